@@ -1,0 +1,190 @@
+//! A relying party as configured, and what it may ask.
+
+use url::{Host, Url};
+
+use crate::{ClientId, Secret};
+
+/// The redirect URI that asks for a page with the code on it instead of a redirect.
+pub const OUT_OF_BAND: &str = "urn:ietf:wg:oauth:2.0:oob";
+
+#[derive(Clone, Debug)]
+pub struct Client {
+    pub id: ClientId,
+    /// `None` only for public clients; never empty.
+    pub secret: Option<Secret>,
+    pub name: String,
+    pub logo_url: Option<String>,
+    pub redirect_uris: Vec<String>,
+    /// Clients that may ask for tokens with this one in `aud`.
+    pub trusted_peers: Vec<ClientId>,
+    pub public: bool,
+    /// Connectors it may use; empty means all.
+    pub allowed_connectors: Vec<crate::ConnectorId>,
+}
+
+impl Client {
+    /// May this redirect URI receive codes? Exact bytes (RFC 9700 section 4.1.3), and for public
+    /// clients the loopback rules of RFC 8252 section 7.3: without registered URIs any loopback
+    /// port and path, with one the port alone is free.
+    pub fn allows_redirect(&self, uri: &str) -> bool {
+        if self.redirect_uris.iter().any(|registered| registered == uri) {
+            return true;
+        }
+        if !self.public {
+            return false;
+        }
+        if self.redirect_uris.is_empty() {
+            return uri == OUT_OF_BAND || is_plain_loopback(uri);
+        }
+        self.redirect_uris.iter().any(|registered| differs_in_loopback_port(registered, uri))
+    }
+
+    /// May a request by `requester` name this client in `aud`?
+    pub fn trusts(&self, requester: &ClientId) -> bool {
+        self.id == *requester || self.trusted_peers.contains(requester)
+    }
+
+    /// The host people are sent back to, for the page that asks for their consent.
+    pub fn host_of(redirect_uri: &str) -> Option<String> {
+        Url::parse(redirect_uri).ok()?.host_str().map(str::to_owned)
+    }
+}
+
+/// `http://localhost`, `127.0.0.0/8` or `[::1]`, written plainly: no user, no fragment, no other
+/// spelling of the address (`127.1`, `0x7f.1`), because what a browser dials must be what we read.
+fn is_plain_loopback(uri: &str) -> bool {
+    let Some((authority, _)) = split_http(uri) else { return false };
+    let Ok(url) = Url::parse(uri) else { return false };
+    let loopback = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    };
+    let host_as_written = without_port(authority);
+    loopback && url.host_str() == Some(host_as_written) && is_clean(uri)
+}
+
+/// Equal but for the port, both plain loopback: host spelling, path and query are exact.
+fn differs_in_loopback_port(registered: &str, uri: &str) -> bool {
+    if !is_plain_loopback(registered) || !is_plain_loopback(uri) {
+        return false;
+    }
+    let (Some((a, rest_a)), Some((b, rest_b))) = (split_http(registered), split_http(uri)) else {
+        return false;
+    };
+    without_port(a) == without_port(b) && rest_a == rest_b
+}
+
+/// The authority of an `http` URI and everything behind it, as written.
+fn split_http(uri: &str) -> Option<(&str, &str)> {
+    let rest = uri.strip_prefix("http://")?;
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    rest.split_at_checked(end)
+}
+
+fn without_port(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) && !port.is_empty() => host,
+        _ => authority,
+    }
+}
+
+fn is_clean(uri: &str) -> bool {
+    !uri.contains(['#', '\\', '@']) && uri.bytes().all(|b| (0x21..0x7f).contains(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Client, OUT_OF_BAND};
+    use crate::{ClientId, Secret};
+
+    fn client(public: bool, uris: &[&str]) -> Client {
+        Client {
+            id: ClientId::new("app"),
+            secret: (!public).then(|| Secret::new("s")),
+            name: "App".into(),
+            logo_url: None,
+            redirect_uris: uris.iter().map(|u| (*u).to_owned()).collect(),
+            trusted_peers: Vec::new(),
+            public,
+            allowed_connectors: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_registered_uri_is_compared_byte_by_byte() {
+        let app = client(false, &["https://app.example.com/cb"]);
+        assert!(app.allows_redirect("https://app.example.com/cb"));
+        for wrong in [
+            "https://app.example.com/cb/",
+            "https://app.example.com/cb/x",
+            "https://app.example.com/cb?x=1",
+            "https://app.example.com/cb#f",
+            "https://APP.example.com/cb",
+            "https://app.example.com/CB",
+            "https://app.example.com:443/cb",
+            "https://app.example.com/%2e%2e/cb",
+            "https://app.example.com/a/../cb",
+            "https://appXexample.com/cb",
+            "https://app.example.com@evil.example/cb",
+            "https://evil.example\\@app.example.com/cb",
+            "https://app.example.com/cb%252f..%252f..",
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "",
+            OUT_OF_BAND,
+            "http://127.0.0.1:8000/cb",
+        ] {
+            assert!(!app.allows_redirect(wrong), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_public_client_without_uris_gets_any_loopback_port_and_path() {
+        let cli = client(true, &[]);
+        for right in [
+            "http://localhost:8000",
+            "http://localhost:18000/",
+            "http://127.0.0.1:5555/callback",
+            "http://[::1]:9/cb?x=1",
+            "http://127.0.0.2/cb",
+            OUT_OF_BAND,
+        ] {
+            assert!(cli.allows_redirect(right), "{right}");
+        }
+        for wrong in [
+            "https://localhost/cb",
+            "http://127.0.0.1.evil.example/",
+            "http://localhost.evil.example/",
+            "http://0.0.0.0/cb",
+            "http://127.1/cb",
+            "http://0x7f.0.0.1/cb",
+            "http://2130706433/cb",
+            "http://localhost:80@evil.example/",
+            "http://user@localhost/",
+            "http://localhost:8000/#f",
+            "http://LOCALHOST/cb",
+            "http://localhost\\@evil.example",
+        ] {
+            assert!(!cli.allows_redirect(wrong), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_public_client_with_a_loopback_uri_gets_any_port_of_it() {
+        let cli = client(true, &["http://localhost:8085/auth/callback"]);
+        assert!(cli.allows_redirect("http://localhost:8085/auth/callback"));
+        assert!(cli.allows_redirect("http://localhost:9000/auth/callback"));
+        assert!(cli.allows_redirect("http://localhost/auth/callback"));
+        for wrong in [
+            "http://127.0.0.1:8085/auth/callback",
+            "http://localhost:8085/auth/callback/",
+            "http://localhost:8085/auth/callback?x",
+            "http://localhost:8085/",
+            OUT_OF_BAND,
+        ] {
+            assert!(!cli.allows_redirect(wrong), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! The port of the upstreams: a closed set of ways in, an open set of connectors behind them.
+//!
+//! A refusal is a value, an upstream that cannot be asked is an error, and neither ever says
+//! which of "no such user" and "wrong password" it was.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::{ConnectorId, Identity, Secret, Trace, Wants};
+
+/// One configured upstream.
+#[derive(Clone)]
+pub struct Connector {
+    pub id: ConnectorId,
+    /// The `type` of the configuration, such as `ldap`.
+    pub kind: &'static str,
+    /// What people read on the button.
+    pub name: String,
+    pub way: WayIn,
+    /// `None`: this upstream cannot be asked again without the person.
+    pub refresh: Option<Arc<dyn Refresh>>,
+    pub basis: Basis,
+}
+
+/// How a person proves who they are.
+#[derive(Clone)]
+pub enum WayIn {
+    /// A form of ours with a name and a password.
+    Password(Arc<dyn PasswordLogin>),
+    /// A trip to the upstream and back to `/callback`.
+    Redirect(Arc<dyn RedirectLogin>),
+}
+
+/// What a session was built on. A session whose basis is no longer the connector's is refused,
+/// so that a connector id reused for another directory takes nobody over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Basis {
+    /// The same for everybody: connector type and issuer or host.
+    Upstream(String),
+    /// Each person's own, given with every answer: a fingerprint of the password hash.
+    Person,
+}
+
+/// A proven person.
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    pub identity: Identity,
+    /// What the connector needs to ask again; sealed before it is stored.
+    pub upstream: Option<Secret>,
+    /// The fingerprint, for connectors whose basis is [`Basis::Person`].
+    pub basis: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Login {
+    Accepted(Box<SignedIn>),
+    Refused(Refusal),
+}
+
+/// Why a login was refused, in the words the person may see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Unknown user or wrong password: deliberately one value.
+    BadCredentials,
+    PasswordExpired,
+    AccountLocked,
+    AccountDisabled,
+    /// In none of the groups this connector demands.
+    NotInRequiredGroup {
+        required: Vec<String>,
+    },
+    /// The upstream itself said no, in a word of its protocol such as `access_denied`.
+    UpstreamDenied {
+        code: String,
+    },
+}
+
+/// The upstream could not be asked or gave an answer that makes no sense.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{upstream} cannot be asked: {cause}")]
+pub struct Unavailable {
+    pub upstream: String,
+    /// For the log and the trace; holds no secret.
+    pub cause: String,
+}
+
+#[async_trait]
+pub trait PasswordLogin: Send + Sync {
+    /// The label of the name field, such as "Email Address".
+    fn prompt(&self) -> &str;
+
+    /// The one form under which attempts on this account are counted, whatever was typed.
+    fn canonical(&self, login: &str) -> String;
+
+    async fn login(
+        &self,
+        login: &str,
+        password: &Secret,
+        wants: Wants,
+        trace: &mut Trace,
+    ) -> Result<Login, Unavailable>;
+}
+
+/// One trip to an upstream.
+#[derive(Clone, Debug)]
+pub struct Trip {
+    /// Our own `/callback`.
+    pub callback: Url,
+    /// Comes back with the browser; 32 characters of base64url.
+    pub state: String,
+    pub wants: Wants,
+}
+
+/// What is needed to understand the way back. Sealed to the browser, so it may hold secrets
+/// such as a PKCE verifier.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Luggage(pub Vec<(String, String)>);
+
+#[derive(Clone, Debug)]
+pub struct Departure {
+    pub url: Url,
+    pub luggage: Luggage,
+}
+
+#[async_trait]
+pub trait RedirectLogin: Send + Sync {
+    async fn depart(&self, trip: &Trip) -> Result<Departure, Unavailable>;
+
+    /// `query` is what the browser brought back, decoded, `state` included and already matched.
+    async fn arrive(
+        &self,
+        trip: &Trip,
+        luggage: &Luggage,
+        query: &[(String, String)],
+        trace: &mut Trace,
+    ) -> Result<Login, Unavailable>;
+}
+
+/// Whom to ask about again.
+pub struct Known<'a> {
+    pub identity: &'a Identity,
+    pub upstream: Option<&'a Secret>,
+    pub wants: Wants,
+}
+
+#[derive(Clone, Debug)]
+pub enum Refreshed {
+    /// Still welcome, perhaps changed.
+    Current(Box<SignedIn>),
+    /// Explicitly disabled or revoked: the session ends now.
+    Disabled,
+    /// No such person, or no longer in a required group: refused now, and the session ends if it
+    /// is still so some minutes later.
+    Missing { why: String },
+}
+
+#[async_trait]
+pub trait Refresh: Send + Sync {
+    async fn refresh(&self, known: Known<'_>, trace: &mut Trace) -> Result<Refreshed, Unavailable>;
+
+    /// True when asking costs nothing (no upstream is called), so it is asked every time.
+    fn is_free(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,67 @@
+use std::time::Duration;
+
+use super::{Key, Mark, Node, Problems, Section, Value, parse_duration, show_duration};
+
+fn plain(line: usize, text: &str) -> Node {
+    let value = Value::Scalar { text: text.into(), plain: true };
+    Node { mark: Mark { line, column: 10 }, value }
+}
+
+fn map(entries: Vec<(&str, Node)>) -> Node {
+    let key = |(text, node): (&str, Node)| {
+        (Key { mark: Mark { line: node.mark.line, column: 1 }, text: text.into() }, node)
+    };
+    Node {
+        mark: Mark { line: 1, column: 1 },
+        value: Value::Map(entries.into_iter().map(key).collect()),
+    }
+}
+
+fn complaints(problems: Problems) -> Vec<String> {
+    problems.into_sorted().iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn every_problem_is_told_with_its_place() {
+    let node = map(vec![
+        ("Issuer", plain(1, "http://127.0.0.1/dex")),
+        ("isuer", plain(2, "x")),
+        ("port", plain(3, "70000")),
+        ("port", plain(4, "1")),
+        ("name", plain(5, "5556")),
+        ("ttl", plain(6, "5 minutes")),
+    ]);
+    let problems = Problems::default();
+    let section = Section::root(&node, &problems).unwrap();
+    assert_eq!(section.text("issuer").as_deref(), Some("http://127.0.0.1/dex"));
+    assert_eq!(section.number("port", 1, 65_535), None);
+    assert_eq!(section.text("name"), None);
+    assert_eq!(section.duration("ttl"), None);
+    assert_eq!(section.required_text("storage"), None);
+    section.finish();
+    assert_eq!(
+        complaints(problems),
+        [
+            "1:1: storage: is missing",
+            "2:1: isuer: is not a known key, did you mean issuer?",
+            "3:10: port: found a plain value, expected a whole number from 1 to 65535",
+            "4:1: port: is given twice",
+            "5:10: name: found 5556, expected text: put it in quotes",
+            "6:10: ttl: found \"5 minutes\", expected a duration such as 10m or 1h30m",
+        ]
+    );
+}
+
+#[test]
+fn durations_are_those_of_go() {
+    for (text, secs) in
+        [("1h30m", 5400.0), ("10m", 600.0), ("0", 0.0), ("1.5s", 1.5), ("250ms", 0.25)]
+    {
+        assert_eq!(parse_duration(text), Some(Duration::from_secs_f64(secs)), "{text}");
+    }
+    for text in ["", "10", "1d", "-5m", "m", "5 m", "1h30"] {
+        assert_eq!(parse_duration(text), None, "{text}");
+    }
+    assert_eq!(show_duration(Duration::from_secs(5400)), "1h30m");
+    assert_eq!(show_duration(Duration::ZERO), "0s");
+}

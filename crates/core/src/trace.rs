@@ -1,0 +1,69 @@
+//! What was asked of an upstream, what came back, what was filtered and why. It is where
+//! "login works, groups are empty" ends; it never holds a password, token or key.
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TraceKind {
+    /// What we sent: a filter, a URL without its secrets.
+    Asked,
+    /// What came back.
+    Answered,
+    /// A value that made it into the identity, and why.
+    Kept,
+    /// A value that did not, and why.
+    Dropped,
+    /// Anything else worth knowing.
+    Noted,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceStep {
+    pub kind: TraceKind,
+    pub text: String,
+}
+
+/// At most [`Trace::LIMIT`] steps are kept; the last one then says how many more there were.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trace {
+    steps: Vec<TraceStep>,
+    left_out: usize,
+}
+
+impl Trace {
+    pub const LIMIT: usize = 500;
+
+    pub fn asked(&mut self, text: impl Into<String>) {
+        self.add(TraceKind::Asked, text.into());
+    }
+    pub fn answered(&mut self, text: impl Into<String>) {
+        self.add(TraceKind::Answered, text.into());
+    }
+    pub fn kept(&mut self, what: &str, why: &str) {
+        self.add(TraceKind::Kept, format!("{what}: {why}"));
+    }
+    pub fn dropped(&mut self, what: &str, why: &str) {
+        self.add(TraceKind::Dropped, format!("{what}: {why}"));
+    }
+    pub fn noted(&mut self, text: impl Into<String>) {
+        self.add(TraceKind::Noted, text.into());
+    }
+
+    pub fn steps(&self) -> &[TraceStep] {
+        &self.steps
+    }
+
+    /// Steps beyond the limit, counted but not kept.
+    pub fn left_out(&self) -> usize {
+        self.left_out
+    }
+
+    fn add(&mut self, kind: TraceKind, text: String) {
+        if self.steps.len() < Self::LIMIT {
+            self.steps.push(TraceStep { kind, text });
+        } else {
+            self.left_out += 1;
+        }
+    }
+}
