@@ -95,6 +95,14 @@ pub trait PasswordLogin: Send + Sync {
     /// The one form under which attempts on this account are counted, whatever was typed.
     fn canonical(&self, login: &str) -> String;
 
+    /// What the upstream says of this account, without its password: for the administrator who asks
+    /// why a login or a group is not as expected.
+    async fn examine(&self, login: &str, trace: &mut Trace) -> Result<Examination, Unavailable> {
+        let _ = login;
+        trace.noted("this connector cannot be asked without a password");
+        Ok(Examination::Refused { why: "nothing was asked".to_owned() })
+    }
+
     async fn login(
         &self,
         login: &str,
@@ -102,6 +110,13 @@ pub trait PasswordLogin: Send + Sync {
         wants: Wants,
         trace: &mut Trace,
     ) -> Result<Login, Unavailable>;
+}
+
+/// The answer to [`PasswordLogin::examine`].
+#[derive(Clone, Debug)]
+pub enum Examination {
+    Found(Box<Identity>),
+    Refused { why: String },
 }
 
 /// One trip to an upstream.

@@ -4,15 +4,18 @@
 //! Keys match without regard to case, as Go's JSON does for Dex.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
 use crate::Secret;
 
 mod nearest;
+mod network;
 mod read;
 
 pub use nearest::nearest;
+pub use network::Network;
 pub use read::{Item, Section};
 
 /// A place in the file; both count from 1.
@@ -91,13 +94,15 @@ impl fmt::Display for Problem {
 #[derive(Debug, Default)]
 pub struct Problems {
     list: RefCell<Vec<Problem>>,
+    /// Keys the readers asked for, indices left out: `staticClients[].name`.
+    known: RefCell<BTreeSet<String>>,
     /// Unknown keys are warnings instead of errors (`--lenient`).
     lenient: bool,
 }
 
 impl Problems {
     pub fn new(lenient: bool) -> Self {
-        Self { list: RefCell::default(), lenient }
+        Self { list: RefCell::default(), known: RefCell::default(), lenient }
     }
 
     pub fn is_lenient(&self) -> bool {
@@ -114,6 +119,28 @@ impl Problems {
 
     fn add(&self, severity: Severity, mark: Mark, path: String, message: String) {
         self.list.borrow_mut().push(Problem { severity, mark, path, message });
+    }
+
+    pub fn has_errors(&self) -> bool {
+        self.list.borrow().iter().any(|problem| problem.severity == Severity::Error)
+    }
+
+    /// Every key the finished sections know, indices left out (`staticClients[].name`), sorted.
+    /// Keys of Dex that do nothing here are not among them. For the test that the example names all.
+    pub fn known_keys(&self) -> Vec<String> {
+        self.known.borrow().iter().cloned().collect()
+    }
+
+    fn note_known(&self, path: &str) {
+        let mut kept = String::with_capacity(path.len());
+        let mut in_index = false;
+        for c in path.chars() {
+            in_index = c != ']' && (in_index || kept.ends_with('['));
+            if !in_index {
+                kept.push(c);
+            }
+        }
+        self.known.borrow_mut().insert(kept);
     }
 
     /// In the order of the file.

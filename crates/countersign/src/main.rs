@@ -1,1 +1,23 @@
-fn main() {}
+//! `countersign`: parses the command line and hands over.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use countersign::cli::{Cli, Command};
+use countersign::{check, hash_password, serve};
+
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::HashPassword => hash_password::run(),
+        Command::Version => {
+            println!("countersign {} {}", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH);
+            ExitCode::SUCCESS
+        }
+    }
+}

@@ -1,1 +1,98 @@
-//! countersign-issuer
+//! What it all means: to sign in, to be granted, to refresh, to end.
+//!
+//! One act is written once here, in the words of the domain, whoever asks for it: a form, JSON, the
+//! command line or Kubernetes. No HTTP, no SQL and no cryptography of its own.
+//!
+//! Where to look: [`authorize`] from request to code, [`token`] from code to tokens, [`userinfo`],
+//! [`sessions`] for freshness and the ways of ending, [`keyring`] for keys, [`discovery`].
+
+pub mod attempts;
+pub mod authorize;
+pub mod clients;
+pub mod connectors;
+pub mod discovery;
+pub mod housekeeping;
+pub mod keyring;
+pub mod sessions;
+pub mod settings;
+pub mod token;
+pub mod userinfo;
+
+use std::sync::Arc;
+
+use countersign_core::Clock;
+use countersign_core::Timestamp;
+use countersign_core::ids::NoRandomness;
+use countersign_jose::{JoseError, RootKeys};
+use countersign_store::{Store, StoreError};
+
+pub use attempts::Attempts;
+pub use clients::Clients;
+pub use connectors::Connectors;
+pub use keyring::Keyring;
+pub use settings::Settings;
+
+/// Everything an act needs, put together once by the program.
+pub struct Issuer {
+    pub settings: Settings,
+    pub clients: Clients,
+    pub connectors: Connectors,
+    pub keyring: Keyring,
+    pub attempts: Attempts,
+    pub store: Store,
+    pub root: RootKeys,
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Issuer {
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+/// Why an act could not be done, when it is nobody's decision.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Passing: ask again later (503).
+    #[error("{what}: {cause}")]
+    Unavailable { what: String, cause: String },
+    /// The request brought text that no database keeps, such as a NUL (400).
+    #[error("unstorable text: {0}")]
+    Unstorable(String),
+    /// A broken promise of our own (500).
+    #[error("{0}")]
+    Broken(String),
+}
+
+/// `what` of [`Failure::Unavailable`] when it is our own database and no upstream.
+pub const THE_DATABASE: &str = "the database";
+
+impl Failure {
+    pub fn upstream(unavailable: &countersign_core::connector::Unavailable) -> Self {
+        Self::Unavailable { what: unavailable.upstream.clone(), cause: unavailable.cause.clone() }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(cause) => {
+                Self::Unavailable { what: THE_DATABASE.to_owned(), cause }
+            }
+            StoreError::Broken(cause) => Self::Broken(cause),
+            StoreError::Unstorable(what) => Self::Unstorable(what),
+        }
+    }
+}
+
+impl From<JoseError> for Failure {
+    fn from(error: JoseError) -> Self {
+        Self::Broken(error.to_string())
+    }
+}
+
+impl From<NoRandomness> for Failure {
+    fn from(error: NoRandomness) -> Self {
+        Self::Broken(error.to_string())
+    }
+}

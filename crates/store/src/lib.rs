@@ -1,1 +1,80 @@
-//! countersign-store
+//! What must survive, as atomic verbs. The only room that sees sqlx.
+//!
+//! Each verb is one transaction with its event; no caller ever holds one. Time is a parameter.
+//! Nothing here decides what may be done, hashes or seals: values come hashed and sealed, and whom
+//! to refuse is told by `issuer`.
+//!
+//! Verbs by table: `keys`, `sign_in` and `sessions`, `codes`, `grants`, `consents`, `events`;
+//! `ends` is how things end, `collect` how they are forgotten.
+
+mod codes;
+mod collect;
+mod consents;
+mod ends;
+mod engine;
+mod error;
+mod events;
+mod grants;
+mod keys;
+mod location;
+mod migrate;
+mod rows;
+mod sessions;
+mod sign_in;
+mod snapshots;
+
+use std::sync::Arc;
+
+use countersign_core::Timestamp;
+
+pub use codes::{CodeGiven, Redeemed, StoredCode};
+pub use collect::{Collected, Retention};
+pub use consents::{Consent, ConsentWithdrawn};
+pub use ends::{GrantEnd, SessionEnd};
+pub use error::{OpenError, StoreError};
+pub use events::{EventQuery, StoredEvent};
+pub use grants::{Rotate, Rotation};
+pub use keys::{SecretRow, SigningKeyRow};
+pub use location::{Location, PostgresOptions, SslMode};
+pub use sessions::SignedOut;
+pub use sign_in::{SignIn, SignInOutcome};
+pub use snapshots::{Missing, Snapshot};
+
+use engine::{Engine, Verb};
+
+/// The database. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Store {
+    engine: Arc<Engine>,
+}
+
+impl Store {
+    /// Connects and brings the schema up to date. Needs a running tokio runtime, which must
+    /// outlive the store.
+    pub async fn open(location: &Location) -> Result<Self, OpenError> {
+        Ok(Self { engine: Arc::new(Engine::open(location).await?) })
+    }
+
+    /// Finishes what was begun and lets go. Verbs of any clone answer `Unavailable` afterwards.
+    pub async fn close(&self) {
+        self.engine.close().await;
+    }
+
+    /// Asks the primary whether it is there; an answer comes within two seconds.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.engine.ping().await
+    }
+
+    /// The database's own clock; `None` where it is this machine's (SQLite).
+    pub async fn database_time(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.engine.time().await
+    }
+
+    async fn write<V: Verb>(&self, verb: V) -> Result<V::Answer, StoreError> {
+        self.engine.write(verb).await
+    }
+
+    async fn read<V: Verb>(&self, verb: V) -> Result<V::Answer, StoreError> {
+        self.engine.read(verb).await
+    }
+}

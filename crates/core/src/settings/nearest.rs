@@ -12,19 +12,51 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// Levenshtein's distance, one row at a time.
+/// Levenshtein's distance, one row at a time, with two neighbours swapped as one slip.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
+    let mut before: Option<(char, Vec<usize>)> = None;
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, ca) in a.chars().enumerate() {
         let mut next = Vec::with_capacity(row.len());
         let mut left = i + 1;
         next.push(left);
-        for ((cb, above), diagonal) in b.iter().zip(row.iter().skip(1)).zip(row.iter()) {
+        for (j, ((cb, above), diagonal)) in
+            b.iter().zip(row.iter().skip(1)).zip(row.iter()).enumerate()
+        {
             left = (left + 1).min(above + 1).min(diagonal + usize::from(ca != *cb));
+            if let (Some((pa, rows)), Some(j)) = (&before, j.checked_sub(1))
+                && pa == cb
+                && b.get(j) == Some(&ca)
+                && let Some(corner) = rows.get(j)
+            {
+                left = left.min(corner + 1);
+            }
             next.push(left);
         }
+        before = Some((ca, row));
         row = next;
     }
     row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{distance, nearest};
+
+    #[test]
+    fn slips_of_the_finger_are_one_step() {
+        for (a, b, steps) in [
+            ("file", "file", 0),
+            ("fiel", "file", 1),
+            ("isuer", "issuer", 1),
+            ("abc", "", 3),
+            ("kitten", "sitting", 3),
+            ("ca", "abc", 3),
+        ] {
+            assert_eq!(distance(a, b), steps, "{a} {b}");
+        }
+        assert_eq!(nearest("redirectUri", ["redirectURIs", "name"]), Some("redirectURIs"));
+        assert_eq!(nearest("xy", ["id"]), None);
+    }
 }

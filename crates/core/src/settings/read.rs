@@ -13,6 +13,8 @@ pub struct Section<'a> {
     entries: &'a [(super::Key, Node)],
     problems: &'a Problems,
     known: RefCell<Vec<&'static str>>,
+    /// Keys of Dex that do nothing here: no complaint of being unknown, no place in the example.
+    tolerated: RefCell<Vec<&'static str>>,
 }
 
 /// A value with its place, for what the plain getters do not cover.
@@ -92,8 +94,23 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Text that no message may repeat, not even when it is of the wrong type.
     pub fn secret(&self, key: &'static str) -> Option<Secret> {
-        self.text(key).map(secret)
+        self.item(key)?.secret()
+    }
+
+    /// As [`Section::required_text`], for what no message may repeat.
+    pub fn required_secret(&self, key: &'static str) -> Option<Secret> {
+        let Some(item) = self.item(key) else {
+            self.error(key, "is missing");
+            return None;
+        };
+        let found = item.secret()?;
+        if found.is_empty() {
+            self.error(key, "is empty");
+            return None;
+        }
+        Some(found)
     }
 
     pub fn flag(&self, key: &'static str) -> Option<bool> {
@@ -147,22 +164,40 @@ impl<'a> Section<'a> {
 
     /// A key Dex has and this server does not have yet. `needed_for_security` makes it an error.
     pub fn not_supported(&self, key: &'static str, needed_for_security: bool) {
-        if self.item(key).is_none() {
-            return;
+        if self.tolerates(key) {
+            let message = "is a key of Dex that is not supported yet";
+            if needed_for_security { self.error(key, message) } else { self.warning(key, message) }
         }
-        let message = "is a key of Dex that is not supported yet";
-        if needed_for_security { self.error(key, message) } else { self.warning(key, message) }
+    }
+
+    /// A key Dex has and this server will never need: a warning that says why.
+    pub fn ignored(&self, key: &'static str, why: &str) {
+        if self.tolerates(key) {
+            self.warning(key, format!("does nothing here: {why}"));
+        }
+    }
+
+    /// Present and not null, of a key that the example need not show.
+    fn tolerates(&self, key: &'static str) -> bool {
+        self.tolerated.borrow_mut().push(key);
+        self.find(key).is_some_and(|node| node.value != Value::Null)
     }
 
     /// Complains about keys nobody asked for, and about keys given twice.
     pub fn finish(self) {
         let known = self.known.borrow();
+        let tolerated = self.tolerated.borrow();
+        known.iter().for_each(|key| self.problems.note_known(&self.path_of(key)));
         for (index, (key, _)) in self.entries.iter().enumerate() {
             let path = self.path_of(&key.text);
             let again = |other: &&(super::Key, Node)| other.0.text.eq_ignore_ascii_case(&key.text);
             if self.entries.iter().take(index).any(|other| again(&other)) {
                 self.problems.error(key.mark, path, "is given twice");
-            } else if !known.iter().any(|name| name.eq_ignore_ascii_case(&key.text)) {
+            } else if !known
+                .iter()
+                .chain(tolerated.iter())
+                .any(|name| name.eq_ignore_ascii_case(&key.text))
+            {
                 let hint = nearest(&key.text, known.iter().copied())
                     .map_or_else(String::new, |near| format!(", did you mean {near}?"));
                 let message = format!("is not a known key{hint}");
@@ -210,6 +245,21 @@ impl<'a> Item<'a> {
         }
     }
 
+    /// As [`Item::text`], but the message does not repeat what was found.
+    pub fn secret(&self) -> Option<Secret> {
+        match &self.node.value {
+            Value::Scalar { text, plain } if *plain && looks_typed(text) => {
+                self.error("found a number or boolean, expected text: put it in quotes");
+                None
+            }
+            Value::Scalar { text, .. } => Some(secret(text.clone())),
+            _ => {
+                self.wanted("text");
+                None
+            }
+        }
+    }
+
     pub fn flag(&self) -> Option<bool> {
         if let Value::Scalar { text, plain: true } = &self.node.value
             && let Some(flag) = yaml_bool(text)
@@ -222,6 +272,8 @@ impl<'a> Item<'a> {
 
     pub fn number(&self, min: u64, max: u64) -> Option<u64> {
         if let Value::Scalar { text, plain: true } = &self.node.value
+            // Dex's parser reads a leading zero as octal; nobody means that, so nobody is guessed at.
+            && (text == "0" || !text.starts_with('0'))
             && let Ok(number) = text.parse::<u64>()
             && (min..=max).contains(&number)
         {
@@ -267,6 +319,7 @@ impl<'a> Item<'a> {
             entries,
             problems: self.problems,
             known: RefCell::default(),
+            tolerated: RefCell::default(),
         })
     }
 }

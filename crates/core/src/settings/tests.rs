@@ -65,3 +65,45 @@ fn durations_are_those_of_go() {
     assert_eq!(show_duration(Duration::from_secs(5400)), "1h30m");
     assert_eq!(show_duration(Duration::ZERO), "0s");
 }
+
+#[test]
+fn a_secret_of_the_wrong_type_is_not_repeated() {
+    let node = map(vec![
+        ("bindPW", plain(1, "123456")),
+        ("other", plain(2, "text")),
+        ("empty", plain(3, "")),
+    ]);
+    let problems = Problems::default();
+    let section = Section::root(&node, &problems).unwrap();
+    assert!(section.secret("bindPW").is_none());
+    assert!(section.required_secret("other").unwrap().matches("text"));
+    assert!(section.required_secret("empty").is_none());
+    assert_eq!(
+        complaints(problems),
+        [
+            "1:10: bindPW: found a number or boolean, expected text: put it in quotes",
+            "3:10: empty: is empty",
+        ]
+    );
+}
+
+#[test]
+fn the_keys_of_a_reader_are_remembered_without_indices() {
+    let entry = map(vec![("name", plain(2, "a")), ("mfaChain", plain(3, "b"))]);
+    let list = Node { mark: Mark { line: 1, column: 1 }, value: Value::List(vec![entry]) };
+    let node = map(vec![("clients", list)]);
+    let problems = Problems::default();
+    let section = Section::root(&node, &problems).unwrap();
+    for client in section.sections("clients") {
+        client.text("name");
+        client.not_supported("mfaChain", true);
+        client.ignored("nothing", "it is absent");
+        client.finish();
+    }
+    section.finish();
+    assert_eq!(problems.known_keys(), ["clients", "clients[].name"]);
+    assert_eq!(
+        complaints(problems),
+        ["3:10: clients[0].mfaChain: is a key of Dex that is not supported yet"]
+    );
+}

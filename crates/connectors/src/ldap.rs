@@ -1,0 +1,250 @@
+//! LDAP and Active Directory: find the person as the service user, prove the password by binding as
+//! them on a connection of its own, read their groups.
+//!
+//! It never follows a referral, never dereferences an alias, never binds with an empty password and
+//! never sends one in clear unless `insecureNoSSL` says so. An unknown user costs one search and no
+//! bind, so an attacker who can time the directory can tell it from a wrong password, as with Dex.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use countersign_core::connector::{
+    Basis, Known, Login, PasswordLogin, Refresh, Refreshed, Refusal, SignedIn, Unavailable, WayIn,
+};
+use countersign_core::settings::Section;
+use countersign_core::{Connector, ConnectorId, Secret, Trace, Wants};
+use unicode_normalization::UnicodeNormalization;
+
+mod ber;
+mod bind;
+mod config;
+mod entry;
+mod failure;
+mod filter;
+mod groups;
+mod guard;
+mod hosts;
+mod person;
+mod pool;
+mod refresh;
+mod search;
+mod tls;
+mod wire;
+
+use bind::Verdict;
+use config::Config;
+use entry::Entry;
+use failure::Failure;
+use pool::{Deadline, Lease, Pool};
+use refresh::Remembered;
+use search::{Ask, Most};
+
+/// Longer names and passwords are nobody's.
+const MAX_LOGIN_BYTES: usize = 1024;
+const MAX_PASSWORD_BYTES: usize = 4096;
+
+/// `None`, with every problem noted, when the section cannot be used.
+pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Option<Connector> {
+    let config = Arc::new(config::read(section)?);
+    let mut hosts: Vec<String> =
+        config.hosts.iter().map(|h| h.to_string().to_lowercase()).collect();
+    hosts.sort();
+    let basis = format!("ldap:{}/{}", hosts.join(","), entry::folded(&config.users.base));
+    let pool = Pool::new(config.clone());
+    let ldap = Arc::new(Ldap { id: id.clone(), config, pool });
+    Some(Connector {
+        id,
+        kind: "ldap",
+        name,
+        way: WayIn::Password(ldap.clone()),
+        refresh: Some(ldap),
+        basis: Basis::Upstream(basis),
+    })
+}
+
+struct Ldap {
+    id: ConnectorId,
+    config: Arc<Config>,
+    pool: Pool,
+}
+
+#[async_trait]
+impl PasswordLogin for Ldap {
+    fn prompt(&self) -> &str {
+        &self.config.prompt
+    }
+
+    /// Directories compare names without regard to case, width or outer and repeated spaces
+    /// (RFC 4518), so attempts are counted that way.
+    fn canonical(&self, login: &str) -> String {
+        let folded: String = login.nfkc().flat_map(char::to_lowercase).nfkc().collect();
+        folded.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    async fn login(
+        &self,
+        login: &str,
+        password: &Secret,
+        wants: Wants,
+        trace: &mut Trace,
+    ) -> Result<Login, Unavailable> {
+        if let Some(why) = unfit(login, password) {
+            trace.noted(format!("refused before anything was asked: {why}"));
+            return Ok(Login::Refused(Refusal::BadCredentials));
+        }
+        self.sign_in(login, password, wants, trace)
+            .await
+            .map_err(|failure| self.broken(failure, trace))
+    }
+}
+
+#[async_trait]
+impl Refresh for Ldap {
+    async fn refresh(&self, known: Known<'_>, trace: &mut Trace) -> Result<Refreshed, Unavailable> {
+        refresh::ask(self, &known, trace).await.map_err(|failure| self.broken(failure, trace))
+    }
+}
+
+/// What needs no directory to be refused. An empty password above all: with it a bind is
+/// unauthenticated and many servers answer success (RFC 4513 section 5.1.2).
+fn unfit(login: &str, password: &Secret) -> Option<&'static str> {
+    if password.is_empty() {
+        return Some("the password is empty");
+    }
+    if login.trim().is_empty() {
+        return Some("the name is empty");
+    }
+    if login.len() > MAX_LOGIN_BYTES || password.expose().len() > MAX_PASSWORD_BYTES {
+        return Some("the name or the password is too long");
+    }
+    login.contains('\0').then_some("the name contains a NUL character")
+}
+
+impl Ldap {
+    fn broken(&self, failure: Failure, trace: &mut Trace) -> Unavailable {
+        let cause = failure.cause();
+        trace.noted(format!("failed: {cause}"));
+        Unavailable { upstream: self.id.to_string(), cause }
+    }
+
+    async fn sign_in(
+        &self,
+        login: &str,
+        password: &Secret,
+        wants: Wants,
+        trace: &mut Trace,
+    ) -> Result<Login, Failure> {
+        let refused = |refusal| Ok(Login::Refused(refusal));
+        let deadline = Deadline::after(self.config.timeout);
+        let mut lease = self.pool.lease(deadline, trace).await?;
+        let found = self.find_by_name(&mut lease, login, trace).await?;
+        let Some(person) = only_one(found, trace) else {
+            lease.give_back();
+            return refused(Refusal::BadCredentials);
+        };
+        match self.prove(&lease, &person, password, trace).await? {
+            Verdict::Accepted { note } => {
+                let note = note.map(|note| format!("; {note}")).unwrap_or_default();
+                trace.answered(format!("the password is right{note}"));
+            }
+            Verdict::Refused { refusal, why } => {
+                trace.answered(why);
+                lease.give_back();
+                return refused(refusal);
+            }
+        }
+        // Only now: before the password is proven, nobody is told that an account is off.
+        if let Some(attribute) = person::disabled_by(&person) {
+            trace.dropped(&person.dn, &format!("{attribute} says the account is disabled"));
+            lease.give_back();
+            return refused(Refusal::AccountDisabled);
+        }
+        let signed_in = self.signed_in(&mut lease, login, &person, wants, trace).await?;
+        lease.give_back();
+        Ok(Login::Accepted(Box::new(signed_in)))
+    }
+
+    async fn find_by_name(
+        &self,
+        lease: &mut Lease<'_>,
+        login: &str,
+        trace: &mut Trace,
+    ) -> Result<Vec<Entry>, Failure> {
+        let attributes = &self.config.users.username;
+        let pairs = attributes.iter().map(|attribute| (attribute.as_str(), login.as_bytes()));
+        self.find(lease, filter::any_of(&self.config.users.filter, pairs), trace).await
+    }
+
+    /// At most two entries: a second one is reason enough to refuse.
+    async fn find(
+        &self,
+        lease: &mut Lease<'_>,
+        filter: String,
+        trace: &mut Trace,
+    ) -> Result<Vec<Entry>, Failure> {
+        let ask = Ask {
+            base: &self.config.users.base,
+            scope: self.config.users.scope,
+            filter,
+            attributes: person::attributes(&self.config),
+            most: Most::First(2),
+        };
+        trace.asked(ask.describe());
+        let found = lease.search(&ask, trace).await?;
+        trace.answered(match found.as_slice() {
+            [] => "no entry".to_owned(),
+            entries => entries.iter().map(|e| e.dn.as_str()).collect::<Vec<_>>().join("; "),
+        });
+        Ok(found)
+    }
+
+    /// On a connection of its own, closed afterwards, to the host that knew the entry.
+    async fn prove(
+        &self,
+        lease: &Lease<'_>,
+        person: &Entry,
+        password: &Secret,
+        trace: &mut Trace,
+    ) -> Result<Verdict, Failure> {
+        if person.dn.is_empty() {
+            return Err(Failure::Answer("the entry found has no name to bind as".to_owned()));
+        }
+        let (host, deadline) = (lease.host(), lease.deadline());
+        trace.asked(format!("bind at {host} as {}", person.dn));
+        let who = (person.dn.as_str(), password);
+        let result = self.pool.bind_person(host, who, deadline, trace).await?;
+        bind::verdict(&result)
+    }
+
+    async fn signed_in(
+        &self,
+        lease: &mut Lease<'_>,
+        login: &str,
+        person: &Entry,
+        wants: Wants,
+        trace: &mut Trace,
+    ) -> Result<SignedIn, Failure> {
+        let mut identity = person::identity(person, &self.config.users)?;
+        match &self.config.groups {
+            _ if !wants.groups => trace.noted("groups were not asked for"),
+            None => trace.noted("no groupSearch is configured, so there are no groups"),
+            Some(search) => identity.groups = groups::of(lease, search, person, trace).await?,
+        }
+        let remembered = Remembered::new(login, &person.dn);
+        Ok(SignedIn { identity, upstream: remembered.into_secret(), basis: None })
+    }
+}
+
+/// Several people who answer to one name are nobody, whoever's password it is.
+fn only_one(mut found: Vec<Entry>, trace: &mut Trace) -> Option<Entry> {
+    if found.len() > 1 {
+        trace.noted("more than one entry answers to this name: refused");
+        tracing::warn!(entries = ?found.iter().map(|e| &e.dn).collect::<Vec<_>>(),
+            "an LDAP name belongs to more than one entry; the login is refused");
+        return None;
+    }
+    found.pop()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+//! Just enough BER to look at what a server sent before anything else does. Iterative and bounded:
+//! hostile bytes cost no stack.
+
+/// One element: where its contents begin and end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Element {
+    /// The identifier octet: class, constructed bit, number below 31.
+    pub tag: u8,
+    pub start: usize,
+    pub end: usize,
+}
+
+impl Element {
+    pub fn is_constructed(self) -> bool {
+        self.tag & 0x20 != 0
+    }
+
+    pub fn is_primitive(self) -> bool {
+        !self.is_constructed()
+    }
+
+    pub fn body(self, bytes: &[u8]) -> &[u8] {
+        bytes.get(self.start..self.end).unwrap_or_default()
+    }
+}
+
+/// The element that begins at `at` and lies wholly before `end`. `None` for indefinite lengths,
+/// which LDAP forbids (RFC 4511 section 5.1), and for multi-octet tags, which it does not use.
+pub(super) fn element(bytes: &[u8], at: usize, end: usize) -> Option<Element> {
+    let bytes = bytes.get(..end)?;
+    let tag = *bytes.get(at)?;
+    if tag & 0x1f == 0x1f {
+        return None;
+    }
+    let first = *bytes.get(at + 1)?;
+    let (length, start) = if first < 0x80 {
+        (usize::from(first), at + 2)
+    } else {
+        let count = usize::from(first & 0x7f);
+        if !(1..=4).contains(&count) {
+            return None;
+        }
+        (unsigned(bytes.get(at + 2..at + 2 + count)?)?, at + 2 + count)
+    };
+    let stop = start.checked_add(length).filter(|stop| *stop <= end)?;
+    Some(Element { tag, start, end: stop })
+}
+
+/// The elements side by side within one. `None` if anything in it is not an element.
+pub(super) fn children(bytes: &[u8], parent: Element) -> Option<Vec<Element>> {
+    let mut list = Vec::new();
+    let mut at = parent.start;
+    while at < parent.end {
+        let child = element(bytes, at, parent.end)?;
+        at = child.end;
+        list.push(child);
+    }
+    Some(list)
+}
+
+/// The elements of a value that is one sequence and nothing else.
+pub(super) fn sequence(bytes: &[u8]) -> Option<Vec<Element>> {
+    let outer = element(bytes, 0, bytes.len())?;
+    (outer.tag == 0x30 && outer.end == bytes.len()).then(|| children(bytes, outer))?
+}
+
+/// A big-endian number of one to four octets.
+pub(super) fn unsigned(bytes: &[u8]) -> Option<usize> {
+    if bytes.is_empty() || bytes.len() > 4 {
+        return None;
+    }
+    Some(bytes.iter().fold(0, |number, byte| (number << 8) | usize::from(*byte)))
+}

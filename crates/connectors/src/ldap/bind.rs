@@ -1,0 +1,137 @@
+//! Proving a password by binding with it, and understanding a refusal.
+
+use std::time::Duration;
+
+use countersign_core::Secret;
+use countersign_core::connector::Refusal;
+use ldap3::LdapResult;
+use ldap3::controls::RawControl;
+use tokio::time::timeout;
+
+use super::ber;
+use super::failure::{Failure, describe};
+use super::wire::Connection;
+
+/// draft-behera-ldap-password-policy: asked for with every bind, ignored by servers that lack it.
+const PASSWORD_POLICY: &str = "1.3.6.1.4.1.42.2.27.8.5.1";
+
+/// What a person's bind came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// With what the server says of the time left, if anything.
+    Accepted {
+        note: Option<String>,
+    },
+    Refused {
+        refusal: Refusal,
+        why: String,
+    },
+}
+
+/// A simple bind. Whose connection it is afterwards depends on the result.
+pub(super) async fn simple(
+    connection: &mut Connection,
+    dn: &str,
+    password: &Secret,
+    within: Duration,
+) -> Result<LdapResult, Failure> {
+    let control = RawControl { ctype: PASSWORD_POLICY.to_owned(), crit: false, val: None };
+    let mut ldap = connection.ldap.clone();
+    ldap.with_controls(control);
+    let bound = timeout(within, ldap.simple_bind(dn, password.expose())).await;
+    match bound {
+        Ok(Ok(result)) => Ok(result),
+        Ok(Err(e)) => Err(Failure::Host(format!("bind: {}", connection.cause(&e)))),
+        Err(_) => Err(Failure::Host("bind: no answer in time".to_owned())),
+    }
+}
+
+/// `Err` when the answer is about the server and not about the person.
+pub(super) fn verdict(result: &LdapResult) -> Result<Verdict, Failure> {
+    let policy = PasswordPolicy::of(result);
+    if result.rc == 0 {
+        return Ok(match policy.refusal() {
+            // "Change your password first" comes with success; the change cannot be made here.
+            Some((refusal, why)) => Verdict::Refused { refusal, why: why.to_owned() },
+            None => Verdict::Accepted { note: policy.note() },
+        });
+    }
+    let known = policy.refusal().or_else(|| active_directory(&result.text));
+    // 389 Directory Server answers unwillingToPerform for a deactivated account.
+    let inactivated = result.rc == 53 && result.text.to_lowercase().contains("inactivated");
+    let (refusal, why) = match result.rc {
+        _ if inactivated => (Refusal::AccountDisabled, "the server says it is inactivated"),
+        // invalidCredentials, constraintViolation, noSuchObject (gone since the search),
+        // inappropriateAuthentication (it has no password).
+        49 | 19 | 32 | 48 => known.unwrap_or((Refusal::BadCredentials, "bad password")),
+        _ => return Err(Failure::of_result("bind", result)),
+    };
+    Ok(Verdict::Refused { refusal, why: format!("{why}: {}", describe(result)) })
+}
+
+/// The response control of a password policy.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct PasswordPolicy {
+    seconds_left: Option<usize>,
+    logins_left: Option<usize>,
+    error: Option<usize>,
+}
+
+impl PasswordPolicy {
+    fn of(result: &LdapResult) -> Self {
+        let control = result.ctrls.iter().find(|control| control.1.ctype == PASSWORD_POLICY);
+        let value = control.and_then(|control| control.1.val.as_deref());
+        value.and_then(Self::parse).unwrap_or_default()
+    }
+
+    /// `SEQUENCE { warning [0] CHOICE { [0] seconds, [1] logins } OPTIONAL, error [1] OPTIONAL }`.
+    pub fn parse(value: &[u8]) -> Option<Self> {
+        let mut policy = Self::default();
+        for part in ber::sequence(value)? {
+            match part.tag {
+                0xa0 => {
+                    let warning = ber::element(value, part.start, part.end)?;
+                    let number = Some(ber::unsigned(warning.body(value))?);
+                    match warning.tag {
+                        0x80 => policy.seconds_left = number,
+                        0x81 => policy.logins_left = number,
+                        _ => return None,
+                    }
+                }
+                0x81 => policy.error = Some(ber::unsigned(part.body(value))?),
+                _ => return None,
+            }
+        }
+        Some(policy)
+    }
+
+    fn refusal(&self) -> Option<(Refusal, &'static str)> {
+        match self.error? {
+            0 => Some((Refusal::PasswordExpired, "password policy: the password has expired")),
+            1 => Some((Refusal::AccountLocked, "password policy: the account is locked")),
+            2 => Some((Refusal::PasswordExpired, "password policy: it must be changed first")),
+            _ => None,
+        }
+    }
+
+    fn note(&self) -> Option<String> {
+        let seconds = self.seconds_left.map(|n| format!("the password expires in {n} s"));
+        seconds.or_else(|| self.logins_left.map(|n| format!("it has expired; {n} logins are left")))
+    }
+}
+
+/// Active Directory hides the reason in the text: `…, data 532, v4563`.
+fn active_directory(text: &str) -> Option<(Refusal, &'static str)> {
+    let (_, rest) = text.split_once(", data ")?;
+    match rest.split(|c: char| !c.is_ascii_hexdigit()).next()? {
+        "532" => Some((Refusal::PasswordExpired, "Active Directory: the password has expired")),
+        "773" => Some((Refusal::PasswordExpired, "Active Directory: it must be changed first")),
+        "775" => Some((Refusal::AccountLocked, "Active Directory: the account is locked")),
+        "533" => Some((Refusal::AccountDisabled, "Active Directory: the account is disabled")),
+        "701" => Some((Refusal::AccountDisabled, "Active Directory: the account has expired")),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

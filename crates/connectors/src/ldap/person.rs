@@ -1,0 +1,90 @@
+//! From an entry to an identity.
+
+use countersign_core::Identity;
+
+use super::config::{Config, Email, UserSearch, is_dn};
+use super::entry::{Entry, Scalar};
+use super::failure::Failure;
+
+/// Operational attributes in which directories say that an account is off.
+const STATE: [&str; 3] = ["userAccountControl", "pwdAccountLockedTime", "nsAccountLock"];
+const ACCOUNTDISABLE: i64 = 2;
+/// "Locked until an administrator unlocks it" in the password policy draft, section 5.3.3.
+const LOCKED_FOR_GOOD: &str = "000001010000Z";
+
+/// Every attribute of a person that anything here reads.
+pub(super) fn attributes(config: &Config) -> Vec<&str> {
+    let UserSearch { id, name, preferred_username, email, .. } = &config.users;
+    let mut list: Vec<&str> = vec![id];
+    list.extend([name, preferred_username].into_iter().flatten().map(String::as_str));
+    if let Email::Attribute(attribute) = email {
+        list.push(attribute);
+    }
+    let matchers = config.groups.iter().flat_map(|groups| &groups.matchers);
+    list.extend(matchers.map(|matcher| matcher.user.as_str()));
+    list.retain(|attribute| !is_dn(attribute));
+    list.extend(STATE);
+    list.sort_unstable();
+    list.dedup();
+    list
+}
+
+/// The id alone, for telling whether somebody is still the same person.
+pub(super) fn user_id<'e>(entry: &'e Entry, users: &UserSearch) -> Option<&'e str> {
+    match entry.scalar(&users.id) {
+        Scalar::Text(id) => Some(id),
+        Scalar::Missing | Scalar::Binary => None,
+    }
+}
+
+/// Without groups. Attributes that were named must be there, and be text.
+pub(super) fn identity(entry: &Entry, users: &UserSearch) -> Result<Identity, Failure> {
+    let mut missing = Vec::new();
+    let mut required = |attribute: &str| match entry.scalar(attribute) {
+        Scalar::Text(text) => text.to_owned(),
+        Scalar::Missing => {
+            missing.push(attribute.to_owned());
+            String::new()
+        }
+        Scalar::Binary => {
+            missing.push(format!("{attribute} (it is there, but is not text)"));
+            String::new()
+        }
+    };
+    let user_id = required(&users.id);
+    let username = users.name.as_deref().map(&mut required).unwrap_or_default();
+    let preferred_username = users.preferred_username.as_deref().map(&mut required);
+    let email = match &users.email {
+        Email::Attribute(attribute) => required(attribute),
+        Email::Suffix(suffix) => format!("{username}@{suffix}"),
+    };
+    if !missing.is_empty() {
+        missing.dedup();
+        let cause = format!("entry {} lacks {}", entry.dn, missing.join(", "));
+        return Err(Failure::Answer(cause));
+    }
+    Ok(Identity {
+        user_id,
+        username,
+        preferred_username: preferred_username.unwrap_or_default(),
+        email,
+        // As Dex: a company's directory is trusted about its own addresses.
+        email_verified: true,
+        groups: Vec::new(),
+    })
+}
+
+/// Which attribute says that the account is off, if one does.
+pub(super) fn disabled_by(entry: &Entry) -> Option<&'static str> {
+    STATE.into_iter().find(|attribute| {
+        let Scalar::Text(text) = entry.scalar(attribute) else { return false };
+        match *attribute {
+            "userAccountControl" => text.parse::<i64>().is_ok_and(|n| n & ACCOUNTDISABLE != 0),
+            "pwdAccountLockedTime" => text == LOCKED_FOR_GOOD,
+            _ => text.eq_ignore_ascii_case("true"),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,254 @@
+//! Connections bound as the service user, lent out one login at a time, and the hosts they go to.
+//!
+//! A connection is taken back only after a login in which nothing went wrong; people's own binds
+//! happen on connections that are never lent again, so nobody inherits an identity. `Instant` is used
+//! here and nowhere else in this crate: what it measures (deadlines, idleness, a host's short
+//! disgrace) is never written down and never compared with a date.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use countersign_core::{Secret, Trace};
+use ldap3::LdapResult;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
+
+use super::bind;
+use super::config::{Config, Host};
+use super::entry::Entry;
+use super::failure::Failure;
+use super::search::{self, Ask};
+use super::wire::{self, Connection};
+
+/// A connection unused for longer may have been forgotten by a firewall on the way.
+const MAX_IDLE: Duration = Duration::from_secs(60);
+/// After this it is bound anew, so that a withdrawn service account does not live on here.
+const MAX_AGE: Duration = Duration::from_secs(600);
+/// A host that failed is asked last for so long.
+const DISGRACE: Duration = Duration::from_secs(30);
+
+/// When one login has to be over, all its calls together.
+#[derive(Clone, Copy)]
+pub(super) struct Deadline(Instant);
+
+impl Deadline {
+    pub fn after(duration: Duration) -> Self {
+        Self(Instant::now() + duration)
+    }
+
+    pub fn remaining(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+}
+
+pub(super) struct Pool {
+    config: Arc<Config>,
+    idle: Mutex<Vec<Connection>>,
+    permits: Semaphore,
+    /// For each host, until when it is asked last.
+    disgraced: Mutex<Vec<Option<Instant>>>,
+}
+
+/// The directory, as the service user, for one login. Dropped without [`Lease::give_back`], its
+/// connection is closed.
+pub(super) struct Lease<'p> {
+    pool: &'p Pool,
+    connection: Connection,
+    deadline: Deadline,
+    /// Once per lease: the connection may be stale, or another host may answer.
+    may_retry: bool,
+    was_idle: bool,
+    _permit: SemaphorePermit<'p>,
+}
+
+impl Pool {
+    pub fn new(config: Arc<Config>) -> Self {
+        Self {
+            permits: Semaphore::new(config.pool_size),
+            disgraced: Mutex::new(vec![None; config.hosts.len()]),
+            idle: Mutex::default(),
+            config,
+        }
+    }
+
+    pub async fn lease(&self, deadline: Deadline, trace: &mut Trace) -> Result<Lease<'_>, Failure> {
+        let busy = || Failure::Answer("too many logins at once for poolSize".to_owned());
+        let permit = timeout(deadline.remaining(), self.permits.acquire()).await;
+        let permit = permit.map_err(|_| busy())?.map_err(|_| busy())?;
+        let idle = self.take_idle();
+        let was_idle = idle.is_some();
+        let connection = match idle {
+            Some(connection) => {
+                let security = self.config.security.describe();
+                trace
+                    .noted(format!("using a bound connection to {} ({security})", connection.host));
+                connection
+            }
+            None => self.connect_bound(deadline, trace).await?,
+        };
+        let may_retry = was_idle || self.config.hosts.len() > 1;
+        Ok(Lease { pool: self, connection, deadline, may_retry, was_idle, _permit: permit })
+    }
+
+    /// Binds with somebody's own name and password on a connection that is closed afterwards, at
+    /// `first` if it answers.
+    pub async fn bind_person(
+        &self,
+        first: &Host,
+        who: (&str, &Secret),
+        deadline: Deadline,
+        trace: &mut Trace,
+    ) -> Result<LdapResult, Failure> {
+        let (connection, result) = self.bind_somewhere(Some(first), who, deadline, trace).await?;
+        drop(connection);
+        Ok(result)
+    }
+
+    async fn connect_bound(
+        &self,
+        deadline: Deadline,
+        trace: &mut Trace,
+    ) -> Result<Connection, Failure> {
+        let anonymous = (String::new(), Secret::default());
+        let (dn, password) = self.config.bind.as_ref().unwrap_or(&anonymous);
+        let bound = self.bind_somewhere(None, (dn, password), deadline, trace).await;
+        let (connection, result) = bound?;
+        let host = &connection.host;
+        // A refused service account is refused everywhere, and each try may count against it.
+        if result.rc != 0 {
+            let who = if dn.is_empty() { "binding anonymously" } else { "binding as bindDN" };
+            return Err(Failure::of_result(&format!("{host}: {who}"), &result));
+        }
+        let who = if dn.is_empty() { "anonymous" } else { dn };
+        let security = self.config.security.describe();
+        trace.noted(format!("connected to {host} ({security}), bound as {who}"));
+        Ok(connection)
+    }
+
+    /// The first host that answers a bind, whatever it answers. Each gets its share of the time.
+    async fn bind_somewhere(
+        &self,
+        first: Option<&Host>,
+        who: (&str, &Secret),
+        deadline: Deadline,
+        trace: &mut Trace,
+    ) -> Result<(Connection, LdapResult), Failure> {
+        let mut causes = Vec::new();
+        let order = self.order(first);
+        for (tried, host) in order.iter().enumerate() {
+            let share = Deadline::after(share(deadline, order.len() - tried));
+            match self.bind_at(host, who, share).await {
+                Ok(bound) => {
+                    self.set_standing(host, None);
+                    return Ok(bound);
+                }
+                Err(failure) => {
+                    self.disgrace(host);
+                    let cause = format!("{host}: {}", failure.cause());
+                    trace.noted(format!("no answer from {cause}"));
+                    causes.push(cause);
+                }
+            }
+        }
+        Err(Failure::Host(causes.join("; ")))
+    }
+
+    async fn bind_at(
+        &self,
+        host: &Host,
+        (dn, password): (&str, &Secret),
+        deadline: Deadline,
+    ) -> Result<(Connection, LdapResult), Failure> {
+        let connected = wire::connect(host, &self.config.security);
+        let mut connection = timeout(deadline.remaining(), connected)
+            .await
+            .unwrap_or_else(|_| Err("no connection in time".to_owned()))
+            .map_err(Failure::Host)?;
+        let result = bind::simple(&mut connection, dn, password, deadline.remaining()).await?;
+        match Failure::of_result("bind", &result) {
+            failure @ Failure::Host(_) => Err(failure),
+            Failure::Answer(_) => Ok((connection, result)),
+        }
+    }
+
+    fn take_idle(&self) -> Option<Connection> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|connection| {
+            connection.is_open()
+                && connection.last_used.elapsed() < MAX_IDLE
+                && connection.born.elapsed() < MAX_AGE
+        });
+        idle.pop()
+    }
+
+    /// `first` before all, then those in good standing, then the others; else as configured.
+    fn order(&self, first: Option<&Host>) -> Vec<&Host> {
+        let now = Instant::now();
+        let disgraced = self.disgraced.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut hosts: Vec<_> = self.config.hosts.iter().zip(disgraced.iter()).collect();
+        hosts.sort_by_key(|(host, until)| {
+            (Some(*host) != first, until.is_some_and(|until| until > now))
+        });
+        hosts.into_iter().map(|(host, _)| host).collect()
+    }
+
+    fn disgrace(&self, host: &Host) {
+        self.set_standing(host, Some(Instant::now() + DISGRACE));
+    }
+
+    fn set_standing(&self, host: &Host, until: Option<Instant>) {
+        let mut disgraced = self.disgraced.lock().unwrap_or_else(PoisonError::into_inner);
+        for (known, standing) in self.config.hosts.iter().zip(disgraced.iter_mut()) {
+            if known == host {
+                *standing = until;
+            }
+        }
+    }
+}
+
+impl Lease<'_> {
+    pub fn host(&self) -> &Host {
+        &self.connection.host
+    }
+
+    pub fn deadline(&self) -> Deadline {
+        self.deadline
+    }
+
+    /// Tried a second time, on a new connection, if the first broke.
+    pub async fn search(
+        &mut self,
+        ask: &Ask<'_>,
+        trace: &mut Trace,
+    ) -> Result<Vec<Entry>, Failure> {
+        let remaining = self.deadline.remaining();
+        let within = if self.may_retry { remaining / 2 } else { remaining };
+        let first = search::run(&mut self.connection, ask, within).await;
+        let Err(Failure::Host(cause)) = first else { return first };
+        trace.noted(format!("{}: {cause}", self.connection.host));
+        if !self.was_idle {
+            self.pool.disgrace(&self.connection.host);
+        }
+        if !self.may_retry {
+            return Err(Failure::Host(format!("{}: {cause}", self.connection.host)));
+        }
+        self.may_retry = false;
+        self.connection = self.pool.connect_bound(self.deadline, trace).await?;
+        search::run(&mut self.connection, ask, self.deadline.remaining()).await
+    }
+
+    /// Nothing went wrong: the next login may use it.
+    pub fn give_back(self) {
+        let Self { pool, mut connection, .. } = self;
+        connection.last_used = Instant::now();
+        let mut idle = pool.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < pool.config.pool_size {
+            idle.push(connection);
+        }
+    }
+}
+
+/// What one of so many hosts may take of the time left.
+fn share(deadline: Deadline, hosts_left: usize) -> Duration {
+    deadline.remaining() / u32::try_from(hosts_left.max(1)).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,114 @@
+//! Asking about somebody again, without them.
+
+use countersign_core::connector::{Known, Refreshed};
+use countersign_core::{Secret, Trace};
+use serde::{Deserialize, Serialize};
+
+use super::config::is_dn;
+use super::entry::{Entry, same_dn};
+use super::failure::Failure;
+use super::pool::{Deadline, Lease};
+use super::{Ldap, filter, person};
+
+/// What a session keeps for this. Dex's `connectorData` can be read as it is.
+#[derive(Default, Serialize, Deserialize)]
+pub(super) struct Remembered {
+    /// As it was typed.
+    #[serde(default)]
+    username: String,
+    #[serde(default)]
+    dn: String,
+    /// Dex keeps the whole entry.
+    #[serde(default, skip_serializing)]
+    entry: Option<DexEntry>,
+}
+
+#[derive(Deserialize)]
+struct DexEntry {
+    #[serde(default, rename = "DN")]
+    dn: String,
+}
+
+impl Remembered {
+    pub fn new(username: &str, dn: &str) -> Self {
+        Self { username: username.to_owned(), dn: dn.to_owned(), entry: None }
+    }
+
+    pub fn into_secret(self) -> Option<Secret> {
+        serde_json::to_string(&self).ok().map(Secret::new)
+    }
+
+    fn of(secret: Option<&Secret>) -> Self {
+        let mut remembered: Self = secret
+            .and_then(|secret| serde_json::from_str(secret.expose()).ok())
+            .unwrap_or_default();
+        if let Some(entry) = remembered.entry.take().filter(|_| remembered.dn.is_empty()) {
+            remembered.dn = entry.dn;
+        }
+        remembered
+    }
+}
+
+pub(super) async fn ask(
+    ldap: &Ldap,
+    known: &Known<'_>,
+    trace: &mut Trace,
+) -> Result<Refreshed, Failure> {
+    let remembered = Remembered::of(known.upstream);
+    let deadline = Deadline::after(ldap.config.timeout);
+    let mut lease = ldap.pool.lease(deadline, trace).await?;
+    let Some(person) = find(ldap, &mut lease, &remembered, known, trace).await? else {
+        lease.give_back();
+        let why = "the directory no longer has this person".to_owned();
+        return Ok(Refreshed::Missing { why });
+    };
+    if !remembered.dn.is_empty() && !same_dn(&remembered.dn, &person.dn) {
+        trace.noted(format!("the entry was {} and is now {}", remembered.dn, person.dn));
+    }
+    if let Some(attribute) = person::disabled_by(&person) {
+        trace.dropped(&person.dn, &format!("{attribute} says the account is disabled"));
+        lease.give_back();
+        return Ok(Refreshed::Disabled);
+    }
+    let username = &remembered.username;
+    let signed_in = ldap.signed_in(&mut lease, username, &person, known.wants, trace).await?;
+    lease.give_back();
+    Ok(Refreshed::Current(Box::new(signed_in)))
+}
+
+/// The entry that answers to the name of old, if it is still the same person; else whoever has the
+/// id now, wherever they went and however they are called. Another person under the same name is
+/// never taken for the first.
+async fn find(
+    ldap: &Ldap,
+    lease: &mut Lease<'_>,
+    remembered: &Remembered,
+    known: &Known<'_>,
+    trace: &mut Trace,
+) -> Result<Option<Entry>, Failure> {
+    let users = &ldap.config.users;
+    let id = known.identity.user_id.as_str();
+    let is_same = |entry: &Entry| match person::user_id(entry, users) {
+        Some(now) if is_dn(&users.id) => same_dn(now, id),
+        Some(now) => now == id,
+        None => false,
+    };
+    if !remembered.username.is_empty() {
+        let found = ldap.find_by_name(lease, &remembered.username, trace).await?;
+        match found.as_slice() {
+            [entry] if is_same(entry) => return Ok(Some(entry.clone())),
+            [entry] => trace.dropped(&entry.dn, "it answers to the name but is another person"),
+            _ => {}
+        }
+    }
+    if is_dn(&users.id) || id.is_empty() {
+        return Ok(None);
+    }
+    let by_id = filter::any_of(&users.filter, [(users.id.as_str(), id.as_bytes())]);
+    let found = ldap.find(lease, by_id, trace).await?;
+    // An id that two entries share says nothing.
+    match found.as_slice() {
+        [entry] if is_same(entry) => Ok(Some(entry.clone())),
+        _ => Ok(None),
+    }
+}

@@ -1,0 +1,129 @@
+//! One search: bounded in time, entries and bytes, never dereferencing, never following a referral.
+
+use std::time::Duration;
+
+use ldap3::controls::{PagedResults, RawControl};
+use ldap3::{DerefAliases, LdapResult, Scope, SearchOptions};
+use tokio::time::timeout;
+
+use super::ber;
+use super::entry::Entry;
+use super::failure::Failure;
+use super::wire::Connection;
+
+const MAX_BYTES: usize = 32 << 20;
+const PAGE: i32 = 500;
+/// RFC 2696.
+const PAGED_RESULTS: &str = "1.2.840.113556.1.4.319";
+const SIZE_LIMIT_EXCEEDED: u32 = 4;
+
+/// What is asked of the directory.
+pub(super) struct Ask<'a> {
+    pub base: &'a str,
+    pub scope: Scope,
+    pub filter: String,
+    pub attributes: Vec<&'a str>,
+    pub most: Most,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Most {
+    /// The first so many; that there are more is not an error.
+    First(usize),
+    /// All, in pages; more than so many is an error.
+    All(usize),
+}
+
+impl Ask<'_> {
+    /// For the trace.
+    pub fn describe(&self) -> String {
+        let scope = match self.scope {
+            Scope::Base => "base",
+            Scope::OneLevel => "one",
+            Scope::Subtree => "sub",
+        };
+        format!("search {:?}, scope {scope}, filter {}", self.base, self.filter)
+    }
+}
+
+/// A connection on which this fails is in an unknown state and must not be used again.
+pub(super) async fn run(
+    connection: &mut Connection,
+    ask: &Ask<'_>,
+    within: Duration,
+) -> Result<Vec<Entry>, Failure> {
+    let searched = timeout(within, pages(connection, ask, within)).await;
+    searched.unwrap_or_else(|_| Err(Failure::Host("no answer to a search in time".to_owned())))
+}
+
+async fn pages(
+    connection: &mut Connection,
+    ask: &Ask<'_>,
+    within: Duration,
+) -> Result<Vec<Entry>, Failure> {
+    let mut entries = Vec::new();
+    let mut bytes = 0;
+    let mut cookie = Vec::new();
+    loop {
+        let result = page(connection, ask, within, cookie, &mut |entry: Entry| {
+            bytes += entry.size_bytes();
+            entries.push(entry);
+            match ask.most {
+                _ if bytes > MAX_BYTES => Err(format!("more than {} MiB", MAX_BYTES >> 20)),
+                Most::All(most) if entries.len() > most => Err(format!("more than {most} entries")),
+                _ => Ok(()),
+            }
+        })
+        .await?;
+        cookie = next_page(&result);
+        if cookie.is_empty() {
+            if let Most::First(most) = ask.most {
+                entries.truncate(most);
+            }
+            return Ok(entries);
+        }
+    }
+}
+
+/// One page of results, or all where the server does not know pages.
+async fn page(
+    connection: &mut Connection,
+    ask: &Ask<'_>,
+    within: Duration,
+    cookie: Vec<u8>,
+    take: &mut (dyn FnMut(Entry) -> Result<(), String> + Send),
+) -> Result<LdapResult, Failure> {
+    let seconds = i32::try_from(within.as_secs() + 1).unwrap_or(i32::MAX);
+    let options = SearchOptions::new().deref(DerefAliases::Never).timelimit(seconds);
+    let (options, controls) = match ask.most {
+        Most::First(most) => {
+            (options.sizelimit(i32::try_from(most).unwrap_or(i32::MAX)), Vec::new())
+        }
+        Most::All(_) => (options, vec![RawControl::from(PagedResults { size: PAGE, cookie })]),
+    };
+    let mut ldap = connection.ldap.clone();
+    ldap.with_search_options(options).with_controls(controls);
+    let asked = ldap.streaming_search(ask.base, ask.scope, &ask.filter, ask.attributes.clone());
+    let broken = |e: &ldap3::LdapError| Failure::Host(connection.cause(e));
+    let mut stream = asked.await.map_err(|e| broken(&e))?;
+    while let Some(item) = stream.next().await.map_err(|e| broken(&e))? {
+        // A reference to another server is not followed: it would be given our credentials.
+        if item.is_ref() || item.is_intermediate() {
+            continue;
+        }
+        let entry = Entry::from_tag(item.0);
+        let entry = entry.ok_or_else(|| Failure::Answer("an entry makes no sense".to_owned()))?;
+        take(entry).map_err(|much| Failure::Answer(format!("the search found {much}")))?;
+    }
+    let result = stream.finish().await;
+    let cut = result.rc == SIZE_LIMIT_EXCEEDED && matches!(ask.most, Most::First(_));
+    if result.rc == 0 || cut { Ok(result) } else { Err(Failure::of_result("search", &result)) }
+}
+
+/// The server's cookie; empty after the last page, and from servers that do not know pages.
+fn next_page(result: &LdapResult) -> Vec<u8> {
+    let control = result.ctrls.iter().find(|control| control.1.ctype == PAGED_RESULTS);
+    let value = control.and_then(|control| control.1.val.as_deref()).unwrap_or_default();
+    let cookie = ber::sequence(value).and_then(|parts| parts.get(1).copied());
+    cookie.map(|cookie| cookie.body(value).to_vec()).unwrap_or_default()
+}

@@ -1,0 +1,245 @@
+use countersign_core::connector::{Basis, Login, Refusal, WayIn};
+use countersign_core::settings::Node;
+use countersign_core::{Connector, ConnectorId, Secret, Trace, Wants};
+
+use crate::tree::{self, list, map, plain, text};
+
+/// A configuration in which nothing is wrong and nobody answers; the entries replace or add keys.
+fn config(changes: Vec<(&'static str, Node)>) -> Node {
+    let mut entries = vec![
+        ("host", text("127.0.0.1:1")),
+        ("insecureNoSSL", plain("true")),
+        ("userSearch", user_search(vec![])),
+    ];
+    for (key, value) in changes {
+        entries.retain(|(name, _)| *name != key);
+        entries.push((key, value));
+    }
+    map(entries)
+}
+
+fn user_search(changes: Vec<(&'static str, Node)>) -> Node {
+    let mut entries = vec![
+        ("baseDN", text("ou=People,dc=example,dc=org")),
+        ("username", text("uid")),
+        ("idAttr", text("uid")),
+        ("emailAttr", text("mail")),
+    ];
+    for (key, value) in changes {
+        entries.retain(|(name, _)| *name != key);
+        entries.push((key, value));
+    }
+    map(entries)
+}
+
+fn read(config: Node) -> (Option<Connector>, Vec<String>) {
+    tree::read(config, |section| super::read(ConnectorId::new("ldap"), "LDAP".into(), section))
+}
+
+fn without(config: Node, key: &str) -> Node {
+    let countersign_core::settings::Value::Map(mut entries) = config.value else { panic!("a map") };
+    entries.retain(|(name, _)| name.text != key);
+    Node { mark: config.mark, value: countersign_core::settings::Value::Map(entries) }
+}
+
+#[test]
+fn a_sound_configuration_opens_nothing_and_has_nothing_to_complain_about() {
+    let groups = map(vec![
+        ("baseDN", text("ou=Groups,dc=example,dc=org")),
+        ("filter", text("(objectClass=groupOfNames)")),
+        ("scope", text("one")),
+        ("nameAttr", text("cn")),
+        (
+            "userMatchers",
+            list(vec![map(vec![
+                ("userAttr", text("DN")),
+                ("groupAttr", text("member")),
+                ("recursionGroupAttr", text("member")),
+            ])]),
+        ),
+    ]);
+    let (connector, problems) = read(config(vec![
+        ("bindDN", text("cn=admin,dc=example,dc=org")),
+        ("bindPW", text("admin")),
+        ("usernamePrompt", text("Staff name")),
+        ("groupSearch", groups),
+        ("timeout", plain("2s")),
+        ("poolSize", plain("3")),
+    ]));
+    assert!(problems.is_empty(), "{problems:?}");
+    let connector = connector.unwrap();
+    let basis = "ldap:127.0.0.1:1/ou=people,dc=example,dc=org".to_owned();
+    assert_eq!(connector.basis, Basis::Upstream(basis));
+    let WayIn::Password(way) = connector.way else { panic!("it is a password") };
+    assert_eq!(way.prompt(), "Staff name");
+}
+
+#[test]
+fn every_problem_is_told_with_its_place() {
+    let wrong = map(vec![
+        ("host", text("ldap://x, [::1, a:0, ok.example.com")),
+        ("insecureNoSSL", plain("true")),
+        ("startTLS", plain("true")),
+        ("bindDN", text("cn=admin")),
+        ("kerberos", map(vec![("enabled", plain("true"))])),
+        (
+            "userSearch",
+            map(vec![
+                ("filter", text("objectClass=person")),
+                ("username", list(vec![text("uid"), text("a)(b")])),
+                ("scope", text("tree")),
+                ("emailSuffix", text("example.org")),
+                ("idAtr", text("uid")),
+            ]),
+        ),
+        ("groupSearch", map(vec![("baseDN", text("x"))])),
+        ("timeout", plain("0")),
+        ("poolSize", plain("0")),
+    ]);
+    let (connector, problems) = read(wrong);
+    assert!(connector.is_none());
+    let said = problems.join("\n");
+    for expected in [
+        "1:3: host: \"ldap://x\" is a URL, expected host or host:port",
+        "1:3: host: \"[::1\" lacks a closing bracket",
+        "1:3: host: \"a:0\" has a port that is not a number from 1 to 65535",
+        "3:3: startTLS: contradicts insecureNoSSL",
+        "bindPW: is missing or empty, and bindDN is given",
+        "kerberos: is a key of Dex that is not supported yet",
+        "userSearch.baseDN: is missing",
+        "8:3: userSearch.filter: is not an LDAP filter, expected such as (objectClass=person)",
+        "userSearch.username: \"a)(b\" is not the name of an attribute",
+        "userSearch.scope: found \"tree\"",
+        "userSearch.emailSuffix: needs nameAttr",
+        "userSearch.idAtr: is not a known key, did you mean idAttr?",
+        "userSearch.idAttr: is missing",
+        "groupSearch.nameAttr: is missing",
+        "groupSearch.userMatchers: is missing",
+        "timeout: must be longer than 0s",
+        "poolSize: found a plain value, expected a whole number from 1 to 256",
+    ] {
+        assert!(said.contains(expected), "no {expected:?} in\n{said}");
+    }
+}
+
+#[test]
+fn certificates_that_cannot_be_used_are_told() {
+    let (connector, problems) = read(config(vec![
+        ("insecureNoSSL", plain("false")),
+        ("host", text("ldap.example.com")),
+        ("rootCA", text("/no/such/file")),
+        ("rootCAData", text("bm90IGEgY2VydGlmaWNhdGU=")),
+        ("clientKey", text("/no/such/key")),
+    ]));
+    assert!(connector.is_none());
+    let said = problems.join("\n");
+    for expected in [
+        "rootCA: cannot read /no/such/file",
+        "rootCAData: holds no certificate in PEM",
+        "clientCert: is missing: clientCert and clientKey go together",
+    ] {
+        assert!(said.contains(expected), "no {expected:?} in\n{said}");
+    }
+}
+
+#[test]
+fn clear_text_is_said_aloud_except_to_the_own_machine() {
+    let (_, problems) = read(config(vec![("host", text("ldap.example.com"))]));
+    assert_eq!(problems.len(), 1);
+    assert!(problems[0].contains("insecureNoSSL: sends every password over the network in clear"));
+    let (_, problems) = read(config(vec![("host", text("localhost"))]));
+    assert!(problems.is_empty(), "{problems:?}");
+}
+
+#[test]
+fn hosts_get_the_port_of_their_way_of_speaking() {
+    let basis = |changes: Vec<(&'static str, Node)>| {
+        let (connector, problems) = read(config(changes));
+        let Some(connector) = connector else { panic!("{problems:?}") };
+        let Basis::Upstream(basis) = connector.basis else { panic!("one for everybody") };
+        basis.split_once('/').unwrap().0.to_owned()
+    };
+    let skip = || ("insecureSkipVerify", plain("true"));
+    let tls = || ("insecureNoSSL", plain("false"));
+    assert_eq!(basis(vec![("host", text("localhost"))]), "ldap:localhost:389");
+    assert_eq!(basis(vec![("host", text("a")), tls(), skip()]), "ldap:a:636");
+    let start = || ("startTLS", plain("true"));
+    assert_eq!(basis(vec![("host", text("a")), tls(), skip(), start()]), "ldap:a:389");
+    let several = text("b:1636, A ,[::1],fe80::1,[::1]:3");
+    assert_eq!(
+        basis(vec![("host", several), tls(), skip()]),
+        "ldap:[::1]:3,[::1]:636,[fe80::1]:636,a:636,b:1636"
+    );
+}
+
+#[test]
+fn hosts_may_be_a_list_but_not_both() {
+    let hosts = || ("hosts", list(vec![text("localhost:1"), text("127.0.0.1:2")]));
+    let (connector, problems) = read(config(vec![hosts()]));
+    assert!(connector.is_none());
+    assert!(problems[0].contains("hosts: cannot be given together with host"), "{problems:?}");
+    let (connector, problems) = read(without(config(vec![hosts()]), "host"));
+    assert!(connector.is_some(), "{problems:?}");
+}
+
+#[test]
+fn the_older_way_of_naming_a_matcher_works_with_a_warning() {
+    let groups = |extra: Vec<(&'static str, Node)>| {
+        let mut entries = vec![("baseDN", text("ou=g")), ("nameAttr", text("cn"))];
+        entries.extend(extra);
+        read(config(vec![("groupSearch", map(entries))]))
+    };
+    let older = || vec![("userAttr", text("DN")), ("groupAttr", text("member"))];
+    let (connector, problems) = groups(older());
+    assert!(connector.is_some());
+    assert!(problems[0].contains("userAttr: is deprecated, use userMatchers"), "{problems:?}");
+    let (connector, problems) = groups(vec![("userMatchers", list(vec![]))]);
+    assert!(connector.is_some_and(|_| problems[0].contains("userMatchers: is empty")));
+    let mut both = older();
+    let matcher = map(vec![("userAttr", text("DN")), ("groupAttr", text("member"))]);
+    both.push(("userMatchers", list(vec![matcher])));
+    let (connector, problems) = groups(both);
+    assert!(connector.is_some());
+    assert!(problems[0].contains("is ignored, because userMatchers is given"), "{problems:?}");
+}
+
+#[test]
+fn one_name_has_one_canonical_form() {
+    let (connector, _) = read(config(vec![]));
+    let WayIn::Password(way) = connector.unwrap().way else { panic!("it is a password") };
+    let forms = ["josé pérez", " José  PÉREZ ", "JOSE\u{301} PE\u{301}REZ", "ｊｏｓé pérez"];
+    for form in forms {
+        assert_eq!(way.canonical(form), "josé pérez");
+    }
+    assert_ne!(way.canonical("josee"), way.canonical("jose"));
+}
+
+#[tokio::test]
+async fn what_needs_no_directory_asks_none() {
+    let (connector, _) = read(config(vec![]));
+    let WayIn::Password(way) = connector.unwrap().way else { panic!("it is a password") };
+    for (login, password) in [
+        ("jane", ""),
+        ("", "x"),
+        ("  ", "x"),
+        ("ja\0ne", "x"),
+        (&*"j".repeat(10_000), "x"),
+        ("jane", &*"x".repeat(1_000_000)),
+    ] {
+        let mut trace = Trace::default();
+        let login = way.login(login, &Secret::new(password), Wants::default(), &mut trace).await;
+        assert!(matches!(login, Ok(Login::Refused(Refusal::BadCredentials))), "{login:?}");
+        assert!(trace.steps()[0].text.starts_with("refused before anything was asked"));
+    }
+}
+
+#[tokio::test]
+async fn a_directory_that_is_not_there_is_unavailable_with_its_name() {
+    let (connector, _) = read(config(vec![]));
+    let WayIn::Password(way) = connector.unwrap().way else { panic!("it is a password") };
+    let mut trace = Trace::default();
+    let login = way.login("jane", &Secret::new("x"), Wants::default(), &mut trace).await;
+    let unavailable = login.unwrap_err();
+    assert_eq!(unavailable.upstream, "ldap");
+    assert!(unavailable.cause.contains("127.0.0.1:1: cannot connect"), "{unavailable}");
+}

@@ -1,0 +1,166 @@
+//! TLS towards the directory: our own rustls configuration, so that nothing depends on what ldap3
+//! would choose. Versions below 1.2 are not spoken.
+
+use std::fs;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use countersign_core::settings::Section;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+
+use super::config::Tls;
+
+mod verifier;
+
+/// The keys about certificates, read but not yet built.
+pub(super) struct Settings {
+    skip_verify: bool,
+    /// Path and base64 PEM.
+    root_ca: Option<String>,
+    root_ca_data: Option<String>,
+    client: Option<(String, String)>,
+    sound: bool,
+}
+
+impl Settings {
+    pub fn read(section: &Section<'_>) -> Self {
+        let given = |key| section.text(key).filter(|text| !text.is_empty());
+        let (cert, key) = (given("clientCert"), given("clientKey"));
+        let sound = cert.is_some() == key.is_some();
+        if !sound {
+            let missing = if cert.is_none() { "clientCert" } else { "clientKey" };
+            section.error(missing, "is missing: clientCert and clientKey go together");
+        }
+        Self {
+            skip_verify: section.flag("insecureSkipVerify").unwrap_or(false),
+            root_ca: given("rootCA"),
+            root_ca_data: given("rootCAData"),
+            client: cert.zip(key),
+            sound,
+        }
+    }
+
+    /// With `insecureNoSSL` none of these does anything.
+    pub fn warn_unused(&self, section: &Section<'_>) {
+        for (key, given) in [
+            ("rootCA", self.root_ca.is_some()),
+            ("rootCAData", self.root_ca_data.is_some()),
+            ("clientCert", self.client.is_some()),
+        ] {
+            if given {
+                section.warning(key, "does nothing, because insecureNoSSL is true");
+            }
+        }
+    }
+
+    /// `None`, with problems noted, when a file cannot be read or is not what it should be.
+    pub fn build(self, section: &Section<'_>) -> Option<Tls> {
+        let given = self.given_roots(section);
+        let client = match &self.client {
+            Some((cert, key)) => read_client(section, cert, key).map(Some),
+            None => Some(None),
+        };
+        let (given, client) = (given?, client?);
+        if !self.sound {
+            return None;
+        }
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let verified = !self.skip_verify;
+        let note = |why: String| section.error("rootCA", why);
+        let verifier = if verified {
+            let roots = roots(&given).map_err(note).ok()?;
+            verifier::against(roots, given, &provider).map_err(note).ok()?
+        } else {
+            section.warning("insecureSkipVerify", "lets anybody on the way read every password");
+            verifier::any(&provider)
+        };
+        let config = client_config(provider, verifier, client);
+        let config = config.map_err(|e| section.error("clientCert", e.to_string())).ok()?;
+        Some(Tls { config: Arc::new(config), verified })
+    }
+
+    fn given_roots(&self, section: &Section<'_>) -> Option<Vec<CertificateDer<'static>>> {
+        let mut roots = Vec::new();
+        let mut sound = true;
+        let file = self.root_ca.as_ref().map(|path| ("rootCA", read_file(path)));
+        let data = self.root_ca_data.as_ref().map(|text| {
+            let joined: String = text.split_whitespace().collect();
+            ("rootCAData", STANDARD.decode(joined).map_err(|_| "is not base64".to_owned()))
+        });
+        for (key, pem) in [file, data].into_iter().flatten() {
+            match pem.and_then(|pem| certificates(&pem)) {
+                Ok(mut certificates) => roots.append(&mut certificates),
+                Err(why) => {
+                    section.error(key, why);
+                    sound = false;
+                }
+            }
+        }
+        sound.then_some(roots)
+    }
+}
+
+fn client_config(
+    provider: Arc<CryptoProvider>,
+    verifier: Arc<dyn rustls::client::danger::ServerCertVerifier>,
+    client: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
+) -> Result<ClientConfig, rustls::Error> {
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier);
+    match client {
+        Some((chain, key)) => builder.with_client_auth_cert(chain, key),
+        None => Ok(builder.with_no_client_auth()),
+    }
+}
+
+/// The given ones only, or else the system's.
+fn roots(given: &[CertificateDer<'static>]) -> Result<RootCertStore, String> {
+    let mut store = RootCertStore::empty();
+    if given.is_empty() {
+        // One unreadable source does not empty the store, as it would inside ldap3.
+        store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    } else {
+        for certificate in given {
+            store
+                .add(certificate.clone())
+                .map_err(|e| format!("holds an unusable certificate: {e}"))?;
+        }
+    }
+    if store.is_empty() {
+        return Err("is missing, and the system has no certificates of its own".to_owned());
+    }
+    Ok(store)
+}
+
+fn read_client(
+    section: &Section<'_>,
+    cert: &str,
+    key: &str,
+) -> Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
+    let chain = read_file(cert).and_then(|pem| certificates(&pem));
+    let chain = chain.map_err(|why| section.error("clientCert", why)).ok();
+    let key = read_file(key).and_then(|pem| {
+        PrivateKeyDer::from_pem_slice(&pem).map_err(|_| "holds no private key in PEM".to_owned())
+    });
+    let key = key.map_err(|why| section.error("clientKey", why)).ok();
+    chain.zip(key)
+}
+
+fn read_file(path: &str) -> Result<Vec<u8>, String> {
+    fs::read(path).map_err(|e| format!("cannot read {path}: {e}"))
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let list: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    match list {
+        Ok(list) if !list.is_empty() => Ok(list),
+        Ok(_) => Err("holds no certificate in PEM".to_owned()),
+        Err(e) => Err(format!("is not PEM: {e}")),
+    }
+}

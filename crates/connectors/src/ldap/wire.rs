@@ -1,0 +1,178 @@
+//! One connection to one host: TCP, TLS, and a guard between the server and ldap3.
+//!
+//! We connect and speak TLS ourselves, and give ldap3 one end of a socket pair; what a server sends
+//! reaches it only whole and checked. That also makes IPv6 literals and readable causes possible.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, StdStream};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, copy, split};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsConnector;
+
+use super::config::{Host, Security, Tls};
+use super::{ber, guard};
+
+/// `ExtendedRequest` with the name of StartTLS (RFC 4511 section 4.14.1), message id 1.
+const START_TLS: &[u8] = b"\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037";
+
+/// A connection nobody is bound on yet. Dropping it closes it.
+pub(super) struct Connection {
+    pub ldap: Ldap,
+    pub host: Host,
+    pub born: Instant,
+    pub last_used: Instant,
+    tasks: [JoinHandle<()>; 2],
+    /// Why the guard closed it.
+    closed: Arc<Mutex<Option<String>>>,
+}
+
+impl Connection {
+    pub fn is_open(&self) -> bool {
+        !self.tasks.iter().any(JoinHandle::is_finished)
+    }
+
+    /// What the guard said, or else what ldap3 says.
+    pub fn cause(&self, error: &ldap3::LdapError) -> String {
+        let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        closed.unwrap_or_else(|| match error {
+            ldap3::LdapError::Timeout { .. } => "no answer in time".to_owned(),
+            ldap3::LdapError::ResultRecv { .. }
+            | ldap3::LdapError::OpSend { .. }
+            | ldap3::LdapError::EndOfStream => "the server closed the connection".to_owned(),
+            other => other.to_string(),
+        })
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// TCP, and TLS where it is asked for. Without a certificate that satisfies, nothing is sent. The
+/// error says what a person may do. Takes as long as it takes: the caller bounds it.
+pub(super) async fn connect(host: &Host, security: &Security) -> Result<Connection, String> {
+    let mut tcp = TcpStream::connect((host.name.as_str(), host.port))
+        .await
+        .map_err(|e| format!("cannot connect: {e}"))?;
+    // Only a latency matter.
+    let _ = tcp.set_nodelay(true);
+    match security {
+        Security::Clear => attach(tcp, host).await,
+        Security::Tls(tls) => attach(handshake(tcp, host, tls).await?, host).await,
+        Security::StartTls(tls) => {
+            start_tls(&mut tcp).await?;
+            attach(handshake(tcp, host, tls).await?, host).await
+        }
+    }
+}
+
+/// The answer is read to its last byte and not further, so that nothing sent in clear behind it can
+/// be taken for something said under TLS.
+async fn start_tls(tcp: &mut TcpStream) -> Result<(), String> {
+    tcp.write_all(START_TLS).await.map_err(|e| format!("asking for StartTLS: {e}"))?;
+    let answer = guard::read_message(tcp).await.map_err(|e| format!("asking for StartTLS: {e}"))?;
+    let mut answer = answer.ok_or("the server closed the connection when asked for StartTLS")?;
+    guard::check(&mut answer).map_err(|e| format!("asking for StartTLS: {e}"))?;
+    let code = (|| {
+        let parts = ber::sequence(&answer)?;
+        let code = *ber::children(&answer, *parts.get(1)?)?.first()?;
+        ber::unsigned(code.body(&answer))
+    })();
+    match code {
+        Some(0) => Ok(()),
+        Some(code) => Err(format!("the server refuses StartTLS (result {code})")),
+        None => Err("the server's answer to StartTLS makes no sense".to_owned()),
+    }
+}
+
+async fn handshake(
+    tcp: TcpStream,
+    host: &Host,
+    tls: &Tls,
+) -> Result<tokio_rustls::client::TlsStream<TcpStream>, String> {
+    let name = host.server_name.clone().ok_or("the host has no name for its certificate")?;
+    let connector = TlsConnector::from(tls.config.clone());
+    connector.connect(name, tcp).await.map_err(|e| tls_cause(&e, &host.name))
+}
+
+fn tls_cause(error: &io::Error, host: &str) -> String {
+    use rustls::CertificateError as Cert;
+    let inner = error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>());
+    let advice = match inner {
+        Some(rustls::Error::InvalidCertificate(problem)) => match problem {
+            Cert::UnknownIssuer => "it is signed by none of the CAs of rootCA".to_owned(),
+            Cert::BadSignature => {
+                "it is signed by a CA that has only its name in common with one of rootCA"
+                    .to_owned()
+            }
+            Cert::Expired | Cert::ExpiredContext { .. } => "it has expired".to_owned(),
+            Cert::NotValidYet | Cert::NotValidYetContext { .. } => "it is not valid yet".to_owned(),
+            Cert::NotValidForName | Cert::NotValidForNameContext { .. } => {
+                format!("it is not for {host}")
+            }
+            other if format!("{other:?}").contains("CaUsedAsEndEntity") => {
+                "it is a CA certificate; give exactly it as rootCA, or make one for the server"
+                    .into()
+            }
+            other => other.to_string(),
+        },
+        Some(rustls::Error::InvalidMessage(_)) => {
+            return "the server does not speak TLS on this port (startTLS?)".to_owned();
+        }
+        _ => return format!("TLS handshake: {error}"),
+    };
+    format!("the server's certificate is not acceptable: {advice}")
+}
+
+/// Puts the guard between the server and ldap3.
+async fn attach<S>(server: S, host: &Host) -> Result<Connection, String>
+where
+    S: AsyncRead + AsyncWrite + Send + 'static,
+{
+    let broken = |e: &dyn std::fmt::Display| format!("socket pair: {e}");
+    let (ours, theirs) = UnixStream::pair().map_err(|e| broken(&e))?;
+    let theirs = theirs.into_std().map_err(|e| broken(&e))?;
+    let settings = LdapConnSettings::new().set_std_stream(StdStream::Unix(theirs));
+    let (driver, ldap) =
+        LdapConnAsync::with_settings(settings, "ldapi:///").await.map_err(|e| broken(&e))?;
+    let closed = Arc::new(Mutex::new(None));
+    let why = closed.clone();
+    let pump = tokio::spawn(async move {
+        if let Err(unfit) = pump(server, ours).await {
+            *why.lock().unwrap_or_else(PoisonError::into_inner) = Some(unfit.to_string());
+        }
+    });
+    // Its errors are seen by whoever waits for an answer.
+    let driver = tokio::spawn(async move { drop(driver.drive().await) });
+    let now = Instant::now();
+    let host = host.clone();
+    Ok(Connection { ldap, host, born: now, last_used: now, tasks: [pump, driver], closed })
+}
+
+/// Ends when either side does.
+async fn pump<S>(server: S, client: UnixStream) -> Result<(), guard::Unfit>
+where
+    S: AsyncRead + AsyncWrite + Send + 'static,
+{
+    let (from_server, mut to_server) = split(server);
+    let (mut from_client, mut to_client) = client.into_split();
+    let mut from_server = BufReader::new(from_server);
+    let inward = async {
+        while let Some(mut message) = guard::read_message(&mut from_server).await? {
+            guard::check(&mut message)?;
+            to_client.write_all(&message).await?;
+        }
+        Ok(())
+    };
+    let outward = async { copy(&mut from_client, &mut to_server).await };
+    tokio::select! {
+        ended = inward => ended,
+        ended = outward => Ok(ended.map(drop)?),
+    }
+}

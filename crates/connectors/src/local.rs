@@ -1,0 +1,146 @@
+//! The people of the configuration file: `staticPasswords`, connector id `local`.
+//!
+//! Every attempt costs exactly one verification, whether or not the user exists. Nothing is written.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use countersign_core::connector::{
+    Basis, Known, Login, PasswordLogin, Refresh, Refreshed, Refusal, SignedIn, Unavailable, WayIn,
+};
+use countersign_core::{Connector, ConnectorId, Identity, Secret, Trace, Wants};
+
+use crate::password::{Hashing, PasswordHash, check_password};
+
+mod users;
+
+pub use users::{LocalUser, read_users};
+
+/// The connector Dex adds for `enablePasswordDB`.
+pub fn connector(users: Vec<LocalUser>, hashing: Hashing) -> Connector {
+    let local = Arc::new(Local::new(users, hashing));
+    Connector {
+        id: ConnectorId::new("local"),
+        kind: "local",
+        name: "Email".to_owned(),
+        way: WayIn::Password(local.clone()),
+        refresh: Some(local),
+        basis: Basis::Person,
+    }
+}
+
+/// Case and surrounding space do not make another account. Dex looks up the lower-cased address.
+fn canonical(email: &str) -> String {
+    email.trim().to_lowercase()
+}
+
+struct Local {
+    users: HashMap<String, LocalUser>,
+    /// Verified in place of an unknown user's hash. `None` only if it could not be made, and then
+    /// nobody gets in.
+    dummy: Option<Arc<PasswordHash>>,
+    hashing: Hashing,
+}
+
+impl Local {
+    fn new(users: Vec<LocalUser>, hashing: Hashing) -> Self {
+        let dearest = users.iter().map(|user| &user.hash).max_by_key(|hash| hash.work());
+        let dummy = PasswordHash::dummy(dearest.map(AsRef::as_ref)).ok().map(Arc::new);
+        let users = users.into_iter().map(|user| (canonical(&user.email), user)).collect();
+        Self { users, dummy, hashing }
+    }
+
+    /// The person of a session: by address and id, or by the id alone when the address was changed.
+    /// Another id at the same address is another person.
+    fn known(&self, identity: &Identity) -> Option<&LocalUser> {
+        let same = |user: &&LocalUser| user.user_id == identity.user_id;
+        self.users.get(&canonical(&identity.email)).filter(same).or_else(|| {
+            let mut with_id = self.users.values().filter(same);
+            with_id.next().filter(|_| with_id.next().is_none())
+        })
+    }
+}
+
+#[async_trait]
+impl PasswordLogin for Local {
+    fn prompt(&self) -> &str {
+        "Email Address"
+    }
+
+    fn canonical(&self, login: &str) -> String {
+        canonical(login)
+    }
+
+    async fn login(
+        &self,
+        login: &str,
+        password: &Secret,
+        _wants: Wants,
+        trace: &mut Trace,
+    ) -> Result<Login, Unavailable> {
+        let refused = Ok(Login::Refused(Refusal::BadCredentials));
+        let broken = |cause: String| Unavailable { upstream: "local".to_owned(), cause };
+        if let Err(unusable) = check_password(password) {
+            trace.noted(format!("refused before hashing: {unusable}"));
+            return refused;
+        }
+        let email = canonical(login);
+        trace.asked(format!("the local user {email}"));
+        let user = self.users.get(&email);
+        trace.answered(if user.is_some() { "found" } else { "no such user" });
+        let Some(hash) = user.map(|user| &user.hash).or(self.dummy.as_ref()) else {
+            return Err(broken("the hash for unknown users could not be made".to_owned()));
+        };
+        let can_tell = hash.can_tell(password);
+        let matches = self
+            .hashing
+            .verify(hash.clone(), password.clone())
+            .await
+            .map_err(|too_many| broken(too_many.to_string()))?;
+        let Some(user) = user else { return refused };
+        if !can_tell {
+            trace.noted("the password is longer than the 72 bytes a bcrypt hash can tell apart");
+        }
+        trace.answered(format!(
+            "the password {} the {} hash",
+            if matches { "matches" } else { "does not match" },
+            user.hash.scheme_name()
+        ));
+        if matches { Ok(Login::Accepted(Box::new(user.signed_in()))) } else { refused }
+    }
+}
+
+#[async_trait]
+impl Refresh for Local {
+    /// A changed hash shows as another basis, which is for the issuer to refuse.
+    async fn refresh(&self, known: Known<'_>, trace: &mut Trace) -> Result<Refreshed, Unavailable> {
+        let Some(user) = self.known(known.identity) else {
+            trace.answered("the user is no longer in the configuration");
+            return Ok(Refreshed::Disabled);
+        };
+        trace.answered("the user is in the configuration");
+        Ok(Refreshed::Current(Box::new(user.signed_in())))
+    }
+
+    fn is_free(&self) -> bool {
+        true
+    }
+}
+
+impl LocalUser {
+    fn signed_in(&self) -> SignedIn {
+        let identity = Identity {
+            user_id: self.user_id.clone(),
+            username: if self.name.is_empty() { &self.username } else { &self.name }.clone(),
+            preferred_username: self.preferred_username.clone(),
+            email: self.email.clone(),
+            email_verified: self.email_verified,
+            groups: self.groups.clone(),
+        };
+        SignedIn { identity, upstream: None, basis: Some(self.hash.fingerprint()) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

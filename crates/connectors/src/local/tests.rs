@@ -1,0 +1,229 @@
+use countersign_core::connector::{Known, Login, Refreshed, Refusal, SignedIn, WayIn};
+use countersign_core::settings::Node;
+use countersign_core::{Connector, Identity, Secret, Trace, Wants};
+
+use super::{LocalUser, connector, read_users};
+use crate::password::{Hashing, hash_password};
+use crate::tree::{self, list, map, plain, text};
+
+/// bcrypt of "password", cost 10.
+const BCRYPT: &str = "$2a$10$2b2cU8CPhOTaGrs1HRQuAueS7JTT5ZHsHSzYiFPm1leZck7Mc8T4W";
+
+fn read(entries: Vec<Node>) -> (Vec<LocalUser>, Vec<String>) {
+    let root = map(vec![("staticPasswords", list(entries))]);
+    tree::read(root, |root| read_users(root.sections("staticPasswords")))
+}
+
+fn person(email: &str, hash: &str, id: &str) -> Node {
+    map(vec![
+        ("email", text(email)),
+        ("hash", text(hash)),
+        ("username", text("someone")),
+        ("userID", text(id)),
+    ])
+}
+
+async fn sign_in(connector: &Connector, login: &str, password: &str) -> Login {
+    let WayIn::Password(way) = &connector.way else { panic!("it is a password") };
+    let password = Secret::new(password);
+    way.login(login, &password, Wants::default(), &mut Trace::default()).await.unwrap()
+}
+
+fn accepted(login: Login) -> SignedIn {
+    let Login::Accepted(signed_in) = login else { panic!("{login:?}") };
+    *signed_in
+}
+
+#[test]
+fn every_key_of_a_person_is_read() {
+    let jane = map(vec![
+        ("email", text("Jane@Example.com")),
+        ("hash", text(BCRYPT)),
+        ("username", text("jane")),
+        ("userID", text("1")),
+        ("name", text("Jane Doe")),
+        ("preferredUsername", text("jd")),
+        ("emailVerified", plain("false")),
+        ("groups", list(vec![text("admins"), text("devs")])),
+    ]);
+    let (users, problems) = read(vec![jane, person("joe@example.com", BCRYPT, "2")]);
+    assert!(problems.is_empty(), "{problems:?}");
+    let identity = users[0].signed_in().identity;
+    assert_eq!(
+        identity,
+        Identity {
+            user_id: "1".into(),
+            username: "Jane Doe".into(),
+            preferred_username: "jd".into(),
+            email: "Jane@Example.com".into(),
+            email_verified: false,
+            groups: vec!["admins".into(), "devs".into()],
+        }
+    );
+    let joe = users[1].signed_in().identity;
+    assert_eq!((joe.username.as_str(), joe.email_verified), ("someone", true));
+}
+
+#[test]
+fn every_problem_is_told_with_its_place_and_no_hash_is_printed() {
+    let cheap = BCRYPT.replace("$10$", "$04$");
+    let (users, problems) = read(vec![
+        person("jane@example.com", BCRYPT, "1"),
+        person("JANE@example.com ", BCRYPT, "2"),
+        person("x@example.com", "garbage-that-is-secret", "3"),
+        person("y@example.com", &cheap, "4"),
+        map(vec![("email", text("z@example.com")), ("hashFromEnv", text("CS_NO_SUCH_VARIABLE"))]),
+        map(vec![
+            ("email", text("w@example.com")),
+            ("hash", text(BCRYPT)),
+            ("hashFromEnv", text("PATH")),
+            ("userID", text("6")),
+            ("hashh", text("x")),
+        ]),
+        map(vec![("email", text("v@example.com")), ("userID", text("1"))]),
+    ]);
+    let said = problems.join("\n");
+    for expected in [
+        "8:3: staticPasswords[1].email: is the same as that of the user in line 2",
+        "14:3: staticPasswords[2].hash: is neither a bcrypt nor an argon2id hash",
+        "19:3: staticPasswords[3].hash: has bcrypt cost 4, expected 10 to 16",
+        "staticPasswords[4].hashFromEnv: the environment has no CS_NO_SUCH_VARIABLE",
+        "staticPasswords[4].userID: is missing",
+        "staticPasswords[5].hashFromEnv: cannot be given together with hash",
+        "staticPasswords[5].hashh: is not a known key, did you mean hash?",
+        "staticPasswords[6].hash: is missing: give hash or hashFromEnv",
+    ] {
+        assert!(said.contains(expected), "no {expected:?} in\n{said}");
+    }
+    assert!(!said.contains("secret") && !said.contains("$2a$"), "{said}");
+    assert_eq!(users.len(), 2);
+}
+
+#[test]
+fn a_hash_from_the_environment_is_checked_like_any_other() {
+    let entry = map(vec![
+        ("email", text("a@example.com")),
+        ("hashFromEnv", text("PATH")),
+        ("userID", text("1")),
+    ]);
+    let (_, problems) = read(vec![entry]);
+    assert!(problems[0].contains("hashFromEnv: is neither"), "{problems:?}");
+}
+
+#[tokio::test]
+async fn unknown_users_cost_what_known_ones_cost() {
+    let argon2 = hash_password(&Secret::new("secret")).unwrap();
+    let (users, _) = read(vec![
+        person("jane@example.com", BCRYPT, "1"),
+        person("joe@example.com", &argon2, "2"),
+    ]);
+    let hashing = Hashing::default();
+    let connector = connector(users, hashing.clone());
+    let long_for_bcrypt = "x".repeat(100);
+    for (login, password, welcome, work) in [
+        ("jane@example.com", "password", true, 1),
+        (" JANE@Example.COM ", "password", true, 1),
+        ("jane@example.com", "wrong", false, 1),
+        ("nobody@example.com", "password", false, 1),
+        ("", "password", false, 1),
+        ("joe@example.com", "secret", true, 1),
+        ("jane@example.com", &long_for_bcrypt, false, 1),
+        ("nobody@example.com", &long_for_bcrypt, false, 1),
+        ("jane@example.com", "", false, 0),
+        ("nobody@example.com", "", false, 0),
+        ("jane@example.com", &"x".repeat(2000), false, 0),
+        ("nobody@example.com", &"x".repeat(2000), false, 0),
+        ("jane@example.com", "pass\0word", false, 0),
+        ("jane@example.com", "password\0", false, 0),
+    ] {
+        let before = hashing.verifications();
+        let outcome = sign_in(&connector, login, password).await;
+        assert_eq!(hashing.verifications() - before, work, "{login:?}");
+        match outcome {
+            Login::Accepted(_) => assert!(welcome, "{login:?}"),
+            Login::Refused(refusal) => {
+                assert_eq!(refusal, Refusal::BadCredentials, "{login:?}");
+                assert!(!welcome, "{login:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn nobody_at_all_still_costs_one_verification() {
+    let hashing = Hashing::default();
+    let connector = connector(Vec::new(), hashing.clone());
+    assert!(matches!(
+        sign_in(&connector, "a@example.com", "x").await,
+        Login::Refused(Refusal::BadCredentials)
+    ));
+    assert_eq!(hashing.verifications(), 1);
+}
+
+#[tokio::test]
+async fn too_many_at_once_is_unavailable_and_not_a_refusal() {
+    let (users, _) = read(vec![person("jane@example.com", BCRYPT, "1")]);
+    let connector = connector(users, Hashing::new(1, 0));
+    let WayIn::Password(way) = &connector.way else { panic!("it is a password") };
+    let password = Secret::new("password");
+    let (mut one, mut two) = (Trace::default(), Trace::default());
+    let wants = Wants::default();
+    let (first, second) = tokio::join!(
+        way.login("jane@example.com", &password, wants, &mut one),
+        way.login("jane@example.com", &password, wants, &mut two),
+    );
+    assert!(matches!(first, Ok(Login::Accepted(_))));
+    assert_eq!(second.unwrap_err().cause, "too many logins at once");
+}
+
+#[tokio::test]
+async fn a_refresh_sees_changes_removals_and_strangers() {
+    let (users, _) = read(vec![person("jane@example.com", BCRYPT, "1")]);
+    let before = connector(users, Hashing::default());
+    let signed_in = accepted(sign_in(&before, "jane@example.com", "password").await);
+    let refreshed = async |entries: Vec<Node>| {
+        let now = connector(read(entries).0, Hashing::default());
+        let refresh = now.refresh.unwrap();
+        assert!(refresh.is_free());
+        let known =
+            Known { identity: &signed_in.identity, upstream: None, wants: Wants::default() };
+        refresh.refresh(known, &mut Trace::default()).await.unwrap()
+    };
+    let Refreshed::Current(same) = refreshed(vec![person("jane@example.com", BCRYPT, "1")]).await
+    else {
+        panic!("she is still there")
+    };
+    assert_eq!(same.basis, signed_in.basis);
+
+    let other_hash = bcrypt::hash("another", 10).unwrap();
+    let Refreshed::Current(changed) =
+        refreshed(vec![person("jane@example.com", &other_hash, "1")]).await
+    else {
+        panic!("she is still there")
+    };
+    assert_ne!(changed.basis, signed_in.basis, "for the issuer to refuse");
+
+    let Refreshed::Current(renamed) = refreshed(vec![person("jd@example.com", BCRYPT, "1")]).await
+    else {
+        panic!("she only has another address")
+    };
+    assert_eq!(renamed.identity.email, "jd@example.com");
+
+    assert!(matches!(refreshed(vec![]).await, Refreshed::Disabled));
+    let stranger = vec![person("jane@example.com", BCRYPT, "2")];
+    assert!(matches!(refreshed(stranger).await, Refreshed::Disabled), "another person's address");
+}
+
+#[tokio::test]
+async fn the_trace_tells_the_story_and_no_password() {
+    let (users, _) = read(vec![person("jane@example.com", BCRYPT, "1")]);
+    let connector = connector(users, Hashing::default());
+    let WayIn::Password(way) = &connector.way else { panic!("it is a password") };
+    let mut trace = Trace::default();
+    let password = Secret::new("a-wrong-guess");
+    way.login("jane@example.com", &password, Wants::default(), &mut trace).await.unwrap();
+    let told: Vec<&str> = trace.steps().iter().map(|step| step.text.as_str()).collect();
+    let expected =
+        ["the local user jane@example.com", "found", "the password does not match the bcrypt hash"];
+    assert_eq!(told, expected);
+}

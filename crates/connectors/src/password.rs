@@ -1,0 +1,232 @@
+//! Password hashes: bcrypt as Dex's files hold them, argon2id as we make them. What a hash may cost
+//! is checked when it is read; how many are computed at once is bounded by [`Hashing`].
+//!
+//! It never prints a hash or a password, and never shortens a password in silence.
+
+use std::fmt;
+
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::{Algorithm, Argon2, Params, Version};
+use aws_lc_rs::digest;
+use base64::Engine;
+use base64::alphabet::BCRYPT;
+use base64::engine::GeneralPurpose;
+use base64::engine::general_purpose::{NO_PAD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use countersign_core::{Secret, ids};
+
+mod hashing;
+
+pub use hashing::{Hashing, TooMany};
+
+/// Longer passwords are refused before they are hashed.
+pub const MAX_PASSWORD_BYTES: usize = 1024;
+/// bcrypt reads no further than this.
+const BCRYPT_BYTES: usize = 72;
+
+/// OWASP's argon2id parameters: memory in KiB, passes, lanes.
+const OURS: (u32, u32, u32) = (19_456, 2, 1);
+const MAX_MEMORY_KIB: u32 = 1 << 20;
+const MAX_PASSES: u32 = 20;
+const MAX_LANES: u32 = 16;
+
+/// A stored hash that was found usable.
+pub struct PasswordHash {
+    text: String,
+    scheme: Scheme,
+}
+
+enum Scheme {
+    Bcrypt { cost: u32 },
+    Argon2id { hash: Box<argon2::PasswordHash>, params: Params },
+}
+
+/// What is wrong with a stored hash. Holds nothing of the hash but its parameters.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadHash {
+    #[error("is neither a bcrypt nor an argon2id hash, nor base64 of one")]
+    Unknown,
+    #[error("is a malformed {0} hash")]
+    Malformed(&'static str),
+    #[error("has bcrypt cost {0}, expected 10 to 16")]
+    BcryptCost(u32),
+    #[error("is another kind of argon2, expected argon2id")]
+    NotArgon2id,
+    #[error("has {name}={found}, expected at most {most}")]
+    TooCostly { name: &'static str, found: u32, most: u32 },
+}
+
+/// What is wrong with a password before anything is computed from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    #[error("the password is empty")]
+    Empty,
+    #[error("the password is longer than {MAX_PASSWORD_BYTES} bytes")]
+    TooLong,
+    #[error("the password contains a NUL character")]
+    Nul,
+}
+
+/// A new hash could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum NotHashed {
+    #[error(transparent)]
+    Unusable(#[from] Unusable),
+    #[error(transparent)]
+    NoRandomness(#[from] ids::NoRandomness),
+    #[error("argon2: {0}")]
+    Argon2(String),
+}
+
+/// A new argon2id hash in PHC form (m=19456, t=2, p=1), for the command `hash-password`. Takes some
+/// 30 ms of one core.
+pub fn hash_password(password: &Secret) -> Result<String, NotHashed> {
+    check_password(password)?;
+    let broken = |e: &dyn fmt::Display| NotHashed::Argon2(e.to_string());
+    let (m, t, p) = OURS;
+    let params = Params::new(m, t, p, Some(32)).map_err(|e| broken(&e))?;
+    let salt = ids::random_bytes::<16>()?;
+    let hash: argon2::PasswordHash = Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+        .hash_password_with_salt(password.expose().as_bytes(), &salt)
+        .map_err(|e| broken(&e))?;
+    Ok(hash.to_string())
+}
+
+/// What no stored hash can answer to, whoever's it is. Depends on the password alone, so refusing
+/// it early tells nothing about a user.
+pub fn check_password(password: &Secret) -> Result<(), Unusable> {
+    let bytes = password.expose().as_bytes();
+    match bytes.len() {
+        0 => Err(Unusable::Empty),
+        n if n > MAX_PASSWORD_BYTES => Err(Unusable::TooLong),
+        _ if bytes.contains(&0) => Err(Unusable::Nul),
+        _ => Ok(()),
+    }
+}
+
+impl PasswordHash {
+    /// bcrypt (`$2a$`, `$2b$`, `$2y$`), argon2id in PHC form, or base64 of either, as in Dex's files.
+    pub fn parse(text: &str) -> Result<Self, BadHash> {
+        let text = text.trim();
+        if text.starts_with('$') {
+            return Self::parse_plain(text);
+        }
+        let unpadded = text.trim_end_matches('=');
+        let bytes = STANDARD_NO_PAD.decode(unpadded).map_err(|_| BadHash::Unknown)?;
+        let inner = String::from_utf8(bytes).map_err(|_| BadHash::Unknown)?;
+        Self::parse_plain(inner.trim())
+    }
+
+    fn parse_plain(text: &str) -> Result<Self, BadHash> {
+        let scheme = match text.split('$').nth(1) {
+            Some("2a" | "2b" | "2y") => bcrypt_scheme(text)?,
+            Some("argon2id") => argon2id_scheme(text)?,
+            Some("argon2i" | "argon2d") => return Err(BadHash::NotArgon2id),
+            _ => return Err(BadHash::Unknown),
+        };
+        Ok(Self { text: text.to_owned(), scheme })
+    }
+
+    /// One whole computation, whatever the answer. Blocks for as long as the hash costs: through
+    /// [`Hashing::verify`] only.
+    pub(crate) fn matches(&self, password: &Secret) -> bool {
+        let bytes = password.expose().as_bytes();
+        match &self.scheme {
+            Scheme::Bcrypt { .. } => {
+                // Computed even when it cannot match, so that the time does not show whose it is.
+                bcrypt::verify(bytes, &self.text).unwrap_or(false) & self.can_tell(password)
+            }
+            Scheme::Argon2id { hash, .. } => {
+                Argon2::default().verify_password(bytes, hash.as_ref()).is_ok()
+            }
+        }
+    }
+
+    /// False when this password is longer than the scheme can tell from its own beginning.
+    pub fn can_tell(&self, password: &Secret) -> bool {
+        match self.scheme {
+            Scheme::Bcrypt { .. } => password.expose().len() <= BCRYPT_BYTES,
+            Scheme::Argon2id { .. } => true,
+        }
+    }
+
+    /// Changes when the password does, and tells nothing about it. SHA-256 out of the house's one
+    /// cryptography provider: argon2 does not give out its blake2, and a plain digest is enough, for
+    /// what is digested is salted and slow already.
+    pub fn fingerprint(&self) -> String {
+        let mut context = digest::Context::new(&digest::SHA256);
+        context.update(b"countersign password hash\0");
+        context.update(self.text.as_bytes());
+        URL_SAFE_NO_PAD.encode(context.finish().as_ref())
+    }
+
+    /// What one verification costs, roughly in microseconds: only for comparing hashes.
+    pub(crate) fn work(&self) -> u64 {
+        match &self.scheme {
+            Scheme::Bcrypt { cost } => 58 << cost,
+            Scheme::Argon2id { params, .. } => {
+                u64::from(params.m_cost()) * u64::from(params.t_cost()) * 3 / 4
+            }
+        }
+    }
+
+    /// A hash of the same cost that no password is known for: the work done for unknown users.
+    pub(crate) fn dummy(like: Option<&Self>) -> Result<Self, BadHash> {
+        let (m, t, p) = match like.map(|hash| &hash.scheme) {
+            Some(Scheme::Bcrypt { cost }) => {
+                let base64 = GeneralPurpose::new(&BCRYPT, NO_PAD);
+                let (salt, sum) = (base64.encode([0x5a; 16]), base64.encode([0; 23]));
+                return Self::parse(&format!("$2b${cost:02}${salt}{sum}"));
+            }
+            Some(Scheme::Argon2id { params, .. }) => {
+                (params.m_cost(), params.t_cost(), params.p_cost())
+            }
+            None => OURS,
+        };
+        let salt = STANDARD_NO_PAD.encode([0x5a; 16]);
+        let sum = STANDARD_NO_PAD.encode([0; 32]);
+        Self::parse(&format!("$argon2id$v=19$m={m},t={t},p={p}${salt}${sum}"))
+    }
+
+    pub fn scheme_name(&self) -> &'static str {
+        match self.scheme {
+            Scheme::Bcrypt { .. } => "bcrypt",
+            Scheme::Argon2id { .. } => "argon2id",
+        }
+    }
+}
+
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{} hash]", self.scheme_name())
+    }
+}
+
+fn bcrypt_scheme(text: &str) -> Result<Scheme, BadHash> {
+    let parts: bcrypt::HashParts = text.parse().map_err(|_| BadHash::Malformed("bcrypt"))?;
+    match parts.get_cost() {
+        cost @ 10..=16 => Ok(Scheme::Bcrypt { cost }),
+        cost => Err(BadHash::BcryptCost(cost)),
+    }
+}
+
+fn argon2id_scheme(text: &str) -> Result<Scheme, BadHash> {
+    let malformed = BadHash::Malformed("argon2id");
+    let hash = argon2::PasswordHash::new(text).map_err(|_| malformed.clone())?;
+    if hash.salt.is_none() || hash.hash.is_none() {
+        return Err(malformed);
+    }
+    let params = Params::try_from(&hash).map_err(|_| malformed)?;
+    for (name, found, most) in [
+        ("m", params.m_cost(), MAX_MEMORY_KIB),
+        ("t", params.t_cost(), MAX_PASSES),
+        ("p", params.p_cost(), MAX_LANES),
+    ] {
+        if found > most {
+            return Err(BadHash::TooCostly { name, found, most });
+        }
+    }
+    Ok(Scheme::Argon2id { hash: Box::new(hash), params })
+}
+
+#[cfg(test)]
+mod tests;

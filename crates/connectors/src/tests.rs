@@ -1,0 +1,119 @@
+use countersign_core::connector::{Basis, Known, Login, Refreshed, Refusal, Trip, WayIn};
+use countersign_core::settings::Node;
+use countersign_core::{Connector, ConnectorId, Secret, Trace, Wants};
+
+use crate::tree::{map, text};
+use crate::{check_kind, kinds, read, tree};
+
+fn read_one(kind: &str, config: Node) -> (Option<Connector>, Vec<String>) {
+    tree::read(config, |section| read(kind, ConnectorId::new("x"), "X".into(), Some(section)))
+}
+
+#[test]
+fn an_unknown_kind_is_told_with_the_nearest_known_one() {
+    let (connector, problems) = read_one("ldab", map(vec![]));
+    assert!(connector.is_none());
+    assert!(problems[0].ends_with("did you mean ldap?"), "{problems:?}");
+}
+
+#[test]
+fn a_connector_of_dex_that_is_missing_here_is_an_error_and_not_a_typo() {
+    for kind in super::NOT_YET {
+        let (connector, problems) = read_one(kind, map(vec![]));
+        assert!(connector.is_none());
+        assert!(problems[0].contains("not supported yet"), "{problems:?}");
+        assert!(!kinds().contains(kind));
+    }
+}
+
+#[test]
+fn a_kind_that_needs_a_config_says_so_without_one() {
+    assert_eq!(check_kind("ldap", false), Err("ldap needs a config".to_owned()));
+    assert_eq!(check_kind("mockCallback", false), Ok(()));
+    assert!(read("ldap", ConnectorId::new("x"), "X".into(), None).is_none());
+    assert!(read("mockCallback", ConnectorId::new("x"), "X".into(), None).is_some());
+}
+
+fn trip() -> Trip {
+    Trip {
+        callback: url::Url::parse("https://id.example.com/dex/callback").unwrap(),
+        state: "a-state".into(),
+        wants: Wants::default(),
+    }
+}
+
+#[tokio::test]
+async fn kilgore_goes_out_and_comes_back() {
+    let connector = read("mockCallback", ConnectorId::new("mock"), "Mock".into(), None).unwrap();
+    let WayIn::Redirect(way) = &connector.way else { panic!("it is a redirect") };
+    let departure = way.depart(&trip()).await.unwrap();
+    assert_eq!(departure.url.path(), "/dex/callback");
+    let query: Vec<(String, String)> = departure.url.query_pairs().into_owned().collect();
+    assert_eq!(query[0], ("state".into(), "a-state".into()));
+    assert!(query[1].1.starts_with("mock-"));
+
+    let mut trace = Trace::default();
+    let back = way.arrive(&trip(), &departure.luggage, &query, &mut trace).await.unwrap();
+    let Login::Accepted(signed_in) = back else { panic!("{back:?}") };
+    assert_eq!(signed_in.identity.user_id, "0-385-28089-0");
+    assert_eq!(signed_in.identity.groups, ["authors"]);
+
+    let refresh = connector.refresh.unwrap();
+    assert!(refresh.is_free());
+    let known = Known { identity: &signed_in.identity, upstream: None, wants: Wants::default() };
+    let again = refresh.refresh(known, &mut trace).await.unwrap();
+    let Refreshed::Current(again) = again else { panic!("{again:?}") };
+    assert_eq!(again.identity, signed_in.identity);
+}
+
+#[tokio::test]
+async fn a_code_of_another_trip_or_an_error_is_refused() {
+    let connector = read("mockCallback", ConnectorId::new("mock"), "Mock".into(), None).unwrap();
+    let WayIn::Redirect(way) = &connector.way else { panic!("it is a redirect") };
+    let departure = way.depart(&trip()).await.unwrap();
+    for (query, expected) in [
+        (vec![("code", "mock-other")], "invalid_grant"),
+        (vec![], "invalid_grant"),
+        (vec![("error", "access_denied")], "access_denied"),
+    ] {
+        let query: Vec<_> = query.into_iter().map(|(k, v)| (k.into(), v.into())).collect();
+        let back = way.arrive(&trip(), &departure.luggage, &query, &mut Trace::default()).await;
+        let Ok(Login::Refused(Refusal::UpstreamDenied { code })) = back else { panic!("{back:?}") };
+        assert_eq!(code, expected);
+    }
+}
+
+#[tokio::test]
+async fn the_mock_password_opens_for_its_two_words_only() {
+    let config = map(vec![("username", text("kilgore")), ("password", text("trout"))]);
+    let (connector, problems) = read_one("mockPassword", config);
+    assert!(problems.is_empty(), "{problems:?}");
+    let connector = connector.unwrap();
+    assert_eq!(connector.basis, Basis::Upstream("mockPassword".into()));
+    let WayIn::Password(way) = connector.way else { panic!("it is a password") };
+    assert_eq!(way.prompt(), "Username");
+    for (name, password, welcome) in [
+        ("kilgore", "trout", true),
+        ("kilgore", "Trout", false),
+        ("Kilgore", "trout", false),
+        ("", "", false),
+    ] {
+        let login =
+            way.login(name, &Secret::new(password), Wants::default(), &mut Trace::default()).await;
+        assert_eq!(matches!(login, Ok(Login::Accepted(_))), welcome, "{name} {password}");
+    }
+}
+
+#[test]
+fn the_mock_password_needs_both_words() {
+    let (connector, problems) = read_one("mockPassword", map(vec![("pasword", text("x"))]));
+    assert!(connector.is_none());
+    assert_eq!(
+        problems,
+        [
+            "0:3: password: is missing",
+            "0:3: username: is missing",
+            "1:1: pasword: is not a known key, did you mean password?"
+        ]
+    );
+}

@@ -1,0 +1,139 @@
+//! The LDAP connector against a real OpenLDAP, and against servers that mean no good.
+//!
+//! Every test starts its own directory. Without slapd they say aloud that they did not run, and fail
+//! if `COUNTERSIGN_REQUIRE_LDAP=1`.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "all of this is test code; a broken world fails the story that stands in it"
+)]
+
+mod slapd;
+#[path = "../src/tree.rs"]
+mod tree;
+
+#[path = "ldap/failover.rs"]
+mod failover;
+#[path = "ldap/groups.rs"]
+mod groups;
+#[path = "ldap/hostile.rs"]
+mod hostile;
+#[path = "ldap/login.rs"]
+mod login;
+#[path = "ldap/refresh.rs"]
+mod refresh;
+#[path = "ldap/tls.rs"]
+mod tls;
+
+use countersign_connectors::read;
+use countersign_core::connector::{Known, Login, Refreshed, Refusal, SignedIn, Unavailable, WayIn};
+use countersign_core::settings::Node;
+use countersign_core::{Connector, ConnectorId, Secret, Trace, Wants};
+
+use slapd::Slapd;
+use tree::{list, map, plain, text};
+
+/// What a test says about its connector.
+type Keys = Vec<(&'static str, Node)>;
+
+const ALL: Wants = Wants { offline: true, groups: true };
+
+/// A connector as an administrator would configure it; the keys given replace or add.
+fn connector(keys: Keys, user_search: Keys) -> Connector {
+    let mut search = vec![
+        ("baseDN", text("ou=People,dc=example,dc=org")),
+        ("filter", text("(objectClass=inetOrgPerson)")),
+        ("username", list(vec![text("uid"), text("mail")])),
+        ("idAttr", text("DN")),
+        ("emailAttr", text("mail")),
+        ("nameAttr", text("cn")),
+        ("preferredUsernameAttr", text("UID")),
+    ];
+    replace(&mut search, user_search);
+    let mut all = vec![
+        ("insecureNoSSL", plain("true")),
+        ("bindDN", text("cn=service,dc=example,dc=org")),
+        ("bindPW", text("service-password")),
+        ("userSearch", map(search)),
+        ("groupSearch", groups_of(vec![matcher("DN", "member", None)])),
+    ];
+    replace(&mut all, keys);
+    let (connector, problems) = tree::read(map(all), |section| {
+        read("ldap", ConnectorId::new("ldap"), "LDAP".to_owned(), Some(section))
+    });
+    connector.unwrap_or_else(|| panic!("{problems:?}"))
+}
+
+fn replace(entries: &mut Keys, changes: Keys) {
+    for (key, value) in changes {
+        entries.retain(|(name, _)| *name != key);
+        entries.push((key, value));
+    }
+}
+
+fn groups_of(matchers: Vec<Node>) -> Node {
+    map(vec![
+        ("baseDN", text("ou=Groups,dc=example,dc=org")),
+        ("nameAttr", text("cn")),
+        ("userMatchers", list(matchers)),
+    ])
+}
+
+fn matcher(user: &str, group: &str, recursion: Option<&str>) -> Node {
+    let mut keys = vec![("userAttr", text(user)), ("groupAttr", text(group))];
+    keys.extend(recursion.map(|attribute| ("recursionGroupAttr", text(attribute))));
+    map(keys)
+}
+
+/// The plain port of this directory.
+fn at(slapd: &Slapd) -> (&'static str, Node) {
+    ("host", text(format!("127.0.0.1:{}", slapd.port)))
+}
+
+async fn attempt(
+    connector: &Connector,
+    login: &str,
+    password: &str,
+    trace: &mut Trace,
+) -> Result<Login, Unavailable> {
+    let WayIn::Password(way) = &connector.way else { panic!("it is a password") };
+    way.login(login, &Secret::new(password), ALL, trace).await
+}
+
+async fn sign_in(connector: &Connector, login: &str, password: &str) -> SignedIn {
+    let mut trace = Trace::default();
+    match attempt(connector, login, password, &mut trace).await {
+        Ok(Login::Accepted(signed_in)) => *signed_in,
+        other => panic!("{login}: {other:?}\n{}", story(&trace)),
+    }
+}
+
+async fn refusal(connector: &Connector, login: &str, password: &str) -> Refusal {
+    let mut trace = Trace::default();
+    match attempt(connector, login, password, &mut trace).await {
+        Ok(Login::Refused(refusal)) => refusal,
+        other => panic!("{login}: {other:?}\n{}", story(&trace)),
+    }
+}
+
+async fn cause(connector: &Connector, login: &str, password: &str) -> String {
+    match attempt(connector, login, password, &mut Trace::default()).await {
+        Err(unavailable) => unavailable.cause,
+        other => panic!("{login}: {other:?}"),
+    }
+}
+
+async fn ask_again(connector: &Connector, before: &SignedIn) -> Refreshed {
+    let refresh = connector.refresh.as_ref().expect("LDAP can be asked again");
+    let known =
+        Known { identity: &before.identity, upstream: before.upstream.as_ref(), wants: ALL };
+    refresh.refresh(known, &mut Trace::default()).await.expect("the directory answers")
+}
+
+fn story(trace: &Trace) -> String {
+    let steps = trace.steps().iter().map(|step| format!("{:?} {}", step.kind, step.text));
+    steps.collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,205 @@
+//! A real OpenLDAP of one's own: own folder, own loopback ports, own certificates, ended when dropped.
+//!
+//! It knows nothing of Countersign, so the system tests include this very file with `#[path]`. It
+//! needs the crates `rcgen` and `tempfile`. It never touches the machine's own directory server.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+mod certificate;
+mod people;
+
+pub use certificate::Certificate;
+pub use people::{PASSWORD, PEOPLE, many_groups};
+
+pub const SUFFIX: &str = "dc=example,dc=org";
+pub const ROOT_DN: &str = "cn=admin,dc=example,dc=org";
+pub const ROOT_PASSWORD: &str = "root-password-of-the-test-directory";
+
+/// Where distributions put the program; it is seldom on an ordinary `PATH`.
+const PROGRAMS: [&str; 4] = [
+    "/usr/sbin/slapd",
+    "/usr/libexec/slapd",
+    "/usr/lib/openldap/slapd",
+    "/usr/local/libexec/slapd",
+];
+
+/// A running directory with the people of [`PEOPLE`] in it.
+pub struct Slapd {
+    process: Child,
+    folder: TempDir,
+    /// `ldap://` and StartTLS.
+    pub port: u16,
+    /// `ldaps://`.
+    pub tls_port: u16,
+}
+
+impl Slapd {
+    /// `None`, said aloud, when there is no slapd; a panic if `COUNTERSIGN_REQUIRE_LDAP=1`.
+    pub fn start() -> Option<Self> {
+        Self::start_with(Certificate::FromCa, "")
+    }
+
+    /// With another certificate, and entries beyond [`PEOPLE`].
+    pub fn start_with(certificate: Certificate, more: &str) -> Option<Self> {
+        let program = program()?;
+        let folder = TempDir::new().expect("a folder for slapd");
+        write_files(&folder, certificate, more);
+        // A port found free may be taken before slapd has it: then another is tried.
+        for _ in 0..5 {
+            let (port, tls_port) = (free_port(), free_port());
+            let mut process = spawn(program, &folder, port, tls_port);
+            if listens(&mut process, port) && listens(&mut process, tls_port) {
+                return Some(Self { process, folder, port, tls_port });
+            }
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+        panic!("slapd does not start: {}", log_of(&folder));
+    }
+
+    /// For `rootCA`.
+    pub fn ca_file(&self) -> PathBuf {
+        self.folder.path().join("ca.pem")
+    }
+
+    /// Applies LDIF as the administrator.
+    pub fn modify(&self, ldif: &str) {
+        let url = format!("ldap://127.0.0.1:{}", self.port);
+        let mut child = Command::new("ldapmodify")
+            .args(["-x", "-H", &url, "-D", ROOT_DN, "-w", ROOT_PASSWORD])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("ldapmodify of the package ldap-utils");
+        child.stdin.take().expect("a pipe").write_all(ldif.as_bytes()).expect("LDIF is taken");
+        assert!(child.wait().expect("it ends").success(), "ldapmodify refused:\n{ldif}");
+    }
+
+    /// What it has logged so far: every operation, with filters and result codes.
+    pub fn log(&self) -> String {
+        log_of(&self.folder)
+    }
+
+    /// Ends it now and keeps its folder: connections break, nobody listens.
+    pub fn stop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Drop for Slapd {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn program() -> Option<&'static str> {
+    let found = PROGRAMS.into_iter().find(|path| fs::exists(path).unwrap_or(false));
+    if found.is_none() {
+        let required = std::env::var("COUNTERSIGN_REQUIRE_LDAP").is_ok_and(|value| value == "1");
+        assert!(!required, "COUNTERSIGN_REQUIRE_LDAP=1, and there is no slapd on this machine");
+        eprintln!("NOT RUN: there is no slapd on this machine (packages slapd and ldap-utils)");
+    }
+    found
+}
+
+fn write_files(folder: &TempDir, certificate: Certificate, more: &str) {
+    let path = |name: &str| folder.path().join(name);
+    fs::create_dir(path("data")).expect("a folder for the data");
+    certificate.write(folder.path());
+    fs::write(path("slapd.conf"), configuration(folder)).expect("the configuration");
+    fs::write(path("people.ldif"), format!("{PEOPLE}\n{more}")).expect("the entries");
+    let output = Command::new("/usr/sbin/slapadd")
+        .args(["-q", "-f"])
+        .arg(path("slapd.conf"))
+        .arg("-l")
+        .arg(path("people.ldif"))
+        .output()
+        .expect("slapadd can be started");
+    assert!(output.status.success(), "slapadd: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// The anonymous binds it allows are a trap: with an empty password they succeed.
+fn configuration(folder: &TempDir) -> String {
+    let folder = folder.path().display();
+    format!(
+        "include /etc/ldap/schema/core.schema
+include /etc/ldap/schema/cosine.schema
+include /etc/ldap/schema/inetorgperson.schema
+attributetype ( 1.3.6.1.4.1.99999.1.1 NAME 'userAccountControl' EQUALITY integerMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.27 SINGLE-VALUE )
+attributetype ( 1.3.6.1.4.1.99999.1.2 NAME 'nsAccountLock' EQUALITY caseIgnoreMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 SINGLE-VALUE )
+attributetype ( 1.3.6.1.4.1.99999.1.3 NAME 'objectGUID' EQUALITY octetStringMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.40 SINGLE-VALUE )
+objectclass ( 1.3.6.1.4.1.99999.2.1 NAME 'foreignAccount' AUXILIARY MAY ( userAccountControl $ nsAccountLock $ objectGUID ) )
+modulepath /usr/lib/ldap:/usr/lib/openldap:/usr/libexec/openldap
+moduleload back_mdb
+moduleload ppolicy
+moduleload memberof
+allow bind_anon_cred bind_anon_dn
+pidfile {folder}/pid
+TLSCACertificateFile {folder}/ca.pem
+TLSCertificateFile {folder}/server.pem
+TLSCertificateKeyFile {folder}/server.key
+TLSVerifyClient allow
+loglevel stats
+database mdb
+suffix \"{SUFFIX}\"
+rootdn \"{ROOT_DN}\"
+rootpw {ROOT_PASSWORD}
+directory {folder}/data
+maxsize 67108864
+dbnosync
+index objectClass,uid,mail,cn,member eq
+sizelimit size.soft=500 size.hard=500 size.prtotal=unlimited
+access to attrs=userPassword by anonymous auth by * none
+access to * by * read
+overlay memberof
+overlay ppolicy
+ppolicy_default \"cn=default,ou=Policies,{SUFFIX}\"
+ppolicy_use_lockout
+"
+    )
+}
+
+fn spawn(program: &str, folder: &TempDir, port: u16, tls_port: u16) -> Child {
+    let log = File::create(folder.path().join("log")).expect("a log");
+    let urls = format!(
+        "ldap://127.0.0.1:{port} ldaps://127.0.0.1:{tls_port} ldap://[::1]:{port} ldaps://[::1]:{tls_port}"
+    );
+    Command::new(program)
+        .args(["-d", "stats", "-h", &urls, "-f"])
+        .arg(folder.path().join("slapd.conf"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .expect("slapd can be started")
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    listener.local_addr().expect("an address").port()
+}
+
+fn listens(process: &mut Child, port: u16) -> bool {
+    let patience = Instant::now() + Duration::from_secs(20);
+    while Instant::now() < patience && process.try_wait().is_ok_and(|ended| ended.is_none()) {
+        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    false
+}
+
+fn log_of(folder: &TempDir) -> String {
+    fs::read(folder.path().join("log"))
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .unwrap_or_default()
+}

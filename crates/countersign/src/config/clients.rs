@@ -1,0 +1,224 @@
+//! `staticClients`: the relying parties (RFC 6749 section 2).
+
+use countersign_core::client::OUT_OF_BAND;
+use countersign_core::settings::{Item, Section, nearest};
+use countersign_core::{Client, ClientId, ConnectorId, Secret};
+use url::Url;
+
+use super::{Environment, issuer, pages, text_items};
+
+/// What clients are checked against.
+pub struct Known<'a> {
+    pub connectors: &'a [String],
+    pub remote_logos: bool,
+    pub env: Environment<'a>,
+}
+
+pub fn read(root: &Section<'_>, known: &Known<'_>) -> Vec<Client> {
+    let sections = root.sections("staticClients");
+    let mut clients: Vec<Client> = Vec::new();
+    let mut peers = Vec::new();
+    for section in sections {
+        let id = read_id(&section, known.env);
+        if let Some(id) = &id
+            && clients.iter().any(|other| other.id == *id)
+        {
+            let key = if section.has("id") { "id" } else { "idEnv" };
+            section.error(key, format!("{id} is the id of another client above"));
+        }
+        peers.extend(text_items(&section, "trustedPeers"));
+        let client = read_client(&section, id, known);
+        unsupported(&section);
+        section.finish();
+        clients.extend(client);
+    }
+    for (item, peer) in peers {
+        if !clients.iter().any(|client| client.id.as_str() == peer) {
+            let near = nearest(&peer, clients.iter().map(|client| client.id.as_str()));
+            item.warning(format!("{peer:?} is no client in this file{}", did_you_mean(near)));
+        }
+    }
+    clients
+}
+
+/// Every key is read before anything is given up.
+fn read_client(section: &Section<'_>, id: Option<ClientId>, known: &Known<'_>) -> Option<Client> {
+    let public = section.flag("public").unwrap_or(false);
+    let name = section.required_text("name");
+    let secret = read_secret(section, public, known.env);
+    let redirect_uris = read_redirect_uris(section);
+    if redirect_uris.is_empty() && !public {
+        let why = "is empty: nobody can sign in to this client";
+        section.warning("redirectURIs", why);
+    }
+    let client = Client {
+        id: id.unwrap_or_else(|| ClientId::new("")),
+        secret: secret.as_ref().ok().cloned().flatten(),
+        name: name.clone().unwrap_or_default(),
+        logo_url: pages::read_logo(section, known.remote_logos),
+        redirect_uris,
+        trusted_peers: section.texts("trustedPeers").into_iter().map(ClientId::new).collect(),
+        public,
+        allowed_connectors: read_allowed_connectors(section, known.connectors),
+    };
+    // Kept also with other mistakes, so that peers of it are not called unknown.
+    (!client.id.as_str().is_empty()).then_some(client)
+}
+
+fn read_id(section: &Section<'_>, env: Environment<'_>) -> Option<ClientId> {
+    let (key, id) = match (section.has("id"), section.has("idEnv")) {
+        (true, true) => {
+            section.error("idEnv", "is given together with id, expected only one of them");
+            return None;
+        }
+        (false, true) => ("idEnv", variable(section, "idEnv", env)?),
+        _ => ("id", section.required_text("id")?),
+    };
+    // RFC 6749 appendix A.1, less the space, which would split an audience scope.
+    if !id.bytes().all(|b| b.is_ascii_graphic()) {
+        section.error(key, "holds characters that a client id cannot, expected visible ASCII");
+        return None;
+    }
+    Some(ClientId::new(id))
+}
+
+/// `Err` after an error.
+fn read_secret(
+    section: &Section<'_>,
+    public: bool,
+    env: Environment<'_>,
+) -> Result<Option<Secret>, ()> {
+    match (section.has("secret"), section.has("secretEnv")) {
+        (true, true) => {
+            section.error("secretEnv", "is given together with secret, expected only one of them");
+            Err(())
+        }
+        (false, true) => match variable(section, "secretEnv", env) {
+            Some(secret) => Ok(Some(Secret::new(secret))),
+            None => Err(()),
+        },
+        (true, false) => {
+            let secret = section.secret("secret").ok_or(())?;
+            if !secret.is_empty() {
+                return Ok(Some(secret));
+            }
+            if public {
+                return Ok(None);
+            }
+            section.error("secret", "is empty, and the client is not public");
+            Err(())
+        }
+        (false, false) if public => Ok(None),
+        (false, false) => {
+            section.error("secret", "is missing: give secret or secretEnv, or set public: true");
+            Err(())
+        }
+    }
+}
+
+/// The value of the variable that a key names. Unset and empty are errors: an empty secret would let
+/// anybody authenticate as this client.
+fn variable(section: &Section<'_>, key: &'static str, env: Environment<'_>) -> Option<String> {
+    let name = section.required_text(key)?;
+    let value = env(&name);
+    if value.is_none() {
+        section.error(key, format!("the environment variable {name} is not set"));
+    }
+    let value = value?;
+    if value.is_empty() {
+        section.error(key, format!("the environment variable {name} is empty"));
+        return None;
+    }
+    Some(value)
+}
+
+fn read_redirect_uris(section: &Section<'_>) -> Vec<String> {
+    let items = text_items(section, "redirectURIs");
+    for (item, uri) in &items {
+        check_redirect_uri(item, uri);
+    }
+    items.into_iter().map(|(_, uri)| uri).collect()
+}
+
+/// Schemes that a browser runs or reads by itself.
+const NEVER: [&str; 6] = ["javascript", "data", "vbscript", "file", "blob", "about"];
+
+/// Absolute and without fragment (RFC 6749 section 3.1.2). Compared as bytes later, so nothing is
+/// changed here.
+fn check_redirect_uri(item: &Item<'_>, uri: &str) {
+    if uri == OUT_OF_BAND {
+        return;
+    }
+    if uri == "/device/callback" || uri.ends_with("/device/callback") && uri.starts_with('/') {
+        item.warning("is for the device flow of Dex, which is not supported yet");
+        return;
+    }
+    if let Err(why) = redirect_uri_fits(uri) {
+        item.error(format!("found {uri:?}, {why}"));
+        return;
+    }
+    if uri.contains('*') {
+        item.warning("is compared exactly: * stands for itself here");
+    }
+    let exposed = |url: Url| url.scheme() == "http" && !issuer::is_loopback(&url);
+    if Url::parse(uri).is_ok_and(exposed) {
+        item.warning("is http beyond this machine: codes travel in clear, expected https");
+    }
+}
+
+fn redirect_uri_fits(uri: &str) -> Result<(), &'static str> {
+    const EXPECTED: &str = "expected an absolute URI such as https://app.example.com/callback";
+    let Some((scheme, rest)) = uri.split_once(':') else { return Err(EXPECTED) };
+    let scheme_fits = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+    // One letter is a drive of Windows.
+    if !scheme_fits || scheme.len() < 2 || rest.is_empty() {
+        return Err(EXPECTED);
+    }
+    let scheme = scheme.to_ascii_lowercase();
+    if NEVER.contains(&scheme.as_str()) {
+        return Err("whose scheme a browser would run instead of visit");
+    }
+    if uri.contains('#') {
+        return Err("expected no fragment (#) in it");
+    }
+    if !uri.bytes().all(|b| b.is_ascii_graphic()) || uri.contains('\\') {
+        return Err("expected only the characters of RFC 3986 in it");
+    }
+    let url = Url::parse(uri).map_err(|_| EXPECTED)?;
+    if matches!(scheme.as_str(), "http" | "https") && !rest.starts_with("//") {
+        return Err(EXPECTED);
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("expected no user in it");
+    }
+    Ok(())
+}
+
+fn read_allowed_connectors(section: &Section<'_>, known: &[String]) -> Vec<ConnectorId> {
+    let items = text_items(section, "allowedConnectors");
+    for (item, id) in &items {
+        if !known.contains(id) {
+            let near = nearest(id, known.iter().map(String::as_str));
+            item.error(format!("{id:?} is no connector in this file{}", did_you_mean(near)));
+        }
+    }
+    items.into_iter().map(|(_, id)| ConnectorId::new(id)).collect()
+}
+
+fn unsupported(section: &Section<'_>) {
+    for key in [
+        "postLogoutRedirectURIs",
+        "backchannelLogoutURI",
+        "refreshTokenLifetime",
+        "ssoSharedWith",
+        "clientCredentialsClaims",
+    ] {
+        section.not_supported(key, false);
+    }
+    section.not_supported("mfaChain", true);
+}
+
+fn did_you_mean(near: Option<&str>) -> String {
+    near.map_or_else(String::new, |near| format!(", did you mean {near}?"))
+}

@@ -1,0 +1,99 @@
+//! The ways in: `connectors`, and the password database (`enablePasswordDB`, `staticPasswords`).
+
+use countersign_connectors::local::{LocalUser, read_users};
+use countersign_core::settings::Section;
+use countersign_core::{Connector, ConnectorId};
+
+use super::text_items;
+
+/// The id of the password database, as in `sub`.
+pub const LOCAL: &str = "local";
+
+/// `enablePasswordDB: true`.
+#[derive(Clone)]
+pub struct PasswordDb {
+    /// `staticPasswords`; never written to the database.
+    pub users: Vec<LocalUser>,
+}
+
+pub struct Upstreams {
+    pub connectors: Vec<Connector>,
+    pub password_db: Option<PasswordDb>,
+    /// Of every entry, also of those with a mistake in them, and of the password database.
+    pub ids: Vec<String>,
+}
+
+pub fn read(root: &Section<'_>) -> Upstreams {
+    let local_enabled = root.flag("enablePasswordDB").unwrap_or(false);
+    let mut upstreams = Upstreams { connectors: Vec::new(), password_db: None, ids: Vec::new() };
+    let sections = root.sections("connectors");
+    let none_configured = !local_enabled && root.items("connectors").is_empty();
+    for section in sections {
+        let connector = read_connector(&section, local_enabled, &mut upstreams.ids);
+        section.finish();
+        upstreams.connectors.extend(connector);
+    }
+    if none_configured {
+        let why = "is empty: nobody could sign in; add a connector or set enablePasswordDB: true";
+        root.error("connectors", why);
+    }
+    let given = root.has("staticPasswords");
+    let users = read_users(root.sections("staticPasswords"));
+    if given && !local_enabled {
+        root.error("staticPasswords", "needs enablePasswordDB: true");
+    }
+    if local_enabled {
+        upstreams.ids.push(LOCAL.to_owned());
+        upstreams.password_db = Some(PasswordDb { users });
+    }
+    upstreams
+}
+
+fn read_connector(
+    section: &Section<'_>,
+    local_enabled: bool,
+    ids: &mut Vec<String>,
+) -> Option<Connector> {
+    let kind = section.required_text("type");
+    let id = section.required_text("id");
+    let name = section.required_text("name");
+    let config = section.section("config");
+    read_grant_types(section);
+    if let Some(id) = &id {
+        check_id(section, id, local_enabled, ids);
+        ids.push(id.clone());
+    }
+    let kind = kind?;
+    if let Err(why) = countersign_connectors::check_kind(&kind, config.is_some()) {
+        section.error("type", why);
+        return None;
+    }
+    // Read also without id or name, so that all problems are told at once.
+    let named = id.is_some() && name.is_some();
+    let id = ConnectorId::new(id.unwrap_or_default());
+    let connector = countersign_connectors::read(&kind, id, name.unwrap_or_default(), config);
+    connector.filter(|_| named)
+}
+
+/// The id stands in paths and in `sub`.
+fn check_id(section: &Section<'_>, id: &str, local_enabled: bool, ids: &[String]) {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if !id.chars().all(plain) || id == "." || id == ".." {
+        let expected = "letters, digits, '.', '_' and '-'";
+        section.error("id", format!("found {id:?}, expected only {expected}"));
+    } else if local_enabled && id == LOCAL {
+        section
+            .error("id", "is the id of the password database (enablePasswordDB), expected another");
+    } else if ids.iter().any(|other| other == id) {
+        section.error("id", format!("{id} is the id of another connector above"));
+    }
+}
+
+/// Dex limits connectors to grant types; of those built here only one signs people in.
+fn read_grant_types(section: &Section<'_>) {
+    let items = text_items(section, "grantTypes");
+    if !items.is_empty() && !items.iter().any(|(_, text)| text == "authorization_code") {
+        let why = "is not supported yet: this connector serves authorization_code all the same";
+        section.warning("grantTypes", why);
+    }
+}

@@ -1,0 +1,97 @@
+//! The issuer: who this server says it is, byte for byte (OpenID Connect Discovery 1.0 section 3).
+
+use countersign_core::settings::Section;
+use url::{Host, Url};
+
+/// An http or https URL without user, query or fragment. Relying parties compare it as bytes.
+#[derive(Clone, Debug)]
+pub struct Issuer {
+    text: String,
+    url: Url,
+}
+
+impl Issuer {
+    /// As written in the file: the value of `iss`.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// What every route begins with, such as `/dex`; empty when the issuer has no path.
+    pub fn path_prefix(&self) -> &str {
+        self.url.path().trim_end_matches('/')
+    }
+
+    /// Plain http to somewhere else than this machine: passwords and codes can be read on the way.
+    pub fn is_exposed(&self) -> bool {
+        self.url.scheme() == "http" && !is_loopback(&self.url)
+    }
+}
+
+pub fn read(root: &Section<'_>) -> Option<Issuer> {
+    let text = root.required_text("issuer")?;
+    let url = match parse(&text) {
+        Ok(url) => url,
+        Err(why) => {
+            root.error("issuer", format!("found {text:?}, {why}"));
+            return None;
+        }
+    };
+    let issuer = Issuer { text, url };
+    if issuer.is_exposed() {
+        root.warning(
+            "issuer",
+            "is http beyond this machine: expected https, or passwords travel in clear",
+        );
+    }
+    if issuer.text.ends_with('/') {
+        let why = "ends with a slash, which every application must then write as well";
+        root.warning("issuer", why);
+    } else if issuer.url.as_str().trim_end_matches('/') != issuer.text {
+        let usual = issuer.url.as_str().trim_end_matches('/');
+        root.warning("issuer", format!("is not written as most programs write it: {usual}"));
+    }
+    Some(issuer)
+}
+
+fn parse(text: &str) -> Result<Url, &'static str> {
+    let expected = "expected a URL such as https://login.example.com/dex";
+    if !text.bytes().all(|b| b.is_ascii_graphic()) || text.contains('\\') {
+        return Err(expected);
+    }
+    let url = Url::parse(text).map_err(|_| expected)?;
+    let http = text.starts_with("http://") || text.starts_with("https://");
+    if !http || url.host().is_none() {
+        return Err(expected);
+    }
+    if text.contains('?') || text.contains('#') {
+        return Err("expected no query and no fragment");
+    }
+    if !url.username().is_empty() || url.password().is_some() || text.contains('@') {
+        return Err("expected no user in it");
+    }
+    // The path becomes the prefix of routes and the path of cookies.
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._~/".contains(c);
+    let path_as_written = text.splitn(4, '/').nth(3).unwrap_or("");
+    if !path_as_written.chars().all(plain)
+        || path_as_written.starts_with('/')
+        || path_as_written.contains("//")
+        || path_as_written.split('/').any(|part| part == "." || part == "..")
+    {
+        return Err("expected a path of letters, digits, '-', '.', '_' and '~'");
+    }
+    Ok(url)
+}
+
+/// Does the URL name this machine itself?
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
+}

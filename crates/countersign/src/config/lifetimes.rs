@@ -1,0 +1,214 @@
+//! How long things live: keys, tokens, codes, requests, sessions.
+
+use std::time::Duration;
+
+use countersign_core::settings::{Section, Value, show_duration};
+
+#[derive(Clone, Debug)]
+pub struct Expiry {
+    /// ID and access tokens.
+    pub id_tokens: Duration,
+    /// From `/auth` to the code.
+    pub auth_requests: Duration,
+    pub codes: Duration,
+    pub device_requests: Duration,
+    pub refresh_tokens: RefreshTokens,
+}
+
+#[derive(Clone, Debug)]
+pub struct RefreshTokens {
+    /// The same token is given back instead of a new one.
+    pub disable_rotation: bool,
+    /// How long the token before the current one is answered with the same successor.
+    pub reuse_interval: Duration,
+    /// From the sign-in; `None`: no end.
+    pub absolute_lifetime: Option<Duration>,
+    /// Since the last use; `None`: no end.
+    pub valid_if_not_used_for: Option<Duration>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Signer {
+    pub algorithm: Algorithm,
+    /// How long a key signs before the next one does.
+    pub rotation_period: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    Rs256,
+    Es256,
+}
+
+#[derive(Clone, Debug)]
+pub struct Sessions {
+    /// A signed-in browser need not sign in again for the next application.
+    pub sso: bool,
+    pub absolute_lifetime: Duration,
+    /// Idle this long, the person signs in anew.
+    pub valid_if_not_used_for: Duration,
+    /// Claims older than this are refreshed before anything is given.
+    pub upstream_refresh_interval: Duration,
+    /// Where the upstream cannot be asked again: older than this needs a new login.
+    pub max_snapshot_age: Duration,
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const REUSE_INTERVAL: Duration = Duration::from_secs(30);
+/// Below this a client that did not hear the answer cannot try again in time.
+const SHORT_REUSE_INTERVAL: Duration = Duration::from_secs(10);
+/// RFC 6749 section 4.1.2.
+const LONG_CODE: Duration = Duration::from_secs(10 * 60);
+
+pub fn read_expiry(root: &Section<'_>) -> Expiry {
+    let section = root.section("expiry");
+    let block = section.as_ref();
+    let id_tokens = lifetime(block, "idTokens");
+    if id_tokens.is_none() && block.is_none_or(|block| !block.has("idTokens")) {
+        let why = "is absent: tokens live 24h, and what an ended session gave stays valid so long";
+        match block {
+            Some(block) => block.warning("idTokens", why),
+            None => root.warning("expiry.idTokens", why),
+        }
+    }
+    let codes = lifetime(block, "codes").unwrap_or(MINUTE);
+    if let Some(block) = block.filter(|_| codes > LONG_CODE) {
+        block.warning("codes", "is over 10m, the most that RFC 6749 section 4.1.2 recommends");
+    }
+    let refresh = block.and_then(|block| block.section("refreshTokens"));
+    let expiry = Expiry {
+        id_tokens: id_tokens.unwrap_or(HOUR * 24),
+        auth_requests: lifetime(block, "authRequests").unwrap_or(HOUR),
+        codes,
+        device_requests: lifetime(block, "deviceRequests").unwrap_or(MINUTE * 5),
+        refresh_tokens: read_refresh_tokens(refresh.as_ref()),
+    };
+    if let Some(refresh) = refresh {
+        refresh.finish();
+    }
+    if let Some(section) = section {
+        // Read with the signer, which may say otherwise.
+        section.has("signingKeys");
+        section.finish();
+    }
+    expiry
+}
+
+fn read_refresh_tokens(block: Option<&Section<'_>>) -> RefreshTokens {
+    let reuse_interval = block.and_then(|block| duration(block, "reuseInterval"));
+    if let Some(short) = reuse_interval.filter(|given| *given < SHORT_REUSE_INTERVAL)
+        && let Some(block) = block
+    {
+        let short = show_duration(short);
+        let why = "a client that misses one answer is signed out, expected 10s or more";
+        block.warning("reuseInterval", format!("found {short}: {why}"));
+    }
+    let end = |key| block.and_then(|block| duration(block, key)).filter(|given| !given.is_zero());
+    RefreshTokens {
+        disable_rotation: block.and_then(|block| block.flag("disableRotation")).unwrap_or(false),
+        reuse_interval: reuse_interval.unwrap_or(REUSE_INTERVAL),
+        absolute_lifetime: end("absoluteLifetime"),
+        valid_if_not_used_for: end("validIfNotUsedFor"),
+    }
+}
+
+pub fn read_signer(root: &Section<'_>) -> Signer {
+    let mut signer = Signer { algorithm: Algorithm::Rs256, rotation_period: HOUR * 6 };
+    if let Some(period) = expiry_signing_keys(root) {
+        signer.rotation_period = period;
+    }
+    let Some(section) = root.section("signer") else { return signer };
+    match section.text("type").as_deref() {
+        None | Some("" | "local") => {
+            if let Some(config) = section.section("config") {
+                read_local_signer(&config, &mut signer);
+                config.finish();
+            }
+        }
+        Some("vault") => {
+            section.error("type", "found \"vault\", which is not supported yet, expected local");
+            section.has("config");
+        }
+        Some(other) => {
+            section.error("type", format!("found {other:?}, expected local"));
+            section.has("config");
+        }
+    }
+    section.finish();
+    signer
+}
+
+/// `expiry.signingKeys`, the older place of `signer.config.keysRotationPeriod`.
+fn expiry_signing_keys(root: &Section<'_>) -> Option<Duration> {
+    let is_map =
+        |item: &countersign_core::settings::Item<'_>| matches!(item.node.value, Value::Map(_));
+    let section = root.item("expiry").filter(is_map)?.section()?;
+    lifetime(Some(&section), "signingKeys")
+}
+
+fn read_local_signer(config: &Section<'_>, signer: &mut Signer) {
+    let algorithms = [("RS256", Algorithm::Rs256), ("ES256", Algorithm::Es256)];
+    if let Some(algorithm) = config.choice("algorithm", &algorithms) {
+        signer.algorithm = algorithm;
+    }
+    if let Some(period) = lifetime(Some(config), "keysRotationPeriod") {
+        signer.rotation_period = period;
+    }
+}
+
+pub fn read_sessions(root: &Section<'_>) -> Sessions {
+    let section = root.section("sessions");
+    let block = section.as_ref();
+    let sessions = Sessions {
+        sso: block.and_then(|block| block.flag("sso")).unwrap_or(true),
+        absolute_lifetime: lifetime(block, "absoluteLifetime").unwrap_or(HOUR * 24),
+        valid_if_not_used_for: lifetime(block, "validIfNotUsedFor").unwrap_or(HOUR * 8),
+        upstream_refresh_interval: block
+            .and_then(|block| duration(block, "upstreamRefreshInterval"))
+            .unwrap_or(MINUTE * 5),
+        max_snapshot_age: lifetime(block, "maxSnapshotAge").unwrap_or(HOUR),
+    };
+    let Some(section) = section else { return sessions };
+    if sessions.valid_if_not_used_for > sessions.absolute_lifetime
+        && section.has("validIfNotUsedFor")
+    {
+        section.error("validIfNotUsedFor", "is longer than absoluteLifetime");
+    }
+    section.ignored("cookieName", "the name of the cookie is derived from the issuer");
+    section.ignored("rememberMeCheckedByDefault", "there is no such box");
+    section.ignored(
+        "cookieEncryptionKey",
+        "the cookie is a random number, there is nothing to encrypt",
+    );
+    section.ignored(
+        "ssoSharedWithDefault",
+        "a sign-in serves every client that may use its connector",
+    );
+    section.finish();
+    Sessions {
+        valid_if_not_used_for: sessions.valid_if_not_used_for.min(sessions.absolute_lifetime),
+        ..sessions
+    }
+}
+
+/// A duration that may not be zero.
+fn lifetime(block: Option<&Section<'_>>, key: &'static str) -> Option<Duration> {
+    let block = block?;
+    let found = duration(block, key)?;
+    if found < SECOND {
+        block.error(key, format!("found {}, expected 1s or more", show_duration(found)));
+        return None;
+    }
+    Some(found)
+}
+
+/// Dex takes an empty text for an absent one.
+fn duration(block: &Section<'_>, key: &'static str) -> Option<Duration> {
+    let item = block.item(key)?;
+    if matches!(&item.node.value, Value::Scalar { text, .. } if text.is_empty()) {
+        return None;
+    }
+    item.duration()
+}

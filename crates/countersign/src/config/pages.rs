@@ -1,0 +1,123 @@
+//! What people see (`frontend`) and what operators see (`logger`).
+
+use countersign_core::settings::Section;
+
+#[derive(Clone, Debug)]
+pub struct Frontend {
+    /// The name of this place, on every page.
+    pub issuer: String,
+    pub logo_url: Option<String>,
+    pub theme: Theme,
+    /// Logos of other hosts are shown; they then learn who signs in when.
+    pub allow_remote_logos: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Theme {
+    /// As the browser prefers.
+    Auto,
+    Light,
+    Dark,
+}
+
+#[derive(Clone, Debug)]
+pub struct Logger {
+    pub level: LogLevel,
+    /// `None`: text on a terminal, JSON otherwise.
+    pub format: Option<LogFormat>,
+    /// Names of fields that are left out of every line, such as `email`.
+    pub exclude_fields: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+const DISPLAY_NAME: &str = "Countersign";
+
+pub fn read_frontend(root: &Section<'_>) -> Frontend {
+    let mut frontend = Frontend {
+        issuer: DISPLAY_NAME.to_owned(),
+        logo_url: None,
+        theme: Theme::Auto,
+        allow_remote_logos: false,
+    };
+    let Some(section) = root.section("frontend") else { return frontend };
+    if let Some(name) = section.text("issuer").filter(|name| !name.is_empty()) {
+        frontend.issuer = name;
+    }
+    let themes = [
+        ("auto", Theme::Auto),
+        ("light", Theme::Light),
+        ("dark", Theme::Dark),
+        // Dex's old names.
+        ("coreos", Theme::Light),
+        ("tectonic", Theme::Light),
+    ];
+    if let Some(text) = section.text("theme").filter(|text| !text.is_empty()) {
+        match themes.iter().find(|(word, _)| *word == text) {
+            Some((_, theme)) => frontend.theme = *theme,
+            None => {
+                section
+                    .error("theme", format!("found {text:?}, expected one of auto, light, dark"));
+            }
+        }
+    }
+    frontend.allow_remote_logos = section.flag("allowRemoteLogos").unwrap_or(false);
+    frontend.logo_url = read_logo(&section, frontend.allow_remote_logos);
+    section.not_supported("dir", false);
+    section.not_supported("extra", false);
+    section.finish();
+    frontend
+}
+
+/// The logo at `logoURL`, with a warning when it would not be shown.
+pub fn read_logo(section: &Section<'_>, allow_remote: bool) -> Option<String> {
+    let url = section.text("logoURL").filter(|url| !url.is_empty())?;
+    let lower = url.to_ascii_lowercase();
+    let remote =
+        lower.starts_with("http://") || lower.starts_with("https://") || lower.starts_with("//");
+    if !remote && lower.split(['/', '?', '#']).next().is_some_and(|start| start.contains(':')) {
+        section.error("logoURL", "expected an http or https URL, or a path");
+        return None;
+    }
+    if remote && !allow_remote {
+        section.warning("logoURL", "is not shown without frontend.allowRemoteLogos");
+    }
+    Some(url)
+}
+
+pub fn read_logger(root: &Section<'_>) -> Logger {
+    let mut logger = Logger { level: LogLevel::Info, format: None, exclude_fields: Vec::new() };
+    let Some(section) = root.section("logger") else { return logger };
+    let levels = [
+        ("debug", LogLevel::Debug),
+        ("info", LogLevel::Info),
+        ("warn", LogLevel::Warn),
+        ("error", LogLevel::Error),
+    ];
+    if let Some(text) = section.text("level").filter(|text| !text.is_empty()) {
+        match levels.iter().find(|(word, _)| text.eq_ignore_ascii_case(word)) {
+            Some((_, level)) => logger.level = *level,
+            None => {
+                let words = "debug, info, warn, error";
+                section.error("level", format!("found {text:?}, expected one of {words}"));
+            }
+        }
+    }
+    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+    logger.format = section.choice("format", &formats);
+    logger.exclude_fields = section.texts("excludeFields");
+    section.finish();
+    logger
+}

@@ -1,0 +1,156 @@
+//! Where things are kept.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use countersign_core::Secret;
+use countersign_core::settings::Section;
+
+#[derive(Clone, Debug)]
+pub enum Storage {
+    /// Everything is gone when the program ends.
+    Memory,
+    Sqlite {
+        /// Relative to the working directory; made when it does not exist.
+        file: PathBuf,
+    },
+    Postgres(Box<Postgres>),
+}
+
+impl Storage {
+    /// The `type` of the file.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Sqlite { .. } => "sqlite3",
+            Self::Postgres(_) => "postgres",
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Postgres {
+    pub database: String,
+    pub user: String,
+    pub password: Option<Secret>,
+    /// A name, an address, or the folder of a socket when it begins with `/`.
+    pub host: String,
+    pub port: u16,
+    pub connection_timeout: Duration,
+    pub max_open_connections: u32,
+    pub max_idle_connections: u32,
+    /// `None`: connections are kept as long as they work.
+    pub connection_max_lifetime: Option<Duration>,
+    pub ssl_mode: SslMode,
+    pub ca_file: Option<PathBuf>,
+    pub key_file: Option<PathBuf>,
+    pub cert_file: Option<PathBuf>,
+}
+
+/// libpq's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SslMode {
+    Disable,
+    /// Encrypted, to whomever answers.
+    Require,
+    VerifyCa,
+    VerifyFull,
+}
+
+pub fn read(root: &Section<'_>) -> Option<Storage> {
+    if !root.has("storage") {
+        root.error("storage", "is missing");
+        return None;
+    }
+    let section = root.section("storage")?;
+    let kind = section.required_text("type");
+    let config = section.section("config");
+    let storage = kind.and_then(|kind| match kind.as_str() {
+        "memory" => {
+            if let Some(config) = config {
+                config.finish();
+            }
+            Some(Storage::Memory)
+        }
+        "sqlite3" => read_sqlite(&section, config),
+        "postgres" => read_postgres(&section, config),
+        "mysql" | "etcd" | "kubernetes" => {
+            let why = "is not supported yet, expected sqlite3, postgres or memory";
+            section.error("type", format!("found {kind:?}, which {why}"));
+            None
+        }
+        _ => {
+            section.error("type", format!("found {kind:?}, expected sqlite3, postgres or memory"));
+            None
+        }
+    });
+    section.finish();
+    storage
+}
+
+fn read_sqlite(section: &Section<'_>, config: Option<Section<'_>>) -> Option<Storage> {
+    let Some(config) = config else {
+        section.error("config", "is missing");
+        return None;
+    };
+    let file = config.required_text("file");
+    config.finish();
+    let file = file?;
+    if file == ":memory:" {
+        return Some(Storage::Memory);
+    }
+    Some(Storage::Sqlite { file: PathBuf::from(file) })
+}
+
+fn read_postgres(section: &Section<'_>, config: Option<Section<'_>>) -> Option<Storage> {
+    let Some(config) = config else {
+        section.error("config", "is missing");
+        return None;
+    };
+    let database = config.required_text("database");
+    let user = config.required_text("user");
+    let seconds = |key| config.number(key, 0, 86_400).filter(|n| *n > 0).map(Duration::from_secs);
+    let count = |key, default| {
+        let found = config.number(key, 0, 10_000).filter(|n| *n > 0);
+        found.and_then(|n| u32::try_from(n).ok()).unwrap_or(default)
+    };
+    let port = config.number("port", 1, 65_535).and_then(|n| u16::try_from(n).ok());
+    let ssl = config.section("ssl");
+    let file = |key| {
+        let text = ssl.as_ref().and_then(|ssl| ssl.text(key));
+        text.filter(|text| !text.is_empty()).map(PathBuf::from)
+    };
+    let modes = [
+        ("disable", SslMode::Disable),
+        ("require", SslMode::Require),
+        ("verify-ca", SslMode::VerifyCa),
+        ("verify-full", SslMode::VerifyFull),
+    ];
+    let mut postgres = Postgres {
+        database: String::new(),
+        user: String::new(),
+        password: config.secret("password").filter(|password| !password.is_empty()),
+        host: config.text("host").unwrap_or_else(|| "localhost".to_owned()),
+        port: port.unwrap_or(5432),
+        connection_timeout: seconds("connectionTimeout").unwrap_or(Duration::from_secs(10)),
+        max_open_connections: count("maxOpenConns", 5),
+        max_idle_connections: count("maxIdleConns", 5),
+        connection_max_lifetime: seconds("connMaxLifetime"),
+        ssl_mode: ssl
+            .as_ref()
+            .and_then(|ssl| ssl.choice("mode", &modes))
+            .unwrap_or(SslMode::VerifyFull),
+        ca_file: file("caFile"),
+        key_file: file("keyFile"),
+        cert_file: file("certFile"),
+    };
+    if let Some(ssl) = ssl {
+        if postgres.key_file.is_some() != postgres.cert_file.is_some() {
+            ssl.error("certFile", "certFile and keyFile belong together, one of them is missing");
+        }
+        ssl.finish();
+    }
+    config.finish();
+    (postgres.database, postgres.user) = (database?, user?);
+    Some(Storage::Postgres(Box::new(postgres)))
+}

@@ -1,0 +1,141 @@
+//! What a configuration comes to, in words, for `countersign check`. Never a secret.
+
+use std::fmt::{self, Write};
+use std::time::Duration;
+
+use countersign_core::Client;
+use countersign_core::settings::show_duration;
+
+use super::{Algorithm, Config, GrantType, Pkce, RootKeys, Storage};
+
+impl Config {
+    /// A few lines per subject, each ending in a line break.
+    pub fn summary(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = self.write_summary(&mut text);
+        text
+    }
+
+    fn write_summary(&self, out: &mut String) -> fmt::Result {
+        writeln!(out, "issuer      {}", self.issuer.as_str())?;
+        writeln!(out, "storage     {}", storage(&self.storage))?;
+        writeln!(out, "root key    {}", root_keys(&self.root_keys))?;
+        if let Some(listen) = &self.web.http {
+            writeln!(out, "http        {listen}")?;
+        }
+        if let Some(https) = &self.web.https {
+            writeln!(out, "https       {}", https.listen)?;
+        }
+        if let Some(listen) = &self.telemetry {
+            writeln!(out, "telemetry   {listen}")?;
+        }
+        self.write_lifetimes(out)?;
+        writeln!(out, "pkce        {}", pkce(&self.oauth2.pkce))?;
+        writeln!(out, "connectors  {}", self.ways_in())?;
+        for connector in &self.connectors {
+            let id = connector.id.as_str();
+            writeln!(out, "  {id:<24}  {:<14}  {}", connector.kind, connector.name)?;
+        }
+        if let Some(local) = &self.password_db {
+            let users = count(local.users.len(), "static user");
+            writeln!(out, "  {:<24}  {:<14}  {users}", super::connectors::LOCAL, "password db")?;
+        }
+        writeln!(out, "clients     {}", self.clients.len())?;
+        for client in &self.clients {
+            let id = client.id.as_str();
+            writeln!(out, "  {id:<24}  {:<14}  {}", kind(client), redirects(client))?;
+        }
+        Ok(())
+    }
+
+    fn write_lifetimes(&self, out: &mut String) -> fmt::Result {
+        let (expiry, refresh) = (&self.expiry, &self.expiry.refresh_tokens);
+        let algorithm = match self.signer.algorithm {
+            Algorithm::Rs256 => "RS256",
+            Algorithm::Es256 => "ES256",
+        };
+        let period = show_duration(self.signer.rotation_period);
+        writeln!(out, "signing     {algorithm}, a new key every {period}")?;
+        writeln!(
+            out,
+            "tokens      {}; codes {}; logins {}",
+            show_duration(expiry.id_tokens),
+            show_duration(expiry.codes),
+            show_duration(expiry.auth_requests),
+        )?;
+        if self.oauth2.grant_types.contains(&GrantType::RefreshToken) {
+            writeln!(
+                out,
+                "refresh     {}, reusable for {}, unused at most {}, in all at most {}",
+                if refresh.disable_rotation { "not rotated" } else { "rotated" },
+                show_duration(refresh.reuse_interval),
+                end(refresh.valid_if_not_used_for),
+                end(refresh.absolute_lifetime),
+            )?;
+        } else {
+            writeln!(out, "refresh     off")?;
+        }
+        let sessions = &self.sessions;
+        if !sessions.sso {
+            return writeln!(out, "sign-on     off: every application asks for a login");
+        }
+        writeln!(
+            out,
+            "sign-on     at most {}, idle at most {}",
+            show_duration(sessions.absolute_lifetime),
+            show_duration(sessions.valid_if_not_used_for),
+        )
+    }
+
+    fn ways_in(&self) -> usize {
+        self.connectors.len() + usize::from(self.password_db.is_some())
+    }
+}
+
+fn storage(storage: &Storage) -> String {
+    match storage {
+        Storage::Memory => "memory (all is forgotten at the end)".to_owned(),
+        Storage::Sqlite { file } => format!("sqlite3 {}", file.display()),
+        Storage::Postgres(pg) => {
+            format!("postgres {}@{}:{}/{}", pg.user, pg.host, pg.port, pg.database)
+        }
+    }
+}
+
+fn root_keys(keys: &RootKeys) -> String {
+    match keys {
+        RootKeys::Given(keys) => format!("{} given, the first seals", keys.len()),
+        RootKeys::Beside(file) => format!("in {}, made at first start", file.display()),
+        RootKeys::None => "none: keys rest unsealed".to_owned(),
+    }
+}
+
+fn pkce(pkce: &Pkce) -> String {
+    let asked = match (pkce.enforce, pkce.require_for_public_clients) {
+        (true, _) => "asked of every client",
+        (false, true) => "asked of public clients",
+        (false, false) => "asked of nobody",
+    };
+    let methods: Vec<&str> = pkce.methods.iter().map(|method| method.as_str()).collect();
+    format!("{asked}, {}", methods.join(" and "))
+}
+
+fn kind(client: &Client) -> &'static str {
+    if client.public { "public" } else { "confidential" }
+}
+
+fn redirects(client: &Client) -> String {
+    if client.redirect_uris.is_empty() && client.public {
+        return "loopback".to_owned();
+    }
+    client.redirect_uris.join(" ")
+}
+
+fn end(limit: Option<Duration>) -> String {
+    limit.map_or_else(|| "any time".to_owned(), show_duration)
+}
+
+fn count(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}

@@ -1,0 +1,60 @@
+//! Whole files, and exactly what is said about them.
+
+use std::path::Path;
+
+use super::{Config, Loaded, read};
+
+mod clients;
+mod environment;
+mod example;
+mod messages;
+mod values;
+
+/// The smallest file that starts, without its first line.
+const REST: &str = "storage: {type: memory}
+web: {http: 127.0.0.1:5556}
+expiry: {idTokens: 10m}
+connectors: [{type: mockCallback, id: mock, name: Mock}]
+";
+
+fn no_environment(_: &str) -> Option<String> {
+    None
+}
+
+fn load(text: &str) -> Loaded {
+    read(text, Path::new("config.yaml"), &no_environment, false)
+}
+
+/// `issuer`, this, and whatever [`REST`] has that it does not.
+fn with(block: &str) -> String {
+    let given = |line: &str| {
+        let key = line.split(':').next().unwrap_or_default();
+        block.lines().any(|own| own.split(':').next() == Some(key))
+    };
+    let mut text = "issuer: https://login.example.com/dex\n".to_owned();
+    text.push_str(block);
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    for line in REST.lines().filter(|line| !given(line)) {
+        text.push_str(line);
+        text.push('\n');
+    }
+    text
+}
+
+/// What is said about [`with`] this block, without the file's name.
+fn said(block: &str) -> Vec<String> {
+    lines(&load(&with(block)))
+}
+
+fn lines(loaded: &Loaded) -> Vec<String> {
+    loaded.to_string().lines().map(|line| line.replace("config.yaml:", "")).collect()
+}
+
+/// The configuration of [`with`] this block, which must have no errors.
+fn config(block: &str) -> Config {
+    let loaded = load(&with(block));
+    let report = loaded.to_string();
+    loaded.config.unwrap_or_else(|| panic!("{report}"))
+}

@@ -1,0 +1,165 @@
+//! `config.example.yaml` is the reference: it starts as it is, and it names every key there is.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use countersign_core::settings::{Key, Node, Severity, Value};
+
+use crate::config::{Loaded, load, read_tree, yaml};
+
+fn example() -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config.example.yaml");
+    std::fs::read_to_string(file).unwrap()
+}
+
+/// With every setting switched on: `#` right before a word is a setting, before a space it is prose.
+fn all_switched_on() -> Node {
+    let uncomment = |line: &str| {
+        let (indent, rest) = line.split_at(line.len() - line.trim_start().len());
+        match rest.strip_prefix('#') {
+            Some(setting) if !setting.is_empty() && !setting.starts_with(' ') => {
+                format!("{indent}{setting}\n")
+            }
+            _ => format!("{line}\n"),
+        }
+    };
+    yaml::parse(&example().lines().map(uncomment).collect::<String>()).unwrap()
+}
+
+fn env(name: &str) -> Option<String> {
+    match name {
+        "BOB_PASSWORD_HASH" | "DEX_EXPAND_ENV" => None,
+        "COUNTERSIGN_ROOT_KEY" => Some("0123456789abcdef0123456789abcdef".into()),
+        _ => Some("from-the-environment".into()),
+    }
+}
+
+/// Where a key is there twice, one of the alternatives.
+fn alternative(node: &Node, last: bool) -> Node {
+    let value = match &node.value {
+        Value::Map(entries) => {
+            let mut kept: Vec<(Key, Node)> = Vec::new();
+            for (key, node) in entries {
+                let node = alternative(node, last);
+                match kept.iter_mut().find(|(other, _)| other.text == key.text) {
+                    Some(own) if last => own.1 = node,
+                    Some(_) => {}
+                    None => kept.push((key.clone(), node)),
+                }
+            }
+            Value::Map(kept)
+        }
+        Value::List(nodes) => {
+            Value::List(nodes.iter().map(|node| alternative(node, last)).collect())
+        }
+        other => other.clone(),
+    };
+    Node { mark: node.mark, value }
+}
+
+fn paths(node: &Node, path: &str, into: &mut BTreeSet<String>) {
+    match &node.value {
+        Value::Map(entries) => {
+            for (key, node) in entries {
+                let path =
+                    if path.is_empty() { key.text.clone() } else { format!("{path}.{}", key.text) };
+                into.insert(path.clone());
+                paths(node, &path, into);
+            }
+        }
+        Value::List(nodes) => nodes.iter().for_each(|node| paths(node, &format!("{path}[]"), into)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_example_starts_as_it_is() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config.example.yaml");
+    let loaded = load(&file, &|_| None, false);
+    assert_eq!(loaded.errors(), 0, "{loaded}");
+    // A fresh clone is readable by all, and that is all there is to say.
+    let others: Vec<_> =
+        loaded.problems.iter().filter(|p| !p.message.contains("others than its owner")).collect();
+    assert_eq!(others, [] as [&_; 0]);
+    let config = loaded.config.unwrap();
+    assert_eq!(config.issuer.as_str(), "http://127.0.0.1:5556/dex");
+    assert_eq!(config.clients.len(), 2);
+    assert_eq!(config.password_db.unwrap().users.len(), 1);
+}
+
+/// Errors that come with switching on alternatives, or with files that are not there.
+fn is_expected(message: &str, path: &str) -> bool {
+    let file = [".tlsCert", ".tlsKey", ".rootCA", ".rootCAData", ".clientCert", ".clientKey"];
+    message.contains("together with")
+        || message.contains("the environment has no BOB_PASSWORD_HASH")
+        || file.iter().any(|key| path.ends_with(key))
+}
+
+fn read_alternative(last: bool) -> Loaded {
+    read_tree(alternative(&all_switched_on(), last), Path::new("config.example.yaml"), &env, false)
+}
+
+#[test]
+fn every_block_of_the_example_can_be_switched_on() {
+    for last in [false, true] {
+        let loaded = read_alternative(last);
+        for problem in &loaded.problems {
+            let warning = problem.severity == Severity::Warning;
+            assert!(warning || is_expected(&problem.message, &problem.path), "{problem}");
+        }
+    }
+}
+
+#[test]
+fn the_example_names_every_key() {
+    let tree = all_switched_on();
+    let mut named = BTreeSet::new();
+    paths(&tree, "", &mut named);
+    let mut known = BTreeSet::new();
+    for last in [false, true] {
+        known.extend(read_alternative(last).known_keys().iter().cloned());
+    }
+    assert!(known.contains("staticClients[].redirectURIs") && known.len() > 100, "{known:?}");
+    // Dex's older way of saying userMatchers; the example says so in words.
+    let older = |path: &&String| {
+        path.starts_with("connectors[].config.groupSearch.") && {
+            ["userAttr", "groupAttr", "recursionGroupAttr"]
+                .iter()
+                .any(|key| path.strip_prefix("connectors[].config.groupSearch.") == Some(*key))
+        }
+    };
+    let missing: Vec<_> = known.difference(&named).filter(|path| !older(path)).collect();
+    assert!(missing.is_empty(), "not in config.example.yaml: {missing:?}");
+    let unknown: Vec<_> = named.difference(&known).collect();
+    assert!(unknown.is_empty(), "in config.example.yaml and known to nobody: {unknown:?}");
+}
+
+#[test]
+fn keys_of_dex_that_do_nothing_are_told_in_the_example() {
+    let text = example();
+    for key in [
+        "grpc",
+        "enableProfiling",
+        "dir",
+        "extra",
+        "postLogoutRedirectURIs",
+        "backchannelLogoutURI",
+        "refreshTokenLifetime",
+        "ssoSharedWith",
+        "clientCredentialsClaims",
+        "cookieName",
+        "mfaChain",
+        "cookieEncryptionKey",
+        "rememberMeCheckedByDefault",
+        "ssoSharedWithDefault",
+        "mfa",
+        "passwordConnector",
+        "kerberos",
+        "mysql",
+        "etcd",
+        "kubernetes",
+        "vault",
+    ] {
+        assert!(text.contains(key), "{key}");
+    }
+}

@@ -1,0 +1,114 @@
+//! Right files: what they come to.
+
+use std::time::Duration;
+
+use countersign_core::session::ChallengeMethod;
+
+use super::config;
+use crate::config::{
+    Algorithm, GrantType, Listen, LogFormat, LogLevel, RootKeys, SslMode, Storage, Theme,
+};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[test]
+fn what_is_absent_has_its_default() {
+    let config = config("expiry:");
+    assert_eq!(config.issuer.path_prefix(), "/dex");
+    assert!(matches!((&config.storage, &config.root_keys), (Storage::Memory, RootKeys::None)));
+    assert_eq!(config.expiry.id_tokens, HOUR * 24);
+    assert_eq!(config.expiry.auth_requests, HOUR);
+    assert_eq!(config.expiry.codes, Duration::from_secs(60));
+    assert_eq!(config.expiry.device_requests, Duration::from_secs(300));
+    let refresh = &config.expiry.refresh_tokens;
+    assert!(!refresh.disable_rotation);
+    assert_eq!(refresh.reuse_interval, Duration::from_secs(30));
+    assert_eq!((refresh.absolute_lifetime, refresh.valid_if_not_used_for), (None, None));
+    assert_eq!(config.signer.algorithm, Algorithm::Rs256);
+    assert_eq!(config.signer.rotation_period, HOUR * 6);
+    assert!(config.sessions.sso);
+    assert_eq!(config.sessions.absolute_lifetime, HOUR * 24);
+    assert_eq!(config.sessions.valid_if_not_used_for, HOUR * 8);
+    assert_eq!(config.sessions.upstream_refresh_interval, Duration::from_secs(300));
+    assert_eq!(config.sessions.max_snapshot_age, HOUR);
+    assert_eq!(config.oauth2.grant_types, [GrantType::AuthorizationCode, GrantType::RefreshToken]);
+    assert_eq!(config.oauth2.pkce.methods, [ChallengeMethod::S256]);
+    assert!(config.oauth2.pkce.require_for_public_clients && !config.oauth2.pkce.enforce);
+    assert!(!config.oauth2.strict_scopes && !config.oauth2.skip_approval_screen);
+    assert_eq!(config.frontend.theme, Theme::Auto);
+    assert_eq!((config.logger.level, config.logger.format), (LogLevel::Info, None));
+    assert_eq!(config.web.allowed_headers, ["Authorization"]);
+    assert!(config.telemetry.is_none() && config.password_db.is_none());
+}
+
+#[test]
+fn what_is_given_is_taken() {
+    let config = config(
+        "ISSUER2: null
+storage:
+  type: postgres
+  config: {host: db, port: 6432, database: d, user: u, maxOpenConns: 9, connMaxLifetime: 60, ssl: {mode: verify-ca, caFile: /ca}}
+rootKey: ['0123456789abcdef0123456789abcdef', 'fedcba9876543210fedcba9876543210']
+telemetry: {http: ':5558'}
+logger: {level: WARN, format: json, excludeFields: [email]}
+frontend: {theme: tectonic, issuer: Example, logoURL: 'https://x/l.png', allowRemoteLogos: yes}
+oauth2: {grantTypes: [authorization_code], skipApprovalScreen: on, strictScopes: true, pkce: {enforce: true, requireForPublicClients: false}}
+expiry: {idTokens: 5m, signingKeys: 12h, refreshTokens: {reuseInterval: '', absoluteLifetime: 0s, validIfNotUsedFor: 720h, disableRotation: true}}
+signer: {type: local, config: {algorithm: ES256, keysRotationPeriod: 3h}}
+sessions: {sso: false, absoluteLifetime: 4h}
+"
+        .replace("ISSUER2: null\n", "")
+        .as_str(),
+    );
+    let Storage::Postgres(pg) = &config.storage else { panic!("postgres") };
+    assert_eq!((pg.host.as_str(), pg.port, pg.max_open_connections), ("db", 6432, 9));
+    assert_eq!(pg.connection_max_lifetime, Some(Duration::from_secs(60)));
+    assert_eq!((pg.ssl_mode, pg.ca_file.is_some()), (SslMode::VerifyCa, true));
+    assert!(matches!(&config.root_keys, RootKeys::Given(keys) if keys.len() == 2));
+    assert_eq!(config.telemetry, Some(Listen { host: "::".into(), port: 5558 }));
+    assert_eq!((config.logger.level, config.logger.format), (LogLevel::Warn, Some(LogFormat::Json)));
+    assert_eq!(config.frontend.theme, Theme::Light);
+    assert_eq!(config.frontend.logo_url.as_deref(), Some("https://x/l.png"));
+    assert_eq!(config.oauth2.grant_types, [GrantType::AuthorizationCode]);
+    assert!(config.oauth2.pkce.enforce && !config.oauth2.pkce.require_for_public_clients);
+    let refresh = &config.expiry.refresh_tokens;
+    assert_eq!(refresh.reuse_interval, Duration::from_secs(30), "empty is absent, as in Dex");
+    assert_eq!(refresh.absolute_lifetime, None, "zero is no end, as in Dex");
+    assert_eq!(refresh.valid_if_not_used_for, Some(HOUR * 720));
+    assert_eq!(config.signer.algorithm, Algorithm::Es256);
+    assert_eq!(config.signer.rotation_period, HOUR * 3, "goes before expiry.signingKeys");
+    assert!(!config.sessions.sso);
+    assert_eq!(config.sessions.valid_if_not_used_for, HOUR * 4, "never longer than the whole");
+}
+
+#[test]
+fn a_summary_tells_what_matters_and_no_secret() {
+    let config = config(
+        "storage: {type: sqlite3, config: {file: cs.db}}
+enablePasswordDB: true
+staticClients:
+- {id: app, name: App, secret: hunter2, redirectURIs: ['https://app.example.com/cb']}
+- {id: cli, name: Cli, public: true}
+",
+    );
+    assert_eq!(
+        config.summary(),
+        "\
+issuer      https://login.example.com/dex
+storage     sqlite3 cs.db
+root key    in cs.db.rootkey, made at first start
+http        127.0.0.1:5556
+signing     RS256, a new key every 6h
+tokens      10m; codes 1m; logins 1h
+refresh     rotated, reusable for 30s, unused at most any time, in all at most any time
+sign-on     at most 24h, idle at most 8h
+pkce        asked of public clients, S256
+connectors  2
+  mock                      mockCallback    Mock
+  local                     password db     0 static users
+clients     2
+  app                       confidential    https://app.example.com/cb
+  cli                       public          loopback
+"
+    );
+}

@@ -1,0 +1,195 @@
+//! The listeners people and programs reach, and what surrounds every answer.
+
+use std::fs::File;
+use std::path::PathBuf;
+
+use countersign_core::settings::{Network, Section};
+use url::Url;
+
+use super::{Listen, listen, text_items};
+
+#[derive(Clone, Debug)]
+pub struct Web {
+    pub http: Option<Listen>,
+    pub https: Option<Https>,
+    /// CORS: origins of scripts that may read answers, compared exactly; `*` is any. Empty: none.
+    pub allowed_origins: Vec<String>,
+    /// Request headers such scripts may send.
+    pub allowed_headers: Vec<String>,
+    /// `None`: the peer of the connection is the client.
+    pub client_address: Option<ClientAddress>,
+    pub headers: Headers,
+}
+
+#[derive(Clone, Debug)]
+pub struct Https {
+    pub listen: Listen,
+    /// PEM; the leaf first.
+    pub cert_file: PathBuf,
+    pub key_file: PathBuf,
+    pub min_version: TlsVersion,
+    /// `None`: the newest there is.
+    pub max_version: Option<TlsVersion>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TlsVersion {
+    Tls12,
+    Tls13,
+}
+
+/// How a client's address is learnt from a proxy in front.
+#[derive(Clone, Debug)]
+pub struct ClientAddress {
+    /// Believed only when the connection comes from one of `trusted_proxies`.
+    pub header: String,
+    /// Never empty.
+    pub trusted_proxies: Vec<Network>,
+}
+
+/// Response headers an operator may set; `None` leaves our own.
+#[derive(Clone, Debug, Default)]
+pub struct Headers {
+    pub content_security_policy: Option<String>,
+    pub x_frame_options: Option<String>,
+    pub x_content_type_options: Option<String>,
+    pub x_xss_protection: Option<String>,
+    pub strict_transport_security: Option<String>,
+}
+
+pub fn read(root: &Section<'_>) -> Option<Web> {
+    if !root.has("web") {
+        root.error("web", "is missing: web.http or web.https says where to listen");
+        return None;
+    }
+    let section = root.section("web")?;
+    let http = listen::read(&section, "http");
+    let wants_http = section.has("http");
+    let (wants_https, https) = read_https(&section);
+    if !wants_http && !wants_https {
+        section
+            .error("http", "is missing: one of http and https is needed, such as 127.0.0.1:5556");
+    }
+    let web = Web {
+        http,
+        https,
+        allowed_origins: read_origins(&section),
+        allowed_headers: if section.has("allowedHeaders") {
+            section.texts("allowedHeaders")
+        } else {
+            vec!["Authorization".to_owned()]
+        },
+        client_address: read_client_address(&section),
+        headers: read_headers(&section),
+    };
+    section.finish();
+    Some(web)
+}
+
+/// Whether it was asked for, and what came of it.
+fn read_https(section: &Section<'_>) -> (bool, Option<Https>) {
+    let versions = [("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)];
+    let wanted = section.has("https");
+    let listen = listen::read(section, "https");
+    let cert_file = section.text("tlsCert").filter(|text| !text.is_empty());
+    let key_file = section.text("tlsKey").filter(|text| !text.is_empty());
+    let min_version = section.choice("tlsMinVersion", &versions).unwrap_or(TlsVersion::Tls12);
+    let max_version = section.choice("tlsMaxVersion", &versions);
+    if max_version.is_some_and(|max| max < min_version) {
+        section.error("tlsMaxVersion", "is lower than tlsMinVersion");
+    }
+    if !wanted {
+        return (false, None);
+    }
+    let readable = |key: &'static str, file: Option<String>| {
+        let Some(file) = file else {
+            section.error(key, "is missing, and https needs it");
+            return None;
+        };
+        if let Err(error) = File::open(&file) {
+            section.error(key, format!("the file {file:?} cannot be read: {error}"));
+        }
+        Some(PathBuf::from(file))
+    };
+    let (cert_file, key_file) = (readable("tlsCert", cert_file), readable("tlsKey", key_file));
+    let https = listen.zip(cert_file).zip(key_file).map(|((listen, cert_file), key_file)| Https {
+        listen,
+        cert_file,
+        key_file,
+        min_version,
+        max_version,
+    });
+    (true, https)
+}
+
+fn read_origins(section: &Section<'_>) -> Vec<String> {
+    let origins = text_items(section, "allowedOrigins");
+    for (item, text) in &origins {
+        let origin = Url::parse(text).ok().map(|url| url.origin().ascii_serialization());
+        if text != "*" && origin.as_deref() != Some(text) {
+            item.warning(format!(
+                "found {text:?}, which no browser sends, expected an origin such as https://app.example.com"
+            ));
+        }
+    }
+    origins.into_iter().map(|(_, text)| text).collect()
+}
+
+fn read_client_address(section: &Section<'_>) -> Option<ClientAddress> {
+    let block = section.section("clientRemoteIP")?;
+    let header = block.text("header").filter(|text| !text.is_empty());
+    let proxies = text_items(&block, "trustedProxies");
+    let mut trusted_proxies = Vec::new();
+    for (item, text) in &proxies {
+        match Network::parse(text) {
+            Some(network) => trusted_proxies.push(network),
+            None => item.error(format!("found {text:?}, expected a network such as 10.0.0.0/8")),
+        }
+    }
+    let is_token =
+        |name: &String| name.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+    if header.as_ref().is_some_and(|name| !is_token(name)) {
+        block.error("header", "expected the name of a header such as X-Forwarded-For");
+    }
+    match (&header, proxies.is_empty()) {
+        (Some(_), true) => {
+            let why = "is ignored without trustedProxies, because anybody could send it";
+            block.warning("header", why);
+        }
+        (None, false) => block.warning("trustedProxies", "is ignored without header"),
+        _ => {}
+    }
+    block.finish();
+    let header = header.filter(|_| !trusted_proxies.is_empty())?;
+    Some(ClientAddress { header, trusted_proxies })
+}
+
+fn read_headers(section: &Section<'_>) -> Headers {
+    let Some(block) = section.section("headers") else { return Headers::default() };
+    let header = |key: &'static str| {
+        let value = block.text(key).filter(|value| !value.is_empty())?;
+        let fits = value.bytes().all(|b| (0x20..0x7f).contains(&b));
+        if !fits {
+            block.error(key, "holds characters that a header cannot (RFC 9110 section 5.5)");
+        }
+        fits.then_some(value)
+    };
+    let headers = Headers {
+        content_security_policy: header("Content-Security-Policy"),
+        x_frame_options: header("X-Frame-Options"),
+        x_content_type_options: header("X-Content-Type-Options"),
+        x_xss_protection: header("X-XSS-Protection"),
+        strict_transport_security: header("Strict-Transport-Security"),
+    };
+    block.finish();
+    headers
+}
+
+/// `None`: nothing is told about health and metrics.
+pub fn read_telemetry(root: &Section<'_>) -> Option<Listen> {
+    let section = root.section("telemetry")?;
+    let listen = listen::read(&section, "http");
+    section.not_supported("enableProfiling", false);
+    section.finish();
+    listen
+}

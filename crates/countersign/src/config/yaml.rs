@@ -1,0 +1,352 @@
+//! YAML text to a tree with places. Knows no key; bounds what a file can make of itself.
+//!
+//! granit-parser gives events with their place. What it leaves to its caller is done here: aliases
+//! and merge keys are copied within a bound, tags beyond the core schema are refused, and there
+//! is one document. Keys given twice stay twice: the reader of each map complains.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use countersign_core::settings::{Key, Mark, Node, Value};
+use granit_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
+
+/// A file larger than this is no configuration.
+pub const MAX_BYTES: usize = 1024 * 1024;
+/// Maps and lists within one another, aliases followed.
+const MAX_DEPTH: usize = 64;
+/// What aliases may copy in all, in bytes and nodes.
+const MAX_COPIED: usize = 256 * 1024;
+
+/// Why the text is not one YAML document, and where.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Broken {
+    pub mark: Mark,
+    pub message: String,
+}
+
+/// The tree of the one document; [`Value::Null`] when there is none.
+pub fn parse(text: &str) -> Result<Node, Broken> {
+    let options = granit_parser::options! {
+        disallow_directives: true,
+        flow_nesting_limit: MAX_DEPTH,
+        block_nesting_limit: MAX_DEPTH,
+    };
+    let mut tree = Tree::default();
+    for next in Parser::new_from_str_with_options(text, options) {
+        let (event, span) = next.map_err(|error| syntax(&error))?;
+        tree.take(event, mark(&span.start))?;
+    }
+    Ok(tree.root.unwrap_or(Node { mark: START, value: Value::Null }))
+}
+
+const START: Mark = Mark { line: 1, column: 1 };
+
+fn mark(marker: &Marker) -> Mark {
+    Mark { line: marker.line(), column: marker.col() + 1 }
+}
+
+fn broken(mark: Mark, message: impl Into<String>) -> Broken {
+    Broken { mark, message: message.into() }
+}
+
+fn syntax(error: &ScanError) -> Broken {
+    broken(mark(error.marker()), format!("is not YAML: {}", error.info()))
+}
+
+/// The tree being built.
+#[derive(Default)]
+struct Tree {
+    root: Option<Node>,
+    open: Vec<Open>,
+    /// Finished nodes that aliases may name.
+    anchored: HashMap<usize, Anchored>,
+    copied: usize,
+    documents: usize,
+}
+
+struct Anchored {
+    node: Node,
+    size: usize,
+    depth: usize,
+}
+
+/// A map or list whose end has not come yet.
+struct Open {
+    mark: Mark,
+    anchor: usize,
+    kind: Kind,
+}
+
+enum Kind {
+    List(Vec<Node>),
+    Map { entries: Vec<(Key, Node)>, key: Option<Key>, merged: Vec<Node> },
+}
+
+impl Tree {
+    fn take(&mut self, event: Event<'_>, mark: Mark) -> Result<(), Broken> {
+        match event {
+            Event::DocumentStart(..) => {
+                self.documents += 1;
+                if self.documents > 1 {
+                    return Err(broken(mark, "is a second document; there must be one"));
+                }
+            }
+            Event::Scalar(text, style, anchor, tag) => {
+                let value = scalar(text, style, tag.as_deref(), mark)?;
+                self.put(Node { mark, value }, anchor)?;
+            }
+            Event::SequenceStart(_, anchor, tag) => {
+                no_strange_tag(tag.as_deref(), mark)?;
+                self.begin(Open { mark, anchor, kind: Kind::List(Vec::new()) })?;
+            }
+            Event::MappingStart(_, anchor, tag) => {
+                no_strange_tag(tag.as_deref(), mark)?;
+                let kind = Kind::Map { entries: Vec::new(), key: None, merged: Vec::new() };
+                self.begin(Open { mark, anchor, kind })?;
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                if let Some(open) = self.open.pop() {
+                    let (node, anchor) = close(open);
+                    self.put(node, anchor)?;
+                }
+            }
+            Event::Alias(anchor) => {
+                let node = self.copy(anchor, mark)?;
+                self.put(node, 0)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, open: Open) -> Result<(), Broken> {
+        if self.open.len() >= MAX_DEPTH {
+            return Err(broken(open.mark, format!("is nested deeper than {MAX_DEPTH}")));
+        }
+        self.open.push(open);
+        Ok(())
+    }
+
+    /// A copy of what an alias names.
+    fn copy(&mut self, anchor: usize, mark: Mark) -> Result<Node, Broken> {
+        let Some(anchored) = self.anchored.get(&anchor) else {
+            return Err(broken(mark, "is an alias within what it names"));
+        };
+        self.copied += anchored.size;
+        if self.copied > MAX_COPIED {
+            return Err(broken(mark, "aliases copy more than a configuration needs"));
+        }
+        if self.open.len() + anchored.depth > MAX_DEPTH {
+            return Err(broken(mark, format!("is nested deeper than {MAX_DEPTH}")));
+        }
+        Ok(anchored.node.clone())
+    }
+
+    /// Puts a finished node where it belongs.
+    fn put(&mut self, node: Node, anchor: usize) -> Result<(), Broken> {
+        if anchor != 0 {
+            let (size, depth) = measure(&node);
+            self.anchored.insert(anchor, Anchored { node: node.clone(), size, depth });
+        }
+        match self.open.last_mut().map(|open| &mut open.kind) {
+            None => self.root = Some(node),
+            Some(Kind::List(nodes)) => nodes.push(node),
+            Some(Kind::Map { entries, key, merged }) => match key.take() {
+                None => *key = Some(as_key(node)?),
+                Some(name) if name.text == "<<" => merged.extend(to_merge(node)?),
+                Some(name) => entries.push((name, node)),
+            },
+        }
+        Ok(())
+    }
+}
+
+/// The finished node and its anchor.
+fn close(open: Open) -> (Node, usize) {
+    let value = match open.kind {
+        Kind::List(nodes) => Value::List(nodes),
+        Kind::Map { mut entries, merged, .. } => {
+            for map in merged {
+                merge(&mut entries, map);
+            }
+            Value::Map(entries)
+        }
+    };
+    (Node { mark: open.mark, value }, open.anchor)
+}
+
+/// YAML 1.1's merge: what is already there wins.
+fn merge(entries: &mut Vec<(Key, Node)>, map: Node) {
+    let Value::Map(others) = map.value else { return };
+    for (key, node) in others {
+        if !entries.iter().any(|(own, _)| own.text.eq_ignore_ascii_case(&key.text)) {
+            entries.push((key, node));
+        }
+    }
+}
+
+fn to_merge(node: Node) -> Result<Vec<Node>, Broken> {
+    let mark = node.mark;
+    let maps = match node.value {
+        Value::List(nodes) => nodes,
+        value => vec![Node { mark, value }],
+    };
+    if maps.iter().all(|map| matches!(map.value, Value::Map(_))) {
+        return Ok(maps);
+    }
+    Err(broken(mark, "is merged by << and is not a map"))
+}
+
+fn as_key(node: Node) -> Result<Key, Broken> {
+    match node.value {
+        Value::Scalar { text, .. } => Ok(Key { mark: node.mark, text }),
+        _ => Err(broken(node.mark, "is a key and is not text")),
+    }
+}
+
+fn scalar(
+    text: Cow<'_, str>,
+    style: ScalarStyle,
+    tag: Option<&Tag>,
+    mark: Mark,
+) -> Result<Value, Broken> {
+    no_strange_tag(tag, mark)?;
+    let is_text = tag.is_some_and(|tag| tag.core_suffix() == Some("str"));
+    let plain = style == ScalarStyle::Plain && !is_text;
+    if plain && matches!(&*text, "" | "~" | "null" | "Null" | "NULL") {
+        return Ok(Value::Null);
+    }
+    Ok(Value::Scalar { text: text.into_owned(), plain })
+}
+
+/// `!!str` and its kin say what a value already is; others would change what it means.
+fn no_strange_tag(tag: Option<&Tag>, mark: Mark) -> Result<(), Broken> {
+    match tag {
+        Some(tag) if tag.core_suffix().is_none() => {
+            Err(broken(mark, "has a tag, which means nothing here"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What copying a node costs, and how deep it is.
+fn measure(node: &Node) -> (usize, usize) {
+    let below = |nodes: &mut dyn Iterator<Item = &Node>| {
+        nodes.map(measure).fold((1, 1), |(size, depth), (s, d)| (size + s, depth.max(d + 1)))
+    };
+    match &node.value {
+        Value::Null => (1, 0),
+        Value::Scalar { text, .. } => (1 + text.len(), 0),
+        Value::List(nodes) => below(&mut nodes.iter()),
+        Value::Map(entries) => {
+            let keys: usize = entries.iter().map(|(key, _)| key.text.len()).sum();
+            let (size, depth) = below(&mut entries.iter().map(|(_, node)| node));
+            (size + keys, depth)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use countersign_core::settings::{Mark, Node, Value};
+
+    use super::parse;
+
+    fn complaint(text: &str) -> String {
+        match parse(text) {
+            Ok(_) => "fine".to_owned(),
+            Err(broken) => {
+                format!("{}:{}: {}", broken.mark.line, broken.mark.column, broken.message)
+            }
+        }
+    }
+
+    fn scalar(line: usize, column: usize, text: &str, plain: bool) -> Node {
+        let value = Value::Scalar { text: text.into(), plain };
+        Node { mark: Mark { line, column }, value }
+    }
+
+    fn entries(node: Node) -> Vec<(String, Mark, Node)> {
+        let Value::Map(entries) = node.value else { panic!("not a map") };
+        entries.into_iter().map(|(key, node)| (key.text, key.mark, node)).collect()
+    }
+
+    #[test]
+    fn every_key_and_value_has_its_place() {
+        let root = parse("\u{feff}# head\na: x\nb:\n  - \"5\"\n  - ~\nc: !!str 7\n").unwrap();
+        let list = Value::List(vec![
+            scalar(4, 5, "5", false),
+            Node { mark: Mark { line: 5, column: 5 }, value: Value::Null },
+        ]);
+        let at = |line, column| Mark { line, column };
+        assert_eq!(
+            entries(root),
+            [
+                ("a".into(), at(2, 1), scalar(2, 4, "x", true)),
+                ("b".into(), at(3, 1), Node { mark: at(4, 3), value: list }),
+                ("c".into(), at(6, 1), scalar(6, 10, "7", false)),
+            ]
+        );
+    }
+
+    #[test]
+    fn an_empty_file_is_null() {
+        for text in ["", "# nothing\n", "---\n", "null"] {
+            assert_eq!(parse(text).unwrap().value, Value::Null, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_one_yaml_document_is_refused_with_its_place() {
+        for (text, expected) in [
+            ("a: [1, 2", "1:4: is not YAML: unclosed bracket '['"),
+            ("a: 1\n b: 2\n", "2:3: is not YAML: mapping values are not allowed in this context"),
+            (
+                "a:\n\tb: 2\n",
+                "2:2: is not YAML: tabs disallowed within this context (block indentation)",
+            ),
+            ("a: \"x\n", "1:4: is not YAML: unclosed quote"),
+            ("a: 1\n---\nb: 2\n", "2:1: is a second document; there must be one"),
+            ("%YAML 1.1\n---\na: 1\n", "1:1: is not YAML: YAML directives are disallowed"),
+            ("a: !ruby/object x\n", "1:17: has a tag, which means nothing here"),
+            ("? [a]\n: b\n", "1:3: is a key and is not text"),
+            ("a: *b\n", "1:4: is not YAML: while parsing node, found unknown anchor"),
+            ("a: &a [*a]\n", "1:8: is an alias within what it names"),
+            ("a: &a x\nb:\n  <<: *a\n", "1:7: is merged by << and is not a map"),
+        ] {
+            assert_eq!(complaint(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_bomb_does_not_go_off() {
+        let mut bomb = "a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol, lol]\n".to_owned();
+        for level in 1..10 {
+            let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
+            bomb.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
+        }
+        assert!(complaint(&bomb).ends_with("aliases copy more than a configuration needs"));
+
+        let deep = format!("{}{}", "[".repeat(1000), "]".repeat(1000));
+        assert_eq!(complaint(&deep), "1:65: is not YAML: recursion limit exceeded");
+
+        let mut chain = "a0: &a0 [x]\n".to_owned();
+        for level in 1..100 {
+            chain.push_str(&format!("a{level}: &a{level} [*a{}]\n", level - 1));
+        }
+        assert!(complaint(&chain).ends_with("is nested deeper than 64"));
+    }
+
+    #[test]
+    fn maps_are_merged_and_the_nearer_wins() {
+        let root = parse(
+            "base: &base {a: 1, b: 2}\nuse:\n  <<: *base\n  B: 3\nlist: {<<: [*base, {c: 4}]}\n",
+        );
+        let mut root = entries(root.unwrap());
+        let texts = |node: Node| -> Vec<String> {
+            entries(node).into_iter().map(|(key, ..)| key).collect()
+        };
+        assert_eq!(texts(root.pop().unwrap().2), ["a", "b", "c"]);
+        assert_eq!(texts(root.pop().unwrap().2), ["B", "a"]);
+    }
+}

@@ -1,0 +1,117 @@
+//! The log: one line an event, on standard error, as text for a person or JSON for a machine.
+//!
+//! Fields of the request (its id, the client's address) stand on every line of it. Whatever a stranger
+//! sent is escaped, so that a line is one line.
+
+mod line;
+
+use std::io::{self, IsTerminal, Write};
+
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, registry};
+
+use crate::config::{LogFormat, LogLevel, Logger};
+use crate::system_clock::SystemClock;
+use line::{Fields, Line};
+
+/// From here on everything is logged as configured.
+pub fn start(logger: &Logger) {
+    let level = match logger.level {
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Error => LevelFilter::ERROR,
+    };
+    // Libraries are heard only when something is wrong: their details may hold what must not be told.
+    let targets = Targets::new().with_default(LevelFilter::WARN).with_target("countersign", level);
+    let json = match logger.format {
+        Some(format) => format == LogFormat::Json,
+        None => !io::stderr().is_terminal(),
+    };
+    let lines = Lines { json, excluded: logger.exclude_fields.clone() };
+    // A second start, as in tests, keeps the first.
+    let _already = registry().with(lines.with_filter(targets)).try_init();
+}
+
+struct Lines {
+    json: bool,
+    excluded: Vec<String>,
+}
+
+struct Collect<'a> {
+    fields: Fields,
+    excluded: &'a [String],
+}
+
+impl Collect<'_> {
+    fn add(&mut self, field: &Field, value: serde_json::Value) {
+        if !self.excluded.iter().any(|name| name == field.name()) {
+            self.fields.push((field.name(), value));
+        }
+    }
+}
+
+impl Visit for Collect<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        self.add(field, format!("{value:?}").into());
+    }
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.add(field, value.into());
+    }
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.add(field, value.into());
+    }
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.add(field, value.into());
+    }
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.add(field, value.into());
+    }
+}
+
+impl Lines {
+    fn collect(&self, record: impl FnOnce(&mut Collect<'_>)) -> Fields {
+        let mut collect = Collect { fields: Vec::new(), excluded: &self.excluded };
+        record(&mut collect);
+        collect.fields
+    }
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let fields = self.collect(|collect| attributes.record(collect));
+        if let Some(span) = context.span(id) {
+            span.extensions_mut().insert(fields);
+        }
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        let more = self.collect(|collect| values.record(collect));
+        if let Some(span) = context.span(id)
+            && let Some(fields) = span.extensions_mut().get_mut::<Fields>()
+        {
+            fields.extend(more);
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let mut fields = self.collect(|collect| event.record(collect));
+        for span in context.event_scope(event).into_iter().flatten() {
+            if let Some(known) = span.extensions().get::<Fields>() {
+                fields.extend(known.iter().cloned());
+            }
+        }
+        let line =
+            Line { at: SystemClock::uncorrected(), level: *event.metadata().level(), fields };
+        let text = if self.json { line.as_json() } else { line.as_text() };
+        // A log that cannot be written is no reason to stop answering.
+        let _lost = io::stderr().lock().write_all(text.as_bytes());
+    }
+}

@@ -1,0 +1,118 @@
+//! One line of the log. Control characters are escaped in both forms.
+
+use std::fmt::Write;
+
+use countersign_core::Timestamp;
+use serde_json::{Map, Value};
+use tracing::Level;
+
+pub type Fields = Vec<(&'static str, Value)>;
+
+pub struct Line {
+    pub at: Timestamp,
+    pub level: Level,
+    pub fields: Fields,
+}
+
+impl Line {
+    pub fn as_json(&self) -> String {
+        let mut object = Map::new();
+        object.insert("time".to_owned(), self.time().into());
+        object.insert("level".to_owned(), self.level.as_str().into());
+        object.insert("msg".to_owned(), self.message().into());
+        for (name, value) in self.details() {
+            object.entry(name.to_owned()).or_insert_with(|| value.clone());
+        }
+        format!("{}\n", Value::Object(object))
+    }
+
+    pub fn as_text(&self) -> String {
+        let mut text =
+            format!("{} {:5} {}", self.time(), self.level.as_str(), escaped(self.message()));
+        for (name, value) in self.details() {
+            let shown = match value {
+                Value::String(value) if is_plain(value) => value.clone(),
+                Value::String(value) => format!("\"{}\"", escaped(value)),
+                other => other.to_string(),
+            };
+            // Writing to a string cannot fail.
+            let _ = write!(text, " {name}={shown}");
+        }
+        text.push('\n');
+        text
+    }
+
+    /// With milliseconds, which is what tells two lines apart.
+    fn time(&self) -> String {
+        let seconds = self.at.to_string();
+        let millis = self.at.millis().rem_euclid(1000);
+        format!("{}.{millis:03}Z", seconds.trim_end_matches('Z'))
+    }
+
+    fn message(&self) -> &str {
+        let message = self.fields.iter().find(|(name, _)| *name == "message");
+        message.and_then(|(_, value)| value.as_str()).unwrap_or_default()
+    }
+
+    fn details(&self) -> impl Iterator<Item = (&'static str, &Value)> {
+        let fields = self.fields.iter().filter(|(name, _)| *name != "message");
+        fields.map(|(name, value)| (*name, value))
+    }
+}
+
+fn is_plain(text: &str) -> bool {
+    let plain = |c: char| c.is_alphanumeric() || "-._:/@+,#".contains(c);
+    !text.is_empty() && text.chars().all(plain)
+}
+
+/// Control characters, line ends of Unicode and marks that turn text around, as `\u{…}`.
+fn escaped(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' => out.extend(c.escape_unicode()),
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => out.extend(c.escape_unicode()),
+            c if c.is_control() => out.extend(c.escape_default()),
+            c => out.push(c),
+        }
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Line;
+    use countersign_core::Timestamp;
+    use tracing::Level;
+
+    fn line(user: &str) -> Line {
+        Line {
+            at: Timestamp::from_millis(1_795_473_266_007),
+            level: Level::WARN,
+            fields: vec![
+                ("message", "login refused".into()),
+                ("user", user.into()),
+                ("tries", 3.into()),
+            ],
+        }
+    }
+
+    #[test]
+    fn a_line_says_when_how_bad_and_what() {
+        assert_eq!(
+            line("bob@example.com").as_text(),
+            "2026-11-23T22:34:26.007Z WARN  login refused user=bob@example.com tries=3\n"
+        );
+    }
+
+    #[test]
+    fn a_name_with_line_breaks_and_escapes_stays_one_line() {
+        let hostile = "bob\r\n2026-11-23T00:00:00Z INFO login successful\u{1b}[31m\u{2028}\"}";
+        for text in [line(hostile).as_text(), line(hostile).as_json()] {
+            assert_eq!(text.lines().count(), 1, "{text}");
+            assert!(!text.contains('\u{1b}'));
+        }
+        let json: serde_json::Value = serde_json::from_str(&line(hostile).as_json()).unwrap();
+        assert_eq!(json["user"], hostile);
+    }
+}

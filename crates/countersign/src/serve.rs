@@ -1,0 +1,154 @@
+//! `countersign serve`: read, open, bind, say hello, serve, drain.
+
+mod greeting;
+mod housekeeping;
+
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_server::listen::{Listener, Stop};
+use countersign_server::{App, Health, routes, telemetry_routes};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+
+use crate::cli::ServeArguments;
+use crate::config::{self, Config, Listen};
+use crate::system_clock::SystemClock;
+use crate::{logging, tls, wiring};
+
+/// `EX_CONFIG` of sysexits: the configuration is at fault.
+pub const BAD_CONFIGURATION: u8 = 78;
+/// What is under way at the end has this long.
+const GRACE: Duration = Duration::from_secs(25);
+
+pub fn run(arguments: &ServeArguments) -> ExitCode {
+    let env = |name: &str| std::env::var(name).ok();
+    let loaded = config::load(&arguments.file, &env, arguments.lenient);
+    let report = loaded.to_string();
+    let Some(mut config) = loaded.config else {
+        eprint!("{report}");
+        return ExitCode::from(BAD_CONFIGURATION);
+    };
+    if let Err(why) = apply_flags(&mut config, arguments) {
+        eprintln!("countersign: {why}");
+        return ExitCode::from(BAD_CONFIGURATION);
+    }
+    logging::start(&config.logger);
+    for line in report.lines() {
+        tracing::warn!("{line}");
+    }
+    let served = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| e.to_string())
+        .and_then(|runtime| runtime.block_on(serve(&config, arguments)));
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            tracing::error!("{why}");
+            if io::stderr().is_terminal() {
+                eprintln!("countersign: {why}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn apply_flags(config: &mut Config, arguments: &ServeArguments) -> Result<(), String> {
+    let parse = |flag: &str, given: &Option<String>| {
+        let Some(text) = given else { return Ok(None) };
+        let listen = Listen::parse(text);
+        listen.map(Some).ok_or_else(|| format!("{flag}: found {text:?}, expected host:port"))
+    };
+    if let Some(listen) = parse("--web-http-addr", &arguments.web_http_addr)? {
+        config.web.http = Some(listen);
+    }
+    if let Some(listen) = parse("--telemetry-addr", &arguments.telemetry_addr)? {
+        config.telemetry = Some(listen);
+    }
+    if let Some(listen) = parse("--web-https-addr", &arguments.web_https_addr)? {
+        let https = config.web.https.as_mut();
+        let https =
+            https.ok_or("--web-https-addr needs web.https, tlsCert and tlsKey in the file")?;
+        https.listen = listen;
+    }
+    Ok(())
+}
+
+/// The ports, bound before anything else is begun.
+struct Ports {
+    web: Vec<Listener>,
+    telemetry: Option<Listener>,
+}
+
+fn bind(config: &Config) -> Result<Ports, String> {
+    let at = |listen: &Listen, tls| {
+        Listener::bind(&listen.to_string(), tls)
+            .map_err(|e| format!("cannot listen on {listen}: {e}"))
+    };
+    let mut web = Vec::new();
+    if let Some(listen) = &config.web.http {
+        web.push(at(listen, None)?);
+    }
+    if let Some(https) = &config.web.https {
+        web.push(at(&https.listen, Some(tls::server_config(https)?))?);
+    }
+    let telemetry = config.telemetry.as_ref().map(|listen| at(listen, None)).transpose()?;
+    Ok(Ports { web, telemetry })
+}
+
+async fn serve(config: &Config, arguments: &ServeArguments) -> Result<(), String> {
+    let ports = bind(config)?;
+    let (clock, health) = (Arc::new(SystemClock::default()), Health::default());
+    let app = wiring::open(config, clock.clone(), health.clone()).await?;
+    housekeeping::check_clock(&app, &clock, &health).await;
+    let chores = tokio::spawn(housekeeping::go_on(app.clone(), clock, health.clone()));
+    let (stop, telemetry_stop) = (Stop::default(), Stop::default());
+    let mut web = JoinSet::new();
+    for port in ports.web {
+        web.spawn(port.serve(routes(app.clone()), stop.clone()));
+    }
+    let telemetry = ports.telemetry.map(|port| {
+        tokio::spawn(port.serve(telemetry_routes(app.clone()), telemetry_stop.clone()))
+    });
+    greeting::say(config, &arguments.file);
+    tokio::select! {
+        () = asked_to_stop() => {}
+        Some(ended) = web.join_next() => {
+            let why = ended.map_err(|e| e.to_string())?;
+            return why.map_err(|e| format!("a listener failed: {e}"));
+        }
+    }
+    tracing::info!("stopping: no longer ready, finishing what is under way");
+    health.drain();
+    stop.within(GRACE);
+    while web.join_next().await.is_some() {}
+    telemetry_stop.within(Duration::ZERO);
+    if let Some(telemetry) = telemetry {
+        let _ended = telemetry.await;
+    }
+    chores.abort();
+    close(app).await;
+    Ok(())
+}
+
+async fn close(app: App) {
+    app.issuer.store.close().await;
+    tracing::info!("stopped");
+}
+
+/// SIGTERM from a supervisor, SIGINT from a terminal.
+async fn asked_to_stop() {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("signals cannot be received; only SIGKILL ends this process");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}

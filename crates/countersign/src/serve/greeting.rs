@@ -1,0 +1,57 @@
+//! What a person at a terminal reads first: where to sign in, and as whom to try it.
+
+use std::path::Path;
+
+use crate::config::Config;
+
+/// The password of the account in `config.example.yaml`; told only while that account is still there.
+const DEMO: (&str, &str) = ("alice@example.com", "countersign");
+
+pub fn say(config: &Config, file: &Path) {
+    println!("{}", text(config, file));
+}
+
+fn text(config: &Config, file: &Path) -> String {
+    let issuer = config.issuer.as_str();
+    let mut lines = vec![
+        String::new(),
+        format!("  Countersign serves {issuer}"),
+        String::new(),
+        format!("  discovery   {issuer}/.well-known/openid-configuration"),
+    ];
+    if let Some(listen) = &config.telemetry {
+        lines.push(format!("  telemetry   http://{listen}/healthz and /metrics"));
+    }
+    let client = config.clients.iter().find(|c| !c.public && !c.redirect_uris.is_empty());
+    if let Some((client, redirect)) = client.and_then(|c| Some((c, c.redirect_uris.first()?))) {
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("client_id", client.id.as_str())
+            .append_pair("redirect_uri", redirect)
+            .append_pair("response_type", "code")
+            .append_pair("scope", "openid email profile groups")
+            .finish();
+        lines.push(String::new());
+        lines.push(format!("  Try it: sign in to {} at", client.name));
+        lines.push(format!("  {issuer}/auth?{query}"));
+    }
+    if is_demo(config, file) {
+        let (login, password) = DEMO;
+        lines.push(format!("  as {login} with the password {password}"));
+        lines.push(String::new());
+        lines
+            .push("  Your browser then goes on to the application, which is not there:".to_owned());
+        lines.push(
+            "  the address it shows holds the code that the application would get.".to_owned(),
+        );
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+fn is_demo(config: &Config, file: &Path) -> bool {
+    file.file_name().is_some_and(|name| name == "config.example.yaml")
+        && config
+            .password_db
+            .as_ref()
+            .is_some_and(|db| db.users.iter().any(|user| user.email == DEMO.0))
+}

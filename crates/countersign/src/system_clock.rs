@@ -1,0 +1,36 @@
+//! The real clock, corrected by how far the database's differs, so that replicas agree.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use countersign_core::{Clock, Timestamp};
+
+/// With a database that differs more than this a replica is not ready.
+pub const TOLERATED: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Default)]
+pub struct SystemClock {
+    offset_millis: AtomicI64,
+}
+
+impl SystemClock {
+    /// This machine's own idea of the time.
+    pub fn uncorrected() -> Timestamp {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// Follows the database's clock, and tells by how much this machine's is off.
+    pub fn follow(&self, database: Timestamp) -> Duration {
+        let offset = database.millis().saturating_sub(Self::uncorrected().millis());
+        self.offset_millis.store(offset, Ordering::Relaxed);
+        Duration::from_millis(offset.unsigned_abs())
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let offset = self.offset_millis.load(Ordering::Relaxed);
+        Timestamp::from_millis(Self::uncorrected().millis().saturating_add(offset))
+    }
+}

@@ -1,0 +1,161 @@
+//! From a configuration to a running issuer: which word of the file becomes which word of the house.
+
+mod root_key;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use countersign_connectors::local;
+use countersign_connectors::password::Hashing;
+use countersign_core::{Clock, Connector};
+use countersign_issuer::settings::{
+    ApprovalPolicy, IssuerUrl, PkcePolicy, RefreshPolicy, Settings, SignOnPolicy,
+};
+use countersign_issuer::{Attempts, Clients, Connectors, Issuer, Keyring};
+use countersign_server::pages::{Layout, Theme};
+use countersign_server::{AddressRule, App, Health, Metrics, ServerSettings};
+use countersign_store::{Location, PostgresOptions, SslMode, Store};
+
+use crate::config::{self, Config};
+
+/// How long the audit log remembers.
+const EVENT_RETENTION: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+
+/// Opens the database and the keys; an error is told as it is.
+pub async fn open(config: &Config, clock: Arc<dyn Clock>, health: Health) -> Result<App, String> {
+    let store = Store::open(&location(&config.storage)).await.map_err(|e| e.to_string())?;
+    let root = root_key::load(&config.root_keys, &store).await?;
+    let settings = settings(config)?;
+    let keyring =
+        Keyring::open(&store, &root, &settings, clock.now()).await.map_err(|e| e.to_string())?;
+    let hashing = Hashing::default();
+    let hashes = hashing.counter();
+    let unsealed = root.is_none();
+    let issuer = Issuer {
+        clients: Clients::new(config.clients.clone()),
+        connectors: Connectors::new(connectors(config, hashing)),
+        keyring,
+        attempts: Attempts::default(),
+        settings,
+        store,
+        root,
+        clock,
+    };
+    Ok(app(config, issuer, hashes, unsealed, health))
+}
+
+/// Those of the file, and the password database where it is enabled.
+pub fn connectors(config: &Config, hashing: Hashing) -> Vec<Connector> {
+    let local = config.password_db.as_ref();
+    let local = local.map(|db| local::connector(db.users.clone(), hashing));
+    config.connectors.iter().cloned().chain(local).collect()
+}
+
+fn app(
+    config: &Config,
+    issuer: Issuer,
+    hashes: Arc<AtomicU64>,
+    unsealed: bool,
+    health: Health,
+) -> App {
+    let frontend = &config.frontend;
+    let mut layout = Layout::new(issuer.settings.issuer.base_path(), frontend.issuer.as_str());
+    layout.theme = match frontend.theme {
+        config::Theme::Auto => Theme::Auto,
+        config::Theme::Light => Theme::Light,
+        config::Theme::Dark => Theme::Dark,
+    };
+    let remote = frontend.allow_remote_logos;
+    let shown = |logo: &String| remote || logo.starts_with('/') && !logo.starts_with("//");
+    layout.logo = frontend.logo_url.clone().filter(shown);
+    let proxies = config.web.client_address.as_ref();
+    let server = ServerSettings {
+        allowed_origins: config.web.allowed_origins.clone(),
+        allowed_headers: config.web.allowed_headers.clone(),
+        headers: headers(&config.web.headers),
+        address_rule: AddressRule {
+            header: proxies.and_then(|rule| rule.header.parse().ok()),
+            trusted_proxies: proxies.map(|rule| rule.trusted_proxies.clone()).unwrap_or_default(),
+        },
+        allow_remote_logos: remote,
+    };
+    let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), hashes, unsealed);
+    App::new(Arc::new(issuer), server, layout, metrics, health)
+}
+
+fn settings(config: &Config) -> Result<Settings, String> {
+    let (expiry, sessions, oauth2) = (&config.expiry, &config.sessions, &config.oauth2);
+    Ok(Settings {
+        issuer: IssuerUrl::new(config.issuer.as_str()).map_err(|e| format!("issuer: {e}"))?,
+        algorithm: match config.signer.algorithm {
+            config::Algorithm::Rs256 => countersign_jose::Algorithm::RS256,
+            config::Algorithm::Es256 => countersign_jose::Algorithm::ES256,
+        },
+        key_period: config.signer.rotation_period,
+        token_lifetime: expiry.id_tokens,
+        code_lifetime: expiry.codes,
+        request_lifetime: expiry.auth_requests,
+        refresh: RefreshPolicy {
+            rotate: !expiry.refresh_tokens.disable_rotation,
+            reuse_interval: expiry.refresh_tokens.reuse_interval,
+            absolute_lifetime: expiry.refresh_tokens.absolute_lifetime,
+            valid_if_not_used_for: expiry.refresh_tokens.valid_if_not_used_for,
+        },
+        sign_on: SignOnPolicy {
+            sso: sessions.sso,
+            absolute_lifetime: sessions.absolute_lifetime,
+            idle_lifetime: sessions.valid_if_not_used_for,
+            upstream_refresh_interval: sessions.upstream_refresh_interval,
+            max_snapshot_age: sessions.max_snapshot_age,
+        },
+        approval: ApprovalPolicy { skip: oauth2.skip_approval_screen },
+        pkce: PkcePolicy {
+            enforce: oauth2.pkce.enforce,
+            required_for_public_clients: oauth2.pkce.require_for_public_clients,
+            methods: oauth2.pkce.methods.clone(),
+        },
+        strict_scopes: oauth2.strict_scopes,
+        refresh_enabled: oauth2.grant_types.contains(&config::GrantType::RefreshToken),
+        always_show_choice: oauth2.always_show_login_screen,
+        event_retention: EVENT_RETENTION,
+    })
+}
+
+fn location(storage: &config::Storage) -> Location {
+    match storage {
+        config::Storage::Memory => Location::Memory,
+        config::Storage::Sqlite { file } => Location::Sqlite { file: file.clone() },
+        config::Storage::Postgres(postgres) => Location::Postgres(PostgresOptions {
+            host: postgres.host.clone(),
+            port: postgres.port,
+            user: postgres.user.clone(),
+            password: postgres.password.clone().unwrap_or_default(),
+            database: postgres.database.clone(),
+            connect_timeout: postgres.connection_timeout,
+            max_connections: postgres.max_open_connections,
+            ssl_mode: match postgres.ssl_mode {
+                config::SslMode::Disable => SslMode::Disable,
+                config::SslMode::Require => SslMode::Require,
+                config::SslMode::VerifyCa => SslMode::VerifyCa,
+                config::SslMode::VerifyFull => SslMode::VerifyFull,
+            },
+            ssl_root_cert: postgres.ca_file.clone(),
+            ssl_cert: postgres.cert_file.clone(),
+            ssl_key: postgres.key_file.clone(),
+        }),
+    }
+}
+
+/// Each replaces ours of the same name.
+fn headers(headers: &config::Headers) -> Vec<(String, String)> {
+    let named = [
+        ("content-security-policy", &headers.content_security_policy),
+        ("x-frame-options", &headers.x_frame_options),
+        ("x-content-type-options", &headers.x_content_type_options),
+        ("x-xss-protection", &headers.x_xss_protection),
+        ("strict-transport-security", &headers.strict_transport_security),
+    ];
+    let given = named.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
+    given.map(|(name, value)| (name.to_owned(), value)).collect()
+}

@@ -1,0 +1,137 @@
+//! What goes back to the client, to its redirect URI: a code or an error, always with `iss` (RFC 9207).
+
+use url::Url;
+
+use super::{AuthRequest, ResponseMode};
+use crate::settings::IssuerUrl;
+
+/// Error codes of RFC 6749 section 4.1.2.1 and OpenID Connect Core 3.1.2.6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorCode {
+    InvalidRequest,
+    UnauthorizedClient,
+    AccessDenied,
+    UnsupportedResponseType,
+    InvalidScope,
+    ServerError,
+    TemporarilyUnavailable,
+    LoginRequired,
+    ConsentRequired,
+    RequestNotSupported,
+    RequestUriNotSupported,
+}
+
+impl ErrorCode {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::UnauthorizedClient => "unauthorized_client",
+            Self::AccessDenied => "access_denied",
+            Self::UnsupportedResponseType => "unsupported_response_type",
+            Self::InvalidScope => "invalid_scope",
+            Self::ServerError => "server_error",
+            Self::TemporarilyUnavailable => "temporarily_unavailable",
+            Self::LoginRequired => "login_required",
+            Self::ConsentRequired => "consent_required",
+            Self::RequestNotSupported => "request_not_supported",
+            Self::RequestUriNotSupported => "request_uri_not_supported",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthorizationError {
+    pub code: ErrorCode,
+    /// ASCII without quotes and backslashes (RFC 6749 section 4.1.2.1).
+    pub description: String,
+}
+
+impl AuthorizationError {
+    pub fn new(code: ErrorCode, description: impl Into<String>) -> Self {
+        Self { code, description: description.into() }
+    }
+}
+
+/// A finished request on its way back.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub redirect_uri: String,
+    pub mode: ResponseMode,
+    pub fields: Vec<(&'static str, String)>,
+}
+
+impl Answer {
+    pub fn code(request: &AuthRequest, issuer: &IssuerUrl, code: String) -> Self {
+        Self::of(&request.redirect_uri, request.response_mode, vec![("code", code)])
+            .with(request.state.as_deref(), issuer)
+    }
+
+    pub fn error(request: &AuthRequest, issuer: &IssuerUrl, error: AuthorizationError) -> Self {
+        Self::refusal(
+            &request.redirect_uri,
+            request.response_mode,
+            request.state.as_deref(),
+            issuer,
+            error,
+        )
+    }
+
+    pub fn refusal(
+        redirect_uri: &str,
+        mode: ResponseMode,
+        state: Option<&str>,
+        issuer: &IssuerUrl,
+        error: AuthorizationError,
+    ) -> Self {
+        let fields = vec![
+            ("error", error.code.as_str().to_owned()),
+            ("error_description", error.description),
+        ];
+        Self::of(redirect_uri, mode, fields).with(state, issuer)
+    }
+
+    fn of(redirect_uri: &str, mode: ResponseMode, fields: Vec<(&'static str, String)>) -> Self {
+        Self { redirect_uri: redirect_uri.to_owned(), mode, fields }
+    }
+
+    /// `state` goes back exactly as it came, also empty (RFC 6749 section 4.1.2).
+    fn with(mut self, state: Option<&str>, issuer: &IssuerUrl) -> Self {
+        if let Some(state) = state {
+            self.fields.push(("state", state.to_owned()));
+        }
+        self.fields.push(("iss", issuer.as_str().to_owned()));
+        self
+    }
+
+    /// The redirect URI with the fields added to its query; `None` for a URI that is no URL, which a
+    /// registered one never is.
+    pub fn location(&self) -> Option<String> {
+        let mut url = Url::parse(&self.redirect_uri).ok()?;
+        for (name, value) in &self.fields {
+            url.query_pairs_mut().append_pair(name, value);
+        }
+        Some(url.into())
+    }
+
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.fields.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Answer, ResponseMode};
+
+    #[test]
+    fn the_query_of_a_redirect_uri_is_kept_and_added_to() {
+        let answer = Answer {
+            redirect_uri: "https://app.example.com/cb?tenant=a%20b".into(),
+            mode: ResponseMode::Query,
+            fields: vec![("code", "c".into()), ("state", "\r\n&=é".into())],
+        };
+        assert_eq!(
+            answer.location().unwrap(),
+            "https://app.example.com/cb?tenant=a%20b&code=c&state=%0D%0A%26%3D%C3%A9"
+        );
+    }
+}

@@ -1,0 +1,106 @@
+//! The parsed authorization request: what was asked, in types.
+
+use countersign_core::session::Challenge;
+use countersign_core::{ClientId, ConnectorId, Scopes, Timestamp, Wants, scopes};
+use serde::{Deserialize, Serialize};
+
+/// Decoded parameters of a query or a form, each at most once (RFC 6749 section 3.1).
+#[derive(Clone, Debug, Default)]
+pub struct Params {
+    pairs: Vec<(String, String)>,
+}
+
+impl Params {
+    pub fn new(pairs: Vec<(String, String)>) -> Self {
+        Self { pairs }
+    }
+
+    /// An empty value counts as absent (RFC 6749 section 3.1).
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let found = self.pairs.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    /// Present, perhaps empty: `state` is sent back exactly as it came.
+    pub fn get_exact(&self, name: &str) -> Option<&str> {
+        self.pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The first parameter that occurs more than once.
+    pub fn repeated(&self) -> Option<&str> {
+        let mut names: Vec<&str> = self.pairs.iter().map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        names.windows(2).find(|pair| pair.first() == pair.last()).and_then(|p| p.first()).copied()
+    }
+
+    pub fn is_repeated(&self, name: &str) -> bool {
+        self.pairs.iter().filter(|(key, _)| key == name).count() > 1
+    }
+
+    /// Bytes of all names and values together.
+    pub fn size_bytes(&self) -> usize {
+        self.pairs.iter().map(|(name, value)| name.len() + value.len()).sum()
+    }
+}
+
+/// How the answer travels (OAuth 2.0 Multiple Response Types 2.1, OAuth 2.0 Form Post).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ResponseMode {
+    #[default]
+    Query,
+    FormPost,
+}
+
+/// The words of `prompt` (OpenID Connect Core 3.1.2.1). `none` stands alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prompt {
+    pub none: bool,
+    pub login: bool,
+    pub consent: bool,
+    pub select_account: bool,
+}
+
+/// One authorization request, after client and redirect URI were proven.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AuthRequest {
+    /// Names this request in `codes.request_id`: it finishes once.
+    pub id: String,
+    pub client: ClientId,
+    pub redirect_uri: String,
+    pub response_mode: ResponseMode,
+    pub state: Option<String>,
+    pub scopes: Scopes,
+    pub nonce: Option<String>,
+    pub challenge: Option<Challenge>,
+    pub prompt: Prompt,
+    /// Seconds (OpenID Connect Core 3.1.2.1).
+    pub max_age: Option<u64>,
+    /// `sub` of the ID token hint; the token itself is not kept.
+    pub hint: Option<String>,
+    pub login_hint: Option<String>,
+    pub connector: Option<ConnectorId>,
+    pub expires_at: Timestamp,
+}
+
+impl AuthRequest {
+    /// What a login for this request must ask of its upstream.
+    pub fn wants(&self) -> Wants {
+        Wants {
+            offline: self.scopes.has(scopes::OFFLINE_ACCESS),
+            groups: self.scopes.has(scopes::GROUPS),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Params;
+
+    #[test]
+    fn a_repeated_parameter_is_noticed_wherever_it_stands() {
+        let pairs = [("state", "a"), ("scope", "x"), ("state", "b")];
+        let params = Params::new(pairs.map(|(k, v)| (k.into(), v.into())).to_vec());
+        assert_eq!(params.repeated(), Some("state"));
+        assert!(params.is_repeated("state") && !params.is_repeated("scope"));
+    }
+}

@@ -1,0 +1,304 @@
+//! The login step: a password, or a trip to an upstream and back.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use countersign_core::connector::{Basis, Login, Luggage, Refusal, SignedIn, Trip, WayIn};
+use countersign_core::{Connector, ConnectorId, Secret, SessionId, Trace, Wants, ids};
+use countersign_jose::hash;
+use countersign_store::SignIn;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::{Binder, Envelope};
+use crate::attempts::{Permit, counted_address};
+use crate::{Failure, Issuer};
+
+const TRIP: &str = "upstream trip";
+/// A password can be used only while it is there, so its login asks for all that a later application
+/// may need; what is told to whom is still decided by scope.
+const EVERYTHING: Wants = Wants { offline: true, groups: true };
+const LONGEST_LOGIN: usize = 256;
+
+/// What is known of the browser that asks.
+#[derive(Clone, Debug)]
+pub struct Browser {
+    /// The session cookie it has now, if any.
+    pub cookie: Option<Secret>,
+    pub address: IpAddr,
+    pub user_agent: String,
+}
+
+/// What somebody typed.
+pub struct Attempt {
+    pub login: String,
+    pub password: Secret,
+}
+
+pub enum SignInEnd {
+    SignedIn(Box<ProvenBrowser>),
+    Refused(Refusal),
+    /// Too many attempts: the person may try again after this long.
+    Wait(Duration),
+    /// The connector does not exist, is not for this client, or is not entered this way.
+    NoSuchWay,
+    /// The request waited too long, or this browser did not begin it.
+    StartAgain,
+}
+
+/// A browser whose person has proved who they are.
+pub struct ProvenBrowser {
+    /// Carries the proof now.
+    pub envelope: Envelope,
+    /// The browser's new session cookie, valid for `lifetime`.
+    pub cookie: Secret,
+    pub lifetime: Duration,
+    pub connector: ConnectorId,
+}
+
+/// A trip to an upstream about to begin.
+pub struct Travel {
+    pub url: Url,
+    /// Names the cookie that keeps `sealed`.
+    pub state: String,
+    pub sealed: String,
+}
+
+/// The end of a trip. `connector` is the one it went to, if that could be read.
+pub struct Arrival {
+    pub connector: Option<ConnectorId>,
+    pub end: Result<SignInEnd, Failure>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Suitcase {
+    envelope: Envelope,
+    connector: ConnectorId,
+    luggage: Luggage,
+}
+
+impl Issuer {
+    /// What the application of a login in flight is called.
+    pub fn client_name(&self, envelope: &Envelope) -> &str {
+        self.clients.get(&envelope.request.client).map_or("", |client| &client.name)
+    }
+
+    /// The connector of this id, if the envelope's client may use it.
+    pub fn connector_for(&self, envelope: &Envelope, id: &ConnectorId) -> Option<&Connector> {
+        let client = self.clients.get(&envelope.request.client)?;
+        let asked = envelope.request.connector.as_ref();
+        self.connectors.allowed(client, id).filter(|_| asked.is_none_or(|asked| asked == id))
+    }
+
+    pub async fn sign_in_with_password(
+        &self,
+        envelope: Envelope,
+        connector: &ConnectorId,
+        attempt: &Attempt,
+        browser: &Browser,
+    ) -> Result<SignInEnd, Failure> {
+        if self.now() > envelope.request.expires_at {
+            return Ok(SignInEnd::StartAgain);
+        }
+        let Some(connector) = self.connector_for(&envelope, connector) else {
+            return Ok(SignInEnd::NoSuchWay);
+        };
+        let WayIn::Password(way) = &connector.way else { return Ok(SignInEnd::NoSuchWay) };
+        if attempt.login.chars().count() > LONGEST_LOGIN {
+            return Ok(SignInEnd::Refused(Refusal::BadCredentials));
+        }
+        let account = format!("{}\n{}", connector.id, way.canonical(&attempt.login));
+        let address = counted_address(browser.address);
+        if let Permit::Wait(wait) = self.attempts.begin(&account, &address, self.now()) {
+            tracing::warn!(event = "login_delayed", connector = %connector.id, address = %browser.address, "too many attempts");
+            return Ok(SignInEnd::Wait(wait));
+        }
+        let mut trace = Trace::default();
+        let answer = way.login(&attempt.login, &attempt.password, EVERYTHING, &mut trace).await;
+        match answer.map_err(|down| self.unavailable(connector, &down, &trace))? {
+            Login::Refused(refusal) => {
+                self.log_refusal(connector, &refusal, browser, &trace);
+                Ok(SignInEnd::Refused(refusal))
+            }
+            Login::Accepted(person) => {
+                self.attempts.succeeded(&account, &address, self.now());
+                self.sign_in(envelope, connector, *person, EVERYTHING, browser).await
+            }
+        }
+    }
+
+    /// Begins a trip. `None`: there is no such way in.
+    pub async fn depart(
+        &self,
+        envelope: &Envelope,
+        connector: &ConnectorId,
+        binder: &Binder,
+    ) -> Result<Option<Travel>, Failure> {
+        let Some(connector) = self.connector_for(envelope, connector) else { return Ok(None) };
+        let WayIn::Redirect(way) = &connector.way else { return Ok(None) };
+        let trip = self.trip(ids::random_id()?, envelope)?;
+        let departure = way.depart(&trip).await.map_err(|e| Failure::upstream(&e))?;
+        let suitcase = Suitcase {
+            envelope: envelope.clone(),
+            connector: connector.id.clone(),
+            luggage: departure.luggage,
+        };
+        let plain = serde_json::to_vec(&suitcase).map_err(|e| Failure::Broken(e.to_string()))?;
+        let bound_to = trip_binding(binder, &trip.state);
+        let sealed = self.keyring.keys().sealing.seal(TRIP, bound_to.as_bytes(), &plain)?;
+        Ok(Some(Travel { url: departure.url, state: trip.state, sealed }))
+    }
+
+    /// The browser is back at `/callback`, or at `/callback/{by}`. What it kept opens only in the browser
+    /// that left.
+    pub async fn arrive(
+        &self,
+        binder: &Binder,
+        sealed: &str,
+        query: &[(String, String)],
+        by: Option<&str>,
+        browser: &Browser,
+    ) -> Arrival {
+        let state = query.iter().find(|(name, _)| name == "state").map_or("", |(_, value)| value);
+        let suitcase = self.unpack(binder, sealed, state);
+        let suitcase = suitcase.filter(|s| by.is_none_or(|by| by == s.connector.as_str()));
+        let Some(suitcase) = suitcase else {
+            return Arrival { connector: None, end: Ok(SignInEnd::StartAgain) };
+        };
+        let connector = Some(suitcase.connector.clone());
+        Arrival { connector, end: self.land(suitcase, state, query, browser).await }
+    }
+
+    async fn land(
+        &self,
+        suitcase: Suitcase,
+        state: &str,
+        query: &[(String, String)],
+        browser: &Browser,
+    ) -> Result<SignInEnd, Failure> {
+        let Suitcase { envelope, connector, luggage } = suitcase;
+        if self.now() > envelope.request.expires_at {
+            return Ok(SignInEnd::StartAgain);
+        }
+        let Some(connector) = self.connector_for(&envelope, &connector) else {
+            return Ok(SignInEnd::NoSuchWay);
+        };
+        let WayIn::Redirect(way) = &connector.way else { return Ok(SignInEnd::NoSuchWay) };
+        let trip = self.trip(state.to_owned(), &envelope)?;
+        let mut trace = Trace::default();
+        let answer = way.arrive(&trip, &luggage, query, &mut trace).await;
+        match answer.map_err(|down| self.unavailable(connector, &down, &trace))? {
+            Login::Refused(refusal) => {
+                self.log_refusal(connector, &refusal, browser, &trace);
+                Ok(SignInEnd::Refused(refusal))
+            }
+            Login::Accepted(person) => {
+                let wants = envelope.request.wants();
+                self.sign_in(envelope, connector, *person, wants, browser).await
+            }
+        }
+    }
+
+    fn unpack(&self, binder: &Binder, sealed: &str, state: &str) -> Option<Suitcase> {
+        let keys = self.keyring.keys();
+        // Another tab may have signed in meanwhile and renewed the binder.
+        let opened = binder.each().find_map(|binder| {
+            keys.sealing.open(TRIP, format!("{binder}\n{state}").as_bytes(), sealed)
+        })?;
+        serde_json::from_slice(&opened).ok()
+    }
+
+    fn trip(&self, state: String, envelope: &Envelope) -> Result<Trip, Failure> {
+        let callback = Url::parse(&self.settings.issuer.endpoint("/callback"))
+            .map_err(|e| Failure::Broken(e.to_string()))?;
+        Ok(Trip { callback, state, wants: envelope.request.wants() })
+    }
+
+    /// Somebody has proved who they are: only now is anything written.
+    async fn sign_in(
+        &self,
+        mut envelope: Envelope,
+        connector: &Connector,
+        person: SignedIn,
+        wants: Wants,
+        browser: &Browser,
+    ) -> Result<SignInEnd, Failure> {
+        let now = self.now();
+        let lifetime = self.settings.sign_on.absolute_lifetime;
+        let cookie = Secret::new(ids::random_token()?);
+        let basis = match (&connector.basis, person.basis) {
+            (Basis::Upstream(basis), _) => basis.clone(),
+            (Basis::Person, Some(basis)) => basis,
+            (Basis::Person, None) => {
+                return Err(Failure::Broken(format!("{} gave no fingerprint", connector.id)));
+            }
+        };
+        let outcome = self
+            .store
+            .sign_in(SignIn {
+                previous_cookie: browser.cookie.as_ref().map(|c| hash::sha256(c.expose())),
+                cookie: hash::sha256(cookie.expose()),
+                cookie_until: now + lifetime,
+                id: SessionId::random()?,
+                connector: connector.id.clone(),
+                identity: person.identity.clone(),
+                basis,
+                wants,
+                upstream: self.seal_upstream(person.upstream.as_ref())?,
+                ip: browser.address.to_string(),
+                user_agent: browser.user_agent.chars().take(400).collect(),
+                now,
+            })
+            .await?;
+        tracing::info!(
+            event = "signed_in",
+            session = %outcome.session,
+            connector = %connector.id,
+            client = %envelope.request.client,
+            user_id = %person.identity.user_id,
+            email = %person.identity.email,
+            groups = person.identity.groups.len(),
+            address = %browser.address,
+            again = outcome.reauthenticated,
+            "login successful"
+        );
+        envelope.session = Some(outcome.session);
+        envelope.logged_in = Some(now);
+        envelope.switch = false;
+        let connector = connector.id.clone();
+        Ok(SignInEnd::SignedIn(Box::new(ProvenBrowser { envelope, cookie, lifetime, connector })))
+    }
+
+    fn unavailable(
+        &self,
+        connector: &Connector,
+        down: &countersign_core::connector::Unavailable,
+        trace: &Trace,
+    ) -> Failure {
+        log_trace(connector, trace);
+        Failure::upstream(down)
+    }
+
+    fn log_refusal(
+        &self,
+        connector: &Connector,
+        refusal: &Refusal,
+        browser: &Browser,
+        trace: &Trace,
+    ) {
+        log_trace(connector, trace);
+        tracing::warn!(event = "login_refused", connector = %connector.id, reason = ?refusal, address = %browser.address, "login refused");
+    }
+}
+
+/// The trace is for whoever searches a cause; at the level `debug` it is in the log.
+fn log_trace(connector: &Connector, trace: &Trace) {
+    for step in trace.steps() {
+        tracing::debug!(connector = %connector.id, kind = ?step.kind, "{}", step.text);
+    }
+}
+
+/// A trip belongs to one browser and one `state`: no cookie can be renamed for another trip.
+fn trip_binding(binder: &Binder, state: &str) -> String {
+    format!("{}\n{state}", binder.each().next().unwrap_or_default())
+}

@@ -1,0 +1,109 @@
+//! The relying parties, and how one proves at the token endpoint that it is itself.
+
+use std::collections::HashMap;
+
+use countersign_core::{Client, ClientId, Secret};
+
+/// Clients of the configuration file. Looking one up asks no database.
+#[derive(Clone, Debug, Default)]
+pub struct Clients(HashMap<ClientId, Client>);
+
+impl Clients {
+    pub fn new(clients: impl IntoIterator<Item = Client>) -> Self {
+        Self(clients.into_iter().map(|client| (client.id.clone(), client)).collect())
+    }
+
+    pub fn get(&self, id: &ClientId) -> Option<&Client> {
+        self.0.get(id)
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// `None` is `invalid_client`, whichever of unknown, wrong method and wrong secret it was; each
+    /// costs one comparison.
+    pub fn authenticate(&self, presented: &ClientProof) -> Option<&Client> {
+        let client = self.get(&presented.id);
+        let nobody = Secret::new(NOBODY);
+        let expected = client.and_then(|c| c.secret.as_ref());
+        let given = presented.secret.as_ref().map_or("", Secret::expose);
+        let matched = expected.unwrap_or(&nobody).matches(given);
+        let client = client?;
+        let proven = if client.public {
+            presented.secret.as_ref().is_none_or(Secret::is_empty) && client.secret.is_none()
+                || expected.is_some() && matched
+        } else {
+            expected.is_some() && !given.is_empty() && matched
+        };
+        proven.then_some(client)
+    }
+}
+
+/// Compared against when there is no secret to compare with. Nobody's: it is never accepted.
+const NOBODY: &str = "no client has this secret, it is only here to be compared";
+
+/// What a request brought to prove its client (RFC 6749 section 2.3.1): at most one method.
+#[derive(Clone, Debug)]
+pub struct ClientProof {
+    pub id: ClientId,
+    /// From the Authorization header or the body; `None` for method `none`.
+    pub secret: Option<Secret>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ClientProof, Clients};
+    use countersign_core::{Client, ClientId, Secret};
+
+    fn clients() -> Clients {
+        let client = |id: &str, secret: Option<&str>, public| Client {
+            id: ClientId::new(id),
+            secret: secret.map(Secret::new),
+            name: id.into(),
+            logo_url: None,
+            redirect_uris: Vec::new(),
+            trusted_peers: Vec::new(),
+            public,
+            allowed_connectors: Vec::new(),
+        };
+        Clients::new([
+            client("web", Some("s3cret"), false),
+            client("cli", None, true),
+            client("argo-cd-cli", Some("odd"), true),
+        ])
+    }
+
+    fn accepted(id: &str, secret: Option<&str>) -> bool {
+        let proof = ClientProof { id: ClientId::new(id), secret: secret.map(Secret::new) };
+        clients().authenticate(&proof).is_some()
+    }
+
+    #[test]
+    fn a_confidential_client_needs_its_secret() {
+        assert!(accepted("web", Some("s3cret")));
+        for wrong in [None, Some(""), Some("s3cre"), Some(super::NOBODY)] {
+            assert!(!accepted("web", wrong));
+        }
+    }
+
+    #[test]
+    fn a_public_client_brings_nothing() {
+        assert!(accepted("cli", None));
+        assert!(accepted("cli", Some("")));
+        assert!(!accepted("cli", Some("guess")));
+        assert!(!accepted("cli", Some(super::NOBODY)));
+        assert!(accepted("argo-cd-cli", Some("odd")));
+        assert!(!accepted("argo-cd-cli", None));
+    }
+
+    #[test]
+    fn an_unknown_client_is_refused_like_a_wrong_secret() {
+        assert!(!accepted("nobody", Some(super::NOBODY)));
+        assert!(!accepted("nobody", None));
+    }
+}

@@ -1,0 +1,90 @@
+//! What the issuer says about itself (OpenID Connect Discovery 1.0 section 3, RFC 8414 section 2).
+//! Only what is built is advertised.
+
+use serde::Serialize;
+
+use crate::Settings;
+
+#[derive(Debug, Serialize)]
+pub struct Discovery {
+    issuer: String,
+    authorization_endpoint: String,
+    token_endpoint: String,
+    jwks_uri: String,
+    userinfo_endpoint: String,
+    grant_types_supported: Vec<&'static str>,
+    response_types_supported: Vec<&'static str>,
+    response_modes_supported: Vec<&'static str>,
+    subject_types_supported: Vec<&'static str>,
+    id_token_signing_alg_values_supported: Vec<&'static str>,
+    code_challenge_methods_supported: Vec<&'static str>,
+    scopes_supported: Vec<&'static str>,
+    token_endpoint_auth_methods_supported: Vec<&'static str>,
+    claims_supported: Vec<&'static str>,
+    prompt_values_supported: Vec<&'static str>,
+    claims_parameter_supported: bool,
+    request_parameter_supported: bool,
+    request_uri_parameter_supported: bool,
+    /// RFC 9207 section 3.
+    authorization_response_iss_parameter_supported: bool,
+}
+
+impl Discovery {
+    /// `algorithms` are those of the published keys.
+    pub fn of(settings: &Settings, algorithms: Vec<&'static str>) -> Self {
+        let issuer = &settings.issuer;
+        let mut grant_types = vec!["authorization_code"];
+        if settings.refresh_enabled {
+            grant_types.push("refresh_token");
+        }
+        Self {
+            issuer: issuer.as_str().to_owned(),
+            authorization_endpoint: issuer.endpoint("/auth"),
+            token_endpoint: issuer.endpoint("/token"),
+            jwks_uri: issuer.endpoint("/keys"),
+            userinfo_endpoint: issuer.endpoint("/userinfo"),
+            grant_types_supported: grant_types,
+            response_types_supported: vec!["code"],
+            response_modes_supported: vec!["query", "form_post"],
+            subject_types_supported: vec!["public"],
+            id_token_signing_alg_values_supported: algorithms,
+            code_challenge_methods_supported: settings
+                .pkce
+                .methods
+                .iter()
+                .map(|method| method.as_str())
+                .collect(),
+            scopes_supported: vec!["openid", "email", "groups", "profile", "offline_access"],
+            token_endpoint_auth_methods_supported: vec![
+                "client_secret_basic",
+                "client_secret_post",
+                "none",
+            ],
+            claims_supported: CLAIMS.to_vec(),
+            prompt_values_supported: vec!["none", "login", "consent", "select_account"],
+            claims_parameter_supported: false,
+            request_parameter_supported: false,
+            request_uri_parameter_supported: false,
+            authorization_response_iss_parameter_supported: true,
+        }
+    }
+}
+
+const CLAIMS: [&str; 16] = [
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "iat",
+    "jti",
+    "nonce",
+    "auth_time",
+    "sid",
+    "at_hash",
+    "email",
+    "email_verified",
+    "name",
+    "preferred_username",
+    "groups",
+    "federated_claims",
+];

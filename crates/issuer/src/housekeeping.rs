@@ -1,0 +1,33 @@
+//! What happens without being asked: keys are renewed, what is dead is swept away.
+
+use countersign_store::{Collected, Retention};
+
+use crate::{Failure, Issuer};
+
+/// Rows swept per table and round, so that no sweep holds up a login.
+const SWEPT_AT_ONCE: i64 = 500;
+
+impl Issuer {
+    /// Reads the keys again and rotates them if that is due. Called every half minute.
+    pub async fn renew_keys(&self) -> Result<(), Failure> {
+        self.keyring.renew(&self.store, &self.root, &self.settings, self.now()).await
+    }
+
+    /// One bounded round of sweeping.
+    pub async fn sweep(&self) -> Result<Collected, Failure> {
+        let now = self.now();
+        let refresh = &self.settings.refresh;
+        let collected = self
+            .store
+            .collect(Retention {
+                now,
+                events_before: now - self.settings.event_retention,
+                requests_before: now - self.settings.request_lifetime,
+                offline_unused_since: refresh.valid_if_not_used_for.map(|max| now - max),
+                offline_created_before: refresh.absolute_lifetime.map(|max| now - max),
+                limit: SWEPT_AT_ONCE,
+            })
+            .await?;
+        Ok(collected)
+    }
+}

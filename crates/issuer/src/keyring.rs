@@ -1,0 +1,279 @@
+//! The keys of this issuer: which sign, which are published, when the next one comes.
+//!
+//! Replicas agree through the database: keys are numbered, a number is taken once, and the one that signs
+//! at an instant is the greatest number whose time has come. Everything is served from memory; nothing
+//! here asks the database while a request waits.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use countersign_core::{Secret, Timestamp};
+use countersign_jose::{
+    Algorithm, KeyPair, MacKeys, RootKeys, SealingKeys, Signer, Verifiers, hash, key_set,
+};
+use countersign_store::{SecretRow, SigningKeyRow, Store};
+
+use crate::{Failure, Settings};
+
+/// A key is published this long before it signs: API servers do not look again before `max-age` ends.
+const PUBLISHED_BEFORE: Duration = Duration::from_secs(60 * 60);
+/// Kept this long after the last token it signed has died.
+const KEPT_AFTER: Duration = Duration::from_secs(10 * 60);
+/// With keys read longer ago than this a replica is not ready.
+const STALE_AFTER: Duration = Duration::from_secs(30 * 60);
+const SECRET_PERIOD: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// A new secret is used only after every replica has had time to read it.
+const SECRET_SETTLES: Duration = Duration::from_secs(10 * 60);
+
+const REFRESH_MAC: &str = "refresh-token";
+const ENVELOPE: &str = "envelope";
+const SIGNING_KEY: &str = "signing-key";
+
+pub struct Keyring {
+    keys: RwLock<Arc<Keys>>,
+}
+
+/// What was read at one moment.
+pub struct Keys {
+    signing: Vec<Signing>,
+    pub verifiers: Verifiers,
+    /// The body of `/keys`, and its entity tag.
+    pub published: Arc<str>,
+    pub entity_tag: String,
+    /// All refresh token MAC keys; the newest may be too young to be used.
+    pub mac: MacKeys,
+    /// Those that may make new refresh tokens.
+    pub mac_settled: MacKeys,
+    pub sealing: SealingKeys,
+    read_at: Timestamp,
+}
+
+struct Signing {
+    signs_from: Timestamp,
+    signer: Arc<Signer>,
+}
+
+impl Keys {
+    /// The key that signs now.
+    pub fn signer(&self, now: Timestamp) -> Result<Arc<Signer>, Failure> {
+        let due = self.signing.iter().rev().find(|key| key.signs_from <= now);
+        // A clock behind the database's: the oldest published key is known to everybody.
+        let key = due.or(self.signing.first());
+        key.map(|key| Arc::clone(&key.signer))
+            .ok_or_else(|| Failure::Broken("no signing key is loaded".to_owned()))
+    }
+
+    /// Of the published keys, each once.
+    pub fn algorithms(&self) -> Vec<&'static str> {
+        let mut names: Vec<_> =
+            self.signing.iter().map(|k| k.signer.algorithm().as_str()).collect();
+        names.sort_unstable_by(|a, b| b.cmp(a));
+        names.dedup();
+        names
+    }
+
+    pub fn is_stale(&self, now: Timestamp) -> bool {
+        now.since(self.read_at) > STALE_AFTER
+    }
+}
+
+impl Keyring {
+    /// Reads the keys, making the first ones of an empty database. A root key that cannot open what
+    /// is there is an error, and nothing new is made.
+    pub async fn open(
+        store: &Store,
+        root: &RootKeys,
+        settings: &Settings,
+        now: Timestamp,
+    ) -> Result<Self, Failure> {
+        let keys = read(store, root, settings, now).await?;
+        store.raise_token_lifetime(settings.token_lifetime).await?;
+        Ok(Self { keys: RwLock::new(Arc::new(keys)) })
+    }
+
+    pub fn keys(&self) -> Arc<Keys> {
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads again, rotates what is due and drops what is dead. Called every half minute.
+    pub async fn renew(
+        &self,
+        store: &Store,
+        root: &RootKeys,
+        settings: &Settings,
+        now: Timestamp,
+    ) -> Result<(), Failure> {
+        drop_dead(store, now).await?;
+        let keys = read(store, root, settings, now).await?;
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+        Ok(())
+    }
+}
+
+async fn read(
+    store: &Store,
+    root: &RootKeys,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<Keys, Failure> {
+    let rows = signing_keys(store, root, settings, now).await?;
+    let mac = secrets(store, root, REFRESH_MAC, now, MacKeys::generate).await?;
+    let sealing = secrets(store, root, ENVELOPE, now, SealingKeys::generate).await?;
+    let public: Vec<&str> = rows.iter().rev().map(|row| row.public_jwk.as_str()).collect();
+    let published: Arc<str> = key_set(&public).into();
+    let jwks: Vec<String> = rows.iter().map(|row| row.public_jwk.clone()).collect();
+    let settled = mac.iter().filter(|s| s.settled).map(Usable::numbered).collect::<Vec<_>>();
+    Ok(Keys {
+        signing: rows.iter().map(|row| opened(root, row)).collect::<Result<_, _>>()?,
+        verifiers: Verifiers::new(&jwks)?,
+        entity_tag: format!("\"{}\"", hash::sha256(&published)),
+        published,
+        mac_settled: MacKeys::new(settled)?,
+        mac: MacKeys::new(mac.iter().map(Usable::numbered).collect())?,
+        sealing: SealingKeys::new(sealing.iter().map(Usable::numbered).collect())?,
+        read_at: now,
+    })
+}
+
+/// The keys in the database, after adding the one that is due.
+async fn signing_keys(
+    store: &Store,
+    root: &RootKeys,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<Vec<SigningKeyRow>, Failure> {
+    let mut rows = store.signing_keys().await?;
+    if let Some(last) = rows.last() {
+        opened(root, last)?;
+    }
+    if let Some((number, signs_from)) = due(&rows, settings, now) {
+        let row = new_key(root, settings, number, signs_from, now).await?;
+        if store.add_signing_key(row).await? {
+            tracing::info!(event = "key_rotated", number, signs_from = %signs_from, "a new signing key is published");
+        }
+        rows = store.signing_keys().await?;
+    }
+    Ok(rows)
+}
+
+/// Number and first moment of the key that has to be made now, if one has.
+fn due(rows: &[SigningKeyRow], settings: &Settings, now: Timestamp) -> Option<(i64, Timestamp)> {
+    let Some(last) = rows.last() else { return Some((1, now)) };
+    let ends = last.signs_from + settings.key_period;
+    let other_algorithm = last.algorithm != settings.algorithm.as_str() && last.signs_from <= now;
+    (other_algorithm || now + PUBLISHED_BEFORE >= ends)
+        .then(|| (last.number + 1, (now + PUBLISHED_BEFORE).max(last.signs_from)))
+}
+
+async fn new_key(
+    root: &RootKeys,
+    settings: &Settings,
+    number: i64,
+    signs_from: Timestamp,
+    now: Timestamp,
+) -> Result<SigningKeyRow, Failure> {
+    let algorithm = settings.algorithm;
+    let pair = off_the_async_threads(move || KeyPair::generate(algorithm)).await??;
+    Ok(SigningKeyRow {
+        number,
+        kid: pair.kid,
+        algorithm: algorithm.as_str().to_owned(),
+        public_jwk: pair.public_jwk,
+        private_key: root.seal(SIGNING_KEY, pair.private_key.expose().as_bytes())?.into(),
+        created_at: now,
+        signs_from,
+        longest_lifetime: settings.token_lifetime,
+    })
+}
+
+fn opened(root: &RootKeys, row: &SigningKeyRow) -> Result<Signing, Failure> {
+    let private_key = unsealed(root, SIGNING_KEY, &row.private_key)?;
+    let algorithm = Algorithm::parse(&row.algorithm).ok_or_else(|| {
+        Failure::Broken(format!("signing key {} has an unknown algorithm", row.number))
+    })?;
+    let signer = Signer::new(&row.kid, algorithm, &private_key)?;
+    Ok(Signing { signs_from: row.signs_from, signer: Arc::new(signer) })
+}
+
+/// Retired keys go when the longest-lived token they may have signed is dead.
+async fn drop_dead(store: &Store, now: Timestamp) -> Result<(), Failure> {
+    let rows = store.signing_keys().await?;
+    for (row, next) in rows.iter().zip(rows.iter().skip(1)) {
+        if now > next.signs_from + row.longest_lifetime + KEPT_AFTER {
+            store.drop_signing_key(row.number).await?;
+        }
+    }
+    for purpose in [REFRESH_MAC, ENVELOPE] {
+        let rows = store.secrets(purpose).await?;
+        for (row, next) in rows.iter().zip(rows.iter().skip(1)) {
+            let superseded = now.since(next.created_at) > SECRET_PERIOD;
+            let in_use = purpose == REFRESH_MAC && store.mac_key_in_use(row.number).await?;
+            if superseded && !in_use {
+                store.drop_secret(purpose, row.number).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+struct Usable {
+    number: i64,
+    value: Secret,
+    settled: bool,
+}
+
+impl Usable {
+    fn numbered(&self) -> (i64, Secret) {
+        (self.number, self.value.clone())
+    }
+}
+
+/// The secrets of a purpose, after adding the one that is due.
+async fn secrets(
+    store: &Store,
+    root: &RootKeys,
+    purpose: &'static str,
+    now: Timestamp,
+    generate: impl Fn() -> Result<Secret, countersign_jose::JoseError>,
+) -> Result<Vec<Usable>, Failure> {
+    let mut rows = store.secrets(purpose).await?;
+    let last = rows.last();
+    if last.is_none_or(|row| now.since(row.created_at) >= SECRET_PERIOD) {
+        let row = SecretRow {
+            purpose: purpose.to_owned(),
+            number: last.map_or(1, |row| row.number + 1),
+            value: root.seal(purpose, generate()?.expose().as_bytes())?.into(),
+            created_at: now,
+        };
+        store.add_secret(row).await?;
+        rows = store.secrets(purpose).await?;
+    }
+    let first = rows.first().map(|row| row.number);
+    let usable = |row: &SecretRow| {
+        Ok(Usable {
+            number: row.number,
+            value: unsealed(root, purpose, &row.value)?,
+            settled: first == Some(row.number) || now.since(row.created_at) >= SECRET_SETTLES,
+        })
+    };
+    rows.iter().map(usable).collect()
+}
+
+fn unsealed(root: &RootKeys, purpose: &str, sealed: &Secret) -> Result<Secret, Failure> {
+    let bytes = root.open(purpose, sealed.expose()).map_err(|e| {
+        Failure::Broken(format!("a {purpose} in the database cannot be opened: {e}"))
+    })?;
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|_| Failure::Broken(format!("a {purpose} in the database is not text")))?;
+    Ok(Secret::new(text))
+}
+
+/// Work that would hold up an async thread: private-key operations, key generation.
+pub(crate) async fn off_the_async_threads<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| Failure::Broken(e.to_string()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,243 @@
+//! Sessions: which one a browser has, whether its upstream still agrees, and how the browser's half ends.
+
+use std::time::Duration;
+
+use countersign_core::connector::{Basis, Known, Refresh, Refreshed, SignedIn};
+use countersign_core::session::{EndReason, Ended};
+use countersign_core::{Secret, Session, Trace, Wants};
+use countersign_jose::hash;
+use countersign_store::{Missing, SignedOut, Snapshot};
+
+use crate::settings::MISSING_PATIENCE;
+use crate::{Failure, Issuer};
+
+const UPSTREAM_DATA: &str = "upstream data";
+/// How long one replica may hold the right to ask an upstream about a session.
+const LEASE: Duration = Duration::from_secs(30);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const LOOKS: u32 = 200;
+
+/// What the upstream says of a person whose session lives.
+pub enum Upstream {
+    Welcome(Box<Checked>),
+    Refused(Refused),
+}
+
+/// The session as it is now. `snapshot` is news that is not stored yet: it is committed together
+/// with whatever is given on the strength of it.
+pub struct Checked {
+    pub session: Session,
+    pub snapshot: Option<Snapshot>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The connector is gone, or cannot be asked again and what it said is too old.
+    Unaskable,
+    /// It was built on another password or directory than today's.
+    Changed,
+    Missing {
+        why: String,
+    },
+    /// The session is over.
+    Ended,
+}
+
+impl Issuer {
+    /// The live session of this cookie, if it may still be used to sign on.
+    pub async fn browser_session(
+        &self,
+        cookie: Option<&Secret>,
+    ) -> Result<Option<Session>, Failure> {
+        let Some(cookie) = cookie.filter(|cookie| !cookie.is_empty()) else { return Ok(None) };
+        let now = self.now();
+        let found = self.store.session_by_cookie(&hash::sha256(cookie.expose())).await?;
+        Ok(found.filter(|session| {
+            now < session.cookie_until
+                && now.since(session.last_seen) < self.settings.sign_on.idle_lifetime
+        }))
+    }
+
+    /// The connector answers for another directory now than at sign-in.
+    pub fn basis_changed(&self, session: &Session) -> bool {
+        match self.connectors.get(&session.connector).map(|connector| &connector.basis) {
+            Some(Basis::Upstream(basis)) => *basis != session.basis,
+            Some(Basis::Person) => false,
+            None => true,
+        }
+    }
+
+    /// What can be asked of the session's connector: one that cannot refresh is never asked to.
+    pub(crate) fn askable(&self, session: &Session, wants: Wants) -> Wants {
+        let refreshes =
+            self.connectors.get(&session.connector).is_some_and(|c| c.refresh.is_some());
+        Wants { offline: wants.offline && refreshes, ..wants }
+    }
+
+    /// Asks the upstream again when what it said is no longer fresh (design 5). One request a session
+    /// at a time, by a lease; whoever comes second waits for the first one's answer.
+    pub async fn ask_upstream(&self, session: Session) -> Result<Upstream, Failure> {
+        let Some(connector) = self.connectors.get(&session.connector) else {
+            return Ok(Upstream::Refused(Refused::Unaskable));
+        };
+        if self.basis_changed(&session) {
+            return Ok(Upstream::Refused(Refused::Changed));
+        }
+        let age = self.now().since(session.identity_at);
+        let policy = &self.settings.sign_on;
+        let Some(refresh) = &connector.refresh else {
+            return Ok(match age > policy.max_snapshot_age {
+                true => Upstream::Refused(Refused::Unaskable),
+                false => welcome(session, None),
+            });
+        };
+        if refresh.is_free() {
+            return self.ask(&**refresh, session, false).await;
+        }
+        if age < policy.upstream_refresh_interval {
+            return Ok(welcome(session, None));
+        }
+        let now = self.now();
+        if self.store.lease_upstream(&session.id, now, now + LEASE).await? {
+            let id = session.id.clone();
+            let asked = self.ask(&**refresh, session, true).await;
+            if asked.is_err() {
+                self.store.release_upstream(&id).await?;
+            }
+            return asked;
+        }
+        self.wait_for_answer(session).await
+    }
+
+    async fn wait_for_answer(&self, session: Session) -> Result<Upstream, Failure> {
+        for _ in 0..LOOKS {
+            let Some(current) = self.store.session(&session.id).await? else { break };
+            if current.ended.is_some() {
+                return Ok(Upstream::Refused(Refused::Ended));
+            }
+            if current.identity_at > session.identity_at {
+                return Ok(welcome(current, None));
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        Err(Failure::Unavailable {
+            what: session.connector.to_string(),
+            cause: "another request is still asking this upstream".to_owned(),
+        })
+    }
+
+    async fn ask(
+        &self,
+        refresh: &dyn Refresh,
+        session: Session,
+        leased: bool,
+    ) -> Result<Upstream, Failure> {
+        let upstream = self.open_upstream(session.upstream.as_deref())?;
+        let known = Known {
+            identity: &session.identity,
+            upstream: upstream.as_ref(),
+            wants: session.wants,
+        };
+        let mut trace = Trace::default();
+        let answer = refresh.refresh(known, &mut trace).await;
+        for step in trace.steps() {
+            tracing::debug!(connector = %session.connector, session = %session.id, kind = ?step.kind, "{}", step.text);
+        }
+        match answer.map_err(|down| Failure::upstream(&down))? {
+            Refreshed::Current(person) => self.current(session, *person, leased),
+            Refreshed::Disabled => self.disabled(session).await,
+            Refreshed::Missing { why } => self.missing(session, why).await,
+        }
+    }
+
+    fn current(
+        &self,
+        mut session: Session,
+        person: SignedIn,
+        leased: bool,
+    ) -> Result<Upstream, Failure> {
+        if person.basis.as_ref().is_some_and(|basis| *basis != session.basis) {
+            return Ok(Upstream::Refused(Refused::Changed));
+        }
+        if person.identity.user_id != session.identity.user_id {
+            return Ok(Upstream::Refused(Refused::Changed));
+        }
+        if !leased && person.identity == session.identity {
+            return Ok(welcome(session, None));
+        }
+        let upstream = match &person.upstream {
+            Some(data) => self.seal_upstream(Some(data))?,
+            None => session.upstream.clone(),
+        };
+        session.identity = person.identity;
+        session.identity_at = self.now();
+        session.upstream.clone_from(&upstream);
+        let snapshot = Snapshot {
+            session: session.id.clone(),
+            identity: session.identity.clone(),
+            basis: session.basis.clone(),
+            upstream,
+            now: session.identity_at,
+        };
+        Ok(welcome(session, Some(snapshot)))
+    }
+
+    async fn disabled(&self, session: Session) -> Result<Upstream, Failure> {
+        let ended =
+            Ended { at: self.now(), by: "upstream".to_owned(), why: EndReason::UpstreamDisabled };
+        tracing::warn!(event = "session_ended", session = %session.id, connector = %session.connector, reason = "upstream_disabled", "the upstream disabled this person");
+        self.store.end_session(&session.id, ended, None).await?;
+        Ok(Upstream::Refused(Refused::Ended))
+    }
+
+    async fn missing(&self, session: Session, why: String) -> Result<Upstream, Failure> {
+        let now = self.now();
+        let outcome = self
+            .store
+            .mark_missing(&session.id, EndReason::UpstreamMissing, MISSING_PATIENCE, now)
+            .await?;
+        tracing::warn!(session = %session.id, connector = %session.connector, reason = %why, outcome = ?outcome, "the upstream does not know this person any more");
+        Ok(Upstream::Refused(match outcome {
+            Missing::First | Missing::Waiting => Refused::Missing { why },
+            Missing::Ended(_) | Missing::Gone => Refused::Ended,
+        }))
+    }
+
+    /// The browser's half ends, and what was given without `offline_access`.
+    pub async fn sign_out(&self, cookie: &Secret) -> Result<Option<SignedOut>, Failure> {
+        let cookie = hash::sha256(cookie.expose());
+        let Some(session) = self.store.session_by_cookie(&cookie).await? else { return Ok(None) };
+        let by = format!("user:{}", session.identity.user_id);
+        let out = self.store.sign_out(&cookie, &by, EndReason::SignedOut, self.now()).await?;
+        tracing::info!(event = "signed_out", session = %session.id, user_id = %session.identity.user_id, "signed out");
+        Ok(out)
+    }
+
+    /// The value a form of ours carries so that it cannot be posted from elsewhere: only who holds the
+    /// session cookie can know it.
+    pub fn form_token(&self, cookie: Option<&Secret>) -> String {
+        let cookie = cookie.map_or("", Secret::expose);
+        hash::sha256(&format!("form of {}\n{cookie}", self.settings.issuer.as_str()))
+    }
+
+    pub(crate) fn seal_upstream(&self, data: Option<&Secret>) -> Result<Option<String>, Failure> {
+        data.map(|data| self.root.seal(UPSTREAM_DATA, data.expose().as_bytes()))
+            .transpose()
+            .map_err(Failure::from)
+    }
+
+    fn open_upstream(&self, sealed: Option<&str>) -> Result<Option<Secret>, Failure> {
+        let Some(sealed) = sealed else { return Ok(None) };
+        let bytes = self
+            .root
+            .open(UPSTREAM_DATA, sealed)
+            .map_err(|e| Failure::Broken(format!("upstream data cannot be opened: {e}")))?;
+        let text = std::str::from_utf8(&bytes)
+            .map_err(|_| Failure::Broken("upstream data is not text".to_owned()))?;
+        Ok(Some(Secret::new(text)))
+    }
+}
+
+fn welcome(session: Session, snapshot: Option<Snapshot>) -> Upstream {
+    Upstream::Welcome(Box::new(Checked { session, snapshot }))
+}

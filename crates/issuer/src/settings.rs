@@ -1,0 +1,162 @@
+//! The policy of one issuer: lifetimes, what is enabled, what is asked of people.
+
+use std::time::Duration;
+
+use countersign_core::session::ChallengeMethod;
+use countersign_jose::Algorithm;
+use url::Url;
+
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub issuer: IssuerUrl,
+    pub algorithm: Algorithm,
+    /// How long a key signs before the next one does.
+    pub key_period: Duration,
+    /// ID and access tokens.
+    pub token_lifetime: Duration,
+    pub code_lifetime: Duration,
+    /// From `/auth` to the code.
+    pub request_lifetime: Duration,
+    pub refresh: RefreshPolicy,
+    pub sign_on: SignOnPolicy,
+    pub approval: ApprovalPolicy,
+    pub pkce: PkcePolicy,
+    /// Unknown scopes are errors instead of being dropped.
+    pub strict_scopes: bool,
+    /// `refresh_token` is among the grant types.
+    pub refresh_enabled: bool,
+    /// The page with the choice is shown also where there is only one.
+    pub always_show_choice: bool,
+    /// How long the audit log remembers.
+    pub event_retention: Duration,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct RefreshPolicy {
+    pub rotate: bool,
+    /// How long the token before the current one is answered with the same successor.
+    pub reuse_interval: Duration,
+    pub absolute_lifetime: Option<Duration>,
+    pub valid_if_not_used_for: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct SignOnPolicy {
+    /// A signed-in browser need not sign in again for the next application.
+    pub sso: bool,
+    pub absolute_lifetime: Duration,
+    pub idle_lifetime: Duration,
+    /// A snapshot older than this is refreshed before anything is given.
+    pub upstream_refresh_interval: Duration,
+    /// Where the connector cannot be asked again: older than this needs a new login.
+    pub max_snapshot_age: Duration,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct ApprovalPolicy {
+    pub skip: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct PkcePolicy {
+    /// Of every client.
+    pub enforce: bool,
+    pub required_for_public_clients: bool,
+    pub methods: Vec<ChallengeMethod>,
+}
+
+/// How long a person refused by the upstream stays merely refused before the session ends.
+pub const MISSING_PATIENCE: Duration = Duration::from_secs(5 * 60);
+
+/// The issuer, byte for byte as configured, and what is derived from it.
+#[derive(Clone, Debug)]
+pub struct IssuerUrl {
+    text: String,
+    url: Url,
+}
+
+impl IssuerUrl {
+    pub fn new(text: impl Into<String>) -> Result<Self, url::ParseError> {
+        let text = text.into();
+        Ok(Self { url: Url::parse(&text)?, text })
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The absolute URL of a path below the issuer; `path` begins with a slash.
+    pub fn endpoint(&self, path: &str) -> String {
+        format!("{}{path}", self.text.trim_end_matches('/'))
+    }
+
+    /// The path all routes live under, without a slash at its end: `/dex`, or empty.
+    pub fn base_path(&self) -> &str {
+        self.url.path().trim_end_matches('/')
+    }
+
+    /// Eight hexadecimal digits that tell this issuer's cookies from another's on the same host.
+    pub fn tag(&self) -> String {
+        countersign_jose::hash::sha256_hex(self.text.as_bytes()).chars().take(8).collect()
+    }
+
+    pub fn is_https(&self) -> bool {
+        self.url.scheme() == "https"
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::time::Duration;
+
+    use super::{ApprovalPolicy, IssuerUrl, PkcePolicy, RefreshPolicy, Settings, SignOnPolicy};
+    use countersign_core::session::ChallengeMethod;
+    use countersign_jose::Algorithm;
+
+    pub fn example() -> Settings {
+        let minutes = |n: u64| Duration::from_secs(n * 60);
+        Settings {
+            issuer: IssuerUrl::new("https://id.example.com/dex").unwrap(),
+            algorithm: Algorithm::RS256,
+            key_period: minutes(360),
+            token_lifetime: minutes(10),
+            code_lifetime: minutes(1),
+            request_lifetime: minutes(60),
+            refresh: RefreshPolicy {
+                rotate: true,
+                reuse_interval: Duration::from_secs(30),
+                absolute_lifetime: None,
+                valid_if_not_used_for: None,
+            },
+            sign_on: SignOnPolicy {
+                sso: true,
+                absolute_lifetime: minutes(24 * 60),
+                idle_lifetime: minutes(8 * 60),
+                upstream_refresh_interval: minutes(5),
+                max_snapshot_age: minutes(60),
+            },
+            approval: ApprovalPolicy { skip: false },
+            pkce: PkcePolicy {
+                enforce: false,
+                required_for_public_clients: true,
+                methods: vec![ChallengeMethod::S256],
+            },
+            strict_scopes: false,
+            refresh_enabled: true,
+            always_show_choice: false,
+            event_retention: minutes(400 * 24 * 60),
+        }
+    }
+
+    #[test]
+    fn endpoints_stand_under_the_issuers_path() {
+        let issuer = example().issuer;
+        assert_eq!(issuer.endpoint("/token"), "https://id.example.com/dex/token");
+        assert_eq!(issuer.base_path(), "/dex");
+        assert_eq!(IssuerUrl::new("https://id.example.com").unwrap().base_path(), "");
+    }
+}

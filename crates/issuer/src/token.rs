@@ -1,0 +1,109 @@
+//! The token endpoint's meaning (RFC 6749 section 5): one file per grant decides, [`mint`] makes tokens.
+//!
+//! A grant cannot forget a shared step such as client authentication, because it does not perform it.
+
+mod code;
+mod mint;
+mod refresh;
+mod statement;
+
+use countersign_core::{Client, Scopes, Secret};
+use serde::Serialize;
+
+pub(crate) use mint::{ACCESS_TOKEN_TYPE, PersonClaims};
+
+use crate::{Failure, Issuer};
+
+/// A token request, once its client has proved itself.
+#[derive(Debug)]
+pub enum Grant {
+    AuthorizationCode { code: Secret, redirect_uri: Option<String>, verifier: Option<Secret> },
+    RefreshToken { token: Secret, scope: Option<Scopes> },
+}
+
+impl Grant {
+    /// For logs and metrics.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::AuthorizationCode { .. } => "authorization_code",
+            Self::RefreshToken { .. } => "refresh_token",
+        }
+    }
+}
+
+/// What the client gets (RFC 6749 section 5.1). Not `Debug`: every field of worth is a secret.
+#[derive(Serialize)]
+pub struct Tokens {
+    pub access_token: String,
+    pub token_type: &'static str,
+    /// Seconds.
+    pub expires_in: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id_token: Option<String>,
+    pub scope: String,
+}
+
+/// Error codes of RFC 6749 section 5.2, and `temporarily_unavailable` for 503.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenErrorCode {
+    InvalidRequest,
+    InvalidClient,
+    InvalidGrant,
+    UnauthorizedClient,
+    UnsupportedGrantType,
+    InvalidScope,
+    TemporarilyUnavailable,
+    ServerError,
+}
+
+impl TokenErrorCode {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::InvalidClient => "invalid_client",
+            Self::InvalidGrant => "invalid_grant",
+            Self::UnauthorizedClient => "unauthorized_client",
+            Self::UnsupportedGrantType => "unsupported_grant_type",
+            Self::InvalidScope => "invalid_scope",
+            Self::TemporarilyUnavailable => "temporarily_unavailable",
+            Self::ServerError => "server_error",
+        }
+    }
+}
+
+#[derive(Debug)]
+pub enum TokenError {
+    /// The request's own fault; the text is for the developer of the client.
+    Refused(TokenErrorCode, String),
+    Failed(Failure),
+}
+
+impl TokenError {
+    pub fn refused(code: TokenErrorCode, description: impl Into<String>) -> Self {
+        Self::Refused(code, description.into())
+    }
+
+    fn invalid_grant(description: impl Into<String>) -> Self {
+        Self::refused(TokenErrorCode::InvalidGrant, description)
+    }
+}
+
+impl<F: Into<Failure>> From<F> for TokenError {
+    fn from(failure: F) -> Self {
+        Self::Failed(failure.into())
+    }
+}
+
+impl Issuer {
+    pub async fn token(&self, client: &Client, grant: Grant) -> Result<Tokens, TokenError> {
+        match grant {
+            Grant::AuthorizationCode { code, redirect_uri, verifier } => {
+                let brought = code::Brought { code, redirect_uri, verifier };
+                self.redeem_code(client, brought).await
+            }
+            Grant::RefreshToken { token, scope } => self.refresh(client, &token, scope).await,
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Making the tokens themselves: ID tokens as Dex spells them, access tokens as RFC 9068 does.
+
+use std::sync::Arc;
+
+use countersign_core::identity::subject;
+use countersign_core::{Client, ClientId, Grant, Identity, Scopes, Secret, Session, ids, scopes};
+use countersign_jose::{Signer, hash};
+use serde::Serialize;
+
+use super::statement::Statement;
+use super::{TokenError, TokenErrorCode, Tokens};
+use crate::keyring::off_the_async_threads;
+use crate::{Failure, Issuer};
+
+/// `typ` of an access token (RFC 9068 section 2.1).
+pub(crate) const ACCESS_TOKEN_TYPE: &str = "at+jwt";
+
+pub(super) struct Minting {
+    pub grant: Grant,
+    pub session: Session,
+    /// The grant's, or fewer when a refresh asked for fewer.
+    pub scopes: Scopes,
+    /// The code just redeemed, for `c_hash`.
+    pub code: Option<Secret>,
+}
+
+/// One audience is a string, several are a list, as Dex has it.
+#[derive(Clone, Serialize)]
+#[serde(untagged)]
+enum Audience {
+    One(ClientId),
+    Many(Vec<ClientId>),
+}
+
+/// Claims in the order Dex writes them.
+#[derive(Serialize)]
+struct IdToken<'a> {
+    iss: &'a str,
+    sub: &'a str,
+    aud: &'a Audience,
+    exp: i64,
+    iat: i64,
+    jti: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    azp: Option<&'a ClientId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nonce: Option<&'a str>,
+    auth_time: i64,
+    sid: &'a str,
+    at_hash: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    c_hash: Option<String>,
+    #[serde(flatten)]
+    person: PersonClaims<'a>,
+}
+
+/// RFC 9068 section 2.2, with the person's claims beside them because tools send this token where
+/// an ID token would do.
+#[derive(Serialize)]
+struct AccessToken<'a> {
+    iss: &'a str,
+    sub: &'a str,
+    aud: &'a Audience,
+    exp: i64,
+    iat: i64,
+    jti: &'a str,
+    client_id: &'a ClientId,
+    scope: String,
+    auth_time: i64,
+    sid: &'a str,
+    grant_id: &'a str,
+    #[serde(flatten)]
+    person: PersonClaims<'a>,
+}
+
+/// What is told of a person, by scope (OpenID Connect Core 5.4, and Dex's `groups` and `federated:id`).
+#[derive(Serialize)]
+pub(crate) struct PersonClaims<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email_verified: Option<bool>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    groups: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    preferred_username: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    federated_claims: Option<FederatedClaims<'a>>,
+}
+
+#[derive(Serialize)]
+struct FederatedClaims<'a> {
+    connector_id: &'a str,
+    user_id: &'a str,
+}
+
+impl<'a> PersonClaims<'a> {
+    pub(crate) fn of(session: &'a Session, scope: &Scopes) -> Self {
+        let Identity { user_id, username, preferred_username, email, email_verified, groups } =
+            &session.identity;
+        let profile = scope.has(scopes::PROFILE);
+        let told = |text: &'a String, by: bool| (by && !text.is_empty()).then_some(text.as_str());
+        Self {
+            email: told(email, scope.has(scopes::EMAIL)),
+            email_verified: scope.has(scopes::EMAIL).then_some(*email_verified),
+            groups: if scope.has(scopes::GROUPS) { groups } else { &[] },
+            name: told(username, profile),
+            preferred_username: told(preferred_username, profile),
+            federated_claims: scope
+                .has(scopes::FEDERATED_ID)
+                .then(|| FederatedClaims { connector_id: session.connector.as_str(), user_id }),
+        }
+    }
+}
+
+impl Issuer {
+    pub(super) async fn mint(
+        &self,
+        client: &Client,
+        minting: Minting,
+    ) -> Result<Tokens, TokenError> {
+        let now = self.now();
+        let keys = self.keyring.keys();
+        let work = Work {
+            signer: keys.signer(now)?,
+            audience: self.audience(client, &minting.scopes)?,
+            iss: self.settings.issuer.as_str().to_owned(),
+            iat: now.secs(),
+            exp: (now + self.settings.token_lifetime).secs(),
+            access_jti: ids::random_id()?,
+            id_jti: ids::random_id()?,
+            minting,
+        };
+        work.tell();
+        let (work, signed) = off_the_async_threads(move || {
+            let signed = work.sign();
+            (work, signed)
+        })
+        .await?;
+        let (access_token, id_token) = signed?;
+        let Minting { grant, scopes, .. } = work.minting;
+        let first = Statement { grant: grant.id, generation: grant.generation };
+        Ok(Tokens {
+            access_token,
+            token_type: "bearer",
+            expires_in: self.settings.token_lifetime.as_secs(),
+            refresh_token: grant.refreshable.then(|| first.sign(&keys.mac_settled)),
+            id_token: scopes.has(scopes::OPENID).then_some(id_token),
+            scope: scopes.to_string(),
+        })
+    }
+
+    /// Peers in the order asked, then the client itself unless it was named. Trust is checked again
+    /// here because the configuration may have changed since `/auth`.
+    fn audience(&self, client: &Client, scopes: &Scopes) -> Result<Audience, TokenError> {
+        let mut audience: Vec<ClientId> = scopes.audience_clients().collect();
+        for peer in &audience {
+            if !self.clients.get(peer).is_some_and(|peer| peer.trusts(&client.id)) {
+                return Err(TokenError::refused(
+                    TokenErrorCode::InvalidScope,
+                    format!("Client may not ask for tokens for {peer}."),
+                ));
+            }
+        }
+        if !audience.contains(&client.id) {
+            audience.push(client.id.clone());
+        }
+        Ok(match audience.as_slice() {
+            [only] => Audience::One(only.clone()),
+            _ => Audience::Many(audience),
+        })
+    }
+}
+
+/// All that two signatures need, so that it can leave the async threads.
+struct Work {
+    signer: Arc<Signer>,
+    minting: Minting,
+    audience: Audience,
+    iss: String,
+    iat: i64,
+    exp: i64,
+    access_jti: String,
+    id_jti: String,
+}
+
+impl Work {
+    /// Each issuance goes to the log, with what names the tokens but not the tokens.
+    fn tell(&self) {
+        let Minting { grant, session, scopes, .. } = &self.minting;
+        tracing::info!(
+            event = "tokens_issued",
+            client = %grant.client,
+            session = %session.id,
+            grant = %grant.id,
+            access_jti = %self.access_jti,
+            id_jti = %self.id_jti,
+            user_id = %session.identity.user_id,
+            scope = %scopes,
+            "tokens issued"
+        );
+    }
+
+    /// The access token, then the ID token that speaks of it in `at_hash`.
+    fn sign(&self) -> Result<(String, String), Failure> {
+        let Minting { grant, session, scopes, code } = &self.minting;
+        let sub = subject(&session.identity.user_id, &session.connector);
+        let access = AccessToken {
+            iss: &self.iss,
+            sub: &sub,
+            aud: &self.audience,
+            exp: self.exp,
+            iat: self.iat,
+            jti: &self.access_jti,
+            client_id: &grant.client,
+            scope: scopes.to_string(),
+            auth_time: grant.auth_time.secs(),
+            sid: session.id.as_str(),
+            grant_id: grant.id.as_str(),
+            person: PersonClaims::of(session, scopes),
+        };
+        let access = self.signer.sign(Some(ACCESS_TOKEN_TYPE), &json(&access)?)?;
+        let algorithm = self.signer.algorithm();
+        let id = IdToken {
+            iss: &self.iss,
+            sub: &sub,
+            aud: &self.audience,
+            exp: self.exp,
+            iat: self.iat,
+            jti: &self.id_jti,
+            azp: matches!(self.audience, Audience::Many(_)).then_some(&grant.client),
+            nonce: grant.nonce.as_deref(),
+            auth_time: grant.auth_time.secs(),
+            sid: session.id.as_str(),
+            at_hash: hash::half_hash(algorithm, &access),
+            c_hash: code.as_ref().map(|code| hash::half_hash(algorithm, code.expose())),
+            person: PersonClaims::of(session, scopes),
+        };
+        let id = self.signer.sign(None, &json(&id)?)?;
+        Ok((access, id))
+    }
+}
+
+fn json(claims: &impl Serialize) -> Result<Vec<u8>, Failure> {
+    serde_json::to_vec(claims).map_err(|e| Failure::Broken(e.to_string()))
+}

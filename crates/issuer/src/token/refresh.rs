@@ -1,0 +1,142 @@
+//! `refresh_token` (RFC 6749 section 6, RFC 9700 section 4.14.2): rotation by generation, the upstream
+//! asked again, and nothing consumed when it cannot be asked.
+
+use countersign_core::{Client, Grant, Scopes, Secret, Session, scopes};
+use countersign_store::{Rotate, Rotation, Snapshot};
+
+use super::mint::Minting;
+use super::statement::Statement;
+use super::{TokenError, TokenErrorCode, Tokens};
+use crate::Issuer;
+use crate::sessions::{Checked, Refused, Upstream};
+
+const INVALID: &str = "Refresh token is invalid or has already been claimed by another client.";
+const OVER: &str = "The session this refresh token belongs to has ended.";
+
+impl Issuer {
+    pub(super) async fn refresh(
+        &self,
+        client: &Client,
+        token: &Secret,
+        narrowed: Option<Scopes>,
+    ) -> Result<Tokens, TokenError> {
+        if !self.settings.refresh_enabled {
+            let code = TokenErrorCode::UnsupportedGrantType;
+            return Err(TokenError::refused(code, "refresh_token is not enabled"));
+        }
+        let statement = Statement::read(token, &self.keyring.keys().mac)
+            .ok_or_else(|| TokenError::invalid_grant(INVALID))?;
+        let found = self.store.grant(&statement.grant).await?;
+        let (grant, session) = found
+            .filter(|(grant, _)| grant.client == client.id && grant.refreshable)
+            .ok_or_else(|| TokenError::invalid_grant(INVALID))?;
+        self.check_life(client, &grant, &session)?;
+        let scopes = narrowed_scopes(&grant, narrowed)?;
+        // A retry gets the same answer without asking the upstream; whether it is one in time is
+        // decided by the store, with everything else in one transaction.
+        let is_retry = self.settings.refresh.rotate && statement.generation < grant.generation;
+        let checked = match is_retry {
+            true => Checked { session, snapshot: None },
+            false => self.welcome_still(session).await?,
+        };
+        let leased = checked.snapshot.is_some().then(|| checked.session.id.clone());
+        let rotated = self.rotate(&grant, &statement, checked.snapshot).await;
+        if rotated.is_err()
+            && let Some(session) = leased
+        {
+            self.store.release_upstream(&session).await?;
+        }
+        let generation = rotated?;
+        let grant = Grant { generation, ..grant };
+        self.mint(client, Minting { grant, session: checked.session, scopes, code: None }).await
+    }
+
+    fn check_life(
+        &self,
+        client: &Client,
+        grant: &Grant,
+        session: &Session,
+    ) -> Result<(), TokenError> {
+        let now = self.now();
+        let policy = &self.settings.refresh;
+        if grant.ended.is_some() || session.ended.is_some() {
+            return Err(TokenError::invalid_grant(OVER));
+        }
+        let too_old = policy.absolute_lifetime.is_some_and(|max| now > grant.created_at + max);
+        let too_idle = policy.valid_if_not_used_for.is_some_and(|max| now > grant.rotated_at + max);
+        if too_old || too_idle {
+            return Err(TokenError::invalid_grant("Refresh token expired."));
+        }
+        if self.connectors.allowed(client, &session.connector).is_none() {
+            return Err(TokenError::invalid_grant("Connector not allowed for this client."));
+        }
+        Ok(())
+    }
+
+    async fn welcome_still(&self, session: Session) -> Result<Checked, TokenError> {
+        match self.ask_upstream(session).await? {
+            Upstream::Welcome(checked) => Ok(*checked),
+            Upstream::Refused(Refused::Ended) => Err(TokenError::invalid_grant(OVER)),
+            Upstream::Refused(Refused::Missing { .. }) => Err(TokenError::invalid_grant(
+                "The upstream no longer knows this person, or not in a required group.",
+            )),
+            Upstream::Refused(Refused::Unaskable | Refused::Changed) => {
+                Err(TokenError::invalid_grant("Sign in again: the account has changed."))
+            }
+        }
+    }
+
+    async fn rotate(
+        &self,
+        grant: &Grant,
+        statement: &Statement,
+        snapshot: Option<Snapshot>,
+    ) -> Result<i64, TokenError> {
+        let now = self.now();
+        let rotation = self
+            .store
+            .rotate(Rotate {
+                grant: grant.id.clone(),
+                presented: statement.generation,
+                rotate: self.settings.refresh.rotate,
+                mac_key: self.keyring.keys().mac_settled.newest(),
+                now,
+                tokens_until: now + self.settings.token_lifetime,
+                reuse_interval: self.settings.refresh.reuse_interval,
+                snapshot,
+            })
+            .await?;
+        match rotation {
+            Rotation::Rotated { generation } | Rotation::Repeated { generation } => Ok(generation),
+            Rotation::WentBack { generation } => {
+                tracing::error!(event = "database_went_back", grant = %grant.id, "a refresh token is newer than the database: was it restored?");
+                Ok(generation)
+            }
+            Rotation::Reused { tokens_until } => {
+                tracing::warn!(event = "grant_ended", grant = %grant.id, client = %grant.client, session = %grant.session, reason = "refresh_reused", tokens_until = %tokens_until, "an old refresh token came back: theft, or a lost answer");
+                Err(TokenError::invalid_grant(INVALID))
+            }
+            Rotation::Ended => Err(TokenError::invalid_grant(OVER)),
+        }
+    }
+}
+
+/// A subset of what was granted (RFC 6749 section 6).
+fn narrowed_scopes(grant: &Grant, asked: Option<Scopes>) -> Result<Scopes, TokenError> {
+    let Some(asked) = asked.filter(|asked| !asked.is_empty()) else {
+        return Ok(grant.scopes.clone());
+    };
+    if asked.within(&grant.scopes) {
+        return Ok(grant.scopes.filtered(|s| asked.has(s) || s == scopes::OPENID));
+    }
+    let extra = asked.filtered(|scope| !grant.scopes.has(scope));
+    Err(TokenError::refused(
+        TokenErrorCode::InvalidScope,
+        format!("Requested scopes contain unauthorized scope(s): {}.", printable(&extra)),
+    ))
+}
+
+fn printable(scopes: &Scopes) -> String {
+    let allowed = |c: &char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\');
+    scopes.to_string().chars().filter(allowed).take(120).collect()
+}

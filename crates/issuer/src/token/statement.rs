@@ -1,0 +1,83 @@
+//! A refresh token is a signed statement: which grant, which generation. Nothing of it is stored, so
+//! there is nothing to steal from the database.
+
+use countersign_core::{GrantId, Secret};
+use countersign_jose::MacKeys;
+
+const PURPOSE: &str = "refresh token";
+
+/// What a refresh token says, and under which key it says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Statement {
+    pub grant: GrantId,
+    pub generation: i64,
+}
+
+impl Statement {
+    /// `<key>.<grant>.<generation>.<mac>`, with at least 32 characters of base64url in each half.
+    pub fn sign(&self, keys: &MacKeys) -> String {
+        let Self { grant, generation } = self;
+        let (key, mac) = keys.sign(PURPOSE, &self.message());
+        format!("{key}.{grant}.{generation}.{mac}")
+    }
+
+    /// `None` for anything we did not say.
+    pub fn read(token: &Secret, keys: &MacKeys) -> Option<Self> {
+        let mut parts = token.expose().splitn(4, '.');
+        let (key, grant, generation, mac) =
+            (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let statement =
+            Self { grant: GrantId::new(grant), generation: canonical_number(generation)? };
+        keys.verify(canonical_number(key)?, PURPOSE, &statement.message(), mac).then_some(statement)
+    }
+
+    fn message(&self) -> String {
+        format!("{}.{}", self.grant, self.generation)
+    }
+}
+
+/// One spelling per number, so that one token has one spelling.
+fn canonical_number(text: &str) -> Option<i64> {
+    text.parse::<i64>().ok().filter(|number| number.to_string() == text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Statement;
+    use countersign_core::{GrantId, Secret};
+    use countersign_jose::MacKeys;
+
+    fn keys() -> MacKeys {
+        MacKeys::new(vec![(1, MacKeys::generate().unwrap()), (2, MacKeys::generate().unwrap())])
+            .unwrap()
+    }
+
+    #[test]
+    fn a_refresh_token_says_what_was_signed() {
+        let keys = keys();
+        let said = Statement { grant: GrantId::random().unwrap(), generation: 7 };
+        let token = said.sign(&keys);
+        assert_eq!(Statement::read(&Secret::new(token.clone()), &keys), Some(said));
+        assert!(token.starts_with("2."));
+    }
+
+    #[test]
+    fn any_change_of_a_refresh_token_is_noticed() {
+        let keys = keys();
+        let said = Statement { grant: GrantId::random().unwrap(), generation: 7 };
+        let token = said.sign(&keys);
+        for changed in [
+            token.replace(".7.", ".8."),
+            token.replace(".7.", ".07."),
+            token.replacen("2.", "1.", 1),
+            token.replacen("2.", "+2.", 1),
+            format!("{token}="),
+            format!("{token} "),
+            token[..token.len() - 1].to_owned(),
+            String::new(),
+            "....".to_owned(),
+        ] {
+            assert_eq!(Statement::read(&Secret::new(changed.clone()), &keys), None, "{changed}");
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Sealing bytes under a key that is used once: HKDF-SHA256 (RFC 5869) with a random salt, then AES-256-GCM.
+//!
+//! Knows nothing of texts, key ids or limits; `root` and `seal` do.
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
+use countersign_core::ids::random_bytes;
+use zeroize::Zeroizing;
+
+use crate::JoseError;
+
+const SALT_BYTES: usize = 32;
+/// What sealing adds: the salt and GCM's tag.
+pub(crate) const OVERHEAD_BYTES: usize = SALT_BYTES + 16;
+
+/// `salt ‖ ciphertext ‖ tag`. `context` goes into the key and is authenticated beside it; never empty.
+pub(crate) fn seal(secret: &[u8], context: &[u8], plain: &[u8]) -> Result<Vec<u8>, JoseError> {
+    let salt = random_bytes::<SALT_BYTES>()?;
+    let key = key_for(secret, &salt, context).ok_or(JoseError::Library("derive a key"))?;
+    let mut body = Vec::with_capacity(plain.len() + OVERHEAD_BYTES);
+    body.extend_from_slice(plain);
+    key.seal_in_place_append_tag(only_nonce(), Aad::from(context), &mut body)
+        .map_err(|_| JoseError::Library("seal"))?;
+    Ok([&salt[..], &body].concat())
+}
+
+/// `None` when anything differs: the secret, the context, a single bit.
+pub(crate) fn open(secret: &[u8], context: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let (salt, body) = sealed.split_at_checked(SALT_BYTES)?;
+    let key = key_for(secret, salt, context)?;
+    let mut body = Zeroizing::new(body.to_vec());
+    let length = key.open_in_place(only_nonce(), Aad::from(context), &mut body).ok()?.len();
+    body.truncate(length);
+    Some(body)
+}
+
+fn key_for(secret: &[u8], salt: &[u8], context: &[u8]) -> Option<LessSafeKey> {
+    let pseudorandom = Salt::new(HKDF_SHA256, salt).extract(secret);
+    let info = [context];
+    let okm = pseudorandom.expand(&info, &AES_256_GCM).ok()?;
+    Some(LessSafeKey::new(UnboundKey::from(okm)))
+}
+
+/// Always zero: the salt makes every key new and a key seals once, so no nonce can repeat under one key.
+fn only_nonce() -> Nonce {
+    Nonce::assume_unique_for_key([0; 12])
+}

@@ -1,0 +1,86 @@
+//! What a genuine token says. Made by `verify` alone.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use crate::verify::Refused;
+
+/// Whole seconds since 1970, zero or more (NumericDate without its fractions, RFC 7519 section 2).
+const TIMES: [&str; 4] = ["exp", "nbf", "iat", "auth_time"];
+/// Those that say who, for whom, and which one.
+const TEXTS: [&str; 8] = ["iss", "sub", "azp", "nonce", "jti", "sid", "scope", "client_id"];
+
+/// The claims of a token whose signature, issuer, type and times were checked, in the token's own order.
+///
+/// `iss`, `sub`, `aud`, `azp`, `nonce`, `jti`, `sid`, `scope`, `client_id`, `exp`, `nbf`, `iat` and `auth_time` have
+/// their JSON type or the token was refused, so for these a getter's `None` means absent. For all others `None`
+/// means absent or of another type.
+#[derive(Clone, PartialEq)]
+pub struct Claims(Map<String, Value>);
+
+impl Claims {
+    /// Refuses a registered claim of the wrong type instead of calling it absent: a check for what is "absent"
+    /// would be a check that an attacker can switch off.
+    pub(crate) fn new(map: Map<String, Value>) -> Result<Self, Refused> {
+        let is_time = |v: &Value| v.as_i64().is_some_and(|seconds| seconds >= 0);
+        let sound = TIMES.iter().all(|name| map.get(*name).is_none_or(is_time))
+            && TEXTS.iter().all(|name| map.get(*name).is_none_or(Value::is_string))
+            && map.get("aud").is_none_or(|aud| match aud {
+                Value::String(_) => true,
+                Value::Array(all) => all.iter().all(Value::is_string),
+                _ => false,
+            });
+        if sound { Ok(Self(map)) } else { Err(Refused::Malformed) }
+    }
+
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name)?.as_str()
+    }
+
+    /// The strings of a claim that is one string or an array of them, as `aud` is (RFC 7519 section 4.1.3). Empty
+    /// when absent.
+    pub fn texts(&self, name: &str) -> Vec<&str> {
+        match self.0.get(name) {
+            Some(Value::String(one)) => vec![one],
+            Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whole seconds for times. A fraction is `None`.
+    pub fn number(&self, name: &str) -> Option<i64> {
+        self.0.get(name)?.as_i64()
+    }
+
+    /// `true` and `false` only; the text `"true"` is `None`.
+    pub fn flag(&self, name: &str) -> Option<bool> {
+        self.0.get(name)?.as_bool()
+    }
+
+    /// True when `client_id` is the audience or one of several. Not whether it is trusted.
+    pub fn is_for(&self, client_id: &str) -> bool {
+        self.texts("aud").contains(&client_id)
+    }
+
+    /// Everything, as it was signed: `/userinfo` answers with it.
+    pub fn as_map(&self) -> &Map<String, Value> {
+        &self.0
+    }
+
+    pub fn into_map(self) -> Map<String, Value> {
+        self.0
+    }
+}
+
+/// Names only: the values are about a person.
+impl fmt::Debug for Claims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Claims")?;
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}

@@ -1,0 +1,74 @@
+//! Hashes by purpose. All are SHA-256, for values of high entropy; passwords are not hashed here.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::Algorithm;
+
+/// Base64url without padding, 43 characters: how codes and cookies rest in the database.
+pub fn sha256(text: &str) -> String {
+    URL_SAFE_NO_PAD.encode(digest(&SHA256, text.as_bytes()))
+}
+
+/// 64 lowercase hex digits: names derived from something else, such as a cookie prefix or a fingerprint.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    hex(digest(&SHA256, bytes).as_ref())
+}
+
+/// `at_hash` of an access token, `c_hash` of a code: the left half of its hash, by the algorithm that signs
+/// the ID token (OpenID Connect Core 1.0 sections 3.1.3.6 and 3.3.2.11).
+pub fn half_hash(algorithm: Algorithm, text: &str) -> String {
+    let whole = match algorithm {
+        Algorithm::RS256 | Algorithm::ES256 => digest(&SHA256, text.as_bytes()),
+    };
+    let whole = whole.as_ref();
+    let (left, _) = whole.split_at(whole.len() / 2);
+    URL_SAFE_NO_PAD.encode(left)
+}
+
+/// The `code_challenge` of a `code_verifier` by method `S256` (RFC 7636 section 4.2).
+pub fn s256(verifier: &str) -> String {
+    sha256(verifier)
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{half_hash, s256, sha256, sha256_hex};
+    use crate::Algorithm;
+
+    #[test]
+    fn at_hash_and_c_hash_are_those_of_openid_connect_core_appendix_a() {
+        for algorithm in [Algorithm::RS256, Algorithm::ES256] {
+            assert_eq!(
+                half_hash(algorithm, "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y"),
+                "77QmUPtjPfzWtF2AnpK9RQ"
+            );
+            assert_eq!(
+                half_hash(algorithm, "Qcb0Orv1zh30vL1MPRsbm-diHiMwcLyZvn1arpZv-Jxf_11jnpEX3Tgfvk"),
+                "LDktKdoQak3Pk0cnXxCltA"
+            );
+        }
+    }
+
+    #[test]
+    fn the_challenge_is_that_of_rfc_7636_appendix_b() {
+        assert_eq!(
+            s256("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"),
+            "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+        );
+    }
+
+    #[test]
+    fn sha256_is_that_of_fips_180_in_both_spellings() {
+        assert_eq!(sha256("abc"), "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0");
+        assert_eq!(
+            sha256_hex(b"abc"),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+    }
+}

@@ -1,0 +1,113 @@
+//! The public half of a signing key as a JWK (RFC 7517): the form in which it is stored, served and verified with.
+
+use josekit::jwk::Jwk;
+use josekit::jws::{ES256, JwsVerifier, RS256};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{Algorithm, JoseError};
+
+/// The members that are published, in Dex's order. An unknown one is refused, so a private part can neither be
+/// read from here nor served by mistake.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PublicJwk {
+    #[serde(rename = "use")]
+    pub(crate) usage: String,
+    pub(crate) kty: String,
+    pub(crate) kid: String,
+    pub(crate) alg: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) n: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) e: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) crv: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) x: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) y: Option<String>,
+}
+
+impl PublicJwk {
+    pub(crate) fn rsa(kid: &str, n: String, e: String) -> Self {
+        Self { n: Some(n), e: Some(e), ..Self::empty(kid, "RSA", Algorithm::RS256) }
+    }
+
+    pub(crate) fn p256(kid: &str, x: String, y: String) -> Self {
+        let crv = Some("P-256".to_owned());
+        Self { crv, x: Some(x), y: Some(y), ..Self::empty(kid, "EC", Algorithm::ES256) }
+    }
+
+    /// A signature key of somebody else's set, reduced to what is used here; `None` if it is for something else,
+    /// for another algorithm, or without a `kid`. `alg` and `use` are optional there (RFC 7517 section 4).
+    pub(crate) fn of_upstream(jwk: &Value) -> Option<Self> {
+        let text = |name| jwk.get(name).and_then(Value::as_str).map(str::to_owned);
+        let is_or_absent = |name, wanted| jwk.get(name).is_none_or(|found| found == wanted);
+        let may_verify = jwk.get("key_ops").is_none_or(|operations| {
+            operations.as_array().is_some_and(|all| all.iter().any(|one| one == "verify"))
+        });
+        if !is_or_absent("use", "sig") || !may_verify {
+            return None;
+        }
+        let kid = text("kid")?;
+        match text("kty")?.as_str() {
+            "RSA" if is_or_absent("alg", "RS256") => Some(Self::rsa(&kid, text("n")?, text("e")?)),
+            "EC" if is_or_absent("alg", "ES256") && text("crv")? == "P-256" => {
+                Some(Self::p256(&kid, text("x")?, text("y")?))
+            }
+            _ => None,
+        }
+    }
+
+    fn empty(kid: &str, kty: &str, algorithm: Algorithm) -> Self {
+        Self {
+            usage: "sig".to_owned(),
+            kty: kty.to_owned(),
+            kid: kid.to_owned(),
+            alg: algorithm.as_str().to_owned(),
+            n: None,
+            e: None,
+            crv: None,
+            x: None,
+            y: None,
+        }
+    }
+
+    /// `Err` without the text: it may be a private key that went astray.
+    pub(crate) fn parse(text: &str) -> Result<Self, JoseError> {
+        serde_json::from_str(text).map_err(|_| JoseError::BadSigningKey {
+            kid: String::new(),
+            why: "is not a public JWK with use, kty, kid, alg and nothing private",
+        })
+    }
+
+    pub(crate) fn to_json(&self) -> Result<String, JoseError> {
+        serde_json::to_string(self).map_err(|_| JoseError::Library("write a JWK"))
+    }
+
+    /// The one algorithm this key is for, and what checks its signatures. RSA under 2048 bits is refused.
+    pub(crate) fn verifier(&self) -> Result<(Algorithm, Box<dyn JwsVerifier>), JoseError> {
+        let bad = |why| JoseError::BadSigningKey { kid: self.kid.clone(), why };
+        if self.kid.is_empty() {
+            return Err(bad("has no kid"));
+        }
+        let algorithm = Algorithm::parse(&self.alg).ok_or_else(|| bad("is not RS256 or ES256"))?;
+        let jwk = Jwk::from_bytes(self.to_json()?).map_err(|_| bad("is not a JWK"))?;
+        let verifier: Box<dyn JwsVerifier> = match algorithm {
+            Algorithm::RS256 => {
+                let unfit = |_| bad("is not an RSA key of 2048 bits or more");
+                Box::new(RS256.verifier_from_jwk(&jwk).map_err(unfit)?)
+            }
+            Algorithm::ES256 => {
+                // 32 bytes each (RFC 7518 section 6.2.1.2); the library joins them without looking.
+                if [&self.x, &self.y].iter().any(|c| c.as_ref().is_none_or(|c| c.len() != 43)) {
+                    return Err(bad("has coordinates that are not 32 bytes long"));
+                }
+                let unfit = |_| bad("is not a P-256 key");
+                Box::new(ES256.verifier_from_jwk(&jwk).map_err(unfit)?)
+            }
+        };
+        Ok((algorithm, verifier))
+    }
+}

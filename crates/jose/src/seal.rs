@@ -1,0 +1,155 @@
+//! Sealing keys: what travels in the browser, unreadable and unalterable there, and bound to it.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use countersign_core::Secret;
+use zeroize::Zeroizing;
+
+use crate::framed::framed;
+use crate::ring::{self, Ring};
+use crate::{JoseError, aead};
+
+/// The longest text [`SealingKeys::seal`] makes and [`SealingKeys::open`] looks at.
+pub const MAX_SEALED_BYTES: usize = 64 * 1024;
+
+/// Sealing keys by number: the greatest seals, all open. Share it in an `Arc`.
+pub struct SealingKeys(Ring<Zeroizing<Vec<u8>>>);
+
+impl SealingKeys {
+    /// Numbers (zero or more, each once) and texts of [`SealingKeys::generate`].
+    pub fn new(keys: Vec<(i64, Secret)>) -> Result<Self, JoseError> {
+        Ring::new(keys, |bytes| Zeroizing::new(bytes.to_vec())).map(Self)
+    }
+
+    /// The text of a new key: 32 random bytes in base64url.
+    pub fn generate() -> Result<Secret, JoseError> {
+        ring::generate()
+    }
+
+    /// URL-safe text, `<number>.<base64url>`, that only the same purpose and binder open: four thirds as long as
+    /// `plain`, and some 66 characters. Refuses what would be longer than [`MAX_SEALED_BYTES`].
+    pub fn seal(&self, purpose: &str, bound_to: &[u8], plain: &[u8]) -> Result<String, JoseError> {
+        let (number, key) = self.0.newest();
+        let most = MAX_SEALED_BYTES / 4 * 3 - aead::OVERHEAD_BYTES - LONGEST_NUMBER;
+        if plain.len() > most {
+            return Err(JoseError::TooLarge { size_bytes: plain.len(), limit_bytes: most });
+        }
+        let sealed = aead::seal(key, &context(purpose, bound_to), plain)?;
+        Ok(format!("{number}.{}", URL_SAFE_NO_PAD.encode(sealed)))
+    }
+
+    /// `None` for whatever was not sealed here for this purpose and binder, with no word about the difference.
+    pub fn open(&self, purpose: &str, bound_to: &[u8], sealed: &str) -> Option<Zeroizing<Vec<u8>>> {
+        if sealed.len() > MAX_SEALED_BYTES {
+            return None;
+        }
+        let (number, body) = sealed.split_once('.')?;
+        let known: i64 = number.parse().ok()?;
+        // One spelling only: not "+1", not "01".
+        if known.to_string() != number {
+            return None;
+        }
+        let body = URL_SAFE_NO_PAD.decode(body).ok()?;
+        aead::open(self.0.get(known)?, &context(purpose, bound_to), &body)
+    }
+}
+
+/// An `i64` and its dot.
+const LONGEST_NUMBER: usize = 20;
+
+fn context(purpose: &str, bound_to: &[u8]) -> Vec<u8> {
+    framed(&[b"countersign browser seal 1", purpose.as_bytes(), bound_to])
+}
+
+impl fmt::Debug for SealingKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SealingKeys(newest {})", self.0.newest().0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MAX_SEALED_BYTES, SealingKeys};
+
+    fn keys(numbers: &[i64]) -> SealingKeys {
+        let texts = numbers.iter().map(|n| (*n, SealingKeys::generate().unwrap()));
+        SealingKeys::new(texts.collect()).unwrap()
+    }
+
+    #[test]
+    fn an_envelope_opens_in_its_own_browser_for_its_own_purpose_only() {
+        let keys = keys(&[1]);
+        let sealed = keys.seal("envelope", b"binder", b"scope=openid").unwrap();
+        assert_eq!(&keys.open("envelope", b"binder", &sealed).unwrap()[..], b"scope=openid");
+        assert!(keys.open("envelope", b"another", &sealed).is_none(), "another browser");
+        assert!(keys.open("envelope", b"", &sealed).is_none(), "no browser");
+        assert!(keys.open("trip", b"binder", &sealed).is_none(), "another purpose");
+        assert!(keys.open("envelopeb", b"inder", &sealed).is_none(), "a boundary moved");
+        let other = self::keys(&[1]);
+        assert!(other.open("envelope", b"binder", &sealed).is_none(), "another server's key 1");
+    }
+
+    #[test]
+    fn an_envelope_outlives_the_arrival_of_a_new_key_and_not_the_leaving_of_its_own() {
+        let (first, second) = (SealingKeys::generate().unwrap(), SealingKeys::generate().unwrap());
+        let sealed =
+            SealingKeys::new(vec![(1, first.clone())]).unwrap().seal("p", b"b", b"x").unwrap();
+        let both = SealingKeys::new(vec![(1, first), (2, second.clone())]).unwrap();
+        assert!(both.open("p", b"b", &sealed).is_some());
+        assert!(both.seal("p", b"b", b"x").unwrap().starts_with("2."));
+        let later = SealingKeys::new(vec![(2, second)]).unwrap();
+        assert!(later.open("p", b"b", &sealed).is_none());
+    }
+
+    #[test]
+    fn the_same_words_never_look_the_same_twice_and_fit_in_a_url() {
+        let keys = keys(&[1]);
+        let (one, two) = (keys.seal("p", b"b", b"x").unwrap(), keys.seal("p", b"b", b"x").unwrap());
+        assert_ne!(one, two);
+        assert!(one.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)), "{one}");
+    }
+
+    #[test]
+    fn an_envelope_altered_anywhere_does_not_open() {
+        let keys = keys(&[1]);
+        let sealed = keys.seal("p", b"b", b"words").unwrap();
+        for at in 0..sealed.len() {
+            let mut bytes = sealed.clone().into_bytes();
+            bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+            let altered = String::from_utf8(bytes).unwrap();
+            assert!(keys.open("p", b"b", &altered).is_none(), "character {at}");
+            assert!(keys.open("p", b"b", &sealed[..at]).is_none(), "cut at {at}");
+        }
+        for altered in [
+            format!("{sealed}="),
+            format!("{sealed}A"),
+            format!(" {sealed}"),
+            format!("{sealed}\n"),
+            sealed.replacen("1.", "01.", 1),
+            sealed.replacen("1.", "+1.", 1),
+            sealed.replacen("1.", "-1.", 1),
+            sealed.replacen("1.", "99999999999999999999.", 1),
+            sealed.replacen("1.", "", 1),
+        ] {
+            assert!(keys.open("p", b"b", &altered).is_none(), "{altered}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_bounded_both_ways_and_the_largest_sealed_opens() {
+        let keys = keys(&[i64::MAX]);
+        let most = MAX_SEALED_BYTES / 4 * 3 - 48 - 20;
+        let sealed = keys.seal("p", b"b", &vec![7; most]).unwrap();
+        assert!(sealed.len() <= MAX_SEALED_BYTES);
+        assert_eq!(keys.open("p", b"b", &sealed).unwrap().len(), most);
+        assert!(keys.seal("p", b"b", &vec![7; most + 1]).is_err());
+        assert!(keys.open("p", b"b", &format!("1.{}", "A".repeat(1_000_000))).is_none());
+    }
+
+    #[test]
+    fn keys_do_not_print() {
+        assert_eq!(format!("{:?}", keys(&[4])), "SealingKeys(newest 4)");
+    }
+}

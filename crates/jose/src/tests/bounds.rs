@@ -1,0 +1,119 @@
+//! Threat 69: what is too large is refused before work is done on it.
+
+use std::time::Instant;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+use super::{EC, RSA, check, claims, encoded, expected, sign_as, signer, token_of, verifiers};
+use crate::{MAX_TOKEN_BYTES, Refused, Verifiers};
+
+#[test]
+fn a_megabyte_of_anything_is_refused_unread() {
+    let (verifiers, expected) = (verifiers(), expected());
+    let header = encoded(json!({ "alg": "RS256", "kid": RSA.kid }).to_string());
+    let megabyte = 1024 * 1024;
+    for text in [
+        "A".repeat(megabyte),
+        ".".repeat(100_000),
+        format!("{header}.{}.AAAA", "A".repeat(megabyte)),
+        format!("{header}.e30.{}", "A".repeat(megabyte)),
+        format!("{}.e30.AAAA", "A".repeat(megabyte)),
+        format!("{header}{}", ".".repeat(100_000)),
+    ] {
+        let start = Instant::now();
+        for _ in 0..1000 {
+            assert_eq!(verifiers.verify(&text, &expected).unwrap_err(), Refused::Malformed);
+        }
+        // A length check takes about a millisecond in sum; reading the megabytes takes many seconds.
+        assert!(start.elapsed().as_secs() < 2, "{:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn dots_and_signatures_within_the_bound_are_refused_too() {
+    assert_eq!(check(&".".repeat(MAX_TOKEN_BYTES)).unwrap_err(), Refused::Malformed);
+    let header = encoded(json!({ "alg": "RS256", "kid": RSA.kid }).to_string());
+    let text = format!("{header}.e30.{}", "AAAA".repeat(10_000));
+    assert_eq!(check(&text).unwrap_err(), Refused::BadSignature);
+}
+
+#[test]
+fn ten_thousand_levels_of_json_are_refused_in_header_and_claims() {
+    let deep = |name: &str| format!("{{\"{name}\":{}{}}}", "[".repeat(10_000), "]".repeat(10_000));
+    let token = token_of(&deep("kid"), "{}", |_| vec![0; 64]);
+    assert!(token.len() < MAX_TOKEN_BYTES);
+    assert_eq!(check(&token).unwrap_err(), Refused::Malformed);
+    let token = signer(&EC).sign(None, deep("aud").as_bytes()).unwrap();
+    assert!(token.len() < MAX_TOKEN_BYTES);
+    assert_eq!(check(&token).unwrap_err(), Refused::Malformed, "even well signed");
+}
+
+#[test]
+fn an_encrypted_token_is_not_looked_into() {
+    let header = json!({ "alg": "RSA-OAEP", "enc": "A256GCM", "zip": "DEF", "kid": RSA.kid });
+    let bomb = format!("{}.AAAA.AAAA.{}.AAAA", encoded(header.to_string()), "A".repeat(10_000));
+    assert_eq!(check(&bomb).unwrap_err(), Refused::Malformed);
+    let header = json!({ "alg": "PBES2-HS256+A128KW", "p2c": 2_147_483_648_u64, "kid": RSA.kid });
+    let token = token_of(&header.to_string(), "{}", sign_as(&RSA));
+    assert_eq!(check(&token).unwrap_err(), Refused::Malformed);
+}
+
+#[test]
+fn a_person_in_five_hundred_groups_still_has_a_token_that_is_read_back() {
+    let mut claims = claims();
+    let group = |i| format!("CN=team-{i:04},OU=Groups,OU=Engineering,DC=corp,DC=example,DC=com");
+    claims["groups"] = (0..500).map(group).collect();
+    let token = signer(&RSA).sign(None, claims.to_string().as_bytes()).unwrap();
+    assert!(token.len() > 40_000, "{}", token.len());
+    assert_eq!(check(&token).unwrap().texts("groups").len(), 500);
+}
+
+#[test]
+fn keys_that_are_weak_doubled_private_or_without_a_name_do_not_become_verifiers() {
+    let changed = |name: &str, value: Value| {
+        let mut jwk: Value = serde_json::from_str(&RSA.public_jwk).unwrap();
+        jwk[name] = value;
+        jwk.to_string()
+    };
+    let n = serde_json::from_str::<Value>(&RSA.public_jwk).unwrap();
+    let n = n["n"].as_str().unwrap().to_owned();
+    for text in [
+        changed("n", n[..170].into()),
+        changed("d", "c2VjcmV0".into()),
+        changed("alg", "RS384".into()),
+        changed("alg", "none".into()),
+        changed("alg", "ES256".into()),
+        changed("kid", "".into()),
+        changed("use", "enc".into()),
+        changed("kty", "oct".into()),
+        EC.public_jwk.replace("P-256", "P-384"),
+        EC.public_jwk.replacen(r#""x":""#, r#""x":"AAAA"#, 1),
+        "c2VjcmV0".to_owned(),
+        "{}".to_owned(),
+    ] {
+        let error = Verifiers::new(&[text]).unwrap_err().to_string();
+        assert!(!error.contains("c2VjcmV0"), "{error}");
+    }
+    let twice = [RSA.public_jwk.clone(), RSA.public_jwk.clone()];
+    assert!(Verifiers::new(&twice).unwrap_err().to_string().contains("twice"));
+}
+
+#[test]
+fn a_point_that_is_not_on_the_curve_is_no_key() {
+    let mut jwk: Value = serde_json::from_str(&EC.public_jwk).unwrap();
+    jwk["y"] = jwk["x"].clone();
+    assert!(Verifiers::new(&[jwk.to_string()]).is_err());
+}
+
+#[test]
+fn coordinates_cannot_lend_each_other_a_byte() {
+    let mut jwk: Value = serde_json::from_str(&EC.public_jwk).unwrap();
+    let bytes = |name: &str| URL_SAFE_NO_PAD.decode(jwk[name].as_str().unwrap()).unwrap();
+    let (x, y) = (bytes("x"), bytes("y"));
+    jwk["x"] = encoded(&x[..31]).into();
+    jwk["y"] = encoded([&x[31..], &y].concat()).into();
+    let error = Verifiers::new(&[jwk.to_string()]).unwrap_err().to_string();
+    assert!(error.contains("32 bytes"), "{error}");
+}

@@ -1,0 +1,212 @@
+//! Whether a JWT is genuine, what it was meant for, and whether it is still good.
+//!
+//! Never asks the token how to check it: the `kid` finds one of our keys, and that key alone says which
+//! algorithm there is (RFC 8725 sections 3.1 and 3.2). Says nothing about the audience, nor whether the
+//! session lives; the caller does.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use countersign_core::Timestamp;
+use josekit::jws::JwsVerifier;
+use serde_json::{Map, Value};
+
+use crate::jwk::PublicJwk;
+use crate::strict_json::object;
+use crate::{Algorithm, Claims, JoseError};
+
+/// Longer tokens are not looked at. Room for the groups of a person who is in a thousand.
+pub const MAX_TOKEN_BYTES: usize = 64 * 1024;
+
+/// Public keys by `kid`, parsed once. Share it in an `Arc`.
+pub struct Verifiers(HashMap<String, Key>);
+
+struct Key {
+    algorithm: Algorithm,
+    verifier: Box<dyn JwsVerifier>,
+}
+
+/// What the caller was told this token is.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected<'a> {
+    /// Equal to `iss`, byte for byte (OpenID Connect Core 1.0 section 3.1.3.7).
+    pub issuer: &'a str,
+    pub typ: Typ,
+    /// With a time, `exp` is required and in the future and `nbf` is not. `None` looks at neither: an
+    /// `id_token_hint` may have expired (OpenID Connect RP-Initiated Logout 1.0 section 2).
+    pub now: Option<Timestamp>,
+    /// How far the clocks of replicas, or of an upstream, may be apart.
+    pub leeway: Duration,
+}
+
+/// The `typ` of the header: it keeps one kind of token from being taken for another (RFC 8725 section 3.11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Typ {
+    /// An ID token: none, as Dex and we make them, or `JWT` in any case, as many upstreams do.
+    IdToken,
+    /// Exactly this, as we make it: `at+jwt` (RFC 9068 section 2.1), `logout+jwt`.
+    Exactly(&'static str),
+}
+
+/// Why a token is not accepted. Says nothing of its content, so it may be logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    #[error("not a token of the only form that is accepted")]
+    Malformed,
+    #[error("signed with a key that is not known here")]
+    UnknownKey,
+    #[error("the signature does not fit")]
+    BadSignature,
+    #[error("a token of another kind")]
+    WrongType,
+    #[error("a token of another issuer")]
+    WrongIssuer,
+    #[error("expired")]
+    Expired,
+    #[error("not valid yet")]
+    NotYetValid,
+}
+
+impl Verifiers {
+    /// Our own keys, as [`crate::KeyPair::public_jwk`] has them. One that cannot be used, has a private part, or
+    /// repeats a `kid` is an error: a key of ours that does not verify is a fault to be seen at start.
+    pub fn new(public_jwks: &[String]) -> Result<Self, JoseError> {
+        let mut keys = HashMap::with_capacity(public_jwks.len());
+        for text in public_jwks {
+            let jwk = PublicJwk::parse(text)?;
+            let (algorithm, verifier) = jwk.verifier()?;
+            if keys.insert(jwk.kid.clone(), Key { algorithm, verifier }).is_some() {
+                return Err(JoseError::BadSigningKey {
+                    kid: jwk.kid,
+                    why: "the kid is used twice",
+                });
+            }
+        }
+        Ok(Self(keys))
+    }
+
+    /// The key set of an upstream (RFC 7517 section 5). Keys for encryption, for other algorithms than RS256 and
+    /// ES256, unusable ones and ones without `kid` are passed over, as section 5 asks; of two with one `kid` the
+    /// first counts. May come out empty. `None` when it is no key set.
+    pub fn of_upstream(key_set: &str) -> Option<Self> {
+        let mut keys = HashMap::new();
+        for jwk in object(key_set.as_bytes())?.get("keys")?.as_array()? {
+            let Some(jwk) = PublicJwk::of_upstream(jwk) else { continue };
+            let Ok((algorithm, verifier)) = jwk.verifier() else { continue };
+            keys.entry(jwk.kid).or_insert(Key { algorithm, verifier });
+        }
+        Some(Self(keys))
+    }
+
+    /// True when no token can be accepted.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The claims, if `token` is a JWT in compact serialization, signed by a key of ours and as expected.
+    ///
+    /// Of the header only `alg`, `kid` (both required) and `typ` are allowed. That refuses `crit` and `b64`
+    /// (RFC 7515 section 4.1.11, RFC 7797), `jwk`, `jku`, `x5u`, `x5c`, `zip` and `cty` at once.
+    pub fn verify(&self, token: &str, expected: &Expected<'_>) -> Result<Claims, Refused> {
+        let parts = Parts::of(token).ok_or(Refused::Malformed)?;
+        let header = Header::of(parts.header).ok_or(Refused::Malformed)?;
+        let key = self.0.get(&header.kid).ok_or(Refused::UnknownKey)?;
+        if header.alg != key.algorithm.as_str() {
+            return Err(Refused::BadSignature);
+        }
+        let signature = decode(parts.signature).ok_or(Refused::Malformed)?;
+        key.verifier
+            .verify(parts.signed.as_bytes(), &signature)
+            .map_err(|_| Refused::BadSignature)?;
+        let claims = decode(parts.payload).and_then(|bytes| object(&bytes));
+        let claims = Claims::new(claims.ok_or(Refused::Malformed)?)?;
+        expected.check(header.typ.as_deref(), &claims)?;
+        Ok(claims)
+    }
+}
+
+impl Expected<'_> {
+    fn check(&self, typ: Option<&str>, claims: &Claims) -> Result<(), Refused> {
+        let fits = match self.typ {
+            Typ::IdToken => typ.is_none_or(|typ| typ.eq_ignore_ascii_case("JWT")),
+            Typ::Exactly(wanted) => typ == Some(wanted),
+        };
+        if !fits {
+            return Err(Refused::WrongType);
+        }
+        if claims.text("iss") != Some(self.issuer) {
+            return Err(Refused::WrongIssuer);
+        }
+        let Some(now) = self.now else { return Ok(()) };
+        let exp = claims.number("exp").ok_or(Refused::Malformed)?;
+        // "On or after" is expired (RFC 7519 section 4.1.4).
+        if Timestamp::from_secs(exp) + self.leeway <= now {
+            return Err(Refused::Expired);
+        }
+        let nbf = claims.number("nbf").unwrap_or(0);
+        if Timestamp::from_secs(nbf) > now + self.leeway {
+            return Err(Refused::NotYetValid);
+        }
+        Ok(())
+    }
+}
+
+struct Parts<'a> {
+    header: &'a str,
+    payload: &'a str,
+    signature: &'a str,
+    /// Header and payload with the dot between: what the signature is over.
+    signed: &'a str,
+}
+
+impl<'a> Parts<'a> {
+    /// Looks at the length first, then for exactly two dots.
+    fn of(token: &'a str) -> Option<Self> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return None;
+        }
+        let (signed, signature) = token.rsplit_once('.')?;
+        let (header, payload) = signed.split_once('.')?;
+        (!payload.contains('.')).then_some(Self { header, payload, signature, signed })
+    }
+}
+
+struct Header {
+    alg: String,
+    kid: String,
+    typ: Option<String>,
+}
+
+impl Header {
+    fn of(part: &str) -> Option<Self> {
+        let mut members = object(&decode(part)?)?;
+        let alg = take_text(&mut members, "alg")?;
+        let kid = take_text(&mut members, "kid")?;
+        let typ = match members.contains_key("typ") {
+            true => Some(take_text(&mut members, "typ")?),
+            false => None,
+        };
+        members.is_empty().then_some(Self { alg, kid, typ })
+    }
+}
+
+fn take_text(members: &mut Map<String, Value>, name: &str) -> Option<String> {
+    match members.remove(name)? {
+        Value::String(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// Strict: no padding, no white space, no stray bits at the end, so a token has one spelling.
+fn decode(part: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(part).ok()
+}
+
+impl fmt::Debug for Verifiers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Verifiers({})", self.0.len())
+    }
+}

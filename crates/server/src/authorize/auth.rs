@@ -1,0 +1,77 @@
+//! `/auth`: the authorization endpoint (OpenID Connect Core 3.1.2).
+
+use axum::extract::State;
+use axum::response::Response;
+use countersign_core::ConnectorId;
+use countersign_issuer::Failure;
+use countersign_issuer::authorize::{AuthRequest, Binder, Envelope, Params, Parsed, Untrusted};
+
+use crate::answer::{is_answer, next_step, see_other, to_client, with_cookies};
+use crate::app::App;
+use crate::cookies::SetCookies;
+use crate::form::{Form, Pairs, Query};
+use crate::pages::Problem;
+use crate::trouble::{Trouble, settle};
+use crate::visit::Visit;
+
+pub async fn get(State(app): State<App>, visit: Visit, Query(pairs): Query) -> Response {
+    settle(&app, &visit, begin(&app, &visit, pairs, None).await)
+}
+
+/// The same as GET, which a browser does with its cookies: those are `Lax`, and a post from a client's
+/// page brings none.
+pub async fn post(State(app): State<App>, visit: Visit, Form(pairs): Form) -> Response {
+    settle(&app, &visit, as_get(&app, "/auth", &pairs))
+}
+
+pub(super) fn as_get(app: &App, path: &str, pairs: &Pairs) -> Result<Response, Trouble> {
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+    see_other(&format!("{}?{query}", app.path(path)))
+}
+
+/// Reads the request and asks the dispatcher for the first step.
+pub(super) async fn begin(
+    app: &App,
+    visit: &Visit,
+    pairs: Pairs,
+    connector: Option<ConnectorId>,
+) -> Result<Response, Trouble> {
+    let params = Params::new(pairs);
+    match app.issuer.parse_request(&params, connector)? {
+        Parsed::Request(request) => first_step(app, visit, *request).await,
+        Parsed::Refused(answer) => {
+            let client = params.get("client_id").unwrap_or_default();
+            let client = app.issuer.clients.get(&countersign_core::ClientId::new(client));
+            to_client(app, client.map_or("", |client| &client.name), &answer)
+        }
+        Parsed::Untrusted(untrusted) => Err(told(untrusted, params.get("redirect_uri"))),
+    }
+}
+
+async fn first_step(app: &App, visit: &Visit, request: AuthRequest) -> Result<Response, Trouble> {
+    let envelope = Envelope::new(request);
+    let client_name = app.issuer.client_name(&envelope).to_owned();
+    let known = visit.binder.clone();
+    let fresh = known.is_none();
+    let binder = known.map_or_else(Binder::new, Ok).map_err(Failure::from)?;
+    let step = app.issuer.next(envelope, visit.session.as_ref(), false).await?;
+    let needs_binder = fresh && !is_answer(&step);
+    let response = next_step(app, visit, step, &client_name, &binder)?;
+    let mut cookies = SetCookies::default();
+    if needs_binder {
+        cookies.binder(&app.cookies, &binder.to_cookie());
+    }
+    Ok(with_cookies(response, cookies))
+}
+
+/// An error nobody is redirected with: whose page would it be?
+fn told(untrusted: Untrusted, redirect_uri: Option<&str>) -> Trouble {
+    match untrusted {
+        Untrusted::UnknownClient => Problem::UnknownApp.into(),
+        Untrusted::UnregisteredRedirect { client } => {
+            tracing::warn!(client, "a redirect URI that is not registered was asked for");
+            Trouble::from(Problem::WrongRedirect).detail(redirect_uri.unwrap_or_default())
+        }
+        Untrusted::Ambiguous { parameter } => Trouble::from(Problem::BadRequest).detail(parameter),
+    }
+}

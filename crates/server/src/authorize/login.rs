@@ -1,0 +1,160 @@
+//! `/auth/{connector}/login`: the form with name and password.
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+use countersign_core::connector::{Refusal, WayIn};
+use countersign_core::{ConnectorId, Secret};
+use countersign_issuer::Failure;
+use countersign_issuer::authorize::{Attempt, Binder, Envelope, SignInEnd};
+
+use super::resume::signed_in;
+use crate::answer::{app_of, link, opened, page, start_again};
+use crate::app::App;
+use crate::csp::FormsEnd;
+use crate::form::{Form, Query, once};
+use crate::metrics::LoginResult;
+use crate::pages::{LoginError, LoginKind, Page, Password, Problem};
+use crate::trouble::{Trouble, settle};
+use crate::visit::Visit;
+
+pub async fn get(
+    State(app): State<App>,
+    visit: Visit,
+    Path(connector): Path<String>,
+    Query(pairs): Query,
+) -> Response {
+    let connector = ConnectorId::new(connector);
+    let shown = opened(&app, &visit, once(&pairs, "req")).and_then(|(envelope, _)| {
+        let hint = envelope.request.login_hint.clone().unwrap_or_default();
+        let form = LoginForm { connector: &connector, login: &hint, error: None };
+        show(&app, &envelope, once(&pairs, "req").unwrap_or_default(), form)
+    });
+    settle(&app, &visit, shown)
+}
+
+pub async fn post(
+    State(app): State<App>,
+    visit: Visit,
+    Path(connector): Path<String>,
+    Form(pairs): Form,
+) -> Response {
+    let connector = ConnectorId::new(connector);
+    settle(&app, &visit, submit(&app, &visit, &connector, &pairs).await)
+}
+
+struct LoginForm<'a> {
+    connector: &'a ConnectorId,
+    login: &'a str,
+    error: Option<LoginError>,
+}
+
+fn show(
+    app: &App,
+    envelope: &Envelope,
+    req: &str,
+    form: LoginForm<'_>,
+) -> Result<Response, Trouble> {
+    let connector = app.issuer.connector_for(envelope, form.connector);
+    let connector = connector.ok_or_else(|| start_again(app))?;
+    let WayIn::Password(way) = &connector.way else { return Err(start_again(app)) };
+    let client = app.issuer.clients.get(&envelope.request.client);
+    let ways = client.map_or(0, |client| app.issuer.connectors.for_client(client).count());
+    let back = link(app, "/continue", req);
+    let status = match form.error {
+        None => 200,
+        Some(LoginError::TooMany { .. }) => 429,
+        Some(LoginError::Down) => 503,
+        Some(_) => 401,
+    };
+    let shown = Password {
+        layout: &app.layout,
+        app: app_of(app, envelope),
+        connector_name: connector.name.as_str().into(),
+        prompt: way.prompt().into(),
+        login_kind: if way.prompt().to_lowercase().contains("mail") {
+            LoginKind::Email
+        } else {
+            LoginKind::Username
+        },
+        login: form.login,
+        req,
+        action: &app.path(&format!("/auth/{}/login", form.connector)),
+        back: (ways > 1 && envelope.request.connector.is_none()).then_some(back.as_str()),
+        error: form.error,
+    };
+    Ok(page(app, status, FormsEnd::AtClients, shown.render()))
+}
+
+async fn submit(
+    app: &App,
+    visit: &Visit,
+    connector: &ConnectorId,
+    pairs: &[(String, String)],
+) -> Result<Response, Trouble> {
+    if visit.is_from_elsewhere() {
+        return Err(Problem::FormExpired.into());
+    }
+    let req = once(pairs, "req").unwrap_or_default();
+    let (envelope, binder) = opened(app, visit, Some(req))?;
+    let attempt = Attempt {
+        login: once(pairs, "login").unwrap_or_default().to_owned(),
+        password: Secret::new(once(pairs, "password").unwrap_or_default()),
+    };
+    let ended = app
+        .issuer
+        .sign_in_with_password(envelope.clone(), connector, &attempt, &visit.browser())
+        .await;
+    app.metrics.login(connector.as_str(), LoginResult::of(&ended));
+    let again = |error| {
+        let form = LoginForm { connector, login: &attempt.login, error: Some(error) };
+        show(app, &envelope, req, form)
+    };
+    match ended {
+        Ok(end) => settled(app, end, &binder, again),
+        Err(Failure::Unavailable { what, cause }) if what != countersign_issuer::THE_DATABASE => {
+            tracing::error!(upstream = what, cause, "an upstream could not be asked");
+            again(LoginError::Down)
+        }
+        Err(failure) => Err(failure.into()),
+    }
+}
+
+fn settled(
+    app: &App,
+    end: SignInEnd,
+    binder: &Binder,
+    again: impl Fn(LoginError) -> Result<Response, Trouble>,
+) -> Result<Response, Trouble> {
+    match end {
+        SignInEnd::SignedIn(proven) => signed_in(app, *proven, binder),
+        SignInEnd::Wait(wait) => {
+            let seconds = wait.as_secs().max(1);
+            let mut response = again(LoginError::TooMany { retry_after_seconds: seconds })?;
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            Ok(response)
+        }
+        SignInEnd::Refused(refusal) => match refusal {
+            Refusal::BadCredentials => again(LoginError::Wrong),
+            Refusal::PasswordExpired => again(LoginError::PasswordExpired),
+            Refusal::AccountLocked => again(LoginError::Locked),
+            Refusal::AccountDisabled => again(LoginError::Disabled),
+            other => Err(refused(other)),
+        },
+        SignInEnd::NoSuchWay | SignInEnd::StartAgain => Err(start_again(app)),
+    }
+}
+
+/// A refusal no form can mend.
+pub(super) fn refused(refusal: Refusal) -> Trouble {
+    match refusal {
+        Refusal::NotInRequiredGroup { required } => {
+            Trouble::from(Problem::MissingGroups).items(required)
+        }
+        Refusal::UpstreamDenied { .. } => Problem::Refused.into(),
+        Refusal::BadCredentials
+        | Refusal::PasswordExpired
+        | Refusal::AccountLocked
+        | Refusal::AccountDisabled => Problem::NotAllowed.into(),
+    }
+}

@@ -1,0 +1,80 @@
+//! Parameters of queries and forms, as lists: a repeated one must be seen (RFC 6749 section 3.1).
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use crate::app::App;
+
+/// No form of ours and no token request comes near this.
+const BODY_BYTES: usize = 64 * 1024;
+const MOST_PARAMETERS: usize = 100;
+
+pub type Pairs = Vec<(String, String)>;
+
+/// The query, decoded; absent is empty.
+pub struct Query(pub Pairs);
+
+impl FromRequestParts<App> for Query {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Response> {
+        let query = parts.uri.query().unwrap_or_default();
+        decode(query.as_bytes()).map(Self).map_err(IntoResponse::into_response)
+    }
+}
+
+/// A body of type `application/x-www-form-urlencoded`, decoded.
+pub struct Form(pub Pairs);
+
+impl FromRequest<App> for Form {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, _: &App) -> Result<Self, Response> {
+        read(request.headers().clone(), request.into_body())
+            .await
+            .map(Self)
+            .map_err(IntoResponse::into_response)
+    }
+}
+
+/// Reads a form; the status says why it is none: 415, 413 or 400.
+pub async fn read(headers: HeaderMap, body: Body) -> Result<Pairs, StatusCode> {
+    if !is_form(&headers) {
+        return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    }
+    let bytes = to_bytes(body, BODY_BYTES).await.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)?;
+    decode(&bytes)
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let mut parts = value.unwrap_or_default().split(';').map(str::trim);
+    let form = parts.next().is_some_and(|t| t.eq_ignore_ascii_case(FORM));
+    form && parts.all(|parameter| {
+        let charset = parameter.to_ascii_lowercase();
+        !charset.starts_with("charset=") || charset.trim_matches('"').ends_with("utf-8")
+    })
+}
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+fn decode(bytes: &[u8]) -> Result<Pairs, StatusCode> {
+    let pairs: Pairs = url::form_urlencoded::parse(bytes)
+        .take(MOST_PARAMETERS + 1)
+        .map(|(name, value)| (name.into_owned(), value.into_owned()))
+        .collect();
+    if pairs.len() > MOST_PARAMETERS {
+        return Err(StatusCode::BAD_REQUEST);
+    }
+    Ok(pairs)
+}
+
+/// The value of a parameter that stands exactly once.
+pub fn once<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let mut found = pairs.iter().filter(|(key, _)| key == name);
+    let (_, value) = found.next()?;
+    found.next().is_none().then_some(value.as_str())
+}

@@ -1,0 +1,121 @@
+//! The page that asks whether an application may learn who somebody is.
+
+use askama::Template;
+
+use super::icon::Icon;
+use super::layout::Layout;
+use super::name::Name;
+use super::people::{App, User};
+use super::texts::{Spoken, Texts};
+
+/// More groups than this are folded away.
+const UNFOLDED_GROUPS: usize = 8;
+
+#[derive(Template)]
+#[template(path = "approval.html")]
+pub struct Approval<'a> {
+    pub layout: &'a Layout,
+    pub app: App,
+    pub user: User,
+    pub scopes: Vec<Scope>,
+    /// The groups that will be told; shown only with [`Scope::Groups`].
+    pub groups: Vec<Name>,
+    /// The sealed login in flight.
+    pub req: &'a str,
+    pub action: &'a str,
+}
+
+/// One thing the application asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    OpenId,
+    Profile,
+    Email,
+    Groups,
+    OfflineAccess,
+    FederatedId,
+    /// To act at another application (`audience:server:client_id:…`): that application's name.
+    Audience(Name),
+    /// A scope we have no sentence for.
+    Other(Name),
+}
+
+impl Scope {
+    /// From a scope as requested.
+    pub fn of(scope: &str) -> Self {
+        match scope {
+            "openid" => Scope::OpenId,
+            "profile" => Scope::Profile,
+            "email" => Scope::Email,
+            "groups" => Scope::Groups,
+            "offline_access" => Scope::OfflineAccess,
+            "federated:id" => Scope::FederatedId,
+            other => match other.strip_prefix("audience:server:client_id:") {
+                Some(client) => Scope::Audience(client.into()),
+                None => Scope::Other(other.into()),
+            },
+        }
+    }
+
+    fn icon(&self) -> Icon {
+        match self {
+            Scope::OpenId => Icon::Badge,
+            Scope::Profile => Icon::Person,
+            Scope::Email => Icon::Mail,
+            Scope::Groups => Icon::People,
+            Scope::OfflineAccess => Icon::Clock,
+            Scope::FederatedId | Scope::Other(_) => Icon::Tag,
+            Scope::Audience(_) => Icon::Exchange,
+        }
+    }
+
+    fn sentence(&self, texts: &Texts) -> Spoken {
+        let t = &texts.scopes;
+        match self {
+            Scope::OpenId => Spoken::plain(t.openid),
+            Scope::Profile => Spoken::plain(t.profile),
+            Scope::Email => Spoken::plain(t.email),
+            Scope::Groups => Spoken::plain(t.groups),
+            Scope::OfflineAccess => Spoken::plain(t.offline_access),
+            Scope::FederatedId => Spoken::plain(t.federated_id),
+            Scope::Audience(client) => t.audience.with(client),
+            Scope::Other(scope) => t.other.with(scope),
+        }
+    }
+
+    fn tells_groups(&self) -> bool {
+        *self == Scope::Groups
+    }
+
+    /// Whether it is about knowing rather than doing.
+    fn tells(&self) -> bool {
+        match self {
+            Scope::OpenId | Scope::Profile | Scope::Email | Scope::Groups | Scope::FederatedId => {
+                true
+            }
+            Scope::OfflineAccess | Scope::Audience(_) | Scope::Other(_) => false,
+        }
+    }
+}
+
+impl Approval<'_> {
+    fn title(&self) -> String {
+        self.layout.texts.approval.heading.plain(&self.app.name)
+    }
+
+    fn told(&self) -> impl Iterator<Item = &Scope> {
+        self.scopes.iter().filter(|scope| scope.tells())
+    }
+
+    fn may(&self) -> impl Iterator<Item = &Scope> {
+        self.scopes.iter().filter(|scope| !scope.tells())
+    }
+
+    fn group_count(&self) -> String {
+        self.layout.texts.approval.groups.of(self.groups.len() as u64)
+    }
+
+    fn folds_groups(&self) -> bool {
+        self.groups.len() > UNFOLDED_GROUPS
+    }
+}

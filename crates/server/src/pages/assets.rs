@@ -1,0 +1,69 @@
+//! The static files of the pages. Each is compiled in and served under a name that changes with its content, so it
+//! may be cached for a year.
+
+/// One static file.
+pub struct Asset {
+    stem: &'static str,
+    extension: &'static str,
+    pub content_type: &'static str,
+    pub bytes: &'static [u8],
+    hash: u32,
+}
+
+pub const STYLESHEET: Asset = Asset::new(
+    "countersign",
+    "css",
+    "text/css; charset=utf-8",
+    include_bytes!("../../../../templates/static/countersign.css"),
+);
+pub const FORM_POST_SCRIPT: Asset = Asset::new(
+    "form-post",
+    "js",
+    "text/javascript; charset=utf-8",
+    include_bytes!("../../../../templates/static/form-post.js"),
+);
+pub const MARK: Asset = Asset::new(
+    "mark",
+    "svg",
+    "image/svg+xml",
+    include_bytes!("../../../../templates/static/mark.svg"),
+);
+
+/// All there is to serve; a name that is not in here is 404.
+pub const ALL: [Asset; 3] = [STYLESHEET, FORM_POST_SCRIPT, MARK];
+
+/// The file served as `<base>/static/<file_name>`. Only the current versioned name is known, never a path.
+pub fn find(file_name: &str) -> Option<Asset> {
+    ALL.into_iter().find(|asset| asset.file_name() == file_name)
+}
+
+impl Asset {
+    const fn new(
+        stem: &'static str,
+        extension: &'static str,
+        content_type: &'static str,
+        bytes: &'static [u8],
+    ) -> Self {
+        Self { stem, extension, content_type, bytes, hash: fnv1a(bytes) }
+    }
+
+    /// `countersign.0123abcd.css`
+    pub fn file_name(&self) -> String {
+        format!("{}.{:08x}.{}", self.stem, self.hash, self.extension)
+    }
+
+    /// `/dex/static/countersign.0123abcd.css` for base `/dex`.
+    pub fn url(&self, base: &str) -> String {
+        format!("{base}/static/{}", self.file_name())
+    }
+}
+
+/// FNV-1a. It tells versions apart; it protects nothing.
+const fn fnv1a(mut bytes: &[u8]) -> u32 {
+    let mut hash: u32 = 0x811c_9dc5;
+    while let Some((byte, rest)) = bytes.split_first() {
+        hash = (hash ^ *byte as u32).wrapping_mul(0x0100_0193);
+        bytes = rest;
+    }
+    hash
+}

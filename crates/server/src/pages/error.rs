@@ -1,0 +1,60 @@
+//! The page that says what happened, what to do, and under which reference the log knows more.
+
+use askama::Template;
+
+use super::href::Way;
+use super::layout::Layout;
+use super::name::Name;
+use super::problem::Problem;
+use super::texts::Words;
+
+/// Longest detail shown, in characters; few redirect URIs are longer.
+const LONGEST_DETAIL: usize = 1024;
+
+#[derive(Template)]
+#[template(path = "error.html")]
+pub struct ErrorPage<'a> {
+    pub layout: &'a Layout,
+    pub words: Words,
+    /// Goes with the page and is shown beside the reference.
+    pub status: u16,
+    /// What the words are about: the groups of [`Problem::MissingGroups`].
+    pub items: Vec<Name>,
+    /// One line for whoever runs the application: the redirect URI that was sent. Never an upstream's own message.
+    pub detail: Option<Name>,
+    pub reference: &'a str,
+    pub way: Option<Way>,
+}
+
+impl<'a> ErrorPage<'a> {
+    pub fn new(layout: &'a Layout, problem: Problem, reference: &'a str) -> Self {
+        Self {
+            layout,
+            words: problem.words(layout.texts),
+            status: problem.status(),
+            items: Vec::new(),
+            detail: None,
+            reference,
+            way: None,
+        }
+    }
+
+    pub fn items(mut self, items: Vec<Name>) -> Self {
+        self.items = items;
+        self
+    }
+
+    pub fn detail(mut self, detail: &str) -> Self {
+        self.detail = Some(Name::up_to(LONGEST_DETAIL, detail));
+        self
+    }
+
+    pub fn way(mut self, way: Way) -> Self {
+        self.way = Some(way);
+        self
+    }
+
+    fn title(&self) -> &'static str {
+        self.words.title
+    }
+}

@@ -1,0 +1,78 @@
+//! What every page shares. Built once at start and lent to each page.
+
+use super::assets;
+use super::name::Name;
+use super::texts::{ENGLISH, Texts};
+
+/// `frontend.theme`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Theme {
+    /// As the person's system says.
+    #[default]
+    Auto,
+    Light,
+    Dark,
+}
+
+impl Theme {
+    /// From the configured name; `None` if there is no such theme. Dex's oldest themes were light.
+    pub fn of(name: &str) -> Option<Self> {
+        match name {
+            "auto" => Some(Theme::Auto),
+            "light" | "coreos" | "tectonic" => Some(Theme::Light),
+            "dark" => Some(Theme::Dark),
+            _ => None,
+        }
+    }
+
+    pub(super) fn class(self) -> &'static str {
+        match self {
+            Theme::Auto => "auto",
+            Theme::Light => "light",
+            Theme::Dark => "dark",
+        }
+    }
+
+    pub(super) fn color_scheme(self) -> &'static str {
+        match self {
+            Theme::Auto => "light dark",
+            Theme::Light => "light",
+            Theme::Dark => "dark",
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Layout {
+    pub issuer_name: Name,
+    /// A path of our own origin, or a remote address if the configuration allows those. `None` shows our mark.
+    pub logo: Option<String>,
+    pub theme: Theme,
+    pub texts: &'static Texts,
+    pub(super) mark: String,
+    pub(super) stylesheet: String,
+    pub(super) form_post_script: String,
+    base: String,
+}
+
+impl Layout {
+    /// `base` is the path of the issuer without a slash at its end: `""`, `"/dex"`.
+    pub fn new(base: &str, issuer_name: impl Into<Name>) -> Self {
+        let base = base.trim_end_matches('/').to_owned();
+        Self {
+            issuer_name: issuer_name.into(),
+            logo: None,
+            theme: Theme::Auto,
+            texts: &ENGLISH,
+            mark: assets::MARK.url(&base),
+            stylesheet: assets::STYLESHEET.url(&base),
+            form_post_script: assets::FORM_POST_SCRIPT.url(&base),
+            base,
+        }
+    }
+
+    /// The page of the signed-in person.
+    pub(super) fn home(&self) -> String {
+        format!("{}/", self.base)
+    }
+}

@@ -1,0 +1,89 @@
+//! A name somebody else chose: an application's, a person's, a group's.
+
+use std::fmt;
+
+/// Longest name shown, in characters; directories have group names nearly as long.
+const LONGEST: usize = 256;
+/// Longest name inside a sentence or a title.
+const LONGEST_IN_SENTENCE: usize = 64;
+/// Stands for a name with nothing to see in it.
+const NOTHING: &str = "—";
+
+/// A name fit to be shown: no control characters, nothing that turns the direction of the text around it, no
+/// invisible padding, not too long. It is *not* escaped; templates do that, and put it in `<bdi>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name(String);
+
+impl Name {
+    pub fn new(raw: &str) -> Self {
+        Self::up_to(LONGEST, raw)
+    }
+
+    /// With another limit, in characters.
+    pub(super) fn up_to(longest: usize, raw: &str) -> Self {
+        // Cut first: a ten-megabyte name costs no more than a long one.
+        let visible: String = raw
+            .chars()
+            .take(longest.saturating_mul(8))
+            .map(|c| if c.is_whitespace() || c.is_control() { ' ' } else { c })
+            .filter(|c| !deceives(*c))
+            .collect();
+        let words: Vec<&str> = visible.split_whitespace().collect();
+        let joined = words.join(" ");
+        if joined.is_empty() { Self(NOTHING.to_owned()) } else { Self(cut(&joined, longest)) }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Short enough for a sentence. Never for a host: what matters of a host is its end.
+    pub(super) fn short(&self) -> Self {
+        Self(cut(&self.0, LONGEST_IN_SENTENCE))
+    }
+
+    /// One letter to stand in a picture's place.
+    pub(super) fn initial(&self) -> String {
+        let first = self.0.chars().find(|c| c.is_alphanumeric());
+        first.map_or_else(|| NOTHING.to_owned(), |c| c.to_uppercase().collect())
+    }
+}
+
+/// Bidirectional controls and zero-width characters. The joiners U+200C and U+200D stay: Persian and emoji need them.
+fn deceives(c: char) -> bool {
+    matches!(c,
+        '\u{00ad}' | '\u{061c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}'
+        | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
+        | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+fn cut(text: &str, longest: usize) -> String {
+    match text.char_indices().nth(longest) {
+        None => text.to_owned(),
+        Some(_) => text.chars().take(longest.saturating_sub(1)).chain(['…']).collect(),
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<&str> for Name {
+    fn from(raw: &str) -> Self {
+        Self::new(raw)
+    }
+}
+
+impl From<&String> for Name {
+    fn from(raw: &String) -> Self {
+        Self::new(raw)
+    }
+}
+
+impl From<String> for Name {
+    fn from(raw: String) -> Self {
+        Self::new(&raw)
+    }
+}

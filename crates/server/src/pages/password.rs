@@ -1,0 +1,119 @@
+//! The page that asks for a name and a password.
+
+use askama::Template;
+
+use super::icon::Icon;
+use super::layout::Layout;
+use super::name::Name;
+use super::people::App;
+use super::texts::Texts;
+
+/// Longest login name given back in the form; no account has a longer one.
+const LONGEST_LOGIN: usize = 320;
+
+#[derive(Template)]
+#[template(path = "password.html")]
+pub struct Password<'a> {
+    pub layout: &'a Layout,
+    pub app: App,
+    pub connector_name: Name,
+    /// Label of the first field, as the connector names it: "Email Address", "Username".
+    pub prompt: Name,
+    pub login_kind: LoginKind,
+    /// What was typed last time, or a hint; empty if neither.
+    pub login: &'a str,
+    /// The sealed login in flight.
+    pub req: &'a str,
+    pub action: &'a str,
+    /// The list of connectors, if there is more than one.
+    pub back: Option<&'a str>,
+    pub error: Option<LoginError>,
+}
+
+/// Decides the keyboard a phone shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoginKind {
+    Username,
+    Email,
+}
+
+impl LoginKind {
+    fn keyboard(self) -> &'static str {
+        match self {
+            LoginKind::Username => "text",
+            LoginKind::Email => "email",
+        }
+    }
+}
+
+/// Why the page is shown again. None of these says whether the account exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LoginError {
+    Wrong,
+    TooMany {
+        retry_after_seconds: u64,
+    },
+    /// The password was right, or nearly: these are told by directories that say so.
+    PasswordExpired,
+    Locked,
+    Disabled,
+    /// The upstream does not answer.
+    Down,
+}
+
+impl LoginError {
+    fn happened(&self, texts: &Texts) -> &'static str {
+        let t = &texts.password;
+        match self {
+            LoginError::Wrong => t.wrong,
+            LoginError::TooMany { .. } => t.too_many,
+            LoginError::PasswordExpired => t.expired,
+            LoginError::Locked => t.locked,
+            LoginError::Disabled => t.disabled,
+            LoginError::Down => t.down,
+        }
+    }
+
+    fn todo(&self, texts: &Texts) -> String {
+        let t = &texts.password;
+        match self {
+            LoginError::Wrong => t.wrong_todo.to_owned(),
+            LoginError::TooMany { retry_after_seconds: seconds @ ..=90 } => {
+                t.retry_seconds.of(*seconds)
+            }
+            LoginError::TooMany { retry_after_seconds } => {
+                t.retry_minutes.of(retry_after_seconds.div_ceil(60))
+            }
+            LoginError::PasswordExpired => t.expired_todo.to_owned(),
+            LoginError::Locked => t.locked_todo.to_owned(),
+            LoginError::Disabled => t.disabled_todo.to_owned(),
+            LoginError::Down => t.down_todo.to_owned(),
+        }
+    }
+}
+
+impl Password<'_> {
+    fn title(&self) -> String {
+        let title = self.layout.texts.sign_in_to.plain(&self.app.name);
+        match self.error {
+            None => title,
+            // First, so that a screen reader says it first.
+            Some(_) => format!("{}: {title}", self.layout.texts.password.error),
+        }
+    }
+
+    /// The name as typed, or nothing: a login cut short would be somebody else's.
+    fn shown_login(&self) -> &str {
+        if self.login.chars().nth(LONGEST_LOGIN).is_some() { "" } else { self.login }
+    }
+
+    /// Whether it is what was typed that was not accepted.
+    fn typed_wrong(&self) -> bool {
+        self.error == Some(LoginError::Wrong)
+    }
+
+    /// Whether the password is what remains to be typed.
+    fn password_first(&self) -> bool {
+        !self.shown_login().is_empty()
+    }
+}

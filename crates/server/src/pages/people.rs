@@ -1,0 +1,21 @@
+//! Who asks, and who is asked.
+
+use super::name::Name;
+
+/// The application a person is on the way to.
+#[derive(Clone, Debug)]
+pub struct App {
+    pub name: Name,
+    /// Host of its redirect URI: the part an application cannot make up. `None` for loopback and private schemes.
+    pub host: Option<Name>,
+    /// A path of our own origin, or a remote address if the configuration allows those.
+    pub logo: Option<String>,
+}
+
+/// The person, as the connector told us.
+#[derive(Clone, Debug)]
+pub struct User {
+    pub name: Name,
+    pub email: Option<Name>,
+    pub connector_name: Name,
+}

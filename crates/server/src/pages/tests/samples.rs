@@ -1,0 +1,249 @@
+//! One of every page as real life fills it, and one as an attacker does.
+
+use super::super::*;
+
+pub const HOSTILE: &str = "<img src=x onerror=alert(1)>\"'&\u{202e}txt.exe\u{202c}{{7*7}}";
+
+/// What a page is filled with.
+pub struct World {
+    pub layout: Layout,
+    pub app: App,
+    pub user: User,
+    pub groups: Vec<Name>,
+    pub connectors: Vec<(String, Name, &'static str)>,
+    pub text: String,
+    pub req: String,
+}
+
+impl World {
+    pub fn everyday() -> Self {
+        Self {
+            layout: Layout::new("/dex", "Example Inc"),
+            app: App {
+                name: "Grafana".into(),
+                host: Some("grafana.example.com".into()),
+                logo: None,
+            },
+            user: User {
+                name: "Jane Doe".into(),
+                email: Some("jane.doe@example.com".into()),
+                connector_name: "Example LDAP".into(),
+            },
+            groups: ["platform", "on-call", "kubernetes-admins"].map(Name::new).into(),
+            connectors: [
+                ("ldap", "Example LDAP", "ldap"),
+                ("github", "GitHub", "github"),
+                ("google", "Google Workspace", "oidc"),
+                ("local", "Password", "local"),
+                ("mock", "Mock", "mockCallback"),
+            ]
+            .map(|(id, name, kind)| (id.to_owned(), name.into(), kind))
+            .into(),
+            text: "jane".to_owned(),
+            req: "Zm9vYmFy".repeat(80),
+        }
+    }
+
+    pub fn hostile() -> Self {
+        let long = format!("{HOSTILE} {}", "Überlange-Bezeichnung".repeat(14));
+        let group = |n| {
+            Name::new(&format!(
+                "CN=team-{n:02},OU=Kubernetes Administrators,OU=Groups,DC=corp,DC=example,DC=com {HOSTILE}"
+            ))
+        };
+        let connector = |n| {
+            (format!("{n}\"><script>alert(1)</script>"), Name::new(&format!("{n} {long}")), "oidc")
+        };
+        Self {
+            layout: Layout::new("/dex", long.as_str()),
+            app: App {
+                name: long.as_str().into(),
+                host: Some(format!("{}.example.com", "sub".repeat(60)).into()),
+                logo: None,
+            },
+            user: User {
+                name: long.as_str().into(),
+                email: Some(format!("{}@example.com", "very.long".repeat(20)).into()),
+                connector_name: long.as_str().into(),
+            },
+            groups: (0..60).map(group).collect(),
+            connectors: (0..12).map(connector).collect(),
+            text: HOSTILE.to_owned(),
+            req: "Zm9vYmFy".repeat(640),
+        }
+    }
+}
+
+/// Every page of a world, with a file name.
+pub fn pages(world: &World) -> Vec<(String, String)> {
+    let mut pages = sign_in(world);
+    pages.extend(approvals(world));
+    pages.extend(errors(world));
+    pages.extend(home_and_logout(world));
+    pages.extend(answers(world));
+    pages
+}
+
+fn sign_in(w: &World) -> Vec<(String, String)> {
+    let entry = |(at, (id, name, kind)): (usize, &(String, Name, &str))| Entry {
+        id: id.clone(),
+        name: name.clone(),
+        kind: ConnectorKind::of(kind),
+        // A connector's link carries the login in flight; a usual one is under a kilobyte.
+        href: format!("/dex/auth/connector?req={}", w.req.get(..640).unwrap_or(&w.req)),
+        last_used: at == 0,
+        down: at == 2,
+    };
+    let choose = ChooseConnector {
+        layout: &w.layout,
+        app: w.app.clone(),
+        entries: w.connectors.iter().enumerate().map(entry).collect(),
+    };
+    let none = ChooseConnector { layout: &w.layout, app: w.app.clone(), entries: Vec::new() };
+    let password = |login, error| Password {
+        layout: &w.layout,
+        app: w.app.clone(),
+        connector_name: w.user.connector_name.clone(),
+        prompt: "Email Address".into(),
+        login_kind: LoginKind::Email,
+        login,
+        req: &w.req,
+        action: "/dex/auth/ldap/login",
+        back: Some("/dex/auth?req=abc"),
+        error,
+    };
+    let wait = LoginError::TooMany { retry_after_seconds: 30 };
+    [
+        ("choose", choose.render()),
+        ("choose-none", none.render()),
+        ("password", password("", None).render()),
+        ("password-wrong", password(&w.text, Some(LoginError::Wrong)).render()),
+        ("password-wait", password(&w.text, Some(wait)).render()),
+        ("password-down", password(&w.text, Some(LoginError::Down)).render()),
+    ]
+    .map(|(name, html)| (name.to_owned(), html))
+    .into()
+}
+
+fn approvals(w: &World) -> Vec<(String, String)> {
+    let approval = |groups: &[Name], app| Approval {
+        layout: &w.layout,
+        app,
+        user: w.user.clone(),
+        scopes: [
+            "openid",
+            "profile",
+            "email",
+            "groups",
+            "offline_access",
+            "audience:server:client_id:kubernetes",
+        ]
+        .map(Scope::of)
+        .into_iter()
+        .chain([Scope::of(&w.text)])
+        .take(if w.text == "jane" { 5 } else { 9 })
+        .collect(),
+        groups: groups.to_vec(),
+        req: &w.req,
+        action: "/dex/approval",
+    };
+    let desktop =
+        App { name: "kubelogin".into(), host: None, logo: Some("/dex/static/logo.png".to_owned()) };
+    [
+        ("approval", approval(&w.groups, w.app.clone()).render()),
+        ("approval-no-groups", approval(&[], desktop).render()),
+    ]
+    .map(|(name, html)| (name.to_owned(), html))
+    .into()
+}
+
+fn errors(w: &World) -> Vec<(String, String)> {
+    let page = |problem: Problem| {
+        let page = ErrorPage::new(&w.layout, problem, "7f3k-92qx-mw4c");
+        let page = match problem {
+            Problem::MissingGroups => page.items(w.groups.clone()),
+            Problem::WrongRedirect => {
+                page.detail(&format!("https://grafana.example.com/login/{}", w.text))
+            }
+            _ => page,
+        };
+        let page = match problem {
+            Problem::StartAgain => {
+                page.way(Way::BackTo("https://grafana.example.com/".to_owned(), w.app.name.clone()))
+            }
+            Problem::UpstreamDown => page.way(Way::OtherWays("/dex/auth?req=abc".to_owned())),
+            Problem::Refused => page.way(Way::TryAgain("/dex/auth?req=abc".to_owned())),
+            Problem::NotFound => page.way(Way::Home("/dex/".to_owned())),
+            // An application's address that would run as script leads nowhere.
+            Problem::UnknownApp => {
+                page.way(Way::BackTo("javascript:alert(1)".to_owned(), w.app.name.clone()))
+            }
+            _ => page,
+        };
+        (format!("error-{problem:?}"), page.render())
+    };
+    Problem::ALL.map(page).into()
+}
+
+fn home_and_logout(w: &World) -> Vec<(String, String)> {
+    let now = 1_763_900_000_000;
+    let texts = w.layout.texts;
+    let held =
+        |name: &Name| HeldGroup { name: name.clone(), source: w.user.connector_name.clone() };
+    let home = HomeSignedIn {
+        layout: &w.layout,
+        user: w.user.clone(),
+        since: Moment::new(now - 7_800_000, now, texts),
+        until: Moment::new(now + 79_200_000, now, texts),
+        groups: w.groups.iter().map(held).collect(),
+        logout: "/dex/logout",
+        csrf: &w.text,
+        offers_tools: true,
+        discovery: "/dex/.well-known/openid-configuration",
+    };
+    let signed_out =
+        HomeSignedOut { layout: &w.layout, discovery: "/dex/.well-known/openid-configuration" };
+    let confirm = LogoutConfirm {
+        layout: &w.layout,
+        user: w.user.clone(),
+        action: "/dex/logout",
+        csrf: &w.text,
+        fields: vec![("state", &w.text)],
+        offers_tools: true,
+    };
+    let done = SignedOut {
+        layout: &w.layout,
+        tools: Tools::Kept,
+        told: vec![w.app.name.clone(), "Argo CD".into()],
+        way: Some(Way::BackTo("https://grafana.example.com/".to_owned(), w.app.name.clone())),
+    };
+    [
+        ("home", home.render()),
+        ("home-signed-out", signed_out.render()),
+        ("logout", confirm.render()),
+        ("signed-out", done.render()),
+    ]
+    .map(|(name, html)| (name.to_owned(), html))
+    .into()
+}
+
+fn answers(w: &World) -> Vec<(String, String)> {
+    let form_post = FormPost {
+        layout: &w.layout,
+        client_name: w.app.name.clone(),
+        action: "https://grafana.example.com/login/generic_oauth",
+        fields: vec![
+            ("code", "mzx3kq7y5l2vbn4w"),
+            ("state", &w.text),
+            ("iss", "https://id.example.com/dex"),
+        ],
+    };
+    let oob = OutOfBand {
+        layout: &w.layout,
+        client_name: w.app.name.clone(),
+        code: "mzx3kq7y5l2vbn4wq6r8t0pa",
+    };
+    [("form-post", form_post.render()), ("out-of-band", oob.render())]
+        .map(|(name, html)| (name.to_owned(), html))
+        .into()
+}

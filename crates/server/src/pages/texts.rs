@@ -1,0 +1,262 @@
+//! Every sentence a person can read. This file says which sentences there are; `texts/english.rs` says them. Another
+//! language is another such file, and it does not compile until it says all of them.
+
+mod english;
+
+use std::fmt;
+
+use askama::filters::{Escaper, Html, HtmlSafe};
+
+use super::name::Name;
+
+pub use english::ENGLISH;
+
+#[derive(Clone, Copy, Debug)]
+pub struct Texts {
+    /// BCP 47, for `<html lang>`.
+    pub lang: &'static str,
+    /// `ltr` or `rtl`.
+    pub dir: &'static str,
+    pub sign_in_to: Sentence,
+    pub continue_at: Sentence,
+    pub via: Sentence,
+    pub sign_out: &'static str,
+    pub choose: Choose,
+    pub password: Password,
+    pub approval: Approval,
+    pub scopes: Scopes,
+    pub error: Error,
+    pub problems: Problems,
+    pub ways: Ways,
+    pub home: Home,
+    pub logout: Logout,
+    pub hand_over: HandOver,
+    pub out_of_band: OutOfBand,
+    pub moment: Moment,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Choose {
+    pub how: &'static str,
+    pub last_used: &'static str,
+    pub down: &'static str,
+    pub none: &'static str,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Password {
+    pub with_account: Sentence,
+    pub password: &'static str,
+    pub sign_in: &'static str,
+    pub other_ways: &'static str,
+    /// Opens the title of a page that is shown again.
+    pub error: &'static str,
+    pub wrong: &'static str,
+    pub wrong_todo: &'static str,
+    pub too_many: &'static str,
+    pub retry_seconds: Plural,
+    pub retry_minutes: Plural,
+    pub expired: &'static str,
+    pub expired_todo: &'static str,
+    pub locked: &'static str,
+    pub locked_todo: &'static str,
+    pub disabled: &'static str,
+    pub disabled_todo: &'static str,
+    pub down: &'static str,
+    pub down_todo: &'static str,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Approval {
+    pub heading: Sentence,
+    pub asks: &'static str,
+    pub asks_at: Sentence,
+    pub you_are: &'static str,
+    pub not_you: &'static str,
+    pub told: &'static str,
+    pub may: &'static str,
+    pub groups: Plural,
+    pub no_groups: &'static str,
+    pub allow: &'static str,
+    pub deny: &'static str,
+    pub then: Sentence,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Scopes {
+    pub openid: &'static str,
+    pub profile: &'static str,
+    pub email: &'static str,
+    pub groups: &'static str,
+    pub offline_access: &'static str,
+    pub federated_id: &'static str,
+    pub audience: Sentence,
+    pub other: Sentence,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Error {
+    pub what_now: &'static str,
+    pub reference: &'static str,
+}
+
+/// What an error page says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Words {
+    pub title: &'static str,
+    pub happened: &'static str,
+    pub todo: &'static str,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Problems {
+    pub start_again: Words,
+    pub form_expired: Words,
+    pub unknown_app: Words,
+    pub wrong_redirect: Words,
+    pub bad_request: Words,
+    pub refused: Words,
+    pub not_allowed: Words,
+    pub missing_groups: Words,
+    pub upstream_failed: Words,
+    pub upstream_down: Words,
+    pub not_found: Words,
+    pub method_not_allowed: Words,
+    pub too_many_requests: Words,
+    pub internal: Words,
+    pub unavailable: Words,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Ways {
+    pub back_to: Sentence,
+    pub other_ways: &'static str,
+    pub try_again: &'static str,
+    pub home: &'static str,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Home {
+    pub signed_in_heading: &'static str,
+    pub since: &'static str,
+    pub until: &'static str,
+    pub groups_heading: &'static str,
+    pub groups: Plural,
+    pub no_groups: &'static str,
+    pub from: Sentence,
+    pub discovery: &'static str,
+    pub signed_out_heading: &'static str,
+    pub what_this_is: &'static str,
+    pub how_heading: &'static str,
+    pub how: &'static str,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Logout {
+    pub heading: &'static str,
+    pub explain: &'static str,
+    pub stay: &'static str,
+    pub tools: &'static str,
+    pub tools_hint: &'static str,
+    pub done: &'static str,
+    pub done_explain: &'static str,
+    pub tools_kept: &'static str,
+    pub tools_ended: &'static str,
+    pub told: &'static str,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct HandOver {
+    pub heading: Sentence,
+    pub explain: &'static str,
+    pub go_on: &'static str,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct OutOfBand {
+    pub title: Sentence,
+    pub heading: &'static str,
+    pub explain: Sentence,
+    pub code: &'static str,
+    pub careful: &'static str,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    pub now: &'static str,
+    pub minutes_ago: Plural,
+    pub in_minutes: Plural,
+    pub hours_ago: Plural,
+    pub in_hours: Plural,
+    pub days_ago: Plural,
+    pub in_days: Plural,
+    pub months: [&'static str; 12],
+}
+
+/// A text with one `{}` for a name.
+#[derive(Clone, Copy, Debug)]
+pub struct Sentence(pub &'static str);
+
+impl Sentence {
+    /// As HTML, the name short and in its own `<bdi>`.
+    pub(super) fn with(self, name: &Name) -> Spoken {
+        self.with_whole(&name.short())
+    }
+
+    /// The name not cut: for a host, whose end is what matters.
+    pub(super) fn with_whole(self, name: &Name) -> Spoken {
+        let (before, after) = self.around();
+        Spoken { before, name: Some(name.clone()), after }
+    }
+
+    /// As text that still has to be escaped, the name short: for a title or a button.
+    pub(super) fn plain(self, name: &Name) -> String {
+        let (before, after) = self.around();
+        format!("{before}{}{after}", name.short())
+    }
+
+    fn around(self) -> (&'static str, &'static str) {
+        self.0.split_once("{}").unwrap_or((self.0, ""))
+    }
+}
+
+/// A sentence ready for a page. It escapes itself.
+pub(super) struct Spoken {
+    before: &'static str,
+    name: Option<Name>,
+    after: &'static str,
+}
+
+impl Spoken {
+    pub(super) fn plain(text: &'static str) -> Self {
+        Self { before: text, name: None, after: "" }
+    }
+}
+
+impl HtmlSafe for Spoken {}
+
+impl fmt::Display for Spoken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Html.write_escaped_str(&mut *f, self.before)?;
+        if let Some(name) = &self.name {
+            f.write_str("<bdi>")?;
+            Html.write_escaped_str(&mut *f, name.as_str())?;
+            f.write_str("</bdi>")?;
+        }
+        Html.write_escaped_str(&mut *f, self.after)
+    }
+}
+
+/// A text about a count, with `{}` for it. Languages with more forms than two choose the one that suits any count.
+#[derive(Clone, Copy, Debug)]
+pub struct Plural {
+    pub one: &'static str,
+    pub many: &'static str,
+}
+
+impl Plural {
+    pub(super) fn of(self, count: u64) -> String {
+        let text = if count == 1 { self.one } else { self.many };
+        text.replace("{}", &count.to_string())
+    }
+}

@@ -1,0 +1,236 @@
+//! English.
+
+use super::{
+    Approval, Choose, Error, HandOver, Home, Logout, Moment, OutOfBand, Password, Plural, Problems,
+    Scopes, Sentence, Texts, Ways, Words,
+};
+
+pub const ENGLISH: Texts = Texts {
+    lang: "en",
+    dir: "ltr",
+    sign_in_to: Sentence("Sign in to {}"),
+    continue_at: Sentence("You will continue at {}"),
+    via: Sentence("Signed in with {}"),
+    sign_out: "Sign out",
+    choose: CHOOSE,
+    password: PASSWORD,
+    approval: APPROVAL,
+    scopes: SCOPES,
+    error: ERROR,
+    problems: PROBLEMS,
+    ways: WAYS,
+    home: HOME,
+    logout: LOGOUT,
+    hand_over: HAND_OVER,
+    out_of_band: OUT_OF_BAND,
+    moment: MOMENT,
+};
+
+const CHOOSE: Choose = Choose {
+    how: "Which account do you want to use?",
+    last_used: "Last used",
+    down: "Not answering right now",
+    none: "No way to sign in is set up for this application. Please tell your administrator.",
+};
+
+const PASSWORD: Password = Password {
+    with_account: Sentence("with your {} account"),
+    password: "Password",
+    sign_in: "Sign in",
+    other_ways: "Other ways to sign in",
+    error: "Error",
+    wrong: "That did not match.",
+    wrong_todo: "Check both fields and try again.",
+    too_many: "Too many attempts.",
+    retry_seconds: Plural { one: "Try again in one second.", many: "Try again in {} seconds." },
+    retry_minutes: Plural { one: "Try again in one minute.", many: "Try again in {} minutes." },
+    expired: "Your password has expired.",
+    expired_todo: "Choose a new one where you usually change it, then sign in here again.",
+    locked: "This account is locked for now.",
+    locked_todo: "Wait a while, or ask your administrator to unlock it.",
+    disabled: "This account is disabled.",
+    disabled_todo: "Ask your administrator if you think it should not be.",
+    down: "The account directory does not answer.",
+    down_todo: "Your password was not checked. Try again in a moment.",
+};
+
+const APPROVAL: Approval = Approval {
+    heading: Sentence("Continue to {}?"),
+    asks: "An application on this device asks who you are.",
+    asks_at: Sentence("{} asks who you are."),
+    you_are: "You are",
+    not_you: "Not you?",
+    told: "It will be told",
+    may: "It may also",
+    groups: Plural { one: "One group", many: "{} groups" },
+    no_groups: "You are in no group.",
+    allow: "Allow",
+    deny: "Deny",
+    then: Sentence("If you allow this, you go on to {}."),
+};
+
+const SCOPES: Scopes = Scopes {
+    openid: "An identifier that stands for you",
+    profile: "Your name",
+    email: "Your email address",
+    groups: "The groups you are in",
+    offline_access: "Stay signed in as you while you are away",
+    federated_id: "Your account’s identifier at the place you sign in with",
+    audience: Sentence("Act as you at {}"),
+    other: Sentence("Use what it calls {}"),
+};
+
+const ERROR: Error = Error { what_now: "What to do", reference: "Reference" };
+
+const PROBLEMS: Problems = Problems {
+    start_again: Words {
+        title: "Please start again",
+        happened: "This sign-in was started too long ago, in another browser, or is already finished.",
+        todo: "Go back to the application and sign in again. If that does not help, check that your browser accepts \
+               cookies from this site.",
+    },
+    form_expired: Words {
+        title: "This page was out of date",
+        happened: "Something changed since the page was opened, so nothing was done.",
+        todo: "Open the page again and repeat what you wanted to do.",
+    },
+    unknown_app: Words {
+        title: "This application is not known here",
+        happened: "You were sent here by an application that is not registered.",
+        todo: "Check the link you followed. If you run the application, check its client ID.",
+    },
+    wrong_redirect: Words {
+        title: "We stopped this sign-in",
+        happened: "The application asked to send you on to an address that is not registered for it.",
+        todo: "You can close this page. If you run the application, register exactly this address as a redirect URI.",
+    },
+    bad_request: Words {
+        title: "The application asked wrongly",
+        happened: "The application’s request cannot be understood.",
+        todo: "Go back to the application and sign in again. If you run it, see the details above.",
+    },
+    refused: Words {
+        title: "You were not signed in",
+        happened: "The sign-in was cancelled or refused at the place you sign in with.",
+        todo: "If you did not cancel it yourself, try again or use another account.",
+    },
+    not_allowed: Words {
+        title: "You cannot go on with this account",
+        happened: "You signed in, but this account may not be used here.",
+        todo: "Use another account, or ask your administrator and give the reference below.",
+    },
+    missing_groups: Words {
+        title: "A group is missing",
+        happened: "You signed in, but this is only open to members of one of these groups:",
+        todo: "Ask for membership, then sign in again.",
+    },
+    upstream_failed: Words {
+        title: "The sign-in did not work",
+        happened: "The place you sign in with gave an answer that cannot be used.",
+        todo: "Try again. If it happens again, ask your administrator and give the reference below.",
+    },
+    upstream_down: Words {
+        title: "The sign-in service does not answer",
+        happened: "The place you sign in with cannot be reached right now. You did nothing wrong.",
+        todo: "Try again in a moment, or use another way to sign in.",
+    },
+    not_found: Words {
+        title: "Nothing here",
+        happened: "There is no page at this address.",
+        todo: "Check the address, or start from the application you want to use.",
+    },
+    method_not_allowed: Words {
+        title: "Not in this way",
+        happened: "This address cannot be used like that.",
+        todo: "Start from the application you want to use.",
+    },
+    too_many_requests: Words {
+        title: "Too many requests",
+        happened: "Too much came from your network in a short time.",
+        todo: "Wait a minute, then try again.",
+    },
+    internal: Words {
+        title: "Something went wrong here",
+        happened: "This is our fault, not yours. The cause has been written to the log.",
+        todo: "Try again. If it happens again, ask your administrator and give the reference below.",
+    },
+    unavailable: Words {
+        title: "Back in a moment",
+        happened: "This service cannot answer right now.",
+        todo: "Wait a moment, then try again.",
+    },
+};
+
+const WAYS: Ways = Ways {
+    back_to: Sentence("Back to {}"),
+    other_ways: "Other ways to sign in",
+    try_again: "Try again",
+    home: "Your sign-in page",
+};
+
+const HOME: Home = Home {
+    signed_in_heading: "You are signed in",
+    since: "Signed in",
+    until: "Ends",
+    groups_heading: "Your groups",
+    groups: Plural { one: "Show one group", many: "Show {} groups" },
+    no_groups: "None. Applications that go by groups will not let you in.",
+    from: Sentence("from {}"),
+    discovery: "OpenID Connect discovery document",
+    signed_out_heading: "You are not signed in",
+    what_this_is: "This is where applications find out who you are. You sign in here once, with an account you \
+                   already have, and your password stays here.",
+    how_heading: "To sign in",
+    how: "Open the application you want to use and choose to sign in there. It sends you here and takes you back.",
+};
+
+const LOGOUT: Logout = Logout {
+    heading: "Sign out?",
+    explain: "You will have to sign in again in this browser.",
+    stay: "Stay signed in",
+    tools: "Also my command-line tools",
+    tools_hint: "kubectl and other programs that you signed in from this browser",
+    done: "You are signed out",
+    done_explain: "To sign in again, start from the application you want to use.",
+    tools_kept: "Command-line tools that you signed in stay signed in.",
+    tools_ended: "Command-line tools that you signed in are signed out too.",
+    told: "Applications being told",
+};
+
+const HAND_OVER: HandOver = HandOver {
+    heading: Sentence("Going on to {}"),
+    explain: "If nothing happens, press Continue.",
+    go_on: "Continue",
+};
+
+const OUT_OF_BAND: OutOfBand = OutOfBand {
+    title: Sentence("Code for {}"),
+    heading: "Copy this code",
+    explain: Sentence("Paste it where {} asks for it."),
+    code: "Code",
+    careful: "Give it to nobody: for a few minutes it signs in as you.",
+};
+
+const MOMENT: Moment = Moment {
+    now: "now",
+    minutes_ago: Plural { one: "one minute ago", many: "{} minutes ago" },
+    in_minutes: Plural { one: "in one minute", many: "in {} minutes" },
+    hours_ago: Plural { one: "one hour ago", many: "{} hours ago" },
+    in_hours: Plural { one: "in one hour", many: "in {} hours" },
+    days_ago: Plural { one: "one day ago", many: "{} days ago" },
+    in_days: Plural { one: "in one day", many: "in {} days" },
+    months: [
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+    ],
+};

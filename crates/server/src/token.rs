@@ -1,0 +1,114 @@
+//! `/token` (RFC 6749 section 3.2): the body becomes a [`Grant`] once, the client proves itself once.
+
+mod client;
+mod error;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::Response;
+use countersign_core::{Scopes, Secret};
+use countersign_issuer::token::{Grant, TokenError, TokenErrorCode};
+
+use crate::app::App;
+use crate::form::{self, once};
+use error::refusal;
+
+pub use error::json;
+
+type Pairs = [(String, String)];
+
+pub async fn post(State(app): State<App>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let query = parts.uri.query().unwrap_or_default();
+    match answer(&app, query, &parts.headers, body).await {
+        Ok(response) => response,
+        Err(error) => refusal(&app, error),
+    }
+}
+
+pub async fn wrong_method(State(app): State<App>) -> Response {
+    let error = TokenError::refused(TokenErrorCode::InvalidRequest, "method not allowed");
+    let mut response = refusal(&app, error);
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("POST"));
+    response
+}
+
+async fn answer(
+    app: &App,
+    query: &str,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, TokenError> {
+    if !query.is_empty() {
+        // Queries end in logs: secrets there are refused, and nothing else belongs there either.
+        return invalid_request("Parameters belong in the body");
+    }
+    let pairs = form::read(headers.clone(), body).await.map_err(|status| {
+        let why = match status {
+            StatusCode::PAYLOAD_TOO_LARGE => "The body is too large",
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+                "The body must be of type application/x-www-form-urlencoded"
+            }
+            _ => "The body is malformed",
+        };
+        TokenError::refused(TokenErrorCode::InvalidRequest, why)
+    })?;
+    if let Some(name) = repeated(&pairs) {
+        return invalid_request(format!("Parameter {name} is repeated"));
+    }
+    let proof = client::proof(headers, &pairs)?;
+    let client = app.issuer.clients.authenticate(&proof).ok_or_else(client::invalid)?;
+    let grant = grant(&pairs)?;
+    let name = grant.name();
+    let tokens = app.issuer.token(client, grant).await?;
+    app.metrics.tokens_issued(name, client.id.as_str());
+    Ok(json(StatusCode::OK, &tokens))
+}
+
+/// The one place where a body becomes a grant.
+fn grant(pairs: &Pairs) -> Result<Grant, TokenError> {
+    let secret = |name| once(pairs, name).filter(|v| !v.is_empty()).map(Secret::new);
+    match once(pairs, "grant_type") {
+        Some("authorization_code") => {
+            let Some(code) = secret("code") else {
+                return invalid_request("Required param: code.");
+            };
+            Ok(Grant::AuthorizationCode {
+                code,
+                redirect_uri: once(pairs, "redirect_uri").map(str::to_owned),
+                verifier: secret("code_verifier"),
+            })
+        }
+        Some("refresh_token") => {
+            let Some(token) = secret("refresh_token") else {
+                return invalid_request("No refresh token is found in request.");
+            };
+            Ok(Grant::RefreshToken { token, scope: once(pairs, "scope").map(Scopes::parse) })
+        }
+        Some(_) => Err(TokenError::refused(
+            TokenErrorCode::UnsupportedGrantType,
+            "This grant type is not supported",
+        )),
+        None => invalid_request("Required param: grant_type."),
+    }
+}
+
+fn repeated(pairs: &Pairs) -> Option<&'static str> {
+    const NAMES: [&str; 8] = [
+        "grant_type",
+        "code",
+        "redirect_uri",
+        "code_verifier",
+        "refresh_token",
+        "scope",
+        "client_id",
+        "client_secret",
+    ];
+    NAMES.into_iter().find(|name| pairs.iter().filter(|(key, _)| key == name).count() > 1)
+}
+
+fn invalid_request<T>(description: impl Into<String>) -> Result<T, TokenError> {
+    Err(TokenError::refused(TokenErrorCode::InvalidRequest, description))
+}

@@ -1,0 +1,198 @@
+//! Authorization codes: given once per request, redeemed once (RFC 6749 section 4.1.2).
+
+use countersign_core::session::{EndReason, Ended};
+use countersign_core::{ClientId, Code, Grant, GrantId, SessionId, Timestamp};
+
+use crate::ends::end_grant;
+use crate::engine::Verb;
+use crate::engine::conn::Conn;
+use crate::error::broken;
+use crate::rows::{self, code_columns, insert_code, insert_grant};
+use crate::sessions::begin_giving;
+use crate::{Store, StoreError};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CodeGiven {
+    Given,
+    /// The session is over, or its browser signed out: log in anew.
+    SessionEnded,
+    /// This authorization request has had its code.
+    AlreadyFinished,
+}
+
+/// A code as it is remembered, used or not.
+#[derive(Clone, Debug)]
+pub struct StoredCode {
+    pub code: Code,
+    pub used_at: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Redeemed {
+    Granted {
+        /// Grants that were ended because the session had too many for this client.
+        given_way: Vec<GrantId>,
+    },
+    /// Used before, by the same client. The caller ends the grant (RFC 9700 section 4.5).
+    AlreadyUsed { grant: Option<GrantId> },
+    /// Nothing was written; the code is still unused.
+    SessionEnded,
+    /// Unknown, expired, or another client's.
+    Gone,
+}
+
+impl Store {
+    pub async fn give_code(&self, code: Code, now: Timestamp) -> Result<CodeGiven, StoreError> {
+        self.write(GiveCode { code, now }).await
+    }
+
+    /// For the checks before it is redeemed (client, redirect URI, PKCE, expiry).
+    pub async fn code(&self, hash: &str) -> Result<Option<StoredCode>, StoreError> {
+        self.read(CodeByHash(hash.to_owned())).await
+    }
+
+    /// Uses the code up and writes its grant, whose session and client must be the code's. Of more
+    /// than `offline_limit` live refreshable grants of one session and client the longest idle end.
+    pub async fn redeem_code(
+        &self,
+        hash: &str,
+        client: &ClientId,
+        grant: Grant,
+        now: Timestamp,
+        offline_limit: i64,
+    ) -> Result<Redeemed, StoreError> {
+        let (hash, client) = (hash.to_owned(), client.clone());
+        self.write(RedeemCode { hash, client, grant, now, offline_limit }).await
+    }
+}
+
+struct GiveCode {
+    code: Code,
+    now: Timestamp,
+}
+
+impl Verb for GiveCode {
+    type Answer = CodeGiven;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<CodeGiven, StoreError> {
+        // As `begin_giving`, and the browser must not have signed out a moment ago.
+        let taken = conn
+            .execute(
+                "UPDATE sessions SET last_seen = $2 \
+                 WHERE id = $1 AND ended_at IS NULL AND cookie_hash IS NOT NULL",
+                &[(&self.code.session).into(), self.now.into()],
+            )
+            .await?;
+        if taken == 0 {
+            return Ok(CodeGiven::SessionEnded);
+        }
+        Ok(match insert_code(conn, &self.code).await? {
+            true => CodeGiven::Given,
+            false => CodeGiven::AlreadyFinished,
+        })
+    }
+}
+
+struct CodeByHash(String);
+
+impl Verb for CodeByHash {
+    type Answer = Option<StoredCode>;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<Option<StoredCode>, StoreError> {
+        stored_code(conn, &self.0).await
+    }
+}
+
+async fn stored_code(conn: &mut Conn<'_>, hash: &str) -> Result<Option<StoredCode>, StoreError> {
+    let sql = concat!("SELECT ", code_columns!(), " FROM codes WHERE hash = $1");
+    let Some(row) = conn.select_one(sql, &[hash.into()]).await? else { return Ok(None) };
+    Ok(Some(StoredCode { code: rows::code(&row)?, used_at: row.maybe_time("used_at")? }))
+}
+
+struct RedeemCode {
+    hash: String,
+    client: ClientId,
+    grant: Grant,
+    now: Timestamp,
+    offline_limit: i64,
+}
+
+impl Verb for RedeemCode {
+    type Answer = Redeemed;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<Redeemed, StoreError> {
+        let session = match self.redeemable(conn).await? {
+            Ok(session) => session,
+            Err(refused) => return Ok(refused),
+        };
+        if self.grant.session != session || self.grant.client != self.client {
+            return Err(broken("a grant must be of the session and the client of its code"));
+        }
+        if !begin_giving(conn, &session, self.now).await? {
+            return Ok(Redeemed::SessionEnded);
+        }
+        let used = conn
+            .execute(
+                "UPDATE codes SET used_at = $3, grant_id = $4 \
+                 WHERE hash = $1 AND client_id = $2 AND used_at IS NULL AND expires_at > $3",
+                &[
+                    self.hash.as_str().into(),
+                    (&self.client).into(),
+                    self.now.into(),
+                    (&self.grant.id).into(),
+                ],
+            )
+            .await?;
+        if used == 0 {
+            // Somebody else was first while this one waited for the session.
+            return Ok(self.redeemable(conn).await?.err().unwrap_or(Redeemed::Gone));
+        }
+        insert_grant(conn, &self.grant).await?;
+        let given_way = self.make_room(conn).await?;
+        Ok(Redeemed::Granted { given_way })
+    }
+}
+
+impl RedeemCode {
+    /// The session of a code that this client may still redeem, else the refusal.
+    async fn redeemable(
+        &self,
+        conn: &mut Conn<'_>,
+    ) -> Result<Result<SessionId, Redeemed>, StoreError> {
+        let Some(stored) = stored_code(conn, &self.hash).await? else {
+            return Ok(Err(Redeemed::Gone));
+        };
+        // Another client's attempt changes nothing, whatever state the code is in.
+        if stored.code.client != self.client {
+            return Ok(Err(Redeemed::Gone));
+        }
+        if stored.used_at.is_some() {
+            return Ok(Err(Redeemed::AlreadyUsed { grant: stored.code.grant }));
+        }
+        if stored.code.expires_at <= self.now {
+            return Ok(Err(Redeemed::Gone));
+        }
+        Ok(Ok(stored.code.session))
+    }
+
+    async fn make_room(&self, conn: &mut Conn<'_>) -> Result<Vec<GrantId>, StoreError> {
+        if !self.grant.refreshable {
+            return Ok(Vec::new());
+        }
+        let rows = conn
+            .select(
+                "SELECT id FROM grants WHERE session_id = $1 AND client_id = $2 \
+                 AND refreshable = 1 AND ended_at IS NULL AND id <> $3 \
+                 ORDER BY rotated_at DESC, id DESC",
+                &[(&self.grant.session).into(), (&self.client).into(), (&self.grant.id).into()],
+            )
+            .await?;
+        let keep = usize::try_from(self.offline_limit.max(1) - 1).unwrap_or(usize::MAX);
+        let ended = Ended { at: self.now, by: "system".into(), why: EndReason::TooManyGrants };
+        let mut given_way = Vec::new();
+        for row in rows.iter().skip(keep) {
+            let id = GrantId::new(row.text("id")?);
+            if end_grant(conn, &id, &ended).await?.is_some() {
+                given_way.push(id);
+            }
+        }
+        Ok(given_way)
+    }
+}

@@ -1,0 +1,167 @@
+//! How sessions and grants end. Nothing else ends anything: the other verbs call these.
+//!
+//! An end first takes the row it ends, so whoever gives at the same time waits and is then refused;
+//! the instant it announces is read after that, in the same transaction.
+
+use countersign_core::event::EventKind;
+use countersign_core::session::Ended;
+use countersign_core::{GrantId, Session, SessionId, Timestamp};
+use serde_json::json;
+
+use crate::engine::Verb;
+use crate::engine::conn::Conn;
+use crate::events::{about, tell};
+use crate::rows::{self, session_columns};
+use crate::{Store, StoreError};
+
+/// What the end of a session took with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionEnd {
+    /// Grants that were live until now.
+    pub grants_ended: u64,
+    /// The last token that anybody holds of this session dies then, which may be over;
+    /// `None` when none was ever given that is still remembered.
+    pub tokens_until: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrantEnd {
+    /// The last token given under it dies then, which may be over.
+    pub tokens_until: Timestamp,
+}
+
+impl Store {
+    /// Ends a session and all it gave; `None` when it is not live. `ip` is the address of whoever
+    /// did it, for the event.
+    pub async fn end_session(
+        &self,
+        session: &SessionId,
+        ended: Ended,
+        ip: Option<&str>,
+    ) -> Result<Option<SessionEnd>, StoreError> {
+        let ip = ip.map(str::to_owned);
+        self.write(EndSession { session: session.clone(), ended, ip }).await
+    }
+
+    /// Ends one grant; `None` when it is not live.
+    pub async fn end_grant(
+        &self,
+        grant: &GrantId,
+        ended: Ended,
+    ) -> Result<Option<GrantEnd>, StoreError> {
+        self.write(EndGrant { grant: grant.clone(), ended }).await
+    }
+}
+
+struct EndSession {
+    session: SessionId,
+    ended: Ended,
+    ip: Option<String>,
+}
+
+impl Verb for EndSession {
+    type Answer = Option<SessionEnd>;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<Option<SessionEnd>, StoreError> {
+        end_session(conn, &self.session, &self.ended, self.ip.as_deref()).await
+    }
+}
+
+struct EndGrant {
+    grant: GrantId,
+    ended: Ended,
+}
+
+impl Verb for EndGrant {
+    type Answer = Option<GrantEnd>;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<Option<GrantEnd>, StoreError> {
+        end_grant(conn, &self.grant, &self.ended).await
+    }
+}
+
+pub(crate) async fn end_session(
+    conn: &mut Conn<'_>,
+    id: &SessionId,
+    ended: &Ended,
+    ip: Option<&str>,
+) -> Result<Option<SessionEnd>, StoreError> {
+    let Some(session) = close_session(conn, id, ended).await? else { return Ok(None) };
+    let grants_ended = conn
+        .execute(
+            "UPDATE grants SET ended_at = $2, ended_by = $3, ended_why = $4 \
+             WHERE session_id = $1 AND ended_at IS NULL",
+            &[id.into(), ended.at.into(), (&ended.by).into(), ended.why.as_str().into()],
+        )
+        .await?;
+    let tokens_until = ended_tokens_until(conn, id).await?;
+
+    let mut event = about(&session, ended.at, EventKind::SessionEnded, &ended.by);
+    event.reason = Some(ended.why.as_str().to_owned());
+    event.ip = ip.map(str::to_owned);
+    event.details = json!({ "grants_ended": grants_ended, "tokens_until": tokens_until });
+    tell(conn, &event).await?;
+    Ok(Some(SessionEnd { grants_ended, tokens_until }))
+}
+
+/// The row alone: no grants, no event. What the upstream gave is forgotten, nobody asks again.
+pub(crate) async fn close_session(
+    conn: &mut Conn<'_>,
+    id: &SessionId,
+    ended: &Ended,
+) -> Result<Option<Session>, StoreError> {
+    let rows = conn
+        .returning(
+            concat!(
+                "UPDATE sessions SET ended_at = $2, ended_by = $3, ended_why = $4, \
+                 cookie_hash = NULL, upstream = NULL, upstream_lease = NULL \
+                 WHERE id = $1 AND ended_at IS NULL RETURNING ",
+                session_columns!()
+            ),
+            &[id.into(), ended.at.into(), (&ended.by).into(), ended.why.as_str().into()],
+        )
+        .await?;
+    rows.first().map(rows::session).transpose()
+}
+
+/// The last instant of any token whose grant has ended, now or earlier.
+pub(crate) async fn ended_tokens_until(
+    conn: &mut Conn<'_>,
+    session: &SessionId,
+) -> Result<Option<Timestamp>, StoreError> {
+    let row = conn
+        .select_one(
+            "SELECT MAX(tokens_until) AS tokens_until FROM grants \
+             WHERE session_id = $1 AND ended_at IS NOT NULL",
+            &[session.into()],
+        )
+        .await?;
+    row.map_or(Ok(None), |row| row.maybe_time("tokens_until"))
+}
+
+pub(crate) async fn end_grant(
+    conn: &mut Conn<'_>,
+    id: &GrantId,
+    ended: &Ended,
+) -> Result<Option<GrantEnd>, StoreError> {
+    let rows = conn
+        .returning(
+            concat!(
+                "UPDATE grants SET ended_at = $2, ended_by = $3, ended_why = $4 \
+                 WHERE id = $1 AND ended_at IS NULL RETURNING ",
+                rows::grant_columns!()
+            ),
+            &[id.into(), ended.at.into(), (&ended.by).into(), ended.why.as_str().into()],
+        )
+        .await?;
+    let Some(grant) = rows.first().map(rows::grant).transpose()? else { return Ok(None) };
+
+    let sql = concat!("SELECT ", session_columns!(), " FROM sessions WHERE id = $1");
+    let row = conn.select_one(sql, &[(&grant.session).into()]).await?;
+    let row = row.ok_or_else(|| crate::error::broken("a grant has no session"))?;
+    let mut event = about(&rows::session(&row)?, ended.at, EventKind::GrantEnded, &ended.by);
+    event.grant = Some(grant.id);
+    event.client = Some(grant.client);
+    event.reason = Some(ended.why.as_str().to_owned());
+    event.details = json!({ "tokens_until": grant.tokens_until });
+    tell(conn, &event).await?;
+    Ok(Some(GrantEnd { tokens_until: grant.tokens_until }))
+}

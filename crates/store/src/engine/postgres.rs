@@ -1,0 +1,184 @@
+//! PostgreSQL: each write is one transaction in a task of its own, tried again after a conflict.
+//!
+//! READ COMMITTED with the locks the UPDATEs take: every verb that decides first locks the row it
+//! decides on, so nothing stronger is needed. Only a primary is spoken to.
+
+use std::time::Duration;
+
+use countersign_core::Timestamp;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection};
+
+use super::conn::{Conn, Told};
+use super::{PATIENCE, Verb, within};
+use crate::error::{broken, chain, is_conflict};
+use crate::{Location, OpenError, PostgresOptions, StoreError, migrate};
+
+/// How often one verb is tried when it loses against others, or finds its connection dead.
+const TRIES: u32 = 6;
+/// A connection that rested longer is asked whether it still lives.
+const TRUSTED_REST: Duration = Duration::from_secs(1);
+
+pub(crate) struct PostgresEngine {
+    pool: PgPool,
+    told: Told,
+}
+
+impl PostgresEngine {
+    pub(super) async fn open(options: &PostgresOptions) -> Result<Self, OpenError> {
+        let location = Location::Postgres(options.clone()).to_string();
+        let driver: PgConnectOptions = options.for_driver().disable_statement_logging();
+        let refused = |cause: String| OpenError::Connect { location: location.clone(), cause };
+
+        let connected = tokio::time::timeout(options.connect_timeout, driver.connect()).await;
+        let mut first = match connected {
+            Ok(Ok(connection)) => connection,
+            Ok(Err(error)) => return Err(refused(chain(&error))),
+            Err(_) => {
+                return Err(refused(format!("no answer within {:?}", options.connect_timeout)));
+            }
+        };
+        must_be_primary(&mut first).await.map_err(|e| refused(chain(&e)))?;
+        migrate::postgres(&mut first, &location).await?;
+        if let Err(error) = first.close().await {
+            tracing::debug!(%error, "the first connection did not close nicely");
+        }
+
+        let pool = PgPoolOptions::new()
+            .max_connections(options.max_connections.max(1))
+            .acquire_timeout(options.connect_timeout)
+            .test_before_acquire(false)
+            .before_acquire(|connection, rest| {
+                Box::pin(async move {
+                    if rest.idle_for > TRUSTED_REST {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
+            .after_connect(|connection, _| Box::pin(must_be_primary(connection)))
+            .connect_lazy_with(driver);
+        Ok(Self { pool, told: Told::default() })
+    }
+
+    pub(super) async fn write<V: Verb>(&self, verb: V) -> Result<V::Answer, StoreError> {
+        let (pool, told) = (self.pool.clone(), self.told.clone());
+        // A task of its own: a client that goes away drops the waiting, not the verb.
+        let task = tokio::spawn(async move { write_until_decided(&pool, &verb, &told).await });
+        task.await.unwrap_or_else(|error| {
+            if error.is_cancelled() {
+                return Err(StoreError::Unavailable("the program is stopping".into()));
+            }
+            Err(broken(format!("a verb stopped: {error}")))
+        })
+    }
+
+    pub(super) async fn read<V: Verb>(&self, verb: &V) -> Result<V::Answer, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        let answer =
+            within(PATIENCE, verb.run(&mut Conn::postgres(&mut connection, &self.told))).await;
+        if answer.is_err() {
+            connection.close_on_drop();
+        }
+        answer
+    }
+
+    pub(super) async fn ping(&self) -> Result<(), StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        Ok(must_be_primary(&mut connection).await?)
+    }
+
+    pub(super) async fn time(&self) -> Result<Timestamp, StoreError> {
+        let sql = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)";
+        let millis: i64 = sqlx::query_scalar(sql).fetch_one(&self.pool).await?;
+        Ok(Timestamp::from_millis(millis))
+    }
+
+    pub(super) async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// A standby would answer "still signed in" from the past.
+async fn must_be_primary(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let standby: bool =
+        sqlx::query_scalar("SELECT pg_is_in_recovery()").fetch_one(connection).await?;
+    if standby {
+        let cause = "this server is a standby, and only a primary knows who is still signed in";
+        return Err(sqlx::Error::Io(std::io::Error::other(cause)));
+    }
+    Ok(())
+}
+
+async fn write_until_decided<V: Verb>(
+    pool: &PgPool,
+    verb: &V,
+    told: &Told,
+) -> Result<V::Answer, StoreError> {
+    let mut tried = 0;
+    loop {
+        tried += 1;
+        let mut connection = pool.acquire().await?;
+        let attempt = tokio::time::timeout(PATIENCE, attempt(&mut connection, verb, told)).await;
+        let undecided = match attempt {
+            Ok(Attempt::Decided(answer)) => return answer,
+            Ok(Attempt::Lost(error)) => error,
+            Ok(Attempt::Failed(error)) => {
+                connection.close_on_drop();
+                return Err(error);
+            }
+            Ok(Attempt::NotBegun(error)) => {
+                connection.close_on_drop();
+                error
+            }
+            Err(_) => {
+                connection.close_on_drop();
+                return Err(StoreError::Unavailable(format!("no answer within {PATIENCE:?}")));
+            }
+        };
+        if tried == TRIES {
+            return Err(undecided);
+        }
+        drop(connection);
+        // The others finish sooner when the losers step aside for a moment.
+        tokio::time::sleep(Duration::from_millis(5) * tried).await;
+    }
+}
+
+enum Attempt<A> {
+    /// Committed, or refused by the verb itself and rolled back.
+    Decided(Result<A, StoreError>),
+    /// Rolled back by a conflict; worth another try.
+    Lost(StoreError),
+    /// No statement of the verb ran; worth another try on another connection.
+    NotBegun(StoreError),
+    /// The connection is in an unknown state.
+    Failed(StoreError),
+}
+
+async fn attempt<V: Verb>(
+    connection: &mut PgConnection,
+    verb: &V,
+    told: &Told,
+) -> Attempt<V::Answer> {
+    let begun = connection.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await;
+    let mut transaction = match begun {
+        Ok(transaction) => transaction,
+        Err(error) => return Attempt::NotBegun(error.into()),
+    };
+    let mut conn = Conn::postgres(&mut transaction, told);
+    let answer = verb.run(&mut conn).await;
+    let conflict = conn.conflict;
+    match answer {
+        Ok(answer) => match transaction.commit().await {
+            Ok(()) => Attempt::Decided(Ok(answer)),
+            Err(error) if is_conflict(&error) => Attempt::Lost(error.into()),
+            Err(error) => Attempt::Failed(error.into()),
+        },
+        Err(error) => match transaction.rollback().await {
+            Ok(()) if conflict => Attempt::Lost(error),
+            Ok(()) => Attempt::Decided(Err(error)),
+            Err(_) => Attempt::Failed(error),
+        },
+    }
+}

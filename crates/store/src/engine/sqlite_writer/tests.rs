@@ -1,0 +1,127 @@
+//! What one transaction for many does when one of them fails, at each of the three places.
+
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{Connection, Row};
+use tokio::sync::oneshot;
+
+use super::{Job, Posted, write_batch};
+use crate::StoreError;
+use crate::engine::Verb;
+use crate::engine::conn::{Conn, Told};
+
+enum Deed {
+    /// Writes its number.
+    Write(i64),
+    /// Writes, and then says no.
+    WriteAndFail(i64),
+    /// Writes what only COMMIT refuses: a child whose parent never comes.
+    WriteOrphan(i64),
+    /// Writes more than the disk holds.
+    Fill,
+}
+
+impl Verb for Deed {
+    type Answer = i64;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<i64, StoreError> {
+        let insert = "INSERT INTO deeds (number) VALUES ($1)";
+        match self {
+            Self::Write(number) => {
+                conn.execute(insert, &[(*number).into()]).await?;
+                Ok(*number)
+            }
+            Self::WriteAndFail(number) => {
+                conn.execute(insert, &[(*number).into()]).await?;
+                conn.execute("INSERT INTO nowhere (x) VALUES (1)", &[]).await?;
+                Ok(*number)
+            }
+            Self::WriteOrphan(number) => {
+                conn.execute(insert, &[(*number).into()]).await?;
+                let orphan = "INSERT INTO children (parent) VALUES (4711)";
+                conn.execute(orphan, &[]).await?;
+                Ok(*number)
+            }
+            Self::Fill => {
+                let long = "x".repeat(4_000_000);
+                let sql = "INSERT INTO filler (text) VALUES ($1)";
+                conn.execute(sql, &[long.as_str().into()]).await?;
+                Ok(0)
+            }
+        }
+    }
+}
+
+async fn database() -> SqliteConnection {
+    let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+    sqlx::raw_sql(
+        "PRAGMA foreign_keys = ON; CREATE TABLE deeds (number BIGINT PRIMARY KEY); \
+         CREATE TABLE filler (text TEXT); CREATE TABLE children \
+         (parent BIGINT REFERENCES deeds (number) DEFERRABLE INITIALLY DEFERRED);",
+    )
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    connection
+}
+
+/// Writes all deeds as one batch; their answers.
+async fn done(connection: &mut SqliteConnection, deeds: Vec<Deed>) -> Vec<Result<i64, StoreError>> {
+    let mut batch: Vec<Box<dyn Job>> = Vec::new();
+    let mut answers = Vec::new();
+    for verb in deeds {
+        let (answer, answered) = oneshot::channel();
+        batch.push(Box::new(Posted { verb, told: Told::default(), outcome: None, answer }));
+        answers.push(answered);
+    }
+    write_batch(connection, batch).await;
+    let mut told = Vec::new();
+    for answered in answers {
+        told.push(answered.await.unwrap());
+    }
+    told
+}
+
+async fn written(connection: &mut SqliteConnection) -> Vec<i64> {
+    let rows = sqlx::query("SELECT number FROM deeds ORDER BY number")
+        .fetch_all(connection)
+        .await
+        .unwrap();
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+#[tokio::test]
+async fn a_verb_that_fails_takes_only_itself_back() {
+    let mut db = database().await;
+    let deeds =
+        vec![Deed::Write(1), Deed::WriteAndFail(2), Deed::Write(3), Deed::Write(1), Deed::Write(4)];
+    let answers = done(&mut db, deeds).await;
+    assert!(matches!(answers[1], Err(StoreError::Broken(_))));
+    assert!(matches!(answers[3], Err(StoreError::Broken(_))));
+    assert!(answers[0].is_ok() && answers[2].is_ok() && answers[4].is_ok());
+    assert_eq!(written(&mut db).await, [1, 3, 4]);
+}
+
+#[tokio::test]
+async fn when_commit_fails_each_runs_once_alone() {
+    let mut db = database().await;
+    let deeds = vec![Deed::Write(1), Deed::WriteOrphan(2), Deed::WriteAndFail(3), Deed::Write(4)];
+    let answers = done(&mut db, deeds).await;
+    assert!(answers[0].is_ok() && answers[3].is_ok());
+    assert!(matches!(answers[1], Err(StoreError::Broken(_))), "told before it was committed");
+    assert!(answers[2].is_err());
+    assert_eq!(written(&mut db).await, [1, 4]);
+    assert_eq!(done(&mut db, vec![Deed::Write(5)]).await.len(), 1);
+    assert_eq!(written(&mut db).await, [1, 4, 5], "the connection is usable afterwards");
+}
+
+#[tokio::test]
+async fn a_full_disk_is_unavailable_and_passes() {
+    let mut db = database().await;
+    sqlx::raw_sql("PRAGMA max_page_count = 20").execute(&mut db).await.unwrap();
+    let answers = done(&mut db, vec![Deed::Write(1), Deed::Fill, Deed::Write(2)]).await;
+    assert!(matches!(answers[1], Err(StoreError::Unavailable(_))), "{answers:?}");
+    assert!(answers[0].is_ok() && answers[2].is_ok());
+    assert_eq!(written(&mut db).await, [1, 2]);
+
+    sqlx::raw_sql("PRAGMA max_page_count = 1000000").execute(&mut db).await.unwrap();
+    assert!(done(&mut db, vec![Deed::Fill]).await[0].is_ok());
+}

@@ -1,0 +1,222 @@
+//! Signing keys, and the sealing and MAC keys. Private parts come sealed and leave sealed.
+
+use std::time::Duration;
+
+use countersign_core::{Secret, Timestamp};
+
+use crate::engine::Verb;
+use crate::engine::conn::{Conn, Row};
+use crate::{Store, StoreError};
+
+/// A key pair that signs, will sign, or has signed.
+#[derive(Clone, Debug)]
+pub struct SigningKeyRow {
+    /// Unique: of two replicas that make the next key at once, one succeeds.
+    pub number: i64,
+    pub kid: String,
+    pub algorithm: String,
+    pub public_jwk: String,
+    /// Sealed under the root key where there is one.
+    pub private_key: Secret,
+    pub created_at: Timestamp,
+    pub signs_from: Timestamp,
+    /// The longest token lifetime that was ever configured while it was known.
+    pub longest_lifetime: Duration,
+}
+
+/// A symmetric key for one purpose; the highest number is the newest.
+#[derive(Clone, Debug)]
+pub struct SecretRow {
+    pub purpose: String,
+    pub number: i64,
+    /// Sealed under the root key where there is one.
+    pub value: Secret,
+    pub created_at: Timestamp,
+}
+
+impl Store {
+    /// All of them, by number.
+    pub async fn signing_keys(&self) -> Result<Vec<SigningKeyRow>, StoreError> {
+        self.read(SigningKeys).await
+    }
+
+    /// False when the number or the kid is taken: somebody else was first, read again.
+    pub async fn add_signing_key(&self, row: SigningKeyRow) -> Result<bool, StoreError> {
+        self.write(AddSigningKey(row)).await
+    }
+
+    /// Every known key is kept at least as long as tokens of this lifetime need it.
+    pub async fn raise_token_lifetime(&self, longest: Duration) -> Result<(), StoreError> {
+        self.write(RaiseTokenLifetime(millis(longest))).await
+    }
+
+    /// True when it was there.
+    pub async fn drop_signing_key(&self, number: i64) -> Result<bool, StoreError> {
+        self.write(DropSigningKey(number)).await
+    }
+
+    /// All of this purpose, by number.
+    pub async fn secrets(&self, purpose: &str) -> Result<Vec<SecretRow>, StoreError> {
+        self.read(Secrets(purpose.to_owned())).await
+    }
+
+    /// False when the number is taken for this purpose: somebody else was first, read again.
+    pub async fn add_secret(&self, row: SecretRow) -> Result<bool, StoreError> {
+        self.write(AddSecret(row)).await
+    }
+
+    /// True when it was there.
+    pub async fn drop_secret(&self, purpose: &str, number: i64) -> Result<bool, StoreError> {
+        self.write(DropSecret(purpose.to_owned(), number)).await
+    }
+
+    /// Does a live grant need this MAC key, or an older one? An older one counts, because a
+    /// repeated answer may have been made under a younger key than the grant remembers.
+    pub async fn mac_key_in_use(&self, number: i64) -> Result<bool, StoreError> {
+        self.read(MacKeyInUse(number)).await
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+struct SigningKeys;
+
+impl Verb for SigningKeys {
+    type Answer = Vec<SigningKeyRow>;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<Vec<SigningKeyRow>, StoreError> {
+        let sql = "SELECT number, kid, algorithm, public_jwk, private_key, created_at, \
+                   signs_from, longest_lifetime FROM signing_keys ORDER BY number";
+        conn.select(sql, &[]).await?.iter().map(signing_key).collect()
+    }
+}
+
+fn signing_key(row: &Row) -> Result<SigningKeyRow, StoreError> {
+    let longest_lifetime = u64::try_from(row.int("longest_lifetime")?).unwrap_or(0);
+    Ok(SigningKeyRow {
+        number: row.int("number")?,
+        kid: row.text("kid")?,
+        algorithm: row.text("algorithm")?,
+        public_jwk: row.text("public_jwk")?,
+        private_key: row.text("private_key")?.into(),
+        created_at: row.time("created_at")?,
+        signs_from: row.time("signs_from")?,
+        longest_lifetime: Duration::from_millis(longest_lifetime),
+    })
+}
+
+struct AddSigningKey(SigningKeyRow);
+
+impl Verb for AddSigningKey {
+    type Answer = bool;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
+        let key = &self.0;
+        let written = conn
+            .execute(
+                "INSERT INTO signing_keys (number, kid, algorithm, public_jwk, private_key, \
+                 created_at, signs_from, longest_lifetime) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
+                &[
+                    key.number.into(),
+                    (&key.kid).into(),
+                    (&key.algorithm).into(),
+                    (&key.public_jwk).into(),
+                    key.private_key.expose().into(),
+                    key.created_at.into(),
+                    key.signs_from.into(),
+                    millis(key.longest_lifetime).into(),
+                ],
+            )
+            .await?;
+        Ok(written == 1)
+    }
+}
+
+struct RaiseTokenLifetime(i64);
+
+impl Verb for RaiseTokenLifetime {
+    type Answer = ();
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<(), StoreError> {
+        conn.execute(
+            "UPDATE signing_keys SET longest_lifetime = $1 WHERE longest_lifetime < $1",
+            &[self.0.into()],
+        )
+        .await?;
+        Ok(())
+    }
+}
+
+struct DropSigningKey(i64);
+
+impl Verb for DropSigningKey {
+    type Answer = bool;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
+        let sql = "DELETE FROM signing_keys WHERE number = $1";
+        Ok(conn.execute(sql, &[self.0.into()]).await? == 1)
+    }
+}
+
+struct Secrets(String);
+
+impl Verb for Secrets {
+    type Answer = Vec<SecretRow>;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<Vec<SecretRow>, StoreError> {
+        let sql = "SELECT purpose, number, value, created_at FROM secrets \
+                   WHERE purpose = $1 ORDER BY number";
+        let rows = conn.select(sql, &[(&self.0).into()]).await?;
+        rows.iter().map(secret).collect()
+    }
+}
+
+fn secret(row: &Row) -> Result<SecretRow, StoreError> {
+    Ok(SecretRow {
+        purpose: row.text("purpose")?,
+        number: row.int("number")?,
+        value: row.text("value")?.into(),
+        created_at: row.time("created_at")?,
+    })
+}
+
+struct AddSecret(SecretRow);
+
+impl Verb for AddSecret {
+    type Answer = bool;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
+        let row = &self.0;
+        let written = conn
+            .execute(
+                "INSERT INTO secrets (purpose, number, value, created_at) \
+                 VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+                &[
+                    (&row.purpose).into(),
+                    row.number.into(),
+                    row.value.expose().into(),
+                    row.created_at.into(),
+                ],
+            )
+            .await?;
+        Ok(written == 1)
+    }
+}
+
+struct DropSecret(String, i64);
+
+impl Verb for DropSecret {
+    type Answer = bool;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
+        let sql = "DELETE FROM secrets WHERE purpose = $1 AND number = $2";
+        Ok(conn.execute(sql, &[(&self.0).into(), self.1.into()]).await? == 1)
+    }
+}
+
+struct MacKeyInUse(i64);
+
+impl Verb for MacKeyInUse {
+    type Answer = bool;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
+        let sql = "SELECT id FROM grants \
+                   WHERE refreshable = 1 AND ended_at IS NULL AND mac_key <= $1 LIMIT 1";
+        Ok(conn.select_one(sql, &[self.0.into()]).await?.is_some())
+    }
+}

@@ -1,0 +1,201 @@
+//! Where the database is. Reads no configuration and opens nothing; `engine` does.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use countersign_core::Secret;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use url::Url;
+
+use crate::OpenError;
+
+#[derive(Clone, Debug)]
+pub enum Location {
+    /// One process' own file; its folder must exist. Created with mode 0600.
+    Sqlite { file: PathBuf },
+    /// A private temporary SQLite file, removed when the last [`crate::Store`] of it is dropped.
+    Memory,
+    /// A server, for several replicas.
+    Postgres(PostgresOptions),
+}
+
+#[derive(Clone, Debug)]
+pub struct PostgresOptions {
+    /// A name, an address, or the folder of a unix socket when it begins with `/`.
+    pub host: String,
+    pub port: u16,
+    pub user: String,
+    pub password: Secret,
+    pub database: String,
+    /// How long a verb waits for a connection, and a connection for the server.
+    pub connect_timeout: Duration,
+    pub max_connections: u32,
+    pub ssl_mode: SslMode,
+    /// PEM files.
+    pub ssl_root_cert: Option<PathBuf>,
+    pub ssl_cert: Option<PathBuf>,
+    pub ssl_key: Option<PathBuf>,
+}
+
+/// As libpq means them; `VerifyFull` is the default, because a password travels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SslMode {
+    Disable,
+    Allow,
+    Prefer,
+    Require,
+    VerifyCa,
+    #[default]
+    VerifyFull,
+}
+
+impl SslMode {
+    /// `disable`, `allow`, `prefer`, `require`, `verify-ca`, `verify-full`.
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "disable" => Self::Disable,
+            "allow" => Self::Allow,
+            "prefer" => Self::Prefer,
+            "require" => Self::Require,
+            "verify-ca" => Self::VerifyCa,
+            "verify-full" => Self::VerifyFull,
+            _ => return None,
+        })
+    }
+
+    const fn for_driver(self) -> PgSslMode {
+        match self {
+            Self::Disable => PgSslMode::Disable,
+            Self::Allow => PgSslMode::Allow,
+            Self::Prefer => PgSslMode::Prefer,
+            Self::Require => PgSslMode::Require,
+            Self::VerifyCa => PgSslMode::VerifyCa,
+            Self::VerifyFull => PgSslMode::VerifyFull,
+        }
+    }
+}
+
+impl Default for PostgresOptions {
+    fn default() -> Self {
+        Self {
+            host: "localhost".into(),
+            port: 5432,
+            user: String::new(),
+            password: Secret::default(),
+            database: String::new(),
+            connect_timeout: Duration::from_secs(5),
+            max_connections: 10,
+            ssl_mode: SslMode::default(),
+            ssl_root_cert: None,
+            ssl_cert: None,
+            ssl_key: None,
+        }
+    }
+}
+
+impl PostgresOptions {
+    /// `postgres://user:password@host:port/database?sslmode=…&sslrootcert=…&host=/socket/folder`.
+    pub fn from_url(text: &str) -> Result<Self, OpenError> {
+        let url = Url::parse(text).map_err(|e| OpenError::Url(e.to_string()))?;
+        if !matches!(url.scheme(), "postgres" | "postgresql") {
+            return Err(OpenError::Url("the scheme must be postgres".into()));
+        }
+        let mut options = Self {
+            user: decoded(url.username()),
+            password: Secret::new(decoded(url.password().unwrap_or_default())),
+            database: decoded(url.path().trim_start_matches('/')),
+            ..Self::default()
+        };
+        if let Some(host) = url.host_str().filter(|host| !host.is_empty()) {
+            options.host = decoded(host.trim_start_matches('[').trim_end_matches(']'));
+        }
+        if let Some(port) = url.port() {
+            options.port = port;
+        }
+        for (name, value) in url.query_pairs() {
+            match name.as_ref() {
+                "host" => options.host = value.into_owned(),
+                "sslmode" => {
+                    options.ssl_mode = SslMode::parse(&value)
+                        .ok_or_else(|| OpenError::Url(format!("sslmode={value} is not known")))?;
+                }
+                "sslrootcert" => options.ssl_root_cert = Some(value.into_owned().into()),
+                "sslcert" => options.ssl_cert = Some(value.into_owned().into()),
+                "sslkey" => options.ssl_key = Some(value.into_owned().into()),
+                other => return Err(OpenError::Url(format!("{other} is not supported"))),
+            }
+        }
+        Ok(options)
+    }
+
+    pub(crate) fn for_driver(&self) -> PgConnectOptions {
+        let mut options = PgConnectOptions::new_without_pgpass()
+            .host(&self.host)
+            .port(self.port)
+            .username(&self.user)
+            .database(&self.database)
+            .ssl_mode(self.ssl_mode.for_driver())
+            .application_name("countersign");
+        if !self.password.is_empty() {
+            options = options.password(self.password.expose());
+        }
+        if let Some(file) = &self.ssl_root_cert {
+            options = options.ssl_root_cert(file);
+        }
+        if let Some(file) = &self.ssl_cert {
+            options = options.ssl_client_cert(file);
+        }
+        if let Some(file) = &self.ssl_key {
+            options = options.ssl_client_key(file);
+        }
+        options
+    }
+}
+
+/// For messages: never with the password.
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite { file } => write!(f, "{}", file.display()),
+            Self::Memory => f.write_str("in memory"),
+            Self::Postgres(at) => {
+                write!(f, "{} on {}:{} as {}", at.database, at.host, at.port, at.user)
+            }
+        }
+    }
+}
+
+/// Percent-decoding as in a URL's user information: a plus is a plus.
+fn decoded(text: &str) -> String {
+    let form = format!("v={}", text.replace('+', "%2B").replace('&', "%26"));
+    url::form_urlencoded::parse(form.as_bytes())
+        .next()
+        .map(|(_, value)| value.into_owned())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PostgresOptions, SslMode};
+
+    #[test]
+    fn a_url_is_read_whole() {
+        let url = "postgres://a%40b:p%2B+%26&x@db.example:6543/name%20x?sslmode=require";
+        let options = PostgresOptions::from_url(url).unwrap();
+        assert_eq!(options.user, "a@b");
+        assert_eq!(options.password.expose(), "p++&&x");
+        assert_eq!((options.host.as_str(), options.port), ("db.example", 6543));
+        assert_eq!(options.database, "name x");
+        assert_eq!(options.ssl_mode, SslMode::Require);
+        assert!(!format!("{options:?}").contains("p++"));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused() {
+        for url in ["mysql://h/d", "postgres://h/d?sslmode=maybe", "postgres://h/d?x=1", "nonsense"]
+        {
+            assert!(PostgresOptions::from_url(url).is_err(), "{url}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Brings a database up to date, once, however many processes start at the same time.
+
+use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
+use sqlx::postgres::PgConnection;
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{Connection, SqlStr};
+use std::time::Duration;
+
+use crate::OpenError;
+use crate::error::chain;
+
+/// How long a start waits for another one that is migrating.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn migrator() -> Migrator {
+    let first = SqlStr::from_static(include_str!("../../../migrations/0001_sessions.sql"));
+    Migrator::with_migrations(vec![Migration::new(
+        1,
+        "sessions".into(),
+        MigrationType::Simple,
+        first,
+        false,
+    )])
+}
+
+/// sqlx knows no lock for SQLite, so all of it is one IMMEDIATE transaction.
+pub(crate) async fn sqlite(
+    connection: &mut SqliteConnection,
+    location: &str,
+) -> Result<(), OpenError> {
+    let locked = async {
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        run(&mut *transaction).await?;
+        Ok(transaction.commit().await?)
+    };
+    locked.await.map_err(|error| explained(error, location))
+}
+
+/// sqlx takes an advisory lock that belongs to the connection.
+pub(crate) async fn postgres(
+    connection: &mut PgConnection,
+    location: &str,
+) -> Result<(), OpenError> {
+    match tokio::time::timeout(PATIENCE, run(connection)).await {
+        Ok(done) => done.map_err(|error| explained(error, location)),
+        Err(_) => Err(OpenError::Migrate {
+            location: location.to_owned(),
+            cause: format!("another process has been migrating for {PATIENCE:?}"),
+        }),
+    }
+}
+
+async fn run<C: Migrate>(connection: &mut C) -> Result<(), MigrateError> {
+    migrator().run_direct(None, connection, false).await
+}
+
+fn explained(error: MigrateError, location: &str) -> OpenError {
+    let location = location.to_owned();
+    match error {
+        MigrateError::VersionMissing(found) => OpenError::Newer { location, found },
+        other => OpenError::Migrate { location, cause: chain(&other) },
+    }
+}

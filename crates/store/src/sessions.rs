@@ -1,0 +1,175 @@
+//! Sessions looked at, and the browser's half signed out.
+
+use countersign_core::event::EventKind;
+use countersign_core::session::{EndReason, Ended};
+use countersign_core::{Session, SessionId, Timestamp};
+use serde_json::json;
+
+use crate::ends::{close_session, ended_tokens_until};
+use crate::engine::Verb;
+use crate::engine::conn::Conn;
+use crate::events::{about, tell};
+use crate::rows::{self, session_columns};
+use crate::{Store, StoreError};
+
+/// What a sign-out took with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedOut {
+    pub session: SessionId,
+    pub grants_ended: u64,
+    /// The last token of any ended grant of this session dies then.
+    pub tokens_until: Option<Timestamp>,
+    /// No grant with a refresh token was left, so the session as a whole is over.
+    pub session_ended: bool,
+}
+
+impl Store {
+    /// The live session that this cookie (as its hash) names. Whether `cookie_until` has passed
+    /// is for the caller, who knows the time.
+    pub async fn session_by_cookie(
+        &self,
+        cookie_hash: &str,
+    ) -> Result<Option<Session>, StoreError> {
+        self.read(ByCookie(cookie_hash.to_owned())).await
+    }
+
+    /// The session, ended or not.
+    pub async fn session(&self, id: &SessionId) -> Result<Option<Session>, StoreError> {
+        self.read(ById(id.clone())).await
+    }
+
+    /// Ends the browser's half: the cookie, codes not yet redeemed, and grants without a refresh
+    /// token. When no grant is left the session ends too. `None` when the cookie names no live one.
+    pub async fn sign_out(
+        &self,
+        cookie_hash: &str,
+        by: &str,
+        why: EndReason,
+        now: Timestamp,
+    ) -> Result<Option<SignedOut>, StoreError> {
+        let ended = Ended { at: now, by: by.to_owned(), why };
+        self.write(SignOut { cookie_hash: cookie_hash.to_owned(), ended }).await
+    }
+}
+
+struct ByCookie(String);
+
+impl Verb for ByCookie {
+    type Answer = Option<Session>;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<Option<Session>, StoreError> {
+        let sql = concat!(
+            "SELECT ",
+            session_columns!(),
+            " FROM sessions WHERE cookie_hash = $1 AND ended_at IS NULL"
+        );
+        let row = conn.select_one(sql, &[self.0.as_str().into()]).await?;
+        row.as_ref().map(rows::session).transpose()
+    }
+}
+
+struct ById(SessionId);
+
+impl Verb for ById {
+    type Answer = Option<Session>;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<Option<Session>, StoreError> {
+        let sql = concat!("SELECT ", session_columns!(), " FROM sessions WHERE id = $1");
+        let row = conn.select_one(sql, &[(&self.0).into()]).await?;
+        row.as_ref().map(rows::session).transpose()
+    }
+}
+
+struct SignOut {
+    cookie_hash: String,
+    ended: Ended,
+}
+
+impl Verb for SignOut {
+    type Answer = Option<SignedOut>;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<Option<SignedOut>, StoreError> {
+        let rows = conn
+            .returning(
+                concat!(
+                    "UPDATE sessions SET last_seen = $2 \
+                     WHERE cookie_hash = $1 AND ended_at IS NULL RETURNING ",
+                    session_columns!()
+                ),
+                &[self.cookie_hash.as_str().into(), self.ended.at.into()],
+            )
+            .await?;
+        let Some(session) = rows.first().map(rows::session).transpose()? else { return Ok(None) };
+        sign_out(conn, &session, &self.ended).await.map(Some)
+    }
+}
+
+/// The caller holds the session's row.
+pub(crate) async fn sign_out(
+    conn: &mut Conn<'_>,
+    session: &Session,
+    ended: &Ended,
+) -> Result<SignedOut, StoreError> {
+    take_cookie(conn, session, ended.at).await?;
+    let grants_ended = conn
+        .execute(
+            "UPDATE grants SET ended_at = $2, ended_by = $3, ended_why = $4 \
+             WHERE session_id = $1 AND ended_at IS NULL AND refreshable = 0",
+            &[(&session.id).into(), ended.at.into(), (&ended.by).into(), ended.why.as_str().into()],
+        )
+        .await?;
+    let tokens_until = ended_tokens_until(conn, &session.id).await?;
+    let live = conn
+        .select_one(
+            "SELECT id FROM grants WHERE session_id = $1 AND ended_at IS NULL LIMIT 1",
+            &[(&session.id).into()],
+        )
+        .await?;
+    let session_ended = live.is_none();
+    if session_ended {
+        close_session(conn, &session.id, ended).await?;
+    }
+
+    let mut event = about(session, ended.at, EventKind::SignedOut, &ended.by);
+    event.reason = Some(ended.why.as_str().to_owned());
+    event.details = json!({
+        "grants_ended": grants_ended, "tokens_until": tokens_until, "session_ended": session_ended,
+    });
+    tell(conn, &event).await?;
+    Ok(SignedOut { session: session.id.clone(), grants_ended, tokens_until, session_ended })
+}
+
+/// The cookie, and the codes that were given to its browser and not yet redeemed: else somebody
+/// who just signed out would be signed in somewhere a moment later.
+async fn take_cookie(
+    conn: &mut Conn<'_>,
+    session: &Session,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    conn.execute(
+        "UPDATE sessions SET cookie_hash = NULL, \
+         cookie_until = CASE WHEN cookie_until < $2 THEN cookie_until ELSE $2 END WHERE id = $1",
+        &[(&session.id).into(), now.into()],
+    )
+    .await?;
+    conn.execute(
+        "UPDATE codes SET expires_at = $2 \
+         WHERE session_id = $1 AND used_at IS NULL AND expires_at > $2",
+        &[(&session.id).into(), now.into()],
+    )
+    .await?;
+    Ok(())
+}
+
+/// The beginning of every verb that gives something: takes the row of a live session, so that an
+/// end waits for what is given and finds it, or was first and nothing is given.
+pub(crate) async fn begin_giving(
+    conn: &mut Conn<'_>,
+    session: &SessionId,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let taken = conn
+        .execute(
+            "UPDATE sessions SET last_seen = $2 WHERE id = $1 AND ended_at IS NULL",
+            &[session.into(), now.into()],
+        )
+        .await?;
+    Ok(taken == 1)
+}

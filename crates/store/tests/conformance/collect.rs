@@ -1,0 +1,118 @@
+use countersign_core::Timestamp;
+use countersign_core::session::EndReason;
+use countersign_store::{Collected, EventQuery, Retention};
+
+use crate::on_both_engines;
+use crate::world::{HOUR, MINUTE, NOW, SECOND, World, code, ended, rotate};
+
+fn at(now: Timestamp) -> Retention {
+    Retention {
+        now,
+        events_before: NOW,
+        requests_before: now,
+        offline_unused_since: None,
+        offline_created_before: None,
+        limit: 500,
+    }
+}
+
+async fn nothing_that_is_needed_is_forgotten(world: &World) {
+    let jane = world.jane("c").await;
+    world.granted(&jane, "app", false).await;
+    world.granted(&jane, "cli", true).await;
+    world.store.give_code(code(&jane, "app"), NOW).await.unwrap();
+    let soon = world.store.collect(at(NOW + 30 * SECOND)).await.unwrap();
+    assert_eq!(soon, Collected::default());
+    let later = world.store.collect(at(NOW + 5 * MINUTE)).await.unwrap();
+    assert_eq!(later, Collected { codes: 1, ..Collected::default() }, "used codes stay on guard");
+}
+
+async fn what_is_dead_goes_in_its_order(world: &World) {
+    let jane = world.jane("c").await;
+    let short = world.granted(&jane, "app", false).await;
+    let long = world.granted(&jane, "cli", true).await;
+    let dead_tokens = NOW + 11 * MINUTE;
+    let collected = world.store.collect(at(dead_tokens)).await.unwrap();
+    assert_eq!(collected, Collected { codes: 2, grants: 1, ..Collected::default() });
+    assert!(world.store.grant(&short).await.unwrap().is_none());
+    assert!(world.is_live(&long).await);
+
+    let cookie_dead = NOW + 9 * HOUR;
+    let collected = world.store.collect(at(cookie_dead)).await.unwrap();
+    assert_eq!(collected, Collected::default(), "a grant keeps its session");
+    world.store.end_session(&jane, ended(EndReason::Administrator, NOW), None).await.unwrap();
+    let collected = world.store.collect(at(cookie_dead)).await.unwrap();
+    assert_eq!(collected, Collected { grants: 1, sessions: 1, ..Collected::default() });
+    assert!(world.store.session(&jane).await.unwrap().is_none());
+}
+
+async fn a_session_without_browser_and_grants_goes(world: &World) {
+    let jane = world.jane("c").await;
+    let joe = world.jane("d").await;
+    world.store.sign_out("d", "user:jane", EndReason::SignedOut, NOW).await.unwrap();
+    let collected = world.store.collect(at(NOW + SECOND)).await.unwrap();
+    assert_eq!(collected.sessions, 1);
+    assert!(world.store.session(&joe).await.unwrap().is_none());
+    let before = world.store.collect(at(NOW + 8 * HOUR)).await.unwrap();
+    assert_eq!(before.sessions, 0);
+    let after = world.store.collect(at(NOW + 8 * HOUR + SECOND)).await.unwrap();
+    assert_eq!(after.sessions, 1);
+    assert!(world.store.session(&jane).await.unwrap().is_none());
+}
+
+async fn offline_grants_have_limits_of_their_own(world: &World) {
+    let jane = world.jane("c").await;
+    let used = world.granted(&jane, "cli", true).await;
+    let idle = world.granted(&jane, "cli", true).await;
+    world.store.rotate(rotate(&used, 1, NOW + 20 * HOUR)).await.unwrap();
+    let now = NOW + 30 * HOUR;
+    let unused = Retention { offline_unused_since: Some(NOW + 10 * HOUR), ..at(now) };
+    assert_eq!(world.store.collect(unused).await.unwrap().grants, 1);
+    assert!(world.store.grant(&idle).await.unwrap().is_none());
+    assert!(world.is_live(&used).await);
+    let old = Retention { offline_created_before: Some(NOW + HOUR), ..at(now) };
+    let collected = world.store.collect(old).await.unwrap();
+    assert_eq!((collected.grants, collected.sessions), (1, 1));
+}
+
+async fn a_request_is_remembered_longer_than_its_code(world: &World) {
+    let jane = world.jane("c").await;
+    world.store.give_code(code(&jane, "app"), NOW).await.unwrap();
+    let kept = Retention { requests_before: NOW, ..at(NOW + HOUR) };
+    assert_eq!(world.store.collect(kept).await.unwrap().codes, 0);
+    assert_eq!(world.store.collect(at(NOW + HOUR)).await.unwrap().codes, 1);
+}
+
+async fn forgetting_is_bounded(world: &World) {
+    for n in 0..7 {
+        let session = world.jane(&format!("c-{n}")).await;
+        world.store.end_session(&session, ended(EndReason::Revoked, NOW), None).await.unwrap();
+    }
+    let bite = || Retention { events_before: NOW + HOUR, limit: 5, ..at(NOW + 10 * HOUR) };
+    let first = world.store.collect(bite()).await.unwrap();
+    assert_eq!((first.sessions, first.events), (5, 5));
+    let second = world.store.collect(bite()).await.unwrap();
+    assert_eq!((second.sessions, second.events), (2, 5));
+    let third = world.store.collect(bite()).await.unwrap();
+    assert_eq!((third.sessions, third.events), (0, 4));
+}
+
+async fn events_go_by_age_alone(world: &World) {
+    world.jane("c").await;
+    world.store.collect(Retention { events_before: NOW, ..at(NOW) }).await.unwrap();
+    let query = || EventQuery { limit: 5, ..EventQuery::default() };
+    assert_eq!(world.store.events(query()).await.unwrap().len(), 1);
+    let later = NOW + std::time::Duration::from_millis(1);
+    world.store.collect(Retention { events_before: later, ..at(NOW) }).await.unwrap();
+    assert!(world.store.events(query()).await.unwrap().is_empty());
+}
+
+on_both_engines!(
+    nothing_that_is_needed_is_forgotten,
+    what_is_dead_goes_in_its_order,
+    a_session_without_browser_and_grants_goes,
+    offline_grants_have_limits_of_their_own,
+    a_request_is_remembered_longer_than_its_code,
+    forgetting_is_bounded,
+    events_go_by_age_alone,
+);

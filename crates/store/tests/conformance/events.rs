@@ -1,0 +1,85 @@
+use countersign_core::event::EventKind;
+use countersign_core::{ClientId, ConnectorId, Event, GrantId, SessionId, Timestamp};
+use countersign_store::EventQuery;
+use serde_json::json;
+
+use crate::on_both_engines;
+use crate::world::{NOW, SECOND, World};
+
+fn event(seconds: u32, kind: EventKind, user: &str) -> Event {
+    let mut event = Event::new(NOW + seconds * SECOND, kind, "system");
+    event.user_id = Some(user.into());
+    event.session = Some(SessionId::new(format!("s-{user}")));
+    event
+}
+
+async fn an_event_is_remembered_whole(world: &World) {
+    let mut told = event(0, EventKind::KeyRotated, "jane");
+    told.grant = Some(GrantId::new("g"));
+    told.client = Some(ClientId::new("app"));
+    told.connector = Some(ConnectorId::new("ldap"));
+    told.ip = Some("2001:db8::1".into());
+    told.reason = Some("because".into());
+    told.details = json!({ "text": "it's \"quoted\"; \u{0} DROP TABLE events", "n": [1, null] });
+    world.store.add_event(told.clone()).await.unwrap();
+    let query = EventQuery { limit: 10, ..EventQuery::default() };
+    let events = world.store.events(query).await.unwrap();
+    assert_eq!(format!("{:?}", events[0].event), format!("{told:?}"));
+}
+
+async fn events_are_found_by_what_they_are_about(world: &World) {
+    for seconds in 0..6 {
+        let user = if seconds % 2 == 0 { "jane" } else { "joe" };
+        let kind = if seconds < 4 { EventKind::SignedIn } else { EventKind::SignedOut };
+        world.store.add_event(event(seconds, kind, user)).await.unwrap();
+    }
+    let seconds = |query: EventQuery| async move {
+        let events = world.store.events(EventQuery { limit: 100, ..query }).await.unwrap();
+        events.iter().map(|e| e.event.at.since(NOW).as_secs()).collect::<Vec<_>>()
+    };
+    let all = EventQuery::default;
+    let jane = || Some("jane".to_owned());
+    assert_eq!(seconds(all()).await, [5, 4, 3, 2, 1, 0], "newest first");
+    assert_eq!(seconds(EventQuery { user_id: jane(), ..all() }).await, [4, 2, 0]);
+    let session = Some(SessionId::new("s-joe"));
+    assert_eq!(seconds(EventQuery { session: session.clone(), ..all() }).await, [5, 3, 1]);
+    assert_eq!(seconds(EventQuery { session, user_id: jane(), ..all() }).await, [] as [u64; 0]);
+    let kind = Some(EventKind::SignedOut);
+    assert_eq!(seconds(EventQuery { kind, ..all() }).await, [5, 4]);
+    assert_eq!(seconds(EventQuery { kind, user_id: jane(), ..all() }).await, [4]);
+    let (since, until) = (Some(NOW + SECOND), Some(NOW + 3 * SECOND));
+    assert_eq!(seconds(EventQuery { since, until, ..all() }).await, [2, 1]);
+}
+
+async fn events_are_read_page_by_page(world: &World) {
+    for seconds in 0..25 {
+        world.store.add_event(event(seconds / 5, EventKind::SignedIn, "jane")).await.unwrap();
+    }
+    let mut seen = Vec::new();
+    let mut before_id = None;
+    loop {
+        let query = EventQuery { limit: 10, before_id: before_id.take(), ..EventQuery::default() };
+        let page = world.store.events(query).await.unwrap();
+        let Some(last) = page.last() else { break };
+        before_id = Some(last.id.clone());
+        seen.extend(page.into_iter().map(|stored| stored.id));
+    }
+    assert_eq!(seen.len(), 25);
+    assert!(seen.is_sorted_by(|a, b| a > b), "each once, newest first");
+    let none = EventQuery { limit: 0, ..EventQuery::default() };
+    assert_eq!(world.store.events(none).await.unwrap().len(), 1, "a page has at least one row");
+}
+
+async fn events_older_than_time_are_kept_too(world: &World) {
+    let old = Event::new(Timestamp::from_secs(-5), EventKind::SignedIn, "system");
+    world.store.add_event(old).await.unwrap();
+    let query = EventQuery { limit: 5, ..EventQuery::default() };
+    assert_eq!(world.store.events(query).await.unwrap()[0].event.at, Timestamp::from_secs(-5));
+}
+
+on_both_engines!(
+    an_event_is_remembered_whole,
+    events_are_found_by_what_they_are_about,
+    events_are_read_page_by_page,
+    events_older_than_time_are_kept_too,
+);

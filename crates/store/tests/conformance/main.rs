@@ -1,0 +1,47 @@
+//! Every verb of the store, on both engines: one story each, told once and run twice.
+//!
+//! SQLite always runs. PostgreSQL runs when `COUNTERSIGN_TEST_POSTGRES` is the URL of a server
+//! where databases may be created; without it each test says that it did not run, and fails when
+//! `COUNTERSIGN_REQUIRE_POSTGRES` is 1.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "these are tests; clippy.toml reaches only functions marked as such"
+)]
+
+mod codes;
+mod collect;
+mod consents;
+mod ends;
+mod engines;
+mod events;
+mod keys;
+mod races;
+mod rotation;
+mod sign_in;
+mod snapshots;
+mod world;
+
+/// Makes two tests of each story.
+macro_rules! on_both_engines {
+    ($($story:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $story() {
+                let world = crate::world::World::sqlite().await;
+                super::$story(&world).await;
+                world.over().await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $story() {
+                let Some(world) = crate::world::World::postgres().await else { return };
+                super::$story(&world).await;
+                world.over().await;
+            })*
+        }
+    };
+}
+pub(crate) use on_both_engines;

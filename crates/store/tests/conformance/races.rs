@@ -1,0 +1,219 @@
+//! Many at once, over two replicas of the same database.
+
+use countersign_core::session::EndReason;
+use countersign_core::{GrantId, SessionId, Timestamp};
+use countersign_store::{CodeGiven, Redeemed, Retention, Rotation, SignIn, Store};
+use tokio::task::JoinHandle;
+
+use crate::on_both_engines;
+use crate::world::{HOUR, LIMIT, MINUTE, NOW, SECOND, World, code, ended, grant, rotate, sign_in};
+
+async fn all<T>(tasks: Vec<JoinHandle<T>>) -> Vec<T> {
+    let mut answers = Vec::new();
+    for task in tasks {
+        answers.push(task.await.unwrap());
+    }
+    answers
+}
+
+/// Here and there in turn.
+fn nth<'s>(world: &'s World, other: &'s Store, n: usize) -> Store {
+    if n.is_multiple_of(2) { world.store.clone() } else { other.clone() }
+}
+
+async fn fifty_redeem_one_code_and_one_gets_it(world: &World) {
+    let other = world.replica().await;
+    let jane = world.jane("c").await;
+    let given = code(&jane, "app");
+    world.store.give_code(given.clone(), NOW).await.unwrap();
+    let tasks = (0..50).map(|n| {
+        let (store, given) = (nth(world, &other, n), given.clone());
+        let grant = grant(&given, true);
+        tokio::spawn(async move {
+            let id = grant.id.clone();
+            (id, store.redeem_code(&given.hash, &given.client, grant, NOW, LIMIT).await.unwrap())
+        })
+    });
+    let answers = all(tasks.collect()).await;
+    let winners: Vec<_> =
+        answers.iter().filter(|(_, r)| matches!(r, Redeemed::Granted { .. })).collect();
+    assert_eq!(winners.len(), 1);
+    let winner = &winners[0].0;
+    for (id, redeemed) in &answers {
+        if id != winner {
+            assert_eq!(*redeemed, Redeemed::AlreadyUsed { grant: Some(winner.clone()) });
+            assert!(world.store.grant(id).await.unwrap().is_none());
+        }
+    }
+    other.close().await;
+}
+
+async fn twenty_refresh_with_one_token_and_stay_one_family(world: &World) {
+    let other = world.replica().await;
+    let jane = world.jane("c").await;
+    let id = world.granted(&jane, "cli", true).await;
+    let tasks = (0..20).map(|n| {
+        let (store, asked) = (nth(world, &other, n), rotate(&id, 1, NOW));
+        tokio::spawn(async move { store.rotate(asked).await.unwrap() })
+    });
+    let answers = all(tasks.collect()).await;
+    let count = |wanted: Rotation| answers.iter().filter(|answer| **answer == wanted).count();
+    assert_eq!(count(Rotation::Rotated { generation: 2 }), 1, "{answers:?}");
+    assert_eq!(count(Rotation::Repeated { generation: 2 }), 19, "{answers:?}");
+    let (stored, _) = world.store.grant(&id).await.unwrap().unwrap();
+    assert_eq!((stored.generation, stored.ended), (2, None));
+    other.close().await;
+}
+
+/// Give, redeem and refresh, until refused.
+async fn take_all_one_can(store: Store, session: SessionId) -> Vec<GrantId> {
+    let mut got = Vec::new();
+    for n in 0.. {
+        let Some(id) = take_one(&store, &session, NOW + n * SECOND).await else { break };
+        got.push(id.clone());
+        let mut asked = rotate(&id, 1, NOW);
+        asked.tokens_until = NOW + HOUR + n * SECOND;
+        match store.rotate(asked).await.unwrap() {
+            Rotation::Rotated { generation: 2 } => (),
+            Rotation::Ended => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    got
+}
+
+/// A code and its grant, both of this instant; `None` when the session is over.
+async fn take_one(store: &Store, session: &SessionId, now: Timestamp) -> Option<GrantId> {
+    let mut given = code(session, "app");
+    (given.created_at, given.expires_at) = (now, now + MINUTE);
+    if store.give_code(given.clone(), now).await.unwrap() == CodeGiven::SessionEnded {
+        return None;
+    }
+    let mut wanted = grant(&given, true);
+    wanted.tokens_until = now + MINUTE;
+    let id = wanted.id.clone();
+    let redeemed = store.redeem_code(&given.hash, &given.client, wanted, now, 100_000).await;
+    match redeemed.unwrap() {
+        Redeemed::Granted { .. } => Some(id),
+        Redeemed::SessionEnded => None,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn nothing_is_given_after_the_end_nor_beyond_what_it_announced(world: &World) {
+    let other = world.replica().await;
+    for round in 0..5 {
+        let jane = world.jane(&format!("c-{round}")).await;
+        let takers =
+            (0..6).map(|n| tokio::spawn(take_all_one_can(nth(world, &other, n), jane.clone())));
+        let takers: Vec<_> = takers.collect();
+        tokio::time::sleep(SECOND / 50).await;
+        let why = ended(EndReason::Administrator, NOW);
+        let end = other.end_session(&jane, why, None).await.unwrap().unwrap();
+        let taken: Vec<GrantId> = all(takers).await.into_iter().flatten().collect();
+        assert_eq!(u64::try_from(taken.len()).unwrap(), end.grants_ended);
+        for id in taken {
+            let (stored, _) = world.store.grant(&id).await.unwrap().unwrap();
+            assert!(stored.ended.is_some(), "a live grant of an ended session");
+            assert!(Some(stored.tokens_until) <= end.tokens_until, "outlives what was announced");
+        }
+    }
+    other.close().await;
+}
+
+async fn a_grant_that_ends_gives_nothing_more(world: &World) {
+    let jane = world.jane("c").await;
+    for _ in 0..10 {
+        let id = world.granted(&jane, "cli", true).await;
+        let refreshing = (1..6).map(|n| {
+            let (store, mut asked) = (world.store.clone(), rotate(&id, n, NOW));
+            asked.tokens_until = NOW + HOUR;
+            tokio::spawn(async move { store.rotate(asked).await.unwrap() })
+        });
+        let refreshing: Vec<_> = refreshing.collect();
+        let end = world.store.end_grant(&id, ended(EndReason::Revoked, NOW)).await.unwrap();
+        all(refreshing).await;
+        let (stored, _) = world.store.grant(&id).await.unwrap().unwrap();
+        assert!(stored.ended.is_some());
+        if let Some(end) = end {
+            assert_eq!(end.tokens_until, stored.tokens_until);
+        }
+    }
+}
+
+async fn a_hundred_sign_ins_of_one_person_all_succeed(world: &World) {
+    let other = world.replica().await;
+    world.jane("first").await;
+    let tasks = (0..100).map(|n| {
+        let store = nth(world, &other, n);
+        let asked = SignIn {
+            previous_cookie: Some("first".into()),
+            ..sign_in("jane", &format!("cookie-{n}"))
+        };
+        tokio::spawn(async move { store.sign_in(asked).await.unwrap() })
+    });
+    let outcomes = all(tasks.collect()).await;
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.reauthenticated).count(), 1);
+    for n in 0..100 {
+        let cookie = format!("cookie-{n}");
+        assert!(world.store.session_by_cookie(&cookie).await.unwrap().is_some());
+    }
+    other.close().await;
+}
+
+async fn one_failing_verb_leaves_the_others(world: &World) {
+    let twin = sign_in("jane", "twin");
+    world.store.sign_in(twin.clone()).await.unwrap();
+    let tasks = (0..60).map(|n| {
+        let store = world.store.clone();
+        let mut asked = sign_in("jane", &format!("cookie-{n}"));
+        if n % 6 == 3 {
+            asked.id = twin.id.clone();
+        }
+        tokio::spawn(async move { store.sign_in(asked).await })
+    });
+    let outcomes = all(tasks.collect()).await;
+    for (n, outcome) in outcomes.iter().enumerate() {
+        let there = world.store.session_by_cookie(&format!("cookie-{n}")).await.unwrap();
+        assert_eq!(outcome.is_err(), n % 6 == 3, "{n}: {outcome:?}");
+        assert_eq!(there.is_none(), n % 6 == 3, "{n}");
+    }
+}
+
+async fn collecting_while_giving_loses_nobody(world: &World) {
+    let other = world.replica().await;
+    // The cookie has just run out: a request that began before may still give something.
+    let now = NOW + 9 * HOUR;
+    for round in 0..30 {
+        let jane = world.jane(&format!("c-{round}")).await;
+        let (store, session) = (world.store.clone(), jane.clone());
+        let taker = tokio::spawn(async move { take_one(&store, &session, now).await });
+        let retention = Retention {
+            now,
+            events_before: NOW,
+            requests_before: now,
+            offline_unused_since: None,
+            offline_created_before: None,
+            limit: 500,
+        };
+        let collected = other.collect(retention).await.unwrap();
+        let there = match taker.await.unwrap() {
+            Some(id) => world.store.grant(&id).await.unwrap().is_some(),
+            None => false,
+        };
+        assert_eq!(there, collected.sessions == 0, "round {round}");
+        let why = ended(EndReason::Administrator, now);
+        world.store.end_session(&jane, why, None).await.unwrap();
+    }
+    other.close().await;
+}
+
+on_both_engines!(
+    fifty_redeem_one_code_and_one_gets_it,
+    twenty_refresh_with_one_token_and_stay_one_family,
+    nothing_is_given_after_the_end_nor_beyond_what_it_announced,
+    a_grant_that_ends_gives_nothing_more,
+    a_hundred_sign_ins_of_one_person_all_succeed,
+    one_failing_verb_leaves_the_others,
+    collecting_while_giving_loses_nobody,
+);

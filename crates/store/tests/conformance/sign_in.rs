@@ -1,0 +1,129 @@
+use countersign_core::session::EndReason;
+use countersign_core::{ConnectorId, SessionId, Wants};
+use countersign_store::{EventQuery, SignIn};
+use serde_json::json;
+
+use crate::on_both_engines;
+use crate::world::{HOUR, MINUTE, NOW, World, identity, sign_in};
+
+/// The same browser comes again.
+fn again(user: &str, previous: &str, cookie: &str) -> SignIn {
+    SignIn { previous_cookie: Some(previous.into()), now: NOW + MINUTE, ..sign_in(user, cookie) }
+}
+
+async fn a_sign_in_is_remembered_whole(world: &World) {
+    let asked = sign_in("jane", "cookie-1");
+    let outcome = world.store.sign_in(asked.clone()).await.unwrap();
+    assert_eq!(outcome.session, asked.id);
+    assert!(!outcome.reauthenticated);
+
+    let session = world.store.session_by_cookie("cookie-1").await.unwrap().unwrap();
+    assert_eq!(session.id, asked.id);
+    assert_eq!(session.connector, asked.connector);
+    assert_eq!(session.identity, asked.identity);
+    assert_eq!((session.basis, session.wants, session.upstream), {
+        (asked.basis, asked.wants, asked.upstream)
+    });
+    assert_eq!((session.identity_at, session.auth_time, session.created_at), (NOW, NOW, NOW));
+    assert_eq!((session.last_seen, session.cookie_until), (NOW, NOW + 8 * HOUR));
+    assert_eq!((session.ip.as_str(), session.user_agent.as_str()), ("192.0.2.1", "Firefox"));
+    assert_eq!((session.missing_since, session.ended), (None, None));
+
+    assert!(world.store.session_by_cookie("cookie-2").await.unwrap().is_none());
+    assert!(world.store.session(&SessionId::new("nobody")).await.unwrap().is_none());
+    let query = EventQuery { session: Some(asked.id), limit: 10, ..EventQuery::default() };
+    let events = world.store.events(query).await.unwrap();
+    assert_eq!(events.len(), 1);
+    let event = &events[0].event;
+    assert_eq!(event.details, json!({ "groups": ["dev", "ops"] }));
+    assert_eq!((event.kind.as_str(), event.actor.as_str()), ("signed_in", "user:jane"));
+    assert_eq!((event.at, event.ip.as_deref()), (NOW, Some("192.0.2.1")));
+}
+
+async fn the_same_person_keeps_the_session_and_gets_a_new_cookie(world: &World) {
+    let first = world.jane("old").await;
+    let grant = world.granted(&first, "app", true).await;
+    let mut second = again("jane", "old", "new");
+    second.wants = Wants { offline: false, groups: true };
+    second.upstream = None;
+    let outcome = world.store.sign_in(second).await.unwrap();
+    assert_eq!((outcome.session, outcome.reauthenticated), (first.clone(), true));
+
+    assert!(world.store.session_by_cookie("old").await.unwrap().is_none());
+    let session = world.store.session_by_cookie("new").await.unwrap().unwrap();
+    assert_eq!(session.id, first);
+    assert_eq!((session.auth_time, session.created_at), (NOW + MINUTE, NOW));
+    assert_eq!(session.upstream, None);
+    assert!(!session.wants.offline);
+    assert!(world.is_live(&grant).await);
+    world.told(&first, &["signed_in", "reauthenticated"]).await;
+}
+
+async fn other_groups_at_the_next_sign_in_are_told(world: &World) {
+    let first = world.jane("old").await;
+    let mut reordered = again("jane", "old", "new");
+    reordered.identity = identity("jane", &["ops", "dev"]);
+    world.store.sign_in(reordered).await.unwrap();
+    let mut promoted = again("jane", "new", "newer");
+    promoted.identity = identity("jane", &["dev", "admins"]);
+    world.store.sign_in(promoted).await.unwrap();
+    let kinds = ["signed_in", "reauthenticated", "reauthenticated", "groups_changed"];
+    world.told(&first, &kinds).await;
+    let query = EventQuery { session: Some(first), limit: 1, ..EventQuery::default() };
+    let events = world.store.events(query).await.unwrap();
+    let groups = json!({ "before": ["ops", "dev"], "after": ["dev", "admins"] });
+    assert_eq!(events[0].event.details, groups);
+}
+
+async fn another_person_gets_another_session_and_the_first_is_signed_out(world: &World) {
+    let jane = world.jane("hers").await;
+    let short = world.granted(&jane, "app", false).await;
+    let joe = world.store.sign_in(again("joe", "hers", "his")).await.unwrap();
+    assert_ne!(joe.session, jane);
+    assert!(!joe.reauthenticated);
+    assert!(world.store.session_by_cookie("hers").await.unwrap().is_none());
+    assert!(!world.is_live(&short).await);
+    let over = world.store.session(&jane).await.unwrap().unwrap().ended.unwrap();
+    assert_eq!((over.why, over.by.as_str()), (EndReason::Replaced, "user:joe"));
+    world.told(&jane, &["signed_in", "signed_out"]).await;
+}
+
+async fn the_same_name_at_another_connector_is_another_person(world: &World) {
+    let jane = world.jane("hers").await;
+    let mut elsewhere = again("jane", "hers", "his");
+    elsewhere.connector = ConnectorId::new("github");
+    let outcome = world.store.sign_in(elsewhere).await.unwrap();
+    assert_ne!(outcome.session, jane);
+}
+
+async fn another_basis_inherits_nothing(world: &World) {
+    let jane = world.jane("hers").await;
+    let offline = world.granted(&jane, "cli", true).await;
+    let mut rebuilt = again("jane", "hers", "new");
+    rebuilt.basis = "ldap:other.example.com".into();
+    let outcome = world.store.sign_in(rebuilt).await.unwrap();
+    assert_ne!(outcome.session, jane);
+    assert!(!world.is_live(&offline).await);
+    let over = world.store.session(&jane).await.unwrap().unwrap().ended.unwrap();
+    assert_eq!(over.why, EndReason::BasisChanged);
+    world.told(&jane, &["signed_in", "session_ended"]).await;
+}
+
+async fn a_cookie_of_an_ended_session_is_no_cookie(world: &World) {
+    let jane = world.jane("hers").await;
+    let ended = crate::world::ended(EndReason::Administrator, NOW);
+    world.store.end_session(&jane, ended, None).await.unwrap().unwrap();
+    assert!(world.store.session_by_cookie("hers").await.unwrap().is_none());
+    let outcome = world.store.sign_in(again("jane", "hers", "new")).await.unwrap();
+    assert_ne!(outcome.session, jane);
+}
+
+on_both_engines!(
+    a_sign_in_is_remembered_whole,
+    the_same_person_keeps_the_session_and_gets_a_new_cookie,
+    other_groups_at_the_next_sign_in_are_told,
+    another_person_gets_another_session_and_the_first_is_signed_out,
+    the_same_name_at_another_connector_is_another_person,
+    another_basis_inherits_nothing,
+    a_cookie_of_an_ended_session_is_no_cookie,
+);

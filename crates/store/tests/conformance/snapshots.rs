@@ -1,0 +1,80 @@
+use countersign_core::SessionId;
+use countersign_core::session::EndReason;
+use countersign_store::{Missing, Snapshot};
+
+use crate::on_both_engines;
+use crate::world::{HOUR, MINUTE, NOW, SECOND, World, ended, identity};
+
+fn snapshot(session: &SessionId, user: &str, groups: &[&str]) -> Snapshot {
+    Snapshot {
+        session: session.clone(),
+        identity: identity(user, groups),
+        basis: "basis".into(),
+        upstream: None,
+        now: NOW + HOUR,
+    }
+}
+
+async fn one_asks_the_upstream_at_a_time(world: &World) {
+    let jane = world.jane("c").await;
+    let until = NOW + 30 * SECOND;
+    assert!(world.store.lease_upstream(&jane, NOW, until).await.unwrap());
+    assert!(!world.store.lease_upstream(&jane, NOW, until).await.unwrap());
+    assert!(!world.store.lease_upstream(&jane, until, until + MINUTE).await.unwrap());
+    let late = until + SECOND;
+    assert!(world.store.lease_upstream(&jane, late, late + MINUTE).await.unwrap(), "it ran out");
+    world.store.release_upstream(&jane).await.unwrap();
+    assert!(world.store.lease_upstream(&jane, late, late + MINUTE).await.unwrap());
+
+    world.store.update_snapshot(snapshot(&jane, "jane", &["dev", "ops"])).await.unwrap();
+    assert!(world.store.lease_upstream(&jane, late, late + MINUTE).await.unwrap(), "given back");
+
+    let over = ended(EndReason::Administrator, NOW);
+    world.store.end_session(&jane, over, None).await.unwrap();
+    assert!(!world.store.lease_upstream(&jane, NOW + HOUR, NOW + 2 * HOUR).await.unwrap());
+}
+
+async fn a_snapshot_replaces_what_was_known(world: &World) {
+    let jane = world.jane("c").await;
+    world.store.mark_missing(&jane, EndReason::UpstreamMissing, MINUTE, NOW).await.unwrap();
+    assert!(world.store.update_snapshot(snapshot(&jane, "jane", &["admins"])).await.unwrap());
+    let session = world.store.session(&jane).await.unwrap().unwrap();
+    assert_eq!(session.identity, identity("jane", &["admins"]));
+    assert_eq!((session.basis.as_str(), session.upstream), ("basis", None));
+    assert_eq!((session.identity_at, session.missing_since), (NOW + HOUR, None));
+    world.told(&jane, &["signed_in", "groups_changed"]).await;
+
+    assert!(!world.store.update_snapshot(snapshot(&jane, "joe", &[])).await.unwrap());
+    let nobody = SessionId::new("nobody");
+    assert!(!world.store.update_snapshot(snapshot(&nobody, "jane", &[])).await.unwrap());
+    let over = ended(EndReason::Administrator, NOW);
+    world.store.end_session(&jane, over, None).await.unwrap();
+    assert!(!world.store.update_snapshot(snapshot(&jane, "jane", &[])).await.unwrap());
+}
+
+async fn only_the_second_refusal_after_a_while_ends_the_session(world: &World) {
+    let jane = world.jane("c").await;
+    let grant = world.granted(&jane, "cli", true).await;
+    let missing = |at| world.store.mark_missing(&jane, EndReason::UpstreamMissing, 5 * MINUTE, at);
+    assert_eq!(missing(NOW).await.unwrap(), Missing::First);
+    assert_eq!(missing(NOW + 4 * MINUTE).await.unwrap(), Missing::Waiting);
+    assert_eq!(
+        world.store.session(&jane).await.unwrap().unwrap().missing_since,
+        Some(NOW),
+        "counted from the first"
+    );
+    let Missing::Ended(end) = missing(NOW + 5 * MINUTE).await.unwrap() else {
+        panic!("it should have ended")
+    };
+    assert_eq!((end.grants_ended, end.tokens_until), (1, Some(NOW + 10 * MINUTE)));
+    assert!(!world.is_live(&grant).await);
+    let over = world.store.session(&jane).await.unwrap().unwrap().ended.unwrap();
+    assert_eq!((over.why, over.by.as_str()), (EndReason::UpstreamMissing, "upstream"));
+    assert_eq!(missing(NOW + HOUR).await.unwrap(), Missing::Gone);
+}
+
+on_both_engines!(
+    one_asks_the_upstream_at_a_time,
+    a_snapshot_replaces_what_was_known,
+    only_the_second_refusal_after_a_while_ends_the_session,
+);
