@@ -10,13 +10,15 @@ use std::time::Duration;
 
 use crate::Secret;
 
+mod item;
 mod nearest;
 mod network;
 mod read;
 
+pub use item::Item;
 pub use nearest::nearest;
 pub use network::Network;
-pub use read::{Item, Section};
+pub use read::Section;
 
 /// A place in the file; both count from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

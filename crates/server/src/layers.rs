@@ -79,7 +79,7 @@ async fn log(State(app): State<App>, mut request: Request, next: Next) -> Respon
     let id: String = id.chars().filter(char::is_ascii_alphanumeric).take(16).collect();
     let address = app.settings.address_rule.client(peer(request.extensions()), request.headers());
     let route = request.extensions().get::<MatchedPath>();
-    let handler = route.map_or("unknown", MatchedPath::as_str).to_owned();
+    let handler = label(route.map(MatchedPath::as_str), app.issuer.settings.issuer.base_path());
     let method = known_method(request.method());
     let path: String = request.uri().path().chars().take(200).collect();
     request.extensions_mut().insert(RequestId(id.clone()));
@@ -98,6 +98,15 @@ async fn log(State(app): State<App>, mut request: Request, next: Next) -> Respon
     let size_bytes = Body::size_hint(response.body()).exact();
     app.metrics.request(Told { code, method, handler, size_bytes }, took);
     response
+}
+
+/// The route below the issuer, as Dex names it: `/token`.
+fn label(route: Option<&str>, base: &str) -> String {
+    let Some(route) = route else { return "unknown".to_owned() };
+    match route.strip_prefix(base).unwrap_or(route) {
+        "" => "/".to_owned(),
+        path => path.to_owned(),
+    }
 }
 
 /// A method as a label: what strangers make up is one word.

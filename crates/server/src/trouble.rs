@@ -14,7 +14,10 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
 /// An error page in the making.
 #[derive(Debug)]
-pub struct Trouble {
+pub struct Trouble(Box<Told>);
+
+#[derive(Debug)]
+struct Told {
     problem: Problem,
     items: Vec<String>,
     detail: Option<String>,
@@ -25,7 +28,8 @@ pub struct Trouble {
 
 impl From<Problem> for Trouble {
     fn from(problem: Problem) -> Self {
-        Self { problem, items: Vec::new(), detail: None, way: None, cause: None }
+        let told = Told { problem, items: Vec::new(), detail: None, way: None, cause: None };
+        Self(Box::new(told))
     }
 }
 
@@ -39,40 +43,43 @@ impl From<Failure> for Trouble {
             Failure::Unstorable(_) => Problem::BadRequest,
             Failure::Broken(_) => Problem::Internal,
         };
-        Self { cause: Some(failure.to_string()), ..Self::from(problem) }
+        let mut trouble = Self::from(problem);
+        trouble.0.cause = Some(failure.to_string());
+        trouble
     }
 }
 
 impl Trouble {
     pub fn items(mut self, items: Vec<String>) -> Self {
-        self.items = items;
+        self.0.items = items;
         self
     }
 
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
-        self.detail = Some(detail.into());
+        self.0.detail = Some(detail.into());
         self
     }
 
     pub fn way(mut self, way: Way) -> Self {
-        self.way = Some(way);
+        self.0.way = Some(way);
         self
     }
 
     pub fn show(self, app: &App, visit: &Visit) -> Response {
-        let status = self.problem.status();
+        let Told { problem, items, detail, way, cause } = *self.0;
+        let status = problem.status();
         if status >= 500 {
-            let cause = self.cause.as_deref().unwrap_or("no cause was given");
-            tracing::error!(problem = ?self.problem, cause, "a request failed");
+            let cause = cause.as_deref().unwrap_or("no cause was given");
+            tracing::error!(problem = ?problem, cause, "a request failed");
         } else {
-            tracing::info!(problem = ?self.problem, detail = self.detail.as_deref(), "an error page was shown");
+            tracing::info!(problem = ?problem, detail = detail.as_deref(), "an error page was shown");
         }
-        let items: Vec<Name> = self.items.iter().map(|item| item.as_str().into()).collect();
-        let mut shown = ErrorPage::new(&app.layout, self.problem, &visit.id).items(items);
-        if let Some(detail) = &self.detail {
+        let items: Vec<Name> = items.iter().map(|item| item.as_str().into()).collect();
+        let mut shown = ErrorPage::new(&app.layout, problem, &visit.id).items(items);
+        if let Some(detail) = &detail {
             shown = shown.detail(detail);
         }
-        if let Some(way) = self.way {
+        if let Some(way) = way {
             shown = shown.way(way);
         }
         let mut response = page(app, status, FormsEnd::AtHome, shown.render());

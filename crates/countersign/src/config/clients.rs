@@ -26,8 +26,12 @@ pub fn read(root: &Section<'_>, known: &Known<'_>) -> Vec<Client> {
             let key = if section.has("id") { "id" } else { "idEnv" };
             section.error(key, format!("{id} is the id of another client above"));
         }
-        peers.extend(text_items(&section, "trustedPeers"));
-        let client = read_client(&section, id, known);
+        let trusted = text_items(&section, "trustedPeers");
+        let mut client = read_client(&section, id, known);
+        if let Some(client) = &mut client {
+            client.trusted_peers = trusted.iter().map(|(_, id)| ClientId::new(id)).collect();
+        }
+        peers.extend(trusted);
         unsupported(&section);
         section.finish();
         clients.extend(client);
@@ -41,7 +45,7 @@ pub fn read(root: &Section<'_>, known: &Known<'_>) -> Vec<Client> {
     clients
 }
 
-/// Every key is read before anything is given up.
+/// Every key is read before anything is given up; the trusted peers are the caller's.
 fn read_client(section: &Section<'_>, id: Option<ClientId>, known: &Known<'_>) -> Option<Client> {
     let public = section.flag("public").unwrap_or(false);
     let name = section.required_text("name");
@@ -53,11 +57,11 @@ fn read_client(section: &Section<'_>, id: Option<ClientId>, known: &Known<'_>) -
     }
     let client = Client {
         id: id.unwrap_or_else(|| ClientId::new("")),
-        secret: secret.as_ref().ok().cloned().flatten(),
-        name: name.clone().unwrap_or_default(),
+        secret: secret.ok().flatten(),
+        name: name.unwrap_or_default(),
         logo_url: pages::read_logo(section, known.remote_logos),
         redirect_uris,
-        trusted_peers: section.texts("trustedPeers").into_iter().map(ClientId::new).collect(),
+        trusted_peers: Vec::new(),
         public,
         allowed_connectors: read_allowed_connectors(section, known.connectors),
     };

@@ -1,7 +1,7 @@
 //! The ways in: `connectors`, and the password database (`enablePasswordDB`, `staticPasswords`).
 
 use countersign_connectors::local::{LocalUser, read_users};
-use countersign_core::settings::Section;
+use countersign_core::settings::{Item, Section, Value};
 use countersign_core::{Connector, ConnectorId};
 
 use super::text_items;
@@ -26,14 +26,16 @@ pub struct Upstreams {
 pub fn read(root: &Section<'_>) -> Upstreams {
     let local_enabled = root.flag("enablePasswordDB").unwrap_or(false);
     let mut upstreams = Upstreams { connectors: Vec::new(), password_db: None, ids: Vec::new() };
-    let sections = root.sections("connectors");
-    let none_configured = !local_enabled && root.items("connectors").is_empty();
-    for section in sections {
+    let list = root.item("connectors");
+    let entries = list.as_ref().map(Item::items).unwrap_or_default();
+    for section in entries.iter().filter_map(Item::section) {
         let connector = read_connector(&section, local_enabled, &mut upstreams.ids);
         section.finish();
         upstreams.connectors.extend(connector);
     }
-    if none_configured {
+    // What is no list at all was complained of already.
+    let is_list = list.is_none_or(|list| matches!(list.node.value, Value::List(_)));
+    if is_list && entries.is_empty() && !local_enabled {
         let why = "is empty: nobody could sign in; add a connector or set enablePasswordDB: true";
         root.error("connectors", why);
     }

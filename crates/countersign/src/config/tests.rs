@@ -9,6 +9,7 @@ mod environment;
 mod example;
 mod messages;
 mod values;
+mod warnings;
 
 /// The smallest file that starts, without its first line.
 const REST: &str = "storage: {type: memory}

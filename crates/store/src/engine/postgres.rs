@@ -73,14 +73,25 @@ impl PostgresEngine {
         })
     }
 
+    /// Looking changes nothing, so a connection that died while it rested costs only another look.
     pub(super) async fn read<V: Verb>(&self, verb: &V) -> Result<V::Answer, StoreError> {
-        let mut connection = self.pool.acquire().await?;
-        let answer =
-            within(PATIENCE, verb.run(&mut Conn::postgres(&mut connection, &self.told))).await;
-        if answer.is_err() {
-            connection.close_on_drop();
-        }
-        answer
+        let looking = async {
+            let mut tried = 0;
+            loop {
+                tried += 1;
+                let mut connection = self.pool.acquire().await?;
+                let mut conn = Conn::postgres(&mut connection, &self.told);
+                match verb.run(&mut conn).await {
+                    Err(StoreError::Unavailable(_)) if tried < TRIES => connection.close_on_drop(),
+                    Err(error) => {
+                        connection.close_on_drop();
+                        return Err(error);
+                    }
+                    answer => return answer,
+                }
+            }
+        };
+        within(PATIENCE, looking).await
     }
 
     pub(super) async fn ping(&self) -> Result<(), StoreError> {

@@ -5,6 +5,8 @@ use std::time::Duration;
 use countersign_core::{ClientId, ConnectorId, GrantId, SessionId};
 use countersign_store::{Location, OpenError, Redeemed, Rotation, Store, StoreError};
 
+use sqlx::Connection;
+
 use crate::on_both_engines;
 use crate::world::{LIMIT, NOW, World, code, grant, rotate, sign_in};
 
@@ -111,7 +113,58 @@ on_both_engines!(
     a_verb_goes_on_without_its_caller,
     hostile_text_is_only_text,
     a_nul_is_absent_or_refused_never_a_fault,
+    an_id_too_long_for_an_index_is_no_fault,
+    a_newer_database_is_left_alone,
 );
+
+async fn an_id_too_long_for_an_index_is_no_fault(world: &World) {
+    let mut long = String::new();
+    while long.len() < 9000 {
+        long.push_str(&countersign_core::ids::random_id().unwrap());
+    }
+    let answer = world.store.sign_in(sign_in(&long, "long")).await;
+    assert!(matches!(answer, Ok(_) | Err(StoreError::Unstorable(_))), "{answer:?}");
+}
+
+async fn a_newer_database_is_left_alone(world: &World) {
+    let sql = "INSERT INTO _sqlx_migrations \
+               (version, description, success, checksum, execution_time) \
+               SELECT 999, 'later', success, checksum, 0 FROM _sqlx_migrations WHERE version = 1";
+    match &world.location {
+        Location::Sqlite { file } => {
+            let url = format!("sqlite://{}", file.display());
+            let mut db = sqlx::SqliteConnection::connect(&url).await.unwrap();
+            sqlx::query(sql).execute(&mut db).await.unwrap();
+        }
+        Location::Postgres(_) => {
+            let mut db = world.server().await;
+            sqlx::query(sql).execute(&mut db).await.unwrap();
+        }
+        Location::Memory => panic!("no world is in memory"),
+    }
+    let error = Store::open(&world.location).await.err().unwrap();
+    assert!(matches!(error, OpenError::Newer { found: 999, .. }), "{error}");
+}
+
+/// The server goes away and comes back: nobody restarts us for that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_the_server_ended_are_replaced() {
+    let Some(world) = World::postgres().await else { return };
+    let jane = world.jane("c").await;
+    let mut admin = world.server().await;
+    for round in 0..5 {
+        let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                   WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        sqlx::query(sql).execute(&mut admin).await.unwrap();
+        if round % 2 == 0 {
+            assert!(world.store.session(&jane).await.unwrap().is_some());
+        } else {
+            world.store.sign_in(sign_in("jane", &format!("c-{round}"))).await.unwrap();
+        }
+    }
+    admin.close().await.unwrap();
+    world.over().await;
+}
 
 async fn two_start_together(sqlite: bool) {
     for _ in 0..5 {

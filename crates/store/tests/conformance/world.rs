@@ -8,6 +8,7 @@ use countersign_core::{
     ClientId, Code, ConnectorId, Grant, GrantId, Identity, Scopes, SessionId, Timestamp, Wants,
 };
 use countersign_store::{EventQuery, Location, PostgresOptions, Redeemed, Rotate, SignIn, Store};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 pub const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
@@ -62,6 +63,13 @@ impl World {
     /// The same database as another process would open it.
     pub async fn replica(&self) -> Store {
         Store::open(&self.location).await.unwrap()
+    }
+
+    /// The world's database on the server, past the store.
+    pub async fn server(&self) -> PgConnection {
+        let Home::Server { url, database } = &self.home else { panic!("this is a file") };
+        let options: PgConnectOptions = url.parse().unwrap();
+        PgConnection::connect_with(&options.database(database)).await.unwrap()
     }
 
     pub async fn over(self) {

@@ -85,6 +85,11 @@ fn one_mistake_is_one_message() {
             "2:13: web.http: found \":55x\", expected host:port such as 127.0.0.1:5556",
         ),
         ("web: [a]", "2:6: web: found a list, expected a map"),
+        ("connectors: {a: b}", "2:13: connectors: found a map, expected a list"),
+        (
+            "staticClients: [{id: a, name: A, public: true, trustedPeers: [[a]]}]",
+            "2:63: staticClients[0].trustedPeers[0]: found a list, expected text",
+        ),
         (
             "connectors: []",
             "2:13: connectors: is empty: nobody could sign in; add a connector or set enablePasswordDB: true",
@@ -171,76 +176,6 @@ fn one_mistake_is_one_message() {
             errors.first().is_some_and(|line| line.starts_with(expected)),
             "{block}: {found:?}"
         );
-    }
-}
-
-#[test]
-fn what_works_but_may_surprise_is_a_warning() {
-    for (block, expected) in [
-        (
-            "expiry: {}",
-            "2:9: warning: expiry.idTokens: is absent: tokens live 24h, and what an ended session gave stays valid so long",
-        ),
-        (
-            "expiry:",
-            "1:1: warning: expiry.idTokens: is absent: tokens live 24h, and what an ended session gave stays valid so long",
-        ),
-        (
-            "expiry: {idTokens: 10m, refreshTokens: {reuseInterval: 3s}}",
-            "2:56: warning: expiry.refreshTokens.reuseInterval: found 3s: a client that misses one answer is signed out, expected 10s or more",
-        ),
-        (
-            "expiry: {idTokens: 10m, codes: 11m}",
-            "2:32: warning: expiry.codes: is over 10m, the most that RFC 6749 section 4.1.2 recommends",
-        ),
-        ("grpc: {addr: ':5557'}", "2:7: warning: grpc: is a key of Dex that is not supported yet"),
-        (
-            "telemetry: {http: ':1', enableProfiling: true}",
-            "2:42: warning: telemetry.enableProfiling: is a key of Dex that is not supported yet",
-        ),
-        (
-            "frontend: {dir: /x}",
-            "2:17: warning: frontend.dir: is a key of Dex that is not supported yet",
-        ),
-        (
-            "frontend: {logoURL: 'https://x/logo.png'}",
-            "2:21: warning: frontend.logoURL: is not shown without frontend.allowRemoteLogos",
-        ),
-        (
-            "oauth2: {grantTypes: [authorization_code, implicit]}",
-            "2:43: warning: oauth2.grantTypes[1]: implicit is a grant type of Dex that is not supported yet",
-        ),
-        (
-            "oauth2: {responseTypes: [code, id_token code]}",
-            "2:32: warning: oauth2.responseTypes[1]: \"id_token code\" is a response type of Dex that is not supported yet",
-        ),
-        (
-            "oauth2: {pkce: {codeChallengeMethodsSupported: [plain]}}",
-            "2:49: warning: oauth2.pkce.codeChallengeMethodsSupported[0]: plain protects nothing that is read on the way (RFC 9700 section 2.1.1)",
-        ),
-        (
-            "sessions: {cookieName: dex_session}",
-            "2:24: warning: sessions.cookieName: does nothing here: the name of the cookie is derived from the issuer",
-        ),
-        (
-            "web: {http: ':1', clientRemoteIP: {header: X-Real-IP}}",
-            "2:44: warning: web.clientRemoteIP.header: is ignored without trustedProxies, because anybody could send it",
-        ),
-        (
-            "web: {http: ':1', allowedOrigins: ['https://a.example/']}",
-            "2:36: warning: web.allowedOrigins[0]: found \"https://a.example/\", which no browser sends, expected an origin such as https://app.example.com",
-        ),
-        (
-            "connectors: [{type: mockCallback, id: m, name: M, grantTypes: [password]}]",
-            "2:63: warning: connectors[0].grantTypes: is not supported yet: this connector serves authorization_code all the same",
-        ),
-        (
-            "storage: {type: postgres, config: {database: d, user: u}}",
-            "1:1: warning: rootKey: is missing: signing keys rest unsealed in the database, as in Dex",
-        ),
-    ] {
-        assert_eq!(said(block), [expected], "{block}");
-        assert!(load(&with(block)).config.is_some(), "{block}");
     }
 }
 

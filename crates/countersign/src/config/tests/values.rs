@@ -66,7 +66,10 @@ sessions: {sso: false, absoluteLifetime: 4h}
     assert_eq!((pg.ssl_mode, pg.ca_file.is_some()), (SslMode::VerifyCa, true));
     assert!(matches!(&config.root_keys, RootKeys::Given(keys) if keys.len() == 2));
     assert_eq!(config.telemetry, Some(Listen { host: "::".into(), port: 5558 }));
-    assert_eq!((config.logger.level, config.logger.format), (LogLevel::Warn, Some(LogFormat::Json)));
+    assert_eq!(
+        (config.logger.level, config.logger.format),
+        (LogLevel::Warn, Some(LogFormat::Json))
+    );
     assert_eq!(config.frontend.theme, Theme::Light);
     assert_eq!(config.frontend.logo_url.as_deref(), Some("https://x/l.png"));
     assert_eq!(config.oauth2.grant_types, [GrantType::AuthorizationCode]);
