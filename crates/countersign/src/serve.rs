@@ -1,5 +1,6 @@
 //! `countersign serve`: read, open, bind, say hello, serve, drain.
 
+mod certificates;
 mod greeting;
 mod housekeeping;
 
@@ -8,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_server::listen::{Listener, Stop};
+use countersign_server::listen::{Certificate, Listener, Stop};
 use countersign_server::{App, Health, routes, telemetry_routes};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -81,22 +82,25 @@ fn apply_flags(config: &mut Config, arguments: &ServeArguments) -> Result<(), St
 struct Ports {
     web: Vec<Listener>,
     telemetry: Option<Listener>,
+    certificate: Option<Certificate>,
 }
 
 fn bind(config: &Config) -> Result<Ports, String> {
-    let at = |listen: &Listen, tls| {
-        Listener::bind(&listen.to_string(), tls)
+    let at = |listen: &Listen, certificate| {
+        Listener::bind(&listen.to_string(), certificate)
             .map_err(|e| format!("cannot listen on {listen}: {e}"))
     };
     let mut web = Vec::new();
     if let Some(listen) = &config.web.http {
         web.push(at(listen, None)?);
     }
-    if let Some(https) = &config.web.https {
-        web.push(at(&https.listen, Some(tls::server_config(https)?))?);
+    let https = config.web.https.as_ref();
+    let certificate = https.map(tls::server_config).transpose()?.map(Certificate::new);
+    if let Some(https) = https {
+        web.push(at(&https.listen, certificate.clone())?);
     }
     let telemetry = config.telemetry.as_ref().map(|listen| at(listen, None)).transpose()?;
-    Ok(Ports { web, telemetry })
+    Ok(Ports { web, telemetry, certificate })
 }
 
 async fn serve(config: &Config, arguments: &ServeArguments) -> Result<(), String> {
@@ -105,6 +109,8 @@ async fn serve(config: &Config, arguments: &ServeArguments) -> Result<(), String
     let app = wiring::open(config, clock.clone(), health.clone()).await?;
     housekeeping::check_clock(&app, &clock, &health).await;
     let chores = tokio::spawn(housekeeping::go_on(app.clone(), clock, health.clone()));
+    let renewal = config.web.https.clone().zip(ports.certificate);
+    let renewal = renewal.map(|(https, held)| tokio::spawn(certificates::renew(https, held)));
     let (stop, telemetry_stop) = (Stop::default(), Stop::default());
     let mut web = JoinSet::new();
     for port in ports.web {
@@ -130,6 +136,9 @@ async fn serve(config: &Config, arguments: &ServeArguments) -> Result<(), String
         let _ended = telemetry.await;
     }
     chores.abort();
+    if let Some(renewal) = renewal {
+        renewal.abort();
+    }
     close(app).await;
     Ok(())
 }

@@ -6,6 +6,7 @@ use crate::{Failure, Issuer};
 
 /// Rows swept per table and round, so that no sweep holds up a login.
 const SWEPT_AT_ONCE: i64 = 500;
+const MOST_ROUNDS: u32 = 100;
 
 impl Issuer {
     /// Reads the keys again and rotates them if that is due. Called every half minute.
@@ -13,8 +14,20 @@ impl Issuer {
         self.keyring.renew(&self.store, &self.root, &self.settings, self.now()).await
     }
 
-    /// One bounded round of sweeping.
-    pub async fn sweep(&self) -> Result<Collected, Failure> {
+    /// Sweeps in bounded rounds until nothing is left, or for long enough.
+    pub async fn sweep(&self) -> Result<(), Failure> {
+        for _ in 0..MOST_ROUNDS {
+            let Collected { codes, grants, sessions, events } = self.sweep_once().await?;
+            tracing::debug!(codes, grants, sessions, events, "swept");
+            let full = u64::try_from(SWEPT_AT_ONCE).unwrap_or(u64::MAX);
+            if [codes, grants, sessions, events].iter().all(|swept| *swept < full) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn sweep_once(&self) -> Result<Collected, Failure> {
         let now = self.now();
         let refresh = &self.settings.refresh;
         let collected = self

@@ -7,7 +7,8 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use countersign_core::{Secret, Timestamp};
+use countersign_core::event::EventKind;
+use countersign_core::{Event, Secret, Timestamp};
 use countersign_jose::{
     Algorithm, KeyPair, MacKeys, RootKeys, SealingKeys, Signer, Verifiers, hash, key_set,
 };
@@ -149,6 +150,9 @@ async fn signing_keys(
     if let Some((number, signs_from)) = due(&rows, settings, now) {
         let row = new_key(root, settings, number, signs_from, now).await?;
         if store.add_signing_key(row).await? {
+            let mut event = Event::new(now, EventKind::KeyRotated, "system");
+            event.details = serde_json::json!({ "number": number, "signs_from": signs_from });
+            store.add_event(event).await?;
             tracing::info!(event = "key_rotated", number, signs_from = %signs_from, "a new signing key is published");
         }
         rows = store.signing_keys().await?;

@@ -97,33 +97,43 @@ impl Issuer {
         if age < policy.upstream_refresh_interval {
             return Ok(welcome(session, None));
         }
-        let now = self.now();
-        if self.store.lease_upstream(&session.id, now, now + LEASE).await? {
-            let id = session.id.clone();
-            let asked = self.ask(&**refresh, session, true).await;
-            if asked.is_err() {
-                self.store.release_upstream(&id).await?;
-            }
-            return asked;
-        }
-        self.wait_for_answer(session).await
+        self.ask_or_wait(&**refresh, session).await
     }
 
-    async fn wait_for_answer(&self, session: Session) -> Result<Upstream, Failure> {
+    /// Whoever has the lease asks; the others look again until there is news, or the lease is free.
+    async fn ask_or_wait(
+        &self,
+        refresh: &dyn Refresh,
+        mut session: Session,
+    ) -> Result<Upstream, Failure> {
+        let seen = session.identity_at;
         for _ in 0..LOOKS {
-            let Some(current) = self.store.session(&session.id).await? else { break };
-            if current.ended.is_some() {
-                return Ok(Upstream::Refused(Refused::Ended));
-            }
-            if current.identity_at > session.identity_at {
-                return Ok(welcome(current, None));
+            let now = self.now();
+            if self.store.lease_upstream(&session.id, now, now + LEASE).await? {
+                let id = session.id.clone();
+                let asked = self.ask(refresh, session, true).await;
+                if matches!(asked, Err(_) | Ok(Upstream::Refused(Refused::Changed))) {
+                    self.store.release_upstream(&id).await?;
+                }
+                return asked;
             }
             tokio::time::sleep(LOOK_AGAIN).await;
+            let Some(current) = self.store.session(&session.id).await? else { break };
+            session = current;
+            if session.ended.is_some() {
+                break;
+            }
+            if session.identity_at > seen {
+                return Ok(welcome(session, None));
+            }
         }
-        Err(Failure::Unavailable {
-            what: session.connector.to_string(),
-            cause: "another request is still asking this upstream".to_owned(),
-        })
+        match session.ended {
+            Some(_) => Ok(Upstream::Refused(Refused::Ended)),
+            None => Err(Failure::Unavailable {
+                what: session.connector.to_string(),
+                cause: "another request is still asking this upstream".to_owned(),
+            }),
+        }
     }
 
     async fn ask(

@@ -20,7 +20,21 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 /// One port, bound and not yet serving.
 pub struct Listener {
     socket: TcpListener,
-    tls: Option<Arc<rustls::ServerConfig>>,
+    certificate: Option<Certificate>,
+}
+
+/// The certificate of a listener; connections made after a replacement see the new one.
+#[derive(Clone)]
+pub struct Certificate(RustlsConfig);
+
+impl Certificate {
+    pub fn new(config: Arc<rustls::ServerConfig>) -> Self {
+        Self(RustlsConfig::from_config(config))
+    }
+
+    pub fn replace(&self, config: Arc<rustls::ServerConfig>) {
+        self.0.reload_from_config(config);
+    }
 }
 
 /// Ends a listener: at once for new connections, after the grace for those that work.
@@ -35,9 +49,9 @@ impl Stop {
 
 impl Listener {
     /// Binds now, so that a taken port is an error before anything is served.
-    pub fn bind(address: &str, tls: Option<Arc<rustls::ServerConfig>>) -> io::Result<Self> {
+    pub fn bind(address: &str, certificate: Option<Certificate>) -> io::Result<Self> {
         let socket = TcpListener::bind(address)?;
-        Ok(Self { socket, tls })
+        Ok(Self { socket, certificate })
     }
 
     pub fn address(&self) -> io::Result<SocketAddr> {
@@ -47,10 +61,9 @@ impl Listener {
     pub async fn serve(self, router: Router, stop: Stop) -> io::Result<()> {
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         let server = axum_server::from_tcp(self.socket)?.handle(stop.0);
-        match self.tls {
+        match self.certificate {
             None => limited(server).serve(service).await,
-            Some(config) => {
-                let config = RustlsConfig::from_config(config);
+            Some(Certificate(config)) => {
                 let acceptor = axum_server::tls_rustls::RustlsAcceptor::new(config)
                     .handshake_timeout(HANDSHAKE_WITHIN);
                 limited(server.acceptor(acceptor)).serve(service).await

@@ -30,9 +30,8 @@ pub async fn go_on(app: App, clock: Arc<SystemClock>, health: Health) {
 }
 
 async fn sweep(app: &App) {
-    match app.issuer.sweep().await {
-        Ok(swept) => tracing::debug!(?swept, "swept"),
-        Err(failure) => tracing::error!(cause = %failure, "sweeping failed"),
+    if let Err(failure) = app.issuer.sweep().await {
+        tracing::error!(cause = %failure, "sweeping failed");
     }
 }
 
