@@ -2,14 +2,16 @@
 //! them on a connection of its own, read their groups.
 //!
 //! It never follows a referral, never dereferences an alias, never binds with an empty password and
-//! never sends one in clear unless `insecureNoSSL` says so. An unknown user costs one search and no
-//! bind, so an attacker who can time the directory can tell it from a wrong password, as with Dex.
+//! never sends one in clear unless `insecureNoSSL` says so. Every attempt that is asked of the directory
+//! costs one search and one bind, whether or not the name is known; what the directory itself spends on
+//! comparing a password remains visible to who can time it.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use countersign_core::connector::{
-    Basis, Known, Login, PasswordLogin, Refresh, Refreshed, Refusal, SignedIn, Unavailable, WayIn,
+    Basis, Examination, Known, Login, PasswordLogin, Refresh, Refreshed, Refusal, SignedIn,
+    Unavailable, WayIn,
 };
 use countersign_core::settings::Section;
 use countersign_core::{Connector, ConnectorId, Secret, Trace, Wants};
@@ -19,6 +21,7 @@ mod ber;
 mod bind;
 mod config;
 mod entry;
+mod examine;
 mod failure;
 mod filter;
 mod groups;
@@ -28,13 +31,16 @@ mod person;
 mod pool;
 mod refresh;
 mod search;
-mod tls;
+pub(crate) mod tls;
 mod wire;
+
+pub use bind::UserBinds;
 
 use bind::Verdict;
 use config::Config;
 use entry::Entry;
 use failure::Failure;
+use groups::Detail;
 use pool::{Deadline, Lease, Pool};
 use refresh::Remembered;
 use search::{Ask, Most};
@@ -45,12 +51,20 @@ const MAX_PASSWORD_BYTES: usize = 4096;
 
 /// `None`, with every problem noted, when the section cannot be used.
 pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Option<Connector> {
+    read_counting(id, name, section, UserBinds::default())
+}
+
+/// The same, with a counter of the caller's: for a metric, and for tests that an unknown name costs
+/// what a wrong password costs.
+pub fn read_counting(
+    id: ConnectorId,
+    name: String,
+    section: Section<'_>,
+    binds: UserBinds,
+) -> Option<Connector> {
     let config = Arc::new(config::read(section)?);
-    let mut hosts: Vec<String> =
-        config.hosts.iter().map(|h| h.to_string().to_lowercase()).collect();
-    hosts.sort();
-    let basis = format!("ldap:{}/{}", hosts.join(","), entry::folded(&config.users.base));
-    let pool = Pool::new(config.clone());
+    let basis = config.basis();
+    let pool = Pool::new(config.clone(), binds);
     let ldap = Arc::new(Ldap { id: id.clone(), config, pool });
     Some(Connector {
         id,
@@ -79,6 +93,14 @@ impl PasswordLogin for Ldap {
     fn canonical(&self, login: &str) -> String {
         let folded: String = login.nfkc().flat_map(char::to_lowercase).nfkc().collect();
         folded.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    async fn examine(&self, login: &str, trace: &mut Trace) -> Result<Examination, Unavailable> {
+        if let Some(why) = unfit_name(login) {
+            trace.noted(format!("refused before anything was asked: {why}"));
+            return Ok(Examination::Refused { why: why.to_owned() });
+        }
+        examine::person(self, login, trace).await.map_err(|failure| self.broken(failure, trace))
     }
 
     async fn login(
@@ -111,11 +133,18 @@ fn unfit(login: &str, password: &Secret) -> Option<&'static str> {
     if password.is_empty() {
         return Some("the password is empty");
     }
+    if password.expose().len() > MAX_PASSWORD_BYTES {
+        return Some("the password is too long");
+    }
+    unfit_name(login)
+}
+
+fn unfit_name(login: &str) -> Option<&'static str> {
     if login.trim().is_empty() {
         return Some("the name is empty");
     }
-    if login.len() > MAX_LOGIN_BYTES || password.expose().len() > MAX_PASSWORD_BYTES {
-        return Some("the name or the password is too long");
+    if login.len() > MAX_LOGIN_BYTES {
+        return Some("the name is too long");
     }
     login.contains('\0').then_some("the name contains a NUL character")
 }
@@ -139,6 +168,7 @@ impl Ldap {
         let mut lease = self.pool.lease(deadline, trace).await?;
         let found = self.find_by_name(&mut lease, login, trace).await?;
         let Some(person) = only_one(found, trace) else {
+            self.bind_as_nobody(&lease, trace).await?;
             lease.give_back();
             return refused(Refusal::BadCredentials);
         };
@@ -216,6 +246,21 @@ impl Ldap {
         bind::verdict(&result)
     }
 
+    /// What a wrong password costs, for names that belong to nobody or to several: a bind on the same
+    /// kind of connection, with a name and a password of our own. Whatever the answer, nobody gets in.
+    async fn bind_as_nobody(&self, lease: &Lease<'_>, trace: &mut Trace) -> Result<(), Failure> {
+        let (dn, password) = bind::nobody(&self.config.users.base);
+        let host = lease.host();
+        trace.asked(format!("bind at {host} as {dn}, to take as long as a wrong password"));
+        let who = (dn.as_str(), &password);
+        let result = self.pool.bind_person(host, who, lease.deadline(), trace).await?;
+        trace.answered(failure::describe(&result));
+        if bind::is_against_everybody(&result) {
+            return Err(Failure::of_result("bind", &result));
+        }
+        Ok(())
+    }
+
     async fn signed_in(
         &self,
         lease: &mut Lease<'_>,
@@ -228,7 +273,9 @@ impl Ldap {
         match &self.config.groups {
             _ if !wants.groups => trace.noted("groups were not asked for"),
             None => trace.noted("no groupSearch is configured, so there are no groups"),
-            Some(search) => identity.groups = groups::of(lease, search, person, trace).await?,
+            Some(search) => {
+                identity.groups = groups::of(lease, search, person, Detail::Brief, trace).await?;
+            }
         }
         let remembered = Remembered::new(login, &person.dn);
         Ok(SignedIn { identity, upstream: remembered.into_secret(), basis: None })

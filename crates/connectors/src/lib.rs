@@ -1,7 +1,7 @@
 //! The upstreams: one file or folder for each, all seen from outside only through the ports in
 //! `countersign_core::connector`.
 //!
-//! The only room that sees ldap3, argon2 and bcrypt. It reads configuration and certificate files
+//! The only room that sees ldap3, argon2, bcrypt and upstream OAuth. It reads configuration and certificate files
 //! when it is built and opens nothing on the network before somebody logs in. It never stores
 //! anything, never talks to a browser, and never decides what a refusal means for a session.
 
@@ -11,11 +11,13 @@ use countersign_core::{Connector, ConnectorId};
 pub mod ldap;
 pub mod local;
 mod mock;
+mod oauth;
+mod oidc;
 pub mod password;
 
 /// The values of `type` that [`read`] understands. `local` is not among them: it is switched on by
 /// `enablePasswordDB`.
-const KINDS: &[&str] = &["ldap", "mockCallback", "mockPassword"];
+const KINDS: &[&str] = &["ldap", "mockCallback", "mockPassword", "oidc"];
 
 /// Dex has these, and a configuration that names one must not start as if it had not.
 const NOT_YET: &[&str] = &[
@@ -30,7 +32,6 @@ const NOT_YET: &[&str] = &[
     "linkedin",
     "microsoft",
     "oauth",
-    "oidc",
     "openshift",
     "saml",
     "samlExperimental",
@@ -45,7 +46,7 @@ pub fn kinds() -> &'static [&'static str] {
 pub fn check_kind(kind: &str, has_config: bool) -> Result<(), String> {
     if KINDS.contains(&kind) {
         return match (kind, has_config) {
-            ("ldap" | "mockPassword", false) => Err(format!("{kind} needs a config")),
+            ("ldap" | "mockPassword" | "oidc", false) => Err(format!("{kind} needs a config")),
             _ => Ok(()),
         };
     }
@@ -77,6 +78,7 @@ pub fn read(
         "ldap" => ldap::read(id, name, config?),
         "mockCallback" => Some(mock::callback(id, name, config)),
         "mockPassword" => mock::password(id, name, config?),
+        "oidc" => oidc::read(id, name, config?),
         _ => None,
     }
 }

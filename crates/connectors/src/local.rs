@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use countersign_core::connector::{
-    Basis, Known, Login, PasswordLogin, Refresh, Refreshed, Refusal, SignedIn, Unavailable, WayIn,
+    Basis, Examination, Known, Login, PasswordLogin, Refresh, Refreshed, Refusal, SignedIn,
+    Unavailable, WayIn,
 };
 use countersign_core::{Connector, ConnectorId, Identity, Secret, Trace, Wants};
 
@@ -70,6 +71,21 @@ impl PasswordLogin for Local {
 
     fn canonical(&self, login: &str) -> String {
         canonical(login)
+    }
+
+    async fn examine(&self, login: &str, trace: &mut Trace) -> Result<Examination, Unavailable> {
+        let email = canonical(login);
+        trace.asked(format!("the local user {email}"));
+        let Some(user) = self.users.get(&email) else {
+            trace.answered(format!("no such user among {}", self.users.len()));
+            return Ok(Examination::Refused { why: format!("there is no local user {email:?}") });
+        };
+        trace.answered("found");
+        trace.noted(format!("the password is kept as {}", user.hash.describe()));
+        let group = |group: &String| (format!("group {group:?}"), "the user's own");
+        user.groups.iter().map(group).for_each(|(what, why)| trace.kept(&what, why));
+        trace.noted("no password was tried");
+        Ok(Examination::Found(Box::new(user.signed_in().identity)))
     }
 
     async fn login(

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use countersign_core::connector::{
-    Basis, Departure, Known, Login, Luggage, PasswordLogin, RedirectLogin, Refresh, Refreshed,
-    Refusal, SignedIn, Trip, Unavailable, WayIn,
+    Basis, Departure, Examination, Known, Login, Luggage, PasswordLogin, RedirectLogin, Refresh,
+    Refreshed, Refusal, SignedIn, Trip, Unavailable, WayIn,
 };
 use countersign_core::settings::Section;
 use countersign_core::{Connector, ConnectorId, Identity, Secret, Trace, Wants, ids};
@@ -107,6 +107,16 @@ impl PasswordLogin for MockPassword {
 
     fn canonical(&self, login: &str) -> String {
         login.trim().to_lowercase()
+    }
+
+    async fn examine(&self, login: &str, trace: &mut Trace) -> Result<Examination, Unavailable> {
+        // As at a login, where case counts.
+        if login != self.username {
+            trace.answered("not the configured username");
+            return Ok(Examination::Refused { why: format!("{login:?} is nobody here") });
+        }
+        trace.answered("the configured username; whatever it is, the person is Dex's");
+        Ok(Examination::Found(Box::new(kilgore().identity)))
     }
 
     async fn login(

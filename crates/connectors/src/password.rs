@@ -187,6 +187,21 @@ impl PasswordHash {
         Self::parse(&format!("$argon2id$v=19$m={m},t={t},p={p}${salt}${sum}"))
     }
 
+    /// The scheme and what it costs, for administrators; nothing of salt or sum.
+    pub fn describe(&self) -> String {
+        match &self.scheme {
+            Scheme::Bcrypt { cost } => {
+                format!(
+                    "bcrypt, cost {cost}, which reads at most {BCRYPT_BYTES} bytes of a password"
+                )
+            }
+            Scheme::Argon2id { params, .. } => {
+                let (m, t, p) = (params.m_cost(), params.t_cost(), params.p_cost());
+                format!("argon2id, m={m} KiB, t={t}, p={p}")
+            }
+        }
+    }
+
     pub fn scheme_name(&self) -> &'static str {
         match self.scheme {
             Scheme::Bcrypt { .. } => "bcrypt",

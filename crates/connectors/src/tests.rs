@@ -1,4 +1,6 @@
-use countersign_core::connector::{Basis, Known, Login, Refreshed, Refusal, Trip, WayIn};
+use countersign_core::connector::{
+    Basis, Examination, Known, Login, Refreshed, Refusal, Trip, WayIn,
+};
 use countersign_core::settings::Node;
 use countersign_core::{Connector, ConnectorId, Secret, Trace, Wants};
 
@@ -102,6 +104,11 @@ async fn the_mock_password_opens_for_its_two_words_only() {
             way.login(name, &Secret::new(password), Wants::default(), &mut Trace::default()).await;
         assert_eq!(matches!(login, Ok(Login::Accepted(_))), welcome, "{name} {password}");
     }
+    let examined = way.examine("kilgore", &mut Trace::default()).await;
+    let Ok(Examination::Found(identity)) = examined else { panic!("{examined:?}") };
+    assert_eq!(identity.username, "Kilgore Trout");
+    let examined = way.examine("Kilgore", &mut Trace::default()).await;
+    assert!(matches!(examined, Ok(Examination::Refused { .. })), "{examined:?}");
 }
 
 #[test]

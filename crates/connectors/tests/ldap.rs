@@ -7,7 +7,6 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::indexing_slicing,
     reason = "all of this is test code; a broken world fails the story that stands in it"
 )]
 
@@ -15,6 +14,10 @@ mod slapd;
 #[path = "../src/tree.rs"]
 mod tree;
 
+#[path = "ldap/cost.rs"]
+mod cost;
+#[path = "ldap/examine.rs"]
+mod examine;
 #[path = "ldap/failover.rs"]
 mod failover;
 #[path = "ldap/groups.rs"]
@@ -28,7 +31,7 @@ mod refresh;
 #[path = "ldap/tls.rs"]
 mod tls;
 
-use countersign_connectors::read;
+use countersign_connectors::ldap::{UserBinds, read_counting};
 use countersign_core::connector::{Known, Login, Refreshed, Refusal, SignedIn, Unavailable, WayIn};
 use countersign_core::settings::Node;
 use countersign_core::{Connector, ConnectorId, Secret, Trace, Wants};
@@ -43,6 +46,10 @@ const ALL: Wants = Wants { offline: true, groups: true };
 
 /// A connector as an administrator would configure it; the keys given replace or add.
 fn connector(keys: Keys, user_search: Keys) -> Connector {
+    connector_counting(keys, user_search, UserBinds::default())
+}
+
+fn connector_counting(keys: Keys, user_search: Keys, binds: UserBinds) -> Connector {
     let mut search = vec![
         ("baseDN", text("ou=People,dc=example,dc=org")),
         ("filter", text("(objectClass=inetOrgPerson)")),
@@ -62,7 +69,7 @@ fn connector(keys: Keys, user_search: Keys) -> Connector {
     ];
     replace(&mut all, keys);
     let (connector, problems) = tree::read(map(all), |section| {
-        read("ldap", ConnectorId::new("ldap"), "LDAP".to_owned(), Some(section))
+        read_counting(ConnectorId::new("ldap"), "LDAP".to_owned(), section, binds)
     });
     connector.unwrap_or_else(|| panic!("{problems:?}"))
 }

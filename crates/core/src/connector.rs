@@ -97,11 +97,7 @@ pub trait PasswordLogin: Send + Sync {
 
     /// What the upstream says of this account, without its password: for the administrator who asks
     /// why a login or a group is not as expected.
-    async fn examine(&self, login: &str, trace: &mut Trace) -> Result<Examination, Unavailable> {
-        let _ = login;
-        trace.noted("this connector cannot be asked without a password");
-        Ok(Examination::Refused { why: "nothing was asked".to_owned() })
-    }
+    async fn examine(&self, login: &str, trace: &mut Trace) -> Result<Examination, Unavailable>;
 
     async fn login(
         &self,
@@ -178,6 +174,12 @@ pub trait Refresh: Send + Sync {
 
     /// True when asking costs nothing (no upstream is called), so it is asked every time.
     fn is_free(&self) -> bool {
+        false
+    }
+
+    /// True when asking again is only possible if the login was asked to last (`Wants::offline`): what
+    /// that takes, such as an upstream refresh token, is given at sign-in alone.
+    fn needs_offline_login(&self) -> bool {
         false
     }
 }

@@ -3,6 +3,7 @@
 mod certificates;
 mod greeting;
 mod housekeeping;
+mod signals;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -11,13 +12,13 @@ use std::time::Duration;
 
 use countersign_server::listen::{Certificate, Listener, Stop};
 use countersign_server::{App, Health, routes, telemetry_routes};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
 use crate::cli::ServeArguments;
 use crate::config::{self, Config, Listen};
 use crate::system_clock::SystemClock;
 use crate::{logging, tls, wiring};
+use signals::Signals;
 
 /// `EX_CONFIG` of sysexits: the configuration is at fault.
 pub const BAD_CONFIGURATION: u8 = 78;
@@ -104,13 +105,16 @@ fn bind(config: &Config) -> Result<Ports, String> {
 }
 
 async fn serve(config: &Config, arguments: &ServeArguments) -> Result<(), String> {
+    // Before anything can be asked of this process, so that no signal finds it unprepared.
+    let mut signals = Signals::listen()?;
     let ports = bind(config)?;
     let (clock, health) = (Arc::new(SystemClock::default()), Health::default());
     let app = wiring::open(config, clock.clone(), health.clone()).await?;
     housekeeping::check_clock(&app, &clock, &health).await;
     let chores = tokio::spawn(housekeeping::go_on(app.clone(), clock, health.clone()));
     let renewal = config.web.https.clone().zip(ports.certificate);
-    let renewal = renewal.map(|(https, held)| tokio::spawn(certificates::renew(https, held)));
+    let renewal = renewal
+        .map(|(https, held)| tokio::spawn(certificates::renew(https, held, signals.hangups())));
     let (stop, telemetry_stop) = (Stop::default(), Stop::default());
     let mut web = JoinSet::new();
     for port in ports.web {
@@ -121,7 +125,7 @@ async fn serve(config: &Config, arguments: &ServeArguments) -> Result<(), String
     });
     greeting::say(config, &arguments.file);
     tokio::select! {
-        () = asked_to_stop() => {}
+        () = signals.asked_to_stop() => {}
         Some(ended) = web.join_next() => {
             let why = ended.map_err(|e| e.to_string())?;
             return why.map_err(|e| format!("a listener failed: {e}"));
@@ -146,18 +150,4 @@ async fn serve(config: &Config, arguments: &ServeArguments) -> Result<(), String
 async fn close(app: App) {
     app.issuer.store.close().await;
     tracing::info!("stopped");
-}
-
-/// SIGTERM from a supervisor, SIGINT from a terminal.
-async fn asked_to_stop() {
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("signals cannot be received; only SIGKILL ends this process");
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
 }

@@ -3,7 +3,6 @@
 use josekit::jwk::Jwk;
 use josekit::jws::{ES256, JwsVerifier, RS256};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::{Algorithm, JoseError};
 
@@ -37,27 +36,6 @@ impl PublicJwk {
     pub(crate) fn p256(kid: &str, x: String, y: String) -> Self {
         let crv = Some("P-256".to_owned());
         Self { crv, x: Some(x), y: Some(y), ..Self::empty(kid, "EC", Algorithm::ES256) }
-    }
-
-    /// A signature key of somebody else's set, reduced to what is used here; `None` if it is for something else,
-    /// for another algorithm, or without a `kid`. `alg` and `use` are optional there (RFC 7517 section 4).
-    pub(crate) fn of_upstream(jwk: &Value) -> Option<Self> {
-        let text = |name| jwk.get(name).and_then(Value::as_str).map(str::to_owned);
-        let is_or_absent = |name, wanted| jwk.get(name).is_none_or(|found| found == wanted);
-        let may_verify = jwk.get("key_ops").is_none_or(|operations| {
-            operations.as_array().is_some_and(|all| all.iter().any(|one| one == "verify"))
-        });
-        if !is_or_absent("use", "sig") || !may_verify {
-            return None;
-        }
-        let kid = text("kid")?;
-        match text("kty")?.as_str() {
-            "RSA" if is_or_absent("alg", "RS256") => Some(Self::rsa(&kid, text("n")?, text("e")?)),
-            "EC" if is_or_absent("alg", "ES256") && text("crv")? == "P-256" => {
-                Some(Self::p256(&kid, text("x")?, text("y")?))
-            }
-            _ => None,
-        }
     }
 
     fn empty(kid: &str, kty: &str, algorithm: Algorithm) -> Self {

@@ -16,6 +16,7 @@
 //! | `mac` | MAC keys: refresh tokens as signed statements |
 //! | `key_pair`, `jwk`, `jwks` | making a signing key, its public half, the set at `/keys` |
 //! | `signing`, `verify`, `claims` | signing a JWT, checking one, what it says |
+//! | `upstream` | checking the ID token of somebody else's issuer |
 //! | `aead`, `framed`, `ring`, `strict_json` | what the above stand on |
 
 mod aead;
@@ -33,6 +34,7 @@ mod root;
 mod seal;
 mod signing;
 mod strict_json;
+mod upstream;
 mod verify;
 
 #[cfg(test)]
@@ -47,4 +49,5 @@ pub use mac::MacKeys;
 pub use root::{CannotOpen, RootKeys, WeakRootKey};
 pub use seal::{MAX_SEALED_BYTES, SealingKeys};
 pub use signing::Signer;
+pub use upstream::{UpstreamAlgorithm, UpstreamKeys};
 pub use verify::{Expected, MAX_TOKEN_BYTES, Refused, Typ, Verifiers};

@@ -16,6 +16,7 @@ use crate::{Algorithm, Claims, Expected, KeyPair, Refused, Signer, Typ, Verifier
 mod bounds;
 mod forged;
 mod kinds;
+mod upstream;
 mod values;
 
 pub(crate) static RSA: LazyLock<KeyPair> =

@@ -88,19 +88,6 @@ impl Verifiers {
         Ok(Self(keys))
     }
 
-    /// The key set of an upstream (RFC 7517 section 5). Keys for encryption, for other algorithms than RS256 and
-    /// ES256, unusable ones and ones without `kid` are passed over, as section 5 asks; of two with one `kid` the
-    /// first counts. May come out empty. `None` when it is no key set.
-    pub fn of_upstream(key_set: &str) -> Option<Self> {
-        let mut keys = HashMap::new();
-        for jwk in object(key_set.as_bytes())?.get("keys")?.as_array()? {
-            let Some(jwk) = PublicJwk::of_upstream(jwk) else { continue };
-            let Ok((algorithm, verifier)) = jwk.verifier() else { continue };
-            keys.entry(jwk.kid).or_insert(Key { algorithm, verifier });
-        }
-        Some(Self(keys))
-    }
-
     /// True when no token can be accepted.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -129,7 +116,7 @@ impl Verifiers {
 }
 
 impl Expected<'_> {
-    fn check(&self, typ: Option<&str>, claims: &Claims) -> Result<(), Refused> {
+    pub(crate) fn check(&self, typ: Option<&str>, claims: &Claims) -> Result<(), Refused> {
         let fits = match self.typ {
             Typ::IdToken => typ.is_none_or(|typ| typ.eq_ignore_ascii_case("JWT")),
             Typ::Exactly(wanted) => typ == Some(wanted),
@@ -154,17 +141,17 @@ impl Expected<'_> {
     }
 }
 
-struct Parts<'a> {
-    header: &'a str,
-    payload: &'a str,
-    signature: &'a str,
+pub(crate) struct Parts<'a> {
+    pub(crate) header: &'a str,
+    pub(crate) payload: &'a str,
+    pub(crate) signature: &'a str,
     /// Header and payload with the dot between: what the signature is over.
-    signed: &'a str,
+    pub(crate) signed: &'a str,
 }
 
 impl<'a> Parts<'a> {
     /// Looks at the length first, then for exactly two dots.
-    fn of(token: &'a str) -> Option<Self> {
+    pub(crate) fn of(token: &'a str) -> Option<Self> {
         if token.len() > MAX_TOKEN_BYTES {
             return None;
         }
@@ -193,7 +180,7 @@ impl Header {
     }
 }
 
-fn take_text(members: &mut Map<String, Value>, name: &str) -> Option<String> {
+pub(crate) fn take_text(members: &mut Map<String, Value>, name: &str) -> Option<String> {
     match members.remove(name)? {
         Value::String(text) => Some(text),
         _ => None,
@@ -201,7 +188,7 @@ fn take_text(members: &mut Map<String, Value>, name: &str) -> Option<String> {
 }
 
 /// Strict: no padding, no white space, no stray bits at the end, so a token has one spelling.
-fn decode(part: &str) -> Option<Vec<u8>> {
+pub(crate) fn decode(part: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(part).ok()
 }
 

@@ -1,5 +1,7 @@
 //! Proving a password by binding with it, and understanding a refusal.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use countersign_core::Secret;
@@ -14,6 +16,35 @@ use super::wire::Connection;
 
 /// draft-behera-ldap-password-policy: asked for with every bind, ignored by servers that lack it.
 const PASSWORD_POLICY: &str = "1.3.6.1.4.1.42.2.27.8.5.1";
+
+/// How many binds were made with the name and the password of a person, or in the place of one nobody
+/// knows. Clones share one number.
+#[derive(Clone, Debug, Default)]
+pub struct UserBinds(Arc<AtomicU64>);
+
+impl UserBinds {
+    /// Since the connector was made. A bind for which two hosts had to be asked is one.
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn add(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Below the base where people are, so that the same database of the server has to look; an entry of
+/// this name there is not, and if one were made, its bind would prove nothing about anybody.
+pub(super) fn nobody(base: &str) -> (String, Secret) {
+    let dn = format!("cn=countersign-nobody-4e1c9b52d07a6f83,{base}");
+    (dn, Secret::new("nobody's password, and nobody typed it"))
+}
+
+/// True when the server refuses this way of binding (authMethodNotSupported, strongerAuthRequired,
+/// confidentialityRequired), so that what it says is not about a name or a password.
+pub(super) fn is_against_everybody(result: &LdapResult) -> bool {
+    matches!(result.rc, 7 | 8 | 13)
+}
 
 /// What a person's bind came to.
 #[derive(Debug, PartialEq, Eq)]

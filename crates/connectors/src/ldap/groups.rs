@@ -16,17 +16,32 @@ const MAX_GROUPS: usize = 10_000;
 const MAX_DEPTH: usize = 32;
 /// So many values go into one filter.
 const BATCH: usize = 50;
+/// So many are asked about one by one, where somebody wants to know which of them led to what.
+const FEW: usize = 25;
+/// So many groups that the filter leaves out are told of.
+const LEFT_OUT: usize = 20;
+
+/// What the trace is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Detail {
+    /// A login: as few searches as possible.
+    Brief,
+    /// An administrator: more searches, and through which group each was found.
+    Full,
+}
 
 /// Names in the order in which the directory gives their groups, each once.
 pub(super) async fn of(
     lease: &mut Lease<'_>,
     search: &GroupSearch,
     person: &Entry,
+    detail: Detail,
     trace: &mut Trace,
 ) -> Result<Vec<String>, Failure> {
-    let mut names = Vec::new();
-    let mut told = HashSet::new();
+    let mut found = Found { search, names: Vec::new(), told: HashSet::new(), seen: HashSet::new() };
     for matcher in &search.matchers {
+        // What another matcher found is asked about again by this one.
+        found.seen.clear();
         let mut level = values(person, &matcher.user)?;
         if level.is_empty() {
             trace.noted(format!(
@@ -35,46 +50,108 @@ pub(super) async fn of(
             ));
         }
         let mut attribute = matcher.group.as_str();
-        let mut seen = HashSet::new();
         let mut depth = 0;
         while !level.is_empty() {
             if depth > MAX_DEPTH {
                 let cause = format!("groups are nested deeper than {MAX_DEPTH} levels");
                 return Err(Failure::Answer(cause));
             }
-            let found = find(lease, search, (matcher, attribute), &level, trace).await?;
-            level = Vec::new();
-            for group in found {
-                if !seen.insert(folded(&group.dn)) {
-                    trace.dropped(&group.dn, "already known");
-                    continue;
-                }
-                if seen.len() > MAX_GROUPS {
-                    let cause = format!("the person is in more than {MAX_GROUPS} groups");
-                    return Err(Failure::Answer(cause));
-                }
-                let name = name(&group, search)?;
-                if told.insert(name.to_owned()) {
-                    let why = if depth == 0 {
-                        "direct".to_owned()
-                    } else {
-                        format!("nested {depth} deep")
-                    };
-                    trace.kept(&format!("group {name:?}"), &format!("{why}, from {}", group.dn));
-                    names.push(name.to_owned());
-                } else {
-                    trace.dropped(&group.dn, &format!("its name {name:?} is already in the list"));
-                }
-                if matcher.recursion.is_some() {
-                    level.extend(values(&group, &matcher.user)?);
+            let singly = detail == Detail::Full && level.len() <= FEW;
+            let mut next = Vec::new();
+            for batch in level.chunks(if singly { 1 } else { BATCH }) {
+                let groups = find(lease, search, (matcher, attribute), batch, trace).await?;
+                let why = why(depth, attribute, batch);
+                for group in groups {
+                    if found.take(&group, &why, trace)? && matcher.recursion.is_some() {
+                        next.extend(values(&group, &matcher.user)?);
+                    }
                 }
             }
             let Some(recursion) = &matcher.recursion else { break };
+            level = next;
             attribute = recursion;
             depth += 1;
         }
     }
-    Ok(names)
+    Ok(found.names)
+}
+
+/// Notes the groups that have the person and are none of theirs, because the configured filter does
+/// not match them.
+pub(super) async fn left_out(
+    lease: &mut Lease<'_>,
+    search: &GroupSearch,
+    person: &Entry,
+    trace: &mut Trace,
+) -> Result<(), Failure> {
+    if search.filter.is_empty() {
+        return Ok(());
+    }
+    let others = format!("(!{})", search.filter);
+    for matcher in &search.matchers {
+        for batch in values(person, &matcher.user)?.chunks(BATCH) {
+            let pairs = batch.iter().map(|value| (matcher.group.as_str(), value.as_slice()));
+            let ask = Ask {
+                base: &search.base,
+                scope: search.scope,
+                filter: filter::any_of(&others, pairs),
+                attributes: vec![NO_ATTRIBUTES],
+                most: Most::First(LEFT_OUT),
+            };
+            trace.asked(format!("what the filter leaves out: {}", ask.describe()));
+            let groups = lease.search(&ask, trace).await?;
+            trace.answered(number_of(&groups));
+            for group in groups {
+                let why = format!("not matched by groupSearch.filter {}", search.filter);
+                trace.dropped(&group.dn, &why);
+            }
+        }
+    }
+    Ok(())
+}
+
+struct Found<'s> {
+    search: &'s GroupSearch,
+    names: Vec<String>,
+    told: HashSet<String>,
+    /// By the matcher at work.
+    seen: HashSet<String>,
+}
+
+impl Found<'_> {
+    /// True when the group is a new one, so that its own groups are to be asked for.
+    fn take(&mut self, group: &Entry, why: &str, trace: &mut Trace) -> Result<bool, Failure> {
+        if !self.seen.insert(folded(&group.dn)) {
+            trace.dropped(&group.dn, "already known");
+            return Ok(false);
+        }
+        if self.seen.len() > MAX_GROUPS {
+            let cause = format!("the person is in more than {MAX_GROUPS} groups");
+            return Err(Failure::Answer(cause));
+        }
+        let name = name(group, self.search)?;
+        if self.told.insert(name.to_owned()) {
+            trace.kept(&format!("group {name:?}"), &format!("{why}, from {}", group.dn));
+            self.names.push(name.to_owned());
+        } else {
+            trace.dropped(&group.dn, &format!("its name {name:?} is already in the list"));
+        }
+        Ok(true)
+    }
+}
+
+fn number_of(groups: &[Entry]) -> String {
+    if groups.len() == 1 { "1 group".to_owned() } else { format!("{} groups", groups.len()) }
+}
+
+fn why(depth: usize, attribute: &str, batch: &[Vec<u8>]) -> String {
+    match (depth, batch) {
+        (0, _) => "direct".to_owned(),
+        (_, [one]) => {
+            format!("nested {depth} deep, {attribute} is {}", String::from_utf8_lossy(one))
+        }
+        _ => format!("nested {depth} deep"),
+    }
 }
 
 /// Every group in which `attribute` has one of the values.
@@ -85,32 +162,30 @@ async fn find(
     values: &[Vec<u8>],
     trace: &mut Trace,
 ) -> Result<Vec<Entry>, Failure> {
-    let mut found = Vec::new();
-    for batch in values.chunks(BATCH) {
-        let mut attributes = vec![search.name.as_str()];
-        if matcher.recursion.is_some() {
-            attributes.push(&matcher.user);
-        }
-        attributes.retain(|name| !is_dn(name));
-        if attributes.is_empty() {
-            // "No attributes" (RFC 4511 section 4.5.1.8); an empty list would ask for all.
-            attributes.push("1.1");
-        }
-        let pairs = batch.iter().map(|value| (attribute, value.as_slice()));
-        let ask = Ask {
-            base: &search.base,
-            scope: search.scope,
-            filter: filter::any_of(&search.filter, pairs),
-            attributes,
-            most: Most::All(MAX_GROUPS),
-        };
-        trace.asked(ask.describe());
-        let groups = lease.search(&ask, trace).await?;
-        trace.answered(format!("{} groups", groups.len()));
-        found.extend(groups);
+    let mut attributes = vec![search.name.as_str()];
+    if matcher.recursion.is_some() {
+        attributes.push(&matcher.user);
     }
-    Ok(found)
+    attributes.retain(|name| !is_dn(name));
+    if attributes.is_empty() {
+        attributes.push(NO_ATTRIBUTES);
+    }
+    let pairs = values.iter().map(|value| (attribute, value.as_slice()));
+    let ask = Ask {
+        base: &search.base,
+        scope: search.scope,
+        filter: filter::any_of(&search.filter, pairs),
+        attributes,
+        most: Most::All(MAX_GROUPS),
+    };
+    trace.asked(ask.describe());
+    let groups = lease.search(&ask, trace).await?;
+    trace.answered(number_of(&groups));
+    Ok(groups)
 }
+
+/// RFC 4511 section 4.5.1.8; an empty list would ask for all.
+const NO_ATTRIBUTES: &str = "1.1";
 
 fn values(entry: &Entry, attribute: &str) -> Result<Vec<Vec<u8>>, Failure> {
     if entry.is_partial(attribute) {

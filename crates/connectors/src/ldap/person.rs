@@ -1,6 +1,6 @@
 //! From an entry to an identity.
 
-use countersign_core::Identity;
+use countersign_core::{Identity, Trace};
 
 use super::config::{Config, Email, UserSearch, is_dn};
 use super::entry::{Entry, Scalar};
@@ -77,13 +77,65 @@ pub(super) fn identity(entry: &Entry, users: &UserSearch) -> Result<Identity, Fa
 /// Which attribute says that the account is off, if one does.
 pub(super) fn disabled_by(entry: &Entry) -> Option<&'static str> {
     STATE.into_iter().find(|attribute| {
-        let Scalar::Text(text) = entry.scalar(attribute) else { return false };
-        match *attribute {
-            "userAccountControl" => text.parse::<i64>().is_ok_and(|n| n & ACCOUNTDISABLE != 0),
-            "pwdAccountLockedTime" => text == LOCKED_FOR_GOOD,
-            _ => text.eq_ignore_ascii_case("true"),
-        }
+        matches!(entry.scalar(attribute), Scalar::Text(text) if is_off(attribute, text))
     })
+}
+
+fn is_off(attribute: &str, text: &str) -> bool {
+    match attribute {
+        "userAccountControl" => text.parse::<i64>().is_ok_and(|n| n & ACCOUNTDISABLE != 0),
+        "pwdAccountLockedTime" => text == LOCKED_FOR_GOOD,
+        _ => text.eq_ignore_ascii_case("true"),
+    }
+}
+
+/// For an administrator: from which attribute each claim comes, or why it does not.
+pub(super) fn tell_attributes(entry: &Entry, users: &UserSearch, trace: &mut Trace) {
+    let email = match &users.email {
+        Email::Attribute(attribute) => Some(attribute),
+        Email::Suffix(suffix) => {
+            trace.noted(format!("the email is the name, an @ and {suffix}"));
+            None
+        }
+    };
+    for (claim, attribute) in [
+        ("user id", Some(&users.id)),
+        ("name", users.name.as_ref()),
+        ("preferred username", users.preferred_username.as_ref()),
+        ("email", email),
+    ] {
+        let Some(attribute) = attribute else { continue };
+        match entry.scalar(attribute) {
+            Scalar::Text(text) => {
+                let values = entry.values(attribute).len();
+                let first = if values > 1 { "the first of several" } else { "" };
+                trace.kept(claim, format!("{attribute} {text:?} {first}").trim_end());
+            }
+            Scalar::Missing => {
+                let why = "the entry lacks it, or the bind user may not read it";
+                trace.dropped(claim, &format!("{attribute}: {why}"));
+            }
+            Scalar::Binary => trace.dropped(claim, &format!("{attribute}: it is not text")),
+        }
+    }
+}
+
+/// For an administrator: what each attribute about the account's state says, if it is there.
+pub(super) fn tell_state(entry: &Entry, trace: &mut Trace) {
+    let mut told = false;
+    for attribute in STATE {
+        let Scalar::Text(text) = entry.scalar(attribute) else { continue };
+        told = true;
+        let meaning = match attribute {
+            _ if is_off(attribute, text) => "the account is disabled",
+            "pwdAccountLockedTime" => "locked since then; the server says at a login for how long",
+            _ => "not disabled",
+        };
+        trace.noted(format!("{attribute} is {text}: {meaning}"));
+    }
+    if !told {
+        trace.noted(format!("not disabled: none of {} is there", STATE.join(", ")));
+    }
 }
 
 #[cfg(test)]

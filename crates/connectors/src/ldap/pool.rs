@@ -13,7 +13,7 @@ use ldap3::LdapResult;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-use super::bind;
+use super::bind::{self, UserBinds};
 use super::config::{Config, Host};
 use super::entry::Entry;
 use super::failure::Failure;
@@ -47,6 +47,7 @@ pub(super) struct Pool {
     permits: Semaphore,
     /// For each host, until when it is asked last.
     disgraced: Mutex<Vec<Option<Instant>>>,
+    binds: UserBinds,
 }
 
 /// The directory, as the service user, for one login. Dropped without [`Lease::give_back`], its
@@ -62,8 +63,9 @@ pub(super) struct Lease<'p> {
 }
 
 impl Pool {
-    pub fn new(config: Arc<Config>) -> Self {
+    pub fn new(config: Arc<Config>, binds: UserBinds) -> Self {
         Self {
+            binds,
             permits: Semaphore::new(config.pool_size),
             disgraced: Mutex::new(vec![None; config.hosts.len()]),
             idle: Mutex::default(),
@@ -99,6 +101,7 @@ impl Pool {
         deadline: Deadline,
         trace: &mut Trace,
     ) -> Result<LdapResult, Failure> {
+        self.binds.add();
         let (connection, result) = self.bind_somewhere(Some(first), who, deadline, trace).await?;
         drop(connection);
         Ok(result)
@@ -116,12 +119,11 @@ impl Pool {
         let host = &connection.host;
         // A refused service account is refused everywhere, and each try may count against it.
         if result.rc != 0 {
-            let who = if dn.is_empty() { "binding anonymously" } else { "binding as bindDN" };
-            return Err(Failure::of_result(&format!("{host}: {who}"), &result));
+            return Err(Failure::of_service_bind(host, dn.is_empty(), &result));
         }
         let who = if dn.is_empty() { "anonymous" } else { dn };
         let security = self.config.security.describe();
-        trace.noted(format!("connected to {host} ({security}), bound as {who}"));
+        trace.answered(format!("connected to {host} ({security}), bound as {who}"));
         Ok(connection)
     }
 
@@ -137,6 +139,8 @@ impl Pool {
         let order = self.order(first);
         for (tried, host) in order.iter().enumerate() {
             let share = Deadline::after(share(deadline, order.len() - tried));
+            let security = self.config.security.describe();
+            trace.asked(format!("a new connection to {host} ({security})"));
             match self.bind_at(host, who, share).await {
                 Ok(bound) => {
                     self.set_standing(host, None);
@@ -162,7 +166,9 @@ impl Pool {
         let connected = wire::connect(host, &self.config.security);
         let mut connection = timeout(deadline.remaining(), connected)
             .await
-            .unwrap_or_else(|_| Err("no connection in time".to_owned()))
+            .unwrap_or_else(|_| {
+                Err("no connection in time: is it down, or a firewall between?".into())
+            })
             .map_err(Failure::Host)?;
         let result = bind::simple(&mut connection, dn, password, deadline.remaining()).await?;
         match Failure::of_result("bind", &result) {

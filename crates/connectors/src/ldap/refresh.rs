@@ -101,10 +101,14 @@ async fn find(
             _ => {}
         }
     }
-    if is_dn(&users.id) || id.is_empty() {
+    if id.is_empty() {
         return Ok(None);
     }
-    let by_id = filter::any_of(&users.filter, [(users.id.as_str(), id.as_bytes())]);
+    // An entry's own name as an attribute: RFC 5020, and Active Directory's word for it.
+    let attributes =
+        if is_dn(&users.id) { vec!["entryDN", "distinguishedName"] } else { vec![&*users.id] };
+    let pairs = attributes.into_iter().map(|attribute| (attribute, id.as_bytes()));
+    let by_id = filter::any_of(&users.filter, pairs);
     let found = ldap.find(lease, by_id, trace).await?;
     // An id that two entries share says nothing.
     match found.as_slice() {

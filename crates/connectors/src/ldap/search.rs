@@ -117,7 +117,7 @@ async fn page(
     }
     let result = stream.finish().await;
     let cut = result.rc == SIZE_LIMIT_EXCEEDED && matches!(ask.most, Most::First(_));
-    if result.rc == 0 || cut { Ok(result) } else { Err(Failure::of_result("search", &result)) }
+    if result.rc == 0 || cut { Ok(result) } else { Err(Failure::of_search(&result)) }
 }
 
 /// The server's cookie; empty after the last page, and from servers that do not know pages.

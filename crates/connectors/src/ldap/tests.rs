@@ -1,4 +1,4 @@
-use countersign_core::connector::{Basis, Login, Refusal, WayIn};
+use countersign_core::connector::{Basis, Examination, Login, Refusal, WayIn};
 use countersign_core::settings::Node;
 use countersign_core::{Connector, ConnectorId, Secret, Trace, Wants};
 
@@ -68,7 +68,7 @@ fn a_sound_configuration_opens_nothing_and_has_nothing_to_complain_about() {
     ]));
     assert!(problems.is_empty(), "{problems:?}");
     let connector = connector.unwrap();
-    let basis = "ldap:127.0.0.1:1/ou=people,dc=example,dc=org".to_owned();
+    let basis = "ldap:127.0.0.1:1/ou=people,dc=example,dc=org/uid".to_owned();
     assert_eq!(connector.basis, Basis::Upstream(basis));
     let WayIn::Password(way) = connector.way else { panic!("it is a password") };
     assert_eq!(way.prompt(), "Staff name");
@@ -153,23 +153,47 @@ fn clear_text_is_said_aloud_except_to_the_own_machine() {
 
 #[test]
 fn hosts_get_the_port_of_their_way_of_speaking() {
-    let basis = |changes: Vec<(&'static str, Node)>| {
-        let (connector, problems) = read(config(changes));
-        let Some(connector) = connector else { panic!("{problems:?}") };
-        let Basis::Upstream(basis) = connector.basis else { panic!("one for everybody") };
-        basis.split_once('/').unwrap().0.to_owned()
-    };
+    let basis = |changes| basis(config(changes)).split_once('/').unwrap().0.to_owned();
     let skip = || ("insecureSkipVerify", plain("true"));
     let tls = || ("insecureNoSSL", plain("false"));
     assert_eq!(basis(vec![("host", text("localhost"))]), "ldap:localhost:389");
     assert_eq!(basis(vec![("host", text("a")), tls(), skip()]), "ldap:a:636");
     let start = || ("startTLS", plain("true"));
     assert_eq!(basis(vec![("host", text("a")), tls(), skip(), start()]), "ldap:a:389");
-    let several = text("b:1636, A ,[::1],fe80::1,[::1]:3");
-    assert_eq!(
-        basis(vec![("host", several), tls(), skip()]),
-        "ldap:[::1]:3,[::1]:636,[fe80::1]:636,a:636,b:1636"
-    );
+    for (host, expected) in [
+        ("b:1636", "ldap:b:1636"),
+        ("  A ", "ldap:a:636"),
+        ("[::1]", "ldap:[::1]:636"),
+        ("fe80::1", "ldap:[fe80::1]:636"),
+        ("[::1]:3", "ldap:[::1]:3"),
+    ] {
+        assert_eq!(basis(vec![("host", text(host)), tls(), skip()]), expected);
+    }
+}
+
+fn basis(config: Node) -> String {
+    let (connector, problems) = read(config);
+    let Some(connector) = connector else { panic!("{problems:?}") };
+    let Basis::Upstream(basis) = connector.basis else { panic!("one for everybody") };
+    basis
+}
+
+#[test]
+fn a_failover_host_signs_nobody_out_and_another_directory_everybody() {
+    let hosts = |hosts: &str| ("host", text(hosts));
+    let before = basis(config(vec![hosts("localhost:1")]));
+    let same = |config: Node| basis(config) == before;
+    assert!(same(config(vec![hosts("localhost:1, localhost:2")])), "a host at the end");
+    let list = list(vec![text("LOCALHOST:1"), text("127.0.0.1:2"), text("127.0.0.1:3")]);
+    assert!(same(without(config(vec![("hosts", list)]), "host")), "written as a list");
+    let search = |key, value| {
+        config(vec![hosts("localhost:1"), ("userSearch", user_search(vec![(key, text(value))]))])
+    };
+    assert!(same(search("baseDN", "OU=People, dc=example, dc=org")), "the same name");
+    assert!(same(search("emailAttr", "email")), "what nobody is told apart by");
+    assert!(!same(config(vec![hosts("localhost:2, localhost:1")])), "another first host");
+    assert!(!same(search("baseDN", "ou=Other,dc=example,dc=org")), "another base");
+    assert!(!same(search("idAttr", "entryUUID")), "another id");
 }
 
 #[test]
@@ -234,12 +258,31 @@ async fn what_needs_no_directory_asks_none() {
 }
 
 #[tokio::test]
+async fn a_name_that_nobody_can_have_is_not_examined_either() {
+    let (connector, _) = read(config(vec![]));
+    let WayIn::Password(way) = connector.unwrap().way else { panic!("it is a password") };
+    for (login, expected) in [
+        (" ", "the name is empty"),
+        ("ja\0ne", "the name contains a NUL character"),
+        (&*"j".repeat(10_000), "the name is too long"),
+    ] {
+        let told = way.examine(login, &mut Trace::default()).await;
+        let Ok(Examination::Refused { why }) = told else { panic!("{told:?}") };
+        assert_eq!(why, expected);
+    }
+}
+
+#[tokio::test]
 async fn a_directory_that_is_not_there_is_unavailable_with_its_name() {
     let (connector, _) = read(config(vec![]));
     let WayIn::Password(way) = connector.unwrap().way else { panic!("it is a password") };
     let mut trace = Trace::default();
     let login = way.login("jane", &Secret::new("x"), Wants::default(), &mut trace).await;
-    let unavailable = login.unwrap_err();
-    assert_eq!(unavailable.upstream, "ldap");
-    assert!(unavailable.cause.contains("127.0.0.1:1: cannot connect"), "{unavailable}");
+    let examined = way.examine("jane", &mut trace).await;
+    for unavailable in [login.unwrap_err(), examined.unwrap_err()] {
+        assert_eq!(unavailable.upstream, "ldap");
+        assert!(unavailable.cause.contains("127.0.0.1:1: cannot connect"), "{unavailable}");
+        assert!(unavailable.cause.contains("nothing listens on this port"), "{unavailable}");
+    }
+    assert_eq!(trace.steps()[0].text, "a new connection to 127.0.0.1:1 (no TLS)");
 }

@@ -14,7 +14,7 @@ use rustls::{ClientConfig, RootCertStore};
 
 use super::config::Tls;
 
-mod verifier;
+pub(crate) mod verifier;
 
 /// The keys about certificates, read but not yet built.
 pub(super) struct Settings {

@@ -57,9 +57,8 @@ impl Drop for Connection {
 /// TCP, and TLS where it is asked for. Without a certificate that satisfies, nothing is sent. The
 /// error says what a person may do. Takes as long as it takes: the caller bounds it.
 pub(super) async fn connect(host: &Host, security: &Security) -> Result<Connection, String> {
-    let mut tcp = TcpStream::connect((host.name.as_str(), host.port))
-        .await
-        .map_err(|e| format!("cannot connect: {e}"))?;
+    let mut tcp =
+        TcpStream::connect((host.name.as_str(), host.port)).await.map_err(|e| connect_cause(&e))?;
     // Only a latency matter.
     let _ = tcp.set_nodelay(true);
     match security {
@@ -70,6 +69,19 @@ pub(super) async fn connect(host: &Host, security: &Security) -> Result<Connecti
             attach(handshake(tcp, host, tls).await?, host).await
         }
     }
+}
+
+fn connect_cause(error: &io::Error) -> String {
+    let advice = match error.kind() {
+        io::ErrorKind::ConnectionRefused => "; nothing listens on this port",
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+            "; no way leads there"
+        }
+        // The resolver's errors have no kind of their own.
+        _ if error.to_string().contains("lookup") => "; the name of the host is not known here",
+        _ => "",
+    };
+    format!("cannot connect: {error}{advice}")
 }
 
 /// The answer is read to its last byte and not further, so that nothing sent in clear behind it can
@@ -124,6 +136,11 @@ fn tls_cause(error: &io::Error, host: &str) -> String {
         },
         Some(rustls::Error::InvalidMessage(_)) => {
             return "the server does not speak TLS on this port (startTLS?)".to_owned();
+        }
+        _ if error.kind() == io::ErrorKind::UnexpectedEof => {
+            return "the server closed the connection in the TLS handshake (does this port want \
+                    startTLS?)"
+                .to_owned();
         }
         _ => return format!("TLS handshake: {error}"),
     };

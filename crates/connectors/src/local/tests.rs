@@ -1,4 +1,4 @@
-use countersign_core::connector::{Known, Login, Refreshed, Refusal, SignedIn, WayIn};
+use countersign_core::connector::{Examination, Known, Login, Refreshed, Refusal, SignedIn, WayIn};
 use countersign_core::settings::Node;
 use countersign_core::{Connector, Identity, Secret, Trace, Wants};
 
@@ -127,6 +127,7 @@ async fn unknown_users_cost_what_known_ones_cost() {
         ("nobody@example.com", "password", false, 1),
         ("", "password", false, 1),
         ("joe@example.com", "secret", true, 1),
+        ("joe@example.com", "wrong", false, 1),
         ("jane@example.com", &long_for_bcrypt, false, 1),
         ("nobody@example.com", &long_for_bcrypt, false, 1),
         ("jane@example.com", "", false, 0),
@@ -226,4 +227,44 @@ async fn the_trace_tells_the_story_and_no_password() {
     let expected =
         ["the local user jane@example.com", "found", "the password does not match the bcrypt hash"];
     assert_eq!(told, expected);
+}
+
+#[tokio::test]
+async fn an_examination_tells_scheme_and_cost_and_nothing_of_the_hash() {
+    let argon2 = hash_password(&Secret::new("secret")).unwrap();
+    let mut joe = person("joe@example.com", &argon2, "2");
+    let countersign_core::settings::Value::Map(keys) = &mut joe.value else { panic!("a map") };
+    let group = map(vec![("groups", list(vec![text("devs")]))]);
+    let countersign_core::settings::Value::Map(group) = group.value else { panic!("a map") };
+    keys.extend(group);
+    let (users, problems) = read(vec![person("jane@example.com", BCRYPT, "1"), joe]);
+    assert!(problems.is_empty(), "{problems:?}");
+    let hashing = Hashing::default();
+    let connector = connector(users, hashing.clone());
+    let WayIn::Password(way) = &connector.way else { panic!("it is a password") };
+    let mut trace = Trace::default();
+    for (login, id) in [(" JANE@example.com", "1"), ("joe@example.com", "2")] {
+        let told = way.examine(login, &mut trace).await;
+        let Ok(Examination::Found(identity)) = told else { panic!("{told:?}") };
+        assert_eq!(identity.user_id, id);
+    }
+    let told = way.examine("nobody@example.com", &mut trace).await;
+    let Ok(Examination::Refused { why }) = told else { panic!("{told:?}") };
+    assert_eq!(why, "there is no local user \"nobody@example.com\"");
+    let told: Vec<&str> = trace.steps().iter().map(|step| step.text.as_str()).collect();
+    let expected = [
+        "the local user jane@example.com",
+        "found",
+        "the password is kept as bcrypt, cost 10, which reads at most 72 bytes of a password",
+        "no password was tried",
+        "the local user joe@example.com",
+        "found",
+        "the password is kept as argon2id, m=19456 KiB, t=2, p=1",
+        "group \"devs\": the user's own",
+        "no password was tried",
+        "the local user nobody@example.com",
+        "no such user among 2",
+    ];
+    assert_eq!(told, expected);
+    assert_eq!(hashing.verifications(), 0);
 }

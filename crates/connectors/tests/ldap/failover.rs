@@ -7,7 +7,7 @@ use countersign_core::Trace;
 use crate::hostile::Impostor;
 use crate::slapd::{PASSWORD, Slapd};
 use crate::tree::{plain, text};
-use crate::{at, attempt, connector, refusal, sign_in, story};
+use crate::{at, attempt, cause, connector, refusal, sign_in, story};
 
 #[tokio::test]
 async fn a_dead_host_is_passed_over_and_then_asked_last() {
@@ -54,6 +54,17 @@ async fn a_connection_that_broke_while_it_was_kept_is_replaced() {
     first.stop();
     sign_in(&ldap, "jane", PASSWORD).await;
     assert!(second.log().contains("BIND dn=\"uid=jane"));
+}
+
+#[tokio::test]
+async fn a_directory_that_comes_back_is_asked_again() {
+    let Some(mut slapd) = Slapd::start() else { return };
+    let ldap = connector(vec![at(&slapd)], vec![]);
+    sign_in(&ldap, "jane", PASSWORD).await;
+    slapd.stop();
+    cause(&ldap, "jane", PASSWORD).await;
+    slapd.start_again();
+    sign_in(&ldap, "jane", PASSWORD).await;
 }
 
 #[tokio::test]

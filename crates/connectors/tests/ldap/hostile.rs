@@ -16,16 +16,29 @@ pub struct Impostor {
 }
 
 impl Impostor {
-    /// Answers every request with the same bytes.
-    async fn saying(answers: Vec<Vec<u8>>) -> Self {
+    /// Answers the requests of every connection with these bytes, in turn.
+    pub async fn saying(answers: Vec<Vec<u8>>) -> Self {
+        Self::saying_by_turns(vec![answers]).await
+    }
+
+    /// Each connection gets the answers of the next script; the last is used again and again.
+    pub async fn saying_by_turns(scripts: Vec<Vec<Vec<u8>>>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let task = tokio::spawn(async move {
+            let mut scripts = scripts.into_iter();
+            let mut script = Vec::new();
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(converse(stream, answers.clone()));
+                script = scripts.next().unwrap_or(script);
+                tokio::spawn(converse(stream, script.clone()));
             }
         });
         Self { port, task }
+    }
+
+    /// The answer to a first bind that is welcome.
+    pub fn bound() -> Vec<u8> {
+        BOUND.to_vec()
     }
 
     /// Takes connections and never says a word.

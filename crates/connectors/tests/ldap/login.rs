@@ -49,6 +49,9 @@ async fn an_empty_password_never_reaches_a_server_that_would_welcome_it() {
     let ldap = connector(vec![at(&slapd)], vec![]);
     assert_eq!(refusal(&ldap, "jane", "").await, Refusal::BadCredentials);
     assert!(!slapd.log().contains("BIND"), "nothing was asked");
+    let jane = "uid=jane,ou=People,dc=example,dc=org";
+    assert!(slapd.welcomes(jane, ""), "the trap is set");
+    assert!(!slapd.welcomes(jane, "wrong"));
 }
 
 #[tokio::test]

@@ -65,6 +65,18 @@ async fn who_was_renamed_and_moved_is_found_by_id() {
 }
 
 #[tokio::test]
+async fn who_signed_in_by_an_address_that_changed_is_found_by_dn() {
+    let Some(slapd) = Slapd::start() else { return };
+    let ldap = connector(vec![at(&slapd)], vec![]);
+    let before = sign_in(&ldap, "joe@example.org", PASSWORD).await;
+    slapd.modify(
+        "dn: uid=joe,ou=People,dc=example,dc=org\nchangetype: modify\nreplace: mail\n\
+         mail: joseph@example.org\n",
+    );
+    assert_eq!(current(ask_again(&ldap, &before).await).identity.email, "joseph@example.org");
+}
+
+#[tokio::test]
 async fn another_person_under_the_old_name_is_not_taken_for_the_first() {
     let Some(slapd) = Slapd::start() else { return };
     let ldap = connector(vec![at(&slapd)], vec![("idAttr", text("employeeNumber"))]);

@@ -4,13 +4,13 @@ use countersign_core::settings::Node;
 
 use crate::slapd::{Certificate, PASSWORD, Slapd};
 use crate::tree::{plain, text};
-use crate::{at, cause, connector, refusal, sign_in};
+use crate::{cause, connector, refusal, sign_in};
 
 fn secured(slapd: &Slapd, host: String) -> Vec<(&'static str, Node)> {
     vec![
         ("host", text(host)),
         ("insecureNoSSL", plain("false")),
-        ("rootCA", text(slapd.ca_file().display().to_string())),
+        ("rootCA", text(slapd.file("ca.pem").display().to_string())),
     ]
 }
 
@@ -66,6 +66,17 @@ async fn bad_certificates_are_refused_with_the_reason_and_nothing_is_sent() {
 }
 
 #[tokio::test]
+async fn a_server_that_demands_a_certificate_is_shown_ours() {
+    let Some(slapd) = Slapd::start_with(Certificate::FromCaDemandingOne, "") else { return };
+    let mut keys = secured(&slapd, format!("localhost:{}", slapd.tls_port));
+    cause(&connector(keys.clone(), vec![]), "jane", PASSWORD).await;
+    for (key, file) in [("clientCert", "client.pem"), ("clientKey", "client.key")] {
+        keys.push((key, text(slapd.file(file).display().to_string())));
+    }
+    sign_in(&connector(keys, vec![]), "jane", PASSWORD).await;
+}
+
+#[tokio::test]
 async fn an_unknown_ca_is_refused_unless_verification_is_switched_off() {
     let Some(slapd) = Slapd::start() else { return };
     let Some(other) = Slapd::start() else { return };
@@ -83,7 +94,5 @@ async fn tls_to_a_port_without_it_says_what_is_wrong() {
     let keys = secured(&slapd, format!("localhost:{}", slapd.port));
     let told = cause(&connector(keys, vec![]), "jane", PASSWORD).await;
     assert!(told.contains("localhost"), "{told}");
-    let (_, plain_port) = at(&slapd);
-    drop(plain_port);
     assert!(!slapd.log().contains("BIND"));
 }

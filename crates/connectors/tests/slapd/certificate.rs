@@ -10,6 +10,8 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair,
 pub enum Certificate {
     /// For `localhost`, `127.0.0.1` and `::1`, signed by the CA of `ca.pem`.
     FromCa,
+    /// The same, and whoever connects must show one that this CA signed.
+    FromCaDemandingOne,
     /// Its own CA, as `openssl req -x509` makes it; `ca.pem` is the same certificate.
     SelfSignedCa,
     /// As the one before, but expired.
@@ -23,7 +25,8 @@ pub enum Certificate {
 }
 
 impl Certificate {
-    /// `ca.pem`, `server.pem` and `server.key`.
+    /// `ca.pem`, `server.pem` and `server.key`; where there is a CA also `client.pem` and
+    /// `client.key`.
     pub(super) fn write(self, folder: &Path) {
         let key = KeyPair::generate().expect("a key");
         let mut own = CertificateParams::new(self.names()).expect("names");
@@ -40,6 +43,7 @@ impl Certificate {
             params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
             let ca_key = KeyPair::generate().expect("a key");
             let ca = CertifiedIssuer::self_signed(params, ca_key).expect("a CA");
+            write_client(folder, &ca);
             (ca.pem(), own.signed_by(&key, &ca).expect("a certificate").pem())
         };
         for (name, content) in
@@ -60,4 +64,12 @@ impl Certificate {
         };
         names.iter().map(|name| (*name).to_owned()).collect()
     }
+}
+
+fn write_client(folder: &Path, ca: &CertifiedIssuer<'_, KeyPair>) {
+    let key = KeyPair::generate().expect("a key");
+    let params = CertificateParams::new(vec!["client.example.com".to_owned()]).expect("a name");
+    let certificate = params.signed_by(&key, ca).expect("a certificate");
+    fs::write(folder.join("client.pem"), certificate.pem()).expect("a file for the client");
+    fs::write(folder.join("client.key"), key.serialize_pem()).expect("a file for the client");
 }

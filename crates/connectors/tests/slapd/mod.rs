@@ -50,7 +50,7 @@ impl Slapd {
     pub fn start_with(certificate: Certificate, more: &str) -> Option<Self> {
         let program = program()?;
         let folder = TempDir::new().expect("a folder for slapd");
-        write_files(&folder, certificate, more);
+        write_files(program, &folder, certificate, more);
         // A port found free may be taken before slapd has it: then another is tried.
         for _ in 0..5 {
             let (port, tls_port) = (free_port(), free_port());
@@ -64,9 +64,9 @@ impl Slapd {
         panic!("slapd does not start: {}", log_of(&folder));
     }
 
-    /// For `rootCA`.
-    pub fn ca_file(&self) -> PathBuf {
-        self.folder.path().join("ca.pem")
+    /// `ca.pem` for `rootCA`; `client.pem` and `client.key` for `clientCert` and `clientKey`.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     /// Applies LDIF as the administrator.
@@ -82,6 +82,16 @@ impl Slapd {
         assert!(child.wait().expect("it ends").success(), "ldapmodify refused:\n{ldif}");
     }
 
+    /// Does it answer a bind with success? Asked with OpenLDAP's own tool.
+    pub fn welcomes(&self, dn: &str, password: &str) -> bool {
+        let url = format!("ldap://127.0.0.1:{}", self.port);
+        let output = Command::new("ldapwhoami")
+            .args(["-x", "-H", &url, "-D", dn, "-w", password])
+            .output()
+            .expect("ldapwhoami of the package ldap-utils");
+        output.status.success()
+    }
+
     /// What it has logged so far: every operation, with filters and result codes.
     pub fn log(&self) -> String {
         log_of(&self.folder)
@@ -91,6 +101,14 @@ impl Slapd {
     pub fn stop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+
+    /// After [`Slapd::stop`]: on the same ports, with everything it knew.
+    pub fn start_again(&mut self) {
+        let program = program().expect("it was there before");
+        self.process = spawn(program, &self.folder, self.port, self.tls_port);
+        assert!(listens(&mut self.process, self.port), "{}", log_of(&self.folder));
+        assert!(listens(&mut self.process, self.tls_port), "{}", log_of(&self.folder));
     }
 }
 
@@ -110,14 +128,14 @@ fn program() -> Option<&'static str> {
     found
 }
 
-fn write_files(folder: &TempDir, certificate: Certificate, more: &str) {
+fn write_files(program: &str, folder: &TempDir, certificate: Certificate, more: &str) {
     let path = |name: &str| folder.path().join(name);
     fs::create_dir(path("data")).expect("a folder for the data");
     certificate.write(folder.path());
-    fs::write(path("slapd.conf"), configuration(folder)).expect("the configuration");
+    fs::write(path("slapd.conf"), configuration(folder, certificate)).expect("the configuration");
     fs::write(path("people.ldif"), format!("{PEOPLE}\n{more}")).expect("the entries");
-    let output = Command::new("/usr/sbin/slapadd")
-        .args(["-q", "-f"])
+    let output = Command::new(program)
+        .args(["-Tadd", "-q", "-f"])
         .arg(path("slapd.conf"))
         .arg("-l")
         .arg(path("people.ldif"))
@@ -127,8 +145,9 @@ fn write_files(folder: &TempDir, certificate: Certificate, more: &str) {
 }
 
 /// The anonymous binds it allows are a trap: with an empty password they succeed.
-fn configuration(folder: &TempDir) -> String {
+fn configuration(folder: &TempDir, certificate: Certificate) -> String {
     let folder = folder.path().display();
+    let clients = if certificate == Certificate::FromCaDemandingOne { "demand" } else { "never" };
     format!(
         "include /etc/ldap/schema/core.schema
 include /etc/ldap/schema/cosine.schema
@@ -146,7 +165,7 @@ pidfile {folder}/pid
 TLSCACertificateFile {folder}/ca.pem
 TLSCertificateFile {folder}/server.pem
 TLSCertificateKeyFile {folder}/server.key
-TLSVerifyClient allow
+TLSVerifyClient {clients}
 loglevel stats
 database mdb
 suffix \"{SUFFIX}\"

@@ -4,22 +4,18 @@ use std::fs;
 use std::time::{Duration, SystemTime};
 
 use countersign_server::listen::Certificate;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 use crate::config::Https;
 use crate::tls;
 
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
-pub async fn renew(https: Https, certificate: Certificate) {
-    let Ok(mut hangup) = signal(SignalKind::hangup()) else {
-        tracing::error!("SIGHUP cannot be received; a renewed certificate needs a restart");
-        return;
-    };
+pub async fn renew(https: Https, certificate: Certificate, mut hangups: watch::Receiver<u32>) {
     let mut served = changed(&https);
     loop {
         let asked = tokio::select! {
-            _ = hangup.recv() => true,
+            Ok(()) = hangups.changed() => true,
             () = tokio::time::sleep(LOOK_EVERY) => false,
         };
         let found = changed(&https);

@@ -17,7 +17,7 @@ use rustls::{
 };
 
 /// Verifies against these roots; `given` are those of the configuration, as they were written.
-pub(super) fn against(
+pub(crate) fn against(
     roots: RootCertStore,
     given: Vec<CertificateDer<'static>>,
     provider: &Arc<CryptoProvider>,
@@ -29,7 +29,7 @@ pub(super) fn against(
 }
 
 /// `insecureSkipVerify`: whoever holds the key of whatever certificate it showed.
-pub(super) fn any(provider: &Arc<CryptoProvider>) -> Arc<dyn ServerCertVerifier> {
+pub(crate) fn any(provider: &Arc<CryptoProvider>) -> Arc<dyn ServerCertVerifier> {
     Arc::new(Verifier { inner: None, given: Vec::new(), algorithms: algorithms(provider) })
 }
 

@@ -120,6 +120,10 @@ fn the_example_names_every_key() {
         known.extend(read_alternative(last).known_keys().iter().cloned());
     }
     assert!(known.contains("staticClients[].redirectURIs") && known.len() > 100, "{known:?}");
+    // What an LDAP connector reads beyond Dex's keys, so that this test sees that far.
+    for key in ["hosts", "timeout", "poolSize", "userSearch.idAttr"] {
+        assert!(known.contains(&format!("connectors[].config.{key}")), "{key}: {known:?}");
+    }
     // Dex's older way of saying userMatchers; the example says so in words.
     let older = |path: &&String| {
         path.starts_with("connectors[].config.groupSearch.") && {

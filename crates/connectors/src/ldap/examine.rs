@@ -1,0 +1,106 @@
+//! What the directory says of somebody, for an administrator: a login without its password, with more
+//! told on the way. It tries no password and binds as nobody but the service user, so it can lock
+//! nobody out.
+
+use countersign_core::connector::Examination;
+use countersign_core::{Identity, Trace};
+
+use super::entry::Entry;
+use super::failure::Failure;
+use super::groups::{self, Detail};
+use super::pool::{Deadline, Lease};
+use super::search::{Ask, Most};
+use super::{Ldap, filter, person};
+
+/// So many entries that the filter leaves out are told of.
+const LEFT_OUT: usize = 5;
+
+pub(super) async fn person(
+    ldap: &Ldap,
+    login: &str,
+    trace: &mut Trace,
+) -> Result<Examination, Failure> {
+    let deadline = Deadline::after(ldap.config.timeout);
+    // Never given back: an examination is rare, and its further searches may fail and be passed over.
+    let mut lease = ldap.pool.lease(deadline, trace).await?;
+    let found = ldap.find_by_name(&mut lease, login, trace).await?;
+    match found.as_slice() {
+        [] => {
+            let left_out = tell_left_out(ldap, &mut lease, login, trace).await;
+            pass_over(left_out, trace);
+            Ok(refused(format!("no entry answers to the name {login:?}")))
+        }
+        [entry] => of_entry(ldap, &mut lease, entry, trace).await,
+        _ => Ok(refused(format!("more than one entry answers to the name {login:?}"))),
+    }
+}
+
+/// What a login does not ask may fail where a login would not.
+fn pass_over(left_out: Result<(), Failure>, trace: &mut Trace) {
+    if let Err(failure) = left_out {
+        trace.noted(format!("what the filter leaves out stays unknown: {}", failure.cause()));
+    }
+}
+
+fn refused(why: String) -> Examination {
+    Examination::Refused { why }
+}
+
+/// Everything is told, also of somebody who would be refused.
+async fn of_entry(
+    ldap: &Ldap,
+    lease: &mut Lease<'_>,
+    entry: &Entry,
+    trace: &mut Trace,
+) -> Result<Examination, Failure> {
+    let users = &ldap.config.users;
+    person::tell_attributes(entry, users, trace);
+    person::tell_state(entry, trace);
+    let mut groups = Vec::new();
+    match &ldap.config.groups {
+        None => trace.noted("no groupSearch is configured, so there are no groups"),
+        Some(search) => {
+            groups = groups::of(lease, search, entry, Detail::Full, trace).await?;
+            let left_out = groups::left_out(lease, search, entry, trace).await;
+            pass_over(left_out, trace);
+        }
+    }
+    trace.noted("no password was tried: whether it has expired shows only at a login");
+    if let Some(attribute) = person::disabled_by(entry) {
+        return Ok(refused(format!("{attribute} says the account is disabled")));
+    }
+    Ok(match person::identity(entry, users) {
+        Ok(identity) => Examination::Found(Box::new(Identity { groups, ..identity })),
+        Err(lacking) => refused(lacking.cause()),
+    })
+}
+
+/// Notes the entries that have the name and are nobody's, because the configured filter does not
+/// match them.
+async fn tell_left_out(
+    ldap: &Ldap,
+    lease: &mut Lease<'_>,
+    login: &str,
+    trace: &mut Trace,
+) -> Result<(), Failure> {
+    let users = &ldap.config.users;
+    if users.filter.is_empty() {
+        return Ok(());
+    }
+    let pairs = users.username.iter().map(|attribute| (attribute.as_str(), login.as_bytes()));
+    let ask = Ask {
+        base: &users.base,
+        scope: users.scope,
+        filter: filter::any_of(&format!("(!{})", users.filter), pairs),
+        attributes: vec!["1.1"],
+        most: Most::First(LEFT_OUT),
+    };
+    trace.asked(format!("what the filter leaves out: {}", ask.describe()));
+    let entries = lease.search(&ask, trace).await?;
+    trace.answered(if entries.is_empty() { "no entry" } else { "entries that have the name" });
+    for entry in entries {
+        let why = format!("not matched by userSearch.filter {}", users.filter);
+        trace.dropped(&entry.dn, &why);
+    }
+    Ok(())
+}

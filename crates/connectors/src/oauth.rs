@@ -1,0 +1,37 @@
+//! What every upstream of the OAuth family shares: asking over HTTP within bounds, the trip there and back
+//! (RFC 6749 section 4.1, RFC 7636), and the token endpoint.
+//!
+//! Knows no upstream by name, stores nothing, and never repeats a body, a code or a token in
+//! an error: a [`Failure`] names the endpoint and what was wrong with its answer.
+
+mod address;
+mod codes;
+mod failure;
+mod http;
+mod kept;
+mod settings;
+mod spent;
+mod tls;
+mod token;
+mod trip;
+
+pub(crate) use address::may_lead;
+pub(crate) use failure::Failure;
+pub(crate) use http::{Answer, Ask, Http};
+pub(crate) use kept::Kept;
+pub(crate) use settings::{Registration, SecretIs, base_url, texts_or, url_of, warn_of_http};
+pub(crate) use spent::Spent;
+pub(crate) use tls::Roots;
+pub(crate) use token::{Client, Code, Granted, Proof, Tokens};
+pub(crate) use trip::{Arrived, Leaving, Packed, arrived, find, ours};
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use countersign_core::Timestamp;
+
+/// The port hands no time over, so this is the one place of the upstreams that reads a clock. It only decides
+/// whether an upstream's token has expired, with a leeway that is longer than clocks are apart.
+pub(crate) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}

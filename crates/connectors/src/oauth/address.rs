@@ -1,0 +1,129 @@
+//! Where a document of an upstream may send us. An upstream is trusted to say who somebody is, not to make us
+//! ask machines that only we can reach: the metadata service of a cloud, or this machine itself.
+//!
+//! Not covered: through an HTTP proxy of the environment names are resolved there, not here.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use url::{Host, Url};
+
+/// How near to us a host is by its name alone; greater is nearer.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Nearness {
+    Network,
+    ThisMachine,
+    Link,
+}
+
+/// `Err` with the reason when `to`, learned from a document of `from`, must not be asked: it is nearer to us
+/// than `from`, less protected, or no web address at all.
+pub(crate) fn may_lead(from: &Url, to: &Url) -> Result<(), &'static str> {
+    match (from.scheme(), to.scheme()) {
+        (_, "https") | ("http", "http") => {}
+        (_, "http") => return Err("its URL is http although the issuer's is https"),
+        _ => return Err("its URL is neither http nor https"),
+    }
+    if !to.username().is_empty() || to.password().is_some() {
+        return Err("its URL carries a user name or password");
+    }
+    match (nearness(from), nearness(to)) {
+        (from, to) if to <= from => Ok(()),
+        (_, Nearness::Link) => Err("its URL is an address of the local link"),
+        _ => Err("its URL is this machine"),
+    }
+}
+
+fn nearness(url: &Url) -> Nearness {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => of_address(ip.into()),
+        Some(Host::Ipv6(ip)) => of_address(ip.into()),
+        Some(Host::Domain(name)) => {
+            let name = name.trim_end_matches('.');
+            if name == "localhost" || name.ends_with(".localhost") {
+                Nearness::ThisMachine
+            } else if name == "metadata.google.internal" {
+                Nearness::Link
+            } else {
+                Nearness::Network
+            }
+        }
+        None => Nearness::Link,
+    }
+}
+
+fn of_address(ip: IpAddr) -> Nearness {
+    let ip = ip.to_canonical();
+    let link = match ip {
+        IpAddr::V4(ip) => ip.is_link_local() || ip.is_broadcast(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    };
+    if link || ip.is_multicast() {
+        Nearness::Link
+    } else if ip.is_loopback() || ip.is_unspecified() {
+        Nearness::ThisMachine
+    } else {
+        Nearness::Network
+    }
+}
+
+/// Resolves names as the system does. A name the configuration does not have may not turn out to be near,
+/// also not at a later look (DNS rebinding).
+pub(super) struct Resolver {
+    /// Hosts the administrator wrote down.
+    pub configured: Arc<[String]>,
+}
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let host = name.as_str().to_owned();
+        let trusted = host == "localhost" || self.configured.contains(&host);
+        Box::pin(async move {
+            let found: Vec<SocketAddr> =
+                tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
+            let far = |address: &SocketAddr| of_address(address.ip()) == Nearness::Network;
+            let kept: Vec<SocketAddr> =
+                found.into_iter().filter(|address| trusted || far(address)).collect();
+            if kept.is_empty() {
+                return Err("the name leads to no address that may be asked".into());
+            }
+            Ok(Box::new(kept.into_iter()) as Addrs)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use url::Url;
+
+    use super::may_lead;
+
+    /// Threat 101.
+    #[test]
+    fn a_document_does_not_lead_nearer_to_us_nor_out_of_tls() {
+        let url = |text: &str| Url::parse(text).unwrap();
+        for (from, to, allowed) in [
+            ("https://id.example.com", "https://keys.example.net/jwks", true),
+            ("https://id.example.com", "https://10.1.2.3/jwks", true),
+            ("https://id.example.com", "http://id.example.com/jwks", false),
+            ("http://id.example.com", "http://id.example.com/jwks", true),
+            ("https://id.example.com", "gopher://id.example.com/", false),
+            ("https://id.example.com", "file:///etc/passwd", false),
+            ("https://id.example.com", "https://a:b@id.example.com/", false),
+            ("https://id.example.com", "https://169.254.169.254/latest", false),
+            ("https://id.example.com", "https://[::ffff:169.254.169.254]/", false),
+            ("https://id.example.com", "https://metadata.google.internal/", false),
+            ("https://id.example.com", "https://127.0.0.1/", false),
+            ("https://id.example.com", "https://[::ffff:127.0.0.1]/", false),
+            ("https://id.example.com", "https://2130706433/", false),
+            ("https://id.example.com", "https://[::1]/", false),
+            ("https://id.example.com", "https://0.0.0.0/", false),
+            ("https://id.example.com", "https://localhost./", false),
+            ("http://127.0.0.1:5556/dex", "http://localhost:5556/dex/keys", true),
+            ("http://127.0.0.1:5556/dex", "http://169.254.169.254/", false),
+        ] {
+            assert_eq!(may_lead(&url(from), &url(to)).is_ok(), allowed, "{from} -> {to}");
+        }
+    }
+}

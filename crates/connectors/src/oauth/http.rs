@@ -1,0 +1,220 @@
+//! Asking an upstream: no redirect followed, no encoding undone, a limit on time and on size.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_core::settings::Section;
+use countersign_core::{Secret, Trace};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use rustls::ClientConfig;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::address::Resolver;
+use super::{Failure, Roots};
+use super::codes;
+
+/// A group list of ten thousand entries fits.
+const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const MAX_IDLE_CONNECTIONS: usize = 8;
+
+/// One for each connector, so that its certificates and its `insecureSkipVerify` are nobody else's.
+#[derive(Clone)]
+pub(crate) struct Http {
+    client: reqwest::Client,
+}
+
+/// One question.
+pub(crate) struct Ask<'a> {
+    /// What it is called in errors and traces.
+    endpoint: &'static str,
+    url: &'a Url,
+    headers: Vec<(&'static str, Secret)>,
+    body: Body<'a>,
+}
+
+enum Body<'a> {
+    /// A GET.
+    None,
+    Form(&'a [(&'a str, &'a str)]),
+    Json(&'a Value),
+}
+
+/// Whatever came back, at most [`MAX_ANSWER_BYTES`] of it.
+pub(crate) struct Answer {
+    endpoint: &'static str,
+    status: u16,
+    retry_after: Option<u64>,
+    body: Vec<u8>,
+}
+
+impl<'a> Ask<'a> {
+    pub fn get(endpoint: &'static str, url: &'a Url) -> Self {
+        Self { endpoint, url, headers: Vec::new(), body: Body::None }
+    }
+
+    pub fn form(endpoint: &'static str, url: &'a Url, form: &'a [(&'a str, &'a str)]) -> Self {
+        Self { body: Body::Form(form), ..Self::get(endpoint, url) }
+    }
+
+    pub fn json(endpoint: &'static str, url: &'a Url, json: &'a Value) -> Self {
+        Self { body: Body::Json(json), ..Self::get(endpoint, url) }
+    }
+
+    /// RFC 6750 section 2.1.
+    pub fn bearer(self, token: &Secret) -> Self {
+        let value = Secret::new(format!("Bearer {}", token.expose()));
+        self.header(AUTHORIZATION.as_str(), value)
+    }
+
+    pub fn header(mut self, name: &'static str, value: Secret) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+}
+
+impl Http {
+    /// `total` is for one call, from the first look at the name to the last byte. `configured` are the hosts the
+    /// administrator wrote down. `None` with a problem noted.
+    pub fn read(
+        section: &Section<'_>,
+        roots: Roots,
+        total: Duration,
+        configured: &[&Url],
+    ) -> Option<Self> {
+        let key = roots.key;
+        let built = roots.config().and_then(|tls| Self::new(tls, total, configured));
+        built.map_err(|why| section.error(key, why)).ok()
+    }
+
+    fn new(tls: ClientConfig, total: Duration, configured: &[&Url]) -> Result<Self, String> {
+        let hosts = configured.iter().filter_map(|url| url.host_str()).map(str::to_owned);
+        let configured: Arc<[String]> = hosts.collect();
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .dns_resolver(Resolver { configured })
+            .redirect(Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT.min(total))
+            .timeout(total)
+            .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
+            .user_agent("countersign")
+            .http1_only()
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
+            .no_deflate()
+            .build()
+            .map_err(|e| format!("no HTTP client can be built: {}", chain(&e)))?;
+        Ok(Self { client })
+    }
+
+    pub async fn ask(&self, ask: Ask<'_>, trace: &mut Trace) -> Result<Answer, Failure> {
+        let Ask { endpoint, url, headers, body } = ask;
+        let builder = match body {
+            Body::None => self.client.get(url.clone()),
+            Body::Form(form) => self.client.post(url.clone()).form(form),
+            Body::Json(json) => self
+                .client
+                .post(url.clone())
+                .header("content-type", "application/json")
+                .body(json.to_string()),
+        };
+        let mut builder = builder.header(ACCEPT, "application/json");
+        for (name, value) in headers {
+            let mut value = HeaderValue::from_str(value.expose()).map_err(|_| {
+                Failure::NotAsked { endpoint, why: "a value for it does not fit a header" }
+            })?;
+            value.set_sensitive(true);
+            builder = builder.header(name, value);
+        }
+        trace.asked(format!("{endpoint}: {}", shown(url)));
+        let mut response = builder.send().await.map_err(|e| broken(endpoint, e))?;
+        let mut answer = Answer {
+            endpoint,
+            status: response.status().as_u16(),
+            retry_after: response
+                .headers()
+                .get(RETRY_AFTER)
+                .and_then(|value| value.to_str().ok()?.parse().ok()),
+            body: Vec::new(),
+        };
+        while let Some(chunk) = response.chunk().await.map_err(|e| broken(endpoint, e))? {
+            if answer.body.len() + chunk.len() > MAX_ANSWER_BYTES {
+                return Err(Failure::TooLarge { endpoint, limit_bytes: MAX_ANSWER_BYTES });
+            }
+            answer.body.extend_from_slice(&chunk);
+        }
+        trace.answered(format!("{endpoint}: {}, {} bytes", answer.status, answer.body.len()));
+        Ok(answer)
+    }
+}
+
+impl Answer {
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// An answer with 200, or the failure that says what it was instead.
+    pub fn success(self) -> Result<Self, Failure> {
+        if self.status == 200 { Ok(self) } else { Err(self.failure()) }
+    }
+
+    pub fn failure(&self) -> Failure {
+        let (endpoint, status) = (self.endpoint, self.status);
+        match (status, self.retry_after) {
+            (429 | 503, Some(seconds)) => Failure::Later { endpoint, status, seconds },
+            _ => Failure::Status { endpoint, status, code: self.error_code() },
+        }
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.body
+    }
+
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        serde_json::from_slice(&self.body).map_err(|_| Failure::NotJson { endpoint: self.endpoint })
+    }
+
+    pub fn object(&self) -> Result<Map<String, Value>, Failure> {
+        self.json()
+    }
+
+    /// The member `error` (RFC 6749 section 5.2), if it is a code we know.
+    pub fn error_code(&self) -> Option<&'static str> {
+        let object: Map<String, Value> = serde_json::from_slice(&self.body).ok()?;
+        codes::known(object.get("error")?.as_str()?)
+    }
+}
+
+/// Without query and fragment, where secrets may be.
+fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    let had_query = url.query().is_some();
+    url.set_query(None);
+    url.set_fragment(None);
+    format!("{url}{}", if had_query { "?…" } else { "" })
+}
+
+fn broken(endpoint: &'static str, error: reqwest::Error) -> Failure {
+    if error.is_timeout() {
+        return Failure::Slow { endpoint };
+    }
+    Failure::Unreachable { endpoint, why: chain(&error.without_url()) }
+}
+
+/// The innermost two causes: "client error (Connect): … : invalid peer certificate: Expired" ends in what helps.
+fn chain(error: &dyn Error) -> String {
+    let mut texts = vec![error.to_string()];
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        texts.push(inner.to_string());
+        cause = inner.source();
+    }
+    texts.dedup();
+    let skip = texts.len().saturating_sub(2);
+    texts.into_iter().skip(skip).collect::<Vec<_>>().join(": ")
+}

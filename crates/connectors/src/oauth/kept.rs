@@ -1,0 +1,90 @@
+//! Something fetched from an upstream and kept for a while: its metadata, its keys, a token of our own.
+//!
+//! Fetched at first use, by one request while others wait for it; after a failure nobody asks again for a few
+//! seconds, and then the first who needs it does. So an upstream that was down heals without a restart.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::Failure;
+
+/// How long a failure is repeated instead of asking again.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+pub(crate) struct Kept<T>(Mutex<State<T>>);
+
+struct State<T> {
+    value: Option<Arc<T>>,
+    /// When `value` was fetched, or tried to be.
+    asked: Option<Instant>,
+    fresh_until: Option<Instant>,
+    failed: Option<Failure>,
+}
+
+impl<T> Default for Kept<T> {
+    fn default() -> Self {
+        let state = State { value: None, asked: None, fresh_until: None, failed: None };
+        Self(Mutex::new(state))
+    }
+}
+
+impl<T> Kept<T> {
+    /// The value, fetched when there is none or it is no longer fresh. `fetch` says how long its value stays so.
+    pub async fn get<F>(&self, fetch: F) -> Result<Arc<T>, Failure>
+    where
+        F: Future<Output = Result<(T, Duration), Failure>>,
+    {
+        let mut state = self.0.lock().await;
+        let now = Instant::now();
+        match (&state.value, state.fresh_until) {
+            (Some(value), Some(until)) if now < until => return Ok(value.clone()),
+            _ => {}
+        }
+        if let (Some(failure), Some(asked)) = (&state.failed, state.asked)
+            && now.duration_since(asked) < PATIENCE
+        {
+            return Err(failure.clone());
+        }
+        state.fetch(fetch).await
+    }
+
+    /// Fetches again because the value lacks something, unless that was done less than `at_least` ago.
+    pub async fn again<F>(&self, at_least: Duration, fetch: F) -> Option<Result<Arc<T>, Failure>>
+    where
+        F: Future<Output = Result<(T, Duration), Failure>>,
+    {
+        let mut state = self.0.lock().await;
+        if state.asked.is_some_and(|asked| asked.elapsed() < at_least) {
+            return None;
+        }
+        Some(state.fetch(fetch).await)
+    }
+}
+
+impl<T> State<T> {
+    async fn fetch<F>(&mut self, fetch: F) -> Result<Arc<T>, Failure>
+    where
+        F: Future<Output = Result<(T, Duration), Failure>>,
+    {
+        // Before the await: a caller that is dropped meanwhile has asked all the same.
+        self.asked = Some(Instant::now());
+        match fetch.await {
+            Ok((value, lifetime)) => {
+                let value = Arc::new(value);
+                self.value = Some(value.clone());
+                self.fresh_until = Instant::now().checked_add(lifetime);
+                self.failed = None;
+                Ok(value)
+            }
+            Err(failure) => {
+                self.asked = Some(Instant::now());
+                self.failed = Some(failure.clone());
+                Err(failure)
+            }
+        }
+    }
+}

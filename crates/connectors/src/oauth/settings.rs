@@ -1,0 +1,93 @@
+//! The keys every connector of the family has.
+
+use std::time::Duration;
+
+use countersign_core::Secret;
+use countersign_core::settings::Section;
+use url::Url;
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// How we are known to the upstream: `clientID`, `clientSecret`, `redirectURI`, and `timeout`.
+#[derive(Clone, Debug)]
+pub(crate) struct Registration {
+    pub client_id: String,
+    /// Empty: a client without one (RFC 6749 section 2.1, "public").
+    pub client_secret: Secret,
+    /// Absent: our own callback, whatever it is.
+    pub redirect_uri: Option<Url>,
+    /// For one call.
+    pub timeout: Duration,
+}
+
+impl Registration {
+    /// `None` with problems noted. Every key is read before anything is given up. `secret` says whether the
+    /// upstream demands one.
+    pub fn read(section: &Section<'_>, secret: SecretIs) -> Option<Self> {
+        let client_id = section.required_text("clientID");
+        let client_secret = match secret {
+            SecretIs::Required => section.required_secret("clientSecret"),
+            SecretIs::Optional => Some(section.secret("clientSecret").unwrap_or_default()),
+        };
+        let redirect_uri = url_of(section, "redirectURI");
+        let timeout = section.duration("timeout").unwrap_or(TIMEOUT);
+        if timeout.is_zero() || timeout > LONGEST {
+            section.error("timeout", "must be longer than 0s and at most 1m");
+        }
+        Some(Self {
+            client_id: client_id?,
+            client_secret: client_secret?,
+            redirect_uri: redirect_uri?,
+            timeout: timeout.min(LONGEST),
+        })
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SecretIs {
+    Required,
+    Optional,
+}
+
+/// `Some(None)`: absent or empty. `None`: noted as wrong.
+#[expect(clippy::option_option, reason = "absent and wrong are two different answers")]
+pub(crate) fn url_of(section: &Section<'_>, key: &'static str) -> Option<Option<Url>> {
+    let Some(text) = section.text(key).filter(|text| !text.is_empty()) else {
+        return Some(None);
+    };
+    match Url::parse(&text) {
+        Ok(url) if matches!(url.scheme(), "https" | "http") && url.has_host() => Some(Some(url)),
+        _ => {
+            section.error(key, format!("found {text:?}, expected an https URL"));
+            None
+        }
+    }
+}
+
+/// Where an upstream's API is, without a slash at its end; `default` when absent. http beyond this machine is
+/// warned of.
+pub(crate) fn base_url(section: &Section<'_>, key: &'static str, default: &str) -> Option<Url> {
+    let url = match url_of(section, key)? {
+        Some(url) => url,
+        None => Url::parse(default).ok()?,
+    };
+    warn_of_http(section, key, &url);
+    let mut url = url;
+    let path = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&path);
+    Some(url)
+}
+
+pub(crate) fn warn_of_http(section: &Section<'_>, key: &'static str, url: &Url) {
+    let here = matches!(url.host_str(), Some("127.0.0.1" | "[::1]" | "localhost"));
+    if url.scheme() == "http" && !here {
+        section.warning(key, "is http: whoever is on the way can sign in as anybody");
+    }
+}
+
+/// A list of texts, or these when it is absent or empty.
+pub(crate) fn texts_or(section: &Section<'_>, key: &'static str, default: &[&str]) -> Vec<String> {
+    let given = section.texts(key);
+    if given.is_empty() { default.iter().map(|text| (*text).to_owned()).collect() } else { given }
+}

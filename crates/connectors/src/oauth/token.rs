@@ -1,0 +1,160 @@
+//! The token endpoint of an upstream (RFC 6749 sections 4.1.3 and 6).
+
+use countersign_core::{Secret, Trace};
+use serde_json::Value;
+use url::Url;
+use url::form_urlencoded::byte_serialize;
+
+use super::{Answer, Ask, Failure, Http, Spent};
+
+const ENDPOINT: &str = "token endpoint";
+const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// Who we are at the upstream, and how we prove it.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    pub id: String,
+    pub proof: Proof,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Proof {
+    /// `client_secret_basic`: RFC 6749 section 2.3.1.
+    Basic(Secret),
+    /// `client_secret_post`.
+    Post(Secret),
+    /// A JWT in place of a secret (RFC 7523 section 2.2).
+    Assertion(Secret),
+    /// A public client.
+    None,
+}
+
+/// What was given for a code or a refresh token.
+#[derive(Clone, Debug)]
+pub(crate) struct Tokens {
+    pub access: Secret,
+    pub refresh: Option<Secret>,
+    pub id_token: Option<Secret>,
+    /// Seconds.
+    pub expires_in: Option<u64>,
+}
+
+pub(crate) enum Granted {
+    Tokens(Tokens),
+    /// `invalid_grant`: the code or refresh token is used, expired, revoked or somebody else's.
+    Refused(&'static str),
+}
+
+impl Client {
+    /// Asks for tokens. `form` begins with `grant_type`.
+    pub async fn ask(
+        &self,
+        http: &Http,
+        url: &Url,
+        mut form: Vec<(&str, &str)>,
+        trace: &mut Trace,
+    ) -> Result<Granted, Failure> {
+        let mut basic = None;
+        match &self.proof {
+            Proof::Basic(secret) => basic = Some(basic_value(&self.id, secret)),
+            Proof::Post(secret) => {
+                form.extend([("client_id", self.id.as_str()), ("client_secret", secret.expose())]);
+            }
+            Proof::Assertion(jwt) => form.extend([
+                ("client_id", self.id.as_str()),
+                ("client_assertion_type", ASSERTION_TYPE),
+                ("client_assertion", jwt.expose()),
+            ]),
+            Proof::None => form.push(("client_id", &self.id)),
+        }
+        let mut ask = Ask::form(ENDPOINT, url, &form);
+        if let Some(value) = basic {
+            ask = ask.header("authorization", value);
+        }
+        granted(&http.ask(ask, trace).await?)
+    }
+
+    pub async fn exchange(
+        &self,
+        http: &Http,
+        url: &Url,
+        code: &Code<'_>,
+        trace: &mut Trace,
+    ) -> Result<Granted, Failure> {
+        let mut form = vec![
+            ("grant_type", "authorization_code"),
+            ("code", code.code.expose()),
+            ("redirect_uri", code.redirect_uri),
+        ];
+        form.extend(code.verifier.map(|verifier| ("code_verifier", verifier)));
+        self.ask(http, url, form, trace).await
+    }
+
+    /// Spends a refresh token. [`Tokens::refresh`] is the one to use next: a new one, or the same.
+    pub async fn refresh(
+        &self,
+        http: &Http,
+        url: &Url,
+        token: &Secret,
+        spent: &Spent,
+        trace: &mut Trace,
+    ) -> Result<Granted, Failure> {
+        if let Some(tokens) = spent.given_for(token) {
+            trace.noted("this refresh token was spent a moment ago: what it gave is used again");
+            return Ok(Granted::Tokens(tokens));
+        }
+        let form = vec![("grant_type", "refresh_token"), ("refresh_token", token.expose())];
+        let granted = self.ask(http, url, form, trace).await?;
+        let Granted::Tokens(mut tokens) = granted else { return Ok(granted) };
+        match &tokens.refresh {
+            Some(next) if !next.matches(token.expose()) => spent.remember(token, &tokens),
+            Some(_) => {}
+            None => tokens.refresh = Some(token.clone()),
+        }
+        Ok(Granted::Tokens(tokens))
+    }
+}
+
+/// A code on its way back.
+pub(crate) struct Code<'a> {
+    pub code: &'a Secret,
+    pub redirect_uri: &'a str,
+    /// PKCE (RFC 7636 section 4.5).
+    pub verifier: Option<&'a str>,
+}
+
+fn granted(answer: &Answer) -> Result<Granted, Failure> {
+    // Some upstreams answer 200 with an error inside.
+    if let Some(code) = answer.error_code() {
+        return match code {
+            "invalid_grant" => Ok(Granted::Refused(code)),
+            _ => Err(answer.failure()),
+        };
+    }
+    if answer.status() != 200 {
+        return Err(answer.failure());
+    }
+    let object = answer.object()?;
+    let text = |name: &str| object.get(name).and_then(Value::as_str).filter(|t| !t.is_empty());
+    let is_bearer = text("token_type").is_none_or(|kind| kind.eq_ignore_ascii_case("bearer"));
+    if !is_bearer {
+        return Err(Failure::Lacks { endpoint: ENDPOINT, what: "a bearer token" });
+    }
+    let access = text("access_token")
+        .ok_or(Failure::Lacks { endpoint: ENDPOINT, what: "an access token" })?;
+    Ok(Granted::Tokens(Tokens {
+        access: Secret::new(access),
+        refresh: text("refresh_token").map(Secret::new),
+        id_token: text("id_token").map(Secret::new),
+        expires_in: object.get("expires_in").and_then(Value::as_u64),
+    }))
+}
+
+/// Both halves are form-encoded first (RFC 6749 section 2.3.1 and appendix B).
+fn basic_value(id: &str, secret: &Secret) -> Secret {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
+    let pair = format!("{}:{}", encoded(id), encoded(secret.expose()));
+    Secret::new(format!("Basic {}", STANDARD.encode(pair)))
+}

@@ -1,0 +1,117 @@
+//! The trip to an upstream and back (RFC 6749 section 4.1.1 and 4.1.2), with PKCE (RFC 7636) and a nonce
+//! (OpenID Connect Core 1.0 section 3.1.2.1). That `state` is right was seen to before we hear of it.
+
+use countersign_core::connector::{Departure, Luggage, Trip};
+use countersign_core::{Secret, Trace, ids};
+use countersign_jose::hash;
+use url::Url;
+
+use super::codes;
+use super::{Failure, Registration};
+
+const VERIFIER: &str = "verifier";
+const NONCE: &str = "nonce";
+/// Longer codes are nobody's. Microsoft's have 1,500 characters.
+const MAX_CODE_BYTES: usize = 8 * 1024;
+
+/// What is asked of the upstream's authorization endpoint.
+pub(crate) struct Leaving<'a> {
+    pub authorize: &'a Url,
+    pub client_id: &'a str,
+    pub scopes: &'a [String],
+    pub with_nonce: bool,
+    pub with_pkce: bool,
+    /// Parameters of this upstream, such as `prompt`.
+    pub more: Vec<(&'static str, String)>,
+}
+
+/// The registered redirect URI is compared byte for byte by the upstream, so ours must be the same.
+pub(crate) fn ours(registration: &Registration, trip: &Trip) -> Result<(), Failure> {
+    match &registration.redirect_uri {
+        Some(uri) if *uri != trip.callback => Err(Failure::Here(format!(
+            "redirectURI is {uri}, but people come back to {}: make them equal or leave redirectURI out",
+            trip.callback
+        ))),
+        _ => Ok(()),
+    }
+}
+
+impl Leaving<'_> {
+    pub fn departure(self, trip: &Trip) -> Result<Departure, Failure> {
+        let random = || ids::random_token().map_err(|e| Failure::Here(e.to_string()));
+        let mut luggage = Vec::new();
+        let mut url = self.authorize.clone();
+        {
+            let mut query = url.query_pairs_mut();
+            query
+                .append_pair("response_type", "code")
+                .append_pair("client_id", self.client_id)
+                .append_pair("redirect_uri", trip.callback.as_str())
+                .append_pair("scope", &self.scopes.join(" "))
+                .append_pair("state", &trip.state);
+            if self.with_nonce {
+                let nonce = random()?;
+                query.append_pair("nonce", &nonce);
+                luggage.push((NONCE.to_owned(), nonce));
+            }
+            if self.with_pkce {
+                let verifier = random()?;
+                query
+                    .append_pair("code_challenge", &hash::s256(&verifier))
+                    .append_pair("code_challenge_method", "S256");
+                luggage.push((VERIFIER.to_owned(), verifier));
+            }
+            for (name, value) in &self.more {
+                query.append_pair(name, value);
+            }
+        }
+        Ok(Departure { url, luggage: Luggage(luggage) })
+    }
+}
+
+pub(crate) enum Arrived {
+    Code(Secret),
+    /// A code of the upstream's protocol, in ASCII and known.
+    Denied(&'static str),
+}
+
+/// Reads the way back. A parameter given twice, or neither code nor error, is a link somebody made up.
+pub(crate) fn arrived(query: &[(String, String)], trace: &mut Trace) -> Result<Arrived, Failure> {
+    if let Some(error) = find(query, "error") {
+        let code = codes::known(error);
+        trace.answered(format!("error={}", code.unwrap_or("(unknown)")));
+        return match code {
+            Some(code) if codes::is_denial(code) => Ok(Arrived::Denied(code)),
+            Some(code) => Err(Failure::Here(format!("the upstream sent back error={code}"))),
+            None => Err(Failure::Here("the upstream sent back an unknown error".to_owned())),
+        };
+    }
+    let given = query.iter().filter(|(name, _)| name == "code").count();
+    match find(query, "code") {
+        Some(code) if given == 1 && (1..=MAX_CODE_BYTES).contains(&code.len()) => {
+            trace.answered("a code");
+            Ok(Arrived::Code(Secret::new(code)))
+        }
+        _ => {
+            trace.answered("neither one code nor an error");
+            Ok(Arrived::Denied("invalid_request"))
+        }
+    }
+}
+
+pub(crate) fn find<'a>(query: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+}
+
+/// What was packed at departure.
+pub(crate) struct Packed<'a>(pub &'a Luggage);
+
+impl<'a> Packed<'a> {
+    pub fn verifier(&self) -> Option<&'a str> {
+        find(&self.0.0, VERIFIER)
+    }
+
+    pub fn nonce(&self) -> Option<&'a str> {
+        find(&self.0.0, NONCE)
+    }
+}

@@ -1,0 +1,244 @@
+//! Reading the `config` of an `oidc` connector: Dex's keys, and `timeout` of ours.
+
+use countersign_core::settings::Section;
+use regex::Regex;
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::groups::{NewGroup, Rules};
+use super::metadata::Overrides;
+use super::provider::{Pkce, Settings};
+use crate::oauth::{Http, Registration, Roots, SecretIs, texts_or, url_of, warn_of_http};
+
+pub(super) struct Config {
+    pub provider: Settings,
+    pub http: Http,
+    pub scopes: Vec<String>,
+    pub acr_values: Vec<String>,
+    pub get_user_info: bool,
+    /// Sent when the login is to last; `None` is nothing.
+    pub prompt: Option<String>,
+    pub mapping: Mapping,
+}
+
+/// Which claim is what.
+#[derive(Debug)]
+pub(super) struct Mapping {
+    pub user_id: String,
+    pub user_name: String,
+    pub preferred_username: Option<String>,
+    pub email: Option<String>,
+    pub groups: Option<String>,
+    /// `claimMapping` goes before the usual names, not only in their place.
+    pub overrides: bool,
+    pub email_scope: bool,
+    pub skip_email_verified: bool,
+    pub groups_enabled: bool,
+    pub rules: Rules,
+}
+
+impl Mapping {
+    /// The usual claim, or the mapped one where that is absent or overridden.
+    pub fn pick<'a>(
+        &self,
+        usual: Option<&'a str>,
+        mapped: &Option<String>,
+        text: impl Fn(&str) -> Option<&'a str>,
+    ) -> Option<&'a str> {
+        match mapped {
+            Some(name) if usual.is_none() || self.overrides => text(name),
+            _ => usual,
+        }
+    }
+
+    pub fn groups_key(&self, claims: &Map<String, Value>) -> &str {
+        let usual = claims.get("groups").is_some_and(|groups| !groups.is_null());
+        match &self.groups {
+            Some(name) if !usual || self.overrides => name,
+            _ => "groups",
+        }
+    }
+}
+
+/// Every key is read before anything is given up, so that all problems are told at once.
+pub(super) fn read(section: Section<'_>) -> Option<Config> {
+    let registration = Registration::read(&section, SecretIs::Optional);
+    let issuer = read_issuer(&section);
+    let alias = given(&section, "issuerAlias");
+    let overrides = read_overrides(&section);
+    let basic_auth = section.flag("basicAuthUnsupported").map(|unsupported| !unsupported);
+    let pkce = read_pkce(&section);
+    let roots = Roots::read(&section);
+    if !section.texts("hostedDomains").is_empty() {
+        let why = "is not for this connector, as in Dex: use a connector of type google";
+        section.error("hostedDomains", why);
+    }
+    let mut scopes = vec!["openid".to_owned()];
+    for scope in texts_or(&section, "scopes", &["profile", "email"]) {
+        if !scopes.contains(&scope) {
+            scopes.push(scope);
+        }
+    }
+    let mapping = read_mapping(&section, scopes.iter().any(|scope| scope == "email"));
+    let acr_values = section.texts("acrValues");
+    let get_user_info = section.flag("getUserInfo").unwrap_or(false);
+    let prompt = section.text("promptType").unwrap_or_else(|| "consent".to_owned());
+    let http = match (roots, &registration, &issuer, &overrides) {
+        (Some(roots), Some(registration), Some((_, issuer)), Some(overrides)) => {
+            let hosts: Vec<&Url> = std::iter::once(issuer).chain(overrides.urls()).collect();
+            Http::read(&section, roots, registration.timeout, &hosts)
+        }
+        _ => None,
+    };
+    section.finish();
+    let (registration, (issuer, issuer_url), overrides) = (registration?, issuer?, overrides?);
+    let names = vec![alias.unwrap_or_else(|| issuer.clone())];
+    let basic_auth = basic_auth.or_else(|| refuses_basic(&issuer_url).then_some(false));
+    Some(Config {
+        provider: Settings {
+            issuer,
+            names,
+            overrides,
+            registration,
+            basic_auth,
+            pkce: pkce?,
+            loses_nonce: false,
+        },
+        http: http?,
+        scopes,
+        acr_values,
+        get_user_info,
+        prompt: Some(prompt).filter(|prompt| !prompt.is_empty()),
+        mapping: mapping?,
+    })
+}
+
+/// As written, and as a URL.
+fn read_issuer(section: &Section<'_>) -> Option<(String, Url)> {
+    let text = section.required_text("issuer")?;
+    let url = url_of(section, "issuer")??;
+    if url.query().is_some() || url.fragment().is_some() {
+        section.error("issuer", format!("found {text:?}, expected a URL without query"));
+        return None;
+    }
+    warn_of_http(section, "issuer", &url);
+    Some((text, url))
+}
+
+fn read_overrides(section: &Section<'_>) -> Option<Overrides> {
+    let Some(inner) = section.section("providerDiscoveryOverrides") else {
+        return (!section.has("providerDiscoveryOverrides")).then(Overrides::default);
+    };
+    inner.not_supported("deviceAuthURL", false);
+    inner.not_supported("endSessionURL", false);
+    let authorize = url_of(&inner, "authURL");
+    let token = url_of(&inner, "tokenURL");
+    let keys = url_of(&inner, "jwksURL");
+    let userinfo = url_of(&inner, "userInfoURL");
+    inner.finish();
+    Some(Overrides { authorize: authorize?, token: token?, keys: keys?, userinfo: userinfo? })
+}
+
+fn read_pkce(section: &Section<'_>) -> Option<Pkce> {
+    let methods = [("", None), ("S256", Some(true)), ("plain", Some(false))];
+    if !section.has("pkceChallenge") {
+        return Some(Pkce::Announced);
+    }
+    Some(match section.choice("pkceChallenge", &methods)? {
+        None => Pkce::Announced,
+        Some(true) => Pkce::Always,
+        Some(false) => {
+            let why =
+                "plain protects nothing; S256, which every server with PKCE understands, is used";
+            section.warning("pkceChallenge", why);
+            Pkce::Always
+        }
+    })
+}
+
+fn read_mapping(section: &Section<'_>, email_scope: bool) -> Option<Mapping> {
+    let user_id = given(section, "userIDKey");
+    let user_name = given(section, "userNameKey");
+    let overrides = section.flag("overrideClaimMapping").unwrap_or(false);
+    let skip_email_verified = section.flag("insecureSkipEmailVerified").unwrap_or(false);
+    let groups_enabled = section.flag("insecureEnableGroups").unwrap_or(false);
+    let allowed = section.texts("allowedGroups");
+    if !allowed.is_empty() && !groups_enabled {
+        let why =
+            "lets everybody in without insecureEnableGroups: true, because no groups are read";
+        section.error("allowedGroups", why);
+    }
+    let mut mapped = (None, None, None);
+    if let Some(inner) = section.section("claimMapping") {
+        mapped =
+            (given(&inner, "preferred_username"), given(&inner, "email"), given(&inner, "groups"));
+        inner.finish();
+    }
+    let mut rules = Rules::default();
+    if let Some(inner) = section.section("claimModifications") {
+        rules = read_modifications(inner)?;
+    }
+    rules.allowed = allowed;
+    let (preferred_username, email, groups) = mapped;
+    Some(Mapping {
+        user_id: user_id.unwrap_or_else(|| "sub".to_owned()),
+        user_name: user_name.unwrap_or_else(|| "name".to_owned()),
+        preferred_username,
+        email,
+        groups,
+        overrides,
+        email_scope,
+        skip_email_verified,
+        groups_enabled,
+        rules,
+    })
+}
+
+fn read_modifications(section: Section<'_>) -> Option<Rules> {
+    let mut rules = Rules::default();
+    let mut sound = true;
+    for new in section.sections("newGroupFromClaims") {
+        rules.new.push(NewGroup {
+            claims: new.texts("claims"),
+            delimiter: new.text("delimiter").unwrap_or_default(),
+            clear_delimiter: new.flag("clearDelimiter").unwrap_or(false),
+            prefix: new.text("prefix").unwrap_or_default(),
+        });
+        if rules.new.last().is_some_and(|new| new.claims.is_empty()) {
+            new.error("claims", "is missing or empty");
+            sound = false;
+        }
+        new.finish();
+    }
+    if let Some(filter) = section.section("filterGroupClaims") {
+        if let Some(text) = given(&filter, "groupsFilter") {
+            match Regex::new(&text) {
+                Ok(regex) => rules.filter = Some(regex),
+                Err(_) => {
+                    filter.error("groupsFilter", "is not a regular expression");
+                    sound = false;
+                }
+            }
+        }
+        filter.finish();
+    }
+    if let Some(names) = section.section("modifyGroupNames") {
+        rules.prefix = names.text("prefix").unwrap_or_default();
+        rules.suffix = names.text("suffix").unwrap_or_default();
+        names.finish();
+    }
+    section.finish();
+    sound.then_some(rules)
+}
+
+fn given(section: &Section<'_>, key: &'static str) -> Option<String> {
+    section.text(key).filter(|text| !text.is_empty())
+}
+
+/// Dex's own list of providers that do not take the secret in a header, whatever they announce.
+fn refuses_basic(issuer: &Url) -> bool {
+    let host = issuer.host_str().unwrap_or_default();
+    ["okta.com", "oktapreview.com"]
+        .iter()
+        .any(|domain| host == *domain || host.ends_with(&format!(".{domain}")))
+}

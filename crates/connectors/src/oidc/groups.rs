@@ -1,0 +1,100 @@
+//! From a claim of somebody else's to the group strings of ours, in Dex's order: filter, allowed groups, prefix
+//! and suffix, new groups from other claims.
+
+use countersign_core::Trace;
+use regex::Regex;
+use serde_json::{Map, Value};
+
+use crate::oauth::Failure;
+
+/// More is not read: no token with them would fit anywhere.
+const MAX_GROUPS: usize = 10_000;
+
+/// `claimModifications` and `allowedGroups`.
+#[derive(Debug, Default)]
+pub(super) struct Rules {
+    pub filter: Option<Regex>,
+    /// Not empty: at least one of them is needed, and only they are told.
+    pub allowed: Vec<String>,
+    pub prefix: String,
+    pub suffix: String,
+    pub new: Vec<NewGroup>,
+}
+
+/// One group made of several claims.
+#[derive(Debug)]
+pub(super) struct NewGroup {
+    pub claims: Vec<String>,
+    pub delimiter: String,
+    pub clear_delimiter: bool,
+    pub prefix: String,
+}
+
+/// A string, a list of strings, or a list of objects with a `name`. `null` and absent are none; anything else is
+/// an error, because a group that is guessed at may be one that opens doors.
+pub(super) fn read(claims: &Map<String, Value>, key: &str) -> Result<Vec<String>, Failure> {
+    let odd = || Failure::Person(format!("the claim {key:?} is not a list of groups"));
+    let list = match claims.get(key) {
+        None | Some(Value::Null) => return Ok(Vec::new()),
+        Some(Value::String(one)) => return Ok(vec![one.clone()]),
+        Some(Value::Array(list)) => list,
+        Some(_) => return Err(odd()),
+    };
+    if list.len() > MAX_GROUPS {
+        return Err(Failure::Person(format!("the claim {key:?} has over {MAX_GROUPS} groups")));
+    }
+    let name = |entry: &Value| match entry {
+        Value::String(name) => Some(name.clone()),
+        Value::Object(object) => object.get("name")?.as_str().map(str::to_owned),
+        _ => None,
+    };
+    list.iter().map(|entry| name(entry).ok_or_else(odd)).collect()
+}
+
+impl Rules {
+    /// `None`: in none of the allowed groups.
+    pub fn kept(&self, groups: Vec<String>, trace: &mut Trace) -> Option<Vec<String>> {
+        let mut kept = Vec::with_capacity(groups.len());
+        for group in groups {
+            if self.filter.as_ref().is_some_and(|filter| !filter.is_match(&group)) {
+                trace.dropped(&group, "does not match groupsFilter");
+            } else if !self.allowed.is_empty() && !self.allowed.contains(&group) {
+                trace.dropped(&group, "is not among allowedGroups");
+            } else {
+                kept.push(group);
+            }
+        }
+        if kept.is_empty() && !self.allowed.is_empty() {
+            return None;
+        }
+        for group in &mut kept {
+            let named = format!("{}{group}{}", self.prefix, self.suffix);
+            trace.kept(&named, "from the groups claim");
+            *group = named;
+        }
+        Some(kept)
+    }
+
+    /// Groups made of claims that are text; others are left out, as Dex leaves them out.
+    pub fn made(&self, claims: &Map<String, Value>, trace: &mut Trace) -> Vec<String> {
+        let mut made = Vec::new();
+        for new in &self.new {
+            let mut segments = vec![new.prefix.clone()];
+            for name in &new.claims {
+                let Some(value) = claims.get(name).and_then(Value::as_str) else { continue };
+                segments.push(match new.clear_delimiter && !new.delimiter.is_empty() {
+                    true => value.replace(&new.delimiter, ""),
+                    false => value.to_owned(),
+                });
+            }
+            if segments.len() > 1 {
+                let group = segments.join(&new.delimiter);
+                trace.kept(&group, "made of other claims");
+                made.push(group);
+            } else {
+                trace.dropped(&new.prefix, "none of its claims is there");
+            }
+        }
+        made
+    }
+}

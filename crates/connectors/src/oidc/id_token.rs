@@ -1,0 +1,102 @@
+//! Whether an ID token is the upstream's, for us, now, and for this login: OpenID Connect Core 1.0 sections
+//! 3.1.3.7 and 3.1.3.8. What the person is allowed is not decided here.
+
+use std::time::Duration;
+
+use countersign_core::{Secret, Timestamp};
+use countersign_jose::{Claims, Expected, Refused, Typ, UpstreamAlgorithm, UpstreamKeys};
+use serde_json::{Map, Value};
+
+use crate::oauth::Failure;
+
+/// How far an upstream's clock may be from ours.
+const LEEWAY: Duration = Duration::from_secs(60);
+
+pub(crate) struct Rules<'a> {
+    /// Accepted in `iss`, byte for byte; more than one only where the upstream itself has several names.
+    pub issuers: &'a [String],
+    pub client_id: &'a str,
+    pub nonce: Nonce<'a>,
+    /// Given beside the ID token; `at_hash` is over it.
+    pub access_token: &'a Secret,
+    pub now: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Nonce<'a> {
+    /// The login began with this one.
+    Is(&'a str),
+    /// The same, at an upstream that is known to leave nonces out. Another one is refused all the same.
+    IsOrAbsent(&'a str),
+    /// Not a login but a refresh (section 12.2).
+    NotAsked,
+}
+
+pub(crate) enum Verdict {
+    Good(Map<String, Value>),
+    /// Perhaps the keys are new: fetch them and look again.
+    UnknownKey,
+    Refused(Failure),
+}
+
+pub(crate) fn judge(keys: &UpstreamKeys, token: &Secret, rules: &Rules<'_>) -> Verdict {
+    let refused = |why: &str| Verdict::Refused(Failure::IdToken(why.to_owned()));
+    match genuine(keys, token, rules) {
+        Err(Refused::UnknownKey) => Verdict::UnknownKey,
+        Err(why) => refused(&why.to_string()),
+        Ok((claims, algorithm)) => match wrong(&claims, algorithm, rules) {
+            Some(why) => refused(why),
+            None => Verdict::Good(claims.into_map()),
+        },
+    }
+}
+
+fn genuine(
+    keys: &UpstreamKeys,
+    token: &Secret,
+    rules: &Rules<'_>,
+) -> Result<(Claims, UpstreamAlgorithm), Refused> {
+    let mut said = Err(Refused::WrongIssuer);
+    for issuer in rules.issuers {
+        let now = Some(rules.now);
+        let expected = Expected { issuer, typ: Typ::IdToken, now, leeway: LEEWAY };
+        said = keys.verify(token.expose(), &expected);
+        if !matches!(said, Err(Refused::WrongIssuer)) {
+            break;
+        }
+    }
+    said
+}
+
+/// What is wrong with a genuine token, if anything.
+fn wrong(claims: &Claims, algorithm: UpstreamAlgorithm, rules: &Rules<'_>) -> Option<&'static str> {
+    if !claims.is_for(rules.client_id) {
+        return Some("it is for another client (aud)");
+    }
+    match claims.text("azp") {
+        Some(azp) if azp != rules.client_id => return Some("it was given to another client (azp)"),
+        None if claims.texts("aud").len() > 1 => {
+            return Some("it is for several clients and does not say for which (azp)");
+        }
+        _ => {}
+    }
+    let Some(issued) = claims.number("iat") else { return Some("it does not say when (iat)") };
+    if Timestamp::from_secs(issued) > rules.now + LEEWAY {
+        return Some("it was issued in the future (iat)");
+    }
+    match (rules.nonce, claims.text("nonce")) {
+        (Nonce::NotAsked, _) | (Nonce::IsOrAbsent(_), None) => {}
+        (Nonce::Is(_), None) => return Some("it has no nonce"),
+        (Nonce::Is(sent) | Nonce::IsOrAbsent(sent), Some(nonce)) if nonce == sent => {}
+        _ => return Some("it belongs to another login (nonce)"),
+    }
+    if let Some(at_hash) = claims.get("at_hash")
+        && at_hash.as_str() != Some(algorithm.half_hash(rules.access_token.expose()).as_str())
+    {
+        return Some("it was given with another access token (at_hash)");
+    }
+    match claims.text("sub") {
+        None | Some("") => Some("it does not say who (sub)"),
+        Some(_) => None,
+    }
+}

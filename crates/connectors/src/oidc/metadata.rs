@@ -1,0 +1,126 @@
+//! What an upstream says of itself at `/.well-known/openid-configuration` (OpenID Connect Discovery 1.0).
+
+use serde::Deserialize;
+use url::Url;
+
+use crate::oauth::{Answer, Failure, may_lead};
+
+pub(crate) const ENDPOINT: &str = "discovery endpoint";
+
+/// Endpoints of the configuration, in place of those of the document.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Overrides {
+    pub authorize: Option<Url>,
+    pub token: Option<Url>,
+    pub keys: Option<Url>,
+    pub userinfo: Option<Url>,
+}
+
+impl Overrides {
+    pub fn urls(&self) -> impl Iterator<Item = &Url> {
+        [&self.authorize, &self.token, &self.keys, &self.userinfo].into_iter().flatten()
+    }
+}
+
+/// Checked: every endpoint may be asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Metadata {
+    pub authorize: Url,
+    pub token: Url,
+    pub keys: Url,
+    pub userinfo: Option<Url>,
+    pub scopes: Vec<String>,
+    /// PKCE with S256 is announced.
+    pub s256: bool,
+    /// Of `token_endpoint_auth_methods_supported`; `None` when it says nothing.
+    pub basic: Option<bool>,
+    /// Every answer to the browser carries `iss` (RFC 9207 section 3).
+    pub names_itself: bool,
+}
+
+#[derive(Deserialize)]
+struct Document {
+    issuer: Option<String>,
+    authorization_endpoint: Option<String>,
+    token_endpoint: Option<String>,
+    jwks_uri: Option<String>,
+    userinfo_endpoint: Option<String>,
+    #[serde(default)]
+    scopes_supported: Option<Vec<String>>,
+    #[serde(default)]
+    code_challenge_methods_supported: Option<Vec<String>>,
+    token_endpoint_auth_methods_supported: Option<Vec<String>>,
+    #[serde(default)]
+    authorization_response_iss_parameter_supported: Option<bool>,
+}
+
+/// Where the document is: below the issuer as it was written, without a doubled slash.
+pub(crate) fn address(issuer: &str) -> Result<Url, Failure> {
+    let text = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
+    Url::parse(&text)
+        .map_err(|_| Failure::NotAsked { endpoint: ENDPOINT, why: "the issuer is no URL" })
+}
+
+impl Metadata {
+    /// `issuer` is compared byte for byte (section 4.3); `from` is where the document was.
+    pub fn read(
+        answer: &Answer,
+        issuer: &str,
+        from: &Url,
+        overrides: &Overrides,
+    ) -> Result<Self, Failure> {
+        let document: Document = answer.json()?;
+        let named = document.issuer.as_deref().unwrap_or_default();
+        if named != issuer {
+            let named: String = named.chars().filter(|c| !c.is_control()).take(200).collect();
+            return Err(Failure::Here(format!(
+                "the {ENDPOINT} names the issuer {named:?}, but {issuer:?} is expected (issuer, or issuerAlias where it is meant to differ)"
+            )));
+        }
+        let required = |given: &Option<Url>, text: Option<String>, what| {
+            endpoint(from, given, text, what)?.ok_or(Failure::Lacks { endpoint: ENDPOINT, what })
+        };
+        let methods = document.token_endpoint_auth_methods_supported;
+        Ok(Self {
+            authorize: required(
+                &overrides.authorize,
+                document.authorization_endpoint,
+                "authorization_endpoint",
+            )?,
+            token: required(&overrides.token, document.token_endpoint, "token_endpoint")?,
+            keys: required(&overrides.keys, document.jwks_uri, "jwks_uri")?,
+            userinfo: endpoint(
+                from,
+                &overrides.userinfo,
+                document.userinfo_endpoint,
+                "userinfo_endpoint",
+            )?,
+            scopes: document.scopes_supported.unwrap_or_default(),
+            s256: document
+                .code_challenge_methods_supported
+                .is_some_and(|methods| methods.iter().any(|method| method == "S256")),
+            basic: methods.map(|methods| {
+                let has = |name: &str| methods.iter().any(|method| method == name);
+                has("client_secret_basic") || !has("client_secret_post")
+            }),
+            names_itself: document.authorization_response_iss_parameter_supported == Some(true),
+        })
+    }
+}
+
+/// Written down by the administrator, or in the document and not nearer to us than it.
+fn endpoint(
+    from: &Url,
+    given: &Option<Url>,
+    text: Option<String>,
+    what: &'static str,
+) -> Result<Option<Url>, Failure> {
+    if let Some(url) = given {
+        return Ok(Some(url.clone()));
+    }
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
+    let refused = |why| Failure::NotAsked { endpoint: what, why };
+    let url = Url::parse(&text).map_err(|_| refused("its URL is none"))?;
+    may_lead(from, &url).map_err(refused)?;
+    Ok(Some(url))
+}

@@ -1,0 +1,268 @@
+//! A provider of OpenID Connect as seen by its client: discovery, the trip, the tokens, the keys, userinfo.
+//!
+//! Says who somebody is in the provider's own claims. What becomes of them is the connector's.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_core::connector::{Departure, Luggage, Trip};
+use countersign_core::{Secret, Trace};
+use countersign_jose::UpstreamKeys;
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::id_token::{Nonce, Rules, Verdict, judge};
+use super::metadata::{self, Metadata, Overrides};
+use crate::oauth::{
+    Arrived, Ask, Client, Code, Failure, Granted, Http, Kept, Leaving, Packed, Proof, Registration,
+    Spent, Tokens, arrived, find, now, ours,
+};
+
+/// How long metadata and keys are kept. A `kid` we do not have is asked for before.
+const LIFETIME: Duration = Duration::from_secs(60 * 60);
+/// Between two fetches for the sake of an unknown `kid`, which anybody can invent.
+const BETWEEN_KEY_FETCHES: Duration = Duration::from_secs(10);
+const KEYS: &str = "key set endpoint";
+const USERINFO: &str = "userinfo endpoint";
+
+pub(crate) struct Provider {
+    pub settings: Settings,
+    http: Http,
+    metadata: Kept<Metadata>,
+    keys: Kept<UpstreamKeys>,
+    spent: Spent,
+}
+
+pub(crate) struct Settings {
+    /// As written: the discovery document is below it.
+    pub issuer: String,
+    /// What it calls itself; the first one in its metadata.
+    pub names: Vec<String>,
+    pub overrides: Overrides,
+    pub registration: Registration,
+    /// `None`: as the provider announces.
+    pub basic_auth: Option<bool>,
+    pub pkce: Pkce,
+    /// This provider is known to leave the nonce out of its ID tokens.
+    pub loses_nonce: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pkce {
+    /// Where the provider announces S256.
+    Announced,
+    Always,
+    Never,
+}
+
+/// A person the provider vouches for.
+pub(crate) struct Proven {
+    /// Of the ID token; empty when there was none, which only a refresh may lack.
+    pub claims: Map<String, Value>,
+    pub has_id_token: bool,
+    pub tokens: Tokens,
+}
+
+pub(crate) enum Outcome {
+    Proven(Box<Proven>),
+    /// Said no, in a word of the protocol.
+    Denied(&'static str),
+}
+
+impl Provider {
+    pub fn new(settings: Settings, http: Http) -> Self {
+        let (metadata, keys) = (Kept::default(), Kept::default());
+        Self { settings, http, metadata, keys, spent: Spent::default() }
+    }
+
+    pub fn http(&self) -> &Http {
+        &self.http
+    }
+
+    pub async fn metadata(&self, trace: &mut Trace) -> Result<Arc<Metadata>, Failure> {
+        self.metadata
+            .get(async {
+                let url = metadata::address(&self.settings.issuer)?;
+                let answer =
+                    self.http.ask(Ask::get(metadata::ENDPOINT, &url), trace).await?.success()?;
+                let name = self.settings.names.first().map_or("", String::as_str);
+                let read = Metadata::read(&answer, name, &url, &self.settings.overrides)?;
+                Ok((read, LIFETIME))
+            })
+            .await
+    }
+
+    pub async fn depart(
+        &self,
+        trip: &Trip,
+        scopes: &[String],
+        more: Vec<(&'static str, String)>,
+        trace: &mut Trace,
+    ) -> Result<Departure, Failure> {
+        ours(&self.settings.registration, trip)?;
+        let metadata = self.metadata(trace).await?;
+        let leaving = Leaving {
+            authorize: &metadata.authorize,
+            client_id: &self.settings.registration.client_id,
+            scopes,
+            with_nonce: true,
+            with_pkce: match self.settings.pkce {
+                Pkce::Announced => metadata.s256,
+                Pkce::Always => true,
+                Pkce::Never => false,
+            },
+            more,
+        };
+        leaving.departure(trip)
+    }
+
+    pub async fn arrive(
+        &self,
+        trip: &Trip,
+        luggage: &Luggage,
+        query: &[(String, String)],
+        trace: &mut Trace,
+    ) -> Result<Outcome, Failure> {
+        ours(&self.settings.registration, trip)?;
+        let code = match arrived(query, trace)? {
+            Arrived::Denied(code) => return Ok(Outcome::Denied(code)),
+            Arrived::Code(code) => code,
+        };
+        let metadata = self.metadata(trace).await?;
+        self.check_sender(&metadata, find(query, "iss"))?;
+        let packed = Packed(luggage);
+        let sent = packed
+            .nonce()
+            .ok_or_else(|| Failure::Here("the login began without a nonce".to_owned()))?;
+        let code =
+            Code { code: &code, redirect_uri: trip.callback.as_str(), verifier: packed.verifier() };
+        let client = self.client(&metadata);
+        let tokens = match client.exchange(&self.http, &metadata.token, &code, trace).await? {
+            Granted::Refused(code) => return Ok(Outcome::Denied(code)),
+            Granted::Tokens(tokens) => tokens,
+        };
+        let nonce = match self.settings.loses_nonce {
+            true => Nonce::IsOrAbsent(sent),
+            false => Nonce::Is(sent),
+        };
+        let Some(token) = tokens.id_token.clone() else {
+            return Err(Failure::Lacks { endpoint: "token endpoint", what: "an ID token" });
+        };
+        let claims = self.claims(&metadata, &token, nonce, &tokens.access, trace).await?;
+        Ok(Outcome::Proven(Box::new(Proven { claims, has_id_token: true, tokens })))
+    }
+
+    /// Spends a refresh token. The one to use next is in the tokens: a new one, or the same.
+    pub async fn refresh(&self, token: &Secret, trace: &mut Trace) -> Result<Outcome, Failure> {
+        let metadata = self.metadata(trace).await?;
+        let client = self.client(&metadata);
+        let url = &metadata.token;
+        let tokens = match client.refresh(&self.http, url, token, &self.spent, trace).await? {
+            Granted::Refused(code) => return Ok(Outcome::Denied(code)),
+            Granted::Tokens(tokens) => tokens,
+        };
+        let claims = match tokens.id_token.clone() {
+            None => Map::new(),
+            Some(id) => self.claims(&metadata, &id, Nonce::NotAsked, &tokens.access, trace).await?,
+        };
+        let has_id_token = tokens.id_token.is_some();
+        Ok(Outcome::Proven(Box::new(Proven { claims, has_id_token, tokens })))
+    }
+
+    /// `sub`, when the ID token said one, must be the same (OpenID Connect Core 1.0 section 5.3.2).
+    pub async fn userinfo(
+        &self,
+        access: &Secret,
+        sub: Option<&str>,
+        trace: &mut Trace,
+    ) -> Result<Map<String, Value>, Failure> {
+        let metadata = self.metadata(trace).await?;
+        let Some(url) = &metadata.userinfo else {
+            return Err(Failure::Lacks {
+                endpoint: metadata::ENDPOINT,
+                what: "userinfo_endpoint, which getUserInfo needs",
+            });
+        };
+        let answer = self.http.ask(Ask::get(USERINFO, url).bearer(access), trace).await?;
+        let claims = answer.success()?.object()?;
+        match claims.get("sub").and_then(Value::as_str).filter(|sub| !sub.is_empty()) {
+            None => Err(Failure::Lacks { endpoint: USERINFO, what: "sub" }),
+            Some(found) if sub.is_some_and(|sub| sub != found) => {
+                Err(Failure::Person(format!("the {USERINFO} speaks of somebody else (sub)")))
+            }
+            Some(_) => Ok(claims),
+        }
+    }
+
+    /// RFC 9207 section 2.4: whoever answers must be whom we asked.
+    fn check_sender(&self, metadata: &Metadata, iss: Option<&str>) -> Result<(), Failure> {
+        match iss {
+            Some(iss) if self.settings.names.iter().any(|name| name == iss) => Ok(()),
+            None if !metadata.names_itself => Ok(()),
+            Some(_) => Err(Failure::Here("the answer came from another issuer (iss)".to_owned())),
+            None => Err(Failure::Here("the answer does not name its issuer (iss)".to_owned())),
+        }
+    }
+
+    fn client(&self, metadata: &Metadata) -> Client {
+        let Registration { client_id, client_secret, .. } = &self.settings.registration;
+        let basic = self.settings.basic_auth.or(metadata.basic).unwrap_or(true);
+        let proof = match (client_secret.is_empty(), basic) {
+            (true, _) => Proof::None,
+            (false, true) => Proof::Basic(client_secret.clone()),
+            (false, false) => Proof::Post(client_secret.clone()),
+        };
+        Client { id: client_id.clone(), proof }
+    }
+
+    async fn claims(
+        &self,
+        metadata: &Metadata,
+        token: &Secret,
+        nonce: Nonce<'_>,
+        access_token: &Secret,
+        trace: &mut Trace,
+    ) -> Result<Map<String, Value>, Failure> {
+        let rules = Rules {
+            issuers: &self.settings.names,
+            client_id: &self.settings.registration.client_id,
+            nonce,
+            access_token,
+            now: now(),
+        };
+        let keys = self.keys.get(self.fetch_keys(&metadata.keys, trace)).await?;
+        let mut verdict = judge(&keys, token, &rules);
+        if matches!(verdict, Verdict::UnknownKey) {
+            let again =
+                self.keys.again(BETWEEN_KEY_FETCHES, self.fetch_keys(&metadata.keys, trace));
+            if let Some(keys) = again.await {
+                verdict = judge(&*keys?, token, &rules);
+            }
+        }
+        match verdict {
+            Verdict::Good(claims) => {
+                let names: Vec<&str> = claims.keys().map(String::as_str).collect();
+                trace.answered(format!("a genuine ID token with {}", names.join(", ")));
+                Ok(claims)
+            }
+            Verdict::Refused(failure) => Err(failure),
+            Verdict::UnknownKey => {
+                Err(Failure::IdToken("signed with a key the upstream does not publish".to_owned()))
+            }
+        }
+    }
+
+    async fn fetch_keys(
+        &self,
+        url: &Url,
+        trace: &mut Trace,
+    ) -> Result<(UpstreamKeys, Duration), Failure> {
+        let answer = self.http.ask(Ask::get(KEYS, url), trace).await?.success()?;
+        let keys =
+            UpstreamKeys::parse(answer.bytes()).ok_or(Failure::NotJson { endpoint: KEYS })?;
+        match keys.is_empty() {
+            true => Err(Failure::Lacks { endpoint: KEYS, what: "a key we can use" }),
+            false => Ok((keys, LIFETIME)),
+        }
+    }
+}

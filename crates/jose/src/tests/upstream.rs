@@ -1,0 +1,141 @@
+//! Threat 93: ID tokens of an upstream. Whose keys count, with which algorithms, under which headers.
+
+use josekit::jwk::alg::rsa::RsaKeyPair;
+use josekit::jws::{JwsSigner, PS256, PS512, RS384, RS512};
+use serde_json::{Value, json};
+
+use super::{EC, RSA, claims, expected, hmac_with, sign_as, token_of};
+use crate::{Refused, UpstreamAlgorithm, UpstreamKeys};
+
+fn changed(jwk: &str, changes: Value) -> Value {
+    let mut jwk: Value = serde_json::from_str(jwk).unwrap();
+    for (name, value) in changes.as_object().unwrap() {
+        jwk[name.as_str()] = value.clone();
+    }
+    jwk
+}
+
+fn without(mut jwk: Value, names: &[&str]) -> Value {
+    for name in names {
+        jwk.as_object_mut().unwrap().remove(*name);
+    }
+    jwk
+}
+
+fn keys(list: Vec<Value>) -> UpstreamKeys {
+    UpstreamKeys::parse(json!({ "keys": list }).to_string().as_bytes()).unwrap()
+}
+
+/// Both keys, as most upstreams publish theirs: without `alg` or with.
+fn usual() -> UpstreamKeys {
+    let rsa = without(changed(&RSA.public_jwk, json!({ "kid": "rsa" })), &["alg", "use"]);
+    keys(vec![rsa, changed(&EC.public_jwk, json!({ "kid": "ec" }))])
+}
+
+fn said(keys: &UpstreamKeys, token: &str) -> Result<UpstreamAlgorithm, Refused> {
+    keys.verify(token, &expected()).map(|(_, algorithm)| algorithm)
+}
+
+fn rsa_token(header: Value) -> String {
+    token_of(&header.to_string(), &claims().to_string(), sign_as(&RSA))
+}
+
+#[test]
+fn an_upstreams_set_gives_its_signature_keys_and_no_others() {
+    let named = |kid: &str, more: Value| {
+        let mut jwk = changed(&RSA.public_jwk, more);
+        jwk["kid"] = kid.into();
+        jwk
+    };
+    let set = keys(vec![
+        without(named("bare", json!({ "x5t": "AAAA" })), &["alg", "use"]),
+        changed(&EC.public_jwk, json!({ "kid": "ec", "key_ops": ["verify"] })),
+        named("ec", json!({})),
+        named("enc", json!({ "use": "enc" })),
+        named("wrap", json!({ "key_ops": ["wrapKey"] })),
+        named("rs512", json!({ "alg": "RS512" })),
+        named("weak", json!({ "n": "AQAB" })),
+        named("named-hs", json!({ "alg": "HS256" })),
+        changed(&EC.public_jwk, json!({ "kid": "short", "x": "AAAA" })),
+        json!({ "kty": "oct", "kid": "hmac", "k": "AAAA", "alg": "HS256" }),
+        json!({ "kty": "OKP", "crv": "Ed25519", "kid": "ed", "x": "AAAA" }),
+        json!("no key"),
+        Value::Null,
+    ]);
+    let kid = |kid: &str| said(&set, &rsa_token(json!({ "alg": "RS256", "kid": kid })));
+    assert_eq!(kid("bare"), Ok(UpstreamAlgorithm::RS256));
+    assert_eq!(kid("ec"), Err(Refused::BadSignature), "the first of a name counts");
+    assert_eq!(kid("rs512"), Err(Refused::BadSignature), "it is for another algorithm");
+    for unusable in ["enc", "wrap", "weak", "named-hs", "short", "hmac", "ed", "", "other"] {
+        assert_eq!(kid(unusable), Err(Refused::UnknownKey), "{unusable}");
+    }
+    for text in ["", "{}", "[]", r#"{"keys":{}}"#, r#"{"keys":[],"keys":[]}"#, "<html>"] {
+        assert!(UpstreamKeys::parse(text.as_bytes()).is_none(), "{text}");
+    }
+    assert!(keys(vec![]).is_empty());
+}
+
+#[test]
+fn the_algorithms_upstreams_use_are_understood_and_hash_alike() {
+    let pem = RSA.private_key.expose();
+    let jwk = RsaKeyPair::from_pem(pem).unwrap().to_jwk_private_key();
+    let signers: [(&str, UpstreamAlgorithm, Box<dyn JwsSigner>); 4] = [
+        ("RS384", UpstreamAlgorithm::RS384, Box::new(RS384.signer_from_pem(pem).unwrap())),
+        ("RS512", UpstreamAlgorithm::RS512, Box::new(RS512.signer_from_pem(pem).unwrap())),
+        ("PS256", UpstreamAlgorithm::PS256, Box::new(PS256.signer_from_jwk(&jwk).unwrap())),
+        ("PS512", UpstreamAlgorithm::PS512, Box::new(PS512.signer_from_jwk(&jwk).unwrap())),
+    ];
+    for (alg, algorithm, signer) in &signers {
+        let header = json!({ "alg": alg, "kid": "rsa" }).to_string();
+        let token = token_of(&header, &claims().to_string(), |m| signer.sign(m).unwrap());
+        assert_eq!(said(&usual(), &token), Ok(*algorithm));
+        let set = keys(vec![changed(&RSA.public_jwk, json!({ "kid": "rsa" }))]);
+        assert_eq!(said(&set, &token), Err(Refused::BadSignature), "the key is for RS256 alone");
+    }
+    // OpenID Connect Core 1.0 appendix A.
+    let hash = UpstreamAlgorithm::RS256.half_hash("jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y");
+    assert_eq!(hash, "77QmUPtjPfzWtF2AnpK9RQ");
+    assert_eq!(UpstreamAlgorithm::ES384.half_hash("x").len(), 32);
+    assert_eq!(UpstreamAlgorithm::PS512.half_hash("x").len(), 43);
+}
+
+#[test]
+fn headers_many_upstreams_send_are_ignored_and_those_that_bring_keys_are_refused() {
+    for harmless in ["x5t", "x5t#S256", "x5c", "pi.atm", "ver"] {
+        let token = rsa_token(json!({ "alg": "RS256", "kid": "rsa", "typ": "JWT", harmless: "A" }));
+        assert!(said(&usual(), &token).is_ok(), "{harmless}");
+    }
+    for hostile in ["crit", "b64", "jwk", "jku", "x5u", "zip", "enc", "cty"] {
+        let token = rsa_token(json!({ "alg": "RS256", "kid": "rsa", hostile: "A" }));
+        assert_eq!(said(&usual(), &token), Err(Refused::Malformed), "{hostile}");
+    }
+    let typ = rsa_token(json!({ "alg": "RS256", "kid": "rsa", "typ": "at+jwt" }));
+    assert_eq!(said(&usual(), &typ), Err(Refused::WrongType));
+}
+
+#[test]
+fn a_token_without_kid_is_tried_with_the_keys_of_its_algorithm_only() {
+    assert!(said(&usual(), &rsa_token(json!({ "alg": "RS256" }))).is_ok());
+    assert_eq!(said(&usual(), &rsa_token(json!({ "alg": "ES256" }))), Err(Refused::BadSignature));
+    assert_eq!(
+        said(&keys(vec![]), &rsa_token(json!({ "alg": "RS256" }))),
+        Err(Refused::UnknownKey)
+    );
+    let numbered = rsa_token(json!({ "alg": "RS256", "kid": 5 }));
+    assert_eq!(said(&usual(), &numbered), Err(Refused::Malformed));
+}
+
+#[test]
+fn none_and_symmetric_algorithms_do_not_exist_here() {
+    let public = serde_json::from_str::<Value>(&RSA.public_jwk).unwrap();
+    let n = public["n"].as_str().unwrap().as_bytes().to_vec();
+    for alg in ["none", "None", "HS256", "RSA", ""] {
+        for kid in [json!({ "alg": alg, "kid": "rsa" }), json!({ "alg": alg })] {
+            let payload = claims().to_string();
+            let empty = token_of(&kid.to_string(), &payload, |_| Vec::new());
+            assert_eq!(said(&usual(), &empty), Err(Refused::BadSignature), "{alg}");
+            let signed = token_of(&kid.to_string(), &payload, hmac_with(n.clone()));
+            assert_eq!(said(&usual(), &signed), Err(Refused::BadSignature), "{alg}");
+        }
+    }
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// A token may say where its groups are instead of listing them. Kubernetes then asks at every authentication, and the answer is
+// itself a token of an issuer it can discover, for the same audience.
+func TestDistributedGroupsAreReadAtEveryAuthentication(t *testing.T) {
+	i := newIssuer(t)
+	key := newRS256(t, "one")
+	i.publish(key)
+	var asked atomic.Int64
+	var answer atomic.Value
+	answer.Store(i.token(key, claims{"groups": []string{"dev"}}))
+	i.mux.HandleFunc("GET /groups", func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		if r.Header.Get("Authorization") != "Bearer handle" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		_, _ = w.Write([]byte(answer.Load().(string)))
+	})
+	token := i.token(key, claims{
+		"groups":         nil,
+		"_claim_names":   map[string]string{"groups": "here"},
+		"_claim_sources": map[string]any{"here": map[string]string{"endpoint": i.url + "/groups", "access_token": "handle"}},
+	})
+	s := newSession(t)
+	s.open(flags(i, nil))
+
+	// The issuer of the answer gets a verifier of its own, which begins to read discovery when it is first needed.
+	s.refuses("flags", token, "verifier not initialized for issuer")
+	s.comesToAccept("flags", token, 5*time.Second)
+	before := asked.Load()
+	sameGroups(t, s.accepts("flags", token), "dev")
+	answer.Store(i.token(key, claims{"groups": []string{"ops"}}))
+	sameGroups(t, s.accepts("flags", token), "ops")
+	if now := asked.Load(); now != before+2 {
+		t.Errorf("two authentications asked %d times", now-before)
+	}
+
+	answer.Store(i.token(key, claims{"groups": []string{"ops"}, "aud": "grafana"}))
+	s.refuses("flags", token, "expected audience")
+	answer.Store(i.token(key, claims{"groups": nil}))
+	s.refuses("flags", token, "did not contain claim")
+	answer.Store("")
+	s.refuses("flags", token, "could not expand distributed claims")
+}

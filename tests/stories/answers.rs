@@ -1,0 +1,225 @@
+//! How an application is answered: by 303, with its own state to the byte, the issuer's name, and
+//! nothing for third parties (threats A 11-13 and 15-20).
+
+use crate::world::{ALICE, ALICE_PASSWORD, Browser, Client, Page, RelyingParty, World, claims};
+
+const SKIP: &str = "oauth2:\n  skipApprovalScreen: true";
+const OTHERS: &str = "connectors:\n- type: mockCallback\n  id: mock\n  name: Mock\n";
+
+/// The parameters of a redirect, in order.
+fn told(page: &Page) -> Vec<(String, String)> {
+    let location = page.location().unwrap_or_else(|| panic!("no redirect: {page:?}"));
+    location.query_pairs().map(|(k, v)| (k.into_owned(), v.into_owned())).collect()
+}
+
+fn told_once(page: &Page, name: &str) -> Option<String> {
+    let mut values = told(page).into_iter().filter(|(key, _)| key == name).map(|(_, v)| v);
+    let value = values.next();
+    assert!(values.next().is_none(), "{name} is told twice: {page:?}");
+    value
+}
+
+/// Nobody is signed in and no page may be shown, so the answer is an error at once.
+async fn error_for(browser: &mut Browser, app: &RelyingParty, state: &str) -> Page {
+    browser.get(app.asks_with("openid", &[("prompt", "none"), ("state", state)]).url).await
+}
+
+/// A 20; RFC 9207: the application can tell whose answer this is.
+#[tokio::test]
+async fn every_answer_names_its_issuer_as_discovery_does() {
+    let server = World::new().start().await;
+    let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
+    let discovery = app.reads("/.well-known/openid-configuration").await.json;
+    assert_eq!(discovery["authorization_response_iss_parameter_supported"], true);
+    let issuer = discovery["issuer"].as_str().unwrap();
+
+    let refused = error_for(&mut alice, &app, "s").await;
+    assert_eq!(told_once(&refused, "iss").as_deref(), Some(issuer));
+    let malformed = alice.get(app.asks_with("openid", &[("response_type", "token")]).url).await;
+    assert_eq!(told_once(&malformed, "iss").as_deref(), Some(issuer));
+    let arrival = alice.logs_in(&app.asks("openid"), ALICE, ALICE_PASSWORD).await;
+    assert_eq!(arrival.iss.as_deref(), Some(issuer));
+}
+
+/// A 15; RFC 9700 section 4.12: after a 307 the browser would post the password to the application.
+#[tokio::test]
+async fn whatever_was_posted_is_answered_by_a_303() {
+    let server = World::new().start().await;
+    let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
+    let request = app.asks("openid");
+    let url = reqwest::Url::parse(&request.url).unwrap();
+    let pairs: Vec<_> = url.query_pairs().into_owned().collect();
+    let fields: Vec<_> = pairs.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    let posted = alice.post_form(server.url("/auth"), &fields).await;
+    assert_eq!(posted.status, 303);
+    alice.follow(posted).await;
+
+    let form = alice.page().form_with("password").unwrap();
+    let form = form.fill("login", ALICE).fill("password", ALICE_PASSWORD);
+    let fields: Vec<_> = form.fields.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    let proven = alice.post_form(&form.action, &fields).await;
+    assert_eq!(proven.status, 303, "{}", proven.text());
+    alice.follow(proven).await;
+    let page = alice.approves().await;
+    assert_eq!((page.status, page.header("cache-control")), (303, Some("no-store")));
+    assert_eq!(app.redeems(&request, &alice.arrives()).await.status, 200);
+}
+
+/// A 16: what an upstream left behind the `#` does not travel to the application: browsers carry a
+/// fragment over redirects until one of them has its own, if empty.
+#[tokio::test]
+async fn the_fragment_of_an_upstream_ends_here() {
+    let server = World::new().with(OTHERS).with(SKIP).start().await;
+    let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
+    for connector in ["local", "mock"] {
+        alice.forgets_cookies();
+        let url = app.asks_with("openid", &[("connector_id", connector)]).url;
+        let mut answer = alice.get(url).await;
+        let mut fragment = Some("_=_".to_owned());
+        while let Some(next) = answer.location() {
+            let own = next.fragment().map(str::to_owned);
+            fragment = own.or(fragment);
+            if next.as_str().starts_with(&app.redirect_uri) {
+                break;
+            }
+            answer = alice.get(&next).await;
+            if let Some(form) = answer.form_with("password") {
+                let form = form.fill("login", ALICE).fill("password", ALICE_PASSWORD);
+                let fields: Vec<_> =
+                    form.fields.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+                answer = alice.post_form(&form.action, &fields).await;
+            }
+        }
+        assert_eq!(fragment.as_deref(), Some(""), "{connector}: {answer:?}");
+    }
+}
+
+/// A 17: nothing in a state becomes a header, or another parameter.
+#[tokio::test]
+async fn a_state_comes_back_as_it_was_whatever_is_in_it() {
+    let server = World::new().start().await;
+    let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
+    for state in [
+        "a\r\nSet-Cookie: planted=1\r\n\r\n<script>alert(1)</script>",
+        "\n\nx-planted: 1",
+        "nul\0nul",
+        "line\u{2028}separator\u{2029}",
+        "caf\u{e9} \u{1f980} \u{202e}",
+        "&code=planted&iss=https://evil.example#code=planted",
+        "100%25 %0d%0a +plus+ %zz",
+        " both ends ",
+        "\"quoted\\\"",
+    ] {
+        let page = error_for(&mut alice, &app, state).await;
+        assert_eq!(page.status, 303, "{state:?}: {}", page.text());
+        assert_eq!(page.headers.get_all("location").iter().count(), 1);
+        assert_eq!(told_once(&page, "state").as_deref(), Some(state));
+        assert_eq!(told_once(&page, "error").as_deref(), Some("login_required"));
+        assert_eq!(told_once(&page, "code"), None);
+        assert!(page.header("x-planted").is_none() && page.header("set-cookie").is_none());
+        assert!(page.location().unwrap().fragment().is_none());
+    }
+    // An empty one is one too, and none is none.
+    let url = app.asks_with("openid", &[("prompt", "none"), ("state", "")]).url;
+    assert_eq!(told_once(&alice.get(&url).await, "state"), None);
+    let page = alice.get(format!("{url}&state=")).await;
+    assert_eq!(told_once(&page, "state").as_deref(), Some(""));
+}
+
+/// A 17: nor in a nonce, which is kept in the database between `/auth` and `/token`.
+#[tokio::test]
+async fn a_nonce_comes_back_as_it_was_or_not_at_all() {
+    let server = World::new().with(SKIP).start().await;
+    let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
+    alice.logs_in(&app.asks("openid"), ALICE, ALICE_PASSWORD).await;
+    for nonce in ["a\r\nb", "\u{2028}", "\u{1f980}\"\\", "' OR 1=1 --", "nul\0nul"] {
+        let request = app.asks_with("openid", &[("nonce", nonce)]);
+        alice.opens(&request.url).await;
+        if alice.page().status == 400 {
+            assert!(nonce.contains('\0'), "refused: {nonce:?}");
+            continue;
+        }
+        let answer = app.redeems(&request, &alice.arrives()).await;
+        assert_eq!(answer.status, 200, "{nonce:?}: {}", answer.page.body);
+        assert_eq!(claims(answer.id_token())["nonce"], nonce);
+    }
+}
+
+/// A 18: over the password form, the approval page and the trip to an upstream and back.
+#[tokio::test]
+async fn two_kilobytes_of_state_survive_the_whole_way() {
+    let server = World::new().with(OTHERS).start().await;
+    let app = server.relying_party("example-app");
+    for (connector, letter) in [("local", "s"), ("mock", "s"), ("local", "\""), ("mock", "\"")] {
+        let mut alice = server.browser();
+        let state = letter.repeat(2048);
+        let request = app.asks_with("openid", &[("connector_id", connector), ("state", &state)]);
+        let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+        assert_eq!(arrival.state.as_deref(), Some(state.as_str()), "{connector}");
+    }
+}
+
+/// A 18: too much is refused aloud; what is given back is never cut.
+#[tokio::test]
+async fn more_than_three_kilobytes_of_parameters_are_refused() {
+    let server = World::new().start().await;
+    let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
+    for size in [3 * 1024, 8 * 1024] {
+        let state = "s".repeat(size);
+        let page = alice.get(app.asks_with("openid", &[("state", &state)]).url).await;
+        assert_eq!(told_once(&page, "error").as_deref(), Some("invalid_request"), "{size}");
+        assert_eq!(told_once(&page, "state"), Some(state));
+    }
+    let long = "n".repeat(3 * 1024);
+    for name in ["nonce", "login_hint", "unknown", "scope"] {
+        let page = alice.get(app.asks_with("openid", &[(name, &long)]).url).await;
+        assert_eq!(told_once(&page, "error").as_deref(), Some("invalid_request"), "{name}");
+    }
+    let huge = app.asks_with("openid", &[("state", &"s".repeat(64 * 1024))]).url;
+    let page = alice.get(huge).await;
+    assert!((400..500).contains(&page.status) && page.location().is_none(), "{}", page.status);
+    assert!(alice.cookies().is_empty(), "nothing was begun");
+}
+
+/// A 13: an application that asks for nonsense is answered, but only after it is known.
+#[tokio::test]
+async fn a_description_says_what_is_wrong_and_quotes_nothing_dangerous() {
+    let server = World::new().with("oauth2:\n  strictScopes: true").start().await;
+    let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
+    let scope = "openid <script>\"alert(1)\\</script>\r\nx\u{2028}";
+    let page = alice.get(app.asks_with(scope, &[]).url).await;
+    assert_eq!(told_once(&page, "error").as_deref(), Some("invalid_scope"));
+    // RFC 6749 section 4.1.2.1: neither quotes nor backslashes nor anything beyond ASCII.
+    let said = told_once(&page, "error_description").unwrap();
+    assert!(said.bytes().all(|b| matches!(b, 0x20..=0x7e) && !b"\"\\".contains(&b)), "{said:?}");
+}
+
+/// A 19; RFC 9700 section 4.2: no page tells another site its address, or loads anything from one.
+#[tokio::test]
+async fn no_page_leaks_its_address() {
+    let server = World::new().client(Client::public("cli")).with(OTHERS).start().await;
+    let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
+    let mut pages = vec![alice.opens(app.asks("openid").url).await.clone()];
+    pages.push(alice.clicks("Email").await.clone());
+    pages.push(alice.signs_in(ALICE, "not-the-password").await.clone());
+    pages.push(alice.signs_in(ALICE, ALICE_PASSWORD).await.clone());
+    pages.push(alice.approves().await.clone());
+    pages.push(alice.opens(app.asks_with("openid", &[("redirect_uri", "https://x")]).url).await.clone());
+    pages.push(alice.opens(app.asks_with("openid", &[("response_mode", "form_post")]).url).await.clone());
+    let cli = server.relying_party("cli");
+    let by_hand = cli.asks_with("openid", &[("redirect_uri", "urn:ietf:wg:oauth:2.0:oob")]);
+    alice.opens(&by_hand.url).await;
+    pages.push(alice.approves().await.clone());
+    pages.push(alice.opens(server.url("/")).await.clone());
+    let statuses: Vec<_> = pages.iter().map(|page| page.status).collect();
+    assert_eq!(statuses, [200, 200, 401, 200, 303, 400, 200, 200, 200]);
+    for page in &pages {
+        assert_eq!(page.header("referrer-policy"), Some("no-referrer"), "{}", page.text());
+        assert_eq!(page.header("cache-control"), Some("no-store"), "{}", page.text());
+        for (element, link) in [("[src]", "src"), ("link", "href"), ("object", "data")] {
+            for found in page.attributes(element, link) {
+                assert!(found.starts_with("/dex/static/"), "{found} on {}", page.text());
+            }
+        }
+    }
+}

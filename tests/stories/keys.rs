@@ -1,0 +1,301 @@
+//! The keys of an issuer: which are published, which one signs, and what happens when they cannot be
+//! opened (threats 71, 72 and 75, design.md 4).
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
+
+use crate::world::{
+    ALICE, ALICE_PASSWORD, Browser, Need, RelyingParty, Server, World, claims, verified,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+const ONE_KEY: &str = "rootKey: the-root-key-of-january-0123456789abcdef";
+const OTHER_KEY: &str = "rootKey: the-root-key-of-february-123456789abcdef";
+const BOTH_KEYS: &str = "rootKey:\n- the-root-key-of-february-123456789abcdef\n\
+                         - the-root-key-of-january-0123456789abcdef";
+
+/// The names of the keys that are published, sorted.
+async fn published(app: &RelyingParty) -> Vec<String> {
+    let answer = app.reads("/keys").await;
+    assert_eq!(answer.status, 200, "{}", answer.page.body);
+    let set = answer.json["keys"].as_array().unwrap().iter();
+    let mut names: Vec<_> = set.map(|key| key["kid"].as_str().unwrap().to_owned()).collect();
+    names.sort();
+    let count = names.len();
+    names.dedup();
+    assert_eq!(names.len(), count, "every key has a name of its own: {names:?}");
+    names
+}
+
+/// The name of the key that signed a token.
+fn kid(token: &str) -> String {
+    let header = URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
+    let header: Value = serde_json::from_slice(&header).unwrap();
+    header["kid"].as_str().unwrap().to_owned()
+}
+
+/// A token that Alice's browser and application get now.
+async fn token(alice: &mut Browser, app: &RelyingParty) -> String {
+    let request = app.asks("openid email");
+    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    app.redeems(&request, &arrival).await.id_token().to_owned()
+}
+
+/// Threat 71. The times are those of a key that signs for six hours and tokens that live ten minutes.
+#[tokio::test]
+async fn a_new_key_is_published_an_hour_before_it_signs_and_an_old_one_outlives_its_tokens() {
+    if Need::Clock.is_missing() {
+        return;
+    }
+    let expiry = "expiry:\n  idTokens: 10m\n  signingKeys: 6h";
+    let mut server = World::with_clock().with(expiry).start().await;
+    let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
+    let at_first = published(&app).await;
+    let [old] = &at_first[..] else { panic!("{at_first:?}") };
+    assert_eq!(kid(&token(&mut alice, &app).await), *old, "the first signs at once");
+
+    server.advance(5 * HOUR - MINUTE);
+    server.restart().await;
+    assert_eq!(published(&app).await, at_first, "4:59");
+    server.advance(MINUTE);
+    server.restart().await;
+    let both = published(&app).await;
+    assert_eq!((both.len(), both.contains(old)), (2, true), "5:00");
+    assert_eq!(kid(&token(&mut alice, &app).await), *old, "5:00");
+    // Since the server started anew nobody tells it to change; it looks at its clock.
+    server.advance(HOUR - 2 * MINUTE);
+    let last = token(&mut alice, &app).await;
+    assert_eq!(kid(&last), *old, "5:58");
+    server.advance(3 * MINUTE);
+    let next = kid(&token(&mut alice, &app).await);
+    assert!(next != *old && both.contains(&next), "6:01");
+
+    // The last token by the old key may be of 6:00 and dead at 6:10; ten minutes more are for clocks.
+    server.advance(18 * MINUTE);
+    server.restart().await;
+    assert_eq!(published(&app).await, both, "6:19");
+    verified(&last, &app.reads("/keys").await.json);
+    server.advance(3 * MINUTE);
+    server.restart().await;
+    assert_eq!(published(&app).await, [next], "6:22");
+}
+
+/// A key must be known to whoever looked `max-age` ago, and a token must not outlive its key because
+/// somebody shortened lifetimes since.
+#[tokio::test]
+async fn a_key_is_kept_for_the_longest_lifetime_that_was_ever_configured() {
+    if Need::Clock.is_missing() {
+        return;
+    }
+    let long = "expiry:\n  idTokens: 8h\n  signingKeys: 6h";
+    let world = World::with_clock().with(long);
+    let short = world.clone().with("expiry:\n  idTokens: 10m\n  signingKeys: 6h");
+    let mut server = world.start().await;
+    let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
+    let of_eight_hours = token(&mut alice, &app).await;
+    server.stop().await;
+
+    let mut server = short.start().await;
+    for hours in [5, 2] {
+        server.advance(hours * HOUR);
+        server.restart().await;
+    }
+    let app = server.relying_party("example-app");
+    assert_eq!(published(&app).await.len(), 2, "7:00, long after the other one signs");
+    verified(&of_eight_hours, &app.reads("/keys").await.json);
+}
+
+#[tokio::test]
+async fn keys_are_served_to_be_kept_for_five_minutes_and_asked_about_cheaply() {
+    let server = World::new().start().await;
+    let keys = reqwest::get(server.url("/keys")).await.unwrap();
+    let header = |name: &str| keys.headers()[name].to_str().unwrap().to_owned();
+    assert!(header("cache-control").contains("max-age=300"), "{}", header("cache-control"));
+    assert_eq!(header("content-type"), "application/json");
+    let (client, tag) = (reqwest::Client::new(), header("etag"));
+    let ask = |tag: &str| client.get(server.url("/keys")).header("if-none-match", tag).send();
+    let again = ask(&tag).await.unwrap();
+    assert_eq!(again.status(), 304);
+    assert_eq!(again.headers()["etag"], tag.as_str());
+    assert_eq!(ask("\"another\"").await.unwrap().status(), 200);
+}
+
+/// Threat 71: a private member anywhere is the end of everything. 342 characters are 2048 bits.
+#[tokio::test]
+async fn neither_keys_nor_discovery_hold_anything_private() {
+    for algorithm in ["RS256", "ES256"] {
+        let signer = format!("signer:\n  type: local\n  config:\n    algorithm: {algorithm}");
+        let server = World::new().with(&signer).start().await;
+        let app = server.relying_party("example-app");
+        let discovery = app.reads("/.well-known/openid-configuration").await.json;
+        let alias = app.reads("/.well-known/oauth-authorization-server").await.json;
+        let algorithms = &discovery["id_token_signing_alg_values_supported"];
+        assert_eq!(*algorithms, serde_json::json!([algorithm]));
+        assert_eq!(discovery["jwks_uri"], server.url("/keys"));
+        assert_eq!(alias["jwks_uri"], discovery["jwks_uri"]);
+        assert_eq!((&discovery["keys"], &alias["keys"]), (&Value::Null, &Value::Null));
+
+        for key in app.reads("/keys").await.json["keys"].as_array().unwrap() {
+            let mut members: Vec<_> = key.as_object().unwrap().keys().map(String::as_str).collect();
+            members.sort_unstable();
+            match algorithm {
+                "RS256" => {
+                    assert_eq!(members, ["alg", "e", "kid", "kty", "n", "use"]);
+                    assert_eq!(key["n"].as_str().unwrap().len(), 342);
+                }
+                _ => assert_eq!(members, ["alg", "crv", "kid", "kty", "use", "x", "y"]),
+            }
+        }
+    }
+}
+
+/// Threat 72. What one gives, every other one understands, from the first moment.
+#[tokio::test]
+async fn replicas_that_start_together_on_an_empty_database_agree_on_one_key() {
+    if Need::Postgres.is_missing() {
+        return;
+    }
+    // With a period of an hour the next key is due at once: the second start races for that one.
+    let worlds = World::with_postgres().with("expiry:\n  idTokens: 10m\n  signingKeys: 1h");
+    let (second, third) = (worlds.twin(), worlds.twin());
+    let mut replicas: [Server; 3] =
+        tokio::join!(worlds.start(), second.start(), third.start()).into();
+    assert_all_alike(&replicas, 1).await;
+    let [a, b, c] = &mut replicas;
+    tokio::join!(a.restart(), b.restart(), c.restart());
+    assert_all_alike(&replicas, 2).await;
+}
+
+async fn assert_all_alike(replicas: &[Server], keys: usize) {
+    let mut app = replicas[0].relying_party("example-app");
+    let mut signed_by = Vec::new();
+    let known = published(app.through(&replicas[0])).await;
+    assert_eq!(known.len(), keys, "{known:?}");
+    for (n, replica) in replicas.iter().enumerate() {
+        let next = &replicas[(n + 1) % replicas.len()];
+        let mut alice = replicas[0].browser();
+        let request = app.asks("openid email offline_access");
+        alice.through(replica).opens(&request.url).await;
+        alice.through(next).signs_in(ALICE, ALICE_PASSWORD).await;
+        if alice.page().form_with("approval").is_some() {
+            alice.through(replica).approves().await;
+        }
+        let answer = app.through(next).redeems(&request, &alice.arrives()).await;
+        assert_eq!(answer.status, 200, "{}", answer.page.body);
+        let again = app.through(replica).refreshes(answer.refresh_token()).await;
+        assert_eq!(again.status, 200, "{}", again.page.body);
+        for token in [answer.id_token(), again.id_token()] {
+            verified(token, &app.through(&replicas[0]).reads("/keys").await.json);
+            signed_by.push(kid(token));
+        }
+        assert_eq!(published(app.through(replica)).await, known);
+    }
+    signed_by.dedup();
+    assert_eq!(signed_by.len(), 1, "one key signs: {signed_by:?}");
+}
+
+#[tokio::test]
+async fn a_wrong_root_key_does_not_start_and_makes_no_new_keys() {
+    let world = World::new();
+    let january = world.clone().with(ONE_KEY);
+    let mut server = january.clone().start().await;
+    let known = published(&server.relying_party("example-app")).await;
+    server.stop().await;
+
+    let said = world.clone().with(OTHER_KEY).refuses_to_start().await;
+    assert!(said.contains("signing-key") && said.contains("cannot be opened"), "{said}");
+    assert!(!said.contains("february") && !said.contains("january"), "{said}");
+    // Nor without one, which would look into a file it has to make first.
+    let said = world.clone().refuses_to_start().await;
+    assert!(said.contains("root key"), "{said}");
+
+    let mut server = january.start().await;
+    assert_eq!(published(&server.relying_party("example-app")).await, known);
+    server.stop().await;
+    // The new one in front of the old one is how it is changed.
+    let server = world.with(BOTH_KEYS).start().await;
+    let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
+    assert_eq!(published(&app).await, known);
+    verified(&token(&mut alice, &app).await, &app.reads("/keys").await.json);
+}
+
+#[tokio::test]
+async fn a_missing_root_key_beside_a_used_database_does_not_start_and_is_not_made_anew() {
+    let world = World::new();
+    let mut server = world.clone().start().await;
+    let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
+    let before = token(&mut alice, &app).await;
+    server.stop().await;
+    let file = world.dir().join("countersign.db.rootkey");
+    let aside = world.dir().join("aside");
+    std::fs::rename(&file, &aside).unwrap();
+
+    let said = world.clone().refuses_to_start().await;
+    assert!(said.contains("countersign.db.rootkey") && said.contains("missing"), "{said}");
+    assert!(!file.exists(), "none was made in its place");
+
+    std::fs::rename(&aside, &file).unwrap();
+    let server = world.start().await;
+    let app = server.relying_party("example-app");
+    verified(&before, &app.reads("/keys").await.json);
+}
+
+/// Threat 73: it dies in the moment it makes its keys, whichever that is.
+#[tokio::test]
+async fn a_server_killed_while_it_makes_its_first_keys_starts_with_what_is_there() {
+    let mut server = World::new().start().await;
+    server.kill();
+    for _ in 0..3 {
+        server.restart().await;
+        server.kill();
+    }
+    server.restart().await;
+    assert_eq!(published(&server.relying_party("example-app")).await.len(), 1);
+}
+
+/// Threat 75: `iss` is what was configured, byte for byte, whatever a request calls this server.
+#[tokio::test]
+async fn the_issuer_is_the_configured_one_byte_for_byte_whatever_host_was_asked() {
+    let world = World::new();
+    let issuer = format!("{}/tenants/a/", world.origin());
+    let server = world.with(&format!("issuer: {issuer}")).start().await;
+    let base = issuer.trim_end_matches('/');
+    let client = reqwest::Client::new();
+    for host in ["evil.example.com", "evil.example.com:5556", "127.0.0.1"] {
+        let url = format!("{base}/.well-known/openid-configuration");
+        let answer = client.get(url).header("host", host).send().await.unwrap();
+        let status = answer.status();
+        let said = answer.text().await.unwrap();
+        assert!(!said.contains("evil"), "{status}: {said}");
+        if status == 200 {
+            let said: Value = serde_json::from_str(&said).unwrap();
+            assert_eq!(said["issuer"], issuer, "with its slash");
+            assert_eq!(said["jwks_uri"], format!("{base}/keys"));
+        }
+    }
+    let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
+    let request = app.asks("openid");
+    let query = request.url.split_once('?').unwrap().1;
+    alice.opens(format!("{base}/auth?{query}")).await;
+    alice.signs_in(ALICE, ALICE_PASSWORD).await;
+    alice.approves().await;
+    let arrival = alice.arrives();
+    assert_eq!(arrival.iss.as_deref(), Some(issuer.as_str()));
+    let fields = [
+        ("grant_type", "authorization_code"),
+        ("code", arrival.code.as_str()),
+        ("redirect_uri", request.redirect_uri.as_str()),
+        ("code_verifier", request.verifier.as_str()),
+        ("client_id", app.id.as_str()),
+        ("client_secret", app.secret.as_deref().unwrap()),
+    ];
+    let answer = client.post(format!("{base}/token")).form(&fields).send().await.unwrap();
+    let answer: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+    assert_eq!(claims(answer["id_token"].as_str().unwrap())["iss"], issuer);
+}

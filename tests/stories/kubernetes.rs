@@ -1,0 +1,290 @@
+//! Alice's cluster: what an API server says to the tokens she is given (threat 155).
+//!
+//! The server speaks https with an authority of its own, and every verdict is by Kubernetes' own code.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+use crate::world::{
+    ALICE, ALICE_PASSWORD, ApiServer, BOB, BOB_PASSWORD, Client, Need, Person, Server, World,
+};
+
+/// With two clusters' clients; a dashboard may ask for tokens that the first one takes.
+fn world() -> World {
+    World::https()
+        .client(Client::public("kubernetes").with("trustedPeers: [example-app]"))
+        .client(Client::public("kubelogin"))
+}
+
+/// The ID token of a login for `client`.
+async fn token_of(server: &Server, client: &str, scopes: &str, who: (&str, &str)) -> String {
+    let (mut person, app) = (server.browser(), server.relying_party(client));
+    let request = app.asks(scopes);
+    let arrival = person.logs_in(&request, who.0, who.1).await;
+    app.redeems(&request, &arrival).await.id_token().to_owned()
+}
+
+async fn alices(server: &Server, client: &str, scopes: &str) -> String {
+    token_of(server, client, scopes, (ALICE, ALICE_PASSWORD)).await
+}
+
+/// An API server with these flags beside those every cluster of ours has.
+fn with_flags(server: &Server, more: &Value) -> ApiServer {
+    let mut api = ApiServer::trusting(server, "kubernetes");
+    api.does(&json!({"op": "drop", "id": "cluster"}));
+    let mut flags = json!({"op": "flags", "id": "cluster", "issuerURL": server.issuer(),
+        "clientID": "kubernetes", "caFile": server.ca_file()});
+    flags.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    api.does(&flags);
+    api
+}
+
+/// An API server with an AuthenticationConfiguration: more of the issuer, then the rest of the entry.
+fn configured(server: &Server, audiences: &str, rest: &str) -> ApiServer {
+    let authority = Value::from(std::fs::read_to_string(server.ca_file()).unwrap());
+    ApiServer::configured(&format!(
+        "apiVersion: apiserver.config.k8s.io/v1\nkind: AuthenticationConfiguration\njwt:\n\
+         - issuer:\n    url: {}\n    certificateAuthority: {authority}\n    {audiences}\n  {rest}\n",
+        server.issuer(),
+    ))
+}
+
+const BY_EMAIL: &str = "claimMappings:
+    username: {claim: email, prefix: 'oidc:'}
+    groups: {claim: groups, prefix: 'oidc:'}";
+
+/// Why it said no. That it was this token it said no to is part of the answer.
+fn refusal(seen: &Value) -> String {
+    assert_eq!((&seen["ok"], &seen["refused"]), (&json!(false), &json!(true)), "{seen}");
+    seen["error"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn kubernetes_knows_alice_by_her_email_and_groups() {
+    if Need::Kubernetes.is_missing() {
+        return;
+    }
+    let server = world().start().await;
+    let mut cluster = ApiServer::trusting(&server, "kubernetes");
+    let seen = cluster.authenticates(&alices(&server, "kubernetes", "openid email groups").await);
+    assert_eq!(seen["username"], format!("oidc:{ALICE}"), "{seen}");
+    assert_eq!(seen["groups"], json!(["oidc:admins", "oidc:developers"]));
+    // Who asks for no groups has none, and no hole.
+    let seen = cluster.authenticates(&alices(&server, "kubernetes", "openid email").await);
+    assert_eq!((&seen["ok"], &seen["groups"]), (&json!(true), &json!([])), "{seen}");
+}
+
+#[tokio::test]
+async fn kubernetes_by_default_knows_alice_by_her_issuer_and_subject() {
+    if Need::Kubernetes.is_missing() {
+        return;
+    }
+    let server = world().start().await;
+    let token = alices(&server, "kubernetes", "openid profile").await;
+    let subject = crate::world::claims(&token)["sub"].as_str().unwrap().to_owned();
+    let mut cluster = with_flags(&server, &json!({}));
+    let seen = cluster.authenticates(&token);
+    assert_eq!(seen["username"], format!("{}#{subject}", server.issuer()), "{seen}");
+}
+
+#[tokio::test]
+async fn kubernetes_lets_in_only_who_has_the_required_claims() {
+    if Need::Kubernetes.is_missing() {
+        return;
+    }
+    let server = world().start().await;
+    let flags = json!({"usernameClaim": "email", "usernamePrefix": "-",
+        "requiredClaims": {"name": "alice", "aud": "kubernetes"}});
+    let mut cluster = with_flags(&server, &flags);
+    let scopes = "openid email profile";
+    let seen = cluster.authenticates(&alices(&server, "kubernetes", scopes).await);
+    assert_eq!(seen["username"], ALICE, "{seen}");
+    let bobs = token_of(&server, "kubernetes", scopes, (BOB, BOB_PASSWORD)).await;
+    assert!(refusal(&cluster.authenticates(&bobs)).contains("required claim name"));
+    let nameless = alices(&server, "kubernetes", "openid email").await;
+    assert!(refusal(&cluster.authenticates(&nameless)).contains("name"));
+}
+
+/// A group that would be an administrator's if nobody put the prefix before it.
+#[tokio::test]
+async fn kubernetes_never_takes_a_group_of_ours_for_its_own() {
+    if Need::Kubernetes.is_missing() {
+        return;
+    }
+    let mallory = Person::new("mallory@example.com", "mallory-is-8-people");
+    let server = world().person(mallory.groups(&["system:masters"])).start().await;
+    let who = ("mallory@example.com", "mallory-is-8-people");
+    let token = token_of(&server, "kubernetes", "openid email groups", who).await;
+    let seen = ApiServer::trusting(&server, "kubernetes").authenticates(&token);
+    assert_eq!(seen["groups"], json!(["oidc:system:masters"]), "{seen}");
+}
+
+#[tokio::test]
+async fn kubernetes_takes_a_dashboards_token_only_if_it_was_asked_for_this_cluster() {
+    if Need::Kubernetes.is_missing() {
+        return;
+    }
+    let server = world().start().await;
+    let mut cluster = ApiServer::trusting(&server, "kubernetes");
+    let for_itself = alices(&server, "example-app", "openid email groups").await;
+    assert!(refusal(&cluster.authenticates(&for_itself)).contains("audience"));
+
+    let scopes = "openid email groups audience:server:client_id:kubernetes";
+    let for_the_cluster = alices(&server, "example-app", scopes).await;
+    assert_eq!(
+        crate::world::claims(&for_the_cluster)["azp"],
+        "example-app",
+        "it says on whose behalf it came"
+    );
+    let seen = cluster.authenticates(&for_the_cluster);
+    assert_eq!(seen["username"], format!("oidc:{ALICE}"), "{seen}");
+}
+
+#[tokio::test]
+async fn kubernetes_configured_for_two_audiences_takes_either() {
+    if Need::Kubernetes.is_missing() {
+        return;
+    }
+    let server = world().start().await;
+    let audiences = "audiences: [kubernetes, kubelogin]\n    audienceMatchPolicy: MatchAny";
+    let mut cluster = configured(&server, audiences, BY_EMAIL);
+    let scopes = "openid email groups";
+    for client in ["kubernetes", "kubelogin"] {
+        let seen = cluster.authenticates(&alices(&server, client, scopes).await);
+        assert_eq!(seen["username"], format!("oidc:{ALICE}"), "{client}: {seen}");
+        assert_eq!(seen["groups"], json!(["oidc:admins", "oidc:developers"]));
+    }
+    let of_a_peer = "openid email audience:server:client_id:kubernetes";
+    let seen = cluster.authenticates(&alices(&server, "example-app", of_a_peer).await);
+    assert_eq!(seen["ok"], true, "{seen}");
+    let other = alices(&server, "example-app", scopes).await;
+    assert!(refusal(&cluster.authenticates(&other)).contains("audience"));
+}
+
+#[tokio::test]
+async fn kubernetes_configured_with_expressions_reads_claims_its_own_way() {
+    if Need::Kubernetes.is_missing() {
+        return;
+    }
+    let server = world().start().await;
+    let mappings = "claimValidationRules:
+  - expression: claims.?email_verified.orValue(true) == true
+    message: the address is not verified
+  claimMappings:
+    username: {expression: \"'oidc:' + claims.email\"}
+    groups: {expression: \"dyn(claims.groups).filter(g, g != 'admins').map(g, 'oidc:' + g)\"}
+    uid: {claim: sub}
+    extra:
+    - {key: example.com/connector, valueExpression: claims.federated_claims.connector_id}
+  userValidationRules:
+  - expression: \"!user.username.startsWith('oidc:system:')\"
+    message: the name is reserved";
+    let mut cluster = configured(&server, "audiences: [kubernetes]", mappings);
+    let token = alices(&server, "kubernetes", "openid email groups federated:id").await;
+    let seen = cluster.authenticates(&token);
+    assert_eq!(seen["username"], format!("oidc:{ALICE}"), "{seen}");
+    assert_eq!(seen["groups"], json!(["oidc:developers"]));
+    assert_eq!(seen["uid"], crate::world::claims(&token)["sub"]);
+    assert_eq!(seen["extra"]["example.com/connector"], json!(["local"]));
+}
+
+/// The clock of this server is an hour behind, so what it gives for ten minutes is over already.
+#[tokio::test]
+async fn kubernetes_refuses_a_token_that_has_expired() {
+    if Need::Kubernetes.is_missing() || Need::Clock.is_missing() {
+        return;
+    }
+    let library = format!("{}-linux-gnu/faketime/libfaketime.so.1", std::env::consts::ARCH);
+    let world = world()
+        .env("LD_PRELOAD", &format!("/usr/lib/{library}"))
+        .env("FAKETIME", "-1h")
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    for (lifetime, is_over) in [("10m", true), ("2h", false)] {
+        let expiry = format!("expiry:\n  idTokens: {lifetime}");
+        let server = world.clone().with(&expiry).start().await;
+        let mut cluster = ApiServer::trusting(&server, "kubernetes");
+        let seen = cluster.authenticates(&alices(&server, "kubernetes", "openid email").await);
+        match is_over {
+            true => assert!(refusal(&seen).contains("expired"), "{seen}"),
+            false => assert_eq!(seen["ok"], true, "only the lifetime differs: {seen}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn kubernetes_refuses_tokens_of_other_issuers_even_one_that_takes_the_name() {
+    if Need::Kubernetes.is_missing() {
+        return;
+    }
+    let server = world().start().await;
+    let mut cluster = ApiServer::trusting(&server, "kubernetes");
+    let other = world().start().await;
+    let theirs = alices(&other, "kubernetes", "openid email").await;
+    refusal(&cluster.authenticates(&theirs));
+
+    let impostor = world().with(&format!("issuer: {}", server.issuer())).start().await;
+    let forged = alices(&impostor, "kubernetes", "openid email").await;
+    assert_eq!(crate::world::claims(&forged)["iss"], server.issuer());
+    assert!(refusal(&cluster.authenticates(&forged)).contains("signature"));
+    let own = alices(&server, "kubernetes", "openid email").await;
+    assert_eq!(cluster.authenticates(&own)["ok"], true);
+}
+
+#[tokio::test]
+async fn kubernetes_refuses_a_token_somebody_wrote_in() {
+    if Need::Kubernetes.is_missing() {
+        return;
+    }
+    let server = world().start().await;
+    let mut cluster = ApiServer::trusting(&server, "kubernetes");
+    let token = alices(&server, "kubernetes", "openid email groups").await;
+    assert_eq!(cluster.authenticates(&token)["ok"], true, "as it is");
+
+    let [header, body, signature] = token.split('.').collect::<Vec<_>>()[..] else { panic!() };
+    let said = String::from_utf8(URL_SAFE_NO_PAD.decode(body).unwrap()).unwrap();
+    let promoted = URL_SAFE_NO_PAD.encode(said.replace("developers", "cluster-admins"));
+    let unsigned = URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"JWT"}"#);
+    let swapped = if signature.starts_with('A') { "B" } else { "A" };
+    for forged in [
+        format!("{header}.{promoted}.{signature}"),
+        format!("{unsigned}.{promoted}."),
+        format!("{header}.{body}.{swapped}{}", &signature[1..]),
+    ] {
+        refusal(&cluster.authenticates(&forged));
+    }
+}
+
+/// Plain flags take RS256 alone; that is why it is the default.
+#[tokio::test]
+async fn kubernetes_takes_es256_only_where_it_is_configured_and_not_by_plain_flags() {
+    if Need::Kubernetes.is_missing() {
+        return;
+    }
+    let signer = "signer:\n  type: local\n  config:\n    algorithm: ES256";
+    let server = world().with(signer).start().await;
+    let token = alices(&server, "kubernetes", "openid email groups").await;
+    let mut by_file = configured(&server, "audiences: [kubernetes]", BY_EMAIL);
+    assert_eq!(by_file.authenticates(&token)["username"], format!("oidc:{ALICE}"));
+    let said = refusal(&ApiServer::trusting(&server, "kubernetes").authenticates(&token));
+    assert!(said.contains("ES256"), "{said}");
+}
+
+#[tokio::test]
+async fn kubernetes_refuses_an_address_that_nobody_verified() {
+    if Need::Kubernetes.is_missing() {
+        return;
+    }
+    let hash = bcrypt::hash("eve-has-3-addresses", 10).unwrap();
+    let people = format!(
+        "staticPasswords:\n- email: eve@example.com\n  hash: {hash}\n  username: eve\n  \
+         userID: id-of-eve\n  emailVerified: false"
+    );
+    let server = world().with(&people).start().await;
+    let who = ("eve@example.com", "eve-has-3-addresses");
+    let token = token_of(&server, "kubernetes", "openid email", who).await;
+    let said = refusal(&ApiServer::trusting(&server, "kubernetes").authenticates(&token));
+    assert!(said.contains("email not verified"), "{said}");
+    // It is the address that is doubted, not the person.
+    assert_eq!(with_flags(&server, &json!({})).authenticates(&token)["ok"], true);
+}

@@ -1,0 +1,94 @@
+//! New keys while Alice's cluster remembers the old ones (threats 71 and 155).
+//!
+//! An API server reads `/keys` when a token first makes it, and again only for a token that no key it
+//! remembers fits, and not before `max-age` has passed. Its clock is the machine's, the server's runs
+//! ahead: tokens of the story never expire for it, so what it refuses it refuses for the key.
+
+use std::time::Duration;
+
+use crate::world::{ALICE, ALICE_PASSWORD, ApiServer, Client, Need, RelyingParty, Server, World};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+/// kubectl on Alice's laptop, which keeps a refresh token and nothing else.
+struct Kubectl {
+    app: RelyingParty,
+    refresh_token: String,
+}
+
+impl Kubectl {
+    async fn of_alice(server: &Server) -> Self {
+        let (mut alice, app) = (server.browser(), server.relying_party("kubernetes"));
+        let request = app.asks("openid email offline_access");
+        let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+        let answer = app.redeems(&request, &arrival).await;
+        Self { app, refresh_token: answer.refresh_token().to_owned() }
+    }
+
+    async fn new_token(&mut self) -> String {
+        let answer = self.app.refreshes(&self.refresh_token).await;
+        assert_eq!(answer.status, 200, "{}", answer.page.body);
+        answer.refresh_token().clone_into(&mut self.refresh_token);
+        answer.id_token().to_owned()
+    }
+}
+
+/// How often the keys have been read.
+fn reads(server: &Server) -> usize {
+    server.log().lines().filter(|line| line.contains("/dex/keys")).count()
+}
+
+#[tokio::test]
+async fn kubernetes_goes_on_through_a_rotation_though_it_remembers_keys() {
+    if Need::Kubernetes.is_missing() || Need::Clock.is_missing() {
+        return;
+    }
+    let mut server = World::with_clock()
+        .over_https()
+        .client(Client::public("kubernetes"))
+        .with("expiry:\n  idTokens: 10m\n  signingKeys: 6h")
+        .start()
+        .await;
+    let mut kubectl = Kubectl::of_alice(&server).await;
+    let first = kubectl.new_token().await;
+    // It looks now and then no more: what would happen to it is why a key is published early.
+    let mut hasty = ApiServer::trusting(&server, "kubernetes");
+    assert_eq!(hasty.authenticates(&first)["ok"], true);
+
+    // An hour before its time the next key is published, and does not sign.
+    server.advance(5 * HOUR + MINUTE);
+    server.restart().await;
+    let mut cluster = ApiServer::trusting(&server, "kubernetes");
+    let before = kubectl.new_token().await;
+    assert_eq!(cluster.authenticates(&before)["ok"], true);
+    let read_so_far = reads(&server);
+    assert!(read_so_far > 0, "requests are in the log:\n{}", server.log());
+
+    server.advance(58 * MINUTE);
+    let last_of_the_old = kubectl.new_token().await;
+    server.advance(2 * MINUTE);
+    let first_of_the_new = kubectl.new_token().await;
+    for token in [&before, &last_of_the_old, &first_of_the_new] {
+        let seen = cluster.authenticates(token);
+        assert_eq!(seen["username"], format!("oidc:{ALICE}"), "{seen}");
+    }
+    assert_eq!(reads(&server), read_so_far, "it went by what it remembered");
+    let seen = hasty.authenticates(&first_of_the_new);
+    assert_eq!((&seen["ok"], &seen["refused"]), (&false.into(), &true.into()), "{seen}");
+
+    // The last token of the old key lives until 6:09. A second before, an API server that has just
+    // started and remembers nothing believes it.
+    server.advance(7 * MINUTE);
+    server.restart().await;
+    let mut started_late = ApiServer::trusting(&server, "kubernetes");
+    assert_eq!(started_late.authenticates(&last_of_the_old)["ok"], true);
+
+    // 6:09 and ten minutes: nothing it signed can be alive, and the key is gone.
+    server.advance(14 * MINUTE);
+    server.restart().await;
+    let mut started_later = ApiServer::trusting(&server, "kubernetes");
+    let seen = started_later.authenticates(&last_of_the_old);
+    assert_eq!((&seen["ok"], &seen["refused"]), (&false.into(), &true.into()), "{seen}");
+    assert_eq!(started_later.authenticates(&first_of_the_new)["ok"], true);
+}

@@ -1,0 +1,30 @@
+//! A certificate authority for one story, and the certificate of its server.
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
+
+/// Writes `ca.crt`, `server.crt` and `server.key` into `dir`.
+pub fn write(dir: &Path, ip: Ipv4Addr) {
+    let authority_key = KeyPair::generate().unwrap();
+    let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    authority.distinguished_name.push(rcgen::DnType::CommonName, "The story's authority");
+    let authority_certificate = authority.self_signed(&authority_key).unwrap();
+
+    let server_key = KeyPair::generate().unwrap();
+    let mut server = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    server.subject_alt_names.push(SanType::IpAddress(ip.into()));
+    server.use_authority_key_identifier_extension = true;
+    let issuer = Issuer::new(authority, authority_key);
+    let server_certificate = server.signed_by(&server_key, &issuer).unwrap();
+
+    std::fs::write(authority_file(dir), authority_certificate.pem()).unwrap();
+    std::fs::write(dir.join("server.crt"), server_certificate.pem()).unwrap();
+    std::fs::write(dir.join("server.key"), server_key.serialize_pem()).unwrap();
+}
+
+pub fn authority_file(dir: &Path) -> PathBuf {
+    dir.join("ca.crt")
+}

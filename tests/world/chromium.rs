@@ -1,0 +1,269 @@
+//! A real browser with a screen: Chromium, driven through chromedriver, for what only a browser
+//! decides: content security, scripts on or off, how a page looks on a phone or in the dark.
+//!
+//! Every story starts its own chromedriver on a port of the driver's choosing and its own profile, and
+//! both end with it.
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+use tempfile::TempDir;
+use thirtyfour::{
+    By, CapabilitiesHelper, ChromiumLikeCapabilities, DesiredCapabilities, LoggingPrefsLogLevel,
+    WebDriver, WebElement,
+};
+
+/// How long a page may take to show what a story waits for. Not a sleep.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Without the background flags it asks for Google's hosts at every start.
+const ARGUMENTS: [&str; 11] = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-breakpad",
+    "--force-color-profile=srgb",
+];
+
+/// What kind of screen and person it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    pub width: u32,
+    pub height: u32,
+    pub is_dark: bool,
+    pub has_scripts: bool,
+}
+
+impl Look {
+    pub const DESKTOP: Self = Self { width: 1280, height: 800, is_dark: false, has_scripts: true };
+    /// The narrowest screen that design.md promises.
+    pub const PHONE: Self = Self { width: 320, height: 640, ..Self::DESKTOP };
+
+    pub const fn dark(self) -> Self {
+        Self { is_dark: true, ..self }
+    }
+
+    pub const fn without_scripts(self) -> Self {
+        Self { has_scripts: false, ..self }
+    }
+}
+
+pub struct Chromium {
+    /// Everything thirtyfour can do, for stories that need more than the verbs below.
+    pub driver: WebDriver,
+    look: Look,
+    _process: Driver,
+    _profile: TempDir,
+}
+
+/// chromedriver, and every process of the browser that it starts: they share its process group.
+struct Driver(Child);
+
+impl Chromium {
+    /// `Need::Browser` has been checked before.
+    pub async fn with(look: Look) -> Self {
+        let profile = tempfile::Builder::new().prefix("chromium-").tempdir().unwrap();
+        let (process, url) = Driver::start(profile.path());
+        let mut wishes = DesiredCapabilities::chrome();
+        for argument in ARGUMENTS {
+            wishes.add_arg(argument).unwrap();
+        }
+        wishes
+            .add_arg(&format!("--user-data-dir={}", profile.path().join("user").display()))
+            .unwrap();
+        wishes.set_binary("/usr/bin/chromium").unwrap();
+        wishes.accept_insecure_certs(true).unwrap();
+        wishes.set_browser_log_level(LoggingPrefsLogLevel::All).unwrap();
+        if !look.has_scripts {
+            let off = json!({"profile.managed_default_content_settings.javascript": 2});
+            wishes.add_experimental_option("prefs", off).unwrap();
+        }
+        let driver = WebDriver::new(url, wishes).await.expect("Chromium starts");
+        let metrics = json!({"width": look.width, "height": look.height, "deviceScaleFactor": 1,
+            "mobile": look.width < 500});
+        let scheme = if look.is_dark { "dark" } else { "light" };
+        let media = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+        driver.cdp().send_raw("Emulation.setDeviceMetricsOverride", metrics).await.unwrap();
+        driver.cdp().send_raw("Emulation.setEmulatedMedia", media).await.unwrap();
+        Self { driver, look, _process: process, _profile: profile }
+    }
+
+    pub async fn opens(&self, url: impl AsRef<str>) {
+        self.driver.goto(url.as_ref()).await.unwrap();
+    }
+
+    /// Waits for an element that matches a CSS selector.
+    pub async fn sees(&self, selector: &str) -> WebElement {
+        let begun = Instant::now();
+        loop {
+            match self.driver.find(By::Css(selector)).await {
+                Ok(element) => return element,
+                Err(_) if begun.elapsed() < PATIENCE => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                Err(_) => panic!("no {selector} at {}: {}", self.url().await, self.text().await),
+            }
+        }
+    }
+
+    pub async fn types(&self, selector: &str, text: &str) {
+        self.sees(selector).await.send_keys(text).await.unwrap();
+    }
+
+    pub async fn presses(&self, selector: &str) {
+        self.sees(selector).await.click().await.unwrap();
+    }
+
+    /// Fills the password form by its stable names and sends it.
+    pub async fn signs_in(&self, login: &str, password: &str) {
+        self.types("input[name=login]", login).await;
+        self.types("input[name=password]", password).await;
+        self.presses("#submit-login").await;
+    }
+
+    pub async fn approves(&self) {
+        self.presses("button[name=approval][value=approve]").await;
+    }
+
+    /// Waits until the address begins like this, and returns it.
+    pub async fn comes_to(&self, prefix: &str) -> String {
+        let begun = Instant::now();
+        loop {
+            let url = self.url().await;
+            if url.starts_with(prefix) {
+                return url;
+            }
+            assert!(begun.elapsed() < PATIENCE, "still at {url}: {:?}", self.console().await);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub async fn url(&self) -> String {
+        self.driver.current_url().await.unwrap().to_string()
+    }
+
+    /// What is readable on the page.
+    pub async fn text(&self) -> String {
+        self.driver.find(By::Css("body")).await.unwrap().text().await.unwrap()
+    }
+
+    /// What the console has said since the last call: violated policies, failed requests, errors.
+    pub async fn console(&self) -> Vec<String> {
+        let entries = self.driver.browser_log().await.unwrap();
+        entries.into_iter().map(|entry| format!("{}: {}", entry.level, entry.message)).collect()
+    }
+
+    /// True when something is wider than the screen, so that a person must scroll sideways.
+    pub async fn overflows(&self) -> bool {
+        let metrics = self.driver.cdp().send_raw("Page.getLayoutMetrics", json!({})).await.unwrap();
+        metrics["cssContentSize"]["width"].as_f64().unwrap() > f64::from(self.look.width)
+    }
+
+    /// A picture of the whole page in target/screenshots, for a person to look at.
+    pub async fn screenshot(&self, name: &str) -> PathBuf {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/screenshots");
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join(format!("{name}.png"));
+        let all = json!({"captureBeyondViewport": true});
+        let picture = self.driver.cdp().send_raw("Page.captureScreenshot", all).await.unwrap();
+        let picture = STANDARD.decode(picture["data"].as_str().unwrap()).unwrap();
+        std::fs::write(&path, picture).unwrap();
+        path
+    }
+}
+
+impl Drop for Chromium {
+    /// The processes are killed; thirtyfour would wait two minutes for an orderly goodbye first.
+    fn drop(&mut self) {
+        self.driver.clone().leak().ok();
+    }
+}
+
+impl Driver {
+    /// What it and the browser leave behind is in `dir`; it says its port on standard output.
+    fn start(dir: &Path) -> (Self, String) {
+        let mut child = Command::new("/usr/bin/chromedriver")
+            .args(["--port=0", &format!("--log-path={}", dir.join("driver.log").display())])
+            .env("TMPDIR", dir)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .expect("chromedriver starts");
+        let mut said = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let line = said.find(|line| line.contains("started successfully on port"));
+        let line = line.expect("chromedriver says its port");
+        let port = line.rsplit(' ').next().unwrap_or_default().trim_end_matches('.').to_owned();
+        std::thread::spawn(move || said.for_each(drop));
+        (Self(child), format!("http://127.0.0.1:{port}"))
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let group = format!("-{}", self.0.id());
+        Command::new("kill").args(["-KILL", "--", &group]).status().ok();
+        self.0.wait().ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Need, OtherOrigin};
+    use super::{By, Chromium, Look};
+
+    const HTML: &str = "<!DOCTYPE html><meta name=viewport content='width=device-width'>\
+        <style>body{background:#fff}@media(prefers-color-scheme:dark){body{background:#000}}</style>\
+        <h1>Hello</h1><noscript><b id=plain>no scripts</b></noscript>\
+        <script>document.body.insertAdjacentHTML('beforeend', '<i id=scripted>scripts</i>')</script>\
+        <form method=post action=/there><input name=a><button>Send</button></form>";
+
+    #[tokio::test]
+    async fn browser_runs_scripts_sends_forms_and_tells_of_violations() {
+        if Need::Browser.is_missing() {
+            return;
+        }
+        let policy = "content-security-policy: form-action 'self'; img-src 'none'\r\n";
+        let html = format!("{HTML}<img src=/x.png>");
+        let site = OtherOrigin::answering("200 OK", policy, &html);
+        let chromium = Chromium::with(Look::DESKTOP).await;
+        chromium.opens(&site.url).await;
+        chromium.sees("#scripted").await;
+        assert!(!chromium.overflows().await);
+        chromium.types("input[name=a]", "b").await;
+        chromium.presses("button").await;
+        chromium.comes_to(&format!("{}/there", site.url)).await;
+        assert_eq!(site.heard().last().unwrap().body, "a=b");
+        let console = chromium.console().await.join("\n");
+        assert!(console.contains("Content Security Policy"), "{console}");
+    }
+
+    #[tokio::test]
+    async fn browser_without_scripts_on_a_dark_phone() {
+        if Need::Browser.is_missing() {
+            return;
+        }
+        let site = OtherOrigin::serving(&format!("{HTML}<div style='width:400px'>wide</div>"));
+        let chromium = Chromium::with(Look::PHONE.dark().without_scripts()).await;
+        chromium.opens(&site.url).await;
+        chromium.sees("#plain").await;
+        assert!(chromium.driver.find(By::Css("#scripted")).await.is_err());
+        assert!(chromium.overflows().await, "400 pixels on a screen of 320");
+        let body = chromium.sees("body").await;
+        assert_eq!(body.css_value("background-color").await.unwrap(), "rgba(0, 0, 0, 1)");
+        assert!(chromium.screenshot("workshop-phone-dark").await.exists());
+    }
+}

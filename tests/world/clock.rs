@@ -1,0 +1,118 @@
+//! The time a server believes it is. libfaketime is loaded before the program and reads an offset
+//! from a file, so a story moves on by days without sleeping. Timers are left alone.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::Need;
+
+/// Shared by a server and the browsers that visit it, so that cookies age with the story.
+#[derive(Clone, Default)]
+pub struct StoryClock {
+    ahead_secs: Arc<AtomicU64>,
+    file: Option<Arc<PathBuf>>,
+}
+
+impl StoryClock {
+    /// A clock that can be moved, its file in `dir`.
+    pub fn movable(dir: &Path) -> Self {
+        let clock = Self { file: Some(Arc::new(dir.join("clock"))), ..Self::default() };
+        clock.write();
+        clock
+    }
+
+    /// Where Debian puts the library.
+    pub fn library() -> Option<PathBuf> {
+        let arch = std::env::consts::ARCH;
+        [format!("/usr/lib/{arch}-linux-gnu/faketime"), "/usr/lib/faketime".into()]
+            .iter()
+            .map(|dir| Path::new(dir).join("libfaketime.so.1"))
+            .find(|library| library.exists())
+    }
+
+    pub fn advance(&self, by: Duration) {
+        assert!(self.file.is_some(), "this world has no clock: ask for World::with_clock()");
+        self.ahead_secs.fetch_add(by.as_secs(), Ordering::SeqCst);
+        self.write();
+    }
+
+    /// Seconds since 1970, as the server sees it.
+    pub fn now(&self) -> u64 {
+        let real = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        real + self.ahead_secs.load(Ordering::SeqCst)
+    }
+
+    /// Makes `command` live in this time.
+    pub fn apply_to(&self, command: &mut Command) {
+        let Some(file) = &self.file else { return };
+        let library = Self::library().expect("checked by Need::Clock");
+        command
+            .env("LD_PRELOAD", library)
+            .env("FAKETIME_TIMESTAMP_FILE", file.as_path())
+            .env("FAKETIME_NO_CACHE", "1")
+            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+            .env("DONT_FAKE_MONOTONIC", "1")
+            .env("NO_FAKE_STAT", "1");
+    }
+
+    /// Replaces the file in one step: the program may read it at any moment.
+    fn write(&self) {
+        let Some(file) = &self.file else { return };
+        let next = file.with_extension("next");
+        std::fs::write(&next, format!("+{}\n", self.ahead_secs.load(Ordering::SeqCst))).unwrap();
+        std::fs::rename(next, file.as_path()).unwrap();
+    }
+}
+
+/// Run as a child by the test below: says its time before and after a line of input, and how long a
+/// timer of a tenth of a second took meanwhile.
+#[tokio::test]
+async fn tells_its_time() {
+    if std::env::var_os("STORY_CLOCK_CHILD").is_none() {
+        return;
+    }
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    println!("time {}", now());
+    tokio::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new()))
+        .await
+        .unwrap()
+        .unwrap();
+    println!("time {}", now());
+    let begun = std::time::Instant::now();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    println!("timer {}", begun.elapsed().as_millis());
+}
+
+#[test]
+fn the_clock_moves_and_timers_do_not() {
+    use std::io::{BufRead, BufReader, Write};
+    if Need::Clock.is_missing() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let clock = StoryClock::movable(dir.path());
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--nocapture", "--exact", "world::clock::tells_its_time"]);
+    command.env("STORY_CLOCK_CHILD", "1");
+    command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    clock.apply_to(&mut command);
+    let mut child = command.spawn().unwrap();
+    // libtest writes "test … ... " without a line end before the first of them.
+    let mut said = BufReader::new(child.stdout.take().unwrap()).lines().filter_map(|line| {
+        let (what, number) =
+            line.ok()?.rsplit_once(' ').map(|(w, n)| (w.to_owned(), n.to_owned()))?;
+        let is_ours = what.ends_with("time") || what.ends_with("timer");
+        number.parse::<u64>().ok().filter(|_| is_ours)
+    });
+    let before = said.next().unwrap();
+    clock.advance(Duration::from_secs(86_400));
+    child.stdin.take().unwrap().write_all(b"\n").unwrap();
+    let after = said.next().unwrap();
+    let timer_ms = said.next().unwrap();
+    child.wait().unwrap();
+    assert!((86_400..86_430).contains(&(after - before)), "moved by {}", after - before);
+    assert!((95..5_000).contains(&timer_ms), "the timer took {timer_ms} ms");
+}

@@ -1,0 +1,299 @@
+//! Who and what there is in a story: the configuration file, built from small pieces.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::Arc;
+
+use reqwest::Url;
+use tempfile::TempDir;
+
+use super::{ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, address};
+
+/// A server to be, and the people and applications it knows. Build it, then `start()` it.
+#[derive(Clone)]
+pub struct World {
+    pub(super) ip: Ipv4Addr,
+    pub(super) dir: Arc<TempDir>,
+    pub(super) is_https: bool,
+    pub(super) has_clock: bool,
+    pub(super) postgres: Option<Url>,
+    pub(super) clients: Vec<Client>,
+    pub(super) people: Vec<Person>,
+    pub(super) env: Vec<(String, String)>,
+    /// Another issuer than where it listens: a replica's.
+    pub(super) issuer: Option<String>,
+    /// Top-level keys of the file that differ from the ones written here.
+    pub(super) sections: Vec<(String, String)>,
+}
+
+impl World {
+    /// Alice (groups `admins`, `developers`) and Bob (no groups) with passwords, `example-app` with a
+    /// secret, SQLite, plain http.
+    pub fn new() -> Self {
+        let people = vec![
+            Person::new(ALICE, ALICE_PASSWORD).groups(&["admins", "developers"]),
+            Person::new(BOB, BOB_PASSWORD),
+        ];
+        Self { people, clients: vec![Client::new("example-app")], ..Self::empty() }
+    }
+
+    /// Nobody and nothing: for stories that bring their own.
+    pub fn empty() -> Self {
+        Self {
+            ip: address::own(),
+            dir: Arc::new(tempfile::Builder::new().prefix("countersign-").tempdir().unwrap()),
+            issuer: None,
+            is_https: false,
+            has_clock: false,
+            postgres: None,
+            clients: Vec::new(),
+            people: Vec::new(),
+            env: Vec::new(),
+            sections: Vec::new(),
+        }
+    }
+
+    /// A server whose time can be moved; see `Server::advance`.
+    pub fn with_clock() -> Self {
+        Self { has_clock: true, ..Self::new() }
+    }
+
+    /// A server with a certificate of its own; `Server::ca_file` is what to trust.
+    pub fn https() -> Self {
+        Self { is_https: true, ..Self::new() }
+    }
+
+    /// The same with a certificate of its own, as `World::https()` has it.
+    pub fn over_https(self) -> Self {
+        Self { is_https: true, ..self }
+    }
+
+    /// The same on another address: a replica that can be started at the same time as this one.
+    pub fn twin(&self) -> Self {
+        assert!(self.postgres.is_some(), "replicas share a PostgreSQL");
+        Self { ip: address::own(), issuer: Some(self.issuer()), ..self.clone() }
+    }
+
+    /// A server on this PostgreSQL database instead of SQLite.
+    pub fn on_postgres(database: Url) -> Self {
+        Self { postgres: Some(database), ..Self::new() }
+    }
+
+    pub fn client(mut self, client: Client) -> Self {
+        self.clients.retain(|known| known.id != client.id);
+        self.clients.push(client);
+        self
+    }
+
+    pub fn person(mut self, person: Person) -> Self {
+        self.people.retain(|known| known.email != person.email);
+        self.people.push(person);
+        self
+    }
+
+    /// More YAML: whole top-level keys (`"oauth2:\n  skipApprovalScreen: true"`), each replacing
+    /// what this module would have written under that key.
+    pub fn with(mut self, yaml: &str) -> Self {
+        for (key, text) in sections_of(yaml) {
+            self.sections.retain(|(known, _)| *known != key);
+            self.sections.push((key, text));
+        }
+        self
+    }
+
+    /// A variable of the program's environment, which is otherwise empty.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn issuer(&self) -> String {
+        self.issuer.clone().unwrap_or_else(|| format!("{}/dex", self.origin()))
+    }
+
+    /// Where it listens, as scheme, host and port.
+    pub fn origin(&self) -> String {
+        match self.is_https {
+            true => format!("https://{}:5554", self.ip),
+            false => format!("http://{}:5556", self.ip),
+        }
+    }
+
+    pub fn telemetry(&self) -> String {
+        format!("http://{}:5558", self.ip)
+    }
+
+    /// A folder of this story's own: the configuration, the database, certificates.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The text of the configuration file.
+    pub fn yaml(&self) -> String {
+        let mut sections = sections_of(&self.defaults());
+        for (key, text) in &self.sections {
+            sections.retain(|(known, _)| known != key);
+            sections.push((key.clone(), text.clone()));
+        }
+        sections.into_iter().map(|(_, text)| text).collect()
+    }
+
+    fn defaults(&self) -> String {
+        let (dir, ip) = (self.dir().display(), self.ip);
+        let web = match self.is_https {
+            true => format!(
+                "  https: {ip}:5554\n  tlsCert: {dir}/server.crt\n  tlsKey: {dir}/server.key\n"
+            ),
+            false => format!("  http: {ip}:5556\n"),
+        };
+        let storage = match &self.postgres {
+            Some(url) => format!(
+                "  type: postgres\n  config:\n    host: {}\n    port: {}\n    database: {}\n    \
+                 user: {}\n    ssl:\n      mode: disable\n",
+                url.host_str().unwrap(),
+                url.port().unwrap_or(5432),
+                url.path().trim_start_matches('/'),
+                url.username()
+            ),
+            None => format!("  type: sqlite3\n  config:\n    file: {dir}/countersign.db\n"),
+        };
+        let mut yaml = format!(
+            "issuer: {}\nstorage:\n{storage}web:\n{web}telemetry:\n  http: {ip}:5558\nlogger:\n  \
+             level: debug\n",
+            self.issuer()
+        );
+        if !self.people.is_empty() {
+            yaml.push_str("enablePasswordDB: true\nstaticPasswords:\n");
+            self.people.iter().for_each(|person| yaml.push_str(&person.yaml()));
+        }
+        if !self.clients.is_empty() {
+            yaml.push_str("staticClients:\n");
+            self.clients.iter().for_each(|client| yaml.push_str(&client.yaml()));
+        }
+        yaml
+    }
+}
+
+/// Splits a file into its top-level keys, each with everything under it.
+fn sections_of(yaml: &str) -> Vec<(String, String)> {
+    let mut sections: Vec<(String, String)> = Vec::new();
+    for line in yaml.lines() {
+        let begins = line.starts_with(|c: char| c.is_alphanumeric());
+        match (begins, sections.last_mut()) {
+            (false, Some((_, text))) => text.push_str(&format!("{line}\n")),
+            (false, None) => {}
+            (true, _) => {
+                let key = line.split(':').next().unwrap_or_default();
+                sections.push((key.to_owned(), format!("{line}\n")));
+            }
+        }
+    }
+    sections
+}
+
+/// An application, as an entry of `staticClients`.
+#[derive(Clone)]
+pub struct Client {
+    pub id: String,
+    /// `None` makes it public.
+    pub secret: Option<String>,
+    pub redirect_uris: Vec<String>,
+    more: String,
+}
+
+impl Client {
+    /// A confidential client whose redirect URI nobody listens on: the redirect is read, not followed.
+    pub fn new(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            secret: Some(format!("the-secret-of-{id}-61616161")),
+            redirect_uris: vec![format!("https://{id}.example.com/callback")],
+            more: String::new(),
+        }
+    }
+
+    /// Without a secret and without redirect URIs: any loopback address is its own.
+    pub fn public(id: &str) -> Self {
+        Self { secret: None, redirect_uris: Vec::new(), ..Self::new(id) }
+    }
+
+    pub fn redirects_to(mut self, uris: &[&str]) -> Self {
+        self.redirect_uris = uris.iter().map(|uri| (*uri).to_owned()).collect();
+        self
+    }
+
+    /// More keys, in one line of YAML: `trustedPeers: [cli]`.
+    pub fn with(mut self, yaml: &str) -> Self {
+        self.more.push_str(&format!("  {yaml}\n"));
+        self
+    }
+
+    fn yaml(&self) -> String {
+        let Self { id, more, .. } = self;
+        let secret = match &self.secret {
+            Some(secret) => format!("  secret: {}\n", quoted(secret)),
+            None => "  public: true\n".into(),
+        };
+        let uris: Vec<_> = self.redirect_uris.iter().map(|uri| quoted(uri)).collect();
+        let uris = match uris.is_empty() {
+            true => String::new(),
+            false => format!("  redirectURIs: [{}]\n", uris.join(", ")),
+        };
+        format!("- id: {id}\n  name: {}\n{secret}{uris}{more}", quoted(&format!("The {id}")))
+    }
+}
+
+/// Somebody with a local account, as an entry of `staticPasswords`.
+#[derive(Clone)]
+pub struct Person {
+    pub email: String,
+    pub password: String,
+    hash: String,
+    groups: Vec<String>,
+}
+
+impl Person {
+    pub fn new(email: &str, password: &str) -> Self {
+        // The cheapest bcrypt the configuration accepts; a story is not about its price. Once and
+        // for all: another hash would be another account to a server that is started again.
+        let hash = bcrypt::hash(password, 10).unwrap();
+        let (email, password) = (email.to_owned(), password.to_owned());
+        Self { email, password, hash, groups: Vec::new() }
+    }
+
+    pub fn groups(mut self, groups: &[&str]) -> Self {
+        self.groups = groups.iter().map(|group| (*group).to_owned()).collect();
+        self
+    }
+
+    fn yaml(&self) -> String {
+        let name = self.email.split('@').next().unwrap_or_default();
+        let groups: Vec<_> = self.groups.iter().map(|group| quoted(group)).collect();
+        format!(
+            "- email: {}\n  hash: {}\n  username: {name}\n  userID: {}\n  groups: [{}]\n",
+            quoted(&self.email),
+            quoted(&self.hash),
+            quoted(&format!("id-of-{name}")),
+            groups.join(", ")
+        )
+    }
+}
+
+/// JSON's strings are YAML's double-quoted ones.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+#[test]
+fn a_world_is_changed_key_by_key() {
+    let world = World::empty()
+        .client(Client::public("cli").with("trustedPeers: [web]"))
+        .with("# gone\nlogger:\n  level: warn\noauth2:\n  skipApprovalScreen: true\n");
+    let yaml = world.yaml();
+    assert_eq!(yaml.matches("logger:").count(), 1, "{yaml}");
+    assert!(yaml.contains("level: warn") && !yaml.contains("debug"), "{yaml}");
+    assert!(yaml.ends_with("oauth2:\n  skipApprovalScreen: true\n"), "{yaml}");
+    assert!(
+        yaml.contains("- id: cli\n  name: \"The cli\"\n  public: true\n  trustedPeers: [web]\n")
+    );
+}

@@ -1,0 +1,52 @@
+//! The workshop in which stories are told: a server of one's own, people with browsers, relying
+//! parties, and the machines around them.
+//!
+//! Every story builds its own world: own folder, own database, own loopback address, own clock if
+//! it asks for one. Nothing is shared but the PostgreSQL cluster, in which each has its own
+//! database. Nothing here knows how the program works inside.
+
+mod address;
+mod browser;
+mod certificates;
+mod chromium;
+mod clock;
+mod config;
+mod cookies;
+mod http;
+mod kubernetes;
+mod log;
+mod needs;
+mod other_origin;
+mod page;
+mod postgres;
+mod relying_party;
+mod secrets;
+mod server;
+/// A real OpenLDAP, shared with the tests of the connectors.
+#[expect(
+    dead_code,
+    unused_imports,
+    reason = "the stories use less of it than the connectors' own tests do"
+)]
+#[path = "../../crates/connectors/tests/slapd/mod.rs"]
+pub mod slapd;
+mod third_party;
+mod tokens;
+
+pub use browser::{Arrival, Browser};
+pub use chromium::{Chromium, Look};
+pub use config::{Client, Person, World};
+pub use kubernetes::ApiServer;
+pub use needs::Need;
+pub use other_origin::OtherOrigin;
+pub use page::Page;
+pub use relying_party::{RelyingParty, Request};
+pub use server::Server;
+pub use third_party::ThirdParty;
+pub use tokens::{claims, verified};
+
+/// The person most stories are about; see [`World::new`].
+pub const ALICE: &str = "alice@example.com";
+pub const ALICE_PASSWORD: &str = "alice-rides-9-bicycles";
+pub const BOB: &str = "bob@example.com";
+pub const BOB_PASSWORD: &str = "bob-paints-7-fences";

@@ -1,0 +1,73 @@
+//! What a story needs beyond the program itself. Where it is missing the story does not pass in
+//! silence: it is reported as NOT RUN, or fails where `./test` demands it.
+
+use std::io::Write;
+use std::path::Path;
+
+use super::clock::StoryClock;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// `COUNTERSIGN_TEST_POSTGRES`: the URL of a cluster in which databases may be created.
+    Postgres,
+    /// Chromium and its driver.
+    Browser,
+    /// libfaketime.
+    Clock,
+    /// `COUNTERSIGN_KUBERNETES_ORACLE`: the program built from tests/kubernetes.
+    Kubernetes,
+    /// `COUNTERSIGN_RELYING_PARTY`: the program built from tests/relying-party.
+    RelyingParty,
+}
+
+impl Need {
+    /// True when the story must return without having run; that is written down, once, where
+    /// `./test` reads it. With `COUNTERSIGN_REQUIRE_<NEED>=1` it fails instead.
+    pub fn is_missing(self) -> bool {
+        let Some(why) = self.absence() else { return false };
+        let (name, story) = (self.name(), story());
+        let is_required =
+            std::env::var(format!("COUNTERSIGN_REQUIRE_{name}")).is_ok_and(|v| v == "1");
+        assert!(!is_required, "{story} needs what this machine must have and has not: {why}");
+        let line = format!("{story}: {why}\n");
+        eprint!("NOT RUN: {line}");
+        if let Some(path) = std::env::var_os("COUNTERSIGN_NOT_RUN") {
+            let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+            file.unwrap().write_all(line.as_bytes()).unwrap();
+        }
+        true
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Postgres => "POSTGRES",
+            Self::Browser => "BROWSER",
+            Self::Clock => "CLOCK",
+            Self::Kubernetes => "KUBERNETES",
+            Self::RelyingParty => "RELYING_PARTY",
+        }
+    }
+
+    fn absence(self) -> Option<&'static str> {
+        let unset = |variable: &str| std::env::var_os(variable).is_none();
+        match self {
+            Self::Postgres => unset("COUNTERSIGN_TEST_POSTGRES")
+                .then_some("COUNTERSIGN_TEST_POSTGRES names no PostgreSQL (./test starts one)"),
+            Self::Browser => (!Path::new("/usr/bin/chromedriver").exists()
+                || !Path::new("/usr/bin/chromium").exists())
+            .then_some("chromium and chromium-driver are not installed"),
+            Self::Clock => {
+                StoryClock::library().is_none().then_some("libfaketime is not installed")
+            }
+            Self::Kubernetes => unset("COUNTERSIGN_KUBERNETES_ORACLE")
+                .then_some("COUNTERSIGN_KUBERNETES_ORACLE is not set (./test builds it)"),
+            Self::RelyingParty => unset("COUNTERSIGN_RELYING_PARTY")
+                .then_some("COUNTERSIGN_RELYING_PARTY is not set (./test builds it)"),
+        }
+    }
+}
+
+/// libtest names the thread after the test.
+fn story() -> String {
+    std::thread::current().name().unwrap_or("a story").to_owned()
+}

@@ -1,0 +1,223 @@
+//! The real program as a child process, from its first line of log to its last.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use super::certificates;
+use super::clock::StoryClock;
+use super::http;
+use super::log::Log;
+use super::secrets::Secrets;
+use super::{Browser, RelyingParty, World, address};
+
+/// How long a debug build may take to answer or to end on a busy machine. Not a sleep.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct Server {
+    world: World,
+    process: Option<Child>,
+    log: Log,
+    pub(super) secrets: Secrets,
+    pub(super) clock: StoryClock,
+}
+
+impl World {
+    /// Starts the program and waits until it says it is ready.
+    pub async fn start(self) -> Server {
+        let mut server = self.prepare();
+        server.spawn();
+        server.ready().await;
+        server
+    }
+
+    /// Starts the program, expects it to end by itself with a failure, and returns all it said.
+    pub async fn refuses_to_start(self) -> String {
+        let mut server = self.prepare();
+        server.spawn();
+        let status = server.wait().await;
+        assert!(!status.success(), "it should have refused to start:\n{}", server.log());
+        server.log()
+    }
+
+    fn prepare(self) -> Server {
+        let secrets = Secrets::default();
+        for person in &self.people {
+            secrets.keep(&format!("the password of {}", person.email), &person.password);
+        }
+        for client in &self.clients {
+            let secret = client.secret.as_deref().unwrap_or_default();
+            secrets.keep(&format!("the secret of {}", client.id), secret);
+        }
+        if self.is_https {
+            certificates::write(self.dir(), self.ip);
+        }
+        let clock = match self.has_clock {
+            true => StoryClock::movable(self.dir()),
+            false => StoryClock::default(),
+        };
+        Server { world: self, process: None, log: Log::default(), secrets, clock }
+    }
+}
+
+impl Server {
+    pub fn issuer(&self) -> String {
+        self.world.issuer()
+    }
+
+    pub fn origin(&self) -> String {
+        self.world.origin()
+    }
+
+    pub fn telemetry(&self) -> String {
+        self.world.telemetry()
+    }
+
+    /// An address under the issuer: `server.url("/keys")`.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.issuer())
+    }
+
+    /// Everything it has said so far, standard output and standard error.
+    pub fn log(&self) -> String {
+        self.log.text()
+    }
+
+    /// The certificate authority to trust, of a `World::https()`.
+    pub fn ca_file(&self) -> PathBuf {
+        certificates::authority_file(self.world.dir())
+    }
+
+    /// A new browser without any history.
+    pub fn browser(&self) -> Browser {
+        Browser::new(self.http_client(), self.secrets.clone(), self.clock.clone())
+    }
+
+    /// The application of that id, as its own back end sees this server.
+    pub fn relying_party(&self, id: &str) -> RelyingParty {
+        let known = self.world.clients.iter().find(|client| client.id == id);
+        let client = known.unwrap_or_else(|| panic!("this world has no client {id}"));
+        RelyingParty::new(client, &self.issuer(), self.http_client(), self.secrets.clone())
+    }
+
+    pub(super) fn http_client(&self) -> reqwest::Client {
+        let ca = self.world.is_https.then(|| self.ca_file());
+        http::client(ca.as_deref())
+    }
+
+    /// Another process with the same issuer, database and keys, on an address of its own. Send a
+    /// browser or a relying party there with `.through(&replica)`.
+    pub async fn replica(&self) -> Server {
+        assert!(self.world.postgres.is_some(), "replicas share a PostgreSQL");
+        let (ip, issuer) = (address::own(), Some(self.issuer()));
+        let world = World { ip, issuer, ..self.world.clone() };
+        let mut replica = world.prepare();
+        replica.secrets = self.secrets.clone();
+        replica.clock = self.clock.clone();
+        replica.spawn();
+        replica.ready().await;
+        replica
+    }
+
+    /// Moves the server's clock, and that of its browsers, into the future.
+    pub fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+    }
+
+    /// SIGTERM, and the status it ends with.
+    pub async fn stop(&mut self) -> ExitStatus {
+        let pid = self.process.as_ref().expect("it is running").id();
+        let sent = Command::new("kill").args(["-TERM", &pid.to_string()]).status().unwrap();
+        assert!(sent.success());
+        self.wait().await
+    }
+
+    /// SIGKILL: it has no chance to put anything in order.
+    pub fn kill(&mut self) {
+        let Some(mut process) = self.process.take() else { return };
+        process.kill().unwrap();
+        process.wait().unwrap();
+        self.log.finish();
+    }
+
+    /// Starts it again, with the same configuration, database, address and time. The log goes on.
+    pub async fn restart(&mut self) {
+        if self.process.is_some() {
+            self.stop().await;
+        }
+        self.spawn();
+        self.ready().await;
+    }
+
+    /// No secret of this story so far, nor one of `more`, may stand in the log; nor a panic. Every
+    /// server checks this by itself when its story ends.
+    pub fn assert_no_secret_in_log(&self, more: &[&str]) {
+        let log = self.log();
+        let mut found = self.secrets.found_in(&log);
+        found.extend(more.iter().filter(|s| log.contains(**s)).map(|s| format!("{s:?}")));
+        assert!(found.is_empty(), "the log shows {}:\n{log}", found.join(", "));
+        assert!(!log.contains("panicked at"), "the server panicked:\n{log}");
+    }
+
+    fn spawn(&mut self) {
+        let config = self.world.dir().join(format!("{}.yaml", self.world.ip));
+        std::fs::write(&config, self.world.yaml()).unwrap();
+        std::fs::set_permissions(&config, Permissions::from_mode(0o600)).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        command.arg("serve").arg(config).current_dir(self.world.dir());
+        command.env_clear().env("RUST_BACKTRACE", "1").envs(self.world.env.iter().cloned());
+        self.clock.apply_to(&mut command);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = command.spawn().expect("the program can be started");
+        self.log.listen(process.stdout.take().unwrap());
+        self.log.listen(process.stderr.take().unwrap());
+        self.process = Some(process);
+    }
+
+    async fn ready(&mut self) {
+        let (client, begun) = (http::client(None), Instant::now());
+        let ready = format!("{}/healthz/ready", self.telemetry());
+        while begun.elapsed() < PATIENCE {
+            if client.get(&ready).send().await.is_ok_and(|answer| answer.status() == 200) {
+                return;
+            }
+            let process = self.process.as_mut().unwrap();
+            if let Some(status) = process.try_wait().unwrap() {
+                self.process = None;
+                self.log.finish();
+                panic!(
+                    "the server did not start ({status}):\n{}\n{}",
+                    self.log(),
+                    self.world.yaml()
+                );
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the server is not ready after {PATIENCE:?}:\n{}", self.log());
+    }
+
+    async fn wait(&mut self) -> ExitStatus {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            if let Some(status) = self.process.as_mut().unwrap().try_wait().unwrap() {
+                self.process = None;
+                self.log.finish();
+                return status;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the server has not ended after {PATIENCE:?}:\n{}", self.log());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+        match std::thread::panicking() {
+            true => eprintln!("--- the server at {} said:\n{}", self.world.ip, self.log()),
+            false => self.assert_no_secret_in_log(&[]),
+        }
+    }
+}

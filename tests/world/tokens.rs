@@ -1,0 +1,65 @@
+//! What a token says, and whether it is genuine.
+//!
+//! Signatures are checked with aws-lc-rs over the numbers published at `/keys`, not with the
+//! program's own verifier: a mistake made twice would go unseen.
+
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
+};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
+
+/// The claims of a JWT, unverified: for asserting on a token that is already trusted.
+pub fn claims(token: &str) -> Value {
+    json(token.split('.').nth(1).expect("a JWT has three parts"))
+}
+
+/// The claims of a JWT whose signature is by the key of this set that its header names.
+pub fn verified(token: &str, keys: &Value) -> Value {
+    let (signed, signature) = token.rsplit_once('.').expect("a JWT has three parts");
+    let header = json(signed.split('.').next().unwrap_or_default());
+    let keys = keys["keys"].as_array().expect("a key set");
+    let key = keys.iter().find(|key| key["kid"] == header["kid"]);
+    let key = key.unwrap_or_else(|| panic!("no key {} in {keys:?}", header["kid"]));
+    assert_eq!((&key["alg"], &key["use"]), (&header["alg"], &Value::from("sig")), "{key}");
+
+    let (signed, signature) = (signed.as_bytes(), bytes(signature));
+    let number = |name: &str| bytes(key[name].as_str().unwrap_or_default());
+    let outcome = match header["alg"].as_str() {
+        Some("RS256") => RsaPublicKeyComponents { n: number("n"), e: number("e") }.verify(
+            &RSA_PKCS1_2048_8192_SHA256,
+            signed,
+            &signature,
+        ),
+        Some("ES256") => {
+            let point = [vec![4], number("x"), number("y")].concat();
+            UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).verify(signed, &signature)
+        }
+        other => panic!("an algorithm that no Kubernetes takes: {other:?}"),
+    };
+    outcome.unwrap_or_else(|_| panic!("the signature is not by {key}"));
+    claims(token)
+}
+
+fn json(part: &str) -> Value {
+    serde_json::from_slice(&bytes(part)).expect("a part of a JWT is JSON")
+}
+
+fn bytes(part: &str) -> Vec<u8> {
+    URL_SAFE_NO_PAD.decode(part).expect("a part of a JWT is base64url")
+}
+
+/// The example of RFC 7515 appendix A.3: an ES256 signature and its key.
+#[test]
+fn the_example_of_the_rfc_is_genuine_and_its_twin_is_not() {
+    let keys = serde_json::json!({"keys": [{"kty": "EC", "use": "sig", "alg": "ES256", "crv": "P-256",
+        "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+        "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]});
+    let token = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFt\
+                 cGxlLmNvbS9pc19yb290Ijp0cnVlfQ.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8IS\
+                 lSApmWQxfKTUJqPP3-Kg6NU1Q";
+    assert_eq!(verified(token, &keys)["iss"], "joe");
+    let twin = token.replace("DtEh", "DtEi");
+    assert!(std::panic::catch_unwind(|| verified(&twin, &keys)).is_err());
+}
