@@ -106,8 +106,8 @@ async fn an_altered_login_in_flight_is_refused() {
         gives_nothing(&page);
     }
     for word in ["", "yes", "APPROVE", "approve "] {
-        let page = alice.post_form(server.url("/approval"), &[("req", &req), ("approval", word)]);
-        let page = page.await;
+        let fields = [("req", req.as_str()), ("approval", word)];
+        let page = alice.post_form(server.url("/approval"), &fields).await;
         assert_eq!(page.status, 400, "{word:?}");
         gives_nothing(&page);
     }

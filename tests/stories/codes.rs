@@ -111,9 +111,8 @@ async fn of_fifty_at_the_same_moment_on_two_replicas_one_gets_the_tokens() {
     }
     let one = World::with_postgres().start().await;
     let other = one.replica().await;
-    let given = Arc::new(
-        with_code(&one, &one.relying_party("example-app"), "openid offline_access").await,
-    );
+    let given =
+        Arc::new(with_code(&one, &one.relying_party("example-app"), "openid offline_access").await);
     let mut all = JoinSet::new();
     for n in 0..50 {
         let mut app = one.relying_party("example-app");

@@ -1,7 +1,7 @@
 //! A parameter said twice means two things to two readers, so it means nothing (RFC 6749 section
 //! 3.1; threat A 11).
 
-use crate::world::{Page, World};
+use crate::world::{ALICE, ALICE_PASSWORD, Page, World};
 
 fn error(page: &Page) -> Option<String> {
     let location = page.location()?;
@@ -115,12 +115,12 @@ async fn what_stands_in_the_query_and_in_the_body_stands_twice() {
 async fn a_request_may_come_as_a_form() {
     let server = World::new().start().await;
     let app = server.relying_party("example-app");
+    let mut alice = server.browser();
     for path in ["/auth", "/auth/local"] {
-        let request = app.asks("openid");
-        let mut alice = server.browser();
+        let request = app.asks_with("openid", &[("prompt", "login consent")]);
         let answer = alice.post_form(server.url(path), &borrowed(&fields(&request.url))).await;
         alice.follow(answer).await;
-        alice.signs_in(crate::world::ALICE, crate::world::ALICE_PASSWORD).await;
+        alice.signs_in(ALICE, ALICE_PASSWORD).await;
         alice.approves().await;
         assert_eq!(app.redeems(&request, &alice.arrives()).await.status, 200, "{path}");
     }

@@ -112,7 +112,8 @@ async fn a_state_is_text_on_the_page_and_never_markup() {
         assert!(page.attributes("img", "src").iter().all(|src| src.starts_with("/dex/static/")));
     }
     let long = "s".repeat(2048);
-    let page = alice.get(asks(&server, "openid", &[("prompt", "none"), ("state", &long)]).url).await;
+    let page =
+        alice.get(asks(&server, "openid", &[("prompt", "none"), ("state", &long)]).url).await;
     assert_eq!(told(&page, "state"), Some(long));
 }
 
@@ -161,7 +162,8 @@ async fn browser_posts_the_answer_by_itself() {
     assert_eq!(heard.len(), 1, "{heard:?}");
     assert_eq!((heard[0].method.as_str(), heard[0].target.as_str()), ("POST", "/callback"));
     let body = reqwest::Url::parse(&format!("http://x/?{}", heard[0].body)).unwrap();
-    let told = |name: &str| body.query_pairs().find(|(k, _)| k == name).map(|(_, v)| v.into_owned());
+    let told =
+        |name: &str| body.query_pairs().find(|(k, _)| k == name).map(|(_, v)| v.into_owned());
     assert_eq!(told("state").as_deref(), Some(HOSTILE));
     assert_eq!(told("error").as_deref(), Some("login_required"));
     assert!(heard[0].header("referer").is_none(), "{heard:?}");

@@ -43,13 +43,15 @@ async fn an_address_that_only_resembles_the_registered_one_gets_nothing() {
     somebody_is_asked(&server, "example-app", REGISTERED).await;
     let at = |host: &str| format!("https://{host}/callback");
     let host = "example-app.example.com";
-    let mut twins = ["/x", "/", "?x=1", "?", "#f", "#", "%20", " ", "\n", "\t", "\0", "/../callback"]
-        .map(|tail| format!("{REGISTERED}{tail}"))
-        .to_vec();
+    let mut twins =
+        ["/x", "/", "?x=1", "?", "#f", "#", "%20", " ", "\n", "\t", "\0", "/../callback"]
+            .map(|tail| format!("{REGISTERED}{tail}"))
+            .to_vec();
     twins.extend([" ", "\u{feff}", "\t"].map(|head| format!("{head}{REGISTERED}")));
-    twins.extend(["/%2e%2e/callback", "/x/../callback", "//callback", "/./callback"].map(|path| {
-        format!("https://{host}{path}")
-    }));
+    twins.extend(
+        ["/%2e%2e/callback", "/x/../callback", "//callback", "/./callback"]
+            .map(|path| format!("https://{host}{path}")),
+    );
     twins.extend([
         at("EXAMPLE-APP.example.com"),
         at("example-app.example.com:443"),

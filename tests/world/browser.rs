@@ -24,6 +24,7 @@ pub struct Browser {
     clock: StoryClock,
     /// The replica that is dialled for the issuer's own origin, and that origin.
     through: Option<(String, Url)>,
+    address: Option<String>,
 }
 
 /// What an application is told by the redirect that ends at it (RFC 6749 section 4.1.2).
@@ -39,12 +40,26 @@ pub struct Arrival {
 
 impl Browser {
     pub(super) fn new(client: reqwest::Client, secrets: Secrets, clock: StoryClock) -> Self {
-        Self { client, jar: Jar::default(), page: None, secrets, clock, through: None }
+        Self {
+            client,
+            jar: Jar::default(),
+            page: None,
+            secrets,
+            clock,
+            through: None,
+            address: None,
+        }
     }
 
     /// From now on every request for the issuer goes to this replica.
     pub fn through(&mut self, replica: &Server) -> &mut Self {
         self.through = Some((replica.origin(), Url::parse(&replica.issuer()).unwrap()));
+        self
+    }
+
+    /// Where a proxy in front says it comes from, in X-Forwarded-For; see `web.clientRemoteIP`.
+    pub fn from_address(&mut self, ip: &str) -> &mut Self {
+        self.address = Some(ip.to_owned());
         self
     }
 
@@ -164,6 +179,9 @@ impl Browser {
         request = request.header(USER_AGENT, "Storyteller/1.0 (a browser in a test)");
         if let Some(cookies) = self.jar.header(&url, self.clock.now()) {
             request = request.header(COOKIE, cookies);
+        }
+        if let Some(address) = &self.address {
+            request = request.header("x-forwarded-for", address);
         }
         if method == Method::POST {
             request = request.header(ORIGIN, self.origin()).form(fields);

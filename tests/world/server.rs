@@ -80,6 +80,11 @@ impl Server {
         format!("{}{path}", self.issuer())
     }
 
+    /// Its process, while it runs: for stories about memory and signals.
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().expect("it is running").id()
+    }
+
     /// Everything it has said so far, standard output and standard error.
     pub fn log(&self) -> String {
         self.log.text()

@@ -8,6 +8,7 @@
 use countersign_core::settings::{Section, nearest};
 use countersign_core::{Connector, ConnectorId};
 
+mod google;
 pub mod ldap;
 pub mod local;
 mod mock;
@@ -17,7 +18,7 @@ pub mod password;
 
 /// The values of `type` that [`read`] understands. `local` is not among them: it is switched on by
 /// `enablePasswordDB`.
-const KINDS: &[&str] = &["ldap", "mockCallback", "mockPassword", "oidc"];
+const KINDS: &[&str] = &["google", "ldap", "mockCallback", "mockPassword", "oidc"];
 
 /// Dex has these, and a configuration that names one must not start as if it had not.
 const NOT_YET: &[&str] = &[
@@ -27,7 +28,6 @@ const NOT_YET: &[&str] = &[
     "gitea",
     "github",
     "gitlab",
-    "google",
     "keystone",
     "linkedin",
     "microsoft",
@@ -46,7 +46,9 @@ pub fn kinds() -> &'static [&'static str] {
 pub fn check_kind(kind: &str, has_config: bool) -> Result<(), String> {
     if KINDS.contains(&kind) {
         return match (kind, has_config) {
-            ("ldap" | "mockPassword" | "oidc", false) => Err(format!("{kind} needs a config")),
+            ("google" | "ldap" | "mockPassword" | "oidc", false) => {
+                Err(format!("{kind} needs a config"))
+            }
             _ => Ok(()),
         };
     }
@@ -75,6 +77,7 @@ pub fn read(
         return None;
     }
     match kind {
+        "google" => google::read(id, name, config?),
         "ldap" => ldap::read(id, name, config?),
         "mockCallback" => Some(mock::callback(id, name, config)),
         "mockPassword" => mock::password(id, name, config?),

@@ -19,10 +19,12 @@ pub(crate) use address::may_lead;
 pub(crate) use failure::Failure;
 pub(crate) use http::{Answer, Ask, Http};
 pub(crate) use kept::Kept;
-pub(crate) use settings::{Registration, SecretIs, base_url, texts_or, url_of, warn_of_http};
+pub(crate) use settings::{
+    Registration, SecretIs, base_url, below, texts_or, url_of, warn_of_http,
+};
 pub(crate) use spent::Spent;
 pub(crate) use tls::Roots;
-pub(crate) use token::{Client, Code, Granted, Proof, Tokens};
+pub(crate) use token::{Client, Code, Granted, Proof, Tokens, granted};
 pub(crate) use trip::{Arrived, Leaving, Packed, arrived, find, ours};
 
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -6,10 +6,6 @@ use clap::Parser;
 use countersign::cli::{Cli, Command};
 use countersign::{check, hash_password, serve};
 
-#[cfg(feature = "mimalloc")]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(arguments) => serve::run(&arguments),

@@ -62,23 +62,30 @@ impl Default for Attempts {
 }
 
 impl Attempts {
-    /// Counts an attempt on an account (canonical form) from an address.
+    /// Counts an attempt on an account (canonical form) from an address. Strangers' attempts do not
+    /// delay an address that succeeded for the account lately; its own failures do.
     pub fn begin(&self, account: &str, address: &str, now: Timestamp) -> Permit {
-        let friend = self.key(&("friend", account, address));
-        if self.read(friend).is_some_and(|slot| now.since(slot.last) < REMEMBERED) {
-            return Permit::Go;
+        if let Permit::Wait(wait) = self.count(self.key(&("address", address)), PER_ADDRESS, now) {
+            return Permit::Wait(wait);
         }
-        match self.count(self.key(&("address", address)), PER_ADDRESS, now) {
-            Permit::Go => self.count(self.key(&("account", account)), PER_ACCOUNT, now),
-            wait @ Permit::Wait(_) => wait,
-        }
+        let friend = self.read(self.key(&("friend", account, address)));
+        let counted = match friend.is_some_and(|slot| now.since(slot.last) < REMEMBERED) {
+            true => self.key(&("friend's attempts", account, address)),
+            false => self.key(&("account", account)),
+        };
+        self.count(counted, PER_ACCOUNT, now)
     }
 
-    /// The attempt was a success: the account starts anew and the address is remembered.
+    /// The attempt was a success: the account starts anew, the address is remembered, and the attempt
+    /// does not count against the address, behind which a whole company may sit.
     pub fn succeeded(&self, account: &str, address: &str, now: Timestamp) {
-        self.with(self.key(&("account", account)), |slot| {
-            slot.count = 0;
-            slot.since = now;
+        let of_the_account = self.key(&("account", account));
+        let of_the_friend = self.key(&("friend's attempts", account, address));
+        for key in [of_the_account, of_the_friend] {
+            self.with(key, |slot| (slot.count, slot.since) = (0, now));
+        }
+        self.with(self.key(&("address", address)), |slot| {
+            slot.count = slot.count.saturating_sub(1);
         });
         self.with(self.key(&("friend", account, address)), |slot| slot.last = now);
     }
@@ -171,6 +178,25 @@ mod tests {
         }
         assert!(matches!(attempts.begin("bob", "203.0.113.9", NOON), Permit::Wait(_)));
         assert_eq!(attempts.begin("bob", "192.0.2.1", NOON), Permit::Go);
+    }
+
+    #[test]
+    fn an_address_that_succeeded_once_may_not_guess_for_ever() {
+        let attempts = Attempts::default();
+        attempts.begin("bob", "192.0.2.1", NOON);
+        attempts.succeeded("bob", "192.0.2.1", NOON);
+        let allowed = (0..60).filter(|_| attempts.begin("bob", "192.0.2.1", NOON) == Permit::Go);
+        assert_eq!(allowed.count(), 10);
+    }
+
+    #[test]
+    fn a_company_behind_one_address_signs_in_on_monday_morning() {
+        let attempts = Attempts::default();
+        for n in 0..500 {
+            let account = format!("user{n}");
+            assert_eq!(attempts.begin(&account, "198.51.100.1", NOON), Permit::Go);
+            attempts.succeeded(&account, "198.51.100.1", NOON);
+        }
     }
 
     #[test]

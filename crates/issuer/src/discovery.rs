@@ -1,9 +1,15 @@
 //! What the issuer says about itself (OpenID Connect Discovery 1.0 section 3, RFC 8414 section 2).
 //! Only what is built is advertised.
 
+use countersign_jose::hash;
 use serde::Serialize;
 
 use crate::Settings;
+
+/// The tag by which somebody who kept a published document learns that it is still the same.
+pub fn entity_tag(document: &str) -> String {
+    format!("\"{}\"", hash::sha256(document))
+}
 
 #[derive(Debug, Serialize)]
 pub struct Discovery {

@@ -10,10 +10,11 @@ use std::time::Duration;
 use countersign_core::event::EventKind;
 use countersign_core::{Event, Secret, Timestamp};
 use countersign_jose::{
-    Algorithm, KeyPair, MacKeys, RootKeys, SealingKeys, Signer, Verifiers, hash, key_set,
+    Algorithm, KeyPair, MacKeys, RootKeys, SealingKeys, Signer, Verifiers, key_set,
 };
 use countersign_store::{SecretRow, SigningKeyRow, Store};
 
+use crate::discovery::entity_tag;
 use crate::{Failure, Settings};
 
 /// A key is published this long before it signs: API servers do not look again before `max-age` ends.
@@ -45,7 +46,9 @@ pub struct Keys {
     pub mac: MacKeys,
     /// Those that may make new refresh tokens.
     pub mac_settled: MacKeys,
+    /// All that may open what travels in browsers, and those that may seal it.
     pub sealing: SealingKeys,
+    pub sealing_settled: SealingKeys,
     read_at: Timestamp,
 }
 
@@ -87,7 +90,11 @@ impl Keyring {
         settings: &Settings,
         now: Timestamp,
     ) -> Result<Self, Failure> {
-        let keys = read(store, root, settings, now).await?;
+        let mut keys = read(store, root, settings, now).await?;
+        // Only after what is there could be opened: a wrong root key changes nothing.
+        if drop_dead(store, now).await? {
+            keys = read(store, root, settings, now).await?;
+        }
         store.raise_token_lifetime(settings.token_lifetime).await?;
         Ok(Self { keys: RwLock::new(Arc::new(keys)) })
     }
@@ -123,15 +130,19 @@ async fn read(
     let public: Vec<&str> = rows.iter().rev().map(|row| row.public_jwk.as_str()).collect();
     let published: Arc<str> = key_set(&public).into();
     let jwks: Vec<String> = rows.iter().map(|row| row.public_jwk.clone()).collect();
-    let settled = mac.iter().filter(|s| s.settled).map(Usable::numbered).collect::<Vec<_>>();
+    let numbered = |secrets: &[Usable]| secrets.iter().map(Usable::numbered).collect();
+    let settled = |secrets: &[Usable]| {
+        secrets.iter().filter(|secret| secret.settled).map(Usable::numbered).collect()
+    };
     Ok(Keys {
         signing: rows.iter().map(|row| opened(root, row)).collect::<Result<_, _>>()?,
         verifiers: Verifiers::new(&jwks)?,
-        entity_tag: format!("\"{}\"", hash::sha256(&published)),
+        entity_tag: entity_tag(&published),
         published,
-        mac_settled: MacKeys::new(settled)?,
-        mac: MacKeys::new(mac.iter().map(Usable::numbered).collect())?,
-        sealing: SealingKeys::new(sealing.iter().map(Usable::numbered).collect())?,
+        mac_settled: MacKeys::new(settled(&mac))?,
+        mac: MacKeys::new(numbered(&mac))?,
+        sealing_settled: SealingKeys::new(settled(&sealing))?,
+        sealing: SealingKeys::new(numbered(&sealing))?,
         read_at: now,
     })
 }
@@ -199,12 +210,13 @@ fn opened(root: &RootKeys, row: &SigningKeyRow) -> Result<Signing, Failure> {
     Ok(Signing { signs_from: row.signs_from, signer: Arc::new(signer) })
 }
 
-/// Retired keys go when the longest-lived token they may have signed is dead.
-async fn drop_dead(store: &Store, now: Timestamp) -> Result<(), Failure> {
+/// Retired keys go when the longest-lived token they may have signed is dead. True when one went.
+async fn drop_dead(store: &Store, now: Timestamp) -> Result<bool, Failure> {
+    let mut dropped = false;
     let rows = store.signing_keys().await?;
     for (row, next) in rows.iter().zip(rows.iter().skip(1)) {
         if now > next.signs_from + row.longest_lifetime + KEPT_AFTER {
-            store.drop_signing_key(row.number).await?;
+            dropped |= store.drop_signing_key(row.number).await?;
         }
     }
     for purpose in [REFRESH_MAC, ENVELOPE] {
@@ -217,7 +229,7 @@ async fn drop_dead(store: &Store, now: Timestamp) -> Result<(), Failure> {
             }
         }
     }
-    Ok(())
+    Ok(dropped)
 }
 
 struct Usable {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use countersign_core::connector::{Basis, Known, Refresh, Refreshed, SignedIn};
 use countersign_core::session::{EndReason, Ended};
-use countersign_core::{Secret, Session, Trace, Wants};
+use countersign_core::{Client, Secret, Session, Trace, Wants};
 use countersign_jose::hash;
 use countersign_store::{Missing, SignedOut, Snapshot};
 
@@ -56,6 +56,30 @@ impl Issuer {
             now < session.cookie_until
                 && now.since(session.last_seen) < self.settings.sign_on.idle_lifetime
         }))
+    }
+
+    /// Does everything this session stands on still stand: the session itself, its connector, the
+    /// client's right to it, the account? No upstream is called.
+    pub async fn stands(
+        &self,
+        client: Option<&Client>,
+        session: &Session,
+    ) -> Result<bool, Failure> {
+        let connector = match client {
+            Some(client) => self.connectors.allowed(client, &session.connector),
+            None => self.connectors.get(&session.connector),
+        };
+        let Some(connector) = connector else { return Ok(false) };
+        if session.ended.is_some() || self.basis_changed(session) {
+            return Ok(false);
+        }
+        match &connector.refresh {
+            Some(refresh) if refresh.is_free() => {
+                let asked = self.ask(&**refresh, session.clone(), false).await?;
+                Ok(matches!(asked, Upstream::Welcome(_)))
+            }
+            _ => Ok(true),
+        }
     }
 
     /// The connector answers for another directory now than at sign-in.

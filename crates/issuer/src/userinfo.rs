@@ -45,8 +45,8 @@ impl Issuer {
         let Some((grant, session)) = self.store.grant(&GrantId::new(grant)).await? else {
             return Ok(None);
         };
-        let client_is_there = self.clients.get(&grant.client).is_some();
-        if grant.ended.is_some() || session.ended.is_some() || !client_is_there {
+        let Some(client) = self.clients.get(&grant.client) else { return Ok(None) };
+        if grant.ended.is_some() || !self.stands(Some(client), &session).await? {
             return Ok(None);
         }
         let scopes = Scopes::parse(scope);

@@ -82,7 +82,7 @@ pub fn with_cookies(mut response: Response, cookies: SetCookies) -> Response {
 
 /// The envelope as it stands in the `req` of links and forms.
 pub fn sealed(app: &App, envelope: &Envelope, binder: &Binder) -> Result<String, Failure> {
-    envelope.seal(&app.issuer.keyring.keys().sealing, binder)
+    envelope.seal(&app.issuer.keyring.keys().sealing_settled, binder)
 }
 
 /// A page of ours with the login in flight, such as `/continue?req=…`.

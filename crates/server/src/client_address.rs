@@ -41,7 +41,8 @@ impl AddressRule {
 
 /// An address, perhaps with a port or in brackets.
 fn parse_entry(entry: &str) -> Option<IpAddr> {
-    let plain = entry.parse().ok();
+    let bare = entry.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(entry);
+    let plain = bare.parse().ok();
     plain.or_else(|| entry.parse::<std::net::SocketAddr>().ok().map(|socket| socket.ip()))
 }
 

@@ -13,6 +13,8 @@ const TRIPS_BYTES: usize = 6 * 1024;
 /// Browsers keep cookies up to 4096 bytes, name and attributes included.
 const PIECE_BYTES: usize = 3_800;
 const MOST_PIECES: usize = 3;
+/// Longer than any login: a browser that opens yesterday's tabs again is still itself.
+const MONTH: u64 = 30 * 24 * 60 * 60;
 const YEAR: u64 = 365 * 24 * 60 * 60;
 
 #[derive(Clone, Debug)]
@@ -106,7 +108,7 @@ pub struct SetCookies(Vec<String>);
 
 impl SetCookies {
     pub fn binder(&mut self, names: &CookieNames, value: &str) {
-        self.add(names, &names.host_cookie("binder"), value, "/", None);
+        self.add(names, &names.host_cookie("binder"), value, "/", Some(MONTH));
     }
 
     pub fn session(&mut self, names: &CookieNames, value: &str, lifetime_secs: u64) {

@@ -4,9 +4,12 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 
 use crate::app::App;
+use crate::pages::Problem;
+use crate::trouble::Trouble;
+use crate::visit::Visit;
 
 /// No form of ours and no token request comes near this.
 const BODY_BYTES: usize = 64 * 1024;
@@ -20,9 +23,12 @@ pub struct Query(pub Pairs);
 impl FromRequestParts<App> for Query {
     type Rejection = Response;
 
-    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Response> {
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
         let query = parts.uri.query().unwrap_or_default();
-        decode(query.as_bytes()).map(Self).map_err(IntoResponse::into_response)
+        match decode(query.as_bytes()) {
+            Ok(pairs) => Ok(Self(pairs)),
+            Err(status) => Err(unreadable(parts, app, status).await),
+        }
     }
 }
 
@@ -32,12 +38,21 @@ pub struct Form(pub Pairs);
 impl FromRequest<App> for Form {
     type Rejection = Response;
 
-    async fn from_request(request: Request, _: &App) -> Result<Self, Response> {
-        read(request.headers().clone(), request.into_body())
-            .await
-            .map(Self)
-            .map_err(IntoResponse::into_response)
+    async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
+        let (mut parts, body) = request.into_parts();
+        match read(parts.headers.clone(), body).await {
+            Ok(pairs) => Ok(Self(pairs)),
+            Err(status) => Err(unreadable(&mut parts, app, status).await),
+        }
     }
+}
+
+/// A page like any other error's, with the status that says what was wrong.
+async fn unreadable(parts: &mut Parts, app: &App, status: StatusCode) -> Response {
+    let Ok(visit) = Visit::from_request_parts(parts, app).await;
+    let mut response = Trouble::from(Problem::BadRequest).show(app, &visit);
+    *response.status_mut() = status;
+    response
 }
 
 /// Reads a form; the status says why it is none: 415, 413 or 400.
@@ -62,14 +77,22 @@ fn is_form(headers: &HeaderMap) -> bool {
 const FORM: &str = "application/x-www-form-urlencoded";
 
 fn decode(bytes: &[u8]) -> Result<Pairs, StatusCode> {
-    let pairs: Pairs = url::form_urlencoded::parse(bytes)
+    let text = std::str::from_utf8(bytes).map_err(|_| StatusCode::BAD_REQUEST)?;
+    let parts = text.split('&').filter(|part| !part.is_empty());
+    let pairs: Option<Pairs> = parts
         .take(MOST_PARAMETERS + 1)
-        .map(|(name, value)| (name.into_owned(), value.into_owned()))
+        .map(|part| {
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            Some((decoded(name)?, decoded(value)?))
+        })
         .collect();
-    if pairs.len() > MOST_PARAMETERS {
-        return Err(StatusCode::BAD_REQUEST);
-    }
-    Ok(pairs)
+    pairs.filter(|pairs| pairs.len() <= MOST_PARAMETERS).ok_or(StatusCode::BAD_REQUEST)
+}
+
+/// Form-decoded text. `None` when it is not UTF-8: what cannot be sent back exactly is not taken in.
+pub fn decoded(text: &str) -> Option<String> {
+    let spaced = text.replace('+', " ");
+    percent_encoding::percent_decode_str(&spaced).decode_utf8().ok().map(|t| t.into_owned())
 }
 
 /// The value of a parameter that stands exactly once.

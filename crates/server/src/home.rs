@@ -21,7 +21,10 @@ pub async fn get(State(app): State<App>, visit: Visit) -> Response {
 
 async fn home(app: &App, visit: &Visit) -> Result<Response, Trouble> {
     let discovery = app.issuer.settings.issuer.endpoint("/.well-known/openid-configuration");
-    let session = app.issuer.browser_session(visit.session.as_ref()).await?;
+    let session = match app.issuer.browser_session(visit.session.as_ref()).await? {
+        Some(session) if app.issuer.stands(None, &session).await? => Some(session),
+        _ => None,
+    };
     let Some(session) = session else {
         let shown = pages::HomeSignedOut { layout: &app.layout, discovery: &discovery };
         return Ok(page(app, 200, FormsEnd::AtHome, shown.render()));

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
-use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -15,7 +15,10 @@ use tracing::Instrument;
 
 use crate::app::App;
 use crate::metrics::Told;
-use crate::visit::{ClientAddress, RequestId, peer};
+use crate::pages::Problem;
+use crate::token::json;
+use crate::trouble::Trouble;
+use crate::visit::{ClientAddress, RequestId, Visit, peer};
 
 /// From the first header to the answer: a slow body, a slow upstream, a slow database.
 const LONGEST_REQUEST: Duration = Duration::from_secs(30);
@@ -25,6 +28,8 @@ pub fn around(router: Router<App>, app: &App) -> Router<App> {
     router
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn(in_time))
+        .layer(middleware::from_fn(one_host))
+        .layer(middleware::from_fn_with_state(app.clone(), dressed))
         .layer(middleware::from_fn_with_state(app.clone(), headers))
         .layer(middleware::from_fn_with_state(app.clone(), log))
 }
@@ -47,9 +52,54 @@ pub fn cross_origin(app: &App) -> CorsLayer {
 async fn in_time(request: Request, next: Next) -> Response {
     match tokio::time::timeout(LONGEST_REQUEST, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "5")]).into_response(),
     }
 }
+
+/// RFC 9112 section 3.2: two names, or none, are two opinions about whose request this is.
+async fn one_host(request: Request, next: Next) -> Response {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    if request.version() == Version::HTTP_11 && hosts != 1 {
+        return StatusCode::BAD_REQUEST.into_response();
+    }
+    next.run(request).await
+}
+
+/// Asking about a step of a login is taking it: such a path knows GET and POST, and no HEAD.
+pub async fn no_head(request: Request, next: Next) -> Response {
+    if request.method() == Method::HEAD {
+        return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, POST")]).into_response();
+    }
+    next.run(request).await
+}
+
+/// A refusal that no handler has put into words becomes a page, or JSON where programs ask.
+async fn dressed(State(app): State<App>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let Ok(visit) = Visit::from_request_parts(&mut parts, &app).await;
+    let for_programs = PROGRAMS.iter().any(|end| parts.uri.path().ends_with(end));
+    let bare = next.run(Request::from_parts(parts, body)).await;
+    let status = bare.status();
+    let worded = bare.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind != PLAIN);
+    let refused = status.is_client_error() || status.is_server_error();
+    if !refused || worded || visit.asks_for_health {
+        return bare;
+    }
+    let mut response = match for_programs {
+        true => json(status, &serde_json::json!({ "error": "invalid_request" })),
+        false => Trouble::from(Problem::of_status(status.as_u16())).show(&app, &visit),
+    };
+    *response.status_mut() = status;
+    for name in [header::ALLOW, header::RETRY_AFTER] {
+        if let Some(value) = bare.headers().get(&name) {
+            response.headers_mut().insert(name, value.clone());
+        }
+    }
+    response
+}
+
+const PROGRAMS: [&str; 4] = ["/token", "/keys", "/userinfo", "/.well-known/openid-configuration"];
+const PLAIN: &str = "text/plain; charset=utf-8";
 
 fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
     tracing::error!("a handler panicked; this is a bug");
@@ -62,6 +112,11 @@ async fn headers(State(app): State<App>, request: Request, next: Next) -> Respon
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    // What does not say that it may be kept is not kept, by caches of HTTP/1.0 either.
+    let kept = headers.entry(header::CACHE_CONTROL);
+    if *kept.or_insert(HeaderValue::from_static("no-store")) == "no-store" {
+        headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+    }
     if app.issuer.settings.issuer.is_https() {
         let year = HeaderValue::from_static("max-age=31536000");
         headers.insert(header::STRICT_TRANSPORT_SECURITY, year);

@@ -18,6 +18,7 @@ pub mod listen;
 mod metadata;
 mod metrics;
 pub mod pages;
+mod published;
 mod token;
 mod trouble;
 mod userinfo;
@@ -36,15 +37,22 @@ pub use metrics::Metrics;
 pub fn routes(app: App) -> Router {
     let base = app.issuer.settings.issuer.base_path().to_owned();
     let at = |path: &str| format!("{base}{path}");
-    let programs = Router::new()
+    // RFC 8414 section 3.1 puts the well-known part before the issuer's path.
+    let rfc_8414 = format!("/.well-known/oauth-authorization-server{base}");
+    let mut programs = Router::new()
         .route(&at("/.well-known/openid-configuration"), get(metadata::discovery))
-        .route(&at("/.well-known/oauth-authorization-server"), get(metadata::discovery))
+        .route(&rfc_8414, get(metadata::discovery))
         .route(&at("/keys"), get(keys::get))
         .route(&at("/token"), post(token::post).fallback(token::wrong_method))
-        .route(&at("/userinfo"), get(userinfo::get).post(userinfo::post))
-        .layer(layers::cross_origin(&app));
+        .route(&at("/userinfo"), get(userinfo::get).post(userinfo::post));
+    if !base.is_empty() {
+        // Where a proxy passes on only the issuer's path, and some clients look there.
+        let below = at("/.well-known/oauth-authorization-server");
+        programs = programs.route(&below, get(metadata::discovery));
+    }
+    let programs = programs.layer(layers::cross_origin(&app));
     // ---------------------------------------------------------------------------------------------
-    let people = Router::new()
+    let logins = Router::new()
         .route(&at("/auth"), get(authorize::auth::get).post(authorize::auth::post))
         .route(
             &at("/auth/{connector}"),
@@ -58,20 +66,18 @@ pub fn routes(app: App) -> Router {
         .route(&at("/callback/{connector}"), get(authorize::callback::get_for))
         .route(&at("/continue"), get(authorize::resume::get))
         .route(&at("/approval"), get(authorize::resume::get).post(authorize::approval::post))
-        .route(&at("/logout"), get(home::logout_get).post(home::logout_post))
+        .layer(axum::middleware::from_fn(layers::no_head));
+    let mut own_pages = Router::new()
         .route(&at("/"), get(home::get))
+        .route(&at("/logout"), get(home::logout_get).post(home::logout_post))
         .route(&at("/static/{file}"), get(home::asset))
         .route(&at("/robots.txt"), get(home::robots))
         .route(&at("/healthz"), get(health::main));
-    let people = match base.as_str() {
-        "" => people,
-        _ => people.route(&base, get(home::get)).route(
-            // RFC 8414 section 3.1 puts the well-known part before the issuer's path.
-            &format!("/.well-known/oauth-authorization-server{base}"),
-            get(metadata::discovery),
-        ),
-    };
-    layers::around(programs.merge(people).fallback(home::not_found), &app).with_state(app)
+    if !base.is_empty() {
+        own_pages = own_pages.route(&base, get(home::get));
+    }
+    let all = programs.merge(logins).merge(own_pages).fallback(home::not_found);
+    layers::around(all, &app).with_state(app)
 }
 
 /// What operators and their probes ask, on a port of its own.

@@ -72,7 +72,8 @@ impl Trouble {
             let cause = cause.as_deref().unwrap_or("no cause was given");
             tracing::error!(problem = ?problem, cause, "a request failed");
         } else {
-            tracing::info!(problem = ?problem, detail = detail.as_deref(), "an error page was shown");
+            let detail: Option<String> = detail.as_ref().map(|d| d.chars().take(200).collect());
+            tracing::info!(problem = ?problem, detail, "an error page was shown");
         }
         let items: Vec<Name> = items.iter().map(|item| item.as_str().into()).collect();
         let mut shown = ErrorPage::new(&app.layout, problem, &visit.id).items(items);

@@ -60,7 +60,12 @@ fn bearer(headers: &HeaderMap) -> Option<Secret> {
 
 /// RFC 6750 section 3.1; a request without a token is told the scheme and nothing else.
 fn refused(status: StatusCode, error: Option<&'static str>) -> Response {
-    let body = serde_json::json!({ "error": error.unwrap_or("access_denied") });
+    let word = match status {
+        StatusCode::SERVICE_UNAVAILABLE => "temporarily_unavailable",
+        StatusCode::INTERNAL_SERVER_ERROR => "server_error",
+        _ => "access_denied",
+    };
+    let body = serde_json::json!({ "error": error.unwrap_or(word) });
     let mut response = json(status, &body);
     let challenge = match error {
         Some("invalid_token") => HeaderValue::from_static("Bearer error=\"invalid_token\""),

@@ -27,6 +27,8 @@ pub struct Visit {
     pub user_agent: String,
     pub binder: Option<Binder>,
     pub session: Option<Secret>,
+    /// A probe, which wants no page.
+    pub asks_for_health: bool,
     from_elsewhere: bool,
 }
 
@@ -60,6 +62,7 @@ impl FromRequestParts<App> for Visit {
             user_agent: text(&parts.headers, &header::USER_AGENT).unwrap_or_default().to_owned(),
             binder: cookies.binder(&app.cookies).and_then(Binder::from_cookie),
             session: cookies.session(&app.cookies).map(Secret::new),
+            asks_for_health: parts.uri.path().ends_with("/healthz"),
             from_elsewhere: parts.method != Method::GET && is_foreign(&parts.headers, &own),
             cookies,
         })

@@ -14,8 +14,8 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::address::Resolver;
-use super::{Failure, Roots};
 use super::codes;
+use super::{Failure, Roots};
 
 /// A group list of ten thousand entries fits.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
@@ -154,6 +154,10 @@ impl Http {
 }
 
 impl Answer {
+    pub fn endpoint(&self) -> &'static str {
+        self.endpoint
+    }
+
     pub fn status(&self) -> u16 {
         self.status
     }

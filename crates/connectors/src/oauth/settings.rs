@@ -91,3 +91,10 @@ pub(crate) fn texts_or(section: &Section<'_>, key: &'static str, default: &[&str
     let given = section.texts(key);
     if given.is_empty() { default.iter().map(|text| (*text).to_owned()).collect() } else { given }
 }
+
+/// A path below a base; doubled slashes are avoided.
+pub(crate) fn below(base: &Url, path: &str) -> Url {
+    let mut url = base.clone();
+    url.set_path(&format!("{}/{path}", base.path().trim_end_matches('/')));
+    url
+}

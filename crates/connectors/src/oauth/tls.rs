@@ -25,6 +25,16 @@ pub(crate) struct Roots {
 impl Roots {
     /// `rootCAs` (each a path, base64 of PEM, or PEM) and `insecureSkipVerify`. `None` with problems noted.
     pub fn read(section: &Section<'_>) -> Option<Self> {
+        let roots = Self::read_list(section);
+        let skip_verify = section.flag("insecureSkipVerify").unwrap_or(false);
+        if skip_verify {
+            section.warning("insecureSkipVerify", "lets anybody on the way sign in as anybody");
+        }
+        roots.map(|roots| Self { skip_verify, ..roots })
+    }
+
+    /// `rootCAs` alone: the upstream is on the internet, and only a company's own proxy is in between.
+    pub fn read_list(section: &Section<'_>) -> Option<Self> {
         let mut roots = Self::of_system("rootCAs");
         let mut sound = true;
         for item in section.items("rootCAs") {
@@ -33,10 +43,6 @@ impl Roots {
                 continue;
             };
             sound &= roots.add(&item, pem_of(&text));
-        }
-        roots.skip_verify = section.flag("insecureSkipVerify").unwrap_or(false);
-        if roots.skip_verify {
-            section.warning("insecureSkipVerify", "lets anybody on the way sign in as anybody");
         }
         sound.then_some(roots)
     }
@@ -50,7 +56,7 @@ impl Roots {
     }
 
     /// Only the system's. `key` names the connector's own key for problems.
-    pub fn of_system(key: &'static str) -> Self {
+    fn of_system(key: &'static str) -> Self {
         Self { key, given: Vec::new(), skip_verify: false }
     }
 

@@ -123,7 +123,9 @@ pub(crate) struct Code<'a> {
     pub verifier: Option<&'a str>,
 }
 
-fn granted(answer: &Answer) -> Result<Granted, Failure> {
+/// What an answer with tokens, or the error in their place, means.
+pub(crate) fn granted(answer: &Answer) -> Result<Granted, Failure> {
+    let endpoint = answer.endpoint();
     // Some upstreams answer 200 with an error inside.
     if let Some(code) = answer.error_code() {
         return match code {
@@ -138,10 +140,10 @@ fn granted(answer: &Answer) -> Result<Granted, Failure> {
     let text = |name: &str| object.get(name).and_then(Value::as_str).filter(|t| !t.is_empty());
     let is_bearer = text("token_type").is_none_or(|kind| kind.eq_ignore_ascii_case("bearer"));
     if !is_bearer {
-        return Err(Failure::Lacks { endpoint: ENDPOINT, what: "a bearer token" });
+        return Err(Failure::Lacks { endpoint, what: "a bearer token" });
     }
-    let access = text("access_token")
-        .ok_or(Failure::Lacks { endpoint: ENDPOINT, what: "an access token" })?;
+    let access =
+        text("access_token").ok_or(Failure::Lacks { endpoint, what: "an access token" })?;
     Ok(Granted::Tokens(Tokens {
         access: Secret::new(access),
         refresh: text("refresh_token").map(Secret::new),

@@ -212,6 +212,20 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// As [`Section::finish`], for a map whose keys are the administrator's own, such as domains: none of
+    /// them is unknown, but one given twice is still wrong.
+    pub fn finish_open(self) {
+        for (index, (key, _)) in self.entries.iter().enumerate() {
+            let again = |other: &&(super::Key, Node)| other.0.text.eq_ignore_ascii_case(&key.text);
+            let path = self.path_of(&key.text);
+            if self.entries.iter().take(index).any(|other| again(&other)) {
+                self.problems.error(key.mark, path, "is given twice");
+            } else {
+                self.problems.note_known(&path);
+            }
+        }
+    }
+
     fn find(&self, key: &str) -> Option<&'a Node> {
         self.entries.iter().find(|(k, _)| k.text.eq_ignore_ascii_case(key)).map(|(_, node)| node)
     }

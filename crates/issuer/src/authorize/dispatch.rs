@@ -3,6 +3,9 @@
 //! Login, then freshness of what the upstream said, then consent. It asks every time and remembers
 //! nothing, so it does not matter from which step, tab or replica a browser arrives.
 
+use std::time::Duration;
+
+use countersign_core::client::OUT_OF_BAND;
 use countersign_core::{Client, Code, Connector, ConnectorId, Secret, Session, ids};
 use countersign_jose::hash;
 use countersign_store::CodeGiven;
@@ -63,11 +66,29 @@ impl Issuer {
     /// has just said yes on the page that this envelope's session was shown.
     pub async fn next(
         &self,
+        envelope: Envelope,
+        cookie: Option<&Secret>,
+        approved: bool,
+    ) -> Result<Step, Failure> {
+        let silent = envelope.request.prompt.none.then(|| envelope.clone());
+        match (self.look(envelope, cookie, approved).await, silent) {
+            // Nobody looks at the page of a silent request: its application is told instead.
+            (Err(Failure::Unavailable { what, cause }), Some(envelope)) => {
+                tracing::error!(what, cause, "a silent request could not be answered");
+                let (code, text) = (ErrorCode::TemporarilyUnavailable, "Ask again later");
+                Ok(self.refuse(&envelope, code, text))
+            }
+            (step, _) => step,
+        }
+    }
+
+    async fn look(
+        &self,
         mut envelope: Envelope,
         cookie: Option<&Secret>,
         approved: bool,
     ) -> Result<Step, Failure> {
-        if self.now() > envelope.request.expires_at {
+        if self.is_expired(&envelope) {
             return Ok(Step::Expired);
         }
         let Some(client) = self.clients.get(&envelope.request.client) else {
@@ -84,25 +105,27 @@ impl Issuer {
                 ));
             }
         };
-        let session = match self.fresh(session).await {
-            Ok(Some(session)) => session,
-            Ok(None) => return Ok(self.ask_for_login(envelope, client)),
-            Err(Failure::Unavailable { .. }) if envelope.request.prompt.none => {
-                let (code, text) = (ErrorCode::TemporarilyUnavailable, "Ask again later");
-                return Ok(self.refuse(&envelope, code, text));
-            }
-            Err(failure) => return Err(failure),
+        let Some(session) = self.fresh(session).await? else {
+            return Ok(self.ask_for_login(envelope, client));
         };
         if !approved && self.needs_approval(&envelope, client, &session).await? {
             if envelope.request.prompt.none {
                 let (code, text) = (ErrorCode::ConsentRequired, "The person has not agreed yet");
                 return Ok(self.refuse(&envelope, code, text));
             }
+            if envelope.session.as_ref() != Some(&session.id) {
+                envelope.logged_in = None;
+            }
             envelope.session = Some(session.id.clone());
             let approval = Box::new(self.approval(&envelope, client, &session));
             return Ok(Step::Approve { envelope, approval });
         }
         self.give_code(envelope, client, session).await
+    }
+
+    /// It waited longer than `expiry.authRequests`.
+    pub fn is_expired(&self, envelope: &Envelope) -> bool {
+        self.now() > envelope.request.expires_at
     }
 
     async fn standing(
@@ -123,7 +146,8 @@ impl Issuer {
             || self.basis_changed(&session)
             || !session.wants.cover(self.askable(&session, request.wants()));
         let age = self.now().since(session.auth_time);
-        let old = request.max_age.is_some_and(|limit| limit == 0 || age.as_secs() > limit);
+        let old =
+            request.max_age.is_some_and(|limit| limit == 0 || age > Duration::from_secs(limit));
         let asked = request.prompt.login || request.prompt.select_account || envelope.switch;
         if unusable || (!just_proven && (!self.settings.sign_on.sso || asked || old)) {
             return Ok(Standing::NeedsLogin);
@@ -178,7 +202,8 @@ impl Issuer {
         client: &Client,
         session: &Session,
     ) -> Result<bool, Failure> {
-        if envelope.request.prompt.consent {
+        // A code that is read out by hand is what a phisher asks for: it is never given in silence.
+        if envelope.request.prompt.consent || envelope.request.redirect_uri == OUT_OF_BAND {
             return Ok(true);
         }
         if self.settings.approval.skip {
@@ -220,9 +245,9 @@ impl Issuer {
     }
 
     /// A person types an out-of-band code by hand, which takes longer than a redirect.
-    fn code_lifetime(&self, request: &super::AuthRequest) -> std::time::Duration {
-        const BY_HAND: std::time::Duration = std::time::Duration::from_secs(10 * 60);
-        match request.redirect_uri == countersign_core::client::OUT_OF_BAND {
+    fn code_lifetime(&self, request: &super::AuthRequest) -> Duration {
+        const BY_HAND: Duration = Duration::from_secs(10 * 60);
+        match request.redirect_uri == OUT_OF_BAND {
             true => BY_HAND,
             false => self.settings.code_lifetime,
         }

@@ -10,43 +10,47 @@ use crate::Failure;
 
 const PURPOSE: &str = "authorization request";
 
-/// The cookie that says which browser this is: 32 random bytes, renewed at sign-in. The one before is
-/// remembered so that another tab's login, begun before, is not lost; it opens only envelopes in which
-/// nobody has signed in yet, which are worth no more than the link that began them.
+/// The cookie that says which browser this is: 32 random bytes, renewed at sign-in. The ones before are
+/// remembered so that other tabs' logins, begun before, are not lost; what they open has forgotten
+/// who signed in, and is worth no more than the link that began it.
 #[derive(Clone, Debug)]
 pub struct Binder {
-    current: String,
-    previous: Option<String>,
+    /// The current one first.
+    tokens: Vec<String>,
 }
 
 impl Binder {
+    /// The current one and those before it.
+    const REMEMBERED: usize = 5;
+
     pub fn new() -> Result<Self, NoRandomness> {
-        Ok(Self { current: ids::random_token()?, previous: None })
+        Ok(Self { tokens: vec![ids::random_token()?] })
     }
 
     /// Reads the cookie's value; anything odd is no binder at all.
     pub fn from_cookie(value: &str) -> Option<Self> {
-        let mut parts = value.split('.');
-        let current = parts.next().filter(|part| is_token(part))?;
-        let previous = parts.next().filter(|part| is_token(part)).map(str::to_owned);
-        Some(Self { current: current.to_owned(), previous })
+        let tokens: Vec<String> =
+            value.split('.').take(Self::REMEMBERED).map(str::to_owned).collect();
+        tokens.iter().all(|token| is_token(token)).then_some(Self { tokens })
     }
 
     pub fn to_cookie(&self) -> String {
-        match &self.previous {
-            Some(previous) => format!("{}.{previous}", self.current),
-            None => self.current.clone(),
-        }
+        self.tokens.join(".")
+    }
+
+    pub(super) fn current(&self) -> &str {
+        self.tokens.first().map_or("", String::as_str)
     }
 
     /// The current one first.
     pub(super) fn each(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(self.current.as_str()).chain(self.previous.as_deref())
+        self.tokens.iter().map(String::as_str)
     }
 
     /// A new one, at sign-in: what was planted in the browser before is worthless after.
     pub fn renewed(&self) -> Result<Self, NoRandomness> {
-        Ok(Self { current: ids::random_token()?, previous: Some(self.current.clone()) })
+        let before = self.tokens.iter().take(Self::REMEMBERED - 1).cloned();
+        Ok(Self { tokens: std::iter::once(ids::random_token()?).chain(before).collect() })
     }
 }
 
@@ -74,16 +78,17 @@ impl Envelope {
 
     pub fn seal(&self, keys: &SealingKeys, binder: &Binder) -> Result<String, Failure> {
         let plain = serde_json::to_vec(self).map_err(|e| Failure::Broken(e.to_string()))?;
-        Ok(keys.seal(PURPOSE, binder.current.as_bytes(), &plain)?)
+        Ok(keys.seal(PURPOSE, binder.current().as_bytes(), &plain)?)
     }
 
     /// `None`: not sealed by us, or to another browser.
     pub fn open(keys: &SealingKeys, binder: &Binder, sealed: &str) -> Option<Self> {
-        if let Some(envelope) = Self::open_with(keys, &binder.current, sealed) {
+        if let Some(envelope) = Self::open_with(keys, binder.current(), sealed) {
             return Some(envelope);
         }
-        let envelope = Self::open_with(keys, binder.previous.as_ref()?, sealed)?;
-        envelope.session.is_none().then_some(envelope)
+        let before = binder.each().skip(1);
+        let envelope = before.into_iter().find_map(|b| Self::open_with(keys, b, sealed))?;
+        Some(Self::new(envelope.request))
     }
 
     fn open_with(keys: &SealingKeys, binder: &str, sealed: &str) -> Option<Self> {

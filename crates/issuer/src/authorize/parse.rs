@@ -96,6 +96,9 @@ impl Issuer {
         if params.size_bytes() > MAX_PARAMS_BYTES {
             return refuse(InvalidRequest, "The parameters are longer than 3072 bytes together");
         }
+        if params.has_nul() {
+            return refuse(InvalidRequest, "A parameter holds a NUL character");
+        }
         if params.get("request").is_some() {
             return refuse(RequestNotSupported, "Request objects are not supported");
         }

@@ -37,9 +37,15 @@ impl Params {
         self.pairs.iter().filter(|(key, _)| key == name).count() > 1
     }
 
-    /// Bytes of all names and values together.
+    /// Bytes of all names and values together, but for a hint: of that only its subject is kept.
     pub fn size_bytes(&self) -> usize {
-        self.pairs.iter().map(|(name, value)| name.len() + value.len()).sum()
+        let kept = self.pairs.iter().filter(|(name, _)| name != "id_token_hint");
+        kept.map(|(name, value)| name.len() + value.len()).sum()
+    }
+
+    /// No database keeps such text, and no client means it.
+    pub fn has_nul(&self) -> bool {
+        self.pairs.iter().any(|(name, value)| name.contains('\0') || value.contains('\0'))
     }
 }
 

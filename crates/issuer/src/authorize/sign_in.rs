@@ -18,6 +18,8 @@ const TRIP: &str = "upstream trip";
 /// A password can be used only while it is there, so its login asks for all that a later application
 /// may need; what is told to whom is still decided by scope.
 const EVERYTHING: Wants = Wants { offline: true, groups: true };
+/// What a browser can be asked to keep in cookies for one trip.
+const LONGEST_TRIP_BYTES: usize = 11_000;
 const LONGEST_LOGIN: usize = 256;
 
 /// What is known of the browser that asks.
@@ -145,7 +147,11 @@ impl Issuer {
         };
         let plain = serde_json::to_vec(&suitcase).map_err(|e| Failure::Broken(e.to_string()))?;
         let bound_to = trip_binding(binder, &trip.state);
-        let sealed = self.keyring.keys().sealing.seal(TRIP, bound_to.as_bytes(), &plain)?;
+        let sealed = self.keyring.keys().sealing_settled.seal(TRIP, bound_to.as_bytes(), &plain)?;
+        if sealed.len() > LONGEST_TRIP_BYTES {
+            let what = "this request is too long to be taken along to an upstream";
+            return Err(Failure::Unstorable(what.to_owned()));
+        }
         Ok(Some(Travel { url: departure.url, state: trip.state, sealed }))
     }
 
@@ -300,5 +306,5 @@ fn log_trace(connector: &Connector, trace: &Trace) {
 
 /// A trip belongs to one browser and one `state`: no cookie can be renamed for another trip.
 fn trip_binding(binder: &Binder, state: &str) -> String {
-    format!("{}\n{state}", binder.each().next().unwrap_or_default())
+    format!("{}\n{state}", binder.current())
 }

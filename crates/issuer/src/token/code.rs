@@ -48,6 +48,8 @@ impl Issuer {
         check_verifier(code.challenge.as_ref(), brought.verifier.as_ref())?;
         let session = self.session_of(client, &code).await?;
         let grant = self.new_grant(client, &code, &session)?;
+        let prepared = self.prepare(client, grant.scopes.clone())?;
+        let grant = Grant { tokens_until: prepared.tokens_until, ..grant };
         match self.store.redeem_code(&hashed, &client.id, grant.clone(), now, OFFLINE_LIMIT).await?
         {
             Redeemed::Granted { given_way } => {
@@ -62,20 +64,15 @@ impl Issuer {
                 return Err(TokenError::invalid_grant(INVALID_CODE));
             }
         }
-        let scopes = grant.scopes.clone();
-        let minting = Minting { grant, session, scopes, code: Some(brought.code) };
-        self.mint(client, minting).await
+        self.mint(prepared, Minting { grant, session, code: Some(brought.code) }).await
     }
 
     /// The session a code was given by, if everything it stood on is still there.
     async fn session_of(&self, client: &Client, code: &Code) -> Result<Session, TokenError> {
-        let session = self.store.session(&code.session).await?;
-        let session = session.filter(|session| {
-            session.ended.is_none()
-                && self.connectors.allowed(client, &session.connector).is_some()
-                && !self.basis_changed(session)
-        });
-        session.ok_or_else(|| TokenError::invalid_grant(INVALID_CODE))
+        match self.store.session(&code.session).await? {
+            Some(session) if self.stands(Some(client), &session).await? => Ok(session),
+            _ => Err(TokenError::invalid_grant(INVALID_CODE)),
+        }
     }
 
     fn new_grant(

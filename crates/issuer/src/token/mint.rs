@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use countersign_core::identity::subject;
-use countersign_core::{Client, ClientId, Grant, Identity, Scopes, Secret, Session, ids, scopes};
+use countersign_core::{
+    Client, ClientId, Grant, Identity, Scopes, Secret, Session, Timestamp, ids, scopes,
+};
 use countersign_jose::{Signer, hash};
 use serde::Serialize;
 
@@ -18,8 +20,6 @@ pub(crate) const ACCESS_TOKEN_TYPE: &str = "at+jwt";
 pub(super) struct Minting {
     pub grant: Grant,
     pub session: Session,
-    /// The grant's, or fewer when a refresh asked for fewer.
-    pub scopes: Scopes,
     /// The code just redeemed, for `c_hash`.
     pub code: Option<Secret>,
 }
@@ -115,23 +115,39 @@ impl<'a> PersonClaims<'a> {
     }
 }
 
+/// All of an answer that can still be refused, done before anything is used up for it.
+pub(super) struct Prepared {
+    signer: Arc<Signer>,
+    audience: Audience,
+    scopes: Scopes,
+    issued_at: Timestamp,
+    /// The tokens die then, whenever they are written: what is announced at an end holds.
+    pub tokens_until: Timestamp,
+}
+
 impl Issuer {
+    pub(super) fn prepare(&self, client: &Client, scopes: Scopes) -> Result<Prepared, TokenError> {
+        let now = self.now();
+        Ok(Prepared {
+            signer: self.keyring.keys().signer(now)?,
+            audience: self.audience(client, &scopes)?,
+            scopes,
+            issued_at: now,
+            tokens_until: now + self.settings.token_lifetime,
+        })
+    }
+
     pub(super) async fn mint(
         &self,
-        client: &Client,
+        prepared: Prepared,
         minting: Minting,
     ) -> Result<Tokens, TokenError> {
-        let now = self.now();
-        let keys = self.keyring.keys();
         let work = Work {
-            signer: keys.signer(now)?,
-            audience: self.audience(client, &minting.scopes)?,
+            prepared,
+            minting,
             iss: self.settings.issuer.as_str().to_owned(),
-            iat: now.secs(),
-            exp: (now + self.settings.token_lifetime).secs(),
             access_jti: ids::random_id()?,
             id_jti: ids::random_id()?,
-            minting,
         };
         work.tell();
         let (work, signed) = off_the_async_threads(move || {
@@ -140,13 +156,15 @@ impl Issuer {
         })
         .await?;
         let (access_token, id_token) = signed?;
-        let Minting { grant, scopes, .. } = work.minting;
-        let first = Statement { grant: grant.id, generation: grant.generation };
+        let Work { prepared: Prepared { scopes, tokens_until, .. }, minting, .. } = work;
+        let grant = minting.grant;
+        let statement = Statement { grant: grant.id, generation: grant.generation };
+        let keys = self.keyring.keys();
         Ok(Tokens {
             access_token,
             token_type: "bearer",
-            expires_in: self.settings.token_lifetime.as_secs(),
-            refresh_token: grant.refreshable.then(|| first.sign(&keys.mac_settled)),
+            expires_in: tokens_until.since(self.now()).as_secs(),
+            refresh_token: grant.refreshable.then(|| statement.sign(&keys.mac_settled)),
             id_token: scopes.has(scopes::OPENID).then_some(id_token),
             scope: scopes.to_string(),
         })
@@ -176,12 +194,9 @@ impl Issuer {
 
 /// All that two signatures need, so that it can leave the async threads.
 struct Work {
-    signer: Arc<Signer>,
+    prepared: Prepared,
     minting: Minting,
-    audience: Audience,
     iss: String,
-    iat: i64,
-    exp: i64,
     access_jti: String,
     id_jti: String,
 }
@@ -189,7 +204,7 @@ struct Work {
 impl Work {
     /// Each issuance goes to the log, with what names the tokens but not the tokens.
     fn tell(&self) {
-        let Minting { grant, session, scopes, .. } = &self.minting;
+        let (Minting { grant, session, .. }, scopes) = (&self.minting, &self.prepared.scopes);
         tracing::info!(
             event = "tokens_issued",
             client = %grant.client,
@@ -205,14 +220,16 @@ impl Work {
 
     /// The access token, then the ID token that speaks of it in `at_hash`.
     fn sign(&self) -> Result<(String, String), Failure> {
-        let Minting { grant, session, scopes, code } = &self.minting;
+        let Minting { grant, session, code } = &self.minting;
+        let Prepared { signer, audience, scopes, issued_at, tokens_until } = &self.prepared;
+        let (iat, exp) = (issued_at.secs(), tokens_until.secs());
         let sub = subject(&session.identity.user_id, &session.connector);
         let access = AccessToken {
             iss: &self.iss,
             sub: &sub,
-            aud: &self.audience,
-            exp: self.exp,
-            iat: self.iat,
+            aud: audience,
+            exp,
+            iat,
             jti: &self.access_jti,
             client_id: &grant.client,
             scope: scopes.to_string(),
@@ -221,16 +238,16 @@ impl Work {
             grant_id: grant.id.as_str(),
             person: PersonClaims::of(session, scopes),
         };
-        let access = self.signer.sign(Some(ACCESS_TOKEN_TYPE), &json(&access)?)?;
-        let algorithm = self.signer.algorithm();
+        let access = signer.sign(Some(ACCESS_TOKEN_TYPE), &json(&access)?)?;
+        let algorithm = signer.algorithm();
         let id = IdToken {
             iss: &self.iss,
             sub: &sub,
-            aud: &self.audience,
-            exp: self.exp,
-            iat: self.iat,
+            aud: audience,
+            exp,
+            iat,
             jti: &self.id_jti,
-            azp: matches!(self.audience, Audience::Many(_)).then_some(&grant.client),
+            azp: matches!(audience, Audience::Many(_)).then_some(&grant.client),
             nonce: grant.nonce.as_deref(),
             auth_time: grant.auth_time.secs(),
             sid: session.id.as_str(),
@@ -238,7 +255,7 @@ impl Work {
             c_hash: code.as_ref().map(|code| hash::half_hash(algorithm, code.expose())),
             person: PersonClaims::of(session, scopes),
         };
-        let id = self.signer.sign(None, &json(&id)?)?;
+        let id = signer.sign(None, &json(&id)?)?;
         Ok((access, id))
     }
 }

@@ -1,7 +1,7 @@
 //! `refresh_token` (RFC 6749 section 6, RFC 9700 section 4.14.2): rotation by generation, the upstream
 //! asked again, and nothing consumed when it cannot be asked.
 
-use countersign_core::{Client, Grant, Scopes, Secret, Session, scopes};
+use countersign_core::{Client, Grant, Scopes, Secret, Session, Timestamp, scopes};
 use countersign_store::{Rotate, Rotation, Snapshot};
 
 use super::mint::Minting;
@@ -31,7 +31,8 @@ impl Issuer {
             .filter(|(grant, _)| grant.client == client.id && grant.refreshable)
             .ok_or_else(|| TokenError::invalid_grant(INVALID))?;
         self.check_life(client, &grant, &session)?;
-        let scopes = narrowed_scopes(&grant, narrowed)?;
+        let scopes = self.narrowed_scopes(&grant, narrowed)?;
+        let prepared = self.prepare(client, scopes)?;
         // A retry gets the same answer without asking the upstream; whether it is one in time is
         // decided by the store, with everything else in one transaction.
         let is_retry = self.settings.refresh.rotate && statement.generation < grant.generation;
@@ -40,7 +41,8 @@ impl Issuer {
             false => self.welcome_still(session).await?,
         };
         let leased = checked.snapshot.is_some().then(|| checked.session.id.clone());
-        let rotated = self.rotate(&grant, &statement, checked.snapshot).await;
+        let until = prepared.tokens_until;
+        let rotated = self.rotate(&grant, &statement, until, checked.snapshot).await;
         if rotated.is_err()
             && let Some(session) = leased
         {
@@ -48,7 +50,7 @@ impl Issuer {
         }
         let generation = rotated?;
         let grant = Grant { generation, ..grant };
-        self.mint(client, Minting { grant, session: checked.session, scopes, code: None }).await
+        self.mint(prepared, Minting { grant, session: checked.session, code: None }).await
     }
 
     fn check_life(
@@ -90,9 +92,9 @@ impl Issuer {
         &self,
         grant: &Grant,
         statement: &Statement,
+        tokens_until: Timestamp,
         snapshot: Option<Snapshot>,
     ) -> Result<i64, TokenError> {
-        let now = self.now();
         let rotation = self
             .store
             .rotate(Rotate {
@@ -100,8 +102,8 @@ impl Issuer {
                 presented: statement.generation,
                 rotate: self.settings.refresh.rotate,
                 mac_key: self.keyring.keys().mac_settled.newest(),
-                now,
-                tokens_until: now + self.settings.token_lifetime,
+                now: self.now(),
+                tokens_until,
                 reuse_interval: self.settings.refresh.reuse_interval,
                 snapshot,
             })
@@ -119,21 +121,26 @@ impl Issuer {
             Rotation::Ended => Err(TokenError::invalid_grant(OVER)),
         }
     }
-}
 
-/// A subset of what was granted (RFC 6749 section 6).
-fn narrowed_scopes(grant: &Grant, asked: Option<Scopes>) -> Result<Scopes, TokenError> {
-    let Some(asked) = asked.filter(|asked| !asked.is_empty()) else {
-        return Ok(grant.scopes.clone());
-    };
-    if asked.within(&grant.scopes) {
-        return Ok(grant.scopes.filtered(|s| asked.has(s) || s == scopes::OPENID));
+    /// A subset of what was granted (RFC 6749 section 6). What was dropped at `/auth` because nobody
+    /// knows it is dropped here too.
+    fn narrowed_scopes(&self, grant: &Grant, asked: Option<Scopes>) -> Result<Scopes, TokenError> {
+        let asked = asked.map(|asked| match self.settings.strict_scopes {
+            true => asked,
+            false => asked.filtered(Scopes::is_known),
+        });
+        let Some(asked) = asked.filter(|asked| !asked.is_empty()) else {
+            return Ok(grant.scopes.clone());
+        };
+        if asked.within(&grant.scopes) {
+            return Ok(grant.scopes.filtered(|s| asked.has(s) || s == scopes::OPENID));
+        }
+        let extra = asked.filtered(|scope| !grant.scopes.has(scope));
+        Err(TokenError::refused(
+            TokenErrorCode::InvalidScope,
+            format!("Requested scopes contain unauthorized scope(s): {}.", printable(&extra)),
+        ))
     }
-    let extra = asked.filtered(|scope| !grant.scopes.has(scope));
-    Err(TokenError::refused(
-        TokenErrorCode::InvalidScope,
-        format!("Requested scopes contain unauthorized scope(s): {}.", printable(&extra)),
-    ))
 }
 
 fn printable(scopes: &Scopes) -> String {

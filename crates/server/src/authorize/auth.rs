@@ -20,12 +20,30 @@ pub async fn get(State(app): State<App>, visit: Visit, Query(pairs): Query) -> R
 
 /// The same as GET, which a browser does with its cookies: those are `Lax`, and a post from a client's
 /// page brings none.
-pub async fn post(State(app): State<App>, visit: Visit, Form(pairs): Form) -> Response {
-    settle(&app, &visit, as_get(&app, "/auth", &pairs))
+pub async fn post(
+    State(app): State<App>,
+    visit: Visit,
+    Query(query): Query,
+    Form(body): Form,
+) -> Response {
+    settle(&app, &visit, as_get(&app, "/auth", &query, &body))
 }
 
-pub(super) fn as_get(app: &App, path: &str, pairs: &Pairs) -> Result<Response, Trouble> {
+/// What the request line of the GET could carry.
+const LONGEST_QUERY: usize = 24 * 1024;
+
+/// Query and body become one list, so that what stands in both is seen to stand twice.
+pub(super) fn as_get(
+    app: &App,
+    path: &str,
+    query: &Pairs,
+    body: &Pairs,
+) -> Result<Response, Trouble> {
+    let pairs = query.iter().chain(body);
     let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+    if query.len() > LONGEST_QUERY {
+        return Err(Problem::BadRequest.into());
+    }
     see_other(&format!("{}?{query}", app.path(path)))
 }
 

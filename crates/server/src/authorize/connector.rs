@@ -10,6 +10,7 @@ use crate::answer::{link, opened, see_other, start_again, with_cookies};
 use crate::app::App;
 use crate::cookies::SetCookies;
 use crate::form::{Form, Pairs, Query, once};
+use crate::pages::Problem;
 use crate::trouble::{Trouble, settle};
 use crate::visit::Visit;
 
@@ -27,10 +28,15 @@ pub async fn post(
     State(app): State<App>,
     visit: Visit,
     Path(connector): Path<String>,
-    Form(pairs): Form,
+    Query(query): Query,
+    Form(body): Form,
 ) -> Response {
-    let path = format!("/auth/{}", ConnectorId::new(connector));
-    settle(&app, &visit, as_get(&app, &path, &pairs))
+    // Only the configured spelling becomes part of a Location.
+    let answer = match app.issuer.connectors.get(&ConnectorId::new(connector)) {
+        Some(known) => as_get(&app, &format!("/auth/{}", known.id), &query, &body),
+        None => Err(Trouble::from(Problem::BadRequest).detail("connector")),
+    };
+    settle(&app, &visit, answer)
 }
 
 async fn enter(

@@ -26,6 +26,9 @@ pub async fn get(
 ) -> Response {
     let connector = ConnectorId::new(connector);
     let shown = opened(&app, &visit, once(&pairs, "req")).and_then(|(envelope, _)| {
+        if app.issuer.is_expired(&envelope) {
+            return Err(start_again(&app));
+        }
         let hint = envelope.request.login_hint.clone().unwrap_or_default();
         let form = LoginForm { connector: &connector, login: &hint, error: None };
         show(&app, &envelope, once(&pairs, "req").unwrap_or_default(), form)
@@ -105,7 +108,9 @@ async fn submit(
         .issuer
         .sign_in_with_password(envelope.clone(), connector, &attempt, &visit.browser())
         .await;
-    app.metrics.login(connector.as_str(), LoginResult::of(&ended));
+    if app.issuer.connectors.get(connector).is_some() {
+        app.metrics.login(connector.as_str(), LoginResult::of(&ended));
+    }
     let again = |error| {
         let form = LoginForm { connector, login: &attempt.login, error: Some(error) };
         show(app, &envelope, req, form)

@@ -72,6 +72,18 @@ impl Problem {
         }
     }
 
+    /// For a refusal of which nothing is known but its status.
+    pub fn of_status(status: u16) -> Self {
+        match status {
+            404 => Problem::NotFound,
+            405 => Problem::MethodNotAllowed,
+            429 => Problem::TooManyRequests,
+            500 => Problem::Internal,
+            502..=504 => Problem::Unavailable,
+            _ => Problem::BadRequest,
+        }
+    }
+
     pub(super) fn words(self, texts: &Texts) -> Words {
         let t = &texts.problems;
         match self {

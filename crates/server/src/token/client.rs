@@ -8,7 +8,7 @@ use countersign_core::{ClientId, Secret};
 use countersign_issuer::clients::ClientProof;
 use countersign_issuer::token::{TokenError, TokenErrorCode};
 
-use crate::form::once;
+use crate::form::{decoded, once};
 
 /// One answer for every way of not being proven.
 pub fn invalid() -> TokenError {
@@ -45,21 +45,11 @@ fn basic(value: &str) -> Option<(String, String)> {
     Some((form_decoded(id)?, form_decoded(secret)?))
 }
 
+/// Stricter than a form: a stray percent sign means that somebody did not encode the secret at all.
 fn form_decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => hex(rest.next()?)? * 16 + hex(rest.next()?)?,
-            other => other,
-        });
-    }
-    String::from_utf8(bytes).ok()
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+    let mut after_percent = text.split('%').skip(1);
+    let whole = |part: &str| part.len() >= 2 && part.bytes().take(2).all(|b| b.is_ascii_hexdigit());
+    after_percent.all(whole).then(|| decoded(text))?
 }
 
 #[cfg(test)]

@@ -1,0 +1,141 @@
+//! Who we are towards Google's APIs: a service account with a key, one lent to us by a federation, or the one of
+//! the machine we run on. Read when the connector is built; a broken file does not start.
+//!
+//! Not understood: `authorized_user` files of people, and federations whose token is not in a file (AWS, a URL, a
+//! program).
+
+use std::sync::Arc;
+
+use countersign_core::Secret;
+use countersign_jose::{Algorithm, Signer};
+use serde::Deserialize;
+use url::Url;
+
+/// Where Google's own libraries look for a file.
+const VARIABLE: &str = "GOOGLE_APPLICATION_CREDENTIALS";
+
+#[derive(Clone)]
+pub(super) enum Credentials {
+    /// A private key of our own.
+    Key(Arc<ServiceAccount>),
+    /// Workload identity federation: a token of another place is exchanged (RFC 8693).
+    Federation(Arc<Federation>),
+    /// The service account of this machine or pod, from its metadata server.
+    Machine,
+}
+
+pub(super) struct ServiceAccount {
+    pub email: String,
+    pub signer: Signer,
+    pub token_url: Url,
+}
+
+pub(super) struct Federation {
+    pub audience: String,
+    pub subject_token_type: String,
+    pub token_url: Url,
+    /// Read at each use: the platform renews it.
+    pub token_file: String,
+    /// The member of the file, if it is JSON.
+    pub token_member: Option<String>,
+    /// The service account to become, with its URL.
+    pub impersonation: Option<(String, Url)>,
+}
+
+impl Credentials {
+    /// `path`, or what the environment names, or the machine's. `Err` in the words of a configuration problem,
+    /// without anything of the file.
+    pub fn read(path: Option<&str>) -> Result<Self, String> {
+        let named = || std::env::var(VARIABLE).ok().filter(|path| !path.is_empty());
+        let Some(path) = path.map(str::to_owned).or_else(named) else { return Ok(Self::Machine) };
+        let text =
+            std::fs::read_to_string(&path).map_err(|e| format!("cannot read {path}: {e}"))?;
+        let text = Secret::new(text);
+        let file: File = serde_json::from_str(text.expose())
+            .map_err(|_| format!("{path} is no file of Google credentials in JSON"))?;
+        match file.kind.as_str() {
+            "service_account" => file.service_account(&path).map(|a| Self::Key(Arc::new(a))),
+            "external_account" => file.federation(&path).map(|f| Self::Federation(Arc::new(f))),
+            kind => Err(format!(
+                "{path} has credentials of type {kind:?}, expected service_account or external_account"
+            )),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct File {
+    #[serde(rename = "type", default)]
+    kind: String,
+    client_email: Option<String>,
+    private_key: Option<String>,
+    private_key_id: Option<String>,
+    token_uri: Option<String>,
+    audience: Option<String>,
+    subject_token_type: Option<String>,
+    token_url: Option<String>,
+    service_account_impersonation_url: Option<String>,
+    credential_source: Option<CredentialSource>,
+}
+
+#[derive(Deserialize)]
+struct CredentialSource {
+    file: Option<String>,
+    format: Option<Format>,
+}
+
+#[derive(Deserialize)]
+struct Format {
+    subject_token_field_name: Option<String>,
+}
+
+impl File {
+    fn service_account(self, path: &str) -> Result<ServiceAccount, String> {
+        let lacks = |what: &str| format!("{path} lacks {what}");
+        let email = self.client_email.ok_or_else(|| lacks("client_email"))?;
+        let key = Secret::new(self.private_key.ok_or_else(|| lacks("private_key"))?);
+        // Google finds the key by its id; without one it tries them all.
+        let kid = self.private_key_id.filter(|id| !id.is_empty());
+        let kid = kid.ok_or_else(|| lacks("private_key_id"))?;
+        let signer = Signer::new(&kid, Algorithm::RS256, &key)
+            .map_err(|_| format!("{path}: private_key is not a private RSA key in PEM"))?;
+        let token_uri = self.token_uri.as_deref().unwrap_or("https://oauth2.googleapis.com/token");
+        let token_url = web(token_uri).ok_or_else(|| lacks("a URL as token_uri"))?;
+        Ok(ServiceAccount { email, signer, token_url })
+    }
+
+    fn federation(self, path: &str) -> Result<Federation, String> {
+        let lacks = |what: &str| format!("{path} lacks {what}");
+        let source = self.credential_source.ok_or_else(|| lacks("credential_source"))?;
+        let token_file = source.file.ok_or_else(|| {
+            format!("{path}: credential_source is not a file, and others are not supported")
+        })?;
+        let impersonation = match self.service_account_impersonation_url {
+            None => None,
+            Some(url) => {
+                let url = web(&url).ok_or_else(|| lacks("a URL to impersonate"))?;
+                let account = url.path().rsplit('/').next().and_then(|last| last.split_once(':'));
+                let account = account.map(|(account, _)| account.to_owned());
+                Some((account.ok_or_else(|| lacks("a service account to impersonate"))?, url))
+            }
+        };
+        Ok(Federation {
+            audience: self.audience.ok_or_else(|| lacks("audience"))?,
+            subject_token_type: self
+                .subject_token_type
+                .ok_or_else(|| lacks("subject_token_type"))?,
+            token_url: self
+                .token_url
+                .as_deref()
+                .and_then(web)
+                .ok_or_else(|| lacks("a URL as token_url"))?,
+            token_file,
+            token_member: source.format.and_then(|format| format.subject_token_field_name),
+            impersonation,
+        })
+    }
+}
+
+fn web(text: &str) -> Option<Url> {
+    Url::parse(text).ok().filter(|url| matches!(url.scheme(), "https" | "http"))
+}

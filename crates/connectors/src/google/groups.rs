@@ -1,0 +1,258 @@
+//! The groups of somebody at Google: their e-mail addresses, in the order Dex gives them.
+
+use std::collections::{BTreeMap, HashSet};
+
+use countersign_core::Trace;
+use serde::Deserialize;
+use url::Url;
+
+use super::config::{ANY_DOMAIN, Apis, Source};
+use super::tokens::{AccessTokens, CLOUD_IDENTITY, DIRECTORY, Way};
+use crate::oauth::{Ask, Failure, Http, below};
+
+const DIRECTORY_API: &str = "Admin Directory API";
+const CLOUD_API: &str = "Cloud Identity API";
+/// More is an error: no token with them would fit anywhere.
+const MAX_GROUPS: usize = 10_000;
+/// Of one login. Each transitive group costs at least one.
+const MAX_CALLS: usize = 500;
+const LABEL: &str = "'cloudidentity.googleapis.com/groups.discussion_forum' in labels";
+
+/// Ready to ask.
+pub(super) struct Groups {
+    reader: Reader,
+    transitive: bool,
+    apis: Apis,
+}
+
+enum Reader {
+    Directory { tokens: AccessTokens, admins: BTreeMap<String, String> },
+    CloudIdentity { tokens: AccessTokens },
+}
+
+#[derive(Deserialize)]
+struct DirectoryPage {
+    #[serde(default)]
+    groups: Vec<DirectoryGroup>,
+    #[serde(rename = "nextPageToken")]
+    next: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct DirectoryGroup {
+    email: String,
+}
+
+#[derive(Deserialize)]
+struct CloudPage {
+    #[serde(default)]
+    memberships: Vec<Membership>,
+    #[serde(rename = "nextPageToken")]
+    next: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Membership {
+    #[serde(rename = "groupKey")]
+    group: GroupKey,
+}
+
+#[derive(Deserialize)]
+struct GroupKey {
+    id: String,
+}
+
+/// What is left of the calls and groups one login may cost.
+struct Budget {
+    calls: usize,
+    seen: HashSet<String>,
+}
+
+impl Groups {
+    pub fn new(source: Source, transitive: bool, apis: Apis) -> Self {
+        let reader = match source {
+            Source::Directory { credentials, admins } => {
+                let subjects: HashSet<String> = admins.values().cloned().collect();
+                let tokens = AccessTokens::new(credentials, DIRECTORY, subjects);
+                Reader::Directory { tokens, admins }
+            }
+            Source::CloudIdentity { credentials } => {
+                let tokens = AccessTokens::new(credentials, CLOUD_IDENTITY, [String::new()]);
+                Reader::CloudIdentity { tokens }
+            }
+        };
+        Self { reader, transitive, apis }
+    }
+
+    /// `email` is one Google itself vouches for.
+    pub async fn of(
+        &self,
+        email: &str,
+        http: &Http,
+        trace: &mut Trace,
+    ) -> Result<Vec<String>, Failure> {
+        let way = Way { http, apis: &self.apis };
+        let mut budget = Budget { calls: MAX_CALLS, seen: HashSet::new() };
+        let groups = match &self.reader {
+            Reader::CloudIdentity { tokens } => {
+                self.of_cloud(email, tokens, &way, &mut budget, trace).await?
+            }
+            Reader::Directory { tokens, admins } => {
+                let directory = Directory { tokens, admins, way };
+                directory.walk(email, self.transitive, &mut budget, trace).await?
+            }
+        };
+        for group in &groups {
+            trace.kept(group, "a membership");
+        }
+        Ok(groups)
+    }
+
+    async fn of_cloud(
+        &self,
+        email: &str,
+        tokens: &AccessTokens,
+        way: &Way<'_>,
+        budget: &mut Budget,
+        trace: &mut Trace,
+    ) -> Result<Vec<String>, Failure> {
+        // The query is a program (CEL) with the address as a string inside.
+        if email.chars().any(|c| matches!(c, '"' | '\\') || c.is_control()) {
+            return Err(Failure::Person("the e-mail address has characters of no address".into()));
+        }
+        let verb = if self.transitive { "searchTransitiveGroups" } else { "searchDirectGroups" };
+        let base = below(&self.apis.cloud_identity, &format!("v1/groups/-/memberships:{verb}"));
+        let query = format!("member_key_id == \"{email}\" && {LABEL}");
+        let token = tokens.get("", way, trace).await?;
+        let mut groups = Vec::new();
+        let mut next: Option<String> = None;
+        loop {
+            budget.spend(CLOUD_API)?;
+            let mut url = base.clone();
+            url.query_pairs_mut().append_pair("query", &query).append_pair("pageSize", "200");
+            add_page(&mut url, next.as_deref());
+            trace.noted(format!("{verb} for {email}"));
+            let answer = way.http.ask(Ask::get(CLOUD_API, &url).bearer(&token), trace).await?;
+            let page: CloudPage = answer.success().map_err(forbidden)?.json()?;
+            for Membership { group } in page.memberships {
+                if budget.is_new(&group.id, CLOUD_API)? {
+                    groups.push(group.id);
+                }
+            }
+            next = page.next.filter(|token| !token.is_empty());
+            if next.is_none() {
+                return Ok(groups);
+            }
+        }
+    }
+}
+
+struct Directory<'a> {
+    tokens: &'a AccessTokens,
+    admins: &'a BTreeMap<String, String>,
+    way: Way<'a>,
+}
+
+impl Directory<'_> {
+    /// The groups of an address, and where asked the groups of each, deepest first as Dex lists them.
+    async fn walk(
+        &self,
+        email: &str,
+        transitive: bool,
+        budget: &mut Budget,
+        trace: &mut Trace,
+    ) -> Result<Vec<String>, Failure> {
+        let mut found = Vec::new();
+        // The next one is at the end.
+        let mut waiting = self.groups_of(email, budget, trace).await?;
+        waiting.reverse();
+        while let Some(group) = waiting.pop() {
+            if !budget.is_new(&group, DIRECTORY_API)? {
+                continue;
+            }
+            if transitive {
+                let mut inner = self.groups_of(&group, budget, trace).await?;
+                inner.reverse();
+                waiting.extend(inner);
+            }
+            found.push(group);
+        }
+        Ok(found)
+    }
+
+    /// All pages. An address the directory does not know has no groups here: a member from outside.
+    async fn groups_of(
+        &self,
+        email: &str,
+        budget: &mut Budget,
+        trace: &mut Trace,
+    ) -> Result<Vec<String>, Failure> {
+        let token = self.tokens.get(self.admin_for(email)?, &self.way, trace).await?;
+        let base = below(&self.way.apis.directory, "admin/directory/v1/groups");
+        let mut groups = Vec::new();
+        let mut next: Option<String> = None;
+        loop {
+            budget.spend(DIRECTORY_API)?;
+            let mut url = base.clone();
+            url.query_pairs_mut().append_pair("userKey", email).append_pair("maxResults", "200");
+            add_page(&mut url, next.as_deref());
+            trace.noted(format!("groups of {email}"));
+            let ask = Ask::get(DIRECTORY_API, &url).bearer(&token);
+            let answer = self.way.http.ask(ask, trace).await?;
+            if answer.status() == 404 {
+                trace.dropped(email, "the directory does not know this address");
+                return Ok(groups);
+            }
+            let page: DirectoryPage = answer.success().map_err(forbidden)?.json()?;
+            groups.extend(page.groups.into_iter().map(|group| group.email));
+            next = page.next.filter(|token| !token.is_empty());
+            if next.is_none() {
+                return Ok(groups);
+            }
+        }
+    }
+
+    fn admin_for(&self, email: &str) -> Result<&str, Failure> {
+        let domain = email.rsplit_once('@').map(|(_, domain)| domain.to_lowercase());
+        let own = domain.as_ref().and_then(|domain| self.admins.get(domain));
+        own.or_else(|| self.admins.get(ANY_DOMAIN)).map(String::as_str).ok_or_else(|| {
+            let domain = domain.unwrap_or_default();
+            Failure::Here(format!(
+                "domainToAdminEmail has no administrator for {domain} and no \"*\""
+            ))
+        })
+    }
+}
+
+impl Budget {
+    fn spend(&mut self, endpoint: &'static str) -> Result<(), Failure> {
+        let too_many = Failure::NotAsked { endpoint, why: "one login has asked it too often" };
+        self.calls = self.calls.checked_sub(1).ok_or(too_many)?;
+        Ok(())
+    }
+
+    fn is_new(&mut self, group: &str, endpoint: &'static str) -> Result<bool, Failure> {
+        let is_new = self.seen.insert(group.to_owned());
+        if self.seen.len() > MAX_GROUPS {
+            let why = format!("the {endpoint} names over {MAX_GROUPS} groups");
+            return Err(Failure::Person(why));
+        }
+        Ok(is_new)
+    }
+}
+
+fn add_page(url: &mut Url, token: Option<&str>) {
+    if let Some(token) = token {
+        url.query_pairs_mut().append_pair("pageToken", token);
+    }
+}
+
+/// 403 is nobody's absence but a right that is not given.
+fn forbidden(failure: Failure) -> Failure {
+    match failure.status() {
+        Some(403) => Failure::Here(format!(
+            "{failure}: the service account may not read groups (scope, delegation or role)"
+        )),
+        _ => failure,
+    }
+}

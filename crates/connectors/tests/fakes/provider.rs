@@ -1,0 +1,276 @@
+//! A provider of OpenID Connect that does everything right, until a test tells it otherwise.
+
+use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use countersign_core::connector::Departure;
+use serde_json::{Map, Value, json};
+
+use super::web::{Asked, Reply, Shown, Web};
+
+pub const CLIENT: &str = "countersign";
+pub const SECRET: &str = "a secret with: odd/characters";
+
+/// Changes the claims before they are signed.
+pub type Change = Arc<dyn Fn(&mut Map<String, Value>) + Send + Sync>;
+
+/// What the provider does; a test replaces what it needs.
+#[derive(Default)]
+pub struct Behaviour {
+    pub claims: Option<Change>,
+    /// The header of the ID token in place of ES256 and the kid.
+    pub header: Option<Value>,
+    pub signature: Signature,
+    /// Answers in place of its own, by path.
+    pub replies: Vec<(&'static str, Reply)>,
+    /// Members that replace those of the discovery document.
+    pub metadata: Map<String, Value>,
+    pub userinfo: Map<String, Value>,
+    pub without_id_token: bool,
+    pub without_refresh_token: bool,
+    /// A refresh token is good for once, and the next one comes with the answer.
+    pub rotates: bool,
+    pub kid: Option<&'static str>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub enum Signature {
+    #[default]
+    Genuine,
+    OfAnotherKey,
+    Empty,
+    /// HS256 with the public key as its secret.
+    Hmac,
+}
+
+#[derive(Default)]
+struct Memory {
+    nonce: Option<String>,
+    challenge: Option<String>,
+    redirect_uri: Option<String>,
+    refresh_token: String,
+    generation: u32,
+    code_used: bool,
+}
+
+pub struct Provider {
+    pub web: Web,
+    pub behaviour: Arc<Mutex<Behaviour>>,
+    memory: Arc<Mutex<Memory>>,
+}
+
+struct Inner {
+    behaviour: Arc<Mutex<Behaviour>>,
+    memory: Arc<Mutex<Memory>>,
+    key: EcdsaKeyPair,
+    other: EcdsaKeyPair,
+    client: &'static str,
+}
+
+fn key() -> EcdsaKeyPair {
+    EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap()
+}
+
+pub fn encoded(bytes: impl AsRef<[u8]>) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+impl Provider {
+    pub async fn start() -> Self {
+        let (inner, behaviour, memory) = Inner::new();
+        let web = Web::start(move |base, asked| inner.answer(base, asked)).await;
+        Self { web, behaviour, memory }
+    }
+
+    /// Also its certificate in PEM.
+    pub async fn start_tls(shown: Shown) -> (Self, String) {
+        let (inner, behaviour, memory) = Inner::new();
+        let (web, pem) = Web::start_tls(shown, move |base, asked| inner.answer(base, asked)).await;
+        (Self { web, behaviour, memory }, pem)
+    }
+
+    pub fn set(&self, change: impl FnOnce(&mut Behaviour)) {
+        change(&mut self.behaviour.lock().unwrap());
+    }
+
+    pub fn claims(&self, change: impl Fn(&mut Map<String, Value>) + Send + Sync + 'static) {
+        self.set(|behaviour| behaviour.claims = Some(Arc::new(change)));
+    }
+
+    /// The browser goes there, somebody signs in, and this is what the browser brings back.
+    pub fn visited(&self, departure: &Departure) -> Vec<(String, String)> {
+        let query: Vec<(String, String)> = departure.url.query_pairs().into_owned().collect();
+        let asked = |name: &str| query.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
+        let mut memory = self.memory.lock().unwrap();
+        memory.nonce = asked("nonce");
+        memory.challenge = asked("code_challenge");
+        memory.redirect_uri = asked("redirect_uri");
+        memory.code_used = false;
+        vec![
+            ("code".to_owned(), "the-code".to_owned()),
+            ("state".to_owned(), asked("state").unwrap()),
+        ]
+    }
+
+    pub fn forget_refresh_tokens(&self) {
+        self.memory.lock().unwrap().refresh_token = "revoked".to_owned();
+    }
+}
+
+impl Inner {
+    fn new() -> (Self, Arc<Mutex<Behaviour>>, Arc<Mutex<Memory>>) {
+        let behaviour = Arc::<Mutex<Behaviour>>::default();
+        let memory = Arc::<Mutex<Memory>>::default();
+        let (key, other) = (key(), key());
+        let inner = Self {
+            behaviour: behaviour.clone(),
+            memory: memory.clone(),
+            key,
+            other,
+            client: CLIENT,
+        };
+        (inner, behaviour, memory)
+    }
+
+    fn answer(&self, base: &str, asked: &Asked) -> Reply {
+        let behaviour = self.behaviour.lock().unwrap();
+        if let Some((_, reply)) = behaviour.replies.iter().find(|(path, _)| *path == asked.path) {
+            return reply.clone();
+        }
+        match asked.path.as_str() {
+            "/.well-known/openid-configuration" => Reply::ok(metadata(base, &behaviour)),
+            "/keys" => Reply::ok(self.keys(behaviour.kid.unwrap_or("first"))),
+            "/token" => self.token(base, asked, &behaviour),
+            "/userinfo" => match asked.bearer() {
+                Some("the-access-token") => {
+                    let mut claims = json!({ "sub": "1234" }).as_object().unwrap().clone();
+                    claims.extend(behaviour.userinfo.clone());
+                    Reply::ok(Value::Object(claims))
+                }
+                _ => Reply::Json(401, json!({ "error": "invalid_token" })),
+            },
+            _ => Reply::not_found(),
+        }
+    }
+
+    fn keys(&self, kid: &str) -> Value {
+        let public = self.key.public_key().as_ref();
+        let (x, y) = (encoded(&public[1..33]), encoded(&public[33..]));
+        json!({ "keys": [
+            { "kty": "EC", "crv": "P-256", "kid": kid, "use": "sig", "x": x, "y": y, "x5t": "AAAA" },
+            { "kty": "oct", "kid": "hmac", "k": x },
+        ]})
+    }
+
+    fn token(&self, base: &str, asked: &Asked, behaviour: &Behaviour) -> Reply {
+        let wrong = |code: &str| Reply::Json(400, json!({ "error": code }));
+        if !authenticated(asked, self.client) {
+            return Reply::Json(401, json!({ "error": "invalid_client" }));
+        }
+        let mut memory = self.memory.lock().unwrap();
+        let nonce = match asked.form("grant_type").as_deref() {
+            Some("authorization_code") => {
+                let verifier = asked.form("code_verifier");
+                let hashed = verifier.map(|v| encoded(digest(&SHA256, v.as_bytes())));
+                let fits = asked.form("code").as_deref() == Some("the-code")
+                    && asked.form("redirect_uri") == memory.redirect_uri
+                    && hashed == memory.challenge;
+                if !fits || memory.code_used {
+                    return wrong("invalid_grant");
+                }
+                memory.code_used = true;
+                memory.refresh_token = "refresh-0".to_owned();
+                memory.nonce.clone()
+            }
+            Some("refresh_token")
+                if asked.form("refresh_token").as_deref() == Some(&memory.refresh_token) =>
+            {
+                if behaviour.rotates {
+                    memory.generation += 1;
+                    memory.refresh_token = format!("refresh-{}", memory.generation);
+                }
+                None
+            }
+            Some("refresh_token") => return wrong("invalid_grant"),
+            _ => return wrong("unsupported_grant_type"),
+        };
+        let mut answer = json!({ "access_token": "the-access-token", "token_type": "Bearer",
+                                 "expires_in": 300 });
+        if !behaviour.without_id_token {
+            answer["id_token"] = self.id_token(base, nonce, behaviour).into();
+        }
+        let first = asked.form("code").is_some();
+        if !behaviour.without_refresh_token && (first || behaviour.rotates) {
+            answer["refresh_token"] = memory.refresh_token.clone().into();
+        }
+        Reply::ok(answer)
+    }
+
+    fn id_token(&self, base: &str, nonce: Option<String>, behaviour: &Behaviour) -> String {
+        let mut claims = json!({
+            "iss": base, "sub": "1234", "aud": CLIENT, "exp": now() + 300, "iat": now(),
+            "name": "Jane Doe", "preferred_username": "jane", "email": "jane@example.com",
+            "email_verified": true, "groups": ["staff", "admins"],
+        });
+        let claims = claims.as_object_mut().unwrap();
+        claims.extend(nonce.map(|nonce| ("nonce".to_owned(), nonce.into())));
+        if let Some(change) = &behaviour.claims {
+            change(claims);
+        }
+        let usual = json!({ "alg": "ES256", "kid": "first", "typ": "JWT", "x5t": "AAAA" });
+        let header = behaviour.header.as_ref().unwrap_or(&usual);
+        let payload = serde_json::to_string(claims).unwrap();
+        let signed = format!("{}.{}", encoded(header.to_string()), encoded(payload));
+        let by = |key: &EcdsaKeyPair| {
+            encoded(key.sign(&SystemRandom::new(), signed.as_bytes()).unwrap())
+        };
+        let signature = match behaviour.signature {
+            Signature::Genuine => by(&self.key),
+            Signature::OfAnotherKey => by(&self.other),
+            Signature::Empty => String::new(),
+            Signature::Hmac => {
+                let key = aws_lc_rs::hmac::Key::new(
+                    aws_lc_rs::hmac::HMAC_SHA256,
+                    self.key.public_key().as_ref(),
+                );
+                encoded(aws_lc_rs::hmac::sign(&key, signed.as_bytes()))
+            }
+        };
+        format!("{signed}.{signature}")
+    }
+}
+
+fn metadata(base: &str, behaviour: &Behaviour) -> Value {
+    let mut document = json!({
+        "issuer": base,
+        "authorization_endpoint": format!("{base}/authorize?tenant=1"),
+        "token_endpoint": format!("{base}/token"),
+        "jwks_uri": format!("{base}/keys"),
+        "userinfo_endpoint": format!("{base}/userinfo"),
+        "scopes_supported": ["openid", "profile", "email", "offline_access"],
+        "code_challenge_methods_supported": ["plain", "S256"],
+        "id_token_signing_alg_values_supported": ["ES256"],
+    });
+    document.as_object_mut().unwrap().extend(behaviour.metadata.clone());
+    document
+}
+
+fn authenticated(asked: &Asked, client: &str) -> bool {
+    use base64::engine::general_purpose::STANDARD;
+    let encoded =
+        |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let basic = STANDARD.encode(format!("{}:{}", encoded(client), encoded(SECRET)));
+    let header = asked.headers.get("authorization").map(String::as_str);
+    let posted = asked.form("client_id").as_deref() == Some(client)
+        && asked.form("client_secret").as_deref() == Some(SECRET);
+    header == Some(&format!("Basic {basic}")) || header.is_none() && posted
+}

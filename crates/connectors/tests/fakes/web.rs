@@ -1,0 +1,220 @@
+//! A web server of forty lines for upstreams that answer as a test wants, badly above all.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use rustls::ServerConfig;
+use rustls::pki_types::PrivateKeyDer;
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use url::form_urlencoded;
+
+/// A request as it came.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub method: String,
+    pub path: String,
+    pub query: Vec<(String, String)>,
+    /// By lower-case name.
+    pub headers: HashMap<String, String>,
+    pub body: String,
+}
+
+impl Asked {
+    pub fn query(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    pub fn form(&self, name: &str) -> Option<String> {
+        let mut pairs = form_urlencoded::parse(self.body.as_bytes());
+        pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    }
+
+    pub fn bearer(&self) -> Option<&str> {
+        self.headers.get("authorization")?.strip_prefix("Bearer ")
+    }
+}
+
+#[derive(Clone, Debug)]
+pub enum Reply {
+    Json(u16, Value),
+    Text(u16, &'static str, String),
+    /// JSON with one more header.
+    With(u16, &'static str, String, Value),
+    Redirect(String),
+    /// Takes the request and says nothing.
+    Silence,
+    /// Begins like JSON and never ends.
+    Endless,
+    /// The connection just closes.
+    Nothing,
+}
+
+impl Reply {
+    pub fn ok(json: Value) -> Self {
+        Self::Json(200, json)
+    }
+
+    pub fn not_found() -> Self {
+        Self::Text(404, "text/html", "<html>no such page</html>".to_owned())
+    }
+}
+
+type Handler = dyn Fn(&Asked) -> Reply + Send + Sync;
+
+/// Runs until the test ends.
+pub struct Web {
+    /// `http://127.0.0.1:port`, or `https://localhost:port`.
+    pub url: String,
+    asked: Arc<Mutex<Vec<Asked>>>,
+}
+
+/// What a TLS server shows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    SelfSigned,
+    Expired,
+}
+
+impl Web {
+    pub async fn start(handler: impl Fn(&str, &Asked) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        Self::run(listener, url, None, handler)
+    }
+
+    /// Also its certificate in PEM.
+    pub async fn start_tls(
+        shown: Shown,
+        handler: impl Fn(&str, &Asked) -> Reply + Send + Sync + 'static,
+    ) -> (Self, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        if shown == Shown::Expired {
+            params.not_before = date_time_ymd(2019, 1, 1);
+            params.not_after = date_time_ymd(2020, 1, 1);
+        }
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![certificate.der().clone()],
+                PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+            )
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        (Self::run(listener, url, Some(acceptor), handler), certificate.pem())
+    }
+
+    fn run(
+        listener: TcpListener,
+        url: String,
+        tls: Option<TlsAcceptor>,
+        handler: impl Fn(&str, &Asked) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let asked = Arc::<Mutex<Vec<Asked>>>::default();
+        let (own, base) = (asked.clone(), url.clone());
+        let handler: Arc<Handler> = Arc::new(move |asked| handler(&base, asked));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (own, handler, tls) = (own.clone(), handler.clone(), tls.clone());
+                tokio::spawn(async move {
+                    match tls {
+                        None => serve(stream, &own, &*handler).await,
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(stream).await {
+                                serve(stream, &own, &*handler).await;
+                            }
+                        }
+                    }
+                });
+            }
+        });
+        Self { url, asked }
+    }
+
+    /// What came so far at this path.
+    pub fn asked(&self, path: &str) -> Vec<Asked> {
+        self.asked.lock().unwrap().iter().filter(|asked| asked.path == path).cloned().collect()
+    }
+}
+
+async fn serve(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    asked: &Mutex<Vec<Asked>>,
+    handler: &Handler,
+) {
+    let Some(request) = read(&mut stream).await else { return };
+    asked.lock().unwrap().push(request.clone());
+    let answer = |status: u16, more: &str, body: &str| {
+        format!(
+            "HTTP/1.1 {status} Said\r\n{more}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    let json = "Content-Type: application/json\r\n";
+    let text = match handler(&request) {
+        Reply::Json(status, value) => answer(status, json, &value.to_string()),
+        Reply::With(status, name, value, body) => {
+            answer(status, &format!("{json}{name}: {value}\r\n"), &body.to_string())
+        }
+        Reply::Text(status, kind, body) => {
+            answer(status, &format!("Content-Type: {kind}\r\n"), &body)
+        }
+        Reply::Redirect(to) => answer(302, &format!("Location: {to}\r\n"), ""),
+        Reply::Nothing => return,
+        Reply::Silence => {
+            std::future::pending::<()>().await;
+            return;
+        }
+        Reply::Endless => {
+            let head = format!("HTTP/1.1 200 Said\r\n{json}Connection: close\r\n\r\n{{\"a\":\"");
+            let mut sent = stream.write_all(head.as_bytes()).await;
+            let chunk = [b'a'; 16 * 1024];
+            while sent.is_ok() {
+                sent = stream.write_all(&chunk).await;
+            }
+            return;
+        }
+    };
+    let _ = stream.write_all(text.as_bytes()).await;
+    let _ = stream.shutdown().await;
+}
+
+async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Asked> {
+    let mut bytes = Vec::new();
+    let mut buffer = [0; 4096];
+    let head_end = loop {
+        let count = stream.read(&mut buffer).await.ok().filter(|count| *count > 0)?;
+        bytes.extend_from_slice(&buffer[..count]);
+        if let Some(at) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+            break at;
+        }
+    };
+    let head = String::from_utf8(bytes[..head_end].to_vec()).ok()?;
+    let mut lines = head.split("\r\n");
+    let mut first = lines.next()?.split(' ');
+    let (method, target) = (first.next()?.to_owned(), first.next()?.to_owned());
+    let headers: HashMap<String, String> = lines
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+        .collect();
+    let length: usize = headers.get("content-length").map_or(0, |text| text.parse().unwrap());
+    let mut body = bytes.split_off(head_end + 4);
+    while body.len() < length {
+        let count = stream.read(&mut buffer).await.ok().filter(|count| *count > 0)?;
+        body.extend_from_slice(&buffer[..count]);
+    }
+    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+    let query = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    let body = String::from_utf8(body).ok()?;
+    Some(Asked { method, path: path.to_owned(), query, headers, body })
+}

@@ -1,0 +1,33 @@
+//! The connectors of the OAuth family against upstreams that are well, ill, or hostile. Every test starts its
+//! own; numbers such as "threat 93" are those of the catalogue of threats.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "all of this is test code; a broken world fails the story that stands in it"
+)]
+
+#[path = "fakes/provider.rs"]
+mod provider;
+#[path = "../src/tree.rs"]
+mod tree;
+#[path = "fakes/web.rs"]
+mod web;
+
+#[path = "upstreams/story.rs"]
+mod story;
+
+#[path = "upstreams/oidc.rs"]
+mod oidc;
+#[path = "upstreams/oidc_groups.rs"]
+mod oidc_groups;
+#[path = "upstreams/oidc_hostile.rs"]
+mod oidc_hostile;
+#[path = "upstreams/oidc_refresh.rs"]
+mod oidc_refresh;
+#[path = "upstreams/oidc_tls.rs"]
+mod oidc_tls;
+#[path = "upstreams/oidc_token.rs"]
+mod oidc_token;

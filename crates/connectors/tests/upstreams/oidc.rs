@@ -1,0 +1,308 @@
+//! The way in by a provider of OpenID Connect: what is asked, what comes of it, what is refused.
+
+use countersign_core::connector::{Basis, Refusal};
+use countersign_core::{Connector, Wants};
+use serde_json::{Value, json};
+
+use crate::provider::{CLIENT, Provider, SECRET};
+use crate::story::{
+    ALL, CALLBACK, Keys, accepted, arrive, broken, configured, depart, refused, replaced, sound,
+    told,
+};
+use crate::tree::{list, map, plain, text};
+
+pub fn keys(provider: &Provider) -> Keys {
+    vec![
+        ("issuer", text(&provider.web.url)),
+        ("clientID", text(CLIENT)),
+        ("clientSecret", text(SECRET)),
+        ("redirectURI", text(CALLBACK)),
+        ("timeout", text("2s")),
+    ]
+}
+
+pub fn connector(provider: &Provider, with: Keys) -> Connector {
+    sound("oidc", replaced(keys(provider), with))
+}
+
+/// From the button to the person.
+pub async fn login(
+    provider: &Provider,
+    connector: &Connector,
+) -> Result<countersign_core::connector::Login, countersign_core::connector::Unavailable> {
+    let departure = depart(connector, ALL).await?;
+    let query = provider.visited(&departure);
+    arrive(connector, &departure, &query, ALL).await.0
+}
+
+#[tokio::test]
+async fn jane_signs_in_and_is_told_as_dex_would_tell_her() {
+    let provider = Provider::start().await;
+    let connector = connector(&provider, vec![("insecureEnableGroups", plain("true"))]);
+    assert_eq!(connector.basis, Basis::Upstream(format!("oidc:{}", provider.web.url)));
+    let departure = depart(&connector, ALL).await.unwrap();
+    let asked: Vec<(String, String)> = departure.url.query_pairs().into_owned().collect();
+    let value = |name: &str| {
+        let mut all = asked.iter().filter(|(key, _)| key == name);
+        let value = all.next().map(|(_, value)| value.as_str());
+        assert!(all.next().is_none(), "{name} twice");
+        value
+    };
+    assert_eq!(value("tenant"), Some("1"), "what the endpoint had is kept");
+    assert_eq!(value("response_type"), Some("code"));
+    assert_eq!(value("client_id"), Some(CLIENT));
+    assert_eq!(value("redirect_uri"), Some(CALLBACK));
+    assert_eq!(value("scope"), Some("openid profile email offline_access"));
+    assert_eq!(value("state"), Some("the-state"));
+    assert_eq!(value("prompt"), Some("consent"));
+    assert_eq!(value("access_type"), Some("offline"));
+    assert_eq!(value("code_challenge_method"), Some("S256"));
+    assert_eq!(value("nonce").map(str::len), Some(43));
+    let verifier = &departure.luggage.0.iter().find(|(key, _)| key == "verifier").unwrap().1;
+    assert!(!departure.url.as_str().contains(verifier.as_str()), "the verifier stays here");
+
+    let query = provider.visited(&departure);
+    let (login, trace) = arrive(&connector, &departure, &query, ALL).await;
+    let jane = accepted(login);
+    assert_eq!(jane.identity.user_id, "1234");
+    assert_eq!(jane.identity.username, "Jane Doe");
+    assert_eq!(jane.identity.preferred_username, "jane");
+    assert_eq!(jane.identity.email, "jane@example.com");
+    assert!(jane.identity.email_verified);
+    assert_eq!(jane.identity.groups, ["staff", "admins"]);
+    // Dex's own form: base64 of the token.
+    assert_eq!(jane.upstream.unwrap().expose(), r#"{"RefreshToken":"cmVmcmVzaC0w"}"#);
+    let told = told(&trace);
+    for secret in [SECRET, "the-code", "the-access-token", "refresh-0", verifier] {
+        assert!(!told.contains(secret), "{secret} in {told}");
+    }
+    assert!(told.contains("Asked token endpoint: ") && told.contains("Kept admins: "), "{told}");
+}
+
+#[tokio::test]
+async fn a_login_that_need_not_last_asks_for_no_refresh_token() {
+    let provider = Provider::start().await;
+    let connector = connector(&provider, vec![("acrValues", list(vec![text("a"), text("b")]))]);
+    let url = depart(&connector, Wants::default()).await.unwrap().url;
+    assert!(!url.as_str().contains("offline") && !url.as_str().contains("prompt"), "{url}");
+    assert!(url.as_str().contains("acr_values=a+b"), "{url}");
+}
+
+#[tokio::test]
+async fn what_the_administrator_says_goes_before_what_is_guessed() {
+    let provider = Provider::start().await;
+    let with = vec![
+        ("promptType", text("")),
+        ("scopes", list(vec![text("email"), text("groups")])),
+        ("basicAuthUnsupported", plain("true")),
+        ("pkceChallenge", text("S256")),
+    ];
+    provider.set(|b| {
+        b.metadata.insert("code_challenge_methods_supported".into(), Value::Null);
+    });
+    let connector = connector(&provider, with);
+    let url = depart(&connector, ALL).await.unwrap().url;
+    assert!(url.as_str().contains("scope=openid+email+groups+offline_access"), "{url}");
+    assert!(url.as_str().contains("code_challenge=") && !url.as_str().contains("prompt="), "{url}");
+    accepted(login(&provider, &connector).await);
+    let asked = provider.web.asked("/token");
+    assert_eq!(asked[0].form("client_secret").as_deref(), Some(SECRET));
+    assert!(!asked[0].headers.contains_key("authorization"));
+}
+
+#[tokio::test]
+async fn a_provider_without_pkce_is_not_sent_any_and_one_that_takes_no_basic_gets_none() {
+    let provider = Provider::start().await;
+    provider.set(|b| {
+        b.metadata.insert("code_challenge_methods_supported".into(), json!(["plain"]));
+        let methods = json!(["client_secret_post", "private_key_jwt"]);
+        b.metadata.insert("token_endpoint_auth_methods_supported".into(), methods);
+    });
+    let connector = connector(&provider, vec![]);
+    let url = depart(&connector, ALL).await.unwrap().url;
+    assert!(!url.as_str().contains("code_challenge"), "{url}");
+    accepted(login(&provider, &connector).await);
+    assert!(provider.web.asked("/token")[0].form("client_secret").is_some());
+}
+
+#[tokio::test]
+async fn a_redirect_uri_that_is_not_ours_is_told_before_anybody_leaves() {
+    let provider = Provider::start().await;
+    let other = vec![("redirectURI", text("https://other.example.com/callback"))];
+    let cause = broken(depart(&connector(&provider, other), ALL).await);
+    assert!(cause.contains("redirectURI") && cause.contains(CALLBACK), "{cause}");
+    let without: Keys =
+        keys(&provider).into_iter().filter(|(key, _)| *key != "redirectURI").collect();
+    assert!(depart(&sound("oidc", without), ALL).await.is_ok());
+}
+
+#[tokio::test]
+async fn claims_are_mapped_as_in_dex() {
+    for (with, claims, expected) in [
+        (
+            vec![("userIDKey", text("oid")), ("userNameKey", text("nick"))],
+            json!({ "oid": "o-1", "nick": "jd" }),
+            ("o-1", "jd", "jane", "jane@example.com"),
+        ),
+        // A mapping fills what is absent …
+        (
+            vec![(
+                "claimMapping",
+                map(vec![("email", text("mail")), ("preferred_username", text("login"))]),
+            )],
+            json!({ "mail": "m@example.com", "login": "l" }),
+            ("1234", "Jane Doe", "jane", "jane@example.com"),
+        ),
+        (
+            vec![("claimMapping", map(vec![("email", text("mail"))]))],
+            json!({ "mail": "m@example.com", "email": null }),
+            ("1234", "Jane Doe", "jane", "m@example.com"),
+        ),
+        // … and replaces what is there only on demand.
+        (
+            vec![
+                ("overrideClaimMapping", plain("true")),
+                (
+                    "claimMapping",
+                    map(vec![("email", text("mail")), ("preferred_username", text("login"))]),
+                ),
+            ],
+            json!({ "mail": "m@example.com", "login": "l" }),
+            ("1234", "Jane Doe", "l", "m@example.com"),
+        ),
+    ] {
+        let provider = Provider::start().await;
+        let changes = claims.as_object().unwrap().clone();
+        provider.claims(move |claims| claims.extend(changes.clone()));
+        let jane = accepted(login(&provider, &connector(&provider, with)).await).identity;
+        let (user_id, name, preferred, email) = expected;
+        assert_eq!(
+            [&jane.user_id, &jane.username, &jane.preferred_username, &jane.email],
+            [user_id, name, preferred, email]
+        );
+        assert!(jane.groups.is_empty(), "insecureEnableGroups is not set");
+    }
+}
+
+#[tokio::test]
+async fn userinfo_fills_a_thin_token_and_speaks_of_the_same_person_only() {
+    let provider = Provider::start().await;
+    provider.claims(|claims| {
+        claims.remove("name");
+    });
+    let connector = connector(&provider, vec![("getUserInfo", plain("true"))]);
+    provider.set(|b| {
+        b.userinfo = json!({ "name": "Jane", "email": "new@example.com", "iss": "x", "aud": "y" })
+            .as_object()
+            .unwrap()
+            .clone();
+    });
+    let jane = accepted(login(&provider, &connector).await).identity;
+    assert_eq!((jane.username.as_str(), jane.email.as_str()), ("Jane", "new@example.com"));
+    for sub in [json!("4321"), json!(""), json!(1234), Value::Null] {
+        provider.set(|b| {
+            b.userinfo.insert("sub".into(), sub);
+        });
+        let cause = broken(login(&provider, &connector).await);
+        assert!(cause.contains("sub"), "{cause}");
+    }
+}
+
+/// Threat 98.
+#[tokio::test]
+async fn a_callback_with_an_error_or_without_a_code_is_refused_without_repeating_it() {
+    let provider = Provider::start().await;
+    let connector = connector(&provider, vec![]);
+    let departure = depart(&connector, ALL).await.unwrap();
+    let denied = |code: &str| Some(Refusal::UpstreamDenied { code: code.to_owned() });
+    for (query, expected) in [
+        (vec![("error", "access_denied"), ("code", "x")], denied("access_denied")),
+        (vec![("error", "login_required")], denied("login_required")),
+        (vec![("error", "server_error")], None),
+        (vec![("error", "<script>alert(1)</script>\r\nSet-Cookie: a=b")], None),
+        (vec![], denied("invalid_request")),
+        (vec![("code", "")], denied("invalid_request")),
+        (vec![("code", "a"), ("code", "b")], denied("invalid_request")),
+        (vec![("code", "somebody else's")], denied("invalid_grant")),
+        (vec![("code", "the-code"), ("iss", "https://evil.example.com")], None),
+    ] {
+        let query: Vec<(String, String)> =
+            query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let (login, _) = arrive(&connector, &departure, &query, ALL).await;
+        match expected {
+            Some(expected) => assert_eq!(refused(login), expected),
+            None => {
+                let cause = broken(login);
+                assert!(!cause.contains('<') && !cause.contains("evil"), "{cause}");
+            }
+        }
+    }
+}
+
+/// Threat 99.
+#[tokio::test]
+async fn the_same_code_brought_twice_is_refused_the_second_time() {
+    let provider = Provider::start().await;
+    let connector = connector(&provider, vec![]);
+    let departure = depart(&connector, ALL).await.unwrap();
+    let query = provider.visited(&departure);
+    accepted(arrive(&connector, &departure, &query, ALL).await.0);
+    let again = refused(arrive(&connector, &departure, &query, ALL).await.0);
+    assert_eq!(again, Refusal::UpstreamDenied { code: "invalid_grant".to_owned() });
+}
+
+/// RFC 9207: the answer of another provider is not taken to this one's token endpoint.
+#[tokio::test]
+async fn a_provider_that_promises_to_name_itself_must() {
+    let provider = Provider::start().await;
+    provider.set(|b| {
+        let promise = "authorization_response_iss_parameter_supported";
+        b.metadata.insert(promise.into(), json!(true));
+    });
+    let connector = connector(&provider, vec![]);
+    let departure = depart(&connector, ALL).await.unwrap();
+    let mut query = provider.visited(&departure);
+    let cause = broken(arrive(&connector, &departure, &query, ALL).await.0);
+    assert!(cause.contains("iss"), "{cause}");
+    query.push(("iss".to_owned(), provider.web.url.clone()));
+    accepted(arrive(&connector, &departure, &query, ALL).await.0);
+}
+
+#[test]
+fn every_mistake_in_the_configuration_is_told_at_once() {
+    let (connector, problems) = configured(
+        "oidc",
+        vec![
+            ("issuer", text("id.example.com")),
+            ("redirectURI", text("/callback")),
+            ("hostedDomains", list(vec![text("example.com")])),
+            ("allowedGroups", list(vec![text("staff")])),
+            ("pkceChallenge", text("S512")),
+            ("rootCAs", list(vec![text("/no/such/file")])),
+            (
+                "claimModifications",
+                map(vec![
+                    ("filterGroupClaims", map(vec![("groupsFilter", text("("))])),
+                    ("newGroupFromClaims", list(vec![map(vec![("delimiter", text("-"))])])),
+                ]),
+            ),
+            ("usrInfo", plain("true")),
+        ],
+    );
+    assert!(connector.is_none());
+    for expected in [
+        "issuer: found \"id.example.com\", expected an https URL",
+        "clientID: is missing",
+        "redirectURI: found \"/callback\"",
+        "hostedDomains: is not for this connector",
+        "allowedGroups: lets everybody in",
+        "pkceChallenge: found \"S512\"",
+        "rootCAs[0]: cannot read /no/such/file",
+        "filterGroupClaims.groupsFilter: is not a regular expression",
+        "newGroupFromClaims[0].claims: is missing or empty",
+        "usrInfo: is not a known key",
+    ] {
+        assert!(problems.iter().any(|p| p.contains(expected)), "{expected} in {problems:#?}");
+    }
+    assert_eq!(problems.len(), 10, "{problems:#?}");
+}

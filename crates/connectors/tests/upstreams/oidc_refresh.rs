@@ -1,0 +1,124 @@
+//! Asking again without the person: rotating tokens, refusals, and what may not log out the company.
+
+use countersign_core::Secret;
+use countersign_core::connector::SignedIn;
+use serde_json::json;
+
+use crate::oidc::{connector, login};
+use crate::provider::Provider;
+use crate::story::{ALL, accepted, broken, current, missing, refresh};
+use crate::tree::{list, plain, text};
+use crate::web::Reply;
+
+fn groups() -> crate::story::Keys {
+    vec![("insecureEnableGroups", plain("true"))]
+}
+
+#[tokio::test]
+async fn a_refresh_reads_the_groups_anew_and_hands_over_the_next_token() {
+    let provider = Provider::start().await;
+    provider.set(|b| b.rotates = true);
+    let connector = connector(&provider, groups());
+    assert!(connector.refresh.as_ref().unwrap().needs_offline_login());
+    let jane = accepted(login(&provider, &connector).await);
+    provider.claims(|claims| {
+        claims.insert("groups".into(), json!(["left"]));
+        claims.remove("name");
+    });
+    let again = current(refresh(&connector, &jane, ALL).await);
+    assert_eq!(again.identity.groups, ["left"]);
+    assert_eq!(again.identity.username, "Jane Doe", "a thin token keeps the name");
+    let token = |person: &SignedIn| person.upstream.as_ref().unwrap().expose().to_owned();
+    assert_ne!(token(&again), token(&jane));
+    let third = current(refresh(&connector, &again, ALL).await);
+    assert_ne!(token(&third), token(&again));
+}
+
+#[tokio::test]
+async fn an_upstream_that_does_not_rotate_keeps_its_token() {
+    let provider = Provider::start().await;
+    let connector = connector(&provider, vec![]);
+    let jane = accepted(login(&provider, &connector).await);
+    let again = current(refresh(&connector, &jane, ALL).await);
+    assert_eq!(again.upstream.unwrap().expose(), jane.upstream.unwrap().expose());
+}
+
+#[tokio::test]
+async fn a_token_spent_before_something_else_failed_is_not_lost() {
+    let provider = Provider::start().await;
+    provider.set(|b| b.rotates = true);
+    let connector = connector(&provider, vec![("getUserInfo", plain("true"))]);
+    let jane = accepted(login(&provider, &connector).await);
+    provider.set(|b| b.replies = vec![("/userinfo", Reply::Json(500, json!({})))]);
+    assert!(broken(refresh(&connector, &jane, ALL).await).contains("500"));
+    provider.set(|b| b.replies.clear());
+    let again = current(refresh(&connector, &jane, ALL).await);
+    assert_eq!(provider.web.asked("/token").len(), 2, "one login, one refresh");
+    current(refresh(&connector, &again, ALL).await);
+}
+
+#[tokio::test]
+async fn a_refused_token_is_missing_and_a_broken_upstream_is_unavailable() {
+    let provider = Provider::start().await;
+    let connector = connector(&provider, vec![]);
+    let jane = accepted(login(&provider, &connector).await);
+    provider.forget_refresh_tokens();
+    assert!(missing(refresh(&connector, &jane, ALL).await).contains("invalid_grant"));
+    for (reply, expected) in [
+        (Reply::Json(500, json!({ "error": "server_error" })), "500 server_error"),
+        (Reply::Json(401, json!({ "error": "invalid_client" })), "401 invalid_client"),
+        (Reply::Json(400, json!({ "error": "<b>html</b>" })), "answered 400"),
+        (Reply::With(429, "Retry-After", "30".into(), json!({})), "again in 30 s"),
+        (Reply::Text(200, "text/html", "<html>".into()), "JSON"),
+        (Reply::Nothing, "cannot be reached"),
+        (Reply::Silence, "in time"),
+    ] {
+        provider.set(|b| b.replies = vec![("/token", reply)]);
+        let cause = broken(refresh(&connector, &jane, ALL).await);
+        assert!(cause.contains(expected) && !cause.contains("html"), "{cause}");
+    }
+}
+
+#[tokio::test]
+async fn who_left_the_required_group_is_missing() {
+    let provider = Provider::start().await;
+    let mut keys = groups();
+    keys.push(("allowedGroups", list(vec![text("staff")])));
+    let connector = connector(&provider, keys);
+    let jane = accepted(login(&provider, &connector).await);
+    provider.claims(|claims| {
+        claims.insert("groups".into(), json!(["other"]));
+    });
+    assert!(missing(refresh(&connector, &jane, ALL).await).contains("staff"));
+}
+
+#[tokio::test]
+async fn a_refresh_needs_an_id_token_or_userinfo() {
+    let provider = Provider::start().await;
+    let thin = connector(&provider, vec![]);
+    let jane = accepted(login(&provider, &thin).await);
+    provider.set(|b| {
+        b.without_id_token = true;
+        b.userinfo = json!({ "email": "jane@example.com", "email_verified": true })
+            .as_object()
+            .unwrap()
+            .clone();
+    });
+    assert!(broken(refresh(&thin, &jane, ALL).await).contains("getUserInfo"));
+    let asking = connector(&provider, vec![("getUserInfo", plain("true"))]);
+    assert_eq!(current(refresh(&asking, &jane, ALL).await).identity.user_id, "1234");
+}
+
+#[tokio::test]
+async fn without_an_upstream_token_nothing_is_asked() {
+    let provider = Provider::start().await;
+    provider.set(|b| b.without_refresh_token = true);
+    let connector = connector(&provider, vec![]);
+    let mut jane = accepted(login(&provider, &connector).await);
+    assert!(jane.upstream.is_none());
+    for upstream in [None, Some(""), Some("{}"), Some(r#"{"RefreshToken":null}"#), Some("[]")] {
+        jane.upstream = upstream.map(Secret::new);
+        assert!(missing(refresh(&connector, &jane, ALL).await).contains("no refresh token"));
+    }
+    assert_eq!(provider.web.asked("/token").len(), 1);
+}

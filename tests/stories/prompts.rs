@@ -1,0 +1,188 @@
+//! When Alice is asked who she is, and when not: `prompt` and `max_age` (OpenID Connect Core 3.1.2.1
+//! and 3.1.2.3; the certification profile Basic OP; threat B 37).
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::world::{
+    ALICE, ALICE_PASSWORD, Browser, Need, RelyingParty, Request, Server, World, claims,
+};
+
+/// Whoever is signed in, the application now has these claims of them.
+async fn arrives_as(alice: &Browser, app: &RelyingParty, request: &Request) -> Value {
+    let answer = app.redeems(request, &alice.arrives()).await;
+    assert_eq!(answer.status, 200, "{}", answer.page.body);
+    claims(answer.id_token())
+}
+
+/// Alice is signed in and has agreed; her claims at that moment.
+async fn signed_in(server: &Server) -> (Browser, RelyingParty, Value) {
+    let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
+    let request = app.asks("openid email");
+    alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let told = arrives_as(&alice, &app, &request).await;
+    (alice, app, told)
+}
+
+fn asks_for_a_password(browser: &Browser) -> bool {
+    browser.page().form_with("password").is_some()
+}
+
+#[tokio::test]
+async fn prompt_none_without_a_session_is_login_required() {
+    let server = World::new().start().await;
+    let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
+    let request = app.asks_with("openid", &[("prompt", "none")]);
+    let page = alice.get(&request.url).await;
+    assert_eq!(page.status, 303);
+    alice.follow(page).await;
+    assert_eq!(alice.arrives_with_error(), "login_required");
+    let location = alice.page().location().unwrap();
+    let state = location.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+    assert_eq!(state, request.state);
+    // design.md 2: it is asked from hidden frames all day long and must leave nothing behind.
+    assert!(alice.cookies().is_empty(), "{:?}", alice.cookies());
+}
+
+#[tokio::test]
+async fn prompt_none_with_a_session_shows_no_page() {
+    let server = World::new().start().await;
+    let (mut alice, app, before) = signed_in(&server).await;
+    let request = app.asks_with("openid email", &[("prompt", "none")]);
+    let page = alice.get(&request.url).await;
+    assert!(page.location().unwrap().as_str().starts_with(&app.redirect_uri), "{}", page.text());
+    assert!(page.header("set-cookie").is_none());
+    alice.follow(page).await;
+    let after = arrives_as(&alice, &app, &request).await;
+    for claim in ["sub", "sid", "auth_time", "email"] {
+        assert_eq!(after[claim], before[claim], "{claim}");
+    }
+}
+
+#[tokio::test]
+async fn prompt_none_without_consent_is_consent_required() {
+    let server = World::new().start().await;
+    let (mut alice, app, _) = signed_in(&server).await;
+    alice.opens(app.asks_with("openid email groups", &[("prompt", "none")]).url).await;
+    assert_eq!(alice.arrives_with_error(), "consent_required");
+    // And it was not given by asking.
+    alice.opens(app.asks_with("openid email groups", &[("prompt", "none")]).url).await;
+    assert_eq!(alice.arrives_with_error(), "consent_required");
+}
+
+#[tokio::test]
+async fn prompt_none_after_signing_out_is_login_required() {
+    let server = World::new().start().await;
+    let (mut alice, app, _) = signed_in(&server).await;
+    alice.opens(server.url("/logout")).await;
+    let form = alice.page().form_with("csrf").unwrap();
+    alice.submits(form).await;
+    alice.opens(app.asks_with("openid email", &[("prompt", "none")]).url).await;
+    assert_eq!(alice.arrives_with_error(), "login_required");
+}
+
+#[tokio::test]
+async fn prompt_login_asks_again_and_the_time_moves() {
+    if Need::Clock.is_missing() {
+        return;
+    }
+    let server = World::with_clock().start().await;
+    let (mut alice, app, before) = signed_in(&server).await;
+    server.advance(Duration::from_secs(100));
+    let request = app.asks_with("openid email", &[("prompt", "login")]);
+    alice.opens(&request.url).await;
+    assert!(asks_for_a_password(&alice), "{}", alice.page().text());
+    // Going round the form does not help.
+    let form = alice.page().form_with("password").unwrap();
+    let req = form.fields.iter().find(|(name, _)| name == "req").unwrap().1.clone();
+    let around =
+        reqwest::Url::parse_with_params(&server.url("/continue"), [("req", &req)]).unwrap();
+    alice.opens(around).await;
+    assert!(asks_for_a_password(&alice), "{}", alice.page().text());
+    alice.signs_in(ALICE, ALICE_PASSWORD).await;
+    let after = arrives_as(&alice, &app, &request).await;
+    assert_eq!((&after["sub"], &after["sid"]), (&before["sub"], &before["sid"]));
+    let moved = after["auth_time"].as_u64().unwrap() - before["auth_time"].as_u64().unwrap();
+    assert!((100..200).contains(&moved), "moved by {moved}");
+    // Asked once more, she is asked once more.
+    alice.opens(app.asks_with("openid email", &[("prompt", "login")]).url).await;
+    assert!(asks_for_a_password(&alice));
+}
+
+#[tokio::test]
+async fn prompt_select_account_asks_who_it_is() {
+    let server = World::new().start().await;
+    let (mut alice, app, _) = signed_in(&server).await;
+    let request = app.asks_with("openid email", &[("prompt", "select_account")]);
+    alice.opens(&request.url).await;
+    assert!(asks_for_a_password(&alice), "{}", alice.page().text());
+    alice.signs_in(ALICE, ALICE_PASSWORD).await;
+    arrives_as(&alice, &app, &request).await;
+}
+
+#[tokio::test]
+async fn prompt_login_consent_asks_for_both() {
+    let server = World::new().start().await;
+    let (mut alice, app, _) = signed_in(&server).await;
+    let request = app.asks_with("openid email", &[("prompt", "login consent")]);
+    alice.opens(&request.url).await;
+    alice.signs_in(ALICE, ALICE_PASSWORD).await;
+    assert!(alice.page().form_with("approval").is_some(), "{}", alice.page().text());
+    alice.approves().await;
+    arrives_as(&alice, &app, &request).await;
+}
+
+#[tokio::test]
+async fn a_session_older_than_max_age_is_asked_again() {
+    if Need::Clock.is_missing() {
+        return;
+    }
+    let server = World::with_clock().start().await;
+    let (mut alice, app, before) = signed_in(&server).await;
+    server.advance(Duration::from_secs(10));
+    alice.opens(app.asks_with("openid email", &[("max_age", "1"), ("prompt", "none")]).url).await;
+    assert_eq!(alice.arrives_with_error(), "login_required");
+    let request = app.asks_with("openid email", &[("max_age", "1")]);
+    alice.opens(&request.url).await;
+    assert!(asks_for_a_password(&alice), "{}", alice.page().text());
+    alice.signs_in(ALICE, ALICE_PASSWORD).await;
+    let after = arrives_as(&alice, &app, &request).await;
+    assert!(after["auth_time"].as_u64() > before["auth_time"].as_u64());
+    assert_eq!(after["sub"], before["sub"]);
+}
+
+#[tokio::test]
+async fn a_session_younger_than_max_age_is_good() {
+    if Need::Clock.is_missing() {
+        return;
+    }
+    let server = World::with_clock().start().await;
+    let (mut alice, app, before) = signed_in(&server).await;
+    server.advance(Duration::from_secs(1000));
+    let request = app.asks_with("openid email", &[("max_age", "10000")]);
+    alice.opens(&request.url).await;
+    let after = arrives_as(&alice, &app, &request).await;
+    assert_eq!(after["auth_time"], before["auth_time"]);
+}
+
+/// Zero is `prompt=login` by another name, and slow typing must not send anybody round in circles.
+#[tokio::test]
+async fn max_age_zero_asks_always_and_once() {
+    if Need::Clock.is_missing() {
+        return;
+    }
+    let server = World::with_clock().start().await;
+    let (mut alice, app, _) = signed_in(&server).await;
+    for age in ["0", "1"] {
+        server.advance(Duration::from_secs(5));
+        let request =
+            app.asks_with("openid email groups", &[("max_age", age), ("prompt", "consent")]);
+        alice.opens(&request.url).await;
+        assert!(asks_for_a_password(&alice), "{age}: {}", alice.page().text());
+        alice.signs_in(ALICE, ALICE_PASSWORD).await;
+        server.advance(Duration::from_secs(60));
+        alice.approves().await;
+        arrives_as(&alice, &app, &request).await;
+    }
+}

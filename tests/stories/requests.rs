@@ -1,0 +1,253 @@
+//! What may be asked of the authorization endpoint, what is politely ignored, and what is refused
+//! (OpenID Connect Core 3.1.2.1; threats A 13, B 34, 35 and 37; the certification profiles Basic OP and
+//! Config OP).
+
+use crate::world::{ALICE, ALICE_PASSWORD, Client, OtherOrigin, Page, World, claims, verified};
+
+/// The error that the application hears.
+fn error(page: &Page) -> String {
+    let location = page.location().unwrap_or_else(|| panic!("no redirect: {}", page.text()));
+    assert!(location.as_str().starts_with("https://example-app.example.com/callback?"));
+    let told = |name: &str| location.query_pairs().find(|(key, _)| key == name);
+    assert!(told("code").is_none() && location.fragment().is_none(), "{location}");
+    told("error").unwrap_or_else(|| panic!("no error: {location}")).1.into_owned()
+}
+
+/// B 34: no token ever travels in a redirect.
+#[tokio::test]
+async fn only_a_code_can_be_asked_for() {
+    let server = World::new().start().await;
+    let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
+    // Signed in and agreed: nothing but the type stands in the way.
+    alice.logs_in(&app.asks("openid"), ALICE, ALICE_PASSWORD).await;
+    for asked in [
+        "token",
+        "id_token",
+        "id_token token",
+        "code token",
+        "code id_token",
+        "token code",
+        "code id_token token",
+        "none",
+        "CODE",
+        "code code",
+        " code",
+        "code ",
+        "foo",
+    ] {
+        let page = alice.get(app.asks_with("openid", &[("response_type", asked)]).url).await;
+        assert_eq!(error(&page), "unsupported_response_type", "{asked:?}");
+    }
+    let url = app.asks_with("openid", &[("response_type", "")]).url;
+    assert_eq!(error(&alice.get(&url).await), "invalid_request");
+    assert_eq!(error(&alice.get(format!("{url}&response_type=")).await), "invalid_request");
+    let discovery = app.reads("/.well-known/openid-configuration").await.json;
+    assert_eq!(discovery["response_types_supported"], serde_json::json!(["code"]));
+}
+
+/// B 35; CVE-2020-10770, CVE-2021-22696: nobody makes this server fetch anything.
+#[tokio::test]
+async fn a_request_object_is_refused_and_never_fetched() {
+    let server = World::new().start().await;
+    let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
+    alice.logs_in(&app.asks("openid"), ALICE, ALICE_PASSWORD).await;
+    let elsewhere = OtherOrigin::listening();
+    let here = format!("{}/request.jwt#sha", elsewhere.url);
+    let (inside, long) =
+        (format!("{}/x", server.telemetry()), format!("{here}{}", "x".repeat(2000)));
+    for uri in [here.as_str(), &long, &inside, "http://169.254.169.254/", "file:///etc/passwd", "x"]
+    {
+        let page = alice.get(app.asks_with("openid", &[("request_uri", uri)]).url).await;
+        assert_eq!(error(&page), "request_uri_not_supported", "{uri:.60}");
+    }
+    for object in ["eyJhbGciOiJub25lIn0.eyJyZWRpcmVjdF91cmkiOiJodHRwczovL2V2aWwuZXhhbXBsZSJ9.", "x"]
+    {
+        let page = alice.get(app.asks_with("openid", &[("request", object)]).url).await;
+        assert_eq!(error(&page), "request_not_supported");
+    }
+    // Other parameters that name an address, of any specification.
+    let more =
+        ["claims", "resource", "login_uri", "registration", "jwks_uri", "sector_identifier_uri"]
+            .map(|name| (name, here.as_str()));
+    alice.opens(app.asks_with("openid", &more).url).await;
+    alice.arrives();
+    assert!(elsewhere.heard().is_empty(), "{:?}", elsewhere.heard());
+    let discovery = app.reads("/.well-known/openid-configuration").await.json;
+    // Absent, the second would mean yes (OpenID Connect Discovery section 3).
+    assert_eq!(discovery["request_parameter_supported"], false);
+    assert_eq!(discovery["request_uri_parameter_supported"], false);
+}
+
+/// B 37: words that are none do not become others.
+#[tokio::test]
+async fn an_odd_prompt_or_age_is_an_error_and_never_a_login() {
+    let server = World::new().start().await;
+    let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
+    alice.logs_in(&app.asks("openid"), ALICE, ALICE_PASSWORD).await;
+    for prompt in [
+        "none login",
+        "login none",
+        "none consent",
+        "none select_account",
+        "NONE",
+        "None",
+        "Login",
+        "create",
+        "none,login",
+        "none\0",
+    ] {
+        let page = alice.get(app.asks_with("openid", &[("prompt", prompt)]).url).await;
+        assert_eq!(error(&page), "invalid_request", "{prompt:?}");
+    }
+    for age in ["-1", "1e9", "abc", "1.5", "+1", " 1", "0x10", "99999999999999999999999", "\u{661}"]
+    {
+        let page = alice.get(app.asks_with("openid", &[("max_age", age)]).url).await;
+        assert_eq!(error(&page), "invalid_request", "{age:?}");
+    }
+    // The largest age there is asks for nothing.
+    let most = u64::MAX.to_string();
+    alice.opens(app.asks_with("openid", &[("max_age", &most), ("prompt", "none")]).url).await;
+    alice.arrives();
+}
+
+/// The certification profile Basic OP: everything optional is accepted, what is unknown is ignored.
+#[tokio::test]
+async fn what_is_optional_or_unknown_does_not_stand_in_the_way() {
+    let server = World::new().start().await;
+    let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
+    let claims_asked = r#"{"id_token":{"auth_time":{"essential":true}},"userinfo":{"name":null}}"#;
+    for more in [
+        ("claims", claims_asked),
+        ("claims", "{"),
+        ("acr_values", "1 2 urn:mace:incommon:iap:silver"),
+        ("display", "page"),
+        ("display", "wap"),
+        ("ui_locales", "se de-CH"),
+        ("claims_locales", "se"),
+        ("login_hint", "bob@example.com"),
+        ("extra", "foobar"),
+        ("resource", "https://api.example.com/"),
+        ("response_mode", "query"),
+        ("code", "not-a-parameter-of-requests"),
+        ("req", "x"),
+    ] {
+        let request = app.asks_with("openid", &[more]);
+        let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+        let answer = app.redeems(&request, &arrival).await;
+        assert_eq!(answer.status, 200, "{more:?}: {}", answer.page.body);
+        let told = claims(answer.id_token());
+        assert_eq!(told["nonce"], request.nonce);
+        assert!(told["auth_time"].is_u64() && told.get("acr").is_none(), "{told}");
+    }
+}
+
+/// OpenID Connect Core 3.1.2.1: optional in this flow, so nothing is made up.
+#[tokio::test]
+async fn without_a_nonce_or_a_state_there_is_none() {
+    let server = World::new().start().await;
+    let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
+    let request = app.asks_with("openid", &[("nonce", ""), ("state", "")]);
+    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    assert_eq!(arrival.state, None);
+    let fields = [
+        ("grant_type", "authorization_code"),
+        ("code", arrival.code.as_str()),
+        ("redirect_uri", &request.redirect_uri),
+        ("code_verifier", &request.verifier),
+    ];
+    let answer = app.exchange(&fields).await;
+    assert!(claims(answer.id_token()).get("nonce").is_none());
+}
+
+/// A hint saves Alice some typing; it proves nothing and is no markup.
+#[tokio::test]
+async fn a_login_hint_stands_in_the_field_and_nowhere_else() {
+    let server = World::new().start().await;
+    let app = server.relying_party("example-app");
+    for hint in
+        [ALICE, "\"><script>alert(1)</script>", "' autofocus onfocus='alert(1)", "\u{202e}x"]
+    {
+        let mut alice = server.browser();
+        let page = alice.opens(app.asks_with("openid", &[("login_hint", hint)]).url).await;
+        assert_eq!(page.attributes("input[name=login]", "value"), [hint]);
+        assert!(page.all("script").is_empty() && page.attributes("input", "onfocus").is_empty());
+    }
+    let mut alice = server.browser();
+    let request = app.asks_with("openid email", &[("login_hint", "bob@example.com")]);
+    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let answer = app.redeems(&request, &arrival).await;
+    assert_eq!(claims(answer.id_token())["email"], ALICE);
+}
+
+/// Dex's own parameter, and its own paths.
+#[tokio::test]
+async fn an_application_may_choose_the_way_in() {
+    let two = "connectors:\n- type: mockCallback\n  id: mock\n  name: Mock\n";
+    let picky = Client::new("picky").with("allowedConnectors: [local]");
+    let server = World::new().client(picky).with(two).start().await;
+    let app = server.relying_party("example-app");
+    let mut alice = server.browser();
+    let page = alice.opens(app.asks("openid").url).await;
+    assert!(page.link("Mock").is_some() && page.link("Email").is_some(), "{}", page.text());
+
+    let mut alice = server.browser();
+    alice.opens(app.asks_with("openid", &[("connector_id", "local")]).url).await;
+    alice.signs_in(ALICE, ALICE_PASSWORD).await;
+    alice.approves().await;
+    alice.arrives();
+    // Signed in by the one, she still is asked to come by the other; here it asks nothing.
+    let other = app.asks_with("openid email", &[("connector_id", "mock")]);
+    alice.opens(&other.url).await;
+    alice.approves().await;
+    let answer = app.redeems(&other, &alice.arrives()).await;
+    assert_eq!(claims(answer.id_token())["email"], "kilgore@kilgore.trout");
+
+    let mut alice = server.browser();
+    let by_path = app.asks("openid").url.replace("/dex/auth?", "/dex/auth/local?");
+    assert!(alice.opens(by_path).await.form_with("password").is_some());
+    for (client, connector) in
+        [("example-app", "nobody"), ("picky", "mock"), ("example-app", "../x")]
+    {
+        let app = server.relying_party(client);
+        let url = app.asks_with("openid", &[("connector_id", connector)]).url;
+        let page = server.browser().get(url).await;
+        let location = page.location().unwrap();
+        assert!(location.as_str().starts_with(&app.redirect_uri), "{location}");
+        assert!(location.query().unwrap().contains("error=invalid_request"), "{location}");
+    }
+    // With one way left there is nothing to choose.
+    let picky = server.relying_party("picky").asks("openid").url;
+    assert!(server.browser().opens(picky).await.form_with("password").is_some());
+}
+
+/// The certification profile Config OP.
+#[tokio::test]
+async fn discovery_promises_what_is_kept() {
+    let server = World::new().start().await;
+    let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
+    let discovery = app.reads("/.well-known/openid-configuration").await;
+    assert_eq!(discovery.page.header("content-type"), Some("application/json"));
+    let said = discovery.json;
+    assert_eq!(said["issuer"], server.issuer());
+    assert_eq!(said["claims_parameter_supported"], false);
+    let algorithms = said["id_token_signing_alg_values_supported"].as_array().unwrap();
+    assert!(algorithms.contains(&"RS256".into()));
+    let has = |list: &str, word: &str| said[list].as_array().unwrap().contains(&word.into());
+    for scope in ["openid", "email", "profile", "groups", "offline_access"] {
+        assert!(has("scopes_supported", scope), "{scope}");
+    }
+    for method in ["client_secret_basic", "client_secret_post", "none"] {
+        assert!(has("token_endpoint_auth_methods_supported", method), "{method}");
+    }
+    for prompt in ["none", "login", "consent", "select_account"] {
+        assert!(has("prompt_values_supported", prompt), "{prompt}");
+    }
+    // Every claim of a full token is announced, and the token is signed by a published key.
+    let request = app.asks("openid email profile groups federated:id");
+    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let answer = app.redeems(&request, &arrival).await;
+    let told = verified(answer.id_token(), &app.reads("/keys").await.json);
+    for claim in told.as_object().unwrap().keys() {
+        assert!(has("claims_supported", claim) || claim == "c_hash", "{claim} is not announced");
+    }
+}
