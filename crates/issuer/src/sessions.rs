@@ -54,7 +54,7 @@ impl Issuer {
         let found = self.store.session_by_cookie(&hash::sha256(cookie.expose())).await?;
         Ok(found.filter(|session| {
             now < session.cookie_until
-                && now.since(session.last_seen) < self.settings.sign_on.idle_lifetime
+                && now.since(session.browser_seen) < self.settings.sign_on.idle_lifetime
         }))
     }
 

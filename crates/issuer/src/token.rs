@@ -3,13 +3,16 @@
 //! A grant cannot forget a shared step such as client authentication, because it does not perform it.
 
 mod code;
+mod introspect;
 mod mint;
 mod refresh;
+mod revoke;
 mod statement;
 
 use countersign_core::{Client, Scopes, Secret};
 use serde::Serialize;
 
+pub use introspect::Introspection;
 pub(crate) use mint::{ACCESS_TOKEN_TYPE, PersonClaims};
 
 use crate::{Failure, Issuer};

@@ -98,7 +98,14 @@ async fn dressed(State(app): State<App>, request: Request, next: Next) -> Respon
     response
 }
 
-const PROGRAMS: [&str; 4] = ["/token", "/keys", "/userinfo", "/.well-known/openid-configuration"];
+const PROGRAMS: [&str; 6] = [
+    "/token",
+    "/token/introspect",
+    "/revoke",
+    "/keys",
+    "/userinfo",
+    "/.well-known/openid-configuration",
+];
 const PLAIN: &str = "text/plain; charset=utf-8";
 
 fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {

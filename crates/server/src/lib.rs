@@ -44,6 +44,8 @@ pub fn routes(app: App) -> Router {
         .route(&rfc_8414, get(metadata::discovery))
         .route(&at("/keys"), get(keys::get))
         .route(&at("/token"), post(token::post).fallback(token::wrong_method))
+        .route(&at("/token/introspect"), post(token::introspect).fallback(token::wrong_method))
+        .route(&at("/revoke"), post(token::revoke).fallback(token::wrong_method))
         .route(&at("/userinfo"), get(userinfo::get).post(userinfo::post));
     if !base.is_empty() {
         // Where a proxy passes on only the issuer's path, and some clients look there.

@@ -2,10 +2,12 @@
 
 mod client;
 mod error;
+mod revoke;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
 use axum::response::Response;
 use countersign_core::{Scopes, Secret};
 use countersign_issuer::token::{Grant, TokenError, TokenErrorCode};
@@ -15,13 +17,13 @@ use crate::form::{self, once};
 use error::refusal;
 
 pub use error::json;
+pub use revoke::{introspect, revoke};
 
 type Pairs = [(String, String)];
 
 pub async fn post(State(app): State<App>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let query = parts.uri.query().unwrap_or_default();
-    match answer(&app, query, &parts.headers, body).await {
+    match answer(&app, &parts, body).await {
         Ok(response) => response,
         Err(error) => refusal(&app, error),
     }
@@ -35,17 +37,24 @@ pub async fn wrong_method(State(app): State<App>) -> Response {
     response
 }
 
-async fn answer(
-    app: &App,
-    query: &str,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<Response, TokenError> {
-    if !query.is_empty() {
+async fn answer(app: &App, parts: &Parts, body: Body) -> Result<Response, TokenError> {
+    let pairs = parameters(parts, body).await?;
+    let proof = client::proof(&parts.headers, &pairs)?;
+    let client = app.issuer.clients.authenticate(&proof).ok_or_else(client::invalid)?;
+    let grant = grant(&pairs)?;
+    let name = grant.name();
+    let tokens = app.issuer.token(client, grant).await?;
+    app.metrics.tokens_issued(name, client.id.as_str());
+    Ok(json(StatusCode::OK, &tokens))
+}
+
+/// The form of a client, each parameter once (RFC 6749 section 3.2).
+async fn parameters(parts: &Parts, body: Body) -> Result<Vec<(String, String)>, TokenError> {
+    if parts.uri.query().is_some_and(|query| !query.is_empty()) {
         // Queries end in logs: secrets there are refused, and nothing else belongs there either.
         return invalid_request("Parameters belong in the body");
     }
-    let pairs = form::read(headers.clone(), body).await.map_err(|status| {
+    let pairs = form::read(parts.headers.clone(), body).await.map_err(|status| {
         let why = match status {
             StatusCode::PAYLOAD_TOO_LARGE => "The body is too large",
             StatusCode::UNSUPPORTED_MEDIA_TYPE => {
@@ -55,16 +64,10 @@ async fn answer(
         };
         TokenError::refused(TokenErrorCode::InvalidRequest, why)
     })?;
-    if let Some(name) = repeated(&pairs) {
-        return invalid_request(format!("Parameter {name} is repeated"));
+    match repeated(&pairs) {
+        Some(name) => invalid_request(format!("Parameter {name} is repeated")),
+        None => Ok(pairs),
     }
-    let proof = client::proof(headers, &pairs)?;
-    let client = app.issuer.clients.authenticate(&proof).ok_or_else(client::invalid)?;
-    let grant = grant(&pairs)?;
-    let name = grant.name();
-    let tokens = app.issuer.token(client, grant).await?;
-    app.metrics.tokens_issued(name, client.id.as_str());
-    Ok(json(StatusCode::OK, &tokens))
 }
 
 /// The one place where a body becomes a grant.
@@ -96,7 +99,7 @@ fn grant(pairs: &Pairs) -> Result<Grant, TokenError> {
 }
 
 fn repeated(pairs: &Pairs) -> Option<&'static str> {
-    const NAMES: [&str; 8] = [
+    const NAMES: [&str; 9] = [
         "grant_type",
         "code",
         "redirect_uri",
@@ -105,6 +108,7 @@ fn repeated(pairs: &Pairs) -> Option<&'static str> {
         "scope",
         "client_id",
         "client_secret",
+        "token",
     ];
     NAMES.into_iter().find(|name| pairs.iter().filter(|(key, _)| key == name).count() > 1)
 }

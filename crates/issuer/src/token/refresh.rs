@@ -59,20 +59,23 @@ impl Issuer {
         grant: &Grant,
         session: &Session,
     ) -> Result<(), TokenError> {
-        let now = self.now();
-        let policy = &self.settings.refresh;
         if grant.ended.is_some() || session.ended.is_some() {
             return Err(TokenError::invalid_grant(OVER));
         }
-        let too_old = policy.absolute_lifetime.is_some_and(|max| now > grant.created_at + max);
-        let too_idle = policy.valid_if_not_used_for.is_some_and(|max| now > grant.rotated_at + max);
-        if too_old || too_idle {
+        if self.is_refresh_expired(grant) {
             return Err(TokenError::invalid_grant("Refresh token expired."));
         }
         if self.connectors.allowed(client, &session.connector).is_none() {
             return Err(TokenError::invalid_grant("Connector not allowed for this client."));
         }
         Ok(())
+    }
+
+    pub(super) fn is_refresh_expired(&self, grant: &Grant) -> bool {
+        let (now, policy) = (self.now(), &self.settings.refresh);
+        let too_old = policy.absolute_lifetime.is_some_and(|max| now > grant.created_at + max);
+        let too_idle = policy.valid_if_not_used_for.is_some_and(|max| now > grant.rotated_at + max);
+        too_old || too_idle
     }
 
     async fn welcome_still(&self, session: Session) -> Result<Checked, TokenError> {

@@ -1,0 +1,131 @@
+//! Introspection (RFC 7662): is this token good now? Told only to the client it was issued to, or that
+//! it names in `aud`; everybody else hears that it is not active, and nothing more.
+
+use countersign_core::identity::subject;
+use countersign_core::{Client, ClientId, Grant, GrantId, Secret, Session};
+use countersign_jose::{Claims, Expected, Typ};
+use serde::Serialize;
+
+use super::ACCESS_TOKEN_TYPE;
+use super::statement::Statement;
+use crate::{Failure, Issuer};
+
+/// RFC 7662 section 2.2. Without anything but `active` when it is false.
+#[derive(Debug, Default, Serialize)]
+pub struct Introspection {
+    active: bool,
+    #[serde(flatten)]
+    about: Option<About>,
+}
+
+#[derive(Debug, Serialize)]
+struct About {
+    scope: String,
+    client_id: ClientId,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    username: String,
+    token_type: &'static str,
+    token_use: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exp: Option<i64>,
+    iat: i64,
+    sub: String,
+    aud: Vec<ClientId>,
+    iss: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jti: Option<String>,
+    sid: String,
+}
+
+impl Issuer {
+    pub async fn introspect(
+        &self,
+        caller: &Client,
+        token: &Secret,
+    ) -> Result<Introspection, Failure> {
+        let claims = self.access_token(token);
+        let Some(id) = self.grant_named_by(token) else { return Ok(Introspection::default()) };
+        let Some((grant, session)) = self.store.grant(&id).await? else {
+            return Ok(Introspection::default());
+        };
+        let named = claims.as_ref().is_some_and(|claims| claims.is_for(caller.id.as_str()));
+        let Some(owner) = self.clients.get(&grant.client) else {
+            return Ok(Introspection::default());
+        };
+        let told = grant.client == caller.id || named;
+        if !told || grant.ended.is_some() || !self.stands(Some(owner), &session).await? {
+            return Ok(Introspection::default());
+        }
+        let about = match claims {
+            Some(claims) => Some(self.about_access_token(&claims, &grant, &session)),
+            None => self.about_refresh_token(token, &grant, &session),
+        };
+        Ok(Introspection { active: about.is_some(), about })
+    }
+
+    /// The grant a token of ours belongs to, whichever kind it is. Says nothing about its being alive.
+    pub(super) fn grant_named_by(&self, token: &Secret) -> Option<GrantId> {
+        let statement = Statement::read(token, &self.keyring.keys().mac);
+        let by_refresh_token = statement.map(|statement| statement.grant);
+        by_refresh_token.or_else(|| {
+            let claims = self.access_token(token)?;
+            claims.text("grant_id").map(GrantId::new)
+        })
+    }
+
+    fn access_token(&self, token: &Secret) -> Option<Claims> {
+        let expected = Expected {
+            issuer: self.settings.issuer.as_str(),
+            typ: Typ::Exactly(ACCESS_TOKEN_TYPE),
+            now: Some(self.now()),
+            leeway: std::time::Duration::ZERO,
+        };
+        self.keyring.keys().verifiers.verify(token.expose(), &expected).ok()
+    }
+
+    fn about_access_token(&self, claims: &Claims, grant: &Grant, session: &Session) -> About {
+        About {
+            scope: claims.text("scope").unwrap_or_default().to_owned(),
+            exp: claims.number("exp"),
+            iat: claims.number("iat").unwrap_or_default(),
+            aud: claims.texts("aud").into_iter().map(ClientId::new).collect(),
+            jti: claims.text("jti").map(str::to_owned),
+            token_use: "access_token",
+            ..self.about(grant, session)
+        }
+    }
+
+    /// Only the current generation is active.
+    fn about_refresh_token(
+        &self,
+        token: &Secret,
+        grant: &Grant,
+        session: &Session,
+    ) -> Option<About> {
+        let statement = Statement::read(token, &self.keyring.keys().mac)?;
+        let current = grant.refreshable && statement.generation == grant.generation;
+        (current && !self.is_refresh_expired(grant)).then(|| self.about(grant, session))
+    }
+
+    fn about(&self, grant: &Grant, session: &Session) -> About {
+        let policy = &self.settings.refresh;
+        let ends = [
+            policy.absolute_lifetime.map(|max| grant.created_at + max),
+            policy.valid_if_not_used_for.map(|max| grant.rotated_at + max),
+        ];
+        About {
+            scope: grant.scopes.to_string(),
+            client_id: grant.client.clone(),
+            username: session.identity.preferred_username.clone(),
+            token_type: "Bearer",
+            token_use: "refresh_token",
+            exp: ends.into_iter().flatten().min().map(countersign_core::Timestamp::secs),
+            iat: grant.rotated_at.secs(),
+            sub: subject(&session.identity.user_id, &session.connector),
+            aud: vec![grant.client.clone()],
+            iss: self.settings.issuer.as_str().to_owned(),
+            jti: None,
+            sid: session.id.to_string(),
+        }
+    }
+}
