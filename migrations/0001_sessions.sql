@@ -22,7 +22,8 @@ CREATE TABLE secrets (
     PRIMARY KEY (purpose, number)
 );
 
--- One sign-in by one browser. cookie_hash is null once the browser's half is over.
+-- One sign-in by one browser. cookie_hash is null once the browser's half is over. last_seen is when
+-- anything was given; browser_seen is when the browser was there for it, not a refresh token.
 CREATE TABLE sessions (
     id             TEXT   NOT NULL PRIMARY KEY,
     connector_id   TEXT   NOT NULL,
@@ -36,6 +37,7 @@ CREATE TABLE sessions (
     auth_time      BIGINT NOT NULL,
     created_at     BIGINT NOT NULL,
     last_seen      BIGINT NOT NULL,
+    browser_seen   BIGINT NOT NULL,
     cookie_hash    TEXT,
     cookie_until   BIGINT NOT NULL,
     ip             TEXT   NOT NULL,
@@ -78,7 +80,9 @@ CREATE INDEX grants_short ON grants (tokens_until) WHERE refreshable = 0;
 CREATE INDEX grants_rotated ON grants (rotated_at) WHERE refreshable = 1;
 CREATE INDEX grants_created ON grants (created_at) WHERE refreshable = 1;
 
--- An authorization code. The unique request lets a request finish once.
+-- An authorization code. The unique request lets a request finish once; a refusal is a row that was
+-- used without a grant. A used code stays while its grant does, to recognise a second use however late.
+-- Deferred, because the code is used up before its grant is written.
 CREATE TABLE codes (
     hash         TEXT   NOT NULL PRIMARY KEY,
     request_id   TEXT   NOT NULL UNIQUE,
@@ -92,10 +96,12 @@ CREATE TABLE codes (
     created_at   BIGINT NOT NULL,
     expires_at   BIGINT NOT NULL,
     used_at      BIGINT,
-    grant_id     TEXT
+    grant_id     TEXT   REFERENCES grants (id) ON DELETE SET NULL DEFERRABLE INITIALLY DEFERRED
 );
 CREATE INDEX codes_session ON codes (session_id);
-CREATE INDEX codes_expires ON codes (expires_at);
+CREATE INDEX codes_grant ON codes (grant_id) WHERE grant_id IS NOT NULL;
+-- For the collector, which never looks at those that a grant keeps.
+CREATE INDEX codes_expires ON codes (expires_at) WHERE grant_id IS NULL;
 
 -- What somebody allowed a client, once and for all.
 CREATE TABLE consents (

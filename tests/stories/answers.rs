@@ -188,6 +188,13 @@ async fn more_than_three_kilobytes_of_parameters_are_refused() {
     let page = alice.follow(posted).await;
     assert_eq!(told_once(page, "error").as_deref(), Some("invalid_request"));
     assert_eq!(told_once(page, "state"), Some(state));
+    // Unless the GET that it becomes would be too long for any server, this one included.
+    let state = ("state", "s".repeat(48 * 1024));
+    let mut fields = fields;
+    fields.retain(|(name, _)| *name != state.0);
+    fields.push((state.0, &state.1));
+    let page = alice.post_form(server.url("/auth"), &fields).await;
+    assert!((400..500).contains(&page.status) && page.location().is_none(), "{}", page.status);
     assert!(alice.cookies().is_empty(), "nothing was begun");
 }
 

@@ -47,15 +47,24 @@ async fn mallory_gets_nothing_from_a_login_that_alice_is_lured_to_finish() {
     }
 }
 
-/// B 28: a login is finished once, by whichever tab comes first.
+/// B 28: the same "yes" a second time, before and after the code was used.
 #[tokio::test]
-async fn a_second_yes_to_the_same_page_gives_no_second_code() {
+async fn a_second_yes_is_refused_and_the_first_stays_good() {
     let server = World::new().start().await;
-    let mut alice = alice_at_approval(&server).await;
+    let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
+    let request = app.asks("openid email");
+    alice.opens(&request.url).await;
+    alice.signs_in(ALICE, ALICE_PASSWORD).await;
     let form = alice.page().form_with("approval").unwrap().press("approval", "approve");
     let req = form.fields.iter().find(|(name, _)| name == "req").unwrap().1.clone();
     alice.submits(form.clone()).await;
-    alice.arrives();
+    let arrival = alice.arrives();
+    let page = alice.submits(form.clone()).await.clone();
+    assert_eq!(page.status, 400, "{}", page.text());
+    gives_nothing(&page);
+    let tokens = app.redeems(&request, &arrival).await;
+    assert_eq!(tokens.status, 200, "{}", tokens.page.body);
+
     let page = alice.submits(form).await.clone();
     assert_eq!(page.status, 400, "{}", page.text());
     gives_nothing(&page);
@@ -63,6 +72,23 @@ async fn a_second_yes_to_the_same_page_gives_no_second_code() {
     let url = reqwest::Url::parse_with_params(&server.url("/continue"), [("req", req)]).unwrap();
     let page = alice.opens(url).await.clone();
     assert_eq!(page.status, 400, "{}", page.text());
+    // And nothing of it has ended what the one code gave.
+    assert_eq!(app.userinfo(tokens.access_token()).await.status, 200);
+}
+
+/// A "no" finishes the login as a "yes" does: going back does not turn it into one.
+#[tokio::test]
+async fn a_yes_after_a_no_gives_nothing() {
+    let server = World::new().start().await;
+    let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
+    alice.opens(&app.asks("openid email").url).await;
+    alice.signs_in(ALICE, ALICE_PASSWORD).await;
+    let form = alice.page().form_with("approval").unwrap();
+    alice.rejects().await;
+    assert_eq!(alice.arrives_with_error(), "access_denied");
+    let page = alice.submits(form.press("approval", "approve")).await.clone();
+    assert_eq!(page.status, 400, "{}", page.text());
+    gives_nothing(&page);
 }
 
 /// B 28: a "yes" that nobody signed in for.

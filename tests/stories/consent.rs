@@ -47,6 +47,17 @@ async fn the_page_says_who_asks_for_what_about_whom() {
     assert!(!text.contains("developers"), "{text}");
 }
 
+/// A 8; RUSTSEC-2024-0421: a host that would look like another one is shown as it is spelled.
+#[tokio::test]
+async fn a_host_of_foreign_letters_is_shown_in_its_plain_spelling() {
+    let twin = "https://xn--exmple-app-r7i.example.com/callback";
+    let server = World::new().client(Client::new("twin").redirects_to(&[twin])).start().await;
+    let mut alice = server.browser();
+    alice.opens(server.relying_party("twin").asks("openid").url).await;
+    let text = alice.signs_in(ALICE, ALICE_PASSWORD).await.text();
+    assert!(text.contains("xn--exmple-app-r7i.example.com"), "{text}");
+}
+
 #[tokio::test]
 async fn a_yes_is_remembered_for_what_it_was_said_to() {
     let server = World::new().client(Client::new("wiki")).start().await;

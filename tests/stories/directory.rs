@@ -4,10 +4,9 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::world::{ALICE, ALICE_PASSWORD, RelyingParty, Server, World, claims, slapd};
+use crate::world::{RelyingParty, Server, World, claims, slapd};
 
-/// Every name in it was compared with a filter of the directory once; this one lets only people in,
-/// so that an injected filter would have something to break out of.
+/// A name is put into `(&PEOPLE(uid=NAME))`, so that an injected filter has something to break out of.
 const PEOPLE: &str = "(objectClass=inetOrgPerson)";
 const JANE: &str = "uid=jane,ou=People,dc=example,dc=org";
 
@@ -57,7 +56,9 @@ async fn ldap_jane_signs_in_over_tls_and_start_tls_with_groups_as_they_are_spell
     let server = World::new().with(&connectors).start().await;
     let app = server.relying_party("example-app");
 
-    for (button, user) in [("Directory", "jane\u{12}\u{4}ldap"), ("StartTLS", "jane\u{12}\u{5}start")] {
+    for (button, user) in
+        [("Directory", "jane\u{12}\u{4}ldap"), ("StartTLS", "jane\u{12}\u{5}start")]
+    {
         let mut jane = server.browser();
         let request = app.asks("openid email profile groups");
         jane.opens(&request.url).await;
@@ -66,7 +67,10 @@ async fn ldap_jane_signs_in_over_tls_and_start_tls_with_groups_as_they_are_spell
         jane.approves().await;
         let answer = app.redeems(&request, &jane.arrives()).await;
         let told = claims(answer.id_token());
-        assert_eq!((&told["email"], &told["name"]), (&json!("jane@example.org"), &json!("Jane Doe")));
+        assert_eq!(
+            (&told["email"], &told["name"]),
+            (&json!("jane@example.org"), &json!("Jane Doe"))
+        );
         // "everybody" is three groups away, and its way back to "admins" is a loop.
         assert_eq!(told["groups"], json!(["admins", "developers", "staff", "everybody"]));
         assert!(
@@ -87,7 +91,8 @@ fn decoded_subject(told: &serde_json::Value) -> String {
 }
 
 fn assert_no_bind_in_clear(log: &str) {
-    let connection = |line: &str| line.split(' ').find(|w| w.starts_with("conn=")).map(str::to_owned);
+    let connection =
+        |line: &str| line.split(' ').find(|w| w.starts_with("conn=")).map(str::to_owned);
     let mut safe = Vec::new();
     let mut binds = 0;
     for line in log.lines() {
@@ -117,7 +122,7 @@ async fn ldap_a_directory_with_another_certificate_hears_nothing() {
     jane.opens(app.asks_with("openid", &[("connector_id", "ldap")]).url).await;
     let page = jane.signs_in("jane", slapd::PASSWORD).await;
     assert_eq!(page.status, 503, "{}", page.text());
-    assert!(!directory.log().contains("BIND"), "{}", directory.log());
+    assert!(!directory.log().contains(" BIND "), "{}", directory.log());
 }
 
 /// Threat 84 (RFC 4513 section 5.1.2, CVE-2017-14623): this server answers success to an empty one.
@@ -141,7 +146,7 @@ async fn ldap_an_empty_password_is_refused_though_the_directory_would_welcome_it
         assert_eq!(page.all("[role=alert]").len(), 1);
     }
     let asked = directory.log().split_off(asked_so_far);
-    assert!(!asked.contains("BIND"), "refused before anything was asked: {asked}");
+    assert!(!asked.contains(" BIND "), "refused before anything was asked: {asked}");
 }
 
 /// Threat 85 (CVE-2026-44671, CVE-2026-55770): each of these, put into a filter as it is, would be
@@ -174,7 +179,8 @@ async fn ldap_a_name_that_is_a_filter_is_only_a_name() {
         assert_eq!((page.status, page.location()), (401, None), "{name:.40?}: {}", page.text());
         assert_eq!(alert(page), told, "{name:.40?}");
     }
-    assert!(!directory.log().contains("filter=\"(?"), "{}", directory.log());
+    let as_jane = format!("BIND dn=\"{JANE}\" method=");
+    assert_eq!(directory.log().matches(&as_jane).count(), 1, "only the wrong password was tried");
 
     let page = mallory.submits(form.fill("login", "jane").fill("password", slapd::PASSWORD)).await;
     assert!(page.form_with("approval").is_some(), "the real one comes in: {}", page.text());
@@ -228,35 +234,6 @@ async fn ldap_jane_chooses_her_directory_among_the_ways_to_sign_in() {
     // Next time her own door is the first.
     jane.opens(app.asks_with("openid", &[("prompt", "login")]).url).await;
     assert!(jane.page().all("a.way")[0].contains("Directory"), "{:?}", jane.page().all("a.way"));
-}
-
-/// Promise 7: a directory that is down makes its own door say so, and no other.
-#[tokio::test]
-async fn ldap_a_directory_that_is_down_says_so_and_stops_nobody_else() {
-    let Some(mut directory) = slapd::Slapd::start() else { return };
-    directory.stop();
-    let server = World::new().with(&connector(&directory)).start().await;
-    let (mut jane, app) = (server.browser(), server.relying_party("example-app"));
-
-    jane.opens(app.asks("openid").url).await;
-    jane.clicks("Directory").await;
-    let page = jane.signs_in("jane", slapd::PASSWORD).await;
-    assert_eq!(page.status, 503, "{}", page.text());
-    let alert = page.all("[role=alert]").join(" ");
-    assert!(alert.contains("does not answer") && alert.contains("was not checked"), "{alert}");
-
-    let mut alice = server.browser();
-    alice.opens(app.asks("openid").url).await;
-    alice.clicks("Email").await;
-    alice.signs_in(ALICE, ALICE_PASSWORD).await;
-    alice.approves().await;
-    alice.arrives();
-
-    // The page she was shown is good for another try, when it is back.
-    directory.start_again();
-    jane.signs_in("jane", slapd::PASSWORD).await;
-    jane.approves().await;
-    jane.arrives();
 }
 
 /// "Login works, groups are empty" ends here (design.md 5).

@@ -6,7 +6,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::directory::{connector, groups_of};
-use crate::world::{Browser, Client, Need, RelyingParty, Server, World, claims, slapd};
+use crate::world::{
+    ALICE, ALICE_PASSWORD, Browser, Client, Need, RelyingParty, Server, World, claims, slapd,
+};
 
 /// `sessions.upstreamRefreshInterval` unless configured, and a little more.
 const STALE: Duration = Duration::from_secs(5 * 60 + 5);
@@ -207,10 +209,40 @@ async fn ldap_another_jane_does_not_inherit_what_the_first_one_held() {
     server.advance(STALE);
     let refused = app.refreshes(first.refresh_token()).await;
     assert_eq!((refused.status, refused.error()), (400, "invalid_grant"));
-    let (mut new_jane, again) = (server.browser(), app.asks_with("openid", &[("connector_id", "ldap")]));
+    let (mut new_jane, again) =
+        (server.browser(), app.asks_with("openid", &[("connector_id", "ldap")]));
     let arrival = new_jane.logs_in(&again, "jane", slapd::PASSWORD).await;
     let second = app.redeems(&again, &arrival).await;
     assert_ne!(claims(first.id_token())["sub"], claims(second.id_token())["sub"]);
+}
+
+/// An upstream that is down makes its own button say so and touches no other (design.md 5).
+#[tokio::test]
+async fn ldap_a_directory_that_is_down_says_so_and_stops_nobody_else() {
+    let Some(mut directory) = slapd::Slapd::start() else { return };
+    directory.stop();
+    let server = World::new().with(&connector(&directory)).start().await;
+    let (mut jane, app) = (server.browser(), server.relying_party("example-app"));
+
+    jane.opens(app.asks("openid").url).await;
+    jane.clicks("Directory").await;
+    let page = jane.signs_in("jane", slapd::PASSWORD).await;
+    assert_eq!(page.status, 503, "{}", page.text());
+    let alert = page.all("[role=alert]").join(" ");
+    assert!(alert.contains("does not answer") && alert.contains("was not checked"), "{alert}");
+
+    let mut alice = server.browser();
+    alice.opens(app.asks("openid").url).await;
+    alice.clicks("Email").await;
+    alice.signs_in(ALICE, ALICE_PASSWORD).await;
+    alice.approves().await;
+    alice.arrives();
+
+    // The page she was shown is good for another try, when it is back.
+    directory.start_again();
+    jane.signs_in("jane", slapd::PASSWORD).await;
+    jane.approves().await;
+    jane.arrives();
 }
 
 /// Dex answers 500 and may burn the token; here it waits (design.md 7).

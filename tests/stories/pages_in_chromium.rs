@@ -65,7 +65,8 @@ impl Chromium {
         let said = self.console().await;
         let is_ours = |line: &&String| {
             line.contains("Content Security Policy")
-                || (line.starts_with("SEVERE") && !line.contains("the server responded with a status"))
+                || (line.starts_with("SEVERE")
+                    && !line.contains("the server responded with a status"))
         };
         let bad: Vec<_> = said.iter().filter(is_ours).collect();
         assert!(bad.is_empty(), "{page}: {bad:#?}");

@@ -143,7 +143,7 @@ async fn no_other_scheme_is_an_address() {
     }
 }
 
-/// A 4: what must not be asked for must not be registered either.
+/// A 4 and A 8: what must not be asked for must not be registered either.
 #[tokio::test]
 async fn a_scheme_that_runs_is_not_registered() {
     let bad = [
@@ -159,6 +159,8 @@ async fn a_scheme_that_runs_is_not_registered() {
         "https://app.example.com/cb#fragment",
         "https://user@app.example.com/cb",
         "https://evil.example\\@app.example.com/cb",
+        "https://\u{430}pp.example.com/cb",
+        "https://app.example\u{3002}com/cb",
     ];
     let world = World::new().client(Client::new("odd").redirects_to(&bad));
     let said = world.refuses_to_start().await;

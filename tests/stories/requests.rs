@@ -45,7 +45,7 @@ async fn only_a_code_can_be_asked_for() {
     assert_eq!(discovery["response_types_supported"], serde_json::json!(["code"]));
 }
 
-/// B 35; CVE-2020-10770, CVE-2021-22696: nobody makes this server fetch anything.
+/// B 35 and 36; CVE-2020-10770, CVE-2021-22696: nobody makes this server fetch anything.
 #[tokio::test]
 async fn a_request_object_is_refused_and_never_fetched() {
     let server = World::new().start().await;
@@ -55,8 +55,9 @@ async fn a_request_object_is_refused_and_never_fetched() {
     let here = format!("{}/request.jwt#sha", elsewhere.url);
     let (inside, long) =
         (format!("{}/x", server.telemetry()), format!("{here}{}", "x".repeat(2000)));
-    for uri in [here.as_str(), &long, &inside, "http://169.254.169.254/", "file:///etc/passwd", "x"]
-    {
+    let pushed = "urn:ietf:params:oauth:request_uri:6esc_11ACC5bwc014ltc14eY22c";
+    let metadata = "http://169.254.169.254/";
+    for uri in [here.as_str(), &long, &inside, metadata, "file:///etc/passwd", pushed, "x"] {
         let page = alice.get(app.asks_with("openid", &[("request_uri", uri)]).url).await;
         assert_eq!(error(&page), "request_uri_not_supported", "{uri:.60}");
     }

@@ -1,9 +1,14 @@
 //! What is told of Alice, and to whom: scopes, claims and audiences (OpenID Connect Core 5.4; dex.md
 //! 4.1; RFC 6749 section 3.3).
 
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use crate::world::{ALICE, ALICE_PASSWORD, Browser, Client, RelyingParty, World, claims};
+use crate::world::{ALICE, ALICE_PASSWORD, Browser, Client, Need, RelyingParty, World, claims};
 
 const SKIP: &str = "oauth2:\n  skipApprovalScreen: true";
 
@@ -186,4 +191,71 @@ async fn a_subject_is_spelled_as_dex_spells_it() {
     let told = told(&mut alice, &app, "openid").await;
     // Field 1, 11 bytes "id-of-alice"; field 2, 5 bytes "local".
     assert_eq!(told.id["sub"], "CgtpZC1vZi1hbGljZRIFbG9jYWw");
+}
+
+/// OpenID Connect Core 3.1.3.6 and 3.3.2.11: the left half of a SHA-256, as the API of Dex has it.
+#[tokio::test]
+async fn an_id_token_names_the_code_and_the_access_token_it_came_with() {
+    let server = World::new().with(SKIP).start().await;
+    let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
+    let request = app.asks("openid offline_access");
+    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let answer = app.redeems(&request, &arrival).await;
+    let told = claims(answer.id_token());
+    let half =
+        |text: &str| URL_SAFE_NO_PAD.encode(&digest(&SHA256, text.as_bytes()).as_ref()[..16]);
+    assert_eq!(told["at_hash"], half(answer.access_token()));
+    assert_eq!(told["c_hash"], half(&arrival.code));
+    let later = app.refreshes(answer.refresh_token()).await;
+    let told = claims(later.id_token());
+    assert_eq!(told["at_hash"], half(later.access_token()));
+    assert!(told.get("c_hash").is_none());
+}
+
+/// OpenID Connect Core 12.2: the same person, login and audience; dex.md 4.1: the nonce as well.
+#[tokio::test]
+async fn a_refreshed_id_token_speaks_of_the_same_login() {
+    if Need::Clock.is_missing() {
+        return;
+    }
+    let server = World::with_clock().with(SKIP).start().await;
+    let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
+    let request = app.asks("openid email groups offline_access");
+    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let first = app.redeems(&request, &arrival).await;
+    server.advance(Duration::from_secs(3600));
+    let second = app.refreshes(first.refresh_token()).await;
+    let (before, after) = (claims(first.id_token()), claims(second.id_token()));
+    for claim in ["iss", "sub", "aud", "auth_time", "nonce", "sid", "email", "groups"] {
+        assert!(before.get(claim).is_some(), "{claim}");
+        assert_eq!(after[claim], before[claim], "{claim}");
+    }
+    assert!(after["iat"].as_u64().unwrap() >= before["iat"].as_u64().unwrap() + 3600);
+    assert_ne!(after["jti"], before["jti"]);
+}
+
+/// RFC 6750 section 2; the certification profile Basic OP: in the header or in a form, not in a query.
+#[tokio::test]
+async fn userinfo_takes_its_token_in_a_header_or_in_a_form() {
+    let server = World::new().with(SKIP).start().await;
+    let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
+    let request = app.asks("openid email");
+    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let answer = app.redeems(&request, &arrival).await;
+    let told = app.userinfo(answer.access_token()).await.json;
+    assert_eq!(told["email"], ALICE);
+    let mut nobody = server.browser();
+    let url = server.url("/userinfo");
+    let token = [("access_token", answer.access_token())];
+    let page = nobody.post_form(&url, &token).await;
+    assert_eq!((page.status, page.header("cache-control")), (200, Some("no-store")));
+    assert_eq!(serde_json::from_str::<Value>(&page.body).unwrap(), told);
+    let in_query = reqwest::Url::parse_with_params(&url, token).unwrap();
+    for refused in [nobody.get(in_query).await, nobody.get(&url).await] {
+        assert_eq!(refused.status, 401, "{}", refused.body);
+        assert!(refused.header("www-authenticate").unwrap().starts_with("Bearer"));
+    }
+    // design.md 7: an ID token is for its application and opens nothing.
+    let told = app.userinfo(answer.id_token()).await;
+    assert_eq!((told.status, told.json["error"].as_str()), (401, Some("invalid_token")));
 }

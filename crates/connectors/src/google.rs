@@ -14,7 +14,7 @@ use countersign_core::settings::Section;
 use countersign_core::{Connector, ConnectorId, Identity, Trace, Wants};
 use serde_json::{Map, Value};
 
-use crate::oauth::Failure;
+use crate::oauth::{Failure, within};
 use crate::oidc::provider::{Outcome, Proven, Provider};
 
 mod config;
@@ -105,7 +105,7 @@ impl RedirectLogin for Google {
                 }
             })
         };
-        let login: Result<Login, Failure> = login.await;
+        let login: Result<Login, Failure> = Box::pin(within(login)).await;
         login.map_err(|failure| failure.told(&self.id, trace))
     }
 }
@@ -113,7 +113,7 @@ impl RedirectLogin for Google {
 #[async_trait]
 impl Refresh for Google {
     async fn refresh(&self, known: Known<'_>, trace: &mut Trace) -> Result<Refreshed, Unavailable> {
-        let again = self.ask_again(&known, trace).await;
+        let again = Box::pin(within(self.ask_again(&known, trace))).await;
         again.map_err(|failure| failure.told(&self.id, trace))
     }
 

@@ -8,9 +8,12 @@
 use countersign_core::settings::{Section, nearest};
 use countersign_core::{Connector, ConnectorId};
 
+mod gitlab;
 mod google;
 pub mod ldap;
+mod linkedin;
 pub mod local;
+mod microsoft;
 mod mock;
 mod oauth;
 mod oidc;
@@ -18,7 +21,8 @@ pub mod password;
 
 /// The values of `type` that [`read`] understands. `local` is not among them: it is switched on by
 /// `enablePasswordDB`.
-const KINDS: &[&str] = &["google", "ldap", "mockCallback", "mockPassword", "oidc"];
+const KINDS: &[&str] =
+    &["gitlab", "google", "ldap", "linkedin", "microsoft", "mockCallback", "mockPassword", "oidc"];
 
 /// Dex has these, and a configuration that names one must not start as if it had not.
 const NOT_YET: &[&str] = &[
@@ -27,10 +31,7 @@ const NOT_YET: &[&str] = &[
     "bitbucket-cloud",
     "gitea",
     "github",
-    "gitlab",
     "keystone",
-    "linkedin",
-    "microsoft",
     "oauth",
     "openshift",
     "saml",
@@ -45,11 +46,10 @@ pub fn kinds() -> &'static [&'static str] {
 /// it lacks the `config` it needs. To be noted by the caller at the key `type`, where the mistake is.
 pub fn check_kind(kind: &str, has_config: bool) -> Result<(), String> {
     if KINDS.contains(&kind) {
-        return match (kind, has_config) {
-            ("google" | "ldap" | "mockPassword" | "oidc", false) => {
-                Err(format!("{kind} needs a config"))
-            }
-            _ => Ok(()),
+        // The only one that has nothing to be told.
+        return match has_config || kind == "mockCallback" {
+            true => Ok(()),
+            false => Err(format!("{kind} needs a config")),
         };
     }
     if NOT_YET.contains(&kind) {
@@ -77,8 +77,11 @@ pub fn read(
         return None;
     }
     match kind {
+        "gitlab" => gitlab::read(id, name, config?),
         "google" => google::read(id, name, config?),
         "ldap" => ldap::read(id, name, config?),
+        "linkedin" => linkedin::read(id, name, config?),
+        "microsoft" => microsoft::read(id, name, config?),
         "mockCallback" => Some(mock::callback(id, name, config)),
         "mockPassword" => mock::password(id, name, config?),
         "oidc" => oidc::read(id, name, config?),

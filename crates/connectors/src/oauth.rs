@@ -9,6 +9,7 @@ mod codes;
 mod failure;
 mod http;
 mod kept;
+mod plain;
 mod settings;
 mod spent;
 mod tls;
@@ -19,6 +20,7 @@ pub(crate) use address::may_lead;
 pub(crate) use failure::Failure;
 pub(crate) use http::{Answer, Ask, Http};
 pub(crate) use kept::Kept;
+pub(crate) use plain::{Entry, Plain};
 pub(crate) use settings::{
     Registration, SecretIs, base_url, below, texts_or, url_of, warn_of_http,
 };
@@ -27,9 +29,23 @@ pub(crate) use tls::Roots;
 pub(crate) use token::{Client, Code, Granted, Proof, Tokens, granted};
 pub(crate) use trip::{Arrived, Leaving, Packed, arrived, find, ours};
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::future::Future;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use countersign_core::Timestamp;
+
+/// A whole login or refresh, however many calls it takes. Shorter than the lease under which one request at a time
+/// asks about a session.
+const WHOLE: Duration = Duration::from_secs(25);
+
+/// Keeps a login or refresh within its bounds.
+pub(crate) async fn within<T>(
+    asking: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let slow =
+        || Err(Failure::Here(format!("the upstream took over {} s in all", WHOLE.as_secs())));
+    tokio::time::timeout(WHOLE, asking).await.unwrap_or_else(|_| slow())
+}
 
 /// The port hands no time over, so this is the one place of the upstreams that reads a clock. It only decides
 /// whether an upstream's token has expired, with a leeway that is longer than clocks are apart.

@@ -17,7 +17,7 @@ use countersign_core::{Connector, ConnectorId, Identity, Secret, Trace};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::oauth::Failure;
+use crate::oauth::{Failure, within};
 
 mod config;
 mod groups;
@@ -91,7 +91,7 @@ impl RedirectLogin for Oidc {
                 }),
             }
         };
-        let login: Result<Login, Failure> = login.await;
+        let login: Result<Login, Failure> = Box::pin(within(login)).await;
         login.map_err(|failure| failure.told(&self.id, trace))
     }
 }
@@ -99,7 +99,7 @@ impl RedirectLogin for Oidc {
 #[async_trait]
 impl Refresh for Oidc {
     async fn refresh(&self, known: Known<'_>, trace: &mut Trace) -> Result<Refreshed, Unavailable> {
-        let again = self.ask_again(&known, trace).await;
+        let again = Box::pin(within(self.ask_again(&known, trace))).await;
         again.map_err(|failure| failure.told(&self.id, trace))
     }
 

@@ -9,6 +9,8 @@
     reason = "all of this is test code; a broken world fails the story that stands in it"
 )]
 
+#[path = "fakes/graph.rs"]
+mod graph;
 #[path = "fakes/provider.rs"]
 mod provider;
 #[path = "../src/tree.rs"]
@@ -19,8 +21,22 @@ mod web;
 #[path = "upstreams/story.rs"]
 mod story;
 
+#[path = "upstreams/gitlab.rs"]
+mod gitlab;
+#[path = "upstreams/google.rs"]
+mod google;
+#[path = "upstreams/google_credentials.rs"]
+mod google_credentials;
+#[path = "upstreams/google_groups.rs"]
+mod google_groups;
+#[path = "upstreams/linkedin.rs"]
+mod linkedin;
+#[path = "upstreams/microsoft.rs"]
+mod microsoft;
 #[path = "upstreams/oidc.rs"]
 mod oidc;
+#[path = "upstreams/oidc_callback.rs"]
+mod oidc_callback;
 #[path = "upstreams/oidc_groups.rs"]
 mod oidc_groups;
 #[path = "upstreams/oidc_hostile.rs"]

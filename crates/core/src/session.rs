@@ -19,7 +19,10 @@ pub struct Session {
     pub upstream: Option<String>,
     pub auth_time: Timestamp,
     pub created_at: Timestamp,
+    /// When it last gave anything, be it to a refresh token.
     pub last_seen: Timestamp,
+    /// When its browser was last there: a sign-in, or a code given to it. Idle time counts from here.
+    pub browser_seen: Timestamp,
     /// The browser's half ends here at the latest; the row may live longer.
     pub cookie_until: Timestamp,
     pub ip: String,

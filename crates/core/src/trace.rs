@@ -50,6 +50,14 @@ impl Trace {
         self.add(TraceKind::Noted, text.into());
     }
 
+    /// What was told elsewhere comes after what is here.
+    pub fn append(&mut self, later: Self) {
+        self.left_out += later.left_out;
+        for step in later.steps {
+            self.add(step.kind, step.text);
+        }
+    }
+
     pub fn steps(&self) -> &[TraceStep] {
         &self.steps
     }

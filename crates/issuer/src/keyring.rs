@@ -91,6 +91,7 @@ impl Keyring {
         now: Timestamp,
     ) -> Result<Self, Failure> {
         let mut keys = read(store, root, settings, now).await?;
+        reseal(store, root).await?;
         // Only after what is there could be opened: a wrong root key changes nothing.
         if drop_dead(store, now).await? {
             keys = read(store, root, settings, now).await?;
@@ -230,6 +231,32 @@ async fn drop_dead(store: &Store, now: Timestamp) -> Result<bool, Failure> {
         }
     }
     Ok(dropped)
+}
+
+/// What rests unsealed, or under an older root key, is sealed under today's first one.
+async fn reseal(store: &Store, root: &RootKeys) -> Result<(), Failure> {
+    if root.is_none() {
+        return Ok(());
+    }
+    let again = |purpose: &str, value: &Secret| -> Result<Secret, Failure> {
+        let plain = unsealed(root, purpose, value)?;
+        Ok(root.seal(purpose, plain.expose().as_bytes())?.into())
+    };
+    for row in store.signing_keys().await? {
+        if !root.is_current(row.private_key.expose()) {
+            let new = again(SIGNING_KEY, &row.private_key)?;
+            store.replace_signing_key_value(row.number, &row.private_key, &new).await?;
+        }
+    }
+    for purpose in [REFRESH_MAC, ENVELOPE] {
+        for row in store.secrets(purpose).await? {
+            if !root.is_current(row.value.expose()) {
+                let new = again(purpose, &row.value)?;
+                store.replace_secret_value(purpose, row.number, &row.value, &new).await?;
+            }
+        }
+    }
+    Ok(())
 }
 
 struct Usable {

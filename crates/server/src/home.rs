@@ -30,7 +30,8 @@ async fn home(app: &App, visit: &Visit) -> Result<Response, Trouble> {
         return Ok(page(app, 200, FormsEnd::AtHome, shown.render()));
     };
     let now = app.issuer.now();
-    let until = session.cookie_until.min(now + app.issuer.settings.sign_on.idle_lifetime);
+    let idle = session.browser_seen + app.issuer.settings.sign_on.idle_lifetime;
+    let until = session.cookie_until.min(idle);
     let moment =
         |at: countersign_core::Timestamp| Moment::new(at.millis(), now.millis(), app.layout.texts);
     let source = connector_name(app, &session);

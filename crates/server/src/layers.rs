@@ -90,8 +90,9 @@ async fn dressed(State(app): State<App>, request: Request, next: Next) -> Respon
         false => Trouble::from(Problem::of_status(status.as_u16())).show(&app, &visit),
     };
     *response.status_mut() = status;
-    for name in [header::ALLOW, header::RETRY_AFTER] {
-        if let Some(value) = bare.headers().get(&name) {
+    // What was said around it still holds: Allow, Retry-After, who may read it.
+    for (name, value) in bare.headers() {
+        if *name != header::CONTENT_TYPE && *name != header::CONTENT_LENGTH {
             response.headers_mut().insert(name, value.clone());
         }
     }

@@ -1,4 +1,5 @@
-//! Authorization codes: given once per request, redeemed once (RFC 6749 section 4.1.2).
+//! Authorization codes: one at a time for a request, redeemed once (RFC 6749 section 4.1.2), and
+//! requests that were refused instead.
 
 use countersign_core::session::{EndReason, Ended};
 use countersign_core::{ClientId, Code, Grant, GrantId, SessionId, Timestamp};
@@ -16,7 +17,7 @@ pub enum CodeGiven {
     Given,
     /// The session is over, or its browser signed out: log in anew.
     SessionEnded,
-    /// This authorization request has had its code.
+    /// This authorization request was answered before, by a code or by a no: it finishes once.
     AlreadyFinished,
 }
 
@@ -42,8 +43,23 @@ pub enum Redeemed {
 }
 
 impl Store {
+    /// Gives a code to a live session that has its browser. One that nobody has used yet gives way:
+    /// who clicks twice follows the second answer, and the first one's code is dead.
     pub async fn give_code(&self, code: Code, now: Timestamp) -> Result<CodeGiven, StoreError> {
         self.write(GiveCode { code, now }).await
+    }
+
+    /// The person said no: this request gets no code any more, and one not yet used is dead. Does
+    /// nothing when the session is not live, or when the request has been answered or is another's.
+    pub async fn finish_refused(
+        &self,
+        request: &str,
+        session: &SessionId,
+        client: &ClientId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (session, client) = (session.clone(), client.clone());
+        self.write(FinishRefused { request: request.to_owned(), session, client, now }).await
     }
 
     /// For the checks before it is redeemed (client, redirect URI, PKCE, expiry).
@@ -77,7 +93,7 @@ impl Verb for GiveCode {
         // As `begin_giving`, and the browser must not have signed out a moment ago.
         let taken = conn
             .execute(
-                "UPDATE sessions SET last_seen = $2 \
+                "UPDATE sessions SET last_seen = $2, browser_seen = $2 \
                  WHERE id = $1 AND ended_at IS NULL AND cookie_hash IS NOT NULL",
                 &[(&self.code.session).into(), self.now.into()],
             )
@@ -89,6 +105,44 @@ impl Verb for GiveCode {
             true => CodeGiven::Given,
             false => CodeGiven::AlreadyFinished,
         })
+    }
+}
+
+struct FinishRefused {
+    request: String,
+    session: SessionId,
+    client: ClientId,
+    now: Timestamp,
+}
+
+impl Verb for FinishRefused {
+    type Answer = ();
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<(), StoreError> {
+        // So that a code given at the same time is seen, and no collector takes the session away.
+        if !begin_giving(conn, &self.session, self.now).await? {
+            return Ok(());
+        }
+        // No code has a hash with a colon, so nobody can ever present this one.
+        let hash = format!("refused:{}", self.request);
+        conn.execute(
+            "INSERT INTO codes (hash, request_id, session_id, client_id, redirect_uri, scopes, \
+             auth_time, created_at, expires_at, used_at) \
+             VALUES ($1, $2, $3, $4, '', '[]', $5, $5, $5, $5) \
+             ON CONFLICT (request_id) DO UPDATE SET hash = excluded.hash, \
+             created_at = excluded.created_at, expires_at = excluded.expires_at, \
+             used_at = excluded.used_at \
+             WHERE codes.used_at IS NULL AND codes.session_id = excluded.session_id \
+             AND codes.client_id = excluded.client_id",
+            &[
+                hash.as_str().into(),
+                self.request.as_str().into(),
+                (&self.session).into(),
+                (&self.client).into(),
+                self.now.into(),
+            ],
+        )
+        .await?;
+        Ok(())
     }
 }
 

@@ -52,11 +52,12 @@ impl Store {
         let left = [now.into(), (now - GIVING_MARGIN).into(), limit.into()];
         let events = [id_from(retention.events_before).as_str().into(), limit.into()];
         Ok(Collected {
-            codes: self.forget(CODES, codes).await?,
+            // Before the codes, which stay as long as their grants, and before the sessions.
             grants: self.forget(ENDED_GRANTS, over).await?
                 + self.forget(SHORT_GRANTS, [now.into(), limit.into()]).await?
                 + self.forget(UNUSED_GRANTS, unused).await?
                 + self.forget(OLD_GRANTS, old).await?,
+            codes: self.forget(CODES, codes).await?,
             sessions: self.forget(ENDED_SESSIONS, ended).await?
                 + self.forget(LEFT_SESSIONS, left).await?,
             events: self.forget(EVENTS, events).await?,
@@ -84,10 +85,12 @@ impl Verb for Forget {
     }
 }
 
-/// A used code is what tells a second use from an unknown one, while its tokens live.
-const CODES: &str = "DELETE FROM codes WHERE hash IN (SELECT c.hash FROM codes c \
-    WHERE c.expires_at < $1 AND c.created_at < $2 AND NOT EXISTS \
-    (SELECT 1 FROM grants g WHERE g.id = c.grant_id AND g.tokens_until >= $1) LIMIT $3)";
+/// A used code is what tells a second use from an unknown one, while there is a grant to end for it;
+/// its `grant_id` is null again when the grant is forgotten. An unused one may be replaced while this
+/// waits for its row, so the conditions stand twice.
+const CODES: &str = "DELETE FROM codes WHERE hash IN (SELECT hash FROM codes \
+    WHERE grant_id IS NULL AND expires_at < $1 AND created_at < $2 LIMIT $3) \
+    AND grant_id IS NULL AND expires_at < $1 AND created_at < $2";
 
 const ENDED_GRANTS: &str = "DELETE FROM grants WHERE id IN (SELECT id FROM grants \
     WHERE ended_at IS NOT NULL AND tokens_until < $1 LIMIT $2)";

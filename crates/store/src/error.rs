@@ -83,8 +83,11 @@ fn sqlite(primary_code: i32, cause: String) -> StoreError {
 
 fn postgres(state: &str, cause: String) -> StoreError {
     match state {
-        // Read-only, conflicts that outlived their retries, a lock not got, a database not there.
-        "25006" | "25P03" | "40001" | "40P01" | "55P03" | "3D000" => StoreError::Unavailable(cause),
+        // Read-only, conflicts that outlived their retries, a lock not got, a database not there or
+        // closed to everybody.
+        "25006" | "25P03" | "40001" | "40P01" | "55P03" | "55000" | "3D000" => {
+            StoreError::Unavailable(cause)
+        }
         // A text that is no UTF-8 without NUL; an index row too long.
         "22021" | "22P05" | "54000" => StoreError::Unstorable(cause),
         // Connection, resources, operator, system, authentication.

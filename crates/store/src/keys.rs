@@ -50,6 +50,17 @@ impl Store {
         self.write(RaiseTokenLifetime(millis(longest))).await
     }
 
+    /// Seals a key anew: true when `old` was still its private part, and `new` is now.
+    pub async fn replace_signing_key_value(
+        &self,
+        number: i64,
+        old: &Secret,
+        new: &Secret,
+    ) -> Result<bool, StoreError> {
+        let resealed = Resealed { old: old.clone(), new: new.clone() };
+        self.write(ReplaceSigningKeyValue(number, resealed)).await
+    }
+
     /// True when it was there.
     pub async fn drop_signing_key(&self, number: i64) -> Result<bool, StoreError> {
         self.write(DropSigningKey(number)).await
@@ -63,6 +74,18 @@ impl Store {
     /// False when the number is taken for this purpose: somebody else was first, read again.
     pub async fn add_secret(&self, row: SecretRow) -> Result<bool, StoreError> {
         self.write(AddSecret(row)).await
+    }
+
+    /// Seals a secret anew: true when `old` was still its value, and `new` is now.
+    pub async fn replace_secret_value(
+        &self,
+        purpose: &str,
+        number: i64,
+        old: &Secret,
+        new: &Secret,
+    ) -> Result<bool, StoreError> {
+        let resealed = Resealed { old: old.clone(), new: new.clone() };
+        self.write(ReplaceSecretValue(purpose.to_owned(), number, resealed)).await
     }
 
     /// True when it was there.
@@ -147,6 +170,25 @@ impl Verb for RaiseTokenLifetime {
     }
 }
 
+/// The same key under another root key. Whoever was faster, or rotated meanwhile, is not undone.
+struct Resealed {
+    old: Secret,
+    new: Secret,
+}
+
+struct ReplaceSigningKeyValue(i64, Resealed);
+
+impl Verb for ReplaceSigningKeyValue {
+    type Answer = bool;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
+        let Self(number, Resealed { old, new }) = self;
+        let sql = "UPDATE signing_keys SET private_key = $3 \
+                   WHERE number = $1 AND private_key = $2";
+        let values = [(*number).into(), old.expose().into(), new.expose().into()];
+        Ok(conn.execute(sql, &values).await? == 1)
+    }
+}
+
 struct DropSigningKey(i64);
 
 impl Verb for DropSigningKey {
@@ -197,6 +239,19 @@ impl Verb for AddSecret {
             )
             .await?;
         Ok(written == 1)
+    }
+}
+
+struct ReplaceSecretValue(String, i64, Resealed);
+
+impl Verb for ReplaceSecretValue {
+    type Answer = bool;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
+        let Self(purpose, number, Resealed { old, new }) = self;
+        let sql = "UPDATE secrets SET value = $4 \
+                   WHERE purpose = $1 AND number = $2 AND value = $3";
+        let values = [purpose.into(), (*number).into(), old.expose().into(), new.expose().into()];
+        Ok(conn.execute(sql, &values).await? == 1)
     }
 }
 

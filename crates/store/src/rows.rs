@@ -11,7 +11,8 @@ use crate::error::broken;
 macro_rules! session_columns {
     () => {
         "id, connector_id, identity, identity_at, basis, wants, upstream, auth_time, created_at, \
-         last_seen, cookie_until, ip, user_agent, missing_since, ended_at, ended_by, ended_why"
+         last_seen, browser_seen, cookie_until, ip, user_agent, missing_since, ended_at, \
+         ended_by, ended_why"
     };
 }
 
@@ -43,6 +44,7 @@ pub(crate) fn session(row: &Row) -> Result<Session, StoreError> {
         auth_time: row.time("auth_time")?,
         created_at: row.time("created_at")?,
         last_seen: row.time("last_seen")?,
+        browser_seen: row.time("browser_seen")?,
         cookie_until: row.time("cookie_until")?,
         ip: row.text("ip")?,
         user_agent: row.text("user_agent")?,
@@ -126,7 +128,7 @@ pub(crate) async fn insert_grant(conn: &mut Conn<'_>, grant: &Grant) -> Result<(
     Ok(())
 }
 
-/// Writes the code unless its request has one already; true when it was written.
+/// Writes the code; false when its request was finished before.
 pub(crate) async fn insert_code(conn: &mut Conn<'_>, code: &Code) -> Result<bool, StoreError> {
     let challenge = match &code.challenge {
         Some(challenge) => Value::json(challenge)?,

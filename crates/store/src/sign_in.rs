@@ -28,8 +28,10 @@ pub struct SignIn {
     pub identity: Identity,
     /// Fingerprint of what this sign-in is built on.
     pub basis: String,
+    /// What this login asked of the upstream. A session that is kept remembers what any of its
+    /// logins asked, because grants of the earlier ones still need it.
     pub wants: Wants,
-    /// What the connector needs to ask again, sealed.
+    /// What the connector needs to ask again, sealed. `None` leaves what a kept session has.
     pub upstream: Option<String>,
     pub ip: String,
     pub user_agent: String,
@@ -93,14 +95,15 @@ impl SignIn {
 
     async fn renew(&self, conn: &mut Conn<'_>, previous: &Session) -> Result<(), StoreError> {
         conn.execute(
-            "UPDATE sessions SET identity = $2, identity_at = $3, wants = $4, upstream = $5, \
-             upstream_lease = NULL, auth_time = $3, last_seen = $3, cookie_hash = $6, \
-             cookie_until = $7, ip = $8, user_agent = $9, missing_since = NULL WHERE id = $1",
+            "UPDATE sessions SET identity = $2, identity_at = $3, wants = $4, \
+             upstream = COALESCE($5, upstream), upstream_lease = NULL, auth_time = $3, \
+             last_seen = $3, browser_seen = $3, cookie_hash = $6, cookie_until = $7, ip = $8, \
+             user_agent = $9, missing_since = NULL WHERE id = $1",
             &[
                 (&previous.id).into(),
                 Value::json(&self.identity)?,
                 self.now.into(),
-                Value::json(&self.wants)?,
+                Value::json(&previous.wants.and(self.wants))?,
                 (&self.upstream).into(),
                 (&self.cookie).into(),
                 self.cookie_until.into(),
@@ -118,9 +121,9 @@ impl SignIn {
     async fn begin(&self, conn: &mut Conn<'_>) -> Result<(), StoreError> {
         conn.execute(
             "INSERT INTO sessions (id, connector_id, user_id, identity, identity_at, basis, \
-             wants, upstream, auth_time, created_at, last_seen, cookie_hash, cookie_until, ip, \
-             user_agent) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $5, $5, $5, $9, $10, $11, $12)",
+             wants, upstream, auth_time, created_at, last_seen, browser_seen, cookie_hash, \
+             cookie_until, ip, user_agent) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $5, $5, $5, $5, $9, $10, $11, $12)",
             &[
                 (&self.id).into(),
                 (&self.connector).into(),

@@ -122,7 +122,8 @@ impl Groups {
         }
         let verb = if self.transitive { "searchTransitiveGroups" } else { "searchDirectGroups" };
         let base = below(&self.apis.cloud_identity, &format!("v1/groups/-/memberships:{verb}"));
-        let query = format!("member_key_id == \"{email}\" && {LABEL}");
+        let quote = if email.contains('\'') { '"' } else { '\'' };
+        let query = format!("member_key_id == {quote}{email}{quote} && {LABEL}");
         let token = tokens.get("", way, trace).await?;
         let mut groups = Vec::new();
         let mut next: Option<String> = None;
@@ -154,7 +155,7 @@ struct Directory<'a> {
 }
 
 impl Directory<'_> {
-    /// The groups of an address, and where asked the groups of each, deepest first as Dex lists them.
+    /// The groups of an address, each followed where asked by its own groups, as Dex lists them.
     async fn walk(
         &self,
         email: &str,

@@ -217,7 +217,7 @@ async fn impersonated(
     let object = answer.success()?.object()?;
     let access = object.get("accessToken").and_then(Value::as_str);
     let access = access.ok_or(Failure::Lacks { endpoint: IAM, what: "accessToken" })?;
-    Ok(Tokens { access: Secret::new(access), refresh: None, id_token: None, expires_in: None })
+    Ok(Tokens::of(Secret::new(access)))
 }
 
 async fn machine_token(way: &Way<'_>, scope: &str, trace: &mut Trace) -> Result<Tokens, Failure> {

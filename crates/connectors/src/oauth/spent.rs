@@ -5,7 +5,7 @@
 //! and what was given for it is still here. For this replica only and a few minutes; nothing is stored.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use countersign_core::Secret;
@@ -18,8 +18,8 @@ const KEPT: Duration = Duration::from_secs(5 * 60);
 /// Beyond it the oldest is forgotten.
 const MOST: usize = 1024;
 
-#[derive(Default)]
-pub(crate) struct Spent(Mutex<HashMap<String, (Tokens, Instant)>>);
+#[derive(Clone, Default)]
+pub(crate) struct Spent(Arc<Mutex<HashMap<String, (Tokens, Instant)>>>);
 
 impl Spent {
     pub(super) fn given_for(&self, token: &Secret) -> Option<Tokens> {

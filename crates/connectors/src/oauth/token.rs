@@ -39,6 +39,13 @@ pub(crate) struct Tokens {
     pub expires_in: Option<u64>,
 }
 
+impl Tokens {
+    /// An access token and nothing more.
+    pub fn of(access: Secret) -> Self {
+        Self { access, refresh: None, id_token: None, expires_in: None }
+    }
+}
+
 pub(crate) enum Granted {
     Tokens(Tokens),
     /// `invalid_grant`: the code or refresh token is used, expired, revoked or somebody else's.
@@ -103,6 +110,29 @@ impl Client {
             trace.noted("this refresh token was spent a moment ago: what it gave is used again");
             return Ok(Granted::Tokens(tokens));
         }
+        // On its own, so that it ends and is remembered also when whoever asked goes away meanwhile.
+        let (client, http, url) = (self.clone(), http.clone(), url.clone());
+        let (token, spent) = (token.clone(), spent.clone());
+        let spending = tokio::spawn(async move {
+            let mut trace = Trace::default();
+            let granted = client.spend(&http, &url, &token, &spent, &mut trace).await;
+            (granted, trace)
+        });
+        let (granted, told) = spending
+            .await
+            .map_err(|_| Failure::Here("asking for tokens was interrupted".to_owned()))?;
+        trace.append(told);
+        granted
+    }
+
+    async fn spend(
+        &self,
+        http: &Http,
+        url: &Url,
+        token: &Secret,
+        spent: &Spent,
+        trace: &mut Trace,
+    ) -> Result<Granted, Failure> {
         let form = vec![("grant_type", "refresh_token"), ("refresh_token", token.expose())];
         let granted = self.ask(http, url, form, trace).await?;
         let Granted::Tokens(mut tokens) = granted else { return Ok(granted) };

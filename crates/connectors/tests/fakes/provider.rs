@@ -19,6 +19,8 @@ pub const SECRET: &str = "a secret with: odd/characters";
 /// Changes the claims before they are signed.
 pub type Change = Arc<dyn Fn(&mut Map<String, Value>) + Send + Sync>;
 
+pub type Apis = Arc<dyn Fn(&Asked) -> Option<Reply> + Send + Sync>;
+
 /// What the provider does; a test replaces what it needs.
 #[derive(Default)]
 pub struct Behaviour {
@@ -36,6 +38,8 @@ pub struct Behaviour {
     /// A refresh token is good for once, and the next one comes with the answer.
     pub rotates: bool,
     pub kid: Option<&'static str>,
+    /// What else it answers: APIs beside OpenID Connect.
+    pub apis: Option<Apis>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -121,6 +125,10 @@ impl Provider {
         ]
     }
 
+    pub fn apis(&self, apis: impl Fn(&Asked) -> Option<Reply> + Send + Sync + 'static) {
+        self.set(|behaviour| behaviour.apis = Some(Arc::new(apis)));
+    }
+
     pub fn forget_refresh_tokens(&self) {
         self.memory.lock().unwrap().refresh_token = "revoked".to_owned();
     }
@@ -158,7 +166,11 @@ impl Inner {
                 }
                 _ => Reply::Json(401, json!({ "error": "invalid_token" })),
             },
-            _ => Reply::not_found(),
+            _ => behaviour
+                .apis
+                .as_ref()
+                .and_then(|apis| apis(asked))
+                .unwrap_or_else(Reply::not_found),
         }
     }
 

@@ -15,7 +15,6 @@ use url::form_urlencoded;
 /// A request as it came.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    pub method: String,
     pub path: String,
     pub query: Vec<(String, String)>,
     /// By lower-case name.
@@ -128,10 +127,10 @@ impl Web {
                 let (own, handler, tls) = (own.clone(), handler.clone(), tls.clone());
                 tokio::spawn(async move {
                     match tls {
-                        None => serve(stream, &own, &*handler).await,
+                        None => Box::pin(serve(stream, &own, &*handler)).await,
                         Some(tls) => {
                             if let Ok(stream) = tls.accept(stream).await {
-                                serve(stream, &own, &*handler).await;
+                                Box::pin(serve(stream, &own, &*handler)).await;
                             }
                         }
                     }
@@ -202,7 +201,7 @@ async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Asked> {
     let head = String::from_utf8(bytes[..head_end].to_vec()).ok()?;
     let mut lines = head.split("\r\n");
     let mut first = lines.next()?.split(' ');
-    let (method, target) = (first.next()?.to_owned(), first.next()?.to_owned());
+    let target = first.nth(1)?.to_owned();
     let headers: HashMap<String, String> = lines
         .filter_map(|line| line.split_once(": "))
         .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
@@ -216,5 +215,5 @@ async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Asked> {
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
     let query = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let body = String::from_utf8(body).ok()?;
-    Some(Asked { method, path: path.to_owned(), query, headers, body })
+    Some(Asked { path: path.to_owned(), query, headers, body })
 }

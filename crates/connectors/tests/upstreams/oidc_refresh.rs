@@ -58,6 +58,25 @@ async fn a_token_spent_before_something_else_failed_is_not_lost() {
 }
 
 #[tokio::test]
+async fn a_token_is_not_lost_when_whoever_asked_goes_away() {
+    let provider = Provider::start().await;
+    provider.set(|b| b.rotates = true);
+    let connector = connector(&provider, vec![]);
+    let jane = accepted(login(&provider, &connector).await);
+    // kubectl was interrupted: the request is dropped at its first wait.
+    let asking = refresh(&connector, &jane, ALL);
+    tokio::select! {
+        biased;
+        _ = asking => panic!("it cannot be done at once"),
+        () = tokio::task::yield_now() => {}
+    }
+    while provider.web.asked("/token").len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    current(refresh(&connector, &jane, ALL).await);
+}
+
+#[tokio::test]
 async fn a_refused_token_is_missing_and_a_broken_upstream_is_unavailable() {
     let provider = Provider::start().await;
     let connector = connector(&provider, vec![]);

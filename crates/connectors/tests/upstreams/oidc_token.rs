@@ -7,10 +7,11 @@ use crate::provider::{CLIENT, Provider, Signature, now};
 use crate::story::{accepted, broken};
 
 type Claims = Map<String, Value>;
+type Change = Box<dyn Fn(&mut Claims) + Send + Sync>;
 
 #[tokio::test]
 async fn threat_93_a_token_with_one_wrong_claim_is_refused() {
-    let cases: Vec<(&str, Box<dyn Fn(&mut Claims) + Send + Sync>, &str)> = vec![
+    let cases: Vec<(&str, Change, &str)> = vec![
         ("iss of another", set("iss", json!("https://evil.example.com")), "issuer"),
         ("no iss", gone("iss"), "issuer"),
         ("aud of another", set("aud", json!("somebody")), "aud"),
@@ -51,7 +52,7 @@ async fn what_is_unusual_but_right_is_accepted() {
     // Left half of SHA-256("the-access-token").
     let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, b"the-access-token");
     let hash = crate::provider::encoded(&hash.as_ref()[..16]);
-    let cases: Vec<Box<dyn Fn(&mut Claims) + Send + Sync>> = vec![
+    let cases: Vec<Change> = vec![
         set("at_hash", json!(hash)),
         set("aud", json!([CLIENT])),
         Box::new(|claims| {
@@ -114,13 +115,13 @@ async fn threat_93_a_luggage_without_nonce_proves_nothing() {
     assert!(cause.contains("nonce"), "{cause}");
 }
 
-fn set(name: &'static str, value: Value) -> Box<dyn Fn(&mut Claims) + Send + Sync> {
+fn set(name: &'static str, value: Value) -> Change {
     Box::new(move |claims| {
         claims.insert(name.to_owned(), value.clone());
     })
 }
 
-fn gone(name: &'static str) -> Box<dyn Fn(&mut Claims) + Send + Sync> {
+fn gone(name: &'static str) -> Change {
     Box::new(move |claims| {
         claims.remove(name);
     })

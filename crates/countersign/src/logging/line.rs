@@ -23,7 +23,7 @@ impl Line {
         for (name, value) in self.details() {
             object.entry(name.to_owned()).or_insert_with(|| value.clone());
         }
-        format!("{}\n", Value::Object(object))
+        format!("{}\n", visible(&Value::Object(object).to_string()))
     }
 
     pub fn as_text(&self) -> String {
@@ -70,13 +70,30 @@ fn escaped(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
         match c {
             '"' | '\\' => out.extend(['\\', c]),
-            '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' => out.extend(c.escape_unicode()),
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => out.extend(c.escape_unicode()),
             c if c.is_control() => out.extend(c.escape_default()),
+            c if deceives(c) => out.extend(c.escape_unicode()),
             c => out.push(c),
         }
         out
     })
+}
+
+/// The same for JSON, whose own rules leave alone what stands above ASCII, and DEL: a terminal takes
+/// U+009B for the beginning of an order. Outside of strings JSON has none of these.
+fn visible(json: &str) -> String {
+    json.chars().fold(String::with_capacity(json.len()), |mut out, c| {
+        if c.is_control() || deceives(c) {
+            let _ = write!(out, "\\u{:04x}", u32::from(c));
+        } else {
+            out.push(c);
+        }
+        out
+    })
+}
+
+fn deceives(c: char) -> bool {
+    matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}'
+        | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -107,10 +124,10 @@ mod tests {
 
     #[test]
     fn a_name_with_line_breaks_and_escapes_stays_one_line() {
-        let hostile = "bob\r\n2026-11-23T00:00:00Z INFO login successful\u{1b}[31m\u{2028}\"}";
+        let hostile = "bob\r\n2026-11-23T00:00:00Z INFO login successful\u{1b}[31m\u{2028}\u{9b}2J\"}";
         for text in [line(hostile).as_text(), line(hostile).as_json()] {
             assert_eq!(text.lines().count(), 1, "{text}");
-            assert!(!text.contains('\u{1b}'));
+            assert!(!text.trim_end().contains(|c: char| c.is_control() || c == '\u{2028}'));
         }
         let json: serde_json::Value = serde_json::from_str(&line(hostile).as_json()).unwrap();
         assert_eq!(json["user"], hostile);

@@ -56,6 +56,9 @@ impl Issuer {
                 self.next(envelope, cookie, true).await
             }
             Verdict::Rejected => {
+                let request = &envelope.request;
+                let now = self.now();
+                self.store.finish_refused(&request.id, &session.id, &request.client, now).await?;
                 Ok(self.refuse(&envelope, ErrorCode::AccessDenied, "The person said no"))
             }
             Verdict::Switch => {

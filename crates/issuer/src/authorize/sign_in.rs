@@ -77,6 +77,7 @@ struct Suitcase {
     envelope: Envelope,
     connector: ConnectorId,
     luggage: Luggage,
+    wants: Wants,
 }
 
 impl Issuer {
@@ -135,15 +136,23 @@ impl Issuer {
         envelope: &Envelope,
         connector: &ConnectorId,
         binder: &Binder,
+        cookie: Option<&Secret>,
     ) -> Result<Option<Travel>, Failure> {
         let Some(connector) = self.connector_for(envelope, connector) else { return Ok(None) };
         let WayIn::Redirect(way) = &connector.way else { return Ok(None) };
-        let trip = self.trip(ids::random_id()?, envelope)?;
+        // What this browser's session already asked there is asked again, so that a login for one
+        // application takes nothing from what was given to another.
+        let session = self.browser_session(cookie).await?;
+        let session = session.filter(|session| session.connector == connector.id);
+        let before = session.map(|session| session.wants).unwrap_or_default();
+        let wants = envelope.request.wants().and(before);
+        let trip = self.trip(ids::random_id()?, wants)?;
         let departure = way.depart(&trip).await.map_err(|e| Failure::upstream(&e))?;
         let suitcase = Suitcase {
             envelope: envelope.clone(),
             connector: connector.id.clone(),
             luggage: departure.luggage,
+            wants,
         };
         let plain = serde_json::to_vec(&suitcase).map_err(|e| Failure::Broken(e.to_string()))?;
         let bound_to = trip_binding(binder, &trip.state);
@@ -182,7 +191,7 @@ impl Issuer {
         query: &[(String, String)],
         browser: &Browser,
     ) -> Result<SignInEnd, Failure> {
-        let Suitcase { envelope, connector, luggage } = suitcase;
+        let Suitcase { envelope, connector, luggage, wants } = suitcase;
         if self.now() > envelope.request.expires_at {
             return Ok(SignInEnd::StartAgain);
         }
@@ -190,7 +199,7 @@ impl Issuer {
             return Ok(SignInEnd::NoSuchWay);
         };
         let WayIn::Redirect(way) = &connector.way else { return Ok(SignInEnd::NoSuchWay) };
-        let trip = self.trip(state.to_owned(), &envelope)?;
+        let trip = self.trip(state.to_owned(), wants)?;
         let mut trace = Trace::default();
         let answer = way.arrive(&trip, &luggage, query, &mut trace).await;
         match answer.map_err(|down| self.unavailable(connector, &down, &trace))? {
@@ -199,7 +208,6 @@ impl Issuer {
                 Ok(SignInEnd::Refused(refusal))
             }
             Login::Accepted(person) => {
-                let wants = envelope.request.wants();
                 self.sign_in(envelope, connector, *person, wants, browser).await
             }
         }
@@ -214,10 +222,10 @@ impl Issuer {
         serde_json::from_slice(&opened).ok()
     }
 
-    fn trip(&self, state: String, envelope: &Envelope) -> Result<Trip, Failure> {
+    fn trip(&self, state: String, wants: Wants) -> Result<Trip, Failure> {
         let callback = Url::parse(&self.settings.issuer.endpoint("/callback"))
             .map_err(|e| Failure::Broken(e.to_string()))?;
-        Ok(Trip { callback, state, wants: envelope.request.wants() })
+        Ok(Trip { callback, state, wants })
     }
 
     /// Somebody has proved who they are: only now is anything written.

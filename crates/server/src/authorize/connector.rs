@@ -58,7 +58,8 @@ async fn enter(
             see_other(&link(app, &path, req.unwrap_or_default()))
         }
         Some(WayIn::Redirect(_)) => {
-            let travel = app.issuer.depart(&envelope, &connector, &binder).await?;
+            let travel =
+                app.issuer.depart(&envelope, &connector, &binder, visit.session.as_ref()).await?;
             let travel = travel.ok_or_else(|| start_again(app))?;
             let mut cookies = SetCookies::default();
             cookies.depart(&app.cookies, &visit.cookies, &travel.state, &travel.sealed);

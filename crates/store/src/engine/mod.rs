@@ -4,6 +4,7 @@
 
 pub(crate) mod conn;
 mod postgres;
+mod reach;
 mod sqlite;
 mod sqlite_writer;
 mod temporary;

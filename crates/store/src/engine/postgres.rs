@@ -3,13 +3,15 @@
 //! READ COMMITTED with the locks the UPDATEs take: every verb that decides first locks the row it
 //! decides on, so nothing stronger is needed. Only a primary is spoken to.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use countersign_core::Timestamp;
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{ConnectOptions, Connection, Postgres};
 
 use super::conn::{Conn, Told};
+use super::reach::{PAUSE, Reach};
 use super::{PATIENCE, Verb, within};
 use crate::error::{broken, chain, is_conflict};
 use crate::{Location, OpenError, PostgresOptions, StoreError, migrate};
@@ -20,8 +22,40 @@ const TRIES: u32 = 6;
 const TRUSTED_REST: Duration = Duration::from_secs(1);
 
 pub(crate) struct PostgresEngine {
-    pool: PgPool,
+    primary: Primary,
     told: Told,
+}
+
+/// The connections, and whether there is any use in asking for one.
+#[derive(Clone)]
+struct Primary {
+    pool: PgPool,
+    reach: Reach,
+}
+
+impl Primary {
+    /// Waits up to the connect timeout, or says at once that the primary did not answer a moment
+    /// ago: the pool would try again for the whole timeout, each verb for itself and in vain.
+    async fn connection(&self) -> Result<PoolConnection<Postgres>, StoreError> {
+        let Some(attempt) = self.reach.attempt(Instant::now()) else {
+            return Err(StoreError::Unavailable(format!(
+                "the primary did not answer; it is asked again {PAUSE:?} after the last time"
+            )));
+        };
+        match self.pool.acquire().await {
+            Ok(connection) => {
+                // New, asked just now, or asked when it came back less than TRUSTED_REST ago.
+                attempt.answered(Instant::now());
+                Ok(connection)
+            }
+            Err(error) => {
+                if !matches!(error, sqlx::Error::PoolClosed) {
+                    attempt.failed(Instant::now());
+                }
+                Err(error.into())
+            }
+        }
+    }
 }
 
 impl PostgresEngine {
@@ -58,13 +92,14 @@ impl PostgresEngine {
             })
             .after_connect(|connection, _| Box::pin(must_be_primary(connection)))
             .connect_lazy_with(driver);
-        Ok(Self { pool, told: Told::default() })
+        let primary = Primary { pool, reach: Reach::default() };
+        Ok(Self { primary, told: Told::default() })
     }
 
     pub(super) async fn write<V: Verb>(&self, verb: V) -> Result<V::Answer, StoreError> {
-        let (pool, told) = (self.pool.clone(), self.told.clone());
+        let (primary, told) = (self.primary.clone(), self.told.clone());
         // A task of its own: a client that goes away drops the waiting, not the verb.
-        let task = tokio::spawn(async move { write_until_decided(&pool, &verb, &told).await });
+        let task = tokio::spawn(async move { write_until_decided(&primary, &verb, &told).await });
         task.await.unwrap_or_else(|error| {
             if error.is_cancelled() {
                 return Err(StoreError::Unavailable("the program is stopping".into()));
@@ -79,7 +114,7 @@ impl PostgresEngine {
             let mut tried = 0;
             loop {
                 tried += 1;
-                let mut connection = self.pool.acquire().await?;
+                let mut connection = self.primary.connection().await?;
                 let mut conn = Conn::postgres(&mut connection, &self.told);
                 match verb.run(&mut conn).await {
                     Err(StoreError::Unavailable(_)) if tried < TRIES => connection.close_on_drop(),
@@ -95,18 +130,19 @@ impl PostgresEngine {
     }
 
     pub(super) async fn ping(&self) -> Result<(), StoreError> {
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.primary.connection().await?;
         Ok(must_be_primary(&mut connection).await?)
     }
 
     pub(super) async fn time(&self) -> Result<Timestamp, StoreError> {
         let sql = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)";
-        let millis: i64 = sqlx::query_scalar(sql).fetch_one(&self.pool).await?;
+        let mut connection = self.primary.connection().await?;
+        let millis: i64 = sqlx::query_scalar(sql).fetch_one(&mut *connection).await?;
         Ok(Timestamp::from_millis(millis))
     }
 
     pub(super) async fn close(&self) {
-        self.pool.close().await;
+        self.primary.pool.close().await;
     }
 }
 
@@ -122,14 +158,14 @@ async fn must_be_primary(connection: &mut PgConnection) -> Result<(), sqlx::Erro
 }
 
 async fn write_until_decided<V: Verb>(
-    pool: &PgPool,
+    primary: &Primary,
     verb: &V,
     told: &Told,
 ) -> Result<V::Answer, StoreError> {
     let mut tried = 0;
     loop {
         tried += 1;
-        let mut connection = pool.acquire().await?;
+        let mut connection = primary.connection().await?;
         let attempt = tokio::time::timeout(PATIENCE, attempt(&mut connection, verb, told)).await;
         let undecided = match attempt {
             Ok(Attempt::Decided(answer)) => return answer,

@@ -21,17 +21,6 @@ async fn a_code_is_remembered_whole(world: &World) {
     assert_eq!((stored.code.challenge, stored.code.nonce), (None, None));
 }
 
-async fn a_request_finishes_once(world: &World) {
-    let jane = world.jane("c").await;
-    let first = code(&jane, "app");
-    let mut second = code(&jane, "app");
-    second.request.clone_from(&first.request);
-    assert_eq!(world.store.give_code(first, NOW).await.unwrap(), CodeGiven::Given);
-    let answer = world.store.give_code(second.clone(), NOW).await.unwrap();
-    assert_eq!(answer, CodeGiven::AlreadyFinished);
-    assert!(world.store.code(&second.hash).await.unwrap().is_none());
-}
-
 async fn a_code_is_used_once(world: &World) {
     let jane = world.jane("c").await;
     let given = code(&jane, "app");
@@ -123,7 +112,6 @@ async fn the_longest_idle_of_too_many_grants_gives_way(world: &World) {
 
 on_both_engines!(
     a_code_is_remembered_whole,
-    a_request_finishes_once,
     a_code_is_used_once,
     another_clients_attempt_changes_nothing,
     an_expired_or_unknown_code_is_gone,

@@ -1,9 +1,9 @@
-use countersign_core::Timestamp;
 use countersign_core::session::EndReason;
-use countersign_store::{Collected, EventQuery, Retention};
+use countersign_core::{Code, Timestamp};
+use countersign_store::{CodeGiven, Collected, EventQuery, Redeemed, Retention};
 
 use crate::on_both_engines;
-use crate::world::{HOUR, MINUTE, NOW, SECOND, World, code, ended, rotate};
+use crate::world::{HOUR, LIMIT, MINUTE, NOW, SECOND, World, code, ended, grant, rotate};
 
 fn at(now: Timestamp) -> Retention {
     Retention {
@@ -27,13 +27,47 @@ async fn nothing_that_is_needed_is_forgotten(world: &World) {
     assert_eq!(later, Collected { codes: 1, ..Collected::default() }, "used codes stay on guard");
 }
 
+async fn a_very_late_second_use_still_finds_the_grant(world: &World) {
+    let jane = world.jane("c").await;
+    let given = code(&jane, "cli");
+    let (first, second) = (grant(&given, true), grant(&given, true));
+    world.store.give_code(given.clone(), NOW).await.unwrap();
+    let redeem = |grant, at| world.store.redeem_code(&given.hash, &given.client, grant, at, LIMIT);
+    let redeemed = redeem(first.clone(), NOW).await.unwrap();
+    assert!(matches!(redeemed, Redeemed::Granted { .. }));
+    let month = NOW + 30 * 24 * HOUR;
+    assert_eq!(world.store.collect(at(month)).await.unwrap().codes, 0);
+    let late = redeem(second.clone(), month).await.unwrap();
+    assert_eq!(late, Redeemed::AlreadyUsed { grant: Some(first.id.clone()) });
+
+    world.store.end_grant(&first.id, ended(EndReason::CodeReused, month)).await.unwrap().unwrap();
+    let collected = world.store.collect(at(month)).await.unwrap();
+    assert_eq!((collected.grants, collected.codes), (1, 1), "they go together");
+    assert_eq!(redeem(second, month).await.unwrap(), Redeemed::Gone);
+}
+
+async fn a_request_stays_finished_when_its_grant_is_forgotten(world: &World) {
+    let jane = world.jane("c").await;
+    let given = code(&jane, "app");
+    let short = grant(&given, false);
+    world.store.give_code(given.clone(), NOW).await.unwrap();
+    world.store.redeem_code(&given.hash, &given.client, short, NOW, LIMIT).await.unwrap();
+    let later = Retention { requests_before: NOW, ..at(NOW + HOUR) };
+    let collected = world.store.collect(later).await.unwrap();
+    assert_eq!((collected.grants, collected.codes), (1, 0));
+    let stored = world.store.code(&given.hash).await.unwrap().unwrap();
+    assert_eq!((stored.used_at, stored.code.grant), (Some(NOW), None));
+    let again = world.store.give_code(Code { hash: "other".into(), ..given }, NOW + HOUR).await;
+    assert_eq!(again.unwrap(), CodeGiven::AlreadyFinished);
+}
+
 async fn what_is_dead_goes_in_its_order(world: &World) {
     let jane = world.jane("c").await;
     let short = world.granted(&jane, "app", false).await;
     let long = world.granted(&jane, "cli", true).await;
     let dead_tokens = NOW + 11 * MINUTE;
     let collected = world.store.collect(at(dead_tokens)).await.unwrap();
-    assert_eq!(collected, Collected { codes: 2, grants: 1, ..Collected::default() });
+    assert_eq!(collected, Collected { codes: 1, grants: 1, ..Collected::default() });
     assert!(world.store.grant(&short).await.unwrap().is_none());
     assert!(world.is_live(&long).await);
 
@@ -42,7 +76,8 @@ async fn what_is_dead_goes_in_its_order(world: &World) {
     assert_eq!(collected, Collected::default(), "a grant keeps its session");
     world.store.end_session(&jane, ended(EndReason::Administrator, NOW), None).await.unwrap();
     let collected = world.store.collect(at(cookie_dead)).await.unwrap();
-    assert_eq!(collected, Collected { grants: 1, sessions: 1, ..Collected::default() });
+    let all = Collected { codes: 1, grants: 1, sessions: 1, events: 0 };
+    assert_eq!(collected, all);
     assert!(world.store.session(&jane).await.unwrap().is_none());
 }
 
@@ -81,6 +116,14 @@ async fn a_request_is_remembered_longer_than_its_code(world: &World) {
     let kept = Retention { requests_before: NOW, ..at(NOW + HOUR) };
     assert_eq!(world.store.collect(kept).await.unwrap().codes, 0);
     assert_eq!(world.store.collect(at(NOW + HOUR)).await.unwrap().codes, 1);
+
+    let refused = code(&jane, "app");
+    let at_noon = NOW + HOUR;
+    world.store.finish_refused(&refused.request, &jane, &refused.client, at_noon).await.unwrap();
+    let kept = Retention { requests_before: at_noon, ..at(NOW + 2 * HOUR) };
+    assert_eq!(world.store.collect(kept).await.unwrap().codes, 0);
+    assert_eq!(world.store.give_code(refused, at_noon).await.unwrap(), CodeGiven::AlreadyFinished);
+    assert_eq!(world.store.collect(at(NOW + 2 * HOUR)).await.unwrap().codes, 1);
 }
 
 async fn forgetting_is_bounded(world: &World) {
@@ -109,6 +152,8 @@ async fn events_go_by_age_alone(world: &World) {
 
 on_both_engines!(
     nothing_that_is_needed_is_forgotten,
+    a_very_late_second_use_still_finds_the_grant,
+    a_request_stays_finished_when_its_grant_is_forgotten,
     what_is_dead_goes_in_its_order,
     a_session_without_browser_and_grants_goes,
     offline_grants_have_limits_of_their_own,

@@ -1,6 +1,6 @@
 use countersign_core::Secret;
 use countersign_core::session::EndReason;
-use countersign_store::{SecretRow, SigningKeyRow};
+use countersign_store::{SecretRow, SigningKeyRow, Store};
 
 use crate::on_both_engines;
 use crate::world::{HOUR, MINUTE, NOW, World, ended, rotate};
@@ -60,6 +60,43 @@ async fn the_longest_lifetime_only_grows(world: &World) {
     assert!(keys.iter().all(|k| k.longest_lifetime == 24 * HOUR));
 }
 
+async fn a_key_is_sealed_anew_by_whoever_saw_it_last(world: &World) {
+    let (plain, sealed, other) = (Secret::new("sealed"), Secret::new("anew"), Secret::new("x"));
+    let store = &world.store;
+    store.add_signing_key(key(1)).await.unwrap();
+    store.add_signing_key(key(2)).await.unwrap();
+    assert!(store.replace_signing_key_value(1, &plain, &sealed).await.unwrap());
+    assert!(!store.replace_signing_key_value(1, &plain, &other).await.unwrap(), "too late");
+    assert!(!store.replace_signing_key_value(3, &plain, &other).await.unwrap(), "no such key");
+    let keys = store.signing_keys().await.unwrap();
+    assert_eq!(keys.iter().map(|k| k.private_key.expose()).collect::<Vec<_>>(), ["anew", "sealed"]);
+
+    store.add_secret(secret("mac", 1)).await.unwrap();
+    store.add_secret(secret("seal", 1)).await.unwrap();
+    assert!(store.replace_secret_value("mac", 1, &plain, &sealed).await.unwrap());
+    assert!(!store.replace_secret_value("mac", 1, &plain, &other).await.unwrap(), "too late");
+    assert!(!store.replace_secret_value("mac", 2, &plain, &other).await.unwrap(), "no such one");
+    assert_eq!(store.secrets("mac").await.unwrap()[0].value.expose(), "anew");
+    assert_eq!(store.secrets("seal").await.unwrap()[0].value.expose(), "sealed");
+}
+
+async fn of_two_replicas_one_seals_anew(world: &World) {
+    let other = world.replica().await;
+    world.store.add_secret(secret("mac", 1)).await.unwrap();
+    let reseal = |store: Store, new: &str| {
+        let new = Secret::new(new);
+        tokio::spawn(async move {
+            store.replace_secret_value("mac", 1, &Secret::new("sealed"), &new).await.unwrap()
+        })
+    };
+    let (here, there) = (reseal(world.store.clone(), "here"), reseal(other.clone(), "there"));
+    let (here, there) = (here.await.unwrap(), there.await.unwrap());
+    assert!(here ^ there);
+    let kept = if here { "here" } else { "there" };
+    assert_eq!(other.secrets("mac").await.unwrap()[0].value.expose(), kept);
+    other.close().await;
+}
+
 async fn secrets_are_kept_by_purpose(world: &World) {
     assert!(world.store.add_secret(secret("mac", 2)).await.unwrap());
     assert!(world.store.add_secret(secret("mac", 1)).await.unwrap());
@@ -98,6 +135,8 @@ on_both_engines!(
     signing_keys_come_back_in_their_order,
     of_two_replicas_one_adds_the_key,
     the_longest_lifetime_only_grows,
+    a_key_is_sealed_anew_by_whoever_saw_it_last,
+    of_two_replicas_one_seals_anew,
     secrets_are_kept_by_purpose,
     a_mac_key_is_in_use_while_a_live_grant_needs_it,
 );

@@ -48,6 +48,53 @@ async fn fifty_redeem_one_code_and_one_gets_it(world: &World) {
     other.close().await;
 }
 
+/// Twenty clicks on "Allow", and an application that is quick: of all the codes at most one is used.
+async fn many_clicks_and_a_quick_application_end_in_one_grant(world: &World) {
+    let other = world.replica().await;
+    let jane = world.jane("c").await;
+    let request = code(&jane, "app").request;
+    let tasks = (0..20).map(|n| {
+        let (store, mut given) = (nth(world, &other, n), code(&jane, "app"));
+        given.request.clone_from(&request);
+        tokio::spawn(async move {
+            let answer = store.give_code(given.clone(), NOW).await.unwrap();
+            let wanted = grant(&given, true);
+            let redeemed =
+                store.redeem_code(&given.hash, &given.client, wanted, NOW, LIMIT).await.unwrap();
+            (answer, redeemed)
+        })
+    });
+    let answers = all(tasks.collect()).await;
+    let granted = |r: &Redeemed| matches!(r, Redeemed::Granted { .. });
+    assert_eq!(answers.iter().filter(|(_, r)| granted(r)).count(), 1, "{answers:?}");
+    for (answer, redeemed) in &answers {
+        assert!(granted(redeemed) || *redeemed == Redeemed::Gone, "{redeemed:?}");
+        assert!(!granted(redeemed) || *answer == CodeGiven::Given);
+    }
+    other.close().await;
+}
+
+async fn of_yes_and_no_at_once_a_code_never_comes_after_the_no(world: &World) {
+    let other = world.replica().await;
+    let jane = world.jane("c").await;
+    for _ in 0..20 {
+        let given = code(&jane, "app");
+        let (yes, no, asked) = (world.store.clone(), other.clone(), given.clone());
+        let yes = tokio::spawn(async move { yes.give_code(asked, NOW).await.unwrap() });
+        let (request, session, client) =
+            (given.request.clone(), given.session.clone(), given.client.clone());
+        let no = tokio::spawn(async move {
+            no.finish_refused(&request, &session, &client, NOW).await.unwrap();
+        });
+        let (_, ()) = (yes.await.unwrap(), no.await.unwrap());
+        let redeemed =
+            world.store.redeem_code(&given.hash, &given.client, grant(&given, true), NOW, LIMIT);
+        assert_eq!(redeemed.await.unwrap(), Redeemed::Gone);
+        assert_eq!(world.store.give_code(given, NOW).await.unwrap(), CodeGiven::AlreadyFinished);
+    }
+    other.close().await;
+}
+
 async fn twenty_refresh_with_one_token_and_stay_one_family(world: &World) {
     let other = world.replica().await;
     let jane = world.jane("c").await;
@@ -210,6 +257,8 @@ async fn collecting_while_giving_loses_nobody(world: &World) {
 
 on_both_engines!(
     fifty_redeem_one_code_and_one_gets_it,
+    many_clicks_and_a_quick_application_end_in_one_grant,
+    of_yes_and_no_at_once_a_code_never_comes_after_the_no,
     twenty_refresh_with_one_token_and_stay_one_family,
     nothing_is_given_after_the_end_nor_beyond_what_it_announced,
     a_grant_that_ends_gives_nothing_more,

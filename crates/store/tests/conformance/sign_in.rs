@@ -1,10 +1,10 @@
 use countersign_core::session::EndReason;
 use countersign_core::{ConnectorId, SessionId, Wants};
-use countersign_store::{EventQuery, SignIn};
+use countersign_store::{EventQuery, Redeemed, SignIn};
 use serde_json::json;
 
 use crate::on_both_engines;
-use crate::world::{HOUR, MINUTE, NOW, World, identity, sign_in};
+use crate::world::{HOUR, LIMIT, MINUTE, NOW, World, code, grant, identity, rotate, sign_in};
 
 /// The same browser comes again.
 fn again(user: &str, previous: &str, cookie: &str) -> SignIn {
@@ -26,6 +26,7 @@ async fn a_sign_in_is_remembered_whole(world: &World) {
     });
     assert_eq!((session.identity_at, session.auth_time, session.created_at), (NOW, NOW, NOW));
     assert_eq!((session.last_seen, session.cookie_until), (NOW, NOW + 8 * HOUR));
+    assert_eq!(session.browser_seen, NOW);
     assert_eq!((session.ip.as_str(), session.user_agent.as_str()), ("192.0.2.1", "Firefox"));
     assert_eq!((session.missing_since, session.ended), (None, None));
 
@@ -53,10 +54,73 @@ async fn the_same_person_keeps_the_session_and_gets_a_new_cookie(world: &World) 
     let session = world.store.session_by_cookie("new").await.unwrap().unwrap();
     assert_eq!(session.id, first);
     assert_eq!((session.auth_time, session.created_at), (NOW + MINUTE, NOW));
-    assert_eq!(session.upstream, None);
-    assert!(!session.wants.offline);
+    assert_eq!((session.last_seen, session.browser_seen), (NOW + MINUTE, NOW + MINUTE));
     assert!(world.is_live(&grant).await);
     world.told(&first, &["signed_in", "reauthenticated"]).await;
+}
+
+/// An application that asks for less must not take away what a command-line tool refreshes by.
+async fn a_later_login_that_asks_for_less_drops_nothing(world: &World) {
+    let jane = world.jane("old").await;
+    let mut less = again("jane", "old", "new");
+    (less.wants, less.upstream) = (Wants { offline: false, groups: true }, None);
+    world.store.sign_in(less).await.unwrap();
+    let session = world.store.session(&jane).await.unwrap().unwrap();
+    assert_eq!(session.upstream.as_deref(), Some("sealed"));
+    assert_eq!(session.wants, Wants { offline: true, groups: true });
+
+    let mut news = again("jane", "new", "newer");
+    (news.wants, news.upstream) = (Wants::default(), Some("sealed anew".into()));
+    world.store.sign_in(news).await.unwrap();
+    let session = world.store.session(&jane).await.unwrap().unwrap();
+    assert_eq!(session.upstream.as_deref(), Some("sealed anew"));
+    assert_eq!(session.wants, Wants { offline: true, groups: true });
+}
+
+async fn a_later_login_that_asks_for_more_is_remembered(world: &World) {
+    let mut first = sign_in("jane", "old");
+    (first.wants, first.upstream) = (Wants { offline: false, groups: true }, None);
+    let jane = world.store.sign_in(first).await.unwrap().session;
+    let mut more = again("jane", "old", "new");
+    more.wants = Wants { offline: true, groups: false };
+    world.store.sign_in(more).await.unwrap();
+    let session = world.store.session(&jane).await.unwrap().unwrap();
+    assert_eq!(session.wants, Wants { offline: true, groups: true });
+    assert_eq!(session.upstream.as_deref(), Some("sealed"));
+}
+
+async fn another_person_inherits_neither_wants_nor_upstream_data(world: &World) {
+    world.jane("hers").await;
+    let mut joe = again("joe", "hers", "his");
+    (joe.wants, joe.upstream) = (Wants::default(), None);
+    let joe = world.store.sign_in(joe).await.unwrap().session;
+    let session = world.store.session(&joe).await.unwrap().unwrap();
+    assert_eq!((session.wants, session.upstream), (Wants::default(), None));
+}
+
+/// A tool that refreshes every minute must not keep a browser signed on over the weekend.
+async fn only_the_browser_renews_the_browsers_idle_time(world: &World) {
+    let jane = world.jane("c").await;
+    let cli = world.granted(&jane, "cli", true).await;
+    let seen = async || {
+        let session = world.store.session(&jane).await.unwrap().unwrap();
+        (session.browser_seen, session.last_seen)
+    };
+    world.store.rotate(rotate(&cli, 1, NOW + HOUR)).await.unwrap();
+    assert_eq!(seen().await, (NOW, NOW + HOUR), "a refresh");
+    let mut fresh = code(&jane, "app");
+    fresh.expires_at = NOW + 4 * HOUR;
+    world.store.give_code(fresh.clone(), NOW + 2 * HOUR).await.unwrap();
+    assert_eq!(seen().await, (NOW + 2 * HOUR, NOW + 2 * HOUR), "a code");
+    let redeemed = world
+        .store
+        .redeem_code(&fresh.hash, &fresh.client, grant(&fresh, false), NOW + 3 * HOUR, LIMIT)
+        .await;
+    assert!(matches!(redeemed.unwrap(), Redeemed::Granted { .. }));
+    assert_eq!(seen().await, (NOW + 2 * HOUR, NOW + 3 * HOUR), "its redemption");
+    let (request, client) = (&code(&jane, "app").request, &fresh.client);
+    world.store.finish_refused(request, &jane, client, NOW + 4 * HOUR).await.unwrap();
+    assert_eq!(seen().await.0, NOW + 2 * HOUR, "a refusal gives nothing");
 }
 
 async fn other_groups_at_the_next_sign_in_are_told(world: &World) {
@@ -121,6 +185,10 @@ async fn a_cookie_of_an_ended_session_is_no_cookie(world: &World) {
 on_both_engines!(
     a_sign_in_is_remembered_whole,
     the_same_person_keeps_the_session_and_gets_a_new_cookie,
+    a_later_login_that_asks_for_less_drops_nothing,
+    a_later_login_that_asks_for_more_is_remembered,
+    another_person_inherits_neither_wants_nor_upstream_data,
+    only_the_browser_renews_the_browsers_idle_time,
     other_groups_at_the_next_sign_in_are_told,
     another_person_gets_another_session_and_the_first_is_signed_out,
     the_same_name_at_another_connector_is_another_person,

@@ -89,7 +89,16 @@ fn the_example_starts_as_it_is() {
 
 /// Errors that come with switching on alternatives, or with files that are not there.
 fn is_expected(message: &str, path: &str) -> bool {
-    let file = [".tlsCert", ".tlsKey", ".rootCA", ".rootCAData", ".clientCert", ".clientKey"];
+    let file = [
+        ".tlsCert",
+        ".tlsKey",
+        ".rootCA",
+        ".rootCAData",
+        ".rootCAs[0]",
+        ".clientCert",
+        ".clientKey",
+        ".serviceAccountFilePath",
+    ];
     message.contains("together with")
         || message.contains("the environment has no BOB_PASSWORD_HASH")
         || file.iter().any(|key| path.ends_with(key))

@@ -1,0 +1,277 @@
+//! GitLab, gitlab.com or a company's own.
+//!
+//! GitLab gives a new refresh token for each one spent, and the old one is dead; what was spent and not yet stored
+//! is remembered (`oauth::Spent`).
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use countersign_core::connector::{
+    Basis, Departure, Known, Login, Luggage, RedirectLogin, Refresh, Refreshed, Refusal, SignedIn,
+    Trip, Unavailable, WayIn,
+};
+use countersign_core::settings::Section;
+use countersign_core::{Connector, ConnectorId, Identity, Secret, Trace, Wants};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use url::Url;
+
+use crate::oauth::{
+    Ask, Client, Entry, Failure, Http, Plain, Proof, Registration, Roots, SecretIs, Spent, Tokens,
+    base_url, below, within,
+};
+
+mod groups;
+
+use groups::Eyes;
+
+const USER: &str = "user API";
+/// Of `state`: an administrator took the account away.
+const DISABLED: [&str; 4] = ["banned", "blocked", "deactivated", "ldap_blocked"];
+
+/// `None`, with every problem noted, when the section cannot be used.
+pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Option<Connector> {
+    let gitlab = Arc::new(GitLab::read(id.clone(), section)?);
+    let basis = format!("gitlab:{}", gitlab.base.as_str().trim_end_matches('/'));
+    Some(Connector {
+        id,
+        kind: "gitlab",
+        name,
+        way: WayIn::Redirect(gitlab.clone()),
+        refresh: Some(gitlab),
+        basis: Basis::Upstream(basis),
+    })
+}
+
+struct GitLab {
+    id: ConnectorId,
+    plain: Plain,
+    client: Client,
+    base: Url,
+    /// Not empty: at least one of them is needed, and only they are told.
+    required_groups: Vec<String>,
+    login_as_id: bool,
+    with_roles: bool,
+    inherited: bool,
+}
+
+#[derive(Deserialize)]
+struct User {
+    id: i64,
+    username: String,
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    email: Option<String>,
+    #[serde(default)]
+    state: Option<String>,
+    /// `null` when the address was never confirmed; older versions do not tell.
+    #[serde(default = "told_nothing")]
+    confirmed_at: Value,
+}
+
+fn told_nothing() -> Value {
+    Value::Bool(true)
+}
+
+enum Verdict {
+    Welcome(Box<SignedIn>),
+    Disabled,
+    NotIn(Vec<String>),
+}
+
+/// Dex's form, so that its sessions can be taken over.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Remembered {
+    access_token: String,
+    refresh_token: String,
+}
+
+impl GitLab {
+    fn read(id: ConnectorId, section: Section<'_>) -> Option<Self> {
+        let registration = Registration::read(&section, SecretIs::Required);
+        let base = base_url(&section, "baseURL", "https://gitlab.com");
+        let roots = Roots::read_data(&section);
+        let required_groups = section.texts("groups");
+        let login_as_id = section.flag("useLoginAsID").unwrap_or(false);
+        let with_roles = section.flag("getGroupsPermission").unwrap_or(false);
+        let inherited = section.flag("inheritedGroups").unwrap_or(false);
+        let http = match (roots, &registration, &base) {
+            (Some(roots), Some(registration), Some(base)) => {
+                Http::read(&section, roots, registration.timeout, &[base])
+            }
+            _ => None,
+        };
+        section.finish();
+        let (registration, base) = (registration?, base?);
+        let proof = Proof::Basic(registration.client_secret.clone());
+        let client = Client { id: registration.client_id.clone(), proof };
+        let (authorize, token) = (below(&base, "oauth/authorize"), below(&base, "oauth/token"));
+        let plain = Plain { http: http?, registration, authorize, token, spent: Spent::default() };
+        Some(Self { id, plain, client, base, required_groups, login_as_id, with_roles, inherited })
+    }
+
+    fn reads_groups(&self, wants: Wants) -> bool {
+        wants.groups || !self.required_groups.is_empty()
+    }
+
+    fn scopes(&self, wants: Wants) -> Vec<String> {
+        let mut scopes = vec!["read_user"];
+        if self.reads_groups(wants) {
+            scopes.push("openid");
+            if self.inherited {
+                scopes.push("read_api");
+            }
+        }
+        scopes.into_iter().map(str::to_owned).collect()
+    }
+
+    async fn ask_again(&self, known: &Known<'_>, trace: &mut Trace) -> Result<Refreshed, Failure> {
+        let missing = |why: &str| Ok(Refreshed::Missing { why: why.to_owned() });
+        let kept = known.upstream.and_then(|kept| serde_json::from_str(kept.expose()).ok());
+        let Remembered { access_token, refresh_token } = kept.unwrap_or_default();
+        let tokens = match (refresh_token.as_str(), access_token.as_str()) {
+            ("", "") => return missing("GitLab gave no token at sign-in"),
+            ("", access) => Tokens::of(Secret::new(access)),
+            (refresh, _) => {
+                let refresh = Secret::new(refresh);
+                match self.plain.refresh(&refresh, &self.client, trace).await? {
+                    Entry::Tokens(tokens) => tokens,
+                    Entry::Denied(code) => {
+                        return missing(&format!("GitLab refuses its refresh token ({code})"));
+                    }
+                }
+            }
+        };
+        let verdict = match self.judge(tokens, known.wants, trace).await {
+            Err(failure) if failure.status() == Some(401) => {
+                return missing("GitLab refuses its access token");
+            }
+            verdict => verdict?,
+        };
+        Ok(match verdict {
+            Verdict::Welcome(person) => Refreshed::Current(person),
+            Verdict::Disabled => Refreshed::Disabled,
+            Verdict::NotIn(required) => {
+                Refreshed::Missing { why: format!("in none of {}", required.join(", ")) }
+            }
+        })
+    }
+
+    async fn judge(
+        &self,
+        tokens: Tokens,
+        wants: Wants,
+        trace: &mut Trace,
+    ) -> Result<Verdict, Failure> {
+        let url = below(&self.base, "api/v4/user");
+        let ask = Ask::get(USER, &url).bearer(&tokens.access);
+        let user: User = self.plain.http.ask(ask, trace).await?.success()?.json()?;
+        if let Some(state) = user.state.as_deref().filter(|state| DISABLED.contains(state)) {
+            trace.dropped(&user.username, &format!("the account is {state}"));
+            return Ok(Verdict::Disabled);
+        }
+        let mut identity = self.identity(&user);
+        if self.reads_groups(wants) {
+            let eyes = Eyes {
+                http: &self.plain.http,
+                base: &self.base,
+                token: &tokens.access,
+                user_id: user.id,
+            };
+            let found = match self.inherited {
+                true => eyes.inherited(self.with_roles, trace).await?,
+                false => eyes.direct(self.with_roles, trace).await?,
+            };
+            let Some(groups) = self.kept(found, trace) else {
+                return Ok(Verdict::NotIn(self.required_groups.clone()));
+            };
+            identity.groups = groups;
+        }
+        let upstream = remember(&tokens);
+        Ok(Verdict::Welcome(Box::new(SignedIn { identity, upstream, basis: None })))
+    }
+
+    fn identity(&self, user: &User) -> Identity {
+        let email = user.email.clone().unwrap_or_default();
+        let name = user.name.clone().filter(|name| !name.is_empty());
+        Identity {
+            user_id: match self.login_as_id {
+                true => user.username.clone(),
+                false => user.id.to_string(),
+            },
+            username: name.unwrap_or_else(|| email.clone()),
+            preferred_username: user.username.clone(),
+            email_verified: !email.is_empty() && !user.confirmed_at.is_null(),
+            email,
+            groups: Vec::new(),
+        }
+    }
+
+    /// `None`: in none of the required ones.
+    fn kept(&self, found: Vec<String>, trace: &mut Trace) -> Option<Vec<String>> {
+        let mut kept = Vec::with_capacity(found.len());
+        for group in found {
+            if self.required_groups.is_empty() || self.required_groups.contains(&group) {
+                trace.kept(&group, "a membership");
+                kept.push(group);
+            } else {
+                trace.dropped(&group, "is not among the configured groups");
+            }
+        }
+        (self.required_groups.is_empty() || !kept.is_empty()).then_some(kept)
+    }
+}
+
+#[async_trait]
+impl RedirectLogin for GitLab {
+    async fn depart(&self, trip: &Trip) -> Result<Departure, Unavailable> {
+        let departure = self.plain.depart(trip, &self.scopes(trip.wants), Vec::new());
+        departure.map_err(|failure| failure.told(&self.id, &mut Trace::default()))
+    }
+
+    async fn arrive(
+        &self,
+        trip: &Trip,
+        luggage: &Luggage,
+        query: &[(String, String)],
+        trace: &mut Trace,
+    ) -> Result<Login, Unavailable> {
+        let login = async {
+            let tokens = match self.plain.arrive(trip, luggage, query, &self.client, trace).await? {
+                Entry::Tokens(tokens) => tokens,
+                Entry::Denied(code) => {
+                    return Ok(Login::Refused(Refusal::UpstreamDenied { code: code.to_owned() }));
+                }
+            };
+            Ok(match self.judge(tokens, trip.wants, trace).await? {
+                Verdict::Welcome(person) => Login::Accepted(person),
+                Verdict::Disabled => Login::Refused(Refusal::AccountDisabled),
+                Verdict::NotIn(required) => {
+                    Login::Refused(Refusal::NotInRequiredGroup { required })
+                }
+            })
+        };
+        let login: Result<Login, Failure> = Box::pin(within(login)).await;
+        login.map_err(|failure| failure.told(&self.id, trace))
+    }
+}
+
+/// GitLab gives a refresh token with every login, so it need not be asked for.
+#[async_trait]
+impl Refresh for GitLab {
+    async fn refresh(&self, known: Known<'_>, trace: &mut Trace) -> Result<Refreshed, Unavailable> {
+        let again = Box::pin(within(self.ask_again(&known, trace))).await;
+        again.map_err(|failure| failure.told(&self.id, trace))
+    }
+}
+
+fn remember(tokens: &Tokens) -> Option<Secret> {
+    let text = |token: &Secret| token.expose().to_owned();
+    let remembered = Remembered {
+        access_token: text(&tokens.access),
+        refresh_token: tokens.refresh.as_ref().map(text).unwrap_or_default(),
+    };
+    serde_json::to_string(&remembered).ok().map(Secret::new)
+}

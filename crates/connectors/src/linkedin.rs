@@ -1,0 +1,148 @@
+//! LinkedIn's product "Sign In with LinkedIn using OpenID Connect". (Dex speaks an older one, which new
+//! applications can no longer have; people keep their id.)
+//!
+//! LinkedIn is OpenID Connect with three exceptions: no nonce in its ID tokens, no PKCE for applications like
+//! ours, and `email_verified` as text. So `state` alone ties a code to a login, and the person is read from
+//! userinfo.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use countersign_core::connector::{
+    Basis, Departure, Known, Login, Luggage, RedirectLogin, Refresh, Refreshed, Refusal, SignedIn,
+    Trip, Unavailable, WayIn,
+};
+use countersign_core::settings::Section;
+use countersign_core::{Connector, ConnectorId, Identity, Secret, Trace};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::oauth::{Failure, Http, Registration, Roots, SecretIs, base_url, within};
+use crate::oidc::metadata::Overrides;
+use crate::oidc::provider::{Outcome, Pkce, Provider, Settings};
+
+const SCOPES: [&str; 3] = ["openid", "profile", "email"];
+
+/// `None`, with every problem noted, when the section cannot be used.
+pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Option<Connector> {
+    let registration = Registration::read(&section, SecretIs::Required);
+    let issuer = base_url(&section, "issuer", "https://www.linkedin.com/oauth");
+    let roots = Roots::read_list(&section);
+    let http = match (roots, &registration, &issuer) {
+        (Some(roots), Some(registration), Some(issuer)) => {
+            Http::read(&section, roots, registration.timeout, &[issuer])
+        }
+        _ => None,
+    };
+    section.finish();
+    let issuer = issuer?.as_str().trim_end_matches('/').to_owned();
+    let settings = Settings {
+        names: vec![issuer.clone()],
+        issuer: issuer.clone(),
+        overrides: Overrides::default(),
+        registration: registration?,
+        basic_auth: Some(false),
+        pkce: Pkce::Never,
+        loses_nonce: true,
+    };
+    let linkedin = Arc::new(LinkedIn { id: id.clone(), provider: Provider::new(settings, http?) });
+    Some(Connector {
+        id,
+        kind: "linkedin",
+        name,
+        way: WayIn::Redirect(linkedin.clone()),
+        refresh: Some(linkedin),
+        basis: Basis::Upstream(format!("linkedin:{issuer}")),
+    })
+}
+
+struct LinkedIn {
+    id: ConnectorId,
+    provider: Provider,
+}
+
+/// Dex's form. The access token is good for two months and is all LinkedIn gives.
+#[derive(Serialize, Deserialize)]
+struct Remembered {
+    #[serde(rename = "accessToken")]
+    access_token: String,
+}
+
+#[async_trait]
+impl RedirectLogin for LinkedIn {
+    async fn depart(&self, trip: &Trip) -> Result<Departure, Unavailable> {
+        let mut trace = Trace::default();
+        let scopes = SCOPES.map(str::to_owned);
+        let departure = self.provider.depart(trip, &scopes, Vec::new(), &mut trace).await;
+        departure.map_err(|failure| failure.told(&self.id, &mut trace))
+    }
+
+    async fn arrive(
+        &self,
+        trip: &Trip,
+        luggage: &Luggage,
+        query: &[(String, String)],
+        trace: &mut Trace,
+    ) -> Result<Login, Unavailable> {
+        let login = async {
+            let proven = match self.provider.arrive(trip, luggage, query, trace).await? {
+                Outcome::Proven(proven) => proven,
+                Outcome::Denied(code) => {
+                    return Ok(Login::Refused(Refusal::UpstreamDenied { code: code.to_owned() }));
+                }
+            };
+            let sub = proven.claims.get("sub").and_then(Value::as_str);
+            self.person(proven.tokens.access, sub, trace).await.map(Login::Accepted)
+        };
+        let login: Result<Login, Failure> = Box::pin(within(login)).await;
+        login.map_err(|failure| failure.told(&self.id, trace))
+    }
+}
+
+#[async_trait]
+impl Refresh for LinkedIn {
+    async fn refresh(&self, known: Known<'_>, trace: &mut Trace) -> Result<Refreshed, Unavailable> {
+        let missing = |why: &str| Ok(Refreshed::Missing { why: why.to_owned() });
+        let kept: Option<Remembered> =
+            known.upstream.and_then(|kept| serde_json::from_str(kept.expose()).ok());
+        let Some(Remembered { access_token }) = kept else {
+            return missing("LinkedIn gave no token at sign-in");
+        };
+        let sub = Some(known.identity.user_id.as_str());
+        match Box::pin(within(self.person(Secret::new(access_token), sub, trace))).await {
+            Ok(person) => Ok(Refreshed::Current(person)),
+            Err(failure) if failure.status() == Some(401) => {
+                missing("LinkedIn refuses its access token")
+            }
+            Err(failure) => Err(failure.told(&self.id, trace)),
+        }
+    }
+}
+
+impl LinkedIn {
+    async fn person(
+        &self,
+        access: Secret,
+        sub: Option<&str>,
+        trace: &mut Trace,
+    ) -> Result<Box<SignedIn>, Failure> {
+        let claims = self.provider.userinfo(&access, sub, trace).await?;
+        let remembered = Remembered { access_token: access.expose().to_owned() };
+        let upstream = serde_json::to_string(&remembered).ok().map(Secret::new);
+        Ok(Box::new(SignedIn { identity: identity(&claims), upstream, basis: None }))
+    }
+}
+
+/// LinkedIn knows no groups.
+fn identity(claims: &Map<String, Value>) -> Identity {
+    let text = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (name, email) = (text("name").trim(), text("email"));
+    Identity {
+        user_id: text("sub").to_owned(),
+        username: if name.is_empty() { email } else { name }.to_owned(),
+        preferred_username: String::new(),
+        email: email.to_owned(),
+        email_verified: claims.get("email_verified").and_then(Value::as_bool) == Some(true),
+        groups: Vec::new(),
+    }
+}

@@ -1,0 +1,236 @@
+//! Microsoft accounts: Entra ID of one tenant, of any, or personal ones.
+//!
+//! Who somebody is says Microsoft Graph, as in Dex; groups are read in one tenant only.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use countersign_core::connector::{
+    Basis, Departure, Known, Login, Luggage, RedirectLogin, Refresh, Refreshed, Refusal, SignedIn,
+    Trip, Unavailable, WayIn,
+};
+use countersign_core::settings::Section;
+use countersign_core::{Connector, ConnectorId, Identity, Secret, Trace, Wants};
+use serde::{Deserialize, Serialize};
+
+use crate::oauth::{Client, Entry, Failure, Proof, Tokens, within};
+
+mod config;
+mod graph;
+
+use config::{Config, Field};
+use graph::{Graph, User};
+
+/// `None`, with every problem noted, when the section cannot be used.
+pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Option<Connector> {
+    let config = config::read(section)?;
+    let api = config.api.as_str().trim_end_matches('/');
+    let basis = format!("microsoft:{api}/{}", config.tenant);
+    let microsoft = Arc::new(Microsoft { id: id.clone(), config });
+    Some(Connector {
+        id,
+        kind: "microsoft",
+        name,
+        way: WayIn::Redirect(microsoft.clone()),
+        refresh: Some(microsoft),
+        basis: Basis::Upstream(basis),
+    })
+}
+
+struct Microsoft {
+    id: ConnectorId,
+    config: Config,
+}
+
+enum Verdict {
+    Welcome(Box<SignedIn>),
+    NotIn(Vec<String>),
+}
+
+/// Dex's form; its `expiry` is not needed, because what is kept here is spent and not looked at.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Remembered {
+    refresh_token: String,
+}
+
+#[async_trait]
+impl RedirectLogin for Microsoft {
+    async fn depart(&self, trip: &Trip) -> Result<Departure, Unavailable> {
+        let Config { prompt, domain_hint, .. } = &self.config;
+        let named = [("prompt", prompt), ("domain_hint", domain_hint)];
+        let more = named.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
+        let departure = self.config.plain.depart(trip, &self.scopes(trip.wants), more.collect());
+        departure.map_err(|failure| failure.told(&self.id, &mut Trace::default()))
+    }
+
+    async fn arrive(
+        &self,
+        trip: &Trip,
+        luggage: &Luggage,
+        query: &[(String, String)],
+        trace: &mut Trace,
+    ) -> Result<Login, Unavailable> {
+        let login = async {
+            let client = self.client().await?;
+            let plain = &self.config.plain;
+            let tokens = match plain.arrive(trip, luggage, query, &client, trace).await? {
+                Entry::Tokens(tokens) => tokens,
+                Entry::Denied(code) => {
+                    return Ok(Login::Refused(Refusal::UpstreamDenied { code: code.to_owned() }));
+                }
+            };
+            Ok(match self.judge(&tokens, trip.wants, trace).await? {
+                Verdict::Welcome(person) => Login::Accepted(person),
+                Verdict::NotIn(required) => {
+                    Login::Refused(Refusal::NotInRequiredGroup { required })
+                }
+            })
+        };
+        let login: Result<Login, Failure> = Box::pin(within(login)).await;
+        login.map_err(|failure| failure.told(&self.id, trace))
+    }
+}
+
+#[async_trait]
+impl Refresh for Microsoft {
+    async fn refresh(&self, known: Known<'_>, trace: &mut Trace) -> Result<Refreshed, Unavailable> {
+        let again = Box::pin(within(self.ask_again(&known, trace))).await;
+        again.map_err(|failure| failure.told(&self.id, trace))
+    }
+
+    /// Without the scope `offline_access` there is no refresh token.
+    fn needs_offline_login(&self) -> bool {
+        true
+    }
+}
+
+impl Microsoft {
+    fn reads_groups(&self, wants: Wants) -> bool {
+        (wants.groups || !self.config.required_groups.is_empty())
+            && config::is_one(&self.config.tenant)
+    }
+
+    fn scopes(&self, wants: Wants) -> Vec<String> {
+        let mut scopes = self.config.scopes.clone();
+        if self.reads_groups(wants) {
+            scopes.push("directory.read.all".to_owned());
+        }
+        if wants.offline {
+            scopes.push("offline_access".to_owned());
+        }
+        scopes
+    }
+
+    async fn client(&self) -> Result<Client, Failure> {
+        let registration = &self.config.plain.registration;
+        let proof = match &self.config.assertion_file {
+            None => Proof::Post(registration.client_secret.clone()),
+            Some(file) => {
+                let text = tokio::fs::read_to_string(file).await;
+                let text = text.map_err(|e| {
+                    Failure::Here(format!("clientAssertion: cannot read {file}: {e}"))
+                })?;
+                Proof::Assertion(Secret::new(text.trim()))
+            }
+        };
+        Ok(Client { id: registration.client_id.clone(), proof })
+    }
+
+    async fn ask_again(&self, known: &Known<'_>, trace: &mut Trace) -> Result<Refreshed, Failure> {
+        let kept = known.upstream.and_then(|kept| serde_json::from_str(kept.expose()).ok());
+        let Remembered { refresh_token } = kept.unwrap_or_default();
+        if refresh_token.is_empty() {
+            let why = "Microsoft gave no refresh token at sign-in".to_owned();
+            return Ok(Refreshed::Missing { why });
+        }
+        let (client, token) = (self.client().await?, Secret::new(refresh_token));
+        let tokens = match self.config.plain.refresh(&token, &client, trace).await? {
+            Entry::Tokens(tokens) => tokens,
+            Entry::Denied(code) => {
+                let why = format!("Microsoft refuses its refresh token ({code})");
+                return Ok(Refreshed::Missing { why });
+            }
+        };
+        Ok(match self.judge(&tokens, known.wants, trace).await? {
+            Verdict::Welcome(person) => Refreshed::Current(person),
+            Verdict::NotIn(required) => {
+                Refreshed::Missing { why: format!("in none of {}", required.join(", ")) }
+            }
+        })
+    }
+
+    async fn judge(
+        &self,
+        tokens: &Tokens,
+        wants: Wants,
+        trace: &mut Trace,
+    ) -> Result<Verdict, Failure> {
+        let config = &self.config;
+        let (http, base) = (&config.plain.http, &config.graph);
+        let graph = Graph { http, base, token: &tokens.access };
+        let user = graph.me(trace).await?;
+        let mut identity = self.identity(&user);
+        if self.reads_groups(wants) {
+            let mut groups = graph.group_ids(config.only_security_groups, trace).await?;
+            if config.group_names {
+                groups = graph.group_names(&groups, trace).await?;
+            }
+            match self.kept(groups, trace) {
+                Some(groups) => identity.groups = groups,
+                None => return Ok(Verdict::NotIn(config.required_groups.clone())),
+            }
+        }
+        let upstream = tokens.refresh.as_ref().and_then(remember);
+        Ok(Verdict::Welcome(Box::new(SignedIn { identity, upstream, basis: None })))
+    }
+
+    fn identity(&self, user: &User) -> Identity {
+        let text = |field: &Option<String>| field.clone().unwrap_or_default();
+        let mut email = text(&user.user_principal_name);
+        if self.config.lowercase_email {
+            email = email.to_lowercase();
+        }
+        Identity {
+            user_id: user.id.clone(),
+            username: text(&user.display_name),
+            preferred_username: match self.config.preferred_username {
+                None => String::new(),
+                Some(Field::Name) => text(&user.display_name),
+                Some(Field::Email) => email.clone(),
+                Some(Field::MailNickname) => text(&user.mail_nickname),
+                Some(Field::OnPremisesSamAccountName) => text(&user.on_premises_sam_account_name),
+            },
+            // The principal name is below a domain its tenant has proved to own.
+            email_verified: !email.is_empty(),
+            email,
+            groups: Vec::new(),
+        }
+    }
+
+    /// `None`: in none of the required ones. The others are told too, unless `useGroupsAsWhitelist`.
+    fn kept(&self, found: Vec<String>, trace: &mut Trace) -> Option<Vec<String>> {
+        let Config { required_groups: required, only_required, .. } = &self.config;
+        if !required.is_empty() && !found.iter().any(|group| required.contains(group)) {
+            for group in &found {
+                trace.dropped(group, "is not among the configured groups");
+            }
+            return None;
+        }
+        let mut kept = Vec::with_capacity(found.len());
+        for group in found {
+            if !only_required || required.contains(&group) {
+                trace.kept(&group, "a membership");
+                kept.push(group);
+            } else {
+                trace.dropped(&group, "is not among the configured groups");
+            }
+        }
+        Some(kept)
+    }
+}
+
+fn remember(token: &Secret) -> Option<Secret> {
+    let remembered = Remembered { refresh_token: token.expose().to_owned() };
+    serde_json::to_string(&remembered).ok().map(Secret::new)
+}

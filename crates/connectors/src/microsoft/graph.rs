@@ -1,0 +1,131 @@
+//! Microsoft Graph as one person sees it: who they are, and all their groups. A token never says the groups of
+//! somebody who has many, Graph does; so Graph is always asked.
+
+use countersign_core::{Secret, Trace};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::oauth::{Ask, Failure, Http, below};
+
+const ENDPOINT: &str = "Microsoft Graph";
+/// Graph takes no more at once.
+const BATCH: usize = 1000;
+const MAX_GROUPS: usize = 10_000;
+const MAX_CALLS: usize = 100;
+
+pub(super) struct Graph<'a> {
+    pub http: &'a Http,
+    pub base: &'a Url,
+    pub token: &'a Secret,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct User {
+    pub id: String,
+    pub display_name: Option<String>,
+    pub user_principal_name: Option<String>,
+    pub mail_nickname: Option<String>,
+    pub on_premises_sam_account_name: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Page<T> {
+    value: Vec<T>,
+    #[serde(rename = "@odata.nextLink")]
+    next: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    #[serde(rename = "displayName")]
+    name: Option<String>,
+}
+
+impl Graph<'_> {
+    pub async fn me(&self, trace: &mut Trace) -> Result<User, Failure> {
+        let mut url = below(self.base, "v1.0/me");
+        let fields = "id,displayName,userPrincipalName,mailNickname,onPremisesSamAccountName";
+        url.set_query(Some(&format!("$select={fields}")));
+        let ask = Ask::get(ENDPOINT, &url).bearer(self.token);
+        let user: User = self.http.ask(ask, trace).await?.success()?.json()?;
+        match user.id.is_empty() {
+            true => Err(Failure::Lacks { endpoint: ENDPOINT, what: "id" }),
+            false => Ok(user),
+        }
+    }
+
+    /// Ids of all groups, those of groups included.
+    pub async fn group_ids(
+        &self,
+        only_security: bool,
+        trace: &mut Trace,
+    ) -> Result<Vec<String>, Failure> {
+        let body = json!({ "securityEnabledOnly": only_security });
+        self.all("v1.0/me/getMemberGroups", &body, trace).await
+    }
+
+    /// In Graph's order. A group without a name is left out.
+    pub async fn group_names(
+        &self,
+        ids: &[String],
+        trace: &mut Trace,
+    ) -> Result<Vec<String>, Failure> {
+        let mut names = Vec::with_capacity(ids.len());
+        for batch in ids.chunks(BATCH) {
+            let body = json!({ "ids": batch, "types": ["group"] });
+            let found: Vec<Named> =
+                self.all("v1.0/directoryObjects/getByIds", &body, trace).await?;
+            names.extend(found.into_iter().filter_map(|group| group.name));
+        }
+        if names.len() < ids.len() {
+            let lost = ids.len() - names.len();
+            trace.dropped(&format!("{lost} groups"), "Graph tells no name for them");
+        }
+        Ok(names)
+    }
+
+    /// All pages of an answer to a POST.
+    async fn all<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &Value,
+        trace: &mut Trace,
+    ) -> Result<Vec<T>, Failure> {
+        let mut url = below(self.base, path);
+        let mut all = Vec::new();
+        for _ in 0..MAX_CALLS {
+            let ask = Ask::json(ENDPOINT, &url, body).bearer(self.token);
+            let answer = self.http.ask(ask, trace).await?;
+            let page: Page<T> = answer.success().map_err(|f| without_consent(f, path))?.json()?;
+            all.extend(page.value);
+            if all.len() > MAX_GROUPS {
+                return Err(Failure::Person(format!("{ENDPOINT} names over {MAX_GROUPS} groups")));
+            }
+            match page.next.filter(|next| !next.is_empty()) {
+                None => return Ok(all),
+                Some(next) => url = self.next(&next)?,
+            }
+        }
+        let why = "one login has asked it too often";
+        Err(Failure::NotAsked { endpoint: ENDPOINT, why })
+    }
+
+    /// The token goes with it, so the next page is at Graph too or nowhere.
+    fn next(&self, link: &str) -> Result<Url, Failure> {
+        Url::parse(link).ok().filter(|url| url.origin() == self.base.origin()).ok_or(
+            Failure::NotAsked { endpoint: ENDPOINT, why: "its next page is at another host" },
+        )
+    }
+}
+
+fn without_consent(failure: Failure, path: &str) -> Failure {
+    match failure.status() {
+        Some(403) => Failure::Here(format!(
+            "{failure} for {path}: the application lacks a permission an administrator consents to (Directory.Read.All)"
+        )),
+        _ => failure,
+    }
+}

@@ -1,0 +1,288 @@
+//! GitLab: the person, paths and roles as Dex spells them, and tokens that live once.
+
+use std::sync::{Arc, Mutex};
+
+use countersign_core::connector::{Basis, Refreshed, Refusal};
+use countersign_core::{Connector, Secret, Wants};
+use serde_json::{Value, json};
+
+use crate::story::{
+    ALL, CALLBACK, Keys, accepted, arrive, broken, configured, current, depart, missing, refresh,
+    refused, replaced, sound,
+};
+use crate::tree::{list, plain, text};
+use crate::web::{Asked, Reply, Web};
+
+const OWNER: &str = "https://gitlab.org/claims/groups/owner";
+const MAINTAINER: &str = "https://gitlab.org/claims/groups/maintainer";
+const DEVELOPER: &str = "https://gitlab.org/claims/groups/developer";
+
+#[derive(Default)]
+struct Instance {
+    user: Value,
+    info: Value,
+    /// Full paths; the id is the place.
+    groups: Vec<String>,
+    levels: Vec<(usize, i64)>,
+    /// The refresh token that is good.
+    refresh: u32,
+    broken: Option<(&'static str, Reply)>,
+}
+
+struct Fake {
+    web: Web,
+    instance: Arc<Mutex<Instance>>,
+}
+
+async fn fake() -> Fake {
+    let instance = Arc::new(Mutex::new(Instance {
+        user: json!({ "id": 42, "username": "jane", "name": "Jane Doe", "state": "active",
+                      "email": "jane@example.com", "confirmed_at": "2020-01-01T00:00:00Z" }),
+        info: json!({ "sub": "42", "groups": ["ops", "ops/dev", "web"],
+                      OWNER: ["ops"], MAINTAINER: [], DEVELOPER: ["web"] }),
+        ..Instance::default()
+    }));
+    let own = instance.clone();
+    let web = Web::start(move |_, asked| own.lock().unwrap().answer(asked)).await;
+    Fake { web, instance }
+}
+
+impl Instance {
+    fn answer(&mut self, asked: &Asked) -> Reply {
+        if let Some((_, reply)) = self.broken.as_ref().filter(|(path, _)| *path == asked.path) {
+            return reply.clone();
+        }
+        if asked.path == "/oauth/token" {
+            return self.token(asked);
+        }
+        let bearer = format!("access-{}", self.refresh);
+        if asked.bearer() != Some(&bearer) && asked.bearer() != Some("an old one") {
+            return Reply::Json(401, json!({ "error": "invalid_token" }));
+        }
+        match asked.path.as_str() {
+            "/api/v4/user" => Reply::ok(self.user.clone()),
+            "/oauth/userinfo" => Reply::ok(self.info.clone()),
+            "/api/v4/groups" => {
+                assert_eq!(asked.query("all_available"), Some("false"));
+                let page: usize = asked.query("page").unwrap().parse().unwrap();
+                let all = self.groups.iter().enumerate();
+                let entry = |(id, path): (usize, &String)| json!({ "id": id, "full_path": path });
+                let entries: Vec<Value> = all.skip((page - 1) * 100).take(100).map(entry).collect();
+                Reply::ok(entries.into())
+            }
+            path => {
+                let id = path
+                    .strip_prefix("/api/v4/groups/")
+                    .and_then(|p| p.strip_suffix("/members/all/42"));
+                let level = id.and_then(|id| {
+                    self.levels.iter().find(|(group, _)| *group == id.parse::<usize>().unwrap())
+                });
+                match level {
+                    Some((_, level)) => Reply::ok(json!({ "access_level": level })),
+                    None => Reply::Json(404, json!({ "message": "404 Not found" })),
+                }
+            }
+        }
+    }
+
+    fn token(&mut self, asked: &Asked) -> Reply {
+        let good = match asked.form("grant_type").as_deref() {
+            Some("authorization_code") => {
+                asked.form("code_verifier").is_some() && asked.form("code").as_deref() == Some("c")
+            }
+            _ => asked.form("refresh_token") == Some(format!("refresh-{}", self.refresh)),
+        };
+        if !good {
+            return Reply::Json(400, json!({ "error": "invalid_grant" }));
+        }
+        self.refresh += 1;
+        Reply::ok(
+            json!({ "access_token": format!("access-{}", self.refresh), "token_type": "bearer",
+                          "refresh_token": format!("refresh-{}", self.refresh), "expires_in": 7200 }),
+        )
+    }
+}
+
+fn keys(fake: &Fake) -> Keys {
+    vec![
+        ("baseURL", text(format!("{}/", fake.web.url))),
+        ("clientID", text("client")),
+        ("clientSecret", text("secret")),
+        ("redirectURI", text(CALLBACK)),
+        ("timeout", text("1s")),
+    ]
+}
+
+fn connector(fake: &Fake, with: Keys) -> Connector {
+    sound("gitlab", replaced(keys(fake), with))
+}
+
+async fn login(
+    connector: &Connector,
+    wants: Wants,
+) -> Result<countersign_core::connector::Login, countersign_core::connector::Unavailable> {
+    let departure = depart(connector, wants).await.unwrap();
+    let query = [("code", "c"), ("state", "the-state")];
+    let query: Vec<_> = query.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+    arrive(connector, &departure, &query, wants).await.0
+}
+
+#[tokio::test]
+async fn jane_is_told_as_dex_would_tell_her() {
+    let fake = fake().await;
+    let connector = connector(&fake, vec![]);
+    assert_eq!(connector.basis, Basis::Upstream(format!("gitlab:{}", fake.web.url)));
+    assert!(!connector.refresh.as_ref().unwrap().needs_offline_login());
+    let url = depart(&connector, ALL).await.unwrap().url;
+    assert!(url.path() == "/oauth/authorize" && url.as_str().contains("scope=read_user+openid&"));
+    let jane = accepted(login(&connector, ALL).await);
+    assert_eq!(jane.identity.user_id, "42");
+    assert_eq!(jane.identity.username, "Jane Doe");
+    assert_eq!(jane.identity.preferred_username, "jane");
+    assert_eq!(jane.identity.email, "jane@example.com");
+    assert!(jane.identity.email_verified);
+    assert_eq!(
+        jane.upstream.unwrap().expose(),
+        r#"{"accessToken":"access-1","refreshToken":"refresh-1"}"#
+    );
+    let without = accepted(login(&connector, Wants::default()).await);
+    assert!(without.identity.groups.is_empty());
+    let url = depart(&connector, Wants::default()).await.unwrap().url;
+    assert!(url.as_str().contains("scope=read_user&"), "{url}");
+}
+
+#[tokio::test]
+async fn groups_are_paths_with_roles_beside_them_as_dex_spells_them() {
+    let permissions = || ("getGroupsPermission", plain("true"));
+    let inherited = || ("inheritedGroups", plain("true"));
+    let only = |names: &[&str]| ("groups", list(names.iter().map(|name| text(*name)).collect()));
+    for (with, expected) in [
+        (vec![], vec!["ops", "ops/dev", "web"]),
+        (
+            vec![permissions()],
+            vec!["ops", "ops/dev", "web", "ops:owner", "ops/dev:owner", "web:developer"],
+        ),
+        (vec![only(&["web", "none"])], vec!["web"]),
+        (vec![only(&["ops:owner", "ops"]), permissions()], vec!["ops", "ops:owner"]),
+        (vec![inherited()], vec!["ops", "ops/dev/deep", "opsy", "side", "shut", "odd"]),
+        (
+            vec![inherited(), permissions()],
+            vec![
+                "ops",
+                "ops/dev/deep",
+                "opsy",
+                "side",
+                "shut",
+                "odd",
+                "ops:owner",
+                "ops/dev/deep:owner",
+                "opsy:guest",
+                "side:minimal_access",
+            ],
+        ),
+    ] {
+        let fake = fake().await;
+        {
+            let mut instance = fake.instance.lock().unwrap();
+            let paths = ["ops", "ops/dev/deep", "opsy", "side", "shut", "odd"];
+            instance.groups = paths.map(str::to_owned).into();
+            instance.levels = vec![(2, 10), (3, 5), (5, 7)];
+        }
+        let jane = accepted(login(&connector(&fake, with), ALL).await);
+        assert_eq!(jane.identity.groups, expected);
+    }
+}
+
+#[tokio::test]
+async fn all_pages_are_read_and_no_more() {
+    let fake = fake().await;
+    fake.instance.lock().unwrap().groups = (0..200).map(|n| format!("g{n}")).collect();
+    let connector = connector(&fake, vec![("inheritedGroups", plain("true"))]);
+    let url = depart(&connector, ALL).await.unwrap().url;
+    assert!(url.as_str().contains("scope=read_user+openid+read_api&"), "{url}");
+    assert_eq!(accepted(login(&connector, ALL).await).identity.groups.len(), 200);
+    assert_eq!(fake.web.asked("/api/v4/groups").len(), 3);
+}
+
+#[tokio::test]
+async fn the_name_may_be_the_id_and_an_unconfirmed_address_is_not_verified() {
+    let fake = fake().await;
+    let connector = connector(&fake, vec![("useLoginAsID", plain("true"))]);
+    fake.instance.lock().unwrap().user["name"] = "".into();
+    let jane = accepted(login(&connector, ALL).await).identity;
+    assert_eq!((jane.user_id.as_str(), jane.username.as_str()), ("jane", "jane@example.com"));
+    fake.instance.lock().unwrap().user["confirmed_at"] = Value::Null;
+    assert!(!accepted(login(&connector, ALL).await).identity.email_verified);
+}
+
+#[tokio::test]
+async fn who_is_in_no_required_group_is_refused_whatever_was_asked_for() {
+    let fake = fake().await;
+    let connector = connector(&fake, vec![("groups", list(vec![text("board")]))]);
+    for wants in [ALL, Wants::default()] {
+        let required = vec!["board".to_owned()];
+        let refusal = refused(login(&connector, wants).await);
+        assert_eq!(refusal, Refusal::NotInRequiredGroup { required });
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_reads_anew_and_a_token_spent_before_a_failure_is_not_lost() {
+    let fake = fake().await;
+    let connector = connector(&fake, vec![]);
+    let jane = accepted(login(&connector, ALL).await);
+    fake.instance.lock().unwrap().broken = Some(("/oauth/userinfo", Reply::Json(502, json!({}))));
+    assert!(broken(refresh(&connector, &jane, ALL).await).contains("502"));
+    {
+        let mut instance = fake.instance.lock().unwrap();
+        instance.broken = None;
+        instance.info["groups"] = json!(["new"]);
+    }
+    let again = current(refresh(&connector, &jane, ALL).await);
+    assert_eq!(again.identity.groups, ["new"]);
+    assert!(again.upstream.as_ref().unwrap().expose().contains("refresh-2"));
+    let third = current(refresh(&connector, &again, ALL).await);
+    assert!(third.upstream.as_ref().unwrap().expose().contains("refresh-3"));
+    // Two generations back is dead at GitLab, and here only what was just given is remembered.
+    let mut old = jane.clone();
+    old.upstream = Some(Secret::new(r#"{"accessToken":"x","refreshToken":"refresh-0"}"#));
+    assert!(missing(refresh(&connector, &old, ALL).await).contains("invalid_grant"));
+}
+
+#[tokio::test]
+async fn a_blocked_account_ends_and_a_dead_access_token_is_missing() {
+    let fake = fake().await;
+    let connector = connector(&fake, vec![]);
+    let mut jane = accepted(login(&connector, ALL).await);
+    jane.upstream = Some(Secret::new(r#"{"accessToken":"an old one"}"#));
+    current(refresh(&connector, &jane, ALL).await);
+    fake.instance.lock().unwrap().user["state"] = "blocked".into();
+    assert!(matches!(refresh(&connector, &jane, ALL).await, Ok(Refreshed::Disabled)));
+    assert_eq!(refused(login(&connector, ALL).await), Refusal::AccountDisabled);
+    jane.upstream = Some(Secret::new(r#"{"accessToken":"a dead one"}"#));
+    assert!(missing(refresh(&connector, &jane, ALL).await).contains("access token"));
+    jane.upstream = None;
+    assert!(missing(refresh(&connector, &jane, ALL).await).contains("no token"));
+}
+
+#[tokio::test]
+async fn odd_answers_are_errors_and_mistakes_are_told() {
+    let fake = fake().await;
+    let connector = connector(&fake, vec![("getGroupsPermission", plain("true"))]);
+    for (path, reply) in [
+        ("/api/v4/user", Reply::ok(json!({ "id": "42", "username": "jane" }))),
+        ("/api/v4/user", Reply::ok(json!({ "username": "jane" }))),
+        ("/oauth/userinfo", Reply::ok(json!({ "groups": "admins" }))),
+        ("/oauth/userinfo", Reply::ok(json!({ "groups": ["a"], OWNER: true }))),
+        ("/oauth/userinfo", Reply::Endless),
+        ("/oauth/token", Reply::Redirect("/elsewhere".to_owned())),
+    ] {
+        fake.instance.lock().unwrap().broken = Some((path, reply));
+        broken(login(&connector, ALL).await);
+    }
+    let wrong = vec![("rootCAData", text("bm8gUEVN")), ("baseURL", text("gitlab"))];
+    let (_, problems) = configured("gitlab", replaced(keys(&fake), wrong));
+    for expected in ["rootCAData: holds no certificate", "baseURL: found \"gitlab\""] {
+        assert!(problems.iter().any(|p| p.contains(expected)), "{problems:?}");
+    }
+}

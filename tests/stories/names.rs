@@ -1,0 +1,130 @@
+//! What strangers and upstreams call themselves (threats F 83 and K 126): it is shown as text, never as
+//! markup, does not turn the words around it, and does not fill the page.
+
+use crate::world::{ALICE_PASSWORD, Client, Page, World};
+
+const MARKUP: &str = "<img src=x onerror=alert(1)>";
+const TEMPLATE: &str = "{{7*7}}${7*7}";
+/// Shown as it stands it would read "eve (gpj.admin)".
+const TURNED: &str = "eve \u{202e}(nimda.jpg)\u{202c}\u{200b}";
+
+/// One local account with this name, which is in these groups.
+fn world_of(name: &str, groups: &[&str]) -> World {
+    let hash = bcrypt::hash(ALICE_PASSWORD, 10).unwrap();
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    let groups: Vec<_> = groups.iter().map(|group| quoted(group)).collect();
+    World::empty().client(Client::new("example-app")).with(&format!(
+        "enablePasswordDB: true\nstaticPasswords:\n- email: eve@example.com\n  hash: {}\n  \
+         userID: eve\n  username: {}\n  groups: [{}]",
+        quoted(&hash),
+        quoted(name),
+        groups.join(", ")
+    ))
+}
+
+/// The pages that show who somebody is.
+async fn pages_of(name: &str, groups: &[&str]) -> Vec<Page> {
+    let server = world_of(name, groups).start().await;
+    let (mut eve, app) = (server.browser(), server.relying_party("example-app"));
+    eve.opens(app.asks("openid profile groups").url).await;
+    let approval = eve.signs_in("eve@example.com", ALICE_PASSWORD).await.clone();
+    assert!(approval.form_with("approval").is_some(), "{}", approval.text());
+    let home = eve.opens(server.url("/")).await.clone();
+    let logout = eve.opens(server.url("/logout")).await.clone();
+    assert!(logout.form_with("csrf").is_some(), "{}", logout.text());
+    vec![approval, home, logout]
+}
+
+/// F 83: GHSA HTML injection in Kanidm 1.10, CVE-2024-41953 (ZITADEL).
+#[tokio::test]
+async fn a_name_full_of_markup_is_text() {
+    for page in pages_of(MARKUP, &["<script>alert(2)</script>", "\"><b>bold</b>"]).await {
+        assert!(page.text().contains(MARKUP), "it is shown: {}", page.text());
+        assert!(page.all("img[onerror], script, b b").is_empty(), "{}", page.body);
+        assert!(!page.body.contains("<script>") && !page.body.contains("<img src=x"));
+    }
+    for page in pages_of(TEMPLATE, &[TEMPLATE]).await {
+        assert!(page.text().contains(TEMPLATE) && !page.body.contains("49$"), "{}", page.text());
+    }
+}
+
+#[tokio::test]
+async fn a_name_cannot_turn_the_words_around_it_nor_hide() {
+    for page in pages_of(TURNED, &["ops\u{202e}nimda", "\u{200b}"]).await {
+        let hidden = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{200b}');
+        assert!(!page.body.contains(hidden), "{}", page.text());
+        assert!(page.text().contains("(nimda.jpg)"), "{}", page.text());
+    }
+}
+
+/// design.md 6: under 30 KB a page.
+#[tokio::test]
+async fn a_name_of_ten_thousand_letters_does_not_fill_the_page() {
+    let long = "N".repeat(10_000);
+    for page in pages_of(&long, &[&long]).await {
+        assert!(page.body.len() < 30_000, "{} bytes", page.body.len());
+        assert!(page.text().contains("NNNN"), "{}", page.text());
+    }
+}
+
+/// F 83: the application's name is the administrator's word; it is escaped all the same.
+#[tokio::test]
+async fn an_applications_name_is_text_too() {
+    let client = "staticClients:\n- id: example-app\n  secret: the-secret-of-example-app-61616161\n  \
+                  name: '<i>Wiki</i>'\n  redirectURIs: ['https://example-app.example.com/callback']";
+    let server = World::new().with(client).start().await;
+    let app = server.relying_party("example-app");
+    let mut alice = server.browser();
+    let login = alice.opens(app.asks("openid").url).await.clone();
+    let approval = alice.signs_in(crate::world::ALICE, ALICE_PASSWORD).await.clone();
+    for page in [login, approval] {
+        assert!(page.text().contains("<i>Wiki</i>"), "{}", page.text());
+        assert!(page.all("i").is_empty() && !page.title().is_empty(), "{}", page.body);
+    }
+}
+
+/// K 126: what was typed is shown again as text; the password is not.
+#[tokio::test]
+async fn what_was_typed_comes_back_as_text() {
+    let server = World::new().start().await;
+    let app = server.relying_party("example-app");
+    for typed in [
+        "\"><script>alert(1)</script>",
+        "' onfocus=alert(1) autofocus='",
+        "</title><h1>You won</h1>",
+        "a&quot;b&amp;lt;",
+        "{{7*7}}",
+    ] {
+        let mut browser = server.browser();
+        browser.opens(app.asks("openid").url).await;
+        let page = browser.signs_in(typed, "<b>secret-words-0123</b>").await;
+        assert_eq!(page.status, 401);
+        assert_eq!(page.attributes("input[name=login]", "value"), [typed], "{}", page.body);
+        assert!(page.all("script").is_empty() && page.all("h1").len() == 1, "{}", page.body);
+        assert!(page.attributes("[onfocus]", "onfocus").is_empty(), "{}", page.body);
+        assert!(!page.body.contains("secret-words-0123"));
+    }
+}
+
+/// K 126: CVE-2022-24905 (Argo CD): a link must not put its sender's words on our page.
+#[tokio::test]
+async fn a_link_says_nothing_in_our_name() {
+    let server = World::new().start().await;
+    let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
+    alice.opens(app.asks("openid").url).await;
+    let form = alice.page().url.clone();
+    let words = "error=Call+0800-MALLORY&error_description=Call+0800-MALLORY&message=0800-MALLORY&\
+                 title=0800-MALLORY&login=0800-MALLORY&state=s";
+    let mut urls = vec![format!("{form}&{words}"), format!("{}&{words}", form.as_str())];
+    for path in ["/", "/auth", "/callback", "/callback/local", "/logout", "/continue", "/approval"] {
+        urls.push(server.url(&format!("{path}?{words}")));
+    }
+    for url in urls {
+        let page = alice.get(&url).await;
+        assert!(!page.body.contains("MALLORY"), "{url}: {}", page.text());
+        let location = page.header("location").unwrap_or_default();
+        assert!(!location.contains("MALLORY"), "{url}: {location}");
+    }
+    let page = alice.get(server.url("/0800-MALLORY/<b>")).await;
+    assert!(page.status == 404 && !page.body.contains("MALLORY"), "{}", page.text());
+}
