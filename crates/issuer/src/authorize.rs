@@ -11,6 +11,7 @@ mod envelope;
 mod parse;
 mod request;
 mod sign_in;
+mod trip;
 
 pub use answer::{Answer, AuthorizationError, ErrorCode};
 pub use approve::{Approval, Verdict};
@@ -19,4 +20,5 @@ pub use envelope::{Binder, Envelope};
 pub(crate) use parse::is_pkce_text;
 pub use parse::{Parsed, Untrusted};
 pub use request::{AuthRequest, Params, Prompt, ResponseMode};
-pub use sign_in::{Arrival, Attempt, Browser, ProvenBrowser, SignInEnd, Travel};
+pub use sign_in::{Attempt, Browser, ProvenBrowser, SignInEnd};
+pub use trip::{Arrival, Travel};

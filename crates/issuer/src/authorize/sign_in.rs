@@ -1,25 +1,20 @@
-//! The login step: a password, or a trip to an upstream and back.
+//! The login step: a password, and what every way in ends with: the session is written.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-use countersign_core::connector::{Basis, Login, Luggage, Refusal, SignedIn, Trip, WayIn};
+use countersign_core::connector::{Basis, Login, Refusal, SignedIn, WayIn};
 use countersign_core::{Connector, ConnectorId, Secret, SessionId, Trace, Wants, ids};
 use countersign_jose::hash;
 use countersign_store::SignIn;
-use serde::{Deserialize, Serialize};
-use url::Url;
 
-use super::{Binder, Envelope};
+use super::Envelope;
 use crate::attempts::{Permit, counted_address};
 use crate::{Failure, Issuer};
 
-const TRIP: &str = "upstream trip";
 /// A password can be used only while it is there, so its login asks for all that a later application
 /// may need; what is told to whom is still decided by scope.
 const EVERYTHING: Wants = Wants { offline: true, groups: true };
-/// What a browser can be asked to keep in cookies for one trip.
-const LONGEST_TRIP_BYTES: usize = 11_000;
 const LONGEST_LOGIN: usize = 256;
 
 /// What is known of the browser that asks.
@@ -56,28 +51,6 @@ pub struct ProvenBrowser {
     pub cookie: Secret,
     pub lifetime: Duration,
     pub connector: ConnectorId,
-}
-
-/// A trip to an upstream about to begin.
-pub struct Travel {
-    pub url: Url,
-    /// Names the cookie that keeps `sealed`.
-    pub state: String,
-    pub sealed: String,
-}
-
-/// The end of a trip. `connector` is the one it went to, if that could be read.
-pub struct Arrival {
-    pub connector: Option<ConnectorId>,
-    pub end: Result<SignInEnd, Failure>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Suitcase {
-    envelope: Envelope,
-    connector: ConnectorId,
-    luggage: Luggage,
-    wants: Wants,
 }
 
 impl Issuer {
@@ -130,106 +103,8 @@ impl Issuer {
         }
     }
 
-    /// Begins a trip. `None`: there is no such way in.
-    pub async fn depart(
-        &self,
-        envelope: &Envelope,
-        connector: &ConnectorId,
-        binder: &Binder,
-        cookie: Option<&Secret>,
-    ) -> Result<Option<Travel>, Failure> {
-        let Some(connector) = self.connector_for(envelope, connector) else { return Ok(None) };
-        let WayIn::Redirect(way) = &connector.way else { return Ok(None) };
-        // What this browser's session already asked there is asked again, so that a login for one
-        // application takes nothing from what was given to another.
-        let session = self.browser_session(cookie).await?;
-        let session = session.filter(|session| session.connector == connector.id);
-        let before = session.map(|session| session.wants).unwrap_or_default();
-        let wants = envelope.request.wants().and(before);
-        let trip = self.trip(ids::random_id()?, wants)?;
-        let departure = way.depart(&trip).await.map_err(|e| Failure::upstream(&e))?;
-        let suitcase = Suitcase {
-            envelope: envelope.clone(),
-            connector: connector.id.clone(),
-            luggage: departure.luggage,
-            wants,
-        };
-        let plain = serde_json::to_vec(&suitcase).map_err(|e| Failure::Broken(e.to_string()))?;
-        let bound_to = trip_binding(binder, &trip.state);
-        let sealed = self.keyring.keys().sealing_settled.seal(TRIP, bound_to.as_bytes(), &plain)?;
-        if sealed.len() > LONGEST_TRIP_BYTES {
-            let what = "this request is too long to be taken along to an upstream";
-            return Err(Failure::Unstorable(what.to_owned()));
-        }
-        Ok(Some(Travel { url: departure.url, state: trip.state, sealed }))
-    }
-
-    /// The browser is back at `/callback`, or at `/callback/{by}`. What it kept opens only in the browser
-    /// that left.
-    pub async fn arrive(
-        &self,
-        binder: &Binder,
-        sealed: &str,
-        query: &[(String, String)],
-        by: Option<&str>,
-        browser: &Browser,
-    ) -> Arrival {
-        let state = query.iter().find(|(name, _)| name == "state").map_or("", |(_, value)| value);
-        let suitcase = self.unpack(binder, sealed, state);
-        let suitcase = suitcase.filter(|s| by.is_none_or(|by| by == s.connector.as_str()));
-        let Some(suitcase) = suitcase else {
-            return Arrival { connector: None, end: Ok(SignInEnd::StartAgain) };
-        };
-        let connector = Some(suitcase.connector.clone());
-        Arrival { connector, end: self.land(suitcase, state, query, browser).await }
-    }
-
-    async fn land(
-        &self,
-        suitcase: Suitcase,
-        state: &str,
-        query: &[(String, String)],
-        browser: &Browser,
-    ) -> Result<SignInEnd, Failure> {
-        let Suitcase { envelope, connector, luggage, wants } = suitcase;
-        if self.now() > envelope.request.expires_at {
-            return Ok(SignInEnd::StartAgain);
-        }
-        let Some(connector) = self.connector_for(&envelope, &connector) else {
-            return Ok(SignInEnd::NoSuchWay);
-        };
-        let WayIn::Redirect(way) = &connector.way else { return Ok(SignInEnd::NoSuchWay) };
-        let trip = self.trip(state.to_owned(), wants)?;
-        let mut trace = Trace::default();
-        let answer = way.arrive(&trip, &luggage, query, &mut trace).await;
-        match answer.map_err(|down| self.unavailable(connector, &down, &trace))? {
-            Login::Refused(refusal) => {
-                self.log_refusal(connector, &refusal, browser, &trace);
-                Ok(SignInEnd::Refused(refusal))
-            }
-            Login::Accepted(person) => {
-                self.sign_in(envelope, connector, *person, wants, browser).await
-            }
-        }
-    }
-
-    fn unpack(&self, binder: &Binder, sealed: &str, state: &str) -> Option<Suitcase> {
-        let keys = self.keyring.keys();
-        // Another tab may have signed in meanwhile and renewed the binder.
-        let opened = binder.each().find_map(|binder| {
-            keys.sealing.open(TRIP, format!("{binder}\n{state}").as_bytes(), sealed)
-        })?;
-        serde_json::from_slice(&opened).ok()
-    }
-
-    fn trip(&self, state: String, wants: Wants) -> Result<Trip, Failure> {
-        let callback = Url::parse(&self.settings.issuer.endpoint("/callback"))
-            .map_err(|e| Failure::Broken(e.to_string()))?;
-        Ok(Trip { callback, state, wants })
-    }
-
     /// Somebody has proved who they are: only now is anything written.
-    async fn sign_in(
+    pub(super) async fn sign_in(
         &self,
         mut envelope: Envelope,
         connector: &Connector,
@@ -283,7 +158,7 @@ impl Issuer {
         Ok(SignInEnd::SignedIn(Box::new(ProvenBrowser { envelope, cookie, lifetime, connector })))
     }
 
-    fn unavailable(
+    pub(super) fn unavailable(
         &self,
         connector: &Connector,
         down: &countersign_core::connector::Unavailable,
@@ -293,7 +168,7 @@ impl Issuer {
         Failure::upstream(down)
     }
 
-    fn log_refusal(
+    pub(super) fn log_refusal(
         &self,
         connector: &Connector,
         refusal: &Refusal,
@@ -310,9 +185,4 @@ fn log_trace(connector: &Connector, trace: &Trace) {
     for step in trace.steps() {
         tracing::debug!(connector = %connector.id, kind = ?step.kind, "{}", step.text);
     }
-}
-
-/// A trip belongs to one browser and one `state`: no cookie can be renamed for another trip.
-fn trip_binding(binder: &Binder, state: &str) -> String {
-    format!("{}\n{state}", binder.current())
 }
