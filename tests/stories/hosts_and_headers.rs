@@ -13,7 +13,8 @@ async fn every_url_is_the_issuers_whatever_host_was_asked() {
     let cookies = alice.cookies().iter().map(|c| format!("{}={}", c.name, c.value));
     let cookies = cookies.collect::<Vec<_>>().join("; ");
     let asked = app.asks("openid").url.replace(&server.origin(), "");
-    let consent = app.asks_with("openid", &[("prompt", "consent")]).url.replace(&server.origin(), "");
+    let consent =
+        app.asks_with("openid", &[("prompt", "consent")]).url.replace(&server.origin(), "");
     let forwarded = "X-Forwarded-Host: evil.example.com\r\nX-Forwarded-Proto: gopher\r\n\
                      X-Forwarded-Prefix: /evil\r\nX-Original-URL: /evil\r\nX-Rewrite-URL: /evil\r\n\
                      Forwarded: host=evil.example.com;proto=gopher\r\nX-Host: evil.example.com\r\n";
@@ -103,12 +104,17 @@ async fn no_page_is_framed_and_none_runs_what_is_written_in_it() {
         assert_eq!(page.header("referrer-policy"), Some("no-referrer"), "{what}");
         let opener = page.header("cross-origin-opener-policy");
         assert_eq!(opener, (!ends_at_clients).then_some("same-origin"), "{what}");
-        assert!(page.all("script:not([src]), style, [style], iframe, object, base").is_empty(), "{what}");
+        assert!(
+            page.all("script:not([src]), style, [style], iframe, object, base").is_empty(),
+            "{what}"
+        );
         for handler in ["onclick", "onload", "onerror", "onsubmit", "onfocus"] {
             let found = page.attributes(&format!("[{handler}]"), handler);
             assert!(found.is_empty(), "{what}: {found:?}");
         }
-        for link in page.attributes("[src], link[href]", "src") {
+        let mut links = page.attributes("[src]", "src");
+        links.extend(page.attributes("link[href]", "href"));
+        for link in links {
             assert!(link.starts_with("/dex/static/"), "{what}: {link} is fetched from elsewhere");
         }
     }
@@ -178,7 +184,10 @@ async fn no_path_leads_to_a_file_of_the_machine() {
         &style.to_uppercase(),
     ] {
         let said = ask(path);
-        assert!(said.starts_with("HTTP/1.1 404") || said.starts_with("HTTP/1.1 400"), "{path}: {said}");
+        assert!(
+            said.starts_with("HTTP/1.1 404") || said.starts_with("HTTP/1.1 400"),
+            "{path}: {said}"
+        );
         assert!(!said.contains("root:") && !said.contains("SQLite format"), "{path}");
     }
 }

@@ -8,9 +8,14 @@ use super::bare_requests::{answer, http, says};
 use super::passwords::verifications;
 use crate::world::{ALICE, ALICE_PASSWORD, Server, World};
 
-/// The lines of the log that are not the greeting to a person at a terminal, each as JSON.
-fn lines(server: &Server) -> Vec<Value> {
-    let log = server.log();
+/// Everything it said, to its last line.
+async fn whole_log(mut server: Server) -> String {
+    assert!(server.stop().await.success());
+    server.log()
+}
+
+/// The lines that are not the greeting to a person at a terminal, each as JSON.
+fn lines(log: &str) -> Vec<Value> {
     let lines = log.lines().filter(|line| !line.starts_with("  ") && !line.is_empty());
     lines.map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
 }
@@ -45,18 +50,21 @@ async fn nobody_writes_a_line_of_his_own_into_the_log() {
         answer(http().get(server.url(&format!("/auth/{path}")))).await;
         answer(http().get(server.url(&format!("/{path}")))).await;
     }
-    says(&server, "GET /dex/x HTTP/1.1\r\nHost: a\r\nUser-Agent: a\tb\u{9b}\r\nConnection: close\r\n\r\n");
+    says(
+        &server,
+        "GET /dex/x HTTP/1.1\r\nHost: a\r\nUser-Agent: a\tb\u{9b}\r\nConnection: close\r\n\r\n",
+    );
     let mut alice = server.browser();
     alice.logs_in(&app.asks("openid"), ALICE, ALICE_PASSWORD).await;
 
-    let lines = lines(&server);
+    let log = whole_log(server).await;
+    let lines = lines(&log);
     assert!(lines.len() > 60, "there was much to tell: {}", lines.len());
     for line in &lines {
         assert_ne!(line["event"], "forged", "{line}");
         assert!(line["level"].is_string() && line["time"].is_string(), "{line}");
     }
     let control = |c: char| c.is_control() && c != '\n' || matches!(c, '\u{2028}' | '\u{2029}');
-    let log = server.log();
     assert!(!log.contains(control), "{:?}", log.lines().find(|line| line.contains(control)));
 }
 
@@ -71,7 +79,7 @@ async fn a_line_of_text_is_one_line_too() {
         mallory.signs_in(forged, "not-the-password").await;
         mallory.get(app.asks_with("openid", &[("scope", forged), ("prompt", forged)]).url).await;
     }
-    let log = server.log();
+    let log = whole_log(server).await;
     let control = |c: char| c.is_control() && c != '\n' || matches!(c, '\u{2028}' | '\u{2029}');
     assert!(!log.contains(control), "{:?}", log.lines().find(|line| line.contains(control)));
     for line in log.lines().filter(|line| !line.starts_with("  ") && !line.is_empty()) {
@@ -92,7 +100,7 @@ async fn a_name_of_a_megabyte_is_not_logged() {
         mallory.signs_in(&"N".repeat(size), "not-the-password").await;
         answer(http().get(server.url(&format!("/{}", "P".repeat(size / 4))))).await;
     }
-    let longest = server.log().lines().map(str::len).max().unwrap();
+    let longest = whole_log(server).await.lines().map(str::len).max().unwrap();
     assert!(longest < 2_000, "a line of {longest} bytes");
 }
 
@@ -104,7 +112,7 @@ async fn the_reference_on_an_error_page_is_in_the_log() {
     let page = alice.opens(server.url("/auth?client_id=nobody")).await.clone();
     let reference = page.all("#reference").remove(0);
     assert_eq!(page.header("x-request-id"), Some(reference.as_str()));
-    let lines = lines(&server);
+    let lines = lines(&whole_log(server).await);
     let about: Vec<_> = lines.iter().filter(|line| line["request_id"] == *reference).collect();
     assert!(about.len() >= 2, "the page and the request: {about:?}");
 }
@@ -113,7 +121,9 @@ async fn the_reference_on_an_error_page_is_in_the_log() {
 #[tokio::test]
 async fn metrics_are_on_the_telemetry_port_alone() {
     let server = World::new().start().await;
-    for path in ["/metrics", "/debug/pprof/", "/debug", "/healthz/live", "/healthz/ready", "/healthz"] {
+    for path in
+        ["/metrics", "/debug/pprof/", "/debug", "/healthz/live", "/healthz/ready", "/healthz"]
+    {
         let page = answer(http().get(format!("{}{path}", server.origin()))).await;
         assert_eq!(page.status, 404, "{path}");
     }

@@ -5,11 +5,13 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::bare_requests::{answer, http};
-use crate::world::{ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Browser, Need, Page, Person, Server, World};
+use crate::world::{
+    ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Browser, Need, Page, Person, Server, World,
+};
 
 const WRONG: &str = "not-the-password-at-all";
 
-/// A server that believes `Browser::from_address`.
+/// A server that believes `Browser::comes_from`.
 fn behind_a_proxy(world: World) -> World {
     let http = world.origin().replace("http://", "");
     world.with(&format!(
@@ -30,7 +32,7 @@ pub async fn verifications(server: &Server) -> u64 {
 async fn attempt(server: &Server, address: &str, login: &str, password: &str) -> Page {
     let mut browser = server.browser();
     let app = server.relying_party("example-app");
-    browser.from_address(address).opens(app.asks("openid").url).await;
+    browser.comes_from(address).opens(app.asks("openid").url).await;
     browser.signs_in(login, password).await.clone()
 }
 
@@ -105,7 +107,8 @@ async fn a_password_is_compared_to_its_last_byte() {
     let server = World::new().person(Person::new("carol@example.com", &seventy_two)).start().await;
     let right = attempt(&server, "192.0.2.1", "carol@example.com", &seventy_two).await;
     assert!(is_in(&right), "{}", right.text());
-    let twins = [format!("{seventy_two}X"), format!("{seventy_two} "), seventy_two[..71].to_owned()];
+    let twins =
+        [format!("{seventy_two}X"), format!("{seventy_two} "), seventy_two[..71].to_owned()];
     for twin in twins {
         let page = attempt(&server, "192.0.2.1", "carol@example.com", &twin).await;
         assert_eq!(page.status, 401, "{} bytes", twin.len());
@@ -166,7 +169,10 @@ async fn after_ten_guesses_there_is_one_in_half_a_minute() {
         assert_eq!(attempt(&server, "203.0.113.3", BOB, BOB_PASSWORD).await.status, 429);
     }
     server.advance(Duration::from_secs(31));
-    assert!(is_in(&attempt(&server, "203.0.113.4", BOB, BOB_PASSWORD).await), "he waited and is in");
+    assert!(
+        is_in(&attempt(&server, "203.0.113.4", BOB, BOB_PASSWORD).await),
+        "he waited and is in"
+    );
     for _ in 0..10 {
         assert_eq!(attempt(&server, "203.0.113.1", BOB, WRONG).await.status, 401, "begun anew");
     }
@@ -195,7 +201,7 @@ async fn thirty_guesses_at_once_are_ten() {
     let mut guessing = tokio::task::JoinSet::new();
     for n in 0..30 {
         let mut browser: Browser = server.browser();
-        browser.from_address(&format!("203.0.113.{n}")).opens(app.asks("openid").url).await;
+        browser.comes_from(&format!("203.0.113.{n}")).opens(app.asks("openid").url).await;
         guessing.spawn(async move { browser.signs_in(BOB, WRONG).await.status });
     }
     let mut statuses = guessing.join_all().await;
@@ -215,7 +221,7 @@ async fn one_address_has_a_hundred_guesses_for_all_accounts_together() {
     mallory.opens(app.asks("openid").url).await;
     let mut statuses = Vec::new();
     for n in 0..103 {
-        mallory.from_address(&format!("203.0.113.{n}"));
+        mallory.comes_from(&format!("203.0.113.{n}"));
         statuses.push(mallory.signs_in(&format!("user{n}@example.com"), "").await.status);
     }
     assert_eq!(statuses, [vec![401; 100], vec![429; 3]].concat());

@@ -58,7 +58,7 @@ impl Browser {
     }
 
     /// Where a proxy in front says it comes from, in X-Forwarded-For; see `web.clientRemoteIP`.
-    pub fn from_address(&mut self, ip: &str) -> &mut Self {
+    pub fn comes_from(&mut self, ip: &str) -> &mut Self {
         self.address = Some(ip.to_owned());
         self
     }

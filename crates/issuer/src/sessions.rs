@@ -1,5 +1,6 @@
 //! Sessions: which one a browser has, whether its upstream still agrees, and how the browser's half ends.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_core::connector::{Basis, Known, Refresh, Refreshed, SignedIn};
@@ -91,11 +92,12 @@ impl Issuer {
         }
     }
 
-    /// What can be asked of the session's connector: one that cannot refresh is never asked to.
+    /// What of these wants a session must have asked for at its login: `offline` only where the
+    /// connector can otherwise not be asked again.
     pub(crate) fn askable(&self, session: &Session, wants: Wants) -> Wants {
-        let refreshes =
-            self.connectors.get(&session.connector).is_some_and(|c| c.refresh.is_some());
-        Wants { offline: wants.offline && refreshes, ..wants }
+        let refresh = self.connectors.get(&session.connector).and_then(|c| c.refresh.as_ref());
+        let at_login = refresh.is_some_and(|refresh| refresh.needs_offline_login());
+        Wants { offline: wants.offline && at_login, ..wants }
     }
 
     /// Asks the upstream again when what it said is no longer fresh (design 5). One request a session
@@ -109,7 +111,9 @@ impl Issuer {
         }
         let age = self.now().since(session.identity_at);
         let policy = &self.settings.sign_on;
-        let Some(refresh) = &connector.refresh else {
+        // Some upstreams can be asked again only if the login asked for that.
+        let asked = |r: &&Arc<dyn Refresh>| session.wants.offline || !r.needs_offline_login();
+        let Some(refresh) = connector.refresh.as_ref().filter(asked) else {
             return Ok(match age > policy.max_snapshot_age {
                 true => Upstream::Refused(Refused::Unaskable),
                 false => welcome(session, None),

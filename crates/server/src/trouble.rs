@@ -10,7 +10,8 @@ use crate::csp::FormsEnd;
 use crate::pages::{ErrorPage, Name, Page, Problem, Way};
 use crate::visit::Visit;
 
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+/// Seconds after which it is worth to ask again.
+pub const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
 /// An error page in the making.
 #[derive(Debug)]

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use countersign_core::Secret;
 use countersign_jose::hash;
+use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 
 use super::Tokens;
@@ -19,24 +20,45 @@ const KEPT: Duration = Duration::from_secs(5 * 60);
 const MOST: usize = 1024;
 
 #[derive(Clone, Default)]
-pub(crate) struct Spent(Arc<Mutex<HashMap<String, (Tokens, Instant)>>>);
+pub(crate) struct Spent(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    given: Mutex<HashMap<String, (Tokens, Instant)>>,
+    /// One for each token that is being spent now.
+    turns: Mutex<HashMap<String, Turn>>,
+}
+
+type Turn = Arc<tokio::sync::Mutex<()>>;
 
 impl Spent {
+    /// Whoever comes with a token that is being spent waits here, and then finds what was given for it.
+    pub(super) async fn turn(&self, token: &Secret) -> OwnedMutexGuard<()> {
+        let turn = match self.0.turns.lock() {
+            Ok(mut turns) => {
+                turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+                turns.entry(hash::sha256(token.expose())).or_default().clone()
+            }
+            Err(_) => Turn::default(),
+        };
+        turn.lock_owned().await
+    }
+
     pub(super) fn given_for(&self, token: &Secret) -> Option<Tokens> {
-        let spent = self.0.lock().ok()?;
-        let (tokens, at) = spent.get(&hash::sha256(token.expose()))?;
+        let given = self.0.given.lock().ok()?;
+        let (tokens, at) = given.get(&hash::sha256(token.expose()))?;
         (at.elapsed() < KEPT).then(|| tokens.clone())
     }
 
     pub(super) fn remember(&self, token: &Secret, tokens: &Tokens) {
-        let Ok(mut spent) = self.0.lock() else { return };
-        spent.retain(|_, (_, at)| at.elapsed() < KEPT);
-        if spent.len() >= MOST
+        let Ok(mut given) = self.0.given.lock() else { return };
+        given.retain(|_, (_, at)| at.elapsed() < KEPT);
+        if given.len() >= MOST
             && let Some(oldest) =
-                spent.iter().min_by_key(|(_, (_, at))| *at).map(|(key, _)| key.clone())
+                given.iter().min_by_key(|(_, (_, at))| *at).map(|(key, _)| key.clone())
         {
-            spent.remove(&oldest);
+            given.remove(&oldest);
         }
-        spent.insert(hash::sha256(token.expose()), (tokens.clone(), Instant::now()));
+        given.insert(hash::sha256(token.expose()), (tokens.clone(), Instant::now()));
     }
 }

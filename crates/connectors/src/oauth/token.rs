@@ -106,10 +106,6 @@ impl Client {
         spent: &Spent,
         trace: &mut Trace,
     ) -> Result<Granted, Failure> {
-        if let Some(tokens) = spent.given_for(token) {
-            trace.noted("this refresh token was spent a moment ago: what it gave is used again");
-            return Ok(Granted::Tokens(tokens));
-        }
         // On its own, so that it ends and is remembered also when whoever asked goes away meanwhile.
         let (client, http, url) = (self.clone(), http.clone(), url.clone());
         let (token, spent) = (token.clone(), spent.clone());
@@ -133,6 +129,11 @@ impl Client {
         spent: &Spent,
         trace: &mut Trace,
     ) -> Result<Granted, Failure> {
+        let _turn = spent.turn(token).await;
+        if let Some(tokens) = spent.given_for(token) {
+            trace.noted("this refresh token was spent a moment ago: what it gave is used again");
+            return Ok(Granted::Tokens(tokens));
+        }
         let form = vec![("grant_type", "refresh_token"), ("refresh_token", token.expose())];
         let granted = self.ask(http, url, form, trace).await?;
         let Granted::Tokens(mut tokens) = granted else { return Ok(granted) };

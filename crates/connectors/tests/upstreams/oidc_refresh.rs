@@ -77,6 +77,18 @@ async fn a_token_is_not_lost_when_whoever_asked_goes_away() {
 }
 
 #[tokio::test]
+async fn two_who_bring_the_same_token_at_once_spend_it_once() {
+    let provider = Provider::start().await;
+    provider.set(|b| b.rotates = true);
+    let connector = connector(&provider, vec![]);
+    let jane = accepted(login(&provider, &connector).await);
+    let (one, two) = tokio::join!(refresh(&connector, &jane, ALL), refresh(&connector, &jane, ALL));
+    let token = |person: SignedIn| person.upstream.unwrap().expose().to_owned();
+    assert_eq!(token(current(one)), token(current(two)));
+    assert_eq!(provider.web.asked("/token").len(), 2, "one login, one refresh");
+}
+
+#[tokio::test]
 async fn a_refused_token_is_missing_and_a_broken_upstream_is_unavailable() {
     let provider = Provider::start().await;
     let connector = connector(&provider, vec![]);

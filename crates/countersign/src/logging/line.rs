@@ -124,7 +124,8 @@ mod tests {
 
     #[test]
     fn a_name_with_line_breaks_and_escapes_stays_one_line() {
-        let hostile = "bob\r\n2026-11-23T00:00:00Z INFO login successful\u{1b}[31m\u{2028}\u{9b}2J\"}";
+        let hostile =
+            "bob\r\n2026-11-23T00:00:00Z INFO login successful\u{1b}[31m\u{2028}\u{9b}2J\"}";
         for text in [line(hostile).as_text(), line(hostile).as_json()] {
             assert_eq!(text.lines().count(), 1, "{text}");
             assert!(!text.trim_end().contains(|c: char| c.is_control() || c == '\u{2028}'));

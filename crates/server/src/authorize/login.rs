@@ -15,7 +15,7 @@ use crate::csp::FormsEnd;
 use crate::form::{Form, Query, once};
 use crate::metrics::LoginResult;
 use crate::pages::{LoginError, LoginKind, Page, Password, Problem};
-use crate::trouble::{Trouble, settle};
+use crate::trouble::{RETRY_AFTER, Trouble, settle};
 use crate::visit::Visit;
 
 pub async fn get(
@@ -119,7 +119,9 @@ async fn submit(
         Ok(end) => settled(app, end, &binder, again),
         Err(Failure::Unavailable { what, cause }) if what != countersign_issuer::THE_DATABASE => {
             tracing::error!(upstream = what, cause, "an upstream could not be asked");
-            again(LoginError::Down)
+            let mut response = again(LoginError::Down)?;
+            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+            Ok(response)
         }
         Err(failure) => Err(failure.into()),
     }
