@@ -74,7 +74,8 @@ async fn everything_that_is_wrong_is_told_at_once_and_nothing_is_opened() {
 async fn a_file_that_is_no_configuration_is_refused_with_its_line() {
     let world = World::new();
     let good = world.yaml();
-    let bomb: String = (1..30).map(|n| format!("a{n}: &a{n} [*a{p}, *a{p}]\n", p = n - 1)).collect();
+    let bomb: String =
+        (1..30).map(|n| format!("a{n}: &a{n} [*a{p}, *a{p}]\n", p = n - 1)).collect();
     for (what, yaml, names) in [
         ("a key twice", format!("{good}issuer: http://127.0.0.1:5556/dex\n"), "issuer"),
         ("a tab", format!("{good}oauth2:\n\tskipApprovalScreen: true\n"), ":"),

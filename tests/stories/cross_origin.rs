@@ -7,7 +7,8 @@ use super::bare_requests::{answer, http};
 use crate::world::{ALICE, ALICE_PASSWORD, Page, Server, World};
 
 const ALLOWED: &str = "https://app.example.com";
-const FOR_PROGRAMS: [&str; 4] = ["/token", "/userinfo", "/keys", "/.well-known/openid-configuration"];
+const FOR_PROGRAMS: [&str; 4] =
+    ["/token", "/userinfo", "/keys", "/.well-known/openid-configuration"];
 const FOR_PEOPLE: [&str; 5] = ["/", "/auth", "/approval", "/logout", "/healthz"];
 
 /// Whose word is nearly, or not at all, the allowed one's.

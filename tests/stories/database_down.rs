@@ -35,7 +35,8 @@ impl Database {
     }
 
     fn is_told(&self, sql: &str) {
-        let cluster = std::env::var("COUNTERSIGN_TEST_POSTGRES").expect("checked by Need::Postgres");
+        let cluster =
+            std::env::var("COUNTERSIGN_TEST_POSTGRES").expect("checked by Need::Postgres");
         let arguments = [&cluster, "--quiet", "--no-psqlrc", "--command", sql];
         let told = Command::new("psql").args(arguments).output();
         let told = told.expect("psql is installed with PostgreSQL");

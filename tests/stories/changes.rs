@@ -1,0 +1,151 @@
+//! What an administrator changes in the file is true for those who are signed in already (threat D 58):
+//! at the next refresh, and in the browser.
+
+use crate::world::{
+    ALICE, ALICE_PASSWORD, Browser, Client, Person, RelyingParty, Server, World, claims,
+};
+
+const SKIP: &str = "oauth2:\n  skipApprovalScreen: true";
+
+/// What Alice has from before the change.
+struct Held {
+    browser: Browser,
+    refresh_token: String,
+    access_token: String,
+}
+
+fn app(server: &Server) -> RelyingParty {
+    server.relying_party("example-app")
+}
+
+/// Alice signs in, and the server is stopped to be changed.
+async fn before(world: &World) -> Held {
+    let mut server = world.clone().start().await;
+    let (mut browser, app) = (server.browser(), app(&server));
+    let request = app.asks("openid groups offline_access");
+    let arrival = browser.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let tokens = app.redeems(&request, &arrival).await;
+    assert_eq!(app.userinfo(tokens.access_token()).await.status, 200);
+    assert!(server.stop().await.success());
+    let (refresh_token, access_token) = (tokens.refresh_token(), tokens.access_token());
+    let (refresh_token, access_token) = (refresh_token.to_owned(), access_token.to_owned());
+    Held { browser, refresh_token, access_token }
+}
+
+async fn assert_over(server: &Server, held: &mut Held) {
+    let refused = app(server).refreshes(&held.refresh_token).await;
+    assert_eq!((refused.status, refused.error()), (400, "invalid_grant"), "{}", refused.page.body);
+    let silent = app(server).asks_with("openid", &[("prompt", "none")]);
+    held.browser.opens(silent.url).await;
+    assert_eq!(held.browser.arrives_with_error(), "login_required");
+}
+
+fn alice() -> Person {
+    Person::new(ALICE, ALICE_PASSWORD).groups(&["admins", "developers"])
+}
+
+/// CVE-2022-31677 (Pinniped), CVE-2025-53942 (authentik): groups as they were at the first login.
+#[tokio::test]
+async fn a_group_that_was_taken_away_is_gone_from_the_next_token() {
+    let alice = alice();
+    let world = World::new().with(SKIP).person(alice.clone());
+    let mut held = before(&world).await;
+    let server = world.person(alice.groups(&["developers"])).start().await;
+    let refreshed = app(&server).refreshes(&held.refresh_token).await;
+    assert_eq!(claims(refreshed.id_token())["groups"], serde_json::json!(["developers"]));
+    let told = app(&server).userinfo(refreshed.access_token()).await.json;
+    assert_eq!(told["groups"], serde_json::json!(["developers"]));
+
+    let request = app(&server).asks("openid groups");
+    held.browser.opens(&request.url).await;
+    let tokens = app(&server).redeems(&request, &held.browser.arrives()).await;
+    assert_eq!(claims(tokens.id_token())["groups"], serde_json::json!(["developers"]));
+}
+
+/// CVE-2026-43983 (Pocket ID). Who changes a password because somebody else knew it means all of it.
+#[tokio::test]
+async fn a_new_password_ends_what_the_old_one_began() {
+    let world = World::new().with(SKIP);
+    let mut held = before(&world).await;
+    let server = world.person(Person::new(ALICE, "alice-has-a-new-one-1")).start().await;
+    assert_over(&server, &mut held).await;
+    let request = app(&server).asks("openid");
+    let arrival = held.browser.logs_in(&request, ALICE, "alice-has-a-new-one-1").await;
+    assert_eq!(app(&server).redeems(&request, &arrival).await.status, 200);
+}
+
+/// The section of the people, with nobody but somebody else in it.
+fn others() -> String {
+    let hash = bcrypt::hash("carol-sings-3-songs", 10).unwrap();
+    format!(
+        "staticPasswords:\n- email: carol@example.com\n  hash: '{hash}'\n  userID: carol\n  \
+         username: carol"
+    )
+}
+
+/// CVE-2026-58422 (Gitea): what was taken away came back with the account.
+#[tokio::test]
+async fn who_was_removed_is_out_and_stays_out_when_added_again() {
+    let alice = alice();
+    let world = World::new().with(SKIP).person(alice.clone());
+    let mut held = before(&world).await;
+    let mut server = world.clone().with(&others()).start().await;
+    assert_over(&server, &mut held).await;
+    assert_eq!(app(&server).userinfo(&held.access_token).await.status, 401);
+    server.stop().await;
+
+    let server = world.start().await;
+    let refused = app(&server).refreshes(&held.refresh_token).await;
+    assert_eq!((refused.status, refused.error()), (400, "invalid_grant"));
+    assert_eq!(app(&server).userinfo(&held.access_token).await.status, 401);
+    let request = app(&server).asks("openid");
+    let arrival = held.browser.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    assert_eq!(app(&server).redeems(&request, &arrival).await.status, 200, "she may sign in anew");
+}
+
+/// What was given by a way in that is closed is not renewed by it.
+#[tokio::test]
+async fn a_connector_that_is_gone_renews_nothing() {
+    let world = World::new().with(SKIP);
+    let mut held = before(&world).await;
+    let mock = "connectors:\n- type: mockCallback\n  id: mock\n  name: Mock\n";
+    let closed = world.with("enablePasswordDB: false").with("staticPasswords:").with(mock);
+    let server = closed.start().await;
+    assert_over(&server, &mut held).await;
+}
+
+#[tokio::test]
+async fn a_connector_that_is_no_longer_for_this_application_renews_nothing_for_it() {
+    let mock = "connectors:\n- type: mockCallback\n  id: mock\n  name: Mock\n";
+    let world = World::new().with(SKIP).with(mock).client(Client::new("wiki"));
+    let server = world.clone().start().await;
+    let mut alice = server.browser();
+    let mut tokens = Vec::new();
+    for id in ["example-app", "wiki"] {
+        let app = server.relying_party(id);
+        let request = app.asks_with("openid offline_access", &[("connector_id", "local")]);
+        let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+        tokens.push(app.redeems(&request, &arrival).await.refresh_token().to_owned());
+    }
+    drop(server);
+    let wiki = Client::new("wiki").with("allowedConnectors: [mock]");
+    let server = world.client(wiki).start().await;
+    let refused = server.relying_party("wiki").refreshes(&tokens[1]).await;
+    assert_eq!((refused.status, refused.error()), (400, "invalid_grant"));
+    assert_eq!(app(&server).refreshes(&tokens[0]).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_application_that_is_gone_gets_nothing_more() {
+    let world = World::new().with(SKIP).client(Client::new("wiki"));
+    let held = before(&world).await;
+    let gone = "staticClients:\n- id: wiki\n  secret: the-secret-of-wiki-61616161\n  name: Wiki\n  \
+                redirectURIs: ['https://wiki.example.com/callback']";
+    let server = world.with(gone).start().await;
+    let refused = app(&server).refreshes(&held.refresh_token).await;
+    assert_eq!((refused.status, refused.error()), (401, "invalid_client"));
+    let wiki = server.relying_party("wiki");
+    assert_eq!(wiki.userinfo(&held.access_token).await.status, 401);
+    let other = wiki.refreshes(&held.refresh_token).await;
+    assert_eq!((other.status, other.error()), (400, "invalid_grant"));
+}
