@@ -90,6 +90,20 @@ impl Server {
         self.log.text()
     }
 
+    /// How many lines of the log hold these words.
+    pub fn has_said(&self, words: &str) -> usize {
+        self.log().lines().filter(|line| line.contains(words)).count()
+    }
+
+    /// Waits until that many lines of the log hold these words.
+    pub async fn comes_to_say(&self, lines: usize, words: &str) {
+        let begun = Instant::now();
+        while self.has_said(words) < lines {
+            assert!(begun.elapsed() < PATIENCE, "not {lines} lines of {words}:\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// The certificate authority to trust, of a `World::https()`.
     pub fn ca_file(&self) -> PathBuf {
         certificates::authority_file(self.world.dir())
