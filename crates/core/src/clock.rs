@@ -27,6 +27,10 @@ impl Timestamp {
     pub const fn secs(self) -> i64 {
         self.0.div_euclid(1000)
     }
+    /// Year, month and day in UTC, the latter two from 1.
+    pub fn date(self) -> (i64, i64, i64) {
+        civil(self.secs().div_euclid(86_400))
+    }
     /// How long ago `earlier` was; zero when it lies in the future.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
@@ -50,8 +54,8 @@ impl Sub<Duration> for Timestamp {
 /// RFC 3339 in UTC with seconds, for people and logs.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (days, second) = (self.secs().div_euclid(86_400), self.secs().rem_euclid(86_400));
-        let (year, month, day) = civil(days);
+        let second = self.secs().rem_euclid(86_400);
+        let (year, month, day) = self.date();
         let (h, m, s) = (second / 3600, second / 60 % 60, second % 60);
         write!(f, "{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}Z")
     }

@@ -1,5 +1,7 @@
 //! An instant as a person reads it: how far away, and exactly when.
 
+use countersign_core::Timestamp;
+
 use super::texts::Texts;
 
 const MINUTE: i64 = 60_000;
@@ -19,7 +21,7 @@ pub struct Moment {
 impl Moment {
     /// Both in milliseconds since 1970, UTC.
     pub fn new(at_millis: i64, now_millis: i64, texts: &Texts) -> Self {
-        let (year, month, day) = civil(at_millis.div_euclid(DAY));
+        let (year, month, day) = Timestamp::from_millis(at_millis).date();
         let minutes = at_millis.rem_euclid(DAY) / MINUTE;
         let (hour, minute) = (minutes / 60, minutes % 60);
         let month_name =
@@ -52,18 +54,4 @@ fn distance(millis: i64, texts: &Texts) -> String {
     };
     let plural = if millis < 0 { past } else { future };
     plural.of(count.unsigned_abs())
-}
-
-/// Year, month and day of a day counted from 1970-01-01 (Howard Hinnant's `civil_from_days`).
-fn civil(days: i64) -> (i64, i64, i64) {
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (year, month, day)
 }
