@@ -84,6 +84,24 @@ fn others() -> String {
 }
 
 /// CVE-2026-58422 (Gitea): what was taken away came back with the account.
+/// Nor does the retry that a lost answer allows: it gives tokens, so all must stand as for a first try.
+#[tokio::test]
+async fn a_retry_in_time_renews_nothing_after_a_new_password() {
+    let world = World::new().with(SKIP);
+    let mut server = world.clone().start().await;
+    let request = app(&server).asks("openid offline_access");
+    let arrival = server.browser().logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let first = app(&server).redeems(&request, &arrival).await.refresh_token().to_owned();
+    assert_eq!(app(&server).refreshes(&first).await.status, 200);
+    assert_eq!(app(&server).refreshes(&first).await.status, 200, "a retry in time is answered");
+    server.stop().await;
+    let server = world.person(Person::new(ALICE, "alice-has-a-new-one-1")).start().await;
+    let refused = app(&server).refreshes(&first).await;
+    assert_eq!((refused.status, refused.error()), (400, "invalid_grant"), "{}", refused.page.body);
+    // Refused for the password, not for the retry: that is no theft.
+    assert!(refused.page.body.contains("has changed"), "{}", refused.page.body);
+}
+
 #[tokio::test]
 async fn who_was_removed_is_out_and_stays_out_when_added_again() {
     let alice = alice();

@@ -11,6 +11,7 @@ use crate::Issuer;
 use crate::sessions::{Checked, Refused, Upstream};
 
 const INVALID: &str = "Refresh token is invalid or has already been claimed by another client.";
+const CHANGED: &str = "Sign in again: the account has changed.";
 const OVER: &str = "The session this refresh token belongs to has ended.";
 
 impl Issuer {
@@ -33,10 +34,13 @@ impl Issuer {
         self.check_life(client, &grant, &session)?;
         let scopes = self.narrowed_scopes(&grant, narrowed)?;
         let prepared = self.prepare(client, scopes)?;
-        // A retry gets the same answer without asking the upstream; whether it is one in time is
+        // A retry gets the same answer without an upstream being called; whether it is one in time is
         // decided by the store, with everything else in one transaction.
         let is_retry = self.settings.refresh.rotate && statement.generation < grant.generation;
         let checked = match is_retry {
+            true if !self.stands(Some(client), &session).await? => {
+                return Err(TokenError::invalid_grant(CHANGED));
+            }
             true => Checked { session, snapshot: None },
             false => self.welcome_still(session).await?,
         };
@@ -86,7 +90,7 @@ impl Issuer {
                 "The upstream no longer knows this person, or not in a required group.",
             )),
             Upstream::Refused(Refused::Unaskable | Refused::Changed) => {
-                Err(TokenError::invalid_grant("Sign in again: the account has changed."))
+                Err(TokenError::invalid_grant(CHANGED))
             }
         }
     }
