@@ -7,7 +7,10 @@ use crate::{ClientId, Secret};
 /// The redirect URI that asks for a page with the code on it instead of a redirect.
 pub const OUT_OF_BAND: &str = "urn:ietf:wg:oauth:2.0:oob";
 
-#[derive(Clone, Debug)]
+/// What a login for our own pages has in the place of a client, in the log too. Nobody else is called so.
+pub const OWN_PAGES: &str = "countersign-own-pages";
+
+#[derive(Clone, Debug, Default)]
 pub struct Client {
     pub id: ClientId,
     /// `None` only for public clients; never empty.
@@ -20,6 +23,16 @@ pub struct Client {
     pub public: bool,
     /// Connectors it may use; empty means all.
     pub allowed_connectors: Vec<crate::ConnectorId>,
+    /// Its own, where they are not the issuer's.
+    pub lifetimes: crate::Lifetimes,
+    /// Where a browser may be sent after it signed out here (RP-Initiated Logout 1.0 section 3).
+    pub post_logout_redirect_uris: Vec<String>,
+    /// Where it hears that a session is over (Back-Channel Logout 1.0 section 2.2).
+    pub backchannel_logout_uri: Option<Url>,
+    /// Its refresh tokens end when the browser signs out.
+    pub ends_with_browser: bool,
+    /// For the client of a cluster.
+    pub kubernetes: Option<crate::Kubernetes>,
 }
 
 impl Client {
@@ -37,6 +50,12 @@ impl Client {
             return uri == OUT_OF_BAND || is_plain_loopback(uri);
         }
         self.redirect_uris.iter().any(|registered| differs_in_loopback_port(registered, uri))
+    }
+
+    /// May a browser that signed out be sent there? Exact bytes, as with redirect URIs: whatever is
+    /// looser is an open redirect.
+    pub fn allows_post_logout_redirect(&self, uri: &str) -> bool {
+        self.post_logout_redirect_uris.iter().any(|registered| registered == uri)
     }
 
     /// May a request by `requester` name this client in `aud`?
@@ -104,11 +123,9 @@ mod tests {
             id: ClientId::new("app"),
             secret: (!public).then(|| Secret::new("s")),
             name: "App".into(),
-            logo_url: None,
             redirect_uris: uris.iter().map(|u| (*u).to_owned()).collect(),
-            trusted_peers: Vec::new(),
             public,
-            allowed_connectors: Vec::new(),
+            ..Client::default()
         }
     }
 

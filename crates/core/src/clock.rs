@@ -51,6 +51,80 @@ impl Sub<Duration> for Timestamp {
     }
 }
 
+impl std::str::FromStr for Timestamp {
+    type Err = NotAnInstant;
+
+    /// RFC 3339, such as `2026-11-24T09:30:00+01:00`. Without a zone it is UTC, without seconds or a time
+    /// of day those are zero: what a form's field and a person at a terminal write.
+    fn from_str(text: &str) -> Result<Self, NotAnInstant> {
+        let text = text.trim();
+        let (date, rest) = text.split_at_checked(10).ok_or(NotAnInstant)?;
+        let days = days_of(&numbers(date, '-').ok_or(NotAnInstant)?).ok_or(NotAnInstant)?;
+        let Some(rest) = rest.strip_prefix(['T', 't', ' ']) else {
+            return if rest.is_empty() {
+                Ok(Self::from_secs(days * 86_400))
+            } else {
+                Err(NotAnInstant)
+            };
+        };
+        let (time, offset) = match rest.find(['Z', 'z', '+', '-']) {
+            Some(at) => rest.split_at_checked(at).ok_or(NotAnInstant)?,
+            None => (rest, "Z"),
+        };
+        let (time, fraction) = time.split_once('.').unwrap_or((time, ""));
+        let millis =
+            format!("{fraction:0<3}").get(..3).and_then(|digits| digits.parse::<i64>().ok());
+        let seconds = seconds_of(&numbers(time, ':').ok_or(NotAnInstant)?).ok_or(NotAnInstant)?;
+        let zone = zone_of(offset).ok_or(NotAnInstant)?;
+        let whole = days * 86_400 + seconds - zone;
+        Ok(Self(whole * 1000 + millis.ok_or(NotAnInstant)?))
+    }
+}
+
+/// The text is no instant of RFC 3339.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected an instant such as 2026-11-24T09:30:00Z")]
+pub struct NotAnInstant;
+
+/// Numbers of at least two digits each, and nothing else.
+fn numbers(text: &str, between: char) -> Option<Vec<i64>> {
+    let number = |part: &str| {
+        let digits = part.len() >= 2 && part.bytes().all(|b| b.is_ascii_digit());
+        digits.then(|| part.parse().ok())?
+    };
+    text.split(between).map(number).collect()
+}
+
+fn days_of(date: &[i64]) -> Option<i64> {
+    let [year, month, day] = *date else { return None };
+    // The month's first day, found by counting the way back that `civil` counts.
+    let (y, m) = if month <= 2 { (year - 1, month + 9) } else { (year, month - 3) };
+    let era = y.div_euclid(400);
+    let year_of_era = y - era * 400;
+    let day_of_era =
+        year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + (153 * m + 2) / 5 + day - 1;
+    let days = era * 146_097 + day_of_era - 719_468;
+    ((1..=12).contains(&month) && civil(days) == (year, month, day)).then_some(days)
+}
+
+fn seconds_of(time: &[i64]) -> Option<i64> {
+    let (hour, minute, second) = match *time {
+        [hour, minute] => (hour, minute, 0),
+        [hour, minute, second] => (hour, minute, second),
+        _ => return None,
+    };
+    (hour < 24 && minute < 60 && second <= 60).then_some(hour * 3600 + minute * 60 + second)
+}
+
+fn zone_of(text: &str) -> Option<i64> {
+    if matches!(text, "Z" | "z") {
+        return Some(0);
+    }
+    let (sign, rest) = (text.get(..1)?, text.get(1..)?);
+    let seconds = seconds_of(&numbers(rest, ':')?)?;
+    Some(if sign == "-" { -seconds } else { seconds })
+}
+
 /// RFC 3339 in UTC with seconds, for people and logs.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -94,6 +168,37 @@ mod tests {
             (-1, "1969-12-31T23:59:59Z"),
         ] {
             assert_eq!(Timestamp::from_secs(secs).to_string(), text);
+            assert_eq!(text.parse(), Ok(Timestamp::from_secs(secs)));
+        }
+    }
+
+    #[test]
+    fn what_people_and_forms_write_is_read() {
+        let read = |text: &str| text.parse::<Timestamp>().map(|t| t.to_string());
+        for (text, meant) in [
+            ("2026-11-24", "2026-11-24T00:00:00Z"),
+            ("2026-11-24T09:30", "2026-11-24T09:30:00Z"),
+            (" 2026-11-24 09:30:15 ", "2026-11-24T09:30:15Z"),
+            ("2026-11-24T00:30:00+01:00", "2026-11-23T23:30:00Z"),
+            ("2026-11-24T09:30:15.1239Z", "2026-11-24T09:30:15Z"),
+        ] {
+            assert_eq!(read(text).as_deref(), Ok(meant), "{text}");
+        }
+        let fraction = "1970-01-01T00:00:00.25Z".parse::<Timestamp>().map(Timestamp::millis);
+        assert_eq!(fraction, Ok(250));
+        for text in [
+            "",
+            "now",
+            "2026-02-30",
+            "2026-13-01",
+            "2026-11-24T24:00",
+            "2026-11-24x",
+            "26-1-1",
+            "2026-11-24T09:30:00+1",
+            "2026-11-24T09:30:00.x",
+            "９９９９-11-24",
+        ] {
+            assert!(read(text).is_err(), "{text}");
         }
     }
 }

@@ -3,13 +3,14 @@
 //! A refusal is a value, an upstream that cannot be asked is an error, and neither ever says
 //! which of "no such user" and "wrong password" it was.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::{ConnectorId, Identity, Secret, Trace, Wants};
+use crate::{ConnectorId, Identity, Secret, Timestamp, Trace, Wants};
 
 /// One configured upstream.
 #[derive(Clone)]
@@ -32,6 +33,8 @@ pub enum WayIn {
     Password(Arc<dyn PasswordLogin>),
     /// A trip to the upstream and back to `/callback`.
     Redirect(Arc<dyn RedirectLogin>),
+    /// A trip to our own `/callback/{connector}`, in front of which a proxy says who comes.
+    TrustedHeader(Arc<dyn TrustedHeader>),
 }
 
 /// What a session was built on. A session whose basis is no longer the connector's is refused,
@@ -75,6 +78,15 @@ pub enum Refusal {
     /// The upstream itself said no, in a word of its protocol such as `access_denied`.
     UpstreamDenied {
         code: String,
+    },
+    /// The upstream does not vouch for the e-mail address, and this connector demands it.
+    EmailNotVerified,
+    /// The connection does not come from a proxy whose word counts.
+    NotThroughProxy,
+    /// What the proxy said of the person can be understood in two ways, or in none.
+    UnclearHeaders {
+        /// Names headers, never their values.
+        why: String,
     },
 }
 
@@ -123,6 +135,8 @@ pub struct Trip {
     /// Comes back with the browser; 32 characters of base64url.
     pub state: String,
     pub wants: Wants,
+    /// The moment of this half of the trip.
+    pub now: Timestamp,
 }
 
 /// What is needed to understand the way back. Sealed to the browser, so it may hold secrets
@@ -148,6 +162,49 @@ pub trait RedirectLogin: Send + Sync {
         query: &[(String, String)],
         trace: &mut Trace,
     ) -> Result<Login, Unavailable>;
+
+    /// Whether the upstream is there and believes us, for the administrator who asks; nobody signs in.
+    ///
+    /// `user` is somebody whose groups are to be told where they can be read without that person:
+    /// `None` in the answer is that they cannot, or that nobody was named.
+    async fn examine(
+        &self,
+        user: Option<&str>,
+        now: Timestamp,
+        trace: &mut Trace,
+    ) -> Result<Option<Vec<String>>, Unavailable> {
+        let _ = (user, now);
+        trace.noted("it can be asked nothing without a browser: sign in there");
+        Ok(None)
+    }
+
+    /// Where a browser signs out of the upstream itself (OpenID Connect RP-Initiated Logout 1.0 section 2).
+    /// `None`: the upstream has no such place, or it cannot be asked just now.
+    async fn sign_out_url(&self) -> Option<Url> {
+        None
+    }
+}
+
+/// What came with a request under the names of [`TrustedHeader::fields`], and under names that some proxies
+/// and gateways take for them.
+#[derive(Clone, Debug, Default)]
+pub struct Presented {
+    /// The other end of the connection itself, whatever any header says; `None` if that is not known.
+    pub peer: Option<IpAddr>,
+    /// Name in lower case, and value as it came, in the order they came.
+    pub fields: Vec<(String, Vec<u8>)>,
+}
+
+/// A proxy in front of us says in header fields who somebody is. Never asks anybody, so it cannot be down.
+pub trait TrustedHeader: Send + Sync {
+    /// The names that mean something, in lower case. They are taken off every request and handed to
+    /// [`TrustedHeader::login`] alone.
+    fn fields(&self) -> Vec<&str>;
+
+    fn login(&self, presented: &Presented, trace: &mut Trace) -> Login;
+
+    /// What a proxy must do, for the administrator.
+    fn examine(&self, trace: &mut Trace);
 }
 
 /// Whom to ask about again.
@@ -155,6 +212,7 @@ pub struct Known<'a> {
     pub identity: &'a Identity,
     pub upstream: Option<&'a Secret>,
     pub wants: Wants,
+    pub now: Timestamp,
 }
 
 #[derive(Clone, Debug)]

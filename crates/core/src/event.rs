@@ -1,5 +1,7 @@
 //! One thing that happened: the words of the audit log. Names are stable; details never hold a secret.
 
+use serde::de::IntoDeserializer;
+use serde::de::value::{Error, StrDeserializer};
 use serde::{Deserialize, Serialize};
 
 use crate::{ClientId, ConnectorId, GrantId, SessionId, Timestamp};
@@ -12,6 +14,8 @@ pub enum EventKind {
     Reauthenticated,
     SignedOut,
     SessionEnded,
+    /// All that a filter found were ended; each has its own event too.
+    SessionsEnded,
     GrantEnded,
     ConsentGiven,
     ConsentWithdrawn,
@@ -19,6 +23,12 @@ pub enum EventKind {
     /// A refresh token newer than the database: it went back in time.
     DatabaseWentBack,
     KeyRotated,
+    /// An upstream refused so many people at once that none of it is believed.
+    BrakeSet,
+    /// A person has confirmed; what that upstream says counts again.
+    BrakeReleased,
+    /// A client could not be told of an end, or refused to hear it.
+    NoticeGivenUp,
 }
 
 impl EventKind {
@@ -28,13 +38,23 @@ impl EventKind {
             Self::Reauthenticated => "reauthenticated",
             Self::SignedOut => "signed_out",
             Self::SessionEnded => "session_ended",
+            Self::SessionsEnded => "sessions_ended",
             Self::GrantEnded => "grant_ended",
             Self::ConsentGiven => "consent_given",
             Self::ConsentWithdrawn => "consent_withdrawn",
             Self::GroupsChanged => "groups_changed",
             Self::DatabaseWentBack => "database_went_back",
             Self::KeyRotated => "key_rotated",
+            Self::BrakeSet => "brake_set",
+            Self::BrakeReleased => "brake_released",
+            Self::NoticeGivenUp => "notice_given_up",
         }
+    }
+
+    /// The kind that [`Self::as_str`] spells so.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text: StrDeserializer<'_, Error> = text.into_deserializer();
+        Self::deserialize(text).ok()
     }
 }
 
@@ -72,5 +92,18 @@ impl Event {
             reason: None,
             details: serde_json::json!({}),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::EventKind;
+
+    #[test]
+    fn a_kind_is_read_as_it_is_spelled() {
+        for kind in [EventKind::SignedIn, EventKind::SessionsEnded, EventKind::KeyRotated] {
+            assert_eq!(EventKind::parse(kind.as_str()), Some(kind));
+        }
+        assert_eq!(EventKind::parse("SignedIn"), None);
     }
 }

@@ -10,6 +10,8 @@ pub const EMAIL: &str = "email";
 pub const PROFILE: &str = "profile";
 pub const GROUPS: &str = "groups";
 pub const FEDERATED_ID: &str = "federated:id";
+/// Opens the administrator's API; only clients of `admin.clients` may ask for it.
+pub const ADMIN: &str = "countersign:admin";
 const AUDIENCE: &str = "audience:server:client_id:";
 
 /// Scope tokens, each once, in the order first named.
@@ -52,7 +54,7 @@ impl Scopes {
 
     /// A scope this server knows the meaning of.
     pub fn is_known(scope: &str) -> bool {
-        matches!(scope, OPENID | OFFLINE_ACCESS | EMAIL | PROFILE | GROUPS | FEDERATED_ID)
+        matches!(scope, OPENID | OFFLINE_ACCESS | EMAIL | PROFILE | GROUPS | FEDERATED_ID | ADMIN)
             || scope.strip_prefix(AUDIENCE).is_some_and(|id| !id.is_empty())
     }
 }

@@ -57,6 +57,8 @@ pub enum EndReason {
     ConsentWithdrawn,
     TooManyGrants,
     Administrator,
+    /// By the person themselves, on their own page.
+    EndedByPerson,
     Revoked,
 }
 
@@ -73,6 +75,7 @@ impl EndReason {
             Self::ConsentWithdrawn => "consent_withdrawn",
             Self::TooManyGrants => "too_many_grants",
             Self::Administrator => "administrator",
+            Self::EndedByPerson => "ended_by_person",
             Self::Revoked => "revoked",
         }
     }
@@ -89,6 +92,7 @@ impl EndReason {
             Self::ConsentWithdrawn,
             Self::TooManyGrants,
             Self::Administrator,
+            Self::EndedByPerson,
             Self::Revoked,
         ]
         .into_iter()

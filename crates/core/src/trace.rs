@@ -58,6 +58,17 @@ impl Trace {
         }
     }
 
+    /// The first `most` steps, each of at most `longest` characters; the rest is counted.
+    #[must_use]
+    pub fn shortened(&self, most: usize, longest: usize) -> Self {
+        let short = |step: &TraceStep| TraceStep {
+            kind: step.kind,
+            text: step.text.chars().take(longest).collect(),
+        };
+        let left_out = self.left_out + self.steps.len().saturating_sub(most);
+        Self { steps: self.steps.iter().take(most).map(short).collect(), left_out }
+    }
+
     pub fn steps(&self) -> &[TraceStep] {
         &self.steps
     }
