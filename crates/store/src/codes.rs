@@ -8,6 +8,7 @@ use crate::ends::end_grant;
 use crate::engine::Verb;
 use crate::engine::conn::Conn;
 use crate::error::broken;
+use crate::notices::participate;
 use crate::rows::{self, code_columns, insert_code, insert_grant};
 use crate::sessions::begin_giving;
 use crate::{Store, StoreError};
@@ -199,6 +200,7 @@ impl Verb for RedeemCode {
             return Ok(self.redeemable(conn).await?.err().unwrap_or(Redeemed::Gone));
         }
         insert_grant(conn, &self.grant).await?;
+        participate(conn, &session, &self.client).await?;
         let given_way = self.make_room(conn).await?;
         Ok(Redeemed::Granted { given_way })
     }

@@ -3,22 +3,25 @@
 
 use std::time::Duration;
 
-use countersign_core::Timestamp;
+use countersign_core::{SessionId, Timestamp};
 
 use crate::engine::Verb;
 use crate::engine::conn::{Conn, Value};
 use crate::events::id_from;
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, memberships};
 
 /// A session that gave something within this time is left alone. Whoever gives renews
 /// `last_seen`, and PostgreSQL looks at it again before it deletes a row it had to wait for.
 const GIVING_MARGIN: Duration = Duration::from_secs(10 * 60);
 
+/// Given up long before, unless nobody was there to do it.
+const NOTICE_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 /// How long things are remembered.
 #[derive(Clone, Debug)]
 pub struct Retention {
     pub now: Timestamp,
-    /// Older events are forgotten.
+    /// Older events are forgotten, and times in a group that were over before.
     pub events_before: Timestamp,
     /// Codes made later are kept although expired: their authorization request may still be
     /// brought again, and a request finishes once.
@@ -38,6 +41,10 @@ pub struct Collected {
     pub grants: u64,
     pub sessions: u64,
     pub events: u64,
+    /// Times in a group, as old as the events.
+    pub memberships: u64,
+    /// Messages that nobody delivers any more.
+    pub notices: u64,
 }
 
 impl Store {
@@ -51,6 +58,8 @@ impl Store {
         let ended = [limit.into()];
         let left = [now.into(), (now - GIVING_MARGIN).into(), limit.into()];
         let events = [id_from(retention.events_before).as_str().into(), limit.into()];
+        let memberships = [retention.events_before.into(), limit.into()];
+        let notices = [(now - NOTICE_LIFETIME).into(), limit.into()];
         Ok(Collected {
             // Before the codes, which stay as long as their grants, and before the sessions.
             grants: self.forget(ENDED_GRANTS, over).await?
@@ -59,8 +68,10 @@ impl Store {
                 + self.forget(OLD_GRANTS, old).await?,
             codes: self.forget(CODES, codes).await?,
             sessions: self.forget(ENDED_SESSIONS, ended).await?
-                + self.forget(LEFT_SESSIONS, left).await?,
+                + self.write(ForgetLeft { now, values: left }).await?,
             events: self.forget(EVENTS, events).await?,
+            memberships: self.forget(MEMBERSHIPS, memberships).await?,
+            notices: self.forget(NOTICES, notices).await?,
         })
     }
 
@@ -82,6 +93,23 @@ impl Verb for Forget {
     type Answer = u64;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<u64, StoreError> {
         conn.execute(self.sql, &self.values).await
+    }
+}
+
+/// Nobody ended them: what they held is held until now, when no token of theirs lives.
+struct ForgetLeft {
+    now: Timestamp,
+    values: [Value; 3],
+}
+
+impl Verb for ForgetLeft {
+    type Answer = u64;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<u64, StoreError> {
+        let rows = conn.returning(LEFT_SESSIONS, &self.values).await?;
+        for row in &rows {
+            memberships::end(conn, &SessionId::new(row.text("id")?), self.now).await?;
+        }
+        Ok(u64::try_from(rows.len()).unwrap_or(u64::MAX))
     }
 }
 
@@ -117,7 +145,14 @@ const LEFT_SESSIONS: &str = "DELETE FROM sessions WHERE id IN (SELECT s.id FROM 
     WHERE s.ended_at IS NULL AND s.cookie_until < $1 AND s.last_seen < $2 \
     AND NOT EXISTS (SELECT 1 FROM grants g WHERE g.session_id = s.id) \
     AND NOT EXISTS (SELECT 1 FROM codes c WHERE c.session_id = s.id) LIMIT $3) \
-    AND cookie_until < $1 AND last_seen < $2";
+    AND cookie_until < $1 AND last_seen < $2 RETURNING id";
 
 const EVENTS: &str = "DELETE FROM events WHERE id IN (SELECT id FROM events \
     WHERE id < $1 ORDER BY id LIMIT $2)";
+
+const MEMBERSHIPS: &str = "DELETE FROM memberships \
+    WHERE (session_id, group_name, since) IN (SELECT session_id, group_name, since \
+    FROM memberships WHERE tokens_until < $1 LIMIT $2)";
+
+const NOTICES: &str = "DELETE FROM notices WHERE id IN (SELECT id FROM notices \
+    WHERE created_at < $1 LIMIT $2)";

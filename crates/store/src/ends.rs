@@ -5,14 +5,15 @@
 
 use countersign_core::event::EventKind;
 use countersign_core::session::Ended;
-use countersign_core::{GrantId, Session, SessionId, Timestamp};
+use countersign_core::{ClientId, GrantId, Session, SessionId, Timestamp};
 use serde_json::json;
 
 use crate::engine::Verb;
 use crate::engine::conn::Conn;
 use crate::events::{about, tell};
+use crate::notices::{listeners, notify, notify_of_last};
 use crate::rows::{self, session_columns};
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, memberships};
 
 /// What the end of a session took with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub struct SessionEnd {
     /// The last token that anybody holds of this session dies then, which may be over;
     /// `None` when none was ever given that is still remembered.
     pub tokens_until: Option<Timestamp>,
+    /// Clients that are being told.
+    pub told: Vec<ClientId>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +88,7 @@ pub(crate) async fn end_session(
     ip: Option<&str>,
 ) -> Result<Option<SessionEnd>, StoreError> {
     let Some(session) = close_session(conn, id, ended).await? else { return Ok(None) };
+    let told = listeners(conn, id).await?;
     let grants_ended = conn
         .execute(
             "UPDATE grants SET ended_at = $2, ended_by = $3, ended_why = $4 \
@@ -99,7 +103,8 @@ pub(crate) async fn end_session(
     event.ip = ip.map(str::to_owned);
     event.details = json!({ "grants_ended": grants_ended, "tokens_until": tokens_until });
     tell(conn, &event).await?;
-    Ok(Some(SessionEnd { grants_ended, tokens_until }))
+    notify(conn, &session, &told, ended.at).await?;
+    Ok(Some(SessionEnd { grants_ended, tokens_until, told }))
 }
 
 /// The row alone: no grants, no event. What the upstream gave is forgotten, nobody asks again.
@@ -119,7 +124,11 @@ pub(crate) async fn close_session(
             &[id.into(), ended.at.into(), (&ended.by).into(), ended.why.as_str().into()],
         )
         .await?;
-    rows.first().map(rows::session).transpose()
+    let session = rows.first().map(rows::session).transpose()?;
+    if session.is_some() {
+        memberships::end(conn, id, ended.at).await?;
+    }
+    Ok(session)
 }
 
 /// The last instant of any token whose grant has ended, now or earlier.
@@ -157,7 +166,9 @@ pub(crate) async fn end_grant(
     let sql = concat!("SELECT ", session_columns!(), " FROM sessions WHERE id = $1");
     let row = conn.select_one(sql, &[(&grant.session).into()]).await?;
     let row = row.ok_or_else(|| crate::error::broken("a grant has no session"))?;
-    let mut event = about(&rows::session(&row)?, ended.at, EventKind::GrantEnded, &ended.by);
+    let session = rows::session(&row)?;
+    notify_of_last(conn, &session, &grant, ended).await?;
+    let mut event = about(&session, ended.at, EventKind::GrantEnded, &ended.by);
     event.grant = Some(grant.id);
     event.client = Some(grant.client);
     event.reason = Some(ended.why.as_str().to_owned());

@@ -17,6 +17,10 @@ pub enum StoreError {
     /// The request that brought it is at fault: the caller says 400.
     #[error("this text cannot be stored: {0}")]
     Unstorable(String),
+    /// What was brought as the name of the next page is none that was ever given. The request is at
+    /// fault: the caller says 400.
+    #[error("there is no such page")]
+    NoSuchPage,
 }
 
 /// Why a store did not open. The text names the file or host and what to do.

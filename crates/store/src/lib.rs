@@ -4,12 +4,16 @@
 //! Nothing here decides what may be done, hashes or seals: values come hashed and sealed, and whom
 //! to refuse is told by `issuer`.
 //!
-//! Verbs by table: `keys`, `sign_in` and `sessions`, `codes`, `grants`, `consents`, `events`;
+//! Verbs by table: `keys`, `sign_in` and `sessions`, `codes`, `grants`, `consents`, `brakes`,
+//! `events`, `notices`, `memberships`; across them `search` looks and `bulk` ends many;
 //! `ends` is how things end, `collect` how they are forgotten.
 
+mod brakes;
+mod bulk;
 mod codes;
 mod collect;
 mod consents;
+mod desk;
 mod ends;
 mod engine;
 mod error;
@@ -17,25 +21,38 @@ mod events;
 mod grants;
 mod keys;
 mod location;
+mod matching;
+mod memberships;
 mod migrate;
+mod names;
+mod notices;
+mod page;
 mod rows;
+mod search;
 mod sessions;
 mod sign_in;
 mod snapshots;
+mod traces;
 
 use std::sync::Arc;
 
 use countersign_core::Timestamp;
 
+pub use brakes::{Brake, BrakeSet, Confirmed, SetBrake};
+pub use bulk::{EndedBatch, GrantsEnded};
 pub use codes::{CodeGiven, Redeemed, StoredCode};
 pub use collect::{Collected, Retention};
 pub use consents::{Consent, ConsentWithdrawn};
+pub use desk::LogoutRules;
 pub use ends::{GrantEnd, SessionEnd};
 pub use error::{OpenError, StoreError};
 pub use events::{EventQuery, StoredEvent};
 pub use grants::{Rotate, Rotation};
 pub use keys::{SecretRow, SigningKeyRow};
 pub use location::{Location, PostgresOptions, SslMode};
+pub use memberships::{HolderQuery, Holding, HoldingPage};
+pub use notices::Notice;
+pub use search::{FoundSession, Person, SessionCount, SessionPage};
 pub use sessions::SignedOut;
 pub use sign_in::{SignIn, SignInOutcome};
 pub use snapshots::{Missing, Snapshot};
@@ -52,7 +69,12 @@ impl Store {
     /// Connects and brings the schema up to date. Needs a running tokio runtime, which must
     /// outlive the store.
     pub async fn open(location: &Location) -> Result<Self, OpenError> {
-        Ok(Self { engine: Arc::new(Engine::open(location).await?) })
+        let store = Self { engine: Arc::new(Engine::open(location).await?) };
+        store.fill_names().await.map_err(|e| OpenError::Migrate {
+            location: location.to_string(),
+            cause: e.to_string(),
+        })?;
+        Ok(store)
     }
 
     /// Finishes what was begun and lets go. Verbs of any clone answer `Unavailable` afterwards.
@@ -71,7 +93,14 @@ impl Store {
     }
 
     async fn write<V: Verb>(&self, verb: V) -> Result<V::Answer, StoreError> {
-        self.engine.write(verb).await
+        let desk = self.engine.desk();
+        let before = desk.written();
+        let answer = self.engine.write(verb).await;
+        // Only now is it committed. That another verb wrote it meanwhile does no harm.
+        if answer.is_ok() && desk.written() != before {
+            desk.wake.notify_one();
+        }
+        answer
     }
 
     async fn read<V: Verb>(&self, verb: V) -> Result<V::Answer, StoreError> {

@@ -12,15 +12,21 @@ use crate::error::chain;
 /// How long a start waits for another one that is migrating.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Number, name and text of each, a line each, in the order of their numbers.
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "sessions", include_str!("../../../migrations/0001_sessions.sql")),
+    (2, "search", include_str!("../../../migrations/0002_search.sql")),
+    (3, "brakes", include_str!("../../../migrations/0003_brakes.sql")),
+    (4, "notices", include_str!("../../../migrations/0004_notices.sql")),
+    (5, "traces", include_str!("../../../migrations/0005_traces.sql")),
+];
+
 fn migrator() -> Migrator {
-    let first = SqlStr::from_static(include_str!("../../../migrations/0001_sessions.sql"));
-    Migrator::with_migrations(vec![Migration::new(
-        1,
-        "sessions".into(),
-        MigrationType::Simple,
-        first,
-        false,
-    )])
+    let migration = |(number, name, sql): &(i64, &'static str, &'static str)| {
+        let sql = SqlStr::from_static(sql);
+        Migration::new(*number, (*name).into(), MigrationType::Simple, sql, false)
+    };
+    Migrator::with_migrations(MIGRATIONS.iter().map(migration).collect())
 }
 
 /// sqlx knows no lock for SQLite, so all of it is one IMMEDIATE transaction.

@@ -2,13 +2,14 @@
 
 use countersign_core::event::EventKind;
 use countersign_core::session::{EndReason, Ended};
-use countersign_core::{Session, SessionId, Timestamp};
+use countersign_core::{ClientId, Session, SessionId, Timestamp};
 use serde_json::json;
 
 use crate::ends::{close_session, ended_tokens_until};
 use crate::engine::Verb;
 use crate::engine::conn::Conn;
 use crate::events::{about, tell};
+use crate::notices::{listeners, notify};
 use crate::rows::{self, session_columns};
 use crate::{Store, StoreError};
 
@@ -21,6 +22,8 @@ pub struct SignedOut {
     pub tokens_until: Option<Timestamp>,
     /// No grant with a refresh token was left, so the session as a whole is over.
     pub session_ended: bool,
+    /// Clients that are being told.
+    pub told: Vec<ClientId>,
 }
 
 impl Store {
@@ -49,6 +52,31 @@ impl Store {
     ) -> Result<Option<SignedOut>, StoreError> {
         let ended = Ended { at: now, by: by.to_owned(), why };
         self.write(SignOut { cookie_hash: cookie_hash.to_owned(), ended }).await
+    }
+}
+
+impl Store {
+    /// Has this session given anything that would outlive its browser's half?
+    pub async fn outlives_browser(&self, session: &SessionId) -> Result<bool, StoreError> {
+        self.read(OutlivesBrowser(session.clone())).await
+    }
+}
+
+struct OutlivesBrowser(SessionId);
+
+impl Verb for OutlivesBrowser {
+    type Answer = bool;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
+        let sql = "SELECT DISTINCT client_id FROM grants \
+                   WHERE session_id = $1 AND ended_at IS NULL AND refreshable = 1";
+        let rows = conn.select(sql, &[(&self.0).into()]).await?;
+        let rules = conn.told.desk.rules();
+        for row in &rows {
+            if !rules.end_with_browser.contains(&ClientId::new(row.text("client_id")?)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
@@ -108,7 +136,9 @@ pub(crate) async fn sign_out(
     ended: &Ended,
 ) -> Result<SignedOut, StoreError> {
     take_cookie(conn, session, ended.at).await?;
-    let grants_ended = conn
+    let told = listeners(conn, &session.id).await?;
+    let mut grants_ended = end_with_browser(conn, session, ended).await?;
+    grants_ended += conn
         .execute(
             "UPDATE grants SET ended_at = $2, ended_by = $3, ended_why = $4 \
              WHERE session_id = $1 AND ended_at IS NULL AND refreshable = 0",
@@ -133,7 +163,34 @@ pub(crate) async fn sign_out(
         "grants_ended": grants_ended, "tokens_until": tokens_until, "session_ended": session_ended,
     });
     tell(conn, &event).await?;
-    Ok(SignedOut { session: session.id.clone(), grants_ended, tokens_until, session_ended })
+    notify(conn, session, &told, ended.at).await?;
+    let session = session.id.clone();
+    Ok(SignedOut { session, grants_ended, tokens_until, session_ended, told })
+}
+
+/// Grants with a refresh token of those clients whose refresh tokens do not outlive the browser's half.
+async fn end_with_browser(
+    conn: &mut Conn<'_>,
+    session: &Session,
+    ended: &Ended,
+) -> Result<u64, StoreError> {
+    let mut grants_ended = 0;
+    for client in &conn.told.desk.rules().end_with_browser {
+        grants_ended += conn
+            .execute(
+                "UPDATE grants SET ended_at = $3, ended_by = $4, ended_why = $5 \
+                 WHERE session_id = $1 AND client_id = $2 AND ended_at IS NULL AND refreshable = 1",
+                &[
+                    (&session.id).into(),
+                    client.into(),
+                    ended.at.into(),
+                    (&ended.by).into(),
+                    ended.why.as_str().into(),
+                ],
+            )
+            .await?;
+    }
+    Ok(grants_ended)
 }
 
 /// The cookie, and the codes that were given to its browser and not yet redeemed: else somebody

@@ -9,6 +9,8 @@ use crate::ends::end_session;
 use crate::engine::Verb;
 use crate::engine::conn::{Conn, Value};
 use crate::events::{about, tell};
+use crate::memberships::Holder;
+use crate::names::{Names, set_names};
 use crate::rows::{self, session_columns};
 use crate::sessions::sign_out;
 use crate::snapshots::tell_changed_groups;
@@ -112,6 +114,7 @@ impl SignIn {
             ],
         )
         .await?;
+        set_names(conn, previous, &Names::of(&self.identity), false).await?;
         let mut event = about(previous, self.now, EventKind::Reauthenticated, &self.actor());
         event.ip = Some(self.ip.clone());
         tell(conn, &event).await?;
@@ -119,11 +122,13 @@ impl SignIn {
     }
 
     async fn begin(&self, conn: &mut Conn<'_>) -> Result<(), StoreError> {
+        let names = Names::of(&self.identity);
         conn.execute(
             "INSERT INTO sessions (id, connector_id, user_id, identity, identity_at, basis, \
              wants, upstream, auth_time, created_at, last_seen, browser_seen, cookie_hash, \
-             cookie_until, ip, user_agent) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $5, $5, $5, $5, $9, $10, $11, $12)",
+             cookie_until, ip, user_agent, user_key, login, email, search) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $5, $5, $5, $5, $9, $10, $11, $12, \
+             $13, $14, $15, $16)",
             &[
                 (&self.id).into(),
                 (&self.connector).into(),
@@ -137,9 +142,15 @@ impl SignIn {
                 self.cookie_until.into(),
                 (&self.ip).into(),
                 (&self.user_agent).into(),
+                (&names.user_key).into(),
+                (&names.login).into(),
+                (&names.email).into(),
+                (&names.search).into(),
             ],
         )
         .await?;
+        let Self { id: session, connector, identity, .. } = self;
+        Holder { session, connector, identity }.begin(conn, self.now).await?;
         let mut event = countersign_core::Event::new(self.now, EventKind::SignedIn, self.actor());
         event.session = Some(self.id.clone());
         event.connector = Some(self.connector.clone());

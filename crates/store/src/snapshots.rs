@@ -8,10 +8,13 @@ use countersign_core::session::{EndReason, Ended};
 use countersign_core::{Identity, Session, SessionId, Timestamp};
 use serde_json::json;
 
+use crate::brakes::is_braked;
 use crate::ends::{SessionEnd, end_session};
 use crate::engine::Verb;
 use crate::engine::conn::{Conn, Value};
 use crate::events::{about, tell};
+use crate::memberships::Holder;
+use crate::names::{Names, set_names};
 use crate::rows::{self, session_columns};
 use crate::{Store, StoreError};
 
@@ -34,6 +37,8 @@ pub enum Missing {
     /// Refused again, too soon to believe it; the session lives.
     Waiting,
     Ended(SessionEnd),
+    /// The connector is braked: nothing was marked, the session lives.
+    Braked,
     /// The session was not live.
     Gone,
 }
@@ -61,7 +66,7 @@ impl Store {
     }
 
     /// The upstream no longer finds the person. A second time at least `patience` after the first
-    /// ends the session for `why`. Gives the lease back.
+    /// ends the session for `why`; with a `patience` of zero the first does. Gives the lease back.
     pub async fn mark_missing(
         &self,
         session: &SessionId,
@@ -133,6 +138,11 @@ pub(crate) async fn apply(conn: &mut Conn<'_>, snapshot: &Snapshot) -> Result<bo
         ],
     )
     .await?;
+    // Each is in an index; most snapshots change none of them.
+    let names = Names::of(&snapshot.identity);
+    if names != Names::of(&before.identity) {
+        set_names(conn, &before, &names, false).await?;
+    }
     tell_changed_groups(conn, &before, &snapshot.identity, snapshot.now).await?;
     Ok(true)
 }
@@ -164,6 +174,8 @@ pub(crate) async fn tell_changed_groups(
     if was == is {
         return Ok(());
     }
+    let holder = Holder { session: &before.id, connector: &before.connector, identity: after };
+    holder.change(conn, &before.identity, now).await?;
     let mut event = about(before, now, EventKind::GroupsChanged, "upstream");
     event.details = json!({ "before": before.identity.groups, "after": after.groups });
     tell(conn, &event).await
@@ -180,7 +192,12 @@ impl Verb for MarkMissing {
     type Answer = Missing;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Missing, StoreError> {
         let Some(session) = take(conn, &self.session).await? else { return Ok(Missing::Gone) };
-        let Some(first) = session.missing_since else {
+        // Looked at here and not only in memory: no replica ends anybody after another set a brake.
+        if is_braked(conn, &session.connector).await? {
+            return Ok(Missing::Braked);
+        }
+        let at_once = self.patience.is_zero().then_some(self.now);
+        let Some(first) = session.missing_since.or(at_once) else {
             conn.execute(
                 "UPDATE sessions SET missing_since = $2 WHERE id = $1",
                 &[(&self.session).into(), self.now.into()],

@@ -13,6 +13,7 @@ use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
 use sqlx::{Postgres, Row as _, Sqlite};
 
 use crate::StoreError;
+use crate::desk::Desk;
 use crate::error::{broken, is_conflict};
 
 /// What a verb speaks to. Inside a write verb everything is one transaction.
@@ -23,13 +24,17 @@ pub(crate) struct Conn<'c> {
     pub(crate) conflict: bool,
 }
 
-/// Counts what one store has told, so that events of one instant keep their order.
+/// What all verbs of one store share: how many events it has told, so that those of one instant keep
+/// their order, and what is to be told to clients.
 #[derive(Clone, Default)]
-pub(crate) struct Told(Arc<AtomicU32>);
+pub(crate) struct Told {
+    events: Arc<AtomicU32>,
+    pub(crate) desk: Arc<Desk>,
+}
 
 impl Told {
     pub(crate) fn next(&self) -> u32 {
-        self.0.fetch_add(1, Ordering::Relaxed)
+        self.events.fetch_add(1, Ordering::Relaxed)
     }
 }
 

@@ -17,6 +17,7 @@ use countersign_core::Timestamp;
 use self::conn::Conn;
 use self::postgres::PostgresEngine;
 use self::sqlite::SqliteEngine;
+use crate::desk::Desk;
 use crate::{Location, OpenError, StoreError};
 
 /// How long anything waits for the database before it says unavailable.
@@ -46,6 +47,14 @@ impl Engine {
             Location::Memory => Self::Sqlite(SqliteEngine::open_temporary().await?),
             Location::Postgres(options) => Self::Postgres(PostgresEngine::open(options).await?),
         })
+    }
+
+    /// What the verbs of this engine share about notices.
+    pub(crate) fn desk(&self) -> &Desk {
+        match self {
+            Self::Sqlite(engine) => engine.desk(),
+            Self::Postgres(engine) => engine.desk(),
+        }
     }
 
     /// Once begun it is finished, whether or not anybody still waits for the answer.

@@ -13,6 +13,7 @@ use sqlx::{ConnectOptions, Connection, Postgres};
 use super::conn::{Conn, Told};
 use super::reach::{PAUSE, Reach};
 use super::{PATIENCE, Verb, within};
+use crate::desk::Desk;
 use crate::error::{broken, chain, is_conflict};
 use crate::{Location, OpenError, PostgresOptions, StoreError, migrate};
 
@@ -94,6 +95,10 @@ impl PostgresEngine {
             .connect_lazy_with(driver);
         let primary = Primary { pool, reach: Reach::default() };
         Ok(Self { primary, told: Told::default() })
+    }
+
+    pub(super) fn desk(&self) -> &Desk {
+        &self.told.desk
     }
 
     pub(super) async fn write<V: Verb>(&self, verb: V) -> Result<V::Answer, StoreError> {

@@ -16,6 +16,7 @@ use super::conn::{Conn, Told};
 use super::sqlite_writer::Writer;
 use super::temporary::TemporaryFolder;
 use super::{PATIENCE, Verb, within};
+use crate::desk::Desk;
 use crate::error::chain;
 use crate::{Location, OpenError, StoreError, migrate};
 
@@ -79,6 +80,10 @@ impl SqliteEngine {
         let told = Told::default();
         let writer = Writer::start(connection, folder, told.clone());
         Ok(Self { readers, writer, told })
+    }
+
+    pub(super) fn desk(&self) -> &Desk {
+        &self.told.desk
     }
 
     pub(super) async fn write<V: Verb>(&self, verb: V) -> Result<V::Answer, StoreError> {

@@ -1,6 +1,6 @@
 use countersign_core::event::EventKind;
 use countersign_core::{ClientId, ConnectorId, Event, GrantId, SessionId, Timestamp};
-use countersign_store::EventQuery;
+use countersign_store::{EventQuery, StoreError};
 use serde_json::json;
 
 use crate::on_both_engines;
@@ -77,7 +77,55 @@ async fn events_older_than_time_are_kept_too(world: &World) {
     assert_eq!(world.store.events(query).await.unwrap()[0].event.at, Timestamp::from_secs(-5));
 }
 
+async fn events_are_found_by_whoever_and_whatever_is_named(world: &World) {
+    let mut one = event(0, EventKind::GrantEnded, "CORP\\Jane");
+    one.actor = "user:Admin".into();
+    one.grant = Some(GrantId::new("g"));
+    one.client = Some(ClientId::new("cli"));
+    one.connector = Some(ConnectorId::new("ldap"));
+    one.ip = Some("192.0.2.1".into());
+    one.details = json!({ "groups": ["cn=Ops,o=\"50%\"", "B\u{dc}RO"] });
+    world.store.add_event(one).await.unwrap();
+    world.store.add_event(event(1, EventKind::KeyRotated, "joe")).await.unwrap();
+    let count = |query: EventQuery| async move {
+        let events = world.store.events(EventQuery { limit: 100, ..query }).await.unwrap();
+        assert!(events.iter().all(|e| e.event.kind == EventKind::GrantEnded));
+        events.len()
+    };
+    let all = EventQuery::default;
+    assert_eq!(count(EventQuery { grant: Some(GrantId::new("g")), ..all() }).await, 1);
+    assert_eq!(count(EventQuery { client: Some(ClientId::new("cli")), ..all() }).await, 1);
+    assert_eq!(count(EventQuery { connector: Some(ConnectorId::new("ldap")), ..all() }).await, 1);
+    assert_eq!(count(EventQuery { ip: Some("192.0.2.1".into()), ..all() }).await, 1);
+    assert_eq!(count(EventQuery { actor: Some("user:Admin".into()), ..all() }).await, 1);
+    assert_eq!(count(EventQuery { actor: Some("user:admin".into()), ..all() }).await, 0);
+    let text = |text: &str| EventQuery { text: Some(text.into()), ..EventQuery::default() };
+    for part in ["OPS", "o=\"50%\"", "corp\\jane", "B\u{dc}RO", "user:admin"] {
+        assert_eq!(count(text(part)).await, 1, "{part}");
+    }
+    for part in ["o_s", "0%%", "x\u{0}y"] {
+        assert_eq!(count(text(part)).await, 0, "{part}");
+    }
+    assert_eq!(count(text(&"o".repeat(100_000))).await, 0);
+    let both = EventQuery { client: Some(ClientId::new("web")), ..text("ops") };
+    assert_eq!(count(both).await, 0, "all must hold");
+}
+
+async fn an_event_that_never_was_begins_no_page(world: &World) {
+    world.store.add_event(event(0, EventKind::SignedIn, "jane")).await.unwrap();
+    let all = EventQuery { limit: 1, ..EventQuery::default() };
+    let id = world.store.events(all.clone()).await.unwrap().remove(0).id;
+    let (short, long, upper) = (id[1..].to_owned(), format!("{id}0"), format!("{}A", &id[1..]));
+    for made_up in ["", "x", &short, &long, &upper, "\u{e9}"] {
+        let before_id = Some(made_up.to_owned());
+        let answer = world.store.events(EventQuery { before_id, ..all.clone() }).await;
+        assert!(matches!(answer, Err(StoreError::NoSuchPage)), "{made_up:?}");
+    }
+}
+
 on_both_engines!(
+    events_are_found_by_whoever_and_whatever_is_named,
+    an_event_that_never_was_begins_no_page,
     an_event_is_remembered_whole,
     events_are_found_by_what_they_are_about,
     events_are_read_page_by_page,

@@ -10,6 +10,8 @@
     reason = "these are tests; clippy.toml reaches only functions marked as such"
 )]
 
+mod brakes;
+mod bulk;
 mod codes;
 mod collect;
 mod consents;
@@ -17,12 +19,16 @@ mod ends;
 mod engines;
 mod events;
 mod keys;
+mod memberships;
+mod notices;
 mod outage;
 mod races;
 mod requests;
 mod rotation;
+mod search;
 mod sign_in;
 mod snapshots;
+mod traces;
 mod world;
 
 /// Makes two tests of each story.
