@@ -3,22 +3,17 @@
 //! GitLab gives a new refresh token for each one spent, and the old one is dead; what was spent and not yet stored
 //! is remembered (`oauth::Spent`).
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
-use countersign_core::connector::{
-    Basis, Departure, Known, Login, Luggage, RedirectLogin, Refresh, Refreshed, Refusal, SignedIn,
-    Trip, Unavailable, WayIn,
-};
+use countersign_core::connector::{Departure, Known, Luggage, Refreshed, SignedIn, Trip};
 use countersign_core::settings::Section;
-use countersign_core::{Connector, ConnectorId, Identity, Secret, Trace, Wants};
+use countersign_core::{Connector, ConnectorId, Identity, Secret, Timestamp, Trace, Wants};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
 use crate::oauth::{
-    Ask, Client, Entry, Failure, Http, Plain, Proof, Registration, Roots, SecretIs, Spent, Tokens,
-    base_url, below, within,
+    Ask, Client, Entry, Failure, Http, OAuth, Plain, Proof, Registration, Roots, SecretIs, Spent,
+    Tokens, Upstream, Verdict, base_url, below, refused_token,
 };
 
 mod groups;
@@ -31,20 +26,12 @@ const DISABLED: [&str; 4] = ["banned", "blocked", "deactivated", "ldap_blocked"]
 
 /// `None`, with every problem noted, when the section cannot be used.
 pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Option<Connector> {
-    let gitlab = Arc::new(GitLab::read(id.clone(), section)?);
+    let gitlab = GitLab::read(section)?;
     let basis = format!("gitlab:{}", gitlab.base.as_str().trim_end_matches('/'));
-    Some(Connector {
-        id,
-        kind: "gitlab",
-        name,
-        way: WayIn::Redirect(gitlab.clone()),
-        refresh: Some(gitlab),
-        basis: Basis::Upstream(basis),
-    })
+    Some(OAuth::connector("gitlab", id, name, basis, gitlab))
 }
 
 struct GitLab {
-    id: ConnectorId,
     plain: Plain,
     client: Client,
     base: Url,
@@ -74,12 +61,6 @@ fn told_nothing() -> Value {
     Value::Bool(true)
 }
 
-enum Verdict {
-    Welcome(Box<SignedIn>),
-    Disabled,
-    NotIn(Vec<String>),
-}
-
 /// Dex's form, so that its sessions can be taken over.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -89,7 +70,7 @@ struct Remembered {
 }
 
 impl GitLab {
-    fn read(id: ConnectorId, section: Section<'_>) -> Option<Self> {
+    fn read(section: Section<'_>) -> Option<Self> {
         let registration = Registration::read(&section, SecretIs::Required);
         let base = base_url(&section, "baseURL", "https://gitlab.com");
         let roots = Roots::read_data(&section);
@@ -109,7 +90,7 @@ impl GitLab {
         let client = Client { id: registration.client_id.clone(), proof };
         let (authorize, token) = (below(&base, "oauth/authorize"), below(&base, "oauth/token"));
         let plain = Plain { http: http?, registration, authorize, token, spent: Spent::default() };
-        Some(Self { id, plain, client, base, required_groups, login_as_id, with_roles, inherited })
+        Some(Self { plain, client, base, required_groups, login_as_id, with_roles, inherited })
     }
 
     fn reads_groups(&self, wants: Wants) -> bool {
@@ -125,38 +106,6 @@ impl GitLab {
             }
         }
         scopes.into_iter().map(str::to_owned).collect()
-    }
-
-    async fn ask_again(&self, known: &Known<'_>, trace: &mut Trace) -> Result<Refreshed, Failure> {
-        let missing = |why: &str| Ok(Refreshed::Missing { why: why.to_owned() });
-        let kept = known.upstream.and_then(|kept| serde_json::from_str(kept.expose()).ok());
-        let Remembered { access_token, refresh_token } = kept.unwrap_or_default();
-        let tokens = match (refresh_token.as_str(), access_token.as_str()) {
-            ("", "") => return missing("GitLab gave no token at sign-in"),
-            ("", access) => Tokens::of(Secret::new(access)),
-            (refresh, _) => {
-                let refresh = Secret::new(refresh);
-                match self.plain.refresh(&refresh, &self.client, trace).await? {
-                    Entry::Tokens(tokens) => tokens,
-                    Entry::Denied(code) => {
-                        return missing(&format!("GitLab refuses its refresh token ({code})"));
-                    }
-                }
-            }
-        };
-        let verdict = match self.judge(tokens, known.wants, trace).await {
-            Err(failure) if failure.status() == Some(401) => {
-                return missing("GitLab refuses its access token");
-            }
-            verdict => verdict?,
-        };
-        Ok(match verdict {
-            Verdict::Welcome(person) => Refreshed::Current(person),
-            Verdict::Disabled => Refreshed::Disabled,
-            Verdict::NotIn(required) => {
-                Refreshed::Missing { why: format!("in none of {}", required.join(", ")) }
-            }
-        })
     }
 
     async fn judge(
@@ -224,46 +173,57 @@ impl GitLab {
     }
 }
 
+/// GitLab gives a refresh token with every login, so it need not be asked for.
 #[async_trait]
-impl RedirectLogin for GitLab {
-    async fn depart(&self, trip: &Trip) -> Result<Departure, Unavailable> {
-        let departure = self.plain.depart(trip, &self.scopes(trip.wants), Vec::new());
-        departure.map_err(|failure| failure.told(&self.id, &mut Trace::default()))
+impl Upstream for GitLab {
+    async fn leave(&self, trip: &Trip, _trace: &mut Trace) -> Result<Departure, Failure> {
+        self.plain.depart(trip, &self.scopes(trip.wants), Vec::new())
     }
 
-    async fn arrive(
+    async fn enter(
         &self,
         trip: &Trip,
         luggage: &Luggage,
         query: &[(String, String)],
         trace: &mut Trace,
-    ) -> Result<Login, Unavailable> {
-        let login = async {
-            let tokens = match self.plain.arrive(trip, luggage, query, &self.client, trace).await? {
-                Entry::Tokens(tokens) => tokens,
-                Entry::Denied(code) => {
-                    return Ok(Login::Refused(Refusal::UpstreamDenied { code: code.to_owned() }));
-                }
-            };
-            Ok(match self.judge(tokens, trip.wants, trace).await? {
-                Verdict::Welcome(person) => Login::Accepted(person),
-                Verdict::Disabled => Login::Refused(Refusal::AccountDisabled),
-                Verdict::NotIn(required) => {
-                    Login::Refused(Refusal::NotInRequiredGroup { required })
-                }
-            })
-        };
-        let login: Result<Login, Failure> = Box::pin(within(login)).await;
-        login.map_err(|failure| failure.told(&self.id, trace))
+    ) -> Result<Verdict, Failure> {
+        match self.plain.arrive(trip, luggage, query, &self.client, trace).await? {
+            Entry::Tokens(tokens) => self.judge(tokens, trip.wants, trace).await,
+            Entry::Denied(code) => Ok(Verdict::Denied(code)),
+        }
     }
-}
 
-/// GitLab gives a refresh token with every login, so it need not be asked for.
-#[async_trait]
-impl Refresh for GitLab {
-    async fn refresh(&self, known: Known<'_>, trace: &mut Trace) -> Result<Refreshed, Unavailable> {
-        let again = Box::pin(within(self.ask_again(&known, trace))).await;
-        again.map_err(|failure| failure.told(&self.id, trace))
+    async fn ask_again(&self, known: &Known<'_>, trace: &mut Trace) -> Result<Refreshed, Failure> {
+        let missing = |why: &str| Ok(Refreshed::Missing { why: why.to_owned() });
+        let kept = known.upstream.and_then(|kept| serde_json::from_str(kept.expose()).ok());
+        let Remembered { access_token, refresh_token } = kept.unwrap_or_default();
+        let tokens = match (refresh_token.as_str(), access_token.as_str()) {
+            ("", "") => return missing("GitLab gave no token at sign-in"),
+            ("", access) => Tokens::of(Secret::new(access)),
+            (refresh, _) => {
+                match self.plain.refresh(&Secret::new(refresh), &self.client, trace).await? {
+                    Entry::Tokens(tokens) => tokens,
+                    Entry::Denied(code) => return Ok(refused_token(code)),
+                }
+            }
+        };
+        match self.judge(tokens, known.wants, trace).await {
+            Err(failure) if failure.status() == Some(401) => {
+                missing("GitLab refuses its access token")
+            }
+            verdict => Ok(verdict?.refreshed()),
+        }
+    }
+
+    async fn examine(
+        &self,
+        _user: Option<&str>,
+        _now: Timestamp,
+        trace: &mut Trace,
+    ) -> Result<Option<Vec<String>>, Failure> {
+        self.plain.examine(&self.client, trace).await?;
+        trace.noted("groups are read in the name of who signs in, so not here");
+        Ok(None)
     }
 }
 

@@ -3,18 +3,13 @@
 //! Of which company somebody is says the claim `hd` of the ID token, never what was asked for and never the
 //! e-mail address alone. Groups are asked for only under an address Google itself vouches for.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
-use countersign_core::connector::{
-    Basis, Departure, Known, Login, Luggage, RedirectLogin, Refresh, Refreshed, Refusal, SignedIn,
-    Trip, Unavailable, WayIn,
-};
+use countersign_core::connector::{Departure, Known, Luggage, Refreshed, SignedIn, Trip};
 use countersign_core::settings::Section;
-use countersign_core::{Connector, ConnectorId, Identity, Trace, Wants};
+use countersign_core::{Connector, ConnectorId, Identity, Timestamp, Trace, Wants};
 use serde_json::{Map, Value};
 
-use crate::oauth::{Failure, within};
+use crate::oauth::{Failure, OAuth, Upstream, Verdict, refused_token};
 use crate::oidc::provider::{Outcome, Proven, Provider};
 
 mod config;
@@ -30,27 +25,18 @@ pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Optio
     let config = config::read(section)?;
     let Config { provider, http, scopes, hosted_domains, prompt, transitive, apis, .. } = config;
     let basis = format!("google:{}", provider.issuer);
-    let google = Arc::new(Google {
-        id: id.clone(),
+    let google = Google {
         provider: Provider::new(provider, http),
         scopes,
         hosted_domains,
         required_groups: config.groups,
         prompt,
         groups: config.source.map(|source| Groups::new(source, transitive, apis)),
-    });
-    Some(Connector {
-        id,
-        kind: "google",
-        name,
-        way: WayIn::Redirect(google.clone()),
-        refresh: Some(google),
-        basis: Basis::Upstream(basis),
-    })
+    };
+    Some(OAuth::connector("google", id, name, basis, google))
 }
 
 struct Google {
-    id: ConnectorId,
     provider: Provider,
     scopes: Vec<String>,
     hosted_domains: Vec<String>,
@@ -59,15 +45,15 @@ struct Google {
     groups: Option<Groups>,
 }
 
-enum Verdict {
-    Welcome(Box<SignedIn>),
-    /// In none of these: groups, or domains.
-    NotIn(Vec<String>),
+/// For what somebody is asked about.
+struct About {
+    wants: Wants,
+    now: Timestamp,
 }
 
 #[async_trait]
-impl RedirectLogin for Google {
-    async fn depart(&self, trip: &Trip) -> Result<Departure, Unavailable> {
+impl Upstream for Google {
+    async fn leave(&self, trip: &Trip, trace: &mut Trace) -> Result<Departure, Failure> {
         let mut more = Vec::new();
         match self.hosted_domains.as_slice() {
             [] => {}
@@ -78,82 +64,79 @@ impl RedirectLogin for Google {
             more.push(("access_type", "offline".to_owned()));
             more.extend(self.prompt.clone().map(|prompt| ("prompt", prompt)));
         }
-        let mut trace = Trace::default();
-        let departure = self.provider.depart(trip, &self.scopes, more, &mut trace).await;
-        departure.map_err(|failure| failure.told(&self.id, &mut trace))
+        self.provider.depart(trip, &self.scopes, more, trace).await
     }
 
-    async fn arrive(
+    async fn enter(
         &self,
         trip: &Trip,
         luggage: &Luggage,
         query: &[(String, String)],
         trace: &mut Trace,
-    ) -> Result<Login, Unavailable> {
-        let login = async {
-            Ok(match self.provider.arrive(trip, luggage, query, trace).await? {
-                Outcome::Denied(code) => {
-                    Login::Refused(Refusal::UpstreamDenied { code: code.to_owned() })
-                }
-                Outcome::Proven(proven) => {
-                    match self.judge(*proven, None, trip.wants, trace).await? {
-                        Verdict::Welcome(person) => Login::Accepted(person),
-                        Verdict::NotIn(required) => {
-                            Login::Refused(Refusal::NotInRequiredGroup { required })
-                        }
-                    }
-                }
-            })
-        };
-        let login: Result<Login, Failure> = Box::pin(within(login)).await;
-        login.map_err(|failure| failure.told(&self.id, trace))
-    }
-}
-
-#[async_trait]
-impl Refresh for Google {
-    async fn refresh(&self, known: Known<'_>, trace: &mut Trace) -> Result<Refreshed, Unavailable> {
-        let again = Box::pin(within(self.ask_again(&known, trace))).await;
-        again.map_err(|failure| failure.told(&self.id, trace))
+    ) -> Result<Verdict, Failure> {
+        match self.provider.arrive(trip, luggage, query, trace).await? {
+            Outcome::Denied(code) => Ok(Verdict::Denied(code)),
+            Outcome::Proven(proven) => {
+                let about = About { wants: trip.wants, now: trip.now };
+                self.judge(*proven, None, about, trace).await
+            }
+        }
     }
 
-    fn needs_offline_login(&self) -> bool {
-        true
-    }
-}
-
-impl Google {
     async fn ask_again(&self, known: &Known<'_>, trace: &mut Trace) -> Result<Refreshed, Failure> {
         // Dex keeps Google's refresh token as it is.
         let Some(token) = known.upstream.filter(|token| !token.is_empty()) else {
             let why = "Google gave no refresh token at sign-in".to_owned();
             return Ok(Refreshed::Missing { why });
         };
-        let proven = match self.provider.refresh(token, trace).await? {
-            Outcome::Denied(code) => {
-                let why = format!("Google refuses its refresh token ({code})");
-                return Ok(Refreshed::Missing { why });
-            }
+        let proven = match self.provider.refresh(token, known.now, trace).await? {
+            Outcome::Denied(code) => return Ok(refused_token(code)),
             Outcome::Proven(proven) => *proven,
         };
         if !proven.has_id_token {
             return Err(Failure::Lacks { endpoint: "token endpoint", what: "an ID token" });
         }
-        Ok(match self.judge(proven, Some(known.identity), known.wants, trace).await? {
-            Verdict::Welcome(person) => Refreshed::Current(person),
-            Verdict::NotIn(required) => {
-                Refreshed::Missing { why: format!("in none of {}", required.join(", ")) }
-            }
-        })
+        let about = About { wants: known.wants, now: known.now };
+        Ok(self.judge(proven, Some(known.identity), about, trace).await?.refreshed())
     }
 
+    fn needs_offline_login(&self) -> bool {
+        true
+    }
+
+    async fn examine(
+        &self,
+        user: Option<&str>,
+        now: Timestamp,
+        trace: &mut Trace,
+    ) -> Result<Option<Vec<String>>, Failure> {
+        self.provider.examine(trace).await?;
+        let Some(groups) = &self.groups else {
+            trace.noted("no groups are read: serviceAccountFilePath or groupsFrom says from where");
+            return Ok(None);
+        };
+        let Some(user) = user else {
+            trace.noted("groups are read with a service account: --user EMAIL tries it");
+            return Ok(None);
+        };
+        let found = groups.of(user, self.provider.http(), now, trace).await?;
+        let told = self.required(found, trace);
+        if told.is_none() {
+            trace.noted("would be refused: in none of the configured groups");
+        }
+        Ok(Some(told.unwrap_or_default()))
+    }
+}
+
+impl Google {
     async fn judge(
         &self,
         proven: Proven,
         before: Option<&Identity>,
-        wants: Wants,
+        about: About,
         trace: &mut Trace,
     ) -> Result<Verdict, Failure> {
+        let About { wants, now } = about;
         let claims = &proven.claims;
         let text = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default();
         let domain = text("hd");
@@ -179,7 +162,7 @@ impl Google {
         if let Some(groups) = &self.groups
             && (wants.groups || !self.required_groups.is_empty())
         {
-            match self.groups_of(groups, &identity, domain, trace).await? {
+            match self.groups_of(groups, (&identity, domain), now, trace).await? {
                 Some(found) => identity.groups = found,
                 None => return Ok(Verdict::NotIn(self.required_groups.clone())),
             }
@@ -192,30 +175,33 @@ impl Google {
     async fn groups_of(
         &self,
         groups: &Groups,
-        identity: &Identity,
-        domain: &str,
+        (identity, domain): (&Identity, &str),
+        now: Timestamp,
         trace: &mut Trace,
     ) -> Result<Option<Vec<String>>, Failure> {
-        let mut found = match may_be_asked_for(identity, domain) {
-            Ok(()) => groups.of(&identity.email, self.provider.http(), trace).await?,
+        let found = match may_be_asked_for(identity, domain) {
+            Ok(()) => groups.of(&identity.email, self.provider.http(), now, trace).await?,
             Err(why) => {
                 trace.dropped("groups", why);
                 Vec::new()
             }
         };
-        if !self.required_groups.is_empty() {
-            found.retain(|group| {
-                let required = self.required_groups.contains(group);
-                if !required {
-                    trace.dropped(group, "is not among the configured groups");
-                }
-                required
-            });
-            if found.is_empty() {
-                return Ok(None);
-            }
+        Ok(self.required(found, trace))
+    }
+
+    /// Those that are told; `None`: some are required, and none of them is here.
+    fn required(&self, mut found: Vec<String>, trace: &mut Trace) -> Option<Vec<String>> {
+        if self.required_groups.is_empty() {
+            return Some(found);
         }
-        Ok(Some(found))
+        found.retain(|group| {
+            let required = self.required_groups.contains(group);
+            if !required {
+                trace.dropped(group, "is not among the configured groups");
+            }
+            required
+        });
+        (!found.is_empty()).then_some(found)
     }
 }
 

@@ -1,13 +1,15 @@
 //! The upstreams: one file or folder for each, all seen from outside only through the ports in
 //! `countersign_core::connector`.
 //!
-//! The only room that sees ldap3, argon2, bcrypt and upstream OAuth. It reads configuration and certificate files
+//! The only room that sees ldap3, octocrab, argon2, bcrypt and upstream OAuth. It reads configuration and certificate files
 //! when it is built and opens nothing on the network before somebody logs in. It never stores
 //! anything, never talks to a browser, and never decides what a refusal means for a session.
 
 use countersign_core::settings::{Section, nearest};
 use countersign_core::{Connector, ConnectorId};
 
+mod authproxy;
+mod github;
 mod gitlab;
 mod google;
 pub mod ldap;
@@ -21,16 +23,24 @@ pub mod password;
 
 /// The values of `type` that [`read`] understands. `local` is not among them: it is switched on by
 /// `enablePasswordDB`.
-const KINDS: &[&str] =
-    &["gitlab", "google", "ldap", "linkedin", "microsoft", "mockCallback", "mockPassword", "oidc"];
+const KINDS: &[&str] = &[
+    "authproxy",
+    "github",
+    "gitlab",
+    "google",
+    "ldap",
+    "linkedin",
+    "microsoft",
+    "mockCallback",
+    "mockPassword",
+    "oidc",
+];
 
 /// Dex has these, and a configuration that names one must not start as if it had not.
 const NOT_YET: &[&str] = &[
     "atlassian-crowd",
-    "authproxy",
     "bitbucket-cloud",
     "gitea",
-    "github",
     "keystone",
     "oauth",
     "openshift",
@@ -77,6 +87,8 @@ pub fn read(
         return None;
     }
     match kind {
+        "authproxy" => authproxy::read(id, name, config?),
+        "github" => github::read(id, name, config?),
         "gitlab" => gitlab::read(id, name, config?),
         "google" => google::read(id, name, config?),
         "ldap" => ldap::read(id, name, config?),

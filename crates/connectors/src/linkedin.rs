@@ -5,19 +5,16 @@
 //! ours, and `email_verified` as text. So `state` alone ties a code to a login, and the person is read from
 //! userinfo.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
-use countersign_core::connector::{
-    Basis, Departure, Known, Login, Luggage, RedirectLogin, Refresh, Refreshed, Refusal, SignedIn,
-    Trip, Unavailable, WayIn,
-};
+use countersign_core::connector::{Departure, Known, Luggage, Refreshed, SignedIn, Trip};
 use countersign_core::settings::Section;
-use countersign_core::{Connector, ConnectorId, Identity, Secret, Trace};
+use countersign_core::{Connector, ConnectorId, Identity, Secret, Timestamp, Trace};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::oauth::{Failure, Http, Registration, Roots, SecretIs, base_url, within};
+use crate::oauth::{
+    Failure, Http, OAuth, Registration, Roots, SecretIs, Upstream, Verdict, base_url,
+};
 use crate::oidc::metadata::Overrides;
 use crate::oidc::provider::{Outcome, Pkce, Provider, Settings};
 
@@ -45,19 +42,12 @@ pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Optio
         pkce: Pkce::Never,
         loses_nonce: true,
     };
-    let linkedin = Arc::new(LinkedIn { id: id.clone(), provider: Provider::new(settings, http?) });
-    Some(Connector {
-        id,
-        kind: "linkedin",
-        name,
-        way: WayIn::Redirect(linkedin.clone()),
-        refresh: Some(linkedin),
-        basis: Basis::Upstream(format!("linkedin:{issuer}")),
-    })
+    let linkedin = LinkedIn { provider: Provider::new(settings, http?) };
+    let basis = format!("linkedin:{issuer}");
+    Some(OAuth::connector("linkedin", id, name, basis, linkedin))
 }
 
 struct LinkedIn {
-    id: ConnectorId,
     provider: Provider,
 }
 
@@ -69,39 +59,28 @@ struct Remembered {
 }
 
 #[async_trait]
-impl RedirectLogin for LinkedIn {
-    async fn depart(&self, trip: &Trip) -> Result<Departure, Unavailable> {
-        let mut trace = Trace::default();
+impl Upstream for LinkedIn {
+    async fn leave(&self, trip: &Trip, trace: &mut Trace) -> Result<Departure, Failure> {
         let scopes = SCOPES.map(str::to_owned);
-        let departure = self.provider.depart(trip, &scopes, Vec::new(), &mut trace).await;
-        departure.map_err(|failure| failure.told(&self.id, &mut trace))
+        self.provider.depart(trip, &scopes, Vec::new(), trace).await
     }
 
-    async fn arrive(
+    async fn enter(
         &self,
         trip: &Trip,
         luggage: &Luggage,
         query: &[(String, String)],
         trace: &mut Trace,
-    ) -> Result<Login, Unavailable> {
-        let login = async {
-            let proven = match self.provider.arrive(trip, luggage, query, trace).await? {
-                Outcome::Proven(proven) => proven,
-                Outcome::Denied(code) => {
-                    return Ok(Login::Refused(Refusal::UpstreamDenied { code: code.to_owned() }));
-                }
-            };
-            let sub = proven.claims.get("sub").and_then(Value::as_str);
-            self.person(proven.tokens.access, sub, trace).await.map(Login::Accepted)
+    ) -> Result<Verdict, Failure> {
+        let proven = match self.provider.arrive(trip, luggage, query, trace).await? {
+            Outcome::Proven(proven) => proven,
+            Outcome::Denied(code) => return Ok(Verdict::Denied(code)),
         };
-        let login: Result<Login, Failure> = Box::pin(within(login)).await;
-        login.map_err(|failure| failure.told(&self.id, trace))
+        let sub = proven.claims.get("sub").and_then(Value::as_str);
+        self.person(proven.tokens.access, sub, trace).await.map(Verdict::Welcome)
     }
-}
 
-#[async_trait]
-impl Refresh for LinkedIn {
-    async fn refresh(&self, known: Known<'_>, trace: &mut Trace) -> Result<Refreshed, Unavailable> {
+    async fn ask_again(&self, known: &Known<'_>, trace: &mut Trace) -> Result<Refreshed, Failure> {
         let missing = |why: &str| Ok(Refreshed::Missing { why: why.to_owned() });
         let kept: Option<Remembered> =
             known.upstream.and_then(|kept| serde_json::from_str(kept.expose()).ok());
@@ -109,13 +88,23 @@ impl Refresh for LinkedIn {
             return missing("LinkedIn gave no token at sign-in");
         };
         let sub = Some(known.identity.user_id.as_str());
-        match Box::pin(within(self.person(Secret::new(access_token), sub, trace))).await {
-            Ok(person) => Ok(Refreshed::Current(person)),
+        match self.person(Secret::new(access_token), sub, trace).await {
             Err(failure) if failure.status() == Some(401) => {
                 missing("LinkedIn refuses its access token")
             }
-            Err(failure) => Err(failure.told(&self.id, trace)),
+            person => Ok(Refreshed::Current(person?)),
         }
+    }
+
+    async fn examine(
+        &self,
+        _user: Option<&str>,
+        _now: Timestamp,
+        trace: &mut Trace,
+    ) -> Result<Option<Vec<String>>, Failure> {
+        self.provider.examine(trace).await?;
+        trace.noted("LinkedIn knows no groups");
+        Ok(None)
     }
 }
 

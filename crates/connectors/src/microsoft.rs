@@ -2,18 +2,15 @@
 //!
 //! Who somebody is says Microsoft Graph, as in Dex; groups are read in one tenant only.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
-use countersign_core::connector::{
-    Basis, Departure, Known, Login, Luggage, RedirectLogin, Refresh, Refreshed, Refusal, SignedIn,
-    Trip, Unavailable, WayIn,
-};
+use countersign_core::connector::{Departure, Known, Luggage, Refreshed, SignedIn, Trip};
 use countersign_core::settings::Section;
-use countersign_core::{Connector, ConnectorId, Identity, Secret, Trace, Wants};
+use countersign_core::{Connector, ConnectorId, Identity, Secret, Timestamp, Trace, Wants};
 use serde::{Deserialize, Serialize};
 
-use crate::oauth::{Client, Entry, Failure, Proof, Tokens, within};
+use crate::oauth::{
+    Client, Entry, Failure, OAuth, Proof, Tokens, Upstream, Verdict, refused_token,
+};
 
 mod config;
 mod graph;
@@ -26,25 +23,11 @@ pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Optio
     let config = config::read(section)?;
     let api = config.api.as_str().trim_end_matches('/');
     let basis = format!("microsoft:{api}/{}", config.tenant);
-    let microsoft = Arc::new(Microsoft { id: id.clone(), config });
-    Some(Connector {
-        id,
-        kind: "microsoft",
-        name,
-        way: WayIn::Redirect(microsoft.clone()),
-        refresh: Some(microsoft),
-        basis: Basis::Upstream(basis),
-    })
+    Some(OAuth::connector("microsoft", id, name, basis, Microsoft { config }))
 }
 
 struct Microsoft {
-    id: ConnectorId,
     config: Config,
-}
-
-enum Verdict {
-    Welcome(Box<SignedIn>),
-    NotIn(Vec<String>),
 }
 
 /// Dex's form; its `expiry` is not needed, because what is kept here is spent and not looked at.
@@ -55,53 +38,58 @@ struct Remembered {
 }
 
 #[async_trait]
-impl RedirectLogin for Microsoft {
-    async fn depart(&self, trip: &Trip) -> Result<Departure, Unavailable> {
+impl Upstream for Microsoft {
+    async fn leave(&self, trip: &Trip, _trace: &mut Trace) -> Result<Departure, Failure> {
         let Config { prompt, domain_hint, .. } = &self.config;
         let named = [("prompt", prompt), ("domain_hint", domain_hint)];
         let more = named.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
-        let departure = self.config.plain.depart(trip, &self.scopes(trip.wants), more.collect());
-        departure.map_err(|failure| failure.told(&self.id, &mut Trace::default()))
+        self.config.plain.depart(trip, &self.scopes(trip.wants), more.collect())
     }
 
-    async fn arrive(
+    async fn enter(
         &self,
         trip: &Trip,
         luggage: &Luggage,
         query: &[(String, String)],
         trace: &mut Trace,
-    ) -> Result<Login, Unavailable> {
-        let login = async {
-            let client = self.client().await?;
-            let plain = &self.config.plain;
-            let tokens = match plain.arrive(trip, luggage, query, &client, trace).await? {
-                Entry::Tokens(tokens) => tokens,
-                Entry::Denied(code) => {
-                    return Ok(Login::Refused(Refusal::UpstreamDenied { code: code.to_owned() }));
-                }
-            };
-            Ok(match self.judge(&tokens, trip.wants, trace).await? {
-                Verdict::Welcome(person) => Login::Accepted(person),
-                Verdict::NotIn(required) => {
-                    Login::Refused(Refusal::NotInRequiredGroup { required })
-                }
-            })
-        };
-        let login: Result<Login, Failure> = Box::pin(within(login)).await;
-        login.map_err(|failure| failure.told(&self.id, trace))
+    ) -> Result<Verdict, Failure> {
+        let client = self.client().await?;
+        match self.config.plain.arrive(trip, luggage, query, &client, trace).await? {
+            Entry::Tokens(tokens) => self.judge(&tokens, trip.wants, trace).await,
+            Entry::Denied(code) => Ok(Verdict::Denied(code)),
+        }
     }
-}
 
-#[async_trait]
-impl Refresh for Microsoft {
-    async fn refresh(&self, known: Known<'_>, trace: &mut Trace) -> Result<Refreshed, Unavailable> {
-        let again = Box::pin(within(self.ask_again(&known, trace))).await;
-        again.map_err(|failure| failure.told(&self.id, trace))
+    async fn ask_again(&self, known: &Known<'_>, trace: &mut Trace) -> Result<Refreshed, Failure> {
+        let kept = known.upstream.and_then(|kept| serde_json::from_str(kept.expose()).ok());
+        let Remembered { refresh_token } = kept.unwrap_or_default();
+        if refresh_token.is_empty() {
+            let why = "Microsoft gave no refresh token at sign-in".to_owned();
+            return Ok(Refreshed::Missing { why });
+        }
+        let (client, token) = (self.client().await?, Secret::new(refresh_token));
+        let tokens = match self.config.plain.refresh(&token, &client, trace).await? {
+            Entry::Tokens(tokens) => tokens,
+            Entry::Denied(code) => return Ok(refused_token(code)),
+        };
+        Ok(self.judge(&tokens, known.wants, trace).await?.refreshed())
     }
 
     /// Without the scope `offline_access` there is no refresh token.
     fn needs_offline_login(&self) -> bool {
         true
+    }
+
+    async fn examine(
+        &self,
+        _user: Option<&str>,
+        _now: Timestamp,
+        trace: &mut Trace,
+    ) -> Result<Option<Vec<String>>, Failure> {
+        let client = self.client().await?;
+        self.config.plain.examine(&client, trace).await?;
+        trace.noted("groups are read in the name of who signs in, so not here");
+        Ok(None)
     }
 }
 
@@ -135,29 +123,6 @@ impl Microsoft {
             }
         };
         Ok(Client { id: registration.client_id.clone(), proof })
-    }
-
-    async fn ask_again(&self, known: &Known<'_>, trace: &mut Trace) -> Result<Refreshed, Failure> {
-        let kept = known.upstream.and_then(|kept| serde_json::from_str(kept.expose()).ok());
-        let Remembered { refresh_token } = kept.unwrap_or_default();
-        if refresh_token.is_empty() {
-            let why = "Microsoft gave no refresh token at sign-in".to_owned();
-            return Ok(Refreshed::Missing { why });
-        }
-        let (client, token) = (self.client().await?, Secret::new(refresh_token));
-        let tokens = match self.config.plain.refresh(&token, &client, trace).await? {
-            Entry::Tokens(tokens) => tokens,
-            Entry::Denied(code) => {
-                let why = format!("Microsoft refuses its refresh token ({code})");
-                return Ok(Refreshed::Missing { why });
-            }
-        };
-        Ok(match self.judge(&tokens, known.wants, trace).await? {
-            Verdict::Welcome(person) => Refreshed::Current(person),
-            Verdict::NotIn(required) => {
-                Refreshed::Missing { why: format!("in none of {}", required.join(", ")) }
-            }
-        })
     }
 
     async fn judge(

@@ -15,10 +15,11 @@ mod spent;
 mod tls;
 mod token;
 mod trip;
+mod upstream;
 
 pub(crate) use address::may_lead;
 pub(crate) use failure::Failure;
-pub(crate) use http::{Answer, Ask, Http};
+pub(crate) use http::{Answer, Ask, Http, MAX_ANSWER_BYTES, chain};
 pub(crate) use kept::Kept;
 pub(crate) use plain::{Entry, Plain};
 pub(crate) use settings::{
@@ -28,11 +29,10 @@ pub(crate) use spent::Spent;
 pub(crate) use tls::Roots;
 pub(crate) use token::{Client, Code, Granted, Proof, Tokens, granted};
 pub(crate) use trip::{Arrived, Leaving, Packed, arrived, find, ours};
+pub(crate) use upstream::{OAuth, Upstream, Verdict, refused_token};
 
 use std::future::Future;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-use countersign_core::Timestamp;
+use std::time::Duration;
 
 /// A whole login or refresh, however many calls it takes. Shorter than the lease under which one request at a time
 /// asks about a session.
@@ -45,11 +45,4 @@ pub(crate) async fn within<T>(
     let slow =
         || Err(Failure::Here(format!("the upstream took over {} s in all", WHOLE.as_secs())));
     tokio::time::timeout(WHOLE, asking).await.unwrap_or_else(|_| slow())
-}
-
-/// The port hands no time over, so this is the one place of the upstreams that reads a clock. It only decides
-/// whether an upstream's token has expired, with a leeway that is longer than clocks are apart.
-pub(crate) fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

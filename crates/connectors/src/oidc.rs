@@ -3,21 +3,17 @@
 //! The provider is asked for nothing before somebody logs in, so one that is down breaks only its own button and
 //! heals without a restart. Never links a person to another account by e-mail address.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use countersign_core::connector::{
-    Basis, Departure, Known, Login, Luggage, RedirectLogin, Refresh, Refreshed, Refusal, SignedIn,
-    Trip, Unavailable, WayIn,
-};
+use countersign_core::connector::{Departure, Known, Luggage, Refreshed, SignedIn, Trip};
 use countersign_core::settings::Section;
-use countersign_core::{Connector, ConnectorId, Identity, Secret, Trace};
+use countersign_core::{Connector, ConnectorId, Identity, Secret, Timestamp, Trace};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use url::Url;
 
-use crate::oauth::{Failure, within};
+use crate::oauth::{Failure, OAuth, Upstream, Verdict, refused_token};
 
 mod config;
 mod groups;
@@ -35,27 +31,18 @@ pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Optio
     let Config { provider, http, scopes, acr_values, get_user_info, prompt, mapping } =
         config::read(section)?;
     let basis = format!("oidc:{}", provider.issuer);
-    let oidc = Arc::new(Oidc {
-        id: id.clone(),
+    let oidc = Oidc {
         provider: Provider::new(provider, http),
         scopes,
         acr_values,
         get_user_info,
         prompt,
         mapping,
-    });
-    Some(Connector {
-        id,
-        kind: "oidc",
-        name,
-        way: WayIn::Redirect(oidc.clone()),
-        refresh: Some(oidc),
-        basis: Basis::Upstream(basis),
-    })
+    };
+    Some(OAuth::connector("oidc", id, name, basis, oidc))
 }
 
 struct Oidc {
-    id: ConnectorId,
     provider: Provider,
     scopes: Vec<String>,
     acr_values: Vec<String>,
@@ -65,54 +52,7 @@ struct Oidc {
 }
 
 #[async_trait]
-impl RedirectLogin for Oidc {
-    async fn depart(&self, trip: &Trip) -> Result<Departure, Unavailable> {
-        let mut trace = Trace::default();
-        self.leave(trip, &mut trace).await.map_err(|failure| failure.told(&self.id, &mut trace))
-    }
-
-    async fn arrive(
-        &self,
-        trip: &Trip,
-        luggage: &Luggage,
-        query: &[(String, String)],
-        trace: &mut Trace,
-    ) -> Result<Login, Unavailable> {
-        let login = async {
-            match self.provider.arrive(trip, luggage, query, trace).await? {
-                Outcome::Denied(code) => {
-                    Ok(Login::Refused(Refusal::UpstreamDenied { code: code.to_owned() }))
-                }
-                Outcome::Proven(proven) => Ok(match self.person(*proven, None, trace).await? {
-                    (Person::Welcome(identity), upstream) => accepted(identity, upstream),
-                    (Person::NotIn(required), _) => {
-                        Login::Refused(Refusal::NotInRequiredGroup { required })
-                    }
-                }),
-            }
-        };
-        let login: Result<Login, Failure> = Box::pin(within(login)).await;
-        login.map_err(|failure| failure.told(&self.id, trace))
-    }
-}
-
-#[async_trait]
-impl Refresh for Oidc {
-    async fn refresh(&self, known: Known<'_>, trace: &mut Trace) -> Result<Refreshed, Unavailable> {
-        let again = Box::pin(within(self.ask_again(&known, trace))).await;
-        again.map_err(|failure| failure.told(&self.id, trace))
-    }
-
-    fn needs_offline_login(&self) -> bool {
-        true
-    }
-}
-
-fn accepted(identity: Identity, upstream: Option<Secret>) -> Login {
-    Login::Accepted(Box::new(SignedIn { identity, upstream, basis: None }))
-}
-
-impl Oidc {
+impl Upstream for Oidc {
     async fn leave(&self, trip: &Trip, trace: &mut Trace) -> Result<Departure, Failure> {
         let mut scopes = self.scopes.clone();
         let mut more = Vec::new();
@@ -131,13 +71,60 @@ impl Oidc {
         self.provider.depart(trip, &scopes, more, trace).await
     }
 
-    /// The person, and what to keep for asking again.
-    async fn person(
+    async fn enter(
+        &self,
+        trip: &Trip,
+        luggage: &Luggage,
+        query: &[(String, String)],
+        trace: &mut Trace,
+    ) -> Result<Verdict, Failure> {
+        match self.provider.arrive(trip, luggage, query, trace).await? {
+            Outcome::Denied(code) => Ok(Verdict::Denied(code)),
+            Outcome::Proven(proven) => self.judge(*proven, None, trace).await,
+        }
+    }
+
+    async fn ask_again(&self, known: &Known<'_>, trace: &mut Trace) -> Result<Refreshed, Failure> {
+        let Some(token) = known.upstream.and_then(kept) else {
+            let why = "the upstream gave no refresh token at sign-in".to_owned();
+            return Ok(Refreshed::Missing { why });
+        };
+        match self.provider.refresh(&token, known.now, trace).await? {
+            Outcome::Denied(code) => Ok(refused_token(code)),
+            Outcome::Proven(proven) => {
+                Ok(self.judge(*proven, Some(known.identity), trace).await?.refreshed())
+            }
+        }
+    }
+
+    fn needs_offline_login(&self) -> bool {
+        true
+    }
+
+    async fn examine(
+        &self,
+        _user: Option<&str>,
+        _now: Timestamp,
+        trace: &mut Trace,
+    ) -> Result<Option<Vec<String>>, Failure> {
+        self.provider.examine(trace).await?;
+        trace.noted("who somebody is, groups too, the provider says only when they sign in");
+        Ok(None)
+    }
+
+    async fn sign_out_url(&self, trace: &mut Trace) -> Result<Option<Url>, Failure> {
+        self.provider.sign_out_url(trace).await
+    }
+}
+
+impl Oidc {
+    /// `before` is whom we ask about again.
+    async fn judge(
         &self,
         proven: Proven,
         before: Option<&Identity>,
         trace: &mut Trace,
-    ) -> Result<(Person, Option<Secret>), Failure> {
+    ) -> Result<Verdict, Failure> {
         let mut claims = proven.claims;
         if self.get_user_info {
             let sub = claims.get("sub").and_then(Value::as_str);
@@ -147,34 +134,16 @@ impl Oidc {
             let what = "an ID token, and getUserInfo is not set";
             return Err(Failure::Lacks { endpoint: "token endpoint", what });
         }
-        let person = person::of(&claims, &self.mapping, before, trace)?;
+        let identity = match person::of(&claims, &self.mapping, before, trace)? {
+            Person::Welcome(identity) => identity,
+            Person::NotIn(required) => return Ok(Verdict::NotIn(required)),
+            Person::EmailNotVerified => return Ok(Verdict::EmailNotVerified),
+        };
         if proven.tokens.refresh.is_none() {
             trace.noted("the upstream gave no refresh token: it cannot be asked again");
         }
-        Ok((person, proven.tokens.refresh.as_ref().and_then(keep)))
-    }
-
-    async fn ask_again(&self, known: &Known<'_>, trace: &mut Trace) -> Result<Refreshed, Failure> {
-        let Some(token) = known.upstream.and_then(kept) else {
-            let why = "the upstream gave no refresh token at sign-in".to_owned();
-            return Ok(Refreshed::Missing { why });
-        };
-        let proven = match self.provider.refresh(&token, trace).await? {
-            // A provider that lost its tokens says the same of everybody, so this alone ends nothing.
-            Outcome::Denied(code) => {
-                let why = format!("the upstream refuses its refresh token ({code})");
-                return Ok(Refreshed::Missing { why });
-            }
-            Outcome::Proven(proven) => *proven,
-        };
-        Ok(match self.person(proven, Some(known.identity), trace).await? {
-            (Person::Welcome(identity), upstream) => {
-                Refreshed::Current(Box::new(SignedIn { identity, upstream, basis: None }))
-            }
-            (Person::NotIn(required), _) => Refreshed::Missing {
-                why: format!("in none of the required groups {}", required.join(", ")),
-            },
-        })
+        let upstream = proven.tokens.refresh.as_ref().and_then(keep);
+        Ok(Verdict::Welcome(Box::new(SignedIn { identity, upstream, basis: None })))
     }
 }
 

@@ -2,10 +2,12 @@ use countersign_core::connector::{
     Basis, Examination, Known, Login, Refreshed, Refusal, Trip, WayIn,
 };
 use countersign_core::settings::Node;
-use countersign_core::{Connector, ConnectorId, Secret, Trace, Wants};
+use countersign_core::{Connector, ConnectorId, Secret, Timestamp, Trace, Wants};
 
 use crate::tree::{map, text};
 use crate::{check_kind, kinds, read, tree};
+
+const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
 
 fn read_one(kind: &str, config: Node) -> (Option<Connector>, Vec<String>) {
     tree::read(config, |section| read(kind, ConnectorId::new("x"), "X".into(), Some(section)))
@@ -41,6 +43,7 @@ fn trip() -> Trip {
         callback: url::Url::parse("https://id.example.com/dex/callback").unwrap(),
         state: "a-state".into(),
         wants: Wants::default(),
+        now: NOW,
     }
 }
 
@@ -62,7 +65,8 @@ async fn kilgore_goes_out_and_comes_back() {
 
     let refresh = connector.refresh.unwrap();
     assert!(refresh.is_free());
-    let known = Known { identity: &signed_in.identity, upstream: None, wants: Wants::default() };
+    let known =
+        Known { identity: &signed_in.identity, upstream: None, wants: Wants::default(), now: NOW };
     let again = refresh.refresh(known, &mut trace).await.unwrap();
     let Refreshed::Current(again) = again else { panic!("{again:?}") };
     assert_eq!(again.identity, signed_in.identity);

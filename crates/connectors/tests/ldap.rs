@@ -34,7 +34,7 @@ mod tls;
 use countersign_connectors::ldap::{UserBinds, read_counting};
 use countersign_core::connector::{Known, Login, Refreshed, Refusal, SignedIn, Unavailable, WayIn};
 use countersign_core::settings::Node;
-use countersign_core::{Connector, ConnectorId, Secret, Trace, Wants};
+use countersign_core::{Connector, ConnectorId, Secret, Timestamp, Trace, Wants};
 
 use slapd::Slapd;
 use tree::{list, map, plain, text};
@@ -43,6 +43,7 @@ use tree::{list, map, plain, text};
 type Keys = Vec<(&'static str, Node)>;
 
 const ALL: Wants = Wants { offline: true, groups: true };
+const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
 
 /// A connector as an administrator would configure it; the keys given replace or add.
 fn connector(keys: Keys, user_search: Keys) -> Connector {
@@ -135,8 +136,12 @@ async fn cause(connector: &Connector, login: &str, password: &str) -> String {
 
 async fn ask_again(connector: &Connector, before: &SignedIn) -> Refreshed {
     let refresh = connector.refresh.as_ref().expect("LDAP can be asked again");
-    let known =
-        Known { identity: &before.identity, upstream: before.upstream.as_ref(), wants: ALL };
+    let known = Known {
+        identity: &before.identity,
+        upstream: before.upstream.as_ref(),
+        wants: ALL,
+        now: NOW,
+    };
     refresh.refresh(known, &mut Trace::default()).await.expect("the directory answers")
 }
 

@@ -9,6 +9,12 @@
     reason = "all of this is test code; a broken world fails the story that stands in it"
 )]
 
+#[path = "fakes/github.rs"]
+mod fake_github;
+#[path = "fakes/gitlab.rs"]
+mod fake_gitlab;
+#[path = "fakes/google.rs"]
+mod fake_google;
 #[path = "fakes/graph.rs"]
 mod graph;
 #[path = "fakes/provider.rs"]
@@ -21,6 +27,16 @@ mod web;
 #[path = "upstreams/story.rs"]
 mod story;
 
+#[path = "upstreams/examine.rs"]
+mod examine;
+#[path = "upstreams/github.rs"]
+mod github;
+#[path = "upstreams/github_config.rs"]
+mod github_config;
+#[path = "upstreams/github_groups.rs"]
+mod github_groups;
+#[path = "upstreams/github_hostile.rs"]
+mod github_hostile;
 #[path = "upstreams/gitlab.rs"]
 mod gitlab;
 #[path = "upstreams/google.rs"]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use countersign_core::Trace;
+use countersign_core::{Timestamp, Trace};
 use serde::Deserialize;
 use url::Url;
 
@@ -89,9 +89,10 @@ impl Groups {
         &self,
         email: &str,
         http: &Http,
+        now: Timestamp,
         trace: &mut Trace,
     ) -> Result<Vec<String>, Failure> {
-        let way = Way { http, apis: &self.apis };
+        let way = Way { http, apis: &self.apis, now };
         let mut budget = Budget { calls: MAX_CALLS, seen: HashSet::new() };
         let groups = match &self.reader {
             Reader::CloudIdentity { tokens } => {

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_core::{Secret, Trace};
+use countersign_core::{Secret, Timestamp, Trace};
 use serde_json::{Value, json};
 use url::Url;
 
 use super::config::Apis;
 use super::credentials::{Credentials, Federation, ServiceAccount};
-use crate::oauth::{Ask, Failure, Granted, Http, Kept, Tokens, below, granted, now};
+use crate::oauth::{Ask, Failure, Granted, Http, Kept, Tokens, below, granted};
 
 pub(super) const DIRECTORY: &str = "https://www.googleapis.com/auth/admin.directory.group.readonly";
 pub(super) const CLOUD_IDENTITY: &str =
@@ -43,6 +43,7 @@ pub(super) struct AccessTokens {
 pub(super) struct Way<'a> {
     pub http: &'a Http,
     pub apis: &'a Apis,
+    pub now: Timestamp,
 }
 
 impl AccessTokens {
@@ -81,7 +82,8 @@ impl AccessTokens {
     ) -> Result<Tokens, Failure> {
         match &self.credentials {
             Credentials::Key(account) => {
-                let claims = self.claims(&account.email, account.token_url.as_str(), subject);
+                let audience = account.token_url.as_str();
+                let claims = self.claims(&account.email, audience, subject, way.now);
                 let assertion = signed(account, claims).await?;
                 redeemed(way.http, &account.token_url, &assertion, trace).await
             }
@@ -135,7 +137,7 @@ impl AccessTokens {
     ) -> Result<Tokens, Failure> {
         let path = format!("v1/projects/-/serviceAccounts/{account}:signJwt");
         let url = below(&way.apis.iam_credentials, &path);
-        let claims = self.claims(account, GOOGLE_TOKENS, subject);
+        let claims = self.claims(account, GOOGLE_TOKENS, subject, way.now);
         let body = json!({ "payload": claims.to_string() });
         let answer = way.http.ask(Ask::json(IAM, &url, &body).bearer(token), trace).await?;
         let object = answer.success()?.object()?;
@@ -145,8 +147,8 @@ impl AccessTokens {
     }
 
     /// RFC 7523 section 3.
-    fn claims(&self, account: &str, audience: &str, subject: &str) -> Value {
-        let now = now().secs();
+    fn claims(&self, account: &str, audience: &str, subject: &str, now: Timestamp) -> Value {
+        let now = now.secs();
         let mut claims = json!({
             "iss": account, "scope": self.scope, "aud": audience,
             "iat": now, "exp": now + ASSERTION_LIFETIME,

@@ -1,6 +1,6 @@
 use countersign_core::connector::{Examination, Known, Login, Refreshed, Refusal, SignedIn, WayIn};
 use countersign_core::settings::Node;
-use countersign_core::{Connector, Identity, Secret, Trace, Wants};
+use countersign_core::{Connector, Identity, Secret, Timestamp, Trace, Wants};
 
 use super::{LocalUser, connector, read_users};
 use crate::password::{Hashing, hash_password};
@@ -186,8 +186,12 @@ async fn a_refresh_sees_changes_removals_and_strangers() {
         let now = connector(read(entries).0, Hashing::default());
         let refresh = now.refresh.unwrap();
         assert!(refresh.is_free());
-        let known =
-            Known { identity: &signed_in.identity, upstream: None, wants: Wants::default() };
+        let known = Known {
+            identity: &signed_in.identity,
+            upstream: None,
+            wants: Wants::default(),
+            now: Timestamp::from_secs(1_795_000_000),
+        };
         refresh.refresh(known, &mut Trace::default()).await.unwrap()
     };
     let Refreshed::Current(same) = refreshed(vec![person("jane@example.com", BCRYPT, "1")]).await

@@ -35,8 +35,26 @@ const FAULTS: [&str; 17] = [
     "unsupported_response_type",
 ];
 
+/// GitHub's, which it answers with status 200 in place of tokens, or brings to the callback.
+const GITHUB: [&str; 6] = [
+    "application_suspended",
+    "bad_refresh_token",
+    "bad_verification_code",
+    "incorrect_client_credentials",
+    "redirect_uri_mismatch",
+    "unverified_user_email",
+];
+
+/// In place of tokens: the code or refresh token is no good, and asking again will not make it so.
+pub(super) fn is_spent(code: &str) -> bool {
+    matches!(
+        code,
+        "invalid_grant" | "bad_refresh_token" | "bad_verification_code" | "unverified_user_email"
+    )
+}
+
 pub(super) fn known(code: &str) -> Option<&'static str> {
-    DENIED.iter().chain(&FAULTS).find(|known| **known == code).copied()
+    DENIED.iter().chain(&FAULTS).chain(&GITHUB).find(|known| **known == code).copied()
 }
 
 pub(super) fn is_denial(code: &str) -> bool {

@@ -18,7 +18,7 @@ use super::codes;
 use super::{Failure, Roots};
 
 /// A group list of ten thousand entries fits.
-const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+pub(crate) const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_IDLE_CONNECTIONS: usize = 8;
 
@@ -110,6 +110,11 @@ impl Http {
             .build()
             .map_err(|e| format!("no HTTP client can be built: {}", chain(&e)))?;
         Ok(Self { client })
+    }
+
+    /// For a library that asks on its own: what is not this client's own (size, trace) is then its caller's to see to.
+    pub fn client(&self) -> &reqwest::Client {
+        &self.client
     }
 
     pub async fn ask(&self, ask: Ask<'_>, trace: &mut Trace) -> Result<Answer, Failure> {
@@ -211,7 +216,7 @@ fn broken(endpoint: &'static str, error: reqwest::Error) -> Failure {
 }
 
 /// The innermost two causes: "client error (Connect): … : invalid peer certificate: Expired" ends in what helps.
-fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut texts = vec![error.to_string()];
     let mut cause = error.source();
     while let Some(inner) = cause {

@@ -64,6 +64,12 @@ impl Plain {
         Ok(client.exchange(&self.http, &self.token, &code, trace).await?.into())
     }
 
+    /// Asks what can be asked without a person.
+    pub async fn examine(&self, client: &Client, trace: &mut Trace) -> Result<(), Failure> {
+        trace.noted(format!("people sign in at {}", self.authorize));
+        client.probe(&self.http, &self.token, &self.registration, trace).await
+    }
+
     pub async fn refresh(
         &self,
         token: &Secret,

@@ -47,6 +47,14 @@ impl Roots {
         sound.then_some(roots)
     }
 
+    /// `rootCA`: one path, base64 of PEM, or PEM.
+    pub fn read_file(section: &Section<'_>) -> Option<Self> {
+        let mut roots = Self::of_system("rootCA");
+        let Some(item) = section.item("rootCA") else { return Some(roots) };
+        let text = item.text()?;
+        (text.is_empty() || roots.add(&item, pem_of(&text))).then_some(roots)
+    }
+
     /// `rootCAData`, base64 of PEM.
     pub fn read_data(section: &Section<'_>) -> Option<Self> {
         let mut roots = Self::of_system("rootCAData");

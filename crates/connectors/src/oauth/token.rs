@@ -5,9 +5,12 @@ use serde_json::Value;
 use url::Url;
 use url::form_urlencoded::byte_serialize;
 
-use super::{Answer, Ask, Failure, Http, Spent};
+use super::codes;
+use super::{Answer, Ask, Failure, Http, Registration, Spent};
 
 const ENDPOINT: &str = "token endpoint";
+/// Where a check has no callback to name.
+const NOWHERE: &str = "https://localhost/callback";
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// Who we are at the upstream, and how we prove it.
@@ -48,7 +51,7 @@ impl Tokens {
 
 pub(crate) enum Granted {
     Tokens(Tokens),
-    /// `invalid_grant`: the code or refresh token is used, expired, revoked or somebody else's.
+    /// `invalid_grant` or what GitHub says for it: the code or refresh token is used, expired, revoked or somebody else's.
     Refused(&'static str),
 }
 
@@ -121,6 +124,35 @@ impl Client {
         granted
     }
 
+    /// Whether the endpoint is there and takes us for its client: it is shown a code that nobody gave.
+    pub async fn probe(
+        &self,
+        http: &Http,
+        url: &Url,
+        registration: &Registration,
+        trace: &mut Trace,
+    ) -> Result<(), Failure> {
+        let redirect_uri = registration.redirect_uri.as_ref().map_or(NOWHERE, Url::as_str);
+        let code = Secret::new("countersign-check");
+        let code = Code { code: &code, redirect_uri, verifier: None };
+        match self.exchange(http, url, &code, trace).await {
+            Ok(Granted::Refused(_)) => {
+                trace.kept(ENDPOINT, "it refuses the code that nobody gave, and nothing about us");
+                Ok(())
+            }
+            Ok(Granted::Tokens(_)) => Err(Failure::Here(format!(
+                "the {ENDPOINT} gives tokens for a code that nobody gave"
+            ))),
+            Err(Failure::Status { status: 400, code, .. }) if !code.is_some_and(is_about_us) => {
+                trace.noted(format!(
+                    "the {ENDPOINT} is there; whether clientID and clientSecret are right it does not say"
+                ));
+                Ok(())
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
     async fn spend(
         &self,
         http: &Http,
@@ -146,6 +178,11 @@ impl Client {
     }
 }
 
+/// RFC 6749 section 5.2.
+fn is_about_us(code: &str) -> bool {
+    matches!(code, "invalid_client" | "unauthorized_client")
+}
+
 /// A code on its way back.
 pub(crate) struct Code<'a> {
     pub code: &'a Secret,
@@ -160,7 +197,7 @@ pub(crate) fn granted(answer: &Answer) -> Result<Granted, Failure> {
     // Some upstreams answer 200 with an error inside.
     if let Some(code) = answer.error_code() {
         return match code {
-            "invalid_grant" => Ok(Granted::Refused(code)),
+            code if codes::is_spent(code) => Ok(Granted::Refused(code)),
             _ => Err(answer.failure()),
         };
     }

@@ -130,13 +130,19 @@ fn read_overrides(section: &Section<'_>) -> Option<Overrides> {
         return (!section.has("providerDiscoveryOverrides")).then(Overrides::default);
     };
     inner.not_supported("deviceAuthURL", false);
-    inner.not_supported("endSessionURL", false);
     let authorize = url_of(&inner, "authURL");
     let token = url_of(&inner, "tokenURL");
     let keys = url_of(&inner, "jwksURL");
     let userinfo = url_of(&inner, "userInfoURL");
+    let end_session = url_of(&inner, "endSessionURL");
     inner.finish();
-    Some(Overrides { authorize: authorize?, token: token?, keys: keys?, userinfo: userinfo? })
+    Some(Overrides {
+        authorize: authorize?,
+        token: token?,
+        keys: keys?,
+        userinfo: userinfo?,
+        end_session: end_session?,
+    })
 }
 
 fn read_pkce(section: &Section<'_>) -> Option<Pkce> {

@@ -14,6 +14,7 @@ pub(crate) struct Overrides {
     pub token: Option<Url>,
     pub keys: Option<Url>,
     pub userinfo: Option<Url>,
+    pub end_session: Option<Url>,
 }
 
 impl Overrides {
@@ -29,6 +30,8 @@ pub(crate) struct Metadata {
     pub token: Url,
     pub keys: Url,
     pub userinfo: Option<Url>,
+    /// Where browsers sign out (OpenID Connect RP-Initiated Logout 1.0 section 2.1). We never ask it.
+    pub end_session: Option<Url>,
     pub scopes: Vec<String>,
     /// PKCE with S256 is announced.
     pub s256: bool,
@@ -45,6 +48,7 @@ struct Document {
     token_endpoint: Option<String>,
     jwks_uri: Option<String>,
     userinfo_endpoint: Option<String>,
+    end_session_endpoint: Option<String>,
     #[serde(default)]
     scopes_supported: Option<Vec<String>>,
     #[serde(default)]
@@ -95,6 +99,14 @@ impl Metadata {
                 document.userinfo_endpoint,
                 "userinfo_endpoint",
             )?,
+            // Nobody's login fails for it.
+            end_session: endpoint(
+                from,
+                &overrides.end_session,
+                document.end_session_endpoint,
+                "end_session_endpoint",
+            )
+            .unwrap_or_default(),
             scopes: document.scopes_supported.unwrap_or_default(),
             s256: document
                 .code_challenge_methods_supported

@@ -11,6 +11,8 @@ pub(super) enum Person {
     Welcome(Identity),
     /// In none of these groups.
     NotIn(Vec<String>),
+    /// The provider does not vouch for the address.
+    EmailNotVerified,
 }
 
 /// `before` is whom we ask about again: a thin ID token of a refresh may leave the name out.
@@ -31,12 +33,24 @@ pub(super) fn of(
     };
     let preferred = mapping.pick(text("preferred_username"), &mapping.preferred_username, text);
     let email = mapping.pick(text("email"), &mapping.email, text);
-    let (email, email_verified) = checked_email(claims, mapping, email)?;
+    let email_verified = match vouched(claims, mapping, email.is_some())? {
+        Some(verified) => verified,
+        None if before.is_some() && !claims.contains_key("email_verified") => {
+            let why =
+                "the claim \"email_verified\" is missing (insecureSkipEmailVerified accepts that)";
+            return Err(Failure::Person(why.to_owned()));
+        }
+        None => {
+            let why = "email_verified is not true (insecureSkipEmailVerified accepts that)";
+            trace.dropped("email", why);
+            return Ok(Person::EmailNotVerified);
+        }
+    };
     let mut identity = Identity {
         user_id,
         username,
         preferred_username: preferred.unwrap_or_default().to_owned(),
-        email,
+        email: email.unwrap_or_default().to_owned(),
         email_verified,
         groups: Vec::new(),
     };
@@ -55,25 +69,26 @@ pub(super) fn of(
     Ok(Person::Welcome(identity))
 }
 
-/// The address, and whether the provider says in plain JSON that it is the person's. The text `"true"` says
-/// nothing: whoever may write one claim as text may write any (CVE-2022-31107).
-fn checked_email(
+/// Whether the provider says in plain JSON that the address is the person's; `None` if it had to and does not.
+/// The text `"true"` says nothing: whoever may write one claim as text may write any (CVE-2022-31107).
+///
+/// Without the scope `email` nobody asked about it, and nobody is refused for it.
+fn vouched(
     claims: &Map<String, Value>,
     mapping: &Mapping,
-    email: Option<&str>,
-) -> Result<(String, bool), Failure> {
-    let verified = claims.get("email_verified").and_then(Value::as_bool);
-    match (email, verified) {
-        (None, _) if mapping.email_scope => {
-            Err(Failure::Person("the e-mail address is missing".to_owned()))
-        }
-        (_, None) if mapping.skip_email_verified => {
-            Ok((email.unwrap_or_default().to_owned(), true))
-        }
-        (_, None) if mapping.email_scope => {
-            let why = "the claim \"email_verified\" is missing or neither true nor false (insecureSkipEmailVerified accepts that)";
-            Err(Failure::Person(why.to_owned()))
-        }
-        (email, verified) => Ok((email.unwrap_or_default().to_owned(), verified.unwrap_or(false))),
+    has_email: bool,
+) -> Result<Option<bool>, Failure> {
+    if mapping.email_scope && !has_email {
+        return Err(Failure::Person("the e-mail address is missing".to_owned()));
     }
+    let said = claims.get("email_verified");
+    Ok(match said.and_then(Value::as_bool) {
+        Some(true) => Some(true),
+        // What is not told, or in another way, is believed, as Dex does; a "no" is told as one.
+        told if mapping.skip_email_verified => {
+            Some(told.is_none() && said.and_then(Value::as_str) != Some("false"))
+        }
+        _ if mapping.email_scope => None,
+        _ => Some(false),
+    })
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_core::connector::{Departure, Luggage, Trip};
-use countersign_core::{Secret, Trace};
+use countersign_core::{Secret, Timestamp, Trace};
 use countersign_jose::UpstreamKeys;
 use serde_json::{Map, Value};
 use url::Url;
@@ -15,8 +15,10 @@ use super::id_token::{Nonce, Rules, Verdict, judge};
 use super::metadata::{self, Metadata, Overrides};
 use crate::oauth::{
     Arrived, Ask, Client, Code, Failure, Granted, Http, Kept, Leaving, Packed, Proof, Registration,
-    Spent, Tokens, arrived, find, now, ours,
+    Spent, Tokens, arrived, find, ours,
 };
+
+mod unattended;
 
 /// How long metadata and keys are kept. A `kid` we do not have is asked for before.
 const LIFETIME: Duration = Duration::from_secs(60 * 60);
@@ -61,6 +63,13 @@ pub(crate) struct Proven {
     pub claims: Map<String, Value>,
     pub has_id_token: bool,
     pub tokens: Tokens,
+}
+
+/// The login or refresh that an ID token must belong to.
+struct About<'a> {
+    nonce: Nonce<'a>,
+    access_token: &'a Secret,
+    now: Timestamp,
 }
 
 pub(crate) enum Outcome {
@@ -148,12 +157,18 @@ impl Provider {
         let Some(token) = tokens.id_token.clone() else {
             return Err(Failure::Lacks { endpoint: "token endpoint", what: "an ID token" });
         };
-        let claims = self.claims(&metadata, &token, nonce, &tokens.access, trace).await?;
+        let about = About { nonce, access_token: &tokens.access, now: trip.now };
+        let claims = self.claims(&metadata, &token, about, trace).await?;
         Ok(Outcome::Proven(Box::new(Proven { claims, has_id_token: true, tokens })))
     }
 
     /// Spends a refresh token. The one to use next is in the tokens: a new one, or the same.
-    pub async fn refresh(&self, token: &Secret, trace: &mut Trace) -> Result<Outcome, Failure> {
+    pub async fn refresh(
+        &self,
+        token: &Secret,
+        now: Timestamp,
+        trace: &mut Trace,
+    ) -> Result<Outcome, Failure> {
         let metadata = self.metadata(trace).await?;
         let client = self.client(&metadata);
         let url = &metadata.token;
@@ -163,7 +178,10 @@ impl Provider {
         };
         let claims = match tokens.id_token.clone() {
             None => Map::new(),
-            Some(id) => self.claims(&metadata, &id, Nonce::NotAsked, &tokens.access, trace).await?,
+            Some(id) => {
+                let about = About { nonce: Nonce::NotAsked, access_token: &tokens.access, now };
+                self.claims(&metadata, &id, about, trace).await?
+            }
         };
         let has_id_token = tokens.id_token.is_some();
         Ok(Outcome::Proven(Box::new(Proven { claims, has_id_token, tokens })))
@@ -219,16 +237,16 @@ impl Provider {
         &self,
         metadata: &Metadata,
         token: &Secret,
-        nonce: Nonce<'_>,
-        access_token: &Secret,
+        about: About<'_>,
         trace: &mut Trace,
     ) -> Result<Map<String, Value>, Failure> {
+        let About { nonce, access_token, now } = about;
         let rules = Rules {
             issuers: &self.settings.names,
             client_id: &self.settings.registration.client_id,
             nonce,
             access_token,
-            now: now(),
+            now,
         };
         let keys = self.keys.get(self.fetch_keys(&metadata.keys, trace)).await?;
         let mut verdict = judge(&keys, token, &rules);

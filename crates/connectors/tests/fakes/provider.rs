@@ -10,8 +10,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use countersign_core::connector::Departure;
 use serde_json::{Map, Value, json};
+use url::Url;
 
-use super::web::{Asked, Reply, Shown, Web};
+use super::web::{Asked, Reply, Shown, Web, recorder};
 
 pub const CLIENT: &str = "countersign";
 pub const SECRET: &str = "a secret with: odd/characters";
@@ -38,7 +39,7 @@ pub struct Behaviour {
     /// A refresh token is good for once, and the next one comes with the answer.
     pub rotates: bool,
     pub kid: Option<&'static str>,
-    /// What else it answers: APIs beside OpenID Connect.
+    /// What else it answers: APIs beside OpenID Connect, which are Google's.
     pub apis: Option<Apis>,
 }
 
@@ -113,16 +114,7 @@ impl Provider {
     /// The browser goes there, somebody signs in, and this is what the browser brings back.
     pub fn visited(&self, departure: &Departure) -> Vec<(String, String)> {
         let query: Vec<(String, String)> = departure.url.query_pairs().into_owned().collect();
-        let asked = |name: &str| query.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
-        let mut memory = self.memory.lock().unwrap();
-        memory.nonce = asked("nonce");
-        memory.challenge = asked("code_challenge");
-        memory.redirect_uri = asked("redirect_uri");
-        memory.code_used = false;
-        vec![
-            ("code".to_owned(), "the-code".to_owned()),
-            ("state".to_owned(), asked("state").unwrap()),
-        ]
+        self.memory.lock().unwrap().visited(&query)
     }
 
     pub fn apis(&self, apis: impl Fn(&Asked) -> Option<Reply> + Send + Sync + 'static) {
@@ -131,6 +123,21 @@ impl Provider {
 
     pub fn forget_refresh_tokens(&self) {
         self.memory.lock().unwrap().refresh_token = "revoked".to_owned();
+    }
+}
+
+impl Memory {
+    /// What the browser that came with this brings back.
+    fn visited(&mut self, query: &[(String, String)]) -> Vec<(String, String)> {
+        let asked = |name: &str| query.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
+        self.nonce = asked("nonce");
+        self.challenge = asked("code_challenge");
+        self.redirect_uri = asked("redirect_uri");
+        self.code_used = false;
+        vec![
+            ("code".to_owned(), "the-code".to_owned()),
+            ("state".to_owned(), asked("state").unwrap()),
+        ]
     }
 }
 
@@ -156,6 +163,11 @@ impl Inner {
         }
         match asked.path.as_str() {
             "/.well-known/openid-configuration" => Reply::ok(metadata(base, &behaviour)),
+            "/authorize" => {
+                let back = self.memory.lock().unwrap().visited(&asked.query);
+                let to = asked.query("redirect_uri").unwrap();
+                Reply::Redirect(Url::parse_with_params(to, back).unwrap().into())
+            }
             "/keys" => Reply::ok(self.keys(behaviour.kid.unwrap_or("first"))),
             "/token" => self.token(base, asked, &behaviour),
             "/userinfo" => match asked.bearer() {
@@ -170,6 +182,7 @@ impl Inner {
                 .apis
                 .as_ref()
                 .and_then(|apis| apis(asked))
+                .inspect(|reply| recorder::record("google", asked, reply))
                 .unwrap_or_else(Reply::not_found),
         }
     }

@@ -12,9 +12,13 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use url::form_urlencoded;
 
+#[path = "recorder.rs"]
+pub mod recorder;
+
 /// A request as it came.
 #[derive(Clone, Debug)]
 pub struct Asked {
+    pub method: String,
     pub path: String,
     pub query: Vec<(String, String)>,
     /// By lower-case name.
@@ -43,6 +47,8 @@ pub enum Reply {
     Text(u16, &'static str, String),
     /// JSON with one more header.
     With(u16, &'static str, String, Value),
+    /// Whatever it is, header by header.
+    Full(u16, Vec<(&'static str, String)>, String),
     Redirect(String),
     /// Takes the request and says nothing.
     Silence,
@@ -83,6 +89,19 @@ impl Web {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         Self::run(listener, url, None, handler)
+    }
+
+    /// On a thread of its own, for tests that also wait without letting others run.
+    pub fn start_apart(handler: impl Fn(&str, &Asked) -> Reply + Send + Sync + 'static) -> Self {
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(async move {
+                tell.send(Self::start(handler).await).unwrap();
+                std::future::pending::<()>().await;
+            });
+        });
+        told.recv().unwrap()
     }
 
     /// Also its certificate in PEM.
@@ -168,6 +187,10 @@ async fn serve(
         Reply::Text(status, kind, body) => {
             answer(status, &format!("Content-Type: {kind}\r\n"), &body)
         }
+        Reply::Full(status, headers, body) => {
+            let line = |(name, value): &(&str, String)| format!("{name}: {value}\r\n");
+            answer(status, &headers.iter().map(line).collect::<String>(), &body)
+        }
         Reply::Redirect(to) => answer(302, &format!("Location: {to}\r\n"), ""),
         Reply::Nothing => return,
         Reply::Silence => {
@@ -201,7 +224,8 @@ async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Asked> {
     let head = String::from_utf8(bytes[..head_end].to_vec()).ok()?;
     let mut lines = head.split("\r\n");
     let mut first = lines.next()?.split(' ');
-    let target = first.nth(1)?.to_owned();
+    let method = first.next()?.to_owned();
+    let target = first.next()?.to_owned();
     let headers: HashMap<String, String> = lines
         .filter_map(|line| line.split_once(": "))
         .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
@@ -215,5 +239,5 @@ async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Asked> {
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
     let query = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let body = String::from_utf8(body).ok()?;
-    Some(Asked { path: path.to_owned(), query, headers, body })
+    Some(Asked { method, path: path.to_owned(), query, headers, body })
 }

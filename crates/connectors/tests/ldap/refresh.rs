@@ -119,6 +119,7 @@ async fn a_base_that_vanished_is_the_directorys_trouble_and_nobody_is_missing() 
         identity: &before.identity,
         upstream: before.upstream.as_ref(),
         wants: crate::ALL,
+        now: crate::NOW,
     };
     let refresh = elsewhere.refresh.unwrap();
     assert!(refresh.refresh(known, &mut Default::default()).await.is_err());

@@ -1,107 +1,16 @@
 //! GitLab: the person, paths and roles as Dex spells them, and tokens that live once.
 
-use std::sync::{Arc, Mutex};
-
 use countersign_core::connector::{Basis, Refreshed, Refusal};
 use countersign_core::{Connector, Secret, Wants};
 use serde_json::{Value, json};
 
+use crate::fake_gitlab::{Fake, OWNER, fake};
 use crate::story::{
     ALL, CALLBACK, Keys, accepted, arrive, broken, configured, current, depart, missing, refresh,
     refused, replaced, sound,
 };
 use crate::tree::{list, plain, text};
-use crate::web::{Asked, Reply, Web};
-
-const OWNER: &str = "https://gitlab.org/claims/groups/owner";
-const MAINTAINER: &str = "https://gitlab.org/claims/groups/maintainer";
-const DEVELOPER: &str = "https://gitlab.org/claims/groups/developer";
-
-#[derive(Default)]
-struct Instance {
-    user: Value,
-    info: Value,
-    /// Full paths; the id is the place.
-    groups: Vec<String>,
-    levels: Vec<(usize, i64)>,
-    /// The refresh token that is good.
-    refresh: u32,
-    broken: Option<(&'static str, Reply)>,
-}
-
-struct Fake {
-    web: Web,
-    instance: Arc<Mutex<Instance>>,
-}
-
-async fn fake() -> Fake {
-    let instance = Arc::new(Mutex::new(Instance {
-        user: json!({ "id": 42, "username": "jane", "name": "Jane Doe", "state": "active",
-                      "email": "jane@example.com", "confirmed_at": "2020-01-01T00:00:00Z" }),
-        info: json!({ "sub": "42", "groups": ["ops", "ops/dev", "web"],
-                      OWNER: ["ops"], MAINTAINER: [], DEVELOPER: ["web"] }),
-        ..Instance::default()
-    }));
-    let own = instance.clone();
-    let web = Web::start(move |_, asked| own.lock().unwrap().answer(asked)).await;
-    Fake { web, instance }
-}
-
-impl Instance {
-    fn answer(&mut self, asked: &Asked) -> Reply {
-        if let Some((_, reply)) = self.broken.as_ref().filter(|(path, _)| *path == asked.path) {
-            return reply.clone();
-        }
-        if asked.path == "/oauth/token" {
-            return self.token(asked);
-        }
-        let bearer = format!("access-{}", self.refresh);
-        if asked.bearer() != Some(&bearer) && asked.bearer() != Some("an old one") {
-            return Reply::Json(401, json!({ "error": "invalid_token" }));
-        }
-        match asked.path.as_str() {
-            "/api/v4/user" => Reply::ok(self.user.clone()),
-            "/oauth/userinfo" => Reply::ok(self.info.clone()),
-            "/api/v4/groups" => {
-                assert_eq!(asked.query("all_available"), Some("false"));
-                let page: usize = asked.query("page").unwrap().parse().unwrap();
-                let all = self.groups.iter().enumerate();
-                let entry = |(id, path): (usize, &String)| json!({ "id": id, "full_path": path });
-                let entries: Vec<Value> = all.skip((page - 1) * 100).take(100).map(entry).collect();
-                Reply::ok(entries.into())
-            }
-            path => {
-                let id = path
-                    .strip_prefix("/api/v4/groups/")
-                    .and_then(|p| p.strip_suffix("/members/all/42"));
-                let level = id.and_then(|id| {
-                    self.levels.iter().find(|(group, _)| *group == id.parse::<usize>().unwrap())
-                });
-                match level {
-                    Some((_, level)) => Reply::ok(json!({ "access_level": level })),
-                    None => Reply::Json(404, json!({ "message": "404 Not found" })),
-                }
-            }
-        }
-    }
-
-    fn token(&mut self, asked: &Asked) -> Reply {
-        let good = match asked.form("grant_type").as_deref() {
-            Some("authorization_code") => {
-                asked.form("code_verifier").is_some() && asked.form("code").as_deref() == Some("c")
-            }
-            _ => asked.form("refresh_token") == Some(format!("refresh-{}", self.refresh)),
-        };
-        if !good {
-            return Reply::Json(400, json!({ "error": "invalid_grant" }));
-        }
-        self.refresh += 1;
-        Reply::ok(
-            json!({ "access_token": format!("access-{}", self.refresh), "token_type": "bearer",
-                          "refresh_token": format!("refresh-{}", self.refresh), "expires_in": 7200 }),
-        )
-    }
-}
+use crate::web::Reply;
 
 fn keys(fake: &Fake) -> Keys {
     vec![

@@ -1,29 +1,18 @@
 //! Google accounts, their domains and their groups.
 
-use std::collections::HashMap;
-use std::path::Path;
-use std::sync::LazyLock;
-use std::time::Duration;
-
 use countersign_core::Connector;
 use countersign_core::connector::{Basis, Refusal};
-use countersign_jose::{Algorithm, Expected, KeyPair, Typ, Verifiers};
 use serde_json::{Value, json};
 
+pub use crate::fake_google::{ACCOUNT, CLOUD, DIRECTORY, Google as World};
 use crate::oidc::login;
-use crate::provider::{CLIENT, Provider, SECRET, now};
+use crate::provider::{CLIENT, Provider, SECRET};
 use crate::story::{
     ALL, CALLBACK, Keys, accepted, broken, configured, current, depart, missing, refresh, refused,
     replaced, sound,
 };
 use crate::tree::{list, map, text};
-use crate::web::{Asked, Reply};
-
-pub const ACCOUNT: &str = "countersign@project.iam.gserviceaccount.com";
-/// Made once: it takes a while.
-static KEY: LazyLock<KeyPair> = LazyLock::new(|| KeyPair::generate(Algorithm::RS256).unwrap());
-pub const DIRECTORY: &str = "/admin/directory/v1/groups";
-pub const CLOUD: &str = "/v1/groups/-/memberships:";
+use crate::web::Reply;
 
 pub fn keys(provider: &Provider) -> Keys {
     let at = || text(&provider.web.url);
@@ -50,99 +39,8 @@ fn connector(provider: &Provider, with: Keys) -> Connector {
     sound("google", replaced(keys(provider), with))
 }
 
-/// A service account's file beside its public key.
-pub fn key_file(folder: &Path, token_url: &str) -> (String, String) {
-    let pair = &*KEY;
-    let file = folder.join("key.json");
-    let content = json!({
-        "type": "service_account", "client_email": ACCOUNT, "private_key_id": pair.kid,
-        "private_key": pair.private_key.expose(), "token_uri": token_url,
-    });
-    std::fs::write(&file, content.to_string()).unwrap();
-    (file.to_str().unwrap().to_owned(), pair.public_jwk.clone())
-}
-
-/// Gives a token that names the administrator it is for, if the assertion is sound.
-pub fn service_account(asked: &Asked, public_jwk: &str, audience: &str) -> Reply {
-    let keys = Verifiers::new(&[public_jwk.to_owned()]).unwrap();
-    let expected = Expected {
-        issuer: ACCOUNT,
-        typ: Typ::Exactly("JWT"),
-        now: Some(countersign_core::Timestamp::from_secs(now().cast_signed())),
-        leeway: Duration::ZERO,
-    };
-    let claims = keys.verify(&asked.form("assertion").unwrap(), &expected).unwrap();
-    assert!(claims.is_for(audience));
-    assert_eq!(asked.form("grant_type").unwrap(), "urn:ietf:params:oauth:grant-type:jwt-bearer");
-    let (scope, subject) = (claims.text("scope").unwrap(), claims.text("sub").unwrap_or("nobody"));
-    let token = format!("for {subject} {}", scope.rsplit('/').next().unwrap());
-    Reply::ok(json!({ "access_token": token, "expires_in": 3600, "token_type": "Bearer" }))
-}
-
-/// Who is in what, two groups a page.
-fn directory(asked: &Asked, members: &HashMap<&'static str, Vec<&'static str>>) -> Reply {
-    let Some(groups) = members.get(asked.query("userKey").unwrap()) else {
-        return Reply::Json(404, json!({ "error": { "code": 404 } }));
-    };
-    let from: usize = asked.query("pageToken").map_or(0, |page| page.parse().unwrap());
-    let page: Vec<Value> =
-        groups.iter().skip(from).take(2).map(|g| json!({ "email": g, "id": "x" })).collect();
-    let mut answer = json!({ "kind": "admin#directory#groups", "groups": page });
-    if from + 2 < groups.len() {
-        answer["nextPageToken"] = (from + 2).to_string().into();
-    }
-    Reply::ok(answer)
-}
-
-fn company() -> HashMap<&'static str, Vec<&'static str>> {
-    HashMap::from([
-        ("jane@example.com", vec!["a@example.com", "b@example.com", "c@example.com"]),
-        ("a@example.com", vec!["all@example.com", "b@example.com"]),
-        ("b@example.com", vec!["ring@example.com"]),
-        ("ring@example.com", vec!["b@example.com"]),
-        ("c@example.com", vec![]),
-    ])
-}
-
-pub struct World {
-    pub provider: Provider,
-    file: String,
-    _folder: tempfile::TempDir,
-}
-
-/// A Google whose Jane is of example.com.
 pub async fn world() -> World {
-    let provider = Provider::start().await;
-    provider.claims(|claims| {
-        claims.insert("hd".into(), json!("example.com"));
-    });
-    let folder = tempfile::tempdir().unwrap();
-    let token_url = format!("{}/sa", provider.web.url);
-    let (file, public_jwk) = key_file(folder.path(), &token_url);
-    provider.apis(move |asked| match asked.path.as_str() {
-        "/sa" => Some(service_account(asked, &public_jwk, &token_url)),
-        DIRECTORY => {
-            assert!(asked.bearer().unwrap().ends_with(" admin.directory.group.readonly"));
-            Some(directory(asked, &company()))
-        }
-        path if path.starts_with(CLOUD) => {
-            assert_eq!(asked.bearer(), Some("for nobody cloud-identity.groups.readonly"));
-            Some(cloud(asked))
-        }
-        _ => None,
-    });
-    World { provider, file, _folder: folder }
-}
-
-fn cloud(asked: &Asked) -> Reply {
-    let query = asked.query("query").unwrap();
-    assert!(query.starts_with("member_key_id == 'jane@example.com' && "), "{query}");
-    let group = |id: &str| json!({ "groupKey": { "id": id }, "group": "groups/1" });
-    Reply::ok(match asked.query("pageToken") {
-        None => json!({ "memberships": [group("x@example.com")], "nextPageToken": "2" }),
-        Some("2") => json!({ "memberships": [group("y@example.com"), group("x@example.com")] }),
-        Some(_) => json!({}),
-    })
+    World::start().await
 }
 
 impl World {
@@ -225,6 +123,9 @@ async fn a_refresh_reads_domain_and_groups_anew_and_keeps_the_name() {
     let again = current(refresh(&connector, &jane, ALL).await);
     assert_eq!(again.identity, jane.identity);
     assert_eq!(again.upstream.unwrap().expose(), "refresh-0");
+    world.members.lock().unwrap().insert("jane@example.com", vec!["new@example.com"]);
+    let again = current(refresh(&connector, &jane, ALL).await);
+    assert_eq!(again.identity.groups, ["new@example.com"]);
     world.provider.claims(|claims| {
         claims.remove("hd");
     });

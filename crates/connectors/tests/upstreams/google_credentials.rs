@@ -34,7 +34,7 @@ fn answer(asked: &Asked) -> Option<Reply> {
         Some("email") => Reply::Text(200, "application/text", ACCOUNT.to_owned()),
         Some(_) => return None,
         None => match (asked.path.as_str(), asked.bearer()) {
-            ("/sts", _) => {
+            ("/v1/token", _) => {
                 assert_eq!(asked.form("subject_token").unwrap(), "projected");
                 assert_eq!(asked.form("audience").unwrap(), "//iam/pool");
                 token(asked.form("scope").unwrap().rsplit('/').next().unwrap())
@@ -105,7 +105,7 @@ fn federation(provider: &Provider, change: impl Fn(&mut Value)) -> (tempfile::Te
     let url = &provider.web.url;
     let mut content = json!({
         "type": "external_account", "audience": "//iam/pool",
-        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt", "token_url": format!("{url}/sts"),
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt", "token_url": format!("{url}/v1/token"),
         "service_account_impersonation_url":
             format!("{url}/v1/projects/-/serviceAccounts/{ACCOUNT}:generateAccessToken"),
         "credential_source": {

@@ -5,7 +5,7 @@ use countersign_core::connector::{
     Departure, Known, Login, Refreshed, Refusal, SignedIn, Trip, Unavailable, WayIn,
 };
 use countersign_core::settings::Node;
-use countersign_core::{Connector, ConnectorId, Trace, Wants};
+use countersign_core::{Connector, ConnectorId, Timestamp, Trace, Wants};
 use url::Url;
 
 use crate::tree::{self, map};
@@ -37,8 +37,14 @@ pub fn replaced(mut keys: Keys, with: Keys) -> Keys {
     keys
 }
 
+/// The fakes sign with the time there is.
+pub fn now() -> Timestamp {
+    Timestamp::from_secs(crate::provider::now().cast_signed())
+}
+
 pub fn trip(wants: Wants) -> Trip {
-    Trip { callback: Url::parse(CALLBACK).unwrap(), state: "the-state".to_owned(), wants }
+    let callback = Url::parse(CALLBACK).unwrap();
+    Trip { callback, state: "the-state".to_owned(), wants, now: now() }
 }
 
 pub async fn depart(connector: &Connector, wants: Wants) -> Result<Departure, Unavailable> {
@@ -64,7 +70,8 @@ pub async fn refresh(
     person: &SignedIn,
     wants: Wants,
 ) -> Result<Refreshed, Unavailable> {
-    let known = Known { identity: &person.identity, upstream: person.upstream.as_ref(), wants };
+    let upstream = person.upstream.as_ref();
+    let known = Known { identity: &person.identity, upstream, wants, now: now() };
     connector.refresh.as_ref().unwrap().refresh(known, &mut Trace::default()).await
 }
 

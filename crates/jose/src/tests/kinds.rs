@@ -13,7 +13,15 @@ fn token(typ: Option<&str>) -> String {
 fn an_id_token_is_no_access_token_and_the_other_way_round() {
     let at = Expected { typ: Typ::Exactly("at+jwt"), ..expected() };
     assert!(verifiers().verify(&token(Some("at+jwt")), &at).is_ok());
-    for typ in [None, Some("JWT"), Some("logout+jwt"), Some("AT+JWT"), Some("at+jwt "), Some("")] {
+    for typ in [
+        None,
+        Some("JWT"),
+        Some("logout+jwt"),
+        Some("groups+jwt"),
+        Some("AT+JWT"),
+        Some("at+jwt "),
+        Some(""),
+    ] {
         assert_eq!(
             verifiers().verify(&token(typ), &at).unwrap_err(),
             Refused::WrongType,
@@ -23,7 +31,7 @@ fn an_id_token_is_no_access_token_and_the_other_way_round() {
     for typ in [None, Some("JWT"), Some("jwt")] {
         assert!(check(&token(typ)).is_ok(), "{typ:?}");
     }
-    for typ in ["at+jwt", "logout+jwt", "application/at+jwt", "", " JWT"] {
+    for typ in ["at+jwt", "logout+jwt", "groups+jwt", "application/at+jwt", "", " JWT"] {
         assert_eq!(check(&token(Some(typ))).unwrap_err(), Refused::WrongType, "{typ:?}");
     }
 }

@@ -1,0 +1,113 @@
+//! A proxy in front of us that has already asked who somebody is, and says so in header fields.
+//!
+//! What it says is believed only when the connection itself comes from a configured address: no header, no
+//! `X-Forwarded-For` and no path makes anybody a proxy. And it is believed only if it can be understood in one way:
+//! what might be two people's, or was written by the browser behind the proxy, is refused and never guessed.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use countersign_core::connector::{
+    Basis, Login, Presented, Refusal, SignedIn, TrustedHeader, WayIn,
+};
+use countersign_core::settings::{Network, Section};
+use countersign_core::{Connector, ConnectorId, Identity, Trace};
+
+mod config;
+mod fields;
+
+use config::Config;
+use fields::Fields;
+
+/// `None`, with every problem noted, when the section cannot be used.
+pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Option<Connector> {
+    let config = config::read(section)?;
+    // There is no host to tell one proxy from another; whose ids these are says the header.
+    let basis = Basis::Upstream(format!("authproxy:{}", config.user_id));
+    let way = WayIn::TrustedHeader(Arc::new(AuthProxy { id: id.clone(), config }));
+    Some(Connector { id, kind: "authproxy", name, way, refresh: None, basis })
+}
+
+struct AuthProxy {
+    id: ConnectorId,
+    config: Config,
+}
+
+impl TrustedHeader for AuthProxy {
+    fn fields(&self) -> Vec<&str> {
+        self.config.names().to_vec()
+    }
+
+    fn login(&self, presented: &Presented, trace: &mut Trace) -> Login {
+        if !self.trusts(presented.peer) {
+            trace.dropped("the headers", "the connection comes from none of trustedProxies");
+            return Login::Refused(Refusal::NotThroughProxy);
+        }
+        match self.person(presented, trace) {
+            Ok(identity) => {
+                Login::Accepted(Box::new(SignedIn { identity, upstream: None, basis: None }))
+            }
+            Err(why) => {
+                trace.noted(why.clone());
+                Login::Refused(Refusal::UnclearHeaders { why })
+            }
+        }
+    }
+
+    fn examine(&self, trace: &mut Trace) {
+        let config = &self.config;
+        let networks: Vec<String> = config.proxies.iter().map(Network::to_string).collect();
+        trace.noted(format!(
+            "a proxy at {} asks who somebody is on the path /callback/{} of the issuer, and passes the request on",
+            networks.join(" or "),
+            self.id
+        ));
+        trace.noted(format!(
+            "it sets {} (the user, always) itself, whatever the browser sent",
+            config.user
+        ));
+        let others: Vec<&str> =
+            config.names().into_iter().filter(|name| *name != config.user).collect();
+        trace.noted(format!(
+            "and it sets or takes away {}: what it lets through, the browser wrote",
+            others.join(", ")
+        ));
+        if !config.static_groups.is_empty() {
+            trace.noted(format!("everybody is in {}", config.static_groups.join(", ")));
+        }
+    }
+}
+
+impl AuthProxy {
+    fn trusts(&self, peer: Option<IpAddr>) -> bool {
+        peer.is_some_and(|peer| self.config.proxies.iter().any(|network| network.contains(peer)))
+    }
+
+    /// As in Dex; `Err` is why it is not clear whom the proxy means.
+    fn person(&self, presented: &Presented, trace: &mut Trace) -> Result<Identity, String> {
+        let config = &self.config;
+        let fields = Fields::new(&presented.fields, &config.names())?;
+        let user = fields
+            .one(&config.user)?
+            .ok_or_else(|| format!("{} is missing: the proxy has to say who it is", config.user))?;
+        let user_id = fields.one(&config.user_id)?;
+        let email = fields.one(&config.email)?;
+        let name = fields.name(&config.user_name)?;
+        let groups = fields.list(&config.group, &config.separator)?;
+        for group in &groups {
+            trace.kept(group, "named by the proxy");
+        }
+        let standing = config.static_groups.iter().filter(|group| !groups.contains(*group));
+        Ok(Identity {
+            user_id: user_id.unwrap_or_else(|| user.clone()),
+            preferred_username: name.unwrap_or_else(|| user.clone()),
+            email: email.unwrap_or_else(|| user.clone()),
+            email_verified: true,
+            username: user,
+            groups: groups.iter().chain(standing).cloned().collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

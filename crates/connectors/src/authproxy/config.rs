@@ -1,0 +1,140 @@
+//! Reading the `config` of an `authproxy` connector: Dex's keys, and `trustedProxies` of ours.
+
+use countersign_core::settings::{Network, Section};
+
+pub(super) struct Config {
+    /// Names of header fields in lower case, all different.
+    pub user_id: String,
+    pub user: String,
+    pub user_name: String,
+    pub email: String,
+    pub group: String,
+    pub separator: String,
+    /// Everybody is in these, after those of the header.
+    pub static_groups: Vec<String>,
+    /// Not empty.
+    pub proxies: Vec<Network>,
+}
+
+impl Config {
+    pub fn names(&self) -> [&str; 5] {
+        [&self.user_id, &self.user, &self.user_name, &self.email, &self.group].map(String::as_str)
+    }
+}
+
+/// They mean something to us, to proxies or to HTTP itself, whoever sends them.
+const TAKEN: [&str; 21] = [
+    "accept",
+    "accept-language",
+    "authorization",
+    "connection",
+    "content-length",
+    "content-type",
+    "cookie",
+    "expect",
+    "forwarded",
+    "host",
+    "keep-alive",
+    "origin",
+    "referer",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+    "via",
+    "x-forwarded-for",
+    "x-real-ip",
+];
+
+/// Every key is read before anything is given up, so that all problems are told at once.
+pub(super) fn read(section: Section<'_>) -> Option<Config> {
+    let mut seen = Vec::new();
+    let user_id = header(&section, "userIDHeader", "X-Remote-User-Id", &mut seen);
+    let user = header(&section, "userHeader", "X-Remote-User", &mut seen);
+    let user_name = header(&section, "userNameHeader", "X-Remote-User-Name", &mut seen);
+    let email = header(&section, "emailHeader", "X-Remote-User-Email", &mut seen);
+    let group = header(&section, "groupHeader", "X-Remote-Group", &mut seen);
+    let separator = read_separator(&section);
+    let static_groups = section.texts("staticGroups");
+    let proxies = read_proxies(&section);
+    section.finish();
+    Some(Config {
+        user_id: user_id?,
+        user: user?,
+        user_name: user_name?,
+        email: email?,
+        group: group?,
+        separator: separator?,
+        static_groups,
+        proxies: proxies?,
+    })
+}
+
+fn header(
+    section: &Section<'_>,
+    key: &'static str,
+    default: &str,
+    seen: &mut Vec<String>,
+) -> Option<String> {
+    let given = section.text(key).filter(|text| !text.is_empty());
+    let name = given.unwrap_or_else(|| default.to_owned()).to_ascii_lowercase();
+    // Underscores are what gateways make of hyphens, so a name with one is no name to trust.
+    if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+        section.error(key, format!("found {name:?}, expected letters, digits and '-'"));
+        return None;
+    }
+    if TAKEN.contains(&name.as_str()) {
+        section.error(key, format!("{name} has a meaning of its own, expected another header"));
+        return None;
+    }
+    if seen.contains(&name) {
+        section.error(key, format!("{name} already says something else here"));
+        return None;
+    }
+    seen.push(name.clone());
+    Some(name)
+}
+
+fn read_separator(section: &Section<'_>) -> Option<String> {
+    let text = section.text("groupHeaderSeparator").filter(|text| !text.is_empty());
+    let text = text.unwrap_or_else(|| ",".to_owned());
+    if text.chars().any(|c| c.is_control() || c == '"') {
+        section
+            .error("groupHeaderSeparator", format!("found {text:?}, expected such as ',' or ';'"));
+        return None;
+    }
+    Some(text)
+}
+
+/// Dex has no such key and believes everybody who reaches it.
+fn read_proxies(section: &Section<'_>) -> Option<Vec<Network>> {
+    let items = section.items("trustedProxies");
+    if items.is_empty() {
+        let why = "is missing: without it anybody who reaches this server could sign in as anybody; name the addresses from which the proxy connects, such as 10.1.2.3 or 10.1.0.0/24";
+        section.error("trustedProxies", why);
+        return None;
+    }
+    let mut networks = Vec::new();
+    let mut sound = true;
+    for item in items {
+        let Some(text) = item.text() else {
+            sound = false;
+            continue;
+        };
+        match Network::parse(&text) {
+            Some(_) if text.ends_with("/0") => {
+                item.error("trusts the whole world, so anybody could sign in as anybody");
+                sound = false;
+            }
+            Some(network) => networks.push(network),
+            None => {
+                item.error(format!(
+                    "found {text:?}, expected an address or a network such as 10.1.0.0/24"
+                ));
+                sound = false;
+            }
+        }
+    }
+    sound.then_some(networks)
+}

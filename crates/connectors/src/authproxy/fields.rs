@@ -1,0 +1,93 @@
+//! Header fields of a proxy, read in one way or refused (threats 116 and 118 of the catalogue).
+//!
+//! The one parse of groups: a single field, split at every separator, each name without the white space around it,
+//! empty ones left out, a repeated one once. Quotes mean nothing, so a field with them is refused.
+
+use std::collections::HashSet;
+
+/// Longer than any list of groups a token could carry.
+const LONGEST_BYTES: usize = 32 * 1024;
+const LONGEST_NAME_BYTES: usize = 1024;
+
+pub(super) struct Fields<'a>(&'a [(String, Vec<u8>)]);
+
+impl<'a> Fields<'a> {
+    /// `Err` if the browser behind the proxy had a hand in it: a name that only some programs take for one of
+    /// ours (`X_Remote_User`), or a field that it declared to be for the next hop alone (RFC 9110 section 7.6.1).
+    pub fn new(fields: &'a [(String, Vec<u8>)], names: &[&str]) -> Result<Self, String> {
+        for (name, value) in fields {
+            if let Some(ours) = names.iter().find(|ours| is_alike(name, ours)) {
+                return Err(format!("there is a header that some programs take for {ours}"));
+            }
+            if name == "connection" && lists_one_of(value, names) {
+                return Err(
+                    "the header Connection names one of the headers of the proxy".to_owned()
+                );
+            }
+        }
+        Ok(Self(fields))
+    }
+
+    /// A name that stands for itself: whom somebody is taken for. Several in one field are nobody.
+    pub fn one(&self, name: &str) -> Result<Option<String>, String> {
+        let Some(text) = self.name(name)? else { return Ok(None) };
+        match text.contains([',', ';']) {
+            true => Err(format!("{name} holds a comma or semicolon, so it could be two names")),
+            false => Ok(Some(text)),
+        }
+    }
+
+    /// A name for people, in which a comma may stand ("Doe, Jane").
+    pub fn name(&self, name: &str) -> Result<Option<String>, String> {
+        match self.text(name)? {
+            Some(text) if text.len() > LONGEST_NAME_BYTES => Err(format!("{name} is too long")),
+            text => Ok(text.map(str::to_owned)),
+        }
+    }
+
+    pub fn list(&self, name: &str, separator: &str) -> Result<Vec<String>, String> {
+        let Some(text) = self.text(name)? else { return Ok(Vec::new()) };
+        if text.contains('"') {
+            return Err(format!("{name} holds quotes, which mean nothing here"));
+        }
+        let mut seen = HashSet::new();
+        let names = text.split(separator).map(str::trim);
+        let names = names.filter(|name| !name.is_empty() && seen.insert(*name));
+        Ok(names.map(str::to_owned).collect())
+    }
+
+    /// `None`: absent or empty, as a proxy sends it for what it does not know.
+    fn text(&self, name: &str) -> Result<Option<&'a str>, String> {
+        let mut values = self.0.iter().filter(|(field, _)| field == name).map(|(_, value)| value);
+        let Some(value) = values.next() else { return Ok(None) };
+        if values.next().is_some() {
+            return Err(format!("{name} is there more than once"));
+        }
+        if value.len() > LONGEST_BYTES {
+            return Err(format!("{name} is too long"));
+        }
+        let text = std::str::from_utf8(value).map_err(|_| format!("{name} is not UTF-8"))?.trim();
+        if text.chars().any(is_unseen) {
+            return Err(format!("{name} holds characters that nobody can see"));
+        }
+        Ok((!text.is_empty()).then_some(text))
+    }
+}
+
+/// Control characters, and those that change how text around them looks or make two names look the same.
+fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// Another spelling of the same name, as CGI, WSGI and FastCGI would read it.
+fn is_alike(name: &str, ours: &str) -> bool {
+    name != ours && name.replace('_', "-") == ours
+}
+
+fn lists_one_of(value: &[u8], names: &[&str]) -> bool {
+    let text = String::from_utf8_lossy(value).to_ascii_lowercase();
+    text.split(',')
+        .map(|option| option.trim().replace('_', "-"))
+        .any(|o| names.contains(&o.as_str()))
+}

@@ -1,0 +1,203 @@
+//! Threats 115, 116 and 118: what a proxy says, what a browser makes it say, and what somebody else says.
+
+use std::net::IpAddr;
+
+use countersign_core::connector::{Login, Presented, Refusal, TrustedHeader, WayIn};
+use countersign_core::settings::Node;
+use countersign_core::{Connector, ConnectorId, Identity, Trace};
+
+use crate::tree::{self, list, map, text};
+use std::sync::Arc;
+
+type Keys = Vec<(&'static str, Node)>;
+
+const PROXY: &str = "10.1.2.3";
+
+fn configured(mut keys: Keys) -> (Option<Connector>, Vec<String>) {
+    if !keys.iter().any(|(name, _)| *name == "trustedProxies") {
+        keys.push(("trustedProxies", list(vec![text("10.1.2.0/24"), text("fd00::1")])));
+    }
+    tree::read(map(keys), |section| {
+        crate::read("authproxy", ConnectorId::new("proxy"), "Proxy".to_owned(), Some(section))
+    })
+}
+
+fn proxy(keys: Keys) -> Arc<dyn TrustedHeader> {
+    let (connector, problems) = configured(keys);
+    let connector = connector.unwrap_or_else(|| panic!("{problems:#?}"));
+    assert!(connector.refresh.is_none(), "a proxy cannot be asked again");
+    let WayIn::TrustedHeader(way) = connector.way else { panic!("it is a trusted header") };
+    way
+}
+
+fn says(fields: &[(&str, &str)]) -> Presented {
+    let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()));
+    Presented { peer: Some(PROXY.parse().unwrap()), fields: fields.collect() }
+}
+
+fn welcome(way: &Arc<dyn TrustedHeader>, presented: &Presented) -> Identity {
+    match way.login(presented, &mut Trace::default()) {
+        Login::Accepted(person) => person.identity,
+        Login::Refused(refusal) => panic!("{refusal:?}"),
+    }
+}
+
+fn refused(way: &Arc<dyn TrustedHeader>, presented: &Presented) -> Refusal {
+    match way.login(presented, &mut Trace::default()) {
+        Login::Refused(refusal) => refusal,
+        Login::Accepted(person) => panic!("{person:?}"),
+    }
+}
+
+fn unclear(way: &Arc<dyn TrustedHeader>, presented: &Presented) -> String {
+    match refused(way, presented) {
+        Refusal::UnclearHeaders { why } => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn jane_is_told_as_dex_would_tell_her() {
+    let way = proxy(vec![("staticGroups", list(vec![text("everybody"), text("ops")]))]);
+    let all = says(&[
+        ("x-remote-user", "jane"),
+        ("x-remote-user-id", "4711"),
+        ("x-remote-user-name", "Doe, Jane"),
+        ("x-remote-user-email", "jane@example.com"),
+        ("x-remote-group", " admins , ops,,admins"),
+    ]);
+    let jane = welcome(&way, &all);
+    assert_eq!((jane.user_id.as_str(), jane.username.as_str()), ("4711", "jane"));
+    assert_eq!(jane.preferred_username, "Doe, Jane");
+    assert_eq!((jane.email.as_str(), jane.email_verified), ("jane@example.com", true));
+    assert_eq!(jane.groups, ["admins", "ops", "everybody"]);
+
+    let bare = welcome(&way, &says(&[("x-remote-user", "jane"), ("x-remote-user-id", "")]));
+    assert_eq!((bare.user_id.as_str(), bare.preferred_username.as_str()), ("jane", "jane"));
+    assert_eq!(
+        (bare.email.as_str(), bare.groups),
+        ("jane", vec!["everybody".into(), "ops".into()])
+    );
+}
+
+#[test]
+fn other_headers_and_another_separator_can_be_configured() {
+    let way = proxy(vec![
+        ("userHeader", text("X-Forwarded-User")),
+        ("groupHeader", text("X-Groups")),
+        ("groupHeaderSeparator", text(";")),
+    ]);
+    let presented = says(&[("x-forwarded-user", "jane"), ("x-groups", "a,b; c")]);
+    assert_eq!(welcome(&way, &presented).groups, ["a,b", "c"]);
+    assert!(way.fields().contains(&"x-forwarded-user"));
+    assert!(unclear(&way, &says(&[("x-remote-user", "jane")])).contains("missing"));
+}
+
+#[test]
+fn threat_115_only_the_address_of_the_connection_makes_a_proxy() {
+    let way = proxy(vec![]);
+    let mut presented = says(&[("x-remote-user", "jane"), ("x-forwarded-for", PROXY)]);
+    for (peer, is_proxy) in [
+        (Some(PROXY), true),
+        (Some("::ffff:10.1.2.3"), true),
+        (Some("fd00::1"), true),
+        (Some("10.1.3.3"), false),
+        (Some("fd00::2"), false),
+        (Some("127.0.0.1"), false),
+        (Some("0.0.0.0"), false),
+        (None, false),
+    ] {
+        presented.peer = peer.map(|peer| peer.parse::<IpAddr>().unwrap());
+        match is_proxy {
+            true => assert_eq!(welcome(&way, &presented).username, "jane"),
+            false => assert_eq!(refused(&way, &presented), Refusal::NotThroughProxy, "{peer:?}"),
+        }
+    }
+}
+
+#[test]
+fn threat_116_what_can_be_understood_in_two_ways_is_refused() {
+    let way = proxy(vec![]);
+    for fields in [
+        vec![("x-remote-user", "jane"), ("x-remote-user", "admin")],
+        vec![("x-remote-user", "jane"), ("x-remote-user", "jane")],
+        vec![("x-remote-user", "jane"), ("x_remote_user", "admin")],
+        vec![("x-remote-user", "jane"), ("x-remote_user-id", "1")],
+        vec![("x-remote-user", "jane"), ("x_remote_group", "admins")],
+        vec![("x-remote-user", "jane,admin")],
+        vec![("x-remote-user", "jane, admin")],
+        vec![("x-remote-user", "jane"), ("x-remote-user-id", "1,2")],
+        vec![("x-remote-user", "jane"), ("x-remote-user-email", "a@b.c;d@e.f")],
+        vec![("x-remote-user", "jane"), ("connection", "close, X-Remote-Group")],
+        vec![("x-remote-user", "jane"), ("connection", "X_REMOTE_USER_ID")],
+        vec![("x-remote-user", "")],
+        vec![("x-remote-user", "  ")],
+        vec![("x-remote-user-id", "4711"), ("x-remote-user-email", "jane@example.com")],
+        vec![],
+        vec![("x-remote-user", "ja\u{200b}ne")],
+        vec![("x-remote-user", "ja\tne")],
+        vec![("x-remote-user", "\u{202e}enaj")],
+    ] {
+        let said = unclear(&way, &says(&fields));
+        assert!(!said.contains("admin") && !said.contains("jane"), "names headers only: {said}");
+    }
+    let kept = says(&[("x-remote-user", " jane "), ("connection", "keep-alive")]);
+    assert_eq!(welcome(&way, &kept).user_id, "jane");
+}
+
+#[test]
+fn threat_118_groups_have_one_parse() {
+    let way = proxy(vec![]);
+    let groups = |value: &str| {
+        welcome(&way, &says(&[("x-remote-user", "j"), ("x-remote-group", value)])).groups
+    };
+    assert_eq!(groups("a,b"), ["a", "b"]);
+    assert_eq!(groups(",a , b b,\u{fc}ber,"), ["a", "b b", "\u{fc}ber"]);
+    assert!(groups(" , ,").is_empty());
+    assert_eq!(groups(&"a,".repeat(10_000)), ["a"]);
+    for (value, expected) in [
+        ("\"a,b\",c".to_owned(), "quotes"),
+        ("a".repeat(64 * 1024), "too long"),
+        ("a,b\u{0}".to_owned(), "see"),
+    ] {
+        let said = unclear(&way, &says(&[("x-remote-user", "j"), ("x-remote-group", &value)]));
+        assert!(said.contains(expected), "{said}");
+    }
+    let twice = says(&[("x-remote-user", "j"), ("x-remote-group", "a"), ("x-remote-group", "b")]);
+    assert!(unclear(&way, &twice).contains("more than once"));
+    let mut latin = says(&[("x-remote-user", "j")]);
+    latin.fields.push(("x-remote-group".to_owned(), vec![b'a', 0xfc]));
+    assert!(unclear(&way, &latin).contains("UTF-8"));
+    let long = "a".repeat(1025);
+    assert!(unclear(&way, &says(&[("x-remote-user", &long)])).contains("too long"));
+}
+
+#[test]
+fn a_configuration_that_would_trust_anybody_does_not_start() {
+    for (keys, expected) in [
+        (vec![("trustedProxies", list(vec![]))], "trustedProxies: is missing"),
+        (vec![("trustedProxies", list(vec![text("*")]))], "expected an address"),
+        (vec![("trustedProxies", list(vec![text("0.0.0.0/0")]))], "the whole world"),
+        (vec![("trustedProxies", list(vec![text("::/0")]))], "the whole world"),
+        (vec![("userHeader", text("Authorization"))], "meaning of its own"),
+        (vec![("userHeader", text("X-Forwarded-For"))], "meaning of its own"),
+        (vec![("userHeader", text("X_Remote_User"))], "letters, digits and '-'"),
+        (vec![("userHeader", text("X Remote"))], "letters, digits and '-'"),
+        (vec![("emailHeader", text("x-remote-user"))], "already says"),
+        (vec![("groupHeaderSeparator", text("\t"))], "expected such as"),
+    ] {
+        let (connector, problems) = configured(keys);
+        assert!(connector.is_none(), "{expected}");
+        assert!(problems.iter().any(|problem| problem.contains(expected)), "{problems:#?}");
+    }
+}
+
+#[test]
+fn an_administrator_is_told_what_the_proxy_must_do() {
+    let mut trace = Trace::default();
+    proxy(vec![]).examine(&mut trace);
+    let told: String = trace.steps().iter().map(|step| step.text.clone() + "\n").collect();
+    for word in ["10.1.2.0/24", "/callback/proxy", "x-remote-user", "x-remote-group"] {
+        assert!(told.contains(word), "{word}: {told}");
+    }
+}

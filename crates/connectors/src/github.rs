@@ -1,0 +1,229 @@
+//! GitHub: github.com, a subdomain of ghe.com, or a company's own Enterprise Server.
+//!
+//! octocrab asks the REST API; the trip and the tokens are our own machinery's, because octocrab exchanges no codes.
+//! Somebody is their number: logins are renamed, and given to others afterwards. GitHub keeps ten tokens of
+//! one person for one application and revokes the oldest when there is an eleventh, so who signs in anew that
+//! often ends their first session.
+
+use async_trait::async_trait;
+use countersign_core::connector::{Departure, Known, Luggage, Refreshed, SignedIn, Trip};
+use countersign_core::settings::Section;
+use countersign_core::{Connector, ConnectorId, Secret, Timestamp, Trace, Wants};
+use serde::{Deserialize, Serialize};
+
+use crate::oauth::{
+    Ask, Client, Code, Entry, Failure, OAuth, Plain, Proof, Spent, Tokens, Upstream, Verdict,
+    below, refused_token,
+};
+
+mod api;
+mod config;
+mod groups;
+mod limits;
+mod person;
+
+use api::{Api, Stop};
+use config::Config;
+use groups::Membership;
+use limits::Limits;
+
+/// What GitHub answers in place of tokens when no address was ever confirmed.
+const UNVERIFIED: &str = "unverified_user_email";
+
+/// `None`, with every problem noted, when the section cannot be used.
+pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Option<Connector> {
+    let github = GitHub::new(config::read(section)?);
+    let basis = format!("github:{}", github.config.web.as_str().trim_end_matches('/'));
+    Some(OAuth::connector("github", id, name, basis, github))
+}
+
+struct GitHub {
+    plain: Plain,
+    client: Client,
+    config: Config,
+    limits: Limits,
+}
+
+/// Dex's form, so that its sessions can be taken over.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Remembered {
+    access_token: String,
+    /// Only where an application's tokens expire.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    refresh_token: String,
+}
+
+/// What is asked about somebody, at sign-in or later.
+struct Question<'a> {
+    wants: Wants,
+    /// `None` at sign-in.
+    known: Option<&'a Known<'a>>,
+    now: Timestamp,
+}
+
+impl GitHub {
+    fn new(config: Config) -> Self {
+        let proof = Proof::Post(config.registration.client_secret.clone());
+        let client = Client { id: config.registration.client_id.clone(), proof };
+        let plain = Plain {
+            http: config.http.clone(),
+            registration: config.registration.clone(),
+            authorize: below(&config.web, "login/oauth/authorize"),
+            token: below(&config.web, "login/oauth/access_token"),
+            spent: Spent::default(),
+        };
+        Self { plain, client, config, limits: Limits::default() }
+    }
+
+    fn scopes(&self, wants: Wants) -> Vec<String> {
+        let mut scopes = vec!["user:email".to_owned()];
+        if self.config.rules.reads(wants) {
+            scopes.push("read:org".to_owned());
+        }
+        scopes
+    }
+
+    /// Looks at the person, and remembers when GitHub wants to be left alone about them. Of [`Stop`], nobody is
+    /// `Suspended` afterwards.
+    async fn judge(
+        &self,
+        tokens: &Tokens,
+        question: &Question<'_>,
+        trace: &mut Trace,
+    ) -> Result<Verdict, Stop> {
+        let mut who = question.known.map(|known| known.identity.user_id.clone());
+        let looked = Box::pin(self.look(tokens, question, &mut who, trace)).await;
+        match &looked {
+            Err(Stop::Revoked) => {
+                trace.dropped("the token", "GitHub calls it bad: it was revoked or has expired");
+            }
+            Err(Stop::Suspended) => {
+                trace.dropped("the account", "GitHub says it is suspended");
+                return Ok(Verdict::Disabled);
+            }
+            Err(Stop::Failed(Failure::Later { seconds, .. })) => {
+                if let Some(who) = who {
+                    self.limits.remember(&who, *seconds);
+                }
+            }
+            _ => {}
+        }
+        looked
+    }
+
+    async fn look(
+        &self,
+        tokens: &Tokens,
+        question: &Question<'_>,
+        who: &mut Option<String>,
+        trace: &mut Trace,
+    ) -> Result<Verdict, Stop> {
+        if let Some(who) = who {
+            self.limits.allow(who)?;
+        }
+        let api = Api::new(&self.plain.http, &self.config.api, &tokens.access, question.now)?;
+        let user = person::user(&api, trace).await?;
+        let mut identity = user.identity(self.config.login_as_id);
+        if let Some(known) = question.known {
+            user.tell_changes(known.identity, &identity, trace);
+        }
+        if who.is_none() {
+            self.limits.allow(&identity.user_id)?;
+            *who = Some(identity.user_id.clone());
+        }
+        let Some(email) = self.config.addresses.choose(&api, &user, trace).await? else {
+            return Ok(Verdict::EmailNotVerified);
+        };
+        identity.email = email;
+        identity.email_verified = true;
+        match self.config.rules.apply(&api, &user.login, question.wants, trace).await? {
+            Membership::Groups(groups) => identity.groups = groups,
+            Membership::NotIn(required) => return Ok(Verdict::NotIn(required)),
+        }
+        let upstream = remember(tokens);
+        Ok(Verdict::Welcome(Box::new(SignedIn { identity, upstream, basis: None })))
+    }
+}
+
+/// GitHub gives a token that lasts with every login, so it need not be asked for.
+#[async_trait]
+impl Upstream for GitHub {
+    async fn leave(&self, trip: &Trip, _: &mut Trace) -> Result<Departure, Failure> {
+        self.plain.depart(trip, &self.scopes(trip.wants), Vec::new())
+    }
+
+    async fn enter(
+        &self,
+        trip: &Trip,
+        luggage: &Luggage,
+        query: &[(String, String)],
+        trace: &mut Trace,
+    ) -> Result<Verdict, Failure> {
+        let tokens = match self.plain.arrive(trip, luggage, query, &self.client, trace).await? {
+            Entry::Tokens(tokens) => tokens,
+            Entry::Denied(UNVERIFIED) => return Ok(Verdict::EmailNotVerified),
+            Entry::Denied(code) => return Ok(Verdict::Denied(code)),
+        };
+        let question = Question { wants: trip.wants, known: None, now: trip.now };
+        self.judge(&tokens, &question, trace).await.map_err(|stop| match stop {
+            Stop::Failed(failure) => failure,
+            _ => Failure::Here("GitHub refuses the token it has just given".to_owned()),
+        })
+    }
+
+    async fn ask_again(&self, known: &Known<'_>, trace: &mut Trace) -> Result<Refreshed, Failure> {
+        let kept = known.upstream.and_then(|kept| serde_json::from_str(kept.expose()).ok());
+        let Remembered { access_token, refresh_token } = kept.unwrap_or_default();
+        if access_token.is_empty() {
+            let why = "GitHub gave no token at sign-in".to_owned();
+            return Ok(Refreshed::Missing { why });
+        }
+        let refresh = Some(Secret::new(refresh_token)).filter(|token| !token.is_empty());
+        let tokens = Tokens { refresh: refresh.clone(), ..Tokens::of(Secret::new(access_token)) };
+        let question = Question { wants: known.wants, known: Some(known), now: known.now };
+        let mut judged = self.judge(&tokens, &question, trace).await;
+        // Where tokens expire, the first is dead after eight hours, and asking with it is how one learns so.
+        if let (Err(Stop::Revoked), Some(refresh)) = (&judged, refresh) {
+            match self.plain.refresh(&refresh, &self.client, trace).await? {
+                Entry::Tokens(tokens) => judged = self.judge(&tokens, &question, trace).await,
+                Entry::Denied(code) => return Ok(refused_token(code)),
+            }
+        }
+        match judged {
+            Ok(verdict) => Ok(verdict.refreshed()),
+            Err(Stop::Failed(failure)) => Err(failure),
+            Err(Stop::Revoked | Stop::Suspended) => Ok(Refreshed::Disabled),
+        }
+    }
+
+    /// A code that nobody was given is refused only after GitHub has believed us.
+    async fn examine(
+        &self,
+        _: Option<&str>,
+        _: Timestamp,
+        trace: &mut Trace,
+    ) -> Result<Option<Vec<String>>, Failure> {
+        let (code, callback) = (Secret::new("none"), self.plain.registration.redirect_uri.as_ref());
+        let redirect_uri = callback.map_or("", url::Url::as_str);
+        let code = Code { code: &code, redirect_uri, verifier: None };
+        self.client.exchange(&self.plain.http, &self.plain.token, &code, trace).await?;
+        trace.noted("GitHub believes the client id and secret");
+        let meta = below(&self.config.api, "meta");
+        let answer = self.plain.http.ask(Ask::get("API", &meta), trace).await?;
+        if answer.status() >= 500 {
+            return Err(answer.failure());
+        }
+        trace.noted("groups are read with a person's own token: sign in to see them");
+        Ok(None)
+    }
+}
+
+fn remember(tokens: &Tokens) -> Option<Secret> {
+    let text = |token: &Secret| token.expose().to_owned();
+    let remembered = Remembered {
+        access_token: text(&tokens.access),
+        refresh_token: tokens.refresh.as_ref().map(text).unwrap_or_default(),
+    };
+    serde_json::to_string(&remembered).ok().map(Secret::new)
+}

@@ -1,0 +1,229 @@
+//! The REST API as one person's token sees it.
+//!
+//! octocrab's `get` would read an answer however long it is, and a refusal's text too, so only its `_get` is used:
+//! it puts the question together and sends it with the token, through our own client; sizes, limits, pages
+//! and the meaning of each answer are ours. Nothing is asked twice, and no page but GitHub's own is followed.
+
+use std::error::Error;
+
+use countersign_core::{Secret, Timestamp, Trace};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use octocrab::Octocrab;
+use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use super::limits;
+use crate::oauth::{Failure, Http, MAX_ANSWER_BYTES, chain};
+
+/// The most GitHub gives.
+const PER_PAGE: usize = 100;
+/// Ten thousand teams.
+const MAX_PAGES: usize = 100;
+
+/// Why there is no answer to go on with.
+pub(super) enum Stop {
+    Failed(Failure),
+    /// The token is called bad: revoked, expired, or the oldest of more than ten.
+    Revoked,
+    Suspended,
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+pub(super) struct Api<'a> {
+    crab: Octocrab,
+    base: &'a Url,
+    now: Timestamp,
+}
+
+/// Any answer that says something about the question.
+pub(super) struct Said {
+    endpoint: &'static str,
+    pub status: u16,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+/// The form of every refusal.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Refusal {
+    message: String,
+}
+
+impl<'a> Api<'a> {
+    /// One for each login: only a builder's token is sent with absolute addresses too.
+    pub fn new(
+        http: &Http,
+        base: &'a Url,
+        token: &Secret,
+        now: Timestamp,
+    ) -> Result<Self, Failure> {
+        let bearer = Secret::new(format!("Bearer {}", token.expose()));
+        if HeaderValue::from_str(bearer.expose()).is_err() {
+            // The builder would panic.
+            let why = "the token does not fit a header";
+            return Err(Failure::NotAsked { endpoint: "API", why });
+        }
+        let built = Octocrab::builder().base_uri(base.as_str()).and_then(|builder| {
+            builder
+                .add_header(ACCEPT, "application/vnd.github+json".to_owned())
+                .personal_token(token.expose().to_owned())
+                .build_with_reqwest(http.client().clone())
+        });
+        let crab = built.map_err(|e| Failure::Here(format!("octocrab: {}", chain(&e))))?;
+        Ok(Self { crab, base, now })
+    }
+
+    /// `path` begins with a slash and is below the API's address.
+    pub async fn ask(
+        &self,
+        endpoint: &'static str,
+        path: &str,
+        trace: &mut Trace,
+    ) -> Result<Said, Stop> {
+        let (shown, query) = path.split_once('?').map_or((path, ""), |(p, _)| (p, "?…"));
+        let base = self.base.as_str().trim_end_matches('/');
+        trace.asked(format!("{endpoint}: {base}{shown}{query}"));
+        let asked = self.crab._get(path).await;
+        let (head, body) = asked.map_err(|e| broken(endpoint, &e))?.into_parts();
+        let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await;
+        let body = body.map_err(|e| match e.is::<LengthLimitError>() {
+            true => Failure::TooLarge { endpoint, limit_bytes: MAX_ANSWER_BYTES },
+            false => broken(endpoint, &*e),
+        })?;
+        let status = head.status.as_u16();
+        let said = Said { endpoint, status, headers: head.headers, body: body.to_bytes().into() };
+        let left = said.header("x-ratelimit-remaining").map(|left| format!(", {left} left"));
+        let left = left.unwrap_or_default();
+        trace.answered(format!("{endpoint}: {status}, {} bytes{left}", said.body.len()));
+        self.stop(&said, trace).map_or(Ok(said), Err)
+    }
+
+    /// All pages of a list.
+    pub async fn list<T: DeserializeOwned>(
+        &self,
+        endpoint: &'static str,
+        path: &str,
+        trace: &mut Trace,
+    ) -> Result<Vec<T>, Stop> {
+        let mut found = Vec::new();
+        let mut next = format!("{path}?per_page={PER_PAGE}");
+        for _ in 0..MAX_PAGES {
+            let said = self.ask(endpoint, &next, trace).await?;
+            let page: Vec<T> = said.json()?;
+            found.extend(page);
+            match said.next() {
+                Some(link) => next = self.path_of(endpoint, &link)?,
+                None => return Ok(found),
+            }
+        }
+        let why = "one login has asked it too often";
+        Err(Failure::NotAsked { endpoint, why }.into())
+    }
+
+    /// What must not be read as an answer to the question.
+    fn stop(&self, said: &Said, trace: &mut Trace) -> Option<Stop> {
+        let Said { endpoint, status, .. } = *said;
+        if !matches!(status, 401 | 403 | 429) {
+            return None;
+        }
+        let message = said.message();
+        if let Some(limit) = limits::read(status, &said.headers, &message, self.now) {
+            trace.noted(format!("GitHub limits this person's requests: {}", limit.what));
+            return Some(Failure::Later { endpoint, status, seconds: limit.seconds }.into());
+        }
+        match status {
+            // A proxy's 401 is not GitHub's word about the token.
+            401 if message.eq_ignore_ascii_case("Bad credentials") => Some(Stop::Revoked),
+            401 => Some(said.failure().into()),
+            _ if message.contains("account was suspended") => Some(Stop::Suspended),
+            _ => None,
+        }
+    }
+
+    /// Only the path of a link is used, and only below our own address, so that neither the token nor a
+    /// question of ours goes where an answer points.
+    fn path_of(&self, endpoint: &'static str, link: &str) -> Result<String, Failure> {
+        let elsewhere = || Failure::NotAsked { endpoint, why: "its next page is somewhere else" };
+        let url = Url::parse(link).map_err(|_| elsewhere())?;
+        let base = self.base.path().trim_end_matches('/');
+        let path = url.path().strip_prefix(base).filter(|path| path.starts_with('/'));
+        match path {
+            Some(path) if url.origin() == self.base.origin() => {
+                Ok(url.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}")))
+            }
+            _ => Err(elsewhere()),
+        }
+    }
+}
+
+impl Said {
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        match self.status {
+            200 => serde_json::from_slice(&self.body)
+                .map_err(|_| Failure::NotJson { endpoint: self.endpoint }),
+            _ => Err(self.failure()),
+        }
+    }
+
+    pub fn failure(&self) -> Failure {
+        Failure::Status { endpoint: self.endpoint, status: self.status, code: None }
+    }
+
+    /// The organization wants single sign-on of its own to have been done for this token.
+    pub fn demands_sso(&self) -> bool {
+        self.header("x-github-sso").is_some_and(|value| value.starts_with("required"))
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Looked at, never repeated.
+    fn message(&self) -> String {
+        serde_json::from_slice::<Refusal>(&self.body).unwrap_or_default().message
+    }
+
+    /// `rel="next"` of the header `Link` (RFC 8288 section 3).
+    fn next(&self) -> Option<String> {
+        let mut rest = self.header("link")?;
+        while let Some((_, after)) = rest.split_once('<') {
+            let (url, parameters) = after.split_once('>')?;
+            let end = parameters.find('<').unwrap_or(parameters.len());
+            let (own, others) = parameters.split_at(end);
+            if own.split([';', ',']).any(|word| matches!(word.trim(), "rel=\"next\"" | "rel=next"))
+            {
+                return Some(url.to_owned());
+            }
+            rest = others;
+        }
+        None
+    }
+}
+
+/// A login or organization as GitHub gives them out. Anything else would become another path.
+pub(super) fn is_login(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    (1..=100).contains(&name.len()) && name.chars().all(fits)
+}
+
+fn broken(endpoint: &'static str, error: &(dyn Error + 'static)) -> Failure {
+    let mut cause = Some(error);
+    while let Some(inner) = cause {
+        if inner.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_timeout) {
+            return Failure::Slow { endpoint };
+        }
+        cause = inner.source();
+    }
+    Failure::Unreachable { endpoint, why: chain(error) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,164 @@
+//! Reading the `config` of a `github` connector: Dex's keys, and `apiURLs` for what is neither github.com nor where
+//! an Enterprise Server usually is.
+
+use countersign_core::settings::Section;
+use url::Url;
+
+use super::api::is_login;
+use super::groups::{Org, Reach, Rules, TeamNames};
+use super::person::Addresses;
+use crate::oauth::{Http, Registration, Roots, SecretIs, base_url};
+
+const GITHUB: &str = "github.com";
+
+pub(super) struct Config {
+    pub registration: Registration,
+    pub http: Http,
+    /// Where people are sent and codes redeemed; no slash at the end.
+    pub web: Url,
+    /// Where the REST API is; no slash at the end.
+    pub api: Url,
+    pub rules: Rules,
+    pub addresses: Addresses,
+    pub login_as_id: bool,
+}
+
+struct Place {
+    web: Url,
+    api: Url,
+    is_enterprise_server: bool,
+}
+
+/// Every key is read before anything is given up, so that all problems are told at once.
+pub(super) fn read(section: Section<'_>) -> Option<Config> {
+    let registration = Registration::read(&section, SecretIs::Required);
+    let roots = Roots::read_file(&section);
+    let place = read_place(&section);
+    let rules = read_rules(&section);
+    let login_as_id = section.flag("useLoginAsID").unwrap_or(false);
+    let preferred_domain = read_domain(&section);
+    let http = match (roots, &registration, &place) {
+        (Some(roots), Some(registration), Some(place)) => {
+            Http::read(&section, roots, registration.timeout, &[&place.web, &place.api])
+        }
+        _ => None,
+    };
+    section.finish();
+    let Place { web, api, is_enterprise_server } = place?;
+    Some(Config {
+        registration: registration?,
+        http: http?,
+        web,
+        api,
+        rules: rules?,
+        addresses: Addresses { may_be_unverified: is_enterprise_server, preferred_domain },
+        login_as_id,
+    })
+}
+
+/// `None` with problems noted.
+fn read_place(section: &Section<'_>) -> Option<Place> {
+    let host = read_host(section);
+    let given = section.section("apiURLs");
+    if given.is_none() && section.has("apiURLs") {
+        return None;
+    }
+    let host = host?;
+    let is_hosted = host == GITHUB || host.ends_with(".ghe.com");
+    let (web, api) = match is_hosted {
+        true => (format!("https://{host}"), format!("https://api.{host}")),
+        false => (format!("https://{host}"), format!("https://{host}/api/v3")),
+    };
+    let or = |key: &'static str, default: &str| match &given {
+        Some(given) => base_url(given, key, default),
+        None => Url::parse(default).ok(),
+    };
+    let (web, api) = (or("web", &web), or("api", &api));
+    if let Some(given) = given {
+        given.finish();
+    }
+    Some(Place { web: web?, api: api?, is_enterprise_server: !is_hosted })
+}
+
+/// A bare host, as in Dex; a port may follow.
+fn read_host(section: &Section<'_>) -> Option<String> {
+    let Some(host) = section.text("hostName").filter(|host| !host.is_empty()) else {
+        return Some(GITHUB.to_owned());
+    };
+    let host = host.to_ascii_lowercase();
+    let is_bare = !host.contains(['/', '@', '?', '#', '\\'])
+        && Url::parse(&format!("https://{host}")).is_ok_and(|url| url.has_host());
+    if !is_bare {
+        let why = format!("found {host:?}, expected a host such as github.example.com");
+        section.error("hostName", why);
+        return None;
+    }
+    Some(host)
+}
+
+fn read_rules(section: &Section<'_>) -> Option<Rules> {
+    let words = [
+        ("", TeamNames::Name),
+        ("name", TeamNames::Name),
+        ("slug", TeamNames::Slug),
+        ("both", TeamNames::Both),
+    ];
+    let names = match section.has("teamNameField") {
+        true => section.choice("teamNameField", &words),
+        false => Some(TeamNames::Name),
+    };
+    let all = section.flag("loadAllGroups").unwrap_or(false);
+    let legacy = section.text("org").filter(|org| !org.is_empty());
+    let orgs = read_orgs(section);
+    if all && (legacy.is_some() || section.has("orgs")) {
+        section.warning("loadAllGroups", "does nothing beside org and orgs, as in Dex");
+    }
+    let reach = match (orgs, legacy) {
+        (Some(orgs), Some(_)) if !orgs.is_empty() => {
+            section.error("org", "is the older form of orgs and cannot be used together with it");
+            None
+        }
+        (Some(orgs), _) if !orgs.is_empty() => Some(Reach::Orgs(orgs)),
+        (_, Some(org)) => {
+            let why = "lets everybody in, whatever organization they are in, as in Dex: use orgs";
+            section.warning("org", why);
+            Some(Reach::Legacy(org))
+        }
+        (Some(_), None) if all => Some(Reach::All),
+        (Some(_), None) => Some(Reach::Nobodys),
+        (None, None) => None,
+    };
+    Some(Rules { reach: reach?, names: names? })
+}
+
+/// `None` with problems noted; empty when absent.
+fn read_orgs(section: &Section<'_>) -> Option<Vec<Org>> {
+    let items = section.items("orgs");
+    let mut orgs = Vec::new();
+    for item in &items {
+        let Some(entry) = item.section() else { continue };
+        let name = entry.required_text("name");
+        let teams = entry.texts("teams");
+        if let Some(name) = name {
+            match is_login(&name) {
+                true => orgs.push(Org { name, teams }),
+                false => {
+                    let why = format!("found {name:?}, expected it as in github.com/NAME");
+                    entry.error("name", why);
+                }
+            }
+        }
+        entry.finish();
+    }
+    (orgs.len() == items.len()).then_some(orgs)
+}
+
+fn read_domain(section: &Section<'_>) -> Option<String> {
+    let domain = section.text("preferredEmailDomain").filter(|domain| !domain.is_empty())?;
+    if domain.contains(['@', ' ']) || domain.split('.').any(str::is_empty) {
+        let why =
+            format!("found {domain:?}, expected a domain such as example.com or *.example.com");
+        section.error("preferredEmailDomain", why);
+    }
+    Some(domain)
+}

@@ -1,0 +1,235 @@
+//! Groups from organizations and teams, spelled as Dex spells them.
+//!
+//! A team is always told with its organization before it, so that equal teams of two organizations stay two
+//! groups; only Dex's oldest key, `org`, tells bare names, and of that one organization alone.
+
+use countersign_core::{Trace, Wants};
+use serde::Deserialize;
+
+use super::api::{Api, Stop};
+
+const MEMBERS: &str = "members API";
+const TEAMS: &str = "teams API";
+const ORGS: &str = "organizations API";
+
+pub(super) struct Rules {
+    pub reach: Reach,
+    pub names: TeamNames,
+}
+
+/// Whose teams are told.
+pub(super) enum Reach {
+    /// Theirs, and one of them is needed.
+    Orgs(Vec<Org>),
+    /// Bare names of this one's; nobody is kept out.
+    Legacy(String),
+    /// Those of all organizations, and the organizations.
+    All,
+    Nobodys,
+}
+
+pub(super) struct Org {
+    /// Groups begin with it as it is written in the configuration.
+    pub name: String,
+    /// Not empty: one of them is needed, and only they are told.
+    pub teams: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum TeamNames {
+    Name,
+    Slug,
+    Both,
+}
+
+pub(super) enum Membership {
+    Groups(Vec<String>),
+    /// In none of these.
+    NotIn(Vec<String>),
+}
+
+#[derive(Deserialize)]
+struct Team {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    slug: String,
+    /// Those of a whole enterprise may have none.
+    #[serde(default)]
+    organization: Option<Account>,
+}
+
+#[derive(Deserialize)]
+struct Account {
+    login: String,
+}
+
+impl Rules {
+    /// Whether anything is asked about groups at all.
+    pub fn reads(&self, wants: Wants) -> bool {
+        match self.reach {
+            Reach::Orgs(_) | Reach::Legacy(_) => true,
+            Reach::All => wants.groups,
+            Reach::Nobodys => false,
+        }
+    }
+
+    pub async fn apply(
+        &self,
+        api: &Api<'_>,
+        login: &str,
+        wants: Wants,
+        trace: &mut Trace,
+    ) -> Result<Membership, Stop> {
+        let groups = match &self.reach {
+            Reach::Orgs(orgs) => return self.of_orgs(orgs, api, login, trace).await,
+            Reach::Legacy(org) => {
+                let teams = teams(api, trace).await?;
+                let mut groups = Groups::default();
+                for name in self.named(&teams, org) {
+                    groups.keep(name.to_owned(), "a team", trace);
+                }
+                groups
+            }
+            Reach::All if wants.groups => self.of_all(api, trace).await?,
+            Reach::All => Groups::default(),
+            Reach::Nobodys => {
+                if wants.groups {
+                    trace.noted("no groups: neither orgs nor loadAllGroups is configured");
+                }
+                Groups::default()
+            }
+        };
+        Ok(Membership::Groups(groups.0))
+    }
+
+    async fn of_orgs(
+        &self,
+        orgs: &[Org],
+        api: &Api<'_>,
+        login: &str,
+        trace: &mut Trace,
+    ) -> Result<Membership, Stop> {
+        let mut members = Vec::new();
+        for org in orgs {
+            if is_member(api, &org.name, login, trace).await? {
+                members.push(org);
+            }
+        }
+        let mut groups = Groups::default();
+        let mut welcome = false;
+        if !members.is_empty() {
+            let teams = teams(api, trace).await?;
+            tell_others(&teams, orgs, trace);
+            for org in members {
+                welcome |= org.teams.is_empty();
+                for team in self.named(&teams, &org.name) {
+                    let group = format!("{}:{team}", org.name);
+                    if org.teams.is_empty() || org.teams.iter().any(|wanted| wanted == team) {
+                        groups.keep(group, "a team", trace);
+                    } else {
+                        trace.dropped(&group, "is not among the configured teams");
+                    }
+                }
+            }
+        }
+        if welcome || !groups.0.is_empty() {
+            return Ok(Membership::Groups(groups.0));
+        }
+        Ok(Membership::NotIn(orgs.iter().flat_map(Org::required).collect()))
+    }
+
+    async fn of_all(&self, api: &Api<'_>, trace: &mut Trace) -> Result<Groups, Stop> {
+        let orgs: Vec<Account> = api.list(ORGS, "/user/orgs", trace).await?;
+        let teams = teams(api, trace).await?;
+        let mut groups = Groups::default();
+        for org in orgs {
+            groups.keep(org.login.clone(), "an organization", trace);
+            for team in self.named(&teams, &org.login) {
+                groups.keep(format!("{}:{team}", org.login), "a team", trace);
+            }
+        }
+        Ok(groups)
+    }
+
+    /// The teams of one organization, as they are called in groups.
+    fn named<'t>(&self, teams: &'t [Team], org: &str) -> impl Iterator<Item = &'t str> {
+        let names = self.names;
+        let org = org.to_owned();
+        teams
+            .iter()
+            .filter(move |team| team.is_of(&org))
+            .flat_map(move |team| match names {
+                TeamNames::Name => [Some(team.name.as_str()), None],
+                TeamNames::Slug => [Some(team.slug.as_str()), None],
+                TeamNames::Both => [Some(team.name.as_str()), Some(team.slug.as_str())],
+            })
+            .flatten()
+            .filter(|name| !name.is_empty())
+    }
+}
+
+impl Org {
+    fn required(&self) -> Vec<String> {
+        match self.teams.is_empty() {
+            true => vec![self.name.clone()],
+            false => self.teams.iter().map(|team| format!("{}:{team}", self.name)).collect(),
+        }
+    }
+}
+
+impl Team {
+    /// GitHub does not tell organizations apart by case.
+    fn is_of(&self, org: &str) -> bool {
+        self.organization.as_ref().is_some_and(|own| own.login.eq_ignore_ascii_case(org))
+    }
+}
+
+/// In GitHub's order, each once: with `both`, a team whose name is its slug is one group.
+#[derive(Default)]
+struct Groups(Vec<String>);
+
+impl Groups {
+    fn keep(&mut self, group: String, why: &str, trace: &mut Trace) {
+        if !self.0.contains(&group) {
+            trace.kept(&group, why);
+            self.0.push(group);
+        }
+    }
+}
+
+async fn teams(api: &Api<'_>, trace: &mut Trace) -> Result<Vec<Team>, Stop> {
+    api.list(TEAMS, "/user/teams", trace).await
+}
+
+fn tell_others(teams: &[Team], orgs: &[Org], trace: &mut Trace) {
+    for team in teams {
+        if orgs.iter().any(|org| team.is_of(&org.name)) {
+            continue;
+        }
+        let of = team.organization.as_ref().map_or("(none)", |own| own.login.as_str());
+        trace.dropped(
+            &format!("{of}:{}", team.slug),
+            "its organization is not configured, or membership of it not seen",
+        );
+    }
+}
+
+/// A private membership is seen too, because the person's own token asks. What an organization hides from this
+/// application counts as none. Both names were seen to be GitHub's where they came in.
+async fn is_member(api: &Api<'_>, org: &str, login: &str, trace: &mut Trace) -> Result<bool, Stop> {
+    let said = api.ask(MEMBERS, &format!("/orgs/{org}/members/{login}"), trace).await?;
+    let why = match said.status {
+        204 => {
+            trace.kept(org, "a member");
+            return Ok(true);
+        }
+        404 => "not a member",
+        302 => "not a member, or the organization keeps this application out",
+        403 if said.demands_sso() => "the organization demands its own single sign-on first",
+        403 => "the organization keeps this application out",
+        _ => return Err(said.failure().into()),
+    };
+    trace.dropped(org, why);
+    Ok(false)
+}

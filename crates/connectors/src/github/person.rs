@@ -1,0 +1,154 @@
+//! Who somebody is at GitHub, and which of their addresses is theirs to be told.
+
+use countersign_core::{Identity, Trace};
+use serde::Deserialize;
+
+use super::api::{Api, Stop, is_login};
+use crate::oauth::Failure;
+
+const USER: &str = "user API";
+const EMAILS: &str = "e-mail API";
+
+#[derive(Deserialize)]
+pub(super) struct User {
+    id: u64,
+    pub login: String,
+    #[serde(default)]
+    name: Option<String>,
+    /// The one on the public profile.
+    #[serde(default)]
+    email: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Address {
+    email: String,
+    #[serde(default)]
+    primary: bool,
+    #[serde(default)]
+    verified: bool,
+}
+
+pub(super) async fn user(api: &Api<'_>, trace: &mut Trace) -> Result<User, Stop> {
+    let user: User = api.ask(USER, "/user", trace).await?.json()?;
+    match is_login(&user.login) {
+        true => Ok(user),
+        false => Err(Failure::Person("the login is not one of GitHub's".to_owned()).into()),
+    }
+}
+
+impl User {
+    /// Without address and groups.
+    pub fn identity(&self, login_as_id: bool) -> Identity {
+        let name = self.name.clone().filter(|name| !name.is_empty());
+        Identity {
+            user_id: match login_as_id {
+                true => self.login.clone(),
+                false => self.id.to_string(),
+            },
+            username: name.unwrap_or_else(|| self.login.clone()),
+            preferred_username: self.login.clone(),
+            ..Identity::default()
+        }
+    }
+
+    pub fn tell_changes(&self, before: &Identity, now: &Identity, trace: &mut Trace) {
+        let was = &before.preferred_username;
+        if *was == self.login {
+            return;
+        }
+        let same = match before.user_id == now.user_id {
+            true => "the number is the same, and so is the person",
+            false => "with useLoginAsID that is somebody else",
+        };
+        trace.noted(format!("the login {was} is now {}: {same}", self.login));
+    }
+}
+
+/// Which address is told.
+pub(super) struct Addresses {
+    /// An Enterprise Server may verify none at all.
+    pub may_be_unverified: bool,
+    /// A domain, where a label may be `*`.
+    pub preferred_domain: Option<String>,
+}
+
+impl Addresses {
+    /// As Dex: one of the preferred domain, else (where no domain is preferred) the public one, else the primary
+    /// one. Unlike Dex the public one must be among the verified. `None`: there is none to be believed.
+    pub async fn choose(
+        &self,
+        api: &Api<'_>,
+        user: &User,
+        trace: &mut Trace,
+    ) -> Result<Option<String>, Stop> {
+        let said = api.list(EMAILS, "/user/emails", trace).await;
+        if let Err(Stop::Failed(failure)) = &said
+            && matches!(failure.status(), Some(403 | 404))
+        {
+            trace.noted("the application may not see addresses: it needs the scope user:email");
+        }
+        let all: Vec<Address> = said?;
+        let none_verified = self.may_be_unverified && all.iter().all(|address| !address.verified);
+        if none_verified && !all.is_empty() {
+            trace.noted("this server verifies no addresses: they are believed, as Dex does");
+        }
+        let (believed, others): (Vec<_>, Vec<_>) =
+            all.iter().partition(|address| none_verified || address.verified);
+        for address in others {
+            trace.dropped(&address.email, "is not verified");
+        }
+        let found = match &self.preferred_domain {
+            Some(pattern) => believed.iter().find(|address| is_of(&address.email, pattern)),
+            None => believed
+                .iter()
+                .find(|address| user.email.as_ref().is_some_and(|public| address.is(public))),
+        };
+        let found = found.or_else(|| believed.iter().find(|address| address.primary));
+        match found {
+            Some(address) => trace.kept(&address.email, "the address that is told"),
+            None => trace.dropped(&user.login, "has no verified primary address"),
+        }
+        Ok(found.map(|address| address.email.clone()))
+    }
+}
+
+impl Address {
+    fn is(&self, other: &str) -> bool {
+        self.email.eq_ignore_ascii_case(other)
+    }
+}
+
+/// Label by label: `*.example.com` is `a.example.com`, but neither `example.com` nor `a.b.example.com`.
+fn is_of(email: &str, pattern: &str) -> bool {
+    let Some((_, domain)) = email.split_once('@') else { return false };
+    let fits = |(label, wanted): (&str, &str)| wanted == "*" || label.eq_ignore_ascii_case(wanted);
+    !domain.contains('@')
+        && domain.split('.').count() == pattern.split('.').count()
+        && domain.split('.').zip(pattern.split('.')).all(fits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_of;
+
+    /// Threat 95.
+    #[test]
+    fn a_domain_is_compared_label_by_label() {
+        for (email, pattern, expected) in [
+            ("jane@example.com", "example.com", true),
+            ("jane@EXAMPLE.com", "example.com", true),
+            ("jane@example.com.evil", "example.com", false),
+            ("jane@evil-example.com", "example.com", false),
+            ("jane@example.com@evil.net", "example.com", false),
+            ("\"jane@example.com\"@evil.net", "example.com", false),
+            ("jane", "example.com", false),
+            ("jane@eu.example.com", "*.example.com", true),
+            ("jane@example.com", "*.example.com", false),
+            ("jane@a.b.example.com", "*.example.com", false),
+            ("jane@a.b.example.com", "*.*.example.com", true),
+        ] {
+            assert_eq!(is_of(email, pattern), expected, "{email} {pattern}");
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! What a provider can be asked while nobody is signing in: for the administrator, and for the page after signing out.
+
+use countersign_core::Trace;
+use url::Url;
+
+use super::Provider;
+use crate::oauth::Failure;
+
+impl Provider {
+    /// Asks everything that can be asked without a person.
+    pub async fn examine(&self, trace: &mut Trace) -> Result<(), Failure> {
+        let metadata = self.metadata(trace).await?;
+        trace.answered(format!("people sign in at {}", metadata.authorize));
+        self.fetch_keys(&metadata.keys, trace).await?;
+        trace.answered("keys that can sign ID tokens");
+        let client = self.client(&metadata);
+        client.probe(&self.http, &metadata.token, &self.settings.registration, trace).await
+    }
+
+    /// By our name only: the ID token that the standard would like to see beside it says who somebody is, and
+    /// stays out of addresses (OpenID Connect RP-Initiated Logout 1.0 section 2).
+    pub async fn sign_out_url(&self, trace: &mut Trace) -> Result<Option<Url>, Failure> {
+        let mut url = self.metadata(trace).await?.end_session.clone();
+        if let Some(url) = &mut url {
+            let client_id = &self.settings.registration.client_id;
+            url.query_pairs_mut().append_pair("client_id", client_id);
+        }
+        Ok(url)
+    }
+}

@@ -1,0 +1,256 @@
+//! A GitHub with a few people in it: the page where they authorize an application, the token endpoint, and the part
+//! of the REST API that says who they are, with pages, scopes, limits and rules of organizations as GitHub's.
+//!
+//! Answers have the complete shape of GitHub's published OpenAPI description; what was answered is written down, so
+//! that it can be checked against that. The system tests include this very file with `#[path]`, beside
+//! `web.rs`. The API answers at `/` as api.github.com does, and at `/api/v3` as an Enterprise Server does.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+use super::web::{Asked, Reply, Shown, Web};
+
+#[path = "github/api.rs"]
+mod api;
+#[path = "github/authorize.rs"]
+mod authorize;
+#[path = "github/shapes.rs"]
+mod shapes;
+
+pub const CLIENT: &str = "Iv1.0123456789abcdef";
+pub const SECRET: &str = "a github secret";
+
+pub struct GitHub {
+    pub web: Web,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Clone)]
+pub struct Person {
+    pub id: u64,
+    pub login: String,
+    pub name: Option<String>,
+    pub public_email: Option<String>,
+    pub emails: Vec<Email>,
+    /// Memberships, all private.
+    pub orgs: Vec<String>,
+    pub teams: Vec<Team>,
+    pub suspended: bool,
+}
+
+#[derive(Clone)]
+pub struct Email {
+    pub email: String,
+    pub primary: bool,
+    pub verified: bool,
+}
+
+#[derive(Clone)]
+pub struct Team {
+    pub org: String,
+    pub name: String,
+    pub slug: String,
+}
+
+/// What an organization does about applications.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// As if nobody were a member (restricted OAuth apps).
+    Shut,
+    /// 403 until single sign-on was done for the token.
+    SingleSignOn,
+}
+
+#[derive(Clone, Copy)]
+pub enum Limit {
+    /// The hour's requests are used up; seconds until there are new ones.
+    Primary { reset_in: u64 },
+    /// Too many at once, with this status; seconds if it tells.
+    Secondary { status: u16, retry_after: Option<u64> },
+}
+
+/// One answer of the API: a line for whoever compares it with the published description.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    pub method: String,
+    /// As the description writes it, such as `/orgs/{org}/members/{username}`.
+    pub path: &'static str,
+    pub status: u16,
+    /// Null when there is none.
+    pub body: Value,
+}
+
+#[derive(Default)]
+pub struct State {
+    pub people: Vec<Person>,
+    pub doors: HashMap<String, Door>,
+    /// The login of whoever sits at the browser.
+    pub signed_in: String,
+    /// Registered; any other redirect URI is refused. `None`: any.
+    pub callback: Option<String>,
+    /// Tokens last eight hours and come with a refresh token, as a GitHub App's do.
+    pub expiring: bool,
+    /// Takes the place of what was asked for, as people may untick a scope.
+    pub granted_scopes: Option<&'static str>,
+    /// The most entries on one page, whatever is asked for; 0 is GitHub's own hundred.
+    pub page_limit: usize,
+    pub limit: Option<Limit>,
+    /// Answers in place of its own, by path (without `/api/v3`).
+    pub replies: Vec<(&'static str, Reply)>,
+    codes: HashMap<String, authorize::Code>,
+    tokens: HashMap<String, Token>,
+    refresh_tokens: HashMap<String, Token>,
+    made: u32,
+    recorded: Vec<Recorded>,
+}
+
+#[derive(Clone)]
+struct Token {
+    user: u64,
+    scopes: Vec<String>,
+}
+
+impl GitHub {
+    pub async fn start() -> Self {
+        let state = Arc::new(Mutex::new(State::usual()));
+        let own = state.clone();
+        let web = Web::start(move |base, asked| own.lock().unwrap().answer(base, asked)).await;
+        Self { web, state }
+    }
+
+    /// On a thread of its own.
+    pub fn start_apart() -> Self {
+        let state = Arc::new(Mutex::new(State::usual()));
+        let own = state.clone();
+        let web = Web::start_apart(move |base, asked| own.lock().unwrap().answer(base, asked));
+        Self { web, state }
+    }
+
+    /// As an Enterprise Server; also its certificate in PEM.
+    pub async fn start_tls(shown: Shown) -> (Self, String) {
+        let state = Arc::new(Mutex::new(State::usual()));
+        let own = state.clone();
+        let answer = move |base: &str, asked: &Asked| own.lock().unwrap().answer(base, asked);
+        let (web, pem) = Web::start_tls(shown, answer).await;
+        (Self { web, state }, pem)
+    }
+
+    pub fn set<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        change(&mut self.state.lock().unwrap())
+    }
+
+    /// Changes one person, by login.
+    pub fn person<T>(&self, login: &str, change: impl FnOnce(&mut Person) -> T) -> T {
+        self.set(|state| {
+            change(state.people.iter_mut().find(|person| person.login == login).unwrap())
+        })
+    }
+
+    /// The browser goes there, whoever sits at it says yes, and this is what the browser brings back.
+    pub fn visited(&self, url: &url::Url) -> Vec<(String, String)> {
+        let query: Vec<_> = url.query_pairs().into_owned().collect();
+        let back = self.set(|state| state.authorize(&query));
+        url::Url::parse(&back).unwrap().query_pairs().into_owned().collect()
+    }
+
+    /// Every token of one person is dead, as after "Revoke access".
+    pub fn revoke(&self, login: &str) {
+        let id = self.person(login, |person| person.id);
+        self.set(|state| {
+            state.tokens.retain(|_, token| token.user != id);
+            state.refresh_tokens.retain(|_, token| token.user != id);
+        });
+    }
+
+    /// Access tokens are dead, refresh tokens are not: eight hours later.
+    pub fn expire(&self) {
+        self.set(|state| state.tokens.clear());
+    }
+
+    pub fn recorded(&self) -> Vec<Recorded> {
+        self.set(|state| state.recorded.clone())
+    }
+
+    /// One JSON object a line: `method`, `path`, `status`, `body`.
+    pub fn recorded_lines(&self) -> String {
+        let line = |r: &Recorded| {
+            let Recorded { method, path, status, body } = r;
+            let object = json!({ "method": method, "path": path, "status": status, "body": body });
+            format!("{object}\n")
+        };
+        self.recorded().iter().map(line).collect()
+    }
+
+    /// How often this path of the API was asked.
+    pub fn asked(&self, path: &str) -> usize {
+        self.web.asked(path).len() + self.web.asked(&format!("/api/v3{path}")).len()
+    }
+}
+
+impl State {
+    /// jane of acme (Platform, Ops) and globex (Ops); bob of nothing.
+    fn usual() -> Self {
+        let jane = Person::new(42, "jane", "Jane Doe")
+            .in_team("acme", "Platform Team", "platform-team")
+            .in_team("acme", "ops", "ops")
+            .in_team("globex", "ops", "ops");
+        let people = vec![jane, Person::new(7, "bob", "Bob")];
+        Self { people, signed_in: "jane".to_owned(), ..Self::default() }
+    }
+
+    fn answer(&mut self, base: &str, asked: &Asked) -> Reply {
+        let path = asked.path.strip_prefix("/api/v3").unwrap_or(&asked.path);
+        if let Some((_, reply)) = self.replies.iter().find(|(other, _)| *other == path) {
+            return reply.clone();
+        }
+        match (asked.method.as_str(), path) {
+            ("GET", "/login/oauth/authorize") => self.page(asked),
+            ("POST", "/login/oauth/authorize") => self.decided(asked),
+            ("POST", "/login/oauth/access_token") => self.token(asked),
+            _ => self.api(base, path, asked),
+        }
+    }
+
+    fn random(&mut self, prefix: &str) -> String {
+        self.made += 1;
+        format!("{prefix}{:016}", self.made)
+    }
+}
+
+impl Person {
+    /// With one verified address.
+    pub fn new(id: u64, login: &str, name: &str) -> Self {
+        let email = Email { email: format!("{login}@example.com"), primary: true, verified: true };
+        Self {
+            id,
+            login: login.to_owned(),
+            name: Some(name.to_owned()),
+            public_email: None,
+            emails: vec![email],
+            orgs: Vec::new(),
+            teams: Vec::new(),
+            suspended: false,
+        }
+    }
+
+    pub fn in_org(mut self, org: &str) -> Self {
+        if !self.orgs.iter().any(|own| own == org) {
+            self.orgs.push(org.to_owned());
+        }
+        self
+    }
+
+    pub fn in_team(mut self, org: &str, name: &str, slug: &str) -> Self {
+        let [org, name, slug] = [org, name, slug].map(str::to_owned);
+        self = self.in_org(&org);
+        self.teams.push(Team { org, name, slug });
+        self
+    }
+
+    pub fn with_email(mut self, email: &str, primary: bool, verified: bool) -> Self {
+        self.emails.push(Email { email: email.to_owned(), primary, verified });
+        self
+    }
+}

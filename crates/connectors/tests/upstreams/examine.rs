@@ -1,0 +1,149 @@
+//! What an administrator learns without signing in, and where people sign out of the upstream.
+
+use countersign_core::connector::{Unavailable, WayIn};
+use countersign_core::{Connector, Trace};
+use serde_json::json;
+
+use crate::oidc::connector;
+use crate::provider::Provider;
+use crate::story::{Keys, broken, now, sound, told};
+use crate::tree::{list, map, text};
+use crate::web::Reply;
+
+pub async fn examine(
+    connector: &Connector,
+    user: Option<&str>,
+) -> (Result<Option<Vec<String>>, Unavailable>, String) {
+    let WayIn::Redirect(way) = &connector.way else { panic!("it is a redirect") };
+    let mut trace = Trace::default();
+    let groups = way.examine(user, now(), &mut trace).await;
+    (groups, told(&trace))
+}
+
+#[tokio::test]
+async fn a_provider_that_is_well_is_asked_everything_but_a_person() {
+    let provider = Provider::start().await;
+    let (groups, trace) = examine(&connector(&provider, vec![]), Some("jane")).await;
+    assert_eq!(groups.unwrap(), None, "who somebody is it says only when they sign in");
+    for words in ["people sign in at", "/authorize", "keys that can sign", "Kept token endpoint"] {
+        assert!(trace.contains(words), "{words}: {trace}");
+    }
+    assert!(!trace.contains("secret"), "{trace}");
+    assert_eq!(provider.web.asked("/token").len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_provider_is_told_by_its_endpoint() {
+    let invalid = json!({ "error": "invalid_client" });
+    for (path, reply, expected) in [
+        ("/.well-known/openid-configuration", Reply::not_found(), "discovery endpoint"),
+        ("/keys", Reply::ok(json!({ "keys": [] })), "a key we can use"),
+        ("/token", Reply::Json(401, invalid.clone()), "401 invalid_client"),
+        ("/token", Reply::Json(400, invalid), "400 invalid_client"),
+        ("/token", Reply::Nothing, "token endpoint cannot be reached"),
+        (
+            "/token",
+            Reply::ok(json!({ "access_token": "x", "token_type": "bearer" })),
+            "nobody gave",
+        ),
+    ] {
+        let provider = Provider::start().await;
+        provider.set(|b| b.replies = vec![(path, reply)]);
+        let (said, trace) = examine(&connector(&provider, vec![]), None).await;
+        let cause = broken(said);
+        assert!(cause.contains(expected), "{path}: {cause}");
+        assert!(trace.contains(&format!("failed: {cause}")), "{trace}");
+    }
+    // A provider that minds the made-up callback more than our secret says nothing about it.
+    let provider = Provider::start().await;
+    let reply = Reply::Json(400, json!({ "error": "invalid_request" }));
+    provider.set(|b| b.replies = vec![("/token", reply)]);
+    let (said, trace) = examine(&connector(&provider, vec![]), None).await;
+    assert!(said.unwrap().is_none() && trace.contains("it does not say"), "{trace}");
+}
+
+async fn sign_out_url(provider: &Provider, keys: Keys) -> Option<String> {
+    let connector = connector(provider, keys);
+    let WayIn::Redirect(way) = &connector.way else { panic!("it is a redirect") };
+    way.sign_out_url().await.map(String::from)
+}
+
+#[tokio::test]
+async fn people_sign_out_where_the_provider_or_the_administrator_says() {
+    let provider = Provider::start().await;
+    assert_eq!(sign_out_url(&provider, vec![]).await, None);
+    let said = |url: &str| {
+        let url = json!(url);
+        provider.set(|b| drop(b.metadata.insert("end_session_endpoint".into(), url)));
+    };
+    said("https://id.example.net/out?a=b");
+    let expected = "https://id.example.net/out?a=b&client_id=countersign";
+    assert_eq!(sign_out_url(&provider, vec![]).await.as_deref(), Some(expected));
+    let overrides = map(vec![("endSessionURL", text("https://id.example.net/bye"))]);
+    let keys = vec![("providerDiscoveryOverrides", overrides)];
+    let expected = "https://id.example.net/bye?client_id=countersign";
+    assert_eq!(sign_out_url(&provider, keys).await.as_deref(), Some(expected));
+    // It becomes a link on our page; and nobody's login fails for it.
+    for hostile in ["javascript:alert(1)", "data:text/html,x", "http://169.254.169.254/", "", "::"]
+    {
+        said(hostile);
+        assert_eq!(sign_out_url(&provider, vec![]).await, None, "{hostile}");
+        let login = crate::oidc::login(&provider, &connector(&provider, vec![])).await;
+        crate::story::accepted(login);
+    }
+    provider.set(|b| b.replies = vec![("/.well-known/openid-configuration", Reply::Nothing)]);
+    assert_eq!(sign_out_url(&provider, vec![]).await, None);
+}
+
+#[tokio::test]
+async fn each_kind_says_whether_its_token_endpoint_takes_us() {
+    for (kind, at, path) in [
+        ("gitlab", "baseURL", "/oauth/token"),
+        ("microsoft", "apiURL", "/common/oauth2/v2.0/token"),
+        ("linkedin", "issuer", "/token"),
+    ] {
+        let provider = Provider::start().await;
+        let keys = || {
+            vec![
+                (at, text(&provider.web.url)),
+                ("clientID", text("countersign")),
+                ("clientSecret", text("secret")),
+                ("timeout", text("2s")),
+            ]
+        };
+        for (reply, expected) in [
+            (Reply::Json(400, json!({ "error": "invalid_grant" })), None),
+            (Reply::Json(401, json!({ "error": "invalid_client" })), Some("invalid_client")),
+            (Reply::not_found(), Some("404")),
+        ] {
+            provider.set(|b| b.replies = vec![(path, reply)]);
+            let (said, trace) = examine(&sound(kind, keys()), None).await;
+            match expected {
+                None => assert_eq!(said.unwrap(), None, "{kind}: {trace}"),
+                Some(expected) => assert!(broken(said).contains(expected), "{kind}: {trace}"),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_groups_of_somebody_at_google_are_told_without_them() {
+    let world = crate::google::world().await;
+    let connector = world.with_directory(vec![]);
+    let (groups, trace) = examine(&connector, Some("jane@example.com")).await;
+    let groups = groups.unwrap().unwrap();
+    assert!(groups.contains(&"a@example.com".to_owned()), "{groups:?}: {trace}");
+    assert!(trace.contains("Kept a@example.com"), "{trace}");
+    let (nobody, trace) = examine(&connector, None).await;
+    assert_eq!(nobody.unwrap(), None);
+    assert!(trace.contains("--user EMAIL"), "{trace}");
+    let keys = vec![("groups", list(vec![text("board@example.com")]))];
+    let (groups, trace) = examine(&world.with_directory(keys), Some("jane@example.com")).await;
+    assert_eq!(groups.unwrap(), Some(Vec::new()));
+    assert!(trace.contains("would be refused"), "{trace}");
+    world.provider.set(|b| {
+        b.replies = vec![("/admin/directory/v1/groups", Reply::Json(403, json!({})))];
+    });
+    let (said, _) = examine(&connector, Some("jane@example.com")).await;
+    assert!(broken(said).contains("may not read groups"));
+}

@@ -1,0 +1,72 @@
+//! GitHub's configuration: mistakes told, each kind of GitHub found, and whether it believes us.
+
+use countersign_core::Trace;
+use countersign_core::connector::{Basis, WayIn};
+
+use crate::fake_github::GitHub;
+use crate::github::{connector, keys};
+use crate::story::{ALL, Keys, broken, configured, depart, now, replaced, sound, told};
+use crate::tree::{list, map, plain, text};
+
+#[tokio::test]
+async fn an_administrator_learns_whether_github_believes_us() {
+    let fake = GitHub::start().await;
+    let examined = async |with: Keys| {
+        let connector = connector(&fake, with);
+        let WayIn::Redirect(way) = &connector.way else { panic!() };
+        let mut trace = Trace::default();
+        (way.examine(None, now(), &mut trace).await, told(&trace))
+    };
+    let (answer, trace) = examined(vec![]).await;
+    assert_eq!(answer.unwrap(), None);
+    assert!(trace.contains("believes the client id and secret"), "{trace}");
+    let (answer, _) = examined(vec![("clientSecret", text("another"))]).await;
+    let why = broken(answer);
+    assert!(why.contains("incorrect_client_credentials"), "{why}");
+}
+
+#[tokio::test]
+async fn mistakes_in_the_configuration_are_told() {
+    let fake = GitHub::start().await;
+    let org = |name: &str| map(vec![("name", text(name))]);
+    let wrong = vec![
+        ("hostName", text("https://github.example.com/")),
+        ("rootCA", text("/nowhere/ca.pem")),
+        ("teamNameField", text("title")),
+        ("preferredEmailDomain", text("jane@example.com")),
+        ("orgs", list(vec![org("Acme Inc."), map(vec![("team", text("x"))])])),
+    ];
+    let (_, problems) = configured("github", replaced(keys(&fake), wrong));
+    for expected in [
+        "hostName: found \"https://github.example.com/\"",
+        "rootCA: cannot read /nowhere/ca.pem",
+        "teamNameField: found \"title\"",
+        "preferredEmailDomain: found",
+        "orgs[0].name: found \"Acme Inc.\"",
+        "orgs[1].name: is missing",
+        "orgs[1].team: is not a known key",
+    ] {
+        assert!(problems.iter().any(|problem| problem.contains(expected)), "{problems:#?}");
+    }
+    let both = vec![("org", text("acme")), ("orgs", list(vec![org("acme")]))];
+    let (connector, problems) = configured("github", replaced(keys(&fake), both));
+    assert!(connector.is_none() && problems[0].contains("together with"), "{problems:?}");
+    let legacy = vec![("org", text("acme")), ("loadAllGroups", plain("true"))];
+    let (connector, problems) = configured("github", replaced(keys(&fake), legacy));
+    assert!(connector.is_some() && problems.len() == 2, "{problems:?}");
+    assert!(problems.iter().any(|problem| problem.contains("lets everybody in")), "{problems:?}");
+
+    // Where each kind of GitHub is.
+    for (host, web) in [
+        ("", "https://github.com"),
+        ("octo.ghe.com", "https://octo.ghe.com"),
+        ("GitHub.example.com:8443", "https://github.example.com:8443"),
+    ] {
+        let mut keys = replaced(keys(&fake), vec![("hostName", text(host))]);
+        keys.retain(|(name, _)| *name != "apiURLs");
+        let connector = sound("github", keys);
+        assert_eq!(connector.basis, Basis::Upstream(format!("github:{web}")));
+        let url = depart(&connector, ALL).await.unwrap().url;
+        assert!(url.as_str().starts_with(&format!("{web}/login/oauth/authorize?")), "{url}");
+    }
+}

@@ -1,0 +1,178 @@
+//! A GitHub that is busy, ill, or somebody else's: limits honoured, bounded time and memory, nobody let in by mistake.
+
+use std::time::{Duration, Instant};
+
+use countersign_core::connector::Refusal;
+use serde_json::json;
+
+use crate::fake_github::{GitHub, Limit};
+use crate::github::{connector, login};
+use crate::story::{ALL, accepted, arrive, broken, current, depart, refresh, refused, told};
+use crate::tree::{list, map, plain, text};
+use crate::web::{Reply, Web};
+
+/// Threat 97: 403 rate limit, abuse 429.
+#[tokio::test]
+async fn a_limit_is_told_and_honoured() {
+    for (limit, expected) in [
+        (Limit::Primary { reset_in: 1800 }, "answered 403: too many requests, again in "),
+        (
+            Limit::Secondary { status: 403, retry_after: Some(120) },
+            "answered 403: too many requests, again in 120 s",
+        ),
+        (
+            Limit::Secondary { status: 429, retry_after: None },
+            "answered 429: too many requests, again in 60 s",
+        ),
+    ] {
+        let fake = GitHub::start().await;
+        let connector = connector(&fake, vec![]);
+        let jane = accepted(login(&fake, &connector, ALL).await.0);
+        fake.set(|state| state.limit = Some(limit));
+        let (answer, trace) = login(&fake, &connector, ALL).await;
+        let why = broken(answer);
+        assert!(why.contains(expected), "{why}");
+        assert!(told(&trace).contains("GitHub limits this person's requests"), "{}", told(&trace));
+
+        let why = broken(refresh(&connector, &jane, ALL).await);
+        assert!(why.contains(expected), "{why}");
+        let asked = fake.asked("/user");
+        for _ in 0..5 {
+            let why = broken(refresh(&connector, &jane, ALL).await);
+            assert!(why.contains("is not asked again for"), "{why}");
+        }
+        assert_eq!(fake.asked("/user"), asked, "it was left alone");
+        // Nobody else waits for her.
+        fake.set(|state| {
+            state.limit = None;
+            state.signed_in = "bob".to_owned();
+        });
+        let bob = accepted(login(&fake, &connector, ALL).await.0);
+        current(refresh(&connector, &bob, ALL).await);
+        // She herself does, also where she signs in anew.
+        fake.set(|state| state.signed_in = "jane".to_owned());
+        let emails = fake.asked("/user/emails");
+        assert!(broken(login(&fake, &connector, ALL).await.0).contains("is not asked again for"));
+        assert_eq!(fake.asked("/user/emails"), emails);
+    }
+}
+
+/// Threats 100 and 102.
+#[tokio::test]
+async fn odd_slow_and_gigantic_answers_are_errors_within_bounds() {
+    let fake = GitHub::start().await;
+    let orgs = list(vec![map(vec![("name", text("acme"))])]);
+    let connector = connector(&fake, vec![("orgs", orgs)]);
+    let ok = Reply::ok;
+    let member = "/orgs/acme/members/jane";
+    for (path, reply, expected) in [
+        ("/user", ok(json!({})), "user API did not answer with the JSON"),
+        ("/user", ok(json!({ "id": "42", "login": "jane" })), "did not answer with the JSON"),
+        ("/user", ok(json!({ "id": -1, "login": "jane" })), "did not answer with the JSON"),
+        ("/user", ok(json!({ "id": 42, "login": "../orgs/acme" })), "not one of GitHub's"),
+        ("/user", ok(json!({ "id": 42, "login": ".." })), "not one of GitHub's"),
+        ("/user", ok(json!(null)), "did not answer with the JSON"),
+        ("/user", Reply::Text(200, "text/html", "<html>".to_owned()), "with the JSON"),
+        ("/user", Reply::Json(502, json!({ "message": "secret" })), "user API answered 502"),
+        ("/user", Reply::Json(401, json!({ "message": "proxy" })), "user API answered 401"),
+        ("/user", Reply::Redirect("https://evil.example/user".to_owned()), "answered 302"),
+        ("/user", Reply::Nothing, "user API cannot be reached"),
+        ("/user", Reply::Silence, "user API did not answer in time"),
+        ("/user", Reply::Endless, "more than 1048576 bytes"),
+        ("/user/emails", Reply::Endless, "more than 1048576 bytes"),
+        ("/user/emails", ok(json!({ "email": "a@b" })), "e-mail API did not answer"),
+        ("/user/emails", Reply::Json(404, json!({})), "e-mail API answered 404"),
+        (member, Reply::Json(200, json!({})), "members API answered 200"),
+        (member, Reply::Json(500, json!({})), "members API answered 500"),
+        (member, Reply::Silence, "members API did not answer in time"),
+        ("/user/teams", ok(json!({ "items": [] })), "teams API did not answer"),
+        ("/user/teams", ok(json!([{ "name": 5 }])), "teams API did not answer"),
+        ("/user/teams", Reply::Json(403, json!({})), "teams API answered 403"),
+        ("/login/oauth/access_token", ok(json!({})), "lacks an access token"),
+        ("/login/oauth/access_token", Reply::Endless, "more than 1048576 bytes"),
+        (
+            "/login/oauth/access_token",
+            ok(json!({ "access_token": "a\r\nb", "token_type": "bearer" })),
+            "does not fit a header",
+        ),
+        (
+            "/login/oauth/access_token",
+            ok(json!({ "access_token": "nobody's", "token_type": "bearer" })),
+            "refuses the token it has just given",
+        ),
+    ] {
+        fake.set(|state| state.replies = vec![(path, reply)]);
+        let began = Instant::now();
+        let (answer, trace) = login(&fake, &connector, ALL).await;
+        let why = broken(answer);
+        assert!(why.contains(expected), "{path}: {why}");
+        assert!(!why.contains("secret") && !told(&trace).contains("secret"), "{why}");
+        assert!(began.elapsed() < Duration::from_secs(4), "{path} {:?}", began.elapsed());
+    }
+    fake.set(|state| state.replies.clear());
+    accepted(login(&fake, &connector, ALL).await.0);
+}
+
+#[tokio::test]
+async fn a_page_that_leads_elsewhere_or_round_in_circles_is_not_followed() {
+    let fake = GitHub::start().await;
+    let other = Web::start(|_, _| Reply::ok(json!([]))).await;
+    let connector = connector(&fake, vec![("loadAllGroups", plain("true"))]);
+    let port = fake.web.url.rsplit(':').next().unwrap();
+    let next = |url: &str| {
+        let link = format!("<{url}>; rel=\"next\"");
+        Reply::With(200, "Link", link, json!([{ "login": "acme" }]))
+    };
+    for (url, expected) in [
+        (format!("{}/user/orgs?page=2", other.url), "somewhere else"),
+        (format!("http://user@evil.example:{port}/user/orgs"), "somewhere else"),
+        (format!("https://127.0.0.1:{port}/user/orgs"), "somewhere else"),
+        ("/user/orgs?page=2".to_owned(), "somewhere else"),
+        (format!("{}/user/orgs?page=2", fake.web.url), "asked it too often"),
+    ] {
+        fake.set(|state| state.replies = vec![("/user/orgs", next(&url))]);
+        let why = broken(login(&fake, &connector, ALL).await.0);
+        assert!(why.contains(expected), "{url}: {why}");
+    }
+    assert!(other.asked("/user/orgs").is_empty(), "no token went there");
+    assert_eq!(fake.asked("/user/orgs"), 4 + 100);
+}
+
+/// Threats 98 and 99.
+#[tokio::test]
+async fn what_comes_back_is_a_code_once_or_a_refusal() {
+    let fake = GitHub::start().await;
+    let connector = connector(&fake, vec![]);
+    let departure = depart(&connector, ALL).await.unwrap();
+    let query = fake.visited(&departure.url);
+    accepted(arrive(&connector, &departure, &query, ALL).await.0);
+    let denied = |code: &str| Refusal::UpstreamDenied { code: code.to_owned() };
+    let again = arrive(&connector, &departure, &query, ALL).await.0;
+    assert_eq!(refused(again), denied("bad_verification_code"));
+    // Somebody else's code, brought by this browser: PKCE ties it to the trip.
+    let other = depart(&connector, ALL).await.unwrap();
+    let stolen = fake.visited(&other.url);
+    let brought = arrive(&connector, &departure, &stolen, ALL).await.0;
+    assert_eq!(refused(brought), denied("bad_verification_code"));
+    for (pairs, expected) in [
+        (vec![("error", "access_denied")], "access_denied"),
+        (vec![], "invalid_request"),
+        (vec![("code", "a"), ("code", "b")], "invalid_request"),
+    ] {
+        let query: Vec<(String, String)> =
+            pairs.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+        let answer = arrive(&connector, &departure, &query, ALL).await.0;
+        assert_eq!(refused(answer), denied(expected));
+    }
+    for (error, expected) in [
+        ("application_suspended", "error=application_suspended"),
+        ("<b>\r\nSet-Cookie: a", "an unknown error"),
+    ] {
+        let query = [("error".to_owned(), error.to_owned())];
+        let why = broken(arrive(&connector, &departure, &query, ALL).await.0);
+        assert!(why.contains(expected) && !why.contains("Set-Cookie"), "{why}");
+    }
+    let unverified = Reply::ok(json!({ "error": "unverified_user_email" }));
+    fake.set(|state| state.replies = vec![("/login/oauth/access_token", unverified)]);
+    assert_eq!(refused(login(&fake, &connector, ALL).await.0), Refusal::EmailNotVerified);
+}
