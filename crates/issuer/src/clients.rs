@@ -2,27 +2,59 @@
 
 use std::collections::HashMap;
 
-use countersign_core::{Client, ClientId, Secret};
+use countersign_core::{Client, ClientId, Secret, client};
+
+use crate::authorize::AuthRequest;
 
 /// Clients of the configuration file. Looking one up asks no database.
-#[derive(Clone, Debug, Default)]
-pub struct Clients(HashMap<ClientId, Client>);
+#[derive(Clone, Debug)]
+pub struct Clients {
+    listed: HashMap<ClientId, Client>,
+    /// Stands for our own pages in their logins. In no list, so nobody can ask as it.
+    own_pages: Client,
+}
+
+impl Default for Clients {
+    fn default() -> Self {
+        Self::new([])
+    }
+}
 
 impl Clients {
     pub fn new(clients: impl IntoIterator<Item = Client>) -> Self {
-        Self(clients.into_iter().map(|client| (client.id.clone(), client)).collect())
+        let own_pages =
+            Client { id: ClientId::new(client::OWN_PAGES), public: true, ..Client::default() };
+        let listed = clients.into_iter().map(|client| (client.id.clone(), client)).collect();
+        Self { listed, own_pages }
     }
 
     pub fn get(&self, id: &ClientId) -> Option<&Client> {
-        self.0.get(id)
+        self.listed.get(id)
+    }
+
+    /// In no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Client> {
+        self.listed.values()
+    }
+
+    /// Whose login this is: a client's, or our own pages'.
+    pub fn behind(&self, request: &AuthRequest) -> Option<&Client> {
+        match request.own_page {
+            Some(_) => Some(&self.own_pages),
+            None => self.get(&request.client),
+        }
+    }
+
+    pub(crate) fn own_pages(&self) -> &Client {
+        &self.own_pages
     }
 
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.listed.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.listed.is_empty()
     }
 
     /// `None` is `invalid_client`, whichever of unknown, wrong method and wrong secret it was; each
@@ -65,11 +97,8 @@ mod tests {
             id: ClientId::new(id),
             secret: secret.map(Secret::new),
             name: id.into(),
-            logo_url: None,
-            redirect_uris: Vec::new(),
-            trusted_peers: Vec::new(),
             public,
-            allowed_connectors: Vec::new(),
+            ..Client::default()
         };
         Clients::new([
             client("web", Some("s3cret"), false),

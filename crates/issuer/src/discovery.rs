@@ -20,6 +20,7 @@ pub struct Discovery {
     userinfo_endpoint: String,
     introspection_endpoint: String,
     revocation_endpoint: String,
+    end_session_endpoint: String,
     grant_types_supported: Vec<&'static str>,
     response_types_supported: Vec<&'static str>,
     response_modes_supported: Vec<&'static str>,
@@ -33,6 +34,8 @@ pub struct Discovery {
     claims_parameter_supported: bool,
     request_parameter_supported: bool,
     request_uri_parameter_supported: bool,
+    backchannel_logout_supported: bool,
+    backchannel_logout_session_supported: bool,
     /// RFC 9207 section 3.
     authorization_response_iss_parameter_supported: bool,
 }
@@ -45,6 +48,11 @@ impl Discovery {
         if settings.refresh_enabled {
             grant_types.push("refresh_token");
         }
+        let mut scopes = vec!["openid", "email", "groups", "profile", "offline_access"];
+        if !settings.admin.clients.is_empty() {
+            grant_types.push("client_credentials");
+            scopes.push(countersign_core::scopes::ADMIN);
+        }
         Self {
             issuer: issuer.as_str().to_owned(),
             authorization_endpoint: issuer.endpoint("/auth"),
@@ -53,6 +61,7 @@ impl Discovery {
             userinfo_endpoint: issuer.endpoint("/userinfo"),
             introspection_endpoint: issuer.endpoint("/token/introspect"),
             revocation_endpoint: issuer.endpoint("/revoke"),
+            end_session_endpoint: issuer.endpoint("/logout"),
             grant_types_supported: grant_types,
             response_types_supported: vec!["code"],
             response_modes_supported: vec!["query", "form_post"],
@@ -64,7 +73,7 @@ impl Discovery {
                 .iter()
                 .map(|method| method.as_str())
                 .collect(),
-            scopes_supported: vec!["openid", "email", "groups", "profile", "offline_access"],
+            scopes_supported: scopes,
             token_endpoint_auth_methods_supported: vec![
                 "client_secret_basic",
                 "client_secret_post",
@@ -75,12 +84,14 @@ impl Discovery {
             claims_parameter_supported: false,
             request_parameter_supported: false,
             request_uri_parameter_supported: false,
+            backchannel_logout_supported: true,
+            backchannel_logout_session_supported: true,
             authorization_response_iss_parameter_supported: true,
         }
     }
 }
 
-const CLAIMS: [&str; 16] = [
+const CLAIMS: [&str; 17] = [
     "iss",
     "sub",
     "aud",
@@ -90,6 +101,7 @@ const CLAIMS: [&str; 16] = [
     "nonce",
     "auth_time",
     "sid",
+    "grant_id",
     "at_hash",
     "email",
     "email_verified",

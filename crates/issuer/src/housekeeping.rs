@@ -17,10 +17,14 @@ impl Issuer {
     /// Sweeps in bounded rounds until nothing is left, or for long enough.
     pub async fn sweep(&self) -> Result<(), Failure> {
         for _ in 0..MOST_ROUNDS {
-            let Collected { codes, grants, sessions, events } = self.sweep_once().await?;
-            tracing::debug!(codes, grants, sessions, events, "swept");
+            let swept = self.sweep_once().await?;
+            let Collected { codes, grants, sessions, events, notices, memberships } = swept;
+            tracing::debug!(codes, grants, sessions, events, notices, memberships, "swept");
             let full = u64::try_from(SWEPT_AT_ONCE).unwrap_or(u64::MAX);
-            if [codes, grants, sessions, events].iter().all(|swept| *swept < full) {
+            if [codes, grants, sessions, events, notices, memberships]
+                .iter()
+                .all(|swept| *swept < full)
+            {
                 break;
             }
         }
@@ -29,15 +33,15 @@ impl Issuer {
 
     async fn sweep_once(&self) -> Result<Collected, Failure> {
         let now = self.now();
-        let refresh = &self.settings.refresh;
+        let settings = &self.settings;
         let collected = self
             .store
             .collect(Retention {
                 now,
-                events_before: now - self.settings.event_retention,
-                requests_before: now - self.settings.request_lifetime,
-                offline_unused_since: refresh.valid_if_not_used_for.map(|max| now - max),
-                offline_created_before: refresh.absolute_lifetime.map(|max| now - max),
+                events_before: now - settings.event_retention,
+                requests_before: now - settings.longest_request_lifetime(),
+                offline_unused_since: settings.longest_refresh_rest().map(|max| now - max),
+                offline_created_before: settings.longest_refresh_lifetime().map(|max| now - max),
                 limit: SWEPT_AT_ONCE,
             })
             .await?;

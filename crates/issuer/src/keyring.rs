@@ -4,6 +4,8 @@
 //! at an instant is the greatest number whose time has come. Everything is served from memory; nothing
 //! here asks the database while a request waits.
 
+mod next;
+
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -20,7 +22,7 @@ use crate::{Failure, Settings};
 /// A key is published this long before it signs: API servers do not look again before `max-age` ends.
 const PUBLISHED_BEFORE: Duration = Duration::from_secs(60 * 60);
 /// Kept this long after the last token it signed has died.
-const KEPT_AFTER: Duration = Duration::from_secs(10 * 60);
+pub(crate) const KEPT_AFTER: Duration = Duration::from_secs(10 * 60);
 /// With keys read longer ago than this a replica is not ready.
 const STALE_AFTER: Duration = Duration::from_secs(30 * 60);
 const SECRET_PERIOD: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -96,7 +98,7 @@ impl Keyring {
         if drop_dead(store, now).await? {
             keys = read(store, root, settings, now).await?;
         }
-        store.raise_token_lifetime(settings.token_lifetime).await?;
+        store.raise_token_lifetime(settings.longest_token_lifetime()).await?;
         Ok(Self { keys: RwLock::new(Arc::new(keys)) })
     }
 
@@ -198,7 +200,7 @@ async fn new_key(
         private_key: root.seal(SIGNING_KEY, pair.private_key.expose().as_bytes())?.into(),
         created_at: now,
         signs_from,
-        longest_lifetime: settings.token_lifetime,
+        longest_lifetime: settings.longest_token_lifetime(),
     })
 }
 

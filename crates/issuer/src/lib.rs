@@ -4,18 +4,27 @@
 //! command line or Kubernetes. No HTTP, no SQL and no cryptography of its own.
 //!
 //! Where to look: [`authorize`] from request to code, [`token`] from code to tokens, [`userinfo`],
-//! [`sessions`] for freshness and the ways of ending, [`keyring`] for keys, [`discovery`].
+//! [`sessions`] for freshness and the ways of ending, [`brakes`] for when an upstream is not believed, [`keyring`] for keys, [`discovery`].
 
+pub mod admin;
 pub mod attempts;
 pub mod authorize;
+pub mod brakes;
 pub mod clients;
 pub mod connectors;
 pub mod discovery;
 pub mod housekeeping;
 pub mod keyring;
+pub mod kubernetes;
+pub mod lifetimes;
+pub mod logout;
+pub mod notices;
+pub mod own_sessions;
 pub mod sessions;
 pub mod settings;
 pub mod token;
+pub mod upstream_health;
+mod upstream_logout;
 pub mod userinfo;
 
 use std::sync::Arc;
@@ -27,10 +36,12 @@ use countersign_jose::{JoseError, RootKeys};
 use countersign_store::{Store, StoreError};
 
 pub use attempts::Attempts;
+pub use brakes::Brakes;
 pub use clients::Clients;
 pub use connectors::Connectors;
 pub use keyring::Keyring;
 pub use settings::Settings;
+pub use upstream_health::{UpstreamHealth, Upstreams};
 
 /// Everything an act needs, put together once by the program.
 pub struct Issuer {
@@ -39,6 +50,8 @@ pub struct Issuer {
     pub connectors: Connectors,
     pub keyring: Keyring,
     pub attempts: Attempts,
+    pub brakes: Brakes,
+    pub upstream_health: Upstreams,
     pub store: Store,
     pub root: RootKeys,
     pub clock: Arc<dyn Clock>,
@@ -81,6 +94,7 @@ impl From<StoreError> for Failure {
             }
             StoreError::Broken(cause) => Self::Broken(cause),
             StoreError::Unstorable(what) => Self::Unstorable(what),
+            StoreError::NoSuchPage => Self::Unstorable(error.to_string()),
         }
     }
 }

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_core::connector::{Basis, Known, Refresh, Refreshed, SignedIn};
-use countersign_core::session::{EndReason, Ended};
-use countersign_core::{Client, Secret, Session, Trace, Wants};
+use countersign_core::session::EndReason;
+use countersign_core::{Client, Connector, Grant, GrantId, Secret, Session, Trace, Wants};
 use countersign_jose::hash;
-use countersign_store::{Missing, SignedOut, Snapshot};
+use countersign_store::{SignedOut, Snapshot};
 
-use crate::settings::MISSING_PATIENCE;
+use crate::brakes::Said;
+use crate::settings::SignOnPolicy;
+use crate::upstream_health::Op;
 use crate::{Failure, Issuer};
 
 const UPSTREAM_DATA: &str = "upstream data";
@@ -45,18 +47,37 @@ pub enum Refused {
 }
 
 impl Issuer {
-    /// The live session of this cookie, if it may still be used to sign on.
+    /// The live session of this cookie, if our own pages may still go by it.
     pub async fn browser_session(
         &self,
+        cookie: Option<&Secret>,
+    ) -> Result<Option<Session>, Failure> {
+        self.session_within(&self.settings.sign_on, cookie).await
+    }
+
+    /// The live session of this cookie, if it may still be used to sign on to this client.
+    pub async fn browser_session_for(
+        &self,
+        client: &Client,
+        cookie: Option<&Secret>,
+    ) -> Result<Option<Session>, Failure> {
+        self.session_within(&self.settings.sign_on_of(client), cookie).await
+    }
+
+    /// The live session of this cookie, if it may still be used for anything at all.
+    pub async fn held_session(&self, cookie: Option<&Secret>) -> Result<Option<Session>, Failure> {
+        self.session_within(&self.settings.longest_sign_on(), cookie).await
+    }
+
+    async fn session_within(
+        &self,
+        policy: &SignOnPolicy,
         cookie: Option<&Secret>,
     ) -> Result<Option<Session>, Failure> {
         let Some(cookie) = cookie.filter(|cookie| !cookie.is_empty()) else { return Ok(None) };
         let now = self.now();
         let found = self.store.session_by_cookie(&hash::sha256(cookie.expose())).await?;
-        Ok(found.filter(|session| {
-            now < session.cookie_until
-                && now.since(session.browser_seen) < self.settings.sign_on.idle_lifetime
-        }))
+        Ok(found.filter(|session| policy.admits(session, now)))
     }
 
     /// Does everything this session stands on still stand: the session itself, its connector, the
@@ -76,10 +97,40 @@ impl Issuer {
         }
         match &connector.refresh {
             Some(refresh) if refresh.is_free() => {
-                let asked = self.ask(&**refresh, session.clone(), false).await?;
+                let asked = self.ask(connector, &**refresh, session.clone(), false).await?;
                 Ok(matches!(asked, Upstream::Welcome(_)))
             }
             _ => Ok(true),
+        }
+    }
+
+    /// A grant with its session, while they and all they stand on live.
+    pub(crate) async fn living_grant(
+        &self,
+        id: &GrantId,
+    ) -> Result<Option<(Grant, Session)>, Failure> {
+        let Some((grant, session)) = self.store.grant(id).await? else { return Ok(None) };
+        let Some(owner) = self.clients.get(&grant.client) else { return Ok(None) };
+        if grant.ended.is_some() || !self.stands(Some(owner), &session).await? {
+            return Ok(None);
+        }
+        Ok(Some((grant, session)))
+    }
+
+    /// The session with what its upstream says of the person now, as fresh as any login's.
+    pub(crate) async fn up_to_date(&self, session: Session) -> Result<Option<Session>, Failure> {
+        let Upstream::Welcome(checked) = self.ask_upstream(session).await? else {
+            return Ok(None);
+        };
+        let session = checked.session;
+        let Some(snapshot) = checked.snapshot else { return Ok(Some(session)) };
+        match self.store.update_snapshot(snapshot).await {
+            Ok(true) => Ok(Some(session)),
+            Ok(false) => Ok(None),
+            Err(error) => {
+                self.store.release_upstream(&session.id).await?;
+                Err(error.into())
+            }
         }
     }
 
@@ -120,17 +171,21 @@ impl Issuer {
             });
         };
         if refresh.is_free() {
-            return self.ask(&**refresh, session, false).await;
+            return self.ask(connector, &**refresh, session, false).await;
         }
         if age < policy.upstream_refresh_interval {
             return Ok(welcome(session, None));
         }
-        self.ask_or_wait(&**refresh, session).await
+        if self.has_passed_the_brake(connector, &session)? {
+            return Ok(welcome(session, None));
+        }
+        self.ask_or_wait(connector, &**refresh, session).await
     }
 
     /// Whoever has the lease asks; the others look again until there is news, or the lease is free.
     async fn ask_or_wait(
         &self,
+        connector: &Connector,
         refresh: &dyn Refresh,
         mut session: Session,
     ) -> Result<Upstream, Failure> {
@@ -139,7 +194,7 @@ impl Issuer {
             let now = self.now();
             if self.store.lease_upstream(&session.id, now, now + LEASE).await? {
                 let id = session.id.clone();
-                let asked = self.ask(refresh, session, true).await;
+                let asked = self.ask(connector, refresh, session, true).await;
                 if matches!(asked, Err(_) | Ok(Upstream::Refused(Refused::Changed))) {
                     self.store.release_upstream(&id).await?;
                 }
@@ -158,7 +213,7 @@ impl Issuer {
         match session.ended {
             Some(_) => Ok(Upstream::Refused(Refused::Ended)),
             None => Err(Failure::Unavailable {
-                what: session.connector.to_string(),
+                what: connector.name.clone(),
                 cause: "another request is still asking this upstream".to_owned(),
             }),
         }
@@ -166,6 +221,7 @@ impl Issuer {
 
     async fn ask(
         &self,
+        connector: &Connector,
         refresh: &dyn Refresh,
         session: Session,
         leased: bool,
@@ -175,17 +231,23 @@ impl Issuer {
             identity: &session.identity,
             upstream: upstream.as_ref(),
             wants: session.wants,
+            now: self.now(),
         };
         let mut trace = Trace::default();
-        let answer = refresh.refresh(known, &mut trace).await;
+        let asking = refresh.refresh(known, &mut trace);
+        let answer = self.ask_connector(connector, Op::Refresh, asking).await;
         for step in trace.steps() {
             tracing::debug!(connector = %session.connector, session = %session.id, kind = ?step.kind, "{}", step.text);
         }
-        match answer.map_err(|down| Failure::upstream(&down))? {
-            Refreshed::Current(person) => self.current(session, *person, leased),
-            Refreshed::Disabled => self.disabled(session).await,
-            Refreshed::Missing { why } => self.missing(session, why).await,
-        }
+        let said = match answer.map_err(|down| Failure::upstream(&down))? {
+            Refreshed::Current(person) => {
+                self.is_welcome(&session);
+                return self.current(session, *person, leased);
+            }
+            Refreshed::Disabled => Said::Disabled,
+            Refreshed::Missing { why } => Said::Missing { why },
+        };
+        self.is_refused(connector, &session, said, refresh.is_free()).await
     }
 
     fn current(
@@ -218,27 +280,6 @@ impl Issuer {
             now: session.identity_at,
         };
         Ok(welcome(session, Some(snapshot)))
-    }
-
-    async fn disabled(&self, session: Session) -> Result<Upstream, Failure> {
-        let ended =
-            Ended { at: self.now(), by: "upstream".to_owned(), why: EndReason::UpstreamDisabled };
-        tracing::warn!(event = "session_ended", session = %session.id, connector = %session.connector, reason = "upstream_disabled", "the upstream disabled this person");
-        self.store.end_session(&session.id, ended, None).await?;
-        Ok(Upstream::Refused(Refused::Ended))
-    }
-
-    async fn missing(&self, session: Session, why: String) -> Result<Upstream, Failure> {
-        let now = self.now();
-        let outcome = self
-            .store
-            .mark_missing(&session.id, EndReason::UpstreamMissing, MISSING_PATIENCE, now)
-            .await?;
-        tracing::warn!(session = %session.id, connector = %session.connector, reason = %why, outcome = ?outcome, "the upstream does not know this person any more");
-        Ok(Upstream::Refused(match outcome {
-            Missing::First | Missing::Waiting => Refused::Missing { why },
-            Missing::Ended(_) | Missing::Gone => Refused::Ended,
-        }))
     }
 
     /// The browser's half ends, and what was given without `offline_access`.

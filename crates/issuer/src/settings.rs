@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use countersign_core::Lifetimes;
 use countersign_core::session::ChallengeMethod;
 use countersign_jose::Algorithm;
 use url::Url;
+
+use crate::admin::AdminPolicy;
 
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -29,6 +32,9 @@ pub struct Settings {
     pub always_show_choice: bool,
     /// How long the audit log remembers.
     pub event_retention: Duration,
+    pub admin: AdminPolicy,
+    /// Those of clients that have their own: what is kept is kept for the longest.
+    pub client_lifetimes: Vec<Lifetimes>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -149,6 +155,8 @@ pub(crate) mod tests {
             refresh_enabled: true,
             always_show_choice: false,
             event_retention: minutes(400 * 24 * 60),
+            admin: super::AdminPolicy::default(),
+            client_lifetimes: Vec::new(),
         }
     }
 

@@ -2,6 +2,8 @@
 //!
 //! A grant cannot forget a shared step such as client authentication, because it does not perform it.
 
+mod audience;
+mod client_credentials;
 mod code;
 mod introspect;
 mod mint;
@@ -12,8 +14,10 @@ mod statement;
 use countersign_core::{Client, Scopes, Secret};
 use serde::Serialize;
 
+pub(crate) use audience::Audience;
 pub use introspect::Introspection;
-pub(crate) use mint::{ACCESS_TOKEN_TYPE, PersonClaims};
+pub(crate) use mint::{ACCESS_TOKEN_TYPE, PersonClaims, json};
+pub(crate) use statement::canonical_number;
 
 use crate::{Failure, Issuer};
 
@@ -22,6 +26,7 @@ use crate::{Failure, Issuer};
 pub enum Grant {
     AuthorizationCode { code: Secret, redirect_uri: Option<String>, verifier: Option<Secret> },
     RefreshToken { token: Secret, scope: Option<Scopes> },
+    ClientCredentials { scope: Option<Scopes> },
 }
 
 impl Grant {
@@ -30,6 +35,7 @@ impl Grant {
         match self {
             Self::AuthorizationCode { .. } => "authorization_code",
             Self::RefreshToken { .. } => "refresh_token",
+            Self::ClientCredentials { .. } => "client_credentials",
         }
     }
 }
@@ -107,6 +113,7 @@ impl Issuer {
                 self.redeem_code(client, brought).await
             }
             Grant::RefreshToken { token, scope } => self.refresh(client, &token, scope).await,
+            Grant::ClientCredentials { scope } => self.client_credentials(client, scope).await,
         }
     }
 }

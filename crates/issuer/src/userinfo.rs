@@ -42,13 +42,9 @@ impl Issuer {
         else {
             return Ok(None);
         };
-        let Some((grant, session)) = self.store.grant(&GrantId::new(grant)).await? else {
+        let Some((_, session)) = self.living_grant(&GrantId::new(grant)).await? else {
             return Ok(None);
         };
-        let Some(client) = self.clients.get(&grant.client) else { return Ok(None) };
-        if grant.ended.is_some() || !self.stands(Some(client), &session).await? {
-            return Ok(None);
-        }
         let scopes = Scopes::parse(scope);
         let info = UserInfo {
             iss: self.settings.issuer.as_str(),

@@ -46,7 +46,13 @@ impl Issuer {
         verdict: Verdict,
         cookie: Option<&Secret>,
     ) -> Result<Step, Failure> {
-        let session = self.browser_session(cookie).await?;
+        if envelope.request.own_page.is_some() {
+            return self.next(envelope, cookie, false).await;
+        }
+        let session = match self.clients.behind(&envelope.request) {
+            Some(client) => self.browser_session_for(client, cookie).await?,
+            None => None,
+        };
         let Some(session) = session.filter(|s| envelope.session.as_ref() == Some(&s.id)) else {
             return self.next(envelope, cookie, false).await;
         };

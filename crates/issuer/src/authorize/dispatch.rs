@@ -6,13 +6,12 @@
 use std::time::Duration;
 
 use countersign_core::client::OUT_OF_BAND;
-use countersign_core::{Client, Code, Connector, ConnectorId, Secret, Session, ids};
+use countersign_core::{Client, Code, Connector, ConnectorId, Secret, Session, ids, scopes};
 use countersign_jose::hash;
 use countersign_store::CodeGiven;
 
 use super::answer::{Answer, AuthorizationError, ErrorCode};
-use super::{Approval, Envelope};
-use crate::sessions::{Refused, Upstream};
+use super::{Approval, AuthRequest, Envelope, OwnPage};
 use crate::{Failure, Issuer};
 
 /// What the browser does next.
@@ -31,6 +30,8 @@ pub enum Step {
         approval: Box<Approval>,
     },
     Answer(Answer),
+    /// Signed in, and back at a page of ours.
+    OwnPage(OwnPage),
     /// This request was finished before: a second tab, the back button.
     Finished,
     /// It waited longer than `expiry.authRequests`.
@@ -91,7 +92,7 @@ impl Issuer {
         if self.is_expired(&envelope) {
             return Ok(Step::Expired);
         }
-        let Some(client) = self.clients.get(&envelope.request.client) else {
+        let Some(client) = self.clients.behind(&envelope.request) else {
             return Ok(Step::Gone);
         };
         let session = match self.standing(&envelope, client, cookie).await? {
@@ -105,9 +106,12 @@ impl Issuer {
                 ));
             }
         };
-        let Some(session) = self.fresh(session).await? else {
+        let Some(session) = self.up_to_date(session).await? else {
             return Ok(self.ask_for_login(envelope, client));
         };
+        if let Some(page) = envelope.request.own_page {
+            return Ok(Step::OwnPage(page));
+        }
         if !approved && self.needs_approval(&envelope, client, &session).await? {
             if envelope.request.prompt.none {
                 let (code, text) = (ErrorCode::ConsentRequired, "The person has not agreed yet");
@@ -134,17 +138,13 @@ impl Issuer {
         client: &Client,
         cookie: Option<&Secret>,
     ) -> Result<Standing, Failure> {
-        let Some(session) = self.browser_session(cookie).await? else {
+        let Some(session) = self.browser_session_for(client, cookie).await? else {
             return Ok(Standing::NeedsLogin);
         };
         let request = &envelope.request;
         let just_proven =
             envelope.logged_in.is_some() && envelope.session.as_ref() == Some(&session.id);
-        let other_connector = request.connector.as_ref().is_some_and(|id| *id != session.connector);
-        let unusable = other_connector
-            || self.connectors.allowed(client, &session.connector).is_none()
-            || self.basis_changed(&session)
-            || !session.wants.cover(self.askable(&session, request.wants()));
+        let unusable = !self.serves(request, client, &session);
         let age = self.now().since(session.auth_time);
         let old =
             request.max_age.is_some_and(|limit| limit == 0 || age > Duration::from_secs(limit));
@@ -161,19 +161,13 @@ impl Issuer {
         }
     }
 
-    /// The session as its upstream sees it now; `None`: sign in again.
-    async fn fresh(&self, session: Session) -> Result<Option<Session>, Failure> {
-        match self.ask_upstream(session).await? {
-            Upstream::Welcome(checked) => match checked.snapshot {
-                Some(snapshot) => {
-                    let live = self.store.update_snapshot(snapshot).await?;
-                    Ok(live.then_some(checked.session))
-                }
-                None => Ok(Some(checked.session)),
-            },
-            Upstream::Refused(Refused::Unaskable | Refused::Ended | Refused::Changed) => Ok(None),
-            Upstream::Refused(Refused::Missing { .. }) => Ok(None),
-        }
+    /// Could this session be the one this request needs: the right connector, still what it was at
+    /// sign-in, asked for all that is wanted?
+    pub(super) fn serves(&self, request: &AuthRequest, client: &Client, session: &Session) -> bool {
+        request.connector.as_ref().is_none_or(|id| *id == session.connector)
+            && self.connectors.allowed(client, &session.connector).is_some()
+            && !self.basis_changed(session)
+            && session.wants.cover(self.askable(session, request.wants()))
     }
 
     fn ask_for_login(&self, mut envelope: Envelope, client: &Client) -> Step {
@@ -202,8 +196,11 @@ impl Issuer {
         client: &Client,
         session: &Session,
     ) -> Result<bool, Failure> {
-        // A code that is read out by hand is what a phisher asks for: it is never given in silence.
-        if envelope.request.prompt.consent || envelope.request.redirect_uri == OUT_OF_BAND {
+        // A code that is read out by hand is what a phisher asks for, and an administrator's power what
+        // a program on their machine would like: neither is ever given in silence.
+        let request = &envelope.request;
+        let by_hand = request.redirect_uri == OUT_OF_BAND;
+        if request.prompt.consent || by_hand || request.scopes.has(scopes::ADMIN) {
             return Ok(true);
         }
         if self.settings.approval.skip {
@@ -234,7 +231,7 @@ impl Issuer {
             challenge: request.challenge.clone(),
             auth_time: session.auth_time,
             created_at: now,
-            expires_at: now + self.code_lifetime(request),
+            expires_at: now + self.code_lifetime(client, request),
             grant: None,
         };
         Ok(match self.store.give_code(given, now).await? {
@@ -245,11 +242,11 @@ impl Issuer {
     }
 
     /// A person types an out-of-band code by hand, which takes longer than a redirect.
-    fn code_lifetime(&self, request: &super::AuthRequest) -> Duration {
+    fn code_lifetime(&self, client: &Client, request: &AuthRequest) -> Duration {
         const BY_HAND: Duration = Duration::from_secs(10 * 60);
         match request.redirect_uri == OUT_OF_BAND {
             true => BY_HAND,
-            false => self.settings.code_lifetime,
+            false => self.settings.code_lifetime_of(client),
         }
     }
 

@@ -121,7 +121,8 @@ impl Issuer {
             hint: self.hint(params)?,
             login_hint: params.get("login_hint").map(|hint| hint.chars().take(256).collect()),
             connector: self.connector(params, client, connector)?,
-            expires_at: self.now() + self.settings.request_lifetime,
+            own_page: None,
+            expires_at: self.now() + self.settings.request_lifetime_of(client),
         })
     }
 
@@ -139,6 +140,10 @@ impl Issuer {
             );
         }
         let known = asked.filtered(Scopes::is_known);
+        if known.has(scopes::ADMIN) && !self.settings.admin.admits_client(&client.id) {
+            let (code, admin) = (ErrorCode::InvalidScope, scopes::ADMIN);
+            return refuse(code, format!("Only clients of admin.clients may ask for {admin}"));
+        }
         for peer in known.audience_clients() {
             if !self.clients.get(&peer).is_some_and(|peer| peer.trusts(&client.id)) {
                 let peer = ascii(peer.as_str());

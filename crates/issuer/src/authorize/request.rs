@@ -4,6 +4,8 @@ use countersign_core::session::Challenge;
 use countersign_core::{ClientId, ConnectorId, Scopes, Timestamp, Wants, scopes};
 use serde::{Deserialize, Serialize};
 
+use super::OwnPage;
+
 /// Decoded parameters of a query or a form, each at most once (RFC 6749 section 3.1).
 #[derive(Clone, Debug, Default)]
 pub struct Params {
@@ -85,6 +87,9 @@ pub struct AuthRequest {
     pub hint: Option<String>,
     pub login_hint: Option<String>,
     pub connector: Option<ConnectorId>,
+    /// A login for a page of ours, which ends there: no client, no consent, no code.
+    #[serde(default)]
+    pub own_page: Option<OwnPage>,
     pub expires_at: Timestamp,
 }
 

@@ -10,12 +10,16 @@ use countersign_store::SignIn;
 
 use super::Envelope;
 use crate::attempts::{Permit, counted_address};
+use crate::upstream_health::Op;
 use crate::{Failure, Issuer};
 
 /// A password can be used only while it is there, so its login asks for all that a later application
 /// may need; what is told to whom is still decided by scope.
 const EVERYTHING: Wants = Wants { offline: true, groups: true };
 const LONGEST_LOGIN: usize = 256;
+/// What is kept of a trace: enough to see why a group is missing, and no more than some kilobytes.
+const TRACE_STEPS: usize = 60;
+const TRACE_STEP_CHARACTERS: usize = 300;
 
 /// What is known of the browser that asks.
 #[derive(Clone, Debug)]
@@ -43,6 +47,13 @@ pub enum SignInEnd {
     StartAgain,
 }
 
+/// Somebody who has proved who they are: what their connector said, what it was asked for, and how.
+pub(super) struct Proven {
+    pub person: SignedIn,
+    pub wants: Wants,
+    pub trace: Trace,
+}
+
 /// A browser whose person has proved who they are.
 pub struct ProvenBrowser {
     /// Carries the proof now.
@@ -56,12 +67,12 @@ pub struct ProvenBrowser {
 impl Issuer {
     /// What the application of a login in flight is called.
     pub fn client_name(&self, envelope: &Envelope) -> &str {
-        self.clients.get(&envelope.request.client).map_or("", |client| &client.name)
+        self.clients.behind(&envelope.request).map_or("", |client| &client.name)
     }
 
     /// The connector of this id, if the envelope's client may use it.
     pub fn connector_for(&self, envelope: &Envelope, id: &ConnectorId) -> Option<&Connector> {
-        let client = self.clients.get(&envelope.request.client)?;
+        let client = self.clients.behind(&envelope.request)?;
         let asked = envelope.request.connector.as_ref();
         self.connectors.allowed(client, id).filter(|_| asked.is_none_or(|asked| asked == id))
     }
@@ -90,7 +101,8 @@ impl Issuer {
             return Ok(SignInEnd::Wait(wait));
         }
         let mut trace = Trace::default();
-        let answer = way.login(&attempt.login, &attempt.password, EVERYTHING, &mut trace).await;
+        let asking = way.login(&attempt.login, &attempt.password, EVERYTHING, &mut trace);
+        let answer = self.ask_connector(connector, Op::Login, asking).await;
         match answer.map_err(|down| self.unavailable(connector, &down, &trace))? {
             Login::Refused(refusal) => {
                 self.log_refusal(connector, &refusal, browser, &trace);
@@ -98,7 +110,8 @@ impl Issuer {
             }
             Login::Accepted(person) => {
                 self.attempts.succeeded(&account, &address, self.now());
-                self.sign_in(envelope, connector, *person, EVERYTHING, browser).await
+                let proven = Proven { person: *person, wants: EVERYTHING, trace };
+                self.sign_in(envelope, connector, proven, browser).await
             }
         }
     }
@@ -108,12 +121,12 @@ impl Issuer {
         &self,
         mut envelope: Envelope,
         connector: &Connector,
-        person: SignedIn,
-        wants: Wants,
+        proven: Proven,
         browser: &Browser,
     ) -> Result<SignInEnd, Failure> {
+        let Proven { person, wants, trace } = proven;
         let now = self.now();
-        let lifetime = self.settings.sign_on.absolute_lifetime;
+        let lifetime = self.settings.longest_sign_on().absolute_lifetime;
         let cookie = Secret::new(ids::random_token()?);
         let basis = match (&connector.basis, person.basis) {
             (Basis::Upstream(basis), _) => basis.clone(),
@@ -139,6 +152,11 @@ impl Issuer {
                 now,
             })
             .await?;
+        // A sign-in without its trace is a sign-in all the same.
+        let kept = trace.shortened(TRACE_STEPS, TRACE_STEP_CHARACTERS);
+        if let Err(error) = self.store.keep_trace(&outcome.session, &kept, now).await {
+            tracing::warn!(session = %outcome.session, cause = %error, "the login trace was not kept");
+        }
         tracing::info!(
             event = "signed_in",
             session = %outcome.session,

@@ -1,12 +1,13 @@
 //! The trip to an upstream and back: what the browser takes along opens only in it, and only once.
 
-use countersign_core::connector::{Login, Luggage, Trip, WayIn};
-use countersign_core::{ConnectorId, Secret, Trace, Wants, ids};
+use countersign_core::connector::{Departure, Login, Luggage, Presented, Trip, WayIn};
+use countersign_core::{Connector, ConnectorId, Secret, Trace, Wants, ids};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::sign_in::{Browser, SignInEnd};
+use super::sign_in::{Browser, Proven, SignInEnd};
 use super::{Binder, Envelope};
+use crate::upstream_health::Op;
 use crate::{Failure, Issuer};
 
 const TRIP: &str = "upstream trip";
@@ -21,9 +22,20 @@ pub struct Travel {
     pub sealed: String,
 }
 
-/// The end of a trip. `connector` is the one it went to, if that could be read.
+/// What a browser brought to our callback.
+pub struct Brought<'a> {
+    /// Decoded; `state` is among it.
+    pub query: &'a [(String, String)],
+    /// The connector in the path; `None` at the bare `/callback`.
+    pub by: Option<&'a str>,
+    pub presented: &'a Presented,
+}
+
+/// The end of a trip. `connector` is the one it went to, and `envelope` the login in flight as it was at
+/// departure, if that could be read.
 pub struct Arrival {
     pub connector: Option<ConnectorId>,
+    pub envelope: Option<Envelope>,
     pub end: Result<SignInEnd, Failure>,
 }
 
@@ -45,15 +57,21 @@ impl Issuer {
         cookie: Option<&Secret>,
     ) -> Result<Option<Travel>, Failure> {
         let Some(connector) = self.connector_for(envelope, connector) else { return Ok(None) };
-        let WayIn::Redirect(way) = &connector.way else { return Ok(None) };
         // What this browser's session already asked there is asked again, so that a login for one
         // application takes nothing from what was given to another.
-        let session = self.browser_session(cookie).await?;
+        let session = self.held_session(cookie).await?;
         let session = session.filter(|session| session.connector == connector.id);
         let before = session.map(|session| session.wants).unwrap_or_default();
         let wants = envelope.request.wants().and(before);
         let trip = self.trip(ids::random_id()?, wants)?;
-        let departure = way.depart(&trip).await.map_err(|e| Failure::upstream(&e))?;
+        let departure = match &connector.way {
+            WayIn::Redirect(way) => {
+                let asked = self.ask_connector(connector, Op::Depart, way.depart(&trip)).await;
+                asked.map_err(|down| Failure::upstream(&down))?
+            }
+            WayIn::TrustedHeader(_) => self.to_the_proxy(connector, &trip)?,
+            WayIn::Password(_) => return Ok(None),
+        };
         let suitcase = Suitcase {
             envelope: envelope.clone(),
             connector: connector.id.clone(),
@@ -76,25 +94,26 @@ impl Issuer {
         &self,
         binder: &Binder,
         sealed: &str,
-        query: &[(String, String)],
-        by: Option<&str>,
+        brought: &Brought<'_>,
         browser: &Browser,
     ) -> Arrival {
+        let Brought { query, by, .. } = *brought;
         let state = query.iter().find(|(name, _)| name == "state").map_or("", |(_, value)| value);
         let suitcase = self.unpack(binder, sealed, state);
         let suitcase = suitcase.filter(|s| by.is_none_or(|by| by == s.connector.as_str()));
         let Some(suitcase) = suitcase else {
-            return Arrival { connector: None, end: Ok(SignInEnd::StartAgain) };
+            return Arrival { connector: None, envelope: None, end: Ok(SignInEnd::StartAgain) };
         };
         let connector = Some(suitcase.connector.clone());
-        Arrival { connector, end: self.land(suitcase, state, query, browser).await }
+        let envelope = Some(suitcase.envelope.clone());
+        Arrival { connector, envelope, end: self.land(suitcase, state, brought, browser).await }
     }
 
     async fn land(
         &self,
         suitcase: Suitcase,
         state: &str,
-        query: &[(String, String)],
+        brought: &Brought<'_>,
         browser: &Browser,
     ) -> Result<SignInEnd, Failure> {
         let Suitcase { envelope, connector, luggage, wants } = suitcase;
@@ -104,19 +123,39 @@ impl Issuer {
         let Some(connector) = self.connector_for(&envelope, &connector) else {
             return Ok(SignInEnd::NoSuchWay);
         };
-        let WayIn::Redirect(way) = &connector.way else { return Ok(SignInEnd::NoSuchWay) };
-        let trip = self.trip(state.to_owned(), wants)?;
         let mut trace = Trace::default();
-        let answer = way.arrive(&trip, &luggage, query, &mut trace).await;
-        match answer.map_err(|down| self.unavailable(connector, &down, &trace))? {
+        let login = match &connector.way {
+            WayIn::Redirect(way) => {
+                let trip = self.trip(state.to_owned(), wants)?;
+                let asking = way.arrive(&trip, &luggage, brought.query, &mut trace);
+                let answer = self.ask_connector(connector, Op::Arrive, asking).await;
+                answer.map_err(|down| self.unavailable(connector, &down, &trace))?
+            }
+            // The proxy guards its own path and no other.
+            WayIn::TrustedHeader(way) if brought.by.is_some() => {
+                way.login(brought.presented, &mut trace)
+            }
+            WayIn::TrustedHeader(_) | WayIn::Password(_) => return Ok(SignInEnd::NoSuchWay),
+        };
+        match login {
             Login::Refused(refusal) => {
                 self.log_refusal(connector, &refusal, browser, &trace);
                 Ok(SignInEnd::Refused(refusal))
             }
             Login::Accepted(person) => {
-                self.sign_in(envelope, connector, *person, wants, browser).await
+                let proven = Proven { person: *person, wants, trace };
+                self.sign_in(envelope, connector, proven, browser).await
             }
         }
+    }
+
+    /// To our own callback, in front of which the proxy stands.
+    fn to_the_proxy(&self, connector: &Connector, trip: &Trip) -> Result<Departure, Failure> {
+        let path = format!("/callback/{}", connector.id);
+        let mut url = Url::parse(&self.settings.issuer.endpoint(&path))
+            .map_err(|e| Failure::Broken(e.to_string()))?;
+        url.query_pairs_mut().append_pair("state", &trip.state);
+        Ok(Departure { url, luggage: Luggage::default() })
     }
 
     fn unpack(&self, binder: &Binder, sealed: &str, state: &str) -> Option<Suitcase> {
@@ -131,7 +170,7 @@ impl Issuer {
     fn trip(&self, state: String, wants: Wants) -> Result<Trip, Failure> {
         let callback = Url::parse(&self.settings.issuer.endpoint("/callback"))
             .map_err(|e| Failure::Broken(e.to_string()))?;
-        Ok(Trip { callback, state, wants })
+        Ok(Trip { callback, state, wants, now: self.now() })
     }
 }
 

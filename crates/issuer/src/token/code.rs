@@ -98,7 +98,7 @@ impl Issuer {
             mac_key: self.keyring.keys().mac_settled.newest(),
             created_at: now,
             rotated_at: now,
-            tokens_until: now + self.settings.token_lifetime,
+            tokens_until: now + self.settings.token_lifetime_of(client),
             ended: None,
         })
     }

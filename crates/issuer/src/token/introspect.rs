@@ -2,7 +2,7 @@
 //! it names in `aud`; everybody else hears that it is not active, and nothing more.
 
 use countersign_core::identity::subject;
-use countersign_core::{Client, ClientId, Grant, GrantId, Secret, Session};
+use countersign_core::{Client, ClientId, Grant, GrantId, Secret, Session, Timestamp};
 use countersign_jose::{Claims, Expected, Typ};
 use serde::Serialize;
 
@@ -58,7 +58,7 @@ impl Issuer {
         }
         let about = match claims {
             Some(claims) => Some(self.about_access_token(&claims, &grant, &session)),
-            None => self.about_refresh_token(token, &grant, &session),
+            None => self.about_refresh_token(owner, token, &grant, &session),
         };
         Ok(Introspection { active: about.is_some(), about })
     }
@@ -98,28 +98,27 @@ impl Issuer {
     /// Only the current generation is active.
     fn about_refresh_token(
         &self,
+        owner: &Client,
         token: &Secret,
         grant: &Grant,
         session: &Session,
     ) -> Option<About> {
         let statement = Statement::read(token, &self.keyring.keys().mac)?;
         let current = grant.refreshable && statement.generation == grant.generation;
-        (current && !self.is_refresh_expired(grant)).then(|| self.about(grant, session))
+        (current && !self.is_refresh_expired(owner, grant)).then(|| {
+            let end = self.settings.refresh_of(owner).end(grant.created_at, grant.rotated_at);
+            About { exp: end.map(Timestamp::secs), ..self.about(grant, session) }
+        })
     }
 
     fn about(&self, grant: &Grant, session: &Session) -> About {
-        let policy = &self.settings.refresh;
-        let ends = [
-            policy.absolute_lifetime.map(|max| grant.created_at + max),
-            policy.valid_if_not_used_for.map(|max| grant.rotated_at + max),
-        ];
         About {
             scope: grant.scopes.to_string(),
             client_id: grant.client.clone(),
             username: session.identity.preferred_username.clone(),
             token_type: "Bearer",
             token_use: "refresh_token",
-            exp: ends.into_iter().flatten().min().map(countersign_core::Timestamp::secs),
+            exp: None,
             iat: grant.rotated_at.secs(),
             sub: subject(&session.identity.user_id, &session.connector),
             aud: vec![grant.client.clone()],

@@ -9,9 +9,11 @@ use countersign_core::{
 use countersign_jose::{Signer, hash};
 use serde::Serialize;
 
+use super::audience::Audience;
 use super::statement::Statement;
 use super::{TokenError, TokenErrorCode, Tokens};
 use crate::keyring::off_the_async_threads;
+use crate::kubernetes::groups::Elsewhere;
 use crate::{Failure, Issuer};
 
 /// `typ` of an access token (RFC 9068 section 2.1).
@@ -22,14 +24,6 @@ pub(super) struct Minting {
     pub session: Session,
     /// The code just redeemed, for `c_hash`.
     pub code: Option<Secret>,
-}
-
-/// One audience is a string, several are a list, as Dex has it.
-#[derive(Clone, Serialize)]
-#[serde(untagged)]
-enum Audience {
-    One(ClientId),
-    Many(Vec<ClientId>),
 }
 
 /// Claims in the order Dex writes them.
@@ -47,6 +41,7 @@ struct IdToken<'a> {
     nonce: Option<&'a str>,
     auth_time: i64,
     sid: &'a str,
+    grant_id: &'a str,
     at_hash: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     c_hash: Option<String>,
@@ -82,6 +77,8 @@ pub(crate) struct PersonClaims<'a> {
     email_verified: Option<bool>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     groups: &'a [String],
+    #[serde(flatten)]
+    elsewhere: Option<&'a Elsewhere>,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -106,12 +103,21 @@ impl<'a> PersonClaims<'a> {
             email: told(email, scope.has(scopes::EMAIL)),
             email_verified: scope.has(scopes::EMAIL).then_some(*email_verified),
             groups: if scope.has(scopes::GROUPS) { groups } else { &[] },
+            elsewhere: None,
             name: told(username, profile),
             preferred_username: told(preferred_username, profile),
             federated_claims: scope
                 .has(scopes::FEDERATED_ID)
                 .then(|| FederatedClaims { connector_id: session.connector.as_str(), user_id }),
         }
+    }
+}
+
+impl<'a> PersonClaims<'a> {
+    /// With the place where the groups are, if they are not to be in the token.
+    fn groups_at(self, elsewhere: Option<&'a Elsewhere>) -> Self {
+        let groups = if elsewhere.is_some() { &[] } else { self.groups };
+        Self { groups, elsewhere, ..self }
     }
 }
 
@@ -133,7 +139,7 @@ impl Issuer {
             audience: self.audience(client, &scopes)?,
             scopes,
             issued_at: now,
-            tokens_until: now + self.settings.token_lifetime,
+            tokens_until: now + self.settings.token_lifetime_of(client),
         })
     }
 
@@ -142,7 +148,10 @@ impl Issuer {
         prepared: Prepared,
         minting: Minting,
     ) -> Result<Tokens, TokenError> {
+        let Prepared { audience, scopes, tokens_until, .. } = &prepared;
+        let grant = &minting.grant.id;
         let work = Work {
+            elsewhere: self.groups_elsewhere(grant, audience, scopes, *tokens_until)?,
             prepared,
             minting,
             iss: self.settings.issuer.as_str().to_owned(),
@@ -196,6 +205,7 @@ impl Issuer {
 struct Work {
     prepared: Prepared,
     minting: Minting,
+    elsewhere: Option<Elsewhere>,
     iss: String,
     access_jti: String,
     id_jti: String,
@@ -224,6 +234,8 @@ impl Work {
         let Prepared { signer, audience, scopes, issued_at, tokens_until } = &self.prepared;
         let (iat, exp) = (issued_at.secs(), tokens_until.secs());
         let sub = subject(&session.identity.user_id, &session.connector);
+        // In both: an API server takes an access token where it expects an ID token.
+        let person = || PersonClaims::of(session, scopes).groups_at(self.elsewhere.as_ref());
         let access = AccessToken {
             iss: &self.iss,
             sub: &sub,
@@ -236,7 +248,7 @@ impl Work {
             auth_time: grant.auth_time.secs(),
             sid: session.id.as_str(),
             grant_id: grant.id.as_str(),
-            person: PersonClaims::of(session, scopes),
+            person: person(),
         };
         let access = signer.sign(Some(ACCESS_TOKEN_TYPE), &json(&access)?)?;
         let algorithm = signer.algorithm();
@@ -251,15 +263,16 @@ impl Work {
             nonce: grant.nonce.as_deref(),
             auth_time: grant.auth_time.secs(),
             sid: session.id.as_str(),
+            grant_id: grant.id.as_str(),
             at_hash: hash::half_hash(algorithm, &access),
             c_hash: code.as_ref().map(|code| hash::half_hash(algorithm, code.expose())),
-            person: PersonClaims::of(session, scopes),
+            person: person(),
         };
         let id = signer.sign(None, &json(&id)?)?;
         Ok((access, id))
     }
 }
 
-fn json(claims: &impl Serialize) -> Result<Vec<u8>, Failure> {
+pub(crate) fn json(claims: &impl Serialize) -> Result<Vec<u8>, Failure> {
     serde_json::to_vec(claims).map_err(|e| Failure::Broken(e.to_string()))
 }

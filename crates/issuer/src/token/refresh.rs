@@ -9,10 +9,18 @@ use super::statement::Statement;
 use super::{TokenError, TokenErrorCode, Tokens};
 use crate::Issuer;
 use crate::sessions::{Checked, Refused, Upstream};
+use crate::settings::RefreshPolicy;
 
 const INVALID: &str = "Refresh token is invalid or has already been claimed by another client.";
 const CHANGED: &str = "Sign in again: the account has changed.";
 const OVER: &str = "The session this refresh token belongs to has ended.";
+
+/// What a refresh is about to give, should the store agree.
+struct Given {
+    policy: RefreshPolicy,
+    tokens_until: Timestamp,
+    snapshot: Option<Snapshot>,
+}
 
 impl Issuer {
     pub(super) async fn refresh(
@@ -36,7 +44,8 @@ impl Issuer {
         let prepared = self.prepare(client, scopes)?;
         // A retry gets the same answer without an upstream being called; whether it is one in time is
         // decided by the store, with everything else in one transaction.
-        let is_retry = self.settings.refresh.rotate && statement.generation < grant.generation;
+        let policy = self.settings.refresh_of(client);
+        let is_retry = policy.rotate && statement.generation < grant.generation;
         let checked = match is_retry {
             true if !self.stands(Some(client), &session).await? => {
                 return Err(TokenError::invalid_grant(CHANGED));
@@ -46,7 +55,8 @@ impl Issuer {
         };
         let leased = checked.snapshot.is_some().then(|| checked.session.id.clone());
         let until = prepared.tokens_until;
-        let rotated = self.rotate(&grant, &statement, until, checked.snapshot).await;
+        let given = Given { policy, tokens_until: until, snapshot: checked.snapshot };
+        let rotated = self.rotate(&grant, &statement, given).await;
         if rotated.is_err()
             && let Some(session) = leased
         {
@@ -66,7 +76,7 @@ impl Issuer {
         if grant.ended.is_some() || session.ended.is_some() {
             return Err(TokenError::invalid_grant(OVER));
         }
-        if self.is_refresh_expired(grant) {
+        if self.is_refresh_expired(client, grant) {
             return Err(TokenError::invalid_grant("Refresh token expired."));
         }
         if self.connectors.allowed(client, &session.connector).is_none() {
@@ -75,11 +85,9 @@ impl Issuer {
         Ok(())
     }
 
-    pub(super) fn is_refresh_expired(&self, grant: &Grant) -> bool {
-        let (now, policy) = (self.now(), &self.settings.refresh);
-        let too_old = policy.absolute_lifetime.is_some_and(|max| now > grant.created_at + max);
-        let too_idle = policy.valid_if_not_used_for.is_some_and(|max| now > grant.rotated_at + max);
-        too_old || too_idle
+    pub(super) fn is_refresh_expired(&self, client: &Client, grant: &Grant) -> bool {
+        let end = self.settings.refresh_of(client).end(grant.created_at, grant.rotated_at);
+        end.is_some_and(|end| self.now() > end)
     }
 
     async fn welcome_still(&self, session: Session) -> Result<Checked, TokenError> {
@@ -99,20 +107,19 @@ impl Issuer {
         &self,
         grant: &Grant,
         statement: &Statement,
-        tokens_until: Timestamp,
-        snapshot: Option<Snapshot>,
+        given: Given,
     ) -> Result<i64, TokenError> {
         let rotation = self
             .store
             .rotate(Rotate {
                 grant: grant.id.clone(),
                 presented: statement.generation,
-                rotate: self.settings.refresh.rotate,
+                rotate: given.policy.rotate,
                 mac_key: self.keyring.keys().mac_settled.newest(),
                 now: self.now(),
-                tokens_until,
-                reuse_interval: self.settings.refresh.reuse_interval,
-                snapshot,
+                tokens_until: given.tokens_until,
+                reuse_interval: given.policy.reuse_interval,
+                snapshot: given.snapshot,
             })
             .await?;
         match rotation {

@@ -37,7 +37,7 @@ impl Statement {
 }
 
 /// One spelling per number, so that one token has one spelling.
-fn canonical_number(text: &str) -> Option<i64> {
+pub(crate) fn canonical_number(text: &str) -> Option<i64> {
     text.parse::<i64>().ok().filter(|number| number.to_string() == text)
 }
 

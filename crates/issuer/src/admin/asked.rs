@@ -1,0 +1,186 @@
+//! What was asked for, from the fields of a query, a form or a command line: one spelling for all.
+
+use countersign_core::event::EventKind;
+use countersign_core::settings::parse_duration;
+use countersign_core::{
+    ClientId, ConnectorId, GrantId, SessionFilter, SessionId, SessionState, Timestamp,
+};
+use countersign_store::EventQuery;
+
+/// Longest text of any field, in bytes: no name, address or id comes near it.
+const LONGEST: usize = 1024;
+
+/// A field that cannot be understood, in words for whoever wrote it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {problem}")]
+pub struct BadField {
+    pub field: String,
+    pub problem: String,
+}
+
+/// Named texts, each at most once; an empty one is absent.
+pub struct Fields<'a> {
+    pairs: &'a [(String, String)],
+    now: Timestamp,
+}
+
+impl<'a> Fields<'a> {
+    /// Refuses repeated fields and those that `known` does not name: a misspelt filter that is ignored
+    /// would end sessions nobody meant.
+    pub fn new(
+        pairs: &'a [(String, String)],
+        known: &[&str],
+        now: Timestamp,
+    ) -> Result<Self, BadField> {
+        for (name, value) in pairs {
+            if !known.contains(&name.as_str()) {
+                let list = known.join(", ");
+                return Err(bad(
+                    &name.chars().take(64).collect::<String>(),
+                    format!("is not known, expected one of {list}"),
+                ));
+            }
+            if pairs.iter().filter(|(other, _)| other == name).count() > 1 {
+                return Err(bad(name, "is repeated"));
+            }
+            if value.len() > LONGEST || value.contains('\0') {
+                return Err(bad(name, "is longer than 1024 bytes or holds a NUL"));
+            }
+        }
+        Ok(Self { pairs, now })
+    }
+
+    pub fn text(&self, name: &str) -> Option<&'a str> {
+        let found = self.pairs.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    fn owned(&self, name: &str) -> Option<String> {
+        self.text(name).map(str::to_owned)
+    }
+
+    /// An instant of RFC 3339, `now`, or how long ago, such as `90m`.
+    pub fn instant(&self, name: &str) -> Result<Option<Timestamp>, BadField> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        if text.eq_ignore_ascii_case("now") {
+            return Ok(Some(self.now));
+        }
+        if let Ok(instant) = text.parse() {
+            return Ok(Some(instant));
+        }
+        let ago = parse_duration(text).map(|ago| Some(self.now - ago));
+        ago.ok_or_else(|| bad(name, "expected an instant such as 2026-11-24T09:30:00Z, now, or how long ago, such as 90m"))
+    }
+
+    pub fn number(&self, name: &str, default: i64, most: i64) -> Result<i64, BadField> {
+        let Some(text) = self.text(name) else { return Ok(default) };
+        let number = text.parse::<i64>().ok().filter(|number| (1..=most).contains(number));
+        number.ok_or_else(|| bad(name, format!("expected a whole number from 1 to {most}")))
+    }
+
+    /// See [`SESSION_FIELDS`].
+    pub fn sessions(&self) -> Result<SessionFilter, BadField> {
+        let state = match self.text("state") {
+            None | Some("live") => SessionState::Live,
+            Some("ended") => SessionState::Ended,
+            Some("all") => SessionState::All,
+            Some(_) => return Err(bad("state", "expected live, ended or all")),
+        };
+        Ok(SessionFilter {
+            text: self.owned("text"),
+            user: self.owned("user"),
+            group: self.owned("group"),
+            connector: self.text("connector").map(ConnectorId::new),
+            client: self.text("client").map(ClientId::new),
+            ip: self.owned("ip"),
+            seen_since: self.instant("seen_since")?,
+            seen_before: self.instant("seen_before")?,
+            created_since: self.instant("created_since")?,
+            created_before: self.instant("created_before")?,
+            state,
+            ..SessionFilter::default()
+        })
+    }
+
+    /// See [`BULK_FIELDS`], and `everything`, which a filter that narrows nothing must say `true` to.
+    pub fn bulk(&self) -> Result<SessionFilter, BadField> {
+        let filter = self.sessions()?;
+        match (filter.is_everything(), self.text("everything")) {
+            (true, Some("true")) | (false, None) => Ok(filter),
+            (false, Some(_)) => Err(bad("everything", "goes with no other field")),
+            (true, _) => {
+                Err(bad("everything", "no field narrows this: say \"true\" to end everything"))
+            }
+        }
+    }
+
+    /// See [`EVENT_FIELDS`].
+    pub fn events(&self) -> Result<EventQuery, BadField> {
+        let kind = self
+            .text("kind")
+            .map(|kind| EventKind::parse(kind).ok_or_else(|| bad("kind", "is no kind of event")));
+        Ok(EventQuery {
+            session: self.text("session").map(SessionId::new),
+            grant: self.text("grant").map(GrantId::new),
+            client: self.text("client").map(ClientId::new),
+            connector: self.text("connector").map(ConnectorId::new),
+            user_id: self.owned("user_id"),
+            actor: self.owned("actor"),
+            ip: self.owned("ip"),
+            text: self.owned("text"),
+            kind: kind.transpose()?,
+            since: self.instant("since")?,
+            until: self.instant("until")?,
+            limit: self.number("limit", 50, 500)?,
+            before_id: self.owned("page"),
+        })
+    }
+}
+
+/// Fields of a [`SessionFilter`].
+pub const SESSION_FIELDS: [&str; 11] = [
+    "text",
+    "user",
+    "group",
+    "connector",
+    "client",
+    "ip",
+    "seen_since",
+    "seen_before",
+    "created_since",
+    "created_before",
+    "state",
+];
+/// The same for a bulk end, which is of live sessions only.
+pub const BULK_FIELDS: [&str; 10] = [
+    "text",
+    "user",
+    "group",
+    "connector",
+    "client",
+    "ip",
+    "seen_since",
+    "seen_before",
+    "created_since",
+    "created_before",
+];
+/// Fields of an [`EventQuery`], the page among them.
+pub const EVENT_FIELDS: [&str; 13] = [
+    "session",
+    "grant",
+    "client",
+    "connector",
+    "user_id",
+    "actor",
+    "ip",
+    "text",
+    "kind",
+    "since",
+    "until",
+    "limit",
+    "page",
+];
+
+pub fn bad(field: &str, problem: impl Into<String>) -> BadField {
+    BadField { field: field.to_owned(), problem: problem.into() }
+}

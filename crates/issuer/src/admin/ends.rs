@@ -1,0 +1,99 @@
+//! Ending: one session, one grant, or all that a filter finds. The three verbs of the store do it.
+
+use std::sync::Arc;
+
+use countersign_core::event::EventKind;
+use countersign_core::session::{EndReason, Ended};
+use countersign_core::{Event, GrantId, SessionFilter, SessionId};
+use countersign_store::{EndedBatch, GrantEnd, SessionCount, SessionEnd};
+use serde_json::json;
+
+use super::Administrator;
+use crate::{Failure, Issuer};
+
+/// Sessions of one transaction: nobody waits long behind it.
+const BATCH: i64 = 200;
+/// Batches of one call, which must be answered in time.
+const BATCHES: u32 = 100;
+
+impl Issuer {
+    /// `None`: there is no such session, or it is over.
+    pub async fn end_session_as(
+        &self,
+        who: &Administrator,
+        session: &SessionId,
+    ) -> Result<Option<SessionEnd>, Failure> {
+        let end = self.store.end_session(session, self.ended_by(who), who.ip.as_deref()).await?;
+        if let Some(end) = &end {
+            tracing::warn!(event = "session_ended", session = %session, actor = who.actor(), reason = "administrator", grants = end.grants_ended, tokens_until = ?end.tokens_until, "ended by an administrator");
+        }
+        Ok(end)
+    }
+
+    /// `None`: there is no such grant, or it is over.
+    pub async fn end_grant_as(
+        &self,
+        who: &Administrator,
+        grant: &GrantId,
+    ) -> Result<Option<GrantEnd>, Failure> {
+        let end = self.store.end_grant(grant, self.ended_by(who)).await?;
+        if let Some(end) = &end {
+            tracing::warn!(event = "grant_ended", grant = %grant, actor = who.actor(), reason = "administrator", tokens_until = %end.tokens_until, "ended by an administrator");
+        }
+        Ok(end)
+    }
+
+    /// What [`Issuer::end_matching`] would end now.
+    pub async fn preview_end(&self, filter: &SessionFilter) -> Result<SessionCount, Failure> {
+        Ok(self.store.count_sessions(filter).await?)
+    }
+
+    /// Ends all live sessions that the filter finds, those that begin meanwhile excepted. Goes on to its
+    /// end though the one who asked hangs up. `more` in the answer: there were too many for one call.
+    pub async fn end_matching(
+        self: &Arc<Self>,
+        who: &Administrator,
+        filter: SessionFilter,
+    ) -> Result<EndedBatch, Failure> {
+        let (issuer, who) = (Arc::clone(self), who.clone());
+        let work = async move { issuer.end_all(&who, filter).await };
+        tokio::spawn(work).await.map_err(|e| Failure::Broken(e.to_string()))?
+    }
+
+    async fn end_all(
+        &self,
+        who: &Administrator,
+        filter: SessionFilter,
+    ) -> Result<EndedBatch, Failure> {
+        let now = self.now();
+        let asked = json!(filter);
+        let before = filter.created_before.map_or(now, |given| given.min(now));
+        let filter = SessionFilter { created_before: Some(before), ..filter };
+        let ended = self.ended_by(who);
+        let mut all = EndedBatch::default();
+        for _ in 0..BATCHES {
+            let batch = self.store.end_sessions(&filter, &ended, who.ip.as_deref(), BATCH).await?;
+            all.sessions += batch.sessions;
+            all.grants += batch.grants;
+            all.tokens_until = all.tokens_until.max(batch.tokens_until);
+            all.more = batch.more;
+            if !batch.more {
+                break;
+            }
+        }
+        let mut event = Event::new(self.now(), EventKind::SessionsEnded, who.actor());
+        event.ip.clone_from(&who.ip);
+        event.reason = Some(EndReason::Administrator.as_str().to_owned());
+        event.details = json!({
+            "filter": asked, "sessions": all.sessions, "grants": all.grants,
+            "tokens_until": all.tokens_until, "more": all.more,
+        });
+        self.store.add_event(event).await?;
+        tracing::warn!(event = "sessions_ended", actor = who.actor(), filter = %asked, sessions = all.sessions, grants = all.grants, "ended by an administrator");
+        Ok(all)
+    }
+
+    fn ended_by(&self, who: &Administrator) -> Ended {
+        Ended { at: self.now(), by: who.actor().to_owned(), why: EndReason::Administrator }
+    }
+}

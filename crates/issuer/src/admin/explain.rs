@@ -1,0 +1,183 @@
+//! Why somebody can or cannot sign in, and why a group is or is not in their token: what is remembered,
+//! what the upstream says now, and what a client would be told.
+
+use std::time::Duration;
+
+use countersign_core::connector::{Examination, WayIn};
+use countersign_core::identity::subject;
+use countersign_core::trace::TraceKind;
+use countersign_core::{Client, ConnectorId, Identity, SessionFilter, Trace};
+use serde::{Deserialize, Serialize};
+
+use super::view::SessionView;
+use crate::{Failure, Issuer};
+
+/// People of that name, over all connectors, at most.
+const MOST_PEOPLE: i64 = 20;
+const MOST_SESSIONS: i64 = 20;
+/// An upstream that has not answered by then is down for this purpose.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Everything known under one name.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Explanation {
+    pub user: String,
+    /// Who has signed in under this name, by connector.
+    pub people: Vec<PersonView>,
+    /// What upstreams that can be asked without the person say now.
+    pub upstreams: Vec<UpstreamView>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PersonView {
+    pub connector: String,
+    pub user_id: String,
+    pub sub: String,
+    pub username: String,
+    pub email: String,
+    pub groups: Vec<String>,
+    pub administrator: bool,
+    pub sessions: Vec<SessionView>,
+    /// What the client asked about would be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<ClientAnswer>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ClientAnswer {
+    pub client: String,
+    pub may_use_connector: bool,
+    /// Seconds.
+    pub tokens_live: u64,
+    /// In words: what stands in the way, or how groups reach it.
+    pub notes: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct UpstreamView {
+    pub connector: String,
+    /// One line each: → asked, ← answered, + kept, - dropped, · noted.
+    pub trace: Vec<String>,
+    /// What came of it, in words.
+    pub outcome: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<String>,
+    pub groups: Vec<String>,
+}
+
+impl Issuer {
+    /// `user` is a login, an e-mail address, a name or a user id.
+    pub async fn explain(
+        &self,
+        user: &str,
+        client: Option<&Client>,
+    ) -> Result<Explanation, Failure> {
+        let mut people = Vec::new();
+        for person in self.store.find_people(user, MOST_PEOPLE).await? {
+            people.push(self.person(&person.connector, &person.identity, client).await?);
+        }
+        let mut upstreams = Vec::new();
+        for connector in self.connectors.iter() {
+            if let WayIn::Password(way) = &connector.way {
+                let mut trace = Trace::default();
+                let asked = tokio::time::timeout(PATIENCE, way.examine(user, &mut trace)).await;
+                upstreams.push(upstream(&connector.id, asked.ok(), &trace));
+            }
+        }
+        Ok(Explanation { user: user.to_owned(), people, upstreams })
+    }
+
+    async fn person(
+        &self,
+        connector: &ConnectorId,
+        identity: &Identity,
+        client: Option<&Client>,
+    ) -> Result<PersonView, Failure> {
+        let filter = SessionFilter {
+            person: Some((connector.clone(), identity.user_id.clone())),
+            ..SessionFilter::default()
+        };
+        let found = self.store.find_sessions(&filter, None, MOST_SESSIONS).await?;
+        let admin = found.sessions.iter().any(|s| self.settings.admin.admits(&s.session));
+        Ok(PersonView {
+            connector: connector.to_string(),
+            user_id: identity.user_id.clone(),
+            sub: subject(&identity.user_id, connector),
+            username: identity.username.clone(),
+            email: identity.email.clone(),
+            groups: identity.groups.clone(),
+            administrator: admin,
+            sessions: found.sessions.iter().map(SessionView::from).collect(),
+            client: client.map(|client| self.answer_for(client, connector, identity)),
+        })
+    }
+
+    fn answer_for(
+        &self,
+        client: &Client,
+        connector: &ConnectorId,
+        identity: &Identity,
+    ) -> ClientAnswer {
+        let may_use_connector = self.connectors.allowed(client, connector).is_some();
+        let mut notes = Vec::new();
+        if self.connectors.get(connector).is_none() {
+            notes.push(format!("the connector {connector} is not configured any more"));
+        } else if !may_use_connector {
+            notes.push(format!("allowedConnectors of this client does not name {connector}"));
+        }
+        match identity.groups.len() {
+            0 => notes.push("the upstream told no groups: see its trace below".to_owned()),
+            n => notes.push(format!("{n} groups are told if it asks for the scope groups")),
+        }
+        if identity.email.is_empty() {
+            notes.push("there is no e-mail address, so the claim email is left out".to_owned());
+        } else if !identity.email_verified {
+            notes.push(
+                "email_verified is false: Kubernetes refuses the claim email then".to_owned(),
+            );
+        }
+        ClientAnswer {
+            client: client.id.to_string(),
+            may_use_connector,
+            tokens_live: self.settings.token_lifetime_of(client).as_secs(),
+            notes,
+        }
+    }
+}
+
+type Asked = Result<Examination, countersign_core::connector::Unavailable>;
+
+fn upstream(connector: &ConnectorId, asked: Option<Asked>, trace: &Trace) -> UpstreamView {
+    let (outcome, identity) = match asked {
+        None => (format!("no answer within {} s", PATIENCE.as_secs()), None),
+        Some(Err(down)) => (down.to_string(), None),
+        Some(Ok(Examination::Refused { why })) => (format!("would be refused: {why}"), None),
+        Some(Ok(Examination::Found(found))) => ("found".to_owned(), Some(*found)),
+    };
+    UpstreamView {
+        connector: connector.to_string(),
+        trace: trace_lines(trace),
+        outcome,
+        user_id: identity.as_ref().map(|found| found.user_id.clone()),
+        groups: identity.map(|found| found.groups).unwrap_or_default(),
+    }
+}
+
+/// A trace as people read it.
+pub fn trace_lines(trace: &Trace) -> Vec<String> {
+    let line = |step: &countersign_core::trace::TraceStep| {
+        let sign = match step.kind {
+            TraceKind::Asked => "→",
+            TraceKind::Answered => "←",
+            TraceKind::Kept => "+",
+            TraceKind::Dropped => "-",
+            TraceKind::Noted => "·",
+        };
+        format!("{sign} {}", step.text)
+    };
+    let mut lines: Vec<String> = trace.steps().iter().map(line).collect();
+    if trace.left_out() > 0 {
+        lines.push(format!("… and {} more steps", trace.left_out()));
+    }
+    lines
+}

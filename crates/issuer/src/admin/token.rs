@@ -1,0 +1,79 @@
+//! Access tokens that open the API: issued to a client of `admin.clients`, with the scope
+//! `countersign:admin`, for a person in `admin.groups` or for the client itself.
+//!
+//! What a token says is not enough: the client is looked up in today's configuration, a person's grant
+//! and session in the database, their groups where they come from.
+
+use std::time::Duration;
+
+use countersign_core::{ClientId, GrantId, Secret, Session};
+use countersign_jose::{Claims, Expected, Typ};
+
+use super::Administrator;
+use crate::token::ACCESS_TOKEN_TYPE;
+use crate::{Failure, Issuer};
+
+/// The scope that an access token for the API must have.
+pub const ADMIN_SCOPE: &str = countersign_core::scopes::ADMIN;
+/// How far another replica's clock may be behind.
+const LEEWAY: Duration = Duration::from_secs(5);
+
+/// Why a token does not open the API (RFC 6750 section 3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotAdmitted {
+    /// `invalid_token`: not ours, over, or what it was given for has ended.
+    InvalidToken,
+    /// `insufficient_scope`: genuine, but not for this.
+    NotForThis,
+}
+
+impl Issuer {
+    pub async fn admit(
+        &self,
+        token: &Secret,
+        ip: Option<String>,
+    ) -> Result<Result<Administrator, NotAdmitted>, Failure> {
+        let expected = Expected {
+            issuer: self.settings.issuer.as_str(),
+            typ: Typ::Exactly(ACCESS_TOKEN_TYPE),
+            now: Some(self.now()),
+            leeway: LEEWAY,
+        };
+        let Ok(claims) = self.keyring.keys().verifiers.verify(token.expose(), &expected) else {
+            return Ok(Err(NotAdmitted::InvalidToken));
+        };
+        let Some(client) = claims.text("client_id").map(ClientId::new) else {
+            return Ok(Err(NotAdmitted::InvalidToken));
+        };
+        if !self.settings.admin.admits_client(&client) || !has_scope(&claims) {
+            return Ok(Err(NotAdmitted::NotForThis));
+        }
+        let Some(client) = self.clients.get(&client) else {
+            return Ok(Err(NotAdmitted::InvalidToken));
+        };
+        match claims.text("grant_id").map(GrantId::new) {
+            // Only client credentials give a token without a grant, and only `admin.clients` get those.
+            None => Ok(Ok(Administrator::client(&client.id, ip))),
+            Some(grant) => Ok(match self.person_behind(&grant, &client.id).await? {
+                Some(session) => self.administrator(&session, ip).ok_or(NotAdmitted::NotForThis),
+                None => Err(NotAdmitted::InvalidToken),
+            }),
+        }
+    }
+
+    /// The session of a live grant of this client, with groups as fresh as any login's.
+    async fn person_behind(
+        &self,
+        grant: &GrantId,
+        client: &ClientId,
+    ) -> Result<Option<Session>, Failure> {
+        match self.living_grant(grant).await? {
+            Some((grant, session)) if grant.client == *client => self.up_to_date(session).await,
+            _ => Ok(None),
+        }
+    }
+}
+
+fn has_scope(claims: &Claims) -> bool {
+    claims.text("scope").unwrap_or_default().split(' ').any(|scope| scope == ADMIN_SCOPE)
+}

@@ -1,0 +1,336 @@
+//! What is told of sessions, grants, keys and events: the JSON of the API, and what the command line
+//! prints. Never a secret: no token, cookie, hash, key or upstream data has a field here. Stable:
+//! fields are added, not renamed. Times are RFC 3339 in UTC.
+
+use countersign_core::session::Ended;
+use countersign_core::{Grant, Session, Timestamp};
+use countersign_store::{
+    EndedBatch, FoundSession, GrantEnd, Holding, SessionCount, SessionEnd, StoredEvent,
+};
+use serde::{Deserialize, Serialize};
+
+/// One sign-in by one browser, and how much hangs on it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SessionView {
+    pub id: String,
+    pub connector: String,
+    pub user_id: String,
+    pub username: String,
+    pub preferred_username: String,
+    pub email: String,
+    pub groups: Vec<String>,
+    /// When the upstream said so last.
+    pub groups_as_of: String,
+    pub ip: String,
+    pub user_agent: String,
+    pub signed_in: String,
+    /// The last time the person proved who they are.
+    pub auth_time: String,
+    pub last_seen: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended: Option<EndedView>,
+    /// Clients that hold something of it which has not ended.
+    pub clients: Vec<String>,
+    pub live_grants: i64,
+    /// The last token given so far dies then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_until: Option<String>,
+    /// What the upstream was asked and said at the last sign-in; only where one session is shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trace: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EndedView {
+    pub at: String,
+    pub by: String,
+    pub why: String,
+}
+
+/// What one redeemed code gave one client.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct GrantView {
+    pub id: String,
+    pub client: String,
+    pub scope: String,
+    pub refreshable: bool,
+    pub given: String,
+    pub last_used: String,
+    pub tokens_until: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended: Option<EndedView>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SessionPageView {
+    pub sessions: Vec<SessionView>,
+    /// For the parameter `page` of the next request; absent on the last page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SessionDetailView {
+    pub session: SessionView,
+    pub grants: Vec<GrantView>,
+    pub events: Vec<EventView>,
+}
+
+/// What a bulk end would end.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PreviewView {
+    pub sessions: i64,
+    pub people: i64,
+    pub grants: i64,
+    pub clients: Vec<ClientCount>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_until: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ClientCount {
+    pub client: String,
+    pub grants: i64,
+}
+
+/// What an end took, and when the last of it dies.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EndView {
+    pub sessions: i64,
+    pub grants: i64,
+    /// Tokens handed out before live until then at the longest; absent when there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_until: Option<String>,
+    /// What that instant does not cover.
+    pub beyond: String,
+    /// True when there was more than one call ends: ask again.
+    pub more: bool,
+}
+
+/// Told beside every announced instant (design 3).
+pub const BEYOND: &str = "Kubernetes API servers remember a yes for 10 s (OIDC) or their webhook's \
+    cache-ttl, and streams that are open (exec, watch, port-forward) go on until they close.";
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EventView {
+    pub id: String,
+    pub at: String,
+    pub kind: String,
+    pub actor: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grant: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connector: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ip: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    pub details: serde_json::Value,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EventPageView {
+    pub events: Vec<EventView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// Somebody had a group from then to then, by that upstream.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct HoldingView {
+    pub connector: String,
+    pub user_id: String,
+    pub person: String,
+    pub session: String,
+    pub since: String,
+    /// Since then no new token says so. Absent: still held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// Tokens that say so were good until then at the latest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_until: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct HoldingPageView {
+    pub group: String,
+    pub holders: Vec<HoldingView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct KeyView {
+    pub number: i64,
+    pub kid: String,
+    pub algorithm: String,
+    /// `next` is published and will sign, `signing` signs, `retired` only verifies.
+    pub state: String,
+    pub created: String,
+    pub signs_from: String,
+    /// The earliest instant at which it is forgotten; only of retired keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drops_at: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RotationView {
+    /// False when a next key was published already; it is the one told here.
+    pub made: bool,
+    pub number: i64,
+    pub signs_from: String,
+}
+
+impl From<&Ended> for EndedView {
+    fn from(ended: &Ended) -> Self {
+        let (at, why) = (ended.at.to_string(), ended.why.as_str().to_owned());
+        Self { at, by: ended.by.clone(), why }
+    }
+}
+
+impl SessionView {
+    pub fn of(session: &Session) -> Self {
+        let person = &session.identity;
+        Self {
+            id: session.id.to_string(),
+            connector: session.connector.to_string(),
+            user_id: person.user_id.clone(),
+            username: person.username.clone(),
+            preferred_username: person.preferred_username.clone(),
+            email: person.email.clone(),
+            groups: person.groups.clone(),
+            groups_as_of: session.identity_at.to_string(),
+            ip: session.ip.clone(),
+            user_agent: session.user_agent.clone(),
+            signed_in: session.created_at.to_string(),
+            auth_time: session.auth_time.to_string(),
+            last_seen: session.last_seen.to_string(),
+            ended: session.ended.as_ref().map(EndedView::from),
+            clients: Vec::new(),
+            live_grants: 0,
+            tokens_until: None,
+            trace: Vec::new(),
+        }
+    }
+}
+
+impl From<&FoundSession> for SessionView {
+    fn from(found: &FoundSession) -> Self {
+        Self {
+            clients: found.clients.iter().map(ToString::to_string).collect(),
+            live_grants: found.live_grants,
+            tokens_until: told(found.tokens_until),
+            ..Self::of(&found.session)
+        }
+    }
+}
+
+impl From<&Grant> for GrantView {
+    fn from(grant: &Grant) -> Self {
+        Self {
+            id: grant.id.to_string(),
+            client: grant.client.to_string(),
+            scope: grant.scopes.to_string(),
+            refreshable: grant.refreshable,
+            given: grant.created_at.to_string(),
+            last_used: grant.rotated_at.to_string(),
+            tokens_until: grant.tokens_until.to_string(),
+            ended: grant.ended.as_ref().map(EndedView::from),
+        }
+    }
+}
+
+impl From<&StoredEvent> for EventView {
+    fn from(stored: &StoredEvent) -> Self {
+        let event = &stored.event;
+        Self {
+            id: stored.id.clone(),
+            at: event.at.to_string(),
+            kind: event.kind.as_str().to_owned(),
+            actor: event.actor.clone(),
+            session: event.session.as_ref().map(ToString::to_string),
+            grant: event.grant.as_ref().map(ToString::to_string),
+            client: event.client.as_ref().map(ToString::to_string),
+            connector: event.connector.as_ref().map(ToString::to_string),
+            user_id: event.user_id.clone(),
+            ip: event.ip.clone(),
+            reason: event.reason.clone(),
+            details: event.details.clone(),
+        }
+    }
+}
+
+impl From<&SessionCount> for PreviewView {
+    fn from(count: &SessionCount) -> Self {
+        let clients = count.clients.iter();
+        Self {
+            sessions: count.sessions,
+            people: count.people,
+            grants: count.grants,
+            clients: clients
+                .map(|(client, grants)| ClientCount { client: client.to_string(), grants: *grants })
+                .collect(),
+            tokens_until: told(count.tokens_until),
+        }
+    }
+}
+
+impl From<&EndedBatch> for EndView {
+    fn from(ended: &EndedBatch) -> Self {
+        Self {
+            sessions: ended.sessions,
+            grants: ended.grants,
+            tokens_until: told(ended.tokens_until),
+            beyond: BEYOND.to_owned(),
+            more: ended.more,
+        }
+    }
+}
+
+impl From<&SessionEnd> for EndView {
+    fn from(end: &SessionEnd) -> Self {
+        Self {
+            sessions: 1,
+            grants: i64::try_from(end.grants_ended).unwrap_or(i64::MAX),
+            tokens_until: told(end.tokens_until),
+            beyond: BEYOND.to_owned(),
+            more: false,
+        }
+    }
+}
+
+impl From<&GrantEnd> for EndView {
+    fn from(end: &GrantEnd) -> Self {
+        Self {
+            sessions: 0,
+            grants: 1,
+            tokens_until: told(Some(end.tokens_until)),
+            beyond: BEYOND.to_owned(),
+            more: false,
+        }
+    }
+}
+
+impl From<&Holding> for HoldingView {
+    fn from(holding: &Holding) -> Self {
+        Self {
+            connector: holding.connector.to_string(),
+            user_id: holding.user_id.clone(),
+            person: holding.person.clone(),
+            session: holding.session.to_string(),
+            since: holding.since.to_string(),
+            until: told(holding.until),
+            tokens_until: told(holding.tokens_until),
+        }
+    }
+}
+
+pub(super) fn told(instant: Option<Timestamp>) -> Option<String> {
+    instant.map(|instant| instant.to_string())
+}

@@ -1,0 +1,92 @@
+//! The TokenReview webhook: an API server shows a token, we say whose it is or why it is no good. It
+//! is told what it would make of the token itself with `--oidc-…` flags, and no the moment the
+//! session or the grant behind it has ended.
+
+use std::time::Duration;
+
+use countersign_core::kubernetes::Webhook;
+use countersign_core::{Client, ClientId, GrantId, Secret};
+use countersign_jose::{Expected, Typ};
+use serde_json::Value;
+
+use super::user::{User, user_of};
+use crate::{Failure, Issuer};
+
+/// Compared against when there is no secret to compare with. Nobody's: it is never accepted.
+const NOBODY: &str = "no cluster has this secret, it is only here to be compared";
+
+/// An API server that has proved itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Cluster<'a> {
+    client: &'a Client,
+    webhook: &'a Webhook,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Review {
+    Yes(User),
+    /// Why, for the API server's log. Without a reason it would remember the no like a yes.
+    No(String),
+}
+
+impl Issuer {
+    /// `None` is 401, whichever of unknown client, none with a webhook and wrong credential it was;
+    /// each costs one comparison.
+    pub fn cluster(&self, client: &ClientId, credential: Option<&Secret>) -> Option<Cluster<'_>> {
+        let client = self.clients.get(client);
+        let webhook = client.and_then(|client| client.kubernetes.as_ref()?.webhook.as_ref());
+        let nobody = Secret::new(NOBODY);
+        let expected = webhook.map_or(&nobody, |webhook| &webhook.secret);
+        let matched = expected.matches(credential.map_or("", Secret::expose));
+        let cluster = Cluster { client: client?, webhook: webhook? };
+        matched.then_some(cluster)
+    }
+
+    pub async fn review(&self, cluster: Cluster<'_>, token: &Secret) -> Result<Review, Failure> {
+        let Cluster { client, webhook } = cluster;
+        // ID tokens alone: an access token is for us, and whoever is shown one could show it on.
+        let expected = Expected {
+            issuer: self.settings.issuer.as_str(),
+            typ: Typ::IdToken,
+            now: Some(self.now()),
+            leeway: Duration::ZERO,
+        };
+        let claims = match self.keyring.keys().verifiers.verify(token.expose(), &expected) {
+            Ok(claims) => claims,
+            Err(refused) => return Ok(no(client, format!("not a good ID token: {refused}"))),
+        };
+        // OpenID Connect Core 1.0 section 3.1.3.7, step 3.
+        if !claims.is_for(client.id.as_str()) {
+            return Ok(no(client, format!("the token is not for {}", client.id)));
+        }
+        let grant = claims.text("grant_id").map(GrantId::new);
+        let living = match grant {
+            Some(grant) => self.living_grant(&grant).await?,
+            None => None,
+        };
+        let Some((grant, session)) = living else {
+            return Ok(no(client, "the session has ended"));
+        };
+        let mut claims = claims.into_map();
+        let wanted = webhook.groups_claim.as_deref() == Some("groups");
+        if wanted && !claims.contains_key("groups") && claims.contains_key("_claim_names") {
+            let Some(groups) = self.groups_of(&claims).await? else {
+                return Ok(no(client, "the upstream does not say which groups there are now"));
+            };
+            claims.insert("groups".to_owned(), Value::from(groups));
+        }
+        match user_of(&claims, webhook, self.settings.issuer.as_str()) {
+            Ok(user) => {
+                tracing::debug!(client = %client.id, session = %session.id, grant = %grant.id, "a cluster was told whose token it was shown");
+                Ok(Review::Yes(user))
+            }
+            Err(why) => Ok(no(client, why)),
+        }
+    }
+}
+
+fn no(client: &Client, why: impl Into<String>) -> Review {
+    let why = why.into();
+    tracing::info!(client = %client.id, reason = %why, "a cluster was told no");
+    Review::No(why)
+}

@@ -1,0 +1,201 @@
+//! Signing out because an application asks for it (OpenID Connect RP-Initiated Logout 1.0): whether it
+//! proves whose session it means, and where the browser may go afterwards.
+
+use std::time::Duration;
+
+use countersign_core::identity::subject;
+use countersign_core::session::{EndReason, Ended};
+use countersign_core::{Client, ClientId, Secret, Session, SessionId};
+use countersign_jose::{Claims, Expected, Typ, hash};
+use countersign_store::{SessionEnd, SignedOut};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::authorize::Params;
+use crate::{Failure, Issuer};
+
+const SEALED: &str = "logout request";
+/// All parameters but the hint together.
+const MAX_PARAMS_BYTES: usize = 3 * 1024;
+const PARAMETERS: [&str; 6] = [
+    "id_token_hint",
+    "client_id",
+    "post_logout_redirect_uri",
+    "state",
+    "logout_hint",
+    "ui_locales",
+];
+
+/// What an application asked (section 2), once it was read. Of a hint only what it proves is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogoutRequest {
+    /// Who asks, by its hint or by its mere word.
+    client: Option<ClientId>,
+    hint: Option<Hint>,
+    /// Registered for that client, with `state` in it.
+    back: Option<String>,
+}
+
+/// An ID token of ours said so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Hint {
+    session: SessionId,
+    subject: String,
+}
+
+impl LogoutRequest {
+    /// Do these parameters come from an application, not from a form of ours?
+    pub fn is_asked_by(params: &Params) -> bool {
+        PARAMETERS.iter().any(|name| params.get_exact(name).is_some())
+    }
+
+    /// Whoever asks holds an ID token of this very session: its person need not be asked
+    /// (section 2). An ID token of another sign-in proves nothing about this one.
+    pub fn proves(&self, session: &Session) -> bool {
+        self.hint.as_ref().is_some_and(|hint| {
+            let person = subject(&session.identity.user_id, &session.connector);
+            hint.session == session.id && hint.subject == person
+        })
+    }
+
+    /// Where the browser is sent after the sign-out. Only with a hint: without one anybody could use
+    /// us to send people on (section 3).
+    pub fn redirect(&self) -> Option<&str> {
+        self.back.as_deref().filter(|_| self.hint.is_some())
+    }
+
+    /// The same address for a link that a person may follow, and whose it is.
+    pub fn way_back(&self) -> Option<(&ClientId, &str)> {
+        Some((self.client.as_ref()?, self.back.as_deref()?))
+    }
+}
+
+/// What a sign-out took with it.
+#[derive(Clone, Debug, Default)]
+pub struct SignOutEnd {
+    /// Something goes on without the browser.
+    pub tools_left: bool,
+    /// Clients that are being told.
+    pub told: Vec<ClientId>,
+}
+
+impl From<SignedOut> for SignOutEnd {
+    fn from(out: SignedOut) -> Self {
+        Self { tools_left: !out.session_ended, told: out.told }
+    }
+}
+
+impl From<SessionEnd> for SignOutEnd {
+    fn from(end: SessionEnd) -> Self {
+        Self { tools_left: false, told: end.told }
+    }
+}
+
+impl Issuer {
+    /// `Err` with the name of what is wrong: a page, never a redirect.
+    pub fn parse_logout(&self, params: &Params) -> Result<LogoutRequest, &'static str> {
+        if params.has_nul() || params.size_bytes() > MAX_PARAMS_BYTES {
+            return Err("the request is too long, or holds what no request may");
+        }
+        if let Some(name) = PARAMETERS.iter().find(|name| params.is_repeated(name)) {
+            return Err(name);
+        }
+        let named = params.get("client_id").map(ClientId::new);
+        let claims = params.get("id_token_hint").and_then(|token| self.logout_hint(token));
+        let hinted = claims.as_ref().and_then(party_of);
+        if let (Some(named), Some(hinted)) = (&named, &hinted)
+            && named != hinted
+        {
+            tracing::warn!(client = %named, hinted = %hinted, "a logout request brought the ID token of another client");
+            return Ok(LogoutRequest::default());
+        }
+        // A token that is not ours proves nothing, but asking to be signed out is no crime either.
+        let hint = hinted.as_ref().and(claims.as_ref()).and_then(hint_of);
+        let client = hinted.or(named).filter(|id| self.clients.get(id).is_some());
+        let back = client.as_ref().and_then(|id| back_to(self.clients.get(id)?, params));
+        Ok(LogoutRequest { client, hint, back })
+    }
+
+    /// Our signature, issuer and kind; not its times (section 2: "SHOULD accept … even when exp has
+    /// passed").
+    fn logout_hint(&self, token: &str) -> Option<Claims> {
+        let expected = Expected {
+            issuer: self.settings.issuer.as_str(),
+            typ: Typ::IdToken,
+            now: None,
+            leeway: Duration::ZERO,
+        };
+        let verified = self.keyring.keys().verifiers.verify(token, &expected);
+        verified
+            .inspect_err(
+                |refused| tracing::info!(reason = %refused, "an id_token_hint was not believed"),
+            )
+            .ok()
+    }
+
+    /// As it travels in links and forms; the hint with its claims does not.
+    pub fn seal_logout(&self, request: &LogoutRequest) -> Result<String, Failure> {
+        let plain = serde_json::to_vec(request).map_err(|e| Failure::Broken(e.to_string()))?;
+        Ok(self.keyring.keys().sealing_settled.seal(SEALED, &[], &plain)?)
+    }
+
+    /// What somebody asked through us; nothing for what we did not seal.
+    pub fn open_logout(&self, sealed: &str) -> LogoutRequest {
+        let opened = self.keyring.keys().sealing.open(SEALED, &[], sealed);
+        opened.and_then(|plain| serde_json::from_slice(&plain).ok()).unwrap_or_default()
+    }
+
+    /// Has this sign-in given something that a sign-out would leave?
+    pub async fn outlives_browser(&self, session: &Session) -> Result<bool, Failure> {
+        Ok(self.store.outlives_browser(&session.id).await?)
+    }
+
+    /// The browser's half ends; with `tools` everything its sign-in gave. `None`: it was over.
+    pub async fn sign_out_for(
+        &self,
+        cookie: &Secret,
+        tools: bool,
+        ip: &str,
+    ) -> Result<Option<SignOutEnd>, Failure> {
+        if !tools {
+            return Ok(self.sign_out(cookie).await?.map(SignOutEnd::from));
+        }
+        let hashed = hash::sha256(cookie.expose());
+        let Some(session) = self.store.session_by_cookie(&hashed).await? else { return Ok(None) };
+        let by = format!("user:{}", session.identity.user_id);
+        let ended = Ended { at: self.now(), by, why: EndReason::SignedOut };
+        let end = self.store.end_session(&session.id, ended, Some(ip)).await?;
+        tracing::info!(event = "session_ended", session = %session.id, user_id = %session.identity.user_id, reason = "signed_out", "signed out with everything");
+        Ok(end.map(SignOutEnd::from))
+    }
+}
+
+/// The client a token was made for: `azp` where several are named, else its only audience.
+fn party_of(claims: &Claims) -> Option<ClientId> {
+    if let Some(party) = claims.text("azp") {
+        return Some(ClientId::new(party));
+    }
+    match claims.texts("aud").as_slice() {
+        [only] => Some(ClientId::new(*only)),
+        _ => None,
+    }
+}
+
+fn hint_of(claims: &Claims) -> Option<Hint> {
+    let (session, subject) = (claims.text("sid")?, claims.text("sub")?);
+    Some(Hint { session: SessionId::new(session), subject: subject.to_owned() })
+}
+
+/// Exactly what is registered (section 3.1), `state` added to its query.
+fn back_to(client: &Client, params: &Params) -> Option<String> {
+    let asked = params.get("post_logout_redirect_uri")?;
+    if !client.allows_post_logout_redirect(asked) {
+        tracing::warn!(client = %client.id, "a post_logout_redirect_uri that is not registered was asked for");
+        return None;
+    }
+    let mut url = Url::parse(asked).ok()?;
+    if let Some(state) = params.get_exact("state") {
+        url.query_pairs_mut().append_pair("state", state);
+    }
+    Some(url.into())
+}

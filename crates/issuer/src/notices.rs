@@ -1,0 +1,157 @@
+//! Bringing clients the news that a session is over (OpenID Connect Back-Channel Logout 1.0): what is
+//! said, how often it is tried, and when it is given up. The way there is the port [`Notifier`].
+
+use std::time::Duration;
+
+use countersign_core::event::EventKind;
+use countersign_core::identity::subject;
+use countersign_core::{Client, ClientId, Delivered, Event, Notifier, Secret, ids};
+use countersign_store::Notice;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::keyring::off_the_async_threads;
+use crate::{Failure, Issuer};
+
+/// `typ` of a logout token (section 2.4).
+const LOGOUT_TOKEN_TYPE: &str = "logout+jwt";
+/// Section 2.4 recommends two minutes at most.
+const TOKEN_LIFETIME: Duration = Duration::from_secs(2 * 60);
+/// Longer than one delivery may take; who dies with a message gives it back after this.
+const LEASE: Duration = Duration::from_secs(30);
+
+const fn minutes(n: u64) -> Duration {
+    Duration::from_secs(n * 60)
+}
+
+/// How long to wait after each try that failed; after the last one it is given up, some five hours
+/// after the end.
+const WAITS: [Duration; 7] = [
+    Duration::from_secs(5),
+    Duration::from_secs(20),
+    minutes(1),
+    minutes(5),
+    minutes(20),
+    minutes(60),
+    minutes(200),
+];
+
+/// What became of a message, for the counters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoticeEnd {
+    Delivered,
+    /// The client does not believe it; not tried again.
+    Refused,
+    /// Tried again later.
+    Postponed,
+    GivenUp,
+}
+
+/// Section 2.4. Never a `nonce`, which would make it an ID token to some.
+#[derive(Serialize)]
+struct LogoutToken<'a> {
+    iss: &'a str,
+    sub: String,
+    aud: &'a str,
+    iat: i64,
+    exp: i64,
+    jti: String,
+    sid: &'a str,
+    events: serde_json::Value,
+}
+
+impl Issuer {
+    /// Does any client want to be told?
+    pub fn has_listeners(&self) -> bool {
+        self.clients.iter().any(|client| client.backchannel_logout_uri.is_some())
+    }
+
+    /// Clients that have something to hear now.
+    pub async fn clients_with_notices(&self) -> Result<Vec<ClientId>, Failure> {
+        Ok(self.store.clients_with_notices(self.now()).await?)
+    }
+
+    /// Takes up to `limit` messages for this client, which no other replica takes meanwhile.
+    pub async fn claim_notices(
+        &self,
+        client: &ClientId,
+        limit: usize,
+    ) -> Result<Vec<Notice>, Failure> {
+        let (now, limit) = (self.now(), i64::try_from(limit).unwrap_or(i64::MAX));
+        Ok(self.store.claim_notices(client, now, now + LEASE, limit).await?)
+    }
+
+    /// One try. The token is new each time, so it is fresh however late it comes.
+    pub async fn deliver(
+        &self,
+        notice: Notice,
+        notifier: &dyn Notifier,
+    ) -> Result<NoticeEnd, Failure> {
+        let client = self.clients.get(&notice.client);
+        let told =
+            client.and_then(|client| Some((client, client.backchannel_logout_uri.as_ref()?)));
+        let Some((client, uri)) = told else {
+            return self.give_up(&notice, "not_configured", "has no backchannelLogoutURI").await;
+        };
+        let token = self.logout_token(client, &notice).await?;
+        match notifier.deliver(uri, &token).await {
+            Delivered::Taken => {
+                self.store.finish_notice(&notice, None).await?;
+                tracing::info!(event = "notice_delivered", client = %client.id, session = %notice.session, tries = notice.tries, "a client was told of an end");
+                Ok(NoticeEnd::Delivered)
+            }
+            Delivered::Refused { status } => {
+                self.give_up(&notice, "refused", &format!("answered {status}")).await?;
+                Ok(NoticeEnd::Refused)
+            }
+            Delivered::Failed { why } => self.postpone(&notice, &why).await,
+        }
+    }
+
+    async fn postpone(&self, notice: &Notice, why: &str) -> Result<NoticeEnd, Failure> {
+        let tried = usize::try_from(notice.tries).unwrap_or(usize::MAX);
+        let Some(wait) = WAITS.get(tried.saturating_sub(1)) else {
+            return self.give_up(notice, "unreachable", why).await;
+        };
+        self.store.postpone_notice(notice, self.now() + *wait).await?;
+        tracing::warn!(event = "notice_postponed", client = %notice.client, session = %notice.session, tries = notice.tries, again_in_seconds = wait.as_secs(), cause = why, "a client could not be told of an end");
+        Ok(NoticeEnd::Postponed)
+    }
+
+    async fn give_up(
+        &self,
+        notice: &Notice,
+        reason: &str,
+        why: &str,
+    ) -> Result<NoticeEnd, Failure> {
+        let mut event = Event::new(self.now(), EventKind::NoticeGivenUp, "system");
+        event.session = Some(notice.session.clone());
+        event.client = Some(notice.client.clone());
+        event.connector = Some(notice.connector.clone());
+        event.user_id = Some(notice.user_id.clone());
+        event.reason = Some(reason.to_owned());
+        event.details = json!({ "tries": notice.tries, "ended_at": notice.created_at });
+        self.store.finish_notice(notice, Some(event)).await?;
+        tracing::error!(event = "notice_given_up", client = %notice.client, session = %notice.session, tries = notice.tries, reason, cause = why, "a client was not told of an end");
+        Ok(NoticeEnd::GivenUp)
+    }
+
+    async fn logout_token(&self, client: &Client, notice: &Notice) -> Result<Secret, Failure> {
+        let now = self.now();
+        let claims = LogoutToken {
+            iss: self.settings.issuer.as_str(),
+            sub: subject(&notice.user_id, &notice.connector),
+            aud: client.id.as_str(),
+            iat: now.secs(),
+            exp: (now + TOKEN_LIFETIME).secs(),
+            jti: ids::random_id()?,
+            sid: notice.session.as_str(),
+            events: json!({ "http://schemas.openid.net/event/backchannel-logout": {} }),
+        };
+        let claims = serde_json::to_vec(&claims).map_err(|e| Failure::Broken(e.to_string()))?;
+        let signer = self.keyring.keys().signer(now)?;
+        let signed =
+            off_the_async_threads(move || signer.sign(Some(LOGOUT_TOKEN_TYPE), &claims)).await?;
+        Ok(Secret::new(signed?))
+    }
+}

@@ -1,0 +1,142 @@
+//! A person's own sign-ins: which they are, what each gave, and ending them. Nobody reaches anybody else's
+//! here: what is not one's own does not exist.
+
+use countersign_core::session::{EndReason, Ended};
+use countersign_core::{Grant, GrantId, Session, SessionFilter, SessionId, Timestamp};
+
+use crate::{Failure, Issuer};
+
+/// Older sign-ins of one person than this many are not listed; "all others" ends those, too.
+const MOST_LISTED: i64 = 500;
+
+/// What was ended of one's own.
+#[derive(Clone, Debug)]
+pub struct OwnEnd {
+    /// The last token of it dies then; `None` when none was given.
+    pub tokens_until: Option<Timestamp>,
+}
+
+impl Issuer {
+    /// All sign-ins of this session's person at its connector that are good for anything: this one first,
+    /// then the others, last used first.
+    pub async fn own_sessions(&self, mine: &Session) -> Result<Vec<Session>, Failure> {
+        let person = (mine.connector.clone(), mine.identity.user_id.clone());
+        let others = SessionFilter {
+            person: Some(person),
+            except: Some(mine.id.clone()),
+            ..SessionFilter::default()
+        };
+        let found = self.store.find_sessions(&others, None, MOST_LISTED).await?.sessions;
+        let good = found.into_iter().filter(|found| {
+            let in_browser = self.browser_until(&found.session) > self.now();
+            (in_browser || found.live_grants > 0) && self.same_person(mine, &found.session)
+        });
+        let mut others: Vec<Session> = good.map(|found| found.session).collect();
+        others.sort_by_key(|session| std::cmp::Reverse(session.last_seen));
+        Ok(std::iter::once(mine.clone()).chain(others).collect())
+    }
+
+    /// What a sign-in gave and could still be used: last used first.
+    pub async fn live_grants(&self, session: &SessionId) -> Result<Vec<Grant>, Failure> {
+        let now = self.now();
+        let mut grants = self.store.grants_of(session).await?;
+        grants.retain(|grant| {
+            grant.ended.is_none() && self.lasts_until(grant).is_none_or(|until| until > now)
+        });
+        grants.sort_by_key(|grant| std::cmp::Reverse(grant.rotated_at));
+        Ok(grants)
+    }
+
+    /// Until when a grant lasts if nobody uses it again and nobody ends it; `None`: without limit.
+    pub fn lasts_until(&self, grant: &Grant) -> Option<Timestamp> {
+        if !grant.refreshable {
+            return Some(grant.tokens_until);
+        }
+        let client = self.clients.get(&grant.client);
+        let policy =
+            client.map_or(self.settings.refresh, |client| self.settings.refresh_of(client));
+        let until = policy.end(grant.created_at, grant.rotated_at)?;
+        Some(until.max(grant.tokens_until))
+    }
+
+    /// When the browser of this session must sign in again for our own pages.
+    pub fn browser_until(&self, session: &Session) -> Timestamp {
+        let policy = &self.settings.sign_on;
+        let whole = session.auth_time + policy.absolute_lifetime;
+        session.cookie_until.min(whole).min(session.browser_seen + policy.idle_lifetime)
+    }
+
+    /// `None`: there is no such sign-in of this person.
+    pub async fn own_session_of_id(
+        &self,
+        mine: &Session,
+        id: &SessionId,
+    ) -> Result<Option<Session>, Failure> {
+        let found = self.store.session(id).await?;
+        Ok(found.filter(|other| other.ended.is_none() && self.same_person(mine, other)))
+    }
+
+    /// Ends a sign-in of one's own and all it gave. `None`: there is no such.
+    pub async fn end_own_session(
+        &self,
+        mine: &Session,
+        id: &SessionId,
+        ip: &str,
+    ) -> Result<Option<OwnEnd>, Failure> {
+        let Some(session) = self.own_session_of_id(mine, id).await? else { return Ok(None) };
+        let ended = self.store.end_session(&session.id, self.by_person(mine), Some(ip)).await?;
+        let Some(ended) = ended else { return Ok(None) };
+        tracing::info!(event = "session_ended", session = %session.id, by = %mine.id, user_id = %mine.identity.user_id, reason = EndReason::EndedByPerson.as_str(), "a person ended a sign-in of theirs");
+        Ok(Some(OwnEnd { tokens_until: ended.tokens_until }))
+    }
+
+    /// Ends what one code gave to one application. `None`: there is no such of one's own.
+    pub async fn end_own_grant(
+        &self,
+        mine: &Session,
+        id: &GrantId,
+    ) -> Result<Option<(Grant, OwnEnd)>, Failure> {
+        let Some((grant, session)) = self.store.grant(id).await? else { return Ok(None) };
+        if session.ended.is_some() || !self.same_person(mine, &session) {
+            return Ok(None);
+        }
+        let ended = self.store.end_grant(&grant.id, self.by_person(mine)).await?;
+        let Some(ended) = ended else { return Ok(None) };
+        tracing::info!(event = "grant_ended", grant = %grant.id, client = %grant.client, session = %session.id, by = %mine.id, user_id = %mine.identity.user_id, reason = EndReason::EndedByPerson.as_str(), "a person ended a grant of theirs");
+        Ok(Some((grant, OwnEnd { tokens_until: Some(ended.tokens_until) })))
+    }
+
+    /// Ends every sign-in but this one. With it: how many.
+    pub async fn end_own_others(&self, mine: &Session, ip: &str) -> Result<(u64, OwnEnd), Failure> {
+        let (mut count, mut last) = (0, None);
+        loop {
+            let before = count;
+            for other in self.own_sessions(mine).await? {
+                if other.id == mine.id {
+                    continue;
+                }
+                if let Some(ended) = self.end_own_session(mine, &other.id, ip).await? {
+                    count += 1;
+                    last = last.max(ended.tokens_until);
+                }
+            }
+            // One more look: there may be more of them than are listed at once.
+            if count == before {
+                return Ok((count, OwnEnd { tokens_until: last }));
+            }
+        }
+    }
+
+    /// A user id counts at its own connector only, and there only while that stands for the same
+    /// directory as at sign-in.
+    fn same_person(&self, mine: &Session, other: &Session) -> bool {
+        other.connector == mine.connector
+            && other.identity.user_id == mine.identity.user_id
+            && !self.basis_changed(other)
+    }
+
+    fn by_person(&self, mine: &Session) -> Ended {
+        let by = format!("user:{}", mine.identity.user_id);
+        Ended { at: self.now(), by, why: EndReason::EndedByPerson }
+    }
+}

@@ -1,0 +1,250 @@
+//! What this replica knows of its upstreams' health: when each last answered, when it last could not be
+//! asked, and how long it took. Every call of a connector by the issuer goes through here.
+//!
+//! In memory, per replica, bounded by the number of connectors; nobody is sent to look whether an
+//! upstream is there, and no answer of it is remembered.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use countersign_core::connector::Unavailable;
+use countersign_core::{Connector, ConnectorId, Timestamp};
+use countersign_store::Brake;
+
+use crate::Issuer;
+
+/// Trouble this long ago says nothing about now.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(10 * 60);
+
+/// What an upstream is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Op {
+    /// A name and a password.
+    Login,
+    /// Before a browser leaves. It often asks nobody, so its success alone is no sign of life.
+    Depart,
+    /// What the browser brought back.
+    Arrive,
+    /// About somebody who is signed in.
+    Refresh,
+}
+
+impl Op {
+    /// For metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Login => "login",
+            Self::Depart => "depart",
+            Self::Arrive => "arrive",
+            Self::Refresh => "refresh",
+        }
+    }
+}
+
+/// One upstream, as an administrator sees it.
+#[derive(Clone, Debug)]
+pub struct UpstreamHealth {
+    pub connector: ConnectorId,
+    pub kind: &'static str,
+    pub name: String,
+    /// It has answered since it was last in trouble, or that was long ago.
+    pub up: bool,
+    /// `None`: not since this replica started.
+    pub last_answer: Option<Timestamp>,
+    /// When it last could not be asked, and why. Holds no secret; for administrators only.
+    pub last_trouble: Option<(Timestamp, String)>,
+    /// Its refusals are not believed until a person confirms; [`Issuer::release_brake`].
+    pub braked: Option<Brake>,
+}
+
+/// How long the calls of one kind took.
+#[derive(Clone, Debug, Default)]
+pub struct Took {
+    pub calls: u64,
+    pub in_all: Duration,
+    /// Calls that took at most so long, and no less than the bound before; the last is everything slower.
+    pub buckets: [u64; BOUNDS.len() + 1],
+}
+
+/// Upper bounds of [`Took::buckets`], in milliseconds.
+pub const BOUNDS: [u64; 8] = [10, 50, 100, 250, 500, 1_000, 2_500, 10_000];
+
+#[derive(Default)]
+pub struct Upstreams(Mutex<BTreeMap<ConnectorId, Seen>>);
+
+#[derive(Clone, Default)]
+struct Seen {
+    last_answer: Option<Timestamp>,
+    last_trouble: Option<Trouble>,
+    took: BTreeMap<Op, Took>,
+}
+
+#[derive(Clone)]
+struct Trouble {
+    at: Timestamp,
+    doing: Op,
+    cause: String,
+}
+
+impl Seen {
+    fn is_up(&self, now: Timestamp) -> bool {
+        let Some(trouble) = &self.last_trouble else { return true };
+        let answered = self.last_answer.is_some_and(|answer| answer >= trouble.at);
+        answered || now.since(trouble.at) > FORGOTTEN_AFTER
+    }
+}
+
+impl Took {
+    fn add(&mut self, took: Duration) {
+        let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let bucket = BOUNDS.iter().position(|bound| millis <= *bound).unwrap_or(BOUNDS.len());
+        self.calls += 1;
+        self.in_all += took;
+        if let Some(count) = self.buckets.get_mut(bucket) {
+            *count += 1;
+        }
+    }
+}
+
+impl Upstreams {
+    fn note(&self, connector: &ConnectorId, call: &Call, trouble: Option<&Unavailable>) {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = seen.entry(connector.clone()).or_default();
+        seen.took.entry(call.op).or_default().add(call.ended.since(call.begun));
+        match trouble {
+            Some(down) => {
+                let cause = down.cause.clone();
+                seen.last_trouble = Some(Trouble { at: call.ended, doing: call.op, cause });
+            }
+            None => {
+                let trouble = seen.last_trouble.as_ref().map(|trouble| trouble.doing);
+                if call.op != Op::Depart || trouble == Some(Op::Depart) {
+                    seen.last_answer = Some(call.ended);
+                }
+            }
+        }
+    }
+
+    fn of(&self, connector: &ConnectorId) -> Seen {
+        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.get(connector).cloned().unwrap_or_default()
+    }
+}
+
+struct Call {
+    op: Op,
+    begun: Timestamp,
+    ended: Timestamp,
+}
+
+impl Issuer {
+    /// Asks an upstream, and remembers how that went. What it is called in the error is what people read
+    /// on its button, so that a page can name it; the host is in the cause, for the log.
+    pub(crate) async fn ask_connector<T>(
+        &self,
+        connector: &Connector,
+        op: Op,
+        answer: impl Future<Output = Result<T, Unavailable>>,
+    ) -> Result<T, Unavailable> {
+        let begun = self.now();
+        let answer = answer.await;
+        let call = Call { op, begun, ended: self.now() };
+        self.upstream_health.note(&connector.id, &call, answer.as_ref().err());
+        answer.map_err(|down| Unavailable {
+            upstream: connector.name.clone(),
+            cause: match down.upstream == connector.id.as_str() {
+                true => down.cause,
+                false => format!("{}: {}", down.upstream, down.cause),
+            },
+        })
+    }
+
+    /// All upstreams in the order of their names, for administrators.
+    pub fn upstreams(&self) -> Vec<UpstreamHealth> {
+        let now = self.now();
+        let health = |connector: &Connector| {
+            let seen = self.upstream_health.of(&connector.id);
+            UpstreamHealth {
+                connector: connector.id.clone(),
+                kind: connector.kind,
+                name: connector.name.clone(),
+                up: seen.is_up(now),
+                last_answer: seen.last_answer,
+                last_trouble: seen.last_trouble.map(|trouble| (trouble.at, trouble.cause)),
+                braked: self.brakes.holding(&connector.id),
+            }
+        };
+        self.connectors.iter().map(health).collect()
+    }
+
+    /// It could not be asked the last time, and that was not long ago.
+    pub fn is_down(&self, connector: &ConnectorId) -> bool {
+        !self.upstream_health.of(connector).is_up(self.now())
+    }
+
+    /// How long the calls of this connector took, by what was asked.
+    pub fn upstream_times(&self, connector: &ConnectorId) -> Vec<(Op, Took)> {
+        self.upstream_health.of(connector).took.into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use countersign_core::connector::Unavailable;
+    use countersign_core::{ConnectorId, Timestamp};
+
+    use super::{Call, Op, Upstreams};
+
+    const NOON: Timestamp = Timestamp::from_secs(1_795_000_000);
+
+    /// A call that took 30 ms and ended so many seconds after noon.
+    fn noted(upstreams: &Upstreams, seconds: u64, op: Op, answered: bool) {
+        let ended = NOON + Duration::from_secs(seconds);
+        let call = Call { op, begun: ended - Duration::from_millis(30), ended };
+        let down = Unavailable { upstream: "ldap".into(), cause: "it is dark".into() };
+        upstreams.note(&ConnectorId::new("ldap"), &call, (!answered).then_some(&down));
+    }
+
+    fn is_up(upstreams: &Upstreams, seconds: u64) -> bool {
+        upstreams.of(&ConnectorId::new("ldap")).is_up(NOON + Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn down_from_the_first_trouble_to_the_next_answer_or_until_it_is_long_ago() {
+        let upstreams = Upstreams::default();
+        assert!(is_up(&upstreams, 0), "nothing is known against it");
+        noted(&upstreams, 1, Op::Refresh, true);
+        noted(&upstreams, 2, Op::Login, false);
+        assert!(!is_up(&upstreams, 2));
+        noted(&upstreams, 3, Op::Login, true);
+        assert!(is_up(&upstreams, 3));
+        noted(&upstreams, 4, Op::Login, false);
+        assert!(!is_up(&upstreams, 4 + 600));
+        assert!(is_up(&upstreams, 5 + 600));
+    }
+
+    #[test]
+    fn a_departure_is_a_sign_of_life_only_where_departing_failed() {
+        let upstreams = Upstreams::default();
+        noted(&upstreams, 1, Op::Arrive, false);
+        noted(&upstreams, 2, Op::Depart, true);
+        assert!(!is_up(&upstreams, 2), "the browser was only sent away");
+        noted(&upstreams, 3, Op::Depart, false);
+        noted(&upstreams, 4, Op::Depart, true);
+        assert!(is_up(&upstreams, 4));
+    }
+
+    #[test]
+    fn calls_are_counted_by_how_long_they_took() {
+        let upstreams = Upstreams::default();
+        noted(&upstreams, 1, Op::Login, true);
+        noted(&upstreams, 2, Op::Login, false);
+        let seen = upstreams.of(&ConnectorId::new("ldap"));
+        let took = &seen.took[&Op::Login];
+        assert_eq!((took.calls, took.in_all), (2, Duration::from_millis(60)));
+        assert_eq!(took.buckets, [0, 2, 0, 0, 0, 0, 0, 0, 0]);
+    }
+}
