@@ -16,7 +16,7 @@ use crate::visit::Visit;
 
 mod step;
 
-pub use step::{app_of, next_step};
+pub use step::{app_of, next_step, spoken};
 
 /// An HTML page that nobody keeps.
 pub fn page(app: &App, status: u16, forms: FormsEnd, html: String) -> Response {
@@ -92,6 +92,21 @@ pub fn link(app: &App, path: &str, req: &str) -> String {
     format!("{}?{query}", app.path(path))
 }
 
+/// On with the login in flight: by another of its ways in, or by the only one once more.
+pub fn another_way(app: &App, envelope: &Envelope, req: &str) -> Way {
+    let to = link(app, "/continue", req);
+    match has_other_ways(app, envelope) {
+        true => Way::OtherWays(to),
+        false => Way::TryAgain(to),
+    }
+}
+
+pub fn has_other_ways(app: &App, envelope: &Envelope) -> bool {
+    let client = app.issuer.clients.behind(&envelope.request);
+    let ways = client.map_or(0, |client| app.issuer.connectors.for_client(client).count());
+    ways > 1 && envelope.request.connector.is_none()
+}
+
 /// The envelope a request brought, if this browser began it.
 pub fn opened(app: &App, visit: &Visit, req: Option<&str>) -> Result<(Envelope, Binder), Trouble> {
     let keys = app.issuer.keyring.keys();
@@ -107,5 +122,5 @@ pub fn start_again(app: &App) -> Trouble {
 
 /// Steps that are answered without the browser's binder: `prompt=none` never sets one.
 pub fn is_answer(step: &Step) -> bool {
-    matches!(step, Step::Answer(_))
+    matches!(step, Step::Answer(_) | Step::OwnPage(_))
 }

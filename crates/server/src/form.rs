@@ -76,7 +76,8 @@ fn is_form(headers: &HeaderMap) -> bool {
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-fn decode(bytes: &[u8]) -> Result<Pairs, StatusCode> {
+/// `name=value&…`, decoded; the status says why it is none.
+pub fn decode(bytes: &[u8]) -> Result<Pairs, StatusCode> {
     let text = std::str::from_utf8(bytes).map_err(|_| StatusCode::BAD_REQUEST)?;
     let parts = text.split('&').filter(|part| !part.is_empty());
     let pairs: Option<Pairs> = parts

@@ -1,4 +1,4 @@
-//! The issuer's own pages: who is signed in here, signing out, and the files the pages need.
+//! The issuer's own pages: who is signed in here, and the files the pages need.
 
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -6,104 +6,68 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use countersign_core::Session;
 
-use crate::answer::{page, with_cookies};
+use crate::answer::page;
 use crate::app::App;
-use crate::cookies::SetCookies;
 use crate::csp::FormsEnd;
-use crate::form::{Form, once};
-use crate::pages::{self, HeldGroup, Moment, Page, Problem, Tools, User, assets};
+use crate::form::{Pairs, Query};
+use crate::own_pages::{looker, sign_in_link};
+use crate::own_sessions::{Cards, end_notice, held};
+use crate::pages::{self, HeldGroups, Moment, Page, Problem, User, assets};
 use crate::trouble::{Trouble, settle};
 use crate::visit::Visit;
 
-pub async fn get(State(app): State<App>, visit: Visit) -> Response {
-    settle(&app, &visit, home(&app, &visit).await)
+/// What there is room for beside everything else; the rest has pages of its own.
+const OTHER_SIGN_INS: usize = 3;
+const GRANTS_HERE: usize = 4;
+const GRANTS_ELSEWHERE: usize = 2;
+const GROUP_BYTES: usize = 4 * 1024;
+
+pub async fn get(State(app): State<App>, visit: Visit, Query(pairs): Query) -> Response {
+    settle(&app, &visit, home(&app, &visit, &pairs).await)
 }
 
-async fn home(app: &App, visit: &Visit) -> Result<Response, Trouble> {
+async fn home(app: &App, visit: &Visit, pairs: &Pairs) -> Result<Response, Trouble> {
     let discovery = app.issuer.settings.issuer.endpoint("/.well-known/openid-configuration");
-    let session = match app.issuer.browser_session(visit.session.as_ref()).await? {
-        Some(session) if app.issuer.stands(None, &session).await? => Some(session),
-        _ => None,
-    };
-    let Some(session) = session else {
-        let shown = pages::HomeSignedOut { layout: &app.layout, discovery: &discovery };
+    let notice = end_notice(app, visit, pairs);
+    let Some(looker) = looker(app, visit).await? else {
+        let shown = pages::HomeSignedOut {
+            layout: &app.layout,
+            sign_in: &sign_in_link(app, "/", false),
+            notice,
+            discovery: &discovery,
+        };
         return Ok(page(app, 200, FormsEnd::AtHome, shown.render()));
     };
+    let session = &looker.session;
     let now = app.issuer.now();
-    let idle = session.browser_seen + app.issuer.settings.sign_on.idle_lifetime;
-    let until = session.cookie_until.min(idle);
     let moment =
         |at: countersign_core::Timestamp| Moment::new(at.millis(), now.millis(), app.layout.texts);
-    let source = connector_name(app, &session);
-    let groups = session.identity.groups.iter();
+    let sign_ins = app.issuer.own_sessions(session).await?;
+    let of = Cards::new(app, session);
+    let mut cards = of.of(sign_ins.iter().take(1), GRANTS_HERE).await?;
+    cards.extend(of.of(sign_ins.iter().skip(1).take(OTHER_SIGN_INS), GRANTS_ELSEWHERE).await?);
+    let groups = &session.identity.groups;
     let shown = pages::HomeSignedIn {
         layout: &app.layout,
-        user: user(app, &session),
+        user: user(app, session),
+        notice,
         since: moment(session.auth_time),
-        until: moment(until),
-        groups: groups
-            .map(|name| HeldGroup { name: name.as_str().into(), source: source.as_str().into() })
-            .collect(),
+        until: moment(app.issuer.browser_until(session)),
+        cards,
+        sign_ins: sign_ins.len() as u64,
+        all_sign_ins: &app.path("/sessions"),
+        end: &app.path("/sessions"),
+        groups: held(app, &looker, HeldGroups::fitting(groups, GROUP_BYTES), groups.len()),
+        all_groups: &app.path("/groups"),
         logout: &app.path("/logout"),
         csrf: &app.issuer.form_token(visit.session.as_ref()),
-        offers_tools: false,
+        offers_tools: app.issuer.outlives_browser(session).await?,
         discovery: &discovery,
     };
     Ok(page(app, 200, FormsEnd::AtHome, shown.render()))
 }
 
-/// Never signs out by itself: a link on somebody's page would do it for them.
-pub async fn logout_get(State(app): State<App>, visit: Visit) -> Response {
-    settle(&app, &visit, confirm(&app, &visit).await)
-}
-
-async fn confirm(app: &App, visit: &Visit) -> Result<Response, Trouble> {
-    let Some(session) = app.issuer.browser_session(visit.session.as_ref()).await? else {
-        return Ok(signed_out(app));
-    };
-    let shown = pages::LogoutConfirm {
-        layout: &app.layout,
-        user: user(app, &session),
-        action: &app.path("/logout"),
-        csrf: &app.issuer.form_token(visit.session.as_ref()),
-        fields: Vec::new(),
-        offers_tools: false,
-    };
-    Ok(page(app, 200, FormsEnd::AtHome, shown.render()))
-}
-
-pub async fn logout_post(State(app): State<App>, visit: Visit, Form(pairs): Form) -> Response {
-    settle(&app, &visit, sign_out(&app, &visit, &pairs).await)
-}
-
-async fn sign_out(
-    app: &App,
-    visit: &Visit,
-    pairs: &[(String, String)],
-) -> Result<Response, Trouble> {
-    let Some(cookie) = &visit.session else { return Ok(signed_out(app)) };
-    let token = app.issuer.form_token(Some(cookie));
-    let given = countersign_core::Secret::new(once(pairs, "csrf").unwrap_or_default());
-    if visit.is_from_elsewhere() || !given.matches(&token) {
-        return Err(Problem::FormExpired.into());
-    }
-    app.issuer.sign_out(cookie).await?;
-    let mut cookies = SetCookies::default();
-    cookies.no_session(&app.cookies);
-    Ok(with_cookies(signed_out(app), cookies))
-}
-
-fn signed_out(app: &App) -> Response {
-    let shown = pages::SignedOut {
-        layout: &app.layout,
-        tools: Tools::Untouched,
-        told: Vec::new(),
-        way: None,
-    };
-    page(app, 200, FormsEnd::AtHome, shown.render())
-}
-
-fn user(app: &App, session: &Session) -> User {
+pub(crate) fn user(app: &App, session: &Session) -> User {
     let person = &session.identity;
     let name = [&person.username, &person.preferred_username, &person.email, &person.user_id];
     User {
@@ -113,7 +77,7 @@ fn user(app: &App, session: &Session) -> User {
     }
 }
 
-fn connector_name(app: &App, session: &Session) -> String {
+pub(crate) fn connector_name(app: &App, session: &Session) -> String {
     let connector = app.issuer.connectors.get(&session.connector);
     connector.map_or_else(|| session.connector.to_string(), |found| found.name.clone())
 }

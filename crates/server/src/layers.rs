@@ -18,6 +18,7 @@ use crate::metrics::Told;
 use crate::pages::Problem;
 use crate::token::json;
 use crate::trouble::Trouble;
+use crate::trusted_headers;
 use crate::visit::{ClientAddress, RequestId, Visit, peer};
 
 /// From the first header to the answer: a slow body, a slow upstream, a slow database.
@@ -32,6 +33,7 @@ pub fn around(router: Router<App>, app: &App) -> Router<App> {
         .layer(middleware::from_fn_with_state(app.clone(), dressed))
         .layer(middleware::from_fn_with_state(app.clone(), headers))
         .layer(middleware::from_fn_with_state(app.clone(), log))
+        .layer(middleware::from_fn_with_state(app.clone(), trusted_headers::take_off))
 }
 
 /// `web.allowedOrigins`, without credentials: no cookie of ours is ever of use across origins.
@@ -77,7 +79,9 @@ pub async fn no_head(request: Request, next: Next) -> Response {
 async fn dressed(State(app): State<App>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let Ok(visit) = Visit::from_request_parts(&mut parts, &app).await;
-    let for_programs = PROGRAMS.iter().any(|end| parts.uri.path().ends_with(end));
+    let path = parts.uri.path();
+    let for_programs = PROGRAMS.iter().any(|end| path.ends_with(end)) || path.contains(CLUSTERS);
+    let for_administrators = path.contains(API);
     let bare = next.run(Request::from_parts(parts, body)).await;
     let status = bare.status();
     let worded = bare.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind != PLAIN);
@@ -86,6 +90,7 @@ async fn dressed(State(app): State<App>, request: Request, next: Next) -> Respon
         return bare;
     }
     let mut response = match for_programs {
+        _ if for_administrators => crate::api::bare(status),
         true => json(status, &serde_json::json!({ "error": "invalid_request" })),
         false => Trouble::from(Problem::of_status(status.as_u16())).show(&app, &visit),
     };
@@ -107,6 +112,9 @@ const PROGRAMS: [&str; 6] = [
     "/userinfo",
     "/.well-known/openid-configuration",
 ];
+/// Below it paths may end in the id of a client.
+const CLUSTERS: &str = "/kubernetes/";
+const API: &str = "/api/v1/";
 const PLAIN: &str = "text/plain; charset=utf-8";
 
 fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {

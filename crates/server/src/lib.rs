@@ -4,6 +4,7 @@
 //! anything, or knows how a token is made.
 
 mod answer;
+mod api;
 mod app;
 mod authorize;
 mod client_address;
@@ -13,19 +14,25 @@ mod form;
 mod health;
 mod home;
 mod keys;
+mod kubernetes;
 mod layers;
 pub mod listen;
+mod logout;
 mod metadata;
 mod metrics;
+pub mod notices;
+mod own_pages;
+mod own_sessions;
 pub mod pages;
 mod published;
 mod token;
 mod trouble;
+mod trusted_headers;
 mod userinfo;
 mod visit;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{any, delete, get, post};
 
 pub use app::{App, ServerSettings};
 pub use client_address::AddressRule;
@@ -53,6 +60,26 @@ pub fn routes(app: App) -> Router {
         programs = programs.route(&below, get(metadata::discovery));
     }
     let programs = programs.layer(layers::cross_origin(&app));
+    let clusters = Router::new()
+        .route(&at("/kubernetes/tokenreview/{client}"), post(kubernetes::review))
+        .route(&at("/kubernetes/groups"), get(kubernetes::groups));
+    let api_at = |path: &str| at(&format!("/api/v1{path}"));
+    let administration = Router::new()
+        .route(&api_at("/sessions"), get(api::list))
+        .route(&api_at("/sessions/preview"), post(api::preview))
+        .route(&api_at("/sessions/end"), post(api::end_many))
+        .route(&api_at("/sessions/{id}"), get(api::show).delete(api::end))
+        .route(&api_at("/grants/{id}"), delete(api::end_grant))
+        .route(&api_at("/events"), get(api::events))
+        .route(&api_at("/holders"), get(api::holders))
+        .route(&api_at("/explain"), get(api::explain))
+        .route(&api_at("/keys"), get(api::keys))
+        .route(&api_at("/keys/rotate"), post(api::rotate))
+        .route(&api_at("/clients"), get(api::clients))
+        .route(&api_at("/connectors"), get(api::connectors))
+        .route(&api_at("/connectors/{id}/confirm"), post(api::confirm))
+        .route(&api_at("/openapi.json"), get(api::description))
+        .route(&at("/api/v1/{*rest}"), any(api::nothing));
     // ---------------------------------------------------------------------------------------------
     let logins = Router::new()
         .route(&at("/auth"), get(authorize::auth::get).post(authorize::auth::post))
@@ -64,6 +91,7 @@ pub fn routes(app: App) -> Router {
             &at("/auth/{connector}/login"),
             get(authorize::login::get).post(authorize::login::post),
         )
+        .route(&at("/sign-in"), get(own_pages::sign_in))
         .route(&at("/callback"), get(authorize::callback::get))
         .route(&at("/callback/{connector}"), get(authorize::callback::get_for))
         .route(&at("/continue"), get(authorize::resume::get))
@@ -71,14 +99,25 @@ pub fn routes(app: App) -> Router {
         .layer(axum::middleware::from_fn(layers::no_head));
     let mut own_pages = Router::new()
         .route(&at("/"), get(home::get))
-        .route(&at("/logout"), get(home::logout_get).post(home::logout_post))
+        .route(
+            &at("/logout"),
+            get(logout::get).post(logout::post).layer(axum::middleware::from_fn(layers::no_head)),
+        )
+        .route(&at("/sessions"), get(own_sessions::list).post(own_sessions::end))
+        .route(&at("/sessions/{id}"), get(own_sessions::one))
+        .route(&at("/groups"), get(own_sessions::groups))
         .route(&at("/static/{file}"), get(home::asset))
         .route(&at("/robots.txt"), get(home::robots))
         .route(&at("/healthz"), get(health::main));
     if !base.is_empty() {
         own_pages = own_pages.route(&base, get(home::get));
     }
-    let all = programs.merge(logins).merge(own_pages).fallback(home::not_found);
+    let all = programs
+        .merge(clusters)
+        .merge(administration)
+        .merge(logins)
+        .merge(own_pages)
+        .fallback(home::not_found);
     layers::around(all, &app).with_state(app)
 }
 

@@ -1,6 +1,8 @@
 //! Counters for operators, under Dex's names where Dex has them. Labels are configured words only,
 //! never what a stranger sent.
 
+mod upstreams;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,8 +10,9 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use countersign_issuer::Failure;
 use countersign_issuer::authorize::SignInEnd;
+use countersign_issuer::notices::NoticeEnd;
+use countersign_issuer::{Failure, Issuer};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{
@@ -31,6 +34,7 @@ pub struct Metrics {
     sizes: Family<RequestLabels, Histogram, fn() -> Histogram>,
     logins: Family<LoginLabels, Counter>,
     tokens: Family<TokenLabels, Counter>,
+    notices: Family<NoticeLabels, Counter>,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -74,6 +78,12 @@ struct TokenLabels {
     client: String,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct NoticeLabels {
+    client: String,
+    result: &'static str,
+}
+
 /// Password verifications, counted where they are done.
 #[derive(Debug)]
 struct Hashes(Arc<AtomicU64>);
@@ -88,7 +98,12 @@ impl Collector for Hashes {
 
 impl Metrics {
     /// `hashes` counts password verifications; `unsealed` is 1 while keys rest unsealed.
-    pub fn new(version: &'static str, hashes: Arc<AtomicU64>, unsealed: bool) -> Self {
+    pub fn new(
+        version: &'static str,
+        hashes: Arc<AtomicU64>,
+        unsealed: bool,
+        issuer: Arc<Issuer>,
+    ) -> Self {
         let mut registry = Registry::default();
         let durations = Family::<_, _, fn() -> Histogram>::new_with_constructor(|| {
             Histogram::new([0.25, 0.5, 1.0, 2.5, 5.0, 10.0])
@@ -106,14 +121,18 @@ impl Metrics {
             "Answers with tokens",
             Family::clone(&tokens),
         );
+        let notices = Family::default();
+        let help = "Back-channel logout messages, by what became of each try";
+        registry.register("countersign_notices", help, Family::clone(&notices));
         registry.register_collector(Box::new(Hashes(hashes)));
+        registry.register_collector(Box::new(upstreams::Upstreams(issuer)));
         let sealed = ConstGauge::new(i64::from(unsealed));
         registry.register("countersign_keys_unsealed", "1: keys rest without a root key", sealed);
         let labels = [("version", version), ("platform", std::env::consts::OS)];
         let build = registry
             .sub_registry_with_labels(labels.map(|(k, v)| (k.into(), v.into())).into_iter());
         build.register("dex_build_info", "What is running", ConstGauge::new(1_i64));
-        Self { registry: Arc::new(registry), requests, durations, sizes, logins, tokens }
+        Self { registry: Arc::new(registry), requests, durations, sizes, logins, tokens, notices }
     }
 
     pub fn request(&self, told: Told, took: Duration) {
@@ -129,6 +148,17 @@ impl Metrics {
     pub fn login(&self, connector: &str, result: LoginResult) {
         let labels = LoginLabels { connector: connector.to_owned(), result };
         self.logins.get_or_create(&labels).inc();
+    }
+
+    /// `client` is a configured one, or empty.
+    pub fn notice(&self, client: &str, end: NoticeEnd) {
+        let result = match end {
+            NoticeEnd::Delivered => "delivered",
+            NoticeEnd::Refused => "refused",
+            NoticeEnd::Postponed => "postponed",
+            NoticeEnd::GivenUp => "given_up",
+        };
+        self.notices.get_or_create(&NoticeLabels { client: client.to_owned(), result }).inc();
     }
 
     pub fn tokens_issued(&self, grant: &'static str, client: &str) {

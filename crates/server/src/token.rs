@@ -90,6 +90,9 @@ fn grant(pairs: &Pairs) -> Result<Grant, TokenError> {
             };
             Ok(Grant::RefreshToken { token, scope: once(pairs, "scope").map(Scopes::parse) })
         }
+        Some("client_credentials") => {
+            Ok(Grant::ClientCredentials { scope: once(pairs, "scope").map(Scopes::parse) })
+        }
         Some(_) => Err(TokenError::refused(
             TokenErrorCode::UnsupportedGrantType,
             "This grant type is not supported",

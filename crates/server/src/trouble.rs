@@ -46,6 +46,9 @@ impl From<Failure> for Trouble {
         };
         let mut trouble = Self::from(problem);
         trouble.0.cause = Some(failure.to_string());
+        if let (Problem::UpstreamDown, Failure::Unavailable { what, .. }) = (problem, failure) {
+            trouble.0.items = vec![what];
+        }
         trouble
     }
 }
@@ -63,6 +66,12 @@ impl Trouble {
 
     pub fn way(mut self, way: Way) -> Self {
         self.0.way = Some(way);
+        self
+    }
+
+    /// A way on, where the page has none yet.
+    pub fn or_way(mut self, way: Way) -> Self {
+        self.0.way.get_or_insert(way);
         self
     }
 

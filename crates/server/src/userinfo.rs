@@ -52,14 +52,15 @@ async fn answer(app: &App, token: Option<Secret>) -> Response {
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Option<Secret> {
+/// The token of an Authorization header (RFC 6750 section 2.1).
+pub fn bearer(headers: &HeaderMap) -> Option<Secret> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| Secret::new(token.trim()))
 }
 
 /// RFC 6750 section 3.1; a request without a token is told the scheme and nothing else.
-fn refused(status: StatusCode, error: Option<&'static str>) -> Response {
+pub fn refused(status: StatusCode, error: Option<&'static str>) -> Response {
     let word = match status {
         StatusCode::SERVICE_UNAVAILABLE => "temporarily_unavailable",
         StatusCode::INTERNAL_SERVER_ERROR => "server_error",

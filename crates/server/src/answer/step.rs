@@ -26,6 +26,7 @@ pub fn next_step(
         }
         Step::Approve { envelope, approval } => approve(app, &envelope, *approval, binder),
         Step::Answer(answer) => to_client(app, client_name, &answer),
+        Step::OwnPage(page) => see_other(&app.path(page.as_str())),
         Step::Finished | Step::Expired => Err(start_again(app)),
         Step::Gone => Err(Problem::UnknownApp.into()),
     }
@@ -37,7 +38,10 @@ pub(super) fn connector_path(connector: &ConnectorId) -> String {
 
 /// Who asks, for the head of a page.
 pub fn app_of(app: &App, envelope: &Envelope) -> pages::App {
-    let client = app.issuer.clients.get(&envelope.request.client);
+    if envelope.request.own_page.is_some() {
+        return pages::App { name: app.layout.issuer_name.clone(), host: None, logo: None };
+    }
+    let client = app.issuer.clients.behind(&envelope.request);
     let name = client.map_or("", |client| client.name.as_str());
     let logo = client.and_then(|client| client.logo_url.clone());
     pages::App {
@@ -65,7 +69,7 @@ fn choose(
             kind: ConnectorKind::of(choice.kind),
             href: link(app, &connector_path(&choice.id), &req),
             last_used: last == Some(choice.id.as_str()),
-            down: false,
+            down: app.issuer.is_down(&choice.id),
         })
         .collect();
     entries.sort_by_key(|entry| !entry.last_used);
@@ -102,7 +106,7 @@ fn approve(
 }
 
 /// A scope as the page says it; another application by its name, not its id.
-fn spoken(app: &App, scope: &str) -> Scope {
+pub fn spoken(app: &App, scope: &str) -> Scope {
     match Scope::of(scope) {
         Scope::Audience(id) => {
             let client = countersign_core::ClientId::new(id.as_str());

@@ -66,7 +66,11 @@ pub(super) async fn begin(
     }
 }
 
-async fn first_step(app: &App, visit: &Visit, request: AuthRequest) -> Result<Response, Trouble> {
+pub(crate) async fn first_step(
+    app: &App,
+    visit: &Visit,
+    request: AuthRequest,
+) -> Result<Response, Trouble> {
     let envelope = Envelope::new(request);
     let client_name = app.issuer.client_name(&envelope).to_owned();
     let known = visit.binder.clone();

@@ -1,38 +1,47 @@
 //! `/callback`: back from an upstream. Only the browser that left arrives, and only once.
 
+use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use countersign_core::connector::Refusal;
-use countersign_issuer::authorize::SignInEnd;
+use countersign_core::connector::{Presented, Refusal};
+use countersign_issuer::Failure;
+use countersign_issuer::authorize::{Binder, Brought, SignInEnd};
 
 use super::login::refused;
 use super::resume::signed_in;
-use crate::answer::{start_again, with_cookies};
+use crate::answer::{another_way, sealed, start_again, with_cookies};
 use crate::app::App;
 use crate::cookies::SetCookies;
-use crate::form::{Pairs, Query, once};
+use crate::form::{Query, once};
 use crate::metrics::LoginResult;
 use crate::pages::Problem;
 use crate::trouble::{Trouble, settle};
+use crate::trusted_headers::TakenOff;
 use crate::visit::Visit;
 
 pub async fn get(State(app): State<App>, visit: Visit, Query(pairs): Query) -> Response {
-    arrive(&app, &visit, pairs, None).await
+    let presented = Presented::default();
+    let brought = Brought { query: &pairs, by: None, presented: &presented };
+    arrive(&app, &visit, &brought).await
 }
 
 pub async fn get_for(
     State(app): State<App>,
     visit: Visit,
     Path(connector): Path<String>,
+    taken_off: Option<Extension<TakenOff>>,
     Query(pairs): Query,
 ) -> Response {
-    arrive(&app, &visit, pairs, Some(connector)).await
+    let presented = taken_off.map(|Extension(TakenOff(presented))| presented).unwrap_or_default();
+    let by = Some(connector.as_str());
+    let brought = Brought { query: &pairs, by, presented: &presented };
+    arrive(&app, &visit, &brought).await
 }
 
 /// Whatever happens, the trip is over: its cookies go with every answer.
-async fn arrive(app: &App, visit: &Visit, pairs: Pairs, connector: Option<String>) -> Response {
-    let state = once(&pairs, "state").unwrap_or_default().to_owned();
-    let response = settle(app, visit, land(app, visit, &state, pairs, connector).await);
+async fn arrive(app: &App, visit: &Visit, brought: &Brought<'_>) -> Response {
+    let state = once(brought.query, "state").unwrap_or_default().to_owned();
+    let response = settle(app, visit, land(app, visit, &state, brought).await);
     let mut cookies = SetCookies::default();
     cookies.arrive(&app.cookies, &visit.cookies, &state);
     with_cookies(response, cookies)
@@ -42,17 +51,26 @@ async fn land(
     app: &App,
     visit: &Visit,
     state: &str,
-    pairs: Pairs,
-    connector: Option<String>,
+    brought: &Brought<'_>,
 ) -> Result<Response, Trouble> {
-    let sealed = visit.cookies.trip(&app.cookies, state).ok_or_else(|| start_again(app))?;
+    let kept = visit.cookies.trip(&app.cookies, state).ok_or_else(|| start_again(app))?;
     let binder = visit.binder.as_ref().ok_or_else(|| start_again(app))?;
-    let by = connector.as_deref();
-    let arrival = app.issuer.arrive(binder, &sealed, &pairs, by, &visit.browser()).await;
-    if let Some(connector) = arrival.connector {
+    let arrival = app.issuer.arrive(binder, &kept, brought, &visit.browser()).await;
+    if let Some(connector) = &arrival.connector {
         app.metrics.login(connector.as_str(), LoginResult::of(&arrival.end));
     }
-    match arrival.end? {
+    let way = |trouble: Trouble| match &arrival.envelope {
+        Some(envelope) => match sealed(app, envelope, binder) {
+            Ok(req) => trouble.or_way(another_way(app, envelope, &req)),
+            Err(_) => trouble,
+        },
+        None => trouble,
+    };
+    ended(app, arrival.end, binder).map_err(way)
+}
+
+fn ended(app: &App, end: Result<SignInEnd, Failure>, binder: &Binder) -> Result<Response, Trouble> {
+    match end? {
         SignInEnd::SignedIn(proven) => signed_in(app, *proven, binder),
         SignInEnd::Refused(Refusal::BadCredentials) => Err(Problem::UpstreamFailed.into()),
         SignInEnd::Refused(refusal) => Err(refused(refusal)),

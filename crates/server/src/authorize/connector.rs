@@ -6,7 +6,7 @@ use countersign_core::ConnectorId;
 use countersign_core::connector::WayIn;
 
 use super::auth::{as_get, begin};
-use crate::answer::{link, opened, see_other, start_again, with_cookies};
+use crate::answer::{another_way, link, opened, see_other, start_again, with_cookies};
 use crate::app::App;
 use crate::cookies::SetCookies;
 use crate::form::{Form, Pairs, Query, once};
@@ -57,9 +57,13 @@ async fn enter(
             let path = format!("/auth/{connector}/login");
             see_other(&link(app, &path, req.unwrap_or_default()))
         }
-        Some(WayIn::Redirect(_)) => {
-            let travel =
-                app.issuer.depart(&envelope, &connector, &binder, visit.session.as_ref()).await?;
+        Some(WayIn::Redirect(_) | WayIn::TrustedHeader(_)) => {
+            let cookie = visit.session.as_ref();
+            let travel = app.issuer.depart(&envelope, &connector, &binder, cookie).await;
+            let travel = travel.map_err(|failure| {
+                let way = another_way(app, &envelope, req.unwrap_or_default());
+                Trouble::from(failure).or_way(way)
+            })?;
             let travel = travel.ok_or_else(|| start_again(app))?;
             let mut cookies = SetCookies::default();
             cookies.depart(&app.cookies, &visit.cookies, &travel.state, &travel.sealed);

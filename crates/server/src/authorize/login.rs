@@ -9,7 +9,7 @@ use countersign_issuer::Failure;
 use countersign_issuer::authorize::{Attempt, Binder, Envelope, SignInEnd};
 
 use super::resume::signed_in;
-use crate::answer::{app_of, link, opened, page, start_again};
+use crate::answer::{another_way, app_of, has_other_ways, link, opened, page, start_again};
 use crate::app::App;
 use crate::csp::FormsEnd;
 use crate::form::{Form, Query, once};
@@ -61,8 +61,6 @@ fn show(
     let connector = app.issuer.connector_for(envelope, form.connector);
     let connector = connector.ok_or_else(|| start_again(app))?;
     let WayIn::Password(way) = &connector.way else { return Err(start_again(app)) };
-    let client = app.issuer.clients.get(&envelope.request.client);
-    let ways = client.map_or(0, |client| app.issuer.connectors.for_client(client).count());
     let back = link(app, "/continue", req);
     let status = match form.error {
         None => 200,
@@ -83,7 +81,7 @@ fn show(
         login: form.login,
         req,
         action: &app.path(&format!("/auth/{}/login", form.connector)),
-        back: (ways > 1 && envelope.request.connector.is_none()).then_some(back.as_str()),
+        back: has_other_ways(app, envelope).then_some(back.as_str()),
         error: form.error,
     };
     Ok(page(app, status, FormsEnd::AtClients, shown.render()))
@@ -116,7 +114,10 @@ async fn submit(
         show(app, &envelope, req, form)
     };
     match ended {
-        Ok(end) => settled(app, end, &binder, again),
+        Ok(end) => {
+            let way = another_way(app, &envelope, req);
+            settled(app, end, &binder, again).map_err(|trouble| trouble.or_way(way))
+        }
         Err(Failure::Unavailable { what, cause }) if what != countersign_issuer::THE_DATABASE => {
             tracing::error!(upstream = what, cause, "an upstream could not be asked");
             let mut response = again(LoginError::Down)?;
@@ -159,6 +160,9 @@ pub(super) fn refused(refusal: Refusal) -> Trouble {
             Trouble::from(Problem::MissingGroups).items(required)
         }
         Refusal::UpstreamDenied { .. } => Problem::Refused.into(),
+        Refusal::EmailNotVerified => Problem::EmailNotVerified.into(),
+        Refusal::NotThroughProxy => Problem::NotThroughProxy.into(),
+        Refusal::UnclearHeaders { why } => Trouble::from(Problem::BadRequest).detail(why),
         Refusal::BadCredentials
         | Refusal::PasswordExpired
         | Refusal::AccountLocked

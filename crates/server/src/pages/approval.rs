@@ -34,6 +34,8 @@ pub enum Scope {
     Groups,
     OfflineAccess,
     FederatedId,
+    /// To see and end everybody's sessions.
+    Admin,
     /// To act at another application (`audience:server:client_id:…`): that application's name.
     Audience(Name),
     /// A scope we have no sentence for.
@@ -50,6 +52,7 @@ impl Scope {
             "groups" => Scope::Groups,
             "offline_access" => Scope::OfflineAccess,
             "federated:id" => Scope::FederatedId,
+            "countersign:admin" => Scope::Admin,
             other => match other.strip_prefix("audience:server:client_id:") {
                 Some(client) => Scope::Audience(client.into()),
                 None => Scope::Other(other.into()),
@@ -66,6 +69,7 @@ impl Scope {
             Scope::OfflineAccess => Icon::Clock,
             Scope::FederatedId | Scope::Other(_) => Icon::Tag,
             Scope::Audience(_) => Icon::Exchange,
+            Scope::Admin => Icon::Key,
         }
     }
 
@@ -78,6 +82,7 @@ impl Scope {
             Scope::Groups => Spoken::plain(t.groups),
             Scope::OfflineAccess => Spoken::plain(t.offline_access),
             Scope::FederatedId => Spoken::plain(t.federated_id),
+            Scope::Admin => Spoken::plain(t.admin),
             Scope::Audience(client) => t.audience.with(client),
             Scope::Other(scope) => t.other.with(scope),
         }
@@ -93,7 +98,7 @@ impl Scope {
             Scope::OpenId | Scope::Profile | Scope::Email | Scope::Groups | Scope::FederatedId => {
                 true
             }
-            Scope::OfflineAccess | Scope::Audience(_) | Scope::Other(_) => false,
+            Scope::OfflineAccess | Scope::Admin | Scope::Audience(_) | Scope::Other(_) => false,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use askama::Template;
 
+use super::brand::{self, Brand};
 use super::icon::Icon;
 use super::layout::Layout;
 use super::name::Name;
@@ -28,11 +29,13 @@ pub struct Entry {
     pub down: bool,
 }
 
-/// Decides the icon only.
+/// Decides the mark or icon only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectorKind {
     Password,
     Directory,
+    GitHub,
+    Google,
     Redirect,
     Mock,
 }
@@ -43,8 +46,19 @@ impl ConnectorKind {
         match connector_type {
             "local" => ConnectorKind::Password,
             "ldap" | "keystone" | "atlassian-crowd" => ConnectorKind::Directory,
+            "github" => ConnectorKind::GitHub,
+            "google" => ConnectorKind::Google,
             "mockCallback" | "mockPassword" => ConnectorKind::Mock,
             _ => ConnectorKind::Redirect,
+        }
+    }
+
+    /// The owner's mark, where its rules let us show it.
+    fn brand(self) -> Option<&'static Brand> {
+        match self {
+            ConnectorKind::GitHub => Some(&brand::GITHUB),
+            ConnectorKind::Google => Some(&brand::GOOGLE),
+            _ => None,
         }
     }
 
@@ -52,9 +66,19 @@ impl ConnectorKind {
         match self {
             ConnectorKind::Password => Icon::Key,
             ConnectorKind::Directory => Icon::Building,
-            ConnectorKind::Redirect => Icon::Globe,
+            ConnectorKind::GitHub | ConnectorKind::Google | ConnectorKind::Redirect => Icon::Globe,
             ConnectorKind::Mock => Icon::Flask,
         }
+    }
+}
+
+impl Entry {
+    /// Classes of the link.
+    fn class(&self) -> String {
+        let brand = self.kind.brand().map_or("", |brand| brand.class);
+        let last = if self.last_used { "last" } else { "" };
+        let classes = ["way", last, brand].into_iter().filter(|class| !class.is_empty());
+        classes.collect::<Vec<_>>().join(" ")
     }
 }
 

@@ -18,7 +18,8 @@ pub struct ErrorPage<'a> {
     pub words: Words,
     /// Goes with the page and is shown beside the reference.
     pub status: u16,
-    /// What the words are about: the groups of [`Problem::MissingGroups`].
+    /// What the words are about: the groups of [`Problem::MissingGroups`], the name of who is
+    /// [`Problem::UpstreamDown`].
     pub items: Vec<Name>,
     /// One line for whoever runs the application: the redirect URI that was sent. Never an upstream's own message.
     pub detail: Option<Name>,

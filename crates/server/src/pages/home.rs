@@ -1,11 +1,14 @@
-//! The issuer's own page: who is signed in here, or what this place is.
+//! The issuer's own page: who is signed in here and where else, or what this place is.
 
 use askama::Template;
 
+use super::icon::Icon;
 use super::layout::Layout;
 use super::moment::Moment;
 use super::name::Name;
 use super::people::User;
+use super::sessions::{EndNotice, SignInCard};
+use super::texts::Texts;
 
 /// More groups than this are folded away.
 const UNFOLDED_GROUPS: usize = 12;
@@ -15,9 +18,19 @@ const UNFOLDED_GROUPS: usize = 12;
 pub struct HomeSignedIn<'a> {
     pub layout: &'a Layout,
     pub user: User,
+    pub notice: Option<EndNotice>,
     pub since: Moment,
     pub until: Moment,
-    pub groups: Vec<HeldGroup>,
+    /// This browser's first, then some of the others.
+    pub cards: Vec<SignInCard>,
+    /// How many there are in all, and the page with them.
+    pub sign_ins: u64,
+    pub all_sign_ins: &'a str,
+    /// Where the buttons that end something are posted.
+    pub end: &'a str,
+    pub groups: HeldGroups,
+    /// The page with all groups.
+    pub all_groups: &'a str,
     /// Where the sign-out form is posted.
     pub logout: &'a str,
     pub csrf: &'a str,
@@ -27,16 +40,27 @@ pub struct HomeSignedIn<'a> {
     pub discovery: &'a str,
 }
 
-/// A group, and where we have it from.
-pub struct HeldGroup {
-    pub name: Name,
+/// The groups of a person, and where we have them from.
+pub struct HeldGroups {
+    pub names: Vec<Name>,
+    /// How many there are in all: `names` may be some of them.
+    pub count: u64,
     pub source: Name,
+    /// When the source was last asked.
+    pub asked: Moment,
+    /// The source was to be asked just now and did not answer.
+    pub stale: bool,
+    /// The way to sign in with groups, where this sign-in did not ask for them.
+    pub ask: Option<String>,
 }
 
 #[derive(Template)]
 #[template(path = "home_signed_out.html")]
 pub struct HomeSignedOut<'a> {
     pub layout: &'a Layout,
+    pub sign_in: &'a str,
+    /// What was ended, when that was this browser's own sign-in.
+    pub notice: Option<EndNotice>,
     /// Address of the discovery document.
     pub discovery: &'a str,
 }
@@ -46,12 +70,52 @@ impl HomeSignedIn<'_> {
         self.layout.texts.home.signed_in_heading
     }
 
-    fn group_count(&self) -> String {
-        self.layout.texts.home.groups.of(self.groups.len() as u64)
+    fn others(&self) -> bool {
+        self.sign_ins > 1
     }
 
-    fn folds_groups(&self) -> bool {
-        self.groups.len() > UNFOLDED_GROUPS
+    fn shows_all(&self) -> bool {
+        self.sign_ins <= self.cards.len() as u64
+    }
+
+    fn all_sign_ins_label(&self) -> String {
+        self.layout.texts.sessions.all.of(self.sign_ins)
+    }
+}
+
+impl HeldGroups {
+    /// As many as there is room for, in this many bytes of markup.
+    pub fn fitting<'a>(names: impl IntoIterator<Item = &'a String>, bytes: usize) -> Vec<Name> {
+        const AROUND_BYTES: usize = 22;
+        let mut left = bytes;
+        let escaped = |name: &Name| {
+            let special = name.as_str().bytes().filter(|b| b"<>&\"'".contains(b)).count();
+            AROUND_BYTES + name.as_str().len() + 4 * special
+        };
+        let names = names.into_iter().map(Name::from);
+        let fits = |name: &Name| {
+            let size = escaped(name);
+            let fits = size <= left;
+            left = left.saturating_sub(size);
+            fits
+        };
+        names.take_while(fits).collect()
+    }
+
+    fn shows_all(&self) -> bool {
+        self.count <= self.names.len() as u64
+    }
+
+    fn folds(&self) -> bool {
+        self.names.len() > UNFOLDED_GROUPS
+    }
+
+    fn fold_label(&self, texts: &Texts) -> String {
+        texts.home.groups.of(self.names.len() as u64)
+    }
+
+    fn all_label(&self, texts: &Texts) -> String {
+        texts.groups.all.of(self.count)
     }
 }
 

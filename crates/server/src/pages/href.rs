@@ -14,12 +14,17 @@ pub enum Way {
     TryAgain(String),
     /// The person's own page at this issuer.
     Home(String),
+    /// Where they sign out of the upstream too: its address and its name.
+    SignOutOf(String, Name),
 }
 
 impl Way {
     pub(super) fn href(&self) -> &str {
-        let (Way::BackTo(href, _) | Way::OtherWays(href) | Way::TryAgain(href) | Way::Home(href)) =
-            self;
+        let (Way::BackTo(href, _)
+        | Way::OtherWays(href)
+        | Way::TryAgain(href)
+        | Way::Home(href)
+        | Way::SignOutOf(href, _)) = self;
         web(href)
     }
 
@@ -29,6 +34,7 @@ impl Way {
             Way::OtherWays(_) => texts.ways.other_ways.to_owned(),
             Way::TryAgain(_) => texts.ways.try_again.to_owned(),
             Way::Home(_) => texts.ways.home.to_owned(),
+            Way::SignOutOf(_, upstream) => texts.ways.sign_out_of.plain(upstream),
         }
     }
 }

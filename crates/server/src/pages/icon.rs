@@ -15,6 +15,8 @@ pub(super) enum Icon {
     Mail,
     People,
     Person,
+    Phone,
+    Screen,
     Tag,
 }
 
@@ -41,6 +43,8 @@ impl Icon {
             Icon::People => {
                 "M9 11.5a3.5 3.5 0 1 0-.1 0M2.5 20c.6-7.3 12.4-7.3 13 0M15.5 4.9a3.5 3.5 0 0 1 0 6.3M18 14.6c2 .8 3.3 2.6 3.5 5.4"
             }
+            Icon::Phone => "M7 2.5h10v19H7zM11 18.5h2",
+            Icon::Screen => "M3 4.5h18v12H3zM8 20.5h8M12 16.5v4",
             Icon::Person => "M12 11.5a4 4 0 1 0-.1 0M4.5 20.5c.8-8 14.2-8 15 0",
             Icon::Tag => "M4 4h7.5l8.5 8.5-7.5 7.5L4 11.5zM8 8v.1",
         }

@@ -28,6 +28,8 @@ pub struct SignedOut<'a> {
     /// Applications that are being told.
     pub told: Vec<Name>,
     pub way: Option<Way>,
+    /// Where to sign out of the upstream as well.
+    pub upstream: Option<Way>,
 }
 
 /// What became of the command-line tools of the session.

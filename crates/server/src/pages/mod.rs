@@ -9,9 +9,12 @@
 
 mod approval;
 pub mod assets;
+mod brand;
 mod choose_connector;
+mod device;
 mod error;
 mod form_post;
+mod groups;
 mod home;
 pub mod href;
 mod icon;
@@ -23,15 +26,18 @@ mod out_of_band;
 mod password;
 mod people;
 mod problem;
+mod sessions;
 #[cfg(test)]
 mod tests;
 pub mod texts;
 
 pub use approval::{Approval, Scope};
 pub use choose_connector::{ChooseConnector, ConnectorKind, Entry};
+pub use device::Device;
 pub use error::ErrorPage;
 pub use form_post::FormPost;
-pub use home::{HeldGroup, HomeSignedIn, HomeSignedOut};
+pub use groups::Groups;
+pub use home::{HeldGroups, HomeSignedIn, HomeSignedOut};
 pub use href::Way;
 pub use layout::{Layout, Theme};
 pub use logout::{LogoutConfirm, SignedOut, Tools};
@@ -41,6 +47,7 @@ pub use out_of_band::OutOfBand;
 pub use password::{LoginError, LoginKind, Password};
 pub use people::{App, User};
 pub use problem::Problem;
+pub use sessions::{Done, EndNotice, GrantLine, OneSession, Sessions, SignInCard};
 
 /// A whole HTML document, ready to be sent as `text/html; charset=utf-8`.
 pub trait Page {

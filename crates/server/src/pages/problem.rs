@@ -21,6 +21,10 @@ pub enum Problem {
     NotAllowed,
     /// Signed in, but in none of the groups the page lists.
     MissingGroups,
+    /// Signed in, but the upstream does not say that the e-mail address is the person's.
+    EmailNotVerified,
+    /// This way in leads only through the company's own proxy.
+    NotThroughProxy,
     /// The upstream answered with something we cannot use.
     UpstreamFailed,
     /// The upstream does not answer.
@@ -34,7 +38,7 @@ pub enum Problem {
 }
 
 impl Problem {
-    pub const ALL: [Problem; 15] = [
+    pub const ALL: [Problem; 17] = [
         Problem::StartAgain,
         Problem::FormExpired,
         Problem::UnknownApp,
@@ -43,6 +47,8 @@ impl Problem {
         Problem::Refused,
         Problem::NotAllowed,
         Problem::MissingGroups,
+        Problem::EmailNotVerified,
+        Problem::NotThroughProxy,
         Problem::UpstreamFailed,
         Problem::UpstreamDown,
         Problem::NotFound,
@@ -62,7 +68,9 @@ impl Problem {
             Problem::FormExpired
             | Problem::Refused
             | Problem::NotAllowed
-            | Problem::MissingGroups => 403,
+            | Problem::MissingGroups
+            | Problem::EmailNotVerified
+            | Problem::NotThroughProxy => 403,
             Problem::NotFound => 404,
             Problem::MethodNotAllowed => 405,
             Problem::TooManyRequests => 429,
@@ -95,6 +103,8 @@ impl Problem {
             Problem::Refused => t.refused,
             Problem::NotAllowed => t.not_allowed,
             Problem::MissingGroups => t.missing_groups,
+            Problem::EmailNotVerified => t.email_not_verified,
+            Problem::NotThroughProxy => t.not_through_proxy,
             Problem::UpstreamFailed => t.upstream_failed,
             Problem::UpstreamDown => t.upstream_down,
             Problem::NotFound => t.not_found,

@@ -3,6 +3,7 @@
 //! `COUNTERSIGN_PREVIEW=/tmp/preview cargo test -p countersign-server pages` also writes them all there, to be looked at.
 
 mod markup;
+mod own;
 mod samples;
 mod words;
 

@@ -2,6 +2,7 @@
 //! language is another such file, and it does not compile until it says all of them.
 
 mod english;
+pub mod sessions;
 
 use std::fmt;
 
@@ -29,6 +30,8 @@ pub struct Texts {
     pub problems: Problems,
     pub ways: Ways,
     pub home: Home,
+    pub sessions: sessions::Sessions,
+    pub groups: sessions::Groups,
     pub logout: Logout,
     pub hand_over: HandOver,
     pub out_of_band: OutOfBand,
@@ -90,6 +93,7 @@ pub struct Scopes {
     pub groups: &'static str,
     pub offline_access: &'static str,
     pub federated_id: &'static str,
+    pub admin: &'static str,
     pub audience: Sentence,
     pub other: Sentence,
 }
@@ -118,6 +122,8 @@ pub struct Problems {
     pub refused: Words,
     pub not_allowed: Words,
     pub missing_groups: Words,
+    pub email_not_verified: Words,
+    pub not_through_proxy: Words,
     pub upstream_failed: Words,
     pub upstream_down: Words,
     pub not_found: Words,
@@ -133,6 +139,7 @@ pub struct Ways {
     pub other_ways: &'static str,
     pub try_again: &'static str,
     pub home: &'static str,
+    pub sign_out_of: Sentence,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -143,7 +150,6 @@ pub struct Home {
     pub groups_heading: &'static str,
     pub groups: Plural,
     pub no_groups: &'static str,
-    pub from: Sentence,
     pub discovery: &'static str,
     pub signed_out_heading: &'static str,
     pub what_this_is: &'static str,

@@ -1,6 +1,7 @@
 //! One of every page as real life fills it, and one as an attacker does.
 
 use super::super::*;
+use super::own;
 
 pub const HOSTILE: &str = "<img src=x onerror=alert(1)>\"'&\u{202e}txt.exe\u{202c}{{7*7}}";
 
@@ -33,7 +34,7 @@ impl World {
             connectors: [
                 ("ldap", "Example LDAP", "ldap"),
                 ("github", "GitHub", "github"),
-                ("google", "Google Workspace", "oidc"),
+                ("google", "Google Workspace", "google"),
                 ("local", "Password", "local"),
                 ("mock", "Mock", "mockCallback"),
             ]
@@ -80,6 +81,7 @@ pub fn pages(world: &World) -> Vec<(String, String)> {
     pages.extend(approvals(world));
     pages.extend(errors(world));
     pages.extend(home_and_logout(world));
+    pages.extend(own::pages(world));
     pages.extend(answers(world));
     pages
 }
@@ -162,6 +164,7 @@ fn errors(w: &World) -> Vec<(String, String)> {
         let page = ErrorPage::new(&w.layout, problem, "7f3k-92qx-mw4c");
         let page = match problem {
             Problem::MissingGroups => page.items(w.groups.clone()),
+            Problem::UpstreamDown => page.items(vec![w.user.connector_name.clone()]),
             Problem::WrongRedirect => {
                 page.detail(&format!("https://grafana.example.com/login/{}", w.text))
             }
@@ -188,21 +191,29 @@ fn errors(w: &World) -> Vec<(String, String)> {
 fn home_and_logout(w: &World) -> Vec<(String, String)> {
     let now = 1_763_900_000_000;
     let texts = w.layout.texts;
-    let held =
-        |name: &Name| HeldGroup { name: name.clone(), source: w.user.connector_name.clone() };
     let home = HomeSignedIn {
         layout: &w.layout,
         user: w.user.clone(),
+        notice: Some(own::notice(w)),
+        cards: own::cards(w),
+        sign_ins: 50,
+        all_sign_ins: "/dex/sessions",
+        end: "/dex/sessions",
+        all_groups: "/dex/groups",
         since: Moment::new(now - 7_800_000, now, texts),
         until: Moment::new(now + 79_200_000, now, texts),
-        groups: w.groups.iter().map(held).collect(),
+        groups: own::held(w, 4 * 1024),
         logout: "/dex/logout",
         csrf: &w.text,
         offers_tools: true,
         discovery: "/dex/.well-known/openid-configuration",
     };
-    let signed_out =
-        HomeSignedOut { layout: &w.layout, discovery: "/dex/.well-known/openid-configuration" };
+    let signed_out = HomeSignedOut {
+        layout: &w.layout,
+        sign_in: "/dex/sign-in?to=%2F",
+        notice: None,
+        discovery: "/dex/.well-known/openid-configuration",
+    };
     let confirm = LogoutConfirm {
         layout: &w.layout,
         user: w.user.clone(),
@@ -216,6 +227,10 @@ fn home_and_logout(w: &World) -> Vec<(String, String)> {
         tools: Tools::Kept,
         told: vec![w.app.name.clone(), "Argo CD".into()],
         way: Some(Way::BackTo("https://grafana.example.com/".to_owned(), w.app.name.clone())),
+        upstream: Some(Way::SignOutOf(
+            "https://id.example.net/logout".to_owned(),
+            w.user.connector_name.clone(),
+        )),
     };
     [
         ("home", home.render()),

@@ -1,5 +1,7 @@
 //! English.
 
+mod sessions;
+
 use super::{
     Approval, Choose, Error, HandOver, Home, Logout, Moment, OutOfBand, Password, Plural, Problems,
     Scopes, Sentence, Texts, Ways, Words,
@@ -20,6 +22,8 @@ pub const ENGLISH: Texts = Texts {
     problems: PROBLEMS,
     ways: WAYS,
     home: HOME,
+    sessions: sessions::SESSIONS,
+    groups: sessions::GROUPS,
     logout: LOGOUT,
     hand_over: HAND_OVER,
     out_of_band: OUT_OF_BAND,
@@ -76,6 +80,7 @@ const SCOPES: Scopes = Scopes {
     groups: "The groups you are in",
     offline_access: "Stay signed in as you while you are away",
     federated_id: "Your account’s identifier at the place you sign in with",
+    admin: "See and end everybody’s sessions, if you are an administrator",
     audience: Sentence("Act as you at {}"),
     other: Sentence("Use what it calls {}"),
 };
@@ -121,8 +126,18 @@ const PROBLEMS: Problems = Problems {
     },
     missing_groups: Words {
         title: "A group is missing",
-        happened: "You signed in, but this is only open to members of one of these groups:",
-        todo: "Ask for membership, then sign in again.",
+        happened: "You signed in, but this is only open to members of one of these groups or organisations:",
+        todo: "Ask your administrator for membership and give the reference below, then sign in again.",
+    },
+    email_not_verified: Words {
+        title: "Your e-mail address is not verified",
+        happened: "You signed in, but the place you sign in with does not say that your e-mail address is yours.",
+        todo: "Verify the address there and sign in again. If it is verified, ask your administrator and give the reference below.",
+    },
+    not_through_proxy: Words {
+        title: "This way leads through another door",
+        happened: "Signing in here is possible only by the address your company gives for it.",
+        todo: "Open that address, or ask your administrator and give the reference below.",
     },
     upstream_failed: Words {
         title: "The sign-in did not work",
@@ -131,8 +146,9 @@ const PROBLEMS: Problems = Problems {
     },
     upstream_down: Words {
         title: "The sign-in service does not answer",
-        happened: "The place you sign in with cannot be reached right now. You did nothing wrong.",
-        todo: "Try again in a moment, or use another way to sign in.",
+        happened: "You did nothing wrong. The place you sign in with cannot be asked right now:",
+        todo: "Try again in a moment, or use another way to sign in. If it stays like this, tell your administrator \
+               and give the reference below.",
     },
     not_found: Words {
         title: "Nothing here",
@@ -166,6 +182,7 @@ const WAYS: Ways = Ways {
     other_ways: "Other ways to sign in",
     try_again: "Try again",
     home: "Your sign-in page",
+    sign_out_of: Sentence("Also sign out of {}"),
 };
 
 const HOME: Home = Home {
@@ -175,12 +192,11 @@ const HOME: Home = Home {
     groups_heading: "Your groups",
     groups: Plural { one: "Show one group", many: "Show {} groups" },
     no_groups: "None. Applications that go by groups will not let you in.",
-    from: Sentence("from {}"),
     discovery: "OpenID Connect discovery document",
     signed_out_heading: "You are not signed in",
     what_this_is: "This is where applications find out who you are. You sign in here once, with an account you \
                    already have, and your password stays here.",
-    how_heading: "To sign in",
+    how_heading: "To use an application",
     how: "Open the application you want to use and choose to sign in there. It sends you here and takes you back.",
 };
 

@@ -1,0 +1,48 @@
+//! The only door of the API.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use countersign_issuer::admin::Administrator;
+
+use super::problem::Problem;
+use crate::app::App;
+use crate::form::{Pairs, decode};
+use crate::userinfo::bearer;
+use crate::visit::ClientAddress;
+
+/// Whoever sent the request is an administrator, looked up now.
+pub struct Admitted(pub Administrator);
+
+impl FromRequestParts<App> for Admitted {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        let token = bearer(&parts.headers);
+        let token = token.ok_or_else(|| Problem::unauthenticated().into_response())?;
+        let address = parts.extensions.get::<ClientAddress>().map(|found| found.0.to_string());
+        match app.issuer.admit(&token, address).await {
+            Ok(Ok(administrator)) => Ok(Self(administrator)),
+            Ok(Err(refused)) => {
+                tracing::warn!(reason = ?refused, "the API refused a token");
+                Err(Problem::from(refused).into_response())
+            }
+            Err(failure) => Err(Problem::from(failure).into_response()),
+        }
+    }
+}
+
+/// The query, decoded.
+pub struct Asked(pub Pairs);
+
+impl FromRequestParts<App> for Asked {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Response> {
+        let query = parts.uri.query().unwrap_or_default();
+        match decode(query.as_bytes()) {
+            Ok(pairs) => Ok(Self(pairs)),
+            Err(status) => Err(super::problem::bare(status)),
+        }
+    }
+}

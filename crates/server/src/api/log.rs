@@ -1,0 +1,63 @@
+//! Questions to the audit log, and about one person.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use countersign_core::{ClientId, ConnectorId, Timestamp};
+use countersign_issuer::admin::asked::{EVENT_FIELDS, Fields, bad};
+use countersign_issuer::admin::looks::Page;
+
+use super::admitted::{Admitted, Asked};
+use super::problem::Problem;
+use crate::app::App;
+use crate::token::json;
+
+pub async fn events(
+    State(app): State<App>,
+    _: Admitted,
+    Asked(pairs): Asked,
+) -> Result<Response, Problem> {
+    let query = Fields::new(&pairs, &EVENT_FIELDS, app.issuer.now())?.events()?;
+    Ok(json(StatusCode::OK, &app.issuer.find_events(query).await??))
+}
+
+/// Who had a group between two instants; without them, who has it now.
+pub async fn holders(
+    State(app): State<App>,
+    _: Admitted,
+    Asked(pairs): Asked,
+) -> Result<Response, Problem> {
+    let now = app.issuer.now();
+    let known = ["group", "connector", "since", "until", "limit", "page"];
+    let fields = Fields::new(&pairs, &known, now)?;
+    let group = fields.text("group").ok_or_else(|| bad("group", "is missing"))?;
+    let until = fields.instant("until")?.unwrap_or(now);
+    let since: Timestamp = fields.instant("since")?.unwrap_or(until);
+    if since > until {
+        return Err(bad("since", "is later than until").into());
+    }
+    let connector = fields.text("connector").map(ConnectorId::new);
+    let page = Page {
+        after: fields.text("page").map(str::to_owned),
+        limit: fields.number("limit", 50, 500)?,
+    };
+    let found = app.issuer.holders(group, connector.as_ref(), (since, until), &page).await??;
+    Ok(json(StatusCode::OK, &found))
+}
+
+pub async fn explain(
+    State(app): State<App>,
+    _: Admitted,
+    Asked(pairs): Asked,
+) -> Result<Response, Problem> {
+    let fields = Fields::new(&pairs, &["user", "client"], app.issuer.now())?;
+    let user = fields.text("user").ok_or_else(|| bad("user", "is missing"))?;
+    let client = match fields.text("client").map(ClientId::new) {
+        None => None,
+        Some(id) => {
+            let found = app.issuer.clients.get(&id);
+            Some(found.ok_or_else(|| bad("client", "is no client of this issuer"))?)
+        }
+    };
+    Ok(json(StatusCode::OK, &app.issuer.explain(user, client).await?))
+}

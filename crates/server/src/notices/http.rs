@@ -1,0 +1,124 @@
+//! One logout token by HTTP: to the configured address alone, following nothing, reading nothing but the
+//! status (OpenID Connect Back-Channel Logout 1.0 section 2.5).
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use countersign_core::{Delivered, Notifier, Secret};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::CACHE_CONTROL;
+use reqwest::redirect::Policy;
+use url::Url;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// From the first look at the name to the status.
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(8);
+
+pub struct HttpNotifier {
+    client: reqwest::Client,
+}
+
+impl HttpNotifier {
+    /// Believes the system's certificate authorities (`SSL_CERT_FILE` names others).
+    pub fn new() -> Result<Self, String> {
+        let client = reqwest::Client::builder()
+            .dns_resolver(FarFromUs)
+            .redirect(Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(TOTAL_TIMEOUT)
+            .user_agent("countersign")
+            .http1_only()
+            .build()
+            .map_err(|e| format!("no HTTP client can be built: {e}"))?;
+        Ok(Self { client })
+    }
+}
+
+#[async_trait]
+impl Notifier for HttpNotifier {
+    async fn deliver(&self, to: &Url, logout_token: &Secret) -> Delivered {
+        let form = [("logout_token", logout_token.expose())];
+        let request = self.client.post(to.clone()).header(CACHE_CONTROL, "no-store").form(&form);
+        match request.send().await {
+            Ok(answer) => outcome(answer.status().as_u16()),
+            Err(error) => Delivered::Failed { why: told(error) },
+        }
+    }
+}
+
+/// Section 2.8: 200, for some frameworks 204, and 400 for a token that is not believed. A redirect is
+/// no answer, and 404 or 401 may be a deployment under way.
+fn outcome(status: u16) -> Delivered {
+    match status {
+        200 | 204 => Delivered::Taken,
+        400 => Delivered::Refused { status },
+        _ => Delivered::Failed { why: format!("it answered {status}") },
+    }
+}
+
+fn told(error: reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "it did not answer in time".to_owned();
+    }
+    // The innermost cause is the one that helps.
+    let error = error.without_url();
+    let mut cause: &dyn std::error::Error = &error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+/// Resolves names as the system does, but never to an address of the local link: there a cloud's metadata
+/// service listens, which nobody configures as an application.
+struct FarFromUs;
+
+impl Resolve for FarFromUs {
+    fn resolve(&self, name: Name) -> Resolving {
+        let host = name.as_str().to_owned();
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((host.as_str(), 0)).await?;
+            let kept: Vec<SocketAddr> = found.filter(|address| !is_link(address.ip())).collect();
+            if kept.is_empty() {
+                return Err("the name leads to no address that may be told".into());
+            }
+            Ok(Box::new(kept.into_iter()) as Addrs)
+        })
+    }
+}
+
+fn is_link(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => ip.is_link_local() || ip.is_broadcast() || ip.is_unspecified(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local() || ip.is_unspecified(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use countersign_core::Delivered;
+
+    use super::{is_link, outcome};
+
+    #[test]
+    fn only_a_clear_no_is_the_end_of_it() {
+        for taken in [200, 204] {
+            assert_eq!(outcome(taken), Delivered::Taken);
+        }
+        assert_eq!(outcome(400), Delivered::Refused { status: 400 });
+        for again in [301, 302, 307, 401, 404, 408, 429, 500, 501, 503, 504] {
+            assert!(matches!(outcome(again), Delivered::Failed { .. }), "{again}");
+        }
+    }
+
+    #[test]
+    fn the_metadata_service_is_no_application() {
+        for near in ["169.254.169.254", "::ffff:169.254.169.254", "fe80::1", "0.0.0.0"] {
+            assert!(is_link(near.parse().unwrap()), "{near}");
+        }
+        for fine in ["10.1.2.3", "127.0.0.1", "192.0.2.1", "fd00::1", "2001:db8::1"] {
+            assert!(!is_link(fine.parse().unwrap()), "{fine}");
+        }
+    }
+}

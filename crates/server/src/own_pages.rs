@@ -1,0 +1,133 @@
+//! What all our own pages share: who is looking, how they sign in first, and the way from an act back to
+//! the page. Which page may do what is decided in the issuer; nothing here decides it.
+
+use axum::extract::State;
+use axum::response::Response;
+use countersign_core::{Secret, Session};
+use countersign_issuer::Failure;
+use countersign_issuer::authorize::OwnPage;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::answer::see_other;
+use crate::app::App;
+use crate::authorize::auth::first_step;
+use crate::form::{Query, once};
+use crate::pages::Problem;
+use crate::trouble::{Trouble, settle};
+use crate::visit::Visit;
+
+/// `GET /sign-in?to=/…`: a login of our own, by the same steps as any other, that ends at that page.
+///
+/// With `fresh` it is asked for also of whoever is signed in.
+pub async fn sign_in(State(app): State<App>, visit: Visit, Query(pairs): Query) -> Response {
+    settle(&app, &visit, begin(&app, &visit, &pairs).await)
+}
+
+async fn begin(app: &App, visit: &Visit, pairs: &[(String, String)]) -> Result<Response, Trouble> {
+    let page = once(pairs, "to").and_then(OwnPage::parse).unwrap_or_else(OwnPage::home);
+    let again = pairs.iter().any(|(name, _)| name == "fresh");
+    let request = app.issuer.own_request(page, again)?;
+    first_step(app, visit, request).await
+}
+
+/// Whoever is signed in in this browser, with groups as fresh as any application would get them.
+/// `None`: [`sign_in_first`].
+pub async fn own_session(app: &App, visit: &Visit) -> Result<Option<Session>, Trouble> {
+    Ok(app.issuer.own_session(visit.session.as_ref()).await?)
+}
+
+/// Whoever looks at a page that must not need an upstream to be up.
+pub struct Looker {
+    pub session: Session,
+    /// The upstream was to be asked about them just now and did not answer.
+    pub stale: bool,
+    /// Their login did not ask for groups.
+    pub groups_unasked: bool,
+}
+
+/// Like [`own_session`], but goes by what was known before where an upstream is down, and knows also
+/// whoever signed in without groups.
+pub async fn looker(app: &App, visit: &Visit) -> Result<Option<Looker>, Trouble> {
+    let current = app.issuer.own_session(visit.session.as_ref()).await;
+    let stale = match current {
+        Ok(Some(session)) => {
+            return Ok(Some(Looker { session, stale: false, groups_unasked: false }));
+        }
+        Ok(None) => false,
+        Err(Failure::Unavailable { what, cause }) if what != countersign_issuer::THE_DATABASE => {
+            tracing::warn!(upstream = what, cause, "a person sees groups as they were");
+            true
+        }
+        Err(failure) => return Err(failure.into()),
+    };
+    let known = if stale {
+        app.issuer.browser_session(visit.session.as_ref()).await?
+    } else {
+        standing(app, visit).await?.filter(|session| !session.wants.groups)
+    };
+    Ok(known.map(|session| {
+        let groups_unasked = !session.wants.groups;
+        Looker { session, stale, groups_unasked }
+    }))
+}
+
+/// The session of this browser, if all it stands on still stands; what the upstream says is not asked.
+/// Enough to end what is one's own.
+pub async fn standing(app: &App, visit: &Visit) -> Result<Option<Session>, Trouble> {
+    let Some(session) = app.issuer.browser_session(visit.session.as_ref()).await? else {
+        return Ok(None);
+    };
+    Ok(app.issuer.stands(None, &session).await?.then_some(session))
+}
+
+/// To the sign-in, and from there to `to`: a path of ours below the issuer's, with its query.
+pub fn sign_in_first(app: &App, to: &str, fresh: bool) -> Result<Response, Trouble> {
+    see_other(&sign_in_link(app, to, fresh))
+}
+
+/// The address [`sign_in_first`] redirects to, for a link.
+pub fn sign_in_link(app: &App, to: &str, fresh: bool) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.append_pair("to", to);
+    if fresh {
+        query.append_pair("fresh", "1");
+    }
+    format!("{}?{}", app.path("/sign-in"), query.finish())
+}
+
+/// Every POST of our own pages begins here: the form was ours, and given to this very sign-in.
+pub fn check_form(app: &App, visit: &Visit, pairs: &[(String, String)]) -> Result<(), Trouble> {
+    let given = Secret::new(once(pairs, "csrf").unwrap_or_default());
+    let expected = app.issuer.form_token(visit.session.as_ref());
+    if visit.session.is_none() || visit.is_from_elsewhere() || !given.matches(&expected) {
+        return Err(Problem::FormExpired.into());
+    }
+    Ok(())
+}
+
+/// After an act, back to `page` (a path of ours, with or without a query), which reads what was done with
+/// [`notice`]. `about` names the kind of notice.
+pub fn back_to(
+    app: &App,
+    visit: &Visit,
+    page: &str,
+    about: &str,
+    notice: &impl Serialize,
+) -> Result<Response, Trouble> {
+    let path = app.path(page);
+    let Some(binder) = &visit.binder else { return see_other(&path) };
+    let sealed = app.issuer.seal_notice(about, binder, notice)?;
+    let joint = if page.contains('?') { '&' } else { '?' };
+    see_other(&format!("{path}{joint}notice={sealed}"))
+}
+
+/// What [`back_to`] carried, if it was said to this browser, about this, and just now.
+pub fn notice<T: DeserializeOwned>(
+    app: &App,
+    visit: &Visit,
+    pairs: &[(String, String)],
+    about: &str,
+) -> Option<T> {
+    app.issuer.open_notice(about, visit.binder.as_ref()?, once(pairs, "notice")?)
+}

@@ -1,0 +1,257 @@
+//! `/sessions` and `/groups`: where a person is signed in, what that gave to which application, and the
+//! buttons that end it. Who may end what is the issuer's to say.
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use countersign_core::{GrantId, SessionId, Timestamp};
+use countersign_issuer::authorize::OwnPage;
+use serde::{Deserialize, Serialize};
+
+use crate::answer::{page, with_cookies};
+use crate::app::App;
+use crate::cookies::SetCookies;
+use crate::csp::FormsEnd;
+use crate::form::{Form, Pairs, Query, once};
+use crate::home::connector_name;
+use crate::own_pages::{Looker, back_to, check_form, looker, notice, sign_in_first, standing};
+use crate::pages::{self, Done, EndNotice, HeldGroups, Name, Page, Problem};
+use crate::trouble::{Trouble, settle};
+use crate::visit::Visit;
+
+mod cards;
+
+pub use cards::Cards;
+use cards::moment;
+
+/// What fits on one page of under 30 KB.
+const SIGN_INS_PER_PAGE: usize = 6;
+const GRANTS_PER_SIGN_IN: usize = 2;
+const GRANTS_PER_PAGE: usize = 15;
+const GROUPS_PAGE_BYTES: usize = 12 * 1024;
+
+/// Carried from the act to the page after it.
+#[derive(Serialize, Deserialize)]
+struct Told {
+    what: What,
+    tokens_until: Option<Timestamp>,
+}
+
+#[derive(Serialize, Deserialize)]
+enum What {
+    SignIn,
+    Grant(String),
+    Others(u64),
+}
+
+const ABOUT: &str = "an end";
+
+/// What was just ended by this browser, for the page it comes back to.
+pub fn end_notice(app: &App, visit: &Visit, pairs: &Pairs) -> Option<EndNotice> {
+    let told: Told = notice(app, visit, pairs, ABOUT)?;
+    let alive = told.tokens_until.filter(|at| *at > app.issuer.now());
+    Some(EndNotice {
+        what: match told.what {
+            What::SignIn => Done::SignIn,
+            What::Grant(app) => Done::Grant(app.into()),
+            What::Others(count) => Done::Others(count),
+        },
+        tokens_until: alive.map(|at| moment(app, at)),
+    })
+}
+
+pub async fn list(State(app): State<App>, visit: Visit, Query(pairs): Query) -> Response {
+    settle(&app, &visit, show_list(&app, &visit, &pairs).await)
+}
+
+async fn show_list(app: &App, visit: &Visit, pairs: &Pairs) -> Result<Response, Trouble> {
+    let Some(mine) = standing(app, visit).await? else {
+        return sign_in_first(app, "/sessions", false);
+    };
+    let number = page_number(pairs);
+    let all = app.issuer.own_sessions(&mine).await?;
+    let turn = Turn::of("/sessions", number, all.len(), SIGN_INS_PER_PAGE);
+    let shown = all.iter().skip(turn.skipped).take(SIGN_INS_PER_PAGE);
+    let cards = Cards::new(app, &mine).of(shown, GRANTS_PER_SIGN_IN).await?;
+    let shown = pages::Sessions {
+        layout: &app.layout,
+        notice: end_notice(app, visit, pairs),
+        cards,
+        others: all.len() > 1,
+        action: &app.path("/sessions"),
+        csrf: &app.issuer.form_token(visit.session.as_ref()),
+        back: &turn.here,
+        newer: turn.newer.map(|to| app.path(&to)),
+        older: turn.older.map(|to| app.path(&to)),
+    };
+    Ok(page(app, 200, FormsEnd::AtHome, shown.render()))
+}
+
+pub async fn one(
+    State(app): State<App>,
+    visit: Visit,
+    Path(id): Path<String>,
+    Query(pairs): Query,
+) -> Response {
+    settle(&app, &visit, show_one(&app, &visit, SessionId::new(id), &pairs).await)
+}
+
+async fn show_one(
+    app: &App,
+    visit: &Visit,
+    id: SessionId,
+    pairs: &Pairs,
+) -> Result<Response, Trouble> {
+    let Some(mine) = standing(app, visit).await? else {
+        return sign_in_first(app, "/sessions", false);
+    };
+    let found = app.issuer.own_session_of_id(&mine, &id).await?;
+    let session = found.ok_or(Problem::NotFound)?;
+    let number = page_number(pairs);
+    let (card, count) =
+        Cards::new(app, &mine).one(&session, number * GRANTS_PER_PAGE, GRANTS_PER_PAGE).await?;
+    let turn = Turn::of(&format!("/sessions/{}", session.id), number, count, GRANTS_PER_PAGE);
+    let until = Some(app.issuer.browser_until(&session)).filter(|at| *at > app.issuer.now());
+    let shown = pages::OneSession {
+        layout: &app.layout,
+        notice: end_notice(app, visit, pairs),
+        card,
+        browser_until: until.map(|at| moment(app, at)),
+        action: &app.path("/sessions"),
+        csrf: &app.issuer.form_token(visit.session.as_ref()),
+        back: &turn.here,
+        newer: turn.newer.map(|to| app.path(&to)),
+        older: turn.older.map(|to| app.path(&to)),
+    };
+    Ok(page(app, 200, FormsEnd::AtHome, shown.render()))
+}
+
+/// Which button was pressed: `session` and `grant` name one, `others` is all but this sign-in.
+pub async fn end(State(app): State<App>, visit: Visit, Form(pairs): Form) -> Response {
+    settle(&app, &visit, end_asked(&app, &visit, &pairs).await)
+}
+
+async fn end_asked(app: &App, visit: &Visit, pairs: &Pairs) -> Result<Response, Trouble> {
+    check_form(app, visit, pairs)?;
+    let Some(mine) = standing(app, visit).await? else {
+        return sign_in_first(app, "/", false);
+    };
+    let ip = visit.address.to_string();
+    let back = once(pairs, "back").and_then(OwnPage::parse).unwrap_or_else(OwnPage::home);
+    let wanted = ["session", "grant", "others"].map(|name| once(pairs, name));
+    match wanted {
+        [Some(id), None, None] => {
+            let id = SessionId::new(id);
+            let ended = app.issuer.end_own_session(&mine, &id, &ip).await?;
+            let ended = ended.ok_or(Problem::NotFound)?;
+            let told = Told { what: What::SignIn, tokens_until: ended.tokens_until };
+            after_sign_in(app, visit, id == mine.id, &back, &told)
+        }
+        [None, Some(id), None] => {
+            let ended = app.issuer.end_own_grant(&mine, &GrantId::new(id)).await?;
+            let (grant, ended) = ended.ok_or(Problem::NotFound)?;
+            let client = app.issuer.clients.get(&grant.client);
+            let name = client.map_or(grant.client.as_str(), |client| &client.name);
+            let what = What::Grant(name.to_owned());
+            let told = Told { what, tokens_until: ended.tokens_until };
+            back_to(app, visit, back.as_str(), ABOUT, &told)
+        }
+        [None, None, Some("all")] => {
+            let (count, ended) = app.issuer.end_own_others(&mine, &ip).await?;
+            let told = Told { what: What::Others(count), tokens_until: ended.tokens_until };
+            back_to(app, visit, "/", ABOUT, &told)
+        }
+        _ => Err(Trouble::from(Problem::BadRequest).detail("session, grant, others")),
+    }
+}
+
+/// The page of a sign-in is gone with it; and with one's own this browser is signed out.
+fn after_sign_in(
+    app: &App,
+    visit: &Visit,
+    own: bool,
+    back: &OwnPage,
+    told: &Told,
+) -> Result<Response, Trouble> {
+    let gone = own || back.as_str().starts_with("/sessions/");
+    let to = if gone { "/" } else { back.as_str() };
+    let response = back_to(app, visit, to, ABOUT, told)?;
+    let mut cookies = SetCookies::default();
+    if own {
+        cookies.no_session(&app.cookies);
+    }
+    Ok(with_cookies(response, cookies))
+}
+
+pub async fn groups(State(app): State<App>, visit: Visit, Query(pairs): Query) -> Response {
+    settle(&app, &visit, show_groups(&app, &visit, &pairs).await)
+}
+
+async fn show_groups(app: &App, visit: &Visit, pairs: &Pairs) -> Result<Response, Trouble> {
+    let Some(looker) = looker(app, visit).await? else {
+        return sign_in_first(app, "/groups", false);
+    };
+    if looker.groups_unasked {
+        return sign_in_first(app, "/groups", false);
+    }
+    let search: String = once(pairs, "q").unwrap_or_default().trim().chars().take(256).collect();
+    let from = once(pairs, "from").and_then(|text| text.parse().ok()).unwrap_or(0);
+    let wanted = search.to_lowercase();
+    let all = &looker.session.identity.groups;
+    let found: Vec<&String> =
+        all.iter().filter(|name| name.to_lowercase().contains(&wanted)).collect();
+    let names = HeldGroups::fitting(found.iter().skip(from).copied(), GROUPS_PAGE_BYTES);
+    let next = from.saturating_add(names.len());
+    let link = |from: usize| {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.append_pair("q", &search).append_pair("from", &from.to_string());
+        app.path(&format!("/groups?{}", query.finish()))
+    };
+    let shown = pages::Groups {
+        layout: &app.layout,
+        groups: held(app, &looker, names, found.len()),
+        search: &search,
+        action: &app.path("/groups"),
+        earlier: (from > 0).then(|| link(0)),
+        more: (next < found.len()).then(|| link(next)),
+    };
+    Ok(page(app, 200, FormsEnd::AtHome, shown.render()))
+}
+
+/// The groups a page shows, of `count` in all.
+pub fn held(app: &App, looker: &Looker, names: Vec<Name>, count: usize) -> HeldGroups {
+    let session = &looker.session;
+    HeldGroups {
+        names,
+        count: count as u64,
+        source: connector_name(app, session).into(),
+        asked: moment(app, session.identity_at),
+        stale: looker.stale,
+        ask: looker.groups_unasked.then(|| crate::own_pages::sign_in_link(app, "/", false)),
+    }
+}
+
+fn page_number(pairs: &Pairs) -> usize {
+    once(pairs, "page").and_then(|text| text.parse().ok()).unwrap_or(0).min(10_000)
+}
+
+/// Turning pages: the one before, this one and the one after, as paths below the issuer's.
+struct Turn {
+    skipped: usize,
+    here: String,
+    newer: Option<String>,
+    older: Option<String>,
+}
+
+impl Turn {
+    fn of(path: &str, number: usize, count: usize, per_page: usize) -> Self {
+        // Beyond the end, as after an end on the last page, is the last page.
+        let number = number.min(count.saturating_sub(1) / per_page.max(1));
+        let to = |number: usize| format!("{path}?page={number}");
+        Self {
+            skipped: number * per_page,
+            here: to(number),
+            newer: number.checked_sub(1).map(to),
+            older: ((number + 1) * per_page < count).then(|| to(number + 1)),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Ending many sessions: which, what that would take, and what it took.
+
+use askama::Template;
+
+use super::super::layout::Layout;
+use super::super::moment::Moment;
+use super::super::name::Name;
+use super::super::texts::admin::Admin;
+use super::{Chip, Field, Frame};
+
+/// What an end took, and when the last of it dies.
+pub struct Announcement {
+    pub sessions: u64,
+    pub grants: u64,
+    /// Later than now; `None`: nothing handed out is still good.
+    pub tokens_until: Option<Moment>,
+}
+
+/// Before anything was chosen: the two ends that no search leads to.
+#[derive(Template)]
+#[template(path = "admin_end.html")]
+pub struct EndMany<'a> {
+    pub layout: &'a Layout,
+    pub frame: Frame<'a>,
+    pub since: Field,
+    pub problem: Option<Name>,
+    /// Where both forms are sent, by GET.
+    pub action: String,
+}
+
+#[derive(Template)]
+#[template(path = "admin_preview.html")]
+pub struct Preview<'a> {
+    pub layout: &'a Layout,
+    pub frame: Frame<'a>,
+    /// What was asked for; empty is everything.
+    pub chips: Vec<Chip>,
+    pub sessions: u64,
+    pub people: u64,
+    pub grants: u64,
+    pub apps: Vec<(Name, u64)>,
+    pub more_apps: usize,
+    pub tokens_until: Option<Moment>,
+    /// Sessions of who looks are among them.
+    pub yours: bool,
+    /// The box that must be ticked; with `true` it was forgotten.
+    pub sure: Option<bool>,
+    /// Where the form is posted: this page, with what was asked for.
+    pub action: String,
+    pub back: String,
+}
+
+#[derive(Template)]
+#[template(path = "admin_ended.html")]
+pub struct Ended<'a> {
+    pub layout: &'a Layout,
+    pub frame: Frame<'a>,
+    pub chips: Vec<Chip>,
+    pub done: Announcement,
+    /// Where to post on, when there was more than one request ends.
+    pub more: Option<String>,
+    /// Whoever looks has ended their own session, and there is nothing more for them to do here.
+    pub own_ended: bool,
+    /// The page that needs a box ticked gets it ticked.
+    pub sure: bool,
+    pub back: String,
+}
+
+impl Announcement {
+    pub(super) fn sentence(&self, t: &Admin) -> String {
+        let end = &t.end;
+        match (self.sessions, self.grants) {
+            (0, 1) => end.done_grant.to_owned(),
+            (sessions, 0) => end.done_sessions.of(sessions),
+            (sessions, grants) => {
+                format!("{} {}", end.done_sessions.of(sessions), end.done_grants.of(grants))
+            }
+        }
+    }
+}
+
+impl EndMany<'_> {
+    fn title(&self) -> &'static str {
+        self.t().end.heading
+    }
+
+    fn t(&self) -> &'static Admin {
+        &self.layout.texts.admin
+    }
+}
+
+impl Preview<'_> {
+    fn title(&self) -> &'static str {
+        self.t().end.preview_heading
+    }
+
+    fn t(&self) -> &'static Admin {
+        &self.layout.texts.admin
+    }
+
+    fn button(&self) -> String {
+        self.t().end.end_now.of(self.sessions)
+    }
+
+    fn more_apps_label(&self) -> Option<String> {
+        let more = Name::new(&self.more_apps.to_string());
+        (self.more_apps > 0).then(|| self.t().list.more_apps.plain(&more))
+    }
+
+    fn forgotten(&self) -> bool {
+        self.sure == Some(true)
+    }
+}
+
+impl Ended<'_> {
+    fn title(&self) -> &'static str {
+        self.t().end.done_heading
+    }
+
+    fn t(&self) -> &'static Admin {
+        &self.layout.texts.admin
+    }
+}

@@ -1,0 +1,100 @@
+//! One session with everything known of it.
+
+use askama::Template;
+
+use super::super::layout::Layout;
+use super::super::moment::Moment;
+use super::super::name::Name;
+use super::super::texts::Spoken;
+use super::super::texts::admin::Admin;
+use super::{Announcement, EndedLine, EventRow, Frame};
+
+#[derive(Template)]
+#[template(path = "admin_session.html")]
+pub struct SessionInFull<'a> {
+    pub layout: &'a Layout,
+    pub frame: Frame<'a>,
+    /// What was just ended from here.
+    pub done: Option<Announcement>,
+    pub id: &'a str,
+    /// It is the session of who looks.
+    pub own: bool,
+    pub name: Name,
+    /// Label and value.
+    pub facts: Vec<(&'static str, Name)>,
+    pub connector: Name,
+    pub since: Moment,
+    pub proved: Moment,
+    pub used: Moment,
+    pub ended: Option<EndedLine>,
+    pub tokens_until: Option<Moment>,
+    pub groups: Part<Name>,
+    pub groups_as_of: Moment,
+    pub grants: Part<GrantRow>,
+    pub events: Vec<EventRow>,
+    pub all_events: String,
+    pub trace: Part<Name>,
+    /// Searches with this person in it.
+    pub of_person: String,
+    pub explain: String,
+    /// Where the buttons are posted.
+    pub action: String,
+}
+
+/// Some of a list, with the way to the others.
+pub struct Part<T> {
+    pub items: Vec<T>,
+    pub total: usize,
+    pub further: usize,
+    pub more: Option<String>,
+    pub first: Option<String>,
+}
+
+pub struct GrantRow {
+    pub id: String,
+    pub app: Name,
+    pub scopes: Name,
+    pub refreshable: bool,
+    pub given: Moment,
+    pub used: Moment,
+    pub until: Moment,
+    pub ended: Option<EndedLine>,
+}
+
+impl SessionInFull<'_> {
+    fn title(&self) -> String {
+        self.t().one.heading.plain(&self.name)
+    }
+
+    fn heading(&self) -> Spoken {
+        self.t().one.heading.with(&self.name)
+    }
+
+    fn t(&self) -> &'static Admin {
+        &self.layout.texts.admin
+    }
+
+    fn fold_label(&self) -> String {
+        self.t().one.show_groups.of(self.groups.total as u64)
+    }
+
+    fn has_buttons(&self) -> bool {
+        self.grants.items.iter().any(|grant| grant.ended.is_none() && self.ended.is_none())
+    }
+}
+
+impl<T> Part<T> {
+    fn further_label(&self, t: &Admin) -> String {
+        t.one.further.of(self.further as u64)
+    }
+
+    pub(super) fn folds(&self) -> bool {
+        self.total > 12
+    }
+}
+
+impl GrantRow {
+    fn end_label(&self, t: &Admin) -> String {
+        t.one.end_grant.plain(&self.app)
+    }
+}
