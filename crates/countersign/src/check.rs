@@ -4,13 +4,16 @@
 use std::process::ExitCode;
 
 use countersign_connectors::password::Hashing;
-use countersign_core::connector::{Examination, WayIn};
+use countersign_core::connector::{
+    Examination, PasswordLogin, RedirectLogin, TrustedHeader, WayIn,
+};
 use countersign_core::trace::TraceKind;
 use countersign_core::{Connector, ConnectorId, Trace};
 
 use crate::cli::CheckArguments;
 use crate::config::{self, Config};
 use crate::serve::BAD_CONFIGURATION;
+use crate::system_clock::SystemClock;
 use crate::wiring;
 
 pub fn run(arguments: &CheckArguments) -> ExitCode {
@@ -23,15 +26,15 @@ pub fn run(arguments: &CheckArguments) -> ExitCode {
         return ExitCode::from(BAD_CONFIGURATION);
     };
     match (&arguments.connector, &arguments.user) {
-        (Some(connector), Some(user)) => ask(&config, &ConnectorId::new(connector), user),
-        _ => {
+        (Some(connector), user) => ask(&config, &ConnectorId::new(connector), user.as_deref()),
+        (None, _) => {
             print!("{}", config.summary());
             ExitCode::SUCCESS
         }
     }
 }
 
-fn ask(config: &Config, id: &ConnectorId, user: &str) -> ExitCode {
+fn ask(config: &Config, id: &ConnectorId, user: Option<&str>) -> ExitCode {
     let connectors = wiring::connectors(config, Hashing::default());
     let Some(connector) = connectors.iter().find(|connector| connector.id == *id) else {
         let ids: Vec<&str> = connectors.iter().map(|c| c.id.as_str()).collect();
@@ -52,12 +55,52 @@ fn ask(config: &Config, id: &ConnectorId, user: &str) -> ExitCode {
     }
 }
 
+async fn examine(connector: &Connector, user: Option<&str>) -> ExitCode {
+    match (&connector.way, user) {
+        (WayIn::Password(way), Some(user)) => look_up(way.as_ref(), user).await,
+        (WayIn::Password(_), None) => {
+            eprintln!("countersign: {} is asked about somebody: add --user NAME", connector.id);
+            ExitCode::FAILURE
+        }
+        (WayIn::Redirect(way), user) => visit(way.as_ref(), user).await,
+        (WayIn::TrustedHeader(way), _) => describe(way.as_ref()),
+    }
+}
+
+/// Prints the trace as it came, then what could be told of this person without them.
+async fn visit(way: &dyn RedirectLogin, user: Option<&str>) -> ExitCode {
+    let mut trace = Trace::default();
+    let found = way.examine(user, SystemClock::uncorrected(), &mut trace).await;
+    print_trace(&trace);
+    match found {
+        Ok(groups) => {
+            if let Some(groups) = groups {
+                print!("\n{}", told(&groups));
+            }
+            ExitCode::SUCCESS
+        }
+        Err(down) => {
+            println!("\n{down}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// There is nothing to ask: prints what the proxy must do.
+fn describe(way: &dyn TrustedHeader) -> ExitCode {
+    let mut trace = Trace::default();
+    way.examine(&mut trace);
+    print_trace(&trace);
+    ExitCode::SUCCESS
+}
+
+fn told(groups: &[String]) -> String {
+    let lines: String = groups.iter().map(|group| format!("  {group}\n")).collect();
+    format!("groups              {}\n{lines}", groups.len())
+}
+
 /// Prints the trace as it came, then what would be told of this person.
-async fn examine(connector: &Connector, user: &str) -> ExitCode {
-    let WayIn::Password(way) = &connector.way else {
-        eprintln!("countersign: {} is entered with a browser; sign in there", connector.id);
-        return ExitCode::FAILURE;
-    };
+async fn look_up(way: &dyn PasswordLogin, user: &str) -> ExitCode {
     let mut trace = Trace::default();
     let found = way.examine(user, &mut trace).await;
     print_trace(&trace);
@@ -67,10 +110,7 @@ async fn examine(connector: &Connector, user: &str) -> ExitCode {
             println!("name                {}", identity.username);
             println!("preferred username  {}", identity.preferred_username);
             println!("email               {}", identity.email);
-            println!("groups              {}", identity.groups.len());
-            for group in &identity.groups {
-                println!("  {group}");
-            }
+            print!("{}", told(&identity.groups));
             ExitCode::SUCCESS
         }
         Ok(Examination::Refused { why }) => {

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::manage::{EventArguments, ExplainArguments, KeyCommand, SessionCommand, Where};
+
 /// An OpenID Connect identity provider for the accounts a company already has.
 #[derive(Debug, Parser)]
 #[command(name = "countersign", version, arg_required_else_help = true)]
@@ -20,8 +22,60 @@ pub enum Command {
     Check(CheckArguments),
     /// Read a password and print its hash for staticPasswords
     HashPassword,
+    /// See and end sessions
+    Sessions {
+        #[command(flatten)]
+        at: Where,
+        #[command(subcommand)]
+        command: SessionCommand,
+    },
+    /// See the signing keys, and make the next one now
+    Keys {
+        #[command(flatten)]
+        at: Where,
+        #[command(subcommand)]
+        command: KeyCommand,
+    },
+    /// Search the audit log
+    Events {
+        #[command(flatten)]
+        at: Where,
+        #[command(flatten)]
+        arguments: EventArguments,
+    },
+    /// Tell why somebody can sign in or not, and which groups a client is told
+    Explain {
+        #[command(flatten)]
+        at: Where,
+        #[command(flatten)]
+        arguments: ExplainArguments,
+    },
+    /// Print what an API server needs
+    #[command(subcommand)]
+    Kubernetes(KubernetesCommand),
     /// Print the version
     Version,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum KubernetesCommand {
+    /// Print the kubeconfig file for --authentication-token-webhook-config-file, the credential in it
+    WebhookConfig(WebhookConfigArguments),
+}
+
+#[derive(Debug, Args)]
+pub struct WebhookConfigArguments {
+    /// The configuration file
+    pub file: PathBuf,
+    /// The client of the cluster, with kubernetes.webhook
+    #[arg(long, value_name = "ID")]
+    pub client: String,
+    /// Where the API server's machine has the CA of the issuer's certificate
+    #[arg(long, value_name = "PATH")]
+    pub certificate_authority: Option<String>,
+    /// Unknown keys are warnings, as they are in Dex
+    #[arg(long)]
+    pub lenient: bool,
 }
 
 #[derive(Debug, Args)]
@@ -49,10 +103,10 @@ pub struct CheckArguments {
     /// Unknown keys are warnings, as they are in Dex
     #[arg(long)]
     pub lenient: bool,
-    /// Ask this upstream about somebody and print what was asked and what came back
-    #[arg(long, value_name = "ID", requires = "user")]
+    /// Ask this upstream what can be asked without a browser, and print what was asked and what came back
+    #[arg(long, value_name = "ID")]
     pub connector: Option<String>,
-    /// The name to ask about, as it would be typed at the login page
+    /// The person to ask about: the name as it would be typed at the login page, or the e-mail address
     #[arg(long, value_name = "NAME", requires = "connector")]
     pub user: Option<String>,
 }

@@ -4,6 +4,7 @@
 //! (`expand`), and one file per block of the configuration reads its keys and says what it finds
 //! wrong. Nothing here opens a port, a database or a connection, and no message repeats a secret.
 
+mod admin;
 mod clients;
 mod connectors;
 mod expand;
@@ -24,6 +25,7 @@ use std::path::{Path, PathBuf};
 
 use countersign_core::settings::{Item, Mark, Node, Problem, Problems, Section, Severity};
 use countersign_core::{Client, Connector};
+use countersign_issuer::admin::AdminPolicy;
 
 pub use connectors::PasswordDb;
 pub use issuer::Issuer;
@@ -54,6 +56,7 @@ pub struct Config {
     pub signer: Signer,
     pub sessions: Sessions,
     pub clients: Vec<Client>,
+    pub admin: AdminPolicy,
     /// In the order of the file; the password database is not among them.
     pub connectors: Vec<Connector>,
     /// The connector `local`, which comes after the others.
@@ -158,10 +161,12 @@ fn read_blocks(root: Section<'_>, env: Environment<'_>) -> Option<Config> {
     let upstreams = connectors::read(&root);
     let known = clients::Known {
         connectors: &upstreams.ids,
+        sessions: &sessions,
         remote_logos: frontend.allow_remote_logos,
         env,
     };
     let clients = clients::read(&root, &known);
+    let admin = admin::read(&root, &clients, &upstreams.ids);
     root.not_supported("grpc", false);
     root.not_supported("mfa", true);
     root.finish();
@@ -178,9 +183,14 @@ fn read_blocks(root: Section<'_>, env: Environment<'_>) -> Option<Config> {
         signer,
         sessions,
         clients,
+        admin,
         connectors: upstreams.connectors,
         password_db: upstreams.password_db,
     })
+}
+
+fn did_you_mean(near: Option<&str>) -> String {
+    near.map_or_else(String::new, |near| format!(", did you mean {near}?"))
 }
 
 /// Only texts, each with its place.

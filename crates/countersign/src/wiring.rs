@@ -12,10 +12,10 @@ use countersign_core::{Clock, Connector};
 use countersign_issuer::settings::{
     ApprovalPolicy, IssuerUrl, PkcePolicy, RefreshPolicy, Settings, SignOnPolicy,
 };
-use countersign_issuer::{Attempts, Clients, Connectors, Issuer, Keyring};
+use countersign_issuer::{Attempts, Brakes, Clients, Connectors, Issuer, Keyring, Upstreams};
 use countersign_server::pages::{Layout, Theme};
 use countersign_server::{AddressRule, App, Health, Metrics, ServerSettings};
-use countersign_store::{Location, PostgresOptions, SslMode, Store};
+use countersign_store::{Location, LogoutRules, PostgresOptions, SslMode, Store};
 
 use crate::config::{self, Config};
 
@@ -25,6 +25,7 @@ const EVENT_RETENTION: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 /// Opens the database and the keys; an error is told as it is.
 pub async fn open(config: &Config, clock: Arc<dyn Clock>, health: Health) -> Result<App, String> {
     let store = Store::open(&location(&config.storage)).await.map_err(|e| e.to_string())?;
+    let store = store.with_logout_rules(LogoutRules::of(&config.clients));
     let root = root_key::load(&config.root_keys, &store).await?;
     let settings = settings(config)?;
     let keyring =
@@ -37,6 +38,8 @@ pub async fn open(config: &Config, clock: Arc<dyn Clock>, health: Health) -> Res
         connectors: Connectors::new(connectors(config, hashing)),
         keyring,
         attempts: Attempts::default(),
+        brakes: Brakes::open(&store).await.map_err(|e| e.to_string())?,
+        upstream_health: Upstreams::default(),
         settings,
         store,
         root,
@@ -80,8 +83,9 @@ fn app(
         },
         allow_remote_logos: remote,
     };
-    let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), hashes, unsealed);
-    App::new(Arc::new(issuer), server, layout, metrics, health)
+    let issuer = Arc::new(issuer);
+    let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), hashes, unsealed, Arc::clone(&issuer));
+    App::new(issuer, server, layout, metrics, health)
 }
 
 fn settings(config: &Config) -> Result<Settings, String> {
@@ -119,6 +123,8 @@ fn settings(config: &Config) -> Result<Settings, String> {
         refresh_enabled: oauth2.grant_types.contains(&config::GrantType::RefreshToken),
         always_show_choice: oauth2.always_show_login_screen,
         event_retention: EVENT_RETENTION,
+        admin: config.admin.clone(),
+        client_lifetimes: config.clients.iter().map(|client| client.lifetimes).collect(),
     })
 }
 

@@ -1,16 +1,22 @@
 //! `staticClients`: the relying parties (RFC 6749 section 2).
 
-use countersign_core::client::OUT_OF_BAND;
+mod kubernetes;
+pub(super) mod lifetimes;
+mod logout;
+
+use countersign_core::client::{OUT_OF_BAND, OWN_PAGES};
 use countersign_core::settings::{Item, Section, nearest};
 use countersign_core::{Client, ClientId, ConnectorId, Secret};
 use url::Url;
 
-use super::{Environment, issuer, pages, text_items};
+use super::{Environment, Sessions, did_you_mean, issuer, pages, text_items};
 
 /// What clients are checked against.
 pub struct Known<'a> {
     pub connectors: &'a [String],
     pub remote_logos: bool,
+    /// Lifetimes of browsers' sessions, for clients without their own.
+    pub sessions: &'a Sessions,
     pub env: Environment<'a>,
 }
 
@@ -55,16 +61,22 @@ fn read_client(section: &Section<'_>, id: Option<ClientId>, known: &Known<'_>) -
         let why = "is empty: nobody can sign in to this client";
         section.warning("redirectURIs", why);
     }
-    let client = Client {
+    let logout = logout::read(section);
+    let mut client = Client {
         id: id.unwrap_or_else(|| ClientId::new("")),
         secret: secret.ok().flatten(),
         name: name.unwrap_or_default(),
         logo_url: pages::read_logo(section, known.remote_logos),
         redirect_uris,
-        trusted_peers: Vec::new(),
         public,
         allowed_connectors: read_allowed_connectors(section, known.connectors),
+        lifetimes: lifetimes::read(section, known.sessions),
+        post_logout_redirect_uris: logout.post_logout_redirect_uris,
+        backchannel_logout_uri: logout.backchannel_logout_uri,
+        ends_with_browser: logout.ends_with_browser,
+        ..Client::default()
     };
+    client.kubernetes = kubernetes::read(section, &client, known.env);
     // Kept also with other mistakes, so that peers of it are not called unknown.
     (!client.id.as_str().is_empty()).then_some(client)
 }
@@ -81,6 +93,10 @@ fn read_id(section: &Section<'_>, env: Environment<'_>) -> Option<ClientId> {
     // RFC 6749 appendix A.1, less the space, which would split an audience scope.
     if !id.bytes().all(|b| b.is_ascii_graphic()) {
         section.error(key, "holds characters that a client id cannot, expected visible ASCII");
+        return None;
+    }
+    if id == OWN_PAGES {
+        section.error(key, format!("{id} is what our own pages are called, expected another id"));
         return None;
     }
     Some(ClientId::new(id))
@@ -211,18 +227,8 @@ fn read_allowed_connectors(section: &Section<'_>, known: &[String]) -> Vec<Conne
 }
 
 fn unsupported(section: &Section<'_>) {
-    for key in [
-        "postLogoutRedirectURIs",
-        "backchannelLogoutURI",
-        "refreshTokenLifetime",
-        "ssoSharedWith",
-        "clientCredentialsClaims",
-    ] {
+    for key in ["ssoSharedWith", "clientCredentialsClaims"] {
         section.not_supported(key, false);
     }
     section.not_supported("mfaChain", true);
-}
-
-fn did_you_mean(near: Option<&str>) -> String {
-    near.map_or_else(String::new, |near| format!(", did you mean {near}?"))
 }

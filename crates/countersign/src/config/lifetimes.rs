@@ -58,9 +58,9 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const REUSE_INTERVAL: Duration = Duration::from_secs(30);
 /// Below this a client that did not hear the answer cannot try again in time.
-const SHORT_REUSE_INTERVAL: Duration = Duration::from_secs(10);
+pub(super) const SHORT_REUSE_INTERVAL: Duration = Duration::from_secs(10);
 /// RFC 6749 section 4.1.2.
-const LONG_CODE: Duration = Duration::from_secs(10 * 60);
+pub(super) const LONG_CODE: Duration = Duration::from_secs(10 * 60);
 
 pub fn read_expiry(root: &Section<'_>) -> Expiry {
     let section = root.section("expiry");
@@ -194,7 +194,7 @@ pub fn read_sessions(root: &Section<'_>) -> Sessions {
 }
 
 /// A duration that may not be zero.
-fn lifetime(block: Option<&Section<'_>>, key: &'static str) -> Option<Duration> {
+pub(super) fn lifetime(block: Option<&Section<'_>>, key: &'static str) -> Option<Duration> {
     let block = block?;
     let found = duration(block, key)?;
     if found < SECOND {
@@ -205,7 +205,7 @@ fn lifetime(block: Option<&Section<'_>>, key: &'static str) -> Option<Duration> 
 }
 
 /// Dex takes an empty text for an absent one.
-fn duration(block: &Section<'_>, key: &'static str) -> Option<Duration> {
+pub(super) fn duration(block: &Section<'_>, key: &'static str) -> Option<Duration> {
     let item = block.item(key)?;
     if matches!(&item.node.value, Value::Scalar { text, .. } if text.is_empty()) {
         return None;

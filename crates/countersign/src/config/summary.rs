@@ -6,6 +6,7 @@ use std::time::Duration;
 use countersign_core::Client;
 use countersign_core::settings::show_duration;
 
+use super::clients::lifetimes;
 use super::{Algorithm, Config, GrantType, Pkce, RootKeys, Storage};
 
 impl Config {
@@ -45,6 +46,12 @@ impl Config {
         for client in &self.clients {
             let id = client.id.as_str();
             writeln!(out, "  {id:<24}  {:<14}  {}", kind(client), redirects(client))?;
+            if let Some(own) = lifetimes::summary(&client.lifetimes) {
+                writeln!(out, "  {:<24}  its own:        {own}", "")?;
+            }
+            if let Some(uri) = &client.backchannel_logout_uri {
+                writeln!(out, "  {:<24}  told of ends:   {uri}", "")?;
+            }
         }
         Ok(())
     }

@@ -4,9 +4,12 @@ use std::path::Path;
 
 use super::{Config, Loaded, read};
 
+mod admin;
+mod client_keys;
 mod clients;
 mod environment;
 mod example;
+mod kubernetes;
 mod messages;
 mod values;
 mod warnings;

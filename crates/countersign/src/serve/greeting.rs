@@ -43,6 +43,11 @@ fn text(config: &Config, file: &Path) -> String {
         lines.push(
             "  the address it shows holds the code that the application would get.".to_owned(),
         );
+        lines.push(String::new());
+        lines.push(
+            "  Then look at your sessions, and as an administrator at everybody's:".to_owned(),
+        );
+        lines.push(format!("  {issuer}/ and {issuer}/admin"));
     }
     lines.push(String::new());
     lines.join("\n")

@@ -12,7 +12,26 @@ const ROUND: Duration = Duration::from_secs(30);
 /// Sweeping happens every so many rounds.
 const SWEEP_EVERY: u32 = 10;
 
+/// What another replica braked, or a person released there, is known here within this time.
+const BRAKES: Duration = Duration::from_secs(3);
+
 pub async fn go_on(app: App, clock: Arc<SystemClock>, health: Health) {
+    let notices = countersign_server::notices::deliver(app.clone());
+    tokio::join!(watch_brakes(app.clone()), notices, rounds(app, clock, health));
+}
+
+async fn watch_brakes(app: App) {
+    let mut looks = interval(BRAKES);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        if let Err(failure) = app.issuer.renew_brakes().await {
+            tracing::debug!(cause = %failure, "the brakes could not be read");
+        }
+    }
+}
+
+async fn rounds(app: App, clock: Arc<SystemClock>, health: Health) {
     let mut rounds = interval(ROUND);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // The first tick is at once, and all was just done at the start.

@@ -98,3 +98,11 @@ fn names_of_others_must_be_known() {
         ]
     );
 }
+
+#[test]
+fn nobody_is_called_as_our_own_pages_are() {
+    let block = "staticClients: [{id: countersign-own-pages, name: A, secret: s}]";
+    let expected = "2:22: staticClients[0].id: countersign-own-pages is what our own pages are called, \
+                    expected another id";
+    assert!(said(block).iter().any(|line| line == expected), "{:?}", said(block));
+}

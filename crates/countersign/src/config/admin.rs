@@ -1,0 +1,40 @@
+//! `admin`: who may see and end everybody's sessions.
+
+use countersign_core::settings::{Item, Section, Value, nearest};
+use countersign_core::{Client, ClientId, ConnectorId};
+use countersign_issuer::admin::{AdminGroup, AdminPolicy};
+
+/// Without the block nobody is an administrator. A group is named together with its connector: another
+/// directory's group of the same name is another group.
+pub fn read(root: &Section<'_>, clients: &[Client], connectors: &[String]) -> AdminPolicy {
+    let Some(section) = root.section("admin") else { return AdminPolicy::default() };
+    let groups = section.items("groups");
+    let groups = groups.iter().filter_map(|item| read_group(item, connectors)).collect();
+    let named = super::text_items(&section, "clients");
+    for (item, id) in &named {
+        if !clients.iter().any(|client| client.id.as_str() == id) {
+            let near = nearest(id, clients.iter().map(|client| client.id.as_str()));
+            item.error(format!("{id:?} is no client in this file{}", super::did_you_mean(near)));
+        }
+    }
+    section.finish();
+    AdminPolicy { groups, clients: named.iter().map(|(_, id)| ClientId::new(id)).collect() }
+}
+
+fn read_group(item: &Item<'_>, connectors: &[String]) -> Option<AdminGroup> {
+    if let Value::Scalar { .. } = item.node.value {
+        item.error(
+            "names a group without its connector, which any directory could answer for, \
+             expected {connector: …, group: …}",
+        );
+        return None;
+    }
+    let entry = item.section()?;
+    let (connector, group) = (entry.required_text("connector"), entry.required_text("group"));
+    if let Some(id) = connector.as_ref().filter(|id| !connectors.contains(*id)) {
+        let near = super::did_you_mean(nearest(id, connectors.iter().map(String::as_str)));
+        entry.error("connector", format!("{id:?} is no connector in this file{near}"));
+    }
+    entry.finish();
+    Some(AdminGroup { connector: ConnectorId::new(connector?), group: group? })
+}

@@ -1,0 +1,75 @@
+//! `staticClients[].expiry` and `.sessions`: lifetimes of one client, by the same keys as those for all.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use countersign_core::settings::{Section, show_duration};
+use countersign_core::{Lifetimes, Limit};
+
+use crate::config::lifetimes::{self, LONG_CODE, SHORT_REUSE_INTERVAL, Sessions};
+
+/// `all`: what holds where the client has nothing of its own.
+pub fn read(section: &Section<'_>, all: &Sessions) -> Lifetimes {
+    let mut own = Lifetimes::default();
+    if let Some(block) = section.section("expiry") {
+        read_expiry(&block, &mut own);
+        block.finish();
+    }
+    if let Some(block) = section.section("sessions") {
+        own.session_absolute = lifetimes::lifetime(Some(&block), "absoluteLifetime");
+        own.session_idle = lifetimes::lifetime(Some(&block), "validIfNotUsedFor");
+        let absolute = own.session_absolute.unwrap_or(all.absolute_lifetime);
+        if own.session_idle.is_some_and(|idle| idle > absolute) {
+            block.error("validIfNotUsedFor", "is longer than absoluteLifetime");
+        }
+        block.finish();
+    }
+    own
+}
+
+fn read_expiry(block: &Section<'_>, own: &mut Lifetimes) {
+    own.tokens = lifetimes::lifetime(Some(block), "idTokens");
+    own.requests = lifetimes::lifetime(Some(block), "authRequests");
+    own.codes = lifetimes::lifetime(Some(block), "codes");
+    if own.codes.is_some_and(|codes| codes > LONG_CODE) {
+        block.warning("codes", "is over 10m, the most that RFC 6749 section 4.1.2 recommends");
+    }
+    let Some(refresh) = block.section("refreshTokens") else { return };
+    own.rotate = refresh.flag("disableRotation").map(|disabled| !disabled);
+    own.reuse_interval = lifetimes::duration(&refresh, "reuseInterval");
+    if own.reuse_interval.is_some_and(|given| given < SHORT_REUSE_INTERVAL) {
+        let why = "a client that misses one answer is signed out, expected 10s or more";
+        refresh.warning("reuseInterval", why);
+    }
+    own.refresh_absolute = lifetimes::duration(&refresh, "absoluteLifetime").map(limit);
+    own.refresh_idle = lifetimes::duration(&refresh, "validIfNotUsedFor").map(limit);
+    refresh.finish();
+}
+
+/// Zero is no end, as in the block for all.
+fn limit(given: Duration) -> Limit {
+    if given.is_zero() { Limit::Never } else { Limit::After(given) }
+}
+
+/// In a few words; `None` when there is nothing of its own.
+pub fn summary(own: &Lifetimes) -> Option<String> {
+    let mut text = String::new();
+    let mut say = |what: &str, value: Option<String>| {
+        if let Some(value) = value {
+            let comma = if text.is_empty() { "" } else { ", " };
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{comma}{what} {value}");
+        }
+    };
+    let end = |limit: Limit| limit.duration().map_or_else(|| "any time".to_owned(), show_duration);
+    say("tokens", own.tokens.map(show_duration));
+    say("codes", own.codes.map(show_duration));
+    say("logins", own.requests.map(show_duration));
+    say("refresh tokens", own.rotate.map(|yes| if yes { "rotated" } else { "not rotated" }.into()));
+    say("reusable for", own.reuse_interval.map(show_duration));
+    say("unused at most", own.refresh_idle.map(end));
+    say("in all at most", own.refresh_absolute.map(end));
+    say("sign-on at most", own.session_absolute.map(show_duration));
+    say("idle at most", own.session_idle.map(show_duration));
+    (!text.is_empty()).then_some(text)
+}

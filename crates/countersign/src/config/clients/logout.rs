@@ -1,0 +1,72 @@
+//! What a client is told of a sign-out, and where it may have people sent afterwards.
+
+use countersign_core::settings::Section;
+use url::{Host, Url};
+
+use super::check_redirect_uri;
+use crate::config::{issuer, text_items};
+
+/// The keys of a client that are about signing out.
+pub struct Logout {
+    pub post_logout_redirect_uris: Vec<String>,
+    pub backchannel_logout_uri: Option<Url>,
+    /// Its refresh tokens end with the browser's half.
+    pub ends_with_browser: bool,
+}
+
+pub fn read(section: &Section<'_>) -> Logout {
+    let items = text_items(section, "postLogoutRedirectURIs");
+    for (item, uri) in &items {
+        check_redirect_uri(item, uri);
+    }
+    // We always name the session, whether or not it is required.
+    section.flag("backchannelLogoutSessionRequired");
+    let lifetimes = [("", false), ("standalone", false), ("session", true)];
+    Logout {
+        post_logout_redirect_uris: items.into_iter().map(|(_, uri)| uri).collect(),
+        backchannel_logout_uri: read_backchannel(section),
+        ends_with_browser: section.choice("refreshTokenLifetime", &lifetimes).unwrap_or(false),
+    }
+}
+
+/// Absolute and without fragment (Back-Channel Logout 1.0 section 2.2).
+fn read_backchannel(section: &Section<'_>) -> Option<Url> {
+    const KEY: &str = "backchannelLogoutURI";
+    let text = section.text(KEY).filter(|text| !text.is_empty())?;
+    let url = match fits(&text) {
+        Ok(url) => url,
+        Err(why) => {
+            section.error(KEY, format!("found {text:?}, {why}"));
+            return None;
+        }
+    };
+    if url.scheme() == "http" && !issuer::is_loopback(&url) {
+        let why = "is http beyond this machine: whoever is on the way learns who signs out, expected https";
+        section.warning(KEY, why);
+    }
+    Some(url)
+}
+
+fn fits(text: &str) -> Result<Url, &'static str> {
+    const EXPECTED: &str = "expected a URL such as https://app.example.com/backchannel-logout";
+    let http = text.starts_with("https://") || text.starts_with("http://");
+    if !http || !text.bytes().all(|b| b.is_ascii_graphic()) || text.contains('\\') {
+        return Err(EXPECTED);
+    }
+    let url = Url::parse(text).map_err(|_| EXPECTED)?;
+    if url.fragment().is_some() {
+        return Err("expected no fragment (#) in it");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("expected no user in it");
+    }
+    let link = match url.host() {
+        Some(Host::Ipv4(ip)) => ip.is_link_local() || ip.is_unspecified() || ip.is_broadcast(),
+        Some(Host::Ipv6(ip)) => ip.is_unicast_link_local() || ip.is_unspecified(),
+        _ => false,
+    };
+    if link {
+        return Err("which is no application's address");
+    }
+    Ok(url)
+}

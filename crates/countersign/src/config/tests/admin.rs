@@ -1,0 +1,35 @@
+//! `admin`.
+
+use super::{config, said};
+
+const CLIENT: &str = "staticClients: [{id: ops, name: Ops, secret: s, redirectURIs: ['https://ops.example.com/cb']}]";
+
+#[test]
+fn administrators_are_a_group_of_one_connector() {
+    let config = config(&format!(
+        "{CLIENT}\nadmin: {{groups: [{{connector: mock, group: admins}}], clients: [ops]}}"
+    ));
+    let [admins] = config.admin.groups.as_slice() else { panic!("one group") };
+    assert_eq!((admins.connector.as_str(), admins.group.as_str()), ("mock", "admins"));
+    assert_eq!(config.admin.clients[0].as_str(), "ops");
+}
+
+#[test]
+fn a_bare_group_is_an_error_because_any_connector_could_answer_for_it() {
+    let problems = said(&format!("{CLIENT}\nadmin: {{groups: [admins]}}"));
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].contains("admin.groups[0]: names a group without its connector"));
+}
+
+#[test]
+fn what_an_administrator_is_named_by_must_exist() {
+    let problems = said(&format!(
+        "{CLIENT}\nadmin: {{groups: [{{connector: mok, group: a}}, {{group: b}}], clients: [opps]}}"
+    ));
+    let has = |part: &str| problems.iter().any(|line| line.contains(part));
+    assert!(has(
+        "admin.groups[0].connector: \"mok\" is no connector in this file, did you mean mock?"
+    ));
+    assert!(has("admin.groups[1]"), "{problems:?}");
+    assert!(has("admin.clients[0]: \"opps\" is no client in this file, did you mean ops?"));
+}
