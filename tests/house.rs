@@ -28,13 +28,15 @@ const LICENCES: [&str; 13] = [
 ];
 
 /// Crates that are in the program twice, and why that is borne.
-const TWICE: [(&str, &str); 9] = [
+const TWICE: [(&str, &str); 11] = [
     ("base64", "bcrypt is ahead of everybody else"),
     ("block-buffer", SQLX_SHA2),
     ("cpufeatures", SQLX_SHA2),
     ("crypto-common", SQLX_SHA2),
     ("digest", SQLX_SHA2),
+    ("getrandom", "octocrab is still on 0.2"),
     ("hashbrown", "sqlx-core is one behind indexmap"),
+    ("hmac", "octocrab is still on 0.12, the hkdf of sqlx-postgres on 0.13"),
     ("sha2", SQLX_SHA2),
     ("syn", "runs while compiling only; zeroize, tracing and openssl have not moved to 3"),
     ("synstructure", "runs while compiling only, with syn"),

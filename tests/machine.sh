@@ -12,7 +12,11 @@ ldap /usr/sbin/slapd slapd ldap-utils
 browser /usr/bin/chromium chromium fonts-dejavu-core
 browser /usr/bin/chromedriver chromium-driver
 clock /usr/lib/*/faketime/libfaketime.so.1 libfaketime
+nginx /usr/sbin/nginx nginx-light
 LIST
+  # Node may stand anywhere, and bring npm with it or not.
+  command -v node >/dev/null && command -v npm >/dev/null || printf '%s\n' \
+    "upstreams /usr/bin/npm nodejs npm" "contracts /usr/bin/npm nodejs npm"
 }
 
 exists() { compgen -G "$1" >/dev/null; }
@@ -91,6 +95,10 @@ prepare_clock() {
   exists '/usr/lib/*/faketime/libfaketime.so.1' || missing[clock]="libfaketime is not installed"
 }
 
+prepare_nginx() {
+  exists /usr/sbin/nginx || missing[nginx]="nginx is not installed"
+}
+
 # Go in the folder of the oracle. An older one fetches what go.mod asks for by itself.
 go_here() { (cd "$root/tests/kubernetes" && GOTOOLCHAIN=auto "$go" "$@"); }
 
@@ -126,4 +134,68 @@ prepare_relying_party() {
   else
     missing[relying-party]="it does not build: $(tail -n 1 "$work/relying-party.log")"
   fi
+}
+
+# The files of a Node project, and what its lock file names, in a folder under target. `node_project FOLDER`
+node_project() {
+  local from=$root/tests/$1 to=$root/target/$1
+  if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
+    missing[$1]="there is no Node.js with npm"
+    return 1
+  fi
+  mkdir -p "$to" && cp "$from"/* "$to"
+  cmp -s "$to/package-lock.json" "$to/node_modules/installed-by" && return
+  echo "installing into target/$1: the npm packages of tests/$1/package-lock.json"
+  if (cd "$to" && npm ci --ignore-scripts --no-audit --no-fund) </dev/null >"$work/$1.log" 2>&1; then
+    cp "$to/package-lock.json" "$to/node_modules/installed-by"
+  else
+    missing[$1]="npm ci failed: $(tail -n 1 "$work/$1.log")"
+    return 1
+  fi
+}
+
+prepare_upstreams() {
+  node_project upstreams || return
+  if (cd "$root/target/upstreams" && node --input-type=module -e "import 'oidc-provider'") >"$work/upstreams.log" 2>&1; then
+    export COUNTERSIGN_UPSTREAMS=$root/target/upstreams/provider.mjs
+  else
+    missing[upstreams]="oidc-provider does not run with Node.js $(node --version)"
+  fi
+}
+
+# Node in the folder where the contracts are checked.
+contracts_here() { (cd "$root/target/contracts" && COUNTERSIGN_DESCRIPTIONS=. node "$@"); }
+
+# The vendors' API descriptions: what their packages hold is theirs, and stays out of the repository.
+prepare_contracts() {
+  local to=$root/target/contracts
+  node_project contracts || return
+  if ! cmp -s "$to/descriptions.sha256" "$to/fetched"; then
+    echo "fetching into target/contracts: the packages of tests/contracts/descriptions.sha256"
+    if ! (cd "$work" && fetch_descriptions "$to") </dev/null >"$work/descriptions.log" 2>&1; then
+      missing[contracts]="the descriptions cannot be fetched: $(tail -n 1 "$work/descriptions.log")"
+      return
+    fi
+    cp "$to/descriptions.sha256" "$to/fetched"
+  fi
+  export COUNTERSIGN_RECORDS=$work/records
+  mkdir "$COUNTERSIGN_RECORDS"
+}
+
+# By npm and pip, in the versions that are named and with the contents that are pinned.
+fetch_descriptions() {
+  local to=$1 github google
+  github=$(sed -n 's/.* octokit-openapi-\(.*\)\.tgz$/\1/p' "$to/descriptions.sha256")
+  google=$(sed -n 's/.* google_api_python_client-\(.*\)-py3-none-any\.whl$/\1/p' "$to/descriptions.sha256")
+  npm pack --silent "@octokit/openapi@$github" &&
+    python3 -m pip download -q --no-deps "google-api-python-client==$google" &&
+    sha256sum -c "$to/descriptions.sha256" &&
+    tar -xzf octokit-openapi-*.tgz -C "$to" --strip-components=2 package/generated/api.github.com.json &&
+    python3 - "$to" google_api_python_client-*.whl <<'PYTHON'
+import pathlib, sys, zipfile
+folder, wheel = sys.argv[1:]
+for name in ("admin.directory_v1", "cloudidentity.v1", "iamcredentials.v1", "sts.v1"):
+    document = zipfile.ZipFile(wheel).read(f"googleapiclient/discovery_cache/documents/{name}.json")
+    pathlib.Path(folder, f"{name}.json").write_bytes(document)
+PYTHON
 }

@@ -12,17 +12,17 @@ use crate::world::{
 const SKIP: &str = "oauth2:\n  skipApprovalScreen: true";
 
 /// One story's own database in the cluster, which can be closed to everybody.
-struct Database(String);
+pub struct Database(String);
 
 impl Database {
-    fn of(world: &World) -> Self {
+    pub fn of(world: &World) -> Self {
         let yaml = world.yaml();
         let name = yaml.lines().find_map(|line| line.trim().strip_prefix("database: "));
         Self(name.expect("a world on PostgreSQL").to_owned())
     }
 
     /// Ends every connection and refuses new ones, as a cluster does that is failing over.
-    fn closes(&self) {
+    pub fn closes(&self) {
         self.is_told(&format!("ALTER DATABASE {} ALLOW_CONNECTIONS false", self.0));
         self.is_told(&format!(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'",
@@ -30,7 +30,7 @@ impl Database {
         ));
     }
 
-    fn opens(&self) {
+    pub fn opens(&self) {
         self.is_told(&format!("ALTER DATABASE {} ALLOW_CONNECTIONS true", self.0));
     }
 

@@ -107,8 +107,10 @@ async fn a_trip_ends_once_and_only_with_its_own_state() {
     let mut alice = server.browser();
     let back = leaves(&mut alice, &server, "mock").await;
     let (state, code) = (parameter(&back, "state"), parameter(&back, "code"));
-    let upper = state.to_uppercase();
-    for wrong in ["", "x", &state[1..], &upper, &"A".repeat(32), "../../etc", "a;b=c", "\0"] {
+    let (upper, endless) = (state.to_uppercase(), "A".repeat(60_000));
+    for wrong in
+        ["", "x", &state[1..], &upper, &"A".repeat(32), "../../etc", "a;b=c", "\0", &endless]
+    {
         let page = alice.opens(callback(&server, "/callback", wrong, &code)).await.clone();
         refused(&page, &alice);
     }

@@ -61,8 +61,9 @@ async fn who_is_in_no_allowed_group_is_told_which_are() {
     alice.opens(app.asks_with("openid", BY_HOME).url).await;
     let page = alice.signs_in(ALICE, ALICE_PASSWORD).await;
     assert_eq!(page.status, 403, "{}", page.text());
-    assert!(page.text().contains("board"), "{}", page.text());
+    assert_eq!(page.all(".chips li"), ["board"], "{}", page.text());
     assert_eq!(page.all("#reference").len(), 1);
+    assert!(page.link("Try again").is_some(), "with another account: {}", page.text());
 }
 
 /// Design 5: the upstream is asked again at refresh, its rotating token is spent once, and a person it no
@@ -122,4 +123,92 @@ async fn the_branch_starts_and_its_own_accounts_sign_in_while_home_is_closed() {
     bea.signs_in("bea@example.com", "bea-builds-5-boats").await;
     bea.approves().await;
     bea.arrives();
+}
+
+/// Threat 94: who may write any address at home must not be taken for its owner at the branch.
+#[tokio::test]
+async fn an_address_that_home_does_not_vouch_for_is_refused_and_the_page_says_why() {
+    let hash = bcrypt::hash("eve-eats-2-apples", 10).unwrap();
+    let eve = format!(
+        "staticPasswords:\n- email: alice@example.com\n  hash: \"{hash}\"\n  username: eve\n  \
+         userID: id-of-eve\n  emailVerified: false\n"
+    );
+    let (_home, branch) = houses(World::new().with(&eve), World::new(), "").await;
+    let (mut mallory, app) = (branch.browser(), branch.relying_party("example-app"));
+    mallory.opens(app.asks_with("openid email", BY_HOME).url).await;
+    let page = mallory.signs_in(ALICE, "eve-eats-2-apples").await;
+    assert_eq!(page.status, 403, "{}", page.text());
+    assert!(page.text().contains("Your e-mail address is not verified"), "{}", page.text());
+    assert_eq!(page.all("#reference").len(), 1);
+    assert!(
+        !mallory
+            .cookies()
+            .iter()
+            .any(|c| { c.name.ends_with("-session") && branch.issuer().contains(&c.host) })
+    );
+
+    // An administrator may let her in; she is told as what she is.
+    let wants = "    insecureSkipEmailVerified: true\n";
+    let (_home, branch) = houses(World::new().with(&eve), World::new(), wants).await;
+    let (mut mallory, app) = (branch.browser(), branch.relying_party("example-app"));
+    let request = app.asks_with("openid email", BY_HOME);
+    let arrival = mallory.logs_in(&request, ALICE, "eve-eats-2-apples").await;
+    let answer = app.redeems(&request, &arrival).await;
+    let told = verified(answer.id_token(), &app.reads("/keys").await.json);
+    assert_eq!(told["email_verified"], false);
+    // The branch knows an alice@example.com of its own; the same address does not make them one.
+    let request = app.asks_with("openid email", &[("connector_id", "local")]);
+    let arrival = branch.browser().logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let answer = app.redeems(&request, &arrival).await;
+    let alice = verified(answer.id_token(), &app.reads("/keys").await.json);
+    assert_eq!(alice["email"], told["email"]);
+    assert_ne!(alice["sub"], told["sub"]);
+}
+
+#[tokio::test]
+async fn who_signs_out_of_the_branch_is_shown_the_way_to_sign_out_of_home() {
+    let (home, branch) = houses(World::new(), World::new(), "").await;
+    let (mut alice, app) = (branch.browser(), branch.relying_party("example-app"));
+    alice.logs_in(&app.asks_with("openid", BY_HOME), ALICE, ALICE_PASSWORD).await;
+    alice.opens(branch.url("/logout")).await;
+    let form = alice.page().form_with("csrf").unwrap();
+    let page = alice.submits(form).await;
+    assert_eq!(page.status, 200, "{}", page.text());
+    let way = page.link("Also sign out of Head office").unwrap();
+    let expected = format!("{}?client_id=branch", home.url("/logout"));
+    assert_eq!(way.to_string(), expected);
+    // Home asks before it does so.
+    let page = alice.opens(way).await;
+    assert_eq!(page.status, 200);
+    assert!(page.form_with("csrf").is_some(), "{}", page.text());
+
+    // Whose password is the branch's own has nothing else to sign out of.
+    let mut bob = branch.browser();
+    let request = app.asks_with("openid", &[("connector_id", "local")]);
+    bob.logs_in(&request, crate::world::BOB, crate::world::BOB_PASSWORD).await;
+    bob.opens(branch.url("/logout")).await;
+    let form = bob.page().form_with("csrf").unwrap();
+    let page = bob.submits(form).await;
+    assert!(!page.text().contains("Also sign out"), "{}", page.text());
+}
+
+#[tokio::test]
+async fn an_administrator_asks_whether_home_is_there_and_takes_us() {
+    let (mut home, branch) = houses(World::new(), World::new(), "").await;
+    let asked = |arguments: &[&str]| {
+        let said = branch.runs(&[&["check", "CONFIG", "--connector"], arguments].concat(), &[]);
+        let text = [said.stdout, said.stderr].concat();
+        (said.status.success(), String::from_utf8(text).unwrap())
+    };
+    let (well, said) = asked(&["home"]);
+    assert!(well, "{said}");
+    for words in ["people sign in at", "keys that can sign", "+ token endpoint"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    assert!(!said.contains("secret-of"), "{said}");
+    let (well, said) = asked(&["local"]);
+    assert!(!well && said.contains("add --user NAME"), "{said}");
+    home.stop().await;
+    let (well, said) = asked(&["home"]);
+    assert!(!well && said.contains("the discovery endpoint cannot be reached"), "{said}");
 }

@@ -25,6 +25,7 @@ pub struct Browser {
     /// The replica that is dialled for the issuer's own origin, and that origin.
     through: Option<(String, Url)>,
     address: Option<String>,
+    user_agent: String,
 }
 
 /// What an application is told by the redirect that ends at it (RFC 6749 section 4.1.2).
@@ -38,6 +39,15 @@ pub struct Arrival {
     pub iss: Option<String>,
 }
 
+impl Arrival {
+    /// What the application behind this URL is told by it.
+    pub fn at(url: &str) -> Self {
+        let url = Url::parse(url).unwrap_or_else(|e| panic!("{url}: {e}"));
+        let code = told(&url, "code").unwrap_or_else(|| panic!("no code: {url}"));
+        Self { code, state: told(&url, "state"), iss: told(&url, "iss"), url }
+    }
+}
+
 impl Browser {
     pub(super) fn new(client: reqwest::Client, secrets: Secrets, clock: StoryClock) -> Self {
         Self {
@@ -48,7 +58,14 @@ impl Browser {
             clock,
             through: None,
             address: None,
+            user_agent: "Storyteller/1.0 (a browser in a test)".to_owned(),
         }
+    }
+
+    /// From now on it says of itself that it is this one.
+    pub fn is_known_as(&mut self, user_agent: &str) -> &mut Self {
+        self.user_agent = user_agent.to_owned();
+        self
     }
 
     /// From now on every request for the issuer goes to this replica.
@@ -90,6 +107,13 @@ impl Browser {
     pub async fn clicks(&mut self, text: &str) -> &Page {
         let link = self.page().link(text);
         self.opens(link.unwrap_or_else(|| panic!("no link {text:?}: {}", self.page().text()))).await
+    }
+
+    /// Goes on to the upstream before which it stopped because it is a fake, and on from there.
+    pub async fn visits_the_fake(&mut self) -> &Page {
+        let upstream = self.page().location();
+        let answer = self.get(upstream.expect("it was sent to an upstream")).await;
+        self.follow(answer).await
     }
 
     /// The whole way of a login: opens the request, fills whatever forms come, and arrives.
@@ -176,7 +200,7 @@ impl Browser {
         let url = Url::parse(url).unwrap_or_else(|e| panic!("{url}: {e}"));
         let (dialled, host) = (self.dialled(&url), http::host_of(&url));
         let mut request = self.client.request(method.clone(), dialled).header(HOST, host);
-        request = request.header(USER_AGENT, "Storyteller/1.0 (a browser in a test)");
+        request = request.header(USER_AGENT, &self.user_agent);
         if let Some(cookies) = self.jar.header(&url, self.clock.now()) {
             request = request.header(COOKIE, cookies);
         }
@@ -189,7 +213,10 @@ impl Browser {
         let answer = request.send().await.unwrap_or_else(|e| panic!("{method} {url}: {e:?}"));
         for header in answer.headers().get_all(SET_COOKIE) {
             let header = header.to_str().expect("a readable cookie");
-            if let Some(value) = self.jar.set(&url, header, self.clock.now()) {
+            // The way in that was used last is no secret.
+            let is_secret = !header.split('=').next().is_some_and(|name| name.ends_with("-last"));
+            let value = self.jar.set(&url, header, self.clock.now());
+            if let Some(value) = value.filter(|_| is_secret) {
                 self.secrets.keep(&format!("the cookie {header:.24}…"), &value);
             }
         }

@@ -5,13 +5,18 @@ use std::time::Duration;
 
 /// `ca` is the only authority trusted for https; without it there is no https.
 pub fn client(ca: Option<&Path>) -> reqwest::Client {
+    builder(ca).build().unwrap()
+}
+
+/// The same, for a story that wants something more of it.
+pub fn builder(ca: Option<&Path>) -> reqwest::ClientBuilder {
     let builder = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .timeout(Duration::from_secs(30))
         .no_proxy();
     let authorities =
         ca.map(|path| reqwest::Certificate::from_pem(&std::fs::read(path).unwrap()).unwrap());
-    builder.tls_certs_only(authorities).build().unwrap()
+    builder.tls_certs_only(authorities)
 }
 
 /// `url` as it is dialled at another replica: the same path at `origin`.

@@ -46,7 +46,8 @@ impl ApiServer {
         answer
     }
 
-    fn new() -> Self {
+    /// An API server without any authenticator: `does` opens them, `cluster` is the one that is asked.
+    pub fn new() -> Self {
         let program = std::env::var_os("COUNTERSIGN_KUBERNETES_ORACLE");
         let mut process = Command::new(program.expect("checked by Need::Kubernetes"))
             .stdin(Stdio::piped())
@@ -65,6 +66,12 @@ impl ApiServer {
         self.answers.read_line(&mut line).unwrap();
         serde_json::from_str(&line).unwrap_or_else(|e| panic!("{question}: {line:?} ({e})"))
     }
+}
+
+/// Why it said no. That it was this token it said no to is part of the answer.
+pub fn refusal(seen: &Value) -> String {
+    assert_eq!((&seen["ok"], &seen["refused"]), (&json!(false), &json!(true)), "{seen}");
+    seen["error"].as_str().unwrap().to_owned()
 }
 
 impl Drop for ApiServer {

@@ -12,13 +12,19 @@ mod chromium;
 mod clock;
 mod config;
 mod cookies;
+/// The fakes of vendors, shared with the tests of the connectors.
+#[expect(dead_code, reason = "the stories use less of them than the connectors' own tests do")]
+pub mod fakes;
 mod http;
 mod kubernetes;
+mod laptop;
 mod log;
 mod needs;
 mod other_origin;
 mod page;
 mod postgres;
+mod proxy;
+mod receiver;
 mod relying_party;
 mod secrets;
 mod server;
@@ -32,18 +38,23 @@ mod server;
 pub mod slapd;
 mod third_party;
 mod tokens;
+mod upstreams;
 
 pub use browser::{Arrival, Browser};
 pub use chromium::{Chromium, Look};
 pub use config::{Client, Person, World};
-pub use kubernetes::ApiServer;
+pub use kubernetes::{ApiServer, refusal};
+pub use laptop::Laptop;
 pub use needs::Need;
 pub use other_origin::OtherOrigin;
 pub use page::Page;
+pub use proxy::{Nginx, Proxy};
+pub use receiver::Receiver;
 pub use relying_party::{RelyingParty, Request};
 pub use server::Server;
 pub use third_party::ThirdParty;
-pub use tokens::{claims, verified};
+pub use tokens::{claims, dex_sub, verified};
+pub use upstreams::RealProvider;
 
 /// The person most stories are about; see [`World::new`].
 pub const ALICE: &str = "alice@example.com";

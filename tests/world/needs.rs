@@ -14,10 +14,14 @@ pub enum Need {
     Browser,
     /// libfaketime.
     Clock,
+    /// nginx.
+    Nginx,
     /// `COUNTERSIGN_KUBERNETES_ORACLE`: the program built from tests/kubernetes.
     Kubernetes,
     /// `COUNTERSIGN_RELYING_PARTY`: the program built from tests/relying-party.
     RelyingParty,
+    /// `COUNTERSIGN_UPSTREAMS`: the provider of tests/upstreams, installed.
+    Upstreams,
 }
 
 impl Need {
@@ -43,8 +47,10 @@ impl Need {
             Self::Postgres => "POSTGRES",
             Self::Browser => "BROWSER",
             Self::Clock => "CLOCK",
+            Self::Nginx => "NGINX",
             Self::Kubernetes => "KUBERNETES",
             Self::RelyingParty => "RELYING_PARTY",
+            Self::Upstreams => "UPSTREAMS",
         }
     }
 
@@ -59,10 +65,15 @@ impl Need {
             Self::Clock => {
                 StoryClock::library().is_none().then_some("libfaketime is not installed")
             }
+            Self::Nginx => {
+                (!Path::new(super::Nginx::PROGRAM).exists()).then_some("nginx is not installed")
+            }
             Self::Kubernetes => unset("COUNTERSIGN_KUBERNETES_ORACLE")
                 .then_some("COUNTERSIGN_KUBERNETES_ORACLE is not set (./test builds it)"),
             Self::RelyingParty => unset("COUNTERSIGN_RELYING_PARTY")
                 .then_some("COUNTERSIGN_RELYING_PARTY is not set (./test builds it)"),
+            Self::Upstreams => unset("COUNTERSIGN_UPSTREAMS")
+                .then_some("COUNTERSIGN_UPSTREAMS is not set (./test installs it)"),
         }
     }
 }

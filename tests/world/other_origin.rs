@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-use super::address;
+use super::{Arrival, address};
 
 pub struct OtherOrigin {
     pub url: String,
@@ -65,6 +65,14 @@ impl OtherOrigin {
         let all = self.heard.lock().unwrap();
         all.iter().filter(|heard| heard.target != "/favicon.ico").cloned().collect()
     }
+
+    /// The login that ended here.
+    pub fn arrival(&self) -> Arrival {
+        let heard = self.heard();
+        let arrived = heard.iter().find(|heard| heard.target.contains("code="));
+        let target = &arrived.unwrap_or_else(|| panic!("no code came: {heard:?}")).target;
+        Arrival::at(&format!("{}{target}", self.url))
+    }
 }
 
 impl Heard {
@@ -82,7 +90,7 @@ fn serve(stream: TcpStream, ledger: &Mutex<Vec<Heard>>, answer: &str) {
     stream.write_all(answer.as_bytes()).ok();
 }
 
-fn read_request(stream: &TcpStream) -> Option<Heard> {
+pub(super) fn read_request(stream: &TcpStream) -> Option<Heard> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;

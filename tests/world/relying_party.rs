@@ -133,6 +133,31 @@ impl RelyingParty {
         self.send(self.request(Method::GET, "/userinfo").bearer_auth(access_token)).await
     }
 
+    /// A call of the administrator's API with this token: `("GET", "/sessions?user=alice")`.
+    pub async fn calls(&self, method: &str, path: &str, token: &str, body: Value) -> Answer {
+        let request = self.request(method.parse().unwrap(), &format!("/api/v1{path}"));
+        let request = request.bearer_auth(token);
+        self.send(if body.is_null() { request } else { request.json(&body) }).await
+    }
+
+    /// A token of the client's own for that API (RFC 6749 section 4.4).
+    pub async fn own_token(&self) -> String {
+        let grant = ("grant_type", "client_credentials");
+        let answer = self.exchange(&[grant, ("scope", "countersign:admin")]).await;
+        answer.access_token().to_owned()
+    }
+
+    /// What stands at this path for the bearer of a token.
+    pub async fn reads_as(&self, bearer: &str, path: &str) -> Answer {
+        self.send(self.request(Method::GET, path).bearer_auth(bearer)).await
+    }
+
+    /// `POST` of JSON by the bearer of a token.
+    pub async fn posts_json_as(&self, bearer: &str, path: &str, json: &Value) -> Answer {
+        let request = self.request(Method::POST, path).bearer_auth(bearer);
+        self.send(request.header("content-type", "application/json").body(json.to_string())).await
+    }
+
     /// Whatever stands at this path under the issuer.
     pub async fn reads(&self, path: &str) -> Answer {
         self.send(self.request(Method::GET, path)).await

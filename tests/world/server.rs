@@ -3,7 +3,7 @@
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use super::certificates;
@@ -80,6 +80,11 @@ impl Server {
         format!("{}{path}", self.issuer())
     }
 
+    /// A file of the story's own folder.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.world.dir().join(name)
+    }
+
     /// Its process, while it runs: for stories about memory and signals.
     pub fn pid(&self) -> u32 {
         self.process.as_ref().expect("it is running").id()
@@ -138,6 +143,18 @@ impl Server {
         replica.spawn();
         replica.ready().await;
         replica
+    }
+
+    /// What the program says when it is run with these arguments beside the server, in its environment;
+    /// `CONFIG` stands for the server's own configuration file. Waits for its end.
+    pub fn runs(&self, arguments: &[&str], env: &[(&str, &str)]) -> Output {
+        let config = self.world.dir().join(format!("{}.yaml", self.world.ip));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        let file = config.to_str().unwrap();
+        command.args(arguments.iter().map(|word| if *word == "CONFIG" { file } else { word }));
+        command.env_clear().envs(self.world.env.iter().cloned()).envs(env.iter().copied());
+        self.clock.apply_to(&mut command);
+        command.stdin(Stdio::null()).current_dir(self.world.dir()).output().unwrap()
     }
 
     /// Moves the server's clock, and that of its browsers, into the future.

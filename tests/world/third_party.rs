@@ -17,6 +17,15 @@ pub struct ThirdParty {
 impl ThirdParty {
     /// In the shoes of one of our clients. `Need::RelyingParty` has been checked before.
     pub fn in_the_shoes_of(app: &RelyingParty, issuer: &str, scopes: &str) -> Self {
+        Self::start(app, issuer, scopes, &[])
+    }
+
+    /// The same, which in the end signs its user out and wants them back at `uri`.
+    pub fn signing_out_to(app: &RelyingParty, issuer: &str, scopes: &str, uri: &str) -> Self {
+        Self::start(app, issuer, scopes, &[("POST_LOGOUT_REDIRECT_URI", uri)])
+    }
+
+    fn start(app: &RelyingParty, issuer: &str, scopes: &str, more: &[(&str, &str)]) -> Self {
         let program = std::env::var_os("COUNTERSIGN_RELYING_PARTY");
         let mut process = Command::new(program.expect("checked by Need::RelyingParty"))
             .env("ISSUER", issuer)
@@ -24,6 +33,7 @@ impl ThirdParty {
             .env("CLIENT_SECRET", app.secret.as_deref().unwrap_or_default())
             .env("REDIRECT_URI", &app.redirect_uri)
             .env("SCOPES", scopes)
+            .envs(more.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

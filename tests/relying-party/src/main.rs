@@ -4,7 +4,8 @@
 //! Told by the environment: `ISSUER`, `CLIENT_ID`, `CLIENT_SECRET` (empty for public clients),
 //! `REDIRECT_URI`, `SCOPES`. Standard output carries one JSON object a line:
 //! `{"step":"authorize","url":…}`, then — after one line of input, the URL at which the person came
-//! back — `tokens`, `refreshed` (if a refresh token was given), `userinfo`, `done`. Whatever the
+//! back — `tokens`, `refreshed` (if a refresh token was given), `userinfo`, `logout` (with
+//! `POST_LOGOUT_REDIRECT_URI`; the URL that signs the person out), `done`. Whatever the
 //! library finds wrong ends it with status 1 and the reason on standard error.
 
 mod http;
@@ -13,10 +14,11 @@ mod person;
 use std::error::Error;
 use std::io::Write;
 
-use openidconnect::core::{CoreClient, CoreProviderMetadata, CoreResponseType};
+use openidconnect::core::{CoreClient, CoreIdToken, CoreProviderMetadata, CoreResponseType};
 use openidconnect::{
     AccessTokenHash, AuthenticationFlow, AuthorizationCode, ClientId, ClientSecret, CsrfToken,
-    IssuerUrl, Nonce, OAuth2TokenResponse, PkceCodeChallenge, RedirectUrl, Scope, TokenResponse,
+    IssuerUrl, LogoutRequest, Nonce, OAuth2TokenResponse, PkceCodeChallenge, PostLogoutRedirectUrl,
+    ProviderMetadataWithLogout, RedirectUrl, Scope, TokenResponse,
 };
 use serde_json::{Value, json};
 
@@ -79,7 +81,29 @@ fn main() -> Result<(), Box<dyn Error>> {
         .request(&http::send)?;
     let email = userinfo.email().map(|email| email.as_str());
     say(json!({"step": "userinfo", "email": email}))?;
+    if let Ok(back) = told("POST_LOGOUT_REDIRECT_URI") {
+        signs_out(&issuer, ClientId::new(told("CLIENT_ID")?), id_token, back)?;
+    }
     say(json!({"step": "done"}))
+}
+
+/// OpenID Connect RP-Initiated Logout 1.0.
+fn signs_out(
+    issuer: &IssuerUrl,
+    client: ClientId,
+    id_token: &CoreIdToken,
+    back: String,
+) -> Result<(), Box<dyn Error>> {
+    let metadata = ProviderMetadataWithLogout::discover(issuer, &http::send)?;
+    let endpoint = metadata.additional_metadata().end_session_endpoint.clone();
+    let state = CsrfToken::new_random();
+    let url = LogoutRequest::from(endpoint.ok_or("no end_session_endpoint")?)
+        .set_id_token_hint(id_token)
+        .set_client_id(client)
+        .set_post_logout_redirect_uri(PostLogoutRedirectUrl::new(back)?)
+        .set_state(state.clone())
+        .http_get_url();
+    say(json!({"step": "logout", "url": url.as_str(), "state": state.secret()}))
 }
 
 fn say(step: Value) -> Result<(), Box<dyn Error>> {

@@ -1,0 +1,91 @@
+// Compares what our fakes answered with what their vendors say they answer.
+//
+//   node check.mjs DESCRIPTIONS RECORDS VENDOR...
+//
+// RECORDS is a folder of *.jsonl, a line for each answer: {"vendor","method","path","query":[name…],"status","body"}; the
+// body of an answer without one is null. The path is the asked one, or the description's own template. Each VENDOR must
+// have answered something. The last line is libtest's, one test for each operation and status; the exit status tells too.
+
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import Ajv from 'ajv/dist/2019.js';
+import addFormats from 'ajv-formats';
+import { read } from './descriptions.mjs';
+
+/** What Google's documents do not describe: its OAuth token endpoint and the metadata server of a machine. */
+const UNDESCRIBED = { google: [/^\/sa$/, /^\/computeMetadata\//], github: [] };
+
+export class Contracts {
+  constructor(folder) {
+    this.vendors = read(folder);
+    this.ajv = addFormats.default(new Ajv.default({ strict: false, allErrors: true, logger: false }));
+    // People have the addresses that a test gives them, hostile ones too.
+    this.ajv.addFormat('email', true);
+    this.validators = new Map();
+  }
+
+  /** `{name, problems}` of one answer, or nothing if the vendor describes nothing of the kind. */
+  judge({ vendor, method, path, query = [], status, body }) {
+    if (UNDESCRIBED[vendor].some((pattern) => pattern.test(path))) return undefined;
+    const operation = this.find(vendor, method, path);
+    if (!operation) return { name: `${vendor} ${method} ${path} ${status}`, problems: ['is not in the description'] };
+    const problems = query.filter((asked) => !operation.query.has(asked)).map((asked) => `was asked with ${asked}, which the description lacks`);
+    for (const [wanted, required] of operation.query) {
+      if (required && !query.includes(wanted)) problems.push(`was asked without ${wanted}`);
+    }
+    const label = `${vendor} ${method} ${operation.path} ${status}`;
+    const described = operation.schemas[status];
+    if (!described && status < 400) return { name: label, problems: [...problems, `answers no ${status}`] };
+    const schema = described?.() ?? (status < 400 ? null : operation.error(status));
+    if (schema === null && body !== null) problems.push('has a body, and the description none');
+    if (schema !== null) problems.push(...this.mistakes(label, schema, body));
+    return { name: label, problems };
+  }
+
+  find(vendor, method, path) {
+    const all = this.vendors[vendor].filter((operation) => operation.method === method && operation.matches(path));
+    return all.find((operation) => operation.path === path) ?? all[0];
+  }
+
+  mistakes(label, schema, body) {
+    if (!this.validators.has(label)) this.validators.set(label, this.ajv.compile(schema));
+    const validate = this.validators.get(label);
+    if (validate(body)) return [];
+    return validate.errors.map(({ instancePath, message, params }) => `${instancePath || '/'} ${message} ${JSON.stringify(params)}`);
+  }
+}
+
+/** Says one line for each operation and status; true if all is well. */
+export function report(contracts, records, vendors, say = console.log) {
+  const found = new Map();
+  for (const record of records) {
+    const judged = contracts.judge(record);
+    if (!judged) continue;
+    const one = found.get(judged.name) ?? { answers: 0, problems: new Set() };
+    one.answers += 1;
+    judged.problems.forEach((problem) => one.problems.add(problem));
+    found.set(judged.name, one);
+  }
+  for (const vendor of vendors) {
+    if (![...found.keys()].some((name) => name.startsWith(`${vendor} `))) {
+      found.set(`${vendor} has answered something`, { answers: 0, problems: new Set(['nothing was recorded']) });
+    }
+  }
+  let failed = 0;
+  for (const [name, { answers, problems }] of [...found].sort()) {
+    say(`test ${name} (${answers}) ... ${problems.size ? 'FAILED' : 'ok'}`);
+    for (const problem of problems) say(`    ${problem}`);
+    failed += problems.size ? 1 : 0;
+  }
+  const outcome = failed ? 'FAILED' : 'ok';
+  say(`\ntest result: ${outcome}. ${found.size - failed} passed; ${failed} failed; 0 ignored`);
+  return failed === 0;
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+  const [descriptions, folder, ...vendors] = process.argv.slice(2);
+  const files = readdirSync(folder).filter((name) => name.endsWith('.jsonl'));
+  const lines = files.flatMap((name) => readFileSync(join(folder, name), 'utf8').split('\n').filter(Boolean));
+  process.exitCode = report(new Contracts(descriptions), lines.map((line) => JSON.parse(line)), vendors) ? 0 : 1;
+}

@@ -1,0 +1,215 @@
+//! Lifetimes of one client alone (issue 4): what it gets lives as its own entry says, and everybody
+//! else's as before. What must be kept for it is kept for the longest.
+
+use std::time::Duration;
+
+use crate::world::{
+    ALICE, ALICE_PASSWORD, Browser, Client, Need, RelyingParty, Server, World, claims, verified,
+};
+
+const SKIP: &str = "oauth2:\n  skipApprovalScreen: true";
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// `usual` lives by the blocks for all, `own` by this besides.
+async fn start(all: &str, own: &[&str]) -> (Server, Browser, RelyingParty, RelyingParty) {
+    let own = own.iter().fold(Client::new("own"), |client, yaml| client.with(yaml));
+    let world = World::with_clock().with(SKIP).with(all).client(own).client(Client::new("usual"));
+    let server = world.start().await;
+    let (alice, own) = (server.browser(), server.relying_party("own"));
+    let usual = server.relying_party("usual");
+    (server, alice, own, usual)
+}
+
+async fn refresh_token(alice: &mut Browser, app: &RelyingParty) -> String {
+    let request = app.asks("openid offline_access");
+    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    app.redeems(&request, &arrival).await.refresh_token().to_owned()
+}
+
+async fn is_signed_on(alice: &mut Browser, app: &RelyingParty) -> bool {
+    alice.opens(app.asks_with("openid", &[("prompt", "none")]).url).await;
+    let place = alice.page().location().unwrap();
+    let is_in = place.query_pairs().any(|(name, _)| name == "code");
+    assert!(is_in || place.query().unwrap().contains("login_required"), "{place}");
+    is_in
+}
+
+/// ID token, access token, what the answer says of them, and what the end of them is.
+#[tokio::test]
+async fn its_tokens_and_codes_live_as_long_as_it_says() {
+    if Need::Clock.is_missing() {
+        return;
+    }
+    let all = "expiry:\n  idTokens: 1h\n  codes: 30s";
+    let (server, mut alice, own, usual) = start(all, &["expiry: {idTokens: 5m, codes: 3m}"]).await;
+    let mut tokens = Vec::new();
+    for (app, seconds) in [(&own, 300), (&usual, 3600)] {
+        let request = app.asks("openid offline_access");
+        let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+        let answer = app.redeems(&request, &arrival).await;
+        // A busy machine may take some seconds to say it.
+        let told = |answer: &serde_json::Value| {
+            let left = answer["expires_in"].as_i64().unwrap();
+            assert!((seconds - 30..=seconds).contains(&left), "{}: {left}", app.id);
+        };
+        told(&answer.json);
+        for token in [answer.id_token(), answer.access_token()] {
+            let claims = claims(token);
+            let lifetime = claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap();
+            assert_eq!(lifetime, seconds, "{}", app.id);
+        }
+        let refreshed = app.refreshes(answer.refresh_token()).await;
+        told(&refreshed.json);
+        tokens.push(answer.access_token().to_owned());
+    }
+    let (late_own, late_usual) = (own.asks("openid"), usual.asks("openid"));
+    let own_arrival = alice.logs_in(&late_own, ALICE, ALICE_PASSWORD).await;
+    let usual_arrival = alice.logs_in(&late_usual, ALICE, ALICE_PASSWORD).await;
+    server.advance(2 * MINUTE);
+    assert_eq!(own.redeems(&late_own, &own_arrival).await.status, 200);
+    assert_eq!(usual.redeems(&late_usual, &usual_arrival).await.error(), "invalid_grant");
+    server.advance(4 * MINUTE);
+    assert_eq!(own.userinfo(&tokens[0]).await.status, 401);
+    assert_eq!(usual.userinfo(&tokens[1]).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_login_for_it_waits_as_long_as_it_says() {
+    if Need::Clock.is_missing() {
+        return;
+    }
+    let all = "expiry:\n  idTokens: 10m\n  authRequests: 1h";
+    let (server, mut alice, own, usual) = start(all, &["expiry: {authRequests: 5m}"]).await;
+    let mut other = server.browser();
+    alice.opens(own.asks("openid").url).await;
+    other.opens(usual.asks("openid").url).await;
+    server.advance(6 * MINUTE);
+    assert!((400..500).contains(&alice.signs_in(ALICE, ALICE_PASSWORD).await.status));
+    other.signs_in(ALICE, ALICE_PASSWORD).await;
+    other.arrives();
+}
+
+#[tokio::test]
+async fn its_refresh_tokens_end_when_it_says() {
+    if Need::Clock.is_missing() {
+        return;
+    }
+    let all = "expiry:\n  idTokens: 10m\n  refreshTokens:\n    absoluteLifetime: 24h\n    validIfNotUsedFor: 2h";
+    let own = "expiry: {refreshTokens: {absoluteLifetime: 3h, validIfNotUsedFor: 0s}}";
+    let (server, mut alice, own, usual) = start(all, &[own]).await;
+    let (mut short, unused) =
+        (refresh_token(&mut alice, &own).await, refresh_token(&mut alice, &usual).await);
+    let told = own.posts("/token/introspect", &[("token", &short)]).await.json;
+    let left = told["exp"].as_i64().unwrap() - told["iat"].as_i64().unwrap();
+    assert_eq!((&told["active"], left), (&true.into(), 3 * 3600), "{told}");
+    // It may rest as long as it lives; the others' may not.
+    server.advance(2 * HOUR + MINUTE);
+    let kept = own.refreshes(&short).await;
+    assert_eq!(kept.status, 200, "{}", kept.page.body);
+    short = kept.refresh_token().to_owned();
+    assert_eq!(usual.refreshes(&unused).await.error(), "invalid_grant");
+    let long = refresh_token(&mut alice, &usual).await;
+    server.advance(HOUR);
+    assert_eq!(own.refreshes(&short).await.error(), "invalid_grant");
+    let told = own.posts("/token/introspect", &[("token", &short)]).await.json;
+    assert_eq!(told, serde_json::json!({ "active": false }));
+    assert_eq!(usual.refreshes(&long).await.status, 200);
+}
+
+/// Rotation and its grace for lost answers.
+#[tokio::test]
+async fn its_refresh_tokens_rotate_as_it_says() {
+    if Need::Clock.is_missing() {
+        return;
+    }
+    let all = "expiry:\n  idTokens: 10m";
+    let own = "expiry: {refreshTokens: {reuseInterval: 30m}}";
+    let (server, mut alice, own, usual) = start(all, &[own]).await;
+    for (app, status) in [(&own, 200), (&usual, 400)] {
+        let first = refresh_token(&mut alice, app).await;
+        let next = app.refreshes(&first).await.refresh_token().to_owned();
+        server.advance(10 * MINUTE);
+        let again = app.refreshes(&first).await;
+        assert_eq!(again.status, status, "{}: {}", app.id, again.page.body);
+        if status == 200 {
+            assert_eq!(again.refresh_token(), next, "the same successor");
+        }
+    }
+    let own = "expiry: {refreshTokens: {disableRotation: true}}";
+    let (server, mut alice, own, usual) = start(all, &[own]).await;
+    for (app, stays) in [(&own, true), (&usual, false)] {
+        let first = refresh_token(&mut alice, app).await;
+        server.advance(SECOND);
+        assert_eq!(app.refreshes(&first).await.refresh_token() == first, stays, "{}", app.id);
+    }
+}
+
+#[tokio::test]
+async fn single_sign_on_to_it_ends_when_it_says() {
+    if Need::Clock.is_missing() {
+        return;
+    }
+    let all =
+        "expiry:\n  idTokens: 10m\nsessions:\n  absoluteLifetime: 8h\n  validIfNotUsedFor: 8h";
+    let own = "sessions: {absoluteLifetime: 2h, validIfNotUsedFor: 30m}";
+    let (server, mut alice, own, usual) = start(all, &[own]).await;
+    refresh_token(&mut alice, &usual).await;
+    server.advance(29 * MINUTE);
+    assert!(is_signed_on(&mut alice, &own).await);
+    server.advance(31 * MINUTE);
+    assert!(!is_signed_on(&mut alice, &own).await, "idle for too long");
+    assert!(is_signed_on(&mut alice, &usual).await);
+    assert!(is_signed_on(&mut alice, &own).await, "the browser was here a moment ago");
+    for _ in 0..4 {
+        server.advance(20 * MINUTE);
+        assert!(is_signed_on(&mut alice, &usual).await);
+    }
+    assert!(!is_signed_on(&mut alice, &own).await, "over two hours old");
+    // She proves who she is again, and is as good as new: no loop.
+    let arrival = alice.logs_in(&own.asks("openid"), ALICE, ALICE_PASSWORD).await;
+    assert!(!arrival.code.is_empty());
+    assert!(is_signed_on(&mut alice, &own).await && is_signed_on(&mut alice, &usual).await);
+}
+
+/// The cookie lives for the client that takes it longest, and nobody else takes it so long.
+#[tokio::test]
+async fn single_sign_on_to_it_may_last_longer_than_elsewhere() {
+    if Need::Clock.is_missing() {
+        return;
+    }
+    let all =
+        "expiry:\n  idTokens: 10m\nsessions:\n  absoluteLifetime: 1h\n  validIfNotUsedFor: 1h";
+    let own = "sessions: {absoluteLifetime: 48h, validIfNotUsedFor: 24h}";
+    let (server, mut alice, own, usual) = start(all, &[own]).await;
+    refresh_token(&mut alice, &usual).await;
+    server.advance(2 * HOUR);
+    assert!(!is_signed_on(&mut alice, &usual).await);
+    assert!(is_signed_on(&mut alice, &own).await);
+    assert!(!is_signed_on(&mut alice, &usual).await);
+    let home = alice.opens(server.url("/")).await;
+    assert!(!home.body.contains(ALICE), "our own pages go by what holds for all: {}", home.text());
+    let page = alice.opens(server.url("/logout")).await;
+    assert!(page.form_with("csrf").is_some(), "it can still be signed out: {}", page.text());
+    server.advance(47 * HOUR);
+    assert!(!is_signed_on(&mut alice, &own).await);
+}
+
+/// Threat 71: a key stays published as long as the longest-lived token it may have signed.
+#[tokio::test]
+async fn keys_outlive_its_tokens() {
+    if Need::Clock.is_missing() {
+        return;
+    }
+    let all = "expiry:\n  idTokens: 10m\n  signingKeys: 2h";
+    let (mut server, mut alice, own, _) = start(all, &["expiry: {idTokens: 12h}"]).await;
+    let request = own.asks("openid");
+    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let token = own.redeems(&request, &arrival).await.id_token().to_owned();
+    for _ in 0..5 {
+        server.advance(2 * HOUR);
+        server.restart().await;
+    }
+    verified(&token, &own.reads("/keys").await.json);
+}

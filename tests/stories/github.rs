@@ -1,0 +1,143 @@
+//! Signing in with GitHub, at a fake of it: from the page with all ways in to the application, with teams as groups.
+
+use serde_json::{Value, json};
+
+use crate::world::fakes::github::{CLIENT, GitHub, SECRET};
+use crate::world::{
+    Arrival, Browser, Chromium, Client, Look, Need, OtherOrigin, RelyingParty, Request, World,
+    dex_sub, verified,
+};
+
+/// What is behind the button "GitHub"; `more` are lines of its `config`.
+pub fn connector(id: &str, github: &GitHub, more: &str) -> String {
+    let at = &github.web.url;
+    format!(
+        "- type: github\n  id: {id}\n  name: GitHub\n  config:\n    clientID: {CLIENT}\n    \
+         clientSecret: {SECRET}\n    apiURLs: {{web: \"{at}\", api: \"{at}\"}}\n{more}"
+    )
+}
+
+const OF_ACME: &str = "    orgs: [{name: acme}]\n    teamNameField: slug\n";
+/// GitHub is asked again at each refresh.
+const RULES: &str = "oauth2:\n  skipApprovalScreen: true\nsessions:\n  upstreamRefreshInterval: 0s";
+
+fn world(github: &GitHub, more: &str) -> World {
+    World::new().with(&format!("connectors:\n{}", connector("github", github, more))).with(RULES)
+}
+
+/// Presses GitHub's own button, as whoever is signed in there.
+pub async fn authorizes(person: &mut Browser) {
+    let form = person.visits_the_fake().await.form_with("authorize");
+    person.submits(form.expect("GitHub asks").press("authorize", "1")).await;
+}
+
+async fn comes_by_github(person: &mut Browser, request: &Request) -> Arrival {
+    person.opens(&request.url).await;
+    person.clicks("GitHub").await;
+    authorizes(person).await;
+    person.arrives()
+}
+
+async fn told(app: &RelyingParty, id_token: &str) -> Value {
+    verified(id_token, &app.reads("/keys").await.json)
+}
+
+#[tokio::test]
+async fn jane_of_two_organizations_is_told_with_her_teams_in_the_one_that_counts() {
+    let github = GitHub::start().await;
+    let server = world(&github, OF_ACME).start().await;
+    let (mut jane, app) = (server.browser(), server.relying_party("example-app"));
+    let request = app.asks("openid email profile groups");
+    let arrival = comes_by_github(&mut jane, &request).await;
+    let answer = app.redeems(&request, &arrival).await;
+    let told = told(&app, answer.id_token()).await;
+    assert_eq!(told["sub"], dex_sub("42", "github"));
+    assert_eq!(told["groups"], json!(["acme:platform-team", "acme:ops"]));
+    let told = ["name", "preferred_username", "email", "email_verified"].map(|name| &told[name]);
+    assert_eq!(json!(told), json!(["Jane Doe", "jane", "jane@example.com", true]));
+}
+
+#[tokio::test]
+async fn who_says_no_at_github_or_is_in_no_required_organization_is_told_so() {
+    let github = GitHub::start().await;
+    let server = world(&github, "    orgs: [{name: hooli}]\n").start().await;
+    let (mut jane, app) = (server.browser(), server.relying_party("example-app"));
+    jane.opens(app.asks("openid").url).await;
+    jane.clicks("GitHub").await;
+    authorizes(&mut jane).await;
+    assert_eq!(jane.page().status, 403, "{}", jane.page().text());
+    assert!(jane.page().text().contains("hooli"), "{}", jane.page().text());
+
+    jane.opens(app.asks("openid").url).await;
+    jane.clicks("GitHub").await;
+    let form = jane.visits_the_fake().await.form_with("authorize").unwrap();
+    let page = jane.submits(form.press("authorize", "0")).await;
+    assert_eq!(page.status, 403, "{}", page.text());
+    assert_eq!(page.all("#reference").len(), 1);
+}
+
+#[tokio::test]
+async fn a_team_that_jane_leaves_is_gone_at_the_next_refresh_and_so_is_she_with_the_last() {
+    let github = GitHub::start().await;
+    let server = world(&github, OF_ACME).start().await;
+    let (mut jane, app) = (server.browser(), server.relying_party("example-app"));
+    let request = app.asks("openid groups offline_access");
+    let arrival = comes_by_github(&mut jane, &request).await;
+    let token = app.redeems(&request, &arrival).await.refresh_token().to_owned();
+
+    github.person("jane", |jane| jane.teams.retain(|team| team.slug != "ops"));
+    let answer = app.refreshes(&token).await;
+    assert_eq!(answer.status, 200, "{}", answer.page.body);
+    let groups = &told(&app, answer.id_token()).await["groups"];
+    assert_eq!(*groups, json!(["acme:platform-team"]));
+    let token = answer.refresh_token().to_owned();
+
+    github.person("jane", |jane| {
+        jane.orgs.retain(|org| org != "acme");
+        jane.teams.retain(|team| team.org != "acme");
+    });
+    let answer = app.refreshes(&token).await;
+    assert_eq!((answer.status, answer.error()), (400, "invalid_grant"), "{}", answer.page.body);
+}
+
+/// On a screen: our page with the mark of GitHub, GitHub's page, our approval, the application.
+async fn walks_through(look: Look, name: &str) {
+    if Need::Browser.is_missing() {
+        return;
+    }
+    let (github, application) = (GitHub::start().await, OtherOrigin::listening());
+    let callback = format!("{}/callback", application.url);
+    let app = Client::new("example-app").redirects_to(&[&callback]);
+    let connectors = format!("connectors:\n{}", connector("github", &github, OF_ACME));
+    let server = World::new().client(app).with(&connectors).start().await;
+    let app = server.relying_party("example-app");
+    let request = app.asks("openid email groups");
+
+    let jane = Chromium::with(look).await;
+    jane.opens(&request.url).await;
+    jane.sees("#connector-github svg").await;
+    jane.screenshot(&format!("choosing-github-{name}")).await;
+    assert!(!jane.overflows().await, "{}", jane.text().await);
+    jane.presses("#connector-github").await;
+    jane.comes_to(&github.web.url).await;
+    jane.presses("#authorize").await;
+    jane.comes_to(&server.issuer()).await;
+    jane.approves().await;
+    jane.comes_to(&application.url).await;
+
+    let answer = app.redeems(&request, &application.arrival()).await;
+    let told = told(&app, answer.id_token()).await;
+    assert_eq!(told["groups"], json!(["acme:platform-team", "acme:ops"]));
+    let said = jane.console().await.join("\n");
+    assert!(!said.contains("Content Security Policy"), "{said}");
+}
+
+#[tokio::test]
+async fn browser_on_a_desk_signs_in_with_github() {
+    walks_through(Look::DESKTOP, "desktop").await;
+}
+
+#[tokio::test]
+async fn browser_on_a_phone_signs_in_with_github() {
+    walks_through(Look::PHONE, "phone").await;
+}

@@ -1,0 +1,202 @@
+//! Signing in to Countersign's own pages, without any application (threats D 60, 61, 66): by the same
+//! steps as every login, back to the page asked for, and with nothing in it for anybody else.
+
+use std::time::Duration;
+
+use reqwest::Url;
+
+use crate::world::{
+    ALICE, ALICE_PASSWORD, Browser, Client, Page, RelyingParty, Request, Server, World,
+};
+
+const OURS: &str = "countersign-own-pages";
+
+fn sign_in(server: &Server, to: &str, more: &str) -> String {
+    let to = Url::parse_with_params("http://x/", [("to", to)]).unwrap();
+    server.url(&format!("/sign-in?{}{more}", to.query().unwrap()))
+}
+
+fn asks_for_password(page: &Page) -> bool {
+    page.form_with("password").is_some()
+}
+
+/// Her session's cookie, as it is now.
+fn cookie(browser: &Browser) -> String {
+    let found = browser.cookies().iter().find(|cookie| cookie.name.ends_with("-session"));
+    found.map(|cookie| cookie.value.clone()).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn alice_signs_in_to_her_own_page_without_any_application() {
+    let server = World::new().start().await;
+    let mut alice = server.browser();
+    let page = alice.opens(server.url("/")).await;
+    assert!(page.text().contains("You are not signed in"), "{}", page.text());
+    let page = alice.clicks("Sign in").await;
+    assert!(page.title().starts_with("Sign in to Countersign"), "{}", page.title());
+    let page = alice.signs_in(ALICE, ALICE_PASSWORD).await;
+    assert_eq!((page.status, page.url.path()), (200, "/dex/"), "no page that asks for approval");
+    assert_eq!(page.url.query(), None, "no code in any address");
+    for shown in [ALICE, "You are signed in", "developers", "From Email"] {
+        assert!(page.text().contains(shown), "{shown}: {}", page.text());
+    }
+}
+
+/// Who signed in here is signed in for applications, and the other way round.
+#[tokio::test]
+async fn one_sign_in_serves_our_pages_and_the_applications() {
+    let skip = "oauth2:\n  skipApprovalScreen: true";
+    let server = World::new().with(skip).start().await;
+    let (mut alice, mut again) = (server.browser(), server.browser());
+    let app = server.relying_party("example-app");
+    alice.opens(sign_in(&server, "/", "")).await;
+    alice.signs_in(ALICE, ALICE_PASSWORD).await;
+    let request = app.asks("openid groups");
+    alice.opens(&request.url).await;
+    assert_eq!(app.redeems(&request, &alice.arrives()).await.status, 200);
+
+    again.logs_in(&app.asks("openid"), ALICE, ALICE_PASSWORD).await;
+    let page = again.opens(sign_in(&server, "/sessions?page=0", "")).await;
+    assert_eq!(page.url.as_str(), server.url("/sessions?page=0"), "{}", page.text());
+}
+
+/// Threat 66.
+#[tokio::test]
+async fn whatever_could_lead_elsewhere_leads_home() {
+    let server = World::new().start().await;
+    let mut alice = server.browser();
+    alice.opens(sign_in(&server, "/", "")).await;
+    alice.signs_in(ALICE, ALICE_PASSWORD).await;
+    for evil in [
+        "//evil.example.com",
+        "/\\evil.example.com",
+        "\\\\evil.example.com",
+        "/\t/evil.example.com",
+        "/%09/evil.example.com",
+        "/%2fevil.example.com",
+        "/..//evil.example.com",
+        "/../../evil",
+        "https:evil.example.com",
+        "https://evil.example.com/",
+        "javascript:alert(1)",
+        "/sessions\r\nSet-Cookie: a=b",
+        "/@evil.example.com/../..",
+        "",
+    ] {
+        let answer = alice.get(sign_in(&server, evil, "")).await;
+        assert_eq!(answer.location().unwrap().as_str(), server.url("/"), "{evil:?}");
+    }
+    let twice = alice.get(server.url("/sign-in?to=/sessions&to=/groups")).await;
+    assert_eq!(twice.location().unwrap().as_str(), server.url("/"));
+    // And whoever must sign in first is led nowhere else after it either.
+    let mut bob = server.browser();
+    bob.opens(sign_in(&server, "//evil.example.com", "")).await;
+    let page = bob.signs_in(ALICE, ALICE_PASSWORD).await;
+    assert_eq!(page.url.as_str(), server.url("/"));
+}
+
+/// A page that changes something wants a sign-in of just now; asked for once, it does not loop.
+#[tokio::test]
+async fn a_fresh_sign_in_is_asked_for_once_and_renews_the_cookie() {
+    let server = World::with_clock().start().await;
+    let mut alice = server.browser();
+    alice.opens(sign_in(&server, "/", "")).await;
+    alice.signs_in(ALICE, ALICE_PASSWORD).await;
+    let before = cookie(&alice);
+    server.advance(Duration::from_secs(3 * 60 * 60));
+    let page = alice.opens(server.url("/")).await;
+    assert!(page.text().contains("Signed in 3 hours ago"), "{}", page.text());
+
+    let page = alice.opens(sign_in(&server, "/", "&fresh=1")).await;
+    assert!(asks_for_password(page), "{}", page.text());
+    let page = alice.signs_in(ALICE, ALICE_PASSWORD).await;
+    assert_eq!(page.url.as_str(), server.url("/"), "{}", page.text());
+    assert!(page.text().contains("Signed in now"), "{}", page.text());
+    assert_eq!(page.all(".places > li").len(), 1, "the same sign-in: {}", page.text());
+    assert!(!before.is_empty() && cookie(&alice) != before, "threat 60");
+}
+
+/// The name our pages go by in a login opens nothing from outside.
+#[tokio::test]
+async fn nobody_asks_as_our_own_pages() {
+    let server = World::new().client(Client::new("wiki")).start().await;
+    let mut alice = server.browser();
+    alice.opens(sign_in(&server, "/", "")).await;
+    alice.signs_in(ALICE, ALICE_PASSWORD).await;
+    let app = server.relying_party("example-app");
+    for redirect in ["", "http://127.0.0.1:8000/callback", "urn:ietf:wg:oauth:2.0:oob", "/"] {
+        let parameters = [("client_id", OURS), ("redirect_uri", redirect)];
+        let page = alice.get(app.asks_with("openid", &parameters).url).await;
+        assert_eq!((page.status, page.location()), (400, None), "{redirect}: {}", page.text());
+    }
+    let peer = app.asks(&format!("openid audience:server:client_id:{OURS}"));
+    alice.opens(&peer.url).await;
+    assert_eq!(alice.arrives_with_error(), "invalid_scope");
+    for secret in [None, Some(""), Some("guess")] {
+        let fields = [("grant_type", "client_credentials"), ("client_id", OURS)];
+        let fields: Vec<_> =
+            fields.into_iter().chain(secret.map(|secret| ("client_secret", secret))).collect();
+        let answer = alice.post_form(server.url("/token"), &fields).await;
+        assert_eq!(answer.status, 401, "{secret:?}: {}", answer.body);
+        assert!(answer.body.contains("invalid_client"), "{}", answer.body);
+    }
+    let said = World::new().client(Client::new(OURS)).refuses_to_start().await;
+    assert!(said.contains("is what our own pages are called"), "{said}");
+}
+
+/// What a login of ours carries between its steps is good for nothing at the other steps.
+#[tokio::test]
+async fn a_login_of_ours_ends_in_no_code_whichever_form_it_is_posted_to() {
+    let server = World::new().start().await;
+    let mut alice = server.browser();
+    let form = alice.opens(sign_in(&server, "/sessions", "")).await.form_with("password").unwrap();
+    let form = form.fill("login", ALICE).fill("password", ALICE_PASSWORD);
+    let fields: Vec<_> = form.fields.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    let next = alice.post_form(&form.action, &fields).await.location().unwrap();
+    let (_, req) = next.query_pairs().find(|(name, _)| name == "req").unwrap();
+    for verdict in ["approve", "rejected", "switch"] {
+        let fields = [("req", &*req), ("approval", verdict)];
+        let answer = alice.post_form(server.url("/approval"), &fields).await;
+        let to = answer.location().unwrap();
+        assert_eq!(to.as_str(), server.url("/sessions"), "{verdict}");
+    }
+    // In another browser it is not even opened.
+    let mut mallory = server.browser();
+    mallory.opens(server.url("/sign-in?to=/")).await;
+    let stolen = mallory.get(next.as_str()).await;
+    assert_eq!(stolen.status, 400, "{}", stolen.text());
+    assert_eq!(cookie(&mallory), "");
+}
+
+/// Threat 60: a cookie planted before is worth nothing after.
+#[tokio::test]
+async fn pages_of_ours_ask_strangers_to_sign_in_and_bring_them_back() {
+    let server = World::new().start().await;
+    for path in ["/sessions", "/groups"] {
+        let mut alice = server.browser();
+        let page = alice.opens(server.url(path)).await;
+        assert!(asks_for_password(page), "{path}: {}", page.text());
+        let page = alice.signs_in(ALICE, ALICE_PASSWORD).await;
+        assert_eq!(page.url.as_str(), server.url(path));
+    }
+}
+
+/// An application's login without groups is no sign-in that our pages can show groups by.
+#[tokio::test]
+async fn groups_that_were_never_asked_for_are_asked_for_here() {
+    let upstream = "connectors:\n- type: mockCallback\n  id: corp\n  name: Example Corp\n\
+                    oauth2:\n  skipApprovalScreen: true";
+    let world = World::empty().client(Client::new("example-app"));
+    let server = world.with(upstream).start().await;
+    let (mut kilgore, app): (Browser, RelyingParty) =
+        (server.browser(), server.relying_party("example-app"));
+    let request: Request = app.asks("openid email");
+    kilgore.opens(&request.url).await;
+    kilgore.arrives();
+    let page = kilgore.opens(server.url("/")).await;
+    assert!(page.text().contains("did not ask for your groups"), "{}", page.text());
+    assert!(!page.text().contains("authors"), "{}", page.text());
+    let page = kilgore.clicks("Sign in again to see them").await;
+    assert_eq!(page.url.as_str(), server.url("/"));
+    assert!(page.text().contains("authors"), "{}", page.text());
+}

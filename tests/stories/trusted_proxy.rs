@@ -1,0 +1,247 @@
+//! A proxy of the company says who somebody is. Only it is believed, only on its own path, and only when what
+//! it says is one thing (threats J 115, 116 and 118).
+
+use reqwest::Url;
+
+use crate::world::{Browser, Need, Nginx, Proxy, Server, World, verified};
+
+const HEADERS: [(&str, &str); 4] = [
+    ("X-Remote-User", "alice"),
+    ("X-Remote-User-Id", "4711"),
+    ("X-Remote-User-Email", "alice@corp.example"),
+    ("X-Remote-Group", "admins, ops"),
+];
+
+fn connectors(proxy: Proxy) -> String {
+    format!(
+        "connectors:\n\
+         - type: authproxy\n  id: proxy\n  name: Company proxy\n  config:\n    \
+           trustedProxies: ['{ip}']\n    staticGroups: [everybody]\n\
+         - type: mockCallback\n  id: mock\n  name: Mock\n\
+         oauth2:\n  skipApprovalScreen: true\n",
+        ip = proxy.ip
+    )
+}
+
+async fn behind(proxy: Proxy) -> Server {
+    World::new().with(&connectors(proxy)).start().await
+}
+
+fn asked_of(server: &Server, connector: &str) -> String {
+    let app = server.relying_party("example-app");
+    app.asks_with("openid email profile groups offline_access", &[("connector_id", connector)]).url
+}
+
+/// Opens the request as far as the callback, and returns its address.
+async fn leaves(browser: &mut Browser, server: &Server, connector: &str) -> Url {
+    let mut answer = browser.get(asked_of(server, connector)).await;
+    loop {
+        let next = answer.location().unwrap_or_else(|| panic!("no trip: {}", answer.text()));
+        if next.path().contains("/callback") {
+            return next;
+        }
+        answer = browser.get(&next).await;
+    }
+}
+
+fn is_signed_in(browser: &Browser) -> bool {
+    browser.cookies().iter().any(|cookie| cookie.name.ends_with("-session"))
+}
+
+#[tokio::test]
+async fn whom_the_proxy_names_is_signed_in_as_dex_would_tell_them() {
+    let proxy = Proxy::somewhere();
+    let server = behind(proxy).await;
+    let app = server.relying_party("example-app");
+    let request =
+        app.asks_with("openid email profile groups offline_access", &[("connector_id", "proxy")]);
+    let mut alice = proxy.browser(&server, &HEADERS);
+    alice.opens(&request.url).await;
+    let answer = app.redeems(&request, &alice.arrives()).await;
+    let claims = verified(answer.id_token(), &app.reads("/keys").await.json);
+    assert_eq!(claims["email"], "alice@corp.example");
+    assert_eq!((&claims["email_verified"], &claims["name"]), (&true.into(), &"alice".into()));
+    assert_eq!(claims["preferred_username"], "alice");
+    assert_eq!(claims["groups"], serde_json::json!(["admins", "ops", "everybody"]));
+    assert_eq!(claims["sub"], "CgQ0NzExEgVwcm94eQ", "the id 4711 at the connector proxy");
+    // What a browser of hers has afterwards holds without the proxy's headers.
+    assert!(is_signed_in(&alice));
+}
+
+/// J 115: the headers are there, and the address in X-Forwarded-For, but the connection is somebody's own.
+#[tokio::test]
+async fn headers_from_any_other_address_are_nothing() {
+    let proxy = Proxy::somewhere();
+    let world = World::new().with(&connectors(proxy));
+    // Who a client is may be told by proxies; who a proxy is may not.
+    let web = format!(
+        "web:\n  http: {}\n  clientRemoteIP:\n    header: X-Forwarded-For\n    \
+         trustedProxies: [127.0.0.0/8]\n",
+        world.origin().trim_start_matches("http://")
+    );
+    let server = world.with(&web).start().await;
+    let stranger = Proxy::somewhere();
+    for mallory in [server.browser_from(None, &HEADERS), stranger.browser(&server, &HEADERS)] {
+        let mut mallory = mallory;
+        mallory.comes_from(&proxy.ip.to_string());
+        let page = mallory.opens(asked_of(&server, "proxy")).await.clone();
+        assert_eq!(page.status, 403, "{}", page.text());
+        assert!(page.text().contains("This way leads through another door"), "{}", page.text());
+        assert!(!is_signed_in(&mallory));
+    }
+    server.comes_to_say(2, "NotThroughProxy").await;
+}
+
+/// Dex takes the same trip at the bare `/callback`, which no proxy guards.
+#[tokio::test]
+async fn the_proxy_is_believed_on_its_own_path_alone() {
+    let proxy = Proxy::somewhere();
+    let server = behind(proxy).await;
+    for path in
+        ["/callback", "/callback/mock", "/callback/PROXY", "/callback/proxy/", "/callback//proxy"]
+    {
+        let mut alice = proxy.browser(&server, &HEADERS);
+        let back = leaves(&mut alice, &server, "proxy").await;
+        assert_eq!(back.path(), "/dex/callback/proxy");
+        let url = format!("{}?{}", server.url(path), back.query().unwrap());
+        let page = alice.opens(url).await.clone();
+        assert!((400..500).contains(&page.status), "{path}: {}", page.status);
+        assert!(!is_signed_in(&alice), "{path}");
+    }
+    // Elsewhere the headers are as if they were not there: another way in, and no way in at all.
+    let mut alice = proxy.browser(&server, &HEADERS);
+    alice.opens(asked_of(&server, "mock")).await;
+    let app = server.relying_party("example-app");
+    let mut bob = proxy.browser(&server, &HEADERS);
+    let page = bob.opens(app.asks("openid").url).await.clone();
+    assert!(page.link("Company proxy").is_some(), "he has to choose: {}", page.text());
+    assert!(!is_signed_in(&bob));
+}
+
+/// J 116, J 118: over the wire, from the proxy's own address, as a proxy would pass it on.
+#[tokio::test]
+async fn what_the_proxy_passes_on_is_one_thing_or_it_is_refused() {
+    let proxy = Proxy::somewhere();
+    let server = behind(proxy).await;
+    let long = format!("X-Remote-User: alice\r\nX-Remote-Group: {}\r\n", "a".repeat(64 * 1024));
+    let cases: [(&[u8], bool); 17] = [
+        (b"X-Remote-User: alice\r\n", true),
+        (b"x-ReMoTe-UsEr:    alice  \r\n", true),
+        (b"X-Remote-User: alice\r\nX-Remote-Group: a,b,,a\r\n", true),
+        (b"", false),
+        (b"X_Remote_User: admin\r\n", false),
+        (b"X-Remote-User: alice\r\nX_Remote_User: admin\r\n", false),
+        (b"X-Remote-User: alice\r\nX-Remote-User: admin\r\n", false),
+        (b"X-Remote-User: alice, admin\r\n", false),
+        (b"X-Remote-User : admin\r\n", false),
+        (b" X-Remote-User: admin\r\n", false),
+        (b"X-Remote-User: alice\r\n admin\r\n", false),
+        (b"X-Remote-User: alice\r\nConnection: close, X-Remote-Group\r\n", false),
+        (b"X-Remote-User: al\xffice\r\n", false),
+        (b"X-Remote-User: al\x00ice\r\n", false),
+        (b"X-Remote-User: alice\r\nX-Remote-Group: \"a,b\"\r\n", false),
+        (b"X-Remote-User: alice\r\nX-Remote-Group: a\r\nX-Remote-Group: b\r\n", false),
+        (long.as_bytes(), false),
+    ];
+    for (headers, welcome) in cases {
+        let mut alice = server.browser();
+        let back = leaves(&mut alice, &server, "proxy").await;
+        let answer = proxy.sends(&server, &request(&alice, &back, headers)).await;
+        let said = String::from_utf8_lossy(&headers[..headers.len().min(80)]).into_owned();
+        let status = answer.split(' ').nth(1).unwrap_or_default().to_owned();
+        assert_eq!(answer.contains("-session="), welcome, "{said}: {answer:.400}");
+        match welcome {
+            true => assert_eq!(status, "303", "{said}"),
+            false => assert!(["400", "431"].contains(&status.as_str()), "{said}: {answer:.400}"),
+        }
+        assert!(!answer.contains("admin"), "{said}: nothing of it is repeated");
+    }
+}
+
+fn request(browser: &Browser, to: &Url, headers: &[u8]) -> Vec<u8> {
+    let cookies: Vec<String> =
+        browser.cookies().iter().map(|c| format!("{}={}", c.name, c.value)).collect();
+    let start = format!(
+        "GET {}?{} HTTP/1.1\r\nHost: {}:{}\r\nCookie: {}\r\n",
+        to.path(),
+        to.query().unwrap(),
+        to.host_str().unwrap(),
+        to.port().unwrap(),
+        cookies.join("; ")
+    );
+    // A connection that stays open would leave us waiting for its end.
+    let close: &[u8] = match headers.windows(11).any(|part| part == b"Connection:") {
+        true => b"\r\n",
+        false => b"Connection: close\r\n\r\n",
+    };
+    [start.as_bytes(), headers, close].concat()
+}
+
+#[tokio::test]
+async fn a_server_that_would_trust_everybody_does_not_start() {
+    for (proxies, expected) in [
+        ("", "trustedProxies: is missing"),
+        ("    trustedProxies: ['*']\n", "expected an address"),
+        ("    trustedProxies: ['0.0.0.0/0']\n", "the whole world"),
+    ] {
+        let yaml = format!(
+            "connectors:\n- type: authproxy\n  id: proxy\n  name: P\n  config:\n    \
+             userHeader: X-Remote-User\n{proxies}"
+        );
+        let said = World::new().with(&yaml).refuses_to_start().await;
+        assert!(said.contains(expected), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn an_administrator_asks_what_the_proxy_must_do() {
+    let proxy = Proxy::somewhere();
+    let server = behind(proxy).await;
+    let said = server.runs(&["check", "CONFIG", "--connector", "proxy"], &[]);
+    let text = String::from_utf8(said.stdout).unwrap();
+    assert!(said.status.success() && text.contains("/callback/proxy"), "{text}");
+    assert!(text.contains("x-remote-user") && text.contains(&proxy.ip.to_string()), "{text}");
+}
+
+/// A real nginx asks for the password. What a browser writes itself, nginx replaces or takes away; the
+/// underscores it drops by itself.
+#[tokio::test]
+async fn nginx_asks_for_the_password_and_is_believed() {
+    if Need::Nginx.is_missing() {
+        return;
+    }
+    let proxy = Proxy::somewhere();
+    let world = World::new().issued_at(&proxy.issuer()).with(&connectors(proxy));
+    let server = world.start().await;
+    let says = "proxy_set_header X-Remote-User $remote_user;\n\
+                proxy_set_header X-Remote-User-Id \"\";\n\
+                proxy_set_header X-Remote-User-Name \"\";\n\
+                proxy_set_header X-Remote-User-Email $remote_user@corp.example;\n\
+                proxy_set_header X-Remote-Group \"staff\";\n";
+    let _nginx = Nginx::standing(proxy, &server, "/dex/callback/proxy", says).await;
+    let app = server.relying_party("example-app");
+    let request = app.asks_with("openid email groups", &[("connector_id", "proxy")]);
+
+    let mut nobody = server.browser();
+    assert_eq!(nobody.opens(&request.url).await.status, 401, "nginx asks");
+    // "alice:wonderland"; and what she would like to be.
+    let forged = [
+        ("Authorization", "Basic YWxpY2U6d29uZGVybGFuZA=="),
+        ("X-Remote-User", "admin"),
+        ("X-Remote-User-Id", "1"),
+        ("X-Remote-Group", "admins"),
+        ("X_Remote_User", "admin"),
+    ];
+    let mut alice = server.browser_from(None, &forged);
+    alice.opens(&request.url).await;
+    let answer = app.redeems(&request, &alice.arrives()).await;
+    let claims = verified(answer.id_token(), &app.reads("/keys").await.json);
+    assert_eq!(claims["email"], "alice@corp.example");
+    assert_eq!(claims["groups"], serde_json::json!(["staff", "everybody"]));
+    // Past nginx, straight to the server, she is nobody.
+    let mut mallory = server.browser_from(None, &forged);
+    mallory.through(&server);
+    let page = mallory.opens(&request.url).await.clone();
+    assert_eq!(page.status, 403, "{}", page.text());
+    assert!(page.text().contains("another door") && !is_signed_in(&mallory), "{}", page.text());
+}
