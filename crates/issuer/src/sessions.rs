@@ -1,24 +1,18 @@
-//! Sessions: which one a browser has, whether its upstream still agrees, and how the browser's half ends.
+//! Sessions: which one a browser has, whether all it stands on still stands, and how the browser's half ends.
+//! [`asking`] is how an upstream is asked again.
 
-use std::sync::Arc;
-use std::time::Duration;
+mod asking;
+#[cfg(test)]
+mod tests;
 
-use countersign_core::connector::{Basis, Known, Refresh, Refreshed, SignedIn};
+use countersign_core::connector::Basis;
 use countersign_core::session::EndReason;
-use countersign_core::{Client, Connector, Grant, GrantId, Secret, Session, Trace, Wants};
+use countersign_core::{Client, Grant, GrantId, Secret, Session, Wants};
 use countersign_jose::hash;
 use countersign_store::{SignedOut, Snapshot};
 
-use crate::brakes::Said;
 use crate::settings::SignOnPolicy;
-use crate::upstream_health::Op;
 use crate::{Failure, Issuer};
-
-const UPSTREAM_DATA: &str = "upstream data";
-/// How long one replica may hold the right to ask an upstream about a session.
-const LEASE: Duration = Duration::from_secs(30);
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
-const LOOKS: u32 = 200;
 
 /// What the upstream says of a person whose session lives.
 pub enum Upstream {
@@ -151,137 +145,6 @@ impl Issuer {
         Wants { offline: wants.offline && at_login, ..wants }
     }
 
-    /// Asks the upstream again when what it said is no longer fresh (design 5). One request a session
-    /// at a time, by a lease; whoever comes second waits for the first one's answer.
-    pub async fn ask_upstream(&self, session: Session) -> Result<Upstream, Failure> {
-        let Some(connector) = self.connectors.get(&session.connector) else {
-            return Ok(Upstream::Refused(Refused::Unaskable));
-        };
-        if self.basis_changed(&session) {
-            return Ok(Upstream::Refused(Refused::Changed));
-        }
-        let age = self.now().since(session.identity_at);
-        let policy = &self.settings.sign_on;
-        // Some upstreams can be asked again only if the login asked for that.
-        let asked = |r: &&Arc<dyn Refresh>| session.wants.offline || !r.needs_offline_login();
-        let Some(refresh) = connector.refresh.as_ref().filter(asked) else {
-            return Ok(match age > policy.max_snapshot_age {
-                true => Upstream::Refused(Refused::Unaskable),
-                false => welcome(session, None),
-            });
-        };
-        if refresh.is_free() {
-            return self.ask(connector, &**refresh, session, false).await;
-        }
-        if age < policy.upstream_refresh_interval {
-            return Ok(welcome(session, None));
-        }
-        if self.has_passed_the_brake(connector, &session)? {
-            return Ok(welcome(session, None));
-        }
-        self.ask_or_wait(connector, &**refresh, session).await
-    }
-
-    /// Whoever has the lease asks; the others look again until there is news, or the lease is free.
-    async fn ask_or_wait(
-        &self,
-        connector: &Connector,
-        refresh: &dyn Refresh,
-        mut session: Session,
-    ) -> Result<Upstream, Failure> {
-        let seen = session.identity_at;
-        for _ in 0..LOOKS {
-            let now = self.now();
-            if self.store.lease_upstream(&session.id, now, now + LEASE).await? {
-                let id = session.id.clone();
-                let asked = self.ask(connector, refresh, session, true).await;
-                if matches!(asked, Err(_) | Ok(Upstream::Refused(Refused::Changed))) {
-                    self.store.release_upstream(&id).await?;
-                }
-                return asked;
-            }
-            tokio::time::sleep(LOOK_AGAIN).await;
-            let Some(current) = self.store.session(&session.id).await? else { break };
-            session = current;
-            if session.ended.is_some() {
-                break;
-            }
-            if session.identity_at > seen {
-                return Ok(welcome(session, None));
-            }
-        }
-        match session.ended {
-            Some(_) => Ok(Upstream::Refused(Refused::Ended)),
-            None => Err(Failure::Unavailable {
-                what: connector.name.clone(),
-                cause: "another request is still asking this upstream".to_owned(),
-            }),
-        }
-    }
-
-    async fn ask(
-        &self,
-        connector: &Connector,
-        refresh: &dyn Refresh,
-        session: Session,
-        leased: bool,
-    ) -> Result<Upstream, Failure> {
-        let upstream = self.open_upstream(session.upstream.as_deref())?;
-        let known = Known {
-            identity: &session.identity,
-            upstream: upstream.as_ref(),
-            wants: session.wants,
-            now: self.now(),
-        };
-        let mut trace = Trace::default();
-        let asking = refresh.refresh(known, &mut trace);
-        let answer = self.ask_connector(connector, Op::Refresh, asking).await;
-        for step in trace.steps() {
-            tracing::debug!(connector = %session.connector, session = %session.id, kind = ?step.kind, "{}", step.text);
-        }
-        let said = match answer.map_err(|down| Failure::upstream(&down))? {
-            Refreshed::Current(person) => {
-                self.is_welcome(&session);
-                return self.current(session, *person, leased);
-            }
-            Refreshed::Disabled => Said::Disabled,
-            Refreshed::Missing { why } => Said::Missing { why },
-        };
-        self.is_refused(connector, &session, said, refresh.is_free()).await
-    }
-
-    fn current(
-        &self,
-        mut session: Session,
-        person: SignedIn,
-        leased: bool,
-    ) -> Result<Upstream, Failure> {
-        if person.basis.as_ref().is_some_and(|basis| *basis != session.basis) {
-            return Ok(Upstream::Refused(Refused::Changed));
-        }
-        if person.identity.user_id != session.identity.user_id {
-            return Ok(Upstream::Refused(Refused::Changed));
-        }
-        if !leased && person.identity == session.identity {
-            return Ok(welcome(session, None));
-        }
-        let upstream = match &person.upstream {
-            Some(data) => self.seal_upstream(Some(data))?,
-            None => session.upstream.clone(),
-        };
-        session.identity = person.identity;
-        session.identity_at = self.now();
-        session.upstream.clone_from(&upstream);
-        let snapshot = Snapshot {
-            session: session.id.clone(),
-            identity: session.identity.clone(),
-            basis: session.basis.clone(),
-            upstream,
-            now: session.identity_at,
-        };
-        Ok(welcome(session, Some(snapshot)))
-    }
-
     /// The browser's half ends, and what was given without `offline_access`.
     pub async fn sign_out(&self, cookie: &Secret) -> Result<Option<SignedOut>, Failure> {
         let cookie = hash::sha256(cookie.expose());
@@ -298,25 +161,4 @@ impl Issuer {
         let cookie = cookie.map_or("", Secret::expose);
         hash::sha256(&format!("form of {}\n{cookie}", self.settings.issuer.as_str()))
     }
-
-    pub(crate) fn seal_upstream(&self, data: Option<&Secret>) -> Result<Option<String>, Failure> {
-        data.map(|data| self.root.seal(UPSTREAM_DATA, data.expose().as_bytes()))
-            .transpose()
-            .map_err(Failure::from)
-    }
-
-    fn open_upstream(&self, sealed: Option<&str>) -> Result<Option<Secret>, Failure> {
-        let Some(sealed) = sealed else { return Ok(None) };
-        let bytes = self
-            .root
-            .open(UPSTREAM_DATA, sealed)
-            .map_err(|e| Failure::Broken(format!("upstream data cannot be opened: {e}")))?;
-        let text = std::str::from_utf8(&bytes)
-            .map_err(|_| Failure::Broken("upstream data is not text".to_owned()))?;
-        Ok(Some(Secret::new(text)))
-    }
-}
-
-fn welcome(session: Session, snapshot: Option<Snapshot>) -> Upstream {
-    Upstream::Welcome(Box::new(Checked { session, snapshot }))
 }

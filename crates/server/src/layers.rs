@@ -29,6 +29,7 @@ pub fn around(router: Router<App>, app: &App) -> Router<App> {
     router
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn(in_time))
+        .layer(middleware::from_fn(to_its_end))
         .layer(middleware::from_fn(one_host))
         .layer(middleware::from_fn_with_state(app.clone(), dressed))
         .layer(middleware::from_fn_with_state(app.clone(), headers))
@@ -49,6 +50,13 @@ pub fn cross_origin(app: &App) -> CorsLayer {
             true => AllowOrigin::any(),
             false => AllowOrigin::list(origins),
         })
+}
+
+/// What was begun is done, though the client hangs up: else what an upstream gave anew, and took the old
+/// one for, would be lost between its answer and our commit.
+async fn to_its_end(request: Request, next: Next) -> Response {
+    let work = tokio::spawn(next.run(request).in_current_span());
+    work.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
 async fn in_time(request: Request, next: Next) -> Response {
@@ -188,5 +196,41 @@ fn known_method(method: &Method) -> &'static str {
         Method::HEAD => "head",
         Method::OPTIONS => "options",
         _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use axum::Router;
+    use axum::body::Body;
+    use axum::extract::Request;
+    use axum::routing::get;
+    use tokio::sync::{Notify, mpsc};
+    use tower::ServiceExt;
+
+    #[tokio::test]
+    async fn what_was_begun_is_done_though_the_client_hangs_up() {
+        let (begun, upstream) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (done, mut is_done) = mpsc::channel(1);
+        let (begins, answers) = (begun.clone(), upstream.clone());
+        let handler = async move || {
+            begins.notify_one();
+            answers.notified().await;
+            done.send(()).await.unwrap();
+        };
+        let router = Router::new().route("/", get(handler));
+        let router = router.layer(axum::middleware::from_fn(super::to_its_end));
+        let request = router.oneshot(Request::new(Body::empty()));
+        tokio::select! {
+            _ = request => panic!("the upstream has not answered"),
+            () = begun.notified() => {}
+        }
+        // The request is dropped here, as a server drops it whose client is gone.
+        upstream.notify_one();
+        let waited = tokio::time::timeout(Duration::from_secs(10), is_done.recv()).await;
+        assert_eq!(waited, Ok(Some(())));
     }
 }

@@ -1,0 +1,133 @@
+//! An upstream whose refresh token is good for one use, and two requests of one session.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use countersign_core::connector::{
+    Basis, Known, PasswordLogin, Refresh, Refreshed, SignedIn, Unavailable, WayIn,
+};
+use countersign_core::connector::{Examination, Login};
+use countersign_core::{
+    Clock, Connector, ConnectorId, Identity, Secret, SessionId, Timestamp, Trace, Wants,
+};
+use countersign_jose::RootKeys;
+use countersign_store::{Location, SignIn, Store};
+
+use super::Upstream;
+use crate::brakes::Brakes;
+use crate::upstream_health::Upstreams;
+use crate::{Attempts, Clients, Connectors, Issuer, Keyring, settings};
+
+const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
+
+struct Stopped;
+
+impl Clock for Stopped {
+    fn now(&self) -> Timestamp {
+        NOW
+    }
+}
+
+/// Gives `token-1` for `token-0` and so on; each is good once.
+#[derive(Default)]
+struct Rotating(AtomicUsize);
+
+#[async_trait]
+impl Refresh for Rotating {
+    async fn refresh(&self, known: Known<'_>, _: &mut Trace) -> Result<Refreshed, Unavailable> {
+        let uses = self.0.fetch_add(1, Ordering::SeqCst);
+        let shown = known.upstream.map_or("", Secret::expose);
+        assert_eq!(shown, format!("token-{uses}"), "a spent token was shown again");
+        let upstream = Some(Secret::new(format!("token-{}", uses + 1)));
+        let identity = known.identity.clone();
+        Ok(Refreshed::Current(Box::new(SignedIn { identity, upstream, basis: None })))
+    }
+}
+
+#[async_trait]
+impl PasswordLogin for Rotating {
+    fn prompt(&self) -> &str {
+        "Name"
+    }
+
+    fn canonical(&self, login: &str) -> String {
+        login.to_owned()
+    }
+
+    async fn examine(&self, _: &str, _: &mut Trace) -> Result<Examination, Unavailable> {
+        Ok(Examination::Refused { why: "nobody asks".to_owned() })
+    }
+
+    async fn login(
+        &self,
+        _: &str,
+        _: &Secret,
+        _: Wants,
+        _: &mut Trace,
+    ) -> Result<Login, Unavailable> {
+        Err(Unavailable { upstream: "rotating".to_owned(), cause: "nobody asks".to_owned() })
+    }
+}
+
+async fn issuer(upstream: &Arc<Rotating>) -> Issuer {
+    let store = Store::open(&Location::Memory).await.unwrap();
+    let (root, settings) = (RootKeys::none(), settings::tests::example());
+    let keyring = Keyring::open(&store, &root, &settings, NOW).await.unwrap();
+    let connector = Connector {
+        id: ConnectorId::new("rotating"),
+        kind: "oidc",
+        name: "Rotating".to_owned(),
+        way: WayIn::Password(upstream.clone()),
+        refresh: Some(upstream.clone()),
+        basis: Basis::Upstream("oidc:rotating".to_owned()),
+    };
+    Issuer {
+        brakes: Brakes::open(&store).await.unwrap(),
+        upstream_health: Upstreams::default(),
+        clients: Clients::default(),
+        connectors: Connectors::new([connector]),
+        keyring,
+        attempts: Attempts::default(),
+        settings,
+        store,
+        root,
+        clock: Arc::new(Stopped),
+    }
+}
+
+#[tokio::test]
+async fn who_waited_for_the_lease_does_not_spend_the_others_token_again() {
+    let upstream = Arc::new(Rotating::default());
+    let issuer = issuer(&upstream).await;
+    let sign_in = SignIn {
+        previous_cookie: None,
+        cookie: "cookie".to_owned(),
+        cookie_until: NOW,
+        id: SessionId::new("session"),
+        connector: ConnectorId::new("rotating"),
+        identity: Identity { user_id: "jane".to_owned(), ..Identity::default() },
+        basis: "oidc:rotating".to_owned(),
+        wants: Wants { offline: true, groups: true },
+        upstream: issuer.seal_upstream(Some(&Secret::new("token-0"))).unwrap(),
+        ip: "192.0.2.1".to_owned(),
+        user_agent: String::new(),
+        now: Timestamp::from_secs(NOW.secs() - 3600),
+    };
+    let session = issuer.store.sign_in(sign_in).await.unwrap().session;
+    // Two requests read the session; the second gets to ask only when the first is done.
+    let read = issuer.store.session(&session).await.unwrap().unwrap();
+    let Upstream::Welcome(first) = issuer.ask_upstream(read.clone()).await.unwrap() else {
+        panic!("she is welcome")
+    };
+    assert!(issuer.store.update_snapshot(first.snapshot.unwrap()).await.unwrap());
+
+    let Upstream::Welcome(second) = issuer.ask_upstream(read).await.unwrap() else {
+        panic!("she is welcome")
+    };
+    assert!(second.snapshot.is_none(), "what the first one learnt is fresh enough");
+    assert_eq!(upstream.0.load(Ordering::SeqCst), 1);
+    let later = Timestamp::from_secs(NOW.secs() + 60);
+    let free = issuer.store.lease_upstream(&session, NOW, later).await.unwrap();
+    assert!(free, "the lease was given back");
+}
