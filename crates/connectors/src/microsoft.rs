@@ -41,6 +41,9 @@ struct Remembered {
 impl Upstream for Microsoft {
     async fn leave(&self, trip: &Trip, _trace: &mut Trace) -> Result<Departure, Failure> {
         let Config { prompt, domain_hint, .. } = &self.config;
+        // Microsoft takes one word.
+        let again = trip.again.then(|| "login".to_owned());
+        let prompt = &again.or_else(|| prompt.clone());
         let named = [("prompt", prompt), ("domain_hint", domain_hint)];
         let more = named.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
         self.config.plain.depart(trip, &self.scopes(trip.wants), more.collect())

@@ -55,7 +55,10 @@ struct Oidc {
 impl Upstream for Oidc {
     async fn leave(&self, trip: &Trip, trace: &mut Trace) -> Result<Departure, Failure> {
         let mut scopes = self.scopes.clone();
-        let mut more = Vec::new();
+        let (mut more, mut prompt) = (Vec::new(), Vec::new());
+        if trip.again {
+            prompt.push("login".to_owned());
+        }
         if !self.acr_values.is_empty() {
             more.push(("acr_values", self.acr_values.join(" ")));
         }
@@ -66,7 +69,10 @@ impl Upstream for Oidc {
                 scopes.push(offline);
             }
             more.push(("access_type", "offline".to_owned()));
-            more.extend(self.prompt.clone().map(|prompt| ("prompt", prompt)));
+            prompt.extend(self.prompt.clone().filter(|own| own != "login"));
+        }
+        if !prompt.is_empty() {
+            more.push(("prompt", prompt.join(" ")));
         }
         self.provider.depart(trip, &scopes, more, trace).await
     }

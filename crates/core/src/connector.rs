@@ -135,6 +135,9 @@ pub struct Trip {
     /// Comes back with the browser; 32 characters of base64url.
     pub state: String,
     pub wants: Wants,
+    /// The person is to prove anew who they are, though signed in there: an upstream that can be asked
+    /// for that is asked (`prompt=login`, OpenID Connect Core 3.1.2.1).
+    pub again: bool,
     /// The moment of this half of the trip.
     pub now: Timestamp,
 }

@@ -1,12 +1,12 @@
 //! The way in by a provider of OpenID Connect: what is asked, what comes of it, what is refused.
 
-use countersign_core::connector::Basis;
+use countersign_core::connector::{Basis, Trip, WayIn};
 use countersign_core::{Connector, Wants};
 use serde_json::{Value, json};
 
 use crate::provider::{CLIENT, Provider, SECRET};
 use crate::story::{
-    ALL, CALLBACK, Keys, accepted, arrive, broken, configured, depart, replaced, sound, told,
+    ALL, CALLBACK, Keys, accepted, arrive, broken, configured, depart, replaced, sound, told, trip,
 };
 use crate::tree::{list, map, plain, text};
 
@@ -32,6 +32,21 @@ pub async fn login(
     let departure = depart(connector, ALL).await?;
     let query = provider.visited(&departure);
     arrive(connector, &departure, &query, ALL).await.0
+}
+
+/// Who must prove anew who they are is asked there too, whoever is signed in there.
+#[tokio::test]
+async fn a_login_that_must_be_new_is_new_at_the_provider_as_well() {
+    let provider = Provider::start().await;
+    let connector = connector(&provider, Vec::new());
+    let WayIn::Redirect(way) = &connector.way else { panic!("it is a redirect") };
+    let prompt = async |wants: Wants| {
+        let departure = way.depart(&Trip { again: true, ..trip(wants) }).await.unwrap();
+        let asked = departure.url.query_pairs().find(|(name, _)| name == "prompt");
+        asked.map(|(_, value)| value.into_owned())
+    };
+    assert_eq!(prompt(Wants::default()).await.as_deref(), Some("login"));
+    assert_eq!(prompt(ALL).await.as_deref(), Some("login consent"));
 }
 
 #[tokio::test]

@@ -44,7 +44,7 @@ pub fn now() -> Timestamp {
 
 pub fn trip(wants: Wants) -> Trip {
     let callback = Url::parse(CALLBACK).unwrap();
-    Trip { callback, state: "the-state".to_owned(), wants, now: now() }
+    Trip { callback, state: "the-state".to_owned(), wants, again: false, now: now() }
 }
 
 pub async fn depart(connector: &Connector, wants: Wants) -> Result<Departure, Unavailable> {

@@ -31,6 +31,12 @@ pub struct Brought<'a> {
     pub presented: &'a Presented,
 }
 
+impl Brought<'_> {
+    fn has(&self, parameter: &str) -> bool {
+        self.query.iter().any(|(name, _)| name == parameter)
+    }
+}
+
 /// The end of a trip. `connector` is the one it went to, and `envelope` the login in flight as it was at
 /// departure, if that could be read.
 pub struct Arrival {
@@ -63,7 +69,8 @@ impl Issuer {
         let session = session.filter(|session| session.connector == connector.id);
         let before = session.map(|session| session.wants).unwrap_or_default();
         let wants = envelope.request.wants().and(before);
-        let trip = self.trip(ids::random_id()?, wants)?;
+        let again = envelope.request.prompt.login || envelope.request.max_age.is_some();
+        let trip = Trip { again, ..self.trip(ids::random_id()?, wants)? };
         let departure = match &connector.way {
             WayIn::Redirect(way) => {
                 let asked = self.ask_connector(connector, Op::Depart, way.depart(&trip)).await;
@@ -128,7 +135,10 @@ impl Issuer {
             WayIn::Redirect(way) => {
                 let trip = self.trip(state.to_owned(), wants)?;
                 let asking = way.arrive(&trip, &luggage, brought.query, &mut trace);
-                let answer = self.ask_connector(connector, Op::Arrive, asking).await;
+                let answer = match brought.has("code") && !brought.has("error") {
+                    true => self.ask_connector(connector, Op::Arrive, asking).await,
+                    false => self.hear_browser(connector, asking).await,
+                };
                 answer.map_err(|down| self.unavailable(connector, &down, &trace))?
             }
             // The proxy guards its own path and no other.
@@ -170,7 +180,7 @@ impl Issuer {
     fn trip(&self, state: String, wants: Wants) -> Result<Trip, Failure> {
         let callback = Url::parse(&self.settings.issuer.endpoint("/callback"))
             .map_err(|e| Failure::Broken(e.to_string()))?;
-        Ok(Trip { callback, state, wants, now: self.now() })
+        Ok(Trip { callback, state, wants, again: false, now: self.now() })
     }
 }
 
