@@ -2,12 +2,17 @@
 //! the API. Nobody signed in, so there is no session, no ID token and no refresh token, and the token
 //! is good for nothing else.
 
+use std::time::Duration;
+
 use countersign_core::{Client, Scopes, ids, scopes};
 use serde::Serialize;
 
 use super::{ACCESS_TOKEN_TYPE, TokenError, TokenErrorCode, Tokens};
 use crate::Issuer;
 use crate::keyring::off_the_async_threads;
+
+/// No end reaches such a token, because nothing stands behind it that could be ended: it dies soon.
+const LONGEST: Duration = Duration::from_secs(15 * 60);
 
 /// RFC 9068 section 2.2. `sub` begins with a word and a colon, which no person's can
 /// (they are base64url): a client never passes for somebody.
@@ -29,11 +34,18 @@ impl Issuer {
         client: &Client,
         asked: Option<Scopes>,
     ) -> Result<Tokens, TokenError> {
-        // A public client has proved nothing (RFC 6749 section 4.4: confidential clients only).
-        if client.secret.is_none() || !self.settings.admin.admits_client(&client.id) {
+        // Only what is announced is there.
+        if self.settings.admin.clients.is_empty() {
+            let why = "client_credentials is for clients of admin.clients, and there are none.";
+            return Err(TokenError::refused(TokenErrorCode::UnsupportedGrantType, why));
+        }
+        // A public client has proved nothing, also if it has a secret: that is in everybody's copy of it
+        // (RFC 6749 section 4.4: confidential clients only).
+        let confidential = !client.public && client.secret.is_some();
+        if !confidential || !self.settings.admin.admits_client(&client.id) {
             return Err(TokenError::refused(
                 TokenErrorCode::UnauthorizedClient,
-                "Only clients of admin.clients with a secret may use client_credentials.",
+                "Only confidential clients of admin.clients may use client_credentials.",
             ));
         }
         let scope = asked.unwrap_or_default();
@@ -44,12 +56,12 @@ impl Issuer {
             ));
         }
         let now = self.now();
-        let until = now + self.settings.token_lifetime_of(client);
-        let jti = ids::random_id()?;
+        let until = now + self.settings.token_lifetime_of(client).min(LONGEST);
+        let (jti, api) = (ids::random_id()?, self.api_audience());
         let claims = AccessToken {
             iss: self.settings.issuer.as_str(),
             sub: format!("client:{}", client.id),
-            aud: client.id.as_str(),
+            aud: &api,
             exp: until.secs(),
             iat: now.secs(),
             jti: &jti,
