@@ -11,6 +11,7 @@ postgres /usr/lib/postgresql/*/bin/initdb postgresql
 ldap /usr/sbin/slapd slapd ldap-utils
 browser /usr/bin/chromium chromium fonts-dejavu-core
 browser /usr/bin/chromedriver chromium-driver
+browser /usr/bin/sqlite3 sqlite3
 clock /usr/lib/*/faketime/libfaketime.so.1 libfaketime
 nginx /usr/sbin/nginx nginx-light
 LIST

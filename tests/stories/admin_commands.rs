@@ -54,6 +54,30 @@ async fn sessions_are_found_and_ended_from_the_machine_itself() {
     assert_eq!(json(&server.runs(&events, &[]))["events"][0]["actor"], "machine:carol");
 }
 
+/// Of those she names one is over already.
+#[tokio::test]
+async fn one_that_cannot_be_ended_hides_neither_the_others_nor_their_instants() {
+    let server = world().start().await;
+    let mut tokens = Vec::new();
+    for who in [(ALICE, ALICE_PASSWORD), (BOB, BOB_PASSWORD)] {
+        tokens.push(signs_in(&server, who).await);
+    }
+    let found = json(&server.runs(&["sessions", "list", "--config", "CONFIG"], &[]));
+    let id = |n: usize| found["sessions"][n]["id"].as_str().unwrap().to_owned();
+    let (first, last) = (id(0), id(1));
+    let end = ["sessions", "end", &first, "nobody", &last, "--config", "CONFIG"];
+    let output = server.runs(&end, &[]);
+    assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("nobody") && !said.contains(&first), "{said}");
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(told[0]["tokens_until"].is_string() && told[1]["tokens_until"].is_string(), "{told}");
+    let app = server.relying_party("example-app");
+    for token in &tokens {
+        assert_eq!(app.refreshes(token).await.error(), "invalid_grant");
+    }
+}
+
 /// The restore guide's own words: `sessions end --before NOW`.
 #[tokio::test]
 async fn everybody_is_thrown_out_though_no_server_runs() {

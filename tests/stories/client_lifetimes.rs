@@ -75,6 +75,27 @@ async fn its_tokens_and_codes_live_as_long_as_it_says() {
     assert_eq!(usual.userinfo(&tokens[1]).await.status, 200);
 }
 
+/// Her cluster wants short tokens, and gets no long ones by way of an application it trusts.
+#[tokio::test]
+async fn a_token_that_names_it_lives_no_longer_than_its_own() {
+    let cluster = Client::new("cluster").with("expiry: {idTokens: 5m}").with("trustedPeers: [app]");
+    let all = World::new().with(SKIP).with("expiry:\n  idTokens: 1h");
+    let server = all.client(cluster).client(Client::new("app")).start().await;
+    let (mut alice, app) = (server.browser(), server.relying_party("app"));
+    let peer = "openid offline_access audience:server:client_id:cluster";
+    for (scopes, seconds) in [(peer, 300), ("openid offline_access", 3600)] {
+        let request = app.asks(scopes);
+        let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+        let first = app.redeems(&request, &arrival).await;
+        let next = app.refreshes(first.refresh_token()).await;
+        for token in [first.id_token(), first.access_token(), next.id_token()] {
+            let claims = claims(token);
+            let lifetime = claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap();
+            assert_eq!(lifetime, seconds, "{scopes}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_login_for_it_waits_as_long_as_it_says() {
     if Need::Clock.is_missing() {
@@ -194,6 +215,28 @@ async fn single_sign_on_to_it_may_last_longer_than_elsewhere() {
     assert!(page.form_with("csrf").is_some(), "it can still be signed out: {}", page.text());
     server.advance(47 * HOUR);
     assert!(!is_signed_on(&mut alice, &own).await);
+}
+
+/// The laptop she lost is no use to our own pages any more, but to one application it is: she ends it too.
+#[tokio::test]
+async fn a_sign_in_that_only_it_still_takes_is_seen_and_ended_with_the_others() {
+    if Need::Clock.is_missing() {
+        return;
+    }
+    let all =
+        "expiry:\n  idTokens: 10m\nsessions:\n  absoluteLifetime: 1h\n  validIfNotUsedFor: 1h";
+    let own = "sessions: {absoluteLifetime: 48h, validIfNotUsedFor: 24h}";
+    let (server, mut lost, own, _) = start(all, &[own]).await;
+    lost.opens(server.url("/sign-in")).await;
+    lost.signs_in(ALICE, ALICE_PASSWORD).await;
+    server.advance(2 * HOUR);
+    let mut new = server.browser();
+    new.opens(server.url("/sign-in?to=/sessions")).await;
+    let page = new.signs_in(ALICE, ALICE_PASSWORD).await;
+    let form = page.form_with("others").unwrap_or_else(|| panic!("only one: {}", page.text()));
+    new.submits(form.press("others", "all")).await;
+    assert!(!is_signed_on(&mut lost, &own).await);
+    assert!(is_signed_on(&mut new, &own).await);
 }
 
 /// Threat 71: a key stays published as long as the longest-lived token it may have signed.

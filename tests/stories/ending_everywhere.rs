@@ -75,7 +75,7 @@ async fn no_refresh_that_races_an_end_outlives_the_announced_instant() {
     let [id] = sessions(&ops, &token).await.try_into().unwrap();
 
     let mut racing = JoinSet::new();
-    for n in 0..40 {
+    for n in 0..50 {
         let mut app = one.relying_party("example-app");
         app.through(if n % 2 == 0 { &one } else { &other });
         let refresh = refresh.clone();

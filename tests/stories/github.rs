@@ -100,6 +100,31 @@ async fn a_team_that_jane_leaves_is_gone_at_the_next_refresh_and_so_is_she_with_
     assert_eq!((answer.status, answer.error()), (400, "invalid_grant"), "{}", answer.page.body);
 }
 
+/// An error in the address is the word of whoever typed it.
+#[tokio::test]
+async fn nobody_makes_github_look_down_for_others_by_a_link_of_their_own() {
+    let github = GitHub::start().await;
+    let both = format!(
+        "{}- type: mockCallback\n  id: mock\n  name: Mock\n",
+        connector("github", &github, "")
+    );
+    let server = World::new().with(&format!("connectors:\n{both}")).start().await;
+    let app = server.relying_party("example-app");
+    for made_up in
+        ["error=server_error", "error=odd", "code=x&error=temporarily_unavailable", "a=b"]
+    {
+        let mut mallory = server.browser();
+        mallory.opens(app.asks("openid").url).await;
+        let left = mallory.clicks("GitHub").await.location().unwrap();
+        let state = left.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+        let page = mallory.opens(server.url(&format!("/callback?state={state}&{made_up}"))).await;
+        assert!(page.status >= 400, "{made_up}: {}", page.status);
+        let mut jane = server.browser();
+        let page = jane.opens(app.asks("openid").url).await;
+        assert_eq!(page.all("a.way"), ["Email", "GitHub", "Mock"], "{made_up}");
+    }
+}
+
 /// On a screen: our page with the mark of GitHub, GitHub's page, our approval, the application.
 async fn walks_through(look: Look, name: &str) {
     if Need::Browser.is_missing() {

@@ -54,7 +54,13 @@ const provider = new Provider(issuer, {
   },
   rotateRefreshToken: true,
   ttl: { AccessToken: 300, AuthorizationCode: 60, IdToken: 3600, Interaction: 600, Grant: 86400, Session: 86400, RefreshToken: 86400 },
-  features: { devInteractions: { enabled: false } },
+  features: {
+    devInteractions: { enabled: false },
+    rpInitiatedLogout: {
+      logoutSource: asksWhetherToSignOut,
+      postLogoutSuccessSource: saysSignedOut,
+    },
+  },
   interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
   findAccount(_, sub) {
     const person = people.get(sub);
@@ -71,13 +77,15 @@ provider.on('authorization.success', ({ oidc: { params } }) => {
 });
 provider.on('grant.success', ({ oidc: { params } }) => say({ saw: 'grant', grant_type: params.grant_type, code_verifier: Boolean(params.code_verifier) }));
 provider.on('grant.error', (_, error) => say({ saw: 'refusal', error: error.error, why: error.error_detail }));
+provider.on('end_session.success', ({ oidc: { session } }) => say({ saw: 'end_session', sub: session.accountId }));
 provider.on('grant.revoked', () => say({ saw: 'revocation' }));
 for (const event of ['authorization.error', 'server_error']) {
   provider.on(event, (_, error) => say({ saw: event, error: error.message, why: error.error_detail ?? error.error_description }));
 }
 
-const page = (title, rest) => `<!DOCTYPE html><html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width">
-<title>${title}</title><h1>${title}</h1><form method=post>${rest}</form>`;
+const said = (title) => `<!DOCTYPE html><html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width">
+<title>${title}</title><h1>${title}</h1>`;
+const page = (title, rest) => `${said(title)}<form method=post>${rest}</form>`;
 
 const pages = {
   login: page('Sign in at the provider', `<p><label>User <input name=login autocomplete=username></label>
@@ -86,6 +94,16 @@ const pages = {
   consent: page('Let Countersign know who you are?', `<p><button name=approval value=approve>Yes</button>
 <button name=approval value=rejected>No</button>`),
 };
+
+// The form is the library's, with the word in it that proves it was its own.
+function asksWhetherToSignOut(ctx, form) {
+  ctx.body = said('Sign out of the provider?') + form.replace('</form>', '<button name=logout value=yes>Yes</button></form>');
+}
+
+function saysSignedOut(ctx) {
+  ctx.type = 'html';
+  ctx.body = said('You are signed out of the provider');
+}
 
 async function interact(request, response) {
   const { prompt, params, session, grantId } = await provider.interactionDetails(request, response);

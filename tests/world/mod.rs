@@ -12,6 +12,7 @@ mod chromium;
 mod clock;
 mod config;
 mod cookies;
+mod crowd;
 /// The fakes of vendors, shared with the tests of the connectors.
 #[expect(dead_code, reason = "the stories use less of them than the connectors' own tests do")]
 pub mod fakes;
@@ -20,6 +21,8 @@ mod kubernetes;
 mod laptop;
 mod log;
 mod needs;
+mod node;
+mod openid_client;
 mod other_origin;
 mod page;
 mod postgres;
@@ -46,6 +49,7 @@ pub use config::{Client, Person, World};
 pub use kubernetes::{ApiServer, refusal};
 pub use laptop::Laptop;
 pub use needs::Need;
+pub use openid_client::{BelievingReceiver, OpenIdClient};
 pub use other_origin::OtherOrigin;
 pub use page::Page;
 pub use proxy::{Nginx, Proxy};

@@ -8,7 +8,7 @@ use reqwest::{Method, Url};
 use serde_json::Value;
 
 use super::secrets::Secrets;
-use super::{Arrival, Client, Page, Server, http};
+use super::{Arrival, Client, Page, Server, claims, http};
 
 pub struct RelyingParty {
     pub id: String,
@@ -177,6 +177,13 @@ impl RelyingParty {
         let answer = Answer { status, json, page: Page { url, status, headers, body } };
         for token in ["access_token", "refresh_token", "id_token"] {
             self.secrets.keep(token, answer.json[token].as_str().unwrap_or_default());
+        }
+        if let Some(token) = answer.json["id_token"].as_str().filter(|t| t.contains('.')) {
+            let sources = claims(token)["_claim_sources"].clone();
+            for handle in sources.as_object().iter().flat_map(|all| all.values()) {
+                let handle = handle["access_token"].as_str().unwrap_or_default();
+                self.secrets.keep("the handle of distributed groups", handle);
+            }
         }
         answer
     }

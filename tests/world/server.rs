@@ -51,6 +51,7 @@ impl World {
             let secret = client.secret.as_deref().unwrap_or_default();
             secrets.keep(&format!("the secret of {}", client.id), secret);
         }
+        secrets.keep_those_of(&self.yaml());
         if self.is_https {
             certificates::write(self.dir(), self.ip);
         }
@@ -154,7 +155,21 @@ impl Server {
         command.args(arguments.iter().map(|word| if *word == "CONFIG" { file } else { word }));
         command.env_clear().envs(self.world.env.iter().cloned()).envs(env.iter().copied());
         self.clock.apply_to(&mut command);
-        command.stdin(Stdio::null()).current_dir(self.world.dir()).output().unwrap()
+        for (name, value) in
+            env.iter().filter(|(n, _)| n.ends_with("SECRET") || n.ends_with("TOKEN"))
+        {
+            self.secrets.keep(name, value);
+        }
+        let output = command.stdin(Stdio::null()).current_dir(self.world.dir()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(self.secrets.found_in(&said), [""; 0], "{arguments:?} says {said}");
+        output
+    }
+
+    /// Whatever this is, no secret of this story so far stands in it.
+    pub fn assert_no_secret_in(&self, what: &str, text: &str) {
+        let found = self.secrets.found_in(text);
+        assert!(found.is_empty(), "{what} tells {}:\n{text}", found.join(", "));
     }
 
     /// Moves the server's clock, and that of its browsers, into the future.

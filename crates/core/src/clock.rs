@@ -31,6 +31,11 @@ impl Timestamp {
     pub fn date(self) -> (i64, i64, i64) {
         civil(self.secs().div_euclid(86_400))
     }
+    /// RFC 3339 to the millisecond, for programs that send it back.
+    pub fn exact(self) -> String {
+        let whole = self.to_string();
+        format!("{}.{:03}Z", whole.trim_end_matches('Z'), self.0.rem_euclid(1000))
+    }
     /// How long ago `earlier` was; zero when it lies in the future.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
@@ -186,6 +191,10 @@ mod tests {
         }
         let fraction = "1970-01-01T00:00:00.25Z".parse::<Timestamp>().map(Timestamp::millis);
         assert_eq!(fraction, Ok(250));
+        for millis in [0, 1, 999, 1_795_473_266_042, -1] {
+            let instant = Timestamp::from_millis(millis);
+            assert_eq!(instant.exact().parse(), Ok(instant));
+        }
         for text in [
             "",
             "now",

@@ -6,8 +6,10 @@ use countersign_core::{Grant, GrantId, Session, SessionFilter, SessionId, Timest
 
 use crate::{Failure, Issuer};
 
+/// Sign-ins that are read at once.
+const BITE: i64 = 500;
 /// Older sign-ins of one person than this many are not listed; "all others" ends those, too.
-const MOST_LISTED: i64 = 500;
+const MOST_LISTED: usize = 500;
 
 /// What was ended of one's own.
 #[derive(Clone, Debug)]
@@ -20,20 +22,39 @@ impl Issuer {
     /// All sign-ins of this session's person at its connector that are good for anything: this one first,
     /// then the others, last used first.
     pub async fn own_sessions(&self, mine: &Session) -> Result<Vec<Session>, Failure> {
-        let person = (mine.connector.clone(), mine.identity.user_id.clone());
+        let (mut others, mut after) = (Vec::new(), None);
+        while others.len() < MOST_LISTED {
+            let (found, next) = self.own_others(mine, after.as_deref()).await?;
+            others.extend(found);
+            after = next;
+            if after.is_none() {
+                break;
+            }
+        }
+        others.truncate(MOST_LISTED);
+        others.sort_by_key(|session| std::cmp::Reverse(session.last_seen));
+        Ok(std::iter::once(mine.clone()).chain(others).collect())
+    }
+
+    /// A bite of the others, newest first, and where the next one begins.
+    async fn own_others(
+        &self,
+        mine: &Session,
+        after: Option<&str>,
+    ) -> Result<(Vec<Session>, Option<String>), Failure> {
         let others = SessionFilter {
-            person: Some(person),
+            person: Some((mine.connector.clone(), mine.identity.user_id.clone())),
             except: Some(mine.id.clone()),
             ..SessionFilter::default()
         };
-        let found = self.store.find_sessions(&others, None, MOST_LISTED).await?.sessions;
-        let good = found.into_iter().filter(|found| {
-            let in_browser = self.browser_until(&found.session) > self.now();
+        let page = self.store.find_sessions(&others, after, BITE).await?;
+        // A browser that must sign in again for our own pages may still be let in by some application.
+        let (anywhere, now) = (self.settings.longest_sign_on(), self.now());
+        let good = page.sessions.into_iter().filter(|found| {
+            let in_browser = anywhere.admits(&found.session, now);
             (in_browser || found.live_grants > 0) && self.same_person(mine, &found.session)
         });
-        let mut others: Vec<Session> = good.map(|found| found.session).collect();
-        others.sort_by_key(|session| std::cmp::Reverse(session.last_seen));
-        Ok(std::iter::once(mine.clone()).chain(others).collect())
+        Ok((good.map(|found| found.session).collect(), page.next))
     }
 
     /// What a sign-in gave and could still be used: last used first.
@@ -108,20 +129,17 @@ impl Issuer {
 
     /// Ends every sign-in but this one. With it: how many.
     pub async fn end_own_others(&self, mine: &Session, ip: &str) -> Result<(u64, OwnEnd), Failure> {
-        let (mut count, mut last) = (0, None);
+        let (mut count, mut last, mut after) = (0, None, None);
         loop {
-            let before = count;
-            for other in self.own_sessions(mine).await? {
-                if other.id == mine.id {
-                    continue;
-                }
+            let (others, next) = self.own_others(mine, after.as_deref()).await?;
+            for other in others {
                 if let Some(ended) = self.end_own_session(mine, &other.id, ip).await? {
                     count += 1;
                     last = last.max(ended.tokens_until);
                 }
             }
-            // One more look: there may be more of them than are listed at once.
-            if count == before {
+            after = next;
+            if after.is_none() {
                 return Ok((count, OwnEnd { tokens_until: last }));
             }
         }

@@ -151,13 +151,17 @@ impl Issuer {
         let answer = answer.await;
         let call = Call { op, begun, ended: self.now() };
         self.upstream_health.note(&connector.id, &call, answer.as_ref().err());
-        answer.map_err(|down| Unavailable {
-            upstream: connector.name.clone(),
-            cause: match down.upstream == connector.id.as_str() {
-                true => down.cause,
-                false => format!("{}: {}", down.upstream, down.cause),
-            },
-        })
+        answer.map_err(|down| by_its_name(connector, down))
+    }
+
+    /// The same for what a browser brought back without a code to ask about. That is its own word, which
+    /// anybody can make up, and says nothing about the upstream's health.
+    pub(crate) async fn hear_browser<T>(
+        &self,
+        connector: &Connector,
+        answer: impl Future<Output = Result<T, Unavailable>>,
+    ) -> Result<T, Unavailable> {
+        answer.await.map_err(|down| by_its_name(connector, down))
     }
 
     /// All upstreams in the order of their names, for administrators.
@@ -186,6 +190,16 @@ impl Issuer {
     /// How long the calls of this connector took, by what was asked.
     pub fn upstream_times(&self, connector: &ConnectorId) -> Vec<(Op, Took)> {
         self.upstream_health.of(connector).took.into_iter().collect()
+    }
+}
+
+fn by_its_name(connector: &Connector, down: Unavailable) -> Unavailable {
+    Unavailable {
+        upstream: connector.name.clone(),
+        cause: match down.upstream == connector.id.as_str() {
+            true => down.cause,
+            false => format!("{}: {}", down.upstream, down.cause),
+        },
     }
 }
 

@@ -6,6 +6,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use countersign_core::Session;
 
+use crate::admin::is_administrator;
 use crate::answer::page;
 use crate::app::App;
 use crate::csp::FormsEnd;
@@ -63,6 +64,7 @@ async fn home(app: &App, visit: &Visit, pairs: &Pairs) -> Result<Response, Troub
         csrf: &app.issuer.form_token(visit.session.as_ref()),
         offers_tools: app.issuer.outlives_browser(session).await?,
         discovery: &discovery,
+        admin: is_administrator(app, session).then(|| app.path("/admin")),
     };
     Ok(page(app, 200, FormsEnd::AtHome, shown.render()))
 }

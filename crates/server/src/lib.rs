@@ -3,6 +3,7 @@
 //! A handler parses, calls the issuer and answers. Nothing here decides who may do what, keeps
 //! anything, or knows how a token is made.
 
+mod admin;
 mod answer;
 mod api;
 mod app;
@@ -106,6 +107,15 @@ pub fn routes(app: App) -> Router {
         .route(&at("/sessions"), get(own_sessions::list).post(own_sessions::end))
         .route(&at("/sessions/{id}"), get(own_sessions::one))
         .route(&at("/groups"), get(own_sessions::groups))
+        .route(&at("/admin"), get(admin::list))
+        .route(&at("/admin/sessions/{id}"), get(admin::show).post(admin::act))
+        .route(&at("/admin/end"), get(admin::preview).post(admin::end))
+        .route(&at("/admin/events"), get(admin::events))
+        .route(&at("/admin/holders"), get(admin::holders))
+        .route(&at("/admin/explain"), get(admin::explain))
+        .route(&at("/admin/clients"), get(admin::clients))
+        .route(&at("/admin/connectors"), get(admin::connectors).post(admin::confirm))
+        .route(&at("/admin/keys"), get(admin::keys).post(admin::rotate))
         .route(&at("/static/{file}"), get(home::asset))
         .route(&at("/robots.txt"), get(home::robots))
         .route(&at("/healthz"), get(health::main));

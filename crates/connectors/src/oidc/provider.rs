@@ -138,7 +138,11 @@ impl Provider {
             Arrived::Code(code) => code,
         };
         let metadata = self.metadata(trace).await?;
-        self.check_sender(&metadata, find(query, "iss"))?;
+        // Whoever made the link the browser followed says nothing about the provider's health.
+        if let Err(why) = self.check_sender(&metadata, find(query, "iss")) {
+            trace.noted(why);
+            return Ok(Outcome::Denied("invalid_request"));
+        }
         let packed = Packed(luggage);
         let sent = packed
             .nonce()
@@ -213,12 +217,12 @@ impl Provider {
     }
 
     /// RFC 9207 section 2.4: whoever answers must be whom we asked.
-    fn check_sender(&self, metadata: &Metadata, iss: Option<&str>) -> Result<(), Failure> {
+    fn check_sender(&self, metadata: &Metadata, iss: Option<&str>) -> Result<(), &'static str> {
         match iss {
             Some(iss) if self.settings.names.iter().any(|name| name == iss) => Ok(()),
             None if !metadata.names_itself => Ok(()),
-            Some(_) => Err(Failure::Here("the answer came from another issuer (iss)".to_owned())),
-            None => Err(Failure::Here("the answer does not name its issuer (iss)".to_owned())),
+            Some(_) => Err("the answer came from another issuer (iss)"),
+            None => Err("the answer does not name its issuer (iss)"),
         }
     }
 

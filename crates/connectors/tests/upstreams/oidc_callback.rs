@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::oidc::connector;
 use crate::provider::Provider;
-use crate::story::{ALL, accepted, arrive, broken, depart, refused};
+use crate::story::{ALL, accepted, arrive, broken, depart, refused, told};
 
 /// Threat 98.
 #[tokio::test]
@@ -23,7 +23,10 @@ async fn a_callback_with_an_error_or_without_a_code_is_refused_without_repeating
         (vec![("code", "")], denied("invalid_request")),
         (vec![("code", "a"), ("code", "b")], denied("invalid_request")),
         (vec![("code", "somebody else's")], denied("invalid_grant")),
-        (vec![("code", "the-code"), ("iss", "https://evil.example.com")], None),
+        (
+            vec![("code", "the-code"), ("iss", "https://evil.example.com")],
+            denied("invalid_request"),
+        ),
     ] {
         let query: Vec<(String, String)> =
             query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -61,8 +64,10 @@ async fn a_provider_that_promises_to_name_itself_must() {
     let connector = connector(&provider, vec![]);
     let departure = depart(&connector, ALL).await.unwrap();
     let mut query = provider.visited(&departure);
-    let cause = broken(arrive(&connector, &departure, &query, ALL).await.0);
-    assert!(cause.contains("iss"), "{cause}");
+    let (login, trace) = arrive(&connector, &departure, &query, ALL).await;
+    // Whoever made that link is refused; the provider is not called down for it.
+    assert_eq!(refused(login), Refusal::UpstreamDenied { code: "invalid_request".to_owned() });
+    assert!(told(&trace).contains("iss") && !told(&trace).contains("token endpoint"));
     query.push(("iss".to_owned(), provider.web.url.clone()));
     accepted(arrive(&connector, &departure, &query, ALL).await.0);
 }

@@ -52,8 +52,13 @@ pub fn facts(facts: &[(&str, String)]) -> String {
     facts.iter().map(|(name, value)| format!("{name:<width$}  {}\n", plain(value))).collect()
 }
 
+/// Without what moves the cursor, breaks the line or turns its direction.
 pub fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    let odd = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|c| if odd(c) { ' ' } else { c }).collect()
 }
 
 fn shown(cell: &str) -> String {
@@ -70,11 +75,13 @@ mod tests {
 
     #[test]
     fn columns_line_up_and_names_cannot_move_the_cursor() {
-        let rows =
-            [vec!["a".into(), "\u{1b}[2Jjane\r\n".into()], vec!["long one".into(), "b".into()]];
+        let rows = [
+            vec!["a".into(), "\u{1b}[2Jja\u{202e}ne\r\n".into()],
+            vec!["long one".into(), "b".into()],
+        ];
         assert_eq!(
             table(&["ID", "WHO"], &rows),
-            "ID        WHO\na          [2Jjane\nlong one  b\n"
+            "ID        WHO\na          [2Jja ne\nlong one  b\n"
         );
     }
 }

@@ -133,23 +133,33 @@ async fn end(source: &Source, at: &Where, arguments: &EndArguments) -> Result<()
         return print(at, &source.end_grant(grant).await?, ended);
     }
     if !arguments.ids.is_empty() {
-        let mut all = Vec::new();
+        // One that is over already keeps nobody from the others, nor from hearing what became of them.
+        let (mut all, mut problems) = (Vec::new(), Vec::new());
         for id in &arguments.ids {
-            all.push(source.end_session(id).await?);
+            match source.end_session(id).await {
+                Ok(end) => all.push(end),
+                Err(why) => problems.push(format!("{id}: {why}")),
+            }
         }
-        return print(at, &all, |all| all.iter().map(ended).collect());
+        print(at, &all, |all| all.iter().map(ended).collect())?;
+        return if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) };
     }
     let mut asked = arguments.filters.pairs();
     if arguments.everything {
         asked.push(("everything".to_owned(), "true".to_owned()));
     }
+    let preview = source.preview(&asked).await?;
     if !arguments.yes {
-        let preview = source.preview(&asked).await?;
         eprint!("{}", previewed(&preview));
         if preview.sessions == 0 {
             return Ok(());
         }
         confirm()?;
+    }
+    // Whoever signs in from now on, perhaps because they were thrown out, stays.
+    if arguments.filters.before.is_none() {
+        asked.retain(|(name, _)| name != "everything");
+        asked.push(("created_before".to_owned(), preview.as_of.clone()));
     }
     loop {
         let view = source.end_many(&asked).await?;

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use countersign_core::{ClientId, ConnectorId, GrantId, SessionId};
+use countersign_core::{ClientId, GrantId, SessionId};
 use countersign_issuer::admin::Administrator;
 use countersign_issuer::admin::asked::{
-    BULK_FIELDS, BadField, EVENT_FIELDS, Fields, SESSION_FIELDS,
+    BULK_FIELDS, BadField, EVENT_FIELDS, Fields, HOLDER_FIELDS, SESSION_FIELDS,
 };
 use countersign_issuer::admin::explain::Explanation;
 use countersign_issuer::admin::looks::Page;
@@ -107,8 +107,9 @@ impl Source {
             Self::Api(api) => api.post("/sessions/preview", asked).await,
             Self::Database { app, .. } => {
                 let filter = bulk(asked, &app.issuer)?;
+                let as_of = app.issuer.now();
                 let found = app.issuer.preview_end(&filter).await.map_err(told)?;
-                Ok(PreviewView::from(&found))
+                Ok(PreviewView::of(&found, as_of))
             }
         }
     }
@@ -138,15 +139,9 @@ impl Source {
         match self {
             Self::Api(api) => api.get("/holders", asked).await,
             Self::Database { app, .. } => {
-                let known = ["group", "connector", "since", "until", "limit", "page"];
-                let fields = fields(asked, &known, &app.issuer)?;
-                let now = app.issuer.now();
-                let until = fields.instant("until").map_err(said)?.unwrap_or(now);
-                let since = fields.instant("since").map_err(said)?.unwrap_or(until);
-                let connector = fields.text("connector").map(ConnectorId::new);
-                let group = fields.text("group").unwrap_or_default();
-                let (page, issuer) = (page(&fields)?, &app.issuer);
-                settled(issuer.holders(group, connector.as_ref(), (since, until), &page).await)
+                let fields = fields(asked, &HOLDER_FIELDS, &app.issuer)?;
+                let holders = fields.holders().map_err(said)?.ok_or("group: is missing")?;
+                settled(app.issuer.holders(&holders, &page(&fields)?).await)
             }
         }
     }

@@ -114,6 +114,18 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// See [`HOLDER_FIELDS`]; without instants it is about now. `None`: no group is named.
+    pub fn holders(&self) -> Result<Option<Holders>, BadField> {
+        let Some(group) = self.owned("group") else { return Ok(None) };
+        let until = self.instant("until")?.unwrap_or(self.now);
+        let since = self.instant("since")?.unwrap_or(until);
+        if since > until {
+            return Err(bad("since", "is later than until"));
+        }
+        let connector = self.text("connector").map(ConnectorId::new);
+        Ok(Some(Holders { group, connector, since, until }))
+    }
+
     /// See [`EVENT_FIELDS`].
     pub fn events(&self) -> Result<EventQuery, BadField> {
         let kind = self
@@ -137,6 +149,18 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// Who had this group between these instants?
+#[derive(Clone, Debug)]
+pub struct Holders {
+    pub group: String,
+    /// At this connector only.
+    pub connector: Option<ConnectorId>,
+    pub since: Timestamp,
+    pub until: Timestamp,
+}
+
+/// Fields of [`Holders`], the page among them.
+pub const HOLDER_FIELDS: [&str; 6] = ["group", "connector", "since", "until", "limit", "page"];
 /// Fields of a [`SessionFilter`].
 pub const SESSION_FIELDS: [&str; 11] = [
     "text",

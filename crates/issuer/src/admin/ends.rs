@@ -1,6 +1,7 @@
 //! Ending: one session, one grant, or all that a filter finds. The three verbs of the store do it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use countersign_core::event::EventKind;
 use countersign_core::session::{EndReason, Ended};
@@ -13,8 +14,8 @@ use crate::{Failure, Issuer};
 
 /// Sessions of one transaction: nobody waits long behind it.
 const BATCH: i64 = 200;
-/// Batches of one call, which must be answered in time.
-const BATCHES: u32 = 100;
+/// One call ends what it can in this time, well within that of a request, and says whether there is more.
+const ONE_CALL: Duration = Duration::from_secs(10);
 
 impl Issuer {
     /// `None`: there is no such session, or it is over.
@@ -71,13 +72,13 @@ impl Issuer {
         let filter = SessionFilter { created_before: Some(before), ..filter };
         let ended = self.ended_by(who);
         let mut all = EndedBatch::default();
-        for _ in 0..BATCHES {
+        loop {
             let batch = self.store.end_sessions(&filter, &ended, who.ip.as_deref(), BATCH).await?;
             all.sessions += batch.sessions;
             all.grants += batch.grants;
             all.tokens_until = all.tokens_until.max(batch.tokens_until);
             all.more = batch.more;
-            if !batch.more {
+            if !batch.more || self.now().since(now) > ONE_CALL {
                 break;
             }
         }

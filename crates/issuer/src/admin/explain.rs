@@ -8,6 +8,8 @@ use countersign_core::identity::subject;
 use countersign_core::trace::TraceKind;
 use countersign_core::{Client, ConnectorId, Identity, SessionFilter, Trace};
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::view::SessionView;
 use crate::{Failure, Issuer};
@@ -76,15 +78,29 @@ impl Issuer {
         for person in self.store.find_people(user, MOST_PEOPLE).await? {
             people.push(self.person(&person.connector, &person.identity, client).await?);
         }
-        let mut upstreams = Vec::new();
-        for connector in self.connectors.iter() {
-            if let WayIn::Password(way) = &connector.way {
-                let mut trace = Trace::default();
-                let asked = tokio::time::timeout(PATIENCE, way.examine(user, &mut trace)).await;
-                upstreams.push(upstream(&connector.id, asked.ok(), &trace));
+        let upstreams = self.ask_directories(user).await?;
+        Ok(Explanation { user: user.to_owned(), people, upstreams })
+    }
+
+    /// All at once: one that hangs keeps nobody from hearing the others.
+    async fn ask_directories(&self, user: &str) -> Result<Vec<UpstreamView>, Failure> {
+        let mut asking = JoinSet::new();
+        for (place, connector) in self.connectors.iter().enumerate() {
+            if let WayIn::Password(way) = connector.way.clone() {
+                let (id, user) = (connector.id.clone(), user.to_owned());
+                asking.spawn(async move {
+                    let mut trace = Trace::default();
+                    let asked = timeout(PATIENCE, way.examine(&user, &mut trace)).await;
+                    (place, upstream(&id, asked.ok(), &trace))
+                });
             }
         }
-        Ok(Explanation { user: user.to_owned(), people, upstreams })
+        let mut views = Vec::new();
+        while let Some(asked) = asking.join_next().await {
+            views.push(asked.map_err(|e| Failure::Broken(e.to_string()))?);
+        }
+        views.sort_by_key(|(place, _)| *place);
+        Ok(views.into_iter().map(|(_, view)| view).collect())
     }
 
     async fn person(

@@ -1,9 +1,9 @@
 //! Looking: sessions, events, who had a group, clients and connectors. Changes nothing.
 
-use countersign_core::{ClientId, ConnectorId, GrantId, SessionFilter, SessionId, Timestamp};
+use countersign_core::{ClientId, GrantId, SessionFilter, SessionId, Timestamp};
 use countersign_store::{EventQuery, HolderQuery, StoreError};
 
-use super::asked::{BadField, bad};
+use super::asked::{BadField, Holders, bad};
 use super::view::{
     EventPageView, EventView, GrantView, HoldingPageView, HoldingView, SessionDetailView,
     SessionPageView, SessionView,
@@ -92,22 +92,20 @@ impl Issuer {
     /// Who had this group between two instants, and by which upstream.
     pub async fn holders(
         &self,
-        group: &str,
-        connector: Option<&ConnectorId>,
-        between: (Timestamp, Timestamp),
+        asked: &Holders,
         page: &Page,
     ) -> Result<Result<HoldingPageView, BadField>, Failure> {
         let query = HolderQuery {
-            group: group.to_owned(),
-            connector: connector.cloned(),
-            since: between.0,
-            until: between.1,
+            group: asked.group.clone(),
+            connector: asked.connector.clone(),
+            since: asked.since,
+            until: asked.until,
             after: page.after.clone(),
             limit: page.limit,
         };
         let found = self.store.holders(query).await;
         Ok(named_page(found)?.map(|found| HoldingPageView {
-            group: group.to_owned(),
+            group: asked.group.clone(),
             holders: found.holdings.iter().map(HoldingView::from).collect(),
             next: found.next,
         }))

@@ -48,10 +48,19 @@ impl Issuer {
         if !self.settings.admin.admits_client(&client) || !has_scope(&claims) {
             return Ok(Err(NotAdmitted::NotForThis));
         }
+        let grant = claims.text("grant_id").map(GrantId::new);
+        // RFC 9068 section 4. Whom a token names it is shown to, and they could bring it here.
+        let meant_for = match grant {
+            Some(_) => client.to_string(),
+            None => self.api_audience(),
+        };
+        if claims.texts("aud") != [meant_for.as_str()] {
+            return Ok(Err(NotAdmitted::NotForThis));
+        }
         let Some(client) = self.clients.get(&client) else {
             return Ok(Err(NotAdmitted::InvalidToken));
         };
-        match claims.text("grant_id").map(GrantId::new) {
+        match grant {
             // Only client credentials give a token without a grant, and only `admin.clients` get those.
             None => Ok(Ok(Administrator::client(&client.id, ip))),
             Some(grant) => Ok(match self.person_behind(&grant, &client.id).await? {
@@ -59,6 +68,11 @@ impl Issuer {
                 None => Err(NotAdmitted::InvalidToken),
             }),
         }
+    }
+
+    /// `aud` of a client's own token: no cluster or application takes it for one of theirs.
+    pub(crate) fn api_audience(&self) -> String {
+        self.settings.issuer.endpoint("/api/v1")
     }
 
     /// The session of a live grant of this client, with groups as fresh as any login's.

@@ -2,6 +2,8 @@
 //! prints. Never a secret: no token, cookie, hash, key or upstream data has a field here. Stable:
 //! fields are added, not renamed. Times are RFC 3339 in UTC.
 
+use std::time::Duration;
+
 use countersign_core::session::Ended;
 use countersign_core::{Grant, Session, Timestamp};
 use countersign_store::{
@@ -79,6 +81,8 @@ pub struct SessionDetailView {
 /// What a bulk end would end.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PreviewView {
+    /// When it was counted. Sent as `created_before` with the end, it leaves alone who signs in later.
+    pub as_of: String,
     pub sessions: i64,
     pub people: i64,
     pub grants: i64,
@@ -266,10 +270,12 @@ impl From<&StoredEvent> for EventView {
     }
 }
 
-impl From<&SessionCount> for PreviewView {
-    fn from(count: &SessionCount) -> Self {
+impl PreviewView {
+    pub fn of(count: &SessionCount, as_of: Timestamp) -> Self {
         let clients = count.clients.iter();
         Self {
+            // What began in this very millisecond was counted.
+            as_of: (as_of + Duration::from_millis(1)).exact(),
             sessions: count.sessions,
             people: count.people,
             grants: count.grants,

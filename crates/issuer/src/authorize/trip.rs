@@ -1,6 +1,6 @@
 //! The trip to an upstream and back: what the browser takes along opens only in it, and only once.
 
-use countersign_core::connector::{Departure, Login, Luggage, Presented, Trip, WayIn};
+use countersign_core::connector::{Basis, Departure, Login, Luggage, Presented, Trip, WayIn};
 use countersign_core::{Connector, ConnectorId, Secret, Trace, Wants, ids};
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -49,6 +49,8 @@ pub struct Arrival {
 struct Suitcase {
     envelope: Envelope,
     connector: ConnectorId,
+    /// What stood behind that id at departure: a code of one house is not shown to another.
+    basis: Option<String>,
     luggage: Luggage,
     wants: Wants,
 }
@@ -82,6 +84,7 @@ impl Issuer {
         let suitcase = Suitcase {
             envelope: envelope.clone(),
             connector: connector.id.clone(),
+            basis: basis(connector),
             luggage: departure.luggage,
             wants,
         };
@@ -123,13 +126,16 @@ impl Issuer {
         brought: &Brought<'_>,
         browser: &Browser,
     ) -> Result<SignInEnd, Failure> {
-        let Suitcase { envelope, connector, luggage, wants } = suitcase;
+        let Suitcase { envelope, connector, basis: left_for, luggage, wants } = suitcase;
         if self.now() > envelope.request.expires_at {
             return Ok(SignInEnd::StartAgain);
         }
         let Some(connector) = self.connector_for(&envelope, &connector) else {
             return Ok(SignInEnd::NoSuchWay);
         };
+        if left_for != basis(connector) {
+            return Ok(SignInEnd::StartAgain);
+        }
         let mut trace = Trace::default();
         let login = match &connector.way {
             WayIn::Redirect(way) => {
@@ -187,4 +193,11 @@ impl Issuer {
 /// A trip belongs to one browser and one `state`: no cookie can be renamed for another trip.
 fn trip_binding(binder: &Binder, state: &str) -> String {
     format!("{}\n{state}", binder.current())
+}
+
+fn basis(connector: &Connector) -> Option<String> {
+    match &connector.basis {
+        Basis::Upstream(basis) => Some(basis.clone()),
+        Basis::Person => None,
+    }
 }

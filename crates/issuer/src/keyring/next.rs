@@ -37,6 +37,10 @@ impl Keyring {
             tracing::warn!(event = "key_rotated", number, actor, signs_from = %signs_from, "a new signing key is published");
         }
         self.renew(store, root, settings, now).await?;
+        // Somebody else may have been faster: theirs is the one that counts.
+        let rows = store.signing_keys().await?;
+        let next = rows.iter().find(|row| row.number == number);
+        let signs_from = next.map_or(signs_from, |row| row.signs_from);
         Ok(Rotation { made, number, signs_from: signs_from.to_string() })
     }
 }

@@ -16,8 +16,10 @@ use crate::{Failure, Issuer};
 const UPSTREAM_DATA: &str = "upstream data";
 /// How long one replica may hold the right to ask an upstream about a session.
 const LEASE: Duration = Duration::from_secs(30);
+/// Who waits for it looks again after this, then more and more rarely: each look is a write.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-const LOOKS: u32 = 200;
+const LONGEST_PAUSE: Duration = Duration::from_millis(400);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Issuer {
     /// Asks the upstream again when what it said is no longer fresh (design 5). One request a session
@@ -59,12 +61,15 @@ impl Issuer {
         mut session: Session,
     ) -> Result<Upstream, Failure> {
         let seen = session.identity_at;
-        for _ in 0..LOOKS {
+        let (mut waited, mut pause) = (Duration::ZERO, LOOK_AGAIN);
+        while waited < PATIENCE {
             let now = self.now();
             if self.store.lease_upstream(&session.id, now, now + LEASE).await? {
                 return self.ask_with_lease(connector, refresh, &session, seen).await;
             }
-            tokio::time::sleep(LOOK_AGAIN).await;
+            tokio::time::sleep(pause).await;
+            waited += pause;
+            pause = LONGEST_PAUSE.min(pause * 2);
             let Some(current) = self.store.session(&session.id).await? else { break };
             session = current;
             if session.ended.is_some() {

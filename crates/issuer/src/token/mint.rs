@@ -1,6 +1,7 @@
 //! Making the tokens themselves: ID tokens as Dex spells them, access tokens as RFC 9068 does.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use countersign_core::identity::subject;
 use countersign_core::{
@@ -134,12 +135,17 @@ pub(super) struct Prepared {
 impl Issuer {
     pub(super) fn prepare(&self, client: &Client, scopes: Scopes) -> Result<Prepared, TokenError> {
         let now = self.now();
+        let audience = self.audience(client, &scopes)?;
+        // Whom it names has a say, too: a cluster that wants short tokens gets no long ones from a peer.
+        let named = audience.iter().filter_map(|id| self.clients.get(id));
+        let lifetimes = named.map(|named| self.settings.token_lifetime_of(named));
+        let lifetime = lifetimes.fold(self.settings.token_lifetime_of(client), Duration::min);
         Ok(Prepared {
             signer: self.keyring.keys().signer(now)?,
-            audience: self.audience(client, &scopes)?,
+            audience,
             scopes,
             issued_at: now,
-            tokens_until: now + self.settings.token_lifetime_of(client),
+            tokens_until: now + lifetime,
         })
     }
 

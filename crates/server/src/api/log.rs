@@ -3,8 +3,8 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use countersign_core::{ClientId, ConnectorId, Timestamp};
-use countersign_issuer::admin::asked::{EVENT_FIELDS, Fields, bad};
+use countersign_core::ClientId;
+use countersign_issuer::admin::asked::{EVENT_FIELDS, Fields, HOLDER_FIELDS, bad};
 use countersign_issuer::admin::looks::Page;
 
 use super::admitted::{Admitted, Asked};
@@ -27,21 +27,13 @@ pub async fn holders(
     _: Admitted,
     Asked(pairs): Asked,
 ) -> Result<Response, Problem> {
-    let now = app.issuer.now();
-    let known = ["group", "connector", "since", "until", "limit", "page"];
-    let fields = Fields::new(&pairs, &known, now)?;
-    let group = fields.text("group").ok_or_else(|| bad("group", "is missing"))?;
-    let until = fields.instant("until")?.unwrap_or(now);
-    let since: Timestamp = fields.instant("since")?.unwrap_or(until);
-    if since > until {
-        return Err(bad("since", "is later than until").into());
-    }
-    let connector = fields.text("connector").map(ConnectorId::new);
+    let fields = Fields::new(&pairs, &HOLDER_FIELDS, app.issuer.now())?;
+    let asked = fields.holders()?.ok_or_else(|| bad("group", "is missing"))?;
     let page = Page {
         after: fields.text("page").map(str::to_owned),
         limit: fields.number("limit", 50, 500)?,
     };
-    let found = app.issuer.holders(group, connector.as_ref(), (since, until), &page).await??;
+    let found = app.issuer.holders(&asked, &page).await??;
     Ok(json(StatusCode::OK, &found))
 }
 

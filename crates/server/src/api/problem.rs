@@ -60,7 +60,8 @@ impl From<NotAdmitted> for Problem {
                 let (status, name) = (StatusCode::FORBIDDEN, "not-an-administrator");
                 Self::new(status, name, "This token does not open the API").detail(
                     "It must be issued to a client of admin.clients, with the scope \
-                     countersign:admin, for a person in admin.groups or for the client itself",
+                     countersign:admin, for a person in admin.groups or for the client itself, and for \
+                     no other application",
                 )
             }
         }

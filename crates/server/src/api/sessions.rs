@@ -1,5 +1,7 @@
 //! Sessions and grants: find, show, preview, end.
 
+use std::fmt;
+
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -8,6 +10,7 @@ use countersign_core::{GrantId, SessionFilter, SessionId};
 use countersign_issuer::admin::asked::{BULK_FIELDS, Fields, SESSION_FIELDS};
 use countersign_issuer::admin::looks::Page;
 use countersign_issuer::admin::view::{EndView, PreviewView};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
 use super::admitted::{Admitted, Asked};
 use super::problem::Problem;
@@ -18,6 +21,8 @@ use crate::token::json;
 /// Sessions of one page, and of the largest.
 const PAGE: i64 = 50;
 const LARGEST_PAGE: i64 = 500;
+/// Ten fields of a kilobyte each, however they are escaped.
+const LARGEST_BODY_BYTES: usize = 64 * 1024;
 
 pub async fn list(
     State(app): State<App>,
@@ -70,8 +75,9 @@ pub async fn preview(
     body: Bytes,
 ) -> Result<Response, Problem> {
     let filter = bulk_filter(&app, &body)?;
+    let as_of = app.issuer.now();
     let found = app.issuer.preview_end(&filter).await?;
-    Ok(json(StatusCode::OK, &PreviewView::from(&found)))
+    Ok(json(StatusCode::OK, &PreviewView::of(&found, as_of)))
 }
 
 pub async fn end_many(
@@ -86,14 +92,38 @@ pub async fn end_many(
 
 /// A JSON object with the fields of the list. One that narrows nothing must say that everything is meant.
 fn bulk_filter(app: &App, body: &[u8]) -> Result<SessionFilter, Problem> {
-    let object: serde_json::Map<String, serde_json::Value> =
-        serde_json::from_slice(body).map_err(|_| Problem::bad_body())?;
-    let text = |(name, value): (String, serde_json::Value)| match value {
-        serde_json::Value::String(text) => Some((name, text)),
-        _ => None,
-    };
-    let pairs: Option<Pairs> = object.into_iter().map(text).collect();
-    let pairs = pairs.ok_or_else(Problem::bad_body)?;
+    if body.len() > LARGEST_BODY_BYTES {
+        return Err(Problem::bad_body());
+    }
+    let Texts(pairs) = serde_json::from_slice(body).map_err(|_| Problem::bad_body())?;
     let known: Vec<&str> = BULK_FIELDS.iter().copied().chain(["everything"]).collect();
     Ok(Fields::new(&pairs, &known, app.issuer.now())?.bulk()?)
+}
+
+/// An object of texts, each as it came: of two with one name a map would keep the last in silence (RFC 8259
+/// section 4), and end what nobody meant.
+struct Texts(Pairs);
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(EachText)
+    }
+}
+
+struct EachText;
+
+impl<'de> Visitor<'de> for EachText {
+    type Value = Texts;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of texts")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Texts, A::Error> {
+        let mut pairs = Pairs::new();
+        while let Some(pair) = members.next_entry()? {
+            pairs.push(pair);
+        }
+        Ok(Texts(pairs))
+    }
 }

@@ -12,7 +12,7 @@ use crate::trouble::{Trouble, settle};
 use crate::visit::Visit;
 
 pub async fn post(State(app): State<App>, visit: Visit, Form(pairs): Form) -> Response {
-    settle(&app, &visit, decide(&app, &visit, &pairs).await)
+    settle(&app, &visit, Box::pin(decide(&app, &visit, &pairs)).await)
 }
 
 async fn decide(app: &App, visit: &Visit, pairs: &[(String, String)]) -> Result<Response, Trouble> {

@@ -2,10 +2,12 @@
 
 use axum::Extension;
 use axum::extract::{Path, State};
+use axum::http::Uri;
 use axum::response::Response;
 use countersign_core::connector::{Presented, Refusal};
 use countersign_issuer::Failure;
 use countersign_issuer::authorize::{Binder, Brought, SignInEnd};
+use url::Url;
 
 use super::login::refused;
 use super::resume::signed_in;
@@ -30,12 +32,21 @@ pub async fn get_for(
     visit: Visit,
     Path(connector): Path<String>,
     taken_off: Option<Extension<TakenOff>>,
+    uri: Uri,
     Query(pairs): Query,
 ) -> Response {
+    let taken_off = taken_off.filter(|_| is_spelled_as_ours(&app, &connector, &uri));
     let presented = taken_off.map(|Extension(TakenOff(presented))| presented).unwrap_or_default();
     let by = Some(connector.as_str());
     let brought = Brought { query: &pairs, by, presented: &presented };
     arrive(&app, &visit, &brought).await
+}
+
+/// A proxy guards the path that we send browsers to. `/callback/%70roxy` is the same to our router, but perhaps
+/// not to the proxy, which then passes on what the browser wrote.
+fn is_spelled_as_ours(app: &App, connector: &str, uri: &Uri) -> bool {
+    let ours = app.issuer.settings.issuer.endpoint(&format!("/callback/{connector}"));
+    Url::parse(&ours).is_ok_and(|ours| ours.path() == uri.path())
 }
 
 /// Whatever happens, the trip is over: its cookies go with every answer.

@@ -16,6 +16,12 @@ pub const STYLESHEET: Asset = Asset::new(
     "text/css; charset=utf-8",
     include_bytes!("../../../../templates/static/countersign.css"),
 );
+pub const ADMIN_STYLESHEET: Asset = Asset::new(
+    "admin",
+    "css",
+    "text/css; charset=utf-8",
+    include_bytes!("../../../../templates/static/admin.css"),
+);
 pub const FORM_POST_SCRIPT: Asset = Asset::new(
     "form-post",
     "js",
@@ -30,7 +36,7 @@ pub const MARK: Asset = Asset::new(
 );
 
 /// All there is to serve; a name that is not in here is 404.
-pub const ALL: [Asset; 3] = [STYLESHEET, FORM_POST_SCRIPT, MARK];
+pub const ALL: [Asset; 4] = [STYLESHEET, ADMIN_STYLESHEET, FORM_POST_SCRIPT, MARK];
 
 /// The file served as `<base>/static/<file_name>`. Only the current versioned name is known, never a path.
 pub fn find(file_name: &str) -> Option<Asset> {

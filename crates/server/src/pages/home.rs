@@ -38,6 +38,8 @@ pub struct HomeSignedIn<'a> {
     pub offers_tools: bool,
     /// Address of the discovery document.
     pub discovery: &'a str,
+    /// The administrator's pages, for whoever may see them.
+    pub admin: Option<String>,
 }
 
 /// The groups of a person, and where we have them from.

@@ -14,6 +14,8 @@ pub enum Way {
     TryAgain(String),
     /// The person's own page at this issuer.
     Home(String),
+    /// To sign in with another account.
+    SomebodyElse(String),
     /// Where they sign out of the upstream too: its address and its name.
     SignOutOf(String, Name),
 }
@@ -24,6 +26,7 @@ impl Way {
         | Way::OtherWays(href)
         | Way::TryAgain(href)
         | Way::Home(href)
+        | Way::SomebodyElse(href)
         | Way::SignOutOf(href, _)) = self;
         web(href)
     }
@@ -34,6 +37,7 @@ impl Way {
             Way::OtherWays(_) => texts.ways.other_ways.to_owned(),
             Way::TryAgain(_) => texts.ways.try_again.to_owned(),
             Way::Home(_) => texts.ways.home.to_owned(),
+            Way::SomebodyElse(_) => texts.admin.somebody_else.to_owned(),
             Way::SignOutOf(_, upstream) => texts.ways.sign_out_of.plain(upstream),
         }
     }

@@ -51,6 +51,7 @@ pub struct Layout {
     pub texts: &'static Texts,
     pub(super) mark: String,
     pub(super) stylesheet: String,
+    pub(super) admin_stylesheet: String,
     pub(super) form_post_script: String,
     base: String,
 }
@@ -66,6 +67,7 @@ impl Layout {
             texts: &ENGLISH,
             mark: assets::MARK.url(&base),
             stylesheet: assets::STYLESHEET.url(&base),
+            admin_stylesheet: assets::ADMIN_STYLESHEET.url(&base),
             form_post_script: assets::FORM_POST_SCRIPT.url(&base),
             base,
         }

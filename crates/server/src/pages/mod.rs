@@ -1,4 +1,4 @@
-//! What people see: one view struct per page, rendered to HTML by askama, and the three static files they need.
+//! What people see: one view struct per page, rendered to HTML by askama, and the static files they need.
 //!
 //! This room turns words and names into markup and does nothing else. It never reads a request, a clock, a database
 //! or a configuration; it never sets a header, a cookie or a status; it never decides who may do what. Whatever it
@@ -7,6 +7,7 @@
 //!
 //! Every sentence a person can read is in [`texts`].
 
+pub mod admin;
 mod approval;
 pub mod assets;
 mod brand;

@@ -37,6 +37,20 @@ impl Moment {
     }
 }
 
+impl Moment {
+    /// The same to the second, for instants that are promised or compared; a fraction counts as the next one.
+    pub fn to_the_second(at_millis: i64, now_millis: i64, texts: &Texts) -> Self {
+        let whole = at_millis.saturating_add(999).div_euclid(1000).saturating_mul(1000);
+        let second = whole.rem_euclid(MINUTE) / 1000;
+        let minute = Self::new(whole, now_millis, texts);
+        Self {
+            exact: minute.exact.replace(" UTC", &format!(":{second:02} UTC")),
+            iso: minute.iso.replace(":00Z", &format!(":{second:02}Z")),
+            ..minute
+        }
+    }
+}
+
 fn distance(millis: i64, texts: &Texts) -> String {
     let t = &texts.moment;
     let size = millis.saturating_abs();

@@ -6,6 +6,8 @@ use std::fmt;
 const LONGEST: usize = 256;
 /// Longest name inside a sentence or a title.
 const LONGEST_IN_SENTENCE: usize = 64;
+/// Longest name in a cell of a table.
+const LONGEST_IN_CELL: usize = 32;
 /// Stands for a name with nothing to see in it.
 const NOTHING: &str = "—";
 
@@ -40,6 +42,11 @@ impl Name {
     /// Short enough for a sentence. Never for a host: what matters of a host is its end.
     pub(super) fn short(&self) -> Self {
         Self(cut(&self.0, LONGEST_IN_SENTENCE))
+    }
+
+    /// Short enough for a cell beside many; whole where it leads to.
+    pub(super) fn brief(&self) -> Self {
+        Self(cut(&self.0, LONGEST_IN_CELL))
     }
 
     /// One letter to stand in a picture's place.

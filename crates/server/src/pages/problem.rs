@@ -25,6 +25,10 @@ pub enum Problem {
     EmailNotVerified,
     /// This way in leads only through the company's own proxy.
     NotThroughProxy,
+    /// Signed in, but in no group of administrators.
+    NoAdministrator,
+    /// The configuration names no group of administrators.
+    NobodyIsAdministrator,
     /// The upstream answered with something we cannot use.
     UpstreamFailed,
     /// The upstream does not answer.
@@ -38,7 +42,7 @@ pub enum Problem {
 }
 
 impl Problem {
-    pub const ALL: [Problem; 17] = [
+    pub const ALL: [Problem; 19] = [
         Problem::StartAgain,
         Problem::FormExpired,
         Problem::UnknownApp,
@@ -49,6 +53,8 @@ impl Problem {
         Problem::MissingGroups,
         Problem::EmailNotVerified,
         Problem::NotThroughProxy,
+        Problem::NoAdministrator,
+        Problem::NobodyIsAdministrator,
         Problem::UpstreamFailed,
         Problem::UpstreamDown,
         Problem::NotFound,
@@ -70,7 +76,9 @@ impl Problem {
             | Problem::NotAllowed
             | Problem::MissingGroups
             | Problem::EmailNotVerified
-            | Problem::NotThroughProxy => 403,
+            | Problem::NotThroughProxy
+            | Problem::NoAdministrator
+            | Problem::NobodyIsAdministrator => 403,
             Problem::NotFound => 404,
             Problem::MethodNotAllowed => 405,
             Problem::TooManyRequests => 429,
@@ -105,6 +113,8 @@ impl Problem {
             Problem::MissingGroups => t.missing_groups,
             Problem::EmailNotVerified => t.email_not_verified,
             Problem::NotThroughProxy => t.not_through_proxy,
+            Problem::NoAdministrator => texts.admin.no_administrator,
+            Problem::NobodyIsAdministrator => texts.admin.nobody_is,
             Problem::UpstreamFailed => t.upstream_failed,
             Problem::UpstreamDown => t.upstream_down,
             Problem::NotFound => t.not_found,

@@ -1,6 +1,7 @@
 //! Every sentence a person can read. This file says which sentences there are; `texts/english.rs` says them. Another
 //! language is another such file, and it does not compile until it says all of them.
 
+pub mod admin;
 mod english;
 pub mod sessions;
 
@@ -36,6 +37,7 @@ pub struct Texts {
     pub hand_over: HandOver,
     pub out_of_band: OutOfBand,
     pub moment: Moment,
+    pub admin: admin::Admin,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -216,7 +218,7 @@ impl Sentence {
     }
 
     /// As text that still has to be escaped, the name short: for a title or a button.
-    pub(super) fn plain(self, name: &Name) -> String {
+    pub(crate) fn plain(self, name: &Name) -> String {
         let (before, after) = self.around();
         format!("{before}{}{after}", name.short())
     }
@@ -261,7 +263,7 @@ pub struct Plural {
 }
 
 impl Plural {
-    pub(super) fn of(self, count: u64) -> String {
+    pub(crate) fn of(self, count: u64) -> String {
         let text = if count == 1 { self.one } else { self.many };
         text.replace("{}", &count.to_string())
     }

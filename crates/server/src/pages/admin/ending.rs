@@ -55,7 +55,8 @@ pub struct Preview<'a> {
 pub struct Ended<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,
-    pub chips: Vec<Chip>,
+    /// What was asked for; empty is everything, `None` that one session which was named.
+    pub chips: Option<Vec<Chip>>,
     pub done: Announcement,
     /// Where to post on, when there was more than one request ends.
     pub more: Option<String>,

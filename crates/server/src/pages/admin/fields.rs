@@ -60,7 +60,15 @@ impl FilterForm {
     }
 
     pub(super) fn used(&self) -> bool {
-        self.opens() || self.main.iter().any(Field::used) || self.choice.as_ref().is_some_and(Choice::used)
+        self.opens()
+            || self.main.iter().any(Field::used)
+            || self.choice.as_ref().is_some_and(Choice::used)
+    }
+
+    /// It could not be asked: nothing was looked for.
+    pub(super) fn wrong(&self) -> bool {
+        let mut fields = self.more.iter().chain(&self.main);
+        self.problem.is_some() || fields.any(|field| field.problem.is_some())
     }
 
     pub(super) fn takes_instants(&self) -> bool {

@@ -9,6 +9,9 @@ use super::super::texts::Spoken;
 use super::super::texts::admin::Admin;
 use super::{Announcement, EndedLine, EventRow, Frame};
 
+/// More groups than this are folded away.
+const UNFOLDED: usize = 12;
+
 #[derive(Template)]
 #[template(path = "admin_session.html")]
 pub struct SessionInFull<'a> {
@@ -77,19 +80,23 @@ impl SessionInFull<'_> {
     fn fold_label(&self) -> String {
         self.t().one.show_groups.of(self.groups.total as u64)
     }
-
-    fn has_buttons(&self) -> bool {
-        self.grants.items.iter().any(|grant| grant.ended.is_none() && self.ended.is_none())
-    }
 }
 
 impl<T> Part<T> {
-    fn further_label(&self, t: &Admin) -> String {
+    pub(super) fn further_label(&self, t: &Admin) -> String {
         t.one.further.of(self.further as u64)
     }
 
     pub(super) fn folds(&self) -> bool {
-        self.total > 12
+        self.total > UNFOLDED
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.total == 0
+    }
+
+    pub(super) fn is_cut(&self) -> bool {
+        self.further > 0
     }
 }
 

@@ -1,7 +1,7 @@
 //! One of every page as real life fills it, and one as an attacker does.
 
 use super::super::*;
-use super::own;
+use super::{admin, own};
 
 pub const HOSTILE: &str = "<img src=x onerror=alert(1)>\"'&\u{202e}txt.exe\u{202c}{{7*7}}";
 
@@ -82,6 +82,7 @@ pub fn pages(world: &World) -> Vec<(String, String)> {
     pages.extend(errors(world));
     pages.extend(home_and_logout(world));
     pages.extend(own::pages(world));
+    pages.extend(admin::pages(world));
     pages.extend(answers(world));
     pages
 }
@@ -207,6 +208,7 @@ fn home_and_logout(w: &World) -> Vec<(String, String)> {
         csrf: &w.text,
         offers_tools: true,
         discovery: "/dex/.well-known/openid-configuration",
+        admin: Some("/dex/admin".to_owned()),
     };
     let signed_out = HomeSignedOut {
         layout: &w.layout,

@@ -8,12 +8,12 @@ pub struct Admin {
     pub name: &'static str,
     pub nav: Nav,
     /// Names of fields, as they stand in addresses, and what they are called.
-    pub fields: [(&'static str, &'static str); 22],
+    pub fields: [(&'static str, &'static str); 18],
     pub states: [(&'static str, &'static str); 3],
     /// Kinds of events, as stored, in words.
     pub kinds: [(&'static str, &'static str); 14],
     /// Reasons of ends and events, as stored, in words.
-    pub reasons: [(&'static str, &'static str); 14],
+    pub reasons: [(&'static str, &'static str); 12],
     pub form: Form,
     pub list: List,
     pub one: One,
@@ -51,7 +51,6 @@ pub struct Form {
     pub wrong: Sentence,
     pub next: &'static str,
     pub first: &'static str,
-    pub showing: &'static str,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -170,7 +169,6 @@ pub struct Keys {
     pub rotate: &'static str,
     pub made: Sentence,
     pub already: Sentence,
-    pub from: &'static str,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -219,7 +217,6 @@ pub struct Log {
     pub details: &'static str,
     pub session: &'static str,
     pub from: Sentence,
-    pub because: Sentence,
     pub holders: &'static str,
     pub holders_explain: &'static str,
     pub holders_none: &'static str,
@@ -241,11 +238,9 @@ pub struct Explain {
     pub groups: &'static str,
     pub administrator: &'static str,
     pub sessions: &'static str,
-    pub tokens: Sentence,
     pub may: &'static str,
     pub may_not: &'static str,
     pub upstreams: &'static str,
     pub no_upstreams: &'static str,
     pub says: Sentence,
-    pub asked: &'static str,
 }

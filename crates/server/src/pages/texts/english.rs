@@ -1,5 +1,6 @@
 //! English.
 
+mod admin;
 mod sessions;
 
 use super::{
@@ -28,6 +29,7 @@ pub const ENGLISH: Texts = Texts {
     hand_over: HAND_OVER,
     out_of_band: OUT_OF_BAND,
     moment: MOMENT,
+    admin: admin::ADMIN,
 };
 
 const CHOOSE: Choose = Choose {

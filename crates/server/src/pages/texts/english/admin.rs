@@ -1,8 +1,6 @@
 //! English, for administrators.
 
-use super::super::admin::{
-    Admin, End, Explain, Form, Keys, List, Log, Nav, One, Places,
-};
+use super::super::admin::{Admin, End, Explain, Form, Keys, List, Log, Nav, One, Places};
 use super::super::{Plural, Sentence, Words};
 
 pub const ADMIN: Admin = Admin {
@@ -19,8 +17,8 @@ pub const ADMIN: Admin = Admin {
         own: "Your sign-in page",
     },
     fields: [
-        ("text", "Name, email, login or user ID"),
-        ("user", "Exact login, email or user ID"),
+        ("text", "Name, email or ID"),
+        ("user", "Exact email or ID"),
         ("group", "Group"),
         ("connector", "Connector"),
         ("client", "Client"),
@@ -37,10 +35,6 @@ pub const ADMIN: Admin = Admin {
         ("kind", "What happened"),
         ("since", "Since"),
         ("until", "Until"),
-        ("page", "Page"),
-        ("limit", "Limit"),
-        ("everything", "Everything"),
-        ("words", "Words"),
     ],
     states: [("live", "Live"), ("ended", "Ended"), ("all", "Live and ended")],
     kinds: [
@@ -72,8 +66,6 @@ pub const ADMIN: Admin = Admin {
         ("administrator", "by an administrator"),
         ("ended_by_person", "by the person"),
         ("revoked", "revoked by the application"),
-        ("live", "live"),
-        ("ended", "ended"),
     ],
     form: FORM,
     list: LIST,
@@ -106,13 +98,15 @@ const FORM: Form = Form {
     wrong: Sentence("This is not understood: {}"),
     next: "Next page",
     first: "First page",
-    showing: "Pages",
 };
 
 const LIST: List = List {
     heading: "Sessions",
     found: Plural { one: "One session", many: "{} sessions" },
-    newest: Plural { one: "One of many sessions", many: "{} of many sessions, newest sign-in first" },
+    newest: Plural {
+        one: "One of many sessions",
+        many: "{} of many sessions, newest sign-in first",
+    },
     none: "No session is like that.",
     person: "Person",
     connector: "Connector",
@@ -137,7 +131,7 @@ const ONE: One = One {
     user_id: "User ID",
     address: "Address",
     program: "Browser",
-    proved: "Signed in last",
+    proved: "Proved identity",
     session: "Session ID",
     last_token: "Last token dies",
     no_token: "It has given no token.",
@@ -200,7 +194,10 @@ const END: End = End {
     back: "Back to the sessions",
     done_heading: "Ended",
     done_sessions: Plural { one: "One session has ended.", many: "{} sessions have ended." },
-    done_grants: Plural { one: "One grant has ended with it.", many: "{} grants have ended with that." },
+    done_grants: Plural {
+        one: "One grant has ended with it.",
+        many: "{} grants have ended with that.",
+    },
     done_grant: "The grant has ended. The session goes on.",
     more: "There are more: one request ends only so many.",
     go_on: "End the rest",
@@ -226,7 +223,6 @@ const KEYS: Keys = Keys {
     rotate: "Make the next key now",
     made: Sentence("Key {} has been made. It signs"),
     already: Sentence("Key {} had been made already. It signs"),
-    from: "from",
 };
 
 const PLACES: Places = Places {
@@ -255,9 +251,9 @@ const PLACES: Places = Places {
     never: "none since the start",
     braked: "Not believed",
     braked_since: "since",
-    brake_explain: "It refused so many people at once that this looks like a mistake of the upstream, so nobody was signed \
-                    out and refreshes wait. Confirm if these refusals are meant: then whoever it refuses loses their \
-                    session. If they are a mistake, put the upstream in order first and confirm after it.",
+    brake_explain: "It refused so many people at once that this looks like a mistake of the upstream, so nobody else is \
+                    signed out and refreshes wait. Confirm if these refusals are meant: then whoever it refuses loses \
+                    their session. If they are a mistake, put the upstream in order first and confirm after it.",
     confirm: "Confirm",
     confirm_label: Sentence("Confirm what {} says"),
     confirmed: Sentence("What {} says counts again."),
@@ -275,7 +271,6 @@ const LOG: Log = Log {
     details: "Details",
     session: "session",
     from: Sentence("from {}"),
-    because: Sentence("because: {}"),
     holders: "Who had a group",
     holders_explain: "Who had a group between two instants, and through which upstream. Without instants: who has it now.",
     holders_none: "Nobody had it then.",
@@ -297,11 +292,9 @@ const EXPLAIN: Explain = Explain {
     groups: "Groups",
     administrator: "administrator",
     sessions: "Their sessions",
-    tokens: Sentence("At {}, tokens live"),
     may: "may use this connector",
     may_not: "may not use this connector",
     upstreams: "What upstreams say now",
     no_upstreams: "No upstream here can be asked about somebody without them.",
     says: Sentence("{} says"),
-    asked: "What was asked and answered",
 };

@@ -1,0 +1,133 @@
+//! `/admin/clients` and `/admin/connectors`: as configured, how they are, and letting a brake go.
+
+use axum::extract::State;
+use axum::response::Response;
+use countersign_core::ConnectorId;
+use countersign_issuer::admin::places::{ClientView, ConnectorView};
+
+use super::entrance::Entered;
+use super::fields::{address, from, part};
+use super::{client_name, connector_name, count, when};
+use crate::answer::page;
+use crate::app::App;
+use crate::csp::FormsEnd;
+use crate::form::{Form, Pairs, once};
+use crate::own_pages::{back_to, notice};
+use crate::pages::admin::{ClientRow, Clients, ConnectorCard, Connectors, Health, Section};
+use crate::pages::{Page, Problem};
+use crate::trouble::{Trouble, settle};
+use crate::visit::Visit;
+
+/// What fits on one page of under 30 KB.
+const CLIENTS: usize = 10;
+const CONNECTORS: usize = 8;
+const REDIRECTS: usize = 3;
+const ABOUT: &str = "a confirmation";
+
+pub async fn clients(State(app): State<App>, visit: Visit, entered: Entered) -> Response {
+    settle(&app, &visit, show_clients(&app, &visit, &entered).await)
+}
+
+async fn show_clients(app: &App, visit: &Visit, entered: &Entered) -> Result<Response, Trouble> {
+    let all = app.issuer.client_views().await?;
+    let pairs = entered.asked();
+    let begin = from(&pairs, "from", all.len());
+    let rows = all.iter().skip(begin).take(CLIENTS).map(|client| client_row(app, client));
+    let here = (Section::Clients.path(), pairs.as_slice());
+    let shown = Clients {
+        layout: &app.layout,
+        frame: entered.frame(app, visit, Section::Clients),
+        clients: part(app, here, "from", all.len(), (begin, rows.collect())),
+    };
+    Ok(page(app, 200, FormsEnd::AtHome, shown.render()))
+}
+
+fn client_row(app: &App, client: &ClientView) -> ClientRow {
+    ClientRow {
+        name: client_name(app, &client.id),
+        id: client.id.as_str().into(),
+        public: client.public,
+        redirects: client.redirect_uris.iter().take(REDIRECTS).map(Into::into).collect(),
+        more_redirects: client.redirect_uris.len().saturating_sub(REDIRECTS),
+        connectors: client.allowed_connectors.iter().map(|id| connector_name(app, id)).collect(),
+        tokens_live_seconds: client.tokens_live,
+        sessions: count(client.sessions),
+        grants: count(client.grants),
+        href: sessions(app, "client", &client.id),
+    }
+}
+
+fn sessions(app: &App, field: &str, value: &str) -> String {
+    app.path(&address(Section::Sessions.path(), &[(field.to_owned(), value.to_owned())]))
+}
+
+pub async fn connectors(State(app): State<App>, visit: Visit, entered: Entered) -> Response {
+    settle(&app, &visit, show_connectors(&app, &visit, &entered).await)
+}
+
+async fn show_connectors(app: &App, visit: &Visit, entered: &Entered) -> Result<Response, Trouble> {
+    let all = app.issuer.connector_views().await?;
+    let pairs = entered.asked();
+    let begin = from(&pairs, "from", all.len());
+    let cards = all.iter().skip(begin).take(CONNECTORS).map(|connector| card(app, connector));
+    let here = (Section::Connectors.path(), pairs.as_slice());
+    let confirmed: Option<(String, bool)> = notice(app, visit, &entered.pairs, ABOUT);
+    let mut frame = entered.frame(app, visit, Section::Connectors);
+    frame.said = confirmed.map(|(id, released)| {
+        let t = &app.layout.texts.admin.places;
+        let said = if released { t.confirmed } else { t.not_braked };
+        said.plain(&connector_name(app, &id))
+    });
+    let shown = Connectors {
+        layout: &app.layout,
+        frame,
+        connectors: part(app, here, "from", all.len(), (begin, cards.collect())),
+        action: app.path(Section::Connectors.path()),
+    };
+    Ok(page(app, 200, FormsEnd::AtHome, shown.render()))
+}
+
+fn card(app: &App, connector: &ConnectorView) -> ConnectorCard {
+    ConnectorCard {
+        id: connector.id.clone(),
+        name: connector.name.as_str().into(),
+        kind: connector.kind.as_str().into(),
+        health: match (&connector.braked_since, connector.up) {
+            (Some(_), _) => Health::Braked,
+            (None, true) => Health::Up,
+            (None, false) => Health::Down,
+        },
+        last_answer: connector.last_answer.as_deref().map(|at| when(app, at)),
+        last_trouble: connector.last_trouble.as_deref().map(|at| when(app, at)),
+        trouble: connector.trouble.as_deref().map(Into::into),
+        braked_since: connector.braked_since.as_deref().map(|at| when(app, at)),
+        sessions: count(connector.sessions),
+        href: sessions(app, "connector", &connector.id),
+    }
+}
+
+pub async fn confirm(
+    State(app): State<App>,
+    visit: Visit,
+    entered: Entered,
+    Form(form): Form,
+) -> Response {
+    settle(&app, &visit, confirm_asked(&app, &visit, &entered, &form).await)
+}
+
+async fn confirm_asked(
+    app: &App,
+    visit: &Visit,
+    entered: &Entered,
+    form: &Pairs,
+) -> Result<Response, Trouble> {
+    if let Some(first) = entered.proves_first(app, visit, form)? {
+        return Ok(first);
+    }
+    let id = ConnectorId::new(once(form, "connector").unwrap_or_default());
+    if app.issuer.connectors.get(&id).is_none() {
+        return Err(Problem::NotFound.into());
+    }
+    let released = app.issuer.confirm_connector(&entered.who, &id).await?;
+    back_to(app, visit, Section::Connectors.path(), ABOUT, &(id.as_str(), released))
+}

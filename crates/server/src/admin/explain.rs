@@ -1,0 +1,130 @@
+//! `/admin/explain`: why somebody can or cannot sign in, and why a group is or is not in their token.
+
+use axum::extract::State;
+use axum::response::Response;
+use countersign_core::{Client, ClientId};
+use countersign_issuer::admin::asked::{BadField, Fields, bad};
+use countersign_issuer::admin::explain::{ClientAnswer, Explanation, PersonView, UpstreamView};
+
+use super::entrance::Entered;
+use super::fields::{Search, address, part_of_names};
+use super::{client_name, connector_name, first_of};
+use crate::answer::page;
+use crate::app::App;
+use crate::csp::FormsEnd;
+use crate::form::Pairs;
+use crate::pages::admin::{Explain, PersonCard, Section, UpstreamCard};
+use crate::pages::{Name, Page};
+use crate::trouble::{Trouble, settle};
+use crate::visit::Visit;
+
+/// Of markup, shared by all people and by all upstreams of one answer.
+const GROUP_BYTES: usize = 3 * 1024;
+const TRACE_BYTES: usize = 4 * 1024;
+/// There is one person of a name at each connector, and hardly more connectors.
+const MOST: usize = 6;
+
+pub async fn explain(State(app): State<App>, visit: Visit, entered: Entered) -> Response {
+    settle(&app, &visit, show(&app, &visit, &entered).await)
+}
+
+async fn show(app: &App, visit: &Visit, entered: &Entered) -> Result<Response, Trouble> {
+    let pairs = entered.asked();
+    let (found, problem) = match question(app, &pairs) {
+        Ok(Some((user, client))) => (Some(app.issuer.explain(&user, client).await?), None),
+        Ok(None) => (None, None),
+        Err(bad) => (None, Some(bad)),
+    };
+    let search = Search {
+        path: Section::Explain.path(),
+        main: &["user", "client"],
+        more: &[],
+        choice: None,
+        submit: app.layout.texts.admin.explain.ask,
+    };
+    let asked = found.is_some();
+    let found = found.unwrap_or_else(|| Explanation {
+        user: String::new(),
+        people: Vec::new(),
+        upstreams: Vec::new(),
+    });
+    let room = |bytes: usize, among: usize| bytes / among.clamp(1, MOST);
+    let (people, upstreams) = (found.people.len(), found.upstreams.len());
+    let shown = Explain {
+        layout: &app.layout,
+        frame: entered.frame(app, visit, Section::Explain),
+        form: search.form(app, &pairs, problem.as_ref()),
+        asked,
+        people: found
+            .people
+            .iter()
+            .take(MOST)
+            .map(|one| person(app, one, room(GROUP_BYTES, people)))
+            .collect(),
+        upstreams: found
+            .upstreams
+            .iter()
+            .take(MOST)
+            .map(|one| {
+                let bytes = (room(GROUP_BYTES, upstreams), room(TRACE_BYTES, upstreams));
+                upstream(app, one, bytes)
+            })
+            .collect(),
+    };
+    let status = if problem.is_some() { 400 } else { 200 };
+    Ok(page(app, status, FormsEnd::AtHome, shown.render()))
+}
+
+fn question<'a>(
+    app: &'a App,
+    pairs: &Pairs,
+) -> Result<Option<(String, Option<&'a Client>)>, BadField> {
+    let fields = Fields::new(pairs, &["user", "client"], app.issuer.now())?;
+    let Some(user) = fields.text("user") else { return Ok(None) };
+    let client = match fields.text("client").map(ClientId::new) {
+        None => None,
+        Some(id) => {
+            let found = app.issuer.clients.get(&id);
+            Some(found.ok_or_else(|| bad("client", "is no client of this issuer"))?)
+        }
+    };
+    Ok(Some((user.to_owned(), client)))
+}
+
+fn person(app: &App, person: &PersonView, bytes: usize) -> PersonCard {
+    let of_person = [
+        ("user".to_owned(), person.user_id.clone()),
+        ("connector".to_owned(), person.connector.clone()),
+    ];
+    PersonCard {
+        name: first_of(&[&person.username, &person.email, &person.user_id]).into(),
+        email: person.email.as_str().into(),
+        user_id: person.user_id.as_str().into(),
+        connector: connector_name(app, &person.connector),
+        sub: person.sub.as_str().into(),
+        administrator: person.administrator,
+        groups: part_of_names(app, ("", &[]), "groups", &person.groups, bytes),
+        sessions: app.path(&address(Section::Sessions.path(), &of_person)),
+        client: person.client.as_ref().map(|answer| answer_of(app, answer)),
+    }
+}
+
+fn answer_of(app: &App, answer: &ClientAnswer) -> (Name, bool, Name, Vec<Name>) {
+    let t = &app.layout.texts.admin.places;
+    let live = match answer.tokens_live % 60 {
+        0 => t.minutes.of(answer.tokens_live / 60),
+        _ => t.seconds.of(answer.tokens_live),
+    };
+    let notes = answer.notes.iter().map(Name::from).collect();
+    (client_name(app, &answer.client), answer.may_use_connector, live.into(), notes)
+}
+
+fn upstream(app: &App, upstream: &UpstreamView, bytes: (usize, usize)) -> UpstreamCard {
+    UpstreamCard {
+        connector: connector_name(app, &upstream.connector),
+        outcome: upstream.outcome.as_str().into(),
+        user_id: upstream.user_id.as_deref().map(Into::into),
+        groups: part_of_names(app, ("", &[]), "groups", &upstream.groups, bytes.0),
+        trace: part_of_names(app, ("", &[]), "trace", &upstream.trace, bytes.1),
+    }
+}

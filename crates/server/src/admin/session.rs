@@ -1,0 +1,185 @@
+//! `/admin/sessions/{id}`: one session with everything known of it, and ending it or a part of it.
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use countersign_core::{GrantId, SessionId};
+use countersign_issuer::admin::view::{EventView, GrantView, SessionDetailView, SessionView};
+
+use super::end::Told;
+use super::entrance::Entered;
+use super::fields::{address, from, part, part_of_names};
+use super::log::row as event_row;
+use super::sessions::person;
+use super::{client_name, connector_name, ended_line, when};
+use crate::answer::page;
+use crate::app::App;
+use crate::csp::FormsEnd;
+use crate::form::{Form, Pairs, once};
+use crate::own_pages::{back_to, notice};
+use crate::pages::admin::{Ended, EventRow, GrantRow, Section, SessionInFull};
+use crate::pages::{Device, Name, Page, Problem};
+use crate::trouble::{Trouble, settle};
+use crate::visit::Visit;
+
+/// What there is room for; the rest is a page further.
+const GRANTS: usize = 4;
+const EVENTS: usize = 3;
+const GROUP_BYTES: usize = 1024;
+const TRACE_BYTES: usize = 1536;
+
+const ABOUT: &str = "an end in a session";
+
+pub async fn show(
+    State(app): State<App>,
+    visit: Visit,
+    entered: Entered,
+    Path(id): Path<String>,
+) -> Response {
+    settle(&app, &visit, show_one(&app, &visit, &entered, SessionId::new(id)).await)
+}
+
+async fn show_one(
+    app: &App,
+    visit: &Visit,
+    entered: &Entered,
+    id: SessionId,
+) -> Result<Response, Trouble> {
+    let found = app.issuer.session_in_full(&id).await?.ok_or(Problem::NotFound)?;
+    let SessionDetailView { session, grants, events } = &found;
+    let pairs = entered.asked();
+    let (path, of_person, explain) = ways(session);
+    let here = (path.as_str(), pairs.as_slice());
+    let begin = from(&pairs, "grants", grants.len());
+    let shown_grants = grants.iter().skip(begin).take(GRANTS).map(|grant| grant_row(app, grant));
+    let told = notice::<Told>(app, visit, &entered.pairs, ABOUT);
+    let shown = SessionInFull {
+        layout: &app.layout,
+        frame: entered.frame(app, visit, Section::Sessions),
+        done: told.map(|told| told.announcement(app)),
+        id: &session.id,
+        own: id == entered.session.id,
+        name: person(session).into(),
+        facts: facts(app, session),
+        connector: connector_name(app, &session.connector),
+        since: when(app, &session.signed_in),
+        proved: when(app, &session.auth_time),
+        used: when(app, &session.last_seen),
+        ended: session.ended.as_ref().map(|ended| ended_line(app, ended)),
+        tokens_until: session.tokens_until.as_deref().map(|until| when(app, until)),
+        groups: part_of_names(app, here, "groups", &session.groups, GROUP_BYTES),
+        groups_as_of: when(app, &session.groups_as_of),
+        grants: part(app, here, "grants", grants.len(), (begin, shown_grants.collect())),
+        events: events.iter().take(EVENTS).map(|event| own_event(app, event)).collect(),
+        all_events: app.path(&address("/admin/events", &[("session".into(), session.id.clone())])),
+        trace: part_of_names(app, here, "trace", &session.trace, TRACE_BYTES),
+        of_person: app.path(&of_person),
+        explain: app.path(&explain),
+        action: app.path(&path),
+    };
+    Ok(page(app, 200, FormsEnd::AtHome, shown.render()))
+}
+
+/// This page, the sessions of its person, and why they can sign in.
+fn ways(session: &SessionView) -> (String, String, String) {
+    let user = ("user".to_owned(), session.user_id.clone());
+    let connector = ("connector".to_owned(), session.connector.clone());
+    (
+        format!("/admin/sessions/{}", session.id),
+        address(Section::Sessions.path(), &[user.clone(), connector]),
+        address(Section::Explain.path(), &[user]),
+    )
+}
+
+fn facts(app: &App, session: &SessionView) -> Vec<(&'static str, Name)> {
+    let t = &app.layout.texts.admin;
+    let device = Device::of(&session.user_agent).words(app.layout.texts);
+    let facts = [
+        (t.list.connector, connector_name(app, &session.connector)),
+        (t.one.login, session.preferred_username.as_str().into()),
+        (t.one.email, session.email.as_str().into()),
+        (t.one.user_id, session.user_id.as_str().into()),
+        (t.one.address, session.ip.as_str().into()),
+        (t.one.program, device),
+        (t.one.session, session.id.as_str().into()),
+    ];
+    facts.into_iter().filter(|(_, value)| value.as_str() != "—").collect()
+}
+
+/// Without the way to the page it stands on.
+fn own_event(app: &App, event: &EventView) -> EventRow {
+    EventRow { session: None, ..event_row(app, event) }
+}
+
+fn grant_row(app: &App, grant: &GrantView) -> GrantRow {
+    GrantRow {
+        id: grant.id.clone(),
+        app: client_name(app, &grant.client),
+        scopes: grant.scope.as_str().into(),
+        refreshable: grant.refreshable,
+        given: when(app, &grant.given),
+        used: when(app, &grant.last_used),
+        until: when(app, &grant.tokens_until),
+        ended: grant.ended.as_ref().map(|ended| ended_line(app, ended)),
+    }
+}
+
+/// Which button was pressed: `session` and `grant` name one.
+pub async fn act(
+    State(app): State<App>,
+    visit: Visit,
+    entered: Entered,
+    Path(id): Path<String>,
+    Form(form): Form,
+) -> Response {
+    settle(&app, &visit, end_asked(&app, &visit, &entered, (SessionId::new(id), &form)).await)
+}
+
+async fn end_asked(
+    app: &App,
+    visit: &Visit,
+    entered: &Entered,
+    (id, form): (SessionId, &Pairs),
+) -> Result<Response, Trouble> {
+    if let Some(first) = entered.proves_first(app, visit, form)? {
+        return Ok(first);
+    }
+    let path = format!("/admin/sessions/{id}");
+    let told = match (once(form, "session"), once(form, "grant")) {
+        (Some(named), None) if named == id.as_str() => {
+            let end = app.issuer.end_session_as(&entered.who, &id).await?;
+            let end = end.ok_or(Problem::FormExpired)?;
+            let grants = end.grants_ended as u64;
+            Told { sessions: 1, grants, tokens_until: end.tokens_until, more: false }
+        }
+        (None, Some(grant)) => {
+            let grant = GrantId::new(grant);
+            if app.issuer.session_of_grant(&grant).await?.as_ref() != Some(&id) {
+                return Err(Problem::NotFound.into());
+            }
+            let end = app.issuer.end_grant_as(&entered.who, &grant).await?;
+            let end = end.ok_or(Problem::FormExpired)?;
+            let until = Some(end.tokens_until);
+            Told { sessions: 0, grants: 1, tokens_until: until, more: false }
+        }
+        _ => return Err(Trouble::from(Problem::BadRequest).detail("session, grant")),
+    };
+    match told.sessions > 0 && id == entered.session.id {
+        false => back_to(app, visit, &path, ABOUT, &told),
+        true => Ok(own_ended(app, visit, entered, &told)),
+    }
+}
+
+/// Their own session: another request could not tell them any more.
+fn own_ended(app: &App, visit: &Visit, entered: &Entered, told: &Told) -> Response {
+    let shown = Ended {
+        layout: &app.layout,
+        frame: entered.frame(app, visit, Section::Sessions),
+        chips: None,
+        done: told.announcement(app),
+        more: None,
+        own_ended: true,
+        sure: false,
+        back: app.path(Section::Sessions.path()),
+    };
+    page(app, 200, FormsEnd::AtHome, shown.render())
+}

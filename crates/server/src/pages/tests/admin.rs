@@ -1,0 +1,389 @@
+//! Samples of the administrator's pages, and what is particular to them.
+
+use countersign_core::event::EventKind;
+use countersign_core::session::EndReason;
+
+use super::super::admin::*;
+use super::super::texts::ENGLISH;
+use super::super::{Moment, Name, Page};
+use super::markup::tags;
+use super::samples::World;
+
+const NOW: i64 = 1_763_900_000_000;
+const ID: &str = "session-0123456789abcdef01234567";
+
+fn moment(w: &World, millis: i64) -> Moment {
+    Moment::to_the_second(NOW + millis, NOW, w.layout.texts)
+}
+
+fn frame<'a>(w: &'a World, section: Section) -> Frame<'a> {
+    Frame {
+        layout: &w.layout,
+        section,
+        user: w.user.name.clone(),
+        base: "/dex".to_owned(),
+        csrf: "csrf-0123456789abcdef0123456789abcdef01234567".to_owned(),
+        said: Some(ENGLISH.admin.places.confirmed.plain(&w.user.connector_name)),
+    }
+}
+
+fn name(w: &World) -> Name {
+    w.user.name.clone()
+}
+
+fn ended_line(w: &World) -> EndedLine {
+    EndedLine { at: moment(w, -60_000), by: Name::new(&w.text), why: "by an administrator".into() }
+}
+
+fn link(query: &str) -> Option<String> {
+    Some(format!("/dex/admin?{query}"))
+}
+
+fn field(w: &World, name: &'static str) -> Field {
+    Field {
+        name,
+        label: ENGLISH.admin.label(name),
+        value: w.text.clone(),
+        problem: (name == "seen_since").then(|| Name::new(&w.text)),
+        instant: name == "seen_since",
+    }
+}
+
+fn form(w: &World) -> FilterForm {
+    FilterForm {
+        action: "/dex/admin".to_owned(),
+        main: ["text", "group", "client"].map(|name| field(w, name)).into(),
+        more: ["user", "connector", "ip", "seen_since", "seen_before"]
+            .map(|name| field(w, name))
+            .into(),
+        choice: Some(Choice {
+            name: "state",
+            label: ENGLISH.admin.label("state"),
+            options: vec![("live", "Live", true), ("all", "All", false)],
+        }),
+        problem: Some(Name::new(&w.text)),
+        submit: "Find",
+    }
+}
+
+fn session_row(w: &World, n: usize) -> SessionRow {
+    SessionRow {
+        href: format!("/dex/admin/sessions/{ID}"),
+        name: name(w),
+        login: w.user.email.clone(),
+        connector: w.user.connector_name.clone(),
+        address: "2001:db8:1234:5678:9abc:def0:1234:5678".into(),
+        device: "Firefox on Linux".into(),
+        since: moment(w, -90_000_000),
+        used: moment(w, -240_000),
+        apps: vec![w.app.name.clone(); 2],
+        more_apps: n,
+        ended: n.is_multiple_of(3).then(|| ended_line(w)),
+    }
+}
+
+fn event(w: &World) -> EventRow {
+    EventRow {
+        at: moment(w, -90_000),
+        what: "Session ended".into(),
+        actor: Name::new(&w.text),
+        about: vec![Name::new(&w.text), w.user.connector_name.clone(), w.app.name.clone()],
+        session: Some(format!("/dex/admin/sessions/{ID}")),
+        address: Some("192.0.2.7".into()),
+        reason: Some("by an administrator".into()),
+        details: Some(Name::new(&w.text)),
+    }
+}
+
+fn part<T>(items: Vec<T>, further: usize) -> Part<T> {
+    let total = items.len() + further;
+    Part { items, total, further, more: link("from=9"), first: link("") }
+}
+
+fn groups(w: &World, bytes: usize) -> Part<Name> {
+    let names: Vec<String> = w.groups.iter().map(ToString::to_string).collect();
+    part(super::super::HeldGroups::fitting(&names, bytes), 40)
+}
+
+fn announcement(w: &World) -> Announcement {
+    Announcement { sessions: 916, grants: 917, tokens_until: Some(moment(w, 600_001)) }
+}
+
+fn chips(w: &World) -> Vec<Chip> {
+    ["user", "group"]
+        .map(|name| Chip { label: ENGLISH.admin.label(name), value: Name::new(&w.text) })
+        .into()
+}
+
+pub fn pages(w: &World) -> Vec<(String, String)> {
+    let mut pages = of_sessions(w);
+    pages.extend(of_ends(w));
+    pages.extend(of_the_rest(w));
+    pages
+}
+
+fn of_sessions(w: &World) -> Vec<(String, String)> {
+    let list = SessionList {
+        layout: &w.layout,
+        frame: frame(w, Section::Sessions),
+        form: form(w),
+        // Where these are too many for a page, the handler shows fewer.
+        rows: (0..if w.text == "jane" { 10 } else { 5 }).map(|n| session_row(w, n)).collect(),
+        complete: false,
+        end: link("user=jane"),
+        narrowed: true,
+        first: link(""),
+        next: link("page=abc"),
+    };
+    let grant = |n: usize| GrantRow {
+        id: format!("grant-{n}-0123456789abcdef"),
+        app: w.app.name.clone(),
+        scopes: "openid profile email groups offline_access".into(),
+        refreshable: true,
+        given: moment(w, -7_200_000),
+        used: moment(w, -120_000),
+        until: moment(w, 480_000),
+        ended: (n == 1).then(|| ended_line(w)),
+    };
+    let one = SessionInFull {
+        layout: &w.layout,
+        frame: frame(w, Section::Sessions),
+        done: Some(announcement(w)),
+        id: ID,
+        own: true,
+        name: name(w),
+        facts: vec![("Login", name(w)), ("Email", name(w)), ("User ID", Name::new(&w.text))],
+        connector: w.user.connector_name.clone(),
+        since: moment(w, -90_000_000),
+        proved: moment(w, -90_000_000),
+        used: moment(w, -240_000),
+        ended: None,
+        tokens_until: Some(moment(w, 480_000)),
+        groups: groups(w, 1024),
+        groups_as_of: moment(w, -300_000),
+        grants: part((0..4).map(grant).collect(), 7),
+        events: (0..3).map(|_| event(w)).collect(),
+        all_events: "/dex/admin/events?session=x".to_owned(),
+        trace: groups(w, 1536),
+        of_person: "/dex/admin?user=x".to_owned(),
+        explain: "/dex/admin/explain?user=x".to_owned(),
+        action: format!("/dex/admin/sessions/{ID}"),
+    };
+    [("admin-sessions", list.render()), ("admin-session", one.render())]
+        .map(|(name, html)| (name.to_owned(), html))
+        .into()
+}
+
+fn of_ends(w: &World) -> Vec<(String, String)> {
+    let end = EndMany {
+        layout: &w.layout,
+        frame: frame(w, Section::Sessions),
+        since: field(w, "seen_since"),
+        problem: Some(Name::new(&w.text)),
+        action: "/dex/admin/end".to_owned(),
+    };
+    let preview = Preview {
+        layout: &w.layout,
+        frame: frame(w, Section::Sessions),
+        chips: chips(w),
+        sessions: 916,
+        people: 258,
+        grants: 917,
+        apps: vec![(w.app.name.clone(), 9); 20],
+        more_apps: 3,
+        tokens_until: Some(moment(w, 600_001)),
+        yours: true,
+        sure: Some(true),
+        action: "/dex/admin/end?user=jane".to_owned(),
+        back: "/dex/admin?user=jane".to_owned(),
+    };
+    let ended = Ended {
+        layout: &w.layout,
+        frame: frame(w, Section::Sessions),
+        chips: Some(chips(w)),
+        done: announcement(w),
+        more: link("user=jane"),
+        own_ended: true,
+        sure: true,
+        back: "/dex/admin?user=jane".to_owned(),
+    };
+    [
+        ("admin-end", end.render()),
+        ("admin-preview", preview.render()),
+        ("admin-ended", ended.render()),
+    ]
+    .map(|(name, html)| (name.to_owned(), html))
+    .into()
+}
+
+fn of_the_rest(w: &World) -> Vec<(String, String)> {
+    let events = Events {
+        layout: &w.layout,
+        frame: frame(w, Section::Events),
+        form: form(w),
+        rows: (0..10).map(|_| event(w)).collect(),
+        first: link(""),
+        next: link("page=abc"),
+    };
+    let holder = || HolderRow {
+        person: name(w),
+        user_id: Name::new(&w.text),
+        connector: w.user.connector_name.clone(),
+        session: format!("/dex/admin/sessions/{ID}"),
+        since: moment(w, -90_000_000),
+        until: Some(moment(w, -60_000)),
+        tokens_until: None,
+    };
+    let holders = Holders {
+        layout: &w.layout,
+        frame: frame(w, Section::Holders),
+        form: form(w),
+        asked: true,
+        rows: (0..12).map(|_| holder()).collect(),
+        first: link(""),
+        next: link("page=abc"),
+    };
+    let client = || ClientRow {
+        name: w.app.name.clone(),
+        id: "grafana".into(),
+        public: false,
+        redirects: vec![Name::new("https://grafana.example.com/login/generic_oauth"); 3],
+        more_redirects: 2,
+        connectors: vec![w.user.connector_name.clone()],
+        tokens_live_seconds: 600,
+        sessions: 12,
+        grants: 13,
+        href: "/dex/admin?client=grafana".to_owned(),
+    };
+    let clients = Clients {
+        layout: &w.layout,
+        frame: frame(w, Section::Clients),
+        clients: part((0..10).map(|_| client()).collect(), 3),
+    };
+    [
+        ("admin-events", events.render()),
+        ("admin-holders", holders.render()),
+        ("admin-clients", clients.render()),
+        ("admin-connectors", connectors(w)),
+        ("admin-keys", keys(w)),
+        ("admin-explain", explain(w)),
+    ]
+    .map(|(name, html)| (name.to_owned(), html))
+    .into()
+}
+
+fn connectors(w: &World) -> String {
+    let card = |health| ConnectorCard {
+        id: "ldap".to_owned(),
+        name: w.user.connector_name.clone(),
+        kind: "ldap".into(),
+        health,
+        last_answer: Some(moment(w, -60_000)),
+        last_trouble: Some(moment(w, -1_000)),
+        trouble: Some(name(w)),
+        braked_since: (health == Health::Braked).then(|| moment(w, -1_000)),
+        sessions: 5,
+        href: "/dex/admin?connector=ldap".to_owned(),
+    };
+    let shown = Connectors {
+        layout: &w.layout,
+        frame: frame(w, Section::Connectors),
+        connectors: part([Health::Up, Health::Down, Health::Braked].map(card).into(), 0),
+        action: "/dex/admin/connectors".to_owned(),
+    };
+    shown.render()
+}
+
+fn keys(w: &World) -> String {
+    let key = |number: i64| KeyRow {
+        number,
+        kid: "f978aea1f14614e6affc2bca15a204713325d738".into(),
+        algorithm: "RS256".into(),
+        state: ENGLISH.admin.keys.signing,
+        signs: number == 2,
+        created: moment(w, -90_000_000),
+        signs_from: moment(w, -86_000_000),
+        drops_at: (number == 1).then(|| moment(w, 86_000_000)),
+    };
+    let shown = Keys {
+        layout: &w.layout,
+        frame: frame(w, Section::Keys),
+        rotated: Some(("Key 3 has been made. It signs".to_owned(), moment(w, 3_600_000))),
+        rows: [3, 2, 1].map(key).into(),
+        action: "/dex/admin/keys".to_owned(),
+    };
+    shown.render()
+}
+
+fn explain(w: &World) -> String {
+    let person = PersonCard {
+        name: name(w),
+        email: name(w),
+        user_id: Name::new(&w.text),
+        connector: w.user.connector_name.clone(),
+        sub: "CgtpZC1vZi1hbGljZRIFbG9jYWw".into(),
+        administrator: true,
+        groups: groups(w, 3072),
+        sessions: "/dex/admin?user=x".to_owned(),
+        client: Some((w.app.name.clone(), false, "10 minutes".into(), vec![name(w)])),
+    };
+    let upstream = UpstreamCard {
+        connector: w.user.connector_name.clone(),
+        outcome: name(w),
+        user_id: Some(Name::new(&w.text)),
+        groups: groups(w, 1024),
+        trace: groups(w, 2048),
+    };
+    let shown = Explain {
+        layout: &w.layout,
+        frame: frame(w, Section::Explain),
+        form: form(w),
+        asked: true,
+        people: vec![person],
+        upstreams: vec![upstream],
+    };
+    shown.render()
+}
+
+#[test]
+fn every_table_says_what_it_is_and_what_its_columns_are() {
+    for (page, html) in pages(&World::everyday()) {
+        let found = tags(&html);
+        let count = |name: &str| found.iter().filter(|tag| tag.name == name).count();
+        assert_eq!(count("table"), count("caption"), "{page}");
+        let headers = found.iter().filter(|tag| tag.name == "th");
+        assert!(
+            headers.clone().all(|tag| tag.has("scope", "col") || tag.has("scope", "row")),
+            "{page}"
+        );
+        // On a phone a table is a list of cards, and loses its meaning where that is not said again.
+        let cells =
+            found.iter().filter(|tag| ["table", "tr", "th", "td"].contains(&tag.name.as_str()));
+        assert!(cells.clone().all(|tag| tag.get("role").is_some()), "{page}");
+        assert_eq!(found.iter().filter(|tag| tag.has("aria-current", "page")).count(), 1, "{page}");
+    }
+}
+
+#[test]
+fn every_kind_and_reason_has_words() {
+    for (kind, _) in ENGLISH.admin.kinds {
+        assert!(EventKind::parse(kind).is_some(), "{kind}");
+    }
+    for (reason, _) in ENGLISH.admin.reasons {
+        assert!(EndReason::parse(reason).is_some(), "{reason}");
+    }
+    let word = words_for(&ENGLISH.admin.kinds, "something_new");
+    assert_eq!(word.as_str(), "something_new");
+}
+
+/// An instant that is promised is never told too early.
+#[test]
+fn an_announced_instant_is_rounded_up_to_its_second() {
+    for (millis, second) in
+        [(1_763_899_980_000, "00"), (1_763_899_980_001, "01"), (1_763_900_039_001, "00")]
+    {
+        let moment = Moment::to_the_second(millis, NOW, &ENGLISH);
+        assert!(moment.exact.ends_with(&format!(":{second} UTC")), "{}", moment.exact);
+        assert!(moment.iso.ends_with(&format!(":{second}Z")), "{}", moment.iso);
+    }
+}

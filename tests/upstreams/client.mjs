@@ -1,0 +1,72 @@
+// An application of other people's (openid-client): what it is told to do, it does with that library alone.
+//
+// Started by tests/world/openid_client.rs. On standard input stand orders, one JSON object a line:
+//
+//   {"op":"begin","issuer":"http://127.64.0.1:5556/dex","id":…,"secret":…}   reads the discovery document
+//   {"op":"authorize","redirect_uri":…,"scope":…}       {url}: with state, nonce and PKCE, which it remembers
+//   {"op":"comes back","url":…}                         redeems the code and checks every answer: {tokens, claims}
+//   {"op":"refresh","token":…}                          {tokens}
+//   {"op":"revoke","token":…,"hint":…}                  RFC 7009
+//   {"op":"introspect","token":…}                       RFC 7662: {told}
+//   {"op":"own token","scope":…}                        RFC 6749 section 4.4: {tokens}
+//   {"op":"read","token":…,"url":…}                     a resource for the bearer: {status, body}
+//   {"op":"log out","id_token":…,"back":…,"state":…}    RP-Initiated Logout 1.0: {url}
+//
+// Each is answered by {"done":OP,…}, or {"done":OP,"error":…,"status":…} where the server refused or the library did
+// not believe it. End of input ends the program.
+
+import { createInterface } from 'node:readline';
+import * as client from 'openid-client';
+
+const say = (what) => process.stdout.write(`${JSON.stringify(what)}\n`);
+let config;
+let asked;
+
+const does = {
+  async begin({ issuer, id, secret }) {
+    // Plain http is for the tests only. The signature of an ID token is checked although it comes from the issuer.
+    const execute = [client.allowInsecureRequests, client.enableNonRepudiationChecks];
+    config = await client.discovery(new URL(issuer), id, undefined, client.ClientSecretBasic(secret), { execute });
+  },
+  async authorize({ redirect_uri, scope }) {
+    const verifier = client.randomPKCECodeVerifier();
+    const code_challenge = await client.calculatePKCECodeChallenge(verifier);
+    asked = { verifier, state: client.randomState(), nonce: client.randomNonce() };
+    const parameters = { redirect_uri, scope, state: asked.state, nonce: asked.nonce, code_challenge, code_challenge_method: 'S256' };
+    return { url: client.buildAuthorizationUrl(config, parameters).href };
+  },
+  async 'comes back'({ url }) {
+    const checks = { pkceCodeVerifier: asked.verifier, expectedState: asked.state, expectedNonce: asked.nonce, idTokenExpected: true };
+    const tokens = await client.authorizationCodeGrant(config, new URL(url), checks);
+    return { tokens, claims: tokens.claims() };
+  },
+  async refresh({ token }) {
+    return { tokens: await client.refreshTokenGrant(config, token) };
+  },
+  async revoke({ token, hint }) {
+    await client.tokenRevocation(config, token, { token_type_hint: hint });
+  },
+  async introspect({ token }) {
+    return { told: await client.tokenIntrospection(config, token) };
+  },
+  async 'own token'({ scope }) {
+    return { tokens: await client.clientCredentialsGrant(config, { scope }) };
+  },
+  async read({ token, url }) {
+    const response = await client.fetchProtectedResource(config, token, new URL(url), 'GET');
+    return { status: response.status, body: await response.json() };
+  },
+  async 'log out'({ id_token, back, state }) {
+    const parameters = { id_token_hint: id_token, post_logout_redirect_uri: back, state };
+    return { url: client.buildEndSessionUrl(config, parameters).href };
+  },
+};
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const { op, ...order } = JSON.parse(line);
+  try {
+    say({ done: op, ...(await does[op](order)) });
+  } catch (error) {
+    say({ done: op, error: error.error ?? error.code ?? String(error), status: error.status, why: String(error.cause ?? error) });
+  }
+}
