@@ -268,7 +268,9 @@ fn ended(end: &EndView) -> String {
         Some(until) => format!("The last token of it dies at {until}. {}", end.beyond),
         None => "No token of it is left.".to_owned(),
     };
-    format!("ended {} sessions and {} grants. {last}\n", end.sessions, end.grants)
+    let many =
+        |count: i64, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    format!("ended {} and {}. {last}\n", many(end.sessions, "session"), many(end.grants, "grant"))
 }
 
 #[cfg(test)]

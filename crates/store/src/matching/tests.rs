@@ -1,20 +1,14 @@
 //! A hundred thousand sessions: what the database reads for a page is asked of the database itself, never
 //! of a clock.
 
-use std::time::Instant;
-
-use countersign_core::ids::random_token;
-use countersign_core::session::{EndReason, Ended};
-use countersign_core::{
-    ClientId, ConnectorId, Identity, SessionFilter, SessionId, SessionState, Timestamp, Wants,
-};
+use countersign_core::{ClientId, SessionFilter};
 
 use super::{
     ALL, LIVE_OF_CONNECTOR, LIVE_OF_IP, Matching, OF_CLIENT, OF_GROUP, OF_PERSON, OF_USER, Texts,
 };
 use crate::engine::Verb;
 use crate::engine::conn::{Conn, Value};
-use crate::{HolderQuery, Location, PostgresOptions, SignIn, Store, StoreError};
+use crate::{Location, Store, StoreError};
 
 /// Four sessions each of 25 000 people at two connectors, one in five ended; all in the group `staff`, one
 /// in nine in `dev`, ten in `root`; all with `kubernetes`, twenty with `wiki`.
@@ -55,16 +49,6 @@ impl Verb for Populate {
             conn.execute(sql, &[]).await?;
         }
         Ok(())
-    }
-}
-
-/// What PostgreSQL does by itself after a while.
-struct Analyze;
-
-impl Verb for Analyze {
-    type Answer = ();
-    async fn run(&self, conn: &mut Conn<'_>) -> Result<(), StoreError> {
-        conn.execute("ANALYZE", &[]).await.map(|_| ())
     }
 }
 
@@ -156,126 +140,4 @@ async fn no_page_of_a_hundred_thousand_is_sorted_or_searched_in_vain() {
     assert_eq!(chosen(SessionFilter { group: group("root"), ..filter() }).await, &OF_GROUP);
     assert_eq!(chosen(SessionFilter { group: group("staff"), ..filter() }).await, &ALL);
     store.close().await;
-}
-
-/// `cargo test -p countersign-store --lib timings -- --ignored --nocapture`; on PostgreSQL too when
-/// `COUNTERSIGN_TEST_POSTGRES` names an empty database.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "prints timings for a person to read"]
-async fn timings_of_a_hundred_thousand() {
-    let mut locations = vec![Location::Memory];
-    if let Ok(url) = std::env::var("COUNTERSIGN_TEST_POSTGRES") {
-        locations.push(Location::Postgres(PostgresOptions::from_url(&url).unwrap()));
-    }
-    for location in locations {
-        println!("{location}");
-        let store = Store::open(&location).await.unwrap();
-        let begun = Instant::now();
-        store.write(Populate).await.unwrap();
-        store.write(Analyze).await.unwrap();
-        println!("{:>9.1?} filled", begun.elapsed());
-        for (name, filter) in questions() {
-            let begun = Instant::now();
-            let page = store.find_sessions(&filter, None, 50).await.unwrap();
-            let paged = begun.elapsed();
-            let begun = Instant::now();
-            let count = store.count_sessions(&filter).await.unwrap();
-            let counted = begun.elapsed();
-            println!(
-                "{paged:>9.1?} {:>3} shown {counted:>9.1?} {:>6} counted {name}",
-                page.sessions.len(),
-                count.sessions
-            );
-        }
-        time_the_rest(&store).await;
-        store.close().await;
-    }
-}
-
-fn questions() -> Vec<(&'static str, SessionFilter)> {
-    let text = |text: &str| SessionFilter { text: Some(text.into()), ..filter() };
-    let user = |user: &str| SessionFilter { user: Some(user.into()), ..filter() };
-    let group = |name: &str| SessionFilter { group: Some(name.into()), ..filter() };
-    let connector = |id| SessionFilter { connector: Some(ConnectorId::new(id)), ..filter() };
-    let client = |id| SessionFilter { client: Some(ClientId::new(id)), ..filter() };
-    let state = SessionState::All;
-    vec![
-        ("everybody", filter()),
-        ("everybody, ended too", SessionFilter { state, ..filter() }),
-        ("part of many names", text("number 1")),
-        ("part of one name", text("NUMBER 23456")),
-        ("part of no name", text("nobody")),
-        ("a user", user("LOGIN-777")),
-        ("no user", user("nobody")),
-        ("a common group", group("staff")),
-        ("a group of one in nine", group("dev")),
-        ("a rare group", group("root")),
-        ("a group of nobody", group("nobody")),
-        ("a common connector", connector("ldap")),
-        ("a rare connector", connector("github")),
-        ("a common client", client("kubernetes")),
-        ("a rare client", client("wiki")),
-        ("an address", SessionFilter { ip: Some("192.0.2.7".into()), ..filter() }),
-        (
-            "an address, ended too",
-            SessionFilter { state, ip: Some("192.0.2.7".into()), ..filter() },
-        ),
-        ("no address", SessionFilter { ip: Some("192.0.2.255".into()), ..filter() }),
-        ("idle", SessionFilter { seen_before: Some(Timestamp::from_millis(2)), ..filter() }),
-    ]
-}
-
-fn sign_in(groups: usize, n: i64) -> SignIn {
-    let groups = (0..groups).map(|group| format!("cn=group-{group},ou=groups,o=example")).collect();
-    let user_id = format!("user-{n}");
-    SignIn {
-        previous_cookie: None,
-        cookie: random_token().unwrap(),
-        cookie_until: Timestamp::from_millis(300_000),
-        id: SessionId::random().unwrap(),
-        connector: ConnectorId::new("ldap"),
-        identity: Identity { user_id, groups, ..Identity::default() },
-        basis: String::new(),
-        wants: Wants::default(),
-        upstream: None,
-        ip: "192.0.2.1".into(),
-        user_agent: "Firefox".into(),
-        now: Timestamp::from_millis(200_000),
-    }
-}
-
-async fn time_the_rest(store: &Store) {
-    let begun = Instant::now();
-    let people = store.find_people("number 1", 20).await.unwrap();
-    println!("{:>9.1?} {} people found", begun.elapsed(), people.len());
-    let instant = Timestamp::from_millis;
-    let query = HolderQuery {
-        group: "staff".into(),
-        connector: None,
-        since: instant(50_000),
-        until: instant(60_000),
-        after: None,
-        limit: 50,
-    };
-    let begun = Instant::now();
-    let holders = store.holders(query).await.unwrap();
-    println!("{:>9.1?} {} holders", begun.elapsed(), holders.holdings.len());
-    for groups in [0, 2, 50, 500] {
-        let begun = Instant::now();
-        for n in 0..50 {
-            store.sign_in(sign_in(groups, n)).await.unwrap();
-        }
-        println!("{:>9.1?} a sign-in with {groups} groups", begun.elapsed() / 50);
-    }
-    let why = Ended { at: instant(200_000), by: "system".into(), why: EndReason::Administrator };
-    let of_client = SessionFilter { client: Some(ClientId::new("kubernetes")), ..filter() };
-    let except = Some(SessionId::new("session-1"));
-    let connector = Some(ConnectorId::new("ldap"));
-    for filter in [of_client, SessionFilter { connector, except, ..filter() }] {
-        for _ in 0..3 {
-            let begun = Instant::now();
-            let batch = store.end_sessions(&filter, &why, None, 200).await.unwrap();
-            println!("{:>9.1?} {} ended", begun.elapsed(), batch.sessions);
-        }
-    }
 }
