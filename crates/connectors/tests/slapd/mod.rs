@@ -3,7 +3,9 @@
 //! It knows nothing of Countersign, so the system tests include this very file with `#[path]`. It
 //! needs the crates `rcgen` and `tempfile`. It never touches the machine's own directory server.
 
+use std::collections::hash_map::RandomState;
 use std::fs::{self, File};
+use std::hash::{BuildHasher, Hasher};
 use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -201,9 +203,13 @@ fn spawn(program: &str, folder: &TempDir, port: u16, tls_port: u16) -> Child {
         .expect("slapd can be started")
 }
 
+/// Below the ports that the system gives to outgoing connections: there somebody's connection may take it before
+/// slapd does, and whoever looks whether it listens may even be connected to themselves.
 fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    listener.local_addr().expect("an address").port()
+    let random = || RandomState::new().build_hasher().finish();
+    let candidate = |_| 12_000 + u16::try_from(random() % 18_000).expect("a small number");
+    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    (0..100).map(candidate).find(free).expect("a free port")
 }
 
 fn listens(process: &mut Child, port: u16) -> bool {
