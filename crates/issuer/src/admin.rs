@@ -20,7 +20,7 @@ use countersign_core::{ClientId, ConnectorId, Session};
 use crate::Issuer;
 
 pub use keys::Rotation;
-pub use token::{ADMIN_SCOPE, NotAdmitted};
+pub use token::NotAdmitted;
 
 /// Changes need a sign-in no older than this.
 pub const FRESH_SIGN_IN: Duration = Duration::from_secs(15 * 60);

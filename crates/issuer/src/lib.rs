@@ -4,7 +4,9 @@
 //! command line or Kubernetes. No HTTP, no SQL and no cryptography of its own.
 //!
 //! Where to look: [`authorize`] from request to code, [`token`] from code to tokens, [`userinfo`],
-//! [`sessions`] for freshness and the ways of ending, [`brakes`] for when an upstream is not believed, [`keyring`] for keys, [`discovery`].
+//! [`sessions`] for freshness and the ways of ending, [`own_sessions`] and [`admin`] for who may end what,
+//! [`logout`] and [`notices`] for applications that sign out or are told, [`kubernetes`] for what clusters
+//! ask, [`brakes`] for when an upstream is not believed, [`keyring`] for keys, [`discovery`].
 
 pub mod admin;
 pub mod attempts;

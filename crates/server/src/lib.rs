@@ -40,8 +40,8 @@ pub use client_address::AddressRule;
 pub use health::Health;
 pub use metrics::Metrics;
 
-/// Every endpoint of the issuer, by its path. What is above the line is for programs and may be
-/// asked across origins where configured; below it is for people.
+/// Every endpoint of the issuer, by its path; those of administrators are the two tables below. What is
+/// above the line is for programs, the first of it across origins where configured; below it is for people.
 pub fn routes(app: App) -> Router {
     let base = app.issuer.settings.issuer.base_path().to_owned();
     let at = |path: &str| format!("{base}{path}");
@@ -64,23 +64,6 @@ pub fn routes(app: App) -> Router {
     let clusters = Router::new()
         .route(&at("/kubernetes/tokenreview/{client}"), post(kubernetes::review))
         .route(&at("/kubernetes/groups"), get(kubernetes::groups));
-    let api_at = |path: &str| at(&format!("/api/v1{path}"));
-    let administration = Router::new()
-        .route(&api_at("/sessions"), get(api::list))
-        .route(&api_at("/sessions/preview"), post(api::preview))
-        .route(&api_at("/sessions/end"), post(api::end_many))
-        .route(&api_at("/sessions/{id}"), get(api::show).delete(api::end))
-        .route(&api_at("/grants/{id}"), delete(api::end_grant))
-        .route(&api_at("/events"), get(api::events))
-        .route(&api_at("/holders"), get(api::holders))
-        .route(&api_at("/explain"), get(api::explain))
-        .route(&api_at("/keys"), get(api::keys))
-        .route(&api_at("/keys/rotate"), post(api::rotate))
-        .route(&api_at("/clients"), get(api::clients))
-        .route(&api_at("/connectors"), get(api::connectors))
-        .route(&api_at("/connectors/{id}/confirm"), post(api::confirm))
-        .route(&api_at("/openapi.json"), get(api::description))
-        .route(&at("/api/v1/{*rest}"), any(api::nothing));
     // ---------------------------------------------------------------------------------------------
     let logins = Router::new()
         .route(&at("/auth"), get(authorize::auth::get).post(authorize::auth::post))
@@ -107,6 +90,48 @@ pub fn routes(app: App) -> Router {
         .route(&at("/sessions"), get(own_sessions::list).post(own_sessions::end))
         .route(&at("/sessions/{id}"), get(own_sessions::one))
         .route(&at("/groups"), get(own_sessions::groups))
+        .route(&at("/static/{file}"), get(home::asset))
+        .route(&at("/robots.txt"), get(home::robots))
+        .route(&at("/healthz"), get(health::main));
+    if !base.is_empty() {
+        own_pages = own_pages.route(&base, get(home::get));
+    }
+    let all = programs
+        .merge(clusters)
+        .merge(administration_api(&base))
+        .merge(logins)
+        .merge(own_pages)
+        .merge(administration_pages(&base))
+        .fallback(home::not_found);
+    layers::around(all, &app).with_state(app)
+}
+
+/// For an administrator's programs: tokens and no cookies, so it is asked across no origins.
+fn administration_api(base: &str) -> Router<App> {
+    let at = |path: &str| format!("{base}{path}");
+    let api_at = |path: &str| at(&format!("/api/v1{path}"));
+    Router::new()
+        .route(&api_at("/sessions"), get(api::list))
+        .route(&api_at("/sessions/preview"), post(api::preview))
+        .route(&api_at("/sessions/end"), post(api::end_many))
+        .route(&api_at("/sessions/{id}"), get(api::show).delete(api::end))
+        .route(&api_at("/grants/{id}"), delete(api::end_grant))
+        .route(&api_at("/events"), get(api::events))
+        .route(&api_at("/holders"), get(api::holders))
+        .route(&api_at("/explain"), get(api::explain))
+        .route(&api_at("/keys"), get(api::keys))
+        .route(&api_at("/keys/rotate"), post(api::rotate))
+        .route(&api_at("/clients"), get(api::clients))
+        .route(&api_at("/connectors"), get(api::connectors))
+        .route(&api_at("/connectors/{id}/confirm"), post(api::confirm))
+        .route(&api_at("/openapi.json"), get(api::description))
+        .route(&at("/api/v1/{*rest}"), any(api::nothing))
+}
+
+/// For an administrator's browser.
+fn administration_pages(base: &str) -> Router<App> {
+    let at = |path: &str| format!("{base}{path}");
+    Router::new()
         .route(&at("/admin"), get(admin::list))
         .route(&at("/admin/sessions/{id}"), get(admin::show).post(admin::act))
         .route(&at("/admin/end"), get(admin::preview).post(admin::end))
@@ -116,19 +141,6 @@ pub fn routes(app: App) -> Router {
         .route(&at("/admin/clients"), get(admin::clients))
         .route(&at("/admin/connectors"), get(admin::connectors).post(admin::confirm))
         .route(&at("/admin/keys"), get(admin::keys).post(admin::rotate))
-        .route(&at("/static/{file}"), get(home::asset))
-        .route(&at("/robots.txt"), get(home::robots))
-        .route(&at("/healthz"), get(health::main));
-    if !base.is_empty() {
-        own_pages = own_pages.route(&base, get(home::get));
-    }
-    let all = programs
-        .merge(clusters)
-        .merge(administration)
-        .merge(logins)
-        .merge(own_pages)
-        .fallback(home::not_found);
-    layers::around(all, &app).with_state(app)
 }
 
 /// What operators and their probes ask, on a port of its own.

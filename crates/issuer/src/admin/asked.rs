@@ -175,19 +175,11 @@ pub const SESSION_FIELDS: [&str; 11] = [
     "created_before",
     "state",
 ];
-/// The same for a bulk end, which is of live sessions only.
-pub const BULK_FIELDS: [&str; 10] = [
-    "text",
-    "user",
-    "group",
-    "connector",
-    "client",
-    "ip",
-    "seen_since",
-    "seen_before",
-    "created_since",
-    "created_before",
-];
+/// The same for a bulk end, which is of live sessions only: all but the last, `state`.
+pub const BULK_FIELDS: &[&str] = match SESSION_FIELDS.split_last() {
+    Some((_state, rest)) => rest,
+    None => &[],
+};
 /// Fields of an [`EventQuery`], the page among them.
 pub const EVENT_FIELDS: [&str; 13] = [
     "session",

@@ -6,15 +6,13 @@
 
 use std::time::Duration;
 
-use countersign_core::{ClientId, GrantId, Secret, Session};
+use countersign_core::{ClientId, GrantId, Secret, Session, scopes};
 use countersign_jose::{Claims, Expected, Typ};
 
 use super::Administrator;
 use crate::token::ACCESS_TOKEN_TYPE;
 use crate::{Failure, Issuer};
 
-/// The scope that an access token for the API must have.
-pub const ADMIN_SCOPE: &str = countersign_core::scopes::ADMIN;
 /// How far another replica's clock may be behind.
 const LEEWAY: Duration = Duration::from_secs(5);
 
@@ -89,5 +87,5 @@ impl Issuer {
 }
 
 fn has_scope(claims: &Claims) -> bool {
-    claims.text("scope").unwrap_or_default().split(' ').any(|scope| scope == ADMIN_SCOPE)
+    claims.text("scope").unwrap_or_default().split(' ').any(|scope| scope == scopes::ADMIN)
 }
