@@ -136,7 +136,7 @@ async fn browser_of_an_administrator_lets_a_brake_go() {
     let text = alice.text().await;
     assert!(text.contains("What Example Corp says counts again."), "{text}");
     assert!(alice.driver.find(By::Css("button[value=corp]")).await.is_err());
-    alice.opens(server.url("/admin/events?kind=brake_released")).await;
+    alice.opens(server.url("/admin/events?kind=circuit_breaker_closed")).await;
     let text = alice.text().await;
     assert!(text.contains("user:id-of-alice@local"), "{text}");
 }

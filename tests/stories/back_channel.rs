@@ -162,7 +162,7 @@ async fn one_that_refuses_is_not_asked_again() {
     let mut alice = server.browser();
     signs_on(&mut alice, &server.relying_party("proud")).await;
     signs_out(&mut alice, &server).await;
-    server.comes_to_say(1, "notice_given_up").await;
+    server.comes_to_say(1, "logout_notification_failed").await;
     assert_eq!(server.has_said("notice_postponed"), 0);
     // Whatever was due then is told before what happens now.
     server.advance(24 * HOUR);
@@ -189,7 +189,7 @@ async fn one_that_sends_us_elsewhere_is_given_up_at_last() {
         server.comes_to_say(tries, "notice_postponed").await;
         server.advance(4 * HOUR);
     }
-    server.comes_to_say(1, "notice_given_up").await;
+    server.comes_to_say(1, "logout_notification_failed").await;
     let heard = receiver.heard();
     assert_eq!(heard.len(), 8);
     assert!(heard.iter().all(|heard| heard.target == "/logged-out?tenant=7"), "{heard:?}");

@@ -100,9 +100,9 @@ async fn alice_sees_both_laptops_and_ends_the_other_one() {
     assert!(works(&app, &mut at_work).await, "this one goes on");
     let page = home.opens(server.url("/")).await;
     assert!(page.text().contains("You are not signed in"), "{}", page.text());
-    server.comes_to_say(1, "ended_by_person").await;
+    server.comes_to_say(1, "ended_by_user").await;
     let log = server.log();
-    let line = log.lines().find(|line| line.contains("ended_by_person")).unwrap();
+    let line = log.lines().find(|line| line.contains("ended_by_user")).unwrap();
     assert!(line.contains("id-of-alice") && line.contains(&other), "who did it: {line}");
 }
 

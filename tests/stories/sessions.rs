@@ -164,8 +164,8 @@ async fn a_damaged_cookie_makes_a_stranger() {
         "ä".to_owned(),
         "a".repeat(8_000),
     ] {
-        let binder = name.replace("-session", "-binder");
-        let header = format!("{name}={odd}; {binder}={odd}; {binder}.1={odd}");
+        let binding = name.replace("-session", "-binder");
+        let header = format!("{name}={odd}; {binding}={odd}; {binding}.1={odd}");
         let ask = |path: &str| http().get(server.url(path)).header("cookie", header.as_bytes());
         let home = answer(ask("/")).await;
         assert_eq!(home.status, 200, "{odd}");

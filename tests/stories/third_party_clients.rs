@@ -198,7 +198,7 @@ async fn upstreams_jose_refuses_what_is_no_logout_token_for_it() {
     let form = alice.page().form_with("csrf").unwrap();
     alice.submits(form).await;
     server.comes_to_say(1, "notice_delivered").await;
-    server.comes_to_say(1, "notice_given_up").await;
+    server.comes_to_say(1, "logout_notification_failed").await;
     let [believed] = &grafana.believed()[..] else { panic!("{:?}", grafana.believed()) };
     assert_eq!(believed["sid"], here["claims"]["sid"]);
     assert_eq!(grafana.refused()[2]["claim"], "aud", "{:?}", grafana.refused());

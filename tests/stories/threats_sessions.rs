@@ -25,7 +25,7 @@ async fn is_signed_in(browser: &mut Browser, app: &RelyingParty) -> bool {
 }
 
 /// Her own pages, the one of this very sign-in among them.
-async fn own_pages(browser: &mut Browser, server: &Server) -> Vec<String> {
+async fn account_pages(browser: &mut Browser, server: &Server) -> Vec<String> {
     let home = browser.opens(server.url("/")).await;
     let place = home.attributes(".place a", "href").remove(0);
     let place = home.url.join(&place).unwrap().to_string();
@@ -94,7 +94,7 @@ async fn a_browser_that_signed_out_keeps_no_page_of_hers() {
     let sign_in = server.url("/sign-in");
     signs_in_at(&mut alice, &sign_in, (ALICE, ALICE_PASSWORD)).await;
     signs_in_at(&mut laptop, &sign_in, (ALICE, ALICE_PASSWORD)).await;
-    let pages = own_pages(&mut alice, &server).await;
+    let pages = account_pages(&mut alice, &server).await;
     for url in &pages {
         let page = alice.opens(url).await;
         assert!(page.status == 200 && !page.all("h1").is_empty(), "{url}: {}", page.text());
@@ -174,7 +174,7 @@ async fn a_damaged_cookie_is_nobodys_on_our_own_pages() {
     let server = World::new().with(SKIP).start().await;
     let mut alice = server.browser();
     signs_in_at(&mut alice, &server.url("/sign-in"), (ALICE, ALICE_PASSWORD)).await;
-    let pages = own_pages(&mut alice, &server).await;
+    let pages = account_pages(&mut alice, &server).await;
     let csrf = alice.page().attributes("input[name=csrf]", "value").remove(0);
     let cookies = alice.cookies();
     let session = cookies.iter().find(|cookie| cookie.name.ends_with("-session")).unwrap();
@@ -188,8 +188,8 @@ async fn a_damaged_cookie_is_nobodys_on_our_own_pages() {
         "ä".to_owned(),
         "a".repeat(8_000),
     ] {
-        let binder = name.replace("-session", "-binder");
-        let header = format!("{name}={odd}; {binder}={odd}");
+        let binding = name.replace("-session", "-binder");
+        let header = format!("{name}={odd}; {binding}={odd}");
         for url in &pages {
             let page = answer(http().get(url).header("cookie", header.as_bytes())).await;
             assert!([200, 303].contains(&page.status), "{url} {odd:.20}: {}", page.status);

@@ -114,7 +114,7 @@ async fn the_proxy_is_believed_on_its_own_path_alone() {
         assert!((400..500).contains(&page.status), "{path}: {}", page.status);
         assert!(!is_signed_in(&alice), "{path}");
     }
-    // Elsewhere the headers are as if they were not there: another way in, and no way in at all.
+    // DistributedClaims the headers are as if they were not there: another way in, and no way in at all.
     let mut alice = proxy.browser(&server, &HEADERS);
     alice.opens(asked_of(&server, "mock")).await;
     let app = server.relying_party("example-app");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::world::{ALICE, ALICE_PASSWORD, Client, Need, Person, Server, World, verified};
 
 /// The house that knows the passwords, and the one that asks it. Both follow the same moved clock.
-async fn houses(home: World, branch: World, wants: &str) -> (Server, Server) {
+async fn houses(home: World, branch: World, login_scopes: &str) -> (Server, Server) {
     let callback = format!("{}/callback", branch.issuer());
     let client = Client::new("branch").redirects_to(&[&callback]);
     let secret = client.secret.clone().unwrap();
@@ -13,7 +13,7 @@ async fn houses(home: World, branch: World, wants: &str) -> (Server, Server) {
     let branch = branch.with(&format!(
         "connectors:\n- type: oidc\n  id: home\n  \
          name: Head office\n  config:\n    issuer: {}\n    clientID: branch\n    clientSecret: \
-         {secret}\n{wants}",
+         {secret}\n{login_scopes}",
         home.issuer()
     ));
     (home, branch.start().await)
@@ -55,8 +55,8 @@ async fn groups_that_the_branch_does_not_trust_stay_outside() {
 
 #[tokio::test]
 async fn who_is_in_no_allowed_group_is_told_which_are() {
-    let wants = format!("{GROUPS}    allowedGroups: [board]\n");
-    let (_home, branch) = houses(World::new(), World::new(), &wants).await;
+    let login_scopes = format!("{GROUPS}    allowedGroups: [board]\n");
+    let (_home, branch) = houses(World::new(), World::new(), &login_scopes).await;
     let (mut alice, app) = (branch.browser(), branch.relying_party("example-app"));
     alice.opens(app.asks_with("openid", BY_HOME).url).await;
     let page = alice.signs_in(ALICE, ALICE_PASSWORD).await;
@@ -73,8 +73,8 @@ async fn the_branch_asks_home_again_at_refresh() {
     if Need::Clock.is_missing() {
         return;
     }
-    let wants = format!("{GROUPS}    promptType: \"\"\n");
-    let (mut home, branch) = houses(World::with_clock(), World::with_clock(), &wants).await;
+    let login_scopes = format!("{GROUPS}    promptType: \"\"\n");
+    let (mut home, branch) = houses(World::with_clock(), World::with_clock(), &login_scopes).await;
     let (mut alice, app) = (branch.browser(), branch.relying_party("example-app"));
     let request = app.asks_with("openid groups offline_access", BY_HOME);
     let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
@@ -148,8 +148,8 @@ async fn an_address_that_home_does_not_vouch_for_is_refused_and_the_page_says_wh
     );
 
     // An administrator may let her in; she is told as what she is.
-    let wants = "    insecureSkipEmailVerified: true\n";
-    let (_home, branch) = houses(World::new().with(&eve), World::new(), wants).await;
+    let login_scopes = "    insecureSkipEmailVerified: true\n";
+    let (_home, branch) = houses(World::new().with(&eve), World::new(), login_scopes).await;
     let (mut mallory, app) = (branch.browser(), branch.relying_party("example-app"));
     let request = app.asks_with("openid email", BY_HOME);
     let arrival = mallory.logs_in(&request, ALICE, "eve-eats-2-apples").await;

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use countersign_core::connector::{
-    Basis, Login, Presented, Refusal, SignedIn, TrustedHeader, WayIn,
+    Fingerprint, LoginMethod, LoginOutcome, ProxyHeaders, Refusal, SignedIn, TrustedHeaderLogin,
 };
 use countersign_core::settings::{Network, Section};
 use countersign_core::{Connector, ConnectorId, Identity, Trace};
@@ -23,9 +23,9 @@ use fields::Fields;
 pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Option<Connector> {
     let config = config::read(section)?;
     // There is no host to tell one proxy from another; whose ids these are says the header.
-    let basis = Basis::Upstream(format!("authproxy:{}", config.user_id));
-    let way = WayIn::TrustedHeader(Arc::new(AuthProxy { id: id.clone(), config }));
-    Some(Connector { id, kind: "authproxy", name, way, refresh: None, basis })
+    let fingerprint = Fingerprint::Upstream(format!("authproxy:{}", config.user_id));
+    let login_method = LoginMethod::TrustedHeader(Arc::new(AuthProxy { id: id.clone(), config }));
+    Some(Connector { id, kind: "authproxy", name, login_method, refresh: None, fingerprint })
 }
 
 struct AuthProxy {
@@ -33,47 +33,49 @@ struct AuthProxy {
     config: Config,
 }
 
-impl TrustedHeader for AuthProxy {
+impl TrustedHeaderLogin for AuthProxy {
     fn fields(&self) -> Vec<&str> {
         self.config.names().to_vec()
     }
 
-    fn login(&self, presented: &Presented, trace: &mut Trace) -> Login {
-        if !self.trusts(presented.peer) {
-            trace.dropped("the headers", "the connection comes from none of trustedProxies");
-            return Login::Refused(Refusal::NotThroughProxy);
+    fn login(&self, proxy_headers: &ProxyHeaders, trace: &mut Trace) -> LoginOutcome {
+        if !self.trusts(proxy_headers.peer) {
+            trace.excluded("the headers", "the connection comes from none of trustedProxies");
+            return LoginOutcome::Refused(Refusal::NotThroughProxy);
         }
-        match self.person(presented, trace) {
-            Ok(identity) => {
-                Login::Accepted(Box::new(SignedIn { identity, upstream: None, basis: None }))
-            }
+        match self.person(proxy_headers, trace) {
+            Ok(identity) => LoginOutcome::Accepted(Box::new(SignedIn {
+                identity,
+                upstream: None,
+                fingerprint: None,
+            })),
             Err(why) => {
-                trace.noted(why.clone());
-                Login::Refused(Refusal::UnclearHeaders { why })
+                trace.note(why.clone());
+                LoginOutcome::Refused(Refusal::UnclearHeaders { why })
             }
         }
     }
 
-    fn examine(&self, trace: &mut Trace) {
+    fn diagnose(&self, trace: &mut Trace) {
         let config = &self.config;
         let networks: Vec<String> = config.proxies.iter().map(Network::to_string).collect();
-        trace.noted(format!(
+        trace.note(format!(
             "a proxy at {} asks who somebody is on the path /callback/{} of the issuer, and passes the request on",
             networks.join(" or "),
             self.id
         ));
-        trace.noted(format!(
+        trace.note(format!(
             "it sets {} (the user, always) itself, whatever the browser sent",
             config.user
         ));
         let others: Vec<&str> =
             config.names().into_iter().filter(|name| *name != config.user).collect();
-        trace.noted(format!(
+        trace.note(format!(
             "and it sets or takes away {}: what it lets through, the browser wrote",
             others.join(", ")
         ));
         if !config.static_groups.is_empty() {
-            trace.noted(format!("everybody is in {}", config.static_groups.join(", ")));
+            trace.note(format!("everybody is in {}", config.static_groups.join(", ")));
         }
     }
 }
@@ -84,9 +86,9 @@ impl AuthProxy {
     }
 
     /// As in Dex; `Err` is why it is not clear whom the proxy means.
-    fn person(&self, presented: &Presented, trace: &mut Trace) -> Result<Identity, String> {
+    fn person(&self, proxy_headers: &ProxyHeaders, trace: &mut Trace) -> Result<Identity, String> {
         let config = &self.config;
-        let fields = Fields::new(&presented.fields, &config.names())?;
+        let fields = Fields::new(&proxy_headers.fields, &config.names())?;
         let user = fields
             .one(&config.user)?
             .ok_or_else(|| format!("{} is missing: the proxy has to say who it is", config.user))?;
@@ -95,7 +97,7 @@ impl AuthProxy {
         let name = fields.name(&config.user_name)?;
         let groups = fields.list(&config.group, &config.separator)?;
         for group in &groups {
-            trace.kept(group, "named by the proxy");
+            trace.included(group, "named by the proxy");
         }
         let standing = config.static_groups.iter().filter(|group| !groups.contains(*group));
         Ok(Identity {

@@ -6,9 +6,11 @@
 //! often ends their first session.
 
 use async_trait::async_trait;
-use countersign_core::connector::{Departure, Known, Luggage, Refreshed, SignedIn, Trip};
+use countersign_core::connector::{
+    CallbackState, LoginRedirect, RefreshOutcome, RefreshRequest, SignedIn, UpstreamLogin,
+};
 use countersign_core::settings::Section;
-use countersign_core::{Connector, ConnectorId, Secret, Timestamp, Trace, Wants};
+use countersign_core::{Connector, ConnectorId, LoginScopes, Secret, Timestamp, Trace};
 use serde::{Deserialize, Serialize};
 
 use crate::oauth::{
@@ -33,8 +35,8 @@ const UNVERIFIED: &str = "unverified_user_email";
 /// `None`, with every problem noted, when the section cannot be used.
 pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Option<Connector> {
     let github = GitHub::new(config::read(section)?);
-    let basis = format!("github:{}", github.config.web.as_str().trim_end_matches('/'));
-    Some(OAuth::connector("github", id, name, basis, github))
+    let fingerprint = format!("github:{}", github.config.web.as_str().trim_end_matches('/'));
+    Some(OAuth::connector("github", id, name, fingerprint, github))
 }
 
 struct GitHub {
@@ -56,9 +58,9 @@ struct Remembered {
 
 /// What is asked about somebody, at sign-in or later.
 struct Question<'a> {
-    wants: Wants,
+    login_scopes: LoginScopes,
     /// `None` at sign-in.
-    known: Option<&'a Known<'a>>,
+    known: Option<&'a RefreshRequest<'a>>,
     now: Timestamp,
 }
 
@@ -76,9 +78,9 @@ impl GitHub {
         Self { plain, client, config, limits: Limits::default() }
     }
 
-    fn scopes(&self, wants: Wants) -> Vec<String> {
+    fn scopes(&self, login_scopes: LoginScopes) -> Vec<String> {
         let mut scopes = vec!["user:email".to_owned()];
-        if self.config.rules.reads(wants) {
+        if self.config.rules.reads(login_scopes) {
             scopes.push("read:org".to_owned());
         }
         scopes
@@ -96,10 +98,10 @@ impl GitHub {
         let looked = Box::pin(self.look(tokens, question, &mut who, trace)).await;
         match &looked {
             Err(Stop::Revoked) => {
-                trace.dropped("the token", "GitHub calls it bad: it was revoked or has expired");
+                trace.excluded("the token", "GitHub calls it bad: it was revoked or has expired");
             }
             Err(Stop::Suspended) => {
-                trace.dropped("the account", "GitHub says it is suspended");
+                trace.excluded("the account", "GitHub says it is suspended");
                 return Ok(Verdict::Disabled);
             }
             Err(Stop::Failed(Failure::Later { seconds, .. })) => {
@@ -137,51 +139,68 @@ impl GitHub {
         };
         identity.email = email;
         identity.email_verified = true;
-        match self.config.rules.apply(&api, &user.login, question.wants, trace).await? {
+        match self.config.rules.apply(&api, &user.login, question.login_scopes, trace).await? {
             Membership::Groups(groups) => identity.groups = groups,
             Membership::NotIn(required) => return Ok(Verdict::NotIn(required)),
         }
         let upstream = remember(tokens);
-        Ok(Verdict::Welcome(Box::new(SignedIn { identity, upstream, basis: None })))
+        Ok(Verdict::Welcome(Box::new(SignedIn { identity, upstream, fingerprint: None })))
     }
 }
 
 /// GitHub gives a token that lasts with every login, so it need not be asked for.
 #[async_trait]
 impl Upstream for GitHub {
-    async fn leave(&self, trip: &Trip, _: &mut Trace) -> Result<Departure, Failure> {
-        self.plain.depart(trip, &self.scopes(trip.wants), Vec::new())
+    async fn leave(
+        &self,
+        upstream_login: &UpstreamLogin,
+        _: &mut Trace,
+    ) -> Result<LoginRedirect, Failure> {
+        self.plain.login_url(upstream_login, &self.scopes(upstream_login.login_scopes), Vec::new())
     }
 
     async fn enter(
         &self,
-        trip: &Trip,
-        luggage: &Luggage,
+        upstream_login: &UpstreamLogin,
+        callback_state: &CallbackState,
         query: &[(String, String)],
         trace: &mut Trace,
     ) -> Result<Verdict, Failure> {
-        let tokens = match self.plain.arrive(trip, luggage, query, &self.client, trace).await? {
+        let tokens = match self
+            .plain
+            .handle_callback(upstream_login, callback_state, query, &self.client, trace)
+            .await?
+        {
             Entry::Tokens(tokens) => tokens,
             Entry::Denied(UNVERIFIED) => return Ok(Verdict::EmailNotVerified),
             Entry::Denied(code) => return Ok(Verdict::Denied(code)),
         };
-        let question = Question { wants: trip.wants, known: None, now: trip.now };
+        let question = Question {
+            login_scopes: upstream_login.login_scopes,
+            known: None,
+            now: upstream_login.now,
+        };
         self.judge(&tokens, &question, trace).await.map_err(|stop| match stop {
             Stop::Failed(failure) => failure,
             _ => Failure::Here("GitHub refuses the token it has just given".to_owned()),
         })
     }
 
-    async fn ask_again(&self, known: &Known<'_>, trace: &mut Trace) -> Result<Refreshed, Failure> {
+    async fn ask_again(
+        &self,
+        known: &RefreshRequest<'_>,
+        trace: &mut Trace,
+    ) -> Result<RefreshOutcome, Failure> {
         let kept = known.upstream.and_then(|kept| serde_json::from_str(kept.expose()).ok());
         let Remembered { access_token, refresh_token } = kept.unwrap_or_default();
         if access_token.is_empty() {
             let why = "GitHub gave no token at sign-in".to_owned();
-            return Ok(Refreshed::Missing { why });
+            return Ok(RefreshOutcome::Missing { why });
         }
         let refresh = Some(Secret::new(refresh_token)).filter(|token| !token.is_empty());
         let tokens = Tokens { refresh: refresh.clone(), ..Tokens::of(Secret::new(access_token)) };
-        let question = Question { wants: known.wants, known: Some(known), now: known.now };
+        let question =
+            Question { login_scopes: known.login_scopes, known: Some(known), now: known.now };
         let mut judged = self.judge(&tokens, &question, trace).await;
         // Where tokens expire, the first is dead after eight hours, and asking with it is how one learns so.
         if let (Err(Stop::Revoked), Some(refresh)) = (&judged, refresh) {
@@ -193,12 +212,12 @@ impl Upstream for GitHub {
         match judged {
             Ok(verdict) => Ok(verdict.refreshed()),
             Err(Stop::Failed(failure)) => Err(failure),
-            Err(Stop::Revoked | Stop::Suspended) => Ok(Refreshed::Disabled),
+            Err(Stop::Revoked | Stop::Suspended) => Ok(RefreshOutcome::Disabled),
         }
     }
 
     /// A code that nobody was given is refused only after GitHub has believed us.
-    async fn examine(
+    async fn diagnose(
         &self,
         _: Option<&str>,
         _: Timestamp,
@@ -208,13 +227,13 @@ impl Upstream for GitHub {
         let redirect_uri = callback.map_or("", url::Url::as_str);
         let code = Code { code: &code, redirect_uri, verifier: None };
         self.client.exchange(&self.plain.http, &self.plain.token, &code, trace).await?;
-        trace.noted("GitHub believes the client id and secret");
+        trace.note("GitHub believes the client id and secret");
         let meta = below(&self.config.api, "meta");
         let answer = self.plain.http.ask(Ask::get("API", &meta), trace).await?;
         if answer.status() >= 500 {
             return Err(answer.failure());
         }
-        trace.noted("groups are read with a person's own token: sign in to see them");
+        trace.note("groups are read with a person's own token: sign in to see them");
         Ok(None)
     }
 }

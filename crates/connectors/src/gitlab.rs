@@ -4,9 +4,11 @@
 //! is remembered (`oauth::Spent`).
 
 use async_trait::async_trait;
-use countersign_core::connector::{Departure, Known, Luggage, Refreshed, SignedIn, Trip};
+use countersign_core::connector::{
+    CallbackState, LoginRedirect, RefreshOutcome, RefreshRequest, SignedIn, UpstreamLogin,
+};
 use countersign_core::settings::Section;
-use countersign_core::{Connector, ConnectorId, Identity, Secret, Timestamp, Trace, Wants};
+use countersign_core::{Connector, ConnectorId, Identity, LoginScopes, Secret, Timestamp, Trace};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
@@ -27,8 +29,8 @@ const DISABLED: [&str; 4] = ["banned", "blocked", "deactivated", "ldap_blocked"]
 /// `None`, with every problem noted, when the section cannot be used.
 pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Option<Connector> {
     let gitlab = GitLab::read(section)?;
-    let basis = format!("gitlab:{}", gitlab.base.as_str().trim_end_matches('/'));
-    Some(OAuth::connector("gitlab", id, name, basis, gitlab))
+    let fingerprint = format!("gitlab:{}", gitlab.base.as_str().trim_end_matches('/'));
+    Some(OAuth::connector("gitlab", id, name, fingerprint, gitlab))
 }
 
 struct GitLab {
@@ -93,13 +95,13 @@ impl GitLab {
         Some(Self { plain, client, base, required_groups, login_as_id, with_roles, inherited })
     }
 
-    fn reads_groups(&self, wants: Wants) -> bool {
-        wants.groups || !self.required_groups.is_empty()
+    fn reads_groups(&self, login_scopes: LoginScopes) -> bool {
+        login_scopes.groups || !self.required_groups.is_empty()
     }
 
-    fn scopes(&self, wants: Wants) -> Vec<String> {
+    fn scopes(&self, login_scopes: LoginScopes) -> Vec<String> {
         let mut scopes = vec!["read_user"];
-        if self.reads_groups(wants) {
+        if self.reads_groups(login_scopes) {
             scopes.push("openid");
             if self.inherited {
                 scopes.push("read_api");
@@ -111,18 +113,18 @@ impl GitLab {
     async fn judge(
         &self,
         tokens: Tokens,
-        wants: Wants,
+        login_scopes: LoginScopes,
         trace: &mut Trace,
     ) -> Result<Verdict, Failure> {
         let url = below(&self.base, "api/v4/user");
         let ask = Ask::get(USER, &url).bearer(&tokens.access);
         let user: User = self.plain.http.ask(ask, trace).await?.success()?.json()?;
         if let Some(state) = user.state.as_deref().filter(|state| DISABLED.contains(state)) {
-            trace.dropped(&user.username, &format!("the account is {state}"));
+            trace.excluded(&user.username, &format!("the account is {state}"));
             return Ok(Verdict::Disabled);
         }
         let mut identity = self.identity(&user);
-        if self.reads_groups(wants) {
+        if self.reads_groups(login_scopes) {
             let eyes = Eyes {
                 http: &self.plain.http,
                 base: &self.base,
@@ -139,7 +141,7 @@ impl GitLab {
             identity.groups = groups;
         }
         let upstream = remember(&tokens);
-        Ok(Verdict::Welcome(Box::new(SignedIn { identity, upstream, basis: None })))
+        Ok(Verdict::Welcome(Box::new(SignedIn { identity, upstream, fingerprint: None })))
     }
 
     fn identity(&self, user: &User) -> Identity {
@@ -163,10 +165,10 @@ impl GitLab {
         let mut kept = Vec::with_capacity(found.len());
         for group in found {
             if self.required_groups.is_empty() || self.required_groups.contains(&group) {
-                trace.kept(&group, "a membership");
+                trace.included(&group, "a membership");
                 kept.push(group);
             } else {
-                trace.dropped(&group, "is not among the configured groups");
+                trace.excluded(&group, "is not among the configured groups");
             }
         }
         (self.required_groups.is_empty() || !kept.is_empty()).then_some(kept)
@@ -176,25 +178,37 @@ impl GitLab {
 /// GitLab gives a refresh token with every login, so it need not be asked for.
 #[async_trait]
 impl Upstream for GitLab {
-    async fn leave(&self, trip: &Trip, _trace: &mut Trace) -> Result<Departure, Failure> {
-        self.plain.depart(trip, &self.scopes(trip.wants), Vec::new())
+    async fn leave(
+        &self,
+        upstream_login: &UpstreamLogin,
+        _trace: &mut Trace,
+    ) -> Result<LoginRedirect, Failure> {
+        self.plain.login_url(upstream_login, &self.scopes(upstream_login.login_scopes), Vec::new())
     }
 
     async fn enter(
         &self,
-        trip: &Trip,
-        luggage: &Luggage,
+        upstream_login: &UpstreamLogin,
+        callback_state: &CallbackState,
         query: &[(String, String)],
         trace: &mut Trace,
     ) -> Result<Verdict, Failure> {
-        match self.plain.arrive(trip, luggage, query, &self.client, trace).await? {
-            Entry::Tokens(tokens) => self.judge(tokens, trip.wants, trace).await,
+        match self
+            .plain
+            .handle_callback(upstream_login, callback_state, query, &self.client, trace)
+            .await?
+        {
+            Entry::Tokens(tokens) => self.judge(tokens, upstream_login.login_scopes, trace).await,
             Entry::Denied(code) => Ok(Verdict::Denied(code)),
         }
     }
 
-    async fn ask_again(&self, known: &Known<'_>, trace: &mut Trace) -> Result<Refreshed, Failure> {
-        let missing = |why: &str| Ok(Refreshed::Missing { why: why.to_owned() });
+    async fn ask_again(
+        &self,
+        known: &RefreshRequest<'_>,
+        trace: &mut Trace,
+    ) -> Result<RefreshOutcome, Failure> {
+        let missing = |why: &str| Ok(RefreshOutcome::Missing { why: why.to_owned() });
         let kept = known.upstream.and_then(|kept| serde_json::from_str(kept.expose()).ok());
         let Remembered { access_token, refresh_token } = kept.unwrap_or_default();
         let tokens = match (refresh_token.as_str(), access_token.as_str()) {
@@ -207,7 +221,7 @@ impl Upstream for GitLab {
                 }
             }
         };
-        match self.judge(tokens, known.wants, trace).await {
+        match self.judge(tokens, known.login_scopes, trace).await {
             Err(failure) if failure.status() == Some(401) => {
                 missing("GitLab refuses its access token")
             }
@@ -215,14 +229,14 @@ impl Upstream for GitLab {
         }
     }
 
-    async fn examine(
+    async fn diagnose(
         &self,
         _user: Option<&str>,
         _now: Timestamp,
         trace: &mut Trace,
     ) -> Result<Option<Vec<String>>, Failure> {
-        self.plain.examine(&self.client, trace).await?;
-        trace.noted("groups are read in the name of who signs in, so not here");
+        self.plain.diagnose(&self.client, trace).await?;
+        trace.note("groups are read in the name of who signs in, so not here");
         Ok(None)
     }
 }

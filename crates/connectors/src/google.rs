@@ -4,9 +4,11 @@
 //! e-mail address alone. Groups are asked for only under an address Google itself vouches for.
 
 use async_trait::async_trait;
-use countersign_core::connector::{Departure, Known, Luggage, Refreshed, SignedIn, Trip};
+use countersign_core::connector::{
+    CallbackState, LoginRedirect, RefreshOutcome, RefreshRequest, SignedIn, UpstreamLogin,
+};
 use countersign_core::settings::Section;
-use countersign_core::{Connector, ConnectorId, Identity, Timestamp, Trace, Wants};
+use countersign_core::{Connector, ConnectorId, Identity, LoginScopes, Timestamp, Trace};
 use serde_json::{Map, Value};
 
 use crate::oauth::{Failure, OAuth, Upstream, Verdict, refused_token};
@@ -24,7 +26,7 @@ use groups::Groups;
 pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Option<Connector> {
     let config = config::read(section)?;
     let Config { provider, http, scopes, hosted_domains, prompt, transitive, apis, .. } = config;
-    let basis = format!("google:{}", provider.issuer);
+    let fingerprint = format!("google:{}", provider.issuer);
     let google = Google {
         provider: Provider::new(provider, http),
         scopes,
@@ -33,7 +35,7 @@ pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Optio
         prompt,
         groups: config.source.map(|source| Groups::new(source, transitive, apis)),
     };
-    Some(OAuth::connector("google", id, name, basis, google))
+    Some(OAuth::connector("google", id, name, fingerprint, google))
 }
 
 struct Google {
@@ -47,47 +49,56 @@ struct Google {
 
 /// For what somebody is asked about.
 struct About {
-    wants: Wants,
+    login_scopes: LoginScopes,
     now: Timestamp,
 }
 
 #[async_trait]
 impl Upstream for Google {
-    async fn leave(&self, trip: &Trip, trace: &mut Trace) -> Result<Departure, Failure> {
+    async fn leave(
+        &self,
+        upstream_login: &UpstreamLogin,
+        trace: &mut Trace,
+    ) -> Result<LoginRedirect, Failure> {
         let mut more = Vec::new();
         match self.hosted_domains.as_slice() {
             [] => {}
             [one] => more.push(("hd", one.clone())),
             _ => more.push(("hd", "*".to_owned())),
         }
-        if trip.wants.offline {
+        if upstream_login.login_scopes.offline {
             more.push(("access_type", "offline".to_owned()));
             more.extend(self.prompt.clone().map(|prompt| ("prompt", prompt)));
         }
-        self.provider.depart(trip, &self.scopes, more, trace).await
+        self.provider.login_url(upstream_login, &self.scopes, more, trace).await
     }
 
     async fn enter(
         &self,
-        trip: &Trip,
-        luggage: &Luggage,
+        upstream_login: &UpstreamLogin,
+        callback_state: &CallbackState,
         query: &[(String, String)],
         trace: &mut Trace,
     ) -> Result<Verdict, Failure> {
-        match self.provider.arrive(trip, luggage, query, trace).await? {
+        match self.provider.handle_callback(upstream_login, callback_state, query, trace).await? {
             Outcome::Denied(code) => Ok(Verdict::Denied(code)),
             Outcome::Proven(proven) => {
-                let about = About { wants: trip.wants, now: trip.now };
+                let about =
+                    About { login_scopes: upstream_login.login_scopes, now: upstream_login.now };
                 self.judge(*proven, None, about, trace).await
             }
         }
     }
 
-    async fn ask_again(&self, known: &Known<'_>, trace: &mut Trace) -> Result<Refreshed, Failure> {
+    async fn ask_again(
+        &self,
+        known: &RefreshRequest<'_>,
+        trace: &mut Trace,
+    ) -> Result<RefreshOutcome, Failure> {
         // Dex keeps Google's refresh token as it is.
         let Some(token) = known.upstream.filter(|token| !token.is_empty()) else {
             let why = "Google gave no refresh token at sign-in".to_owned();
-            return Ok(Refreshed::Missing { why });
+            return Ok(RefreshOutcome::Missing { why });
         };
         let proven = match self.provider.refresh(token, known.now, trace).await? {
             Outcome::Denied(code) => return Ok(refused_token(code)),
@@ -96,7 +107,7 @@ impl Upstream for Google {
         if !proven.has_id_token {
             return Err(Failure::Lacks { endpoint: "token endpoint", what: "an ID token" });
         }
-        let about = About { wants: known.wants, now: known.now };
+        let about = About { login_scopes: known.login_scopes, now: known.now };
         Ok(self.judge(proven, Some(known.identity), about, trace).await?.refreshed())
     }
 
@@ -104,25 +115,25 @@ impl Upstream for Google {
         true
     }
 
-    async fn examine(
+    async fn diagnose(
         &self,
         user: Option<&str>,
         now: Timestamp,
         trace: &mut Trace,
     ) -> Result<Option<Vec<String>>, Failure> {
-        self.provider.examine(trace).await?;
+        self.provider.diagnose(trace).await?;
         let Some(groups) = &self.groups else {
-            trace.noted("no groups are read: serviceAccountFilePath or groupsFrom says from where");
+            trace.note("no groups are read: serviceAccountFilePath or groupsFrom says from where");
             return Ok(None);
         };
         let Some(user) = user else {
-            trace.noted("groups are read with a service account: --user EMAIL tries it");
+            trace.note("groups are read with a service account: --user EMAIL tries it");
             return Ok(None);
         };
         let found = groups.of(user, self.provider.http(), now, trace).await?;
         let told = self.required(found, trace);
         if told.is_none() {
-            trace.noted("would be refused: in none of the configured groups");
+            trace.note("would be refused: in none of the configured groups");
         }
         Ok(Some(told.unwrap_or_default()))
     }
@@ -136,14 +147,14 @@ impl Google {
         about: About,
         trace: &mut Trace,
     ) -> Result<Verdict, Failure> {
-        let About { wants, now } = about;
+        let About { login_scopes, now } = about;
         let claims = &proven.claims;
         let text = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default();
         let domain = text("hd");
         if !self.hosted_domains.is_empty()
             && !self.hosted_domains.iter().any(|hosted| hosted.eq_ignore_ascii_case(domain))
         {
-            trace.dropped("hd", "the ID token names none of hostedDomains");
+            trace.excluded("hd", "the ID token names none of hostedDomains");
             return Ok(Verdict::NotIn(self.hosted_domains.clone()));
         }
         // A refresh may leave the name out, and userinfo is rationed.
@@ -160,7 +171,7 @@ impl Google {
             groups: Vec::new(),
         };
         if let Some(groups) = &self.groups
-            && (wants.groups || !self.required_groups.is_empty())
+            && (login_scopes.groups || !self.required_groups.is_empty())
         {
             match self.groups_of(groups, (&identity, domain), now, trace).await? {
                 Some(found) => identity.groups = found,
@@ -168,7 +179,7 @@ impl Google {
             }
         }
         let upstream = proven.tokens.refresh;
-        Ok(Verdict::Welcome(Box::new(SignedIn { identity, upstream, basis: None })))
+        Ok(Verdict::Welcome(Box::new(SignedIn { identity, upstream, fingerprint: None })))
     }
 
     /// `None`: in none of the required ones.
@@ -182,7 +193,7 @@ impl Google {
         let found = match may_be_asked_for(identity, domain) {
             Ok(()) => groups.of(&identity.email, self.provider.http(), now, trace).await?,
             Err(why) => {
-                trace.dropped("groups", why);
+                trace.excluded("groups", why);
                 Vec::new()
             }
         };
@@ -197,7 +208,7 @@ impl Google {
         found.retain(|group| {
             let required = self.required_groups.contains(group);
             if !required {
-                trace.dropped(group, "is not among the configured groups");
+                trace.excluded(group, "is not among the configured groups");
             }
             required
         });

@@ -10,18 +10,18 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use countersign_core::connector::{
-    Basis, Examination, Known, Login, PasswordLogin, Refresh, Refreshed, Refusal, SignedIn,
-    Unavailable, WayIn,
+    AccountDiagnosis, Fingerprint, LoginMethod, LoginOutcome, PasswordLogin, Refresh,
+    RefreshOutcome, RefreshRequest, Refusal, SignedIn, Unavailable,
 };
 use countersign_core::settings::Section;
-use countersign_core::{Connector, ConnectorId, Secret, Trace, Wants};
+use countersign_core::{Connector, ConnectorId, LoginScopes, Secret, Trace};
 use unicode_normalization::UnicodeNormalization;
 
 mod ber;
 mod bind;
 mod config;
+mod diagnose;
 mod entry;
-mod examine;
 mod failure;
 mod filter;
 mod groups;
@@ -63,16 +63,16 @@ pub fn read_counting(
     binds: UserBinds,
 ) -> Option<Connector> {
     let config = Arc::new(config::read(section)?);
-    let basis = config.basis();
+    let fingerprint = config.fingerprint();
     let pool = Pool::new(config.clone(), binds);
     let ldap = Arc::new(Ldap { id: id.clone(), config, pool });
     Some(Connector {
         id,
         kind: "ldap",
         name,
-        way: WayIn::Password(ldap.clone()),
+        login_method: LoginMethod::Password(ldap.clone()),
         refresh: Some(ldap),
-        basis: Basis::Upstream(basis),
+        fingerprint: Fingerprint::Upstream(fingerprint),
     })
 }
 
@@ -95,26 +95,30 @@ impl PasswordLogin for Ldap {
         folded.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
-    async fn examine(&self, login: &str, trace: &mut Trace) -> Result<Examination, Unavailable> {
+    async fn diagnose(
+        &self,
+        login: &str,
+        trace: &mut Trace,
+    ) -> Result<AccountDiagnosis, Unavailable> {
         if let Some(why) = unfit_name(login) {
-            trace.noted(format!("refused before anything was asked: {why}"));
-            return Ok(Examination::Refused { why: why.to_owned() });
+            trace.note(format!("refused before anything was asked: {why}"));
+            return Ok(AccountDiagnosis::Refused { why: why.to_owned() });
         }
-        examine::person(self, login, trace).await.map_err(|failure| self.broken(failure, trace))
+        diagnose::person(self, login, trace).await.map_err(|failure| self.broken(failure, trace))
     }
 
     async fn login(
         &self,
         login: &str,
         password: &Secret,
-        wants: Wants,
+        login_scopes: LoginScopes,
         trace: &mut Trace,
-    ) -> Result<Login, Unavailable> {
+    ) -> Result<LoginOutcome, Unavailable> {
         if let Some(why) = unfit(login, password) {
-            trace.noted(format!("refused before anything was asked: {why}"));
-            return Ok(Login::Refused(Refusal::BadCredentials));
+            trace.note(format!("refused before anything was asked: {why}"));
+            return Ok(LoginOutcome::Refused(Refusal::BadCredentials));
         }
-        self.sign_in(login, password, wants, trace)
+        self.sign_in(login, password, login_scopes, trace)
             .await
             .map_err(|failure| self.broken(failure, trace))
     }
@@ -122,7 +126,11 @@ impl PasswordLogin for Ldap {
 
 #[async_trait]
 impl Refresh for Ldap {
-    async fn refresh(&self, known: Known<'_>, trace: &mut Trace) -> Result<Refreshed, Unavailable> {
+    async fn refresh(
+        &self,
+        known: RefreshRequest<'_>,
+        trace: &mut Trace,
+    ) -> Result<RefreshOutcome, Unavailable> {
         refresh::ask(self, &known, trace).await.map_err(|failure| self.broken(failure, trace))
     }
 }
@@ -152,7 +160,7 @@ fn unfit_name(login: &str) -> Option<&'static str> {
 impl Ldap {
     fn broken(&self, failure: Failure, trace: &mut Trace) -> Unavailable {
         let cause = failure.cause();
-        trace.noted(format!("failed: {cause}"));
+        trace.note(format!("failed: {cause}"));
         Unavailable { upstream: self.id.to_string(), cause }
     }
 
@@ -160,10 +168,10 @@ impl Ldap {
         &self,
         login: &str,
         password: &Secret,
-        wants: Wants,
+        login_scopes: LoginScopes,
         trace: &mut Trace,
-    ) -> Result<Login, Failure> {
-        let refused = |refusal| Ok(Login::Refused(refusal));
+    ) -> Result<LoginOutcome, Failure> {
+        let refused = |refusal| Ok(LoginOutcome::Refused(refusal));
         let deadline = Deadline::after(self.config.timeout);
         let mut lease = self.pool.lease(deadline, trace).await?;
         let found = self.find_by_name(&mut lease, login, trace).await?;
@@ -175,23 +183,23 @@ impl Ldap {
         match self.prove(&lease, &person, password, trace).await? {
             Verdict::Accepted { note } => {
                 let note = note.map(|note| format!("; {note}")).unwrap_or_default();
-                trace.answered(format!("the password is right{note}"));
+                trace.response(format!("the password is right{note}"));
             }
             Verdict::Refused { refusal, why } => {
-                trace.answered(why);
+                trace.response(why);
                 lease.give_back();
                 return refused(refusal);
             }
         }
         // Only now: before the password is proven, nobody is told that an account is off.
         if let Some(attribute) = person::disabled_by(&person) {
-            trace.dropped(&person.dn, &format!("{attribute} says the account is disabled"));
+            trace.excluded(&person.dn, &format!("{attribute} says the account is disabled"));
             lease.give_back();
             return refused(Refusal::AccountDisabled);
         }
-        let signed_in = self.signed_in(&mut lease, login, &person, wants, trace).await?;
+        let signed_in = self.signed_in(&mut lease, login, &person, login_scopes, trace).await?;
         lease.give_back();
-        Ok(Login::Accepted(Box::new(signed_in)))
+        Ok(LoginOutcome::Accepted(Box::new(signed_in)))
     }
 
     async fn find_by_name(
@@ -219,9 +227,9 @@ impl Ldap {
             attributes: person::attributes(&self.config),
             most: Most::First(2),
         };
-        trace.asked(ask.describe());
+        trace.request(ask.describe());
         let found = lease.search(&ask, trace).await?;
-        trace.answered(match found.as_slice() {
+        trace.response(match found.as_slice() {
             [] => "no entry".to_owned(),
             entries => entries.iter().map(|e| e.dn.as_str()).collect::<Vec<_>>().join("; "),
         });
@@ -240,7 +248,7 @@ impl Ldap {
             return Err(Failure::Answer("the entry found has no name to bind as".to_owned()));
         }
         let (host, deadline) = (lease.host(), lease.deadline());
-        trace.asked(format!("bind at {host} as {}", person.dn));
+        trace.request(format!("bind at {host} as {}", person.dn));
         let who = (person.dn.as_str(), password);
         let result = self.pool.bind_person(host, who, deadline, trace).await?;
         bind::verdict(&result)
@@ -251,10 +259,10 @@ impl Ldap {
     async fn bind_as_nobody(&self, lease: &Lease<'_>, trace: &mut Trace) -> Result<(), Failure> {
         let (dn, password) = bind::nobody(&self.config.users.base);
         let host = lease.host();
-        trace.asked(format!("bind at {host} as {dn}, to take as long as a wrong password"));
+        trace.request(format!("bind at {host} as {dn}, to take as long as a wrong password"));
         let who = (dn.as_str(), &password);
         let result = self.pool.bind_person(host, who, lease.deadline(), trace).await?;
-        trace.answered(failure::describe(&result));
+        trace.response(failure::describe(&result));
         if bind::is_against_everybody(&result) {
             return Err(Failure::of_result("bind", &result));
         }
@@ -266,26 +274,26 @@ impl Ldap {
         lease: &mut Lease<'_>,
         login: &str,
         person: &Entry,
-        wants: Wants,
+        login_scopes: LoginScopes,
         trace: &mut Trace,
     ) -> Result<SignedIn, Failure> {
         let mut identity = person::identity(person, &self.config.users)?;
         match &self.config.groups {
-            _ if !wants.groups => trace.noted("groups were not asked for"),
-            None => trace.noted("no groupSearch is configured, so there are no groups"),
+            _ if !login_scopes.groups => trace.note("groups were not asked for"),
+            None => trace.note("no groupSearch is configured, so there are no groups"),
             Some(search) => {
                 identity.groups = groups::of(lease, search, person, Detail::Brief, trace).await?;
             }
         }
         let remembered = Remembered::new(login, &person.dn);
-        Ok(SignedIn { identity, upstream: remembered.into_secret(), basis: None })
+        Ok(SignedIn { identity, upstream: remembered.into_secret(), fingerprint: None })
     }
 }
 
 /// Several people who answer to one name are nobody, whoever's password it is.
 fn only_one(mut found: Vec<Entry>, trace: &mut Trace) -> Option<Entry> {
     if found.len() > 1 {
-        trace.noted("more than one entry answers to this name: refused");
+        trace.note("more than one entry answers to this name: refused");
         tracing::warn!(entries = ?found.iter().map(|e| &e.dn).collect::<Vec<_>>(),
             "an LDAP name belongs to more than one entry; the login is refused");
         return None;

@@ -6,7 +6,9 @@
 //! userinfo.
 
 use async_trait::async_trait;
-use countersign_core::connector::{Departure, Known, Luggage, Refreshed, SignedIn, Trip};
+use countersign_core::connector::{
+    CallbackState, LoginRedirect, RefreshOutcome, RefreshRequest, SignedIn, UpstreamLogin,
+};
 use countersign_core::settings::Section;
 use countersign_core::{Connector, ConnectorId, Identity, Secret, Timestamp, Trace};
 use serde::{Deserialize, Serialize};
@@ -43,8 +45,8 @@ pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Optio
         loses_nonce: true,
     };
     let linkedin = LinkedIn { provider: Provider::new(settings, http?) };
-    let basis = format!("linkedin:{issuer}");
-    Some(OAuth::connector("linkedin", id, name, basis, linkedin))
+    let fingerprint = format!("linkedin:{issuer}");
+    Some(OAuth::connector("linkedin", id, name, fingerprint, linkedin))
 }
 
 struct LinkedIn {
@@ -60,19 +62,27 @@ struct Remembered {
 
 #[async_trait]
 impl Upstream for LinkedIn {
-    async fn leave(&self, trip: &Trip, trace: &mut Trace) -> Result<Departure, Failure> {
+    async fn leave(
+        &self,
+        upstream_login: &UpstreamLogin,
+        trace: &mut Trace,
+    ) -> Result<LoginRedirect, Failure> {
         let scopes = SCOPES.map(str::to_owned);
-        self.provider.depart(trip, &scopes, Vec::new(), trace).await
+        self.provider.login_url(upstream_login, &scopes, Vec::new(), trace).await
     }
 
     async fn enter(
         &self,
-        trip: &Trip,
-        luggage: &Luggage,
+        upstream_login: &UpstreamLogin,
+        callback_state: &CallbackState,
         query: &[(String, String)],
         trace: &mut Trace,
     ) -> Result<Verdict, Failure> {
-        let proven = match self.provider.arrive(trip, luggage, query, trace).await? {
+        let proven = match self
+            .provider
+            .handle_callback(upstream_login, callback_state, query, trace)
+            .await?
+        {
             Outcome::Proven(proven) => proven,
             Outcome::Denied(code) => return Ok(Verdict::Denied(code)),
         };
@@ -80,8 +90,12 @@ impl Upstream for LinkedIn {
         self.person(proven.tokens.access, sub, trace).await.map(Verdict::Welcome)
     }
 
-    async fn ask_again(&self, known: &Known<'_>, trace: &mut Trace) -> Result<Refreshed, Failure> {
-        let missing = |why: &str| Ok(Refreshed::Missing { why: why.to_owned() });
+    async fn ask_again(
+        &self,
+        known: &RefreshRequest<'_>,
+        trace: &mut Trace,
+    ) -> Result<RefreshOutcome, Failure> {
+        let missing = |why: &str| Ok(RefreshOutcome::Missing { why: why.to_owned() });
         let kept: Option<Remembered> =
             known.upstream.and_then(|kept| serde_json::from_str(kept.expose()).ok());
         let Some(Remembered { access_token }) = kept else {
@@ -92,18 +106,18 @@ impl Upstream for LinkedIn {
             Err(failure) if failure.status() == Some(401) => {
                 missing("LinkedIn refuses its access token")
             }
-            person => Ok(Refreshed::Current(person?)),
+            person => Ok(RefreshOutcome::Current(person?)),
         }
     }
 
-    async fn examine(
+    async fn diagnose(
         &self,
         _user: Option<&str>,
         _now: Timestamp,
         trace: &mut Trace,
     ) -> Result<Option<Vec<String>>, Failure> {
-        self.provider.examine(trace).await?;
-        trace.noted("LinkedIn knows no groups");
+        self.provider.diagnose(trace).await?;
+        trace.note("LinkedIn knows no groups");
         Ok(None)
     }
 }
@@ -118,7 +132,7 @@ impl LinkedIn {
         let claims = self.provider.userinfo(&access, sub, trace).await?;
         let remembered = Remembered { access_token: access.expose().to_owned() };
         let upstream = serde_json::to_string(&remembered).ok().map(Secret::new);
-        Ok(Box::new(SignedIn { identity: identity(&claims), upstream, basis: None }))
+        Ok(Box::new(SignedIn { identity: identity(&claims), upstream, fingerprint: None }))
     }
 }
 

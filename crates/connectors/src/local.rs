@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use countersign_core::connector::{
-    Basis, Examination, Known, Login, PasswordLogin, Refresh, Refreshed, Refusal, SignedIn,
-    Unavailable, WayIn,
+    AccountDiagnosis, Fingerprint, LoginMethod, LoginOutcome, PasswordLogin, Refresh,
+    RefreshOutcome, RefreshRequest, Refusal, SignedIn, Unavailable,
 };
-use countersign_core::{Connector, ConnectorId, Identity, Secret, Trace, Wants};
+use countersign_core::{Connector, ConnectorId, Identity, LoginScopes, Secret, Trace};
 
 use crate::password::{Hashing, PasswordHash, check_password};
 
@@ -25,9 +25,9 @@ pub fn connector(users: Vec<LocalUser>, hashing: Hashing) -> Connector {
         id: ConnectorId::new("local"),
         kind: "local",
         name: "Email".to_owned(),
-        way: WayIn::Password(local.clone()),
+        login_method: LoginMethod::Password(local.clone()),
         refresh: Some(local),
-        basis: Basis::Person,
+        fingerprint: Fingerprint::PerUser,
     }
 }
 
@@ -73,38 +73,44 @@ impl PasswordLogin for Local {
         canonical(login)
     }
 
-    async fn examine(&self, login: &str, trace: &mut Trace) -> Result<Examination, Unavailable> {
+    async fn diagnose(
+        &self,
+        login: &str,
+        trace: &mut Trace,
+    ) -> Result<AccountDiagnosis, Unavailable> {
         let email = canonical(login);
-        trace.asked(format!("the local user {email}"));
+        trace.request(format!("the local user {email}"));
         let Some(user) = self.users.get(&email) else {
-            trace.answered(format!("no such user among {}", self.users.len()));
-            return Ok(Examination::Refused { why: format!("there is no local user {email:?}") });
+            trace.response(format!("no such user among {}", self.users.len()));
+            return Ok(AccountDiagnosis::Refused {
+                why: format!("there is no local user {email:?}"),
+            });
         };
-        trace.answered("found");
-        trace.noted(format!("the password is kept as {}", user.hash.describe()));
+        trace.response("found");
+        trace.note(format!("the password is kept as {}", user.hash.describe()));
         let group = |group: &String| (format!("group {group:?}"), "the user's own");
-        user.groups.iter().map(group).for_each(|(what, why)| trace.kept(&what, why));
-        trace.noted("no password was tried");
-        Ok(Examination::Found(Box::new(user.signed_in().identity)))
+        user.groups.iter().map(group).for_each(|(what, why)| trace.included(&what, why));
+        trace.note("no password was tried");
+        Ok(AccountDiagnosis::Found(Box::new(user.signed_in().identity)))
     }
 
     async fn login(
         &self,
         login: &str,
         password: &Secret,
-        _wants: Wants,
+        _wants: LoginScopes,
         trace: &mut Trace,
-    ) -> Result<Login, Unavailable> {
-        let refused = Ok(Login::Refused(Refusal::BadCredentials));
+    ) -> Result<LoginOutcome, Unavailable> {
+        let refused = Ok(LoginOutcome::Refused(Refusal::BadCredentials));
         let broken = |cause: String| Unavailable { upstream: "local".to_owned(), cause };
         if let Err(unusable) = check_password(password) {
-            trace.noted(format!("refused before hashing: {unusable}"));
+            trace.note(format!("refused before hashing: {unusable}"));
             return refused;
         }
         let email = canonical(login);
-        trace.asked(format!("the local user {email}"));
+        trace.request(format!("the local user {email}"));
         let user = self.users.get(&email);
-        trace.answered(if user.is_some() { "found" } else { "no such user" });
+        trace.response(if user.is_some() { "found" } else { "no such user" });
         let Some(hash) = user.map(|user| &user.hash).or(self.dummy.as_ref()) else {
             return Err(broken("the hash for unknown users could not be made".to_owned()));
         };
@@ -116,27 +122,31 @@ impl PasswordLogin for Local {
             .map_err(|too_many| broken(too_many.to_string()))?;
         let Some(user) = user else { return refused };
         if !can_tell {
-            trace.noted("the password is longer than the 72 bytes a bcrypt hash can tell apart");
+            trace.note("the password is longer than the 72 bytes a bcrypt hash can tell apart");
         }
-        trace.answered(format!(
+        trace.response(format!(
             "the password {} the {} hash",
             if matches { "matches" } else { "does not match" },
             user.hash.scheme_name()
         ));
-        if matches { Ok(Login::Accepted(Box::new(user.signed_in()))) } else { refused }
+        if matches { Ok(LoginOutcome::Accepted(Box::new(user.signed_in()))) } else { refused }
     }
 }
 
 #[async_trait]
 impl Refresh for Local {
     /// A changed hash shows as another basis, which is for the issuer to refuse.
-    async fn refresh(&self, known: Known<'_>, trace: &mut Trace) -> Result<Refreshed, Unavailable> {
+    async fn refresh(
+        &self,
+        known: RefreshRequest<'_>,
+        trace: &mut Trace,
+    ) -> Result<RefreshOutcome, Unavailable> {
         let Some(user) = self.known(known.identity) else {
-            trace.answered("the user is no longer in the configuration");
-            return Ok(Refreshed::Disabled);
+            trace.response("the user is no longer in the configuration");
+            return Ok(RefreshOutcome::Disabled);
         };
-        trace.answered("the user is in the configuration");
-        Ok(Refreshed::Current(Box::new(user.signed_in())))
+        trace.response("the user is in the configuration");
+        Ok(RefreshOutcome::Current(Box::new(user.signed_in())))
     }
 
     fn is_free(&self) -> bool {
@@ -154,7 +164,7 @@ impl LocalUser {
             email_verified: self.email_verified,
             groups: self.groups.clone(),
         };
-        SignedIn { identity, upstream: None, basis: Some(self.hash.fingerprint()) }
+        SignedIn { identity, upstream: None, fingerprint: Some(self.hash.fingerprint()) }
     }
 }
 

@@ -3,9 +3,11 @@
 //! Who somebody is says Microsoft Graph, as in Dex; groups are read in one tenant only.
 
 use async_trait::async_trait;
-use countersign_core::connector::{Departure, Known, Luggage, Refreshed, SignedIn, Trip};
+use countersign_core::connector::{
+    CallbackState, LoginRedirect, RefreshOutcome, RefreshRequest, SignedIn, UpstreamLogin,
+};
 use countersign_core::settings::Section;
-use countersign_core::{Connector, ConnectorId, Identity, Secret, Timestamp, Trace, Wants};
+use countersign_core::{Connector, ConnectorId, Identity, LoginScopes, Secret, Timestamp, Trace};
 use serde::{Deserialize, Serialize};
 
 use crate::oauth::{
@@ -22,8 +24,8 @@ use graph::{Graph, User};
 pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Option<Connector> {
     let config = config::read(section)?;
     let api = config.api.as_str().trim_end_matches('/');
-    let basis = format!("microsoft:{api}/{}", config.tenant);
-    Some(OAuth::connector("microsoft", id, name, basis, Microsoft { config }))
+    let fingerprint = format!("microsoft:{api}/{}", config.tenant);
+    Some(OAuth::connector("microsoft", id, name, fingerprint, Microsoft { config }))
 }
 
 struct Microsoft {
@@ -39,43 +41,60 @@ struct Remembered {
 
 #[async_trait]
 impl Upstream for Microsoft {
-    async fn leave(&self, trip: &Trip, _trace: &mut Trace) -> Result<Departure, Failure> {
+    async fn leave(
+        &self,
+        upstream_login: &UpstreamLogin,
+        _trace: &mut Trace,
+    ) -> Result<LoginRedirect, Failure> {
         let Config { prompt, domain_hint, .. } = &self.config;
         // Microsoft takes one word.
-        let again = trip.again.then(|| "login".to_owned());
+        let again = upstream_login.again.then(|| "login".to_owned());
         let prompt = &again.or_else(|| prompt.clone());
         let named = [("prompt", prompt), ("domain_hint", domain_hint)];
         let more = named.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
-        self.config.plain.depart(trip, &self.scopes(trip.wants), more.collect())
+        self.config.plain.login_url(
+            upstream_login,
+            &self.scopes(upstream_login.login_scopes),
+            more.collect(),
+        )
     }
 
     async fn enter(
         &self,
-        trip: &Trip,
-        luggage: &Luggage,
+        upstream_login: &UpstreamLogin,
+        callback_state: &CallbackState,
         query: &[(String, String)],
         trace: &mut Trace,
     ) -> Result<Verdict, Failure> {
         let client = self.client().await?;
-        match self.config.plain.arrive(trip, luggage, query, &client, trace).await? {
-            Entry::Tokens(tokens) => self.judge(&tokens, trip.wants, trace).await,
+        match self
+            .config
+            .plain
+            .handle_callback(upstream_login, callback_state, query, &client, trace)
+            .await?
+        {
+            Entry::Tokens(tokens) => self.judge(&tokens, upstream_login.login_scopes, trace).await,
             Entry::Denied(code) => Ok(Verdict::Denied(code)),
         }
     }
 
-    async fn ask_again(&self, known: &Known<'_>, trace: &mut Trace) -> Result<Refreshed, Failure> {
+    async fn ask_again(
+        &self,
+        known: &RefreshRequest<'_>,
+        trace: &mut Trace,
+    ) -> Result<RefreshOutcome, Failure> {
         let kept = known.upstream.and_then(|kept| serde_json::from_str(kept.expose()).ok());
         let Remembered { refresh_token } = kept.unwrap_or_default();
         if refresh_token.is_empty() {
             let why = "Microsoft gave no refresh token at sign-in".to_owned();
-            return Ok(Refreshed::Missing { why });
+            return Ok(RefreshOutcome::Missing { why });
         }
         let (client, token) = (self.client().await?, Secret::new(refresh_token));
         let tokens = match self.config.plain.refresh(&token, &client, trace).await? {
             Entry::Tokens(tokens) => tokens,
             Entry::Denied(code) => return Ok(refused_token(code)),
         };
-        Ok(self.judge(&tokens, known.wants, trace).await?.refreshed())
+        Ok(self.judge(&tokens, known.login_scopes, trace).await?.refreshed())
     }
 
     /// Without the scope `offline_access` there is no refresh token.
@@ -83,31 +102,31 @@ impl Upstream for Microsoft {
         true
     }
 
-    async fn examine(
+    async fn diagnose(
         &self,
         _user: Option<&str>,
         _now: Timestamp,
         trace: &mut Trace,
     ) -> Result<Option<Vec<String>>, Failure> {
         let client = self.client().await?;
-        self.config.plain.examine(&client, trace).await?;
-        trace.noted("groups are read in the name of who signs in, so not here");
+        self.config.plain.diagnose(&client, trace).await?;
+        trace.note("groups are read in the name of who signs in, so not here");
         Ok(None)
     }
 }
 
 impl Microsoft {
-    fn reads_groups(&self, wants: Wants) -> bool {
-        (wants.groups || !self.config.required_groups.is_empty())
+    fn reads_groups(&self, login_scopes: LoginScopes) -> bool {
+        (login_scopes.groups || !self.config.required_groups.is_empty())
             && config::is_one(&self.config.tenant)
     }
 
-    fn scopes(&self, wants: Wants) -> Vec<String> {
+    fn scopes(&self, login_scopes: LoginScopes) -> Vec<String> {
         let mut scopes = self.config.scopes.clone();
-        if self.reads_groups(wants) {
+        if self.reads_groups(login_scopes) {
             scopes.push("directory.read.all".to_owned());
         }
-        if wants.offline {
+        if login_scopes.offline {
             scopes.push("offline_access".to_owned());
         }
         scopes
@@ -131,7 +150,7 @@ impl Microsoft {
     async fn judge(
         &self,
         tokens: &Tokens,
-        wants: Wants,
+        login_scopes: LoginScopes,
         trace: &mut Trace,
     ) -> Result<Verdict, Failure> {
         let config = &self.config;
@@ -139,7 +158,7 @@ impl Microsoft {
         let graph = Graph { http, base, token: &tokens.access };
         let user = graph.me(trace).await?;
         let mut identity = self.identity(&user);
-        if self.reads_groups(wants) {
+        if self.reads_groups(login_scopes) {
             let mut groups = graph.group_ids(config.only_security_groups, trace).await?;
             if config.group_names {
                 groups = graph.group_names(&groups, trace).await?;
@@ -150,7 +169,7 @@ impl Microsoft {
             }
         }
         let upstream = tokens.refresh.as_ref().and_then(remember);
-        Ok(Verdict::Welcome(Box::new(SignedIn { identity, upstream, basis: None })))
+        Ok(Verdict::Welcome(Box::new(SignedIn { identity, upstream, fingerprint: None })))
     }
 
     fn identity(&self, user: &User) -> Identity {
@@ -181,17 +200,17 @@ impl Microsoft {
         let Config { required_groups: required, only_required, .. } = &self.config;
         if !required.is_empty() && !found.iter().any(|group| required.contains(group)) {
             for group in &found {
-                trace.dropped(group, "is not among the configured groups");
+                trace.excluded(group, "is not among the configured groups");
             }
             return None;
         }
         let mut kept = Vec::with_capacity(found.len());
         for group in found {
             if !only_required || required.contains(&group) {
-                trace.kept(&group, "a membership");
+                trace.included(&group, "a membership");
                 kept.push(group);
             } else {
-                trace.dropped(&group, "is not among the configured groups");
+                trace.excluded(&group, "is not among the configured groups");
             }
         }
         Some(kept)

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use countersign_core::connector::{
-    Basis, Departure, Examination, Known, Login, Luggage, PasswordLogin, RedirectLogin, Refresh,
-    Refreshed, Refusal, SignedIn, Trip, Unavailable, WayIn,
+    AccountDiagnosis, CallbackState, Fingerprint, LoginMethod, LoginOutcome, LoginRedirect,
+    PasswordLogin, RedirectLogin, Refresh, RefreshOutcome, RefreshRequest, Refusal, SignedIn,
+    Unavailable, UpstreamLogin,
 };
 use countersign_core::settings::Section;
-use countersign_core::{Connector, ConnectorId, Identity, Secret, Trace, Wants, ids};
+use countersign_core::{Connector, ConnectorId, Identity, LoginScopes, Secret, Trace, ids};
 
 const CODE: &str = "code";
 
@@ -22,9 +23,9 @@ pub(crate) fn callback(id: ConnectorId, name: String, config: Option<Section<'_>
         id,
         kind: "mockCallback",
         name,
-        way: WayIn::Redirect(Arc::new(MockCallback)),
+        login_method: LoginMethod::Redirect(Arc::new(MockCallback)),
         refresh: Some(Arc::new(MockRefresh)),
-        basis: Basis::Upstream("mockCallback".to_owned()),
+        fingerprint: Fingerprint::Upstream("mockCallback".to_owned()),
     }
 }
 
@@ -37,9 +38,9 @@ pub(crate) fn password(id: ConnectorId, name: String, config: Section<'_>) -> Op
         id,
         kind: "mockPassword",
         name,
-        way: WayIn::Password(Arc::new(login)),
+        login_method: LoginMethod::Password(Arc::new(login)),
         refresh: Some(Arc::new(MockRefresh)),
-        basis: Basis::Upstream("mockPassword".to_owned()),
+        fingerprint: Fingerprint::Upstream("mockPassword".to_owned()),
     })
 }
 
@@ -53,44 +54,47 @@ fn kilgore() -> SignedIn {
         email_verified: true,
         groups: vec!["authors".to_owned()],
     };
-    SignedIn { identity, upstream: None, basis: None }
+    SignedIn { identity, upstream: None, fingerprint: None }
 }
 
 struct MockCallback;
 
 #[async_trait]
 impl RedirectLogin for MockCallback {
-    async fn depart(&self, trip: &Trip) -> Result<Departure, Unavailable> {
+    async fn login_url(
+        &self,
+        upstream_login: &UpstreamLogin,
+    ) -> Result<LoginRedirect, Unavailable> {
         let random = ids::random_id().map_err(|e| Unavailable {
             upstream: "mockCallback".to_owned(),
             cause: e.to_string(),
         })?;
         let code = format!("mock-{random}");
-        let mut url = trip.callback.clone();
-        url.query_pairs_mut().append_pair("state", &trip.state).append_pair(CODE, &code);
-        Ok(Departure { url, luggage: Luggage(vec![(CODE.to_owned(), code)]) })
+        let mut url = upstream_login.callback.clone();
+        url.query_pairs_mut().append_pair("state", &upstream_login.state).append_pair(CODE, &code);
+        Ok(LoginRedirect { url, callback_state: CallbackState(vec![(CODE.to_owned(), code)]) })
     }
 
-    async fn arrive(
+    async fn handle_callback(
         &self,
-        _trip: &Trip,
-        luggage: &Luggage,
+        _trip: &UpstreamLogin,
+        callback_state: &CallbackState,
         query: &[(String, String)],
         trace: &mut Trace,
-    ) -> Result<Login, Unavailable> {
+    ) -> Result<LoginOutcome, Unavailable> {
         let brought = |key: &str| query.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str());
         if let Some(error) = brought("error") {
-            trace.answered(format!("error={error}"));
-            return Ok(Login::Refused(Refusal::UpstreamDenied { code: error.to_owned() }));
+            trace.response(format!("error={error}"));
+            return Ok(LoginOutcome::Refused(Refusal::UpstreamDenied { code: error.to_owned() }));
         }
-        let given = luggage.0.iter().find(|(k, _)| k == CODE).map(|(_, v)| v.as_str());
+        let given = callback_state.0.iter().find(|(k, _)| k == CODE).map(|(_, v)| v.as_str());
         if given.is_none() || brought(CODE) != given {
-            trace.answered("a code that was not given for this login");
+            trace.response("a code that was not given for this login");
             let code = "invalid_grant".to_owned();
-            return Ok(Login::Refused(Refusal::UpstreamDenied { code }));
+            return Ok(LoginOutcome::Refused(Refusal::UpstreamDenied { code }));
         }
-        trace.answered("the code given at departure");
-        Ok(Login::Accepted(Box::new(kilgore())))
+        trace.response("the code given at departure");
+        Ok(LoginOutcome::Accepted(Box::new(kilgore())))
     }
 }
 
@@ -109,31 +113,35 @@ impl PasswordLogin for MockPassword {
         login.trim().to_lowercase()
     }
 
-    async fn examine(&self, login: &str, trace: &mut Trace) -> Result<Examination, Unavailable> {
+    async fn diagnose(
+        &self,
+        login: &str,
+        trace: &mut Trace,
+    ) -> Result<AccountDiagnosis, Unavailable> {
         // As at a login, where case counts.
         if login != self.username {
-            trace.answered("not the configured username");
-            return Ok(Examination::Refused { why: format!("{login:?} is nobody here") });
+            trace.response("not the configured username");
+            return Ok(AccountDiagnosis::Refused { why: format!("{login:?} is nobody here") });
         }
-        trace.answered("the configured username; whatever it is, the person is Dex's");
-        Ok(Examination::Found(Box::new(kilgore().identity)))
+        trace.response("the configured username; whatever it is, the person is Dex's");
+        Ok(AccountDiagnosis::Found(Box::new(kilgore().identity)))
     }
 
     async fn login(
         &self,
         login: &str,
         password: &Secret,
-        _wants: Wants,
+        _wants: LoginScopes,
         trace: &mut Trace,
-    ) -> Result<Login, Unavailable> {
+    ) -> Result<LoginOutcome, Unavailable> {
         // Both are compared always, so that time does not tell which of them was wrong.
         let known = Secret::new(login).matches(&self.username);
         if known & self.password.matches(password.expose()) {
-            trace.answered("username and password are the configured ones");
-            return Ok(Login::Accepted(Box::new(kilgore())));
+            trace.response("username and password are the configured ones");
+            return Ok(LoginOutcome::Accepted(Box::new(kilgore())));
         }
-        trace.answered("username or password are not the configured ones");
-        Ok(Login::Refused(Refusal::BadCredentials))
+        trace.response("username or password are not the configured ones");
+        Ok(LoginOutcome::Refused(Refusal::BadCredentials))
     }
 }
 
@@ -141,9 +149,13 @@ struct MockRefresh;
 
 #[async_trait]
 impl Refresh for MockRefresh {
-    async fn refresh(&self, _: Known<'_>, trace: &mut Trace) -> Result<Refreshed, Unavailable> {
-        trace.answered("the same person as ever");
-        Ok(Refreshed::Current(Box::new(kilgore())))
+    async fn refresh(
+        &self,
+        _: RefreshRequest<'_>,
+        trace: &mut Trace,
+    ) -> Result<RefreshOutcome, Unavailable> {
+        trace.response("the same person as ever");
+        Ok(RefreshOutcome::Current(Box::new(kilgore())))
     }
 
     fn is_free(&self) -> bool {

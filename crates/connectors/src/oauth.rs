@@ -14,8 +14,8 @@ mod settings;
 mod spent;
 mod tls;
 mod token;
-mod trip;
 mod upstream;
+mod upstream_login;
 
 pub(crate) use address::may_lead;
 pub(crate) use failure::Failure;
@@ -28,8 +28,8 @@ pub(crate) use settings::{
 pub(crate) use spent::Spent;
 pub(crate) use tls::Roots;
 pub(crate) use token::{Client, Code, Granted, Proof, Tokens, granted};
-pub(crate) use trip::{Arrived, Leaving, Packed, arrived, find, ours};
 pub(crate) use upstream::{OAuth, Upstream, Verdict, refused_token};
+pub(crate) use upstream_login::{Arrived, Leaving, Packed, arrived, find, ours};
 
 use std::future::Future;
 use std::time::Duration;

@@ -6,7 +6,9 @@
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use countersign_core::connector::{Departure, Known, Luggage, Refreshed, SignedIn, Trip};
+use countersign_core::connector::{
+    CallbackState, LoginRedirect, RefreshOutcome, RefreshRequest, SignedIn, UpstreamLogin,
+};
 use countersign_core::settings::Section;
 use countersign_core::{Connector, ConnectorId, Identity, Secret, Timestamp, Trace};
 use serde::{Deserialize, Serialize};
@@ -30,7 +32,7 @@ use provider::{Outcome, Proven, Provider};
 pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Option<Connector> {
     let Config { provider, http, scopes, acr_values, get_user_info, prompt, mapping } =
         config::read(section)?;
-    let basis = format!("oidc:{}", provider.issuer);
+    let fingerprint = format!("oidc:{}", provider.issuer);
     let oidc = Oidc {
         provider: Provider::new(provider, http),
         scopes,
@@ -39,7 +41,7 @@ pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Optio
         prompt,
         mapping,
     };
-    Some(OAuth::connector("oidc", id, name, basis, oidc))
+    Some(OAuth::connector("oidc", id, name, fingerprint, oidc))
 }
 
 struct Oidc {
@@ -53,16 +55,20 @@ struct Oidc {
 
 #[async_trait]
 impl Upstream for Oidc {
-    async fn leave(&self, trip: &Trip, trace: &mut Trace) -> Result<Departure, Failure> {
+    async fn leave(
+        &self,
+        upstream_login: &UpstreamLogin,
+        trace: &mut Trace,
+    ) -> Result<LoginRedirect, Failure> {
         let mut scopes = self.scopes.clone();
         let (mut more, mut prompt) = (Vec::new(), Vec::new());
-        if trip.again {
+        if upstream_login.again {
             prompt.push("login".to_owned());
         }
         if !self.acr_values.is_empty() {
             more.push(("acr_values", self.acr_values.join(" ")));
         }
-        if trip.wants.offline {
+        if upstream_login.login_scopes.offline {
             let metadata = self.provider.metadata(trace).await?;
             let offline = "offline_access".to_owned();
             if metadata.scopes.contains(&offline) && !scopes.contains(&offline) {
@@ -74,26 +80,30 @@ impl Upstream for Oidc {
         if !prompt.is_empty() {
             more.push(("prompt", prompt.join(" ")));
         }
-        self.provider.depart(trip, &scopes, more, trace).await
+        self.provider.login_url(upstream_login, &scopes, more, trace).await
     }
 
     async fn enter(
         &self,
-        trip: &Trip,
-        luggage: &Luggage,
+        upstream_login: &UpstreamLogin,
+        callback_state: &CallbackState,
         query: &[(String, String)],
         trace: &mut Trace,
     ) -> Result<Verdict, Failure> {
-        match self.provider.arrive(trip, luggage, query, trace).await? {
+        match self.provider.handle_callback(upstream_login, callback_state, query, trace).await? {
             Outcome::Denied(code) => Ok(Verdict::Denied(code)),
             Outcome::Proven(proven) => self.judge(*proven, None, trace).await,
         }
     }
 
-    async fn ask_again(&self, known: &Known<'_>, trace: &mut Trace) -> Result<Refreshed, Failure> {
+    async fn ask_again(
+        &self,
+        known: &RefreshRequest<'_>,
+        trace: &mut Trace,
+    ) -> Result<RefreshOutcome, Failure> {
         let Some(token) = known.upstream.and_then(kept) else {
             let why = "the upstream gave no refresh token at sign-in".to_owned();
-            return Ok(Refreshed::Missing { why });
+            return Ok(RefreshOutcome::Missing { why });
         };
         match self.provider.refresh(&token, known.now, trace).await? {
             Outcome::Denied(code) => Ok(refused_token(code)),
@@ -107,14 +117,14 @@ impl Upstream for Oidc {
         true
     }
 
-    async fn examine(
+    async fn diagnose(
         &self,
         _user: Option<&str>,
         _now: Timestamp,
         trace: &mut Trace,
     ) -> Result<Option<Vec<String>>, Failure> {
-        self.provider.examine(trace).await?;
-        trace.noted("who somebody is, groups too, the provider says only when they sign in");
+        self.provider.diagnose(trace).await?;
+        trace.note("who somebody is, groups too, the provider says only when they sign in");
         Ok(None)
     }
 
@@ -146,10 +156,10 @@ impl Oidc {
             Person::EmailNotVerified => return Ok(Verdict::EmailNotVerified),
         };
         if proven.tokens.refresh.is_none() {
-            trace.noted("the upstream gave no refresh token: it cannot be asked again");
+            trace.note("the upstream gave no refresh token: it cannot be asked again");
         }
         let upstream = proven.tokens.refresh.as_ref().and_then(keep);
-        Ok(Verdict::Welcome(Box::new(SignedIn { identity, upstream, basis: None })))
+        Ok(Verdict::Welcome(Box::new(SignedIn { identity, upstream, fingerprint: None })))
     }
 }
 

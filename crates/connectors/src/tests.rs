@@ -1,8 +1,9 @@
 use countersign_core::connector::{
-    Basis, Examination, Known, Login, Refreshed, Refusal, Trip, WayIn,
+    AccountDiagnosis, Fingerprint, LoginMethod, LoginOutcome, RefreshOutcome, RefreshRequest,
+    Refusal, UpstreamLogin,
 };
 use countersign_core::settings::Node;
-use countersign_core::{Connector, ConnectorId, Secret, Timestamp, Trace, Wants};
+use countersign_core::{Connector, ConnectorId, LoginScopes, Secret, Timestamp, Trace};
 
 use crate::tree::{map, text};
 use crate::{check_kind, kinds, read, tree};
@@ -39,11 +40,11 @@ fn a_kind_that_needs_a_config_says_so_without_one() {
     assert!(read("mockCallback", ConnectorId::new("x"), "X".into(), None).is_some());
 }
 
-fn trip() -> Trip {
-    Trip {
+fn upstream_login() -> UpstreamLogin {
+    UpstreamLogin {
         callback: url::Url::parse("https://id.example.com/dex/callback").unwrap(),
         state: "a-state".into(),
-        wants: Wants::default(),
+        login_scopes: LoginScopes::default(),
         again: false,
         now: NOW,
     }
@@ -52,41 +53,57 @@ fn trip() -> Trip {
 #[tokio::test]
 async fn kilgore_goes_out_and_comes_back() {
     let connector = read("mockCallback", ConnectorId::new("mock"), "Mock".into(), None).unwrap();
-    let WayIn::Redirect(way) = &connector.way else { panic!("it is a redirect") };
-    let departure = way.depart(&trip()).await.unwrap();
-    assert_eq!(departure.url.path(), "/dex/callback");
-    let query: Vec<(String, String)> = departure.url.query_pairs().into_owned().collect();
+    let LoginMethod::Redirect(method) = &connector.login_method else { panic!("it is a redirect") };
+    let redirect = method.login_url(&upstream_login()).await.unwrap();
+    assert_eq!(redirect.url.path(), "/dex/callback");
+    let query: Vec<(String, String)> = redirect.url.query_pairs().into_owned().collect();
     assert_eq!(query[0], ("state".into(), "a-state".into()));
     assert!(query[1].1.starts_with("mock-"));
 
     let mut trace = Trace::default();
-    let back = way.arrive(&trip(), &departure.luggage, &query, &mut trace).await.unwrap();
-    let Login::Accepted(signed_in) = back else { panic!("{back:?}") };
+    let back = method
+        .handle_callback(&upstream_login(), &redirect.callback_state, &query, &mut trace)
+        .await
+        .unwrap();
+    let LoginOutcome::Accepted(signed_in) = back else { panic!("{back:?}") };
     assert_eq!(signed_in.identity.user_id, "0-385-28089-0");
     assert_eq!(signed_in.identity.groups, ["authors"]);
 
     let refresh = connector.refresh.unwrap();
     assert!(refresh.is_free());
-    let known =
-        Known { identity: &signed_in.identity, upstream: None, wants: Wants::default(), now: NOW };
+    let known = RefreshRequest {
+        identity: &signed_in.identity,
+        upstream: None,
+        login_scopes: LoginScopes::default(),
+        now: NOW,
+    };
     let again = refresh.refresh(known, &mut trace).await.unwrap();
-    let Refreshed::Current(again) = again else { panic!("{again:?}") };
+    let RefreshOutcome::Current(again) = again else { panic!("{again:?}") };
     assert_eq!(again.identity, signed_in.identity);
 }
 
 #[tokio::test]
 async fn a_code_of_another_trip_or_an_error_is_refused() {
     let connector = read("mockCallback", ConnectorId::new("mock"), "Mock".into(), None).unwrap();
-    let WayIn::Redirect(way) = &connector.way else { panic!("it is a redirect") };
-    let departure = way.depart(&trip()).await.unwrap();
+    let LoginMethod::Redirect(method) = &connector.login_method else { panic!("it is a redirect") };
+    let redirect = method.login_url(&upstream_login()).await.unwrap();
     for (query, expected) in [
         (vec![("code", "mock-other")], "invalid_grant"),
         (vec![], "invalid_grant"),
         (vec![("error", "access_denied")], "access_denied"),
     ] {
         let query: Vec<_> = query.into_iter().map(|(k, v)| (k.into(), v.into())).collect();
-        let back = way.arrive(&trip(), &departure.luggage, &query, &mut Trace::default()).await;
-        let Ok(Login::Refused(Refusal::UpstreamDenied { code })) = back else { panic!("{back:?}") };
+        let back = method
+            .handle_callback(
+                &upstream_login(),
+                &redirect.callback_state,
+                &query,
+                &mut Trace::default(),
+            )
+            .await;
+        let Ok(LoginOutcome::Refused(Refusal::UpstreamDenied { code })) = back else {
+            panic!("{back:?}")
+        };
         assert_eq!(code, expected);
     }
 }
@@ -97,24 +114,25 @@ async fn the_mock_password_opens_for_its_two_words_only() {
     let (connector, problems) = read_one("mockPassword", config);
     assert!(problems.is_empty(), "{problems:?}");
     let connector = connector.unwrap();
-    assert_eq!(connector.basis, Basis::Upstream("mockPassword".into()));
-    let WayIn::Password(way) = connector.way else { panic!("it is a password") };
-    assert_eq!(way.prompt(), "Username");
+    assert_eq!(connector.fingerprint, Fingerprint::Upstream("mockPassword".into()));
+    let LoginMethod::Password(method) = connector.login_method else { panic!("it is a password") };
+    assert_eq!(method.prompt(), "Username");
     for (name, password, welcome) in [
         ("kilgore", "trout", true),
         ("kilgore", "Trout", false),
         ("Kilgore", "trout", false),
         ("", "", false),
     ] {
-        let login =
-            way.login(name, &Secret::new(password), Wants::default(), &mut Trace::default()).await;
-        assert_eq!(matches!(login, Ok(Login::Accepted(_))), welcome, "{name} {password}");
+        let login = method
+            .login(name, &Secret::new(password), LoginScopes::default(), &mut Trace::default())
+            .await;
+        assert_eq!(matches!(login, Ok(LoginOutcome::Accepted(_))), welcome, "{name} {password}");
     }
-    let examined = way.examine("kilgore", &mut Trace::default()).await;
-    let Ok(Examination::Found(identity)) = examined else { panic!("{examined:?}") };
+    let examined = method.diagnose("kilgore", &mut Trace::default()).await;
+    let Ok(AccountDiagnosis::Found(identity)) = examined else { panic!("{examined:?}") };
     assert_eq!(identity.username, "Kilgore Trout");
-    let examined = way.examine("Kilgore", &mut Trace::default()).await;
-    assert!(matches!(examined, Ok(Examination::Refused { .. })), "{examined:?}");
+    let examined = method.diagnose("Kilgore", &mut Trace::default()).await;
+    assert!(matches!(examined, Ok(AccountDiagnosis::Refused { .. })), "{examined:?}");
 }
 
 #[test]

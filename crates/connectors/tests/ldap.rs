@@ -17,7 +17,7 @@ mod tree;
 #[path = "ldap/cost.rs"]
 mod cost;
 #[path = "ldap/examine.rs"]
-mod examine;
+mod diagnose;
 #[path = "ldap/failover.rs"]
 mod failover;
 #[path = "ldap/groups.rs"]
@@ -32,9 +32,11 @@ mod refresh;
 mod tls;
 
 use countersign_connectors::ldap::{UserBinds, read_counting};
-use countersign_core::connector::{Known, Login, Refreshed, Refusal, SignedIn, Unavailable, WayIn};
+use countersign_core::connector::{
+    LoginMethod, LoginOutcome, RefreshOutcome, RefreshRequest, Refusal, SignedIn, Unavailable,
+};
 use countersign_core::settings::Node;
-use countersign_core::{Connector, ConnectorId, Secret, Timestamp, Trace, Wants};
+use countersign_core::{Connector, ConnectorId, LoginScopes, Secret, Timestamp, Trace};
 
 use slapd::Slapd;
 use tree::{list, map, plain, text};
@@ -42,7 +44,7 @@ use tree::{list, map, plain, text};
 /// What a test says about its connector.
 type Keys = Vec<(&'static str, Node)>;
 
-const ALL: Wants = Wants { offline: true, groups: true };
+const ALL: LoginScopes = LoginScopes { offline: true, groups: true };
 const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
 
 /// A connector as an administrator would configure it; the keys given replace or add.
@@ -106,15 +108,15 @@ async fn attempt(
     login: &str,
     password: &str,
     trace: &mut Trace,
-) -> Result<Login, Unavailable> {
-    let WayIn::Password(way) = &connector.way else { panic!("it is a password") };
-    way.login(login, &Secret::new(password), ALL, trace).await
+) -> Result<LoginOutcome, Unavailable> {
+    let LoginMethod::Password(method) = &connector.login_method else { panic!("it is a password") };
+    method.login(login, &Secret::new(password), ALL, trace).await
 }
 
 async fn sign_in(connector: &Connector, login: &str, password: &str) -> SignedIn {
     let mut trace = Trace::default();
     match attempt(connector, login, password, &mut trace).await {
-        Ok(Login::Accepted(signed_in)) => *signed_in,
+        Ok(LoginOutcome::Accepted(signed_in)) => *signed_in,
         other => panic!("{login}: {other:?}\n{}", story(&trace)),
     }
 }
@@ -122,7 +124,7 @@ async fn sign_in(connector: &Connector, login: &str, password: &str) -> SignedIn
 async fn refusal(connector: &Connector, login: &str, password: &str) -> Refusal {
     let mut trace = Trace::default();
     match attempt(connector, login, password, &mut trace).await {
-        Ok(Login::Refused(refusal)) => refusal,
+        Ok(LoginOutcome::Refused(refusal)) => refusal,
         other => panic!("{login}: {other:?}\n{}", story(&trace)),
     }
 }
@@ -134,12 +136,12 @@ async fn cause(connector: &Connector, login: &str, password: &str) -> String {
     }
 }
 
-async fn ask_again(connector: &Connector, before: &SignedIn) -> Refreshed {
+async fn ask_again(connector: &Connector, before: &SignedIn) -> RefreshOutcome {
     let refresh = connector.refresh.as_ref().expect("LDAP can be asked again");
-    let known = Known {
+    let known = RefreshRequest {
         identity: &before.identity,
         upstream: before.upstream.as_ref(),
-        wants: ALL,
+        login_scopes: ALL,
         now: NOW,
     };
     refresh.refresh(known, &mut Trace::default()).await.expect("the directory answers")

@@ -28,7 +28,7 @@ mod web;
 mod story;
 
 #[path = "upstreams/examine.rs"]
-mod examine;
+mod diagnose;
 #[path = "upstreams/github.rs"]
 mod github;
 #[path = "upstreams/github_config.rs"]

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::{ConnectorId, Identity, Secret, Timestamp, Trace, Wants};
+use crate::{ConnectorId, Identity, LoginScopes, Secret, Timestamp, Trace};
 
 /// One configured upstream.
 #[derive(Clone)]
@@ -20,31 +20,31 @@ pub struct Connector {
     pub kind: &'static str,
     /// What people read on the button.
     pub name: String,
-    pub way: WayIn,
+    pub login_method: LoginMethod,
     /// `None`: this upstream cannot be asked again without the person.
     pub refresh: Option<Arc<dyn Refresh>>,
-    pub basis: Basis,
+    pub fingerprint: Fingerprint,
 }
 
 /// How a person proves who they are.
 #[derive(Clone)]
-pub enum WayIn {
+pub enum LoginMethod {
     /// A form of ours with a name and a password.
     Password(Arc<dyn PasswordLogin>),
     /// A trip to the upstream and back to `/callback`.
     Redirect(Arc<dyn RedirectLogin>),
     /// A trip to our own `/callback/{connector}`, in front of which a proxy says who comes.
-    TrustedHeader(Arc<dyn TrustedHeader>),
+    TrustedHeader(Arc<dyn TrustedHeaderLogin>),
 }
 
 /// What a session was built on. A session whose basis is no longer the connector's is refused,
 /// so that a connector id reused for another directory takes nobody over.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Basis {
+pub enum Fingerprint {
     /// The same for everybody: connector type and issuer or host.
     Upstream(String),
     /// Each person's own, given with every answer: a fingerprint of the password hash.
-    Person,
+    PerUser,
 }
 
 /// A proven person.
@@ -53,12 +53,12 @@ pub struct SignedIn {
     pub identity: Identity,
     /// What the connector needs to ask again; sealed before it is stored.
     pub upstream: Option<Secret>,
-    /// The fingerprint, for connectors whose basis is [`Basis::Person`].
-    pub basis: Option<String>,
+    /// The fingerprint, for connectors whose basis is [`Fingerprint::PerUser`].
+    pub fingerprint: Option<String>,
 }
 
 #[derive(Clone, Debug)]
-pub enum Login {
+pub enum LoginOutcome {
     Accepted(Box<SignedIn>),
     Refused(Refusal),
 }
@@ -109,32 +109,36 @@ pub trait PasswordLogin: Send + Sync {
 
     /// What the upstream says of this account, without its password: for the administrator who asks
     /// why a login or a group is not as expected.
-    async fn examine(&self, login: &str, trace: &mut Trace) -> Result<Examination, Unavailable>;
+    async fn diagnose(
+        &self,
+        login: &str,
+        trace: &mut Trace,
+    ) -> Result<AccountDiagnosis, Unavailable>;
 
     async fn login(
         &self,
         login: &str,
         password: &Secret,
-        wants: Wants,
+        login_scopes: LoginScopes,
         trace: &mut Trace,
-    ) -> Result<Login, Unavailable>;
+    ) -> Result<LoginOutcome, Unavailable>;
 }
 
-/// The answer to [`PasswordLogin::examine`].
+/// The answer to [`PasswordLogin::diagnose`].
 #[derive(Clone, Debug)]
-pub enum Examination {
+pub enum AccountDiagnosis {
     Found(Box<Identity>),
     Refused { why: String },
 }
 
 /// One trip to an upstream.
 #[derive(Clone, Debug)]
-pub struct Trip {
+pub struct UpstreamLogin {
     /// Our own `/callback`.
     pub callback: Url,
     /// Comes back with the browser; 32 characters of base64url.
     pub state: String,
-    pub wants: Wants,
+    pub login_scopes: LoginScopes,
     /// The person is to prove anew who they are, though signed in there: an upstream that can be asked
     /// for that is asked (`prompt=login`, OpenID Connect Core 3.1.2.1).
     pub again: bool,
@@ -145,39 +149,40 @@ pub struct Trip {
 /// What is needed to understand the way back. Sealed to the browser, so it may hold secrets
 /// such as a PKCE verifier.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Luggage(pub Vec<(String, String)>);
+pub struct CallbackState(pub Vec<(String, String)>);
 
 #[derive(Clone, Debug)]
-pub struct Departure {
+pub struct LoginRedirect {
     pub url: Url,
-    pub luggage: Luggage,
+    pub callback_state: CallbackState,
 }
 
 #[async_trait]
 pub trait RedirectLogin: Send + Sync {
-    async fn depart(&self, trip: &Trip) -> Result<Departure, Unavailable>;
+    async fn login_url(&self, upstream_login: &UpstreamLogin)
+    -> Result<LoginRedirect, Unavailable>;
 
     /// `query` is what the browser brought back, decoded, `state` included and already matched.
-    async fn arrive(
+    async fn handle_callback(
         &self,
-        trip: &Trip,
-        luggage: &Luggage,
+        upstream_login: &UpstreamLogin,
+        callback_state: &CallbackState,
         query: &[(String, String)],
         trace: &mut Trace,
-    ) -> Result<Login, Unavailable>;
+    ) -> Result<LoginOutcome, Unavailable>;
 
     /// Whether the upstream is there and believes us, for the administrator who asks; nobody signs in.
     ///
     /// `user` is somebody whose groups are to be told where they can be read without that person:
     /// `None` in the answer is that they cannot, or that nobody was named.
-    async fn examine(
+    async fn diagnose(
         &self,
         user: Option<&str>,
         now: Timestamp,
         trace: &mut Trace,
     ) -> Result<Option<Vec<String>>, Unavailable> {
         let _ = (user, now);
-        trace.noted("it can be asked nothing without a browser: sign in there");
+        trace.note("it can be asked nothing without a browser: sign in there");
         Ok(None)
     }
 
@@ -188,10 +193,10 @@ pub trait RedirectLogin: Send + Sync {
     }
 }
 
-/// What came with a request under the names of [`TrustedHeader::fields`], and under names that some proxies
+/// What came with a request under the names of [`TrustedHeaderLogin::fields`], and under names that some proxies
 /// and gateways take for them.
 #[derive(Clone, Debug, Default)]
-pub struct Presented {
+pub struct ProxyHeaders {
     /// The other end of the connection itself, whatever any header says; `None` if that is not known.
     pub peer: Option<IpAddr>,
     /// Name in lower case, and value as it came, in the order they came.
@@ -199,27 +204,27 @@ pub struct Presented {
 }
 
 /// A proxy in front of us says in header fields who somebody is. Never asks anybody, so it cannot be down.
-pub trait TrustedHeader: Send + Sync {
+pub trait TrustedHeaderLogin: Send + Sync {
     /// The names that mean something, in lower case. They are taken off every request and handed to
-    /// [`TrustedHeader::login`] alone.
+    /// [`TrustedHeaderLogin::login`] alone.
     fn fields(&self) -> Vec<&str>;
 
-    fn login(&self, presented: &Presented, trace: &mut Trace) -> Login;
+    fn login(&self, proxy_headers: &ProxyHeaders, trace: &mut Trace) -> LoginOutcome;
 
     /// What a proxy must do, for the administrator.
-    fn examine(&self, trace: &mut Trace);
+    fn diagnose(&self, trace: &mut Trace);
 }
 
 /// Whom to ask about again.
-pub struct Known<'a> {
+pub struct RefreshRequest<'a> {
     pub identity: &'a Identity,
     pub upstream: Option<&'a Secret>,
-    pub wants: Wants,
+    pub login_scopes: LoginScopes,
     pub now: Timestamp,
 }
 
 #[derive(Clone, Debug)]
-pub enum Refreshed {
+pub enum RefreshOutcome {
     /// Still welcome, perhaps changed.
     Current(Box<SignedIn>),
     /// Explicitly disabled or revoked: the session ends now.
@@ -231,14 +236,18 @@ pub enum Refreshed {
 
 #[async_trait]
 pub trait Refresh: Send + Sync {
-    async fn refresh(&self, known: Known<'_>, trace: &mut Trace) -> Result<Refreshed, Unavailable>;
+    async fn refresh(
+        &self,
+        request: RefreshRequest<'_>,
+        trace: &mut Trace,
+    ) -> Result<RefreshOutcome, Unavailable>;
 
     /// True when asking costs nothing (no upstream is called), so it is asked every time.
     fn is_free(&self) -> bool {
         false
     }
 
-    /// True when asking again is only possible if the login was asked to last (`Wants::offline`): what
+    /// True when asking again is only possible if the login was asked to last (`LoginScopes::offline`): what
     /// that takes, such as an upstream refresh token, is given at sign-in alone.
     fn needs_offline_login(&self) -> bool {
         false

@@ -21,14 +21,14 @@ pub enum EventKind {
     ConsentWithdrawn,
     GroupsChanged,
     /// A refresh token newer than the database: it went back in time.
-    DatabaseWentBack,
+    DatabaseRestored,
     KeyRotated,
     /// An upstream refused so many people at once that none of it is believed.
-    BrakeSet,
+    CircuitBreakerOpened,
     /// A person has confirmed; what that upstream says counts again.
-    BrakeReleased,
+    CircuitBreakerClosed,
     /// A client could not be told of an end, or refused to hear it.
-    NoticeGivenUp,
+    LogoutNotificationFailed,
 }
 
 impl EventKind {
@@ -43,11 +43,11 @@ impl EventKind {
             Self::ConsentGiven => "consent_given",
             Self::ConsentWithdrawn => "consent_withdrawn",
             Self::GroupsChanged => "groups_changed",
-            Self::DatabaseWentBack => "database_went_back",
+            Self::DatabaseRestored => "database_restored",
             Self::KeyRotated => "key_rotated",
-            Self::BrakeSet => "brake_set",
-            Self::BrakeReleased => "brake_released",
-            Self::NoticeGivenUp => "notice_given_up",
+            Self::CircuitBreakerOpened => "circuit_breaker_opened",
+            Self::CircuitBreakerClosed => "circuit_breaker_closed",
+            Self::LogoutNotificationFailed => "logout_notification_failed",
         }
     }
 

@@ -21,19 +21,19 @@ pub struct Identity {
 
 /// What a login asks of its upstream. A session remembers it: one that lacks a want must ask anew.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wants {
+pub struct LoginScopes {
     /// The upstream must let itself be asked again without the person (`offline_access`).
     pub offline: bool,
     pub groups: bool,
 }
 
-impl Wants {
+impl LoginScopes {
     /// True when a login that asked for `self` serves a request that needs `other`.
-    pub fn cover(self, other: Self) -> bool {
+    pub fn covers(self, other: Self) -> bool {
         (self.offline || !other.offline) && (self.groups || !other.groups)
     }
 
-    pub fn and(self, other: Self) -> Self {
+    pub fn union(self, other: Self) -> Self {
         Self { offline: self.offline || other.offline, groups: self.groups || other.groups }
     }
 }
@@ -63,7 +63,7 @@ fn push_varint(bytes: &mut Vec<u8>, mut number: usize) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Wants, subject};
+    use super::{LoginScopes, subject};
     use crate::ConnectorId;
 
     #[test]
@@ -80,9 +80,9 @@ mod tests {
 
     #[test]
     fn a_login_without_groups_does_not_serve_a_request_for_them() {
-        let plain = Wants::default();
-        let groups = Wants { groups: true, offline: false };
-        assert!(groups.cover(plain));
-        assert!(!plain.cover(groups));
+        let plain = LoginScopes::default();
+        let groups = LoginScopes { groups: true, offline: false };
+        assert!(groups.covers(plain));
+        assert!(!plain.covers(groups));
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ClientId, ConnectorId, GrantId, Identity, Scopes, SessionId, Timestamp, Wants};
+use crate::{ClientId, ConnectorId, GrantId, Identity, LoginScopes, Scopes, SessionId, Timestamp};
 
 /// One sign-in by one browser.
 #[derive(Clone, Debug)]
@@ -13,8 +13,8 @@ pub struct Session {
     pub identity: Identity,
     pub identity_at: Timestamp,
     /// Fingerprint of what the sign-in was built on.
-    pub basis: String,
-    pub wants: Wants,
+    pub fingerprint: String,
+    pub login_scopes: LoginScopes,
     /// What the connector needs to ask again, sealed.
     pub upstream: Option<String>,
     pub auth_time: Timestamp,
@@ -50,7 +50,7 @@ pub enum EndReason {
     UpstreamDisabled,
     UpstreamMissing,
     /// The account's password, or the directory behind the connector's id, is another one now.
-    BasisChanged,
+    FingerprintChanged,
     CodeReused,
     /// An old refresh token came back: theft, or a lost answer.
     RefreshReused,
@@ -58,7 +58,7 @@ pub enum EndReason {
     TooManyGrants,
     Administrator,
     /// By the person themselves, on their own page.
-    EndedByPerson,
+    EndedByUser,
     Revoked,
 }
 
@@ -69,13 +69,13 @@ impl EndReason {
             Self::Replaced => "replaced",
             Self::UpstreamDisabled => "upstream_disabled",
             Self::UpstreamMissing => "upstream_missing",
-            Self::BasisChanged => "basis_changed",
+            Self::FingerprintChanged => "fingerprint_changed",
             Self::CodeReused => "code_reused",
             Self::RefreshReused => "refresh_reused",
             Self::ConsentWithdrawn => "consent_withdrawn",
             Self::TooManyGrants => "too_many_grants",
             Self::Administrator => "administrator",
-            Self::EndedByPerson => "ended_by_person",
+            Self::EndedByUser => "ended_by_user",
             Self::Revoked => "revoked",
         }
     }
@@ -86,13 +86,13 @@ impl EndReason {
             Self::Replaced,
             Self::UpstreamDisabled,
             Self::UpstreamMissing,
-            Self::BasisChanged,
+            Self::FingerprintChanged,
             Self::CodeReused,
             Self::RefreshReused,
             Self::ConsentWithdrawn,
             Self::TooManyGrants,
             Self::Administrator,
-            Self::EndedByPerson,
+            Self::EndedByUser,
             Self::Revoked,
         ]
         .into_iter()

@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 pub enum TraceKind {
     /// What we sent: a filter, a URL without its secrets.
-    Asked,
+    Request,
     /// What came back.
-    Answered,
+    Response,
     /// A value that made it into the identity, and why.
-    Kept,
+    Included,
     /// A value that did not, and why.
-    Dropped,
+    Excluded,
     /// Anything else worth knowing.
-    Noted,
+    Note,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,20 +34,20 @@ pub struct Trace {
 impl Trace {
     pub const LIMIT: usize = 500;
 
-    pub fn asked(&mut self, text: impl Into<String>) {
-        self.add(TraceKind::Asked, text.into());
+    pub fn request(&mut self, text: impl Into<String>) {
+        self.add(TraceKind::Request, text.into());
     }
-    pub fn answered(&mut self, text: impl Into<String>) {
-        self.add(TraceKind::Answered, text.into());
+    pub fn response(&mut self, text: impl Into<String>) {
+        self.add(TraceKind::Response, text.into());
     }
-    pub fn kept(&mut self, what: &str, why: &str) {
-        self.add(TraceKind::Kept, format!("{what}: {why}"));
+    pub fn included(&mut self, what: &str, why: &str) {
+        self.add(TraceKind::Included, format!("{what}: {why}"));
     }
-    pub fn dropped(&mut self, what: &str, why: &str) {
-        self.add(TraceKind::Dropped, format!("{what}: {why}"));
+    pub fn excluded(&mut self, what: &str, why: &str) {
+        self.add(TraceKind::Excluded, format!("{what}: {why}"));
     }
-    pub fn noted(&mut self, text: impl Into<String>) {
-        self.add(TraceKind::Noted, text.into());
+    pub fn note(&mut self, text: impl Into<String>) {
+        self.add(TraceKind::Note, text.into());
     }
 
     /// What was told elsewhere comes after what is here.
@@ -60,7 +60,7 @@ impl Trace {
 
     /// The first `most` steps, each of at most `longest` characters; the rest is counted.
     #[must_use]
-    pub fn shortened(&self, most: usize, longest: usize) -> Self {
+    pub fn truncated(&self, most: usize, longest: usize) -> Self {
         let short = |step: &TraceStep| TraceStep {
             kind: step.kind,
             text: step.text.chars().take(longest).collect(),

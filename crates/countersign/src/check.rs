@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use countersign_connectors::password::Hashing;
 use countersign_core::connector::{
-    Examination, PasswordLogin, RedirectLogin, TrustedHeader, WayIn,
+    AccountDiagnosis, LoginMethod, PasswordLogin, RedirectLogin, TrustedHeaderLogin,
 };
 use countersign_core::trace::TraceKind;
 use countersign_core::{Connector, ConnectorId, Trace};
@@ -47,7 +47,7 @@ fn ask(config: &Config, id: &ConnectorId, user: Option<&str>) -> ExitCode {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
-        Ok(runtime) => runtime.block_on(examine(connector, user)),
+        Ok(runtime) => runtime.block_on(diagnose(connector, user)),
         Err(error) => {
             eprintln!("countersign: {error}");
             ExitCode::FAILURE
@@ -55,22 +55,22 @@ fn ask(config: &Config, id: &ConnectorId, user: Option<&str>) -> ExitCode {
     }
 }
 
-async fn examine(connector: &Connector, user: Option<&str>) -> ExitCode {
-    match (&connector.way, user) {
-        (WayIn::Password(way), Some(user)) => look_up(way.as_ref(), user).await,
-        (WayIn::Password(_), None) => {
+async fn diagnose(connector: &Connector, user: Option<&str>) -> ExitCode {
+    match (&connector.login_method, user) {
+        (LoginMethod::Password(method), Some(user)) => look_up(method.as_ref(), user).await,
+        (LoginMethod::Password(_), None) => {
             eprintln!("countersign: {} is asked about somebody: add --user NAME", connector.id);
             ExitCode::FAILURE
         }
-        (WayIn::Redirect(way), user) => visit(way.as_ref(), user).await,
-        (WayIn::TrustedHeader(way), _) => describe(way.as_ref()),
+        (LoginMethod::Redirect(method), user) => visit(method.as_ref(), user).await,
+        (LoginMethod::TrustedHeader(method), _) => describe(method.as_ref()),
     }
 }
 
 /// Prints the trace as it came, then what could be told of this person without them.
-async fn visit(way: &dyn RedirectLogin, user: Option<&str>) -> ExitCode {
+async fn visit(method: &dyn RedirectLogin, user: Option<&str>) -> ExitCode {
     let mut trace = Trace::default();
-    let found = way.examine(user, SystemClock::uncorrected(), &mut trace).await;
+    let found = method.diagnose(user, SystemClock::uncorrected(), &mut trace).await;
     print_trace(&trace);
     match found {
         Ok(groups) => {
@@ -87,9 +87,9 @@ async fn visit(way: &dyn RedirectLogin, user: Option<&str>) -> ExitCode {
 }
 
 /// There is nothing to ask: prints what the proxy must do.
-fn describe(way: &dyn TrustedHeader) -> ExitCode {
+fn describe(method: &dyn TrustedHeaderLogin) -> ExitCode {
     let mut trace = Trace::default();
-    way.examine(&mut trace);
+    method.diagnose(&mut trace);
     print_trace(&trace);
     ExitCode::SUCCESS
 }
@@ -100,12 +100,12 @@ fn told(groups: &[String]) -> String {
 }
 
 /// Prints the trace as it came, then what would be told of this person.
-async fn look_up(way: &dyn PasswordLogin, user: &str) -> ExitCode {
+async fn look_up(method: &dyn PasswordLogin, user: &str) -> ExitCode {
     let mut trace = Trace::default();
-    let found = way.examine(user, &mut trace).await;
+    let found = method.diagnose(user, &mut trace).await;
     print_trace(&trace);
     match found {
-        Ok(Examination::Found(identity)) => {
+        Ok(AccountDiagnosis::Found(identity)) => {
             println!("\nuser id             {}", identity.user_id);
             println!("name                {}", identity.username);
             println!("preferred username  {}", identity.preferred_username);
@@ -113,7 +113,7 @@ async fn look_up(way: &dyn PasswordLogin, user: &str) -> ExitCode {
             print!("{}", told(&identity.groups));
             ExitCode::SUCCESS
         }
-        Ok(Examination::Refused { why }) => {
+        Ok(AccountDiagnosis::Refused { why }) => {
             println!("\nwould be refused: {why}");
             ExitCode::FAILURE
         }
@@ -127,11 +127,11 @@ async fn look_up(way: &dyn PasswordLogin, user: &str) -> ExitCode {
 fn print_trace(trace: &Trace) {
     for step in trace.steps() {
         let sign = match step.kind {
-            TraceKind::Asked => "→",
-            TraceKind::Answered => "←",
-            TraceKind::Kept => "+",
-            TraceKind::Dropped => "-",
-            TraceKind::Noted => "·",
+            TraceKind::Request => "→",
+            TraceKind::Response => "←",
+            TraceKind::Included => "+",
+            TraceKind::Excluded => "-",
+            TraceKind::Note => "·",
         };
         println!("{sign} {}", step.text);
     }

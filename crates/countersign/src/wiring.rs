@@ -12,7 +12,9 @@ use countersign_core::{Clock, Connector};
 use countersign_issuer::settings::{
     ApprovalPolicy, IssuerUrl, PkcePolicy, RefreshPolicy, Settings, SignOnPolicy,
 };
-use countersign_issuer::{Attempts, Brakes, Clients, Connectors, Issuer, Keyring, Upstreams};
+use countersign_issuer::{
+    CircuitBreakers, Clients, Connectors, Issuer, Keyring, LoginAttempts, Upstreams,
+};
 use countersign_server::pages::{Layout, Theme};
 use countersign_server::{AddressRule, App, Health, Metrics, ServerSettings};
 use countersign_store::{Location, LogoutRules, PostgresOptions, SslMode, Store};
@@ -37,8 +39,8 @@ pub async fn open(config: &Config, clock: Arc<dyn Clock>, health: Health) -> Res
         clients: Clients::new(config.clients.clone()),
         connectors: Connectors::new(connectors(config, hashing)),
         keyring,
-        attempts: Attempts::default(),
-        brakes: Brakes::open(&store).await.map_err(|e| e.to_string())?,
+        attempts: LoginAttempts::default(),
+        circuit_breakers: CircuitBreakers::open(&store).await.map_err(|e| e.to_string())?,
         upstream_health: Upstreams::default(),
         settings,
         store,

@@ -34,7 +34,7 @@ pub fn counted_address(ip: IpAddr) -> String {
 }
 
 /// Counters for accounts and addresses. When full, the one unused longest gives way.
-pub struct Attempts {
+pub struct LoginAttempts {
     hasher: RandomState,
     slots: Mutex<Vec<Slot>>,
 }
@@ -49,24 +49,26 @@ struct Slot {
 
 /// May this attempt go on?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Permit {
+pub enum RateLimitPermit {
     Go,
     /// The person may try again after this long.
     Wait(Duration),
 }
 
-impl Default for Attempts {
+impl Default for LoginAttempts {
     fn default() -> Self {
         Self { hasher: RandomState::new(), slots: Mutex::new(vec![Slot::default(); SETS * WAYS]) }
     }
 }
 
-impl Attempts {
+impl LoginAttempts {
     /// Counts an attempt on an account (canonical form) from an address. Strangers' attempts do not
     /// delay an address that succeeded for the account lately; its own failures do.
-    pub fn begin(&self, account: &str, address: &str, now: Timestamp) -> Permit {
-        if let Permit::Wait(wait) = self.count(self.key(&("address", address)), PER_ADDRESS, now) {
-            return Permit::Wait(wait);
+    pub fn begin(&self, account: &str, address: &str, now: Timestamp) -> RateLimitPermit {
+        if let RateLimitPermit::Wait(wait) =
+            self.count(self.key(&("address", address)), PER_ADDRESS, now)
+        {
+            return RateLimitPermit::Wait(wait);
         }
         let friend = self.read(self.key(&("friend", account, address)));
         let counted = match friend.is_some_and(|slot| now.since(slot.last) < REMEMBERED) {
@@ -90,18 +92,18 @@ impl Attempts {
         self.with(self.key(&("friend", account, address)), |slot| slot.last = now);
     }
 
-    fn count(&self, key: u64, free: u32, now: Timestamp) -> Permit {
+    fn count(&self, key: u64, free: u32, now: Timestamp) -> RateLimitPermit {
         self.with(key, |slot| {
             if slot.count == 0 || now.since(slot.since) >= WINDOW {
                 (slot.since, slot.count) = (now, 0);
             }
             let waited = now.since(slot.last);
             if slot.count >= free && waited < PACE {
-                return Permit::Wait(PACE - waited);
+                return RateLimitPermit::Wait(PACE - waited);
             }
             slot.count = slot.count.saturating_add(1);
             slot.last = now;
-            Permit::Go
+            RateLimitPermit::Go
         })
     }
 
@@ -138,7 +140,7 @@ impl Attempts {
 
 #[cfg(test)]
 mod tests {
-    use super::{Attempts, Permit};
+    use super::{LoginAttempts, RateLimitPermit};
     use countersign_core::Timestamp;
     use std::time::Duration;
 
@@ -146,77 +148,83 @@ mod tests {
 
     #[test]
     fn ten_attempts_are_free_then_one_every_thirty_seconds() {
-        let attempts = Attempts::default();
+        let attempts = LoginAttempts::default();
         for _ in 0..10 {
-            assert_eq!(attempts.begin("bob", "192.0.2.1", NOON), Permit::Go);
+            assert_eq!(attempts.begin("bob", "192.0.2.1", NOON), RateLimitPermit::Go);
         }
-        assert_eq!(attempts.begin("bob", "192.0.2.2", NOON), Permit::Wait(Duration::from_secs(30)));
+        assert_eq!(
+            attempts.begin("bob", "192.0.2.2", NOON),
+            RateLimitPermit::Wait(Duration::from_secs(30))
+        );
         let later = NOON + Duration::from_secs(30);
-        assert_eq!(attempts.begin("bob", "192.0.2.2", later), Permit::Go);
-        assert!(matches!(attempts.begin("bob", "192.0.2.3", later), Permit::Wait(_)));
+        assert_eq!(attempts.begin("bob", "192.0.2.2", later), RateLimitPermit::Go);
+        assert!(matches!(attempts.begin("bob", "192.0.2.3", later), RateLimitPermit::Wait(_)));
     }
 
     #[test]
     fn the_window_passes() {
-        let attempts = Attempts::default();
+        let attempts = LoginAttempts::default();
         for _ in 0..11 {
             attempts.begin("bob", "192.0.2.1", NOON);
         }
         let later = NOON + Duration::from_secs(15 * 60);
         for _ in 0..10 {
-            assert_eq!(attempts.begin("bob", "192.0.2.1", later), Permit::Go);
+            assert_eq!(attempts.begin("bob", "192.0.2.1", later), RateLimitPermit::Go);
         }
     }
 
     #[test]
     fn bobs_own_address_is_not_delayed_by_a_stranger() {
-        let attempts = Attempts::default();
+        let attempts = LoginAttempts::default();
         attempts.begin("bob", "192.0.2.1", NOON);
         attempts.succeeded("bob", "192.0.2.1", NOON);
         for _ in 0..50 {
             attempts.begin("bob", "203.0.113.9", NOON);
         }
-        assert!(matches!(attempts.begin("bob", "203.0.113.9", NOON), Permit::Wait(_)));
-        assert_eq!(attempts.begin("bob", "192.0.2.1", NOON), Permit::Go);
+        assert!(matches!(attempts.begin("bob", "203.0.113.9", NOON), RateLimitPermit::Wait(_)));
+        assert_eq!(attempts.begin("bob", "192.0.2.1", NOON), RateLimitPermit::Go);
     }
 
     #[test]
     fn an_address_that_succeeded_once_may_not_guess_for_ever() {
-        let attempts = Attempts::default();
+        let attempts = LoginAttempts::default();
         attempts.begin("bob", "192.0.2.1", NOON);
         attempts.succeeded("bob", "192.0.2.1", NOON);
-        let allowed = (0..60).filter(|_| attempts.begin("bob", "192.0.2.1", NOON) == Permit::Go);
+        let allowed =
+            (0..60).filter(|_| attempts.begin("bob", "192.0.2.1", NOON) == RateLimitPermit::Go);
         assert_eq!(allowed.count(), 10);
     }
 
     #[test]
     fn a_company_behind_one_address_signs_in_on_monday_morning() {
-        let attempts = Attempts::default();
+        let attempts = LoginAttempts::default();
         for n in 0..500 {
             let account = format!("user{n}");
-            assert_eq!(attempts.begin(&account, "198.51.100.1", NOON), Permit::Go);
+            assert_eq!(attempts.begin(&account, "198.51.100.1", NOON), RateLimitPermit::Go);
             attempts.succeeded(&account, "198.51.100.1", NOON);
         }
     }
 
     #[test]
     fn one_address_cannot_try_a_thousand_accounts() {
-        let attempts = Attempts::default();
+        let attempts = LoginAttempts::default();
         let refused = (0..1000)
-            .filter(|n| attempts.begin(&format!("user{n}"), "203.0.113.9", NOON) != Permit::Go)
+            .filter(|n| {
+                attempts.begin(&format!("user{n}"), "203.0.113.9", NOON) != RateLimitPermit::Go
+            })
             .count();
         assert_eq!(refused, 900);
     }
 
     #[test]
     fn two_hundred_at_once_get_ten() {
-        let attempts = Attempts::default();
+        let attempts = LoginAttempts::default();
         let allowed = std::sync::atomic::AtomicUsize::new(0);
         std::thread::scope(|scope| {
             for n in 0..200 {
                 let (attempts, allowed) = (&attempts, &allowed);
                 scope.spawn(move || {
-                    if attempts.begin("bob", &format!("192.0.2.{n}"), NOON) == Permit::Go {
+                    if attempts.begin("bob", &format!("192.0.2.{n}"), NOON) == RateLimitPermit::Go {
                         allowed.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
                     }
                 });

@@ -11,7 +11,7 @@ use crate::authorize::AuthRequest;
 pub struct Clients {
     listed: HashMap<ClientId, Client>,
     /// Stands for our own pages in their logins. In no list, so nobody can ask as it.
-    own_pages: Client,
+    account_pages: Client,
 }
 
 impl Default for Clients {
@@ -22,10 +22,10 @@ impl Default for Clients {
 
 impl Clients {
     pub fn new(clients: impl IntoIterator<Item = Client>) -> Self {
-        let own_pages =
+        let account_pages =
             Client { id: ClientId::new(client::OWN_PAGES), public: true, ..Client::default() };
         let listed = clients.into_iter().map(|client| (client.id.clone(), client)).collect();
-        Self { listed, own_pages }
+        Self { listed, account_pages }
     }
 
     pub fn get(&self, id: &ClientId) -> Option<&Client> {
@@ -39,14 +39,14 @@ impl Clients {
 
     /// Whose login this is: a client's, or our own pages'.
     pub fn behind(&self, request: &AuthRequest) -> Option<&Client> {
-        match request.own_page {
-            Some(_) => Some(&self.own_pages),
+        match request.account_page {
+            Some(_) => Some(&self.account_pages),
             None => self.get(&request.client),
         }
     }
 
-    pub(crate) fn own_pages(&self) -> &Client {
-        &self.own_pages
+    pub(crate) fn account_pages(&self) -> &Client {
+        &self.account_pages
     }
 
     pub fn len(&self) -> usize {
@@ -59,15 +59,15 @@ impl Clients {
 
     /// `None` is `invalid_client`, whichever of unknown, wrong method and wrong secret it was; each
     /// costs one comparison.
-    pub fn authenticate(&self, presented: &ClientProof) -> Option<&Client> {
-        let client = self.get(&presented.id);
+    pub fn authenticate(&self, proxy_headers: &ClientProof) -> Option<&Client> {
+        let client = self.get(&proxy_headers.id);
         let nobody = Secret::new(NOBODY);
         let expected = client.and_then(|c| c.secret.as_ref());
-        let given = presented.secret.as_ref().map_or("", Secret::expose);
+        let given = proxy_headers.secret.as_ref().map_or("", Secret::expose);
         let matched = expected.unwrap_or(&nobody).matches(given);
         let client = client?;
         let proven = if client.public {
-            presented.secret.as_ref().is_none_or(Secret::is_empty) && client.secret.is_none()
+            proxy_headers.secret.as_ref().is_none_or(Secret::is_empty) && client.secret.is_none()
                 || expected.is_some() && matched
         } else {
             expected.is_some() && !given.is_empty() && matched

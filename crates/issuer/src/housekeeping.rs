@@ -2,7 +2,7 @@
 
 use countersign_store::{Collected, Retention};
 
-use crate::{Failure, Issuer};
+use crate::{Issuer, IssuerError};
 
 /// Rows swept per table and round, so that no sweep holds up a login.
 const SWEPT_AT_ONCE: i64 = 500;
@@ -10,18 +10,27 @@ const MOST_ROUNDS: u32 = 100;
 
 impl Issuer {
     /// Reads the keys again and rotates them if that is due. Called every half minute.
-    pub async fn renew_keys(&self) -> Result<(), Failure> {
+    pub async fn renew_keys(&self) -> Result<(), IssuerError> {
         self.keyring.renew(&self.store, &self.root, &self.settings, self.now()).await
     }
 
     /// Sweeps in bounded rounds until nothing is left, or for long enough.
-    pub async fn sweep(&self) -> Result<(), Failure> {
+    pub async fn sweep(&self) -> Result<(), IssuerError> {
         for _ in 0..MOST_ROUNDS {
             let swept = self.sweep_once().await?;
-            let Collected { codes, grants, sessions, events, notices, memberships } = swept;
-            tracing::debug!(codes, grants, sessions, events, notices, memberships, "swept");
+            let Collected { codes, grants, sessions, events, logout_notifications, memberships } =
+                swept;
+            tracing::debug!(
+                codes,
+                grants,
+                sessions,
+                events,
+                logout_notifications,
+                memberships,
+                "swept"
+            );
             let full = u64::try_from(SWEPT_AT_ONCE).unwrap_or(u64::MAX);
-            if [codes, grants, sessions, events, notices, memberships]
+            if [codes, grants, sessions, events, logout_notifications, memberships]
                 .iter()
                 .all(|swept| *swept < full)
             {
@@ -31,7 +40,7 @@ impl Issuer {
         Ok(())
     }
 
-    async fn sweep_once(&self) -> Result<Collected, Failure> {
+    async fn sweep_once(&self) -> Result<Collected, IssuerError> {
         let now = self.now();
         let settings = &self.settings;
         let collected = self

@@ -17,7 +17,7 @@ use countersign_jose::{
 use countersign_store::{SecretRow, SigningKeyRow, Store};
 
 use crate::discovery::entity_tag;
-use crate::{Failure, Settings};
+use crate::{IssuerError, Settings};
 
 /// A key is published this long before it signs: API servers do not look again before `max-age` ends.
 const PUBLISHED_BEFORE: Duration = Duration::from_secs(60 * 60);
@@ -61,12 +61,12 @@ struct Signing {
 
 impl Keys {
     /// The key that signs now.
-    pub fn signer(&self, now: Timestamp) -> Result<Arc<Signer>, Failure> {
+    pub fn signer(&self, now: Timestamp) -> Result<Arc<Signer>, IssuerError> {
         let due = self.signing.iter().rev().find(|key| key.signs_from <= now);
         // A clock behind the database's: the oldest published key is known to everybody.
         let key = due.or(self.signing.first());
         key.map(|key| Arc::clone(&key.signer))
-            .ok_or_else(|| Failure::Broken("no signing key is loaded".to_owned()))
+            .ok_or_else(|| IssuerError::Broken("no signing key is loaded".to_owned()))
     }
 
     /// Of the published keys, each once.
@@ -91,7 +91,7 @@ impl Keyring {
         root: &RootKeys,
         settings: &Settings,
         now: Timestamp,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, IssuerError> {
         let mut keys = read(store, root, settings, now).await?;
         reseal(store, root).await?;
         // Only after what is there could be opened: a wrong root key changes nothing.
@@ -113,7 +113,7 @@ impl Keyring {
         root: &RootKeys,
         settings: &Settings,
         now: Timestamp,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), IssuerError> {
         drop_dead(store, now).await?;
         let keys = read(store, root, settings, now).await?;
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
@@ -126,7 +126,7 @@ async fn read(
     root: &RootKeys,
     settings: &Settings,
     now: Timestamp,
-) -> Result<Keys, Failure> {
+) -> Result<Keys, IssuerError> {
     let rows = signing_keys(store, root, settings, now).await?;
     let mac = secrets(store, root, REFRESH_MAC, now, MacKeys::generate).await?;
     let sealing = secrets(store, root, ENVELOPE, now, SealingKeys::generate).await?;
@@ -156,7 +156,7 @@ async fn signing_keys(
     root: &RootKeys,
     settings: &Settings,
     now: Timestamp,
-) -> Result<Vec<SigningKeyRow>, Failure> {
+) -> Result<Vec<SigningKeyRow>, IssuerError> {
     let mut rows = store.signing_keys().await?;
     if let Some(last) = rows.last() {
         opened(root, last)?;
@@ -189,7 +189,7 @@ async fn new_key(
     number: i64,
     signs_from: Timestamp,
     now: Timestamp,
-) -> Result<SigningKeyRow, Failure> {
+) -> Result<SigningKeyRow, IssuerError> {
     let algorithm = settings.algorithm;
     let pair = off_the_async_threads(move || KeyPair::generate(algorithm)).await??;
     Ok(SigningKeyRow {
@@ -204,17 +204,17 @@ async fn new_key(
     })
 }
 
-fn opened(root: &RootKeys, row: &SigningKeyRow) -> Result<Signing, Failure> {
+fn opened(root: &RootKeys, row: &SigningKeyRow) -> Result<Signing, IssuerError> {
     let private_key = unsealed(root, SIGNING_KEY, &row.private_key)?;
     let algorithm = Algorithm::parse(&row.algorithm).ok_or_else(|| {
-        Failure::Broken(format!("signing key {} has an unknown algorithm", row.number))
+        IssuerError::Broken(format!("signing key {} has an unknown algorithm", row.number))
     })?;
     let signer = Signer::new(&row.kid, algorithm, &private_key)?;
     Ok(Signing { signs_from: row.signs_from, signer: Arc::new(signer) })
 }
 
 /// Retired keys go when the longest-lived token they may have signed is dead. True when one went.
-async fn drop_dead(store: &Store, now: Timestamp) -> Result<bool, Failure> {
+async fn drop_dead(store: &Store, now: Timestamp) -> Result<bool, IssuerError> {
     let mut dropped = false;
     let rows = store.signing_keys().await?;
     for (row, next) in rows.iter().zip(rows.iter().skip(1)) {
@@ -236,11 +236,11 @@ async fn drop_dead(store: &Store, now: Timestamp) -> Result<bool, Failure> {
 }
 
 /// What rests unsealed, or under an older root key, is sealed under today's first one.
-async fn reseal(store: &Store, root: &RootKeys) -> Result<(), Failure> {
+async fn reseal(store: &Store, root: &RootKeys) -> Result<(), IssuerError> {
     if root.is_none() {
         return Ok(());
     }
-    let again = |purpose: &str, value: &Secret| -> Result<Secret, Failure> {
+    let again = |purpose: &str, value: &Secret| -> Result<Secret, IssuerError> {
         let plain = unsealed(root, purpose, value)?;
         Ok(root.seal(purpose, plain.expose().as_bytes())?.into())
     };
@@ -280,7 +280,7 @@ async fn secrets(
     purpose: &'static str,
     now: Timestamp,
     generate: impl Fn() -> Result<Secret, countersign_jose::JoseError>,
-) -> Result<Vec<Usable>, Failure> {
+) -> Result<Vec<Usable>, IssuerError> {
     let mut rows = store.secrets(purpose).await?;
     let last = rows.last();
     if last.is_none_or(|row| now.since(row.created_at) >= SECRET_PERIOD) {
@@ -304,20 +304,20 @@ async fn secrets(
     rows.iter().map(usable).collect()
 }
 
-fn unsealed(root: &RootKeys, purpose: &str, sealed: &Secret) -> Result<Secret, Failure> {
+fn unsealed(root: &RootKeys, purpose: &str, sealed: &Secret) -> Result<Secret, IssuerError> {
     let bytes = root.open(purpose, sealed.expose()).map_err(|e| {
-        Failure::Broken(format!("a {purpose} in the database cannot be opened: {e}"))
+        IssuerError::Broken(format!("a {purpose} in the database cannot be opened: {e}"))
     })?;
     let text = std::str::from_utf8(&bytes)
-        .map_err(|_| Failure::Broken(format!("a {purpose} in the database is not text")))?;
+        .map_err(|_| IssuerError::Broken(format!("a {purpose} in the database is not text")))?;
     Ok(Secret::new(text))
 }
 
 /// Work that would hold up an async thread: private-key operations, key generation.
 pub(crate) async fn off_the_async_threads<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Failure> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| Failure::Broken(e.to_string()))
+) -> Result<T, IssuerError> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| IssuerError::Broken(e.to_string()))
 }
 
 #[cfg(test)]

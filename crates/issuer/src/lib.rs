@@ -4,14 +4,15 @@
 //! command line or Kubernetes. No HTTP, no SQL and no cryptography of its own.
 //!
 //! Where to look: [`authorize`] from request to code, [`token`] from code to tokens, [`userinfo`],
-//! [`sessions`] for freshness and the ways of ending, [`own_sessions`] and [`admin`] for who may end what,
-//! [`logout`] and [`notices`] for applications that sign out or are told, [`kubernetes`] for what clusters
-//! ask, [`brakes`] for when an upstream is not believed, [`keyring`] for keys, [`discovery`].
+//! [`sessions`] for freshness and the ways of ending, [`account_sessions`] and [`admin`] for who may end what,
+//! [`logout`] and [`logout_notifications`] for applications that sign out or are told, [`kubernetes`] for what clusters
+//! ask, [`circuit_breakers`] for when an upstream is not believed, [`keyring`] for keys, [`discovery`].
 
+pub mod account_sessions;
 pub mod admin;
 pub mod attempts;
 pub mod authorize;
-pub mod brakes;
+pub mod circuit_breakers;
 pub mod clients;
 pub mod connectors;
 pub mod discovery;
@@ -20,8 +21,7 @@ pub mod keyring;
 pub mod kubernetes;
 pub mod lifetimes;
 pub mod logout;
-pub mod notices;
-pub mod own_sessions;
+pub mod logout_notifications;
 pub mod sessions;
 pub mod settings;
 pub mod token;
@@ -37,8 +37,8 @@ use countersign_core::ids::NoRandomness;
 use countersign_jose::{JoseError, RootKeys};
 use countersign_store::{Store, StoreError};
 
-pub use attempts::Attempts;
-pub use brakes::Brakes;
+pub use attempts::LoginAttempts;
+pub use circuit_breakers::CircuitBreakers;
 pub use clients::Clients;
 pub use connectors::Connectors;
 pub use keyring::Keyring;
@@ -51,8 +51,8 @@ pub struct Issuer {
     pub clients: Clients,
     pub connectors: Connectors,
     pub keyring: Keyring,
-    pub attempts: Attempts,
-    pub brakes: Brakes,
+    pub attempts: LoginAttempts,
+    pub circuit_breakers: CircuitBreakers,
     pub upstream_health: Upstreams,
     pub store: Store,
     pub root: RootKeys,
@@ -67,7 +67,7 @@ impl Issuer {
 
 /// Why an act could not be done, when it is nobody's decision.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub enum IssuerError {
     /// Passing: ask again later (503).
     #[error("{what}: {cause}")]
     Unavailable { what: String, cause: String },
@@ -82,13 +82,13 @@ pub enum Failure {
 /// `what` of [`Failure::Unavailable`] when it is our own database and no upstream.
 pub const THE_DATABASE: &str = "the database";
 
-impl Failure {
+impl IssuerError {
     pub fn upstream(unavailable: &countersign_core::connector::Unavailable) -> Self {
         Self::Unavailable { what: unavailable.upstream.clone(), cause: unavailable.cause.clone() }
     }
 }
 
-impl From<StoreError> for Failure {
+impl From<StoreError> for IssuerError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(cause) => {
@@ -101,13 +101,13 @@ impl From<StoreError> for Failure {
     }
 }
 
-impl From<JoseError> for Failure {
+impl From<JoseError> for IssuerError {
     fn from(error: JoseError) -> Self {
         Self::Broken(error.to_string())
     }
 }
 
-impl From<NoRandomness> for Failure {
+impl From<NoRandomness> for IssuerError {
     fn from(error: NoRandomness) -> Self {
         Self::Broken(error.to_string())
     }

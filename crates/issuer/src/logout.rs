@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::authorize::Params;
-use crate::{Failure, Issuer};
+use crate::{Issuer, IssuerError};
 
 const SEALED: &str = "logout request";
 /// All parameters but the hint together.
@@ -134,8 +134,8 @@ impl Issuer {
     }
 
     /// As it travels in links and forms; the hint with its claims does not.
-    pub fn seal_logout(&self, request: &LogoutRequest) -> Result<String, Failure> {
-        let plain = serde_json::to_vec(request).map_err(|e| Failure::Broken(e.to_string()))?;
+    pub fn seal_logout(&self, request: &LogoutRequest) -> Result<String, IssuerError> {
+        let plain = serde_json::to_vec(request).map_err(|e| IssuerError::Broken(e.to_string()))?;
         Ok(self.keyring.keys().sealing_settled.seal(SEALED, &[], &plain)?)
     }
 
@@ -146,7 +146,7 @@ impl Issuer {
     }
 
     /// Has this sign-in given something that a sign-out would leave?
-    pub async fn outlives_browser(&self, session: &Session) -> Result<bool, Failure> {
+    pub async fn outlives_browser(&self, session: &Session) -> Result<bool, IssuerError> {
         Ok(self.store.outlives_browser(&session.id).await?)
     }
 
@@ -156,7 +156,7 @@ impl Issuer {
         cookie: &Secret,
         tools: bool,
         ip: &str,
-    ) -> Result<Option<SignOutEnd>, Failure> {
+    ) -> Result<Option<SignOutEnd>, IssuerError> {
         if !tools {
             return Ok(self.sign_out(cookie).await?.map(SignOutEnd::from));
         }

@@ -5,14 +5,14 @@ mod asking;
 #[cfg(test)]
 mod tests;
 
-use countersign_core::connector::Basis;
+use countersign_core::connector::Fingerprint;
 use countersign_core::session::EndReason;
-use countersign_core::{Client, Grant, GrantId, Secret, Session, Wants};
+use countersign_core::{Client, Grant, GrantId, LoginScopes, Secret, Session};
 use countersign_jose::hash;
 use countersign_store::{SignedOut, Snapshot};
 
 use crate::settings::SignOnPolicy;
-use crate::{Failure, Issuer};
+use crate::{Issuer, IssuerError};
 
 /// What the upstream says of a person whose session lives.
 pub enum Upstream {
@@ -45,7 +45,7 @@ impl Issuer {
     pub async fn browser_session(
         &self,
         cookie: Option<&Secret>,
-    ) -> Result<Option<Session>, Failure> {
+    ) -> Result<Option<Session>, IssuerError> {
         self.session_within(&self.settings.sign_on, cookie).await
     }
 
@@ -54,12 +54,15 @@ impl Issuer {
         &self,
         client: &Client,
         cookie: Option<&Secret>,
-    ) -> Result<Option<Session>, Failure> {
+    ) -> Result<Option<Session>, IssuerError> {
         self.session_within(&self.settings.sign_on_of(client), cookie).await
     }
 
     /// The live session of this cookie, if it may still be used for anything at all.
-    pub async fn held_session(&self, cookie: Option<&Secret>) -> Result<Option<Session>, Failure> {
+    pub async fn held_session(
+        &self,
+        cookie: Option<&Secret>,
+    ) -> Result<Option<Session>, IssuerError> {
         self.session_within(&self.settings.longest_sign_on(), cookie).await
     }
 
@@ -67,7 +70,7 @@ impl Issuer {
         &self,
         policy: &SignOnPolicy,
         cookie: Option<&Secret>,
-    ) -> Result<Option<Session>, Failure> {
+    ) -> Result<Option<Session>, IssuerError> {
         let Some(cookie) = cookie.filter(|cookie| !cookie.is_empty()) else { return Ok(None) };
         let now = self.now();
         let found = self.store.session_by_cookie(&hash::sha256(cookie.expose())).await?;
@@ -80,13 +83,13 @@ impl Issuer {
         &self,
         client: Option<&Client>,
         session: &Session,
-    ) -> Result<bool, Failure> {
+    ) -> Result<bool, IssuerError> {
         let connector = match client {
             Some(client) => self.connectors.allowed(client, &session.connector),
             None => self.connectors.get(&session.connector),
         };
         let Some(connector) = connector else { return Ok(false) };
-        if session.ended.is_some() || self.basis_changed(session) {
+        if session.ended.is_some() || self.fingerprint_changed(session) {
             return Ok(false);
         }
         match &connector.refresh {
@@ -102,7 +105,7 @@ impl Issuer {
     pub(crate) async fn living_grant(
         &self,
         id: &GrantId,
-    ) -> Result<Option<(Grant, Session)>, Failure> {
+    ) -> Result<Option<(Grant, Session)>, IssuerError> {
         let Some((grant, session)) = self.store.grant(id).await? else { return Ok(None) };
         let Some(owner) = self.clients.get(&grant.client) else { return Ok(None) };
         if grant.ended.is_some() || !self.stands(Some(owner), &session).await? {
@@ -112,7 +115,10 @@ impl Issuer {
     }
 
     /// The session with what its upstream says of the person now, as fresh as any login's.
-    pub(crate) async fn up_to_date(&self, session: Session) -> Result<Option<Session>, Failure> {
+    pub(crate) async fn up_to_date(
+        &self,
+        session: Session,
+    ) -> Result<Option<Session>, IssuerError> {
         let Upstream::Welcome(checked) = self.ask_upstream(session).await? else {
             return Ok(None);
         };
@@ -129,24 +135,28 @@ impl Issuer {
     }
 
     /// The connector answers for another directory now than at sign-in.
-    pub fn basis_changed(&self, session: &Session) -> bool {
-        match self.connectors.get(&session.connector).map(|connector| &connector.basis) {
-            Some(Basis::Upstream(basis)) => *basis != session.basis,
-            Some(Basis::Person) => false,
+    pub fn fingerprint_changed(&self, session: &Session) -> bool {
+        match self.connectors.get(&session.connector).map(|connector| &connector.fingerprint) {
+            Some(Fingerprint::Upstream(fingerprint)) => *fingerprint != session.fingerprint,
+            Some(Fingerprint::PerUser) => false,
             None => true,
         }
     }
 
     /// What of these wants a session must have asked for at its login: `offline` only where the
     /// connector can otherwise not be asked again.
-    pub(crate) fn askable(&self, session: &Session, wants: Wants) -> Wants {
+    pub(crate) fn login_scopes_needed(
+        &self,
+        session: &Session,
+        login_scopes: LoginScopes,
+    ) -> LoginScopes {
         let refresh = self.connectors.get(&session.connector).and_then(|c| c.refresh.as_ref());
         let at_login = refresh.is_some_and(|refresh| refresh.needs_offline_login());
-        Wants { offline: wants.offline && at_login, ..wants }
+        LoginScopes { offline: login_scopes.offline && at_login, ..login_scopes }
     }
 
     /// The browser's half ends, and what was given without `offline_access`.
-    pub async fn sign_out(&self, cookie: &Secret) -> Result<Option<SignedOut>, Failure> {
+    pub async fn sign_out(&self, cookie: &Secret) -> Result<Option<SignedOut>, IssuerError> {
         let cookie = hash::sha256(cookie.expose());
         let Some(session) = self.store.session_by_cookie(&cookie).await? else { return Ok(None) };
         let by = format!("user:{}", session.identity.user_id);

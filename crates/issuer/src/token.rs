@@ -8,8 +8,8 @@ mod code;
 mod introspect;
 mod mint;
 mod refresh;
+mod refresh_token;
 mod revoke;
-mod statement;
 
 use countersign_core::{Client, Scopes, Secret};
 use serde::Serialize;
@@ -17,19 +17,19 @@ use serde::Serialize;
 pub(crate) use audience::Audience;
 pub use introspect::Introspection;
 pub(crate) use mint::{ACCESS_TOKEN_TYPE, PersonClaims, json};
-pub(crate) use statement::canonical_number;
+pub(crate) use refresh_token::canonical_number;
 
-use crate::{Failure, Issuer};
+use crate::{Issuer, IssuerError};
 
 /// A token request, once its client has proved itself.
 #[derive(Debug)]
-pub enum Grant {
+pub enum TokenRequest {
     AuthorizationCode { code: Secret, redirect_uri: Option<String>, verifier: Option<Secret> },
     RefreshToken { token: Secret, scope: Option<Scopes> },
     ClientCredentials { scope: Option<Scopes> },
 }
 
-impl Grant {
+impl TokenRequest {
     /// For logs and metrics.
     pub const fn name(&self) -> &'static str {
         match self {
@@ -86,7 +86,7 @@ impl TokenErrorCode {
 pub enum TokenError {
     /// The request's own fault; the text is for the developer of the client.
     Refused(TokenErrorCode, String),
-    Failed(Failure),
+    Failed(IssuerError),
 }
 
 impl TokenError {
@@ -99,21 +99,25 @@ impl TokenError {
     }
 }
 
-impl<F: Into<Failure>> From<F> for TokenError {
+impl<F: Into<IssuerError>> From<F> for TokenError {
     fn from(failure: F) -> Self {
         Self::Failed(failure.into())
     }
 }
 
 impl Issuer {
-    pub async fn token(&self, client: &Client, grant: Grant) -> Result<Tokens, TokenError> {
+    pub async fn token(&self, client: &Client, grant: TokenRequest) -> Result<Tokens, TokenError> {
         match grant {
-            Grant::AuthorizationCode { code, redirect_uri, verifier } => {
-                let brought = code::Brought { code, redirect_uri, verifier };
-                self.redeem_code(client, brought).await
+            TokenRequest::AuthorizationCode { code, redirect_uri, verifier } => {
+                let params = code::CodeRedemption { code, redirect_uri, verifier };
+                self.redeem_code(client, params).await
             }
-            Grant::RefreshToken { token, scope } => self.refresh(client, &token, scope).await,
-            Grant::ClientCredentials { scope } => self.client_credentials(client, scope).await,
+            TokenRequest::RefreshToken { token, scope } => {
+                self.refresh(client, &token, scope).await
+            }
+            TokenRequest::ClientCredentials { scope } => {
+                self.client_credentials(client, scope).await
+            }
         }
     }
 }

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use countersign_core::connector::Unavailable;
 use countersign_core::{Connector, ConnectorId, Timestamp};
-use countersign_store::Brake;
+use countersign_store::CircuitBreaker;
 
 use crate::Issuer;
 
-/// Trouble this long ago says nothing about now.
+/// RecordedFailure this long ago says nothing about now.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(10 * 60);
 
 /// What an upstream is asked for.
@@ -23,9 +23,9 @@ pub enum Op {
     /// A name and a password.
     Login,
     /// Before a browser leaves. It often asks nobody, so its success alone is no sign of life.
-    Depart,
+    LoginUrl,
     /// What the browser brought back.
-    Arrive,
+    Callback,
     /// About somebody who is signed in.
     Refresh,
 }
@@ -35,8 +35,8 @@ impl Op {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Login => "login",
-            Self::Depart => "depart",
-            Self::Arrive => "arrive",
+            Self::LoginUrl => "login_url",
+            Self::Callback => "callback",
             Self::Refresh => "refresh",
         }
     }
@@ -48,14 +48,14 @@ pub struct UpstreamHealth {
     pub connector: ConnectorId,
     pub kind: &'static str,
     pub name: String,
-    /// It has answered since it was last in trouble, or that was long ago.
+    /// It has answered since it was last in failure, or that was long ago.
     pub up: bool,
     /// `None`: not since this replica started.
     pub last_answer: Option<Timestamp>,
     /// When it last could not be asked, and why. Holds no secret; for administrators only.
-    pub last_trouble: Option<(Timestamp, String)>,
-    /// Its refusals are not believed until a person confirms; [`Issuer::release_brake`].
-    pub braked: Option<Brake>,
+    pub last_failure: Option<(Timestamp, String)>,
+    /// Its refusals are not believed until a person confirms; [`Issuer::close_circuit_breaker`].
+    pub circuit_breaker: Option<CircuitBreaker>,
 }
 
 /// How long the calls of one kind took.
@@ -76,12 +76,12 @@ pub struct Upstreams(Mutex<BTreeMap<ConnectorId, Seen>>);
 #[derive(Clone, Default)]
 struct Seen {
     last_answer: Option<Timestamp>,
-    last_trouble: Option<Trouble>,
+    last_failure: Option<RecordedFailure>,
     took: BTreeMap<Op, Took>,
 }
 
 #[derive(Clone)]
-struct Trouble {
+struct RecordedFailure {
     at: Timestamp,
     doing: Op,
     cause: String,
@@ -89,9 +89,9 @@ struct Trouble {
 
 impl Seen {
     fn is_up(&self, now: Timestamp) -> bool {
-        let Some(trouble) = &self.last_trouble else { return true };
-        let answered = self.last_answer.is_some_and(|answer| answer >= trouble.at);
-        answered || now.since(trouble.at) > FORGOTTEN_AFTER
+        let Some(failure) = &self.last_failure else { return true };
+        let answered = self.last_answer.is_some_and(|answer| answer >= failure.at);
+        answered || now.since(failure.at) > FORGOTTEN_AFTER
     }
 }
 
@@ -108,18 +108,18 @@ impl Took {
 }
 
 impl Upstreams {
-    fn note(&self, connector: &ConnectorId, call: &Call, trouble: Option<&Unavailable>) {
+    fn note(&self, connector: &ConnectorId, call: &Call, failure: Option<&Unavailable>) {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let seen = seen.entry(connector.clone()).or_default();
         seen.took.entry(call.op).or_default().add(call.ended.since(call.begun));
-        match trouble {
+        match failure {
             Some(down) => {
                 let cause = down.cause.clone();
-                seen.last_trouble = Some(Trouble { at: call.ended, doing: call.op, cause });
+                seen.last_failure = Some(RecordedFailure { at: call.ended, doing: call.op, cause });
             }
             None => {
-                let trouble = seen.last_trouble.as_ref().map(|trouble| trouble.doing);
-                if call.op != Op::Depart || trouble == Some(Op::Depart) {
+                let failure = seen.last_failure.as_ref().map(|failure| failure.doing);
+                if call.op != Op::LoginUrl || failure == Some(Op::LoginUrl) {
                     seen.last_answer = Some(call.ended);
                 }
             }
@@ -175,8 +175,8 @@ impl Issuer {
                 name: connector.name.clone(),
                 up: seen.is_up(now),
                 last_answer: seen.last_answer,
-                last_trouble: seen.last_trouble.map(|trouble| (trouble.at, trouble.cause)),
-                braked: self.brakes.holding(&connector.id),
+                last_failure: seen.last_failure.map(|failure| (failure.at, failure.cause)),
+                circuit_breaker: self.circuit_breakers.membership(&connector.id),
             }
         };
         self.connectors.iter().map(health).collect()
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn down_from_the_first_trouble_to_the_next_answer_or_until_it_is_long_ago() {
+    fn down_from_the_first_failure_to_the_next_answer_or_until_it_is_long_ago() {
         let upstreams = Upstreams::default();
         assert!(is_up(&upstreams, 0), "nothing is known against it");
         noted(&upstreams, 1, Op::Refresh, true);
@@ -243,11 +243,11 @@ mod tests {
     #[test]
     fn a_departure_is_a_sign_of_life_only_where_departing_failed() {
         let upstreams = Upstreams::default();
-        noted(&upstreams, 1, Op::Arrive, false);
-        noted(&upstreams, 2, Op::Depart, true);
+        noted(&upstreams, 1, Op::Callback, false);
+        noted(&upstreams, 2, Op::LoginUrl, true);
         assert!(!is_up(&upstreams, 2), "the browser was only sent away");
-        noted(&upstreams, 3, Op::Depart, false);
-        noted(&upstreams, 4, Op::Depart, true);
+        noted(&upstreams, 3, Op::LoginUrl, false);
+        noted(&upstreams, 4, Op::LoginUrl, true);
         assert!(is_up(&upstreams, 4));
     }
 

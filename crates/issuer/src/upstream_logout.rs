@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use countersign_core::Session;
-use countersign_core::connector::WayIn;
+use countersign_core::connector::LoginMethod;
 use url::Url;
 
 use crate::Issuer;
@@ -27,8 +27,8 @@ impl Issuer {
     /// `None`: the session did not begin at an upstream that people can sign out of, or it does not answer.
     pub async fn upstream_logout(&self, session: &Session) -> Option<UpstreamLogout> {
         let connector = self.connectors.get(&session.connector)?;
-        let WayIn::Redirect(way) = &connector.way else { return None };
-        let url = tokio::time::timeout(PATIENCE, way.sign_out_url()).await.ok()??;
+        let LoginMethod::Redirect(method) = &connector.login_method else { return None };
+        let url = tokio::time::timeout(PATIENCE, method.sign_out_url()).await.ok()??;
         Some(UpstreamLogout { name: connector.name.clone(), url })
     }
 }

@@ -7,7 +7,7 @@ use countersign_jose::{Expected, Typ};
 use serde::Serialize;
 
 use crate::token::{ACCESS_TOKEN_TYPE, PersonClaims};
-use crate::{Failure, Issuer};
+use crate::{Issuer, IssuerError};
 
 /// How far another replica's clock may be behind.
 const LEEWAY: Duration = Duration::from_secs(5);
@@ -23,7 +23,7 @@ struct UserInfo<'a> {
 impl Issuer {
     /// The claims as JSON, from what the upstream said last; `None` is `invalid_token`
     /// (RFC 6750 section 3.1).
-    pub async fn userinfo(&self, token: &Secret) -> Result<Option<String>, Failure> {
+    pub async fn userinfo(&self, token: &Secret) -> Result<Option<String>, IssuerError> {
         let expected = Expected {
             issuer: self.settings.issuer.as_str(),
             typ: Typ::Exactly(ACCESS_TOKEN_TYPE),
@@ -51,6 +51,6 @@ impl Issuer {
             sub,
             person: PersonClaims::of(&session, &scopes),
         };
-        serde_json::to_string(&info).map(Some).map_err(|e| Failure::Broken(e.to_string()))
+        serde_json::to_string(&info).map(Some).map_err(|e| IssuerError::Broken(e.to_string()))
     }
 }

@@ -1,6 +1,6 @@
 //! The administrator's pages under `/admin`: sessions and their ends, the log, clients, connectors, keys.
 //!
-//! [`Entered`] is the only door: whoever looks is signed in here and an administrator now. A change comes by
+//! [`AdminSession`] is the only door: whoever looks is signed in here and an administrator now. A change comes by
 //! POST to the page that offers it, with its CSRF value and a sign-in of the last minutes. What may be done and
 //! what it means is in `issuer::admin`; nothing here decides it.
 
@@ -28,18 +28,20 @@ use countersign_issuer::admin::view::EndedView;
 
 use crate::app::App;
 use crate::pages::admin::{EndedLine, words_for};
-use crate::pages::{Moment, Name, assets};
+use crate::pages::{DisplayTime, Name, assets};
 
 /// An instant of a view, which are RFC 3339.
-fn when(app: &App, text: &str) -> Moment {
+fn when(app: &App, text: &str) -> DisplayTime {
     match text.parse::<Timestamp>() {
-        Ok(at) => moment(app, at),
-        Err(_) => Moment { distance: text.to_owned(), exact: String::new(), iso: text.to_owned() },
+        Ok(at) => display_time(app, at),
+        Err(_) => {
+            DisplayTime { distance: text.to_owned(), exact: String::new(), iso: text.to_owned() }
+        }
     }
 }
 
-fn moment(app: &App, at: Timestamp) -> Moment {
-    Moment::to_the_second(at.millis(), app.issuer.now().millis(), app.layout.texts)
+fn display_time(app: &App, at: Timestamp) -> DisplayTime {
+    DisplayTime::to_the_second(at.millis(), app.issuer.now().millis(), app.layout.texts)
 }
 
 fn client_name(app: &App, id: &str) -> Name {

@@ -4,15 +4,17 @@ use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use countersign_core::client::OUT_OF_BAND;
-use countersign_issuer::Failure;
-use countersign_issuer::authorize::{Answer, Binder, Envelope, ResponseMode, Step};
+use countersign_issuer::IssuerError;
+use countersign_issuer::authorize::{
+    AuthorizationResponse, BrowserBinding, PendingLogin, ResponseMode, Step,
+};
 
 use crate::app::App;
 use crate::cookies::SetCookies;
 use crate::csp::{self, FormsEnd};
+use crate::page_error::PageError;
 use crate::pages::{FormPost, OutOfBand, Page, Problem, Way};
-use crate::trouble::Trouble;
-use crate::visit::Visit;
+use crate::request_context::RequestContext;
 
 mod step;
 
@@ -31,9 +33,9 @@ pub fn page(app: &App, status: u16, forms: FormsEnd, html: String) -> Response {
 }
 
 /// 303, so that a posted password is never posted again (RFC 9700 section 4.12).
-pub fn see_other(location: &str) -> Result<Response, Trouble> {
+pub fn see_other(location: &str) -> Result<Response, PageError> {
     let value = HeaderValue::try_from(location)
-        .map_err(|_| Failure::Broken("a redirect is not a header value".to_owned()))?;
+        .map_err(|_| IssuerError::Broken("a redirect is not a header value".to_owned()))?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SEE_OTHER;
     response.headers_mut().insert(header::LOCATION, value);
@@ -42,26 +44,28 @@ pub fn see_other(location: &str) -> Result<Response, Trouble> {
 }
 
 /// The way back to the client.
-pub fn to_client(app: &App, client_name: &str, answer: &Answer) -> Result<Response, Trouble> {
+pub fn to_client(
+    app: &App,
+    client_name: &str,
+    answer: &AuthorizationResponse,
+) -> Result<Response, PageError> {
     if answer.redirect_uri == OUT_OF_BAND {
         let Some(code) = answer.field("code") else {
             let said = answer.field("error_description").unwrap_or_default();
-            return Err(Trouble::from(Problem::Refused).detail(said));
+            return Err(PageError::from(Problem::Refused).detail(said));
         };
         let shown = OutOfBand { layout: &app.layout, client_name: client_name.into(), code };
         return Ok(page(app, 200, FormsEnd::AtHome, shown.render()));
     }
     match answer.mode {
-        ResponseMode::Query => {
-            see_other(&answer.location().ok_or_else(|| {
-                Failure::Broken("a registered redirect URI is not a URL".to_owned())
-            })?)
-        }
+        ResponseMode::Query => see_other(&answer.location().ok_or_else(|| {
+            IssuerError::Broken("a registered redirect URI is not a URL".to_owned())
+        })?),
         ResponseMode::FormPost => Ok(form_post(app, client_name, answer)),
     }
 }
 
-fn form_post(app: &App, client_name: &str, answer: &Answer) -> Response {
+fn form_post(app: &App, client_name: &str, answer: &AuthorizationResponse) -> Response {
     let fields = answer.fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let shown = FormPost {
         layout: &app.layout,
@@ -81,8 +85,12 @@ pub fn with_cookies(mut response: Response, cookies: SetCookies) -> Response {
 }
 
 /// The envelope as it stands in the `req` of links and forms.
-pub fn sealed(app: &App, envelope: &Envelope, binder: &Binder) -> Result<String, Failure> {
-    envelope.seal(&app.issuer.keyring.keys().sealing_settled, binder)
+pub fn sealed(
+    app: &App,
+    pending: &PendingLogin,
+    binding: &BrowserBinding,
+) -> Result<String, IssuerError> {
+    pending.seal(&app.issuer.keyring.keys().sealing_settled, binding)
 }
 
 /// A page of ours with the login in flight, such as `/continue?req=…`.
@@ -93,34 +101,38 @@ pub fn link(app: &App, path: &str, req: &str) -> String {
 }
 
 /// On with the login in flight: by another of its ways in, or by the only one once more.
-pub fn another_way(app: &App, envelope: &Envelope, req: &str) -> Way {
+pub fn another_way(app: &App, pending: &PendingLogin, req: &str) -> Way {
     let to = link(app, "/continue", req);
-    match has_other_ways(app, envelope) {
+    match has_other_ways(app, pending) {
         true => Way::OtherWays(to),
         false => Way::TryAgain(to),
     }
 }
 
-pub fn has_other_ways(app: &App, envelope: &Envelope) -> bool {
-    let client = app.issuer.clients.behind(&envelope.request);
+pub fn has_other_ways(app: &App, pending: &PendingLogin) -> bool {
+    let client = app.issuer.clients.behind(&pending.request);
     let ways = client.map_or(0, |client| app.issuer.connectors.for_client(client).count());
-    ways > 1 && envelope.request.connector.is_none()
+    ways > 1 && pending.request.connector.is_none()
 }
 
 /// The envelope a request brought, if this browser began it.
-pub fn opened(app: &App, visit: &Visit, req: Option<&str>) -> Result<(Envelope, Binder), Trouble> {
+pub fn opened(
+    app: &App,
+    context: &RequestContext,
+    req: Option<&str>,
+) -> Result<(PendingLogin, BrowserBinding), PageError> {
     let keys = app.issuer.keyring.keys();
-    let binder = visit.binder.clone();
-    binder
-        .and_then(|binder| Some((Envelope::open(&keys.sealing, &binder, req?)?, binder)))
+    let binding = context.binding.clone();
+    binding
+        .and_then(|binding| Some((PendingLogin::open(&keys.sealing, &binding, req?)?, binding)))
         .ok_or_else(|| start_again(app))
 }
 
-pub fn start_again(app: &App) -> Trouble {
-    Trouble::from(Problem::StartAgain).way(Way::Home(app.path("/")))
+pub fn start_again(app: &App) -> PageError {
+    PageError::from(Problem::StartAgain).way(Way::Home(app.path("/")))
 }
 
 /// Steps that are answered without the browser's binder: `prompt=none` never sets one.
 pub fn is_answer(step: &Step) -> bool {
-    matches!(step, Step::Answer(_) | Step::OwnPage(_))
+    matches!(step, Step::AuthorizationResponse(_) | Step::AccountPage(_))
 }

@@ -1,6 +1,6 @@
 //! The administrator's API: JSON under `/api/v1`, described by `openapi.json` beside it.
 //!
-//! Only [`Admitted`] lets anybody in, by an access token in the header; cookies open nothing here, so no
+//! Only [`AdminToken`] lets anybody in, by an access token in the header; cookies open nothing here, so no
 //! other web site can act through somebody's browser. Errors are problem details (RFC 9457). Nothing is
 //! decided here: a handler reads fields, asks `issuer::admin` and answers with its views.
 

@@ -60,7 +60,7 @@ impl Cookies {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    pub fn binder<'a>(&'a self, names: &CookieNames) -> Option<&'a str> {
+    pub fn binding<'a>(&'a self, names: &CookieNames) -> Option<&'a str> {
         self.get(&names.host_cookie("binder"))
     }
 
@@ -107,7 +107,7 @@ fn is_state(text: &str) -> bool {
 pub struct SetCookies(Vec<String>);
 
 impl SetCookies {
-    pub fn binder(&mut self, names: &CookieNames, value: &str) {
+    pub fn binding(&mut self, names: &CookieNames, value: &str) {
         self.add(names, &names.host_cookie("binder"), value, "/", Some(MONTH));
     }
 

@@ -7,9 +7,9 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 
 use crate::app::App;
+use crate::page_error::PageError;
 use crate::pages::Problem;
-use crate::trouble::Trouble;
-use crate::visit::Visit;
+use crate::request_context::RequestContext;
 
 /// No form of ours and no token request comes near this.
 const BODY_BYTES: usize = 64 * 1024;
@@ -49,8 +49,8 @@ impl FromRequest<App> for Form {
 
 /// A page like any other error's, with the status that says what was wrong.
 async fn unreadable(parts: &mut Parts, app: &App, status: StatusCode) -> Response {
-    let Ok(visit) = Visit::from_request_parts(parts, app).await;
-    let mut response = Trouble::from(Problem::BadRequest).show(app, &visit);
+    let Ok(context) = RequestContext::from_request_parts(parts, app).await;
+    let mut response = PageError::from(Problem::BadRequest).show(app, &context);
     *response.status_mut() = status;
     response
 }

@@ -6,16 +6,16 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use countersign_core::Session;
 
+use crate::account_pages::{looker, sign_in_link};
+use crate::account_sessions::{Cards, end_notice, held};
 use crate::admin::is_administrator;
 use crate::answer::page;
 use crate::app::App;
 use crate::csp::FormsEnd;
 use crate::form::{Pairs, Query};
-use crate::own_pages::{looker, sign_in_link};
-use crate::own_sessions::{Cards, end_notice, held};
-use crate::pages::{self, HeldGroups, Moment, Page, Problem, User, assets};
-use crate::trouble::{Trouble, settle};
-use crate::visit::Visit;
+use crate::page_error::{PageError, into_response};
+use crate::pages::{self, DisplayTime, HeldGroups, Page, Problem, User, assets};
+use crate::request_context::RequestContext;
 
 /// What there is room for beside everything else; the rest has pages of its own.
 const OTHER_SIGN_INS: usize = 3;
@@ -23,14 +23,14 @@ const GRANTS_HERE: usize = 4;
 const GRANTS_ELSEWHERE: usize = 2;
 const GROUP_BYTES: usize = 4 * 1024;
 
-pub async fn get(State(app): State<App>, visit: Visit, Query(pairs): Query) -> Response {
-    settle(&app, &visit, home(&app, &visit, &pairs).await)
+pub async fn get(State(app): State<App>, context: RequestContext, Query(pairs): Query) -> Response {
+    into_response(&app, &context, home(&app, &context, &pairs).await)
 }
 
-async fn home(app: &App, visit: &Visit, pairs: &Pairs) -> Result<Response, Trouble> {
+async fn home(app: &App, context: &RequestContext, pairs: &Pairs) -> Result<Response, PageError> {
     let discovery = app.issuer.settings.issuer.endpoint("/.well-known/openid-configuration");
-    let notice = end_notice(app, visit, pairs);
-    let Some(looker) = looker(app, visit).await? else {
+    let notice = end_notice(app, context, pairs);
+    let Some(looker) = looker(app, context).await? else {
         let shown = pages::HomeSignedOut {
             layout: &app.layout,
             sign_in: &sign_in_link(app, "/", false),
@@ -41,9 +41,10 @@ async fn home(app: &App, visit: &Visit, pairs: &Pairs) -> Result<Response, Troub
     };
     let session = &looker.session;
     let now = app.issuer.now();
-    let moment =
-        |at: countersign_core::Timestamp| Moment::new(at.millis(), now.millis(), app.layout.texts);
-    let sign_ins = app.issuer.own_sessions(session).await?;
+    let display_time = |at: countersign_core::Timestamp| {
+        DisplayTime::new(at.millis(), now.millis(), app.layout.texts)
+    };
+    let sign_ins = app.issuer.account_sessions(session).await?;
     let of = Cards::new(app, session);
     let mut cards = of.of(sign_ins.iter().take(1), GRANTS_HERE).await?;
     cards.extend(of.of(sign_ins.iter().skip(1).take(OTHER_SIGN_INS), GRANTS_ELSEWHERE).await?);
@@ -52,8 +53,8 @@ async fn home(app: &App, visit: &Visit, pairs: &Pairs) -> Result<Response, Troub
         layout: &app.layout,
         user: user(app, session),
         notice,
-        since: moment(session.auth_time),
-        until: moment(app.issuer.browser_until(session)),
+        since: display_time(session.auth_time),
+        until: display_time(app.issuer.browser_until(session)),
         cards,
         sign_ins: sign_ins.len() as u64,
         all_sign_ins: &app.path("/sessions"),
@@ -61,7 +62,7 @@ async fn home(app: &App, visit: &Visit, pairs: &Pairs) -> Result<Response, Troub
         groups: held(app, &looker, HeldGroups::fitting(groups, GROUP_BYTES), groups.len()),
         all_groups: &app.path("/groups"),
         logout: &app.path("/logout"),
-        csrf: &app.issuer.form_token(visit.session.as_ref()),
+        csrf: &app.issuer.form_token(context.session.as_ref()),
         offers_tools: app.issuer.outlives_browser(session).await?,
         discovery: &discovery,
         admin: is_administrator(app, session).then(|| app.path("/admin")),
@@ -85,9 +86,13 @@ pub(crate) fn connector_name(app: &App, session: &Session) -> String {
 }
 
 /// The name of a file changes with its content, so it may be kept for ever.
-pub async fn asset(State(app): State<App>, visit: Visit, Path(file): Path<String>) -> Response {
+pub async fn asset(
+    State(app): State<App>,
+    context: RequestContext,
+    Path(file): Path<String>,
+) -> Response {
     let Some(asset) = assets::find(&file) else {
-        return Trouble::from(Problem::NotFound).show(&app, &visit);
+        return PageError::from(Problem::NotFound).show(&app, &context);
     };
     let mut response = Response::new(Body::from(asset.bytes));
     let headers = response.headers_mut();
@@ -103,6 +108,6 @@ pub async fn robots() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain")], "User-agent: *\nDisallow: /\n")
 }
 
-pub async fn not_found(State(app): State<App>, visit: Visit) -> Response {
-    Trouble::from(Problem::NotFound).show(&app, &visit)
+pub async fn not_found(State(app): State<App>, context: RequestContext) -> Response {
+    PageError::from(Problem::NotFound).show(&app, &context)
 }

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
 use countersign_core::{ClientId, Secret};
-use countersign_issuer::Failure;
+use countersign_issuer::IssuerError;
 use countersign_issuer::kubernetes::{Review, User};
 use serde::{Deserialize, Serialize};
 
@@ -125,11 +125,11 @@ pub async fn groups(State(app): State<App>, headers: HeaderMap) -> Response {
     }
 }
 
-fn failed(failure: &Failure) -> Response {
+fn failed(failure: &IssuerError) -> Response {
     tracing::error!(cause = %failure, "a cluster could not be answered");
     refused(
         match failure {
-            Failure::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            IssuerError::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         },
         None,

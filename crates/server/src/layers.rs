@@ -15,11 +15,11 @@ use tracing::Instrument;
 
 use crate::app::App;
 use crate::metrics::Told;
+use crate::page_error::PageError;
 use crate::pages::Problem;
+use crate::request_context::{ClientAddress, RequestContext, RequestId, peer};
 use crate::token::json;
-use crate::trouble::Trouble;
 use crate::trusted_headers;
-use crate::visit::{ClientAddress, RequestId, Visit, peer};
 
 /// From the first header to the answer: a slow body, a slow upstream, a slow database.
 const LONGEST_REQUEST: Duration = Duration::from_secs(30);
@@ -86,7 +86,7 @@ pub async fn no_head(request: Request, next: Next) -> Response {
 /// A refusal that no handler has put into words becomes a page, or JSON where programs ask.
 async fn dressed(State(app): State<App>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
-    let Ok(visit) = Visit::from_request_parts(&mut parts, &app).await;
+    let Ok(context) = RequestContext::from_request_parts(&mut parts, &app).await;
     let path = parts.uri.path();
     let for_programs = PROGRAMS.iter().any(|end| path.ends_with(end)) || path.contains(CLUSTERS);
     let for_administrators = path.contains(API);
@@ -94,13 +94,13 @@ async fn dressed(State(app): State<App>, request: Request, next: Next) -> Respon
     let status = bare.status();
     let worded = bare.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind != PLAIN);
     let refused = status.is_client_error() || status.is_server_error();
-    if !refused || worded || visit.asks_for_health {
+    if !refused || worded || context.asks_for_health {
         return bare;
     }
     let mut response = match for_programs {
         _ if for_administrators => crate::api::bare(status),
         true => json(status, &serde_json::json!({ "error": "invalid_request" })),
-        false => Trouble::from(Problem::of_status(status.as_u16())).show(&app, &visit),
+        false => PageError::from(Problem::of_status(status.as_u16())).show(&app, &context),
     };
     *response.status_mut() = status;
     // What was said around it still holds: Allow, Retry-After, who may read it.

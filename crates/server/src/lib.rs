@@ -3,6 +3,8 @@
 //! A handler parses, calls the issuer and answers. Nothing here decides who may do what, keeps
 //! anything, or knows how a token is made.
 
+mod account_pages;
+mod account_sessions;
 mod admin;
 mod answer;
 mod api;
@@ -22,15 +24,13 @@ mod logout;
 mod metadata;
 mod metrics;
 pub mod notices;
-mod own_pages;
-mod own_sessions;
+mod page_error;
 pub mod pages;
 mod published;
+mod request_context;
 mod token;
-mod trouble;
 mod trusted_headers;
 mod userinfo;
-mod visit;
 
 use axum::Router;
 use axum::routing::{any, delete, get, post};
@@ -75,32 +75,32 @@ pub fn routes(app: App) -> Router {
             &at("/auth/{connector}/login"),
             get(authorize::login::get).post(authorize::login::post),
         )
-        .route(&at("/sign-in"), get(own_pages::sign_in))
+        .route(&at("/sign-in"), get(account_pages::sign_in))
         .route(&at("/callback"), get(authorize::callback::get))
         .route(&at("/callback/{connector}"), get(authorize::callback::get_for))
         .route(&at("/continue"), get(authorize::resume::get))
         .route(&at("/approval"), get(authorize::resume::get).post(authorize::approval::post))
         .layer(axum::middleware::from_fn(layers::no_head));
-    let mut own_pages = Router::new()
+    let mut account_pages = Router::new()
         .route(&at("/"), get(home::get))
         .route(
             &at("/logout"),
             get(logout::get).post(logout::post).layer(axum::middleware::from_fn(layers::no_head)),
         )
-        .route(&at("/sessions"), get(own_sessions::list).post(own_sessions::end))
-        .route(&at("/sessions/{id}"), get(own_sessions::one))
-        .route(&at("/groups"), get(own_sessions::groups))
+        .route(&at("/sessions"), get(account_sessions::list).post(account_sessions::end))
+        .route(&at("/sessions/{id}"), get(account_sessions::one))
+        .route(&at("/groups"), get(account_sessions::groups))
         .route(&at("/static/{file}"), get(home::asset))
         .route(&at("/robots.txt"), get(home::robots))
         .route(&at("/healthz"), get(health::main));
     if !base.is_empty() {
-        own_pages = own_pages.route(&base, get(home::get));
+        account_pages = account_pages.route(&base, get(home::get));
     }
     let all = programs
         .merge(clusters)
         .merge(administration_api(&base))
         .merge(logins)
-        .merge(own_pages)
+        .merge(account_pages)
         .merge(administration_pages(&base))
         .fallback(home::not_found);
     layers::around(all, &app).with_state(app)

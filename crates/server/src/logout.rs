@@ -9,28 +9,28 @@ use countersign_core::{ClientId, Secret, Session};
 use countersign_issuer::authorize::Params;
 use countersign_issuer::logout::{LogoutRequest, SignOutEnd};
 
+use crate::account_pages::check_form;
 use crate::answer::{page, see_other, with_cookies};
 use crate::app::App;
 use crate::cookies::SetCookies;
 use crate::csp::FormsEnd;
 use crate::form::{Form, Pairs, Query, once};
 use crate::home::user;
-use crate::own_pages::check_form;
+use crate::page_error::{PageError, into_response};
 use crate::pages::{self, Name, Page, Problem, Tools, Way};
-use crate::trouble::{Trouble, settle};
-use crate::visit::Visit;
+use crate::request_context::RequestContext;
 
 /// The hidden field, and the parameter of our own redirect, with what an application asked.
 const ASKED: &str = "request";
 
-pub async fn get(State(app): State<App>, visit: Visit, Query(pairs): Query) -> Response {
-    settle(&app, &visit, asked(&app, &visit, pairs).await)
+pub async fn get(State(app): State<App>, context: RequestContext, Query(pairs): Query) -> Response {
+    into_response(&app, &context, asked(&app, &context, pairs).await)
 }
 
 /// An application's request, or the answer to our question.
 pub async fn post(
     State(app): State<App>,
-    visit: Visit,
+    context: RequestContext,
     Query(query): Query,
     Form(body): Form,
 ) -> Response {
@@ -38,49 +38,51 @@ pub async fn post(
     let params = Params::new(query.into_iter().chain(body.iter().cloned()).collect());
     let settled = match !is_answer && LogoutRequest::is_asked_by(&params) {
         true => as_get(&app, &params),
-        false => answered(&app, &visit, &body).await,
+        false => answered(&app, &context, &body).await,
     };
-    settle(&app, &visit, settled)
+    into_response(&app, &context, settled)
 }
 
 /// The cookies are `Lax`: a post from an application's page brings none of them, the GET after it does.
-fn as_get(app: &App, params: &Params) -> Result<Response, Trouble> {
+fn as_get(app: &App, params: &Params) -> Result<Response, PageError> {
     let request = read(app, params)?;
     let sealed = app.issuer.seal_logout(&request)?;
     see_other(&format!("{}?{ASKED}={sealed}", app.path("/logout")))
 }
 
-fn read(app: &App, params: &Params) -> Result<LogoutRequest, Trouble> {
-    app.issuer.parse_logout(params).map_err(|what| Trouble::from(Problem::BadRequest).detail(what))
+fn read(app: &App, params: &Params) -> Result<LogoutRequest, PageError> {
+    app.issuer
+        .parse_logout(params)
+        .map_err(|what| PageError::from(Problem::BadRequest).detail(what))
 }
 
-async fn asked(app: &App, visit: &Visit, pairs: Pairs) -> Result<Response, Trouble> {
+async fn asked(app: &App, context: &RequestContext, pairs: Pairs) -> Result<Response, PageError> {
     let request = match once(&pairs, ASKED) {
         Some(sealed) => app.issuer.open_logout(sealed),
         None => read(app, &Params::new(pairs))?,
     };
-    let session = app.issuer.held_session(visit.session.as_ref()).await?;
-    match (session, &visit.session) {
+    let session = app.issuer.held_session(context.session.as_ref()).await?;
+    match (session, &context.session) {
         (Some(session), Some(cookie)) if request.proves(&session) => {
-            sign_out(app, visit, cookie, &request, false).await
+            sign_out(app, context, cookie, &request, false).await
         }
-        (Some(session), _) => confirm(app, visit, &session, &request).await,
+        (Some(session), _) => confirm(app, context, &session, &request).await,
         (None, _) => leave(app, &request, Done::default()),
     }
 }
 
 async fn confirm(
     app: &App,
-    visit: &Visit,
+    context: &RequestContext,
     session: &Session,
     request: &LogoutRequest,
-) -> Result<Response, Trouble> {
+) -> Result<Response, PageError> {
     let sealed = app.issuer.seal_logout(request)?;
     let shown = pages::LogoutConfirm {
         layout: &app.layout,
         user: user(app, session),
         action: &app.path("/logout"),
-        csrf: &app.issuer.form_token(visit.session.as_ref()),
+        csrf: &app.issuer.form_token(context.session.as_ref()),
         fields: vec![(ASKED, &sealed)],
         offers_tools: app.issuer.outlives_browser(session).await?,
     };
@@ -93,14 +95,14 @@ async fn confirm(
 
 async fn answered(
     app: &App,
-    visit: &Visit,
+    context: &RequestContext,
     pairs: &[(String, String)],
-) -> Result<Response, Trouble> {
+) -> Result<Response, PageError> {
     let request = app.issuer.open_logout(once(pairs, ASKED).unwrap_or_default());
-    let Some(cookie) = &visit.session else { return leave(app, &request, Done::default()) };
-    check_form(app, visit, pairs)?;
+    let Some(cookie) = &context.session else { return leave(app, &request, Done::default()) };
+    check_form(app, context, pairs)?;
     let tools = once(pairs, "tools") == Some("end");
-    sign_out(app, visit, cookie, &request, tools).await
+    sign_out(app, context, cookie, &request, tools).await
 }
 
 /// What happened, for the page after it.
@@ -114,17 +116,17 @@ struct Done {
 
 async fn sign_out(
     app: &App,
-    visit: &Visit,
+    context: &RequestContext,
     cookie: &Secret,
     request: &LogoutRequest,
     tools: bool,
-) -> Result<Response, Trouble> {
+) -> Result<Response, PageError> {
     let session = app.issuer.held_session(Some(cookie)).await?;
     let had_tools = match &session {
         Some(session) => app.issuer.outlives_browser(session).await?,
         None => false,
     };
-    let address = visit.address.to_string();
+    let address = context.address.to_string();
     let end = app.issuer.sign_out_for(cookie, tools, &address).await?.unwrap_or_default();
     let SignOutEnd { tools_left, told } = end;
     let tools = had_tools.then_some(if tools_left { Tools::Kept } else { Tools::Ended });
@@ -139,7 +141,7 @@ async fn sign_out(
 }
 
 /// To the application, where a token of ours proved that it asked; else a page, perhaps with a link there.
-fn leave(app: &App, request: &LogoutRequest, done: Done) -> Result<Response, Trouble> {
+fn leave(app: &App, request: &LogoutRequest, done: Done) -> Result<Response, PageError> {
     if let Some(uri) = request.redirect() {
         return see_other(uri);
     }

@@ -11,8 +11,8 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use countersign_issuer::authorize::SignInEnd;
-use countersign_issuer::notices::NoticeEnd;
-use countersign_issuer::{Failure, Issuer};
+use countersign_issuer::logout_notifications::LogoutDelivery;
+use countersign_issuer::{Issuer, IssuerError};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{
@@ -61,7 +61,7 @@ pub enum LoginResult {
 }
 
 impl LoginResult {
-    pub fn of(end: &Result<SignInEnd, Failure>) -> Self {
+    pub fn of(end: &Result<SignInEnd, IssuerError>) -> Self {
         match end {
             Ok(SignInEnd::SignedIn(_)) => Self::Success,
             Ok(SignInEnd::Refused(_)) => Self::Refused,
@@ -151,12 +151,12 @@ impl Metrics {
     }
 
     /// `client` is a configured one, or empty.
-    pub fn notice(&self, client: &str, end: NoticeEnd) {
+    pub fn notice(&self, client: &str, end: LogoutDelivery) {
         let result = match end {
-            NoticeEnd::Delivered => "delivered",
-            NoticeEnd::Refused => "refused",
-            NoticeEnd::Postponed => "postponed",
-            NoticeEnd::GivenUp => "given_up",
+            LogoutDelivery::DeliveryOutcome => "delivered",
+            LogoutDelivery::Refused => "refused",
+            LogoutDelivery::Postponed => "postponed",
+            LogoutDelivery::GivenUp => "given_up",
         };
         self.notices.get_or_create(&NoticeLabels { client: client.to_owned(), result }).inc();
     }

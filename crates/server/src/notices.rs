@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_core::ClientId;
-use countersign_issuer::Failure;
-use countersign_issuer::notices::NoticeEnd;
+use countersign_issuer::IssuerError;
+use countersign_issuer::logout_notifications::LogoutDelivery;
 use tokio::task::JoinSet;
 
 use self::http::HttpNotifier;
@@ -53,7 +53,7 @@ struct Courier {
     app: App,
     notifier: Arc<HttpNotifier>,
     clients: HashMap<ClientId, Standing>,
-    under_way: JoinSet<(ClientId, Option<NoticeEnd>)>,
+    under_way: JoinSet<(ClientId, Option<LogoutDelivery>)>,
 }
 
 #[derive(Default)]
@@ -72,15 +72,15 @@ impl Standing {
 
 impl Courier {
     /// Begins what is due and has room.
-    async fn send_out(&mut self) -> Result<(), Failure> {
-        for client in self.app.issuer.clients_with_notices().await? {
+    async fn send_out(&mut self) -> Result<(), IssuerError> {
+        for client in self.app.issuer.clients_with_logout_notifications().await? {
             let left = AT_ALL.saturating_sub(self.under_way.len());
             let standing = self.clients.entry(client.clone()).or_default();
             let room = standing.room().min(left);
             if room == 0 {
                 continue;
             }
-            for notice in self.app.issuer.claim_notices(&client, room).await? {
+            for notice in self.app.issuer.claim_logout_notifications(&client, room).await? {
                 standing.under_way += 1;
                 let (app, notifier) = (self.app.clone(), Arc::clone(&self.notifier));
                 self.under_way.spawn(async move {
@@ -100,7 +100,7 @@ impl Courier {
     async fn wait(&mut self) {
         let store = &self.app.issuer.store;
         tokio::select! {
-            () = store.notice_written() => {}
+            () = store.logout_notification_queued() => {}
             Some(ended) = self.under_way.join_next() => {
                 if let Ok((client, end)) = ended {
                     self.ended(&client, end);
@@ -110,10 +110,11 @@ impl Courier {
         }
     }
 
-    fn ended(&mut self, client: &ClientId, end: Option<NoticeEnd>) {
+    fn ended(&mut self, client: &ClientId, end: Option<LogoutDelivery>) {
         if let Some(standing) = self.clients.get_mut(client) {
             standing.under_way = standing.under_way.saturating_sub(1);
-            standing.is_failing = !matches!(end, Some(NoticeEnd::Delivered | NoticeEnd::Refused));
+            standing.is_failing =
+                !matches!(end, Some(LogoutDelivery::DeliveryOutcome | LogoutDelivery::Refused));
         }
         if let Some(end) = end {
             // A client that left the configuration is no label.

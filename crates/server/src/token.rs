@@ -1,4 +1,4 @@
-//! `/token` (RFC 6749 section 3.2): the body becomes a [`Grant`] once, the client proves itself once.
+//! `/token` (RFC 6749 section 3.2): the body becomes a [`TokenRequest`] once, the client proves itself once.
 
 mod client;
 mod error;
@@ -10,7 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::Response;
 use countersign_core::{Scopes, Secret};
-use countersign_issuer::token::{Grant, TokenError, TokenErrorCode};
+use countersign_issuer::token::{TokenError, TokenErrorCode, TokenRequest};
 
 use crate::app::App;
 use crate::form::{self, once};
@@ -71,14 +71,14 @@ async fn parameters(parts: &Parts, body: Body) -> Result<Vec<(String, String)>, 
 }
 
 /// The one place where a body becomes a grant.
-fn grant(pairs: &Pairs) -> Result<Grant, TokenError> {
+fn grant(pairs: &Pairs) -> Result<TokenRequest, TokenError> {
     let secret = |name| once(pairs, name).filter(|v| !v.is_empty()).map(Secret::new);
     match once(pairs, "grant_type") {
         Some("authorization_code") => {
             let Some(code) = secret("code") else {
                 return invalid_request("Required param: code.");
             };
-            Ok(Grant::AuthorizationCode {
+            Ok(TokenRequest::AuthorizationCode {
                 code,
                 redirect_uri: once(pairs, "redirect_uri").map(str::to_owned),
                 verifier: secret("code_verifier"),
@@ -88,10 +88,10 @@ fn grant(pairs: &Pairs) -> Result<Grant, TokenError> {
             let Some(token) = secret("refresh_token") else {
                 return invalid_request("No refresh token is found in request.");
             };
-            Ok(Grant::RefreshToken { token, scope: once(pairs, "scope").map(Scopes::parse) })
+            Ok(TokenRequest::RefreshToken { token, scope: once(pairs, "scope").map(Scopes::parse) })
         }
         Some("client_credentials") => {
-            Ok(Grant::ClientCredentials { scope: once(pairs, "scope").map(Scopes::parse) })
+            Ok(TokenRequest::ClientCredentials { scope: once(pairs, "scope").map(Scopes::parse) })
         }
         Some(_) => Err(TokenError::refused(
             TokenErrorCode::UnsupportedGrantType,

@@ -9,13 +9,13 @@ use axum::middleware::Next;
 use axum::response::Response;
 use std::net::SocketAddr;
 
-use countersign_core::connector::{Presented, WayIn};
+use countersign_core::connector::{LoginMethod, ProxyHeaders};
 
 use crate::app::App;
 
 /// With the request in place of the headers.
 #[derive(Clone, Debug)]
-pub struct TakenOff(pub Presented);
+pub struct TakenOff(pub ProxyHeaders);
 
 pub async fn take_off(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let names: Vec<&str> = app.issuer.connectors.iter().flat_map(names_of).collect();
@@ -24,14 +24,14 @@ pub async fn take_off(State(app): State<App>, mut request: Request, next: Next) 
     }
     let fields = removed(request.headers_mut(), &names);
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-    request.extensions_mut().insert(TakenOff(Presented { peer, fields }));
+    request.extensions_mut().insert(TakenOff(ProxyHeaders { peer, fields }));
     next.run(request).await
 }
 
 fn names_of(connector: &countersign_core::Connector) -> Vec<&str> {
-    match &connector.way {
-        WayIn::TrustedHeader(way) => way.fields(),
-        WayIn::Password(_) | WayIn::Redirect(_) => Vec::new(),
+    match &connector.login_method {
+        LoginMethod::TrustedHeader(method) => method.fields(),
+        LoginMethod::Password(_) | LoginMethod::Redirect(_) => Vec::new(),
     }
 }
 

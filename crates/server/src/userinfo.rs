@@ -6,7 +6,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use countersign_core::Secret;
-use countersign_issuer::Failure;
+use countersign_issuer::IssuerError;
 
 use crate::app::App;
 use crate::form::{self, once};
@@ -36,10 +36,10 @@ async fn answer(app: &App, token: Option<Secret>) -> Response {
             *response.body_mut() = Body::from(claims);
             response
         }
-        Ok(None) | Err(Failure::Unstorable(_)) => {
+        Ok(None) | Err(IssuerError::Unstorable(_)) => {
             refused(StatusCode::UNAUTHORIZED, Some("invalid_token"))
         }
-        Err(failure @ Failure::Unavailable { .. }) => {
+        Err(failure @ IssuerError::Unavailable { .. }) => {
             tracing::error!(cause = %failure, "userinfo could not be answered");
             let mut response = refused(StatusCode::SERVICE_UNAVAILABLE, None);
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("2"));

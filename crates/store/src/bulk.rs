@@ -4,10 +4,10 @@ use countersign_core::session::Ended;
 use countersign_core::{ClientId, GrantId, SessionFilter, SessionId, Timestamp};
 
 use crate::ends::{end_grant, end_session};
-use crate::engine::Verb;
+use crate::engine::Operation;
 use crate::engine::conn::Conn;
 use crate::matching::Matching;
-use crate::sessions::begin_giving;
+use crate::sessions::lock_live_session;
 use crate::{Store, StoreError};
 
 /// Sessions of one transaction at most: others wait behind it.
@@ -75,7 +75,7 @@ struct EndSessions {
     limit: i64,
 }
 
-impl Verb for EndSessions {
+impl Operation for EndSessions {
     type Answer = EndedBatch;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<EndedBatch, StoreError> {
         let sql = self.matching.texts(conn).await?.live;
@@ -106,11 +106,11 @@ struct EndGrants {
     ended: Ended,
 }
 
-impl Verb for EndGrants {
+impl Operation for EndGrants {
     type Answer = Option<GrantsEnded>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Option<GrantsEnded>, StoreError> {
         // So that what is given at the same time is found.
-        if !begin_giving(conn, &self.session, self.ended.at).await? {
+        if !lock_live_session(conn, &self.session, self.ended.at).await? {
             return Ok(None);
         }
         let rows = conn

@@ -5,17 +5,17 @@ use countersign_core::session::{EndReason, Ended};
 use countersign_core::{ClientId, Code, Grant, GrantId, SessionId, Timestamp};
 
 use crate::ends::end_grant;
-use crate::engine::Verb;
+use crate::engine::Operation;
 use crate::engine::conn::Conn;
 use crate::error::broken;
-use crate::notices::participate;
+use crate::logout_notifications::participate;
 use crate::rows::{self, code_columns, insert_code, insert_grant};
-use crate::sessions::begin_giving;
+use crate::sessions::lock_live_session;
 use crate::{Store, StoreError};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CodeGiven {
-    Given,
+pub enum IssueCodeOutcome {
+    Issued,
     /// The session is over, or its browser signed out: log in anew.
     SessionEnded,
     /// This authorization request was answered before, by a code or by a no: it finishes once.
@@ -30,7 +30,7 @@ pub struct StoredCode {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Redeemed {
+pub enum RedeemCodeOutcome {
     Granted {
         /// Grants that were ended because the session had too many for this client.
         given_way: Vec<GrantId>,
@@ -46,7 +46,11 @@ pub enum Redeemed {
 impl Store {
     /// Gives a code to a live session that has its browser. One that nobody has used yet gives way:
     /// who clicks twice follows the second answer, and the first one's code is dead.
-    pub async fn give_code(&self, code: Code, now: Timestamp) -> Result<CodeGiven, StoreError> {
+    pub async fn issue_code(
+        &self,
+        code: Code,
+        now: Timestamp,
+    ) -> Result<IssueCodeOutcome, StoreError> {
         self.write(GiveCode { code, now }).await
     }
 
@@ -77,7 +81,7 @@ impl Store {
         grant: Grant,
         now: Timestamp,
         offline_limit: i64,
-    ) -> Result<Redeemed, StoreError> {
+    ) -> Result<RedeemCodeOutcome, StoreError> {
         let (hash, client) = (hash.to_owned(), client.clone());
         self.write(RedeemCode { hash, client, grant, now, offline_limit }).await
     }
@@ -88,10 +92,10 @@ struct GiveCode {
     now: Timestamp,
 }
 
-impl Verb for GiveCode {
-    type Answer = CodeGiven;
-    async fn run(&self, conn: &mut Conn<'_>) -> Result<CodeGiven, StoreError> {
-        // As `begin_giving`, and the browser must not have signed out a moment ago.
+impl Operation for GiveCode {
+    type Answer = IssueCodeOutcome;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<IssueCodeOutcome, StoreError> {
+        // As `lock_live_session`, and the browser must not have signed out a moment ago.
         let taken = conn
             .execute(
                 "UPDATE sessions SET last_seen = $2, browser_seen = $2 \
@@ -100,11 +104,11 @@ impl Verb for GiveCode {
             )
             .await?;
         if taken == 0 {
-            return Ok(CodeGiven::SessionEnded);
+            return Ok(IssueCodeOutcome::SessionEnded);
         }
         Ok(match insert_code(conn, &self.code).await? {
-            true => CodeGiven::Given,
-            false => CodeGiven::AlreadyFinished,
+            true => IssueCodeOutcome::Issued,
+            false => IssueCodeOutcome::AlreadyFinished,
         })
     }
 }
@@ -116,11 +120,11 @@ struct FinishRefused {
     now: Timestamp,
 }
 
-impl Verb for FinishRefused {
+impl Operation for FinishRefused {
     type Answer = ();
     async fn run(&self, conn: &mut Conn<'_>) -> Result<(), StoreError> {
         // So that a code given at the same time is seen, and no collector takes the session away.
-        if !begin_giving(conn, &self.session, self.now).await? {
+        if !lock_live_session(conn, &self.session, self.now).await? {
             return Ok(());
         }
         // No code has a hash with a colon, so nobody can ever present this one.
@@ -149,7 +153,7 @@ impl Verb for FinishRefused {
 
 struct CodeByHash(String);
 
-impl Verb for CodeByHash {
+impl Operation for CodeByHash {
     type Answer = Option<StoredCode>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Option<StoredCode>, StoreError> {
         stored_code(conn, &self.0).await
@@ -170,9 +174,9 @@ struct RedeemCode {
     offline_limit: i64,
 }
 
-impl Verb for RedeemCode {
-    type Answer = Redeemed;
-    async fn run(&self, conn: &mut Conn<'_>) -> Result<Redeemed, StoreError> {
+impl Operation for RedeemCode {
+    type Answer = RedeemCodeOutcome;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<RedeemCodeOutcome, StoreError> {
         let session = match self.redeemable(conn).await? {
             Ok(session) => session,
             Err(refused) => return Ok(refused),
@@ -180,8 +184,8 @@ impl Verb for RedeemCode {
         if self.grant.session != session || self.grant.client != self.client {
             return Err(broken("a grant must be of the session and the client of its code"));
         }
-        if !begin_giving(conn, &session, self.now).await? {
-            return Ok(Redeemed::SessionEnded);
+        if !lock_live_session(conn, &session, self.now).await? {
+            return Ok(RedeemCodeOutcome::SessionEnded);
         }
         let used = conn
             .execute(
@@ -197,12 +201,12 @@ impl Verb for RedeemCode {
             .await?;
         if used == 0 {
             // Somebody else was first while this one waited for the session.
-            return Ok(self.redeemable(conn).await?.err().unwrap_or(Redeemed::Gone));
+            return Ok(self.redeemable(conn).await?.err().unwrap_or(RedeemCodeOutcome::Gone));
         }
         insert_grant(conn, &self.grant).await?;
         participate(conn, &session, &self.client).await?;
         let given_way = self.make_room(conn).await?;
-        Ok(Redeemed::Granted { given_way })
+        Ok(RedeemCodeOutcome::Granted { given_way })
     }
 }
 
@@ -211,19 +215,19 @@ impl RedeemCode {
     async fn redeemable(
         &self,
         conn: &mut Conn<'_>,
-    ) -> Result<Result<SessionId, Redeemed>, StoreError> {
+    ) -> Result<Result<SessionId, RedeemCodeOutcome>, StoreError> {
         let Some(stored) = stored_code(conn, &self.hash).await? else {
-            return Ok(Err(Redeemed::Gone));
+            return Ok(Err(RedeemCodeOutcome::Gone));
         };
         // Another client's attempt changes nothing, whatever state the code is in.
         if stored.code.client != self.client {
-            return Ok(Err(Redeemed::Gone));
+            return Ok(Err(RedeemCodeOutcome::Gone));
         }
         if stored.used_at.is_some() {
-            return Ok(Err(Redeemed::AlreadyUsed { grant: stored.code.grant }));
+            return Ok(Err(RedeemCodeOutcome::AlreadyUsed { grant: stored.code.grant }));
         }
         if stored.code.expires_at <= self.now {
-            return Ok(Err(Redeemed::Gone));
+            return Ok(Err(RedeemCodeOutcome::Gone));
         }
         Ok(Ok(stored.code.session))
     }

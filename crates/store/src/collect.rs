@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use countersign_core::{SessionId, Timestamp};
 
-use crate::engine::Verb;
+use crate::engine::Operation;
 use crate::engine::conn::{Conn, Value};
 use crate::events::id_from;
 use crate::{Store, StoreError, memberships};
@@ -44,7 +44,7 @@ pub struct Collected {
     /// Times in a group, as old as the events.
     pub memberships: u64,
     /// Messages that nobody delivers any more.
-    pub notices: u64,
+    pub logout_notifications: u64,
 }
 
 impl Store {
@@ -59,7 +59,7 @@ impl Store {
         let left = [now.into(), (now - GIVING_MARGIN).into(), limit.into()];
         let events = [id_from(retention.events_before).as_str().into(), limit.into()];
         let memberships = [retention.events_before.into(), limit.into()];
-        let notices = [(now - NOTICE_LIFETIME).into(), limit.into()];
+        let logout_notifications = [(now - NOTICE_LIFETIME).into(), limit.into()];
         Ok(Collected {
             // Before the codes, which stay as long as their grants, and before the sessions.
             grants: self.forget(ENDED_GRANTS, over).await?
@@ -71,7 +71,7 @@ impl Store {
                 + self.write(ForgetLeft { now, values: left }).await?,
             events: self.forget(EVENTS, events).await?,
             memberships: self.forget(MEMBERSHIPS, memberships).await?,
-            notices: self.forget(NOTICES, notices).await?,
+            logout_notifications: self.forget(NOTICES, logout_notifications).await?,
         })
     }
 
@@ -89,7 +89,7 @@ struct Forget {
     values: Vec<Value>,
 }
 
-impl Verb for Forget {
+impl Operation for Forget {
     type Answer = u64;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<u64, StoreError> {
         conn.execute(self.sql, &self.values).await
@@ -102,7 +102,7 @@ struct ForgetLeft {
     values: [Value; 3],
 }
 
-impl Verb for ForgetLeft {
+impl Operation for ForgetLeft {
     type Answer = u64;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<u64, StoreError> {
         let rows = conn.returning(LEFT_SESSIONS, &self.values).await?;

@@ -5,7 +5,7 @@ use countersign_core::session::EndReason;
 use countersign_core::{ClientId, ConnectorId, Event, Scopes, SessionId, Timestamp};
 use serde_json::json;
 
-use crate::engine::Verb;
+use crate::engine::Operation;
 use crate::engine::conn::{Conn, Value};
 use crate::events::tell;
 use crate::{Store, StoreError};
@@ -83,7 +83,7 @@ impl Parties {
 
 struct Given(Parties);
 
-impl Verb for Given {
+impl Operation for Given {
     type Answer = Option<Scopes>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Option<Scopes>, StoreError> {
         let Parties { user_id, connector, client } = &self.0;
@@ -98,7 +98,7 @@ impl Verb for Given {
     }
 }
 
-impl Verb for Consent {
+impl Operation for Consent {
     type Answer = ();
     async fn run(&self, conn: &mut Conn<'_>) -> Result<(), StoreError> {
         // The row is made or taken first, so that two approvals at once add up.
@@ -156,7 +156,7 @@ macro_rules! their_sessions {
     };
 }
 
-impl Verb for Withdraw {
+impl Operation for Withdraw {
     type Answer = Option<ConsentWithdrawn>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Self::Answer, StoreError> {
         let Parties { user_id, connector, client } = &self.parties;

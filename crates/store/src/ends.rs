@@ -8,10 +8,10 @@ use countersign_core::session::Ended;
 use countersign_core::{ClientId, GrantId, Session, SessionId, Timestamp};
 use serde_json::json;
 
-use crate::engine::Verb;
+use crate::engine::Operation;
 use crate::engine::conn::Conn;
 use crate::events::{about, tell};
-use crate::notices::{listeners, notify, notify_of_last};
+use crate::logout_notifications::{listeners, notify, notify_of_last};
 use crate::rows::{self, session_columns};
 use crate::{Store, StoreError, memberships};
 
@@ -62,7 +62,7 @@ struct EndSession {
     ip: Option<String>,
 }
 
-impl Verb for EndSession {
+impl Operation for EndSession {
     type Answer = Option<SessionEnd>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Option<SessionEnd>, StoreError> {
         end_session(conn, &self.session, &self.ended, self.ip.as_deref()).await
@@ -74,7 +74,7 @@ struct EndGrant {
     ended: Ended,
 }
 
-impl Verb for EndGrant {
+impl Operation for EndGrant {
     type Answer = Option<GrantEnd>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Option<GrantEnd>, StoreError> {
         end_grant(conn, &self.grant, &self.ended).await

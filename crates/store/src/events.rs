@@ -4,7 +4,7 @@ use countersign_core::event::EventKind;
 use countersign_core::ids::random_bytes;
 use countersign_core::{ClientId, ConnectorId, Event, GrantId, Session, SessionId, Timestamp};
 
-use crate::engine::Verb;
+use crate::engine::Operation;
 use crate::engine::conn::{Conn, Row, Value};
 use crate::error::broken;
 use crate::names::{LONGEST_TEXT, contains};
@@ -69,7 +69,7 @@ impl Store {
 
 struct AddEvent(Event);
 
-impl Verb for AddEvent {
+impl Operation for AddEvent {
     type Answer = ();
     async fn run(&self, conn: &mut Conn<'_>) -> Result<(), StoreError> {
         tell(conn, &self.0).await
@@ -174,7 +174,7 @@ impl EventQuery {
     }
 }
 
-impl Verb for EventQuery {
+impl Operation for EventQuery {
     type Answer = Vec<StoredEvent>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Vec<StoredEvent>, StoreError> {
         let (sql, whose) = self.driver();

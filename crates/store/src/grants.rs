@@ -11,12 +11,12 @@ use countersign_core::{Grant, GrantId, Session, SessionId, Timestamp};
 use serde_json::json;
 
 use crate::ends::end_grant;
-use crate::engine::Verb;
+use crate::engine::Operation;
 use crate::engine::conn::Conn;
 use crate::error::broken;
 use crate::events::{about, tell};
 use crate::rows::{self, grant_columns, session_columns};
-use crate::sessions::begin_giving;
+use crate::sessions::lock_live_session;
 use crate::snapshots::{Snapshot, apply};
 use crate::{Store, StoreError};
 
@@ -25,7 +25,7 @@ use crate::{Store, StoreError};
 pub struct Rotate {
     pub grant: GrantId,
     /// The generation in the token presented.
-    pub presented: i64,
+    pub proxy_headers: i64,
     /// False for clients whose refresh token stays the same.
     pub rotate: bool,
     /// The key under which the next refresh token will be made.
@@ -68,7 +68,7 @@ impl Store {
 
 struct ById(GrantId);
 
-impl Verb for ById {
+impl Operation for ById {
     type Answer = Option<(Grant, Session)>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Self::Answer, StoreError> {
         let Some(grant) = grant(conn, &self.0).await? else { return Ok(None) };
@@ -88,7 +88,7 @@ async fn grant(conn: &mut Conn<'_>, id: &GrantId) -> Result<Option<Grant>, Store
     row.as_ref().map(rows::grant).transpose()
 }
 
-impl Verb for Rotate {
+impl Operation for Rotate {
     type Answer = Rotation;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Rotation, StoreError> {
         let sql = "SELECT session_id FROM grants WHERE id = $1";
@@ -97,11 +97,12 @@ impl Verb for Rotate {
         };
         let session = SessionId::new(row.text("session_id")?);
         // From here on no other rotation of this session runs.
-        if !begin_giving(conn, &session, self.now).await? {
+        if !lock_live_session(conn, &session, self.now).await? {
             return Ok(Rotation::Ended);
         }
-        let next = if self.rotate { self.presented.saturating_add(1) } else { self.presented };
-        if self.advance(conn, self.presented, next).await? {
+        let next =
+            if self.rotate { self.proxy_headers.saturating_add(1) } else { self.proxy_headers };
+        if self.advance(conn, self.proxy_headers, next).await? {
             self.keep_snapshot(conn, &session).await?;
             return Ok(Rotation::Rotated { generation: next });
         }
@@ -109,7 +110,7 @@ impl Verb for Rotate {
         if grant.ended.is_some() || !grant.refreshable {
             return Ok(Rotation::Ended);
         }
-        if self.presented > grant.generation {
+        if self.proxy_headers > grant.generation {
             return self.adopt(conn, &grant, next).await;
         }
         if self.is_repetition(&grant) {
@@ -143,7 +144,7 @@ impl Rotate {
     }
 
     fn is_repetition(&self, grant: &Grant) -> bool {
-        grant.generation.checked_sub(1) == Some(self.presented)
+        grant.generation.checked_sub(1) == Some(self.proxy_headers)
             && !self.reuse_interval.is_zero()
             && self.now.since(grant.rotated_at) <= self.reuse_interval
     }
@@ -178,10 +179,10 @@ impl Rotate {
         let row = conn.select_one(sql, &[(&grant.session).into()]).await?;
         let row = row.ok_or_else(|| broken("a grant has no session"))?;
         let mut event =
-            about(&rows::session(&row)?, self.now, EventKind::DatabaseWentBack, "system");
+            about(&rows::session(&row)?, self.now, EventKind::DatabaseRestored, "system");
         event.grant = Some(grant.id.clone());
         event.client = Some(grant.client.clone());
-        event.details = json!({ "remembered": grant.generation, "presented": self.presented });
+        event.details = json!({ "remembered": grant.generation, "presented": self.proxy_headers });
         tell(conn, &event).await?;
         Ok(Rotation::WentBack { generation: next })
     }

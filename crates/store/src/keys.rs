@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use countersign_core::{Secret, Timestamp};
 
-use crate::engine::Verb;
+use crate::engine::Operation;
 use crate::engine::conn::{Conn, Row};
 use crate::{Store, StoreError};
 
@@ -106,7 +106,7 @@ fn millis(duration: Duration) -> i64 {
 
 struct SigningKeys;
 
-impl Verb for SigningKeys {
+impl Operation for SigningKeys {
     type Answer = Vec<SigningKeyRow>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Vec<SigningKeyRow>, StoreError> {
         let sql = "SELECT number, kid, algorithm, public_jwk, private_key, created_at, \
@@ -131,7 +131,7 @@ fn signing_key(row: &Row) -> Result<SigningKeyRow, StoreError> {
 
 struct AddSigningKey(SigningKeyRow);
 
-impl Verb for AddSigningKey {
+impl Operation for AddSigningKey {
     type Answer = bool;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
         let key = &self.0;
@@ -158,7 +158,7 @@ impl Verb for AddSigningKey {
 
 struct RaiseTokenLifetime(i64);
 
-impl Verb for RaiseTokenLifetime {
+impl Operation for RaiseTokenLifetime {
     type Answer = ();
     async fn run(&self, conn: &mut Conn<'_>) -> Result<(), StoreError> {
         conn.execute(
@@ -178,7 +178,7 @@ struct Resealed {
 
 struct ReplaceSigningKeyValue(i64, Resealed);
 
-impl Verb for ReplaceSigningKeyValue {
+impl Operation for ReplaceSigningKeyValue {
     type Answer = bool;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
         let Self(number, Resealed { old, new }) = self;
@@ -191,7 +191,7 @@ impl Verb for ReplaceSigningKeyValue {
 
 struct DropSigningKey(i64);
 
-impl Verb for DropSigningKey {
+impl Operation for DropSigningKey {
     type Answer = bool;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
         let sql = "DELETE FROM signing_keys WHERE number = $1";
@@ -201,7 +201,7 @@ impl Verb for DropSigningKey {
 
 struct Secrets(String);
 
-impl Verb for Secrets {
+impl Operation for Secrets {
     type Answer = Vec<SecretRow>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Vec<SecretRow>, StoreError> {
         let sql = "SELECT purpose, number, value, created_at FROM secrets \
@@ -222,7 +222,7 @@ fn secret(row: &Row) -> Result<SecretRow, StoreError> {
 
 struct AddSecret(SecretRow);
 
-impl Verb for AddSecret {
+impl Operation for AddSecret {
     type Answer = bool;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
         let row = &self.0;
@@ -244,7 +244,7 @@ impl Verb for AddSecret {
 
 struct ReplaceSecretValue(String, i64, Resealed);
 
-impl Verb for ReplaceSecretValue {
+impl Operation for ReplaceSecretValue {
     type Answer = bool;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
         let Self(purpose, number, Resealed { old, new }) = self;
@@ -257,7 +257,7 @@ impl Verb for ReplaceSecretValue {
 
 struct DropSecret(String, i64);
 
-impl Verb for DropSecret {
+impl Operation for DropSecret {
     type Answer = bool;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
         let sql = "DELETE FROM secrets WHERE purpose = $1 AND number = $2";
@@ -267,7 +267,7 @@ impl Verb for DropSecret {
 
 struct MacKeyInUse(i64);
 
-impl Verb for MacKeyInUse {
+impl Operation for MacKeyInUse {
     type Answer = bool;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
         let sql = "SELECT id FROM grants \

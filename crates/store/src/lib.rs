@@ -4,12 +4,12 @@
 //! Nothing here decides what may be done, hashes or seals: values come hashed and sealed, and whom
 //! to refuse is told by `issuer`.
 //!
-//! Verbs by table: `keys`, `sign_in` and `sessions`, `codes`, `grants`, `consents`, `brakes`,
-//! `events`, `notices`, `memberships`; across them `search` looks and `bulk` ends many;
+//! Verbs by table: `keys`, `sign_in` and `sessions`, `codes`, `grants`, `consents`, `circuit_breakers`,
+//! `events`, `logout_notifications`, `memberships`; across them `search` looks and `bulk` ends many;
 //! `ends` is how things end, `collect` how they are forgotten.
 
-mod brakes;
 mod bulk;
+mod circuit_breakers;
 mod codes;
 mod collect;
 mod consents;
@@ -21,11 +21,11 @@ mod events;
 mod grants;
 mod keys;
 mod location;
+mod logout_notifications;
 mod matching;
 mod memberships;
 mod migrate;
 mod names;
-mod notices;
 mod page;
 mod rows;
 mod search;
@@ -38,9 +38,9 @@ use std::sync::Arc;
 
 use countersign_core::Timestamp;
 
-pub use brakes::{Brake, BrakeSet, Confirmed, SetBrake};
 pub use bulk::{EndedBatch, GrantsEnded};
-pub use codes::{CodeGiven, Redeemed, StoredCode};
+pub use circuit_breakers::{CircuitBreaker, CircuitBreakerState, Confirmed, OpenCircuitBreaker};
+pub use codes::{IssueCodeOutcome, RedeemCodeOutcome, StoredCode};
 pub use collect::{Collected, Retention};
 pub use consents::{Consent, ConsentWithdrawn};
 pub use desk::LogoutRules;
@@ -50,14 +50,14 @@ pub use events::{EventQuery, StoredEvent};
 pub use grants::{Rotate, Rotation};
 pub use keys::{SecretRow, SigningKeyRow};
 pub use location::{Location, PostgresOptions, SslMode};
-pub use memberships::{HolderQuery, Holding, HoldingPage};
-pub use notices::Notice;
+pub use logout_notifications::LogoutNotification;
+pub use memberships::{Membership, MembershipPage, MembershipQuery};
 pub use search::{FoundSession, Person, SessionCount, SessionPage};
 pub use sessions::SignedOut;
 pub use sign_in::{SignIn, SignInOutcome};
 pub use snapshots::{Missing, Snapshot};
 
-use engine::{Engine, Verb};
+use engine::{Engine, Operation};
 
 /// The database. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -92,10 +92,10 @@ impl Store {
         self.engine.time().await
     }
 
-    async fn write<V: Verb>(&self, verb: V) -> Result<V::Answer, StoreError> {
+    async fn write<V: Operation>(&self, operation: V) -> Result<V::Answer, StoreError> {
         let desk = self.engine.desk();
         let before = desk.written();
-        let answer = self.engine.write(verb).await;
+        let answer = self.engine.write(operation).await;
         // Only now is it committed. That another verb wrote it meanwhile does no harm.
         if answer.is_ok() && desk.written() != before {
             desk.wake.notify_one();
@@ -103,7 +103,7 @@ impl Store {
         answer
     }
 
-    async fn read<V: Verb>(&self, verb: V) -> Result<V::Answer, StoreError> {
-        self.engine.read(verb).await
+    async fn read<V: Operation>(&self, operation: V) -> Result<V::Answer, StoreError> {
+        self.engine.read(operation).await
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use countersign_core::{ConnectorId, Identity, Session, SessionId, Timestamp};
 
-use crate::engine::Verb;
+use crate::engine::Operation;
 use crate::engine::conn::{Conn, Row, Value};
 use crate::names::key;
 use crate::page::{Mark, cut, size};
@@ -17,7 +17,7 @@ const MANY: usize = 40;
 
 /// Who held a group, between two instants.
 #[derive(Clone, Debug)]
-pub struct HolderQuery {
+pub struct MembershipQuery {
     /// Exactly, as in the claim `groups`.
     pub group: String,
     pub connector: Option<ConnectorId>,
@@ -33,7 +33,7 @@ pub struct HolderQuery {
 
 /// One session's time in a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holding {
+pub struct Membership {
     pub connector: ConnectorId,
     pub user_id: String,
     /// Name and e-mail address or login, as they were at the time.
@@ -50,28 +50,28 @@ pub struct Holding {
 }
 
 #[derive(Clone, Debug, Default)]
-pub struct HoldingPage {
-    pub holdings: Vec<Holding>,
+pub struct MembershipPage {
+    pub memberships: Vec<Membership>,
     /// Where the next page begins; `None` on the last one.
     pub next: Option<String>,
 }
 
 impl Store {
     /// The latest to get it first. An `after` that was never given is `NoSuchPage`.
-    pub async fn holders(&self, query: HolderQuery) -> Result<HoldingPage, StoreError> {
+    pub async fn memberships(&self, query: MembershipQuery) -> Result<MembershipPage, StoreError> {
         let after = query.after.as_deref().map(Mark::parse).transpose()?;
         self.read(Holders { query, after }).await
     }
 }
 
 struct Holders {
-    query: HolderQuery,
+    query: MembershipQuery,
     after: Option<Mark>,
 }
 
-impl Verb for Holders {
-    type Answer = HoldingPage;
-    async fn run(&self, conn: &mut Conn<'_>) -> Result<HoldingPage, StoreError> {
+impl Operation for Holders {
+    type Answer = MembershipPage;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<MembershipPage, StoreError> {
         let newest = Mark::before(self.query.until);
         let after = self.after.clone().map_or(newest.clone(), |mark| mark.or_later(newest));
         let limit = size(self.query.limit);
@@ -93,15 +93,15 @@ impl Verb for Holders {
             )
             .await?;
         let more = cut(&mut rows, limit);
-        let holdings = rows.iter().map(holding).collect::<Result<Vec<_>, _>>()?;
-        let last = holdings.last().filter(|_| more);
+        let memberships = rows.iter().map(membership).collect::<Result<Vec<_>, _>>()?;
+        let last = memberships.last().filter(|_| more);
         let next = last.map(|last| Mark::new(last.since, &last.session).spell());
-        Ok(HoldingPage { holdings, next })
+        Ok(MembershipPage { memberships, next })
     }
 }
 
-fn holding(row: &Row) -> Result<Holding, StoreError> {
-    Ok(Holding {
+fn membership(row: &Row) -> Result<Membership, StoreError> {
+    Ok(Membership {
         connector: ConnectorId::new(row.text("connector_id")?),
         user_id: row.text("user_id")?,
         person: row.text("person")?,

@@ -3,7 +3,7 @@
 
 use countersign_core::{Identity, Session};
 
-use crate::engine::Verb;
+use crate::engine::Operation;
 use crate::engine::conn::Conn;
 use crate::rows::{self, session_columns};
 use crate::{Store, StoreError, memberships};
@@ -87,7 +87,7 @@ impl Store {
 
 struct FillNames;
 
-impl Verb for FillNames {
+impl Operation for FillNames {
     /// True when there may be more.
     type Answer = bool;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {

@@ -8,7 +8,7 @@ use countersign_core::{
     ClientId, ConnectorId, Grant, Identity, Session, SessionFilter, SessionId, Timestamp,
 };
 
-use crate::engine::Verb;
+use crate::engine::Operation;
 use crate::engine::conn::{Conn, Row, Value};
 use crate::matching::Matching;
 use crate::names::{LONGEST_TEXT, exact, pattern};
@@ -101,7 +101,7 @@ struct Find {
     limit: i64,
 }
 
-impl Verb for Find {
+impl Operation for Find {
     type Answer = SessionPage;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<SessionPage, StoreError> {
         let sql = self.matching.texts(conn).await?.page;
@@ -173,7 +173,7 @@ impl Given {
 
 struct Count(Matching);
 
-impl Verb for Count {
+impl Operation for Count {
     type Answer = SessionCount;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<SessionCount, StoreError> {
         let texts = self.0.texts(conn).await?;
@@ -196,7 +196,7 @@ impl Verb for Count {
 
 struct GrantsOf(SessionId);
 
-impl Verb for GrantsOf {
+impl Operation for GrantsOf {
     type Answer = Vec<Grant>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Vec<Grant>, StoreError> {
         let sql = concat!(
@@ -226,7 +226,7 @@ macro_rules! people {
     };
 }
 
-impl Verb for FindPeople {
+impl Operation for FindPeople {
     type Answer = Vec<Person>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Vec<Person>, StoreError> {
         let (whole, part) = (exact(&self.text), pattern(&self.text));

@@ -6,10 +6,10 @@ use countersign_core::{ClientId, Session, SessionId, Timestamp};
 use serde_json::json;
 
 use crate::ends::{close_session, ended_tokens_until};
-use crate::engine::Verb;
+use crate::engine::Operation;
 use crate::engine::conn::Conn;
 use crate::events::{about, tell};
-use crate::notices::{listeners, notify};
+use crate::logout_notifications::{listeners, notify};
 use crate::rows::{self, session_columns};
 use crate::{Store, StoreError};
 
@@ -64,7 +64,7 @@ impl Store {
 
 struct OutlivesBrowser(SessionId);
 
-impl Verb for OutlivesBrowser {
+impl Operation for OutlivesBrowser {
     type Answer = bool;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
         let sql = "SELECT DISTINCT client_id FROM grants \
@@ -82,7 +82,7 @@ impl Verb for OutlivesBrowser {
 
 struct ByCookie(String);
 
-impl Verb for ByCookie {
+impl Operation for ByCookie {
     type Answer = Option<Session>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Option<Session>, StoreError> {
         let sql = concat!(
@@ -97,7 +97,7 @@ impl Verb for ByCookie {
 
 struct ById(SessionId);
 
-impl Verb for ById {
+impl Operation for ById {
     type Answer = Option<Session>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Option<Session>, StoreError> {
         let sql = concat!("SELECT ", session_columns!(), " FROM sessions WHERE id = $1");
@@ -111,7 +111,7 @@ struct SignOut {
     ended: Ended,
 }
 
-impl Verb for SignOut {
+impl Operation for SignOut {
     type Answer = Option<SignedOut>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Option<SignedOut>, StoreError> {
         let rows = conn
@@ -217,7 +217,7 @@ async fn take_cookie(
 
 /// The beginning of every verb that gives something: takes the row of a live session, so that an
 /// end waits for what is given and finds it, or was first and nothing is given.
-pub(crate) async fn begin_giving(
+pub(crate) async fn lock_live_session(
     conn: &mut Conn<'_>,
     session: &SessionId,
     now: Timestamp,

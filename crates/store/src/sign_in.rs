@@ -2,11 +2,11 @@
 
 use countersign_core::event::EventKind;
 use countersign_core::session::{EndReason, Ended};
-use countersign_core::{ConnectorId, Identity, Session, SessionId, Timestamp, Wants};
+use countersign_core::{ConnectorId, Identity, LoginScopes, Session, SessionId, Timestamp};
 use serde_json::json;
 
 use crate::ends::end_session;
-use crate::engine::Verb;
+use crate::engine::Operation;
 use crate::engine::conn::{Conn, Value};
 use crate::events::{about, tell};
 use crate::memberships::Holder;
@@ -29,10 +29,10 @@ pub struct SignIn {
     pub connector: ConnectorId,
     pub identity: Identity,
     /// Fingerprint of what this sign-in is built on.
-    pub basis: String,
+    pub fingerprint: String,
     /// What this login asked of the upstream. A session that is kept remembers what any of its
     /// logins asked, because grants of the earlier ones still need it.
-    pub wants: Wants,
+    pub login_scopes: LoginScopes,
     /// What the connector needs to ask again, sealed. `None` leaves what a kept session has.
     pub upstream: Option<String>,
     pub ip: String,
@@ -56,18 +56,18 @@ impl Store {
     }
 }
 
-impl Verb for SignIn {
+impl Operation for SignIn {
     type Answer = SignInOutcome;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<SignInOutcome, StoreError> {
         if let Some(previous) = self.previous(conn).await? {
             let same_person = previous.connector == self.connector
                 && previous.identity.user_id == self.identity.user_id;
-            if same_person && previous.basis == self.basis {
+            if same_person && previous.fingerprint == self.fingerprint {
                 self.renew(conn, &previous).await?;
                 return Ok(SignInOutcome { session: previous.id, reauthenticated: true });
             }
             if same_person {
-                let ended = self.ended(EndReason::BasisChanged);
+                let ended = self.ended(EndReason::FingerprintChanged);
                 end_session(conn, &previous.id, &ended, Some(&self.ip)).await?;
             } else {
                 sign_out(conn, &previous, &self.ended(EndReason::Replaced)).await?;
@@ -105,7 +105,7 @@ impl SignIn {
                 (&previous.id).into(),
                 Value::json(&self.identity)?,
                 self.now.into(),
-                Value::json(&previous.wants.and(self.wants))?,
+                Value::json(&previous.login_scopes.union(self.login_scopes))?,
                 (&self.upstream).into(),
                 (&self.cookie).into(),
                 self.cookie_until.into(),
@@ -135,8 +135,8 @@ impl SignIn {
                 (&self.identity.user_id).into(),
                 Value::json(&self.identity)?,
                 self.now.into(),
-                (&self.basis).into(),
-                Value::json(&self.wants)?,
+                (&self.fingerprint).into(),
+                Value::json(&self.login_scopes)?,
                 (&self.upstream).into(),
                 (&self.cookie).into(),
                 self.cookie_until.into(),

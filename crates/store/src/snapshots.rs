@@ -8,9 +8,9 @@ use countersign_core::session::{EndReason, Ended};
 use countersign_core::{Identity, Session, SessionId, Timestamp};
 use serde_json::json;
 
-use crate::brakes::is_braked;
+use crate::circuit_breakers::is_circuit_open;
 use crate::ends::{SessionEnd, end_session};
-use crate::engine::Verb;
+use crate::engine::Operation;
 use crate::engine::conn::{Conn, Value};
 use crate::events::{about, tell};
 use crate::memberships::Holder;
@@ -24,7 +24,7 @@ pub struct Snapshot {
     pub session: SessionId,
     /// Of the same `user_id`; another person's is refused.
     pub identity: Identity,
-    pub basis: String,
+    pub fingerprint: String,
     /// Replaces what was kept, sealed; `None` keeps nothing.
     pub upstream: Option<String>,
     pub now: Timestamp,
@@ -37,8 +37,8 @@ pub enum Missing {
     /// Refused again, too soon to believe it; the session lives.
     Waiting,
     Ended(SessionEnd),
-    /// The connector is braked: nothing was marked, the session lives.
-    Braked,
+    /// The connector is circuit_breaker: nothing was marked, the session lives.
+    CircuitOpen,
     /// The session was not live.
     Gone,
 }
@@ -84,7 +84,7 @@ struct Lease {
     until: Timestamp,
 }
 
-impl Verb for Lease {
+impl Operation for Lease {
     type Answer = bool;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
         let taken = conn
@@ -100,7 +100,7 @@ impl Verb for Lease {
 
 struct Release(SessionId);
 
-impl Verb for Release {
+impl Operation for Release {
     type Answer = ();
     async fn run(&self, conn: &mut Conn<'_>) -> Result<(), StoreError> {
         conn.execute(
@@ -113,7 +113,7 @@ impl Verb for Release {
     }
 }
 
-impl Verb for Snapshot {
+impl Operation for Snapshot {
     type Answer = bool;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
         apply(conn, self).await
@@ -133,7 +133,7 @@ pub(crate) async fn apply(conn: &mut Conn<'_>, snapshot: &Snapshot) -> Result<bo
             (&snapshot.session).into(),
             Value::json(&snapshot.identity)?,
             snapshot.now.into(),
-            (&snapshot.basis).into(),
+            (&snapshot.fingerprint).into(),
             (&snapshot.upstream).into(),
         ],
     )
@@ -188,13 +188,13 @@ struct MarkMissing {
     now: Timestamp,
 }
 
-impl Verb for MarkMissing {
+impl Operation for MarkMissing {
     type Answer = Missing;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Missing, StoreError> {
         let Some(session) = take(conn, &self.session).await? else { return Ok(Missing::Gone) };
         // Looked at here and not only in memory: no replica ends anybody after another set a brake.
-        if is_braked(conn, &session.connector).await? {
-            return Ok(Missing::Braked);
+        if is_circuit_open(conn, &session.connector).await? {
+            return Ok(Missing::CircuitOpen);
         }
         let at_once = self.patience.is_zero().then_some(self.now);
         let Some(first) = session.missing_since.or(at_once) else {

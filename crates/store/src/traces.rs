@@ -2,7 +2,7 @@
 
 use countersign_core::{SessionId, Timestamp, Trace};
 
-use crate::engine::Verb;
+use crate::engine::Operation;
 use crate::engine::conn::{Conn, Value};
 use crate::{Store, StoreError};
 
@@ -29,7 +29,7 @@ struct Keep {
     now: Timestamp,
 }
 
-impl Verb for Keep {
+impl Operation for Keep {
     type Answer = ();
     async fn run(&self, conn: &mut Conn<'_>) -> Result<(), StoreError> {
         conn.execute(
@@ -45,7 +45,7 @@ impl Verb for Keep {
 
 struct Of(SessionId);
 
-impl Verb for Of {
+impl Operation for Of {
     type Answer = Option<Trace>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Option<Trace>, StoreError> {
         let sql = "SELECT trace FROM traces WHERE session_id = $1";

@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use countersign_core::connector::{Login, Presented, Refusal, TrustedHeader, WayIn};
+use countersign_core::connector::{
+    LoginMethod, LoginOutcome, ProxyHeaders, Refusal, TrustedHeaderLogin,
+};
 use countersign_core::settings::Node;
 use countersign_core::{Connector, ConnectorId, Identity, Trace};
 
@@ -22,35 +24,37 @@ fn configured(mut keys: Keys) -> (Option<Connector>, Vec<String>) {
     })
 }
 
-fn proxy(keys: Keys) -> Arc<dyn TrustedHeader> {
+fn proxy(keys: Keys) -> Arc<dyn TrustedHeaderLogin> {
     let (connector, problems) = configured(keys);
     let connector = connector.unwrap_or_else(|| panic!("{problems:#?}"));
     assert!(connector.refresh.is_none(), "a proxy cannot be asked again");
-    let WayIn::TrustedHeader(way) = connector.way else { panic!("it is a trusted header") };
-    way
+    let LoginMethod::TrustedHeader(method) = connector.login_method else {
+        panic!("it is a trusted header")
+    };
+    method
 }
 
-fn says(fields: &[(&str, &str)]) -> Presented {
+fn says(fields: &[(&str, &str)]) -> ProxyHeaders {
     let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()));
-    Presented { peer: Some(PROXY.parse().unwrap()), fields: fields.collect() }
+    ProxyHeaders { peer: Some(PROXY.parse().unwrap()), fields: fields.collect() }
 }
 
-fn welcome(way: &Arc<dyn TrustedHeader>, presented: &Presented) -> Identity {
-    match way.login(presented, &mut Trace::default()) {
-        Login::Accepted(person) => person.identity,
-        Login::Refused(refusal) => panic!("{refusal:?}"),
+fn welcome(method: &Arc<dyn TrustedHeaderLogin>, proxy_headers: &ProxyHeaders) -> Identity {
+    match method.login(proxy_headers, &mut Trace::default()) {
+        LoginOutcome::Accepted(person) => person.identity,
+        LoginOutcome::Refused(refusal) => panic!("{refusal:?}"),
     }
 }
 
-fn refused(way: &Arc<dyn TrustedHeader>, presented: &Presented) -> Refusal {
-    match way.login(presented, &mut Trace::default()) {
-        Login::Refused(refusal) => refusal,
-        Login::Accepted(person) => panic!("{person:?}"),
+fn refused(method: &Arc<dyn TrustedHeaderLogin>, proxy_headers: &ProxyHeaders) -> Refusal {
+    match method.login(proxy_headers, &mut Trace::default()) {
+        LoginOutcome::Refused(refusal) => refusal,
+        LoginOutcome::Accepted(person) => panic!("{person:?}"),
     }
 }
 
-fn unclear(way: &Arc<dyn TrustedHeader>, presented: &Presented) -> String {
-    match refused(way, presented) {
+fn unclear(method: &Arc<dyn TrustedHeaderLogin>, proxy_headers: &ProxyHeaders) -> String {
+    match refused(method, proxy_headers) {
         Refusal::UnclearHeaders { why } => why,
         other => panic!("{other:?}"),
     }
@@ -58,7 +62,7 @@ fn unclear(way: &Arc<dyn TrustedHeader>, presented: &Presented) -> String {
 
 #[test]
 fn jane_is_told_as_dex_would_tell_her() {
-    let way = proxy(vec![("staticGroups", list(vec![text("everybody"), text("ops")]))]);
+    let method = proxy(vec![("staticGroups", list(vec![text("everybody"), text("ops")]))]);
     let all = says(&[
         ("x-remote-user", "jane"),
         ("x-remote-user-id", "4711"),
@@ -66,13 +70,13 @@ fn jane_is_told_as_dex_would_tell_her() {
         ("x-remote-user-email", "jane@example.com"),
         ("x-remote-group", " admins , ops,,admins"),
     ]);
-    let jane = welcome(&way, &all);
+    let jane = welcome(&method, &all);
     assert_eq!((jane.user_id.as_str(), jane.username.as_str()), ("4711", "jane"));
     assert_eq!(jane.preferred_username, "Doe, Jane");
     assert_eq!((jane.email.as_str(), jane.email_verified), ("jane@example.com", true));
     assert_eq!(jane.groups, ["admins", "ops", "everybody"]);
 
-    let bare = welcome(&way, &says(&[("x-remote-user", "jane"), ("x-remote-user-id", "")]));
+    let bare = welcome(&method, &says(&[("x-remote-user", "jane"), ("x-remote-user-id", "")]));
     assert_eq!((bare.user_id.as_str(), bare.preferred_username.as_str()), ("jane", "jane"));
     assert_eq!(
         (bare.email.as_str(), bare.groups),
@@ -82,21 +86,21 @@ fn jane_is_told_as_dex_would_tell_her() {
 
 #[test]
 fn other_headers_and_another_separator_can_be_configured() {
-    let way = proxy(vec![
+    let method = proxy(vec![
         ("userHeader", text("X-Forwarded-User")),
         ("groupHeader", text("X-Groups")),
         ("groupHeaderSeparator", text(";")),
     ]);
-    let presented = says(&[("x-forwarded-user", "jane"), ("x-groups", "a,b; c")]);
-    assert_eq!(welcome(&way, &presented).groups, ["a,b", "c"]);
-    assert!(way.fields().contains(&"x-forwarded-user"));
-    assert!(unclear(&way, &says(&[("x-remote-user", "jane")])).contains("missing"));
+    let proxy_headers = says(&[("x-forwarded-user", "jane"), ("x-groups", "a,b; c")]);
+    assert_eq!(welcome(&method, &proxy_headers).groups, ["a,b", "c"]);
+    assert!(method.fields().contains(&"x-forwarded-user"));
+    assert!(unclear(&method, &says(&[("x-remote-user", "jane")])).contains("missing"));
 }
 
 #[test]
 fn threat_115_only_the_address_of_the_connection_makes_a_proxy() {
-    let way = proxy(vec![]);
-    let mut presented = says(&[("x-remote-user", "jane"), ("x-forwarded-for", PROXY)]);
+    let method = proxy(vec![]);
+    let mut proxy_headers = says(&[("x-remote-user", "jane"), ("x-forwarded-for", PROXY)]);
     for (peer, is_proxy) in [
         (Some(PROXY), true),
         (Some("::ffff:10.1.2.3"), true),
@@ -107,17 +111,19 @@ fn threat_115_only_the_address_of_the_connection_makes_a_proxy() {
         (Some("0.0.0.0"), false),
         (None, false),
     ] {
-        presented.peer = peer.map(|peer| peer.parse::<IpAddr>().unwrap());
+        proxy_headers.peer = peer.map(|peer| peer.parse::<IpAddr>().unwrap());
         match is_proxy {
-            true => assert_eq!(welcome(&way, &presented).username, "jane"),
-            false => assert_eq!(refused(&way, &presented), Refusal::NotThroughProxy, "{peer:?}"),
+            true => assert_eq!(welcome(&method, &proxy_headers).username, "jane"),
+            false => {
+                assert_eq!(refused(&method, &proxy_headers), Refusal::NotThroughProxy, "{peer:?}")
+            }
         }
     }
 }
 
 #[test]
 fn threat_116_what_can_be_understood_in_two_ways_is_refused() {
-    let way = proxy(vec![]);
+    let method = proxy(vec![]);
     for fields in [
         vec![("x-remote-user", "jane"), ("x-remote-user", "admin")],
         vec![("x-remote-user", "jane"), ("x-remote-user", "jane")],
@@ -138,18 +144,18 @@ fn threat_116_what_can_be_understood_in_two_ways_is_refused() {
         vec![("x-remote-user", "ja\tne")],
         vec![("x-remote-user", "\u{202e}enaj")],
     ] {
-        let said = unclear(&way, &says(&fields));
+        let said = unclear(&method, &says(&fields));
         assert!(!said.contains("admin") && !said.contains("jane"), "names headers only: {said}");
     }
     let kept = says(&[("x-remote-user", " jane "), ("connection", "keep-alive")]);
-    assert_eq!(welcome(&way, &kept).user_id, "jane");
+    assert_eq!(welcome(&method, &kept).user_id, "jane");
 }
 
 #[test]
 fn threat_118_groups_have_one_parse() {
-    let way = proxy(vec![]);
+    let method = proxy(vec![]);
     let groups = |value: &str| {
-        welcome(&way, &says(&[("x-remote-user", "j"), ("x-remote-group", value)])).groups
+        welcome(&method, &says(&[("x-remote-user", "j"), ("x-remote-group", value)])).groups
     };
     assert_eq!(groups("a,b"), ["a", "b"]);
     assert_eq!(groups(",a , b b,\u{fc}ber,"), ["a", "b b", "\u{fc}ber"]);
@@ -160,16 +166,16 @@ fn threat_118_groups_have_one_parse() {
         ("a".repeat(64 * 1024), "too long"),
         ("a,b\u{0}".to_owned(), "see"),
     ] {
-        let said = unclear(&way, &says(&[("x-remote-user", "j"), ("x-remote-group", &value)]));
+        let said = unclear(&method, &says(&[("x-remote-user", "j"), ("x-remote-group", &value)]));
         assert!(said.contains(expected), "{said}");
     }
     let twice = says(&[("x-remote-user", "j"), ("x-remote-group", "a"), ("x-remote-group", "b")]);
-    assert!(unclear(&way, &twice).contains("more than once"));
+    assert!(unclear(&method, &twice).contains("more than once"));
     let mut latin = says(&[("x-remote-user", "j")]);
     latin.fields.push(("x-remote-group".to_owned(), vec![b'a', 0xfc]));
-    assert!(unclear(&way, &latin).contains("UTF-8"));
+    assert!(unclear(&method, &latin).contains("UTF-8"));
     let long = "a".repeat(1025);
-    assert!(unclear(&way, &says(&[("x-remote-user", &long)])).contains("too long"));
+    assert!(unclear(&method, &says(&[("x-remote-user", &long)])).contains("too long"));
 }
 
 #[test]
@@ -195,7 +201,7 @@ fn a_configuration_that_would_trust_anybody_does_not_start() {
 #[test]
 fn an_administrator_is_told_what_the_proxy_must_do() {
     let mut trace = Trace::default();
-    proxy(vec![]).examine(&mut trace);
+    proxy(vec![]).diagnose(&mut trace);
     let told: String = trace.steps().iter().map(|step| step.text.clone() + "\n").collect();
     for word in ["10.1.2.0/24", "/callback/proxy", "x-remote-user", "x-remote-group"] {
         assert!(told.contains(word), "{word}: {told}");

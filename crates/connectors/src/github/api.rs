@@ -90,7 +90,7 @@ impl<'a> Api<'a> {
     ) -> Result<Said, Stop> {
         let (shown, query) = path.split_once('?').map_or((path, ""), |(p, _)| (p, "?…"));
         let base = self.base.as_str().trim_end_matches('/');
-        trace.asked(format!("{endpoint}: {base}{shown}{query}"));
+        trace.request(format!("{endpoint}: {base}{shown}{query}"));
         let asked = self.crab._get(path).await;
         let (head, body) = asked.map_err(|e| broken(endpoint, &e))?.into_parts();
         let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await;
@@ -102,7 +102,7 @@ impl<'a> Api<'a> {
         let said = Said { endpoint, status, headers: head.headers, body: body.to_bytes().into() };
         let left = said.header("x-ratelimit-remaining").map(|left| format!(", {left} left"));
         let left = left.unwrap_or_default();
-        trace.answered(format!("{endpoint}: {status}, {} bytes{left}", said.body.len()));
+        trace.response(format!("{endpoint}: {status}, {} bytes{left}", said.body.len()));
         self.stop(&said, trace).map_or(Ok(said), Err)
     }
 
@@ -136,7 +136,7 @@ impl<'a> Api<'a> {
         }
         let message = said.message();
         if let Some(limit) = limits::read(status, &said.headers, &message, self.now) {
-            trace.noted(format!("GitHub limits this person's requests: {}", limit.what));
+            trace.note(format!("GitHub limits this person's requests: {}", limit.what));
             return Some(Failure::Later { endpoint, status, seconds: limit.seconds }.into());
         }
         match status {

@@ -3,7 +3,7 @@
 //! A team is always told with its organization before it, so that equal teams of two organizations stay two
 //! groups; only Dex's oldest key, `org`, tells bare names, and of that one organization alone.
 
-use countersign_core::{Trace, Wants};
+use countersign_core::{LoginScopes, Trace};
 use serde::Deserialize;
 
 use super::api::{Api, Stop};
@@ -66,10 +66,10 @@ struct Account {
 
 impl Rules {
     /// Whether anything is asked about groups at all.
-    pub fn reads(&self, wants: Wants) -> bool {
+    pub fn reads(&self, login_scopes: LoginScopes) -> bool {
         match self.reach {
             Reach::Orgs(_) | Reach::Legacy(_) => true,
-            Reach::All => wants.groups,
+            Reach::All => login_scopes.groups,
             Reach::Nobodys => false,
         }
     }
@@ -78,7 +78,7 @@ impl Rules {
         &self,
         api: &Api<'_>,
         login: &str,
-        wants: Wants,
+        login_scopes: LoginScopes,
         trace: &mut Trace,
     ) -> Result<Membership, Stop> {
         let groups = match &self.reach {
@@ -91,11 +91,11 @@ impl Rules {
                 }
                 groups
             }
-            Reach::All if wants.groups => self.of_all(api, trace).await?,
+            Reach::All if login_scopes.groups => self.of_all(api, trace).await?,
             Reach::All => Groups::default(),
             Reach::Nobodys => {
-                if wants.groups {
-                    trace.noted("no groups: neither orgs nor loadAllGroups is configured");
+                if login_scopes.groups {
+                    trace.note("no groups: neither orgs nor loadAllGroups is configured");
                 }
                 Groups::default()
             }
@@ -128,7 +128,7 @@ impl Rules {
                     if org.teams.is_empty() || org.teams.iter().any(|wanted| wanted == team) {
                         groups.keep(group, "a team", trace);
                     } else {
-                        trace.dropped(&group, "is not among the configured teams");
+                        trace.excluded(&group, "is not among the configured teams");
                     }
                 }
             }
@@ -192,7 +192,7 @@ struct Groups(Vec<String>);
 impl Groups {
     fn keep(&mut self, group: String, why: &str, trace: &mut Trace) {
         if !self.0.contains(&group) {
-            trace.kept(&group, why);
+            trace.included(&group, why);
             self.0.push(group);
         }
     }
@@ -208,7 +208,7 @@ fn tell_others(teams: &[Team], orgs: &[Org], trace: &mut Trace) {
             continue;
         }
         let of = team.organization.as_ref().map_or("(none)", |own| own.login.as_str());
-        trace.dropped(
+        trace.excluded(
             &format!("{of}:{}", team.slug),
             "its organization is not configured, or membership of it not seen",
         );
@@ -221,7 +221,7 @@ async fn is_member(api: &Api<'_>, org: &str, login: &str, trace: &mut Trace) -> 
     let said = api.ask(MEMBERS, &format!("/orgs/{org}/members/{login}"), trace).await?;
     let why = match said.status {
         204 => {
-            trace.kept(org, "a member");
+            trace.included(org, "a member");
             return Ok(true);
         }
         404 => "not a member",
@@ -230,6 +230,6 @@ async fn is_member(api: &Api<'_>, org: &str, login: &str, trace: &mut Trace) -> 
         403 => "the organization keeps this application out",
         _ => return Err(said.failure().into()),
     };
-    trace.dropped(org, why);
+    trace.excluded(org, why);
     Ok(false)
 }

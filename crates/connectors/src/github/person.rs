@@ -61,7 +61,7 @@ impl User {
             true => "the number is the same, and so is the person",
             false => "with useLoginAsID that is somebody else",
         };
-        trace.noted(format!("the login {was} is now {}: {same}", self.login));
+        trace.note(format!("the login {was} is now {}: {same}", self.login));
     }
 }
 
@@ -86,17 +86,17 @@ impl Addresses {
         if let Err(Stop::Failed(failure)) = &said
             && matches!(failure.status(), Some(403 | 404))
         {
-            trace.noted("the application may not see addresses: it needs the scope user:email");
+            trace.note("the application may not see addresses: it needs the scope user:email");
         }
         let all: Vec<Address> = said?;
         let none_verified = self.may_be_unverified && all.iter().all(|address| !address.verified);
         if none_verified && !all.is_empty() {
-            trace.noted("this server verifies no addresses: they are believed, as Dex does");
+            trace.note("this server verifies no addresses: they are believed, as Dex does");
         }
         let (believed, others): (Vec<_>, Vec<_>) =
             all.iter().partition(|address| none_verified || address.verified);
         for address in others {
-            trace.dropped(&address.email, "is not verified");
+            trace.excluded(&address.email, "is not verified");
         }
         let found = match &self.preferred_domain {
             Some(pattern) => believed.iter().find(|address| is_of(&address.email, pattern)),
@@ -106,8 +106,8 @@ impl Addresses {
         };
         let found = found.or_else(|| believed.iter().find(|address| address.primary));
         match found {
-            Some(address) => trace.kept(&address.email, "the address that is told"),
-            None => trace.dropped(&user.login, "has no verified primary address"),
+            Some(address) => trace.included(&address.email, "the address that is told"),
+            None => trace.excluded(&user.login, "has no verified primary address"),
         }
         Ok(found.map(|address| address.email.clone()))
     }

@@ -123,7 +123,7 @@ impl Eyes<'_> {
         let url = below(self.base, &format!("api/v4/groups/{group}/members/all/{user}"));
         let answer = self.http.ask(Ask::get(MEMBERS, &url).bearer(self.token), trace).await?;
         if matches!(answer.status(), 403 | 404) {
-            trace.noted(format!("{path}: the role is not told ({})", answer.status()));
+            trace.note(format!("{path}: the role is not told ({})", answer.status()));
             return Ok(None);
         }
         let member: Member = answer.success()?.json()?;

@@ -104,7 +104,7 @@ impl Groups {
             }
         };
         for group in &groups {
-            trace.kept(group, "a membership");
+            trace.included(group, "a membership");
         }
         Ok(groups)
     }
@@ -133,7 +133,7 @@ impl Groups {
             let mut url = base.clone();
             url.query_pairs_mut().append_pair("query", &query).append_pair("pageSize", "200");
             add_page(&mut url, next.as_deref());
-            trace.noted(format!("{verb} for {email}"));
+            trace.note(format!("{verb} for {email}"));
             let answer = way.http.ask(Ask::get(CLOUD_API, &url).bearer(&token), trace).await?;
             let page: CloudPage = answer.success().map_err(forbidden)?.json()?;
             for Membership { group } in page.memberships {
@@ -198,11 +198,11 @@ impl Directory<'_> {
             let mut url = base.clone();
             url.query_pairs_mut().append_pair("userKey", email).append_pair("maxResults", "200");
             add_page(&mut url, next.as_deref());
-            trace.noted(format!("groups of {email}"));
+            trace.note(format!("groups of {email}"));
             let ask = Ask::get(DIRECTORY_API, &url).bearer(&token);
             let answer = self.way.http.ask(ask, trace).await?;
             if answer.status() == 404 {
-                trace.dropped(email, "the directory does not know this address");
+                trace.excluded(email, "the directory does not know this address");
                 return Ok(groups);
             }
             let page: DirectoryPage = answer.success().map_err(forbidden)?.json()?;

@@ -32,7 +32,7 @@ pub(super) struct Config {
 impl Config {
     /// Whose people these are: the directory, by the host that is asked first, where they are in it,
     /// and what they are told apart by. A failover host put behind the first changes nothing.
-    pub fn basis(&self) -> String {
+    pub fn fingerprint(&self) -> String {
         let first = self.hosts.first().map(ToString::to_string).unwrap_or_default();
         let base = super::entry::folded(&self.users.base);
         format!("ldap:{}/{base}/{}", first.to_lowercase(), self.users.id.to_lowercase())

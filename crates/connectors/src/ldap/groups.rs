@@ -44,10 +44,8 @@ pub(super) async fn of(
         found.seen.clear();
         let mut level = values(person, &matcher.user)?;
         if level.is_empty() {
-            trace.noted(format!(
-                "the person has no {}, so this matcher finds nothing",
-                matcher.user
-            ));
+            trace
+                .note(format!("the person has no {}, so this matcher finds nothing", matcher.user));
         }
         let mut attribute = matcher.group.as_str();
         let mut depth = 0;
@@ -98,12 +96,12 @@ pub(super) async fn left_out(
                 attributes: vec![NO_ATTRIBUTES],
                 most: Most::First(LEFT_OUT),
             };
-            trace.asked(format!("what the filter leaves out: {}", ask.describe()));
+            trace.request(format!("what the filter leaves out: {}", ask.describe()));
             let groups = lease.search(&ask, trace).await?;
-            trace.answered(number_of(&groups));
+            trace.response(number_of(&groups));
             for group in groups {
                 let why = format!("not matched by groupSearch.filter {}", search.filter);
-                trace.dropped(&group.dn, &why);
+                trace.excluded(&group.dn, &why);
             }
         }
     }
@@ -122,7 +120,7 @@ impl Found<'_> {
     /// True when the group is a new one, so that its own groups are to be asked for.
     fn take(&mut self, group: &Entry, why: &str, trace: &mut Trace) -> Result<bool, Failure> {
         if !self.seen.insert(folded(&group.dn)) {
-            trace.dropped(&group.dn, "already known");
+            trace.excluded(&group.dn, "already known");
             return Ok(false);
         }
         if self.seen.len() > MAX_GROUPS {
@@ -131,10 +129,10 @@ impl Found<'_> {
         }
         let name = name(group, self.search)?;
         if self.told.insert(name.to_owned()) {
-            trace.kept(&format!("group {name:?}"), &format!("{why}, from {}", group.dn));
+            trace.included(&format!("group {name:?}"), &format!("{why}, from {}", group.dn));
             self.names.push(name.to_owned());
         } else {
-            trace.dropped(&group.dn, &format!("its name {name:?} is already in the list"));
+            trace.excluded(&group.dn, &format!("its name {name:?} is already in the list"));
         }
         Ok(true)
     }
@@ -178,9 +176,9 @@ async fn find(
         attributes,
         most: Most::All(MAX_GROUPS),
     };
-    trace.asked(ask.describe());
+    trace.request(ask.describe());
     let groups = lease.search(&ask, trace).await?;
-    trace.answered(number_of(&groups));
+    trace.response(number_of(&groups));
     Ok(groups)
 }
 

@@ -94,7 +94,7 @@ pub(super) fn tell_attributes(entry: &Entry, users: &UserSearch, trace: &mut Tra
     let email = match &users.email {
         Email::Attribute(attribute) => Some(attribute),
         Email::Suffix(suffix) => {
-            trace.noted(format!("the email is the name, an @ and {suffix}"));
+            trace.note(format!("the email is the name, an @ and {suffix}"));
             None
         }
     };
@@ -109,13 +109,13 @@ pub(super) fn tell_attributes(entry: &Entry, users: &UserSearch, trace: &mut Tra
             Scalar::Text(text) => {
                 let values = entry.values(attribute).len();
                 let first = if values > 1 { "the first of several" } else { "" };
-                trace.kept(claim, format!("{attribute} {text:?} {first}").trim_end());
+                trace.included(claim, format!("{attribute} {text:?} {first}").trim_end());
             }
             Scalar::Missing => {
                 let why = "the entry lacks it, or the bind user may not read it";
-                trace.dropped(claim, &format!("{attribute}: {why}"));
+                trace.excluded(claim, &format!("{attribute}: {why}"));
             }
-            Scalar::Binary => trace.dropped(claim, &format!("{attribute}: it is not text")),
+            Scalar::Binary => trace.excluded(claim, &format!("{attribute}: it is not text")),
         }
     }
 }
@@ -131,10 +131,10 @@ pub(super) fn tell_state(entry: &Entry, trace: &mut Trace) {
             "pwdAccountLockedTime" => "locked since then; the server says at a login for how long",
             _ => "not disabled",
         };
-        trace.noted(format!("{attribute} is {text}: {meaning}"));
+        trace.note(format!("{attribute} is {text}: {meaning}"));
     }
     if !told {
-        trace.noted(format!("not disabled: none of {} is there", STATE.join(", ")));
+        trace.note(format!("not disabled: none of {} is there", STATE.join(", ")));
     }
 }
 

@@ -82,8 +82,7 @@ impl Pool {
         let connection = match idle {
             Some(connection) => {
                 let security = self.config.security.describe();
-                trace
-                    .noted(format!("using a bound connection to {} ({security})", connection.host));
+                trace.note(format!("using a bound connection to {} ({security})", connection.host));
                 connection
             }
             None => self.connect_bound(deadline, trace).await?,
@@ -123,7 +122,7 @@ impl Pool {
         }
         let who = if dn.is_empty() { "anonymous" } else { dn };
         let security = self.config.security.describe();
-        trace.answered(format!("connected to {host} ({security}), bound as {who}"));
+        trace.response(format!("connected to {host} ({security}), bound as {who}"));
         Ok(connection)
     }
 
@@ -140,7 +139,7 @@ impl Pool {
         for (tried, host) in order.iter().enumerate() {
             let share = Deadline::after(share(deadline, order.len() - tried));
             let security = self.config.security.describe();
-            trace.asked(format!("a new connection to {host} ({security})"));
+            trace.request(format!("a new connection to {host} ({security})"));
             match self.bind_at(host, who, share).await {
                 Ok(bound) => {
                     self.set_standing(host, None);
@@ -149,7 +148,7 @@ impl Pool {
                 Err(failure) => {
                     self.disgrace(host);
                     let cause = format!("{host}: {}", failure.cause());
-                    trace.noted(format!("no answer from {cause}"));
+                    trace.note(format!("no answer from {cause}"));
                     causes.push(cause);
                 }
             }
@@ -231,7 +230,7 @@ impl Lease<'_> {
         let within = if self.may_retry { remaining / 2 } else { remaining };
         let first = search::run(&mut self.connection, ask, within).await;
         let Err(Failure::Host(cause)) = first else { return first };
-        trace.noted(format!("{}: {cause}", self.connection.host));
+        trace.note(format!("{}: {cause}", self.connection.host));
         if !self.was_idle {
             self.pool.disgrace(&self.connection.host);
         }

@@ -1,6 +1,6 @@
 //! Asking about somebody again, without them.
 
-use countersign_core::connector::{Known, Refreshed};
+use countersign_core::connector::{RefreshOutcome, RefreshRequest};
 use countersign_core::{Secret, Trace};
 use serde::{Deserialize, Serialize};
 
@@ -51,29 +51,30 @@ impl Remembered {
 
 pub(super) async fn ask(
     ldap: &Ldap,
-    known: &Known<'_>,
+    known: &RefreshRequest<'_>,
     trace: &mut Trace,
-) -> Result<Refreshed, Failure> {
+) -> Result<RefreshOutcome, Failure> {
     let remembered = Remembered::of(known.upstream);
     let deadline = Deadline::after(ldap.config.timeout);
     let mut lease = ldap.pool.lease(deadline, trace).await?;
     let Some(person) = find(ldap, &mut lease, &remembered, known, trace).await? else {
         lease.give_back();
         let why = "the directory no longer has this person".to_owned();
-        return Ok(Refreshed::Missing { why });
+        return Ok(RefreshOutcome::Missing { why });
     };
     if !remembered.dn.is_empty() && !same_dn(&remembered.dn, &person.dn) {
-        trace.noted(format!("the entry was {} and is now {}", remembered.dn, person.dn));
+        trace.note(format!("the entry was {} and is now {}", remembered.dn, person.dn));
     }
     if let Some(attribute) = person::disabled_by(&person) {
-        trace.dropped(&person.dn, &format!("{attribute} says the account is disabled"));
+        trace.excluded(&person.dn, &format!("{attribute} says the account is disabled"));
         lease.give_back();
-        return Ok(Refreshed::Disabled);
+        return Ok(RefreshOutcome::Disabled);
     }
     let username = &remembered.username;
-    let signed_in = ldap.signed_in(&mut lease, username, &person, known.wants, trace).await?;
+    let signed_in =
+        ldap.signed_in(&mut lease, username, &person, known.login_scopes, trace).await?;
     lease.give_back();
-    Ok(Refreshed::Current(Box::new(signed_in)))
+    Ok(RefreshOutcome::Current(Box::new(signed_in)))
 }
 
 /// The entry that answers to the name of old, if it is still the same person; else whoever has the
@@ -83,7 +84,7 @@ async fn find(
     ldap: &Ldap,
     lease: &mut Lease<'_>,
     remembered: &Remembered,
-    known: &Known<'_>,
+    known: &RefreshRequest<'_>,
     trace: &mut Trace,
 ) -> Result<Option<Entry>, Failure> {
     let users = &ldap.config.users;
@@ -97,7 +98,7 @@ async fn find(
         let found = ldap.find_by_name(lease, &remembered.username, trace).await?;
         match found.as_slice() {
             [entry] if is_same(entry) => return Ok(Some(entry.clone())),
-            [entry] => trace.dropped(&entry.dn, "it answers to the name but is another person"),
+            [entry] => trace.excluded(&entry.dn, "it answers to the name but is another person"),
             _ => {}
         }
     }

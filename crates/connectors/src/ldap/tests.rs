@@ -1,6 +1,8 @@
-use countersign_core::connector::{Basis, Examination, Login, Refusal, WayIn};
+use countersign_core::connector::{
+    AccountDiagnosis, Fingerprint, LoginMethod, LoginOutcome, Refusal,
+};
 use countersign_core::settings::Node;
-use countersign_core::{Connector, ConnectorId, Secret, Trace, Wants};
+use countersign_core::{Connector, ConnectorId, LoginScopes, Secret, Trace};
 
 use crate::tree::{self, list, map, plain, text};
 
@@ -68,10 +70,10 @@ fn a_sound_configuration_opens_nothing_and_has_nothing_to_complain_about() {
     ]));
     assert!(problems.is_empty(), "{problems:?}");
     let connector = connector.unwrap();
-    let basis = "ldap:127.0.0.1:1/ou=people,dc=example,dc=org/uid".to_owned();
-    assert_eq!(connector.basis, Basis::Upstream(basis));
-    let WayIn::Password(way) = connector.way else { panic!("it is a password") };
-    assert_eq!(way.prompt(), "Staff name");
+    let fingerprint = "ldap:127.0.0.1:1/ou=people,dc=example,dc=org/uid".to_owned();
+    assert_eq!(connector.fingerprint, Fingerprint::Upstream(fingerprint));
+    let LoginMethod::Password(method) = connector.login_method else { panic!("it is a password") };
+    assert_eq!(method.prompt(), "Staff name");
 }
 
 #[test]
@@ -153,13 +155,13 @@ fn clear_text_is_said_aloud_except_to_the_own_machine() {
 
 #[test]
 fn hosts_get_the_port_of_their_way_of_speaking() {
-    let basis = |changes| basis(config(changes)).split_once('/').unwrap().0.to_owned();
+    let fingerprint = |changes| fingerprint(config(changes)).split_once('/').unwrap().0.to_owned();
     let skip = || ("insecureSkipVerify", plain("true"));
     let tls = || ("insecureNoSSL", plain("false"));
-    assert_eq!(basis(vec![("host", text("localhost"))]), "ldap:localhost:389");
-    assert_eq!(basis(vec![("host", text("a")), tls(), skip()]), "ldap:a:636");
+    assert_eq!(fingerprint(vec![("host", text("localhost"))]), "ldap:localhost:389");
+    assert_eq!(fingerprint(vec![("host", text("a")), tls(), skip()]), "ldap:a:636");
     let start = || ("startTLS", plain("true"));
-    assert_eq!(basis(vec![("host", text("a")), tls(), skip(), start()]), "ldap:a:389");
+    assert_eq!(fingerprint(vec![("host", text("a")), tls(), skip(), start()]), "ldap:a:389");
     for (host, expected) in [
         ("b:1636", "ldap:b:1636"),
         ("  A ", "ldap:a:636"),
@@ -167,22 +169,24 @@ fn hosts_get_the_port_of_their_way_of_speaking() {
         ("fe80::1", "ldap:[fe80::1]:636"),
         ("[::1]:3", "ldap:[::1]:3"),
     ] {
-        assert_eq!(basis(vec![("host", text(host)), tls(), skip()]), expected);
+        assert_eq!(fingerprint(vec![("host", text(host)), tls(), skip()]), expected);
     }
 }
 
-fn basis(config: Node) -> String {
+fn fingerprint(config: Node) -> String {
     let (connector, problems) = read(config);
     let Some(connector) = connector else { panic!("{problems:?}") };
-    let Basis::Upstream(basis) = connector.basis else { panic!("one for everybody") };
-    basis
+    let Fingerprint::Upstream(fingerprint) = connector.fingerprint else {
+        panic!("one for everybody")
+    };
+    fingerprint
 }
 
 #[test]
 fn a_failover_host_signs_nobody_out_and_another_directory_everybody() {
     let hosts = |hosts: &str| ("host", text(hosts));
-    let before = basis(config(vec![hosts("localhost:1")]));
-    let same = |config: Node| basis(config) == before;
+    let before = fingerprint(config(vec![hosts("localhost:1")]));
+    let same = |config: Node| fingerprint(config) == before;
     assert!(same(config(vec![hosts("localhost:1, localhost:2")])), "a host at the end");
     let list = list(vec![text("LOCALHOST:1"), text("127.0.0.1:2"), text("127.0.0.1:3")]);
     assert!(same(without(config(vec![("hosts", list)]), "host")), "written as a list");
@@ -230,18 +234,22 @@ fn the_older_way_of_naming_a_matcher_works_with_a_warning() {
 #[test]
 fn one_name_has_one_canonical_form() {
     let (connector, _) = read(config(vec![]));
-    let WayIn::Password(way) = connector.unwrap().way else { panic!("it is a password") };
+    let LoginMethod::Password(method) = connector.unwrap().login_method else {
+        panic!("it is a password")
+    };
     let forms = ["josé pérez", " José  PÉREZ ", "JOSE\u{301} PE\u{301}REZ", "ｊｏｓé pérez"];
     for form in forms {
-        assert_eq!(way.canonical(form), "josé pérez");
+        assert_eq!(method.canonical(form), "josé pérez");
     }
-    assert_ne!(way.canonical("josee"), way.canonical("jose"));
+    assert_ne!(method.canonical("josee"), method.canonical("jose"));
 }
 
 #[tokio::test]
 async fn what_needs_no_directory_asks_none() {
     let (connector, _) = read(config(vec![]));
-    let WayIn::Password(way) = connector.unwrap().way else { panic!("it is a password") };
+    let LoginMethod::Password(method) = connector.unwrap().login_method else {
+        panic!("it is a password")
+    };
     for (login, password) in [
         ("jane", ""),
         ("", "x"),
@@ -251,8 +259,9 @@ async fn what_needs_no_directory_asks_none() {
         ("jane", &*"x".repeat(1_000_000)),
     ] {
         let mut trace = Trace::default();
-        let login = way.login(login, &Secret::new(password), Wants::default(), &mut trace).await;
-        assert!(matches!(login, Ok(Login::Refused(Refusal::BadCredentials))), "{login:?}");
+        let login =
+            method.login(login, &Secret::new(password), LoginScopes::default(), &mut trace).await;
+        assert!(matches!(login, Ok(LoginOutcome::Refused(Refusal::BadCredentials))), "{login:?}");
         assert!(trace.steps()[0].text.starts_with("refused before anything was asked"));
     }
 }
@@ -260,14 +269,16 @@ async fn what_needs_no_directory_asks_none() {
 #[tokio::test]
 async fn a_name_that_nobody_can_have_is_not_examined_either() {
     let (connector, _) = read(config(vec![]));
-    let WayIn::Password(way) = connector.unwrap().way else { panic!("it is a password") };
+    let LoginMethod::Password(method) = connector.unwrap().login_method else {
+        panic!("it is a password")
+    };
     for (login, expected) in [
         (" ", "the name is empty"),
         ("ja\0ne", "the name contains a NUL character"),
         (&*"j".repeat(10_000), "the name is too long"),
     ] {
-        let told = way.examine(login, &mut Trace::default()).await;
-        let Ok(Examination::Refused { why }) = told else { panic!("{told:?}") };
+        let told = method.diagnose(login, &mut Trace::default()).await;
+        let Ok(AccountDiagnosis::Refused { why }) = told else { panic!("{told:?}") };
         assert_eq!(why, expected);
     }
 }
@@ -275,10 +286,12 @@ async fn a_name_that_nobody_can_have_is_not_examined_either() {
 #[tokio::test]
 async fn a_directory_that_is_not_there_is_unavailable_with_its_name() {
     let (connector, _) = read(config(vec![]));
-    let WayIn::Password(way) = connector.unwrap().way else { panic!("it is a password") };
+    let LoginMethod::Password(method) = connector.unwrap().login_method else {
+        panic!("it is a password")
+    };
     let mut trace = Trace::default();
-    let login = way.login("jane", &Secret::new("x"), Wants::default(), &mut trace).await;
-    let examined = way.examine("jane", &mut trace).await;
+    let login = method.login("jane", &Secret::new("x"), LoginScopes::default(), &mut trace).await;
+    let examined = method.diagnose("jane", &mut trace).await;
     for unavailable in [login.unwrap_err(), examined.unwrap_err()] {
         assert_eq!(unavailable.upstream, "ldap");
         assert!(unavailable.cause.contains("127.0.0.1:1: cannot connect"), "{unavailable}");

@@ -1,6 +1,8 @@
-use countersign_core::connector::{Examination, Known, Login, Refreshed, Refusal, SignedIn, WayIn};
+use countersign_core::connector::{
+    AccountDiagnosis, LoginMethod, LoginOutcome, RefreshOutcome, RefreshRequest, Refusal, SignedIn,
+};
 use countersign_core::settings::Node;
-use countersign_core::{Connector, Identity, Secret, Timestamp, Trace, Wants};
+use countersign_core::{Connector, Identity, LoginScopes, Secret, Timestamp, Trace};
 
 use super::{LocalUser, connector, read_users};
 use crate::password::{Hashing, hash_password};
@@ -23,14 +25,14 @@ fn person(email: &str, hash: &str, id: &str) -> Node {
     ])
 }
 
-async fn sign_in(connector: &Connector, login: &str, password: &str) -> Login {
-    let WayIn::Password(way) = &connector.way else { panic!("it is a password") };
+async fn sign_in(connector: &Connector, login: &str, password: &str) -> LoginOutcome {
+    let LoginMethod::Password(method) = &connector.login_method else { panic!("it is a password") };
     let password = Secret::new(password);
-    way.login(login, &password, Wants::default(), &mut Trace::default()).await.unwrap()
+    method.login(login, &password, LoginScopes::default(), &mut Trace::default()).await.unwrap()
 }
 
-fn accepted(login: Login) -> SignedIn {
-    let Login::Accepted(signed_in) = login else { panic!("{login:?}") };
+fn accepted(login: LoginOutcome) -> SignedIn {
+    let LoginOutcome::Accepted(signed_in) = login else { panic!("{login:?}") };
     *signed_in
 }
 
@@ -141,8 +143,8 @@ async fn unknown_users_cost_what_known_ones_cost() {
         let outcome = sign_in(&connector, login, password).await;
         assert_eq!(hashing.verifications() - before, work, "{login:?}");
         match outcome {
-            Login::Accepted(_) => assert!(welcome, "{login:?}"),
-            Login::Refused(refusal) => {
+            LoginOutcome::Accepted(_) => assert!(welcome, "{login:?}"),
+            LoginOutcome::Refused(refusal) => {
                 assert_eq!(refusal, Refusal::BadCredentials, "{login:?}");
                 assert!(!welcome, "{login:?}");
             }
@@ -156,7 +158,7 @@ async fn nobody_at_all_still_costs_one_verification() {
     let connector = connector(Vec::new(), hashing.clone());
     assert!(matches!(
         sign_in(&connector, "a@example.com", "x").await,
-        Login::Refused(Refusal::BadCredentials)
+        LoginOutcome::Refused(Refusal::BadCredentials)
     ));
     assert_eq!(hashing.verifications(), 1);
 }
@@ -165,15 +167,15 @@ async fn nobody_at_all_still_costs_one_verification() {
 async fn too_many_at_once_is_unavailable_and_not_a_refusal() {
     let (users, _) = read(vec![person("jane@example.com", BCRYPT, "1")]);
     let connector = connector(users, Hashing::new(1, 0));
-    let WayIn::Password(way) = &connector.way else { panic!("it is a password") };
+    let LoginMethod::Password(method) = &connector.login_method else { panic!("it is a password") };
     let password = Secret::new("password");
     let (mut one, mut two) = (Trace::default(), Trace::default());
-    let wants = Wants::default();
+    let login_scopes = LoginScopes::default();
     let (first, second) = tokio::join!(
-        way.login("jane@example.com", &password, wants, &mut one),
-        way.login("jane@example.com", &password, wants, &mut two),
+        method.login("jane@example.com", &password, login_scopes, &mut one),
+        method.login("jane@example.com", &password, login_scopes, &mut two),
     );
-    assert!(matches!(first, Ok(Login::Accepted(_))));
+    assert!(matches!(first, Ok(LoginOutcome::Accepted(_))));
     assert_eq!(second.unwrap_err().cause, "too many logins at once");
 }
 
@@ -186,47 +188,52 @@ async fn a_refresh_sees_changes_removals_and_strangers() {
         let now = connector(read(entries).0, Hashing::default());
         let refresh = now.refresh.unwrap();
         assert!(refresh.is_free());
-        let known = Known {
+        let known = RefreshRequest {
             identity: &signed_in.identity,
             upstream: None,
-            wants: Wants::default(),
+            login_scopes: LoginScopes::default(),
             now: Timestamp::from_secs(1_795_000_000),
         };
         refresh.refresh(known, &mut Trace::default()).await.unwrap()
     };
-    let Refreshed::Current(same) = refreshed(vec![person("jane@example.com", BCRYPT, "1")]).await
+    let RefreshOutcome::Current(same) =
+        refreshed(vec![person("jane@example.com", BCRYPT, "1")]).await
     else {
         panic!("she is still there")
     };
-    assert_eq!(same.basis, signed_in.basis);
+    assert_eq!(same.fingerprint, signed_in.fingerprint);
 
     let other_hash = bcrypt::hash("another", 10).unwrap();
-    let Refreshed::Current(changed) =
+    let RefreshOutcome::Current(changed) =
         refreshed(vec![person("jane@example.com", &other_hash, "1")]).await
     else {
         panic!("she is still there")
     };
-    assert_ne!(changed.basis, signed_in.basis, "for the issuer to refuse");
+    assert_ne!(changed.fingerprint, signed_in.fingerprint, "for the issuer to refuse");
 
-    let Refreshed::Current(renamed) = refreshed(vec![person("jd@example.com", BCRYPT, "1")]).await
+    let RefreshOutcome::Current(renamed) =
+        refreshed(vec![person("jd@example.com", BCRYPT, "1")]).await
     else {
         panic!("she only has another address")
     };
     assert_eq!(renamed.identity.email, "jd@example.com");
 
-    assert!(matches!(refreshed(vec![]).await, Refreshed::Disabled));
+    assert!(matches!(refreshed(vec![]).await, RefreshOutcome::Disabled));
     let stranger = vec![person("jane@example.com", BCRYPT, "2")];
-    assert!(matches!(refreshed(stranger).await, Refreshed::Disabled), "another person's address");
+    assert!(
+        matches!(refreshed(stranger).await, RefreshOutcome::Disabled),
+        "another person's address"
+    );
 }
 
 #[tokio::test]
 async fn the_trace_tells_the_story_and_no_password() {
     let (users, _) = read(vec![person("jane@example.com", BCRYPT, "1")]);
     let connector = connector(users, Hashing::default());
-    let WayIn::Password(way) = &connector.way else { panic!("it is a password") };
+    let LoginMethod::Password(method) = &connector.login_method else { panic!("it is a password") };
     let mut trace = Trace::default();
     let password = Secret::new("a-wrong-guess");
-    way.login("jane@example.com", &password, Wants::default(), &mut trace).await.unwrap();
+    method.login("jane@example.com", &password, LoginScopes::default(), &mut trace).await.unwrap();
     let told: Vec<&str> = trace.steps().iter().map(|step| step.text.as_str()).collect();
     let expected =
         ["the local user jane@example.com", "found", "the password does not match the bcrypt hash"];
@@ -245,15 +252,15 @@ async fn an_examination_tells_scheme_and_cost_and_nothing_of_the_hash() {
     assert!(problems.is_empty(), "{problems:?}");
     let hashing = Hashing::default();
     let connector = connector(users, hashing.clone());
-    let WayIn::Password(way) = &connector.way else { panic!("it is a password") };
+    let LoginMethod::Password(method) = &connector.login_method else { panic!("it is a password") };
     let mut trace = Trace::default();
     for (login, id) in [(" JANE@example.com", "1"), ("joe@example.com", "2")] {
-        let told = way.examine(login, &mut trace).await;
-        let Ok(Examination::Found(identity)) = told else { panic!("{told:?}") };
+        let told = method.diagnose(login, &mut trace).await;
+        let Ok(AccountDiagnosis::Found(identity)) = told else { panic!("{told:?}") };
         assert_eq!(identity.user_id, id);
     }
-    let told = way.examine("nobody@example.com", &mut trace).await;
-    let Ok(Examination::Refused { why }) = told else { panic!("{told:?}") };
+    let told = method.diagnose("nobody@example.com", &mut trace).await;
+    let Ok(AccountDiagnosis::Refused { why }) = told else { panic!("{told:?}") };
     assert_eq!(why, "there is no local user \"nobody@example.com\"");
     let told: Vec<&str> = trace.steps().iter().map(|step| step.text.as_str()).collect();
     let expected = [

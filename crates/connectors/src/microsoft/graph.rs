@@ -82,7 +82,7 @@ impl Graph<'_> {
         }
         if names.len() < ids.len() {
             let lost = ids.len() - names.len();
-            trace.dropped(&format!("{lost} groups"), "Graph tells no name for them");
+            trace.excluded(&format!("{lost} groups"), "Graph tells no name for them");
         }
         Ok(names)
     }

@@ -37,7 +37,7 @@ impl Failure {
     /// The form the port wants, with a line in the trace.
     pub fn told(self, upstream: &ConnectorId, trace: &mut Trace) -> Unavailable {
         let cause = self.to_string();
-        trace.noted(format!("failed: {cause}"));
+        trace.note(format!("failed: {cause}"));
         Unavailable { upstream: upstream.to_string(), cause }
     }
 

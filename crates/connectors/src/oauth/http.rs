@@ -136,7 +136,7 @@ impl Http {
             value.set_sensitive(true);
             builder = builder.header(name, value);
         }
-        trace.asked(format!("{endpoint}: {}", shown(url)));
+        trace.request(format!("{endpoint}: {}", shown(url)));
         let mut response = builder.send().await.map_err(|e| broken(endpoint, e))?;
         let mut answer = Answer {
             endpoint,
@@ -153,7 +153,7 @@ impl Http {
             }
             answer.body.extend_from_slice(&chunk);
         }
-        trace.answered(format!("{endpoint}: {}, {} bytes", answer.status, answer.body.len()));
+        trace.response(format!("{endpoint}: {}, {} bytes", answer.status, answer.body.len()));
         Ok(answer)
     }
 }

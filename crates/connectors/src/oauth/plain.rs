@@ -1,6 +1,6 @@
 //! An upstream with OAuth and an API of its own, without an ID token: the trip, and tokens to ask that API with.
 
-use countersign_core::connector::{Departure, Luggage, Trip};
+use countersign_core::connector::{CallbackState, LoginRedirect, UpstreamLogin};
 use countersign_core::{Secret, Trace};
 use url::Url;
 
@@ -25,13 +25,13 @@ pub(crate) enum Entry {
 
 impl Plain {
     /// Always with PKCE: without a nonce it is what ties the code to this login.
-    pub fn depart(
+    pub fn login_url(
         &self,
-        trip: &Trip,
+        upstream_login: &UpstreamLogin,
         scopes: &[String],
         more: Vec<(&'static str, String)>,
-    ) -> Result<Departure, Failure> {
-        ours(&self.registration, trip)?;
+    ) -> Result<LoginRedirect, Failure> {
+        ours(&self.registration, upstream_login)?;
         let leaving = Leaving {
             authorize: &self.authorize,
             client_id: &self.registration.client_id,
@@ -40,33 +40,33 @@ impl Plain {
             with_pkce: true,
             more,
         };
-        leaving.departure(trip)
+        leaving.redirect(upstream_login)
     }
 
-    pub async fn arrive(
+    pub async fn handle_callback(
         &self,
-        trip: &Trip,
-        luggage: &Luggage,
+        upstream_login: &UpstreamLogin,
+        callback_state: &CallbackState,
         query: &[(String, String)],
         client: &Client,
         trace: &mut Trace,
     ) -> Result<Entry, Failure> {
-        ours(&self.registration, trip)?;
+        ours(&self.registration, upstream_login)?;
         let code = match arrived(query, trace)? {
             Arrived::Denied(code) => return Ok(Entry::Denied(code)),
             Arrived::Code(code) => code,
         };
-        let verifier = Packed(luggage).verifier();
+        let verifier = Packed(callback_state).verifier();
         if verifier.is_none() {
             return Err(Failure::Here("the login began without PKCE".to_owned()));
         }
-        let code = Code { code: &code, redirect_uri: trip.callback.as_str(), verifier };
+        let code = Code { code: &code, redirect_uri: upstream_login.callback.as_str(), verifier };
         Ok(client.exchange(&self.http, &self.token, &code, trace).await?.into())
     }
 
     /// Asks what can be asked without a person.
-    pub async fn examine(&self, client: &Client, trace: &mut Trace) -> Result<(), Failure> {
-        trace.noted(format!("people sign in at {}", self.authorize));
+    pub async fn diagnose(&self, client: &Client, trace: &mut Trace) -> Result<(), Failure> {
+        trace.note(format!("people sign in at {}", self.authorize));
         client.probe(&self.http, &self.token, &self.registration, trace).await
     }
 

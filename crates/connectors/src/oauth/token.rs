@@ -137,14 +137,17 @@ impl Client {
         let code = Code { code: &code, redirect_uri, verifier: None };
         match self.exchange(http, url, &code, trace).await {
             Ok(Granted::Refused(_)) => {
-                trace.kept(ENDPOINT, "it refuses the code that nobody gave, and nothing about us");
+                trace.included(
+                    ENDPOINT,
+                    "it refuses the code that nobody gave, and nothing about us",
+                );
                 Ok(())
             }
             Ok(Granted::Tokens(_)) => Err(Failure::Here(format!(
                 "the {ENDPOINT} gives tokens for a code that nobody gave"
             ))),
             Err(Failure::Status { status: 400, code, .. }) if !code.is_some_and(is_about_us) => {
-                trace.noted(format!(
+                trace.note(format!(
                     "the {ENDPOINT} is there; whether clientID and clientSecret are right it does not say"
                 ));
                 Ok(())
@@ -163,7 +166,7 @@ impl Client {
     ) -> Result<Granted, Failure> {
         let _turn = spent.turn(token).await;
         if let Some(tokens) = spent.given_for(token) {
-            trace.noted("this refresh token was spent a moment ago: what it gave is used again");
+            trace.note("this refresh token was spent a moment ago: what it gave is used again");
             return Ok(Granted::Tokens(tokens));
         }
         let form = vec![("grant_type", "refresh_token"), ("refresh_token", token.expose())];

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use countersign_core::connector::{
-    Basis, Departure, Known, Login, Luggage, RedirectLogin, Refresh, Refreshed, Refusal, SignedIn,
-    Trip, Unavailable, WayIn,
+    CallbackState, Fingerprint, LoginMethod, LoginOutcome, LoginRedirect, RedirectLogin, Refresh,
+    RefreshOutcome, RefreshRequest, Refusal, SignedIn, Unavailable, UpstreamLogin,
 };
 use countersign_core::{Connector, ConnectorId, Timestamp, Trace};
 use url::Url;
@@ -29,26 +29,34 @@ pub(crate) enum Verdict {
 /// What one upstream is to the family. `trace` tells what was asked and answered.
 #[async_trait]
 pub(crate) trait Upstream: Send + Sync {
-    async fn leave(&self, trip: &Trip, trace: &mut Trace) -> Result<Departure, Failure>;
+    async fn leave(
+        &self,
+        upstream_login: &UpstreamLogin,
+        trace: &mut Trace,
+    ) -> Result<LoginRedirect, Failure>;
 
-    /// `query` as in [`RedirectLogin::arrive`].
+    /// `query` as in [`RedirectLogin::handle_callback`].
     async fn enter(
         &self,
-        trip: &Trip,
-        luggage: &Luggage,
+        upstream_login: &UpstreamLogin,
+        callback_state: &CallbackState,
         query: &[(String, String)],
         trace: &mut Trace,
     ) -> Result<Verdict, Failure>;
 
-    async fn ask_again(&self, known: &Known<'_>, trace: &mut Trace) -> Result<Refreshed, Failure>;
+    async fn ask_again(
+        &self,
+        known: &RefreshRequest<'_>,
+        trace: &mut Trace,
+    ) -> Result<RefreshOutcome, Failure>;
 
     /// See [`Refresh::needs_offline_login`].
     fn needs_offline_login(&self) -> bool {
         false
     }
 
-    /// See [`RedirectLogin::examine`].
-    async fn examine(
+    /// See [`RedirectLogin::diagnose`].
+    async fn diagnose(
         &self,
         user: Option<&str>,
         now: Timestamp,
@@ -72,7 +80,7 @@ impl<U: Upstream + 'static> OAuth<U> {
         kind: &'static str,
         id: ConnectorId,
         name: String,
-        basis: String,
+        fingerprint: String,
         upstream: U,
     ) -> Connector {
         let behind = Arc::new(Self { id: id.clone(), upstream });
@@ -80,39 +88,43 @@ impl<U: Upstream + 'static> OAuth<U> {
             id,
             kind,
             name,
-            way: WayIn::Redirect(behind.clone()),
+            login_method: LoginMethod::Redirect(behind.clone()),
             refresh: Some(behind),
-            basis: Basis::Upstream(basis),
+            fingerprint: Fingerprint::Upstream(fingerprint),
         }
     }
 }
 
 #[async_trait]
 impl<U: Upstream> RedirectLogin for OAuth<U> {
-    async fn depart(&self, trip: &Trip) -> Result<Departure, Unavailable> {
+    async fn login_url(
+        &self,
+        upstream_login: &UpstreamLogin,
+    ) -> Result<LoginRedirect, Unavailable> {
         let mut trace = Trace::default();
-        let departure = within(self.upstream.leave(trip, &mut trace)).await;
-        departure.map_err(|failure| failure.told(&self.id, &mut trace))
+        let redirect = within(self.upstream.leave(upstream_login, &mut trace)).await;
+        redirect.map_err(|failure| failure.told(&self.id, &mut trace))
     }
 
-    async fn arrive(
+    async fn handle_callback(
         &self,
-        trip: &Trip,
-        luggage: &Luggage,
+        upstream_login: &UpstreamLogin,
+        callback_state: &CallbackState,
         query: &[(String, String)],
         trace: &mut Trace,
-    ) -> Result<Login, Unavailable> {
-        let verdict = within(self.upstream.enter(trip, luggage, query, trace)).await;
+    ) -> Result<LoginOutcome, Unavailable> {
+        let verdict =
+            within(self.upstream.enter(upstream_login, callback_state, query, trace)).await;
         verdict.map(Verdict::login).map_err(|failure| failure.told(&self.id, trace))
     }
 
-    async fn examine(
+    async fn diagnose(
         &self,
         user: Option<&str>,
         now: Timestamp,
         trace: &mut Trace,
     ) -> Result<Option<Vec<String>>, Unavailable> {
-        let groups = within(self.upstream.examine(user, now, trace)).await;
+        let groups = within(self.upstream.diagnose(user, now, trace)).await;
         groups.map_err(|failure| failure.told(&self.id, trace))
     }
 
@@ -124,7 +136,11 @@ impl<U: Upstream> RedirectLogin for OAuth<U> {
 
 #[async_trait]
 impl<U: Upstream> Refresh for OAuth<U> {
-    async fn refresh(&self, known: Known<'_>, trace: &mut Trace) -> Result<Refreshed, Unavailable> {
+    async fn refresh(
+        &self,
+        known: RefreshRequest<'_>,
+        trace: &mut Trace,
+    ) -> Result<RefreshOutcome, Unavailable> {
         let again = within(self.upstream.ask_again(&known, trace)).await;
         again.map_err(|failure| failure.told(&self.id, trace))
     }
@@ -135,9 +151,9 @@ impl<U: Upstream> Refresh for OAuth<U> {
 }
 
 impl Verdict {
-    fn login(self) -> Login {
-        Login::Refused(match self {
-            Self::Welcome(person) => return Login::Accepted(person),
+    fn login(self) -> LoginOutcome {
+        LoginOutcome::Refused(match self {
+            Self::Welcome(person) => return LoginOutcome::Accepted(person),
             Self::Disabled => Refusal::AccountDisabled,
             Self::NotIn(required) => Refusal::NotInRequiredGroup { required },
             Self::EmailNotVerified => Refusal::EmailNotVerified,
@@ -145,19 +161,19 @@ impl Verdict {
         })
     }
 
-    pub fn refreshed(self) -> Refreshed {
+    pub fn refreshed(self) -> RefreshOutcome {
         let why = match self {
-            Self::Welcome(person) => return Refreshed::Current(person),
-            Self::Disabled => return Refreshed::Disabled,
+            Self::Welcome(person) => return RefreshOutcome::Current(person),
+            Self::Disabled => return RefreshOutcome::Disabled,
             Self::NotIn(required) => format!("in none of {}", required.join(", ")),
             Self::EmailNotVerified => "the e-mail address is no longer verified".to_owned(),
             Self::Denied(code) => return refused_token(code),
         };
-        Refreshed::Missing { why }
+        RefreshOutcome::Missing { why }
     }
 }
 
 /// An upstream that lost its tokens says the same of everybody, so this alone ends nothing.
-pub(crate) fn refused_token(code: &str) -> Refreshed {
-    Refreshed::Missing { why: format!("the upstream refuses its token ({code})") }
+pub(crate) fn refused_token(code: &str) -> RefreshOutcome {
+    RefreshOutcome::Missing { why: format!("the upstream refuses its token ({code})") }
 }

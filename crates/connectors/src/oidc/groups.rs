@@ -57,9 +57,9 @@ impl Rules {
         let mut kept = Vec::with_capacity(groups.len());
         for group in groups {
             if self.filter.as_ref().is_some_and(|filter| !filter.is_match(&group)) {
-                trace.dropped(&group, "does not match groupsFilter");
+                trace.excluded(&group, "does not match groupsFilter");
             } else if !self.allowed.is_empty() && !self.allowed.contains(&group) {
-                trace.dropped(&group, "is not among allowedGroups");
+                trace.excluded(&group, "is not among allowedGroups");
             } else {
                 kept.push(group);
             }
@@ -69,7 +69,7 @@ impl Rules {
         }
         for group in &mut kept {
             let named = format!("{}{group}{}", self.prefix, self.suffix);
-            trace.kept(&named, "from the groups claim");
+            trace.included(&named, "from the groups claim");
             *group = named;
         }
         Some(kept)
@@ -89,10 +89,10 @@ impl Rules {
             }
             if segments.len() > 1 {
                 let group = segments.join(&new.delimiter);
-                trace.kept(&group, "made of other claims");
+                trace.included(&group, "made of other claims");
                 made.push(group);
             } else {
-                trace.dropped(&new.prefix, "none of its claims is there");
+                trace.excluded(&new.prefix, "none of its claims is there");
             }
         }
         made

@@ -42,7 +42,7 @@ pub(super) fn of(
         }
         None => {
             let why = "email_verified is not true (insecureSkipEmailVerified accepts that)";
-            trace.dropped("email", why);
+            trace.excluded("email", why);
             return Ok(Person::EmailNotVerified);
         }
     };
@@ -57,13 +57,13 @@ pub(super) fn of(
     if mapping.groups_enabled {
         let key = mapping.groups_key(claims);
         let found = groups::read(claims, key)?;
-        trace.answered(format!("{} groups in the claim {key:?}", found.len()));
+        trace.response(format!("{} groups in the claim {key:?}", found.len()));
         match mapping.rules.kept(found, trace) {
             Some(kept) => identity.groups = kept,
             None => return Ok(Person::NotIn(mapping.rules.allowed.clone())),
         }
     } else if claims.contains_key("groups") {
-        trace.dropped("groups", "insecureEnableGroups is not set");
+        trace.excluded("groups", "insecureEnableGroups is not set");
     }
     identity.groups.extend(mapping.rules.made(claims, trace));
     Ok(Person::Welcome(identity))

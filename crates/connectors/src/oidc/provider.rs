@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_core::connector::{Departure, Luggage, Trip};
+use countersign_core::connector::{CallbackState, LoginRedirect, UpstreamLogin};
 use countersign_core::{Secret, Timestamp, Trace};
 use countersign_jose::UpstreamKeys;
 use serde_json::{Map, Value};
@@ -101,14 +101,14 @@ impl Provider {
             .await
     }
 
-    pub async fn depart(
+    pub async fn login_url(
         &self,
-        trip: &Trip,
+        upstream_login: &UpstreamLogin,
         scopes: &[String],
         more: Vec<(&'static str, String)>,
         trace: &mut Trace,
-    ) -> Result<Departure, Failure> {
-        ours(&self.settings.registration, trip)?;
+    ) -> Result<LoginRedirect, Failure> {
+        ours(&self.settings.registration, upstream_login)?;
         let metadata = self.metadata(trace).await?;
         let leaving = Leaving {
             authorize: &metadata.authorize,
@@ -122,17 +122,17 @@ impl Provider {
             },
             more,
         };
-        leaving.departure(trip)
+        leaving.redirect(upstream_login)
     }
 
-    pub async fn arrive(
+    pub async fn handle_callback(
         &self,
-        trip: &Trip,
-        luggage: &Luggage,
+        upstream_login: &UpstreamLogin,
+        callback_state: &CallbackState,
         query: &[(String, String)],
         trace: &mut Trace,
     ) -> Result<Outcome, Failure> {
-        ours(&self.settings.registration, trip)?;
+        ours(&self.settings.registration, upstream_login)?;
         let code = match arrived(query, trace)? {
             Arrived::Denied(code) => return Ok(Outcome::Denied(code)),
             Arrived::Code(code) => code,
@@ -140,15 +140,18 @@ impl Provider {
         let metadata = self.metadata(trace).await?;
         // Whoever made the link the browser followed says nothing about the provider's health.
         if let Err(why) = self.check_sender(&metadata, find(query, "iss")) {
-            trace.noted(why);
+            trace.note(why);
             return Ok(Outcome::Denied("invalid_request"));
         }
-        let packed = Packed(luggage);
+        let packed = Packed(callback_state);
         let sent = packed
             .nonce()
             .ok_or_else(|| Failure::Here("the login began without a nonce".to_owned()))?;
-        let code =
-            Code { code: &code, redirect_uri: trip.callback.as_str(), verifier: packed.verifier() };
+        let code = Code {
+            code: &code,
+            redirect_uri: upstream_login.callback.as_str(),
+            verifier: packed.verifier(),
+        };
         let client = self.client(&metadata);
         let tokens = match client.exchange(&self.http, &metadata.token, &code, trace).await? {
             Granted::Refused(code) => return Ok(Outcome::Denied(code)),
@@ -161,7 +164,7 @@ impl Provider {
         let Some(token) = tokens.id_token.clone() else {
             return Err(Failure::Lacks { endpoint: "token endpoint", what: "an ID token" });
         };
-        let about = About { nonce, access_token: &tokens.access, now: trip.now };
+        let about = About { nonce, access_token: &tokens.access, now: upstream_login.now };
         let claims = self.claims(&metadata, &token, about, trace).await?;
         Ok(Outcome::Proven(Box::new(Proven { claims, has_id_token: true, tokens })))
     }
@@ -264,7 +267,7 @@ impl Provider {
         match verdict {
             Verdict::Good(claims) => {
                 let names: Vec<&str> = claims.keys().map(String::as_str).collect();
-                trace.answered(format!("a genuine ID token with {}", names.join(", ")));
+                trace.response(format!("a genuine ID token with {}", names.join(", ")));
                 Ok(claims)
             }
             Verdict::Refused(failure) => Err(failure),

@@ -8,7 +8,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use countersign_core::connector::Departure;
+use countersign_core::connector::LoginRedirect;
 use serde_json::{Map, Value, json};
 use url::Url;
 
@@ -112,8 +112,8 @@ impl Provider {
     }
 
     /// The browser goes there, somebody signs in, and this is what the browser brings back.
-    pub fn visited(&self, departure: &Departure) -> Vec<(String, String)> {
-        let query: Vec<(String, String)> = departure.url.query_pairs().into_owned().collect();
+    pub fn visited(&self, redirect: &LoginRedirect) -> Vec<(String, String)> {
+        let query: Vec<(String, String)> = redirect.url.query_pairs().into_owned().collect();
         self.memory.lock().unwrap().visited(&query)
     }
 

@@ -1,6 +1,6 @@
 //! What an administrator is told of somebody, without a password.
 
-use countersign_core::connector::{Examination, Unavailable, WayIn};
+use countersign_core::connector::{AccountDiagnosis, LoginMethod, Unavailable};
 use countersign_core::settings::Node;
 use countersign_core::{Connector, Identity, Trace};
 
@@ -9,23 +9,26 @@ use crate::slapd::{Certificate, Slapd};
 use crate::tree::{list, map, plain, text};
 use crate::{at, connector, matcher, story};
 
-async fn examine(ldap: &Connector, login: &str) -> (Result<Examination, Unavailable>, String) {
-    let WayIn::Password(way) = &ldap.way else { panic!("it is a password") };
+async fn diagnose(
+    ldap: &Connector,
+    login: &str,
+) -> (Result<AccountDiagnosis, Unavailable>, String) {
+    let LoginMethod::Password(method) = &ldap.login_method else { panic!("it is a password") };
     let mut trace = Trace::default();
-    let examined = way.examine(login, &mut trace).await;
+    let examined = method.diagnose(login, &mut trace).await;
     let told = story(&trace);
     (examined, told)
 }
 
 async fn found(ldap: &Connector, login: &str) -> (Identity, String) {
-    let (examined, told) = examine(ldap, login).await;
-    let Ok(Examination::Found(identity)) = examined else { panic!("{examined:?}\n{told}") };
+    let (examined, told) = diagnose(ldap, login).await;
+    let Ok(AccountDiagnosis::Found(identity)) = examined else { panic!("{examined:?}\n{told}") };
     (*identity, told)
 }
 
 async fn refused(ldap: &Connector, login: &str) -> (String, String) {
-    let (examined, told) = examine(ldap, login).await;
-    let Ok(Examination::Refused { why }) = examined else { panic!("{examined:?}\n{told}") };
+    let (examined, told) = diagnose(ldap, login).await;
+    let Ok(AccountDiagnosis::Refused { why }) = examined else { panic!("{examined:?}\n{told}") };
     (why, told)
 }
 
@@ -166,7 +169,7 @@ async fn what_is_wrong_with_the_connector_is_told_with_how_far_it_came() {
         (no_dn, "the base is not a DN", "search \"people\""),
         (no_groups, "the base does not exist or may not be seen", "Kept name: cn \"Jane Doe\""),
     ] {
-        let (examined, told) = examine(&ldap, "jane").await;
+        let (examined, told) = diagnose(&ldap, "jane").await;
         let Err(unavailable) = examined else { panic!("{examined:?}\n{told}") };
         assert!(unavailable.cause.contains(cause), "no {cause:?} in {unavailable}");
         assert!(told.contains(reached), "no {reached:?} in\n{told}");

@@ -1,7 +1,7 @@
 //! Groups of people, and groups of groups.
 
-use countersign_core::connector::{Login, WayIn};
-use countersign_core::{Secret, Trace, Wants};
+use countersign_core::connector::{LoginMethod, LoginOutcome};
+use countersign_core::{LoginScopes, Secret, Trace};
 
 use crate::slapd::{Certificate, PASSWORD, Slapd, many_groups};
 use crate::tree::{map, text};
@@ -53,10 +53,11 @@ async fn thousands_of_groups_arrive_in_spite_of_the_servers_size_limit() {
 async fn who_does_not_want_groups_costs_no_search_for_them() {
     let Some(slapd) = Slapd::start() else { return };
     let ldap = connector(vec![at(&slapd)], vec![]);
-    let WayIn::Password(way) = &ldap.way else { panic!("it is a password") };
+    let LoginMethod::Password(method) = &ldap.login_method else { panic!("it is a password") };
     let mut trace = Trace::default();
-    let login = way.login("jane", &Secret::new(PASSWORD), Wants::default(), &mut trace).await;
-    let Ok(Login::Accepted(jane)) = login else { panic!("{login:?}") };
+    let login =
+        method.login("jane", &Secret::new(PASSWORD), LoginScopes::default(), &mut trace).await;
+    let Ok(LoginOutcome::Accepted(jane)) = login else { panic!("{login:?}") };
     assert!(jane.identity.groups.is_empty());
     assert!(story(&trace).contains("groups were not asked for"));
     assert!(!slapd.log().contains("ou=Groups"));

@@ -1,14 +1,14 @@
 //! Asking again: who is still there, who moved, who is gone, who is somebody else.
 
 use countersign_core::Secret;
-use countersign_core::connector::{Refreshed, SignedIn};
+use countersign_core::connector::{RefreshOutcome, SignedIn};
 
 use crate::slapd::{PASSWORD, Slapd};
 use crate::tree::text;
 use crate::{ask_again, at, connector, sign_in};
 
-fn current(refreshed: Refreshed) -> SignedIn {
-    let Refreshed::Current(now) = refreshed else { panic!("{refreshed:?}") };
+fn current(refreshed: RefreshOutcome) -> SignedIn {
+    let RefreshOutcome::Current(now) = refreshed else { panic!("{refreshed:?}") };
     *now
 }
 
@@ -42,9 +42,9 @@ async fn who_is_gone_is_missing_and_who_is_switched_off_is_disabled() {
          dn: uid=zo\\C3\\AB \\28ops\\29 *,ou=People,dc=example,dc=org\nchangetype: modify\n\
          add: objectClass\nobjectClass: foreignAccount\n-\nadd: nsAccountLock\nnsAccountLock: true\n",
     );
-    assert!(matches!(ask_again(&ldap, &jane).await, Refreshed::Missing { .. }));
-    assert!(matches!(ask_again(&ldap, &joe).await, Refreshed::Disabled));
-    assert!(matches!(ask_again(&ldap, &zoe).await, Refreshed::Disabled));
+    assert!(matches!(ask_again(&ldap, &jane).await, RefreshOutcome::Missing { .. }));
+    assert!(matches!(ask_again(&ldap, &joe).await, RefreshOutcome::Disabled));
+    assert!(matches!(ask_again(&ldap, &zoe).await, RefreshOutcome::Disabled));
 }
 
 #[tokio::test]
@@ -61,7 +61,7 @@ async fn who_was_renamed_and_moved_is_found_by_id() {
     assert_eq!(now.identity.preferred_username, "janet");
     let upstream = now.upstream.expect("for the next time");
     assert!(upstream.expose().contains("uid=janet,ou=Elsewhere"), "{}", upstream.expose());
-    assert!(matches!(ask_again(&ldap, &before).await, Refreshed::Current(_)), "and again");
+    assert!(matches!(ask_again(&ldap, &before).await, RefreshOutcome::Current(_)), "and again");
 }
 
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn another_person_under_the_old_name_is_not_taken_for_the_first() {
         "dn: uid=joe,ou=People,dc=example,dc=org\nchangetype: modify\nreplace: employeeNumber\n\
          employeeNumber: 9999\n",
     );
-    assert!(matches!(ask_again(&ldap, &before).await, Refreshed::Missing { .. }));
+    assert!(matches!(ask_again(&ldap, &before).await, RefreshOutcome::Missing { .. }));
 }
 
 #[tokio::test]
@@ -115,10 +115,10 @@ async fn a_base_that_vanished_is_the_directorys_trouble_and_nobody_is_missing() 
     let before = sign_in(&ldap, "jane", PASSWORD).await;
     let elsewhere =
         connector(vec![at(&slapd)], vec![("baseDN", text("ou=Nowhere,dc=example,dc=org"))]);
-    let known = countersign_core::connector::Known {
+    let known = countersign_core::connector::RefreshRequest {
         identity: &before.identity,
         upstream: before.upstream.as_ref(),
-        wants: crate::ALL,
+        login_scopes: crate::ALL,
         now: crate::NOW,
     };
     let refresh = elsewhere.refresh.unwrap();

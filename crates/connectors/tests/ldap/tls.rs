@@ -51,7 +51,7 @@ async fn a_self_signed_ca_certificate_is_accepted_if_exactly_it_was_given() {
 async fn bad_certificates_are_refused_with_the_reason_and_nothing_is_sent() {
     for (certificate, host, reason) in [
         (Certificate::Expired, "localhost", "it has expired"),
-        (Certificate::Elsewhere, "localhost", "it is not for localhost"),
+        (Certificate::DistributedClaims, "localhost", "it is not for localhost"),
         (Certificate::SelfSignedCaExpired, "localhost", "it has expired"),
         (Certificate::SelfSignedCaElsewhere, "localhost", "it is not for localhost"),
     ] {

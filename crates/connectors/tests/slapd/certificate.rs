@@ -19,7 +19,7 @@ pub enum Certificate {
     /// As [`Certificate::SelfSignedCa`], but for another host.
     SelfSignedCaElsewhere,
     /// Signed by the CA, for another host.
-    Elsewhere,
+    DistributedClaims,
     /// Signed by the CA, but expired.
     Expired,
 }
@@ -59,7 +59,7 @@ impl Certificate {
 
     fn names(self) -> Vec<String> {
         let names: &[&str] = match self {
-            Self::Elsewhere | Self::SelfSignedCaElsewhere => &["elsewhere.example.com"],
+            Self::DistributedClaims | Self::SelfSignedCaElsewhere => &["elsewhere.example.com"],
             _ => &["localhost", "127.0.0.1", "::1"],
         };
         names.iter().map(|name| (*name).to_owned()).collect()

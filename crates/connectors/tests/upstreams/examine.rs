@@ -1,6 +1,6 @@
 //! What an administrator learns without signing in, and where people sign out of the upstream.
 
-use countersign_core::connector::{Unavailable, WayIn};
+use countersign_core::connector::{LoginMethod, Unavailable};
 use countersign_core::{Connector, Trace};
 use serde_json::json;
 
@@ -10,20 +10,20 @@ use crate::story::{Keys, broken, now, sound, told};
 use crate::tree::{list, map, text};
 use crate::web::Reply;
 
-pub async fn examine(
+pub async fn diagnose(
     connector: &Connector,
     user: Option<&str>,
 ) -> (Result<Option<Vec<String>>, Unavailable>, String) {
-    let WayIn::Redirect(way) = &connector.way else { panic!("it is a redirect") };
+    let LoginMethod::Redirect(method) = &connector.login_method else { panic!("it is a redirect") };
     let mut trace = Trace::default();
-    let groups = way.examine(user, now(), &mut trace).await;
+    let groups = method.diagnose(user, now(), &mut trace).await;
     (groups, told(&trace))
 }
 
 #[tokio::test]
 async fn a_provider_that_is_well_is_asked_everything_but_a_person() {
     let provider = Provider::start().await;
-    let (groups, trace) = examine(&connector(&provider, vec![]), Some("jane")).await;
+    let (groups, trace) = diagnose(&connector(&provider, vec![]), Some("jane")).await;
     assert_eq!(groups.unwrap(), None, "who somebody is it says only when they sign in");
     for words in ["people sign in at", "/authorize", "keys that can sign", "Kept token endpoint"] {
         assert!(trace.contains(words), "{words}: {trace}");
@@ -49,7 +49,7 @@ async fn what_is_wrong_with_a_provider_is_told_by_its_endpoint() {
     ] {
         let provider = Provider::start().await;
         provider.set(|b| b.replies = vec![(path, reply)]);
-        let (said, trace) = examine(&connector(&provider, vec![]), None).await;
+        let (said, trace) = diagnose(&connector(&provider, vec![]), None).await;
         let cause = broken(said);
         assert!(cause.contains(expected), "{path}: {cause}");
         assert!(trace.contains(&format!("failed: {cause}")), "{trace}");
@@ -58,14 +58,14 @@ async fn what_is_wrong_with_a_provider_is_told_by_its_endpoint() {
     let provider = Provider::start().await;
     let reply = Reply::Json(400, json!({ "error": "invalid_request" }));
     provider.set(|b| b.replies = vec![("/token", reply)]);
-    let (said, trace) = examine(&connector(&provider, vec![]), None).await;
+    let (said, trace) = diagnose(&connector(&provider, vec![]), None).await;
     assert!(said.unwrap().is_none() && trace.contains("it does not say"), "{trace}");
 }
 
 async fn sign_out_url(provider: &Provider, keys: Keys) -> Option<String> {
     let connector = connector(provider, keys);
-    let WayIn::Redirect(way) = &connector.way else { panic!("it is a redirect") };
-    way.sign_out_url().await.map(String::from)
+    let LoginMethod::Redirect(method) = &connector.login_method else { panic!("it is a redirect") };
+    method.sign_out_url().await.map(String::from)
 }
 
 #[tokio::test]
@@ -117,7 +117,7 @@ async fn each_kind_says_whether_its_token_endpoint_takes_us() {
             (Reply::not_found(), Some("404")),
         ] {
             provider.set(|b| b.replies = vec![(path, reply)]);
-            let (said, trace) = examine(&sound(kind, keys()), None).await;
+            let (said, trace) = diagnose(&sound(kind, keys()), None).await;
             match expected {
                 None => assert_eq!(said.unwrap(), None, "{kind}: {trace}"),
                 Some(expected) => assert!(broken(said).contains(expected), "{kind}: {trace}"),
@@ -130,20 +130,20 @@ async fn each_kind_says_whether_its_token_endpoint_takes_us() {
 async fn the_groups_of_somebody_at_google_are_told_without_them() {
     let world = crate::google::world().await;
     let connector = world.with_directory(vec![]);
-    let (groups, trace) = examine(&connector, Some("jane@example.com")).await;
+    let (groups, trace) = diagnose(&connector, Some("jane@example.com")).await;
     let groups = groups.unwrap().unwrap();
     assert!(groups.contains(&"a@example.com".to_owned()), "{groups:?}: {trace}");
     assert!(trace.contains("Kept a@example.com"), "{trace}");
-    let (nobody, trace) = examine(&connector, None).await;
+    let (nobody, trace) = diagnose(&connector, None).await;
     assert_eq!(nobody.unwrap(), None);
     assert!(trace.contains("--user EMAIL"), "{trace}");
     let keys = vec![("groups", list(vec![text("board@example.com")]))];
-    let (groups, trace) = examine(&world.with_directory(keys), Some("jane@example.com")).await;
+    let (groups, trace) = diagnose(&world.with_directory(keys), Some("jane@example.com")).await;
     assert_eq!(groups.unwrap(), Some(Vec::new()));
     assert!(trace.contains("would be refused"), "{trace}");
     world.provider.set(|b| {
         b.replies = vec![("/admin/directory/v1/groups", Reply::Json(403, json!({})))];
     });
-    let (said, _) = examine(&connector, Some("jane@example.com")).await;
+    let (said, _) = diagnose(&connector, Some("jane@example.com")).await;
     assert!(broken(said).contains("may not read groups"));
 }

@@ -1,12 +1,14 @@
 //! GitHub: who somebody is, which address is told, and what a refresh finds.
 
-use countersign_core::connector::{Basis, Login, Refreshed, Refusal, Unavailable};
-use countersign_core::{Connector, Secret, Trace, Wants};
+use countersign_core::connector::{
+    Fingerprint, LoginOutcome, RefreshOutcome, Refusal, Unavailable,
+};
+use countersign_core::{Connector, LoginScopes, Secret, Trace};
 
 use crate::fake_github::{Email, GitHub, SECRET};
 use crate::story::{
-    ALL, CALLBACK, Keys, accepted, arrive, broken, current, depart, missing, refresh, refused,
-    replaced, sound, told,
+    ALL, CALLBACK, Keys, accepted, broken, current, handle_callback, login_url, missing, refresh,
+    refused, replaced, sound, told,
 };
 use crate::tree::{list, map, plain, text};
 use crate::web::Shown;
@@ -28,22 +30,22 @@ pub fn connector(fake: &GitHub, with: Keys) -> Connector {
 pub async fn login(
     fake: &GitHub,
     connector: &Connector,
-    wants: Wants,
-) -> (Result<Login, Unavailable>, Trace) {
-    let departure = depart(connector, wants).await.unwrap();
-    let query = fake.visited(&departure.url);
-    arrive(connector, &departure, &query, wants).await
+    login_scopes: LoginScopes,
+) -> (Result<LoginOutcome, Unavailable>, Trace) {
+    let redirect = login_url(connector, login_scopes).await.unwrap();
+    let query = fake.visited(&redirect.url);
+    handle_callback(connector, &redirect, &query, login_scopes).await
 }
 
 #[tokio::test]
 async fn jane_is_told_as_dex_would_tell_her() {
     let fake = GitHub::start().await;
     let connector = connector(&fake, vec![("loadAllGroups", plain("true"))]);
-    assert_eq!(connector.basis, Basis::Upstream(format!("github:{}", fake.web.url)));
+    assert_eq!(connector.fingerprint, Fingerprint::Upstream(format!("github:{}", fake.web.url)));
     assert!(!connector.refresh.as_ref().unwrap().needs_offline_login());
-    let url = depart(&connector, ALL).await.unwrap().url;
+    let url = login_url(&connector, ALL).await.unwrap().url;
     assert!(url.as_str().contains("scope=user%3Aemail+read%3Aorg&"), "{url}");
-    let url = depart(&connector, Wants::default()).await.unwrap().url;
+    let url = login_url(&connector, LoginScopes::default()).await.unwrap().url;
     assert!(url.as_str().contains("scope=user%3Aemail&"), "{url}");
 
     let (login, trace) = login(&fake, &connector, ALL).await;
@@ -149,7 +151,7 @@ async fn an_enterprise_server_is_found_by_its_name_and_believed_by_its_certifica
         sound("github", keys)
     };
     let connector = of(&pem);
-    assert_eq!(connector.basis, Basis::Upstream(format!("github:https://{host}")));
+    assert_eq!(connector.fingerprint, Fingerprint::Upstream(format!("github:https://{host}")));
     fake.set(|state| state.page_limit = 1);
     let jane = accepted(login(&fake, &connector, ALL).await.0).identity;
     assert_eq!(jane.groups.len(), 5);
@@ -185,14 +187,14 @@ async fn a_refresh_reads_anew_whether_somebody_still_belongs() {
     current(refresh(&connector, &jane, ALL).await);
 
     fake.person("jane", |jane| jane.suspended = true);
-    assert!(matches!(refresh(&connector, &jane, ALL).await, Ok(Refreshed::Disabled)));
+    assert!(matches!(refresh(&connector, &jane, ALL).await, Ok(RefreshOutcome::Disabled)));
     assert_eq!(refused(login(&fake, &connector, ALL).await.0), Refusal::AccountDisabled);
     fake.person("jane", |jane| jane.suspended = false);
     fake.person("jane", |jane| jane.emails[0].verified = false);
     assert!(missing(refresh(&connector, &jane, ALL).await).contains("no longer verified"));
     fake.person("jane", |jane| jane.emails[0].verified = true);
     fake.revoke("jane");
-    assert!(matches!(refresh(&connector, &jane, ALL).await, Ok(Refreshed::Disabled)));
+    assert!(matches!(refresh(&connector, &jane, ALL).await, Ok(RefreshOutcome::Disabled)));
 
     let mut without = jane;
     without.upstream = None;
@@ -228,12 +230,12 @@ async fn the_fake_lets_a_browser_walk_through_its_page() {
     let fake = GitHub::start_apart();
     fake.set(|state| state.callback = Some(CALLBACK.to_owned()));
     let connector = connector(&fake, vec![]);
-    let departure = depart(&connector, ALL).await.unwrap();
+    let redirect = login_url(&connector, ALL).await.unwrap();
     let browser =
         reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-    let page = browser.get(departure.url.clone()).send().await.unwrap().text().await.unwrap();
+    let page = browser.get(redirect.url.clone()).send().await.unwrap().text().await.unwrap();
     assert!(page.contains("Signed in as <b id=login>jane</b>"), "{page}");
-    let query: Vec<(String, String)> = departure.url.query_pairs().into_owned().collect();
+    let query: Vec<(String, String)> = redirect.url.query_pairs().into_owned().collect();
     for (button, expected) in [("1", "code"), ("0", "error")] {
         let mut form = query.clone();
         form.push(("authorize".to_owned(), button.to_owned()));
@@ -242,7 +244,7 @@ async fn the_fake_lets_a_browser_walk_through_its_page() {
         let back = url::Url::parse(answer.headers()["location"].to_str().unwrap()).unwrap();
         let query: Vec<(String, String)> = back.query_pairs().into_owned().collect();
         assert_eq!(query[0].0, expected);
-        let (login, _) = arrive(&connector, &departure, &query, ALL).await;
+        let (login, _) = handle_callback(&connector, &redirect, &query, ALL).await;
         match expected {
             "code" => assert_eq!(accepted(login).identity.user_id, "42"),
             _ => assert_eq!(

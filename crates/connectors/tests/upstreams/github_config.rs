@@ -1,11 +1,11 @@
 //! GitHub's configuration: mistakes told, each kind of GitHub found, and whether it believes us.
 
 use countersign_core::Trace;
-use countersign_core::connector::{Basis, WayIn};
+use countersign_core::connector::{Fingerprint, LoginMethod};
 
 use crate::fake_github::GitHub;
 use crate::github::{connector, keys};
-use crate::story::{ALL, Keys, broken, configured, depart, now, replaced, sound, told};
+use crate::story::{ALL, Keys, broken, configured, login_url, now, replaced, sound, told};
 use crate::tree::{list, map, plain, text};
 
 #[tokio::test]
@@ -13,9 +13,9 @@ async fn an_administrator_learns_whether_github_believes_us() {
     let fake = GitHub::start().await;
     let examined = async |with: Keys| {
         let connector = connector(&fake, with);
-        let WayIn::Redirect(way) = &connector.way else { panic!() };
+        let LoginMethod::Redirect(method) = &connector.login_method else { panic!() };
         let mut trace = Trace::default();
-        (way.examine(None, now(), &mut trace).await, told(&trace))
+        (method.diagnose(None, now(), &mut trace).await, told(&trace))
     };
     let (answer, trace) = examined(vec![]).await;
     assert_eq!(answer.unwrap(), None);
@@ -65,8 +65,8 @@ async fn mistakes_in_the_configuration_are_told() {
         let mut keys = replaced(keys(&fake), vec![("hostName", text(host))]);
         keys.retain(|(name, _)| *name != "apiURLs");
         let connector = sound("github", keys);
-        assert_eq!(connector.basis, Basis::Upstream(format!("github:{web}")));
-        let url = depart(&connector, ALL).await.unwrap().url;
+        assert_eq!(connector.fingerprint, Fingerprint::Upstream(format!("github:{web}")));
+        let url = login_url(&connector, ALL).await.unwrap().url;
         assert!(url.as_str().starts_with(&format!("{web}/login/oauth/authorize?")), "{url}");
     }
 }

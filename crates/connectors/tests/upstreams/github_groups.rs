@@ -1,6 +1,6 @@
 //! GitHub's groups: the strings Dex gives, from organizations and teams, and who is kept out.
 
-use countersign_core::Wants;
+use countersign_core::LoginScopes;
 use countersign_core::connector::Refusal;
 use countersign_core::settings::Node;
 
@@ -65,11 +65,11 @@ async fn groups_are_spelled_as_dex_spells_them() {
 async fn groups_are_not_read_unless_somebody_wants_them_or_the_door_depends_on_them() {
     let fake = GitHub::start().await;
     let without = connector(&fake, vec![("loadAllGroups", plain("true"))]);
-    let jane = accepted(login(&fake, &without, Wants::default()).await.0);
+    let jane = accepted(login(&fake, &without, LoginScopes::default()).await.0);
     assert!(jane.identity.groups.is_empty());
     assert_eq!((fake.asked("/user/teams"), fake.asked("/user/orgs")), (0, 0));
     let with = connector(&fake, vec![orgs(&[("acme", &[])])]);
-    let jane = accepted(login(&fake, &with, Wants::default()).await.0);
+    let jane = accepted(login(&fake, &with, LoginScopes::default()).await.0);
     assert_eq!(jane.identity.groups.len(), 2);
 }
 
@@ -89,9 +89,9 @@ async fn who_is_in_no_required_group_is_refused_and_told_which_are_required() {
         (orgs(&[("acme", &["OPS"])]), vec!["acme:OPS"]),
         (orgs(&[("hooli", &["a", "b"]), ("initech", &[])]), vec!["hooli:a", "hooli:b", "initech"]),
     ] {
-        for wants in [ALL, Wants::default()] {
+        for login_scopes in [ALL, LoginScopes::default()] {
             let connector = connector(&fake, vec![of.clone()]);
-            assert_eq!(refused(login(&fake, &connector, wants).await.0), refusal(&required));
+            assert_eq!(refused(login(&fake, &connector, login_scopes).await.0), refusal(&required));
         }
     }
     fake.set(|state| state.signed_in = "bob".to_owned());

@@ -7,7 +7,9 @@ use serde_json::json;
 
 use crate::fake_github::{GitHub, Limit};
 use crate::github::{connector, login};
-use crate::story::{ALL, accepted, arrive, broken, current, depart, refresh, refused, told};
+use crate::story::{
+    ALL, accepted, broken, current, handle_callback, login_url, refresh, refused, told,
+};
 use crate::tree::{list, map, plain, text};
 use crate::web::{Reply, Web};
 
@@ -143,16 +145,16 @@ async fn a_page_that_leads_elsewhere_or_round_in_circles_is_not_followed() {
 async fn what_comes_back_is_a_code_once_or_a_refusal() {
     let fake = GitHub::start().await;
     let connector = connector(&fake, vec![]);
-    let departure = depart(&connector, ALL).await.unwrap();
-    let query = fake.visited(&departure.url);
-    accepted(arrive(&connector, &departure, &query, ALL).await.0);
+    let redirect = login_url(&connector, ALL).await.unwrap();
+    let query = fake.visited(&redirect.url);
+    accepted(handle_callback(&connector, &redirect, &query, ALL).await.0);
     let denied = |code: &str| Refusal::UpstreamDenied { code: code.to_owned() };
-    let again = arrive(&connector, &departure, &query, ALL).await.0;
+    let again = handle_callback(&connector, &redirect, &query, ALL).await.0;
     assert_eq!(refused(again), denied("bad_verification_code"));
     // Somebody else's code, brought by this browser: PKCE ties it to the trip.
-    let other = depart(&connector, ALL).await.unwrap();
+    let other = login_url(&connector, ALL).await.unwrap();
     let stolen = fake.visited(&other.url);
-    let brought = arrive(&connector, &departure, &stolen, ALL).await.0;
+    let brought = handle_callback(&connector, &redirect, &stolen, ALL).await.0;
     assert_eq!(refused(brought), denied("bad_verification_code"));
     for (pairs, expected) in [
         (vec![("error", "access_denied")], "access_denied"),
@@ -161,7 +163,7 @@ async fn what_comes_back_is_a_code_once_or_a_refusal() {
     ] {
         let query: Vec<(String, String)> =
             pairs.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
-        let answer = arrive(&connector, &departure, &query, ALL).await.0;
+        let answer = handle_callback(&connector, &redirect, &query, ALL).await.0;
         assert_eq!(refused(answer), denied(expected));
     }
     for (error, expected) in [
@@ -169,7 +171,7 @@ async fn what_comes_back_is_a_code_once_or_a_refusal() {
         ("<b>\r\nSet-Cookie: a", "an unknown error"),
     ] {
         let query = [("error".to_owned(), error.to_owned())];
-        let why = broken(arrive(&connector, &departure, &query, ALL).await.0);
+        let why = broken(handle_callback(&connector, &redirect, &query, ALL).await.0);
         assert!(why.contains(expected) && !why.contains("Set-Cookie"), "{why}");
     }
     let unverified = Reply::ok(json!({ "error": "unverified_user_email" }));

@@ -1,13 +1,13 @@
 //! GitLab: the person, paths and roles as Dex spells them, and tokens that live once.
 
-use countersign_core::connector::{Basis, Refreshed, Refusal};
-use countersign_core::{Connector, Secret, Wants};
+use countersign_core::connector::{Fingerprint, RefreshOutcome, Refusal};
+use countersign_core::{Connector, LoginScopes, Secret};
 use serde_json::{Value, json};
 
 use crate::fake_gitlab::{Fake, OWNER, fake};
 use crate::story::{
-    ALL, CALLBACK, Keys, accepted, arrive, broken, configured, current, depart, missing, refresh,
-    refused, replaced, sound,
+    ALL, CALLBACK, Keys, accepted, broken, configured, current, handle_callback, login_url,
+    missing, refresh, refused, replaced, sound,
 };
 use crate::tree::{list, plain, text};
 use crate::web::Reply;
@@ -28,21 +28,21 @@ fn connector(fake: &Fake, with: Keys) -> Connector {
 
 async fn login(
     connector: &Connector,
-    wants: Wants,
-) -> Result<countersign_core::connector::Login, countersign_core::connector::Unavailable> {
-    let departure = depart(connector, wants).await.unwrap();
+    login_scopes: LoginScopes,
+) -> Result<countersign_core::connector::LoginOutcome, countersign_core::connector::Unavailable> {
+    let redirect = login_url(connector, login_scopes).await.unwrap();
     let query = [("code", "c"), ("state", "the-state")];
     let query: Vec<_> = query.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
-    arrive(connector, &departure, &query, wants).await.0
+    handle_callback(connector, &redirect, &query, login_scopes).await.0
 }
 
 #[tokio::test]
 async fn jane_is_told_as_dex_would_tell_her() {
     let fake = fake().await;
     let connector = connector(&fake, vec![]);
-    assert_eq!(connector.basis, Basis::Upstream(format!("gitlab:{}", fake.web.url)));
+    assert_eq!(connector.fingerprint, Fingerprint::Upstream(format!("gitlab:{}", fake.web.url)));
     assert!(!connector.refresh.as_ref().unwrap().needs_offline_login());
-    let url = depart(&connector, ALL).await.unwrap().url;
+    let url = login_url(&connector, ALL).await.unwrap().url;
     assert!(url.path() == "/oauth/authorize" && url.as_str().contains("scope=read_user+openid&"));
     let jane = accepted(login(&connector, ALL).await);
     assert_eq!(jane.identity.user_id, "42");
@@ -54,9 +54,9 @@ async fn jane_is_told_as_dex_would_tell_her() {
         jane.upstream.unwrap().expose(),
         r#"{"accessToken":"access-1","refreshToken":"refresh-1"}"#
     );
-    let without = accepted(login(&connector, Wants::default()).await);
+    let without = accepted(login(&connector, LoginScopes::default()).await);
     assert!(without.identity.groups.is_empty());
-    let url = depart(&connector, Wants::default()).await.unwrap().url;
+    let url = login_url(&connector, LoginScopes::default()).await.unwrap().url;
     assert!(url.as_str().contains("scope=read_user&"), "{url}");
 }
 
@@ -107,7 +107,7 @@ async fn all_pages_are_read_and_no_more() {
     let fake = fake().await;
     fake.instance.lock().unwrap().groups = (0..200).map(|n| format!("g{n}")).collect();
     let connector = connector(&fake, vec![("inheritedGroups", plain("true"))]);
-    let url = depart(&connector, ALL).await.unwrap().url;
+    let url = login_url(&connector, ALL).await.unwrap().url;
     assert!(url.as_str().contains("scope=read_user+openid+read_api&"), "{url}");
     assert_eq!(accepted(login(&connector, ALL).await).identity.groups.len(), 200);
     assert_eq!(fake.web.asked("/api/v4/groups").len(), 3);
@@ -128,9 +128,9 @@ async fn the_name_may_be_the_id_and_an_unconfirmed_address_is_not_verified() {
 async fn who_is_in_no_required_group_is_refused_whatever_was_asked_for() {
     let fake = fake().await;
     let connector = connector(&fake, vec![("groups", list(vec![text("board")]))]);
-    for wants in [ALL, Wants::default()] {
+    for login_scopes in [ALL, LoginScopes::default()] {
         let required = vec!["board".to_owned()];
-        let refusal = refused(login(&connector, wants).await);
+        let refusal = refused(login(&connector, login_scopes).await);
         assert_eq!(refusal, Refusal::NotInRequiredGroup { required });
     }
 }
@@ -166,7 +166,7 @@ async fn a_blocked_account_ends_and_a_dead_access_token_is_missing() {
     jane.upstream = Some(Secret::new(r#"{"accessToken":"an old one"}"#));
     current(refresh(&connector, &jane, ALL).await);
     fake.instance.lock().unwrap().user["state"] = "blocked".into();
-    assert!(matches!(refresh(&connector, &jane, ALL).await, Ok(Refreshed::Disabled)));
+    assert!(matches!(refresh(&connector, &jane, ALL).await, Ok(RefreshOutcome::Disabled)));
     assert_eq!(refused(login(&connector, ALL).await), Refusal::AccountDisabled);
     jane.upstream = Some(Secret::new(r#"{"accessToken":"a dead one"}"#));
     assert!(missing(refresh(&connector, &jane, ALL).await).contains("access token"));

@@ -1,15 +1,15 @@
 //! Google accounts, their domains and their groups.
 
 use countersign_core::Connector;
-use countersign_core::connector::{Basis, Refusal};
+use countersign_core::connector::{Fingerprint, Refusal};
 use serde_json::{Value, json};
 
 pub use crate::fake_google::{ACCOUNT, CLOUD, DIRECTORY, Google as World};
 use crate::oidc::login;
 use crate::provider::{CLIENT, Provider, SECRET};
 use crate::story::{
-    ALL, CALLBACK, Keys, accepted, broken, configured, current, depart, missing, refresh, refused,
-    replaced, sound,
+    ALL, CALLBACK, Keys, accepted, broken, configured, current, login_url, missing, refresh,
+    refused, replaced, sound,
 };
 use crate::tree::{list, map, text};
 use crate::web::Reply;
@@ -65,8 +65,11 @@ impl World {
 async fn jane_is_told_as_dex_would_tell_her_and_her_token_is_kept_as_dex_keeps_it() {
     let World { provider, .. } = world().await;
     let connector = connector(&provider, vec![("hostedDomains", list(vec![text("example.com")]))]);
-    assert_eq!(connector.basis, Basis::Upstream(format!("google:{}", provider.web.url)));
-    let url = depart(&connector, ALL).await.unwrap().url;
+    assert_eq!(
+        connector.fingerprint,
+        Fingerprint::Upstream(format!("google:{}", provider.web.url))
+    );
+    let url = login_url(&connector, ALL).await.unwrap().url;
     for part in
         ["scope=openid+profile+email&", "hd=example.com", "access_type=offline", "prompt=consent"]
     {
@@ -100,7 +103,7 @@ async fn threat_96_the_domain_is_the_tokens_and_not_the_requests() {
         });
         let two = list(vec![text("example.com"), text("example.org")]);
         let connector = connector(&provider, vec![("hostedDomains", two)]);
-        assert!(depart(&connector, ALL).await.unwrap().url.as_str().contains("hd=*"));
+        assert!(login_url(&connector, ALL).await.unwrap().url.as_str().contains("hd=*"));
         let login = login(&provider, &connector).await;
         if welcome {
             accepted(login);

@@ -1,12 +1,12 @@
 //! Groups at Google: spelled as Dex spells them, read whole, and only where Google vouches for the address.
 
-use countersign_core::Wants;
+use countersign_core::LoginScopes;
 use countersign_core::connector::Refusal;
 use serde_json::{Value, json};
 
 use crate::google::{CLOUD, DIRECTORY, world};
 use crate::oidc::login;
-use crate::story::{ALL, accepted, arrive, broken, depart, refused, told};
+use crate::story::{ALL, accepted, broken, handle_callback, login_url, refused, told};
 use crate::tree::{list, plain, text};
 use crate::web::Reply;
 
@@ -46,16 +46,16 @@ async fn cloud_identity_needs_no_administrator() {
 async fn groups_are_read_only_where_somebody_wants_them() {
     let world = world().await;
     let connector = world.with_directory(vec![]);
-    let plain = Wants::default();
-    let departure = depart(&connector, plain).await.unwrap();
-    let query = world.provider.visited(&departure);
-    let jane = accepted(arrive(&connector, &departure, &query, plain).await.0);
+    let plain = LoginScopes::default();
+    let redirect = login_url(&connector, plain).await.unwrap();
+    let query = world.provider.visited(&redirect);
+    let jane = accepted(handle_callback(&connector, &redirect, &query, plain).await.0);
     assert!(jane.identity.groups.is_empty() && world.provider.web.asked(DIRECTORY).is_empty());
     // Required ones are looked at all the same; Dex forgets that.
     let guarded = world.with_directory(vec![("groups", list(vec![text("z@example.com")]))]);
-    let departure = depart(&guarded, plain).await.unwrap();
-    let query = world.provider.visited(&departure);
-    let refusal = refused(arrive(&guarded, &departure, &query, plain).await.0);
+    let redirect = login_url(&guarded, plain).await.unwrap();
+    let query = world.provider.visited(&redirect);
+    let refusal = refused(handle_callback(&guarded, &redirect, &query, plain).await.0);
     let required = vec!["z@example.com".to_owned()];
     assert_eq!(refusal, Refusal::NotInRequiredGroup { required });
     let filtered = world.with_directory(vec![("groups", list(vec![text("b@example.com")]))]);
@@ -100,9 +100,9 @@ async fn a_missing_person_is_told_from_a_missing_right() {
     let world = world().await;
     let connector = world.with_directory(vec![]);
     world.provider.set(|b| b.replies = vec![(DIRECTORY, Reply::Json(404, json!({})))]);
-    let departure = depart(&connector, ALL).await.unwrap();
-    let query = world.provider.visited(&departure);
-    let (login, trace) = arrive(&connector, &departure, &query, ALL).await;
+    let redirect = login_url(&connector, ALL).await.unwrap();
+    let query = world.provider.visited(&redirect);
+    let (login, trace) = handle_callback(&connector, &redirect, &query, ALL).await;
     assert!(accepted(login).identity.groups.is_empty());
     assert!(told(&trace).contains("does not know this address"));
     for (reply, expected) in [

@@ -1,12 +1,12 @@
 //! LinkedIn, with the three things it does differently.
 
-use countersign_core::connector::Basis;
+use countersign_core::connector::Fingerprint;
 use countersign_core::{Connector, Secret};
 use serde_json::json;
 
 use crate::oidc::login;
 use crate::provider::{CLIENT, Provider, SECRET};
-use crate::story::{ALL, CALLBACK, accepted, broken, current, depart, missing, refresh, sound};
+use crate::story::{ALL, CALLBACK, accepted, broken, current, login_url, missing, refresh, sound};
 use crate::tree::text;
 use crate::web::Reply;
 
@@ -39,8 +39,11 @@ async fn linkedin() -> (Provider, Connector) {
 #[tokio::test]
 async fn jane_signs_in_without_pkce_and_without_a_nonce_in_her_token() {
     let (provider, connector) = linkedin().await;
-    assert_eq!(connector.basis, Basis::Upstream(format!("linkedin:{}", provider.web.url)));
-    let url = depart(&connector, ALL).await.unwrap().url;
+    assert_eq!(
+        connector.fingerprint,
+        Fingerprint::Upstream(format!("linkedin:{}", provider.web.url))
+    );
+    let url = login_url(&connector, ALL).await.unwrap().url;
     assert!(url.as_str().contains("scope=openid+profile+email&"), "{url}");
     assert!(!url.as_str().contains("code_challenge") && !url.as_str().contains("prompt"), "{url}");
     let jane = accepted(login(&provider, &connector).await);

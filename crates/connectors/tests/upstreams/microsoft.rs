@@ -1,13 +1,13 @@
 //! Microsoft: the person and the groups of Graph, as Dex spells them.
 
-use countersign_core::connector::{Basis, Refusal};
-use countersign_core::{Connector, Wants};
+use countersign_core::connector::{Fingerprint, Refusal};
+use countersign_core::{Connector, LoginScopes};
 use serde_json::json;
 
 use crate::graph::{Fake, MEMBERS, NAMES, TOKEN, fake};
 use crate::story::{
-    ALL, CALLBACK, Keys, accepted, arrive, broken, configured, current, depart, missing, refresh,
-    refused, replaced, sound,
+    ALL, CALLBACK, Keys, accepted, broken, configured, current, handle_callback, login_url,
+    missing, refresh, refused, replaced, sound,
 };
 use crate::tree::{list, plain, text};
 use crate::web::Reply;
@@ -30,12 +30,12 @@ fn connector(fake: &Fake, with: Keys) -> Connector {
 
 async fn login(
     connector: &Connector,
-    wants: Wants,
-) -> Result<countersign_core::connector::Login, countersign_core::connector::Unavailable> {
-    let departure = depart(connector, wants).await.unwrap();
+    login_scopes: LoginScopes,
+) -> Result<countersign_core::connector::LoginOutcome, countersign_core::connector::Unavailable> {
+    let redirect = login_url(connector, login_scopes).await.unwrap();
     let query = [("code", "c"), ("state", "the-state")];
     let query: Vec<_> = query.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
-    arrive(connector, &departure, &query, wants).await.0
+    handle_callback(connector, &redirect, &query, login_scopes).await.0
 }
 
 #[tokio::test]
@@ -43,10 +43,10 @@ async fn jane_is_told_as_dex_would_tell_her() {
     let fake = fake().await;
     let with = vec![("promptType", text("select_account")), ("domainHint", text("example.com"))];
     let connector = connector(&fake, with);
-    let basis = format!("microsoft:{}/contoso.example", fake.web.url);
-    assert_eq!(connector.basis, Basis::Upstream(basis));
+    let fingerprint = format!("microsoft:{}/contoso.example", fake.web.url);
+    assert_eq!(connector.fingerprint, Fingerprint::Upstream(fingerprint));
     assert!(connector.refresh.as_ref().unwrap().needs_offline_login());
-    let url = depart(&connector, ALL).await.unwrap().url;
+    let url = login_url(&connector, ALL).await.unwrap().url;
     assert_eq!(url.path(), "/contoso.example/oauth2/v2.0/authorize");
     for part in [
         "scope=user.read+directory.read.all+offline_access&",
@@ -63,7 +63,7 @@ async fn jane_is_told_as_dex_would_tell_her() {
     assert_eq!(jane.identity.email, "Jane@Example.com");
     assert!(jane.identity.email_verified);
     assert_eq!(jane.upstream.unwrap().expose(), r#"{"refreshToken":"refresh-0"}"#);
-    let url = depart(&connector, Wants::default()).await.unwrap().url;
+    let url = login_url(&connector, LoginScopes::default()).await.unwrap().url;
     assert!(url.as_str().contains("scope=user.read&"), "{url}");
 }
 
@@ -86,7 +86,7 @@ async fn groups_are_named_as_dex_names_them() {
         let common = with.iter().any(|(key, _)| *key == "tenant");
         let connector = connector(&fake, with);
         if common {
-            let url = depart(&connector, ALL).await.unwrap().url;
+            let url = login_url(&connector, ALL).await.unwrap().url;
             assert!(url.as_str().contains("scope=user.read+offline_access&"), "{url}");
             continue;
         }
@@ -128,7 +128,7 @@ async fn names_and_addresses_come_from_the_fields_that_are_asked_for() {
 async fn who_is_in_no_required_group_is_refused_and_at_a_refresh_missing() {
     let fake = fake().await;
     let connector = connector(&fake, vec![("groups", list(vec![text("ID 2")]))]);
-    let jane = accepted(login(&connector, Wants::default()).await);
+    let jane = accepted(login(&connector, LoginScopes::default()).await);
     fake.directory.lock().unwrap().groups = 2;
     assert!(missing(refresh(&connector, &jane, ALL).await).contains("ID 2"));
     let refusal = refused(login(&connector, ALL).await);

@@ -1,12 +1,13 @@
 //! The way in by a provider of OpenID Connect: what is asked, what comes of it, what is refused.
 
-use countersign_core::connector::{Basis, Trip, WayIn};
-use countersign_core::{Connector, Wants};
+use countersign_core::connector::{Fingerprint, LoginMethod, UpstreamLogin};
+use countersign_core::{Connector, LoginScopes};
 use serde_json::{Value, json};
 
 use crate::provider::{CLIENT, Provider, SECRET};
 use crate::story::{
-    ALL, CALLBACK, Keys, accepted, arrive, broken, configured, depart, replaced, sound, told, trip,
+    ALL, CALLBACK, Keys, accepted, broken, configured, handle_callback, login_url, replaced, sound,
+    told, upstream_login,
 };
 use crate::tree::{list, map, plain, text};
 
@@ -28,10 +29,10 @@ pub fn connector(provider: &Provider, with: Keys) -> Connector {
 pub async fn login(
     provider: &Provider,
     connector: &Connector,
-) -> Result<countersign_core::connector::Login, countersign_core::connector::Unavailable> {
-    let departure = depart(connector, ALL).await?;
-    let query = provider.visited(&departure);
-    arrive(connector, &departure, &query, ALL).await.0
+) -> Result<countersign_core::connector::LoginOutcome, countersign_core::connector::Unavailable> {
+    let redirect = login_url(connector, ALL).await?;
+    let query = provider.visited(&redirect);
+    handle_callback(connector, &redirect, &query, ALL).await.0
 }
 
 /// Who must prove anew who they are is asked there too, whoever is signed in there.
@@ -39,13 +40,16 @@ pub async fn login(
 async fn a_login_that_must_be_new_is_new_at_the_provider_as_well() {
     let provider = Provider::start().await;
     let connector = connector(&provider, Vec::new());
-    let WayIn::Redirect(way) = &connector.way else { panic!("it is a redirect") };
-    let prompt = async |wants: Wants| {
-        let departure = way.depart(&Trip { again: true, ..trip(wants) }).await.unwrap();
-        let asked = departure.url.query_pairs().find(|(name, _)| name == "prompt");
+    let LoginMethod::Redirect(method) = &connector.login_method else { panic!("it is a redirect") };
+    let prompt = async |login_scopes: LoginScopes| {
+        let redirect = method
+            .login_url(&UpstreamLogin { again: true, ..upstream_login(login_scopes) })
+            .await
+            .unwrap();
+        let asked = redirect.url.query_pairs().find(|(name, _)| name == "prompt");
         asked.map(|(_, value)| value.into_owned())
     };
-    assert_eq!(prompt(Wants::default()).await.as_deref(), Some("login"));
+    assert_eq!(prompt(LoginScopes::default()).await.as_deref(), Some("login"));
     assert_eq!(prompt(ALL).await.as_deref(), Some("login consent"));
 }
 
@@ -53,9 +57,9 @@ async fn a_login_that_must_be_new_is_new_at_the_provider_as_well() {
 async fn jane_signs_in_and_is_told_as_dex_would_tell_her() {
     let provider = Provider::start().await;
     let connector = connector(&provider, vec![("insecureEnableGroups", plain("true"))]);
-    assert_eq!(connector.basis, Basis::Upstream(format!("oidc:{}", provider.web.url)));
-    let departure = depart(&connector, ALL).await.unwrap();
-    let asked: Vec<(String, String)> = departure.url.query_pairs().into_owned().collect();
+    assert_eq!(connector.fingerprint, Fingerprint::Upstream(format!("oidc:{}", provider.web.url)));
+    let redirect = login_url(&connector, ALL).await.unwrap();
+    let asked: Vec<(String, String)> = redirect.url.query_pairs().into_owned().collect();
     let value = |name: &str| {
         let mut all = asked.iter().filter(|(key, _)| key == name);
         let value = all.next().map(|(_, value)| value.as_str());
@@ -72,11 +76,11 @@ async fn jane_signs_in_and_is_told_as_dex_would_tell_her() {
     assert_eq!(value("access_type"), Some("offline"));
     assert_eq!(value("code_challenge_method"), Some("S256"));
     assert_eq!(value("nonce").map(str::len), Some(43));
-    let verifier = &departure.luggage.0.iter().find(|(key, _)| key == "verifier").unwrap().1;
-    assert!(!departure.url.as_str().contains(verifier.as_str()), "the verifier stays here");
+    let verifier = &redirect.callback_state.0.iter().find(|(key, _)| key == "verifier").unwrap().1;
+    assert!(!redirect.url.as_str().contains(verifier.as_str()), "the verifier stays here");
 
-    let query = provider.visited(&departure);
-    let (login, trace) = arrive(&connector, &departure, &query, ALL).await;
+    let query = provider.visited(&redirect);
+    let (login, trace) = handle_callback(&connector, &redirect, &query, ALL).await;
     let jane = accepted(login);
     assert_eq!(jane.identity.user_id, "1234");
     assert_eq!(jane.identity.username, "Jane Doe");
@@ -97,7 +101,7 @@ async fn jane_signs_in_and_is_told_as_dex_would_tell_her() {
 async fn a_login_that_need_not_last_asks_for_no_refresh_token() {
     let provider = Provider::start().await;
     let connector = connector(&provider, vec![("acrValues", list(vec![text("a"), text("b")]))]);
-    let url = depart(&connector, Wants::default()).await.unwrap().url;
+    let url = login_url(&connector, LoginScopes::default()).await.unwrap().url;
     assert!(!url.as_str().contains("offline") && !url.as_str().contains("prompt"), "{url}");
     assert!(url.as_str().contains("acr_values=a+b"), "{url}");
 }
@@ -115,7 +119,7 @@ async fn what_the_administrator_says_goes_before_what_is_guessed() {
         b.metadata.insert("code_challenge_methods_supported".into(), Value::Null);
     });
     let connector = connector(&provider, with);
-    let url = depart(&connector, ALL).await.unwrap().url;
+    let url = login_url(&connector, ALL).await.unwrap().url;
     assert!(url.as_str().contains("scope=openid+email+groups+offline_access"), "{url}");
     assert!(url.as_str().contains("code_challenge=") && !url.as_str().contains("prompt="), "{url}");
     accepted(login(&provider, &connector).await);
@@ -133,7 +137,7 @@ async fn a_provider_without_pkce_is_not_sent_any_and_one_that_takes_no_basic_get
         b.metadata.insert("token_endpoint_auth_methods_supported".into(), methods);
     });
     let connector = connector(&provider, vec![]);
-    let url = depart(&connector, ALL).await.unwrap().url;
+    let url = login_url(&connector, ALL).await.unwrap().url;
     assert!(!url.as_str().contains("code_challenge"), "{url}");
     accepted(login(&provider, &connector).await);
     assert!(provider.web.asked("/token")[0].form("client_secret").is_some());
@@ -143,11 +147,11 @@ async fn a_provider_without_pkce_is_not_sent_any_and_one_that_takes_no_basic_get
 async fn a_redirect_uri_that_is_not_ours_is_told_before_anybody_leaves() {
     let provider = Provider::start().await;
     let other = vec![("redirectURI", text("https://other.example.com/callback"))];
-    let cause = broken(depart(&connector(&provider, other), ALL).await);
+    let cause = broken(login_url(&connector(&provider, other), ALL).await);
     assert!(cause.contains("redirectURI") && cause.contains(CALLBACK), "{cause}");
     let without: Keys =
         keys(&provider).into_iter().filter(|(key, _)| *key != "redirectURI").collect();
-    assert!(depart(&sound("oidc", without), ALL).await.is_ok());
+    assert!(login_url(&sound("oidc", without), ALL).await.is_ok());
 }
 
 #[tokio::test]

@@ -5,14 +5,14 @@ use serde_json::json;
 
 use crate::oidc::connector;
 use crate::provider::Provider;
-use crate::story::{ALL, accepted, arrive, broken, depart, refused, told};
+use crate::story::{ALL, accepted, broken, handle_callback, login_url, refused, told};
 
 /// Threat 98.
 #[tokio::test]
 async fn a_callback_with_an_error_or_without_a_code_is_refused_without_repeating_it() {
     let provider = Provider::start().await;
     let connector = connector(&provider, vec![]);
-    let departure = depart(&connector, ALL).await.unwrap();
+    let redirect = login_url(&connector, ALL).await.unwrap();
     let denied = |code: &str| Some(Refusal::UpstreamDenied { code: code.to_owned() });
     for (query, expected) in [
         (vec![("error", "access_denied"), ("code", "x")], denied("access_denied")),
@@ -30,7 +30,7 @@ async fn a_callback_with_an_error_or_without_a_code_is_refused_without_repeating
     ] {
         let query: Vec<(String, String)> =
             query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let (login, _) = arrive(&connector, &departure, &query, ALL).await;
+        let (login, _) = handle_callback(&connector, &redirect, &query, ALL).await;
         match expected {
             Some(expected) => assert_eq!(refused(login), expected),
             None => {
@@ -46,10 +46,10 @@ async fn a_callback_with_an_error_or_without_a_code_is_refused_without_repeating
 async fn the_same_code_brought_twice_is_refused_the_second_time() {
     let provider = Provider::start().await;
     let connector = connector(&provider, vec![]);
-    let departure = depart(&connector, ALL).await.unwrap();
-    let query = provider.visited(&departure);
-    accepted(arrive(&connector, &departure, &query, ALL).await.0);
-    let again = refused(arrive(&connector, &departure, &query, ALL).await.0);
+    let redirect = login_url(&connector, ALL).await.unwrap();
+    let query = provider.visited(&redirect);
+    accepted(handle_callback(&connector, &redirect, &query, ALL).await.0);
+    let again = refused(handle_callback(&connector, &redirect, &query, ALL).await.0);
     assert_eq!(again, Refusal::UpstreamDenied { code: "invalid_grant".to_owned() });
 }
 
@@ -62,12 +62,12 @@ async fn a_provider_that_promises_to_name_itself_must() {
         b.metadata.insert(promise.into(), json!(true));
     });
     let connector = connector(&provider, vec![]);
-    let departure = depart(&connector, ALL).await.unwrap();
-    let mut query = provider.visited(&departure);
-    let (login, trace) = arrive(&connector, &departure, &query, ALL).await;
+    let redirect = login_url(&connector, ALL).await.unwrap();
+    let mut query = provider.visited(&redirect);
+    let (login, trace) = handle_callback(&connector, &redirect, &query, ALL).await;
     // Whoever made that link is refused; the provider is not called down for it.
     assert_eq!(refused(login), Refusal::UpstreamDenied { code: "invalid_request".to_owned() });
     assert!(told(&trace).contains("iss") && !told(&trace).contains("token endpoint"));
     query.push(("iss".to_owned(), provider.web.url.clone()));
-    accepted(arrive(&connector, &departure, &query, ALL).await.0);
+    accepted(handle_callback(&connector, &redirect, &query, ALL).await.0);
 }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::oidc::{connector, login};
 use crate::provider::{Provider, Signature};
-use crate::story::{ALL, accepted, broken, depart};
+use crate::story::{ALL, accepted, broken, login_url};
 use crate::tree::{map, text};
 use crate::web::Reply;
 
@@ -49,7 +49,7 @@ async fn threat_100_a_redirect_is_not_followed() {
     let provider = Provider::start().await;
     let to = format!("{}/elsewhere", provider.web.url);
     provider.set(|b| b.replies = vec![(DISCOVERY, Reply::Redirect(to))]);
-    let cause = broken(depart(&connector(&provider, vec![]), ALL).await);
+    let cause = broken(login_url(&connector(&provider, vec![]), ALL).await);
     assert_eq!(cause, "the discovery endpoint answered 302");
     assert!(provider.web.asked("/elsewhere").is_empty());
 }
@@ -61,7 +61,7 @@ async fn threat_100_an_upstream_that_is_not_there_hinders_no_start_and_heals_wit
     let connector = connector(&provider, vec![]);
     assert!(provider.web.asked(DISCOVERY).is_empty(), "nothing is asked before somebody comes");
     for _ in 0..3 {
-        assert!(broken(depart(&connector, ALL).await).contains("500"));
+        assert!(broken(login_url(&connector, ALL).await).contains("500"));
     }
     assert_eq!(provider.web.asked(DISCOVERY).len(), 1, "and not again for each who comes");
     provider.set(|b| b.replies.clear());
@@ -154,7 +154,7 @@ async fn threat_101_a_document_does_not_send_us_to_the_metadata_service_or_elsew
         provider.set(|b| {
             b.metadata.insert(member.into(), url);
         });
-        let cause = broken(depart(&connector(&provider, vec![]), ALL).await);
+        let cause = broken(login_url(&connector(&provider, vec![]), ALL).await);
         assert!(cause.contains(expected), "{said}: {cause}");
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::oidc::{connector, keys, login};
 use crate::provider::Provider;
-use crate::story::{ALL, accepted, broken, configured, depart, replaced};
+use crate::story::{ALL, accepted, broken, configured, login_url, replaced};
 use crate::tree::{list, plain, text};
 use crate::web::Shown;
 
@@ -18,18 +18,18 @@ async fn threat_105_only_a_certificate_of_the_configured_authority_is_believed()
         let trusting = connector(&provider, vec![("rootCAs", list(vec![text(root)]))]);
         accepted(login(&provider, &trusting).await);
     }
-    let cause = broken(depart(&connector(&provider, vec![]), ALL).await);
+    let cause = broken(login_url(&connector(&provider, vec![]), ALL).await);
     assert!(cause.contains("certificate") || cause.contains("UnknownIssuer"), "{cause}");
     let (_, other) = Provider::start_tls(Shown::SelfSigned).await;
     let wrong = connector(&provider, vec![("rootCAs", list(vec![text(other)]))]);
-    assert!(depart(&wrong, ALL).await.is_err());
+    assert!(login_url(&wrong, ALL).await.is_err());
 }
 
 #[tokio::test]
 async fn threat_100_an_expired_certificate_is_refused_and_said_to_be() {
     let (provider, pem) = Provider::start_tls(Shown::Expired).await;
     let connector = connector(&provider, vec![("rootCAs", list(vec![text(pem)]))]);
-    let cause = broken(depart(&connector, ALL).await);
+    let cause = broken(login_url(&connector, ALL).await);
     assert!(cause.to_lowercase().contains("expired"), "{cause}");
 }
 
@@ -43,5 +43,8 @@ async fn threat_105_skipping_the_check_is_for_one_connector_and_warned_of() {
         "{problems:?}"
     );
     accepted(login(&provider, &careless.unwrap()).await);
-    assert!(depart(&connector(&provider, vec![]), ALL).await.is_err(), "the next one is careful");
+    assert!(
+        login_url(&connector(&provider, vec![]), ALL).await.is_err(),
+        "the next one is careful"
+    );
 }

@@ -105,13 +105,13 @@ async fn threat_93_no_id_token_at_all_is_refused() {
 
 #[tokio::test]
 async fn threat_93_a_luggage_without_nonce_proves_nothing() {
-    use crate::story::{ALL, arrive, depart};
+    use crate::story::{ALL, handle_callback, login_url};
     let provider = Provider::start().await;
     let connector = connector(&provider, vec![]);
-    let mut departure = depart(&connector, ALL).await.unwrap();
-    let query = provider.visited(&departure);
-    departure.luggage.0.retain(|(key, _)| key != "nonce");
-    let cause = broken(arrive(&connector, &departure, &query, ALL).await.0);
+    let mut redirect = login_url(&connector, ALL).await.unwrap();
+    let query = provider.visited(&redirect);
+    redirect.callback_state.0.retain(|(key, _)| key != "nonce");
+    let cause = broken(handle_callback(&connector, &redirect, &query, ALL).await.0);
     assert!(cause.contains("nonce"), "{cause}");
 }
 

@@ -2,10 +2,11 @@
 
 use countersign_connectors::read;
 use countersign_core::connector::{
-    Departure, Known, Login, Refreshed, Refusal, SignedIn, Trip, Unavailable, WayIn,
+    LoginMethod, LoginOutcome, LoginRedirect, RefreshOutcome, RefreshRequest, Refusal, SignedIn,
+    Unavailable, UpstreamLogin,
 };
 use countersign_core::settings::Node;
-use countersign_core::{Connector, ConnectorId, Timestamp, Trace, Wants};
+use countersign_core::{Connector, ConnectorId, LoginScopes, Timestamp, Trace};
 use url::Url;
 
 use crate::tree::{self, map};
@@ -14,7 +15,7 @@ use crate::tree::{self, map};
 pub type Keys = Vec<(&'static str, Node)>;
 
 pub const CALLBACK: &str = "https://id.example.com/dex/callback";
-pub const ALL: Wants = Wants { offline: true, groups: true };
+pub const ALL: LoginScopes = LoginScopes { offline: true, groups: true };
 
 /// The connector, if there is one, and every problem with its configuration.
 pub fn configured(kind: &str, keys: Keys) -> (Option<Connector>, Vec<String>) {
@@ -42,49 +43,60 @@ pub fn now() -> Timestamp {
     Timestamp::from_secs(crate::provider::now().cast_signed())
 }
 
-pub fn trip(wants: Wants) -> Trip {
+pub fn upstream_login(login_scopes: LoginScopes) -> UpstreamLogin {
     let callback = Url::parse(CALLBACK).unwrap();
-    Trip { callback, state: "the-state".to_owned(), wants, again: false, now: now() }
+    UpstreamLogin {
+        callback,
+        state: "the-state".to_owned(),
+        login_scopes,
+        again: false,
+        now: now(),
+    }
 }
 
-pub async fn depart(connector: &Connector, wants: Wants) -> Result<Departure, Unavailable> {
-    let WayIn::Redirect(way) = &connector.way else { panic!("it is a redirect") };
-    way.depart(&trip(wants)).await
+pub async fn login_url(
+    connector: &Connector,
+    login_scopes: LoginScopes,
+) -> Result<LoginRedirect, Unavailable> {
+    let LoginMethod::Redirect(method) = &connector.login_method else { panic!("it is a redirect") };
+    method.login_url(&upstream_login(login_scopes)).await
 }
 
 /// Back with this, and the trace of it.
-pub async fn arrive(
+pub async fn handle_callback(
     connector: &Connector,
-    departure: &Departure,
+    redirect: &LoginRedirect,
     query: &[(String, String)],
-    wants: Wants,
-) -> (Result<Login, Unavailable>, Trace) {
-    let WayIn::Redirect(way) = &connector.way else { panic!("it is a redirect") };
+    login_scopes: LoginScopes,
+) -> (Result<LoginOutcome, Unavailable>, Trace) {
+    let LoginMethod::Redirect(method) = &connector.login_method else { panic!("it is a redirect") };
     let mut trace = Trace::default();
-    let login = way.arrive(&trip(wants), &departure.luggage, query, &mut trace).await;
+    let login = method
+        .handle_callback(&upstream_login(login_scopes), &redirect.callback_state, query, &mut trace)
+        .await;
     (login, trace)
 }
 
 pub async fn refresh(
     connector: &Connector,
     person: &SignedIn,
-    wants: Wants,
-) -> Result<Refreshed, Unavailable> {
+    login_scopes: LoginScopes,
+) -> Result<RefreshOutcome, Unavailable> {
     let upstream = person.upstream.as_ref();
-    let known = Known { identity: &person.identity, upstream, wants, now: now() };
+    let known = RefreshRequest { identity: &person.identity, upstream, login_scopes, now: now() };
     connector.refresh.as_ref().unwrap().refresh(known, &mut Trace::default()).await
 }
 
-pub fn accepted(login: Result<Login, Unavailable>) -> SignedIn {
+pub fn accepted(login: Result<LoginOutcome, Unavailable>) -> SignedIn {
     match login {
-        Ok(Login::Accepted(person)) => *person,
+        Ok(LoginOutcome::Accepted(person)) => *person,
         other => panic!("{other:?}"),
     }
 }
 
-pub fn refused(login: Result<Login, Unavailable>) -> Refusal {
+pub fn refused(login: Result<LoginOutcome, Unavailable>) -> Refusal {
     match login {
-        Ok(Login::Refused(refusal)) => refusal,
+        Ok(LoginOutcome::Refused(refusal)) => refusal,
         other => panic!("{other:?}"),
     }
 }
@@ -96,16 +108,16 @@ pub fn broken<T: std::fmt::Debug>(answer: Result<T, Unavailable>) -> String {
     down.cause
 }
 
-pub fn current(refreshed: Result<Refreshed, Unavailable>) -> SignedIn {
+pub fn current(refreshed: Result<RefreshOutcome, Unavailable>) -> SignedIn {
     match refreshed {
-        Ok(Refreshed::Current(person)) => *person,
+        Ok(RefreshOutcome::Current(person)) => *person,
         other => panic!("{other:?}"),
     }
 }
 
-pub fn missing(refreshed: Result<Refreshed, Unavailable>) -> String {
+pub fn missing(refreshed: Result<RefreshOutcome, Unavailable>) -> String {
     match refreshed {
-        Ok(Refreshed::Missing { why }) => why,
+        Ok(RefreshOutcome::Missing { why }) => why,
         other => panic!("{other:?}"),
     }
 }

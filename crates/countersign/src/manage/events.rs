@@ -111,7 +111,7 @@ fn held(page: &HoldingPageView) -> String {
             held.session.clone(),
         ]
     };
-    let rows: Vec<Vec<String>> = page.holders.iter().map(row).collect();
+    let rows: Vec<Vec<String>> = page.memberships.iter().map(row).collect();
     let head = ["WHO", "USER ID", "CONNECTOR", "SINCE", "UNTIL", "SESSION"];
     table(&head, &rows) + &more(&page.next)
 }

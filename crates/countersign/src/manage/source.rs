@@ -13,7 +13,7 @@ use countersign_issuer::admin::view::{
     EndView, EventPageView, HoldingPageView, KeyView, PreviewView, RotationView, SessionDetailView,
     SessionPageView,
 };
-use countersign_issuer::{Failure, Issuer};
+use countersign_issuer::{Issuer, IssuerError};
 use countersign_server::{App, Health};
 
 use super::remote::Remote;
@@ -140,8 +140,8 @@ impl Source {
             Self::Api(api) => api.get("/holders", asked).await,
             Self::Database { app, .. } => {
                 let fields = fields(asked, &HOLDER_FIELDS, &app.issuer)?;
-                let holders = fields.holders().map_err(said)?.ok_or("group: is missing")?;
-                settled(app.issuer.holders(&holders, &page(&fields)?).await)
+                let holders = fields.memberships().map_err(said)?.ok_or("group: is missing")?;
+                settled(app.issuer.memberships(&holders, &page(&fields)?).await)
             }
         }
     }
@@ -196,7 +196,7 @@ fn bulk(asked: &Pairs, issuer: &Issuer) -> Result<countersign_core::SessionFilte
     fields(asked, &known, issuer)?.bulk().map_err(said)
 }
 
-fn settled<T>(found: Result<Result<T, BadField>, Failure>) -> Result<T, String> {
+fn settled<T>(found: Result<Result<T, BadField>, IssuerError>) -> Result<T, String> {
     found.map_err(told)?.map_err(said)
 }
 
@@ -204,7 +204,7 @@ fn said(bad: BadField) -> String {
     bad.to_string()
 }
 
-fn told(failure: Failure) -> String {
+fn told(failure: IssuerError) -> String {
     failure.to_string()
 }
 

@@ -12,7 +12,7 @@ const ROUND: Duration = Duration::from_secs(30);
 /// Sweeping happens every so many rounds.
 const SWEEP_EVERY: u32 = 10;
 
-/// What another replica braked, or a person released there, is known here within this time.
+/// What another replica circuit_breaker, or a person released there, is known here within this time.
 const BRAKES: Duration = Duration::from_secs(3);
 
 pub async fn go_on(app: App, clock: Arc<SystemClock>, health: Health) {
@@ -25,7 +25,7 @@ async fn watch_brakes(app: App) {
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         looks.tick().await;
-        if let Err(failure) = app.issuer.renew_brakes().await {
+        if let Err(failure) = app.issuer.reload_circuit_breakers().await {
             tracing::debug!(cause = %failure, "the brakes could not be read");
         }
     }

@@ -115,7 +115,7 @@ impl<'a> Fields<'a> {
     }
 
     /// See [`HOLDER_FIELDS`]; without instants it is about now. `None`: no group is named.
-    pub fn holders(&self) -> Result<Option<Holders>, BadField> {
+    pub fn memberships(&self) -> Result<Option<Holders>, BadField> {
         let Some(group) = self.owned("group") else { return Ok(None) };
         let until = self.instant("until")?.unwrap_or(self.now);
         let since = self.instant("since")?.unwrap_or(until);

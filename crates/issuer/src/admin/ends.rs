@@ -10,7 +10,7 @@ use countersign_store::{EndedBatch, GrantEnd, SessionCount, SessionEnd};
 use serde_json::json;
 
 use super::Administrator;
-use crate::{Failure, Issuer};
+use crate::{Issuer, IssuerError};
 
 /// Sessions of one transaction: nobody waits long behind it.
 const BATCH: i64 = 200;
@@ -23,7 +23,7 @@ impl Issuer {
         &self,
         who: &Administrator,
         session: &SessionId,
-    ) -> Result<Option<SessionEnd>, Failure> {
+    ) -> Result<Option<SessionEnd>, IssuerError> {
         let end = self.store.end_session(session, self.ended_by(who), who.ip.as_deref()).await?;
         if let Some(end) = &end {
             tracing::warn!(event = "session_ended", session = %session, actor = who.actor(), reason = "administrator", grants = end.grants_ended, tokens_until = ?end.tokens_until, "ended by an administrator");
@@ -36,7 +36,7 @@ impl Issuer {
         &self,
         who: &Administrator,
         grant: &GrantId,
-    ) -> Result<Option<GrantEnd>, Failure> {
+    ) -> Result<Option<GrantEnd>, IssuerError> {
         let end = self.store.end_grant(grant, self.ended_by(who)).await?;
         if let Some(end) = &end {
             tracing::warn!(event = "grant_ended", grant = %grant, actor = who.actor(), reason = "administrator", tokens_until = %end.tokens_until, "ended by an administrator");
@@ -45,7 +45,7 @@ impl Issuer {
     }
 
     /// What [`Issuer::end_matching`] would end now.
-    pub async fn preview_end(&self, filter: &SessionFilter) -> Result<SessionCount, Failure> {
+    pub async fn preview_end(&self, filter: &SessionFilter) -> Result<SessionCount, IssuerError> {
         Ok(self.store.count_sessions(filter).await?)
     }
 
@@ -55,17 +55,17 @@ impl Issuer {
         self: &Arc<Self>,
         who: &Administrator,
         filter: SessionFilter,
-    ) -> Result<EndedBatch, Failure> {
+    ) -> Result<EndedBatch, IssuerError> {
         let (issuer, who) = (Arc::clone(self), who.clone());
         let work = async move { issuer.end_all(&who, filter).await };
-        tokio::spawn(work).await.map_err(|e| Failure::Broken(e.to_string()))?
+        tokio::spawn(work).await.map_err(|e| IssuerError::Broken(e.to_string()))?
     }
 
     async fn end_all(
         &self,
         who: &Administrator,
         filter: SessionFilter,
-    ) -> Result<EndedBatch, Failure> {
+    ) -> Result<EndedBatch, IssuerError> {
         let now = self.now();
         let asked = json!(filter);
         let before = filter.created_before.map_or(now, |given| given.min(now));

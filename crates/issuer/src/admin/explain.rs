@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use countersign_core::connector::{Examination, WayIn};
+use countersign_core::connector::{AccountDiagnosis, LoginMethod};
 use countersign_core::identity::subject;
 use countersign_core::trace::TraceKind;
 use countersign_core::{Client, ConnectorId, Identity, SessionFilter, Trace};
@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::view::SessionView;
-use crate::{Failure, Issuer};
+use crate::{Issuer, IssuerError};
 
 /// People of that name, over all connectors, at most.
 const MOST_PEOPLE: i64 = 20;
@@ -73,7 +73,7 @@ impl Issuer {
         &self,
         user: &str,
         client: Option<&Client>,
-    ) -> Result<Explanation, Failure> {
+    ) -> Result<Explanation, IssuerError> {
         let mut people = Vec::new();
         for person in self.store.find_people(user, MOST_PEOPLE).await? {
             people.push(self.person(&person.connector, &person.identity, client).await?);
@@ -83,21 +83,21 @@ impl Issuer {
     }
 
     /// All at once: one that hangs keeps nobody from hearing the others.
-    async fn ask_directories(&self, user: &str) -> Result<Vec<UpstreamView>, Failure> {
+    async fn ask_directories(&self, user: &str) -> Result<Vec<UpstreamView>, IssuerError> {
         let mut asking = JoinSet::new();
         for (place, connector) in self.connectors.iter().enumerate() {
-            if let WayIn::Password(way) = connector.way.clone() {
+            if let LoginMethod::Password(method) = connector.login_method.clone() {
                 let (id, user) = (connector.id.clone(), user.to_owned());
                 asking.spawn(async move {
                     let mut trace = Trace::default();
-                    let asked = timeout(PATIENCE, way.examine(&user, &mut trace)).await;
+                    let asked = timeout(PATIENCE, method.diagnose(&user, &mut trace)).await;
                     (place, upstream(&id, asked.ok(), &trace))
                 });
             }
         }
         let mut views = Vec::new();
         while let Some(asked) = asking.join_next().await {
-            views.push(asked.map_err(|e| Failure::Broken(e.to_string()))?);
+            views.push(asked.map_err(|e| IssuerError::Broken(e.to_string()))?);
         }
         views.sort_by_key(|(place, _)| *place);
         Ok(views.into_iter().map(|(_, view)| view).collect())
@@ -108,7 +108,7 @@ impl Issuer {
         connector: &ConnectorId,
         identity: &Identity,
         client: Option<&Client>,
-    ) -> Result<PersonView, Failure> {
+    ) -> Result<PersonView, IssuerError> {
         let filter = SessionFilter {
             person: Some((connector.clone(), identity.user_id.clone())),
             ..SessionFilter::default()
@@ -161,14 +161,14 @@ impl Issuer {
     }
 }
 
-type Asked = Result<Examination, countersign_core::connector::Unavailable>;
+type Asked = Result<AccountDiagnosis, countersign_core::connector::Unavailable>;
 
 fn upstream(connector: &ConnectorId, asked: Option<Asked>, trace: &Trace) -> UpstreamView {
     let (outcome, identity) = match asked {
         None => (format!("no answer within {} s", PATIENCE.as_secs()), None),
         Some(Err(down)) => (down.to_string(), None),
-        Some(Ok(Examination::Refused { why })) => (format!("would be refused: {why}"), None),
-        Some(Ok(Examination::Found(found))) => ("found".to_owned(), Some(*found)),
+        Some(Ok(AccountDiagnosis::Refused { why })) => (format!("would be refused: {why}"), None),
+        Some(Ok(AccountDiagnosis::Found(found))) => ("found".to_owned(), Some(*found)),
     };
     UpstreamView {
         connector: connector.to_string(),
@@ -183,11 +183,11 @@ fn upstream(connector: &ConnectorId, asked: Option<Asked>, trace: &Trace) -> Ups
 pub fn trace_lines(trace: &Trace) -> Vec<String> {
     let line = |step: &countersign_core::trace::TraceStep| {
         let sign = match step.kind {
-            TraceKind::Asked => "→",
-            TraceKind::Answered => "←",
-            TraceKind::Kept => "+",
-            TraceKind::Dropped => "-",
-            TraceKind::Noted => "·",
+            TraceKind::Request => "→",
+            TraceKind::Response => "←",
+            TraceKind::Included => "+",
+            TraceKind::Excluded => "-",
+            TraceKind::Note => "·",
         };
         format!("{sign} {}", step.text)
     };

@@ -1,14 +1,14 @@
 //! Looking: sessions, events, who had a group, clients and connectors. Changes nothing.
 
 use countersign_core::{ClientId, GrantId, SessionFilter, SessionId, Timestamp};
-use countersign_store::{EventQuery, HolderQuery, StoreError};
+use countersign_store::{EventQuery, MembershipQuery, StoreError};
 
 use super::asked::{BadField, Holders, bad};
 use super::view::{
     EventPageView, EventView, GrantView, HoldingPageView, HoldingView, SessionDetailView,
     SessionPageView, SessionView,
 };
-use crate::{Failure, Issuer};
+use crate::{Issuer, IssuerError};
 
 /// Events shown with a session.
 const EVENTS_OF_A_SESSION: i64 = 200;
@@ -27,7 +27,7 @@ impl Issuer {
         &self,
         filter: &SessionFilter,
         page: &Page,
-    ) -> Result<Result<SessionPageView, BadField>, Failure> {
+    ) -> Result<Result<SessionPageView, BadField>, IssuerError> {
         let found = self.store.find_sessions(filter, page.after.as_deref(), page.limit).await;
         Ok(named_page(found)?.map(|found| SessionPageView {
             sessions: found.sessions.iter().map(SessionView::from).collect(),
@@ -39,7 +39,7 @@ impl Issuer {
     pub async fn session_in_full(
         &self,
         id: &SessionId,
-    ) -> Result<Option<SessionDetailView>, Failure> {
+    ) -> Result<Option<SessionDetailView>, IssuerError> {
         let Some(session) = self.store.session(id).await? else { return Ok(None) };
         let grants = self.store.grants_of(id).await?;
         let query = EventQuery {
@@ -69,7 +69,10 @@ impl Issuer {
     }
 
     /// The session a grant belongs to.
-    pub async fn session_of_grant(&self, grant: &GrantId) -> Result<Option<SessionId>, Failure> {
+    pub async fn session_of_grant(
+        &self,
+        grant: &GrantId,
+    ) -> Result<Option<SessionId>, IssuerError> {
         Ok(self.store.grant(grant).await?.map(|(_, session)| session.id))
     }
 
@@ -77,7 +80,7 @@ impl Issuer {
     pub async fn find_events(
         &self,
         query: EventQuery,
-    ) -> Result<Result<EventPageView, BadField>, Failure> {
+    ) -> Result<Result<EventPageView, BadField>, IssuerError> {
         let limit = query.limit;
         let found = self.store.events(query).await;
         Ok(named_page(found)?.map(|events| {
@@ -90,12 +93,12 @@ impl Issuer {
     }
 
     /// Who had this group between two instants, and by which upstream.
-    pub async fn holders(
+    pub async fn memberships(
         &self,
         asked: &Holders,
         page: &Page,
-    ) -> Result<Result<HoldingPageView, BadField>, Failure> {
-        let query = HolderQuery {
+    ) -> Result<Result<HoldingPageView, BadField>, IssuerError> {
+        let query = MembershipQuery {
             group: asked.group.clone(),
             connector: asked.connector.clone(),
             since: asked.since,
@@ -103,10 +106,10 @@ impl Issuer {
             after: page.after.clone(),
             limit: page.limit,
         };
-        let found = self.store.holders(query).await;
+        let found = self.store.memberships(query).await;
         Ok(named_page(found)?.map(|found| HoldingPageView {
             group: asked.group.clone(),
-            holders: found.holdings.iter().map(HoldingView::from).collect(),
+            memberships: found.memberships.iter().map(HoldingView::from).collect(),
             next: found.next,
         }))
     }
@@ -118,7 +121,7 @@ impl Issuer {
 }
 
 /// A page that somebody made up is their mistake, everything else ours.
-fn named_page<T>(found: Result<T, StoreError>) -> Result<Result<T, BadField>, Failure> {
+fn named_page<T>(found: Result<T, StoreError>) -> Result<Result<T, BadField>, IssuerError> {
     match found {
         Ok(found) => Ok(Ok(found)),
         Err(StoreError::NoSuchPage) => Ok(Err(bad("page", "is no page of this list"))),

@@ -4,7 +4,7 @@ use countersign_core::{Client, ConnectorId, SessionFilter};
 use serde::{Deserialize, Serialize};
 
 use super::Administrator;
-use crate::{Failure, Issuer};
+use crate::{Issuer, IssuerError};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ClientView {
@@ -32,20 +32,20 @@ pub struct ConnectorView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_answer: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_trouble: Option<String>,
-    /// What the trouble was.
+    pub last_failure: Option<String>,
+    /// The cause of `last_failure`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub trouble: Option<String>,
+    pub last_error: Option<String>,
     /// It refused so many people at once that it is not believed until a person confirms.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub braked_since: Option<String>,
+    pub circuit_open_since: Option<String>,
     /// Live sessions that came by it.
     pub sessions: i64,
 }
 
 impl Issuer {
     /// In the order of their ids.
-    pub async fn client_views(&self) -> Result<Vec<ClientView>, Failure> {
+    pub async fn client_views(&self) -> Result<Vec<ClientView>, IssuerError> {
         let mut views = Vec::new();
         for client in self.clients.iter() {
             views.push(self.client_view(client).await?);
@@ -54,7 +54,7 @@ impl Issuer {
         Ok(views)
     }
 
-    async fn client_view(&self, client: &Client) -> Result<ClientView, Failure> {
+    async fn client_view(&self, client: &Client) -> Result<ClientView, IssuerError> {
         let filter = SessionFilter { client: Some(client.id.clone()), ..SessionFilter::default() };
         let count = self.store.count_sessions(&filter).await?;
         let own = count.clients.iter().find(|(id, _)| *id == client.id);
@@ -71,7 +71,7 @@ impl Issuer {
         })
     }
 
-    pub async fn connector_views(&self) -> Result<Vec<ConnectorView>, Failure> {
+    pub async fn connector_views(&self) -> Result<Vec<ConnectorView>, IssuerError> {
         let mut views = Vec::new();
         for health in self.upstreams() {
             let filter = SessionFilter {
@@ -79,16 +79,19 @@ impl Issuer {
                 ..SessionFilter::default()
             };
             let count = self.store.count_sessions(&filter).await?;
-            let trouble = health.last_trouble.as_ref();
+            let last_error = health.last_failure.as_ref();
             views.push(ConnectorView {
                 id: health.connector.to_string(),
                 kind: health.kind.to_owned(),
                 name: health.name.clone(),
                 up: health.up,
                 last_answer: super::view::told(health.last_answer),
-                last_trouble: trouble.map(|(at, _)| at.to_string()),
-                trouble: trouble.map(|(_, cause)| cause.clone()),
-                braked_since: health.braked.as_ref().map(|brake| brake.set_at.to_string()),
+                last_failure: last_error.map(|(at, _)| at.to_string()),
+                last_error: last_error.map(|(_, cause)| cause.clone()),
+                circuit_open_since: health
+                    .circuit_breaker
+                    .as_ref()
+                    .map(|circuit_breaker| circuit_breaker.set_at.to_string()),
                 sessions: count.sessions,
             });
         }
@@ -100,7 +103,7 @@ impl Issuer {
         &self,
         who: &Administrator,
         connector: &ConnectorId,
-    ) -> Result<bool, Failure> {
-        Ok(self.release_brake(connector, who.actor()).await?.is_some())
+    ) -> Result<bool, IssuerError> {
+        Ok(self.close_circuit_breaker(connector, who.actor()).await?.is_some())
     }
 }

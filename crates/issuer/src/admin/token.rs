@@ -11,7 +11,7 @@ use countersign_jose::{Claims, Expected, Typ};
 
 use super::Administrator;
 use crate::token::ACCESS_TOKEN_TYPE;
-use crate::{Failure, Issuer};
+use crate::{Issuer, IssuerError};
 
 /// How far another replica's clock may be behind.
 const LEEWAY: Duration = Duration::from_secs(5);
@@ -30,7 +30,7 @@ impl Issuer {
         &self,
         token: &Secret,
         ip: Option<String>,
-    ) -> Result<Result<Administrator, NotAdmitted>, Failure> {
+    ) -> Result<Result<Administrator, NotAdmitted>, IssuerError> {
         let expected = Expected {
             issuer: self.settings.issuer.as_str(),
             typ: Typ::Exactly(ACCESS_TOKEN_TYPE),
@@ -78,7 +78,7 @@ impl Issuer {
         &self,
         grant: &GrantId,
         client: &ClientId,
-    ) -> Result<Option<Session>, Failure> {
+    ) -> Result<Option<Session>, IssuerError> {
         match self.living_grant(grant).await? {
             Some((grant, session)) if grant.client == *client => self.up_to_date(session).await,
             _ => Ok(None),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use countersign_core::session::Ended;
 use countersign_core::{Grant, Session, Timestamp};
 use countersign_store::{
-    EndedBatch, FoundSession, GrantEnd, Holding, SessionCount, SessionEnd, StoredEvent,
+    EndedBatch, FoundSession, GrantEnd, Membership, SessionCount, SessionEnd, StoredEvent,
 };
 use serde::{Deserialize, Serialize};
 
@@ -164,7 +164,7 @@ pub struct HoldingView {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct HoldingPageView {
     pub group: String,
-    pub holders: Vec<HoldingView>,
+    pub memberships: Vec<HoldingView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
@@ -323,16 +323,16 @@ impl From<&GrantEnd> for EndView {
     }
 }
 
-impl From<&Holding> for HoldingView {
-    fn from(holding: &Holding) -> Self {
+impl From<&Membership> for HoldingView {
+    fn from(membership: &Membership) -> Self {
         Self {
-            connector: holding.connector.to_string(),
-            user_id: holding.user_id.clone(),
-            person: holding.person.clone(),
-            session: holding.session.to_string(),
-            since: holding.since.to_string(),
-            until: told(holding.until),
-            tokens_until: told(holding.tokens_until),
+            connector: membership.connector.to_string(),
+            user_id: membership.user_id.clone(),
+            person: membership.person.clone(),
+            session: membership.session.to_string(),
+            since: membership.since.to_string(),
+            until: told(membership.until),
+            tokens_until: told(membership.tokens_until),
         }
     }
 }

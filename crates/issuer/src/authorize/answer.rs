@@ -54,13 +54,13 @@ impl AuthorizationError {
 
 /// A finished request on its way back.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct AuthorizationResponse {
     pub redirect_uri: String,
     pub mode: ResponseMode,
     pub fields: Vec<(&'static str, String)>,
 }
 
-impl Answer {
+impl AuthorizationResponse {
     pub fn code(request: &AuthRequest, issuer: &IssuerUrl, code: String) -> Self {
         Self::of(&request.redirect_uri, request.response_mode, vec![("code", code)])
             .with(request.state.as_deref(), issuer)
@@ -120,11 +120,11 @@ impl Answer {
 
 #[cfg(test)]
 mod tests {
-    use super::{Answer, ResponseMode};
+    use super::{AuthorizationResponse, ResponseMode};
 
     #[test]
     fn the_query_of_a_redirect_uri_is_kept_and_added_to() {
-        let answer = Answer {
+        let answer = AuthorizationResponse {
             redirect_uri: "https://app.example.com/cb?tenant=a%20b".into(),
             mode: ResponseMode::Query,
             fields: vec![("code", "c".into()), ("state", "\r\n&=é".into())],

@@ -3,8 +3,8 @@
 use countersign_core::{Client, Identity, Scopes, Secret, Session};
 
 use super::answer::ErrorCode;
-use super::{Envelope, Step};
-use crate::{Failure, Issuer};
+use super::{PendingLogin, Step};
+use crate::{Issuer, IssuerError};
 
 /// What the approval page says: who asks, who you are, what will be told.
 #[derive(Clone, Debug)]
@@ -19,14 +19,14 @@ pub struct Approval {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ApprovalDecision {
     Approve,
     Rejected,
     /// "Not you?"
     Switch,
 }
 
-impl Verdict {
+impl ApprovalDecision {
     pub fn parse(text: &str) -> Option<Self> {
         match text {
             "approve" => Some(Self::Approve),
@@ -42,41 +42,41 @@ impl Issuer {
     /// the dispatcher shows the page anew, to them.
     pub async fn decide(
         &self,
-        mut envelope: Envelope,
-        verdict: Verdict,
+        mut pending: PendingLogin,
+        decision: ApprovalDecision,
         cookie: Option<&Secret>,
-    ) -> Result<Step, Failure> {
-        if envelope.request.own_page.is_some() {
-            return self.next(envelope, cookie, false).await;
+    ) -> Result<Step, IssuerError> {
+        if pending.request.account_page.is_some() {
+            return self.next(pending, cookie, false).await;
         }
-        let session = match self.clients.behind(&envelope.request) {
+        let session = match self.clients.behind(&pending.request) {
             Some(client) => self.browser_session_for(client, cookie).await?,
             None => None,
         };
-        let Some(session) = session.filter(|s| envelope.session.as_ref() == Some(&s.id)) else {
-            return self.next(envelope, cookie, false).await;
+        let Some(session) = session.filter(|s| pending.session.as_ref() == Some(&s.id)) else {
+            return self.next(pending, cookie, false).await;
         };
-        match verdict {
-            Verdict::Approve => {
-                self.remember(&envelope, &session).await?;
-                self.next(envelope, cookie, true).await
+        match decision {
+            ApprovalDecision::Approve => {
+                self.remember(&pending, &session).await?;
+                self.next(pending, cookie, true).await
             }
-            Verdict::Rejected => {
-                let request = &envelope.request;
+            ApprovalDecision::Rejected => {
+                let request = &pending.request;
                 let now = self.now();
                 self.store.finish_refused(&request.id, &session.id, &request.client, now).await?;
-                Ok(self.refuse(&envelope, ErrorCode::AccessDenied, "The person said no"))
+                Ok(self.refuse(&pending, ErrorCode::AccessDenied, "The person said no"))
             }
-            Verdict::Switch => {
-                envelope.switch = true;
-                envelope.logged_in = None;
-                self.next(envelope, cookie, false).await
+            ApprovalDecision::Switch => {
+                pending.switch = true;
+                pending.logged_in = None;
+                self.next(pending, cookie, false).await
             }
         }
     }
 
-    async fn remember(&self, envelope: &Envelope, session: &Session) -> Result<(), Failure> {
-        let request = &envelope.request;
+    async fn remember(&self, pending: &PendingLogin, session: &Session) -> Result<(), IssuerError> {
+        let request = &pending.request;
         let person = &session.identity.user_id;
         self.store
             .remember_consent(countersign_store::Consent {
@@ -93,7 +93,7 @@ impl Issuer {
 
     pub(crate) fn approval(
         &self,
-        envelope: &Envelope,
+        pending: &PendingLogin,
         client: &Client,
         session: &Session,
     ) -> Approval {
@@ -101,10 +101,10 @@ impl Issuer {
         Approval {
             client_name: client.name.clone(),
             client_logo: client.logo_url.clone(),
-            client_host: Client::host_of(&envelope.request.redirect_uri),
+            client_host: Client::host_of(&pending.request.redirect_uri),
             identity: session.identity.clone(),
             connector_name: connector.map(|c| c.name.clone()).unwrap_or_default(),
-            scopes: envelope.request.scopes.clone(),
+            scopes: pending.request.scopes.clone(),
         }
     }
 }

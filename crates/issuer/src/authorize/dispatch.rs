@@ -8,30 +8,30 @@ use std::time::Duration;
 use countersign_core::client::OUT_OF_BAND;
 use countersign_core::{Client, Code, Connector, ConnectorId, Secret, Session, ids, scopes};
 use countersign_jose::hash;
-use countersign_store::CodeGiven;
+use countersign_store::IssueCodeOutcome;
 
-use super::answer::{Answer, AuthorizationError, ErrorCode};
-use super::{Approval, AuthRequest, Envelope, OwnPage};
-use crate::{Failure, Issuer};
+use super::answer::{AuthorizationError, AuthorizationResponse, ErrorCode};
+use super::{AccountPage, Approval, AuthRequest, PendingLogin};
+use crate::{Issuer, IssuerError};
 
 /// What the browser does next.
 pub enum Step {
     /// A page with the ways in.
     Choose {
-        envelope: Envelope,
+        pending: PendingLogin,
         choices: Vec<Choice>,
     },
     SignIn {
-        envelope: Envelope,
+        pending: PendingLogin,
         connector: ConnectorId,
     },
     Approve {
-        envelope: Envelope,
+        pending: PendingLogin,
         approval: Box<Approval>,
     },
-    Answer(Answer),
+    AuthorizationResponse(AuthorizationResponse),
     /// Signed in, and back at a page of ours.
-    OwnPage(OwnPage),
+    AccountPage(AccountPage),
     /// This request was finished before: a second tab, the back button.
     Finished,
     /// It waited longer than `expiry.authRequests`.
@@ -55,7 +55,7 @@ impl From<&Connector> for Choice {
 }
 
 /// Why somebody must (again) prove who they are.
-enum Standing {
+enum LoginStatus {
     SignedIn(Box<Session>),
     NeedsLogin,
     /// The login happened, and the person is not the one the client hinted at.
@@ -67,17 +67,17 @@ impl Issuer {
     /// has just said yes on the page that this envelope's session was shown.
     pub async fn next(
         &self,
-        envelope: Envelope,
+        pending: PendingLogin,
         cookie: Option<&Secret>,
         approved: bool,
-    ) -> Result<Step, Failure> {
-        let silent = envelope.request.prompt.none.then(|| envelope.clone());
-        match (self.look(envelope, cookie, approved).await, silent) {
+    ) -> Result<Step, IssuerError> {
+        let silent = pending.request.prompt.none.then(|| pending.clone());
+        match (self.look(pending, cookie, approved).await, silent) {
             // Nobody looks at the page of a silent request: its application is told instead.
-            (Err(Failure::Unavailable { what, cause }), Some(envelope)) => {
+            (Err(IssuerError::Unavailable { what, cause }), Some(pending)) => {
                 tracing::error!(what, cause, "a silent request could not be answered");
                 let (code, text) = (ErrorCode::TemporarilyUnavailable, "Ask again later");
-                Ok(self.refuse(&envelope, code, text))
+                Ok(self.refuse(&pending, code, text))
             }
             (step, _) => step,
         }
@@ -85,79 +85,79 @@ impl Issuer {
 
     async fn look(
         &self,
-        mut envelope: Envelope,
+        mut pending: PendingLogin,
         cookie: Option<&Secret>,
         approved: bool,
-    ) -> Result<Step, Failure> {
-        if self.is_expired(&envelope) {
+    ) -> Result<Step, IssuerError> {
+        if self.is_expired(&pending) {
             return Ok(Step::Expired);
         }
-        let Some(client) = self.clients.behind(&envelope.request) else {
+        let Some(client) = self.clients.behind(&pending.request) else {
             return Ok(Step::Gone);
         };
-        let session = match self.standing(&envelope, client, cookie).await? {
-            Standing::SignedIn(session) => *session,
-            Standing::NeedsLogin => return Ok(self.ask_for_login(envelope, client)),
-            Standing::SomebodyElse => {
+        let session = match self.login_status(&pending, client, cookie).await? {
+            LoginStatus::SignedIn(session) => *session,
+            LoginStatus::NeedsLogin => return Ok(self.ask_for_login(pending, client)),
+            LoginStatus::SomebodyElse => {
                 return Ok(self.refuse(
-                    &envelope,
+                    &pending,
                     ErrorCode::LoginRequired,
                     "Another person signed in than the one id_token_hint names",
                 ));
             }
         };
         let Some(session) = self.up_to_date(session).await? else {
-            return Ok(self.ask_for_login(envelope, client));
+            return Ok(self.ask_for_login(pending, client));
         };
-        if let Some(page) = envelope.request.own_page {
-            return Ok(Step::OwnPage(page));
+        if let Some(page) = pending.request.account_page {
+            return Ok(Step::AccountPage(page));
         }
-        if !approved && self.needs_approval(&envelope, client, &session).await? {
-            if envelope.request.prompt.none {
+        if !approved && self.needs_approval(&pending, client, &session).await? {
+            if pending.request.prompt.none {
                 let (code, text) = (ErrorCode::ConsentRequired, "The person has not agreed yet");
-                return Ok(self.refuse(&envelope, code, text));
+                return Ok(self.refuse(&pending, code, text));
             }
-            if envelope.session.as_ref() != Some(&session.id) {
-                envelope.logged_in = None;
+            if pending.session.as_ref() != Some(&session.id) {
+                pending.logged_in = None;
             }
-            envelope.session = Some(session.id.clone());
-            let approval = Box::new(self.approval(&envelope, client, &session));
-            return Ok(Step::Approve { envelope, approval });
+            pending.session = Some(session.id.clone());
+            let approval = Box::new(self.approval(&pending, client, &session));
+            return Ok(Step::Approve { pending, approval });
         }
-        self.give_code(envelope, client, session).await
+        self.issue_code(pending, client, session).await
     }
 
     /// It waited longer than `expiry.authRequests`.
-    pub fn is_expired(&self, envelope: &Envelope) -> bool {
-        self.now() > envelope.request.expires_at
+    pub fn is_expired(&self, pending: &PendingLogin) -> bool {
+        self.now() > pending.request.expires_at
     }
 
-    async fn standing(
+    async fn login_status(
         &self,
-        envelope: &Envelope,
+        pending: &PendingLogin,
         client: &Client,
         cookie: Option<&Secret>,
-    ) -> Result<Standing, Failure> {
+    ) -> Result<LoginStatus, IssuerError> {
         let Some(session) = self.browser_session_for(client, cookie).await? else {
-            return Ok(Standing::NeedsLogin);
+            return Ok(LoginStatus::NeedsLogin);
         };
-        let request = &envelope.request;
+        let request = &pending.request;
         let just_proven =
-            envelope.logged_in.is_some() && envelope.session.as_ref() == Some(&session.id);
+            pending.logged_in.is_some() && pending.session.as_ref() == Some(&session.id);
         let unusable = !self.serves(request, client, &session);
         let age = self.now().since(session.auth_time);
         let old =
             request.max_age.is_some_and(|limit| limit == 0 || age > Duration::from_secs(limit));
-        let asked = request.prompt.login || request.prompt.select_account || envelope.switch;
+        let asked = request.prompt.login || request.prompt.select_account || pending.switch;
         if unusable || (!just_proven && (!self.settings.sign_on.sso || asked || old)) {
-            return Ok(Standing::NeedsLogin);
+            return Ok(LoginStatus::NeedsLogin);
         }
         let subject =
             countersign_core::identity::subject(&session.identity.user_id, &session.connector);
         match &request.hint {
-            Some(hint) if *hint != subject && just_proven => Ok(Standing::SomebodyElse),
-            Some(hint) if *hint != subject => Ok(Standing::NeedsLogin),
-            _ => Ok(Standing::SignedIn(Box::new(session))),
+            Some(hint) if *hint != subject && just_proven => Ok(LoginStatus::SomebodyElse),
+            Some(hint) if *hint != subject => Ok(LoginStatus::NeedsLogin),
+            _ => Ok(LoginStatus::SignedIn(Box::new(session))),
         }
     }
 
@@ -166,39 +166,41 @@ impl Issuer {
     pub(super) fn serves(&self, request: &AuthRequest, client: &Client, session: &Session) -> bool {
         request.connector.as_ref().is_none_or(|id| *id == session.connector)
             && self.connectors.allowed(client, &session.connector).is_some()
-            && !self.basis_changed(session)
-            && session.wants.cover(self.askable(session, request.wants()))
+            && !self.fingerprint_changed(session)
+            && session
+                .login_scopes
+                .covers(self.login_scopes_needed(session, request.login_scopes()))
     }
 
-    fn ask_for_login(&self, mut envelope: Envelope, client: &Client) -> Step {
-        if envelope.request.prompt.none {
-            return self.refuse(&envelope, ErrorCode::LoginRequired, "Nobody is signed in");
+    fn ask_for_login(&self, mut pending: PendingLogin, client: &Client) -> Step {
+        if pending.request.prompt.none {
+            return self.refuse(&pending, ErrorCode::LoginRequired, "Nobody is signed in");
         }
-        envelope.session = None;
-        envelope.logged_in = None;
-        if let Some(connector) = envelope.request.connector.clone() {
-            return Step::SignIn { envelope, connector };
+        pending.session = None;
+        pending.logged_in = None;
+        if let Some(connector) = pending.request.connector.clone() {
+            return Step::SignIn { pending, connector };
         }
         let choices: Vec<Choice> = self.connectors.for_client(client).map(Choice::from).collect();
         match choices.as_slice() {
             [] => Step::Gone,
             [only] if !self.settings.always_show_choice => {
                 let connector = only.id.clone();
-                Step::SignIn { envelope, connector }
+                Step::SignIn { pending, connector }
             }
-            _ => Step::Choose { envelope, choices },
+            _ => Step::Choose { pending, choices },
         }
     }
 
     async fn needs_approval(
         &self,
-        envelope: &Envelope,
+        pending: &PendingLogin,
         client: &Client,
         session: &Session,
-    ) -> Result<bool, Failure> {
+    ) -> Result<bool, IssuerError> {
         // A code that is read out by hand is what a phisher asks for, and an administrator's power what
         // a program on their machine would like: neither is ever given in silence.
-        let request = &envelope.request;
+        let request = &pending.request;
         let by_hand = request.redirect_uri == OUT_OF_BAND;
         if request.prompt.consent || by_hand || request.scopes.has(scopes::ADMIN) {
             return Ok(true);
@@ -208,18 +210,18 @@ impl Issuer {
         }
         let person = &session.identity.user_id;
         let given = self.store.consent(person, &session.connector, &client.id).await?;
-        Ok(!given.is_some_and(|given| envelope.request.scopes.within(&given)))
+        Ok(!given.is_some_and(|given| pending.request.scopes.within(&given)))
     }
 
-    async fn give_code(
+    async fn issue_code(
         &self,
-        envelope: Envelope,
+        pending: PendingLogin,
         client: &Client,
         session: Session,
-    ) -> Result<Step, Failure> {
+    ) -> Result<Step, IssuerError> {
         let now = self.now();
         let code = ids::random_token()?;
-        let request = &envelope.request;
+        let request = &pending.request;
         let given = Code {
             hash: hash::sha256(&code),
             request: request.id.clone(),
@@ -234,10 +236,14 @@ impl Issuer {
             expires_at: now + self.code_lifetime(client, request),
             grant: None,
         };
-        Ok(match self.store.give_code(given, now).await? {
-            CodeGiven::Given => Step::Answer(Answer::code(request, &self.settings.issuer, code)),
-            CodeGiven::AlreadyFinished => Step::Finished,
-            CodeGiven::SessionEnded => self.ask_for_login(envelope, client),
+        Ok(match self.store.issue_code(given, now).await? {
+            IssueCodeOutcome::Issued => Step::AuthorizationResponse(AuthorizationResponse::code(
+                request,
+                &self.settings.issuer,
+                code,
+            )),
+            IssueCodeOutcome::AlreadyFinished => Step::Finished,
+            IssueCodeOutcome::SessionEnded => self.ask_for_login(pending, client),
         })
     }
 
@@ -250,8 +256,12 @@ impl Issuer {
         }
     }
 
-    pub(crate) fn refuse(&self, envelope: &Envelope, code: ErrorCode, why: &str) -> Step {
+    pub(crate) fn refuse(&self, pending: &PendingLogin, code: ErrorCode, why: &str) -> Step {
         let error = AuthorizationError::new(code, why);
-        Step::Answer(Answer::error(&envelope.request, &self.settings.issuer, error))
+        Step::AuthorizationResponse(AuthorizationResponse::error(
+            &pending.request,
+            &self.settings.issuer,
+            error,
+        ))
     }
 }

@@ -6,9 +6,9 @@ use countersign_core::session::{Challenge, ChallengeMethod};
 use countersign_core::{Client, ClientId, ConnectorId, Scopes, ids, scopes};
 use countersign_jose::{Expected, Typ};
 
-use super::answer::{Answer, AuthorizationError, ErrorCode};
+use super::answer::{AuthorizationError, AuthorizationResponse, ErrorCode};
 use super::request::{AuthRequest, Params, Prompt, ResponseMode};
-use crate::{Failure, Issuer};
+use crate::{Issuer, IssuerError};
 
 /// All parameters together; what is sealed into the browser stays small enough for cookies and URLs.
 const MAX_PARAMS_BYTES: usize = 3 * 1024;
@@ -16,7 +16,7 @@ const MAX_PARAMS_BYTES: usize = 3 * 1024;
 pub enum Parsed {
     Request(Box<AuthRequest>),
     /// Goes back to the client.
-    Refused(Answer),
+    Refused(AuthorizationResponse),
     /// Stays here, as a page.
     Untrusted(Untrusted),
 }
@@ -46,7 +46,7 @@ impl Issuer {
         &self,
         params: &Params,
         connector: Option<ConnectorId>,
-    ) -> Result<Parsed, Failure> {
+    ) -> Result<Parsed, IssuerError> {
         let (client, redirect_uri) = match self.prove_client(params) {
             Ok(proven) => proven,
             Err(untrusted) => return Ok(Parsed::Untrusted(untrusted)),
@@ -59,7 +59,13 @@ impl Issuer {
                 let state = params.get_exact("state").filter(|_| !params.is_repeated("state"));
                 let issuer = &self.settings.issuer;
                 tracing::info!(client = %client.id, error = refusal.code.as_str(), reason = %refusal.description, "authorization request refused");
-                Parsed::Refused(Answer::refusal(redirect_uri, mode, state, issuer, refusal))
+                Parsed::Refused(AuthorizationResponse::refusal(
+                    redirect_uri,
+                    mode,
+                    state,
+                    issuer,
+                    refusal,
+                ))
             }
         })
     }
@@ -121,7 +127,7 @@ impl Issuer {
             hint: self.hint(params)?,
             login_hint: params.get("login_hint").map(|hint| hint.chars().take(256).collect()),
             connector: self.connector(params, client, connector)?,
-            own_page: None,
+            account_page: None,
             expires_at: self.now() + self.settings.request_lifetime_of(client),
         })
     }

@@ -1,10 +1,10 @@
 //! The parsed authorization request: what was asked, in types.
 
 use countersign_core::session::Challenge;
-use countersign_core::{ClientId, ConnectorId, Scopes, Timestamp, Wants, scopes};
+use countersign_core::{ClientId, ConnectorId, LoginScopes, Scopes, Timestamp, scopes};
 use serde::{Deserialize, Serialize};
 
-use super::OwnPage;
+use super::AccountPage;
 
 /// Decoded parameters of a query or a form, each at most once (RFC 6749 section 3.1).
 #[derive(Clone, Debug, Default)]
@@ -89,14 +89,14 @@ pub struct AuthRequest {
     pub connector: Option<ConnectorId>,
     /// A login for a page of ours, which ends there: no client, no consent, no code.
     #[serde(default)]
-    pub own_page: Option<OwnPage>,
+    pub account_page: Option<AccountPage>,
     pub expires_at: Timestamp,
 }
 
 impl AuthRequest {
     /// What a login for this request must ask of its upstream.
-    pub fn wants(&self) -> Wants {
-        Wants {
+    pub fn login_scopes(&self) -> LoginScopes {
+        LoginScopes {
             offline: self.scopes.has(scopes::OFFLINE_ACCESS),
             groups: self.scopes.has(scopes::GROUPS),
         }

@@ -3,19 +3,19 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use countersign_core::connector::{Basis, Login, Refusal, SignedIn, WayIn};
-use countersign_core::{Connector, ConnectorId, Secret, SessionId, Trace, Wants, ids};
+use countersign_core::connector::{Fingerprint, LoginMethod, LoginOutcome, Refusal, SignedIn};
+use countersign_core::{Connector, ConnectorId, LoginScopes, Secret, SessionId, Trace, ids};
 use countersign_jose::hash;
 use countersign_store::SignIn;
 
-use super::Envelope;
-use crate::attempts::{Permit, counted_address};
+use super::PendingLogin;
+use crate::attempts::{RateLimitPermit, counted_address};
 use crate::upstream_health::Op;
-use crate::{Failure, Issuer};
+use crate::{Issuer, IssuerError};
 
 /// A password can be used only while it is there, so its login asks for all that a later application
 /// may need; what is told to whom is still decided by scope.
-const EVERYTHING: Wants = Wants { offline: true, groups: true };
+const EVERYTHING: LoginScopes = LoginScopes { offline: true, groups: true };
 const LONGEST_LOGIN: usize = 256;
 /// What is kept of a trace: enough to see why a group is missing, and no more than some kilobytes.
 const TRACE_STEPS: usize = 60;
@@ -50,14 +50,14 @@ pub enum SignInEnd {
 /// Somebody who has proved who they are: what their connector said, what it was asked for, and how.
 pub(super) struct Proven {
     pub person: SignedIn,
-    pub wants: Wants,
+    pub login_scopes: LoginScopes,
     pub trace: Trace,
 }
 
 /// A browser whose person has proved who they are.
 pub struct ProvenBrowser {
     /// Carries the proof now.
-    pub envelope: Envelope,
+    pub pending: PendingLogin,
     /// The browser's new session cookie, valid for `lifetime`.
     pub cookie: Secret,
     pub lifetime: Duration,
@@ -66,52 +66,54 @@ pub struct ProvenBrowser {
 
 impl Issuer {
     /// What the application of a login in flight is called.
-    pub fn client_name(&self, envelope: &Envelope) -> &str {
-        self.clients.behind(&envelope.request).map_or("", |client| &client.name)
+    pub fn client_name(&self, pending: &PendingLogin) -> &str {
+        self.clients.behind(&pending.request).map_or("", |client| &client.name)
     }
 
     /// The connector of this id, if the envelope's client may use it.
-    pub fn connector_for(&self, envelope: &Envelope, id: &ConnectorId) -> Option<&Connector> {
-        let client = self.clients.behind(&envelope.request)?;
-        let asked = envelope.request.connector.as_ref();
+    pub fn connector_for(&self, pending: &PendingLogin, id: &ConnectorId) -> Option<&Connector> {
+        let client = self.clients.behind(&pending.request)?;
+        let asked = pending.request.connector.as_ref();
         self.connectors.allowed(client, id).filter(|_| asked.is_none_or(|asked| asked == id))
     }
 
     pub async fn sign_in_with_password(
         &self,
-        envelope: Envelope,
+        pending: PendingLogin,
         connector: &ConnectorId,
         attempt: &Attempt,
         browser: &Browser,
-    ) -> Result<SignInEnd, Failure> {
-        if self.now() > envelope.request.expires_at {
+    ) -> Result<SignInEnd, IssuerError> {
+        if self.now() > pending.request.expires_at {
             return Ok(SignInEnd::StartAgain);
         }
-        let Some(connector) = self.connector_for(&envelope, connector) else {
+        let Some(connector) = self.connector_for(&pending, connector) else {
             return Ok(SignInEnd::NoSuchWay);
         };
-        let WayIn::Password(way) = &connector.way else { return Ok(SignInEnd::NoSuchWay) };
+        let LoginMethod::Password(method) = &connector.login_method else {
+            return Ok(SignInEnd::NoSuchWay);
+        };
         if attempt.login.chars().count() > LONGEST_LOGIN {
             return Ok(SignInEnd::Refused(Refusal::BadCredentials));
         }
-        let account = format!("{}\n{}", connector.id, way.canonical(&attempt.login));
+        let account = format!("{}\n{}", connector.id, method.canonical(&attempt.login));
         let address = counted_address(browser.address);
-        if let Permit::Wait(wait) = self.attempts.begin(&account, &address, self.now()) {
+        if let RateLimitPermit::Wait(wait) = self.attempts.begin(&account, &address, self.now()) {
             tracing::warn!(event = "login_delayed", connector = %connector.id, address = %browser.address, "too many attempts");
             return Ok(SignInEnd::Wait(wait));
         }
         let mut trace = Trace::default();
-        let asking = way.login(&attempt.login, &attempt.password, EVERYTHING, &mut trace);
+        let asking = method.login(&attempt.login, &attempt.password, EVERYTHING, &mut trace);
         let answer = self.ask_connector(connector, Op::Login, asking).await;
         match answer.map_err(|down| self.unavailable(connector, &down, &trace))? {
-            Login::Refused(refusal) => {
+            LoginOutcome::Refused(refusal) => {
                 self.log_refusal(connector, &refusal, browser, &trace);
                 Ok(SignInEnd::Refused(refusal))
             }
-            Login::Accepted(person) => {
+            LoginOutcome::Accepted(person) => {
                 self.attempts.succeeded(&account, &address, self.now());
-                let proven = Proven { person: *person, wants: EVERYTHING, trace };
-                self.sign_in(envelope, connector, proven, browser).await
+                let proven = Proven { person: *person, login_scopes: EVERYTHING, trace };
+                self.sign_in(pending, connector, proven, browser).await
             }
         }
     }
@@ -119,20 +121,20 @@ impl Issuer {
     /// Somebody has proved who they are: only now is anything written.
     pub(super) async fn sign_in(
         &self,
-        mut envelope: Envelope,
+        mut pending: PendingLogin,
         connector: &Connector,
         proven: Proven,
         browser: &Browser,
-    ) -> Result<SignInEnd, Failure> {
-        let Proven { person, wants, trace } = proven;
+    ) -> Result<SignInEnd, IssuerError> {
+        let Proven { person, login_scopes, trace } = proven;
         let now = self.now();
         let lifetime = self.settings.longest_sign_on().absolute_lifetime;
         let cookie = Secret::new(ids::random_token()?);
-        let basis = match (&connector.basis, person.basis) {
-            (Basis::Upstream(basis), _) => basis.clone(),
-            (Basis::Person, Some(basis)) => basis,
-            (Basis::Person, None) => {
-                return Err(Failure::Broken(format!("{} gave no fingerprint", connector.id)));
+        let fingerprint = match (&connector.fingerprint, person.fingerprint) {
+            (Fingerprint::Upstream(fingerprint), _) => fingerprint.clone(),
+            (Fingerprint::PerUser, Some(fingerprint)) => fingerprint,
+            (Fingerprint::PerUser, None) => {
+                return Err(IssuerError::Broken(format!("{} gave no fingerprint", connector.id)));
             }
         };
         let outcome = self
@@ -144,8 +146,8 @@ impl Issuer {
                 id: SessionId::random()?,
                 connector: connector.id.clone(),
                 identity: person.identity.clone(),
-                basis,
-                wants,
+                fingerprint,
+                login_scopes,
                 upstream: self.seal_upstream(person.upstream.as_ref())?,
                 ip: browser.address.to_string(),
                 user_agent: browser.user_agent.chars().take(400).collect(),
@@ -153,7 +155,7 @@ impl Issuer {
             })
             .await?;
         // A sign-in without its trace is a sign-in all the same.
-        let kept = trace.shortened(TRACE_STEPS, TRACE_STEP_CHARACTERS);
+        let kept = trace.truncated(TRACE_STEPS, TRACE_STEP_CHARACTERS);
         if let Err(error) = self.store.keep_trace(&outcome.session, &kept, now).await {
             tracing::warn!(session = %outcome.session, cause = %error, "the login trace was not kept");
         }
@@ -161,7 +163,7 @@ impl Issuer {
             event = "signed_in",
             session = %outcome.session,
             connector = %connector.id,
-            client = %envelope.request.client,
+            client = %pending.request.client,
             user_id = %person.identity.user_id,
             email = %person.identity.email,
             groups = person.identity.groups.len(),
@@ -169,11 +171,11 @@ impl Issuer {
             again = outcome.reauthenticated,
             "login successful"
         );
-        envelope.session = Some(outcome.session);
-        envelope.logged_in = Some(now);
-        envelope.switch = false;
+        pending.session = Some(outcome.session);
+        pending.logged_in = Some(now);
+        pending.switch = false;
         let connector = connector.id.clone();
-        Ok(SignInEnd::SignedIn(Box::new(ProvenBrowser { envelope, cookie, lifetime, connector })))
+        Ok(SignInEnd::SignedIn(Box::new(ProvenBrowser { pending, cookie, lifetime, connector })))
     }
 
     pub(super) fn unavailable(
@@ -181,9 +183,9 @@ impl Issuer {
         connector: &Connector,
         down: &countersign_core::connector::Unavailable,
         trace: &Trace,
-    ) -> Failure {
+    ) -> IssuerError {
         log_trace(connector, trace);
-        Failure::upstream(down)
+        IssuerError::upstream(down)
     }
 
     pub(super) fn log_refusal(

@@ -7,7 +7,7 @@ use countersign_store::Store;
 
 use super::{Keyring, PUBLISHED_BEFORE, new_key};
 use crate::admin::Rotation;
-use crate::{Failure, Settings};
+use crate::{IssuerError, Settings};
 
 impl Keyring {
     /// Makes the next key, unless one is published already that has yet to sign. Of two administrators
@@ -19,7 +19,7 @@ impl Keyring {
         settings: &Settings,
         now: Timestamp,
         actor: &str,
-    ) -> Result<Rotation, Failure> {
+    ) -> Result<Rotation, IssuerError> {
         let rows = store.signing_keys().await?;
         let last = rows.last();
         if let Some(next) = last.filter(|row| row.signs_from > now) {

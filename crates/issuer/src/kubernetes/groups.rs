@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::keyring::off_the_async_threads;
 use crate::token::{Audience, canonical_number};
-use crate::{Failure, Issuer};
+use crate::{Issuer, IssuerError};
 
 /// `typ` of the answer, so that no room of ours takes it for an ID or an access token (RFC 8725
 /// section 3.11). Kubernetes looks at no `typ`; for it the answer is nobody's, having no `sub`.
@@ -26,7 +26,7 @@ const LIFETIME: Duration = Duration::from_secs(60);
 
 /// The two claims that stand in a token in the place of `groups`.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Elsewhere {
+pub(crate) struct DistributedClaims {
     #[serde(rename = "_claim_names")]
     names: ClaimNames,
     #[serde(rename = "_claim_sources")]
@@ -73,8 +73,8 @@ struct Handle {
 
 impl Handle {
     /// `<key>.<what it says>.<mac>`.
-    fn sign(&self, keys: &MacKeys) -> Result<String, Failure> {
-        let json = serde_json::to_vec(self).map_err(|e| Failure::Broken(e.to_string()))?;
+    fn sign(&self, keys: &MacKeys) -> Result<String, IssuerError> {
+        let json = serde_json::to_vec(self).map_err(|e| IssuerError::Broken(e.to_string()))?;
         let body = URL_SAFE_NO_PAD.encode(json);
         let (key, mac) = keys.sign(PURPOSE, &body);
         Ok(format!("{key}.{body}.{mac}"))
@@ -108,13 +108,13 @@ impl Issuer {
     /// One audience with distributed groups is enough, since its cluster would read any list. Whether
     /// they may be told makes no difference here: also of a token that tells none, a cluster shall
     /// learn that its session has ended.
-    pub(crate) fn groups_elsewhere(
+    pub(crate) fn distributed_claims(
         &self,
         grant: &GrantId,
         audience: &Audience,
         granted: &Scopes,
         until: Timestamp,
-    ) -> Result<Option<Elsewhere>, Failure> {
+    ) -> Result<Option<DistributedClaims>, IssuerError> {
         let mut clients = audience.iter().filter_map(|id| self.clients.get(id));
         let distributed = clients.any(|client| {
             let cluster = client.kubernetes.as_ref();
@@ -133,7 +133,7 @@ impl Issuer {
             endpoint: self.settings.issuer.endpoint("/kubernetes/groups"),
             access_token: handle.sign(&self.keyring.keys().mac_settled)?,
         };
-        Ok(Some(Elsewhere {
+        Ok(Some(DistributedClaims {
             names: ClaimNames { groups: "countersign" },
             sources: ClaimSources { countersign: source },
         }))
@@ -142,7 +142,7 @@ impl Issuer {
     /// The groups of the person whose token held this, as a JWT that lives 60 seconds. `None` is
     /// `invalid_token` (RFC 6750 section 3.1): not ours, over, ended, or the upstream does not know the
     /// person any more.
-    pub async fn groups_token(&self, handle: &Secret) -> Result<Option<String>, Failure> {
+    pub async fn groups_token(&self, handle: &Secret) -> Result<Option<String>, IssuerError> {
         let keys = self.keyring.keys();
         let Some(handle) = Handle::read(handle, &keys.mac) else { return Ok(None) };
         let Some(groups) = self.groups_behind(&handle).await? else { return Ok(None) };
@@ -161,7 +161,7 @@ impl Issuer {
         Ok(Some(off_the_async_threads(move || signer.sign(Some(TYPE), &claims)).await??))
     }
 
-    async fn groups_behind(&self, handle: &Handle) -> Result<Option<Vec<String>>, Failure> {
+    async fn groups_behind(&self, handle: &Handle) -> Result<Option<Vec<String>>, IssuerError> {
         if Timestamp::from_secs(handle.exp) <= self.now() {
             return Ok(None);
         }
@@ -176,7 +176,7 @@ impl Issuer {
     pub(super) async fn groups_of(
         &self,
         claims: &serde_json::Map<String, serde_json::Value>,
-    ) -> Result<Option<Vec<String>>, Failure> {
+    ) -> Result<Option<Vec<String>>, IssuerError> {
         let source = claims.get("_claim_sources").and_then(|sources| sources.get("countersign"));
         let handle = source.and_then(|source| source.get("access_token")?.as_str());
         let Some(handle) = handle else { return Ok(None) };

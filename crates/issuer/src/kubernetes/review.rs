@@ -10,7 +10,7 @@ use countersign_jose::{Expected, Typ};
 use serde_json::Value;
 
 use super::user::{User, user_of};
-use crate::{Failure, Issuer};
+use crate::{Issuer, IssuerError};
 
 /// Compared against when there is no secret to compare with. Nobody's: it is never accepted.
 const NOBODY: &str = "no cluster has this secret, it is only here to be compared";
@@ -42,7 +42,11 @@ impl Issuer {
         matched.then_some(cluster)
     }
 
-    pub async fn review(&self, cluster: Cluster<'_>, token: &Secret) -> Result<Review, Failure> {
+    pub async fn review(
+        &self,
+        cluster: Cluster<'_>,
+        token: &Secret,
+    ) -> Result<Review, IssuerError> {
         let Cluster { client, webhook } = cluster;
         // ID tokens alone: an access token is for us, and whoever is shown one could show it on.
         let expected = Expected {

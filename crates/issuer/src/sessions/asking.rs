@@ -4,14 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_core::connector::{Known, Refresh, Refreshed, SignedIn};
+use countersign_core::connector::{Refresh, RefreshOutcome, RefreshRequest, SignedIn};
 use countersign_core::{Connector, Secret, Session, Timestamp, Trace};
 use countersign_store::Snapshot;
 
 use super::{Checked, Refused, Upstream};
-use crate::brakes::Said;
+use crate::circuit_breakers::Said;
 use crate::upstream_health::Op;
-use crate::{Failure, Issuer};
+use crate::{Issuer, IssuerError};
 
 const UPSTREAM_DATA: &str = "upstream data";
 /// How long one replica may hold the right to ask an upstream about a session.
@@ -24,17 +24,18 @@ const PATIENCE: Duration = Duration::from_secs(10);
 impl Issuer {
     /// Asks the upstream again when what it said is no longer fresh (design 5). One request a session
     /// at a time, by a lease; whoever comes second waits for the first one's answer.
-    pub async fn ask_upstream(&self, session: Session) -> Result<Upstream, Failure> {
+    pub async fn ask_upstream(&self, session: Session) -> Result<Upstream, IssuerError> {
         let Some(connector) = self.connectors.get(&session.connector) else {
             return Ok(Upstream::Refused(Refused::Unaskable));
         };
-        if self.basis_changed(&session) {
+        if self.fingerprint_changed(&session) {
             return Ok(Upstream::Refused(Refused::Changed));
         }
         let age = self.now().since(session.identity_at);
         let policy = &self.settings.sign_on;
         // Some upstreams can be asked again only if the login asked for that.
-        let asked = |r: &&Arc<dyn Refresh>| session.wants.offline || !r.needs_offline_login();
+        let asked =
+            |r: &&Arc<dyn Refresh>| session.login_scopes.offline || !r.needs_offline_login();
         let Some(refresh) = connector.refresh.as_ref().filter(asked) else {
             return Ok(match age > policy.max_snapshot_age {
                 true => Upstream::Refused(Refused::Unaskable),
@@ -47,7 +48,7 @@ impl Issuer {
         if age < policy.upstream_refresh_interval {
             return Ok(welcome(session, None));
         }
-        if self.has_passed_the_brake(connector, &session)? {
+        if self.skips_revalidation(connector, &session)? {
             return Ok(welcome(session, None));
         }
         self.ask_or_wait(connector, &**refresh, session).await
@@ -59,7 +60,7 @@ impl Issuer {
         connector: &Connector,
         refresh: &dyn Refresh,
         mut session: Session,
-    ) -> Result<Upstream, Failure> {
+    ) -> Result<Upstream, IssuerError> {
         let seen = session.identity_at;
         let (mut waited, mut pause) = (Duration::ZERO, LOOK_AGAIN);
         while waited < PATIENCE {
@@ -81,7 +82,7 @@ impl Issuer {
         }
         match session.ended {
             Some(_) => Ok(Upstream::Refused(Refused::Ended)),
-            None => Err(Failure::Unavailable {
+            None => Err(IssuerError::Unavailable {
                 what: connector.name.clone(),
                 cause: "another request is still asking this upstream".to_owned(),
             }),
@@ -96,7 +97,7 @@ impl Issuer {
         refresh: &dyn Refresh,
         before: &Session,
         seen: Timestamp,
-    ) -> Result<Upstream, Failure> {
+    ) -> Result<Upstream, IssuerError> {
         let asked = match self.store.session(&before.id).await {
             Err(error) => Err(error.into()),
             Ok(None) => return Ok(Upstream::Refused(Refused::Ended)),
@@ -121,12 +122,12 @@ impl Issuer {
         refresh: &dyn Refresh,
         session: Session,
         leased: bool,
-    ) -> Result<Upstream, Failure> {
+    ) -> Result<Upstream, IssuerError> {
         let upstream = self.open_upstream(session.upstream.as_deref())?;
-        let known = Known {
+        let known = RefreshRequest {
             identity: &session.identity,
             upstream: upstream.as_ref(),
-            wants: session.wants,
+            login_scopes: session.login_scopes,
             now: self.now(),
         };
         let mut trace = Trace::default();
@@ -135,13 +136,13 @@ impl Issuer {
         for step in trace.steps() {
             tracing::debug!(connector = %session.connector, session = %session.id, kind = ?step.kind, "{}", step.text);
         }
-        let said = match answer.map_err(|down| Failure::upstream(&down))? {
-            Refreshed::Current(person) => {
+        let said = match answer.map_err(|down| IssuerError::upstream(&down))? {
+            RefreshOutcome::Current(person) => {
                 self.is_welcome(&session);
                 return self.current(session, *person, leased);
             }
-            Refreshed::Disabled => Said::Disabled,
-            Refreshed::Missing { why } => Said::Missing { why },
+            RefreshOutcome::Disabled => Said::Disabled,
+            RefreshOutcome::Missing { why } => Said::Missing { why },
         };
         self.is_refused(connector, &session, said, refresh.is_free()).await
     }
@@ -151,8 +152,12 @@ impl Issuer {
         mut session: Session,
         person: SignedIn,
         leased: bool,
-    ) -> Result<Upstream, Failure> {
-        if person.basis.as_ref().is_some_and(|basis| *basis != session.basis) {
+    ) -> Result<Upstream, IssuerError> {
+        if person
+            .fingerprint
+            .as_ref()
+            .is_some_and(|fingerprint| *fingerprint != session.fingerprint)
+        {
             return Ok(Upstream::Refused(Refused::Changed));
         }
         if person.identity.user_id != session.identity.user_id {
@@ -171,27 +176,30 @@ impl Issuer {
         let snapshot = Snapshot {
             session: session.id.clone(),
             identity: session.identity.clone(),
-            basis: session.basis.clone(),
+            fingerprint: session.fingerprint.clone(),
             upstream,
             now: session.identity_at,
         };
         Ok(welcome(session, Some(snapshot)))
     }
 
-    pub(crate) fn seal_upstream(&self, data: Option<&Secret>) -> Result<Option<String>, Failure> {
+    pub(crate) fn seal_upstream(
+        &self,
+        data: Option<&Secret>,
+    ) -> Result<Option<String>, IssuerError> {
         data.map(|data| self.root.seal(UPSTREAM_DATA, data.expose().as_bytes()))
             .transpose()
-            .map_err(Failure::from)
+            .map_err(IssuerError::from)
     }
 
-    fn open_upstream(&self, sealed: Option<&str>) -> Result<Option<Secret>, Failure> {
+    fn open_upstream(&self, sealed: Option<&str>) -> Result<Option<Secret>, IssuerError> {
         let Some(sealed) = sealed else { return Ok(None) };
         let bytes = self
             .root
             .open(UPSTREAM_DATA, sealed)
-            .map_err(|e| Failure::Broken(format!("upstream data cannot be opened: {e}")))?;
+            .map_err(|e| IssuerError::Broken(format!("upstream data cannot be opened: {e}")))?;
         let text = std::str::from_utf8(&bytes)
-            .map_err(|_| Failure::Broken("upstream data is not text".to_owned()))?;
+            .map_err(|_| IssuerError::Broken("upstream data is not text".to_owned()))?;
         Ok(Some(Secret::new(text)))
     }
 }

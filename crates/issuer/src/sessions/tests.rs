@@ -4,20 +4,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use countersign_core::connector::{AccountDiagnosis, LoginOutcome};
 use countersign_core::connector::{
-    Basis, Known, PasswordLogin, Refresh, Refreshed, SignedIn, Unavailable, WayIn,
+    Fingerprint, LoginMethod, PasswordLogin, Refresh, RefreshOutcome, RefreshRequest, SignedIn,
+    Unavailable,
 };
-use countersign_core::connector::{Examination, Login};
 use countersign_core::{
-    Clock, Connector, ConnectorId, Identity, Secret, SessionId, Timestamp, Trace, Wants,
+    Clock, Connector, ConnectorId, Identity, LoginScopes, Secret, SessionId, Timestamp, Trace,
 };
 use countersign_jose::RootKeys;
 use countersign_store::{Location, SignIn, Store};
 
 use super::Upstream;
-use crate::brakes::Brakes;
+use crate::circuit_breakers::CircuitBreakers;
 use crate::upstream_health::Upstreams;
-use crate::{Attempts, Clients, Connectors, Issuer, Keyring, settings};
+use crate::{Clients, Connectors, Issuer, Keyring, LoginAttempts, settings};
 
 const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
 
@@ -35,13 +36,17 @@ struct Rotating(AtomicUsize);
 
 #[async_trait]
 impl Refresh for Rotating {
-    async fn refresh(&self, known: Known<'_>, _: &mut Trace) -> Result<Refreshed, Unavailable> {
+    async fn refresh(
+        &self,
+        known: RefreshRequest<'_>,
+        _: &mut Trace,
+    ) -> Result<RefreshOutcome, Unavailable> {
         let uses = self.0.fetch_add(1, Ordering::SeqCst);
         let shown = known.upstream.map_or("", Secret::expose);
         assert_eq!(shown, format!("token-{uses}"), "a spent token was shown again");
         let upstream = Some(Secret::new(format!("token-{}", uses + 1)));
         let identity = known.identity.clone();
-        Ok(Refreshed::Current(Box::new(SignedIn { identity, upstream, basis: None })))
+        Ok(RefreshOutcome::Current(Box::new(SignedIn { identity, upstream, fingerprint: None })))
     }
 }
 
@@ -55,17 +60,17 @@ impl PasswordLogin for Rotating {
         login.to_owned()
     }
 
-    async fn examine(&self, _: &str, _: &mut Trace) -> Result<Examination, Unavailable> {
-        Ok(Examination::Refused { why: "nobody asks".to_owned() })
+    async fn diagnose(&self, _: &str, _: &mut Trace) -> Result<AccountDiagnosis, Unavailable> {
+        Ok(AccountDiagnosis::Refused { why: "nobody asks".to_owned() })
     }
 
     async fn login(
         &self,
         _: &str,
         _: &Secret,
-        _: Wants,
+        _: LoginScopes,
         _: &mut Trace,
-    ) -> Result<Login, Unavailable> {
+    ) -> Result<LoginOutcome, Unavailable> {
         Err(Unavailable { upstream: "rotating".to_owned(), cause: "nobody asks".to_owned() })
     }
 }
@@ -78,17 +83,17 @@ async fn issuer(upstream: &Arc<Rotating>) -> Issuer {
         id: ConnectorId::new("rotating"),
         kind: "oidc",
         name: "Rotating".to_owned(),
-        way: WayIn::Password(upstream.clone()),
+        login_method: LoginMethod::Password(upstream.clone()),
         refresh: Some(upstream.clone()),
-        basis: Basis::Upstream("oidc:rotating".to_owned()),
+        fingerprint: Fingerprint::Upstream("oidc:rotating".to_owned()),
     };
     Issuer {
-        brakes: Brakes::open(&store).await.unwrap(),
+        circuit_breakers: CircuitBreakers::open(&store).await.unwrap(),
         upstream_health: Upstreams::default(),
         clients: Clients::default(),
         connectors: Connectors::new([connector]),
         keyring,
-        attempts: Attempts::default(),
+        attempts: LoginAttempts::default(),
         settings,
         store,
         root,
@@ -107,8 +112,8 @@ async fn who_waited_for_the_lease_does_not_spend_the_others_token_again() {
         id: SessionId::new("session"),
         connector: ConnectorId::new("rotating"),
         identity: Identity { user_id: "jane".to_owned(), ..Identity::default() },
-        basis: "oidc:rotating".to_owned(),
-        wants: Wants { offline: true, groups: true },
+        fingerprint: "oidc:rotating".to_owned(),
+        login_scopes: LoginScopes { offline: true, groups: true },
         upstream: issuer.seal_upstream(Some(&Secret::new("token-0"))).unwrap(),
         ip: "192.0.2.1".to_owned(),
         user_agent: String::new(),

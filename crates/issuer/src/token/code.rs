@@ -3,7 +3,7 @@
 use countersign_core::session::{Challenge, ChallengeMethod, EndReason, Ended};
 use countersign_core::{Client, Code, Grant, GrantId, Secret, Session, scopes};
 use countersign_jose::hash;
-use countersign_store::Redeemed;
+use countersign_store::RedeemCodeOutcome;
 
 use super::mint::Minting;
 use super::{TokenError, Tokens};
@@ -14,7 +14,7 @@ use crate::authorize::is_pkce_text;
 const OFFLINE_LIMIT: i64 = 100;
 const INVALID_CODE: &str = "Invalid or expired code parameter.";
 
-pub(super) struct Brought {
+pub(super) struct CodeRedemption {
     pub code: Secret,
     pub redirect_uri: Option<String>,
     pub verifier: Option<Secret>,
@@ -24,10 +24,10 @@ impl Issuer {
     pub(super) async fn redeem_code(
         &self,
         client: &Client,
-        brought: Brought,
+        params: CodeRedemption,
     ) -> Result<Tokens, TokenError> {
         let now = self.now();
-        let hashed = hash::sha256(brought.code.expose());
+        let hashed = hash::sha256(params.code.expose());
         let stored = self.store.code(&hashed).await?;
         // Another client's attempt changes nothing and learns nothing (RFC 6749 section 4.1.3).
         let Some(stored) = stored.filter(|stored| stored.code.client == client.id) else {
@@ -40,31 +40,31 @@ impl Issuer {
         if now > code.expires_at {
             return Err(TokenError::invalid_grant(INVALID_CODE));
         }
-        if brought.redirect_uri.as_deref() != Some(code.redirect_uri.as_str()) {
+        if params.redirect_uri.as_deref() != Some(code.redirect_uri.as_str()) {
             return Err(TokenError::invalid_grant(
                 "redirect_uri did not match URI from initial request.",
             ));
         }
-        check_verifier(code.challenge.as_ref(), brought.verifier.as_ref())?;
+        check_verifier(code.challenge.as_ref(), params.verifier.as_ref())?;
         let session = self.session_of(client, &code).await?;
         let grant = self.new_grant(client, &code, &session)?;
         let prepared = self.prepare(client, grant.scopes.clone())?;
         let grant = Grant { tokens_until: prepared.tokens_until, ..grant };
         match self.store.redeem_code(&hashed, &client.id, grant.clone(), now, OFFLINE_LIMIT).await?
         {
-            Redeemed::Granted { given_way } => {
+            RedeemCodeOutcome::Granted { given_way } => {
                 for grant in given_way {
                     tracing::warn!(event = "grant_ended", grant = %grant, session = %session.id, reason = "too_many_grants", "the longest idle grant gave way");
                 }
             }
-            Redeemed::AlreadyUsed { grant } => {
+            RedeemCodeOutcome::AlreadyUsed { grant } => {
                 return Err(self.code_used_twice(grant.as_ref()).await?);
             }
-            Redeemed::SessionEnded | Redeemed::Gone => {
+            RedeemCodeOutcome::SessionEnded | RedeemCodeOutcome::Gone => {
                 return Err(TokenError::invalid_grant(INVALID_CODE));
             }
         }
-        self.mint(prepared, Minting { grant, session, code: Some(brought.code) }).await
+        self.mint(prepared, Minting { grant, session, code: Some(params.code) }).await
     }
 
     /// The session a code was given by, if everything it stood on is still there.

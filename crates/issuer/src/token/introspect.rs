@@ -7,8 +7,8 @@ use countersign_jose::{Claims, Expected, Typ};
 use serde::Serialize;
 
 use super::ACCESS_TOKEN_TYPE;
-use super::statement::Statement;
-use crate::{Failure, Issuer};
+use super::refresh_token::RefreshTokenClaims;
+use crate::{Issuer, IssuerError};
 
 /// RFC 7662 section 2.2. Without anything but `active` when it is false.
 #[derive(Debug, Default, Serialize)]
@@ -42,7 +42,7 @@ impl Issuer {
         &self,
         caller: &Client,
         token: &Secret,
-    ) -> Result<Introspection, Failure> {
+    ) -> Result<Introspection, IssuerError> {
         let claims = self.access_token(token);
         let Some(id) = self.grant_named_by(token) else { return Ok(Introspection::default()) };
         let Some((grant, session)) = self.store.grant(&id).await? else {
@@ -65,8 +65,8 @@ impl Issuer {
 
     /// The grant a token of ours belongs to, whichever kind it is. Says nothing about its being alive.
     pub(super) fn grant_named_by(&self, token: &Secret) -> Option<GrantId> {
-        let statement = Statement::read(token, &self.keyring.keys().mac);
-        let by_refresh_token = statement.map(|statement| statement.grant);
+        let refresh_token = RefreshTokenClaims::read(token, &self.keyring.keys().mac);
+        let by_refresh_token = refresh_token.map(|refresh_token| refresh_token.grant);
         by_refresh_token.or_else(|| {
             let claims = self.access_token(token)?;
             claims.text("grant_id").map(GrantId::new)
@@ -103,8 +103,8 @@ impl Issuer {
         grant: &Grant,
         session: &Session,
     ) -> Option<About> {
-        let statement = Statement::read(token, &self.keyring.keys().mac)?;
-        let current = grant.refreshable && statement.generation == grant.generation;
+        let refresh_token = RefreshTokenClaims::read(token, &self.keyring.keys().mac)?;
+        let current = grant.refreshable && refresh_token.generation == grant.generation;
         (current && !self.is_refresh_expired(owner, grant)).then(|| {
             let end = self.settings.refresh_of(owner).end(grant.created_at, grant.rotated_at);
             About { exp: end.map(Timestamp::secs), ..self.about(grant, session) }

@@ -11,11 +11,11 @@ use countersign_jose::{Signer, hash};
 use serde::Serialize;
 
 use super::audience::Audience;
-use super::statement::Statement;
+use super::refresh_token::RefreshTokenClaims;
 use super::{TokenError, TokenErrorCode, Tokens};
 use crate::keyring::off_the_async_threads;
-use crate::kubernetes::groups::Elsewhere;
-use crate::{Failure, Issuer};
+use crate::kubernetes::groups::DistributedClaims;
+use crate::{Issuer, IssuerError};
 
 /// `typ` of an access token (RFC 9068 section 2.1).
 pub(crate) const ACCESS_TOKEN_TYPE: &str = "at+jwt";
@@ -79,7 +79,7 @@ pub(crate) struct PersonClaims<'a> {
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     groups: &'a [String],
     #[serde(flatten)]
-    elsewhere: Option<&'a Elsewhere>,
+    elsewhere: Option<&'a DistributedClaims>,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -116,7 +116,7 @@ impl<'a> PersonClaims<'a> {
 
 impl<'a> PersonClaims<'a> {
     /// With the place where the groups are, if they are not to be in the token.
-    fn groups_at(self, elsewhere: Option<&'a Elsewhere>) -> Self {
+    fn groups_at(self, elsewhere: Option<&'a DistributedClaims>) -> Self {
         let groups = if elsewhere.is_some() { &[] } else { self.groups };
         Self { groups, elsewhere, ..self }
     }
@@ -157,7 +157,7 @@ impl Issuer {
         let Prepared { audience, scopes, tokens_until, .. } = &prepared;
         let grant = &minting.grant.id;
         let work = Work {
-            elsewhere: self.groups_elsewhere(grant, audience, scopes, *tokens_until)?,
+            elsewhere: self.distributed_claims(grant, audience, scopes, *tokens_until)?,
             prepared,
             minting,
             iss: self.settings.issuer.as_str().to_owned(),
@@ -173,13 +173,13 @@ impl Issuer {
         let (access_token, id_token) = signed?;
         let Work { prepared: Prepared { scopes, tokens_until, .. }, minting, .. } = work;
         let grant = minting.grant;
-        let statement = Statement { grant: grant.id, generation: grant.generation };
+        let refresh_token = RefreshTokenClaims { grant: grant.id, generation: grant.generation };
         let keys = self.keyring.keys();
         Ok(Tokens {
             access_token,
             token_type: "bearer",
             expires_in: tokens_until.since(self.now()).as_secs(),
-            refresh_token: grant.refreshable.then(|| statement.sign(&keys.mac_settled)),
+            refresh_token: grant.refreshable.then(|| refresh_token.sign(&keys.mac_settled)),
             id_token: scopes.has(scopes::OPENID).then_some(id_token),
             scope: scopes.to_string(),
         })
@@ -211,7 +211,7 @@ impl Issuer {
 struct Work {
     prepared: Prepared,
     minting: Minting,
-    elsewhere: Option<Elsewhere>,
+    elsewhere: Option<DistributedClaims>,
     iss: String,
     access_jti: String,
     id_jti: String,
@@ -235,7 +235,7 @@ impl Work {
     }
 
     /// The access token, then the ID token that speaks of it in `at_hash`.
-    fn sign(&self) -> Result<(String, String), Failure> {
+    fn sign(&self) -> Result<(String, String), IssuerError> {
         let Minting { grant, session, code } = &self.minting;
         let Prepared { signer, audience, scopes, issued_at, tokens_until } = &self.prepared;
         let (iat, exp) = (issued_at.secs(), tokens_until.secs());
@@ -279,6 +279,6 @@ impl Work {
     }
 }
 
-pub(crate) fn json(claims: &impl Serialize) -> Result<Vec<u8>, Failure> {
-    serde_json::to_vec(claims).map_err(|e| Failure::Broken(e.to_string()))
+pub(crate) fn json(claims: &impl Serialize) -> Result<Vec<u8>, IssuerError> {
+    serde_json::to_vec(claims).map_err(|e| IssuerError::Broken(e.to_string()))
 }

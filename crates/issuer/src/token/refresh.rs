@@ -5,7 +5,7 @@ use countersign_core::{Client, Grant, Scopes, Secret, Session, Timestamp, scopes
 use countersign_store::{Rotate, Rotation, Snapshot};
 
 use super::mint::Minting;
-use super::statement::Statement;
+use super::refresh_token::RefreshTokenClaims;
 use super::{TokenError, TokenErrorCode, Tokens};
 use crate::Issuer;
 use crate::sessions::{Checked, Refused, Upstream};
@@ -33,9 +33,9 @@ impl Issuer {
             let code = TokenErrorCode::UnsupportedGrantType;
             return Err(TokenError::refused(code, "refresh_token is not enabled"));
         }
-        let statement = Statement::read(token, &self.keyring.keys().mac)
+        let refresh_token = RefreshTokenClaims::read(token, &self.keyring.keys().mac)
             .ok_or_else(|| TokenError::invalid_grant(INVALID))?;
-        let found = self.store.grant(&statement.grant).await?;
+        let found = self.store.grant(&refresh_token.grant).await?;
         let (grant, session) = found
             .filter(|(grant, _)| grant.client == client.id && grant.refreshable)
             .ok_or_else(|| TokenError::invalid_grant(INVALID))?;
@@ -45,7 +45,7 @@ impl Issuer {
         // A retry gets the same answer without an upstream being called; whether it is one in time is
         // decided by the store, with everything else in one transaction.
         let policy = self.settings.refresh_of(client);
-        let is_retry = policy.rotate && statement.generation < grant.generation;
+        let is_retry = policy.rotate && refresh_token.generation < grant.generation;
         let checked = match is_retry {
             true if !self.stands(Some(client), &session).await? => {
                 return Err(TokenError::invalid_grant(CHANGED));
@@ -56,7 +56,7 @@ impl Issuer {
         let leased = checked.snapshot.is_some().then(|| checked.session.id.clone());
         let until = prepared.tokens_until;
         let given = Given { policy, tokens_until: until, snapshot: checked.snapshot };
-        let rotated = self.rotate(&grant, &statement, given).await;
+        let rotated = self.rotate(&grant, &refresh_token, given).await;
         if rotated.is_err()
             && let Some(session) = leased
         {
@@ -106,14 +106,14 @@ impl Issuer {
     async fn rotate(
         &self,
         grant: &Grant,
-        statement: &Statement,
+        refresh_token: &RefreshTokenClaims,
         given: Given,
     ) -> Result<i64, TokenError> {
         let rotation = self
             .store
             .rotate(Rotate {
                 grant: grant.id.clone(),
-                presented: statement.generation,
+                proxy_headers: refresh_token.generation,
                 rotate: given.policy.rotate,
                 mac_key: self.keyring.keys().mac_settled.newest(),
                 now: self.now(),
@@ -125,7 +125,7 @@ impl Issuer {
         match rotation {
             Rotation::Rotated { generation } | Rotation::Repeated { generation } => Ok(generation),
             Rotation::WentBack { generation } => {
-                tracing::error!(event = "database_went_back", grant = %grant.id, "a refresh token is newer than the database: was it restored?");
+                tracing::error!(event = "database_restored", grant = %grant.id, "a refresh token is newer than the database: was it restored?");
                 Ok(generation)
             }
             Rotation::Reused { tokens_until } => {

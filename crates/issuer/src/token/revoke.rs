@@ -3,12 +3,12 @@
 use countersign_core::session::{EndReason, Ended};
 use countersign_core::{Client, Secret};
 
-use crate::{Failure, Issuer};
+use crate::{Issuer, IssuerError};
 
 impl Issuer {
     /// A refresh or an access token of this client ends its grant. Anything else is nothing to revoke,
     /// and the client is told so by the same silence (RFC 7009 section 2.2).
-    pub async fn revoke(&self, client: &Client, token: &Secret) -> Result<(), Failure> {
+    pub async fn revoke(&self, client: &Client, token: &Secret) -> Result<(), IssuerError> {
         let Some(grant) = self.grant_named_by(token) else { return Ok(()) };
         let Some((grant, session)) = self.store.grant(&grant).await? else { return Ok(()) };
         if grant.client != client.id {

@@ -5,18 +5,18 @@ use axum::response::Response;
 use countersign_core::ConnectorId;
 use countersign_issuer::admin::places::{ClientView, ConnectorView};
 
-use super::entrance::Entered;
+use super::entrance::AdminSession;
 use super::fields::{address, from, part};
 use super::{client_name, connector_name, count, when};
+use crate::account_pages::{back_to, notice};
 use crate::answer::page;
 use crate::app::App;
 use crate::csp::FormsEnd;
 use crate::form::{Form, Pairs, once};
-use crate::own_pages::{back_to, notice};
+use crate::page_error::{PageError, into_response};
 use crate::pages::admin::{ClientRow, Clients, ConnectorCard, Connectors, Health, Section};
 use crate::pages::{Page, Problem};
-use crate::trouble::{Trouble, settle};
-use crate::visit::Visit;
+use crate::request_context::RequestContext;
 
 /// What fits on one page of under 30 KB.
 const CLIENTS: usize = 10;
@@ -24,11 +24,19 @@ const CONNECTORS: usize = 8;
 const REDIRECTS: usize = 3;
 const ABOUT: &str = "a confirmation";
 
-pub async fn clients(State(app): State<App>, visit: Visit, entered: Entered) -> Response {
-    settle(&app, &visit, show_clients(&app, &visit, &entered).await)
+pub async fn clients(
+    State(app): State<App>,
+    context: RequestContext,
+    entered: AdminSession,
+) -> Response {
+    into_response(&app, &context, show_clients(&app, &context, &entered).await)
 }
 
-async fn show_clients(app: &App, visit: &Visit, entered: &Entered) -> Result<Response, Trouble> {
+async fn show_clients(
+    app: &App,
+    context: &RequestContext,
+    entered: &AdminSession,
+) -> Result<Response, PageError> {
     let all = app.issuer.client_views().await?;
     let pairs = entered.asked();
     let begin = from(&pairs, "from", all.len());
@@ -36,7 +44,7 @@ async fn show_clients(app: &App, visit: &Visit, entered: &Entered) -> Result<Res
     let here = (Section::Clients.path(), pairs.as_slice());
     let shown = Clients {
         layout: &app.layout,
-        frame: entered.frame(app, visit, Section::Clients),
+        frame: entered.frame(app, context, Section::Clients),
         clients: part(app, here, "from", all.len(), (begin, rows.collect())),
     };
     Ok(page(app, 200, FormsEnd::AtHome, shown.render()))
@@ -61,18 +69,26 @@ fn sessions(app: &App, field: &str, value: &str) -> String {
     app.path(&address(Section::Sessions.path(), &[(field.to_owned(), value.to_owned())]))
 }
 
-pub async fn connectors(State(app): State<App>, visit: Visit, entered: Entered) -> Response {
-    settle(&app, &visit, show_connectors(&app, &visit, &entered).await)
+pub async fn connectors(
+    State(app): State<App>,
+    context: RequestContext,
+    entered: AdminSession,
+) -> Response {
+    into_response(&app, &context, show_connectors(&app, &context, &entered).await)
 }
 
-async fn show_connectors(app: &App, visit: &Visit, entered: &Entered) -> Result<Response, Trouble> {
+async fn show_connectors(
+    app: &App,
+    context: &RequestContext,
+    entered: &AdminSession,
+) -> Result<Response, PageError> {
     let all = app.issuer.connector_views().await?;
     let pairs = entered.asked();
     let begin = from(&pairs, "from", all.len());
     let cards = all.iter().skip(begin).take(CONNECTORS).map(|connector| card(app, connector));
     let here = (Section::Connectors.path(), pairs.as_slice());
-    let confirmed: Option<(String, bool)> = notice(app, visit, &entered.pairs, ABOUT);
-    let mut frame = entered.frame(app, visit, Section::Connectors);
+    let confirmed: Option<(String, bool)> = notice(app, context, &entered.pairs, ABOUT);
+    let mut frame = entered.frame(app, context, Section::Connectors);
     frame.said = confirmed.map(|(id, released)| {
         let t = &app.layout.texts.admin.places;
         let said = if released { t.confirmed } else { t.not_braked };
@@ -92,15 +108,15 @@ fn card(app: &App, connector: &ConnectorView) -> ConnectorCard {
         id: connector.id.clone(),
         name: connector.name.as_str().into(),
         kind: connector.kind.as_str().into(),
-        health: match (&connector.braked_since, connector.up) {
-            (Some(_), _) => Health::Braked,
+        health: match (&connector.circuit_open_since, connector.up) {
+            (Some(_), _) => Health::CircuitOpen,
             (None, true) => Health::Up,
             (None, false) => Health::Down,
         },
         last_answer: connector.last_answer.as_deref().map(|at| when(app, at)),
-        last_trouble: connector.last_trouble.as_deref().map(|at| when(app, at)),
-        trouble: connector.trouble.as_deref().map(Into::into),
-        braked_since: connector.braked_since.as_deref().map(|at| when(app, at)),
+        last_failure: connector.last_failure.as_deref().map(|at| when(app, at)),
+        last_error: connector.last_error.as_deref().map(Into::into),
+        circuit_open_since: connector.circuit_open_since.as_deref().map(|at| when(app, at)),
         sessions: count(connector.sessions),
         href: sessions(app, "connector", &connector.id),
     }
@@ -108,20 +124,20 @@ fn card(app: &App, connector: &ConnectorView) -> ConnectorCard {
 
 pub async fn confirm(
     State(app): State<App>,
-    visit: Visit,
-    entered: Entered,
+    context: RequestContext,
+    entered: AdminSession,
     Form(form): Form,
 ) -> Response {
-    settle(&app, &visit, confirm_asked(&app, &visit, &entered, &form).await)
+    into_response(&app, &context, confirm_asked(&app, &context, &entered, &form).await)
 }
 
 async fn confirm_asked(
     app: &App,
-    visit: &Visit,
-    entered: &Entered,
+    context: &RequestContext,
+    entered: &AdminSession,
     form: &Pairs,
-) -> Result<Response, Trouble> {
-    if let Some(first) = entered.proves_first(app, visit, form)? {
+) -> Result<Response, PageError> {
+    if let Some(first) = entered.proves_first(app, context, form)? {
         return Ok(first);
     }
     let id = ConnectorId::new(once(form, "connector").unwrap_or_default());
@@ -129,5 +145,5 @@ async fn confirm_asked(
         return Err(Problem::NotFound.into());
     }
     let released = app.issuer.confirm_connector(&entered.who, &id).await?;
-    back_to(app, visit, Section::Connectors.path(), ABOUT, &(id.as_str(), released))
+    back_to(app, context, Section::Connectors.path(), ABOUT, &(id.as_str(), released))
 }

@@ -6,19 +6,19 @@ use countersign_core::{ClientId, SessionFilter, Timestamp};
 use countersign_issuer::admin::asked::{BULK_FIELDS, BadField, Fields};
 use serde::{Deserialize, Serialize};
 
-use super::entrance::Entered;
+use super::entrance::AdminSession;
 use super::fields::{address, field, with};
 use super::sessions::narrowing;
-use super::{client_name, count, moment};
+use super::{client_name, count, display_time};
+use crate::account_pages::{back_to, notice};
 use crate::answer::page;
 use crate::app::App;
 use crate::csp::FormsEnd;
 use crate::form::{Form, Pairs, once};
-use crate::own_pages::{back_to, notice};
+use crate::page_error::{PageError, into_response};
 use crate::pages::admin::{Announcement, Chip, EndMany, Ended, Preview, Section};
 use crate::pages::{Name, Page};
-use crate::trouble::{Trouble, settle};
-use crate::visit::Visit;
+use crate::request_context::RequestContext;
 
 const PATH: &str = "/admin/end";
 const ABOUT: &str = "an administrator's end";
@@ -39,54 +39,62 @@ impl Told {
         Announcement {
             sessions: self.sessions,
             grants: self.grants,
-            tokens_until: alive.map(|at| moment(app, at)),
+            tokens_until: alive.map(|at| display_time(app, at)),
         }
     }
 }
 
-pub async fn preview(State(app): State<App>, visit: Visit, entered: Entered) -> Response {
-    settle(&app, &visit, look(&app, &visit, &entered).await)
+pub async fn preview(
+    State(app): State<App>,
+    context: RequestContext,
+    entered: AdminSession,
+) -> Response {
+    into_response(&app, &context, look(&app, &context, &entered).await)
 }
 
-async fn look(app: &App, visit: &Visit, entered: &Entered) -> Result<Response, Trouble> {
+async fn look(
+    app: &App,
+    context: &RequestContext,
+    entered: &AdminSession,
+) -> Result<Response, PageError> {
     let pairs = entered.asked();
     if pairs.iter().all(|(_, value)| value.trim().is_empty()) {
-        return Ok(offer(app, visit, entered, None));
+        return Ok(offer(app, context, entered, None));
     }
     let meant = match Meant::of(app, &pairs) {
         Ok(meant) => meant,
-        Err(bad) => return Ok(offer(app, visit, entered, Some(&bad))),
+        Err(bad) => return Ok(offer(app, context, entered, Some(&bad))),
     };
-    match notice::<Told>(app, visit, &entered.pairs, ABOUT) {
-        Some(told) => Ok(ended(app, visit, entered, &meant, (&told, false))),
-        None => would_end(app, visit, entered, &meant, false).await,
+    match notice::<Told>(app, context, &entered.pairs, ABOUT) {
+        Some(told) => Ok(ended(app, context, entered, &meant, (&told, false))),
+        None => would_end(app, context, entered, &meant, false).await,
     }
 }
 
 pub async fn end(
     State(app): State<App>,
-    visit: Visit,
-    entered: Entered,
+    context: RequestContext,
+    entered: AdminSession,
     Form(form): Form,
 ) -> Response {
-    settle(&app, &visit, end_asked(&app, &visit, &entered, &form).await)
+    into_response(&app, &context, end_asked(&app, &context, &entered, &form).await)
 }
 
 async fn end_asked(
     app: &App,
-    visit: &Visit,
-    entered: &Entered,
+    context: &RequestContext,
+    entered: &AdminSession,
     form: &Pairs,
-) -> Result<Response, Trouble> {
-    if let Some(first) = entered.proves_first(app, visit, form)? {
+) -> Result<Response, PageError> {
+    if let Some(first) = entered.proves_first(app, context, form)? {
         return Ok(first);
     }
     let meant = match Meant::of(app, &entered.asked()) {
         Ok(meant) => meant,
-        Err(bad) => return Ok(offer(app, visit, entered, Some(&bad))),
+        Err(bad) => return Ok(offer(app, context, entered, Some(&bad))),
     };
     if meant.is_wide() && once(form, "sure") != Some("yes") {
-        return would_end(app, visit, entered, &meant, true).await;
+        return would_end(app, context, entered, &meant, true).await;
     }
     let batch = app.issuer.end_matching(&entered.who, meant.filter.clone()).await?;
     let told = Told {
@@ -96,10 +104,10 @@ async fn end_asked(
         more: batch.more,
     };
     // No upstream is asked here: what ended must be told, though it be down.
-    match app.issuer.browser_session(visit.session.as_ref()).await {
-        Ok(Some(_)) => back_to(app, visit, &address(PATH, &meant.pairs), ABOUT, &told),
+    match app.issuer.browser_session(context.session.as_ref()).await {
+        Ok(Some(_)) => back_to(app, context, &address(PATH, &meant.pairs), ABOUT, &told),
         // Signed out by this: another request could not tell them any more.
-        _ => Ok(ended(app, visit, entered, &meant, (&told, true))),
+        _ => Ok(ended(app, context, entered, &meant, (&told, true))),
     }
 }
 
@@ -157,12 +165,17 @@ fn exactly(at: Timestamp) -> String {
     format!("{}.{:03}Z", at.to_string().trim_end_matches('Z'), at.millis().rem_euclid(1000))
 }
 
-fn offer(app: &App, visit: &Visit, entered: &Entered, problem: Option<&BadField>) -> Response {
+fn offer(
+    app: &App,
+    context: &RequestContext,
+    entered: &AdminSession,
+    problem: Option<&BadField>,
+) -> Response {
     const SINCE: &str = "created_since";
     let pairs = entered.asked();
     let shown = EndMany {
         layout: &app.layout,
-        frame: entered.frame(app, visit, Section::Sessions),
+        frame: entered.frame(app, context, Section::Sessions),
         since: field(app, SINCE, &pairs, problem),
         problem: problem.filter(|bad| bad.field != SINCE).map(|bad| bad.to_string().into()),
         action: app.path(PATH),
@@ -173,11 +186,11 @@ fn offer(app: &App, visit: &Visit, entered: &Entered, problem: Option<&BadField>
 
 async fn would_end(
     app: &App,
-    visit: &Visit,
-    entered: &Entered,
+    context: &RequestContext,
+    entered: &AdminSession,
     meant: &Meant,
     forgotten: bool,
-) -> Result<Response, Trouble> {
+) -> Result<Response, PageError> {
     let found = app.issuer.preview_end(&meant.filter).await?;
     let mine = &entered.session;
     let yours = SessionFilter {
@@ -187,7 +200,7 @@ async fn would_end(
     let yours = found.sessions > 0 && app.issuer.preview_end(&yours).await?.sessions > 0;
     let shown = Preview {
         layout: &app.layout,
-        frame: entered.frame(app, visit, Section::Sessions),
+        frame: entered.frame(app, context, Section::Sessions),
         chips: meant.chips(app),
         sessions: count(found.sessions),
         people: count(found.people),
@@ -197,7 +210,7 @@ async fn would_end(
         tokens_until: found
             .tokens_until
             .filter(|at| *at > app.issuer.now())
-            .map(|at| moment(app, at)),
+            .map(|at| display_time(app, at)),
         yours,
         sure: meant.is_wide().then_some(forgotten),
         action: app.path(&address(PATH, &meant.pairs)),
@@ -214,14 +227,14 @@ fn apps(app: &App, clients: &[(ClientId, i64)]) -> Vec<(Name, u64)> {
 
 fn ended(
     app: &App,
-    visit: &Visit,
-    entered: &Entered,
+    context: &RequestContext,
+    entered: &AdminSession,
     meant: &Meant,
     (told, own_ended): (&Told, bool),
 ) -> Response {
     let shown = Ended {
         layout: &app.layout,
-        frame: entered.frame(app, visit, Section::Sessions),
+        frame: entered.frame(app, context, Section::Sessions),
         chips: Some(meant.chips(app)),
         done: told.announcement(app),
         more: (told.more && !own_ended).then(|| app.path(&address(PATH, &meant.pairs))),

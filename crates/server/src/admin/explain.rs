@@ -6,17 +6,17 @@ use countersign_core::{Client, ClientId};
 use countersign_issuer::admin::asked::{BadField, Fields, bad};
 use countersign_issuer::admin::explain::{ClientAnswer, Explanation, PersonView, UpstreamView};
 
-use super::entrance::Entered;
+use super::entrance::AdminSession;
 use super::fields::{Search, address, part_of_names};
 use super::{client_name, connector_name, first_of};
 use crate::answer::page;
 use crate::app::App;
 use crate::csp::FormsEnd;
 use crate::form::Pairs;
+use crate::page_error::{PageError, into_response};
 use crate::pages::admin::{Explain, PersonCard, Section, UpstreamCard};
 use crate::pages::{Name, Page};
-use crate::trouble::{Trouble, settle};
-use crate::visit::Visit;
+use crate::request_context::RequestContext;
 
 /// Of markup, shared by all people and by all upstreams of one answer.
 const GROUP_BYTES: usize = 3 * 1024;
@@ -24,11 +24,19 @@ const TRACE_BYTES: usize = 4 * 1024;
 /// There is one person of a name at each connector, and hardly more connectors.
 const MOST: usize = 6;
 
-pub async fn explain(State(app): State<App>, visit: Visit, entered: Entered) -> Response {
-    settle(&app, &visit, show(&app, &visit, &entered).await)
+pub async fn explain(
+    State(app): State<App>,
+    context: RequestContext,
+    entered: AdminSession,
+) -> Response {
+    into_response(&app, &context, show(&app, &context, &entered).await)
 }
 
-async fn show(app: &App, visit: &Visit, entered: &Entered) -> Result<Response, Trouble> {
+async fn show(
+    app: &App,
+    context: &RequestContext,
+    entered: &AdminSession,
+) -> Result<Response, PageError> {
     let pairs = entered.asked();
     let (found, problem) = match question(app, &pairs) {
         Ok(Some((user, client))) => (Some(app.issuer.explain(&user, client).await?), None),
@@ -52,7 +60,7 @@ async fn show(app: &App, visit: &Visit, entered: &Entered) -> Result<Response, T
     let (people, upstreams) = (found.people.len(), found.upstreams.len());
     let shown = Explain {
         layout: &app.layout,
-        frame: entered.frame(app, visit, Section::Explain),
+        frame: entered.frame(app, context, Section::Explain),
         form: search.form(app, &pairs, problem.as_ref()),
         asked,
         people: found

@@ -4,33 +4,41 @@ use axum::extract::State;
 use axum::response::Response;
 use countersign_issuer::admin::view::{KeyView, RotationView};
 
-use super::entrance::Entered;
+use super::entrance::AdminSession;
 use super::when;
+use crate::account_pages::{back_to, notice};
 use crate::answer::page;
 use crate::app::App;
 use crate::csp::FormsEnd;
 use crate::form::{Form, Pairs};
-use crate::own_pages::{back_to, notice};
+use crate::page_error::{PageError, into_response};
 use crate::pages::admin::{KeyRow, Keys, Section};
 use crate::pages::{Name, Page};
-use crate::trouble::{Trouble, settle};
-use crate::visit::Visit;
+use crate::request_context::RequestContext;
 
 const ABOUT: &str = "a rotation";
 /// Newest first; more are kept only where lifetimes are very long.
 const ROWS: usize = 20;
 
-pub async fn keys(State(app): State<App>, visit: Visit, entered: Entered) -> Response {
-    settle(&app, &visit, show(&app, &visit, &entered).await)
+pub async fn keys(
+    State(app): State<App>,
+    context: RequestContext,
+    entered: AdminSession,
+) -> Response {
+    into_response(&app, &context, show(&app, &context, &entered).await)
 }
 
-async fn show(app: &App, visit: &Visit, entered: &Entered) -> Result<Response, Trouble> {
+async fn show(
+    app: &App,
+    context: &RequestContext,
+    entered: &AdminSession,
+) -> Result<Response, PageError> {
     let t = &app.layout.texts.admin.keys;
     let keys = app.issuer.signing_keys().await?;
-    let rotated: Option<RotationView> = notice(app, visit, &entered.pairs, ABOUT);
+    let rotated: Option<RotationView> = notice(app, context, &entered.pairs, ABOUT);
     let shown = Keys {
         layout: &app.layout,
-        frame: entered.frame(app, visit, Section::Keys),
+        frame: entered.frame(app, context, Section::Keys),
         rotated: rotated.map(|rotated| {
             let said = if rotated.made { t.made } else { t.already };
             let number = Name::new(&rotated.number.to_string());
@@ -62,22 +70,22 @@ fn row(app: &App, key: &KeyView) -> KeyRow {
 
 pub async fn rotate(
     State(app): State<App>,
-    visit: Visit,
-    entered: Entered,
+    context: RequestContext,
+    entered: AdminSession,
     Form(form): Form,
 ) -> Response {
-    settle(&app, &visit, rotate_asked(&app, &visit, &entered, &form).await)
+    into_response(&app, &context, rotate_asked(&app, &context, &entered, &form).await)
 }
 
 async fn rotate_asked(
     app: &App,
-    visit: &Visit,
-    entered: &Entered,
+    context: &RequestContext,
+    entered: &AdminSession,
     form: &Pairs,
-) -> Result<Response, Trouble> {
-    if let Some(first) = entered.proves_first(app, visit, form)? {
+) -> Result<Response, PageError> {
+    if let Some(first) = entered.proves_first(app, context, form)? {
         return Ok(first);
     }
     let rotated = app.issuer.rotate_keys(&entered.who).await?;
-    back_to(app, visit, Section::Keys.path(), ABOUT, &rotated)
+    back_to(app, context, Section::Keys.path(), ABOUT, &rotated)
 }

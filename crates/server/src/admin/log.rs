@@ -8,31 +8,39 @@ use countersign_issuer::admin::looks::Page as Turn;
 use countersign_issuer::admin::view::{EventView, HoldingView};
 use serde_json::Value;
 
-use super::entrance::Entered;
+use super::entrance::AdminSession;
 use super::fields::{Search, address, with};
 use super::{client_name, connector_name, first_of, is_light, when};
 use crate::answer::page;
 use crate::app::App;
 use crate::csp::FormsEnd;
 use crate::form::{Pairs, once};
+use crate::page_error::{PageError, into_response};
 use crate::pages::admin::{EventRow, Events, HolderRow, Holders, Section, words_for};
 use crate::pages::{Name, Page};
-use crate::trouble::{Trouble, settle};
-use crate::visit::Visit;
+use crate::request_context::RequestContext;
 
 /// What fits on one page of under 30 KB, and where much is told of each.
 const EVENTS: [i64; 2] = [10, 5];
 const HOLDERS: i64 = 12;
 
-pub async fn events(State(app): State<App>, visit: Visit, entered: Entered) -> Response {
-    settle(&app, &visit, show_events(&app, &visit, &entered).await)
+pub async fn events(
+    State(app): State<App>,
+    context: RequestContext,
+    entered: AdminSession,
+) -> Response {
+    into_response(&app, &context, show_events(&app, &context, &entered).await)
 }
 
-async fn show_events(app: &App, visit: &Visit, entered: &Entered) -> Result<Response, Trouble> {
+async fn show_events(
+    app: &App,
+    context: &RequestContext,
+    entered: &AdminSession,
+) -> Result<Response, PageError> {
     let [most, fewer] = EVENTS;
-    let (mut status, mut html) = rendered_events(app, visit, entered, most).await?;
+    let (mut status, mut html) = rendered_events(app, context, entered, most).await?;
     if !is_light(&html) {
-        (status, html) = rendered_events(app, visit, entered, fewer).await?;
+        (status, html) = rendered_events(app, context, entered, fewer).await?;
     }
     Ok(page(app, status, FormsEnd::AtHome, html))
 }
@@ -40,10 +48,10 @@ async fn show_events(app: &App, visit: &Visit, entered: &Entered) -> Result<Resp
 /// The status and the page.
 async fn rendered_events(
     app: &App,
-    visit: &Visit,
-    entered: &Entered,
+    context: &RequestContext,
+    entered: &AdminSession,
     limit: i64,
-) -> Result<(u16, String), Trouble> {
+) -> Result<(u16, String), PageError> {
     let pairs = entered.asked();
     let asked = Fields::new(&pairs, &EVENT_FIELDS, app.issuer.now()).and_then(|f| f.events());
     let found = match asked {
@@ -70,7 +78,7 @@ async fn rendered_events(
     let (first, next) = turns(app, Section::Events.path(), &pairs, next);
     let shown = Events {
         layout: &app.layout,
-        frame: entered.frame(app, visit, Section::Events),
+        frame: entered.frame(app, context, Section::Events),
         form: search.form(app, &pairs, problem.as_ref()),
         rows: rows.iter().map(|event| row(app, event)).collect(),
         first,
@@ -140,20 +148,28 @@ fn instant(name: &str, value: &Value) -> Value {
     }
 }
 
-pub async fn holders(State(app): State<App>, visit: Visit, entered: Entered) -> Response {
-    settle(&app, &visit, show_holders(&app, &visit, &entered).await)
+pub async fn holders(
+    State(app): State<App>,
+    context: RequestContext,
+    entered: AdminSession,
+) -> Response {
+    into_response(&app, &context, show_holders(&app, &context, &entered).await)
 }
 
 fn question(app: &App, pairs: &Pairs) -> Result<Option<(asked::Holders, Turn)>, BadField> {
     let fields = Fields::new(pairs, &HOLDER_FIELDS, app.issuer.now())?;
     let turn = Turn { after: fields.text("page").map(str::to_owned), limit: HOLDERS };
-    Ok(fields.holders()?.map(|asked| (asked, turn)))
+    Ok(fields.memberships()?.map(|asked| (asked, turn)))
 }
 
-async fn show_holders(app: &App, visit: &Visit, entered: &Entered) -> Result<Response, Trouble> {
+async fn show_holders(
+    app: &App,
+    context: &RequestContext,
+    entered: &AdminSession,
+) -> Result<Response, PageError> {
     let pairs = entered.asked();
     let found = match question(app, &pairs) {
-        Ok(Some((asked, turn))) => app.issuer.holders(&asked, &turn).await?.map(Some),
+        Ok(Some((asked, turn))) => app.issuer.memberships(&asked, &turn).await?.map(Some),
         Ok(None) => Ok(None),
         Err(bad) => Err(bad),
     };
@@ -170,24 +186,24 @@ async fn show_holders(app: &App, visit: &Visit, entered: &Entered) -> Result<Res
     };
     let shown = Holders {
         layout: &app.layout,
-        frame: entered.frame(app, visit, Section::Holders),
+        frame: entered.frame(app, context, Section::Holders),
         form: search.form(app, &pairs, problem.as_ref()),
         asked: found.is_some(),
-        rows: found.iter().flat_map(|found| &found.holders).map(|h| holder(app, h)).collect(),
+        rows: found.iter().flat_map(|found| &found.memberships).map(|h| holder(app, h)).collect(),
         first,
         next,
     };
     Ok(page(app, status(problem.as_ref()), FormsEnd::AtHome, shown.render()))
 }
 
-fn holder(app: &App, holding: &HoldingView) -> HolderRow {
+fn holder(app: &App, membership: &HoldingView) -> HolderRow {
     HolderRow {
-        person: first_of(&[&holding.person, &holding.user_id]).into(),
-        user_id: holding.user_id.as_str().into(),
-        connector: connector_name(app, &holding.connector),
-        session: app.path(&format!("/admin/sessions/{}", holding.session)),
-        since: when(app, &holding.since),
-        until: holding.until.as_deref().map(|at| when(app, at)),
-        tokens_until: holding.tokens_until.as_deref().map(|at| when(app, at)),
+        person: first_of(&[&membership.person, &membership.user_id]).into(),
+        user_id: membership.user_id.as_str().into(),
+        connector: connector_name(app, &membership.connector),
+        session: app.path(&format!("/admin/sessions/{}", membership.session)),
+        since: when(app, &membership.since),
+        until: membership.until.as_deref().map(|at| when(app, at)),
+        tokens_until: membership.tokens_until.as_deref().map(|at| when(app, at)),
     }
 }

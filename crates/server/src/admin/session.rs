@@ -6,20 +6,20 @@ use countersign_core::{GrantId, SessionId};
 use countersign_issuer::admin::view::{EventView, GrantView, SessionDetailView, SessionView};
 
 use super::end::Told;
-use super::entrance::Entered;
+use super::entrance::AdminSession;
 use super::fields::{address, from, part, part_of_names};
 use super::log::row as event_row;
 use super::sessions::person;
 use super::{client_name, connector_name, ended_line, when};
+use crate::account_pages::{back_to, notice};
 use crate::answer::page;
 use crate::app::App;
 use crate::csp::FormsEnd;
 use crate::form::{Form, Pairs, once};
-use crate::own_pages::{back_to, notice};
+use crate::page_error::{PageError, into_response};
 use crate::pages::admin::{Ended, EventRow, GrantRow, Section, SessionInFull};
 use crate::pages::{Device, Name, Page, Problem};
-use crate::trouble::{Trouble, settle};
-use crate::visit::Visit;
+use crate::request_context::RequestContext;
 
 /// What there is room for; the rest is a page further.
 const GRANTS: usize = 4;
@@ -31,19 +31,19 @@ const ABOUT: &str = "an end in a session";
 
 pub async fn show(
     State(app): State<App>,
-    visit: Visit,
-    entered: Entered,
+    context: RequestContext,
+    entered: AdminSession,
     Path(id): Path<String>,
 ) -> Response {
-    settle(&app, &visit, show_one(&app, &visit, &entered, SessionId::new(id)).await)
+    into_response(&app, &context, show_one(&app, &context, &entered, SessionId::new(id)).await)
 }
 
 async fn show_one(
     app: &App,
-    visit: &Visit,
-    entered: &Entered,
+    context: &RequestContext,
+    entered: &AdminSession,
     id: SessionId,
-) -> Result<Response, Trouble> {
+) -> Result<Response, PageError> {
     let found = app.issuer.session_in_full(&id).await?.ok_or(Problem::NotFound)?;
     let SessionDetailView { session, grants, events } = &found;
     let pairs = entered.asked();
@@ -51,10 +51,10 @@ async fn show_one(
     let here = (path.as_str(), pairs.as_slice());
     let begin = from(&pairs, "grants", grants.len());
     let shown_grants = grants.iter().skip(begin).take(GRANTS).map(|grant| grant_row(app, grant));
-    let told = notice::<Told>(app, visit, &entered.pairs, ABOUT);
+    let told = notice::<Told>(app, context, &entered.pairs, ABOUT);
     let shown = SessionInFull {
         layout: &app.layout,
-        frame: entered.frame(app, visit, Section::Sessions),
+        frame: entered.frame(app, context, Section::Sessions),
         done: told.map(|told| told.announcement(app)),
         id: &session.id,
         own: id == entered.session.id,
@@ -126,21 +126,25 @@ fn grant_row(app: &App, grant: &GrantView) -> GrantRow {
 /// Which button was pressed: `session` and `grant` name one.
 pub async fn act(
     State(app): State<App>,
-    visit: Visit,
-    entered: Entered,
+    context: RequestContext,
+    entered: AdminSession,
     Path(id): Path<String>,
     Form(form): Form,
 ) -> Response {
-    settle(&app, &visit, end_asked(&app, &visit, &entered, (SessionId::new(id), &form)).await)
+    into_response(
+        &app,
+        &context,
+        end_asked(&app, &context, &entered, (SessionId::new(id), &form)).await,
+    )
 }
 
 async fn end_asked(
     app: &App,
-    visit: &Visit,
-    entered: &Entered,
+    context: &RequestContext,
+    entered: &AdminSession,
     (id, form): (SessionId, &Pairs),
-) -> Result<Response, Trouble> {
-    if let Some(first) = entered.proves_first(app, visit, form)? {
+) -> Result<Response, PageError> {
+    if let Some(first) = entered.proves_first(app, context, form)? {
         return Ok(first);
     }
     let path = format!("/admin/sessions/{id}");
@@ -161,19 +165,19 @@ async fn end_asked(
             let until = Some(end.tokens_until);
             Told { sessions: 0, grants: 1, tokens_until: until, more: false }
         }
-        _ => return Err(Trouble::from(Problem::BadRequest).detail("session, grant")),
+        _ => return Err(PageError::from(Problem::BadRequest).detail("session, grant")),
     };
     match told.sessions > 0 && id == entered.session.id {
-        false => back_to(app, visit, &path, ABOUT, &told),
-        true => Ok(own_ended(app, visit, entered, &told)),
+        false => back_to(app, context, &path, ABOUT, &told),
+        true => Ok(own_ended(app, context, entered, &told)),
     }
 }
 
 /// Their own session: another request could not tell them any more.
-fn own_ended(app: &App, visit: &Visit, entered: &Entered, told: &Told) -> Response {
+fn own_ended(app: &App, context: &RequestContext, entered: &AdminSession, told: &Told) -> Response {
     let shown = Ended {
         layout: &app.layout,
-        frame: entered.frame(app, visit, Section::Sessions),
+        frame: entered.frame(app, context, Section::Sessions),
         chips: None,
         done: told.announcement(app),
         more: None,

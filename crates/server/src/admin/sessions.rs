@@ -6,31 +6,39 @@ use countersign_issuer::admin::asked::{BULK_FIELDS, BadField, Fields, SESSION_FI
 use countersign_issuer::admin::looks::Page as Turn;
 use countersign_issuer::admin::view::{SessionPageView, SessionView};
 
-use super::entrance::Entered;
+use super::entrance::AdminSession;
 use super::fields::{Search, address, with};
 use super::{client_name, connector_name, ended_line, first_of, is_light, when};
 use crate::answer::page;
 use crate::app::App;
 use crate::csp::FormsEnd;
 use crate::form::{Pairs, once};
+use crate::page_error::{PageError, into_response};
 use crate::pages::admin::{Section, SessionList, SessionRow};
 use crate::pages::{Device, Page};
-use crate::trouble::{Trouble, settle};
-use crate::visit::Visit;
+use crate::request_context::RequestContext;
 
 /// What fits on one page of under 30 KB, and where people have very long names.
 const ROWS: [i64; 2] = [10, 5];
 const APPS: usize = 2;
 
-pub async fn list(State(app): State<App>, visit: Visit, entered: Entered) -> Response {
-    settle(&app, &visit, show_list(&app, &visit, &entered).await)
+pub async fn list(
+    State(app): State<App>,
+    context: RequestContext,
+    entered: AdminSession,
+) -> Response {
+    into_response(&app, &context, show_list(&app, &context, &entered).await)
 }
 
-async fn show_list(app: &App, visit: &Visit, entered: &Entered) -> Result<Response, Trouble> {
+async fn show_list(
+    app: &App,
+    context: &RequestContext,
+    entered: &AdminSession,
+) -> Result<Response, PageError> {
     let [most, fewer] = ROWS;
-    let (mut status, mut html) = rendered(app, visit, entered, most).await?;
+    let (mut status, mut html) = rendered(app, context, entered, most).await?;
     if !is_light(&html) {
-        (status, html) = rendered(app, visit, entered, fewer).await?;
+        (status, html) = rendered(app, context, entered, fewer).await?;
     }
     Ok(page(app, status, FormsEnd::AtHome, html))
 }
@@ -38,10 +46,10 @@ async fn show_list(app: &App, visit: &Visit, entered: &Entered) -> Result<Respon
 /// The status and the page.
 async fn rendered(
     app: &App,
-    visit: &Visit,
-    entered: &Entered,
+    context: &RequestContext,
+    entered: &AdminSession,
     rows: i64,
-) -> Result<(u16, String), Trouble> {
+) -> Result<(u16, String), PageError> {
     let pairs = entered.asked();
     let (found, problem) = match find(app, &pairs, rows).await? {
         Ok(found) => (found, None),
@@ -52,7 +60,7 @@ async fn rendered(
     let turned = once(&pairs, "page").is_some_and(|page| !page.is_empty());
     let shown = SessionList {
         layout: &app.layout,
-        frame: entered.frame(app, visit, Section::Sessions),
+        frame: entered.frame(app, context, Section::Sessions),
         form: form(app, &pairs, problem.as_ref()),
         complete: !turned && found.next.is_none(),
         end: (problem.is_none() && once(&pairs, "state") != Some("ended"))
@@ -70,7 +78,7 @@ async fn find(
     app: &App,
     pairs: &Pairs,
     limit: i64,
-) -> Result<Result<SessionPageView, BadField>, Trouble> {
+) -> Result<Result<SessionPageView, BadField>, PageError> {
     let known: Vec<&str> = SESSION_FIELDS.iter().copied().chain(["page"]).collect();
     let asked = Fields::new(pairs, &known, app.issuer.now()).and_then(|fields| {
         let after = fields.text("page").map(str::to_owned);

@@ -2,31 +2,31 @@
 
 use axum::response::Response;
 use countersign_core::ConnectorId;
-use countersign_issuer::authorize::{Approval, Binder, Choice, Envelope, Step};
+use countersign_issuer::authorize::{Approval, BrowserBinding, Choice, PendingLogin, Step};
 
 use super::{link, page, sealed, see_other, start_again, to_client};
 use crate::app::App;
 use crate::csp::FormsEnd;
+use crate::page_error::PageError;
 use crate::pages::{self, ConnectorKind, Entry, Page, Problem, Scope, User};
-use crate::trouble::Trouble;
-use crate::visit::Visit;
+use crate::request_context::RequestContext;
 
 pub fn next_step(
     app: &App,
-    visit: &Visit,
+    context: &RequestContext,
     step: Step,
     client_name: &str,
-    binder: &Binder,
-) -> Result<Response, Trouble> {
+    binding: &BrowserBinding,
+) -> Result<Response, PageError> {
     match step {
-        Step::Choose { envelope, choices } => choose(app, visit, &envelope, &choices, binder),
-        Step::SignIn { envelope, connector } => {
-            let req = sealed(app, &envelope, binder)?;
+        Step::Choose { pending, choices } => choose(app, context, &pending, &choices, binding),
+        Step::SignIn { pending, connector } => {
+            let req = sealed(app, &pending, binding)?;
             see_other(&link(app, &connector_path(&connector), &req))
         }
-        Step::Approve { envelope, approval } => approve(app, &envelope, *approval, binder),
-        Step::Answer(answer) => to_client(app, client_name, &answer),
-        Step::OwnPage(page) => see_other(&app.path(page.as_str())),
+        Step::Approve { pending, approval } => approve(app, &pending, *approval, binding),
+        Step::AuthorizationResponse(answer) => to_client(app, client_name, &answer),
+        Step::AccountPage(page) => see_other(&app.path(page.as_str())),
         Step::Finished | Step::Expired => Err(start_again(app)),
         Step::Gone => Err(Problem::UnknownApp.into()),
     }
@@ -37,16 +37,16 @@ pub(super) fn connector_path(connector: &ConnectorId) -> String {
 }
 
 /// Who asks, for the head of a page.
-pub fn app_of(app: &App, envelope: &Envelope) -> pages::App {
-    if envelope.request.own_page.is_some() {
+pub fn app_of(app: &App, pending: &PendingLogin) -> pages::App {
+    if pending.request.account_page.is_some() {
         return pages::App { name: app.layout.issuer_name.clone(), host: None, logo: None };
     }
-    let client = app.issuer.clients.behind(&envelope.request);
+    let client = app.issuer.clients.behind(&pending.request);
     let name = client.map_or("", |client| client.name.as_str());
     let logo = client.and_then(|client| client.logo_url.clone());
     pages::App {
         name: name.into(),
-        host: countersign_core::Client::host_of(&envelope.request.redirect_uri)
+        host: countersign_core::Client::host_of(&pending.request.redirect_uri)
             .map(|host| host.as_str().into()),
         logo: logo.filter(|_| app.settings.allow_remote_logos),
     }
@@ -54,13 +54,13 @@ pub fn app_of(app: &App, envelope: &Envelope) -> pages::App {
 
 fn choose(
     app: &App,
-    visit: &Visit,
-    envelope: &Envelope,
+    context: &RequestContext,
+    pending: &PendingLogin,
     choices: &[Choice],
-    binder: &Binder,
-) -> Result<Response, Trouble> {
-    let req = sealed(app, envelope, binder)?;
-    let last = visit.cookies.last_connector(&app.cookies);
+    binding: &BrowserBinding,
+) -> Result<Response, PageError> {
+    let req = sealed(app, pending, binding)?;
+    let last = context.cookies.last_connector(&app.cookies);
     let mut entries: Vec<Entry> = choices
         .iter()
         .map(|choice| Entry {
@@ -73,17 +73,17 @@ fn choose(
         })
         .collect();
     entries.sort_by_key(|entry| !entry.last_used);
-    let shown = pages::ChooseConnector { layout: &app.layout, app: app_of(app, envelope), entries };
+    let shown = pages::ChooseConnector { layout: &app.layout, app: app_of(app, pending), entries };
     Ok(page(app, 200, FormsEnd::AtHome, shown.render()))
 }
 
 fn approve(
     app: &App,
-    envelope: &Envelope,
+    pending: &PendingLogin,
     approval: Approval,
-    binder: &Binder,
-) -> Result<Response, Trouble> {
-    let req = sealed(app, envelope, binder)?;
+    binding: &BrowserBinding,
+) -> Result<Response, PageError> {
+    let req = sealed(app, pending, binding)?;
     let person = &approval.identity;
     let name = [&person.username, &person.preferred_username, &person.email, &person.user_id];
     let name = name.into_iter().find(|name| !name.is_empty()).map_or("", String::as_str);
@@ -91,7 +91,7 @@ fn approve(
     let groups = if told { person.groups.as_slice() } else { &[] };
     let shown = pages::Approval {
         layout: &app.layout,
-        app: app_of(app, envelope),
+        app: app_of(app, pending),
         user: User {
             name: name.into(),
             email: (!person.email.is_empty()).then(|| person.email.as_str().into()),

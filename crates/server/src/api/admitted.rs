@@ -8,13 +8,13 @@ use countersign_issuer::admin::Administrator;
 use super::problem::Problem;
 use crate::app::App;
 use crate::form::{Pairs, decode};
+use crate::request_context::ClientAddress;
 use crate::userinfo::bearer;
-use crate::visit::ClientAddress;
 
 /// Whoever sent the request is an administrator, looked up now.
-pub struct Admitted(pub Administrator);
+pub struct AdminToken(pub Administrator);
 
-impl FromRequestParts<App> for Admitted {
+impl FromRequestParts<App> for AdminToken {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {

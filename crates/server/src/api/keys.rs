@@ -4,17 +4,20 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::admitted::Admitted;
+use super::admitted::AdminToken;
 use super::problem::Problem;
 use crate::app::App;
 use crate::token::json;
 
-pub async fn keys(State(app): State<App>, _: Admitted) -> Result<Response, Problem> {
+pub async fn keys(State(app): State<App>, _: AdminToken) -> Result<Response, Problem> {
     let keys = app.issuer.signing_keys().await?;
     Ok(json(StatusCode::OK, &serde_json::json!({ "keys": keys })))
 }
 
 /// Publishes the next key now.
-pub async fn rotate(State(app): State<App>, Admitted(who): Admitted) -> Result<Response, Problem> {
+pub async fn rotate(
+    State(app): State<App>,
+    AdminToken(who): AdminToken,
+) -> Result<Response, Problem> {
     Ok(json(StatusCode::OK, &app.issuer.rotate_keys(&who).await?))
 }

@@ -7,14 +7,14 @@ use countersign_core::ClientId;
 use countersign_issuer::admin::asked::{EVENT_FIELDS, Fields, HOLDER_FIELDS, bad};
 use countersign_issuer::admin::looks::Page;
 
-use super::admitted::{Admitted, Asked};
+use super::admitted::{AdminToken, Asked};
 use super::problem::Problem;
 use crate::app::App;
 use crate::token::json;
 
 pub async fn events(
     State(app): State<App>,
-    _: Admitted,
+    _: AdminToken,
     Asked(pairs): Asked,
 ) -> Result<Response, Problem> {
     let query = Fields::new(&pairs, &EVENT_FIELDS, app.issuer.now())?.events()?;
@@ -24,22 +24,22 @@ pub async fn events(
 /// Who had a group between two instants; without them, who has it now.
 pub async fn holders(
     State(app): State<App>,
-    _: Admitted,
+    _: AdminToken,
     Asked(pairs): Asked,
 ) -> Result<Response, Problem> {
     let fields = Fields::new(&pairs, &HOLDER_FIELDS, app.issuer.now())?;
-    let asked = fields.holders()?.ok_or_else(|| bad("group", "is missing"))?;
+    let asked = fields.memberships()?.ok_or_else(|| bad("group", "is missing"))?;
     let page = Page {
         after: fields.text("page").map(str::to_owned),
         limit: fields.number("limit", 50, 500)?,
     };
-    let found = app.issuer.holders(&asked, &page).await??;
+    let found = app.issuer.memberships(&asked, &page).await??;
     Ok(json(StatusCode::OK, &found))
 }
 
 pub async fn explain(
     State(app): State<App>,
-    _: Admitted,
+    _: AdminToken,
     Asked(pairs): Asked,
 ) -> Result<Response, Problem> {
     let fields = Fields::new(&pairs, &["user", "client"], app.issuer.now())?;

@@ -13,7 +13,7 @@ use crate::token::json;
 const DESCRIPTION: &str = include_str!("openapi.json");
 
 pub async fn description(State(app): State<App>) -> Result<Response, Problem> {
-    let broken = |_| countersign_issuer::Failure::Broken("openapi.json is not JSON".to_owned());
+    let broken = |_| countersign_issuer::IssuerError::Broken("openapi.json is not JSON".to_owned());
     let mut document: Map<String, Value> = serde_json::from_str(DESCRIPTION).map_err(broken)?;
     let here = app.issuer.settings.issuer.endpoint("/api/v1");
     document.insert("servers".to_owned(), serde_json::json!([{ "url": here }]));

@@ -5,17 +5,17 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use countersign_core::ConnectorId;
 
-use super::admitted::Admitted;
+use super::admitted::AdminToken;
 use super::problem::Problem;
 use crate::app::App;
 use crate::token::json;
 
-pub async fn clients(State(app): State<App>, _: Admitted) -> Result<Response, Problem> {
+pub async fn clients(State(app): State<App>, _: AdminToken) -> Result<Response, Problem> {
     let clients = app.issuer.client_views().await?;
     Ok(json(StatusCode::OK, &serde_json::json!({ "clients": clients })))
 }
 
-pub async fn connectors(State(app): State<App>, _: Admitted) -> Result<Response, Problem> {
+pub async fn connectors(State(app): State<App>, _: AdminToken) -> Result<Response, Problem> {
     let connectors = app.issuer.connector_views().await?;
     Ok(json(StatusCode::OK, &serde_json::json!({ "connectors": connectors })))
 }
@@ -23,7 +23,7 @@ pub async fn connectors(State(app): State<App>, _: Admitted) -> Result<Response,
 /// A person says that what this upstream answers is meant: the brake is let go.
 pub async fn confirm(
     State(app): State<App>,
-    Admitted(who): Admitted,
+    AdminToken(who): AdminToken,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let released = app.issuer.confirm_connector(&who, &ConnectorId::new(id)).await?;

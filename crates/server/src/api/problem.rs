@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use countersign_issuer::Failure;
+use countersign_issuer::IssuerError;
 use countersign_issuer::admin::NotAdmitted;
 use countersign_issuer::admin::asked::BadField;
 use serde::Serialize;
@@ -75,19 +75,19 @@ impl From<BadField> for Problem {
     }
 }
 
-impl From<Failure> for Problem {
-    fn from(failure: Failure) -> Self {
+impl From<IssuerError> for Problem {
+    fn from(failure: IssuerError) -> Self {
         match failure {
-            Failure::Unavailable { ref what, .. } => {
+            IssuerError::Unavailable { ref what, .. } => {
                 tracing::error!(cause = %failure, "the API could not answer");
                 let (status, name) = (StatusCode::SERVICE_UNAVAILABLE, "unavailable");
                 Self::new(status, name, "Ask again later").detail(format!("{what} cannot be asked"))
             }
-            Failure::Unstorable(what) => {
+            IssuerError::Unstorable(what) => {
                 let (status, name) = (StatusCode::BAD_REQUEST, "bad-request");
                 Self::new(status, name, "The request is not understood").detail(what)
             }
-            Failure::Broken(cause) => {
+            IssuerError::Broken(cause) => {
                 tracing::error!(cause, "the API failed");
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "This is our mistake")
             }

@@ -12,7 +12,7 @@ use countersign_issuer::admin::looks::Page;
 use countersign_issuer::admin::view::{EndView, PreviewView};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
-use super::admitted::{Admitted, Asked};
+use super::admitted::{AdminToken, Asked};
 use super::problem::Problem;
 use crate::app::App;
 use crate::form::Pairs;
@@ -26,7 +26,7 @@ const LARGEST_BODY_BYTES: usize = 64 * 1024;
 
 pub async fn list(
     State(app): State<App>,
-    _: Admitted,
+    _: AdminToken,
     Asked(pairs): Asked,
 ) -> Result<Response, Problem> {
     let known: Vec<&str> = SESSION_FIELDS.iter().copied().chain(["limit", "page"]).collect();
@@ -41,7 +41,7 @@ pub async fn list(
 
 pub async fn show(
     State(app): State<App>,
-    _: Admitted,
+    _: AdminToken,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let shown = app.issuer.session_in_full(&SessionId::new(id)).await?;
@@ -51,7 +51,7 @@ pub async fn show(
 
 pub async fn end(
     State(app): State<App>,
-    Admitted(who): Admitted,
+    AdminToken(who): AdminToken,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let ended = app.issuer.end_session_as(&who, &SessionId::new(id)).await?;
@@ -61,7 +61,7 @@ pub async fn end(
 
 pub async fn end_grant(
     State(app): State<App>,
-    Admitted(who): Admitted,
+    AdminToken(who): AdminToken,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let ended = app.issuer.end_grant_as(&who, &GrantId::new(id)).await?;
@@ -71,7 +71,7 @@ pub async fn end_grant(
 
 pub async fn preview(
     State(app): State<App>,
-    _: Admitted,
+    _: AdminToken,
     body: Bytes,
 ) -> Result<Response, Problem> {
     let filter = bulk_filter(&app, &body)?;
@@ -82,7 +82,7 @@ pub async fn preview(
 
 pub async fn end_many(
     State(app): State<App>,
-    Admitted(who): Admitted,
+    AdminToken(who): AdminToken,
     body: Bytes,
 ) -> Result<Response, Problem> {
     let filter = bulk_filter(&app, &body)?;

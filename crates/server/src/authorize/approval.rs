@@ -2,27 +2,32 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use countersign_issuer::authorize::Verdict;
+use countersign_issuer::authorize::ApprovalDecision;
 
 use crate::answer::{next_step, opened};
 use crate::app::App;
 use crate::form::{Form, once};
+use crate::page_error::{PageError, into_response};
 use crate::pages::Problem;
-use crate::trouble::{Trouble, settle};
-use crate::visit::Visit;
+use crate::request_context::RequestContext;
 
-pub async fn post(State(app): State<App>, visit: Visit, Form(pairs): Form) -> Response {
-    settle(&app, &visit, Box::pin(decide(&app, &visit, &pairs)).await)
+pub async fn post(State(app): State<App>, context: RequestContext, Form(pairs): Form) -> Response {
+    into_response(&app, &context, Box::pin(decide(&app, &context, &pairs)).await)
 }
 
-async fn decide(app: &App, visit: &Visit, pairs: &[(String, String)]) -> Result<Response, Trouble> {
-    if visit.is_from_elsewhere() {
+async fn decide(
+    app: &App,
+    context: &RequestContext,
+    pairs: &[(String, String)],
+) -> Result<Response, PageError> {
+    if context.is_from_elsewhere() {
         return Err(Problem::FormExpired.into());
     }
-    let (envelope, binder) = opened(app, visit, once(pairs, "req"))?;
-    let verdict = once(pairs, "approval").and_then(Verdict::parse);
-    let verdict = verdict.ok_or_else(|| Trouble::from(Problem::BadRequest).detail("approval"))?;
-    let client_name = app.issuer.client_name(&envelope).to_owned();
-    let step = app.issuer.decide(envelope, verdict, visit.session.as_ref()).await?;
-    next_step(app, visit, step, &client_name, &binder)
+    let (pending, binding) = opened(app, context, once(pairs, "req"))?;
+    let decision = once(pairs, "approval").and_then(ApprovalDecision::parse);
+    let decision =
+        decision.ok_or_else(|| PageError::from(Problem::BadRequest).detail("approval"))?;
+    let client_name = app.issuer.client_name(&pending).to_owned();
+    let step = app.issuer.decide(pending, decision, context.session.as_ref()).await?;
+    next_step(app, context, step, &client_name, &binding)
 }

@@ -3,30 +3,32 @@
 use axum::extract::State;
 use axum::response::Response;
 use countersign_core::ConnectorId;
-use countersign_issuer::Failure;
-use countersign_issuer::authorize::{AuthRequest, Binder, Envelope, Params, Parsed, Untrusted};
+use countersign_issuer::IssuerError;
+use countersign_issuer::authorize::{
+    AuthRequest, BrowserBinding, Params, Parsed, PendingLogin, Untrusted,
+};
 
 use crate::answer::{is_answer, next_step, see_other, to_client, with_cookies};
 use crate::app::App;
 use crate::cookies::SetCookies;
 use crate::form::{Form, Pairs, Query};
+use crate::page_error::{PageError, into_response};
 use crate::pages::Problem;
-use crate::trouble::{Trouble, settle};
-use crate::visit::Visit;
+use crate::request_context::RequestContext;
 
-pub async fn get(State(app): State<App>, visit: Visit, Query(pairs): Query) -> Response {
-    settle(&app, &visit, begin(&app, &visit, pairs, None).await)
+pub async fn get(State(app): State<App>, context: RequestContext, Query(pairs): Query) -> Response {
+    into_response(&app, &context, begin(&app, &context, pairs, None).await)
 }
 
 /// The same as GET, which a browser does with its cookies: those are `Lax`, and a post from a client's
 /// page brings none.
 pub async fn post(
     State(app): State<App>,
-    visit: Visit,
+    context: RequestContext,
     Query(query): Query,
     Form(body): Form,
 ) -> Response {
-    settle(&app, &visit, as_get(&app, "/auth", &query, &body))
+    into_response(&app, &context, as_get(&app, "/auth", &query, &body))
 }
 
 /// What the request line of the GET could carry.
@@ -38,7 +40,7 @@ pub(super) fn as_get(
     path: &str,
     query: &Pairs,
     body: &Pairs,
-) -> Result<Response, Trouble> {
+) -> Result<Response, PageError> {
     let pairs = query.iter().chain(body);
     let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
     if query.len() > LONGEST_QUERY {
@@ -50,13 +52,13 @@ pub(super) fn as_get(
 /// Reads the request and asks the dispatcher for the first step.
 pub(super) async fn begin(
     app: &App,
-    visit: &Visit,
+    context: &RequestContext,
     pairs: Pairs,
     connector: Option<ConnectorId>,
-) -> Result<Response, Trouble> {
+) -> Result<Response, PageError> {
     let params = Params::new(pairs);
     match app.issuer.parse_request(&params, connector)? {
-        Parsed::Request(request) => first_step(app, visit, *request).await,
+        Parsed::Request(request) => first_step(app, context, *request).await,
         Parsed::Refused(answer) => {
             let client = params.get("client_id").unwrap_or_default();
             let client = app.issuer.clients.get(&countersign_core::ClientId::new(client));
@@ -68,32 +70,34 @@ pub(super) async fn begin(
 
 pub(crate) async fn first_step(
     app: &App,
-    visit: &Visit,
+    context: &RequestContext,
     request: AuthRequest,
-) -> Result<Response, Trouble> {
-    let envelope = Envelope::new(request);
-    let client_name = app.issuer.client_name(&envelope).to_owned();
-    let known = visit.binder.clone();
+) -> Result<Response, PageError> {
+    let pending = PendingLogin::new(request);
+    let client_name = app.issuer.client_name(&pending).to_owned();
+    let known = context.binding.clone();
     let fresh = known.is_none();
-    let binder = known.map_or_else(Binder::new, Ok).map_err(Failure::from)?;
-    let step = app.issuer.next(envelope, visit.session.as_ref(), false).await?;
+    let binding = known.map_or_else(BrowserBinding::new, Ok).map_err(IssuerError::from)?;
+    let step = app.issuer.next(pending, context.session.as_ref(), false).await?;
     let needs_binder = fresh && !is_answer(&step);
-    let response = next_step(app, visit, step, &client_name, &binder)?;
+    let response = next_step(app, context, step, &client_name, &binding)?;
     let mut cookies = SetCookies::default();
     if needs_binder {
-        cookies.binder(&app.cookies, &binder.to_cookie());
+        cookies.binding(&app.cookies, &binding.to_cookie());
     }
     Ok(with_cookies(response, cookies))
 }
 
 /// An error nobody is redirected with: whose page would it be?
-fn told(untrusted: Untrusted, redirect_uri: Option<&str>) -> Trouble {
+fn told(untrusted: Untrusted, redirect_uri: Option<&str>) -> PageError {
     match untrusted {
         Untrusted::UnknownClient => Problem::UnknownApp.into(),
         Untrusted::UnregisteredRedirect { client } => {
             tracing::warn!(client, "a redirect URI that is not registered was asked for");
-            Trouble::from(Problem::WrongRedirect).detail(redirect_uri.unwrap_or_default())
+            PageError::from(Problem::WrongRedirect).detail(redirect_uri.unwrap_or_default())
         }
-        Untrusted::Ambiguous { parameter } => Trouble::from(Problem::BadRequest).detail(parameter),
+        Untrusted::Ambiguous { parameter } => {
+            PageError::from(Problem::BadRequest).detail(parameter)
+        }
     }
 }

@@ -4,9 +4,9 @@ use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::Uri;
 use axum::response::Response;
-use countersign_core::connector::{Presented, Refusal};
-use countersign_issuer::Failure;
-use countersign_issuer::authorize::{Binder, Brought, SignInEnd};
+use countersign_core::connector::{ProxyHeaders, Refusal};
+use countersign_issuer::IssuerError;
+use countersign_issuer::authorize::{BrowserBinding, CallbackParams, SignInEnd};
 use url::Url;
 
 use super::login::refused;
@@ -16,30 +16,31 @@ use crate::app::App;
 use crate::cookies::SetCookies;
 use crate::form::{Query, once};
 use crate::metrics::LoginResult;
+use crate::page_error::{PageError, into_response};
 use crate::pages::Problem;
-use crate::trouble::{Trouble, settle};
+use crate::request_context::RequestContext;
 use crate::trusted_headers::TakenOff;
-use crate::visit::Visit;
 
-pub async fn get(State(app): State<App>, visit: Visit, Query(pairs): Query) -> Response {
-    let presented = Presented::default();
-    let brought = Brought { query: &pairs, by: None, presented: &presented };
-    arrive(&app, &visit, &brought).await
+pub async fn get(State(app): State<App>, context: RequestContext, Query(pairs): Query) -> Response {
+    let proxy_headers = ProxyHeaders::default();
+    let params = CallbackParams { query: &pairs, by: None, proxy_headers: &proxy_headers };
+    arrive(&app, &context, &params).await
 }
 
 pub async fn get_for(
     State(app): State<App>,
-    visit: Visit,
+    context: RequestContext,
     Path(connector): Path<String>,
     taken_off: Option<Extension<TakenOff>>,
     uri: Uri,
     Query(pairs): Query,
 ) -> Response {
     let taken_off = taken_off.filter(|_| is_spelled_as_ours(&app, &connector, &uri));
-    let presented = taken_off.map(|Extension(TakenOff(presented))| presented).unwrap_or_default();
+    let proxy_headers =
+        taken_off.map(|Extension(TakenOff(proxy_headers))| proxy_headers).unwrap_or_default();
     let by = Some(connector.as_str());
-    let brought = Brought { query: &pairs, by, presented: &presented };
-    arrive(&app, &visit, &brought).await
+    let params = CallbackParams { query: &pairs, by, proxy_headers: &proxy_headers };
+    arrive(&app, &context, &params).await
 }
 
 /// A proxy guards the path that we send browsers to. `/callback/%70roxy` is the same to our router, but perhaps
@@ -50,39 +51,44 @@ fn is_spelled_as_ours(app: &App, connector: &str, uri: &Uri) -> bool {
 }
 
 /// Whatever happens, the trip is over: its cookies go with every answer.
-async fn arrive(app: &App, visit: &Visit, brought: &Brought<'_>) -> Response {
-    let state = once(brought.query, "state").unwrap_or_default().to_owned();
-    let response = settle(app, visit, land(app, visit, &state, brought).await);
+async fn arrive(app: &App, context: &RequestContext, params: &CallbackParams<'_>) -> Response {
+    let state = once(params.query, "state").unwrap_or_default().to_owned();
+    let response = into_response(app, context, land(app, context, &state, params).await);
     let mut cookies = SetCookies::default();
-    cookies.arrive(&app.cookies, &visit.cookies, &state);
+    cookies.arrive(&app.cookies, &context.cookies, &state);
     with_cookies(response, cookies)
 }
 
 async fn land(
     app: &App,
-    visit: &Visit,
+    context: &RequestContext,
     state: &str,
-    brought: &Brought<'_>,
-) -> Result<Response, Trouble> {
-    let kept = visit.cookies.trip(&app.cookies, state).ok_or_else(|| start_again(app))?;
-    let binder = visit.binder.as_ref().ok_or_else(|| start_again(app))?;
-    let arrival = app.issuer.arrive(binder, &kept, brought, &visit.browser()).await;
-    if let Some(connector) = &arrival.connector {
-        app.metrics.login(connector.as_str(), LoginResult::of(&arrival.end));
+    params: &CallbackParams<'_>,
+) -> Result<Response, PageError> {
+    let kept = context.cookies.trip(&app.cookies, state).ok_or_else(|| start_again(app))?;
+    let binding = context.binding.as_ref().ok_or_else(|| start_again(app))?;
+    let outcome =
+        app.issuer.finish_upstream_login(binding, &kept, params, &context.browser()).await;
+    if let Some(connector) = &outcome.connector {
+        app.metrics.login(connector.as_str(), LoginResult::of(&outcome.end));
     }
-    let way = |trouble: Trouble| match &arrival.envelope {
-        Some(envelope) => match sealed(app, envelope, binder) {
-            Ok(req) => trouble.or_way(another_way(app, envelope, &req)),
-            Err(_) => trouble,
+    let way = |page_error: PageError| match &outcome.pending {
+        Some(pending) => match sealed(app, pending, binding) {
+            Ok(req) => page_error.or_way(another_way(app, pending, &req)),
+            Err(_) => page_error,
         },
-        None => trouble,
+        None => page_error,
     };
-    ended(app, arrival.end, binder).map_err(way)
+    ended(app, outcome.end, binding).map_err(way)
 }
 
-fn ended(app: &App, end: Result<SignInEnd, Failure>, binder: &Binder) -> Result<Response, Trouble> {
+fn ended(
+    app: &App,
+    end: Result<SignInEnd, IssuerError>,
+    binding: &BrowserBinding,
+) -> Result<Response, PageError> {
     match end? {
-        SignInEnd::SignedIn(proven) => signed_in(app, *proven, binder),
+        SignInEnd::SignedIn(proven) => signed_in(app, *proven, binding),
         SignInEnd::Refused(Refusal::BadCredentials) => Err(Problem::UpstreamFailed.into()),
         SignInEnd::Refused(refusal) => Err(refused(refusal)),
         SignInEnd::Wait(_) => Err(Problem::TooManyRequests.into()),

@@ -3,10 +3,10 @@
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
-use countersign_core::connector::{Refusal, WayIn};
+use countersign_core::connector::{LoginMethod, Refusal};
 use countersign_core::{ConnectorId, Secret};
-use countersign_issuer::Failure;
-use countersign_issuer::authorize::{Attempt, Binder, Envelope, SignInEnd};
+use countersign_issuer::IssuerError;
+use countersign_issuer::authorize::{Attempt, BrowserBinding, PendingLogin, SignInEnd};
 
 use super::resume::signed_in;
 use crate::answer::{another_way, app_of, has_other_ways, link, opened, page, start_again};
@@ -14,36 +14,36 @@ use crate::app::App;
 use crate::csp::FormsEnd;
 use crate::form::{Form, Query, once};
 use crate::metrics::LoginResult;
+use crate::page_error::{PageError, RETRY_AFTER, into_response};
 use crate::pages::{LoginError, LoginKind, Page, Password, Problem};
-use crate::trouble::{RETRY_AFTER, Trouble, settle};
-use crate::visit::Visit;
+use crate::request_context::RequestContext;
 
 pub async fn get(
     State(app): State<App>,
-    visit: Visit,
+    context: RequestContext,
     Path(connector): Path<String>,
     Query(pairs): Query,
 ) -> Response {
     let connector = ConnectorId::new(connector);
-    let shown = opened(&app, &visit, once(&pairs, "req")).and_then(|(envelope, _)| {
-        if app.issuer.is_expired(&envelope) {
+    let shown = opened(&app, &context, once(&pairs, "req")).and_then(|(pending, _)| {
+        if app.issuer.is_expired(&pending) {
             return Err(start_again(&app));
         }
-        let hint = envelope.request.login_hint.clone().unwrap_or_default();
+        let hint = pending.request.login_hint.clone().unwrap_or_default();
         let form = LoginForm { connector: &connector, login: &hint, error: None };
-        show(&app, &envelope, once(&pairs, "req").unwrap_or_default(), form)
+        show(&app, &pending, once(&pairs, "req").unwrap_or_default(), form)
     });
-    settle(&app, &visit, shown)
+    into_response(&app, &context, shown)
 }
 
 pub async fn post(
     State(app): State<App>,
-    visit: Visit,
+    context: RequestContext,
     Path(connector): Path<String>,
     Form(pairs): Form,
 ) -> Response {
     let connector = ConnectorId::new(connector);
-    settle(&app, &visit, submit(&app, &visit, &connector, &pairs).await)
+    into_response(&app, &context, submit(&app, &context, &connector, &pairs).await)
 }
 
 struct LoginForm<'a> {
@@ -54,13 +54,15 @@ struct LoginForm<'a> {
 
 fn show(
     app: &App,
-    envelope: &Envelope,
+    pending: &PendingLogin,
     req: &str,
     form: LoginForm<'_>,
-) -> Result<Response, Trouble> {
-    let connector = app.issuer.connector_for(envelope, form.connector);
+) -> Result<Response, PageError> {
+    let connector = app.issuer.connector_for(pending, form.connector);
     let connector = connector.ok_or_else(|| start_again(app))?;
-    let WayIn::Password(way) = &connector.way else { return Err(start_again(app)) };
+    let LoginMethod::Password(method) = &connector.login_method else {
+        return Err(start_again(app));
+    };
     let back = link(app, "/continue", req);
     let status = match form.error {
         None => 200,
@@ -70,10 +72,10 @@ fn show(
     };
     let shown = Password {
         layout: &app.layout,
-        app: app_of(app, envelope),
+        app: app_of(app, pending),
         connector_name: connector.name.as_str().into(),
-        prompt: way.prompt().into(),
-        login_kind: if way.prompt().to_lowercase().contains("mail") {
+        prompt: method.prompt().into(),
+        login_kind: if method.prompt().to_lowercase().contains("mail") {
             LoginKind::Email
         } else {
             LoginKind::Username
@@ -81,7 +83,7 @@ fn show(
         login: form.login,
         req,
         action: &app.path(&format!("/auth/{}/login", form.connector)),
-        back: has_other_ways(app, envelope).then_some(back.as_str()),
+        back: has_other_ways(app, pending).then_some(back.as_str()),
         error: form.error,
     };
     Ok(page(app, status, FormsEnd::AtClients, shown.render()))
@@ -89,36 +91,38 @@ fn show(
 
 async fn submit(
     app: &App,
-    visit: &Visit,
+    context: &RequestContext,
     connector: &ConnectorId,
     pairs: &[(String, String)],
-) -> Result<Response, Trouble> {
-    if visit.is_from_elsewhere() {
+) -> Result<Response, PageError> {
+    if context.is_from_elsewhere() {
         return Err(Problem::FormExpired.into());
     }
     let req = once(pairs, "req").unwrap_or_default();
-    let (envelope, binder) = opened(app, visit, Some(req))?;
+    let (pending, binding) = opened(app, context, Some(req))?;
     let attempt = Attempt {
         login: once(pairs, "login").unwrap_or_default().to_owned(),
         password: Secret::new(once(pairs, "password").unwrap_or_default()),
     };
     let ended = app
         .issuer
-        .sign_in_with_password(envelope.clone(), connector, &attempt, &visit.browser())
+        .sign_in_with_password(pending.clone(), connector, &attempt, &context.browser())
         .await;
     if app.issuer.connectors.get(connector).is_some() {
         app.metrics.login(connector.as_str(), LoginResult::of(&ended));
     }
     let again = |error| {
         let form = LoginForm { connector, login: &attempt.login, error: Some(error) };
-        show(app, &envelope, req, form)
+        show(app, &pending, req, form)
     };
     match ended {
         Ok(end) => {
-            let way = another_way(app, &envelope, req);
-            settled(app, end, &binder, again).map_err(|trouble| trouble.or_way(way))
+            let way = another_way(app, &pending, req);
+            settled(app, end, &binding, again).map_err(|page_error| page_error.or_way(way))
         }
-        Err(Failure::Unavailable { what, cause }) if what != countersign_issuer::THE_DATABASE => {
+        Err(IssuerError::Unavailable { what, cause })
+            if what != countersign_issuer::THE_DATABASE =>
+        {
             tracing::error!(upstream = what, cause, "an upstream could not be asked");
             let mut response = again(LoginError::Down)?;
             response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
@@ -131,11 +135,11 @@ async fn submit(
 fn settled(
     app: &App,
     end: SignInEnd,
-    binder: &Binder,
-    again: impl Fn(LoginError) -> Result<Response, Trouble>,
-) -> Result<Response, Trouble> {
+    binding: &BrowserBinding,
+    again: impl Fn(LoginError) -> Result<Response, PageError>,
+) -> Result<Response, PageError> {
     match end {
-        SignInEnd::SignedIn(proven) => signed_in(app, *proven, binder),
+        SignInEnd::SignedIn(proven) => signed_in(app, *proven, binding),
         SignInEnd::Wait(wait) => {
             let seconds = wait.as_secs().max(1);
             let mut response = again(LoginError::TooMany { retry_after_seconds: seconds })?;
@@ -154,15 +158,15 @@ fn settled(
 }
 
 /// A refusal no form can mend.
-pub(super) fn refused(refusal: Refusal) -> Trouble {
+pub(super) fn refused(refusal: Refusal) -> PageError {
     match refusal {
         Refusal::NotInRequiredGroup { required } => {
-            Trouble::from(Problem::MissingGroups).items(required)
+            PageError::from(Problem::MissingGroups).items(required)
         }
         Refusal::UpstreamDenied { .. } => Problem::Refused.into(),
         Refusal::EmailNotVerified => Problem::EmailNotVerified.into(),
         Refusal::NotThroughProxy => Problem::NotThroughProxy.into(),
-        Refusal::UnclearHeaders { why } => Trouble::from(Problem::BadRequest).detail(why),
+        Refusal::UnclearHeaders { why } => PageError::from(Problem::BadRequest).detail(why),
         Refusal::BadCredentials
         | Refusal::PasswordExpired
         | Refusal::AccountLocked

@@ -2,25 +2,29 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use countersign_issuer::Failure;
-use countersign_issuer::authorize::{Binder, ProvenBrowser};
+use countersign_issuer::IssuerError;
+use countersign_issuer::authorize::{BrowserBinding, ProvenBrowser};
 
 use crate::answer::{link, next_step, opened, sealed, see_other, with_cookies};
 use crate::app::App;
 use crate::cookies::SetCookies;
 use crate::form::{Query, once};
-use crate::trouble::{Trouble, settle};
-use crate::visit::Visit;
+use crate::page_error::{PageError, into_response};
+use crate::request_context::RequestContext;
 
-pub async fn get(State(app): State<App>, visit: Visit, Query(pairs): Query) -> Response {
-    settle(&app, &visit, resume(&app, &visit, once(&pairs, "req")).await)
+pub async fn get(State(app): State<App>, context: RequestContext, Query(pairs): Query) -> Response {
+    into_response(&app, &context, resume(&app, &context, once(&pairs, "req")).await)
 }
 
-async fn resume(app: &App, visit: &Visit, req: Option<&str>) -> Result<Response, Trouble> {
-    let (envelope, binder) = opened(app, visit, req)?;
-    let client_name = app.issuer.client_name(&envelope).to_owned();
-    let step = app.issuer.next(envelope, visit.session.as_ref(), false).await?;
-    next_step(app, visit, step, &client_name, &binder)
+async fn resume(
+    app: &App,
+    context: &RequestContext,
+    req: Option<&str>,
+) -> Result<Response, PageError> {
+    let (pending, binding) = opened(app, context, req)?;
+    let client_name = app.issuer.client_name(&pending).to_owned();
+    let step = app.issuer.next(pending, context.session.as_ref(), false).await?;
+    next_step(app, context, step, &client_name, &binding)
 }
 
 /// Somebody has proved who they are: new session cookie, new binder, on to the dispatcher.
@@ -29,12 +33,12 @@ async fn resume(app: &App, visit: &Visit, req: Option<&str>) -> Result<Response,
 pub(super) fn signed_in(
     app: &App,
     proven: ProvenBrowser,
-    binder: &Binder,
-) -> Result<Response, Trouble> {
-    let binder = binder.renewed().map_err(Failure::from)?;
-    let req = sealed(app, &proven.envelope, &binder)?;
+    binding: &BrowserBinding,
+) -> Result<Response, PageError> {
+    let binding = binding.renewed().map_err(IssuerError::from)?;
+    let req = sealed(app, &proven.pending, &binding)?;
     let mut cookies = SetCookies::default();
-    cookies.binder(&app.cookies, &binder.to_cookie());
+    cookies.binding(&app.cookies, &binding.to_cookie());
     cookies.session(&app.cookies, proven.cookie.expose(), proven.lifetime.as_secs());
     cookies.last_connector(&app.cookies, proven.connector.as_str());
     Ok(with_cookies(see_other(&format!("{}#", link(app, "/continue", &req)))?, cookies))

@@ -23,7 +23,7 @@ impl Collector for Upstreams {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let upstreams = self.0.upstreams();
         let up = |upstream: &UpstreamHealth| upstream.up;
-        let braked = |upstream: &UpstreamHealth| upstream.braked.is_some();
+        let braked = |upstream: &UpstreamHealth| upstream.circuit_breaker.is_some();
         let what = "1: the upstream answered when it was last asked, or has not been asked lately";
         gauge(&mut encoder, ("countersign_connector_up", what), &upstreams, up)?;
         let what = "1: its refusals are not believed until a person confirms";

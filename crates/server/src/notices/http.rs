@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use countersign_core::{Delivered, Notifier, Secret};
+use countersign_core::{DeliveryOutcome, LogoutNotifier, Secret};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::CACHE_CONTROL;
 use reqwest::redirect::Policy;
@@ -36,24 +36,24 @@ impl HttpNotifier {
 }
 
 #[async_trait]
-impl Notifier for HttpNotifier {
-    async fn deliver(&self, to: &Url, logout_token: &Secret) -> Delivered {
+impl LogoutNotifier for HttpNotifier {
+    async fn deliver(&self, to: &Url, logout_token: &Secret) -> DeliveryOutcome {
         let form = [("logout_token", logout_token.expose())];
         let request = self.client.post(to.clone()).header(CACHE_CONTROL, "no-store").form(&form);
         match request.send().await {
             Ok(answer) => outcome(answer.status().as_u16()),
-            Err(error) => Delivered::Failed { why: told(error) },
+            Err(error) => DeliveryOutcome::Failed { why: told(error) },
         }
     }
 }
 
 /// Section 2.8: 200, for some frameworks 204, and 400 for a token that is not believed. A redirect is
 /// no answer, and 404 or 401 may be a deployment under way.
-fn outcome(status: u16) -> Delivered {
+fn outcome(status: u16) -> DeliveryOutcome {
     match status {
-        200 | 204 => Delivered::Taken,
-        400 => Delivered::Refused { status },
-        _ => Delivered::Failed { why: format!("it answered {status}") },
+        200 | 204 => DeliveryOutcome::Accepted,
+        400 => DeliveryOutcome::Refused { status },
+        _ => DeliveryOutcome::Failed { why: format!("it answered {status}") },
     }
 }
 
@@ -97,18 +97,18 @@ fn is_link(ip: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use countersign_core::Delivered;
+    use countersign_core::DeliveryOutcome;
 
     use super::{is_link, outcome};
 
     #[test]
     fn only_a_clear_no_is_the_end_of_it() {
         for taken in [200, 204] {
-            assert_eq!(outcome(taken), Delivered::Taken);
+            assert_eq!(outcome(taken), DeliveryOutcome::Accepted);
         }
-        assert_eq!(outcome(400), Delivered::Refused { status: 400 });
+        assert_eq!(outcome(400), DeliveryOutcome::Refused { status: 400 });
         for again in [301, 302, 307, 401, 404, 408, 429, 500, 501, 503, 504] {
-            assert!(matches!(outcome(again), Delivered::Failed { .. }), "{again}");
+            assert!(matches!(outcome(again), DeliveryOutcome::Failed { .. }), "{again}");
         }
     }
 

@@ -2,9 +2,9 @@
 
 use askama::Template;
 
+use super::display_time::DisplayTime;
 use super::icon::Icon;
 use super::layout::Layout;
-use super::moment::Moment;
 use super::name::Name;
 use super::people::User;
 use super::sessions::{EndNotice, SignInCard};
@@ -19,8 +19,8 @@ pub struct HomeSignedIn<'a> {
     pub layout: &'a Layout,
     pub user: User,
     pub notice: Option<EndNotice>,
-    pub since: Moment,
-    pub until: Moment,
+    pub since: DisplayTime,
+    pub until: DisplayTime,
     /// This browser's first, then some of the others.
     pub cards: Vec<SignInCard>,
     /// How many there are in all, and the page with them.
@@ -49,7 +49,7 @@ pub struct HeldGroups {
     pub count: u64,
     pub source: Name,
     /// When the source was last asked.
-    pub asked: Moment,
+    pub asked: DisplayTime,
     /// The source was to be asked just now and did not answer.
     pub stale: bool,
     /// The way to sign in with groups, where this sign-in did not ask for them.

@@ -4,9 +4,9 @@ use askama::Template;
 
 use super::approval::Scope;
 use super::device::Device;
+use super::display_time::DisplayTime;
 use super::icon::Icon;
 use super::layout::Layout;
-use super::moment::Moment;
 use super::name::Name;
 use super::texts::{Spoken, Texts};
 
@@ -15,8 +15,8 @@ pub struct SignInCard {
     pub id: String,
     pub device: Device,
     pub address: Name,
-    pub since: Moment,
-    pub used: Moment,
+    pub since: DisplayTime,
+    pub used: DisplayTime,
     /// Its browser is the one that looks.
     pub here: bool,
     pub grants: Vec<GrantLine>,
@@ -31,10 +31,10 @@ pub struct GrantLine {
     pub id: String,
     pub app: Name,
     pub scopes: Vec<Scope>,
-    pub since: Moment,
-    pub used: Moment,
+    pub since: DisplayTime,
+    pub used: DisplayTime,
     /// `None`: it stays until somebody ends it.
-    pub until: Option<Moment>,
+    pub until: Option<DisplayTime>,
     pub refreshable: bool,
 }
 
@@ -42,7 +42,7 @@ pub struct GrantLine {
 pub struct EndNotice {
     pub what: Done,
     /// When the last token dies, if one still works.
-    pub tokens_until: Option<Moment>,
+    pub tokens_until: Option<DisplayTime>,
 }
 
 pub enum Done {
@@ -78,7 +78,7 @@ pub struct OneSession<'a> {
     pub notice: Option<EndNotice>,
     pub card: SignInCard,
     /// When its browser must sign in again; `None` when it must already.
-    pub browser_until: Option<Moment>,
+    pub browser_until: Option<DisplayTime>,
     pub action: &'a str,
     pub csrf: &'a str,
     pub back: &'a str,

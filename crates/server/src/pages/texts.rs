@@ -36,7 +36,7 @@ pub struct Texts {
     pub logout: Logout,
     pub hand_over: HandOver,
     pub out_of_band: OutOfBand,
-    pub moment: Moment,
+    pub display_time: DisplayTime,
     pub admin: admin::Admin,
 }
 
@@ -190,7 +190,7 @@ pub struct OutOfBand {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub struct Moment {
+pub struct DisplayTime {
     pub now: &'static str,
     pub minutes_ago: Plural,
     pub in_minutes: Plural,

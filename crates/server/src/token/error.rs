@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
-use countersign_issuer::Failure;
+use countersign_issuer::IssuerError;
 use countersign_issuer::token::{TokenError, TokenErrorCode};
 use serde::Serialize;
 
@@ -36,14 +36,14 @@ pub fn refusal(app: &App, error: TokenError) -> Response {
             tracing::info!(error = code.as_str(), reason = description, "token request refused");
             refused(app, code, &description)
         }
-        TokenError::Failed(failure @ Failure::Unavailable { .. }) => {
+        TokenError::Failed(failure @ IssuerError::Unavailable { .. }) => {
             tracing::error!(cause = %failure, "a token request could not be answered");
             let code = TokenErrorCode::TemporarilyUnavailable;
             let mut response = refused(app, code, "Try again in a moment; nothing was used up.");
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
             response
         }
-        TokenError::Failed(Failure::Unstorable(_)) => {
+        TokenError::Failed(IssuerError::Unstorable(_)) => {
             refused(app, TokenErrorCode::InvalidGrant, "Not text this server ever gave out.")
         }
         TokenError::Failed(failure) => {

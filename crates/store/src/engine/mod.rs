@@ -27,7 +27,7 @@ const PING_PATIENCE: Duration = Duration::from_secs(2);
 
 /// One atomic effect, as a value. `run` may be called again after a conflict or a failed COMMIT,
 /// always in a fresh transaction.
-pub(crate) trait Verb: Send + Sync + 'static {
+pub(crate) trait Operation: Send + Sync + 'static {
     type Answer: Send + 'static;
     fn run(
         &self,
@@ -58,18 +58,18 @@ impl Engine {
     }
 
     /// Once begun it is finished, whether or not anybody still waits for the answer.
-    pub(crate) async fn write<V: Verb>(&self, verb: V) -> Result<V::Answer, StoreError> {
+    pub(crate) async fn write<V: Operation>(&self, operation: V) -> Result<V::Answer, StoreError> {
         match self {
-            Self::Sqlite(engine) => engine.write(verb).await,
-            Self::Postgres(engine) => engine.write(verb).await,
+            Self::Sqlite(engine) => engine.write(operation).await,
+            Self::Postgres(engine) => engine.write(operation).await,
         }
     }
 
     /// Sees every write that was answered before it.
-    pub(crate) async fn read<V: Verb>(&self, verb: V) -> Result<V::Answer, StoreError> {
+    pub(crate) async fn read<V: Operation>(&self, operation: V) -> Result<V::Answer, StoreError> {
         match self {
-            Self::Sqlite(engine) => engine.read(&verb).await,
-            Self::Postgres(engine) => engine.read(&verb).await,
+            Self::Sqlite(engine) => engine.read(&operation).await,
+            Self::Postgres(engine) => engine.read(&operation).await,
         }
     }
 

@@ -12,7 +12,7 @@ use sqlx::{ConnectOptions, Connection, Postgres};
 
 use super::conn::{Conn, Told};
 use super::reach::{PAUSE, Reach};
-use super::{PATIENCE, Verb, within};
+use super::{Operation, PATIENCE, within};
 use crate::desk::Desk;
 use crate::error::{broken, chain, is_conflict};
 use crate::{Location, OpenError, PostgresOptions, StoreError, migrate};
@@ -101,10 +101,11 @@ impl PostgresEngine {
         &self.told.desk
     }
 
-    pub(super) async fn write<V: Verb>(&self, verb: V) -> Result<V::Answer, StoreError> {
+    pub(super) async fn write<V: Operation>(&self, operation: V) -> Result<V::Answer, StoreError> {
         let (primary, told) = (self.primary.clone(), self.told.clone());
         // A task of its own: a client that goes away drops the waiting, not the verb.
-        let task = tokio::spawn(async move { write_until_decided(&primary, &verb, &told).await });
+        let task =
+            tokio::spawn(async move { write_until_decided(&primary, &operation, &told).await });
         task.await.unwrap_or_else(|error| {
             if error.is_cancelled() {
                 return Err(StoreError::Unavailable("the program is stopping".into()));
@@ -114,14 +115,14 @@ impl PostgresEngine {
     }
 
     /// Looking changes nothing, so a connection that died while it rested costs only another look.
-    pub(super) async fn read<V: Verb>(&self, verb: &V) -> Result<V::Answer, StoreError> {
+    pub(super) async fn read<V: Operation>(&self, operation: &V) -> Result<V::Answer, StoreError> {
         let looking = async {
             let mut tried = 0;
             loop {
                 tried += 1;
                 let mut connection = self.primary.connection().await?;
                 let mut conn = Conn::postgres(&mut connection, &self.told);
-                match verb.run(&mut conn).await {
+                match operation.run(&mut conn).await {
                     Err(StoreError::Unavailable(_)) if tried < TRIES => connection.close_on_drop(),
                     Err(error) => {
                         connection.close_on_drop();
@@ -162,16 +163,17 @@ async fn must_be_primary(connection: &mut PgConnection) -> Result<(), sqlx::Erro
     Ok(())
 }
 
-async fn write_until_decided<V: Verb>(
+async fn write_until_decided<V: Operation>(
     primary: &Primary,
-    verb: &V,
+    operation: &V,
     told: &Told,
 ) -> Result<V::Answer, StoreError> {
     let mut tried = 0;
     loop {
         tried += 1;
         let mut connection = primary.connection().await?;
-        let attempt = tokio::time::timeout(PATIENCE, attempt(&mut connection, verb, told)).await;
+        let attempt =
+            tokio::time::timeout(PATIENCE, attempt(&mut connection, operation, told)).await;
         let undecided = match attempt {
             Ok(Attempt::Decided(answer)) => return answer,
             Ok(Attempt::Lost(error)) => error,
@@ -208,9 +210,9 @@ enum Attempt<A> {
     Failed(StoreError),
 }
 
-async fn attempt<V: Verb>(
+async fn attempt<V: Operation>(
     connection: &mut PgConnection,
-    verb: &V,
+    operation: &V,
     told: &Told,
 ) -> Attempt<V::Answer> {
     let begun = connection.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await;
@@ -219,7 +221,7 @@ async fn attempt<V: Verb>(
         Err(error) => return Attempt::NotBegun(error.into()),
     };
     let mut conn = Conn::postgres(&mut transaction, told);
-    let answer = verb.run(&mut conn).await;
+    let answer = operation.run(&mut conn).await;
     let conflict = conn.conflict;
     match answer {
         Ok(answer) => match transaction.commit().await {

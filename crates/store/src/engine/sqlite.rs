@@ -15,7 +15,7 @@ use sqlx::{ConnectOptions, Connection};
 use super::conn::{Conn, Told};
 use super::sqlite_writer::Writer;
 use super::temporary::TemporaryFolder;
-use super::{PATIENCE, Verb, within};
+use super::{Operation, PATIENCE, within};
 use crate::desk::Desk;
 use crate::error::chain;
 use crate::{Location, OpenError, StoreError, migrate};
@@ -86,13 +86,13 @@ impl SqliteEngine {
         &self.told.desk
     }
 
-    pub(super) async fn write<V: Verb>(&self, verb: V) -> Result<V::Answer, StoreError> {
-        self.writer.write(verb).await
+    pub(super) async fn write<V: Operation>(&self, operation: V) -> Result<V::Answer, StoreError> {
+        self.writer.write(operation).await
     }
 
-    pub(super) async fn read<V: Verb>(&self, verb: &V) -> Result<V::Answer, StoreError> {
+    pub(super) async fn read<V: Operation>(&self, operation: &V) -> Result<V::Answer, StoreError> {
         let mut connection = self.readers.acquire().await?;
-        within(PATIENCE, verb.run(&mut Conn::sqlite(&mut connection, &self.told))).await
+        within(PATIENCE, operation.run(&mut Conn::sqlite(&mut connection, &self.told))).await
     }
 
     /// Touches the file: `SELECT 1` would not.

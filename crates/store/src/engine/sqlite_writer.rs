@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::conn::{Conn, Told};
 use super::sqlite::close;
 use super::temporary::TemporaryFolder;
-use super::{PATIENCE, Verb};
+use super::{Operation, PATIENCE};
 use crate::StoreError;
 
 /// Verbs in one transaction at most.
@@ -27,7 +27,7 @@ pub(super) struct Writer {
 }
 
 enum Message {
-    Verb(Box<dyn Job>),
+    Operation(Box<dyn Job>),
     Close(oneshot::Sender<()>),
 }
 
@@ -46,10 +46,10 @@ impl Writer {
         Self { queue, told }
     }
 
-    pub(super) async fn write<V: Verb>(&self, verb: V) -> Result<V::Answer, StoreError> {
+    pub(super) async fn write<V: Operation>(&self, operation: V) -> Result<V::Answer, StoreError> {
         let (answer, answered) = oneshot::channel();
-        let job = Posted { verb, told: self.told.clone(), outcome: None, answer };
-        let sent = self.queue.send_timeout(Message::Verb(Box::new(job)), PATIENCE).await;
+        let job = Posted { operation, told: self.told.clone(), outcome: None, answer };
+        let sent = self.queue.send_timeout(Message::Operation(Box::new(job)), PATIENCE).await;
         if sent.is_err() {
             return Err(StoreError::Unavailable("too much waits to be written".into()));
         }
@@ -77,7 +77,7 @@ async fn write_all(mut connection: SqliteConnection, mut queue: mpsc::Receiver<M
         let mut batch = Vec::with_capacity(waiting.len());
         for message in waiting.drain(..) {
             match message {
-                Message::Verb(job) => batch.push(job),
+                Message::Operation(job) => batch.push(job),
                 Message::Close(done) => {
                     queue.close();
                     closers.push(done);
@@ -179,20 +179,20 @@ trait Job: Send {
     fn answer(self: Box<Self>, failed: Option<StoreError>);
 }
 
-struct Posted<V: Verb> {
-    verb: V,
+struct Posted<V: Operation> {
+    operation: V,
     told: Told,
     outcome: Option<Result<V::Answer, StoreError>>,
     answer: oneshot::Sender<Result<V::Answer, StoreError>>,
 }
 
-impl<V: Verb> Job for Posted<V> {
+impl<V: Operation> Job for Posted<V> {
     fn run<'a>(
         &'a mut self,
         connection: &'a mut SqliteConnection,
     ) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
         Box::pin(async move {
-            let outcome = self.verb.run(&mut Conn::sqlite(connection, &self.told)).await;
+            let outcome = self.operation.run(&mut Conn::sqlite(connection, &self.told)).await;
             let keep = outcome.is_ok();
             self.outcome = Some(outcome);
             keep

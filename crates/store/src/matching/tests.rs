@@ -6,7 +6,7 @@ use countersign_core::{ClientId, SessionFilter};
 use super::{
     ALL, LIVE_OF_CONNECTOR, LIVE_OF_IP, Matching, OF_CLIENT, OF_GROUP, OF_PERSON, OF_USER, Texts,
 };
-use crate::engine::Verb;
+use crate::engine::Operation;
 use crate::engine::conn::{Conn, Value};
 use crate::{Location, Store, StoreError};
 
@@ -42,7 +42,7 @@ const POPULATION: &[&str] = &[
 
 struct Populate;
 
-impl Verb for Populate {
+impl Operation for Populate {
     type Answer = ();
     async fn run(&self, conn: &mut Conn<'_>) -> Result<(), StoreError> {
         for sql in POPULATION {
@@ -58,7 +58,7 @@ struct Plan {
     values: [Value; 17],
 }
 
-impl Verb for Plan {
+impl Operation for Plan {
     type Answer = Vec<String>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Vec<String>, StoreError> {
         let sql = format!("EXPLAIN QUERY PLAN {}", self.sql);
@@ -69,7 +69,7 @@ impl Verb for Plan {
 
 struct Chosen(Matching);
 
-impl Verb for Chosen {
+impl Operation for Chosen {
     type Answer = &'static Texts;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<&'static Texts, StoreError> {
         self.0.texts(conn).await

@@ -122,7 +122,7 @@ async fn what_a_session_gave_to_one_client_ends_alone(world: &World) {
     let (one, two) =
         (world.granted(&jane, "cli", true).await, world.granted(&jane, "cli", true).await);
     let other = world.granted(&jane, "web", true).await;
-    let why = ended(EndReason::EndedByPerson, NOW);
+    let why = ended(EndReason::EndedByUser, NOW);
     let cli = ClientId::new("cli");
     let end = world.store.end_grants(&jane, Some(&cli), &why).await.unwrap().unwrap();
     assert_eq!((end.grants, end.tokens_until), (2, Some(NOW + 10 * MINUTE)));

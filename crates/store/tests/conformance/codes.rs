@@ -1,6 +1,6 @@
 use countersign_core::ClientId;
 use countersign_core::session::EndReason;
-use countersign_store::{CodeGiven, Redeemed, StoreError};
+use countersign_store::{IssueCodeOutcome, RedeemCodeOutcome, StoreError};
 
 use crate::on_both_engines;
 use crate::world::{LIMIT, MINUTE, NOW, SECOND, World, code, grant, rotate};
@@ -8,7 +8,7 @@ use crate::world::{LIMIT, MINUTE, NOW, SECOND, World, code, grant, rotate};
 async fn a_code_is_remembered_whole(world: &World) {
     let jane = world.jane("c").await;
     let given = code(&jane, "app");
-    assert_eq!(world.store.give_code(given.clone(), NOW).await.unwrap(), CodeGiven::Given);
+    assert_eq!(world.store.issue_code(given.clone(), NOW).await.unwrap(), IssueCodeOutcome::Issued);
     let stored = world.store.code(&given.hash).await.unwrap().unwrap();
     assert_eq!(format!("{:?}", stored.code), format!("{given:?}"));
     assert_eq!(stored.used_at, None);
@@ -16,7 +16,7 @@ async fn a_code_is_remembered_whole(world: &World) {
 
     let mut plain = code(&jane, "app");
     (plain.challenge, plain.nonce) = (None, None);
-    world.store.give_code(plain.clone(), NOW).await.unwrap();
+    world.store.issue_code(plain.clone(), NOW).await.unwrap();
     let stored = world.store.code(&plain.hash).await.unwrap().unwrap();
     assert_eq!((stored.code.challenge, stored.code.nonce), (None, None));
 }
@@ -24,10 +24,13 @@ async fn a_code_is_remembered_whole(world: &World) {
 async fn a_code_is_used_once(world: &World) {
     let jane = world.jane("c").await;
     let given = code(&jane, "app");
-    world.store.give_code(given.clone(), NOW).await.unwrap();
+    world.store.issue_code(given.clone(), NOW).await.unwrap();
     let first = grant(&given, true);
     let redeem = |grant| world.store.redeem_code(&given.hash, &given.client, grant, NOW, LIMIT);
-    assert_eq!(redeem(first.clone()).await.unwrap(), Redeemed::Granted { given_way: vec![] });
+    assert_eq!(
+        redeem(first.clone()).await.unwrap(),
+        RedeemCodeOutcome::Granted { given_way: vec![] }
+    );
 
     let (stored, session) = world.store.grant(&first.id).await.unwrap().unwrap();
     assert_eq!(format!("{stored:?}"), format!("{first:?}"));
@@ -36,49 +39,53 @@ async fn a_code_is_used_once(world: &World) {
     assert_eq!((used.used_at, used.code.grant), (Some(NOW), Some(first.id.clone())));
 
     let second = redeem(grant(&given, true)).await.unwrap();
-    assert_eq!(second, Redeemed::AlreadyUsed { grant: Some(first.id.clone()) });
+    assert_eq!(second, RedeemCodeOutcome::AlreadyUsed { grant: Some(first.id.clone()) });
     let late = world
         .store
         .redeem_code(&given.hash, &given.client, grant(&given, true), NOW + 5 * MINUTE, LIMIT)
         .await
         .unwrap();
-    assert_eq!(late, Redeemed::AlreadyUsed { grant: Some(first.id) }, "also when it has expired");
+    assert_eq!(
+        late,
+        RedeemCodeOutcome::AlreadyUsed { grant: Some(first.id) },
+        "also when it has expired"
+    );
 }
 
 async fn another_clients_attempt_changes_nothing(world: &World) {
     let jane = world.jane("c").await;
     let given = code(&jane, "app");
-    world.store.give_code(given.clone(), NOW).await.unwrap();
+    world.store.issue_code(given.clone(), NOW).await.unwrap();
     let thief = ClientId::new("thief");
     let mut stolen = grant(&given, true);
     stolen.client = thief.clone();
     let attempt = world.store.redeem_code(&given.hash, &thief, stolen.clone(), NOW, LIMIT);
-    assert_eq!(attempt.await.unwrap(), Redeemed::Gone);
+    assert_eq!(attempt.await.unwrap(), RedeemCodeOutcome::Gone);
     assert!(world.store.code(&given.hash).await.unwrap().unwrap().used_at.is_none());
 
     let owner =
         world.store.redeem_code(&given.hash, &given.client, grant(&given, true), NOW, LIMIT);
-    assert!(matches!(owner.await.unwrap(), Redeemed::Granted { .. }));
+    assert!(matches!(owner.await.unwrap(), RedeemCodeOutcome::Granted { .. }));
     let again = world.store.redeem_code(&given.hash, &thief, stolen, NOW, LIMIT).await.unwrap();
-    assert_eq!(again, Redeemed::Gone, "nor learns that it was used");
+    assert_eq!(again, RedeemCodeOutcome::Gone, "nor learns that it was used");
 }
 
 async fn an_expired_or_unknown_code_is_gone(world: &World) {
     let jane = world.jane("c").await;
     let given = code(&jane, "app");
-    world.store.give_code(given.clone(), NOW).await.unwrap();
+    world.store.issue_code(given.clone(), NOW).await.unwrap();
     let redeem =
         |at| world.store.redeem_code(&given.hash, &given.client, grant(&given, true), at, LIMIT);
-    assert_eq!(redeem(NOW + MINUTE).await.unwrap(), Redeemed::Gone);
-    assert!(matches!(redeem(NOW + 59 * SECOND).await.unwrap(), Redeemed::Granted { .. }));
+    assert_eq!(redeem(NOW + MINUTE).await.unwrap(), RedeemCodeOutcome::Gone);
+    assert!(matches!(redeem(NOW + 59 * SECOND).await.unwrap(), RedeemCodeOutcome::Granted { .. }));
     let unknown = world.store.redeem_code("?", &given.client, grant(&given, true), NOW, LIMIT);
-    assert_eq!(unknown.await.unwrap(), Redeemed::Gone);
+    assert_eq!(unknown.await.unwrap(), RedeemCodeOutcome::Gone);
 }
 
 async fn a_grant_of_another_session_is_a_fault(world: &World) {
     let (jane, other) = (world.jane("c").await, world.jane("d").await);
     let given = code(&jane, "app");
-    world.store.give_code(given.clone(), NOW).await.unwrap();
+    world.store.issue_code(given.clone(), NOW).await.unwrap();
     let mut wrong = grant(&given, true);
     wrong.session = other;
     let answer = world.store.redeem_code(&given.hash, &given.client, wrong, NOW, LIMIT).await;
@@ -97,11 +104,11 @@ async fn the_longest_idle_of_too_many_grants_gives_way(world: &World) {
     world.store.rotate(rotate(&laptops[0], 1, NOW + MINUTE)).await.unwrap();
     world.store.rotate(rotate(&laptops[2], 1, NOW + MINUTE)).await.unwrap();
     let given = code(&jane, "cli");
-    world.store.give_code(given.clone(), NOW).await.unwrap();
+    world.store.issue_code(given.clone(), NOW).await.unwrap();
     let redeemed =
         world.store.redeem_code(&given.hash, &given.client, grant(&given, true), NOW, 3).await;
     let given_way = vec![laptops[1].clone()];
-    assert_eq!(redeemed.unwrap(), Redeemed::Granted { given_way });
+    assert_eq!(redeemed.unwrap(), RedeemCodeOutcome::Granted { given_way });
     let (gone, _) = world.store.grant(&laptops[1]).await.unwrap().unwrap();
     assert_eq!(gone.ended.unwrap().why, EndReason::TooManyGrants);
     for live in [&laptops[0], &laptops[2], &elsewhere] {

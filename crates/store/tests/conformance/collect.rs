@@ -1,6 +1,6 @@
 use countersign_core::session::EndReason;
 use countersign_core::{Code, Timestamp};
-use countersign_store::{CodeGiven, Collected, EventQuery, Redeemed, Retention};
+use countersign_store::{Collected, EventQuery, IssueCodeOutcome, RedeemCodeOutcome, Retention};
 
 use crate::on_both_engines;
 use crate::world::{HOUR, LIMIT, MINUTE, NOW, SECOND, World, code, ended, grant, rotate};
@@ -20,7 +20,7 @@ async fn nothing_that_is_needed_is_forgotten(world: &World) {
     let jane = world.jane("c").await;
     world.granted(&jane, "app", false).await;
     world.granted(&jane, "cli", true).await;
-    world.store.give_code(code(&jane, "app"), NOW).await.unwrap();
+    world.store.issue_code(code(&jane, "app"), NOW).await.unwrap();
     let soon = world.store.collect(at(NOW + 30 * SECOND)).await.unwrap();
     assert_eq!(soon, Collected::default());
     let later = world.store.collect(at(NOW + 5 * MINUTE)).await.unwrap();
@@ -31,34 +31,34 @@ async fn a_very_late_second_use_still_finds_the_grant(world: &World) {
     let jane = world.jane("c").await;
     let given = code(&jane, "cli");
     let (first, second) = (grant(&given, true), grant(&given, true));
-    world.store.give_code(given.clone(), NOW).await.unwrap();
+    world.store.issue_code(given.clone(), NOW).await.unwrap();
     let redeem = |grant, at| world.store.redeem_code(&given.hash, &given.client, grant, at, LIMIT);
     let redeemed = redeem(first.clone(), NOW).await.unwrap();
-    assert!(matches!(redeemed, Redeemed::Granted { .. }));
+    assert!(matches!(redeemed, RedeemCodeOutcome::Granted { .. }));
     let month = NOW + 30 * 24 * HOUR;
     assert_eq!(world.store.collect(at(month)).await.unwrap().codes, 0);
     let late = redeem(second.clone(), month).await.unwrap();
-    assert_eq!(late, Redeemed::AlreadyUsed { grant: Some(first.id.clone()) });
+    assert_eq!(late, RedeemCodeOutcome::AlreadyUsed { grant: Some(first.id.clone()) });
 
     world.store.end_grant(&first.id, ended(EndReason::CodeReused, month)).await.unwrap().unwrap();
     let collected = world.store.collect(at(month)).await.unwrap();
     assert_eq!((collected.grants, collected.codes), (1, 1), "they go together");
-    assert_eq!(redeem(second, month).await.unwrap(), Redeemed::Gone);
+    assert_eq!(redeem(second, month).await.unwrap(), RedeemCodeOutcome::Gone);
 }
 
 async fn a_request_stays_finished_when_its_grant_is_forgotten(world: &World) {
     let jane = world.jane("c").await;
     let given = code(&jane, "app");
     let short = grant(&given, false);
-    world.store.give_code(given.clone(), NOW).await.unwrap();
+    world.store.issue_code(given.clone(), NOW).await.unwrap();
     world.store.redeem_code(&given.hash, &given.client, short, NOW, LIMIT).await.unwrap();
     let later = Retention { requests_before: NOW, ..at(NOW + HOUR) };
     let collected = world.store.collect(later).await.unwrap();
     assert_eq!((collected.grants, collected.codes), (1, 0));
     let stored = world.store.code(&given.hash).await.unwrap().unwrap();
     assert_eq!((stored.used_at, stored.code.grant), (Some(NOW), None));
-    let again = world.store.give_code(Code { hash: "other".into(), ..given }, NOW + HOUR).await;
-    assert_eq!(again.unwrap(), CodeGiven::AlreadyFinished);
+    let again = world.store.issue_code(Code { hash: "other".into(), ..given }, NOW + HOUR).await;
+    assert_eq!(again.unwrap(), IssueCodeOutcome::AlreadyFinished);
 }
 
 async fn what_is_dead_goes_in_its_order(world: &World) {
@@ -112,7 +112,7 @@ async fn offline_grants_have_limits_of_their_own(world: &World) {
 
 async fn a_request_is_remembered_longer_than_its_code(world: &World) {
     let jane = world.jane("c").await;
-    world.store.give_code(code(&jane, "app"), NOW).await.unwrap();
+    world.store.issue_code(code(&jane, "app"), NOW).await.unwrap();
     let kept = Retention { requests_before: NOW, ..at(NOW + HOUR) };
     assert_eq!(world.store.collect(kept).await.unwrap().codes, 0);
     assert_eq!(world.store.collect(at(NOW + HOUR)).await.unwrap().codes, 1);
@@ -122,7 +122,10 @@ async fn a_request_is_remembered_longer_than_its_code(world: &World) {
     world.store.finish_refused(&refused.request, &jane, &refused.client, at_noon).await.unwrap();
     let kept = Retention { requests_before: at_noon, ..at(NOW + 2 * HOUR) };
     assert_eq!(world.store.collect(kept).await.unwrap().codes, 0);
-    assert_eq!(world.store.give_code(refused, at_noon).await.unwrap(), CodeGiven::AlreadyFinished);
+    assert_eq!(
+        world.store.issue_code(refused, at_noon).await.unwrap(),
+        IssueCodeOutcome::AlreadyFinished
+    );
     assert_eq!(world.store.collect(at(NOW + 2 * HOUR)).await.unwrap().codes, 1);
 }
 

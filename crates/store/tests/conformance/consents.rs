@@ -1,5 +1,5 @@
 use countersign_core::{ClientId, ConnectorId, Scopes, SessionId};
-use countersign_store::{Consent, Redeemed};
+use countersign_store::{Consent, RedeemCodeOutcome};
 
 use crate::on_both_engines;
 use crate::world::{LIMIT, MINUTE, NOW, World, code, grant};
@@ -37,7 +37,7 @@ async fn withdrawing_ends_what_was_given(world: &World) {
         [world.granted(&home, "app", true).await, world.granted(&work, "app", false).await];
     let other = world.granted(&home, "other", true).await;
     let pending = code(&home, "app");
-    world.store.give_code(pending.clone(), NOW).await.unwrap();
+    world.store.issue_code(pending.clone(), NOW).await.unwrap();
 
     let (ldap, app) = (ConnectorId::new("ldap"), ClientId::new("app"));
     let withdraw = || world.store.withdraw_consent("jane", &ldap, &app, "user:jane", NOW);
@@ -50,7 +50,7 @@ async fn withdrawing_ends_what_was_given(world: &World) {
     assert!(world.is_live(&other).await);
     assert_eq!(withdraw().await.unwrap(), None);
     let late = world.store.redeem_code(&pending.hash, &app, grant(&pending, true), NOW, LIMIT);
-    assert_eq!(late.await.unwrap(), Redeemed::Gone);
+    assert_eq!(late.await.unwrap(), RedeemCodeOutcome::Gone);
     let github = ConnectorId::new("github");
     let nobody = world.store.withdraw_consent("jane", &github, &app, "user:jane", NOW).await;
     assert_eq!(nobody.unwrap(), None);

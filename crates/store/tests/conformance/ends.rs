@@ -1,6 +1,6 @@
 use countersign_core::GrantId;
 use countersign_core::session::EndReason;
-use countersign_store::{CodeGiven, EventQuery, GrantEnd, Redeemed, Rotation};
+use countersign_store::{EventQuery, GrantEnd, IssueCodeOutcome, RedeemCodeOutcome, Rotation};
 
 use crate::on_both_engines;
 use crate::world::{HOUR, LIMIT, MINUTE, NOW, World, code, ended, grant, rotate};
@@ -10,7 +10,7 @@ async fn an_ended_session_is_over(world: &World) {
     let short = world.granted(&jane, "app", false).await;
     let long = world.granted(&jane, "cli", true).await;
     let pending = code(&jane, "app");
-    world.store.give_code(pending.clone(), NOW).await.unwrap();
+    world.store.issue_code(pending.clone(), NOW).await.unwrap();
     world.store.rotate(rotate(&long, 1, NOW + HOUR)).await.unwrap();
 
     let why = ended(EndReason::Administrator, NOW + HOUR);
@@ -29,8 +29,8 @@ async fn an_ended_session_is_over(world: &World) {
 
     let later = NOW + 2 * HOUR;
     assert_eq!(
-        world.store.give_code(code(&jane, "app"), later).await.unwrap(),
-        CodeGiven::SessionEnded
+        world.store.issue_code(code(&jane, "app"), later).await.unwrap(),
+        IssueCodeOutcome::SessionEnded
     );
     assert_eq!(world.store.rotate(rotate(&long, 2, later)).await.unwrap(), Rotation::Ended);
     let redeemed = world
@@ -38,7 +38,7 @@ async fn an_ended_session_is_over(world: &World) {
         .redeem_code(&pending.hash, &pending.client, grant(&pending, true), NOW, LIMIT)
         .await
         .unwrap();
-    assert_eq!(redeemed, Redeemed::SessionEnded);
+    assert_eq!(redeemed, RedeemCodeOutcome::SessionEnded);
     assert!(world.store.code(&pending.hash).await.unwrap().unwrap().used_at.is_none());
 
     world.told(&jane, &["signed_in", "session_ended"]).await;
@@ -87,7 +87,7 @@ async fn signing_out_leaves_offline_grants(world: &World) {
     let short = world.granted(&jane, "app", false).await;
     let long = world.granted(&jane, "cli", true).await;
     let pending = code(&jane, "app");
-    world.store.give_code(pending.clone(), NOW).await.unwrap();
+    world.store.issue_code(pending.clone(), NOW).await.unwrap();
 
     let out = world.store.sign_out("c", "user:jane", EndReason::SignedOut, NOW).await.unwrap();
     let out = out.unwrap();
@@ -104,9 +104,9 @@ async fn signing_out_leaves_offline_grants(world: &World) {
         .redeem_code(&pending.hash, &pending.client, grant(&pending, false), NOW, LIMIT)
         .await
         .unwrap();
-    assert_eq!(redeemed, Redeemed::Gone, "a code in flight does not outlive the sign-out");
-    let given = world.store.give_code(code(&jane, "app"), NOW).await.unwrap();
-    assert_eq!(given, CodeGiven::SessionEnded, "nobody holds the cookie any more");
+    assert_eq!(redeemed, RedeemCodeOutcome::Gone, "a code in flight does not outlive the sign-out");
+    let given = world.store.issue_code(code(&jane, "app"), NOW).await.unwrap();
+    assert_eq!(given, IssueCodeOutcome::SessionEnded, "nobody holds the cookie any more");
     let twice = world.store.sign_out("c", "user:jane", EndReason::SignedOut, NOW).await.unwrap();
     assert!(twice.is_none());
     world.told(&jane, &["signed_in", "signed_out"]).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use countersign_core::{ClientId, ConnectorId, GrantId, SessionId};
-use countersign_store::{Location, OpenError, Redeemed, Rotation, Store, StoreError};
+use countersign_store::{Location, OpenError, RedeemCodeOutcome, Rotation, Store, StoreError};
 
 use sqlx::Connection;
 
@@ -69,10 +69,10 @@ async fn hostile_text_is_only_text(world: &World) {
         let session = world.store.session_by_cookie(text).await.unwrap().unwrap();
         assert_eq!((session.identity.user_id.as_str(), session.user_agent.as_str()), (text, text));
         let given = code(&jane, text);
-        world.store.give_code(given.clone(), NOW).await.unwrap();
+        world.store.issue_code(given.clone(), NOW).await.unwrap();
         let redeemed =
             world.store.redeem_code(&given.hash, &given.client, grant(&given, true), NOW, LIMIT);
-        assert!(matches!(redeemed.await.unwrap(), Redeemed::Granted { .. }));
+        assert!(matches!(redeemed.await.unwrap(), RedeemCodeOutcome::Granted { .. }));
         assert!(world.store.code(text).await.unwrap().is_none());
         assert!(world.store.grant(&GrantId::new(text)).await.unwrap().is_none());
         assert!(world.store.session(&SessionId::new(text)).await.unwrap().is_none());
@@ -93,11 +93,11 @@ async fn a_nul_is_absent_or_refused_never_a_fault(world: &World) {
     let jane = world.jane("c").await;
     let wanted = grant(&code(&jane, nul), true);
     let redeemed = store.redeem_code(nul, &client, wanted, NOW, LIMIT).await.unwrap();
-    assert_eq!(redeemed, Redeemed::Gone);
+    assert_eq!(redeemed, RedeemCodeOutcome::Gone);
 
     let refused = store.sign_in(sign_in(nul, "d")).await;
     assert!(matches!(refused, Err(StoreError::Unstorable(_))), "{refused:?}");
-    let refused = store.give_code(code(&jane, nul), NOW).await;
+    let refused = store.issue_code(code(&jane, nul), NOW).await;
     assert!(matches!(refused, Err(StoreError::Unstorable(_))), "{refused:?}");
     let mut grouped = sign_in("joe", "e");
     grouped.identity.groups = vec![nul.into()];

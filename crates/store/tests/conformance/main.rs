@@ -10,8 +10,8 @@
     reason = "these are tests; clippy.toml reaches only functions marked as such"
 )]
 
-mod brakes;
 mod bulk;
+mod circuit_breakers;
 mod codes;
 mod collect;
 mod consents;
@@ -19,8 +19,8 @@ mod ends;
 mod engines;
 mod events;
 mod keys;
+mod logout_notifications;
 mod memberships;
-mod notices;
 mod outage;
 mod races;
 mod requests;

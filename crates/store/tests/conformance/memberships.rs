@@ -1,24 +1,29 @@
 use countersign_core::session::EndReason;
 use countersign_core::{ConnectorId, SessionFilter, SessionId, Timestamp};
-use countersign_store::{HolderQuery, Holding, Retention, Snapshot, StoreError};
+use countersign_store::{Membership, MembershipQuery, Retention, Snapshot, StoreError};
 
 use crate::on_both_engines;
 use crate::world::{HOUR, MINUTE, NOW, World, ended, identity, sign_in};
 
-fn asked(group: &str, since: Timestamp, until: Timestamp) -> HolderQuery {
+fn asked(group: &str, since: Timestamp, until: Timestamp) -> MembershipQuery {
     let group = group.to_owned();
-    HolderQuery { group, connector: None, since, until, after: None, limit: 100 }
+    MembershipQuery { group, connector: None, since, until, after: None, limit: 100 }
 }
 
-async fn holders(world: &World, group: &str, since: Timestamp, until: Timestamp) -> Vec<Holding> {
-    world.store.holders(asked(group, since, until)).await.unwrap().holdings
+async fn memberships(
+    world: &World,
+    group: &str,
+    since: Timestamp,
+    until: Timestamp,
+) -> Vec<Membership> {
+    world.store.memberships(asked(group, since, until)).await.unwrap().memberships
 }
 
 async fn groups_become(world: &World, session: &SessionId, groups: &[&str], now: Timestamp) {
     let snapshot = Snapshot {
         session: session.clone(),
         identity: identity("jane", groups),
-        basis: "basis".into(),
+        fingerprint: "basis".into(),
         upstream: None,
         now,
     };
@@ -30,25 +35,25 @@ async fn who_had_a_group_when_and_through_which_upstream(world: &World) {
     world.granted(&jane, "cli", true).await;
     groups_become(world, &jane, &["ops", "admins"], NOW + 5 * MINUTE).await;
 
-    let dev = holders(world, "dev", NOW, NOW + HOUR).await;
+    let dev = memberships(world, "dev", NOW, NOW + HOUR).await;
     let [dev] = dev.as_slice() else { panic!("one: {dev:?}") };
     assert_eq!((dev.since, dev.until), (NOW, Some(NOW + 5 * MINUTE)));
     assert_eq!(dev.tokens_until, Some(NOW + 10 * MINUTE), "a token said so until then");
     assert_eq!((dev.connector.as_str(), dev.user_id.as_str()), ("ldap", "jane"));
     assert_eq!((&dev.session, dev.person.contains("<jane@example.com>")), (&jane, true));
-    let ops = holders(world, "ops", NOW, NOW + HOUR).await;
+    let ops = memberships(world, "ops", NOW, NOW + HOUR).await;
     assert_eq!((ops[0].since, ops[0].until, ops[0].tokens_until), (NOW, None, None));
-    let admins = holders(world, "admins", NOW, NOW + HOUR).await;
+    let admins = memberships(world, "admins", NOW, NOW + HOUR).await;
     assert_eq!(admins[0].since, NOW + 5 * MINUTE);
 
-    assert!(holders(world, "admins", NOW, NOW + 5 * MINUTE).await.is_empty(), "not yet");
-    assert_eq!(holders(world, "dev", NOW + 9 * MINUTE, NOW + HOUR).await.len(), 1);
-    assert!(holders(world, "dev", NOW + 10 * MINUTE, NOW + HOUR).await.is_empty(), "no more");
-    assert!(holders(world, "de", NOW, NOW + HOUR).await.is_empty());
+    assert!(memberships(world, "admins", NOW, NOW + 5 * MINUTE).await.is_empty(), "not yet");
+    assert_eq!(memberships(world, "dev", NOW + 9 * MINUTE, NOW + HOUR).await.len(), 1);
+    assert!(memberships(world, "dev", NOW + 10 * MINUTE, NOW + HOUR).await.is_empty(), "no more");
+    assert!(memberships(world, "de", NOW, NOW + HOUR).await.is_empty());
 
     let elsewhere = Some(ConnectorId::new("github"));
-    let query = HolderQuery { connector: elsewhere, ..asked("ops", NOW, NOW + HOUR) };
-    assert!(world.store.holders(query).await.unwrap().holdings.is_empty());
+    let query = MembershipQuery { connector: elsewhere, ..asked("ops", NOW, NOW + HOUR) };
+    assert!(world.store.memberships(query).await.unwrap().memberships.is_empty());
 }
 
 async fn an_end_ends_what_was_held(world: &World) {
@@ -56,12 +61,12 @@ async fn an_end_ends_what_was_held(world: &World) {
     world.granted(&jane, "cli", true).await;
     let why = ended(EndReason::Administrator, NOW + MINUTE);
     world.store.end_session(&jane, why, None).await.unwrap();
-    let dev = holders(world, "dev", NOW, NOW + HOUR).await;
+    let dev = memberships(world, "dev", NOW, NOW + HOUR).await;
     assert_eq!((dev[0].until, dev[0].tokens_until), (Some(NOW + MINUTE), Some(NOW + 10 * MINUTE)));
 
     world.jane("d").await;
     world.store.sign_out("d", "user:jane", EndReason::SignedOut, NOW + HOUR).await.unwrap();
-    let dev = holders(world, "dev", NOW + 30 * MINUTE, NOW + HOUR).await;
+    let dev = memberships(world, "dev", NOW + 30 * MINUTE, NOW + HOUR).await;
     assert_eq!((dev[0].until, dev[0].tokens_until), (Some(NOW + HOUR), Some(NOW + HOUR)));
 }
 
@@ -71,7 +76,7 @@ async fn a_group_that_comes_back_is_held_twice(world: &World) {
     groups_become(world, &jane, &["ops", "dev"], NOW + 2 * MINUTE).await;
     groups_become(world, &jane, &["ops"], NOW + 2 * MINUTE).await;
     groups_become(world, &jane, &["dev", "ops"], NOW + 2 * MINUTE).await;
-    let dev = holders(world, "dev", NOW, NOW + HOUR).await;
+    let dev = memberships(world, "dev", NOW, NOW + HOUR).await;
     let times: Vec<_> = dev.iter().map(|held| (held.since, held.until)).collect();
     assert_eq!(times, [(NOW + 2 * MINUTE, None), (NOW, Some(NOW + MINUTE))], "the latest first");
     let in_dev = SessionFilter { group: Some("dev".into()), ..SessionFilter::default() };
@@ -85,9 +90,9 @@ async fn a_reauthentication_changes_what_is_held(world: &World) {
     again.identity.groups = vec!["dev".into(), "dev".into(), "night".into()];
     again.now = NOW + HOUR;
     assert_eq!(world.store.sign_in(again).await.unwrap().session, jane);
-    assert_eq!(holders(world, "ops", NOW, NOW + HOUR).await[0].until, Some(NOW + HOUR));
-    assert_eq!(holders(world, "dev", NOW, NOW + HOUR).await[0].until, None);
-    assert_eq!(holders(world, "night", NOW, NOW + 2 * HOUR).await[0].since, NOW + HOUR);
+    assert_eq!(memberships(world, "ops", NOW, NOW + HOUR).await[0].until, Some(NOW + HOUR));
+    assert_eq!(memberships(world, "dev", NOW, NOW + HOUR).await[0].until, None);
+    assert_eq!(memberships(world, "night", NOW, NOW + 2 * HOUR).await[0].since, NOW + HOUR);
 }
 
 async fn five_hundred_groups_are_remembered_and_odd_ones_too(world: &World) {
@@ -97,13 +102,13 @@ async fn five_hundred_groups_are_remembered_and_odd_ones_too(world: &World) {
     jane.identity.groups = groups.clone();
     let session = world.store.sign_in(jane).await.unwrap().session;
     for group in [&groups[0], &groups[499], &groups[500], &groups[501], &groups[503]] {
-        assert_eq!(holders(world, group, NOW, NOW + HOUR).await.len(), 1, "{group:.20}");
+        assert_eq!(memberships(world, group, NOW, NOW + HOUR).await.len(), 1, "{group:.20}");
     }
     groups_become(world, &session, &["group-7"], NOW + MINUTE).await;
-    let later = |group| holders(world, group, NOW + MINUTE, NOW + HOUR);
+    let later = |group| memberships(world, group, NOW + MINUTE, NOW + HOUR);
     assert!(later("group-499").await.is_empty());
     assert_eq!(later("group-7").await.len(), 1);
-    let closed = holders(world, "group-499", NOW, NOW + HOUR).await;
+    let closed = memberships(world, "group-499", NOW, NOW + HOUR).await;
     assert_eq!(closed[0].until, Some(NOW + MINUTE));
 }
 
@@ -116,9 +121,9 @@ async fn holders_are_read_page_by_page(world: &World) {
     let mut seen = Vec::new();
     let mut after = None;
     loop {
-        let query = HolderQuery { after, limit: 2, ..asked("dev", NOW, NOW + HOUR) };
-        let page = world.store.holders(query).await.unwrap();
-        seen.extend(page.holdings.into_iter().map(|held| (held.since, held.session)));
+        let query = MembershipQuery { after, limit: 2, ..asked("dev", NOW, NOW + HOUR) };
+        let page = world.store.memberships(query).await.unwrap();
+        seen.extend(page.memberships.into_iter().map(|held| (held.since, held.session)));
         after = page.next;
         if after.is_none() {
             break;
@@ -126,8 +131,8 @@ async fn holders_are_read_page_by_page(world: &World) {
     }
     assert_eq!(seen.len(), 5);
     assert!(seen.is_sorted_by(|a, b| a > b), "each once, the latest first");
-    let made_up = HolderQuery { after: Some("x".into()), ..asked("dev", NOW, NOW + HOUR) };
-    assert!(matches!(world.store.holders(made_up).await, Err(StoreError::NoSuchPage)));
+    let made_up = MembershipQuery { after: Some("x".into()), ..asked("dev", NOW, NOW + HOUR) };
+    assert!(matches!(world.store.memberships(made_up).await, Err(StoreError::NoSuchPage)));
 }
 
 async fn times_in_a_group_outlive_the_session_and_go_by_age(world: &World) {
@@ -146,13 +151,13 @@ async fn times_in_a_group_outlive_the_session_and_go_by_age(world: &World) {
     };
     let collected = world.store.collect(retention(NOW + MINUTE, now)).await.unwrap();
     assert_eq!((collected.sessions, collected.memberships), (2, 0));
-    let dev = holders(world, "dev", NOW, now).await;
+    let dev = memberships(world, "dev", NOW, now).await;
     let mut times: Vec<_> = dev.iter().map(|held| held.until).collect();
     times.sort_unstable();
     assert_eq!(times, [Some(NOW + MINUTE), Some(now)], "forgotten is over");
     let collected = world.store.collect(retention(NOW + HOUR, now)).await.unwrap();
     assert_eq!(collected.memberships, 2, "dev and ops of the one that ended");
-    assert_eq!(holders(world, "dev", NOW, now).await.len(), 1);
+    assert_eq!(memberships(world, "dev", NOW, now).await.len(), 1);
 }
 
 on_both_engines!(

@@ -2,7 +2,7 @@
 
 use countersign_core::session::EndReason;
 use countersign_core::{GrantId, SessionId, Timestamp};
-use countersign_store::{CodeGiven, Redeemed, Retention, Rotation, SignIn, Store};
+use countersign_store::{IssueCodeOutcome, RedeemCodeOutcome, Retention, Rotation, SignIn, Store};
 use tokio::task::JoinHandle;
 
 use crate::on_both_engines;
@@ -25,7 +25,7 @@ async fn fifty_redeem_one_code_and_one_gets_it(world: &World) {
     let other = world.replica().await;
     let jane = world.jane("c").await;
     let given = code(&jane, "app");
-    world.store.give_code(given.clone(), NOW).await.unwrap();
+    world.store.issue_code(given.clone(), NOW).await.unwrap();
     let tasks = (0..50).map(|n| {
         let (store, given) = (nth(world, &other, n), given.clone());
         let grant = grant(&given, true);
@@ -36,12 +36,12 @@ async fn fifty_redeem_one_code_and_one_gets_it(world: &World) {
     });
     let answers = all(tasks.collect()).await;
     let winners: Vec<_> =
-        answers.iter().filter(|(_, r)| matches!(r, Redeemed::Granted { .. })).collect();
+        answers.iter().filter(|(_, r)| matches!(r, RedeemCodeOutcome::Granted { .. })).collect();
     assert_eq!(winners.len(), 1);
     let winner = &winners[0].0;
     for (id, redeemed) in &answers {
         if id != winner {
-            assert_eq!(*redeemed, Redeemed::AlreadyUsed { grant: Some(winner.clone()) });
+            assert_eq!(*redeemed, RedeemCodeOutcome::AlreadyUsed { grant: Some(winner.clone()) });
             assert!(world.store.grant(id).await.unwrap().is_none());
         }
     }
@@ -57,7 +57,7 @@ async fn many_clicks_and_a_quick_application_end_in_one_grant(world: &World) {
         let (store, mut given) = (nth(world, &other, n), code(&jane, "app"));
         given.request.clone_from(&request);
         tokio::spawn(async move {
-            let answer = store.give_code(given.clone(), NOW).await.unwrap();
+            let answer = store.issue_code(given.clone(), NOW).await.unwrap();
             let wanted = grant(&given, true);
             let redeemed =
                 store.redeem_code(&given.hash, &given.client, wanted, NOW, LIMIT).await.unwrap();
@@ -65,11 +65,11 @@ async fn many_clicks_and_a_quick_application_end_in_one_grant(world: &World) {
         })
     });
     let answers = all(tasks.collect()).await;
-    let granted = |r: &Redeemed| matches!(r, Redeemed::Granted { .. });
+    let granted = |r: &RedeemCodeOutcome| matches!(r, RedeemCodeOutcome::Granted { .. });
     assert_eq!(answers.iter().filter(|(_, r)| granted(r)).count(), 1, "{answers:?}");
     for (answer, redeemed) in &answers {
-        assert!(granted(redeemed) || *redeemed == Redeemed::Gone, "{redeemed:?}");
-        assert!(!granted(redeemed) || *answer == CodeGiven::Given);
+        assert!(granted(redeemed) || *redeemed == RedeemCodeOutcome::Gone, "{redeemed:?}");
+        assert!(!granted(redeemed) || *answer == IssueCodeOutcome::Issued);
     }
     other.close().await;
 }
@@ -80,7 +80,7 @@ async fn of_yes_and_no_at_once_a_code_never_comes_after_the_no(world: &World) {
     for _ in 0..20 {
         let given = code(&jane, "app");
         let (yes, no, asked) = (world.store.clone(), other.clone(), given.clone());
-        let yes = tokio::spawn(async move { yes.give_code(asked, NOW).await.unwrap() });
+        let yes = tokio::spawn(async move { yes.issue_code(asked, NOW).await.unwrap() });
         let (request, session, client) =
             (given.request.clone(), given.session.clone(), given.client.clone());
         let no = tokio::spawn(async move {
@@ -89,8 +89,11 @@ async fn of_yes_and_no_at_once_a_code_never_comes_after_the_no(world: &World) {
         let (_, ()) = (yes.await.unwrap(), no.await.unwrap());
         let redeemed =
             world.store.redeem_code(&given.hash, &given.client, grant(&given, true), NOW, LIMIT);
-        assert_eq!(redeemed.await.unwrap(), Redeemed::Gone);
-        assert_eq!(world.store.give_code(given, NOW).await.unwrap(), CodeGiven::AlreadyFinished);
+        assert_eq!(redeemed.await.unwrap(), RedeemCodeOutcome::Gone);
+        assert_eq!(
+            world.store.issue_code(given, NOW).await.unwrap(),
+            IssueCodeOutcome::AlreadyFinished
+        );
     }
     other.close().await;
 }
@@ -133,7 +136,7 @@ async fn take_all_one_can(store: Store, session: SessionId) -> Vec<GrantId> {
 async fn take_one(store: &Store, session: &SessionId, now: Timestamp) -> Option<GrantId> {
     let mut given = code(session, "app");
     (given.created_at, given.expires_at) = (now, now + MINUTE);
-    if store.give_code(given.clone(), now).await.unwrap() == CodeGiven::SessionEnded {
+    if store.issue_code(given.clone(), now).await.unwrap() == IssueCodeOutcome::SessionEnded {
         return None;
     }
     let mut wanted = grant(&given, true);
@@ -141,8 +144,8 @@ async fn take_one(store: &Store, session: &SessionId, now: Timestamp) -> Option<
     let id = wanted.id.clone();
     let redeemed = store.redeem_code(&given.hash, &given.client, wanted, now, 100_000).await;
     match redeemed.unwrap() {
-        Redeemed::Granted { .. } => Some(id),
-        Redeemed::SessionEnded => None,
+        RedeemCodeOutcome::Granted { .. } => Some(id),
+        RedeemCodeOutcome::SessionEnded => None,
         other => panic!("{other:?}"),
     }
 }

@@ -2,7 +2,7 @@
 
 use countersign_core::session::EndReason;
 use countersign_core::{ClientId, Code, SessionId};
-use countersign_store::{CodeGiven, Redeemed};
+use countersign_store::{IssueCodeOutcome, RedeemCodeOutcome};
 
 use crate::on_both_engines;
 use crate::world::{LIMIT, NOW, SECOND, World, code, ended, grant};
@@ -12,7 +12,7 @@ fn again(first: &Code) -> Code {
     Code { request: first.request.clone(), ..code(&first.session, first.client.as_str()) }
 }
 
-async fn redeem(world: &World, given: &Code) -> Redeemed {
+async fn redeem(world: &World, given: &Code) -> RedeemCodeOutcome {
     let at = given.created_at;
     let wanted = grant(given, true);
     world.store.redeem_code(&given.hash, &given.client, wanted, at, LIMIT).await.unwrap()
@@ -26,48 +26,51 @@ async fn a_double_click_gets_no_second_code_and_the_first_stays_good(world: &Wor
     let jane = world.jane("c").await;
     let first = code(&jane, "app");
     let second = again(&first);
-    assert_eq!(world.store.give_code(first.clone(), NOW).await.unwrap(), CodeGiven::Given);
-    let answer = world.store.give_code(second.clone(), NOW + SECOND).await.unwrap();
-    assert_eq!(answer, CodeGiven::AlreadyFinished);
+    assert_eq!(world.store.issue_code(first.clone(), NOW).await.unwrap(), IssueCodeOutcome::Issued);
+    let answer = world.store.issue_code(second.clone(), NOW + SECOND).await.unwrap();
+    assert_eq!(answer, IssueCodeOutcome::AlreadyFinished);
     assert!(world.store.code(&second.hash).await.unwrap().is_none());
-    assert!(matches!(redeem(world, &first).await, Redeemed::Granted { .. }));
+    assert!(matches!(redeem(world, &first).await, RedeemCodeOutcome::Granted { .. }));
 }
 
 async fn a_request_finishes_once(world: &World) {
     let jane = world.jane("c").await;
     let first = code(&jane, "app");
-    world.store.give_code(first.clone(), NOW).await.unwrap();
-    assert!(matches!(redeem(world, &first).await, Redeemed::Granted { .. }));
+    world.store.issue_code(first.clone(), NOW).await.unwrap();
+    assert!(matches!(redeem(world, &first).await, RedeemCodeOutcome::Granted { .. }));
     let second = again(&first);
-    let answer = world.store.give_code(second.clone(), NOW).await.unwrap();
-    assert_eq!(answer, CodeGiven::AlreadyFinished);
+    let answer = world.store.issue_code(second.clone(), NOW).await.unwrap();
+    assert_eq!(answer, IssueCodeOutcome::AlreadyFinished);
     assert!(world.store.code(&second.hash).await.unwrap().is_none());
-    assert!(matches!(redeem(world, &first).await, Redeemed::AlreadyUsed { grant: Some(_) }));
+    assert!(matches!(
+        redeem(world, &first).await,
+        RedeemCodeOutcome::AlreadyUsed { grant: Some(_) }
+    ));
 }
 
 async fn nobody_else_replaces_a_code(world: &World) {
     let (jane, joe) = (world.jane("c").await, world.jane("d").await);
     let first = code(&jane, "app");
-    world.store.give_code(first.clone(), NOW).await.unwrap();
+    world.store.issue_code(first.clone(), NOW).await.unwrap();
     let other_session = Code { session: joe, ..again(&first) };
     let other_client = Code { client: ClientId::new("other"), ..again(&first) };
     for other in [other_session, other_client] {
-        let answer = world.store.give_code(other.clone(), NOW).await.unwrap();
-        assert_eq!(answer, CodeGiven::AlreadyFinished);
+        let answer = world.store.issue_code(other.clone(), NOW).await.unwrap();
+        assert_eq!(answer, IssueCodeOutcome::AlreadyFinished);
         assert!(world.store.code(&other.hash).await.unwrap().is_none());
     }
-    assert!(matches!(redeem(world, &first).await, Redeemed::Granted { .. }));
+    assert!(matches!(redeem(world, &first).await, RedeemCodeOutcome::Granted { .. }));
 }
 
 async fn whoever_signed_out_replaces_nothing(world: &World) {
     let jane = world.jane("c").await;
     world.granted(&jane, "cli", true).await;
     let first = code(&jane, "app");
-    world.store.give_code(first.clone(), NOW).await.unwrap();
+    world.store.issue_code(first.clone(), NOW).await.unwrap();
     world.store.sign_out("c", "user:jane", EndReason::SignedOut, NOW).await.unwrap().unwrap();
-    let answer = world.store.give_code(again(&first), NOW).await.unwrap();
-    assert_eq!(answer, CodeGiven::SessionEnded);
-    assert_eq!(redeem(world, &first).await, Redeemed::Gone);
+    let answer = world.store.issue_code(again(&first), NOW).await.unwrap();
+    assert_eq!(answer, IssueCodeOutcome::SessionEnded);
+    assert_eq!(redeem(world, &first).await, RedeemCodeOutcome::Gone);
 }
 
 async fn after_a_no_there_is_no_code(world: &World) {
@@ -75,30 +78,30 @@ async fn after_a_no_there_is_no_code(world: &World) {
     let asked = code(&jane, "app");
     refuse(world, &asked, &jane).await;
     refuse(world, &asked, &jane).await;
-    let answer = world.store.give_code(asked.clone(), NOW).await.unwrap();
-    assert_eq!(answer, CodeGiven::AlreadyFinished);
+    let answer = world.store.issue_code(asked.clone(), NOW).await.unwrap();
+    assert_eq!(answer, IssueCodeOutcome::AlreadyFinished);
     assert!(world.store.code(&asked.hash).await.unwrap().is_none());
-    let another = world.store.give_code(code(&jane, "app"), NOW).await.unwrap();
-    assert_eq!(another, CodeGiven::Given, "another request is another question");
+    let another = world.store.issue_code(code(&jane, "app"), NOW).await.unwrap();
+    assert_eq!(another, IssueCodeOutcome::Issued, "another request is another question");
 }
 
 async fn a_no_takes_back_a_yes_that_was_not_used(world: &World) {
     let jane = world.jane("c").await;
     let given = code(&jane, "app");
-    world.store.give_code(given.clone(), NOW).await.unwrap();
+    world.store.issue_code(given.clone(), NOW).await.unwrap();
     refuse(world, &given, &jane).await;
-    assert_eq!(redeem(world, &given).await, Redeemed::Gone);
-    let answer = world.store.give_code(again(&given), NOW).await.unwrap();
-    assert_eq!(answer, CodeGiven::AlreadyFinished);
+    assert_eq!(redeem(world, &given).await, RedeemCodeOutcome::Gone);
+    let answer = world.store.issue_code(again(&given), NOW).await.unwrap();
+    assert_eq!(answer, IssueCodeOutcome::AlreadyFinished);
 }
 
 async fn a_no_after_the_code_was_used_changes_nothing(world: &World) {
     let jane = world.jane("c").await;
     let given = code(&jane, "app");
-    world.store.give_code(given.clone(), NOW).await.unwrap();
+    world.store.issue_code(given.clone(), NOW).await.unwrap();
     redeem(world, &given).await;
     refuse(world, &given, &jane).await;
-    let Redeemed::AlreadyUsed { grant: Some(grant) } = redeem(world, &given).await else {
+    let RedeemCodeOutcome::AlreadyUsed { grant: Some(grant) } = redeem(world, &given).await else {
         panic!("the code is remembered")
     };
     assert!(world.is_live(&grant).await);
@@ -108,18 +111,18 @@ async fn only_who_is_signed_in_may_say_no(world: &World) {
     let (jane, joe) = (world.jane("c").await, world.jane("d").await);
     let given = code(&jane, "app");
     refuse(world, &given, &SessionId::new("nobody")).await;
-    world.store.give_code(given.clone(), NOW).await.unwrap();
+    world.store.issue_code(given.clone(), NOW).await.unwrap();
     refuse(world, &given, &joe).await;
     let other_client = Code { client: ClientId::new("other"), ..given.clone() };
     refuse(world, &other_client, &jane).await;
-    assert!(matches!(redeem(world, &given).await, Redeemed::Granted { .. }));
+    assert!(matches!(redeem(world, &given).await, RedeemCodeOutcome::Granted { .. }));
 
     let over = code(&joe, "app");
     world.store.end_session(&joe, ended(EndReason::Administrator, NOW), None).await.unwrap();
     refuse(world, &over, &joe).await;
     let jane_instead = Code { session: jane, ..over };
-    let answer = world.store.give_code(jane_instead, NOW).await.unwrap();
-    assert_eq!(answer, CodeGiven::Given, "an ended session wrote nothing");
+    let answer = world.store.issue_code(jane_instead, NOW).await.unwrap();
+    assert_eq!(answer, IssueCodeOutcome::Issued, "an ended session wrote nothing");
 }
 
 on_both_engines!(

@@ -99,7 +99,7 @@ async fn a_token_newer_than_the_database_is_adopted(world: &World) {
     assert_eq!(lost, Rotation::Repeated { generation: 6 });
     let next = world.store.rotate(rotate(&grant, 6, NOW)).await.unwrap();
     assert_eq!(next, Rotation::Rotated { generation: 7 });
-    world.told(&jane, &["signed_in", "database_went_back"]).await;
+    world.told(&jane, &["signed_in", "database_restored"]).await;
 }
 
 async fn what_is_not_refreshable_is_not_refreshed(world: &World) {
@@ -117,13 +117,13 @@ async fn the_snapshot_comes_with_the_generation_or_not_at_all(world: &World) {
     let snapshot = |user: &str, groups: &[&str]| Snapshot {
         session: jane.clone(),
         identity: identity(user, groups),
-        basis: "basis".into(),
+        fingerprint: "basis".into(),
         upstream: Some("newer".into()),
         now: NOW + HOUR,
     };
-    let with = |presented, snapshot| Rotate {
+    let with = |proxy_headers, snapshot| Rotate {
         snapshot: Some(snapshot),
-        ..rotate(&grant, presented, NOW + HOUR)
+        ..rotate(&grant, proxy_headers, NOW + HOUR)
     };
     let rotation = world.store.rotate(with(1, snapshot("jane", &["dev"]))).await.unwrap();
     assert_eq!(rotation, Rotation::Rotated { generation: 2 });

@@ -1,6 +1,6 @@
 use countersign_core::session::EndReason;
 use countersign_core::{ClientId, ConnectorId, SessionFilter, SessionId, SessionState, Timestamp};
-use countersign_store::{HolderQuery, Location, SignIn, Snapshot, StoreError};
+use countersign_store::{Location, MembershipQuery, SignIn, Snapshot, StoreError};
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 
@@ -108,8 +108,9 @@ async fn a_name_is_found_in_any_case_and_taken_at_its_word(world: &World) {
 
     let mut renamed = identity("odd", &["dev", "ops"]);
     renamed.preferred_username = "strange".into();
-    let (basis, upstream) = (String::new(), None);
-    let snapshot = Snapshot { session: odd, identity: renamed, basis, upstream, now: NOW + MINUTE };
+    let (fingerprint, upstream) = (String::new(), None);
+    let snapshot =
+        Snapshot { session: odd, identity: renamed, fingerprint, upstream, now: NOW + MINUTE };
     assert!(world.store.update_snapshot(snapshot).await.unwrap());
     assert_eq!(found(world, user("STRANGE")).await, ["odd"], "an upstream renames people");
     assert_eq!(found(world, text("jürgen")).await, nobody);
@@ -217,9 +218,9 @@ async fn rows_of_an_earlier_version_are_found_too(world: &World) {
     assert_eq!(found(world, SessionFilter { group, ..filter() }).await, ["jane"]);
     let (group, after) = ("dev".to_owned(), None);
     let (since, until) = (NOW, NOW + HOUR);
-    let query = HolderQuery { group, connector: None, since, until, after, limit: 10 };
-    let holdings = replica.holders(query).await.unwrap().holdings;
-    let told: Vec<_> = holdings.iter().map(|h| (&h.session, h.since, h.until)).collect();
+    let query = MembershipQuery { group, connector: None, since, until, after, limit: 10 };
+    let memberships = replica.memberships(query).await.unwrap().memberships;
+    let told: Vec<_> = memberships.iter().map(|h| (&h.session, h.since, h.until)).collect();
     assert_eq!(told, [(&joe, NOW + 10 * SECOND, Some(NOW + HOUR)), (&jane, NOW, None)]);
     replica.close().await;
 }

@@ -1,6 +1,6 @@
 use countersign_core::session::EndReason;
-use countersign_core::{ConnectorId, SessionId, Wants};
-use countersign_store::{EventQuery, Redeemed, SignIn};
+use countersign_core::{ConnectorId, LoginScopes, SessionId};
+use countersign_store::{EventQuery, RedeemCodeOutcome, SignIn};
 use serde_json::json;
 
 use crate::on_both_engines;
@@ -21,8 +21,8 @@ async fn a_sign_in_is_remembered_whole(world: &World) {
     assert_eq!(session.id, asked.id);
     assert_eq!(session.connector, asked.connector);
     assert_eq!(session.identity, asked.identity);
-    assert_eq!((session.basis, session.wants, session.upstream), {
-        (asked.basis, asked.wants, asked.upstream)
+    assert_eq!((session.fingerprint, session.login_scopes, session.upstream), {
+        (asked.fingerprint, asked.login_scopes, asked.upstream)
     });
     assert_eq!((session.identity_at, session.auth_time, session.created_at), (NOW, NOW, NOW));
     assert_eq!((session.last_seen, session.cookie_until), (NOW, NOW + 8 * HOUR));
@@ -45,7 +45,7 @@ async fn the_same_person_keeps_the_session_and_gets_a_new_cookie(world: &World) 
     let first = world.jane("old").await;
     let grant = world.granted(&first, "app", true).await;
     let mut second = again("jane", "old", "new");
-    second.wants = Wants { offline: false, groups: true };
+    second.login_scopes = LoginScopes { offline: false, groups: true };
     second.upstream = None;
     let outcome = world.store.sign_in(second).await.unwrap();
     assert_eq!((outcome.session, outcome.reauthenticated), (first.clone(), true));
@@ -63,39 +63,39 @@ async fn the_same_person_keeps_the_session_and_gets_a_new_cookie(world: &World) 
 async fn a_later_login_that_asks_for_less_drops_nothing(world: &World) {
     let jane = world.jane("old").await;
     let mut less = again("jane", "old", "new");
-    (less.wants, less.upstream) = (Wants { offline: false, groups: true }, None);
+    (less.login_scopes, less.upstream) = (LoginScopes { offline: false, groups: true }, None);
     world.store.sign_in(less).await.unwrap();
     let session = world.store.session(&jane).await.unwrap().unwrap();
     assert_eq!(session.upstream.as_deref(), Some("sealed"));
-    assert_eq!(session.wants, Wants { offline: true, groups: true });
+    assert_eq!(session.login_scopes, LoginScopes { offline: true, groups: true });
 
     let mut news = again("jane", "new", "newer");
-    (news.wants, news.upstream) = (Wants::default(), Some("sealed anew".into()));
+    (news.login_scopes, news.upstream) = (LoginScopes::default(), Some("sealed anew".into()));
     world.store.sign_in(news).await.unwrap();
     let session = world.store.session(&jane).await.unwrap().unwrap();
     assert_eq!(session.upstream.as_deref(), Some("sealed anew"));
-    assert_eq!(session.wants, Wants { offline: true, groups: true });
+    assert_eq!(session.login_scopes, LoginScopes { offline: true, groups: true });
 }
 
 async fn a_later_login_that_asks_for_more_is_remembered(world: &World) {
     let mut first = sign_in("jane", "old");
-    (first.wants, first.upstream) = (Wants { offline: false, groups: true }, None);
+    (first.login_scopes, first.upstream) = (LoginScopes { offline: false, groups: true }, None);
     let jane = world.store.sign_in(first).await.unwrap().session;
     let mut more = again("jane", "old", "new");
-    more.wants = Wants { offline: true, groups: false };
+    more.login_scopes = LoginScopes { offline: true, groups: false };
     world.store.sign_in(more).await.unwrap();
     let session = world.store.session(&jane).await.unwrap().unwrap();
-    assert_eq!(session.wants, Wants { offline: true, groups: true });
+    assert_eq!(session.login_scopes, LoginScopes { offline: true, groups: true });
     assert_eq!(session.upstream.as_deref(), Some("sealed"));
 }
 
 async fn another_person_inherits_neither_wants_nor_upstream_data(world: &World) {
     world.jane("hers").await;
     let mut joe = again("joe", "hers", "his");
-    (joe.wants, joe.upstream) = (Wants::default(), None);
+    (joe.login_scopes, joe.upstream) = (LoginScopes::default(), None);
     let joe = world.store.sign_in(joe).await.unwrap().session;
     let session = world.store.session(&joe).await.unwrap().unwrap();
-    assert_eq!((session.wants, session.upstream), (Wants::default(), None));
+    assert_eq!((session.login_scopes, session.upstream), (LoginScopes::default(), None));
 }
 
 /// A tool that refreshes every minute must not keep a browser signed on over the weekend.
@@ -110,13 +110,13 @@ async fn only_the_browser_renews_the_browsers_idle_time(world: &World) {
     assert_eq!(seen().await, (NOW, NOW + HOUR), "a refresh");
     let mut fresh = code(&jane, "app");
     fresh.expires_at = NOW + 4 * HOUR;
-    world.store.give_code(fresh.clone(), NOW + 2 * HOUR).await.unwrap();
+    world.store.issue_code(fresh.clone(), NOW + 2 * HOUR).await.unwrap();
     assert_eq!(seen().await, (NOW + 2 * HOUR, NOW + 2 * HOUR), "a code");
     let redeemed = world
         .store
         .redeem_code(&fresh.hash, &fresh.client, grant(&fresh, false), NOW + 3 * HOUR, LIMIT)
         .await;
-    assert!(matches!(redeemed.unwrap(), Redeemed::Granted { .. }));
+    assert!(matches!(redeemed.unwrap(), RedeemCodeOutcome::Granted { .. }));
     assert_eq!(seen().await, (NOW + 2 * HOUR, NOW + 3 * HOUR), "its redemption");
     let (request, client) = (&code(&jane, "app").request, &fresh.client);
     world.store.finish_refused(request, &jane, client, NOW + 4 * HOUR).await.unwrap();
@@ -164,12 +164,12 @@ async fn another_basis_inherits_nothing(world: &World) {
     let jane = world.jane("hers").await;
     let offline = world.granted(&jane, "cli", true).await;
     let mut rebuilt = again("jane", "hers", "new");
-    rebuilt.basis = "ldap:other.example.com".into();
+    rebuilt.fingerprint = "ldap:other.example.com".into();
     let outcome = world.store.sign_in(rebuilt).await.unwrap();
     assert_ne!(outcome.session, jane);
     assert!(!world.is_live(&offline).await);
     let over = world.store.session(&jane).await.unwrap().unwrap().ended.unwrap();
-    assert_eq!(over.why, EndReason::BasisChanged);
+    assert_eq!(over.why, EndReason::FingerprintChanged);
     world.told(&jane, &["signed_in", "session_ended"]).await;
 }
 

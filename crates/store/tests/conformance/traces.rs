@@ -9,7 +9,7 @@ use crate::world::{HOUR, NOW, World, ended};
 
 fn told(text: &str) -> Trace {
     let mut trace = Trace::default();
-    trace.asked(text);
+    trace.request(text);
     trace
 }
 

@@ -5,9 +5,12 @@ use std::time::Duration;
 use countersign_core::ids::random_id;
 use countersign_core::session::{EndReason, Ended};
 use countersign_core::{
-    ClientId, Code, ConnectorId, Grant, GrantId, Identity, Scopes, SessionId, Timestamp, Wants,
+    ClientId, Code, ConnectorId, Grant, GrantId, Identity, LoginScopes, Scopes, SessionId,
+    Timestamp,
 };
-use countersign_store::{EventQuery, Location, PostgresOptions, Redeemed, Rotate, SignIn, Store};
+use countersign_store::{
+    EventQuery, Location, PostgresOptions, RedeemCodeOutcome, Rotate, SignIn, Store,
+};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
@@ -103,13 +106,13 @@ impl World {
     pub async fn granted(&self, session: &SessionId, client: &str, offline: bool) -> GrantId {
         let code = code(session, client);
         let grant = grant(&code, offline);
-        self.store.give_code(code.clone(), NOW).await.unwrap();
+        self.store.issue_code(code.clone(), NOW).await.unwrap();
         let redeemed = self
             .store
             .redeem_code(&code.hash, &code.client, grant.clone(), NOW, LIMIT)
             .await
             .unwrap();
-        assert!(matches!(redeemed, Redeemed::Granted { .. }), "{redeemed:?}");
+        assert!(matches!(redeemed, RedeemCodeOutcome::Granted { .. }), "{redeemed:?}");
         grant.id
     }
 
@@ -135,8 +138,8 @@ pub fn sign_in(user: &str, cookie: &str) -> SignIn {
         id: SessionId::random().unwrap(),
         connector: ConnectorId::new("ldap"),
         identity: identity(user, &["dev", "ops"]),
-        basis: "ldap:ldap.example.com".into(),
-        wants: Wants { offline: true, groups: true },
+        fingerprint: "ldap:ldap.example.com".into(),
+        login_scopes: LoginScopes { offline: true, groups: true },
         upstream: Some("sealed".into()),
         ip: "192.0.2.1".into(),
         user_agent: "Firefox".into(),
@@ -194,10 +197,10 @@ pub fn grant(code: &Code, offline: bool) -> Grant {
     }
 }
 
-pub fn rotate(grant: &GrantId, presented: i64, now: Timestamp) -> Rotate {
+pub fn rotate(grant: &GrantId, proxy_headers: i64, now: Timestamp) -> Rotate {
     Rotate {
         grant: grant.clone(),
-        presented,
+        proxy_headers,
         rotate: true,
         mac_key: 8,
         now,

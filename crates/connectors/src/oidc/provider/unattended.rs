@@ -8,11 +8,11 @@ use crate::oauth::Failure;
 
 impl Provider {
     /// Asks everything that can be asked without a person.
-    pub async fn examine(&self, trace: &mut Trace) -> Result<(), Failure> {
+    pub async fn diagnose(&self, trace: &mut Trace) -> Result<(), Failure> {
         let metadata = self.metadata(trace).await?;
-        trace.answered(format!("people sign in at {}", metadata.authorize));
+        trace.response(format!("people sign in at {}", metadata.authorize));
         self.fetch_keys(&metadata.keys, trace).await?;
-        trace.answered("keys that can sign ID tokens");
+        trace.response("keys that can sign ID tokens");
         let client = self.client(&metadata);
         client.probe(&self.http, &metadata.token, &self.settings.registration, trace).await
     }

@@ -2,8 +2,8 @@
 
 use askama::Template;
 
+use super::super::display_time::DisplayTime;
 use super::super::layout::Layout;
-use super::super::moment::Moment;
 use super::super::name::Name;
 use super::super::texts::admin::Admin;
 use super::{Frame, Part};
@@ -23,10 +23,10 @@ pub struct ConnectorCard {
     pub name: Name,
     pub kind: Name,
     pub health: Health,
-    pub last_answer: Option<Moment>,
-    pub last_trouble: Option<Moment>,
-    pub trouble: Option<Name>,
-    pub braked_since: Option<Moment>,
+    pub last_answer: Option<DisplayTime>,
+    pub last_failure: Option<DisplayTime>,
+    pub last_error: Option<Name>,
+    pub circuit_open_since: Option<DisplayTime>,
     pub sessions: u64,
     /// Its sessions.
     pub href: String,
@@ -36,7 +36,7 @@ pub struct ConnectorCard {
 pub enum Health {
     Up,
     Down,
-    Braked,
+    CircuitOpen,
 }
 
 impl Connectors<'_> {
@@ -62,7 +62,7 @@ impl ConnectorCard {
         match self.health {
             Health::Up => t.places.up,
             Health::Down => t.places.down,
-            Health::Braked => t.places.braked,
+            Health::CircuitOpen => t.places.circuit_breaker,
         }
     }
 

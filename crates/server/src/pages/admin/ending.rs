@@ -2,8 +2,8 @@
 
 use askama::Template;
 
+use super::super::display_time::DisplayTime;
 use super::super::layout::Layout;
-use super::super::moment::Moment;
 use super::super::name::Name;
 use super::super::texts::admin::Admin;
 use super::{Chip, Field, Frame};
@@ -13,7 +13,7 @@ pub struct Announcement {
     pub sessions: u64,
     pub grants: u64,
     /// Later than now; `None`: nothing handed out is still good.
-    pub tokens_until: Option<Moment>,
+    pub tokens_until: Option<DisplayTime>,
 }
 
 /// Before anything was chosen: the two ends that no search leads to.
@@ -40,7 +40,7 @@ pub struct Preview<'a> {
     pub grants: u64,
     pub apps: Vec<(Name, u64)>,
     pub more_apps: usize,
-    pub tokens_until: Option<Moment>,
+    pub tokens_until: Option<DisplayTime>,
     /// Sessions of who looks are among them.
     pub yours: bool,
     /// The box that must be ticked; with `true` it was forgotten.

@@ -2,8 +2,8 @@
 
 use askama::Template;
 
+use super::super::display_time::DisplayTime;
 use super::super::layout::Layout;
-use super::super::moment::Moment;
 use super::super::name::Name;
 use super::super::texts::admin::Admin;
 use super::{FilterForm, Frame};
@@ -20,7 +20,7 @@ pub struct Events<'a> {
 }
 
 pub struct EventRow {
-    pub at: Moment,
+    pub at: DisplayTime,
     pub what: Name,
     pub actor: Name,
     /// Person and connector, client: whatever it names.
@@ -50,9 +50,9 @@ pub struct HolderRow {
     pub user_id: Name,
     pub connector: Name,
     pub session: String,
-    pub since: Moment,
-    pub until: Option<Moment>,
-    pub tokens_until: Option<Moment>,
+    pub since: DisplayTime,
+    pub until: Option<DisplayTime>,
+    pub tokens_until: Option<DisplayTime>,
 }
 
 impl Events<'_> {

@@ -2,8 +2,8 @@
 
 use askama::Template;
 
+use super::super::display_time::DisplayTime;
 use super::super::layout::Layout;
-use super::super::moment::Moment;
 use super::super::name::Name;
 use super::super::texts::admin::Admin;
 use super::{Frame, Part};
@@ -37,7 +37,7 @@ pub struct Keys<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,
     /// The rotation that was just asked for: what was done, and when that key signs.
-    pub rotated: Option<(String, Moment)>,
+    pub rotated: Option<(String, DisplayTime)>,
     pub rows: Vec<KeyRow>,
     pub action: String,
 }
@@ -48,9 +48,9 @@ pub struct KeyRow {
     pub algorithm: Name,
     pub state: &'static str,
     pub signs: bool,
-    pub created: Moment,
-    pub signs_from: Moment,
-    pub drops_at: Option<Moment>,
+    pub created: DisplayTime,
+    pub signs_from: DisplayTime,
+    pub drops_at: Option<DisplayTime>,
 }
 
 impl Clients<'_> {

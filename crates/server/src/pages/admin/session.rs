@@ -2,8 +2,8 @@
 
 use askama::Template;
 
+use super::super::display_time::DisplayTime;
 use super::super::layout::Layout;
-use super::super::moment::Moment;
 use super::super::name::Name;
 use super::super::texts::Spoken;
 use super::super::texts::admin::Admin;
@@ -26,13 +26,13 @@ pub struct SessionInFull<'a> {
     /// Label and value.
     pub facts: Vec<(&'static str, Name)>,
     pub connector: Name,
-    pub since: Moment,
-    pub proved: Moment,
-    pub used: Moment,
+    pub since: DisplayTime,
+    pub proved: DisplayTime,
+    pub used: DisplayTime,
     pub ended: Option<EndedLine>,
-    pub tokens_until: Option<Moment>,
+    pub tokens_until: Option<DisplayTime>,
     pub groups: Part<Name>,
-    pub groups_as_of: Moment,
+    pub groups_as_of: DisplayTime,
     pub grants: Part<GrantRow>,
     pub events: Vec<EventRow>,
     pub all_events: String,
@@ -58,9 +58,9 @@ pub struct GrantRow {
     pub app: Name,
     pub scopes: Name,
     pub refreshable: bool,
-    pub given: Moment,
-    pub used: Moment,
-    pub until: Moment,
+    pub given: DisplayTime,
+    pub used: DisplayTime,
+    pub until: DisplayTime,
     pub ended: Option<EndedLine>,
 }
 

@@ -2,8 +2,8 @@
 
 use askama::Template;
 
+use super::super::display_time::DisplayTime;
 use super::super::layout::Layout;
-use super::super::moment::Moment;
 use super::super::name::Name;
 use super::super::texts::admin::Admin;
 use super::{FilterForm, Frame};
@@ -33,15 +33,15 @@ pub struct SessionRow {
     pub connector: Name,
     pub address: Name,
     pub device: Name,
-    pub since: Moment,
-    pub used: Moment,
+    pub since: DisplayTime,
+    pub used: DisplayTime,
     pub apps: Vec<Name>,
     pub more_apps: usize,
     pub ended: Option<EndedLine>,
 }
 
 pub struct EndedLine {
-    pub at: Moment,
+    pub at: DisplayTime,
     pub by: Name,
     pub why: Name,
 }

@@ -5,15 +5,15 @@ use countersign_core::session::EndReason;
 
 use super::super::admin::*;
 use super::super::texts::ENGLISH;
-use super::super::{Moment, Name, Page};
+use super::super::{DisplayTime, Name, Page};
 use super::markup::tags;
 use super::samples::World;
 
 const NOW: i64 = 1_763_900_000_000;
 const ID: &str = "session-0123456789abcdef01234567";
 
-fn moment(w: &World, millis: i64) -> Moment {
-    Moment::to_the_second(NOW + millis, NOW, w.layout.texts)
+fn display_time(w: &World, millis: i64) -> DisplayTime {
+    DisplayTime::to_the_second(NOW + millis, NOW, w.layout.texts)
 }
 
 fn frame<'a>(w: &'a World, section: Section) -> Frame<'a> {
@@ -32,7 +32,11 @@ fn name(w: &World) -> Name {
 }
 
 fn ended_line(w: &World) -> EndedLine {
-    EndedLine { at: moment(w, -60_000), by: Name::new(&w.text), why: "by an administrator".into() }
+    EndedLine {
+        at: display_time(w, -60_000),
+        by: Name::new(&w.text),
+        why: "by an administrator".into(),
+    }
 }
 
 fn link(query: &str) -> Option<String> {
@@ -74,8 +78,8 @@ fn session_row(w: &World, n: usize) -> SessionRow {
         connector: w.user.connector_name.clone(),
         address: "2001:db8:1234:5678:9abc:def0:1234:5678".into(),
         device: "Firefox on Linux".into(),
-        since: moment(w, -90_000_000),
-        used: moment(w, -240_000),
+        since: display_time(w, -90_000_000),
+        used: display_time(w, -240_000),
         apps: vec![w.app.name.clone(); 2],
         more_apps: n,
         ended: n.is_multiple_of(3).then(|| ended_line(w)),
@@ -84,7 +88,7 @@ fn session_row(w: &World, n: usize) -> SessionRow {
 
 fn event(w: &World) -> EventRow {
     EventRow {
-        at: moment(w, -90_000),
+        at: display_time(w, -90_000),
         what: "Session ended".into(),
         actor: Name::new(&w.text),
         about: vec![Name::new(&w.text), w.user.connector_name.clone(), w.app.name.clone()],
@@ -106,7 +110,7 @@ fn groups(w: &World, bytes: usize) -> Part<Name> {
 }
 
 fn announcement(w: &World) -> Announcement {
-    Announcement { sessions: 916, grants: 917, tokens_until: Some(moment(w, 600_001)) }
+    Announcement { sessions: 916, grants: 917, tokens_until: Some(display_time(w, 600_001)) }
 }
 
 fn chips(w: &World) -> Vec<Chip> {
@@ -140,9 +144,9 @@ fn of_sessions(w: &World) -> Vec<(String, String)> {
         app: w.app.name.clone(),
         scopes: "openid profile email groups offline_access".into(),
         refreshable: true,
-        given: moment(w, -7_200_000),
-        used: moment(w, -120_000),
-        until: moment(w, 480_000),
+        given: display_time(w, -7_200_000),
+        used: display_time(w, -120_000),
+        until: display_time(w, 480_000),
         ended: (n == 1).then(|| ended_line(w)),
     };
     let one = SessionInFull {
@@ -154,13 +158,13 @@ fn of_sessions(w: &World) -> Vec<(String, String)> {
         name: name(w),
         facts: vec![("Login", name(w)), ("Email", name(w)), ("User ID", Name::new(&w.text))],
         connector: w.user.connector_name.clone(),
-        since: moment(w, -90_000_000),
-        proved: moment(w, -90_000_000),
-        used: moment(w, -240_000),
+        since: display_time(w, -90_000_000),
+        proved: display_time(w, -90_000_000),
+        used: display_time(w, -240_000),
         ended: None,
-        tokens_until: Some(moment(w, 480_000)),
+        tokens_until: Some(display_time(w, 480_000)),
         groups: groups(w, 1024),
-        groups_as_of: moment(w, -300_000),
+        groups_as_of: display_time(w, -300_000),
         grants: part((0..4).map(grant).collect(), 7),
         events: (0..3).map(|_| event(w)).collect(),
         all_events: "/dex/admin/events?session=x".to_owned(),
@@ -191,7 +195,7 @@ fn of_ends(w: &World) -> Vec<(String, String)> {
         grants: 917,
         apps: vec![(w.app.name.clone(), 9); 20],
         more_apps: 3,
-        tokens_until: Some(moment(w, 600_001)),
+        tokens_until: Some(display_time(w, 600_001)),
         yours: true,
         sure: Some(true),
         action: "/dex/admin/end?user=jane".to_owned(),
@@ -230,8 +234,8 @@ fn of_the_rest(w: &World) -> Vec<(String, String)> {
         user_id: Name::new(&w.text),
         connector: w.user.connector_name.clone(),
         session: format!("/dex/admin/sessions/{ID}"),
-        since: moment(w, -90_000_000),
-        until: Some(moment(w, -60_000)),
+        since: display_time(w, -90_000_000),
+        until: Some(display_time(w, -60_000)),
         tokens_until: None,
     };
     let holders = Holders {
@@ -278,17 +282,17 @@ fn connectors(w: &World) -> String {
         name: w.user.connector_name.clone(),
         kind: "ldap".into(),
         health,
-        last_answer: Some(moment(w, -60_000)),
-        last_trouble: Some(moment(w, -1_000)),
-        trouble: Some(name(w)),
-        braked_since: (health == Health::Braked).then(|| moment(w, -1_000)),
+        last_answer: Some(display_time(w, -60_000)),
+        last_failure: Some(display_time(w, -1_000)),
+        last_error: Some(name(w)),
+        circuit_open_since: (health == Health::CircuitOpen).then(|| display_time(w, -1_000)),
         sessions: 5,
         href: "/dex/admin?connector=ldap".to_owned(),
     };
     let shown = Connectors {
         layout: &w.layout,
         frame: frame(w, Section::Connectors),
-        connectors: part([Health::Up, Health::Down, Health::Braked].map(card).into(), 0),
+        connectors: part([Health::Up, Health::Down, Health::CircuitOpen].map(card).into(), 0),
         action: "/dex/admin/connectors".to_owned(),
     };
     shown.render()
@@ -301,14 +305,14 @@ fn keys(w: &World) -> String {
         algorithm: "RS256".into(),
         state: ENGLISH.admin.keys.signing,
         signs: number == 2,
-        created: moment(w, -90_000_000),
-        signs_from: moment(w, -86_000_000),
-        drops_at: (number == 1).then(|| moment(w, 86_000_000)),
+        created: display_time(w, -90_000_000),
+        signs_from: display_time(w, -86_000_000),
+        drops_at: (number == 1).then(|| display_time(w, 86_000_000)),
     };
     let shown = Keys {
         layout: &w.layout,
         frame: frame(w, Section::Keys),
-        rotated: Some(("Key 3 has been made. It signs".to_owned(), moment(w, 3_600_000))),
+        rotated: Some(("Key 3 has been made. It signs".to_owned(), display_time(w, 3_600_000))),
         rows: [3, 2, 1].map(key).into(),
         action: "/dex/admin/keys".to_owned(),
     };
@@ -382,8 +386,8 @@ fn an_announced_instant_is_rounded_up_to_its_second() {
     for (millis, second) in
         [(1_763_899_980_000, "00"), (1_763_899_980_001, "01"), (1_763_900_039_001, "00")]
     {
-        let moment = Moment::to_the_second(millis, NOW, &ENGLISH);
-        assert!(moment.exact.ends_with(&format!(":{second} UTC")), "{}", moment.exact);
-        assert!(moment.iso.ends_with(&format!(":{second}Z")), "{}", moment.iso);
+        let display_time = DisplayTime::to_the_second(millis, NOW, &ENGLISH);
+        assert!(display_time.exact.ends_with(&format!(":{second} UTC")), "{}", display_time.exact);
+        assert!(display_time.iso.ends_with(&format!(":{second}Z")), "{}", display_time.iso);
     }
 }

@@ -6,12 +6,15 @@ use super::samples::World;
 
 const NOW: i64 = 1_763_900_000_000;
 
-fn moment(w: &World, millis: i64) -> Moment {
-    Moment::new(NOW + millis, NOW, w.layout.texts)
+fn display_time(w: &World, millis: i64) -> DisplayTime {
+    DisplayTime::new(NOW + millis, NOW, w.layout.texts)
 }
 
 pub fn notice(w: &World) -> EndNotice {
-    EndNotice { what: Done::Grant(w.app.name.clone()), tokens_until: Some(moment(w, 540_000)) }
+    EndNotice {
+        what: Done::Grant(w.app.name.clone()),
+        tokens_until: Some(display_time(w, 540_000)),
+    }
 }
 
 pub fn held(w: &World, bytes: usize) -> HeldGroups {
@@ -20,7 +23,7 @@ pub fn held(w: &World, bytes: usize) -> HeldGroups {
         names: HeldGroups::fitting(&names, bytes),
         count: 500,
         source: w.user.connector_name.clone(),
-        asked: moment(w, -180_000),
+        asked: display_time(w, -180_000),
         stale: true,
         ask: None,
     }
@@ -32,9 +35,9 @@ fn grant(w: &World, n: usize) -> GrantLine {
         id: format!("grant-{n}-0123456789abcdef0123456789"),
         app: w.app.name.clone(),
         scopes: scopes.into_iter().take(5 + n % 2).map(Scope::of).collect(),
-        since: moment(w, -7_200_000),
-        used: moment(w, -120_000),
-        until: (n % 2 == 1).then(|| moment(w, 480_000)),
+        since: display_time(w, -7_200_000),
+        used: display_time(w, -120_000),
+        until: (n % 2 == 1).then(|| display_time(w, 480_000)),
         refreshable: n.is_multiple_of(2),
     }
 }
@@ -50,8 +53,8 @@ fn card(w: &World, n: usize, grants: usize) -> SignInCard {
         id: format!("session-{n}-0123456789abcdef01234567"),
         device: Device::of(agent),
         address: "2001:db8:1234:5678:9abc:def0:1234:5678".into(),
-        since: moment(w, -90_000_000),
-        used: moment(w, -240_000),
+        since: display_time(w, -90_000_000),
+        used: display_time(w, -240_000),
         here: n == 0,
         grants: (0..grants).map(|n| grant(w, n)).collect(),
         more_grants: 35,
@@ -80,7 +83,7 @@ pub fn pages(w: &World) -> Vec<(String, String)> {
         layout: &w.layout,
         notice: Some(notice(w)),
         card: card(w, 1, 15),
-        browser_until: Some(moment(w, 3_600_000)),
+        browser_until: Some(display_time(w, 3_600_000)),
         action: "/dex/sessions",
         csrf: &w.text,
         back: "/sessions/x?page=1",

@@ -1,7 +1,7 @@
 //! The corners of names, links, times and texts.
 
 use super::super::texts::ENGLISH;
-use super::super::{Moment, Name, Problem, href};
+use super::super::{DisplayTime, Name, Problem, href};
 
 const NOW: i64 = 1_763_900_000_000;
 
@@ -53,7 +53,7 @@ fn links_lead_to_the_web_and_forms_to_no_script() {
 
 #[test]
 fn a_moment_is_told_both_ways() {
-    let at = |millis: i64| Moment::new(NOW + millis, NOW, &ENGLISH);
+    let at = |millis: i64| DisplayTime::new(NOW + millis, NOW, &ENGLISH);
     assert_eq!(at(0).iso, "2025-11-23T12:13:00Z");
     assert_eq!(at(0).exact, "23 November 2025, 12:13 UTC");
     for (millis, distance) in [
@@ -66,8 +66,11 @@ fn a_moment_is_told_both_ways() {
     ] {
         assert_eq!(at(millis).distance, distance);
     }
-    assert_eq!(Moment::new(951_782_400_000, NOW, &ENGLISH).exact, "29 February 2000, 00:00 UTC");
-    assert_eq!(Moment::new(-1, NOW, &ENGLISH).iso, "1969-12-31T23:59:00Z");
+    assert_eq!(
+        DisplayTime::new(951_782_400_000, NOW, &ENGLISH).exact,
+        "29 February 2000, 00:00 UTC"
+    );
+    assert_eq!(DisplayTime::new(-1, NOW, &ENGLISH).iso, "1969-12-31T23:59:00Z");
 }
 
 #[test]

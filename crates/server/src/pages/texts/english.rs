@@ -4,8 +4,8 @@ mod admin;
 mod sessions;
 
 use super::{
-    Approval, Choose, Error, HandOver, Home, Logout, Moment, OutOfBand, Password, Plural, Problems,
-    Scopes, Sentence, Texts, Ways, Words,
+    Approval, Choose, DisplayTime, Error, HandOver, Home, Logout, OutOfBand, Password, Plural,
+    Problems, Scopes, Sentence, Texts, Ways, Words,
 };
 
 pub const ENGLISH: Texts = Texts {
@@ -28,7 +28,7 @@ pub const ENGLISH: Texts = Texts {
     logout: LOGOUT,
     hand_over: HAND_OVER,
     out_of_band: OUT_OF_BAND,
-    moment: MOMENT,
+    display_time: MOMENT,
     admin: admin::ADMIN,
 };
 
@@ -229,7 +229,7 @@ const OUT_OF_BAND: OutOfBand = OutOfBand {
     careful: "Give it to nobody: for a few minutes it signs in as you.",
 };
 
-const MOMENT: Moment = Moment {
+const MOMENT: DisplayTime = DisplayTime {
     now: "now",
     minutes_ago: Plural { one: "one minute ago", many: "{} minutes ago" },
     in_minutes: Plural { one: "in one minute", many: "in {} minutes" },

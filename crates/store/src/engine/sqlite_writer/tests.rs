@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::{Job, Posted, write_batch};
 use crate::StoreError;
-use crate::engine::Verb;
+use crate::engine::Operation;
 use crate::engine::conn::{Conn, Told};
 
 enum Deed {
@@ -20,7 +20,7 @@ enum Deed {
     Fill,
 }
 
-impl Verb for Deed {
+impl Operation for Deed {
     type Answer = i64;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<i64, StoreError> {
         let insert = "INSERT INTO deeds (number) VALUES ($1)";
@@ -67,9 +67,9 @@ async fn database() -> SqliteConnection {
 async fn done(connection: &mut SqliteConnection, deeds: Vec<Deed>) -> Vec<Result<i64, StoreError>> {
     let mut batch: Vec<Box<dyn Job>> = Vec::new();
     let mut answers = Vec::new();
-    for verb in deeds {
+    for operation in deeds {
         let (answer, answered) = oneshot::channel();
-        batch.push(Box::new(Posted { verb, told: Told::default(), outcome: None, answer }));
+        batch.push(Box::new(Posted { operation, told: Told::default(), outcome: None, answer }));
         answers.push(answered);
     }
     write_batch(connection, batch).await;

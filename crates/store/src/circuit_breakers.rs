@@ -1,4 +1,4 @@
-//! Brakes: connectors whose refusals are not believed until a person has confirmed them (design 5).
+//! CircuitBreakers: connectors whose refusals are not believed until a person has confirmed them (design 5).
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use countersign_core::event::EventKind;
 use countersign_core::{ConnectorId, Event, Timestamp};
 use serde_json::json;
 
-use crate::engine::Verb;
+use crate::engine::Operation;
 use crate::engine::conn::{Conn, Row};
 use crate::events::tell;
 use crate::{Store, StoreError};
 
 /// What a connector was braked for, and whether somebody has confirmed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Brake {
+pub struct CircuitBreaker {
     pub connector: ConnectorId,
     pub set_at: Timestamp,
     /// People refused within the minute before.
@@ -31,7 +31,7 @@ pub struct Confirmed {
     pub by: String,
 }
 
-impl Brake {
+impl CircuitBreaker {
     pub fn holds(&self) -> bool {
         self.confirmed.is_none()
     }
@@ -39,7 +39,7 @@ impl Brake {
 
 /// A connector refused too many people at once.
 #[derive(Clone, Debug)]
-pub struct SetBrake {
+pub struct OpenCircuitBreaker {
     pub connector: ConnectorId,
     pub refused: i64,
     pub asked: i64,
@@ -52,30 +52,33 @@ pub struct SetBrake {
 
 /// What became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BrakeSet {
-    Set(Brake),
+pub enum CircuitBreakerState {
+    Set(CircuitBreaker),
     /// Another replica was first, or a person has just confirmed.
-    Already(Brake),
+    Already(CircuitBreaker),
 }
 
 impl Store {
-    pub async fn set_brake(&self, brake: SetBrake) -> Result<BrakeSet, StoreError> {
-        self.write(brake).await
+    pub async fn open_circuit_breaker(
+        &self,
+        circuit_breaker: OpenCircuitBreaker,
+    ) -> Result<CircuitBreakerState, StoreError> {
+        self.write(circuit_breaker).await
     }
 
-    /// Every connector that was ever braked, in the order of ids; confirmed ones too.
-    pub async fn brakes(&self) -> Result<Vec<Brake>, StoreError> {
+    /// Every connector that was ever circuit_breaker, in the order of ids; confirmed ones too.
+    pub async fn circuit_breakers(&self) -> Result<Vec<CircuitBreaker>, StoreError> {
         self.read(All).await
     }
 
     /// A person has looked: what the upstream says counts again. `None` when no brake holds. `by` is
     /// `user:…` or `client:…`.
-    pub async fn release_brake(
+    pub async fn close_circuit_breaker(
         &self,
         connector: &ConnectorId,
         by: &str,
         now: Timestamp,
-    ) -> Result<Option<Brake>, StoreError> {
+    ) -> Result<Option<CircuitBreaker>, StoreError> {
         self.write(Release { connector: connector.clone(), by: by.to_owned(), now }).await
     }
 }
@@ -86,9 +89,9 @@ macro_rules! columns {
     };
 }
 
-impl Verb for SetBrake {
-    type Answer = BrakeSet;
-    async fn run(&self, conn: &mut Conn<'_>) -> Result<BrakeSet, StoreError> {
+impl Operation for OpenCircuitBreaker {
+    type Answer = CircuitBreakerState;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<CircuitBreakerState, StoreError> {
         let set = conn
             .returning(
                 concat!(
@@ -110,7 +113,7 @@ impl Verb for SetBrake {
         let Some(row) = set.first() else {
             let there = brake_of(conn, &self.connector).await?;
             let there = there.ok_or_else(|| crate::error::broken("a brake vanished"))?;
-            return Ok(BrakeSet::Already(there));
+            return Ok(CircuitBreakerState::Already(there));
         };
         conn.execute(
             "UPDATE sessions SET missing_since = NULL \
@@ -118,23 +121,24 @@ impl Verb for SetBrake {
             &[(&self.connector).into(), self.marks_since.into()],
         )
         .await?;
-        let brake = brake(row)?;
-        let mut event = Event::new(self.now, EventKind::BrakeSet, "system");
+        let circuit_breaker = circuit_breaker(row)?;
+        let mut event = Event::new(self.now, EventKind::CircuitBreakerOpened, "system");
         event.connector = Some(self.connector.clone());
         event.reason = Some("mass_refusal".to_owned());
-        event.details = json!({ "refused": brake.refused, "asked": brake.asked });
+        event.details =
+            json!({ "refused": circuit_breaker.refused, "asked": circuit_breaker.asked });
         tell(conn, &event).await?;
-        Ok(BrakeSet::Set(brake))
+        Ok(CircuitBreakerState::Set(circuit_breaker))
     }
 }
 
 struct All;
 
-impl Verb for All {
-    type Answer = Vec<Brake>;
-    async fn run(&self, conn: &mut Conn<'_>) -> Result<Vec<Brake>, StoreError> {
+impl Operation for All {
+    type Answer = Vec<CircuitBreaker>;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<Vec<CircuitBreaker>, StoreError> {
         let sql = concat!("SELECT ", columns!(), " FROM brakes ORDER BY connector_id");
-        conn.select(sql, &[]).await?.iter().map(brake).collect()
+        conn.select(sql, &[]).await?.iter().map(circuit_breaker).collect()
     }
 }
 
@@ -144,9 +148,9 @@ struct Release {
     now: Timestamp,
 }
 
-impl Verb for Release {
-    type Answer = Option<Brake>;
-    async fn run(&self, conn: &mut Conn<'_>) -> Result<Option<Brake>, StoreError> {
+impl Operation for Release {
+    type Answer = Option<CircuitBreaker>;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<Option<CircuitBreaker>, StoreError> {
         let released = conn
             .returning(
                 concat!(
@@ -157,37 +161,39 @@ impl Verb for Release {
                 &[(&self.connector).into(), self.now.into(), (&self.by).into()],
             )
             .await?;
-        let Some(brake) = released.first().map(brake).transpose()? else { return Ok(None) };
-        let mut event = Event::new(self.now, EventKind::BrakeReleased, self.by.clone());
+        let Some(circuit_breaker) = released.first().map(circuit_breaker).transpose()? else {
+            return Ok(None);
+        };
+        let mut event = Event::new(self.now, EventKind::CircuitBreakerClosed, self.by.clone());
         event.connector = Some(self.connector.clone());
-        event.details = json!({ "set_at": brake.set_at });
+        event.details = json!({ "set_at": circuit_breaker.set_at });
         tell(conn, &event).await?;
-        Ok(Some(brake))
+        Ok(Some(circuit_breaker))
     }
 }
 
 /// Whether the refusals of this connector are not to be believed, as its row stands now.
-pub(crate) async fn is_braked(
+pub(crate) async fn is_circuit_open(
     conn: &mut Conn<'_>,
     connector: &ConnectorId,
 ) -> Result<bool, StoreError> {
-    Ok(brake_of(conn, connector).await?.is_some_and(|brake| brake.holds()))
+    Ok(brake_of(conn, connector).await?.is_some_and(|circuit_breaker| circuit_breaker.holds()))
 }
 
 async fn brake_of(
     conn: &mut Conn<'_>,
     connector: &ConnectorId,
-) -> Result<Option<Brake>, StoreError> {
+) -> Result<Option<CircuitBreaker>, StoreError> {
     let sql = concat!("SELECT ", columns!(), " FROM brakes WHERE connector_id = $1");
-    conn.select_one(sql, &[connector.into()]).await?.as_ref().map(brake).transpose()
+    conn.select_one(sql, &[connector.into()]).await?.as_ref().map(circuit_breaker).transpose()
 }
 
-fn brake(row: &Row) -> Result<Brake, StoreError> {
+fn circuit_breaker(row: &Row) -> Result<CircuitBreaker, StoreError> {
     let confirmed = match row.maybe_time("confirmed_at")? {
         Some(at) => Some(Confirmed { at, by: row.text("confirmed_by")? }),
         None => None,
     };
-    Ok(Brake {
+    Ok(CircuitBreaker {
         connector: ConnectorId::new(row.text("connector_id")?),
         set_at: row.time("set_at")?,
         refused: row.int("refused")?,

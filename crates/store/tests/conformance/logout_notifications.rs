@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use countersign_core::session::EndReason;
 use countersign_core::{ClientId, Event, SessionId, Timestamp, event::EventKind};
-use countersign_store::{EventQuery, LogoutRules, Notice, Retention, Store};
+use countersign_store::{EventQuery, LogoutNotification, LogoutRules, Retention, Store};
 
 use crate::on_both_engines;
 use crate::world::{HOUR, MINUTE, NOW, SECOND, World, ended, rotate, sign_in};
@@ -18,14 +18,14 @@ fn listen(world: &World, told: &[&str]) {
 
 /// What there is to be told now, in the order of the clients.
 async fn due(store: &Store, now: Timestamp) -> Vec<String> {
-    let mut due: Vec<_> = store.clients_with_notices(now).await.unwrap();
+    let mut due: Vec<_> = store.clients_with_logout_notifications(now).await.unwrap();
     due.sort();
     due.iter().map(ToString::to_string).collect()
 }
 
-async fn claimed(store: &Store, client: &str, now: Timestamp) -> Vec<Notice> {
+async fn claimed(store: &Store, client: &str, now: Timestamp) -> Vec<LogoutNotification> {
     let client = ClientId::new(client);
-    store.claim_notices(&client, now, now + 30 * SECOND, 10).await.unwrap()
+    store.claim_logout_notifications(&client, now, now + 30 * SECOND, 10).await.unwrap()
 }
 
 async fn everybody_who_listens_hears_of_an_end(world: &World) {
@@ -153,9 +153,12 @@ async fn a_claim_is_one_replicas_until_its_lease_is_over(world: &World) {
     let again = claimed(&replica, "app", NOW + 30 * SECOND).await;
     assert_eq!(again[0].tries, 2);
     let late = here.first().or(there.first()).unwrap();
-    assert!(!world.store.finish_notice(late, None).await.unwrap(), "too slow: no longer theirs");
-    world.store.postpone_notice(late, NOW + HOUR).await.unwrap();
-    assert!(replica.finish_notice(&again[0], None).await.unwrap());
+    assert!(
+        !world.store.finish_logout_notification(late, None).await.unwrap(),
+        "too slow: no longer theirs"
+    );
+    world.store.postpone_logout_notification(late, NOW + HOUR).await.unwrap();
+    assert!(replica.finish_logout_notification(&again[0], None).await.unwrap());
     assert!(due(&world.store, NOW + 2 * HOUR).await.is_empty());
     replica.close().await;
 }
@@ -163,17 +166,18 @@ async fn a_claim_is_one_replicas_until_its_lease_is_over(world: &World) {
 async fn what_failed_comes_due_again_when_it_is_said(world: &World) {
     let jane = one_message(world).await;
     let first = claimed(&world.store, "app", NOW).await.remove(0);
-    world.store.postpone_notice(&first, NOW + MINUTE).await.unwrap();
+    world.store.postpone_logout_notification(&first, NOW + MINUTE).await.unwrap();
     assert!(due(&world.store, NOW + 59 * SECOND).await.is_empty());
     let second = claimed(&world.store, "app", NOW + MINUTE).await.remove(0);
     assert_eq!(second.tries, 2);
-    let mut event = Event::new(NOW + MINUTE, EventKind::NoticeGivenUp, "system");
+    let mut event = Event::new(NOW + MINUTE, EventKind::LogoutNotificationFailed, "system");
     event.session = Some(jane.clone());
-    assert!(world.store.finish_notice(&second, Some(event.clone())).await.unwrap());
-    assert!(!world.store.finish_notice(&second, Some(event)).await.unwrap());
+    assert!(world.store.finish_logout_notification(&second, Some(event.clone())).await.unwrap());
+    assert!(!world.store.finish_logout_notification(&second, Some(event)).await.unwrap());
     let query = EventQuery { session: Some(jane), limit: 10, ..EventQuery::default() };
     let told = world.store.events(query).await.unwrap();
-    let given_up = told.iter().filter(|stored| stored.event.kind == EventKind::NoticeGivenUp);
+    let given_up =
+        told.iter().filter(|stored| stored.event.kind == EventKind::LogoutNotificationFailed);
     assert_eq!(given_up.count(), 1, "told with the act, once");
 }
 
@@ -186,7 +190,8 @@ async fn one_client_gets_no_more_than_it_has_room_for(world: &World) {
         world.store.end_session(&session, ended(EndReason::Administrator, at), None).await.unwrap();
     }
     let (app, later) = (ClientId::new("app"), NOW + MINUTE);
-    let some = world.store.claim_notices(&app, later, later + MINUTE, 2).await.unwrap();
+    let some =
+        world.store.claim_logout_notifications(&app, later, later + MINUTE, 2).await.unwrap();
     let mut at: Vec<_> = some.iter().map(|notice| notice.created_at).collect();
     at.sort();
     assert_eq!(at, [NOW, NOW + SECOND], "those due longest");
@@ -195,10 +200,11 @@ async fn one_client_gets_no_more_than_it_has_room_for(world: &World) {
 /// The one who delivers is woken by an end, once it is committed.
 async fn an_end_wakes_whoever_delivers(world: &World) {
     one_message(world).await;
-    world.store.notice_written().await;
+    world.store.logout_notification_queued().await;
     assert_eq!(due(&world.store, NOW).await, ["app"]);
     let session = world.jane("other").await;
-    let woken = tokio::time::timeout(Duration::ZERO, world.store.notice_written()).await;
+    let woken =
+        tokio::time::timeout(Duration::ZERO, world.store.logout_notification_queued()).await;
     assert!(woken.is_err(), "a sign-in is no news: {session}");
 }
 
@@ -213,8 +219,14 @@ async fn messages_nobody_delivers_are_forgotten_at_last(world: &World) {
         limit: 100,
     };
     let day = 24 * HOUR;
-    assert_eq!(world.store.collect(retention(NOW + 6 * day)).await.unwrap().notices, 0);
-    assert_eq!(world.store.collect(retention(NOW + 8 * day)).await.unwrap().notices, 1);
+    assert_eq!(
+        world.store.collect(retention(NOW + 6 * day)).await.unwrap().logout_notifications,
+        0
+    );
+    assert_eq!(
+        world.store.collect(retention(NOW + 8 * day)).await.unwrap().logout_notifications,
+        1
+    );
 }
 
 on_both_engines!(

@@ -9,7 +9,7 @@ const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Moment {
+pub struct DisplayTime {
     /// `2 hours ago`
     pub distance: String,
     /// `23 November 2025, 08:12 UTC`
@@ -18,14 +18,14 @@ pub struct Moment {
     pub iso: String,
 }
 
-impl Moment {
+impl DisplayTime {
     /// Both in milliseconds since 1970, UTC.
     pub fn new(at_millis: i64, now_millis: i64, texts: &Texts) -> Self {
         let (year, month, day) = Timestamp::from_millis(at_millis).date();
         let minutes = at_millis.rem_euclid(DAY) / MINUTE;
         let (hour, minute) = (minutes / 60, minutes % 60);
         let month_name =
-            usize::try_from(month - 1).ok().and_then(|i| texts.moment.months.get(i)).copied();
+            usize::try_from(month - 1).ok().and_then(|i| texts.display_time.months.get(i)).copied();
         Self {
             distance: distance(at_millis.saturating_sub(now_millis), texts),
             exact: format!(
@@ -37,7 +37,7 @@ impl Moment {
     }
 }
 
-impl Moment {
+impl DisplayTime {
     /// The same to the second, for instants that are promised or compared; a fraction counts as the next one.
     pub fn to_the_second(at_millis: i64, now_millis: i64, texts: &Texts) -> Self {
         let whole = at_millis.saturating_add(999).div_euclid(1000).saturating_mul(1000);
@@ -52,7 +52,7 @@ impl Moment {
 }
 
 fn distance(millis: i64, texts: &Texts) -> String {
-    let t = &texts.moment;
+    let t = &texts.display_time;
     let size = millis.saturating_abs();
     let (minutes, hours, days) = (size / MINUTE, size / HOUR, size / DAY);
     if minutes == 0 {

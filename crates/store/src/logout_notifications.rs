@@ -6,7 +6,7 @@ use countersign_core::session::{EndReason, Ended};
 use countersign_core::{ClientId, ConnectorId, Event, Grant, Session, SessionId, Timestamp};
 
 use crate::desk::LogoutRules;
-use crate::engine::Verb;
+use crate::engine::Operation;
 use crate::engine::conn::{Conn, Row};
 use crate::error::broken;
 use crate::events::tell;
@@ -14,7 +14,7 @@ use crate::{Store, StoreError};
 
 /// One message to one client, claimed for one try.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
+pub struct LogoutNotification {
     pub id: String,
     pub client: ClientId,
     pub session: SessionId,
@@ -34,40 +34,43 @@ impl Store {
 
     /// Returns when this store has written a notice since the last call. Of what other processes write
     /// it knows nothing.
-    pub async fn notice_written(&self) {
+    pub async fn logout_notification_queued(&self) {
         self.engine.desk().wake.notified().await;
     }
 
     /// Who has something to hear.
-    pub async fn clients_with_notices(&self, now: Timestamp) -> Result<Vec<ClientId>, StoreError> {
+    pub async fn clients_with_logout_notifications(
+        &self,
+        now: Timestamp,
+    ) -> Result<Vec<ClientId>, StoreError> {
         self.read(DueClients(now)).await
     }
 
     /// Takes up to `limit` due messages for one client, those due longest first. Nobody else gets them
     /// before `leased_until`.
-    pub async fn claim_notices(
+    pub async fn claim_logout_notifications(
         &self,
         client: &ClientId,
         now: Timestamp,
         leased_until: Timestamp,
         limit: i64,
-    ) -> Result<Vec<Notice>, StoreError> {
+    ) -> Result<Vec<LogoutNotification>, StoreError> {
         self.write(Claim { client: client.clone(), now, leased_until, limit }).await
     }
 
     /// Done with: delivered, or given up with an event. False when the claim was no longer held.
-    pub async fn finish_notice(
+    pub async fn finish_logout_notification(
         &self,
-        notice: &Notice,
+        notice: &LogoutNotification,
         event: Option<Event>,
     ) -> Result<bool, StoreError> {
         self.write(Finish { notice: notice.clone(), event }).await
     }
 
     /// Comes due again at `due_at`. Nothing when the claim is no longer held.
-    pub async fn postpone_notice(
+    pub async fn postpone_logout_notification(
         &self,
-        notice: &Notice,
+        notice: &LogoutNotification,
         due_at: Timestamp,
     ) -> Result<(), StoreError> {
         self.write(Postpone { notice: notice.clone(), due_at }).await
@@ -76,7 +79,7 @@ impl Store {
 
 struct DueClients(Timestamp);
 
-impl Verb for DueClients {
+impl Operation for DueClients {
     type Answer = Vec<ClientId>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Self::Answer, StoreError> {
         let sql = "SELECT DISTINCT client_id FROM notices WHERE due_at <= $1";
@@ -92,8 +95,8 @@ struct Claim {
     limit: i64,
 }
 
-impl Verb for Claim {
-    type Answer = Vec<Notice>;
+impl Operation for Claim {
+    type Answer = Vec<LogoutNotification>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Self::Answer, StoreError> {
         // The condition stands twice: PostgreSQL looks again at a row another claim has just moved.
         let rows = conn
@@ -115,11 +118,11 @@ impl Verb for Claim {
 }
 
 struct Finish {
-    notice: Notice,
+    notice: LogoutNotification,
     event: Option<Event>,
 }
 
-impl Verb for Finish {
+impl Operation for Finish {
     type Answer = bool;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
         let gone = conn
@@ -136,11 +139,11 @@ impl Verb for Finish {
 }
 
 struct Postpone {
-    notice: Notice,
+    notice: LogoutNotification,
     due_at: Timestamp,
 }
 
-impl Verb for Postpone {
+impl Operation for Postpone {
     type Answer = ();
     async fn run(&self, conn: &mut Conn<'_>) -> Result<(), StoreError> {
         conn.execute(
@@ -227,7 +230,7 @@ pub(crate) async fn notify_of_last(
     grant: &Grant,
     ended: &Ended,
 ) -> Result<(), StoreError> {
-    let meant = matches!(ended.why, EndReason::Administrator | EndReason::EndedByPerson);
+    let meant = matches!(ended.why, EndReason::Administrator | EndReason::EndedByUser);
     if !meant || !conn.told.desk.rules().told.contains(&grant.client) {
         return Ok(());
     }
@@ -248,8 +251,8 @@ fn clients(rows: &[Row]) -> Result<Vec<ClientId>, StoreError> {
     rows.iter().map(|row| row.text("client_id").map(ClientId::new)).collect()
 }
 
-fn notice(row: &Row) -> Result<Notice, StoreError> {
-    Ok(Notice {
+fn notice(row: &Row) -> Result<LogoutNotification, StoreError> {
+    Ok(LogoutNotification {
         id: row.text("id")?,
         client: ClientId::new(row.text("client_id")?),
         session: SessionId::new(row.text("session_id")?),

@@ -2,20 +2,20 @@
 
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
-use countersign_issuer::Failure;
+use countersign_issuer::IssuerError;
 
 use crate::answer::page;
 use crate::app::App;
 use crate::csp::FormsEnd;
 use crate::pages::{ErrorPage, Name, Page, Problem, Way};
-use crate::visit::Visit;
+use crate::request_context::RequestContext;
 
 /// Seconds after which it is worth to ask again.
 pub const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
 /// An error page in the making.
 #[derive(Debug)]
-pub struct Trouble(Box<Told>);
+pub struct PageError(Box<Told>);
 
 #[derive(Debug)]
 struct Told {
@@ -27,33 +27,33 @@ struct Told {
     cause: Option<String>,
 }
 
-impl From<Problem> for Trouble {
+impl From<Problem> for PageError {
     fn from(problem: Problem) -> Self {
         let told = Told { problem, items: Vec::new(), detail: None, way: None, cause: None };
         Self(Box::new(told))
     }
 }
 
-impl From<Failure> for Trouble {
-    fn from(failure: Failure) -> Self {
+impl From<IssuerError> for PageError {
+    fn from(failure: IssuerError) -> Self {
         let problem = match &failure {
-            Failure::Unavailable { what, .. } if what == countersign_issuer::THE_DATABASE => {
+            IssuerError::Unavailable { what, .. } if what == countersign_issuer::THE_DATABASE => {
                 Problem::Unavailable
             }
-            Failure::Unavailable { .. } => Problem::UpstreamDown,
-            Failure::Unstorable(_) => Problem::BadRequest,
-            Failure::Broken(_) => Problem::Internal,
+            IssuerError::Unavailable { .. } => Problem::UpstreamDown,
+            IssuerError::Unstorable(_) => Problem::BadRequest,
+            IssuerError::Broken(_) => Problem::Internal,
         };
-        let mut trouble = Self::from(problem);
-        trouble.0.cause = Some(failure.to_string());
-        if let (Problem::UpstreamDown, Failure::Unavailable { what, .. }) = (problem, failure) {
-            trouble.0.items = vec![what];
+        let mut page_error = Self::from(problem);
+        page_error.0.cause = Some(failure.to_string());
+        if let (Problem::UpstreamDown, IssuerError::Unavailable { what, .. }) = (problem, failure) {
+            page_error.0.items = vec![what];
         }
-        trouble
+        page_error
     }
 }
 
-impl Trouble {
+impl PageError {
     pub fn items(mut self, items: Vec<String>) -> Self {
         self.0.items = items;
         self
@@ -75,7 +75,7 @@ impl Trouble {
         self
     }
 
-    pub fn show(self, app: &App, visit: &Visit) -> Response {
+    pub fn show(self, app: &App, context: &RequestContext) -> Response {
         let Told { problem, items, detail, way, cause } = *self.0;
         let status = problem.status();
         if status >= 500 {
@@ -86,7 +86,7 @@ impl Trouble {
             tracing::info!(problem = ?problem, detail, "an error page was shown");
         }
         let items: Vec<Name> = items.iter().map(|item| item.as_str().into()).collect();
-        let mut shown = ErrorPage::new(&app.layout, problem, &visit.id).items(items);
+        let mut shown = ErrorPage::new(&app.layout, problem, &context.id).items(items);
         if let Some(detail) = &detail {
             shown = shown.detail(detail);
         }
@@ -102,6 +102,10 @@ impl Trouble {
 }
 
 /// The answer, or the page about why there is none.
-pub fn settle(app: &App, visit: &Visit, result: Result<Response, Trouble>) -> Response {
-    result.unwrap_or_else(|trouble| trouble.show(app, visit))
+pub fn into_response(
+    app: &App,
+    context: &RequestContext,
+    result: Result<Response, PageError>,
+) -> Response {
+    result.unwrap_or_else(|page_error| page_error.show(app, context))
 }

@@ -1,7 +1,7 @@
 //! The trip to an upstream and back (RFC 6749 section 4.1.1 and 4.1.2), with PKCE (RFC 7636) and a nonce
 //! (OpenID Connect Core 1.0 section 3.1.2.1). That `state` is right was seen to before we hear of it.
 
-use countersign_core::connector::{Departure, Luggage, Trip};
+use countersign_core::connector::{CallbackState, LoginRedirect, UpstreamLogin};
 use countersign_core::{Secret, Trace, ids};
 use countersign_jose::hash;
 use url::Url;
@@ -26,46 +26,49 @@ pub(crate) struct Leaving<'a> {
 }
 
 /// The registered redirect URI is compared byte for byte by the upstream, so ours must be the same.
-pub(crate) fn ours(registration: &Registration, trip: &Trip) -> Result<(), Failure> {
+pub(crate) fn ours(
+    registration: &Registration,
+    upstream_login: &UpstreamLogin,
+) -> Result<(), Failure> {
     match &registration.redirect_uri {
-        Some(uri) if *uri != trip.callback => Err(Failure::Here(format!(
+        Some(uri) if *uri != upstream_login.callback => Err(Failure::Here(format!(
             "redirectURI is {uri}, but people come back to {}: make them equal or leave redirectURI out",
-            trip.callback
+            upstream_login.callback
         ))),
         _ => Ok(()),
     }
 }
 
 impl Leaving<'_> {
-    pub fn departure(self, trip: &Trip) -> Result<Departure, Failure> {
+    pub fn redirect(self, upstream_login: &UpstreamLogin) -> Result<LoginRedirect, Failure> {
         let random = || ids::random_token().map_err(|e| Failure::Here(e.to_string()));
-        let mut luggage = Vec::new();
+        let mut callback_state = Vec::new();
         let mut url = self.authorize.clone();
         {
             let mut query = url.query_pairs_mut();
             query
                 .append_pair("response_type", "code")
                 .append_pair("client_id", self.client_id)
-                .append_pair("redirect_uri", trip.callback.as_str())
+                .append_pair("redirect_uri", upstream_login.callback.as_str())
                 .append_pair("scope", &self.scopes.join(" "))
-                .append_pair("state", &trip.state);
+                .append_pair("state", &upstream_login.state);
             if self.with_nonce {
                 let nonce = random()?;
                 query.append_pair("nonce", &nonce);
-                luggage.push((NONCE.to_owned(), nonce));
+                callback_state.push((NONCE.to_owned(), nonce));
             }
             if self.with_pkce {
                 let verifier = random()?;
                 query
                     .append_pair("code_challenge", &hash::s256(&verifier))
                     .append_pair("code_challenge_method", "S256");
-                luggage.push((VERIFIER.to_owned(), verifier));
+                callback_state.push((VERIFIER.to_owned(), verifier));
             }
             for (name, value) in &self.more {
                 query.append_pair(name, value);
             }
         }
-        Ok(Departure { url, luggage: Luggage(luggage) })
+        Ok(LoginRedirect { url, callback_state: CallbackState(callback_state) })
     }
 }
 
@@ -79,7 +82,7 @@ pub(crate) enum Arrived {
 pub(crate) fn arrived(query: &[(String, String)], trace: &mut Trace) -> Result<Arrived, Failure> {
     if let Some(error) = find(query, "error") {
         let code = codes::known(error);
-        trace.answered(format!("error={}", code.unwrap_or("(unknown)")));
+        trace.response(format!("error={}", code.unwrap_or("(unknown)")));
         return match code {
             Some(code) if codes::is_denial(code) => Ok(Arrived::Denied(code)),
             Some(code) => Err(Failure::Here(format!("the upstream sent back error={code}"))),
@@ -89,11 +92,11 @@ pub(crate) fn arrived(query: &[(String, String)], trace: &mut Trace) -> Result<A
     let given = query.iter().filter(|(name, _)| name == "code").count();
     match find(query, "code") {
         Some(code) if given == 1 && (1..=MAX_CODE_BYTES).contains(&code.len()) => {
-            trace.answered("a code");
+            trace.response("a code");
             Ok(Arrived::Code(Secret::new(code)))
         }
         _ => {
-            trace.answered("neither one code nor an error");
+            trace.response("neither one code nor an error");
             Ok(Arrived::Denied("invalid_request"))
         }
     }
@@ -104,7 +107,7 @@ pub(crate) fn find<'a>(query: &'a [(String, String)], name: &str) -> Option<&'a 
 }
 
 /// What was packed at departure.
-pub(crate) struct Packed<'a>(pub &'a Luggage);
+pub(crate) struct Packed<'a>(pub &'a CallbackState);
 
 impl<'a> Packed<'a> {
     pub fn verifier(&self) -> Option<&'a str> {

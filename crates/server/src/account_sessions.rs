@@ -4,24 +4,24 @@
 use axum::extract::{Path, State};
 use axum::response::Response;
 use countersign_core::{GrantId, SessionId, Timestamp};
-use countersign_issuer::authorize::OwnPage;
+use countersign_issuer::authorize::AccountPage;
 use serde::{Deserialize, Serialize};
 
+use crate::account_pages::{Looker, back_to, check_form, looker, notice, sign_in_first, standing};
 use crate::answer::{page, with_cookies};
 use crate::app::App;
 use crate::cookies::SetCookies;
 use crate::csp::FormsEnd;
 use crate::form::{Form, Pairs, Query, once};
 use crate::home::connector_name;
-use crate::own_pages::{Looker, back_to, check_form, looker, notice, sign_in_first, standing};
+use crate::page_error::{PageError, into_response};
 use crate::pages::{self, Done, EndNotice, HeldGroups, Name, Page, Problem};
-use crate::trouble::{Trouble, settle};
-use crate::visit::Visit;
+use crate::request_context::RequestContext;
 
 mod cards;
 
 pub use cards::Cards;
-use cards::moment;
+use cards::display_time;
 
 /// What fits on one page of under 30 KB.
 const SIGN_INS_PER_PAGE: usize = 6;
@@ -46,8 +46,8 @@ enum What {
 const ABOUT: &str = "an end";
 
 /// What was just ended by this browser, for the page it comes back to.
-pub fn end_notice(app: &App, visit: &Visit, pairs: &Pairs) -> Option<EndNotice> {
-    let told: Told = notice(app, visit, pairs, ABOUT)?;
+pub fn end_notice(app: &App, context: &RequestContext, pairs: &Pairs) -> Option<EndNotice> {
+    let told: Told = notice(app, context, pairs, ABOUT)?;
     let alive = told.tokens_until.filter(|at| *at > app.issuer.now());
     Some(EndNotice {
         what: match told.what {
@@ -55,30 +55,38 @@ pub fn end_notice(app: &App, visit: &Visit, pairs: &Pairs) -> Option<EndNotice> 
             What::Grant(app) => Done::Grant(app.into()),
             What::Others(count) => Done::Others(count),
         },
-        tokens_until: alive.map(|at| moment(app, at)),
+        tokens_until: alive.map(|at| display_time(app, at)),
     })
 }
 
-pub async fn list(State(app): State<App>, visit: Visit, Query(pairs): Query) -> Response {
-    settle(&app, &visit, show_list(&app, &visit, &pairs).await)
+pub async fn list(
+    State(app): State<App>,
+    context: RequestContext,
+    Query(pairs): Query,
+) -> Response {
+    into_response(&app, &context, show_list(&app, &context, &pairs).await)
 }
 
-async fn show_list(app: &App, visit: &Visit, pairs: &Pairs) -> Result<Response, Trouble> {
-    let Some(mine) = standing(app, visit).await? else {
+async fn show_list(
+    app: &App,
+    context: &RequestContext,
+    pairs: &Pairs,
+) -> Result<Response, PageError> {
+    let Some(mine) = standing(app, context).await? else {
         return sign_in_first(app, "/sessions", false);
     };
     let number = page_number(pairs);
-    let all = app.issuer.own_sessions(&mine).await?;
+    let all = app.issuer.account_sessions(&mine).await?;
     let turn = Turn::of("/sessions", number, all.len(), SIGN_INS_PER_PAGE);
     let shown = all.iter().skip(turn.skipped).take(SIGN_INS_PER_PAGE);
     let cards = Cards::new(app, &mine).of(shown, GRANTS_PER_SIGN_IN).await?;
     let shown = pages::Sessions {
         layout: &app.layout,
-        notice: end_notice(app, visit, pairs),
+        notice: end_notice(app, context, pairs),
         cards,
         others: all.len() > 1,
         action: &app.path("/sessions"),
-        csrf: &app.issuer.form_token(visit.session.as_ref()),
+        csrf: &app.issuer.form_token(context.session.as_ref()),
         back: &turn.here,
         newer: turn.newer.map(|to| app.path(&to)),
         older: turn.older.map(|to| app.path(&to)),
@@ -88,20 +96,20 @@ async fn show_list(app: &App, visit: &Visit, pairs: &Pairs) -> Result<Response, 
 
 pub async fn one(
     State(app): State<App>,
-    visit: Visit,
+    context: RequestContext,
     Path(id): Path<String>,
     Query(pairs): Query,
 ) -> Response {
-    settle(&app, &visit, show_one(&app, &visit, SessionId::new(id), &pairs).await)
+    into_response(&app, &context, show_one(&app, &context, SessionId::new(id), &pairs).await)
 }
 
 async fn show_one(
     app: &App,
-    visit: &Visit,
+    context: &RequestContext,
     id: SessionId,
     pairs: &Pairs,
-) -> Result<Response, Trouble> {
-    let Some(mine) = standing(app, visit).await? else {
+) -> Result<Response, PageError> {
+    let Some(mine) = standing(app, context).await? else {
         return sign_in_first(app, "/sessions", false);
     };
     let found = app.issuer.own_session_of_id(&mine, &id).await?;
@@ -113,11 +121,11 @@ async fn show_one(
     let until = Some(app.issuer.browser_until(&session)).filter(|at| *at > app.issuer.now());
     let shown = pages::OneSession {
         layout: &app.layout,
-        notice: end_notice(app, visit, pairs),
+        notice: end_notice(app, context, pairs),
         card,
-        browser_until: until.map(|at| moment(app, at)),
+        browser_until: until.map(|at| display_time(app, at)),
         action: &app.path("/sessions"),
-        csrf: &app.issuer.form_token(visit.session.as_ref()),
+        csrf: &app.issuer.form_token(context.session.as_ref()),
         back: &turn.here,
         newer: turn.newer.map(|to| app.path(&to)),
         older: turn.older.map(|to| app.path(&to)),
@@ -126,17 +134,21 @@ async fn show_one(
 }
 
 /// Which button was pressed: `session` and `grant` name one, `others` is all but this sign-in.
-pub async fn end(State(app): State<App>, visit: Visit, Form(pairs): Form) -> Response {
-    settle(&app, &visit, end_asked(&app, &visit, &pairs).await)
+pub async fn end(State(app): State<App>, context: RequestContext, Form(pairs): Form) -> Response {
+    into_response(&app, &context, end_asked(&app, &context, &pairs).await)
 }
 
-async fn end_asked(app: &App, visit: &Visit, pairs: &Pairs) -> Result<Response, Trouble> {
-    check_form(app, visit, pairs)?;
-    let Some(mine) = standing(app, visit).await? else {
+async fn end_asked(
+    app: &App,
+    context: &RequestContext,
+    pairs: &Pairs,
+) -> Result<Response, PageError> {
+    check_form(app, context, pairs)?;
+    let Some(mine) = standing(app, context).await? else {
         return sign_in_first(app, "/", false);
     };
-    let ip = visit.address.to_string();
-    let back = once(pairs, "back").and_then(OwnPage::parse).unwrap_or_else(OwnPage::home);
+    let ip = context.address.to_string();
+    let back = once(pairs, "back").and_then(AccountPage::parse).unwrap_or_else(AccountPage::home);
     let wanted = ["session", "grant", "others"].map(|name| once(pairs, name));
     match wanted {
         [Some(id), None, None] => {
@@ -144,7 +156,7 @@ async fn end_asked(app: &App, visit: &Visit, pairs: &Pairs) -> Result<Response, 
             let ended = app.issuer.end_own_session(&mine, &id, &ip).await?;
             let ended = ended.ok_or(Problem::NotFound)?;
             let told = Told { what: What::SignIn, tokens_until: ended.tokens_until };
-            after_sign_in(app, visit, id == mine.id, &back, &told)
+            after_sign_in(app, context, id == mine.id, &back, &told)
         }
         [None, Some(id), None] => {
             let ended = app.issuer.end_own_grant(&mine, &GrantId::new(id)).await?;
@@ -153,28 +165,28 @@ async fn end_asked(app: &App, visit: &Visit, pairs: &Pairs) -> Result<Response, 
             let name = client.map_or(grant.client.as_str(), |client| &client.name);
             let what = What::Grant(name.to_owned());
             let told = Told { what, tokens_until: ended.tokens_until };
-            back_to(app, visit, back.as_str(), ABOUT, &told)
+            back_to(app, context, back.as_str(), ABOUT, &told)
         }
         [None, None, Some("all")] => {
             let (count, ended) = app.issuer.end_own_others(&mine, &ip).await?;
             let told = Told { what: What::Others(count), tokens_until: ended.tokens_until };
-            back_to(app, visit, "/", ABOUT, &told)
+            back_to(app, context, "/", ABOUT, &told)
         }
-        _ => Err(Trouble::from(Problem::BadRequest).detail("session, grant, others")),
+        _ => Err(PageError::from(Problem::BadRequest).detail("session, grant, others")),
     }
 }
 
 /// The page of a sign-in is gone with it; and with one's own this browser is signed out.
 fn after_sign_in(
     app: &App,
-    visit: &Visit,
+    context: &RequestContext,
     own: bool,
-    back: &OwnPage,
+    back: &AccountPage,
     told: &Told,
-) -> Result<Response, Trouble> {
+) -> Result<Response, PageError> {
     let gone = own || back.as_str().starts_with("/sessions/");
     let to = if gone { "/" } else { back.as_str() };
-    let response = back_to(app, visit, to, ABOUT, told)?;
+    let response = back_to(app, context, to, ABOUT, told)?;
     let mut cookies = SetCookies::default();
     if own {
         cookies.no_session(&app.cookies);
@@ -182,12 +194,20 @@ fn after_sign_in(
     Ok(with_cookies(response, cookies))
 }
 
-pub async fn groups(State(app): State<App>, visit: Visit, Query(pairs): Query) -> Response {
-    settle(&app, &visit, show_groups(&app, &visit, &pairs).await)
+pub async fn groups(
+    State(app): State<App>,
+    context: RequestContext,
+    Query(pairs): Query,
+) -> Response {
+    into_response(&app, &context, show_groups(&app, &context, &pairs).await)
 }
 
-async fn show_groups(app: &App, visit: &Visit, pairs: &Pairs) -> Result<Response, Trouble> {
-    let Some(looker) = looker(app, visit).await? else {
+async fn show_groups(
+    app: &App,
+    context: &RequestContext,
+    pairs: &Pairs,
+) -> Result<Response, PageError> {
+    let Some(looker) = looker(app, context).await? else {
         return sign_in_first(app, "/groups", false);
     };
     if looker.groups_unasked {
@@ -224,9 +244,9 @@ pub fn held(app: &App, looker: &Looker, names: Vec<Name>, count: usize) -> HeldG
         names,
         count: count as u64,
         source: connector_name(app, session).into(),
-        asked: moment(app, session.identity_at),
+        asked: display_time(app, session.identity_at),
         stale: looker.stale,
-        ask: looker.groups_unasked.then(|| crate::own_pages::sign_in_link(app, "/", false)),
+        ask: looker.groups_unasked.then(|| crate::account_pages::sign_in_link(app, "/", false)),
     }
 }
 

@@ -1,17 +1,17 @@
 //! Bringing clients the news that a session is over (OpenID Connect Back-Channel Logout 1.0): what is
-//! said, how often it is tried, and when it is given up. The way there is the port [`Notifier`].
+//! said, how often it is tried, and when it is given up. The way there is the port [`LogoutNotifier`].
 
 use std::time::Duration;
 
 use countersign_core::event::EventKind;
 use countersign_core::identity::subject;
-use countersign_core::{Client, ClientId, Delivered, Event, Notifier, Secret, ids};
-use countersign_store::Notice;
+use countersign_core::{Client, ClientId, DeliveryOutcome, Event, LogoutNotifier, Secret, ids};
+use countersign_store::LogoutNotification;
 use serde::Serialize;
 use serde_json::json;
 
 use crate::keyring::off_the_async_threads;
-use crate::{Failure, Issuer};
+use crate::{Issuer, IssuerError};
 
 /// `typ` of a logout token (section 2.4).
 const LOGOUT_TOKEN_TYPE: &str = "logout+jwt";
@@ -38,8 +38,8 @@ const WAITS: [Duration; 7] = [
 
 /// What became of a message, for the counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoticeEnd {
-    Delivered,
+pub enum LogoutDelivery {
+    DeliveryOutcome,
     /// The client does not believe it; not tried again.
     Refused,
     /// Tried again later.
@@ -67,26 +67,26 @@ impl Issuer {
     }
 
     /// Clients that have something to hear now.
-    pub async fn clients_with_notices(&self) -> Result<Vec<ClientId>, Failure> {
-        Ok(self.store.clients_with_notices(self.now()).await?)
+    pub async fn clients_with_logout_notifications(&self) -> Result<Vec<ClientId>, IssuerError> {
+        Ok(self.store.clients_with_logout_notifications(self.now()).await?)
     }
 
     /// Takes up to `limit` messages for this client, which no other replica takes meanwhile.
-    pub async fn claim_notices(
+    pub async fn claim_logout_notifications(
         &self,
         client: &ClientId,
         limit: usize,
-    ) -> Result<Vec<Notice>, Failure> {
+    ) -> Result<Vec<LogoutNotification>, IssuerError> {
         let (now, limit) = (self.now(), i64::try_from(limit).unwrap_or(i64::MAX));
-        Ok(self.store.claim_notices(client, now, now + LEASE, limit).await?)
+        Ok(self.store.claim_logout_notifications(client, now, now + LEASE, limit).await?)
     }
 
     /// One try. The token is new each time, so it is fresh however late it comes.
     pub async fn deliver(
         &self,
-        notice: Notice,
-        notifier: &dyn Notifier,
-    ) -> Result<NoticeEnd, Failure> {
+        notice: LogoutNotification,
+        notifier: &dyn LogoutNotifier,
+    ) -> Result<LogoutDelivery, IssuerError> {
         let client = self.clients.get(&notice.client);
         let told =
             client.and_then(|client| Some((client, client.backchannel_logout_uri.as_ref()?)));
@@ -95,48 +95,56 @@ impl Issuer {
         };
         let token = self.logout_token(client, &notice).await?;
         match notifier.deliver(uri, &token).await {
-            Delivered::Taken => {
-                self.store.finish_notice(&notice, None).await?;
+            DeliveryOutcome::Accepted => {
+                self.store.finish_logout_notification(&notice, None).await?;
                 tracing::info!(event = "notice_delivered", client = %client.id, session = %notice.session, tries = notice.tries, "a client was told of an end");
-                Ok(NoticeEnd::Delivered)
+                Ok(LogoutDelivery::DeliveryOutcome)
             }
-            Delivered::Refused { status } => {
+            DeliveryOutcome::Refused { status } => {
                 self.give_up(&notice, "refused", &format!("answered {status}")).await?;
-                Ok(NoticeEnd::Refused)
+                Ok(LogoutDelivery::Refused)
             }
-            Delivered::Failed { why } => self.postpone(&notice, &why).await,
+            DeliveryOutcome::Failed { why } => self.postpone(&notice, &why).await,
         }
     }
 
-    async fn postpone(&self, notice: &Notice, why: &str) -> Result<NoticeEnd, Failure> {
+    async fn postpone(
+        &self,
+        notice: &LogoutNotification,
+        why: &str,
+    ) -> Result<LogoutDelivery, IssuerError> {
         let tried = usize::try_from(notice.tries).unwrap_or(usize::MAX);
         let Some(wait) = WAITS.get(tried.saturating_sub(1)) else {
             return self.give_up(notice, "unreachable", why).await;
         };
-        self.store.postpone_notice(notice, self.now() + *wait).await?;
+        self.store.postpone_logout_notification(notice, self.now() + *wait).await?;
         tracing::warn!(event = "notice_postponed", client = %notice.client, session = %notice.session, tries = notice.tries, again_in_seconds = wait.as_secs(), cause = why, "a client could not be told of an end");
-        Ok(NoticeEnd::Postponed)
+        Ok(LogoutDelivery::Postponed)
     }
 
     async fn give_up(
         &self,
-        notice: &Notice,
+        notice: &LogoutNotification,
         reason: &str,
         why: &str,
-    ) -> Result<NoticeEnd, Failure> {
-        let mut event = Event::new(self.now(), EventKind::NoticeGivenUp, "system");
+    ) -> Result<LogoutDelivery, IssuerError> {
+        let mut event = Event::new(self.now(), EventKind::LogoutNotificationFailed, "system");
         event.session = Some(notice.session.clone());
         event.client = Some(notice.client.clone());
         event.connector = Some(notice.connector.clone());
         event.user_id = Some(notice.user_id.clone());
         event.reason = Some(reason.to_owned());
         event.details = json!({ "tries": notice.tries, "ended_at": notice.created_at });
-        self.store.finish_notice(notice, Some(event)).await?;
-        tracing::error!(event = "notice_given_up", client = %notice.client, session = %notice.session, tries = notice.tries, reason, cause = why, "a client was not told of an end");
-        Ok(NoticeEnd::GivenUp)
+        self.store.finish_logout_notification(notice, Some(event)).await?;
+        tracing::error!(event = "logout_notification_failed", client = %notice.client, session = %notice.session, tries = notice.tries, reason, cause = why, "a client was not told of an end");
+        Ok(LogoutDelivery::GivenUp)
     }
 
-    async fn logout_token(&self, client: &Client, notice: &Notice) -> Result<Secret, Failure> {
+    async fn logout_token(
+        &self,
+        client: &Client,
+        notice: &LogoutNotification,
+    ) -> Result<Secret, IssuerError> {
         let now = self.now();
         let claims = LogoutToken {
             iss: self.settings.issuer.as_str(),
@@ -148,7 +156,7 @@ impl Issuer {
             sid: notice.session.as_str(),
             events: json!({ "http://schemas.openid.net/event/backchannel-logout": {} }),
         };
-        let claims = serde_json::to_vec(&claims).map_err(|e| Failure::Broken(e.to_string()))?;
+        let claims = serde_json::to_vec(&claims).map_err(|e| IssuerError::Broken(e.to_string()))?;
         let signer = self.keyring.keys().signer(now)?;
         let signed =
             off_the_async_threads(move || signer.sign(Some(LOGOUT_TOKEN_TYPE), &claims)).await?;

@@ -7,7 +7,7 @@ use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use countersign_core::Secret;
-use countersign_issuer::authorize::{Binder, Browser};
+use countersign_issuer::authorize::{Browser, BrowserBinding};
 
 use crate::app::App;
 use crate::cookies::Cookies;
@@ -20,19 +20,19 @@ pub struct RequestId(pub String);
 #[derive(Clone, Copy, Debug)]
 pub struct ClientAddress(pub IpAddr);
 
-pub struct Visit {
+pub struct RequestContext {
     pub id: String,
     pub address: IpAddr,
     pub cookies: Cookies,
     pub user_agent: String,
-    pub binder: Option<Binder>,
+    pub binding: Option<BrowserBinding>,
     pub session: Option<Secret>,
     /// A probe, which wants no page.
     pub asks_for_health: bool,
     from_elsewhere: bool,
 }
 
-impl Visit {
+impl RequestContext {
     pub fn browser(&self) -> Browser {
         Browser {
             cookie: self.session.clone(),
@@ -49,7 +49,7 @@ impl Visit {
     }
 }
 
-impl FromRequestParts<App> for Visit {
+impl FromRequestParts<App> for RequestContext {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
@@ -60,7 +60,7 @@ impl FromRequestParts<App> for Visit {
             id: parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
             address: address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             user_agent: text(&parts.headers, &header::USER_AGENT).unwrap_or_default().to_owned(),
-            binder: cookies.binder(&app.cookies).and_then(Binder::from_cookie),
+            binding: cookies.binding(&app.cookies).and_then(BrowserBinding::from_cookie),
             session: cookies.session(&app.cookies).map(Secret::new),
             asks_for_health: parts.uri.path().ends_with("/healthz"),
             from_elsewhere: parts.method != Method::GET && is_foreign(&parts.headers, &own),

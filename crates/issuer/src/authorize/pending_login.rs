@@ -6,7 +6,7 @@ use countersign_jose::SealingKeys;
 use serde::{Deserialize, Serialize};
 
 use super::AuthRequest;
-use crate::Failure;
+use crate::IssuerError;
 
 const PURPOSE: &str = "authorization request";
 
@@ -14,12 +14,12 @@ const PURPOSE: &str = "authorization request";
 /// remembered so that other tabs' logins, begun before, are not lost; what they open has forgotten
 /// who signed in, and is worth no more than the link that began it.
 #[derive(Clone, Debug)]
-pub struct Binder {
+pub struct BrowserBinding {
     /// The current one first.
     tokens: Vec<String>,
 }
 
-impl Binder {
+impl BrowserBinding {
     /// The current one and those before it.
     const REMEMBERED: usize = 5;
 
@@ -60,7 +60,7 @@ fn is_token(text: &str) -> bool {
 
 /// A request on its way through the steps.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Envelope {
+pub struct PendingLogin {
     pub request: AuthRequest,
     /// The session this envelope's approval page was shown for, or whose login happened in it.
     pub session: Option<SessionId>,
@@ -71,28 +71,32 @@ pub struct Envelope {
     pub switch: bool,
 }
 
-impl Envelope {
+impl PendingLogin {
     pub fn new(request: AuthRequest) -> Self {
         Self { request, session: None, logged_in: None, switch: false }
     }
 
-    pub fn seal(&self, keys: &SealingKeys, binder: &Binder) -> Result<String, Failure> {
-        let plain = serde_json::to_vec(self).map_err(|e| Failure::Broken(e.to_string()))?;
-        Ok(keys.seal(PURPOSE, binder.current().as_bytes(), &plain)?)
+    pub fn seal(
+        &self,
+        keys: &SealingKeys,
+        binding: &BrowserBinding,
+    ) -> Result<String, IssuerError> {
+        let plain = serde_json::to_vec(self).map_err(|e| IssuerError::Broken(e.to_string()))?;
+        Ok(keys.seal(PURPOSE, binding.current().as_bytes(), &plain)?)
     }
 
     /// `None`: not sealed by us, or to another browser.
-    pub fn open(keys: &SealingKeys, binder: &Binder, sealed: &str) -> Option<Self> {
-        if let Some(envelope) = Self::open_with(keys, binder.current(), sealed) {
-            return Some(envelope);
+    pub fn open(keys: &SealingKeys, binding: &BrowserBinding, sealed: &str) -> Option<Self> {
+        if let Some(pending) = Self::open_with(keys, binding.current(), sealed) {
+            return Some(pending);
         }
-        let before = binder.each().skip(1);
-        let envelope = before.into_iter().find_map(|b| Self::open_with(keys, b, sealed))?;
-        Some(Self::new(envelope.request))
+        let before = binding.each().skip(1);
+        let pending = before.into_iter().find_map(|b| Self::open_with(keys, b, sealed))?;
+        Some(Self::new(pending.request))
     }
 
-    fn open_with(keys: &SealingKeys, binder: &str, sealed: &str) -> Option<Self> {
-        let plain = keys.open(PURPOSE, binder.as_bytes(), sealed)?;
+    fn open_with(keys: &SealingKeys, binding: &str, sealed: &str) -> Option<Self> {
+        let plain = keys.open(PURPOSE, binding.as_bytes(), sealed)?;
         serde_json::from_slice(&plain).ok()
     }
 }

@@ -3,8 +3,8 @@
 use countersign_core::{Grant, Session, Timestamp};
 
 use crate::app::App;
-use crate::pages::{Device, GrantLine, Moment, SignInCard};
-use crate::trouble::Trouble;
+use crate::page_error::PageError;
+use crate::pages::{Device, DisplayTime, GrantLine, SignInCard};
 
 /// Makes cards for one person, who is looking from `mine`.
 pub struct Cards<'a> {
@@ -22,7 +22,7 @@ impl<'a> Cards<'a> {
         &self,
         sessions: impl Iterator<Item = &Session>,
         grants: usize,
-    ) -> Result<Vec<SignInCard>, Trouble> {
+    ) -> Result<Vec<SignInCard>, PageError> {
         let mut cards = Vec::new();
         for session in sessions {
             cards.push(self.one(session, 0, grants).await?.0);
@@ -36,7 +36,7 @@ impl<'a> Cards<'a> {
         session: &Session,
         skip: usize,
         take: usize,
-    ) -> Result<(SignInCard, usize), Trouble> {
+    ) -> Result<(SignInCard, usize), PageError> {
         let live = self.app.issuer.live_grants(&session.id).await?;
         let skip = if skip < live.len() { skip } else { 0 };
         let lines: Vec<GrantLine> =
@@ -45,8 +45,8 @@ impl<'a> Cards<'a> {
             id: session.id.to_string(),
             device: Device::of(&session.user_agent),
             address: session.ip.as_str().into(),
-            since: moment(self.app, session.created_at),
-            used: moment(self.app, session.last_seen),
+            since: display_time(self.app, session.created_at),
+            used: display_time(self.app, session.last_seen),
             here: session.id == self.mine.id,
             more_grants: (live.len() - lines.len()) as u64,
             grants: lines,
@@ -66,14 +66,14 @@ impl<'a> Cards<'a> {
                 .iter()
                 .map(|scope| crate::answer::spoken(self.app, scope))
                 .collect(),
-            since: moment(self.app, grant.created_at),
-            used: moment(self.app, grant.rotated_at),
-            until: self.app.issuer.lasts_until(grant).map(|at| moment(self.app, at)),
+            since: display_time(self.app, grant.created_at),
+            used: display_time(self.app, grant.rotated_at),
+            until: self.app.issuer.lasts_until(grant).map(|at| display_time(self.app, at)),
             refreshable: grant.refreshable,
         }
     }
 }
 
-pub fn moment(app: &App, at: Timestamp) -> Moment {
-    Moment::new(at.millis(), app.issuer.now().millis(), app.layout.texts)
+pub fn display_time(app: &App, at: Timestamp) -> DisplayTime {
+    DisplayTime::new(at.millis(), app.issuer.now().millis(), app.layout.texts)
 }

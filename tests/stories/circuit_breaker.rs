@@ -137,7 +137,8 @@ async fn ldap_an_emptied_directory_logs_out_nobody() {
 
     // The alarm: once, at the level of errors, by a name that does not change; and in the metrics.
     let log = company.server.log();
-    let alarms: Vec<_> = log.lines().filter(|line| line.contains("brake_set")).collect();
+    let alarms: Vec<_> =
+        log.lines().filter(|line| line.contains("circuit_breaker_opened")).collect();
     assert_eq!(alarms.len(), 1, "{alarms:?}");
     assert!(alarms[0].to_lowercase().contains("error") && alarms[0].contains("ldap"), "{alarms:?}");
     let metrics = format!("{}/metrics", company.server.telemetry());
@@ -185,7 +186,7 @@ async fn ldap_a_directory_that_disables_everybody_ends_three_sessions_at_most() 
     assert_eq!(how_many(&heard[..BELIEVED], 400, "invalid_grant"), BELIEVED, "{heard:?}");
     assert!(all_wait(&heard[BELIEVED..]), "{heard:?}");
     assert_eq!(company.signed_in().await, PEOPLE - 3);
-    assert_eq!(company.server.has_said("brake_set"), 1);
+    assert_eq!(company.server.has_said("circuit_breaker_opened"), 1);
 }
 
 /// "These refusals are meant", said through the API.
@@ -194,7 +195,7 @@ async fn somebody_confirms(server: &Server) {
     let token = ops.own_token().await;
     let told = ops.calls("GET", "/connectors", &token, Value::Null).await.json;
     let connectors = told["connectors"].as_array().unwrap();
-    let braked = connectors.iter().find(|connector| connector.get("braked_since").is_some());
+    let braked = connectors.iter().find(|connector| connector.get("circuit_open_since").is_some());
     let id = braked.unwrap_or_else(|| panic!("{told}"))["id"].as_str().unwrap();
     let path = format!("/connectors/{id}/confirm");
     assert_eq!(ops.calls("POST", &path, &token, Value::Null).await.status, 200);
@@ -212,7 +213,7 @@ async fn ldap_a_brake_holds_on_every_replica_until_somebody_confirms() {
     let other = company.server.replica().await;
     company.everybody_is_gone();
     company.refreshes().await;
-    assert_eq!(company.server.has_said("brake_set"), 1);
+    assert_eq!(company.server.has_said("circuit_breaker_opened"), 1);
 
     // The other replica hears of it by itself, and ends nobody even before it does.
     other.comes_to_say(1, "brake_holds").await;
@@ -224,14 +225,14 @@ async fn ldap_a_brake_holds_on_every_replica_until_somebody_confirms() {
     company.everybody_is_back();
     somebody_confirms(&company.server).await;
     other.comes_to_say(1, "brake_is_released").await;
-    company.server.comes_to_say(1, "brake_released").await;
+    company.server.comes_to_say(1, "circuit_breaker_closed").await;
     assert_eq!(how_many(&company.refreshes().await, 200, ""), PEOPLE);
 
     // Who was just told "these are meant" is not asked again: all of them are refused.
     company.everybody_is_gone();
     let heard = company.refreshes().await;
     assert_eq!(how_many(&heard, 400, "invalid_grant"), PEOPLE, "{heard:?}");
-    assert_eq!(other.has_said("brake_set"), 0);
+    assert_eq!(other.has_said("circuit_breaker_opened"), 0);
     assert_eq!(
         company.signed_in().await,
         PEOPLE,

@@ -4,8 +4,8 @@
 use axum::extract::State;
 use axum::response::Response;
 use countersign_core::{Secret, Session};
-use countersign_issuer::Failure;
-use countersign_issuer::authorize::OwnPage;
+use countersign_issuer::IssuerError;
+use countersign_issuer::authorize::AccountPage;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -13,28 +13,39 @@ use crate::answer::see_other;
 use crate::app::App;
 use crate::authorize::auth::first_step;
 use crate::form::{Query, once};
+use crate::page_error::{PageError, into_response};
 use crate::pages::Problem;
-use crate::trouble::{Trouble, settle};
-use crate::visit::Visit;
+use crate::request_context::RequestContext;
 
 /// `GET /sign-in?to=/…`: a login of our own, by the same steps as any other, that ends at that page.
 ///
 /// With `fresh` it is asked for also of whoever is signed in.
-pub async fn sign_in(State(app): State<App>, visit: Visit, Query(pairs): Query) -> Response {
-    settle(&app, &visit, begin(&app, &visit, &pairs).await)
+pub async fn sign_in(
+    State(app): State<App>,
+    context: RequestContext,
+    Query(pairs): Query,
+) -> Response {
+    into_response(&app, &context, begin(&app, &context, &pairs).await)
 }
 
-async fn begin(app: &App, visit: &Visit, pairs: &[(String, String)]) -> Result<Response, Trouble> {
-    let page = once(pairs, "to").and_then(OwnPage::parse).unwrap_or_else(OwnPage::home);
+async fn begin(
+    app: &App,
+    context: &RequestContext,
+    pairs: &[(String, String)],
+) -> Result<Response, PageError> {
+    let page = once(pairs, "to").and_then(AccountPage::parse).unwrap_or_else(AccountPage::home);
     let again = pairs.iter().any(|(name, _)| name == "fresh");
     let request = app.issuer.own_request(page, again)?;
-    first_step(app, visit, request).await
+    first_step(app, context, request).await
 }
 
 /// Whoever is signed in in this browser, with groups as fresh as any application would get them.
 /// `None`: [`sign_in_first`].
-pub async fn own_session(app: &App, visit: &Visit) -> Result<Option<Session>, Trouble> {
-    Ok(app.issuer.own_session(visit.session.as_ref()).await?)
+pub async fn own_session(
+    app: &App,
+    context: &RequestContext,
+) -> Result<Option<Session>, PageError> {
+    Ok(app.issuer.own_session(context.session.as_ref()).await?)
 }
 
 /// Whoever looks at a page that must not need an upstream to be up.
@@ -48,41 +59,43 @@ pub struct Looker {
 
 /// Like [`own_session`], but goes by what was known before where an upstream is down, and knows also
 /// whoever signed in without groups.
-pub async fn looker(app: &App, visit: &Visit) -> Result<Option<Looker>, Trouble> {
-    let current = app.issuer.own_session(visit.session.as_ref()).await;
+pub async fn looker(app: &App, context: &RequestContext) -> Result<Option<Looker>, PageError> {
+    let current = app.issuer.own_session(context.session.as_ref()).await;
     let stale = match current {
         Ok(Some(session)) => {
             return Ok(Some(Looker { session, stale: false, groups_unasked: false }));
         }
         Ok(None) => false,
-        Err(Failure::Unavailable { what, cause }) if what != countersign_issuer::THE_DATABASE => {
+        Err(IssuerError::Unavailable { what, cause })
+            if what != countersign_issuer::THE_DATABASE =>
+        {
             tracing::warn!(upstream = what, cause, "a person sees groups as they were");
             true
         }
         Err(failure) => return Err(failure.into()),
     };
     let known = if stale {
-        app.issuer.browser_session(visit.session.as_ref()).await?
+        app.issuer.browser_session(context.session.as_ref()).await?
     } else {
-        standing(app, visit).await?.filter(|session| !session.wants.groups)
+        standing(app, context).await?.filter(|session| !session.login_scopes.groups)
     };
     Ok(known.map(|session| {
-        let groups_unasked = !session.wants.groups;
+        let groups_unasked = !session.login_scopes.groups;
         Looker { session, stale, groups_unasked }
     }))
 }
 
 /// The session of this browser, if all it stands on still stands; what the upstream says is not asked.
 /// Enough to end what is one's own.
-pub async fn standing(app: &App, visit: &Visit) -> Result<Option<Session>, Trouble> {
-    let Some(session) = app.issuer.browser_session(visit.session.as_ref()).await? else {
+pub async fn standing(app: &App, context: &RequestContext) -> Result<Option<Session>, PageError> {
+    let Some(session) = app.issuer.browser_session(context.session.as_ref()).await? else {
         return Ok(None);
     };
     Ok(app.issuer.stands(None, &session).await?.then_some(session))
 }
 
 /// To the sign-in, and from there to `to`: a path of ours below the issuer's, with its query.
-pub fn sign_in_first(app: &App, to: &str, fresh: bool) -> Result<Response, Trouble> {
+pub fn sign_in_first(app: &App, to: &str, fresh: bool) -> Result<Response, PageError> {
     see_other(&sign_in_link(app, to, fresh))
 }
 
@@ -97,10 +110,14 @@ pub fn sign_in_link(app: &App, to: &str, fresh: bool) -> String {
 }
 
 /// Every POST of our own pages begins here: the form was ours, and given to this very sign-in.
-pub fn check_form(app: &App, visit: &Visit, pairs: &[(String, String)]) -> Result<(), Trouble> {
+pub fn check_form(
+    app: &App,
+    context: &RequestContext,
+    pairs: &[(String, String)],
+) -> Result<(), PageError> {
     let given = Secret::new(once(pairs, "csrf").unwrap_or_default());
-    let expected = app.issuer.form_token(visit.session.as_ref());
-    if visit.session.is_none() || visit.is_from_elsewhere() || !given.matches(&expected) {
+    let expected = app.issuer.form_token(context.session.as_ref());
+    if context.session.is_none() || context.is_from_elsewhere() || !given.matches(&expected) {
         return Err(Problem::FormExpired.into());
     }
     Ok(())
@@ -110,14 +127,14 @@ pub fn check_form(app: &App, visit: &Visit, pairs: &[(String, String)]) -> Resul
 /// [`notice`]. `about` names the kind of notice.
 pub fn back_to(
     app: &App,
-    visit: &Visit,
+    context: &RequestContext,
     page: &str,
     about: &str,
     notice: &impl Serialize,
-) -> Result<Response, Trouble> {
+) -> Result<Response, PageError> {
     let path = app.path(page);
-    let Some(binder) = &visit.binder else { return see_other(&path) };
-    let sealed = app.issuer.seal_notice(about, binder, notice)?;
+    let Some(binding) = &context.binding else { return see_other(&path) };
+    let sealed = app.issuer.seal_flash(about, binding, notice)?;
     let joint = if page.contains('?') { '&' } else { '?' };
     see_other(&format!("{path}{joint}notice={sealed}"))
 }
@@ -125,9 +142,9 @@ pub fn back_to(
 /// What [`back_to`] carried, if it was said to this browser, about this, and just now.
 pub fn notice<T: DeserializeOwned>(
     app: &App,
-    visit: &Visit,
+    context: &RequestContext,
     pairs: &[(String, String)],
     about: &str,
 ) -> Option<T> {
-    app.issuer.open_notice(about, visit.binder.as_ref()?, once(pairs, "notice")?)
+    app.issuer.open_flash(about, context.binding.as_ref()?, once(pairs, "notice")?)
 }

@@ -20,11 +20,13 @@ use std::time::Duration;
 
 use countersign_core::session::EndReason;
 use countersign_core::{Connector, ConnectorId, Session, Timestamp};
-use countersign_store::{Brake, BrakeSet, Missing, SetBrake, Store, StoreError};
+use countersign_store::{
+    CircuitBreaker, CircuitBreakerState, Missing, OpenCircuitBreaker, Store, StoreError,
+};
 
 use crate::sessions::{Refused, Upstream};
 use crate::settings::MISSING_PATIENCE;
-use crate::{Failure, Issuer};
+use crate::{Issuer, IssuerError};
 
 use minute::{Minute, Tally};
 
@@ -34,9 +36,9 @@ const CONFIRMATION_COUNTS: Duration = Duration::from_secs(60 * 60);
 const TO_FINISH_A_LOGIN: Duration = Duration::from_secs(60);
 
 /// What this replica knows of brakes, and what it has counted.
-pub struct Brakes {
+pub struct CircuitBreakers {
     /// As read lately, a connector each; those that were confirmed too.
-    known: RwLock<BTreeMap<ConnectorId, Brake>>,
+    known: RwLock<BTreeMap<ConnectorId, CircuitBreaker>>,
     minutes: Mutex<BTreeMap<ConnectorId, Minute>>,
 }
 
@@ -46,47 +48,47 @@ pub(crate) enum Said {
     Missing { why: String },
 }
 
-impl Brakes {
+impl CircuitBreakers {
     /// With the brakes that hold already: a restart releases none.
     pub async fn open(store: &Store) -> Result<Self, StoreError> {
-        let brakes = Self { known: RwLock::default(), minutes: Mutex::default() };
-        brakes.learn(store.brakes().await?);
-        Ok(brakes)
+        let circuit_breakers = Self { known: RwLock::default(), minutes: Mutex::default() };
+        circuit_breakers.learn(store.circuit_breakers().await?);
+        Ok(circuit_breakers)
     }
 
-    pub fn holding(&self, connector: &ConnectorId) -> Option<Brake> {
-        self.known(connector).filter(Brake::holds)
+    pub fn membership(&self, connector: &ConnectorId) -> Option<CircuitBreaker> {
+        self.known(connector).filter(CircuitBreaker::holds)
     }
 
-    fn known(&self, connector: &ConnectorId) -> Option<Brake> {
+    fn known(&self, connector: &ConnectorId) -> Option<CircuitBreaker> {
         self.known.read().unwrap_or_else(PoisonError::into_inner).get(connector).cloned()
     }
 
     fn is_confirmed(&self, connector: &ConnectorId, now: Timestamp) -> bool {
-        let confirmed = self.known(connector).and_then(|brake| brake.confirmed);
+        let confirmed = self.known(connector).and_then(|circuit_breaker| circuit_breaker.confirmed);
         confirmed.is_some_and(|confirmed| now.since(confirmed.at) <= CONFIRMATION_COUNTS)
     }
 
-    fn note(&self, brake: Brake) {
+    fn note(&self, circuit_breaker: CircuitBreaker) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        known.insert(brake.connector.clone(), brake);
+        known.insert(circuit_breaker.connector.clone(), circuit_breaker);
     }
 
     /// Replaces what is known and tells of what is new.
-    fn learn(&self, read: Vec<Brake>) {
+    fn learn(&self, read: Vec<CircuitBreaker>) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        for brake in read {
-            let before = known.get(&brake.connector).is_some_and(Brake::holds);
-            match (before, brake.holds()) {
+        for circuit_breaker in read {
+            let before = known.get(&circuit_breaker.connector).is_some_and(CircuitBreaker::holds);
+            match (before, circuit_breaker.holds()) {
                 (false, true) => {
-                    tracing::error!(event = "brake_holds", connector = %brake.connector, since = %brake.set_at, refused = brake.refused, asked = brake.asked, "nobody at this connector is refreshed until a person confirms");
+                    tracing::error!(event = "brake_holds", connector = %circuit_breaker.connector, since = %circuit_breaker.set_at, refused = circuit_breaker.refused, asked = circuit_breaker.asked, "nobody at this connector is refreshed until a person confirms");
                 }
                 (true, false) => {
-                    tracing::warn!(event = "brake_is_released", connector = %brake.connector, "what this connector says counts again");
+                    tracing::warn!(event = "brake_is_released", connector = %circuit_breaker.connector, "what this connector says counts again");
                 }
                 _ => {}
             }
-            known.insert(brake.connector.clone(), brake);
+            known.insert(circuit_breaker.connector.clone(), circuit_breaker);
         }
     }
 
@@ -100,48 +102,57 @@ impl Brakes {
 impl Issuer {
     /// Reads the brakes again, as others may have set or released them. Called every few seconds; a refusal
     /// looks at the database itself before it marks or ends anybody.
-    pub async fn renew_brakes(&self) -> Result<(), Failure> {
-        self.brakes.learn(self.store.brakes().await?);
+    pub async fn reload_circuit_breakers(&self) -> Result<(), IssuerError> {
+        self.circuit_breakers.learn(self.store.circuit_breakers().await?);
         Ok(())
     }
 
     /// A person has looked: what the upstream says counts again, and for an hour it is meant, however many
     /// it refuses. `by` is `user:…` or `client:…`; `None`: no brake holds.
-    pub async fn release_brake(
+    pub async fn close_circuit_breaker(
         &self,
         connector: &ConnectorId,
         by: &str,
-    ) -> Result<Option<Brake>, Failure> {
-        let released = self.store.release_brake(connector, by, self.now()).await?;
-        if let Some(brake) = &released {
-            tracing::warn!(event = "brake_released", connector = %connector, by, since = %brake.set_at, "what this connector says counts again");
-            self.brakes.note(brake.clone());
+    ) -> Result<Option<CircuitBreaker>, IssuerError> {
+        let released = self.store.close_circuit_breaker(connector, by, self.now()).await?;
+        if let Some(circuit_breaker) = &released {
+            tracing::warn!(event = "circuit_breaker_closed", connector = %connector, by, since = %circuit_breaker.set_at, "what this connector says counts again");
+            self.circuit_breakers.note(circuit_breaker.clone());
         }
         Ok(released)
     }
 
     /// While a brake holds: true for whoever has just signed in, since a login is the upstream's own yes
     /// (with an interval of zero nobody could otherwise finish one); for everybody else an error.
-    pub(crate) fn has_passed_the_brake(
+    pub(crate) fn skips_revalidation(
         &self,
         connector: &Connector,
         session: &Session,
-    ) -> Result<bool, Failure> {
-        let Some(brake) = self.brakes.holding(&connector.id) else { return Ok(false) };
-        let asked_since = session.identity_at >= brake.set_at;
+    ) -> Result<bool, IssuerError> {
+        let Some(circuit_breaker) = self.circuit_breakers.membership(&connector.id) else {
+            return Ok(false);
+        };
+        let asked_since = session.identity_at >= circuit_breaker.set_at;
         match asked_since && self.now().since(session.identity_at) < TO_FINISH_A_LOGIN {
             true => Ok(true),
-            false => Err(braked(connector, &brake)),
+            false => Err(braked(connector, &circuit_breaker)),
         }
     }
 
     /// An error while a brake holds: the upstream counts as unreachable.
-    fn not_braked(&self, connector: &Connector) -> Result<(), Failure> {
-        self.brakes.holding(&connector.id).map_or(Ok(()), |brake| Err(braked(connector, &brake)))
+    fn not_braked(&self, connector: &Connector) -> Result<(), IssuerError> {
+        self.circuit_breakers
+            .membership(&connector.id)
+            .map_or(Ok(()), |circuit_breaker| Err(braked(connector, &circuit_breaker)))
     }
 
     pub(crate) fn is_welcome(&self, session: &Session) {
-        self.brakes.count(&session.connector, &session.identity.user_id, false, self.now());
+        self.circuit_breakers.count(
+            &session.connector,
+            &session.identity.user_id,
+            false,
+            self.now(),
+        );
     }
 
     /// The upstream refuses a person whose session lives. `free`: it is our own configuration that does.
@@ -151,12 +162,13 @@ impl Issuer {
         session: &Session,
         said: Said,
         free: bool,
-    ) -> Result<Upstream, Failure> {
+    ) -> Result<Upstream, IssuerError> {
         let now = self.now();
-        let meant = free || self.brakes.is_confirmed(&connector.id, now);
-        let tally = self.brakes.count(&connector.id, &session.identity.user_id, true, now);
+        let meant = free || self.circuit_breakers.is_confirmed(&connector.id, now);
+        let tally =
+            self.circuit_breakers.count(&connector.id, &session.identity.user_id, true, now);
         if !meant && tally.is_a_mistake() {
-            self.brake(connector, tally, now).await?;
+            self.circuit_breaker(connector, tally, now).await?;
         }
         let (reason, why) = match said {
             Said::Disabled => (EndReason::UpstreamDisabled, "the account is disabled".to_owned()),
@@ -172,8 +184,8 @@ impl Issuer {
         match outcome {
             Missing::First | Missing::Waiting => Ok(Upstream::Refused(Refused::Missing { why })),
             Missing::Ended(_) | Missing::Gone => Ok(Upstream::Refused(Refused::Ended)),
-            Missing::Braked => {
-                self.renew_brakes().await?;
+            Missing::CircuitOpen => {
+                self.reload_circuit_breakers().await?;
                 self.not_braked(connector)?;
                 Err(unavailable(connector, "another replica has just braked it".to_owned()))
             }
@@ -181,16 +193,16 @@ impl Issuer {
     }
 
     /// An error, unless a person has confirmed a moment ago at another replica.
-    async fn brake(
+    async fn circuit_breaker(
         &self,
         connector: &Connector,
         tally: Tally,
         now: Timestamp,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), IssuerError> {
         let Tally { refused, asked } = tally;
         let set = self
             .store
-            .set_brake(SetBrake {
+            .open_circuit_breaker(OpenCircuitBreaker {
                 connector: connector.id.clone(),
                 refused: i64::try_from(refused).unwrap_or(i64::MAX),
                 asked: i64::try_from(asked).unwrap_or(i64::MAX),
@@ -199,20 +211,20 @@ impl Issuer {
                 now,
             })
             .await?;
-        let brake = match set {
-            BrakeSet::Set(brake) => {
-                tracing::error!(event = "brake_set", connector = %connector.id, refused, asked, "this upstream refuses so many people that it is not believed: nobody is logged out, nobody is refreshed, until a person confirms");
-                brake
+        let circuit_breaker = match set {
+            CircuitBreakerState::Set(circuit_breaker) => {
+                tracing::error!(event = "circuit_breaker_opened", connector = %connector.id, refused, asked, "this upstream refuses so many people that it is not believed: nobody is logged out, nobody is refreshed, until a person confirms");
+                circuit_breaker
             }
-            BrakeSet::Already(brake) => brake,
+            CircuitBreakerState::Already(circuit_breaker) => circuit_breaker,
         };
-        self.brakes.note(brake);
+        self.circuit_breakers.note(circuit_breaker);
         self.not_braked(connector)
     }
 }
 
-fn braked(connector: &Connector, brake: &Brake) -> Failure {
-    let Brake { set_at, refused, asked, .. } = brake;
+fn braked(connector: &Connector, circuit_breaker: &CircuitBreaker) -> IssuerError {
+    let CircuitBreaker { set_at, refused, asked, .. } = circuit_breaker;
     unavailable(
         connector,
         format!(
@@ -221,6 +233,6 @@ fn braked(connector: &Connector, brake: &Brake) -> Failure {
     )
 }
 
-fn unavailable(connector: &Connector, cause: String) -> Failure {
-    Failure::Unavailable { what: connector.name.clone(), cause }
+fn unavailable(connector: &Connector, cause: String) -> IssuerError {
+    IssuerError::Unavailable { what: connector.name.clone(), cause }
 }

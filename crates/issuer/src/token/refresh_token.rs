@@ -8,12 +8,12 @@ const PURPOSE: &str = "refresh token";
 
 /// What a refresh token says, and under which key it says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Statement {
+pub(super) struct RefreshTokenClaims {
     pub grant: GrantId,
     pub generation: i64,
 }
 
-impl Statement {
+impl RefreshTokenClaims {
     /// `<key>.<grant>.<generation>.<mac>`, with at least 32 characters of base64url in each half.
     pub fn sign(&self, keys: &MacKeys) -> String {
         let Self { grant, generation } = self;
@@ -26,9 +26,10 @@ impl Statement {
         let mut parts = token.expose().splitn(4, '.');
         let (key, grant, generation, mac) =
             (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-        let statement =
+        let refresh_token =
             Self { grant: GrantId::new(grant), generation: canonical_number(generation)? };
-        keys.verify(canonical_number(key)?, PURPOSE, &statement.message(), mac).then_some(statement)
+        keys.verify(canonical_number(key)?, PURPOSE, &refresh_token.message(), mac)
+            .then_some(refresh_token)
     }
 
     fn message(&self) -> String {
@@ -43,7 +44,7 @@ pub(crate) fn canonical_number(text: &str) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
-    use super::Statement;
+    use super::RefreshTokenClaims;
     use countersign_core::{GrantId, Secret};
     use countersign_jose::MacKeys;
 
@@ -55,16 +56,16 @@ mod tests {
     #[test]
     fn a_refresh_token_says_what_was_signed() {
         let keys = keys();
-        let said = Statement { grant: GrantId::random().unwrap(), generation: 7 };
+        let said = RefreshTokenClaims { grant: GrantId::random().unwrap(), generation: 7 };
         let token = said.sign(&keys);
-        assert_eq!(Statement::read(&Secret::new(token.clone()), &keys), Some(said));
+        assert_eq!(RefreshTokenClaims::read(&Secret::new(token.clone()), &keys), Some(said));
         assert!(token.starts_with("2."));
     }
 
     #[test]
     fn any_change_of_a_refresh_token_is_noticed() {
         let keys = keys();
-        let said = Statement { grant: GrantId::random().unwrap(), generation: 7 };
+        let said = RefreshTokenClaims { grant: GrantId::random().unwrap(), generation: 7 };
         let token = said.sign(&keys);
         for changed in [
             token.replace(".7.", ".8."),
@@ -77,7 +78,11 @@ mod tests {
             String::new(),
             "....".to_owned(),
         ] {
-            assert_eq!(Statement::read(&Secret::new(changed.clone()), &keys), None, "{changed}");
+            assert_eq!(
+                RefreshTokenClaims::read(&Secret::new(changed.clone()), &keys),
+                None,
+                "{changed}"
+            );
         }
     }
 }

@@ -9,8 +9,8 @@ use countersign_core::{ClientId, Secret, Session, Timestamp, client, ids, scopes
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{AuthRequest, Binder, Prompt, ResponseMode};
-use crate::{Failure, Issuer};
+use super::{AuthRequest, BrowserBinding, Prompt, ResponseMode};
+use crate::{Issuer, IssuerError};
 
 const LONGEST_BYTES: usize = 1024;
 const NOTICE: &str = "notice after an act";
@@ -20,9 +20,9 @@ const NOTICE_LIFETIME: Duration = Duration::from_secs(10 * 60);
 /// The path of a page of ours, below the issuer's own, with its query: `/admin/sessions?user=jane`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct OwnPage(String);
+pub struct AccountPage(String);
 
-impl OwnPage {
+impl AccountPage {
     /// The person's own page.
     pub fn home() -> Self {
         Self("/".to_owned())
@@ -58,19 +58,22 @@ impl OwnPage {
 impl Issuer {
     /// The request of a login that ends at `page`. `again`: a login is asked for also of whoever is
     /// signed in; anybody may then sign in.
-    pub fn own_request(&self, page: OwnPage, again: bool) -> Result<AuthRequest, Failure> {
+    pub fn own_request(&self, page: AccountPage, again: bool) -> Result<AuthRequest, IssuerError> {
         let prompt = Prompt { login: again, ..Prompt::default() };
         Ok(AuthRequest { prompt, ..self.own(page)? })
     }
 
     /// The session of this browser as our own pages may use it: it stands, its login asked for groups,
     /// and they are as fresh as for any application (design 5). `None`: sign in first.
-    pub async fn own_session(&self, cookie: Option<&Secret>) -> Result<Option<Session>, Failure> {
-        let client = self.clients.own_pages();
+    pub async fn own_session(
+        &self,
+        cookie: Option<&Secret>,
+    ) -> Result<Option<Session>, IssuerError> {
+        let client = self.clients.account_pages();
         let Some(session) = self.browser_session_for(client, cookie).await? else {
             return Ok(None);
         };
-        match self.serves(&self.own(OwnPage::home())?, client, &session) {
+        match self.serves(&self.own(AccountPage::home())?, client, &session) {
             true => self.up_to_date(session).await,
             false => Ok(None),
         }
@@ -83,38 +86,38 @@ impl Issuer {
 
     /// What a page of ours says after an act, sealed to this browser: the redirect after the act carries
     /// it, and nobody can make a page say what did not happen. `about` keeps one page's from another's.
-    pub fn seal_notice(
+    pub fn seal_flash(
         &self,
         about: &str,
-        binder: &Binder,
+        binding: &BrowserBinding,
         notice: &impl Serialize,
-    ) -> Result<String, Failure> {
+    ) -> Result<String, IssuerError> {
         let told = (self.now(), notice);
-        let plain = serde_json::to_vec(&told).map_err(|e| Failure::Broken(e.to_string()))?;
+        let plain = serde_json::to_vec(&told).map_err(|e| IssuerError::Broken(e.to_string()))?;
         let keys = self.keyring.keys();
         Ok(keys.sealing_settled.seal(
             NOTICE,
-            notice_for(about, binder.current()).as_bytes(),
+            notice_for(about, binding.current()).as_bytes(),
             &plain,
         )?)
     }
 
     /// `None`: not said to this browser about this, or minutes ago.
-    pub fn open_notice<T: DeserializeOwned>(
+    pub fn open_flash<T: DeserializeOwned>(
         &self,
         about: &str,
-        binder: &Binder,
+        binding: &BrowserBinding,
         sealed: &str,
     ) -> Option<T> {
         let keys = self.keyring.keys();
-        let opened = binder.each().find_map(|binder| {
-            keys.sealing.open(NOTICE, notice_for(about, binder).as_bytes(), sealed)
+        let opened = binding.each().find_map(|binding| {
+            keys.sealing.open(NOTICE, notice_for(about, binding).as_bytes(), sealed)
         })?;
         let (at, notice): (Timestamp, T) = serde_json::from_slice(&opened).ok()?;
         (self.now().since(at) <= NOTICE_LIFETIME).then_some(notice)
     }
 
-    fn own(&self, page: OwnPage) -> Result<AuthRequest, Failure> {
+    fn own(&self, page: AccountPage) -> Result<AuthRequest, IssuerError> {
         Ok(AuthRequest {
             id: ids::random_id()?,
             client: ClientId::new(client::OWN_PAGES),
@@ -129,19 +132,19 @@ impl Issuer {
             hint: None,
             login_hint: None,
             connector: None,
-            own_page: Some(page),
+            account_page: Some(page),
             expires_at: self.now() + self.settings.request_lifetime,
         })
     }
 }
 
-fn notice_for(about: &str, binder: &str) -> String {
-    format!("{binder}\n{about}")
+fn notice_for(about: &str, binding: &str) -> String {
+    format!("{binding}\n{about}")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::OwnPage;
+    use super::AccountPage;
 
     #[test]
     fn pages_of_ours_are_known_by_their_path() {
@@ -153,7 +156,7 @@ mod tests {
             "/admin/sessions/AbC-_09?notice=x.y",
             "/?page=2",
         ] {
-            assert_eq!(OwnPage::parse(page).as_ref().map(OwnPage::as_str), Some(page));
+            assert_eq!(AccountPage::parse(page).as_ref().map(AccountPage::as_str), Some(page));
         }
     }
 
@@ -186,8 +189,8 @@ mod tests {
             "/é",
             "/\0",
         ] {
-            assert_eq!(OwnPage::parse(elsewhere), None, "{elsewhere:?}");
+            assert_eq!(AccountPage::parse(elsewhere), None, "{elsewhere:?}");
         }
-        assert_eq!(OwnPage::parse(&format!("/{}", "a".repeat(2000))), None);
+        assert_eq!(AccountPage::parse(&format!("/{}", "a".repeat(2000))), None);
     }
 }

@@ -4,7 +4,7 @@
 use countersign_core::session::{EndReason, Ended};
 use countersign_core::{Grant, GrantId, Session, SessionFilter, SessionId, Timestamp};
 
-use crate::{Failure, Issuer};
+use crate::{Issuer, IssuerError};
 
 /// Sign-ins that are read at once.
 const BITE: i64 = 500;
@@ -13,7 +13,7 @@ const MOST_LISTED: usize = 500;
 
 /// What was ended of one's own.
 #[derive(Clone, Debug)]
-pub struct OwnEnd {
+pub struct AccountEnd {
     /// The last token of it dies then; `None` when none was given.
     pub tokens_until: Option<Timestamp>,
 }
@@ -21,7 +21,7 @@ pub struct OwnEnd {
 impl Issuer {
     /// All sign-ins of this session's person at its connector that are good for anything: this one first,
     /// then the others, last used first.
-    pub async fn own_sessions(&self, mine: &Session) -> Result<Vec<Session>, Failure> {
+    pub async fn account_sessions(&self, mine: &Session) -> Result<Vec<Session>, IssuerError> {
         let (mut others, mut after) = (Vec::new(), None);
         while others.len() < MOST_LISTED {
             let (found, next) = self.own_others(mine, after.as_deref()).await?;
@@ -41,7 +41,7 @@ impl Issuer {
         &self,
         mine: &Session,
         after: Option<&str>,
-    ) -> Result<(Vec<Session>, Option<String>), Failure> {
+    ) -> Result<(Vec<Session>, Option<String>), IssuerError> {
         let others = SessionFilter {
             person: Some((mine.connector.clone(), mine.identity.user_id.clone())),
             except: Some(mine.id.clone()),
@@ -58,7 +58,7 @@ impl Issuer {
     }
 
     /// What a sign-in gave and could still be used: last used first.
-    pub async fn live_grants(&self, session: &SessionId) -> Result<Vec<Grant>, Failure> {
+    pub async fn live_grants(&self, session: &SessionId) -> Result<Vec<Grant>, IssuerError> {
         let now = self.now();
         let mut grants = self.store.grants_of(session).await?;
         grants.retain(|grant| {
@@ -92,7 +92,7 @@ impl Issuer {
         &self,
         mine: &Session,
         id: &SessionId,
-    ) -> Result<Option<Session>, Failure> {
+    ) -> Result<Option<Session>, IssuerError> {
         let found = self.store.session(id).await?;
         Ok(found.filter(|other| other.ended.is_none() && self.same_person(mine, other)))
     }
@@ -103,12 +103,12 @@ impl Issuer {
         mine: &Session,
         id: &SessionId,
         ip: &str,
-    ) -> Result<Option<OwnEnd>, Failure> {
+    ) -> Result<Option<AccountEnd>, IssuerError> {
         let Some(session) = self.own_session_of_id(mine, id).await? else { return Ok(None) };
         let ended = self.store.end_session(&session.id, self.by_person(mine), Some(ip)).await?;
         let Some(ended) = ended else { return Ok(None) };
-        tracing::info!(event = "session_ended", session = %session.id, by = %mine.id, user_id = %mine.identity.user_id, reason = EndReason::EndedByPerson.as_str(), "a person ended a sign-in of theirs");
-        Ok(Some(OwnEnd { tokens_until: ended.tokens_until }))
+        tracing::info!(event = "session_ended", session = %session.id, by = %mine.id, user_id = %mine.identity.user_id, reason = EndReason::EndedByUser.as_str(), "a person ended a sign-in of theirs");
+        Ok(Some(AccountEnd { tokens_until: ended.tokens_until }))
     }
 
     /// Ends what one code gave to one application. `None`: there is no such of one's own.
@@ -116,19 +116,23 @@ impl Issuer {
         &self,
         mine: &Session,
         id: &GrantId,
-    ) -> Result<Option<(Grant, OwnEnd)>, Failure> {
+    ) -> Result<Option<(Grant, AccountEnd)>, IssuerError> {
         let Some((grant, session)) = self.store.grant(id).await? else { return Ok(None) };
         if session.ended.is_some() || !self.same_person(mine, &session) {
             return Ok(None);
         }
         let ended = self.store.end_grant(&grant.id, self.by_person(mine)).await?;
         let Some(ended) = ended else { return Ok(None) };
-        tracing::info!(event = "grant_ended", grant = %grant.id, client = %grant.client, session = %session.id, by = %mine.id, user_id = %mine.identity.user_id, reason = EndReason::EndedByPerson.as_str(), "a person ended a grant of theirs");
-        Ok(Some((grant, OwnEnd { tokens_until: Some(ended.tokens_until) })))
+        tracing::info!(event = "grant_ended", grant = %grant.id, client = %grant.client, session = %session.id, by = %mine.id, user_id = %mine.identity.user_id, reason = EndReason::EndedByUser.as_str(), "a person ended a grant of theirs");
+        Ok(Some((grant, AccountEnd { tokens_until: Some(ended.tokens_until) })))
     }
 
     /// Ends every sign-in but this one. With it: how many.
-    pub async fn end_own_others(&self, mine: &Session, ip: &str) -> Result<(u64, OwnEnd), Failure> {
+    pub async fn end_own_others(
+        &self,
+        mine: &Session,
+        ip: &str,
+    ) -> Result<(u64, AccountEnd), IssuerError> {
         let (mut count, mut last, mut after) = (0, None, None);
         loop {
             let (others, next) = self.own_others(mine, after.as_deref()).await?;
@@ -140,7 +144,7 @@ impl Issuer {
             }
             after = next;
             if after.is_none() {
-                return Ok((count, OwnEnd { tokens_until: last }));
+                return Ok((count, AccountEnd { tokens_until: last }));
             }
         }
     }
@@ -150,11 +154,11 @@ impl Issuer {
     fn same_person(&self, mine: &Session, other: &Session) -> bool {
         other.connector == mine.connector
             && other.identity.user_id == mine.identity.user_id
-            && !self.basis_changed(other)
+            && !self.fingerprint_changed(other)
     }
 
     fn by_person(&self, mine: &Session) -> Ended {
         let by = format!("user:{}", mine.identity.user_id);
-        Ended { at: self.now(), by, why: EndReason::EndedByPerson }
+        Ended { at: self.now(), by, why: EndReason::EndedByUser }
     }
 }

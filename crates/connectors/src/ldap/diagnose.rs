@@ -2,7 +2,7 @@
 //! told on the way. It tries no password and binds as nobody but the service user, so it can lock
 //! nobody out.
 
-use countersign_core::connector::Examination;
+use countersign_core::connector::AccountDiagnosis;
 use countersign_core::{Identity, Trace};
 
 use super::entry::Entry;
@@ -19,7 +19,7 @@ pub(super) async fn person(
     ldap: &Ldap,
     login: &str,
     trace: &mut Trace,
-) -> Result<Examination, Failure> {
+) -> Result<AccountDiagnosis, Failure> {
     let deadline = Deadline::after(ldap.config.timeout);
     // Never given back: an examination is rare, and its further searches may fail and be passed over.
     let mut lease = ldap.pool.lease(deadline, trace).await?;
@@ -38,12 +38,12 @@ pub(super) async fn person(
 /// What a login does not ask may fail where a login would not.
 fn pass_over(left_out: Result<(), Failure>, trace: &mut Trace) {
     if let Err(failure) = left_out {
-        trace.noted(format!("what the filter leaves out stays unknown: {}", failure.cause()));
+        trace.note(format!("what the filter leaves out stays unknown: {}", failure.cause()));
     }
 }
 
-fn refused(why: String) -> Examination {
-    Examination::Refused { why }
+fn refused(why: String) -> AccountDiagnosis {
+    AccountDiagnosis::Refused { why }
 }
 
 /// Everything is told, also of somebody who would be refused.
@@ -52,25 +52,25 @@ async fn of_entry(
     lease: &mut Lease<'_>,
     entry: &Entry,
     trace: &mut Trace,
-) -> Result<Examination, Failure> {
+) -> Result<AccountDiagnosis, Failure> {
     let users = &ldap.config.users;
     person::tell_attributes(entry, users, trace);
     person::tell_state(entry, trace);
     let mut groups = Vec::new();
     match &ldap.config.groups {
-        None => trace.noted("no groupSearch is configured, so there are no groups"),
+        None => trace.note("no groupSearch is configured, so there are no groups"),
         Some(search) => {
             groups = groups::of(lease, search, entry, Detail::Full, trace).await?;
             let left_out = groups::left_out(lease, search, entry, trace).await;
             pass_over(left_out, trace);
         }
     }
-    trace.noted("no password was tried: whether it has expired shows only at a login");
+    trace.note("no password was tried: whether it has expired shows only at a login");
     if let Some(attribute) = person::disabled_by(entry) {
         return Ok(refused(format!("{attribute} says the account is disabled")));
     }
     Ok(match person::identity(entry, users) {
-        Ok(identity) => Examination::Found(Box::new(Identity { groups, ..identity })),
+        Ok(identity) => AccountDiagnosis::Found(Box::new(Identity { groups, ..identity })),
         Err(lacking) => refused(lacking.cause()),
     })
 }
@@ -95,12 +95,12 @@ async fn tell_left_out(
         attributes: vec!["1.1"],
         most: Most::First(LEFT_OUT),
     };
-    trace.asked(format!("what the filter leaves out: {}", ask.describe()));
+    trace.request(format!("what the filter leaves out: {}", ask.describe()));
     let entries = lease.search(&ask, trace).await?;
-    trace.answered(if entries.is_empty() { "no entry" } else { "entries that have the name" });
+    trace.response(if entries.is_empty() { "no entry" } else { "entries that have the name" });
     for entry in entries {
         let why = format!("not matched by userSearch.filter {}", users.filter);
-        trace.dropped(&entry.dn, &why);
+        trace.excluded(&entry.dn, &why);
     }
     Ok(())
 }

@@ -8,9 +8,9 @@ use crate::Secret;
 
 /// What came of one try.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Delivered {
+pub enum DeliveryOutcome {
     /// 200 or 204.
-    Taken,
+    Accepted,
     /// 400: the client does not believe it, and never will (section 2.8).
     Refused { status: u16 },
     /// Anything else, or no answer in time: worth another try. Holds no secret.
@@ -18,7 +18,7 @@ pub enum Delivered {
 }
 
 #[async_trait]
-pub trait Notifier: Send + Sync {
+pub trait LogoutNotifier: Send + Sync {
     /// Brings the logout token to exactly this address, following no redirect, in a bounded time.
-    async fn deliver(&self, to: &Url, logout_token: &Secret) -> Delivered;
+    async fn deliver(&self, to: &Url, logout_token: &Secret) -> DeliveryOutcome;
 }
