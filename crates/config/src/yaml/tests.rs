@@ -1,12 +1,12 @@
-use countersign_core::settings::{Mark, Node, Value};
+use crate::{Mark, Node, Value};
 
 use super::parse;
 
 fn complaint(text: &str) -> String {
     match parse(text) {
         Ok(_) => "fine".to_owned(),
-        Err(broken) => {
-            format!("{}:{}: {}", broken.mark.line, broken.mark.column, broken.message)
+        Err(error) => {
+            format!("{}:{}: {}", error.mark.line, error.mark.column, error.message)
         }
     }
 }
@@ -58,7 +58,7 @@ fn what_is_not_one_yaml_document_is_refused_with_its_place() {
         ("a: \"x\n", "1:4: is not YAML: unclosed quote"),
         ("a: 1\n---\nb: 2\n", "2:1: is a second document; there must be one"),
         ("%YAML 1.1\n---\na: 1\n", "1:1: is not YAML: YAML directives are disallowed"),
-        ("a: !ruby/object x\n", "1:17: has a tag, which means nothing here"),
+        ("a: !ruby/object x\n", "1:17: has a tag that is not supported"),
         ("? [a]\n: b\n", "1:3: is a key and is not text"),
         ("a: *b\n", "1:4: is not YAML: while parsing node, found unknown anchor"),
         ("a: &a [*a]\n", "1:8: is an alias within what it names"),

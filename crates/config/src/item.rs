@@ -1,16 +1,18 @@
-//! One value of the file, and what it may be read as.
+//! One value of the file, read as text, secret, boolean, number, duration or list.
 
 use std::time::Duration;
 
-use super::{Node, Problems, Section, Value, parse_duration, secret};
-use crate::Secret;
+use countersign_core::Secret;
+use countersign_core::clock::parse_duration;
 
-/// A value with its place, for what the plain getters do not cover.
+use crate::{Node, Problems, Value};
+
+/// A value with its position and path. [`Section`](crate::Section) has getters for the common types.
 #[derive(Clone)]
 pub struct Item<'a> {
     pub node: &'a Node,
     pub path: String,
-    pub(super) problems: &'a Problems,
+    pub(crate) problems: &'a Problems,
 }
 
 impl<'a> Item<'a> {
@@ -22,7 +24,7 @@ impl<'a> Item<'a> {
         self.problems.warning(self.node.mark, self.path.clone(), message);
     }
 
-    fn wanted(&self, what: &str) {
+    pub(crate) fn wrong_type(&self, what: &str) {
         self.error(format!("found {}, expected {what}", self.node.value.kind()));
     }
 
@@ -37,7 +39,7 @@ impl<'a> Item<'a> {
                 Some(text.clone())
             }
             _ => {
-                self.wanted("text");
+                self.wrong_type("text");
                 None
             }
         }
@@ -50,9 +52,9 @@ impl<'a> Item<'a> {
                 self.error("found a number or boolean, expected text: put it in quotes");
                 None
             }
-            Value::Scalar { text, .. } => Some(secret(text.clone())),
+            Value::Scalar { text, .. } => Some(Secret::new(text.clone())),
             _ => {
-                self.wanted("text");
+                self.wrong_type("text");
                 None
             }
         }
@@ -64,26 +66,26 @@ impl<'a> Item<'a> {
         {
             return Some(flag);
         }
-        self.wanted("true or false");
+        self.wrong_type("true or false");
         None
     }
 
     pub fn number(&self, min: u64, max: u64) -> Option<u64> {
         if let Value::Scalar { text, plain: true } = &self.node.value
-            // Dex's parser reads a leading zero as octal; nobody means that, so nobody is guessed at.
+            // Dex's parser reads a leading zero as octal; that is refused instead of guessed at.
             && (text == "0" || !text.starts_with('0'))
             && let Ok(number) = text.parse::<u64>()
             && (min..=max).contains(&number)
         {
             return Some(number);
         }
-        self.wanted(&format!("a whole number from {min} to {max}"));
+        self.wrong_type(&format!("a whole number from {min} to {max}"));
         None
     }
 
     pub fn duration(&self) -> Option<Duration> {
         let Value::Scalar { text, .. } = &self.node.value else {
-            self.wanted("a duration such as 10m or 1h30m");
+            self.wrong_type("a duration such as 10m or 1h30m");
             return None;
         };
         let parsed = parse_duration(text);
@@ -95,7 +97,7 @@ impl<'a> Item<'a> {
 
     pub fn items(&self) -> Vec<Item<'a>> {
         let Value::List(nodes) = &self.node.value else {
-            self.wanted("a list");
+            self.wrong_type("a list");
             return Vec::new();
         };
         let entry = |(index, node)| Item {
@@ -104,14 +106,6 @@ impl<'a> Item<'a> {
             problems: self.problems,
         };
         nodes.iter().enumerate().map(entry).collect()
-    }
-
-    pub fn section(&self) -> Option<Section<'a>> {
-        let Value::Map(entries) = &self.node.value else {
-            self.wanted("a map");
-            return None;
-        };
-        Some(Section::new(self.node.mark, self.path.clone(), entries, self.problems))
     }
 }
 
@@ -124,7 +118,7 @@ fn yaml_bool(text: &str) -> Option<bool> {
     }
 }
 
-/// Would YAML 1.1 read this unquoted word as a number or boolean?
+/// Whether YAML 1.1 reads this unquoted word as a number or boolean.
 fn looks_typed(text: &str) -> bool {
     let number = text.parse::<f64>().is_ok()
         && text.starts_with(|c: char| c.is_ascii_digit() || c == '-' || c == '+' || c == '.');

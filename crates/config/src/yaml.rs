@@ -1,31 +1,32 @@
-//! YAML text to a tree with places. Knows no key; bounds what a file can make of itself.
+//! Parses YAML text into a tree with positions, within limits of size, depth and alias expansion.
 //!
-//! granit-parser gives events with their place. What it leaves to its caller is done here: aliases
-//! and merge keys are copied within a bound, tags beyond the core schema are refused, and there
-//! is one document. Keys given twice stay twice: the reader of each map complains.
+//! granit-parser returns events with their position. This module does the rest: it copies aliases and merge
+//! keys up to a limit, refuses tags outside the core schema, and refuses a second document. A repeated key is
+//! kept twice; [`Section::finish`](crate::Section::finish) reports it.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use countersign_core::settings::{Key, Mark, Node, Value};
 use granit_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
 
-/// A file larger than this is no configuration.
+use crate::{Key, Mark, Node, Value};
+
+/// Larger files are refused.
 pub const MAX_BYTES: usize = 1024 * 1024;
-/// Maps and lists within one another, aliases followed.
+/// Depth of nested maps and lists, aliases included.
 const MAX_DEPTH: usize = 64;
-/// What aliases may copy in all, in bytes and nodes.
+/// How much all aliases together may copy, in bytes plus nodes.
 const MAX_COPIED: usize = 256 * 1024;
 
-/// Why the text is not one YAML document, and where.
+/// The text is not one YAML document: the reason and its position.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Broken {
+pub struct SyntaxError {
     pub mark: Mark,
     pub message: String,
 }
 
 /// The tree of the one document; [`Value::Null`] when there is none.
-pub fn parse(text: &str) -> Result<Node, Broken> {
+pub fn parse(text: &str) -> Result<Node, SyntaxError> {
     let options = granit_parser::options! {
         disallow_directives: true,
         flow_nesting_limit: MAX_DEPTH,
@@ -34,7 +35,7 @@ pub fn parse(text: &str) -> Result<Node, Broken> {
     let mut tree = Tree::default();
     for next in Parser::new_from_str_with_options(text, options) {
         let (event, span) = next.map_err(|error| syntax(&error))?;
-        tree.take(event, mark(&span.start))?;
+        tree.handle(event, mark(&span.start))?;
     }
     Ok(tree.root.unwrap_or(Node { mark: START, value: Value::Null }))
 }
@@ -45,11 +46,11 @@ fn mark(marker: &Marker) -> Mark {
     Mark { line: marker.line(), column: marker.col() + 1 }
 }
 
-fn broken(mark: Mark, message: impl Into<String>) -> Broken {
-    Broken { mark, message: message.into() }
+fn broken(mark: Mark, message: impl Into<String>) -> SyntaxError {
+    SyntaxError { mark, message: message.into() }
 }
 
-fn syntax(error: &ScanError) -> Broken {
+fn syntax(error: &ScanError) -> SyntaxError {
     broken(mark(error.marker()), format!("is not YAML: {}", error.info()))
 }
 
@@ -58,7 +59,7 @@ fn syntax(error: &ScanError) -> Broken {
 struct Tree {
     root: Option<Node>,
     open: Vec<Open>,
-    /// Finished nodes that aliases may name.
+    /// Complete nodes that have an anchor.
     anchored: HashMap<usize, Anchored>,
     copied: usize,
     documents: usize,
@@ -70,7 +71,7 @@ struct Anchored {
     depth: usize,
 }
 
-/// A map or list whose end has not come yet.
+/// A map or list whose end has not been read yet.
 struct Open {
     mark: Mark,
     anchor: usize,
@@ -83,7 +84,7 @@ enum Kind {
 }
 
 impl Tree {
-    fn take(&mut self, event: Event<'_>, mark: Mark) -> Result<(), Broken> {
+    fn handle(&mut self, event: Event<'_>, mark: Mark) -> Result<(), SyntaxError> {
         match event {
             Event::DocumentStart(..) => {
                 self.documents += 1;
@@ -96,11 +97,11 @@ impl Tree {
                 self.put(Node { mark, value }, anchor)?;
             }
             Event::SequenceStart(_, anchor, tag) => {
-                no_strange_tag(tag.as_deref(), mark)?;
+                check_tag(tag.as_deref(), mark)?;
                 self.begin(Open { mark, anchor, kind: Kind::List(Vec::new()) })?;
             }
             Event::MappingStart(_, anchor, tag) => {
-                no_strange_tag(tag.as_deref(), mark)?;
+                check_tag(tag.as_deref(), mark)?;
                 let kind = Kind::Map { entries: Vec::new(), key: None, merged: Vec::new() };
                 self.begin(Open { mark, anchor, kind })?;
             }
@@ -119,7 +120,7 @@ impl Tree {
         Ok(())
     }
 
-    fn begin(&mut self, open: Open) -> Result<(), Broken> {
+    fn begin(&mut self, open: Open) -> Result<(), SyntaxError> {
         if self.open.len() >= MAX_DEPTH {
             return Err(broken(open.mark, format!("is nested deeper than {MAX_DEPTH}")));
         }
@@ -127,8 +128,8 @@ impl Tree {
         Ok(())
     }
 
-    /// A copy of what an alias names.
-    fn copy(&mut self, anchor: usize, mark: Mark) -> Result<Node, Broken> {
+    /// A copy of the node that an alias refers to.
+    fn copy(&mut self, anchor: usize, mark: Mark) -> Result<Node, SyntaxError> {
         let Some(anchored) = self.anchored.get(&anchor) else {
             return Err(broken(mark, "is an alias within what it names"));
         };
@@ -142,8 +143,8 @@ impl Tree {
         Ok(anchored.node.clone())
     }
 
-    /// Puts a finished node where it belongs.
-    fn put(&mut self, node: Node, anchor: usize) -> Result<(), Broken> {
+    /// Adds a complete node to the innermost open map or list.
+    fn put(&mut self, node: Node, anchor: usize) -> Result<(), SyntaxError> {
         if anchor != 0 {
             let (size, depth) = measure(&node);
             self.anchored.insert(anchor, Anchored { node: node.clone(), size, depth });
@@ -161,7 +162,7 @@ impl Tree {
     }
 }
 
-/// The finished node and its anchor.
+/// The complete node and its anchor.
 fn close(open: Open) -> (Node, usize) {
     let value = match open.kind {
         Kind::List(nodes) => Value::List(nodes),
@@ -175,7 +176,7 @@ fn close(open: Open) -> (Node, usize) {
     (Node { mark: open.mark, value }, open.anchor)
 }
 
-/// YAML 1.1's merge: what is already there wins.
+/// YAML 1.1 merge: keys that the map already has win.
 fn merge(entries: &mut Vec<(Key, Node)>, map: Node) {
     let Value::Map(others) = map.value else { return };
     for (key, node) in others {
@@ -185,7 +186,7 @@ fn merge(entries: &mut Vec<(Key, Node)>, map: Node) {
     }
 }
 
-fn to_merge(node: Node) -> Result<Vec<Node>, Broken> {
+fn to_merge(node: Node) -> Result<Vec<Node>, SyntaxError> {
     let mark = node.mark;
     let maps = match node.value {
         Value::List(nodes) => nodes,
@@ -197,7 +198,7 @@ fn to_merge(node: Node) -> Result<Vec<Node>, Broken> {
     Err(broken(mark, "is merged by << and is not a map"))
 }
 
-fn as_key(node: Node) -> Result<Key, Broken> {
+fn as_key(node: Node) -> Result<Key, SyntaxError> {
     match node.value {
         Value::Scalar { text, .. } => Ok(Key { mark: node.mark, text }),
         _ => Err(broken(node.mark, "is a key and is not text")),
@@ -209,8 +210,8 @@ fn scalar(
     style: ScalarStyle,
     tag: Option<&Tag>,
     mark: Mark,
-) -> Result<Value, Broken> {
-    no_strange_tag(tag, mark)?;
+) -> Result<Value, SyntaxError> {
+    check_tag(tag, mark)?;
     let is_text = tag.is_some_and(|tag| tag.core_suffix() == Some("str"));
     let plain = style == ScalarStyle::Plain && !is_text;
     if plain && matches!(&*text, "" | "~" | "null" | "Null" | "NULL") {
@@ -219,17 +220,17 @@ fn scalar(
     Ok(Value::Scalar { text: text.into_owned(), plain })
 }
 
-/// `!!str` and its kin say what a value already is; others would change what it means.
-fn no_strange_tag(tag: Option<&Tag>, mark: Mark) -> Result<(), Broken> {
+/// Tags of the core schema such as `!!str` are accepted; others would change the meaning of the value.
+fn check_tag(tag: Option<&Tag>, mark: Mark) -> Result<(), SyntaxError> {
     match tag {
         Some(tag) if tag.core_suffix().is_none() => {
-            Err(broken(mark, "has a tag, which means nothing here"))
+            Err(broken(mark, "has a tag that is not supported"))
         }
         _ => Ok(()),
     }
 }
 
-/// What copying a node costs, and how deep it is.
+/// Size of a node in bytes plus nodes, and its depth.
 fn measure(node: &Node) -> (usize, usize) {
     let below = |nodes: &mut dyn Iterator<Item = &Node>| {
         nodes.map(measure).fold((1, 1), |(size, depth), (s, d)| (size + s, depth.max(d + 1)))

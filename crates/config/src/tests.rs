@@ -1,6 +1,4 @@
-use std::time::Duration;
-
-use super::{Key, Mark, Node, Problems, Section, Value, parse_duration, show_duration};
+use crate::{Key, Mark, Node, Problems, Section, Value};
 
 fn plain(line: usize, text: &str) -> Node {
     let value = Value::Scalar { text: text.into(), plain: true };
@@ -50,20 +48,6 @@ fn every_problem_is_told_with_its_place() {
             "6:10: ttl: found \"5 minutes\", expected a duration such as 10m or 1h30m",
         ]
     );
-}
-
-#[test]
-fn durations_are_those_of_go() {
-    for (text, secs) in
-        [("1h30m", 5400.0), ("10m", 600.0), ("0", 0.0), ("1.5s", 1.5), ("250ms", 0.25)]
-    {
-        assert_eq!(parse_duration(text), Some(Duration::from_secs_f64(secs)), "{text}");
-    }
-    for text in ["", "10", "1d", "-5m", "m", "5 m", "1h30"] {
-        assert_eq!(parse_duration(text), None, "{text}");
-    }
-    assert_eq!(show_duration(Duration::from_secs(5400)), "1h30m");
-    assert_eq!(show_duration(Duration::ZERO), "0s");
 }
 
 #[test]

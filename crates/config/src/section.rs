@@ -1,19 +1,30 @@
-//! Typed reading of a map: each getter names its key once, and `finish` complains about the rest.
+//! Typed reading of a map. Each getter names its key; `finish` reports the keys that no getter named.
 
 use std::cell::RefCell;
 use std::time::Duration;
 
-use super::{Item, Mark, Node, Problems, Value, nearest};
-use crate::Secret;
+use countersign_core::Secret;
+
+use crate::{Item, Key, Mark, Node, Problems, Value, did_you_mean};
+
+impl<'a> Item<'a> {
+    pub fn section(&self) -> Option<Section<'a>> {
+        let Value::Map(entries) = &self.node.value else {
+            self.wrong_type("a map");
+            return None;
+        };
+        Some(Section::new(self.node.mark, self.path.clone(), entries, self.problems))
+    }
+}
 
 /// A map of the file being read.
 pub struct Section<'a> {
     mark: Mark,
     path: String,
-    entries: &'a [(super::Key, Node)],
+    entries: &'a [(Key, Node)],
     problems: &'a Problems,
     known: RefCell<Vec<&'static str>>,
-    /// Keys of Dex that do nothing here: no complaint of being unknown, no place in the example.
+    /// Keys of Dex that have no effect here. They are not unknown, and need not be in the example.
     tolerated: RefCell<Vec<&'static str>>,
 }
 
@@ -23,12 +34,7 @@ impl<'a> Section<'a> {
         Item { node, path: String::new(), problems }.section()
     }
 
-    pub(super) fn new(
-        mark: Mark,
-        path: String,
-        entries: &'a [(super::Key, Node)],
-        problems: &'a Problems,
-    ) -> Self {
+    fn new(mark: Mark, path: String, entries: &'a [(Key, Node)], problems: &'a Problems) -> Self {
         let (known, tolerated) = (RefCell::default(), RefCell::default());
         Self { mark, path, entries, problems, known, tolerated }
     }
@@ -96,12 +102,12 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Text that no message may repeat, not even when it is of the wrong type.
+    /// Text that no message repeats, not even when it has the wrong type.
     pub fn secret(&self, key: &'static str) -> Option<Secret> {
         self.item(key)?.secret()
     }
 
-    /// As [`Section::required_text`], for what no message may repeat.
+    /// As [`Section::required_text`], for a value that no message repeats.
     pub fn required_secret(&self, key: &'static str) -> Option<Secret> {
         let Some(item) = self.item(key) else {
             self.error(key, "is missing");
@@ -160,11 +166,12 @@ impl<'a> Section<'a> {
     }
 
     /// Keys as written with their nodes, for free-form maps; marks none of them as known.
-    pub fn entries(&self) -> &'a [(super::Key, Node)] {
+    pub fn entries(&self) -> &'a [(Key, Node)] {
         self.entries
     }
 
-    /// A key Dex has and this server does not have yet. `needed_for_security` makes it an error.
+    /// Reports a key that Dex has and this server does not have yet: a warning, or an error if
+    /// `needed_for_security`.
     pub fn not_supported(&self, key: &'static str, needed_for_security: bool) {
         if self.tolerates(key) {
             let message = "is a key of Dex that is not supported yet";
@@ -172,27 +179,27 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// A key Dex has and this server will never need: a warning that says why.
+    /// Reports, as a warning with the reason, a key that Dex has and that has no effect here.
     pub fn ignored(&self, key: &'static str, why: &str) {
         if self.tolerates(key) {
-            self.warning(key, format!("does nothing here: {why}"));
+            self.warning(key, format!("has no effect here: {why}"));
         }
     }
 
-    /// Present and not null, of a key that the example need not show.
+    /// Marks the key as known without effect; true if it is present and not null.
     fn tolerates(&self, key: &'static str) -> bool {
         self.tolerated.borrow_mut().push(key);
         self.find(key).is_some_and(|node| node.value != Value::Null)
     }
 
-    /// Complains about keys nobody asked for, and about keys given twice.
+    /// Reports the keys that no getter named, and keys given twice.
     pub fn finish(self) {
         let known = self.known.borrow();
         let tolerated = self.tolerated.borrow();
         known.iter().for_each(|key| self.problems.note_known(&self.path_of(key)));
         for (index, (key, _)) in self.entries.iter().enumerate() {
             let path = self.path_of(&key.text);
-            let again = |other: &&(super::Key, Node)| other.0.text.eq_ignore_ascii_case(&key.text);
+            let again = |other: &&(Key, Node)| other.0.text.eq_ignore_ascii_case(&key.text);
             if self.entries.iter().take(index).any(|other| again(&other)) {
                 self.problems.error(key.mark, path, "is given twice");
             } else if !known
@@ -200,8 +207,7 @@ impl<'a> Section<'a> {
                 .chain(tolerated.iter())
                 .any(|name| name.eq_ignore_ascii_case(&key.text))
             {
-                let hint = nearest(&key.text, known.iter().copied())
-                    .map_or_else(String::new, |near| format!(", did you mean {near}?"));
+                let hint = did_you_mean(&key.text, known.iter().copied());
                 let message = format!("is not a known key{hint}");
                 if self.problems.is_lenient() {
                     self.problems.warning(key.mark, path, message);
@@ -212,11 +218,11 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// As [`Section::finish`], for a map whose keys are the administrator's own, such as domains: none of
-    /// them is unknown, but one given twice is still wrong.
+    /// As [`Section::finish`], for a map whose keys are chosen by the administrator, such as domains: no key
+    /// is unknown, but a repeated one is an error.
     pub fn finish_open(self) {
         for (index, (key, _)) in self.entries.iter().enumerate() {
-            let again = |other: &&(super::Key, Node)| other.0.text.eq_ignore_ascii_case(&key.text);
+            let again = |other: &&(Key, Node)| other.0.text.eq_ignore_ascii_case(&key.text);
             let path = self.path_of(&key.text);
             if self.entries.iter().take(index).any(|other| again(&other)) {
                 self.problems.error(key.mark, path, "is given twice");

@@ -1,13 +1,13 @@
-//! The little that reading a configuration needs of the file system.
+//! File access of the configuration reader: bounded reading, and the check of permission bits.
 
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use countersign_core::settings::{Mark, Node, Problems, Value};
+use crate::{Mark, Node, Problems, Value};
 
-/// The text of a small file. The error says what is wrong without naming the file.
-pub fn text(path: &Path, max_bytes: usize) -> Result<String, String> {
+/// Reads a UTF-8 file of at most `max_bytes`. The error does not contain the name of the file.
+pub fn read_text(path: &Path, max_bytes: usize) -> Result<String, String> {
     let file = File::open(path).map_err(|error| format!("cannot be read: {error}"))?;
     let limit = u64::try_from(max_bytes).unwrap_or(u64::MAX).saturating_add(1);
     let mut bytes = Vec::new();
@@ -22,22 +22,22 @@ pub fn text(path: &Path, max_bytes: usize) -> Result<String, String> {
     })
 }
 
-/// The permission bits when others than the owner have any.
+/// The permission bits, if group or others have any.
 #[cfg(unix)]
-pub fn seen_by_others(path: &Path) -> Option<u32> {
+pub fn readable_by_others(path: &Path) -> Option<u32> {
     use std::os::unix::fs::PermissionsExt;
     let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
     (mode & 0o077 != 0).then_some(mode)
 }
 
 #[cfg(not(unix))]
-pub fn seen_by_others(_path: &Path) -> Option<u32> {
+pub fn readable_by_others(_path: &Path) -> Option<u32> {
     None
 }
 
-/// One warning, at the first secret written out in the file.
-pub fn warn_if_seen_by_others(file: &Path, root: &Node, problems: &Problems) {
-    let Some(mode) = seen_by_others(file) else { return };
+/// Adds one warning, at the first secret in the file, if the file is readable by others than its owner.
+pub fn warn_if_readable_by_others(file: &Path, root: &Node, problems: &Problems) {
+    let Some(mode) = readable_by_others(file) else { return };
     if let Some((mark, path)) = first_secret(root, "") {
         let message = format!(
             "is a secret in a file that others than its owner can open (mode {mode:04o}, expected 0600)"
@@ -58,14 +58,14 @@ const SECRETS: &[&str] = &[
     "token",
 ];
 
-/// The first secret that stands in the file itself instead of in the environment.
+/// The first secret whose value is in the file itself, not in the environment.
 fn first_secret(node: &Node, path: &str) -> Option<(Mark, String)> {
     match &node.value {
         Value::Map(entries) => entries.iter().find_map(|(key, value)| {
             let path =
                 if path.is_empty() { key.text.clone() } else { format!("{path}.{}", key.text) };
             let name = key.text.to_ascii_lowercase();
-            if SECRETS.contains(&name.as_str()) && is_written_out(value) {
+            if SECRETS.contains(&name.as_str()) && is_literal(value) {
                 return Some((value.mark, path));
             }
             first_secret(value, &path)
@@ -78,14 +78,14 @@ fn first_secret(node: &Node, path: &str) -> Option<(Mark, String)> {
     }
 }
 
-fn is_written_out(value: &Node) -> bool {
+fn is_literal(value: &Node) -> bool {
     match &value.value {
         // `$NAME` alone is the environment's, but bcrypt's `$2a$…` and argon2's `$argon2id$…` are not.
         Value::Scalar { text, .. } => {
             let reference = text.strip_prefix('$').is_some_and(|rest| !rest.contains('$'));
             !text.is_empty() && !reference
         }
-        Value::List(nodes) => nodes.iter().any(is_written_out),
+        Value::List(nodes) => nodes.iter().any(is_literal),
         Value::Null | Value::Map(_) => false,
     }
 }

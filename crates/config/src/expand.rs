@@ -1,9 +1,10 @@
 //! `$NAME` in the three blocks where Dex expands it: `storage.config`, `signer.config` and
 //! `connectors[].config`. Nowhere else, or bcrypt hashes (`$2a$10$…`) would break.
 
-use countersign_core::settings::{Node, Problems, Value};
+use crate::{Node, Problems, Value};
 
-use super::Environment;
+/// Looks up an environment variable. A parameter, so that tests do not depend on the process environment.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Replaces `$NAME` and `${NAME}` by the environment's, and `$$` by a dollar. A variable that is not
 /// set is an error at its place. `DEX_EXPAND_ENV=false` leaves everything as it is.
