@@ -1,10 +1,12 @@
-//! The command line.
+//! The command line: every command with its arguments and help texts.
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::manage::{EventArguments, ExplainArguments, KeyCommand, SessionCommand, Where};
+use crate::manage::{
+    CommonArguments, EventArguments, ExplainArguments, KeyCommand, SessionCommand,
+};
 
 /// An OpenID Connect identity provider for the accounts a company already has.
 #[derive(Debug, Parser)]
@@ -16,41 +18,43 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve as a configuration file says
+    /// Run the server
     Serve(ServeArguments),
-    /// Tell everything that is wrong with a configuration file, without opening a port
+    /// Check a configuration file and report every problem, or query one of its connectors about a user
     Check(CheckArguments),
     /// Read a password and print its hash for staticPasswords
+    ///
+    /// On a terminal the password is typed twice and not echoed; otherwise it is read from standard input.
     HashPassword,
-    /// See and end sessions
+    /// List, show and end sessions
     Sessions {
         #[command(flatten)]
-        at: Where,
+        common: CommonArguments,
         #[command(subcommand)]
         command: SessionCommand,
     },
-    /// See the signing keys, and make the next one now
+    /// List and rotate the signing keys
     Keys {
         #[command(flatten)]
-        at: Where,
+        common: CommonArguments,
         #[command(subcommand)]
         command: KeyCommand,
     },
     /// Search the audit log
     Events {
         #[command(flatten)]
-        at: Where,
+        common: CommonArguments,
         #[command(flatten)]
         arguments: EventArguments,
     },
-    /// Tell why somebody can sign in or not, and which groups a client is told
+    /// Explain why somebody can or cannot sign in, and which groups a client receives
     Explain {
         #[command(flatten)]
-        at: Where,
+        common: CommonArguments,
         #[command(flatten)]
         arguments: ExplainArguments,
     },
-    /// Print what an API server needs
+    /// Print configuration for a Kubernetes API server
     #[command(subcommand)]
     Kubernetes(KubernetesCommand),
     /// Print the version
@@ -59,54 +63,57 @@ pub enum Command {
 
 #[derive(Debug, Subcommand)]
 pub enum KubernetesCommand {
-    /// Print the kubeconfig file for --authentication-token-webhook-config-file, the credential in it
+    /// Print the file for --authentication-token-webhook-config-file; it contains a credential
     WebhookConfig(WebhookConfigArguments),
 }
 
 #[derive(Debug, Args)]
 pub struct WebhookConfigArguments {
-    /// The configuration file
+    /// Configuration file
+    #[arg(env = "COUNTERSIGN_CONFIG", hide_env_values = true)]
     pub file: PathBuf,
-    /// The client of the cluster, with kubernetes.webhook
+    /// Id of the cluster's client, which must have kubernetes.webhook
     #[arg(long, value_name = "ID")]
     pub client: String,
-    /// Where the API server's machine has the CA of the issuer's certificate
+    /// Path of the issuer's certificate authority on the API server's machine
     #[arg(long, value_name = "PATH")]
     pub certificate_authority: Option<String>,
-    /// Unknown keys are warnings, as they are in Dex
+    /// Report unknown keys as warnings and not as errors (Dex ignores them)
     #[arg(long)]
     pub lenient: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct ServeArguments {
-    /// The configuration file
+    /// Configuration file
+    #[arg(env = "COUNTERSIGN_CONFIG", hide_env_values = true)]
     pub file: PathBuf,
-    /// In place of web.http
+    /// Listen here instead of at web.http
     #[arg(long, value_name = "HOST:PORT")]
     pub web_http_addr: Option<String>,
-    /// In place of web.https
+    /// Listen here instead of at web.https
     #[arg(long, value_name = "HOST:PORT")]
     pub web_https_addr: Option<String>,
-    /// In place of telemetry.http
+    /// Listen here instead of at telemetry.http
     #[arg(long, value_name = "HOST:PORT")]
     pub telemetry_addr: Option<String>,
-    /// Unknown keys are warnings, as they are in Dex
+    /// Report unknown keys as warnings and not as errors (Dex ignores them)
     #[arg(long)]
     pub lenient: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct CheckArguments {
-    /// The configuration file
+    /// Configuration file
+    #[arg(env = "COUNTERSIGN_CONFIG", hide_env_values = true)]
     pub file: PathBuf,
-    /// Unknown keys are warnings, as they are in Dex
+    /// Report unknown keys as warnings and not as errors (Dex ignores them)
     #[arg(long)]
     pub lenient: bool,
-    /// Ask this upstream what can be asked without a browser, and print what was asked and what came back
+    /// Query this connector's upstream without a browser; print the requests and the responses
     #[arg(long, value_name = "ID")]
     pub connector: Option<String>,
-    /// The person to ask about: the name as it would be typed at the login page, or the e-mail address
+    /// The user to query about: the login name as typed on the login page, or the e-mail address
     #[arg(long, value_name = "NAME", requires = "connector")]
     pub user: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! `countersign`: parses the command line and hands over.
+//! `countersign`: parses the command line and runs the command.
 
 use std::process::ExitCode;
 
@@ -11,10 +11,10 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::HashPassword => hash_password::run(),
-        Command::Sessions { at, command } => manage::sessions(&at, &command),
-        Command::Keys { at, command } => manage::keys(&at, &command),
-        Command::Events { at, arguments } => manage::events(&at, &arguments),
-        Command::Explain { at, arguments } => manage::explain(&at, &arguments),
+        Command::Sessions { common, command } => manage::sessions(&common, &command),
+        Command::Keys { common, command } => manage::keys(&common, &command),
+        Command::Events { common, arguments } => manage::events(&common, &arguments),
+        Command::Explain { common, arguments } => manage::explain(&common, &arguments),
         Command::Kubernetes(command) => kubernetes::run(&command),
         Command::Version => {
             println!("countersign {} {}", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH);
