@@ -41,13 +41,21 @@ impl From<IssuerError> for PageError {
                 Problem::Unavailable
             }
             IssuerError::Unavailable { .. } => Problem::UpstreamDown,
+            IssuerError::Misconfigured { .. } => Problem::UpstreamMisconfigured,
             IssuerError::Unstorable(_) => Problem::BadRequest,
             IssuerError::Broken(_) => Problem::Internal,
         };
         let mut page_error = Self::from(problem);
         page_error.0.cause = Some(failure.to_string());
-        if let (Problem::UpstreamDown, IssuerError::Unavailable { what, .. }) = (problem, failure) {
-            page_error.0.items = vec![what];
+        match failure {
+            IssuerError::Unavailable { what, .. } if problem == Problem::UpstreamDown => {
+                page_error.0.items = vec![what];
+            }
+            IssuerError::Misconfigured { what, missing, .. } => {
+                page_error.0.items = vec![what];
+                page_error.0.detail = Some(missing);
+            }
+            _ => {}
         }
         page_error
     }

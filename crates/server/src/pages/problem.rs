@@ -31,6 +31,8 @@ pub enum Problem {
     NobodyIsAdministrator,
     /// The upstream answered with something we cannot use.
     UpstreamFailed,
+    /// The connector's configuration or the person's data at the upstream lacks something.
+    UpstreamMisconfigured,
     /// The upstream does not answer.
     UpstreamDown,
     NotFound,
@@ -42,7 +44,7 @@ pub enum Problem {
 }
 
 impl Problem {
-    pub const ALL: [Problem; 19] = [
+    pub const ALL: [Problem; 20] = [
         Problem::StartAgain,
         Problem::FormExpired,
         Problem::UnknownApp,
@@ -56,6 +58,7 @@ impl Problem {
         Problem::NoAdministrator,
         Problem::NobodyIsAdministrator,
         Problem::UpstreamFailed,
+        Problem::UpstreamMisconfigured,
         Problem::UpstreamDown,
         Problem::NotFound,
         Problem::MethodNotAllowed,
@@ -83,7 +86,7 @@ impl Problem {
             Problem::MethodNotAllowed => 405,
             Problem::TooManyRequests => 429,
             Problem::Internal => 500,
-            Problem::UpstreamFailed => 502,
+            Problem::UpstreamFailed | Problem::UpstreamMisconfigured => 502,
             Problem::UpstreamDown | Problem::Unavailable => 503,
         }
     }
@@ -116,6 +119,7 @@ impl Problem {
             Problem::NoAdministrator => texts.admin.no_administrator,
             Problem::NobodyIsAdministrator => texts.admin.nobody_is,
             Problem::UpstreamFailed => t.upstream_failed,
+            Problem::UpstreamMisconfigured => t.upstream_misconfigured,
             Problem::UpstreamDown => t.upstream_down,
             Problem::NotFound => t.not_found,
             Problem::MethodNotAllowed => t.method_not_allowed,

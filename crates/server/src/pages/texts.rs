@@ -127,6 +127,7 @@ pub struct Problems {
     pub email_not_verified: Words,
     pub not_through_proxy: Words,
     pub upstream_failed: Words,
+    pub upstream_misconfigured: Words,
     pub upstream_down: Words,
     pub not_found: Words,
     pub method_not_allowed: Words,
