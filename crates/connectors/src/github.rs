@@ -14,7 +14,7 @@ use countersign_core::{Connector, ConnectorId, LoginScopes, Secret, Timestamp, T
 use serde::{Deserialize, Serialize};
 
 use crate::oauth::{
-    Ask, Client, Code, Entry, UpstreamError, OAuth, Plain, Proof, Spent, Tokens, Upstream, Verdict,
+    Ask, Client, Code, Entry, OAuth, Plain, Proof, Spent, Tokens, Upstream, UpstreamError, Verdict,
     below, refused_token,
 };
 
@@ -182,7 +182,9 @@ impl Upstream for GitHub {
         };
         self.judge(&tokens, &question, trace).await.map_err(|stop| match stop {
             Stop::Failed(failure) => failure,
-            _ => UpstreamError::Configuration("GitHub refuses the token it has just given".to_owned()),
+            _ => UpstreamError::Configuration(
+                "GitHub refuses the token it has just given".to_owned(),
+            ),
         })
     }
 

@@ -14,8 +14,8 @@ use serde_json::Value;
 use url::Url;
 
 use crate::oauth::{
-    Ask, Client, Entry, UpstreamError, Http, OAuth, Plain, Proof, Registration, Roots, SecretIs, Spent,
-    Tokens, Upstream, Verdict, base_url, below, refused_token,
+    Ask, Client, Entry, Http, OAuth, Plain, Proof, Registration, Roots, SecretIs, Spent, Tokens,
+    Upstream, UpstreamError, Verdict, base_url, below, refused_token,
 };
 
 mod groups;

@@ -11,7 +11,7 @@ use countersign_core::settings::Section;
 use countersign_core::{Connector, ConnectorId, Identity, LoginScopes, Timestamp, Trace};
 use serde_json::{Map, Value};
 
-use crate::oauth::{UpstreamError, OAuth, Upstream, Verdict, refused_token};
+use crate::oauth::{OAuth, Upstream, UpstreamError, Verdict, refused_token};
 use crate::oidc::provider::{Outcome, Proven, Provider};
 
 mod config;

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use countersign_core::connector::{
-    AccountDiagnosis, Fingerprint, LoginMethod, LoginOutcome, PasswordLogin, Refresh,
-    RefreshOutcome, RefreshRequest, Refusal, SignedIn, ConnectorError,
+    AccountDiagnosis, ConnectorError, Fingerprint, LoginMethod, LoginOutcome, PasswordLogin,
+    Refresh, RefreshOutcome, RefreshRequest, Refusal, SignedIn,
 };
 use countersign_core::settings::Section;
 use countersign_core::{Connector, ConnectorId, LoginScopes, Secret, Trace};
@@ -243,7 +243,9 @@ impl Ldap {
         trace: &mut Trace,
     ) -> Result<Verdict, DirectoryError> {
         if person.dn.is_empty() {
-            return Err(DirectoryError::Misconfigured("the entry found has no DN to bind as".to_owned()));
+            return Err(DirectoryError::Misconfigured(
+                "the entry found has no DN to bind as".to_owned(),
+            ));
         }
         let (host, deadline) = (lease.host(), lease.deadline());
         trace.request(format!("bind at {host} as {}", person.dn));
@@ -254,7 +256,11 @@ impl Ldap {
 
     /// What a wrong password costs, for names that belong to nobody or to several: a bind on the same
     /// kind of connection, with a name and a password of our own. Whatever the answer, nobody gets in.
-    async fn bind_as_nobody(&self, lease: &Lease<'_>, trace: &mut Trace) -> Result<(), DirectoryError> {
+    async fn bind_as_nobody(
+        &self,
+        lease: &Lease<'_>,
+        trace: &mut Trace,
+    ) -> Result<(), DirectoryError> {
         let (dn, password) = bind::nobody(&self.config.users.base);
         let host = lease.host();
         trace.request(format!("bind at {host} as {dn}, to take as long as a wrong password"));

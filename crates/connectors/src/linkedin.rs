@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::oauth::{
-    UpstreamError, Http, OAuth, Registration, Roots, SecretIs, Upstream, Verdict, base_url,
+    Http, OAuth, Registration, Roots, SecretIs, Upstream, UpstreamError, Verdict, base_url,
 };
 use crate::oidc::metadata::Overrides;
 use crate::oidc::provider::{Outcome, Pkce, Provider, Settings};

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use countersign_core::connector::{
-    AccountDiagnosis, Fingerprint, LoginMethod, LoginOutcome, PasswordLogin, Refresh,
-    RefreshOutcome, RefreshRequest, Refusal, SignedIn, ConnectorError,
+    AccountDiagnosis, ConnectorError, Fingerprint, LoginMethod, LoginOutcome, PasswordLogin,
+    Refresh, RefreshOutcome, RefreshRequest, Refusal, SignedIn,
 };
 use countersign_core::{Connector, ConnectorId, Identity, LoginScopes, Secret, Trace};
 
@@ -102,7 +102,8 @@ impl PasswordLogin for Local {
         trace: &mut Trace,
     ) -> Result<LoginOutcome, ConnectorError> {
         let refused = Ok(LoginOutcome::Refused(Refusal::BadCredentials));
-        let busy = |cause: String| ConnectorError::Unavailable { upstream: "local".to_owned(), cause };
+        let busy =
+            |cause: String| ConnectorError::Unavailable { upstream: "local".to_owned(), cause };
         if let Err(unusable) = check_password(password) {
             trace.note(format!("refused before hashing: {unusable}"));
             return refused;

@@ -11,7 +11,7 @@ use countersign_core::{Connector, ConnectorId, Identity, LoginScopes, Secret, Ti
 use serde::{Deserialize, Serialize};
 
 use crate::oauth::{
-    Client, Entry, UpstreamError, OAuth, Proof, Tokens, Upstream, Verdict, refused_token,
+    Client, Entry, OAuth, Proof, Tokens, Upstream, UpstreamError, Verdict, refused_token,
 };
 
 mod config;
@@ -139,7 +139,9 @@ impl Microsoft {
             Some(file) => {
                 let text = tokio::fs::read_to_string(file).await;
                 let text = text.map_err(|e| {
-                    UpstreamError::Configuration(format!("clientAssertion: cannot read {file}: {e}"))
+                    UpstreamError::Configuration(format!(
+                        "clientAssertion: cannot read {file}: {e}"
+                    ))
                 })?;
                 Proof::Assertion(Secret::new(text.trim()))
             }

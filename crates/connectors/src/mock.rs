@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use countersign_core::connector::{
-    AccountDiagnosis, CallbackState, Fingerprint, LoginMethod, LoginOutcome, LoginRedirect,
-    PasswordLogin, RedirectLogin, Refresh, RefreshOutcome, RefreshRequest, Refusal, SignedIn,
-    ConnectorError, UpstreamLogin,
+    AccountDiagnosis, CallbackState, ConnectorError, Fingerprint, LoginMethod, LoginOutcome,
+    LoginRedirect, PasswordLogin, RedirectLogin, Refresh, RefreshOutcome, RefreshRequest, Refusal,
+    SignedIn, UpstreamLogin,
 };
 use countersign_core::settings::Section;
 use countersign_core::{Connector, ConnectorId, Identity, LoginScopes, Secret, Trace, ids};

@@ -42,7 +42,11 @@ const WHOLE: Duration = Duration::from_secs(25);
 pub(crate) async fn within<T>(
     asking: impl Future<Output = Result<T, UpstreamError>>,
 ) -> Result<T, UpstreamError> {
-    let slow =
-        || Err(UpstreamError::Temporary(format!("the upstream took over {} s in all", WHOLE.as_secs())));
+    let slow = || {
+        Err(UpstreamError::Temporary(format!(
+            "the upstream took over {} s in all",
+            WHOLE.as_secs()
+        )))
+    };
     tokio::time::timeout(WHOLE, asking).await.unwrap_or_else(|_| slow())
 }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
 
-use crate::oauth::{UpstreamError, OAuth, Upstream, Verdict, refused_token};
+use crate::oauth::{OAuth, Upstream, UpstreamError, Verdict, refused_token};
 
 mod config;
 mod groups;

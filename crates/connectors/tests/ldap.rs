@@ -33,7 +33,7 @@ mod tls;
 
 use countersign_connectors::ldap::{UserBinds, read_counting};
 use countersign_core::connector::{
-    LoginMethod, LoginOutcome, RefreshOutcome, RefreshRequest, Refusal, SignedIn, ConnectorError,
+    ConnectorError, LoginMethod, LoginOutcome, RefreshOutcome, RefreshRequest, Refusal, SignedIn,
 };
 use countersign_core::settings::Node;
 use countersign_core::{Connector, ConnectorId, LoginScopes, Secret, Timestamp, Trace};

@@ -176,8 +176,10 @@ pub struct LoginRedirect {
 
 #[async_trait]
 pub trait RedirectLogin: Send + Sync {
-    async fn login_url(&self, upstream_login: &UpstreamLogin)
-    -> Result<LoginRedirect, ConnectorError>;
+    async fn login_url(
+        &self,
+        upstream_login: &UpstreamLogin,
+    ) -> Result<LoginRedirect, ConnectorError>;
 
     /// `query` is what the browser brought back, decoded, `state` included and already matched.
     async fn handle_callback(

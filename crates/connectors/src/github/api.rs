@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::limits;
-use crate::oauth::{UpstreamError, Http, MAX_ANSWER_BYTES, chain, is_certificate_error};
+use crate::oauth::{Http, MAX_ANSWER_BYTES, UpstreamError, chain, is_certificate_error};
 
 /// The most GitHub gives.
 const PER_PAGE: usize = 100;
@@ -77,7 +77,8 @@ impl<'a> Api<'a> {
                 .personal_token(token.expose().to_owned())
                 .build_with_reqwest(http.client().clone())
         });
-        let crab = built.map_err(|e| UpstreamError::Configuration(format!("octocrab: {}", chain(&e))))?;
+        let crab =
+            built.map_err(|e| UpstreamError::Configuration(format!("octocrab: {}", chain(&e))))?;
         Ok(Self { crab, base, now })
     }
 
@@ -151,7 +152,8 @@ impl<'a> Api<'a> {
     /// Only the path of a link is used, and only below our own address, so that neither the token nor a
     /// question of ours goes where an answer points.
     fn path_of(&self, endpoint: &'static str, link: &str) -> Result<String, UpstreamError> {
-        let elsewhere = || UpstreamError::NotAsked { endpoint, why: "its next page is somewhere else" };
+        let elsewhere =
+            || UpstreamError::NotAsked { endpoint, why: "its next page is somewhere else" };
         let url = Url::parse(link).map_err(|_| elsewhere())?;
         let base = self.base.path().trim_end_matches('/');
         let path = url.path().strip_prefix(base).filter(|path| path.starts_with('/'));

@@ -4,7 +4,7 @@ use countersign_core::{Secret, Trace};
 use serde::Deserialize;
 use url::Url;
 
-use crate::oauth::{Ask, UpstreamError, Http, below};
+use crate::oauth::{Ask, Http, UpstreamError, below};
 
 const USERINFO: &str = "userinfo endpoint";
 const GROUPS: &str = "groups API";
@@ -50,7 +50,11 @@ struct Member {
 
 impl Eyes<'_> {
     /// Those somebody was made a member of.
-    pub async fn direct(&self, roles: bool, trace: &mut Trace) -> Result<Vec<String>, UpstreamError> {
+    pub async fn direct(
+        &self,
+        roles: bool,
+        trace: &mut Trace,
+    ) -> Result<Vec<String>, UpstreamError> {
         let info = self.user_info(trace).await?;
         let mut groups = info.groups.clone();
         if roles {
@@ -60,7 +64,11 @@ impl Eyes<'_> {
     }
 
     /// Those and the ones below them.
-    pub async fn inherited(&self, roles: bool, trace: &mut Trace) -> Result<Vec<String>, UpstreamError> {
+    pub async fn inherited(
+        &self,
+        roles: bool,
+        trace: &mut Trace,
+    ) -> Result<Vec<String>, UpstreamError> {
         let records = self.records(trace).await?;
         let paths = || records.iter().map(|(_, path)| path);
         let mut groups: Vec<String> = paths().cloned().collect();

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::config::{ANY_DOMAIN, Apis, Source};
 use super::tokens::{AccessTokens, CLOUD_IDENTITY, DIRECTORY, Way};
-use crate::oauth::{Ask, UpstreamError, Http, below};
+use crate::oauth::{Ask, Http, UpstreamError, below};
 
 const DIRECTORY_API: &str = "Admin Directory API";
 const CLOUD_API: &str = "Cloud Identity API";
@@ -119,7 +119,9 @@ impl Groups {
     ) -> Result<Vec<String>, UpstreamError> {
         // The query is a program (CEL) with the address as a string inside.
         if email.chars().any(|c| matches!(c, '"' | '\\') || c.is_control()) {
-            return Err(UpstreamError::Person("the e-mail address has characters of no address".into()));
+            return Err(UpstreamError::Person(
+                "the e-mail address has characters of no address".into(),
+            ));
         }
         let verb = if self.transitive { "searchTransitiveGroups" } else { "searchDirectGroups" };
         let base = below(&self.apis.cloud_identity, &format!("v1/groups/-/memberships:{verb}"));
@@ -228,7 +230,8 @@ impl Directory<'_> {
 
 impl Budget {
     fn spend(&mut self, endpoint: &'static str) -> Result<(), UpstreamError> {
-        let too_many = UpstreamError::NotAsked { endpoint, why: "one login has asked it too often" };
+        let too_many =
+            UpstreamError::NotAsked { endpoint, why: "one login has asked it too often" };
         self.calls = self.calls.checked_sub(1).ok_or(too_many)?;
         Ok(())
     }

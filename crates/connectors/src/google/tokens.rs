@@ -10,7 +10,7 @@ use url::Url;
 
 use super::config::Apis;
 use super::credentials::{Credentials, Federation, ServiceAccount};
-use crate::oauth::{Ask, UpstreamError, Granted, Http, Kept, Tokens, below, granted};
+use crate::oauth::{Ask, Granted, Http, Kept, Tokens, UpstreamError, below, granted};
 
 pub(super) const DIRECTORY: &str = "https://www.googleapis.com/auth/admin.directory.group.readonly";
 pub(super) const CLOUD_IDENTITY: &str =
@@ -64,7 +64,9 @@ impl AccessTokens {
         trace: &mut Trace,
     ) -> Result<Arc<Secret>, UpstreamError> {
         let kept = self.kept.get(subject).ok_or_else(|| {
-            UpstreamError::Configuration("no administrator is configured for this domain".to_owned())
+            UpstreamError::Configuration(
+                "no administrator is configured for this domain".to_owned(),
+            )
         })?;
         kept.get(async {
             let tokens = self.fetch(subject, way, trace).await?;
@@ -164,7 +166,8 @@ async fn signed(account: &Arc<ServiceAccount>, claims: Value) -> Result<Secret, 
     let account = account.clone();
     let work = move || account.signer.sign(Some("JWT"), claims.to_string().as_bytes());
     let signed = tokio::task::spawn_blocking(work).await;
-    let signed = signed.map_err(|_| UpstreamError::Temporary("signing was interrupted".to_owned()))?;
+    let signed =
+        signed.map_err(|_| UpstreamError::Temporary("signing was interrupted".to_owned()))?;
     signed.map(Secret::new).map_err(|e| UpstreamError::Configuration(e.to_string()))
 }
 
@@ -187,13 +190,17 @@ async fn exchanged(
 ) -> Result<Tokens, UpstreamError> {
     let file = &federation.token_file;
     let text = tokio::fs::read_to_string(file).await;
-    let text = Secret::new(text.map_err(|e| UpstreamError::Configuration(format!("cannot read {file}: {e}")))?);
+    let text = Secret::new(
+        text.map_err(|e| UpstreamError::Configuration(format!("cannot read {file}: {e}")))?,
+    );
     let subject = match &federation.token_member {
         None => text.expose().trim().to_owned(),
         Some(member) => serde_json::from_str::<Value>(text.expose())
             .ok()
             .and_then(|json| json.get(member)?.as_str().map(str::to_owned))
-            .ok_or_else(|| UpstreamError::Configuration(format!("{file} has no text at {member}")))?,
+            .ok_or_else(|| {
+                UpstreamError::Configuration(format!("{file} has no text at {member}"))
+            })?,
     };
     let form = [
         ("grant_type", TOKEN_EXCHANGE),
@@ -222,7 +229,11 @@ async fn impersonated(
     Ok(Tokens::of(Secret::new(access)))
 }
 
-async fn machine_token(way: &Way<'_>, scope: &str, trace: &mut Trace) -> Result<Tokens, UpstreamError> {
+async fn machine_token(
+    way: &Way<'_>,
+    scope: &str,
+    trace: &mut Trace,
+) -> Result<Tokens, UpstreamError> {
     let mut url = machine(way, "token");
     url.query_pairs_mut().append_pair("scopes", scope);
     let ask = Ask::get(METADATA, &url).header("metadata-flavor", Secret::new("Google"));
@@ -252,6 +263,8 @@ fn tokens(granted: Granted, endpoint: &'static str) -> Result<Tokens, UpstreamEr
     match granted {
         Granted::Tokens(tokens) => Ok(tokens),
         // Of a service account this is a fault of the configuration, not of the person.
-        Granted::Refused(code) => Err(UpstreamError::Status { endpoint, status: 400, code: Some(code) }),
+        Granted::Refused(code) => {
+            Err(UpstreamError::Status { endpoint, status: 400, code: Some(code) })
+        }
     }
 }

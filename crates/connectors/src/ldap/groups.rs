@@ -118,7 +118,12 @@ struct Found<'s> {
 
 impl Found<'_> {
     /// True when the group is a new one, so that its own groups are to be asked for.
-    fn take(&mut self, group: &Entry, why: &str, trace: &mut Trace) -> Result<bool, DirectoryError> {
+    fn take(
+        &mut self,
+        group: &Entry,
+        why: &str,
+        trace: &mut Trace,
+    ) -> Result<bool, DirectoryError> {
         if !self.seen.insert(folded(&group.dn)) {
             trace.excluded(&group.dn, "already known");
             return Ok(false);

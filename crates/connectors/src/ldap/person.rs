@@ -38,7 +38,10 @@ pub(super) fn user_id<'e>(entry: &'e Entry, users: &UserSearch) -> Option<&'e st
 }
 
 /// Without groups. Attributes that were named must be there, and be text.
-pub(super) fn identity<'c>(entry: &Entry, users: &'c UserSearch) -> Result<Identity, DirectoryError> {
+pub(super) fn identity<'c>(
+    entry: &Entry,
+    users: &'c UserSearch,
+) -> Result<Identity, DirectoryError> {
     let mut missing: Vec<(&str, &str)> = Vec::new();
     let mut required = |attribute: &'c str| match entry.scalar(attribute) {
         Scalar::Text(text) => text.to_owned(),

@@ -73,7 +73,11 @@ impl Pool {
         }
     }
 
-    pub async fn lease(&self, deadline: Deadline, trace: &mut Trace) -> Result<Lease<'_>, DirectoryError> {
+    pub async fn lease(
+        &self,
+        deadline: Deadline,
+        trace: &mut Trace,
+    ) -> Result<Lease<'_>, DirectoryError> {
         let busy = || DirectoryError::Busy("too many logins at once for poolSize".to_owned());
         let permit = timeout(deadline.remaining(), self.permits.acquire()).await;
         let permit = permit.map_err(|_| busy())?.map_err(|_| busy())?;
@@ -147,7 +151,8 @@ impl Pool {
                 }
                 Err(failure) => {
                     self.disgrace(host);
-                    are_permanent &= matches!(failure, DirectoryError::Host { is_permanent: true, .. });
+                    are_permanent &=
+                        matches!(failure, DirectoryError::Host { is_permanent: true, .. });
                     let cause = format!("{host}: {}", failure.cause());
                     trace.note(format!("no answer from {cause}"));
                     causes.push(cause);
@@ -164,9 +169,8 @@ impl Pool {
         deadline: Deadline,
     ) -> Result<(Connection, LdapResult), DirectoryError> {
         let connected = wire::connect(host, &self.config.security);
-        let mut connection = timeout(deadline.remaining(), connected)
-            .await
-            .unwrap_or_else(|_| {
+        let mut connection =
+            timeout(deadline.remaining(), connected).await.unwrap_or_else(|_| {
                 let cause = "no connection in time: is it down, or a firewall between?";
                 Err(DirectoryError::no_answer(cause))
             })?;

@@ -112,8 +112,13 @@ async fn page(
             continue;
         }
         let entry = Entry::from_tag(item.0);
-        let entry = entry.ok_or_else(|| DirectoryError::Misconfigured("the directory sent an entry that cannot be decoded".to_owned()))?;
-        take(entry).map_err(|much| DirectoryError::Misconfigured(format!("the search found {much}")))?;
+        let entry = entry.ok_or_else(|| {
+            DirectoryError::Misconfigured(
+                "the directory sent an entry that cannot be decoded".to_owned(),
+            )
+        })?;
+        take(entry)
+            .map_err(|much| DirectoryError::Misconfigured(format!("the search found {much}")))?;
     }
     let result = stream.finish().await;
     let cut = result.rc == SIZE_LIMIT_EXCEEDED && matches!(ask.most, Most::First(_));

@@ -293,7 +293,9 @@ async fn a_directory_that_is_not_there_is_unavailable_with_its_name() {
     let login = method.login("jane", &Secret::new("x"), LoginScopes::default(), &mut trace).await;
     let examined = method.diagnose("jane", &mut trace).await;
     for unavailable in [login.unwrap_err(), examined.unwrap_err()] {
-        assert!(matches!(&unavailable, ConnectorError::Unavailable { upstream, .. } if upstream == "ldap"));
+        assert!(
+            matches!(&unavailable, ConnectorError::Unavailable { upstream, .. } if upstream == "ldap")
+        );
         assert!(unavailable.cause().contains("127.0.0.1:1: cannot connect"), "{unavailable}");
         assert!(unavailable.cause().contains("nothing listens on this port"), "{unavailable}");
     }

@@ -117,9 +117,10 @@ async fn handshake(
     host: &Host,
     tls: &Tls,
 ) -> Result<tokio_rustls::client::TlsStream<TcpStream>, DirectoryError> {
-    let name = host.server_name.clone().ok_or_else(|| {
-        DirectoryError::unusable_host("the host has no name for its certificate")
-    })?;
+    let name = host
+        .server_name
+        .clone()
+        .ok_or_else(|| DirectoryError::unusable_host("the host has no name for its certificate"))?;
     let connector = TlsConnector::from(tls.config.clone());
     connector.connect(name, tcp).await.map_err(|e| tls_error(&e, &host.name))
 }

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::oauth::{Ask, UpstreamError, Http, below};
+use crate::oauth::{Ask, Http, UpstreamError, below};
 
 const ENDPOINT: &str = "Microsoft Graph";
 /// Graph takes no more at once.
@@ -102,7 +102,9 @@ impl Graph<'_> {
             let page: Page<T> = answer.success().map_err(|f| without_consent(f, path))?.json()?;
             all.extend(page.value);
             if all.len() > MAX_GROUPS {
-                return Err(UpstreamError::Person(format!("{ENDPOINT} names over {MAX_GROUPS} groups")));
+                return Err(UpstreamError::Person(format!(
+                    "{ENDPOINT} names over {MAX_GROUPS} groups"
+                )));
             }
             match page.next.filter(|next| !next.is_empty()) {
                 None => return Ok(all),

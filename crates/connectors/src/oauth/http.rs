@@ -15,7 +15,7 @@ use url::Url;
 
 use super::address::Resolver;
 use super::codes;
-use super::{UpstreamError, Roots};
+use super::{Roots, UpstreamError};
 
 /// A group list of ten thousand entries fits.
 pub(crate) const MAX_ANSWER_BYTES: usize = 1024 * 1024;
@@ -185,7 +185,8 @@ impl Answer {
     }
 
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, UpstreamError> {
-        serde_json::from_slice(&self.body).map_err(|_| UpstreamError::NotJson { endpoint: self.endpoint })
+        serde_json::from_slice(&self.body)
+            .map_err(|_| UpstreamError::NotJson { endpoint: self.endpoint })
     }
 
     pub fn object(&self) -> Result<Map<String, Value>, UpstreamError> {

@@ -53,7 +53,11 @@ impl<T> Kept<T> {
     }
 
     /// Fetches again because the value lacks something, unless that was done less than `at_least` ago.
-    pub async fn again<F>(&self, at_least: Duration, fetch: F) -> Option<Result<Arc<T>, UpstreamError>>
+    pub async fn again<F>(
+        &self,
+        at_least: Duration,
+        fetch: F,
+    ) -> Option<Result<Arc<T>, UpstreamError>>
     where
         F: Future<Output = Result<(T, Duration), UpstreamError>>,
     {

@@ -5,8 +5,8 @@ use countersign_core::{Secret, Trace};
 use url::Url;
 
 use super::{
-    Arrived, Client, Code, UpstreamError, Granted, Http, Leaving, Packed, Registration, Spent, Tokens,
-    arrived, ours,
+    Arrived, Client, Code, Granted, Http, Leaving, Packed, Registration, Spent, Tokens,
+    UpstreamError, arrived, ours,
 };
 
 pub(crate) struct Plain {

@@ -6,7 +6,7 @@ use url::Url;
 use url::form_urlencoded::byte_serialize;
 
 use super::codes;
-use super::{Answer, Ask, UpstreamError, Http, Registration, Spent};
+use super::{Answer, Ask, Http, Registration, Spent, UpstreamError};
 
 const ENDPOINT: &str = "token endpoint";
 /// Where a check has no callback to name.
@@ -117,9 +117,9 @@ impl Client {
             let granted = client.spend(&http, &url, &token, &spent, &mut trace).await;
             (granted, trace)
         });
-        let (granted, told) = spending
-            .await
-            .map_err(|_| UpstreamError::Temporary("asking for tokens was interrupted".to_owned()))?;
+        let (granted, told) = spending.await.map_err(|_| {
+            UpstreamError::Temporary("asking for tokens was interrupted".to_owned())
+        })?;
         trace.append(told);
         granted
     }
@@ -146,7 +146,9 @@ impl Client {
             Ok(Granted::Tokens(_)) => Err(UpstreamError::Configuration(format!(
                 "the {ENDPOINT} gives tokens for a code that nobody gave"
             ))),
-            Err(UpstreamError::Status { status: 400, code, .. }) if !code.is_some_and(is_about_us) => {
+            Err(UpstreamError::Status { status: 400, code, .. })
+                if !code.is_some_and(is_about_us) =>
+            {
                 trace.note(format!(
                     "the {ENDPOINT} is there; whether clientID and clientSecret are right it does not say"
                 ));

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use countersign_core::connector::{
-    CallbackState, Fingerprint, LoginMethod, LoginOutcome, LoginRedirect, RedirectLogin, Refresh,
-    RefreshOutcome, RefreshRequest, Refusal, SignedIn, ConnectorError, UpstreamLogin,
+    CallbackState, ConnectorError, Fingerprint, LoginMethod, LoginOutcome, LoginRedirect,
+    RedirectLogin, Refresh, RefreshOutcome, RefreshRequest, Refusal, SignedIn, UpstreamLogin,
 };
 use countersign_core::{Connector, ConnectorId, Timestamp, Trace};
 use url::Url;

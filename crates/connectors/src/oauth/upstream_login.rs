@@ -7,7 +7,7 @@ use countersign_jose::hash;
 use url::Url;
 
 use super::codes;
-use super::{UpstreamError, Registration};
+use super::{Registration, UpstreamError};
 
 const VERIFIER: &str = "verifier";
 const NONCE: &str = "nonce";
@@ -79,7 +79,10 @@ pub(crate) enum Arrived {
 }
 
 /// Reads the way back. A parameter given twice, or neither code nor error, is a link somebody made up.
-pub(crate) fn arrived(query: &[(String, String)], trace: &mut Trace) -> Result<Arrived, UpstreamError> {
+pub(crate) fn arrived(
+    query: &[(String, String)],
+    trace: &mut Trace,
+) -> Result<Arrived, UpstreamError> {
     if let Some(error) = find(query, "error") {
         let code = codes::known(error);
         trace.response(format!("error={}", code.unwrap_or("(unknown)")));

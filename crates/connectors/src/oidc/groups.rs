@@ -41,7 +41,9 @@ pub(super) fn read(claims: &Map<String, Value>, key: &str) -> Result<Vec<String>
         Some(_) => return Err(odd()),
     };
     if list.len() > MAX_GROUPS {
-        return Err(UpstreamError::Person(format!("the claim {key:?} has over {MAX_GROUPS} groups")));
+        return Err(UpstreamError::Person(format!(
+            "the claim {key:?} has over {MAX_GROUPS} groups"
+        )));
     }
     let name = |entry: &Value| match entry {
         Value::String(name) => Some(name.clone()),

@@ -82,7 +82,8 @@ impl Metadata {
             )));
         }
         let required = |given: &Option<Url>, text: Option<String>, what| {
-            endpoint(from, given, text, what)?.ok_or(UpstreamError::Lacks { endpoint: ENDPOINT, what })
+            endpoint(from, given, text, what)?
+                .ok_or(UpstreamError::Lacks { endpoint: ENDPOINT, what })
         };
         let methods = document.token_endpoint_auth_methods_supported;
         Ok(Self {

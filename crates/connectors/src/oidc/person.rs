@@ -23,7 +23,8 @@ pub(super) fn of(
     trace: &mut Trace,
 ) -> Result<Person, UpstreamError> {
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
-    let lacks = |name: &str| UpstreamError::Person(format!("the claim {name:?} is missing or no text"));
+    let lacks =
+        |name: &str| UpstreamError::Person(format!("the claim {name:?} is missing or no text"));
     let user_id = text(&mapping.user_id).filter(|id| !id.is_empty());
     let user_id = user_id.ok_or_else(|| lacks(&mapping.user_id))?.to_owned();
     let username = match (text(&mapping.user_name), before) {

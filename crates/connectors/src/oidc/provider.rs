@@ -14,8 +14,8 @@ use url::Url;
 use super::id_token::{Nonce, Rules, Verdict, judge};
 use super::metadata::{self, Metadata, Overrides};
 use crate::oauth::{
-    Arrived, Ask, Client, Code, UpstreamError, Granted, Http, Kept, Leaving, Packed, Proof, Registration,
-    Spent, Tokens, arrived, find, ours,
+    Arrived, Ask, Client, Code, Granted, Http, Kept, Leaving, Packed, Proof, Registration, Spent,
+    Tokens, UpstreamError, arrived, find, ours,
 };
 
 mod unattended;
@@ -144,9 +144,9 @@ impl Provider {
             return Ok(Outcome::Denied("invalid_request"));
         }
         let packed = Packed(callback_state);
-        let sent = packed
-            .nonce()
-            .ok_or_else(|| UpstreamError::Temporary("the login began without a nonce".to_owned()))?;
+        let sent = packed.nonce().ok_or_else(|| {
+            UpstreamError::Temporary("the login began without a nonce".to_owned())
+        })?;
         let code = Code {
             code: &code,
             redirect_uri: upstream_login.callback.as_str(),
@@ -271,9 +271,9 @@ impl Provider {
                 Ok(claims)
             }
             Verdict::Refused(failure) => Err(failure),
-            Verdict::UnknownKey => {
-                Err(UpstreamError::IdToken("signed with a key the upstream does not publish".to_owned()))
-            }
+            Verdict::UnknownKey => Err(UpstreamError::IdToken(
+                "signed with a key the upstream does not publish".to_owned(),
+            )),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What an administrator is told of somebody, without a password.
 
-use countersign_core::connector::{AccountDiagnosis, LoginMethod, ConnectorError};
+use countersign_core::connector::{AccountDiagnosis, ConnectorError, LoginMethod};
 use countersign_core::settings::Node;
 use countersign_core::{Connector, Identity, Trace};
 

@@ -1,6 +1,6 @@
 //! What an administrator learns without signing in, and where people sign out of the upstream.
 
-use countersign_core::connector::{LoginMethod, ConnectorError};
+use countersign_core::connector::{ConnectorError, LoginMethod};
 use countersign_core::{Connector, Trace};
 use serde_json::json;
 

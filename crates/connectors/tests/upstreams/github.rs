@@ -1,7 +1,7 @@
 //! GitHub: who somebody is, which address is told, and what a refresh finds.
 
 use countersign_core::connector::{
-    Fingerprint, LoginOutcome, RefreshOutcome, Refusal, ConnectorError,
+    ConnectorError, Fingerprint, LoginOutcome, RefreshOutcome, Refusal,
 };
 use countersign_core::{Connector, LoginScopes, Secret, Trace};
 

@@ -2,8 +2,8 @@
 
 use countersign_connectors::read;
 use countersign_core::connector::{
-    LoginMethod, LoginOutcome, LoginRedirect, RefreshOutcome, RefreshRequest, Refusal, SignedIn,
-    ConnectorError, UpstreamLogin,
+    ConnectorError, LoginMethod, LoginOutcome, LoginRedirect, RefreshOutcome, RefreshRequest,
+    Refusal, SignedIn, UpstreamLogin,
 };
 use countersign_core::settings::Node;
 use countersign_core::{Connector, ConnectorId, LoginScopes, Timestamp, Trace};

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use countersign_core::connector::{AccountDiagnosis, LoginOutcome};
 use countersign_core::connector::{
-    Fingerprint, LoginMethod, PasswordLogin, Refresh, RefreshOutcome, RefreshRequest, SignedIn,
-    ConnectorError,
+    ConnectorError, Fingerprint, LoginMethod, PasswordLogin, Refresh, RefreshOutcome,
+    RefreshRequest, SignedIn,
 };
 use countersign_core::{
     Clock, Connector, ConnectorId, Identity, LoginScopes, Secret, SessionId, Timestamp, Trace,
@@ -71,7 +71,10 @@ impl PasswordLogin for Rotating {
         _: LoginScopes,
         _: &mut Trace,
     ) -> Result<LoginOutcome, ConnectorError> {
-        Err(ConnectorError::Unavailable { upstream: "rotating".to_owned(), cause: "nobody asks".to_owned() })
+        Err(ConnectorError::Unavailable {
+            upstream: "rotating".to_owned(),
+            cause: "nobody asks".to_owned(),
+        })
     }
 }
 

@@ -47,7 +47,11 @@ pub fn refusal(app: &App, error: TokenError) -> Response {
             refused(app, TokenErrorCode::InvalidGrant, "Not text this server ever gave out.")
         }
         TokenError::Failed(IssuerError::Misconfigured { what, missing, cause }) => {
-            tracing::error!(upstream = what, cause, "a token request failed: misconfigured upstream");
+            tracing::error!(
+                upstream = what,
+                cause,
+                "a token request failed: misconfigured upstream"
+            );
             let printable = |c: &char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\');
             let missing: String = missing.chars().filter(printable).collect();
             let description = format!("{missing} An administrator must act.");
