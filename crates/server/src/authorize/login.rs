@@ -129,7 +129,7 @@ async fn submit(
             Ok(response)
         }
         Err(failure @ IssuerError::Misconfigured { .. }) => {
-            Err(PageError::from(failure).or_way(another_way(app, &pending, req)))
+            Err(PageError::from(failure).or_link(another_way(app, &pending, req)))
         }
         Err(failure) => Err(failure.into()),
     }
