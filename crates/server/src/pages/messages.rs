@@ -1,4 +1,4 @@
-//! Every sentence a person can read. This file says which sentences there are; `texts/english.rs` says them. Another
+//! Every sentence a person can read. This file says which sentences there are; `messages/english.rs` says them. Another
 //! language is another such file, and it does not compile until it says all of them.
 
 pub mod admin;
@@ -14,14 +14,14 @@ use super::name::Name;
 pub use english::ENGLISH;
 
 #[derive(Clone, Copy, Debug)]
-pub struct Texts {
+pub struct Messages {
     /// BCP 47, for `<html lang>`.
     pub lang: &'static str,
     /// `ltr` or `rtl`.
     pub dir: &'static str,
-    pub sign_in_to: Sentence,
-    pub continue_at: Sentence,
-    pub via: Sentence,
+    pub sign_in_to: Message,
+    pub continue_at: Message,
+    pub via: Message,
     pub sign_out: &'static str,
     pub choose: Choose,
     pub password: Password,
@@ -29,7 +29,7 @@ pub struct Texts {
     pub scopes: Scopes,
     pub error: Error,
     pub problems: Problems,
-    pub ways: Ways,
+    pub links: Links,
     pub home: Home,
     pub sessions: sessions::Sessions,
     pub groups: sessions::Groups,
@@ -50,17 +50,17 @@ pub struct Choose {
 
 #[derive(Clone, Copy, Debug)]
 pub struct Password {
-    pub with_account: Sentence,
+    pub with_account: Message,
     pub password: &'static str,
     pub sign_in: &'static str,
-    pub other_ways: &'static str,
+    pub other_connectors: &'static str,
     /// Opens the title of a page that is shown again.
     pub error: &'static str,
     pub wrong: &'static str,
     pub wrong_todo: &'static str,
     pub too_many: &'static str,
-    pub retry_seconds: Plural,
-    pub retry_minutes: Plural,
+    pub retry_seconds: PluralMessage,
+    pub retry_minutes: PluralMessage,
     pub expired: &'static str,
     pub expired_todo: &'static str,
     pub locked: &'static str,
@@ -73,18 +73,18 @@ pub struct Password {
 
 #[derive(Clone, Copy, Debug)]
 pub struct Approval {
-    pub heading: Sentence,
+    pub heading: Message,
     pub asks: &'static str,
-    pub asks_at: Sentence,
+    pub asks_at: Message,
     pub you_are: &'static str,
     pub not_you: &'static str,
     pub told: &'static str,
     pub may: &'static str,
-    pub groups: Plural,
+    pub groups: PluralMessage,
     pub no_groups: &'static str,
     pub allow: &'static str,
     pub deny: &'static str,
-    pub then: Sentence,
+    pub then: Message,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -96,8 +96,8 @@ pub struct Scopes {
     pub offline_access: &'static str,
     pub federated_id: &'static str,
     pub admin: &'static str,
-    pub audience: Sentence,
-    pub other: Sentence,
+    pub audience: Message,
+    pub other: Message,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -108,7 +108,7 @@ pub struct Error {
 
 /// What an error page says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Words {
+pub struct ErrorMessages {
     pub title: &'static str,
     pub happened: &'static str,
     pub todo: &'static str,
@@ -116,32 +116,33 @@ pub struct Words {
 
 #[derive(Clone, Copy, Debug)]
 pub struct Problems {
-    pub start_again: Words,
-    pub form_expired: Words,
-    pub unknown_app: Words,
-    pub wrong_redirect: Words,
-    pub bad_request: Words,
-    pub refused: Words,
-    pub not_allowed: Words,
-    pub missing_groups: Words,
-    pub email_not_verified: Words,
-    pub not_through_proxy: Words,
-    pub upstream_failed: Words,
-    pub upstream_down: Words,
-    pub not_found: Words,
-    pub method_not_allowed: Words,
-    pub too_many_requests: Words,
-    pub internal: Words,
-    pub unavailable: Words,
+    pub start_again: ErrorMessages,
+    pub form_expired: ErrorMessages,
+    pub unknown_app: ErrorMessages,
+    pub wrong_redirect: ErrorMessages,
+    pub bad_request: ErrorMessages,
+    pub refused: ErrorMessages,
+    pub not_allowed: ErrorMessages,
+    pub missing_groups: ErrorMessages,
+    pub email_not_verified: ErrorMessages,
+    pub not_through_proxy: ErrorMessages,
+    pub upstream_failed: ErrorMessages,
+    pub upstream_misconfigured: ErrorMessages,
+    pub upstream_down: ErrorMessages,
+    pub not_found: ErrorMessages,
+    pub method_not_allowed: ErrorMessages,
+    pub too_many_requests: ErrorMessages,
+    pub internal: ErrorMessages,
+    pub unavailable: ErrorMessages,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub struct Ways {
-    pub back_to: Sentence,
-    pub other_ways: &'static str,
+pub struct Links {
+    pub back_to: Message,
+    pub other_connectors: &'static str,
     pub try_again: &'static str,
     pub home: &'static str,
-    pub sign_out_of: Sentence,
+    pub sign_out_of: Message,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -150,7 +151,7 @@ pub struct Home {
     pub since: &'static str,
     pub until: &'static str,
     pub groups_heading: &'static str,
-    pub groups: Plural,
+    pub groups: PluralMessage,
     pub no_groups: &'static str,
     pub discovery: &'static str,
     pub signed_out_heading: &'static str,
@@ -175,16 +176,16 @@ pub struct Logout {
 
 #[derive(Clone, Copy, Debug)]
 pub struct HandOver {
-    pub heading: Sentence,
+    pub heading: Message,
     pub explain: &'static str,
     pub go_on: &'static str,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub struct OutOfBand {
-    pub title: Sentence,
+    pub title: Message,
     pub heading: &'static str,
-    pub explain: Sentence,
+    pub explain: Message,
     pub code: &'static str,
     pub careful: &'static str,
 }
@@ -192,29 +193,29 @@ pub struct OutOfBand {
 #[derive(Clone, Copy, Debug)]
 pub struct DisplayTime {
     pub now: &'static str,
-    pub minutes_ago: Plural,
-    pub in_minutes: Plural,
-    pub hours_ago: Plural,
-    pub in_hours: Plural,
-    pub days_ago: Plural,
-    pub in_days: Plural,
+    pub minutes_ago: PluralMessage,
+    pub in_minutes: PluralMessage,
+    pub hours_ago: PluralMessage,
+    pub in_hours: PluralMessage,
+    pub days_ago: PluralMessage,
+    pub in_days: PluralMessage,
     pub months: [&'static str; 12],
 }
 
 /// A text with one `{}` for a name.
 #[derive(Clone, Copy, Debug)]
-pub struct Sentence(pub &'static str);
+pub struct Message(pub &'static str);
 
-impl Sentence {
+impl Message {
     /// As HTML, the name short and in its own `<bdi>`.
-    pub(super) fn with(self, name: &Name) -> Spoken {
+    pub(super) fn with(self, name: &Name) -> FormattedMessage {
         self.with_whole(&name.short())
     }
 
     /// The name not cut: for a host, whose end is what matters.
-    pub(super) fn with_whole(self, name: &Name) -> Spoken {
+    pub(super) fn with_whole(self, name: &Name) -> FormattedMessage {
         let (before, after) = self.around();
-        Spoken { before, name: Some(name.clone()), after }
+        FormattedMessage { before, name: Some(name.clone()), after }
     }
 
     /// As text that still has to be escaped, the name short: for a title or a button.
@@ -229,21 +230,21 @@ impl Sentence {
 }
 
 /// A sentence ready for a page. It escapes itself.
-pub(super) struct Spoken {
+pub(super) struct FormattedMessage {
     before: &'static str,
     name: Option<Name>,
     after: &'static str,
 }
 
-impl Spoken {
+impl FormattedMessage {
     pub(super) fn plain(text: &'static str) -> Self {
         Self { before: text, name: None, after: "" }
     }
 }
 
-impl HtmlSafe for Spoken {}
+impl HtmlSafe for FormattedMessage {}
 
-impl fmt::Display for Spoken {
+impl fmt::Display for FormattedMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Html.write_escaped_str(&mut *f, self.before)?;
         if let Some(name) = &self.name {
@@ -257,12 +258,12 @@ impl fmt::Display for Spoken {
 
 /// A text about a count, with `{}` for it. Languages with more forms than two choose the one that suits any count.
 #[derive(Clone, Copy, Debug)]
-pub struct Plural {
+pub struct PluralMessage {
     pub one: &'static str,
     pub many: &'static str,
 }
 
-impl Plural {
+impl PluralMessage {
     pub(crate) fn of(self, count: u64) -> String {
         let text = if count == 1 { self.one } else { self.many };
         text.replace("{}", &count.to_string())

@@ -1,7 +1,7 @@
 //! English, for administrators.
 
 use super::super::admin::{Admin, End, Explain, Form, Keys, List, Log, Nav, One, Places};
-use super::super::{Plural, Sentence, Words};
+use super::super::{ErrorMessages, Message, PluralMessage};
 
 pub const ADMIN: Admin = Admin {
     name: "Administration",
@@ -13,7 +13,7 @@ pub const ADMIN: Admin = Admin {
         clients: "Clients",
         connectors: "Connectors",
         keys: "Keys",
-        you: Sentence("You are {}"),
+        you: Message("You are {}"),
         own: "Your sign-in page",
     },
     fields: [
@@ -75,12 +75,12 @@ pub const ADMIN: Admin = Admin {
     places: PLACES,
     log: LOG,
     explain: EXPLAIN,
-    no_administrator: Words {
+    no_administrator: ErrorMessages {
         title: "This is for administrators",
         happened: "You are signed in, but in none of the groups whose members may see and end other people’s sessions.",
         todo: "Sign in as somebody who is in one of them, or ask to be added where your groups come from.",
     },
-    nobody_is: Words {
+    nobody_is: ErrorMessages {
         title: "Nobody is an administrator yet",
         happened: "The configuration names no group whose members may see and end other people’s sessions.",
         todo: "Whoever runs this service can name one under admin.groups in its configuration. Until then the command \
@@ -95,15 +95,15 @@ const FORM: Form = Form {
     clear: "Clear all",
     when: "Instants: 2026-11-24, 2026-11-24 09:30 (UTC), now, or how long ago, such as 90m.",
     all: "Any",
-    wrong: Sentence("This is not understood: {}"),
+    wrong: Message("This is not understood: {}"),
     next: "Next page",
     first: "First page",
 };
 
 const LIST: List = List {
     heading: "Sessions",
-    found: Plural { one: "One session", many: "{} sessions" },
-    newest: Plural {
+    found: PluralMessage { one: "One session", many: "{} sessions" },
+    newest: PluralMessage {
         one: "One of many sessions",
         many: "{} of many sessions, newest sign-in first",
     },
@@ -118,13 +118,13 @@ const LIST: List = List {
     live: "Live",
     ended: "Ended",
     no_apps: "None",
-    more_apps: Sentence("and {} more"),
+    more_apps: Message("and {} more"),
     end_these: "End these…",
     end_many: "End many sessions…",
 };
 
 const ONE: One = One {
-    heading: Sentence("Session of {}"),
+    heading: Message("Session of {}"),
     you: "This is your own session in this browser.",
     email: "Email",
     login: "Login",
@@ -135,12 +135,12 @@ const ONE: One = One {
     session: "Session ID",
     last_token: "Last token dies",
     no_token: "It has given no token.",
-    ended_by: Sentence("Ended by {}"),
+    ended_by: Message("Ended by {}"),
     all_of_person: "All sessions of this person",
     explain_person: "Explain this person",
     groups: "Groups",
     no_groups: "None.",
-    show_groups: Plural { one: "Show one group", many: "Show {} groups" },
+    show_groups: PluralMessage { one: "Show one group", many: "Show {} groups" },
     as_of: "As of",
     grants: "What it gave to applications",
     no_grants: "Nothing.",
@@ -150,7 +150,7 @@ const ONE: One = One {
     until: "Last token dies",
     refreshable: "refreshable",
     end: "End",
-    end_grant: Sentence("End what {} was given"),
+    end_grant: Message("End what {} was given"),
     end_session: "End this session",
     end_explain: "Ends this sign-in and all it gave to applications and command-line tools. The person can sign in \
                   again unless the upstream refuses.",
@@ -160,7 +160,7 @@ const ONE: One = One {
     trace: "How the last sign-in went",
     trace_explain: "What the upstream was asked (→) and said (←), what was kept (+) and dropped (-).",
     no_trace: "Not recorded.",
-    further: Plural { one: "One more", many: "{} more" },
+    further: PluralMessage { one: "One more", many: "{} more" },
 };
 
 const END: End = End {
@@ -190,11 +190,11 @@ const END: End = End {
     sure: "Yes, end all of these",
     sure_hint: "No person, group, connector, client or address narrows this.",
     not_sure: "Nothing was ended. Tick the box to say that you mean it.",
-    end_now: Plural { one: "End one session", many: "End {} sessions" },
+    end_now: PluralMessage { one: "End one session", many: "End {} sessions" },
     back: "Back to the sessions",
     done_heading: "Ended",
-    done_sessions: Plural { one: "One session has ended.", many: "{} sessions have ended." },
-    done_grants: Plural {
+    done_sessions: PluralMessage { one: "One session has ended.", many: "{} sessions have ended." },
+    done_grants: PluralMessage {
         one: "One grant has ended with it.",
         many: "{} grants have ended with that.",
     },
@@ -221,8 +221,8 @@ const KEYS: Keys = Keys {
                      of it. The present one goes on signing until then, and verifies until the last token it signed is \
                      dead. Nobody has to sign in again.",
     rotate: "Make the next key now",
-    made: Sentence("Key {} has been made. It signs"),
-    already: Sentence("Key {} had been made already. It signs"),
+    made: Message("Key {} has been made. It signs"),
+    already: Message("Key {} had been made already. It signs"),
 };
 
 const PLACES: Places = Places {
@@ -237,11 +237,11 @@ const PLACES: Places = Places {
     allowed: "Connectors",
     all: "all",
     tokens_live: "Tokens live",
-    minutes: Plural { one: "one minute", many: "{} minutes" },
-    seconds: Plural { one: "one second", many: "{} seconds" },
+    minutes: PluralMessage { one: "one minute", many: "{} minutes" },
+    seconds: PluralMessage { one: "one second", many: "{} seconds" },
     sessions: "Live",
-    its_sessions: Plural { one: "One session", many: "{} sessions" },
-    its_grants: Plural { one: "one grant", many: "{} grants" },
+    its_sessions: PluralMessage { one: "One session", many: "{} sessions" },
+    its_grants: PluralMessage { one: "one grant", many: "{} grants" },
     health: "Health",
     up: "Answers",
     down: "Does not answer",
@@ -255,9 +255,9 @@ const PLACES: Places = Places {
                     signed out and refreshes wait. Confirm if these refusals are meant: then whoever it refuses loses \
                     their session. If they are a mistake, put the upstream in order first and confirm after it.",
     confirm: "Confirm",
-    confirm_label: Sentence("Confirm what {} says"),
-    confirmed: Sentence("What {} says counts again."),
-    not_braked: Sentence("{} was not braked any more."),
+    confirm_label: Message("Confirm what {} says"),
+    confirmed: Message("What {} says counts again."),
+    not_braked: Message("{} was not braked any more."),
     none: "There is none.",
 };
 
@@ -270,7 +270,7 @@ const LOG: Log = Log {
     about: "About",
     details: "Details",
     session: "session",
-    from: Sentence("from {}"),
+    from: Message("from {}"),
     holders: "Who had a group",
     holders_explain: "Who had a group between two instants, and through which upstream. Without instants: who has it now.",
     holders_none: "Nobody had it then.",
@@ -296,5 +296,5 @@ const EXPLAIN: Explain = Explain {
     may_not: "may not use this connector",
     upstreams: "What upstreams say now",
     no_upstreams: "No upstream here can be asked about somebody without them.",
-    says: Sentence("{} says"),
+    says: Message("{} says"),
 };

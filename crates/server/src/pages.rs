@@ -5,7 +5,7 @@
 //! is told by strangers it cleans ([`Name`]), escapes (askama) and keeps out of `href` unless it is a web address
 //! ([`href::web`]). No page holds an inline script, style or handler, so the strictest CSP fits them all.
 //!
-//! Every sentence a person can read is in [`texts`].
+//! Every sentence a person can read is in [`messages`].
 
 pub mod admin;
 mod approval;
@@ -22,6 +22,7 @@ pub mod href;
 mod icon;
 mod layout;
 mod logout;
+pub mod messages;
 mod name;
 mod out_of_band;
 mod password;
@@ -30,25 +31,24 @@ mod problem;
 mod sessions;
 #[cfg(test)]
 mod tests;
-pub mod texts;
 
 pub use approval::{Approval, Scope};
-pub use choose_connector::{ChooseConnector, ConnectorKind, Entry};
+pub use choose_connector::{ChooseConnector, ConnectorEntry, ConnectorKind};
 pub use device::Device;
 pub use display_time::DisplayTime;
 pub use error::ErrorPage;
 pub use form_post::FormPost;
 pub use groups::Groups;
 pub use home::{HeldGroups, HomeSignedIn, HomeSignedOut};
-pub use href::Way;
+pub use href::PageLink;
 pub use layout::{Layout, Theme};
-pub use logout::{LogoutConfirm, SignedOut, Tools};
+pub use logout::{LogoutConfirm, OfflineGrants, SignedOut};
 pub use name::Name;
 pub use out_of_band::OutOfBand;
 pub use password::{LoginError, LoginKind, Password};
-pub use people::{App, User};
-pub use problem::Problem;
-pub use sessions::{Done, EndNotice, GrantLine, OneSession, Sessions, SignInCard};
+pub use people::{ClientInfo, SignedInUser};
+pub use problem::PageErrorKind;
+pub use sessions::{EndFlash, EndedItem, GrantLine, OneSession, Sessions, SignInCard};
 
 /// A whole HTML document, ready to be sent as `text/html; charset=utf-8`.
 pub trait Page {

@@ -1,6 +1,6 @@
 //! The sentences of the administrator's pages.
 
-use super::{Plural, Sentence, Words};
+use super::{ErrorMessages, Message, PluralMessage};
 
 #[derive(Clone, Copy, Debug)]
 pub struct Admin {
@@ -22,8 +22,8 @@ pub struct Admin {
     pub places: Places,
     pub log: Log,
     pub explain: Explain,
-    pub no_administrator: Words,
-    pub nobody_is: Words,
+    pub no_administrator: ErrorMessages,
+    pub nobody_is: ErrorMessages,
     pub somebody_else: &'static str,
 }
 
@@ -36,7 +36,7 @@ pub struct Nav {
     pub clients: &'static str,
     pub connectors: &'static str,
     pub keys: &'static str,
-    pub you: Sentence,
+    pub you: Message,
     pub own: &'static str,
 }
 
@@ -48,7 +48,7 @@ pub struct Form {
     pub when: &'static str,
     pub all: &'static str,
     /// Before what is wrong with a field.
-    pub wrong: Sentence,
+    pub wrong: Message,
     pub next: &'static str,
     pub first: &'static str,
 }
@@ -56,8 +56,8 @@ pub struct Form {
 #[derive(Clone, Copy, Debug)]
 pub struct List {
     pub heading: &'static str,
-    pub found: Plural,
-    pub newest: Plural,
+    pub found: PluralMessage,
+    pub newest: PluralMessage,
     pub none: &'static str,
     pub person: &'static str,
     pub connector: &'static str,
@@ -69,14 +69,14 @@ pub struct List {
     pub live: &'static str,
     pub ended: &'static str,
     pub no_apps: &'static str,
-    pub more_apps: Sentence,
+    pub more_apps: Message,
     pub end_these: &'static str,
     pub end_many: &'static str,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub struct One {
-    pub heading: Sentence,
+    pub heading: Message,
     pub you: &'static str,
     pub email: &'static str,
     pub login: &'static str,
@@ -87,12 +87,12 @@ pub struct One {
     pub session: &'static str,
     pub last_token: &'static str,
     pub no_token: &'static str,
-    pub ended_by: Sentence,
+    pub ended_by: Message,
     pub all_of_person: &'static str,
     pub explain_person: &'static str,
     pub groups: &'static str,
     pub no_groups: &'static str,
-    pub show_groups: Plural,
+    pub show_groups: PluralMessage,
     pub as_of: &'static str,
     pub grants: &'static str,
     pub no_grants: &'static str,
@@ -102,7 +102,7 @@ pub struct One {
     pub until: &'static str,
     pub refreshable: &'static str,
     pub end: &'static str,
-    pub end_grant: Sentence,
+    pub end_grant: Message,
     pub end_session: &'static str,
     pub end_explain: &'static str,
     pub events: &'static str,
@@ -111,7 +111,7 @@ pub struct One {
     pub trace: &'static str,
     pub trace_explain: &'static str,
     pub no_trace: &'static str,
-    pub further: Plural,
+    pub further: PluralMessage,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -140,11 +140,11 @@ pub struct End {
     pub sure: &'static str,
     pub sure_hint: &'static str,
     pub not_sure: &'static str,
-    pub end_now: Plural,
+    pub end_now: PluralMessage,
     pub back: &'static str,
     pub done_heading: &'static str,
-    pub done_sessions: Plural,
-    pub done_grants: Plural,
+    pub done_sessions: PluralMessage,
+    pub done_grants: PluralMessage,
     pub done_grant: &'static str,
     pub more: &'static str,
     pub go_on: &'static str,
@@ -167,8 +167,8 @@ pub struct Keys {
     pub rotate_heading: &'static str,
     pub rotate_explain: &'static str,
     pub rotate: &'static str,
-    pub made: Sentence,
-    pub already: Sentence,
+    pub made: Message,
+    pub already: Message,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -184,11 +184,11 @@ pub struct Places {
     pub allowed: &'static str,
     pub all: &'static str,
     pub tokens_live: &'static str,
-    pub minutes: Plural,
-    pub seconds: Plural,
+    pub minutes: PluralMessage,
+    pub seconds: PluralMessage,
     pub sessions: &'static str,
-    pub its_sessions: Plural,
-    pub its_grants: Plural,
+    pub its_sessions: PluralMessage,
+    pub its_grants: PluralMessage,
     pub health: &'static str,
     pub up: &'static str,
     pub down: &'static str,
@@ -200,9 +200,9 @@ pub struct Places {
     pub circuit_open_since: &'static str,
     pub brake_explain: &'static str,
     pub confirm: &'static str,
-    pub confirm_label: Sentence,
-    pub confirmed: Sentence,
-    pub not_braked: Sentence,
+    pub confirm_label: Message,
+    pub confirmed: Message,
+    pub not_braked: Message,
     pub none: &'static str,
 }
 
@@ -216,7 +216,7 @@ pub struct Log {
     pub about: &'static str,
     pub details: &'static str,
     pub session: &'static str,
-    pub from: Sentence,
+    pub from: Message,
     pub holders: &'static str,
     pub holders_explain: &'static str,
     pub holders_none: &'static str,
@@ -242,5 +242,5 @@ pub struct Explain {
     pub may_not: &'static str,
     pub upstreams: &'static str,
     pub no_upstreams: &'static str,
-    pub says: Sentence,
+    pub says: Message,
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 /// One kind of problem; its `type` is `urn:countersign:problem:` and the name.
 #[derive(Serialize)]
-pub struct Problem {
+pub struct ProblemDetails {
     #[serde(rename = "type")]
     kind: String,
     title: &'static str,
@@ -22,7 +22,7 @@ pub struct Problem {
     field: Option<String>,
 }
 
-impl Problem {
+impl ProblemDetails {
     fn new(status: StatusCode, name: &str, title: &'static str) -> Self {
         let kind = format!("urn:countersign:problem:{name}");
         Self { kind, title, status: status.as_u16(), detail: None, field: None }
@@ -50,7 +50,7 @@ impl Problem {
     }
 }
 
-impl From<NotAdmitted> for Problem {
+impl From<NotAdmitted> for ProblemDetails {
     fn from(refused: NotAdmitted) -> Self {
         match refused {
             NotAdmitted::InvalidToken => {
@@ -68,20 +68,25 @@ impl From<NotAdmitted> for Problem {
     }
 }
 
-impl From<BadField> for Problem {
+impl From<BadField> for ProblemDetails {
     fn from(bad: BadField) -> Self {
         let problem = Self::new(StatusCode::BAD_REQUEST, "bad-field", "A field is not understood");
         Self { field: Some(bad.field), ..problem.detail(bad.problem) }
     }
 }
 
-impl From<IssuerError> for Problem {
+impl From<IssuerError> for ProblemDetails {
     fn from(failure: IssuerError) -> Self {
         match failure {
             IssuerError::Unavailable { ref what, .. } => {
                 tracing::error!(cause = %failure, "the API could not answer");
                 let (status, name) = (StatusCode::SERVICE_UNAVAILABLE, "unavailable");
                 Self::new(status, name, "Ask again later").detail(format!("{what} cannot be asked"))
+            }
+            IssuerError::Misconfigured { what, missing, cause } => {
+                tracing::error!(upstream = what, cause, "the API could not answer");
+                let (status, name) = (StatusCode::BAD_GATEWAY, "upstream-misconfigured");
+                Self::new(status, name, "The upstream is misconfigured").detail(missing)
             }
             IssuerError::Unstorable(what) => {
                 let (status, name) = (StatusCode::BAD_REQUEST, "bad-request");
@@ -95,7 +100,7 @@ impl From<IssuerError> for Problem {
     }
 }
 
-impl IntoResponse for Problem {
+impl IntoResponse for ProblemDetails {
     fn into_response(self) -> Response {
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = Response::new(Body::from(body));
@@ -122,12 +127,12 @@ impl IntoResponse for Problem {
 }
 
 /// A path that is none of the API's.
-pub async fn nothing() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "not-found", "There is no such thing")
+pub async fn nothing() -> ProblemDetails {
+    ProblemDetails::new(StatusCode::NOT_FOUND, "not-found", "There is no such thing")
 }
 
 /// A refusal that no handler put into words, such as a wrong method.
 pub fn bare(status: StatusCode) -> Response {
     let title = status.canonical_reason().unwrap_or("The request is not understood");
-    Problem::new(status, "bad-request", title).into_response()
+    ProblemDetails::new(status, "bad-request", title).into_response()
 }

@@ -5,7 +5,7 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use countersign_issuer::admin::Administrator;
 
-use super::problem::Problem;
+use super::problem_details::ProblemDetails;
 use crate::app::App;
 use crate::form::{Pairs, decode};
 use crate::request_context::ClientAddress;
@@ -19,30 +19,30 @@ impl FromRequestParts<App> for AdminToken {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
         let token = bearer(&parts.headers);
-        let token = token.ok_or_else(|| Problem::unauthenticated().into_response())?;
+        let token = token.ok_or_else(|| ProblemDetails::unauthenticated().into_response())?;
         let address = parts.extensions.get::<ClientAddress>().map(|found| found.0.to_string());
         match app.issuer.admit(&token, address).await {
             Ok(Ok(administrator)) => Ok(Self(administrator)),
             Ok(Err(refused)) => {
                 tracing::warn!(reason = ?refused, "the API refused a token");
-                Err(Problem::from(refused).into_response())
+                Err(ProblemDetails::from(refused).into_response())
             }
-            Err(failure) => Err(Problem::from(failure).into_response()),
+            Err(failure) => Err(ProblemDetails::from(failure).into_response()),
         }
     }
 }
 
 /// The query, decoded.
-pub struct Asked(pub Pairs);
+pub struct QueryPairs(pub Pairs);
 
-impl FromRequestParts<App> for Asked {
+impl FromRequestParts<App> for QueryPairs {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Response> {
         let query = parts.uri.query().unwrap_or_default();
         match decode(query.as_bytes()) {
             Ok(pairs) => Ok(Self(pairs)),
-            Err(status) => Err(super::problem::bare(status)),
+            Err(status) => Err(super::problem_details::bare(status)),
         }
     }
 }

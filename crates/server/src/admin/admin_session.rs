@@ -14,7 +14,7 @@ use crate::form::{Pairs, Query};
 use crate::home::user;
 use crate::page_error::PageError;
 use crate::pages::admin::{Frame, Section};
-use crate::pages::{Problem, Way};
+use crate::pages::{PageErrorKind, PageLink};
 use crate::request_context::RequestContext;
 
 /// Whoever sent the request is signed in in this browser and an administrator, looked up now.
@@ -61,10 +61,10 @@ async fn enter(
     }
     // To ask for a sign-in here would lead the same person back for ever.
     let problem = match app.issuer.settings.admin.groups.is_empty() {
-        true => Problem::NobodyIsAdministrator,
-        false => Problem::NoAdministrator,
+        true => PageErrorKind::NoAdministratorConfigured,
+        false => PageErrorKind::NotAdministrator,
     };
-    Err(PageError::from(problem).way(Way::SomebodyElse(sign_in_link(app, page, true))))
+    Err(PageError::from(problem).link(PageLink::OtherAccount(sign_in_link(app, page, true))))
 }
 
 /// Whether this person would be let in.
@@ -75,7 +75,7 @@ pub fn is_administrator(app: &App, session: &Session) -> bool {
 impl AdminSession {
     /// Before every change: the form is ours, and they have proved who they are just now. `Some`: the way to
     /// prove it, from which they come back to this page.
-    pub fn proves_first(
+    pub fn require_fresh_sign_in(
         &self,
         app: &App,
         context: &RequestContext,
@@ -95,12 +95,12 @@ impl AdminSession {
             user: user(app, &self.session).name,
             base: app.issuer.settings.issuer.base_path().to_owned(),
             csrf: app.issuer.form_token(context.session.as_ref()),
-            said: None,
+            flash: None,
         }
     }
 
     /// The query without what only carries a notice.
-    pub fn asked(&self) -> Pairs {
+    pub fn query(&self) -> Pairs {
         self.pairs.iter().filter(|(name, _)| name != "notice").cloned().collect()
     }
 }

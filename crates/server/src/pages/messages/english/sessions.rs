@@ -1,13 +1,13 @@
 //! English, about sign-ins and how they end.
 
 use super::super::sessions::{Ended, Groups, Sessions, Told};
-use super::super::{Plural, Sentence};
+use super::super::{Message, PluralMessage};
 
 pub const SESSIONS: Sessions = Sessions {
     heading: "Where you are signed in",
     here: "This browser",
     unknown_device: "Unknown browser",
-    on: Sentence("on {}"),
+    on: Message("on {}"),
     signed_in: "signed in",
     used: "used",
     given: "given",
@@ -15,11 +15,11 @@ pub const SESSIONS: Sessions = Sessions {
     stays: "stays signed in",
     until: "ends",
     told: "Told:",
-    more_grants: Plural { one: "and one more", many: "and {} more" },
-    all: Plural { one: "Show your one sign-in", many: "Show all {} sign-ins" },
+    more_grants: PluralMessage { one: "and one more", many: "and {} more" },
+    all: PluralMessage { one: "Show your one sign-in", many: "Show all {} sign-ins" },
     end: "End",
-    end_sign_in: Sentence("End the sign-in with {}"),
-    end_grant: Sentence("End what {} was given"),
+    end_sign_in: Message("End the sign-in with {}"),
+    end_grant: Message("End what {} was given"),
     everywhere_else: "Sign out everywhere else",
     everywhere_else_explain: "Ends every sign-in but this one, with all it gave to applications and command-line \
                               tools.",
@@ -35,7 +35,7 @@ pub const SESSIONS: Sessions = Sessions {
     last_used: "Last used",
     browser_until: "Asks again",
     back: "Your sign-in page",
-    told_words: TOLD,
+    shared_data: TOLD,
     ended: ENDED,
 };
 
@@ -45,13 +45,13 @@ const TOLD: Told = Told {
     email: "your email address",
     groups: "your groups",
     federated_id: "your account’s identifier",
-    audience: Sentence("acts as you at {}"),
+    audience: Message("acts as you at {}"),
 };
 
 const ENDED: Ended = Ended {
     sign_in: "The sign-in has ended, with all it gave to applications.",
-    grant: Sentence("What {} was given has ended."),
-    others: Plural {
+    grant: Message("What {} was given has ended."),
+    others: PluralMessage {
         one: "One other sign-in has ended, with all it gave to applications.",
         many: "{} other sign-ins have ended, with all they gave to applications.",
     },
@@ -64,11 +64,11 @@ const ENDED: Ended = Ended {
 
 pub const GROUPS: Groups = Groups {
     heading: "Your groups",
-    told_by: Sentence("From {}, as of"),
-    stale: Sentence("{} does not answer right now; this is what it said before."),
+    told_by: Message("From {}, as of"),
+    stale: Message("{} does not answer right now; this is what it said before."),
     not_asked: "This sign-in did not ask for your groups.",
     ask: "Sign in again to see them",
-    all: Plural { one: "Show your one group", many: "Show all {} groups" },
+    all: PluralMessage { one: "Show your one group", many: "Show all {} groups" },
     search: "Find a group",
     find: "Find",
     none_found: "No group of yours has that in its name.",

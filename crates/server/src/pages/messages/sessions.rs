@@ -1,6 +1,6 @@
 //! What is said about sign-ins, what they gave to applications, and how they end.
 
-use super::{Plural, Sentence};
+use super::{Message, PluralMessage};
 
 #[derive(Clone, Copy, Debug)]
 pub struct Sessions {
@@ -9,7 +9,7 @@ pub struct Sessions {
     pub here: &'static str,
     pub unknown_device: &'static str,
     /// Follows the name of a browser; the name is a system's.
-    pub on: Sentence,
+    pub on: Message,
     pub signed_in: &'static str,
     pub used: &'static str,
     /// Before the instant an application was let in.
@@ -19,12 +19,12 @@ pub struct Sessions {
     pub until: &'static str,
     /// Before a list of [`Told`].
     pub told: &'static str,
-    pub more_grants: Plural,
-    pub all: Plural,
+    pub more_grants: PluralMessage,
+    pub all: PluralMessage,
     pub end: &'static str,
     /// The whole name of the button, for whoever hears it out of its place.
-    pub end_sign_in: Sentence,
-    pub end_grant: Sentence,
+    pub end_sign_in: Message,
+    pub end_grant: Message,
     pub everywhere_else: &'static str,
     pub everywhere_else_explain: &'static str,
     pub end_all_others: &'static str,
@@ -39,7 +39,7 @@ pub struct Sessions {
     pub last_used: &'static str,
     pub browser_until: &'static str,
     pub back: &'static str,
-    pub told_words: Told,
+    pub shared_data: Told,
     pub ended: Ended,
 }
 
@@ -51,15 +51,15 @@ pub struct Told {
     pub email: &'static str,
     pub groups: &'static str,
     pub federated_id: &'static str,
-    pub audience: Sentence,
+    pub audience: Message,
 }
 
 /// After something was ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Ended {
     pub sign_in: &'static str,
-    pub grant: Sentence,
-    pub others: Plural,
+    pub grant: Message,
+    pub others: PluralMessage,
     pub no_others: &'static str,
     /// Before an instant.
     pub last_token: &'static str,
@@ -71,11 +71,11 @@ pub struct Ended {
 pub struct Groups {
     pub heading: &'static str,
     /// The name is a connector's; an instant follows.
-    pub told_by: Sentence,
-    pub stale: Sentence,
+    pub told_by: Message,
+    pub stale: Message,
     pub not_asked: &'static str,
     pub ask: &'static str,
-    pub all: Plural,
+    pub all: PluralMessage,
     pub search: &'static str,
     pub find: &'static str,
     pub none_found: &'static str,

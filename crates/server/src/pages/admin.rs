@@ -11,18 +11,18 @@ mod session;
 mod sessions;
 
 pub use connectors::{ConnectorCard, Connectors, Health};
-pub use ending::{Announcement, EndMany, Ended, Preview};
+pub use ending::{EndMany, EndSummary, Ended, Preview};
 pub use explain::{Explain, PersonCard, UpstreamCard};
 pub use fields::{Chip, Choice, Field, FilterForm};
 pub use log::{EventRow, Events, HolderRow, Holders};
 pub use places::{ClientRow, Clients, KeyRow, Keys};
-pub use session::{GrantRow, Part, SessionInFull};
+pub use session::{GrantRow, Part, SessionDetail};
 pub use sessions::{EndedLine, SessionList, SessionRow};
 
 use super::layout::Layout;
+use super::messages::Messages;
+use super::messages::admin::Admin;
 use super::name::Name;
-use super::texts::Texts;
-use super::texts::admin::Admin;
 
 /// What every one of these pages shows around its own.
 pub struct Frame<'a> {
@@ -34,7 +34,7 @@ pub struct Frame<'a> {
     pub base: String,
     pub csrf: String,
     /// What was just done, in a sentence.
-    pub said: Option<String>,
+    pub flash: Option<String>,
 }
 
 /// A page of the navigation.
@@ -73,8 +73,8 @@ impl Section {
         }
     }
 
-    fn label(self, texts: &Texts) -> &'static str {
-        let nav = &texts.admin.nav;
+    fn label(self, messages: &Messages) -> &'static str {
+        let nav = &messages.admin.nav;
         match self {
             Section::Sessions => nav.sessions,
             Section::Events => nav.events,
@@ -91,7 +91,7 @@ impl Frame<'_> {
     fn links(&self) -> impl Iterator<Item = (String, &'static str, bool)> {
         Section::ALL.into_iter().map(|section| {
             let href = format!("{}{}", self.base, section.path());
-            (href, section.label(self.layout.texts), section == self.section)
+            (href, section.label(self.layout.messages), section == self.section)
         })
     }
 
@@ -105,7 +105,7 @@ impl Frame<'_> {
 }
 
 /// What a stored word is called; the word itself where it is new.
-pub fn words_for(list: &[(&'static str, &'static str)], word: &str) -> Name {
+pub fn label_for(list: &[(&'static str, &'static str)], word: &str) -> Name {
     let found = list.iter().find(|(known, _)| *known == word);
     found.map_or_else(|| Name::new(word), |(_, words)| Name::new(words))
 }

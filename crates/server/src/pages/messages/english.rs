@@ -4,16 +4,16 @@ mod admin;
 mod sessions;
 
 use super::{
-    Approval, Choose, DisplayTime, Error, HandOver, Home, Logout, OutOfBand, Password, Plural,
-    Problems, Scopes, Sentence, Texts, Ways, Words,
+    Approval, Choose, DisplayTime, Error, ErrorMessages, HandOver, Home, Links, Logout, Message,
+    Messages, OutOfBand, Password, PluralMessage, Problems, Scopes,
 };
 
-pub const ENGLISH: Texts = Texts {
+pub const ENGLISH: Messages = Messages {
     lang: "en",
     dir: "ltr",
-    sign_in_to: Sentence("Sign in to {}"),
-    continue_at: Sentence("You will continue at {}"),
-    via: Sentence("Signed in with {}"),
+    sign_in_to: Message("Sign in to {}"),
+    continue_at: Message("You will continue at {}"),
+    via: Message("Signed in with {}"),
     sign_out: "Sign out",
     choose: CHOOSE,
     password: PASSWORD,
@@ -21,14 +21,14 @@ pub const ENGLISH: Texts = Texts {
     scopes: SCOPES,
     error: ERROR,
     problems: PROBLEMS,
-    ways: WAYS,
+    links: LINKS,
     home: HOME,
     sessions: sessions::SESSIONS,
     groups: sessions::GROUPS,
     logout: LOGOUT,
     hand_over: HAND_OVER,
     out_of_band: OUT_OF_BAND,
-    display_time: MOMENT,
+    display_time: DISPLAY_TIME,
     admin: admin::ADMIN,
 };
 
@@ -40,16 +40,22 @@ const CHOOSE: Choose = Choose {
 };
 
 const PASSWORD: Password = Password {
-    with_account: Sentence("with your {} account"),
+    with_account: Message("with your {} account"),
     password: "Password",
     sign_in: "Sign in",
-    other_ways: "Other ways to sign in",
+    other_connectors: "Other ways to sign in",
     error: "Error",
     wrong: "That did not match.",
     wrong_todo: "Check both fields and try again.",
     too_many: "Too many attempts.",
-    retry_seconds: Plural { one: "Try again in one second.", many: "Try again in {} seconds." },
-    retry_minutes: Plural { one: "Try again in one minute.", many: "Try again in {} minutes." },
+    retry_seconds: PluralMessage {
+        one: "Try again in one second.",
+        many: "Try again in {} seconds.",
+    },
+    retry_minutes: PluralMessage {
+        one: "Try again in one minute.",
+        many: "Try again in {} minutes.",
+    },
     expired: "Your password has expired.",
     expired_todo: "Choose a new one where you usually change it, then sign in here again.",
     locked: "This account is locked for now.",
@@ -61,18 +67,18 @@ const PASSWORD: Password = Password {
 };
 
 const APPROVAL: Approval = Approval {
-    heading: Sentence("Continue to {}?"),
+    heading: Message("Continue to {}?"),
     asks: "An application on this device asks who you are.",
-    asks_at: Sentence("{} asks who you are."),
+    asks_at: Message("{} asks who you are."),
     you_are: "You are",
     not_you: "Not you?",
     told: "It will be told",
     may: "It may also",
-    groups: Plural { one: "One group", many: "{} groups" },
+    groups: PluralMessage { one: "One group", many: "{} groups" },
     no_groups: "You are in no group.",
     allow: "Allow",
     deny: "Deny",
-    then: Sentence("If you allow this, you go on to {}."),
+    then: Message("If you allow this, you go on to {}."),
 };
 
 const SCOPES: Scopes = Scopes {
@@ -83,108 +89,113 @@ const SCOPES: Scopes = Scopes {
     offline_access: "Stay signed in as you while you are away",
     federated_id: "Your account’s identifier at the place you sign in with",
     admin: "See and end everybody’s sessions, if you are an administrator",
-    audience: Sentence("Act as you at {}"),
-    other: Sentence("Use what it calls {}"),
+    audience: Message("Act as you at {}"),
+    other: Message("Use what it calls {}"),
 };
 
 const ERROR: Error = Error { what_now: "What to do", reference: "Reference" };
 
 const PROBLEMS: Problems = Problems {
-    start_again: Words {
+    start_again: ErrorMessages {
         title: "Please start again",
         happened: "This sign-in was started too long ago, in another browser, or is already finished.",
         todo: "Go back to the application and sign in again. If that does not help, check that your browser accepts \
                cookies from this site.",
     },
-    form_expired: Words {
+    form_expired: ErrorMessages {
         title: "This page was out of date",
         happened: "Something changed since the page was opened, so nothing was done.",
         todo: "Open the page again and repeat what you wanted to do.",
     },
-    unknown_app: Words {
+    unknown_app: ErrorMessages {
         title: "This application is not known here",
         happened: "You were sent here by an application that is not registered.",
         todo: "Check the link you followed. If you run the application, check its client ID.",
     },
-    wrong_redirect: Words {
+    wrong_redirect: ErrorMessages {
         title: "We stopped this sign-in",
         happened: "The application asked to send you on to an address that is not registered for it.",
         todo: "You can close this page. If you run the application, register exactly this address as a redirect URI.",
     },
-    bad_request: Words {
+    bad_request: ErrorMessages {
         title: "The application asked wrongly",
         happened: "The application’s request cannot be understood.",
         todo: "Go back to the application and sign in again. If you run it, see the details above.",
     },
-    refused: Words {
+    refused: ErrorMessages {
         title: "You were not signed in",
         happened: "The sign-in was cancelled or refused at the place you sign in with.",
         todo: "If you did not cancel it yourself, try again or use another account.",
     },
-    not_allowed: Words {
+    not_allowed: ErrorMessages {
         title: "You cannot go on with this account",
         happened: "You signed in, but this account may not be used here.",
         todo: "Use another account, or ask your administrator and give the reference below.",
     },
-    missing_groups: Words {
+    missing_groups: ErrorMessages {
         title: "A group is missing",
         happened: "You signed in, but this is only open to members of one of these groups or organisations:",
         todo: "Ask your administrator for membership and give the reference below, then sign in again.",
     },
-    email_not_verified: Words {
+    email_not_verified: ErrorMessages {
         title: "Your e-mail address is not verified",
         happened: "You signed in, but the place you sign in with does not say that your e-mail address is yours.",
         todo: "Verify the address there and sign in again. If it is verified, ask your administrator and give the reference below.",
     },
-    not_through_proxy: Words {
+    not_through_proxy: ErrorMessages {
         title: "This way leads through another door",
         happened: "Signing in here is possible only by the address your company gives for it.",
         todo: "Open that address, or ask your administrator and give the reference below.",
     },
-    upstream_failed: Words {
+    upstream_failed: ErrorMessages {
         title: "The sign-in did not work",
         happened: "The place you sign in with gave an answer that cannot be used.",
         todo: "Try again. If it happens again, ask your administrator and give the reference below.",
     },
-    upstream_down: Words {
+    upstream_misconfigured: ErrorMessages {
+        title: "An administrator must complete the setup",
+        happened: "You did nothing wrong. Something this sign-in needs is missing or set up incorrectly:",
+        todo: "Trying again does not help. Show your administrator this page, or use another way to sign in.",
+    },
+    upstream_down: ErrorMessages {
         title: "The sign-in service does not answer",
         happened: "You did nothing wrong. The place you sign in with cannot be asked right now:",
         todo: "Try again in a moment, or use another way to sign in. If it stays like this, tell your administrator \
                and give the reference below.",
     },
-    not_found: Words {
+    not_found: ErrorMessages {
         title: "Nothing here",
         happened: "There is no page at this address.",
         todo: "Check the address, or start from the application you want to use.",
     },
-    method_not_allowed: Words {
+    method_not_allowed: ErrorMessages {
         title: "Not in this way",
         happened: "This address cannot be used like that.",
         todo: "Start from the application you want to use.",
     },
-    too_many_requests: Words {
+    too_many_requests: ErrorMessages {
         title: "Too many requests",
         happened: "Too much came from your network in a short time.",
         todo: "Wait a minute, then try again.",
     },
-    internal: Words {
+    internal: ErrorMessages {
         title: "Something went wrong here",
         happened: "This is our fault, not yours. The cause has been written to the log.",
         todo: "Try again. If it happens again, ask your administrator and give the reference below.",
     },
-    unavailable: Words {
+    unavailable: ErrorMessages {
         title: "Back in a moment",
         happened: "This service cannot answer right now.",
         todo: "Wait a moment, then try again.",
     },
 };
 
-const WAYS: Ways = Ways {
-    back_to: Sentence("Back to {}"),
-    other_ways: "Other ways to sign in",
+const LINKS: Links = Links {
+    back_to: Message("Back to {}"),
+    other_connectors: "Other ways to sign in",
     try_again: "Try again",
     home: "Your sign-in page",
-    sign_out_of: Sentence("Also sign out of {}"),
+    sign_out_of: Message("Also sign out of {}"),
 };
 
 const HOME: Home = Home {
@@ -192,7 +203,7 @@ const HOME: Home = Home {
     since: "Signed in",
     until: "Ends",
     groups_heading: "Your groups",
-    groups: Plural { one: "Show one group", many: "Show {} groups" },
+    groups: PluralMessage { one: "Show one group", many: "Show {} groups" },
     no_groups: "None. Applications that go by groups will not let you in.",
     discovery: "OpenID Connect discovery document",
     signed_out_heading: "You are not signed in",
@@ -216,27 +227,27 @@ const LOGOUT: Logout = Logout {
 };
 
 const HAND_OVER: HandOver = HandOver {
-    heading: Sentence("Going on to {}"),
+    heading: Message("Going on to {}"),
     explain: "If nothing happens, press Continue.",
     go_on: "Continue",
 };
 
 const OUT_OF_BAND: OutOfBand = OutOfBand {
-    title: Sentence("Code for {}"),
+    title: Message("Code for {}"),
     heading: "Copy this code",
-    explain: Sentence("Paste it where {} asks for it."),
+    explain: Message("Paste it where {} asks for it."),
     code: "Code",
     careful: "Give it to nobody: for a few minutes it signs in as you.",
 };
 
-const MOMENT: DisplayTime = DisplayTime {
+const DISPLAY_TIME: DisplayTime = DisplayTime {
     now: "now",
-    minutes_ago: Plural { one: "one minute ago", many: "{} minutes ago" },
-    in_minutes: Plural { one: "in one minute", many: "in {} minutes" },
-    hours_ago: Plural { one: "one hour ago", many: "{} hours ago" },
-    in_hours: Plural { one: "in one hour", many: "in {} hours" },
-    days_ago: Plural { one: "one day ago", many: "{} days ago" },
-    in_days: Plural { one: "in one day", many: "in {} days" },
+    minutes_ago: PluralMessage { one: "one minute ago", many: "{} minutes ago" },
+    in_minutes: PluralMessage { one: "in one minute", many: "in {} minutes" },
+    hours_ago: PluralMessage { one: "one hour ago", many: "{} hours ago" },
+    in_hours: PluralMessage { one: "in one hour", many: "in {} hours" },
+    days_ago: PluralMessage { one: "one day ago", many: "{} days ago" },
+    in_days: PluralMessage { one: "in one day", many: "in {} days" },
     months: [
         "January",
         "February",
