@@ -1,11 +1,12 @@
 //! The command line: every command with its arguments and help texts.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::manage::{
-    CommonArguments, EventArguments, ExplainArguments, KeyCommand, SessionCommand,
+    CommonArguments, EventArguments, ExplainArguments, KeyCommand, SessionCommand, is_hyphenated_id,
 };
 
 /// An OpenID Connect identity provider for the accounts a company already has.
@@ -14,6 +15,34 @@ use crate::manage::{
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// Parses the process's arguments; prints a message and exits when they are wrong.
+    pub fn from_process() -> Self {
+        Self::parse_from(with_ids_last(std::env::args_os()))
+    }
+}
+
+/// Moves ids that begin with `-`, as 1 of 64 did in earlier versions, behind `--`: clap would take them for
+/// options. Ids that are the value of an option stay, since those options accept them.
+fn with_ids_last(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let (mut kept, mut ids): (Vec<OsString>, Vec<OsString>) = (Vec::new(), Vec::new());
+    let mut arguments = arguments.peekable();
+    while let Some(argument) = arguments.next_if(|argument| argument != "--") {
+        let is_value = kept
+            .last()
+            .is_some_and(|last| ["--session", "--grant", "--page"].iter().any(|o| last == o));
+        match argument.to_str().is_some_and(is_hyphenated_id) && !is_value {
+            true => ids.push(argument),
+            false => kept.push(argument),
+        }
+    }
+    let rest: Vec<OsString> = arguments.collect();
+    if !ids.is_empty() && rest.is_empty() {
+        kept.push("--".into());
+    }
+    kept.into_iter().chain(rest).chain(ids).collect()
 }
 
 #[derive(Debug, Subcommand)]
@@ -43,16 +72,16 @@ pub enum Command {
     /// Search the audit log
     Events {
         #[command(flatten)]
-        common: CommonArguments,
-        #[command(flatten)]
         arguments: EventArguments,
+        #[command(flatten)]
+        common: CommonArguments,
     },
     /// Explain why somebody can or cannot sign in, and which groups a client receives
     Explain {
         #[command(flatten)]
-        common: CommonArguments,
-        #[command(flatten)]
         arguments: ExplainArguments,
+        #[command(flatten)]
+        common: CommonArguments,
     },
     /// Print configuration for a Kubernetes API server
     #[command(subcommand)]
@@ -116,4 +145,51 @@ pub struct CheckArguments {
     /// The user to query about: the login name as typed on the login page, or the e-mail address
     #[arg(long, value_name = "NAME", requires = "connector")]
     pub user: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    const ID: &str = "-hFq2vCkzX0bQG7Yt9_4dJmWn3RsLaEi";
+
+    fn parse(arguments: &[&str]) -> Result<String, String> {
+        let arguments = ["countersign"].iter().chain(arguments).map(OsString::from);
+        match Cli::try_parse_from(with_ids_last(arguments)) {
+            Ok(cli) => Ok(format!("{:?}", cli.command)),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Issue 9, item 14.
+    #[test]
+    fn ids_that_begin_with_a_hyphen_are_ids_wherever_they_stand() {
+        for arguments in [
+            &["sessions", "show", ID, "--config", "a.yaml"][..],
+            &["sessions", "end", ID, "other", "--config", "a.yaml"],
+            &["sessions", "end", "--config", "a.yaml", "--", ID],
+            &["sessions", "end", "--grant", ID, "--config", "a.yaml"],
+            &["events", "--session", ID, "--config", "a.yaml", "--page", ID],
+        ] {
+            let parsed = parse(arguments).unwrap();
+            assert!(parsed.contains(ID) && parsed.contains("a.yaml"), "{parsed}");
+        }
+        assert!(parse(&["sessions", "end", "--evrything"]).unwrap_err().contains("--everything"));
+    }
+
+    /// Every option and argument of every command says what it does.
+    #[test]
+    fn every_option_has_a_help_text() {
+        fn undocumented(command: &clap::Command) -> Vec<String> {
+            let own = command.get_arguments().filter(|argument| argument.get_help().is_none());
+            let own = own.map(|argument| format!("{} {}", command.get_name(), argument.get_id()));
+            let below = command.get_subcommands().flat_map(undocumented);
+            let about = command.get_about().is_none().then(|| command.get_name().to_owned());
+            own.chain(below).chain(about).collect()
+        }
+        let mut command = Cli::command();
+        command.build();
+        assert_eq!(undocumented(&command), [""; 0]);
+    }
 }

@@ -2,12 +2,11 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use countersign::cli::{Cli, Command};
 use countersign::{check, hash_password, kubernetes, manage, serve};
 
 fn main() -> ExitCode {
-    match Cli::parse().command {
+    match Cli::from_process().command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::HashPassword => hash_password::run(),

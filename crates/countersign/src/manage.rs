@@ -22,6 +22,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+pub use arguments::is_hyphenated_id;
 use backend::{Backend, BackendArguments};
 use error::CommandError;
 pub use events::EventArguments;

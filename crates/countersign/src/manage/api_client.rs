@@ -127,7 +127,8 @@ async fn request_token(http: &Client, issuer: &str) -> Result<Secret, CommandErr
         ("client_id", client_id.as_str()),
         ("client_secret", client_secret.expose()),
     ];
-    let response: TokenResponse = json_response(http.post(metadata.token_endpoint).form(&form)).await?;
+    let response: TokenResponse =
+        json_response(http.post(metadata.token_endpoint).form(&form)).await?;
     Ok(Secret::new(response.access_token))
 }
 

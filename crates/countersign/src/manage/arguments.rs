@@ -15,20 +15,27 @@ pub fn instant(text: &str) -> Result<String, String> {
         || parse_duration(text).is_some();
     match is_instant {
         true => Ok(text.to_owned()),
-        false => Err("expected an instant such as 2026-11-24T09:30:00Z, now, or how long ago, such as \
+        false => {
+            Err("expected an instant such as 2026-11-24T09:30:00Z, now, or how long ago, such as \
                       90m or 2h30m"
-            .to_owned()),
+                .to_owned())
+        }
     }
 }
 
 /// A session or grant id. Ids made by earlier versions may begin with `-`; anything else that does is a
 /// misspelt option.
 pub fn id(text: &str) -> Result<String, String> {
-    let is_base64url = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-    match text.starts_with('-') && !(is_base64url && text.len() == ID_LENGTH) {
+    match text.starts_with('-') && !is_hyphenated_id(text) {
         true => Err("is neither an option of this command nor an id; see --help".to_owned()),
         false => Ok(text.to_owned()),
     }
+}
+
+/// An id that a command line would take for an option.
+pub fn is_hyphenated_id(text: &str) -> bool {
+    let is_base64url = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    text.starts_with('-') && text.len() == ID_LENGTH && is_base64url
 }
 
 /// Those that have a value, as request fields.

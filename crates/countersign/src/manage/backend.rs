@@ -116,10 +116,7 @@ pub fn page(fields: &Fields<'_>) -> Result<Page, CommandError> {
 }
 
 /// The filter of an operation on many sessions.
-pub fn bulk_filter(
-    fields: &RequestFields,
-    issuer: &Issuer,
-) -> Result<SessionFilter, CommandError> {
+pub fn bulk_filter(fields: &RequestFields, issuer: &Issuer) -> Result<SessionFilter, CommandError> {
     let known: Vec<&str> = BULK_FIELDS.iter().copied().chain(["everything"]).collect();
     Ok(checked(fields, &known, issuer)?.bulk()?)
 }

@@ -10,7 +10,10 @@ use countersign_issuer::admin::asked::BadField;
 pub enum CommandError {
     /// The value of one request field is not accepted. `field` is its name in the API until
     /// [`CommandError::with_option_names`] replaces it by the option's.
-    Field { field: String, problem: String },
+    Field {
+        field: String,
+        problem: String,
+    },
     Other(String),
 }
 

@@ -50,7 +50,7 @@ pub enum SessionCommand {
     /// Show one session, its grants, its events and the trace of its last login
     Show {
         /// Session id
-        #[arg(allow_hyphen_values = true, value_parser = id, value_name = "ID")]
+        #[arg(value_parser = id, value_name = "ID")]
         id: String,
     },
     /// End a session, a grant, or all sessions that match the filters
@@ -59,8 +59,6 @@ pub enum SessionCommand {
 
 #[derive(Debug, Args)]
 pub struct ListArguments {
-    #[command(flatten)]
-    filters: Filters,
     /// Which sessions [default: live]
     #[arg(long, value_enum)]
     state: Option<State>,
@@ -70,6 +68,8 @@ pub struct ListArguments {
     /// The page to show, as printed at the end of the page before
     #[arg(long, value_name = "PAGE", allow_hyphen_values = true)]
     page: Option<String>,
+    #[command(flatten)]
+    filters: Filters,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -72,8 +72,7 @@ pub fn table(terminal: &Terminal, columns: &[Column], rows: &[Vec<Cell>]) -> Str
         line.truncate(line.trim_end().len());
         line + "\n"
     };
-    let mut text =
-        line(&mut columns.iter().map(|column| (column.title, Some(Colour::Bold))));
+    let mut text = line(&mut columns.iter().map(|column| (column.title, Some(Colour::Bold))));
     for row in rows {
         text += &line(&mut row.iter().map(|cell| (cell.text.as_str(), cell.colour)));
     }
@@ -211,7 +210,8 @@ mod tests {
 
     #[test]
     fn columns_line_up_and_names_cannot_move_the_cursor() {
-        let rows = [row(["a", "\u{1b}[2Jja\u{202e}ne\r\n", "", ""]), row(["long one", "b", "", ""])];
+        let rows =
+            [row(["a", "\u{1b}[2Jja\u{202e}ne\r\n", "", ""]), row(["long one", "b", "", ""])];
         assert_eq!(
             table(&terminal(None), &COLUMNS, &rows),
             "ID        USER        CLIENTS  DETAILS\na          [2Jja ne\nlong one  b\n"
@@ -222,7 +222,11 @@ mod tests {
     fn what_does_not_fit_is_cut_then_left_out_and_named() {
         let rows = [row(["0123456789", "jane.doe@example.com", "kubernetes", "{}"])];
         let text = |width| table(&terminal(Some(width)), &COLUMNS, &rows);
-        assert!(text(44).contains("0123456789  jane.doe@example.com  kubernetes\n"), "{}", text(44));
+        assert!(
+            text(44).contains("0123456789  jane.doe@example.com  kubernetes\n"),
+            "{}",
+            text(44)
+        );
         assert!(text(30).contains("0123456789  jane.doe…  kubern…\n"), "{}", text(30));
         assert!(text(20).contains("0123456789  jane.do…\n"), "{}", text(20));
         assert!(text(20).contains("Not shown: CLIENTS,\nDETAILS."), "{}", text(20));

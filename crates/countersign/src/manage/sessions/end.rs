@@ -16,18 +16,24 @@ use crate::manage::table::{facts, fold};
 use crate::manage::terminal::Terminal;
 
 const FILTERS: [&str; 10] = [
-    "text", "user", "group", "connector", "client", "ip", "seen_since", "seen_before", "since",
+    "text",
+    "user",
+    "group",
+    "connector",
+    "client",
+    "ip",
+    "seen_since",
+    "seen_before",
+    "since",
     "before",
 ];
 
 #[derive(Debug, Args)]
 pub struct EndArguments {
     /// Session ids
-    #[arg(value_name = "ID", allow_hyphen_values = true, value_parser = id,
+    #[arg(value_name = "ID", value_parser = id,
         conflicts_with_all = FILTERS, conflicts_with = "everything")]
     ids: Vec<String>,
-    #[command(flatten)]
-    filters: Filters,
     /// All live sessions
     #[arg(long, conflicts_with_all = FILTERS)]
     everything: bool,
@@ -38,6 +44,8 @@ pub struct EndArguments {
     /// Do not ask for confirmation
     #[arg(long, short)]
     yes: bool,
+    #[command(flatten)]
+    filters: Filters,
 }
 
 pub async fn run(
@@ -63,9 +71,8 @@ pub async fn run(
     }
     let preview = backend.preview_end(&request).await?;
     if preview.sessions == 0 {
-        return output.print(&nothing(), |_, _| {
-            "No live session matches. Nothing was ended.\n".to_owned()
-        });
+        return output
+            .print(&nothing(), |_, _| "No live session matches. Nothing was ended.\n".to_owned());
     }
     if !arguments.yes {
         eprint!("{}", render_preview(&preview));
@@ -197,7 +204,8 @@ impl Backend {
 fn render_preview(preview: &PreviewView) -> String {
     let clients: Vec<String> =
         preview.clients.iter().map(|c| format!("{} ({})", c.client, c.grants)).collect();
-    let terminal = Terminal { width: Terminal::of_stdout(false).width, has_colours: false, now: None };
+    let terminal =
+        Terminal { width: Terminal::of_stdout(false).width, has_colours: false, now: None };
     facts(
         &terminal,
         &[
