@@ -133,12 +133,18 @@ async fn what_cannot_be_understood_is_said_in_a_line() {
     let server = world().start().await;
     for (arguments, expected) in [
         (vec!["sessions", "list"], "COUNTERSIGN_CONFIG"),
-        (vec!["sessions", "list", "--config", "CONFIG", "--since", "yesterday"], "'--since <INSTANT>'"),
+        (
+            vec!["sessions", "list", "--config", "CONFIG", "--since", "yesterday"],
+            "'--since <INSTANT>'",
+        ),
         (vec!["sessions", "list", "--config", "CONFIG", "--page", "x"], "--page: "),
         (vec!["sessions", "show", "nobody", "--config", "CONFIG"], "there is no session"),
         (vec!["sessions", "end", "--config", "CONFIG", "--yes"], "--everything"),
         (vec!["events", "--config", "CONFIG", "--kind", "odd"], "possible values: signed_in"),
-        (vec!["explain", "alice", "--client", "odd", "--config", "CONFIG"], "--client: no client odd"),
+        (
+            vec!["explain", "alice", "--client", "odd", "--config", "CONFIG"],
+            "--client: no client odd",
+        ),
         (vec!["keys", "list", "--url", "http://127.0.0.1:1/dex"], "COUNTERSIGN_CLIENT_ID"),
     ] {
         let output = server.runs(&arguments, &[]);
