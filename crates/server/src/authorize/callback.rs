@@ -17,7 +17,7 @@ use crate::cookies::SetCookies;
 use crate::form::{Query, once};
 use crate::metrics::LoginResult;
 use crate::page_error::{PageError, into_response};
-use crate::pages::Problem;
+use crate::pages::PageErrorKind;
 use crate::request_context::RequestContext;
 use crate::trusted_headers::TakenOff;
 
@@ -72,14 +72,14 @@ async fn land(
     if let Some(connector) = &outcome.connector {
         app.metrics.login(connector.as_str(), LoginResult::of(&outcome.end));
     }
-    let way = |page_error: PageError| match &outcome.pending {
+    let link = |page_error: PageError| match &outcome.pending {
         Some(pending) => match sealed(app, pending, binding) {
-            Ok(req) => page_error.or_way(another_way(app, pending, &req)),
+            Ok(req) => page_error.or_link(another_way(app, pending, &req)),
             Err(_) => page_error,
         },
         None => page_error,
     };
-    ended(app, outcome.end, binding).map_err(way)
+    ended(app, outcome.end, binding).map_err(link)
 }
 
 fn ended(
@@ -89,9 +89,9 @@ fn ended(
 ) -> Result<Response, PageError> {
     match end? {
         SignInEnd::SignedIn(proven) => signed_in(app, *proven, binding),
-        SignInEnd::Refused(Refusal::BadCredentials) => Err(Problem::UpstreamFailed.into()),
+        SignInEnd::Refused(Refusal::BadCredentials) => Err(PageErrorKind::UpstreamFailed.into()),
         SignInEnd::Refused(refusal) => Err(refused(refusal)),
-        SignInEnd::Wait(_) => Err(Problem::TooManyRequests.into()),
+        SignInEnd::Wait(_) => Err(PageErrorKind::TooManyRequests.into()),
         SignInEnd::NoSuchWay | SignInEnd::StartAgain => Err(start_again(app)),
     }
 }
