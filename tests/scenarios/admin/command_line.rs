@@ -132,13 +132,19 @@ async fn the_same_commands_work_from_afar_through_the_api() {
 async fn what_cannot_be_understood_is_said_in_a_line() {
     let server = world().start().await;
     for (arguments, expected) in [
-        (vec!["sessions", "list"], "say where"),
-        (vec!["sessions", "list", "--config", "CONFIG", "--since", "yesterday"], "created_since"),
-        (vec!["sessions", "list", "--config", "CONFIG", "--page", "x"], "page"),
+        (vec!["sessions", "list"], "COUNTERSIGN_CONFIG"),
+        (
+            vec!["sessions", "list", "--config", "CONFIG", "--since", "yesterday"],
+            "'--since <INSTANT>'",
+        ),
+        (vec!["sessions", "list", "--config", "CONFIG", "--page", "x"], "--page: "),
         (vec!["sessions", "show", "nobody", "--config", "CONFIG"], "there is no session"),
-        (vec!["sessions", "end", "--config", "CONFIG", "--yes"], "everything"),
-        (vec!["events", "--config", "CONFIG", "--kind", "odd"], "kind"),
-        (vec!["explain", "alice", "--client", "odd", "--config", "CONFIG"], "no client"),
+        (vec!["sessions", "end", "--config", "CONFIG", "--yes"], "--everything"),
+        (vec!["events", "--config", "CONFIG", "--kind", "odd"], "possible values: signed_in"),
+        (
+            vec!["explain", "alice", "--client", "odd", "--config", "CONFIG"],
+            "--client: no client odd",
+        ),
         (vec!["keys", "list", "--url", "http://127.0.0.1:1/dex"], "COUNTERSIGN_CLIENT_ID"),
     ] {
         let output = server.runs(&arguments, &[]);
