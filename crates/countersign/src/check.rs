@@ -3,7 +3,6 @@
 
 use std::process::ExitCode;
 
-use countersign_connectors::password::Hashing;
 use countersign_core::connector::{
     AccountDiagnosis, LoginMethod, PasswordLogin, RedirectLogin, TrustedHeaderLogin,
 };
@@ -35,7 +34,7 @@ pub fn run(arguments: &CheckArguments) -> ExitCode {
 }
 
 fn ask(config: &Config, id: &ConnectorId, user: Option<&str>) -> ExitCode {
-    let connectors = wiring::connectors(config, Hashing::default());
+    let connectors = wiring::connectors(config, wiring::hashing(&config.limits));
     let Some(connector) = connectors.iter().find(|connector| connector.id == *id) else {
         let ids: Vec<&str> = connectors.iter().map(|c| c.id.as_str()).collect();
         eprintln!(
