@@ -7,11 +7,11 @@ use serde_json::Value;
 use crate::scenarios::admin::api::ADMINS;
 use crate::world::{ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Client, Server, World};
 
-fn world() -> World {
+pub fn world() -> World {
     World::new().client(Client::new("ops")).with(ADMINS)
 }
 
-async fn signs_in(server: &Server, who: (&str, &str)) -> String {
+pub async fn signs_in(server: &Server, who: (&str, &str)) -> String {
     let app = server.relying_party("example-app");
     let request = app.asks("openid groups offline_access");
     let arrival = server.browser().logs_in(&request, who.0, who.1).await;
