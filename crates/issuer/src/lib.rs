@@ -11,7 +11,7 @@
 pub mod account_sessions;
 pub mod admin;
 pub mod attempts;
-pub mod authorize;
+pub mod login;
 pub mod circuit_breakers;
 pub mod clients;
 pub mod connectors;
@@ -43,7 +43,7 @@ pub use clients::Clients;
 pub use connectors::Connectors;
 pub use keyring::Keyring;
 pub use settings::Settings;
-pub use upstream_health::{UpstreamHealth, Upstreams};
+pub use upstream_health::{ConnectorStatus, ConnectorHealth};
 
 /// Everything an act needs, put together once by the program.
 pub struct Issuer {
@@ -53,7 +53,7 @@ pub struct Issuer {
     pub keyring: Keyring,
     pub attempts: LoginAttempts,
     pub circuit_breakers: CircuitBreakers,
-    pub upstream_health: Upstreams,
+    pub upstream_health: ConnectorHealth,
     pub store: Store,
     pub root: RootKeys,
     pub clock: Arc<dyn Clock>,

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::Response;
 use countersign_core::{Secret, Session};
 use countersign_issuer::IssuerError;
-use countersign_issuer::authorize::AccountPage;
+use countersign_issuer::login::AccountPage;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -35,7 +35,7 @@ async fn begin(
 ) -> Result<Response, PageError> {
     let page = once(pairs, "to").and_then(AccountPage::parse).unwrap_or_else(AccountPage::home);
     let again = pairs.iter().any(|(name, _)| name == "fresh");
-    let request = app.issuer.own_request(page, again)?;
+    let request = app.issuer.account_page_request(page, again)?;
     first_step(app, context, request).await
 }
 
@@ -45,7 +45,7 @@ pub async fn own_session(
     app: &App,
     context: &RequestContext,
 ) -> Result<Option<Session>, PageError> {
-    Ok(app.issuer.own_session(context.session.as_ref()).await?)
+    Ok(app.issuer.account_page_session(context.session.as_ref()).await?)
 }
 
 /// Whoever looks at a page that must not need an upstream to be up.
@@ -60,7 +60,7 @@ pub struct Looker {
 /// Like [`own_session`], but goes by what was known before where an upstream is down, and knows also
 /// whoever signed in without groups.
 pub async fn looker(app: &App, context: &RequestContext) -> Result<Option<Looker>, PageError> {
-    let current = app.issuer.own_session(context.session.as_ref()).await;
+    let current = app.issuer.account_page_session(context.session.as_ref()).await;
     let stale = match current {
         Ok(Some(session)) => {
             return Ok(Some(Looker { session, stale: false, groups_unasked: false }));
@@ -91,7 +91,7 @@ pub async fn standing(app: &App, context: &RequestContext) -> Result<Option<Sess
     let Some(session) = app.issuer.browser_session(context.session.as_ref()).await? else {
         return Ok(None);
     };
-    Ok(app.issuer.stands(None, &session).await?.then_some(session))
+    Ok(app.issuer.is_valid(None, &session).await?.then_some(session))
 }
 
 /// To the sign-in, and from there to `to`: a path of ours below the issuer's, with its query.

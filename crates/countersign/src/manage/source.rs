@@ -46,7 +46,7 @@ impl Source {
         }
         let account = env("SUDO_USER").or_else(|| env("USER")).unwrap_or_else(|| "unknown".into());
         let account: String = account.chars().filter(|c| !c.is_control()).take(64).collect();
-        Ok(Self::Database { app: Box::new(app), who: Administrator::at_the_machine(&account) })
+        Ok(Self::Database { app: Box::new(app), who: Administrator::local_operator(&account) })
     }
 
     pub async fn close(&self) {

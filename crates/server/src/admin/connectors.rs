@@ -91,7 +91,7 @@ async fn show_connectors(
     let mut frame = entered.frame(app, context, Section::Connectors);
     frame.said = confirmed.map(|(id, released)| {
         let t = &app.layout.texts.admin.places;
-        let said = if released { t.confirmed } else { t.not_braked };
+        let said = if released { t.confirmed } else { t.check_circuit_closed };
         said.plain(&connector_name(app, &id))
     });
     let shown = Connectors {

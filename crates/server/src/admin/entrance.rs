@@ -5,7 +5,7 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use countersign_core::Session;
 use countersign_issuer::admin::{Administrator, FRESH_SIGN_IN};
-use countersign_issuer::authorize::AccountPage;
+use countersign_issuer::login::AccountPage;
 
 use super::fields::address;
 use crate::account_pages::{check_form, own_session, sign_in_first, sign_in_link};

@@ -21,7 +21,7 @@ impl FromRequestParts<App> for AdminToken {
         let token = bearer(&parts.headers);
         let token = token.ok_or_else(|| Problem::unauthenticated().into_response())?;
         let address = parts.extensions.get::<ClientAddress>().map(|found| found.0.to_string());
-        match app.issuer.admit(&token, address).await {
+        match app.issuer.authenticate_admin_token(&token, address).await {
             Ok(Ok(administrator)) => Ok(Self(administrator)),
             Ok(Err(refused)) => {
                 tracing::warn!(reason = ?refused, "the API refused a token");

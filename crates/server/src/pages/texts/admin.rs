@@ -202,7 +202,7 @@ pub struct Places {
     pub confirm: &'static str,
     pub confirm_label: Sentence,
     pub confirmed: Sentence,
-    pub not_braked: Sentence,
+    pub check_circuit_closed: Sentence,
     pub none: &'static str,
 }
 

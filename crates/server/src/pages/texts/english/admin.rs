@@ -257,7 +257,7 @@ const PLACES: Places = Places {
     confirm: "Confirm",
     confirm_label: Sentence("Confirm what {} says"),
     confirmed: Sentence("What {} says counts again."),
-    not_braked: Sentence("{} was not braked any more."),
+    check_circuit_closed: Sentence("{} was not braked any more."),
     none: "There is none.",
 };
 
