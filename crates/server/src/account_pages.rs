@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::authorize::auth::first_step;
 use crate::form::{Query, once};
 use crate::page_error::{PageError, into_response};
-use crate::pages::Problem;
+use crate::pages::PageErrorKind;
 use crate::request_context::RequestContext;
 
 /// `GET /sign-in?to=/…`: a login of our own, by the same steps as any other, that ends at that page.
@@ -49,21 +49,24 @@ pub async fn own_session(
 }
 
 /// Whoever looks at a page that must not need an upstream to be up.
-pub struct Looker {
+pub struct AccountView {
     pub session: Session,
     /// The upstream was to be asked about them just now and did not answer.
     pub stale: bool,
     /// Their login did not ask for groups.
-    pub groups_unasked: bool,
+    pub groups_not_requested: bool,
 }
 
 /// Like [`own_session`], but goes by what was known before where an upstream is down, and knows also
 /// whoever signed in without groups.
-pub async fn looker(app: &App, context: &RequestContext) -> Result<Option<Looker>, PageError> {
+pub async fn account_view(
+    app: &App,
+    context: &RequestContext,
+) -> Result<Option<AccountView>, PageError> {
     let current = app.issuer.account_page_session(context.session.as_ref()).await;
     let stale = match current {
         Ok(Some(session)) => {
-            return Ok(Some(Looker { session, stale: false, groups_unasked: false }));
+            return Ok(Some(AccountView { session, stale: false, groups_not_requested: false }));
         }
         Ok(None) => false,
         Err(IssuerError::Unavailable { what, cause })
@@ -72,22 +75,29 @@ pub async fn looker(app: &App, context: &RequestContext) -> Result<Option<Looker
             tracing::warn!(upstream = what, cause, "a person sees groups as they were");
             true
         }
+        Err(IssuerError::Misconfigured { what, cause, .. }) => {
+            tracing::error!(upstream = what, cause, "a person sees groups as they were");
+            true
+        }
         Err(failure) => return Err(failure.into()),
     };
     let known = if stale {
         app.issuer.browser_session(context.session.as_ref()).await?
     } else {
-        standing(app, context).await?.filter(|session| !session.login_scopes.groups)
+        live_session(app, context).await?.filter(|session| !session.login_scopes.groups)
     };
     Ok(known.map(|session| {
-        let groups_unasked = !session.login_scopes.groups;
-        Looker { session, stale, groups_unasked }
+        let groups_not_requested = !session.login_scopes.groups;
+        AccountView { session, stale, groups_not_requested }
     }))
 }
 
 /// The session of this browser, if all it stands on still stands; what the upstream says is not asked.
 /// Enough to end what is one's own.
-pub async fn standing(app: &App, context: &RequestContext) -> Result<Option<Session>, PageError> {
+pub async fn live_session(
+    app: &App,
+    context: &RequestContext,
+) -> Result<Option<Session>, PageError> {
     let Some(session) = app.issuer.browser_session(context.session.as_ref()).await? else {
         return Ok(None);
     };
@@ -118,7 +128,7 @@ pub fn check_form(
     let given = Secret::new(once(pairs, "csrf").unwrap_or_default());
     let expected = app.issuer.form_token(context.session.as_ref());
     if context.session.is_none() || context.is_from_elsewhere() || !given.matches(&expected) {
-        return Err(Problem::FormExpired.into());
+        return Err(PageErrorKind::FormExpired.into());
     }
     Ok(())
 }
@@ -130,17 +140,17 @@ pub fn back_to(
     context: &RequestContext,
     page: &str,
     about: &str,
-    notice: &impl Serialize,
+    flash: &impl Serialize,
 ) -> Result<Response, PageError> {
     let path = app.path(page);
     let Some(binding) = &context.binding else { return see_other(&path) };
-    let sealed = app.issuer.seal_flash(about, binding, notice)?;
+    let sealed = app.issuer.seal_flash(about, binding, flash)?;
     let joint = if page.contains('?') { '&' } else { '?' };
     see_other(&format!("{path}{joint}notice={sealed}"))
 }
 
 /// What [`back_to`] carried, if it was said to this browser, about this, and just now.
-pub fn notice<T: DeserializeOwned>(
+pub fn flash<T: DeserializeOwned>(
     app: &App,
     context: &RequestContext,
     pairs: &[(String, String)],

@@ -7,7 +7,9 @@ use countersign_core::{GrantId, SessionId, Timestamp};
 use countersign_issuer::login::AccountPage;
 use serde::{Deserialize, Serialize};
 
-use crate::account_pages::{Looker, back_to, check_form, looker, notice, sign_in_first, standing};
+use crate::account_pages::{
+    AccountView, account_view, back_to, check_form, flash, live_session, sign_in_first,
+};
 use crate::answer::{page, with_cookies};
 use crate::app::App;
 use crate::cookies::SetCookies;
@@ -15,7 +17,7 @@ use crate::csp::FormsEnd;
 use crate::form::{Form, Pairs, Query, once};
 use crate::home::connector_name;
 use crate::page_error::{PageError, into_response};
-use crate::pages::{self, Done, EndNotice, HeldGroups, Name, Page, Problem};
+use crate::pages::{self, EndFlash, HeldGroups, Name, Page, PageErrorKind};
 use crate::request_context::RequestContext;
 
 mod cards;
@@ -23,7 +25,7 @@ mod cards;
 pub use cards::Cards;
 use cards::display_time;
 
-/// What fits on one page of under 30 KB.
+/// EndedItem fits on one page of under 30 KB.
 const SIGN_INS_PER_PAGE: usize = 6;
 const GRANTS_PER_SIGN_IN: usize = 2;
 const GRANTS_PER_PAGE: usize = 15;
@@ -31,13 +33,13 @@ const GROUPS_PAGE_BYTES: usize = 12 * 1024;
 
 /// Carried from the act to the page after it.
 #[derive(Serialize, Deserialize)]
-struct Told {
-    what: What,
+struct EndResult {
+    what: EndedItem,
     tokens_until: Option<Timestamp>,
 }
 
 #[derive(Serialize, Deserialize)]
-enum What {
+enum EndedItem {
     SignIn,
     Grant(String),
     Others(u64),
@@ -45,15 +47,15 @@ enum What {
 
 const ABOUT: &str = "an end";
 
-/// What was just ended by this browser, for the page it comes back to.
-pub fn end_notice(app: &App, context: &RequestContext, pairs: &Pairs) -> Option<EndNotice> {
-    let told: Told = notice(app, context, pairs, ABOUT)?;
-    let alive = told.tokens_until.filter(|at| *at > app.issuer.now());
-    Some(EndNotice {
-        what: match told.what {
-            What::SignIn => Done::SignIn,
-            What::Grant(app) => Done::Grant(app.into()),
-            What::Others(count) => Done::Others(count),
+/// EndedItem was just ended by this browser, for the page it comes back to.
+pub fn end_flash(app: &App, context: &RequestContext, pairs: &Pairs) -> Option<EndFlash> {
+    let result: EndResult = flash(app, context, pairs, ABOUT)?;
+    let alive = result.tokens_until.filter(|at| *at > app.issuer.now());
+    Some(EndFlash {
+        what: match result.what {
+            EndedItem::SignIn => pages::EndedItem::SignIn,
+            EndedItem::Grant(app) => pages::EndedItem::Grant(app.into()),
+            EndedItem::Others(count) => pages::EndedItem::Others(count),
         },
         tokens_until: alive.map(|at| display_time(app, at)),
     })
@@ -72,24 +74,24 @@ async fn show_list(
     context: &RequestContext,
     pairs: &Pairs,
 ) -> Result<Response, PageError> {
-    let Some(mine) = standing(app, context).await? else {
+    let Some(mine) = live_session(app, context).await? else {
         return sign_in_first(app, "/sessions", false);
     };
     let number = page_number(pairs);
     let all = app.issuer.account_sessions(&mine).await?;
-    let turn = Turn::of("/sessions", number, all.len(), SIGN_INS_PER_PAGE);
-    let shown = all.iter().skip(turn.skipped).take(SIGN_INS_PER_PAGE);
+    let links = PageLinks::of("/sessions", number, all.len(), SIGN_INS_PER_PAGE);
+    let shown = all.iter().skip(links.skipped).take(SIGN_INS_PER_PAGE);
     let cards = Cards::new(app, &mine).of(shown, GRANTS_PER_SIGN_IN).await?;
     let shown = pages::Sessions {
         layout: &app.layout,
-        notice: end_notice(app, context, pairs),
+        flash: end_flash(app, context, pairs),
         cards,
         others: all.len() > 1,
         action: &app.path("/sessions"),
         csrf: &app.issuer.form_token(context.session.as_ref()),
-        back: &turn.here,
-        newer: turn.newer.map(|to| app.path(&to)),
-        older: turn.older.map(|to| app.path(&to)),
+        back: &links.here,
+        newer: links.newer.map(|to| app.path(&to)),
+        older: links.older.map(|to| app.path(&to)),
     };
     Ok(page(app, 200, FormsEnd::AtHome, shown.render()))
 }
@@ -109,26 +111,26 @@ async fn show_one(
     id: SessionId,
     pairs: &Pairs,
 ) -> Result<Response, PageError> {
-    let Some(mine) = standing(app, context).await? else {
+    let Some(mine) = live_session(app, context).await? else {
         return sign_in_first(app, "/sessions", false);
     };
     let found = app.issuer.account_session(&mine, &id).await?;
-    let session = found.ok_or(Problem::NotFound)?;
+    let session = found.ok_or(PageErrorKind::NotFound)?;
     let number = page_number(pairs);
     let (card, count) =
         Cards::new(app, &mine).one(&session, number * GRANTS_PER_PAGE, GRANTS_PER_PAGE).await?;
-    let turn = Turn::of(&format!("/sessions/{}", session.id), number, count, GRANTS_PER_PAGE);
+    let links = PageLinks::of(&format!("/sessions/{}", session.id), number, count, GRANTS_PER_PAGE);
     let until = Some(app.issuer.browser_session_expires_at(&session)).filter(|at| *at > app.issuer.now());
     let shown = pages::OneSession {
         layout: &app.layout,
-        notice: end_notice(app, context, pairs),
+        flash: end_flash(app, context, pairs),
         card,
         browser_until: until.map(|at| display_time(app, at)),
         action: &app.path("/sessions"),
         csrf: &app.issuer.form_token(context.session.as_ref()),
-        back: &turn.here,
-        newer: turn.newer.map(|to| app.path(&to)),
-        older: turn.older.map(|to| app.path(&to)),
+        back: &links.here,
+        newer: links.newer.map(|to| app.path(&to)),
+        older: links.older.map(|to| app.path(&to)),
     };
     Ok(page(app, 200, FormsEnd::AtHome, shown.render()))
 }
@@ -144,7 +146,7 @@ async fn end_asked(
     pairs: &Pairs,
 ) -> Result<Response, PageError> {
     check_form(app, context, pairs)?;
-    let Some(mine) = standing(app, context).await? else {
+    let Some(mine) = live_session(app, context).await? else {
         return sign_in_first(app, "/", false);
     };
     let ip = context.address.to_string();
@@ -154,25 +156,26 @@ async fn end_asked(
         [Some(id), None, None] => {
             let id = SessionId::new(id);
             let ended = app.issuer.end_account_session(&mine, &id, &ip).await?;
-            let ended = ended.ok_or(Problem::NotFound)?;
-            let told = Told { what: What::SignIn, tokens_until: ended.tokens_until };
-            after_sign_in(app, context, id == mine.id, &back, &told)
+            let ended = ended.ok_or(PageErrorKind::NotFound)?;
+            let result = EndResult { what: EndedItem::SignIn, tokens_until: ended.tokens_until };
+            after_sign_in(app, context, id == mine.id, &back, &result)
         }
         [None, Some(id), None] => {
             let ended = app.issuer.end_account_grant(&mine, &GrantId::new(id)).await?;
-            let (grant, ended) = ended.ok_or(Problem::NotFound)?;
+            let (grant, ended) = ended.ok_or(PageErrorKind::NotFound)?;
             let client = app.issuer.clients.get(&grant.client);
             let name = client.map_or(grant.client.as_str(), |client| &client.name);
-            let what = What::Grant(name.to_owned());
-            let told = Told { what, tokens_until: ended.tokens_until };
-            back_to(app, context, back.as_str(), ABOUT, &told)
+            let what = EndedItem::Grant(name.to_owned());
+            let result = EndResult { what, tokens_until: ended.tokens_until };
+            back_to(app, context, back.as_str(), ABOUT, &result)
         }
         [None, None, Some("all")] => {
             let (count, ended) = app.issuer.end_other_account_sessions(&mine, &ip).await?;
-            let told = Told { what: What::Others(count), tokens_until: ended.tokens_until };
-            back_to(app, context, "/", ABOUT, &told)
+            let result =
+                EndResult { what: EndedItem::Others(count), tokens_until: ended.tokens_until };
+            back_to(app, context, "/", ABOUT, &result)
         }
-        _ => Err(PageError::from(Problem::BadRequest).detail("session, grant, others")),
+        _ => Err(PageError::from(PageErrorKind::BadRequest).detail("session, grant, others")),
     }
 }
 
@@ -182,11 +185,11 @@ fn after_sign_in(
     context: &RequestContext,
     own: bool,
     back: &AccountPage,
-    told: &Told,
+    result: &EndResult,
 ) -> Result<Response, PageError> {
     let gone = own || back.as_str().starts_with("/sessions/");
     let to = if gone { "/" } else { back.as_str() };
-    let response = back_to(app, context, to, ABOUT, told)?;
+    let response = back_to(app, context, to, ABOUT, result)?;
     let mut cookies = SetCookies::default();
     if own {
         cookies.no_session(&app.cookies);
@@ -207,16 +210,16 @@ async fn show_groups(
     context: &RequestContext,
     pairs: &Pairs,
 ) -> Result<Response, PageError> {
-    let Some(looker) = looker(app, context).await? else {
+    let Some(account_view) = account_view(app, context).await? else {
         return sign_in_first(app, "/groups", false);
     };
-    if looker.groups_unasked {
+    if account_view.groups_not_requested {
         return sign_in_first(app, "/groups", false);
     }
     let search: String = once(pairs, "q").unwrap_or_default().trim().chars().take(256).collect();
     let from = once(pairs, "from").and_then(|text| text.parse().ok()).unwrap_or(0);
     let wanted = search.to_lowercase();
-    let all = &looker.session.identity.groups;
+    let all = &account_view.session.identity.groups;
     let found: Vec<&String> =
         all.iter().filter(|name| name.to_lowercase().contains(&wanted)).collect();
     let names = HeldGroups::fitting(found.iter().skip(from).copied(), GROUPS_PAGE_BYTES);
@@ -228,7 +231,7 @@ async fn show_groups(
     };
     let shown = pages::Groups {
         layout: &app.layout,
-        groups: held(app, &looker, names, found.len()),
+        groups: held(app, &account_view, names, found.len()),
         search: &search,
         action: &app.path("/groups"),
         earlier: (from > 0).then(|| link(0)),
@@ -238,15 +241,17 @@ async fn show_groups(
 }
 
 /// The groups a page shows, of `count` in all.
-pub fn held(app: &App, looker: &Looker, names: Vec<Name>, count: usize) -> HeldGroups {
-    let session = &looker.session;
+pub fn held(app: &App, account_view: &AccountView, names: Vec<Name>, count: usize) -> HeldGroups {
+    let session = &account_view.session;
     HeldGroups {
         names,
         count: count as u64,
         source: connector_name(app, session).into(),
         asked: display_time(app, session.identity_at),
-        stale: looker.stale,
-        ask: looker.groups_unasked.then(|| crate::account_pages::sign_in_link(app, "/", false)),
+        stale: account_view.stale,
+        ask: account_view
+            .groups_not_requested
+            .then(|| crate::account_pages::sign_in_link(app, "/", false)),
     }
 }
 
@@ -255,14 +260,14 @@ fn page_number(pairs: &Pairs) -> usize {
 }
 
 /// Turning pages: the one before, this one and the one after, as paths below the issuer's.
-struct Turn {
+struct PageLinks {
     skipped: usize,
     here: String,
     newer: Option<String>,
     older: Option<String>,
 }
 
-impl Turn {
+impl PageLinks {
     fn of(path: &str, number: usize, count: usize, per_page: usize) -> Self {
         // Beyond the end, as after an end on the last page, is the last page.
         let number = number.min(count.saturating_sub(1) / per_page.max(1));

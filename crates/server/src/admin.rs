@@ -4,9 +4,9 @@
 //! POST to the page that offers it, with its CSRF value and a sign-in of the last minutes. What may be done and
 //! what it means is in `issuer::admin`; nothing here decides it.
 
+mod admin_session;
 mod connectors;
 mod end;
-mod entrance;
 mod explain;
 mod fields;
 mod keys;
@@ -14,9 +14,9 @@ mod log;
 mod session;
 mod sessions;
 
+pub use admin_session::is_administrator;
 pub use connectors::{clients, confirm, connectors};
 pub use end::{end, preview};
-pub use entrance::is_administrator;
 pub use explain::explain;
 pub use keys::{keys, rotate};
 pub use log::{events, holders};
@@ -27,11 +27,11 @@ use countersign_core::{ClientId, ConnectorId, Timestamp};
 use countersign_issuer::admin::view::EndedView;
 
 use crate::app::App;
-use crate::pages::admin::{EndedLine, words_for};
+use crate::pages::admin::{EndedLine, label_for};
 use crate::pages::{DisplayTime, Name, assets};
 
 /// An instant of a view, which are RFC 3339.
-fn when(app: &App, text: &str) -> DisplayTime {
+fn display_time_of(app: &App, text: &str) -> DisplayTime {
     match text.parse::<Timestamp>() {
         Ok(at) => display_time(app, at),
         Err(_) => {
@@ -41,7 +41,7 @@ fn when(app: &App, text: &str) -> DisplayTime {
 }
 
 fn display_time(app: &App, at: Timestamp) -> DisplayTime {
-    DisplayTime::to_the_second(at.millis(), app.issuer.now().millis(), app.layout.texts)
+    DisplayTime::to_the_second(at.millis(), app.issuer.now().millis(), app.layout.messages)
 }
 
 fn client_name(app: &App, id: &str) -> Name {
@@ -56,14 +56,14 @@ fn connector_name(app: &App, id: &str) -> Name {
 
 fn ended_line(app: &App, ended: &EndedView) -> EndedLine {
     EndedLine {
-        at: when(app, &ended.at),
+        at: display_time_of(app, &ended.at),
         by: ended.by.as_str().into(),
-        why: words_for(&app.layout.texts.admin.reasons, &ended.why),
+        why: label_for(&app.layout.messages.admin.reasons, &ended.why),
     }
 }
 
 /// The first that says something.
-fn first_of<'a>(names: &[&'a str]) -> &'a str {
+fn first_non_empty<'a>(names: &[&'a str]) -> &'a str {
     names.iter().find(|name| !name.is_empty()).copied().unwrap_or_default()
 }
 

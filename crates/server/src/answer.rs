@@ -13,12 +13,12 @@ use crate::app::App;
 use crate::cookies::SetCookies;
 use crate::csp::{self, FormsEnd};
 use crate::page_error::PageError;
-use crate::pages::{FormPost, OutOfBand, Page, Problem, Way};
+use crate::pages::{FormPost, OutOfBand, Page, PageErrorKind, PageLink};
 use crate::request_context::RequestContext;
 
 mod step;
 
-pub use step::{app_of, step_response, spoken};
+pub use step::{app_of, step_response, scope_for_display};
 
 /// An HTML page that nobody keeps.
 pub fn page(app: &App, status: u16, forms: FormsEnd, html: String) -> Response {
@@ -52,7 +52,7 @@ pub fn to_client(
     if answer.redirect_uri == OUT_OF_BAND {
         let Some(code) = answer.field("code") else {
             let said = answer.field("error_description").unwrap_or_default();
-            return Err(PageError::from(Problem::Refused).detail(said));
+            return Err(PageError::from(PageErrorKind::Refused).detail(said));
         };
         let shown = OutOfBand { layout: &app.layout, client_name: client_name.into(), code };
         return Ok(page(app, 200, FormsEnd::AtHome, shown.render()));
@@ -101,11 +101,11 @@ pub fn link(app: &App, path: &str, req: &str) -> String {
 }
 
 /// On with the login in flight: by another of its ways in, or by the only one once more.
-pub fn another_way(app: &App, pending: &PendingLogin, req: &str) -> Way {
+pub fn another_way(app: &App, pending: &PendingLogin, req: &str) -> PageLink {
     let to = link(app, "/continue", req);
     match has_other_ways(app, pending) {
-        true => Way::OtherWays(to),
-        false => Way::TryAgain(to),
+        true => PageLink::OtherConnectors(to),
+        false => PageLink::TryAgain(to),
     }
 }
 
@@ -129,7 +129,7 @@ pub fn opened(
 }
 
 pub fn start_again(app: &App) -> PageError {
-    PageError::from(Problem::StartAgain).way(Way::Home(app.path("/")))
+    PageError::from(PageErrorKind::LoginExpired).link(PageLink::Home(app.path("/")))
 }
 
 /// Steps that are answered without the browser's binder: `prompt=none` never sets one.

@@ -8,7 +8,7 @@ use axum::response::Response;
 
 use crate::app::App;
 use crate::page_error::PageError;
-use crate::pages::Problem;
+use crate::pages::PageErrorKind;
 use crate::request_context::RequestContext;
 
 /// No form of ours and no token request comes near this.
@@ -50,7 +50,7 @@ impl FromRequest<App> for Form {
 /// A page like any other error's, with the status that says what was wrong.
 async fn unreadable(parts: &mut Parts, app: &App, status: StatusCode) -> Response {
     let Ok(context) = RequestContext::from_request_parts(parts, app).await;
-    let mut response = PageError::from(Problem::BadRequest).show(app, &context);
+    let mut response = PageError::from(PageErrorKind::BadRequest).show(app, &context);
     *response.status_mut() = status;
     response
 }

@@ -6,15 +6,15 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use countersign_core::Session;
 
-use crate::account_pages::{looker, sign_in_link};
-use crate::account_sessions::{Cards, end_notice, held};
+use crate::account_pages::{account_view, sign_in_link};
+use crate::account_sessions::{Cards, end_flash, held};
 use crate::admin::is_administrator;
 use crate::answer::page;
 use crate::app::App;
 use crate::csp::FormsEnd;
 use crate::form::{Pairs, Query};
 use crate::page_error::{PageError, into_response};
-use crate::pages::{self, DisplayTime, HeldGroups, Page, Problem, User, assets};
+use crate::pages::{self, DisplayTime, HeldGroups, Page, PageErrorKind, SignedInUser, assets};
 use crate::request_context::RequestContext;
 
 /// What there is room for beside everything else; the rest has pages of its own.
@@ -29,20 +29,20 @@ pub async fn get(State(app): State<App>, context: RequestContext, Query(pairs): 
 
 async fn home(app: &App, context: &RequestContext, pairs: &Pairs) -> Result<Response, PageError> {
     let discovery = app.issuer.settings.issuer.endpoint("/.well-known/openid-configuration");
-    let notice = end_notice(app, context, pairs);
-    let Some(looker) = looker(app, context).await? else {
+    let flash = end_flash(app, context, pairs);
+    let Some(account_view) = account_view(app, context).await? else {
         let shown = pages::HomeSignedOut {
             layout: &app.layout,
             sign_in: &sign_in_link(app, "/", false),
-            notice,
+            flash,
             discovery: &discovery,
         };
         return Ok(page(app, 200, FormsEnd::AtHome, shown.render()));
     };
-    let session = &looker.session;
+    let session = &account_view.session;
     let now = app.issuer.now();
     let display_time = |at: countersign_core::Timestamp| {
-        DisplayTime::new(at.millis(), now.millis(), app.layout.texts)
+        DisplayTime::new(at.millis(), now.millis(), app.layout.messages)
     };
     let sign_ins = app.issuer.account_sessions(session).await?;
     let of = Cards::new(app, session);
@@ -52,14 +52,14 @@ async fn home(app: &App, context: &RequestContext, pairs: &Pairs) -> Result<Resp
     let shown = pages::HomeSignedIn {
         layout: &app.layout,
         user: user(app, session),
-        notice,
+        flash,
         since: display_time(session.auth_time),
         until: display_time(app.issuer.browser_session_expires_at(session)),
         cards,
         sign_ins: sign_ins.len() as u64,
         all_sign_ins: &app.path("/sessions"),
         end: &app.path("/sessions"),
-        groups: held(app, &looker, HeldGroups::fitting(groups, GROUP_BYTES), groups.len()),
+        groups: held(app, &account_view, HeldGroups::fitting(groups, GROUP_BYTES), groups.len()),
         all_groups: &app.path("/groups"),
         logout: &app.path("/logout"),
         csrf: &app.issuer.form_token(context.session.as_ref()),
@@ -70,10 +70,10 @@ async fn home(app: &App, context: &RequestContext, pairs: &Pairs) -> Result<Resp
     Ok(page(app, 200, FormsEnd::AtHome, shown.render()))
 }
 
-pub(crate) fn user(app: &App, session: &Session) -> User {
+pub(crate) fn user(app: &App, session: &Session) -> SignedInUser {
     let person = &session.identity;
     let name = [&person.username, &person.preferred_username, &person.email, &person.user_id];
-    User {
+    SignedInUser {
         name: name.into_iter().find(|name| !name.is_empty()).map_or("", String::as_str).into(),
         email: (!person.email.is_empty()).then(|| person.email.as_str().into()),
         connector_name: connector_name(app, session).as_str().into(),
@@ -92,7 +92,7 @@ pub async fn asset(
     Path(file): Path<String>,
 ) -> Response {
     let Some(asset) = assets::find(&file) else {
-        return PageError::from(Problem::NotFound).show(&app, &context);
+        return PageError::from(PageErrorKind::NotFound).show(&app, &context);
     };
     let mut response = Response::new(Body::from(asset.bytes));
     let headers = response.headers_mut();
@@ -109,5 +109,5 @@ pub async fn robots() -> impl IntoResponse {
 }
 
 pub async fn not_found(State(app): State<App>, context: RequestContext) -> Response {
-    PageError::from(Problem::NotFound).show(&app, &context)
+    PageError::from(PageErrorKind::NotFound).show(&app, &context)
 }

@@ -16,7 +16,7 @@ use tracing::Instrument;
 use crate::app::App;
 use crate::metrics::Told;
 use crate::page_error::PageError;
-use crate::pages::Problem;
+use crate::pages::PageErrorKind;
 use crate::request_context::{ClientAddress, RequestContext, RequestId, peer};
 use crate::token::json;
 use crate::trusted_headers;
@@ -100,7 +100,7 @@ async fn dressed(State(app): State<App>, request: Request, next: Next) -> Respon
     let mut response = match for_programs {
         _ if for_administrators => crate::api::bare(status),
         true => json(status, &serde_json::json!({ "error": "invalid_request" })),
-        false => PageError::from(Problem::of_status(status.as_u16())).show(&app, &context),
+        false => PageError::from(PageErrorKind::of_status(status.as_u16())).show(&app, &context),
     };
     *response.status_mut() = status;
     // What was said around it still holds: Allow, Retry-After, who may read it.

@@ -17,7 +17,7 @@ use crate::csp::FormsEnd;
 use crate::form::{Form, Pairs, Query, once};
 use crate::home::user;
 use crate::page_error::{PageError, into_response};
-use crate::pages::{self, Name, Page, Problem, Tools, Way};
+use crate::pages::{self, Name, OfflineGrants, Page, PageErrorKind, PageLink};
 use crate::request_context::RequestContext;
 
 /// The hidden field, and the parameter of our own redirect, with what an application asked.
@@ -53,7 +53,7 @@ fn as_get(app: &App, params: &Params) -> Result<Response, PageError> {
 fn read(app: &App, params: &Params) -> Result<LogoutRequest, PageError> {
     app.issuer
         .parse_logout(params)
-        .map_err(|what| PageError::from(Problem::BadRequest).detail(what))
+        .map_err(|what| PageError::from(PageErrorKind::BadRequest).detail(what))
 }
 
 async fn asked(app: &App, context: &RequestContext, pairs: Pairs) -> Result<Response, PageError> {
@@ -108,10 +108,10 @@ async fn answered(
 /// What happened, for the page after it.
 #[derive(Default)]
 struct Done {
-    tools: Option<Tools>,
+    tools: Option<OfflineGrants>,
     told: Vec<ClientId>,
     /// Where to sign out of the upstream as well.
-    upstream: Option<Way>,
+    upstream: Option<PageLink>,
 }
 
 async fn sign_out(
@@ -129,12 +129,13 @@ async fn sign_out(
     let address = context.address.to_string();
     let end = app.issuer.end_browser_session(cookie, tools, &address).await?.unwrap_or_default();
     let SignOutOutcome { offline_grants_remain: tools_left, notified: told } = end;
-    let tools = had_tools.then_some(if tools_left { Tools::Kept } else { Tools::Ended });
+    let tools =
+        had_tools.then_some(if tools_left { OfflineGrants::Kept } else { OfflineGrants::Ended });
     let upstream = match &session {
         Some(session) if request.redirect().is_none() => app.issuer.upstream_logout(session).await,
         _ => None,
     };
-    let upstream = upstream.map(|at| Way::SignOutOf(at.url.into(), Name::from(&at.name)));
+    let upstream = upstream.map(|at| PageLink::UpstreamLogout(at.url.into(), Name::from(&at.name)));
     let mut cookies = SetCookies::default();
     cookies.no_session(&app.cookies);
     Ok(with_cookies(leave(app, request, Done { tools, told, upstream })?, cookies))
@@ -146,13 +147,13 @@ fn leave(app: &App, request: &LogoutRequest, done: Done) -> Result<Response, Pag
         return see_other(uri);
     }
     let name = |id: &ClientId| app.issuer.clients.get(id).map(|client| Name::from(&client.name));
-    let way = request.return_link();
-    let way = way.and_then(|(id, uri)| Some(Way::BackTo(uri.to_owned(), name(id)?)));
+    let link = request.return_link();
+    let link = link.and_then(|(id, uri)| Some(PageLink::BackToClient(uri.to_owned(), name(id)?)));
     let shown = pages::SignedOut {
         layout: &app.layout,
-        tools: done.tools.unwrap_or(Tools::Untouched),
+        tools: done.tools.unwrap_or(OfflineGrants::None),
         told: done.told.iter().filter_map(name).collect(),
-        way,
+        link,
         upstream: done.upstream,
     };
     Ok(page(app, 200, FormsEnd::AtHome, shown.render()))

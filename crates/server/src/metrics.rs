@@ -57,6 +57,7 @@ pub enum LoginResult {
     Refused,
     Delayed,
     Unavailable,
+    Misconfigured,
     StartedAgain,
 }
 
@@ -67,6 +68,7 @@ impl LoginResult {
             Ok(SignInOutcome::Refused(_)) => Self::Refused,
             Ok(SignInOutcome::RateLimited(_)) => Self::Delayed,
             Ok(SignInOutcome::MethodUnavailable | SignInOutcome::RestartRequired) => Self::StartedAgain,
+            Err(IssuerError::Misconfigured { .. }) => Self::Misconfigured,
             Err(_) => Self::Unavailable,
         }
     }

@@ -7,7 +7,7 @@ use countersign_issuer::IssuerError;
 use crate::answer::page;
 use crate::app::App;
 use crate::csp::FormsEnd;
-use crate::pages::{ErrorPage, Name, Page, Problem, Way};
+use crate::pages::{ErrorPage, Name, Page, PageErrorKind, PageLink};
 use crate::request_context::RequestContext;
 
 /// Seconds after which it is worth to ask again.
@@ -19,17 +19,17 @@ pub struct PageError(Box<Told>);
 
 #[derive(Debug)]
 struct Told {
-    problem: Problem,
+    problem: PageErrorKind,
     items: Vec<String>,
     detail: Option<String>,
-    way: Option<Way>,
+    link: Option<PageLink>,
     /// For the log only.
     cause: Option<String>,
 }
 
-impl From<Problem> for PageError {
-    fn from(problem: Problem) -> Self {
-        let told = Told { problem, items: Vec::new(), detail: None, way: None, cause: None };
+impl From<PageErrorKind> for PageError {
+    fn from(problem: PageErrorKind) -> Self {
+        let told = Told { problem, items: Vec::new(), detail: None, link: None, cause: None };
         Self(Box::new(told))
     }
 }
@@ -38,16 +38,24 @@ impl From<IssuerError> for PageError {
     fn from(failure: IssuerError) -> Self {
         let problem = match &failure {
             IssuerError::Unavailable { what, .. } if what == countersign_issuer::THE_DATABASE => {
-                Problem::Unavailable
+                PageErrorKind::Unavailable
             }
-            IssuerError::Unavailable { .. } => Problem::UpstreamDown,
-            IssuerError::Unstorable(_) => Problem::BadRequest,
-            IssuerError::Broken(_) => Problem::Internal,
+            IssuerError::Unavailable { .. } => PageErrorKind::UpstreamDown,
+            IssuerError::Misconfigured { .. } => PageErrorKind::UpstreamMisconfigured,
+            IssuerError::Unstorable(_) => PageErrorKind::BadRequest,
+            IssuerError::Broken(_) => PageErrorKind::Internal,
         };
         let mut page_error = Self::from(problem);
         page_error.0.cause = Some(failure.to_string());
-        if let (Problem::UpstreamDown, IssuerError::Unavailable { what, .. }) = (problem, failure) {
-            page_error.0.items = vec![what];
+        match failure {
+            IssuerError::Unavailable { what, .. } if problem == PageErrorKind::UpstreamDown => {
+                page_error.0.items = vec![what];
+            }
+            IssuerError::Misconfigured { what, missing, .. } => {
+                page_error.0.items = vec![what];
+                page_error.0.detail = Some(missing);
+            }
+            _ => {}
         }
         page_error
     }
@@ -64,19 +72,19 @@ impl PageError {
         self
     }
 
-    pub fn way(mut self, way: Way) -> Self {
-        self.0.way = Some(way);
+    pub fn link(mut self, link: PageLink) -> Self {
+        self.0.link = Some(link);
         self
     }
 
     /// A way on, where the page has none yet.
-    pub fn or_way(mut self, way: Way) -> Self {
-        self.0.way.get_or_insert(way);
+    pub fn or_link(mut self, link: PageLink) -> Self {
+        self.0.link.get_or_insert(link);
         self
     }
 
     pub fn show(self, app: &App, context: &RequestContext) -> Response {
-        let Told { problem, items, detail, way, cause } = *self.0;
+        let Told { problem, items, detail, link, cause } = *self.0;
         let status = problem.status();
         if status >= 500 {
             let cause = cause.as_deref().unwrap_or("no cause was given");
@@ -90,8 +98,8 @@ impl PageError {
         if let Some(detail) = &detail {
             shown = shown.detail(detail);
         }
-        if let Some(way) = way {
-            shown = shown.way(way);
+        if let Some(link) = link {
+            shown = shown.link(link);
         }
         let mut response = page(app, status, FormsEnd::AtHome, shown.render());
         if status == 503 {

@@ -64,7 +64,7 @@ impl<'a> Cards<'a> {
             scopes: grant
                 .scopes
                 .iter()
-                .map(|scope| crate::answer::spoken(self.app, scope))
+                .map(|scope| crate::answer::scope_for_display(self.app, scope))
                 .collect(),
             since: display_time(self.app, grant.created_at),
             used: display_time(self.app, grant.rotated_at),
@@ -75,5 +75,5 @@ impl<'a> Cards<'a> {
 }
 
 pub fn display_time(app: &App, at: Timestamp) -> DisplayTime {
-    DisplayTime::new(at.millis(), app.issuer.now().millis(), app.layout.texts)
+    DisplayTime::new(at.millis(), app.issuer.now().millis(), app.layout.messages)
 }

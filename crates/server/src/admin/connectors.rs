@@ -5,17 +5,17 @@ use axum::response::Response;
 use countersign_core::ConnectorId;
 use countersign_issuer::admin::places::{ClientView, ConnectorView};
 
-use super::entrance::AdminSession;
+use super::admin_session::AdminSession;
 use super::fields::{address, from, part};
-use super::{client_name, connector_name, count, when};
-use crate::account_pages::{back_to, notice};
+use super::{client_name, connector_name, count, display_time_of};
+use crate::account_pages::{back_to, flash};
 use crate::answer::page;
 use crate::app::App;
 use crate::csp::FormsEnd;
 use crate::form::{Form, Pairs, once};
 use crate::page_error::{PageError, into_response};
 use crate::pages::admin::{ClientRow, Clients, ConnectorCard, Connectors, Health, Section};
-use crate::pages::{Page, Problem};
+use crate::pages::{Page, PageErrorKind};
 use crate::request_context::RequestContext;
 
 /// What fits on one page of under 30 KB.
@@ -27,24 +27,24 @@ const ABOUT: &str = "a confirmation";
 pub async fn clients(
     State(app): State<App>,
     context: RequestContext,
-    entered: AdminSession,
+    admin: AdminSession,
 ) -> Response {
-    into_response(&app, &context, show_clients(&app, &context, &entered).await)
+    into_response(&app, &context, show_clients(&app, &context, &admin).await)
 }
 
 async fn show_clients(
     app: &App,
     context: &RequestContext,
-    entered: &AdminSession,
+    admin: &AdminSession,
 ) -> Result<Response, PageError> {
     let all = app.issuer.client_views().await?;
-    let pairs = entered.asked();
+    let pairs = admin.query();
     let begin = from(&pairs, "from", all.len());
     let rows = all.iter().skip(begin).take(CLIENTS).map(|client| client_row(app, client));
     let here = (Section::Clients.path(), pairs.as_slice());
     let shown = Clients {
         layout: &app.layout,
-        frame: entered.frame(app, context, Section::Clients),
+        frame: admin.frame(app, context, Section::Clients),
         clients: part(app, here, "from", all.len(), (begin, rows.collect())),
     };
     Ok(page(app, 200, FormsEnd::AtHome, shown.render()))
@@ -72,27 +72,27 @@ fn sessions(app: &App, field: &str, value: &str) -> String {
 pub async fn connectors(
     State(app): State<App>,
     context: RequestContext,
-    entered: AdminSession,
+    admin: AdminSession,
 ) -> Response {
-    into_response(&app, &context, show_connectors(&app, &context, &entered).await)
+    into_response(&app, &context, show_connectors(&app, &context, &admin).await)
 }
 
 async fn show_connectors(
     app: &App,
     context: &RequestContext,
-    entered: &AdminSession,
+    admin: &AdminSession,
 ) -> Result<Response, PageError> {
     let all = app.issuer.connector_views().await?;
-    let pairs = entered.asked();
+    let pairs = admin.query();
     let begin = from(&pairs, "from", all.len());
     let cards = all.iter().skip(begin).take(CONNECTORS).map(|connector| card(app, connector));
     let here = (Section::Connectors.path(), pairs.as_slice());
-    let confirmed: Option<(String, bool)> = notice(app, context, &entered.pairs, ABOUT);
-    let mut frame = entered.frame(app, context, Section::Connectors);
-    frame.said = confirmed.map(|(id, released)| {
-        let t = &app.layout.texts.admin.places;
-        let said = if released { t.confirmed } else { t.check_circuit_closed };
-        said.plain(&connector_name(app, &id))
+    let confirmed: Option<(String, bool)> = flash(app, context, &admin.pairs, ABOUT);
+    let mut frame = admin.frame(app, context, Section::Connectors);
+    frame.flash = confirmed.map(|(id, released)| {
+        let t = &app.layout.messages.admin.places;
+        let flash = if released { t.confirmed } else { t.check_circuit_closed };
+        flash.plain(&connector_name(app, &id))
     });
     let shown = Connectors {
         layout: &app.layout,
@@ -113,10 +113,13 @@ fn card(app: &App, connector: &ConnectorView) -> ConnectorCard {
             (None, true) => Health::Up,
             (None, false) => Health::Down,
         },
-        last_answer: connector.last_answer.as_deref().map(|at| when(app, at)),
-        last_failure: connector.last_failure.as_deref().map(|at| when(app, at)),
+        last_answer: connector.last_answer.as_deref().map(|at| display_time_of(app, at)),
+        last_failure: connector.last_failure.as_deref().map(|at| display_time_of(app, at)),
         last_error: connector.last_error.as_deref().map(Into::into),
-        circuit_open_since: connector.circuit_open_since.as_deref().map(|at| when(app, at)),
+        circuit_open_since: connector
+            .circuit_open_since
+            .as_deref()
+            .map(|at| display_time_of(app, at)),
         sessions: count(connector.sessions),
         href: sessions(app, "connector", &connector.id),
     }
@@ -125,25 +128,25 @@ fn card(app: &App, connector: &ConnectorView) -> ConnectorCard {
 pub async fn confirm(
     State(app): State<App>,
     context: RequestContext,
-    entered: AdminSession,
+    admin: AdminSession,
     Form(form): Form,
 ) -> Response {
-    into_response(&app, &context, confirm_asked(&app, &context, &entered, &form).await)
+    into_response(&app, &context, handle_confirm(&app, &context, &admin, &form).await)
 }
 
-async fn confirm_asked(
+async fn handle_confirm(
     app: &App,
     context: &RequestContext,
-    entered: &AdminSession,
+    admin: &AdminSession,
     form: &Pairs,
 ) -> Result<Response, PageError> {
-    if let Some(first) = entered.proves_first(app, context, form)? {
+    if let Some(first) = admin.require_fresh_sign_in(app, context, form)? {
         return Ok(first);
     }
     let id = ConnectorId::new(once(form, "connector").unwrap_or_default());
     if app.issuer.connectors.get(&id).is_none() {
-        return Err(Problem::NotFound.into());
+        return Err(PageErrorKind::NotFound.into());
     }
-    let released = app.issuer.confirm_connector(&entered.who, &id).await?;
+    let released = app.issuer.confirm_connector(&admin.who, &id).await?;
     back_to(app, context, Section::Connectors.path(), ABOUT, &(id.as_str(), released))
 }

@@ -6,17 +6,17 @@ use countersign_core::{ClientId, SessionFilter, Timestamp};
 use countersign_issuer::admin::asked::{BULK_FIELDS, BadField, Fields};
 use serde::{Deserialize, Serialize};
 
-use super::entrance::AdminSession;
+use super::admin_session::AdminSession;
 use super::fields::{address, field, with};
 use super::sessions::narrowing;
 use super::{client_name, count, display_time};
-use crate::account_pages::{back_to, notice};
+use crate::account_pages::{back_to, flash};
 use crate::answer::page;
 use crate::app::App;
 use crate::csp::FormsEnd;
 use crate::form::{Form, Pairs, once};
 use crate::page_error::{PageError, into_response};
-use crate::pages::admin::{Announcement, Chip, EndMany, Ended, Preview, Section};
+use crate::pages::admin::{Chip, EndMany, EndSummary, Ended, Preview, Section};
 use crate::pages::{Name, Page};
 use crate::request_context::RequestContext;
 
@@ -26,17 +26,17 @@ const APPS: usize = 20;
 
 /// Carried from an end to the page after it.
 #[derive(Serialize, Deserialize)]
-pub struct Told {
+pub struct EndResult {
     pub sessions: u64,
     pub grants: u64,
     pub tokens_until: Option<Timestamp>,
     pub more: bool,
 }
 
-impl Told {
-    pub fn announcement(&self, app: &App) -> Announcement {
+impl EndResult {
+    pub fn summary(&self, app: &App) -> EndSummary {
         let alive = self.tokens_until.filter(|at| *at > app.issuer.now());
-        Announcement {
+        EndSummary {
             sessions: self.sessions,
             grants: self.grants,
             tokens_until: alive.map(|at| display_time(app, at)),
@@ -47,57 +47,57 @@ impl Told {
 pub async fn preview(
     State(app): State<App>,
     context: RequestContext,
-    entered: AdminSession,
+    admin: AdminSession,
 ) -> Response {
-    into_response(&app, &context, look(&app, &context, &entered).await)
+    into_response(&app, &context, show_preview(&app, &context, &admin).await)
 }
 
-async fn look(
+async fn show_preview(
     app: &App,
     context: &RequestContext,
-    entered: &AdminSession,
+    admin: &AdminSession,
 ) -> Result<Response, PageError> {
-    let pairs = entered.asked();
+    let pairs = admin.query();
     if pairs.iter().all(|(_, value)| value.trim().is_empty()) {
-        return Ok(offer(app, context, entered, None));
+        return Ok(offer(app, context, admin, None));
     }
-    let meant = match Meant::of(app, &pairs) {
-        Ok(meant) => meant,
-        Err(bad) => return Ok(offer(app, context, entered, Some(&bad))),
+    let selection = match EndSelection::of(app, &pairs) {
+        Ok(selection) => selection,
+        Err(bad) => return Ok(offer(app, context, admin, Some(&bad))),
     };
-    match notice::<Told>(app, context, &entered.pairs, ABOUT) {
-        Some(told) => Ok(ended(app, context, entered, &meant, (&told, false))),
-        None => would_end(app, context, entered, &meant, false).await,
+    match flash::<EndResult>(app, context, &admin.pairs, ABOUT) {
+        Some(result) => Ok(ended(app, context, admin, &selection, (&result, false))),
+        None => would_end(app, context, admin, &selection, false).await,
     }
 }
 
 pub async fn end(
     State(app): State<App>,
     context: RequestContext,
-    entered: AdminSession,
+    admin: AdminSession,
     Form(form): Form,
 ) -> Response {
-    into_response(&app, &context, end_asked(&app, &context, &entered, &form).await)
+    into_response(&app, &context, handle_end(&app, &context, &admin, &form).await)
 }
 
-async fn end_asked(
+async fn handle_end(
     app: &App,
     context: &RequestContext,
-    entered: &AdminSession,
+    admin: &AdminSession,
     form: &Pairs,
 ) -> Result<Response, PageError> {
-    if let Some(first) = entered.proves_first(app, context, form)? {
+    if let Some(first) = admin.require_fresh_sign_in(app, context, form)? {
         return Ok(first);
     }
-    let meant = match Meant::of(app, &entered.asked()) {
-        Ok(meant) => meant,
-        Err(bad) => return Ok(offer(app, context, entered, Some(&bad))),
+    let selection = match EndSelection::of(app, &admin.query()) {
+        Ok(selection) => selection,
+        Err(bad) => return Ok(offer(app, context, admin, Some(&bad))),
     };
-    if meant.is_wide() && once(form, "sure") != Some("yes") {
-        return would_end(app, context, entered, &meant, true).await;
+    if selection.is_wide() && once(form, "sure") != Some("yes") {
+        return would_end(app, context, admin, &selection, true).await;
     }
-    let batch = app.issuer.end_matching(&entered.who, meant.filter.clone()).await?;
-    let told = Told {
+    let batch = app.issuer.end_matching(&admin.who, selection.filter.clone()).await?;
+    let result = EndResult {
         sessions: count(batch.sessions),
         grants: count(batch.grants),
         tokens_until: batch.tokens_until,
@@ -105,14 +105,14 @@ async fn end_asked(
     };
     // No upstream is asked here: what ended must be told, though it be down.
     match app.issuer.browser_session(context.session.as_ref()).await {
-        Ok(Some(_)) => back_to(app, context, &address(PATH, &meant.pairs), ABOUT, &told),
+        Ok(Some(_)) => back_to(app, context, &address(PATH, &selection.pairs), ABOUT, &result),
         // Signed out by this: another request could not tell them any more.
-        _ => Ok(ended(app, context, entered, &meant, (&told, true))),
+        _ => Ok(ended(app, context, admin, &selection, (&result, true))),
     }
 }
 
 /// Which sessions are meant, so that the same ones are meant in the next request.
-struct Meant {
+struct EndSelection {
     filter: SessionFilter,
     /// The fields of it, instants absolute.
     pairs: Pairs,
@@ -120,7 +120,7 @@ struct Meant {
     typed: Pairs,
 }
 
-impl Meant {
+impl EndSelection {
     fn of(app: &App, pairs: &Pairs) -> Result<Self, BadField> {
         let now = app.issuer.now();
         let known: Vec<&str> = BULK_FIELDS.iter().copied().chain(["everything"]).collect();
@@ -149,12 +149,12 @@ impl Meant {
     /// Nothing but time narrows it.
     fn is_wide(&self) -> bool {
         let f = &self.filter;
-        let texts = [&f.text, &f.user, &f.group, &f.ip].iter().any(|text| text.is_some());
-        !texts && f.connector.is_none() && f.client.is_none()
+        let messages = [&f.text, &f.user, &f.group, &f.ip].iter().any(|text| text.is_some());
+        !messages && f.connector.is_none() && f.client.is_none()
     }
 
     fn chips(&self, app: &App) -> Vec<Chip> {
-        let t = &app.layout.texts.admin;
+        let t = &app.layout.messages.admin;
         let given = self.typed.iter().filter(|(_, value)| !value.trim().is_empty());
         given.map(|(name, value)| Chip { label: t.label(name), value: value.into() }).collect()
     }
@@ -168,14 +168,14 @@ fn exactly(at: Timestamp) -> String {
 fn offer(
     app: &App,
     context: &RequestContext,
-    entered: &AdminSession,
+    admin: &AdminSession,
     problem: Option<&BadField>,
 ) -> Response {
     const SINCE: &str = "created_since";
-    let pairs = entered.asked();
+    let pairs = admin.query();
     let shown = EndMany {
         layout: &app.layout,
-        frame: entered.frame(app, context, Section::Sessions),
+        frame: admin.frame(app, context, Section::Sessions),
         since: field(app, SINCE, &pairs, problem),
         problem: problem.filter(|bad| bad.field != SINCE).map(|bad| bad.to_string().into()),
         action: app.path(PATH),
@@ -187,21 +187,21 @@ fn offer(
 async fn would_end(
     app: &App,
     context: &RequestContext,
-    entered: &AdminSession,
-    meant: &Meant,
+    admin: &AdminSession,
+    selection: &EndSelection,
     forgotten: bool,
 ) -> Result<Response, PageError> {
-    let found = app.issuer.preview_end(&meant.filter).await?;
-    let mine = &entered.session;
+    let found = app.issuer.preview_end(&selection.filter).await?;
+    let mine = &admin.session;
     let yours = SessionFilter {
         person: Some((mine.connector.clone(), mine.identity.user_id.clone())),
-        ..meant.filter.clone()
+        ..selection.filter.clone()
     };
     let yours = found.sessions > 0 && app.issuer.preview_end(&yours).await?.sessions > 0;
     let shown = Preview {
         layout: &app.layout,
-        frame: entered.frame(app, context, Section::Sessions),
-        chips: meant.chips(app),
+        frame: admin.frame(app, context, Section::Sessions),
+        chips: selection.chips(app),
         sessions: count(found.sessions),
         people: count(found.people),
         grants: count(found.grants),
@@ -212,9 +212,9 @@ async fn would_end(
             .filter(|at| *at > app.issuer.now())
             .map(|at| display_time(app, at)),
         yours,
-        sure: meant.is_wide().then_some(forgotten),
-        action: app.path(&address(PATH, &meant.pairs)),
-        back: back(app, meant),
+        sure: selection.is_wide().then_some(forgotten),
+        action: app.path(&address(PATH, &selection.pairs)),
+        back: back(app, selection),
     };
     let status = if forgotten { 400 } else { 200 };
     Ok(page(app, status, FormsEnd::AtHome, shown.render()))
@@ -228,24 +228,24 @@ fn apps(app: &App, clients: &[(ClientId, i64)]) -> Vec<(Name, u64)> {
 fn ended(
     app: &App,
     context: &RequestContext,
-    entered: &AdminSession,
-    meant: &Meant,
-    (told, own_ended): (&Told, bool),
+    admin: &AdminSession,
+    selection: &EndSelection,
+    (result, own_ended): (&EndResult, bool),
 ) -> Response {
     let shown = Ended {
         layout: &app.layout,
-        frame: entered.frame(app, context, Section::Sessions),
-        chips: Some(meant.chips(app)),
-        done: told.announcement(app),
-        more: (told.more && !own_ended).then(|| app.path(&address(PATH, &meant.pairs))),
+        frame: admin.frame(app, context, Section::Sessions),
+        chips: Some(selection.chips(app)),
+        done: result.summary(app),
+        more: (result.more && !own_ended).then(|| app.path(&address(PATH, &selection.pairs))),
         own_ended,
-        sure: meant.is_wide(),
-        back: back(app, meant),
+        sure: selection.is_wide(),
+        back: back(app, selection),
     };
     page(app, 200, FormsEnd::AtHome, shown.render())
 }
 
 /// The list that the sessions were chosen from.
-fn back(app: &App, meant: &Meant) -> String {
-    app.path(&address(Section::Sessions.path(), &meant.typed))
+fn back(app: &App, selection: &EndSelection) -> String {
+    app.path(&address(Section::Sessions.path(), &selection.typed))
 }

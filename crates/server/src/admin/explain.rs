@@ -6,9 +6,9 @@ use countersign_core::{Client, ClientId};
 use countersign_issuer::admin::asked::{BadField, Fields, bad};
 use countersign_issuer::admin::explain::{ClientAnswer, Explanation, PersonView, UpstreamView};
 
-use super::entrance::AdminSession;
+use super::admin_session::AdminSession;
 use super::fields::{Search, address, part_of_names};
-use super::{client_name, connector_name, first_of};
+use super::{client_name, connector_name, first_non_empty};
 use crate::answer::page;
 use crate::app::App;
 use crate::csp::FormsEnd;
@@ -27,17 +27,17 @@ const MOST: usize = 6;
 pub async fn explain(
     State(app): State<App>,
     context: RequestContext,
-    entered: AdminSession,
+    admin: AdminSession,
 ) -> Response {
-    into_response(&app, &context, show(&app, &context, &entered).await)
+    into_response(&app, &context, show(&app, &context, &admin).await)
 }
 
 async fn show(
     app: &App,
     context: &RequestContext,
-    entered: &AdminSession,
+    admin: &AdminSession,
 ) -> Result<Response, PageError> {
-    let pairs = entered.asked();
+    let pairs = admin.query();
     let (found, problem) = match question(app, &pairs) {
         Ok(Some((user, client))) => (Some(app.issuer.explain(&user, client).await?), None),
         Ok(None) => (None, None),
@@ -48,7 +48,7 @@ async fn show(
         main: &["user", "client"],
         more: &[],
         choice: None,
-        submit: app.layout.texts.admin.explain.ask,
+        submit: app.layout.messages.admin.explain.ask,
     };
     let asked = found.is_some();
     let found = found.unwrap_or_else(|| Explanation {
@@ -60,7 +60,7 @@ async fn show(
     let (people, upstreams) = (found.people.len(), found.upstreams.len());
     let shown = Explain {
         layout: &app.layout,
-        frame: entered.frame(app, context, Section::Explain),
+        frame: admin.frame(app, context, Section::Explain),
         form: search.form(app, &pairs, problem.as_ref()),
         asked,
         people: found
@@ -105,7 +105,7 @@ fn person(app: &App, person: &PersonView, bytes: usize) -> PersonCard {
         ("connector".to_owned(), person.connector.clone()),
     ];
     PersonCard {
-        name: first_of(&[&person.username, &person.email, &person.user_id]).into(),
+        name: first_non_empty(&[&person.username, &person.email, &person.user_id]).into(),
         email: person.email.as_str().into(),
         user_id: person.user_id.as_str().into(),
         connector: connector_name(app, &person.connector),
@@ -118,7 +118,7 @@ fn person(app: &App, person: &PersonView, bytes: usize) -> PersonCard {
 }
 
 fn answer_of(app: &App, answer: &ClientAnswer) -> (Name, bool, Name, Vec<Name>) {
-    let t = &app.layout.texts.admin.places;
+    let t = &app.layout.messages.admin.places;
     let live = match answer.tokens_live % 60 {
         0 => t.minutes.of(answer.tokens_live / 60),
         _ => t.seconds.of(answer.tokens_live),

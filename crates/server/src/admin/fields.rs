@@ -35,7 +35,7 @@ pub fn field(
     let problem = problem.filter(|bad| bad.field == name);
     Field {
         name,
-        label: app.layout.texts.admin.label(name),
+        label: app.layout.messages.admin.label(name),
         value: typed.map(|(_, value)| value.clone()).unwrap_or_default(),
         problem: problem.map(|bad| bad.problem.as_str().into()),
         instant: INSTANTS.contains(&name),
@@ -83,7 +83,7 @@ fn choice(
 ) -> Choice {
     let chosen = once(pairs, name).unwrap_or_default();
     let options = options.into_iter().map(|(value, words)| (value, words, value == chosen));
-    Choice { name, label: app.layout.texts.admin.label(name), options: options.collect() }
+    Choice { name, label: app.layout.messages.admin.label(name), options: options.collect() }
 }
 
 /// As many of these names as fit in this many bytes of markup, from the first that is asked for.

@@ -4,9 +4,9 @@ use axum::extract::State;
 use axum::response::Response;
 use countersign_issuer::admin::view::{KeyView, RotationView};
 
-use super::entrance::AdminSession;
-use super::when;
-use crate::account_pages::{back_to, notice};
+use super::admin_session::AdminSession;
+use super::display_time_of;
+use crate::account_pages::{back_to, flash};
 use crate::answer::page;
 use crate::app::App;
 use crate::csp::FormsEnd;
@@ -23,26 +23,26 @@ const ROWS: usize = 20;
 pub async fn keys(
     State(app): State<App>,
     context: RequestContext,
-    entered: AdminSession,
+    admin: AdminSession,
 ) -> Response {
-    into_response(&app, &context, show(&app, &context, &entered).await)
+    into_response(&app, &context, show(&app, &context, &admin).await)
 }
 
 async fn show(
     app: &App,
     context: &RequestContext,
-    entered: &AdminSession,
+    admin: &AdminSession,
 ) -> Result<Response, PageError> {
-    let t = &app.layout.texts.admin.keys;
+    let t = &app.layout.messages.admin.keys;
     let keys = app.issuer.signing_keys().await?;
-    let rotated: Option<RotationView> = notice(app, context, &entered.pairs, ABOUT);
+    let rotated: Option<RotationView> = flash(app, context, &admin.pairs, ABOUT);
     let shown = Keys {
         layout: &app.layout,
-        frame: entered.frame(app, context, Section::Keys),
+        frame: admin.frame(app, context, Section::Keys),
         rotated: rotated.map(|rotated| {
-            let said = if rotated.made { t.made } else { t.already };
+            let flash = if rotated.made { t.made } else { t.already };
             let number = Name::new(&rotated.number.to_string());
-            (said.plain(&number), when(app, &rotated.signs_from))
+            (flash.plain(&number), display_time_of(app, &rotated.signs_from))
         }),
         rows: keys.iter().take(ROWS).map(|key| row(app, key)).collect(),
         action: app.path(Section::Keys.path()),
@@ -51,7 +51,7 @@ async fn show(
 }
 
 fn row(app: &App, key: &KeyView) -> KeyRow {
-    let t = &app.layout.texts.admin.keys;
+    let t = &app.layout.messages.admin.keys;
     KeyRow {
         number: key.number,
         kid: key.kid.as_str().into(),
@@ -62,30 +62,30 @@ fn row(app: &App, key: &KeyView) -> KeyRow {
             _ => t.retired,
         },
         signs: key.state == "signing",
-        created: when(app, &key.created),
-        signs_from: when(app, &key.signs_from),
-        drops_at: key.drops_at.as_deref().map(|at| when(app, at)),
+        created: display_time_of(app, &key.created),
+        signs_from: display_time_of(app, &key.signs_from),
+        drops_at: key.drops_at.as_deref().map(|at| display_time_of(app, at)),
     }
 }
 
 pub async fn rotate(
     State(app): State<App>,
     context: RequestContext,
-    entered: AdminSession,
+    admin: AdminSession,
     Form(form): Form,
 ) -> Response {
-    into_response(&app, &context, rotate_asked(&app, &context, &entered, &form).await)
+    into_response(&app, &context, handle_rotate(&app, &context, &admin, &form).await)
 }
 
-async fn rotate_asked(
+async fn handle_rotate(
     app: &App,
     context: &RequestContext,
-    entered: &AdminSession,
+    admin: &AdminSession,
     form: &Pairs,
 ) -> Result<Response, PageError> {
-    if let Some(first) = entered.proves_first(app, context, form)? {
+    if let Some(first) = admin.require_fresh_sign_in(app, context, form)? {
         return Ok(first);
     }
-    let rotated = app.issuer.rotate_keys(&entered.who).await?;
+    let rotated = app.issuer.rotate_keys(&admin.who).await?;
     back_to(app, context, Section::Keys.path(), ABOUT, &rotated)
 }

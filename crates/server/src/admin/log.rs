@@ -4,19 +4,19 @@ use axum::extract::State;
 use axum::response::Response;
 use countersign_core::Timestamp;
 use countersign_issuer::admin::asked::{self, BadField, EVENT_FIELDS, Fields, HOLDER_FIELDS};
-use countersign_issuer::admin::looks::Page as Turn;
+use countersign_issuer::admin::looks::Page as PageRequest;
 use countersign_issuer::admin::view::{EventView, HoldingView};
 use serde_json::Value;
 
-use super::entrance::AdminSession;
+use super::admin_session::AdminSession;
 use super::fields::{Search, address, with};
-use super::{client_name, connector_name, first_of, is_light, when};
+use super::{client_name, connector_name, display_time_of, first_non_empty, is_light};
 use crate::answer::page;
 use crate::app::App;
 use crate::csp::FormsEnd;
 use crate::form::{Pairs, once};
 use crate::page_error::{PageError, into_response};
-use crate::pages::admin::{EventRow, Events, HolderRow, Holders, Section, words_for};
+use crate::pages::admin::{EventRow, Events, HolderRow, Holders, Section, label_for};
 use crate::pages::{Name, Page};
 use crate::request_context::RequestContext;
 
@@ -27,20 +27,20 @@ const HOLDERS: i64 = 12;
 pub async fn events(
     State(app): State<App>,
     context: RequestContext,
-    entered: AdminSession,
+    admin: AdminSession,
 ) -> Response {
-    into_response(&app, &context, show_events(&app, &context, &entered).await)
+    into_response(&app, &context, show_events(&app, &context, &admin).await)
 }
 
 async fn show_events(
     app: &App,
     context: &RequestContext,
-    entered: &AdminSession,
+    admin: &AdminSession,
 ) -> Result<Response, PageError> {
     let [most, fewer] = EVENTS;
-    let (mut status, mut html) = rendered_events(app, context, entered, most).await?;
+    let (mut status, mut html) = rendered_events(app, context, admin, most).await?;
     if !is_light(&html) {
-        (status, html) = rendered_events(app, context, entered, fewer).await?;
+        (status, html) = rendered_events(app, context, admin, fewer).await?;
     }
     Ok(page(app, status, FormsEnd::AtHome, html))
 }
@@ -49,10 +49,10 @@ async fn show_events(
 async fn rendered_events(
     app: &App,
     context: &RequestContext,
-    entered: &AdminSession,
+    admin: &AdminSession,
     limit: i64,
 ) -> Result<(u16, String), PageError> {
-    let pairs = entered.asked();
+    let pairs = admin.query();
     let asked = Fields::new(&pairs, &EVENT_FIELDS, app.issuer.now()).and_then(|f| f.events());
     let found = match asked {
         Ok(mut query) => {
@@ -66,7 +66,7 @@ async fn rendered_events(
         Ok(found) => (found.events.as_slice(), found.next.as_deref()),
         Err(_) => (&[][..], None),
     };
-    let t = &app.layout.texts.admin;
+    let t = &app.layout.messages.admin;
     let kinds = std::iter::once(("", t.form.all)).chain(t.kinds).collect();
     let search = Search {
         path: Section::Events.path(),
@@ -75,10 +75,10 @@ async fn rendered_events(
         choice: Some(("kind", kinds)),
         submit: t.form.find,
     };
-    let (first, next) = turns(app, Section::Events.path(), &pairs, next);
+    let (first, next) = page_links(app, Section::Events.path(), &pairs, next);
     let shown = Events {
         layout: &app.layout,
-        frame: entered.frame(app, context, Section::Events),
+        frame: admin.frame(app, context, Section::Events),
         form: search.form(app, &pairs, problem.as_ref()),
         rows: rows.iter().map(|event| row(app, event)).collect(),
         first,
@@ -92,7 +92,7 @@ fn status(problem: Option<&BadField>) -> u16 {
 }
 
 /// The first page, where this is another, and the next.
-fn turns(
+fn page_links(
     app: &App,
     path: &str,
     pairs: &Pairs,
@@ -105,35 +105,35 @@ fn turns(
 
 /// An event as a row of a table.
 pub fn row(app: &App, event: &EventView) -> EventRow {
-    let t = &app.layout.texts.admin;
+    let t = &app.layout.messages.admin;
     let mut about: Vec<Name> = Vec::new();
     about.extend(event.user_id.as_deref().map(Name::from));
     about.extend(event.connector.as_deref().map(|id| connector_name(app, id)));
     about.extend(event.client.as_deref().map(|id| client_name(app, id)));
-    let details = spoken(&event.details);
+    let details = format_details(&event.details);
     EventRow {
-        at: when(app, &event.at),
-        what: words_for(&t.kinds, &event.kind),
+        at: display_time_of(app, &event.at),
+        what: label_for(&t.kinds, &event.kind),
         actor: event.actor.as_str().into(),
         about,
         session: event.session.as_ref().map(|id| app.path(&format!("/admin/sessions/{id}"))),
         address: event.ip.as_deref().map(Name::from),
-        reason: event.reason.as_deref().map(|reason| words_for(&t.reasons, reason)),
+        reason: event.reason.as_deref().map(|reason| label_for(&t.reasons, reason)),
         details: (!details.is_empty()).then(|| details.into()),
     }
 }
 
 /// JSON without most of its marks: `name: value, name: value`.
-fn spoken(value: &Value) -> String {
+fn format_details(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
-        Value::Array(items) => items.iter().map(spoken).collect::<Vec<_>>().join(" "),
+        Value::Array(items) => items.iter().map(format_details).collect::<Vec<_>>().join(" "),
         Value::Object(fields) => {
             let fields = fields.iter().map(|(name, value)| (name, instant(name, value)));
-            let fields = fields.map(|(name, value)| (name, spoken(&value)));
-            let told = fields.filter(|(_, value)| !value.is_empty());
-            told.map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>().join(", ")
+            let fields = fields.map(|(name, value)| (name, format_details(&value)));
+            let result = fields.filter(|(_, value)| !value.is_empty());
+            result.map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>().join(", ")
         }
         other => other.to_string(),
     }
@@ -151,23 +151,23 @@ fn instant(name: &str, value: &Value) -> Value {
 pub async fn holders(
     State(app): State<App>,
     context: RequestContext,
-    entered: AdminSession,
+    admin: AdminSession,
 ) -> Response {
-    into_response(&app, &context, show_holders(&app, &context, &entered).await)
+    into_response(&app, &context, show_holders(&app, &context, &admin).await)
 }
 
-fn question(app: &App, pairs: &Pairs) -> Result<Option<(asked::Holders, Turn)>, BadField> {
+fn question(app: &App, pairs: &Pairs) -> Result<Option<(asked::Holders, PageRequest)>, BadField> {
     let fields = Fields::new(pairs, &HOLDER_FIELDS, app.issuer.now())?;
-    let turn = Turn { after: fields.text("page").map(str::to_owned), limit: HOLDERS };
+    let turn = PageRequest { after: fields.text("page").map(str::to_owned), limit: HOLDERS };
     Ok(fields.memberships()?.map(|asked| (asked, turn)))
 }
 
 async fn show_holders(
     app: &App,
     context: &RequestContext,
-    entered: &AdminSession,
+    admin: &AdminSession,
 ) -> Result<Response, PageError> {
-    let pairs = entered.asked();
+    let pairs = admin.query();
     let found = match question(app, &pairs) {
         Ok(Some((asked, turn))) => app.issuer.memberships(&asked, &turn).await?.map(Some),
         Ok(None) => Ok(None),
@@ -176,17 +176,17 @@ async fn show_holders(
     let problem = found.as_ref().err().cloned();
     let found = found.unwrap_or_default();
     let next = found.as_ref().and_then(|found| found.next.as_deref());
-    let (first, next) = turns(app, Section::Holders.path(), &pairs, next);
+    let (first, next) = page_links(app, Section::Holders.path(), &pairs, next);
     let search = Search {
         path: Section::Holders.path(),
         main: &["group", "connector", "since", "until"],
         more: &[],
         choice: None,
-        submit: app.layout.texts.admin.form.find,
+        submit: app.layout.messages.admin.form.find,
     };
     let shown = Holders {
         layout: &app.layout,
-        frame: entered.frame(app, context, Section::Holders),
+        frame: admin.frame(app, context, Section::Holders),
         form: search.form(app, &pairs, problem.as_ref()),
         asked: found.is_some(),
         rows: found.iter().flat_map(|found| &found.memberships).map(|h| holder(app, h)).collect(),
@@ -198,12 +198,12 @@ async fn show_holders(
 
 fn holder(app: &App, membership: &HoldingView) -> HolderRow {
     HolderRow {
-        person: first_of(&[&membership.person, &membership.user_id]).into(),
+        person: first_non_empty(&[&membership.person, &membership.user_id]).into(),
         user_id: membership.user_id.as_str().into(),
         connector: connector_name(app, &membership.connector),
         session: app.path(&format!("/admin/sessions/{}", membership.session)),
-        since: when(app, &membership.since),
-        until: membership.until.as_deref().map(|at| when(app, at)),
-        tokens_until: membership.tokens_until.as_deref().map(|at| when(app, at)),
+        since: display_time_of(app, &membership.since),
+        until: membership.until.as_deref().map(|at| display_time_of(app, at)),
+        tokens_until: membership.tokens_until.as_deref().map(|at| display_time_of(app, at)),
     }
 }

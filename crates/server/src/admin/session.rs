@@ -5,20 +5,20 @@ use axum::response::Response;
 use countersign_core::{GrantId, SessionId};
 use countersign_issuer::admin::view::{EventView, GrantView, SessionDetailView, SessionView};
 
-use super::end::Told;
-use super::entrance::AdminSession;
+use super::admin_session::AdminSession;
+use super::end::EndResult;
 use super::fields::{address, from, part, part_of_names};
 use super::log::row as event_row;
 use super::sessions::person;
-use super::{client_name, connector_name, ended_line, when};
-use crate::account_pages::{back_to, notice};
+use super::{client_name, connector_name, display_time_of, ended_line};
+use crate::account_pages::{back_to, flash};
 use crate::answer::page;
 use crate::app::App;
 use crate::csp::FormsEnd;
 use crate::form::{Form, Pairs, once};
 use crate::page_error::{PageError, into_response};
-use crate::pages::admin::{Ended, EventRow, GrantRow, Section, SessionInFull};
-use crate::pages::{Device, Name, Page, Problem};
+use crate::pages::admin::{Ended, EventRow, GrantRow, Section, SessionDetail};
+use crate::pages::{Device, Name, Page, PageErrorKind};
 use crate::request_context::RequestContext;
 
 /// What there is room for; the rest is a page further.
@@ -32,42 +32,42 @@ const ABOUT: &str = "an end in a session";
 pub async fn show(
     State(app): State<App>,
     context: RequestContext,
-    entered: AdminSession,
+    admin: AdminSession,
     Path(id): Path<String>,
 ) -> Response {
-    into_response(&app, &context, show_one(&app, &context, &entered, SessionId::new(id)).await)
+    into_response(&app, &context, show_one(&app, &context, &admin, SessionId::new(id)).await)
 }
 
 async fn show_one(
     app: &App,
     context: &RequestContext,
-    entered: &AdminSession,
+    admin: &AdminSession,
     id: SessionId,
 ) -> Result<Response, PageError> {
-    let found = app.issuer.session_in_full(&id).await?.ok_or(Problem::NotFound)?;
+    let found = app.issuer.session_in_full(&id).await?.ok_or(PageErrorKind::NotFound)?;
     let SessionDetailView { session, grants, events } = &found;
-    let pairs = entered.asked();
+    let pairs = admin.query();
     let (path, of_person, explain) = ways(session);
     let here = (path.as_str(), pairs.as_slice());
     let begin = from(&pairs, "grants", grants.len());
     let shown_grants = grants.iter().skip(begin).take(GRANTS).map(|grant| grant_row(app, grant));
-    let told = notice::<Told>(app, context, &entered.pairs, ABOUT);
-    let shown = SessionInFull {
+    let result = flash::<EndResult>(app, context, &admin.pairs, ABOUT);
+    let shown = SessionDetail {
         layout: &app.layout,
-        frame: entered.frame(app, context, Section::Sessions),
-        done: told.map(|told| told.announcement(app)),
+        frame: admin.frame(app, context, Section::Sessions),
+        done: result.map(|result| result.summary(app)),
         id: &session.id,
-        own: id == entered.session.id,
+        own: id == admin.session.id,
         name: person(session).into(),
         facts: facts(app, session),
         connector: connector_name(app, &session.connector),
-        since: when(app, &session.signed_in),
-        proved: when(app, &session.auth_time),
-        used: when(app, &session.last_seen),
+        since: display_time_of(app, &session.signed_in),
+        proved: display_time_of(app, &session.auth_time),
+        used: display_time_of(app, &session.last_seen),
         ended: session.ended.as_ref().map(|ended| ended_line(app, ended)),
-        tokens_until: session.tokens_until.as_deref().map(|until| when(app, until)),
+        tokens_until: session.tokens_until.as_deref().map(|until| display_time_of(app, until)),
         groups: part_of_names(app, here, "groups", &session.groups, GROUP_BYTES),
-        groups_as_of: when(app, &session.groups_as_of),
+        groups_as_of: display_time_of(app, &session.groups_as_of),
         grants: part(app, here, "grants", grants.len(), (begin, shown_grants.collect())),
         events: events.iter().take(EVENTS).map(|event| own_event(app, event)).collect(),
         all_events: app.path(&address("/admin/events", &[("session".into(), session.id.clone())])),
@@ -91,8 +91,8 @@ fn ways(session: &SessionView) -> (String, String, String) {
 }
 
 fn facts(app: &App, session: &SessionView) -> Vec<(&'static str, Name)> {
-    let t = &app.layout.texts.admin;
-    let device = Device::of(&session.user_agent).words(app.layout.texts);
+    let t = &app.layout.messages.admin;
+    let device = Device::of(&session.user_agent).label(app.layout.messages);
     let facts = [
         (t.list.connector, connector_name(app, &session.connector)),
         (t.one.login, session.preferred_username.as_str().into()),
@@ -116,9 +116,9 @@ fn grant_row(app: &App, grant: &GrantView) -> GrantRow {
         app: client_name(app, &grant.client),
         scopes: grant.scope.as_str().into(),
         refreshable: grant.refreshable,
-        given: when(app, &grant.given),
-        used: when(app, &grant.last_used),
-        until: when(app, &grant.tokens_until),
+        given: display_time_of(app, &grant.given),
+        used: display_time_of(app, &grant.last_used),
+        until: display_time_of(app, &grant.tokens_until),
         ended: grant.ended.as_ref().map(|ended| ended_line(app, ended)),
     }
 }
@@ -127,59 +127,64 @@ fn grant_row(app: &App, grant: &GrantView) -> GrantRow {
 pub async fn act(
     State(app): State<App>,
     context: RequestContext,
-    entered: AdminSession,
+    admin: AdminSession,
     Path(id): Path<String>,
     Form(form): Form,
 ) -> Response {
     into_response(
         &app,
         &context,
-        end_asked(&app, &context, &entered, (SessionId::new(id), &form)).await,
+        handle_end(&app, &context, &admin, (SessionId::new(id), &form)).await,
     )
 }
 
-async fn end_asked(
+async fn handle_end(
     app: &App,
     context: &RequestContext,
-    entered: &AdminSession,
+    admin: &AdminSession,
     (id, form): (SessionId, &Pairs),
 ) -> Result<Response, PageError> {
-    if let Some(first) = entered.proves_first(app, context, form)? {
+    if let Some(first) = admin.require_fresh_sign_in(app, context, form)? {
         return Ok(first);
     }
     let path = format!("/admin/sessions/{id}");
-    let told = match (once(form, "session"), once(form, "grant")) {
+    let result = match (once(form, "session"), once(form, "grant")) {
         (Some(named), None) if named == id.as_str() => {
-            let end = app.issuer.end_session_as(&entered.who, &id).await?;
-            let end = end.ok_or(Problem::FormExpired)?;
+            let end = app.issuer.end_session_as(&admin.who, &id).await?;
+            let end = end.ok_or(PageErrorKind::FormExpired)?;
             let grants = end.grants_ended as u64;
-            Told { sessions: 1, grants, tokens_until: end.tokens_until, more: false }
+            EndResult { sessions: 1, grants, tokens_until: end.tokens_until, more: false }
         }
         (None, Some(grant)) => {
             let grant = GrantId::new(grant);
             if app.issuer.session_of_grant(&grant).await?.as_ref() != Some(&id) {
-                return Err(Problem::NotFound.into());
+                return Err(PageErrorKind::NotFound.into());
             }
-            let end = app.issuer.end_grant_as(&entered.who, &grant).await?;
-            let end = end.ok_or(Problem::FormExpired)?;
+            let end = app.issuer.end_grant_as(&admin.who, &grant).await?;
+            let end = end.ok_or(PageErrorKind::FormExpired)?;
             let until = Some(end.tokens_until);
-            Told { sessions: 0, grants: 1, tokens_until: until, more: false }
+            EndResult { sessions: 0, grants: 1, tokens_until: until, more: false }
         }
-        _ => return Err(PageError::from(Problem::BadRequest).detail("session, grant")),
+        _ => return Err(PageError::from(PageErrorKind::BadRequest).detail("session, grant")),
     };
-    match told.sessions > 0 && id == entered.session.id {
-        false => back_to(app, context, &path, ABOUT, &told),
-        true => Ok(own_ended(app, context, entered, &told)),
+    match result.sessions > 0 && id == admin.session.id {
+        false => back_to(app, context, &path, ABOUT, &result),
+        true => Ok(own_ended(app, context, admin, &result)),
     }
 }
 
 /// Their own session: another request could not tell them any more.
-fn own_ended(app: &App, context: &RequestContext, entered: &AdminSession, told: &Told) -> Response {
+fn own_ended(
+    app: &App,
+    context: &RequestContext,
+    admin: &AdminSession,
+    result: &EndResult,
+) -> Response {
     let shown = Ended {
         layout: &app.layout,
-        frame: entered.frame(app, context, Section::Sessions),
+        frame: admin.frame(app, context, Section::Sessions),
         chips: None,
-        done: told.announcement(app),
+        done: result.summary(app),
         more: None,
         own_ended: true,
         sure: false,

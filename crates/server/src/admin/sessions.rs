@@ -3,12 +3,12 @@
 use axum::extract::State;
 use axum::response::Response;
 use countersign_issuer::admin::asked::{BULK_FIELDS, BadField, Fields, SESSION_FIELDS};
-use countersign_issuer::admin::looks::Page as Turn;
+use countersign_issuer::admin::looks::Page as PageRequest;
 use countersign_issuer::admin::view::{SessionPageView, SessionView};
 
-use super::entrance::AdminSession;
+use super::admin_session::AdminSession;
 use super::fields::{Search, address, with};
-use super::{client_name, connector_name, ended_line, first_of, is_light, when};
+use super::{client_name, connector_name, display_time_of, ended_line, first_non_empty, is_light};
 use crate::answer::page;
 use crate::app::App;
 use crate::csp::FormsEnd;
@@ -25,20 +25,20 @@ const APPS: usize = 2;
 pub async fn list(
     State(app): State<App>,
     context: RequestContext,
-    entered: AdminSession,
+    admin: AdminSession,
 ) -> Response {
-    into_response(&app, &context, show_list(&app, &context, &entered).await)
+    into_response(&app, &context, show_list(&app, &context, &admin).await)
 }
 
 async fn show_list(
     app: &App,
     context: &RequestContext,
-    entered: &AdminSession,
+    admin: &AdminSession,
 ) -> Result<Response, PageError> {
     let [most, fewer] = ROWS;
-    let (mut status, mut html) = rendered(app, context, entered, most).await?;
+    let (mut status, mut html) = rendered(app, context, admin, most).await?;
     if !is_light(&html) {
-        (status, html) = rendered(app, context, entered, fewer).await?;
+        (status, html) = rendered(app, context, admin, fewer).await?;
     }
     Ok(page(app, status, FormsEnd::AtHome, html))
 }
@@ -47,10 +47,10 @@ async fn show_list(
 async fn rendered(
     app: &App,
     context: &RequestContext,
-    entered: &AdminSession,
+    admin: &AdminSession,
     rows: i64,
 ) -> Result<(u16, String), PageError> {
-    let pairs = entered.asked();
+    let pairs = admin.query();
     let (found, problem) = match find(app, &pairs, rows).await? {
         Ok(found) => (found, None),
         Err(bad) => (SessionPageView { sessions: Vec::new(), next: None }, Some(bad)),
@@ -60,7 +60,7 @@ async fn rendered(
     let turned = once(&pairs, "page").is_some_and(|page| !page.is_empty());
     let shown = SessionList {
         layout: &app.layout,
-        frame: entered.frame(app, context, Section::Sessions),
+        frame: admin.frame(app, context, Section::Sessions),
         form: form(app, &pairs, problem.as_ref()),
         complete: !turned && found.next.is_none(),
         end: (problem.is_none() && once(&pairs, "state") != Some("ended"))
@@ -82,7 +82,7 @@ async fn find(
     let known: Vec<&str> = SESSION_FIELDS.iter().copied().chain(["page"]).collect();
     let asked = Fields::new(pairs, &known, app.issuer.now()).and_then(|fields| {
         let after = fields.text("page").map(str::to_owned);
-        Ok((fields.sessions()?, Turn { after, limit }))
+        Ok((fields.sessions()?, PageRequest { after, limit }))
     });
     match asked {
         Ok((filter, turn)) => Ok(app.issuer.find_sessions(&filter, &turn).await?),
@@ -96,7 +96,7 @@ pub fn narrowing(pairs: &[(String, String)]) -> Pairs {
 }
 
 fn form(app: &App, pairs: &Pairs, problem: Option<&BadField>) -> crate::pages::admin::FilterForm {
-    let t = &app.layout.texts.admin;
+    let t = &app.layout.messages.admin;
     let search = Search {
         path: Section::Sessions.path(),
         main: &["text", "group", "client"],
@@ -126,9 +126,9 @@ fn row(app: &App, session: &SessionView) -> SessionRow {
         login: other.map(Into::into),
         connector: connector_name(app, &session.connector),
         address: session.ip.as_str().into(),
-        device: Device::of(&session.user_agent).words(app.layout.texts),
-        since: when(app, &session.signed_in),
-        used: when(app, &session.last_seen),
+        device: Device::of(&session.user_agent).label(app.layout.messages),
+        since: display_time_of(app, &session.signed_in),
+        used: display_time_of(app, &session.last_seen),
         apps,
         more_apps: session.clients.len().saturating_sub(APPS),
         ended: session.ended.as_ref().map(|ended| ended_line(app, ended)),
@@ -137,5 +137,10 @@ fn row(app: &App, session: &SessionView) -> SessionRow {
 
 /// What a person is called.
 pub fn person(session: &SessionView) -> &str {
-    first_of(&[&session.username, &session.preferred_username, &session.email, &session.user_id])
+    first_non_empty(&[
+        &session.username,
+        &session.preferred_username,
+        &session.email,
+        &session.user_id,
+    ])
 }

@@ -8,7 +8,7 @@ use super::{link, page, sealed, see_other, start_again, to_client};
 use crate::app::App;
 use crate::csp::FormsEnd;
 use crate::page_error::PageError;
-use crate::pages::{self, ConnectorKind, Entry, Page, Problem, Scope, User};
+use crate::pages::{self, ConnectorEntry, ConnectorKind, Page, PageErrorKind, Scope, SignedInUser};
 use crate::request_context::RequestContext;
 
 pub fn step_response(
@@ -28,7 +28,7 @@ pub fn step_response(
         Step::Respond(answer) => to_client(app, client_name, &answer),
         Step::AccountPage(page) => see_other(&app.path(page.as_str())),
         Step::AlreadyFinished | Step::Expired => Err(start_again(app)),
-        Step::ClientGone => Err(Problem::UnknownApp.into()),
+        Step::ClientGone => Err(PageErrorKind::UnknownClient.into()),
     }
 }
 
@@ -37,14 +37,14 @@ pub(super) fn connector_path(connector: &ConnectorId) -> String {
 }
 
 /// Who asks, for the head of a page.
-pub fn app_of(app: &App, pending: &PendingLogin) -> pages::App {
+pub fn app_of(app: &App, pending: &PendingLogin) -> pages::ClientInfo {
     if pending.request.account_page.is_some() {
-        return pages::App { name: app.layout.issuer_name.clone(), host: None, logo: None };
+        return pages::ClientInfo { name: app.layout.issuer_name.clone(), host: None, logo: None };
     }
     let client = app.issuer.clients.behind(&pending.request);
     let name = client.map_or("", |client| client.name.as_str());
     let logo = client.and_then(|client| client.logo_url.clone());
-    pages::App {
+    pages::ClientInfo {
         name: name.into(),
         host: countersign_core::Client::host_of(&pending.request.redirect_uri)
             .map(|host| host.as_str().into()),
@@ -61,9 +61,9 @@ fn choose(
 ) -> Result<Response, PageError> {
     let req = sealed(app, pending, binding)?;
     let last = context.cookies.last_connector(&app.cookies);
-    let mut entries: Vec<Entry> = choices
+    let mut entries: Vec<ConnectorEntry> = choices
         .iter()
-        .map(|choice| Entry {
+        .map(|choice| ConnectorEntry {
             id: choice.id.to_string(),
             name: choice.name.as_str().into(),
             kind: ConnectorKind::of(choice.kind),
@@ -92,12 +92,12 @@ fn approve(
     let shown = pages::Approval {
         layout: &app.layout,
         app: app_of(app, pending),
-        user: User {
+        user: SignedInUser {
             name: name.into(),
             email: (!person.email.is_empty()).then(|| person.email.as_str().into()),
             connector_name: approval.connector_name.as_str().into(),
         },
-        scopes: approval.scopes.iter().map(|scope| spoken(app, scope)).collect(),
+        scopes: approval.scopes.iter().map(|scope| scope_for_display(app, scope)).collect(),
         groups: groups.iter().map(|group| group.as_str().into()).collect(),
         req: &req,
         action: &app.path("/approval"),
@@ -106,7 +106,7 @@ fn approve(
 }
 
 /// A scope as the page says it; another application by its name, not its id.
-pub fn spoken(app: &App, scope: &str) -> Scope {
+pub fn scope_for_display(app: &App, scope: &str) -> Scope {
     match Scope::of(scope) {
         Scope::Audience(id) => {
             let client = countersign_core::ClientId::new(id.as_str());

@@ -4,12 +4,12 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::admitted::AdminToken;
-use super::problem::Problem;
+use super::admin_token::AdminToken;
+use super::problem_details::ProblemDetails;
 use crate::app::App;
 use crate::token::json;
 
-pub async fn keys(State(app): State<App>, _: AdminToken) -> Result<Response, Problem> {
+pub async fn keys(State(app): State<App>, _: AdminToken) -> Result<Response, ProblemDetails> {
     let keys = app.issuer.signing_keys().await?;
     Ok(json(StatusCode::OK, &serde_json::json!({ "keys": keys })))
 }
@@ -18,6 +18,6 @@ pub async fn keys(State(app): State<App>, _: AdminToken) -> Result<Response, Pro
 pub async fn rotate(
     State(app): State<App>,
     AdminToken(who): AdminToken,
-) -> Result<Response, Problem> {
+) -> Result<Response, ProblemDetails> {
     Ok(json(StatusCode::OK, &app.issuer.rotate_keys(&who).await?))
 }

@@ -7,16 +7,16 @@ use countersign_core::ClientId;
 use countersign_issuer::admin::asked::{EVENT_FIELDS, Fields, HOLDER_FIELDS, bad};
 use countersign_issuer::admin::looks::Page;
 
-use super::admitted::{AdminToken, Asked};
-use super::problem::Problem;
+use super::admin_token::{AdminToken, QueryPairs};
+use super::problem_details::ProblemDetails;
 use crate::app::App;
 use crate::token::json;
 
 pub async fn events(
     State(app): State<App>,
     _: AdminToken,
-    Asked(pairs): Asked,
-) -> Result<Response, Problem> {
+    QueryPairs(pairs): QueryPairs,
+) -> Result<Response, ProblemDetails> {
     let query = Fields::new(&pairs, &EVENT_FIELDS, app.issuer.now())?.events()?;
     Ok(json(StatusCode::OK, &app.issuer.find_events(query).await??))
 }
@@ -25,8 +25,8 @@ pub async fn events(
 pub async fn holders(
     State(app): State<App>,
     _: AdminToken,
-    Asked(pairs): Asked,
-) -> Result<Response, Problem> {
+    QueryPairs(pairs): QueryPairs,
+) -> Result<Response, ProblemDetails> {
     let fields = Fields::new(&pairs, &HOLDER_FIELDS, app.issuer.now())?;
     let asked = fields.memberships()?.ok_or_else(|| bad("group", "is missing"))?;
     let page = Page {
@@ -40,8 +40,8 @@ pub async fn holders(
 pub async fn explain(
     State(app): State<App>,
     _: AdminToken,
-    Asked(pairs): Asked,
-) -> Result<Response, Problem> {
+    QueryPairs(pairs): QueryPairs,
+) -> Result<Response, ProblemDetails> {
     let fields = Fields::new(&pairs, &["user", "client"], app.issuer.now())?;
     let user = fields.text("user").ok_or_else(|| bad("user", "is missing"))?;
     let client = match fields.text("client").map(ClientId::new) {

@@ -6,13 +6,13 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Map, Value};
 
-use super::problem::Problem;
+use super::problem_details::ProblemDetails;
 use crate::app::App;
 use crate::token::json;
 
 const DESCRIPTION: &str = include_str!("openapi.json");
 
-pub async fn description(State(app): State<App>) -> Result<Response, Problem> {
+pub async fn description(State(app): State<App>) -> Result<Response, ProblemDetails> {
     let broken = |_| countersign_issuer::IssuerError::Broken("openapi.json is not JSON".to_owned());
     let mut document: Map<String, Value> = serde_json::from_str(DESCRIPTION).map_err(broken)?;
     let here = app.issuer.settings.issuer.endpoint("/api/v1");

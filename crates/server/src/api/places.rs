@@ -5,17 +5,17 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use countersign_core::ConnectorId;
 
-use super::admitted::AdminToken;
-use super::problem::Problem;
+use super::admin_token::AdminToken;
+use super::problem_details::ProblemDetails;
 use crate::app::App;
 use crate::token::json;
 
-pub async fn clients(State(app): State<App>, _: AdminToken) -> Result<Response, Problem> {
+pub async fn clients(State(app): State<App>, _: AdminToken) -> Result<Response, ProblemDetails> {
     let clients = app.issuer.client_views().await?;
     Ok(json(StatusCode::OK, &serde_json::json!({ "clients": clients })))
 }
 
-pub async fn connectors(State(app): State<App>, _: AdminToken) -> Result<Response, Problem> {
+pub async fn connectors(State(app): State<App>, _: AdminToken) -> Result<Response, ProblemDetails> {
     let connectors = app.issuer.connector_views().await?;
     Ok(json(StatusCode::OK, &serde_json::json!({ "connectors": connectors })))
 }
@@ -25,10 +25,10 @@ pub async fn confirm(
     State(app): State<App>,
     AdminToken(who): AdminToken,
     Path(id): Path<String>,
-) -> Result<Response, Problem> {
+) -> Result<Response, ProblemDetails> {
     let released = app.issuer.confirm_connector(&who, &ConnectorId::new(id)).await?;
     match released {
         true => Ok(json(StatusCode::OK, &serde_json::json!({ "released": true }))),
-        false => Err(Problem::not_found("connector with a brake")),
+        false => Err(ProblemDetails::not_found("connector with a brake")),
     }
 }

@@ -12,8 +12,8 @@ use countersign_issuer::admin::looks::Page;
 use countersign_issuer::admin::view::{EndView, PreviewView};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
-use super::admitted::{AdminToken, Asked};
-use super::problem::Problem;
+use super::admin_token::{AdminToken, QueryPairs};
+use super::problem_details::ProblemDetails;
 use crate::app::App;
 use crate::form::Pairs;
 use crate::token::json;
@@ -27,8 +27,8 @@ const LARGEST_BODY_BYTES: usize = 64 * 1024;
 pub async fn list(
     State(app): State<App>,
     _: AdminToken,
-    Asked(pairs): Asked,
-) -> Result<Response, Problem> {
+    QueryPairs(pairs): QueryPairs,
+) -> Result<Response, ProblemDetails> {
     let known: Vec<&str> = SESSION_FIELDS.iter().copied().chain(["limit", "page"]).collect();
     let fields = Fields::new(&pairs, &known, app.issuer.now())?;
     let page = Page {
@@ -43,9 +43,9 @@ pub async fn show(
     State(app): State<App>,
     _: AdminToken,
     Path(id): Path<String>,
-) -> Result<Response, Problem> {
+) -> Result<Response, ProblemDetails> {
     let shown = app.issuer.session_in_full(&SessionId::new(id)).await?;
-    let shown = shown.ok_or_else(|| Problem::not_found("session"))?;
+    let shown = shown.ok_or_else(|| ProblemDetails::not_found("session"))?;
     Ok(json(StatusCode::OK, &shown))
 }
 
@@ -53,9 +53,9 @@ pub async fn end(
     State(app): State<App>,
     AdminToken(who): AdminToken,
     Path(id): Path<String>,
-) -> Result<Response, Problem> {
+) -> Result<Response, ProblemDetails> {
     let ended = app.issuer.end_session_as(&who, &SessionId::new(id)).await?;
-    let ended = ended.ok_or_else(|| Problem::not_found("session"))?;
+    let ended = ended.ok_or_else(|| ProblemDetails::not_found("session"))?;
     Ok(json(StatusCode::OK, &EndView::from(&ended)))
 }
 
@@ -63,9 +63,9 @@ pub async fn end_grant(
     State(app): State<App>,
     AdminToken(who): AdminToken,
     Path(id): Path<String>,
-) -> Result<Response, Problem> {
+) -> Result<Response, ProblemDetails> {
     let ended = app.issuer.end_grant_as(&who, &GrantId::new(id)).await?;
-    let ended = ended.ok_or_else(|| Problem::not_found("grant"))?;
+    let ended = ended.ok_or_else(|| ProblemDetails::not_found("grant"))?;
     Ok(json(StatusCode::OK, &EndView::from(&ended)))
 }
 
@@ -73,7 +73,7 @@ pub async fn preview(
     State(app): State<App>,
     _: AdminToken,
     body: Bytes,
-) -> Result<Response, Problem> {
+) -> Result<Response, ProblemDetails> {
     let filter = bulk_filter(&app, &body)?;
     let as_of = app.issuer.now();
     let found = app.issuer.preview_end(&filter).await?;
@@ -84,18 +84,18 @@ pub async fn end_many(
     State(app): State<App>,
     AdminToken(who): AdminToken,
     body: Bytes,
-) -> Result<Response, Problem> {
+) -> Result<Response, ProblemDetails> {
     let filter = bulk_filter(&app, &body)?;
     let ended = app.issuer.end_matching(&who, filter).await?;
     Ok(json(StatusCode::OK, &EndView::from(&ended)))
 }
 
 /// A JSON object with the fields of the list. One that narrows nothing must say that everything is meant.
-fn bulk_filter(app: &App, body: &[u8]) -> Result<SessionFilter, Problem> {
+fn bulk_filter(app: &App, body: &[u8]) -> Result<SessionFilter, ProblemDetails> {
     if body.len() > LARGEST_BODY_BYTES {
-        return Err(Problem::bad_body());
+        return Err(ProblemDetails::bad_body());
     }
-    let Texts(pairs) = serde_json::from_slice(body).map_err(|_| Problem::bad_body())?;
+    let Texts(pairs) = serde_json::from_slice(body).map_err(|_| ProblemDetails::bad_body())?;
     let known: Vec<&str> = BULK_FIELDS.iter().copied().chain(["everything"]).collect();
     Ok(Fields::new(&pairs, &known, app.issuer.now())?.bulk()?)
 }

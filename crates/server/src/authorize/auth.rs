@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::cookies::SetCookies;
 use crate::form::{Form, Pairs, Query};
 use crate::page_error::{PageError, into_response};
-use crate::pages::Problem;
+use crate::pages::PageErrorKind;
 use crate::request_context::RequestContext;
 
 pub async fn get(State(app): State<App>, context: RequestContext, Query(pairs): Query) -> Response {
@@ -44,7 +44,7 @@ pub(super) fn as_get(
     let pairs = query.iter().chain(body);
     let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
     if query.len() > LONGEST_QUERY {
-        return Err(Problem::BadRequest.into());
+        return Err(PageErrorKind::BadRequest.into());
     }
     see_other(&format!("{}?{query}", app.path(path)))
 }
@@ -91,13 +91,14 @@ pub(crate) async fn first_step(
 /// An error nobody is redirected with: whose page would it be?
 fn told(untrusted: Untrusted, redirect_uri: Option<&str>) -> PageError {
     match untrusted {
-        Untrusted::UnknownClient => Problem::UnknownApp.into(),
+        Untrusted::UnknownClient => PageErrorKind::UnknownClient.into(),
         Untrusted::UnregisteredRedirect { client } => {
             tracing::warn!(client, "a redirect URI that is not registered was asked for");
-            PageError::from(Problem::WrongRedirect).detail(redirect_uri.unwrap_or_default())
+            PageError::from(PageErrorKind::UnregisteredRedirectUri)
+                .detail(redirect_uri.unwrap_or_default())
         }
         Untrusted::Ambiguous { parameter } => {
-            PageError::from(Problem::BadRequest).detail(parameter)
+            PageError::from(PageErrorKind::BadRequest).detail(parameter)
         }
     }
 }

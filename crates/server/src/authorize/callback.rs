@@ -17,7 +17,7 @@ use crate::cookies::SetCookies;
 use crate::form::{Query, once};
 use crate::metrics::LoginResult;
 use crate::page_error::{PageError, into_response};
-use crate::pages::Problem;
+use crate::pages::PageErrorKind;
 use crate::request_context::RequestContext;
 use crate::trusted_headers::TakenOff;
 
@@ -72,14 +72,14 @@ async fn land(
     if let Some(connector) = &outcome.connector {
         app.metrics.login(connector.as_str(), LoginResult::of(&outcome.result));
     }
-    let way = |page_error: PageError| match &outcome.pending {
+    let link = |page_error: PageError| match &outcome.pending {
         Some(pending) => match sealed(app, pending, binding) {
-            Ok(req) => page_error.or_way(another_way(app, pending, &req)),
+            Ok(req) => page_error.or_link(another_way(app, pending, &req)),
             Err(_) => page_error,
         },
         None => page_error,
     };
-    ended(app, outcome.result, binding).map_err(way)
+    ended(app, outcome.result, binding).map_err(link)
 }
 
 fn ended(
@@ -89,9 +89,9 @@ fn ended(
 ) -> Result<Response, PageError> {
     match end? {
         SignInOutcome::SignedIn(proven) => signed_in(app, *proven, binding),
-        SignInOutcome::Refused(Refusal::BadCredentials) => Err(Problem::UpstreamFailed.into()),
+        SignInOutcome::Refused(Refusal::BadCredentials) => Err(PageErrorKind::UpstreamFailed.into()),
         SignInOutcome::Refused(refusal) => Err(refused(refusal)),
-        SignInOutcome::RateLimited(_) => Err(Problem::TooManyRequests.into()),
+        SignInOutcome::RateLimited(_) => Err(PageErrorKind::TooManyRequests.into()),
         SignInOutcome::MethodUnavailable | SignInOutcome::RestartRequired => Err(start_again(app)),
     }
 }

@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::cookies::SetCookies;
 use crate::form::{Form, Pairs, Query, once};
 use crate::page_error::{PageError, into_response};
-use crate::pages::Problem;
+use crate::pages::PageErrorKind;
 use crate::request_context::RequestContext;
 
 pub async fn get(
@@ -34,7 +34,7 @@ pub async fn post(
     // Only the configured spelling becomes part of a Location.
     let answer = match app.issuer.connectors.get(&ConnectorId::new(connector)) {
         Some(known) => as_get(&app, &format!("/auth/{}", known.id), &query, &body),
-        None => Err(PageError::from(Problem::BadRequest).detail("connector")),
+        None => Err(PageError::from(PageErrorKind::BadRequest).detail("connector")),
     };
     into_response(&app, &context, answer)
 }
@@ -62,8 +62,8 @@ async fn enter(
             let redirect =
                 app.issuer.begin_upstream_login(&pending, &connector, &binding, cookie).await;
             let redirect = redirect.map_err(|failure| {
-                let way = another_way(app, &pending, req.unwrap_or_default());
-                PageError::from(failure).or_way(way)
+                let link = another_way(app, &pending, req.unwrap_or_default());
+                PageError::from(failure).or_link(link)
             })?;
             let redirect = redirect.ok_or_else(|| start_again(app))?;
             let mut cookies = SetCookies::default();

@@ -15,7 +15,7 @@ use crate::csp::FormsEnd;
 use crate::form::{Form, Query, once};
 use crate::metrics::LoginResult;
 use crate::page_error::{PageError, RETRY_AFTER, into_response};
-use crate::pages::{LoginError, LoginKind, Page, Password, Problem};
+use crate::pages::{LoginError, LoginKind, Page, PageErrorKind, Password};
 use crate::request_context::RequestContext;
 
 pub async fn get(
@@ -96,7 +96,7 @@ async fn submit(
     pairs: &[(String, String)],
 ) -> Result<Response, PageError> {
     if context.is_from_elsewhere() {
-        return Err(Problem::FormExpired.into());
+        return Err(PageErrorKind::FormExpired.into());
     }
     let req = once(pairs, "req").unwrap_or_default();
     let (pending, binding) = opened(app, context, Some(req))?;
@@ -117,8 +117,8 @@ async fn submit(
     };
     match ended {
         Ok(end) => {
-            let way = another_way(app, &pending, req);
-            settled(app, end, &binding, again).map_err(|page_error| page_error.or_way(way))
+            let link = another_way(app, &pending, req);
+            settled(app, end, &binding, again).map_err(|page_error| page_error.or_link(link))
         }
         Err(IssuerError::Unavailable { what, cause })
             if what != countersign_issuer::THE_DATABASE =>
@@ -127,6 +127,9 @@ async fn submit(
             let mut response = again(LoginError::Down)?;
             response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
             Ok(response)
+        }
+        Err(failure @ IssuerError::Misconfigured { .. }) => {
+            Err(PageError::from(failure).or_link(another_way(app, &pending, req)))
         }
         Err(failure) => Err(failure.into()),
     }
@@ -161,15 +164,15 @@ fn settled(
 pub(super) fn refused(refusal: Refusal) -> PageError {
     match refusal {
         Refusal::NotInRequiredGroup { required } => {
-            PageError::from(Problem::MissingGroups).items(required)
+            PageError::from(PageErrorKind::MissingGroups).items(required)
         }
-        Refusal::UpstreamDenied { .. } => Problem::Refused.into(),
-        Refusal::EmailNotVerified => Problem::EmailNotVerified.into(),
-        Refusal::NotThroughProxy => Problem::NotThroughProxy.into(),
-        Refusal::UnclearHeaders { why } => PageError::from(Problem::BadRequest).detail(why),
+        Refusal::UpstreamDenied { .. } => PageErrorKind::Refused.into(),
+        Refusal::EmailNotVerified => PageErrorKind::EmailNotVerified.into(),
+        Refusal::NotThroughProxy => PageErrorKind::ProxyRequired.into(),
+        Refusal::UnclearHeaders { why } => PageError::from(PageErrorKind::BadRequest).detail(why),
         Refusal::BadCredentials
         | Refusal::PasswordExpired
         | Refusal::AccountLocked
-        | Refusal::AccountDisabled => Problem::NotAllowed.into(),
+        | Refusal::AccountDisabled => PageErrorKind::NotAllowed.into(),
     }
 }

@@ -4,9 +4,9 @@ use askama::Template;
 
 use super::icon::Icon;
 use super::layout::Layout;
+use super::messages::{FormattedMessage, Messages};
 use super::name::Name;
-use super::people::{App, User};
-use super::texts::{Spoken, Texts};
+use super::people::{ClientInfo, SignedInUser};
 
 /// More groups than this are folded away.
 const UNFOLDED_GROUPS: usize = 8;
@@ -15,8 +15,8 @@ const UNFOLDED_GROUPS: usize = 8;
 #[template(path = "approval.html")]
 pub struct Approval<'a> {
     pub layout: &'a Layout,
-    pub app: App,
-    pub user: User,
+    pub app: ClientInfo,
+    pub user: SignedInUser,
     pub scopes: Vec<Scope>,
     /// The groups that will be told; shown only with [`Scope::Groups`].
     pub groups: Vec<Name>,
@@ -73,16 +73,16 @@ impl Scope {
         }
     }
 
-    fn sentence(&self, texts: &Texts) -> Spoken {
-        let t = &texts.scopes;
+    fn message(&self, messages: &Messages) -> FormattedMessage {
+        let t = &messages.scopes;
         match self {
-            Scope::OpenId => Spoken::plain(t.openid),
-            Scope::Profile => Spoken::plain(t.profile),
-            Scope::Email => Spoken::plain(t.email),
-            Scope::Groups => Spoken::plain(t.groups),
-            Scope::OfflineAccess => Spoken::plain(t.offline_access),
-            Scope::FederatedId => Spoken::plain(t.federated_id),
-            Scope::Admin => Spoken::plain(t.admin),
+            Scope::OpenId => FormattedMessage::plain(t.openid),
+            Scope::Profile => FormattedMessage::plain(t.profile),
+            Scope::Email => FormattedMessage::plain(t.email),
+            Scope::Groups => FormattedMessage::plain(t.groups),
+            Scope::OfflineAccess => FormattedMessage::plain(t.offline_access),
+            Scope::FederatedId => FormattedMessage::plain(t.federated_id),
+            Scope::Admin => FormattedMessage::plain(t.admin),
             Scope::Audience(client) => t.audience.with(client),
             Scope::Other(scope) => t.other.with(scope),
         }
@@ -105,7 +105,7 @@ impl Scope {
 
 impl Approval<'_> {
     fn title(&self) -> String {
-        self.layout.texts.approval.heading.plain(&self.app.name)
+        self.layout.messages.approval.heading.plain(&self.app.name)
     }
 
     fn told(&self) -> impl Iterator<Item = &Scope> {
@@ -117,7 +117,7 @@ impl Approval<'_> {
     }
 
     fn group_count(&self) -> String {
-        self.layout.texts.approval.groups.of(self.groups.len() as u64)
+        self.layout.messages.approval.groups.of(self.groups.len() as u64)
     }
 
     fn folds_groups(&self) -> bool {

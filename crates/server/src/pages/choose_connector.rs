@@ -6,19 +6,19 @@ use super::brand::{self, Brand};
 use super::icon::Icon;
 use super::layout::Layout;
 use super::name::Name;
-use super::people::App;
+use super::people::ClientInfo;
 
 #[derive(Template)]
 #[template(path = "choose_connector.html")]
 pub struct ChooseConnector<'a> {
     pub layout: &'a Layout,
-    pub app: App,
+    pub app: ClientInfo,
     /// In the order to show; the caller puts the last used one first.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<ConnectorEntry>,
 }
 
 /// One way in.
-pub struct Entry {
+pub struct ConnectorEntry {
     /// Connector id; the link's element id is `connector-<id>`.
     pub id: String,
     pub name: Name,
@@ -72,7 +72,7 @@ impl ConnectorKind {
     }
 }
 
-impl Entry {
+impl ConnectorEntry {
     /// Classes of the link.
     fn class(&self) -> String {
         let brand = self.kind.brand().map_or("", |brand| brand.class);
@@ -84,6 +84,6 @@ impl Entry {
 
 impl ChooseConnector<'_> {
     fn title(&self) -> String {
-        self.layout.texts.sign_in_to.plain(&self.app.name)
+        self.layout.messages.sign_in_to.plain(&self.app.name)
     }
 }

@@ -2,8 +2,8 @@
 //! 10.1.5). Anybody can say anything there, so it helps to recognise and proves nothing.
 
 use super::icon::Icon;
+use super::messages::Messages;
 use super::name::Name;
-use super::texts::Texts;
 
 /// Longest name of an unknown program, in characters.
 const LONGEST_PROGRAM: usize = 40;
@@ -62,8 +62,8 @@ impl Device {
     }
 
     /// `Firefox on Linux`
-    pub fn words(&self, texts: &Texts) -> Name {
-        let t = &texts.sessions;
+    pub fn label(&self, messages: &Messages) -> Name {
+        let t = &messages.sessions;
         match (&self.browser, self.system) {
             (Some(browser), Some(system)) => {
                 Name::new(&format!("{browser} {}", t.on.plain(&Name::new(system))))
@@ -83,7 +83,7 @@ impl Device {
 
 #[cfg(test)]
 mod tests {
-    use super::super::texts::ENGLISH;
+    use super::super::messages::ENGLISH;
     use super::Device;
 
     #[test]
@@ -102,7 +102,7 @@ mod tests {
             ("<img src=x>\u{202e}".to_owned(), "<img"),
             ("x".repeat(5000), &format!("{}…", "x".repeat(39))),
         ] {
-            assert_eq!(Device::of(&agent).words(&ENGLISH).as_str(), words, "{agent}");
+            assert_eq!(Device::of(&agent).label(&ENGLISH).as_str(), words, "{agent}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use countersign_core::Timestamp;
 
-use super::texts::Texts;
+use super::messages::Messages;
 
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
@@ -20,14 +20,16 @@ pub struct DisplayTime {
 
 impl DisplayTime {
     /// Both in milliseconds since 1970, UTC.
-    pub fn new(at_millis: i64, now_millis: i64, texts: &Texts) -> Self {
+    pub fn new(at_millis: i64, now_millis: i64, messages: &Messages) -> Self {
         let (year, month, day) = Timestamp::from_millis(at_millis).date();
         let minutes = at_millis.rem_euclid(DAY) / MINUTE;
         let (hour, minute) = (minutes / 60, minutes % 60);
-        let month_name =
-            usize::try_from(month - 1).ok().and_then(|i| texts.display_time.months.get(i)).copied();
+        let month_name = usize::try_from(month - 1)
+            .ok()
+            .and_then(|i| messages.display_time.months.get(i))
+            .copied();
         Self {
-            distance: distance(at_millis.saturating_sub(now_millis), texts),
+            distance: distance(at_millis.saturating_sub(now_millis), messages),
             exact: format!(
                 "{day} {} {year}, {hour:02}:{minute:02} UTC",
                 month_name.unwrap_or_default()
@@ -39,10 +41,10 @@ impl DisplayTime {
 
 impl DisplayTime {
     /// The same to the second, for instants that are promised or compared; a fraction counts as the next one.
-    pub fn to_the_second(at_millis: i64, now_millis: i64, texts: &Texts) -> Self {
+    pub fn to_the_second(at_millis: i64, now_millis: i64, messages: &Messages) -> Self {
         let whole = at_millis.saturating_add(999).div_euclid(1000).saturating_mul(1000);
         let second = whole.rem_euclid(MINUTE) / 1000;
-        let minute = Self::new(whole, now_millis, texts);
+        let minute = Self::new(whole, now_millis, messages);
         Self {
             exact: minute.exact.replace(" UTC", &format!(":{second:02} UTC")),
             iso: minute.iso.replace(":00Z", &format!(":{second:02}Z")),
@@ -51,8 +53,8 @@ impl DisplayTime {
     }
 }
 
-fn distance(millis: i64, texts: &Texts) -> String {
-    let t = &texts.display_time;
+fn distance(millis: i64, messages: &Messages) -> String {
+    let t = &messages.display_time;
     let size = millis.saturating_abs();
     let (minutes, hours, days) = (size / MINUTE, size / HOUR, size / DAY);
     if minutes == 0 {

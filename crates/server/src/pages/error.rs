@@ -2,11 +2,11 @@
 
 use askama::Template;
 
-use super::href::Way;
+use super::href::PageLink;
 use super::layout::Layout;
+use super::messages::ErrorMessages;
 use super::name::Name;
-use super::problem::Problem;
-use super::texts::Words;
+use super::problem::PageErrorKind;
 
 /// Longest detail shown, in characters; few redirect URIs are longer.
 const LONGEST_DETAIL: usize = 1024;
@@ -15,28 +15,28 @@ const LONGEST_DETAIL: usize = 1024;
 #[template(path = "error.html")]
 pub struct ErrorPage<'a> {
     pub layout: &'a Layout,
-    pub words: Words,
+    pub messages: ErrorMessages,
     /// Goes with the page and is shown beside the reference.
     pub status: u16,
-    /// What the words are about: the groups of [`Problem::MissingGroups`], the name of who is
-    /// [`Problem::UpstreamDown`].
+    /// What the words are about: the groups of [`PageErrorKind::MissingGroups`], the name of who is
+    /// [`PageErrorKind::UpstreamDown`].
     pub items: Vec<Name>,
     /// One line for whoever runs the application: the redirect URI that was sent. Never an upstream's own message.
     pub detail: Option<Name>,
     pub reference: &'a str,
-    pub way: Option<Way>,
+    pub link: Option<PageLink>,
 }
 
 impl<'a> ErrorPage<'a> {
-    pub fn new(layout: &'a Layout, problem: Problem, reference: &'a str) -> Self {
+    pub fn new(layout: &'a Layout, problem: PageErrorKind, reference: &'a str) -> Self {
         Self {
             layout,
-            words: problem.words(layout.texts),
+            messages: problem.messages(layout.messages),
             status: problem.status(),
             items: Vec::new(),
             detail: None,
             reference,
-            way: None,
+            link: None,
         }
     }
 
@@ -50,12 +50,12 @@ impl<'a> ErrorPage<'a> {
         self
     }
 
-    pub fn way(mut self, way: Way) -> Self {
-        self.way = Some(way);
+    pub fn link(mut self, link: PageLink) -> Self {
+        self.link = Some(link);
         self
     }
 
     fn title(&self) -> &'static str {
-        self.words.title
+        self.messages.title
     }
 }

@@ -18,7 +18,7 @@ pub struct FormPost<'a> {
 
 impl FormPost<'_> {
     fn title(&self) -> String {
-        self.layout.texts.hand_over.heading.plain(&self.client_name)
+        self.layout.messages.hand_over.heading.plain(&self.client_name)
     }
 
     fn safe_action(&self) -> &str {

@@ -5,7 +5,7 @@ use askama::Template;
 use super::home::HeldGroups;
 use super::icon::Icon;
 use super::layout::Layout;
-use super::texts::Texts;
+use super::messages::Messages;
 
 #[derive(Template)]
 #[template(path = "groups.html")]
@@ -22,10 +22,10 @@ pub struct Groups<'a> {
 
 impl Groups<'_> {
     fn title(&self) -> &'static str {
-        self.layout.texts.groups.heading
+        self.layout.messages.groups.heading
     }
 
-    fn texts(&self) -> &'static Texts {
-        self.layout.texts
+    fn messages(&self) -> &'static Messages {
+        self.layout.messages
     }
 }

@@ -5,10 +5,10 @@ use askama::Template;
 use super::display_time::DisplayTime;
 use super::icon::Icon;
 use super::layout::Layout;
+use super::messages::Messages;
 use super::name::Name;
-use super::people::User;
-use super::sessions::{EndNotice, SignInCard};
-use super::texts::Texts;
+use super::people::SignedInUser;
+use super::sessions::{EndFlash, SignInCard};
 
 /// More groups than this are folded away.
 const UNFOLDED_GROUPS: usize = 12;
@@ -17,8 +17,8 @@ const UNFOLDED_GROUPS: usize = 12;
 #[template(path = "home_signed_in.html")]
 pub struct HomeSignedIn<'a> {
     pub layout: &'a Layout,
-    pub user: User,
-    pub notice: Option<EndNotice>,
+    pub user: SignedInUser,
+    pub flash: Option<EndFlash>,
     pub since: DisplayTime,
     pub until: DisplayTime,
     /// This browser's first, then some of the others.
@@ -62,14 +62,14 @@ pub struct HomeSignedOut<'a> {
     pub layout: &'a Layout,
     pub sign_in: &'a str,
     /// What was ended, when that was this browser's own sign-in.
-    pub notice: Option<EndNotice>,
+    pub flash: Option<EndFlash>,
     /// Address of the discovery document.
     pub discovery: &'a str,
 }
 
 impl HomeSignedIn<'_> {
     fn title(&self) -> &'static str {
-        self.layout.texts.home.signed_in_heading
+        self.layout.messages.home.signed_in_heading
     }
 
     fn others(&self) -> bool {
@@ -81,7 +81,7 @@ impl HomeSignedIn<'_> {
     }
 
     fn all_sign_ins_label(&self) -> String {
-        self.layout.texts.sessions.all.of(self.sign_ins)
+        self.layout.messages.sessions.all.of(self.sign_ins)
     }
 }
 
@@ -112,17 +112,17 @@ impl HeldGroups {
         self.names.len() > UNFOLDED_GROUPS
     }
 
-    fn fold_label(&self, texts: &Texts) -> String {
-        texts.home.groups.of(self.names.len() as u64)
+    fn fold_label(&self, messages: &Messages) -> String {
+        messages.home.groups.of(self.names.len() as u64)
     }
 
-    fn all_label(&self, texts: &Texts) -> String {
-        texts.groups.all.of(self.count)
+    fn all_label(&self, messages: &Messages) -> String {
+        messages.groups.all.of(self.count)
     }
 }
 
 impl HomeSignedOut<'_> {
     fn title(&self) -> &'static str {
-        self.layout.texts.home.signed_out_heading
+        self.layout.messages.home.signed_out_heading
     }
 }

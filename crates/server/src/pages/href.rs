@@ -1,44 +1,44 @@
 //! Where a link or a form of ours may lead.
 
+use super::messages::Messages;
 use super::name::Name;
-use super::texts::Texts;
 
 /// The one thing a person can do next on a page that ends here.
 #[derive(Clone, Debug)]
-pub enum Way {
+pub enum PageLink {
     /// Back to the application: its address and its name.
-    BackTo(String, Name),
+    BackToClient(String, Name),
     /// The list of connectors, with the login still in flight.
-    OtherWays(String),
+    OtherConnectors(String),
     /// The same step once more.
     TryAgain(String),
     /// The person's own page at this issuer.
     Home(String),
     /// To sign in with another account.
-    SomebodyElse(String),
+    OtherAccount(String),
     /// Where they sign out of the upstream too: its address and its name.
-    SignOutOf(String, Name),
+    UpstreamLogout(String, Name),
 }
 
-impl Way {
+impl PageLink {
     pub(super) fn href(&self) -> &str {
-        let (Way::BackTo(href, _)
-        | Way::OtherWays(href)
-        | Way::TryAgain(href)
-        | Way::Home(href)
-        | Way::SomebodyElse(href)
-        | Way::SignOutOf(href, _)) = self;
+        let (PageLink::BackToClient(href, _)
+        | PageLink::OtherConnectors(href)
+        | PageLink::TryAgain(href)
+        | PageLink::Home(href)
+        | PageLink::OtherAccount(href)
+        | PageLink::UpstreamLogout(href, _)) = self;
         web(href)
     }
 
-    pub(super) fn label(&self, texts: &Texts) -> String {
+    pub(super) fn label(&self, messages: &Messages) -> String {
         match self {
-            Way::BackTo(_, app) => texts.ways.back_to.plain(app),
-            Way::OtherWays(_) => texts.ways.other_ways.to_owned(),
-            Way::TryAgain(_) => texts.ways.try_again.to_owned(),
-            Way::Home(_) => texts.ways.home.to_owned(),
-            Way::SomebodyElse(_) => texts.admin.somebody_else.to_owned(),
-            Way::SignOutOf(_, upstream) => texts.ways.sign_out_of.plain(upstream),
+            PageLink::BackToClient(_, app) => messages.links.back_to.plain(app),
+            PageLink::OtherConnectors(_) => messages.links.other_connectors.to_owned(),
+            PageLink::TryAgain(_) => messages.links.try_again.to_owned(),
+            PageLink::Home(_) => messages.links.home.to_owned(),
+            PageLink::OtherAccount(_) => messages.admin.somebody_else.to_owned(),
+            PageLink::UpstreamLogout(_, upstream) => messages.links.sign_out_of.plain(upstream),
         }
     }
 }

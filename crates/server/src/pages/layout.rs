@@ -1,8 +1,8 @@
 //! What every page shares. Built once at start and lent to each page.
 
 use super::assets;
+use super::messages::{ENGLISH, Messages};
 use super::name::Name;
-use super::texts::{ENGLISH, Texts};
 
 /// `frontend.theme`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub struct Layout {
     /// A path of our own origin, or a remote address if the configuration allows those. `None` shows our mark.
     pub logo: Option<String>,
     pub theme: Theme,
-    pub texts: &'static Texts,
+    pub messages: &'static Messages,
     pub(super) mark: String,
     pub(super) stylesheet: String,
     pub(super) admin_stylesheet: String,
@@ -64,7 +64,7 @@ impl Layout {
             issuer_name: issuer_name.into(),
             logo: None,
             theme: Theme::Auto,
-            texts: &ENGLISH,
+            messages: &ENGLISH,
             mark: assets::MARK.url(&base),
             stylesheet: assets::STYLESHEET.url(&base),
             admin_stylesheet: assets::ADMIN_STYLESHEET.url(&base),

@@ -2,16 +2,16 @@
 
 use askama::Template;
 
-use super::href::Way;
+use super::href::PageLink;
 use super::layout::Layout;
 use super::name::Name;
-use super::people::User;
+use super::people::SignedInUser;
 
 #[derive(Template)]
 #[template(path = "logout_confirm.html")]
 pub struct LogoutConfirm<'a> {
     pub layout: &'a Layout,
-    pub user: User,
+    pub user: SignedInUser,
     pub action: &'a str,
     pub csrf: &'a str,
     /// What the application asked with (`id_token_hint`, `post_logout_redirect_uri`, `state`), to be posted again.
@@ -24,31 +24,31 @@ pub struct LogoutConfirm<'a> {
 #[template(path = "signed_out.html")]
 pub struct SignedOut<'a> {
     pub layout: &'a Layout,
-    pub tools: Tools,
+    pub tools: OfflineGrants,
     /// Applications that are being told.
     pub told: Vec<Name>,
-    pub way: Option<Way>,
+    pub link: Option<PageLink>,
     /// Where to sign out of the upstream as well.
-    pub upstream: Option<Way>,
+    pub upstream: Option<PageLink>,
 }
 
 /// What became of the command-line tools of the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tools {
+pub enum OfflineGrants {
     /// There were none.
-    Untouched,
+    None,
     Kept,
     Ended,
 }
 
 impl LogoutConfirm<'_> {
     fn title(&self) -> &'static str {
-        self.layout.texts.logout.heading
+        self.layout.messages.logout.heading
     }
 }
 
 impl SignedOut<'_> {
     fn title(&self) -> &'static str {
-        self.layout.texts.logout.done
+        self.layout.messages.logout.done
     }
 }

@@ -15,6 +15,6 @@ pub struct OutOfBand<'a> {
 
 impl OutOfBand<'_> {
     fn title(&self) -> String {
-        self.layout.texts.out_of_band.title.plain(&self.client_name)
+        self.layout.messages.out_of_band.title.plain(&self.client_name)
     }
 }

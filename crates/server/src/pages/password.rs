@@ -4,9 +4,9 @@ use askama::Template;
 
 use super::icon::Icon;
 use super::layout::Layout;
+use super::messages::Messages;
 use super::name::Name;
-use super::people::App;
-use super::texts::Texts;
+use super::people::ClientInfo;
 
 /// Longest login name given back in the form; no account has a longer one.
 const LONGEST_LOGIN: usize = 320;
@@ -15,7 +15,7 @@ const LONGEST_LOGIN: usize = 320;
 #[template(path = "password.html")]
 pub struct Password<'a> {
     pub layout: &'a Layout,
-    pub app: App,
+    pub app: ClientInfo,
     pub connector_name: Name,
     /// Label of the first field, as the connector names it: "Email Address", "Username".
     pub prompt: Name,
@@ -62,8 +62,8 @@ pub enum LoginError {
 }
 
 impl LoginError {
-    fn happened(&self, texts: &Texts) -> &'static str {
-        let t = &texts.password;
+    fn happened(&self, messages: &Messages) -> &'static str {
+        let t = &messages.password;
         match self {
             LoginError::Wrong => t.wrong,
             LoginError::TooMany { .. } => t.too_many,
@@ -74,8 +74,8 @@ impl LoginError {
         }
     }
 
-    fn todo(&self, texts: &Texts) -> String {
-        let t = &texts.password;
+    fn todo(&self, messages: &Messages) -> String {
+        let t = &messages.password;
         match self {
             LoginError::Wrong => t.wrong_todo.to_owned(),
             LoginError::TooMany { retry_after_seconds: seconds @ ..=90 } => {
@@ -94,11 +94,11 @@ impl LoginError {
 
 impl Password<'_> {
     fn title(&self) -> String {
-        let title = self.layout.texts.sign_in_to.plain(&self.app.name);
+        let title = self.layout.messages.sign_in_to.plain(&self.app.name);
         match self.error {
             None => title,
             // First, so that a screen reader says it first.
-            Some(_) => format!("{}: {title}", self.layout.texts.password.error),
+            Some(_) => format!("{}: {title}", self.layout.messages.password.error),
         }
     }
 

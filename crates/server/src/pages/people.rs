@@ -4,7 +4,7 @@ use super::name::Name;
 
 /// The application a person is on the way to.
 #[derive(Clone, Debug)]
-pub struct App {
+pub struct ClientInfo {
     pub name: Name,
     /// Host of its redirect URI: the part an application cannot make up. `None` for loopback and private schemes.
     pub host: Option<Name>,
@@ -14,7 +14,7 @@ pub struct App {
 
 /// The person, as the connector told us.
 #[derive(Clone, Debug)]
-pub struct User {
+pub struct SignedInUser {
     pub name: Name,
     pub email: Option<Name>,
     pub connector_name: Name,

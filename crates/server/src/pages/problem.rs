@@ -1,18 +1,18 @@
 //! The things that can go wrong on the way, by name, so that every page about one says the same words.
 
-use super::texts::{Texts, Words};
+use super::messages::{ErrorMessages, Messages};
 
 /// What an error page is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Problem {
+pub enum PageErrorKind {
     /// The login in flight is gone, too old, finished, or another browser's.
-    StartAgain,
+    LoginExpired,
     /// A form was posted without its right CSRF value.
     FormExpired,
     /// `client_id` is missing or not known.
-    UnknownApp,
+    UnknownClient,
     /// The redirect URI is not registered for the client.
-    WrongRedirect,
+    UnregisteredRedirectUri,
     /// Anything else wrong with the request before it may be answered by a redirect.
     BadRequest,
     /// The person, or the upstream, said no.
@@ -24,13 +24,15 @@ pub enum Problem {
     /// Signed in, but the upstream does not say that the e-mail address is the person's.
     EmailNotVerified,
     /// This way in leads only through the company's own proxy.
-    NotThroughProxy,
+    ProxyRequired,
     /// Signed in, but in no group of administrators.
-    NoAdministrator,
+    NotAdministrator,
     /// The configuration names no group of administrators.
-    NobodyIsAdministrator,
+    NoAdministratorConfigured,
     /// The upstream answered with something we cannot use.
     UpstreamFailed,
+    /// The connector's configuration or the person's data at the upstream lacks something.
+    UpstreamMisconfigured,
     /// The upstream does not answer.
     UpstreamDown,
     NotFound,
@@ -41,87 +43,89 @@ pub enum Problem {
     Unavailable,
 }
 
-impl Problem {
-    pub const ALL: [Problem; 19] = [
-        Problem::StartAgain,
-        Problem::FormExpired,
-        Problem::UnknownApp,
-        Problem::WrongRedirect,
-        Problem::BadRequest,
-        Problem::Refused,
-        Problem::NotAllowed,
-        Problem::MissingGroups,
-        Problem::EmailNotVerified,
-        Problem::NotThroughProxy,
-        Problem::NoAdministrator,
-        Problem::NobodyIsAdministrator,
-        Problem::UpstreamFailed,
-        Problem::UpstreamDown,
-        Problem::NotFound,
-        Problem::MethodNotAllowed,
-        Problem::TooManyRequests,
-        Problem::Internal,
-        Problem::Unavailable,
+impl PageErrorKind {
+    pub const ALL: [PageErrorKind; 20] = [
+        PageErrorKind::LoginExpired,
+        PageErrorKind::FormExpired,
+        PageErrorKind::UnknownClient,
+        PageErrorKind::UnregisteredRedirectUri,
+        PageErrorKind::BadRequest,
+        PageErrorKind::Refused,
+        PageErrorKind::NotAllowed,
+        PageErrorKind::MissingGroups,
+        PageErrorKind::EmailNotVerified,
+        PageErrorKind::ProxyRequired,
+        PageErrorKind::NotAdministrator,
+        PageErrorKind::NoAdministratorConfigured,
+        PageErrorKind::UpstreamFailed,
+        PageErrorKind::UpstreamMisconfigured,
+        PageErrorKind::UpstreamDown,
+        PageErrorKind::NotFound,
+        PageErrorKind::MethodNotAllowed,
+        PageErrorKind::TooManyRequests,
+        PageErrorKind::Internal,
+        PageErrorKind::Unavailable,
     ];
 
     /// The HTTP status the page goes with.
     pub fn status(self) -> u16 {
         match self {
-            Problem::StartAgain
-            | Problem::UnknownApp
-            | Problem::WrongRedirect
-            | Problem::BadRequest => 400,
-            Problem::FormExpired
-            | Problem::Refused
-            | Problem::NotAllowed
-            | Problem::MissingGroups
-            | Problem::EmailNotVerified
-            | Problem::NotThroughProxy
-            | Problem::NoAdministrator
-            | Problem::NobodyIsAdministrator => 403,
-            Problem::NotFound => 404,
-            Problem::MethodNotAllowed => 405,
-            Problem::TooManyRequests => 429,
-            Problem::Internal => 500,
-            Problem::UpstreamFailed => 502,
-            Problem::UpstreamDown | Problem::Unavailable => 503,
+            PageErrorKind::LoginExpired
+            | PageErrorKind::UnknownClient
+            | PageErrorKind::UnregisteredRedirectUri
+            | PageErrorKind::BadRequest => 400,
+            PageErrorKind::FormExpired
+            | PageErrorKind::Refused
+            | PageErrorKind::NotAllowed
+            | PageErrorKind::MissingGroups
+            | PageErrorKind::EmailNotVerified
+            | PageErrorKind::ProxyRequired
+            | PageErrorKind::NotAdministrator
+            | PageErrorKind::NoAdministratorConfigured => 403,
+            PageErrorKind::NotFound => 404,
+            PageErrorKind::MethodNotAllowed => 405,
+            PageErrorKind::TooManyRequests => 429,
+            PageErrorKind::Internal => 500,
+            PageErrorKind::UpstreamFailed | PageErrorKind::UpstreamMisconfigured => 502,
+            PageErrorKind::UpstreamDown | PageErrorKind::Unavailable => 503,
         }
     }
 
     /// For a refusal of which nothing is known but its status.
     pub fn of_status(status: u16) -> Self {
         match status {
-            404 => Problem::NotFound,
-            405 => Problem::MethodNotAllowed,
-            429 => Problem::TooManyRequests,
-            500 => Problem::Internal,
-            502..=504 => Problem::Unavailable,
-            _ => Problem::BadRequest,
+            404 => PageErrorKind::NotFound,
+            405 => PageErrorKind::MethodNotAllowed,
+            429 => PageErrorKind::TooManyRequests,
+            500 => PageErrorKind::Internal,
+            502..=504 => PageErrorKind::Unavailable,
+            _ => PageErrorKind::BadRequest,
         }
     }
 
-    pub(super) fn words(self, texts: &Texts) -> Words {
-        let t = &texts.problems;
+    pub(super) fn messages(self, messages: &Messages) -> ErrorMessages {
+        let t = &messages.problems;
         match self {
-            Problem::StartAgain => t.start_again,
-            Problem::FormExpired => t.form_expired,
-            Problem::UnknownApp => t.unknown_app,
-            Problem::WrongRedirect => t.wrong_redirect,
-            Problem::BadRequest => t.bad_request,
-            Problem::Refused => t.refused,
-            Problem::NotAllowed => t.not_allowed,
-            Problem::MissingGroups => t.missing_groups,
-            Problem::EmailNotVerified => t.email_not_verified,
-            Problem::NotThroughProxy => t.not_through_proxy,
-            Problem::NoAdministrator => texts.admin.no_administrator,
-            Problem::NobodyIsAdministrator => texts.admin.nobody_is,
-            Problem::UpstreamFailed => t.upstream_failed,
-            Problem::UpstreamDown => t.upstream_down,
-            Problem::NotFound => t.not_found,
-            Problem::MethodNotAllowed => t.method_not_allowed,
-            Problem::TooManyRequests => t.too_many_requests,
-            Problem::Internal => t.internal,
-            Problem::Unavailable => t.unavailable,
+            PageErrorKind::LoginExpired => t.start_again,
+            PageErrorKind::FormExpired => t.form_expired,
+            PageErrorKind::UnknownClient => t.unknown_app,
+            PageErrorKind::UnregisteredRedirectUri => t.wrong_redirect,
+            PageErrorKind::BadRequest => t.bad_request,
+            PageErrorKind::Refused => t.refused,
+            PageErrorKind::NotAllowed => t.not_allowed,
+            PageErrorKind::MissingGroups => t.missing_groups,
+            PageErrorKind::EmailNotVerified => t.email_not_verified,
+            PageErrorKind::ProxyRequired => t.not_through_proxy,
+            PageErrorKind::NotAdministrator => messages.admin.no_administrator,
+            PageErrorKind::NoAdministratorConfigured => messages.admin.nobody_is,
+            PageErrorKind::UpstreamFailed => t.upstream_failed,
+            PageErrorKind::UpstreamMisconfigured => t.upstream_misconfigured,
+            PageErrorKind::UpstreamDown => t.upstream_down,
+            PageErrorKind::NotFound => t.not_found,
+            PageErrorKind::MethodNotAllowed => t.method_not_allowed,
+            PageErrorKind::TooManyRequests => t.too_many_requests,
+            PageErrorKind::Internal => t.internal,
+            PageErrorKind::Unavailable => t.unavailable,
         }
     }
 }

@@ -7,8 +7,8 @@ use super::device::Device;
 use super::display_time::DisplayTime;
 use super::icon::Icon;
 use super::layout::Layout;
+use super::messages::{FormattedMessage, Messages};
 use super::name::Name;
-use super::texts::{Spoken, Texts};
 
 /// One sign-in by one browser.
 pub struct SignInCard {
@@ -39,13 +39,13 @@ pub struct GrantLine {
 }
 
 /// What was just ended, and what may still work.
-pub struct EndNotice {
-    pub what: Done,
+pub struct EndFlash {
+    pub what: EndedItem,
     /// When the last token dies, if one still works.
     pub tokens_until: Option<DisplayTime>,
 }
 
-pub enum Done {
+pub enum EndedItem {
     SignIn,
     /// The application's name.
     Grant(Name),
@@ -57,7 +57,7 @@ pub enum Done {
 #[template(path = "sessions.html")]
 pub struct Sessions<'a> {
     pub layout: &'a Layout,
-    pub notice: Option<EndNotice>,
+    pub flash: Option<EndFlash>,
     pub cards: Vec<SignInCard>,
     /// There are others than this browser's.
     pub others: bool,
@@ -75,7 +75,7 @@ pub struct Sessions<'a> {
 #[template(path = "session.html")]
 pub struct OneSession<'a> {
     pub layout: &'a Layout,
-    pub notice: Option<EndNotice>,
+    pub flash: Option<EndFlash>,
     pub card: SignInCard,
     /// When its browser must sign in again; `None` when it must already.
     pub browser_until: Option<DisplayTime>,
@@ -88,61 +88,61 @@ pub struct OneSession<'a> {
 
 impl Sessions<'_> {
     fn title(&self) -> &'static str {
-        self.layout.texts.sessions.heading
+        self.layout.messages.sessions.heading
     }
 }
 
 impl OneSession<'_> {
     fn title(&self) -> String {
-        self.card.device.words(self.layout.texts).as_str().to_owned()
+        self.card.device.label(self.layout.messages).as_str().to_owned()
     }
 }
 
 impl SignInCard {
-    pub(super) fn end_label(&self, texts: &Texts) -> String {
-        texts.sessions.end_sign_in.plain(&self.device.words(texts))
+    pub(super) fn end_label(&self, messages: &Messages) -> String {
+        messages.sessions.end_sign_in.plain(&self.device.label(messages))
     }
 
-    pub(super) fn more(&self, texts: &Texts) -> Option<String> {
-        (self.more_grants > 0).then(|| texts.sessions.more_grants.of(self.more_grants))
+    pub(super) fn more(&self, messages: &Messages) -> Option<String> {
+        (self.more_grants > 0).then(|| messages.sessions.more_grants.of(self.more_grants))
     }
 }
 
 impl GrantLine {
-    pub(super) fn end_label(&self, texts: &Texts) -> String {
-        texts.sessions.end_grant.plain(&self.app)
+    pub(super) fn end_label(&self, messages: &Messages) -> String {
+        messages.sessions.end_grant.plain(&self.app)
     }
 
     /// To stay signed in is said beside it, and the identifier only when there is nothing more.
-    pub(super) fn told(&self, texts: &Texts) -> Vec<Spoken> {
-        let t = &texts.sessions.told_words;
+    pub(super) fn shared_data(&self, messages: &Messages) -> Vec<FormattedMessage> {
+        let t = &messages.sessions.shared_data;
         let word = |scope: &Scope| match scope {
             Scope::OpenId | Scope::OfflineAccess => None,
-            Scope::Profile => Some(Spoken::plain(t.profile)),
-            Scope::Email => Some(Spoken::plain(t.email)),
-            Scope::Groups => Some(Spoken::plain(t.groups)),
-            Scope::FederatedId => Some(Spoken::plain(t.federated_id)),
+            Scope::Profile => Some(FormattedMessage::plain(t.profile)),
+            Scope::Email => Some(FormattedMessage::plain(t.email)),
+            Scope::Groups => Some(FormattedMessage::plain(t.groups)),
+            Scope::FederatedId => Some(FormattedMessage::plain(t.federated_id)),
             Scope::Audience(client) => Some(t.audience.with(client)),
-            Scope::Admin => Some(Spoken::plain(texts.scopes.admin)),
-            Scope::Other(scope) => Some(texts.scopes.other.with(scope)),
+            Scope::Admin => Some(FormattedMessage::plain(messages.scopes.admin)),
+            Scope::Other(scope) => Some(messages.scopes.other.with(scope)),
         };
-        let words: Vec<Spoken> = self.scopes.iter().filter_map(word).collect();
-        if words.is_empty() { vec![Spoken::plain(t.openid)] } else { words }
+        let words: Vec<FormattedMessage> = self.scopes.iter().filter_map(word).collect();
+        if words.is_empty() { vec![FormattedMessage::plain(t.openid)] } else { words }
     }
 }
 
-impl EndNotice {
-    pub(super) fn happened(&self, texts: &Texts) -> String {
-        let t = &texts.sessions.ended;
+impl EndFlash {
+    pub(super) fn happened(&self, messages: &Messages) -> String {
+        let t = &messages.sessions.ended;
         match &self.what {
-            Done::SignIn => t.sign_in.to_owned(),
-            Done::Grant(app) => t.grant.plain(app),
-            Done::Others(0) => t.no_others.to_owned(),
-            Done::Others(count) => t.others.of(*count),
+            EndedItem::SignIn => t.sign_in.to_owned(),
+            EndedItem::Grant(app) => t.grant.plain(app),
+            EndedItem::Others(0) => t.no_others.to_owned(),
+            EndedItem::Others(count) => t.others.of(*count),
         }
     }
 
     pub(super) fn ended_something(&self) -> bool {
-        !matches!(self.what, Done::Others(0))
+        !matches!(self.what, EndedItem::Others(0))
     }
 }

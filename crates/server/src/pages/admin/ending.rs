@@ -4,12 +4,12 @@ use askama::Template;
 
 use super::super::display_time::DisplayTime;
 use super::super::layout::Layout;
+use super::super::messages::admin::Admin;
 use super::super::name::Name;
-use super::super::texts::admin::Admin;
 use super::{Chip, Field, Frame};
 
 /// What an end took, and when the last of it dies.
-pub struct Announcement {
+pub struct EndSummary {
     pub sessions: u64,
     pub grants: u64,
     /// Later than now; `None`: nothing handed out is still good.
@@ -57,7 +57,7 @@ pub struct Ended<'a> {
     pub frame: Frame<'a>,
     /// What was asked for; empty is everything, `None` that one session which was named.
     pub chips: Option<Vec<Chip>>,
-    pub done: Announcement,
+    pub done: EndSummary,
     /// Where to post on, when there was more than one request ends.
     pub more: Option<String>,
     /// Whoever looks has ended their own session, and there is nothing more for them to do here.
@@ -67,8 +67,8 @@ pub struct Ended<'a> {
     pub back: String,
 }
 
-impl Announcement {
-    pub(super) fn sentence(&self, t: &Admin) -> String {
+impl EndSummary {
+    pub(super) fn message(&self, t: &Admin) -> String {
         let end = &t.end;
         match (self.sessions, self.grants) {
             (0, 1) => end.done_grant.to_owned(),
@@ -86,7 +86,7 @@ impl EndMany<'_> {
     }
 
     fn t(&self) -> &'static Admin {
-        &self.layout.texts.admin
+        &self.layout.messages.admin
     }
 }
 
@@ -96,7 +96,7 @@ impl Preview<'_> {
     }
 
     fn t(&self) -> &'static Admin {
-        &self.layout.texts.admin
+        &self.layout.messages.admin
     }
 
     fn button(&self) -> String {
@@ -119,6 +119,6 @@ impl Ended<'_> {
     }
 
     fn t(&self) -> &'static Admin {
-        &self.layout.texts.admin
+        &self.layout.messages.admin
     }
 }

@@ -3,8 +3,8 @@
 use askama::Template;
 
 use super::super::layout::Layout;
+use super::super::messages::admin::Admin;
 use super::super::name::Name;
-use super::super::texts::admin::Admin;
 use super::{FilterForm, Frame, Part};
 
 #[derive(Template)]
@@ -47,6 +47,6 @@ impl Explain<'_> {
     }
 
     fn t(&self) -> &'static Admin {
-        &self.layout.texts.admin
+        &self.layout.messages.admin
     }
 }

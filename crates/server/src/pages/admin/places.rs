@@ -4,8 +4,8 @@ use askama::Template;
 
 use super::super::display_time::DisplayTime;
 use super::super::layout::Layout;
+use super::super::messages::admin::Admin;
 use super::super::name::Name;
-use super::super::texts::admin::Admin;
 use super::{Frame, Part};
 
 #[derive(Template)]
@@ -59,7 +59,7 @@ impl Clients<'_> {
     }
 
     fn t(&self) -> &'static Admin {
-        &self.layout.texts.admin
+        &self.layout.messages.admin
     }
 }
 
@@ -92,6 +92,6 @@ impl Keys<'_> {
     }
 
     fn t(&self) -> &'static Admin {
-        &self.layout.texts.admin
+        &self.layout.messages.admin
     }
 }

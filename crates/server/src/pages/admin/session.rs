@@ -4,21 +4,21 @@ use askama::Template;
 
 use super::super::display_time::DisplayTime;
 use super::super::layout::Layout;
+use super::super::messages::FormattedMessage;
+use super::super::messages::admin::Admin;
 use super::super::name::Name;
-use super::super::texts::Spoken;
-use super::super::texts::admin::Admin;
-use super::{Announcement, EndedLine, EventRow, Frame};
+use super::{EndSummary, EndedLine, EventRow, Frame};
 
 /// More groups than this are folded away.
 const UNFOLDED: usize = 12;
 
 #[derive(Template)]
 #[template(path = "admin_session.html")]
-pub struct SessionInFull<'a> {
+pub struct SessionDetail<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,
     /// What was just ended from here.
-    pub done: Option<Announcement>,
+    pub done: Option<EndSummary>,
     pub id: &'a str,
     /// It is the session of who looks.
     pub own: bool,
@@ -64,17 +64,17 @@ pub struct GrantRow {
     pub ended: Option<EndedLine>,
 }
 
-impl SessionInFull<'_> {
+impl SessionDetail<'_> {
     fn title(&self) -> String {
         self.t().one.heading.plain(&self.name)
     }
 
-    fn heading(&self) -> Spoken {
+    fn heading(&self) -> FormattedMessage {
         self.t().one.heading.with(&self.name)
     }
 
     fn t(&self) -> &'static Admin {
-        &self.layout.texts.admin
+        &self.layout.messages.admin
     }
 
     fn fold_label(&self) -> String {

@@ -4,7 +4,7 @@ use countersign_core::event::EventKind;
 use countersign_core::session::EndReason;
 
 use super::super::admin::*;
-use super::super::texts::ENGLISH;
+use super::super::messages::ENGLISH;
 use super::super::{DisplayTime, Name, Page};
 use super::markup::tags;
 use super::samples::World;
@@ -13,7 +13,7 @@ const NOW: i64 = 1_763_900_000_000;
 const ID: &str = "session-0123456789abcdef01234567";
 
 fn display_time(w: &World, millis: i64) -> DisplayTime {
-    DisplayTime::to_the_second(NOW + millis, NOW, w.layout.texts)
+    DisplayTime::to_the_second(NOW + millis, NOW, w.layout.messages)
 }
 
 fn frame<'a>(w: &'a World, section: Section) -> Frame<'a> {
@@ -23,7 +23,7 @@ fn frame<'a>(w: &'a World, section: Section) -> Frame<'a> {
         user: w.user.name.clone(),
         base: "/dex".to_owned(),
         csrf: "csrf-0123456789abcdef0123456789abcdef01234567".to_owned(),
-        said: Some(ENGLISH.admin.places.confirmed.plain(&w.user.connector_name)),
+        flash: Some(ENGLISH.admin.places.confirmed.plain(&w.user.connector_name)),
     }
 }
 
@@ -109,8 +109,8 @@ fn groups(w: &World, bytes: usize) -> Part<Name> {
     part(super::super::HeldGroups::fitting(&names, bytes), 40)
 }
 
-fn announcement(w: &World) -> Announcement {
-    Announcement { sessions: 916, grants: 917, tokens_until: Some(display_time(w, 600_001)) }
+fn summary(w: &World) -> EndSummary {
+    EndSummary { sessions: 916, grants: 917, tokens_until: Some(display_time(w, 600_001)) }
 }
 
 fn chips(w: &World) -> Vec<Chip> {
@@ -149,10 +149,10 @@ fn of_sessions(w: &World) -> Vec<(String, String)> {
         until: display_time(w, 480_000),
         ended: (n == 1).then(|| ended_line(w)),
     };
-    let one = SessionInFull {
+    let one = SessionDetail {
         layout: &w.layout,
         frame: frame(w, Section::Sessions),
-        done: Some(announcement(w)),
+        done: Some(summary(w)),
         id: ID,
         own: true,
         name: name(w),
@@ -205,7 +205,7 @@ fn of_ends(w: &World) -> Vec<(String, String)> {
         layout: &w.layout,
         frame: frame(w, Section::Sessions),
         chips: Some(chips(w)),
-        done: announcement(w),
+        done: summary(w),
         more: link("user=jane"),
         own_ended: true,
         sure: true,
@@ -376,7 +376,7 @@ fn every_kind_and_reason_has_words() {
     for (reason, _) in ENGLISH.admin.reasons {
         assert!(EndReason::parse(reason).is_some(), "{reason}");
     }
-    let word = words_for(&ENGLISH.admin.kinds, "something_new");
+    let word = label_for(&ENGLISH.admin.kinds, "something_new");
     assert_eq!(word.as_str(), "something_new");
 }
 

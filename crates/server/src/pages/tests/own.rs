@@ -7,12 +7,12 @@ use super::samples::World;
 const NOW: i64 = 1_763_900_000_000;
 
 fn display_time(w: &World, millis: i64) -> DisplayTime {
-    DisplayTime::new(NOW + millis, NOW, w.layout.texts)
+    DisplayTime::new(NOW + millis, NOW, w.layout.messages)
 }
 
-pub fn notice(w: &World) -> EndNotice {
-    EndNotice {
-        what: Done::Grant(w.app.name.clone()),
+pub fn flash(w: &World) -> EndFlash {
+    EndFlash {
+        what: EndedItem::Grant(w.app.name.clone()),
         tokens_until: Some(display_time(w, 540_000)),
     }
 }
@@ -70,7 +70,7 @@ pub fn pages(w: &World) -> Vec<(String, String)> {
     let page = |number: &str| Some(format!("/dex/sessions?page={number}"));
     let list = Sessions {
         layout: &w.layout,
-        notice: Some(EndNotice { what: Done::Others(49), tokens_until: None }),
+        flash: Some(EndFlash { what: EndedItem::Others(49), tokens_until: None }),
         cards: (0..6).map(|n| card(w, n, 2)).collect(),
         others: true,
         action: "/dex/sessions",
@@ -81,7 +81,7 @@ pub fn pages(w: &World) -> Vec<(String, String)> {
     };
     let one = OneSession {
         layout: &w.layout,
-        notice: Some(notice(w)),
+        flash: Some(flash(w)),
         card: card(w, 1, 15),
         browser_until: Some(display_time(w, 3_600_000)),
         action: "/dex/sessions",

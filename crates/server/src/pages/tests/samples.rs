@@ -8,8 +8,8 @@ pub const HOSTILE: &str = "<img src=x onerror=alert(1)>\"'&\u{202e}txt.exe\u{202
 /// What a page is filled with.
 pub struct World {
     pub layout: Layout,
-    pub app: App,
-    pub user: User,
+    pub app: ClientInfo,
+    pub user: SignedInUser,
     pub groups: Vec<Name>,
     pub connectors: Vec<(String, Name, &'static str)>,
     pub text: String,
@@ -20,12 +20,12 @@ impl World {
     pub fn everyday() -> Self {
         Self {
             layout: Layout::new("/dex", "Example Inc"),
-            app: App {
+            app: ClientInfo {
                 name: "Grafana".into(),
                 host: Some("grafana.example.com".into()),
                 logo: None,
             },
-            user: User {
+            user: SignedInUser {
                 name: "Jane Doe".into(),
                 email: Some("jane.doe@example.com".into()),
                 connector_name: "Example LDAP".into(),
@@ -57,12 +57,12 @@ impl World {
         };
         Self {
             layout: Layout::new("/dex", long.as_str()),
-            app: App {
+            app: ClientInfo {
                 name: long.as_str().into(),
                 host: Some(format!("{}.example.com", "sub".repeat(60)).into()),
                 logo: None,
             },
-            user: User {
+            user: SignedInUser {
                 name: long.as_str().into(),
                 email: Some(format!("{}@example.com", "very.long".repeat(20)).into()),
                 connector_name: long.as_str().into(),
@@ -88,7 +88,7 @@ pub fn pages(world: &World) -> Vec<(String, String)> {
 }
 
 fn sign_in(w: &World) -> Vec<(String, String)> {
-    let entry = |(at, (id, name, kind)): (usize, &(String, Name, &str))| Entry {
+    let entry = |(at, (id, name, kind)): (usize, &(String, Name, &str))| ConnectorEntry {
         id: id.clone(),
         name: name.clone(),
         kind: ConnectorKind::of(kind),
@@ -150,8 +150,11 @@ fn approvals(w: &World) -> Vec<(String, String)> {
         req: &w.req,
         action: "/dex/approval",
     };
-    let desktop =
-        App { name: "kubelogin".into(), host: None, logo: Some("/dex/static/logo.png".to_owned()) };
+    let desktop = ClientInfo {
+        name: "kubelogin".into(),
+        host: None,
+        logo: Some("/dex/static/logo.png".to_owned()),
+    };
     [
         ("approval", approval(&w.groups, w.app.clone()).render()),
         ("approval-no-groups", approval(&[], desktop).render()),
@@ -161,48 +164,50 @@ fn approvals(w: &World) -> Vec<(String, String)> {
 }
 
 fn errors(w: &World) -> Vec<(String, String)> {
-    let page = |problem: Problem| {
+    let page = |problem: PageErrorKind| {
         let page = ErrorPage::new(&w.layout, problem, "7f3k-92qx-mw4c");
         let page = match problem {
-            Problem::MissingGroups => page.items(w.groups.clone()),
-            Problem::UpstreamDown => page.items(vec![w.user.connector_name.clone()]),
-            Problem::WrongRedirect => {
+            PageErrorKind::MissingGroups => page.items(w.groups.clone()),
+            PageErrorKind::UpstreamDown => page.items(vec![w.user.connector_name.clone()]),
+            PageErrorKind::UnregisteredRedirectUri => {
                 page.detail(&format!("https://grafana.example.com/login/{}", w.text))
             }
             _ => page,
         };
         let page = match problem {
-            Problem::StartAgain => {
-                page.way(Way::BackTo("https://grafana.example.com/".to_owned(), w.app.name.clone()))
+            PageErrorKind::LoginExpired => page.link(PageLink::BackToClient(
+                "https://grafana.example.com/".to_owned(),
+                w.app.name.clone(),
+            )),
+            PageErrorKind::UpstreamDown => {
+                page.link(PageLink::OtherConnectors("/dex/auth?req=abc".to_owned()))
             }
-            Problem::UpstreamDown => page.way(Way::OtherWays("/dex/auth?req=abc".to_owned())),
-            Problem::Refused => page.way(Way::TryAgain("/dex/auth?req=abc".to_owned())),
-            Problem::NotFound => page.way(Way::Home("/dex/".to_owned())),
+            PageErrorKind::Refused => page.link(PageLink::TryAgain("/dex/auth?req=abc".to_owned())),
+            PageErrorKind::NotFound => page.link(PageLink::Home("/dex/".to_owned())),
             // An application's address that would run as script leads nowhere.
-            Problem::UnknownApp => {
-                page.way(Way::BackTo("javascript:alert(1)".to_owned(), w.app.name.clone()))
-            }
+            PageErrorKind::UnknownClient => page
+                .link(PageLink::BackToClient("javascript:alert(1)".to_owned(), w.app.name.clone())),
             _ => page,
         };
         (format!("error-{problem:?}"), page.render())
     };
-    Problem::ALL.map(page).into()
+    PageErrorKind::ALL.map(page).into()
 }
 
 fn home_and_logout(w: &World) -> Vec<(String, String)> {
     let now = 1_763_900_000_000;
-    let texts = w.layout.texts;
+    let messages = w.layout.messages;
     let home = HomeSignedIn {
         layout: &w.layout,
         user: w.user.clone(),
-        notice: Some(own::notice(w)),
+        flash: Some(own::flash(w)),
         cards: own::cards(w),
         sign_ins: 50,
         all_sign_ins: "/dex/sessions",
         end: "/dex/sessions",
         all_groups: "/dex/groups",
-        since: DisplayTime::new(now - 7_800_000, now, texts),
-        until: DisplayTime::new(now + 79_200_000, now, texts),
+        since: DisplayTime::new(now - 7_800_000, now, messages),
+        until: DisplayTime::new(now + 79_200_000, now, messages),
         groups: own::held(w, 4 * 1024),
         logout: "/dex/logout",
         csrf: &w.text,
@@ -213,7 +218,7 @@ fn home_and_logout(w: &World) -> Vec<(String, String)> {
     let signed_out = HomeSignedOut {
         layout: &w.layout,
         sign_in: "/dex/sign-in?to=%2F",
-        notice: None,
+        flash: None,
         discovery: "/dex/.well-known/openid-configuration",
     };
     let confirm = LogoutConfirm {
@@ -226,10 +231,13 @@ fn home_and_logout(w: &World) -> Vec<(String, String)> {
     };
     let done = SignedOut {
         layout: &w.layout,
-        tools: Tools::Kept,
+        tools: OfflineGrants::Kept,
         told: vec![w.app.name.clone(), "Argo CD".into()],
-        way: Some(Way::BackTo("https://grafana.example.com/".to_owned(), w.app.name.clone())),
-        upstream: Some(Way::SignOutOf(
+        link: Some(PageLink::BackToClient(
+            "https://grafana.example.com/".to_owned(),
+            w.app.name.clone(),
+        )),
+        upstream: Some(PageLink::UpstreamLogout(
             "https://id.example.net/logout".to_owned(),
             w.user.connector_name.clone(),
         )),

@@ -1,7 +1,7 @@
 //! The corners of names, links, times and texts.
 
-use super::super::texts::ENGLISH;
-use super::super::{DisplayTime, Name, Problem, href};
+use super::super::messages::ENGLISH;
+use super::super::{DisplayTime, Name, PageErrorKind, href};
 
 const NOW: i64 = 1_763_900_000_000;
 
@@ -75,11 +75,11 @@ fn a_moment_is_told_both_ways() {
 
 #[test]
 fn every_problem_has_words_and_a_status_of_its_kind() {
-    for problem in Problem::ALL {
-        let words = problem.words(&ENGLISH);
+    for problem in PageErrorKind::ALL {
+        let messages = problem.messages(&ENGLISH);
         assert!((400..=503).contains(&problem.status()), "{problem:?}");
         assert!(
-            [words.title, words.happened, words.todo].iter().all(|text| !text.is_empty()),
+            [messages.title, messages.happened, messages.todo].iter().all(|text| !text.is_empty()),
             "{problem:?}"
         );
     }
@@ -88,9 +88,9 @@ fn every_problem_has_words_and_a_status_of_its_kind() {
 /// A sentence without its `{}` would lose the name, a count without it the number.
 #[test]
 fn every_sentence_has_its_place_for_a_name() {
-    let texts = format!("{ENGLISH:?}");
+    let messages = format!("{ENGLISH:?}");
     for marker in ["Sentence(\"", " many: \""] {
-        for text in texts.split(marker).skip(1).filter_map(|rest| rest.split('"').next()) {
+        for text in messages.split(marker).skip(1).filter_map(|rest| rest.split('"').next()) {
             assert_eq!(text.matches("{}").count(), 1, "{text}");
         }
     }

@@ -1,0 +1,65 @@
+//! What people see: one view struct per page, rendered to HTML by askama, and the static files they need.
+//!
+//! This room turns words and names into markup and does nothing else. It never reads a request, a clock, a database
+//! or a configuration; it never sets a header, a cookie or a status; it never decides who may do what. Whatever it
+//! is told by strangers it cleans ([`Name`]), escapes (askama) and keeps out of `href` unless it is a web address
+//! ([`href::web`]). No page holds an inline script, style or handler, so the strictest CSP fits them all.
+//!
+//! Every sentence a person can read is in [`messages`].
+
+pub mod admin;
+mod approval;
+pub mod assets;
+mod brand;
+mod choose_connector;
+mod device;
+mod display_time;
+mod error;
+mod form_post;
+mod groups;
+mod home;
+pub mod href;
+mod icon;
+mod layout;
+mod logout;
+pub mod messages;
+mod name;
+mod out_of_band;
+mod password;
+mod people;
+mod problem;
+mod sessions;
+#[cfg(test)]
+mod tests;
+
+pub use approval::{Approval, Scope};
+pub use choose_connector::{ChooseConnector, ConnectorEntry, ConnectorKind};
+pub use device::Device;
+pub use display_time::DisplayTime;
+pub use error::ErrorPage;
+pub use form_post::FormPost;
+pub use groups::Groups;
+pub use home::{HeldGroups, HomeSignedIn, HomeSignedOut};
+pub use href::PageLink;
+pub use layout::{Layout, Theme};
+pub use logout::{LogoutConfirm, OfflineGrants, SignedOut};
+pub use name::Name;
+pub use out_of_band::OutOfBand;
+pub use password::{LoginError, LoginKind, Password};
+pub use people::{ClientInfo, SignedInUser};
+pub use problem::PageErrorKind;
+pub use sessions::{EndFlash, EndedItem, GrantLine, OneSession, Sessions, SignInCard};
+
+/// A whole HTML document, ready to be sent as `text/html; charset=utf-8`.
+pub trait Page {
+    fn render(&self) -> String;
+}
+
+/// Askama can only fail where a `Display` of ours fails, and none does; should one ever, people see this.
+const BLANK: &str = "<!DOCTYPE html><html lang=\"en\"><title>Error</title><h1>This page could not be shown</h1></html>";
+
+impl<T: askama::Template> Page for T {
+    fn render(&self) -> String {
+        askama::Template::render(self).unwrap_or_else(|_| BLANK.to_owned())
+    }
+}

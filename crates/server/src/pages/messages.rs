@@ -1,0 +1,271 @@
+//! Every sentence a person can read. This file says which sentences there are; `messages/english.rs` says them. Another
+//! language is another such file, and it does not compile until it says all of them.
+
+pub mod admin;
+mod english;
+pub mod sessions;
+
+use std::fmt;
+
+use askama::filters::{Escaper, Html, HtmlSafe};
+
+use super::name::Name;
+
+pub use english::ENGLISH;
+
+#[derive(Clone, Copy, Debug)]
+pub struct Messages {
+    /// BCP 47, for `<html lang>`.
+    pub lang: &'static str,
+    /// `ltr` or `rtl`.
+    pub dir: &'static str,
+    pub sign_in_to: Message,
+    pub continue_at: Message,
+    pub via: Message,
+    pub sign_out: &'static str,
+    pub choose: Choose,
+    pub password: Password,
+    pub approval: Approval,
+    pub scopes: Scopes,
+    pub error: Error,
+    pub problems: Problems,
+    pub links: Links,
+    pub home: Home,
+    pub sessions: sessions::Sessions,
+    pub groups: sessions::Groups,
+    pub logout: Logout,
+    pub hand_over: HandOver,
+    pub out_of_band: OutOfBand,
+    pub display_time: DisplayTime,
+    pub admin: admin::Admin,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Choose {
+    pub how: &'static str,
+    pub last_used: &'static str,
+    pub down: &'static str,
+    pub none: &'static str,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Password {
+    pub with_account: Message,
+    pub password: &'static str,
+    pub sign_in: &'static str,
+    pub other_connectors: &'static str,
+    /// Opens the title of a page that is shown again.
+    pub error: &'static str,
+    pub wrong: &'static str,
+    pub wrong_todo: &'static str,
+    pub too_many: &'static str,
+    pub retry_seconds: PluralMessage,
+    pub retry_minutes: PluralMessage,
+    pub expired: &'static str,
+    pub expired_todo: &'static str,
+    pub locked: &'static str,
+    pub locked_todo: &'static str,
+    pub disabled: &'static str,
+    pub disabled_todo: &'static str,
+    pub down: &'static str,
+    pub down_todo: &'static str,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Approval {
+    pub heading: Message,
+    pub asks: &'static str,
+    pub asks_at: Message,
+    pub you_are: &'static str,
+    pub not_you: &'static str,
+    pub told: &'static str,
+    pub may: &'static str,
+    pub groups: PluralMessage,
+    pub no_groups: &'static str,
+    pub allow: &'static str,
+    pub deny: &'static str,
+    pub then: Message,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Scopes {
+    pub openid: &'static str,
+    pub profile: &'static str,
+    pub email: &'static str,
+    pub groups: &'static str,
+    pub offline_access: &'static str,
+    pub federated_id: &'static str,
+    pub admin: &'static str,
+    pub audience: Message,
+    pub other: Message,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Error {
+    pub what_now: &'static str,
+    pub reference: &'static str,
+}
+
+/// What an error page says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ErrorMessages {
+    pub title: &'static str,
+    pub happened: &'static str,
+    pub todo: &'static str,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Problems {
+    pub start_again: ErrorMessages,
+    pub form_expired: ErrorMessages,
+    pub unknown_app: ErrorMessages,
+    pub wrong_redirect: ErrorMessages,
+    pub bad_request: ErrorMessages,
+    pub refused: ErrorMessages,
+    pub not_allowed: ErrorMessages,
+    pub missing_groups: ErrorMessages,
+    pub email_not_verified: ErrorMessages,
+    pub not_through_proxy: ErrorMessages,
+    pub upstream_failed: ErrorMessages,
+    pub upstream_misconfigured: ErrorMessages,
+    pub upstream_down: ErrorMessages,
+    pub not_found: ErrorMessages,
+    pub method_not_allowed: ErrorMessages,
+    pub too_many_requests: ErrorMessages,
+    pub internal: ErrorMessages,
+    pub unavailable: ErrorMessages,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Links {
+    pub back_to: Message,
+    pub other_connectors: &'static str,
+    pub try_again: &'static str,
+    pub home: &'static str,
+    pub sign_out_of: Message,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Home {
+    pub signed_in_heading: &'static str,
+    pub since: &'static str,
+    pub until: &'static str,
+    pub groups_heading: &'static str,
+    pub groups: PluralMessage,
+    pub no_groups: &'static str,
+    pub discovery: &'static str,
+    pub signed_out_heading: &'static str,
+    pub what_this_is: &'static str,
+    pub how_heading: &'static str,
+    pub how: &'static str,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Logout {
+    pub heading: &'static str,
+    pub explain: &'static str,
+    pub stay: &'static str,
+    pub tools: &'static str,
+    pub tools_hint: &'static str,
+    pub done: &'static str,
+    pub done_explain: &'static str,
+    pub tools_kept: &'static str,
+    pub tools_ended: &'static str,
+    pub told: &'static str,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct HandOver {
+    pub heading: Message,
+    pub explain: &'static str,
+    pub go_on: &'static str,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct OutOfBand {
+    pub title: Message,
+    pub heading: &'static str,
+    pub explain: Message,
+    pub code: &'static str,
+    pub careful: &'static str,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct DisplayTime {
+    pub now: &'static str,
+    pub minutes_ago: PluralMessage,
+    pub in_minutes: PluralMessage,
+    pub hours_ago: PluralMessage,
+    pub in_hours: PluralMessage,
+    pub days_ago: PluralMessage,
+    pub in_days: PluralMessage,
+    pub months: [&'static str; 12],
+}
+
+/// A text with one `{}` for a name.
+#[derive(Clone, Copy, Debug)]
+pub struct Message(pub &'static str);
+
+impl Message {
+    /// As HTML, the name short and in its own `<bdi>`.
+    pub(super) fn with(self, name: &Name) -> FormattedMessage {
+        self.with_whole(&name.short())
+    }
+
+    /// The name not cut: for a host, whose end is what matters.
+    pub(super) fn with_whole(self, name: &Name) -> FormattedMessage {
+        let (before, after) = self.around();
+        FormattedMessage { before, name: Some(name.clone()), after }
+    }
+
+    /// As text that still has to be escaped, the name short: for a title or a button.
+    pub(crate) fn plain(self, name: &Name) -> String {
+        let (before, after) = self.around();
+        format!("{before}{}{after}", name.short())
+    }
+
+    fn around(self) -> (&'static str, &'static str) {
+        self.0.split_once("{}").unwrap_or((self.0, ""))
+    }
+}
+
+/// A sentence ready for a page. It escapes itself.
+pub(super) struct FormattedMessage {
+    before: &'static str,
+    name: Option<Name>,
+    after: &'static str,
+}
+
+impl FormattedMessage {
+    pub(super) fn plain(text: &'static str) -> Self {
+        Self { before: text, name: None, after: "" }
+    }
+}
+
+impl HtmlSafe for FormattedMessage {}
+
+impl fmt::Display for FormattedMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Html.write_escaped_str(&mut *f, self.before)?;
+        if let Some(name) = &self.name {
+            f.write_str("<bdi>")?;
+            Html.write_escaped_str(&mut *f, name.as_str())?;
+            f.write_str("</bdi>")?;
+        }
+        Html.write_escaped_str(&mut *f, self.after)
+    }
+}
+
+/// A text about a count, with `{}` for it. Languages with more forms than two choose the one that suits any count.
+#[derive(Clone, Copy, Debug)]
+pub struct PluralMessage {
+    pub one: &'static str,
+    pub many: &'static str,
+}
+
+impl PluralMessage {
+    pub(crate) fn of(self, count: u64) -> String {
+        let text = if count == 1 { self.one } else { self.many };
+        text.replace("{}", &count.to_string())
+    }
+}

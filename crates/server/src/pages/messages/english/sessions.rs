@@ -1,0 +1,77 @@
+//! English, about sign-ins and how they end.
+
+use super::super::sessions::{Ended, Groups, Sessions, Told};
+use super::super::{Message, PluralMessage};
+
+pub const SESSIONS: Sessions = Sessions {
+    heading: "Where you are signed in",
+    here: "This browser",
+    unknown_device: "Unknown browser",
+    on: Message("on {}"),
+    signed_in: "signed in",
+    used: "used",
+    given: "given",
+    no_grants: "Has given nothing to any application.",
+    stays: "stays signed in",
+    until: "ends",
+    told: "Told:",
+    more_grants: PluralMessage { one: "and one more", many: "and {} more" },
+    all: PluralMessage { one: "Show your one sign-in", many: "Show all {} sign-ins" },
+    end: "End",
+    end_sign_in: Message("End the sign-in with {}"),
+    end_grant: Message("End what {} was given"),
+    everywhere_else: "Sign out everywhere else",
+    everywhere_else_explain: "Ends every sign-in but this one, with all it gave to applications and command-line \
+                              tools.",
+    end_all_others: "End all others",
+    newer: "Newer",
+    older: "Older",
+    one_heading: "One sign-in",
+    gave_heading: "What it gave to applications",
+    gave_explain: "Each line is one time an application, or a terminal, was signed in from this browser.",
+    address: "Address",
+    program: "Browser",
+    since: "Signed in",
+    last_used: "Last used",
+    browser_until: "Asks again",
+    back: "Your sign-in page",
+    shared_data: TOLD,
+    ended: ENDED,
+};
+
+const TOLD: Told = Told {
+    openid: "an identifier",
+    profile: "your name",
+    email: "your email address",
+    groups: "your groups",
+    federated_id: "your account’s identifier",
+    audience: Message("acts as you at {}"),
+};
+
+const ENDED: Ended = Ended {
+    sign_in: "The sign-in has ended, with all it gave to applications.",
+    grant: Message("What {} was given has ended."),
+    others: PluralMessage {
+        one: "One other sign-in has ended, with all it gave to applications.",
+        many: "{} other sign-ins have ended, with all they gave to applications.",
+    },
+    no_others: "There was no other sign-in to end.",
+    last_token: "The last token an application still holds stops working",
+    no_token: "No application holds a token of it that still works.",
+    outlives: "Kubernetes may go by an answer it had before for 10 seconds more, or up to 2 minutes where it asks a \
+               webhook. What is already open (exec, watch, port-forward) goes on until it closes.",
+};
+
+pub const GROUPS: Groups = Groups {
+    heading: "Your groups",
+    told_by: Message("From {}, as of"),
+    stale: Message("{} does not answer right now; this is what it said before."),
+    not_asked: "This sign-in did not ask for your groups.",
+    ask: "Sign in again to see them",
+    all: PluralMessage { one: "Show your one group", many: "Show all {} groups" },
+    search: "Find a group",
+    find: "Find",
+    none_found: "No group of yours has that in its name.",
+    earlier: "Earlier",
+    more: "More",
+};

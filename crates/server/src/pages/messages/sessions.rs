@@ -1,0 +1,84 @@
+//! What is said about sign-ins, what they gave to applications, and how they end.
+
+use super::{Message, PluralMessage};
+
+#[derive(Clone, Copy, Debug)]
+pub struct Sessions {
+    pub heading: &'static str,
+    /// Marks the sign-in of the browser that looks.
+    pub here: &'static str,
+    pub unknown_device: &'static str,
+    /// Follows the name of a browser; the name is a system's.
+    pub on: Message,
+    pub signed_in: &'static str,
+    pub used: &'static str,
+    /// Before the instant an application was let in.
+    pub given: &'static str,
+    pub no_grants: &'static str,
+    pub stays: &'static str,
+    pub until: &'static str,
+    /// Before a list of [`Told`].
+    pub told: &'static str,
+    pub more_grants: PluralMessage,
+    pub all: PluralMessage,
+    pub end: &'static str,
+    /// The whole name of the button, for whoever hears it out of its place.
+    pub end_sign_in: Message,
+    pub end_grant: Message,
+    pub everywhere_else: &'static str,
+    pub everywhere_else_explain: &'static str,
+    pub end_all_others: &'static str,
+    pub newer: &'static str,
+    pub older: &'static str,
+    pub one_heading: &'static str,
+    pub gave_heading: &'static str,
+    pub gave_explain: &'static str,
+    pub address: &'static str,
+    pub program: &'static str,
+    pub since: &'static str,
+    pub last_used: &'static str,
+    pub browser_until: &'static str,
+    pub back: &'static str,
+    pub shared_data: Told,
+    pub ended: Ended,
+}
+
+/// A scope in two or three words, to stand in a list.
+#[derive(Clone, Copy, Debug)]
+pub struct Told {
+    pub openid: &'static str,
+    pub profile: &'static str,
+    pub email: &'static str,
+    pub groups: &'static str,
+    pub federated_id: &'static str,
+    pub audience: Message,
+}
+
+/// After something was ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    pub sign_in: &'static str,
+    pub grant: Message,
+    pub others: PluralMessage,
+    pub no_others: &'static str,
+    /// Before an instant.
+    pub last_token: &'static str,
+    pub no_token: &'static str,
+    pub outlives: &'static str,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Groups {
+    pub heading: &'static str,
+    /// The name is a connector's; an instant follows.
+    pub told_by: Message,
+    pub stale: Message,
+    pub not_asked: &'static str,
+    pub ask: &'static str,
+    pub all: PluralMessage,
+    pub search: &'static str,
+    pub find: &'static str,
+    pub none_found: &'static str,
+    pub earlier: &'static str,
+    pub more: &'static str,
+}
