@@ -137,7 +137,7 @@ impl Source {
 
     pub async fn holders(&self, asked: &Pairs) -> Result<HoldingPageView, String> {
         match self {
-            Self::Api(api) => api.get("/holders", asked).await,
+            Self::Api(api) => api.get("/memberships", asked).await,
             Self::Database { app, .. } => {
                 let fields = fields(asked, &HOLDER_FIELDS, &app.issuer)?;
                 let holders = fields.memberships().map_err(said)?.ok_or("group: is missing")?;

@@ -3,18 +3,23 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use countersign_core::{Secret, Session};
+use countersign_core::{Secret, Session, Timestamp};
 use countersign_issuer::IssuerError;
 use countersign_issuer::authorize::AccountPage;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+pub mod cards;
+pub mod groups;
+pub mod home;
+pub mod sessions;
 
 use crate::answer::see_other;
 use crate::app::App;
 use crate::authorize::auth::first_step;
 use crate::form::{Query, once};
 use crate::page_error::{PageError, into_response};
-use crate::pages::PageErrorKind;
+use crate::pages::{DisplayTime, PageErrorKind, SignedInUser};
 use crate::request_context::RequestContext;
 
 /// `GET /sign-in?to=/…`: a login of our own, by the same steps as any other, that ends at that page.
@@ -153,4 +158,23 @@ pub fn flash<T: DeserializeOwned>(
     about: &str,
 ) -> Option<T> {
     app.issuer.open_flash(about, context.binding.as_ref()?, once(pairs, "notice")?)
+}
+
+pub(crate) fn user(app: &App, session: &Session) -> SignedInUser {
+    let person = &session.identity;
+    let name = [&person.username, &person.preferred_username, &person.email, &person.user_id];
+    SignedInUser {
+        name: name.into_iter().find(|name| !name.is_empty()).map_or("", String::as_str).into(),
+        email: (!person.email.is_empty()).then(|| person.email.as_str().into()),
+        connector_name: connector_name(app, session).as_str().into(),
+    }
+}
+
+pub(crate) fn connector_name(app: &App, session: &Session) -> String {
+    let connector = app.issuer.connectors.get(&session.connector);
+    connector.map_or_else(|| session.connector.to_string(), |found| found.name.clone())
+}
+
+pub fn display_time(app: &App, at: Timestamp) -> DisplayTime {
+    DisplayTime::new(at.millis(), app.issuer.now().millis(), app.layout.messages)
 }

@@ -1,11 +1,121 @@
-//! Searches: their fields as typed, on the page and in addresses.
+//! Filters of a list: the fields as typed, the form that shows them, addresses with them, and parts of long lists.
 
 use countersign_issuer::admin::asked::BadField;
 
 use crate::app::App;
-use crate::form::once;
+use crate::form::{Pairs, once};
 use crate::pages::Name;
-use crate::pages::admin::{Choice, Field, FilterForm, Part};
+use crate::pages::messages::admin::Admin;
+
+/// Longest value given back to be corrected, in characters.
+const LONGEST: usize = 256;
+
+pub struct Field {
+    /// In the address, and of the element.
+    pub name: &'static str,
+    pub label: &'static str,
+    pub value: String,
+    pub problem: Option<Name>,
+    /// It takes an instant.
+    pub instant: bool,
+}
+
+/// A field with a few values to choose from.
+pub struct Choice {
+    pub name: &'static str,
+    pub label: &'static str,
+    /// Value, words, chosen.
+    pub options: Vec<(&'static str, &'static str, bool)>,
+}
+
+pub struct FilterForm {
+    /// Where it is sent, by GET.
+    pub action: String,
+    pub main: Vec<Field>,
+    pub more: Vec<Field>,
+    pub choice: Option<Choice>,
+    /// What is wrong with something that is no field of this form.
+    pub problem: Option<Name>,
+    pub submit: &'static str,
+}
+
+/// A field that narrows a search, in words.
+pub struct Chip {
+    pub label: &'static str,
+    pub value: Name,
+}
+
+impl Field {
+    pub fn shown(&self) -> &str {
+        match self.value.char_indices().nth(LONGEST) {
+            Some((end, _)) => self.value.get(..end).unwrap_or_default(),
+            None => &self.value,
+        }
+    }
+
+    fn used(&self) -> bool {
+        !self.value.is_empty() || self.problem.is_some()
+    }
+}
+
+impl FilterForm {
+    /// Whether what is folded away is in use.
+    pub fn opens(&self) -> bool {
+        self.more.iter().any(Field::used)
+    }
+
+    pub fn used(&self) -> bool {
+        self.opens()
+            || self.main.iter().any(Field::used)
+            || self.choice.as_ref().is_some_and(Choice::used)
+    }
+
+    /// It could not be asked: nothing was looked for.
+    pub fn wrong(&self) -> bool {
+        let mut fields = self.more.iter().chain(&self.main);
+        self.problem.is_some() || fields.any(|field| field.problem.is_some())
+    }
+
+    pub fn takes_instants(&self) -> bool {
+        self.more.iter().chain(&self.main).any(|field| field.instant)
+    }
+}
+
+impl Choice {
+    fn used(&self) -> bool {
+        self.options.iter().position(|(.., chosen)| *chosen).is_some_and(|at| at > 0)
+    }
+}
+
+/// Some of a list, with the way to the others.
+pub struct Part<T> {
+    pub items: Vec<T>,
+    pub total: usize,
+    pub further: usize,
+    pub more: Option<String>,
+    pub first: Option<String>,
+}
+
+impl<T> Part<T> {
+    pub fn further_label(&self, t: &Admin) -> String {
+        t.one.further.of(self.further as u64)
+    }
+
+    pub fn folds(&self) -> bool {
+        self.total > UNFOLDED
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.total == 0
+    }
+
+    pub fn is_cut(&self) -> bool {
+        self.further > 0
+    }
+}
+
+/// More groups than this are folded away.
+const UNFOLDED: usize = 12;
 
 /// Fields that take an instant.
 const INSTANTS: [&str; 6] =
@@ -121,4 +231,16 @@ pub fn part<T>(
         items,
         total,
     }
+}
+
+/// The first page, where this is another, and the next.
+pub fn next_page_links(
+    app: &App,
+    path: &str,
+    pairs: &Pairs,
+    next: Option<&str>,
+) -> (Option<String>, Option<String>) {
+    let turned = once(pairs, "page").is_some_and(|page| !page.is_empty());
+    let link = |page: Option<&str>| app.path(&address(path, &with(pairs, "page", page)));
+    (turned.then(|| link(None)), next.map(|next| link(Some(next))))
 }

@@ -24,7 +24,7 @@ pub async fn description(State(app): State<App>) -> Result<Response, ProblemDeta
 mod tests {
     use std::collections::BTreeSet;
 
-    /// Read off the route table itself: `.route(&api("/x"), get(api::a).delete(api::b))`.
+    /// Read off the route table itself: `.route(&api_at("/x"), get(admin::x::api_list).delete(admin::x::api_delete))`.
     fn routed() -> BTreeSet<(String, String)> {
         let table = include_str!("../lib.rs");
         let routes = table.split("api_at(\"").skip(1);
@@ -32,7 +32,7 @@ mod tests {
             let (path, rest) = route.split_once('"').unwrap();
             let call = rest.split(".route(").next().unwrap();
             let methods = ["get", "post", "delete"];
-            let named = methods.into_iter().filter(|m| call.contains(&format!("{m}(api::")));
+            let named = methods.into_iter().filter(|m| call.contains(&format!("{m}(admin::")));
             named.map(|m| (path.to_owned(), m.to_owned())).collect::<Vec<_>>()
         };
         routes.flat_map(split).collect()

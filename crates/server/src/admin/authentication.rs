@@ -1,21 +1,24 @@
-//! The only door of these pages.
+//! Who may use the administration: [`AdminSession`] for pages (a signed-in browser), [`AdminToken`] for the API (an
+//! access token). Both look up in each request whether this person or client is an administrator.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use countersign_core::Session;
 use countersign_issuer::admin::{Administrator, FRESH_SIGN_IN};
 use countersign_issuer::authorize::AccountPage;
 
-use super::fields::address;
-use crate::account_pages::{check_form, own_session, sign_in_first, sign_in_link};
+use super::filters::address;
+use super::problem_details::ProblemDetails;
+use crate::account::user;
+use crate::account::{check_form, own_session, sign_in_first, sign_in_link};
+use crate::admin::frame::{Frame, Section};
 use crate::app::App;
-use crate::form::{Pairs, Query};
-use crate::home::user;
+use crate::form::{Pairs, Query, decode};
 use crate::page_error::PageError;
-use crate::pages::admin::{Frame, Section};
 use crate::pages::{PageErrorKind, PageLink};
-use crate::request_context::RequestContext;
+use crate::request_context::{ClientAddress, RequestContext};
+use crate::userinfo::bearer;
 
 /// Whoever sent the request is signed in in this browser and an administrator, looked up now.
 pub struct AdminSession {
@@ -67,11 +70,6 @@ async fn enter(
     Err(PageError::from(problem).link(PageLink::OtherAccount(sign_in_link(app, page, true))))
 }
 
-/// Whether this person would be let in.
-pub fn is_administrator(app: &App, session: &Session) -> bool {
-    app.issuer.administrator(session, None).is_some()
-}
-
 impl AdminSession {
     /// Before every change: the form is ours, and they have proved who they are just now. `Some`: the way to
     /// prove it, from which they come back to this page.
@@ -102,5 +100,41 @@ impl AdminSession {
     /// The query without what only carries a notice.
     pub fn query(&self) -> Pairs {
         self.pairs.iter().filter(|(name, _)| name != "notice").cloned().collect()
+    }
+}
+
+/// Whoever sent the request is an administrator, looked up now.
+pub struct AdminToken(pub Administrator);
+
+impl FromRequestParts<App> for AdminToken {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        let token = bearer(&parts.headers);
+        let token = token.ok_or_else(|| ProblemDetails::unauthenticated().into_response())?;
+        let address = parts.extensions.get::<ClientAddress>().map(|found| found.0.to_string());
+        match app.issuer.admit(&token, address).await {
+            Ok(Ok(administrator)) => Ok(Self(administrator)),
+            Ok(Err(refused)) => {
+                tracing::warn!(reason = ?refused, "the API refused a token");
+                Err(ProblemDetails::from(refused).into_response())
+            }
+            Err(failure) => Err(ProblemDetails::from(failure).into_response()),
+        }
+    }
+}
+
+/// The query, decoded.
+pub struct QueryPairs(pub Pairs);
+
+impl FromRequestParts<App> for QueryPairs {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Response> {
+        let query = parts.uri.query().unwrap_or_default();
+        match decode(query.as_bytes()) {
+            Ok(pairs) => Ok(Self(pairs)),
+            Err(status) => Err(super::problem_details::bare(status)),
+        }
     }
 }

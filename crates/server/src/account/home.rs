@@ -1,20 +1,18 @@
-//! The issuer's own pages: who is signed in here, and the files the pages need.
+//! `/`: the person's own page, or what this service is for whoever is not signed in.
 
-use axum::body::Body;
-use axum::extract::{Path, State};
-use axum::http::{HeaderValue, header};
-use axum::response::{IntoResponse, Response};
-use countersign_core::Session;
+use axum::extract::State;
+use axum::response::Response;
 
-use crate::account_pages::{account_view, sign_in_link};
-use crate::account_sessions::{Cards, end_flash, held};
-use crate::admin::is_administrator;
+use super::cards::Cards;
+use super::groups::held;
+use super::sessions::end_flash;
+use super::{account_view, sign_in_link, user};
 use crate::answer::page;
 use crate::app::App;
 use crate::csp::FormsEnd;
 use crate::form::{Pairs, Query};
 use crate::page_error::{PageError, into_response};
-use crate::pages::{self, DisplayTime, HeldGroups, Page, PageErrorKind, SignedInUser, assets};
+use crate::pages::{self, DisplayTime, HeldGroups, Page};
 use crate::request_context::RequestContext;
 
 /// What there is room for beside everything else; the rest has pages of its own.
@@ -65,49 +63,7 @@ async fn home(app: &App, context: &RequestContext, pairs: &Pairs) -> Result<Resp
         csrf: &app.issuer.form_token(context.session.as_ref()),
         offers_tools: app.issuer.outlives_browser(session).await?,
         discovery: &discovery,
-        admin: is_administrator(app, session).then(|| app.path("/admin")),
+        admin: app.issuer.administrator(session, None).is_some().then(|| app.path("/admin")),
     };
     Ok(page(app, 200, FormsEnd::AtHome, shown.render()))
-}
-
-pub(crate) fn user(app: &App, session: &Session) -> SignedInUser {
-    let person = &session.identity;
-    let name = [&person.username, &person.preferred_username, &person.email, &person.user_id];
-    SignedInUser {
-        name: name.into_iter().find(|name| !name.is_empty()).map_or("", String::as_str).into(),
-        email: (!person.email.is_empty()).then(|| person.email.as_str().into()),
-        connector_name: connector_name(app, session).as_str().into(),
-    }
-}
-
-pub(crate) fn connector_name(app: &App, session: &Session) -> String {
-    let connector = app.issuer.connectors.get(&session.connector);
-    connector.map_or_else(|| session.connector.to_string(), |found| found.name.clone())
-}
-
-/// The name of a file changes with its content, so it may be kept for ever.
-pub async fn asset(
-    State(app): State<App>,
-    context: RequestContext,
-    Path(file): Path<String>,
-) -> Response {
-    let Some(asset) = assets::find(&file) else {
-        return PageError::from(PageErrorKind::NotFound).show(&app, &context);
-    };
-    let mut response = Response::new(Body::from(asset.bytes));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(asset.content_type));
-    let ever = HeaderValue::from_static("public, max-age=31536000, immutable");
-    headers.insert(header::CACHE_CONTROL, ever);
-    let policy = HeaderValue::from_static("default-src 'none'");
-    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
-    response
-}
-
-pub async fn robots() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain")], "User-agent: *\nDisallow: /\n")
-}
-
-pub async fn not_found(State(app): State<App>, context: RequestContext) -> Response {
-    PageError::from(PageErrorKind::NotFound).show(&app, &context)
 }

@@ -1,10 +1,12 @@
 //! Sessions and grants as the pages show them.
 
-use countersign_core::{Grant, Session, Timestamp};
+use countersign_core::{Grant, Session};
+
+use super::display_time;
 
 use crate::app::App;
 use crate::page_error::PageError;
-use crate::pages::{Device, DisplayTime, GrantLine, SignInCard};
+use crate::pages::{Device, GrantLine, SignInCard};
 
 /// Makes cards for one person, who is looking from `mine`.
 pub struct Cards<'a> {
@@ -72,8 +74,4 @@ impl<'a> Cards<'a> {
             refreshable: grant.refreshable,
         }
     }
-}
-
-pub fn display_time(app: &App, at: Timestamp) -> DisplayTime {
-    DisplayTime::new(at.millis(), app.issuer.now().millis(), app.layout.messages)
 }

@@ -1,28 +1,13 @@
-//! The administrator's pages: sessions, the log, clients, connectors and keys, and the buttons that change
-//! something. Only markup is made here; whoever may see or do it was asked before.
+//! What every administration page shares: navigation, and how ids, times and stored words are shown.
 
-mod connectors;
-mod ending;
-mod explain;
-mod fields;
-mod log;
-mod places;
-mod session;
-mod sessions;
+use countersign_core::{ClientId, ConnectorId, Timestamp};
+use countersign_issuer::admin::asked::BadField;
 
-pub use connectors::{ConnectorCard, Connectors, Health};
-pub use ending::{EndMany, EndSummary, Ended, Preview};
-pub use explain::{Explain, PersonCard, UpstreamCard};
-pub use fields::{Chip, Choice, Field, FilterForm};
-pub use log::{EventRow, Events, HolderRow, Holders};
-pub use places::{ClientRow, Clients, KeyRow, Keys};
-pub use session::{GrantRow, Part, SessionDetail};
-pub use sessions::{EndedLine, SessionList, SessionRow};
-
-use super::layout::Layout;
-use super::messages::Messages;
-use super::messages::admin::Admin;
-use super::name::Name;
+use super::filters::address;
+use crate::app::App;
+use crate::pages::messages::Messages;
+use crate::pages::messages::admin::Admin;
+use crate::pages::{DisplayTime, Layout, Name};
 
 /// What every one of these pages shows around its own.
 pub struct Frame<'a> {
@@ -42,7 +27,7 @@ pub struct Frame<'a> {
 pub enum Section {
     Sessions,
     Events,
-    Holders,
+    Memberships,
     Explain,
     Clients,
     Connectors,
@@ -53,7 +38,7 @@ impl Section {
     pub const ALL: [Section; 7] = [
         Section::Sessions,
         Section::Events,
-        Section::Holders,
+        Section::Memberships,
         Section::Explain,
         Section::Clients,
         Section::Connectors,
@@ -65,7 +50,7 @@ impl Section {
         match self {
             Section::Sessions => "/admin",
             Section::Events => "/admin/events",
-            Section::Holders => "/admin/holders",
+            Section::Memberships => "/admin/memberships",
             Section::Explain => "/admin/explain",
             Section::Clients => "/admin/clients",
             Section::Connectors => "/admin/connectors",
@@ -78,7 +63,7 @@ impl Section {
         match self {
             Section::Sessions => nav.sessions,
             Section::Events => nav.events,
-            Section::Holders => nav.holders,
+            Section::Memberships => nav.memberships,
             Section::Explain => nav.explain,
             Section::Clients => nav.clients,
             Section::Connectors => nav.connectors,
@@ -88,18 +73,18 @@ impl Section {
 }
 
 impl Frame<'_> {
-    fn links(&self) -> impl Iterator<Item = (String, &'static str, bool)> {
+    pub fn links(&self) -> impl Iterator<Item = (String, &'static str, bool)> {
         Section::ALL.into_iter().map(|section| {
             let href = format!("{}{}", self.base, section.path());
             (href, section.label(self.layout.messages), section == self.section)
         })
     }
 
-    fn home(&self) -> String {
+    pub fn home(&self) -> String {
         self.layout.home()
     }
 
-    fn logout(&self) -> String {
+    pub fn logout(&self) -> String {
         format!("{}/logout", self.base)
     }
 }
@@ -116,4 +101,46 @@ impl Admin {
         let found = self.fields.iter().find(|(name, _)| *name == field);
         found.map_or("", |(_, label)| *label)
     }
+}
+
+/// An instant of a view, which are RFC 3339.
+pub fn display_time_of(app: &App, text: &str) -> DisplayTime {
+    match text.parse::<Timestamp>() {
+        Ok(at) => display_time(app, at),
+        Err(_) => {
+            DisplayTime { distance: text.to_owned(), exact: String::new(), iso: text.to_owned() }
+        }
+    }
+}
+
+pub fn display_time(app: &App, at: Timestamp) -> DisplayTime {
+    DisplayTime::to_the_second(at.millis(), app.issuer.now().millis(), app.layout.messages)
+}
+
+pub fn client_name(app: &App, id: &str) -> Name {
+    let client = app.issuer.clients.get(&ClientId::new(id));
+    client.map_or(id, |client| client.name.as_str()).into()
+}
+
+pub fn connector_name(app: &App, id: &str) -> Name {
+    let connector = app.issuer.connectors.get(&ConnectorId::new(id));
+    connector.map_or(id, |connector| connector.name.as_str()).into()
+}
+
+/// The first that says something.
+pub fn first_non_empty<'a>(names: &[&'a str]) -> &'a str {
+    names.iter().find(|name| !name.is_empty()).copied().unwrap_or_default()
+}
+
+pub fn count(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or_default()
+}
+
+pub fn sessions_link(app: &App, field: &str, value: &str) -> String {
+    app.path(&address(Section::Sessions.path(), &[(field.to_owned(), value.to_owned())]))
+}
+
+/// The HTTP status of a page with a filter: 400 if the filter was not understood.
+pub fn status(problem: Option<&BadField>) -> u16 {
+    if problem.is_some() { 400 } else { 200 }
 }

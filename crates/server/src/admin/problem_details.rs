@@ -34,18 +34,18 @@ impl ProblemDetails {
     }
 
     pub fn unauthenticated() -> Self {
-        let problem = Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "A token is needed");
+        let problem =
+            Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "Authentication required");
         problem.detail("Send an access token with the scope countersign:admin as a Bearer token")
     }
 
     pub fn not_found(what: &str) -> Self {
-        let problem = Self::new(StatusCode::NOT_FOUND, "not-found", "There is no such thing");
-        problem.detail(format!("no {what} of this id is there and live"))
+        let problem = Self::new(StatusCode::NOT_FOUND, "not-found", "Not found");
+        problem.detail(format!("no live {what} has this id"))
     }
 
     pub fn bad_body() -> Self {
-        let problem =
-            Self::new(StatusCode::BAD_REQUEST, "bad-request", "The body is not understood");
+        let problem = Self::new(StatusCode::BAD_REQUEST, "bad-request", "Invalid request body");
         problem.detail("expected a JSON object of at most 64 KB whose values are texts")
     }
 }
@@ -54,11 +54,11 @@ impl From<NotAdmitted> for ProblemDetails {
     fn from(refused: NotAdmitted) -> Self {
         match refused {
             NotAdmitted::InvalidToken => {
-                Self::new(StatusCode::UNAUTHORIZED, "invalid-token", "The token is not good")
+                Self::new(StatusCode::UNAUTHORIZED, "invalid-token", "Invalid token")
             }
             NotAdmitted::NotForThis => {
                 let (status, name) = (StatusCode::FORBIDDEN, "not-an-administrator");
-                Self::new(status, name, "This token does not open the API").detail(
+                Self::new(status, name, "Not an administrator").detail(
                     "It must be issued to a client of admin.clients, with the scope \
                      countersign:admin, for a person in admin.groups or for the client itself, and for \
                      no other application",
@@ -70,7 +70,7 @@ impl From<NotAdmitted> for ProblemDetails {
 
 impl From<BadField> for ProblemDetails {
     fn from(bad: BadField) -> Self {
-        let problem = Self::new(StatusCode::BAD_REQUEST, "bad-field", "A field is not understood");
+        let problem = Self::new(StatusCode::BAD_REQUEST, "bad-field", "Invalid parameter");
         Self { field: Some(bad.field), ..problem.detail(bad.problem) }
     }
 }
@@ -81,15 +81,16 @@ impl From<IssuerError> for ProblemDetails {
             IssuerError::Unavailable { ref what, .. } => {
                 tracing::error!(cause = %failure, "the API could not answer");
                 let (status, name) = (StatusCode::SERVICE_UNAVAILABLE, "unavailable");
-                Self::new(status, name, "Ask again later").detail(format!("{what} cannot be asked"))
+                Self::new(status, name, "Service unavailable")
+                    .detail(format!("{what} is unavailable"))
             }
             IssuerError::Unstorable(what) => {
                 let (status, name) = (StatusCode::BAD_REQUEST, "bad-request");
-                Self::new(status, name, "The request is not understood").detail(what)
+                Self::new(status, name, "Invalid request").detail(what)
             }
             IssuerError::Broken(cause) => {
                 tracing::error!(cause, "the API failed");
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "This is our mistake")
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal server error")
             }
         }
     }
@@ -122,12 +123,12 @@ impl IntoResponse for ProblemDetails {
 }
 
 /// A path that is none of the API's.
-pub async fn nothing() -> ProblemDetails {
-    ProblemDetails::new(StatusCode::NOT_FOUND, "not-found", "There is no such thing")
+pub async fn not_found() -> ProblemDetails {
+    ProblemDetails::new(StatusCode::NOT_FOUND, "not-found", "Not found")
 }
 
 /// A refusal that no handler put into words, such as a wrong method.
 pub fn bare(status: StatusCode) -> Response {
-    let title = status.canonical_reason().unwrap_or("The request is not understood");
+    let title = status.canonical_reason().unwrap_or("Invalid request");
     ProblemDetails::new(status, "bad-request", title).into_response()
 }

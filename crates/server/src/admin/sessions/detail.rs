@@ -1,25 +1,94 @@
-//! `/admin/sessions/{id}`: one session with everything known of it, and ending it or a part of it.
+//! The page `/admin/sessions/{id}`: one session with its grants, groups, events and trace, and the buttons that end
+//! the session or one grant.
 
 use axum::extract::{Path, State};
 use axum::response::Response;
+
 use countersign_core::{GrantId, SessionId};
 use countersign_issuer::admin::view::{EventView, GrantView, SessionDetailView, SessionView};
 
-use super::admin_session::AdminSession;
-use super::end::EndResult;
-use super::fields::{address, from, part, part_of_names};
-use super::log::row as event_row;
-use super::sessions::person;
-use super::{client_name, connector_name, display_time_of, ended_line};
-use crate::account_pages::{back_to, flash};
+use super::super::authentication::AdminSession;
+use super::super::events::{EventRow, row as event_row};
+use super::super::filters::{Part, address, from, part, part_of_names};
+use super::super::frame::{Frame, Section, client_name, connector_name, display_time_of};
+use super::end::{EndResult, EndSummary, Ended};
+use super::list::{EndedLine, ended_line, person};
+use crate::account::{back_to, flash};
 use crate::answer::page;
 use crate::app::App;
 use crate::csp::FormsEnd;
 use crate::form::{Form, Pairs, once};
 use crate::page_error::{PageError, into_response};
-use crate::pages::admin::{Ended, EventRow, GrantRow, Section, SessionDetail};
-use crate::pages::{Device, Name, Page, PageErrorKind};
+use crate::pages::messages::FormattedMessage;
+use crate::pages::messages::admin::Admin;
+use crate::pages::{Device, DisplayTime, Layout, Name, Page, PageErrorKind};
 use crate::request_context::RequestContext;
+
+#[derive(askama::Template)]
+#[template(path = "admin_session.html")]
+pub struct SessionDetail<'a> {
+    pub layout: &'a Layout,
+    pub frame: Frame<'a>,
+    /// What was just ended from here.
+    pub done: Option<EndSummary>,
+    pub id: &'a str,
+    /// It is the session of who looks.
+    pub own: bool,
+    pub name: Name,
+    /// Label and value.
+    pub facts: Vec<(&'static str, Name)>,
+    pub since: DisplayTime,
+    pub proved: DisplayTime,
+    pub used: DisplayTime,
+    pub ended: Option<EndedLine>,
+    pub tokens_until: Option<DisplayTime>,
+    pub groups: Part<Name>,
+    pub groups_as_of: DisplayTime,
+    pub grants: Part<GrantRow>,
+    pub events: Vec<EventRow>,
+    pub all_events: String,
+    pub trace: Part<Name>,
+    /// Searches with this person in it.
+    pub of_person: String,
+    pub explain: String,
+    /// Where the buttons are posted.
+    pub action: String,
+}
+
+pub struct GrantRow {
+    pub id: String,
+    pub app: Name,
+    pub scopes: Name,
+    pub refreshable: bool,
+    pub given: DisplayTime,
+    pub used: DisplayTime,
+    pub until: DisplayTime,
+    pub ended: Option<EndedLine>,
+}
+
+impl SessionDetail<'_> {
+    fn title(&self) -> String {
+        self.t().one.heading.plain(&self.name)
+    }
+
+    fn heading(&self) -> FormattedMessage {
+        self.t().one.heading.with(&self.name)
+    }
+
+    fn t(&self) -> &'static Admin {
+        &self.layout.messages.admin
+    }
+
+    fn fold_label(&self) -> String {
+        self.t().one.show_groups.of(self.groups.total as u64)
+    }
+}
+
+impl GrantRow {
+    fn end_label(&self, t: &Admin) -> String {
+        t.one.end_grant.plain(&self.app)
+    }
+}
 
 /// What there is room for; the rest is a page further.
 const GRANTS: usize = 4;
@@ -29,7 +98,7 @@ const TRACE_BYTES: usize = 1536;
 
 const ABOUT: &str = "an end in a session";
 
-pub async fn show(
+pub async fn get_page(
     State(app): State<App>,
     context: RequestContext,
     admin: AdminSession,
@@ -60,7 +129,6 @@ async fn show_one(
         own: id == admin.session.id,
         name: person(session).into(),
         facts: facts(app, session),
-        connector: connector_name(app, &session.connector),
         since: display_time_of(app, &session.signed_in),
         proved: display_time_of(app, &session.auth_time),
         used: display_time_of(app, &session.last_seen),
@@ -124,7 +192,7 @@ fn grant_row(app: &App, grant: &GrantView) -> GrantRow {
 }
 
 /// Which button was pressed: `session` and `grant` name one.
-pub async fn act(
+pub async fn post_page(
     State(app): State<App>,
     context: RequestContext,
     admin: AdminSession,

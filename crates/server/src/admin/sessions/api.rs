@@ -1,4 +1,4 @@
-//! Sessions and grants: find, show, preview, end.
+//! `/api/v1/sessions` and `/api/v1/grants`: list, show, preview, end.
 
 use std::fmt;
 
@@ -12,8 +12,8 @@ use countersign_issuer::admin::looks::Page;
 use countersign_issuer::admin::view::{EndView, PreviewView};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
-use super::admin_token::{AdminToken, QueryPairs};
-use super::problem_details::ProblemDetails;
+use super::super::authentication::{AdminToken, QueryPairs};
+use super::super::problem_details::ProblemDetails;
 use crate::app::App;
 use crate::form::Pairs;
 use crate::token::json;
@@ -80,7 +80,7 @@ pub async fn preview(
     Ok(json(StatusCode::OK, &PreviewView::of(&found, as_of)))
 }
 
-pub async fn end_many(
+pub async fn end_matching(
     State(app): State<App>,
     AdminToken(who): AdminToken,
     body: Bytes,

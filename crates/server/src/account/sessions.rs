@@ -1,5 +1,4 @@
-//! `/sessions` and `/groups`: where a person is signed in, what that gave to which application, and the
-//! buttons that end it. Who may end what is the issuer's to say.
+//! `/sessions`: where a person is signed in, the grants of each session, and the buttons that end them.
 
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -7,29 +6,20 @@ use countersign_core::{GrantId, SessionId, Timestamp};
 use countersign_issuer::authorize::AccountPage;
 use serde::{Deserialize, Serialize};
 
-use crate::account_pages::{
-    AccountView, account_view, back_to, check_form, flash, live_session, sign_in_first,
-};
+use super::cards::Cards;
+use super::{back_to, check_form, display_time, flash, live_session, sign_in_first};
 use crate::answer::{page, with_cookies};
 use crate::app::App;
 use crate::cookies::SetCookies;
 use crate::csp::FormsEnd;
 use crate::form::{Form, Pairs, Query, once};
-use crate::home::connector_name;
 use crate::page_error::{PageError, into_response};
-use crate::pages::{self, EndFlash, HeldGroups, Name, Page, PageErrorKind};
+use crate::pages::{self, EndFlash, Page, PageErrorKind};
 use crate::request_context::RequestContext;
 
-mod cards;
-
-pub use cards::Cards;
-use cards::display_time;
-
-/// EndedItem fits on one page of under 30 KB.
 const SIGN_INS_PER_PAGE: usize = 6;
 const GRANTS_PER_SIGN_IN: usize = 2;
 const GRANTS_PER_PAGE: usize = 15;
-const GROUPS_PAGE_BYTES: usize = 12 * 1024;
 
 /// Carried from the act to the page after it.
 #[derive(Serialize, Deserialize)]
@@ -195,64 +185,6 @@ fn after_sign_in(
         cookies.no_session(&app.cookies);
     }
     Ok(with_cookies(response, cookies))
-}
-
-pub async fn groups(
-    State(app): State<App>,
-    context: RequestContext,
-    Query(pairs): Query,
-) -> Response {
-    into_response(&app, &context, show_groups(&app, &context, &pairs).await)
-}
-
-async fn show_groups(
-    app: &App,
-    context: &RequestContext,
-    pairs: &Pairs,
-) -> Result<Response, PageError> {
-    let Some(account_view) = account_view(app, context).await? else {
-        return sign_in_first(app, "/groups", false);
-    };
-    if account_view.groups_not_requested {
-        return sign_in_first(app, "/groups", false);
-    }
-    let search: String = once(pairs, "q").unwrap_or_default().trim().chars().take(256).collect();
-    let from = once(pairs, "from").and_then(|text| text.parse().ok()).unwrap_or(0);
-    let wanted = search.to_lowercase();
-    let all = &account_view.session.identity.groups;
-    let found: Vec<&String> =
-        all.iter().filter(|name| name.to_lowercase().contains(&wanted)).collect();
-    let names = HeldGroups::fitting(found.iter().skip(from).copied(), GROUPS_PAGE_BYTES);
-    let next = from.saturating_add(names.len());
-    let link = |from: usize| {
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        query.append_pair("q", &search).append_pair("from", &from.to_string());
-        app.path(&format!("/groups?{}", query.finish()))
-    };
-    let shown = pages::Groups {
-        layout: &app.layout,
-        groups: held(app, &account_view, names, found.len()),
-        search: &search,
-        action: &app.path("/groups"),
-        earlier: (from > 0).then(|| link(0)),
-        more: (next < found.len()).then(|| link(next)),
-    };
-    Ok(page(app, 200, FormsEnd::AtHome, shown.render()))
-}
-
-/// The groups a page shows, of `count` in all.
-pub fn held(app: &App, account_view: &AccountView, names: Vec<Name>, count: usize) -> HeldGroups {
-    let session = &account_view.session;
-    HeldGroups {
-        names,
-        count: count as u64,
-        source: connector_name(app, session).into(),
-        asked: display_time(app, session.identity_at),
-        stale: account_view.stale,
-        ask: account_view
-            .groups_not_requested
-            .then(|| crate::account_pages::sign_in_link(app, "/", false)),
-    }
 }
 
 fn page_number(pairs: &Pairs) -> usize {
