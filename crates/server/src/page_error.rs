@@ -41,15 +41,21 @@ impl From<IssuerError> for PageError {
                 PageErrorKind::Unavailable
             }
             IssuerError::Unavailable { .. } => PageErrorKind::UpstreamDown,
+            IssuerError::Misconfigured { .. } => PageErrorKind::UpstreamMisconfigured,
             IssuerError::Unstorable(_) => PageErrorKind::BadRequest,
             IssuerError::Broken(_) => PageErrorKind::Internal,
         };
         let mut page_error = Self::from(problem);
         page_error.0.cause = Some(failure.to_string());
-        if let (PageErrorKind::UpstreamDown, IssuerError::Unavailable { what, .. }) =
-            (problem, failure)
-        {
-            page_error.0.items = vec![what];
+        match failure {
+            IssuerError::Unavailable { what, .. } if problem == PageErrorKind::UpstreamDown => {
+                page_error.0.items = vec![what];
+            }
+            IssuerError::Misconfigured { what, missing, .. } => {
+                page_error.0.items = vec![what];
+                page_error.0.detail = Some(missing);
+            }
+            _ => {}
         }
         page_error
     }

@@ -31,7 +31,8 @@ fn connector(fake: &Fake, with: Keys) -> Connector {
 async fn login(
     connector: &Connector,
     login_scopes: LoginScopes,
-) -> Result<countersign_core::connector::LoginOutcome, countersign_core::connector::Unavailable> {
+) -> Result<countersign_core::connector::LoginOutcome, countersign_core::connector::ConnectorError>
+{
     let redirect = login_url(connector, login_scopes).await.unwrap();
     let query = [("code", "c"), ("state", "the-state")];
     let query: Vec<_> = query.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
@@ -194,7 +195,7 @@ async fn mistakes_in_the_configuration_are_told() {
         "groups: lets everybody in",
         "groupNameFormat: found \"names\"",
         "preferredUsernameField: found \"mail\"",
-        "batchGroupLookups: does nothing here",
+        "batchGroupLookups: has no effect here",
     ] {
         assert!(problems.iter().any(|p| p.contains(expected)), "{expected} in {problems:?}");
     }

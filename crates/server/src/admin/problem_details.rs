@@ -84,6 +84,11 @@ impl From<IssuerError> for ProblemDetails {
                 Self::new(status, name, "Service unavailable")
                     .detail(format!("{what} is unavailable"))
             }
+            IssuerError::Misconfigured { what, missing, cause } => {
+                tracing::error!(upstream = what, cause, "the API could not answer");
+                let (status, name) = (StatusCode::BAD_GATEWAY, "upstream-misconfigured");
+                Self::new(status, name, "The upstream is misconfigured").detail(missing)
+            }
             IssuerError::Unstorable(what) => {
                 let (status, name) = (StatusCode::BAD_REQUEST, "bad-request");
                 Self::new(status, name, "Invalid request").detail(what)

@@ -46,6 +46,17 @@ pub fn refusal(app: &App, error: TokenError) -> Response {
         TokenError::Failed(IssuerError::Unstorable(_)) => {
             refused(app, TokenErrorCode::InvalidGrant, "Not text this server ever gave out.")
         }
+        TokenError::Failed(IssuerError::Misconfigured { what, missing, cause }) => {
+            tracing::error!(
+                upstream = what,
+                cause,
+                "a token request failed: misconfigured upstream"
+            );
+            let printable = |c: &char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\');
+            let missing: String = missing.chars().filter(printable).collect();
+            let description = format!("{missing} An administrator must act.");
+            refused(app, TokenErrorCode::ServerError, &description)
+        }
         TokenError::Failed(failure) => {
             tracing::error!(cause = %failure, "a token request failed");
             refused(app, TokenErrorCode::ServerError, "The server failed; its log has the cause.")
