@@ -13,7 +13,7 @@ use countersign_issuer::settings::{
     ApprovalPolicy, IssuerUrl, PkcePolicy, RefreshPolicy, Settings, SignOnPolicy,
 };
 use countersign_issuer::{
-    CircuitBreakers, Clients, Connectors, Issuer, Keyring, LoginAttempts, ConnectorHealth,
+    CircuitBreakers, Clients, ConnectorHealth, Connectors, Issuer, Keyring, LoginAttempts,
 };
 use countersign_server::pages::{Layout, Theme};
 use countersign_server::{AddressRule, App, Health, Metrics, ServerSettings};

@@ -50,7 +50,9 @@ pub(crate) enum UpstreamRefusal {
 /// What a refusal means for the session.
 pub(crate) enum RefusalOutcome {
     /// This request is refused; the session ends if the refusal is repeated after the grace period.
-    Marked { why: String },
+    Marked {
+        why: String,
+    },
     SessionEnded,
 }
 
@@ -178,7 +180,9 @@ impl Issuer {
             self.open_circuit(connector, tally, now).await?;
         }
         let (reason, why) = match refusal {
-            UpstreamRefusal::Disabled => (EndReason::UpstreamDisabled, "the account is disabled".to_owned()),
+            UpstreamRefusal::Disabled => {
+                (EndReason::UpstreamDisabled, "the account is disabled".to_owned())
+            }
             UpstreamRefusal::Missing { why } => (EndReason::UpstreamMissing, why),
         };
         let at_once = reason == EndReason::UpstreamDisabled && (is_trusted || !tally.is_unusual());
@@ -194,7 +198,10 @@ impl Issuer {
             Missing::CircuitOpen => {
                 self.reload_circuit_breakers().await?;
                 self.check_circuit_closed(connector)?;
-                Err(unavailable(connector, "another replica has just opened its circuit breaker".to_owned()))
+                Err(unavailable(
+                    connector,
+                    "another replica has just opened its circuit breaker".to_owned(),
+                ))
             }
         }
     }

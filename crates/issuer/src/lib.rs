@@ -11,7 +11,6 @@
 pub mod account_sessions;
 pub mod admin;
 pub mod attempts;
-pub mod login;
 pub mod circuit_breakers;
 pub mod clients;
 pub mod connectors;
@@ -20,6 +19,7 @@ pub mod housekeeping;
 pub mod keyring;
 pub mod kubernetes;
 pub mod lifetimes;
+pub mod login;
 pub mod logout;
 pub mod logout_notifications;
 pub mod sessions;
@@ -44,7 +44,7 @@ pub use clients::Clients;
 pub use connectors::Connectors;
 pub use keyring::Keyring;
 pub use settings::Settings;
-pub use upstream_health::{ConnectorStatus, ConnectorHealth};
+pub use upstream_health::{ConnectorHealth, ConnectorStatus};
 
 /// Everything an act needs, put together once by the program.
 pub struct Issuer {

@@ -91,7 +91,9 @@ impl Issuer {
         let told =
             client.and_then(|client| Some((client, client.backchannel_logout_uri.as_ref()?)));
         let Some((client, uri)) = told else {
-            return self.give_up(&notification, "not_configured", "has no backchannelLogoutURI").await;
+            return self
+                .give_up(&notification, "not_configured", "has no backchannelLogoutURI")
+                .await;
         };
         let token = self.logout_token(client, &notification).await?;
         match notifier.deliver(uri, &token).await {
@@ -158,8 +160,7 @@ impl Issuer {
         };
         let claims = serde_json::to_vec(&claims).map_err(|e| IssuerError::Broken(e.to_string()))?;
         let signer = self.keyring.keys().signer(now)?;
-        let signed =
-            run_blocking(move || signer.sign(Some(LOGOUT_TOKEN_TYPE), &claims)).await?;
+        let signed = run_blocking(move || signer.sign(Some(LOGOUT_TOKEN_TYPE), &claims)).await?;
         Ok(Secret::new(signed?))
     }
 }

@@ -34,9 +34,7 @@ pub enum RejectReason {
     /// The fingerprint of the connector or password differs from the one at sign-in.
     FingerprintChanged,
     /// The upstream no longer knows the user, or not in a required group.
-    Missing {
-        why: String,
-    },
+    Missing { why: String },
     /// The session is over.
     Ended,
 }
@@ -95,7 +93,8 @@ impl Issuer {
         }
         match &connector.refresh {
             Some(refresh) if refresh.is_free() => {
-                let asked = self.refresh_identity(connector, &**refresh, session.clone(), false).await?;
+                let asked =
+                    self.refresh_identity(connector, &**refresh, session.clone(), false).await?;
                 Ok(matches!(asked, Revalidation::Valid(_)))
             }
             _ => Ok(true),

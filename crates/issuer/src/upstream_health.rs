@@ -221,7 +221,7 @@ mod tests {
     use countersign_core::connector::ConnectorError;
     use countersign_core::{ConnectorId, Timestamp};
 
-    use super::{Call, Op, ConnectorHealth};
+    use super::{Call, ConnectorHealth, Op};
 
     const NOON: Timestamp = Timestamp::from_secs(1_795_000_000);
 

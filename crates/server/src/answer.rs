@@ -18,7 +18,7 @@ use crate::request_context::RequestContext;
 
 mod step;
 
-pub use step::{app_of, step_response, scope_for_display};
+pub use step::{app_of, scope_for_display, step_response};
 
 /// An HTML page that nobody keeps.
 pub fn page(app: &App, status: u16, forms: FormsEnd, html: String) -> Response {

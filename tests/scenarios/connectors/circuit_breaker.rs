@@ -195,7 +195,8 @@ async fn somebody_confirms(server: &Server) {
     let token = ops.own_token().await;
     let told = ops.calls("GET", "/connectors", &token, Value::Null).await.json;
     let connectors = told["connectors"].as_array().unwrap();
-    let circuit_open = connectors.iter().find(|connector| connector.get("circuit_open_since").is_some());
+    let circuit_open =
+        connectors.iter().find(|connector| connector.get("circuit_open_since").is_some());
     let id = circuit_open.unwrap_or_else(|| panic!("{told}"))["id"].as_str().unwrap();
     let path = format!("/connectors/{id}/confirm");
     assert_eq!(ops.calls("POST", &path, &token, Value::Null).await.status, 200);

@@ -62,7 +62,9 @@ impl Issuer {
             // Only client credentials give a token without a grant, and only `admin.clients` get those.
             None => Ok(Ok(Administrator::client(&client.id, ip))),
             Some(grant) => Ok(match self.person_behind(&grant, &client.id).await? {
-                Some(session) => self.administrator(&session, ip).ok_or(AdminTokenRefusal::InsufficientScope),
+                Some(session) => {
+                    self.administrator(&session, ip).ok_or(AdminTokenRefusal::InsufficientScope)
+                }
                 None => Err(AdminTokenRefusal::InvalidToken),
             }),
         }
@@ -80,7 +82,9 @@ impl Issuer {
         client: &ClientId,
     ) -> Result<Option<Session>, IssuerError> {
         match self.live_grant(grant).await? {
-            Some((grant, session)) if grant.client == *client => self.revalidate_and_store(session).await,
+            Some((grant, session)) if grant.client == *client => {
+                self.revalidate_and_store(session).await
+            }
             _ => Ok(None),
         }
     }

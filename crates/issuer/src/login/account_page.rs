@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use countersign_core::{ClientId, Secret, Session, Timestamp, client, ids, scopes};
-use serde::de::DeserializeOwned;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::BrowserBinding;
 use super::request::{AccountPage, AuthRequest, Prompt, ResponseMode};
@@ -20,7 +20,11 @@ const FLASH_LIFETIME: Duration = Duration::from_secs(10 * 60);
 impl Issuer {
     /// The request of a login that ends at `page`. `again`: a login is asked for also of whoever is
     /// signed in; anybody may then sign in.
-    pub fn account_page_request(&self, page: AccountPage, again: bool) -> Result<AuthRequest, IssuerError> {
+    pub fn account_page_request(
+        &self,
+        page: AccountPage,
+        again: bool,
+    ) -> Result<AuthRequest, IssuerError> {
         let prompt = Prompt { login: again, ..Prompt::default() };
         Ok(AuthRequest { prompt, ..self.new_account_request(page)? })
     }
@@ -35,7 +39,8 @@ impl Issuer {
         let Some(session) = self.browser_session_for(client, cookie).await? else {
             return Ok(None);
         };
-        match self.is_usable_for(&self.new_account_request(AccountPage::home())?, client, &session) {
+        match self.is_usable_for(&self.new_account_request(AccountPage::home())?, client, &session)
+        {
             true => self.revalidate_and_store(session).await,
             false => Ok(None),
         }

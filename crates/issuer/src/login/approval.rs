@@ -2,8 +2,8 @@
 
 use countersign_core::{Client, Secret, Session};
 
-use super::response::ErrorCode;
 use super::PendingLogin;
+use super::response::ErrorCode;
 use super::steps::{Approval, ApprovalDecision, Step};
 use crate::{Issuer, IssuerError};
 

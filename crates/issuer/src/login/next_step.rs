@@ -10,10 +10,10 @@ use countersign_core::{Client, Code, Secret, Session, ids, scopes};
 use countersign_jose::hash;
 use countersign_store::IssueCodeOutcome;
 
-use super::response::{AuthorizationError, AuthorizationResponse, ErrorCode};
-use super::request::AuthRequest;
-use super::steps::{ConnectorChoice, Step};
 use super::PendingLogin;
+use super::request::AuthRequest;
+use super::response::{AuthorizationError, AuthorizationResponse, ErrorCode};
+use super::steps::{ConnectorChoice, Step};
 use crate::{Issuer, IssuerError};
 
 /// Whether the browser session satisfies the authorization request.
@@ -133,7 +133,12 @@ impl Issuer {
 
     /// True when the session's connector is the requested one and allowed for the client, its fingerprint is
     /// unchanged, and its login asked the upstream for everything the request needs.
-    pub(super) fn is_usable_for(&self, request: &AuthRequest, client: &Client, session: &Session) -> bool {
+    pub(super) fn is_usable_for(
+        &self,
+        request: &AuthRequest,
+        client: &Client,
+        session: &Session,
+    ) -> bool {
         request.connector.as_ref().is_none_or(|id| *id == session.connector)
             && self.connectors.allowed(client, &session.connector).is_some()
             && !self.fingerprint_changed(session)
@@ -151,7 +156,8 @@ impl Issuer {
         if let Some(connector) = pending.request.connector.clone() {
             return Step::StartLogin { pending, connector };
         }
-        let choices: Vec<ConnectorChoice> = self.connectors.for_client(client).map(ConnectorChoice::from).collect();
+        let choices: Vec<ConnectorChoice> =
+            self.connectors.for_client(client).map(ConnectorChoice::from).collect();
         match choices.as_slice() {
             [] => Step::ClientGone,
             [only] if !self.settings.always_show_choice => {
@@ -207,11 +213,9 @@ impl Issuer {
             grant: None,
         };
         Ok(match self.store.issue_code(given, now).await? {
-            IssueCodeOutcome::Issued => Step::Respond(AuthorizationResponse::code(
-                request,
-                &self.settings.issuer,
-                code,
-            )),
+            IssueCodeOutcome::Issued => {
+                Step::Respond(AuthorizationResponse::code(request, &self.settings.issuer, code))
+            }
             IssueCodeOutcome::AlreadyFinished => Step::AlreadyFinished,
             IssueCodeOutcome::SessionEnded => self.ask_for_login(pending, client),
         })
@@ -228,10 +232,6 @@ impl Issuer {
 
     pub(crate) fn refuse(&self, pending: &PendingLogin, code: ErrorCode, why: &str) -> Step {
         let error = AuthorizationError::new(code, why);
-        Step::Respond(AuthorizationResponse::error(
-            &pending.request,
-            &self.settings.issuer,
-            error,
-        ))
+        Step::Respond(AuthorizationResponse::error(&pending.request, &self.settings.issuer, error))
     }
 }

@@ -6,8 +6,8 @@ use countersign_core::session::{Challenge, ChallengeMethod};
 use countersign_core::{Client, ClientId, ConnectorId, Scopes, ids, scopes};
 use countersign_jose::{Expected, Typ};
 
-use super::response::{AuthorizationError, AuthorizationResponse, ErrorCode};
 use super::request::{AuthRequest, Params, Prompt, ResponseMode};
+use super::response::{AuthorizationError, AuthorizationResponse, ErrorCode};
 use crate::{Issuer, IssuerError};
 
 /// All parameters together; what is sealed into the browser stays small enough for cookies and URLs.

@@ -175,7 +175,12 @@ impl Issuer {
         pending.logged_in = Some(now);
         pending.switch = false;
         let connector = connector.id.clone();
-        Ok(SignInOutcome::SignedIn(Box::new(SignedInBrowser { pending, cookie, lifetime, connector })))
+        Ok(SignInOutcome::SignedIn(Box::new(SignedInBrowser {
+            pending,
+            cookie,
+            lifetime,
+            connector,
+        })))
     }
 
     pub(super) fn unavailable(

@@ -8,7 +8,7 @@ use countersign_core::{Connector, ConnectorId, LoginScopes, Secret, Trace, ids};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::sign_in::{Browser, AuthenticatedUser, SignInOutcome};
+use super::sign_in::{AuthenticatedUser, Browser, SignInOutcome};
 use super::{BrowserBinding, PendingLogin};
 use crate::upstream_health::Op;
 use crate::{Issuer, IssuerError};
@@ -97,7 +97,11 @@ impl Issuer {
         let plain =
             serde_json::to_vec(&login_state).map_err(|e| IssuerError::Broken(e.to_string()))?;
         let bound_to = upstream_login_binding(binding, &upstream_login.state);
-        let sealed = self.keyring.keys().sealing_settled.seal(UPSTREAM_LOGIN, bound_to.as_bytes(), &plain)?;
+        let sealed = self.keyring.keys().sealing_settled.seal(
+            UPSTREAM_LOGIN,
+            bound_to.as_bytes(),
+            &plain,
+        )?;
         if sealed.len() > MAX_LOGIN_STATE_BYTES {
             let what = "this request is too long to be taken along to an upstream";
             return Err(IssuerError::Unstorable(what.to_owned()));

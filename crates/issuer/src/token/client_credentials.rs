@@ -70,8 +70,7 @@ impl Issuer {
         };
         let claims = super::issue::json(&claims)?;
         let signer = self.keyring.keys().signer(now)?;
-        let signed =
-            run_blocking(move || signer.sign(Some(ACCESS_TOKEN_TYPE), &claims)).await?;
+        let signed = run_blocking(move || signer.sign(Some(ACCESS_TOKEN_TYPE), &claims)).await?;
         tracing::info!(event = "tokens_issued", client = %client.id, access_jti = %jti, scope = %scope, "a client's own token issued");
         Ok(Tokens {
             access_token: signed?,

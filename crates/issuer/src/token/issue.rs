@@ -133,7 +133,11 @@ pub(super) struct PreparedTokens {
 }
 
 impl Issuer {
-    pub(super) fn prepare(&self, client: &Client, scopes: Scopes) -> Result<PreparedTokens, TokenError> {
+    pub(super) fn prepare(
+        &self,
+        client: &Client,
+        scopes: Scopes,
+    ) -> Result<PreparedTokens, TokenError> {
         let now = self.now();
         let audience = self.audience(client, &scopes)?;
         // Whom it names has a say, too: a cluster that wants short tokens gets no long ones from a peer.
@@ -171,7 +175,11 @@ impl Issuer {
         })
         .await?;
         let (access_token, id_token) = signed?;
-        let SigningJob { prepared: PreparedTokens { scopes, tokens_until, .. }, subject_of_tokens, .. } = work;
+        let SigningJob {
+            prepared: PreparedTokens { scopes, tokens_until, .. },
+            subject_of_tokens,
+            ..
+        } = work;
         let grant = subject_of_tokens.grant;
         let refresh_token = RefreshTokenClaims { grant: grant.id, generation: grant.generation };
         let keys = self.keyring.keys();
@@ -220,7 +228,8 @@ struct SigningJob {
 impl SigningJob {
     /// Each issuance goes to the log, with what names the tokens but not the tokens.
     fn log_issuance(&self) {
-        let (TokenSubject { grant, session, .. }, scopes) = (&self.subject_of_tokens, &self.prepared.scopes);
+        let (TokenSubject { grant, session, .. }, scopes) =
+            (&self.subject_of_tokens, &self.prepared.scopes);
         tracing::info!(
             event = "tokens_issued",
             client = %grant.client,

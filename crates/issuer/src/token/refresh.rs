@@ -8,7 +8,7 @@ use super::issue::TokenSubject;
 use super::refresh_token::RefreshTokenClaims;
 use super::{TokenError, TokenErrorCode, Tokens};
 use crate::Issuer;
-use crate::sessions::{RevalidatedSession, RejectReason, Revalidation};
+use crate::sessions::{RejectReason, RevalidatedSession, Revalidation};
 use crate::settings::RefreshPolicy;
 
 const INVALID: &str = "Refresh token is invalid or has already been claimed by another client.";
@@ -64,7 +64,8 @@ impl Issuer {
         }
         let generation = rotated?;
         let grant = Grant { generation, ..grant };
-        self.issue_tokens(prepared, TokenSubject { grant, session: checked.session, code: None }).await
+        self.issue_tokens(prepared, TokenSubject { grant, session: checked.session, code: None })
+            .await
     }
 
     fn check_life(
@@ -90,16 +91,19 @@ impl Issuer {
         end.is_some_and(|end| self.now() > end)
     }
 
-    async fn revalidate_for_refresh(&self, session: Session) -> Result<RevalidatedSession, TokenError> {
+    async fn revalidate_for_refresh(
+        &self,
+        session: Session,
+    ) -> Result<RevalidatedSession, TokenError> {
         match self.revalidate(session).await? {
             Revalidation::Valid(checked) => Ok(*checked),
             Revalidation::Rejected(RejectReason::Ended) => Err(TokenError::invalid_grant(OVER)),
             Revalidation::Rejected(RejectReason::Missing { .. }) => Err(TokenError::invalid_grant(
                 "The upstream no longer knows this person, or not in a required group.",
             )),
-            Revalidation::Rejected(RejectReason::CannotRevalidate | RejectReason::FingerprintChanged) => {
-                Err(TokenError::invalid_grant(CHANGED))
-            }
+            Revalidation::Rejected(
+                RejectReason::CannotRevalidate | RejectReason::FingerprintChanged,
+            ) => Err(TokenError::invalid_grant(CHANGED)),
         }
     }
 

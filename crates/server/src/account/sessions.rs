@@ -110,7 +110,8 @@ async fn show_one(
     let (card, count) =
         Cards::new(app, &mine).one(&session, number * GRANTS_PER_PAGE, GRANTS_PER_PAGE).await?;
     let links = PageLinks::of(&format!("/sessions/{}", session.id), number, count, GRANTS_PER_PAGE);
-    let until = Some(app.issuer.browser_session_expires_at(&session)).filter(|at| *at > app.issuer.now());
+    let until =
+        Some(app.issuer.browser_session_expires_at(&session)).filter(|at| *at > app.issuer.now());
     let shown = pages::OneSession {
         layout: &app.layout,
         flash: end_flash(app, context, pairs),

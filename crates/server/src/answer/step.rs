@@ -19,7 +19,9 @@ pub fn step_response(
     binding: &BrowserBinding,
 ) -> Result<Response, PageError> {
     match step {
-        Step::ChooseConnector { pending, choices } => choose(app, context, &pending, &choices, binding),
+        Step::ChooseConnector { pending, choices } => {
+            choose(app, context, &pending, &choices, binding)
+        }
         Step::StartLogin { pending, connector } => {
             let req = sealed(app, &pending, binding)?;
             see_other(&link(app, &connector_path(&connector), &req))

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use countersign_issuer::login::ApprovalDecision;
 
-use crate::answer::{step_response, opened};
+use crate::answer::{opened, step_response};
 use crate::app::App;
 use crate::form::{Form, once};
 use crate::page_error::{PageError, into_response};

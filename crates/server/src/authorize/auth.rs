@@ -8,7 +8,7 @@ use countersign_issuer::login::{
     AuthRequest, BrowserBinding, Params, ParsedRequest, PendingLogin, Untrusted,
 };
 
-use crate::answer::{is_answer, step_response, see_other, to_client, with_cookies};
+use crate::answer::{is_answer, see_other, step_response, to_client, with_cookies};
 use crate::app::App;
 use crate::cookies::SetCookies;
 use crate::form::{Form, Pairs, Query};

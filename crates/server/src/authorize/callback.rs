@@ -89,7 +89,9 @@ fn ended(
 ) -> Result<Response, PageError> {
     match end? {
         SignInOutcome::SignedIn(proven) => signed_in(app, *proven, binding),
-        SignInOutcome::Refused(Refusal::BadCredentials) => Err(PageErrorKind::UpstreamFailed.into()),
+        SignInOutcome::Refused(Refusal::BadCredentials) => {
+            Err(PageErrorKind::UpstreamFailed.into())
+        }
         SignInOutcome::Refused(refusal) => Err(refused(refusal)),
         SignInOutcome::RateLimited(_) => Err(PageErrorKind::TooManyRequests.into()),
         SignInOutcome::MethodUnavailable | SignInOutcome::RestartRequired => Err(start_again(app)),

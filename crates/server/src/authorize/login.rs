@@ -6,7 +6,7 @@ use axum::response::Response;
 use countersign_core::connector::{LoginMethod, Refusal};
 use countersign_core::{ConnectorId, Secret};
 use countersign_issuer::IssuerError;
-use countersign_issuer::login::{PasswordSubmission, BrowserBinding, PendingLogin, SignInOutcome};
+use countersign_issuer::login::{BrowserBinding, PasswordSubmission, PendingLogin, SignInOutcome};
 
 use super::resume::signed_in;
 use crate::answer::{another_way, app_of, has_other_ways, link, opened, page, start_again};

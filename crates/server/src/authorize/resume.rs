@@ -5,7 +5,7 @@ use axum::response::Response;
 use countersign_issuer::IssuerError;
 use countersign_issuer::login::{BrowserBinding, SignedInBrowser};
 
-use crate::answer::{link, step_response, opened, sealed, see_other, with_cookies};
+use crate::answer::{link, opened, sealed, see_other, step_response, with_cookies};
 use crate::app::App;
 use crate::cookies::SetCookies;
 use crate::form::{Query, once};

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use countersign_issuer::upstream_health::{BOUNDS, CallDurations};
-use countersign_issuer::{Issuer, ConnectorStatus};
+use countersign_issuer::{ConnectorStatus, Issuer};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
 use prometheus_client::metrics::MetricType;
