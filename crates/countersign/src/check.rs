@@ -3,11 +3,11 @@
 
 use std::process::ExitCode;
 
+use countersign_config::Severity;
 use countersign_connectors::password::Hashing;
 use countersign_core::connector::{
     AccountDiagnosis, LoginMethod, PasswordLogin, RedirectLogin, TrustedHeaderLogin,
 };
-use countersign_core::settings::Severity;
 use countersign_core::{Connector, ConnectorId, Identity, Trace};
 use countersign_issuer::admin::explain::trace_lines;
 use serde_json::{Value, json};
