@@ -9,13 +9,13 @@ use countersign_core::{ClientId, Secret, Session};
 use countersign_issuer::authorize::Params;
 use countersign_issuer::logout::{LogoutRequest, SignOutEnd};
 
-use crate::account_pages::check_form;
+use crate::account::check_form;
+use crate::account::user;
 use crate::answer::{page, see_other, with_cookies};
 use crate::app::App;
 use crate::cookies::SetCookies;
 use crate::csp::FormsEnd;
 use crate::form::{Form, Pairs, Query, once};
-use crate::home::user;
 use crate::page_error::{PageError, into_response};
 use crate::pages::{self, Name, OfflineGrants, Page, PageErrorKind, PageLink};
 use crate::request_context::RequestContext;
