@@ -19,6 +19,22 @@ pub struct Identity {
     pub groups: Vec<String>,
 }
 
+impl Identity {
+    /// The name of a member that contains a NUL, which no database stores.
+    pub fn member_with_nul(&self) -> Option<&'static str> {
+        let groups = self.groups.iter().map(|group| ("group", group));
+        [
+            ("user id", &self.user_id),
+            ("user name", &self.username),
+            ("preferred user name", &self.preferred_username),
+            ("e-mail address", &self.email),
+        ]
+        .into_iter()
+        .chain(groups)
+        .find_map(|(member, text)| text.contains('\0').then_some(member))
+    }
+}
+
 /// What a login asks of its upstream. A session remembers it: one that lacks a want must ask anew.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoginScopes {

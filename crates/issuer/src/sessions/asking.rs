@@ -110,7 +110,13 @@ impl Issuer {
             }
             Ok(Some(current)) => self.ask(connector, refresh, current, true).await,
         };
-        if matches!(asked, Err(_) | Ok(Upstream::Refused(Refused::Changed))) {
+        // What brings news releases the lease when it is stored.
+        let has_news = match &asked {
+            Err(_) | Ok(Upstream::Refused(Refused::Changed | Refused::Unaskable)) => false,
+            Ok(Upstream::Welcome(checked)) => checked.snapshot.is_some(),
+            Ok(Upstream::Refused(_)) => true,
+        };
+        if !has_news {
             self.store.release_upstream(&before.id).await?;
         }
         asked
@@ -140,6 +146,14 @@ impl Issuer {
             RefreshOutcome::Current(person) => {
                 self.is_welcome(&session);
                 return self.current(session, *person, leased);
+            }
+            RefreshOutcome::NotPossible => {
+                let is_old =
+                    self.now().since(session.identity_at) > self.settings.sign_on.max_snapshot_age;
+                return Ok(match is_old {
+                    true => Upstream::Refused(Refused::Unaskable),
+                    false => welcome(session, None),
+                });
             }
             RefreshOutcome::Disabled => Said::Disabled,
             RefreshOutcome::Missing { why } => Said::Missing { why },
