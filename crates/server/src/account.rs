@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::Response;
 use countersign_core::{Secret, Session, Timestamp};
 use countersign_issuer::IssuerError;
-use countersign_issuer::authorize::AccountPage;
+use countersign_issuer::login::AccountPage;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -40,7 +40,7 @@ async fn begin(
 ) -> Result<Response, PageError> {
     let page = once(pairs, "to").and_then(AccountPage::parse).unwrap_or_else(AccountPage::home);
     let again = pairs.iter().any(|(name, _)| name == "fresh");
-    let request = app.issuer.own_request(page, again)?;
+    let request = app.issuer.account_page_request(page, again)?;
     first_step(app, context, request).await
 }
 
@@ -50,7 +50,7 @@ pub async fn own_session(
     app: &App,
     context: &RequestContext,
 ) -> Result<Option<Session>, PageError> {
-    Ok(app.issuer.own_session(context.session.as_ref()).await?)
+    Ok(app.issuer.account_page_session(context.session.as_ref()).await?)
 }
 
 /// Whoever looks at a page that must not need an upstream to be up.
@@ -68,7 +68,7 @@ pub async fn account_view(
     app: &App,
     context: &RequestContext,
 ) -> Result<Option<AccountView>, PageError> {
-    let current = app.issuer.own_session(context.session.as_ref()).await;
+    let current = app.issuer.account_page_session(context.session.as_ref()).await;
     let stale = match current {
         Ok(Some(session)) => {
             return Ok(Some(AccountView { session, stale: false, groups_not_requested: false }));
@@ -106,7 +106,7 @@ pub async fn live_session(
     let Some(session) = app.issuer.browser_session(context.session.as_ref()).await? else {
         return Ok(None);
     };
-    Ok(app.issuer.stands(None, &session).await?.then_some(session))
+    Ok(app.issuer.is_valid(None, &session).await?.then_some(session))
 }
 
 /// To the sign-in, and from there to `to`: a path of ours below the issuer's, with its query.

@@ -70,7 +70,7 @@ impl<'a> Cards<'a> {
                 .collect(),
             since: display_time(self.app, grant.created_at),
             used: display_time(self.app, grant.rotated_at),
-            until: self.app.issuer.lasts_until(grant).map(|at| display_time(self.app, at)),
+            until: self.app.issuer.grant_expires_at(grant).map(|at| display_time(self.app, at)),
             refreshable: grant.refreshable,
         }
     }

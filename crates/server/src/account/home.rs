@@ -52,7 +52,7 @@ async fn home(app: &App, context: &RequestContext, pairs: &Pairs) -> Result<Resp
         user: user(app, session),
         flash,
         since: display_time(session.auth_time),
-        until: display_time(app.issuer.browser_until(session)),
+        until: display_time(app.issuer.browser_session_expires_at(session)),
         cards,
         sign_ins: sign_ins.len() as u64,
         all_sign_ins: &app.path("/sessions"),

@@ -3,7 +3,7 @@
 use axum::extract::{Path, State};
 use axum::response::Response;
 use countersign_core::{GrantId, SessionId, Timestamp};
-use countersign_issuer::authorize::AccountPage;
+use countersign_issuer::login::AccountPage;
 use serde::{Deserialize, Serialize};
 
 use super::cards::Cards;
@@ -104,13 +104,14 @@ async fn show_one(
     let Some(mine) = live_session(app, context).await? else {
         return sign_in_first(app, "/sessions", false);
     };
-    let found = app.issuer.own_session_of_id(&mine, &id).await?;
+    let found = app.issuer.account_session(&mine, &id).await?;
     let session = found.ok_or(PageErrorKind::NotFound)?;
     let number = page_number(pairs);
     let (card, count) =
         Cards::new(app, &mine).one(&session, number * GRANTS_PER_PAGE, GRANTS_PER_PAGE).await?;
     let links = PageLinks::of(&format!("/sessions/{}", session.id), number, count, GRANTS_PER_PAGE);
-    let until = Some(app.issuer.browser_until(&session)).filter(|at| *at > app.issuer.now());
+    let until =
+        Some(app.issuer.browser_session_expires_at(&session)).filter(|at| *at > app.issuer.now());
     let shown = pages::OneSession {
         layout: &app.layout,
         flash: end_flash(app, context, pairs),
@@ -145,13 +146,13 @@ async fn end_asked(
     match wanted {
         [Some(id), None, None] => {
             let id = SessionId::new(id);
-            let ended = app.issuer.end_own_session(&mine, &id, &ip).await?;
+            let ended = app.issuer.end_account_session(&mine, &id, &ip).await?;
             let ended = ended.ok_or(PageErrorKind::NotFound)?;
             let result = EndResult { what: EndedItem::SignIn, tokens_until: ended.tokens_until };
             after_sign_in(app, context, id == mine.id, &back, &result)
         }
         [None, Some(id), None] => {
-            let ended = app.issuer.end_own_grant(&mine, &GrantId::new(id)).await?;
+            let ended = app.issuer.end_account_grant(&mine, &GrantId::new(id)).await?;
             let (grant, ended) = ended.ok_or(PageErrorKind::NotFound)?;
             let client = app.issuer.clients.get(&grant.client);
             let name = client.map_or(grant.client.as_str(), |client| &client.name);
@@ -160,7 +161,7 @@ async fn end_asked(
             back_to(app, context, back.as_str(), ABOUT, &result)
         }
         [None, None, Some("all")] => {
-            let (count, ended) = app.issuer.end_own_others(&mine, &ip).await?;
+            let (count, ended) = app.issuer.end_other_account_sessions(&mine, &ip).await?;
             let result =
                 EndResult { what: EndedItem::Others(count), tokens_until: ended.tokens_until };
             back_to(app, context, "/", ABOUT, &result)

@@ -6,7 +6,7 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use countersign_core::Session;
 use countersign_issuer::admin::{Administrator, FRESH_SIGN_IN};
-use countersign_issuer::authorize::AccountPage;
+use countersign_issuer::login::AccountPage;
 
 use super::filters::address;
 use super::problem_details::ProblemDetails;
@@ -113,7 +113,7 @@ impl FromRequestParts<App> for AdminToken {
         let token = bearer(&parts.headers);
         let token = token.ok_or_else(|| ProblemDetails::unauthenticated().into_response())?;
         let address = parts.extensions.get::<ClientAddress>().map(|found| found.0.to_string());
-        match app.issuer.admit(&token, address).await {
+        match app.issuer.authenticate_admin_token(&token, address).await {
             Ok(Ok(administrator)) => Ok(Self(administrator)),
             Ok(Err(refused)) => {
                 tracing::warn!(reason = ?refused, "the API refused a token");

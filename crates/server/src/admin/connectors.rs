@@ -78,7 +78,7 @@ async fn show_connectors(
     let mut frame = admin.frame(app, context, Section::Connectors);
     frame.flash = confirmed.map(|(id, released)| {
         let t = &app.layout.messages.admin.places;
-        let flash = if released { t.confirmed } else { t.not_braked };
+        let flash = if released { t.confirmed } else { t.check_circuit_closed };
         flash.plain(&connector_name(app, &id))
     });
     let shown = Connectors {

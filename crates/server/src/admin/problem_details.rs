@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use countersign_issuer::IssuerError;
-use countersign_issuer::admin::NotAdmitted;
+use countersign_issuer::admin::AdminTokenRefusal;
 use countersign_issuer::admin::asked::BadField;
 use serde::Serialize;
 
@@ -50,13 +50,13 @@ impl ProblemDetails {
     }
 }
 
-impl From<NotAdmitted> for ProblemDetails {
-    fn from(refused: NotAdmitted) -> Self {
+impl From<AdminTokenRefusal> for ProblemDetails {
+    fn from(refused: AdminTokenRefusal) -> Self {
         match refused {
-            NotAdmitted::InvalidToken => {
+            AdminTokenRefusal::InvalidToken => {
                 Self::new(StatusCode::UNAUTHORIZED, "invalid-token", "Invalid token")
             }
-            NotAdmitted::NotForThis => {
+            AdminTokenRefusal::InsufficientScope => {
                 let (status, name) = (StatusCode::FORBIDDEN, "not-an-administrator");
                 Self::new(status, name, "Not an administrator").detail(
                     "It must be issued to a client of admin.clients, with the scope \

@@ -202,7 +202,7 @@ pub struct Places {
     pub confirm: &'static str,
     pub confirm_label: Message,
     pub confirmed: Message,
-    pub not_braked: Message,
+    pub check_circuit_closed: Message,
     pub none: &'static str,
 }
 

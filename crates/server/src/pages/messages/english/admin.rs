@@ -257,7 +257,7 @@ const PLACES: Places = Places {
     confirm: "Confirm",
     confirm_label: Message("Confirm what {} says"),
     confirmed: Message("What {} says counts again."),
-    not_braked: Message("{} was not braked any more."),
+    check_circuit_closed: Message("{} was not braked any more."),
     none: "There is none.",
 };
 

@@ -1,79 +1,41 @@
-//! The one dispatcher: what is still missing before a code may be given?
+//! The dispatcher: decides which [`Step`] comes next for a pending login.
 //!
-//! Login, then freshness of what the upstream said, then consent. It asks every time and remembers
-//! nothing, so it does not matter from which step, tab or replica a browser arrives.
+//! Checks in this order: expiry, the client, login, freshness of the upstream identity, consent. It keeps
+//! no state between calls, so a browser may arrive from any step, in any tab and at any replica.
 
 use std::time::Duration;
 
 use countersign_core::client::OUT_OF_BAND;
-use countersign_core::{Client, Code, Connector, ConnectorId, Secret, Session, ids, scopes};
+use countersign_core::{Client, Code, Secret, Session, ids, scopes};
 use countersign_jose::hash;
 use countersign_store::IssueCodeOutcome;
 
-use super::answer::{AuthorizationError, AuthorizationResponse, ErrorCode};
-use super::{AccountPage, Approval, AuthRequest, PendingLogin};
+use super::PendingLogin;
+use super::request::AuthRequest;
+use super::response::{AuthorizationError, AuthorizationResponse, ErrorCode};
+use super::steps::{ConnectorChoice, Step};
 use crate::{Issuer, IssuerError};
 
-/// What the browser does next.
-pub enum Step {
-    /// A page with the ways in.
-    Choose {
-        pending: PendingLogin,
-        choices: Vec<Choice>,
-    },
-    SignIn {
-        pending: PendingLogin,
-        connector: ConnectorId,
-    },
-    Approve {
-        pending: PendingLogin,
-        approval: Box<Approval>,
-    },
-    AuthorizationResponse(AuthorizationResponse),
-    /// Signed in, and back at a page of ours.
-    AccountPage(AccountPage),
-    /// This request was finished before: a second tab, the back button.
-    Finished,
-    /// It waited longer than `expiry.authRequests`.
-    Expired,
-    /// The client or its connectors are gone since the request began.
-    Gone,
-}
-
-/// One way to sign in.
-#[derive(Clone, Debug)]
-pub struct Choice {
-    pub id: ConnectorId,
-    pub name: String,
-    pub kind: &'static str,
-}
-
-impl From<&Connector> for Choice {
-    fn from(connector: &Connector) -> Self {
-        Self { id: connector.id.clone(), name: connector.name.clone(), kind: connector.kind }
-    }
-}
-
-/// Why somebody must (again) prove who they are.
+/// Whether the browser session satisfies the authorization request.
 enum LoginStatus {
     SignedIn(Box<Session>),
     NeedsLogin,
-    /// The login happened, and the person is not the one the client hinted at.
-    SomebodyElse,
+    /// The login happened, and its subject differs from the one in `id_token_hint`.
+    SubjectMismatch,
 }
 
 impl Issuer {
-    /// The next step for this envelope in a browser with this session cookie. `approved`: the person
-    /// has just said yes on the page that this envelope's session was shown.
-    pub async fn next(
+    /// The next step for this pending login in a browser with this session cookie. `approved` is true only
+    /// when the user has just approved on the page shown for this pending login and session.
+    pub async fn next_step(
         &self,
         pending: PendingLogin,
         cookie: Option<&Secret>,
         approved: bool,
     ) -> Result<Step, IssuerError> {
         let silent = pending.request.prompt.none.then(|| pending.clone());
-        match (self.look(pending, cookie, approved).await, silent) {
-            // Nobody looks at the page of a silent request: its application is told instead.
+        match (self.evaluate(pending, cookie, approved).await, silent) {
+            // `prompt=none` must not show a page: the error goes to the client.
             (Err(IssuerError::Unavailable { what, cause }), Some(pending)) => {
                 tracing::error!(what, cause, "a silent request could not be answered");
                 let (code, text) = (ErrorCode::TemporarilyUnavailable, "Ask again later");
@@ -83,7 +45,7 @@ impl Issuer {
         }
     }
 
-    async fn look(
+    async fn evaluate(
         &self,
         mut pending: PendingLogin,
         cookie: Option<&Secret>,
@@ -93,12 +55,12 @@ impl Issuer {
             return Ok(Step::Expired);
         }
         let Some(client) = self.clients.behind(&pending.request) else {
-            return Ok(Step::Gone);
+            return Ok(Step::ClientGone);
         };
         let session = match self.login_status(&pending, client, cookie).await? {
             LoginStatus::SignedIn(session) => *session,
             LoginStatus::NeedsLogin => return Ok(self.ask_for_login(pending, client)),
-            LoginStatus::SomebodyElse => {
+            LoginStatus::SubjectMismatch => {
                 return Ok(self.refuse(
                     &pending,
                     ErrorCode::LoginRequired,
@@ -106,7 +68,7 @@ impl Issuer {
                 ));
             }
         };
-        let session = match self.up_to_date(session).await {
+        let session = match self.revalidate_and_store(session).await {
             Ok(Some(session)) => session,
             Ok(None) => return Ok(self.ask_for_login(pending, client)),
             // Permanent, so another connector or account is the only way on; a login there shows what is
@@ -130,12 +92,12 @@ impl Issuer {
             }
             pending.session = Some(session.id.clone());
             let approval = Box::new(self.approval(&pending, client, &session));
-            return Ok(Step::Approve { pending, approval });
+            return Ok(Step::AskApproval { pending, approval });
         }
         self.issue_code(pending, client, session).await
     }
 
-    /// It waited longer than `expiry.authRequests`.
+    /// True when the login has been pending for longer than `expiry.authRequests`.
     pub fn is_expired(&self, pending: &PendingLogin) -> bool {
         self.now() > pending.request.expires_at
     }
@@ -152,7 +114,7 @@ impl Issuer {
         let request = &pending.request;
         let just_proven =
             pending.logged_in.is_some() && pending.session.as_ref() == Some(&session.id);
-        let unusable = !self.serves(request, client, &session);
+        let unusable = !self.is_usable_for(request, client, &session);
         let age = self.now().since(session.auth_time);
         let old =
             request.max_age.is_some_and(|limit| limit == 0 || age > Duration::from_secs(limit));
@@ -163,15 +125,20 @@ impl Issuer {
         let subject =
             countersign_core::identity::subject(&session.identity.user_id, &session.connector);
         match &request.hint {
-            Some(hint) if *hint != subject && just_proven => Ok(LoginStatus::SomebodyElse),
+            Some(hint) if *hint != subject && just_proven => Ok(LoginStatus::SubjectMismatch),
             Some(hint) if *hint != subject => Ok(LoginStatus::NeedsLogin),
             _ => Ok(LoginStatus::SignedIn(Box::new(session))),
         }
     }
 
-    /// Could this session be the one this request needs: the right connector, still what it was at
-    /// sign-in, asked for all that is wanted?
-    pub(super) fn serves(&self, request: &AuthRequest, client: &Client, session: &Session) -> bool {
+    /// True when the session's connector is the requested one and allowed for the client, its fingerprint is
+    /// unchanged, and its login asked the upstream for everything the request needs.
+    pub(super) fn is_usable_for(
+        &self,
+        request: &AuthRequest,
+        client: &Client,
+        session: &Session,
+    ) -> bool {
         request.connector.as_ref().is_none_or(|id| *id == session.connector)
             && self.connectors.allowed(client, &session.connector).is_some()
             && !self.fingerprint_changed(session)
@@ -187,16 +154,17 @@ impl Issuer {
         pending.session = None;
         pending.logged_in = None;
         if let Some(connector) = pending.request.connector.clone() {
-            return Step::SignIn { pending, connector };
+            return Step::StartLogin { pending, connector };
         }
-        let choices: Vec<Choice> = self.connectors.for_client(client).map(Choice::from).collect();
+        let choices: Vec<ConnectorChoice> =
+            self.connectors.for_client(client).map(ConnectorChoice::from).collect();
         match choices.as_slice() {
-            [] => Step::Gone,
+            [] => Step::ClientGone,
             [only] if !self.settings.always_show_choice => {
                 let connector = only.id.clone();
-                Step::SignIn { pending, connector }
+                Step::StartLogin { pending, connector }
             }
-            _ => Step::Choose { pending, choices },
+            _ => Step::ChooseConnector { pending, choices },
         }
     }
 
@@ -206,8 +174,8 @@ impl Issuer {
         client: &Client,
         session: &Session,
     ) -> Result<bool, IssuerError> {
-        // A code that is read out by hand is what a phisher asks for, and an administrator's power what
-        // a program on their machine would like: neither is ever given in silence.
+        // An out-of-band code can be phished, and the admin scope could be taken by any program on the
+        // administrator's machine: neither is issued without an approval page.
         let request = &pending.request;
         let by_hand = request.redirect_uri == OUT_OF_BAND;
         if request.prompt.consent || by_hand || request.scopes.has(scopes::ADMIN) {
@@ -245,17 +213,15 @@ impl Issuer {
             grant: None,
         };
         Ok(match self.store.issue_code(given, now).await? {
-            IssueCodeOutcome::Issued => Step::AuthorizationResponse(AuthorizationResponse::code(
-                request,
-                &self.settings.issuer,
-                code,
-            )),
-            IssueCodeOutcome::AlreadyFinished => Step::Finished,
+            IssueCodeOutcome::Issued => {
+                Step::Respond(AuthorizationResponse::code(request, &self.settings.issuer, code))
+            }
+            IssueCodeOutcome::AlreadyFinished => Step::AlreadyFinished,
             IssueCodeOutcome::SessionEnded => self.ask_for_login(pending, client),
         })
     }
 
-    /// A person types an out-of-band code by hand, which takes longer than a redirect.
+    /// An out-of-band code is typed by hand, so it lives longer than one that is redirected.
     fn code_lifetime(&self, client: &Client, request: &AuthRequest) -> Duration {
         const BY_HAND: Duration = Duration::from_secs(10 * 60);
         match request.redirect_uri == OUT_OF_BAND {
@@ -266,10 +232,6 @@ impl Issuer {
 
     pub(crate) fn refuse(&self, pending: &PendingLogin, code: ErrorCode, why: &str) -> Step {
         let error = AuthorizationError::new(code, why);
-        Step::AuthorizationResponse(AuthorizationResponse::error(
-            &pending.request,
-            &self.settings.issuer,
-            error,
-        ))
+        Step::Respond(AuthorizationResponse::error(&pending.request, &self.settings.issuer, error))
     }
 }

@@ -6,14 +6,14 @@ use countersign_core::session::{Challenge, ChallengeMethod};
 use countersign_core::{Client, ClientId, ConnectorId, Scopes, ids, scopes};
 use countersign_jose::{Expected, Typ};
 
-use super::answer::{AuthorizationError, AuthorizationResponse, ErrorCode};
 use super::request::{AuthRequest, Params, Prompt, ResponseMode};
+use super::response::{AuthorizationError, AuthorizationResponse, ErrorCode};
 use crate::{Issuer, IssuerError};
 
 /// All parameters together; what is sealed into the browser stays small enough for cookies and URLs.
 const MAX_PARAMS_BYTES: usize = 3 * 1024;
 
-pub enum Parsed {
+pub enum ParsedRequest {
     Request(Box<AuthRequest>),
     /// Goes back to the client.
     Refused(AuthorizationResponse),
@@ -46,20 +46,20 @@ impl Issuer {
         &self,
         params: &Params,
         connector: Option<ConnectorId>,
-    ) -> Result<Parsed, IssuerError> {
+    ) -> Result<ParsedRequest, IssuerError> {
         let (client, redirect_uri) = match self.prove_client(params) {
             Ok(proven) => proven,
-            Err(untrusted) => return Ok(Parsed::Untrusted(untrusted)),
+            Err(untrusted) => return Ok(ParsedRequest::Untrusted(untrusted)),
         };
         let id = ids::random_id()?;
         Ok(match self.read_request(params, client, redirect_uri, connector, id) {
-            Ok(request) => Parsed::Request(Box::new(request)),
+            Ok(request) => ParsedRequest::Request(Box::new(request)),
             Err(refusal) => {
                 let mode = response_mode(params, redirect_uri).unwrap_or_default();
                 let state = params.get_exact("state").filter(|_| !params.is_repeated("state"));
                 let issuer = &self.settings.issuer;
                 tracing::info!(client = %client.id, error = refusal.code.as_str(), reason = %refusal.description, "authorization request refused");
-                Parsed::Refused(AuthorizationResponse::refusal(
+                ParsedRequest::Refused(AuthorizationResponse::refusal(
                     redirect_uri,
                     mode,
                     state,
@@ -217,7 +217,7 @@ impl Issuer {
     ) -> Result<Option<ConnectorId>, Refusal> {
         let asked = from_path.or_else(|| params.get("connector_id").map(ConnectorId::new));
         match asked {
-            Some(id) if self.connectors.allowed(client, &id).is_none() => {
+            Some(id) if self.connectors.allowed_for_sign_in(client, &id).is_none() => {
                 refuse(ErrorCode::InvalidRequest, "Unknown connector, or not for this client")
             }
             asked => Ok(asked),

@@ -4,7 +4,8 @@ use countersign_core::session::Challenge;
 use countersign_core::{ClientId, ConnectorId, LoginScopes, Scopes, Timestamp, scopes};
 use serde::{Deserialize, Serialize};
 
-use super::AccountPage;
+/// Longest path with query of an [`AccountPage`].
+const MAX_ACCOUNT_PAGE_BYTES: usize = 1024;
 
 /// Decoded parameters of a query or a form, each at most once (RFC 6749 section 3.1).
 #[derive(Clone, Debug, Default)]
@@ -103,9 +104,47 @@ impl AuthRequest {
     }
 }
 
+/// The path of a page of ours, below the issuer's own, with its query: `/admin/sessions?user=jane`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AccountPage(String);
+
+impl AccountPage {
+    /// The person's own page.
+    pub fn home() -> Self {
+        Self("/".to_owned())
+    }
+
+    /// `None` for whatever a browser, now or one day, could take for an address elsewhere.
+    ///
+    /// What may stand in it is listed, not what may not: neither backslash nor space nor control
+    /// character does, no empty or dotted segment, and in the path nothing encoded.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (path, query) = text.split_once('?').unwrap_or((text, ""));
+        let segments = path.strip_prefix('/')?;
+        let plain = |segment: &str| {
+            segment.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.~@:".contains(&b))
+                && !matches!(segment, "." | "..")
+        };
+        let (last, before) = match segments.rsplit_once('/') {
+            Some((before, last)) => (last, before.split('/').all(|s| !s.is_empty() && plain(s))),
+            None => (segments, true),
+        };
+        let query_fits =
+            query.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.~@:/?=&%+,;!*'()".contains(&b));
+        let fits = text.len() <= MAX_ACCOUNT_PAGE_BYTES && before && plain(last) && query_fits;
+        fits.then(|| Self(text.to_owned()))
+    }
+
+    /// Begins with exactly one slash; the issuer's own path goes before it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Params;
+    use super::{AccountPage, Params};
 
     #[test]
     fn a_repeated_parameter_is_noticed_wherever_it_stands() {
@@ -113,5 +152,53 @@ mod tests {
         let params = Params::new(pairs.map(|(k, v)| (k.into(), v.into())).to_vec());
         assert_eq!(params.repeated(), Some("state"));
         assert!(params.is_repeated("state") && !params.is_repeated("scope"));
+    }
+
+    #[test]
+    fn pages_of_ours_are_known_by_their_path() {
+        for page in [
+            "/",
+            "/sessions",
+            "/admin/",
+            "/admin/sessions?user=jane%40example.com&group=a+b",
+            "/admin/sessions/AbC-_09?notice=x.y",
+            "/?page=2",
+        ] {
+            assert_eq!(AccountPage::parse(page).as_ref().map(AccountPage::as_str), Some(page));
+        }
+    }
+
+    /// Threat 66: what browsers, proxies and frameworks have taken for an address elsewhere.
+    #[test]
+    fn whatever_could_lead_elsewhere_is_no_page_of_ours() {
+        for elsewhere in [
+            "",
+            "evil",
+            "//evil.example.com",
+            "///evil.example.com",
+            "/\\evil.example.com",
+            "\\\\evil.example.com",
+            "/\t/evil.example.com",
+            "/%09/evil.example.com",
+            "/%2f/evil.example.com",
+            "/%5cevil.example.com",
+            "/a//evil.example.com",
+            "/./evil",
+            "/../evil",
+            "/admin/..",
+            "/ /evil",
+            "https:evil.example.com",
+            "https://evil.example.com/",
+            "javascript:alert(1)",
+            "/admin#//evil",
+            "/admin?a=\\b",
+            "/admin?a=b c",
+            "/admin\r\nLocation: https://evil.example.com",
+            "/é",
+            "/\0",
+        ] {
+            assert_eq!(AccountPage::parse(elsewhere), None, "{elsewhere:?}");
+        }
+        assert_eq!(AccountPage::parse(&format!("/{}", "a".repeat(2000))), None);
     }
 }

@@ -8,14 +8,14 @@ use countersign_core::{Connector, ConnectorId, LoginScopes, Secret, Trace, ids};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::sign_in::{Browser, Proven, SignInEnd};
+use super::sign_in::{AuthenticatedUser, Browser, SignInOutcome};
 use super::{BrowserBinding, PendingLogin};
 use crate::upstream_health::Op;
 use crate::{Issuer, IssuerError};
 
-const TRIP: &str = "upstream trip";
+const UPSTREAM_LOGIN: &str = "upstream trip";
 /// What a browser can be asked to keep in cookies for one trip.
-const LONGEST_TRIP_BYTES: usize = 11_000;
+const MAX_LOGIN_STATE_BYTES: usize = 11_000;
 
 /// A trip to an upstream about to begin.
 pub struct UpstreamRedirect {
@@ -45,7 +45,7 @@ impl CallbackParams<'_> {
 pub struct CallbackOutcome {
     pub connector: Option<ConnectorId>,
     pub pending: Option<PendingLogin>,
-    pub end: Result<SignInEnd, IssuerError>,
+    pub result: Result<SignInOutcome, IssuerError>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -70,7 +70,7 @@ impl Issuer {
         let Some(connector) = self.connector_for(pending, connector) else { return Ok(None) };
         // What this browser's session already asked there is asked again, so that a login for one
         // application takes nothing from what was given to another.
-        let session = self.held_session(cookie).await?;
+        let session = self.session_for_any_client(cookie).await?;
         let session = session.filter(|session| session.connector == connector.id);
         let before = session.map(|session| session.login_scopes).unwrap_or_default();
         let login_scopes = pending.request.login_scopes().union(before);
@@ -80,11 +80,11 @@ impl Issuer {
         let redirect = match &connector.login_method {
             LoginMethod::Redirect(method) => {
                 let asked = self
-                    .ask_connector(connector, Op::LoginUrl, method.login_url(&upstream_login))
+                    .call_connector(connector, Op::LoginUrl, method.login_url(&upstream_login))
                     .await;
                 asked.map_err(|down| IssuerError::upstream(&down))?
             }
-            LoginMethod::TrustedHeader(_) => self.to_the_proxy(connector, &upstream_login)?,
+            LoginMethod::TrustedHeader(_) => self.proxy_redirect(connector, &upstream_login)?,
             LoginMethod::Password(_) => return Ok(None),
         };
         let login_state = UpstreamLoginState {
@@ -96,9 +96,13 @@ impl Issuer {
         };
         let plain =
             serde_json::to_vec(&login_state).map_err(|e| IssuerError::Broken(e.to_string()))?;
-        let bound_to = trip_binding(binding, &upstream_login.state);
-        let sealed = self.keyring.keys().sealing_settled.seal(TRIP, bound_to.as_bytes(), &plain)?;
-        if sealed.len() > LONGEST_TRIP_BYTES {
+        let bound_to = upstream_login_binding(binding, &upstream_login.state);
+        let sealed = self.keyring.keys().sealing_settled.seal(
+            UPSTREAM_LOGIN,
+            bound_to.as_bytes(),
+            &plain,
+        )?;
+        if sealed.len() > MAX_LOGIN_STATE_BYTES {
             let what = "this request is too long to be taken along to an upstream";
             return Err(IssuerError::Unstorable(what.to_owned()));
         }
@@ -116,13 +120,13 @@ impl Issuer {
     ) -> CallbackOutcome {
         let CallbackParams { query, by, .. } = *params;
         let state = query.iter().find(|(name, _)| name == "state").map_or("", |(_, value)| value);
-        let login_state = self.unpack(binding, sealed, state);
+        let login_state = self.open_login_state(binding, sealed, state);
         let login_state = login_state.filter(|s| by.is_none_or(|by| by == s.connector.as_str()));
         let Some(login_state) = login_state else {
             return CallbackOutcome {
                 connector: None,
                 pending: None,
-                end: Ok(SignInEnd::StartAgain),
+                result: Ok(SignInOutcome::RestartRequired),
             };
         };
         let connector = Some(login_state.connector.clone());
@@ -130,7 +134,7 @@ impl Issuer {
         CallbackOutcome {
             connector,
             pending,
-            end: self.complete_upstream_login(login_state, state, params, browser).await,
+            result: self.complete_upstream_login(login_state, state, params, browser).await,
         }
     }
 
@@ -140,7 +144,7 @@ impl Issuer {
         state: &str,
         params: &CallbackParams<'_>,
         browser: &Browser,
-    ) -> Result<SignInEnd, IssuerError> {
+    ) -> Result<SignInOutcome, IssuerError> {
         let UpstreamLoginState {
             pending,
             connector,
@@ -149,13 +153,13 @@ impl Issuer {
             login_scopes,
         } = login_state;
         if self.now() > pending.request.expires_at {
-            return Ok(SignInEnd::StartAgain);
+            return Ok(SignInOutcome::RestartRequired);
         }
         let Some(connector) = self.connector_for(&pending, &connector) else {
-            return Ok(SignInEnd::NoSuchWay);
+            return Ok(SignInOutcome::MethodUnavailable);
         };
         if left_for != fingerprint(connector) {
-            return Ok(SignInEnd::StartAgain);
+            return Ok(SignInOutcome::RestartRequired);
         }
         let mut trace = Trace::default();
         let login = match &connector.login_method {
@@ -168,8 +172,8 @@ impl Issuer {
                     &mut trace,
                 );
                 let answer = match params.has("code") && !params.has("error") {
-                    true => self.ask_connector(connector, Op::Callback, asking).await,
-                    false => self.hear_browser(connector, asking).await,
+                    true => self.call_connector(connector, Op::Callback, asking).await,
+                    false => self.call_connector_unrecorded(connector, asking).await,
                 };
                 answer.map_err(|down| self.unavailable(connector, &down, &trace))?
             }
@@ -178,23 +182,23 @@ impl Issuer {
                 method.login(params.proxy_headers, &mut trace)
             }
             LoginMethod::TrustedHeader(_) | LoginMethod::Password(_) => {
-                return Ok(SignInEnd::NoSuchWay);
+                return Ok(SignInOutcome::MethodUnavailable);
             }
         };
         match login {
             LoginOutcome::Refused(refusal) => {
                 self.log_refusal(connector, &refusal, browser, &trace);
-                Ok(SignInEnd::Refused(refusal))
+                Ok(SignInOutcome::Refused(refusal))
             }
             LoginOutcome::Accepted(person) => {
-                let proven = Proven { person: *person, login_scopes, trace };
+                let proven = AuthenticatedUser { person: *person, login_scopes, trace };
                 self.sign_in(pending, connector, proven, browser).await
             }
         }
     }
 
     /// To our own callback, in front of which the proxy stands.
-    fn to_the_proxy(
+    fn proxy_redirect(
         &self,
         connector: &Connector,
         upstream_login: &UpstreamLogin,
@@ -206,7 +210,7 @@ impl Issuer {
         Ok(LoginRedirect { url, callback_state: CallbackState::default() })
     }
 
-    fn unpack(
+    fn open_login_state(
         &self,
         binding: &BrowserBinding,
         sealed: &str,
@@ -215,7 +219,7 @@ impl Issuer {
         let keys = self.keyring.keys();
         // Another tab may have signed in meanwhile and renewed the binder.
         let opened = binding.each().find_map(|binding| {
-            keys.sealing.open(TRIP, format!("{binding}\n{state}").as_bytes(), sealed)
+            keys.sealing.open(UPSTREAM_LOGIN, format!("{binding}\n{state}").as_bytes(), sealed)
         })?;
         serde_json::from_slice(&opened).ok()
     }
@@ -232,7 +236,7 @@ impl Issuer {
 }
 
 /// A trip belongs to one browser and one `state`: no cookie can be renamed for another trip.
-fn trip_binding(binding: &BrowserBinding, state: &str) -> String {
+fn upstream_login_binding(binding: &BrowserBinding, state: &str) -> String {
     format!("{}\n{state}", binding.current())
 }
 

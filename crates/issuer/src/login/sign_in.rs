@@ -31,31 +31,31 @@ pub struct Browser {
 }
 
 /// What somebody typed.
-pub struct Attempt {
+pub struct PasswordSubmission {
     pub login: String,
     pub password: Secret,
 }
 
-pub enum SignInEnd {
-    SignedIn(Box<ProvenBrowser>),
+pub enum SignInOutcome {
+    SignedIn(Box<SignedInBrowser>),
     Refused(Refusal),
     /// Too many attempts: the person may try again after this long.
-    Wait(Duration),
+    RateLimited(Duration),
     /// The connector does not exist, is not for this client, or is not entered this way.
-    NoSuchWay,
+    MethodUnavailable,
     /// The request waited too long, or this browser did not begin it.
-    StartAgain,
+    RestartRequired,
 }
 
 /// Somebody who has proved who they are: what their connector said, what it was asked for, and how.
-pub(super) struct Proven {
+pub(super) struct AuthenticatedUser {
     pub person: SignedIn,
     pub login_scopes: LoginScopes,
     pub trace: Trace,
 }
 
 /// A browser whose person has proved who they are.
-pub struct ProvenBrowser {
+pub struct SignedInBrowser {
     /// Carries the proof now.
     pub pending: PendingLogin,
     /// The browser's new session cookie, valid for `lifetime`.
@@ -74,45 +74,47 @@ impl Issuer {
     pub fn connector_for(&self, pending: &PendingLogin, id: &ConnectorId) -> Option<&Connector> {
         let client = self.clients.behind(&pending.request)?;
         let asked = pending.request.connector.as_ref();
-        self.connectors.allowed(client, id).filter(|_| asked.is_none_or(|asked| asked == id))
+        self.connectors
+            .allowed_for_sign_in(client, id)
+            .filter(|_| asked.is_none_or(|asked| asked == id))
     }
 
     pub async fn sign_in_with_password(
         &self,
         pending: PendingLogin,
         connector: &ConnectorId,
-        attempt: &Attempt,
+        attempt: &PasswordSubmission,
         browser: &Browser,
-    ) -> Result<SignInEnd, IssuerError> {
+    ) -> Result<SignInOutcome, IssuerError> {
         if self.now() > pending.request.expires_at {
-            return Ok(SignInEnd::StartAgain);
+            return Ok(SignInOutcome::RestartRequired);
         }
         let Some(connector) = self.connector_for(&pending, connector) else {
-            return Ok(SignInEnd::NoSuchWay);
+            return Ok(SignInOutcome::MethodUnavailable);
         };
         let LoginMethod::Password(method) = &connector.login_method else {
-            return Ok(SignInEnd::NoSuchWay);
+            return Ok(SignInOutcome::MethodUnavailable);
         };
         if attempt.login.chars().count() > LONGEST_LOGIN {
-            return Ok(SignInEnd::Refused(Refusal::BadCredentials));
+            return Ok(SignInOutcome::Refused(Refusal::BadCredentials));
         }
         let account = format!("{}\n{}", connector.id, method.canonical(&attempt.login));
         let address = counted_address(browser.address);
         if let RateLimitPermit::Wait(wait) = self.attempts.begin(&account, &address, self.now()) {
             tracing::warn!(event = "login_delayed", connector = %connector.id, address = %browser.address, "too many attempts");
-            return Ok(SignInEnd::Wait(wait));
+            return Ok(SignInOutcome::RateLimited(wait));
         }
         let mut trace = Trace::default();
         let asking = method.login(&attempt.login, &attempt.password, EVERYTHING, &mut trace);
-        let answer = self.ask_connector(connector, Op::Login, asking).await;
+        let answer = self.call_connector(connector, Op::Login, asking).await;
         match answer.map_err(|down| self.unavailable(connector, &down, &trace))? {
             LoginOutcome::Refused(refusal) => {
                 self.log_refusal(connector, &refusal, browser, &trace);
-                Ok(SignInEnd::Refused(refusal))
+                Ok(SignInOutcome::Refused(refusal))
             }
             LoginOutcome::Accepted(person) => {
                 self.attempts.succeeded(&account, &address, self.now());
-                let proven = Proven { person: *person, login_scopes: EVERYTHING, trace };
+                let proven = AuthenticatedUser { person: *person, login_scopes: EVERYTHING, trace };
                 self.sign_in(pending, connector, proven, browser).await
             }
         }
@@ -123,10 +125,10 @@ impl Issuer {
         &self,
         mut pending: PendingLogin,
         connector: &Connector,
-        proven: Proven,
+        proven: AuthenticatedUser,
         browser: &Browser,
-    ) -> Result<SignInEnd, IssuerError> {
-        let Proven { person, login_scopes, trace } = proven;
+    ) -> Result<SignInOutcome, IssuerError> {
+        let AuthenticatedUser { person, login_scopes, trace } = proven;
         let now = self.now();
         let lifetime = self.settings.longest_sign_on().absolute_lifetime;
         let cookie = Secret::new(ids::random_token()?);
@@ -175,7 +177,12 @@ impl Issuer {
         pending.logged_in = Some(now);
         pending.switch = false;
         let connector = connector.id.clone();
-        Ok(SignInEnd::SignedIn(Box::new(ProvenBrowser { pending, cookie, lifetime, connector })))
+        Ok(SignInOutcome::SignedIn(Box::new(SignedInBrowser {
+            pending,
+            cookie,
+            lifetime,
+            connector,
+        })))
     }
 
     pub(super) fn unavailable(

@@ -1,5 +1,5 @@
-//! Asking an upstream again about somebody who is signed in: one request a session at a time, by a lease,
-//! and never with what somebody else has used up meanwhile.
+//! Revalidates the identity of a session with its upstream: one request per session at a time, by a lease,
+//! and never with an upstream refresh token that another request has already used.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,65 +8,65 @@ use countersign_core::connector::{Refresh, RefreshOutcome, RefreshRequest, Signe
 use countersign_core::{Connector, Secret, Session, Timestamp, Trace};
 use countersign_store::Snapshot;
 
-use super::{Checked, Refused, Upstream};
-use crate::circuit_breakers::Said;
+use super::{RejectReason, RevalidatedSession, Revalidation};
+use crate::circuit_breakers::{RefusalOutcome, UpstreamRefusal};
 use crate::upstream_health::Op;
 use crate::{Issuer, IssuerError};
 
 const UPSTREAM_DATA: &str = "upstream data";
-/// How long one replica may hold the right to ask an upstream about a session.
+/// How long one request may hold the lease.
 const LEASE: Duration = Duration::from_secs(30);
-/// Who waits for it looks again after this, then more and more rarely: each look is a write.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// First pause of a request that waits for the lease; it doubles, since each attempt is a write.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(400);
-const PATIENCE: Duration = Duration::from_secs(10);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Issuer {
-    /// Asks the upstream again when what it said is no longer fresh (design 5). One request a session
-    /// at a time, by a lease; whoever comes second waits for the first one's answer.
-    pub async fn ask_upstream(&self, session: Session) -> Result<Upstream, IssuerError> {
+    /// Refreshes the identity when it is older than `sessions.upstreamRefreshInterval` (design section 5).
+    /// A concurrent request for the same session waits for the result of the first.
+    pub async fn revalidate(&self, session: Session) -> Result<Revalidation, IssuerError> {
         let Some(connector) = self.connectors.get(&session.connector) else {
-            return Ok(Upstream::Refused(Refused::Unaskable));
+            return Ok(Revalidation::Rejected(RejectReason::CannotRevalidate));
         };
         if self.fingerprint_changed(&session) {
-            return Ok(Upstream::Refused(Refused::Changed));
+            return Ok(Revalidation::Rejected(RejectReason::FingerprintChanged));
         }
         let age = self.now().since(session.identity_at);
         let policy = &self.settings.sign_on;
-        // Some upstreams can be asked again only if the login asked for that.
+        // Some upstreams can be refreshed only if the login requested offline access.
         let asked =
             |r: &&Arc<dyn Refresh>| session.login_scopes.offline || !r.needs_offline_login();
         let Some(refresh) = connector.refresh.as_ref().filter(asked) else {
             return Ok(match age > policy.max_snapshot_age {
-                true => Upstream::Refused(Refused::Unaskable),
-                false => welcome(session, None),
+                true => Revalidation::Rejected(RejectReason::CannotRevalidate),
+                false => valid(session, None),
             });
         };
         if refresh.is_free() {
-            return self.ask(connector, &**refresh, session, false).await;
+            return self.refresh_identity(connector, &**refresh, session, false).await;
         }
         if age < policy.upstream_refresh_interval {
-            return Ok(welcome(session, None));
+            return Ok(valid(session, None));
         }
         if self.skips_revalidation(connector, &session)? {
-            return Ok(welcome(session, None));
+            return Ok(valid(session, None));
         }
-        self.ask_or_wait(connector, &**refresh, session).await
+        self.refresh_or_wait(connector, &**refresh, session).await
     }
 
-    /// Whoever has the lease asks; the others look again until there is news, or the lease is free.
-    async fn ask_or_wait(
+    /// Refreshes with the lease, or waits until its holder has stored a result or released it.
+    async fn refresh_or_wait(
         &self,
         connector: &Connector,
         refresh: &dyn Refresh,
         mut session: Session,
-    ) -> Result<Upstream, IssuerError> {
+    ) -> Result<Revalidation, IssuerError> {
         let seen = session.identity_at;
-        let (mut waited, mut pause) = (Duration::ZERO, LOOK_AGAIN);
-        while waited < PATIENCE {
+        let (mut waited, mut pause) = (Duration::ZERO, FIRST_PAUSE);
+        while waited < WAIT_TIMEOUT {
             let now = self.now();
             if self.store.lease_upstream(&session.id, now, now + LEASE).await? {
-                return self.ask_with_lease(connector, refresh, &session, seen).await;
+                return self.refresh_with_lease(connector, refresh, &session, seen).await;
             }
             tokio::time::sleep(pause).await;
             waited += pause;
@@ -77,11 +77,11 @@ impl Issuer {
                 break;
             }
             if session.identity_at > seen {
-                return Ok(welcome(session, None));
+                return Ok(valid(session, None));
             }
         }
         match session.ended {
-            Some(_) => Ok(Upstream::Refused(Refused::Ended)),
+            Some(_) => Ok(Revalidation::Rejected(RejectReason::Ended)),
             None => Err(IssuerError::Unavailable {
                 what: connector.name.clone(),
                 cause: "another request is still asking this upstream".to_owned(),
@@ -89,32 +89,35 @@ impl Issuer {
         }
     }
 
-    /// What was read before the lease may be old: whoever had it has spent the upstream's token, and a
-    /// spent one that is shown again costs the person everything there.
-    async fn ask_with_lease(
+    /// Reads the session again after taking the lease: its previous holder may have used the upstream
+    /// refresh token, and presenting a used one again can revoke the user's tokens at the upstream.
+    async fn refresh_with_lease(
         &self,
         connector: &Connector,
         refresh: &dyn Refresh,
         before: &Session,
         seen: Timestamp,
-    ) -> Result<Upstream, IssuerError> {
+    ) -> Result<Revalidation, IssuerError> {
         let asked = match self.store.session(&before.id).await {
             Err(error) => Err(error.into()),
-            Ok(None) => return Ok(Upstream::Refused(Refused::Ended)),
+            Ok(None) => return Ok(Revalidation::Rejected(RejectReason::Ended)),
             Ok(Some(current)) if current.ended.is_some() => {
-                return Ok(Upstream::Refused(Refused::Ended));
+                return Ok(Revalidation::Rejected(RejectReason::Ended));
             }
             Ok(Some(current)) if current.identity_at > seen => {
                 self.store.release_upstream(&before.id).await?;
-                return Ok(welcome(current, None));
+                return Ok(valid(current, None));
             }
-            Ok(Some(current)) => self.ask(connector, refresh, current, true).await,
+            Ok(Some(current)) => self.refresh_identity(connector, refresh, current, true).await,
         };
-        // What brings news releases the lease when it is stored.
+        // A new identity releases the lease when it is stored.
         let has_news = match &asked {
-            Err(_) | Ok(Upstream::Refused(Refused::Changed | Refused::Unaskable)) => false,
-            Ok(Upstream::Welcome(checked)) => checked.snapshot.is_some(),
-            Ok(Upstream::Refused(_)) => true,
+            Err(_)
+            | Ok(Revalidation::Rejected(
+                RejectReason::FingerprintChanged | RejectReason::CannotRevalidate,
+            )) => false,
+            Ok(Revalidation::Valid(checked)) => checked.snapshot.is_some(),
+            Ok(Revalidation::Rejected(_)) => true,
         };
         if !has_news {
             self.store.release_upstream(&before.id).await?;
@@ -122,13 +125,13 @@ impl Issuer {
         asked
     }
 
-    pub(super) async fn ask(
+    pub(super) async fn refresh_identity(
         &self,
         connector: &Connector,
         refresh: &dyn Refresh,
         session: Session,
         leased: bool,
-    ) -> Result<Upstream, IssuerError> {
+    ) -> Result<Revalidation, IssuerError> {
         let upstream = self.open_upstream(session.upstream.as_deref())?;
         let known = RefreshRequest {
             identity: &session.identity,
@@ -138,47 +141,50 @@ impl Issuer {
         };
         let mut trace = Trace::default();
         let asking = refresh.refresh(known, &mut trace);
-        let answer = self.ask_connector(connector, Op::Refresh, asking).await;
+        let answer = self.call_connector(connector, Op::Refresh, asking).await;
         for step in trace.steps() {
             tracing::debug!(connector = %session.connector, session = %session.id, kind = ?step.kind, "{}", step.text);
         }
-        let said = match answer.map_err(|down| IssuerError::upstream(&down))? {
+        let refusal = match answer.map_err(|down| IssuerError::upstream(&down))? {
             RefreshOutcome::Current(person) => {
-                self.is_welcome(&session);
-                return self.current(session, *person, leased);
+                self.record_success(&session);
+                return self.accept_refresh(session, *person, leased);
             }
             RefreshOutcome::NotPossible => {
-                let is_old =
-                    self.now().since(session.identity_at) > self.settings.sign_on.max_snapshot_age;
-                return Ok(match is_old {
-                    true => Upstream::Refused(Refused::Unaskable),
-                    false => welcome(session, None),
+                let age = self.now().since(session.identity_at);
+                return Ok(match age > self.settings.sign_on.max_snapshot_age {
+                    true => Revalidation::Rejected(RejectReason::CannotRevalidate),
+                    false => valid(session, None),
                 });
             }
-            RefreshOutcome::Disabled => Said::Disabled,
-            RefreshOutcome::Missing { why } => Said::Missing { why },
+            RefreshOutcome::Disabled => UpstreamRefusal::Disabled,
+            RefreshOutcome::Missing { why } => UpstreamRefusal::Missing { why },
         };
-        self.is_refused(connector, &session, said, refresh.is_free()).await
+        let outcome = self.record_refusal(connector, &session, refusal, refresh.is_free()).await?;
+        Ok(Revalidation::Rejected(match outcome {
+            RefusalOutcome::Marked { why } => RejectReason::Missing { why },
+            RefusalOutcome::SessionEnded => RejectReason::Ended,
+        }))
     }
 
-    fn current(
+    fn accept_refresh(
         &self,
         mut session: Session,
         person: SignedIn,
         leased: bool,
-    ) -> Result<Upstream, IssuerError> {
+    ) -> Result<Revalidation, IssuerError> {
         if person
             .fingerprint
             .as_ref()
             .is_some_and(|fingerprint| *fingerprint != session.fingerprint)
         {
-            return Ok(Upstream::Refused(Refused::Changed));
+            return Ok(Revalidation::Rejected(RejectReason::FingerprintChanged));
         }
         if person.identity.user_id != session.identity.user_id {
-            return Ok(Upstream::Refused(Refused::Changed));
+            return Ok(Revalidation::Rejected(RejectReason::FingerprintChanged));
         }
         if !leased && person.identity == session.identity {
-            return Ok(welcome(session, None));
+            return Ok(valid(session, None));
         }
         let upstream = match &person.upstream {
             Some(data) => self.seal_upstream(Some(data))?,
@@ -194,7 +200,7 @@ impl Issuer {
             upstream,
             now: session.identity_at,
         };
-        Ok(welcome(session, Some(snapshot)))
+        Ok(valid(session, Some(snapshot)))
     }
 
     pub(crate) fn seal_upstream(
@@ -218,6 +224,6 @@ impl Issuer {
     }
 }
 
-fn welcome(session: Session, snapshot: Option<Snapshot>) -> Upstream {
-    Upstream::Welcome(Box::new(Checked { session, snapshot }))
+fn valid(session: Session, snapshot: Option<Snapshot>) -> Revalidation {
+    Revalidation::Valid(Box::new(RevalidatedSession { session, snapshot }))
 }

@@ -1,65 +1,35 @@
-//! Consent: what the person is asked, and what their answer does.
+//! The approval step: what the approval page shows, and what the user's decision does.
 
-use countersign_core::{Client, Identity, Scopes, Secret, Session};
+use countersign_core::{Client, Secret, Session};
 
-use super::answer::ErrorCode;
-use super::{PendingLogin, Step};
+use super::PendingLogin;
+use super::response::ErrorCode;
+use super::steps::{Approval, ApprovalDecision, Step};
 use crate::{Issuer, IssuerError};
 
-/// What the approval page says: who asks, who you are, what will be told.
-#[derive(Clone, Debug)]
-pub struct Approval {
-    pub client_name: String,
-    pub client_logo: Option<String>,
-    /// Where the answer goes; `None` for out-of-band.
-    pub client_host: Option<String>,
-    pub identity: Identity,
-    pub connector_name: String,
-    pub scopes: Scopes,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ApprovalDecision {
-    Approve,
-    Rejected,
-    /// "Not you?"
-    Switch,
-}
-
-impl ApprovalDecision {
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "approve" => Some(Self::Approve),
-            "rejected" => Some(Self::Rejected),
-            "switch" => Some(Self::Switch),
-            _ => None,
-        }
-    }
-}
-
 impl Issuer {
-    /// Approval counts only for the session whose page this envelope was; with another person's cookie
-    /// the dispatcher shows the page anew, to them.
-    pub async fn decide(
+    /// Applies the decision if the browser's session is the one the approval page was shown for; otherwise
+    /// the dispatcher decides again, which shows the page to the current user.
+    pub async fn decide_approval(
         &self,
         mut pending: PendingLogin,
         decision: ApprovalDecision,
         cookie: Option<&Secret>,
     ) -> Result<Step, IssuerError> {
         if pending.request.account_page.is_some() {
-            return self.next(pending, cookie, false).await;
+            return self.next_step(pending, cookie, false).await;
         }
         let session = match self.clients.behind(&pending.request) {
             Some(client) => self.browser_session_for(client, cookie).await?,
             None => None,
         };
         let Some(session) = session.filter(|s| pending.session.as_ref() == Some(&s.id)) else {
-            return self.next(pending, cookie, false).await;
+            return self.next_step(pending, cookie, false).await;
         };
         match decision {
             ApprovalDecision::Approve => {
                 self.remember(&pending, &session).await?;
-                self.next(pending, cookie, true).await
+                self.next_step(pending, cookie, true).await
             }
             ApprovalDecision::Rejected => {
                 let request = &pending.request;
@@ -70,7 +40,7 @@ impl Issuer {
             ApprovalDecision::Switch => {
                 pending.switch = true;
                 pending.logged_in = None;
-                self.next(pending, cookie, false).await
+                self.next_step(pending, cookie, false).await
             }
         }
     }

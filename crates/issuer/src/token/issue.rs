@@ -13,14 +13,14 @@ use serde::Serialize;
 use super::audience::Audience;
 use super::refresh_token::RefreshTokenClaims;
 use super::{TokenError, TokenErrorCode, Tokens};
-use crate::keyring::off_the_async_threads;
+use crate::keyring::run_blocking;
 use crate::kubernetes::groups::DistributedClaims;
 use crate::{Issuer, IssuerError};
 
 /// `typ` of an access token (RFC 9068 section 2.1).
 pub(crate) const ACCESS_TOKEN_TYPE: &str = "at+jwt";
 
-pub(super) struct Minting {
+pub(super) struct TokenSubject {
     pub grant: Grant,
     pub session: Session,
     /// The code just redeemed, for `c_hash`.
@@ -123,7 +123,7 @@ impl<'a> PersonClaims<'a> {
 }
 
 /// All of an answer that can still be refused, done before anything is used up for it.
-pub(super) struct Prepared {
+pub(super) struct PreparedTokens {
     signer: Arc<Signer>,
     audience: Audience,
     scopes: Scopes,
@@ -133,14 +133,18 @@ pub(super) struct Prepared {
 }
 
 impl Issuer {
-    pub(super) fn prepare(&self, client: &Client, scopes: Scopes) -> Result<Prepared, TokenError> {
+    pub(super) fn prepare(
+        &self,
+        client: &Client,
+        scopes: Scopes,
+    ) -> Result<PreparedTokens, TokenError> {
         let now = self.now();
         let audience = self.audience(client, &scopes)?;
         // Whom it names has a say, too: a cluster that wants short tokens gets no long ones from a peer.
         let named = audience.iter().filter_map(|id| self.clients.get(id));
         let lifetimes = named.map(|named| self.settings.token_lifetime_of(named));
         let lifetime = lifetimes.fold(self.settings.token_lifetime_of(client), Duration::min);
-        Ok(Prepared {
+        Ok(PreparedTokens {
             signer: self.keyring.keys().signer(now)?,
             audience,
             scopes,
@@ -149,30 +153,34 @@ impl Issuer {
         })
     }
 
-    pub(super) async fn mint(
+    pub(super) async fn issue_tokens(
         &self,
-        prepared: Prepared,
-        minting: Minting,
+        prepared: PreparedTokens,
+        subject_of_tokens: TokenSubject,
     ) -> Result<Tokens, TokenError> {
-        let Prepared { audience, scopes, tokens_until, .. } = &prepared;
-        let grant = &minting.grant.id;
-        let work = Work {
+        let PreparedTokens { audience, scopes, tokens_until, .. } = &prepared;
+        let grant = &subject_of_tokens.grant.id;
+        let work = SigningJob {
             elsewhere: self.distributed_claims(grant, audience, scopes, *tokens_until)?,
             prepared,
-            minting,
+            subject_of_tokens,
             iss: self.settings.issuer.as_str().to_owned(),
             access_jti: ids::random_id()?,
             id_jti: ids::random_id()?,
         };
-        work.tell();
-        let (work, signed) = off_the_async_threads(move || {
+        work.log_issuance();
+        let (work, signed) = run_blocking(move || {
             let signed = work.sign();
             (work, signed)
         })
         .await?;
         let (access_token, id_token) = signed?;
-        let Work { prepared: Prepared { scopes, tokens_until, .. }, minting, .. } = work;
-        let grant = minting.grant;
+        let SigningJob {
+            prepared: PreparedTokens { scopes, tokens_until, .. },
+            subject_of_tokens,
+            ..
+        } = work;
+        let grant = subject_of_tokens.grant;
         let refresh_token = RefreshTokenClaims { grant: grant.id, generation: grant.generation };
         let keys = self.keyring.keys();
         Ok(Tokens {
@@ -208,19 +216,20 @@ impl Issuer {
 }
 
 /// All that two signatures need, so that it can leave the async threads.
-struct Work {
-    prepared: Prepared,
-    minting: Minting,
+struct SigningJob {
+    prepared: PreparedTokens,
+    subject_of_tokens: TokenSubject,
     elsewhere: Option<DistributedClaims>,
     iss: String,
     access_jti: String,
     id_jti: String,
 }
 
-impl Work {
+impl SigningJob {
     /// Each issuance goes to the log, with what names the tokens but not the tokens.
-    fn tell(&self) {
-        let (Minting { grant, session, .. }, scopes) = (&self.minting, &self.prepared.scopes);
+    fn log_issuance(&self) {
+        let (TokenSubject { grant, session, .. }, scopes) =
+            (&self.subject_of_tokens, &self.prepared.scopes);
         tracing::info!(
             event = "tokens_issued",
             client = %grant.client,
@@ -236,8 +245,8 @@ impl Work {
 
     /// The access token, then the ID token that speaks of it in `at_hash`.
     fn sign(&self) -> Result<(String, String), IssuerError> {
-        let Minting { grant, session, code } = &self.minting;
-        let Prepared { signer, audience, scopes, issued_at, tokens_until } = &self.prepared;
+        let TokenSubject { grant, session, code } = &self.subject_of_tokens;
+        let PreparedTokens { signer, audience, scopes, issued_at, tokens_until } = &self.prepared;
         let (iat, exp) = (issued_at.secs(), tokens_until.secs());
         let sub = subject(&session.identity.user_id, &session.connector);
         // In both: an API server takes an access token where it expects an ID token.

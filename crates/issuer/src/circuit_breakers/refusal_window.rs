@@ -20,15 +20,15 @@ const FEW: usize = 3;
 const MOST_ANSWERS: usize = 20_000;
 
 #[derive(Default)]
-pub struct Minute {
+pub struct RefusalWindow {
     hasher: RandomState,
     /// Oldest first.
-    answers: VecDeque<Answer>,
-    people: HashMap<u64, Answers>,
+    answers: VecDeque<Outcome>,
+    people: HashMap<u64, OutcomeCounts>,
     refused_people: usize,
 }
 
-struct Answer {
+struct Outcome {
     at: Timestamp,
     person: u64,
     refused: bool,
@@ -36,7 +36,7 @@ struct Answer {
 
 /// About one person within the minute.
 #[derive(Default)]
-struct Answers {
+struct OutcomeCounts {
     all: usize,
     refused: usize,
 }
@@ -50,16 +50,16 @@ pub struct Tally {
 }
 
 impl Tally {
-    pub fn is_a_mistake(self) -> bool {
+    pub fn exceeds_threshold(self) -> bool {
         self.refused > PEOPLE && self.refused * 100 > self.asked * PERCENT
     }
 
-    pub fn is_a_crowd(self) -> bool {
+    pub fn is_unusual(self) -> bool {
         self.refused > FEW
     }
 }
 
-impl Minute {
+impl RefusalWindow {
     /// Adds an answer and tells of the minute that ends with it.
     pub fn count(&mut self, person: &str, refused: bool, now: Timestamp) -> Tally {
         while self
@@ -70,7 +70,7 @@ impl Minute {
             self.forget_first();
         }
         let person = self.hasher.hash_one(person);
-        self.answers.push_back(Answer { at: now, person, refused });
+        self.answers.push_back(Outcome { at: now, person, refused });
         let answers = self.people.entry(person).or_default();
         answers.all += 1;
         if refused {
@@ -81,7 +81,7 @@ impl Minute {
     }
 
     fn forget_first(&mut self) {
-        let Some(Answer { person, refused, .. }) = self.answers.pop_front() else { return };
+        let Some(Outcome { person, refused, .. }) = self.answers.pop_front() else { return };
         let Some(answers) = self.people.get_mut(&person) else { return };
         answers.all -= 1;
         if refused {
@@ -100,7 +100,7 @@ mod tests {
 
     use countersign_core::Timestamp;
 
-    use super::{MOST_ANSWERS, Minute, Tally};
+    use super::{MOST_ANSWERS, RefusalWindow, Tally};
 
     const NOON: Timestamp = Timestamp::from_secs(1_795_000_000);
 
@@ -110,41 +110,41 @@ mod tests {
 
     #[test]
     fn the_twenty_first_person_makes_it_a_mistake() {
-        let mut minute = Minute::default();
+        let mut minute = RefusalWindow::default();
         for n in 0..20 {
-            assert!(!minute.count(&format!("p{n}"), true, after(n)).is_a_mistake());
+            assert!(!minute.count(&format!("p{n}"), true, after(n)).exceeds_threshold());
         }
         let last = minute.count("p20", true, after(20));
         assert_eq!(last, Tally { refused: 21, asked: 21 });
-        assert!(last.is_a_mistake());
+        assert!(last.exceeds_threshold());
     }
 
     #[test]
     fn one_person_who_tries_again_and_again_is_one() {
-        let mut minute = Minute::default();
+        let mut minute = RefusalWindow::default();
         for _ in 0..200 {
             assert_eq!(minute.count("bob", true, NOON), Tally { refused: 1, asked: 1 });
         }
         for _ in 0..2 {
-            assert!(!minute.count("jane", true, NOON).is_a_crowd());
+            assert!(!minute.count("jane", true, NOON).is_unusual());
         }
     }
 
     #[test]
     fn twenty_one_among_a_hundred_and_five_are_a_fifth_and_no_more() {
-        let mut minute = Minute::default();
+        let mut minute = RefusalWindow::default();
         for n in 0..84 {
             minute.count(&format!("welcome{n}"), false, NOON);
         }
         for n in 0..21 {
-            assert!(!minute.count(&format!("gone{n}"), true, NOON).is_a_mistake(), "{n}");
+            assert!(!minute.count(&format!("gone{n}"), true, NOON).exceeds_threshold(), "{n}");
         }
-        assert!(minute.count("gone21", true, NOON).is_a_mistake(), "22 of 106");
+        assert!(minute.count("gone21", true, NOON).exceeds_threshold(), "22 of 106");
     }
 
     #[test]
     fn what_is_older_than_a_minute_does_not_count() {
-        let mut minute = Minute::default();
+        let mut minute = RefusalWindow::default();
         for n in 0..20 {
             minute.count(&format!("p{n}"), true, NOON);
         }
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_goes_back_and_a_flood_break_nothing() {
-        let mut minute = Minute::default();
+        let mut minute = RefusalWindow::default();
         for n in 0..=MOST_ANSWERS {
             minute.count(&format!("p{n}"), n % 2 == 0, after(30));
         }
