@@ -30,10 +30,13 @@ LIST
 
 exists() { compgen -G "$1" >/dev/null; }
 
+# The last line of a log that is not empty.
+last_line() { grep -v '^[[:space:]]*$' "$1" 2>/dev/null | tail -n 1 || true; }
+
 has_pip() { python3 -m pip --version >/dev/null 2>&1; }
 
 # Runs a command that may take long, and prints that it still runs every 20 seconds. Its output goes to LOG,
-# or to the terminal where LOG is "-". Returns its status. `long WHAT LOG COMMAND...`
+# or to the terminal where LOG is "-"; where it fails, the end of LOG is printed. Returns its status. `long WHAT LOG COMMAND...`
 long() {
   local what=$1 log=$2 begun=$SECONDS status=0 pid
   shift 2
@@ -47,7 +50,8 @@ long() {
     fi
   done
   wait "$pid" || status=$?
-  echo "... $((SECONDS - begun)) s"
+  if ((status != 0)) && [[ $log != - ]]; then tail -n 20 "$log"; fi
+  echo "... $((SECONDS - begun)) s, status $status"
   return "$status"
 }
 
@@ -72,7 +76,7 @@ install_packages() {
     ours=yes
   fi
   long "installing Debian packages: ${lacking[*]}" "$work/apt.log" apt_install "${lacking[@]}" ||
-    { echo "apt-get failed:"; tail -n 20 "$work/apt.log"; }
+    echo "apt-get failed"
   if [[ -n $ours ]]; then rm -f "$policy"; fi
 }
 
@@ -117,7 +121,7 @@ prepare_postgres() {
     postgres_stop=(as_postgres "$bin/pg_ctl" -D "$data/cluster" -m immediate stop)
     export COUNTERSIGN_TEST_POSTGRES="postgres://postgres@$address:5432/postgres?sslmode=disable"
   else
-    missing[postgres]="it does not start: $(tail -n 1 "$work/postgres.log")"
+    missing[postgres]="it does not start: $(last_line "$work/postgres.log")"
   fi
 }
 
@@ -133,7 +137,7 @@ prepare_browser() {
   elif ! /usr/bin/chromedriver --version >/dev/null 2>&1 || ! timeout 120 /usr/bin/chromium --headless --no-sandbox \
     --disable-gpu --disable-dev-shm-usage --disable-background-networking "--user-data-dir=$work/chromium" \
     --dump-dom 'data:text/html,<b>drawn</b>' 2>"$work/chromium.log" </dev/null | grep -q '<b>drawn</b>'; then
-    missing[browser]="Chromium does not draw a page: $(tail -n 1 "$work/chromium.log")"
+    missing[browser]="Chromium does not draw a page: $(last_line "$work/chromium.log")"
   elif [[ $(sqlite3 :memory: 'SELECT 1' 2>&1) != 1 ]]; then
     missing[browser]="sqlite3 is not installed"
   fi
@@ -172,14 +176,14 @@ find_go() {
 prepare_kubernetes() {
   local oracle=$root/target/kubernetes-oracle
   if ! find_go; then
-    missing[kubernetes]="no Go 1.$GO_MINOR, and none could be fetched: $(tail -n 1 "$work/go-fetch.log" 2>/dev/null)"
+    missing[kubernetes]="no Go 1.$GO_MINOR, and none could be fetched: $(last_line "$work/go-fetch.log")"
     return
   fi
   if long "building the oracle of tests/kubernetes from Kubernetes' own code, with $("$go" env GOVERSION)" \
     "$work/go.log" go_here build -o "$oracle" .; then
     export COUNTERSIGN_KUBERNETES_ORACLE=$oracle
   else
-    missing[kubernetes]="the oracle does not build: $(tail -n 1 "$work/go.log")"
+    missing[kubernetes]="the oracle does not build: $(last_line "$work/go.log")"
   fi
 }
 
@@ -189,7 +193,7 @@ prepare_relying_party() {
     cargo build --locked --manifest-path tests/relying-party/Cargo.toml --target-dir "$target"; then
     export COUNTERSIGN_RELYING_PARTY=$target/debug/relying-party
   else
-    missing[relying-party]="it does not build: $(tail -n 1 "$work/relying-party.log")"
+    missing[relying-party]="it does not build: $(last_line "$work/relying-party.log")"
   fi
 }
 
@@ -218,7 +222,7 @@ find_node() {
 node_project() {
   local from=$root/tests/$1 to=$root/target/$1
   if ! find_node; then
-    missing[$1]="no Node.js $NODE_MAJOR with npm, and none could be fetched: $(tail -n 1 "$work/node.log" 2>/dev/null)"
+    missing[$1]="no Node.js $NODE_MAJOR with npm, and none could be fetched: $(last_line "$work/node.log")"
     return 1
   fi
   mkdir -p "$to" && cp "$from"/* "$to"
@@ -226,7 +230,7 @@ node_project() {
   if long "installing into target/$1 the npm packages of tests/$1/package-lock.json" "$work/$1.log" npm_ci "$to"; then
     cp "$to/package-lock.json" "$to/node_modules/installed-by"
   else
-    missing[$1]="npm ci failed: $(tail -n 1 "$work/$1.log")"
+    missing[$1]="npm ci failed: $(last_line "$work/$1.log")"
     return 1
   fi
 }
@@ -259,7 +263,7 @@ prepare_contracts() {
   if ! cmp -s "$to/descriptions.sha256" "$to/fetched"; then
     if ! long "fetching into target/contracts the API descriptions of tests/contracts/descriptions.sha256" \
       "$work/descriptions.log" fetch_descriptions "$to"; then
-      missing[contracts]="the descriptions cannot be fetched: $(tail -n 1 "$work/descriptions.log")"
+      missing[contracts]="the descriptions cannot be fetched: $(last_line "$work/descriptions.log")"
       return
     fi
     cp "$to/descriptions.sha256" "$to/fetched"
