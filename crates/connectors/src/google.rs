@@ -100,7 +100,11 @@ impl Upstream for Google {
             trace.note("Google gave no refresh token at sign-in");
             return Ok(RefreshOutcome::NotPossible);
         };
-        let proven = match self.provider.refresh(token, Some(&known.identity.user_id), known.now, trace).await? {
+        let proven = match self
+            .provider
+            .refresh(token, Some(&known.identity.user_id), known.now, trace)
+            .await?
+        {
             Outcome::Denied(code) => return Ok(refused_token(code)),
             Outcome::Proven(proven) => *proven,
         };

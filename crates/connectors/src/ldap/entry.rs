@@ -56,11 +56,13 @@ impl Entry {
             self.attributes.iter().find(|(name, _)| name.eq_ignore_ascii_case(attribute));
         match matching.and_then(|(_, values)| values.first()).map(Vec::as_slice) {
             None | Some([]) => Scalar::Missing,
-            Some(bytes) => match (binary_identifier(attribute, bytes), std::str::from_utf8(bytes)) {
-                (Some(text), _) => Scalar::Text(Cow::Owned(text)),
-                (None, Ok(text)) => Scalar::Text(Cow::Borrowed(text)),
-                (None, Err(_)) => Scalar::Binary,
-            },
+            Some(bytes) => {
+                match (binary_identifier(attribute, bytes), std::str::from_utf8(bytes)) {
+                    (Some(text), _) => Scalar::Text(Cow::Owned(text)),
+                    (None, Ok(text)) => Scalar::Text(Cow::Borrowed(text)),
+                    (None, Err(_)) => Scalar::Binary,
+                }
+            }
         }
     }
 

@@ -243,13 +243,18 @@ fn a_group_attribute_may_name_a_matching_rule() {
         ];
         read(config(vec![("groupSearch", map(entries))]))
     };
-    for good in
-        ["member", "member:1.2.840.113556.1.4.1941:", "member:caseExactMatch:", "member:dn:2.5.13.2:"]
-    {
+    for good in [
+        "member",
+        "member:1.2.840.113556.1.4.1941:",
+        "member:caseExactMatch:",
+        "member:dn:2.5.13.2:",
+    ] {
         let (connector, problems) = groups(good);
         assert!(connector.is_some() && problems.is_empty(), "{good}: {problems:?}");
     }
-    for bad in ["member:", "member:1.2", ":1.2.3:", "member:a b:", "member::", "a:b:c:", "m)(uid=*:1.2:"] {
+    for bad in
+        ["member:", "member:1.2", ":1.2.3:", "member:a b:", "member::", "a:b:c:", "m)(uid=*:1.2:"]
+    {
         let (connector, problems) = groups(bad);
         assert!(connector.is_none(), "{bad}");
         assert!(problems[0].contains("groupAttr: "), "{bad}: {problems:?}");

@@ -195,7 +195,10 @@ fn unknown_names_cost_what_configured_users_cost_and_always_the_same() {
 #[tokio::test]
 async fn too_many_at_once_is_unavailable_and_not_a_refusal() {
     let (users, _) = read(vec![person("jane@example.com", BCRYPT, "1")]);
-    let connector = connector(users, Hashing::new(HashingLimits { threads: 1, queue: 0, ..HashingLimits::default() }));
+    let connector = connector(
+        users,
+        Hashing::new(HashingLimits { threads: 1, queue: 0, ..HashingLimits::default() }),
+    );
     let LoginMethod::Password(method) = &connector.login_method else { panic!("it is a password") };
     let password = Secret::new("password");
     let (mut one, mut two) = (Trace::default(), Trace::default());

@@ -160,7 +160,9 @@ impl<U: Upstream> Refresh for OAuth<U> {
 
 fn check_identity(person: &SignedIn) -> Result<(), UpstreamError> {
     match person.identity.member_with_nul() {
-        Some(member) => Err(UpstreamError::Person(format!("the {member} contains a NUL character"))),
+        Some(member) => {
+            Err(UpstreamError::Person(format!("the {member} contains a NUL character")))
+        }
         None => Ok(()),
     }
 }

@@ -167,7 +167,8 @@ fn claims_that_decide_nothing_may_have_any_type_and_times_a_fraction() {
     ] {
         assert!(with(harmless.clone()).is_ok(), "{harmless}");
     }
-    let claims = with(json!({ "iat": 1_700_000_000.875, "exp": f64::from(i32::MAX) + 0.5 })).unwrap();
+    let claims =
+        with(json!({ "iat": 1_700_000_000.875, "exp": f64::from(i32::MAX) + 0.5 })).unwrap();
     assert_eq!(claims.number("iat"), Some(1_700_000_000));
     assert_eq!(claims.number("exp"), Some(i64::from(i32::MAX)));
     for deciding in [

@@ -253,7 +253,9 @@ fn checked_match(section: &Section<'_>, key: &'static str, name: String) -> Opti
     };
     let parts: Vec<&str> = extensible.split(':').collect();
     let is_match = match parts.as_slice() {
-        [attribute, rule] | [attribute, "dn", rule] => is_attribute(attribute) && is_attribute(rule),
+        [attribute, rule] | [attribute, "dn", rule] => {
+            is_attribute(attribute) && is_attribute(rule)
+        }
         _ => false,
     };
     if !is_match {
