@@ -9,9 +9,9 @@ use countersign_issuer::authorize::AccountPage;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::answer::see_other;
+use crate::response::see_other;
 use crate::app::App;
-use crate::authorize::auth::first_step;
+use crate::login::authorization::first_step;
 use crate::form::{Query, once};
 use crate::page_error::{PageError, into_response};
 use crate::pages::PageErrorKind;
@@ -102,7 +102,7 @@ pub async fn live_session(
 
 /// To the sign-in, and from there to `to`: a path of ours below the issuer's, with its query.
 pub fn sign_in_first(app: &App, to: &str, fresh: bool) -> Result<Response, PageError> {
-    see_other(&sign_in_link(app, to, fresh))
+    Ok(see_other(&sign_in_link(app, to, fresh)))
 }
 
 /// The address [`sign_in_first`] redirects to, for a link.
@@ -123,7 +123,7 @@ pub fn check_form(
 ) -> Result<(), PageError> {
     let given = Secret::new(once(pairs, "csrf").unwrap_or_default());
     let expected = app.issuer.form_token(context.session.as_ref());
-    if context.session.is_none() || context.is_from_elsewhere() || !given.matches(&expected) {
+    if context.session.is_none() || context.is_cross_site() || !given.matches(&expected) {
         return Err(PageErrorKind::FormExpired.into());
     }
     Ok(())
@@ -139,10 +139,10 @@ pub fn back_to(
     flash: &impl Serialize,
 ) -> Result<Response, PageError> {
     let path = app.path(page);
-    let Some(binding) = &context.binding else { return see_other(&path) };
+    let Some(binding) = &context.binding else { return Ok(see_other(&path)) };
     let sealed = app.issuer.seal_flash(about, binding, flash)?;
     let joint = if page.contains('?') { '&' } else { '?' };
-    see_other(&format!("{path}{joint}notice={sealed}"))
+    Ok(see_other(&format!("{path}{joint}notice={sealed}")))
 }
 
 /// What [`back_to`] carried, if it was said to this browser, about this, and just now.

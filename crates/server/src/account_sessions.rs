@@ -10,10 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::account_pages::{
     AccountView, account_view, back_to, check_form, flash, live_session, sign_in_first,
 };
-use crate::answer::{page, with_cookies};
+use crate::response::{PagePolicy, page, with_cookies};
 use crate::app::App;
 use crate::cookies::SetCookies;
-use crate::csp::FormsEnd;
 use crate::form::{Form, Pairs, Query, once};
 use crate::home::connector_name;
 use crate::page_error::{PageError, into_response};
@@ -93,7 +92,7 @@ async fn show_list(
         newer: links.newer.map(|to| app.path(&to)),
         older: links.older.map(|to| app.path(&to)),
     };
-    Ok(page(app, 200, FormsEnd::AtHome, shown.render()))
+    Ok(page(app, 200, PagePolicy::Standalone, shown.render()))
 }
 
 pub async fn one(
@@ -132,7 +131,7 @@ async fn show_one(
         newer: links.newer.map(|to| app.path(&to)),
         older: links.older.map(|to| app.path(&to)),
     };
-    Ok(page(app, 200, FormsEnd::AtHome, shown.render()))
+    Ok(page(app, 200, PagePolicy::Standalone, shown.render()))
 }
 
 /// Which button was pressed: `session` and `grant` name one, `others` is all but this sign-in.
@@ -237,7 +236,7 @@ async fn show_groups(
         earlier: (from > 0).then(|| link(0)),
         more: (next < found.len()).then(|| link(next)),
     };
-    Ok(page(app, 200, FormsEnd::AtHome, shown.render()))
+    Ok(page(app, 200, PagePolicy::Standalone, shown.render()))
 }
 
 /// The groups a page shows, of `count` in all.

@@ -9,9 +9,8 @@ use countersign_core::Session;
 use crate::account_pages::{account_view, sign_in_link};
 use crate::account_sessions::{Cards, end_flash, held};
 use crate::admin::is_administrator;
-use crate::answer::page;
 use crate::app::App;
-use crate::csp::FormsEnd;
+use crate::response::{PagePolicy, page};
 use crate::form::{Pairs, Query};
 use crate::page_error::{PageError, into_response};
 use crate::pages::{self, DisplayTime, HeldGroups, Page, PageErrorKind, SignedInUser, assets};
@@ -37,7 +36,7 @@ async fn home(app: &App, context: &RequestContext, pairs: &Pairs) -> Result<Resp
             flash,
             discovery: &discovery,
         };
-        return Ok(page(app, 200, FormsEnd::AtHome, shown.render()));
+        return Ok(page(app, 200, PagePolicy::Standalone, shown.render()));
     };
     let session = &account_view.session;
     let now = app.issuer.now();
@@ -67,7 +66,7 @@ async fn home(app: &App, context: &RequestContext, pairs: &Pairs) -> Result<Resp
         discovery: &discovery,
         admin: is_administrator(app, session).then(|| app.path("/admin")),
     };
-    Ok(page(app, 200, FormsEnd::AtHome, shown.render()))
+    Ok(page(app, 200, PagePolicy::Standalone, shown.render()))
 }
 
 pub(crate) fn user(app: &App, session: &Session) -> SignedInUser {

@@ -9,9 +9,8 @@ use super::admin_session::AdminSession;
 use super::fields::{address, from, part};
 use super::{client_name, connector_name, count, display_time_of};
 use crate::account_pages::{back_to, flash};
-use crate::answer::page;
 use crate::app::App;
-use crate::csp::FormsEnd;
+use crate::response::{PagePolicy, page};
 use crate::form::{Form, Pairs, once};
 use crate::page_error::{PageError, into_response};
 use crate::pages::admin::{ClientRow, Clients, ConnectorCard, Connectors, Health, Section};
@@ -47,7 +46,7 @@ async fn show_clients(
         frame: admin.frame(app, context, Section::Clients),
         clients: part(app, here, "from", all.len(), (begin, rows.collect())),
     };
-    Ok(page(app, 200, FormsEnd::AtHome, shown.render()))
+    Ok(page(app, 200, PagePolicy::Standalone, shown.render()))
 }
 
 fn client_row(app: &App, client: &ClientView) -> ClientRow {
@@ -100,7 +99,7 @@ async fn show_connectors(
         connectors: part(app, here, "from", all.len(), (begin, cards.collect())),
         action: app.path(Section::Connectors.path()),
     };
-    Ok(page(app, 200, FormsEnd::AtHome, shown.render()))
+    Ok(page(app, 200, PagePolicy::Standalone, shown.render()))
 }
 
 fn card(app: &App, connector: &ConnectorView) -> ConnectorCard {

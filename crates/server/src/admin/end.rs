@@ -11,9 +11,8 @@ use super::fields::{address, field, with};
 use super::sessions::narrowing;
 use super::{client_name, count, display_time};
 use crate::account_pages::{back_to, flash};
-use crate::answer::page;
 use crate::app::App;
-use crate::csp::FormsEnd;
+use crate::response::{PagePolicy, page};
 use crate::form::{Form, Pairs, once};
 use crate::page_error::{PageError, into_response};
 use crate::pages::admin::{Chip, EndMany, EndSummary, Ended, Preview, Section};
@@ -181,7 +180,7 @@ fn offer(
         action: app.path(PATH),
     };
     let status = if problem.is_some() { 400 } else { 200 };
-    page(app, status, FormsEnd::AtHome, shown.render())
+    page(app, status, PagePolicy::Standalone, shown.render())
 }
 
 async fn would_end(
@@ -217,7 +216,7 @@ async fn would_end(
         back: back(app, selection),
     };
     let status = if forgotten { 400 } else { 200 };
-    Ok(page(app, status, FormsEnd::AtHome, shown.render()))
+    Ok(page(app, status, PagePolicy::Standalone, shown.render()))
 }
 
 fn apps(app: &App, clients: &[(ClientId, i64)]) -> Vec<(Name, u64)> {
@@ -242,7 +241,7 @@ fn ended(
         sure: selection.is_wide(),
         back: back(app, selection),
     };
-    page(app, 200, FormsEnd::AtHome, shown.render())
+    page(app, 200, PagePolicy::Standalone, shown.render())
 }
 
 /// The list that the sessions were chosen from.

@@ -9,9 +9,8 @@ use countersign_issuer::admin::explain::{ClientAnswer, Explanation, PersonView, 
 use super::admin_session::AdminSession;
 use super::fields::{Search, address, part_of_names};
 use super::{client_name, connector_name, first_non_empty};
-use crate::answer::page;
 use crate::app::App;
-use crate::csp::FormsEnd;
+use crate::response::{PagePolicy, page};
 use crate::form::Pairs;
 use crate::page_error::{PageError, into_response};
 use crate::pages::admin::{Explain, PersonCard, Section, UpstreamCard};
@@ -80,7 +79,7 @@ async fn show(
             .collect(),
     };
     let status = if problem.is_some() { 400 } else { 200 };
-    Ok(page(app, status, FormsEnd::AtHome, shown.render()))
+    Ok(page(app, status, PagePolicy::Standalone, shown.render()))
 }
 
 fn question<'a>(

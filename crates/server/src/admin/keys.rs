@@ -7,9 +7,8 @@ use countersign_issuer::admin::view::{KeyView, RotationView};
 use super::admin_session::AdminSession;
 use super::display_time_of;
 use crate::account_pages::{back_to, flash};
-use crate::answer::page;
 use crate::app::App;
-use crate::csp::FormsEnd;
+use crate::response::{PagePolicy, page};
 use crate::form::{Form, Pairs};
 use crate::page_error::{PageError, into_response};
 use crate::pages::admin::{KeyRow, Keys, Section};
@@ -47,7 +46,7 @@ async fn show(
         rows: keys.iter().take(ROWS).map(|key| row(app, key)).collect(),
         action: app.path(Section::Keys.path()),
     };
-    Ok(page(app, 200, FormsEnd::AtHome, shown.render()))
+    Ok(page(app, 200, PagePolicy::Standalone, shown.render()))
 }
 
 fn row(app: &App, key: &KeyView) -> KeyRow {

@@ -11,9 +11,8 @@ use serde_json::Value;
 use super::admin_session::AdminSession;
 use super::fields::{Search, address, with};
 use super::{client_name, connector_name, display_time_of, first_non_empty, is_light};
-use crate::answer::page;
 use crate::app::App;
-use crate::csp::FormsEnd;
+use crate::response::{PagePolicy, page};
 use crate::form::{Pairs, once};
 use crate::page_error::{PageError, into_response};
 use crate::pages::admin::{EventRow, Events, HolderRow, Holders, Section, label_for};
@@ -42,7 +41,7 @@ async fn show_events(
     if !is_light(&html) {
         (status, html) = rendered_events(app, context, admin, fewer).await?;
     }
-    Ok(page(app, status, FormsEnd::AtHome, html))
+    Ok(page(app, status, PagePolicy::Standalone, html))
 }
 
 /// The status and the page.
@@ -193,7 +192,7 @@ async fn show_holders(
         first,
         next,
     };
-    Ok(page(app, status(problem.as_ref()), FormsEnd::AtHome, shown.render()))
+    Ok(page(app, status(problem.as_ref()), PagePolicy::Standalone, shown.render()))
 }
 
 fn holder(app: &App, membership: &HoldingView) -> HolderRow {

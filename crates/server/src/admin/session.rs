@@ -12,9 +12,8 @@ use super::log::row as event_row;
 use super::sessions::person;
 use super::{client_name, connector_name, display_time_of, ended_line};
 use crate::account_pages::{back_to, flash};
-use crate::answer::page;
 use crate::app::App;
-use crate::csp::FormsEnd;
+use crate::response::{PagePolicy, page};
 use crate::form::{Form, Pairs, once};
 use crate::page_error::{PageError, into_response};
 use crate::pages::admin::{Ended, EventRow, GrantRow, Section, SessionDetail};
@@ -76,7 +75,7 @@ async fn show_one(
         explain: app.path(&explain),
         action: app.path(&path),
     };
-    Ok(page(app, 200, FormsEnd::AtHome, shown.render()))
+    Ok(page(app, 200, PagePolicy::Standalone, shown.render()))
 }
 
 /// This page, the sessions of its person, and why they can sign in.
@@ -190,5 +189,5 @@ fn own_ended(
         sure: false,
         back: app.path(Section::Sessions.path()),
     };
-    page(app, 200, FormsEnd::AtHome, shown.render())
+    page(app, 200, PagePolicy::Standalone, shown.render())
 }

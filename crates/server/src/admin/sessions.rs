@@ -9,9 +9,8 @@ use countersign_issuer::admin::view::{SessionPageView, SessionView};
 use super::admin_session::AdminSession;
 use super::fields::{Search, address, with};
 use super::{client_name, connector_name, display_time_of, ended_line, first_non_empty, is_light};
-use crate::answer::page;
 use crate::app::App;
-use crate::csp::FormsEnd;
+use crate::response::{PagePolicy, page};
 use crate::form::{Pairs, once};
 use crate::page_error::{PageError, into_response};
 use crate::pages::admin::{Section, SessionList, SessionRow};
@@ -40,7 +39,7 @@ async fn show_list(
     if !is_light(&html) {
         (status, html) = rendered(app, context, admin, fewer).await?;
     }
-    Ok(page(app, status, FormsEnd::AtHome, html))
+    Ok(page(app, status, PagePolicy::Standalone, html))
 }
 
 /// The status and the page.

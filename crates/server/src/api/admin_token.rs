@@ -9,7 +9,7 @@ use super::problem_details::ProblemDetails;
 use crate::app::App;
 use crate::form::{Pairs, decode};
 use crate::request_context::ClientAddress;
-use crate::userinfo::bearer;
+use crate::userinfo::bearer_token;
 
 /// Whoever sent the request is an administrator, looked up now.
 pub struct AdminToken(pub Administrator);
@@ -18,7 +18,7 @@ impl FromRequestParts<App> for AdminToken {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
-        let token = bearer(&parts.headers);
+        let token = bearer_token(&parts.headers);
         let token = token.ok_or_else(|| ProblemDetails::unauthenticated().into_response())?;
         let address = parts.extensions.get::<ClientAddress>().map(|found| found.0.to_string());
         match app.issuer.admit(&token, address).await {

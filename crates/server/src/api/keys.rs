@@ -7,7 +7,7 @@ use axum::response::Response;
 use super::admin_token::AdminToken;
 use super::problem_details::ProblemDetails;
 use crate::app::App;
-use crate::token::json;
+use crate::response::json;
 
 pub async fn keys(State(app): State<App>, _: AdminToken) -> Result<Response, ProblemDetails> {
     let keys = app.issuer.signing_keys().await?;

@@ -10,7 +10,7 @@ use countersign_issuer::admin::looks::Page;
 use super::admin_token::{AdminToken, QueryPairs};
 use super::problem_details::ProblemDetails;
 use crate::app::App;
-use crate::token::json;
+use crate::response::json;
 
 pub async fn events(
     State(app): State<App>,

@@ -8,7 +8,7 @@ use countersign_core::ConnectorId;
 use super::admin_token::AdminToken;
 use super::problem_details::ProblemDetails;
 use crate::app::App;
-use crate::token::json;
+use crate::response::json;
 
 pub async fn clients(State(app): State<App>, _: AdminToken) -> Result<Response, ProblemDetails> {
     let clients = app.issuer.client_views().await?;
