@@ -29,7 +29,11 @@ async fn a_browser_that_mallory_prepared_is_alices_alone_after_her_login() {
     let planted = value(&mallory, "-binding").unwrap();
     alice.steals_cookies_of(&mallory);
     alice.opens(app.asks("openid").url).await;
-    assert_eq!(value(&alice, "-binding").as_ref(), Some(&planted), "it is the one that was planted");
+    assert_eq!(
+        value(&alice, "-binding").as_ref(),
+        Some(&planted),
+        "it is the one that was planted"
+    );
     let begun = alice.page().form_with("password").unwrap();
 
     let form = begun.clone().fill("login", ALICE).fill("password", ALICE_PASSWORD);

@@ -16,7 +16,7 @@ use countersign_issuer::{
     CircuitBreakers, Clients, Connectors, Issuer, Keyring, LoginAttempts, Upstreams,
 };
 use countersign_server::pages::{Layout, Theme};
-use countersign_server::{ClientAddressRule, App, Health, Metrics, ServerSettings};
+use countersign_server::{App, ClientAddressRule, Health, Metrics, ServerSettings};
 use countersign_store::{Location, LogoutRules, PostgresOptions, SslMode, Store};
 
 use crate::config::{self, Config};

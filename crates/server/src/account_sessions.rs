@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use crate::account_pages::{
     AccountView, account_view, back_to, check_form, flash, live_session, sign_in_first,
 };
-use crate::response::{PagePolicy, page, with_cookies};
 use crate::app::App;
 use crate::cookies::SetCookies;
 use crate::form::{Form, Pairs, Query, once};
@@ -18,6 +17,7 @@ use crate::home::connector_name;
 use crate::page_error::{PageError, into_response};
 use crate::pages::{self, EndFlash, HeldGroups, Name, Page, PageErrorKind};
 use crate::request_context::RequestContext;
+use crate::response::{PagePolicy, page, with_cookies};
 
 mod cards;
 

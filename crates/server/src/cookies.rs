@@ -133,7 +133,9 @@ impl SetCookies {
     ) {
         let mut logins = request.upstream_logins(names);
         logins.push((state.to_owned(), sealed.len()));
-        while logins.len() > 1 && logins.iter().map(|(_, size)| size).sum::<usize>() > MAX_UPSTREAM_LOGIN_BYTES {
+        while logins.len() > 1
+            && logins.iter().map(|(_, size)| size).sum::<usize>() > MAX_UPSTREAM_LOGIN_BYTES
+        {
             let (oldest, _) = logins.remove(0);
             self.remove_pieces(names, &oldest);
         }

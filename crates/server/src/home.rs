@@ -10,11 +10,11 @@ use crate::account_pages::{account_view, sign_in_link};
 use crate::account_sessions::{Cards, end_flash, held};
 use crate::admin::is_administrator;
 use crate::app::App;
-use crate::response::{PagePolicy, page};
 use crate::form::{Pairs, Query};
 use crate::page_error::{PageError, into_response};
 use crate::pages::{self, DisplayTime, HeldGroups, Page, PageErrorKind, SignedInUser, assets};
 use crate::request_context::RequestContext;
+use crate::response::{PagePolicy, page};
 
 /// What there is room for beside everything else; the rest has pages of its own.
 const OTHER_SIGN_INS: usize = 3;

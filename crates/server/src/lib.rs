@@ -50,7 +50,10 @@ pub fn routes(app: App) -> Router {
         .route(&rfc_8414, get(discovery::metadata))
         .route(&at("/keys"), get(discovery::keys))
         .route(&at("/token"), post(token::post).fallback(token::method_not_allowed))
-        .route(&at("/token/introspect"), post(token::introspect).fallback(token::method_not_allowed))
+        .route(
+            &at("/token/introspect"),
+            post(token::introspect).fallback(token::method_not_allowed),
+        )
         .route(&at("/revoke"), post(token::revoke).fallback(token::method_not_allowed))
         .route(&at("/userinfo"), get(userinfo::get).post(userinfo::post));
     if !base.is_empty() {
@@ -58,7 +61,7 @@ pub fn routes(app: App) -> Router {
         let below = at("/.well-known/oauth-authorization-server");
         protocol = protocol.route(&below, get(discovery::metadata));
     }
-    let protocol = protocol.layer(layers::cross_origin(&app));
+    let protocol = protocol.layer(middleware::cors(&app));
     let clusters = Router::new()
         .route(&at("/kubernetes/tokenreview/{client}"), post(kubernetes::review))
         .route(&at("/kubernetes/groups"), get(kubernetes::groups));
@@ -82,7 +85,9 @@ pub fn routes(app: App) -> Router {
         .route(&at("/"), get(home::get))
         .route(
             &at("/logout"),
-            get(logout::get).post(logout::post).layer(axum::middleware::from_fn(middleware::reject_head)),
+            get(logout::get)
+                .post(logout::post)
+                .layer(axum::middleware::from_fn(middleware::reject_head)),
         )
         .route(&at("/sessions"), get(account_sessions::list).post(account_sessions::end))
         .route(&at("/sessions/{id}"), get(account_sessions::one))

@@ -98,7 +98,9 @@ async fn confirmed(
     pairs: &[(String, String)],
 ) -> Result<Response, PageError> {
     let request = app.issuer.open_logout(once(pairs, REQUEST).unwrap_or_default());
-    let Some(cookie) = &context.session else { return finish(app, &request, LogoutResult::default()) };
+    let Some(cookie) = &context.session else {
+        return finish(app, &request, LogoutResult::default());
+    };
     check_form(app, context, pairs)?;
     let tools = once(pairs, "tools") == Some("end");
     sign_out(app, context, cookie, &request, tools).await

@@ -79,7 +79,9 @@ impl Dispatcher {
             if capacity == 0 {
                 continue;
             }
-            for notification in self.app.issuer.claim_logout_notifications(&client, capacity).await? {
+            for notification in
+                self.app.issuer.claim_logout_notifications(&client, capacity).await?
+            {
                 state.in_flight += 1;
                 let (app, notifier) = (self.app.clone(), Arc::clone(&self.notifier));
                 self.in_flight.spawn(async move {
@@ -112,13 +114,17 @@ impl Dispatcher {
     fn finished(&mut self, client: &ClientId, delivery: Option<LogoutDelivery>) {
         if let Some(state) = self.clients.get_mut(client) {
             state.in_flight = state.in_flight.saturating_sub(1);
-            state.is_failing =
-                !matches!(delivery, Some(LogoutDelivery::DeliveryOutcome | LogoutDelivery::Refused));
+            state.is_failing = !matches!(
+                delivery,
+                Some(LogoutDelivery::DeliveryOutcome | LogoutDelivery::Refused)
+            );
         }
         if let Some(delivery) = delivery {
             // A client that is no longer configured gets no label of its own.
             let known = self.app.issuer.clients.get(client);
-            self.app.metrics.logout_notification(known.map_or("", |client| client.id.as_str()), delivery);
+            self.app
+                .metrics
+                .logout_notification(known.map_or("", |client| client.id.as_str()), delivery);
         }
     }
 }

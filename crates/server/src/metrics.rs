@@ -111,7 +111,11 @@ impl Metrics {
         registry.register("http_requests", "HTTP requests", Family::clone(&requests));
         registry.register("request_duration_seconds", "Time to respond", Family::clone(&durations));
         registry.register("response_size_bytes", "Bytes of response bodies", Family::clone(&sizes));
-        registry.register("countersign_logins", "Login attempts by connector and result", Family::clone(&logins));
+        registry.register(
+            "countersign_logins",
+            "Login attempts by connector and result",
+            Family::clone(&logins),
+        );
         registry.register(
             "countersign_tokens_issued",
             "Token responses by grant type and client",
@@ -124,12 +128,24 @@ impl Metrics {
         registry.register_collector(Box::new(Hashes(hashes)));
         registry.register_collector(Box::new(Upstreams(issuer)));
         let sealed = ConstGauge::new(i64::from(unsealed));
-        registry.register("countersign_keys_unsealed", "1: keys are stored without a root key", sealed);
+        registry.register(
+            "countersign_keys_unsealed",
+            "1: keys are stored without a root key",
+            sealed,
+        );
         let labels = [("version", version), ("platform", std::env::consts::OS)];
         let build = registry
             .sub_registry_with_labels(labels.map(|(k, v)| (k.into(), v.into())).into_iter());
         build.register("dex_build_info", "Version and platform", ConstGauge::new(1_i64));
-        Self { registry: Arc::new(registry), requests, durations, sizes, logins, tokens, logout_notifications }
+        Self {
+            registry: Arc::new(registry),
+            requests,
+            durations,
+            sizes,
+            logins,
+            tokens,
+            logout_notifications,
+        }
     }
 
     pub fn request(&self, request: RequestMetrics) {
@@ -156,7 +172,9 @@ impl Metrics {
             LogoutDelivery::Postponed => "postponed",
             LogoutDelivery::GivenUp => "given_up",
         };
-        self.logout_notifications.get_or_create(&LogoutNotificationLabels { client: client.to_owned(), result }).inc();
+        self.logout_notifications
+            .get_or_create(&LogoutNotificationLabels { client: client.to_owned(), result })
+            .inc();
     }
 
     pub fn tokens_issued(&self, grant: &'static str, client: &str) {

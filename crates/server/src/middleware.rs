@@ -30,8 +30,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The last layer is the outermost.
 pub fn layers(router: Router<App>, app: &App) -> Router<App> {
-    let timeout =
-        TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT);
+    let timeout = TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT);
     let fixed = |name: HeaderName, value: &'static str| {
         SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value))
     };
@@ -213,10 +212,8 @@ async fn log_request(State(app): State<App>, mut request: Request, next: Next) -
     let peer = peer_address(request.extensions()).unwrap_or(UNKNOWN_ADDRESS);
     let address = app.settings.client_address.client(peer, request.headers());
     let route = request.extensions().get::<MatchedPath>();
-    let handler = route_label(
-        route.map(MatchedPath::as_str),
-        app.issuer.settings.issuer.base_path(),
-    );
+    let handler =
+        route_label(route.map(MatchedPath::as_str), app.issuer.settings.issuer.base_path());
     let method = method_label(request.method());
     let path: String = request.uri().path().chars().take(200).collect();
     request.extensions_mut().insert(RequestId(id.clone()));

@@ -44,8 +44,7 @@ impl From<IssuerError> for PageError {
         };
         let mut page_error = Self::from(kind);
         page_error.0.cause = Some(error.to_string());
-        if let (PageErrorKind::UpstreamDown, IssuerError::Unavailable { what, .. }) =
-            (kind, error)
+        if let (PageErrorKind::UpstreamDown, IssuerError::Unavailable { what, .. }) = (kind, error)
         {
             page_error.0.items = vec![what];
         }

@@ -10,12 +10,12 @@ use super::fields::{address, from, part};
 use super::{client_name, connector_name, count, display_time_of};
 use crate::account_pages::{back_to, flash};
 use crate::app::App;
-use crate::response::{PagePolicy, page};
 use crate::form::{Form, Pairs, once};
 use crate::page_error::{PageError, into_response};
 use crate::pages::admin::{ClientRow, Clients, ConnectorCard, Connectors, Health, Section};
 use crate::pages::{Page, PageErrorKind};
 use crate::request_context::RequestContext;
+use crate::response::{PagePolicy, page};
 
 /// What fits on one page of under 30 KB.
 const CLIENTS: usize = 10;

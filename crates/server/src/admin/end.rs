@@ -12,12 +12,12 @@ use super::sessions::narrowing;
 use super::{client_name, count, display_time};
 use crate::account_pages::{back_to, flash};
 use crate::app::App;
-use crate::response::{PagePolicy, page};
 use crate::form::{Form, Pairs, once};
 use crate::page_error::{PageError, into_response};
 use crate::pages::admin::{Chip, EndMany, EndSummary, Ended, Preview, Section};
 use crate::pages::{Name, Page};
 use crate::request_context::RequestContext;
+use crate::response::{PagePolicy, page};
 
 const PATH: &str = "/admin/end";
 const ABOUT: &str = "an administrator's end";

@@ -10,12 +10,12 @@ use super::admin_session::AdminSession;
 use super::fields::{Search, address, part_of_names};
 use super::{client_name, connector_name, first_non_empty};
 use crate::app::App;
-use crate::response::{PagePolicy, page};
 use crate::form::Pairs;
 use crate::page_error::{PageError, into_response};
 use crate::pages::admin::{Explain, PersonCard, Section, UpstreamCard};
 use crate::pages::{Name, Page};
 use crate::request_context::RequestContext;
+use crate::response::{PagePolicy, page};
 
 /// Of markup, shared by all people and by all upstreams of one answer.
 const GROUP_BYTES: usize = 3 * 1024;

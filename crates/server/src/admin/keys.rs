@@ -8,12 +8,12 @@ use super::admin_session::AdminSession;
 use super::display_time_of;
 use crate::account_pages::{back_to, flash};
 use crate::app::App;
-use crate::response::{PagePolicy, page};
 use crate::form::{Form, Pairs};
 use crate::page_error::{PageError, into_response};
 use crate::pages::admin::{KeyRow, Keys, Section};
 use crate::pages::{Name, Page};
 use crate::request_context::RequestContext;
+use crate::response::{PagePolicy, page};
 
 const ABOUT: &str = "a rotation";
 /// Newest first; more are kept only where lifetimes are very long.

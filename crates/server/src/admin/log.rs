@@ -12,12 +12,12 @@ use super::admin_session::AdminSession;
 use super::fields::{Search, address, with};
 use super::{client_name, connector_name, display_time_of, first_non_empty, is_light};
 use crate::app::App;
-use crate::response::{PagePolicy, page};
 use crate::form::{Pairs, once};
 use crate::page_error::{PageError, into_response};
 use crate::pages::admin::{EventRow, Events, HolderRow, Holders, Section, label_for};
 use crate::pages::{Name, Page};
 use crate::request_context::RequestContext;
+use crate::response::{PagePolicy, page};
 
 /// What fits on one page of under 30 KB, and where much is told of each.
 const EVENTS: [i64; 2] = [10, 5];

@@ -13,12 +13,12 @@ use super::sessions::person;
 use super::{client_name, connector_name, display_time_of, ended_line};
 use crate::account_pages::{back_to, flash};
 use crate::app::App;
-use crate::response::{PagePolicy, page};
 use crate::form::{Form, Pairs, once};
 use crate::page_error::{PageError, into_response};
 use crate::pages::admin::{Ended, EventRow, GrantRow, Section, SessionDetail};
 use crate::pages::{Device, Name, Page, PageErrorKind};
 use crate::request_context::RequestContext;
+use crate::response::{PagePolicy, page};
 
 /// What there is room for; the rest is a page further.
 const GRANTS: usize = 4;

@@ -10,12 +10,12 @@ use super::admin_session::AdminSession;
 use super::fields::{Search, address, with};
 use super::{client_name, connector_name, display_time_of, ended_line, first_non_empty, is_light};
 use crate::app::App;
-use crate::response::{PagePolicy, page};
 use crate::form::{Pairs, once};
 use crate::page_error::{PageError, into_response};
 use crate::pages::admin::{Section, SessionList, SessionRow};
 use crate::pages::{Device, Page};
 use crate::request_context::RequestContext;
+use crate::response::{PagePolicy, page};
 
 /// What fits on one page of under 30 KB, and where people have very long names.
 const ROWS: [i64; 2] = [10, 5];

@@ -120,7 +120,8 @@ async fn submit(
     match result {
         Ok(end) => {
             let link = retry_link(app, &pending, req);
-            sign_in_response(app, end, &binding, show_error).map_err(|page_error| page_error.or_link(link))
+            sign_in_response(app, end, &binding, show_error)
+                .map_err(|page_error| page_error.or_link(link))
         }
         Err(IssuerError::Unavailable { what, cause })
             if what != countersign_issuer::THE_DATABASE =>

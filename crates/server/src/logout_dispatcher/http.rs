@@ -77,7 +77,8 @@ impl Resolve for NoLinkLocal {
         let host = name.as_str().to_owned();
         Box::pin(async move {
             let found = tokio::net::lookup_host((host.as_str(), 0)).await?;
-            let kept: Vec<SocketAddr> = found.filter(|address| !is_link_local(address.ip())).collect();
+            let kept: Vec<SocketAddr> =
+                found.filter(|address| !is_link_local(address.ip())).collect();
             if kept.is_empty() {
                 return Err("the name has no address that is not link-local".into());
             }

@@ -41,7 +41,7 @@ pub fn client_credentials(
     let (basic_id, basic_secret) =
         value.to_str().ok().and_then(parse_basic).ok_or_else(invalid_client)?;
     let same_id = id.is_none_or(|id| id == basic_id);
-    let same_secret = secret.is_none_or(|secret| secret.matches(&basic_secret));
+    let same_secret = secret.is_none_or(|secret| secret.matches(basic_secret.expose()));
     if !same_id || !same_secret {
         return Err(conflict());
     }
