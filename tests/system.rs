@@ -1,17 +1,17 @@
-//! Every system test of Countersign: stories told against the real program, over the wire.
+//! The system tests of Countersign: they run the real program and talk to it over the network.
 //!
-//! `world` is the workshop (servers, browsers, relying parties, databases), `stories` are the tests,
-//! `house` checks the shape of the workspace itself. Nothing here reaches into the program: what a
-//! story knows it learned from an answer, a page or the log. How to write one: `tests/README.md`.
+//! `scenarios` holds the tests in folders by subject, `world` what they use (servers, browsers, relying
+//! parties, databases), `house` checks the structure of the workspace. No test calls the program's own
+//! functions: it observes responses, pages and the log. How to write one: `tests/README.md`.
 
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "all of this is test code; a broken world fails the story that stands in it"
+    reason = "test code: a failed set-up fails the test"
 )]
 
 mod house;
-mod stories;
+mod scenarios;
 mod world;

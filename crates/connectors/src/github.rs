@@ -14,7 +14,7 @@ use countersign_core::{Connector, ConnectorId, LoginScopes, Secret, Timestamp, T
 use serde::{Deserialize, Serialize};
 
 use crate::oauth::{
-    Ask, Client, Code, Entry, Failure, OAuth, Plain, Proof, Spent, Tokens, Upstream, Verdict,
+    Ask, Client, Code, Entry, OAuth, Plain, Proof, Spent, Tokens, Upstream, UpstreamError, Verdict,
     below, refused_token,
 };
 
@@ -104,7 +104,7 @@ impl GitHub {
                 trace.excluded("the account", "GitHub says it is suspended");
                 return Ok(Verdict::Disabled);
             }
-            Err(Stop::Failed(Failure::Later { seconds, .. })) => {
+            Err(Stop::Failed(UpstreamError::Later { seconds, .. })) => {
                 if let Some(who) = who {
                     self.limits.remember(&who, *seconds);
                 }
@@ -155,7 +155,7 @@ impl Upstream for GitHub {
         &self,
         upstream_login: &UpstreamLogin,
         _: &mut Trace,
-    ) -> Result<LoginRedirect, Failure> {
+    ) -> Result<LoginRedirect, UpstreamError> {
         self.plain.login_url(upstream_login, &self.scopes(upstream_login.login_scopes), Vec::new())
     }
 
@@ -165,7 +165,7 @@ impl Upstream for GitHub {
         callback_state: &CallbackState,
         query: &[(String, String)],
         trace: &mut Trace,
-    ) -> Result<Verdict, Failure> {
+    ) -> Result<Verdict, UpstreamError> {
         let tokens = match self
             .plain
             .handle_callback(upstream_login, callback_state, query, &self.client, trace)
@@ -182,7 +182,9 @@ impl Upstream for GitHub {
         };
         self.judge(&tokens, &question, trace).await.map_err(|stop| match stop {
             Stop::Failed(failure) => failure,
-            _ => Failure::Here("GitHub refuses the token it has just given".to_owned()),
+            _ => UpstreamError::Configuration(
+                "GitHub refuses the token it has just given".to_owned(),
+            ),
         })
     }
 
@@ -190,7 +192,7 @@ impl Upstream for GitHub {
         &self,
         known: &RefreshRequest<'_>,
         trace: &mut Trace,
-    ) -> Result<RefreshOutcome, Failure> {
+    ) -> Result<RefreshOutcome, UpstreamError> {
         let kept = known.upstream.and_then(|kept| serde_json::from_str(kept.expose()).ok());
         let Remembered { access_token, refresh_token } = kept.unwrap_or_default();
         if access_token.is_empty() {
@@ -222,7 +224,7 @@ impl Upstream for GitHub {
         _: Option<&str>,
         _: Timestamp,
         trace: &mut Trace,
-    ) -> Result<Option<Vec<String>>, Failure> {
+    ) -> Result<Option<Vec<String>>, UpstreamError> {
         let (code, callback) = (Secret::new("none"), self.plain.registration.redirect_uri.as_ref());
         let redirect_uri = callback.map_or("", url::Url::as_str);
         let code = Code { code: &code, redirect_uri, verifier: None };

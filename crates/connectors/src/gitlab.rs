@@ -14,8 +14,8 @@ use serde_json::Value;
 use url::Url;
 
 use crate::oauth::{
-    Ask, Client, Entry, Failure, Http, OAuth, Plain, Proof, Registration, Roots, SecretIs, Spent,
-    Tokens, Upstream, Verdict, base_url, below, refused_token,
+    Ask, Client, Entry, Http, OAuth, Plain, Proof, Registration, Roots, SecretIs, Spent, Tokens,
+    Upstream, UpstreamError, Verdict, base_url, below, refused_token,
 };
 
 mod groups;
@@ -115,7 +115,7 @@ impl GitLab {
         tokens: Tokens,
         login_scopes: LoginScopes,
         trace: &mut Trace,
-    ) -> Result<Verdict, Failure> {
+    ) -> Result<Verdict, UpstreamError> {
         let url = below(&self.base, "api/v4/user");
         let ask = Ask::get(USER, &url).bearer(&tokens.access);
         let user: User = self.plain.http.ask(ask, trace).await?.success()?.json()?;
@@ -182,7 +182,7 @@ impl Upstream for GitLab {
         &self,
         upstream_login: &UpstreamLogin,
         _trace: &mut Trace,
-    ) -> Result<LoginRedirect, Failure> {
+    ) -> Result<LoginRedirect, UpstreamError> {
         self.plain.login_url(upstream_login, &self.scopes(upstream_login.login_scopes), Vec::new())
     }
 
@@ -192,7 +192,7 @@ impl Upstream for GitLab {
         callback_state: &CallbackState,
         query: &[(String, String)],
         trace: &mut Trace,
-    ) -> Result<Verdict, Failure> {
+    ) -> Result<Verdict, UpstreamError> {
         match self
             .plain
             .handle_callback(upstream_login, callback_state, query, &self.client, trace)
@@ -207,7 +207,7 @@ impl Upstream for GitLab {
         &self,
         known: &RefreshRequest<'_>,
         trace: &mut Trace,
-    ) -> Result<RefreshOutcome, Failure> {
+    ) -> Result<RefreshOutcome, UpstreamError> {
         let missing = |why: &str| Ok(RefreshOutcome::Missing { why: why.to_owned() });
         let kept = known.upstream.and_then(|kept| serde_json::from_str(kept.expose()).ok());
         let Remembered { access_token, refresh_token } = kept.unwrap_or_default();
@@ -234,7 +234,7 @@ impl Upstream for GitLab {
         _user: Option<&str>,
         _now: Timestamp,
         trace: &mut Trace,
-    ) -> Result<Option<Vec<String>>, Failure> {
+    ) -> Result<Option<Vec<String>>, UpstreamError> {
         self.plain.diagnose(&self.client, trace).await?;
         trace.note("groups are read in the name of who signs in, so not here");
         Ok(None)

@@ -11,7 +11,7 @@ use countersign_core::settings::Section;
 use countersign_core::{Connector, ConnectorId, Identity, LoginScopes, Timestamp, Trace};
 use serde_json::{Map, Value};
 
-use crate::oauth::{Failure, OAuth, Upstream, Verdict, refused_token};
+use crate::oauth::{OAuth, Upstream, UpstreamError, Verdict, refused_token};
 use crate::oidc::provider::{Outcome, Proven, Provider};
 
 mod config;
@@ -59,7 +59,7 @@ impl Upstream for Google {
         &self,
         upstream_login: &UpstreamLogin,
         trace: &mut Trace,
-    ) -> Result<LoginRedirect, Failure> {
+    ) -> Result<LoginRedirect, UpstreamError> {
         let mut more = Vec::new();
         match self.hosted_domains.as_slice() {
             [] => {}
@@ -79,7 +79,7 @@ impl Upstream for Google {
         callback_state: &CallbackState,
         query: &[(String, String)],
         trace: &mut Trace,
-    ) -> Result<Verdict, Failure> {
+    ) -> Result<Verdict, UpstreamError> {
         match self.provider.handle_callback(upstream_login, callback_state, query, trace).await? {
             Outcome::Denied(code) => Ok(Verdict::Denied(code)),
             Outcome::Proven(proven) => {
@@ -94,7 +94,7 @@ impl Upstream for Google {
         &self,
         known: &RefreshRequest<'_>,
         trace: &mut Trace,
-    ) -> Result<RefreshOutcome, Failure> {
+    ) -> Result<RefreshOutcome, UpstreamError> {
         // Dex keeps Google's refresh token as it is.
         let Some(token) = known.upstream.filter(|token| !token.is_empty()) else {
             let why = "Google gave no refresh token at sign-in".to_owned();
@@ -105,7 +105,7 @@ impl Upstream for Google {
             Outcome::Proven(proven) => *proven,
         };
         if !proven.has_id_token {
-            return Err(Failure::Lacks { endpoint: "token endpoint", what: "an ID token" });
+            return Err(UpstreamError::Lacks { endpoint: "token endpoint", what: "an ID token" });
         }
         let about = About { login_scopes: known.login_scopes, now: known.now };
         Ok(self.judge(proven, Some(known.identity), about, trace).await?.refreshed())
@@ -120,7 +120,7 @@ impl Upstream for Google {
         user: Option<&str>,
         now: Timestamp,
         trace: &mut Trace,
-    ) -> Result<Option<Vec<String>>, Failure> {
+    ) -> Result<Option<Vec<String>>, UpstreamError> {
         self.provider.diagnose(trace).await?;
         let Some(groups) = &self.groups else {
             trace.note("no groups are read: serviceAccountFilePath or groupsFrom says from where");
@@ -146,7 +146,7 @@ impl Google {
         before: Option<&Identity>,
         about: About,
         trace: &mut Trace,
-    ) -> Result<Verdict, Failure> {
+    ) -> Result<Verdict, UpstreamError> {
         let About { login_scopes, now } = about;
         let claims = &proven.claims;
         let text = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -189,7 +189,7 @@ impl Google {
         (identity, domain): (&Identity, &str),
         now: Timestamp,
         trace: &mut Trace,
-    ) -> Result<Option<Vec<String>>, Failure> {
+    ) -> Result<Option<Vec<String>>, UpstreamError> {
         let found = match may_be_asked_for(identity, domain) {
             Ok(()) => groups.of(&identity.email, self.provider.http(), now, trace).await?,
             Err(why) => {

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use countersign_core::connector::{
-    AccountDiagnosis, Fingerprint, LoginMethod, LoginOutcome, PasswordLogin, Refresh,
-    RefreshOutcome, RefreshRequest, Refusal, SignedIn, Unavailable,
+    AccountDiagnosis, ConnectorError, Fingerprint, LoginMethod, LoginOutcome, PasswordLogin,
+    Refresh, RefreshOutcome, RefreshRequest, Refusal, SignedIn,
 };
 use countersign_core::settings::Section;
 use countersign_core::{Connector, ConnectorId, LoginScopes, Secret, Trace};
@@ -39,7 +39,7 @@ pub use bind::UserBinds;
 use bind::Verdict;
 use config::Config;
 use entry::Entry;
-use failure::Failure;
+use failure::DirectoryError;
 use groups::Detail;
 use pool::{Deadline, Lease, Pool};
 use refresh::Remembered;
@@ -99,7 +99,7 @@ impl PasswordLogin for Ldap {
         &self,
         login: &str,
         trace: &mut Trace,
-    ) -> Result<AccountDiagnosis, Unavailable> {
+    ) -> Result<AccountDiagnosis, ConnectorError> {
         if let Some(why) = unfit_name(login) {
             trace.note(format!("refused before anything was asked: {why}"));
             return Ok(AccountDiagnosis::Refused { why: why.to_owned() });
@@ -113,7 +113,7 @@ impl PasswordLogin for Ldap {
         password: &Secret,
         login_scopes: LoginScopes,
         trace: &mut Trace,
-    ) -> Result<LoginOutcome, Unavailable> {
+    ) -> Result<LoginOutcome, ConnectorError> {
         if let Some(why) = unfit(login, password) {
             trace.note(format!("refused before anything was asked: {why}"));
             return Ok(LoginOutcome::Refused(Refusal::BadCredentials));
@@ -130,7 +130,7 @@ impl Refresh for Ldap {
         &self,
         known: RefreshRequest<'_>,
         trace: &mut Trace,
-    ) -> Result<RefreshOutcome, Unavailable> {
+    ) -> Result<RefreshOutcome, ConnectorError> {
         refresh::ask(self, &known, trace).await.map_err(|failure| self.broken(failure, trace))
     }
 }
@@ -158,10 +158,8 @@ fn unfit_name(login: &str) -> Option<&'static str> {
 }
 
 impl Ldap {
-    fn broken(&self, failure: Failure, trace: &mut Trace) -> Unavailable {
-        let cause = failure.cause();
-        trace.note(format!("failed: {cause}"));
-        Unavailable { upstream: self.id.to_string(), cause }
+    fn broken(&self, failure: DirectoryError, trace: &mut Trace) -> ConnectorError {
+        failure.into_connector_error(&self.id, trace)
     }
 
     async fn sign_in(
@@ -170,7 +168,7 @@ impl Ldap {
         password: &Secret,
         login_scopes: LoginScopes,
         trace: &mut Trace,
-    ) -> Result<LoginOutcome, Failure> {
+    ) -> Result<LoginOutcome, DirectoryError> {
         let refused = |refusal| Ok(LoginOutcome::Refused(refusal));
         let deadline = Deadline::after(self.config.timeout);
         let mut lease = self.pool.lease(deadline, trace).await?;
@@ -207,7 +205,7 @@ impl Ldap {
         lease: &mut Lease<'_>,
         login: &str,
         trace: &mut Trace,
-    ) -> Result<Vec<Entry>, Failure> {
+    ) -> Result<Vec<Entry>, DirectoryError> {
         let attributes = &self.config.users.username;
         let pairs = attributes.iter().map(|attribute| (attribute.as_str(), login.as_bytes()));
         self.find(lease, filter::any_of(&self.config.users.filter, pairs), trace).await
@@ -219,7 +217,7 @@ impl Ldap {
         lease: &mut Lease<'_>,
         filter: String,
         trace: &mut Trace,
-    ) -> Result<Vec<Entry>, Failure> {
+    ) -> Result<Vec<Entry>, DirectoryError> {
         let ask = Ask {
             base: &self.config.users.base,
             scope: self.config.users.scope,
@@ -243,9 +241,11 @@ impl Ldap {
         person: &Entry,
         password: &Secret,
         trace: &mut Trace,
-    ) -> Result<Verdict, Failure> {
+    ) -> Result<Verdict, DirectoryError> {
         if person.dn.is_empty() {
-            return Err(Failure::Answer("the entry found has no name to bind as".to_owned()));
+            return Err(DirectoryError::Misconfigured(
+                "the entry found has no DN to bind as".to_owned(),
+            ));
         }
         let (host, deadline) = (lease.host(), lease.deadline());
         trace.request(format!("bind at {host} as {}", person.dn));
@@ -256,7 +256,11 @@ impl Ldap {
 
     /// What a wrong password costs, for names that belong to nobody or to several: a bind on the same
     /// kind of connection, with a name and a password of our own. Whatever the answer, nobody gets in.
-    async fn bind_as_nobody(&self, lease: &Lease<'_>, trace: &mut Trace) -> Result<(), Failure> {
+    async fn bind_as_nobody(
+        &self,
+        lease: &Lease<'_>,
+        trace: &mut Trace,
+    ) -> Result<(), DirectoryError> {
         let (dn, password) = bind::nobody(&self.config.users.base);
         let host = lease.host();
         trace.request(format!("bind at {host} as {dn}, to take as long as a wrong password"));
@@ -264,7 +268,7 @@ impl Ldap {
         let result = self.pool.bind_person(host, who, lease.deadline(), trace).await?;
         trace.response(failure::describe(&result));
         if bind::is_against_everybody(&result) {
-            return Err(Failure::of_result("bind", &result));
+            return Err(DirectoryError::of_result("bind", &result));
         }
         Ok(())
     }
@@ -276,7 +280,7 @@ impl Ldap {
         person: &Entry,
         login_scopes: LoginScopes,
         trace: &mut Trace,
-    ) -> Result<SignedIn, Failure> {
+    ) -> Result<SignedIn, DirectoryError> {
         let mut identity = person::identity(person, &self.config.users)?;
         match &self.config.groups {
             _ if !login_scopes.groups => trace.note("groups were not asked for"),

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::oauth::{
-    Failure, Http, OAuth, Registration, Roots, SecretIs, Upstream, Verdict, base_url,
+    Http, OAuth, Registration, Roots, SecretIs, Upstream, UpstreamError, Verdict, base_url,
 };
 use crate::oidc::metadata::Overrides;
 use crate::oidc::provider::{Outcome, Pkce, Provider, Settings};
@@ -66,7 +66,7 @@ impl Upstream for LinkedIn {
         &self,
         upstream_login: &UpstreamLogin,
         trace: &mut Trace,
-    ) -> Result<LoginRedirect, Failure> {
+    ) -> Result<LoginRedirect, UpstreamError> {
         let scopes = SCOPES.map(str::to_owned);
         self.provider.login_url(upstream_login, &scopes, Vec::new(), trace).await
     }
@@ -77,7 +77,7 @@ impl Upstream for LinkedIn {
         callback_state: &CallbackState,
         query: &[(String, String)],
         trace: &mut Trace,
-    ) -> Result<Verdict, Failure> {
+    ) -> Result<Verdict, UpstreamError> {
         let proven = match self
             .provider
             .handle_callback(upstream_login, callback_state, query, trace)
@@ -94,7 +94,7 @@ impl Upstream for LinkedIn {
         &self,
         known: &RefreshRequest<'_>,
         trace: &mut Trace,
-    ) -> Result<RefreshOutcome, Failure> {
+    ) -> Result<RefreshOutcome, UpstreamError> {
         let missing = |why: &str| Ok(RefreshOutcome::Missing { why: why.to_owned() });
         let kept: Option<Remembered> =
             known.upstream.and_then(|kept| serde_json::from_str(kept.expose()).ok());
@@ -115,7 +115,7 @@ impl Upstream for LinkedIn {
         _user: Option<&str>,
         _now: Timestamp,
         trace: &mut Trace,
-    ) -> Result<Option<Vec<String>>, Failure> {
+    ) -> Result<Option<Vec<String>>, UpstreamError> {
         self.provider.diagnose(trace).await?;
         trace.note("LinkedIn knows no groups");
         Ok(None)
@@ -128,7 +128,7 @@ impl LinkedIn {
         access: Secret,
         sub: Option<&str>,
         trace: &mut Trace,
-    ) -> Result<Box<SignedIn>, Failure> {
+    ) -> Result<Box<SignedIn>, UpstreamError> {
         let claims = self.provider.userinfo(&access, sub, trace).await?;
         let remembered = Remembered { access_token: access.expose().to_owned() };
         let upstream = serde_json::to_string(&remembered).ok().map(Secret::new);

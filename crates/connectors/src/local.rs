@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use countersign_core::connector::{
-    AccountDiagnosis, Fingerprint, LoginMethod, LoginOutcome, PasswordLogin, Refresh,
-    RefreshOutcome, RefreshRequest, Refusal, SignedIn, Unavailable,
+    AccountDiagnosis, ConnectorError, Fingerprint, LoginMethod, LoginOutcome, PasswordLogin,
+    Refresh, RefreshOutcome, RefreshRequest, Refusal, SignedIn,
 };
 use countersign_core::{Connector, ConnectorId, Identity, LoginScopes, Secret, Trace};
 
@@ -77,7 +77,7 @@ impl PasswordLogin for Local {
         &self,
         login: &str,
         trace: &mut Trace,
-    ) -> Result<AccountDiagnosis, Unavailable> {
+    ) -> Result<AccountDiagnosis, ConnectorError> {
         let email = canonical(login);
         trace.request(format!("the local user {email}"));
         let Some(user) = self.users.get(&email) else {
@@ -100,9 +100,10 @@ impl PasswordLogin for Local {
         password: &Secret,
         _wants: LoginScopes,
         trace: &mut Trace,
-    ) -> Result<LoginOutcome, Unavailable> {
+    ) -> Result<LoginOutcome, ConnectorError> {
         let refused = Ok(LoginOutcome::Refused(Refusal::BadCredentials));
-        let broken = |cause: String| Unavailable { upstream: "local".to_owned(), cause };
+        let busy =
+            |cause: String| ConnectorError::Unavailable { upstream: "local".to_owned(), cause };
         if let Err(unusable) = check_password(password) {
             trace.note(format!("refused before hashing: {unusable}"));
             return refused;
@@ -112,14 +113,18 @@ impl PasswordLogin for Local {
         let user = self.users.get(&email);
         trace.response(if user.is_some() { "found" } else { "no such user" });
         let Some(hash) = user.map(|user| &user.hash).or(self.dummy.as_ref()) else {
-            return Err(broken("the hash for unknown users could not be made".to_owned()));
+            return Err(ConnectorError::Misconfigured {
+                upstream: "local".to_owned(),
+                missing: "The local users are not configured correctly.".to_owned(),
+                cause: "the hash for unknown users could not be made".to_owned(),
+            });
         };
         let can_tell = hash.can_tell(password);
         let matches = self
             .hashing
             .verify(hash.clone(), password.clone())
             .await
-            .map_err(|too_many| broken(too_many.to_string()))?;
+            .map_err(|too_many| busy(too_many.to_string()))?;
         let Some(user) = user else { return refused };
         if !can_tell {
             trace.note("the password is longer than the 72 bytes a bcrypt hash can tell apart");
@@ -140,7 +145,7 @@ impl Refresh for Local {
         &self,
         known: RefreshRequest<'_>,
         trace: &mut Trace,
-    ) -> Result<RefreshOutcome, Unavailable> {
+    ) -> Result<RefreshOutcome, ConnectorError> {
         let Some(user) = self.known(known.identity) else {
             trace.response("the user is no longer in the configuration");
             return Ok(RefreshOutcome::Disabled);

@@ -11,7 +11,7 @@ use countersign_core::{Connector, ConnectorId, Identity, LoginScopes, Secret, Ti
 use serde::{Deserialize, Serialize};
 
 use crate::oauth::{
-    Client, Entry, Failure, OAuth, Proof, Tokens, Upstream, Verdict, refused_token,
+    Client, Entry, OAuth, Proof, Tokens, Upstream, UpstreamError, Verdict, refused_token,
 };
 
 mod config;
@@ -45,7 +45,7 @@ impl Upstream for Microsoft {
         &self,
         upstream_login: &UpstreamLogin,
         _trace: &mut Trace,
-    ) -> Result<LoginRedirect, Failure> {
+    ) -> Result<LoginRedirect, UpstreamError> {
         let Config { prompt, domain_hint, .. } = &self.config;
         // Microsoft takes one word.
         let again = upstream_login.again.then(|| "login".to_owned());
@@ -65,7 +65,7 @@ impl Upstream for Microsoft {
         callback_state: &CallbackState,
         query: &[(String, String)],
         trace: &mut Trace,
-    ) -> Result<Verdict, Failure> {
+    ) -> Result<Verdict, UpstreamError> {
         let client = self.client().await?;
         match self
             .config
@@ -82,7 +82,7 @@ impl Upstream for Microsoft {
         &self,
         known: &RefreshRequest<'_>,
         trace: &mut Trace,
-    ) -> Result<RefreshOutcome, Failure> {
+    ) -> Result<RefreshOutcome, UpstreamError> {
         let kept = known.upstream.and_then(|kept| serde_json::from_str(kept.expose()).ok());
         let Remembered { refresh_token } = kept.unwrap_or_default();
         if refresh_token.is_empty() {
@@ -107,7 +107,7 @@ impl Upstream for Microsoft {
         _user: Option<&str>,
         _now: Timestamp,
         trace: &mut Trace,
-    ) -> Result<Option<Vec<String>>, Failure> {
+    ) -> Result<Option<Vec<String>>, UpstreamError> {
         let client = self.client().await?;
         self.config.plain.diagnose(&client, trace).await?;
         trace.note("groups are read in the name of who signs in, so not here");
@@ -132,14 +132,16 @@ impl Microsoft {
         scopes
     }
 
-    async fn client(&self) -> Result<Client, Failure> {
+    async fn client(&self) -> Result<Client, UpstreamError> {
         let registration = &self.config.plain.registration;
         let proof = match &self.config.assertion_file {
             None => Proof::Post(registration.client_secret.clone()),
             Some(file) => {
                 let text = tokio::fs::read_to_string(file).await;
                 let text = text.map_err(|e| {
-                    Failure::Here(format!("clientAssertion: cannot read {file}: {e}"))
+                    UpstreamError::Configuration(format!(
+                        "clientAssertion: cannot read {file}: {e}"
+                    ))
                 })?;
                 Proof::Assertion(Secret::new(text.trim()))
             }
@@ -152,7 +154,7 @@ impl Microsoft {
         tokens: &Tokens,
         login_scopes: LoginScopes,
         trace: &mut Trace,
-    ) -> Result<Verdict, Failure> {
+    ) -> Result<Verdict, UpstreamError> {
         let config = &self.config;
         let (http, base) = (&config.plain.http, &config.graph);
         let graph = Graph { http, base, token: &tokens.access };

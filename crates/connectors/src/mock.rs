@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use countersign_core::connector::{
-    AccountDiagnosis, CallbackState, Fingerprint, LoginMethod, LoginOutcome, LoginRedirect,
-    PasswordLogin, RedirectLogin, Refresh, RefreshOutcome, RefreshRequest, Refusal, SignedIn,
-    Unavailable, UpstreamLogin,
+    AccountDiagnosis, CallbackState, ConnectorError, Fingerprint, LoginMethod, LoginOutcome,
+    LoginRedirect, PasswordLogin, RedirectLogin, Refresh, RefreshOutcome, RefreshRequest, Refusal,
+    SignedIn, UpstreamLogin,
 };
 use countersign_core::settings::Section;
 use countersign_core::{Connector, ConnectorId, Identity, LoginScopes, Secret, Trace, ids};
@@ -64,8 +64,8 @@ impl RedirectLogin for MockCallback {
     async fn login_url(
         &self,
         upstream_login: &UpstreamLogin,
-    ) -> Result<LoginRedirect, Unavailable> {
-        let random = ids::random_id().map_err(|e| Unavailable {
+    ) -> Result<LoginRedirect, ConnectorError> {
+        let random = ids::random_id().map_err(|e| ConnectorError::Unavailable {
             upstream: "mockCallback".to_owned(),
             cause: e.to_string(),
         })?;
@@ -81,7 +81,7 @@ impl RedirectLogin for MockCallback {
         callback_state: &CallbackState,
         query: &[(String, String)],
         trace: &mut Trace,
-    ) -> Result<LoginOutcome, Unavailable> {
+    ) -> Result<LoginOutcome, ConnectorError> {
         let brought = |key: &str| query.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str());
         if let Some(error) = brought("error") {
             trace.response(format!("error={error}"));
@@ -117,7 +117,7 @@ impl PasswordLogin for MockPassword {
         &self,
         login: &str,
         trace: &mut Trace,
-    ) -> Result<AccountDiagnosis, Unavailable> {
+    ) -> Result<AccountDiagnosis, ConnectorError> {
         // As at a login, where case counts.
         if login != self.username {
             trace.response("not the configured username");
@@ -133,7 +133,7 @@ impl PasswordLogin for MockPassword {
         password: &Secret,
         _wants: LoginScopes,
         trace: &mut Trace,
-    ) -> Result<LoginOutcome, Unavailable> {
+    ) -> Result<LoginOutcome, ConnectorError> {
         // Both are compared always, so that time does not tell which of them was wrong.
         let known = Secret::new(login).matches(&self.username);
         if known & self.password.matches(password.expose()) {
@@ -153,7 +153,7 @@ impl Refresh for MockRefresh {
         &self,
         _: RefreshRequest<'_>,
         trace: &mut Trace,
-    ) -> Result<RefreshOutcome, Unavailable> {
+    ) -> Result<RefreshOutcome, ConnectorError> {
         trace.response("the same person as ever");
         Ok(RefreshOutcome::Current(Box::new(kilgore())))
     }

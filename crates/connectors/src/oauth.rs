@@ -2,7 +2,7 @@
 //! (RFC 6749 section 4.1, RFC 7636), and the token endpoint.
 //!
 //! Knows no upstream by name, stores nothing, and never repeats a body, a code or a token in
-//! an error: a [`Failure`] names the endpoint and what was wrong with its answer.
+//! an error: a [`UpstreamError`] names the endpoint and what was wrong with its answer.
 
 mod address;
 mod codes;
@@ -18,8 +18,8 @@ mod upstream;
 mod upstream_login;
 
 pub(crate) use address::may_lead;
-pub(crate) use failure::Failure;
-pub(crate) use http::{Answer, Ask, Http, MAX_ANSWER_BYTES, chain};
+pub(crate) use failure::UpstreamError;
+pub(crate) use http::{Answer, Ask, Http, MAX_ANSWER_BYTES, chain, is_certificate_error};
 pub(crate) use kept::Kept;
 pub(crate) use plain::{Entry, Plain};
 pub(crate) use settings::{
@@ -40,9 +40,13 @@ const WHOLE: Duration = Duration::from_secs(25);
 
 /// Keeps a login or refresh within its bounds.
 pub(crate) async fn within<T>(
-    asking: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
-    let slow =
-        || Err(Failure::Here(format!("the upstream took over {} s in all", WHOLE.as_secs())));
+    asking: impl Future<Output = Result<T, UpstreamError>>,
+) -> Result<T, UpstreamError> {
+    let slow = || {
+        Err(UpstreamError::Temporary(format!(
+            "the upstream took over {} s in all",
+            WHOLE.as_secs()
+        )))
+    };
     tokio::time::timeout(WHOLE, asking).await.unwrap_or_else(|_| slow())
 }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
 
-use crate::oauth::{Failure, OAuth, Upstream, Verdict, refused_token};
+use crate::oauth::{OAuth, Upstream, UpstreamError, Verdict, refused_token};
 
 mod config;
 mod groups;
@@ -59,7 +59,7 @@ impl Upstream for Oidc {
         &self,
         upstream_login: &UpstreamLogin,
         trace: &mut Trace,
-    ) -> Result<LoginRedirect, Failure> {
+    ) -> Result<LoginRedirect, UpstreamError> {
         let mut scopes = self.scopes.clone();
         let (mut more, mut prompt) = (Vec::new(), Vec::new());
         if upstream_login.again {
@@ -89,7 +89,7 @@ impl Upstream for Oidc {
         callback_state: &CallbackState,
         query: &[(String, String)],
         trace: &mut Trace,
-    ) -> Result<Verdict, Failure> {
+    ) -> Result<Verdict, UpstreamError> {
         match self.provider.handle_callback(upstream_login, callback_state, query, trace).await? {
             Outcome::Denied(code) => Ok(Verdict::Denied(code)),
             Outcome::Proven(proven) => self.judge(*proven, None, trace).await,
@@ -100,7 +100,7 @@ impl Upstream for Oidc {
         &self,
         known: &RefreshRequest<'_>,
         trace: &mut Trace,
-    ) -> Result<RefreshOutcome, Failure> {
+    ) -> Result<RefreshOutcome, UpstreamError> {
         let Some(token) = known.upstream.and_then(kept) else {
             let why = "the upstream gave no refresh token at sign-in".to_owned();
             return Ok(RefreshOutcome::Missing { why });
@@ -122,13 +122,13 @@ impl Upstream for Oidc {
         _user: Option<&str>,
         _now: Timestamp,
         trace: &mut Trace,
-    ) -> Result<Option<Vec<String>>, Failure> {
+    ) -> Result<Option<Vec<String>>, UpstreamError> {
         self.provider.diagnose(trace).await?;
         trace.note("who somebody is, groups too, the provider says only when they sign in");
         Ok(None)
     }
 
-    async fn sign_out_url(&self, trace: &mut Trace) -> Result<Option<Url>, Failure> {
+    async fn sign_out_url(&self, trace: &mut Trace) -> Result<Option<Url>, UpstreamError> {
         self.provider.sign_out_url(trace).await
     }
 }
@@ -140,7 +140,7 @@ impl Oidc {
         proven: Proven,
         before: Option<&Identity>,
         trace: &mut Trace,
-    ) -> Result<Verdict, Failure> {
+    ) -> Result<Verdict, UpstreamError> {
         let mut claims = proven.claims;
         if self.get_user_info {
             let sub = claims.get("sub").and_then(Value::as_str);
@@ -148,7 +148,7 @@ impl Oidc {
             merge(&mut claims, more);
         } else if !proven.has_id_token {
             let what = "an ID token, and getUserInfo is not set";
-            return Err(Failure::Lacks { endpoint: "token endpoint", what });
+            return Err(UpstreamError::Lacks { endpoint: "token endpoint", what });
         }
         let identity = match person::of(&claims, &self.mapping, before, trace)? {
             Person::Welcome(identity) => identity,

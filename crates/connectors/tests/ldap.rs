@@ -33,7 +33,7 @@ mod tls;
 
 use countersign_connectors::ldap::{UserBinds, read_counting};
 use countersign_core::connector::{
-    LoginMethod, LoginOutcome, RefreshOutcome, RefreshRequest, Refusal, SignedIn, Unavailable,
+    ConnectorError, LoginMethod, LoginOutcome, RefreshOutcome, RefreshRequest, Refusal, SignedIn,
 };
 use countersign_core::settings::Node;
 use countersign_core::{Connector, ConnectorId, LoginScopes, Secret, Timestamp, Trace};
@@ -108,7 +108,7 @@ async fn attempt(
     login: &str,
     password: &str,
     trace: &mut Trace,
-) -> Result<LoginOutcome, Unavailable> {
+) -> Result<LoginOutcome, ConnectorError> {
     let LoginMethod::Password(method) = &connector.login_method else { panic!("it is a password") };
     method.login(login, &Secret::new(password), ALL, trace).await
 }
@@ -131,7 +131,7 @@ async fn refusal(connector: &Connector, login: &str, password: &str) -> Refusal 
 
 async fn cause(connector: &Connector, login: &str, password: &str) -> String {
     match attempt(connector, login, password, &mut Trace::default()).await {
-        Err(unavailable) => unavailable.cause,
+        Err(unavailable) => unavailable.cause().to_owned(),
         other => panic!("{login}: {other:?}"),
     }
 }

@@ -90,13 +90,30 @@ pub enum Refusal {
     },
 }
 
-/// The upstream could not be asked or gave an answer that makes no sense.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{upstream} cannot be asked: {cause}")]
-pub struct Unavailable {
-    pub upstream: String,
-    /// For the log and the trace; holds no secret.
-    pub cause: String,
+/// Why a connector could not decide. `cause` is exact and for the log, the trace and administrators; it holds
+/// no secret and no text that an upstream chose freely.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectorError {
+    /// Passes by itself (unreachable, timeout, 5xx, 429, a full queue): the same request may succeed later.
+    #[error("{upstream} is unavailable: {cause}")]
+    Unavailable { upstream: String, cause: String },
+    /// A permanent defect of the configuration, of the upstream's answers or of the person's data there:
+    /// the same request fails until an administrator acts, so nobody is told to try again.
+    #[error("{upstream} is misconfigured or incomplete: {cause}")]
+    Misconfigured {
+        upstream: String,
+        /// A sentence that may be shown to the person.
+        missing: String,
+        cause: String,
+    },
+}
+
+impl ConnectorError {
+    pub fn cause(&self) -> &str {
+        match self {
+            Self::Unavailable { cause, .. } | Self::Misconfigured { cause, .. } => cause,
+        }
+    }
 }
 
 #[async_trait]
@@ -113,7 +130,7 @@ pub trait PasswordLogin: Send + Sync {
         &self,
         login: &str,
         trace: &mut Trace,
-    ) -> Result<AccountDiagnosis, Unavailable>;
+    ) -> Result<AccountDiagnosis, ConnectorError>;
 
     async fn login(
         &self,
@@ -121,7 +138,7 @@ pub trait PasswordLogin: Send + Sync {
         password: &Secret,
         login_scopes: LoginScopes,
         trace: &mut Trace,
-    ) -> Result<LoginOutcome, Unavailable>;
+    ) -> Result<LoginOutcome, ConnectorError>;
 }
 
 /// The answer to [`PasswordLogin::diagnose`].
@@ -159,8 +176,10 @@ pub struct LoginRedirect {
 
 #[async_trait]
 pub trait RedirectLogin: Send + Sync {
-    async fn login_url(&self, upstream_login: &UpstreamLogin)
-    -> Result<LoginRedirect, Unavailable>;
+    async fn login_url(
+        &self,
+        upstream_login: &UpstreamLogin,
+    ) -> Result<LoginRedirect, ConnectorError>;
 
     /// `query` is what the browser brought back, decoded, `state` included and already matched.
     async fn handle_callback(
@@ -169,7 +188,7 @@ pub trait RedirectLogin: Send + Sync {
         callback_state: &CallbackState,
         query: &[(String, String)],
         trace: &mut Trace,
-    ) -> Result<LoginOutcome, Unavailable>;
+    ) -> Result<LoginOutcome, ConnectorError>;
 
     /// Whether the upstream is there and believes us, for the administrator who asks; nobody signs in.
     ///
@@ -180,7 +199,7 @@ pub trait RedirectLogin: Send + Sync {
         user: Option<&str>,
         now: Timestamp,
         trace: &mut Trace,
-    ) -> Result<Option<Vec<String>>, Unavailable> {
+    ) -> Result<Option<Vec<String>>, ConnectorError> {
         let _ = (user, now);
         trace.note("it can be asked nothing without a browser: sign in there");
         Ok(None)
@@ -240,7 +259,7 @@ pub trait Refresh: Send + Sync {
         &self,
         request: RefreshRequest<'_>,
         trace: &mut Trace,
-    ) -> Result<RefreshOutcome, Unavailable>;
+    ) -> Result<RefreshOutcome, ConnectorError>;
 
     /// True when asking costs nothing (no upstream is called), so it is asked every time.
     fn is_free(&self) -> bool {

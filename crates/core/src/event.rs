@@ -6,51 +6,52 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ClientId, ConnectorId, GrantId, SessionId, Timestamp};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EventKind {
-    SignedIn,
-    /// The same person proved themselves again in the same browser.
-    Reauthenticated,
-    SignedOut,
-    SessionEnded,
-    /// All that a filter found were ended; each has its own event too.
-    SessionsEnded,
-    GrantEnded,
-    ConsentGiven,
-    ConsentWithdrawn,
-    GroupsChanged,
-    /// A refresh token newer than the database: it went back in time.
-    DatabaseRestored,
-    KeyRotated,
-    /// An upstream refused so many people at once that none of it is believed.
-    CircuitBreakerOpened,
-    /// A person has confirmed; what that upstream says counts again.
-    CircuitBreakerClosed,
-    /// A client could not be told of an end, or refused to hear it.
-    LogoutNotificationFailed,
+/// Defines [`EventKind`] with one name per kind, so that no kind can be missing from [`EventKind::ALL`].
+macro_rules! event_kinds {
+    ($($(#[$doc:meta])* $kind:ident => $name:literal,)*) => {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum EventKind {
+            $($(#[$doc])* $kind,)*
+        }
+
+        impl EventKind {
+            /// Every kind, in the order of their definition.
+            pub const ALL: &[Self] = &[$(Self::$kind,)*];
+
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $name,)*
+                }
+            }
+        }
+    };
+}
+
+event_kinds! {
+    SignedIn => "signed_in",
+    /// The same person authenticated again in the same browser.
+    Reauthenticated => "reauthenticated",
+    SignedOut => "signed_out",
+    SessionEnded => "session_ended",
+    /// All sessions that a filter matched were ended; each has its own event too.
+    SessionsEnded => "sessions_ended",
+    GrantEnded => "grant_ended",
+    ConsentGiven => "consent_given",
+    ConsentWithdrawn => "consent_withdrawn",
+    GroupsChanged => "groups_changed",
+    /// A refresh token with a newer generation than the database: a backup was restored.
+    DatabaseRestored => "database_restored",
+    KeyRotated => "key_rotated",
+    /// An upstream refused so many people at once that its refusals are not acted on.
+    CircuitBreakerOpened => "circuit_breaker_opened",
+    /// An administrator confirmed the upstream's answers, which are acted on again.
+    CircuitBreakerClosed => "circuit_breaker_closed",
+    /// A client could not be reached with a logout token, or rejected it.
+    LogoutNotificationFailed => "logout_notification_failed",
 }
 
 impl EventKind {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::SignedIn => "signed_in",
-            Self::Reauthenticated => "reauthenticated",
-            Self::SignedOut => "signed_out",
-            Self::SessionEnded => "session_ended",
-            Self::SessionsEnded => "sessions_ended",
-            Self::GrantEnded => "grant_ended",
-            Self::ConsentGiven => "consent_given",
-            Self::ConsentWithdrawn => "consent_withdrawn",
-            Self::GroupsChanged => "groups_changed",
-            Self::DatabaseRestored => "database_restored",
-            Self::KeyRotated => "key_rotated",
-            Self::CircuitBreakerOpened => "circuit_breaker_opened",
-            Self::CircuitBreakerClosed => "circuit_breaker_closed",
-            Self::LogoutNotificationFailed => "logout_notification_failed",
-        }
-    }
-
     /// The kind that [`Self::as_str`] spells so.
     pub fn parse(text: &str) -> Option<Self> {
         let text: StrDeserializer<'_, Error> = text.into_deserializer();
@@ -101,8 +102,8 @@ mod tests {
 
     #[test]
     fn a_kind_is_read_as_it_is_spelled() {
-        for kind in [EventKind::SignedIn, EventKind::SessionsEnded, EventKind::KeyRotated] {
-            assert_eq!(EventKind::parse(kind.as_str()), Some(kind));
+        for kind in EventKind::ALL {
+            assert_eq!(EventKind::parse(kind.as_str()), Some(*kind));
         }
         assert_eq!(EventKind::parse("SignedIn"), None);
     }

@@ -1,10 +1,13 @@
-//! The command line.
+//! The command line: every command with its arguments and help texts.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::manage::{EventArguments, ExplainArguments, KeyCommand, SessionCommand, Where};
+use crate::manage::{
+    CommonArguments, EventArguments, ExplainArguments, KeyCommand, SessionCommand, is_hyphenated_id,
+};
 
 /// An OpenID Connect identity provider for the accounts a company already has.
 #[derive(Debug, Parser)]
@@ -14,43 +17,73 @@ pub struct Cli {
     pub command: Command,
 }
 
+impl Cli {
+    /// Parses the process's arguments; prints a message and exits when they are wrong.
+    pub fn from_process() -> Self {
+        Self::parse_from(with_ids_last(std::env::args_os()))
+    }
+}
+
+/// Moves ids that begin with `-`, as 1 of 64 did in earlier versions, behind `--`: clap would take them for
+/// options. Ids that are the value of an option stay, since those options accept them.
+fn with_ids_last(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let (mut kept, mut ids): (Vec<OsString>, Vec<OsString>) = (Vec::new(), Vec::new());
+    let mut arguments = arguments.peekable();
+    while let Some(argument) = arguments.next_if(|argument| argument != "--") {
+        let is_value = kept
+            .last()
+            .is_some_and(|last| ["--session", "--grant", "--page"].iter().any(|o| last == o));
+        match argument.to_str().is_some_and(is_hyphenated_id) && !is_value {
+            true => ids.push(argument),
+            false => kept.push(argument),
+        }
+    }
+    let rest: Vec<OsString> = arguments.collect();
+    if !ids.is_empty() && rest.is_empty() {
+        kept.push("--".into());
+    }
+    kept.into_iter().chain(rest).chain(ids).collect()
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve as a configuration file says
+    /// Run the server
     Serve(ServeArguments),
-    /// Tell everything that is wrong with a configuration file, without opening a port
+    /// Check a configuration file and report every problem, or query one of its connectors about a user
     Check(CheckArguments),
     /// Read a password and print its hash for staticPasswords
+    ///
+    /// On a terminal the password is typed twice and not echoed; otherwise it is read from standard input.
     HashPassword,
-    /// See and end sessions
+    /// List, show and end sessions
     Sessions {
         #[command(flatten)]
-        at: Where,
+        common: CommonArguments,
         #[command(subcommand)]
         command: SessionCommand,
     },
-    /// See the signing keys, and make the next one now
+    /// List and rotate the signing keys
     Keys {
         #[command(flatten)]
-        at: Where,
+        common: CommonArguments,
         #[command(subcommand)]
         command: KeyCommand,
     },
     /// Search the audit log
     Events {
         #[command(flatten)]
-        at: Where,
-        #[command(flatten)]
         arguments: EventArguments,
+        #[command(flatten)]
+        common: CommonArguments,
     },
-    /// Tell why somebody can sign in or not, and which groups a client is told
+    /// Explain why somebody can or cannot sign in, and which groups a client receives
     Explain {
         #[command(flatten)]
-        at: Where,
-        #[command(flatten)]
         arguments: ExplainArguments,
+        #[command(flatten)]
+        common: CommonArguments,
     },
-    /// Print what an API server needs
+    /// Print configuration for a Kubernetes API server
     #[command(subcommand)]
     Kubernetes(KubernetesCommand),
     /// Print the version
@@ -59,54 +92,104 @@ pub enum Command {
 
 #[derive(Debug, Subcommand)]
 pub enum KubernetesCommand {
-    /// Print the kubeconfig file for --authentication-token-webhook-config-file, the credential in it
+    /// Print the file for --authentication-token-webhook-config-file; it contains a credential
     WebhookConfig(WebhookConfigArguments),
 }
 
 #[derive(Debug, Args)]
 pub struct WebhookConfigArguments {
-    /// The configuration file
+    /// Configuration file
+    #[arg(env = "COUNTERSIGN_CONFIG", hide_env_values = true)]
     pub file: PathBuf,
-    /// The client of the cluster, with kubernetes.webhook
+    /// Id of the cluster's client, which must have kubernetes.webhook
     #[arg(long, value_name = "ID")]
     pub client: String,
-    /// Where the API server's machine has the CA of the issuer's certificate
+    /// Path of the issuer's certificate authority on the API server's machine
     #[arg(long, value_name = "PATH")]
     pub certificate_authority: Option<String>,
-    /// Unknown keys are warnings, as they are in Dex
+    /// Report unknown keys as warnings and not as errors (Dex ignores them)
     #[arg(long)]
     pub lenient: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct ServeArguments {
-    /// The configuration file
+    /// Configuration file
+    #[arg(env = "COUNTERSIGN_CONFIG", hide_env_values = true)]
     pub file: PathBuf,
-    /// In place of web.http
+    /// Listen here instead of at web.http
     #[arg(long, value_name = "HOST:PORT")]
     pub web_http_addr: Option<String>,
-    /// In place of web.https
+    /// Listen here instead of at web.https
     #[arg(long, value_name = "HOST:PORT")]
     pub web_https_addr: Option<String>,
-    /// In place of telemetry.http
+    /// Listen here instead of at telemetry.http
     #[arg(long, value_name = "HOST:PORT")]
     pub telemetry_addr: Option<String>,
-    /// Unknown keys are warnings, as they are in Dex
+    /// Report unknown keys as warnings and not as errors (Dex ignores them)
     #[arg(long)]
     pub lenient: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct CheckArguments {
-    /// The configuration file
+    /// Configuration file
+    #[arg(env = "COUNTERSIGN_CONFIG", hide_env_values = true)]
     pub file: PathBuf,
-    /// Unknown keys are warnings, as they are in Dex
+    /// Report unknown keys as warnings and not as errors (Dex ignores them)
     #[arg(long)]
     pub lenient: bool,
-    /// Ask this upstream what can be asked without a browser, and print what was asked and what came back
+    /// Query this connector's upstream without a browser; print the requests and the responses
     #[arg(long, value_name = "ID")]
     pub connector: Option<String>,
-    /// The person to ask about: the name as it would be typed at the login page, or the e-mail address
+    /// The user to query about: the login name as typed on the login page, or the e-mail address
     #[arg(long, value_name = "NAME", requires = "connector")]
     pub user: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    const ID: &str = "-hFq2vCkzX0bQG7Yt9_4dJmWn3RsLaEi";
+
+    fn parse(arguments: &[&str]) -> Result<String, String> {
+        let arguments = ["countersign"].iter().chain(arguments).map(OsString::from);
+        match Cli::try_parse_from(with_ids_last(arguments)) {
+            Ok(cli) => Ok(format!("{:?}", cli.command)),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Issue 9, item 14.
+    #[test]
+    fn ids_that_begin_with_a_hyphen_are_ids_wherever_they_stand() {
+        for arguments in [
+            &["sessions", "show", ID, "--config", "a.yaml"][..],
+            &["sessions", "end", ID, "other", "--config", "a.yaml"],
+            &["sessions", "end", "--config", "a.yaml", "--", ID],
+            &["sessions", "end", "--grant", ID, "--config", "a.yaml"],
+            &["events", "--session", ID, "--config", "a.yaml", "--page", ID],
+        ] {
+            let parsed = parse(arguments).unwrap();
+            assert!(parsed.contains(ID) && parsed.contains("a.yaml"), "{parsed}");
+        }
+        assert!(parse(&["sessions", "end", "--evrything"]).unwrap_err().contains("--everything"));
+    }
+
+    /// Every option and argument of every command says what it does.
+    #[test]
+    fn every_option_has_a_help_text() {
+        fn undocumented(command: &clap::Command) -> Vec<String> {
+            let own = command.get_arguments().filter(|argument| argument.get_help().is_none());
+            let own = own.map(|argument| format!("{} {}", command.get_name(), argument.get_id()));
+            let below = command.get_subcommands().flat_map(undocumented);
+            let about = command.get_about().is_none().then(|| command.get_name().to_owned());
+            own.chain(below).chain(about).collect()
+        }
+        let mut command = Cli::command();
+        command.build();
+        assert_eq!(undocumented(&command), [""; 0]);
+    }
 }

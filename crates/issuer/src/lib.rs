@@ -33,6 +33,7 @@ use std::sync::Arc;
 
 use countersign_core::Clock;
 use countersign_core::Timestamp;
+use countersign_core::connector::ConnectorError;
 use countersign_core::ids::NoRandomness;
 use countersign_jose::{JoseError, RootKeys};
 use countersign_store::{Store, StoreError};
@@ -71,6 +72,10 @@ pub enum IssuerError {
     /// Passing: ask again later (503).
     #[error("{what}: {cause}")]
     Unavailable { what: String, cause: String },
+    /// Permanent until an administrator acts: a defect of a connector's configuration, of an upstream's
+    /// answers or of the person's data there (502). `missing` may be shown to the person.
+    #[error("{what}: {cause}")]
+    Misconfigured { what: String, missing: String, cause: String },
     /// The request brought text that no database keeps, such as a NUL (400).
     #[error("unstorable text: {0}")]
     Unstorable(String),
@@ -83,8 +88,15 @@ pub enum IssuerError {
 pub const THE_DATABASE: &str = "the database";
 
 impl IssuerError {
-    pub fn upstream(unavailable: &countersign_core::connector::Unavailable) -> Self {
-        Self::Unavailable { what: unavailable.upstream.clone(), cause: unavailable.cause.clone() }
+    pub fn upstream(error: &ConnectorError) -> Self {
+        match error.clone() {
+            ConnectorError::Unavailable { upstream, cause } => {
+                Self::Unavailable { what: upstream, cause }
+            }
+            ConnectorError::Misconfigured { upstream, missing, cause } => {
+                Self::Misconfigured { what: upstream, missing, cause }
+            }
+        }
     }
 }
 

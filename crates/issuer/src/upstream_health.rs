@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use countersign_core::connector::Unavailable;
+use countersign_core::connector::ConnectorError;
 use countersign_core::{Connector, ConnectorId, Timestamp};
 use countersign_store::CircuitBreaker;
 
@@ -108,14 +108,19 @@ impl Took {
 }
 
 impl Upstreams {
-    fn note(&self, connector: &ConnectorId, call: &Call, failure: Option<&Unavailable>) {
+    fn note(&self, connector: &ConnectorId, call: &Call, failure: Option<&ConnectorError>) {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let seen = seen.entry(connector.clone()).or_default();
         seen.took.entry(call.op).or_default().add(call.ended.since(call.begun));
         match failure {
             Some(down) => {
-                let cause = down.cause.clone();
+                let cause = down.cause().to_owned();
                 seen.last_failure = Some(RecordedFailure { at: call.ended, doing: call.op, cause });
+                // A permanent defect may be one person's: it is shown to administrators, but the upstream
+                // does not count as down for everybody.
+                if matches!(down, ConnectorError::Misconfigured { .. }) {
+                    seen.last_answer = Some(call.ended);
+                }
             }
             None => {
                 let failure = seen.last_failure.as_ref().map(|failure| failure.doing);
@@ -145,8 +150,8 @@ impl Issuer {
         &self,
         connector: &Connector,
         op: Op,
-        answer: impl Future<Output = Result<T, Unavailable>>,
-    ) -> Result<T, Unavailable> {
+        answer: impl Future<Output = Result<T, ConnectorError>>,
+    ) -> Result<T, ConnectorError> {
         let begun = self.now();
         let answer = answer.await;
         let call = Call { op, begun, ended: self.now() };
@@ -159,8 +164,8 @@ impl Issuer {
     pub(crate) async fn hear_browser<T>(
         &self,
         connector: &Connector,
-        answer: impl Future<Output = Result<T, Unavailable>>,
-    ) -> Result<T, Unavailable> {
+        answer: impl Future<Output = Result<T, ConnectorError>>,
+    ) -> Result<T, ConnectorError> {
         answer.await.map_err(|down| by_its_name(connector, down))
     }
 
@@ -193,13 +198,19 @@ impl Issuer {
     }
 }
 
-fn by_its_name(connector: &Connector, down: Unavailable) -> Unavailable {
-    Unavailable {
-        upstream: connector.name.clone(),
-        cause: match down.upstream == connector.id.as_str() {
-            true => down.cause,
-            false => format!("{}: {}", down.upstream, down.cause),
-        },
+fn by_its_name(connector: &Connector, error: ConnectorError) -> ConnectorError {
+    let name = connector.name.clone();
+    let full = |upstream: String, cause: String| match upstream == connector.id.as_str() {
+        true => cause,
+        false => format!("{upstream}: {cause}"),
+    };
+    match error {
+        ConnectorError::Unavailable { upstream, cause } => {
+            ConnectorError::Unavailable { upstream: name, cause: full(upstream, cause) }
+        }
+        ConnectorError::Misconfigured { upstream, missing, cause } => {
+            ConnectorError::Misconfigured { upstream: name, missing, cause: full(upstream, cause) }
+        }
     }
 }
 
@@ -207,7 +218,7 @@ fn by_its_name(connector: &Connector, down: Unavailable) -> Unavailable {
 mod tests {
     use std::time::Duration;
 
-    use countersign_core::connector::Unavailable;
+    use countersign_core::connector::ConnectorError;
     use countersign_core::{ConnectorId, Timestamp};
 
     use super::{Call, Op, Upstreams};
@@ -218,7 +229,10 @@ mod tests {
     fn noted(upstreams: &Upstreams, seconds: u64, op: Op, answered: bool) {
         let ended = NOON + Duration::from_secs(seconds);
         let call = Call { op, begun: ended - Duration::from_millis(30), ended };
-        let down = Unavailable { upstream: "ldap".into(), cause: "it is dark".into() };
+        let down = ConnectorError::Unavailable {
+            upstream: "ldap".into(),
+            cause: "connection refused".into(),
+        };
         upstreams.note(&ConnectorId::new("ldap"), &call, (!answered).then_some(&down));
     }
 

@@ -75,6 +75,10 @@ pub async fn account_view(
             tracing::warn!(upstream = what, cause, "a person sees groups as they were");
             true
         }
+        Err(IssuerError::Misconfigured { what, cause, .. }) => {
+            tracing::error!(upstream = what, cause, "a person sees groups as they were");
+            true
+        }
         Err(failure) => return Err(failure.into()),
     };
     let known = if stale {

@@ -53,6 +53,7 @@ pub enum LoginResult {
     Refused,
     Delayed,
     Unavailable,
+    Misconfigured,
     StartedAgain,
 }
 
@@ -63,6 +64,7 @@ impl LoginResult {
             Ok(SignInEnd::Refused(_)) => Self::Refused,
             Ok(SignInEnd::Wait(_)) => Self::Delayed,
             Ok(SignInEnd::NoSuchWay | SignInEnd::StartAgain) => Self::StartedAgain,
+            Err(IssuerError::Misconfigured { .. }) => Self::Misconfigured,
             Err(_) => Self::Unavailable,
         }
     }

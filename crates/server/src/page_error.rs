@@ -39,14 +39,21 @@ impl From<IssuerError> for PageError {
                 PageErrorKind::Unavailable
             }
             IssuerError::Unavailable { .. } => PageErrorKind::UpstreamDown,
+            IssuerError::Misconfigured { .. } => PageErrorKind::UpstreamMisconfigured,
             IssuerError::Unstorable(_) => PageErrorKind::BadRequest,
             IssuerError::Broken(_) => PageErrorKind::Internal,
         };
         let mut page_error = Self::from(kind);
         page_error.0.cause = Some(error.to_string());
-        if let (PageErrorKind::UpstreamDown, IssuerError::Unavailable { what, .. }) = (kind, error)
-        {
-            page_error.0.items = vec![what];
+        match error {
+            IssuerError::Unavailable { what, .. } if kind == PageErrorKind::UpstreamDown => {
+                page_error.0.items = vec![what];
+            }
+            IssuerError::Misconfigured { what, missing, .. } => {
+                page_error.0.items = vec![what];
+                page_error.0.detail = Some(missing);
+            }
+            _ => {}
         }
         page_error
     }

@@ -188,6 +188,18 @@ fn error_response(app: &App, parts: &Parts, error: TokenError) -> Response {
         TokenError::Failed(IssuerError::Unstorable(_)) => {
             oauth_error(TokenErrorCode::InvalidGrant, "This server did not issue this value.")
         }
+        TokenError::Failed(IssuerError::Misconfigured { what, missing, cause }) => {
+            tracing::error!(
+                upstream = what,
+                cause,
+                "a token request failed: misconfigured upstream"
+            );
+            // Section 5.2 allows no quotation mark, no backslash and nothing but ASCII in a description.
+            let printable = |c: &char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\');
+            let missing: String = missing.chars().filter(printable).collect();
+            let description = format!("{missing} An administrator must act.");
+            oauth_error(TokenErrorCode::ServerError, &description)
+        }
         TokenError::Failed(error) => {
             tracing::error!(cause = %error, "a token request failed");
             oauth_error(TokenErrorCode::ServerError, "The server failed; its log has the cause.")

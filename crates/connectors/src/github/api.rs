@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::limits;
-use crate::oauth::{Failure, Http, MAX_ANSWER_BYTES, chain};
+use crate::oauth::{Http, MAX_ANSWER_BYTES, UpstreamError, chain, is_certificate_error};
 
 /// The most GitHub gives.
 const PER_PAGE: usize = 100;
@@ -24,14 +24,14 @@ const MAX_PAGES: usize = 100;
 
 /// Why there is no answer to go on with.
 pub(super) enum Stop {
-    Failed(Failure),
+    Failed(UpstreamError),
     /// The token is called bad: revoked, expired, or the oldest of more than ten.
     Revoked,
     Suspended,
 }
 
-impl From<Failure> for Stop {
-    fn from(failure: Failure) -> Self {
+impl From<UpstreamError> for Stop {
+    fn from(failure: UpstreamError) -> Self {
         Self::Failed(failure)
     }
 }
@@ -64,12 +64,12 @@ impl<'a> Api<'a> {
         base: &'a Url,
         token: &Secret,
         now: Timestamp,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, UpstreamError> {
         let bearer = Secret::new(format!("Bearer {}", token.expose()));
         if HeaderValue::from_str(bearer.expose()).is_err() {
             // The builder would panic.
             let why = "the token does not fit a header";
-            return Err(Failure::NotAsked { endpoint: "API", why });
+            return Err(UpstreamError::NotAsked { endpoint: "API", why });
         }
         let built = Octocrab::builder().base_uri(base.as_str()).and_then(|builder| {
             builder
@@ -77,7 +77,8 @@ impl<'a> Api<'a> {
                 .personal_token(token.expose().to_owned())
                 .build_with_reqwest(http.client().clone())
         });
-        let crab = built.map_err(|e| Failure::Here(format!("octocrab: {}", chain(&e))))?;
+        let crab =
+            built.map_err(|e| UpstreamError::Configuration(format!("octocrab: {}", chain(&e))))?;
         Ok(Self { crab, base, now })
     }
 
@@ -95,7 +96,7 @@ impl<'a> Api<'a> {
         let (head, body) = asked.map_err(|e| broken(endpoint, &e))?.into_parts();
         let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await;
         let body = body.map_err(|e| match e.is::<LengthLimitError>() {
-            true => Failure::TooLarge { endpoint, limit_bytes: MAX_ANSWER_BYTES },
+            true => UpstreamError::TooLarge { endpoint, limit_bytes: MAX_ANSWER_BYTES },
             false => broken(endpoint, &*e),
         })?;
         let status = head.status.as_u16();
@@ -125,7 +126,7 @@ impl<'a> Api<'a> {
             }
         }
         let why = "one login has asked it too often";
-        Err(Failure::NotAsked { endpoint, why }.into())
+        Err(UpstreamError::NotAsked { endpoint, why }.into())
     }
 
     /// What must not be read as an answer to the question.
@@ -137,7 +138,7 @@ impl<'a> Api<'a> {
         let message = said.message();
         if let Some(limit) = limits::read(status, &said.headers, &message, self.now) {
             trace.note(format!("GitHub limits this person's requests: {}", limit.what));
-            return Some(Failure::Later { endpoint, status, seconds: limit.seconds }.into());
+            return Some(UpstreamError::Later { endpoint, status, seconds: limit.seconds }.into());
         }
         match status {
             // A proxy's 401 is not GitHub's word about the token.
@@ -150,8 +151,9 @@ impl<'a> Api<'a> {
 
     /// Only the path of a link is used, and only below our own address, so that neither the token nor a
     /// question of ours goes where an answer points.
-    fn path_of(&self, endpoint: &'static str, link: &str) -> Result<String, Failure> {
-        let elsewhere = || Failure::NotAsked { endpoint, why: "its next page is somewhere else" };
+    fn path_of(&self, endpoint: &'static str, link: &str) -> Result<String, UpstreamError> {
+        let elsewhere =
+            || UpstreamError::NotAsked { endpoint, why: "its next page is somewhere else" };
         let url = Url::parse(link).map_err(|_| elsewhere())?;
         let base = self.base.path().trim_end_matches('/');
         let path = url.path().strip_prefix(base).filter(|path| path.starts_with('/'));
@@ -165,16 +167,16 @@ impl<'a> Api<'a> {
 }
 
 impl Said {
-    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, UpstreamError> {
         match self.status {
             200 => serde_json::from_slice(&self.body)
-                .map_err(|_| Failure::NotJson { endpoint: self.endpoint }),
+                .map_err(|_| UpstreamError::NotJson { endpoint: self.endpoint }),
             _ => Err(self.failure()),
         }
     }
 
-    pub fn failure(&self) -> Failure {
-        Failure::Status { endpoint: self.endpoint, status: self.status, code: None }
+    pub fn failure(&self) -> UpstreamError {
+        UpstreamError::Status { endpoint: self.endpoint, status: self.status, code: None }
     }
 
     /// The organization wants single sign-on of its own to have been done for this token.
@@ -214,15 +216,19 @@ pub(super) fn is_login(name: &str) -> bool {
     (1..=100).contains(&name.len()) && name.chars().all(fits)
 }
 
-fn broken(endpoint: &'static str, error: &(dyn Error + 'static)) -> Failure {
+fn broken(endpoint: &'static str, error: &(dyn Error + 'static)) -> UpstreamError {
     let mut cause = Some(error);
     while let Some(inner) = cause {
         if inner.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_timeout) {
-            return Failure::Slow { endpoint };
+            return UpstreamError::Slow { endpoint };
         }
         cause = inner.source();
     }
-    Failure::Unreachable { endpoint, why: chain(error) }
+    let why = chain(error);
+    match is_certificate_error(error) {
+        true => UpstreamError::Certificate { endpoint, why },
+        false => UpstreamError::Unreachable { endpoint, why },
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use countersign_core::Timestamp;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use tokio::time::Instant;
 
-use crate::oauth::Failure;
+use crate::oauth::UpstreamError;
 
 /// GitHub's advice where an answer does not say how long.
 const UNTOLD_SECONDS: u64 = 60;
@@ -58,11 +58,11 @@ pub(super) struct Limits(Mutex<HashMap<String, Instant>>);
 
 impl Limits {
     /// Asking on while limited is what GitHub bans applications for.
-    pub fn allow(&self, who: &str) -> Result<(), Failure> {
+    pub fn allow(&self, who: &str) -> Result<(), UpstreamError> {
         let Ok(until) = self.0.lock() else { return Ok(()) };
         let left = until.get(who).map(|until| until.saturating_duration_since(Instant::now()));
         match left {
-            Some(left) if !left.is_zero() => Err(Failure::Here(format!(
+            Some(left) if !left.is_zero() => Err(UpstreamError::Temporary(format!(
                 "GitHub limited this person's requests and is not asked again for {} s",
                 left.as_secs() + 1
             ))),

@@ -4,7 +4,7 @@ use countersign_core::{Identity, Trace};
 use serde::Deserialize;
 
 use super::api::{Api, Stop, is_login};
-use crate::oauth::Failure;
+use crate::oauth::UpstreamError;
 
 const USER: &str = "user API";
 const EMAILS: &str = "e-mail API";
@@ -33,7 +33,7 @@ pub(super) async fn user(api: &Api<'_>, trace: &mut Trace) -> Result<User, Stop>
     let user: User = api.ask(USER, "/user", trace).await?.json()?;
     match is_login(&user.login) {
         true => Ok(user),
-        false => Err(Failure::Person("the login is not one of GitHub's".to_owned()).into()),
+        false => Err(UpstreamError::Person("the login is not one of GitHub's".to_owned()).into()),
     }
 }
 

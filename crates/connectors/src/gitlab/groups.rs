@@ -4,7 +4,7 @@ use countersign_core::{Secret, Trace};
 use serde::Deserialize;
 use url::Url;
 
-use crate::oauth::{Ask, Failure, Http, below};
+use crate::oauth::{Ask, Http, UpstreamError, below};
 
 const USERINFO: &str = "userinfo endpoint";
 const GROUPS: &str = "groups API";
@@ -50,7 +50,11 @@ struct Member {
 
 impl Eyes<'_> {
     /// Those somebody was made a member of.
-    pub async fn direct(&self, roles: bool, trace: &mut Trace) -> Result<Vec<String>, Failure> {
+    pub async fn direct(
+        &self,
+        roles: bool,
+        trace: &mut Trace,
+    ) -> Result<Vec<String>, UpstreamError> {
         let info = self.user_info(trace).await?;
         let mut groups = info.groups.clone();
         if roles {
@@ -60,7 +64,11 @@ impl Eyes<'_> {
     }
 
     /// Those and the ones below them.
-    pub async fn inherited(&self, roles: bool, trace: &mut Trace) -> Result<Vec<String>, Failure> {
+    pub async fn inherited(
+        &self,
+        roles: bool,
+        trace: &mut Trace,
+    ) -> Result<Vec<String>, UpstreamError> {
         let records = self.records(trace).await?;
         let paths = || records.iter().map(|(_, path)| path);
         let mut groups: Vec<String> = paths().cloned().collect();
@@ -77,7 +85,7 @@ impl Eyes<'_> {
             asked += 1;
             if asked > MAX_ROLES_ASKED {
                 let why = "one login has asked it too often";
-                return Err(Failure::NotAsked { endpoint: MEMBERS, why });
+                return Err(UpstreamError::NotAsked { endpoint: MEMBERS, why });
             }
             if let Some(role) = self.effective_role(*id, path, trace).await? {
                 groups.push(format!("{path}:{role}"));
@@ -86,13 +94,13 @@ impl Eyes<'_> {
         Ok(groups)
     }
 
-    async fn user_info(&self, trace: &mut Trace) -> Result<UserInfo, Failure> {
+    async fn user_info(&self, trace: &mut Trace) -> Result<UserInfo, UpstreamError> {
         let url = below(self.base, "oauth/userinfo");
         let ask = Ask::get(USERINFO, &url).bearer(self.token);
         self.http.ask(ask, trace).await?.success()?.json()
     }
 
-    async fn records(&self, trace: &mut Trace) -> Result<Vec<(i64, String)>, Failure> {
+    async fn records(&self, trace: &mut Trace) -> Result<Vec<(i64, String)>, UpstreamError> {
         let mut records = Vec::new();
         for page in 1..=MAX_PAGES {
             let mut url = below(self.base, "api/v4/groups");
@@ -109,7 +117,7 @@ impl Eyes<'_> {
             }
         }
         let why = "one login has asked it too often";
-        Err(Failure::NotAsked { endpoint: GROUPS, why })
+        Err(UpstreamError::NotAsked { endpoint: GROUPS, why })
     }
 
     /// `None` when GitLab does not tell, or it is none of its usual roles.
@@ -118,7 +126,7 @@ impl Eyes<'_> {
         group: i64,
         path: &str,
         trace: &mut Trace,
-    ) -> Result<Option<&'static str>, Failure> {
+    ) -> Result<Option<&'static str>, UpstreamError> {
         let user = self.user_id;
         let url = below(self.base, &format!("api/v4/groups/{group}/members/all/{user}"));
         let answer = self.http.ask(Ask::get(MEMBERS, &url).bearer(self.token), trace).await?;

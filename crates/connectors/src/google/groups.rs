@@ -8,7 +8,7 @@ use url::Url;
 
 use super::config::{ANY_DOMAIN, Apis, Source};
 use super::tokens::{AccessTokens, CLOUD_IDENTITY, DIRECTORY, Way};
-use crate::oauth::{Ask, Failure, Http, below};
+use crate::oauth::{Ask, Http, UpstreamError, below};
 
 const DIRECTORY_API: &str = "Admin Directory API";
 const CLOUD_API: &str = "Cloud Identity API";
@@ -91,7 +91,7 @@ impl Groups {
         http: &Http,
         now: Timestamp,
         trace: &mut Trace,
-    ) -> Result<Vec<String>, Failure> {
+    ) -> Result<Vec<String>, UpstreamError> {
         let way = Way { http, apis: &self.apis, now };
         let mut budget = Budget { calls: MAX_CALLS, seen: HashSet::new() };
         let groups = match &self.reader {
@@ -116,10 +116,12 @@ impl Groups {
         way: &Way<'_>,
         budget: &mut Budget,
         trace: &mut Trace,
-    ) -> Result<Vec<String>, Failure> {
+    ) -> Result<Vec<String>, UpstreamError> {
         // The query is a program (CEL) with the address as a string inside.
         if email.chars().any(|c| matches!(c, '"' | '\\') || c.is_control()) {
-            return Err(Failure::Person("the e-mail address has characters of no address".into()));
+            return Err(UpstreamError::Person(
+                "the e-mail address has characters of no address".into(),
+            ));
         }
         let verb = if self.transitive { "searchTransitiveGroups" } else { "searchDirectGroups" };
         let base = below(&self.apis.cloud_identity, &format!("v1/groups/-/memberships:{verb}"));
@@ -163,7 +165,7 @@ impl Directory<'_> {
         transitive: bool,
         budget: &mut Budget,
         trace: &mut Trace,
-    ) -> Result<Vec<String>, Failure> {
+    ) -> Result<Vec<String>, UpstreamError> {
         let mut found = Vec::new();
         // The next one is at the end.
         let mut waiting = self.groups_of(email, budget, trace).await?;
@@ -188,7 +190,7 @@ impl Directory<'_> {
         email: &str,
         budget: &mut Budget,
         trace: &mut Trace,
-    ) -> Result<Vec<String>, Failure> {
+    ) -> Result<Vec<String>, UpstreamError> {
         let token = self.tokens.get(self.admin_for(email)?, &self.way, trace).await?;
         let base = below(&self.way.apis.directory, "admin/directory/v1/groups");
         let mut groups = Vec::new();
@@ -214,12 +216,12 @@ impl Directory<'_> {
         }
     }
 
-    fn admin_for(&self, email: &str) -> Result<&str, Failure> {
+    fn admin_for(&self, email: &str) -> Result<&str, UpstreamError> {
         let domain = email.rsplit_once('@').map(|(_, domain)| domain.to_lowercase());
         let own = domain.as_ref().and_then(|domain| self.admins.get(domain));
         own.or_else(|| self.admins.get(ANY_DOMAIN)).map(String::as_str).ok_or_else(|| {
             let domain = domain.unwrap_or_default();
-            Failure::Here(format!(
+            UpstreamError::Configuration(format!(
                 "domainToAdminEmail has no administrator for {domain} and no \"*\""
             ))
         })
@@ -227,17 +229,18 @@ impl Directory<'_> {
 }
 
 impl Budget {
-    fn spend(&mut self, endpoint: &'static str) -> Result<(), Failure> {
-        let too_many = Failure::NotAsked { endpoint, why: "one login has asked it too often" };
+    fn spend(&mut self, endpoint: &'static str) -> Result<(), UpstreamError> {
+        let too_many =
+            UpstreamError::NotAsked { endpoint, why: "one login has asked it too often" };
         self.calls = self.calls.checked_sub(1).ok_or(too_many)?;
         Ok(())
     }
 
-    fn is_new(&mut self, group: &str, endpoint: &'static str) -> Result<bool, Failure> {
+    fn is_new(&mut self, group: &str, endpoint: &'static str) -> Result<bool, UpstreamError> {
         let is_new = self.seen.insert(group.to_owned());
         if self.seen.len() > MAX_GROUPS {
             let why = format!("the {endpoint} names over {MAX_GROUPS} groups");
-            return Err(Failure::Person(why));
+            return Err(UpstreamError::Person(why));
         }
         Ok(is_new)
     }
@@ -250,9 +253,9 @@ fn add_page(url: &mut Url, token: Option<&str>) {
 }
 
 /// 403 is nobody's absence but a right that is not given.
-fn forbidden(failure: Failure) -> Failure {
+fn forbidden(failure: UpstreamError) -> UpstreamError {
     match failure.status() {
-        Some(403) => Failure::Here(format!(
+        Some(403) => UpstreamError::Configuration(format!(
             "{failure}: the service account may not read groups (scope, delegation or role)"
         )),
         _ => failure,

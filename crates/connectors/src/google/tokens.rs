@@ -10,7 +10,7 @@ use url::Url;
 
 use super::config::Apis;
 use super::credentials::{Credentials, Federation, ServiceAccount};
-use crate::oauth::{Ask, Failure, Granted, Http, Kept, Tokens, below, granted};
+use crate::oauth::{Ask, Granted, Http, Kept, Tokens, UpstreamError, below, granted};
 
 pub(super) const DIRECTORY: &str = "https://www.googleapis.com/auth/admin.directory.group.readonly";
 pub(super) const CLOUD_IDENTITY: &str =
@@ -62,9 +62,11 @@ impl AccessTokens {
         subject: &str,
         way: &Way<'_>,
         trace: &mut Trace,
-    ) -> Result<Arc<Secret>, Failure> {
+    ) -> Result<Arc<Secret>, UpstreamError> {
         let kept = self.kept.get(subject).ok_or_else(|| {
-            Failure::Here("no administrator is configured for this domain".to_owned())
+            UpstreamError::Configuration(
+                "no administrator is configured for this domain".to_owned(),
+            )
         })?;
         kept.get(async {
             let tokens = self.fetch(subject, way, trace).await?;
@@ -79,7 +81,7 @@ impl AccessTokens {
         subject: &str,
         way: &Way<'_>,
         trace: &mut Trace,
-    ) -> Result<Tokens, Failure> {
+    ) -> Result<Tokens, UpstreamError> {
         match &self.credentials {
             Credentials::Key(account) => {
                 let audience = account.token_url.as_str();
@@ -107,7 +109,7 @@ impl AccessTokens {
         subject: &str,
         way: &Way<'_>,
         trace: &mut Trace,
-    ) -> Result<Tokens, Failure> {
+    ) -> Result<Tokens, UpstreamError> {
         let direct = federation.impersonation.is_none() && subject.is_empty();
         let scope = if direct { self.scope } else { CLOUD_PLATFORM };
         let token = exchanged(federation, way.http, scope, trace).await?;
@@ -119,7 +121,7 @@ impl AccessTokens {
             (Some((account, _)), subject) => {
                 self.as_subject(account, subject, &token.access, way, trace).await
             }
-            (None, _) => Err(Failure::Here(
+            (None, _) => Err(UpstreamError::Configuration(
                 "the federation names no service account, and only one may act for an administrator"
                     .to_owned(),
             )),
@@ -134,7 +136,7 @@ impl AccessTokens {
         token: &Secret,
         way: &Way<'_>,
         trace: &mut Trace,
-    ) -> Result<Tokens, Failure> {
+    ) -> Result<Tokens, UpstreamError> {
         let path = format!("v1/projects/-/serviceAccounts/{account}:signJwt");
         let url = below(&way.apis.iam_credentials, &path);
         let claims = self.claims(account, GOOGLE_TOKENS, subject, way.now);
@@ -142,7 +144,7 @@ impl AccessTokens {
         let answer = way.http.ask(Ask::json(IAM, &url, &body).bearer(token), trace).await?;
         let object = answer.success()?.object()?;
         let signed = object.get("signedJwt").and_then(Value::as_str);
-        let signed = signed.ok_or(Failure::Lacks { endpoint: IAM, what: "signedJwt" })?;
+        let signed = signed.ok_or(UpstreamError::Lacks { endpoint: IAM, what: "signedJwt" })?;
         redeemed(way.http, &way.apis.tokens, &Secret::new(signed), trace).await
     }
 
@@ -160,12 +162,13 @@ impl AccessTokens {
     }
 }
 
-async fn signed(account: &Arc<ServiceAccount>, claims: Value) -> Result<Secret, Failure> {
+async fn signed(account: &Arc<ServiceAccount>, claims: Value) -> Result<Secret, UpstreamError> {
     let account = account.clone();
     let work = move || account.signer.sign(Some("JWT"), claims.to_string().as_bytes());
     let signed = tokio::task::spawn_blocking(work).await;
-    let signed = signed.map_err(|_| Failure::Here("signing was interrupted".to_owned()))?;
-    signed.map(Secret::new).map_err(|e| Failure::Here(e.to_string()))
+    let signed =
+        signed.map_err(|_| UpstreamError::Temporary("signing was interrupted".to_owned()))?;
+    signed.map(Secret::new).map_err(|e| UpstreamError::Configuration(e.to_string()))
 }
 
 async fn redeemed(
@@ -173,7 +176,7 @@ async fn redeemed(
     url: &Url,
     assertion: &Secret,
     trace: &mut Trace,
-) -> Result<Tokens, Failure> {
+) -> Result<Tokens, UpstreamError> {
     let form = [("grant_type", JWT_BEARER), ("assertion", assertion.expose())];
     let answer = http.ask(Ask::form(SERVICE_ACCOUNT, url, &form), trace).await?;
     tokens(granted(&answer)?, SERVICE_ACCOUNT)
@@ -184,16 +187,20 @@ async fn exchanged(
     http: &Http,
     scope: &str,
     trace: &mut Trace,
-) -> Result<Tokens, Failure> {
+) -> Result<Tokens, UpstreamError> {
     let file = &federation.token_file;
     let text = tokio::fs::read_to_string(file).await;
-    let text = Secret::new(text.map_err(|e| Failure::Here(format!("cannot read {file}: {e}")))?);
+    let text = Secret::new(
+        text.map_err(|e| UpstreamError::Configuration(format!("cannot read {file}: {e}")))?,
+    );
     let subject = match &federation.token_member {
         None => text.expose().trim().to_owned(),
         Some(member) => serde_json::from_str::<Value>(text.expose())
             .ok()
             .and_then(|json| json.get(member)?.as_str().map(str::to_owned))
-            .ok_or_else(|| Failure::Here(format!("{file} has no text at {member}")))?,
+            .ok_or_else(|| {
+                UpstreamError::Configuration(format!("{file} has no text at {member}"))
+            })?,
     };
     let form = [
         ("grant_type", TOKEN_EXCHANGE),
@@ -213,16 +220,20 @@ async fn impersonated(
     scope: &str,
     token: &Secret,
     trace: &mut Trace,
-) -> Result<Tokens, Failure> {
+) -> Result<Tokens, UpstreamError> {
     let body = json!({ "scope": [scope] });
     let answer = http.ask(Ask::json(IAM, url, &body).bearer(token), trace).await?;
     let object = answer.success()?.object()?;
     let access = object.get("accessToken").and_then(Value::as_str);
-    let access = access.ok_or(Failure::Lacks { endpoint: IAM, what: "accessToken" })?;
+    let access = access.ok_or(UpstreamError::Lacks { endpoint: IAM, what: "accessToken" })?;
     Ok(Tokens::of(Secret::new(access)))
 }
 
-async fn machine_token(way: &Way<'_>, scope: &str, trace: &mut Trace) -> Result<Tokens, Failure> {
+async fn machine_token(
+    way: &Way<'_>,
+    scope: &str,
+    trace: &mut Trace,
+) -> Result<Tokens, UpstreamError> {
     let mut url = machine(way, "token");
     url.query_pairs_mut().append_pair("scopes", scope);
     let ask = Ask::get(METADATA, &url).header("metadata-flavor", Secret::new("Google"));
@@ -230,7 +241,7 @@ async fn machine_token(way: &Way<'_>, scope: &str, trace: &mut Trace) -> Result<
     tokens(granted(&answer)?, METADATA)
 }
 
-async fn machine_email(way: &Way<'_>, trace: &mut Trace) -> Result<String, Failure> {
+async fn machine_email(way: &Way<'_>, trace: &mut Trace) -> Result<String, UpstreamError> {
     let url = machine(way, "email");
     let ask = Ask::get(METADATA, &url).header("metadata-flavor", Secret::new("Google"));
     let answer = way.http.ask(ask, trace).await?.success()?;
@@ -240,7 +251,7 @@ async fn machine_email(way: &Way<'_>, trace: &mut Trace) -> Result<String, Failu
         .map(str::trim)
         .filter(|text| text.contains('@') && text.chars().all(plain))
         .map(str::to_owned)
-        .ok_or(Failure::Lacks { endpoint: METADATA, what: "the service account's address" })
+        .ok_or(UpstreamError::Lacks { endpoint: METADATA, what: "the service account's address" })
 }
 
 fn machine(way: &Way<'_>, what: &str) -> Url {
@@ -248,10 +259,12 @@ fn machine(way: &Way<'_>, what: &str) -> Url {
     below(&way.apis.metadata, &path)
 }
 
-fn tokens(granted: Granted, endpoint: &'static str) -> Result<Tokens, Failure> {
+fn tokens(granted: Granted, endpoint: &'static str) -> Result<Tokens, UpstreamError> {
     match granted {
         Granted::Tokens(tokens) => Ok(tokens),
         // Of a service account this is a fault of the configuration, not of the person.
-        Granted::Refused(code) => Err(Failure::Status { endpoint, status: 400, code: Some(code) }),
+        Granted::Refused(code) => {
+            Err(UpstreamError::Status { endpoint, status: 400, code: Some(code) })
+        }
     }
 }

@@ -11,7 +11,7 @@ use ldap3::controls::RawControl;
 use tokio::time::timeout;
 
 use super::ber;
-use super::failure::{Failure, describe};
+use super::failure::{DirectoryError, describe};
 use super::wire::Connection;
 
 /// draft-behera-ldap-password-policy: asked for with every bind, ignored by servers that lack it.
@@ -65,20 +65,20 @@ pub(super) async fn simple(
     dn: &str,
     password: &Secret,
     within: Duration,
-) -> Result<LdapResult, Failure> {
+) -> Result<LdapResult, DirectoryError> {
     let control = RawControl { ctype: PASSWORD_POLICY.to_owned(), crit: false, val: None };
     let mut ldap = connection.ldap.clone();
     ldap.with_controls(control);
     let bound = timeout(within, ldap.simple_bind(dn, password.expose())).await;
     match bound {
         Ok(Ok(result)) => Ok(result),
-        Ok(Err(e)) => Err(Failure::Host(format!("bind: {}", connection.cause(&e)))),
-        Err(_) => Err(Failure::Host("bind: no answer in time".to_owned())),
+        Ok(Err(e)) => Err(DirectoryError::no_answer(format!("bind: {}", connection.cause(&e)))),
+        Err(_) => Err(DirectoryError::no_answer("bind: no answer in time")),
     }
 }
 
 /// `Err` when the answer is about the server and not about the person.
-pub(super) fn verdict(result: &LdapResult) -> Result<Verdict, Failure> {
+pub(super) fn verdict(result: &LdapResult) -> Result<Verdict, DirectoryError> {
     let policy = PasswordPolicy::of(result);
     if result.rc == 0 {
         return Ok(match policy.refusal() {
@@ -95,7 +95,7 @@ pub(super) fn verdict(result: &LdapResult) -> Result<Verdict, Failure> {
         // invalidCredentials, constraintViolation, noSuchObject (gone since the search),
         // inappropriateAuthentication (it has no password).
         49 | 19 | 32 | 48 => known.unwrap_or((Refusal::BadCredentials, "bad password")),
-        _ => return Err(Failure::of_result("bind", result)),
+        _ => return Err(DirectoryError::of_result("bind", result)),
     };
     Ok(Verdict::Refused { refusal, why: format!("{why}: {}", describe(result)) })
 }

@@ -6,7 +6,7 @@ use countersign_core::connector::AccountDiagnosis;
 use countersign_core::{Identity, Trace};
 
 use super::entry::Entry;
-use super::failure::Failure;
+use super::failure::DirectoryError;
 use super::groups::{self, Detail};
 use super::pool::{Deadline, Lease};
 use super::search::{Ask, Most};
@@ -19,7 +19,7 @@ pub(super) async fn person(
     ldap: &Ldap,
     login: &str,
     trace: &mut Trace,
-) -> Result<AccountDiagnosis, Failure> {
+) -> Result<AccountDiagnosis, DirectoryError> {
     let deadline = Deadline::after(ldap.config.timeout);
     // Never given back: an examination is rare, and its further searches may fail and be passed over.
     let mut lease = ldap.pool.lease(deadline, trace).await?;
@@ -36,7 +36,7 @@ pub(super) async fn person(
 }
 
 /// What a login does not ask may fail where a login would not.
-fn pass_over(left_out: Result<(), Failure>, trace: &mut Trace) {
+fn pass_over(left_out: Result<(), DirectoryError>, trace: &mut Trace) {
     if let Err(failure) = left_out {
         trace.note(format!("what the filter leaves out stays unknown: {}", failure.cause()));
     }
@@ -52,7 +52,7 @@ async fn of_entry(
     lease: &mut Lease<'_>,
     entry: &Entry,
     trace: &mut Trace,
-) -> Result<AccountDiagnosis, Failure> {
+) -> Result<AccountDiagnosis, DirectoryError> {
     let users = &ldap.config.users;
     person::tell_attributes(entry, users, trace);
     person::tell_state(entry, trace);
@@ -82,7 +82,7 @@ async fn tell_left_out(
     lease: &mut Lease<'_>,
     login: &str,
     trace: &mut Trace,
-) -> Result<(), Failure> {
+) -> Result<(), DirectoryError> {
     let users = &ldap.config.users;
     if users.filter.is_empty() {
         return Ok(());

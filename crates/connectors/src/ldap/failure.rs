@@ -1,4 +1,7 @@
-//! Why a directory gave no usable answer, and whether another host may give one.
+//! Why a directory gave no usable answer, whether another host may give one, and whether it passes by itself.
+
+use countersign_core::connector::ConnectorError;
+use countersign_core::{ConnectorId, Trace};
 
 use ldap3::LdapResult;
 
@@ -8,25 +11,68 @@ const WANTS_BIND_DN: &str = "; the directory wants a bindDN and a bindPW";
 
 /// Holds no password; what a server says of its own is cut to a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
-    /// This host cannot be spoken to, or says it cannot serve now.
-    Host(String),
-    /// It answered, and asking another would not help.
-    Answer(String),
+pub(super) enum DirectoryError {
+    /// This host cannot be spoken to, or says it cannot serve now: another one may.
+    Host { cause: String, is_permanent: bool },
+    /// Passes by itself, but another host would say the same.
+    Busy(String),
+    /// The configuration, or the service account's rights, must be mended.
+    Misconfigured(String),
+    /// An entry lacks what the configuration names. `missing` is a sentence for the person.
+    Incomplete { missing: String, cause: String },
 }
 
-impl Failure {
+impl DirectoryError {
+    /// This host did not answer, which may pass.
+    pub fn no_answer(cause: impl Into<String>) -> Self {
+        Self::Host { cause: cause.into(), is_permanent: false }
+    }
+
+    /// The same host will say the same again (certificate, no StartTLS).
+    pub fn unusable_host(cause: impl Into<String>) -> Self {
+        Self::Host { cause: cause.into(), is_permanent: true }
+    }
+
     pub fn cause(self) -> String {
         match self {
-            Self::Host(cause) | Self::Answer(cause) => cause,
+            Self::Host { cause, .. }
+            | Self::Busy(cause)
+            | Self::Misconfigured(cause)
+            | Self::Incomplete { cause, .. } => cause,
+        }
+    }
+
+    /// The error of the connector traits; its cause is noted in the trace.
+    pub fn into_connector_error(self, upstream: &ConnectorId, trace: &mut Trace) -> ConnectorError {
+        let missing = match &self {
+            Self::Host { is_permanent: false, .. } | Self::Busy(_) => None,
+            Self::Host { .. } => {
+                Some("This server cannot make a secure connection to the directory.".to_owned())
+            }
+            Self::Misconfigured(_) => {
+                Some("The connection to the directory is not configured correctly.".to_owned())
+            }
+            Self::Incomplete { missing, .. } => Some(missing.clone()),
+        };
+        let (upstream, cause) = (upstream.to_string(), self.cause());
+        trace.note(format!("failed: {cause}"));
+        match missing {
+            None => ConnectorError::Unavailable { upstream, cause },
+            Some(missing) => ConnectorError::Misconfigured { upstream, missing, cause },
         }
     }
 
     /// A result other than success, while doing what `what` says.
     pub fn of_result(what: &str, result: &LdapResult) -> Self {
         let cause = format!("{what}: {}", describe(result));
-        // busy and unavailable (RFC 4511 appendix A.2) are about the host.
-        if matches!(result.rc, 51 | 52) { Self::Host(cause) } else { Self::Answer(cause) }
+        // RFC 4511 appendix A.2.
+        match result.rc {
+            // busy, unavailable: of this host.
+            51 | 52 => Self::no_answer(cause),
+            // timeLimitExceeded, other (an error inside the server).
+            3 | 80 => Self::Busy(cause),
+            _ => Self::Misconfigured(cause),
+        }
     }
 
     /// The service account was not let in.
@@ -45,6 +91,7 @@ impl Failure {
         let advice = match result.rc {
             // How Active Directory says that an anonymous search is not allowed.
             1 if result.text.contains("successful bind must be completed") => WANTS_BIND_DN,
+            4 => "; raise the directory's size limit for the bind user",
             32 => "; the base does not exist or may not be seen",
             34 => "; the base is not a DN",
             50 => "; the bind user lacks the right",
@@ -55,8 +102,8 @@ impl Failure {
 
     fn with(self, advice: &str) -> Self {
         match self {
-            Self::Host(cause) => Self::Host(cause),
-            Self::Answer(cause) => Self::Answer(format!("{cause}{advice}")),
+            Self::Misconfigured(cause) => Self::Misconfigured(format!("{cause}{advice}")),
+            other => other,
         }
     }
 }

@@ -7,7 +7,7 @@ use countersign_core::Trace;
 
 use super::config::{GroupSearch, Matcher, is_dn};
 use super::entry::{Entry, Scalar, folded};
-use super::failure::Failure;
+use super::failure::DirectoryError;
 use super::filter;
 use super::pool::Lease;
 use super::search::{Ask, Most};
@@ -37,7 +37,7 @@ pub(super) async fn of(
     person: &Entry,
     detail: Detail,
     trace: &mut Trace,
-) -> Result<Vec<String>, Failure> {
+) -> Result<Vec<String>, DirectoryError> {
     let mut found = Found { search, names: Vec::new(), told: HashSet::new(), seen: HashSet::new() };
     for matcher in &search.matchers {
         // What another matcher found is asked about again by this one.
@@ -52,7 +52,7 @@ pub(super) async fn of(
         while !level.is_empty() {
             if depth > MAX_DEPTH {
                 let cause = format!("groups are nested deeper than {MAX_DEPTH} levels");
-                return Err(Failure::Answer(cause));
+                return Err(DirectoryError::Misconfigured(cause));
             }
             let singly = detail == Detail::Full && level.len() <= FEW;
             let mut next = Vec::new();
@@ -81,7 +81,7 @@ pub(super) async fn left_out(
     search: &GroupSearch,
     person: &Entry,
     trace: &mut Trace,
-) -> Result<(), Failure> {
+) -> Result<(), DirectoryError> {
     if search.filter.is_empty() {
         return Ok(());
     }
@@ -118,14 +118,19 @@ struct Found<'s> {
 
 impl Found<'_> {
     /// True when the group is a new one, so that its own groups are to be asked for.
-    fn take(&mut self, group: &Entry, why: &str, trace: &mut Trace) -> Result<bool, Failure> {
+    fn take(
+        &mut self,
+        group: &Entry,
+        why: &str,
+        trace: &mut Trace,
+    ) -> Result<bool, DirectoryError> {
         if !self.seen.insert(folded(&group.dn)) {
             trace.excluded(&group.dn, "already known");
             return Ok(false);
         }
         if self.seen.len() > MAX_GROUPS {
             let cause = format!("the person is in more than {MAX_GROUPS} groups");
-            return Err(Failure::Answer(cause));
+            return Err(DirectoryError::Misconfigured(cause));
         }
         let name = name(group, self.search)?;
         if self.told.insert(name.to_owned()) {
@@ -159,7 +164,7 @@ async fn find(
     (matcher, attribute): (&Matcher, &str),
     values: &[Vec<u8>],
     trace: &mut Trace,
-) -> Result<Vec<Entry>, Failure> {
+) -> Result<Vec<Entry>, DirectoryError> {
     let mut attributes = vec![search.name.as_str()];
     if matcher.recursion.is_some() {
         attributes.push(&matcher.user);
@@ -185,24 +190,26 @@ async fn find(
 /// RFC 4511 section 4.5.1.8; an empty list would ask for all.
 const NO_ATTRIBUTES: &str = "1.1";
 
-fn values(entry: &Entry, attribute: &str) -> Result<Vec<Vec<u8>>, Failure> {
+fn values(entry: &Entry, attribute: &str) -> Result<Vec<Vec<u8>>, DirectoryError> {
     if entry.is_partial(attribute) {
         let cause = format!("the server gives only a part of {attribute} of {}", entry.dn);
-        return Err(Failure::Answer(cause));
+        return Err(DirectoryError::Misconfigured(cause));
     }
     Ok(entry.values(attribute).into_iter().filter(|v| !v.is_empty()).map(<[u8]>::to_vec).collect())
 }
 
 /// A group without its name is a mistake in the configuration, and an error as it is in Dex: without
 /// it people would silently lack a group.
-fn name<'g>(group: &'g Entry, search: &GroupSearch) -> Result<&'g str, Failure> {
+fn name<'g>(group: &'g Entry, search: &GroupSearch) -> Result<&'g str, DirectoryError> {
     match group.scalar(&search.name) {
         Scalar::Text(name) => Ok(name),
-        Scalar::Missing => {
-            Err(Failure::Answer(format!("group {} lacks {}", group.dn, search.name)))
-        }
-        Scalar::Binary => {
-            Err(Failure::Answer(format!("{} of group {} is not text", search.name, group.dn)))
-        }
+        Scalar::Missing => Err(DirectoryError::Incomplete {
+            missing: format!("A group of yours has no attribute `{}`.", search.name),
+            cause: format!("group {} lacks {}", group.dn, search.name),
+        }),
+        Scalar::Binary => Err(DirectoryError::Incomplete {
+            missing: format!("The attribute `{}` of a group of yours is not text.", search.name),
+            cause: format!("{} of group {} is not text", search.name, group.dn),
+        }),
     }
 }

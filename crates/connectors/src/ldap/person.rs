@@ -4,7 +4,7 @@ use countersign_core::{Identity, Trace};
 
 use super::config::{Config, Email, UserSearch, is_dn};
 use super::entry::{Entry, Scalar};
-use super::failure::Failure;
+use super::failure::DirectoryError;
 
 /// Operational attributes in which directories say that an account is off.
 const STATE: [&str; 3] = ["userAccountControl", "pwdAccountLockedTime", "nsAccountLock"];
@@ -38,16 +38,19 @@ pub(super) fn user_id<'e>(entry: &'e Entry, users: &UserSearch) -> Option<&'e st
 }
 
 /// Without groups. Attributes that were named must be there, and be text.
-pub(super) fn identity(entry: &Entry, users: &UserSearch) -> Result<Identity, Failure> {
-    let mut missing = Vec::new();
-    let mut required = |attribute: &str| match entry.scalar(attribute) {
+pub(super) fn identity<'c>(
+    entry: &Entry,
+    users: &'c UserSearch,
+) -> Result<Identity, DirectoryError> {
+    let mut missing: Vec<(&str, &str)> = Vec::new();
+    let mut required = |attribute: &'c str| match entry.scalar(attribute) {
         Scalar::Text(text) => text.to_owned(),
         Scalar::Missing => {
-            missing.push(attribute.to_owned());
+            missing.push((attribute, ""));
             String::new()
         }
         Scalar::Binary => {
-            missing.push(format!("{attribute} (it is there, but is not text)"));
+            missing.push((attribute, " (it is there, but is not text)"));
             String::new()
         }
     };
@@ -60,8 +63,14 @@ pub(super) fn identity(entry: &Entry, users: &UserSearch) -> Result<Identity, Fa
     };
     if !missing.is_empty() {
         missing.dedup();
-        let cause = format!("entry {} lacks {}", entry.dn, missing.join(", "));
-        return Err(Failure::Answer(cause));
+        let list = |quote: &str| {
+            let one = |(name, note): &(&str, &str)| format!("{quote}{name}{quote}{note}");
+            missing.iter().map(one).collect::<Vec<_>>().join(", ")
+        };
+        return Err(DirectoryError::Incomplete {
+            missing: format!("Your directory entry has no attribute {}.", list("`")),
+            cause: format!("entry {} lacks {}", entry.dn, list("")),
+        });
     }
     Ok(Identity {
         user_id,

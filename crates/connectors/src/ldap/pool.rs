@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::bind::{self, UserBinds};
 use super::config::{Config, Host};
 use super::entry::Entry;
-use super::failure::Failure;
+use super::failure::DirectoryError;
 use super::search::{self, Ask};
 use super::wire::{self, Connection};
 
@@ -73,8 +73,12 @@ impl Pool {
         }
     }
 
-    pub async fn lease(&self, deadline: Deadline, trace: &mut Trace) -> Result<Lease<'_>, Failure> {
-        let busy = || Failure::Answer("too many logins at once for poolSize".to_owned());
+    pub async fn lease(
+        &self,
+        deadline: Deadline,
+        trace: &mut Trace,
+    ) -> Result<Lease<'_>, DirectoryError> {
+        let busy = || DirectoryError::Busy("too many logins at once for poolSize".to_owned());
         let permit = timeout(deadline.remaining(), self.permits.acquire()).await;
         let permit = permit.map_err(|_| busy())?.map_err(|_| busy())?;
         let idle = self.take_idle();
@@ -99,7 +103,7 @@ impl Pool {
         who: (&str, &Secret),
         deadline: Deadline,
         trace: &mut Trace,
-    ) -> Result<LdapResult, Failure> {
+    ) -> Result<LdapResult, DirectoryError> {
         self.binds.add();
         let (connection, result) = self.bind_somewhere(Some(first), who, deadline, trace).await?;
         drop(connection);
@@ -110,7 +114,7 @@ impl Pool {
         &self,
         deadline: Deadline,
         trace: &mut Trace,
-    ) -> Result<Connection, Failure> {
+    ) -> Result<Connection, DirectoryError> {
         let anonymous = (String::new(), Secret::default());
         let (dn, password) = self.config.bind.as_ref().unwrap_or(&anonymous);
         let bound = self.bind_somewhere(None, (dn, password), deadline, trace).await;
@@ -118,7 +122,7 @@ impl Pool {
         let host = &connection.host;
         // A refused service account is refused everywhere, and each try may count against it.
         if result.rc != 0 {
-            return Err(Failure::of_service_bind(host, dn.is_empty(), &result));
+            return Err(DirectoryError::of_service_bind(host, dn.is_empty(), &result));
         }
         let who = if dn.is_empty() { "anonymous" } else { dn };
         let security = self.config.security.describe();
@@ -133,8 +137,8 @@ impl Pool {
         who: (&str, &Secret),
         deadline: Deadline,
         trace: &mut Trace,
-    ) -> Result<(Connection, LdapResult), Failure> {
-        let mut causes = Vec::new();
+    ) -> Result<(Connection, LdapResult), DirectoryError> {
+        let (mut causes, mut are_permanent) = (Vec::new(), true);
         let order = self.order(first);
         for (tried, host) in order.iter().enumerate() {
             let share = Deadline::after(share(deadline, order.len() - tried));
@@ -147,13 +151,15 @@ impl Pool {
                 }
                 Err(failure) => {
                     self.disgrace(host);
+                    are_permanent &=
+                        matches!(failure, DirectoryError::Host { is_permanent: true, .. });
                     let cause = format!("{host}: {}", failure.cause());
                     trace.note(format!("no answer from {cause}"));
                     causes.push(cause);
                 }
             }
         }
-        Err(Failure::Host(causes.join("; ")))
+        Err(DirectoryError::Host { cause: causes.join("; "), is_permanent: are_permanent })
     }
 
     async fn bind_at(
@@ -161,18 +167,17 @@ impl Pool {
         host: &Host,
         (dn, password): (&str, &Secret),
         deadline: Deadline,
-    ) -> Result<(Connection, LdapResult), Failure> {
+    ) -> Result<(Connection, LdapResult), DirectoryError> {
         let connected = wire::connect(host, &self.config.security);
-        let mut connection = timeout(deadline.remaining(), connected)
-            .await
-            .unwrap_or_else(|_| {
-                Err("no connection in time: is it down, or a firewall between?".into())
-            })
-            .map_err(Failure::Host)?;
+        let mut connection =
+            timeout(deadline.remaining(), connected).await.unwrap_or_else(|_| {
+                let cause = "no connection in time: is it down, or a firewall between?";
+                Err(DirectoryError::no_answer(cause))
+            })?;
         let result = bind::simple(&mut connection, dn, password, deadline.remaining()).await?;
-        match Failure::of_result("bind", &result) {
-            failure @ Failure::Host(_) => Err(failure),
-            Failure::Answer(_) => Ok((connection, result)),
+        match DirectoryError::of_result("bind", &result) {
+            failure @ DirectoryError::Host { .. } => Err(failure),
+            _ => Ok((connection, result)),
         }
     }
 
@@ -225,17 +230,17 @@ impl Lease<'_> {
         &mut self,
         ask: &Ask<'_>,
         trace: &mut Trace,
-    ) -> Result<Vec<Entry>, Failure> {
+    ) -> Result<Vec<Entry>, DirectoryError> {
         let remaining = self.deadline.remaining();
         let within = if self.may_retry { remaining / 2 } else { remaining };
         let first = search::run(&mut self.connection, ask, within).await;
-        let Err(Failure::Host(cause)) = first else { return first };
+        let Err(DirectoryError::Host { cause, .. }) = first else { return first };
         trace.note(format!("{}: {cause}", self.connection.host));
         if !self.was_idle {
             self.pool.disgrace(&self.connection.host);
         }
         if !self.may_retry {
-            return Err(Failure::Host(format!("{}: {cause}", self.connection.host)));
+            return Err(DirectoryError::no_answer(format!("{}: {cause}", self.connection.host)));
         }
         self.may_retry = false;
         self.connection = self.pool.connect_bound(self.deadline, trace).await?;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::is_dn;
 use super::entry::{Entry, same_dn};
-use super::failure::Failure;
+use super::failure::DirectoryError;
 use super::pool::{Deadline, Lease};
 use super::{Ldap, filter, person};
 
@@ -53,7 +53,7 @@ pub(super) async fn ask(
     ldap: &Ldap,
     known: &RefreshRequest<'_>,
     trace: &mut Trace,
-) -> Result<RefreshOutcome, Failure> {
+) -> Result<RefreshOutcome, DirectoryError> {
     let remembered = Remembered::of(known.upstream);
     let deadline = Deadline::after(ldap.config.timeout);
     let mut lease = ldap.pool.lease(deadline, trace).await?;
@@ -86,7 +86,7 @@ async fn find(
     remembered: &Remembered,
     known: &RefreshRequest<'_>,
     trace: &mut Trace,
-) -> Result<Option<Entry>, Failure> {
+) -> Result<Option<Entry>, DirectoryError> {
     let users = &ldap.config.users;
     let id = known.identity.user_id.as_str();
     let is_same = |entry: &Entry| match person::user_id(entry, users) {

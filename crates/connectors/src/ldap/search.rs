@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::ber;
 use super::entry::Entry;
-use super::failure::Failure;
+use super::failure::DirectoryError;
 use super::wire::Connection;
 
 const MAX_BYTES: usize = 32 << 20;
@@ -51,16 +51,16 @@ pub(super) async fn run(
     connection: &mut Connection,
     ask: &Ask<'_>,
     within: Duration,
-) -> Result<Vec<Entry>, Failure> {
+) -> Result<Vec<Entry>, DirectoryError> {
     let searched = timeout(within, pages(connection, ask, within)).await;
-    searched.unwrap_or_else(|_| Err(Failure::Host("no answer to a search in time".to_owned())))
+    searched.unwrap_or_else(|_| Err(DirectoryError::no_answer("no answer to a search in time")))
 }
 
 async fn pages(
     connection: &mut Connection,
     ask: &Ask<'_>,
     within: Duration,
-) -> Result<Vec<Entry>, Failure> {
+) -> Result<Vec<Entry>, DirectoryError> {
     let mut entries = Vec::new();
     let mut bytes = 0;
     let mut cookie = Vec::new();
@@ -92,7 +92,7 @@ async fn page(
     within: Duration,
     cookie: Vec<u8>,
     take: &mut (dyn FnMut(Entry) -> Result<(), String> + Send),
-) -> Result<LdapResult, Failure> {
+) -> Result<LdapResult, DirectoryError> {
     let seconds = i32::try_from(within.as_secs() + 1).unwrap_or(i32::MAX);
     let options = SearchOptions::new().deref(DerefAliases::Never).timelimit(seconds);
     let (options, controls) = match ask.most {
@@ -104,7 +104,7 @@ async fn page(
     let mut ldap = connection.ldap.clone();
     ldap.with_search_options(options).with_controls(controls);
     let asked = ldap.streaming_search(ask.base, ask.scope, &ask.filter, ask.attributes.clone());
-    let broken = |e: &ldap3::LdapError| Failure::Host(connection.cause(e));
+    let broken = |e: &ldap3::LdapError| DirectoryError::no_answer(connection.cause(e));
     let mut stream = asked.await.map_err(|e| broken(&e))?;
     while let Some(item) = stream.next().await.map_err(|e| broken(&e))? {
         // A reference to another server is not followed: it would be given our credentials.
@@ -112,12 +112,17 @@ async fn page(
             continue;
         }
         let entry = Entry::from_tag(item.0);
-        let entry = entry.ok_or_else(|| Failure::Answer("an entry makes no sense".to_owned()))?;
-        take(entry).map_err(|much| Failure::Answer(format!("the search found {much}")))?;
+        let entry = entry.ok_or_else(|| {
+            DirectoryError::Misconfigured(
+                "the directory sent an entry that cannot be decoded".to_owned(),
+            )
+        })?;
+        take(entry)
+            .map_err(|much| DirectoryError::Misconfigured(format!("the search found {much}")))?;
     }
     let result = stream.finish().await;
     let cut = result.rc == SIZE_LIMIT_EXCEEDED && matches!(ask.most, Most::First(_));
-    if result.rc == 0 || cut { Ok(result) } else { Err(Failure::of_search(&result)) }
+    if result.rc == 0 || cut { Ok(result) } else { Err(DirectoryError::of_search(&result)) }
 }
 
 /// The server's cookie; empty after the last page, and from servers that do not know pages.

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
 use super::config::{Host, Security, Tls};
+use super::failure::DirectoryError;
 use super::{ber, guard};
 
 /// `ExtendedRequest` with the name of StartTLS (RFC 4511 section 4.14.1), message id 1.
@@ -56,9 +57,12 @@ impl Drop for Connection {
 
 /// TCP, and TLS where it is asked for. Without a certificate that satisfies, nothing is sent. The
 /// error says what a person may do. Takes as long as it takes: the caller bounds it.
-pub(super) async fn connect(host: &Host, security: &Security) -> Result<Connection, String> {
-    let mut tcp =
-        TcpStream::connect((host.name.as_str(), host.port)).await.map_err(|e| connect_cause(&e))?;
+pub(super) async fn connect(
+    host: &Host,
+    security: &Security,
+) -> Result<Connection, DirectoryError> {
+    let tcp = TcpStream::connect((host.name.as_str(), host.port)).await;
+    let mut tcp = tcp.map_err(|e| DirectoryError::no_answer(connect_cause(&e)))?;
     // Only a latency matter.
     let _ = tcp.set_nodelay(true);
     match security {
@@ -86,11 +90,13 @@ fn connect_cause(error: &io::Error) -> String {
 
 /// The answer is read to its last byte and not further, so that nothing sent in clear behind it can
 /// be taken for something said under TLS.
-async fn start_tls(tcp: &mut TcpStream) -> Result<(), String> {
-    tcp.write_all(START_TLS).await.map_err(|e| format!("asking for StartTLS: {e}"))?;
-    let answer = guard::read_message(tcp).await.map_err(|e| format!("asking for StartTLS: {e}"))?;
-    let mut answer = answer.ok_or("the server closed the connection when asked for StartTLS")?;
-    guard::check(&mut answer).map_err(|e| format!("asking for StartTLS: {e}"))?;
+async fn start_tls(tcp: &mut TcpStream) -> Result<(), DirectoryError> {
+    let broken =
+        |e: &dyn std::fmt::Display| DirectoryError::no_answer(format!("asking for StartTLS: {e}"));
+    tcp.write_all(START_TLS).await.map_err(|e| broken(&e))?;
+    let answer = guard::read_message(tcp).await.map_err(|e| broken(&e))?;
+    let mut answer = answer.ok_or_else(|| broken(&"the server closed the connection"))?;
+    guard::check(&mut answer).map_err(|e| broken(&e))?;
     let code = (|| {
         let parts = ber::sequence(&answer)?;
         let code = *ber::children(&answer, *parts.get(1)?)?.first()?;
@@ -98,8 +104,11 @@ async fn start_tls(tcp: &mut TcpStream) -> Result<(), String> {
     })();
     match code {
         Some(0) => Ok(()),
-        Some(code) => Err(format!("the server refuses StartTLS (result {code})")),
-        None => Err("the server's answer to StartTLS makes no sense".to_owned()),
+        Some(code @ (51 | 52)) => Err(broken(&format!("the server is busy (result {code})"))),
+        Some(code) => Err(DirectoryError::unusable_host(format!(
+            "the server refuses StartTLS (result {code})"
+        ))),
+        None => Err(broken(&"the response of the server cannot be decoded")),
     }
 }
 
@@ -107,13 +116,16 @@ async fn handshake(
     tcp: TcpStream,
     host: &Host,
     tls: &Tls,
-) -> Result<tokio_rustls::client::TlsStream<TcpStream>, String> {
-    let name = host.server_name.clone().ok_or("the host has no name for its certificate")?;
+) -> Result<tokio_rustls::client::TlsStream<TcpStream>, DirectoryError> {
+    let name = host
+        .server_name
+        .clone()
+        .ok_or_else(|| DirectoryError::unusable_host("the host has no name for its certificate"))?;
     let connector = TlsConnector::from(tls.config.clone());
-    connector.connect(name, tcp).await.map_err(|e| tls_cause(&e, &host.name))
+    connector.connect(name, tcp).await.map_err(|e| tls_error(&e, &host.name))
 }
 
-fn tls_cause(error: &io::Error, host: &str) -> String {
+fn tls_error(error: &io::Error, host: &str) -> DirectoryError {
     use rustls::CertificateError as Cert;
     let inner = error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>());
     let advice = match inner {
@@ -135,24 +147,26 @@ fn tls_cause(error: &io::Error, host: &str) -> String {
             other => other.to_string(),
         },
         Some(rustls::Error::InvalidMessage(_)) => {
-            return "the server does not speak TLS on this port (startTLS?)".to_owned();
+            return DirectoryError::unusable_host(
+                "the server does not speak TLS on this port (startTLS?)",
+            );
         }
         _ if error.kind() == io::ErrorKind::UnexpectedEof => {
-            return "the server closed the connection in the TLS handshake (does this port want \
-                    startTLS?)"
-                .to_owned();
+            let why = "the server closed the connection in the TLS handshake (does this port want \
+                       startTLS?)";
+            return DirectoryError::no_answer(why);
         }
-        _ => return format!("TLS handshake: {error}"),
+        _ => return DirectoryError::no_answer(format!("TLS handshake: {error}")),
     };
-    format!("the server's certificate is not acceptable: {advice}")
+    DirectoryError::unusable_host(format!("the server's certificate is not acceptable: {advice}"))
 }
 
 /// Puts the guard between the server and ldap3.
-async fn attach<S>(server: S, host: &Host) -> Result<Connection, String>
+async fn attach<S>(server: S, host: &Host) -> Result<Connection, DirectoryError>
 where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
-    let broken = |e: &dyn std::fmt::Display| format!("socket pair: {e}");
+    let broken = |e: &dyn std::fmt::Display| DirectoryError::Busy(format!("socket pair: {e}"));
     let (ours, theirs) = UnixStream::pair().map_err(|e| broken(&e))?;
     let theirs = theirs.into_std().map_err(|e| broken(&e))?;
     let settings = LdapConnSettings::new().set_std_stream(StdStream::Unix(theirs));

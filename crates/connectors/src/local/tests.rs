@@ -176,7 +176,7 @@ async fn too_many_at_once_is_unavailable_and_not_a_refusal() {
         method.login("jane@example.com", &password, login_scopes, &mut two),
     );
     assert!(matches!(first, Ok(LoginOutcome::Accepted(_))));
-    assert_eq!(second.unwrap_err().cause, "too many logins at once");
+    assert_eq!(second.unwrap_err().cause(), "too many logins at once");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::oauth::{Ask, Failure, Http, below};
+use crate::oauth::{Ask, Http, UpstreamError, below};
 
 const ENDPOINT: &str = "Microsoft Graph";
 /// Graph takes no more at once.
@@ -45,14 +45,14 @@ struct Named {
 }
 
 impl Graph<'_> {
-    pub async fn me(&self, trace: &mut Trace) -> Result<User, Failure> {
+    pub async fn me(&self, trace: &mut Trace) -> Result<User, UpstreamError> {
         let mut url = below(self.base, "v1.0/me");
         let fields = "id,displayName,userPrincipalName,mailNickname,onPremisesSamAccountName";
         url.set_query(Some(&format!("$select={fields}")));
         let ask = Ask::get(ENDPOINT, &url).bearer(self.token);
         let user: User = self.http.ask(ask, trace).await?.success()?.json()?;
         match user.id.is_empty() {
-            true => Err(Failure::Lacks { endpoint: ENDPOINT, what: "id" }),
+            true => Err(UpstreamError::Lacks { endpoint: ENDPOINT, what: "id" }),
             false => Ok(user),
         }
     }
@@ -62,7 +62,7 @@ impl Graph<'_> {
         &self,
         only_security: bool,
         trace: &mut Trace,
-    ) -> Result<Vec<String>, Failure> {
+    ) -> Result<Vec<String>, UpstreamError> {
         let body = json!({ "securityEnabledOnly": only_security });
         self.all("v1.0/me/getMemberGroups", &body, trace).await
     }
@@ -72,7 +72,7 @@ impl Graph<'_> {
         &self,
         ids: &[String],
         trace: &mut Trace,
-    ) -> Result<Vec<String>, Failure> {
+    ) -> Result<Vec<String>, UpstreamError> {
         let mut names = Vec::with_capacity(ids.len());
         for batch in ids.chunks(BATCH) {
             let body = json!({ "ids": batch, "types": ["group"] });
@@ -93,7 +93,7 @@ impl Graph<'_> {
         path: &str,
         body: &Value,
         trace: &mut Trace,
-    ) -> Result<Vec<T>, Failure> {
+    ) -> Result<Vec<T>, UpstreamError> {
         let mut url = below(self.base, path);
         let mut all = Vec::new();
         for _ in 0..MAX_CALLS {
@@ -102,7 +102,9 @@ impl Graph<'_> {
             let page: Page<T> = answer.success().map_err(|f| without_consent(f, path))?.json()?;
             all.extend(page.value);
             if all.len() > MAX_GROUPS {
-                return Err(Failure::Person(format!("{ENDPOINT} names over {MAX_GROUPS} groups")));
+                return Err(UpstreamError::Person(format!(
+                    "{ENDPOINT} names over {MAX_GROUPS} groups"
+                )));
             }
             match page.next.filter(|next| !next.is_empty()) {
                 None => return Ok(all),
@@ -110,20 +112,20 @@ impl Graph<'_> {
             }
         }
         let why = "one login has asked it too often";
-        Err(Failure::NotAsked { endpoint: ENDPOINT, why })
+        Err(UpstreamError::NotAsked { endpoint: ENDPOINT, why })
     }
 
     /// The token goes with it, so the next page is at Graph too or nowhere.
-    fn next(&self, link: &str) -> Result<Url, Failure> {
+    fn next(&self, link: &str) -> Result<Url, UpstreamError> {
         Url::parse(link).ok().filter(|url| url.origin() == self.base.origin()).ok_or(
-            Failure::NotAsked { endpoint: ENDPOINT, why: "its next page is at another host" },
+            UpstreamError::NotAsked { endpoint: ENDPOINT, why: "its next page is at another host" },
         )
     }
 }
 
-fn without_consent(failure: Failure, path: &str) -> Failure {
+fn without_consent(failure: UpstreamError, path: &str) -> UpstreamError {
     match failure.status() {
-        Some(403) => Failure::Here(format!(
+        Some(403) => UpstreamError::Configuration(format!(
             "{failure} for {path}: the application lacks a permission an administrator consents to (Directory.Read.All)"
         )),
         _ => failure,

@@ -1,13 +1,16 @@
-//! Why an upstream could not be asked, or what was wrong with its answer.
+//! Why an upstream could not be asked, or what was wrong with its response.
 
-use countersign_core::connector::Unavailable;
+use countersign_core::connector::ConnectorError;
 use countersign_core::{ConnectorId, Trace};
 
-/// Never holds a code, a token, a secret or any text of an answer.
+/// Never holds a code, a token, a secret or text that the upstream chose freely.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Failure {
+pub(crate) enum UpstreamError {
     #[error("the {endpoint} cannot be reached: {why}")]
     Unreachable { endpoint: &'static str, why: String },
+    /// The TLS certificate is not acceptable (expired, another host, unknown CA).
+    #[error("the certificate of the {endpoint} is not acceptable: {why}")]
+    Certificate { endpoint: &'static str, why: String },
     #[error("the {endpoint} did not answer in time")]
     Slow { endpoint: &'static str },
     #[error("the {endpoint} answered {status}{}", .code.map(|c| format!(" {c}")).unwrap_or_default())]
@@ -25,26 +28,115 @@ pub(crate) enum Failure {
     NotAsked { endpoint: &'static str, why: &'static str },
     #[error("the ID token is refused: {0}")]
     IdToken(String),
-    /// A claim or member that is absent or of the wrong kind; by name only.
+    /// A claim or member that is absent or of the wrong type; by name only.
     #[error("{0}")]
     Person(String),
-    /// Ours: the configuration or the machine.
+    /// A defect of our configuration, or of what was registered for us at the upstream.
     #[error("{0}")]
-    Here(String),
+    Configuration(String),
+    /// Passes by itself, and none of the above.
+    #[error("{0}")]
+    Temporary(String),
 }
 
-impl Failure {
-    /// The form the port wants, with a line in the trace.
-    pub fn told(self, upstream: &ConnectorId, trace: &mut Trace) -> Unavailable {
+impl UpstreamError {
+    /// The error of the connector traits; its cause is noted in the trace.
+    pub fn into_connector_error(self, upstream: &ConnectorId, trace: &mut Trace) -> ConnectorError {
         let cause = self.to_string();
         trace.note(format!("failed: {cause}"));
-        Unavailable { upstream: upstream.to_string(), cause }
+        let upstream = upstream.to_string();
+        match self.missing() {
+            None => ConnectorError::Unavailable { upstream, cause },
+            Some(missing) => ConnectorError::Misconfigured { upstream, missing, cause },
+        }
+    }
+
+    /// What an administrator must mend, as a sentence for the person. `None`: the error passes by itself.
+    fn missing(&self) -> Option<String> {
+        Some(match self {
+            Self::Unreachable { .. }
+            | Self::Slow { .. }
+            | Self::Later { .. }
+            | Self::Temporary(_) => return None,
+            Self::Status { status, code, .. } if is_temporary(*status, *code) => return None,
+            Self::Status { status, .. } => {
+                format!("The identity provider refuses the requests of this server ({status}).")
+            }
+            Self::Person(what) => format!("The identity provider did not say who you are: {what}."),
+            Self::Lacks { what, .. } => {
+                format!("The answer of the identity provider lacks {what}.")
+            }
+            Self::IdToken(why) => {
+                format!("The ID token of the identity provider is not acceptable: {why}.")
+            }
+            Self::Certificate { .. } => {
+                "The certificate of the identity provider is not acceptable.".to_owned()
+            }
+            Self::TooLarge { .. } | Self::NotJson { .. } | Self::NotAsked { .. } => {
+                "The identity provider gave an answer that cannot be used.".to_owned()
+            }
+            Self::Configuration(_) => "This login method is not configured correctly.".to_owned(),
+        })
     }
 
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Status { status, .. } | Self::Later { status, .. } => Some(*status),
             _ => None,
+        }
+    }
+}
+
+/// Server errors, 408 and 429 (RFC 9110 section 15), and the codes of RFC 6749 section 4.1.2.1 that say so.
+fn is_temporary(status: u16, code: Option<&str>) -> bool {
+    let retryable = matches!(code, Some("server_error" | "temporarily_unavailable"));
+    retryable || matches!(status, 408 | 425 | 429 | 500..=599)
+}
+
+#[cfg(test)]
+mod tests {
+    use countersign_core::connector::ConnectorError;
+    use countersign_core::{ConnectorId, Trace};
+
+    use super::UpstreamError;
+
+    #[test]
+    fn only_what_passes_by_itself_is_unavailable() {
+        let endpoint = "token endpoint";
+        let status = |status, code| UpstreamError::Status { endpoint, status, code };
+        for (error, unavailable) in [
+            (UpstreamError::Unreachable { endpoint, why: "refused".into() }, true),
+            (UpstreamError::Slow { endpoint }, true),
+            (UpstreamError::Later { endpoint, status: 503, seconds: 5 }, true),
+            (UpstreamError::Temporary("busy".into()), true),
+            (status(429, None), true),
+            (status(500, None), true),
+            (status(502, None), true),
+            (status(400, Some("temporarily_unavailable")), true),
+            (status(200, Some("server_error")), true),
+            (status(400, Some("invalid_client")), false),
+            (status(401, None), false),
+            (status(403, None), false),
+            (status(404, None), false),
+            (UpstreamError::Certificate { endpoint, why: "expired".into() }, false),
+            (UpstreamError::TooLarge { endpoint, limit_bytes: 1 }, false),
+            (UpstreamError::NotJson { endpoint }, false),
+            (UpstreamError::Lacks { endpoint, what: "an ID token" }, false),
+            (UpstreamError::NotAsked { endpoint, why: "no" }, false),
+            (UpstreamError::IdToken("it has expired".into()), false),
+            (UpstreamError::Person("the claim \"email\" is missing".into()), false),
+            (UpstreamError::Configuration("redirectURI is wrong".into()), false),
+        ] {
+            let shown = error.to_string();
+            let error =
+                error.into_connector_error(&ConnectorId::new("corp"), &mut Trace::default());
+            assert_eq!(error.cause(), shown);
+            match error {
+                ConnectorError::Unavailable { .. } => assert!(unavailable, "{shown}"),
+                ConnectorError::Misconfigured { missing, .. } => {
+                    assert!(!unavailable && missing.ends_with('.'), "{shown}: {missing}");
+                }
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ use url::Url;
 
 use super::address::Resolver;
 use super::codes;
-use super::{Failure, Roots};
+use super::{Roots, UpstreamError};
 
 /// A group list of ten thousand entries fits.
 pub(crate) const MAX_ANSWER_BYTES: usize = 1024 * 1024;
@@ -117,7 +117,7 @@ impl Http {
         &self.client
     }
 
-    pub async fn ask(&self, ask: Ask<'_>, trace: &mut Trace) -> Result<Answer, Failure> {
+    pub async fn ask(&self, ask: Ask<'_>, trace: &mut Trace) -> Result<Answer, UpstreamError> {
         let Ask { endpoint, url, headers, body } = ask;
         let builder = match body {
             Body::None => self.client.get(url.clone()),
@@ -131,7 +131,7 @@ impl Http {
         let mut builder = builder.header(ACCEPT, "application/json");
         for (name, value) in headers {
             let mut value = HeaderValue::from_str(value.expose()).map_err(|_| {
-                Failure::NotAsked { endpoint, why: "a value for it does not fit a header" }
+                UpstreamError::NotAsked { endpoint, why: "a value for it does not fit a header" }
             })?;
             value.set_sensitive(true);
             builder = builder.header(name, value);
@@ -149,7 +149,7 @@ impl Http {
         };
         while let Some(chunk) = response.chunk().await.map_err(|e| broken(endpoint, e))? {
             if answer.body.len() + chunk.len() > MAX_ANSWER_BYTES {
-                return Err(Failure::TooLarge { endpoint, limit_bytes: MAX_ANSWER_BYTES });
+                return Err(UpstreamError::TooLarge { endpoint, limit_bytes: MAX_ANSWER_BYTES });
             }
             answer.body.extend_from_slice(&chunk);
         }
@@ -168,15 +168,15 @@ impl Answer {
     }
 
     /// An answer with 200, or the failure that says what it was instead.
-    pub fn success(self) -> Result<Self, Failure> {
+    pub fn success(self) -> Result<Self, UpstreamError> {
         if self.status == 200 { Ok(self) } else { Err(self.failure()) }
     }
 
-    pub fn failure(&self) -> Failure {
+    pub fn failure(&self) -> UpstreamError {
         let (endpoint, status) = (self.endpoint, self.status);
         match (status, self.retry_after) {
-            (429 | 503, Some(seconds)) => Failure::Later { endpoint, status, seconds },
-            _ => Failure::Status { endpoint, status, code: self.error_code() },
+            (429 | 503, Some(seconds)) => UpstreamError::Later { endpoint, status, seconds },
+            _ => UpstreamError::Status { endpoint, status, code: self.error_code() },
         }
     }
 
@@ -184,11 +184,12 @@ impl Answer {
         &self.body
     }
 
-    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
-        serde_json::from_slice(&self.body).map_err(|_| Failure::NotJson { endpoint: self.endpoint })
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, UpstreamError> {
+        serde_json::from_slice(&self.body)
+            .map_err(|_| UpstreamError::NotJson { endpoint: self.endpoint })
     }
 
-    pub fn object(&self) -> Result<Map<String, Value>, Failure> {
+    pub fn object(&self) -> Result<Map<String, Value>, UpstreamError> {
         self.json()
     }
 
@@ -208,11 +209,33 @@ fn shown(url: &Url) -> String {
     format!("{url}{}", if had_query { "?…" } else { "" })
 }
 
-fn broken(endpoint: &'static str, error: reqwest::Error) -> Failure {
+fn broken(endpoint: &'static str, error: reqwest::Error) -> UpstreamError {
     if error.is_timeout() {
-        return Failure::Slow { endpoint };
+        return UpstreamError::Slow { endpoint };
     }
-    Failure::Unreachable { endpoint, why: chain(&error.without_url()) }
+    let error = error.without_url();
+    let why = chain(&error);
+    match is_certificate_error(&error) {
+        true => UpstreamError::Certificate { endpoint, why },
+        false => UpstreamError::Unreachable { endpoint, why },
+    }
+}
+
+/// Whether the TLS handshake ended because of the server's certificate. An `io::Error` hides the error it
+/// wraps from `source`, so both are looked at.
+pub(crate) fn is_certificate_error(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(inner) = cause {
+        let wrapped = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let tls = wrapped
+            .and_then(|error| error.downcast_ref::<rustls::Error>())
+            .or_else(|| inner.downcast_ref::<rustls::Error>());
+        if matches!(tls, Some(rustls::Error::InvalidCertificate(_))) {
+            return true;
+        }
+        cause = inner.source();
+    }
+    false
 }
 
 /// The innermost two causes: "client error (Connect): … : invalid peer certificate: Expired" ends in what helps.

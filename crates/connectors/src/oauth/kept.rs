@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::Failure;
+use super::UpstreamError;
 
 /// How long a failure is repeated instead of asking again.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -22,7 +22,7 @@ struct State<T> {
     /// When `value` was fetched, or tried to be.
     asked: Option<Instant>,
     fresh_until: Option<Instant>,
-    failed: Option<Failure>,
+    failed: Option<UpstreamError>,
 }
 
 impl<T> Default for Kept<T> {
@@ -34,9 +34,9 @@ impl<T> Default for Kept<T> {
 
 impl<T> Kept<T> {
     /// The value, fetched when there is none or it is no longer fresh. `fetch` says how long its value stays so.
-    pub async fn get<F>(&self, fetch: F) -> Result<Arc<T>, Failure>
+    pub async fn get<F>(&self, fetch: F) -> Result<Arc<T>, UpstreamError>
     where
-        F: Future<Output = Result<(T, Duration), Failure>>,
+        F: Future<Output = Result<(T, Duration), UpstreamError>>,
     {
         let mut state = self.0.lock().await;
         let now = Instant::now();
@@ -53,9 +53,13 @@ impl<T> Kept<T> {
     }
 
     /// Fetches again because the value lacks something, unless that was done less than `at_least` ago.
-    pub async fn again<F>(&self, at_least: Duration, fetch: F) -> Option<Result<Arc<T>, Failure>>
+    pub async fn again<F>(
+        &self,
+        at_least: Duration,
+        fetch: F,
+    ) -> Option<Result<Arc<T>, UpstreamError>>
     where
-        F: Future<Output = Result<(T, Duration), Failure>>,
+        F: Future<Output = Result<(T, Duration), UpstreamError>>,
     {
         let mut state = self.0.lock().await;
         if state.asked.is_some_and(|asked| asked.elapsed() < at_least) {
@@ -66,9 +70,9 @@ impl<T> Kept<T> {
 }
 
 impl<T> State<T> {
-    async fn fetch<F>(&mut self, fetch: F) -> Result<Arc<T>, Failure>
+    async fn fetch<F>(&mut self, fetch: F) -> Result<Arc<T>, UpstreamError>
     where
-        F: Future<Output = Result<(T, Duration), Failure>>,
+        F: Future<Output = Result<(T, Duration), UpstreamError>>,
     {
         // Before the await: a caller that is dropped meanwhile has asked all the same.
         self.asked = Some(Instant::now());

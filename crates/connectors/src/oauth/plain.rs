@@ -5,8 +5,8 @@ use countersign_core::{Secret, Trace};
 use url::Url;
 
 use super::{
-    Arrived, Client, Code, Failure, Granted, Http, Leaving, Packed, Registration, Spent, Tokens,
-    arrived, ours,
+    Arrived, Client, Code, Granted, Http, Leaving, Packed, Registration, Spent, Tokens,
+    UpstreamError, arrived, ours,
 };
 
 pub(crate) struct Plain {
@@ -30,7 +30,7 @@ impl Plain {
         upstream_login: &UpstreamLogin,
         scopes: &[String],
         more: Vec<(&'static str, String)>,
-    ) -> Result<LoginRedirect, Failure> {
+    ) -> Result<LoginRedirect, UpstreamError> {
         ours(&self.registration, upstream_login)?;
         let leaving = Leaving {
             authorize: &self.authorize,
@@ -50,7 +50,7 @@ impl Plain {
         query: &[(String, String)],
         client: &Client,
         trace: &mut Trace,
-    ) -> Result<Entry, Failure> {
+    ) -> Result<Entry, UpstreamError> {
         ours(&self.registration, upstream_login)?;
         let code = match arrived(query, trace)? {
             Arrived::Denied(code) => return Ok(Entry::Denied(code)),
@@ -58,14 +58,14 @@ impl Plain {
         };
         let verifier = Packed(callback_state).verifier();
         if verifier.is_none() {
-            return Err(Failure::Here("the login began without PKCE".to_owned()));
+            return Err(UpstreamError::Temporary("the login began without PKCE".to_owned()));
         }
         let code = Code { code: &code, redirect_uri: upstream_login.callback.as_str(), verifier };
         Ok(client.exchange(&self.http, &self.token, &code, trace).await?.into())
     }
 
     /// Asks what can be asked without a person.
-    pub async fn diagnose(&self, client: &Client, trace: &mut Trace) -> Result<(), Failure> {
+    pub async fn diagnose(&self, client: &Client, trace: &mut Trace) -> Result<(), UpstreamError> {
         trace.note(format!("people sign in at {}", self.authorize));
         client.probe(&self.http, &self.token, &self.registration, trace).await
     }
@@ -75,7 +75,7 @@ impl Plain {
         token: &Secret,
         client: &Client,
         trace: &mut Trace,
-    ) -> Result<Entry, Failure> {
+    ) -> Result<Entry, UpstreamError> {
         let granted = client.refresh(&self.http, &self.token, token, &self.spent, trace).await?;
         Ok(granted.into())
     }

@@ -6,7 +6,7 @@ use url::Url;
 use url::form_urlencoded::byte_serialize;
 
 use super::codes;
-use super::{Answer, Ask, Failure, Http, Registration, Spent};
+use super::{Answer, Ask, Http, Registration, Spent, UpstreamError};
 
 const ENDPOINT: &str = "token endpoint";
 /// Where a check has no callback to name.
@@ -63,7 +63,7 @@ impl Client {
         url: &Url,
         mut form: Vec<(&str, &str)>,
         trace: &mut Trace,
-    ) -> Result<Granted, Failure> {
+    ) -> Result<Granted, UpstreamError> {
         let mut basic = None;
         match &self.proof {
             Proof::Basic(secret) => basic = Some(basic_value(&self.id, secret)),
@@ -90,7 +90,7 @@ impl Client {
         url: &Url,
         code: &Code<'_>,
         trace: &mut Trace,
-    ) -> Result<Granted, Failure> {
+    ) -> Result<Granted, UpstreamError> {
         let mut form = vec![
             ("grant_type", "authorization_code"),
             ("code", code.code.expose()),
@@ -108,7 +108,7 @@ impl Client {
         token: &Secret,
         spent: &Spent,
         trace: &mut Trace,
-    ) -> Result<Granted, Failure> {
+    ) -> Result<Granted, UpstreamError> {
         // On its own, so that it ends and is remembered also when whoever asked goes away meanwhile.
         let (client, http, url) = (self.clone(), http.clone(), url.clone());
         let (token, spent) = (token.clone(), spent.clone());
@@ -117,9 +117,9 @@ impl Client {
             let granted = client.spend(&http, &url, &token, &spent, &mut trace).await;
             (granted, trace)
         });
-        let (granted, told) = spending
-            .await
-            .map_err(|_| Failure::Here("asking for tokens was interrupted".to_owned()))?;
+        let (granted, told) = spending.await.map_err(|_| {
+            UpstreamError::Temporary("asking for tokens was interrupted".to_owned())
+        })?;
         trace.append(told);
         granted
     }
@@ -131,7 +131,7 @@ impl Client {
         url: &Url,
         registration: &Registration,
         trace: &mut Trace,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), UpstreamError> {
         let redirect_uri = registration.redirect_uri.as_ref().map_or(NOWHERE, Url::as_str);
         let code = Secret::new("countersign-check");
         let code = Code { code: &code, redirect_uri, verifier: None };
@@ -143,10 +143,12 @@ impl Client {
                 );
                 Ok(())
             }
-            Ok(Granted::Tokens(_)) => Err(Failure::Here(format!(
+            Ok(Granted::Tokens(_)) => Err(UpstreamError::Configuration(format!(
                 "the {ENDPOINT} gives tokens for a code that nobody gave"
             ))),
-            Err(Failure::Status { status: 400, code, .. }) if !code.is_some_and(is_about_us) => {
+            Err(UpstreamError::Status { status: 400, code, .. })
+                if !code.is_some_and(is_about_us) =>
+            {
                 trace.note(format!(
                     "the {ENDPOINT} is there; whether clientID and clientSecret are right it does not say"
                 ));
@@ -163,7 +165,7 @@ impl Client {
         token: &Secret,
         spent: &Spent,
         trace: &mut Trace,
-    ) -> Result<Granted, Failure> {
+    ) -> Result<Granted, UpstreamError> {
         let _turn = spent.turn(token).await;
         if let Some(tokens) = spent.given_for(token) {
             trace.note("this refresh token was spent a moment ago: what it gave is used again");
@@ -195,7 +197,7 @@ pub(crate) struct Code<'a> {
 }
 
 /// What an answer with tokens, or the error in their place, means.
-pub(crate) fn granted(answer: &Answer) -> Result<Granted, Failure> {
+pub(crate) fn granted(answer: &Answer) -> Result<Granted, UpstreamError> {
     let endpoint = answer.endpoint();
     // Some upstreams answer 200 with an error inside.
     if let Some(code) = answer.error_code() {
@@ -211,10 +213,10 @@ pub(crate) fn granted(answer: &Answer) -> Result<Granted, Failure> {
     let text = |name: &str| object.get(name).and_then(Value::as_str).filter(|t| !t.is_empty());
     let is_bearer = text("token_type").is_none_or(|kind| kind.eq_ignore_ascii_case("bearer"));
     if !is_bearer {
-        return Err(Failure::Lacks { endpoint, what: "a bearer token" });
+        return Err(UpstreamError::Lacks { endpoint, what: "a bearer token" });
     }
     let access =
-        text("access_token").ok_or(Failure::Lacks { endpoint, what: "an access token" })?;
+        text("access_token").ok_or(UpstreamError::Lacks { endpoint, what: "an access token" })?;
     Ok(Granted::Tokens(Tokens {
         access: Secret::new(access),
         refresh: text("refresh_token").map(Secret::new),

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use countersign_core::connector::{
-    CallbackState, Fingerprint, LoginMethod, LoginOutcome, LoginRedirect, RedirectLogin, Refresh,
-    RefreshOutcome, RefreshRequest, Refusal, SignedIn, Unavailable, UpstreamLogin,
+    CallbackState, ConnectorError, Fingerprint, LoginMethod, LoginOutcome, LoginRedirect,
+    RedirectLogin, Refresh, RefreshOutcome, RefreshRequest, Refusal, SignedIn, UpstreamLogin,
 };
 use countersign_core::{Connector, ConnectorId, Timestamp, Trace};
 use url::Url;
 
-use super::{Failure, within};
+use super::{UpstreamError, within};
 
 /// What an upstream says of somebody, at a login and at a refresh.
 pub(crate) enum Verdict {
@@ -33,7 +33,7 @@ pub(crate) trait Upstream: Send + Sync {
         &self,
         upstream_login: &UpstreamLogin,
         trace: &mut Trace,
-    ) -> Result<LoginRedirect, Failure>;
+    ) -> Result<LoginRedirect, UpstreamError>;
 
     /// `query` as in [`RedirectLogin::handle_callback`].
     async fn enter(
@@ -42,13 +42,13 @@ pub(crate) trait Upstream: Send + Sync {
         callback_state: &CallbackState,
         query: &[(String, String)],
         trace: &mut Trace,
-    ) -> Result<Verdict, Failure>;
+    ) -> Result<Verdict, UpstreamError>;
 
     async fn ask_again(
         &self,
         known: &RefreshRequest<'_>,
         trace: &mut Trace,
-    ) -> Result<RefreshOutcome, Failure>;
+    ) -> Result<RefreshOutcome, UpstreamError>;
 
     /// See [`Refresh::needs_offline_login`].
     fn needs_offline_login(&self) -> bool {
@@ -61,10 +61,10 @@ pub(crate) trait Upstream: Send + Sync {
         user: Option<&str>,
         now: Timestamp,
         trace: &mut Trace,
-    ) -> Result<Option<Vec<String>>, Failure>;
+    ) -> Result<Option<Vec<String>>, UpstreamError>;
 
     /// See [`RedirectLogin::sign_out_url`].
-    async fn sign_out_url(&self, _trace: &mut Trace) -> Result<Option<Url>, Failure> {
+    async fn sign_out_url(&self, _trace: &mut Trace) -> Result<Option<Url>, UpstreamError> {
         Ok(None)
     }
 }
@@ -100,10 +100,10 @@ impl<U: Upstream> RedirectLogin for OAuth<U> {
     async fn login_url(
         &self,
         upstream_login: &UpstreamLogin,
-    ) -> Result<LoginRedirect, Unavailable> {
+    ) -> Result<LoginRedirect, ConnectorError> {
         let mut trace = Trace::default();
         let redirect = within(self.upstream.leave(upstream_login, &mut trace)).await;
-        redirect.map_err(|failure| failure.told(&self.id, &mut trace))
+        redirect.map_err(|failure| failure.into_connector_error(&self.id, &mut trace))
     }
 
     async fn handle_callback(
@@ -112,10 +112,10 @@ impl<U: Upstream> RedirectLogin for OAuth<U> {
         callback_state: &CallbackState,
         query: &[(String, String)],
         trace: &mut Trace,
-    ) -> Result<LoginOutcome, Unavailable> {
+    ) -> Result<LoginOutcome, ConnectorError> {
         let verdict =
             within(self.upstream.enter(upstream_login, callback_state, query, trace)).await;
-        verdict.map(Verdict::login).map_err(|failure| failure.told(&self.id, trace))
+        verdict.map(Verdict::login).map_err(|failure| failure.into_connector_error(&self.id, trace))
     }
 
     async fn diagnose(
@@ -123,9 +123,9 @@ impl<U: Upstream> RedirectLogin for OAuth<U> {
         user: Option<&str>,
         now: Timestamp,
         trace: &mut Trace,
-    ) -> Result<Option<Vec<String>>, Unavailable> {
+    ) -> Result<Option<Vec<String>>, ConnectorError> {
         let groups = within(self.upstream.diagnose(user, now, trace)).await;
-        groups.map_err(|failure| failure.told(&self.id, trace))
+        groups.map_err(|failure| failure.into_connector_error(&self.id, trace))
     }
 
     async fn sign_out_url(&self) -> Option<Url> {
@@ -140,9 +140,9 @@ impl<U: Upstream> Refresh for OAuth<U> {
         &self,
         known: RefreshRequest<'_>,
         trace: &mut Trace,
-    ) -> Result<RefreshOutcome, Unavailable> {
+    ) -> Result<RefreshOutcome, ConnectorError> {
         let again = within(self.upstream.ask_again(&known, trace)).await;
-        again.map_err(|failure| failure.told(&self.id, trace))
+        again.map_err(|failure| failure.into_connector_error(&self.id, trace))
     }
 
     fn needs_offline_login(&self) -> bool {

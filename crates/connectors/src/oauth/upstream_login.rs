@@ -7,7 +7,7 @@ use countersign_jose::hash;
 use url::Url;
 
 use super::codes;
-use super::{Failure, Registration};
+use super::{Registration, UpstreamError};
 
 const VERIFIER: &str = "verifier";
 const NONCE: &str = "nonce";
@@ -29,9 +29,9 @@ pub(crate) struct Leaving<'a> {
 pub(crate) fn ours(
     registration: &Registration,
     upstream_login: &UpstreamLogin,
-) -> Result<(), Failure> {
+) -> Result<(), UpstreamError> {
     match &registration.redirect_uri {
-        Some(uri) if *uri != upstream_login.callback => Err(Failure::Here(format!(
+        Some(uri) if *uri != upstream_login.callback => Err(UpstreamError::Configuration(format!(
             "redirectURI is {uri}, but people come back to {}: make them equal or leave redirectURI out",
             upstream_login.callback
         ))),
@@ -40,8 +40,8 @@ pub(crate) fn ours(
 }
 
 impl Leaving<'_> {
-    pub fn redirect(self, upstream_login: &UpstreamLogin) -> Result<LoginRedirect, Failure> {
-        let random = || ids::random_token().map_err(|e| Failure::Here(e.to_string()));
+    pub fn redirect(self, upstream_login: &UpstreamLogin) -> Result<LoginRedirect, UpstreamError> {
+        let random = || ids::random_token().map_err(|e| UpstreamError::Temporary(e.to_string()));
         let mut callback_state = Vec::new();
         let mut url = self.authorize.clone();
         {
@@ -79,14 +79,24 @@ pub(crate) enum Arrived {
 }
 
 /// Reads the way back. A parameter given twice, or neither code nor error, is a link somebody made up.
-pub(crate) fn arrived(query: &[(String, String)], trace: &mut Trace) -> Result<Arrived, Failure> {
+pub(crate) fn arrived(
+    query: &[(String, String)],
+    trace: &mut Trace,
+) -> Result<Arrived, UpstreamError> {
     if let Some(error) = find(query, "error") {
         let code = codes::known(error);
         trace.response(format!("error={}", code.unwrap_or("(unknown)")));
         return match code {
             Some(code) if codes::is_denial(code) => Ok(Arrived::Denied(code)),
-            Some(code) => Err(Failure::Here(format!("the upstream sent back error={code}"))),
-            None => Err(Failure::Here("the upstream sent back an unknown error".to_owned())),
+            Some(code @ ("server_error" | "temporarily_unavailable")) => {
+                Err(UpstreamError::Temporary(format!("the upstream sent back error={code}")))
+            }
+            Some(code) => {
+                Err(UpstreamError::Configuration(format!("the upstream sent back error={code}")))
+            }
+            None => Err(UpstreamError::Configuration(
+                "the upstream sent back an unknown error".to_owned(),
+            )),
         };
     }
     let given = query.iter().filter(|(name, _)| name == "code").count();

@@ -5,7 +5,7 @@ use countersign_core::Trace;
 use regex::Regex;
 use serde_json::{Map, Value};
 
-use crate::oauth::Failure;
+use crate::oauth::UpstreamError;
 
 /// More is not read: no token with them would fit anywhere.
 const MAX_GROUPS: usize = 10_000;
@@ -32,8 +32,8 @@ pub(super) struct NewGroup {
 
 /// A string, a list of strings, or a list of objects with a `name`. `null` and absent are none; anything else is
 /// an error, because a group that is guessed at may be one that opens doors.
-pub(super) fn read(claims: &Map<String, Value>, key: &str) -> Result<Vec<String>, Failure> {
-    let odd = || Failure::Person(format!("the claim {key:?} is not a list of groups"));
+pub(super) fn read(claims: &Map<String, Value>, key: &str) -> Result<Vec<String>, UpstreamError> {
+    let odd = || UpstreamError::Person(format!("the claim {key:?} is not a list of groups"));
     let list = match claims.get(key) {
         None | Some(Value::Null) => return Ok(Vec::new()),
         Some(Value::String(one)) => return Ok(vec![one.clone()]),
@@ -41,7 +41,9 @@ pub(super) fn read(claims: &Map<String, Value>, key: &str) -> Result<Vec<String>
         Some(_) => return Err(odd()),
     };
     if list.len() > MAX_GROUPS {
-        return Err(Failure::Person(format!("the claim {key:?} has over {MAX_GROUPS} groups")));
+        return Err(UpstreamError::Person(format!(
+            "the claim {key:?} has over {MAX_GROUPS} groups"
+        )));
     }
     let name = |entry: &Value| match entry {
         Value::String(name) => Some(name.clone()),

@@ -7,7 +7,7 @@ use countersign_core::{Secret, Timestamp};
 use countersign_jose::{Claims, Expected, Refused, Typ, UpstreamAlgorithm, UpstreamKeys};
 use serde_json::{Map, Value};
 
-use crate::oauth::Failure;
+use crate::oauth::UpstreamError;
 
 /// How far an upstream's clock may be from ours.
 const LEEWAY: Duration = Duration::from_secs(60);
@@ -36,11 +36,11 @@ pub(crate) enum Verdict {
     Good(Map<String, Value>),
     /// Perhaps the keys are new: fetch them and look again.
     UnknownKey,
-    Refused(Failure),
+    Refused(UpstreamError),
 }
 
 pub(crate) fn judge(keys: &UpstreamKeys, token: &Secret, rules: &Rules<'_>) -> Verdict {
-    let refused = |why: &str| Verdict::Refused(Failure::IdToken(why.to_owned()));
+    let refused = |why: &str| Verdict::Refused(UpstreamError::IdToken(why.to_owned()));
     match genuine(keys, token, rules) {
         Err(Refused::UnknownKey) => Verdict::UnknownKey,
         Err(why) => refused(&why.to_string()),

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use url::Url;
 
-use crate::oauth::{Answer, Failure, may_lead};
+use crate::oauth::{Answer, UpstreamError, may_lead};
 
 pub(crate) const ENDPOINT: &str = "discovery endpoint";
 
@@ -59,10 +59,10 @@ struct Document {
 }
 
 /// Where the document is: below the issuer as it was written, without a doubled slash.
-pub(crate) fn address(issuer: &str) -> Result<Url, Failure> {
+pub(crate) fn address(issuer: &str) -> Result<Url, UpstreamError> {
     let text = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
     Url::parse(&text)
-        .map_err(|_| Failure::NotAsked { endpoint: ENDPOINT, why: "the issuer is no URL" })
+        .map_err(|_| UpstreamError::NotAsked { endpoint: ENDPOINT, why: "the issuer is no URL" })
 }
 
 impl Metadata {
@@ -72,17 +72,18 @@ impl Metadata {
         issuer: &str,
         from: &Url,
         overrides: &Overrides,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, UpstreamError> {
         let document: Document = answer.json()?;
         let named = document.issuer.as_deref().unwrap_or_default();
         if named != issuer {
             let named: String = named.chars().filter(|c| !c.is_control()).take(200).collect();
-            return Err(Failure::Here(format!(
+            return Err(UpstreamError::Configuration(format!(
                 "the {ENDPOINT} names the issuer {named:?}, but {issuer:?} is expected (issuer, or issuerAlias where it is meant to differ)"
             )));
         }
         let required = |given: &Option<Url>, text: Option<String>, what| {
-            endpoint(from, given, text, what)?.ok_or(Failure::Lacks { endpoint: ENDPOINT, what })
+            endpoint(from, given, text, what)?
+                .ok_or(UpstreamError::Lacks { endpoint: ENDPOINT, what })
         };
         let methods = document.token_endpoint_auth_methods_supported;
         Ok(Self {
@@ -126,12 +127,12 @@ fn endpoint(
     given: &Option<Url>,
     text: Option<String>,
     what: &'static str,
-) -> Result<Option<Url>, Failure> {
+) -> Result<Option<Url>, UpstreamError> {
     if let Some(url) = given {
         return Ok(Some(url.clone()));
     }
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
-    let refused = |why| Failure::NotAsked { endpoint: what, why };
+    let refused = |why| UpstreamError::NotAsked { endpoint: what, why };
     let url = Url::parse(&text).map_err(|_| refused("its URL is none"))?;
     may_lead(from, &url).map_err(refused)?;
     Ok(Some(url))

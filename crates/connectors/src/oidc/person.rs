@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::config::Mapping;
 use super::groups;
-use crate::oauth::Failure;
+use crate::oauth::UpstreamError;
 
 pub(super) enum Person {
     Welcome(Identity),
@@ -21,9 +21,10 @@ pub(super) fn of(
     mapping: &Mapping,
     before: Option<&Identity>,
     trace: &mut Trace,
-) -> Result<Person, Failure> {
+) -> Result<Person, UpstreamError> {
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
-    let lacks = |name: &str| Failure::Person(format!("the claim {name:?} is missing or no text"));
+    let lacks =
+        |name: &str| UpstreamError::Person(format!("the claim {name:?} is missing or no text"));
     let user_id = text(&mapping.user_id).filter(|id| !id.is_empty());
     let user_id = user_id.ok_or_else(|| lacks(&mapping.user_id))?.to_owned();
     let username = match (text(&mapping.user_name), before) {
@@ -38,7 +39,7 @@ pub(super) fn of(
         None if before.is_some() && !claims.contains_key("email_verified") => {
             let why =
                 "the claim \"email_verified\" is missing (insecureSkipEmailVerified accepts that)";
-            return Err(Failure::Person(why.to_owned()));
+            return Err(UpstreamError::Person(why.to_owned()));
         }
         None => {
             let why = "email_verified is not true (insecureSkipEmailVerified accepts that)";
@@ -77,9 +78,9 @@ fn vouched(
     claims: &Map<String, Value>,
     mapping: &Mapping,
     has_email: bool,
-) -> Result<Option<bool>, Failure> {
+) -> Result<Option<bool>, UpstreamError> {
     if mapping.email_scope && !has_email {
-        return Err(Failure::Person("the e-mail address is missing".to_owned()));
+        return Err(UpstreamError::Person("the e-mail address is missing".to_owned()));
     }
     let said = claims.get("email_verified");
     Ok(match said.and_then(Value::as_bool) {

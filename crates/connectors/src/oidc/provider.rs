@@ -14,8 +14,8 @@ use url::Url;
 use super::id_token::{Nonce, Rules, Verdict, judge};
 use super::metadata::{self, Metadata, Overrides};
 use crate::oauth::{
-    Arrived, Ask, Client, Code, Failure, Granted, Http, Kept, Leaving, Packed, Proof, Registration,
-    Spent, Tokens, arrived, find, ours,
+    Arrived, Ask, Client, Code, Granted, Http, Kept, Leaving, Packed, Proof, Registration, Spent,
+    Tokens, UpstreamError, arrived, find, ours,
 };
 
 mod unattended;
@@ -88,7 +88,7 @@ impl Provider {
         &self.http
     }
 
-    pub async fn metadata(&self, trace: &mut Trace) -> Result<Arc<Metadata>, Failure> {
+    pub async fn metadata(&self, trace: &mut Trace) -> Result<Arc<Metadata>, UpstreamError> {
         self.metadata
             .get(async {
                 let url = metadata::address(&self.settings.issuer)?;
@@ -107,7 +107,7 @@ impl Provider {
         scopes: &[String],
         more: Vec<(&'static str, String)>,
         trace: &mut Trace,
-    ) -> Result<LoginRedirect, Failure> {
+    ) -> Result<LoginRedirect, UpstreamError> {
         ours(&self.settings.registration, upstream_login)?;
         let metadata = self.metadata(trace).await?;
         let leaving = Leaving {
@@ -131,7 +131,7 @@ impl Provider {
         callback_state: &CallbackState,
         query: &[(String, String)],
         trace: &mut Trace,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<Outcome, UpstreamError> {
         ours(&self.settings.registration, upstream_login)?;
         let code = match arrived(query, trace)? {
             Arrived::Denied(code) => return Ok(Outcome::Denied(code)),
@@ -144,9 +144,9 @@ impl Provider {
             return Ok(Outcome::Denied("invalid_request"));
         }
         let packed = Packed(callback_state);
-        let sent = packed
-            .nonce()
-            .ok_or_else(|| Failure::Here("the login began without a nonce".to_owned()))?;
+        let sent = packed.nonce().ok_or_else(|| {
+            UpstreamError::Temporary("the login began without a nonce".to_owned())
+        })?;
         let code = Code {
             code: &code,
             redirect_uri: upstream_login.callback.as_str(),
@@ -162,7 +162,7 @@ impl Provider {
             false => Nonce::Is(sent),
         };
         let Some(token) = tokens.id_token.clone() else {
-            return Err(Failure::Lacks { endpoint: "token endpoint", what: "an ID token" });
+            return Err(UpstreamError::Lacks { endpoint: "token endpoint", what: "an ID token" });
         };
         let about = About { nonce, access_token: &tokens.access, now: upstream_login.now };
         let claims = self.claims(&metadata, &token, about, trace).await?;
@@ -175,7 +175,7 @@ impl Provider {
         token: &Secret,
         now: Timestamp,
         trace: &mut Trace,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<Outcome, UpstreamError> {
         let metadata = self.metadata(trace).await?;
         let client = self.client(&metadata);
         let url = &metadata.token;
@@ -200,10 +200,10 @@ impl Provider {
         access: &Secret,
         sub: Option<&str>,
         trace: &mut Trace,
-    ) -> Result<Map<String, Value>, Failure> {
+    ) -> Result<Map<String, Value>, UpstreamError> {
         let metadata = self.metadata(trace).await?;
         let Some(url) = &metadata.userinfo else {
-            return Err(Failure::Lacks {
+            return Err(UpstreamError::Lacks {
                 endpoint: metadata::ENDPOINT,
                 what: "userinfo_endpoint, which getUserInfo needs",
             });
@@ -211,9 +211,9 @@ impl Provider {
         let answer = self.http.ask(Ask::get(USERINFO, url).bearer(access), trace).await?;
         let claims = answer.success()?.object()?;
         match claims.get("sub").and_then(Value::as_str).filter(|sub| !sub.is_empty()) {
-            None => Err(Failure::Lacks { endpoint: USERINFO, what: "sub" }),
+            None => Err(UpstreamError::Lacks { endpoint: USERINFO, what: "sub" }),
             Some(found) if sub.is_some_and(|sub| sub != found) => {
-                Err(Failure::Person(format!("the {USERINFO} speaks of somebody else (sub)")))
+                Err(UpstreamError::Person(format!("the {USERINFO} speaks of somebody else (sub)")))
             }
             Some(_) => Ok(claims),
         }
@@ -246,7 +246,7 @@ impl Provider {
         token: &Secret,
         about: About<'_>,
         trace: &mut Trace,
-    ) -> Result<Map<String, Value>, Failure> {
+    ) -> Result<Map<String, Value>, UpstreamError> {
         let About { nonce, access_token, now } = about;
         let rules = Rules {
             issuers: &self.settings.names,
@@ -271,9 +271,9 @@ impl Provider {
                 Ok(claims)
             }
             Verdict::Refused(failure) => Err(failure),
-            Verdict::UnknownKey => {
-                Err(Failure::IdToken("signed with a key the upstream does not publish".to_owned()))
-            }
+            Verdict::UnknownKey => Err(UpstreamError::IdToken(
+                "signed with a key the upstream does not publish".to_owned(),
+            )),
         }
     }
 
@@ -281,12 +281,12 @@ impl Provider {
         &self,
         url: &Url,
         trace: &mut Trace,
-    ) -> Result<(UpstreamKeys, Duration), Failure> {
+    ) -> Result<(UpstreamKeys, Duration), UpstreamError> {
         let answer = self.http.ask(Ask::get(KEYS, url), trace).await?.success()?;
         let keys =
-            UpstreamKeys::parse(answer.bytes()).ok_or(Failure::NotJson { endpoint: KEYS })?;
+            UpstreamKeys::parse(answer.bytes()).ok_or(UpstreamError::NotJson { endpoint: KEYS })?;
         match keys.is_empty() {
-            true => Err(Failure::Lacks { endpoint: KEYS, what: "a key we can use" }),
+            true => Err(UpstreamError::Lacks { endpoint: KEYS, what: "a key we can use" }),
             false => Ok((keys, LIFETIME)),
         }
     }

@@ -1,6 +1,6 @@
 //! What an administrator is told of somebody, without a password.
 
-use countersign_core::connector::{AccountDiagnosis, LoginMethod, Unavailable};
+use countersign_core::connector::{AccountDiagnosis, ConnectorError, LoginMethod};
 use countersign_core::settings::Node;
 use countersign_core::{Connector, Identity, Trace};
 
@@ -12,7 +12,7 @@ use crate::{at, connector, matcher, story};
 async fn diagnose(
     ldap: &Connector,
     login: &str,
-) -> (Result<AccountDiagnosis, Unavailable>, String) {
+) -> (Result<AccountDiagnosis, ConnectorError>, String) {
     let LoginMethod::Password(method) = &ldap.login_method else { panic!("it is a password") };
     let mut trace = Trace::default();
     let examined = method.diagnose(login, &mut trace).await;
@@ -171,7 +171,7 @@ async fn what_is_wrong_with_the_connector_is_told_with_how_far_it_came() {
     ] {
         let (examined, told) = diagnose(&ldap, "jane").await;
         let Err(unavailable) = examined else { panic!("{examined:?}\n{told}") };
-        assert!(unavailable.cause.contains(cause), "no {cause:?} in {unavailable}");
+        assert!(unavailable.cause().contains(cause), "no {cause:?} in {unavailable}");
         assert!(told.contains(reached), "no {reached:?} in\n{told}");
         assert!(!told.contains("service-password"), "{told}");
     }

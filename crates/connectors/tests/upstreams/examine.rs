@@ -1,6 +1,6 @@
 //! What an administrator learns without signing in, and where people sign out of the upstream.
 
-use countersign_core::connector::{LoginMethod, Unavailable};
+use countersign_core::connector::{ConnectorError, LoginMethod};
 use countersign_core::{Connector, Trace};
 use serde_json::json;
 
@@ -13,7 +13,7 @@ use crate::web::Reply;
 pub async fn diagnose(
     connector: &Connector,
     user: Option<&str>,
-) -> (Result<Option<Vec<String>>, Unavailable>, String) {
+) -> (Result<Option<Vec<String>>, ConnectorError>, String) {
     let LoginMethod::Redirect(method) = &connector.login_method else { panic!("it is a redirect") };
     let mut trace = Trace::default();
     let groups = method.diagnose(user, now(), &mut trace).await;

@@ -1,7 +1,7 @@
 //! GitHub: who somebody is, which address is told, and what a refresh finds.
 
 use countersign_core::connector::{
-    Fingerprint, LoginOutcome, RefreshOutcome, Refusal, Unavailable,
+    ConnectorError, Fingerprint, LoginOutcome, RefreshOutcome, Refusal,
 };
 use countersign_core::{Connector, LoginScopes, Secret, Trace};
 
@@ -31,7 +31,7 @@ pub async fn login(
     fake: &GitHub,
     connector: &Connector,
     login_scopes: LoginScopes,
-) -> (Result<LoginOutcome, Unavailable>, Trace) {
+) -> (Result<LoginOutcome, ConnectorError>, Trace) {
     let redirect = login_url(connector, login_scopes).await.unwrap();
     let query = fake.visited(&redirect.url);
     handle_callback(connector, &redirect, &query, login_scopes).await

@@ -31,7 +31,8 @@ fn connector(fake: &Fake, with: Keys) -> Connector {
 async fn login(
     connector: &Connector,
     login_scopes: LoginScopes,
-) -> Result<countersign_core::connector::LoginOutcome, countersign_core::connector::Unavailable> {
+) -> Result<countersign_core::connector::LoginOutcome, countersign_core::connector::ConnectorError>
+{
     let redirect = login_url(connector, login_scopes).await.unwrap();
     let query = [("code", "c"), ("state", "the-state")];
     let query: Vec<_> = query.map(|(k, v)| (k.to_owned(), v.to_owned())).into();

@@ -29,7 +29,8 @@ pub fn connector(provider: &Provider, with: Keys) -> Connector {
 pub async fn login(
     provider: &Provider,
     connector: &Connector,
-) -> Result<countersign_core::connector::LoginOutcome, countersign_core::connector::Unavailable> {
+) -> Result<countersign_core::connector::LoginOutcome, countersign_core::connector::ConnectorError>
+{
     let redirect = login_url(connector, ALL).await?;
     let query = provider.visited(&redirect);
     handle_callback(connector, &redirect, &query, ALL).await.0

@@ -2,8 +2,8 @@
 
 use countersign_connectors::read;
 use countersign_core::connector::{
-    LoginMethod, LoginOutcome, LoginRedirect, RefreshOutcome, RefreshRequest, Refusal, SignedIn,
-    Unavailable, UpstreamLogin,
+    ConnectorError, LoginMethod, LoginOutcome, LoginRedirect, RefreshOutcome, RefreshRequest,
+    Refusal, SignedIn, UpstreamLogin,
 };
 use countersign_core::settings::Node;
 use countersign_core::{Connector, ConnectorId, LoginScopes, Timestamp, Trace};
@@ -57,7 +57,7 @@ pub fn upstream_login(login_scopes: LoginScopes) -> UpstreamLogin {
 pub async fn login_url(
     connector: &Connector,
     login_scopes: LoginScopes,
-) -> Result<LoginRedirect, Unavailable> {
+) -> Result<LoginRedirect, ConnectorError> {
     let LoginMethod::Redirect(method) = &connector.login_method else { panic!("it is a redirect") };
     method.login_url(&upstream_login(login_scopes)).await
 }
@@ -68,7 +68,7 @@ pub async fn handle_callback(
     redirect: &LoginRedirect,
     query: &[(String, String)],
     login_scopes: LoginScopes,
-) -> (Result<LoginOutcome, Unavailable>, Trace) {
+) -> (Result<LoginOutcome, ConnectorError>, Trace) {
     let LoginMethod::Redirect(method) = &connector.login_method else { panic!("it is a redirect") };
     let mut trace = Trace::default();
     let login = method
@@ -81,20 +81,20 @@ pub async fn refresh(
     connector: &Connector,
     person: &SignedIn,
     login_scopes: LoginScopes,
-) -> Result<RefreshOutcome, Unavailable> {
+) -> Result<RefreshOutcome, ConnectorError> {
     let upstream = person.upstream.as_ref();
     let known = RefreshRequest { identity: &person.identity, upstream, login_scopes, now: now() };
     connector.refresh.as_ref().unwrap().refresh(known, &mut Trace::default()).await
 }
 
-pub fn accepted(login: Result<LoginOutcome, Unavailable>) -> SignedIn {
+pub fn accepted(login: Result<LoginOutcome, ConnectorError>) -> SignedIn {
     match login {
         Ok(LoginOutcome::Accepted(person)) => *person,
         other => panic!("{other:?}"),
     }
 }
 
-pub fn refused(login: Result<LoginOutcome, Unavailable>) -> Refusal {
+pub fn refused(login: Result<LoginOutcome, ConnectorError>) -> Refusal {
     match login {
         Ok(LoginOutcome::Refused(refusal)) => refusal,
         other => panic!("{other:?}"),
@@ -102,20 +102,20 @@ pub fn refused(login: Result<LoginOutcome, Unavailable>) -> Refusal {
 }
 
 /// The cause an administrator would read.
-pub fn broken<T: std::fmt::Debug>(answer: Result<T, Unavailable>) -> String {
+pub fn broken<T: std::fmt::Debug>(answer: Result<T, ConnectorError>) -> String {
     let down = answer.unwrap_err();
-    assert_eq!(down.upstream, "up");
-    down.cause
+    assert!(down.to_string().starts_with("up is "), "{down}");
+    down.cause().to_owned()
 }
 
-pub fn current(refreshed: Result<RefreshOutcome, Unavailable>) -> SignedIn {
+pub fn current(refreshed: Result<RefreshOutcome, ConnectorError>) -> SignedIn {
     match refreshed {
         Ok(RefreshOutcome::Current(person)) => *person,
         other => panic!("{other:?}"),
     }
 }
 
-pub fn missing(refreshed: Result<RefreshOutcome, Unavailable>) -> String {
+pub fn missing(refreshed: Result<RefreshOutcome, ConnectorError>) -> String {
     match refreshed {
         Ok(RefreshOutcome::Missing { why }) => why,
         other => panic!("{other:?}"),

@@ -1,121 +1,171 @@
-//! `countersign events`: the audit log, and who had a group.
+//! `countersign events`: the audit log.
 
 use clap::Args;
-use countersign_issuer::admin::view::{EventPageView, EventView, HoldingPageView, HoldingView};
+use clap::builder::PossibleValuesParser;
+use countersign_core::event::EventKind;
+use countersign_issuer::admin::asked::EVENT_FIELDS;
+use countersign_issuer::admin::view::{EventPageView, EventView};
 
-use super::output::{print, table};
-use super::source::Source;
-use super::{Pairs, Where};
+use super::api_client::RequestFields;
+use super::arguments::{fields, id, instant};
+use super::backend::{Backend, checked};
+use super::error::CommandError;
+use super::memberships;
+use super::output::OutputArguments;
+use super::table::{Cell, Column, next_page, table};
+use super::terminal::{Colour, Terminal};
 
-pub const HEAD: [&str; 7] = ["AT", "EVENT", "BY", "USER", "CONNECTOR", "CLIENT", "REASON"];
+const COLUMNS: [Column; 10] = [
+    Column::new("TIME", 0),
+    Column::new("EVENT", 0),
+    Column::new("USER", 0).cut_to(10),
+    Column::new("BY", 1).cut_to(10),
+    Column::new("REASON", 2).cut_to(8),
+    Column::new("CLIENT", 3).cut_to(10),
+    Column::new("CONNECTOR", 4).cut_to(8),
+    Column::new("ADDRESS", 5),
+    Column::new("SESSION", 6).only_wide(),
+    Column::new("DETAILS", 6).only_wide(),
+];
+const OPTION_NAMES: [(&str, &str); 2] = [("user_id", "--user"), ("group", "--had-group")];
 
-/// Newest first. An instant is RFC 3339 (2026-11-24T09:30:00Z), now, or how long ago (90m).
+/// Newest first. INSTANT is RFC 3339 (2026-11-24T09:30:00Z), `now`, or how long ago (90m).
 #[derive(Debug, Args)]
 pub struct EventArguments {
-    /// Who had this group between --since and --until, and by which upstream (instead of events)
+    /// Instead of events: who had this group between --since and --until, and from which connector
     #[arg(long, value_name = "GROUP", conflicts_with_all = ["session", "grant", "client", "user",
         "actor", "ip", "text", "kind"])]
-    had_group: Option<String>,
-    #[arg(long, value_name = "ID")]
+    pub had_group: Option<String>,
+    /// Of this session
+    #[arg(long, value_name = "ID", allow_hyphen_values = true, value_parser = id)]
     session: Option<String>,
-    #[arg(long, value_name = "ID")]
+    /// Of this grant
+    #[arg(long, value_name = "ID", allow_hyphen_values = true, value_parser = id)]
     grant: Option<String>,
+    /// Of this client
     #[arg(long, value_name = "ID")]
     client: Option<String>,
+    /// Of this connector
     #[arg(long, value_name = "ID")]
-    connector: Option<String>,
-    /// The user id at the connector
+    pub connector: Option<String>,
+    /// Of this user: the user id at the connector
     #[arg(long, value_name = "ID")]
     user: Option<String>,
-    /// Who did it, such as user:…, client:…, machine:…, upstream or system
+    /// By this actor: user:ID, user:ID@CONNECTOR, client:ID, machine:ACCOUNT, upstream or system
     #[arg(long)]
     actor: Option<String>,
+    /// From this IP address
     #[arg(long, value_name = "ADDRESS")]
     ip: Option<String>,
     /// Part of the actor, the user id, the reason or the details
     #[arg(long)]
     text: Option<String>,
-    /// Such as signed_in, session_ended, groups_changed
-    #[arg(long)]
+    /// Of this kind
+    #[arg(long, value_parser = PossibleValuesParser::new(EventKind::ALL.iter().map(|kind| kind.as_str())))]
     kind: Option<String>,
-    #[arg(long, value_name = "INSTANT")]
-    since: Option<String>,
-    #[arg(long, value_name = "INSTANT")]
-    until: Option<String>,
-    /// Lines of a page, at most 500
-    #[arg(long)]
+    /// At this INSTANT or later
+    #[arg(long, value_name = "INSTANT", value_parser = instant)]
+    pub since: Option<String>,
+    /// Before this INSTANT
+    #[arg(long, value_name = "INSTANT", value_parser = instant)]
+    pub until: Option<String>,
+    /// Events per page, 1 to 500 [default: 50]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=500))]
     limit: Option<u16>,
-    /// The next page, as the page before named it
-    #[arg(long)]
+    /// The page to show, as printed at the end of the page before
+    #[arg(long, value_name = "PAGE", allow_hyphen_values = true)]
     page: Option<String>,
 }
 
 impl EventArguments {
-    fn pairs(&self) -> Pairs {
+    fn fields(&self) -> RequestFields {
         let limit = self.limit.map(|limit| limit.to_string());
-        let fields = [
-            ("group", &self.had_group),
-            ("session", &self.session),
-            ("grant", &self.grant),
-            ("client", &self.client),
-            ("connector", &self.connector),
-            ("user_id", &self.user),
-            ("actor", &self.actor),
-            ("ip", &self.ip),
-            ("text", &self.text),
-            ("kind", &self.kind),
-            ("since", &self.since),
-            ("until", &self.until),
-            ("limit", &limit),
-            ("page", &self.page),
-        ];
-        let given = fields.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
-        given.map(|(name, value)| (name.to_owned(), value)).collect()
+        fields([
+            ("group", self.had_group.as_deref()),
+            ("session", self.session.as_deref()),
+            ("grant", self.grant.as_deref()),
+            ("client", self.client.as_deref()),
+            ("connector", self.connector.as_deref()),
+            ("user_id", self.user.as_deref()),
+            ("actor", self.actor.as_deref()),
+            ("ip", self.ip.as_deref()),
+            ("text", self.text.as_deref()),
+            ("kind", self.kind.as_deref()),
+            ("since", self.since.as_deref()),
+            ("until", self.until.as_deref()),
+            ("limit", limit.as_deref()),
+            ("page", self.page.as_deref()),
+        ])
     }
 }
 
-pub async fn run(source: &Source, at: &Where, arguments: &EventArguments) -> Result<(), String> {
-    let asked = arguments.pairs();
-    match arguments.had_group {
-        Some(_) => print(at, &source.holders(&asked).await?, held),
-        None => print(at, &source.events(&asked).await?, listed),
-    }
-}
-
-pub fn row(event: &EventView) -> Vec<String> {
-    let text = |value: &Option<String>| value.clone().unwrap_or_default();
-    vec![
-        event.at.clone(),
-        event.kind.clone(),
-        event.actor.clone(),
-        text(&event.user_id),
-        text(&event.connector),
-        text(&event.client),
-        text(&event.reason),
-    ]
-}
-
-fn listed(page: &EventPageView) -> String {
-    let rows: Vec<Vec<String>> = page.events.iter().map(row).collect();
-    table(&HEAD, &rows) + &more(&page.next)
-}
-
-fn held(page: &HoldingPageView) -> String {
-    let row = |held: &HoldingView| {
-        vec![
-            held.person.clone(),
-            held.user_id.clone(),
-            held.connector.clone(),
-            held.since.clone(),
-            held.until.clone().unwrap_or_else(|| "still".to_owned()),
-            held.session.clone(),
-        ]
+pub async fn run(
+    backend: &Backend,
+    output: &OutputArguments,
+    arguments: &EventArguments,
+) -> Result<(), CommandError> {
+    let request = arguments.fields();
+    let outcome = match arguments.had_group {
+        Some(_) => memberships::list(backend, output, &request).await,
+        None => list(backend, output, &request).await,
     };
-    let rows: Vec<Vec<String>> = page.memberships.iter().map(row).collect();
-    let head = ["WHO", "USER ID", "CONNECTOR", "SINCE", "UNTIL", "SESSION"];
-    table(&head, &rows) + &more(&page.next)
+    outcome.map_err(|error| error.with_option_names(&OPTION_NAMES))
 }
 
-fn more(next: &Option<String>) -> String {
-    next.as_ref().map(|next| format!("more: --page {next}\n")).unwrap_or_default()
+async fn list(
+    backend: &Backend,
+    output: &OutputArguments,
+    request: &RequestFields,
+) -> Result<(), CommandError> {
+    let page = backend.events(request).await?;
+    output.print(&page, |page, terminal| match page.events.is_empty() {
+        true => "No event matches.\n".to_owned(),
+        false => render_events(&page.events, terminal) + &next_page(page.next.as_deref(), terminal),
+    })
+}
+
+impl Backend {
+    async fn events(&self, request: &RequestFields) -> Result<EventPageView, CommandError> {
+        match self {
+            Self::Api(api) => api.get("/events", request).await,
+            Self::Database { app, .. } => {
+                let query = checked(request, &EVENT_FIELDS, &app.issuer)?.events()?;
+                Ok(app.issuer.find_events(query).await??)
+            }
+        }
+    }
+}
+
+pub fn render_events(events: &[EventView], terminal: &Terminal) -> String {
+    let rows: Vec<Vec<Cell>> = events.iter().map(|event| row(event, terminal)).collect();
+    table(terminal, &COLUMNS, &rows)
+}
+
+fn row(event: &EventView, terminal: &Terminal) -> Vec<Cell> {
+    let text = |value: &Option<String>| Cell::from(value.as_deref().unwrap_or_default());
+    let kind = match event.kind.as_str() {
+        kind if kind.contains("ended") || kind.contains("dropped") || kind.contains("blocked") => {
+            Cell::coloured(Colour::Red, kind)
+        }
+        kind if kind.contains("failed") || kind.contains("opened") || kind.contains("restored") => {
+            Cell::coloured(Colour::Yellow, kind)
+        }
+        kind => Cell::from(kind),
+    };
+    let details = match &event.details {
+        serde_json::Value::Object(fields) if fields.is_empty() => String::new(),
+        details => details.to_string(),
+    };
+    vec![
+        Cell::from(terminal.instant(&event.at)),
+        kind,
+        text(&event.user_id),
+        Cell::from(&event.actor),
+        text(&event.reason),
+        text(&event.client),
+        text(&event.connector),
+        text(&event.ip),
+        text(&event.session),
+        Cell::from(details),
+    ]
 }

@@ -1,45 +1,77 @@
-//! `countersign explain USER`: why somebody can sign in or not, and which groups a client is told.
+//! `countersign explain USER`: why somebody can or cannot sign in, and which groups a client receives.
 
 use clap::Args;
+use countersign_core::ClientId;
 use countersign_issuer::admin::explain::{Explanation, PersonView, UpstreamView};
 
-use super::Where;
-use super::output::{facts, plain, print};
-use super::source::Source;
+use super::api_client::RequestFields;
+use super::arguments::fields;
+use super::backend::Backend;
+use super::error::CommandError;
+use super::output::OutputArguments;
+use super::table::{facts, fold};
+use super::terminal::{Colour, Terminal, printable};
 
 #[derive(Debug, Args)]
 pub struct ExplainArguments {
-    /// A login, an e-mail address, a name or a user id
+    /// A login, e-mail address, name or user id
     user: String,
-    /// What this client would be told
+    /// Also show what this client would receive
     #[arg(long, value_name = "ID")]
     client: Option<String>,
 }
 
-pub async fn run(source: &Source, at: &Where, arguments: &ExplainArguments) -> Result<(), String> {
-    let found = source.explain(&arguments.user, arguments.client.as_deref()).await?;
-    print(at, &found, told)
+pub async fn run(
+    backend: &Backend,
+    output: &OutputArguments,
+    arguments: &ExplainArguments,
+) -> Result<(), CommandError> {
+    let request =
+        fields([("user", Some(&arguments.user)), ("client", arguments.client.as_deref())]);
+    output.print(&backend.explain(&request, arguments).await?, render)
 }
 
-fn told(found: &Explanation) -> String {
-    let mut text = String::new();
-    if found.people.is_empty() {
-        text += &format!("Nobody who is remembered goes by {:?}.\n", found.user);
+impl Backend {
+    async fn explain(
+        &self,
+        request: &RequestFields,
+        arguments: &ExplainArguments,
+    ) -> Result<Explanation, CommandError> {
+        match self {
+            Self::Api(api) => api.get("/explain", request).await,
+            Self::Database { app, .. } => {
+                let client = match &arguments.client {
+                    None => None,
+                    Some(id) => {
+                        let known = app.issuer.clients.get(&ClientId::new(id));
+                        let unknown = || {
+                            CommandError::Other(format!("--client: no client {id} is configured"))
+                        };
+                        Some(known.ok_or_else(unknown)?)
+                    }
+                };
+                Ok(app.issuer.explain(&arguments.user, client).await?)
+            }
+        }
     }
-    for person in &found.people {
-        text += &known(person);
-        text.push('\n');
-    }
-    for upstream in &found.upstreams {
-        text += &asked(upstream);
-        text.push('\n');
-    }
-    text
 }
 
-fn known(person: &PersonView) -> String {
+fn render(explanation: &Explanation, terminal: &Terminal) -> String {
+    let mut parts = Vec::new();
+    if explanation.people.is_empty() {
+        parts.push(format!(
+            "Nobody with a session that is kept has the name {:?}.\n",
+            explanation.user
+        ));
+    }
+    parts.extend(explanation.people.iter().map(|person| render_person(person, terminal)));
+    parts.extend(explanation.upstreams.iter().map(|upstream| render_upstream(upstream, terminal)));
+    parts.join("\n")
+}
+
+fn render_person(person: &PersonView, terminal: &Terminal) -> String {
     let mut lines = vec![
-        ("person", person.username.clone()),
+        ("name", person.username.clone()),
         ("connector", person.connector.clone()),
         ("user id", person.user_id.clone()),
         ("sub", person.sub.clone()),
@@ -49,27 +81,36 @@ fn known(person: &PersonView) -> String {
         ("live sessions", person.sessions.len().to_string()),
     ];
     for session in &person.sessions {
-        let clients = session.clients.join(", ");
-        let (id, last_seen) = (&session.id, &session.last_seen);
-        lines.push(("", format!("{id}  last seen {last_seen}  gave to: {clients}")));
+        let (last_seen, clients) =
+            (terminal.instant(&session.last_seen), session.clients.join(", "));
+        lines.push(("", format!("{}, last seen {last_seen}, clients: {clients}", session.id)));
     }
     if let Some(client) = &person.client {
         let may = if client.may_use_connector { "may" } else { "may NOT" };
-        lines
-            .push(("client", format!("{} {may} be signed in to by this connector", client.client)));
-        lines.push(("tokens live", format!("{} s", client.tokens_live)));
+        lines.push((
+            "client",
+            format!("{}: users of this connector {may} sign in to it", client.client),
+        ));
+        lines.push(("token lifetime", format!("{} s", client.tokens_live)));
         lines.extend(client.notes.iter().map(|note| ("", note.clone())));
     }
-    facts(&lines)
+    facts(terminal, &lines)
 }
 
-fn asked(upstream: &UpstreamView) -> String {
-    let mut text = format!("{} was asked now: {}\n", upstream.connector, plain(&upstream.outcome));
-    for line in &upstream.trace {
-        text += &format!("  {}\n", plain(line));
+/// What the upstream answered just now. Groups are printed only where it answered about the user:
+/// otherwise they are unknown, and not none.
+fn render_upstream(upstream: &UpstreamView, terminal: &Terminal) -> String {
+    let title = format!("{}: {}", printable(&upstream.connector), printable(&upstream.outcome));
+    let mut text = fold(&title, terminal.width, 0, |line| terminal.paint(Colour::Bold, line));
+    for step in &upstream.trace {
+        text += &fold(&printable(step), terminal.width, 2, str::to_owned);
     }
-    if !upstream.groups.is_empty() {
-        text += &format!("  groups: {}\n", plain(&upstream.groups.join(", ")));
+    if upstream.user_id.is_some() {
+        let groups = match upstream.groups.is_empty() {
+            true => "none".to_owned(),
+            false => printable(&upstream.groups.join(", ")),
+        };
+        text += &fold(&format!("groups: {groups}"), terminal.width, 2, str::to_owned);
     }
     text
 }

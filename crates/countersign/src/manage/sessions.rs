@@ -1,217 +1,196 @@
 //! `countersign sessions list|show|end`.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+mod end;
+mod filters;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
+use countersign_core::SessionId;
+use countersign_issuer::admin::asked::SESSION_FIELDS;
 use countersign_issuer::admin::view::{
-    EndView, GrantView, PreviewView, SessionDetailView, SessionPageView, SessionView,
+    EndedView, GrantView, SessionDetailView, SessionPageView, SessionView,
 };
 
-use super::output::{facts, plain, print, table};
-use super::source::Source;
-use super::{Pairs, Where};
+use super::api_client::{RequestFields, path_segment};
+use super::arguments::{fields, id};
+use super::backend::{Backend, checked, page};
+use super::error::CommandError;
+use super::events;
+use super::output::OutputArguments;
+use super::table::{Cell, Column, facts, fold, next_page, table};
+use super::terminal::{Colour, Terminal, printable};
+use filters::Filters;
+
+const COLUMNS: [Column; 8] = [
+    Column::new("SESSION", 0),
+    Column::new("USER", 0).cut_to(12),
+    Column::new("LAST SEEN", 1),
+    Column::new("CONNECTOR", 2).cut_to(8),
+    Column::new("CLIENTS", 3).cut_to(12),
+    Column::new("SIGNED IN", 4),
+    Column::new("ADDRESS", 5),
+    Column::new("STATE", 1).cut_to(10),
+];
+const GRANT_COLUMNS: [Column; 7] = [
+    Column::new("GRANT", 0),
+    Column::new("CLIENT", 0).cut_to(12),
+    Column::new("LAST USED", 2),
+    Column::new("TOKENS UNTIL", 1),
+    Column::new("STATE", 1).cut_to(10),
+    Column::new("GRANTED", 4),
+    Column::new("SCOPE", 3).cut_to(12),
+];
+/// API fields whose option has another name.
+const OPTION_NAMES: [(&str, &str); 2] =
+    [("created_since", "--since"), ("created_before", "--before")];
 
 #[derive(Debug, Subcommand)]
 pub enum SessionCommand {
-    /// Sessions, newest sign-in first
+    /// List sessions, newest sign-in first
     List(ListArguments),
-    /// One session with all it gave and what happened to it
+    /// Show one session, its grants, its events and the trace of its last login
     Show {
-        /// The session's id
+        /// Session id
+        #[arg(value_parser = id, value_name = "ID")]
         id: String,
     },
-    /// End a session, a grant, or all sessions that the filters find
-    End(EndArguments),
-}
-
-/// All that are given must hold. An instant is RFC 3339 (2026-11-24T09:30:00Z), now, or how long ago (90m).
-#[derive(Clone, Debug, Default, Args)]
-pub struct Filters {
-    /// Part of a name, an e-mail address, a login or a user id
-    #[arg(long)]
-    pub text: Option<String>,
-    /// Exactly this user id, login or e-mail address
-    #[arg(long)]
-    pub user: Option<String>,
-    /// Exactly this group
-    #[arg(long)]
-    pub group: Option<String>,
-    /// Came by this connector
-    #[arg(long, value_name = "ID")]
-    pub connector: Option<String>,
-    /// Gave this client something that has not ended
-    #[arg(long, value_name = "ID")]
-    pub client: Option<String>,
-    /// Signed in from this address
-    #[arg(long, value_name = "ADDRESS")]
-    pub ip: Option<String>,
-    /// Last gave something at this instant or later
-    #[arg(long, value_name = "INSTANT")]
-    pub seen_since: Option<String>,
-    /// Last gave something before this instant
-    #[arg(long, value_name = "INSTANT")]
-    pub seen_before: Option<String>,
-    /// Signed in at this instant or later
-    #[arg(long, value_name = "INSTANT")]
-    pub since: Option<String>,
-    /// Signed in before this instant; `now` is everybody
-    #[arg(long, value_name = "INSTANT", ignore_case = true)]
-    pub before: Option<String>,
+    /// End a session, a grant, or all sessions that match the filters
+    End(end::EndArguments),
 }
 
 #[derive(Debug, Args)]
 pub struct ListArguments {
-    #[command(flatten)]
-    filters: Filters,
-    /// live, ended or all
-    #[arg(long)]
-    state: Option<String>,
-    /// Sessions of a page, at most 500
-    #[arg(long)]
+    /// Which sessions [default: live]
+    #[arg(long, value_enum)]
+    state: Option<State>,
+    /// Sessions per page, 1 to 500 [default: 50]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=500))]
     limit: Option<u16>,
-    /// The next page, as the page before named it
-    #[arg(long)]
+    /// The page to show, as printed at the end of the page before
+    #[arg(long, value_name = "PAGE", allow_hyphen_values = true)]
     page: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub struct EndArguments {
-    /// Ids of sessions
-    #[arg(conflicts_with_all = ["text", "user", "group", "connector", "client", "ip", "seen_since",
-        "seen_before", "since", "before", "everything"])]
-    ids: Vec<String>,
     #[command(flatten)]
     filters: Filters,
-    /// All sessions there are
-    #[arg(long)]
-    everything: bool,
-    /// The id of a grant, which is what one application was given, instead of a session
-    #[arg(long, value_name = "ID", conflicts_with_all = ["ids", "everything"])]
-    grant: Option<String>,
-    /// Do not ask
-    #[arg(long, short)]
-    yes: bool,
 }
 
-impl Filters {
-    fn pairs(&self) -> Pairs {
-        let fields = [
-            ("text", &self.text),
-            ("user", &self.user),
-            ("group", &self.group),
-            ("connector", &self.connector),
-            ("client", &self.client),
-            ("ip", &self.ip),
-            ("seen_since", &self.seen_since),
-            ("seen_before", &self.seen_before),
-            ("created_since", &self.since),
-            ("created_before", &self.before),
-        ];
-        let given = fields.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
-        given.map(|(name, value)| (name.to_owned(), value)).collect()
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum State {
+    Live,
+    Ended,
+    All,
+}
+
+impl ListArguments {
+    fn fields(&self) -> RequestFields {
+        let limit = self.limit.map(|limit| limit.to_string());
+        let state = self.state.and_then(|state| state.to_possible_value());
+        let rest = fields([
+            ("state", state.as_ref().map(|state| state.get_name())),
+            ("limit", limit.as_deref()),
+            ("page", self.page.as_deref()),
+        ]);
+        self.filters.fields().into_iter().chain(rest).collect()
     }
 }
 
-pub async fn run(source: &Source, at: &Where, command: &SessionCommand) -> Result<(), String> {
-    match command {
-        SessionCommand::List(arguments) => {
-            let mut asked = arguments.filters.pairs();
-            let limit = arguments.limit.map(|limit| limit.to_string());
-            let more = [("state", &arguments.state), ("limit", &limit), ("page", &arguments.page)];
-            asked.extend(
-                more.into_iter().filter_map(|(name, value)| Some((name.into(), value.clone()?))),
-            );
-            print(at, &source.sessions(&asked).await?, listed)
+pub async fn run(
+    backend: &Backend,
+    output: &OutputArguments,
+    command: &SessionCommand,
+) -> Result<(), CommandError> {
+    let outcome = match command {
+        SessionCommand::List(arguments) => list(backend, output, arguments).await,
+        SessionCommand::Show { id } => {
+            backend.session(id).await.and_then(|session| output.print(&session, render_session))
         }
-        SessionCommand::Show { id } => print(at, &source.session(id).await?, in_full),
-        SessionCommand::End(arguments) => end(source, at, arguments).await,
-    }
+        SessionCommand::End(arguments) => end::run(backend, output, arguments).await,
+    };
+    outcome.map_err(|error| error.with_option_names(&OPTION_NAMES))
 }
 
-async fn end(source: &Source, at: &Where, arguments: &EndArguments) -> Result<(), String> {
-    if let Some(grant) = &arguments.grant {
-        return print(at, &source.end_grant(grant).await?, ended);
-    }
-    if !arguments.ids.is_empty() {
-        // One that is over already keeps nobody from the others, nor from hearing what became of them.
-        let (mut all, mut problems) = (Vec::new(), Vec::new());
-        for id in &arguments.ids {
-            match source.end_session(id).await {
-                Ok(end) => all.push(end),
-                Err(why) => problems.push(format!("{id}: {why}")),
+async fn list(
+    backend: &Backend,
+    output: &OutputArguments,
+    arguments: &ListArguments,
+) -> Result<(), CommandError> {
+    let page = backend.sessions(&arguments.fields()).await?;
+    let state = match arguments.state {
+        None | Some(State::Live) => "live ",
+        Some(State::Ended) => "ended ",
+        Some(State::All) => "",
+    };
+    let is_filtered = !arguments.filters.fields().is_empty();
+    output.print(&page, |page, terminal| match (page.sessions.is_empty(), is_filtered) {
+        (true, true) => format!("No {state}session matches.\n"),
+        (true, false) => format!("There are no {state}sessions.\n"),
+        (false, _) => render_sessions(page, terminal),
+    })
+}
+
+impl Backend {
+    async fn sessions(&self, request: &RequestFields) -> Result<SessionPageView, CommandError> {
+        match self {
+            Self::Api(api) => api.get("/sessions", request).await,
+            Self::Database { app, .. } => {
+                let known: Vec<&str> =
+                    SESSION_FIELDS.iter().copied().chain(["limit", "page"]).collect();
+                let fields = checked(request, &known, &app.issuer)?;
+                let found = app.issuer.find_sessions(&fields.sessions()?, &page(&fields)?).await;
+                Ok(found??)
             }
         }
-        print(at, &all, |all| all.iter().map(ended).collect())?;
-        return if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) };
     }
-    let mut asked = arguments.filters.pairs();
-    if arguments.everything {
-        asked.push(("everything".to_owned(), "true".to_owned()));
-    }
-    let preview = source.preview(&asked).await?;
-    if !arguments.yes {
-        eprint!("{}", previewed(&preview));
-        if preview.sessions == 0 {
-            return Ok(());
-        }
-        confirm()?;
-    }
-    // Whoever signs in from now on, perhaps because they were thrown out, stays.
-    if arguments.filters.before.is_none() {
-        asked.retain(|(name, _)| name != "everything");
-        asked.push(("created_before".to_owned(), preview.as_of.clone()));
-    }
-    loop {
-        let view = source.end_many(&asked).await?;
-        print(at, &view, ended)?;
-        if !view.more {
-            return Ok(());
+
+    async fn session(&self, id: &str) -> Result<SessionDetailView, CommandError> {
+        match self {
+            Self::Api(api) => {
+                api.get(&format!("/sessions/{}", path_segment(id)), &RequestFields::new()).await
+            }
+            Self::Database { app, .. } => {
+                let found = app.issuer.session_in_full(&SessionId::new(id)).await?;
+                found.ok_or_else(|| CommandError::Other(format!("there is no session {id}")))
+            }
         }
     }
 }
 
-/// Only a terminal can be asked; anything else must have said `--yes`.
-fn confirm() -> Result<(), String> {
-    if !io::stdin().is_terminal() {
-        return Err("nothing was ended: say --yes to end them".to_owned());
-    }
-    eprint!("End them? Type yes: ");
-    let _shown = io::stderr().flush();
-    let mut line = String::new();
-    io::stdin().lock().read_line(&mut line).map_err(|e| e.to_string())?;
-    if line.trim() == "yes" { Ok(()) } else { Err("nothing was ended".to_owned()) }
-}
-
-fn listed(page: &SessionPageView) -> String {
+fn render_sessions(page: &SessionPageView, terminal: &Terminal) -> String {
+    let all_live = page.sessions.iter().all(|session| session.ended.is_none());
+    // Where all are live, a column that says so tells nothing.
+    let columns = if all_live { &COLUMNS[..7] } else { &COLUMNS };
     let row = |session: &SessionView| {
-        vec![
-            session.id.clone(),
-            name(session).to_owned(),
-            session.connector.clone(),
-            session.ip.clone(),
-            session.signed_in.clone(),
-            session.last_seen.clone(),
-            session.clients.join(","),
-            session.ended.as_ref().map_or_else(|| "live".to_owned(), |end| end.why.clone()),
-        ]
+        let cells = [
+            Cell::from(&session.id),
+            Cell::from(user_name(session)),
+            Cell::from(terminal.instant(&session.last_seen)),
+            Cell::from(&session.connector),
+            Cell::from(session.clients.join(", ")),
+            Cell::from(terminal.instant(&session.signed_in)),
+            Cell::from(&session.ip),
+            state(session.ended.as_ref()),
+        ];
+        cells.into_iter().take(columns.len()).collect()
     };
-    let rows: Vec<Vec<String>> = page.sessions.iter().map(row).collect();
-    let head =
-        ["SESSION", "WHO", "CONNECTOR", "FROM", "SIGNED IN", "LAST SEEN", "CLIENTS", "STATE"];
-    let mut text = table(&head, &rows);
-    if let Some(next) = &page.next {
-        text += &format!("more: --page {next}\n");
-    }
-    text
+    let rows: Vec<Vec<Cell>> = page.sessions.iter().map(row).collect();
+    table(terminal, columns, &rows) + &next_page(page.next.as_deref(), terminal)
 }
 
-fn name(session: &SessionView) -> &str {
+fn state(ended: Option<&EndedView>) -> Cell {
+    match ended {
+        None => Cell::coloured(Colour::Green, "live"),
+        Some(ended) => Cell::coloured(Colour::Dim, &format!("ended: {}", ended.why)),
+    }
+}
+
+/// The shortest of the names by which a person is recognised.
+fn user_name(session: &SessionView) -> &str {
     let names = [&session.preferred_username, &session.email, &session.username, &session.user_id];
     names.into_iter().find(|name| !name.is_empty()).map_or("", String::as_str)
 }
 
-fn in_full(view: &SessionDetailView) -> String {
+fn render_session(view: &SessionDetailView, terminal: &Terminal) -> String {
     let session = &view.session;
+    let at = |instant: &str| terminal.instant_in_full(instant);
+    let last_token = session.tokens_until.as_deref().map_or_else(|| "none".to_owned(), at);
     let mut lines = vec![
         ("session", session.id.clone()),
         ("name", session.username.clone()),
@@ -219,67 +198,51 @@ fn in_full(view: &SessionDetailView) -> String {
         ("email", session.email.clone()),
         ("user id", session.user_id.clone()),
         ("connector", session.connector.clone()),
-        ("groups", format!("{} (as of {})", session.groups.join(", "), session.groups_as_of)),
-        ("from", format!("{}  {}", session.ip, session.user_agent)),
-        ("signed in", session.signed_in.clone()),
-        ("last seen", session.last_seen.clone()),
-        ("last token", session.tokens_until.clone().unwrap_or_else(|| "none".to_owned())),
+        ("groups", session.groups.join(", ")),
+        ("groups as of", at(&session.groups_as_of)),
+        ("address", session.ip.clone()),
+        ("browser", session.user_agent.clone()),
+        ("signed in", at(&session.signed_in)),
+        ("last seen", at(&session.last_seen)),
+        ("last token until", last_token),
     ];
     if let Some(end) = &session.ended {
-        lines.push(("ended", format!("{} by {}: {}", end.at, end.by, end.why)));
+        lines.push(("ended", format!("{} by {}: {}", at(&end.at), end.by, end.why)));
     }
-    let row = |grant: &GrantView| {
-        vec![
-            grant.id.clone(),
-            grant.client.clone(),
-            grant.scope.clone(),
-            grant.given.clone(),
-            grant.last_used.clone(),
-            grant.tokens_until.clone(),
-            grant.ended.as_ref().map_or_else(|| "live".to_owned(), |end| end.why.clone()),
-        ]
-    };
-    let rows: Vec<Vec<String>> = view.grants.iter().map(row).collect();
-    let head = ["GRANT", "CLIENT", "SCOPE", "GIVEN", "LAST USED", "TOKENS UNTIL", "STATE"];
-    let events: Vec<Vec<String>> = view.events.iter().map(super::events::row).collect();
-    let trace: String = session.trace.iter().map(|line| format!("{}\n", plain(line))).collect();
-    format!(
-        "{}\n{}\n{}\n{trace}",
-        facts(&lines),
-        table(&head, &rows),
-        table(&super::events::HEAD, &events)
-    )
+    let mut text = facts(terminal, &lines);
+    text += &section(terminal, "Grants", "No client has been granted anything.", || {
+        let rows: Vec<Vec<Cell>> =
+            view.grants.iter().map(|grant| grant_row(grant, terminal)).collect();
+        (!rows.is_empty()).then(|| table(terminal, &GRANT_COLUMNS, &rows))
+    });
+    text += &section(terminal, "Events", "No events are kept.", || {
+        (!view.events.is_empty()).then(|| events::render_events(&view.events, terminal))
+    });
+    text += &section(terminal, "Trace of the last login", "The login left no trace.", || {
+        let line = |line: &String| fold(&printable(line), terminal.width, 0, str::to_owned);
+        (!session.trace.is_empty()).then(|| session.trace.iter().map(line).collect())
+    });
+    text
 }
 
-fn previewed(preview: &PreviewView) -> String {
-    let clients: Vec<String> =
-        preview.clients.iter().map(|c| format!("{} ({})", c.client, c.grants)).collect();
-    facts(&[
-        ("sessions", preview.sessions.to_string()),
-        ("people", preview.people.to_string()),
-        ("grants", preview.grants.to_string()),
-        ("clients", clients.join(", ")),
-        ("last token", preview.tokens_until.clone().unwrap_or_else(|| "none".to_owned())),
-    ])
+fn section(
+    terminal: &Terminal,
+    title: &str,
+    when_empty: &str,
+    body: impl FnOnce() -> Option<String>,
+) -> String {
+    let body = body().unwrap_or_else(|| format!("{when_empty}\n"));
+    format!("\n{}\n{body}", terminal.paint(Colour::Bold, title))
 }
 
-fn ended(end: &EndView) -> String {
-    let last = match &end.tokens_until {
-        Some(until) => format!("The last token of it dies at {until}. {}", end.beyond),
-        None => "No token of it is left.".to_owned(),
-    };
-    let many =
-        |count: i64, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-    format!("ended {} and {}. {last}\n", many(end.sessions, "session"), many(end.grants, "grant"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Filters;
-
-    #[test]
-    fn before_and_since_are_about_the_sign_in() {
-        let filters = Filters { before: Some("NOW".into()), ..Filters::default() };
-        assert_eq!(filters.pairs(), [("created_before".to_owned(), "NOW".to_owned())]);
-    }
+fn grant_row(grant: &GrantView, terminal: &Terminal) -> Vec<Cell> {
+    vec![
+        Cell::from(&grant.id),
+        Cell::from(&grant.client),
+        Cell::from(terminal.instant(&grant.last_used)),
+        Cell::from(terminal.instant(&grant.tokens_until)),
+        state(grant.ended.as_ref()),
+        Cell::from(terminal.instant(&grant.given)),
+        Cell::from(&grant.scope),
+    ]
 }

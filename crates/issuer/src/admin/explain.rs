@@ -161,7 +161,7 @@ impl Issuer {
     }
 }
 
-type Asked = Result<AccountDiagnosis, countersign_core::connector::Unavailable>;
+type Asked = Result<AccountDiagnosis, countersign_core::connector::ConnectorError>;
 
 fn upstream(connector: &ConnectorId, asked: Option<Asked>, trace: &Trace) -> UpstreamView {
     let (outcome, identity) = match asked {

@@ -106,8 +106,16 @@ impl Issuer {
                 ));
             }
         };
-        let Some(session) = self.up_to_date(session).await? else {
-            return Ok(self.ask_for_login(pending, client));
+        let session = match self.up_to_date(session).await {
+            Ok(Some(session)) => session,
+            Ok(None) => return Ok(self.ask_for_login(pending, client)),
+            // Permanent, so another connector or account is the only way on; a login there shows what is
+            // missing.
+            Err(IssuerError::Misconfigured { what, cause, .. }) => {
+                tracing::error!(upstream = what, cause, "a session cannot be revalidated");
+                return Ok(self.ask_for_login(pending, client));
+            }
+            Err(error) => return Err(error),
         };
         if let Some(page) = pending.request.account_page {
             return Ok(Step::AccountPage(page));

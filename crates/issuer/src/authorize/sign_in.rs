@@ -181,7 +181,7 @@ impl Issuer {
     pub(super) fn unavailable(
         &self,
         connector: &Connector,
-        down: &countersign_core::connector::Unavailable,
+        down: &countersign_core::connector::ConnectorError,
         trace: &Trace,
     ) -> IssuerError {
         log_trace(connector, trace);

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use countersign_core::connector::{AccountDiagnosis, LoginOutcome};
 use countersign_core::connector::{
-    Fingerprint, LoginMethod, PasswordLogin, Refresh, RefreshOutcome, RefreshRequest, SignedIn,
-    Unavailable,
+    ConnectorError, Fingerprint, LoginMethod, PasswordLogin, Refresh, RefreshOutcome,
+    RefreshRequest, SignedIn,
 };
 use countersign_core::{
     Clock, Connector, ConnectorId, Identity, LoginScopes, Secret, SessionId, Timestamp, Trace,
@@ -40,7 +40,7 @@ impl Refresh for Rotating {
         &self,
         known: RefreshRequest<'_>,
         _: &mut Trace,
-    ) -> Result<RefreshOutcome, Unavailable> {
+    ) -> Result<RefreshOutcome, ConnectorError> {
         let uses = self.0.fetch_add(1, Ordering::SeqCst);
         let shown = known.upstream.map_or("", Secret::expose);
         assert_eq!(shown, format!("token-{uses}"), "a spent token was shown again");
@@ -60,7 +60,7 @@ impl PasswordLogin for Rotating {
         login.to_owned()
     }
 
-    async fn diagnose(&self, _: &str, _: &mut Trace) -> Result<AccountDiagnosis, Unavailable> {
+    async fn diagnose(&self, _: &str, _: &mut Trace) -> Result<AccountDiagnosis, ConnectorError> {
         Ok(AccountDiagnosis::Refused { why: "nobody asks".to_owned() })
     }
 
@@ -70,8 +70,11 @@ impl PasswordLogin for Rotating {
         _: &Secret,
         _: LoginScopes,
         _: &mut Trace,
-    ) -> Result<LoginOutcome, Unavailable> {
-        Err(Unavailable { upstream: "rotating".to_owned(), cause: "nobody asks".to_owned() })
+    ) -> Result<LoginOutcome, ConnectorError> {
+        Err(ConnectorError::Unavailable {
+            upstream: "rotating".to_owned(),
+            cause: "nobody asks".to_owned(),
+        })
     }
 }
 

@@ -83,6 +83,11 @@ impl From<IssuerError> for ProblemDetails {
                 let (status, name) = (StatusCode::SERVICE_UNAVAILABLE, "unavailable");
                 Self::new(status, name, "Ask again later").detail(format!("{what} cannot be asked"))
             }
+            IssuerError::Misconfigured { what, missing, cause } => {
+                tracing::error!(upstream = what, cause, "the API could not answer");
+                let (status, name) = (StatusCode::BAD_GATEWAY, "upstream-misconfigured");
+                Self::new(status, name, "The upstream is misconfigured").detail(missing)
+            }
             IssuerError::Unstorable(what) => {
                 let (status, name) = (StatusCode::BAD_REQUEST, "bad-request");
                 Self::new(status, name, "The request is not understood").detail(what)

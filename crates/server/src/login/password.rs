@@ -131,6 +131,9 @@ async fn submit(
             response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
             Ok(response)
         }
+        Err(failure @ IssuerError::Misconfigured { .. }) => {
+            Err(PageError::from(failure).or_link(another_way(app, &pending, req)))
+        }
         Err(failure) => Err(failure.into()),
     }
 }

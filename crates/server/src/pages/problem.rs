@@ -31,6 +31,8 @@ pub enum PageErrorKind {
     NoAdministratorConfigured,
     /// The upstream answered with something we cannot use.
     UpstreamFailed,
+    /// The connector's configuration or the person's data at the upstream lacks something.
+    UpstreamMisconfigured,
     /// The upstream does not answer.
     UpstreamDown,
     NotFound,
@@ -42,7 +44,7 @@ pub enum PageErrorKind {
 }
 
 impl PageErrorKind {
-    pub const ALL: [PageErrorKind; 19] = [
+    pub const ALL: [PageErrorKind; 20] = [
         PageErrorKind::LoginExpired,
         PageErrorKind::FormExpired,
         PageErrorKind::UnknownClient,
@@ -56,6 +58,7 @@ impl PageErrorKind {
         PageErrorKind::NotAdministrator,
         PageErrorKind::NoAdministratorConfigured,
         PageErrorKind::UpstreamFailed,
+        PageErrorKind::UpstreamMisconfigured,
         PageErrorKind::UpstreamDown,
         PageErrorKind::NotFound,
         PageErrorKind::MethodNotAllowed,
@@ -83,7 +86,7 @@ impl PageErrorKind {
             PageErrorKind::MethodNotAllowed => 405,
             PageErrorKind::TooManyRequests => 429,
             PageErrorKind::Internal => 500,
-            PageErrorKind::UpstreamFailed => 502,
+            PageErrorKind::UpstreamFailed | PageErrorKind::UpstreamMisconfigured => 502,
             PageErrorKind::UpstreamDown | PageErrorKind::Unavailable => 503,
         }
     }
@@ -116,6 +119,7 @@ impl PageErrorKind {
             PageErrorKind::NotAdministrator => messages.admin.no_administrator,
             PageErrorKind::NoAdministratorConfigured => messages.admin.nobody_is,
             PageErrorKind::UpstreamFailed => t.upstream_failed,
+            PageErrorKind::UpstreamMisconfigured => t.upstream_misconfigured,
             PageErrorKind::UpstreamDown => t.upstream_down,
             PageErrorKind::NotFound => t.not_found,
             PageErrorKind::MethodNotAllowed => t.method_not_allowed,

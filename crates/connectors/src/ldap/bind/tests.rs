@@ -2,7 +2,7 @@ use countersign_core::connector::Refusal;
 use ldap3::LdapResult;
 use ldap3::controls::{Control, RawControl};
 
-use super::super::failure::Failure;
+use super::super::failure::DirectoryError;
 use super::{PASSWORD_POLICY, PasswordPolicy, Verdict, verdict};
 
 fn result(rc: u32, text: &str, policy: Option<&[u8]>) -> LdapResult {
@@ -86,11 +86,15 @@ fn a_wrong_password_is_a_refusal_and_a_broken_server_is_not() {
     for rc in [49, 19, 32, 48] {
         assert_eq!(refusal(rc, "", None), Refusal::BadCredentials);
     }
-    for rc in [1, 2, 8, 10, 13, 50, 53, 80] {
-        assert!(matches!(verdict(&result(rc, "", None)), Err(Failure::Answer(_))), "{rc}");
+    let error = |rc| verdict(&result(rc, "", None)).unwrap_err();
+    for rc in [1, 2, 8, 10, 13, 50, 53] {
+        assert!(matches!(error(rc), DirectoryError::Misconfigured(_)), "{rc}");
+    }
+    for rc in [3, 80] {
+        assert!(matches!(error(rc), DirectoryError::Busy(_)), "{rc}");
     }
     for rc in [51, 52] {
-        assert!(matches!(verdict(&result(rc, "", None)), Err(Failure::Host(_))), "{rc}");
+        assert!(matches!(error(rc), DirectoryError::Host { is_permanent: false, .. }), "{rc}");
     }
     assert!(matches!(verdict(&result(0, "", None)), Ok(Verdict::Accepted { note: None })));
 }

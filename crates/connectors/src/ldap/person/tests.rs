@@ -2,7 +2,7 @@ use ldap3::Scope;
 
 use super::super::config::{Email, UserSearch};
 use super::super::entry::Entry;
-use super::super::failure::Failure;
+use super::super::failure::DirectoryError;
 use super::{disabled_by, identity};
 
 fn users(id: &str, email: Email) -> UserSearch {
@@ -50,10 +50,14 @@ fn a_suffix_makes_the_address() {
 fn everything_missing_is_told_at_once() {
     let empty = Entry::of("uid=x,dc=example", &[("objectGUID", &[&[0xff]])]);
     let told = identity(&empty, &users("objectGUID", Email::Attribute("mail".into())));
-    let Err(Failure::Answer(cause)) = told else { panic!("{told:?}") };
+    let Err(DirectoryError::Incomplete { missing, cause }) = told else { panic!("{told:?}") };
     assert_eq!(
         cause,
         "entry uid=x,dc=example lacks objectGUID (it is there, but is not text), cn, uid, mail"
+    );
+    assert_eq!(
+        missing,
+        "Your directory entry has no attribute `objectGUID` (it is there, but is not text), `cn`, `uid`, `mail`."
     );
 }
 

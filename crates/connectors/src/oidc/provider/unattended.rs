@@ -4,11 +4,11 @@ use countersign_core::Trace;
 use url::Url;
 
 use super::Provider;
-use crate::oauth::Failure;
+use crate::oauth::UpstreamError;
 
 impl Provider {
     /// Asks everything that can be asked without a person.
-    pub async fn diagnose(&self, trace: &mut Trace) -> Result<(), Failure> {
+    pub async fn diagnose(&self, trace: &mut Trace) -> Result<(), UpstreamError> {
         let metadata = self.metadata(trace).await?;
         trace.response(format!("people sign in at {}", metadata.authorize));
         self.fetch_keys(&metadata.keys, trace).await?;
@@ -19,7 +19,7 @@ impl Provider {
 
     /// By our name only: the ID token that the standard would like to see beside it says who somebody is, and
     /// stays out of addresses (OpenID Connect RP-Initiated Logout 1.0 section 2).
-    pub async fn sign_out_url(&self, trace: &mut Trace) -> Result<Option<Url>, Failure> {
+    pub async fn sign_out_url(&self, trace: &mut Trace) -> Result<Option<Url>, UpstreamError> {
         let mut url = self.metadata(trace).await?.end_session.clone();
         if let Some(url) = &mut url {
             let client_id = &self.settings.registration.client_id;

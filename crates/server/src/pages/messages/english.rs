@@ -152,6 +152,11 @@ const PROBLEMS: Problems = Problems {
         happened: "The place you sign in with gave an answer that cannot be used.",
         todo: "Try again. If it happens again, ask your administrator and give the reference below.",
     },
+    upstream_misconfigured: ErrorMessages {
+        title: "An administrator must complete the setup",
+        happened: "You did nothing wrong. Something this sign-in needs is missing or set up incorrectly:",
+        todo: "Trying again does not help. Show your administrator this page, or use another way to sign in.",
+    },
     upstream_down: ErrorMessages {
         title: "The sign-in service does not answer",
         happened: "You did nothing wrong. The place you sign in with cannot be asked right now:",

@@ -1,0 +1,66 @@
+//! Values on the command line that several commands share.
+
+use countersign_core::Timestamp;
+use countersign_core::settings::parse_duration;
+
+use super::api_client::RequestFields;
+
+/// Characters of an id made by `countersign_core::ids::random_id`.
+const ID_LENGTH: usize = 32;
+
+/// An instant, checked here so that the message names the option; the backend reads it.
+pub fn instant(text: &str) -> Result<String, String> {
+    let is_instant = text.eq_ignore_ascii_case("now")
+        || text.parse::<Timestamp>().is_ok()
+        || parse_duration(text).is_some();
+    match is_instant {
+        true => Ok(text.to_owned()),
+        false => {
+            Err("expected an instant such as 2026-11-24T09:30:00Z, now, or how long ago, such as \
+                      90m or 2h30m"
+                .to_owned())
+        }
+    }
+}
+
+/// A session or grant id. Ids made by earlier versions may begin with `-`; anything else that does is a
+/// misspelt option.
+pub fn id(text: &str) -> Result<String, String> {
+    match text.starts_with('-') && !is_hyphenated_id(text) {
+        true => Err("is neither an option of this command nor an id; see --help".to_owned()),
+        false => Ok(text.to_owned()),
+    }
+}
+
+/// An id that a command line would take for an option.
+pub fn is_hyphenated_id(text: &str) -> bool {
+    let is_base64url = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    text.starts_with('-') && text.len() == ID_LENGTH && is_base64url
+}
+
+/// Those that have a value, as request fields.
+pub fn fields<const N: usize>(values: [(&str, Option<&str>); N]) -> RequestFields {
+    let given = values.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    given.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{id, instant};
+
+    #[test]
+    fn an_id_may_begin_with_a_hyphen_and_a_misspelt_option_is_none() {
+        assert!(id("-hFq2vCkzX0bQG7Yt9_4dJmWn3RsLaEi").is_ok());
+        assert!(id("nobody").is_ok());
+        assert!(id("--evrything").is_err());
+        assert!(id("-q").is_err());
+    }
+
+    #[test]
+    fn an_instant_is_rfc_3339_now_or_a_duration() {
+        for text in ["now", "NOW", "90m", "2026-11-24", "2026-11-24T09:30:00+01:00"] {
+            assert!(instant(text).is_ok(), "{text}");
+        }
+        assert!(instant("yesterday").unwrap_err().contains("90m"));
+    }
+}

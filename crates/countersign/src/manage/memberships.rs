@@ -1,0 +1,64 @@
+//! `countersign events --had-group`: who had a group between two instants.
+
+use countersign_issuer::admin::asked::HOLDER_FIELDS;
+use countersign_issuer::admin::view::{HoldingPageView, HoldingView};
+
+use super::api_client::RequestFields;
+use super::backend::{Backend, checked, page};
+use super::error::CommandError;
+use super::output::OutputArguments;
+use super::table::{Cell, Column, next_page, table};
+use super::terminal::{Colour, Terminal};
+
+const COLUMNS: [Column; 6] = [
+    Column::new("USER", 0).cut_to(12),
+    Column::new("USER ID", 2).cut_to(12),
+    Column::new("CONNECTOR", 1).cut_to(8),
+    Column::new("SINCE", 0),
+    Column::new("UNTIL", 0),
+    Column::new("SESSION", 3),
+];
+
+pub async fn list(
+    backend: &Backend,
+    output: &OutputArguments,
+    request: &RequestFields,
+) -> Result<(), CommandError> {
+    let page = backend.memberships(request).await?;
+    output.print(&page, |page, terminal| match page.memberships.is_empty() {
+        true => format!("Nobody had the group {:?} then.\n", page.group),
+        false => render(page, terminal),
+    })
+}
+
+impl Backend {
+    async fn memberships(&self, request: &RequestFields) -> Result<HoldingPageView, CommandError> {
+        match self {
+            Self::Api(api) => api.get("/holders", request).await,
+            Self::Database { app, .. } => {
+                let fields = checked(request, &HOLDER_FIELDS, &app.issuer)?;
+                let query = fields.memberships()?;
+                let query = query.ok_or_else(|| CommandError::other("--had-group: is empty"))?;
+                Ok(app.issuer.memberships(&query, &page(&fields)?).await??)
+            }
+        }
+    }
+}
+
+fn render(page: &HoldingPageView, terminal: &Terminal) -> String {
+    let row = |membership: &HoldingView| {
+        vec![
+            Cell::from(&membership.person),
+            Cell::from(&membership.user_id),
+            Cell::from(&membership.connector),
+            Cell::from(terminal.instant(&membership.since)),
+            match &membership.until {
+                Some(until) => Cell::from(terminal.instant(until)),
+                None => Cell::coloured(Colour::Green, "now"),
+            },
+            Cell::from(&membership.session),
+        ]
+    };
+    let rows: Vec<Vec<Cell>> = page.memberships.iter().map(row).collect();
+    table(terminal, &COLUMNS, &rows) + &next_page(page.next.as_deref(), terminal)
+}

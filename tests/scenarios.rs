@@ -1,0 +1,11 @@
+//! The test cases, in a folder for each subject.
+
+mod admin;
+mod connectors;
+mod http;
+mod kubernetes;
+mod login;
+mod operations;
+mod pages;
+mod sessions;
+mod tokens;

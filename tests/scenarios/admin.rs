@@ -1,0 +1,10 @@
+//! Administration: pages, API, command line, and who may use them.
+
+pub mod api;
+pub mod api_tokens;
+pub mod command_line;
+pub mod cross_site_requests;
+pub mod page_input_and_headers;
+pub mod pages;
+pub mod pages_in_chromium;
+pub mod secrets_and_filters;

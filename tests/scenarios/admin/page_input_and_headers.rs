@@ -1,0 +1,193 @@
+//! What the administrator's pages are made of: headers, sizes, odd names, odd questions, keys and the log.
+
+use crate::scenarios::admin::pages::ADMINS;
+use crate::world::{ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Browser, Person, Server, World};
+
+const PAGES: [&str; 10] = [
+    "/admin",
+    "/admin?state=all&user=bob%40example.com",
+    "/admin/end",
+    "/admin/end?group=developers",
+    "/admin/events",
+    "/admin/holders?group=developers&since=1h",
+    "/admin/explain?user=alice%40example.com&client=example-app",
+    "/admin/clients",
+    "/admin/connectors",
+    "/admin/keys",
+];
+/// Design.md section 6, stylesheets included.
+const LARGEST_PAGE: usize = 30 * 1024;
+
+async fn alice(server: &Server) -> Browser {
+    let mut alice = server.browser();
+    alice.opens(server.url("/admin")).await;
+    alice.signs_in(ALICE, ALICE_PASSWORD).await;
+    assert_eq!(alice.page().status, 200, "{}", alice.page().text());
+    alice
+}
+
+async fn signs_in(server: &Server, agent: &str, who: (&str, &str)) {
+    let mut browser = server.browser();
+    browser.is_known_as(agent);
+    browser.opens(server.url("/sign-in")).await;
+    browser.signs_in(who.0, who.1).await;
+}
+
+/// Threats 121 and 122, and a page each under 30 KB.
+#[tokio::test]
+async fn no_page_is_framed_kept_or_heavy() {
+    let server = World::new().with(ADMINS).start().await;
+    for _ in 0..14 {
+        signs_in(&server, "curl/8.5.0", (BOB, BOB_PASSWORD)).await;
+    }
+    let mut alice = alice(&server).await;
+    let one = alice.page().attributes("tbody a", "href").remove(0);
+    let one = one.trim_start_matches("/dex").to_owned();
+    let mut style = 0;
+    for href in alice.page().attributes("link[rel=stylesheet]", "href") {
+        let sheet = alice.get(format!("{}{href}", server.origin())).await;
+        assert!(sheet.header("cache-control").unwrap().contains("immutable"));
+        style += sheet.body.len();
+    }
+    for path in PAGES.iter().copied().chain([one.as_str(), "/admin/sessions/none"]) {
+        let page = alice.opens(server.url(path)).await;
+        assert_eq!(page.status, if path.ends_with("none") { 404 } else { 200 }, "{path}");
+        let policy = page.header("content-security-policy").unwrap();
+        assert!(policy.contains("frame-ancestors 'none'"), "{path}: {policy}");
+        assert!(policy.contains("form-action 'self'") && !policy.contains("unsafe"), "{policy}");
+        assert!(!policy.contains("script-src"), "{path} needs no script: {policy}");
+        for (name, value) in [
+            ("x-frame-options", "DENY"),
+            ("cache-control", "no-store"),
+            ("x-content-type-options", "nosniff"),
+        ] {
+            assert_eq!(page.header(name), Some(value), "{path}");
+        }
+        assert!(page.all("script, [style], [onclick]").is_empty(), "{path}");
+        assert!(page.body.len() + style < LARGEST_PAGE, "{path}: {} + {style}", page.body.len());
+        assert!(page.all("h1").len() == 1, "{path}");
+        if page.status == 200 {
+            assert_eq!(page.all("nav [aria-current=page]").len(), 1, "{path}");
+            assert!(page.text().contains("You are alice"), "{path}: {}", page.text());
+        }
+    }
+}
+
+/// Threat 83.
+#[tokio::test]
+async fn names_that_people_and_browsers_chose_are_harmless() {
+    let evil = "<img src=x onerror=alert(1)>\u{202e}gpj.exe{{7*7}}";
+    let alice_herself = Person::new(ALICE, ALICE_PASSWORD).groups(&["admins", evil]);
+    let server = World::new().person(alice_herself).with(ADMINS).start().await;
+    signs_in(&server, "<b>Evil</b>/1 \"'&", (BOB, BOB_PASSWORD)).await;
+    let mut alice = alice(&server).await;
+    let mine = alice.page().attributes("tbody tr a", "href");
+    let typed = "%3Cimg%20src%3Dx%3E%E2%80%AE%22%27";
+    let pages = [
+        "/admin".to_owned(),
+        mine[0].trim_start_matches("/dex").to_owned(),
+        mine[1].trim_start_matches("/dex").to_owned(),
+        "/admin/events".to_owned(),
+        "/admin/explain?user=alice%40example.com".to_owned(),
+        format!("/admin?text={typed}&group={typed}"),
+        format!("/admin?created_since={typed}"),
+        format!("/admin?{typed}=1"),
+        format!("/admin/end?user={typed}"),
+        format!("/admin/holders?group={typed}"),
+        format!("/admin/explain?user={typed}&client={typed}"),
+    ];
+    let mut shown = 0;
+    for path in pages {
+        let page = alice.opens(server.url(&path)).await;
+        let main = page.all("main img, main b[onclick], main script");
+        assert!(main.is_empty(), "{path}: {main:?}");
+        // What was typed stands in its field as it was typed, and nowhere else.
+        let told = page.text();
+        assert!(!told.contains('\u{202e}'), "{path}: {told}");
+        shown += usize::from(told.contains("<img src=x onerror=alert(1)>gpj.exe{{7*7}}"));
+    }
+    assert!(shown >= 2, "it is shown as what it is");
+}
+
+/// Threat 129: whatever is typed into an address is the typist's mistake.
+#[tokio::test]
+async fn odd_questions_are_answered_with_what_is_wrong() {
+    let server = World::new().with(ADMINS).start().await;
+    let mut alice = alice(&server).await;
+    for query in [
+        "page=x",
+        "page=%27%20OR%201",
+        "user=a&user=b",
+        "state=dead",
+        "seen_since=2026-99-99",
+        "nothing=1",
+        "text=%00",
+    ] {
+        let page = alice.opens(server.url(&format!("/admin?{query}"))).await;
+        assert_eq!(page.status, 400, "{query}: {}", page.text());
+        assert_eq!(page.all("[role=alert]").len(), 1, "{query}: {}", page.text());
+        let page = alice.get(server.url(&format!("/admin/events?{query}"))).await;
+        assert_eq!(page.status, 400, "{query}: {}", page.text());
+    }
+    let page = alice.opens(server.url("/admin?seen_since=2026-99-99")).await;
+    let field = page.attributes("#seen_since", "aria-describedby");
+    assert_eq!(page.all(&format!("#{}", field[0])).len(), 1, "it is said at its field");
+    assert_eq!(page.attributes("#seen_since", "value"), ["2026-99-99"], "and can be corrected");
+    for query in ["since=2026-01-02&until=2026-01-01&group=a", "group=a&page=x"] {
+        let page = alice.get(server.url(&format!("/admin/holders?{query}"))).await;
+        assert_eq!(page.status, 400, "{query}: {}", page.text());
+    }
+    for path in ["..%2f..%2fkeys", "%27%20OR%201", "%00", "%ff", &"x".repeat(5000)] {
+        let page = alice.get(server.url(&format!("/admin/sessions/{path}"))).await;
+        assert!([400, 404].contains(&page.status), "{path}: {}", page.status);
+    }
+    for text in ["%25", "_", "'", "\\", "%22"] {
+        let page = alice.get(server.url(&format!("/admin?text={text}"))).await;
+        assert_eq!((page.status, page.all("tbody tr").len()), (200, 0), "{text} is no wildcard");
+    }
+}
+
+#[tokio::test]
+async fn pages_of_sessions_follow_one_another() {
+    let server = World::new().with(ADMINS).start().await;
+    for _ in 0..30 {
+        signs_in(&server, "curl/8.5.0", (BOB, BOB_PASSWORD)).await;
+    }
+    let mut alice = alice(&server).await;
+    let mut next = Some(server.url("/admin?user=bob%40example.com"));
+    let mut seen = std::collections::BTreeSet::new();
+    let mut turned = 0;
+    while let Some(url) = next {
+        let page = alice.opens(&url).await;
+        seen.extend(page.attributes("tbody a", "href"));
+        next = page.link("Next page").map(String::from);
+        turned += 1;
+    }
+    assert_eq!((seen.len(), turned), (30, 3));
+    assert!(alice.page().link("First page").is_some());
+}
+
+#[tokio::test]
+async fn the_next_key_is_made_now_and_who_did_it_is_in_the_log() {
+    let server = World::new().with(ADMINS).start().await;
+    let mut alice = alice(&server).await;
+    for (made, said) in [(2, "Key 2 has been made"), (2, "Key 2 had been made already")] {
+        alice.opens(server.url("/admin/keys")).await;
+        let form = alice.page().form_with("csrf").unwrap();
+        let page = alice.submits(form).await;
+        assert!(page.text().contains(said), "{said}: {}", page.text());
+        assert_eq!(page.all("tbody tr").len(), made, "{}", page.text());
+    }
+    assert!(alice.page().text().contains("Next: published"), "{}", alice.page().text());
+    let page = alice.opens(server.url("/admin/events?kind=key_rotated")).await;
+    let rows = page.all("tbody tr");
+    assert!(rows.iter().any(|row| row.contains("user:id-of-alice@local")), "{rows:?}");
+    let page = alice.opens(server.url("/admin/holders?group=developers&since=1h")).await;
+    let rows = page.all("tbody tr");
+    assert!(rows.len() == 1 && rows[0].contains("still has it"), "{rows:?}");
+    let page =
+        alice.opens(server.url("/admin/explain?user=alice%40example.com&client=example-app")).await;
+    for shown in ["id-of-alice", "developers", "may use this connector", "administrator"] {
+        assert!(page.text().contains(shown), "{shown}: {}", page.text());
+    }
+}

@@ -1,0 +1,157 @@
+//! The administrator in a real browser, in front of a hundred thousand sessions; pictures of it are in
+//! target/screenshots.
+
+use thirtyfour::By;
+
+use crate::scenarios::admin::pages::ADMINS;
+use crate::world::{
+    ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Chromium, Client, Look, Need, Server, World,
+};
+
+const CROWD: u32 = 100_000;
+
+/// Bob has lost his laptop; what it holds is returned.
+async fn start() -> (Server, String) {
+    let world = World::new().client(Client::new("kubernetes")).client(Client::public("cli"));
+    let server = world.with(ADMINS).start().await;
+    let app = server.relying_party("example-app");
+    let request = app.asks("openid email groups offline_access");
+    let arrival = server.browser().logs_in(&request, BOB, BOB_PASSWORD).await;
+    let refresh = app.redeems(&request, &arrival).await.refresh_token().to_owned();
+    server.is_crowded_by(CROWD);
+    (server, refresh)
+}
+
+async fn looks_at(alice: &Chromium, name: &str) {
+    alice.sees("nav [aria-current]").await;
+    alice.screenshot(name).await;
+    assert!(!alice.overflows().await, "{name} is wider than the screen");
+    let said = alice.console().await;
+    let bad: Vec<_> = said.iter().filter(|line| line.contains("Security Policy")).collect();
+    assert!(bad.is_empty(), "{name}: {bad:?}");
+    assert_eq!(alice.driver.find_all(By::Css("h1")).await.unwrap().len(), 1, "{name}");
+    for button in alice.driver.find_all(By::Css("button, .button, input")).await.unwrap() {
+        if button.is_displayed().await.unwrap() {
+            let height = button.rect().await.unwrap().height;
+            let least = if button.attr("type").await.unwrap().as_deref() == Some("checkbox") {
+                24.0
+            } else {
+                44.0
+            };
+            assert!(height >= least, "{name}: a button of {height} pixels");
+        }
+    }
+}
+
+/// From the list of everybody to one person's session, and its end.
+async fn finds_and_ends_one(server: &Server, refresh: &str, look: Look, name: &str) -> Chromium {
+    let alice = Chromium::with(look).await;
+    let picture = |page: &str| format!("admin-{page}-{name}");
+    alice.opens(server.url("/admin")).await;
+    alice.signs_in(ALICE, ALICE_PASSWORD).await;
+    alice.sees("table").await;
+    looks_at(&alice, &picture("sessions")).await;
+    alice.types("#text", "bob@").await;
+    alice.presses("form[role=search] .primary").await;
+    alice.comes_to(&server.url("/admin?text=bob")).await;
+    alice.sees("tbody tr").await;
+    assert_eq!(alice.driver.find_all(By::Css("tbody tr")).await.unwrap().len(), 1);
+    looks_at(&alice, &picture("found")).await;
+    alice.presses("tbody tr a").await;
+    alice.sees("#end-session").await;
+    looks_at(&alice, &picture("session")).await;
+    alice.presses("#end-session").await;
+    alice.sees("[role=status]").await;
+    let text = alice.text().await;
+    assert!(text.contains("One session has ended. One grant has ended with it."), "{text}");
+    looks_at(&alice, &picture("session-ended")).await;
+    let app = server.relying_party("example-app");
+    assert_eq!(app.refreshes(refresh).await.error(), "invalid_grant");
+    alice
+}
+
+async fn tour(look: Look, name: &str) {
+    if Need::Browser.is_missing() {
+        return;
+    }
+    let (server, refresh) = start().await;
+    let alice = finds_and_ends_one(&server, &refresh, look, name).await;
+    let picture = |page: &str| format!("admin-{page}-{name}");
+
+    alice.opens(server.url("/admin?group=team-5&state=all")).await;
+    looks_at(&alice, &picture("group")).await;
+    alice.presses("#end-these").await;
+    alice.sees("#end-now").await;
+    let text = alice.text().await;
+    assert!(text.contains("258"), "258 people are in that team: {text}");
+    looks_at(&alice, &picture("preview")).await;
+    alice.presses("#end-now").await;
+    alice.comes_to(&server.url("/admin/end?")).await;
+    alice.sees("[role=status]").await;
+    looks_at(&alice, &picture("ended")).await;
+    let text = alice.text().await;
+    assert!(text.contains("sessions have ended"), "{text}");
+    for (page, path) in [
+        ("end", "/admin/end"),
+        ("wrong", "/admin?seen_since=yesterday"),
+        ("events", "/admin/events"),
+        ("holders", "/admin/holders?group=team-6&since=168h"),
+        ("explain", "/admin/explain?user=alice%40example.com&client=example-app"),
+        ("clients", "/admin/clients"),
+        ("connectors", "/admin/connectors"),
+        ("keys", "/admin/keys"),
+    ] {
+        alice.opens(server.url(path)).await;
+        looks_at(&alice, &picture(page)).await;
+    }
+    alice.presses("#rotate").await;
+    alice.sees("[role=status]").await;
+    looks_at(&alice, &picture("rotated")).await;
+    alice.opens(server.url("/admin?text=gpj.exe")).await;
+    looks_at(&alice, &picture("hostile")).await;
+    assert!(alice.text().await.contains("<img src=x onerror=alert(1)>gpj.exe"));
+}
+
+/// Design.md 5: an upstream that was braked is believed again when a person says so.
+#[tokio::test]
+async fn browser_of_an_administrator_lets_a_brake_go() {
+    if Need::Browser.is_missing() {
+        return;
+    }
+    let corp = "connectors:\n- type: mockCallback\n  id: corp\n  name: Example Corp";
+    let mut server = World::new().with(ADMINS).with(corp).start().await;
+    server.stop().await;
+    server.has_braked("corp");
+    server.restart().await;
+    let alice = Chromium::with(Look::DESKTOP).await;
+    alice.opens(server.url("/admin/connectors")).await;
+    alice.presses("#connector-local").await;
+    alice.signs_in(ALICE, ALICE_PASSWORD).await;
+    alice.sees("button[value=corp]").await;
+    looks_at(&alice, "admin-braked-desktop").await;
+    let text = alice.text().await;
+    assert!(text.contains("Not believed since 10 minutes ago"), "{text}");
+    alice.presses("button[value=corp]").await;
+    alice.sees("[role=status]").await;
+    let text = alice.text().await;
+    assert!(text.contains("What Example Corp says counts again."), "{text}");
+    assert!(alice.driver.find(By::Css("button[value=corp]")).await.is_err());
+    alice.opens(server.url("/admin/events?kind=circuit_breaker_closed")).await;
+    let text = alice.text().await;
+    assert!(text.contains("user:id-of-alice@local"), "{text}");
+}
+
+#[tokio::test]
+async fn browser_of_an_administrator_among_a_hundred_thousand_sessions() {
+    tour(Look::DESKTOP, "desktop").await;
+}
+
+#[tokio::test]
+async fn browser_of_an_administrator_at_night() {
+    tour(Look::DESKTOP.dark(), "desktop-dark").await;
+}
+
+#[tokio::test]
+async fn browser_of_an_administrator_on_a_phone_without_scripts() {
+    tour(Look::PHONE.without_scripts(), "phone").await;
+}

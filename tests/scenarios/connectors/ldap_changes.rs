@@ -1,0 +1,287 @@
+//! The directory changes while Jane is signed in: groups, leaving, being shut out, and a directory
+//! that does not answer (design.md 5).
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::scenarios::connectors::ldap::{connector, groups_of};
+use crate::world::{
+    ALICE, ALICE_PASSWORD, Browser, Client, Need, RelyingParty, Server, World, claims, slapd,
+};
+
+/// `sessions.upstreamRefreshInterval` unless configured, and a little more.
+const STALE: Duration = Duration::from_secs(5 * 60 + 5);
+const JANE: &str = "uid=jane,ou=People,dc=example,dc=org";
+
+/// Jane at her desk, signed in for an application that stays signed in.
+struct Desk {
+    directory: slapd::Slapd,
+    server: Server,
+    jane: Browser,
+    app: RelyingParty,
+    refresh_token: String,
+    access_token: String,
+}
+
+impl Desk {
+    async fn with(settings: &str) -> Option<Self> {
+        if Need::Clock.is_missing() {
+            return None;
+        }
+        let directory = slapd::Slapd::start()?;
+        let yaml = format!("{}{settings}", connector(&directory));
+        let server = World::with_clock().client(Client::new("wiki")).with(&yaml).start().await;
+        let (mut jane, app) = (server.browser(), server.relying_party("example-app"));
+        let scopes = "openid groups offline_access";
+        let request = app.asks_with(scopes, &[("connector_id", "ldap")]);
+        let arrival = jane.logs_in(&request, "jane", slapd::PASSWORD).await;
+        let answer = app.redeems(&request, &arrival).await;
+        let refresh_token = answer.refresh_token().to_owned();
+        let access_token = answer.access_token().to_owned();
+        Some(Self { directory, server, jane, app, refresh_token, access_token })
+    }
+
+    /// The groups in the next ID token.
+    async fn groups(&mut self) -> serde_json::Value {
+        let answer = self.app.refreshes(&self.refresh_token).await;
+        assert_eq!(answer.status, 200, "{}", answer.page.body);
+        answer.refresh_token().clone_into(&mut self.refresh_token);
+        claims(answer.id_token())["groups"].clone()
+    }
+
+    async fn is_refused(&self) {
+        let answer = self.app.refreshes(&self.refresh_token).await;
+        assert_eq!((answer.status, answer.error()), (400, "invalid_grant"), "{}", answer.page.body);
+    }
+
+    /// Does her browser still count as signed in, for another application?
+    async fn must_sign_in_again(&mut self) -> bool {
+        let wiki = self.server.relying_party("wiki");
+        self.jane.opens(wiki.asks_with("openid", &[("connector_id", "ldap")]).url).await;
+        self.jane.page().form_with("password").is_some()
+    }
+
+    fn jane_leaves(&self) {
+        self.directory.modify(&format!("dn: {JANE}\nchangetype: delete\n"));
+    }
+
+    fn jane_is_back(&self) {
+        self.directory.modify(&format!(
+            "dn: {JANE}\nchangetype: add\nobjectClass: inetOrgPerson\nuid: jane\nsn: Doe\n\
+             cn: Jane Doe\nmail: jane@example.org\nuserPassword: bar\n"
+        ));
+    }
+}
+
+fn membership(change: &str, group: &str, member: &str) -> String {
+    format!(
+        "dn: cn={group},ou=Groups,dc=example,dc=org\nchangetype: modify\n{change}: member\n\
+         member: {member}\n\n"
+    )
+}
+
+#[tokio::test]
+async fn ldap_a_new_group_arrives_with_the_first_refresh_after_the_interval() {
+    let Some(mut desk) = Desk::with("").await else { return };
+    let before = json!(["admins", "developers", "staff", "everybody"]);
+    desk.directory.modify(&format!(
+        "{}{}",
+        membership("replace", "admins", "uid=joe,ou=People,dc=example,dc=org"),
+        membership("add", "of commas", JANE)
+    ));
+
+    desk.server.advance(Duration::from_secs(4 * 60));
+    let searches = desk.directory.log().matches("SRCH base=").count();
+    assert_eq!(desk.groups().await, before, "what the directory said is still fresh");
+    assert_eq!(desk.directory.log().matches("SRCH base=").count(), searches, "nobody asked it");
+
+    desk.server.advance(Duration::from_secs(65));
+    assert_eq!(desk.groups().await, json!(["developers", "of commas", "staff", "everybody"]));
+}
+
+#[tokio::test]
+async fn ldap_without_an_interval_every_refresh_asks_the_directory() {
+    let Some(mut desk) = Desk::with("sessions:\n  upstreamRefreshInterval: 0s\n").await else {
+        return;
+    };
+    desk.directory.modify(&membership("add", "of commas", JANE));
+    assert!(desk.groups().await.as_array().unwrap().contains(&json!("of commas")));
+    desk.directory.modify(&membership("delete", "of commas", JANE));
+    assert!(!desk.groups().await.as_array().unwrap().contains(&json!("of commas")));
+}
+
+/// "Single sign-on keeps groups fresh": the next application does not get yesterday's.
+#[tokio::test]
+async fn ldap_a_second_application_is_not_told_groups_of_yesterday() {
+    let Some(mut desk) = Desk::with("").await else { return };
+    desk.directory.modify(&membership("delete", "developers", JANE));
+    desk.server.advance(STALE);
+
+    let wiki = desk.server.relying_party("wiki");
+    let request = wiki.asks("openid groups");
+    desk.jane.opens(&request.url).await;
+    assert!(desk.jane.page().form_with("password").is_none(), "she is signed in");
+    desk.jane.approves().await;
+    let answer = wiki.redeems(&request, &desk.jane.arrives()).await;
+    assert_eq!(claims(answer.id_token())["groups"], json!(["admins", "staff", "everybody"]));
+}
+
+/// An upstream's mistake does not log anybody out: it is mended within minutes, and nothing happened.
+#[tokio::test]
+async fn ldap_jane_who_was_missing_for_a_moment_goes_on() {
+    let Some(mut desk) = Desk::with("").await else { return };
+    desk.jane_leaves();
+    desk.server.advance(STALE);
+    desk.is_refused().await;
+    desk.server.advance(Duration::from_secs(4 * 60 + 50));
+    desk.is_refused().await;
+
+    desk.jane_is_back();
+    assert_eq!(desk.groups().await, json!(["admins", "developers", "staff", "everybody"]));
+    // It was forgotten: a day later, missing again, she has her five minutes again.
+    desk.server.advance(Duration::from_secs(86_400));
+    desk.jane_leaves();
+    desk.is_refused().await;
+    desk.jane_is_back();
+    desk.groups().await;
+}
+
+#[tokio::test]
+async fn ldap_jane_who_left_is_out_at_the_second_attempt_five_minutes_later() {
+    let Some(mut desk) = Desk::with("").await else { return };
+    desk.jane_leaves();
+    desk.server.advance(STALE);
+    desk.is_refused().await;
+    desk.server.advance(Duration::from_secs(5 * 60));
+    desk.is_refused().await;
+
+    // Now the session is over, and stays so even if the directory changes its mind.
+    desk.jane_is_back();
+    desk.is_refused().await;
+    let told = desk.app.userinfo(&desk.access_token).await;
+    assert_eq!(told.status, 401, "{}", told.page.body);
+    assert!(desk.must_sign_in_again().await);
+}
+
+#[tokio::test]
+async fn ldap_jane_who_is_disabled_is_out_at_once() {
+    let Some(mut desk) = Desk::with("").await else { return };
+    let change = |how: &str| {
+        format!(
+            "dn: {JANE}\nchangetype: modify\n{how}: pwdAccountLockedTime\n\
+             pwdAccountLockedTime: 000001010000Z\n"
+        )
+    };
+    desk.directory.modify(&change("add"));
+    desk.server.advance(STALE);
+    assert_eq!(desk.app.userinfo(&desk.access_token).await.status, 200, "nobody asked yet");
+    desk.is_refused().await;
+    assert_eq!(desk.app.userinfo(&desk.access_token).await.status, 401);
+
+    desk.directory.modify(&change("delete"));
+    desk.is_refused().await;
+    assert!(desk.must_sign_in_again().await);
+    assert_eq!(
+        groups_of(&desk.server, &desk.app, "jane").await,
+        json!(["admins", "developers", "staff", "everybody"]),
+        "whoever unlocked her lets her in anew"
+    );
+}
+
+/// Threat 91 (CVE-2026-55670): the name is given to a new Jane, who is another person.
+#[tokio::test]
+async fn ldap_another_jane_does_not_inherit_what_the_first_one_held() {
+    if Need::Clock.is_missing() {
+        return;
+    }
+    let Some(directory) = slapd::Slapd::start() else { return };
+    let yaml = connector(&directory).replace("idAttr: uid", "idAttr: employeeNumber");
+    let server = World::with_clock().with(&yaml).start().await;
+    let (mut jane, app) = (server.browser(), server.relying_party("example-app"));
+    let request = app.asks_with("openid offline_access", &[("connector_id", "ldap")]);
+    let arrival = jane.logs_in(&request, "jane", slapd::PASSWORD).await;
+    let first = app.redeems(&request, &arrival).await;
+
+    directory.modify(&format!(
+        "dn: {JANE}\nchangetype: modify\nreplace: employeeNumber\nemployeeNumber: 2002\n"
+    ));
+    server.advance(STALE);
+    let refused = app.refreshes(first.refresh_token()).await;
+    assert_eq!((refused.status, refused.error()), (400, "invalid_grant"));
+    let (mut new_jane, again) =
+        (server.browser(), app.asks_with("openid", &[("connector_id", "ldap")]));
+    let arrival = new_jane.logs_in(&again, "jane", slapd::PASSWORD).await;
+    let second = app.redeems(&again, &arrival).await;
+    assert_ne!(claims(first.id_token())["sub"], claims(second.id_token())["sub"]);
+}
+
+/// An upstream that is down makes its own button say so and touches no other (design.md 5).
+#[tokio::test]
+async fn ldap_a_directory_that_is_down_says_so_and_stops_nobody_else() {
+    let Some(mut directory) = slapd::Slapd::start() else { return };
+    directory.stop();
+    let server = World::new().with(&connector(&directory)).start().await;
+    let (mut jane, app) = (server.browser(), server.relying_party("example-app"));
+
+    jane.opens(app.asks("openid").url).await;
+    jane.clicks("Directory").await;
+    let page = jane.signs_in("jane", slapd::PASSWORD).await;
+    assert_eq!(page.status, 503, "{}", page.text());
+    let alert = page.all("[role=alert]").join(" ");
+    assert!(alert.contains("does not answer") && alert.contains("was not checked"), "{alert}");
+
+    let mut alice = server.browser();
+    alice.opens(app.asks("openid").url).await;
+    alice.clicks("Email").await;
+    alice.signs_in(ALICE, ALICE_PASSWORD).await;
+    alice.approves().await;
+    alice.arrives();
+
+    // The page she was shown is good for another try, when it is back.
+    directory.start_again();
+    jane.signs_in("jane", slapd::PASSWORD).await;
+    jane.approves().await;
+    jane.arrives();
+}
+
+/// Dex answers 500 and may burn the token; here it waits (design.md 7).
+#[tokio::test]
+async fn ldap_while_the_directory_is_down_a_refresh_token_is_not_used_up() {
+    let Some(mut desk) = Desk::with("").await else { return };
+    desk.directory.stop();
+    desk.server.advance(STALE);
+    // Longer apart than any reuse interval: had the first attempt used the token up, it would be
+    // taken for stolen by now.
+    for _ in 0..3 {
+        let answer = desk.app.refreshes(&desk.refresh_token).await;
+        assert_eq!((answer.status, answer.error()), (503, "temporarily_unavailable"));
+        let after = answer.page.header("retry-after").expect("Retry-After");
+        assert!(after.parse::<u32>().is_ok_and(|seconds| (1..=60).contains(&seconds)), "{after}");
+        assert_eq!(answer.page.header("cache-control"), Some("no-store"));
+        desk.server.advance(Duration::from_secs(3_600));
+    }
+    desk.directory.start_again();
+    assert_eq!(desk.groups().await, json!(["admins", "developers", "staff", "everybody"]));
+}
+
+#[tokio::test]
+async fn ldap_while_the_directory_is_down_nobody_is_let_in_on_what_it_said_before() {
+    let Some(mut desk) = Desk::with("").await else { return };
+    desk.directory.stop();
+    desk.server.advance(STALE);
+    let wiki = desk.server.relying_party("wiki");
+    let page = desk.jane.opens(wiki.asks("openid groups").url).await;
+    assert_eq!((page.status, page.location()), (503, None), "{}", page.text());
+    assert!(page.header("retry-after").is_some());
+    // Nobody can be asked, and the application that cannot ask either is told so.
+    let silent = wiki.asks_with("openid groups", &[("prompt", "none")]);
+    desk.jane.opens(&silent.url).await;
+    assert_eq!(desk.jane.arrives_with_error(), "temporarily_unavailable");
+
+    desk.directory.start_again();
+    let request = wiki.asks("openid groups");
+    desk.jane.opens(&request.url).await;
+    desk.jane.approves().await;
+    desk.jane.arrives();
+}

@@ -1,0 +1,6 @@
+//! Tokens and sessions as Kubernetes' own authenticators judge them.
+
+pub mod authenticator;
+pub mod distributed_groups;
+pub mod key_rotation;
+pub mod webhook;

@@ -1,0 +1,293 @@
+//! Alice's cluster asks about every token (TokenReview), and hears no the moment her session ends
+//! (threats 53, 70, 155). Kubernetes' own webhook authenticator asks, through the very file that the
+//! program prints; what it hears is compared with what Kubernetes' own OIDC authenticator makes of the
+//! same token.
+
+use serde_json::{Value, json};
+
+use crate::scenarios::operations::database_down::Database;
+use crate::world::raw_http::send_bytes;
+use crate::world::{
+    ALICE, ALICE_PASSWORD, ApiServer, BOB, BOB_PASSWORD, Client, Laptop, Need, Server, World,
+    claims, refusal,
+};
+
+const CREDENTIAL: &str = "what-the-api-server-brings-71c1";
+const REVIEW: &str = "/kubernetes/tokenreview/kubernetes";
+const SCOPES: &str = "openid email profile groups offline_access";
+const BY_EMAIL: &str =
+    "usernameClaim: email, usernamePrefix: 'oidc:', groupsClaim: groups, groupsPrefix: 'oidc:'";
+
+fn cluster(id: &str, mapping: &str) -> Client {
+    let comma = if mapping.is_empty() { "" } else { ", " };
+    let webhook = format!("kubernetes: {{webhook: {{secret: {CREDENTIAL}{comma}{mapping}}}}}");
+    Client::public(id).with(&webhook).with("trustedPeers: [example-app]")
+}
+
+/// Two clusters, and a dashboard that may ask for tokens of the first.
+pub fn world() -> World {
+    World::https()
+        .client(cluster("kubernetes", BY_EMAIL))
+        .client(Client::public("other-cluster"))
+        .with("oauth2:\n  skipApprovalScreen: true")
+}
+
+pub async fn alices(server: &Server, client: &str) -> Laptop {
+    Laptop::of_alice(server, client, SCOPES).await
+}
+
+/// An API server that asks through the file `countersign kubernetes webhook-config` prints.
+pub fn api_server(server: &Server, client: &str, version: &str) -> ApiServer {
+    let authority = server.ca_file().display().to_string();
+    let arguments = ["kubernetes", "webhook-config", "CONFIG", "--client", client];
+    let output =
+        server.runs(&[&arguments[..], &["--certificate-authority", &authority]].concat(), &[]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!String::from_utf8_lossy(&output.stderr).contains(CREDENTIAL));
+    let kubeconfig = server.file(&format!("{client}-{version}.kubeconfig"));
+    std::fs::write(&kubeconfig, output.stdout).unwrap();
+    let mut api = ApiServer::new();
+    let webhook = json!({"op": "webhook", "id": "cluster", "kubeconfig": kubeconfig,
+        "version": version, "cacheTTLSeconds": 0});
+    api.does(&webhook);
+    api
+}
+
+fn review(token: &str) -> Value {
+    json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview",
+        "spec": {"token": token, "audiences": ["https://kubernetes.default.svc"]}})
+}
+
+#[tokio::test]
+async fn kubernetes_hears_from_the_webhook_what_it_would_read_in_the_token_itself() {
+    if Need::Kubernetes.is_missing() {
+        return;
+    }
+    let required = "usernameClaim: preferred_username, groupsClaim: groups, groupsPrefix: 'g-', \
+                    requiredClaims: {name: alice}";
+    let server = world()
+        .client(cluster("by-email", BY_EMAIL))
+        .client(cluster("by-default", ""))
+        .client(cluster("bare", "usernameClaim: name, usernamePrefix: '-'"))
+        .client(cluster("required", &required.replace("preferred_username", "name")))
+        .start()
+        .await;
+    let flags = |client: &str, more: Value| {
+        let mut all = json!({"op": "flags", "id": "cluster", "issuerURL": server.issuer(),
+            "clientID": client, "caFile": server.ca_file()});
+        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let mut api = ApiServer::new();
+        api.does(&all);
+        api
+    };
+    for (client, more) in [
+        (
+            "by-email",
+            json!({"usernameClaim": "email", "usernamePrefix": "oidc:", "groupsClaim": "groups",
+                "groupsPrefix": "oidc:"}),
+        ),
+        ("by-default", json!({})),
+        ("bare", json!({"usernameClaim": "name", "usernamePrefix": "-"})),
+        (
+            "required",
+            json!({"usernameClaim": "name", "groupsClaim": "groups", "groupsPrefix": "g-",
+                "requiredClaims": {"name": "alice"}}),
+        ),
+    ] {
+        let token = alices(&server, client).await.id_token;
+        let by_flags = flags(client, more.clone()).authenticates(&token);
+        assert_eq!(by_flags["ok"], true, "{client}: {by_flags}");
+        for version in ["v1", "v1beta1"] {
+            let by_webhook = api_server(&server, client, version).authenticates(&token);
+            assert_eq!(by_webhook, by_flags, "{client}, {version}");
+        }
+        let jti = &claims(&token)["jti"];
+        let named = &by_flags["extra"]["authentication.kubernetes.io/credential-id"][0];
+        assert_eq!(*named, format!("JTI={}", jti.as_str().unwrap()));
+    }
+    // Bob has another name than required: both say no.
+    let bobs = Laptop::of((BOB, BOB_PASSWORD), &server, "required", SCOPES, &[]).await.id_token;
+    let more = json!({"usernameClaim": "name", "requiredClaims": {"name": "alice"}});
+    assert!(refusal(&flags("required", more).authenticates(&bobs)).contains("required claim"));
+    let seen = api_server(&server, "required", "v1").authenticates(&bobs);
+    assert!(refusal(&seen).contains("name"), "{seen}");
+}
+
+/// The reason people switch.
+#[tokio::test]
+async fn kubernetes_hears_no_the_moment_a_session_ends_and_other_laptops_go_on() {
+    if Need::Kubernetes.is_missing() {
+        return;
+    }
+    let server = world().start().await;
+    let mut api = api_server(&server, "kubernetes", "v1");
+    let (one, other) = (alices(&server, "kubernetes").await, alices(&server, "kubernetes").await);
+    assert_eq!(api.authenticates(&one.id_token)["username"], format!("oidc:{ALICE}"));
+    assert_eq!(api.authenticates(&other.id_token)["ok"], true);
+
+    one.ends().await;
+    let seen = api.authenticates(&one.id_token);
+    assert!(refusal(&seen).contains("ended"), "{seen}");
+    assert_eq!(api.authenticates(&other.id_token)["ok"], true);
+}
+
+/// Her browser and what it gave without `offline_access` are one; her kubectl is her own to end.
+#[tokio::test]
+async fn kubernetes_hears_no_when_alice_signs_out_of_her_browser() {
+    if Need::Kubernetes.is_missing() {
+        return;
+    }
+    let server = world().start().await;
+    let mut api = api_server(&server, "kubernetes", "v1");
+    let (mut alice, app) = (server.browser(), server.relying_party("kubernetes"));
+    let mut tokens = Vec::new();
+    for scopes in ["openid email groups", SCOPES] {
+        let request = app.asks(scopes);
+        let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+        tokens.push(app.redeems(&request, &arrival).await.id_token().to_owned());
+    }
+    let sid = |token: &str| claims(token)["sid"].clone();
+    assert_eq!(sid(&tokens[0]), sid(&tokens[1]), "one session gave both");
+    assert!(tokens.iter().all(|token| api.authenticates(token)["ok"] == true));
+
+    alice.opens(server.url("/logout")).await;
+    let form = alice.page().form_with("csrf").expect("a form that asks");
+    alice.submits(form).await;
+    assert!(refusal(&api.authenticates(&tokens[0])).contains("ended"));
+    assert_eq!(api.authenticates(&tokens[1])["ok"], true, "offline_access stays");
+}
+
+/// Threat 70, and 155: what is for somebody else, or is no ID token.
+#[tokio::test]
+async fn kubernetes_hears_no_to_what_is_not_an_id_token_for_this_cluster() {
+    if Need::Kubernetes.is_missing() {
+        return;
+    }
+    let server = world().start().await;
+    let mut api = api_server(&server, "kubernetes", "v1");
+    let alice = alices(&server, "kubernetes").await;
+    assert_eq!(api.authenticates(&alice.id_token)["ok"], true, "she could");
+    let (head, signature) = alice.id_token.rsplit_once('.').unwrap();
+    for (what, token) in [
+        ("another cluster's", alices(&server, "other-cluster").await.id_token),
+        ("an application's", alices(&server, "example-app").await.id_token),
+        ("an access token", alice.access_token.clone()),
+        ("a refresh token", alice.refresh_token.clone()),
+        ("a changed one", format!("{head}.{}", signature.chars().rev().collect::<String>())),
+        ("nonsense", "x".repeat(1000)),
+    ] {
+        let seen = api.authenticates(&token);
+        refusal(&seen);
+        assert_eq!(seen["username"], Value::Null, "{what}: {seen}");
+    }
+    // A dashboard that asked for this cluster by name.
+    let scopes = format!("{SCOPES} audience:server:client_id:kubernetes");
+    let dashboard = Laptop::of_alice(&server, "example-app", &scopes).await;
+    assert_eq!(api.authenticates(&dashboard.id_token)["username"], format!("oidc:{ALICE}"));
+}
+
+/// Threat 53: whoever asks must have proved it.
+#[tokio::test]
+async fn a_review_is_for_the_bearer_of_the_webhooks_credential_alone() {
+    let server = world().start().await;
+    let alice = alices(&server, "kubernetes").await;
+    let (app, asked) = (&alice.app, review(&alice.id_token));
+    let good = app.posts_json_as(CREDENTIAL, REVIEW, &asked).await;
+    assert_eq!((good.status, &good.json["status"]["authenticated"]), (200, &json!(true)));
+    assert_eq!(good.json["apiVersion"], "authentication.k8s.io/v1");
+    assert_eq!(good.json.get("spec"), None, "the token is not sent back");
+    assert_eq!(good.json["status"].get("audiences"), None, "the API server's own");
+    assert_eq!(good.page.header("cache-control"), Some("no-store"));
+
+    let wrong = app.posts_json_as("a-guess-of-the-right-length-000", REVIEW, &asked).await;
+    assert_eq!((wrong.status, wrong.error()), (401, "invalid_token"));
+    for (bearer, path) in [
+        (CREDENTIAL, "/kubernetes/tokenreview/other-cluster"),
+        (CREDENTIAL, "/kubernetes/tokenreview/nobody"),
+        (alice.id_token.as_str(), REVIEW),
+        (alice.access_token.as_str(), REVIEW),
+    ] {
+        let refused = app.posts_json_as(bearer, path, &asked).await;
+        assert_eq!((refused.status, &refused.page.body), (401, &wrong.page.body), "{path}");
+        let challenge = refused.page.header("www-authenticate");
+        assert_eq!(challenge, wrong.page.header("www-authenticate"), "{path}");
+    }
+    let nameless = app.posts(REVIEW, &[]).await;
+    assert_eq!(nameless.status, 401);
+    // Every no says why, or the API server would remember it.
+    let no = app.posts_json_as(CREDENTIAL, REVIEW, &review("x")).await;
+    assert_eq!((no.status, &no.json["status"]["authenticated"]), (200, &json!(false)));
+    assert!(no.json["status"]["error"].as_str().is_some_and(|why| !why.is_empty()));
+}
+
+#[tokio::test]
+async fn what_is_no_token_review_is_told_so_in_json() {
+    let server = World::new().client(cluster("kubernetes", BY_EMAIL)).start().await;
+    let app = server.relying_party("example-app");
+    let with = |key: &str, value: Value| {
+        let mut asked = review("x");
+        asked[key] = value;
+        asked
+    };
+    for (asked, status) in [
+        (json!({}), 400),
+        (with("apiVersion", json!("authentication.k8s.io/v9")), 400),
+        (with("kind", json!("SubjectAccessReview")), 400),
+        (with("spec", json!("x")), 400),
+    ] {
+        let answer = app.posts_json_as(CREDENTIAL, REVIEW, &asked).await;
+        assert_eq!((answer.status, answer.error()), (status, "invalid_request"));
+    }
+    // It answers before it has read what it will not take.
+    let endless = format!(
+        "POST /dex{REVIEW} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {CREDENTIAL}\r\n\
+         Content-Length: 200000000\r\n\r\n{}",
+        "x".repeat(1000)
+    );
+    assert!(send_bytes(&server, endless).starts_with("HTTP/1.1 413"));
+    let get = app.reads_as(CREDENTIAL, REVIEW).await;
+    assert_eq!((get.status, get.error()), (405, "invalid_request"));
+}
+
+/// Neither a yes nor a no, and nothing that an API server remembers.
+#[tokio::test]
+async fn kubernetes_hears_neither_yes_nor_no_without_the_database() {
+    if Need::Kubernetes.is_missing() || Need::Postgres.is_missing() {
+        return;
+    }
+    let world = World::with_postgres().over_https().client(cluster("kubernetes", BY_EMAIL));
+    let database = Database::of(&world);
+    let server = world.with("oauth2:\n  skipApprovalScreen: true").start().await;
+    let alice = alices(&server, "kubernetes").await;
+    let asked = review(&alice.id_token);
+    assert_eq!(alice.app.posts_json_as(CREDENTIAL, REVIEW, &asked).await.status, 200);
+    let mut api = api_server(&server, "kubernetes", "v1");
+    database.closes();
+    let answer = alice.app.posts_json_as(CREDENTIAL, REVIEW, &asked).await;
+    assert_eq!((answer.status, answer.error()), (503, "temporarily_unavailable"));
+    // With it the API server would wait, and ask again and again.
+    assert_eq!(answer.page.header("retry-after"), None);
+    let seen = api.authenticates(&alice.id_token);
+    assert!(seen["ok"] == false && !seen["error"].as_str().unwrap().contains("ended"), "{seen}");
+
+    database.opens();
+    let begun = std::time::Instant::now();
+    while api.authenticates(&alice.id_token)["ok"] != true {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(30), "{}", server.log());
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_webhook_config_is_printed_for_a_client_that_has_one() {
+    let server = world().start().await;
+    for (client, why) in
+        [("nobody", "no client is called nobody"), ("example-app", "no kubernetes.webhook")]
+    {
+        let output =
+            server.runs(&["kubernetes", "webhook-config", "CONFIG", "--client", client], &[]);
+        assert!(!output.status.success() && output.stdout.is_empty());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains(why) && !said.contains(CREDENTIAL), "{said}");
+    }
+}

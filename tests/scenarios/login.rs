@@ -1,0 +1,16 @@
+//! Signing in: from the authorization request to the authorization response.
+
+pub mod authorization_requests;
+pub mod authorization_responses;
+pub mod browser_binding;
+pub mod connector_choice;
+pub mod consent;
+pub mod first_login;
+pub mod form_post;
+pub mod id_token_hint;
+pub mod out_of_band;
+pub mod own_pages;
+pub mod passwords;
+pub mod prompt_and_max_age;
+pub mod redirect_uris;
+pub mod repeated_parameters;

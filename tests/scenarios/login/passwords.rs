@@ -1,0 +1,228 @@
+//! Passwords (threats F 76, 77 and 79, design.md 5): nobody learns who has an account, guessing is slow,
+//! the owner is not locked out, and a password is compared whole.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use crate::world::raw_http::{http, send};
+use crate::world::{
+    ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Browser, Need, Page, Person, Server, World,
+};
+
+const WRONG: &str = "not-the-password-at-all";
+
+/// A server that believes `Browser::comes_from`.
+fn behind_a_proxy(world: World) -> World {
+    let http = world.origin().replace("http://", "");
+    world.with(&format!(
+        "web:\n  http: {http}\n  clientRemoteIP:\n    header: X-Forwarded-For\n    \
+         trustedProxies: [127.0.0.0/8]"
+    ))
+}
+
+/// How many passwords the server has verified since its start.
+pub async fn verifications(server: &Server) -> u64 {
+    let metrics = send(http().get(format!("{}/metrics", server.telemetry()))).await;
+    let name = "countersign_password_hashes_total ";
+    let line = metrics.body.lines().find_map(|line| line.strip_prefix(name));
+    line.unwrap_or_else(|| panic!("no such metric: {}", metrics.body)).parse().unwrap()
+}
+
+/// One attempt, by a browser of that address which has nothing but this attempt.
+async fn attempt(server: &Server, address: &str, login: &str, password: &str) -> Page {
+    let mut browser = server.browser();
+    let app = server.relying_party("example-app");
+    browser.comes_from(address).opens(app.asks("openid").url).await;
+    browser.signs_in(login, password).await.clone()
+}
+
+/// True when the password was right: the next page, or the application, is before them.
+fn is_in(page: &Page) -> bool {
+    page.form_with("approval").is_some()
+}
+
+/// The page as everybody sees it: without what they typed and what is theirs alone.
+fn anonymous(page: &Page, login: &str) -> (u16, String) {
+    let mut body = page.body.replace(login, "LOGIN");
+    for form in page.forms() {
+        for (_, value) in form.fields.iter().filter(|(name, _)| name == "req") {
+            body = body.replace(value, "REQ");
+        }
+    }
+    (page.status, body)
+}
+
+/// F 76: CVE-2023-39522 (authentik), CVE-2025-69413 (Gitea). The work is counted, not timed.
+#[tokio::test]
+async fn whether_there_is_an_account_shows_in_no_answer_and_costs_the_same() {
+    let server = World::new().start().await;
+    let mut seen = Vec::new();
+    for login in [ALICE, BOB, "nobody@example.com", "nobody", "ALICE@example.com"] {
+        let before = verifications(&server).await;
+        let page = attempt(&server, "192.0.2.1", login, WRONG).await;
+        seen.push((anonymous(&page, login), verifications(&server).await - before));
+    }
+    assert_eq!((seen[0].0.0, seen[0].1), (401, 1));
+    for other in &seen {
+        assert_eq!(other, &seen[0]);
+    }
+}
+
+/// F 79: what cannot be a password is refused before it costs anything, whoever is named.
+#[tokio::test]
+async fn what_cannot_be_a_password_costs_nothing() {
+    let server = World::new().start().await;
+    let before = verifications(&server).await;
+    let (long, longer) = ("p".repeat(1025), "p".repeat(60_000));
+    for login in [ALICE, "nobody@example.com"] {
+        for password in ["", "\0", &format!("{ALICE_PASSWORD}\0"), &long, &longer] {
+            let page = attempt(&server, "192.0.2.1", login, password).await;
+            assert_eq!(page.status, 401, "{login} with {} bytes", password.len());
+        }
+    }
+    for login in ["", " ", &"n".repeat(300)] {
+        let page = attempt(&server, "192.0.2.1", login, WRONG).await;
+        assert_eq!(page.status, 401, "{login:?}");
+    }
+    // An empty name is a name like any other; one of 300 characters is nobody's.
+    assert!(verifications(&server).await - before <= 2);
+}
+
+/// F 78: the limit of every form.
+#[tokio::test]
+async fn a_password_of_a_megabyte_is_not_read() {
+    let server = World::new().start().await;
+    let before = verifications(&server).await;
+    let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
+    alice.opens(app.asks("openid").url).await;
+    let page = alice.signs_in(ALICE, &"p".repeat(1 << 20)).await;
+    assert_eq!(page.status, 413, "{}", page.text());
+    assert_eq!(verifications(&server).await, before);
+}
+
+/// F 79: bcrypt reads 72 bytes of a password; what follows must not be ignored in silence.
+#[tokio::test]
+async fn a_password_is_compared_to_its_last_byte() {
+    let seventy_two = "0123456789ab".repeat(6);
+    let server = World::new().person(Person::new("carol@example.com", &seventy_two)).start().await;
+    let right = attempt(&server, "192.0.2.1", "carol@example.com", &seventy_two).await;
+    assert!(is_in(&right), "{}", right.text());
+    let twins =
+        [format!("{seventy_two}X"), format!("{seventy_two} "), seventy_two[..71].to_owned()];
+    for twin in twins {
+        let page = attempt(&server, "192.0.2.1", "carol@example.com", &twin).await;
+        assert_eq!(page.status, 401, "{} bytes", twin.len());
+    }
+    for near in [
+        format!("{ALICE_PASSWORD} "),
+        format!(" {ALICE_PASSWORD}"),
+        ALICE_PASSWORD.to_uppercase(),
+        format!("{ALICE_PASSWORD}\n"),
+        ALICE_PASSWORD.replace('a', "а"),
+    ] {
+        assert_eq!(attempt(&server, "192.0.2.1", ALICE, &near).await.status, 401, "{near:?}");
+    }
+    assert!(is_in(&attempt(&server, "192.0.2.1", ALICE, ALICE_PASSWORD).await));
+}
+
+const SPELLINGS: [&str; 5] =
+    ["BOB@example.com", " bob@example.com ", "bob@EXAMPLE.com", "Bob@Example.Com\t", BOB];
+
+/// F 77: CVE-2025-24806 (Authelia), CVE-2024-4629 (Keycloak).
+#[tokio::test]
+async fn ten_guesses_are_free_however_the_name_is_spelled() {
+    let server = behind_a_proxy(World::new()).start().await;
+    let home = "198.51.100.7";
+    assert!(is_in(&attempt(&server, home, BOB, BOB_PASSWORD).await));
+    for n in 0..10 {
+        let guess = attempt(&server, &format!("203.0.113.{n}"), SPELLINGS[n % 5], WRONG).await;
+        assert_eq!(guess.status, 401, "guess {n}");
+    }
+    let before = verifications(&server).await;
+    for (n, spelling) in SPELLINGS.iter().enumerate() {
+        let page = attempt(&server, &format!("203.0.113.{}", 20 + n), spelling, BOB_PASSWORD).await;
+        assert_eq!(page.status, 429, "{spelling:?}: even the right one waits");
+        let seconds: u64 = page.header("retry-after").unwrap().parse().unwrap();
+        assert!((1..=30).contains(&seconds), "{seconds}");
+        assert_eq!(page.all("[role=alert]").len(), 1, "{}", page.text());
+        assert!(page.form_with("password").is_some(), "the page is good for another try");
+    }
+    assert_eq!(verifications(&server).await, before, "and costs nothing");
+    // Bob at home, where he has been signed in before, does not notice; nor does Alice.
+    assert!(is_in(&attempt(&server, home, BOB, BOB_PASSWORD).await));
+    assert!(is_in(&attempt(&server, "203.0.113.1", ALICE, ALICE_PASSWORD).await));
+}
+
+/// F 77: delayed, never locked.
+#[tokio::test]
+async fn after_ten_guesses_there_is_one_in_half_a_minute() {
+    if Need::Clock.is_missing() {
+        return;
+    }
+    let server = behind_a_proxy(World::with_clock()).start().await;
+    for _ in 0..10 {
+        assert_eq!(attempt(&server, "203.0.113.1", BOB, WRONG).await.status, 401);
+    }
+    for _ in 0..3 {
+        server.advance(Duration::from_secs(31));
+        assert_eq!(attempt(&server, "203.0.113.2", BOB, WRONG).await.status, 401);
+        assert_eq!(attempt(&server, "203.0.113.3", BOB, BOB_PASSWORD).await.status, 429);
+    }
+    server.advance(Duration::from_secs(31));
+    assert!(
+        is_in(&attempt(&server, "203.0.113.4", BOB, BOB_PASSWORD).await),
+        "he waited and is in"
+    );
+    for _ in 0..10 {
+        assert_eq!(attempt(&server, "203.0.113.1", BOB, WRONG).await.status, 401, "begun anew");
+    }
+}
+
+/// F 76 and 77: or guessing would tell who has an account.
+#[tokio::test]
+async fn an_account_that_does_not_exist_is_delayed_alike() {
+    let server = behind_a_proxy(World::new()).start().await;
+    let mut seen = HashSet::new();
+    for login in [BOB, "nobody@example.com"] {
+        let mut statuses = Vec::new();
+        for n in 0..12 {
+            statuses.push(attempt(&server, &format!("203.0.113.{n}"), login, WRONG).await.status);
+        }
+        seen.insert(statuses);
+    }
+    assert_eq!(seen, HashSet::from([[vec![401; 10], vec![429; 2]].concat()]));
+}
+
+/// F 77: CVE-2026-47203 (Authelia): many at once are counted before any is answered.
+#[tokio::test]
+async fn thirty_guesses_at_once_are_ten() {
+    let server = behind_a_proxy(World::new()).start().await;
+    let app = server.relying_party("example-app");
+    let mut guessing = tokio::task::JoinSet::new();
+    for n in 0..30 {
+        let mut browser: Browser = server.browser();
+        browser.comes_from(&format!("203.0.113.{n}")).opens(app.asks("openid").url).await;
+        guessing.spawn(async move { browser.signs_in(BOB, WRONG).await.status });
+    }
+    let mut statuses = guessing.join_all().await;
+    statuses.sort_unstable();
+    assert_eq!(statuses, [vec![401; 10], vec![429; 20]].concat());
+    assert_eq!(verifications(&server).await, 10);
+}
+
+/// F 77: who tries one password on everybody is counted by where he comes from, which is not what he
+/// says himself.
+#[tokio::test]
+async fn one_address_has_a_hundred_guesses_for_all_accounts_together() {
+    // No proxy is trusted here: the header is a stranger's own word.
+    let server = World::new().start().await;
+    let app = server.relying_party("example-app");
+    let mut mallory = server.browser();
+    mallory.opens(app.asks("openid").url).await;
+    let mut statuses = Vec::new();
+    for n in 0..103 {
+        mallory.comes_from(&format!("203.0.113.{n}"));
+        statuses.push(mallory.signs_in(&format!("user{n}@example.com"), "").await.status);
+    }
+    assert_eq!(statuses, [vec![401; 100], vec![429; 3]].concat());
+}

@@ -1,0 +1,10 @@
+//! Running it: configuration, start and stop, replicas, crashes, overload, logs.
+
+pub mod configuration;
+pub mod crashes;
+pub mod database_down;
+pub mod logs_and_metrics;
+pub mod overload;
+pub mod replicas;
+pub mod root_key;
+pub mod start_and_stop;

@@ -1,0 +1,159 @@
+//! The database is gone for a while (threat M 140, design.md promise 4): nothing is answered from memory
+//! that may have ended meanwhile, what needs no database goes on, and nobody has to restart anything.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::world::raw_http::{http, send};
+use crate::world::{
+    ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Need, Page, Server, World, claims, verified,
+};
+
+const SKIP: &str = "oauth2:\n  skipApprovalScreen: true";
+
+/// One story's own database in the cluster, which can be closed to everybody.
+pub struct Database(String);
+
+impl Database {
+    pub fn of(world: &World) -> Self {
+        let yaml = world.yaml();
+        let name = yaml.lines().find_map(|line| line.trim().strip_prefix("database: "));
+        Self(name.expect("a world on PostgreSQL").to_owned())
+    }
+
+    /// Ends every connection and refuses new ones, as a cluster does that is failing over.
+    pub fn closes(&self) {
+        self.is_told(&format!("ALTER DATABASE {} ALLOW_CONNECTIONS false", self.0));
+        self.is_told(&format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'",
+            self.0
+        ));
+    }
+
+    pub fn opens(&self) {
+        self.is_told(&format!("ALTER DATABASE {} ALLOW_CONNECTIONS true", self.0));
+    }
+
+    fn is_told(&self, sql: &str) {
+        let cluster =
+            std::env::var("COUNTERSIGN_TEST_POSTGRES").expect("checked by Need::Postgres");
+        let arguments = [&cluster, "--quiet", "--no-psqlrc", "--command", sql];
+        let told = Command::new("psql").args(arguments).output();
+        let told = told.expect("psql is installed with PostgreSQL");
+        assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    }
+}
+
+async fn health(server: &Server, path: &str) -> u16 {
+    send(http().get(format!("{}{path}", server.telemetry()))).await.status
+}
+
+/// Asks until it is ready again, which takes it a moment and nobody's help.
+async fn recovers(server: &Server) {
+    let begun = Instant::now();
+    while health(server, "/healthz/ready").await != 200 {
+        assert!(begun.elapsed() < Duration::from_secs(30), "not ready:\n{}", server.log());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn assert_come_back_later(page: &Page, what: &str) {
+    assert_eq!(page.status, 503, "{what}: {}", page.body);
+    let seconds = page.header("retry-after").unwrap_or_else(|| panic!("{what} does not say when"));
+    assert!((1..=60).contains(&seconds.parse::<u32>().unwrap()), "{what}: {seconds}");
+    assert_eq!(page.header("cache-control"), Some("no-store"), "{what}");
+    let told = page.body.to_lowercase();
+    assert!(!told.contains("postgres") && !told.contains("story_"), "{what}: {}", page.body);
+}
+
+#[tokio::test]
+async fn without_its_database_the_server_says_later_and_recovers_by_itself() {
+    if Need::Postgres.is_missing() {
+        return;
+    }
+    let world = World::with_postgres().with(SKIP);
+    let database = Database::of(&world);
+    let server = world.start().await;
+    let (mut alice, mut bob) = (server.browser(), server.browser());
+    let app = server.relying_party("example-app");
+    let request = app.asks("openid email offline_access");
+    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let tokens = app.redeems(&request, &arrival).await;
+    let unused = app.asks("openid");
+    let code = alice.logs_in(&unused, ALICE, ALICE_PASSWORD).await;
+    bob.opens(app.asks("openid").url).await;
+    let bobs_form = bob.page().form_with("password").unwrap();
+    let keys = app.reads("/keys").await;
+
+    database.closes();
+    for (what, answer) in [
+        ("refresh", app.refreshes(tokens.refresh_token()).await),
+        ("code", app.redeems(&unused, &code).await),
+        ("userinfo", app.userinfo(tokens.access_token()).await),
+    ] {
+        assert_come_back_later(&answer.page, what);
+        if what != "userinfo" {
+            assert_eq!(answer.error(), "temporarily_unavailable", "{what}");
+        }
+    }
+    let sso = alice.get(app.asks("openid").url).await;
+    assert_come_back_later(&sso, "single sign-on");
+    assert!(sso.all("#reference").len() == 1, "a page with a reference: {}", sso.text());
+    assert_come_back_later(&alice.get(server.url("/")).await, "her own page");
+    assert_come_back_later(&alice.get(server.url("/logout")).await, "signing out");
+    let form = bobs_form.clone().fill("login", BOB).fill("password", BOB_PASSWORD);
+    assert_come_back_later(bob.submits(form).await, "signing in");
+
+    assert_eq!(health(&server, "/healthz/ready").await, 503);
+    assert_eq!(health(&server, "/healthz/live").await, 200, "killing it would mend nothing");
+    let published = app.reads("/keys").await;
+    assert_eq!((published.status, &published.page.body), (200, &keys.page.body));
+    assert_eq!(app.reads("/.well-known/openid-configuration").await.status, 200);
+    // The first steps of a login need nothing that is kept.
+    let mut stranger = server.browser();
+    stranger.opens(app.asks("openid").url).await;
+    assert!(stranger.page().form_with("password").is_some(), "{}", stranger.page().text());
+
+    database.opens();
+    recovers(&server).await;
+    assert_eq!(app.userinfo(tokens.access_token()).await.status, 200);
+    let refreshed = app.refreshes(tokens.refresh_token()).await;
+    assert_eq!(refreshed.status, 200, "nothing was used up: {}", refreshed.page.body);
+    assert_eq!(verified(refreshed.id_token(), &keys.json)["email"], ALICE);
+    assert_eq!(app.redeems(&unused, &code).await.status, 200, "nor was the code");
+    let form = bobs_form.fill("login", BOB).fill("password", BOB_PASSWORD);
+    bob.submits(form).await;
+    bob.arrives();
+    alice.opens(app.asks_with("openid", &[("prompt", "none")]).url).await;
+    alice.arrives();
+}
+
+/// An application that asks without a page is told so in its own way.
+#[tokio::test]
+async fn a_silent_request_is_answered_while_the_database_is_gone() {
+    if Need::Postgres.is_missing() {
+        return;
+    }
+    let world = World::with_postgres().with(SKIP);
+    let database = Database::of(&world);
+    let server = world.start().await;
+    let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
+    let request = app.asks("openid");
+    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let told = app.redeems(&request, &arrival).await;
+    assert_eq!(claims(told.id_token())["aud"], "example-app");
+    database.closes();
+    let silent = alice.get(app.asks_with("openid", &[("prompt", "none")]).url).await;
+    match silent.location() {
+        // RFC 6749 section 4.1.2.1.
+        Some(to) => {
+            let is_it = |pair: &(_, _)| *pair == ("error".into(), "temporarily_unavailable".into());
+            assert!(to.query_pairs().any(|pair| is_it(&pair)), "{to}");
+        }
+        None => assert_come_back_later(&silent, "a silent request"),
+    }
+    database.opens();
+    recovers(&server).await;
+    alice.opens(app.asks_with("openid", &[("prompt", "none")]).url).await;
+    alice.arrives();
+}

@@ -1,0 +1,116 @@
+//! Floods (threats F 78 and M 138, design.md promise 1): strangers write nothing, and a storm of logins
+//! costs waiting, never the server.
+
+use std::path::PathBuf;
+
+use crate::scenarios::login::passwords::verifications;
+use crate::world::raw_http::{http, send};
+use crate::world::{ALICE, ALICE_PASSWORD, World};
+
+/// Everything SQLite has written, to the byte.
+fn written(dir: &std::path::Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let files = ["countersign.db", "countersign.db-wal"].map(|name| dir.join(name));
+    files.into_iter().map(|file| (file.clone(), std::fs::read(&file).unwrap_or_default())).collect()
+}
+
+/// M 138. Not one row, not one byte: not for requests, nor for wrong passwords, nor for callbacks, nor
+/// for anything else that somebody does who has not proved who they are.
+#[tokio::test]
+async fn strangers_write_nothing() {
+    let world = World::new().with("connectors:\n- type: mockCallback\n  id: mock\n  name: Mock\n");
+    let dir = world.dir().to_owned();
+    let server = world.start().await;
+    let app = server.relying_party("example-app");
+    let before = written(&dir);
+    assert!(before.iter().any(|(_, bytes)| bytes.len() > 4096), "the database is there");
+
+    let mut mallory = server.browser();
+    for n in 0..300 {
+        let connector = ["", "local", "mock"][n % 3];
+        let url = app.asks_with("openid groups", &[("connector_id", connector)]).url;
+        let begun = mallory.get(url).await;
+        assert!(matches!(begun.status, 200 | 303), "{}", begun.status);
+    }
+    for n in 0..30 {
+        let mut stranger = server.browser();
+        stranger.opens(app.asks_with("openid", &[("connector_id", "local")]).url).await;
+        let login = if n % 2 == 0 { ALICE.to_owned() } else { format!("user{n}@example.com") };
+        let page = stranger.signs_in(&login, "not-the-password").await;
+        assert!(matches!(page.status, 401 | 429), "{}", page.status);
+        stranger.get(server.url("/callback?state=s&code=c")).await;
+        stranger.get(server.url("/logout")).await;
+        stranger.post_form(server.url("/logout"), &[("csrf", "guess")]).await;
+        app.refreshes("1.grant.1.mac").await;
+        app.exchange(&[("grant_type", "authorization_code"), ("code", "guess")]).await;
+        app.userinfo("e30.e30.e30").await;
+    }
+    assert!(written(&dir) == before, "strangers wrote into the database");
+
+    // Whoever has proved who they are is written down; so it was looked at in the right place.
+    let mut alice = server.browser();
+    let request = app.asks_with("openid", &[("connector_id", "mock")]);
+    alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    assert!(written(&dir) != before);
+}
+
+/// F 78: hashing is for few at a time; everything else goes on meanwhile.
+#[tokio::test]
+async fn a_storm_of_logins_does_not_stop_the_server() {
+    let server = World::new().start().await;
+    let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
+    let request = app.asks("openid offline_access");
+    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let mut tokens = app.redeems(&request, &arrival).await;
+    let before = verifications(&server).await;
+
+    let mut storm = tokio::task::JoinSet::new();
+    for n in 0..40 {
+        let mut browser = server.browser();
+        browser.opens(app.asks("openid").url).await;
+        storm.spawn(async move {
+            let login = format!("user{n}@example.com");
+            browser.signs_in(&login, "not-the-password").await.status
+        });
+    }
+    let mut statuses = Vec::new();
+    let mut answered_meanwhile = 0;
+    while !storm.is_empty() {
+        for path in ["/keys", "/.well-known/openid-configuration", "/healthz"] {
+            assert_eq!(send(http().get(server.url(path))).await.status, 200, "{path}");
+        }
+        tokens = app.refreshes(tokens.refresh_token()).await;
+        assert_eq!(tokens.status, 200, "{}", tokens.page.body);
+        assert_eq!(app.userinfo(tokens.access_token()).await.status, 200);
+        answered_meanwhile += 1;
+        while let Some(done) = storm.try_join_next() {
+            statuses.push(done.unwrap());
+        }
+    }
+    assert_eq!(statuses, vec![401; 40]);
+    assert_eq!(verifications(&server).await - before, 40, "each was verified, and once");
+    assert!(answered_meanwhile > 1, "others were served while it went on");
+}
+
+/// F 78: beyond the queue people are asked to come back; nobody waits for ever and nothing breaks.
+#[tokio::test]
+async fn a_storm_beyond_measure_is_turned_away() {
+    let server = World::new().start().await;
+    let app = server.relying_party("example-app");
+    let mut storm = tokio::task::JoinSet::new();
+    for n in 0..95 {
+        let mut browser = server.browser();
+        browser.opens(app.asks("openid").url).await;
+        storm.spawn(async move {
+            let page = browser.signs_in(&format!("user{n}@example.com"), "not-the-password").await;
+            let says_when = page.header("retry-after").is_some();
+            (page.status, page.form_with("password").is_some(), says_when)
+        });
+    }
+    let answers = storm.join_all().await;
+    for answer in &answers {
+        assert!(matches!(answer, (401, true, false) | (503, true, true)), "{answer:?}");
+    }
+    let (mut alice, request) = (server.browser(), app.asks("openid"));
+    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    assert_eq!(app.redeems(&request, &arrival).await.status, 200);
+}

@@ -1,0 +1,4 @@
+//! What every page has in common: how it is drawn, and texts that others chose.
+
+pub mod in_chromium;
+pub mod untrusted_text;

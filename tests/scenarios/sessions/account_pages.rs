@@ -1,0 +1,234 @@
+//! The engineer's page: where she is signed in, what that gave to which application, and ending it (threats
+//! D 61, 62, 64; design.md section 2, "the ways of ending").
+
+use crate::world::raw_http::{http, send};
+use crate::world::{
+    ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Browser, Client, Page, RelyingParty, Server, World,
+};
+
+const LAPTOP: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+const PHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 \
+                     (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1";
+
+/// What one application holds of her.
+struct Held {
+    access: String,
+    refresh: String,
+}
+
+async fn start() -> (Server, RelyingParty) {
+    let skip = "oauth2:\n  skipApprovalScreen: true";
+    let server = World::new().client(Client::new("wiki")).with(skip).start().await;
+    let app = server.relying_party("example-app");
+    (server, app)
+}
+
+async fn signed_in(server: &Server, agent: &str, person: (&str, &str)) -> Browser {
+    let mut browser = server.browser();
+    browser.is_known_as(agent);
+    browser.opens(server.url("/sign-in")).await;
+    browser.signs_in(person.0, person.1).await;
+    browser
+}
+
+async fn alice_on(server: &Server, agent: &str) -> Browser {
+    signed_in(server, agent, (ALICE, ALICE_PASSWORD)).await
+}
+
+async fn gives(browser: &mut Browser, app: &RelyingParty) -> Held {
+    let request = app.asks("openid email groups offline_access");
+    browser.opens(&request.url).await;
+    let tokens = app.redeems(&request, &browser.arrives()).await;
+    Held { access: tokens.access_token().into(), refresh: tokens.refresh_token().into() }
+}
+
+/// All three questions an application can ask say the same.
+async fn works(app: &RelyingParty, held: &mut Held) -> bool {
+    let userinfo = app.userinfo(&held.access).await.status;
+    let introspected = app.posts("/token/introspect", &[("token", &held.access)]).await;
+    let active = introspected.json["active"].as_bool().unwrap();
+    let refreshed = app.refreshes(&held.refresh).await;
+    match refreshed.status {
+        200 => held.refresh = refreshed.refresh_token().into(),
+        _ => assert_eq!(refreshed.error(), "invalid_grant"),
+    }
+    assert_eq!((userinfo == 200, active), (refreshed.status == 200, refreshed.status == 200));
+    active
+}
+
+/// The ids of the buttons of this name, in the order they are on the page.
+fn buttons(page: &Page, name: &str) -> Vec<String> {
+    page.attributes(&format!("button[name={name}]"), "value")
+}
+
+async fn presses(browser: &mut Browser, name: &str, value: &str) -> Page {
+    let form = browser.page().form_with(name).expect("a form with this button");
+    browser.submits(form.press(name, value)).await.clone()
+}
+
+#[tokio::test]
+async fn alice_sees_both_laptops_and_ends_the_other_one() {
+    let (server, app) = start().await;
+    let (mut work, mut home) = (alice_on(&server, LAPTOP).await, alice_on(&server, PHONE).await);
+    let (mut at_work, mut at_home) = (gives(&mut work, &app).await, gives(&mut home, &app).await);
+    assert!(works(&app, &mut at_work).await && works(&app, &mut at_home).await, "neither lost");
+
+    let page = work.opens(server.url("/")).await;
+    let cards = page.all(".places > li");
+    assert_eq!(cards.len(), 2, "{cards:?}");
+    assert!(
+        cards[0].contains("Firefox on Linux") && cards[0].contains("This browser"),
+        "{cards:?}"
+    );
+    assert!(cards[1].contains("Safari on iPhone"), "{cards:?}");
+    assert!(!cards[1].contains("This browser"), "{cards:?}");
+    for card in &cards {
+        for shown in ["127.", "The example-app", "stays signed in", "your email address"] {
+            assert!(card.contains(shown), "{shown}: {card}");
+        }
+    }
+    let other = buttons(page, "session").remove(0);
+    let page = presses(&mut work, "session", &other).await;
+    assert_eq!(page.url.path(), "/dex/");
+    let told = page.all("[role=status]").concat();
+    for said in ["The sign-in has ended", "stops working in", "Kubernetes may go by"] {
+        assert!(told.contains(said), "{said}: {told}");
+    }
+    assert_eq!(page.all(".places > li").len(), 1);
+
+    assert!(!works(&app, &mut at_home).await);
+    assert!(works(&app, &mut at_work).await, "this one goes on");
+    let page = home.opens(server.url("/")).await;
+    assert!(page.text().contains("You are not signed in"), "{}", page.text());
+    server.comes_to_say(1, "ended_by_user").await;
+    let log = server.log();
+    let line = log.lines().find(|line| line.contains("ended_by_user")).unwrap();
+    assert!(line.contains("id-of-alice") && line.contains(&other), "who did it: {line}");
+}
+
+#[tokio::test]
+async fn ending_what_one_application_was_given_leaves_the_others_alone() {
+    let (server, app) = start().await;
+    let wiki = server.relying_party("wiki");
+    let mut alice = alice_on(&server, LAPTOP).await;
+    let mut first = gives(&mut alice, &app).await;
+    let mut second = gives(&mut alice, &app).await;
+    let mut third = gives(&mut alice, &wiki).await;
+
+    let page = alice.opens(server.url("/")).await;
+    let lines = page.all(".given > li");
+    assert_eq!(lines.len(), 3, "a line for each terminal: {lines:?}");
+    let of_wiki = lines.iter().position(|line| line.contains("The wiki")).unwrap();
+    let wikis = buttons(page, "grant").remove(of_wiki);
+    let page = presses(&mut alice, "grant", &wikis).await;
+    assert!(page.all("[role=status]").concat().contains("What The wiki was given has ended"));
+    assert_eq!(page.all(".given > li").len(), 2);
+    assert!(!works(&wiki, &mut third).await);
+    assert!(works(&app, &mut first).await && works(&app, &mut second).await);
+
+    // Pressed again, as by the back button: it is over, and nothing else is touched.
+    let form = alice.page().form_with("grant").unwrap();
+    let csrf = form.fields.iter().find(|(name, _)| name == "csrf").unwrap().1.clone();
+    let fields = [("csrf", csrf.as_str()), ("grant", &wikis)];
+    assert_eq!(alice.post_form(server.url("/sessions"), &fields).await.status, 404);
+    assert!(works(&app, &mut first).await && works(&app, &mut second).await);
+}
+
+#[tokio::test]
+async fn all_others_end_at_once_and_this_one_stays() {
+    let (server, app) = start().await;
+    let (mut here, mut there, mut elsewhere) = (
+        alice_on(&server, LAPTOP).await,
+        alice_on(&server, PHONE).await,
+        alice_on(&server, "curl/8").await,
+    );
+    let mut bob = signed_in(&server, LAPTOP, (BOB, BOB_PASSWORD)).await;
+    let (mut mine, mut lost, mut bobs) =
+        (gives(&mut here, &app).await, gives(&mut there, &app).await, gives(&mut bob, &app).await);
+    here.opens(server.url("/")).await;
+    let page = presses(&mut here, "others", "all").await;
+    let told = page.all("[role=status]").concat();
+    assert!(told.contains("2 other sign-ins have ended"), "{told}");
+    assert!(works(&app, &mut mine).await && works(&app, &mut bobs).await);
+    assert!(!works(&app, &mut lost).await);
+    for browser in [&mut there, &mut elsewhere] {
+        assert!(browser.opens(server.url("/")).await.text().contains("You are not signed in"));
+    }
+}
+
+#[tokio::test]
+async fn ending_this_very_sign_in_signs_the_browser_out() {
+    let (server, app) = start().await;
+    let mut alice = alice_on(&server, LAPTOP).await;
+    let mut held = gives(&mut alice, &app).await;
+    alice.opens(server.url("/")).await;
+    let own = alice.clicks("Firefox on Linux").await;
+    assert!(own.all("h1").concat().contains("This browser"), "{}", own.text());
+    let own = buttons(own, "session").remove(0);
+    let page = presses(&mut alice, "session", &own).await;
+    assert!(page.text().contains("You are not signed in"), "{}", page.text());
+    assert!(page.all("[role=status]").concat().contains("stops working in"), "{}", page.text());
+    assert!(!alice.cookies().iter().any(|cookie| cookie.name.ends_with("-session")));
+    assert!(!works(&app, &mut held).await, "her command line, too");
+}
+
+/// D 62, and nobody's id but one's own is worth anything.
+#[tokio::test]
+async fn nobody_else_ends_anything_of_hers() {
+    let (server, app) = start().await;
+    let (mut alice, mut bob) =
+        (alice_on(&server, LAPTOP).await, signed_in(&server, LAPTOP, (BOB, BOB_PASSWORD)).await);
+    let mut held = gives(&mut alice, &app).await;
+    let page = alice.opens(server.url("/")).await.clone();
+    let session = page.attributes(".place a", "href").remove(0);
+    let session = session.rsplit('/').next().unwrap().to_owned();
+    let grant = buttons(&page, "grant").remove(0);
+    let csrf = |page: &Page| page.attributes("input[name=csrf]", "value").remove(0);
+    let hers = csrf(&page);
+    let bobs = csrf(bob.opens(server.url("/")).await);
+
+    for (name, id) in [("session", &session), ("grant", &grant)] {
+        let fields = [("csrf", bobs.as_str()), (name, id)];
+        let page = bob.post_form(server.url("/sessions"), &fields).await;
+        assert_eq!(page.status, 404, "{name}: {}", page.text());
+        for csrf in ["", "guess", &bobs] {
+            let page =
+                alice.post_form(server.url("/sessions"), &[("csrf", csrf), (name, id)]).await;
+            assert_eq!(page.status, 403, "{name} {csrf}");
+        }
+        let link = server.url(&format!("/sessions?{name}={id}&csrf={hers}"));
+        assert_eq!(alice.get(link).await.status, 200, "a link ends nothing");
+        let cookies = alice.cookies().iter().map(|c| format!("{}={}", c.name, c.value));
+        let cookies = cookies.collect::<Vec<_>>().join("; ");
+        for (header, value) in
+            [("origin", "https://evil.example.com"), ("sec-fetch-site", "same-site")]
+        {
+            let fields = [("csrf", hers.as_str()), (name, id.as_str())];
+            let request = http().post(server.url("/sessions")).form(&fields);
+            let page = send(request.header("cookie", &cookies).header(header, value)).await;
+            assert_eq!(page.status, 403, "{name} {header}");
+        }
+    }
+    let page = bob.get(server.url(&format!("/sessions/{session}"))).await;
+    assert_eq!((page.status, page.body.contains(ALICE)), (404, false));
+    let both = [("csrf", hers.as_str()), ("session", &session), ("grant", &grant)];
+    assert_eq!(alice.post_form(server.url("/sessions"), &both).await.status, 400, "which one?");
+    assert!(works(&app, &mut held).await);
+}
+
+/// Threat 126: a page says only what happened, whoever made the link.
+#[tokio::test]
+async fn no_link_makes_the_page_say_that_something_ended() {
+    let (server, _app) = start().await;
+    let (mut alice, mut mallory) =
+        (alice_on(&server, LAPTOP).await, signed_in(&server, LAPTOP, (BOB, BOB_PASSWORD)).await);
+    let _other = signed_in(&server, PHONE, (BOB, BOB_PASSWORD)).await;
+    mallory.opens(server.url("/")).await;
+    let page = presses(&mut mallory, "others", "all").await;
+    let notice = page.url.query().unwrap().to_owned();
+    assert_eq!(page.all("[role=status]").len(), 1);
+    for query in [notice.as_str(), "notice=", "notice=x", "notice=SignIn&ended=yes"] {
+        let page = alice.opens(server.url(&format!("/?{query}"))).await;
+        assert_eq!((page.status, page.all("[role=status]").len()), (200, 0), "{query}");
+    }
+}

@@ -1,0 +1,99 @@
+//! Where a browser may go after it signed out (threat D 63): only where an application of ours registered,
+//! and only when a token of ours says that it asked.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use reqwest::Url;
+
+use crate::scenarios::sessions::rp_initiated_logout::{BACK, logout, signs_on, start, world};
+use crate::world::Page;
+
+fn leads_away(page: &Page) -> Option<Url> {
+    page.location().filter(|to| to.host_str().is_some_and(|host| host.ends_with("example.com")))
+}
+
+/// A token of ours with another header, and no signature.
+fn unsigned(token: &str) -> String {
+    let payload = token.split('.').nth(1).unwrap();
+    format!("{}.{payload}.", URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#))
+}
+
+/// D 63: CVE-2021-29456 and its relatives. Each of them signs out at most, and leads nowhere.
+#[tokio::test]
+async fn nobody_is_sent_where_no_application_of_ours_is() {
+    let (server, mut alice, app) = start().await;
+    let foreign = world().start().await;
+    let mut visitor = foreign.browser();
+    let foreign_app = foreign.relying_party("example-app");
+    let foreign_token = signs_on(&mut visitor, &foreign_app, "openid").await.id;
+    let tokens = signs_on(&mut alice, &app, "openid").await;
+    let (none, mut broken) = (unsigned(&tokens.id), tokens.id.clone());
+    broken.replace_range(broken.len() - 20..broken.len() - 19, "-");
+    broken.push('A');
+    let hint = |token: &'_ str| ("id_token_hint".to_owned(), token.to_owned());
+    let to = |uri: &str| ("post_logout_redirect_uri".to_owned(), uri.to_owned());
+    let named = |id: &str| ("client_id".to_owned(), id.to_owned());
+    let mut attempts = vec![
+        // Without a hint, or with one that is not ours, also where the address is registered.
+        vec![to(BACK)],
+        vec![named("example-app"), to(BACK)],
+        vec![hint(""), named("example-app"), to(BACK)],
+        vec![hint(&none), named("example-app"), to(BACK)],
+        vec![hint(&broken), named("example-app"), to(BACK)],
+        vec![hint(&foreign_token), named("example-app"), to(BACK)],
+        vec![hint(&tokens.access), named("example-app"), to(BACK)],
+        // The token of one client, the name or the address of another.
+        vec![hint(&tokens.id), named("other"), to("https://other.example.com/")],
+        vec![hint(&tokens.id), named("other"), to(BACK)],
+        vec![hint(&tokens.id), to("https://other.example.com/")],
+        // Twice is neither.
+        vec![hint(&tokens.id), to(BACK), to("https://evil.example.com/")],
+        vec![hint(&tokens.id), hint(&tokens.id), to(BACK)],
+        vec![hint(&tokens.id), to(BACK), ("state".into(), "x".repeat(8192))],
+    ];
+    for almost in [
+        "https://evil.example.com/",
+        "https://example-app.example.com/bye",
+        "https://example-app.example.com/bye?from=us&more=1",
+        "https://example-app.example.com/bye?from=us#x",
+        "https://example-app.example.com/bye/?from=us",
+        "https://example-app.example.com:443/bye?from=us",
+        "https://EXAMPLE-app.example.com/bye?from=us",
+        "https://example-app.example.com/bye/../bye?from=us",
+        "https://example-app.example.com@evil.example.com/bye?from=us",
+        "//evil.example.com/",
+        "/\\evil.example.com",
+        "javascript:alert(1)",
+        " https://example-app.example.com/bye?from=us",
+    ] {
+        attempts.push(vec![hint(&tokens.id), to(almost)]);
+    }
+    for parameters in attempts {
+        let shown: Vec<_> = parameters.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        signs_on(&mut alice, &app, "openid").await;
+        let page = alice.opens(logout(&server, &shown)).await.clone();
+        assert_eq!(leads_away(&page), None, "{shown:?}");
+        assert!(matches!(page.status, 200 | 400), "{shown:?}: {}", page.status);
+        assert!(!page.body.contains("alert(1)") && !page.body.contains("evil.example.com"));
+        if let Some(form) = page.form_with("csrf") {
+            assert_eq!(leads_away(alice.submits(form).await), None, "{shown:?}");
+        }
+    }
+}
+
+/// Without a token the way back is hers to take: a link, and only to what is registered.
+#[tokio::test]
+async fn without_a_hint_the_page_has_a_link_back() {
+    let (server, mut alice, app) = start().await;
+    signs_on(&mut alice, &app, "openid").await;
+    for (uri, expected) in [(BACK, true), ("https://evil.example.com/", false)] {
+        let parameters = [("client_id", "example-app"), ("post_logout_redirect_uri", uri)];
+        let page = alice.opens(logout(&server, &parameters)).await.clone();
+        let page = match page.form_with("csrf") {
+            Some(form) => alice.submits(form).await.clone(),
+            None => page,
+        };
+        let link = page.link("The example-app");
+        assert_eq!(link.map(|url| url.to_string()), expected.then(|| BACK.to_owned()), "{uri}");
+    }
+}

@@ -1,0 +1,13 @@
+//! The token endpoint and the tokens: codes, grants, claims, keys, lifetimes.
+
+pub mod authorization_codes;
+pub mod client_authentication;
+pub mod client_lifetimes;
+pub mod lifetimes;
+pub mod pkce;
+pub mod refresh_tokens;
+pub mod revocation_and_introspection;
+pub mod scopes_and_claims;
+pub mod signing_keys;
+pub mod third_party_clients;
+pub mod token_requests;
