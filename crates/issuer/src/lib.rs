@@ -11,7 +11,6 @@
 pub mod account_sessions;
 pub mod admin;
 pub mod attempts;
-pub mod authorize;
 pub mod circuit_breakers;
 pub mod clients;
 pub mod connectors;
@@ -20,6 +19,7 @@ pub mod housekeeping;
 pub mod keyring;
 pub mod kubernetes;
 pub mod lifetimes;
+pub mod login;
 pub mod logout;
 pub mod logout_notifications;
 pub mod sessions;
@@ -44,7 +44,7 @@ pub use clients::Clients;
 pub use connectors::Connectors;
 pub use keyring::Keyring;
 pub use settings::Settings;
-pub use upstream_health::{UpstreamHealth, Upstreams};
+pub use upstream_health::{ConnectorHealth, ConnectorStatus};
 
 /// Everything an act needs, put together once by the program.
 pub struct Issuer {
@@ -54,7 +54,7 @@ pub struct Issuer {
     pub keyring: Keyring,
     pub attempts: LoginAttempts,
     pub circuit_breakers: CircuitBreakers,
-    pub upstream_health: Upstreams,
+    pub upstream_health: ConnectorHealth,
     pub store: Store,
     pub root: RootKeys,
     pub clock: Arc<dyn Clock>,

@@ -11,7 +11,8 @@ use crate::page_error::PageError;
 use crate::pages::PageErrorKind;
 use crate::request_context::RequestContext;
 
-const MAX_BODY_BYTES: usize = 64 * 1024;
+/// The longest token that we verify (64 KiB), as a form parameter among others.
+const MAX_BODY_BYTES: usize = 96 * 1024;
 const MAX_PARAMETERS: usize = 100;
 
 pub type Pairs = Vec<(String, String)>;

@@ -11,10 +11,15 @@ use axum_server::tls_rustls::RustlsConfig;
 
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Request line and headers together.
-const MAX_HEADER_BYTES: usize = 32 * 1024;
+/// Request line and headers together: the longest token that we verify (64 KiB) and the headers of proxies.
+const MAX_HEADER_BYTES: usize = 96 * 1024;
 const MAX_HEADERS: usize = 100;
 const MAX_STREAMS: u32 = 100;
+/// HTTP/2 flow control: bytes that a client may send before a handler reads them, by stream and by connection.
+const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
+/// Bytes of a response that wait for a client that does not read, by stream.
+const MAX_SEND_BUFFER_BYTES: usize = 64 * 1024;
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 
 /// A bound socket that does not serve yet.
@@ -83,6 +88,9 @@ fn limited<A>(server: axum_server::Server<SocketAddr, A>) -> axum_server::Server
     builder
         .http2()
         .max_concurrent_streams(MAX_STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(MAX_SEND_BUFFER_BYTES)
         .max_header_list_size(u32::try_from(MAX_HEADER_BYTES).unwrap_or(u32::MAX))
         .keep_alive_interval(PING_INTERVAL);
     server

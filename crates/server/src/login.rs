@@ -18,7 +18,7 @@ pub mod password;
 use axum::response::Response;
 use countersign_core::connector::Refusal;
 use countersign_issuer::IssuerError;
-use countersign_issuer::authorize::{BrowserBinding, PendingLogin, ProvenBrowser};
+use countersign_issuer::login::{BrowserBinding, PendingLogin, SignedInBrowser};
 
 use crate::app::App;
 use crate::cookies::SetCookies;
@@ -98,7 +98,7 @@ fn client_info(app: &App, pending: &PendingLogin) -> ClientInfo {
 /// every redirect to the client.
 fn signed_in(
     app: &App,
-    proven: ProvenBrowser,
+    proven: SignedInBrowser,
     binding: &BrowserBinding,
 ) -> Result<Response, PageError> {
     let binding = binding.renewed().map_err(IssuerError::from)?;

@@ -24,7 +24,7 @@ const MAX_CONCURRENT: usize = 128;
 
 /// Delivers until it is dropped. Any replica retries what was in flight then.
 pub async fn run(app: App) {
-    if !app.issuer.has_listeners() {
+    if !app.issuer.has_backchannel_clients() {
         return;
     }
     let notifier = match HttpNotifier::new() {
@@ -116,7 +116,7 @@ impl Dispatcher {
             state.in_flight = state.in_flight.saturating_sub(1);
             state.is_failing = !matches!(
                 delivery,
-                Some(LogoutDelivery::DeliveryOutcome | LogoutDelivery::Refused)
+                Some(LogoutDelivery::Delivered | LogoutDelivery::Refused)
             );
         }
         if let Some(delivery) = delivery {

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use countersign_issuer::authorize::SignInEnd;
+use countersign_issuer::login::SignInOutcome;
 use countersign_issuer::logout_notifications::LogoutDelivery;
-use countersign_issuer::upstream_health::{BOUNDS, Took};
-use countersign_issuer::{Issuer, IssuerError, UpstreamHealth};
+use countersign_issuer::upstream_health::{BOUNDS, CallDurations};
+use countersign_issuer::{ConnectorStatus, Issuer, IssuerError};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{
@@ -58,12 +58,12 @@ pub enum LoginResult {
 }
 
 impl LoginResult {
-    pub fn of(end: &Result<SignInEnd, IssuerError>) -> Self {
+    pub fn of(end: &Result<SignInOutcome, IssuerError>) -> Self {
         match end {
-            Ok(SignInEnd::SignedIn(_)) => Self::Success,
-            Ok(SignInEnd::Refused(_)) => Self::Refused,
-            Ok(SignInEnd::Wait(_)) => Self::Delayed,
-            Ok(SignInEnd::NoSuchWay | SignInEnd::StartAgain) => Self::StartedAgain,
+            Ok(SignInOutcome::SignedIn(_)) => Self::Success,
+            Ok(SignInOutcome::Refused(_)) => Self::Refused,
+            Ok(SignInOutcome::RateLimited(_)) => Self::Delayed,
+            Ok(SignInOutcome::MethodUnavailable | SignInOutcome::RestartRequired) => Self::StartedAgain,
             Err(IssuerError::Misconfigured { .. }) => Self::Misconfigured,
             Err(_) => Self::Unavailable,
         }
@@ -169,7 +169,7 @@ impl Metrics {
     /// `client` is a configured id, or empty.
     pub fn logout_notification(&self, client: &str, delivery: LogoutDelivery) {
         let result = match delivery {
-            LogoutDelivery::DeliveryOutcome => "delivered",
+            LogoutDelivery::Delivered => "delivered",
             LogoutDelivery::Refused => "refused",
             LogoutDelivery::Postponed => "postponed",
             LogoutDelivery::GivenUp => "given_up",
@@ -211,9 +211,9 @@ impl fmt::Debug for Upstreams {
 
 impl Collector for Upstreams {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let upstreams = self.0.upstreams();
-        let up = |upstream: &UpstreamHealth| upstream.up;
-        let is_open = |upstream: &UpstreamHealth| upstream.circuit_breaker.is_some();
+        let upstreams = self.0.connector_statuses();
+        let up = |upstream: &ConnectorStatus| upstream.up;
+        let is_open = |upstream: &ConnectorStatus| upstream.circuit_breaker.is_some();
         let help = "1: the last request to the upstream succeeded, or there was none lately";
         gauge(&mut encoder, "countersign_connector_up", help, &upstreams, up)?;
         let help = "1: the circuit breaker is open, until an administrator confirms the refusals";
@@ -226,7 +226,7 @@ impl Upstreams {
     fn durations(
         &self,
         encoder: &mut DescriptorEncoder<'_>,
-        upstreams: &[UpstreamHealth],
+        upstreams: &[ConnectorStatus],
     ) -> fmt::Result {
         let name = "countersign_upstream_request_duration_seconds";
         let help = "Duration of requests to upstreams, failed ones included";
@@ -235,7 +235,7 @@ impl Upstreams {
             for (op, took) in self.0.upstream_times(&upstream.connector) {
                 let labels = [("connector", upstream.connector.as_str()), ("op", op.name())];
                 let mut encoder = family.encode_family(&labels)?;
-                let (seconds, buckets) = (took.in_all.as_secs_f64(), buckets(&took));
+                let (seconds, buckets) = (took.total.as_secs_f64(), buckets(&took));
                 encoder.encode_histogram::<NoLabelSet>(seconds, took.calls, &buckets, None)?;
             }
         }
@@ -244,7 +244,7 @@ impl Upstreams {
 }
 
 /// Upper bounds in seconds, each with the calls between it and the bound before.
-fn buckets(took: &Took) -> Vec<(f64, u64)> {
+fn buckets(took: &CallDurations) -> Vec<(f64, u64)> {
     let bounds = BOUNDS.iter().map(|millis| std::time::Duration::from_millis(*millis));
     let bounds = bounds.map(|bound| bound.as_secs_f64()).chain([f64::INFINITY]);
     bounds.zip(took.buckets).collect()
@@ -254,8 +254,8 @@ fn gauge(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
-    upstreams: &[UpstreamHealth],
-    is_one: impl Fn(&UpstreamHealth) -> bool,
+    upstreams: &[ConnectorStatus],
+    is_one: impl Fn(&ConnectorStatus) -> bool,
 ) -> fmt::Result {
     let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
     for upstream in upstreams {

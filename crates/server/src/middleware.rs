@@ -100,7 +100,7 @@ async fn render_bare_errors(State(app): State<App>, request: Request, next: Next
     }
     let mut response = match format {
         ErrorFormat::Unchanged => return bare,
-        ErrorFormat::ProblemDetails => crate::api::bare(status),
+        ErrorFormat::ProblemDetails => crate::admin::problem_details::bare(status),
         ErrorFormat::OAuth => json(status, &serde_json::json!({ "error": oauth_code(status) })),
         ErrorFormat::Page => {
             PageError::from(PageErrorKind::of_status(status.as_u16())).show(&app, &context)

@@ -7,7 +7,7 @@ use axum::extract::ConnectInfo;
 use axum::http::{Extensions, HeaderMap, HeaderName, header};
 use countersign_core::Connector;
 use countersign_core::connector::{LoginMethod, ProxyHeaders};
-use countersign_core::settings::Network;
+use countersign_core::network::Network;
 
 /// `web.clientRemoteIP`: the header counts only where the connection comes from a trusted proxy.
 #[derive(Clone, Debug, Default)]

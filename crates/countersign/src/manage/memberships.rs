@@ -34,7 +34,7 @@ pub async fn list(
 impl Backend {
     async fn memberships(&self, request: &RequestFields) -> Result<HoldingPageView, CommandError> {
         match self {
-            Self::Api(api) => api.get("/holders", request).await,
+            Self::Api(api) => api.get("/memberships", request).await,
             Self::Database { app, .. } => {
                 let fields = checked(request, &HOLDER_FIELDS, &app.issuer)?;
                 let query = fields.memberships()?;

@@ -6,11 +6,11 @@ use axum::response::Response;
 use countersign_core::connector::LoginMethod;
 use countersign_core::{ClientId, ConnectorId};
 use countersign_issuer::IssuerError;
-use countersign_issuer::authorize::{
-    AuthRequest, BrowserBinding, Params, Parsed, PendingLogin, Untrusted,
+use countersign_issuer::login::{
+    AuthRequest, BrowserBinding, Params, ParsedRequest, PendingLogin, Untrusted,
 };
 
-use super::next_step::{is_final, next_step, to_client};
+use super::next_step::{is_final, step_response, to_client};
 use super::{login_expired, login_link, open_pending_login, retry_link};
 use crate::app::App;
 use crate::cookies::SetCookies;
@@ -92,13 +92,13 @@ async fn begin(
 ) -> Result<Response, PageError> {
     let params = Params::new(pairs);
     match app.issuer.parse_request(&params, connector)? {
-        Parsed::Request(request) => first_step(app, context, *request).await,
-        Parsed::Refused(response) => {
+        ParsedRequest::Request(request) => first_step(app, context, *request).await,
+        ParsedRequest::Refused(response) => {
             let client = ClientId::new(params.get("client_id").unwrap_or_default());
             let client = app.issuer.clients.get(&client);
             to_client(app, client.map_or("", |client| &client.name), &response)
         }
-        Parsed::Untrusted(untrusted) => Err(error_page(untrusted, params.get("redirect_uri"))),
+        ParsedRequest::Untrusted(untrusted) => Err(error_page(untrusted, params.get("redirect_uri"))),
     }
 }
 
@@ -114,9 +114,9 @@ pub(crate) async fn first_step(
     let known = context.binding.clone();
     let is_new = known.is_none();
     let binding = known.map_or_else(BrowserBinding::new, Ok).map_err(IssuerError::from)?;
-    let step = app.issuer.next(pending, context.session.as_ref(), false).await?;
+    let step = app.issuer.next_step(pending, context.session.as_ref(), false).await?;
     let sets_binding = is_new && !is_final(&step);
-    let response = next_step(app, context, step, &client_name, &binding)?;
+    let response = step_response(app, context, step, &client_name, &binding)?;
     let mut cookies = SetCookies::default();
     if sets_binding {
         cookies.binding(&app.cookies, &binding.to_cookie());

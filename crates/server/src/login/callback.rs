@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use axum::http::Uri;
 use axum::response::Response;
 use countersign_core::connector::{ProxyHeaders, Refusal};
-use countersign_issuer::authorize::{CallbackParams, SignInEnd};
+use countersign_issuer::login::{CallbackParams, SignInOutcome};
 use url::Url;
 
 use super::{login_expired, refusal_page, retry_link, seal_pending_login, signed_in};
@@ -69,16 +69,16 @@ async fn finish(
     let outcome =
         app.issuer.finish_upstream_login(binding, &sealed, params, &context.browser()).await;
     if let Some(connector) = &outcome.connector {
-        app.metrics.login(connector.as_str(), LoginResult::of(&outcome.end));
+        app.metrics.login(connector.as_str(), LoginResult::of(&outcome.result));
     }
-    let result = match outcome.end {
-        Ok(SignInEnd::SignedIn(proven)) => signed_in(app, *proven, binding),
-        Ok(SignInEnd::Refused(Refusal::BadCredentials)) => {
+    let result = match outcome.result {
+        Ok(SignInOutcome::SignedIn(proven)) => signed_in(app, *proven, binding),
+        Ok(SignInOutcome::Refused(Refusal::BadCredentials)) => {
             Err(PageErrorKind::UpstreamFailed.into())
         }
-        Ok(SignInEnd::Refused(refusal)) => Err(refusal_page(refusal)),
-        Ok(SignInEnd::Wait(_)) => Err(PageErrorKind::TooManyRequests.into()),
-        Ok(SignInEnd::NoSuchWay | SignInEnd::StartAgain) => Err(login_expired(app)),
+        Ok(SignInOutcome::Refused(refusal)) => Err(refusal_page(refusal)),
+        Ok(SignInOutcome::RateLimited(_)) => Err(PageErrorKind::TooManyRequests.into()),
+        Ok(SignInOutcome::MethodUnavailable | SignInOutcome::RestartRequired) => Err(login_expired(app)),
         Err(error) => Err(error.into()),
     };
     result.map_err(|page_error| {

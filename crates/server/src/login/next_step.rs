@@ -6,8 +6,8 @@ use countersign_core::client::OUT_OF_BAND;
 use countersign_core::scopes::GROUPS;
 use countersign_core::{ClientId, ConnectorId};
 use countersign_issuer::IssuerError;
-use countersign_issuer::authorize::{
-    Approval, ApprovalDecision, AuthorizationResponse, BrowserBinding, Choice, PendingLogin,
+use countersign_issuer::login::{
+    Approval, ApprovalDecision, AuthorizationResponse, BrowserBinding, ConnectorChoice, PendingLogin,
     ResponseMode, Step,
 };
 
@@ -34,8 +34,8 @@ async fn resume(
 ) -> Result<Response, PageError> {
     let (pending, binding) = open_pending_login(app, context, req)?;
     let client_name = app.issuer.client_name(&pending).to_owned();
-    let step = app.issuer.next(pending, context.session.as_ref(), false).await?;
-    next_step(app, context, step, &client_name, &binding)
+    let step = app.issuer.next_step(pending, context.session.as_ref(), false).await?;
+    step_response(app, context, step, &client_name, &binding)
 }
 
 /// `POST /approval`: `approve`, `rejected`, or to sign in as somebody else.
@@ -60,11 +60,11 @@ async fn decide(
     let decision =
         decision.ok_or_else(|| PageError::from(PageErrorKind::BadRequest).detail("approval"))?;
     let client_name = app.issuer.client_name(&pending).to_owned();
-    let step = app.issuer.decide(pending, decision, context.session.as_ref()).await?;
-    next_step(app, context, step, &client_name, &binding)
+    let step = app.issuer.decide_approval(pending, decision, context.session.as_ref()).await?;
+    step_response(app, context, step, &client_name, &binding)
 }
 
-pub(super) fn next_step(
+pub(super) fn step_response(
     app: &App,
     context: &RequestContext,
     step: Step,
@@ -72,24 +72,24 @@ pub(super) fn next_step(
     binding: &BrowserBinding,
 ) -> Result<Response, PageError> {
     match step {
-        Step::Choose { pending, choices } => {
+        Step::ChooseConnector { pending, choices } => {
             choose_connector(app, context, &pending, &choices, binding)
         }
-        Step::SignIn { pending, connector } => {
+        Step::StartLogin { pending, connector } => {
             let req = seal_pending_login(app, &pending, binding)?;
             Ok(see_other(&login_link(app, &connector_path(&connector), &req)))
         }
-        Step::Approve { pending, approval } => approve(app, &pending, *approval, binding),
-        Step::AuthorizationResponse(response) => to_client(app, client_name, &response),
+        Step::AskApproval { pending, approval } => approve(app, &pending, *approval, binding),
+        Step::Respond(response) => to_client(app, client_name, &response),
         Step::AccountPage(page) => Ok(see_other(&app.path(page.as_str()))),
-        Step::Finished | Step::Expired => Err(login_expired(app)),
-        Step::Gone => Err(PageErrorKind::UnknownClient.into()),
+        Step::AlreadyFinished | Step::Expired => Err(login_expired(app)),
+        Step::ClientGone => Err(PageErrorKind::UnknownClient.into()),
     }
 }
 
 /// Whether the step ends the login, so that the browser needs no binding.
 pub(super) fn is_final(step: &Step) -> bool {
-    matches!(step, Step::AuthorizationResponse(_) | Step::AccountPage(_))
+    matches!(step, Step::Respond(_) | Step::AccountPage(_))
 }
 
 fn connector_path(connector: &ConnectorId) -> String {
@@ -100,7 +100,7 @@ fn choose_connector(
     app: &App,
     context: &RequestContext,
     pending: &PendingLogin,
-    choices: &[Choice],
+    choices: &[ConnectorChoice],
     binding: &BrowserBinding,
 ) -> Result<Response, PageError> {
     let req = seal_pending_login(app, pending, binding)?;

@@ -6,7 +6,7 @@ use axum::response::Response;
 use countersign_core::connector::{LoginMethod, Refusal};
 use countersign_core::{ConnectorId, Secret};
 use countersign_issuer::IssuerError;
-use countersign_issuer::authorize::{Attempt, BrowserBinding, PendingLogin, SignInEnd};
+use countersign_issuer::login::{BrowserBinding, PasswordSubmission, PendingLogin, SignInOutcome};
 
 use super::{
     client_info, has_other_connectors, login_expired, login_link, open_pending_login, refusal_page,
@@ -102,7 +102,7 @@ async fn submit(
     }
     let req = once(pairs, "req").unwrap_or_default();
     let (pending, binding) = open_pending_login(app, context, Some(req))?;
-    let attempt = Attempt {
+    let attempt = PasswordSubmission {
         login: once(pairs, "login").unwrap_or_default().to_owned(),
         password: Secret::new(once(pairs, "password").unwrap_or_default()),
     };
@@ -132,7 +132,7 @@ async fn submit(
             Ok(response)
         }
         Err(failure @ IssuerError::Misconfigured { .. }) => {
-            Err(PageError::from(failure).or_link(another_way(app, &pending, req)))
+            Err(PageError::from(failure).or_link(retry_link(app, &pending, req)))
         }
         Err(failure) => Err(failure.into()),
     }
@@ -140,25 +140,25 @@ async fn submit(
 
 fn sign_in_response(
     app: &App,
-    end: SignInEnd,
+    end: SignInOutcome,
     binding: &BrowserBinding,
     show_error: impl Fn(LoginError) -> Result<Response, PageError>,
 ) -> Result<Response, PageError> {
     match end {
-        SignInEnd::SignedIn(proven) => signed_in(app, *proven, binding),
-        SignInEnd::Wait(wait) => {
+        SignInOutcome::SignedIn(proven) => signed_in(app, *proven, binding),
+        SignInOutcome::RateLimited(wait) => {
             let seconds = wait.as_secs().max(1);
             let mut response = show_error(LoginError::TooMany { retry_after_seconds: seconds })?;
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             Ok(response)
         }
-        SignInEnd::Refused(refusal) => match refusal {
+        SignInOutcome::Refused(refusal) => match refusal {
             Refusal::BadCredentials => show_error(LoginError::Wrong),
             Refusal::PasswordExpired => show_error(LoginError::PasswordExpired),
             Refusal::AccountLocked => show_error(LoginError::Locked),
             Refusal::AccountDisabled => show_error(LoginError::Disabled),
             other => Err(refusal_page(other)),
         },
-        SignInEnd::NoSuchWay | SignInEnd::StartAgain => Err(login_expired(app)),
+        SignInOutcome::MethodUnavailable | SignInOutcome::RestartRequired => Err(login_expired(app)),
     }
 }
