@@ -14,13 +14,13 @@ pub mod groups;
 pub mod home;
 pub mod sessions;
 
-use crate::response::see_other;
 use crate::app::App;
-use crate::login::authorization::first_step;
 use crate::form::{Query, once};
+use crate::login::authorization::first_step;
 use crate::page_error::{PageError, into_response};
 use crate::pages::{DisplayTime, PageErrorKind, SignedInUser};
 use crate::request_context::RequestContext;
+use crate::response::see_other;
 
 /// `GET /sign-in?to=/…`: a login of our own, by the same steps as any other, that ends at that page.
 ///

@@ -48,7 +48,10 @@ pub fn routes(app: App) -> Router {
         .route(&rfc_8414, get(discovery::metadata))
         .route(&at("/keys"), get(discovery::keys))
         .route(&at("/token"), post(token::post).fallback(token::method_not_allowed))
-        .route(&at("/token/introspect"), post(token::introspect).fallback(token::method_not_allowed))
+        .route(
+            &at("/token/introspect"),
+            post(token::introspect).fallback(token::method_not_allowed),
+        )
         .route(&at("/revoke"), post(token::revoke).fallback(token::method_not_allowed))
         .route(&at("/userinfo"), get(userinfo::get).post(userinfo::post));
     if !base.is_empty() {
@@ -80,7 +83,9 @@ pub fn routes(app: App) -> Router {
         .route(&at("/"), get(account::home::get))
         .route(
             &at("/logout"),
-            get(logout::get).post(logout::post).layer(axum::middleware::from_fn(middleware::reject_head)),
+            get(logout::get)
+                .post(logout::post)
+                .layer(axum::middleware::from_fn(middleware::reject_head)),
         )
         .route(&at("/sessions"), get(account::sessions::list).post(account::sessions::end))
         .route(&at("/sessions/{id}"), get(account::sessions::one))

@@ -114,10 +114,8 @@ impl Dispatcher {
     fn finished(&mut self, client: &ClientId, delivery: Option<LogoutDelivery>) {
         if let Some(state) = self.clients.get_mut(client) {
             state.in_flight = state.in_flight.saturating_sub(1);
-            state.is_failing = !matches!(
-                delivery,
-                Some(LogoutDelivery::Delivered | LogoutDelivery::Refused)
-            );
+            state.is_failing =
+                !matches!(delivery, Some(LogoutDelivery::Delivered | LogoutDelivery::Refused));
         }
         if let Some(delivery) = delivery {
             // A client that is no longer configured gets no label of its own.

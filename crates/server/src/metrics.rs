@@ -63,7 +63,9 @@ impl LoginResult {
             Ok(SignInOutcome::SignedIn(_)) => Self::Success,
             Ok(SignInOutcome::Refused(_)) => Self::Refused,
             Ok(SignInOutcome::RateLimited(_)) => Self::Delayed,
-            Ok(SignInOutcome::MethodUnavailable | SignInOutcome::RestartRequired) => Self::StartedAgain,
+            Ok(SignInOutcome::MethodUnavailable | SignInOutcome::RestartRequired) => {
+                Self::StartedAgain
+            }
             Err(IssuerError::Misconfigured { .. }) => Self::Misconfigured,
             Err(_) => Self::Unavailable,
         }

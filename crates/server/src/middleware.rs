@@ -186,6 +186,9 @@ async fn set_headers(State(app): State<App>, request: Request, next: Next) -> Re
     response
 }
 
+/// All headers of trusted-header connectors together.
+const MAX_TRUSTED_HEADER_BYTES: usize = 32 * 1024;
+
 /// Removes the headers of trusted-header connectors before any handler can read them, and hands them to the callback
 /// of those connectors as [`StrippedHeaders`].
 async fn strip_trusted_headers(
@@ -196,6 +199,10 @@ async fn strip_trusted_headers(
     let names: Vec<&str> = trusted_header_names(app.issuer.connectors.iter()).collect();
     if !names.is_empty() {
         let fields = proxy_headers::strip(request.headers_mut(), &names);
+        let bytes: usize = fields.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if bytes > MAX_TRUSTED_HEADER_BYTES {
+            return StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE.into_response();
+        }
         let peer = peer_address(request.extensions());
         request.extensions_mut().insert(StrippedHeaders(ProxyHeaders { peer, fields }));
     }

@@ -4,12 +4,12 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::{AccountView, account_view, connector_name, display_time, sign_in_first};
-use crate::response::{PagePolicy, page};
 use crate::app::App;
 use crate::form::{Pairs, Query, once};
 use crate::page_error::{PageError, into_response};
 use crate::pages::{self, HeldGroups, Name, Page};
 use crate::request_context::RequestContext;
+use crate::response::{PagePolicy, page};
 
 /// Bytes of markup for the group names of one part.
 const GROUPS_PAGE_BYTES: usize = 12 * 1024;

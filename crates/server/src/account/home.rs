@@ -7,12 +7,12 @@ use super::cards::Cards;
 use super::groups::held;
 use super::sessions::end_flash;
 use super::{account_view, sign_in_link, user};
-use crate::response::{PagePolicy, page};
 use crate::app::App;
 use crate::form::{Pairs, Query};
 use crate::page_error::{PageError, into_response};
 use crate::pages::{self, DisplayTime, HeldGroups, Page};
 use crate::request_context::RequestContext;
+use crate::response::{PagePolicy, page};
 
 /// What there is room for beside everything else; the rest has pages of its own.
 const OTHER_SIGN_INS: usize = 3;

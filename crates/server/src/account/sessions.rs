@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use super::cards::Cards;
 use super::{back_to, check_form, display_time, flash, live_session, sign_in_first};
-use crate::response::{PagePolicy, page, with_cookies};
 use crate::app::App;
 use crate::cookies::SetCookies;
 use crate::form::{Form, Pairs, Query, once};
 use crate::page_error::{PageError, into_response};
 use crate::pages::{self, EndFlash, Page, PageErrorKind};
 use crate::request_context::RequestContext;
+use crate::response::{PagePolicy, page, with_cookies};
 
 const SIGN_INS_PER_PAGE: usize = 6;
 const GRANTS_PER_SIGN_IN: usize = 2;

@@ -6,13 +6,13 @@ use super::frame::{
     Frame, Section, client_name, connector_name, display_time_of, label_for, status,
 };
 use super::problem_details::ProblemDetails;
-use crate::response::{PagePolicy, page};
 use crate::app::App;
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::admin::Admin;
 use crate::pages::{DisplayTime, Layout, Name, Page};
 use crate::request_context::RequestContext;
 use crate::response::json;
+use crate::response::{PagePolicy, page};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;

@@ -3,7 +3,6 @@
 use super::authentication::{AdminSession, AdminToken};
 use super::frame::{Frame, Section, display_time_of};
 use super::problem_details::ProblemDetails;
-use crate::response::{PagePolicy, page};
 use crate::account::{back_to, flash};
 use crate::app::App;
 use crate::form::{Form, Pairs};
@@ -12,6 +11,7 @@ use crate::pages::messages::admin::Admin;
 use crate::pages::{DisplayTime, Layout, Name, Page};
 use crate::request_context::RequestContext;
 use crate::response::json;
+use crate::response::{PagePolicy, page};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;

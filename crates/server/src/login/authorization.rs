@@ -98,7 +98,9 @@ async fn begin(
             let client = app.issuer.clients.get(&client);
             to_client(app, client.map_or("", |client| &client.name), &response)
         }
-        ParsedRequest::Untrusted(untrusted) => Err(error_page(untrusted, params.get("redirect_uri"))),
+        ParsedRequest::Untrusted(untrusted) => {
+            Err(error_page(untrusted, params.get("redirect_uri")))
+        }
     }
 }
 

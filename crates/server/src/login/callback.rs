@@ -78,7 +78,9 @@ async fn finish(
         }
         Ok(SignInOutcome::Refused(refusal)) => Err(refusal_page(refusal)),
         Ok(SignInOutcome::RateLimited(_)) => Err(PageErrorKind::TooManyRequests.into()),
-        Ok(SignInOutcome::MethodUnavailable | SignInOutcome::RestartRequired) => Err(login_expired(app)),
+        Ok(SignInOutcome::MethodUnavailable | SignInOutcome::RestartRequired) => {
+            Err(login_expired(app))
+        }
         Err(error) => Err(error.into()),
     };
     result.map_err(|page_error| {

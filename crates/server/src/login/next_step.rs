@@ -7,8 +7,8 @@ use countersign_core::scopes::GROUPS;
 use countersign_core::{ClientId, ConnectorId};
 use countersign_issuer::IssuerError;
 use countersign_issuer::login::{
-    Approval, ApprovalDecision, AuthorizationResponse, BrowserBinding, ConnectorChoice, PendingLogin,
-    ResponseMode, Step,
+    Approval, ApprovalDecision, AuthorizationResponse, BrowserBinding, ConnectorChoice,
+    PendingLogin, ResponseMode, Step,
 };
 
 use super::{client_info, login_expired, login_link, open_pending_login, seal_pending_login};

@@ -159,6 +159,8 @@ fn sign_in_response(
             Refusal::AccountDisabled => show_error(LoginError::Disabled),
             other => Err(refusal_page(other)),
         },
-        SignInOutcome::MethodUnavailable | SignInOutcome::RestartRequired => Err(login_expired(app)),
+        SignInOutcome::MethodUnavailable | SignInOutcome::RestartRequired => {
+            Err(login_expired(app))
+        }
     }
 }

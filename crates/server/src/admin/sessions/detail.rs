@@ -13,7 +13,6 @@ use super::super::filters::{Part, address, from, part, part_of_names};
 use super::super::frame::{Frame, Section, client_name, connector_name, display_time_of};
 use super::end::{EndResult, EndSummary, Ended};
 use super::list::{EndedLine, ended_line, person};
-use crate::response::{PagePolicy, page};
 use crate::account::{back_to, flash};
 use crate::app::App;
 use crate::form::{Form, Pairs, once};
@@ -22,6 +21,7 @@ use crate::pages::messages::FormattedMessage;
 use crate::pages::messages::admin::Admin;
 use crate::pages::{Device, DisplayTime, Layout, Name, Page, PageErrorKind};
 use crate::request_context::RequestContext;
+use crate::response::{PagePolicy, page};
 
 #[derive(askama::Template)]
 #[template(path = "admin_session.html")]

@@ -5,13 +5,13 @@ use super::super::filters::{FilterForm, Search, address, with};
 use super::super::frame::{
     Frame, Section, client_name, connector_name, display_time_of, first_non_empty, label_for,
 };
-use crate::response::{PagePolicy, page};
 use crate::app::App;
 use crate::form::{Pairs, once};
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::admin::Admin;
 use crate::pages::{Device, DisplayTime, Layout, Name, Page};
 use crate::request_context::RequestContext;
+use crate::response::{PagePolicy, page};
 use axum::extract::State;
 use axum::response::Response;
 use countersign_issuer::admin::asked::{BULK_FIELDS, BadField, Fields, SESSION_FIELDS};
