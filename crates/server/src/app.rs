@@ -37,6 +37,8 @@ pub struct ServerSettings {
     pub client_address: ClientAddressRule,
     /// Pages may show logos that browsers fetch from other origins.
     pub allow_remote_logos: bool,
+    /// What clients can use at the same time.
+    pub limits: countersign_core::Limits,
 }
 
 impl App {

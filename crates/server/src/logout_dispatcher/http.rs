@@ -1,10 +1,11 @@
 //! Posts one logout token to a client's `backchannelLogoutURI` and reads the status alone (OpenID Connect Back-Channel
 //! Logout 1.0 section 2.5). Redirects are not followed.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use countersign_core::network::is_link_local_or_special;
 use countersign_core::{DeliveryOutcome, LogoutNotifier, Secret};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::CACHE_CONTROL;
@@ -62,11 +63,7 @@ fn innermost_cause(error: reqwest::Error) -> String {
         return "timed out".to_owned();
     }
     let error = error.without_url();
-    let mut cause: &dyn std::error::Error = &error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
+    countersign_core::text::causes(&error).last().map(ToString::to_string).unwrap_or_default()
 }
 
 /// The system's resolver without link-local addresses, where a cloud's metadata service listens (SSRF).
@@ -78,7 +75,7 @@ impl Resolve for NoLinkLocal {
         Box::pin(async move {
             let found = tokio::net::lookup_host((host.as_str(), 0)).await?;
             let kept: Vec<SocketAddr> =
-                found.filter(|address| !is_link_local(address.ip())).collect();
+                found.filter(|address| !is_link_local_or_special(address.ip())).collect();
             if kept.is_empty() {
                 return Err("the name has no address that is not link-local".into());
             }
@@ -87,18 +84,11 @@ impl Resolve for NoLinkLocal {
     }
 }
 
-fn is_link_local(ip: IpAddr) -> bool {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => ip.is_link_local() || ip.is_broadcast() || ip.is_unspecified(),
-        IpAddr::V6(ip) => ip.is_unicast_link_local() || ip.is_unspecified(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use countersign_core::DeliveryOutcome;
 
-    use super::{is_link_local, outcome};
+    use super::outcome;
 
     #[test]
     fn only_400_is_a_refusal() {
@@ -108,16 +98,6 @@ mod tests {
         assert_eq!(outcome(400), DeliveryOutcome::Refused { status: 400 });
         for again in [301, 302, 307, 401, 404, 408, 429, 500, 501, 503, 504] {
             assert!(matches!(outcome(again), DeliveryOutcome::Failed { .. }), "{again}");
-        }
-    }
-
-    #[test]
-    fn link_local_addresses_are_recognized() {
-        for near in ["169.254.169.254", "::ffff:169.254.169.254", "fe80::1", "0.0.0.0"] {
-            assert!(is_link_local(near.parse().unwrap()), "{near}");
-        }
-        for fine in ["10.1.2.3", "127.0.0.1", "192.0.2.1", "fd00::1", "2001:db8::1"] {
-            assert!(!is_link_local(fine.parse().unwrap()), "{fine}");
         }
     }
 }
