@@ -16,7 +16,7 @@ const MAX_PIECE_BYTES: usize = 3_800;
 const MAX_PIECES: usize = 3;
 /// Lifetime of the browser binding: longer than any login, so that restored tabs keep working.
 const BINDING_SECONDS: u64 = 30 * 24 * 60 * 60;
-const LAST_CONNECTOR_SECONDS: u64 = 365 * 24 * 60 * 60;
+const ONE_YEAR_SECONDS: u64 = 365 * 24 * 60 * 60;
 
 #[derive(Clone, Debug)]
 pub struct CookieNames {
@@ -69,6 +69,11 @@ impl Cookies {
         self.get(&names.host_cookie("session")).filter(|value| !value.is_empty())
     }
 
+    /// Proof that this browser signed in with a password before; see `countersign_issuer::login`.
+    pub fn device<'a>(&'a self, names: &CookieNames) -> Option<&'a str> {
+        self.get(&names.host_cookie("device"))
+    }
+
     pub fn last_connector<'a>(&'a self, names: &CookieNames) -> Option<&'a str> {
         self.get(&names.host_cookie("last"))
     }
@@ -119,8 +124,12 @@ impl SetCookies {
         self.add(names, &names.host_cookie("session"), "", "/", Some(0));
     }
 
+    pub fn device(&mut self, names: &CookieNames, value: &str) {
+        self.add(names, &names.host_cookie("device"), value, "/", Some(ONE_YEAR_SECONDS));
+    }
+
     pub fn last_connector(&mut self, names: &CookieNames, id: &str) {
-        self.add(names, &names.host_cookie("last"), id, "/", Some(LAST_CONNECTOR_SECONDS));
+        self.add(names, &names.host_cookie("last"), id, "/", Some(ONE_YEAR_SECONDS));
     }
 
     /// Adds a login that goes to an upstream, and drops the oldest ones beyond the size limit.

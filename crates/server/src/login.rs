@@ -106,6 +106,9 @@ fn signed_in(
     let mut cookies = SetCookies::default();
     cookies.binding(&app.cookies, &binding.to_cookie());
     cookies.session(&app.cookies, proven.cookie.expose(), proven.lifetime.as_secs());
+    if let Some(device) = &proven.device_cookie {
+        cookies.device(&app.cookies, device);
+    }
     cookies.last_connector(&app.cookies, proven.connector.as_str());
     let location = format!("{}#", login_link(app, "/continue", &req));
     Ok(with_cookies(see_other(&location), cookies))
