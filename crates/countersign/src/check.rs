@@ -4,7 +4,6 @@
 use std::process::ExitCode;
 
 use countersign_config::Severity;
-use countersign_connectors::password::Hashing;
 use countersign_core::connector::{
     AccountDiagnosis, LoginMethod, PasswordLogin, RedirectLogin, TrustedHeaderLogin,
 };
@@ -69,7 +68,7 @@ fn print_json(value: &Value) {
 }
 
 fn diagnose(config: &Config, id: &ConnectorId, arguments: &CheckArguments) -> ExitCode {
-    let connectors = wiring::connectors(config, Hashing::default());
+    let connectors = wiring::connectors(config, wiring::hashing(&config.limits));
     let Some(connector) = connectors.iter().find(|connector| connector.id == *id) else {
         let ids: Vec<&str> = connectors.iter().map(|c| c.id.as_str()).collect();
         let configured = ids.join(", ");
