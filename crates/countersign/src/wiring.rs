@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use countersign_connectors::local;
-use countersign_connectors::password::Hashing;
+use countersign_connectors::password::{Hashing, HashingLimits};
 use countersign_core::{Clock, Connector, Limits};
 use countersign_issuer::settings::{
     ApprovalPolicy, IssuerUrl, PkcePolicy, RefreshPolicy, Settings, SignOnPolicy,
@@ -15,7 +15,7 @@ use countersign_issuer::{
     CircuitBreakers, Clients, ConnectorHealth, Connectors, Issuer, Keyring, LoginAttempts,
 };
 use countersign_server::pages::{Layout, Theme};
-use countersign_server::{AddressRule, App, Health, Metrics, ServerSettings};
+use countersign_server::{App, ClientAddressRule, Health, Metrics, ServerSettings};
 use countersign_store::{Location, LogoutRules, PostgresOptions, SslMode, Store};
 
 use crate::config::{self, Config};
@@ -55,13 +55,13 @@ pub fn connectors(config: &Config, hashing: Hashing) -> Vec<Connector> {
 }
 
 pub fn hashing(limits: &Limits) -> Hashing {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = limits.hashing_threads.unwrap_or(cores.min(MAX_DEFAULT_HASHING_THREADS));
-    Hashing::new(threads, limits.hashing_queue)
+    let default = HashingLimits::default();
+    Hashing::new(HashingLimits {
+        threads: limits.hashing_threads.unwrap_or(default.threads),
+        queue: limits.hashing_queue,
+        ..default
+    })
 }
-
-/// The default of `limits.passwordHashing.threads` is the number of cores, at most this.
-const MAX_DEFAULT_HASHING_THREADS: usize = 4;
 
 fn app(
     config: &Config,
@@ -85,7 +85,7 @@ fn app(
         allowed_origins: config.web.allowed_origins.clone(),
         allowed_headers: config.web.allowed_headers.clone(),
         headers: headers(&config.web.headers),
-        address_rule: AddressRule {
+        client_address: ClientAddressRule {
             header: proxies.and_then(|rule| rule.header.parse().ok()),
             trusted_proxies: proxies.map(|rule| rule.trusted_proxies.clone()).unwrap_or_default(),
         },

@@ -19,6 +19,8 @@ const LEASE: Duration = Duration::from_secs(30);
 /// First pause of a request that waits for the lease; it doubles, since each attempt is a write.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(400);
+/// Time from a login to the tokens issued by it.
+const TO_FINISH_A_LOGIN: Duration = Duration::from_secs(60);
 const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Issuer {
@@ -37,7 +39,9 @@ impl Issuer {
         let asked =
             |r: &&Arc<dyn Refresh>| session.login_scopes.offline || !r.needs_offline_login();
         let Some(refresh) = connector.refresh.as_ref().filter(asked) else {
-            return Ok(match age > policy.max_snapshot_age {
+            // A login just made is fresh, however short the limit is: otherwise it could never be finished.
+            let is_old = age > policy.max_snapshot_age && age > TO_FINISH_A_LOGIN;
+            return Ok(match is_old {
                 true => Revalidation::Rejected(RejectReason::CannotRevalidate),
                 false => valid(session, None),
             });
@@ -110,7 +114,16 @@ impl Issuer {
             }
             Ok(Some(current)) => self.refresh_identity(connector, refresh, current, true).await,
         };
-        if matches!(asked, Err(_) | Ok(Revalidation::Rejected(RejectReason::FingerprintChanged))) {
+        // A new identity releases the lease when it is stored.
+        let has_news = match &asked {
+            Err(_)
+            | Ok(Revalidation::Rejected(
+                RejectReason::FingerprintChanged | RejectReason::CannotRevalidate,
+            )) => false,
+            Ok(Revalidation::Valid(checked)) => checked.snapshot.is_some(),
+            Ok(Revalidation::Rejected(_)) => true,
+        };
+        if !has_news {
             self.store.release_upstream(&before.id).await?;
         }
         asked
@@ -140,6 +153,13 @@ impl Issuer {
             RefreshOutcome::Current(person) => {
                 self.record_success(&session);
                 return self.accept_refresh(session, *person, leased);
+            }
+            RefreshOutcome::NotPossible => {
+                let age = self.now().since(session.identity_at);
+                return Ok(match age > self.settings.sign_on.max_snapshot_age {
+                    true => Revalidation::Rejected(RejectReason::CannotRevalidate),
+                    false => valid(session, None),
+                });
             }
             RefreshOutcome::Disabled => UpstreamRefusal::Disabled,
             RefreshOutcome::Missing { why } => UpstreamRefusal::Missing { why },

@@ -6,20 +6,19 @@ use super::filters::{Part, from, part};
 use super::frame::{Frame, Section, connector_name, count, display_time_of, sessions_link};
 use super::problem_details::ProblemDetails;
 use crate::account::{back_to, flash};
-use crate::answer::page;
 use crate::app::App;
-use crate::csp::FormsEnd;
 use crate::form::{Form, Pairs, once};
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::admin::Admin;
 use crate::pages::{DisplayTime, Layout, Name, Page, PageErrorKind};
 use crate::request_context::RequestContext;
-use crate::token::json;
+use crate::response::json;
+use crate::response::{PagePolicy, page};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use countersign_core::ConnectorId;
-use countersign_issuer::admin::places::ConnectorView;
+use countersign_issuer::admin::inventory::ConnectorView;
 
 /// Connectors on one page.
 const CONNECTORS: usize = 25;
@@ -87,7 +86,7 @@ async fn show_connectors(
         connectors: part(app, here, "from", all.len(), (begin, cards.collect())),
         action: app.path(Section::Connectors.path()),
     };
-    Ok(page(app, 200, FormsEnd::AtHome, shown.render()))
+    Ok(page(app, 200, PagePolicy::Standalone, shown.render()))
 }
 
 fn card(app: &App, connector: &ConnectorView) -> ConnectorCard {

@@ -5,21 +5,22 @@ use super::authentication::{AdminSession, AdminToken, QueryPairs};
 use super::filters::{FilterForm, Part, Search, address, part_of_names};
 use super::frame::{Frame, Section, client_name, connector_name, first_non_empty};
 use super::problem_details::ProblemDetails;
-use crate::answer::page;
 use crate::app::App;
-use crate::csp::FormsEnd;
 use crate::form::Pairs;
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::admin::Admin;
 use crate::pages::{Layout, Name, Page};
 use crate::request_context::RequestContext;
-use crate::token::json;
+use crate::response::json;
+use crate::response::{PagePolicy, page};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use countersign_core::{Client, ClientId};
-use countersign_issuer::admin::asked::{BadField, Fields, bad};
-use countersign_issuer::admin::explain::{ClientAnswer, Explanation, PersonView, UpstreamView};
+use countersign_issuer::admin::explain::{
+    ClientExplanation, Explanation, PersonView, UpstreamView,
+};
+use countersign_issuer::admin::fields::{FieldError, Fields, bad};
 
 #[derive(askama::Template)]
 #[template(path = "admin_explain.html")]
@@ -127,13 +128,13 @@ async fn show(
             .collect(),
     };
     let status = if problem.is_some() { 400 } else { 200 };
-    Ok(page(app, status, FormsEnd::AtHome, shown.render()))
+    Ok(page(app, status, PagePolicy::Standalone, shown.render()))
 }
 
 fn question<'a>(
     app: &'a App,
     pairs: &Pairs,
-) -> Result<Option<(String, Option<&'a Client>)>, BadField> {
+) -> Result<Option<(String, Option<&'a Client>)>, FieldError> {
     let fields = Fields::new(pairs, &["user", "client"], app.issuer.now())?;
     let Some(user) = fields.text("user") else { return Ok(None) };
     let client = match fields.text("client").map(ClientId::new) {
@@ -164,7 +165,7 @@ fn person(app: &App, person: &PersonView, bytes: usize) -> PersonCard {
     }
 }
 
-fn answer_of(app: &App, answer: &ClientAnswer) -> (Name, bool, Name, Vec<Name>) {
+fn answer_of(app: &App, answer: &ClientExplanation) -> (Name, bool, Name, Vec<Name>) {
     let t = &app.layout.messages.admin.places;
     let live = match answer.tokens_live % 60 {
         0 => t.minutes.of(answer.tokens_live / 60),

@@ -4,23 +4,22 @@ use super::authentication::{AdminSession, AdminToken, QueryPairs};
 use super::filters::{FilterForm, Search, next_page_links};
 use super::frame::{Frame, Section, connector_name, display_time_of, first_non_empty, status};
 use super::problem_details::ProblemDetails;
-use crate::answer::page;
 use crate::app::App;
-use crate::csp::FormsEnd;
 use crate::form::Pairs;
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::admin::Admin;
 use crate::pages::{DisplayTime, Layout, Name, Page};
 use crate::request_context::RequestContext;
-use crate::token::json;
+use crate::response::json;
+use crate::response::{PagePolicy, page};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use countersign_issuer::admin::asked::{
-    BadField, Fields, HOLDER_FIELDS, Holders as MembershipQuery, bad,
+use countersign_issuer::admin::fields::{
+    FieldError, Fields, HOLDER_FIELDS, Holders as MembershipQuery, bad,
 };
-use countersign_issuer::admin::looks::Page as PageRequest;
-use countersign_issuer::admin::view::HoldingView;
+use countersign_issuer::admin::queries::Page as PageRequest;
+use countersign_issuer::admin::view::MembershipView;
 
 /// Memberships on one page.
 const MEMBERSHIPS: i64 = 25;
@@ -56,7 +55,10 @@ pub async fn get_page(
     into_response(&app, &context, show_page(&app, &context, &admin).await)
 }
 
-fn question(app: &App, pairs: &Pairs) -> Result<Option<(MembershipQuery, PageRequest)>, BadField> {
+fn question(
+    app: &App,
+    pairs: &Pairs,
+) -> Result<Option<(MembershipQuery, PageRequest)>, FieldError> {
     let fields = Fields::new(pairs, &HOLDER_FIELDS, app.issuer.now())?;
     let page = PageRequest { after: fields.text("page").map(str::to_owned), limit: MEMBERSHIPS };
     Ok(fields.memberships()?.map(|query| (query, page)))
@@ -93,10 +95,10 @@ async fn show_page(
         first,
         next,
     };
-    Ok(page(app, status(problem.as_ref()), FormsEnd::AtHome, shown.render()))
+    Ok(page(app, status(problem.as_ref()), PagePolicy::Standalone, shown.render()))
 }
 
-fn row(app: &App, membership: &HoldingView) -> MembershipRow {
+fn row(app: &App, membership: &MembershipView) -> MembershipRow {
     MembershipRow {
         person: first_non_empty(&[&membership.person, &membership.user_id]).into(),
         user_id: membership.user_id.as_str().into(),

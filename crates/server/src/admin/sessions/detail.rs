@@ -14,15 +14,14 @@ use super::super::frame::{Frame, Section, client_name, connector_name, display_t
 use super::end::{EndResult, EndSummary, Ended};
 use super::list::{EndedLine, ended_line, person};
 use crate::account::{back_to, flash};
-use crate::answer::page;
 use crate::app::App;
-use crate::csp::FormsEnd;
 use crate::form::{Form, Pairs, once};
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::FormattedMessage;
 use crate::pages::messages::admin::Admin;
 use crate::pages::{Device, DisplayTime, Layout, Name, Page, PageErrorKind};
 use crate::request_context::RequestContext;
+use crate::response::{PagePolicy, page};
 
 #[derive(askama::Template)]
 #[template(path = "admin_session.html")]
@@ -113,7 +112,7 @@ async fn show_one(
     admin: &AdminSession,
     id: SessionId,
 ) -> Result<Response, PageError> {
-    let found = app.issuer.session_in_full(&id).await?.ok_or(PageErrorKind::NotFound)?;
+    let found = app.issuer.session_details(&id).await?.ok_or(PageErrorKind::NotFound)?;
     let SessionDetailView { session, grants, events } = &found;
     let pairs = admin.query();
     let (path, of_person, explain) = ways(session);
@@ -144,7 +143,7 @@ async fn show_one(
         explain: app.path(&explain),
         action: app.path(&path),
     };
-    Ok(page(app, 200, FormsEnd::AtHome, shown.render()))
+    Ok(page(app, 200, PagePolicy::Standalone, shown.render()))
 }
 
 /// This page, the sessions of its person, and why they can sign in.
@@ -218,7 +217,7 @@ async fn handle_end(
     let path = format!("/admin/sessions/{id}");
     let result = match (once(form, "session"), once(form, "grant")) {
         (Some(named), None) if named == id.as_str() => {
-            let end = app.issuer.end_session_as(&admin.who, &id).await?;
+            let end = app.issuer.end_session(&admin.who, &id).await?;
             let end = end.ok_or(PageErrorKind::FormExpired)?;
             let grants = end.grants_ended as u64;
             EndResult { sessions: 1, grants, tokens_until: end.tokens_until, more: false }
@@ -228,7 +227,7 @@ async fn handle_end(
             if app.issuer.session_of_grant(&grant).await?.as_ref() != Some(&id) {
                 return Err(PageErrorKind::NotFound.into());
             }
-            let end = app.issuer.end_grant_as(&admin.who, &grant).await?;
+            let end = app.issuer.end_grant(&admin.who, &grant).await?;
             let end = end.ok_or(PageErrorKind::FormExpired)?;
             let until = Some(end.tokens_until);
             EndResult { sessions: 0, grants: 1, tokens_until: until, more: false }
@@ -258,5 +257,5 @@ fn own_ended(
         sure: false,
         back: app.path(Section::Sessions.path()),
     };
-    page(app, 200, FormsEnd::AtHome, shown.render())
+    page(app, 200, PagePolicy::Standalone, shown.render())
 }

@@ -6,18 +6,17 @@ use super::super::frame::display_time;
 use super::super::frame::{Frame, Section, client_name, count};
 use super::list::narrowing;
 use crate::account::{back_to, flash};
-use crate::answer::page;
 use crate::app::App;
-use crate::csp::FormsEnd;
 use crate::form::{Form, Pairs, once};
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::admin::Admin;
 use crate::pages::{DisplayTime, Layout, Name, Page};
 use crate::request_context::RequestContext;
+use crate::response::{PagePolicy, page};
 use axum::extract::State;
 use axum::response::Response;
 use countersign_core::{ClientId, SessionFilter, Timestamp};
-use countersign_issuer::admin::asked::{BULK_FIELDS, BadField, Fields};
+use countersign_issuer::admin::fields::{BULK_FIELDS, FieldError, Fields};
 use serde::{Deserialize, Serialize};
 
 /// What an end took, and when the last of it dies.
@@ -211,7 +210,7 @@ async fn handle_end(
     if selection.is_wide() && once(form, "sure") != Some("yes") {
         return would_end(app, context, admin, &selection, true).await;
     }
-    let batch = app.issuer.end_matching(&admin.who, selection.filter.clone()).await?;
+    let batch = app.issuer.end_sessions(&admin.who, selection.filter.clone()).await?;
     let result = EndResult {
         sessions: count(batch.sessions),
         grants: count(batch.grants),
@@ -236,7 +235,7 @@ struct EndSelection {
 }
 
 impl EndSelection {
-    fn of(app: &App, pairs: &Pairs) -> Result<Self, BadField> {
+    fn of(app: &App, pairs: &Pairs) -> Result<Self, FieldError> {
         let now = app.issuer.now();
         let known: Vec<&str> = BULK_FIELDS.iter().copied().chain(["everything"]).collect();
         let fields = Fields::new(pairs, &known, now)?;
@@ -284,7 +283,7 @@ fn offer(
     app: &App,
     context: &RequestContext,
     admin: &AdminSession,
-    problem: Option<&BadField>,
+    problem: Option<&FieldError>,
 ) -> Response {
     const SINCE: &str = "created_since";
     let pairs = admin.query();
@@ -296,7 +295,7 @@ fn offer(
         action: app.path(PATH),
     };
     let status = if problem.is_some() { 400 } else { 200 };
-    page(app, status, FormsEnd::AtHome, shown.render())
+    page(app, status, PagePolicy::Standalone, shown.render())
 }
 
 async fn would_end(
@@ -306,13 +305,13 @@ async fn would_end(
     selection: &EndSelection,
     forgotten: bool,
 ) -> Result<Response, PageError> {
-    let found = app.issuer.preview_end(&selection.filter).await?;
+    let found = app.issuer.preview_end_sessions(&selection.filter).await?;
     let mine = &admin.session;
     let yours = SessionFilter {
         person: Some((mine.connector.clone(), mine.identity.user_id.clone())),
         ..selection.filter.clone()
     };
-    let yours = found.sessions > 0 && app.issuer.preview_end(&yours).await?.sessions > 0;
+    let yours = found.sessions > 0 && app.issuer.preview_end_sessions(&yours).await?.sessions > 0;
     let shown = Preview {
         layout: &app.layout,
         frame: admin.frame(app, context, Section::Sessions),
@@ -332,7 +331,7 @@ async fn would_end(
         back: back(app, selection),
     };
     let status = if forgotten { 400 } else { 200 };
-    Ok(page(app, status, FormsEnd::AtHome, shown.render()))
+    Ok(page(app, status, PagePolicy::Standalone, shown.render()))
 }
 
 fn apps(app: &App, clients: &[(ClientId, i64)]) -> Vec<(Name, u64)> {
@@ -357,7 +356,7 @@ fn ended(
         sure: selection.is_wide(),
         back: back(app, selection),
     };
-    page(app, 200, FormsEnd::AtHome, shown.render())
+    page(app, 200, PagePolicy::Standalone, shown.render())
 }
 
 /// The list that the sessions were chosen from.

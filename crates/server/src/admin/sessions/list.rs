@@ -5,18 +5,17 @@ use super::super::filters::{FilterForm, Search, address, with};
 use super::super::frame::{
     Frame, Section, client_name, connector_name, display_time_of, first_non_empty, label_for,
 };
-use crate::answer::page;
 use crate::app::App;
-use crate::csp::FormsEnd;
 use crate::form::{Pairs, once};
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::admin::Admin;
 use crate::pages::{Device, DisplayTime, Layout, Name, Page};
 use crate::request_context::RequestContext;
+use crate::response::{PagePolicy, page};
 use axum::extract::State;
 use axum::response::Response;
-use countersign_issuer::admin::asked::{BULK_FIELDS, BadField, Fields, SESSION_FIELDS};
-use countersign_issuer::admin::looks::Page as PageRequest;
+use countersign_issuer::admin::fields::{BULK_FIELDS, FieldError, Fields, SESSION_FIELDS};
+use countersign_issuer::admin::queries::Page as PageRequest;
 use countersign_issuer::admin::view::{EndedView, SessionPageView, SessionView};
 
 /// Sessions on one page.
@@ -95,14 +94,14 @@ async fn show_list(
         rows: found.sessions.iter().map(|session| row(app, session)).collect(),
     };
     let status = if problem.is_some() { 400 } else { 200 };
-    Ok(page(app, status, FormsEnd::AtHome, shown.render()))
+    Ok(page(app, status, PagePolicy::Standalone, shown.render()))
 }
 
 async fn find(
     app: &App,
     pairs: &Pairs,
     limit: i64,
-) -> Result<Result<SessionPageView, BadField>, PageError> {
+) -> Result<Result<SessionPageView, FieldError>, PageError> {
     let known: Vec<&str> = SESSION_FIELDS.iter().copied().chain(["page"]).collect();
     let asked = Fields::new(pairs, &known, app.issuer.now()).and_then(|fields| {
         let after = fields.text("page").map(str::to_owned);
@@ -119,7 +118,7 @@ pub fn narrowing(pairs: &[(String, String)]) -> Pairs {
     pairs.iter().filter(|(name, _)| BULK_FIELDS.contains(&name.as_str())).cloned().collect()
 }
 
-fn form(app: &App, pairs: &Pairs, problem: Option<&BadField>) -> FilterForm {
+fn form(app: &App, pairs: &Pairs, problem: Option<&FieldError>) -> FilterForm {
     let t = &app.layout.messages.admin;
     let search = Search {
         path: Section::Sessions.path(),
