@@ -156,7 +156,9 @@ impl Oidc {
         let mut claims = proven.claims;
         let known_sub = before.and_then(|before| before.sub);
         let sub = claims.get("sub").and_then(Value::as_str).or(known_sub).map(str::to_owned);
-        let upstream = proven.tokens.refresh.as_ref().and_then(|token| keep(token, sub.as_deref()));
+        // Where the user id is the sub, the session has it already.
+        let remembered = sub.as_deref().filter(|_| self.mapping.user_id != "sub");
+        let upstream = proven.tokens.refresh.as_ref().and_then(|token| keep(token, remembered));
         if self.get_user_info {
             let access = &proven.tokens.access;
             let more = self.provider.userinfo(access, sub.as_deref(), trace).await?;

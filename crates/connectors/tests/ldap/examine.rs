@@ -61,22 +61,22 @@ async fn somebody_in_nested_groups_is_told_with_the_way_into_each() {
     assert_told(
         &told,
         &[
-            &format!("Asked a new connection to 127.0.0.1:{port} (no TLS)"),
+            &format!("Request a new connection to 127.0.0.1:{port} (no TLS)"),
             &format!(
-                "Answered connected to 127.0.0.1:{port} (no TLS), bound as \
+                "Response connected to 127.0.0.1:{port} (no TLS), bound as \
                  cn=service,dc=example,dc=org"
             ),
-            "Asked search \"ou=People,dc=example,dc=org\", scope sub, filter \
+            "Request search \"ou=People,dc=example,dc=org\", scope sub, filter \
              (&(objectClass=inetOrgPerson)(|(uid=joe)(mail=joe)))",
-            "Answered uid=joe,ou=People,dc=example,dc=org",
-            "Kept user id: DN \"uid=joe,ou=People,dc=example,dc=org\"",
-            "Kept email: mail \"joe@example.org\"",
-            "Noted not disabled: none of userAccountControl, pwdAccountLockedTime, nsAccountLock is \
+            "Response uid=joe,ou=People,dc=example,dc=org",
+            "Included user id: DN \"uid=joe,ou=People,dc=example,dc=org\"",
+            "Included email: mail \"joe@example.org\"",
+            "Note not disabled: none of userAccountControl, pwdAccountLockedTime, nsAccountLock is \
              there",
-            "Kept group \"developers\": direct, from cn=developers,ou=Groups,dc=example,dc=org",
-            "Kept group \"staff\": nested 1 deep, member is \
+            "Included group \"developers\": direct, from cn=developers,ou=Groups,dc=example,dc=org",
+            "Included group \"staff\": nested 1 deep, member is \
              cn=developers,ou=Groups,dc=example,dc=org, from cn=staff,ou=Groups,dc=example,dc=org",
-            "Dropped cn=staff,ou=Groups,dc=example,dc=org: already known",
+            "Excluded cn=staff,ou=Groups,dc=example,dc=org: already known",
         ],
     );
     assert!(!slapd.log().contains("BIND dn=\"uid="), "no password was tried");
@@ -95,18 +95,18 @@ async fn groups_and_people_that_a_filter_leaves_out_are_named() {
     let ldap = connector(keys, vec![("filter", text("(departmentNumber=ops)"))]);
     let (jane, told) = found(&ldap, "jane").await;
     assert_eq!(jane.groups, ["admins"]);
-    let developers = "Dropped cn=developers,ou=Groups,dc=example,dc=org: \
+    let developers = "Excluded cn=developers,ou=Groups,dc=example,dc=org: \
                       not matched by groupSearch.filter (cn=a*)";
     assert_told(&told, &[developers]);
-    assert_told(&told, &["Kept email: mail \"jane@example.org\" the first of several"]);
+    assert_told(&told, &["Included email: mail \"jane@example.org\" the first of several"]);
     let (_, told) = refused(&ldap, "jo").await;
     assert!(!told.contains("Dropped"), "nobody has this name: {told}");
     let people = connector(vec![at(&slapd)], vec![("filter", text("(departmentNumber=*)"))]);
     let (why, told) = refused(&people, "joe").await;
     assert_eq!(why, "no entry answers to the name \"joe\"");
-    let joe = "Dropped uid=joe,ou=People,dc=example,dc=org: \
+    let joe = "Excluded uid=joe,ou=People,dc=example,dc=org: \
                not matched by userSearch.filter (departmentNumber=*)";
-    assert_told(&told, &["Answered no entry", "Answered entries that have the name", joe]);
+    assert_told(&told, &["Response no entry", "Response entries that have the name", joe]);
 }
 
 #[tokio::test]
@@ -117,14 +117,14 @@ async fn who_would_be_refused_is_told_why_and_everything_else_too() {
     assert_eq!(why, "userAccountControl says the account is disabled");
     assert_told(
         &told,
-        &["Noted userAccountControl is 514: the account is disabled", "Answered 0 groups"],
+        &["Note userAccountControl is 514: the account is disabled", "Response 0 groups"],
     );
     let (why, _) = refused(&ldap, "locked").await;
     assert_eq!(why, "pwdAccountLockedTime says the account is disabled");
     let (why, told) = refused(&ldap, "nomail").await;
     assert_eq!(why, "entry uid=nomail,ou=People,dc=example,dc=org lacks mail");
-    let mail = "Dropped email: mail: the entry lacks it, or the bind user may not read it";
-    assert_told(&told, &[mail, "Answered 0 groups"]);
+    let mail = "Excluded email: mail: the entry lacks it, or the bind user may not read it";
+    assert_told(&told, &[mail, "Response 0 groups"]);
     let (why, told) = refused(&ldap, "twin").await;
     assert_eq!(why, "more than one entry answers to the name \"twin\"");
     assert!(told.contains("uid=twin,ou=Elsewhere,ou=People,dc=example,dc=org"), "{told}");
@@ -159,15 +159,15 @@ async fn what_is_wrong_with_the_connector_is_told_with_how_far_it_came() {
     ]);
     let no_groups = connector(vec![at(&slapd), ("groupSearch", groups)], vec![]);
     for (ldap, cause, reached) in [
-        (wrong, "bindDN or bindPW is wrong", "Asked a new connection"),
-        (unknown, "bindDN or bindPW is wrong", "Asked a new connection"),
+        (wrong, "bindDN or bindPW is wrong", "Request a new connection"),
+        (unknown, "bindDN or bindPW is wrong", "Request a new connection"),
         (expired, "the server's certificate is not acceptable: it has expired", "no answer from"),
         (plain_port, "does this port want startTLS?", "TLS, certificate verified"),
         (nobody_there, "nothing listens on this port", "no answer from 127.0.0.1:1"),
         (hangs, "bind: no answer in time", "no answer from 127.0.0.1:1: cannot connect"),
         (base, "the base does not exist or may not be seen", "bound as cn=service"),
         (no_dn, "the base is not a DN", "search \"people\""),
-        (no_groups, "the base does not exist or may not be seen", "Kept name: cn \"Jane Doe\""),
+        (no_groups, "the base does not exist or may not be seen", "Included name: cn \"Jane Doe\""),
     ] {
         let (examined, told) = diagnose(&ldap, "jane").await;
         let Err(unavailable) = examined else { panic!("{examined:?}\n{told}") };

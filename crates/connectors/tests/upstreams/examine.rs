@@ -25,7 +25,7 @@ async fn a_provider_that_is_well_is_asked_everything_but_a_person() {
     let provider = Provider::start().await;
     let (groups, trace) = diagnose(&connector(&provider, vec![]), Some("jane")).await;
     assert_eq!(groups.unwrap(), None, "who somebody is it says only when they sign in");
-    for words in ["people sign in at", "/authorize", "keys that can sign", "Kept token endpoint"] {
+    for words in ["people sign in at", "/authorize", "keys that can sign", "Included token endpoint"] {
         assert!(trace.contains(words), "{words}: {trace}");
     }
     assert!(!trace.contains("secret"), "{trace}");
@@ -133,7 +133,7 @@ async fn the_groups_of_somebody_at_google_are_told_without_them() {
     let (groups, trace) = diagnose(&connector, Some("jane@example.com")).await;
     let groups = groups.unwrap().unwrap();
     assert!(groups.contains(&"a@example.com".to_owned()), "{groups:?}: {trace}");
-    assert!(trace.contains("Kept a@example.com"), "{trace}");
+    assert!(trace.contains("Included a@example.com"), "{trace}");
     let (nobody, trace) = diagnose(&connector, None).await;
     assert_eq!(nobody.unwrap(), None);
     assert!(trace.contains("--user EMAIL"), "{trace}");

@@ -97,7 +97,7 @@ async fn who_is_in_no_required_group_is_refused_and_told_which_are_required() {
     fake.set(|state| state.signed_in = "bob".to_owned());
     let (login, trace) = login(&fake, &connector(&fake, vec![orgs(&[("acme", &[])])]), ALL).await;
     assert_eq!(refused(login), refusal(&["acme"]));
-    assert!(told(&trace).contains("Dropped acme: not a member"), "{}", told(&trace));
+    assert!(told(&trace).contains("Excluded acme: not a member"), "{}", told(&trace));
     assert_eq!(fake.asked("/orgs/acme/members/bob"), 1);
 }
 
@@ -133,8 +133,8 @@ async fn all_pages_are_read() {
 #[tokio::test]
 async fn an_organization_that_hides_its_members_is_told_and_counts_as_none() {
     for (door, why) in [
-        (Door::Shut, "Dropped acme: not a member, or the organization keeps this application out"),
-        (Door::SingleSignOn, "Dropped acme: the organization demands its own single sign-on"),
+        (Door::Shut, "Excluded acme: not a member, or the organization keeps this application out"),
+        (Door::SingleSignOn, "Excluded acme: the organization demands its own single sign-on"),
     ] {
         let fake = GitHub::start().await;
         fake.set(|state| state.doors.insert("acme".to_owned(), door));

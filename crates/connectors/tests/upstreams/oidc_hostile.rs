@@ -87,7 +87,6 @@ async fn threat_159_a_key_replaced_under_the_same_kid_is_fetched_but_not_each_ti
     accepted(login(&provider, &connector).await);
     assert_eq!(provider.web.asked("/keys").len(), 2);
     later(Duration::from_secs(11)).await;
-    provider.set(|b| b.signature = Signature::OfAnotherKey);
     provider.set(|b| b.key_replaced = false);
     provider.set(|b| b.replies = vec![("/keys", Reply::not_found())]);
     assert!(broken(login(&provider, &connector).await).contains("404"));

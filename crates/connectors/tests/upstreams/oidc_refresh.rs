@@ -1,12 +1,12 @@
 //! Asking again without the person: rotating tokens, refusals, and what may not log out the company.
 
 use countersign_core::Secret;
-use countersign_core::connector::{RefreshOutcome, SignedIn};
+use countersign_core::connector::SignedIn;
 use serde_json::json;
 
 use crate::oidc::{connector, login};
 use crate::provider::Provider;
-use crate::story::{ALL, accepted, broken, current, missing, refresh};
+use crate::story::{ALL, accepted, broken, current, missing, not_possible, refresh};
 use crate::tree::{list, plain, text};
 use crate::web::Reply;
 
@@ -152,8 +152,7 @@ async fn without_an_upstream_token_a_refresh_is_not_possible_and_nothing_is_aske
     assert!(jane.upstream.is_none());
     for upstream in [None, Some(""), Some("{}"), Some(r#"{"RefreshToken":null}"#), Some("[]")] {
         jane.upstream = upstream.map(Secret::new);
-        let outcome = refresh(&connector, &jane, ALL).await;
-        assert!(matches!(outcome, Ok(RefreshOutcome::NotPossible)), "{outcome:?}");
+        not_possible(refresh(&connector, &jane, ALL).await);
     }
     assert_eq!(provider.web.asked("/token").len(), 1);
 }

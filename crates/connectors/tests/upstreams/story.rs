@@ -122,6 +122,11 @@ pub fn missing(refreshed: Result<RefreshOutcome, ConnectorError>) -> String {
     }
 }
 
+/// The upstream gave nothing to revalidate the session with.
+pub fn not_possible(refreshed: Result<RefreshOutcome, ConnectorError>) {
+    assert!(matches!(refreshed, Ok(RefreshOutcome::NotPossible)), "{refreshed:?}");
+}
+
 pub fn told(trace: &Trace) -> String {
     trace.steps().iter().map(|step| format!("{:?} {}\n", step.kind, step.text)).collect()
 }
