@@ -31,6 +31,7 @@ mod receiver;
 mod relying_party;
 mod secrets;
 mod server;
+mod shell;
 /// A real OpenLDAP, shared with the tests of the connectors.
 #[expect(
     dead_code,

@@ -48,6 +48,7 @@ impl Issuer {
             .collect(Retention {
                 now,
                 events_before: now - settings.event_retention,
+                memberships_before: now - settings.membership_retention,
                 requests_before: now - settings.longest_request_lifetime(),
                 offline_unused_since: settings.longest_refresh_rest().map(|max| now - max),
                 offline_created_before: settings.longest_refresh_lifetime().map(|max| now - max),

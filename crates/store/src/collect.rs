@@ -21,8 +21,10 @@ const NOTICE_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 #[derive(Clone, Debug)]
 pub struct Retention {
     pub now: Timestamp,
-    /// Older events are forgotten, and times in a group that were over before.
+    /// Older events are deleted.
     pub events_before: Timestamp,
+    /// Times in a group that were over before are deleted.
+    pub memberships_before: Timestamp,
     /// Codes made later are kept although expired: their authorization request may still be
     /// brought again, and a request finishes once.
     pub requests_before: Timestamp,
@@ -58,7 +60,7 @@ impl Store {
         let ended = [limit.into()];
         let left = [now.into(), (now - GIVING_MARGIN).into(), limit.into()];
         let events = [id_from(retention.events_before).as_str().into(), limit.into()];
-        let memberships = [retention.events_before.into(), limit.into()];
+        let memberships = [retention.memberships_before.into(), limit.into()];
         let logout_notifications = [(now - NOTICE_LIFETIME).into(), limit.into()];
         Ok(Collected {
             // Before the codes, which stay as long as their grants, and before the sessions.

@@ -217,7 +217,7 @@ impl Issuer {
     ) -> Result<Option<ConnectorId>, Refusal> {
         let asked = from_path.or_else(|| params.get("connector_id").map(ConnectorId::new));
         match asked {
-            Some(id) if self.connectors.allowed(client, &id).is_none() => {
+            Some(id) if self.connectors.allowed_for_sign_in(client, &id).is_none() => {
                 refuse(ErrorCode::InvalidRequest, "Unknown connector, or not for this client")
             }
             asked => Ok(asked),

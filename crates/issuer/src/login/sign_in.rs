@@ -74,7 +74,9 @@ impl Issuer {
     pub fn connector_for(&self, pending: &PendingLogin, id: &ConnectorId) -> Option<&Connector> {
         let client = self.clients.behind(&pending.request)?;
         let asked = pending.request.connector.as_ref();
-        self.connectors.allowed(client, id).filter(|_| asked.is_none_or(|asked| asked == id))
+        self.connectors
+            .allowed_for_sign_in(client, id)
+            .filter(|_| asked.is_none_or(|asked| asked == id))
     }
 
     pub async fn sign_in_with_password(

@@ -9,6 +9,7 @@ fn at(now: Timestamp) -> Retention {
     Retention {
         now,
         events_before: NOW,
+        memberships_before: NOW,
         requests_before: now,
         offline_unused_since: None,
         offline_created_before: None,

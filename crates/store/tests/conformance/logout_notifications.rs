@@ -60,6 +60,7 @@ async fn a_grant_long_forgotten_is_still_told(world: &World) {
     let retention = Retention {
         now: later,
         events_before: NOW,
+        memberships_before: NOW,
         requests_before: later,
         offline_unused_since: None,
         offline_created_before: None,
@@ -213,6 +214,7 @@ async fn messages_nobody_delivers_are_forgotten_at_last(world: &World) {
     let retention = |now| Retention {
         now,
         events_before: NOW,
+        memberships_before: NOW,
         requests_before: NOW,
         offline_unused_since: None,
         offline_created_before: None,

@@ -144,6 +144,7 @@ async fn times_in_a_group_outlive_the_session_and_go_by_age(world: &World) {
     let retention = |events_before, now| Retention {
         now,
         events_before,
+        memberships_before: events_before,
         requests_before: now,
         offline_unused_since: None,
         offline_created_before: None,

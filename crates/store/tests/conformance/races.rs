@@ -241,6 +241,7 @@ async fn collecting_while_giving_loses_nobody(world: &World) {
         let retention = Retention {
             now,
             events_before: NOW,
+            memberships_before: NOW,
             requests_before: now,
             offline_unused_since: None,
             offline_created_before: None,

@@ -28,6 +28,7 @@ async fn the_last_trace_is_kept_and_goes_with_its_session(world: &World) {
     let retention = Retention {
         now: NOW + HOUR,
         events_before: NOW,
+        memberships_before: NOW,
         requests_before: NOW,
         offline_unused_since: None,
         offline_created_before: None,
