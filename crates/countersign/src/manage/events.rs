@@ -3,7 +3,7 @@
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use countersign_core::event::EventKind;
-use countersign_issuer::admin::asked::EVENT_FIELDS;
+use countersign_issuer::admin::fields::EVENT_FIELDS;
 use countersign_issuer::admin::view::{EventPageView, EventView};
 
 use super::api_client::RequestFields;
