@@ -38,15 +38,16 @@ has_pip() { python3 -m pip --version >/dev/null 2>&1; }
 # Runs a command that may take long, and prints that it still runs every 20 seconds. Its output goes to LOG,
 # or to the terminal where LOG is "-"; where it fails, the end of LOG is printed. Returns its status. `long WHAT LOG COMMAND...`
 long() {
-  local what=$1 log=$2 begun=$SECONDS status=0 pid
+  local what=$1 log=$2 begun=$SECONDS printed=0 status=0 pid
   shift 2
   echo "$what ..."
   if [[ $log == - ]]; then "$@" </dev/null & else "$@" </dev/null >"$log" 2>&1 & fi
   pid=$!
   while kill -0 "$pid" 2>/dev/null; do
     sleep 1
-    if (((SECONDS - begun) % 20 == 0)) && kill -0 "$pid" 2>/dev/null; then
-      echo "... $what: running for $((SECONDS - begun)) s"
+    if ((SECONDS - begun - printed >= 20)) && kill -0 "$pid" 2>/dev/null; then
+      printed=$((SECONDS - begun))
+      echo "... $what: running for $printed s"
     fi
   done
   wait "$pid" || status=$?
@@ -75,7 +76,8 @@ install_packages() {
     chmod 755 "$policy"
     ours=yes
   fi
-  long "installing Debian packages: ${lacking[*]}" "$work/apt.log" apt_install "${lacking[@]}" ||
+  echo "Debian packages: ${lacking[*]}"
+  long "installing ${#lacking[@]} Debian packages" "$work/apt.log" apt_install "${lacking[@]}" ||
     echo "apt-get failed"
   if [[ -n $ours ]]; then rm -f "$policy"; fi
 }

@@ -12,6 +12,7 @@
     reason = "test code: a failed set-up fails the test"
 )]
 
+mod documents;
 mod house;
 mod scenarios;
 mod world;

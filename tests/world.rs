@@ -1,9 +1,8 @@
-//! The workshop in which stories are told: a server of one's own, people with browsers, relying
-//! parties, and the machines around them.
+//! The test harness: servers, browsers, relying parties, upstreams and clusters.
 //!
-//! Every story builds its own world: own folder, own database, own loopback address, own clock if
-//! it asks for one. Nothing is shared but the PostgreSQL cluster, in which each has its own
-//! database. Nothing here knows how the program works inside.
+//! Every test has its own folder, database and loopback address, and its own clock if it asks for one.
+//! Only the PostgreSQL cluster is shared, in which each test has its own database. Nothing here calls the
+//! program's own functions.
 
 mod address;
 mod browser;
@@ -12,7 +11,6 @@ mod chromium;
 mod clock;
 mod config;
 mod cookies;
-mod crowd;
 /// The fakes of vendors, shared with the tests of the connectors.
 #[expect(dead_code, reason = "the stories use less of them than the connectors' own tests do")]
 pub mod fakes;
@@ -20,6 +18,7 @@ mod http;
 mod kubernetes;
 mod laptop;
 mod log;
+mod many_sessions;
 mod needs;
 mod node;
 mod openid_client;
@@ -51,7 +50,7 @@ pub use config::{Client, Person, World};
 pub use kubernetes::{ApiServer, refusal};
 pub use laptop::Laptop;
 pub use needs::Need;
-pub use openid_client::{BelievingReceiver, OpenIdClient};
+pub use openid_client::{OpenIdClient, VerifyingReceiver};
 pub use other_origin::OtherOrigin;
 pub use page::Page;
 pub use proxy::{Nginx, Proxy};
@@ -62,7 +61,7 @@ pub use third_party::ThirdParty;
 pub use tokens::{claims, dex_sub, verified};
 pub use upstreams::RealProvider;
 
-/// The person most stories are about; see [`World::new`].
+/// The person in most tests; see [`World::new`].
 pub const ALICE: &str = "alice@example.com";
 pub const ALICE_PASSWORD: &str = "alice-rides-9-bicycles";
 pub const BOB: &str = "bob@example.com";

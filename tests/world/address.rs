@@ -24,7 +24,7 @@ fn nth(pid: u32, counter: u16) -> Ipv4Addr {
     Ipv4Addr::new(127, 64 + (high.wrapping_add(carry) % 128), low, last)
 }
 
-/// True for the servers of this workshop. Everything else, 127.0.0.1 included, is out in the world.
+/// True for the servers of these tests. Everything else, 127.0.0.1 included, is out in the world.
 pub fn is_own(host: &str) -> bool {
     host.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_loopback() && ip.octets()[1] >= 64)
 }

@@ -1,13 +1,13 @@
-//! A person's browser without a screen: pages, cookies, forms, and the verbs a story is told in.
+//! A person's browser without a screen: pages, cookies, forms, and the verbs a test is told in.
 //!
-//! It follows redirects between servers of this workshop and stops at the first that leaves them,
+//! It follows redirects between servers of these tests and stops at the first that leaves them,
 //! because that is where the application would take over. Nothing is hard-coded about the steps in
 //! between. For what only a real browser does (CSP, scripts, looks) there is `Chromium`.
 
 use reqwest::header::{COOKIE, HOST, ORIGIN, SET_COOKIE, USER_AGENT};
 use reqwest::{Method, Url};
 
-use super::clock::StoryClock;
+use super::clock::TestClock;
 use super::cookies::{Cookie, Jar};
 use super::page::Form;
 use super::secrets::Secrets;
@@ -21,7 +21,7 @@ pub struct Browser {
     jar: Jar,
     page: Option<Page>,
     secrets: Secrets,
-    clock: StoryClock,
+    clock: TestClock,
     /// The replica that is dialled for the issuer's own origin, and that origin.
     through: Option<(String, Url)>,
     address: Option<String>,
@@ -49,7 +49,7 @@ impl Arrival {
 }
 
 impl Browser {
-    pub(super) fn new(client: reqwest::Client, secrets: Secrets, clock: StoryClock) -> Self {
+    pub(super) fn new(client: reqwest::Client, secrets: Secrets, clock: TestClock) -> Self {
         Self {
             client,
             jar: Jar::default(),
@@ -58,7 +58,7 @@ impl Browser {
             clock,
             through: None,
             address: None,
-            user_agent: "Storyteller/1.0 (a browser in a test)".to_owned(),
+            user_agent: "TestBrowser/1.0".to_owned(),
         }
     }
 
@@ -171,7 +171,7 @@ impl Browser {
         self.ask(Method::POST, url.as_ref(), fields).await
     }
 
-    /// Goes on while an answer redirects to a server of this workshop; the last one is the page.
+    /// Goes on while an answer redirects to a server of these tests; the last one is the page.
     pub async fn follow(&mut self, mut answer: Page) -> &Page {
         for _ in 0..MAX_HOPS {
             let next =

@@ -1,4 +1,4 @@
-//! A certificate authority for one story, and the certificate of its server.
+//! A certificate authority for one test, and the certificate of its server.
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ pub fn write(dir: &Path, ip: Ipv4Addr) {
     let authority_key = KeyPair::generate().unwrap();
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    authority.distinguished_name.push(rcgen::DnType::CommonName, "The story's authority");
+    authority.distinguished_name.push(rcgen::DnType::CommonName, "The test authority");
     let authority_certificate = authority.self_signed(&authority_key).unwrap();
 
     let server_key = KeyPair::generate().unwrap();

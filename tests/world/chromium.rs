@@ -1,7 +1,7 @@
 //! A real browser with a screen: Chromium, driven through chromedriver, for what only a browser
 //! decides: content security, scripts on or off, how a page looks on a phone or in the dark.
 //!
-//! Every story starts its own chromedriver on a port of the driver's choosing and its own profile, and
+//! Every test starts its own chromedriver on a port of the driver's choosing and its own profile, and
 //! both end with it.
 
 use std::io::{BufRead, BufReader};
@@ -20,7 +20,7 @@ use thirtyfour::{
     WebDriver, WebElement,
 };
 
-/// How long a page may take to show what a story waits for. Not a sleep.
+/// How long a page may take to show what a test waits for. Not a sleep.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Without the background flags it asks for Google's hosts at every start.
@@ -62,7 +62,7 @@ impl Look {
 }
 
 pub struct Chromium {
-    /// Everything thirtyfour can do, for stories that need more than the verbs below.
+    /// Everything thirtyfour can do, for tests that need more than the verbs below.
     pub driver: WebDriver,
     look: Look,
     _process: Driver,
@@ -77,21 +77,21 @@ impl Chromium {
     pub async fn with(look: Look) -> Self {
         let profile = tempfile::Builder::new().prefix("chromium-").tempdir().unwrap();
         let (process, url) = Driver::start(profile.path());
-        let mut wishes = DesiredCapabilities::chrome();
+        let mut capabilities = DesiredCapabilities::chrome();
         for argument in ARGUMENTS {
-            wishes.add_arg(argument).unwrap();
+            capabilities.add_arg(argument).unwrap();
         }
-        wishes
+        capabilities
             .add_arg(&format!("--user-data-dir={}", profile.path().join("user").display()))
             .unwrap();
-        wishes.set_binary("/usr/bin/chromium").unwrap();
-        wishes.accept_insecure_certs(true).unwrap();
-        wishes.set_browser_log_level(LoggingPrefsLogLevel::All).unwrap();
+        capabilities.set_binary("/usr/bin/chromium").unwrap();
+        capabilities.accept_insecure_certs(true).unwrap();
+        capabilities.set_browser_log_level(LoggingPrefsLogLevel::All).unwrap();
         if !look.has_scripts {
             let off = json!({"profile.managed_default_content_settings.javascript": 2});
-            wishes.add_experimental_option("prefs", off).unwrap();
+            capabilities.add_experimental_option("prefs", off).unwrap();
         }
-        let driver = WebDriver::new(url, wishes).await.expect("Chromium starts");
+        let driver = WebDriver::new(url, capabilities).await.expect("Chromium starts");
         let metrics = json!({"width": look.width, "height": look.height, "deviceScaleFactor": 1,
             "mobile": look.width < 500});
         let scheme = if look.is_dark { "dark" } else { "light" };

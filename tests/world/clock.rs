@@ -1,5 +1,5 @@
 //! The time a server believes it is. libfaketime is loaded before the program and reads an offset
-//! from a file, so a story moves on by days without sleeping. Timers are left alone.
+//! from a file, so a test moves on by days without sleeping. Timers are left alone.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,14 +9,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::Need;
 
-/// Shared by a server and the browsers that visit it, so that cookies age with the story.
+/// Shared by a server and the browsers that visit it, so that cookies age with the test.
 #[derive(Clone, Default)]
-pub struct StoryClock {
+pub struct TestClock {
     ahead_secs: Arc<AtomicU64>,
     file: Option<Arc<PathBuf>>,
 }
 
-impl StoryClock {
+impl TestClock {
     /// A clock that can be moved, its file in `dir`.
     pub fn movable(dir: &Path) -> Self {
         let clock = Self { file: Some(Arc::new(dir.join("clock"))), ..Self::default() };
@@ -93,7 +93,7 @@ fn the_clock_moves_and_timers_do_not() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    let clock = StoryClock::movable(dir.path());
+    let clock = TestClock::movable(dir.path());
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--nocapture", "--exact", "world::clock::tells_its_time"]);
     command.env("STORY_CLOCK_CHILD", "1");

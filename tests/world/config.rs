@@ -1,4 +1,4 @@
-//! Who and what there is in a story: the configuration file, built from small pieces.
+//! Who and what there is in a test: the configuration file, built from small pieces.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -37,7 +37,7 @@ impl World {
         Self { people, clients: vec![Client::new("example-app")], ..Self::empty() }
     }
 
-    /// Nobody and nothing: for stories that bring their own.
+    /// Nobody and nothing: for tests that bring their own.
     pub fn empty() -> Self {
         Self {
             ip: address::own(),
@@ -123,7 +123,7 @@ impl World {
         format!("http://{}:5558", self.ip)
     }
 
-    /// A folder of this story's own: the configuration, the database, certificates.
+    /// A folder of this test's own: the configuration, the database, certificates.
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
@@ -254,7 +254,7 @@ pub struct Person {
 
 impl Person {
     pub fn new(email: &str, password: &str) -> Self {
-        // The cheapest bcrypt the configuration accepts; a story is not about its price. Once and
+        // The cheapest bcrypt the configuration accepts; a test is not about its price. Once and
         // for all: another hash would be another account to a server that is started again.
         let hash = bcrypt::hash(password, 10).unwrap();
         let (email, password) = (email.to_owned(), password.to_owned());

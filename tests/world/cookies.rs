@@ -1,5 +1,5 @@
 //! What a browser does with cookies (RFC 6265 sections 5.3 and 5.4), as far as servers of this
-//! workshop use them: hosts are addresses, so no cookie is shared between hosts.
+//! harness use them: hosts are addresses, so no cookie is shared between hosts.
 
 use reqwest::Url;
 
@@ -12,7 +12,7 @@ pub struct Cookie {
     pub is_secure: bool,
     /// In seconds since 1970; `None` until the browser is closed.
     pub expires: Option<u64>,
-    /// The attributes as the server wrote them, for stories about them.
+    /// The attributes as the server wrote them, for tests about them.
     pub attributes: String,
 }
 
@@ -21,7 +21,7 @@ pub struct Jar(Vec<Cookie>);
 
 impl Jar {
     /// Takes one `Set-Cookie` of an answer from `url`; returns the value that is now kept, if any.
-    /// What a browser would reject fails the story: the server must not rely on it.
+    /// What a browser would reject fails the test: the server must not rely on it.
     pub fn set(&mut self, url: &Url, header: &str, now: u64) -> Option<String> {
         let (pair, attributes) = header.split_once(';').unwrap_or((header, ""));
         let (name, value) = pair.split_once('=').expect("a cookie has a name and a value");

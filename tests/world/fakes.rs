@@ -1,5 +1,5 @@
 //! The fakes of the connectors' tests: a GitHub, a Google, a GitLab, a Graph and a provider of OpenID Connect that do
-//! what a story wants. They stand on 127.0.0.1, so a `Browser` stops before them and is led through by hand.
+//! what a test wants. They stand on 127.0.0.1, so a `Browser` stops before them and is led through by hand.
 
 #[path = "../../crates/connectors/tests/fakes/github.rs"]
 pub mod github;

@@ -8,7 +8,7 @@ pub fn client(ca: Option<&Path>) -> reqwest::Client {
     builder(ca).build().unwrap()
 }
 
-/// The same, for a story that wants something more of it.
+/// The same, for a test that wants something more of it.
 pub fn builder(ca: Option<&Path>) -> reqwest::ClientBuilder {
     let builder = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())

@@ -1,10 +1,10 @@
-//! What a story needs beyond the program itself. Where it is missing the story does not pass in
+//! What a test needs beyond the program itself. Where it is missing the test does not pass in
 //! silence: it is reported as NOT RUN, or fails where `./test` demands it.
 
 use std::io::Write;
 use std::path::Path;
 
-use super::clock::StoryClock;
+use super::clock::TestClock;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
@@ -25,15 +25,15 @@ pub enum Need {
 }
 
 impl Need {
-    /// True when the story must return without having run; that is written down, once, where
+    /// True when the test must return without having run; that is written down, once, where
     /// `./test` reads it. With `COUNTERSIGN_REQUIRE_<NEED>=1` it fails instead.
     pub fn is_missing(self) -> bool {
         let Some(why) = self.absence() else { return false };
-        let (name, story) = (self.name(), story());
+        let (name, test) = (self.name(), test_name());
         let is_required =
             std::env::var(format!("COUNTERSIGN_REQUIRE_{name}")).is_ok_and(|v| v == "1");
-        assert!(!is_required, "{story} needs what this machine must have and has not: {why}");
-        let line = format!("{story}: {why}\n");
+        assert!(!is_required, "{test} needs what this machine must have and has not: {why}");
+        let line = format!("{test}: {why}\n");
         eprint!("NOT RUN: {line}");
         if let Some(path) = std::env::var_os("COUNTERSIGN_NOT_RUN") {
             let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
@@ -62,9 +62,7 @@ impl Need {
             Self::Browser => (!Path::new("/usr/bin/chromedriver").exists()
                 || !Path::new("/usr/bin/chromium").exists())
             .then_some("chromium and chromium-driver are not installed"),
-            Self::Clock => {
-                StoryClock::library().is_none().then_some("libfaketime is not installed")
-            }
+            Self::Clock => TestClock::library().is_none().then_some("libfaketime is not installed"),
             Self::Nginx => {
                 (!Path::new(super::Nginx::PROGRAM).exists()).then_some("nginx is not installed")
             }
@@ -79,6 +77,6 @@ impl Need {
 }
 
 /// libtest names the thread after the test.
-fn story() -> String {
-    std::thread::current().name().unwrap_or("a story").to_owned()
+fn test_name() -> String {
+    std::thread::current().name().unwrap_or("a test").to_owned()
 }

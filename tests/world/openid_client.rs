@@ -15,7 +15,7 @@ pub struct OpenIdClient {
 impl OpenIdClient {
     /// In the shoes of one of our clients, with the discovery document read. `Need::Upstreams` has been
     /// checked before.
-    pub fn in_the_shoes_of(app: &RelyingParty, server: &Server) -> Self {
+    pub fn acting_as(app: &RelyingParty, server: &Server) -> Self {
         let mut client = Self { node: Node::runs("client.mjs"), secrets: server.secrets.clone() };
         client.does(json!({
             "op": "begin", "issuer": server.issuer(), "id": app.id, "secret": app.secret,
@@ -41,12 +41,12 @@ impl OpenIdClient {
 }
 
 /// An application that hears of logouts, and says what it believes.
-pub struct BelievingReceiver {
+pub struct VerifyingReceiver {
     node: Node,
     pub url: String,
 }
 
-impl BelievingReceiver {
+impl VerifyingReceiver {
     /// Listens for what this world's issuer has to say to the client of this id.
     pub fn of(world: &World, id: &str) -> Self {
         let url = format!("http://{}:4001/bye", address::own());
@@ -62,7 +62,7 @@ impl BelievingReceiver {
     }
 
     /// The claims of each logout token it verified.
-    pub fn believed(&mut self) -> Vec<Value> {
+    pub fn accepted(&mut self) -> Vec<Value> {
         self.node.saw("logout")
     }
 

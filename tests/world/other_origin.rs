@@ -50,7 +50,7 @@ impl OtherOrigin {
             body.len()
         );
         let ledger = Arc::clone(&heard);
-        // It ends with the test process; a story that is over does not ask it anything.
+        // It ends with the test process; a test that is over does not ask it anything.
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let (ledger, answer) = (Arc::clone(&ledger), answer.clone());

@@ -1,4 +1,4 @@
-//! The company's proxy, in front of a server: an address of its own from which it connects, and, for stories
+//! The company's proxy, in front of a server: an address of its own from which it connects, and, for tests
 //! that want the real thing, nginx on it.
 
 use std::net::Ipv4Addr;

@@ -1,5 +1,5 @@
 //! What must never be seen in a log: every password typed, code received, cookie set and token
-//! given during a story is put down here, and searched for when its server ends.
+//! given during a test is put down here, and searched for when its server ends.
 
 use std::sync::{Arc, Mutex};
 

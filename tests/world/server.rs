@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use super::certificates;
-use super::clock::StoryClock;
+use super::clock::TestClock;
 use super::http;
 use super::log::Log;
 use super::secrets::Secrets;
@@ -21,7 +21,7 @@ pub struct Server {
     process: Option<Child>,
     log: Log,
     pub(super) secrets: Secrets,
-    pub(super) clock: StoryClock,
+    pub(super) clock: TestClock,
 }
 
 impl World {
@@ -56,8 +56,8 @@ impl World {
             certificates::write(self.dir(), self.ip);
         }
         let clock = match self.has_clock {
-            true => StoryClock::movable(self.dir()),
-            false => StoryClock::default(),
+            true => TestClock::movable(self.dir()),
+            false => TestClock::default(),
         };
         Server { world: self, process: None, log: Log::default(), secrets, clock }
     }
@@ -81,12 +81,12 @@ impl Server {
         format!("{}{path}", self.issuer())
     }
 
-    /// A file of the story's own folder.
+    /// A file of the test's own folder.
     pub fn file(&self, name: &str) -> PathBuf {
         self.world.dir().join(name)
     }
 
-    /// Its process, while it runs: for stories about memory and signals.
+    /// Its process, while it runs: for tests about memory and signals.
     pub fn pid(&self) -> u32 {
         self.process.as_ref().expect("it is running").id()
     }
@@ -166,7 +166,7 @@ impl Server {
         output
     }
 
-    /// Whatever this is, no secret of this story so far stands in it.
+    /// Whatever this is, no secret of this test so far stands in it.
     pub fn assert_no_secret_in(&self, what: &str, text: &str) {
         let found = self.secrets.found_in(text);
         assert!(found.is_empty(), "{what} tells {}:\n{text}", found.join(", "));
@@ -202,8 +202,8 @@ impl Server {
         self.ready().await;
     }
 
-    /// No secret of this story so far, nor one of `more`, may stand in the log; nor a panic. Every
-    /// server checks this by itself when its story ends.
+    /// No secret of this test so far, nor one of `more`, may stand in the log; nor a panic. Every
+    /// server checks this by itself when its test ends.
     pub fn assert_no_secret_in_log(&self, more: &[&str]) {
         let log = self.log();
         let mut found = self.secrets.found_in(&log);

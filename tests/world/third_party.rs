@@ -16,7 +16,7 @@ pub struct ThirdParty {
 
 impl ThirdParty {
     /// In the shoes of one of our clients. `Need::RelyingParty` has been checked before.
-    pub fn in_the_shoes_of(app: &RelyingParty, issuer: &str, scopes: &str) -> Self {
+    pub fn acting_as(app: &RelyingParty, issuer: &str, scopes: &str) -> Self {
         Self::start(app, issuer, scopes, &[])
     }
 

@@ -18,7 +18,7 @@ async fn start() -> (Server, String) {
     let request = app.asks("openid email groups offline_access");
     let arrival = server.browser().logs_in(&request, BOB, BOB_PASSWORD).await;
     let refresh = app.redeems(&request, &arrival).await.refresh_token().to_owned();
-    server.is_crowded_by(CROWD);
+    server.inserts_sessions(CROWD);
     (server, refresh)
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::world::{ALICE, ALICE_PASSWORD, Client, Need, Person, Server, World, verified};
 
-/// The house that knows the passwords, and the one that asks it. Both follow the same moved clock.
+/// The workspace that knows the passwords, and the one that asks it. Both follow the same moved clock.
 async fn houses(home: World, branch: World, login_scopes: &str) -> (Server, Server) {
     let callback = format!("{}/callback", branch.issuer());
     let client = Client::new("branch").redirects_to(&[&callback]);

@@ -10,7 +10,7 @@ use crate::world::{
 
 const THE_PROVIDER: &str = "The provider";
 
-/// A house with accounts of its own beside the provider's, which is asked again at each refresh.
+/// A workspace with accounts of its own beside the provider's, which is asked again at each refresh.
 async fn house(world: World, more: &str) -> (RealProvider, Server) {
     let provider = RealProvider::known_to(&world);
     let world = world

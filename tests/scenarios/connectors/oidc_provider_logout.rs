@@ -9,7 +9,7 @@ use crate::world::{
 
 const THE_PROVIDER: &str = "The provider";
 
-/// A house whose people all come from the provider.
+/// A workspace whose people all come from the provider.
 async fn house() -> (RealProvider, Server, Browser, RelyingParty) {
     let world = World::new();
     let provider = RealProvider::known_to(&world);

@@ -136,7 +136,7 @@ async fn one_id_at_two_upstreams_is_two_people() {
     assert_eq!(theirs["sub"], dex_sub("1234", "second"));
 }
 
-/// H 103 and D 58: the id of the connector stayed, the house behind it did not.
+/// H 103 and D 58: the id of the connector stayed, the workspace behind it did not.
 #[tokio::test]
 async fn a_connector_that_became_another_house_takes_nobody_over() {
     let (old, new) = (Provider::start().await, Provider::start().await);

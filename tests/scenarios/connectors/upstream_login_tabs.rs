@@ -2,7 +2,7 @@
 //! address (design.md, promise 2; CVE-2023-27490 and its kin).
 //!
 //! The upstream is `mockCallback`: it sends everybody back at once, so a browser without a screen is
-//! used where a story has to stop on the way.
+//! used where a test has to stop on the way.
 
 use reqwest::Url;
 use thirtyfour::Cookie;

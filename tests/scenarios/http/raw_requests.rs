@@ -1,5 +1,5 @@
 //! Requests that no browser and no library would send (threats K 125, M 135), and the tools to send
-//! them for the other stories.
+//! them for the other tests.
 
 use std::io::Write;
 

@@ -189,10 +189,10 @@ async fn kubernetes_configured_with_expressions_reads_claims_its_own_way() {
     assert_eq!(seen["extra"]["example.com/connector"], json!(["local"]));
 }
 
-/// Core 2: `azp` is only there when the audience is not the authorized party alone. Requiring it refuses the
+/// Without a `kubernetes` block a token for one audience has no `azp` (Core 2). Requiring it refuses the
 /// cluster's own tokens, and a rule in CEL tells them from a peer's (docs/kubernetes.md).
 #[tokio::test]
-async fn kubernetes_tells_its_own_tokens_from_those_of_a_peer_by_the_absence_of_azp() {
+async fn kubernetes_without_a_block_tells_tokens_of_a_peer_by_a_rule_on_azp() {
     if Need::Kubernetes.is_missing() {
         return;
     }
@@ -214,6 +214,26 @@ async fn kubernetes_tells_its_own_tokens_from_those_of_a_peer_by_the_absence_of_
     let seen = cluster.authenticates(&own);
     assert_eq!(seen["username"], format!("oidc:{ALICE}"), "{seen}");
     assert!(refusal(&cluster.authenticates(&of_a_peer)).contains("issued to another client"));
+}
+
+/// With a `kubernetes` block every token for the cluster has `azp`, so a required claim does the same.
+#[tokio::test]
+async fn kubernetes_with_a_block_tells_tokens_of_a_peer_by_requiring_azp() {
+    if Need::Kubernetes.is_missing() {
+        return;
+    }
+    let cluster = Client::public("kubernetes")
+        .with("trustedPeers: [example-app]")
+        .with("kubernetes: {webhook: {secret: the-credential-of-a-cluster}}");
+    let server = World::https().client(cluster).start().await;
+    let scopes = "openid email audience:server:client_id:kubernetes";
+    let of_a_peer = alices(&server, "example-app", scopes).await;
+    let own = alices(&server, "kubernetes", "openid email").await;
+
+    let required = json!({"usernameClaim": "email", "requiredClaims": {"azp": "kubernetes"}});
+    let mut cluster = with_flags(&server, &required);
+    assert_eq!(cluster.authenticates(&own)["ok"], true);
+    assert!(refusal(&cluster.authenticates(&of_a_peer)).contains("azp"));
 }
 
 /// The clock of this server is an hour behind, so what it gives for ten minutes is over already.

@@ -2,7 +2,7 @@
 //!
 //! An API server reads `/keys` when a token first makes it, and again only for a token that no key it
 //! remembers fits, and not before `max-age` has passed. Its clock is the machine's, the server's runs
-//! ahead: tokens of the story never expire for it, so what it refuses it refuses for the key.
+//! ahead: tokens of the test never expire for it, so what it refuses it refuses for the key.
 
 use std::time::Duration;
 

@@ -131,7 +131,7 @@ async fn the_key_set_has_public_numbers_only() {
     }
 }
 
-/// The workshop's own promise: what a story may not say is searched for where it would stand.
+/// The test harness's own promise: what a test may not say is searched for where it would stand.
 #[tokio::test]
 #[should_panic(expected = "the log shows")]
 async fn a_secret_in_the_log_fails_the_story() {
@@ -169,7 +169,7 @@ async fn signs_in_with(look: Look, name: &str) {
     assert!(back_end.heard().iter().any(|heard| heard.target.contains("code=")));
     let console = alice.console().await;
     let severe: Vec<_> = console.iter().filter(|line| line.starts_with("SEVERE")).collect();
-    // The small web server of the workshop has no icon; nothing else may fail.
+    // The small web server of the test harness has no icon; nothing else may fail.
     assert!(severe.iter().all(|line| line.contains("favicon")), "{severe:?}");
 }
 

@@ -9,7 +9,7 @@ use crate::world::raw_http::http;
 use crate::world::{ALICE, ALICE_PASSWORD, Browser, Need, RelyingParty, Request, Server, World};
 
 const SKIP: &str = "oauth2:\n  skipApprovalScreen: true";
-/// How long a restart takes on a busy machine is no part of these stories.
+/// How long a restart takes on a busy machine is no part of these tests.
 const FORGIVING: &str = "expiry:\n  refreshTokens:\n    reuseInterval: 30m\n  codes: 30m";
 const ROUNDS: usize = 4;
 const FAMILIES: usize = 6;

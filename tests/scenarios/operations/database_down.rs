@@ -11,7 +11,7 @@ use crate::world::{
 
 const SKIP: &str = "oauth2:\n  skipApprovalScreen: true";
 
-/// One story's own database in the cluster, which can be closed to everybody.
+/// One test's own database in the cluster, which can be closed to everybody.
 pub struct Database(String);
 
 impl Database {
@@ -23,18 +23,18 @@ impl Database {
 
     /// Ends every connection and refuses new ones, as a cluster does that is failing over.
     pub fn closes(&self) {
-        self.is_told(&format!("ALTER DATABASE {} ALLOW_CONNECTIONS false", self.0));
-        self.is_told(&format!(
+        self.executes(&format!("ALTER DATABASE {} ALLOW_CONNECTIONS false", self.0));
+        self.executes(&format!(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'",
             self.0
         ));
     }
 
     pub fn opens(&self) {
-        self.is_told(&format!("ALTER DATABASE {} ALLOW_CONNECTIONS true", self.0));
+        self.executes(&format!("ALTER DATABASE {} ALLOW_CONNECTIONS true", self.0));
     }
 
-    fn is_told(&self, sql: &str) {
+    fn executes(&self, sql: &str) {
         let cluster =
             std::env::var("COUNTERSIGN_TEST_POSTGRES").expect("checked by Need::Postgres");
         let arguments = [&cluster, "--quiet", "--no-psqlrc", "--command", sql];

@@ -1,5 +1,5 @@
 //! The log and the metrics (threats L 131-133): one event is one line whatever a stranger sends, no
-//! secret stands in it (which the workshop checks after every story), and only operators read numbers.
+//! secret stands in it (which the test harness checks after every test), and only operators read numbers.
 
 use reqwest::Method;
 use serde_json::Value;

@@ -73,7 +73,7 @@ async fn the_story_clock_is_the_clock_of_the_server() {
 /// How long a busy machine may take to hear a signal. Not a sleep.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn asks_to_stop(server: &Server) {
+fn sends_sigterm(server: &Server) {
     let sent = Command::new("kill").args(["-TERM", &server.pid().to_string()]).status().unwrap();
     assert!(sent.success());
 }
@@ -100,7 +100,7 @@ async fn what_is_under_way_is_finished_and_nothing_new_begun() {
     said.read_line(&mut line).unwrap();
     assert!(line.starts_with("HTTP/1.1 100"), "{line}");
 
-    asks_to_stop(&server);
+    sends_sigterm(&server);
     let begun = Instant::now();
     while readiness(&server).await != 503 {
         assert!(begun.elapsed() < PATIENCE, "it is still ready:\n{}", server.log());

@@ -1,5 +1,5 @@
 //! When things end by themselves (threat D 59): a second before their time they are good, a second
-//! after it they are not. The clock of these stories stands still between two looks at it.
+//! after it they are not. The clock of these tests stands still between two looks at it.
 
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::world::raw_http::http;
 use crate::world::{
-    ALICE, ALICE_PASSWORD, BelievingReceiver, Browser, Client, Need, OpenIdClient, RelyingParty,
-    Server, ThirdParty, World,
+    ALICE, ALICE_PASSWORD, Browser, Client, Need, OpenIdClient, RelyingParty, Server, ThirdParty,
+    VerifyingReceiver, World,
 };
 
 const SKIP: &str = "oauth2:\n  skipApprovalScreen: true";
@@ -44,7 +44,7 @@ async fn upstreams_openid_client_gives_a_refresh_token_back() {
         return;
     }
     let (server, mut alice, app) = start().await;
-    let mut theirs = OpenIdClient::in_the_shoes_of(&app, &server);
+    let mut theirs = OpenIdClient::acting_as(&app, &server);
     let scope = "openid email offline_access";
     let first = signs_on(&mut alice, &mut theirs, &app, scope).await;
     assert_eq!(first["claims"]["email"], ALICE);
@@ -72,7 +72,7 @@ async fn upstreams_openid_client_asks_what_a_token_is_worth() {
         return;
     }
     let (server, mut alice, app) = start().await;
-    let mut theirs = OpenIdClient::in_the_shoes_of(&app, &server);
+    let mut theirs = OpenIdClient::acting_as(&app, &server);
     let scope = "openid email offline_access";
     let tokens = signs_on(&mut alice, &mut theirs, &app, scope).await;
     let (claims, tokens) = (&tokens["claims"], &tokens["tokens"]);
@@ -97,7 +97,7 @@ async fn upstreams_openid_client_signs_her_out_and_gets_her_back() {
         return;
     }
     let (server, mut alice, app) = start().await;
-    let mut theirs = OpenIdClient::in_the_shoes_of(&app, &server);
+    let mut theirs = OpenIdClient::acting_as(&app, &server);
     let here = signs_on(&mut alice, &mut theirs, &app, "openid").await;
     let asked = theirs.does(json!({
         "op": "log out", "id_token": here["tokens"]["id_token"], "back": BACK, "state": "s 1",
@@ -125,7 +125,7 @@ async fn upstreams_openid_client_lists_sessions_with_a_token_of_its_own() {
     let sid = crate::world::claims(app.redeems(&request, &arrival).await.id_token())["sid"].clone();
 
     let order = json!({"op": "own token", "scope": "countersign:admin"});
-    let mut ops = OpenIdClient::in_the_shoes_of(&server.relying_party("ops"), &server);
+    let mut ops = OpenIdClient::acting_as(&server.relying_party("ops"), &server);
     let token = ops.does(order.clone())["tokens"]["access_token"].clone();
     let url = server.url("/api/v1/sessions");
     let listed = ops.does(json!({"op": "read", "token": token, "url": url}));
@@ -133,7 +133,7 @@ async fn upstreams_openid_client_lists_sessions_with_a_token_of_its_own() {
     let found = listed["body"]["sessions"].as_array().unwrap();
     assert_eq!(found.iter().map(|session| &session["id"]).collect::<Vec<_>>(), [&sid], "{listed}");
 
-    let mut other = OpenIdClient::in_the_shoes_of(&app, &server);
+    let mut other = OpenIdClient::acting_as(&app, &server);
     let refused = other.tries(order);
     assert_eq!(refused["error"], "unauthorized_client", "{refused}");
 }
@@ -146,10 +146,10 @@ async fn upstreams_jose_believes_the_logout_token_of_an_administrators_end() {
         return;
     }
     let world = World::new().with(SKIP).with(ADMINS).client(Client::new("ops"));
-    let mut grafana = BelievingReceiver::of(&world, "grafana");
+    let mut grafana = VerifyingReceiver::of(&world, "grafana");
     let server = world.client(grafana.client("grafana")).start().await;
     let (app, ops) = (server.relying_party("grafana"), server.relying_party("ops"));
-    let mut theirs = OpenIdClient::in_the_shoes_of(&app, &server);
+    let mut theirs = OpenIdClient::acting_as(&app, &server);
     let (mut home, mut work) = (server.browser(), server.browser());
     let at_home = signs_on(&mut home, &mut theirs, &app, "openid").await["claims"].clone();
     let at_work = signs_on(&mut work, &mut theirs, &app, "openid").await["claims"].clone();
@@ -161,12 +161,12 @@ async fn upstreams_jose_believes_the_logout_token_of_an_administrators_end() {
         let answer = ops.calls("DELETE", &path, &admin, Value::Null).await;
         assert_eq!(answer.status, 200, "{}", answer.page.body);
         server.comes_to_say(ended + 1, "logout_notification_delivered").await;
-        let told = &grafana.believed()[ended];
+        let told = &grafana.accepted()[ended];
         assert_eq!((&told["sub"], &told["sid"]), (&claims["sub"], &claims["sid"]));
         assert_eq!(told["iss"], server.issuer());
     }
     assert!(grafana.refused().is_empty(), "{:?}", grafana.refused());
-    assert_eq!(grafana.believed().len(), 2);
+    assert_eq!(grafana.accepted().len(), 2);
 }
 
 /// Section 2.6; it is the receiver that is tried here: one that believed everything would show nothing above.
@@ -176,11 +176,11 @@ async fn upstreams_jose_refuses_what_is_no_logout_token_for_it() {
         return;
     }
     let world = World::new().with(SKIP);
-    let mut grafana = BelievingReceiver::of(&world, "grafana");
+    let mut grafana = VerifyingReceiver::of(&world, "grafana");
     let wiki = grafana.client("wiki");
     let server = world.client(grafana.client("grafana")).client(wiki).start().await;
     let app = server.relying_party("grafana");
-    let mut theirs = OpenIdClient::in_the_shoes_of(&app, &server);
+    let mut theirs = OpenIdClient::acting_as(&app, &server);
     let mut alice = server.browser();
     let here = signs_on(&mut alice, &mut theirs, &app, "openid").await;
     for token in ["id_token", "access_token"] {
@@ -199,17 +199,17 @@ async fn upstreams_jose_refuses_what_is_no_logout_token_for_it() {
     alice.submits(form).await;
     server.comes_to_say(1, "logout_notification_delivered").await;
     server.comes_to_say(1, "logout_notification_failed").await;
-    let [believed] = &grafana.believed()[..] else { panic!("{:?}", grafana.believed()) };
-    assert_eq!(believed["sid"], here["claims"]["sid"]);
+    let [accepted] = &grafana.accepted()[..] else { panic!("{:?}", grafana.accepted()) };
+    assert_eq!(accepted["sid"], here["claims"]["sid"]);
     assert_eq!(grafana.refused()[2]["claim"], "aud", "{:?}", grafana.refused());
 }
 
 /// One life of that application, from discovery to userinfo, in the shoes of `client`.
-async fn lives_as(world: World, client: &str, algorithm: &str) {
+async fn runs_as(world: World, client: &str, algorithm: &str) {
     let server = world.start().await;
     let (mut alice, app) = (server.browser(), server.relying_party(client));
     let scopes = "email groups offline_access";
-    let mut theirs = ThirdParty::in_the_shoes_of(&app, &server.issuer(), scopes);
+    let mut theirs = ThirdParty::acting_as(&app, &server.issuer(), scopes);
 
     let authorize = theirs.step("authorize");
     let url = authorize["url"].as_str().unwrap();
@@ -241,7 +241,7 @@ async fn relying_party_of_other_people_logs_alice_in_and_refreshes() {
     if Need::RelyingParty.is_missing() {
         return;
     }
-    lives_as(World::new(), "example-app", "RS256").await;
+    runs_as(World::new(), "example-app", "RS256").await;
 }
 
 #[tokio::test]
@@ -249,7 +249,7 @@ async fn relying_party_of_other_people_without_a_secret_does_the_same() {
     if Need::RelyingParty.is_missing() {
         return;
     }
-    lives_as(World::new().client(Client::public("cli")), "cli", "RS256").await;
+    runs_as(World::new().client(Client::public("cli")), "cli", "RS256").await;
 }
 
 #[tokio::test]
@@ -258,5 +258,5 @@ async fn relying_party_of_other_people_reads_tokens_signed_by_es256() {
         return;
     }
     let signer = "signer:\n  type: local\n  config:\n    algorithm: ES256";
-    lives_as(World::new().with(signer), "example-app", "ES256").await;
+    runs_as(World::new().with(signer), "example-app", "ES256").await;
 }

@@ -1,4 +1,4 @@
-//! What a story cannot wait for: a hundred thousand sessions, or an upstream that refused everybody, written
+//! What a test cannot wait for: a hundred thousand sessions, or an upstream that refused everybody, written
 //! into the database of an SQLite server by the `sqlite3` program.
 
 use std::io::Write;
@@ -61,7 +61,7 @@ INSERT INTO brakes (connector_id, set_at, refused, asked) VALUES ('CONNECTOR', N
 
 impl Server {
     /// From now on so many others are signed in too.
-    pub fn is_crowded_by(&self, sessions: u32) {
+    pub fn inserts_sessions(&self, sessions: u32) {
         self.remembers(&SESSIONS.replace("COUNT", &sessions.to_string()));
     }
 
