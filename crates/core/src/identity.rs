@@ -42,7 +42,7 @@ impl Identity {
 
 /// The first that is not empty. Callers pass the claims in this order: `name`, `preferred_username`, `email`,
 /// user id.
-pub fn display_name<'a>(claims: [&'a str; 4]) -> &'a str {
+pub fn display_name(claims: [&str; 4]) -> &str {
     claims.into_iter().find(|claim| !claim.trim().is_empty()).unwrap_or_default()
 }
 

@@ -311,7 +311,7 @@ async fn who_had_a_group_is_known_with_its_upstream_and_its_interval() {
     let token = ops.own_token().await;
     let asked = "/memberships?group=developers&since=1h";
     let held = ops.calls("GET", asked, &token, Value::Null).await.json;
-    let [membership] = held["holders"].as_array().unwrap().as_slice() else { panic!("{held}") };
+    let [membership] = held["memberships"].as_array().unwrap().as_slice() else { panic!("{held}") };
     assert_eq!(
         (&membership["user_id"], &membership["connector"]),
         (&json!("id-of-alice"), &json!("local"))
@@ -319,5 +319,5 @@ async fn who_had_a_group_is_known_with_its_upstream_and_its_interval() {
     assert!(membership.get("until").is_none(), "{held}");
     let earlier = "/memberships?group=developers&since=2020-01-01&until=2020-01-02";
     let held = ops.calls("GET", earlier, &token, Value::Null).await.json;
-    assert_eq!(held["holders"], json!([]));
+    assert_eq!(held["memberships"], json!([]));
 }

@@ -25,7 +25,9 @@ async fn a_provider_that_is_well_is_asked_everything_but_a_person() {
     let provider = Provider::start().await;
     let (groups, trace) = diagnose(&connector(&provider, vec![]), Some("jane")).await;
     assert_eq!(groups.unwrap(), None, "who somebody is it says only when they sign in");
-    for words in ["people sign in at", "/authorize", "keys that can sign", "Included token endpoint"] {
+    for words in
+        ["people sign in at", "/authorize", "keys that can sign", "Included token endpoint"]
+    {
         assert!(trace.contains(words), "{words}: {trace}");
     }
     assert!(!trace.contains("secret"), "{trace}");

@@ -95,7 +95,10 @@ async fn jane_signs_in_and_is_told_as_dex_would_tell_her() {
     for secret in [SECRET, "the-code", "the-access-token", "refresh-0", verifier] {
         assert!(!told.contains(secret), "{secret} in {told}");
     }
-    assert!(told.contains("Request token endpoint: ") && told.contains("Included admins: "), "{told}");
+    assert!(
+        told.contains("Request token endpoint: ") && told.contains("Included admins: "),
+        "{told}"
+    );
 }
 
 #[tokio::test]

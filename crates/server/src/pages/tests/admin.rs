@@ -3,17 +3,10 @@
 use countersign_core::event::EventKind;
 use countersign_core::session::EndReason;
 
-use crate::admin::clients::*;
-use crate::admin::connectors::*;
-use crate::admin::events::*;
-use crate::admin::explain::*;
-use crate::admin::filters::*;
-use crate::admin::frame::*;
-use crate::admin::keys::*;
-use crate::admin::memberships::*;
-use crate::admin::sessions::detail::*;
-use crate::admin::sessions::end::*;
-use crate::admin::sessions::list::*;
+use crate::admin::sessions::{detail::*, end::*, list::*};
+use crate::admin::{
+    clients::*, connectors::*, events::*, explain::*, filters::*, frame::*, keys::*, memberships::*,
+};
 
 use super::super::messages::ENGLISH;
 use super::super::{DisplayTime, Name, Page};
