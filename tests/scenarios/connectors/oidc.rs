@@ -207,7 +207,7 @@ async fn an_administrator_asks_whether_home_is_there_and_takes_us() {
     }
     assert!(!said.contains("secret-of"), "{said}");
     let (well, said) = asked(&["local"]);
-    assert!(!well && said.contains("add --user NAME"), "{said}");
+    assert!(!well && said.contains("needs --user NAME"), "{said}");
     home.stop().await;
     let (well, said) = asked(&["home"]);
     assert!(!well && said.contains("the discovery endpoint cannot be reached"), "{said}");

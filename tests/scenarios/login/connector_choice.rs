@@ -63,6 +63,8 @@ async fn ldap_a_way_in_that_does_not_answer_says_so_and_stays_a_link() {
 #[tokio::test]
 async fn an_upstream_that_is_down_is_named_and_other_ways_are_offered() {
     let only = MORE.split("- type: oidc").nth(1).unwrap();
+    // Without `redirectURI`, which would not be this server's.
+    let only = only.replace("    redirectURI: http://127.0.0.1:5556/dex/callback\n", "");
     let yaml = format!("connectors:\n- type: oidc{only}");
     let server = World::new().with(&yaml).start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
