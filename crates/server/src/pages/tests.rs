@@ -103,7 +103,7 @@ fn every_page_has_one_heading_a_language_and_a_title_of_its_own() {
         ("password", "Sign in to Grafana · Example Inc"),
         ("password-wrong", "Error: Sign in to Grafana · Example Inc"),
         ("approval", "Continue to Grafana? · Example Inc"),
-        ("error-StartAgain", "Please start again · Example Inc"),
+        ("error-LoginExpired", "Please start again · Example Inc"),
         ("home", "You are signed in · Example Inc"),
         ("logout", "Sign out? · Example Inc"),
         ("out-of-band", "Code for Grafana · Example Inc"),
