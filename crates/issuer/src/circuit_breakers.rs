@@ -81,7 +81,7 @@ impl CircuitBreakers {
             let before = known.get(&circuit_breaker.connector).is_some_and(CircuitBreaker::holds);
             match (before, circuit_breaker.holds()) {
                 (false, true) => {
-                    tracing::error!(event = "brake_holds", connector = %circuit_breaker.connector, since = %circuit_breaker.set_at, refused = circuit_breaker.refused, asked = circuit_breaker.asked, "nobody at this connector is refreshed until a person confirms");
+                    tracing::error!(event = "brake_holds", connector = %circuit_breaker.connector, since = %circuit_breaker.opened_at, refused = circuit_breaker.refused, asked = circuit_breaker.asked, "nobody at this connector is refreshed until a person confirms");
                 }
                 (true, false) => {
                     tracing::warn!(event = "brake_is_released", connector = %circuit_breaker.connector, "what this connector says counts again");
@@ -116,7 +116,7 @@ impl Issuer {
     ) -> Result<Option<CircuitBreaker>, IssuerError> {
         let released = self.store.close_circuit_breaker(connector, by, self.now()).await?;
         if let Some(circuit_breaker) = &released {
-            tracing::warn!(event = "circuit_breaker_closed", connector = %connector, by, since = %circuit_breaker.set_at, "what this connector says counts again");
+            tracing::warn!(event = "circuit_breaker_closed", connector = %connector, by, since = %circuit_breaker.opened_at, "what this connector says counts again");
             self.circuit_breakers.note(circuit_breaker.clone());
         }
         Ok(released)
@@ -132,10 +132,10 @@ impl Issuer {
         let Some(circuit_breaker) = self.circuit_breakers.membership(&connector.id) else {
             return Ok(false);
         };
-        let asked_since = session.identity_at >= circuit_breaker.set_at;
+        let asked_since = session.identity_at >= circuit_breaker.opened_at;
         match asked_since && self.now().since(session.identity_at) < TO_FINISH_A_LOGIN {
             true => Ok(true),
-            false => Err(braked(connector, &circuit_breaker)),
+            false => Err(circuit_open_error(connector, &circuit_breaker)),
         }
     }
 
@@ -143,7 +143,7 @@ impl Issuer {
     fn not_braked(&self, connector: &Connector) -> Result<(), IssuerError> {
         self.circuit_breakers
             .membership(&connector.id)
-            .map_or(Ok(()), |circuit_breaker| Err(braked(connector, &circuit_breaker)))
+            .map_or(Ok(()), |circuit_breaker| Err(circuit_open_error(connector, &circuit_breaker)))
     }
 
     pub(crate) fn is_welcome(&self, session: &Session) {
@@ -182,7 +182,7 @@ impl Issuer {
         }
         tracing::warn!(session = %session.id, connector = %connector.id, reason = %why, outcome = ?outcome, "the upstream refuses a person who is signed in");
         match outcome {
-            Missing::First | Missing::Waiting => Ok(Upstream::Refused(Refused::Missing { why })),
+            Missing::First | Missing::Pending => Ok(Upstream::Refused(Refused::Missing { why })),
             Missing::Ended(_) | Missing::Gone => Ok(Upstream::Refused(Refused::Ended)),
             Missing::CircuitOpen => {
                 self.reload_circuit_breakers().await?;
@@ -206,29 +206,29 @@ impl Issuer {
                 connector: connector.id.clone(),
                 refused: i64::try_from(refused).unwrap_or(i64::MAX),
                 asked: i64::try_from(asked).unwrap_or(i64::MAX),
-                marks_since: now - minute::WINDOW,
-                confirmation_counts: CONFIRMATION_COUNTS,
+                missing_since: now - minute::WINDOW,
+                grace_period: CONFIRMATION_COUNTS,
                 now,
             })
             .await?;
         let circuit_breaker = match set {
-            CircuitBreakerState::Set(circuit_breaker) => {
+            CircuitBreakerState::Opened(circuit_breaker) => {
                 tracing::error!(event = "circuit_breaker_opened", connector = %connector.id, refused, asked, "this upstream refuses so many people that it is not believed: nobody is logged out, nobody is refreshed, until a person confirms");
                 circuit_breaker
             }
-            CircuitBreakerState::Already(circuit_breaker) => circuit_breaker,
+            CircuitBreakerState::AlreadyOpen(circuit_breaker) => circuit_breaker,
         };
         self.circuit_breakers.note(circuit_breaker);
         self.not_braked(connector)
     }
 }
 
-fn braked(connector: &Connector, circuit_breaker: &CircuitBreaker) -> IssuerError {
-    let CircuitBreaker { set_at, refused, asked, .. } = circuit_breaker;
+fn circuit_open_error(connector: &Connector, circuit_breaker: &CircuitBreaker) -> IssuerError {
+    let CircuitBreaker { opened_at, refused, asked, .. } = circuit_breaker;
     unavailable(
         connector,
         format!(
-            "braked since {set_at}: {refused} of {asked} people were refused within a minute; a person must confirm"
+            "braked since {opened_at}: {refused} of {asked} people were refused within a minute; a person must confirm"
         ),
     )
 }

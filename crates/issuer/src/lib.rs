@@ -108,7 +108,7 @@ impl From<StoreError> for IssuerError {
             }
             StoreError::Broken(cause) => Self::Broken(cause),
             StoreError::Unstorable(what) => Self::Unstorable(what),
-            StoreError::NoSuchPage => Self::Unstorable(error.to_string()),
+            StoreError::InvalidCursor => Self::Unstorable(error.to_string()),
         }
     }
 }

@@ -124,7 +124,7 @@ impl Issuer {
 fn named_page<T>(found: Result<T, StoreError>) -> Result<Result<T, BadField>, IssuerError> {
     match found {
         Ok(found) => Ok(Ok(found)),
-        Err(StoreError::NoSuchPage) => Ok(Err(bad("page", "is no page of this list"))),
+        Err(StoreError::InvalidCursor) => Ok(Err(bad("page", "is no page of this list"))),
         Err(error) => Err(error.into()),
     }
 }

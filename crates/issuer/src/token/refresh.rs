@@ -124,7 +124,7 @@ impl Issuer {
             .await?;
         match rotation {
             Rotation::Rotated { generation } | Rotation::Repeated { generation } => Ok(generation),
-            Rotation::WentBack { generation } => {
+            Rotation::DatabaseRestored { generation } => {
                 tracing::error!(event = "database_restored", grant = %grant.id, "a refresh token is newer than the database: was it restored?");
                 Ok(generation)
             }

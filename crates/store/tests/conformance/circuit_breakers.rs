@@ -16,16 +16,16 @@ fn circuit_breaker(seconds: u32) -> OpenCircuitBreaker {
         connector: ConnectorId::new("ldap"),
         refused: 21,
         asked: 30,
-        marks_since: now - MINUTE,
-        confirmation_counts: HOUR,
+        missing_since: now - MINUTE,
+        grace_period: HOUR,
         now,
     }
 }
 
 async fn is_set(world: &World, circuit_breaker: OpenCircuitBreaker) -> CircuitBreaker {
     match world.store.open_circuit_breaker(circuit_breaker).await.unwrap() {
-        CircuitBreakerState::Set(circuit_breaker) => circuit_breaker,
-        CircuitBreakerState::Already(circuit_breaker) => panic!("already: {circuit_breaker:?}"),
+        CircuitBreakerState::Opened(circuit_breaker) => circuit_breaker,
+        CircuitBreakerState::AlreadyOpen(circuit_breaker) => panic!("already: {circuit_breaker:?}"),
     }
 }
 
@@ -35,9 +35,9 @@ async fn a_brake_holds_until_a_person_confirms(world: &World) {
     assert_eq!(world.store.close_circuit_breaker(&ldap, "user:joe", NOW).await.unwrap(), None);
 
     let set = is_set(world, circuit_breaker(0)).await;
-    assert_eq!((set.refused, set.asked, set.set_at, set.holds()), (21, 30, NOW, true));
+    assert_eq!((set.refused, set.asked, set.opened_at, set.holds()), (21, 30, NOW, true));
     let second = world.store.open_circuit_breaker(circuit_breaker(5)).await.unwrap();
-    assert_eq!(second, CircuitBreakerState::Already(set.clone()), "the first replica's stands");
+    assert_eq!(second, CircuitBreakerState::AlreadyOpen(set.clone()), "the first replica's stands");
     assert_eq!(world.replica().await.circuit_breakers().await.unwrap(), [set]);
 
     let later = NOW + 10 * MINUTE;
@@ -56,7 +56,7 @@ async fn what_was_confirmed_is_not_braked_again_at_once(world: &World) {
     world.store.close_circuit_breaker(&ldap, "user:joe", NOW + MINUTE).await.unwrap();
     let soon = world.store.open_circuit_breaker(circuit_breaker(60 + 3600)).await.unwrap();
     assert!(
-        matches!(soon, CircuitBreakerState::Already(circuit_breaker) if !circuit_breaker.holds())
+        matches!(soon, CircuitBreakerState::AlreadyOpen(circuit_breaker) if !circuit_breaker.holds())
     );
     assert!(is_set(world, circuit_breaker(60 + 3601)).await.holds());
 }

@@ -29,7 +29,7 @@ async fn a_code_is_used_once(world: &World) {
     let redeem = |grant| world.store.redeem_code(&given.hash, &given.client, grant, NOW, LIMIT);
     assert_eq!(
         redeem(first.clone()).await.unwrap(),
-        RedeemCodeOutcome::Granted { given_way: vec![] }
+        RedeemCodeOutcome::Granted { dropped: vec![] }
     );
 
     let (stored, session) = world.store.grant(&first.id).await.unwrap().unwrap();
@@ -107,8 +107,8 @@ async fn the_longest_idle_of_too_many_grants_gives_way(world: &World) {
     world.store.issue_code(given.clone(), NOW).await.unwrap();
     let redeemed =
         world.store.redeem_code(&given.hash, &given.client, grant(&given, true), NOW, 3).await;
-    let given_way = vec![laptops[1].clone()];
-    assert_eq!(redeemed.unwrap(), RedeemCodeOutcome::Granted { given_way });
+    let dropped = vec![laptops[1].clone()];
+    assert_eq!(redeemed.unwrap(), RedeemCodeOutcome::Granted { dropped });
     let (gone, _) = world.store.grant(&laptops[1]).await.unwrap().unwrap();
     assert_eq!(gone.ended.unwrap().why, EndReason::TooManyGrants);
     for live in [&laptops[0], &laptops[2], &elsewhere] {

@@ -94,7 +94,7 @@ async fn a_token_newer_than_the_database_is_adopted(world: &World) {
     let jane = world.jane("c").await;
     let grant = world.granted(&jane, "cli", true).await;
     let rotation = world.store.rotate(rotate(&grant, 5, NOW)).await.unwrap();
-    assert_eq!(rotation, Rotation::WentBack { generation: 6 });
+    assert_eq!(rotation, Rotation::DatabaseRestored { generation: 6 });
     let lost = world.store.rotate(rotate(&grant, 5, NOW)).await.unwrap();
     assert_eq!(lost, Rotation::Repeated { generation: 6 });
     let next = world.store.rotate(rotate(&grant, 6, NOW)).await.unwrap();

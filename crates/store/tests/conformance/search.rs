@@ -147,7 +147,7 @@ async fn pages_stay_while_people_come_and_go(world: &World) {
 async fn a_page_that_was_never_given_is_refused(world: &World) {
     for made_up in ["", "1", "x.y", "1.'", "99999999999999999999.a", "1.a\u{0}"] {
         let answer = world.store.find_sessions(&filter(), Some(made_up), 5).await;
-        assert!(matches!(answer, Err(StoreError::NoSuchPage)), "{made_up:?}: {answer:?}");
+        assert!(matches!(answer, Err(StoreError::InvalidCursor)), "{made_up:?}: {answer:?}");
     }
 }
 

@@ -57,7 +57,7 @@ async fn only_the_second_refusal_after_a_while_ends_the_session(world: &World) {
     let grant = world.granted(&jane, "cli", true).await;
     let missing = |at| world.store.mark_missing(&jane, EndReason::UpstreamMissing, 5 * MINUTE, at);
     assert_eq!(missing(NOW).await.unwrap(), Missing::First);
-    assert_eq!(missing(NOW + 4 * MINUTE).await.unwrap(), Missing::Waiting);
+    assert_eq!(missing(NOW + 4 * MINUTE).await.unwrap(), Missing::Pending);
     assert_eq!(
         world.store.session(&jane).await.unwrap().unwrap().missing_since,
         Some(NOW),

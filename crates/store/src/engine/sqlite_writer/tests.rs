@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use super::{Job, Posted, write_batch};
 use crate::StoreError;
 use crate::engine::Operation;
-use crate::engine::conn::{Conn, Told};
+use crate::engine::conn::{Conn, Shared};
 
 enum Deed {
     /// Writes its number.
@@ -21,7 +21,7 @@ enum Deed {
 }
 
 impl Operation for Deed {
-    type Answer = i64;
+    type Output = i64;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<i64, StoreError> {
         let insert = "INSERT INTO deeds (number) VALUES ($1)";
         match self {
@@ -69,7 +69,7 @@ async fn done(connection: &mut SqliteConnection, deeds: Vec<Deed>) -> Vec<Result
     let mut answers = Vec::new();
     for operation in deeds {
         let (answer, answered) = oneshot::channel();
-        batch.push(Box::new(Posted { operation, told: Told::default(), outcome: None, answer }));
+        batch.push(Box::new(Posted { operation, told: Shared::default(), outcome: None, answer }));
         answers.push(answered);
     }
     write_batch(connection, batch).await;
