@@ -56,18 +56,20 @@ const OWNERS: [(&str, &str); 8] = [
 ];
 
 /// Whom each room may know: the arrows of the design, and what they pass on the way.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     // It knows the program from outside only.
     ("countersign-bench", &[]),
     ("countersign-core", &[]),
     ("countersign-jose", &["countersign-core"]),
     ("countersign-store", &["countersign-core"]),
-    ("countersign-connectors", &["countersign-core", "countersign-jose"]),
+    ("countersign-config", &["countersign-core"]),
+    ("countersign-connectors", &["countersign-config", "countersign-core", "countersign-jose"]),
     ("countersign-issuer", &["countersign-core", "countersign-jose", "countersign-store"]),
     ("countersign-server", &["countersign-core", "countersign-issuer"]),
     (
         "countersign",
         &[
+            "countersign-config",
             "countersign-connectors",
             "countersign-core",
             "countersign-issuer",

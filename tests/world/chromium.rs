@@ -14,6 +14,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use tempfile::TempDir;
+use thirtyfour::error::{WebDriverError, WebDriverErrorInner, WebDriverResult};
 use thirtyfour::{
     By, CapabilitiesHelper, ChromiumLikeCapabilities, DesiredCapabilities, LoggingPrefsLogLevel,
     WebDriver, WebElement,
@@ -113,17 +114,40 @@ impl Chromium {
                 Err(_) if begun.elapsed() < PATIENCE => {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
-                Err(_) => panic!("no {selector} at {}: {}", self.url().await, self.text().await),
+                // Not `text()`, which waits for an element itself.
+                Err(error) => panic!("no {selector} at {}: {error}", self.url().await),
             }
         }
     }
 
     pub async fn types(&self, selector: &str, text: &str) {
-        self.sees(selector).await.send_keys(text).await.unwrap();
+        self.on(selector, async |element| element.send_keys(text).await).await;
     }
 
     pub async fn presses(&self, selector: &str) {
-        self.sees(selector).await.click().await.unwrap();
+        self.on(selector, async |element| element.click().await).await;
+    }
+
+    /// The text of the first element that matches a CSS selector, for which it waits.
+    pub async fn text_of(&self, selector: &str) -> String {
+        self.on(selector, async |element| element.text().await).await
+    }
+
+    /// Waits for an element and does something with it. A navigation between the two replaces the element
+    /// (StaleElementReference, raised before anything is done): then the new page's element is looked for.
+    async fn on<T>(
+        &self,
+        selector: &str,
+        act: impl AsyncFn(WebElement) -> WebDriverResult<T>,
+    ) -> T {
+        let begun = Instant::now();
+        loop {
+            match act(self.sees(selector).await).await {
+                Ok(result) => return result,
+                Err(error) if is_stale(&error) && begun.elapsed() < PATIENCE => {}
+                Err(error) => panic!("{selector} at {}: {error}", self.url().await),
+            }
+        }
     }
 
     /// Fills the password form by its stable names and sends it.
@@ -154,9 +178,9 @@ impl Chromium {
         self.driver.current_url().await.unwrap().to_string()
     }
 
-    /// What is readable on the page.
+    /// The text of the page.
     pub async fn text(&self) -> String {
-        self.driver.find(By::Css("body")).await.unwrap().text().await.unwrap()
+        self.text_of("body").await
     }
 
     /// What the console has said since the last call: violated policies, failed requests, errors.
@@ -182,6 +206,10 @@ impl Chromium {
         std::fs::write(&path, picture).unwrap();
         path
     }
+}
+
+fn is_stale(error: &WebDriverError) -> bool {
+    matches!(error.as_inner(), WebDriverErrorInner::StaleElementReference(_))
 }
 
 impl Drop for Chromium {

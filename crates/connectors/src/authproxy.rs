@@ -7,10 +7,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use countersign_config::Section;
 use countersign_core::connector::{
     Fingerprint, LoginMethod, LoginOutcome, ProxyHeaders, Refusal, SignedIn, TrustedHeaderLogin,
 };
-use countersign_core::settings::{Network, Section};
+use countersign_core::network::Network;
 use countersign_core::{Connector, ConnectorId, Identity, Trace};
 
 mod config;

@@ -6,10 +6,10 @@
 //! often ends their first session.
 
 use async_trait::async_trait;
+use countersign_config::Section;
 use countersign_core::connector::{
     CallbackState, LoginRedirect, RefreshOutcome, RefreshRequest, SignedIn, UpstreamLogin,
 };
-use countersign_core::settings::Section;
 use countersign_core::{Connector, ConnectorId, LoginScopes, Secret, Timestamp, Trace};
 use serde::{Deserialize, Serialize};
 

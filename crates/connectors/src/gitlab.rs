@@ -4,10 +4,10 @@
 //! is remembered (`oauth::Spent`).
 
 use async_trait::async_trait;
+use countersign_config::Section;
 use countersign_core::connector::{
     CallbackState, LoginRedirect, RefreshOutcome, RefreshRequest, SignedIn, UpstreamLogin,
 };
-use countersign_core::settings::Section;
 use countersign_core::{Connector, ConnectorId, Identity, LoginScopes, Secret, Timestamp, Trace};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -4,10 +4,10 @@
 //! e-mail address alone. Groups are asked for only under an address Google itself vouches for.
 
 use async_trait::async_trait;
+use countersign_config::Section;
 use countersign_core::connector::{
     CallbackState, LoginRedirect, RefreshOutcome, RefreshRequest, SignedIn, UpstreamLogin,
 };
-use countersign_core::settings::Section;
 use countersign_core::{Connector, ConnectorId, Identity, LoginScopes, Timestamp, Trace};
 use serde_json::{Map, Value};
 

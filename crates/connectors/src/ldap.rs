@@ -9,11 +9,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use countersign_config::Section;
 use countersign_core::connector::{
     AccountDiagnosis, ConnectorError, Fingerprint, LoginMethod, LoginOutcome, PasswordLogin,
     Refresh, RefreshOutcome, RefreshRequest, Refusal, SignedIn,
 };
-use countersign_core::settings::Section;
 use countersign_core::{Connector, ConnectorId, LoginScopes, Secret, Trace};
 use unicode_normalization::UnicodeNormalization;
 

@@ -5,7 +5,7 @@
 //! when it is built and opens nothing on the network before somebody logs in. It never stores
 //! anything, never talks to a browser, and never decides what a refusal means for a session.
 
-use countersign_core::settings::{Section, nearest};
+use countersign_config::{Section, nearest};
 use countersign_core::{Connector, ConnectorId};
 
 mod authproxy;

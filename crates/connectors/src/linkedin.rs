@@ -6,10 +6,10 @@
 //! userinfo.
 
 use async_trait::async_trait;
+use countersign_config::Section;
 use countersign_core::connector::{
     CallbackState, LoginRedirect, RefreshOutcome, RefreshRequest, SignedIn, UpstreamLogin,
 };
-use countersign_core::settings::Section;
 use countersign_core::{Connector, ConnectorId, Identity, Secret, Timestamp, Trace};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

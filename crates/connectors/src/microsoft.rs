@@ -3,10 +3,10 @@
 //! Who somebody is says Microsoft Graph, as in Dex; groups are read in one tenant only.
 
 use async_trait::async_trait;
+use countersign_config::Section;
 use countersign_core::connector::{
     CallbackState, LoginRedirect, RefreshOutcome, RefreshRequest, SignedIn, UpstreamLogin,
 };
-use countersign_core::settings::Section;
 use countersign_core::{Connector, ConnectorId, Identity, LoginScopes, Secret, Timestamp, Trace};
 use serde::{Deserialize, Serialize};
 

@@ -5,12 +5,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use countersign_config::Section;
 use countersign_core::connector::{
     AccountDiagnosis, CallbackState, ConnectorError, Fingerprint, LoginMethod, LoginOutcome,
     LoginRedirect, PasswordLogin, RedirectLogin, Refresh, RefreshOutcome, RefreshRequest, Refusal,
     SignedIn, UpstreamLogin,
 };
-use countersign_core::settings::Section;
 use countersign_core::{Connector, ConnectorId, Identity, LoginScopes, Secret, Trace, ids};
 
 const CODE: &str = "code";

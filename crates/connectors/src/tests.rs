@@ -1,8 +1,8 @@
+use countersign_config::Node;
 use countersign_core::connector::{
     AccountDiagnosis, Fingerprint, LoginMethod, LoginOutcome, RefreshOutcome, RefreshRequest,
     Refusal, UpstreamLogin,
 };
-use countersign_core::settings::Node;
 use countersign_core::{Connector, ConnectorId, LoginScopes, Secret, Timestamp, Trace};
 
 use crate::tree::{map, text};

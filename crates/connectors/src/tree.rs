@@ -1,6 +1,6 @@
 //! For tests only: a piece of configuration as a tree, one line for each key and list entry.
 
-use countersign_core::settings::{Key, Mark, Node, Problems, Section, Value};
+use countersign_config::{Key, Mark, Node, Problems, Section, Value};
 
 pub fn text(text: impl Into<String>) -> Node {
     node(Value::Scalar { text: text.into(), plain: false })

@@ -31,11 +31,11 @@ mod refresh;
 #[path = "ldap/tls.rs"]
 mod tls;
 
+use countersign_config::Node;
 use countersign_connectors::ldap::{UserBinds, read_counting};
 use countersign_core::connector::{
     ConnectorError, LoginMethod, LoginOutcome, RefreshOutcome, RefreshRequest, Refusal, SignedIn,
 };
-use countersign_core::settings::Node;
 use countersign_core::{Connector, ConnectorId, LoginScopes, Secret, Timestamp, Trace};
 
 use slapd::Slapd;

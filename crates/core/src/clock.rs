@@ -155,6 +155,47 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (year, month, day)
 }
 
+/// Parses Go's duration text (`1h30m`, `300ms`), which Dex's files use. Days and negative values are refused.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    if text == "0" {
+        return Some(Duration::ZERO);
+    }
+    let mut rest = text;
+    let mut total = Duration::ZERO;
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        let number_end = rest.find(|c: char| !(c.is_ascii_digit() || c == '.'))?;
+        let (number, tail) = rest.split_at_checked(number_end)?;
+        let unit_end = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at_checked(unit_end)?;
+        let seconds = match unit {
+            "h" => 3600.0,
+            "m" => 60.0,
+            "s" => 1.0,
+            "ms" => 1e-3,
+            "us" | "µs" | "μs" => 1e-6,
+            "ns" => 1e-9,
+            _ => return None,
+        };
+        let part = Duration::try_from_secs_f64(number.parse::<f64>().ok()? * seconds).ok()?;
+        total = total.checked_add(part)?;
+        rest = tail;
+    }
+    Some(total)
+}
+
+/// A duration in the same text form, to the millisecond.
+pub fn show_duration(duration: Duration) -> String {
+    let secs = duration.as_secs();
+    let (h, m, s, ms) = (secs / 3600, secs / 60 % 60, secs % 60, duration.subsec_millis());
+    let parts = [(h, "h"), (m, "m"), (s, "s"), (u64::from(ms), "ms")];
+    let text: String =
+        parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect();
+    if text.is_empty() { "0s".to_owned() } else { text }
+}
+
 /// Where the time comes from. Only the program owns the real one; tests own theirs.
 pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
@@ -162,7 +203,9 @@ pub trait Clock: Send + Sync {
 
 #[cfg(test)]
 mod tests {
-    use super::Timestamp;
+    use std::time::Duration;
+
+    use super::{Timestamp, parse_duration, show_duration};
 
     #[test]
     fn known_instants_print_as_rfc_3339() {
@@ -209,5 +252,19 @@ mod tests {
         ] {
             assert!(read(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn durations_are_those_of_go() {
+        for (text, secs) in
+            [("1h30m", 5400.0), ("10m", 600.0), ("0", 0.0), ("1.5s", 1.5), ("250ms", 0.25)]
+        {
+            assert_eq!(parse_duration(text), Some(Duration::from_secs_f64(secs)), "{text}");
+        }
+        for text in ["", "10", "1d", "-5m", "m", "5 m", "1h30"] {
+            assert_eq!(parse_duration(text), None, "{text}");
+        }
+        assert_eq!(show_duration(Duration::from_secs(5400)), "1h30m");
+        assert_eq!(show_duration(Duration::ZERO), "0s");
     }
 }

@@ -12,11 +12,11 @@ pub mod ids;
 pub mod kubernetes;
 pub mod lifetimes;
 pub mod logout_notifier;
+pub mod network;
 pub mod scopes;
 pub mod secret;
 pub mod session;
 pub mod session_filter;
-pub mod settings;
 pub mod trace;
 
 pub use client::Client;

@@ -13,7 +13,7 @@ use countersign_issuer::settings::{
     ApprovalPolicy, IssuerUrl, PkcePolicy, RefreshPolicy, Settings, SignOnPolicy,
 };
 use countersign_issuer::{
-    CircuitBreakers, Clients, Connectors, Issuer, Keyring, LoginAttempts, Upstreams,
+    CircuitBreakers, Clients, ConnectorHealth, Connectors, Issuer, Keyring, LoginAttempts,
 };
 use countersign_server::pages::{Layout, Theme};
 use countersign_server::{AddressRule, App, Health, Metrics, ServerSettings};
@@ -41,7 +41,7 @@ pub async fn open(config: &Config, clock: Arc<dyn Clock>, health: Health) -> Res
         keyring,
         attempts: LoginAttempts::default(),
         circuit_breakers: CircuitBreakers::open(&store).await.map_err(|e| e.to_string())?,
-        upstream_health: Upstreams::default(),
+        upstream_health: ConnectorHealth::default(),
         settings,
         store,
         root,

@@ -7,7 +7,7 @@ use countersign_core::{Grant, GrantId, Session, SessionFilter, SessionId, Timest
 use crate::{Issuer, IssuerError};
 
 /// Sign-ins that are read at once.
-const BITE: i64 = 500;
+const BATCH: i64 = 500;
 /// Older sign-ins of one person than this many are not listed; "all others" ends those, too.
 const MOST_LISTED: usize = 500;
 
@@ -24,7 +24,7 @@ impl Issuer {
     pub async fn account_sessions(&self, mine: &Session) -> Result<Vec<Session>, IssuerError> {
         let (mut others, mut after) = (Vec::new(), None);
         while others.len() < MOST_LISTED {
-            let (found, next) = self.own_others(mine, after.as_deref()).await?;
+            let (found, next) = self.other_sessions(mine, after.as_deref()).await?;
             others.extend(found);
             after = next;
             if after.is_none() {
@@ -37,7 +37,7 @@ impl Issuer {
     }
 
     /// A bite of the others, newest first, and where the next one begins.
-    async fn own_others(
+    async fn other_sessions(
         &self,
         mine: &Session,
         after: Option<&str>,
@@ -47,7 +47,7 @@ impl Issuer {
             except: Some(mine.id.clone()),
             ..SessionFilter::default()
         };
-        let page = self.store.find_sessions(&others, after, BITE).await?;
+        let page = self.store.find_sessions(&others, after, BATCH).await?;
         // A browser that must sign in again for our own pages may still be let in by some application.
         let (anywhere, now) = (self.settings.longest_sign_on(), self.now());
         let good = page.sessions.into_iter().filter(|found| {
@@ -62,14 +62,14 @@ impl Issuer {
         let now = self.now();
         let mut grants = self.store.grants_of(session).await?;
         grants.retain(|grant| {
-            grant.ended.is_none() && self.lasts_until(grant).is_none_or(|until| until > now)
+            grant.ended.is_none() && self.grant_expires_at(grant).is_none_or(|until| until > now)
         });
         grants.sort_by_key(|grant| std::cmp::Reverse(grant.rotated_at));
         Ok(grants)
     }
 
     /// Until when a grant lasts if nobody uses it again and nobody ends it; `None`: without limit.
-    pub fn lasts_until(&self, grant: &Grant) -> Option<Timestamp> {
+    pub fn grant_expires_at(&self, grant: &Grant) -> Option<Timestamp> {
         if !grant.refreshable {
             return Some(grant.tokens_until);
         }
@@ -81,14 +81,14 @@ impl Issuer {
     }
 
     /// When the browser of this session must sign in again for our own pages.
-    pub fn browser_until(&self, session: &Session) -> Timestamp {
+    pub fn browser_session_expires_at(&self, session: &Session) -> Timestamp {
         let policy = &self.settings.sign_on;
         let whole = session.auth_time + policy.absolute_lifetime;
         session.cookie_until.min(whole).min(session.browser_seen + policy.idle_lifetime)
     }
 
     /// `None`: there is no such sign-in of this person.
-    pub async fn own_session_of_id(
+    pub async fn account_session(
         &self,
         mine: &Session,
         id: &SessionId,
@@ -98,13 +98,13 @@ impl Issuer {
     }
 
     /// Ends a sign-in of one's own and all it gave. `None`: there is no such.
-    pub async fn end_own_session(
+    pub async fn end_account_session(
         &self,
         mine: &Session,
         id: &SessionId,
         ip: &str,
     ) -> Result<Option<AccountEnd>, IssuerError> {
-        let Some(session) = self.own_session_of_id(mine, id).await? else { return Ok(None) };
+        let Some(session) = self.account_session(mine, id).await? else { return Ok(None) };
         let ended = self.store.end_session(&session.id, self.by_person(mine), Some(ip)).await?;
         let Some(ended) = ended else { return Ok(None) };
         tracing::info!(event = "session_ended", session = %session.id, by = %mine.id, user_id = %mine.identity.user_id, reason = EndReason::EndedByUser.as_str(), "a person ended a sign-in of theirs");
@@ -112,7 +112,7 @@ impl Issuer {
     }
 
     /// Ends what one code gave to one application. `None`: there is no such of one's own.
-    pub async fn end_own_grant(
+    pub async fn end_account_grant(
         &self,
         mine: &Session,
         id: &GrantId,
@@ -128,16 +128,16 @@ impl Issuer {
     }
 
     /// Ends every sign-in but this one. With it: how many.
-    pub async fn end_own_others(
+    pub async fn end_other_account_sessions(
         &self,
         mine: &Session,
         ip: &str,
     ) -> Result<(u64, AccountEnd), IssuerError> {
         let (mut count, mut last, mut after) = (0, None, None);
         loop {
-            let (others, next) = self.own_others(mine, after.as_deref()).await?;
+            let (others, next) = self.other_sessions(mine, after.as_deref()).await?;
             for other in others {
-                if let Some(ended) = self.end_own_session(mine, &other.id, ip).await? {
+                if let Some(ended) = self.end_account_session(mine, &other.id, ip).await? {
                     count += 1;
                     last = last.max(ended.tokens_until);
                 }

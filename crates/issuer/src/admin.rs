@@ -20,7 +20,7 @@ use countersign_core::{ClientId, ConnectorId, Session};
 use crate::Issuer;
 
 pub use keys::Rotation;
-pub use token::NotAdmitted;
+pub use token::AdminTokenRefusal;
 
 /// Changes need a sign-in no older than this.
 pub const FRESH_SIGN_IN: Duration = Duration::from_secs(15 * 60);
@@ -61,7 +61,7 @@ pub struct Administrator {
 
 impl Administrator {
     /// The holder of the database itself: the command line on the machine.
-    pub fn at_the_machine(account: &str) -> Self {
+    pub fn local_operator(account: &str) -> Self {
         Self { actor: format!("machine:{account}"), ip: None }
     }
 

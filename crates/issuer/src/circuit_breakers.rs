@@ -1,18 +1,18 @@
-//! The brake: an upstream's mistake does not log out the company (design 5).
+//! Circuit breaker per connector against mass refusals (design section 5).
 //!
-//! Over twenty people *and* over a fifth of those asked about, refused by one connector within a minute:
-//! from then on it counts as unreachable for everybody who is signed in, on every replica and across
-//! restarts, until a person confirms. Nobody is asked about, marked or ended meanwhile. Logins go on:
-//! they log nobody out, and whoever has to confirm must get in.
+//! Opens when one connector refuses more than 20 users *and* more than 20 % of those revalidated within a
+//! minute. While it is open the connector counts as unreachable for existing sessions, on every replica
+//! and across restarts, until an administrator confirms: nobody is revalidated, marked or ended. New
+//! logins go on, because they end no session and the administrator must be able to sign in.
 //!
-//! The first twenty are refused before anybody can know. Of these, three at most lose their session by it:
-//! "disabled" ends at once only the first three of a minute and is then believed at a second attempt
-//! minutes later, as "missing" always is; the marks of that minute are taken back when the brake is set.
-//! Each replica counts for itself what it asked; what it then does is decided by the one row they share.
+//! The first 20 users are refused before the breaker opens. At most three of them lose their session:
+//! "disabled" ends a session at once only for the first three of a minute, and otherwise at a second
+//! refusal five minutes later, as "missing" always does. The marks of that minute are removed when the
+//! breaker opens. Each replica counts its own calls; the state is the row in the database.
 //!
-//! A connector that asks nobody (local accounts) is our own configuration and is never braked.
+//! Local accounts (`Refresh::is_free`) are our own configuration and have no breaker.
 
-mod minute;
+mod refusal_window;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError, RwLock};
@@ -24,40 +24,48 @@ use countersign_store::{
     CircuitBreaker, CircuitBreakerState, Missing, OpenCircuitBreaker, Store, StoreError,
 };
 
-use crate::sessions::{Refused, Upstream};
-use crate::settings::MISSING_PATIENCE;
+use crate::settings::MISSING_GRACE;
 use crate::{Issuer, IssuerError};
 
-use minute::{Minute, Tally};
+use refusal_window::{RefusalWindow, Tally};
 
-/// So long after a person has confirmed, refusals are meant, however many.
+/// After an administrator has confirmed, refusals do not open the breaker for this long.
 const CONFIRMATION_COUNTS: Duration = Duration::from_secs(60 * 60);
-/// From the password to the code and its tokens.
+/// Time from a login to the tokens issued by it.
 const TO_FINISH_A_LOGIN: Duration = Duration::from_secs(60);
 
-/// What this replica knows of brakes, and what it has counted.
+/// State of all breakers as this replica last read it, and its own counts.
 pub struct CircuitBreakers {
-    /// As read lately, a connector each; those that were confirmed too.
+    /// One entry per connector that has ever opened, confirmed ones included.
     known: RwLock<BTreeMap<ConnectorId, CircuitBreaker>>,
-    minutes: Mutex<BTreeMap<ConnectorId, Minute>>,
+    minutes: Mutex<BTreeMap<ConnectorId, RefusalWindow>>,
 }
 
-/// What an upstream said of somebody who is signed in.
-pub(crate) enum Said {
+/// How an upstream refused a user who has a live session.
+pub(crate) enum UpstreamRefusal {
     Disabled,
     Missing { why: String },
 }
 
+/// What a refusal means for the session.
+pub(crate) enum RefusalOutcome {
+    /// This request is refused; the session ends if the refusal is repeated after the grace period.
+    Marked {
+        why: String,
+    },
+    SessionEnded,
+}
+
 impl CircuitBreakers {
-    /// With the brakes that hold already: a restart releases none.
+    /// Reads the breakers that are open already: a restart closes none.
     pub async fn open(store: &Store) -> Result<Self, StoreError> {
         let circuit_breakers = Self { known: RwLock::default(), minutes: Mutex::default() };
         circuit_breakers.learn(store.circuit_breakers().await?);
         Ok(circuit_breakers)
     }
 
-    pub fn membership(&self, connector: &ConnectorId) -> Option<CircuitBreaker> {
-        self.known(connector).filter(CircuitBreaker::holds)
+    pub fn open_breaker(&self, connector: &ConnectorId) -> Option<CircuitBreaker> {
+        self.known(connector).filter(CircuitBreaker::is_open)
     }
 
     fn known(&self, connector: &ConnectorId) -> Option<CircuitBreaker> {
@@ -65,7 +73,7 @@ impl CircuitBreakers {
     }
 
     fn is_confirmed(&self, connector: &ConnectorId, now: Timestamp) -> bool {
-        let confirmed = self.known(connector).and_then(|circuit_breaker| circuit_breaker.confirmed);
+        let confirmed = self.known(connector).and_then(|circuit_breaker| circuit_breaker.closed);
         confirmed.is_some_and(|confirmed| now.since(confirmed.at) <= CONFIRMATION_COUNTS)
     }
 
@@ -74,17 +82,17 @@ impl CircuitBreakers {
         known.insert(circuit_breaker.connector.clone(), circuit_breaker);
     }
 
-    /// Replaces what is known and tells of what is new.
+    /// Replaces the known state and logs the changes.
     fn learn(&self, read: Vec<CircuitBreaker>) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         for circuit_breaker in read {
-            let before = known.get(&circuit_breaker.connector).is_some_and(CircuitBreaker::holds);
-            match (before, circuit_breaker.holds()) {
+            let before = known.get(&circuit_breaker.connector).is_some_and(CircuitBreaker::is_open);
+            match (before, circuit_breaker.is_open()) {
                 (false, true) => {
-                    tracing::error!(event = "brake_holds", connector = %circuit_breaker.connector, since = %circuit_breaker.opened_at, refused = circuit_breaker.refused, asked = circuit_breaker.asked, "nobody at this connector is refreshed until a person confirms");
+                    tracing::error!(event = "circuit_breaker_open", connector = %circuit_breaker.connector, since = %circuit_breaker.opened_at, refused = circuit_breaker.refused, asked = circuit_breaker.total, "no session of this connector is refreshed until an administrator confirms");
                 }
                 (true, false) => {
-                    tracing::warn!(event = "brake_is_released", connector = %circuit_breaker.connector, "what this connector says counts again");
+                    tracing::warn!(event = "circuit_breaker_closed", connector = %circuit_breaker.connector, "the refusals of this connector count again");
                 }
                 _ => {}
             }
@@ -92,7 +100,7 @@ impl CircuitBreakers {
         }
     }
 
-    /// Counts one answer about one person.
+    /// Counts one revalidation of one user.
     fn count(&self, connector: &ConnectorId, person: &str, refused: bool, now: Timestamp) -> Tally {
         let mut minutes = self.minutes.lock().unwrap_or_else(PoisonError::into_inner);
         minutes.entry(connector.clone()).or_default().count(person, refused, now)
@@ -100,15 +108,15 @@ impl CircuitBreakers {
 }
 
 impl Issuer {
-    /// Reads the brakes again, as others may have set or released them. Called every few seconds; a refusal
-    /// looks at the database itself before it marks or ends anybody.
+    /// Reads the breakers again, which another replica may have opened or closed. Called every few seconds;
+    /// a refusal also checks the database before it marks or ends a session.
     pub async fn reload_circuit_breakers(&self) -> Result<(), IssuerError> {
         self.circuit_breakers.learn(self.store.circuit_breakers().await?);
         Ok(())
     }
 
-    /// A person has looked: what the upstream says counts again, and for an hour it is meant, however many
-    /// it refuses. `by` is `user:…` or `client:…`; `None`: no brake holds.
+    /// An administrator confirms that the refusals are right: they count again, and do not open the breaker
+    /// for an hour. `by` is `user:…` or `client:…`. `None`: no breaker was open.
     pub async fn close_circuit_breaker(
         &self,
         connector: &ConnectorId,
@@ -116,37 +124,37 @@ impl Issuer {
     ) -> Result<Option<CircuitBreaker>, IssuerError> {
         let released = self.store.close_circuit_breaker(connector, by, self.now()).await?;
         if let Some(circuit_breaker) = &released {
-            tracing::warn!(event = "circuit_breaker_closed", connector = %connector, by, since = %circuit_breaker.opened_at, "what this connector says counts again");
+            tracing::warn!(event = "circuit_breaker_closed", connector = %connector, by, since = %circuit_breaker.opened_at, "the refusals of this connector count again");
             self.circuit_breakers.note(circuit_breaker.clone());
         }
         Ok(released)
     }
 
-    /// While a brake holds: true for whoever has just signed in, since a login is the upstream's own yes
-    /// (with an interval of zero nobody could otherwise finish one); for everybody else an error.
+    /// While the breaker is open: true for a session that signed in within the last minute, because that
+    /// login was accepted by the upstream itself; for every other session an error.
     pub(crate) fn skips_revalidation(
         &self,
         connector: &Connector,
         session: &Session,
     ) -> Result<bool, IssuerError> {
-        let Some(circuit_breaker) = self.circuit_breakers.membership(&connector.id) else {
+        let Some(circuit_breaker) = self.circuit_breakers.open_breaker(&connector.id) else {
             return Ok(false);
         };
         let asked_since = session.identity_at >= circuit_breaker.opened_at;
         match asked_since && self.now().since(session.identity_at) < TO_FINISH_A_LOGIN {
             true => Ok(true),
-            false => Err(circuit_open_error(connector, &circuit_breaker)),
+            false => Err(circuit_open(connector, &circuit_breaker)),
         }
     }
 
-    /// An error while a brake holds: the upstream counts as unreachable.
-    fn not_braked(&self, connector: &Connector) -> Result<(), IssuerError> {
+    /// An error while the breaker is open: the upstream counts as unreachable.
+    fn check_circuit_closed(&self, connector: &Connector) -> Result<(), IssuerError> {
         self.circuit_breakers
-            .membership(&connector.id)
-            .map_or(Ok(()), |circuit_breaker| Err(circuit_open_error(connector, &circuit_breaker)))
+            .open_breaker(&connector.id)
+            .map_or(Ok(()), |circuit_breaker| Err(circuit_open(connector, &circuit_breaker)))
     }
 
-    pub(crate) fn is_welcome(&self, session: &Session) {
+    pub(crate) fn record_success(&self, session: &Session) {
         self.circuit_breakers.count(
             &session.connector,
             &session.identity.user_id,
@@ -155,45 +163,51 @@ impl Issuer {
         );
     }
 
-    /// The upstream refuses a person whose session lives. `free`: it is our own configuration that does.
-    pub(crate) async fn is_refused(
+    /// Records that the upstream refused a user who has a live session. `free`: the connector asks no
+    /// upstream ([`countersign_core::connector::Refresh::is_free`]).
+    pub(crate) async fn record_refusal(
         &self,
         connector: &Connector,
         session: &Session,
-        said: Said,
+        refusal: UpstreamRefusal,
         free: bool,
-    ) -> Result<Upstream, IssuerError> {
+    ) -> Result<RefusalOutcome, IssuerError> {
         let now = self.now();
-        let meant = free || self.circuit_breakers.is_confirmed(&connector.id, now);
+        let is_trusted = free || self.circuit_breakers.is_confirmed(&connector.id, now);
         let tally =
             self.circuit_breakers.count(&connector.id, &session.identity.user_id, true, now);
-        if !meant && tally.is_a_mistake() {
-            self.circuit_breaker(connector, tally, now).await?;
+        if !is_trusted && tally.exceeds_threshold() {
+            self.open_circuit(connector, tally, now).await?;
         }
-        let (reason, why) = match said {
-            Said::Disabled => (EndReason::UpstreamDisabled, "the account is disabled".to_owned()),
-            Said::Missing { why } => (EndReason::UpstreamMissing, why),
+        let (reason, why) = match refusal {
+            UpstreamRefusal::Disabled => {
+                (EndReason::UpstreamDisabled, "the account is disabled".to_owned())
+            }
+            UpstreamRefusal::Missing { why } => (EndReason::UpstreamMissing, why),
         };
-        let at_once = reason == EndReason::UpstreamDisabled && (meant || !tally.is_a_crowd());
-        let patience = if at_once { Duration::ZERO } else { MISSING_PATIENCE };
-        let outcome = self.store.mark_missing(&session.id, reason, patience, now).await?;
+        let at_once = reason == EndReason::UpstreamDisabled && (is_trusted || !tally.is_unusual());
+        let grace = if at_once { Duration::ZERO } else { MISSING_GRACE };
+        let outcome = self.store.mark_missing(&session.id, reason, grace, now).await?;
         if let Missing::Ended(_) = outcome {
-            tracing::warn!(event = "session_ended", session = %session.id, connector = %connector.id, reason = reason.as_str(), "the upstream does not let this person in any more");
+            tracing::warn!(event = "session_ended", session = %session.id, connector = %connector.id, reason = reason.as_str(), "the upstream refuses this user");
         }
-        tracing::warn!(session = %session.id, connector = %connector.id, reason = %why, outcome = ?outcome, "the upstream refuses a person who is signed in");
+        tracing::warn!(session = %session.id, connector = %connector.id, reason = %why, outcome = ?outcome, "the upstream refuses a user with a live session");
         match outcome {
-            Missing::First | Missing::Pending => Ok(Upstream::Refused(Refused::Missing { why })),
-            Missing::Ended(_) | Missing::Gone => Ok(Upstream::Refused(Refused::Ended)),
+            Missing::First | Missing::Pending => Ok(RefusalOutcome::Marked { why }),
+            Missing::Ended(_) | Missing::NotLive => Ok(RefusalOutcome::SessionEnded),
             Missing::CircuitOpen => {
                 self.reload_circuit_breakers().await?;
-                self.not_braked(connector)?;
-                Err(unavailable(connector, "another replica has just braked it".to_owned()))
+                self.check_circuit_closed(connector)?;
+                Err(unavailable(
+                    connector,
+                    "another replica has just opened its circuit breaker".to_owned(),
+                ))
             }
         }
     }
 
-    /// An error, unless a person has confirmed a moment ago at another replica.
-    async fn circuit_breaker(
+    /// Opens the breaker in the database. An error, unless it was confirmed meanwhile at another replica.
+    async fn open_circuit(
         &self,
         connector: &Connector,
         tally: Tally,
@@ -205,30 +219,30 @@ impl Issuer {
             .open_circuit_breaker(OpenCircuitBreaker {
                 connector: connector.id.clone(),
                 refused: i64::try_from(refused).unwrap_or(i64::MAX),
-                asked: i64::try_from(asked).unwrap_or(i64::MAX),
-                missing_since: now - minute::WINDOW,
+                total: i64::try_from(asked).unwrap_or(i64::MAX),
+                missing_since: now - refusal_window::WINDOW,
                 grace_period: CONFIRMATION_COUNTS,
                 now,
             })
             .await?;
         let circuit_breaker = match set {
             CircuitBreakerState::Opened(circuit_breaker) => {
-                tracing::error!(event = "circuit_breaker_opened", connector = %connector.id, refused, asked, "this upstream refuses so many people that it is not believed: nobody is logged out, nobody is refreshed, until a person confirms");
+                tracing::error!(event = "circuit_breaker_opened", connector = %connector.id, refused, asked, "this connector refuses so many users that its refusals are ignored: no session ends and none is refreshed until an administrator confirms");
                 circuit_breaker
             }
-            CircuitBreakerState::AlreadyOpen(circuit_breaker) => circuit_breaker,
+            CircuitBreakerState::Unchanged(circuit_breaker) => circuit_breaker,
         };
         self.circuit_breakers.note(circuit_breaker);
-        self.not_braked(connector)
+        self.check_circuit_closed(connector)
     }
 }
 
-fn circuit_open_error(connector: &Connector, circuit_breaker: &CircuitBreaker) -> IssuerError {
-    let CircuitBreaker { opened_at, refused, asked, .. } = circuit_breaker;
+fn circuit_open(connector: &Connector, circuit_breaker: &CircuitBreaker) -> IssuerError {
+    let CircuitBreaker { opened_at, refused, total: asked, .. } = circuit_breaker;
     unavailable(
         connector,
         format!(
-            "braked since {opened_at}: {refused} of {asked} people were refused within a minute; a person must confirm"
+            "circuit breaker open since {opened_at}: {refused} of {asked} users were refused within a minute; an administrator must confirm"
         ),
     )
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use countersign_core::{Client, ClientId, Secret, client};
 
-use crate::authorize::AuthRequest;
+use crate::login::AuthRequest;
 
 /// Clients of the configuration file. Looking one up asks no database.
 #[derive(Clone, Debug)]
@@ -59,15 +59,15 @@ impl Clients {
 
     /// `None` is `invalid_client`, whichever of unknown, wrong method and wrong secret it was; each
     /// costs one comparison.
-    pub fn authenticate(&self, proxy_headers: &ClientProof) -> Option<&Client> {
-        let client = self.get(&proxy_headers.id);
+    pub fn authenticate(&self, proof: &ClientProof) -> Option<&Client> {
+        let client = self.get(&proof.id);
         let nobody = Secret::new(NOBODY);
         let expected = client.and_then(|c| c.secret.as_ref());
-        let given = proxy_headers.secret.as_ref().map_or("", Secret::expose);
+        let given = proof.secret.as_ref().map_or("", Secret::expose);
         let matched = expected.unwrap_or(&nobody).matches(given);
         let client = client?;
         let proven = if client.public {
-            proxy_headers.secret.as_ref().is_none_or(Secret::is_empty) && client.secret.is_none()
+            proof.secret.as_ref().is_none_or(Secret::is_empty) && client.secret.is_none()
                 || expected.is_some() && matched
         } else {
             expected.is_some() && !given.is_empty() && matched

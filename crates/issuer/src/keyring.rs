@@ -191,7 +191,7 @@ async fn new_key(
     now: Timestamp,
 ) -> Result<SigningKeyRow, IssuerError> {
     let algorithm = settings.algorithm;
-    let pair = off_the_async_threads(move || KeyPair::generate(algorithm)).await??;
+    let pair = run_blocking(move || KeyPair::generate(algorithm)).await??;
     Ok(SigningKeyRow {
         number,
         kid: pair.kid,
@@ -314,7 +314,7 @@ fn unsealed(root: &RootKeys, purpose: &str, sealed: &Secret) -> Result<Secret, I
 }
 
 /// Work that would hold up an async thread: private-key operations, key generation.
-pub(crate) async fn off_the_async_threads<T: Send + 'static>(
+pub(crate) async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, IssuerError> {
     tokio::task::spawn_blocking(work).await.map_err(|e| IssuerError::Broken(e.to_string()))

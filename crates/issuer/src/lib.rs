@@ -11,7 +11,6 @@
 pub mod account_sessions;
 pub mod admin;
 pub mod attempts;
-pub mod authorize;
 pub mod circuit_breakers;
 pub mod clients;
 pub mod connectors;
@@ -20,6 +19,7 @@ pub mod housekeeping;
 pub mod keyring;
 pub mod kubernetes;
 pub mod lifetimes;
+pub mod login;
 pub mod logout;
 pub mod logout_notifications;
 pub mod sessions;
@@ -44,7 +44,7 @@ pub use clients::Clients;
 pub use connectors::Connectors;
 pub use keyring::Keyring;
 pub use settings::Settings;
-pub use upstream_health::{UpstreamHealth, Upstreams};
+pub use upstream_health::{ConnectorHealth, ConnectorStatus};
 
 /// Everything an act needs, put together once by the program.
 pub struct Issuer {
@@ -54,7 +54,7 @@ pub struct Issuer {
     pub keyring: Keyring,
     pub attempts: LoginAttempts,
     pub circuit_breakers: CircuitBreakers,
-    pub upstream_health: Upstreams,
+    pub upstream_health: ConnectorHealth,
     pub store: Store,
     pub root: RootKeys,
     pub clock: Arc<dyn Clock>,
@@ -76,6 +76,10 @@ pub enum IssuerError {
     /// answers or of the person's data there (502). `missing` may be shown to the person.
     #[error("{what}: {cause}")]
     Misconfigured { what: String, missing: String, cause: String },
+    /// The database did not confirm a change, which may have been made: nothing may be said about what was
+    /// consumed (503).
+    #[error("{what} did not confirm a change: {cause}")]
+    OutcomeUnknown { what: String, cause: String },
     /// The request brought text that no database keeps, such as a NUL (400).
     #[error("unstorable text: {0}")]
     Unstorable(String),
@@ -106,7 +110,10 @@ impl From<StoreError> for IssuerError {
             StoreError::Unavailable(cause) => {
                 Self::Unavailable { what: THE_DATABASE.to_owned(), cause }
             }
-            StoreError::Broken(cause) => Self::Broken(cause),
+            StoreError::OutcomeUnknown(cause) => {
+                Self::OutcomeUnknown { what: THE_DATABASE.to_owned(), cause }
+            }
+            StoreError::Corrupt(cause) => Self::Broken(cause),
             StoreError::Unstorable(what) => Self::Unstorable(what),
             StoreError::InvalidCursor => Self::Unstorable(error.to_string()),
         }

@@ -11,7 +11,7 @@ use countersign_store::{SessionEnd, SignedOut};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::authorize::Params;
+use crate::login::Params;
 use crate::{Issuer, IssuerError};
 
 const SEALED: &str = "logout request";
@@ -45,7 +45,7 @@ struct Hint {
 
 impl LogoutRequest {
     /// Do these parameters come from an application, not from a form of ours?
-    pub fn is_asked_by(params: &Params) -> bool {
+    pub fn is_requested_by(params: &Params) -> bool {
         PARAMETERS.iter().any(|name| params.get_exact(name).is_some())
     }
 
@@ -65,29 +65,29 @@ impl LogoutRequest {
     }
 
     /// The same address for a link that a person may follow, and whose it is.
-    pub fn way_back(&self) -> Option<(&ClientId, &str)> {
+    pub fn return_link(&self) -> Option<(&ClientId, &str)> {
         Some((self.client.as_ref()?, self.back.as_deref()?))
     }
 }
 
 /// What a sign-out took with it.
 #[derive(Clone, Debug, Default)]
-pub struct SignOutEnd {
+pub struct SignOutOutcome {
     /// Something goes on without the browser.
-    pub tools_left: bool,
+    pub offline_grants_remain: bool,
     /// Clients that are being told.
-    pub told: Vec<ClientId>,
+    pub notified: Vec<ClientId>,
 }
 
-impl From<SignedOut> for SignOutEnd {
+impl From<SignedOut> for SignOutOutcome {
     fn from(out: SignedOut) -> Self {
-        Self { tools_left: !out.session_ended, told: out.told }
+        Self { offline_grants_remain: !out.session_ended, notified: out.notified }
     }
 }
 
-impl From<SessionEnd> for SignOutEnd {
+impl From<SessionEnd> for SignOutOutcome {
     fn from(end: SessionEnd) -> Self {
-        Self { tools_left: false, told: end.told }
+        Self { offline_grants_remain: false, notified: end.notified }
     }
 }
 
@@ -151,14 +151,14 @@ impl Issuer {
     }
 
     /// The browser's half ends; with `tools` everything its sign-in gave. `None`: it was over.
-    pub async fn sign_out_for(
+    pub async fn end_browser_session(
         &self,
         cookie: &Secret,
         tools: bool,
         ip: &str,
-    ) -> Result<Option<SignOutEnd>, IssuerError> {
+    ) -> Result<Option<SignOutOutcome>, IssuerError> {
         if !tools {
-            return Ok(self.sign_out(cookie).await?.map(SignOutEnd::from));
+            return Ok(self.sign_out(cookie).await?.map(SignOutOutcome::from));
         }
         let hashed = hash::sha256(cookie.expose());
         let Some(session) = self.store.session_by_cookie(&hashed).await? else { return Ok(None) };
@@ -166,7 +166,7 @@ impl Issuer {
         let ended = Ended { at: self.now(), by, why: EndReason::SignedOut };
         let end = self.store.end_session(&session.id, ended, Some(ip)).await?;
         tracing::info!(event = "session_ended", session = %session.id, user_id = %session.identity.user_id, reason = "signed_out", "signed out with everything");
-        Ok(end.map(SignOutEnd::from))
+        Ok(end.map(SignOutOutcome::from))
     }
 }
 

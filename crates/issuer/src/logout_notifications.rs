@@ -10,7 +10,7 @@ use countersign_store::LogoutNotification;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::keyring::off_the_async_threads;
+use crate::keyring::run_blocking;
 use crate::{Issuer, IssuerError};
 
 /// `typ` of a logout token (section 2.4).
@@ -39,7 +39,7 @@ const WAITS: [Duration; 7] = [
 /// What became of a message, for the counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogoutDelivery {
-    DeliveryOutcome,
+    Delivered,
     /// The client does not believe it; not tried again.
     Refused,
     /// Tried again later.
@@ -62,7 +62,7 @@ struct LogoutToken<'a> {
 
 impl Issuer {
     /// Does any client want to be told?
-    pub fn has_listeners(&self) -> bool {
+    pub fn has_backchannel_clients(&self) -> bool {
         self.clients.iter().any(|client| client.backchannel_logout_uri.is_some())
     }
 
@@ -84,82 +84,84 @@ impl Issuer {
     /// One try. The token is new each time, so it is fresh however late it comes.
     pub async fn deliver(
         &self,
-        notice: LogoutNotification,
+        notification: LogoutNotification,
         notifier: &dyn LogoutNotifier,
     ) -> Result<LogoutDelivery, IssuerError> {
-        let client = self.clients.get(&notice.client);
+        let client = self.clients.get(&notification.client);
         let told =
             client.and_then(|client| Some((client, client.backchannel_logout_uri.as_ref()?)));
         let Some((client, uri)) = told else {
-            return self.give_up(&notice, "not_configured", "has no backchannelLogoutURI").await;
+            return self
+                .give_up(&notification, "not_configured", "has no backchannelLogoutURI")
+                .await;
         };
-        let token = self.logout_token(client, &notice).await?;
+        let token = self.logout_token(client, &notification).await?;
         match notifier.deliver(uri, &token).await {
             DeliveryOutcome::Accepted => {
-                self.store.finish_logout_notification(&notice, None).await?;
-                tracing::info!(event = "notice_delivered", client = %client.id, session = %notice.session, tries = notice.tries, "a client was told of an end");
-                Ok(LogoutDelivery::DeliveryOutcome)
+                self.store.finish_logout_notification(&notification, None).await?;
+                tracing::info!(event = "logout_notification_delivered", client = %client.id, session = %notification.session, tries = notification.attempts, "a client was told of an end");
+                Ok(LogoutDelivery::Delivered)
             }
             DeliveryOutcome::Refused { status } => {
-                self.give_up(&notice, "refused", &format!("answered {status}")).await?;
+                self.give_up(&notification, "refused", &format!("answered {status}")).await?;
                 Ok(LogoutDelivery::Refused)
             }
-            DeliveryOutcome::Failed { why } => self.postpone(&notice, &why).await,
+            DeliveryOutcome::Failed { why } => self.postpone(&notification, &why).await,
         }
     }
 
     async fn postpone(
         &self,
-        notice: &LogoutNotification,
+        notification: &LogoutNotification,
         why: &str,
     ) -> Result<LogoutDelivery, IssuerError> {
-        let tried = usize::try_from(notice.tries).unwrap_or(usize::MAX);
+        let tried = usize::try_from(notification.attempts).unwrap_or(usize::MAX);
         let Some(wait) = WAITS.get(tried.saturating_sub(1)) else {
-            return self.give_up(notice, "unreachable", why).await;
+            return self.give_up(notification, "unreachable", why).await;
         };
-        self.store.postpone_logout_notification(notice, self.now() + *wait).await?;
-        tracing::warn!(event = "notice_postponed", client = %notice.client, session = %notice.session, tries = notice.tries, again_in_seconds = wait.as_secs(), cause = why, "a client could not be told of an end");
+        self.store.postpone_logout_notification(notification, self.now() + *wait).await?;
+        tracing::warn!(event = "logout_notification_postponed", client = %notification.client, session = %notification.session, tries = notification.attempts, again_in_seconds = wait.as_secs(), cause = why, "a client could not be told of an end");
         Ok(LogoutDelivery::Postponed)
     }
 
     async fn give_up(
         &self,
-        notice: &LogoutNotification,
+        notification: &LogoutNotification,
         reason: &str,
         why: &str,
     ) -> Result<LogoutDelivery, IssuerError> {
         let mut event = Event::new(self.now(), EventKind::LogoutNotificationFailed, "system");
-        event.session = Some(notice.session.clone());
-        event.client = Some(notice.client.clone());
-        event.connector = Some(notice.connector.clone());
-        event.user_id = Some(notice.user_id.clone());
+        event.session = Some(notification.session.clone());
+        event.client = Some(notification.client.clone());
+        event.connector = Some(notification.connector.clone());
+        event.user_id = Some(notification.user_id.clone());
         event.reason = Some(reason.to_owned());
-        event.details = json!({ "tries": notice.tries, "ended_at": notice.created_at });
-        self.store.finish_logout_notification(notice, Some(event)).await?;
-        tracing::error!(event = "logout_notification_failed", client = %notice.client, session = %notice.session, tries = notice.tries, reason, cause = why, "a client was not told of an end");
+        event.details =
+            json!({ "tries": notification.attempts, "ended_at": notification.created_at });
+        self.store.finish_logout_notification(notification, Some(event)).await?;
+        tracing::error!(event = "logout_notification_failed", client = %notification.client, session = %notification.session, tries = notification.attempts, reason, cause = why, "a client was not told of an end");
         Ok(LogoutDelivery::GivenUp)
     }
 
     async fn logout_token(
         &self,
         client: &Client,
-        notice: &LogoutNotification,
+        notification: &LogoutNotification,
     ) -> Result<Secret, IssuerError> {
         let now = self.now();
         let claims = LogoutToken {
             iss: self.settings.issuer.as_str(),
-            sub: subject(&notice.user_id, &notice.connector),
+            sub: subject(&notification.user_id, &notification.connector),
             aud: client.id.as_str(),
             iat: now.secs(),
             exp: (now + TOKEN_LIFETIME).secs(),
             jti: ids::random_id()?,
-            sid: notice.session.as_str(),
+            sid: notification.session.as_str(),
             events: json!({ "http://schemas.openid.net/event/backchannel-logout": {} }),
         };
         let claims = serde_json::to_vec(&claims).map_err(|e| IssuerError::Broken(e.to_string()))?;
         let signer = self.keyring.keys().signer(now)?;
-        let signed =
-            off_the_async_threads(move || signer.sign(Some(LOGOUT_TOKEN_TYPE), &claims)).await?;
+        let signed = run_blocking(move || signer.sign(Some(LOGOUT_TOKEN_TYPE), &claims)).await?;
         Ok(Secret::new(signed?))
     }
 }

@@ -1,7 +1,7 @@
-//! Sessions: which one a browser has, whether all it stands on still stands, and how the browser's half ends.
-//! [`asking`] is how an upstream is asked again.
+//! Sessions: finding the one of a browser, checking that it is still valid, and signing the browser out.
+//! [`revalidate`] refreshes the identity from the upstream.
 
-mod asking;
+mod revalidate;
 #[cfg(test)]
 mod tests;
 
@@ -14,34 +14,33 @@ use countersign_store::{SignedOut, Snapshot};
 use crate::settings::SignOnPolicy;
 use crate::{Issuer, IssuerError};
 
-/// What the upstream says of a person whose session lives.
-pub enum Upstream {
-    Welcome(Box<Checked>),
-    Refused(Refused),
+/// Result of revalidating a session with its upstream.
+pub enum Revalidation {
+    Valid(Box<RevalidatedSession>),
+    Rejected(RejectReason),
 }
 
-/// The session as it is now. `snapshot` is news that is not stored yet: it is committed together
-/// with whatever is given on the strength of it.
-pub struct Checked {
+/// The session with the current identity. `snapshot` is a change that is not stored yet: the caller
+/// commits it together with what it issues.
+pub struct RevalidatedSession {
     pub session: Session,
     pub snapshot: Option<Snapshot>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refused {
-    /// The connector is gone, or cannot be asked again and what it said is too old.
-    Unaskable,
-    /// It was built on another password or directory than today's.
-    Changed,
-    Missing {
-        why: String,
-    },
+pub enum RejectReason {
+    /// The connector was removed, or cannot refresh and the stored identity is too old.
+    CannotRevalidate,
+    /// The fingerprint of the connector or password differs from the one at sign-in.
+    FingerprintChanged,
+    /// The upstream no longer knows the user, or not in a required group.
+    Missing { why: String },
     /// The session is over.
     Ended,
 }
 
 impl Issuer {
-    /// The live session of this cookie, if our own pages may still go by it.
+    /// The live session of this cookie, within the lifetimes that apply to our own pages.
     pub async fn browser_session(
         &self,
         cookie: Option<&Secret>,
@@ -49,7 +48,7 @@ impl Issuer {
         self.session_within(&self.settings.sign_on, cookie).await
     }
 
-    /// The live session of this cookie, if it may still be used to sign on to this client.
+    /// The live session of this cookie, within the lifetimes that apply to this client.
     pub async fn browser_session_for(
         &self,
         client: &Client,
@@ -58,8 +57,8 @@ impl Issuer {
         self.session_within(&self.settings.sign_on_of(client), cookie).await
     }
 
-    /// The live session of this cookie, if it may still be used for anything at all.
-    pub async fn held_session(
+    /// The live session of this cookie, within the longest lifetimes of any client.
+    pub async fn session_for_any_client(
         &self,
         cookie: Option<&Secret>,
     ) -> Result<Option<Session>, IssuerError> {
@@ -74,12 +73,12 @@ impl Issuer {
         let Some(cookie) = cookie.filter(|cookie| !cookie.is_empty()) else { return Ok(None) };
         let now = self.now();
         let found = self.store.session_by_cookie(&hash::sha256(cookie.expose())).await?;
-        Ok(found.filter(|session| policy.admits(session, now)))
+        Ok(found.filter(|session| policy.admits(session, now) && !session.is_blocked(now)))
     }
 
-    /// Does everything this session stands on still stand: the session itself, its connector, the
-    /// client's right to it, the account? No upstream is called.
-    pub async fn stands(
+    /// True when the session has not ended, its connector exists, is allowed for the client and has the
+    /// same fingerprint, and a local account still exists. Calls no upstream.
+    pub async fn is_valid(
         &self,
         client: Option<&Client>,
         session: &Session,
@@ -89,52 +88,66 @@ impl Issuer {
             None => self.connectors.get(&session.connector),
         };
         let Some(connector) = connector else { return Ok(false) };
-        if session.ended.is_some() || self.fingerprint_changed(session) {
+        if session.ended.is_some()
+            || session.is_blocked(self.now())
+            || self.fingerprint_changed(session)
+        {
             return Ok(false);
         }
         match &connector.refresh {
             Some(refresh) if refresh.is_free() => {
-                let asked = self.ask(connector, &**refresh, session.clone(), false).await?;
-                Ok(matches!(asked, Upstream::Welcome(_)))
+                let asked =
+                    self.refresh_identity(connector, &**refresh, session.clone(), false).await?;
+                Ok(matches!(asked, Revalidation::Valid(_)))
             }
             _ => Ok(true),
         }
     }
 
-    /// A grant with its session, while they and all they stand on live.
-    pub(crate) async fn living_grant(
+    /// A grant with its session; `None` when either has ended or is no longer valid ([`Self::is_valid`]).
+    pub(crate) async fn live_grant(
         &self,
         id: &GrantId,
     ) -> Result<Option<(Grant, Session)>, IssuerError> {
         let Some((grant, session)) = self.store.grant(id).await? else { return Ok(None) };
         let Some(owner) = self.clients.get(&grant.client) else { return Ok(None) };
-        if grant.ended.is_some() || !self.stands(Some(owner), &session).await? {
+        if grant.ended.is_some() || !self.is_valid(Some(owner), &session).await? {
             return Ok(None);
         }
         Ok(Some((grant, session)))
     }
 
-    /// The session with what its upstream says of the person now, as fresh as any login's.
-    pub(crate) async fn up_to_date(
+    /// Revalidates the session and stores the refreshed identity. `None`: the session was rejected.
+    pub(crate) async fn revalidate_and_store(
         &self,
         session: Session,
     ) -> Result<Option<Session>, IssuerError> {
-        let Upstream::Welcome(checked) = self.ask_upstream(session).await? else {
+        let Revalidation::Valid(checked) = self.revalidate(session).await? else {
             return Ok(None);
         };
         let session = checked.session;
         let Some(snapshot) = checked.snapshot else { return Ok(Some(session)) };
-        match self.store.update_snapshot(snapshot).await {
+        match self.store.update_snapshot(snapshot.clone()).await {
             Ok(true) => Ok(Some(session)),
             Ok(false) => Ok(None),
             Err(error) => {
-                self.store.release_upstream(&session.id).await?;
+                self.keep_snapshot(snapshot).await?;
                 Err(error.into())
             }
         }
     }
 
-    /// The connector answers for another directory now than at sign-in.
+    /// Stores a revalidation whose transaction has failed once, because the upstream has already replaced its
+    /// refresh token; releases the lease if that fails too.
+    pub(crate) async fn keep_snapshot(&self, snapshot: Snapshot) -> Result<(), IssuerError> {
+        let session = snapshot.session.clone();
+        if self.store.update_snapshot(snapshot).await.is_err() {
+            self.store.release_upstream(&session).await?;
+        }
+        Ok(())
+    }
+
+    /// True when the connector was removed or its fingerprint differs from the one at sign-in.
     pub fn fingerprint_changed(&self, session: &Session) -> bool {
         match self.connectors.get(&session.connector).map(|connector| &connector.fingerprint) {
             Some(Fingerprint::Upstream(fingerprint)) => *fingerprint != session.fingerprint,
@@ -143,8 +156,8 @@ impl Issuer {
         }
     }
 
-    /// What of these wants a session must have asked for at its login: `offline` only where the
-    /// connector can otherwise not be asked again.
+    /// Which of these scopes the session's login must have requested: `offline` only where the connector
+    /// cannot refresh without it.
     pub(crate) fn login_scopes_needed(
         &self,
         session: &Session,
@@ -155,7 +168,7 @@ impl Issuer {
         LoginScopes { offline: login_scopes.offline && at_login, ..login_scopes }
     }
 
-    /// The browser's half ends, and what was given without `offline_access`.
+    /// Signs the browser out and ends the grants without `offline_access`.
     pub async fn sign_out(&self, cookie: &Secret) -> Result<Option<SignedOut>, IssuerError> {
         let cookie = hash::sha256(cookie.expose());
         let Some(session) = self.store.session_by_cookie(&cookie).await? else { return Ok(None) };
@@ -165,8 +178,7 @@ impl Issuer {
         Ok(out)
     }
 
-    /// The value a form of ours carries so that it cannot be posted from elsewhere: only who holds the
-    /// session cookie can know it.
+    /// CSRF token of our forms, derived from the session cookie.
     pub fn form_token(&self, cookie: Option<&Secret>) -> String {
         let cookie = cookie.map_or("", Secret::expose);
         hash::sha256(&format!("form of {}\n{cookie}", self.settings.issuer.as_str()))

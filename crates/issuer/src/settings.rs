@@ -71,8 +71,8 @@ pub struct PkcePolicy {
     pub methods: Vec<ChallengeMethod>,
 }
 
-/// How long a person refused by the upstream stays merely refused before the session ends.
-pub const MISSING_PATIENCE: Duration = Duration::from_secs(5 * 60);
+/// A user reported missing is refused for this long before a repeated report ends the session.
+pub const MISSING_GRACE: Duration = Duration::from_secs(5 * 60);
 
 /// The issuer, byte for byte as configured, and what is derived from it.
 #[derive(Clone, Debug)]

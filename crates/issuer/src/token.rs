@@ -1,4 +1,4 @@
-//! The token endpoint's meaning (RFC 6749 section 5): one file per grant decides, [`mint`] makes tokens.
+//! The token endpoint's meaning (RFC 6749 section 5): one file per grant decides, [`issue`] makes tokens.
 //!
 //! A grant cannot forget a shared step such as client authentication, because it does not perform it.
 
@@ -6,7 +6,7 @@ mod audience;
 mod client_credentials;
 mod code;
 mod introspect;
-mod mint;
+mod issue;
 mod refresh;
 mod refresh_token;
 mod revoke;
@@ -16,7 +16,7 @@ use serde::Serialize;
 
 pub(crate) use audience::Audience;
 pub use introspect::Introspection;
-pub(crate) use mint::{ACCESS_TOKEN_TYPE, PersonClaims, json};
+pub(crate) use issue::{ACCESS_TOKEN_TYPE, PersonClaims, json};
 pub(crate) use refresh_token::canonical_number;
 
 use crate::{Issuer, IssuerError};

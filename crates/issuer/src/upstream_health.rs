@@ -44,7 +44,7 @@ impl Op {
 
 /// One upstream, as an administrator sees it.
 #[derive(Clone, Debug)]
-pub struct UpstreamHealth {
+pub struct ConnectorStatus {
     pub connector: ConnectorId,
     pub kind: &'static str,
     pub name: String,
@@ -60,24 +60,24 @@ pub struct UpstreamHealth {
 
 /// How long the calls of one kind took.
 #[derive(Clone, Debug, Default)]
-pub struct Took {
+pub struct CallDurations {
     pub calls: u64,
-    pub in_all: Duration,
+    pub total: Duration,
     /// Calls that took at most so long, and no less than the bound before; the last is everything slower.
     pub buckets: [u64; BOUNDS.len() + 1],
 }
 
-/// Upper bounds of [`Took::buckets`], in milliseconds.
+/// Upper bounds of [`CallDurations::buckets`], in milliseconds.
 pub const BOUNDS: [u64; 8] = [10, 50, 100, 250, 500, 1_000, 2_500, 10_000];
 
 #[derive(Default)]
-pub struct Upstreams(Mutex<BTreeMap<ConnectorId, Seen>>);
+pub struct ConnectorHealth(Mutex<BTreeMap<ConnectorId, HealthRecord>>);
 
 #[derive(Clone, Default)]
-struct Seen {
+struct HealthRecord {
     last_answer: Option<Timestamp>,
     last_failure: Option<RecordedFailure>,
-    took: BTreeMap<Op, Took>,
+    took: BTreeMap<Op, CallDurations>,
 }
 
 #[derive(Clone)]
@@ -87,7 +87,7 @@ struct RecordedFailure {
     cause: String,
 }
 
-impl Seen {
+impl HealthRecord {
     fn is_up(&self, now: Timestamp) -> bool {
         let Some(failure) = &self.last_failure else { return true };
         let answered = self.last_answer.is_some_and(|answer| answer >= failure.at);
@@ -95,19 +95,19 @@ impl Seen {
     }
 }
 
-impl Took {
+impl CallDurations {
     fn add(&mut self, took: Duration) {
         let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let bucket = BOUNDS.iter().position(|bound| millis <= *bound).unwrap_or(BOUNDS.len());
         self.calls += 1;
-        self.in_all += took;
+        self.total += took;
         if let Some(count) = self.buckets.get_mut(bucket) {
             *count += 1;
         }
     }
 }
 
-impl Upstreams {
+impl ConnectorHealth {
     fn note(&self, connector: &ConnectorId, call: &Call, failure: Option<&ConnectorError>) {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let seen = seen.entry(connector.clone()).or_default();
@@ -131,7 +131,7 @@ impl Upstreams {
         }
     }
 
-    fn of(&self, connector: &ConnectorId) -> Seen {
+    fn of(&self, connector: &ConnectorId) -> HealthRecord {
         let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         seen.get(connector).cloned().unwrap_or_default()
     }
@@ -146,7 +146,7 @@ struct Call {
 impl Issuer {
     /// Asks an upstream, and remembers how that went. What it is called in the error is what people read
     /// on its button, so that a page can name it; the host is in the cause, for the log.
-    pub(crate) async fn ask_connector<T>(
+    pub(crate) async fn call_connector<T>(
         &self,
         connector: &Connector,
         op: Op,
@@ -161,7 +161,7 @@ impl Issuer {
 
     /// The same for what a browser brought back without a code to ask about. That is its own word, which
     /// anybody can make up, and says nothing about the upstream's health.
-    pub(crate) async fn hear_browser<T>(
+    pub(crate) async fn call_connector_unrecorded<T>(
         &self,
         connector: &Connector,
         answer: impl Future<Output = Result<T, ConnectorError>>,
@@ -170,18 +170,18 @@ impl Issuer {
     }
 
     /// All upstreams in the order of their names, for administrators.
-    pub fn upstreams(&self) -> Vec<UpstreamHealth> {
+    pub fn connector_statuses(&self) -> Vec<ConnectorStatus> {
         let now = self.now();
         let health = |connector: &Connector| {
             let seen = self.upstream_health.of(&connector.id);
-            UpstreamHealth {
+            ConnectorStatus {
                 connector: connector.id.clone(),
                 kind: connector.kind,
                 name: connector.name.clone(),
                 up: seen.is_up(now),
                 last_answer: seen.last_answer,
                 last_failure: seen.last_failure.map(|failure| (failure.at, failure.cause)),
-                circuit_breaker: self.circuit_breakers.membership(&connector.id),
+                circuit_breaker: self.circuit_breakers.open_breaker(&connector.id),
             }
         };
         self.connectors.iter().map(health).collect()
@@ -193,7 +193,7 @@ impl Issuer {
     }
 
     /// How long the calls of this connector took, by what was asked.
-    pub fn upstream_times(&self, connector: &ConnectorId) -> Vec<(Op, Took)> {
+    pub fn upstream_times(&self, connector: &ConnectorId) -> Vec<(Op, CallDurations)> {
         self.upstream_health.of(connector).took.into_iter().collect()
     }
 }
@@ -221,12 +221,12 @@ mod tests {
     use countersign_core::connector::ConnectorError;
     use countersign_core::{ConnectorId, Timestamp};
 
-    use super::{Call, Op, Upstreams};
+    use super::{Call, ConnectorHealth, Op};
 
     const NOON: Timestamp = Timestamp::from_secs(1_795_000_000);
 
     /// A call that took 30 ms and ended so many seconds after noon.
-    fn noted(upstreams: &Upstreams, seconds: u64, op: Op, answered: bool) {
+    fn noted(upstreams: &ConnectorHealth, seconds: u64, op: Op, answered: bool) {
         let ended = NOON + Duration::from_secs(seconds);
         let call = Call { op, begun: ended - Duration::from_millis(30), ended };
         let down = ConnectorError::Unavailable {
@@ -236,13 +236,13 @@ mod tests {
         upstreams.note(&ConnectorId::new("ldap"), &call, (!answered).then_some(&down));
     }
 
-    fn is_up(upstreams: &Upstreams, seconds: u64) -> bool {
+    fn is_up(upstreams: &ConnectorHealth, seconds: u64) -> bool {
         upstreams.of(&ConnectorId::new("ldap")).is_up(NOON + Duration::from_secs(seconds))
     }
 
     #[test]
     fn down_from_the_first_failure_to_the_next_answer_or_until_it_is_long_ago() {
-        let upstreams = Upstreams::default();
+        let upstreams = ConnectorHealth::default();
         assert!(is_up(&upstreams, 0), "nothing is known against it");
         noted(&upstreams, 1, Op::Refresh, true);
         noted(&upstreams, 2, Op::Login, false);
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn a_departure_is_a_sign_of_life_only_where_departing_failed() {
-        let upstreams = Upstreams::default();
+        let upstreams = ConnectorHealth::default();
         noted(&upstreams, 1, Op::Callback, false);
         noted(&upstreams, 2, Op::LoginUrl, true);
         assert!(!is_up(&upstreams, 2), "the browser was only sent away");
@@ -267,12 +267,12 @@ mod tests {
 
     #[test]
     fn calls_are_counted_by_how_long_they_took() {
-        let upstreams = Upstreams::default();
+        let upstreams = ConnectorHealth::default();
         noted(&upstreams, 1, Op::Login, true);
         noted(&upstreams, 2, Op::Login, false);
         let seen = upstreams.of(&ConnectorId::new("ldap"));
         let took = &seen.took[&Op::Login];
-        assert_eq!((took.calls, took.in_all), (2, Duration::from_millis(60)));
+        assert_eq!((took.calls, took.total), (2, Duration::from_millis(60)));
         assert_eq!(took.buckets, [0, 2, 0, 0, 0, 0, 0, 0, 0]);
     }
 }

@@ -12,7 +12,7 @@ use url::Url;
 use crate::Issuer;
 
 /// The page after signing out does not wait longer for an upstream.
-const PATIENCE: Duration = Duration::from_secs(2);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Where a browser signs out of the upstream it came from.
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ impl Issuer {
     pub async fn upstream_logout(&self, session: &Session) -> Option<UpstreamLogout> {
         let connector = self.connectors.get(&session.connector)?;
         let LoginMethod::Redirect(method) = &connector.login_method else { return None };
-        let url = tokio::time::timeout(PATIENCE, method.sign_out_url()).await.ok()??;
+        let url = tokio::time::timeout(WAIT_TIMEOUT, method.sign_out_url()).await.ok()??;
         Some(UpstreamLogout { name: connector.name.clone(), url })
     }
 }

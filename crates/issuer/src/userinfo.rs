@@ -42,7 +42,7 @@ impl Issuer {
         else {
             return Ok(None);
         };
-        let Some((_, session)) = self.living_grant(&GrantId::new(grant)).await? else {
+        let Some((_, session)) = self.live_grant(&GrantId::new(grant)).await? else {
             return Ok(None);
         };
         let scopes = Scopes::parse(scope);

@@ -5,7 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use countersign_core::client::OUT_OF_BAND;
 use countersign_issuer::IssuerError;
-use countersign_issuer::authorize::{
+use countersign_issuer::login::{
     AuthorizationResponse, BrowserBinding, PendingLogin, ResponseMode, Step,
 };
 
@@ -18,7 +18,7 @@ use crate::request_context::RequestContext;
 
 mod step;
 
-pub use step::{app_of, next_step, scope_for_display};
+pub use step::{app_of, scope_for_display, step_response};
 
 /// An HTML page that nobody keeps.
 pub fn page(app: &App, status: u16, forms: FormsEnd, html: String) -> Response {
@@ -134,5 +134,5 @@ pub fn start_again(app: &App) -> PageError {
 
 /// Steps that are answered without the browser's binder: `prompt=none` never sets one.
 pub fn is_answer(step: &Step) -> bool {
-    matches!(step, Step::AuthorizationResponse(_) | Step::AccountPage(_))
+    matches!(step, Step::Respond(_) | Step::AccountPage(_))
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use axum::http::{HeaderMap, HeaderName};
-use countersign_core::settings::Network;
+use countersign_core::network::Network;
 
 /// `web.clientRemoteIP`.
 #[derive(Clone, Debug, Default)]

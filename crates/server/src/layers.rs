@@ -98,7 +98,7 @@ async fn dressed(State(app): State<App>, request: Request, next: Next) -> Respon
         return bare;
     }
     let mut response = match for_programs {
-        _ if for_administrators => crate::api::bare(status),
+        _ if for_administrators => crate::admin::problem_details::bare(status),
         true => json(status, &serde_json::json!({ "error": "invalid_request" })),
         false => PageError::from(PageErrorKind::of_status(status.as_u16())).show(&app, &context),
     };

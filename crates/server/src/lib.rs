@@ -3,11 +3,9 @@
 //! A handler parses, calls the issuer and answers. Nothing here decides who may do what, keeps
 //! anything, or knows how a token is made.
 
-mod account_pages;
-mod account_sessions;
+mod account;
 mod admin;
 mod answer;
-mod api;
 mod app;
 mod authorize;
 mod client_address;
@@ -15,7 +13,6 @@ mod cookies;
 mod csp;
 mod form;
 mod health;
-mod home;
 mod keys;
 mod kubernetes;
 mod layers;
@@ -28,6 +25,7 @@ mod page_error;
 pub mod pages;
 mod published;
 mod request_context;
+mod static_files;
 mod token;
 mod trusted_headers;
 mod userinfo;
@@ -75,26 +73,26 @@ pub fn routes(app: App) -> Router {
             &at("/auth/{connector}/login"),
             get(authorize::login::get).post(authorize::login::post),
         )
-        .route(&at("/sign-in"), get(account_pages::sign_in))
+        .route(&at("/sign-in"), get(account::sign_in))
         .route(&at("/callback"), get(authorize::callback::get))
         .route(&at("/callback/{connector}"), get(authorize::callback::get_for))
         .route(&at("/continue"), get(authorize::resume::get))
         .route(&at("/approval"), get(authorize::resume::get).post(authorize::approval::post))
         .layer(axum::middleware::from_fn(layers::no_head));
     let mut account_pages = Router::new()
-        .route(&at("/"), get(home::get))
+        .route(&at("/"), get(account::home::get))
         .route(
             &at("/logout"),
             get(logout::get).post(logout::post).layer(axum::middleware::from_fn(layers::no_head)),
         )
-        .route(&at("/sessions"), get(account_sessions::list).post(account_sessions::end))
-        .route(&at("/sessions/{id}"), get(account_sessions::one))
-        .route(&at("/groups"), get(account_sessions::groups))
-        .route(&at("/static/{file}"), get(home::asset))
-        .route(&at("/robots.txt"), get(home::robots))
+        .route(&at("/sessions"), get(account::sessions::list).post(account::sessions::end))
+        .route(&at("/sessions/{id}"), get(account::sessions::one))
+        .route(&at("/groups"), get(account::groups::get))
+        .route(&at("/static/{file}"), get(static_files::get))
+        .route(&at("/robots.txt"), get(static_files::robots))
         .route(&at("/healthz"), get(health::main));
     if !base.is_empty() {
-        account_pages = account_pages.route(&base, get(home::get));
+        account_pages = account_pages.route(&base, get(account::home::get));
     }
     let all = programs
         .merge(clusters)
@@ -102,7 +100,7 @@ pub fn routes(app: App) -> Router {
         .merge(logins)
         .merge(account_pages)
         .merge(administration_pages(&base))
-        .fallback(home::not_found);
+        .fallback(static_files::not_found);
     layers::around(all, &app).with_state(app)
 }
 
@@ -111,36 +109,48 @@ fn administration_api(base: &str) -> Router<App> {
     let at = |path: &str| format!("{base}{path}");
     let api_at = |path: &str| at(&format!("/api/v1{path}"));
     Router::new()
-        .route(&api_at("/sessions"), get(api::list))
-        .route(&api_at("/sessions/preview"), post(api::preview))
-        .route(&api_at("/sessions/end"), post(api::end_many))
-        .route(&api_at("/sessions/{id}"), get(api::show).delete(api::end))
-        .route(&api_at("/grants/{id}"), delete(api::end_grant))
-        .route(&api_at("/events"), get(api::events))
-        .route(&api_at("/holders"), get(api::holders))
-        .route(&api_at("/explain"), get(api::explain))
-        .route(&api_at("/keys"), get(api::keys))
-        .route(&api_at("/keys/rotate"), post(api::rotate))
-        .route(&api_at("/clients"), get(api::clients))
-        .route(&api_at("/connectors"), get(api::connectors))
-        .route(&api_at("/connectors/{id}/confirm"), post(api::confirm))
-        .route(&api_at("/openapi.json"), get(api::description))
-        .route(&at("/api/v1/{*rest}"), any(api::nothing))
+        .route(&api_at("/sessions"), get(admin::sessions::api::list))
+        .route(&api_at("/sessions/preview"), post(admin::sessions::api::preview))
+        .route(&api_at("/sessions/end"), post(admin::sessions::api::end_matching))
+        .route(
+            &api_at("/sessions/{id}"),
+            get(admin::sessions::api::show).delete(admin::sessions::api::end),
+        )
+        .route(&api_at("/grants/{id}"), delete(admin::sessions::api::end_grant))
+        .route(&api_at("/events"), get(admin::events::api_list))
+        .route(&api_at("/memberships"), get(admin::memberships::api_list))
+        .route(&api_at("/explain"), get(admin::explain::api_show))
+        .route(&api_at("/keys"), get(admin::keys::api_list))
+        .route(&api_at("/keys/rotate"), post(admin::keys::api_rotate))
+        .route(&api_at("/clients"), get(admin::clients::api_list))
+        .route(&api_at("/connectors"), get(admin::connectors::api_list))
+        .route(&api_at("/connectors/{id}/confirm"), post(admin::connectors::api_confirm))
+        .route(&api_at("/openapi.json"), get(admin::openapi::description))
+        .route(&at("/api/v1/{*rest}"), any(admin::problem_details::not_found))
 }
 
 /// For an administrator's browser.
 fn administration_pages(base: &str) -> Router<App> {
     let at = |path: &str| format!("{base}{path}");
     Router::new()
-        .route(&at("/admin"), get(admin::list))
-        .route(&at("/admin/sessions/{id}"), get(admin::show).post(admin::act))
-        .route(&at("/admin/end"), get(admin::preview).post(admin::end))
-        .route(&at("/admin/events"), get(admin::events))
-        .route(&at("/admin/holders"), get(admin::holders))
-        .route(&at("/admin/explain"), get(admin::explain))
-        .route(&at("/admin/clients"), get(admin::clients))
-        .route(&at("/admin/connectors"), get(admin::connectors).post(admin::confirm))
-        .route(&at("/admin/keys"), get(admin::keys).post(admin::rotate))
+        .route(&at("/admin"), get(admin::sessions::list::get_page))
+        .route(
+            &at("/admin/sessions/{id}"),
+            get(admin::sessions::detail::get_page).post(admin::sessions::detail::post_page),
+        )
+        .route(
+            &at("/admin/end"),
+            get(admin::sessions::end::get_page).post(admin::sessions::end::post_page),
+        )
+        .route(&at("/admin/events"), get(admin::events::get_page))
+        .route(&at("/admin/memberships"), get(admin::memberships::get_page))
+        .route(&at("/admin/explain"), get(admin::explain::get_page))
+        .route(&at("/admin/clients"), get(admin::clients::get_page))
+        .route(
+            &at("/admin/connectors"),
+            get(admin::connectors::get_page).post(admin::connectors::post_page),
+        )
+        .route(&at("/admin/keys"), get(admin::keys::get_page).post(admin::keys::post_page))
 }
 
 /// What operators and their probes ask, on a port of its own.

@@ -6,16 +6,16 @@
 use axum::extract::State;
 use axum::response::Response;
 use countersign_core::{ClientId, Secret, Session};
-use countersign_issuer::authorize::Params;
-use countersign_issuer::logout::{LogoutRequest, SignOutEnd};
+use countersign_issuer::login::Params;
+use countersign_issuer::logout::{LogoutRequest, SignOutOutcome};
 
-use crate::account_pages::check_form;
+use crate::account::check_form;
+use crate::account::user;
 use crate::answer::{page, see_other, with_cookies};
 use crate::app::App;
 use crate::cookies::SetCookies;
 use crate::csp::FormsEnd;
 use crate::form::{Form, Pairs, Query, once};
-use crate::home::user;
 use crate::page_error::{PageError, into_response};
 use crate::pages::{self, Name, OfflineGrants, Page, PageErrorKind, PageLink};
 use crate::request_context::RequestContext;
@@ -36,7 +36,7 @@ pub async fn post(
 ) -> Response {
     let is_answer = body.iter().any(|(name, _)| name == "csrf");
     let params = Params::new(query.into_iter().chain(body.iter().cloned()).collect());
-    let settled = match !is_answer && LogoutRequest::is_asked_by(&params) {
+    let settled = match !is_answer && LogoutRequest::is_requested_by(&params) {
         true => as_get(&app, &params),
         false => answered(&app, &context, &body).await,
     };
@@ -61,7 +61,7 @@ async fn asked(app: &App, context: &RequestContext, pairs: Pairs) -> Result<Resp
         Some(sealed) => app.issuer.open_logout(sealed),
         None => read(app, &Params::new(pairs))?,
     };
-    let session = app.issuer.held_session(context.session.as_ref()).await?;
+    let session = app.issuer.session_for_any_client(context.session.as_ref()).await?;
     match (session, &context.session) {
         (Some(session), Some(cookie)) if request.proves(&session) => {
             sign_out(app, context, cookie, &request, false).await
@@ -121,14 +121,14 @@ async fn sign_out(
     request: &LogoutRequest,
     tools: bool,
 ) -> Result<Response, PageError> {
-    let session = app.issuer.held_session(Some(cookie)).await?;
+    let session = app.issuer.session_for_any_client(Some(cookie)).await?;
     let had_tools = match &session {
         Some(session) => app.issuer.outlives_browser(session).await?,
         None => false,
     };
     let address = context.address.to_string();
-    let end = app.issuer.sign_out_for(cookie, tools, &address).await?.unwrap_or_default();
-    let SignOutEnd { tools_left, told } = end;
+    let end = app.issuer.end_browser_session(cookie, tools, &address).await?.unwrap_or_default();
+    let SignOutOutcome { offline_grants_remain: tools_left, notified: told } = end;
     let tools =
         had_tools.then_some(if tools_left { OfflineGrants::Kept } else { OfflineGrants::Ended });
     let upstream = match &session {
@@ -147,7 +147,7 @@ fn leave(app: &App, request: &LogoutRequest, done: Done) -> Result<Response, Pag
         return see_other(uri);
     }
     let name = |id: &ClientId| app.issuer.clients.get(id).map(|client| Name::from(&client.name));
-    let link = request.way_back();
+    let link = request.return_link();
     let link = link.and_then(|(id, uri)| Some(PageLink::BackToClient(uri.to_owned(), name(id)?)));
     let shown = pages::SignedOut {
         layout: &app.layout,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use countersign_issuer::authorize::SignInEnd;
+use countersign_issuer::login::SignInOutcome;
 use countersign_issuer::logout_notifications::LogoutDelivery;
 use countersign_issuer::{Issuer, IssuerError};
 use prometheus_client::collector::Collector;
@@ -62,12 +62,14 @@ pub enum LoginResult {
 }
 
 impl LoginResult {
-    pub fn of(end: &Result<SignInEnd, IssuerError>) -> Self {
+    pub fn of(end: &Result<SignInOutcome, IssuerError>) -> Self {
         match end {
-            Ok(SignInEnd::SignedIn(_)) => Self::Success,
-            Ok(SignInEnd::Refused(_)) => Self::Refused,
-            Ok(SignInEnd::Wait(_)) => Self::Delayed,
-            Ok(SignInEnd::NoSuchWay | SignInEnd::StartAgain) => Self::StartedAgain,
+            Ok(SignInOutcome::SignedIn(_)) => Self::Success,
+            Ok(SignInOutcome::Refused(_)) => Self::Refused,
+            Ok(SignInOutcome::RateLimited(_)) => Self::Delayed,
+            Ok(SignInOutcome::MethodUnavailable | SignInOutcome::RestartRequired) => {
+                Self::StartedAgain
+            }
             Err(IssuerError::Misconfigured { .. }) => Self::Misconfigured,
             Err(_) => Self::Unavailable,
         }
@@ -155,7 +157,7 @@ impl Metrics {
     /// `client` is a configured one, or empty.
     pub fn notice(&self, client: &str, end: LogoutDelivery) {
         let result = match end {
-            LogoutDelivery::DeliveryOutcome => "delivered",
+            LogoutDelivery::Delivered => "delivered",
             LogoutDelivery::Refused => "refused",
             LogoutDelivery::Postponed => "postponed",
             LogoutDelivery::GivenUp => "given_up",

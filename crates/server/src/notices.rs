@@ -25,7 +25,7 @@ const AT_ALL: usize = 128;
 
 /// Delivers until it is dropped. What was under way then comes due again at any replica.
 pub async fn deliver(app: App) {
-    if !app.issuer.has_listeners() {
+    if !app.issuer.has_backchannel_clients() {
         return;
     }
     let notifier = match HttpNotifier::new() {
@@ -114,7 +114,7 @@ impl Courier {
         if let Some(standing) = self.clients.get_mut(client) {
             standing.under_way = standing.under_way.saturating_sub(1);
             standing.is_failing =
-                !matches!(end, Some(LogoutDelivery::DeliveryOutcome | LogoutDelivery::Refused));
+                !matches!(end, Some(LogoutDelivery::Delivered | LogoutDelivery::Refused));
         }
         if let Some(end) = end {
             // A client that left the configuration is no label.

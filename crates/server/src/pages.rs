@@ -7,7 +7,6 @@
 //!
 //! Every sentence a person can read is in [`messages`].
 
-pub mod admin;
 mod approval;
 pub mod assets;
 mod brand;

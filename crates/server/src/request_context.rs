@@ -7,7 +7,7 @@ use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use countersign_core::Secret;
-use countersign_issuer::authorize::{Browser, BrowserBinding};
+use countersign_issuer::login::{Browser, BrowserBinding};
 
 use crate::app::App;
 use crate::cookies::Cookies;

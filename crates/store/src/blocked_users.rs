@@ -220,8 +220,7 @@ impl Operation for ListBlocks {
             " FROM blocked_users WHERE (connector_id, user_id) > ($1, $2) \
              AND (expires_at IS NULL OR expires_at > $3) ORDER BY connector_id, user_id LIMIT $4"
         );
-        let values =
-            [connector.into(), user_id.into(), self.now.into(), (self.limit + 1).into()];
+        let values = [connector.into(), user_id.into(), self.now.into(), (self.limit + 1).into()];
         let rows = conn.select(sql, &values).await?;
         let mut users = rows.iter().map(blocked_user).collect::<Result<Vec<_>, _>>()?;
         let more = crate::page_cursor::truncate_page(&mut users, self.limit);

@@ -112,7 +112,8 @@ impl Operation for OpenCircuitBreaker {
             .await?;
         let Some(row) = opened.first() else {
             let existing = circuit_breaker_of(conn, &self.connector).await?;
-            let existing = existing.ok_or_else(|| crate::error::corrupt("a circuit breaker disappeared"))?;
+            let existing =
+                existing.ok_or_else(|| crate::error::corrupt("a circuit breaker disappeared"))?;
             return Ok(CircuitBreakerState::Unchanged(existing));
         };
         conn.execute(
@@ -177,7 +178,9 @@ pub(crate) async fn is_circuit_open(
     conn: &mut Conn<'_>,
     connector: &ConnectorId,
 ) -> Result<bool, StoreError> {
-    Ok(circuit_breaker_of(conn, connector).await?.is_some_and(|circuit_breaker| circuit_breaker.is_open()))
+    Ok(circuit_breaker_of(conn, connector)
+        .await?
+        .is_some_and(|circuit_breaker| circuit_breaker.is_open()))
 }
 
 async fn circuit_breaker_of(

@@ -65,7 +65,8 @@ impl Store {
         let grants = self.write(CollectGrants(retention.clone())).await?;
         let codes = self.delete(CODES, [retention.requests_before.min(now).into()]).await?;
         let sessions = self.write(CollectSessions { now }).await?;
-        let events = self.delete(EVENTS, [id_from(retention.events_before).as_str().into()]).await?;
+        let events =
+            self.delete(EVENTS, [id_from(retention.events_before).as_str().into()]).await?;
         let memberships = self.delete(MEMBERSHIPS, [retention.memberships_before.into()]).await?;
         let notifications = self.delete(NOTIFICATIONS, [(now - NOTIFICATION_LIFETIME).into()]);
         let logout_notifications = notifications.await?;
@@ -278,7 +279,9 @@ impl CollectSessions {
         ids: &[String],
     ) -> Result<Vec<(SessionId, ConnectorId, Identity)>, StoreError> {
         let mut sql = Sql::default();
-        sql.push("SELECT id, connector_id, identity FROM sessions WHERE ended_at IS NULL AND id IN ");
+        sql.push(
+            "SELECT id, connector_id, identity FROM sessions WHERE ended_at IS NULL AND id IN ",
+        );
         sql.bind_list(ids.iter());
         let rows = conn.select_built(&sql).await?;
         let live = rows.iter().map(|row| {

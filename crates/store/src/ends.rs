@@ -10,8 +10,8 @@ use serde_json::json;
 
 use crate::engine::Operation;
 use crate::engine::conn::Conn;
-use crate::events::{session_event, record};
-use crate::logout_notifications::{participants_of, queue_notifications, notify_if_last};
+use crate::events::{record, session_event};
+use crate::logout_notifications::{notify_if_last, participants_of, queue_notifications};
 use crate::memberships::Holder;
 use crate::rows::{self, session_columns};
 use crate::{Store, StoreError};

@@ -77,7 +77,12 @@ impl Operation for AddEvent {
 }
 
 /// An event about a session, its person and its connector.
-pub(crate) fn session_event(session: &Session, at: Timestamp, kind: EventKind, actor: &str) -> Event {
+pub(crate) fn session_event(
+    session: &Session,
+    at: Timestamp,
+    kind: EventKind,
+    actor: &str,
+) -> Event {
     let mut event = Event::new(at, kind, actor);
     event.session = Some(session.id.clone());
     event.connector = Some(session.connector.clone());
@@ -113,7 +118,12 @@ pub(crate) async fn record(conn: &mut Conn<'_>, event: &Event) -> Result<(), Sto
 /// Instant, counter and random part in fixed width, of characters that every collation orders alike.
 fn next_id(conn: &Conn<'_>, at: Timestamp) -> Result<String, StoreError> {
     let random = random_bytes::<8>().map_err(corrupt)?;
-    Ok(format!("{}{:08x}{:016x}", id_from(at), conn.shared.next_event(), u64::from_be_bytes(random)))
+    Ok(format!(
+        "{}{:08x}{:016x}",
+        id_from(at),
+        conn.shared.next_event(),
+        u64::from_be_bytes(random)
+    ))
 }
 
 /// In the form of [`next_id`].

@@ -14,7 +14,7 @@ use crate::ends::end_grant;
 use crate::engine::Operation;
 use crate::engine::conn::Conn;
 use crate::error::corrupt;
-use crate::events::{session_event, record};
+use crate::events::{record, session_event};
 use crate::rows::{self, grant_columns, session_columns};
 use crate::sessions::lock_live_session;
 use crate::snapshots::{Snapshot, apply};

@@ -172,28 +172,25 @@ impl Operation for AddSigningKey {
     }
 }
 
-async fn insert_signing_key(
-    conn: &mut Conn<'_>,
-    key: &SigningKeyRow,
-) -> Result<bool, StoreError> {
-        let written = conn
-            .execute(
-                "INSERT INTO signing_keys (number, kid, algorithm, public_jwk, private_key, \
+async fn insert_signing_key(conn: &mut Conn<'_>, key: &SigningKeyRow) -> Result<bool, StoreError> {
+    let written = conn
+        .execute(
+            "INSERT INTO signing_keys (number, kid, algorithm, public_jwk, private_key, \
                  created_at, signs_from, longest_lifetime) \
                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
-                &[
-                    key.number.into(),
-                    (&key.kid).into(),
-                    (&key.algorithm).into(),
-                    (&key.public_jwk).into(),
-                    key.private_key.expose().into(),
-                    key.created_at.into(),
-                    key.signs_from.into(),
-                    millis(key.longest_lifetime).into(),
-                ],
-            )
-            .await?;
-        Ok(written == 1)
+            &[
+                key.number.into(),
+                (&key.kid).into(),
+                (&key.algorithm).into(),
+                (&key.public_jwk).into(),
+                key.private_key.expose().into(),
+                key.created_at.into(),
+                key.signs_from.into(),
+                millis(key.longest_lifetime).into(),
+            ],
+        )
+        .await?;
+    Ok(written == 1)
 }
 
 struct RaiseTokenLifetime(i64);

@@ -44,7 +44,9 @@ use countersign_core::Timestamp;
 
 pub use blocked_users::{BlockUser, BlockedUser, BlockedUserPage};
 pub use bulk::{EndedBatch, GrantsEnded};
-pub use circuit_breakers::{CircuitBreaker, CircuitBreakerState, CircuitClosed, OpenCircuitBreaker};
+pub use circuit_breakers::{
+    CircuitBreaker, CircuitBreakerState, CircuitClosed, OpenCircuitBreaker,
+};
 pub use codes::{IssueCodeOutcome, RedeemCodeOutcome, StoredCode};
 pub use collect::{Collected, Retention};
 pub use consents::{Consent, ConsentWithdrawn};

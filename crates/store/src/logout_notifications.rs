@@ -149,7 +149,11 @@ impl Operation for Postpone {
     async fn run(&self, conn: &mut Conn<'_>) -> Result<(), StoreError> {
         conn.execute(
             "UPDATE logout_notifications SET due_at = $3 WHERE id = $1 AND attempts = $2",
-            &[self.notification.id.as_str().into(), self.notification.attempts.into(), self.due_at.into()],
+            &[
+                self.notification.id.as_str().into(),
+                self.notification.attempts.into(),
+                self.due_at.into(),
+            ],
         )
         .await?;
         Ok(())
@@ -245,7 +249,9 @@ pub(crate) async fn notify_if_last(
         .await?;
     match remaining {
         Some(_) => Ok(()),
-        None => queue_notifications(conn, session, std::slice::from_ref(&grant.client), ended.at).await,
+        None => {
+            queue_notifications(conn, session, std::slice::from_ref(&grant.client), ended.at).await
+        }
     }
 }
 

@@ -149,7 +149,8 @@ impl Matching {
             SessionState::Ended => " AND s.ended_at IS NOT NULL",
             SessionState::All => "",
         });
-        let created = if index.is_in_order_of_creation() { "s.created_at" } else { "+s.created_at" };
+        let created =
+            if index.is_in_order_of_creation() { "s.created_at" } else { "+s.created_at" };
         sql.and(&format!("{created} >= "), filter.created_since);
         sql.and(&format!("{created} < "), filter.created_before);
         sql.and("s.last_seen >= ", filter.seen_since);
@@ -174,7 +175,9 @@ impl Matching {
         if index != Index::Client
             && let Some(client) = &filter.client
         {
-            sql.push(" AND EXISTS (SELECT 1 FROM grants g WHERE g.session_id = s.id AND g.client_id = ");
+            sql.push(
+                " AND EXISTS (SELECT 1 FROM grants g WHERE g.session_id = s.id AND g.client_id = ",
+            );
             sql.bind(client).push(" AND g.ended_at IS NULL)");
         }
         if let Some(group) = &filter.group {
@@ -229,7 +232,8 @@ impl Index {
 /// and `,` or `]` is one of them.
 fn push_group(sql: &mut Sql, group: &str) {
     let quoted = serde_json::Value::from(group).to_string();
-    for (n, (before, after)) in [('[', ']'), ('[', ','), (',', ','), (',', ']')].iter().enumerate() {
+    for (n, (before, after)) in [('[', ']'), ('[', ','), (',', ','), (',', ']')].iter().enumerate()
+    {
         sql.push(if n == 0 { " AND (" } else { " OR " });
         let element = format!("{before}{quoted}{after}");
         sql.push("REPLACE(s.identity, ").bind(element.as_str()).push(", '') <> s.identity");

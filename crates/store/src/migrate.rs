@@ -66,7 +66,8 @@ pub(crate) async fn postgres(
 async fn leave_room_for_updates(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     for table in ["sessions", "grants"] {
         let sql = "SELECT reloptions IS NULL FROM pg_class WHERE oid = CAST($1 AS regclass)";
-        let is_unset: bool = sqlx::query_scalar(sql).bind(table).fetch_one(&mut *connection).await?;
+        let is_unset: bool =
+            sqlx::query_scalar(sql).bind(table).fetch_one(&mut *connection).await?;
         if is_unset {
             let sql = format!("ALTER TABLE {table} SET (fillfactor = 80)");
             sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut *connection).await?;

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::ends::{close_session, ended_tokens_until};
 use crate::engine::Operation;
 use crate::engine::conn::Conn;
-use crate::events::{session_event, record};
+use crate::events::{record, session_event};
 use crate::logout_notifications::{participants_of, queue_notifications};
 use crate::rows::{self, session_columns};
 use crate::{Store, StoreError};

@@ -2,17 +2,15 @@
 
 use countersign_core::event::EventKind;
 use countersign_core::session::{EndReason, Ended};
-use countersign_core::{
-    ConnectorId, Identity, LoginScopes, Session, SessionId, Timestamp, Trace,
-};
+use countersign_core::{ConnectorId, Identity, LoginScopes, Session, SessionId, Timestamp, Trace};
 use serde_json::json;
 
+use crate::blocked_users::{BlockedUser, find_block};
 use crate::ends::end_session;
 use crate::engine::Operation;
 use crate::engine::conn::{Conn, Value};
-use crate::events::{session_event, record};
+use crate::events::{record, session_event};
 use crate::memberships::Holder;
-use crate::blocked_users::{BlockedUser, find_block};
 use crate::names::SearchNames;
 use crate::rows::{self, session_columns};
 use crate::search_columns::set_search_columns;
@@ -135,7 +133,8 @@ impl SignIn {
             set_search_columns(conn, &previous.id, &names, false).await?;
         }
         write_trace(conn, &previous.id, self.trace.as_ref(), self.now).await?;
-        let mut event = session_event(previous, self.now, EventKind::Reauthenticated, &self.actor());
+        let mut event =
+            session_event(previous, self.now, EventKind::Reauthenticated, &self.actor());
         event.ip = Some(self.ip.clone());
         record(conn, &event).await?;
         record_changed_groups(conn, previous, &self.identity, self.now).await

@@ -12,7 +12,7 @@ use crate::circuit_breakers::is_circuit_open;
 use crate::ends::{SessionEnd, end_session};
 use crate::engine::Operation;
 use crate::engine::conn::{Conn, Value};
-use crate::events::{session_event, record};
+use crate::events::{record, session_event};
 use crate::memberships::Holder;
 use crate::names::SearchNames;
 use crate::rows::{self, session_columns};
@@ -149,7 +149,10 @@ pub(crate) async fn apply(conn: &mut Conn<'_>, snapshot: &Snapshot) -> Result<bo
 }
 
 /// Locks the row of a live session and releases its lease.
-async fn lock_and_release(conn: &mut Conn<'_>, id: &SessionId) -> Result<Option<Session>, StoreError> {
+async fn lock_and_release(
+    conn: &mut Conn<'_>,
+    id: &SessionId,
+) -> Result<Option<Session>, StoreError> {
     let rows = conn
         .returning(
             concat!(
@@ -192,7 +195,9 @@ struct MarkMissing {
 impl Operation for MarkMissing {
     type Output = Missing;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Missing, StoreError> {
-        let Some(session) = lock_and_release(conn, &self.session).await? else { return Ok(Missing::NotLive) };
+        let Some(session) = lock_and_release(conn, &self.session).await? else {
+            return Ok(Missing::NotLive);
+        };
         // Read here and not only in memory, so that no replica ends a session after another opened the breaker.
         if is_circuit_open(conn, &session.connector).await? {
             return Ok(Missing::CircuitOpen);

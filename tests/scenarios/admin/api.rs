@@ -309,7 +309,7 @@ async fn who_had_a_group_is_known_with_its_upstream_and_its_interval() {
     let ops = server.relying_party("ops");
     let (_, _) = signs_in(&server, (ALICE, ALICE_PASSWORD)).await;
     let token = ops.own_token().await;
-    let asked = "/holders?group=developers&since=1h";
+    let asked = "/memberships?group=developers&since=1h";
     let held = ops.calls("GET", asked, &token, Value::Null).await.json;
     let [membership] = held["holders"].as_array().unwrap().as_slice() else { panic!("{held}") };
     assert_eq!(
@@ -317,7 +317,7 @@ async fn who_had_a_group_is_known_with_its_upstream_and_its_interval() {
         (&json!("id-of-alice"), &json!("local"))
     );
     assert!(membership.get("until").is_none(), "{held}");
-    let earlier = "/holders?group=developers&since=2020-01-01&until=2020-01-02";
+    let earlier = "/memberships?group=developers&since=2020-01-01&until=2020-01-02";
     let held = ops.calls("GET", earlier, &token, Value::Null).await.json;
     assert_eq!(held["holders"], json!([]));
 }

@@ -9,7 +9,7 @@ const PAGES: [&str; 10] = [
     "/admin/end",
     "/admin/end?group=developers",
     "/admin/events",
-    "/admin/holders?group=developers&since=1h",
+    "/admin/memberships?group=developers&since=1h",
     "/admin/explain?user=alice%40example.com&client=example-app",
     "/admin/clients",
     "/admin/connectors",
@@ -93,7 +93,7 @@ async fn names_that_people_and_browsers_chose_are_harmless() {
         format!("/admin?created_since={typed}"),
         format!("/admin?{typed}=1"),
         format!("/admin/end?user={typed}"),
-        format!("/admin/holders?group={typed}"),
+        format!("/admin/memberships?group={typed}"),
         format!("/admin/explain?user={typed}&client={typed}"),
     ];
     let mut shown = 0;
@@ -134,7 +134,7 @@ async fn odd_questions_are_answered_with_what_is_wrong() {
     assert_eq!(page.all(&format!("#{}", field[0])).len(), 1, "it is said at its field");
     assert_eq!(page.attributes("#seen_since", "value"), ["2026-99-99"], "and can be corrected");
     for query in ["since=2026-01-02&until=2026-01-01&group=a", "group=a&page=x"] {
-        let page = alice.get(server.url(&format!("/admin/holders?{query}"))).await;
+        let page = alice.get(server.url(&format!("/admin/memberships?{query}"))).await;
         assert_eq!(page.status, 400, "{query}: {}", page.text());
     }
     for path in ["..%2f..%2fkeys", "%27%20OR%201", "%00", "%ff", &"x".repeat(5000)] {
@@ -182,7 +182,7 @@ async fn the_next_key_is_made_now_and_who_did_it_is_in_the_log() {
     let page = alice.opens(server.url("/admin/events?kind=key_rotated")).await;
     let rows = page.all("tbody tr");
     assert!(rows.iter().any(|row| row.contains("user:id-of-alice@local")), "{rows:?}");
-    let page = alice.opens(server.url("/admin/holders?group=developers&since=1h")).await;
+    let page = alice.opens(server.url("/admin/memberships?group=developers&since=1h")).await;
     let rows = page.all("tbody tr");
     assert!(rows.len() == 1 && rows[0].contains("still has it"), "{rows:?}");
     let page =

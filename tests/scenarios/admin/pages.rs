@@ -19,7 +19,7 @@ const PAGES: [&str; 9] = [
     "/admin/end",
     "/admin/end?user=bob%40example.com",
     "/admin/events",
-    "/admin/holders?group=developers",
+    "/admin/memberships?group=developers",
     "/admin/explain?user=alice%40example.com",
     "/admin/clients",
     "/admin/connectors",

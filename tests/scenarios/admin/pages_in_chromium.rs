@@ -95,7 +95,7 @@ async fn tour(look: Look, name: &str) {
         ("end", "/admin/end"),
         ("wrong", "/admin?seen_since=yesterday"),
         ("events", "/admin/events"),
-        ("holders", "/admin/holders?group=team-6&since=168h"),
+        ("memberships", "/admin/memberships?group=team-6&since=168h"),
         ("explain", "/admin/explain?user=alice%40example.com&client=example-app"),
         ("clients", "/admin/clients"),
         ("connectors", "/admin/connectors"),

@@ -44,7 +44,7 @@ async fn whatever_is_told_of_anything_no_secret_is() {
         "/events",
         "/keys",
         "/openapi.json",
-        "/holders?group=developers",
+        "/memberships?group=developers",
         "/explain?user=alice@example.com&client=webhook",
     ] {
         let told = ops.calls("GET", path, &token, Value::Null).await;
@@ -116,7 +116,7 @@ async fn odd_filters_end_nothing_and_break_nothing() {
     for path in [
         format!("/events?page={of_sessions}"),
         format!("/sessions?page={of_events}"),
-        format!("/holders?group=developers&page={of_events}"),
+        format!("/memberships?group=developers&page={of_events}"),
         format!("/sessions?page={tampered}"),
         format!("/sessions?page={}", of_sessions.repeat(20)),
         "/sessions?page=9999999999999999999.x".to_owned(),
@@ -138,7 +138,7 @@ async fn odd_filters_end_nothing_and_break_nothing() {
         "-9223372036854775808",
         "９h",
     ] {
-        for path in ["/sessions?seen_since=", "/events?since=", "/holders?group=x&since="] {
+        for path in ["/sessions?seen_since=", "/events?since=", "/memberships?group=x&since="] {
             let answer = get(&format!("{path}{instant}")).await;
             assert!([200, 400].contains(&answer.status), "{path}{instant}: {}", answer.page.body);
         }

@@ -195,8 +195,9 @@ async fn somebody_confirms(server: &Server) {
     let token = ops.own_token().await;
     let told = ops.calls("GET", "/connectors", &token, Value::Null).await.json;
     let connectors = told["connectors"].as_array().unwrap();
-    let braked = connectors.iter().find(|connector| connector.get("circuit_open_since").is_some());
-    let id = braked.unwrap_or_else(|| panic!("{told}"))["id"].as_str().unwrap();
+    let circuit_open =
+        connectors.iter().find(|connector| connector.get("circuit_open_since").is_some());
+    let id = circuit_open.unwrap_or_else(|| panic!("{told}"))["id"].as_str().unwrap();
     let path = format!("/connectors/{id}/confirm");
     assert_eq!(ops.calls("POST", &path, &token, Value::Null).await.status, 200);
     let again = ops.calls("POST", &path, &token, Value::Null).await;
@@ -216,7 +217,7 @@ async fn ldap_a_brake_holds_on_every_replica_until_somebody_confirms() {
     assert_eq!(company.server.has_said("circuit_breaker_opened"), 1);
 
     // The other replica hears of it by itself, and ends nobody even before it does.
-    other.comes_to_say(1, "brake_holds").await;
+    other.comes_to_say(1, "circuit_breaker_open").await;
     company.app.through(&other);
     assert!(all_wait(&company.refreshes().await));
     assert_eq!(company.signed_in().await, PEOPLE);
@@ -224,7 +225,7 @@ async fn ldap_a_brake_holds_on_every_replica_until_somebody_confirms() {
     // The directory is mended, and somebody says so.
     company.everybody_is_back();
     somebody_confirms(&company.server).await;
-    other.comes_to_say(1, "brake_is_released").await;
+    other.comes_to_say(1, "circuit_breaker_closed").await;
     company.server.comes_to_say(1, "circuit_breaker_closed").await;
     assert_eq!(how_many(&company.refreshes().await, 200, ""), PEOPLE);
 

@@ -190,7 +190,7 @@ async fn browser_with_the_back_button_does_not_finish_twice() {
     alice.presses("#connector-corp").await;
     alice.approves().await;
     let arrived = Url::parse(&alice.comes_to(&callback).await).unwrap();
-    assert_eq!(alice.sees("h1").await.text().await.unwrap(), "Arrived");
+    assert_eq!(alice.text_of("h1").await, "Arrived");
     let fields = [
         ("grant_type", "authorization_code"),
         ("code", &told(&arrived, "code")),
@@ -205,10 +205,10 @@ async fn browser_with_the_back_button_does_not_finish_twice() {
     };
     goes_back_to("/continue").await;
     // Kept pages come back as they were, with their button; others are asked for again.
-    if alice.sees("h1").await.text().await.unwrap() != START_AGAIN {
+    if alice.text_of("h1").await != START_AGAIN {
         alice.approves().await;
         alice.comes_to(&server.url("/approval")).await;
-        assert_eq!(alice.sees("h1").await.text().await.unwrap(), START_AGAIN);
+        assert_eq!(alice.text_of("h1").await, START_AGAIN);
         goes_back_to("/continue").await;
     }
     let codes = || -> Vec<String> {
@@ -219,7 +219,7 @@ async fn browser_with_the_back_button_does_not_finish_twice() {
     // Further back is the request itself. It is made anew, by somebody who is signed in and has agreed.
     alice.driver.back().await.unwrap();
     alice.comes_to(&callback).await;
-    assert_eq!(alice.sees("h1").await.text().await.unwrap(), "Arrived");
+    assert_eq!(alice.text_of("h1").await, "Arrived");
     assert!(codes().len() == 2 && codes()[0] != codes()[1], "{:?}", codes());
 }
 
@@ -234,14 +234,14 @@ async fn browser_of_mallory_does_nothing_with_the_address_alice_comes_back_to() 
 
     let mallory = Chromium::with(Look::DESKTOP).await;
     mallory.opens(&callback).await;
-    assert_eq!(mallory.sees("h1").await.text().await.unwrap(), START_AGAIN);
+    assert_eq!(mallory.text_of("h1").await, START_AGAIN);
     // Also not with a login of his own under way.
     mallory.opens(&app.asks("openid").url).await;
     mallory.sees("#connector-corp").await;
     mallory.opens(&callback).await;
-    assert_eq!(mallory.sees("h1").await.text().await.unwrap(), START_AGAIN);
+    assert_eq!(mallory.text_of("h1").await, START_AGAIN);
     mallory.opens(server.url("/")).await;
-    assert_eq!(mallory.sees("h1").await.text().await.unwrap(), "You are not signed in");
+    assert_eq!(mallory.text_of("h1").await, "You are not signed in");
 
     // He spoilt nothing: Alice, back with a screen, goes on. Then the address is worth nothing.
     let screen = Chromium::with(Look::DESKTOP).await;
@@ -255,5 +255,5 @@ async fn browser_of_mallory_does_nothing_with_the_address_alice_comes_back_to() 
     screen.opens(&callback).await;
     screen.sees("button[value=approve]").await;
     screen.opens(&callback).await;
-    assert_eq!(screen.sees("h1").await.text().await.unwrap(), START_AGAIN);
+    assert_eq!(screen.text_of("h1").await, START_AGAIN);
 }

@@ -189,6 +189,33 @@ async fn kubernetes_configured_with_expressions_reads_claims_its_own_way() {
     assert_eq!(seen["extra"]["example.com/connector"], json!(["local"]));
 }
 
+/// Core 2: `azp` is only there when the audience is not the authorized party alone. Requiring it refuses the
+/// cluster's own tokens, and a rule in CEL tells them from a peer's (docs/kubernetes.md).
+#[tokio::test]
+async fn kubernetes_tells_its_own_tokens_from_those_of_a_peer_by_the_absence_of_azp() {
+    if Need::Kubernetes.is_missing() {
+        return;
+    }
+    let server = world().start().await;
+    let own = alices(&server, "kubernetes", "openid email").await;
+    let scopes = "openid email audience:server:client_id:kubernetes";
+    let of_a_peer = alices(&server, "example-app", scopes).await;
+
+    let required = json!({"usernameClaim": "email", "requiredClaims": {"azp": "kubernetes"}});
+    let mut locked = with_flags(&server, &required);
+    assert!(refusal(&locked.authenticates(&own)).contains("azp"));
+    assert!(refusal(&locked.authenticates(&of_a_peer)).contains("azp"));
+
+    let rule = format!(
+        "claimValidationRules:\n  - expression: \"!has(claims.azp) || claims.azp == 'kubernetes'\"\n    \
+         message: issued to another client\n  {BY_EMAIL}"
+    );
+    let mut cluster = configured(&server, "audiences: [kubernetes]", &rule);
+    let seen = cluster.authenticates(&own);
+    assert_eq!(seen["username"], format!("oidc:{ALICE}"), "{seen}");
+    assert!(refusal(&cluster.authenticates(&of_a_peer)).contains("issued to another client"));
+}
+
 /// The clock of this server is an hour behind, so what it gives for ten minutes is over already.
 #[tokio::test]
 async fn kubernetes_refuses_a_token_that_has_expired() {

@@ -72,7 +72,7 @@ async fn an_application_hears_that_she_signed_out() {
     assert!((1..=120).contains(&lifetime), "{told}");
     assert!(told["jti"].as_str().is_some_and(|jti| jti.len() >= 16), "{told}");
     assert!(told.get("nonce").is_none(), "{told}");
-    server.comes_to_say(1, "notice_delivered").await;
+    server.comes_to_say(1, "logout_notification_delivered").await;
     server.assert_no_secret_in_log(&[&tokens[0]]);
 }
 
@@ -139,14 +139,14 @@ async fn one_that_was_broken_is_told_again() {
     let (mut alice, app) = (server.browser(), server.relying_party("grafana"));
     signs_on(&mut alice, &app).await;
     signs_out(&mut alice, &server).await;
-    server.comes_to_say(1, "notice_postponed").await;
+    server.comes_to_say(1, "logout_notification_postponed").await;
     receiver.answers(204);
     server.advance(6 * SECOND);
     let tokens = receiver.hears(2).await;
     let [first, second] = [claims(&tokens[0]), claims(&tokens[1])];
     assert_eq!((&first["sub"], &first["sid"]), (&second["sub"], &second["sid"]));
     assert_ne!(first["jti"], second["jti"], "one that took the first is not told twice of it");
-    server.comes_to_say(1, "notice_delivered").await;
+    server.comes_to_say(1, "logout_notification_delivered").await;
 }
 
 /// Section 2.8: it does not believe us, and never will.
@@ -163,7 +163,7 @@ async fn one_that_refuses_is_not_asked_again() {
     signs_on(&mut alice, &server.relying_party("proud")).await;
     signs_out(&mut alice, &server).await;
     server.comes_to_say(1, "logout_notification_failed").await;
-    assert_eq!(server.has_said("notice_postponed"), 0);
+    assert_eq!(server.has_said("logout_notification_postponed"), 0);
     // Whatever was due then is told before what happens now.
     server.advance(24 * HOUR);
     signs_on(&mut alice, &server.relying_party("other")).await;
@@ -186,7 +186,7 @@ async fn one_that_sends_us_elsewhere_is_given_up_at_last() {
     signs_on(&mut alice, &app).await;
     signs_out(&mut alice, &server).await;
     for tries in 1..8 {
-        server.comes_to_say(tries, "notice_postponed").await;
+        server.comes_to_say(tries, "logout_notification_postponed").await;
         server.advance(4 * HOUR);
     }
     server.comes_to_say(1, "logout_notification_failed").await;
@@ -214,7 +214,7 @@ async fn what_was_not_delivered_survives_a_crash() {
     server.advance(31 * SECOND);
     let tokens = receiver.hears(2).await;
     assert_eq!(claims(&tokens[1])["sid"], id_token["sid"]);
-    server.comes_to_say(1, "notice_delivered").await;
+    server.comes_to_say(1, "logout_notification_delivered").await;
 }
 
 #[tokio::test]

@@ -160,7 +160,7 @@ async fn upstreams_jose_believes_the_logout_token_of_an_administrators_end() {
         let path = format!("/sessions/{}", claims["sid"].as_str().unwrap());
         let answer = ops.calls("DELETE", &path, &admin, Value::Null).await;
         assert_eq!(answer.status, 200, "{}", answer.page.body);
-        server.comes_to_say(ended + 1, "notice_delivered").await;
+        server.comes_to_say(ended + 1, "logout_notification_delivered").await;
         let told = &grafana.believed()[ended];
         assert_eq!((&told["sub"], &told["sid"]), (&claims["sub"], &claims["sid"]));
         assert_eq!(told["iss"], server.issuer());
@@ -197,7 +197,7 @@ async fn upstreams_jose_refuses_what_is_no_logout_token_for_it() {
     alice.opens(server.url("/logout")).await;
     let form = alice.page().form_with("csrf").unwrap();
     alice.submits(form).await;
-    server.comes_to_say(1, "notice_delivered").await;
+    server.comes_to_say(1, "logout_notification_delivered").await;
     server.comes_to_say(1, "logout_notification_failed").await;
     let [believed] = &grafana.believed()[..] else { panic!("{:?}", grafana.believed()) };
     assert_eq!(believed["sid"], here["claims"]["sid"]);

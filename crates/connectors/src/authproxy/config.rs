@@ -1,6 +1,7 @@
 //! Reading the `config` of an `authproxy` connector: Dex's keys, and `trustedProxies` of ours.
 
-use countersign_core::settings::{Network, Section};
+use countersign_config::Section;
+use countersign_core::network::Network;
 
 pub(super) struct Config {
     /// Names of header fields in lower case, all different.

@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
+use countersign_config::Node;
 use countersign_core::connector::{
     LoginMethod, LoginOutcome, ProxyHeaders, Refusal, TrustedHeaderLogin,
 };
-use countersign_core::settings::Node;
 use countersign_core::{Connector, ConnectorId, Identity, Trace};
 
 use crate::tree::{self, list, map, text};

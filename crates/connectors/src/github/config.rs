@@ -1,7 +1,7 @@
 //! Reading the `config` of a `github` connector: Dex's keys, and `apiURLs` for what is neither github.com nor where
 //! an Enterprise Server usually is.
 
-use countersign_core::settings::Section;
+use countersign_config::Section;
 use url::Url;
 
 use super::api::is_login;

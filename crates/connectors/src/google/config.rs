@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use countersign_core::settings::{Section, Value};
+use countersign_config::{Section, Value};
 use url::Url;
 
 use super::credentials::Credentials;

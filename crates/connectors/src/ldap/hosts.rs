@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use countersign_core::settings::Section;
+use countersign_config::Section;
 use rustls::pki_types::ServerName;
 
 use super::config::{Host, Security};

@@ -1,7 +1,7 @@
+use countersign_config::Node;
 use countersign_core::connector::{
     AccountDiagnosis, ConnectorError, Fingerprint, LoginMethod, LoginOutcome, Refusal,
 };
-use countersign_core::settings::Node;
 use countersign_core::{Connector, ConnectorId, LoginScopes, Secret, Trace};
 
 use crate::tree::{self, list, map, plain, text};
@@ -39,9 +39,9 @@ fn read(config: Node) -> (Option<Connector>, Vec<String>) {
 }
 
 fn without(config: Node, key: &str) -> Node {
-    let countersign_core::settings::Value::Map(mut entries) = config.value else { panic!("a map") };
+    let countersign_config::Value::Map(mut entries) = config.value else { panic!("a map") };
     entries.retain(|(name, _)| name.text != key);
-    Node { mark: config.mark, value: countersign_core::settings::Value::Map(entries) }
+    Node { mark: config.mark, value: countersign_config::Value::Map(entries) }
 }
 
 #[test]

@@ -1,7 +1,7 @@
+use countersign_config::Node;
 use countersign_core::connector::{
     AccountDiagnosis, LoginMethod, LoginOutcome, RefreshOutcome, RefreshRequest, Refusal, SignedIn,
 };
-use countersign_core::settings::Node;
 use countersign_core::{Connector, Identity, LoginScopes, Secret, Timestamp, Trace};
 
 use super::{LocalUser, connector, read_users};
@@ -244,9 +244,9 @@ async fn the_trace_tells_the_story_and_no_password() {
 async fn an_examination_tells_scheme_and_cost_and_nothing_of_the_hash() {
     let argon2 = hash_password(&Secret::new("secret")).unwrap();
     let mut joe = person("joe@example.com", &argon2, "2");
-    let countersign_core::settings::Value::Map(keys) = &mut joe.value else { panic!("a map") };
+    let countersign_config::Value::Map(keys) = &mut joe.value else { panic!("a map") };
     let group = map(vec![("groups", list(vec![text("devs")]))]);
-    let countersign_core::settings::Value::Map(group) = group.value else { panic!("a map") };
+    let countersign_config::Value::Map(group) = group.value else { panic!("a map") };
     keys.extend(group);
     let (users, problems) = read(vec![person("jane@example.com", BCRYPT, "1"), joe]);
     assert!(problems.is_empty(), "{problems:?}");

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::env;
 use std::sync::Arc;
 
-use countersign_core::settings::Section;
+use countersign_config::Section;
 
 use super::canonical;
 use crate::password::PasswordHash;

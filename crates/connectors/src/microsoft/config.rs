@@ -1,6 +1,6 @@
 //! Reading the `config` of a `microsoft` connector: Dex's keys, and `timeout` and `rootCAs` of ours.
 
-use countersign_core::settings::Section;
+use countersign_config::Section;
 use url::Url;
 
 use crate::oauth::{Http, Plain, Registration, Roots, SecretIs, Spent, base_url, below, texts_or};

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_core::settings::Section;
+use countersign_config::Section;
 use countersign_core::{Secret, Trace};
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use countersign_config::Section;
 use countersign_core::Secret;
-use countersign_core::settings::Section;
 use url::Url;
 
 const TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,6 +1,6 @@
 //! Reading the `config` of an `oidc` connector: Dex's keys, and `timeout` of ours.
 
-use countersign_core::settings::Section;
+use countersign_config::Section;
 use regex::Regex;
 use serde_json::{Map, Value};
 use url::Url;

@@ -1,7 +1,7 @@
 //! What an administrator is told of somebody, without a password.
 
+use countersign_config::Node;
 use countersign_core::connector::{AccountDiagnosis, ConnectorError, LoginMethod};
-use countersign_core::settings::Node;
 use countersign_core::{Connector, Identity, Trace};
 
 use crate::hostile::Impostor;

@@ -1,6 +1,6 @@
 //! Certificates, StartTLS, and what is never sent in clear.
 
-use countersign_core::settings::Node;
+use countersign_config::Node;
 
 use crate::slapd::{Certificate, PASSWORD, Slapd};
 use crate::tree::{plain, text};

@@ -1,8 +1,8 @@
 //! GitHub's groups: the strings Dex gives, from organizations and teams, and who is kept out.
 
+use countersign_config::Node;
 use countersign_core::LoginScopes;
 use countersign_core::connector::Refusal;
-use countersign_core::settings::Node;
 
 use crate::fake_github::{Door, GitHub, Person};
 use crate::github::{connector, login};

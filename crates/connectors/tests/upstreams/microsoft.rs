@@ -195,7 +195,7 @@ async fn mistakes_in_the_configuration_are_told() {
         "groups: lets everybody in",
         "groupNameFormat: found \"names\"",
         "preferredUsernameField: found \"mail\"",
-        "batchGroupLookups: does nothing here",
+        "batchGroupLookups: has no effect here",
     ] {
         assert!(problems.iter().any(|p| p.contains(expected)), "{expected} in {problems:?}");
     }

@@ -1,11 +1,11 @@
 //! What every story says: a connector as an administrator would configure it, a login, a refresh.
 
+use countersign_config::Node;
 use countersign_connectors::read;
 use countersign_core::connector::{
     ConnectorError, LoginMethod, LoginOutcome, LoginRedirect, RefreshOutcome, RefreshRequest,
     Refusal, SignedIn, UpstreamLogin,
 };
-use countersign_core::settings::Node;
 use countersign_core::{Connector, ConnectorId, LoginScopes, Timestamp, Trace};
 use url::Url;
 

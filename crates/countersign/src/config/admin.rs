@@ -1,6 +1,6 @@
 //! `admin`: who may see and end everybody's sessions.
 
-use countersign_core::settings::{Item, Section, Value, nearest};
+use countersign_config::{Item, Section, Value, did_you_mean};
 use countersign_core::{Client, ClientId, ConnectorId};
 use countersign_issuer::admin::{AdminGroup, AdminPolicy};
 
@@ -13,8 +13,8 @@ pub fn read(root: &Section<'_>, clients: &[Client], connectors: &[String]) -> Ad
     let named = super::text_items(&section, "clients");
     for (item, id) in &named {
         if !clients.iter().any(|client| client.id.as_str() == id) {
-            let near = nearest(id, clients.iter().map(|client| client.id.as_str()));
-            item.error(format!("{id:?} is no client in this file{}", super::did_you_mean(near)));
+            let near = did_you_mean(id, clients.iter().map(|client| client.id.as_str()));
+            item.error(format!("{id:?} is no client in this file{near}"));
         }
     }
     section.finish();
@@ -32,7 +32,7 @@ fn read_group(item: &Item<'_>, connectors: &[String]) -> Option<AdminGroup> {
     let entry = item.section()?;
     let (connector, group) = (entry.required_text("connector"), entry.required_text("group"));
     if let Some(id) = connector.as_ref().filter(|id| !connectors.contains(*id)) {
-        let near = super::did_you_mean(nearest(id, connectors.iter().map(String::as_str)));
+        let near = did_you_mean(id, connectors.iter().map(String::as_str));
         entry.error("connector", format!("{id:?} is no connector in this file{near}"));
     }
     entry.finish();

@@ -4,12 +4,12 @@ mod kubernetes;
 pub(super) mod lifetimes;
 mod logout;
 
+use countersign_config::{Environment, Item, Section, did_you_mean};
 use countersign_core::client::{OUT_OF_BAND, OWN_PAGES};
-use countersign_core::settings::{Item, Section, nearest};
 use countersign_core::{Client, ClientId, ConnectorId, Secret};
 use url::Url;
 
-use super::{Environment, Sessions, did_you_mean, issuer, pages, text_items};
+use super::{Sessions, issuer, pages, text_items};
 
 /// What clients are checked against.
 pub struct Known<'a> {
@@ -44,8 +44,8 @@ pub fn read(root: &Section<'_>, known: &Known<'_>) -> Vec<Client> {
     }
     for (item, peer) in peers {
         if !clients.iter().any(|client| client.id.as_str() == peer) {
-            let near = nearest(&peer, clients.iter().map(|client| client.id.as_str()));
-            item.warning(format!("{peer:?} is no client in this file{}", did_you_mean(near)));
+            let near = did_you_mean(&peer, clients.iter().map(|client| client.id.as_str()));
+            item.warning(format!("{peer:?} is no client in this file{near}"));
         }
     }
     clients
@@ -219,8 +219,8 @@ fn read_allowed_connectors(section: &Section<'_>, known: &[String]) -> Vec<Conne
     let items = text_items(section, "allowedConnectors");
     for (item, id) in &items {
         if !known.contains(id) {
-            let near = nearest(id, known.iter().map(String::as_str));
-            item.error(format!("{id:?} is no connector in this file{}", did_you_mean(near)));
+            let near = did_you_mean(id, known.iter().map(String::as_str));
+            item.error(format!("{id:?} is no connector in this file{near}"));
         }
     }
     items.into_iter().map(|(_, id)| ConnectorId::new(id)).collect()

@@ -1,7 +1,7 @@
 //! The ways in: `connectors`, and the password database (`enablePasswordDB`, `staticPasswords`).
 
+use countersign_config::{Item, Section, Value};
 use countersign_connectors::local::{LocalUser, read_users};
-use countersign_core::settings::{Item, Section, Value};
 use countersign_core::{Connector, ConnectorId};
 
 use super::text_items;

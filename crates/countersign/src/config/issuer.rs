@@ -1,6 +1,6 @@
 //! The issuer: who this server says it is, byte for byte (OpenID Connect Discovery 1.0 section 3).
 
-use countersign_core::settings::Section;
+use countersign_config::Section;
 use url::{Host, Url};
 
 /// An http or https URL without user, query or fragment. Relying parties compare it as bytes.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use countersign_core::settings::{Section, Value, show_duration};
+use countersign_config::{Section, Value};
+use countersign_core::clock::show_duration;
 
 #[derive(Clone, Debug)]
 pub struct Expiry {
@@ -142,8 +143,7 @@ pub fn read_signer(root: &Section<'_>) -> Signer {
 
 /// `expiry.signingKeys`, the older place of `signer.config.keysRotationPeriod`.
 fn expiry_signing_keys(root: &Section<'_>) -> Option<Duration> {
-    let is_map =
-        |item: &countersign_core::settings::Item<'_>| matches!(item.node.value, Value::Map(_));
+    let is_map = |item: &countersign_config::Item<'_>| matches!(item.node.value, Value::Map(_));
     let section = root.item("expiry").filter(is_map)?.section()?;
     lifetime(Some(&section), "signingKeys")
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use countersign_core::settings::Section;
+use countersign_config::Section;
 
 /// `host:port`. Port 0 lets the system choose.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! What may be asked of the authorization and token endpoints.
 
+use countersign_config::{Section, did_you_mean};
 use countersign_core::session::ChallengeMethod;
-use countersign_core::settings::{Section, nearest};
 
 use super::text_items;
 
@@ -90,7 +90,10 @@ fn read_grant_types(section: &Section<'_>, grant_types: &mut Vec<GrantType>) {
             item.warning(format!("{text} is a grant type of Dex that is not supported yet"));
         } else {
             let known = GRANT_TYPES.iter().map(|(word, _)| *word).chain(OTHER_GRANT_TYPES);
-            item.error(format!("found {text:?}, which is no grant type{}", hint(text, known)));
+            item.error(format!(
+                "found {text:?}, which is no grant type{}",
+                did_you_mean(text, known)
+            ));
         }
     }
     if !grant_types.contains(&GrantType::AuthorizationCode) {
@@ -141,8 +144,4 @@ fn read_pkce(block: &Section<'_>, pkce: &mut Pkce) {
             _ => item.error(format!("found {text:?}, expected S256 or plain")),
         }
     }
-}
-
-fn hint<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    nearest(word, known).map_or_else(String::new, |near| format!(", did you mean {near}?"))
 }

@@ -1,6 +1,6 @@
 //! What people see (`frontend`) and what operators see (`logger`).
 
-use countersign_core::settings::Section;
+use countersign_config::Section;
 
 #[derive(Clone, Debug)]
 pub struct Frontend {

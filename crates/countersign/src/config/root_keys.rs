@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use countersign_config::{Environment, Item, Section, Value, read_text, readable_by_others};
 use countersign_core::Secret;
-use countersign_core::settings::{Item, Section, Value};
 
-use super::{Environment, Storage, files};
+use super::Storage;
 
 #[derive(Clone, Debug)]
 pub enum RootKeys {
@@ -109,9 +109,9 @@ fn from_variable(item: &Item<'_>, env: Environment<'_>) -> Option<Secret> {
 fn from_file_named(item: &Item<'_>) -> Option<Secret> {
     let name = item.text()?;
     let path = Path::new(&name);
-    match files::text(path, MAX_FILE_BYTES) {
+    match read_text(path, MAX_FILE_BYTES) {
         Ok(text) => {
-            if let Some(mode) = files::seen_by_others(path) {
+            if let Some(mode) = readable_by_others(path) {
                 item.warning(format!(
                     "the file can be opened by others than its owner (mode {mode:04o}, expected 0600)"
                 ));

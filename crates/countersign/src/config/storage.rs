@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use countersign_config::Section;
 use countersign_core::Secret;
-use countersign_core::settings::Section;
 
 #[derive(Clone, Debug)]
 pub enum Storage {

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 use std::time::Duration;
 
 use countersign_core::Client;
-use countersign_core::settings::show_duration;
+use countersign_core::clock::show_duration;
 
 use super::clients::lifetimes;
 use super::{Algorithm, Config, GrantType, Pkce, RootKeys, Storage};

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use super::{Config, Loaded, read};
+use countersign_config::Environment;
+
+use super::{Config, Loaded, read_blocks};
 
 mod admin;
 mod client_keys;
@@ -27,6 +29,10 @@ fn no_environment(_: &str) -> Option<String> {
 
 fn load(text: &str) -> Loaded {
     read(text, Path::new("config.yaml"), &no_environment, false)
+}
+
+fn read(text: &str, file: &Path, env: Environment<'_>, lenient: bool) -> Loaded {
+    countersign_config::read(text, file, env, lenient, |root| read_blocks(root, env))
 }
 
 /// `issuer`, this, and whatever [`REST`] has that it does not.

@@ -3,7 +3,8 @@
 use std::fs::File;
 use std::path::PathBuf;
 
-use countersign_core::settings::{Network, Section};
+use countersign_config::Section;
+use countersign_core::network::Network;
 use url::Url;
 
 use super::{Listen, listen, text_items};

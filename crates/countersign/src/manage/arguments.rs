@@ -1,7 +1,7 @@
 //! Values on the command line that several commands share.
 
 use countersign_core::Timestamp;
-use countersign_core::settings::parse_duration;
+use countersign_core::clock::parse_duration;
 
 use super::api_client::RequestFields;
 

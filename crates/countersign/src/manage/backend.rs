@@ -90,7 +90,7 @@ impl Backend {
         }
         let account = env("SUDO_USER").or_else(|| env("USER")).unwrap_or_else(|| "unknown".into());
         let account: String = account.chars().filter(|c| !c.is_control()).take(64).collect();
-        let administrator = Administrator::at_the_machine(&account);
+        let administrator = Administrator::local_operator(&account);
         Ok(Self::Database { app: Box::new(app), administrator })
     }
 

@@ -1,7 +1,7 @@
 //! What was asked for, from the fields of a query, a form or a command line: one spelling for all.
 
+use countersign_core::clock::parse_duration;
 use countersign_core::event::EventKind;
-use countersign_core::settings::parse_duration;
 use countersign_core::{
     ClientId, ConnectorId, GrantId, SessionFilter, SessionId, SessionState, Timestamp,
 };

@@ -18,7 +18,7 @@ use crate::{Issuer, IssuerError};
 const MOST_PEOPLE: i64 = 20;
 const MOST_SESSIONS: i64 = 20;
 /// An upstream that has not answered by then is down for this purpose.
-const PATIENCE: Duration = Duration::from_secs(15);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Everything known under one name.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -90,7 +90,7 @@ impl Issuer {
                 let (id, user) = (connector.id.clone(), user.to_owned());
                 asking.spawn(async move {
                     let mut trace = Trace::default();
-                    let asked = timeout(PATIENCE, method.diagnose(&user, &mut trace)).await;
+                    let asked = timeout(WAIT_TIMEOUT, method.diagnose(&user, &mut trace)).await;
                     (place, upstream(&id, asked.ok(), &trace))
                 });
             }
@@ -165,7 +165,7 @@ type Asked = Result<AccountDiagnosis, countersign_core::connector::ConnectorErro
 
 fn upstream(connector: &ConnectorId, asked: Option<Asked>, trace: &Trace) -> UpstreamView {
     let (outcome, identity) = match asked {
-        None => (format!("no answer within {} s", PATIENCE.as_secs()), None),
+        None => (format!("no answer within {} s", WAIT_TIMEOUT.as_secs()), None),
         Some(Err(down)) => (down.to_string(), None),
         Some(Ok(AccountDiagnosis::Refused { why })) => (format!("would be refused: {why}"), None),
         Some(Ok(AccountDiagnosis::Found(found))) => ("found".to_owned(), Some(*found)),

@@ -48,7 +48,7 @@ impl Issuer {
             ..EventQuery::default()
         };
         let events = self.store.events(query).await?;
-        let trace = self.store.trace_of(id).await?;
+        let trace = self.store.trace(id).await?;
         let live = || grants.iter().filter(|grant| grant.ended.is_none());
         let mut clients: Vec<String> = live().map(|grant| grant.client.to_string()).collect();
         clients.sort_unstable();

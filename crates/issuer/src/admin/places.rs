@@ -73,7 +73,7 @@ impl Issuer {
 
     pub async fn connector_views(&self) -> Result<Vec<ConnectorView>, IssuerError> {
         let mut views = Vec::new();
-        for health in self.upstreams() {
+        for health in self.connector_statuses() {
             let filter = SessionFilter {
                 connector: Some(health.connector.clone()),
                 ..SessionFilter::default()

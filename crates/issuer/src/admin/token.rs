@@ -18,19 +18,19 @@ const LEEWAY: Duration = Duration::from_secs(5);
 
 /// Why a token does not open the API (RFC 6750 section 3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotAdmitted {
+pub enum AdminTokenRefusal {
     /// `invalid_token`: not ours, over, or what it was given for has ended.
     InvalidToken,
     /// `insufficient_scope`: genuine, but not for this.
-    NotForThis,
+    InsufficientScope,
 }
 
 impl Issuer {
-    pub async fn admit(
+    pub async fn authenticate_admin_token(
         &self,
         token: &Secret,
         ip: Option<String>,
-    ) -> Result<Result<Administrator, NotAdmitted>, IssuerError> {
+    ) -> Result<Result<Administrator, AdminTokenRefusal>, IssuerError> {
         let expected = Expected {
             issuer: self.settings.issuer.as_str(),
             typ: Typ::Exactly(ACCESS_TOKEN_TYPE),
@@ -38,13 +38,13 @@ impl Issuer {
             leeway: LEEWAY,
         };
         let Ok(claims) = self.keyring.keys().verifiers.verify(token.expose(), &expected) else {
-            return Ok(Err(NotAdmitted::InvalidToken));
+            return Ok(Err(AdminTokenRefusal::InvalidToken));
         };
         let Some(client) = claims.text("client_id").map(ClientId::new) else {
-            return Ok(Err(NotAdmitted::InvalidToken));
+            return Ok(Err(AdminTokenRefusal::InvalidToken));
         };
         if !self.settings.admin.admits_client(&client) || !has_scope(&claims) {
-            return Ok(Err(NotAdmitted::NotForThis));
+            return Ok(Err(AdminTokenRefusal::InsufficientScope));
         }
         let grant = claims.text("grant_id").map(GrantId::new);
         // RFC 9068 section 4. Whom a token names it is shown to, and they could bring it here.
@@ -53,17 +53,19 @@ impl Issuer {
             None => self.api_audience(),
         };
         if claims.texts("aud") != [meant_for.as_str()] {
-            return Ok(Err(NotAdmitted::NotForThis));
+            return Ok(Err(AdminTokenRefusal::InsufficientScope));
         }
         let Some(client) = self.clients.get(&client) else {
-            return Ok(Err(NotAdmitted::InvalidToken));
+            return Ok(Err(AdminTokenRefusal::InvalidToken));
         };
         match grant {
             // Only client credentials give a token without a grant, and only `admin.clients` get those.
             None => Ok(Ok(Administrator::client(&client.id, ip))),
             Some(grant) => Ok(match self.person_behind(&grant, &client.id).await? {
-                Some(session) => self.administrator(&session, ip).ok_or(NotAdmitted::NotForThis),
-                None => Err(NotAdmitted::InvalidToken),
+                Some(session) => {
+                    self.administrator(&session, ip).ok_or(AdminTokenRefusal::InsufficientScope)
+                }
+                None => Err(AdminTokenRefusal::InvalidToken),
             }),
         }
     }
@@ -79,8 +81,10 @@ impl Issuer {
         grant: &GrantId,
         client: &ClientId,
     ) -> Result<Option<Session>, IssuerError> {
-        match self.living_grant(grant).await? {
-            Some((grant, session)) if grant.client == *client => self.up_to_date(session).await,
+        match self.live_grant(grant).await? {
+            Some((grant, session)) if grant.client == *client => {
+                self.revalidate_and_store(session).await
+            }
             _ => Ok(None),
         }
     }

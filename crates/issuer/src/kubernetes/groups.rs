@@ -13,7 +13,7 @@ use countersign_core::{GrantId, Scopes, Secret, Timestamp, scopes};
 use countersign_jose::MacKeys;
 use serde::{Deserialize, Serialize};
 
-use crate::keyring::off_the_async_threads;
+use crate::keyring::run_blocking;
 use crate::token::{Audience, canonical_number};
 use crate::{Issuer, IssuerError};
 
@@ -158,18 +158,18 @@ impl Issuer {
         };
         let claims = crate::token::json(&claims)?;
         let signer = keys.signer(now)?;
-        Ok(Some(off_the_async_threads(move || signer.sign(Some(TYPE), &claims)).await??))
+        Ok(Some(run_blocking(move || signer.sign(Some(TYPE), &claims)).await??))
     }
 
     async fn groups_behind(&self, handle: &Handle) -> Result<Option<Vec<String>>, IssuerError> {
         if Timestamp::from_secs(handle.exp) <= self.now() {
             return Ok(None);
         }
-        let Some((_, session)) = self.living_grant(&handle.grant).await? else { return Ok(None) };
+        let Some((_, session)) = self.live_grant(&handle.grant).await? else { return Ok(None) };
         if !handle.told {
             return Ok(Some(Vec::new()));
         }
-        Ok(self.up_to_date(session).await?.map(|session| session.identity.groups))
+        Ok(self.revalidate_and_store(session).await?.map(|session| session.identity.groups))
     }
 
     /// What Kubernetes would read from a token with these claims, asked here and not over the wire.

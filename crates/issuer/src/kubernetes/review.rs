@@ -65,7 +65,7 @@ impl Issuer {
         }
         let grant = claims.text("grant_id").map(GrantId::new);
         let living = match grant {
-            Some(grant) => self.living_grant(&grant).await?,
+            Some(grant) => self.live_grant(&grant).await?,
             None => None,
         };
         let Some((grant, session)) = living else {

@@ -13,11 +13,11 @@ use countersign_core::{
     Clock, Connector, ConnectorId, Identity, LoginScopes, Secret, SessionId, Timestamp, Trace,
 };
 use countersign_jose::RootKeys;
-use countersign_store::{Location, SignIn, Store};
+use countersign_store::{Location, SignIn, SignInOutcome, Store};
 
-use super::Upstream;
+use super::Revalidation;
 use crate::circuit_breakers::CircuitBreakers;
-use crate::upstream_health::Upstreams;
+use crate::upstream_health::ConnectorHealth;
 use crate::{Clients, Connectors, Issuer, Keyring, LoginAttempts, settings};
 
 const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
@@ -92,7 +92,7 @@ async fn issuer(upstream: &Arc<Rotating>) -> Issuer {
     };
     Issuer {
         circuit_breakers: CircuitBreakers::open(&store).await.unwrap(),
-        upstream_health: Upstreams::default(),
+        upstream_health: ConnectorHealth::default(),
         clients: Clients::default(),
         connectors: Connectors::new([connector]),
         keyring,
@@ -120,17 +120,19 @@ async fn who_waited_for_the_lease_does_not_spend_the_others_token_again() {
         upstream: issuer.seal_upstream(Some(&Secret::new("token-0"))).unwrap(),
         ip: "192.0.2.1".to_owned(),
         user_agent: String::new(),
+        trace: None,
         now: Timestamp::from_secs(NOW.secs() - 3600),
     };
-    let session = issuer.store.sign_in(sign_in).await.unwrap().session;
+    let session = issuer.store.sign_in(sign_in).await.unwrap();
+    let SignInOutcome::SignedIn { session, .. } = session else { panic!("blocked") };
     // Two requests read the session; the second gets to ask only when the first is done.
     let read = issuer.store.session(&session).await.unwrap().unwrap();
-    let Upstream::Welcome(first) = issuer.ask_upstream(read.clone()).await.unwrap() else {
+    let Revalidation::Valid(first) = issuer.revalidate(read.clone()).await.unwrap() else {
         panic!("she is welcome")
     };
     assert!(issuer.store.update_snapshot(first.snapshot.unwrap()).await.unwrap());
 
-    let Upstream::Welcome(second) = issuer.ask_upstream(read).await.unwrap() else {
+    let Revalidation::Valid(second) = issuer.revalidate(read).await.unwrap() else {
         panic!("she is welcome")
     };
     assert!(second.snapshot.is_none(), "what the first one learnt is fresh enough");

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{ACCESS_TOKEN_TYPE, TokenError, TokenErrorCode, Tokens};
 use crate::Issuer;
-use crate::keyring::off_the_async_threads;
+use crate::keyring::run_blocking;
 
 /// No end reaches such a token, because nothing stands behind it that could be ended: it dies soon.
 const LONGEST: Duration = Duration::from_secs(15 * 60);
@@ -68,10 +68,9 @@ impl Issuer {
             client_id: client.id.as_str(),
             scope: scope.to_string(),
         };
-        let claims = super::mint::json(&claims)?;
+        let claims = super::issue::json(&claims)?;
         let signer = self.keyring.keys().signer(now)?;
-        let signed =
-            off_the_async_threads(move || signer.sign(Some(ACCESS_TOKEN_TYPE), &claims)).await?;
+        let signed = run_blocking(move || signer.sign(Some(ACCESS_TOKEN_TYPE), &claims)).await?;
         tracing::info!(event = "tokens_issued", client = %client.id, access_jti = %jti, scope = %scope, "a client's own token issued");
         Ok(Tokens {
             access_token: signed?,

@@ -5,10 +5,10 @@ use countersign_core::{Client, Code, Grant, GrantId, Secret, Session, scopes};
 use countersign_jose::hash;
 use countersign_store::RedeemCodeOutcome;
 
-use super::mint::Minting;
+use super::issue::TokenSubject;
 use super::{TokenError, Tokens};
 use crate::Issuer;
-use crate::authorize::is_pkce_text;
+use crate::login::is_pkce_text;
 
 /// Live offline grants per session and client; the longest idle gives way.
 const OFFLINE_LIMIT: i64 = 100;
@@ -60,17 +60,17 @@ impl Issuer {
             RedeemCodeOutcome::AlreadyUsed { grant } => {
                 return Err(self.code_used_twice(grant.as_ref()).await?);
             }
-            RedeemCodeOutcome::SessionEnded | RedeemCodeOutcome::Gone => {
+            RedeemCodeOutcome::SessionEnded | RedeemCodeOutcome::NotRedeemable => {
                 return Err(TokenError::invalid_grant(INVALID_CODE));
             }
         }
-        self.mint(prepared, Minting { grant, session, code: Some(params.code) }).await
+        self.issue_tokens(prepared, TokenSubject { grant, session, code: Some(params.code) }).await
     }
 
     /// The session a code was given by, if everything it stood on is still there.
     async fn session_of(&self, client: &Client, code: &Code) -> Result<Session, TokenError> {
         match self.store.session(&code.session).await? {
-            Some(session) if self.stands(Some(client), &session).await? => Ok(session),
+            Some(session) if self.is_valid(Some(client), &session).await? => Ok(session),
             _ => Err(TokenError::invalid_grant(INVALID_CODE)),
         }
     }

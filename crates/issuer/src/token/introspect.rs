@@ -53,7 +53,7 @@ impl Issuer {
             return Ok(Introspection::default());
         };
         let told = grant.client == caller.id || named;
-        if !told || grant.ended.is_some() || !self.stands(Some(owner), &session).await? {
+        if !told || grant.ended.is_some() || !self.is_valid(Some(owner), &session).await? {
             return Ok(Introspection::default());
         }
         let about = match claims {

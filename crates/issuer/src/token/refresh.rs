@@ -4,19 +4,20 @@
 use countersign_core::{Client, Grant, Scopes, Secret, Session, Timestamp, scopes};
 use countersign_store::{Rotate, Rotation, Snapshot};
 
-use super::mint::Minting;
+use super::issue::TokenSubject;
 use super::refresh_token::RefreshTokenClaims;
 use super::{TokenError, TokenErrorCode, Tokens};
 use crate::Issuer;
-use crate::sessions::{Checked, Refused, Upstream};
+use crate::sessions::{RejectReason, RevalidatedSession, Revalidation};
 use crate::settings::RefreshPolicy;
 
 const INVALID: &str = "Refresh token is invalid or has already been claimed by another client.";
 const CHANGED: &str = "Sign in again: the account has changed.";
+const BLOCKED: &str = "This account is blocked by an administrator.";
 const OVER: &str = "The session this refresh token belongs to has ended.";
 
 /// What a refresh is about to give, should the store agree.
-struct Given {
+struct PendingRotation {
     policy: RefreshPolicy,
     tokens_until: Timestamp,
     snapshot: Option<Snapshot>,
@@ -47,24 +48,25 @@ impl Issuer {
         let policy = self.settings.refresh_of(client);
         let is_retry = policy.rotate && refresh_token.generation < grant.generation;
         let checked = match is_retry {
-            true if !self.stands(Some(client), &session).await? => {
+            true if !self.is_valid(Some(client), &session).await? => {
                 return Err(TokenError::invalid_grant(CHANGED));
             }
-            true => Checked { session, snapshot: None },
-            false => self.welcome_still(session).await?,
+            true => RevalidatedSession { session, snapshot: None },
+            false => self.revalidate_for_refresh(session).await?,
         };
-        let leased = checked.snapshot.is_some().then(|| checked.session.id.clone());
+        let revalidated = checked.snapshot.clone();
         let until = prepared.tokens_until;
-        let given = Given { policy, tokens_until: until, snapshot: checked.snapshot };
+        let given = PendingRotation { policy, tokens_until: until, snapshot: checked.snapshot };
         let rotated = self.rotate(&grant, &refresh_token, given).await;
-        if rotated.is_err()
-            && let Some(session) = leased
-        {
-            self.store.release_upstream(&session).await?;
+        // A refused rotation has stored the upstream's new refresh token and released the lease, except
+        // where the transaction failed: then both are tried once more on their own.
+        if let (Err(_), Some(snapshot)) = (&rotated, revalidated) {
+            self.keep_snapshot(snapshot).await?;
         }
         let generation = rotated?;
         let grant = Grant { generation, ..grant };
-        self.mint(prepared, Minting { grant, session: checked.session, code: None }).await
+        self.issue_tokens(prepared, TokenSubject { grant, session: checked.session, code: None })
+            .await
     }
 
     fn check_life(
@@ -75,6 +77,9 @@ impl Issuer {
     ) -> Result<(), TokenError> {
         if grant.ended.is_some() || session.ended.is_some() {
             return Err(TokenError::invalid_grant(OVER));
+        }
+        if session.is_blocked(self.now()) {
+            return Err(TokenError::invalid_grant(BLOCKED));
         }
         if self.is_refresh_expired(client, grant) {
             return Err(TokenError::invalid_grant("Refresh token expired."));
@@ -90,16 +95,19 @@ impl Issuer {
         end.is_some_and(|end| self.now() > end)
     }
 
-    async fn welcome_still(&self, session: Session) -> Result<Checked, TokenError> {
-        match self.ask_upstream(session).await? {
-            Upstream::Welcome(checked) => Ok(*checked),
-            Upstream::Refused(Refused::Ended) => Err(TokenError::invalid_grant(OVER)),
-            Upstream::Refused(Refused::Missing { .. }) => Err(TokenError::invalid_grant(
+    async fn revalidate_for_refresh(
+        &self,
+        session: Session,
+    ) -> Result<RevalidatedSession, TokenError> {
+        match self.revalidate(session).await? {
+            Revalidation::Valid(checked) => Ok(*checked),
+            Revalidation::Rejected(RejectReason::Ended) => Err(TokenError::invalid_grant(OVER)),
+            Revalidation::Rejected(RejectReason::Missing { .. }) => Err(TokenError::invalid_grant(
                 "The upstream no longer knows this person, or not in a required group.",
             )),
-            Upstream::Refused(Refused::Unaskable | Refused::Changed) => {
-                Err(TokenError::invalid_grant(CHANGED))
-            }
+            Revalidation::Rejected(
+                RejectReason::CannotRevalidate | RejectReason::FingerprintChanged,
+            ) => Err(TokenError::invalid_grant(CHANGED)),
         }
     }
 
@@ -107,13 +115,14 @@ impl Issuer {
         &self,
         grant: &Grant,
         refresh_token: &RefreshTokenClaims,
-        given: Given,
+        given: PendingRotation,
     ) -> Result<i64, TokenError> {
         let rotation = self
             .store
             .rotate(Rotate {
                 grant: grant.id.clone(),
-                proxy_headers: refresh_token.generation,
+                session: grant.session.clone(),
+                generation: refresh_token.generation,
                 rotate: given.policy.rotate,
                 mac_key: self.keyring.keys().mac_settled.newest(),
                 now: self.now(),

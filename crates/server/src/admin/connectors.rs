@@ -1,75 +1,62 @@
-//! `/admin/clients` and `/admin/connectors`: as configured, how they are, and letting a brake go.
+//! Connectors: the page `/admin/connectors`, and `/api/v1/connectors`. Both list them with their health and close an
+//! open circuit breaker.
 
-use axum::extract::State;
-use axum::response::Response;
-use countersign_core::ConnectorId;
-use countersign_issuer::admin::places::{ClientView, ConnectorView};
-
-use super::admin_session::AdminSession;
-use super::fields::{address, from, part};
-use super::{client_name, connector_name, count, display_time_of};
-use crate::account_pages::{back_to, flash};
+use super::authentication::{AdminSession, AdminToken};
+use super::filters::{Part, from, part};
+use super::frame::{Frame, Section, connector_name, count, display_time_of, sessions_link};
+use super::problem_details::ProblemDetails;
+use crate::account::{back_to, flash};
 use crate::answer::page;
 use crate::app::App;
 use crate::csp::FormsEnd;
 use crate::form::{Form, Pairs, once};
 use crate::page_error::{PageError, into_response};
-use crate::pages::admin::{ClientRow, Clients, ConnectorCard, Connectors, Health, Section};
-use crate::pages::{Page, PageErrorKind};
+use crate::pages::messages::admin::Admin;
+use crate::pages::{DisplayTime, Layout, Name, Page, PageErrorKind};
 use crate::request_context::RequestContext;
+use crate::token::json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use countersign_core::ConnectorId;
+use countersign_issuer::admin::places::ConnectorView;
 
-/// What fits on one page of under 30 KB.
-const CLIENTS: usize = 10;
-const CONNECTORS: usize = 8;
-const REDIRECTS: usize = 3;
+/// Connectors on one page.
+const CONNECTORS: usize = 25;
 const ABOUT: &str = "a confirmation";
 
-pub async fn clients(
-    State(app): State<App>,
-    context: RequestContext,
-    admin: AdminSession,
-) -> Response {
-    into_response(&app, &context, show_clients(&app, &context, &admin).await)
+#[derive(askama::Template)]
+#[template(path = "admin_connectors.html")]
+pub struct Connectors<'a> {
+    pub layout: &'a Layout,
+    pub frame: Frame<'a>,
+    pub connectors: Part<ConnectorCard>,
+    /// Where the confirmation is posted.
+    pub action: String,
 }
 
-async fn show_clients(
-    app: &App,
-    context: &RequestContext,
-    admin: &AdminSession,
-) -> Result<Response, PageError> {
-    let all = app.issuer.client_views().await?;
-    let pairs = admin.query();
-    let begin = from(&pairs, "from", all.len());
-    let rows = all.iter().skip(begin).take(CLIENTS).map(|client| client_row(app, client));
-    let here = (Section::Clients.path(), pairs.as_slice());
-    let shown = Clients {
-        layout: &app.layout,
-        frame: admin.frame(app, context, Section::Clients),
-        clients: part(app, here, "from", all.len(), (begin, rows.collect())),
-    };
-    Ok(page(app, 200, FormsEnd::AtHome, shown.render()))
+pub struct ConnectorCard {
+    pub id: String,
+    pub name: Name,
+    pub kind: Name,
+    pub health: Health,
+    pub last_answer: Option<DisplayTime>,
+    pub last_failure: Option<DisplayTime>,
+    pub last_error: Option<Name>,
+    pub circuit_open_since: Option<DisplayTime>,
+    pub sessions: u64,
+    /// Its sessions.
+    pub href: String,
 }
 
-fn client_row(app: &App, client: &ClientView) -> ClientRow {
-    ClientRow {
-        name: client_name(app, &client.id),
-        id: client.id.as_str().into(),
-        public: client.public,
-        redirects: client.redirect_uris.iter().take(REDIRECTS).map(Into::into).collect(),
-        more_redirects: client.redirect_uris.len().saturating_sub(REDIRECTS),
-        connectors: client.allowed_connectors.iter().map(|id| connector_name(app, id)).collect(),
-        tokens_live_seconds: client.tokens_live,
-        sessions: count(client.sessions),
-        grants: count(client.grants),
-        href: sessions(app, "client", &client.id),
-    }
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    Up,
+    Down,
+    CircuitOpen,
 }
 
-fn sessions(app: &App, field: &str, value: &str) -> String {
-    app.path(&address(Section::Sessions.path(), &[(field.to_owned(), value.to_owned())]))
-}
-
-pub async fn connectors(
+pub async fn get_page(
     State(app): State<App>,
     context: RequestContext,
     admin: AdminSession,
@@ -91,7 +78,7 @@ async fn show_connectors(
     let mut frame = admin.frame(app, context, Section::Connectors);
     frame.flash = confirmed.map(|(id, released)| {
         let t = &app.layout.messages.admin.places;
-        let flash = if released { t.confirmed } else { t.not_braked };
+        let flash = if released { t.confirmed } else { t.check_circuit_closed };
         flash.plain(&connector_name(app, &id))
     });
     let shown = Connectors {
@@ -121,11 +108,11 @@ fn card(app: &App, connector: &ConnectorView) -> ConnectorCard {
             .as_deref()
             .map(|at| display_time_of(app, at)),
         sessions: count(connector.sessions),
-        href: sessions(app, "connector", &connector.id),
+        href: sessions_link(app, "connector", &connector.id),
     }
 }
 
-pub async fn confirm(
+pub async fn post_page(
     State(app): State<App>,
     context: RequestContext,
     admin: AdminSession,
@@ -149,4 +136,54 @@ async fn handle_confirm(
     }
     let released = app.issuer.confirm_connector(&admin.who, &id).await?;
     back_to(app, context, Section::Connectors.path(), ABOUT, &(id.as_str(), released))
+}
+
+impl Connectors<'_> {
+    fn title(&self) -> &'static str {
+        self.t().places.connectors
+    }
+
+    fn t(&self) -> &'static Admin {
+        &self.layout.messages.admin
+    }
+}
+
+impl ConnectorCard {
+    fn its_sessions(&self, t: &Admin) -> String {
+        t.places.its_sessions.of(self.sessions)
+    }
+
+    fn confirm_label(&self, t: &Admin) -> String {
+        t.places.confirm_label.plain(&self.name)
+    }
+
+    fn health_words(&self, t: &Admin) -> &'static str {
+        match self.health {
+            Health::Up => t.places.up,
+            Health::Down => t.places.down,
+            Health::CircuitOpen => t.places.circuit_breaker,
+        }
+    }
+
+    fn health_class(&self) -> &'static str {
+        if self.health == Health::Up { "tag" } else { "tag over" }
+    }
+}
+
+pub async fn api_list(State(app): State<App>, _: AdminToken) -> Result<Response, ProblemDetails> {
+    let connectors = app.issuer.connector_views().await?;
+    Ok(json(StatusCode::OK, &serde_json::json!({ "connectors": connectors })))
+}
+
+/// A person says that what this upstream answers is meant: the brake is let go.
+pub async fn api_confirm(
+    State(app): State<App>,
+    AdminToken(who): AdminToken,
+    Path(id): Path<String>,
+) -> Result<Response, ProblemDetails> {
+    let released = app.issuer.confirm_connector(&who, &ConnectorId::new(id)).await?;
+    match released {
+        true => Ok(json(StatusCode::OK, &serde_json::json!({ "released": true }))),
+        false => Err(ProblemDetails::not_found("connector with a brake")),
+    }
 }

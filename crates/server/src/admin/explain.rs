@@ -1,22 +1,69 @@
-//! `/admin/explain`: why somebody can or cannot sign in, and why a group is or is not in their token.
+//! Why somebody can or cannot sign in, and why a group is or is not in their token: the page `/admin/explain` and
+//! `GET /api/v1/explain`.
 
-use axum::extract::State;
-use axum::response::Response;
-use countersign_core::{Client, ClientId};
-use countersign_issuer::admin::asked::{BadField, Fields, bad};
-use countersign_issuer::admin::explain::{ClientAnswer, Explanation, PersonView, UpstreamView};
-
-use super::admin_session::AdminSession;
-use super::fields::{Search, address, part_of_names};
-use super::{client_name, connector_name, first_non_empty};
+use super::authentication::{AdminSession, AdminToken, QueryPairs};
+use super::filters::{FilterForm, Part, Search, address, part_of_names};
+use super::frame::{Frame, Section, client_name, connector_name, first_non_empty};
+use super::problem_details::ProblemDetails;
 use crate::answer::page;
 use crate::app::App;
 use crate::csp::FormsEnd;
 use crate::form::Pairs;
 use crate::page_error::{PageError, into_response};
-use crate::pages::admin::{Explain, PersonCard, Section, UpstreamCard};
-use crate::pages::{Name, Page};
+use crate::pages::messages::admin::Admin;
+use crate::pages::{Layout, Name, Page};
 use crate::request_context::RequestContext;
+use crate::token::json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use countersign_core::{Client, ClientId};
+use countersign_issuer::admin::asked::{BadField, Fields, bad};
+use countersign_issuer::admin::explain::{ClientAnswer, Explanation, PersonView, UpstreamView};
+
+#[derive(askama::Template)]
+#[template(path = "admin_explain.html")]
+pub struct Explain<'a> {
+    pub layout: &'a Layout,
+    pub frame: Frame<'a>,
+    pub form: FilterForm,
+    /// Somebody was asked about.
+    pub asked: bool,
+    pub people: Vec<PersonCard>,
+    pub upstreams: Vec<UpstreamCard>,
+}
+
+pub struct PersonCard {
+    pub name: Name,
+    pub email: Name,
+    pub user_id: Name,
+    pub connector: Name,
+    pub sub: Name,
+    pub administrator: bool,
+    pub groups: Part<Name>,
+    pub sessions: String,
+    /// What the client would be told: its name, whether it may use the connector, how long tokens live,
+    /// and notes in words.
+    pub client: Option<(Name, bool, Name, Vec<Name>)>,
+}
+
+pub struct UpstreamCard {
+    pub connector: Name,
+    pub outcome: Name,
+    pub user_id: Option<Name>,
+    pub groups: Part<Name>,
+    pub trace: Part<Name>,
+}
+
+impl Explain<'_> {
+    fn title(&self) -> &'static str {
+        self.t().explain.heading
+    }
+
+    fn t(&self) -> &'static Admin {
+        &self.layout.messages.admin
+    }
+}
 
 /// Of markup, shared by all people and by all upstreams of one answer.
 const GROUP_BYTES: usize = 3 * 1024;
@@ -24,7 +71,7 @@ const TRACE_BYTES: usize = 4 * 1024;
 /// There is one person of a name at each connector, and hardly more connectors.
 const MOST: usize = 6;
 
-pub async fn explain(
+pub async fn get_page(
     State(app): State<App>,
     context: RequestContext,
     admin: AdminSession,
@@ -135,4 +182,21 @@ fn upstream(app: &App, upstream: &UpstreamView, bytes: (usize, usize)) -> Upstre
         groups: part_of_names(app, ("", &[]), "groups", &upstream.groups, bytes.0),
         trace: part_of_names(app, ("", &[]), "trace", &upstream.trace, bytes.1),
     }
+}
+
+pub async fn api_show(
+    State(app): State<App>,
+    _: AdminToken,
+    QueryPairs(pairs): QueryPairs,
+) -> Result<Response, ProblemDetails> {
+    let fields = Fields::new(&pairs, &["user", "client"], app.issuer.now())?;
+    let user = fields.text("user").ok_or_else(|| bad("user", "is missing"))?;
+    let client = match fields.text("client").map(ClientId::new) {
+        None => None,
+        Some(id) => {
+            let found = app.issuer.clients.get(&id);
+            Some(found.ok_or_else(|| bad("client", "is no client of this issuer"))?)
+        }
+    };
+    Ok(json(StatusCode::OK, &app.issuer.explain(user, client).await?))
 }

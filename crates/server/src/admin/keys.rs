@@ -1,26 +1,50 @@
-//! `/admin/keys`: the signing keys, and the next one made now.
+//! Signing keys: the page `/admin/keys`, `GET /api/v1/keys` and `POST /api/v1/keys/rotate`.
 
-use axum::extract::State;
-use axum::response::Response;
-use countersign_issuer::admin::view::{KeyView, RotationView};
-
-use super::admin_session::AdminSession;
-use super::display_time_of;
-use crate::account_pages::{back_to, flash};
+use super::authentication::{AdminSession, AdminToken};
+use super::frame::{Frame, Section, display_time_of};
+use super::problem_details::ProblemDetails;
+use crate::account::{back_to, flash};
 use crate::answer::page;
 use crate::app::App;
 use crate::csp::FormsEnd;
 use crate::form::{Form, Pairs};
 use crate::page_error::{PageError, into_response};
-use crate::pages::admin::{KeyRow, Keys, Section};
-use crate::pages::{Name, Page};
+use crate::pages::messages::admin::Admin;
+use crate::pages::{DisplayTime, Layout, Name, Page};
 use crate::request_context::RequestContext;
+use crate::token::json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use countersign_issuer::admin::view::{KeyView, RotationView};
+
+#[derive(askama::Template)]
+#[template(path = "admin_keys.html")]
+pub struct Keys<'a> {
+    pub layout: &'a Layout,
+    pub frame: Frame<'a>,
+    /// The rotation that was just asked for: what was done, and when that key signs.
+    pub rotated: Option<(String, DisplayTime)>,
+    pub rows: Vec<KeyRow>,
+    pub action: String,
+}
+
+pub struct KeyRow {
+    pub number: i64,
+    pub kid: Name,
+    pub algorithm: Name,
+    pub state: &'static str,
+    pub signs: bool,
+    pub created: DisplayTime,
+    pub signs_from: DisplayTime,
+    pub drops_at: Option<DisplayTime>,
+}
 
 const ABOUT: &str = "a rotation";
 /// Newest first; more are kept only where lifetimes are very long.
 const ROWS: usize = 20;
 
-pub async fn keys(
+pub async fn get_page(
     State(app): State<App>,
     context: RequestContext,
     admin: AdminSession,
@@ -68,7 +92,7 @@ fn row(app: &App, key: &KeyView) -> KeyRow {
     }
 }
 
-pub async fn rotate(
+pub async fn post_page(
     State(app): State<App>,
     context: RequestContext,
     admin: AdminSession,
@@ -88,4 +112,27 @@ async fn handle_rotate(
     }
     let rotated = app.issuer.rotate_keys(&admin.who).await?;
     back_to(app, context, Section::Keys.path(), ABOUT, &rotated)
+}
+
+impl Keys<'_> {
+    fn title(&self) -> &'static str {
+        self.t().keys.heading
+    }
+
+    fn t(&self) -> &'static Admin {
+        &self.layout.messages.admin
+    }
+}
+
+pub async fn api_list(State(app): State<App>, _: AdminToken) -> Result<Response, ProblemDetails> {
+    let keys = app.issuer.signing_keys().await?;
+    Ok(json(StatusCode::OK, &serde_json::json!({ "keys": keys })))
+}
+
+/// Publishes the next key now.
+pub async fn api_rotate(
+    State(app): State<App>,
+    AdminToken(who): AdminToken,
+) -> Result<Response, ProblemDetails> {
+    Ok(json(StatusCode::OK, &app.issuer.rotate_keys(&who).await?))
 }

@@ -2,7 +2,7 @@
 
 use axum::response::Response;
 use countersign_core::ConnectorId;
-use countersign_issuer::authorize::{Approval, BrowserBinding, Choice, PendingLogin, Step};
+use countersign_issuer::login::{Approval, BrowserBinding, ConnectorChoice, PendingLogin, Step};
 
 use super::{link, page, sealed, see_other, start_again, to_client};
 use crate::app::App;
@@ -11,7 +11,7 @@ use crate::page_error::PageError;
 use crate::pages::{self, ConnectorEntry, ConnectorKind, Page, PageErrorKind, Scope, SignedInUser};
 use crate::request_context::RequestContext;
 
-pub fn next_step(
+pub fn step_response(
     app: &App,
     context: &RequestContext,
     step: Step,
@@ -19,16 +19,18 @@ pub fn next_step(
     binding: &BrowserBinding,
 ) -> Result<Response, PageError> {
     match step {
-        Step::Choose { pending, choices } => choose(app, context, &pending, &choices, binding),
-        Step::SignIn { pending, connector } => {
+        Step::ChooseConnector { pending, choices } => {
+            choose(app, context, &pending, &choices, binding)
+        }
+        Step::StartLogin { pending, connector } => {
             let req = sealed(app, &pending, binding)?;
             see_other(&link(app, &connector_path(&connector), &req))
         }
-        Step::Approve { pending, approval } => approve(app, &pending, *approval, binding),
-        Step::AuthorizationResponse(answer) => to_client(app, client_name, &answer),
+        Step::AskApproval { pending, approval } => approve(app, &pending, *approval, binding),
+        Step::Respond(answer) => to_client(app, client_name, &answer),
         Step::AccountPage(page) => see_other(&app.path(page.as_str())),
-        Step::Finished | Step::Expired => Err(start_again(app)),
-        Step::Gone => Err(PageErrorKind::UnknownClient.into()),
+        Step::AlreadyFinished | Step::Expired => Err(start_again(app)),
+        Step::ClientGone => Err(PageErrorKind::UnknownClient.into()),
     }
 }
 
@@ -56,7 +58,7 @@ fn choose(
     app: &App,
     context: &RequestContext,
     pending: &PendingLogin,
-    choices: &[Choice],
+    choices: &[ConnectorChoice],
     binding: &BrowserBinding,
 ) -> Result<Response, PageError> {
     let req = sealed(app, pending, binding)?;

@@ -2,9 +2,9 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use countersign_issuer::authorize::ApprovalDecision;
+use countersign_issuer::login::ApprovalDecision;
 
-use crate::answer::{next_step, opened};
+use crate::answer::{opened, step_response};
 use crate::app::App;
 use crate::form::{Form, once};
 use crate::page_error::{PageError, into_response};
@@ -28,6 +28,6 @@ async fn decide(
     let decision =
         decision.ok_or_else(|| PageError::from(PageErrorKind::BadRequest).detail("approval"))?;
     let client_name = app.issuer.client_name(&pending).to_owned();
-    let step = app.issuer.decide(pending, decision, context.session.as_ref()).await?;
-    next_step(app, context, step, &client_name, &binding)
+    let step = app.issuer.decide_approval(pending, decision, context.session.as_ref()).await?;
+    step_response(app, context, step, &client_name, &binding)
 }

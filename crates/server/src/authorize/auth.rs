@@ -4,11 +4,11 @@ use axum::extract::State;
 use axum::response::Response;
 use countersign_core::ConnectorId;
 use countersign_issuer::IssuerError;
-use countersign_issuer::authorize::{
-    AuthRequest, BrowserBinding, Params, Parsed, PendingLogin, Untrusted,
+use countersign_issuer::login::{
+    AuthRequest, BrowserBinding, Params, ParsedRequest, PendingLogin, Untrusted,
 };
 
-use crate::answer::{is_answer, next_step, see_other, to_client, with_cookies};
+use crate::answer::{is_answer, see_other, step_response, to_client, with_cookies};
 use crate::app::App;
 use crate::cookies::SetCookies;
 use crate::form::{Form, Pairs, Query};
@@ -58,13 +58,13 @@ pub(super) async fn begin(
 ) -> Result<Response, PageError> {
     let params = Params::new(pairs);
     match app.issuer.parse_request(&params, connector)? {
-        Parsed::Request(request) => first_step(app, context, *request).await,
-        Parsed::Refused(answer) => {
+        ParsedRequest::Request(request) => first_step(app, context, *request).await,
+        ParsedRequest::Refused(answer) => {
             let client = params.get("client_id").unwrap_or_default();
             let client = app.issuer.clients.get(&countersign_core::ClientId::new(client));
             to_client(app, client.map_or("", |client| &client.name), &answer)
         }
-        Parsed::Untrusted(untrusted) => Err(told(untrusted, params.get("redirect_uri"))),
+        ParsedRequest::Untrusted(untrusted) => Err(told(untrusted, params.get("redirect_uri"))),
     }
 }
 
@@ -78,9 +78,9 @@ pub(crate) async fn first_step(
     let known = context.binding.clone();
     let fresh = known.is_none();
     let binding = known.map_or_else(BrowserBinding::new, Ok).map_err(IssuerError::from)?;
-    let step = app.issuer.next(pending, context.session.as_ref(), false).await?;
+    let step = app.issuer.next_step(pending, context.session.as_ref(), false).await?;
     let needs_binder = fresh && !is_answer(&step);
-    let response = next_step(app, context, step, &client_name, &binding)?;
+    let response = step_response(app, context, step, &client_name, &binding)?;
     let mut cookies = SetCookies::default();
     if needs_binder {
         cookies.binding(&app.cookies, &binding.to_cookie());

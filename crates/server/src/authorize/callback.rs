@@ -6,7 +6,7 @@ use axum::http::Uri;
 use axum::response::Response;
 use countersign_core::connector::{ProxyHeaders, Refusal};
 use countersign_issuer::IssuerError;
-use countersign_issuer::authorize::{BrowserBinding, CallbackParams, SignInEnd};
+use countersign_issuer::login::{BrowserBinding, CallbackParams, SignInOutcome};
 use url::Url;
 
 use super::login::refused;
@@ -70,7 +70,7 @@ async fn land(
     let outcome =
         app.issuer.finish_upstream_login(binding, &kept, params, &context.browser()).await;
     if let Some(connector) = &outcome.connector {
-        app.metrics.login(connector.as_str(), LoginResult::of(&outcome.end));
+        app.metrics.login(connector.as_str(), LoginResult::of(&outcome.result));
     }
     let link = |page_error: PageError| match &outcome.pending {
         Some(pending) => match sealed(app, pending, binding) {
@@ -79,19 +79,21 @@ async fn land(
         },
         None => page_error,
     };
-    ended(app, outcome.end, binding).map_err(link)
+    ended(app, outcome.result, binding).map_err(link)
 }
 
 fn ended(
     app: &App,
-    end: Result<SignInEnd, IssuerError>,
+    end: Result<SignInOutcome, IssuerError>,
     binding: &BrowserBinding,
 ) -> Result<Response, PageError> {
     match end? {
-        SignInEnd::SignedIn(proven) => signed_in(app, *proven, binding),
-        SignInEnd::Refused(Refusal::BadCredentials) => Err(PageErrorKind::UpstreamFailed.into()),
-        SignInEnd::Refused(refusal) => Err(refused(refusal)),
-        SignInEnd::Wait(_) => Err(PageErrorKind::TooManyRequests.into()),
-        SignInEnd::NoSuchWay | SignInEnd::StartAgain => Err(start_again(app)),
+        SignInOutcome::SignedIn(proven) => signed_in(app, *proven, binding),
+        SignInOutcome::Refused(Refusal::BadCredentials) => {
+            Err(PageErrorKind::UpstreamFailed.into())
+        }
+        SignInOutcome::Refused(refusal) => Err(refused(refusal)),
+        SignInOutcome::RateLimited(_) => Err(PageErrorKind::TooManyRequests.into()),
+        SignInOutcome::MethodUnavailable | SignInOutcome::RestartRequired => Err(start_again(app)),
     }
 }

@@ -6,7 +6,7 @@ use axum::response::Response;
 use countersign_core::connector::{LoginMethod, Refusal};
 use countersign_core::{ConnectorId, Secret};
 use countersign_issuer::IssuerError;
-use countersign_issuer::authorize::{Attempt, BrowserBinding, PendingLogin, SignInEnd};
+use countersign_issuer::login::{BrowserBinding, PasswordSubmission, PendingLogin, SignInOutcome};
 
 use super::resume::signed_in;
 use crate::answer::{another_way, app_of, has_other_ways, link, opened, page, start_again};
@@ -100,7 +100,7 @@ async fn submit(
     }
     let req = once(pairs, "req").unwrap_or_default();
     let (pending, binding) = opened(app, context, Some(req))?;
-    let attempt = Attempt {
+    let attempt = PasswordSubmission {
         login: once(pairs, "login").unwrap_or_default().to_owned(),
         password: Secret::new(once(pairs, "password").unwrap_or_default()),
     };
@@ -137,26 +137,26 @@ async fn submit(
 
 fn settled(
     app: &App,
-    end: SignInEnd,
+    end: SignInOutcome,
     binding: &BrowserBinding,
     again: impl Fn(LoginError) -> Result<Response, PageError>,
 ) -> Result<Response, PageError> {
     match end {
-        SignInEnd::SignedIn(proven) => signed_in(app, *proven, binding),
-        SignInEnd::Wait(wait) => {
+        SignInOutcome::SignedIn(proven) => signed_in(app, *proven, binding),
+        SignInOutcome::RateLimited(wait) => {
             let seconds = wait.as_secs().max(1);
             let mut response = again(LoginError::TooMany { retry_after_seconds: seconds })?;
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             Ok(response)
         }
-        SignInEnd::Refused(refusal) => match refusal {
+        SignInOutcome::Refused(refusal) => match refusal {
             Refusal::BadCredentials => again(LoginError::Wrong),
             Refusal::PasswordExpired => again(LoginError::PasswordExpired),
             Refusal::AccountLocked => again(LoginError::Locked),
             Refusal::AccountDisabled => again(LoginError::Disabled),
             other => Err(refused(other)),
         },
-        SignInEnd::NoSuchWay | SignInEnd::StartAgain => Err(start_again(app)),
+        SignInOutcome::MethodUnavailable | SignInOutcome::RestartRequired => Err(start_again(app)),
     }
 }
 

@@ -3,9 +3,9 @@
 use axum::extract::State;
 use axum::response::Response;
 use countersign_issuer::IssuerError;
-use countersign_issuer::authorize::{BrowserBinding, ProvenBrowser};
+use countersign_issuer::login::{BrowserBinding, SignedInBrowser};
 
-use crate::answer::{link, next_step, opened, sealed, see_other, with_cookies};
+use crate::answer::{link, opened, sealed, see_other, step_response, with_cookies};
 use crate::app::App;
 use crate::cookies::SetCookies;
 use crate::form::{Query, once};
@@ -23,8 +23,8 @@ async fn resume(
 ) -> Result<Response, PageError> {
     let (pending, binding) = opened(app, context, req)?;
     let client_name = app.issuer.client_name(&pending).to_owned();
-    let step = app.issuer.next(pending, context.session.as_ref(), false).await?;
-    next_step(app, context, step, &client_name, &binding)
+    let step = app.issuer.next_step(pending, context.session.as_ref(), false).await?;
+    step_response(app, context, step, &client_name, &binding)
 }
 
 /// Somebody has proved who they are: new session cookie, new binder, on to the dispatcher.
@@ -32,7 +32,7 @@ async fn resume(
 /// The explicit empty fragment keeps one that an upstream left from travelling on to the client.
 pub(super) fn signed_in(
     app: &App,
-    proven: ProvenBrowser,
+    proven: SignedInBrowser,
     binding: &BrowserBinding,
 ) -> Result<Response, PageError> {
     let binding = binding.renewed().map_err(IssuerError::from)?;

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use countersign_issuer::upstream_health::{BOUNDS, Took};
-use countersign_issuer::{Issuer, UpstreamHealth};
+use countersign_issuer::upstream_health::{BOUNDS, CallDurations};
+use countersign_issuer::{ConnectorStatus, Issuer};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -21,13 +21,13 @@ impl fmt::Debug for Upstreams {
 
 impl Collector for Upstreams {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let upstreams = self.0.upstreams();
-        let up = |upstream: &UpstreamHealth| upstream.up;
-        let braked = |upstream: &UpstreamHealth| upstream.circuit_breaker.is_some();
+        let upstreams = self.0.connector_statuses();
+        let up = |upstream: &ConnectorStatus| upstream.up;
+        let circuit_open = |upstream: &ConnectorStatus| upstream.circuit_breaker.is_some();
         let what = "1: the upstream answered when it was last asked, or has not been asked lately";
         gauge(&mut encoder, ("countersign_connector_up", what), &upstreams, up)?;
         let what = "1: its refusals are not believed until a person confirms";
-        gauge(&mut encoder, ("countersign_connector_braked", what), &upstreams, braked)?;
+        gauge(&mut encoder, ("countersign_connector_braked", what), &upstreams, circuit_open)?;
         self.durations(&mut encoder, &upstreams)
     }
 }
@@ -36,7 +36,7 @@ impl Upstreams {
     fn durations(
         &self,
         encoder: &mut DescriptorEncoder<'_>,
-        upstreams: &[UpstreamHealth],
+        upstreams: &[ConnectorStatus],
     ) -> fmt::Result {
         let name = "countersign_upstream_request_duration_seconds";
         let what = "Time an upstream took to answer, or to fail";
@@ -45,7 +45,7 @@ impl Upstreams {
             for (op, took) in self.0.upstream_times(&upstream.connector) {
                 let labels = [("connector", upstream.connector.as_str()), ("op", op.name())];
                 let mut encoder = family.encode_family(&labels)?;
-                let (seconds, buckets) = (took.in_all.as_secs_f64(), buckets(&took));
+                let (seconds, buckets) = (took.total.as_secs_f64(), buckets(&took));
                 encoder.encode_histogram::<NoLabelSet>(seconds, took.calls, &buckets, None)?;
             }
         }
@@ -54,7 +54,7 @@ impl Upstreams {
 }
 
 /// Upper bounds in seconds, with the calls between each and the one before.
-fn buckets(took: &Took) -> Vec<(f64, u64)> {
+fn buckets(took: &CallDurations) -> Vec<(f64, u64)> {
     let bounds = BOUNDS.iter().map(|millis| std::time::Duration::from_millis(*millis));
     let bounds = bounds.map(|bound| bound.as_secs_f64()).chain([f64::INFINITY]);
     bounds.zip(took.buckets).collect()
@@ -63,8 +63,8 @@ fn buckets(took: &Took) -> Vec<(f64, u64)> {
 fn gauge(
     encoder: &mut DescriptorEncoder<'_>,
     (name, what): (&str, &str),
-    upstreams: &[UpstreamHealth],
-    is_one: impl Fn(&UpstreamHealth) -> bool,
+    upstreams: &[ConnectorStatus],
+    is_one: impl Fn(&ConnectorStatus) -> bool,
 ) -> fmt::Result {
     let mut family = encoder.encode_descriptor(name, what, None, MetricType::Gauge)?;
     for upstream in upstreams {

@@ -11,7 +11,7 @@
 //! Any other place may be anybody's, so it has our icon. The drawings are the owners' own, because none of
 //! them allows another; their trademarks stay theirs.
 
-pub(super) struct Brand {
+pub(crate) struct Brand {
     /// What the stylesheet calls the button.
     pub class: &'static str,
     pub view_box: &'static str,
@@ -19,7 +19,7 @@ pub(super) struct Brand {
     pub shapes: &'static [(Option<&'static str>, &'static str)],
 }
 
-pub(super) const GITHUB: Brand = Brand {
+pub(crate) const GITHUB: Brand = Brand {
     class: "github",
     view_box: "0 0 98 96",
     shapes: &[(
@@ -33,7 +33,7 @@ pub(super) const GITHUB: Brand = Brand {
     )],
 };
 
-pub(super) const GOOGLE: Brand = Brand {
+pub(crate) const GOOGLE: Brand = Brand {
     class: "google",
     view_box: "0 0 48 48",
     shapes: &[

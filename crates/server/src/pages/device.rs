@@ -76,7 +76,7 @@ impl Device {
         }
     }
 
-    pub(super) fn icon(&self) -> Icon {
+    pub(crate) fn icon(&self) -> Icon {
         if self.in_hand { Icon::Phone } else { Icon::Screen }
     }
 }

@@ -21,7 +21,7 @@ pub enum PageLink {
 }
 
 impl PageLink {
-    pub(super) fn href(&self) -> &str {
+    pub(crate) fn href(&self) -> &str {
         let (PageLink::BackToClient(href, _)
         | PageLink::OtherConnectors(href)
         | PageLink::TryAgain(href)
@@ -31,7 +31,7 @@ impl PageLink {
         web(href)
     }
 
-    pub(super) fn label(&self, messages: &Messages) -> String {
+    pub(crate) fn label(&self, messages: &Messages) -> String {
         match self {
             PageLink::BackToClient(_, app) => messages.links.back_to.plain(app),
             PageLink::OtherConnectors(_) => messages.links.other_connectors.to_owned(),

@@ -1,7 +1,7 @@
 //! The icons: one path each on a 24 by 24 grid, drawn with the stroke the stylesheet gives them.
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Icon {
+pub(crate) enum Icon {
     Alert,
     Back,
     Badge,
@@ -21,7 +21,7 @@ pub(super) enum Icon {
 }
 
 impl Icon {
-    pub(super) fn path(self) -> &'static str {
+    pub(crate) fn path(self) -> &'static str {
         match self {
             Icon::Alert => "M12 3 2.5 20h19zM12 10v4.5M12 17.2v.1",
             Icon::Back => "M19 12H5M11 6l-6 6 6 6",

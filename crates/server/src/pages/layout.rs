@@ -25,7 +25,7 @@ impl Theme {
         }
     }
 
-    pub(super) fn class(self) -> &'static str {
+    pub(crate) fn class(self) -> &'static str {
         match self {
             Theme::Auto => "auto",
             Theme::Light => "light",
@@ -33,7 +33,7 @@ impl Theme {
         }
     }
 
-    pub(super) fn color_scheme(self) -> &'static str {
+    pub(crate) fn color_scheme(self) -> &'static str {
         match self {
             Theme::Auto => "light dark",
             Theme::Light => "light",
@@ -49,10 +49,10 @@ pub struct Layout {
     pub logo: Option<String>,
     pub theme: Theme,
     pub messages: &'static Messages,
-    pub(super) mark: String,
-    pub(super) stylesheet: String,
-    pub(super) admin_stylesheet: String,
-    pub(super) form_post_script: String,
+    pub(crate) mark: String,
+    pub(crate) stylesheet: String,
+    pub(crate) admin_stylesheet: String,
+    pub(crate) form_post_script: String,
     base: String,
 }
 
@@ -74,7 +74,7 @@ impl Layout {
     }
 
     /// The page of the signed-in person.
-    pub(super) fn home(&self) -> String {
+    pub(crate) fn home(&self) -> String {
         format!("{}/", self.base)
     }
 }

@@ -208,12 +208,12 @@ pub struct Message(pub &'static str);
 
 impl Message {
     /// As HTML, the name short and in its own `<bdi>`.
-    pub(super) fn with(self, name: &Name) -> FormattedMessage {
+    pub(crate) fn with(self, name: &Name) -> FormattedMessage {
         self.with_whole(&name.short())
     }
 
     /// The name not cut: for a host, whose end is what matters.
-    pub(super) fn with_whole(self, name: &Name) -> FormattedMessage {
+    pub(crate) fn with_whole(self, name: &Name) -> FormattedMessage {
         let (before, after) = self.around();
         FormattedMessage { before, name: Some(name.clone()), after }
     }
@@ -230,14 +230,14 @@ impl Message {
 }
 
 /// A sentence ready for a page. It escapes itself.
-pub(super) struct FormattedMessage {
+pub(crate) struct FormattedMessage {
     before: &'static str,
     name: Option<Name>,
     after: &'static str,
 }
 
 impl FormattedMessage {
-    pub(super) fn plain(text: &'static str) -> Self {
+    pub(crate) fn plain(text: &'static str) -> Self {
         Self { before: text, name: None, after: "" }
     }
 }

@@ -22,7 +22,7 @@ impl Name {
     }
 
     /// With another limit, in characters.
-    pub(super) fn up_to(longest: usize, raw: &str) -> Self {
+    pub(crate) fn up_to(longest: usize, raw: &str) -> Self {
         // Cut first: a ten-megabyte name costs no more than a long one.
         let visible: String = raw
             .chars()
@@ -40,17 +40,17 @@ impl Name {
     }
 
     /// Short enough for a sentence. Never for a host: what matters of a host is its end.
-    pub(super) fn short(&self) -> Self {
+    pub(crate) fn short(&self) -> Self {
         Self(cut(&self.0, LONGEST_IN_SENTENCE))
     }
 
     /// Short enough for a cell beside many; whole where it leads to.
-    pub(super) fn brief(&self) -> Self {
+    pub(crate) fn brief(&self) -> Self {
         Self(cut(&self.0, LONGEST_IN_CELL))
     }
 
     /// One letter to stand in a picture's place.
-    pub(super) fn initial(&self) -> String {
+    pub(crate) fn initial(&self) -> String {
         let first = self.0.chars().find(|c| c.is_alphanumeric());
         first.map_or_else(|| NOTHING.to_owned(), |c| c.to_uppercase().collect())
     }

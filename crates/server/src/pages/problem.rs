@@ -103,7 +103,7 @@ impl PageErrorKind {
         }
     }
 
-    pub(super) fn messages(self, messages: &Messages) -> ErrorMessages {
+    pub(crate) fn messages(self, messages: &Messages) -> ErrorMessages {
         let t = &messages.problems;
         match self {
             PageErrorKind::LoginExpired => t.start_again,

@@ -99,22 +99,22 @@ impl OneSession<'_> {
 }
 
 impl SignInCard {
-    pub(super) fn end_label(&self, messages: &Messages) -> String {
+    pub(crate) fn end_label(&self, messages: &Messages) -> String {
         messages.sessions.end_sign_in.plain(&self.device.label(messages))
     }
 
-    pub(super) fn more(&self, messages: &Messages) -> Option<String> {
+    pub(crate) fn more(&self, messages: &Messages) -> Option<String> {
         (self.more_grants > 0).then(|| messages.sessions.more_grants.of(self.more_grants))
     }
 }
 
 impl GrantLine {
-    pub(super) fn end_label(&self, messages: &Messages) -> String {
+    pub(crate) fn end_label(&self, messages: &Messages) -> String {
         messages.sessions.end_grant.plain(&self.app)
     }
 
     /// To stay signed in is said beside it, and the identifier only when there is nothing more.
-    pub(super) fn shared_data(&self, messages: &Messages) -> Vec<FormattedMessage> {
+    pub(crate) fn shared_data(&self, messages: &Messages) -> Vec<FormattedMessage> {
         let t = &messages.sessions.shared_data;
         let word = |scope: &Scope| match scope {
             Scope::OpenId | Scope::OfflineAccess => None,
@@ -132,7 +132,7 @@ impl GrantLine {
 }
 
 impl EndFlash {
-    pub(super) fn happened(&self, messages: &Messages) -> String {
+    pub(crate) fn happened(&self, messages: &Messages) -> String {
         let t = &messages.sessions.ended;
         match &self.what {
             EndedItem::SignIn => t.sign_in.to_owned(),
@@ -142,7 +142,7 @@ impl EndFlash {
         }
     }
 
-    pub(super) fn ended_something(&self) -> bool {
+    pub(crate) fn ended_something(&self) -> bool {
         !matches!(self.what, EndedItem::Others(0))
     }
 }

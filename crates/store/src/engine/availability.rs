@@ -100,7 +100,7 @@ impl Drop for Attempt {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::{PAUSE, Availability};
+    use super::{Availability, PAUSE};
 
     const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -143,7 +143,8 @@ mod tests {
     #[test]
     fn a_late_failure_does_not_start_a_second_probe() {
         let (availability, now) = (Availability::default(), Instant::now());
-        let (first, second) = (availability.attempt(now).unwrap(), availability.attempt(now).unwrap());
+        let (first, second) =
+            (availability.attempt(now).unwrap(), availability.attempt(now).unwrap());
         first.failed(now);
         let _probe = availability.attempt(now + PAUSE).unwrap();
         second.failed(now + PAUSE);
@@ -153,7 +154,8 @@ mod tests {
     #[test]
     fn a_failure_while_others_succeed_changes_nothing() {
         let (availability, now) = (Availability::default(), Instant::now());
-        let (waits, other) = (availability.attempt(now).unwrap(), availability.attempt(now).unwrap());
+        let (waits, other) =
+            (availability.attempt(now).unwrap(), availability.attempt(now).unwrap());
         other.answered(now + MILLISECOND);
         waits.failed(now + PAUSE);
         assert!(availability.attempt(now + PAUSE).is_some());

@@ -60,10 +60,7 @@ impl Primary {
 }
 
 impl PostgresEngine {
-    pub(super) async fn open(
-        options: &PostgresOptions,
-        shared: Shared,
-    ) -> Result<Self, OpenError> {
+    pub(super) async fn open(options: &PostgresOptions, shared: Shared) -> Result<Self, OpenError> {
         let location = Location::Postgres(options.clone()).to_string();
         let driver: PgConnectOptions = options.for_driver().disable_statement_logging();
         let refused = |cause: String| OpenError::Connect { location: location.clone(), cause };
@@ -122,7 +119,9 @@ impl PostgresEngine {
                 let mut connection = self.primary.connection().await?;
                 let mut conn = Conn::postgres(&mut connection, &self.shared);
                 match operation.run(&mut conn).await {
-                    Err(StoreError::Unavailable(_)) if attempts < TRIES => connection.close_on_drop(),
+                    Err(StoreError::Unavailable(_)) if attempts < TRIES => {
+                        connection.close_on_drop()
+                    }
                     Err(error) => {
                         connection.close_on_drop();
                         return Err(error);

@@ -6,11 +6,11 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use sqlx::ConnectOptions;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
-use sqlx::ConnectOptions;
 use tempfile::TempDir;
 
 use super::conn::Conn;
@@ -36,9 +36,11 @@ pub(crate) struct SqliteEngine {
 
 impl SqliteEngine {
     pub(super) async fn open_temporary(shared: Shared) -> Result<Self, OpenError> {
-        let folder = tempfile::Builder::new().prefix("countersign-").tempdir().map_err(|e| OpenError::Connect {
-            location: Location::Memory.to_string(),
-            cause: format!("no temporary folder: {e}"),
+        let folder = tempfile::Builder::new().prefix("countersign-").tempdir().map_err(|e| {
+            OpenError::Connect {
+                location: Location::Memory.to_string(),
+                cause: format!("no temporary folder: {e}"),
+            }
         })?;
         let file = folder.path().join("memory.db");
         Self::open_with(&file, Some(folder), shared).await

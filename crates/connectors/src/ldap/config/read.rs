@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use countersign_config::{Section, Value};
 use countersign_core::Secret;
-use countersign_core::settings::{Section, Value};
 use ldap3::Scope;
 
 use super::{Config, Email, GroupSearch, Matcher, Security, UserSearch};

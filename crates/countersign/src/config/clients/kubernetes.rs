@@ -1,11 +1,10 @@
 //! `staticClients[].kubernetes`: the client of a cluster, and what its API server may ask.
 
+use countersign_config::{Environment, Section, Value, did_you_mean};
 use countersign_core::kubernetes::{GroupClaims, Webhook};
-use countersign_core::settings::{Section, Value, nearest};
 use countersign_core::{Client, Kubernetes, Secret};
 
-use super::{did_you_mean, variable};
-use crate::config::Environment;
+use super::variable;
 
 /// Claims of our ID tokens that can be a name.
 const NAMES: [&str; 4] = ["sub", "email", "preferred_username", "name"];
@@ -89,7 +88,7 @@ fn read_required(section: &Section<'_>) -> Vec<(String, String)> {
     for (key, node) in map.entries() {
         let claim = key.text.as_str();
         if !TEXTS.contains(&claim) {
-            let near = did_you_mean(nearest(claim, TEXTS));
+            let near = did_you_mean(claim, TEXTS);
             map.error(claim, format!("is no claim of an ID token that is a text{near}"));
         }
         match &node.value {

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use countersign_core::settings::{Section, show_duration};
+use countersign_config::Section;
+use countersign_core::clock::show_duration;
 use countersign_core::{Lifetimes, Limit};
 
 use crate::config::lifetimes::{self, LONG_CODE, SHORT_REUSE_INTERVAL, Sessions};

@@ -1,6 +1,6 @@
 //! What a client is told of a sign-out, and where it may have people sent afterwards.
 
-use countersign_core::settings::Section;
+use countersign_config::Section;
 use url::{Host, Url};
 
 use super::check_redirect_uri;

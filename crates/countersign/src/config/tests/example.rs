@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use countersign_core::settings::{Key, Node, Severity, Value};
+use countersign_config::{Key, Node, Severity, Value, parse_yaml, read_tree};
 
-use crate::config::{Loaded, load, read_tree, yaml};
+use crate::config::{Loaded, load, read_blocks};
 
 fn example() -> String {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config.example.yaml");
@@ -23,7 +23,7 @@ fn all_switched_on() -> Node {
             _ => format!("{line}\n"),
         }
     };
-    yaml::parse(&example().lines().map(uncomment).collect::<String>()).unwrap()
+    parse_yaml(&example().lines().map(uncomment).collect::<String>()).unwrap()
 }
 
 fn env(name: &str) -> Option<String> {
@@ -105,7 +105,9 @@ fn is_expected(message: &str, path: &str) -> bool {
 }
 
 fn read_alternative(last: bool) -> Loaded {
-    read_tree(alternative(&all_switched_on(), last), Path::new("config.example.yaml"), &env, false)
+    let tree = alternative(&all_switched_on(), last);
+    let file = Path::new("config.example.yaml");
+    read_tree(tree, file, &env, false, |root| read_blocks(root, &env))
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use countersign_core::settings::Severity;
+use countersign_config::Severity;
 
 use super::{lines, load, no_environment, read, said, with};
 

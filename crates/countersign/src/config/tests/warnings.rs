@@ -48,7 +48,7 @@ fn what_works_but_may_surprise_is_a_warning() {
         ),
         (
             "sessions: {cookieName: dex_session}",
-            "2:24: warning: sessions.cookieName: does nothing here: the name of the cookie is derived from the issuer",
+            "2:24: warning: sessions.cookieName: has no effect here: the name of the cookie is derived from the issuer",
         ),
         (
             "web: {http: ':1', clientRemoteIP: {header: X-Real-IP}}",

@@ -31,7 +31,7 @@ pub struct Admin {
 pub struct Nav {
     pub sessions: &'static str,
     pub events: &'static str,
-    pub holders: &'static str,
+    pub memberships: &'static str,
     pub explain: &'static str,
     pub clients: &'static str,
     pub connectors: &'static str,
@@ -202,7 +202,7 @@ pub struct Places {
     pub confirm: &'static str,
     pub confirm_label: Message,
     pub confirmed: Message,
-    pub not_braked: Message,
+    pub check_circuit_closed: Message,
     pub none: &'static str,
 }
 
@@ -217,9 +217,9 @@ pub struct Log {
     pub details: &'static str,
     pub session: &'static str,
     pub from: Message,
-    pub holders: &'static str,
-    pub holders_explain: &'static str,
-    pub holders_none: &'static str,
+    pub memberships: &'static str,
+    pub memberships_explain: &'static str,
+    pub memberships_none: &'static str,
     pub person: &'static str,
     pub since: &'static str,
     pub until: &'static str,

@@ -3,7 +3,18 @@
 use countersign_core::event::EventKind;
 use countersign_core::session::EndReason;
 
-use super::super::admin::*;
+use crate::admin::clients::*;
+use crate::admin::connectors::*;
+use crate::admin::events::*;
+use crate::admin::explain::*;
+use crate::admin::filters::*;
+use crate::admin::frame::*;
+use crate::admin::keys::*;
+use crate::admin::memberships::*;
+use crate::admin::sessions::detail::*;
+use crate::admin::sessions::end::*;
+use crate::admin::sessions::list::*;
+
 use super::super::messages::ENGLISH;
 use super::super::{DisplayTime, Name, Page};
 use super::markup::tags;
@@ -157,7 +168,6 @@ fn of_sessions(w: &World) -> Vec<(String, String)> {
         own: true,
         name: name(w),
         facts: vec![("Login", name(w)), ("Email", name(w)), ("User ID", Name::new(&w.text))],
-        connector: w.user.connector_name.clone(),
         since: display_time(w, -90_000_000),
         proved: display_time(w, -90_000_000),
         used: display_time(w, -240_000),
@@ -229,7 +239,7 @@ fn of_the_rest(w: &World) -> Vec<(String, String)> {
         first: link(""),
         next: link("page=abc"),
     };
-    let holder = || HolderRow {
+    let holder = || MembershipRow {
         person: name(w),
         user_id: Name::new(&w.text),
         connector: w.user.connector_name.clone(),
@@ -238,9 +248,9 @@ fn of_the_rest(w: &World) -> Vec<(String, String)> {
         until: Some(display_time(w, -60_000)),
         tokens_until: None,
     };
-    let holders = Holders {
+    let holders = Memberships {
         layout: &w.layout,
-        frame: frame(w, Section::Holders),
+        frame: frame(w, Section::Memberships),
         form: form(w),
         asked: true,
         rows: (0..12).map(|_| holder()).collect(),

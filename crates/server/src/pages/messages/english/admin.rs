@@ -8,7 +8,7 @@ pub const ADMIN: Admin = Admin {
     nav: Nav {
         sessions: "Sessions",
         events: "Events",
-        holders: "Groups",
+        memberships: "Groups",
         explain: "Explain",
         clients: "Clients",
         connectors: "Connectors",
@@ -257,7 +257,7 @@ const PLACES: Places = Places {
     confirm: "Confirm",
     confirm_label: Message("Confirm what {} says"),
     confirmed: Message("What {} says counts again."),
-    not_braked: Message("{} was not braked any more."),
+    check_circuit_closed: Message("{} was not braked any more."),
     none: "There is none.",
 };
 
@@ -271,9 +271,9 @@ const LOG: Log = Log {
     details: "Details",
     session: "session",
     from: Message("from {}"),
-    holders: "Who had a group",
-    holders_explain: "Who had a group between two instants, and through which upstream. Without instants: who has it now.",
-    holders_none: "Nobody had it then.",
+    memberships: "Who had a group",
+    memberships_explain: "Who had a group between two instants, and through which upstream. Without instants: who has it now.",
+    memberships_none: "Nobody had it then.",
     person: "Person",
     since: "Since",
     until: "Until",

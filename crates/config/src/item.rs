@@ -1,0 +1,126 @@
+//! One value of the file, read as text, secret, boolean, number, duration or list.
+
+use std::time::Duration;
+
+use countersign_core::Secret;
+use countersign_core::clock::parse_duration;
+
+use crate::{Node, Problems, Value};
+
+/// A value with its position and path. [`Section`](crate::Section) has getters for the common types.
+#[derive(Clone)]
+pub struct Item<'a> {
+    pub node: &'a Node,
+    pub path: String,
+    pub(crate) problems: &'a Problems,
+}
+
+impl<'a> Item<'a> {
+    pub fn error(&self, message: impl Into<String>) {
+        self.problems.error(self.node.mark, self.path.clone(), message);
+    }
+
+    pub fn warning(&self, message: impl Into<String>) {
+        self.problems.warning(self.node.mark, self.path.clone(), message);
+    }
+
+    pub(crate) fn wrong_type(&self, what: &str) {
+        self.error(format!("found {}, expected {what}", self.node.value.kind()));
+    }
+
+    /// Text. A plain number or boolean is an error here, as it is in Dex: quote it.
+    pub fn text(&self) -> Option<String> {
+        match &self.node.value {
+            Value::Scalar { text, plain } => {
+                if *plain && looks_typed(text) {
+                    self.error(format!("found {text}, expected text: put it in quotes"));
+                    return None;
+                }
+                Some(text.clone())
+            }
+            _ => {
+                self.wrong_type("text");
+                None
+            }
+        }
+    }
+
+    /// As [`Item::text`], but the message does not repeat what was found.
+    pub fn secret(&self) -> Option<Secret> {
+        match &self.node.value {
+            Value::Scalar { text, plain } if *plain && looks_typed(text) => {
+                self.error("found a number or boolean, expected text: put it in quotes");
+                None
+            }
+            Value::Scalar { text, .. } => Some(Secret::new(text.clone())),
+            _ => {
+                self.wrong_type("text");
+                None
+            }
+        }
+    }
+
+    pub fn flag(&self) -> Option<bool> {
+        if let Value::Scalar { text, plain: true } = &self.node.value
+            && let Some(flag) = yaml_bool(text)
+        {
+            return Some(flag);
+        }
+        self.wrong_type("true or false");
+        None
+    }
+
+    pub fn number(&self, min: u64, max: u64) -> Option<u64> {
+        if let Value::Scalar { text, plain: true } = &self.node.value
+            // Dex's parser reads a leading zero as octal; that is refused instead of guessed at.
+            && (text == "0" || !text.starts_with('0'))
+            && let Ok(number) = text.parse::<u64>()
+            && (min..=max).contains(&number)
+        {
+            return Some(number);
+        }
+        self.wrong_type(&format!("a whole number from {min} to {max}"));
+        None
+    }
+
+    pub fn duration(&self) -> Option<Duration> {
+        let Value::Scalar { text, .. } = &self.node.value else {
+            self.wrong_type("a duration such as 10m or 1h30m");
+            return None;
+        };
+        let parsed = parse_duration(text);
+        if parsed.is_none() {
+            self.error(format!("found {text:?}, expected a duration such as 10m or 1h30m"));
+        }
+        parsed
+    }
+
+    pub fn items(&self) -> Vec<Item<'a>> {
+        let Value::List(nodes) = &self.node.value else {
+            self.wrong_type("a list");
+            return Vec::new();
+        };
+        let entry = |(index, node)| Item {
+            node,
+            path: format!("{}[{index}]", self.path),
+            problems: self.problems,
+        };
+        nodes.iter().enumerate().map(entry).collect()
+    }
+}
+
+/// YAML 1.1's booleans, which Dex's parser reads.
+fn yaml_bool(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" => Some(true),
+        "false" | "no" | "off" => Some(false),
+        _ => None,
+    }
+}
+
+/// Whether YAML 1.1 reads this unquoted word as a number or boolean.
+fn looks_typed(text: &str) -> bool {
+    let number = text.parse::<f64>().is_ok()
+        && text.starts_with(|c: char| c.is_ascii_digit() || c == '-' || c == '+' || c == '.');
+    number || yaml_bool(text).is_some()
+}

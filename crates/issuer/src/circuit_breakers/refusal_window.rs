@@ -1,0 +1,168 @@
+//! Who was asked about at one connector within the last minute, and who of them was refused.
+//!
+//! People are counted, not requests: one client in a loop is neither a crowd of refusals nor a crowd of
+//! welcomes.
+
+use std::collections::hash_map::RandomState;
+use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasher;
+use std::time::Duration;
+
+use countersign_core::Timestamp;
+
+pub const WINDOW: Duration = Duration::from_secs(60);
+/// More refused people than this, and more than this part of all, are a mistake.
+const PEOPLE: usize = 20;
+const PERCENT: usize = 20;
+/// More refused people than this, and "disabled" needs a second look before it ends a session.
+const FEW: usize = 3;
+/// Answers remembered at most; the oldest gives way, and the minute is a shorter one.
+const MOST_ANSWERS: usize = 20_000;
+
+#[derive(Default)]
+pub struct RefusalWindow {
+    hasher: RandomState,
+    /// Oldest first.
+    answers: VecDeque<Outcome>,
+    people: HashMap<u64, OutcomeCounts>,
+    refused_people: usize,
+}
+
+struct Outcome {
+    at: Timestamp,
+    person: u64,
+    refused: bool,
+}
+
+/// About one person within the minute.
+#[derive(Default)]
+struct OutcomeCounts {
+    all: usize,
+    refused: usize,
+}
+
+/// How many people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tally {
+    pub refused: usize,
+    /// Refused ones included.
+    pub asked: usize,
+}
+
+impl Tally {
+    pub fn exceeds_threshold(self) -> bool {
+        self.refused > PEOPLE && self.refused * 100 > self.asked * PERCENT
+    }
+
+    pub fn is_unusual(self) -> bool {
+        self.refused > FEW
+    }
+}
+
+impl RefusalWindow {
+    /// Adds an answer and tells of the minute that ends with it.
+    pub fn count(&mut self, person: &str, refused: bool, now: Timestamp) -> Tally {
+        while self
+            .answers
+            .front()
+            .is_some_and(|first| now.since(first.at) > WINDOW || self.answers.len() >= MOST_ANSWERS)
+        {
+            self.forget_first();
+        }
+        let person = self.hasher.hash_one(person);
+        self.answers.push_back(Outcome { at: now, person, refused });
+        let answers = self.people.entry(person).or_default();
+        answers.all += 1;
+        if refused {
+            answers.refused += 1;
+            self.refused_people += usize::from(answers.refused == 1);
+        }
+        Tally { refused: self.refused_people, asked: self.people.len() }
+    }
+
+    fn forget_first(&mut self) {
+        let Some(Outcome { person, refused, .. }) = self.answers.pop_front() else { return };
+        let Some(answers) = self.people.get_mut(&person) else { return };
+        answers.all -= 1;
+        if refused {
+            answers.refused -= 1;
+            self.refused_people -= usize::from(answers.refused == 0);
+        }
+        if answers.all == 0 {
+            self.people.remove(&person);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use countersign_core::Timestamp;
+
+    use super::{MOST_ANSWERS, RefusalWindow, Tally};
+
+    const NOON: Timestamp = Timestamp::from_secs(1_795_000_000);
+
+    fn after(seconds: u64) -> Timestamp {
+        NOON + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn the_twenty_first_person_makes_it_a_mistake() {
+        let mut minute = RefusalWindow::default();
+        for n in 0..20 {
+            assert!(!minute.count(&format!("p{n}"), true, after(n)).exceeds_threshold());
+        }
+        let last = minute.count("p20", true, after(20));
+        assert_eq!(last, Tally { refused: 21, asked: 21 });
+        assert!(last.exceeds_threshold());
+    }
+
+    #[test]
+    fn one_person_who_tries_again_and_again_is_one() {
+        let mut minute = RefusalWindow::default();
+        for _ in 0..200 {
+            assert_eq!(minute.count("bob", true, NOON), Tally { refused: 1, asked: 1 });
+        }
+        for _ in 0..2 {
+            assert!(!minute.count("jane", true, NOON).is_unusual());
+        }
+    }
+
+    #[test]
+    fn twenty_one_among_a_hundred_and_five_are_a_fifth_and_no_more() {
+        let mut minute = RefusalWindow::default();
+        for n in 0..84 {
+            minute.count(&format!("welcome{n}"), false, NOON);
+        }
+        for n in 0..21 {
+            assert!(!minute.count(&format!("gone{n}"), true, NOON).exceeds_threshold(), "{n}");
+        }
+        assert!(minute.count("gone21", true, NOON).exceeds_threshold(), "22 of 106");
+    }
+
+    #[test]
+    fn what_is_older_than_a_minute_does_not_count() {
+        let mut minute = RefusalWindow::default();
+        for n in 0..20 {
+            minute.count(&format!("p{n}"), true, NOON);
+        }
+        assert_eq!(minute.count("p0", false, after(60)), Tally { refused: 20, asked: 20 });
+        assert_eq!(minute.count("late", true, after(61)), Tally { refused: 1, asked: 2 });
+        assert_eq!(minute.people.len(), 2);
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_and_a_flood_break_nothing() {
+        let mut minute = RefusalWindow::default();
+        for n in 0..=MOST_ANSWERS {
+            minute.count(&format!("p{n}"), n % 2 == 0, after(30));
+        }
+        minute.count("early", true, NOON);
+        assert_eq!(minute.answers.len(), MOST_ANSWERS);
+        assert!(minute.people.len() <= MOST_ANSWERS);
+        minute.count("later", true, after(200));
+        assert_eq!((minute.answers.len(), minute.refused_people), (1, 1));
+    }
+}

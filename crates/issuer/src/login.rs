@@ -1,0 +1,49 @@
+//! The login: from an authorization request to a code (RFC 6749 section 4.1, OpenID Connect Core 3.1).
+//!
+//! # Steps
+//!
+//! | URL (below the issuer) | what happens | code |
+//! |---|---|---|
+//! | `GET /auth` (`POST` answers 303 to it) | the request is parsed; until client and redirect URI are verified every error is a page, afterwards a redirect | [`parse`] |
+//! | | the dispatcher chooses the next step, here and after every other step | [`next_step`] |
+//! | `GET /auth/{connector}` | redirects to the password form or to the upstream | [`upstream_login`] |
+//! | `GET`, `POST /auth/{connector}/login` | the password form | [`sign_in`] |
+//! | `GET /callback`, `/callback/{connector}` | the upstream's response is verified | [`upstream_login`] |
+//! | | the session is written, the browser binding renewed, 303 to `/continue` | [`sign_in`] |
+//! | `GET /continue` | the dispatcher | [`next_step`] |
+//! | `GET`, `POST /approval` | the approval page and the user's decision | [`approval`] |
+//! | the client's redirect URI | a code or an error, always with `iss` (RFC 9207) | [`response`] |
+//!
+//! A step never calls another one: it returns to [`Issuer::next_step`](crate::Issuer::next_step), which looks
+//! at what is missing (login, fresh identity, consent) and returns a [`Step`]. The order is therefore:
+//! choose a connector, log in, approve, respond; a step that is not needed is left out.
+//!
+//! # State
+//!
+//! Nothing is stored before the user has authenticated. Until then the login consists of
+//! - the *browser binding*, a cookie ([`BrowserBinding`]) that identifies the browser, and
+//! - the *pending login* ([`PendingLogin`]): the parsed request, sealed to the browser binding. It travels as
+//!   the parameter `req` in links and forms, so each tab has its own. During a login at an upstream it is in a
+//!   cookie named by the `state` that was sent upstream, because the upstream returns only `state`.
+//!
+//! Both must match: a login continues only in the browser that began it.
+
+mod account_page;
+mod approval;
+mod next_step;
+mod parse;
+mod pending_login;
+mod request;
+mod response;
+mod sign_in;
+mod steps;
+mod upstream_login;
+
+pub(crate) use parse::is_pkce_text;
+pub use parse::{ParsedRequest, Untrusted};
+pub use pending_login::{BrowserBinding, PendingLogin};
+pub use request::{AccountPage, AuthRequest, Params, Prompt, ResponseMode};
+pub use response::{AuthorizationError, AuthorizationResponse, ErrorCode};
+pub use sign_in::{Browser, PasswordSubmission, SignInOutcome, SignedInBrowser};
+pub use steps::{Approval, ApprovalDecision, ConnectorChoice, Step};
+pub use upstream_login::{CallbackOutcome, CallbackParams, UpstreamRedirect};

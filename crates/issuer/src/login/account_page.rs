@@ -1,0 +1,110 @@
+//! Signing in to our own pages: a login like any other, that ends at one of them instead of in a code.
+//!
+//! Its client is in no list: no request, no token endpoint and no configuration can name it
+//! ([`crate::Clients::behind`]). Nothing here gives anything to anybody but the browser's own session.
+
+use std::time::Duration;
+
+use countersign_core::{ClientId, Secret, Session, Timestamp, client, ids, scopes};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::BrowserBinding;
+use super::request::{AccountPage, AuthRequest, Prompt, ResponseMode};
+use crate::{Issuer, IssuerError};
+
+const FLASH: &str = "notice after an act";
+/// A page opened again from the history says nothing old.
+const FLASH_LIFETIME: Duration = Duration::from_secs(10 * 60);
+
+impl Issuer {
+    /// The request of a login that ends at `page`. `again`: a login is asked for also of whoever is
+    /// signed in; anybody may then sign in.
+    pub fn account_page_request(
+        &self,
+        page: AccountPage,
+        again: bool,
+    ) -> Result<AuthRequest, IssuerError> {
+        let prompt = Prompt { login: again, ..Prompt::default() };
+        Ok(AuthRequest { prompt, ..self.new_account_request(page)? })
+    }
+
+    /// The session of this browser as our own pages may use it: it stands, its login asked for groups,
+    /// and they are as fresh as for any application (design 5). `None`: sign in first.
+    pub async fn account_page_session(
+        &self,
+        cookie: Option<&Secret>,
+    ) -> Result<Option<Session>, IssuerError> {
+        let client = self.clients.account_pages();
+        let Some(session) = self.browser_session_for(client, cookie).await? else {
+            return Ok(None);
+        };
+        match self.is_usable_for(&self.new_account_request(AccountPage::home())?, client, &session)
+        {
+            true => self.revalidate_and_store(session).await,
+            false => Ok(None),
+        }
+    }
+
+    /// Has this person proved who they are within this time?
+    pub fn signed_in_freshly(&self, session: &Session, within: Duration) -> bool {
+        self.now().since(session.auth_time) <= within
+    }
+
+    /// What a page of ours says after an act, sealed to this browser: the redirect after the act carries
+    /// it, and nobody can make a page say what did not happen. `about` keeps one page's from another's.
+    pub fn seal_flash(
+        &self,
+        about: &str,
+        binding: &BrowserBinding,
+        flash: &impl Serialize,
+    ) -> Result<String, IssuerError> {
+        let told = (self.now(), flash);
+        let plain = serde_json::to_vec(&told).map_err(|e| IssuerError::Broken(e.to_string()))?;
+        let keys = self.keyring.keys();
+        Ok(keys.sealing_settled.seal(
+            FLASH,
+            flash_binding(about, binding.current()).as_bytes(),
+            &plain,
+        )?)
+    }
+
+    /// `None`: not said to this browser about this, or minutes ago.
+    pub fn open_flash<T: DeserializeOwned>(
+        &self,
+        about: &str,
+        binding: &BrowserBinding,
+        sealed: &str,
+    ) -> Option<T> {
+        let keys = self.keyring.keys();
+        let opened = binding.each().find_map(|binding| {
+            keys.sealing.open(FLASH, flash_binding(about, binding).as_bytes(), sealed)
+        })?;
+        let (at, flash): (Timestamp, T) = serde_json::from_slice(&opened).ok()?;
+        (self.now().since(at) <= FLASH_LIFETIME).then_some(flash)
+    }
+
+    fn new_account_request(&self, page: AccountPage) -> Result<AuthRequest, IssuerError> {
+        Ok(AuthRequest {
+            id: ids::random_id()?,
+            client: ClientId::new(client::OWN_PAGES),
+            redirect_uri: String::new(),
+            response_mode: ResponseMode::Query,
+            state: None,
+            scopes: [scopes::OPENID, scopes::GROUPS].map(str::to_owned).into_iter().collect(),
+            nonce: None,
+            challenge: None,
+            prompt: Prompt::default(),
+            max_age: None,
+            hint: None,
+            login_hint: None,
+            connector: None,
+            account_page: Some(page),
+            expires_at: self.now() + self.settings.request_lifetime,
+        })
+    }
+}
+
+fn flash_binding(about: &str, binding: &str) -> String {
+    format!("{binding}\n{about}")
+}

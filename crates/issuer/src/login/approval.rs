@@ -1,0 +1,80 @@
+//! The approval step: what the approval page shows, and what the user's decision does.
+
+use countersign_core::{Client, Secret, Session};
+
+use super::PendingLogin;
+use super::response::ErrorCode;
+use super::steps::{Approval, ApprovalDecision, Step};
+use crate::{Issuer, IssuerError};
+
+impl Issuer {
+    /// Applies the decision if the browser's session is the one the approval page was shown for; otherwise
+    /// the dispatcher decides again, which shows the page to the current user.
+    pub async fn decide_approval(
+        &self,
+        mut pending: PendingLogin,
+        decision: ApprovalDecision,
+        cookie: Option<&Secret>,
+    ) -> Result<Step, IssuerError> {
+        if pending.request.account_page.is_some() {
+            return self.next_step(pending, cookie, false).await;
+        }
+        let session = match self.clients.behind(&pending.request) {
+            Some(client) => self.browser_session_for(client, cookie).await?,
+            None => None,
+        };
+        let Some(session) = session.filter(|s| pending.session.as_ref() == Some(&s.id)) else {
+            return self.next_step(pending, cookie, false).await;
+        };
+        match decision {
+            ApprovalDecision::Approve => {
+                self.remember(&pending, &session).await?;
+                self.next_step(pending, cookie, true).await
+            }
+            ApprovalDecision::Rejected => {
+                let request = &pending.request;
+                let now = self.now();
+                self.store.finish_refused(&request.id, &session.id, &request.client, now).await?;
+                Ok(self.refuse(&pending, ErrorCode::AccessDenied, "The person said no"))
+            }
+            ApprovalDecision::Switch => {
+                pending.switch = true;
+                pending.logged_in = None;
+                self.next_step(pending, cookie, false).await
+            }
+        }
+    }
+
+    async fn remember(&self, pending: &PendingLogin, session: &Session) -> Result<(), IssuerError> {
+        let request = &pending.request;
+        let person = &session.identity.user_id;
+        self.store
+            .remember_consent(countersign_store::Consent {
+                user_id: person.clone(),
+                connector: session.connector.clone(),
+                client: request.client.clone(),
+                scopes: request.scopes.clone(),
+                session: session.id.clone(),
+                now: self.now(),
+            })
+            .await?;
+        Ok(())
+    }
+
+    pub(crate) fn approval(
+        &self,
+        pending: &PendingLogin,
+        client: &Client,
+        session: &Session,
+    ) -> Approval {
+        let connector = self.connectors.get(&session.connector);
+        Approval {
+            client_name: client.name.clone(),
+            client_logo: client.logo_url.clone(),
+            client_host: Client::host_of(&pending.request.redirect_uri),
+            identity: session.identity.clone(),
+            connector_name: connector.map(|c| c.name.clone()).unwrap_or_default(),
+            scopes: pending.request.scopes.clone(),
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! The dispatcher: decides which [`Step`] comes next for a pending login.
+//!
+//! Checks in this order: expiry, the client, login, freshness of the upstream identity, consent. It keeps
+//! no state between calls, so a browser may arrive from any step, in any tab and at any replica.
+
+use std::time::Duration;
+
+use countersign_core::client::OUT_OF_BAND;
+use countersign_core::{Client, Code, Secret, Session, ids, scopes};
+use countersign_jose::hash;
+use countersign_store::IssueCodeOutcome;
+
+use super::PendingLogin;
+use super::request::AuthRequest;
+use super::response::{AuthorizationError, AuthorizationResponse, ErrorCode};
+use super::steps::{ConnectorChoice, Step};
+use crate::{Issuer, IssuerError};
+
+/// Whether the browser session satisfies the authorization request.
+enum LoginStatus {
+    SignedIn(Box<Session>),
+    NeedsLogin,
+    /// The login happened, and its subject differs from the one in `id_token_hint`.
+    SubjectMismatch,
+}
+
+impl Issuer {
+    /// The next step for this pending login in a browser with this session cookie. `approved` is true only
+    /// when the user has just approved on the page shown for this pending login and session.
+    pub async fn next_step(
+        &self,
+        pending: PendingLogin,
+        cookie: Option<&Secret>,
+        approved: bool,
+    ) -> Result<Step, IssuerError> {
+        let silent = pending.request.prompt.none.then(|| pending.clone());
+        match (self.evaluate(pending, cookie, approved).await, silent) {
+            // `prompt=none` must not show a page: the error goes to the client.
+            (Err(IssuerError::Unavailable { what, cause }), Some(pending)) => {
+                tracing::error!(what, cause, "a silent request could not be answered");
+                let (code, text) = (ErrorCode::TemporarilyUnavailable, "Ask again later");
+                Ok(self.refuse(&pending, code, text))
+            }
+            (step, _) => step,
+        }
+    }
+
+    async fn evaluate(
+        &self,
+        mut pending: PendingLogin,
+        cookie: Option<&Secret>,
+        approved: bool,
+    ) -> Result<Step, IssuerError> {
+        if self.is_expired(&pending) {
+            return Ok(Step::Expired);
+        }
+        let Some(client) = self.clients.behind(&pending.request) else {
+            return Ok(Step::ClientGone);
+        };
+        let session = match self.login_status(&pending, client, cookie).await? {
+            LoginStatus::SignedIn(session) => *session,
+            LoginStatus::NeedsLogin => return Ok(self.ask_for_login(pending, client)),
+            LoginStatus::SubjectMismatch => {
+                return Ok(self.refuse(
+                    &pending,
+                    ErrorCode::LoginRequired,
+                    "Another person signed in than the one id_token_hint names",
+                ));
+            }
+        };
+        let session = match self.revalidate_and_store(session).await {
+            Ok(Some(session)) => session,
+            Ok(None) => return Ok(self.ask_for_login(pending, client)),
+            // Permanent, so another connector or account is the only way on; a login there shows what is
+            // missing.
+            Err(IssuerError::Misconfigured { what, cause, .. }) => {
+                tracing::error!(upstream = what, cause, "a session cannot be revalidated");
+                return Ok(self.ask_for_login(pending, client));
+            }
+            Err(error) => return Err(error),
+        };
+        if let Some(page) = pending.request.account_page {
+            return Ok(Step::AccountPage(page));
+        }
+        if !approved && self.needs_approval(&pending, client, &session).await? {
+            if pending.request.prompt.none {
+                let (code, text) = (ErrorCode::ConsentRequired, "The person has not agreed yet");
+                return Ok(self.refuse(&pending, code, text));
+            }
+            if pending.session.as_ref() != Some(&session.id) {
+                pending.logged_in = None;
+            }
+            pending.session = Some(session.id.clone());
+            let approval = Box::new(self.approval(&pending, client, &session));
+            return Ok(Step::AskApproval { pending, approval });
+        }
+        self.issue_code(pending, client, session).await
+    }
+
+    /// True when the login has been pending for longer than `expiry.authRequests`.
+    pub fn is_expired(&self, pending: &PendingLogin) -> bool {
+        self.now() > pending.request.expires_at
+    }
+
+    async fn login_status(
+        &self,
+        pending: &PendingLogin,
+        client: &Client,
+        cookie: Option<&Secret>,
+    ) -> Result<LoginStatus, IssuerError> {
+        let Some(session) = self.browser_session_for(client, cookie).await? else {
+            return Ok(LoginStatus::NeedsLogin);
+        };
+        let request = &pending.request;
+        let just_proven =
+            pending.logged_in.is_some() && pending.session.as_ref() == Some(&session.id);
+        let unusable = !self.is_usable_for(request, client, &session);
+        let age = self.now().since(session.auth_time);
+        let old =
+            request.max_age.is_some_and(|limit| limit == 0 || age > Duration::from_secs(limit));
+        let asked = request.prompt.login || request.prompt.select_account || pending.switch;
+        if unusable || (!just_proven && (!self.settings.sign_on.sso || asked || old)) {
+            return Ok(LoginStatus::NeedsLogin);
+        }
+        let subject =
+            countersign_core::identity::subject(&session.identity.user_id, &session.connector);
+        match &request.hint {
+            Some(hint) if *hint != subject && just_proven => Ok(LoginStatus::SubjectMismatch),
+            Some(hint) if *hint != subject => Ok(LoginStatus::NeedsLogin),
+            _ => Ok(LoginStatus::SignedIn(Box::new(session))),
+        }
+    }
+
+    /// True when the session's connector is the requested one and allowed for the client, its fingerprint is
+    /// unchanged, and its login asked the upstream for everything the request needs.
+    pub(super) fn is_usable_for(
+        &self,
+        request: &AuthRequest,
+        client: &Client,
+        session: &Session,
+    ) -> bool {
+        request.connector.as_ref().is_none_or(|id| *id == session.connector)
+            && self.connectors.allowed(client, &session.connector).is_some()
+            && !self.fingerprint_changed(session)
+            && session
+                .login_scopes
+                .covers(self.login_scopes_needed(session, request.login_scopes()))
+    }
+
+    fn ask_for_login(&self, mut pending: PendingLogin, client: &Client) -> Step {
+        if pending.request.prompt.none {
+            return self.refuse(&pending, ErrorCode::LoginRequired, "Nobody is signed in");
+        }
+        pending.session = None;
+        pending.logged_in = None;
+        if let Some(connector) = pending.request.connector.clone() {
+            return Step::StartLogin { pending, connector };
+        }
+        let choices: Vec<ConnectorChoice> =
+            self.connectors.for_client(client).map(ConnectorChoice::from).collect();
+        match choices.as_slice() {
+            [] => Step::ClientGone,
+            [only] if !self.settings.always_show_choice => {
+                let connector = only.id.clone();
+                Step::StartLogin { pending, connector }
+            }
+            _ => Step::ChooseConnector { pending, choices },
+        }
+    }
+
+    async fn needs_approval(
+        &self,
+        pending: &PendingLogin,
+        client: &Client,
+        session: &Session,
+    ) -> Result<bool, IssuerError> {
+        // An out-of-band code can be phished, and the admin scope could be taken by any program on the
+        // administrator's machine: neither is issued without an approval page.
+        let request = &pending.request;
+        let by_hand = request.redirect_uri == OUT_OF_BAND;
+        if request.prompt.consent || by_hand || request.scopes.has(scopes::ADMIN) {
+            return Ok(true);
+        }
+        if self.settings.approval.skip {
+            return Ok(false);
+        }
+        let person = &session.identity.user_id;
+        let given = self.store.consent(person, &session.connector, &client.id).await?;
+        Ok(!given.is_some_and(|given| pending.request.scopes.within(&given)))
+    }
+
+    async fn issue_code(
+        &self,
+        pending: PendingLogin,
+        client: &Client,
+        session: Session,
+    ) -> Result<Step, IssuerError> {
+        let now = self.now();
+        let code = ids::random_token()?;
+        let request = &pending.request;
+        let given = Code {
+            hash: hash::sha256(&code),
+            request: request.id.clone(),
+            session: session.id,
+            client: client.id.clone(),
+            redirect_uri: request.redirect_uri.clone(),
+            scopes: request.scopes.clone(),
+            nonce: request.nonce.clone(),
+            challenge: request.challenge.clone(),
+            auth_time: session.auth_time,
+            created_at: now,
+            expires_at: now + self.code_lifetime(client, request),
+            grant: None,
+        };
+        Ok(match self.store.issue_code(given, now).await? {
+            IssueCodeOutcome::Issued => {
+                Step::Respond(AuthorizationResponse::code(request, &self.settings.issuer, code))
+            }
+            IssueCodeOutcome::AlreadyFinished => Step::AlreadyFinished,
+            IssueCodeOutcome::SessionEnded => self.ask_for_login(pending, client),
+        })
+    }
+
+    /// An out-of-band code is typed by hand, so it lives longer than one that is redirected.
+    fn code_lifetime(&self, client: &Client, request: &AuthRequest) -> Duration {
+        const BY_HAND: Duration = Duration::from_secs(10 * 60);
+        match request.redirect_uri == OUT_OF_BAND {
+            true => BY_HAND,
+            false => self.settings.code_lifetime_of(client),
+        }
+    }
+
+    pub(crate) fn refuse(&self, pending: &PendingLogin, code: ErrorCode, why: &str) -> Step {
+        let error = AuthorizationError::new(code, why);
+        Step::Respond(AuthorizationResponse::error(&pending.request, &self.settings.issuer, error))
+    }
+}

@@ -1,0 +1,283 @@
+//! Reading an authorization request. Until client and redirect URI are proven every error is a page;
+//! afterwards it is a redirect (RFC 6749 section 4.1.2.1, RFC 9700 section 4.11).
+
+use countersign_core::client::OUT_OF_BAND;
+use countersign_core::session::{Challenge, ChallengeMethod};
+use countersign_core::{Client, ClientId, ConnectorId, Scopes, ids, scopes};
+use countersign_jose::{Expected, Typ};
+
+use super::request::{AuthRequest, Params, Prompt, ResponseMode};
+use super::response::{AuthorizationError, AuthorizationResponse, ErrorCode};
+use crate::{Issuer, IssuerError};
+
+/// All parameters together; what is sealed into the browser stays small enough for cookies and URLs.
+const MAX_PARAMS_BYTES: usize = 3 * 1024;
+
+pub enum ParsedRequest {
+    Request(Box<AuthRequest>),
+    /// Goes back to the client.
+    Refused(AuthorizationResponse),
+    /// Stays here, as a page.
+    Untrusted(Untrusted),
+}
+
+/// Why nobody is redirected anywhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Untrusted {
+    UnknownClient,
+    UnregisteredRedirect {
+        client: String,
+    },
+    /// `client_id` or `redirect_uri` is repeated, or missing.
+    Ambiguous {
+        parameter: &'static str,
+    },
+}
+
+type Refusal = AuthorizationError;
+
+fn refuse<T>(code: ErrorCode, description: impl Into<String>) -> Result<T, Refusal> {
+    Err(AuthorizationError::new(code, description))
+}
+
+impl Issuer {
+    /// `connector` is the one named by the path `/auth/{connector}`.
+    pub fn parse_request(
+        &self,
+        params: &Params,
+        connector: Option<ConnectorId>,
+    ) -> Result<ParsedRequest, IssuerError> {
+        let (client, redirect_uri) = match self.prove_client(params) {
+            Ok(proven) => proven,
+            Err(untrusted) => return Ok(ParsedRequest::Untrusted(untrusted)),
+        };
+        let id = ids::random_id()?;
+        Ok(match self.read_request(params, client, redirect_uri, connector, id) {
+            Ok(request) => ParsedRequest::Request(Box::new(request)),
+            Err(refusal) => {
+                let mode = response_mode(params, redirect_uri).unwrap_or_default();
+                let state = params.get_exact("state").filter(|_| !params.is_repeated("state"));
+                let issuer = &self.settings.issuer;
+                tracing::info!(client = %client.id, error = refusal.code.as_str(), reason = %refusal.description, "authorization request refused");
+                ParsedRequest::Refused(AuthorizationResponse::refusal(
+                    redirect_uri,
+                    mode,
+                    state,
+                    issuer,
+                    refusal,
+                ))
+            }
+        })
+    }
+
+    fn prove_client<'a>(&'a self, params: &'a Params) -> Result<(&'a Client, &'a str), Untrusted> {
+        for parameter in ["client_id", "redirect_uri"] {
+            if params.is_repeated(parameter) {
+                return Err(Untrusted::Ambiguous { parameter });
+            }
+        }
+        let client = params.get("client_id").and_then(|id| self.clients.get(&ClientId::new(id)));
+        let client = client.ok_or(Untrusted::UnknownClient)?;
+        // OpenID Connect Core 3.1.2.1 requires it; guessing among registered ones is not an option.
+        let redirect_uri =
+            params.get("redirect_uri").ok_or(Untrusted::Ambiguous { parameter: "redirect_uri" })?;
+        if !client.allows_redirect(redirect_uri) {
+            return Err(Untrusted::UnregisteredRedirect { client: client.name.clone() });
+        }
+        Ok((client, redirect_uri))
+    }
+
+    fn read_request(
+        &self,
+        params: &Params,
+        client: &Client,
+        redirect_uri: &str,
+        connector: Option<ConnectorId>,
+        id: String,
+    ) -> Result<AuthRequest, Refusal> {
+        use ErrorCode::{InvalidRequest, RequestNotSupported, RequestUriNotSupported};
+        if let Some(name) = params.repeated() {
+            return refuse(InvalidRequest, format!("Parameter {} is repeated", ascii(name)));
+        }
+        if params.size_bytes() > MAX_PARAMS_BYTES {
+            return refuse(InvalidRequest, "The parameters are longer than 3072 bytes together");
+        }
+        if params.has_nul() {
+            return refuse(InvalidRequest, "A parameter holds a NUL character");
+        }
+        if params.get("request").is_some() {
+            return refuse(RequestNotSupported, "Request objects are not supported");
+        }
+        if params.get("request_uri").is_some() {
+            return refuse(RequestUriNotSupported, "Request URIs are not supported");
+        }
+        let response_mode = response_mode(params, redirect_uri)?;
+        check_response_type(params)?;
+        Ok(AuthRequest {
+            id,
+            client: client.id.clone(),
+            redirect_uri: redirect_uri.to_owned(),
+            response_mode,
+            state: params.get_exact("state").map(str::to_owned),
+            scopes: self.scopes(params, client)?,
+            nonce: params.get("nonce").map(str::to_owned),
+            challenge: self.challenge(params, client)?,
+            prompt: prompt(params)?,
+            max_age: max_age(params)?,
+            hint: self.hint(params)?,
+            login_hint: params.get("login_hint").map(|hint| hint.chars().take(256).collect()),
+            connector: self.connector(params, client, connector)?,
+            account_page: None,
+            expires_at: self.now() + self.settings.request_lifetime_of(client),
+        })
+    }
+
+    fn scopes(&self, params: &Params, client: &Client) -> Result<Scopes, Refusal> {
+        let asked = Scopes::parse(params.get("scope").unwrap_or_default());
+        if !asked.has(scopes::OPENID) {
+            return refuse(ErrorCode::InvalidScope, "Missing required scope openid");
+        }
+        if self.settings.strict_scopes
+            && let Some(unknown) = asked.iter().find(|scope| !Scopes::is_known(scope))
+        {
+            return refuse(
+                ErrorCode::InvalidScope,
+                format!("Unrecognized scope {}", ascii(unknown)),
+            );
+        }
+        let known = asked.filtered(Scopes::is_known);
+        if known.has(scopes::ADMIN) && !self.settings.admin.admits_client(&client.id) {
+            let (code, admin) = (ErrorCode::InvalidScope, scopes::ADMIN);
+            return refuse(code, format!("Only clients of admin.clients may ask for {admin}"));
+        }
+        for peer in known.audience_clients() {
+            if !self.clients.get(&peer).is_some_and(|peer| peer.trusts(&client.id)) {
+                let peer = ascii(peer.as_str());
+                return refuse(
+                    ErrorCode::InvalidScope,
+                    format!("Client may not ask for tokens for {peer}"),
+                );
+            }
+        }
+        Ok(known)
+    }
+
+    /// RFC 7636 section 4.3; `plain` only where configured (RFC 9700 section 2.1.1).
+    fn challenge(&self, params: &Params, client: &Client) -> Result<Option<Challenge>, Refusal> {
+        use ErrorCode::InvalidRequest;
+        let policy = &self.settings.pkce;
+        let Some(value) = params.get("code_challenge") else {
+            if params.get("code_challenge_method").is_some() {
+                return refuse(InvalidRequest, "code_challenge_method without code_challenge");
+            }
+            if policy.enforce || (client.public && policy.required_for_public_clients) {
+                return refuse(InvalidRequest, "PKCE is required: send an S256 code_challenge");
+            }
+            return Ok(None);
+        };
+        let method = match params.get_exact("code_challenge_method") {
+            Some("S256") => ChallengeMethod::S256,
+            Some("plain") | None => ChallengeMethod::Plain,
+            Some(_) => return refuse(InvalidRequest, "Unsupported PKCE challenge method"),
+        };
+        if !policy.methods.contains(&method) {
+            let name = method.as_str();
+            return refuse(InvalidRequest, format!("PKCE challenge method {name} is not allowed"));
+        }
+        if !is_pkce_text(value) || (method == ChallengeMethod::S256 && value.len() != 43) {
+            return refuse(InvalidRequest, "Malformed code_challenge");
+        }
+        Ok(Some(Challenge { method, value: value.to_owned() }))
+    }
+
+    /// An expired hint is as good as a fresh one; only our signature and issuer count
+    /// (OpenID Connect Core 3.1.2.1).
+    fn hint(&self, params: &Params) -> Result<Option<String>, Refusal> {
+        let Some(token) = params.get("id_token_hint") else { return Ok(None) };
+        let expected = Expected {
+            issuer: self.settings.issuer.as_str(),
+            typ: Typ::IdToken,
+            now: None,
+            leeway: std::time::Duration::ZERO,
+        };
+        let claims = self.keyring.keys().verifiers.verify(token, &expected);
+        match claims.ok().and_then(|claims| claims.text("sub").map(str::to_owned)) {
+            Some(sub) => Ok(Some(sub)),
+            None => {
+                refuse(ErrorCode::InvalidRequest, "id_token_hint is not a token of this issuer")
+            }
+        }
+    }
+
+    fn connector(
+        &self,
+        params: &Params,
+        client: &Client,
+        from_path: Option<ConnectorId>,
+    ) -> Result<Option<ConnectorId>, Refusal> {
+        let asked = from_path.or_else(|| params.get("connector_id").map(ConnectorId::new));
+        match asked {
+            Some(id) if self.connectors.allowed(client, &id).is_none() => {
+                refuse(ErrorCode::InvalidRequest, "Unknown connector, or not for this client")
+            }
+            asked => Ok(asked),
+        }
+    }
+}
+
+fn response_mode(params: &Params, redirect_uri: &str) -> Result<ResponseMode, Refusal> {
+    match params.get("response_mode") {
+        None | Some("query") => Ok(ResponseMode::Query),
+        Some("form_post") if redirect_uri != OUT_OF_BAND => Ok(ResponseMode::FormPost),
+        Some(_) => refuse(ErrorCode::InvalidRequest, "Unsupported response_mode"),
+    }
+}
+
+fn check_response_type(params: &Params) -> Result<(), Refusal> {
+    match params.get("response_type") {
+        Some("code") => Ok(()),
+        Some(_) => {
+            refuse(ErrorCode::UnsupportedResponseType, "Only response type code is supported")
+        }
+        None => refuse(ErrorCode::InvalidRequest, "No response_type provided"),
+    }
+}
+
+fn prompt(params: &Params) -> Result<Prompt, Refusal> {
+    let mut prompt = Prompt::default();
+    for word in params.get("prompt").unwrap_or_default().split_whitespace() {
+        match word {
+            "none" => prompt.none = true,
+            "login" => prompt.login = true,
+            "consent" => prompt.consent = true,
+            "select_account" => prompt.select_account = true,
+            _ => return refuse(ErrorCode::InvalidRequest, "Unsupported prompt value"),
+        }
+    }
+    if prompt.none && (prompt.login || prompt.consent || prompt.select_account) {
+        return refuse(ErrorCode::InvalidRequest, "prompt none goes with no other value");
+    }
+    // Dex's own word for the same wish.
+    prompt.consent |= params.get("approval_prompt") == Some("force");
+    Ok(prompt)
+}
+
+fn max_age(params: &Params) -> Result<Option<u64>, Refusal> {
+    let Some(text) = params.get("max_age") else { return Ok(None) };
+    match text.parse::<u64>() {
+        Ok(seconds) if text.bytes().all(|b| b.is_ascii_digit()) => Ok(Some(seconds)),
+        _ => refuse(ErrorCode::InvalidRequest, "max_age is not a number of seconds"),
+    }
+}
+
+/// The alphabet and length of RFC 7636 section 4.1.
+pub(crate) fn is_pkce_text(text: &str) -> bool {
+    (43..=128).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
+}
+
+/// What may stand in an `error_description` (RFC 6749 section 4.1.2.1), shortened.
+fn ascii(text: &str) -> String {
+    let allowed = |c: &char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\');
+    text.chars().filter(allowed).take(80).collect()
+}

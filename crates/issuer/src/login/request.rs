@@ -1,0 +1,204 @@
+//! The parsed authorization request: what was asked, in types.
+
+use countersign_core::session::Challenge;
+use countersign_core::{ClientId, ConnectorId, LoginScopes, Scopes, Timestamp, scopes};
+use serde::{Deserialize, Serialize};
+
+/// Longest path with query of an [`AccountPage`].
+const MAX_ACCOUNT_PAGE_BYTES: usize = 1024;
+
+/// Decoded parameters of a query or a form, each at most once (RFC 6749 section 3.1).
+#[derive(Clone, Debug, Default)]
+pub struct Params {
+    pairs: Vec<(String, String)>,
+}
+
+impl Params {
+    pub fn new(pairs: Vec<(String, String)>) -> Self {
+        Self { pairs }
+    }
+
+    /// An empty value counts as absent (RFC 6749 section 3.1).
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let found = self.pairs.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    /// Present, perhaps empty: `state` is sent back exactly as it came.
+    pub fn get_exact(&self, name: &str) -> Option<&str> {
+        self.pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The first parameter that occurs more than once.
+    pub fn repeated(&self) -> Option<&str> {
+        let mut names: Vec<&str> = self.pairs.iter().map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        names.windows(2).find(|pair| pair.first() == pair.last()).and_then(|p| p.first()).copied()
+    }
+
+    pub fn is_repeated(&self, name: &str) -> bool {
+        self.pairs.iter().filter(|(key, _)| key == name).count() > 1
+    }
+
+    /// Bytes of all names and values together, but for a hint: of that only its subject is kept.
+    pub fn size_bytes(&self) -> usize {
+        let kept = self.pairs.iter().filter(|(name, _)| name != "id_token_hint");
+        kept.map(|(name, value)| name.len() + value.len()).sum()
+    }
+
+    /// No database keeps such text, and no client means it.
+    pub fn has_nul(&self) -> bool {
+        self.pairs.iter().any(|(name, value)| name.contains('\0') || value.contains('\0'))
+    }
+}
+
+/// How the answer travels (OAuth 2.0 Multiple Response Types 2.1, OAuth 2.0 Form Post).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ResponseMode {
+    #[default]
+    Query,
+    FormPost,
+}
+
+/// The words of `prompt` (OpenID Connect Core 3.1.2.1). `none` stands alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prompt {
+    pub none: bool,
+    pub login: bool,
+    pub consent: bool,
+    pub select_account: bool,
+}
+
+/// One authorization request, after client and redirect URI were proven.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AuthRequest {
+    /// Names this request in `codes.request_id`: it finishes once.
+    pub id: String,
+    pub client: ClientId,
+    pub redirect_uri: String,
+    pub response_mode: ResponseMode,
+    pub state: Option<String>,
+    pub scopes: Scopes,
+    pub nonce: Option<String>,
+    pub challenge: Option<Challenge>,
+    pub prompt: Prompt,
+    /// Seconds (OpenID Connect Core 3.1.2.1).
+    pub max_age: Option<u64>,
+    /// `sub` of the ID token hint; the token itself is not kept.
+    pub hint: Option<String>,
+    pub login_hint: Option<String>,
+    pub connector: Option<ConnectorId>,
+    /// A login for a page of ours, which ends there: no client, no consent, no code.
+    #[serde(default)]
+    pub account_page: Option<AccountPage>,
+    pub expires_at: Timestamp,
+}
+
+impl AuthRequest {
+    /// What a login for this request must ask of its upstream.
+    pub fn login_scopes(&self) -> LoginScopes {
+        LoginScopes {
+            offline: self.scopes.has(scopes::OFFLINE_ACCESS),
+            groups: self.scopes.has(scopes::GROUPS),
+        }
+    }
+}
+
+/// The path of a page of ours, below the issuer's own, with its query: `/admin/sessions?user=jane`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AccountPage(String);
+
+impl AccountPage {
+    /// The person's own page.
+    pub fn home() -> Self {
+        Self("/".to_owned())
+    }
+
+    /// `None` for whatever a browser, now or one day, could take for an address elsewhere.
+    ///
+    /// What may stand in it is listed, not what may not: neither backslash nor space nor control
+    /// character does, no empty or dotted segment, and in the path nothing encoded.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (path, query) = text.split_once('?').unwrap_or((text, ""));
+        let segments = path.strip_prefix('/')?;
+        let plain = |segment: &str| {
+            segment.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.~@:".contains(&b))
+                && !matches!(segment, "." | "..")
+        };
+        let (last, before) = match segments.rsplit_once('/') {
+            Some((before, last)) => (last, before.split('/').all(|s| !s.is_empty() && plain(s))),
+            None => (segments, true),
+        };
+        let query_fits =
+            query.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.~@:/?=&%+,;!*'()".contains(&b));
+        let fits = text.len() <= MAX_ACCOUNT_PAGE_BYTES && before && plain(last) && query_fits;
+        fits.then(|| Self(text.to_owned()))
+    }
+
+    /// Begins with exactly one slash; the issuer's own path goes before it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AccountPage, Params};
+
+    #[test]
+    fn a_repeated_parameter_is_noticed_wherever_it_stands() {
+        let pairs = [("state", "a"), ("scope", "x"), ("state", "b")];
+        let params = Params::new(pairs.map(|(k, v)| (k.into(), v.into())).to_vec());
+        assert_eq!(params.repeated(), Some("state"));
+        assert!(params.is_repeated("state") && !params.is_repeated("scope"));
+    }
+
+    #[test]
+    fn pages_of_ours_are_known_by_their_path() {
+        for page in [
+            "/",
+            "/sessions",
+            "/admin/",
+            "/admin/sessions?user=jane%40example.com&group=a+b",
+            "/admin/sessions/AbC-_09?notice=x.y",
+            "/?page=2",
+        ] {
+            assert_eq!(AccountPage::parse(page).as_ref().map(AccountPage::as_str), Some(page));
+        }
+    }
+
+    /// Threat 66: what browsers, proxies and frameworks have taken for an address elsewhere.
+    #[test]
+    fn whatever_could_lead_elsewhere_is_no_page_of_ours() {
+        for elsewhere in [
+            "",
+            "evil",
+            "//evil.example.com",
+            "///evil.example.com",
+            "/\\evil.example.com",
+            "\\\\evil.example.com",
+            "/\t/evil.example.com",
+            "/%09/evil.example.com",
+            "/%2f/evil.example.com",
+            "/%5cevil.example.com",
+            "/a//evil.example.com",
+            "/./evil",
+            "/../evil",
+            "/admin/..",
+            "/ /evil",
+            "https:evil.example.com",
+            "https://evil.example.com/",
+            "javascript:alert(1)",
+            "/admin#//evil",
+            "/admin?a=\\b",
+            "/admin?a=b c",
+            "/admin\r\nLocation: https://evil.example.com",
+            "/é",
+            "/\0",
+        ] {
+            assert_eq!(AccountPage::parse(elsewhere), None, "{elsewhere:?}");
+        }
+        assert_eq!(AccountPage::parse(&format!("/{}", "a".repeat(2000))), None);
+    }
+}

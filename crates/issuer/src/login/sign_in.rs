@@ -1,0 +1,218 @@
+//! The login step: a password, and what every way in ends with: the session is written.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use countersign_core::connector::{Fingerprint, LoginMethod, LoginOutcome, Refusal, SignedIn};
+use countersign_core::{Connector, ConnectorId, LoginScopes, Secret, SessionId, Trace, ids};
+use countersign_jose::hash;
+use countersign_store::SignIn;
+
+use super::PendingLogin;
+use crate::attempts::{RateLimitPermit, counted_address};
+use crate::upstream_health::Op;
+use crate::{Issuer, IssuerError};
+
+/// A password can be used only while it is there, so its login asks for all that a later application
+/// may need; what is told to whom is still decided by scope.
+const EVERYTHING: LoginScopes = LoginScopes { offline: true, groups: true };
+const LONGEST_LOGIN: usize = 256;
+/// What is kept of a trace: enough to see why a group is missing, and no more than some kilobytes.
+const TRACE_STEPS: usize = 60;
+const TRACE_STEP_CHARACTERS: usize = 300;
+
+/// What is known of the browser that asks.
+#[derive(Clone, Debug)]
+pub struct Browser {
+    /// The session cookie it has now, if any.
+    pub cookie: Option<Secret>,
+    pub address: IpAddr,
+    pub user_agent: String,
+}
+
+/// What somebody typed.
+pub struct PasswordSubmission {
+    pub login: String,
+    pub password: Secret,
+}
+
+pub enum SignInOutcome {
+    SignedIn(Box<SignedInBrowser>),
+    Refused(Refusal),
+    /// Too many attempts: the person may try again after this long.
+    RateLimited(Duration),
+    /// The connector does not exist, is not for this client, or is not entered this way.
+    MethodUnavailable,
+    /// The request waited too long, or this browser did not begin it.
+    RestartRequired,
+}
+
+/// Somebody who has proved who they are: what their connector said, what it was asked for, and how.
+pub(super) struct AuthenticatedUser {
+    pub person: SignedIn,
+    pub login_scopes: LoginScopes,
+    pub trace: Trace,
+}
+
+/// A browser whose person has proved who they are.
+pub struct SignedInBrowser {
+    /// Carries the proof now.
+    pub pending: PendingLogin,
+    /// The browser's new session cookie, valid for `lifetime`.
+    pub cookie: Secret,
+    pub lifetime: Duration,
+    pub connector: ConnectorId,
+}
+
+impl Issuer {
+    /// What the application of a login in flight is called.
+    pub fn client_name(&self, pending: &PendingLogin) -> &str {
+        self.clients.behind(&pending.request).map_or("", |client| &client.name)
+    }
+
+    /// The connector of this id, if the envelope's client may use it.
+    pub fn connector_for(&self, pending: &PendingLogin, id: &ConnectorId) -> Option<&Connector> {
+        let client = self.clients.behind(&pending.request)?;
+        let asked = pending.request.connector.as_ref();
+        self.connectors.allowed(client, id).filter(|_| asked.is_none_or(|asked| asked == id))
+    }
+
+    pub async fn sign_in_with_password(
+        &self,
+        pending: PendingLogin,
+        connector: &ConnectorId,
+        attempt: &PasswordSubmission,
+        browser: &Browser,
+    ) -> Result<SignInOutcome, IssuerError> {
+        if self.now() > pending.request.expires_at {
+            return Ok(SignInOutcome::RestartRequired);
+        }
+        let Some(connector) = self.connector_for(&pending, connector) else {
+            return Ok(SignInOutcome::MethodUnavailable);
+        };
+        let LoginMethod::Password(method) = &connector.login_method else {
+            return Ok(SignInOutcome::MethodUnavailable);
+        };
+        if attempt.login.chars().count() > LONGEST_LOGIN {
+            return Ok(SignInOutcome::Refused(Refusal::BadCredentials));
+        }
+        let account = format!("{}\n{}", connector.id, method.canonical(&attempt.login));
+        let address = counted_address(browser.address);
+        if let RateLimitPermit::Wait(wait) = self.attempts.begin(&account, &address, self.now()) {
+            tracing::warn!(event = "login_delayed", connector = %connector.id, address = %browser.address, "too many attempts");
+            return Ok(SignInOutcome::RateLimited(wait));
+        }
+        let mut trace = Trace::default();
+        let asking = method.login(&attempt.login, &attempt.password, EVERYTHING, &mut trace);
+        let answer = self.call_connector(connector, Op::Login, asking).await;
+        match answer.map_err(|down| self.unavailable(connector, &down, &trace))? {
+            LoginOutcome::Refused(refusal) => {
+                self.log_refusal(connector, &refusal, browser, &trace);
+                Ok(SignInOutcome::Refused(refusal))
+            }
+            LoginOutcome::Accepted(person) => {
+                self.attempts.succeeded(&account, &address, self.now());
+                let proven = AuthenticatedUser { person: *person, login_scopes: EVERYTHING, trace };
+                self.sign_in(pending, connector, proven, browser).await
+            }
+        }
+    }
+
+    /// Somebody has proved who they are: only now is anything written.
+    pub(super) async fn sign_in(
+        &self,
+        mut pending: PendingLogin,
+        connector: &Connector,
+        proven: AuthenticatedUser,
+        browser: &Browser,
+    ) -> Result<SignInOutcome, IssuerError> {
+        let AuthenticatedUser { person, login_scopes, trace } = proven;
+        let now = self.now();
+        let lifetime = self.settings.longest_sign_on().absolute_lifetime;
+        let cookie = Secret::new(ids::random_token()?);
+        let fingerprint = match (&connector.fingerprint, person.fingerprint) {
+            (Fingerprint::Upstream(fingerprint), _) => fingerprint.clone(),
+            (Fingerprint::PerUser, Some(fingerprint)) => fingerprint,
+            (Fingerprint::PerUser, None) => {
+                return Err(IssuerError::Broken(format!("{} gave no fingerprint", connector.id)));
+            }
+        };
+        let outcome = self
+            .store
+            .sign_in(SignIn {
+                previous_cookie: browser.cookie.as_ref().map(|c| hash::sha256(c.expose())),
+                cookie: hash::sha256(cookie.expose()),
+                cookie_until: now + lifetime,
+                id: SessionId::random()?,
+                connector: connector.id.clone(),
+                identity: person.identity.clone(),
+                fingerprint,
+                login_scopes,
+                upstream: self.seal_upstream(person.upstream.as_ref())?,
+                ip: browser.address.to_string(),
+                user_agent: browser.user_agent.chars().take(400).collect(),
+                trace: Some(trace.truncated(TRACE_STEPS, TRACE_STEP_CHARACTERS)),
+                now,
+            })
+            .await?;
+        let (session, reauthenticated) = match outcome {
+            countersign_store::SignInOutcome::SignedIn { session, reauthenticated } => {
+                (session, reauthenticated)
+            }
+            countersign_store::SignInOutcome::Blocked(block) => {
+                tracing::warn!(event = "login_refused", connector = %connector.id, user_id = %block.user_id, reason = "blocked", "a blocked person tried to sign in");
+                return Ok(SignInOutcome::Refused(Refusal::AccountDisabled));
+            }
+        };
+        tracing::info!(
+            event = "signed_in",
+            session = %session,
+            connector = %connector.id,
+            client = %pending.request.client,
+            user_id = %person.identity.user_id,
+            email = %person.identity.email,
+            groups = person.identity.groups.len(),
+            address = %browser.address,
+            again = reauthenticated,
+            "login successful"
+        );
+        pending.session = Some(session);
+        pending.logged_in = Some(now);
+        pending.switch = false;
+        let connector = connector.id.clone();
+        Ok(SignInOutcome::SignedIn(Box::new(SignedInBrowser {
+            pending,
+            cookie,
+            lifetime,
+            connector,
+        })))
+    }
+
+    pub(super) fn unavailable(
+        &self,
+        connector: &Connector,
+        down: &countersign_core::connector::ConnectorError,
+        trace: &Trace,
+    ) -> IssuerError {
+        log_trace(connector, trace);
+        IssuerError::upstream(down)
+    }
+
+    pub(super) fn log_refusal(
+        &self,
+        connector: &Connector,
+        refusal: &Refusal,
+        browser: &Browser,
+        trace: &Trace,
+    ) {
+        log_trace(connector, trace);
+        tracing::warn!(event = "login_refused", connector = %connector.id, reason = ?refusal, address = %browser.address, "login refused");
+    }
+}
+
+/// The trace is for whoever searches a cause; at the level `debug` it is in the log.
+fn log_trace(connector: &Connector, trace: &Trace) {
+    for step in trace.steps() {
+        tracing::debug!(connector = %connector.id, kind = ?step.kind, "{}", step.text);
+    }
+}

@@ -1,0 +1,248 @@
+//! The trip to an upstream and back: what the browser takes along opens only in it, and only once.
+
+use countersign_core::connector::{
+    CallbackState, Fingerprint, LoginMethod, LoginOutcome, LoginRedirect, ProxyHeaders,
+    UpstreamLogin,
+};
+use countersign_core::{Connector, ConnectorId, LoginScopes, Secret, Trace, ids};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::sign_in::{AuthenticatedUser, Browser, SignInOutcome};
+use super::{BrowserBinding, PendingLogin};
+use crate::upstream_health::Op;
+use crate::{Issuer, IssuerError};
+
+const UPSTREAM_LOGIN: &str = "upstream trip";
+/// What a browser can be asked to keep in cookies for one trip.
+const MAX_LOGIN_STATE_BYTES: usize = 11_000;
+
+/// A trip to an upstream about to begin.
+pub struct UpstreamRedirect {
+    pub url: Url,
+    /// Names the cookie that keeps `sealed`.
+    pub state: String,
+    pub sealed: String,
+}
+
+/// What a browser brought to our callback.
+pub struct CallbackParams<'a> {
+    /// Decoded; `state` is among it.
+    pub query: &'a [(String, String)],
+    /// The connector in the path; `None` at the bare `/callback`.
+    pub by: Option<&'a str>,
+    pub proxy_headers: &'a ProxyHeaders,
+}
+
+impl CallbackParams<'_> {
+    fn has(&self, parameter: &str) -> bool {
+        self.query.iter().any(|(name, _)| name == parameter)
+    }
+}
+
+/// The end of a trip. `connector` is the one it went to, and `pending` the login in flight as it was at
+/// departure, if that could be read.
+pub struct CallbackOutcome {
+    pub connector: Option<ConnectorId>,
+    pub pending: Option<PendingLogin>,
+    pub result: Result<SignInOutcome, IssuerError>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct UpstreamLoginState {
+    pending: PendingLogin,
+    connector: ConnectorId,
+    /// What stood behind that id at departure: a code of one house is not shown to another.
+    fingerprint: Option<String>,
+    callback_state: CallbackState,
+    login_scopes: LoginScopes,
+}
+
+impl Issuer {
+    /// Begins a trip. `None`: there is no such way in.
+    pub async fn begin_upstream_login(
+        &self,
+        pending: &PendingLogin,
+        connector: &ConnectorId,
+        binding: &BrowserBinding,
+        cookie: Option<&Secret>,
+    ) -> Result<Option<UpstreamRedirect>, IssuerError> {
+        let Some(connector) = self.connector_for(pending, connector) else { return Ok(None) };
+        // What this browser's session already asked there is asked again, so that a login for one
+        // application takes nothing from what was given to another.
+        let session = self.session_for_any_client(cookie).await?;
+        let session = session.filter(|session| session.connector == connector.id);
+        let before = session.map(|session| session.login_scopes).unwrap_or_default();
+        let login_scopes = pending.request.login_scopes().union(before);
+        let again = pending.request.prompt.login || pending.request.max_age.is_some();
+        let upstream_login =
+            UpstreamLogin { again, ..self.upstream_login(ids::random_id()?, login_scopes)? };
+        let redirect = match &connector.login_method {
+            LoginMethod::Redirect(method) => {
+                let asked = self
+                    .call_connector(connector, Op::LoginUrl, method.login_url(&upstream_login))
+                    .await;
+                asked.map_err(|down| IssuerError::upstream(&down))?
+            }
+            LoginMethod::TrustedHeader(_) => self.proxy_redirect(connector, &upstream_login)?,
+            LoginMethod::Password(_) => return Ok(None),
+        };
+        let login_state = UpstreamLoginState {
+            pending: pending.clone(),
+            connector: connector.id.clone(),
+            fingerprint: fingerprint(connector),
+            callback_state: redirect.callback_state,
+            login_scopes,
+        };
+        let plain =
+            serde_json::to_vec(&login_state).map_err(|e| IssuerError::Broken(e.to_string()))?;
+        let bound_to = upstream_login_binding(binding, &upstream_login.state);
+        let sealed = self.keyring.keys().sealing_settled.seal(
+            UPSTREAM_LOGIN,
+            bound_to.as_bytes(),
+            &plain,
+        )?;
+        if sealed.len() > MAX_LOGIN_STATE_BYTES {
+            let what = "this request is too long to be taken along to an upstream";
+            return Err(IssuerError::Unstorable(what.to_owned()));
+        }
+        Ok(Some(UpstreamRedirect { url: redirect.url, state: upstream_login.state, sealed }))
+    }
+
+    /// The browser is back at `/callback`, or at `/callback/{by}`. What it kept opens only in the browser
+    /// that left.
+    pub async fn finish_upstream_login(
+        &self,
+        binding: &BrowserBinding,
+        sealed: &str,
+        params: &CallbackParams<'_>,
+        browser: &Browser,
+    ) -> CallbackOutcome {
+        let CallbackParams { query, by, .. } = *params;
+        let state = query.iter().find(|(name, _)| name == "state").map_or("", |(_, value)| value);
+        let login_state = self.open_login_state(binding, sealed, state);
+        let login_state = login_state.filter(|s| by.is_none_or(|by| by == s.connector.as_str()));
+        let Some(login_state) = login_state else {
+            return CallbackOutcome {
+                connector: None,
+                pending: None,
+                result: Ok(SignInOutcome::RestartRequired),
+            };
+        };
+        let connector = Some(login_state.connector.clone());
+        let pending = Some(login_state.pending.clone());
+        CallbackOutcome {
+            connector,
+            pending,
+            result: self.complete_upstream_login(login_state, state, params, browser).await,
+        }
+    }
+
+    async fn complete_upstream_login(
+        &self,
+        login_state: UpstreamLoginState,
+        state: &str,
+        params: &CallbackParams<'_>,
+        browser: &Browser,
+    ) -> Result<SignInOutcome, IssuerError> {
+        let UpstreamLoginState {
+            pending,
+            connector,
+            fingerprint: left_for,
+            callback_state,
+            login_scopes,
+        } = login_state;
+        if self.now() > pending.request.expires_at {
+            return Ok(SignInOutcome::RestartRequired);
+        }
+        let Some(connector) = self.connector_for(&pending, &connector) else {
+            return Ok(SignInOutcome::MethodUnavailable);
+        };
+        if left_for != fingerprint(connector) {
+            return Ok(SignInOutcome::RestartRequired);
+        }
+        let mut trace = Trace::default();
+        let login = match &connector.login_method {
+            LoginMethod::Redirect(method) => {
+                let upstream_login = self.upstream_login(state.to_owned(), login_scopes)?;
+                let asking = method.handle_callback(
+                    &upstream_login,
+                    &callback_state,
+                    params.query,
+                    &mut trace,
+                );
+                let answer = match params.has("code") && !params.has("error") {
+                    true => self.call_connector(connector, Op::Callback, asking).await,
+                    false => self.call_connector_unrecorded(connector, asking).await,
+                };
+                answer.map_err(|down| self.unavailable(connector, &down, &trace))?
+            }
+            // The proxy guards its own path and no other.
+            LoginMethod::TrustedHeader(method) if params.by.is_some() => {
+                method.login(params.proxy_headers, &mut trace)
+            }
+            LoginMethod::TrustedHeader(_) | LoginMethod::Password(_) => {
+                return Ok(SignInOutcome::MethodUnavailable);
+            }
+        };
+        match login {
+            LoginOutcome::Refused(refusal) => {
+                self.log_refusal(connector, &refusal, browser, &trace);
+                Ok(SignInOutcome::Refused(refusal))
+            }
+            LoginOutcome::Accepted(person) => {
+                let proven = AuthenticatedUser { person: *person, login_scopes, trace };
+                self.sign_in(pending, connector, proven, browser).await
+            }
+        }
+    }
+
+    /// To our own callback, in front of which the proxy stands.
+    fn proxy_redirect(
+        &self,
+        connector: &Connector,
+        upstream_login: &UpstreamLogin,
+    ) -> Result<LoginRedirect, IssuerError> {
+        let path = format!("/callback/{}", connector.id);
+        let mut url = Url::parse(&self.settings.issuer.endpoint(&path))
+            .map_err(|e| IssuerError::Broken(e.to_string()))?;
+        url.query_pairs_mut().append_pair("state", &upstream_login.state);
+        Ok(LoginRedirect { url, callback_state: CallbackState::default() })
+    }
+
+    fn open_login_state(
+        &self,
+        binding: &BrowserBinding,
+        sealed: &str,
+        state: &str,
+    ) -> Option<UpstreamLoginState> {
+        let keys = self.keyring.keys();
+        // Another tab may have signed in meanwhile and renewed the binder.
+        let opened = binding.each().find_map(|binding| {
+            keys.sealing.open(UPSTREAM_LOGIN, format!("{binding}\n{state}").as_bytes(), sealed)
+        })?;
+        serde_json::from_slice(&opened).ok()
+    }
+
+    fn upstream_login(
+        &self,
+        state: String,
+        login_scopes: LoginScopes,
+    ) -> Result<UpstreamLogin, IssuerError> {
+        let callback = Url::parse(&self.settings.issuer.endpoint("/callback"))
+            .map_err(|e| IssuerError::Broken(e.to_string()))?;
+        Ok(UpstreamLogin { callback, state, login_scopes, again: false, now: self.now() })
+    }
+}
+
+/// A trip belongs to one browser and one `state`: no cookie can be renamed for another trip.
+fn upstream_login_binding(binding: &BrowserBinding, state: &str) -> String {
+    format!("{}\n{state}", binding.current())
+}
+
+fn fingerprint(connector: &Connector) -> Option<String> {
+    match &connector.fingerprint {
+        Fingerprint::Upstream(fingerprint) => Some(fingerprint.clone()),
+        Fingerprint::PerUser => None,
+    }
+}

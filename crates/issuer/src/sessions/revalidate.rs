@@ -1,0 +1,213 @@
+//! Revalidates the identity of a session with its upstream: one request per session at a time, by a lease,
+//! and never with an upstream refresh token that another request has already used.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_core::connector::{Refresh, RefreshOutcome, RefreshRequest, SignedIn};
+use countersign_core::{Connector, Secret, Session, Timestamp, Trace};
+use countersign_store::Snapshot;
+
+use super::{RejectReason, RevalidatedSession, Revalidation};
+use crate::circuit_breakers::{RefusalOutcome, UpstreamRefusal};
+use crate::upstream_health::Op;
+use crate::{Issuer, IssuerError};
+
+const UPSTREAM_DATA: &str = "upstream data";
+/// How long one request may hold the lease.
+const LEASE: Duration = Duration::from_secs(30);
+/// First pause of a request that waits for the lease; it doubles, since each attempt is a write.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_millis(400);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl Issuer {
+    /// Refreshes the identity when it is older than `sessions.upstreamRefreshInterval` (design section 5).
+    /// A concurrent request for the same session waits for the result of the first.
+    pub async fn revalidate(&self, session: Session) -> Result<Revalidation, IssuerError> {
+        let Some(connector) = self.connectors.get(&session.connector) else {
+            return Ok(Revalidation::Rejected(RejectReason::CannotRevalidate));
+        };
+        if self.fingerprint_changed(&session) {
+            return Ok(Revalidation::Rejected(RejectReason::FingerprintChanged));
+        }
+        let age = self.now().since(session.identity_at);
+        let policy = &self.settings.sign_on;
+        // Some upstreams can be refreshed only if the login requested offline access.
+        let asked =
+            |r: &&Arc<dyn Refresh>| session.login_scopes.offline || !r.needs_offline_login();
+        let Some(refresh) = connector.refresh.as_ref().filter(asked) else {
+            return Ok(match age > policy.max_snapshot_age {
+                true => Revalidation::Rejected(RejectReason::CannotRevalidate),
+                false => valid(session, None),
+            });
+        };
+        if refresh.is_free() {
+            return self.refresh_identity(connector, &**refresh, session, false).await;
+        }
+        if age < policy.upstream_refresh_interval {
+            return Ok(valid(session, None));
+        }
+        if self.skips_revalidation(connector, &session)? {
+            return Ok(valid(session, None));
+        }
+        self.refresh_or_wait(connector, &**refresh, session).await
+    }
+
+    /// Refreshes with the lease, or waits until its holder has stored a result or released it.
+    async fn refresh_or_wait(
+        &self,
+        connector: &Connector,
+        refresh: &dyn Refresh,
+        mut session: Session,
+    ) -> Result<Revalidation, IssuerError> {
+        let seen = session.identity_at;
+        let (mut waited, mut pause) = (Duration::ZERO, FIRST_PAUSE);
+        while waited < WAIT_TIMEOUT {
+            let now = self.now();
+            if self.store.lease_upstream(&session.id, now, now + LEASE).await? {
+                return self.refresh_with_lease(connector, refresh, &session, seen).await;
+            }
+            tokio::time::sleep(pause).await;
+            waited += pause;
+            pause = LONGEST_PAUSE.min(pause * 2);
+            let Some(current) = self.store.session(&session.id).await? else { break };
+            session = current;
+            if session.ended.is_some() {
+                break;
+            }
+            if session.identity_at > seen {
+                return Ok(valid(session, None));
+            }
+        }
+        match session.ended {
+            Some(_) => Ok(Revalidation::Rejected(RejectReason::Ended)),
+            None => Err(IssuerError::Unavailable {
+                what: connector.name.clone(),
+                cause: "another request is still asking this upstream".to_owned(),
+            }),
+        }
+    }
+
+    /// Reads the session again after taking the lease: its previous holder may have used the upstream
+    /// refresh token, and presenting a used one again can revoke the user's tokens at the upstream.
+    async fn refresh_with_lease(
+        &self,
+        connector: &Connector,
+        refresh: &dyn Refresh,
+        before: &Session,
+        seen: Timestamp,
+    ) -> Result<Revalidation, IssuerError> {
+        let asked = match self.store.session(&before.id).await {
+            Err(error) => Err(error.into()),
+            Ok(None) => return Ok(Revalidation::Rejected(RejectReason::Ended)),
+            Ok(Some(current)) if current.ended.is_some() => {
+                return Ok(Revalidation::Rejected(RejectReason::Ended));
+            }
+            Ok(Some(current)) if current.identity_at > seen => {
+                self.store.release_upstream(&before.id).await?;
+                return Ok(valid(current, None));
+            }
+            Ok(Some(current)) => self.refresh_identity(connector, refresh, current, true).await,
+        };
+        if matches!(asked, Err(_) | Ok(Revalidation::Rejected(RejectReason::FingerprintChanged))) {
+            self.store.release_upstream(&before.id).await?;
+        }
+        asked
+    }
+
+    pub(super) async fn refresh_identity(
+        &self,
+        connector: &Connector,
+        refresh: &dyn Refresh,
+        session: Session,
+        leased: bool,
+    ) -> Result<Revalidation, IssuerError> {
+        let upstream = self.open_upstream(session.upstream.as_deref())?;
+        let known = RefreshRequest {
+            identity: &session.identity,
+            upstream: upstream.as_ref(),
+            login_scopes: session.login_scopes,
+            now: self.now(),
+        };
+        let mut trace = Trace::default();
+        let asking = refresh.refresh(known, &mut trace);
+        let answer = self.call_connector(connector, Op::Refresh, asking).await;
+        for step in trace.steps() {
+            tracing::debug!(connector = %session.connector, session = %session.id, kind = ?step.kind, "{}", step.text);
+        }
+        let refusal = match answer.map_err(|down| IssuerError::upstream(&down))? {
+            RefreshOutcome::Current(person) => {
+                self.record_success(&session);
+                return self.accept_refresh(session, *person, leased);
+            }
+            RefreshOutcome::Disabled => UpstreamRefusal::Disabled,
+            RefreshOutcome::Missing { why } => UpstreamRefusal::Missing { why },
+        };
+        let outcome = self.record_refusal(connector, &session, refusal, refresh.is_free()).await?;
+        Ok(Revalidation::Rejected(match outcome {
+            RefusalOutcome::Marked { why } => RejectReason::Missing { why },
+            RefusalOutcome::SessionEnded => RejectReason::Ended,
+        }))
+    }
+
+    fn accept_refresh(
+        &self,
+        mut session: Session,
+        person: SignedIn,
+        leased: bool,
+    ) -> Result<Revalidation, IssuerError> {
+        if person
+            .fingerprint
+            .as_ref()
+            .is_some_and(|fingerprint| *fingerprint != session.fingerprint)
+        {
+            return Ok(Revalidation::Rejected(RejectReason::FingerprintChanged));
+        }
+        if person.identity.user_id != session.identity.user_id {
+            return Ok(Revalidation::Rejected(RejectReason::FingerprintChanged));
+        }
+        if !leased && person.identity == session.identity {
+            return Ok(valid(session, None));
+        }
+        let upstream = match &person.upstream {
+            Some(data) => self.seal_upstream(Some(data))?,
+            None => session.upstream.clone(),
+        };
+        session.identity = person.identity;
+        session.identity_at = self.now();
+        session.upstream.clone_from(&upstream);
+        let snapshot = Snapshot {
+            session: session.id.clone(),
+            identity: session.identity.clone(),
+            fingerprint: session.fingerprint.clone(),
+            upstream,
+            now: session.identity_at,
+        };
+        Ok(valid(session, Some(snapshot)))
+    }
+
+    pub(crate) fn seal_upstream(
+        &self,
+        data: Option<&Secret>,
+    ) -> Result<Option<String>, IssuerError> {
+        data.map(|data| self.root.seal(UPSTREAM_DATA, data.expose().as_bytes()))
+            .transpose()
+            .map_err(IssuerError::from)
+    }
+
+    fn open_upstream(&self, sealed: Option<&str>) -> Result<Option<Secret>, IssuerError> {
+        let Some(sealed) = sealed else { return Ok(None) };
+        let bytes = self
+            .root
+            .open(UPSTREAM_DATA, sealed)
+            .map_err(|e| IssuerError::Broken(format!("upstream data cannot be opened: {e}")))?;
+        let text = std::str::from_utf8(&bytes)
+            .map_err(|_| IssuerError::Broken("upstream data is not text".to_owned()))?;
+        Ok(Some(Secret::new(text)))
+    }
+}
+
+fn valid(session: Session, snapshot: Option<Snapshot>) -> Revalidation {
+    Revalidation::Valid(Box::new(RevalidatedSession { session, snapshot }))
+}

@@ -1,0 +1,293 @@
+//! Making the tokens themselves: ID tokens as Dex spells them, access tokens as RFC 9068 does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_core::identity::subject;
+use countersign_core::{
+    Client, ClientId, Grant, Identity, Scopes, Secret, Session, Timestamp, ids, scopes,
+};
+use countersign_jose::{Signer, hash};
+use serde::Serialize;
+
+use super::audience::Audience;
+use super::refresh_token::RefreshTokenClaims;
+use super::{TokenError, TokenErrorCode, Tokens};
+use crate::keyring::run_blocking;
+use crate::kubernetes::groups::DistributedClaims;
+use crate::{Issuer, IssuerError};
+
+/// `typ` of an access token (RFC 9068 section 2.1).
+pub(crate) const ACCESS_TOKEN_TYPE: &str = "at+jwt";
+
+pub(super) struct TokenSubject {
+    pub grant: Grant,
+    pub session: Session,
+    /// The code just redeemed, for `c_hash`.
+    pub code: Option<Secret>,
+}
+
+/// Claims in the order Dex writes them.
+#[derive(Serialize)]
+struct IdToken<'a> {
+    iss: &'a str,
+    sub: &'a str,
+    aud: &'a Audience,
+    exp: i64,
+    iat: i64,
+    jti: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    azp: Option<&'a ClientId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nonce: Option<&'a str>,
+    auth_time: i64,
+    sid: &'a str,
+    grant_id: &'a str,
+    at_hash: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    c_hash: Option<String>,
+    #[serde(flatten)]
+    person: PersonClaims<'a>,
+}
+
+/// RFC 9068 section 2.2, with the person's claims beside them because tools send this token where
+/// an ID token would do.
+#[derive(Serialize)]
+struct AccessToken<'a> {
+    iss: &'a str,
+    sub: &'a str,
+    aud: &'a Audience,
+    exp: i64,
+    iat: i64,
+    jti: &'a str,
+    client_id: &'a ClientId,
+    scope: String,
+    auth_time: i64,
+    sid: &'a str,
+    grant_id: &'a str,
+    #[serde(flatten)]
+    person: PersonClaims<'a>,
+}
+
+/// What is told of a person, by scope (OpenID Connect Core 5.4, and Dex's `groups` and `federated:id`).
+#[derive(Serialize)]
+pub(crate) struct PersonClaims<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email_verified: Option<bool>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    groups: &'a [String],
+    #[serde(flatten)]
+    elsewhere: Option<&'a DistributedClaims>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    preferred_username: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    federated_claims: Option<FederatedClaims<'a>>,
+}
+
+#[derive(Serialize)]
+struct FederatedClaims<'a> {
+    connector_id: &'a str,
+    user_id: &'a str,
+}
+
+impl<'a> PersonClaims<'a> {
+    pub(crate) fn of(session: &'a Session, scope: &Scopes) -> Self {
+        let Identity { user_id, username, preferred_username, email, email_verified, groups } =
+            &session.identity;
+        let profile = scope.has(scopes::PROFILE);
+        let told = |text: &'a String, by: bool| (by && !text.is_empty()).then_some(text.as_str());
+        Self {
+            email: told(email, scope.has(scopes::EMAIL)),
+            email_verified: scope.has(scopes::EMAIL).then_some(*email_verified),
+            groups: if scope.has(scopes::GROUPS) { groups } else { &[] },
+            elsewhere: None,
+            name: told(username, profile),
+            preferred_username: told(preferred_username, profile),
+            federated_claims: scope
+                .has(scopes::FEDERATED_ID)
+                .then(|| FederatedClaims { connector_id: session.connector.as_str(), user_id }),
+        }
+    }
+}
+
+impl<'a> PersonClaims<'a> {
+    /// With the place where the groups are, if they are not to be in the token.
+    fn groups_at(self, elsewhere: Option<&'a DistributedClaims>) -> Self {
+        let groups = if elsewhere.is_some() { &[] } else { self.groups };
+        Self { groups, elsewhere, ..self }
+    }
+}
+
+/// All of an answer that can still be refused, done before anything is used up for it.
+pub(super) struct PreparedTokens {
+    signer: Arc<Signer>,
+    audience: Audience,
+    scopes: Scopes,
+    issued_at: Timestamp,
+    /// The tokens die then, whenever they are written: what is announced at an end holds.
+    pub tokens_until: Timestamp,
+}
+
+impl Issuer {
+    pub(super) fn prepare(
+        &self,
+        client: &Client,
+        scopes: Scopes,
+    ) -> Result<PreparedTokens, TokenError> {
+        let now = self.now();
+        let audience = self.audience(client, &scopes)?;
+        // Whom it names has a say, too: a cluster that wants short tokens gets no long ones from a peer.
+        let named = audience.iter().filter_map(|id| self.clients.get(id));
+        let lifetimes = named.map(|named| self.settings.token_lifetime_of(named));
+        let lifetime = lifetimes.fold(self.settings.token_lifetime_of(client), Duration::min);
+        Ok(PreparedTokens {
+            signer: self.keyring.keys().signer(now)?,
+            audience,
+            scopes,
+            issued_at: now,
+            tokens_until: now + lifetime,
+        })
+    }
+
+    pub(super) async fn issue_tokens(
+        &self,
+        prepared: PreparedTokens,
+        subject_of_tokens: TokenSubject,
+    ) -> Result<Tokens, TokenError> {
+        let PreparedTokens { audience, scopes, tokens_until, .. } = &prepared;
+        let grant = &subject_of_tokens.grant.id;
+        let work = SigningJob {
+            elsewhere: self.distributed_claims(grant, audience, scopes, *tokens_until)?,
+            prepared,
+            subject_of_tokens,
+            iss: self.settings.issuer.as_str().to_owned(),
+            access_jti: ids::random_id()?,
+            id_jti: ids::random_id()?,
+        };
+        work.log_issuance();
+        let (work, signed) = run_blocking(move || {
+            let signed = work.sign();
+            (work, signed)
+        })
+        .await?;
+        let (access_token, id_token) = signed?;
+        let SigningJob {
+            prepared: PreparedTokens { scopes, tokens_until, .. },
+            subject_of_tokens,
+            ..
+        } = work;
+        let grant = subject_of_tokens.grant;
+        let refresh_token = RefreshTokenClaims { grant: grant.id, generation: grant.generation };
+        let keys = self.keyring.keys();
+        Ok(Tokens {
+            access_token,
+            token_type: "bearer",
+            expires_in: tokens_until.since(self.now()).as_secs(),
+            refresh_token: grant.refreshable.then(|| refresh_token.sign(&keys.mac_settled)),
+            id_token: scopes.has(scopes::OPENID).then_some(id_token),
+            scope: scopes.to_string(),
+        })
+    }
+
+    /// Peers in the order asked, then the client itself unless it was named. Trust is checked again
+    /// here because the configuration may have changed since `/auth`.
+    fn audience(&self, client: &Client, scopes: &Scopes) -> Result<Audience, TokenError> {
+        let mut audience: Vec<ClientId> = scopes.audience_clients().collect();
+        for peer in &audience {
+            if !self.clients.get(peer).is_some_and(|peer| peer.trusts(&client.id)) {
+                return Err(TokenError::refused(
+                    TokenErrorCode::InvalidScope,
+                    format!("Client may not ask for tokens for {peer}."),
+                ));
+            }
+        }
+        if !audience.contains(&client.id) {
+            audience.push(client.id.clone());
+        }
+        Ok(match audience.as_slice() {
+            [only] => Audience::One(only.clone()),
+            _ => Audience::Many(audience),
+        })
+    }
+}
+
+/// All that two signatures need, so that it can leave the async threads.
+struct SigningJob {
+    prepared: PreparedTokens,
+    subject_of_tokens: TokenSubject,
+    elsewhere: Option<DistributedClaims>,
+    iss: String,
+    access_jti: String,
+    id_jti: String,
+}
+
+impl SigningJob {
+    /// Each issuance goes to the log, with what names the tokens but not the tokens.
+    fn log_issuance(&self) {
+        let (TokenSubject { grant, session, .. }, scopes) =
+            (&self.subject_of_tokens, &self.prepared.scopes);
+        tracing::info!(
+            event = "tokens_issued",
+            client = %grant.client,
+            session = %session.id,
+            grant = %grant.id,
+            access_jti = %self.access_jti,
+            id_jti = %self.id_jti,
+            user_id = %session.identity.user_id,
+            scope = %scopes,
+            "tokens issued"
+        );
+    }
+
+    /// The access token, then the ID token that speaks of it in `at_hash`.
+    fn sign(&self) -> Result<(String, String), IssuerError> {
+        let TokenSubject { grant, session, code } = &self.subject_of_tokens;
+        let PreparedTokens { signer, audience, scopes, issued_at, tokens_until } = &self.prepared;
+        let (iat, exp) = (issued_at.secs(), tokens_until.secs());
+        let sub = subject(&session.identity.user_id, &session.connector);
+        // In both: an API server takes an access token where it expects an ID token.
+        let person = || PersonClaims::of(session, scopes).groups_at(self.elsewhere.as_ref());
+        let access = AccessToken {
+            iss: &self.iss,
+            sub: &sub,
+            aud: audience,
+            exp,
+            iat,
+            jti: &self.access_jti,
+            client_id: &grant.client,
+            scope: scopes.to_string(),
+            auth_time: grant.auth_time.secs(),
+            sid: session.id.as_str(),
+            grant_id: grant.id.as_str(),
+            person: person(),
+        };
+        let access = signer.sign(Some(ACCESS_TOKEN_TYPE), &json(&access)?)?;
+        let algorithm = signer.algorithm();
+        let id = IdToken {
+            iss: &self.iss,
+            sub: &sub,
+            aud: audience,
+            exp,
+            iat,
+            jti: &self.id_jti,
+            azp: matches!(audience, Audience::Many(_)).then_some(&grant.client),
+            nonce: grant.nonce.as_deref(),
+            auth_time: grant.auth_time.secs(),
+            sid: session.id.as_str(),
+            grant_id: grant.id.as_str(),
+            at_hash: hash::half_hash(algorithm, &access),
+            c_hash: code.as_ref().map(|code| hash::half_hash(algorithm, code.expose())),
+            person: person(),
+        };
+        let id = signer.sign(None, &json(&id)?)?;
+        Ok((access, id))
+    }
+}
+
+pub(crate) fn json(claims: &impl Serialize) -> Result<Vec<u8>, IssuerError> {
+    serde_json::to_vec(claims).map_err(|e| IssuerError::Broken(e.to_string()))
+}

@@ -1,0 +1,184 @@
+//! What all our own pages share: who is looking, how they sign in first, and the way from an act back to
+//! the page. Which page may do what is decided in the issuer; nothing here decides it.
+
+use axum::extract::State;
+use axum::response::Response;
+use countersign_core::{Secret, Session, Timestamp};
+use countersign_issuer::IssuerError;
+use countersign_issuer::login::AccountPage;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub mod cards;
+pub mod groups;
+pub mod home;
+pub mod sessions;
+
+use crate::answer::see_other;
+use crate::app::App;
+use crate::authorize::auth::first_step;
+use crate::form::{Query, once};
+use crate::page_error::{PageError, into_response};
+use crate::pages::{DisplayTime, PageErrorKind, SignedInUser};
+use crate::request_context::RequestContext;
+
+/// `GET /sign-in?to=/…`: a login of our own, by the same steps as any other, that ends at that page.
+///
+/// With `fresh` it is asked for also of whoever is signed in.
+pub async fn sign_in(
+    State(app): State<App>,
+    context: RequestContext,
+    Query(pairs): Query,
+) -> Response {
+    into_response(&app, &context, begin(&app, &context, &pairs).await)
+}
+
+async fn begin(
+    app: &App,
+    context: &RequestContext,
+    pairs: &[(String, String)],
+) -> Result<Response, PageError> {
+    let page = once(pairs, "to").and_then(AccountPage::parse).unwrap_or_else(AccountPage::home);
+    let again = pairs.iter().any(|(name, _)| name == "fresh");
+    let request = app.issuer.account_page_request(page, again)?;
+    first_step(app, context, request).await
+}
+
+/// Whoever is signed in in this browser, with groups as fresh as any application would get them.
+/// `None`: [`sign_in_first`].
+pub async fn own_session(
+    app: &App,
+    context: &RequestContext,
+) -> Result<Option<Session>, PageError> {
+    Ok(app.issuer.account_page_session(context.session.as_ref()).await?)
+}
+
+/// Whoever looks at a page that must not need an upstream to be up.
+pub struct AccountView {
+    pub session: Session,
+    /// The upstream was to be asked about them just now and did not answer.
+    pub stale: bool,
+    /// Their login did not ask for groups.
+    pub groups_not_requested: bool,
+}
+
+/// Like [`own_session`], but goes by what was known before where an upstream is down, and knows also
+/// whoever signed in without groups.
+pub async fn account_view(
+    app: &App,
+    context: &RequestContext,
+) -> Result<Option<AccountView>, PageError> {
+    let current = app.issuer.account_page_session(context.session.as_ref()).await;
+    let stale = match current {
+        Ok(Some(session)) => {
+            return Ok(Some(AccountView { session, stale: false, groups_not_requested: false }));
+        }
+        Ok(None) => false,
+        Err(IssuerError::Unavailable { what, cause })
+            if what != countersign_issuer::THE_DATABASE =>
+        {
+            tracing::warn!(upstream = what, cause, "a person sees groups as they were");
+            true
+        }
+        Err(IssuerError::Misconfigured { what, cause, .. }) => {
+            tracing::error!(upstream = what, cause, "a person sees groups as they were");
+            true
+        }
+        Err(failure) => return Err(failure.into()),
+    };
+    let known = if stale {
+        app.issuer.browser_session(context.session.as_ref()).await?
+    } else {
+        live_session(app, context).await?.filter(|session| !session.login_scopes.groups)
+    };
+    Ok(known.map(|session| {
+        let groups_not_requested = !session.login_scopes.groups;
+        AccountView { session, stale, groups_not_requested }
+    }))
+}
+
+/// The session of this browser, if all it stands on still stands; what the upstream says is not asked.
+/// Enough to end what is one's own.
+pub async fn live_session(
+    app: &App,
+    context: &RequestContext,
+) -> Result<Option<Session>, PageError> {
+    let Some(session) = app.issuer.browser_session(context.session.as_ref()).await? else {
+        return Ok(None);
+    };
+    Ok(app.issuer.is_valid(None, &session).await?.then_some(session))
+}
+
+/// To the sign-in, and from there to `to`: a path of ours below the issuer's, with its query.
+pub fn sign_in_first(app: &App, to: &str, fresh: bool) -> Result<Response, PageError> {
+    see_other(&sign_in_link(app, to, fresh))
+}
+
+/// The address [`sign_in_first`] redirects to, for a link.
+pub fn sign_in_link(app: &App, to: &str, fresh: bool) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.append_pair("to", to);
+    if fresh {
+        query.append_pair("fresh", "1");
+    }
+    format!("{}?{}", app.path("/sign-in"), query.finish())
+}
+
+/// Every POST of our own pages begins here: the form was ours, and given to this very sign-in.
+pub fn check_form(
+    app: &App,
+    context: &RequestContext,
+    pairs: &[(String, String)],
+) -> Result<(), PageError> {
+    let given = Secret::new(once(pairs, "csrf").unwrap_or_default());
+    let expected = app.issuer.form_token(context.session.as_ref());
+    if context.session.is_none() || context.is_from_elsewhere() || !given.matches(&expected) {
+        return Err(PageErrorKind::FormExpired.into());
+    }
+    Ok(())
+}
+
+/// After an act, back to `page` (a path of ours, with or without a query), which reads what was done with
+/// [`notice`]. `about` names the kind of notice.
+pub fn back_to(
+    app: &App,
+    context: &RequestContext,
+    page: &str,
+    about: &str,
+    flash: &impl Serialize,
+) -> Result<Response, PageError> {
+    let path = app.path(page);
+    let Some(binding) = &context.binding else { return see_other(&path) };
+    let sealed = app.issuer.seal_flash(about, binding, flash)?;
+    let joint = if page.contains('?') { '&' } else { '?' };
+    see_other(&format!("{path}{joint}notice={sealed}"))
+}
+
+/// What [`back_to`] carried, if it was said to this browser, about this, and just now.
+pub fn flash<T: DeserializeOwned>(
+    app: &App,
+    context: &RequestContext,
+    pairs: &[(String, String)],
+    about: &str,
+) -> Option<T> {
+    app.issuer.open_flash(about, context.binding.as_ref()?, once(pairs, "notice")?)
+}
+
+pub(crate) fn user(app: &App, session: &Session) -> SignedInUser {
+    let person = &session.identity;
+    let name = [&person.username, &person.preferred_username, &person.email, &person.user_id];
+    SignedInUser {
+        name: name.into_iter().find(|name| !name.is_empty()).map_or("", String::as_str).into(),
+        email: (!person.email.is_empty()).then(|| person.email.as_str().into()),
+        connector_name: connector_name(app, session).as_str().into(),
+    }
+}
+
+pub(crate) fn connector_name(app: &App, session: &Session) -> String {
+    let connector = app.issuer.connectors.get(&session.connector);
+    connector.map_or_else(|| session.connector.to_string(), |found| found.name.clone())
+}
+
+pub fn display_time(app: &App, at: Timestamp) -> DisplayTime {
+    DisplayTime::new(at.millis(), app.issuer.now().millis(), app.layout.messages)
+}

@@ -1,0 +1,69 @@
+//! `/`: the person's own page, or what this service is for whoever is not signed in.
+
+use axum::extract::State;
+use axum::response::Response;
+
+use super::cards::Cards;
+use super::groups::held;
+use super::sessions::end_flash;
+use super::{account_view, sign_in_link, user};
+use crate::answer::page;
+use crate::app::App;
+use crate::csp::FormsEnd;
+use crate::form::{Pairs, Query};
+use crate::page_error::{PageError, into_response};
+use crate::pages::{self, DisplayTime, HeldGroups, Page};
+use crate::request_context::RequestContext;
+
+/// What there is room for beside everything else; the rest has pages of its own.
+const OTHER_SIGN_INS: usize = 3;
+const GRANTS_HERE: usize = 4;
+const GRANTS_ELSEWHERE: usize = 2;
+const GROUP_BYTES: usize = 4 * 1024;
+
+pub async fn get(State(app): State<App>, context: RequestContext, Query(pairs): Query) -> Response {
+    into_response(&app, &context, home(&app, &context, &pairs).await)
+}
+
+async fn home(app: &App, context: &RequestContext, pairs: &Pairs) -> Result<Response, PageError> {
+    let discovery = app.issuer.settings.issuer.endpoint("/.well-known/openid-configuration");
+    let flash = end_flash(app, context, pairs);
+    let Some(account_view) = account_view(app, context).await? else {
+        let shown = pages::HomeSignedOut {
+            layout: &app.layout,
+            sign_in: &sign_in_link(app, "/", false),
+            flash,
+            discovery: &discovery,
+        };
+        return Ok(page(app, 200, FormsEnd::AtHome, shown.render()));
+    };
+    let session = &account_view.session;
+    let now = app.issuer.now();
+    let display_time = |at: countersign_core::Timestamp| {
+        DisplayTime::new(at.millis(), now.millis(), app.layout.messages)
+    };
+    let sign_ins = app.issuer.account_sessions(session).await?;
+    let of = Cards::new(app, session);
+    let mut cards = of.of(sign_ins.iter().take(1), GRANTS_HERE).await?;
+    cards.extend(of.of(sign_ins.iter().skip(1).take(OTHER_SIGN_INS), GRANTS_ELSEWHERE).await?);
+    let groups = &session.identity.groups;
+    let shown = pages::HomeSignedIn {
+        layout: &app.layout,
+        user: user(app, session),
+        flash,
+        since: display_time(session.auth_time),
+        until: display_time(app.issuer.browser_session_expires_at(session)),
+        cards,
+        sign_ins: sign_ins.len() as u64,
+        all_sign_ins: &app.path("/sessions"),
+        end: &app.path("/sessions"),
+        groups: held(app, &account_view, HeldGroups::fitting(groups, GROUP_BYTES), groups.len()),
+        all_groups: &app.path("/groups"),
+        logout: &app.path("/logout"),
+        csrf: &app.issuer.form_token(context.session.as_ref()),
+        offers_tools: app.issuer.outlives_browser(session).await?,
+        discovery: &discovery,
+        admin: app.issuer.administrator(session, None).is_some().then(|| app.path("/admin")),
+    };
+    Ok(page(app, 200, FormsEnd::AtHome, shown.render()))
+}

@@ -1,0 +1,215 @@
+//! `/sessions`: where a person is signed in, the grants of each session, and the buttons that end them.
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use countersign_core::{GrantId, SessionId, Timestamp};
+use countersign_issuer::login::AccountPage;
+use serde::{Deserialize, Serialize};
+
+use super::cards::Cards;
+use super::{back_to, check_form, display_time, flash, live_session, sign_in_first};
+use crate::answer::{page, with_cookies};
+use crate::app::App;
+use crate::cookies::SetCookies;
+use crate::csp::FormsEnd;
+use crate::form::{Form, Pairs, Query, once};
+use crate::page_error::{PageError, into_response};
+use crate::pages::{self, EndFlash, Page, PageErrorKind};
+use crate::request_context::RequestContext;
+
+const SIGN_INS_PER_PAGE: usize = 6;
+const GRANTS_PER_SIGN_IN: usize = 2;
+const GRANTS_PER_PAGE: usize = 15;
+
+/// Carried from the act to the page after it.
+#[derive(Serialize, Deserialize)]
+struct EndResult {
+    what: EndedItem,
+    tokens_until: Option<Timestamp>,
+}
+
+#[derive(Serialize, Deserialize)]
+enum EndedItem {
+    SignIn,
+    Grant(String),
+    Others(u64),
+}
+
+const ABOUT: &str = "an end";
+
+/// EndedItem was just ended by this browser, for the page it comes back to.
+pub fn end_flash(app: &App, context: &RequestContext, pairs: &Pairs) -> Option<EndFlash> {
+    let result: EndResult = flash(app, context, pairs, ABOUT)?;
+    let alive = result.tokens_until.filter(|at| *at > app.issuer.now());
+    Some(EndFlash {
+        what: match result.what {
+            EndedItem::SignIn => pages::EndedItem::SignIn,
+            EndedItem::Grant(app) => pages::EndedItem::Grant(app.into()),
+            EndedItem::Others(count) => pages::EndedItem::Others(count),
+        },
+        tokens_until: alive.map(|at| display_time(app, at)),
+    })
+}
+
+pub async fn list(
+    State(app): State<App>,
+    context: RequestContext,
+    Query(pairs): Query,
+) -> Response {
+    into_response(&app, &context, show_list(&app, &context, &pairs).await)
+}
+
+async fn show_list(
+    app: &App,
+    context: &RequestContext,
+    pairs: &Pairs,
+) -> Result<Response, PageError> {
+    let Some(mine) = live_session(app, context).await? else {
+        return sign_in_first(app, "/sessions", false);
+    };
+    let number = page_number(pairs);
+    let all = app.issuer.account_sessions(&mine).await?;
+    let links = PageLinks::of("/sessions", number, all.len(), SIGN_INS_PER_PAGE);
+    let shown = all.iter().skip(links.skipped).take(SIGN_INS_PER_PAGE);
+    let cards = Cards::new(app, &mine).of(shown, GRANTS_PER_SIGN_IN).await?;
+    let shown = pages::Sessions {
+        layout: &app.layout,
+        flash: end_flash(app, context, pairs),
+        cards,
+        others: all.len() > 1,
+        action: &app.path("/sessions"),
+        csrf: &app.issuer.form_token(context.session.as_ref()),
+        back: &links.here,
+        newer: links.newer.map(|to| app.path(&to)),
+        older: links.older.map(|to| app.path(&to)),
+    };
+    Ok(page(app, 200, FormsEnd::AtHome, shown.render()))
+}
+
+pub async fn one(
+    State(app): State<App>,
+    context: RequestContext,
+    Path(id): Path<String>,
+    Query(pairs): Query,
+) -> Response {
+    into_response(&app, &context, show_one(&app, &context, SessionId::new(id), &pairs).await)
+}
+
+async fn show_one(
+    app: &App,
+    context: &RequestContext,
+    id: SessionId,
+    pairs: &Pairs,
+) -> Result<Response, PageError> {
+    let Some(mine) = live_session(app, context).await? else {
+        return sign_in_first(app, "/sessions", false);
+    };
+    let found = app.issuer.account_session(&mine, &id).await?;
+    let session = found.ok_or(PageErrorKind::NotFound)?;
+    let number = page_number(pairs);
+    let (card, count) =
+        Cards::new(app, &mine).one(&session, number * GRANTS_PER_PAGE, GRANTS_PER_PAGE).await?;
+    let links = PageLinks::of(&format!("/sessions/{}", session.id), number, count, GRANTS_PER_PAGE);
+    let until =
+        Some(app.issuer.browser_session_expires_at(&session)).filter(|at| *at > app.issuer.now());
+    let shown = pages::OneSession {
+        layout: &app.layout,
+        flash: end_flash(app, context, pairs),
+        card,
+        browser_until: until.map(|at| display_time(app, at)),
+        action: &app.path("/sessions"),
+        csrf: &app.issuer.form_token(context.session.as_ref()),
+        back: &links.here,
+        newer: links.newer.map(|to| app.path(&to)),
+        older: links.older.map(|to| app.path(&to)),
+    };
+    Ok(page(app, 200, FormsEnd::AtHome, shown.render()))
+}
+
+/// Which button was pressed: `session` and `grant` name one, `others` is all but this sign-in.
+pub async fn end(State(app): State<App>, context: RequestContext, Form(pairs): Form) -> Response {
+    into_response(&app, &context, end_asked(&app, &context, &pairs).await)
+}
+
+async fn end_asked(
+    app: &App,
+    context: &RequestContext,
+    pairs: &Pairs,
+) -> Result<Response, PageError> {
+    check_form(app, context, pairs)?;
+    let Some(mine) = live_session(app, context).await? else {
+        return sign_in_first(app, "/", false);
+    };
+    let ip = context.address.to_string();
+    let back = once(pairs, "back").and_then(AccountPage::parse).unwrap_or_else(AccountPage::home);
+    let wanted = ["session", "grant", "others"].map(|name| once(pairs, name));
+    match wanted {
+        [Some(id), None, None] => {
+            let id = SessionId::new(id);
+            let ended = app.issuer.end_account_session(&mine, &id, &ip).await?;
+            let ended = ended.ok_or(PageErrorKind::NotFound)?;
+            let result = EndResult { what: EndedItem::SignIn, tokens_until: ended.tokens_until };
+            after_sign_in(app, context, id == mine.id, &back, &result)
+        }
+        [None, Some(id), None] => {
+            let ended = app.issuer.end_account_grant(&mine, &GrantId::new(id)).await?;
+            let (grant, ended) = ended.ok_or(PageErrorKind::NotFound)?;
+            let client = app.issuer.clients.get(&grant.client);
+            let name = client.map_or(grant.client.as_str(), |client| &client.name);
+            let what = EndedItem::Grant(name.to_owned());
+            let result = EndResult { what, tokens_until: ended.tokens_until };
+            back_to(app, context, back.as_str(), ABOUT, &result)
+        }
+        [None, None, Some("all")] => {
+            let (count, ended) = app.issuer.end_other_account_sessions(&mine, &ip).await?;
+            let result =
+                EndResult { what: EndedItem::Others(count), tokens_until: ended.tokens_until };
+            back_to(app, context, "/", ABOUT, &result)
+        }
+        _ => Err(PageError::from(PageErrorKind::BadRequest).detail("session, grant, others")),
+    }
+}
+
+/// The page of a sign-in is gone with it; and with one's own this browser is signed out.
+fn after_sign_in(
+    app: &App,
+    context: &RequestContext,
+    own: bool,
+    back: &AccountPage,
+    result: &EndResult,
+) -> Result<Response, PageError> {
+    let gone = own || back.as_str().starts_with("/sessions/");
+    let to = if gone { "/" } else { back.as_str() };
+    let response = back_to(app, context, to, ABOUT, result)?;
+    let mut cookies = SetCookies::default();
+    if own {
+        cookies.no_session(&app.cookies);
+    }
+    Ok(with_cookies(response, cookies))
+}
+
+fn page_number(pairs: &Pairs) -> usize {
+    once(pairs, "page").and_then(|text| text.parse().ok()).unwrap_or(0).min(10_000)
+}
+
+/// Turning pages: the one before, this one and the one after, as paths below the issuer's.
+struct PageLinks {
+    skipped: usize,
+    here: String,
+    newer: Option<String>,
+    older: Option<String>,
+}
+
+impl PageLinks {
+    fn of(path: &str, number: usize, count: usize, per_page: usize) -> Self {
+        // Beyond the end, as after an end on the last page, is the last page.
+        let number = number.min(count.saturating_sub(1) / per_page.max(1));
+        let to = |number: usize| format!("{path}?page={number}");
+        Self {
+            skipped: number * per_page,
+            here: to(number),
+            newer: number.checked_sub(1).map(to),
+            older: ((number + 1) * per_page < count).then(|| to(number + 1)),
+        }
+    }
+}

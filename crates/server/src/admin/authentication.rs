@@ -1,0 +1,140 @@
+//! Who may use the administration: [`AdminSession`] for pages (a signed-in browser), [`AdminToken`] for the API (an
+//! access token). Both look up in each request whether this person or client is an administrator.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use countersign_core::Session;
+use countersign_issuer::admin::{Administrator, FRESH_SIGN_IN};
+use countersign_issuer::login::AccountPage;
+
+use super::filters::address;
+use super::problem_details::ProblemDetails;
+use crate::account::user;
+use crate::account::{check_form, own_session, sign_in_first, sign_in_link};
+use crate::admin::frame::{Frame, Section};
+use crate::app::App;
+use crate::form::{Pairs, Query, decode};
+use crate::page_error::PageError;
+use crate::pages::{PageErrorKind, PageLink};
+use crate::request_context::{ClientAddress, RequestContext};
+use crate::userinfo::bearer;
+
+/// Whoever sent the request is signed in in this browser and an administrator, looked up now.
+pub struct AdminSession {
+    pub who: Administrator,
+    pub session: Session,
+    /// The query.
+    pub pairs: Pairs,
+    /// This page with what it was asked, below the issuer's: to come back to.
+    pub page: String,
+}
+
+impl FromRequestParts<App> for AdminSession {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        let Ok(context) = RequestContext::from_request_parts(parts, app).await;
+        let Query(pairs) = Query::from_request_parts(parts, app).await?;
+        let base = app.issuer.settings.issuer.base_path();
+        let path = parts.uri.path();
+        let path = path.strip_prefix(base).unwrap_or(path);
+        let asked: Pairs = pairs.iter().filter(|(name, _)| name != "notice").cloned().collect();
+        let page = Some(address(path, &asked)).filter(|page| AccountPage::parse(page).is_some());
+        let page = page.unwrap_or_else(|| Section::Sessions.path().to_owned());
+        match enter(app, &context, &page).await {
+            Ok(Ok((who, session))) => Ok(Self { who, session, pairs, page }),
+            Ok(Err(sign_in)) => Err(sign_in),
+            Err(page_error) => Err(page_error.show(app, &context)),
+        }
+    }
+}
+
+/// The administrator, or the way to sign in first.
+async fn enter(
+    app: &App,
+    context: &RequestContext,
+    page: &str,
+) -> Result<Result<(Administrator, Session), Response>, PageError> {
+    let Some(session) = own_session(app, context).await? else {
+        return Ok(Err(sign_in_first(app, page, false)?));
+    };
+    if let Some(who) = app.issuer.administrator(&session, Some(context.address.to_string())) {
+        return Ok(Ok((who, session)));
+    }
+    // To ask for a sign-in here would lead the same person back for ever.
+    let problem = match app.issuer.settings.admin.groups.is_empty() {
+        true => PageErrorKind::NoAdministratorConfigured,
+        false => PageErrorKind::NotAdministrator,
+    };
+    Err(PageError::from(problem).link(PageLink::OtherAccount(sign_in_link(app, page, true))))
+}
+
+impl AdminSession {
+    /// Before every change: the form is ours, and they have proved who they are just now. `Some`: the way to
+    /// prove it, from which they come back to this page.
+    pub fn require_fresh_sign_in(
+        &self,
+        app: &App,
+        context: &RequestContext,
+        form: &[(String, String)],
+    ) -> Result<Option<Response>, PageError> {
+        check_form(app, context, form)?;
+        match app.issuer.signed_in_freshly(&self.session, FRESH_SIGN_IN) {
+            true => Ok(None),
+            false => sign_in_first(app, &self.page, true).map(Some),
+        }
+    }
+
+    pub fn frame<'a>(&self, app: &'a App, context: &RequestContext, section: Section) -> Frame<'a> {
+        Frame {
+            layout: &app.layout,
+            section,
+            user: user(app, &self.session).name,
+            base: app.issuer.settings.issuer.base_path().to_owned(),
+            csrf: app.issuer.form_token(context.session.as_ref()),
+            flash: None,
+        }
+    }
+
+    /// The query without what only carries a notice.
+    pub fn query(&self) -> Pairs {
+        self.pairs.iter().filter(|(name, _)| name != "notice").cloned().collect()
+    }
+}
+
+/// Whoever sent the request is an administrator, looked up now.
+pub struct AdminToken(pub Administrator);
+
+impl FromRequestParts<App> for AdminToken {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        let token = bearer(&parts.headers);
+        let token = token.ok_or_else(|| ProblemDetails::unauthenticated().into_response())?;
+        let address = parts.extensions.get::<ClientAddress>().map(|found| found.0.to_string());
+        match app.issuer.authenticate_admin_token(&token, address).await {
+            Ok(Ok(administrator)) => Ok(Self(administrator)),
+            Ok(Err(refused)) => {
+                tracing::warn!(reason = ?refused, "the API refused a token");
+                Err(ProblemDetails::from(refused).into_response())
+            }
+            Err(failure) => Err(ProblemDetails::from(failure).into_response()),
+        }
+    }
+}
+
+/// The query, decoded.
+pub struct QueryPairs(pub Pairs);
+
+impl FromRequestParts<App> for QueryPairs {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Response> {
+        let query = parts.uri.query().unwrap_or_default();
+        match decode(query.as_bytes()) {
+            Ok(pairs) => Ok(Self(pairs)),
+            Err(status) => Err(super::problem_details::bare(status)),
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What every administration page shares: navigation, and how ids, times and stored words are shown.
+
+use countersign_core::{ClientId, ConnectorId, Timestamp};
+use countersign_issuer::admin::asked::BadField;
+
+use super::filters::address;
+use crate::app::App;
+use crate::pages::messages::Messages;
+use crate::pages::messages::admin::Admin;
+use crate::pages::{DisplayTime, Layout, Name};
+
+/// What every one of these pages shows around its own.
+pub struct Frame<'a> {
+    pub layout: &'a Layout,
+    pub section: Section,
+    /// Who looks.
+    pub user: Name,
+    /// The path of the issuer, without a slash at its end.
+    pub base: String,
+    pub csrf: String,
+    /// What was just done, in a sentence.
+    pub flash: Option<String>,
+}
+
+/// A page of the navigation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    Sessions,
+    Events,
+    Memberships,
+    Explain,
+    Clients,
+    Connectors,
+    Keys,
+}
+
+impl Section {
+    pub const ALL: [Section; 7] = [
+        Section::Sessions,
+        Section::Events,
+        Section::Memberships,
+        Section::Explain,
+        Section::Clients,
+        Section::Connectors,
+        Section::Keys,
+    ];
+
+    /// Below the issuer's.
+    pub fn path(self) -> &'static str {
+        match self {
+            Section::Sessions => "/admin",
+            Section::Events => "/admin/events",
+            Section::Memberships => "/admin/memberships",
+            Section::Explain => "/admin/explain",
+            Section::Clients => "/admin/clients",
+            Section::Connectors => "/admin/connectors",
+            Section::Keys => "/admin/keys",
+        }
+    }
+
+    fn label(self, messages: &Messages) -> &'static str {
+        let nav = &messages.admin.nav;
+        match self {
+            Section::Sessions => nav.sessions,
+            Section::Events => nav.events,
+            Section::Memberships => nav.memberships,
+            Section::Explain => nav.explain,
+            Section::Clients => nav.clients,
+            Section::Connectors => nav.connectors,
+            Section::Keys => nav.keys,
+        }
+    }
+}
+
+impl Frame<'_> {
+    pub fn links(&self) -> impl Iterator<Item = (String, &'static str, bool)> {
+        Section::ALL.into_iter().map(|section| {
+            let href = format!("{}{}", self.base, section.path());
+            (href, section.label(self.layout.messages), section == self.section)
+        })
+    }
+
+    pub fn home(&self) -> String {
+        self.layout.home()
+    }
+
+    pub fn logout(&self) -> String {
+        format!("{}/logout", self.base)
+    }
+}
+
+/// What a stored word is called; the word itself where it is new.
+pub fn label_for(list: &[(&'static str, &'static str)], word: &str) -> Name {
+    let found = list.iter().find(|(known, _)| *known == word);
+    found.map_or_else(|| Name::new(word), |(_, words)| Name::new(words))
+}
+
+impl Admin {
+    /// What a field is called, by its name in addresses.
+    pub fn label(&self, field: &str) -> &'static str {
+        let found = self.fields.iter().find(|(name, _)| *name == field);
+        found.map_or("", |(_, label)| *label)
+    }
+}
+
+/// An instant of a view, which are RFC 3339.
+pub fn display_time_of(app: &App, text: &str) -> DisplayTime {
+    match text.parse::<Timestamp>() {
+        Ok(at) => display_time(app, at),
+        Err(_) => {
+            DisplayTime { distance: text.to_owned(), exact: String::new(), iso: text.to_owned() }
+        }
+    }
+}
+
+pub fn display_time(app: &App, at: Timestamp) -> DisplayTime {
+    DisplayTime::to_the_second(at.millis(), app.issuer.now().millis(), app.layout.messages)
+}
+
+pub fn client_name(app: &App, id: &str) -> Name {
+    let client = app.issuer.clients.get(&ClientId::new(id));
+    client.map_or(id, |client| client.name.as_str()).into()
+}
+
+pub fn connector_name(app: &App, id: &str) -> Name {
+    let connector = app.issuer.connectors.get(&ConnectorId::new(id));
+    connector.map_or(id, |connector| connector.name.as_str()).into()
+}
+
+/// The first that says something.
+pub fn first_non_empty<'a>(names: &[&'a str]) -> &'a str {
+    names.iter().find(|name| !name.is_empty()).copied().unwrap_or_default()
+}
+
+pub fn count(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or_default()
+}
+
+pub fn sessions_link(app: &App, field: &str, value: &str) -> String {
+    app.path(&address(Section::Sessions.path(), &[(field.to_owned(), value.to_owned())]))
+}
+
+/// The HTTP status of a page with a filter: 400 if the filter was not understood.
+pub fn status(problem: Option<&BadField>) -> u16 {
+    if problem.is_some() { 400 } else { 200 }
+}

@@ -1,0 +1,140 @@
+//! Who had a group when: the page `/admin/memberships` and `GET /api/v1/memberships`.
+
+use super::authentication::{AdminSession, AdminToken, QueryPairs};
+use super::filters::{FilterForm, Search, next_page_links};
+use super::frame::{Frame, Section, connector_name, display_time_of, first_non_empty, status};
+use super::problem_details::ProblemDetails;
+use crate::answer::page;
+use crate::app::App;
+use crate::csp::FormsEnd;
+use crate::form::Pairs;
+use crate::page_error::{PageError, into_response};
+use crate::pages::messages::admin::Admin;
+use crate::pages::{DisplayTime, Layout, Name, Page};
+use crate::request_context::RequestContext;
+use crate::token::json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use countersign_issuer::admin::asked::{
+    BadField, Fields, HOLDER_FIELDS, Holders as MembershipQuery, bad,
+};
+use countersign_issuer::admin::looks::Page as PageRequest;
+use countersign_issuer::admin::view::HoldingView;
+
+/// Memberships on one page.
+const MEMBERSHIPS: i64 = 25;
+
+#[derive(askama::Template)]
+#[template(path = "admin_memberships.html")]
+pub struct Memberships<'a> {
+    pub layout: &'a Layout,
+    pub frame: Frame<'a>,
+    pub form: FilterForm,
+    /// A group was asked about.
+    pub asked: bool,
+    pub rows: Vec<MembershipRow>,
+    pub first: Option<String>,
+    pub next: Option<String>,
+}
+
+pub struct MembershipRow {
+    pub person: Name,
+    pub user_id: Name,
+    pub connector: Name,
+    pub sessions: String,
+    pub since: DisplayTime,
+    pub until: Option<DisplayTime>,
+    pub tokens_until: Option<DisplayTime>,
+}
+
+pub async fn get_page(
+    State(app): State<App>,
+    context: RequestContext,
+    admin: AdminSession,
+) -> Response {
+    into_response(&app, &context, show_page(&app, &context, &admin).await)
+}
+
+fn question(app: &App, pairs: &Pairs) -> Result<Option<(MembershipQuery, PageRequest)>, BadField> {
+    let fields = Fields::new(pairs, &HOLDER_FIELDS, app.issuer.now())?;
+    let page = PageRequest { after: fields.text("page").map(str::to_owned), limit: MEMBERSHIPS };
+    Ok(fields.memberships()?.map(|query| (query, page)))
+}
+
+async fn show_page(
+    app: &App,
+    context: &RequestContext,
+    admin: &AdminSession,
+) -> Result<Response, PageError> {
+    let pairs = admin.query();
+    let found = match question(app, &pairs) {
+        Ok(Some((query, page))) => app.issuer.memberships(&query, &page).await?.map(Some),
+        Ok(None) => Ok(None),
+        Err(bad) => Err(bad),
+    };
+    let problem = found.as_ref().err().cloned();
+    let found = found.unwrap_or_default();
+    let next = found.as_ref().and_then(|found| found.next.as_deref());
+    let (first, next) = next_page_links(app, Section::Memberships.path(), &pairs, next);
+    let search = Search {
+        path: Section::Memberships.path(),
+        main: &["group", "connector", "since", "until"],
+        more: &[],
+        choice: None,
+        submit: app.layout.messages.admin.form.find,
+    };
+    let shown = Memberships {
+        layout: &app.layout,
+        frame: admin.frame(app, context, Section::Memberships),
+        form: search.form(app, &pairs, problem.as_ref()),
+        asked: found.is_some(),
+        rows: found.iter().flat_map(|found| &found.memberships).map(|h| row(app, h)).collect(),
+        first,
+        next,
+    };
+    Ok(page(app, status(problem.as_ref()), FormsEnd::AtHome, shown.render()))
+}
+
+fn row(app: &App, membership: &HoldingView) -> MembershipRow {
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("user", &membership.user_id)
+        .append_pair("connector", &membership.connector)
+        .append_pair("state", "all")
+        .finish();
+    MembershipRow {
+        person: first_non_empty(&[&membership.person, &membership.user_id]).into(),
+        user_id: membership.user_id.as_str().into(),
+        connector: connector_name(app, &membership.connector),
+        sessions: app.path(&format!("/admin/sessions?{query}")),
+        since: display_time_of(app, &membership.since),
+        until: membership.until.as_deref().map(|at| display_time_of(app, at)),
+        tokens_until: membership.tokens_until.as_deref().map(|at| display_time_of(app, at)),
+    }
+}
+
+impl Memberships<'_> {
+    fn title(&self) -> &'static str {
+        self.t().log.memberships
+    }
+
+    fn t(&self) -> &'static Admin {
+        &self.layout.messages.admin
+    }
+}
+
+/// Who had a group between two instants; without them, who has it now.
+pub async fn api_list(
+    State(app): State<App>,
+    _: AdminToken,
+    QueryPairs(pairs): QueryPairs,
+) -> Result<Response, ProblemDetails> {
+    let fields = Fields::new(&pairs, &HOLDER_FIELDS, app.issuer.now())?;
+    let asked = fields.memberships()?.ok_or_else(|| bad("group", "is missing"))?;
+    let page = PageRequest {
+        after: fields.text("page").map(str::to_owned),
+        limit: fields.number("limit", 50, 500)?,
+    };
+    let found = app.issuer.memberships(&asked, &page).await??;
+    Ok(json(StatusCode::OK, &found))
+}

@@ -1,0 +1,139 @@
+//! What went wrong, for a program: problem details (RFC 9457), with types that stay.
+
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use countersign_issuer::IssuerError;
+use countersign_issuer::admin::AdminTokenRefusal;
+use countersign_issuer::admin::asked::BadField;
+use serde::Serialize;
+
+/// One kind of problem; its `type` is `urn:countersign:problem:` and the name.
+#[derive(Serialize)]
+pub struct ProblemDetails {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'static str,
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    /// The field that was wrong, where one was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
+}
+
+impl ProblemDetails {
+    fn new(status: StatusCode, name: &str, title: &'static str) -> Self {
+        let kind = format!("urn:countersign:problem:{name}");
+        Self { kind, title, status: status.as_u16(), detail: None, field: None }
+    }
+
+    fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    pub fn unauthenticated() -> Self {
+        let problem =
+            Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "Authentication required");
+        problem.detail("Send an access token with the scope countersign:admin as a Bearer token")
+    }
+
+    pub fn not_found(what: &str) -> Self {
+        let problem = Self::new(StatusCode::NOT_FOUND, "not-found", "Not found");
+        problem.detail(format!("no live {what} has this id"))
+    }
+
+    pub fn bad_body() -> Self {
+        let problem = Self::new(StatusCode::BAD_REQUEST, "bad-request", "Invalid request body");
+        problem.detail("expected a JSON object of at most 64 KB whose values are texts")
+    }
+}
+
+impl From<AdminTokenRefusal> for ProblemDetails {
+    fn from(refused: AdminTokenRefusal) -> Self {
+        match refused {
+            AdminTokenRefusal::InvalidToken => {
+                Self::new(StatusCode::UNAUTHORIZED, "invalid-token", "Invalid token")
+            }
+            AdminTokenRefusal::InsufficientScope => {
+                let (status, name) = (StatusCode::FORBIDDEN, "not-an-administrator");
+                Self::new(status, name, "Not an administrator").detail(
+                    "It must be issued to a client of admin.clients, with the scope \
+                     countersign:admin, for a person in admin.groups or for the client itself, and for \
+                     no other application",
+                )
+            }
+        }
+    }
+}
+
+impl From<BadField> for ProblemDetails {
+    fn from(bad: BadField) -> Self {
+        let problem = Self::new(StatusCode::BAD_REQUEST, "bad-field", "Invalid parameter");
+        Self { field: Some(bad.field), ..problem.detail(bad.problem) }
+    }
+}
+
+impl From<IssuerError> for ProblemDetails {
+    fn from(failure: IssuerError) -> Self {
+        match failure {
+            IssuerError::Unavailable { ref what, .. } => {
+                tracing::error!(cause = %failure, "the API could not answer");
+                let (status, name) = (StatusCode::SERVICE_UNAVAILABLE, "unavailable");
+                Self::new(status, name, "Service unavailable")
+                    .detail(format!("{what} is unavailable"))
+            }
+            IssuerError::Misconfigured { what, missing, cause } => {
+                tracing::error!(upstream = what, cause, "the API could not answer");
+                let (status, name) = (StatusCode::BAD_GATEWAY, "upstream-misconfigured");
+                Self::new(status, name, "The upstream is misconfigured").detail(missing)
+            }
+            IssuerError::Unstorable(what) => {
+                let (status, name) = (StatusCode::BAD_REQUEST, "bad-request");
+                Self::new(status, name, "Invalid request").detail(what)
+            }
+            IssuerError::Broken(cause) => {
+                tracing::error!(cause, "the API failed");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal server error")
+            }
+        }
+    }
+}
+
+impl IntoResponse for ProblemDetails {
+    fn into_response(self) -> Response {
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let mut response = Response::new(Body::from(body));
+        let status = StatusCode::from_u16(self.status);
+        *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        let kind = HeaderValue::from_static("application/problem+json");
+        headers.insert(header::CONTENT_TYPE, kind);
+        // RFC 6750 section 3: what to bring, and why what was brought is not it.
+        let challenge = match (self.status, self.kind.rsplit(':').next()) {
+            (401, Some("invalid-token")) => Some("Bearer error=\"invalid_token\""),
+            (401, _) => Some("Bearer"),
+            (403, _) => Some("Bearer error=\"insufficient_scope\", scope=\"countersign:admin\""),
+            _ => None,
+        };
+        if let Some(challenge) = challenge {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        if self.status == 503 {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+        }
+        response
+    }
+}
+
+/// A path that is none of the API's.
+pub async fn not_found() -> ProblemDetails {
+    ProblemDetails::new(StatusCode::NOT_FOUND, "not-found", "Not found")
+}
+
+/// A refusal that no handler put into words, such as a wrong method.
+pub fn bare(status: StatusCode) -> Response {
+    let title = status.canonical_reason().unwrap_or("Invalid request");
+    ProblemDetails::new(status, "bad-request", title).into_response()
+}

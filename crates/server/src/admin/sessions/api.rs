@@ -1,0 +1,129 @@
+//! `/api/v1/sessions` and `/api/v1/grants`: list, show, preview, end.
+
+use std::fmt;
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use countersign_core::{GrantId, SessionFilter, SessionId};
+use countersign_issuer::admin::asked::{BULK_FIELDS, Fields, SESSION_FIELDS};
+use countersign_issuer::admin::looks::Page;
+use countersign_issuer::admin::view::{EndView, PreviewView};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+
+use super::super::authentication::{AdminToken, QueryPairs};
+use super::super::problem_details::ProblemDetails;
+use crate::app::App;
+use crate::form::Pairs;
+use crate::token::json;
+
+/// Sessions of one page, and of the largest.
+const PAGE: i64 = 50;
+const LARGEST_PAGE: i64 = 500;
+/// Ten fields of a kilobyte each, however they are escaped.
+const LARGEST_BODY_BYTES: usize = 64 * 1024;
+
+pub async fn list(
+    State(app): State<App>,
+    _: AdminToken,
+    QueryPairs(pairs): QueryPairs,
+) -> Result<Response, ProblemDetails> {
+    let known: Vec<&str> = SESSION_FIELDS.iter().copied().chain(["limit", "page"]).collect();
+    let fields = Fields::new(&pairs, &known, app.issuer.now())?;
+    let page = Page {
+        after: fields.text("page").map(str::to_owned),
+        limit: fields.number("limit", PAGE, LARGEST_PAGE)?,
+    };
+    let found = app.issuer.find_sessions(&fields.sessions()?, &page).await??;
+    Ok(json(StatusCode::OK, &found))
+}
+
+pub async fn show(
+    State(app): State<App>,
+    _: AdminToken,
+    Path(id): Path<String>,
+) -> Result<Response, ProblemDetails> {
+    let shown = app.issuer.session_in_full(&SessionId::new(id)).await?;
+    let shown = shown.ok_or_else(|| ProblemDetails::not_found("session"))?;
+    Ok(json(StatusCode::OK, &shown))
+}
+
+pub async fn end(
+    State(app): State<App>,
+    AdminToken(who): AdminToken,
+    Path(id): Path<String>,
+) -> Result<Response, ProblemDetails> {
+    let ended = app.issuer.end_session_as(&who, &SessionId::new(id)).await?;
+    let ended = ended.ok_or_else(|| ProblemDetails::not_found("session"))?;
+    Ok(json(StatusCode::OK, &EndView::from(&ended)))
+}
+
+pub async fn end_grant(
+    State(app): State<App>,
+    AdminToken(who): AdminToken,
+    Path(id): Path<String>,
+) -> Result<Response, ProblemDetails> {
+    let ended = app.issuer.end_grant_as(&who, &GrantId::new(id)).await?;
+    let ended = ended.ok_or_else(|| ProblemDetails::not_found("grant"))?;
+    Ok(json(StatusCode::OK, &EndView::from(&ended)))
+}
+
+pub async fn preview(
+    State(app): State<App>,
+    _: AdminToken,
+    body: Bytes,
+) -> Result<Response, ProblemDetails> {
+    let filter = bulk_filter(&app, &body)?;
+    let as_of = app.issuer.now();
+    let found = app.issuer.preview_end(&filter).await?;
+    Ok(json(StatusCode::OK, &PreviewView::of(&found, as_of)))
+}
+
+pub async fn end_matching(
+    State(app): State<App>,
+    AdminToken(who): AdminToken,
+    body: Bytes,
+) -> Result<Response, ProblemDetails> {
+    let filter = bulk_filter(&app, &body)?;
+    let ended = app.issuer.end_matching(&who, filter).await?;
+    Ok(json(StatusCode::OK, &EndView::from(&ended)))
+}
+
+/// A JSON object with the fields of the list. One that narrows nothing must say that everything is meant.
+fn bulk_filter(app: &App, body: &[u8]) -> Result<SessionFilter, ProblemDetails> {
+    if body.len() > LARGEST_BODY_BYTES {
+        return Err(ProblemDetails::bad_body());
+    }
+    let Texts(pairs) = serde_json::from_slice(body).map_err(|_| ProblemDetails::bad_body())?;
+    let known: Vec<&str> = BULK_FIELDS.iter().copied().chain(["everything"]).collect();
+    Ok(Fields::new(&pairs, &known, app.issuer.now())?.bulk()?)
+}
+
+/// An object of texts, each as it came: of two with one name a map would keep the last in silence (RFC 8259
+/// section 4), and end what nobody meant.
+struct Texts(Pairs);
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(EachText)
+    }
+}
+
+struct EachText;
+
+impl<'de> Visitor<'de> for EachText {
+    type Value = Texts;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of texts")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Texts, A::Error> {
+        let mut pairs = Pairs::new();
+        while let Some(pair) = members.next_entry()? {
+            pairs.push(pair);
+        }
+        Ok(Texts(pairs))
+    }
+}

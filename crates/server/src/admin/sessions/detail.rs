@@ -1,0 +1,262 @@
+//! The page `/admin/sessions/{id}`: one session with its grants, groups, events and trace, and the buttons that end
+//! the session or one grant.
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+
+use countersign_core::{GrantId, SessionId};
+use countersign_issuer::admin::view::{EventView, GrantView, SessionDetailView, SessionView};
+
+use super::super::authentication::AdminSession;
+use super::super::events::{EventRow, row as event_row};
+use super::super::filters::{Part, address, from, part, part_of_names};
+use super::super::frame::{Frame, Section, client_name, connector_name, display_time_of};
+use super::end::{EndResult, EndSummary, Ended};
+use super::list::{EndedLine, ended_line, person};
+use crate::account::{back_to, flash};
+use crate::answer::page;
+use crate::app::App;
+use crate::csp::FormsEnd;
+use crate::form::{Form, Pairs, once};
+use crate::page_error::{PageError, into_response};
+use crate::pages::messages::FormattedMessage;
+use crate::pages::messages::admin::Admin;
+use crate::pages::{Device, DisplayTime, Layout, Name, Page, PageErrorKind};
+use crate::request_context::RequestContext;
+
+#[derive(askama::Template)]
+#[template(path = "admin_session.html")]
+pub struct SessionDetail<'a> {
+    pub layout: &'a Layout,
+    pub frame: Frame<'a>,
+    /// What was just ended from here.
+    pub done: Option<EndSummary>,
+    pub id: &'a str,
+    /// It is the session of who looks.
+    pub own: bool,
+    pub name: Name,
+    /// Label and value.
+    pub facts: Vec<(&'static str, Name)>,
+    pub since: DisplayTime,
+    pub proved: DisplayTime,
+    pub used: DisplayTime,
+    pub ended: Option<EndedLine>,
+    pub tokens_until: Option<DisplayTime>,
+    pub groups: Part<Name>,
+    pub groups_as_of: DisplayTime,
+    pub grants: Part<GrantRow>,
+    pub events: Vec<EventRow>,
+    pub all_events: String,
+    pub trace: Part<Name>,
+    /// Searches with this person in it.
+    pub of_person: String,
+    pub explain: String,
+    /// Where the buttons are posted.
+    pub action: String,
+}
+
+pub struct GrantRow {
+    pub id: String,
+    pub app: Name,
+    pub scopes: Name,
+    pub refreshable: bool,
+    pub given: DisplayTime,
+    pub used: DisplayTime,
+    pub until: DisplayTime,
+    pub ended: Option<EndedLine>,
+}
+
+impl SessionDetail<'_> {
+    fn title(&self) -> String {
+        self.t().one.heading.plain(&self.name)
+    }
+
+    fn heading(&self) -> FormattedMessage {
+        self.t().one.heading.with(&self.name)
+    }
+
+    fn t(&self) -> &'static Admin {
+        &self.layout.messages.admin
+    }
+
+    fn fold_label(&self) -> String {
+        self.t().one.show_groups.of(self.groups.total as u64)
+    }
+}
+
+impl GrantRow {
+    fn end_label(&self, t: &Admin) -> String {
+        t.one.end_grant.plain(&self.app)
+    }
+}
+
+/// What there is room for; the rest is a page further.
+const GRANTS: usize = 4;
+const EVENTS: usize = 3;
+const GROUP_BYTES: usize = 1024;
+const TRACE_BYTES: usize = 1536;
+
+const ABOUT: &str = "an end in a session";
+
+pub async fn get_page(
+    State(app): State<App>,
+    context: RequestContext,
+    admin: AdminSession,
+    Path(id): Path<String>,
+) -> Response {
+    into_response(&app, &context, show_one(&app, &context, &admin, SessionId::new(id)).await)
+}
+
+async fn show_one(
+    app: &App,
+    context: &RequestContext,
+    admin: &AdminSession,
+    id: SessionId,
+) -> Result<Response, PageError> {
+    let found = app.issuer.session_in_full(&id).await?.ok_or(PageErrorKind::NotFound)?;
+    let SessionDetailView { session, grants, events } = &found;
+    let pairs = admin.query();
+    let (path, of_person, explain) = ways(session);
+    let here = (path.as_str(), pairs.as_slice());
+    let begin = from(&pairs, "grants", grants.len());
+    let shown_grants = grants.iter().skip(begin).take(GRANTS).map(|grant| grant_row(app, grant));
+    let result = flash::<EndResult>(app, context, &admin.pairs, ABOUT);
+    let shown = SessionDetail {
+        layout: &app.layout,
+        frame: admin.frame(app, context, Section::Sessions),
+        done: result.map(|result| result.summary(app)),
+        id: &session.id,
+        own: id == admin.session.id,
+        name: person(session).into(),
+        facts: facts(app, session),
+        since: display_time_of(app, &session.signed_in),
+        proved: display_time_of(app, &session.auth_time),
+        used: display_time_of(app, &session.last_seen),
+        ended: session.ended.as_ref().map(|ended| ended_line(app, ended)),
+        tokens_until: session.tokens_until.as_deref().map(|until| display_time_of(app, until)),
+        groups: part_of_names(app, here, "groups", &session.groups, GROUP_BYTES),
+        groups_as_of: display_time_of(app, &session.groups_as_of),
+        grants: part(app, here, "grants", grants.len(), (begin, shown_grants.collect())),
+        events: events.iter().take(EVENTS).map(|event| own_event(app, event)).collect(),
+        all_events: app.path(&address("/admin/events", &[("session".into(), session.id.clone())])),
+        trace: part_of_names(app, here, "trace", &session.trace, TRACE_BYTES),
+        of_person: app.path(&of_person),
+        explain: app.path(&explain),
+        action: app.path(&path),
+    };
+    Ok(page(app, 200, FormsEnd::AtHome, shown.render()))
+}
+
+/// This page, the sessions of its person, and why they can sign in.
+fn ways(session: &SessionView) -> (String, String, String) {
+    let user = ("user".to_owned(), session.user_id.clone());
+    let connector = ("connector".to_owned(), session.connector.clone());
+    (
+        format!("/admin/sessions/{}", session.id),
+        address(Section::Sessions.path(), &[user.clone(), connector]),
+        address(Section::Explain.path(), &[user]),
+    )
+}
+
+fn facts(app: &App, session: &SessionView) -> Vec<(&'static str, Name)> {
+    let t = &app.layout.messages.admin;
+    let device = Device::of(&session.user_agent).label(app.layout.messages);
+    let facts = [
+        (t.list.connector, connector_name(app, &session.connector)),
+        (t.one.login, session.preferred_username.as_str().into()),
+        (t.one.email, session.email.as_str().into()),
+        (t.one.user_id, session.user_id.as_str().into()),
+        (t.one.address, session.ip.as_str().into()),
+        (t.one.program, device),
+        (t.one.session, session.id.as_str().into()),
+    ];
+    facts.into_iter().filter(|(_, value)| value.as_str() != "—").collect()
+}
+
+/// Without the way to the page it stands on.
+fn own_event(app: &App, event: &EventView) -> EventRow {
+    EventRow { session: None, ..event_row(app, event) }
+}
+
+fn grant_row(app: &App, grant: &GrantView) -> GrantRow {
+    GrantRow {
+        id: grant.id.clone(),
+        app: client_name(app, &grant.client),
+        scopes: grant.scope.as_str().into(),
+        refreshable: grant.refreshable,
+        given: display_time_of(app, &grant.given),
+        used: display_time_of(app, &grant.last_used),
+        until: display_time_of(app, &grant.tokens_until),
+        ended: grant.ended.as_ref().map(|ended| ended_line(app, ended)),
+    }
+}
+
+/// Which button was pressed: `session` and `grant` name one.
+pub async fn post_page(
+    State(app): State<App>,
+    context: RequestContext,
+    admin: AdminSession,
+    Path(id): Path<String>,
+    Form(form): Form,
+) -> Response {
+    into_response(
+        &app,
+        &context,
+        handle_end(&app, &context, &admin, (SessionId::new(id), &form)).await,
+    )
+}
+
+async fn handle_end(
+    app: &App,
+    context: &RequestContext,
+    admin: &AdminSession,
+    (id, form): (SessionId, &Pairs),
+) -> Result<Response, PageError> {
+    if let Some(first) = admin.require_fresh_sign_in(app, context, form)? {
+        return Ok(first);
+    }
+    let path = format!("/admin/sessions/{id}");
+    let result = match (once(form, "session"), once(form, "grant")) {
+        (Some(named), None) if named == id.as_str() => {
+            let end = app.issuer.end_session_as(&admin.who, &id).await?;
+            let end = end.ok_or(PageErrorKind::FormExpired)?;
+            let grants = end.grants_ended as u64;
+            EndResult { sessions: 1, grants, tokens_until: end.tokens_until, more: false }
+        }
+        (None, Some(grant)) => {
+            let grant = GrantId::new(grant);
+            if app.issuer.session_of_grant(&grant).await?.as_ref() != Some(&id) {
+                return Err(PageErrorKind::NotFound.into());
+            }
+            let end = app.issuer.end_grant_as(&admin.who, &grant).await?;
+            let end = end.ok_or(PageErrorKind::FormExpired)?;
+            let until = Some(end.tokens_until);
+            EndResult { sessions: 0, grants: 1, tokens_until: until, more: false }
+        }
+        _ => return Err(PageError::from(PageErrorKind::BadRequest).detail("session, grant")),
+    };
+    match result.sessions > 0 && id == admin.session.id {
+        false => back_to(app, context, &path, ABOUT, &result),
+        true => Ok(own_ended(app, context, admin, &result)),
+    }
+}
+
+/// Their own session: another request could not tell them any more.
+fn own_ended(
+    app: &App,
+    context: &RequestContext,
+    admin: &AdminSession,
+    result: &EndResult,
+) -> Response {
+    let shown = Ended {
+        layout: &app.layout,
+        frame: admin.frame(app, context, Section::Sessions),
+        chips: None,
+        done: result.summary(app),
+        more: None,
+        own_ended: true,
+        sure: false,
+        back: app.path(Section::Sessions.path()),
+    };
+    page(app, 200, FormsEnd::AtHome, shown.render())
+}

@@ -1,0 +1,366 @@
+//! The page `/admin/end`: preview of the sessions that match a filter, and ending them.
+
+use super::super::authentication::AdminSession;
+use super::super::filters::{Chip, Field, address, field, with};
+use super::super::frame::display_time;
+use super::super::frame::{Frame, Section, client_name, count};
+use super::list::narrowing;
+use crate::account::{back_to, flash};
+use crate::answer::page;
+use crate::app::App;
+use crate::csp::FormsEnd;
+use crate::form::{Form, Pairs, once};
+use crate::page_error::{PageError, into_response};
+use crate::pages::messages::admin::Admin;
+use crate::pages::{DisplayTime, Layout, Name, Page};
+use crate::request_context::RequestContext;
+use axum::extract::State;
+use axum::response::Response;
+use countersign_core::{ClientId, SessionFilter, Timestamp};
+use countersign_issuer::admin::asked::{BULK_FIELDS, BadField, Fields};
+use serde::{Deserialize, Serialize};
+
+/// What an end took, and when the last of it dies.
+pub struct EndSummary {
+    pub sessions: u64,
+    pub grants: u64,
+    /// Later than now; `None`: nothing handed out is still good.
+    pub tokens_until: Option<DisplayTime>,
+}
+
+/// Before anything was chosen: the two ends that no search leads to.
+#[derive(askama::Template)]
+#[template(path = "admin_end.html")]
+pub struct EndMany<'a> {
+    pub layout: &'a Layout,
+    pub frame: Frame<'a>,
+    pub since: Field,
+    pub problem: Option<Name>,
+    /// Where both forms are sent, by GET.
+    pub action: String,
+}
+
+#[derive(askama::Template)]
+#[template(path = "admin_preview.html")]
+pub struct Preview<'a> {
+    pub layout: &'a Layout,
+    pub frame: Frame<'a>,
+    /// What was asked for; empty is everything.
+    pub chips: Vec<Chip>,
+    pub sessions: u64,
+    pub people: u64,
+    pub grants: u64,
+    pub apps: Vec<(Name, u64)>,
+    pub more_apps: usize,
+    pub tokens_until: Option<DisplayTime>,
+    /// Sessions of who looks are among them.
+    pub yours: bool,
+    /// The box that must be ticked; with `true` it was forgotten.
+    pub sure: Option<bool>,
+    /// Where the form is posted: this page, with what was asked for.
+    pub action: String,
+    pub back: String,
+}
+
+#[derive(askama::Template)]
+#[template(path = "admin_ended.html")]
+pub struct Ended<'a> {
+    pub layout: &'a Layout,
+    pub frame: Frame<'a>,
+    /// What was asked for; empty is everything, `None` that one session which was named.
+    pub chips: Option<Vec<Chip>>,
+    pub done: EndSummary,
+    /// Where to post on, when there was more than one request ends.
+    pub more: Option<String>,
+    /// Whoever looks has ended their own session, and there is nothing more for them to do here.
+    pub own_ended: bool,
+    /// The page that needs a box ticked gets it ticked.
+    pub sure: bool,
+    pub back: String,
+}
+
+impl EndSummary {
+    pub(super) fn message(&self, t: &Admin) -> String {
+        let end = &t.end;
+        match (self.sessions, self.grants) {
+            (0, 1) => end.done_grant.to_owned(),
+            (sessions, 0) => end.done_sessions.of(sessions),
+            (sessions, grants) => {
+                format!("{} {}", end.done_sessions.of(sessions), end.done_grants.of(grants))
+            }
+        }
+    }
+}
+
+impl EndMany<'_> {
+    fn title(&self) -> &'static str {
+        self.t().end.heading
+    }
+
+    fn t(&self) -> &'static Admin {
+        &self.layout.messages.admin
+    }
+}
+
+impl Preview<'_> {
+    fn title(&self) -> &'static str {
+        self.t().end.preview_heading
+    }
+
+    fn t(&self) -> &'static Admin {
+        &self.layout.messages.admin
+    }
+
+    fn button(&self) -> String {
+        self.t().end.end_now.of(self.sessions)
+    }
+
+    fn more_apps_label(&self) -> Option<String> {
+        let more = Name::new(&self.more_apps.to_string());
+        (self.more_apps > 0).then(|| self.t().list.more_apps.plain(&more))
+    }
+
+    fn forgotten(&self) -> bool {
+        self.sure == Some(true)
+    }
+}
+
+impl Ended<'_> {
+    fn title(&self) -> &'static str {
+        self.t().end.done_heading
+    }
+
+    fn t(&self) -> &'static Admin {
+        &self.layout.messages.admin
+    }
+}
+
+const PATH: &str = "/admin/end";
+const ABOUT: &str = "an administrator's end";
+const APPS: usize = 20;
+
+/// Carried from an end to the page after it.
+#[derive(Serialize, Deserialize)]
+pub struct EndResult {
+    pub sessions: u64,
+    pub grants: u64,
+    pub tokens_until: Option<Timestamp>,
+    pub more: bool,
+}
+
+impl EndResult {
+    pub fn summary(&self, app: &App) -> EndSummary {
+        let alive = self.tokens_until.filter(|at| *at > app.issuer.now());
+        EndSummary {
+            sessions: self.sessions,
+            grants: self.grants,
+            tokens_until: alive.map(|at| display_time(app, at)),
+        }
+    }
+}
+
+pub async fn get_page(
+    State(app): State<App>,
+    context: RequestContext,
+    admin: AdminSession,
+) -> Response {
+    into_response(&app, &context, show_preview(&app, &context, &admin).await)
+}
+
+async fn show_preview(
+    app: &App,
+    context: &RequestContext,
+    admin: &AdminSession,
+) -> Result<Response, PageError> {
+    let pairs = admin.query();
+    if pairs.iter().all(|(_, value)| value.trim().is_empty()) {
+        return Ok(offer(app, context, admin, None));
+    }
+    let selection = match EndSelection::of(app, &pairs) {
+        Ok(selection) => selection,
+        Err(bad) => return Ok(offer(app, context, admin, Some(&bad))),
+    };
+    match flash::<EndResult>(app, context, &admin.pairs, ABOUT) {
+        Some(result) => Ok(ended(app, context, admin, &selection, (&result, false))),
+        None => would_end(app, context, admin, &selection, false).await,
+    }
+}
+
+pub async fn post_page(
+    State(app): State<App>,
+    context: RequestContext,
+    admin: AdminSession,
+    Form(form): Form,
+) -> Response {
+    into_response(&app, &context, handle_end(&app, &context, &admin, &form).await)
+}
+
+async fn handle_end(
+    app: &App,
+    context: &RequestContext,
+    admin: &AdminSession,
+    form: &Pairs,
+) -> Result<Response, PageError> {
+    if let Some(first) = admin.require_fresh_sign_in(app, context, form)? {
+        return Ok(first);
+    }
+    let selection = match EndSelection::of(app, &admin.query()) {
+        Ok(selection) => selection,
+        Err(bad) => return Ok(offer(app, context, admin, Some(&bad))),
+    };
+    if selection.is_wide() && once(form, "sure") != Some("yes") {
+        return would_end(app, context, admin, &selection, true).await;
+    }
+    let batch = app.issuer.end_matching(&admin.who, selection.filter.clone()).await?;
+    let result = EndResult {
+        sessions: count(batch.sessions),
+        grants: count(batch.grants),
+        tokens_until: batch.tokens_until,
+        more: batch.more,
+    };
+    // No upstream is asked here: what ended must be told, though it be down.
+    match app.issuer.browser_session(context.session.as_ref()).await {
+        Ok(Some(_)) => back_to(app, context, &address(PATH, &selection.pairs), ABOUT, &result),
+        // Signed out by this: another request could not tell them any more.
+        _ => Ok(ended(app, context, admin, &selection, (&result, true))),
+    }
+}
+
+/// Which sessions are meant, so that the same ones are meant in the next request.
+struct EndSelection {
+    filter: SessionFilter,
+    /// The fields of it, instants absolute.
+    pairs: Pairs,
+    /// As they were typed.
+    typed: Pairs,
+}
+
+impl EndSelection {
+    fn of(app: &App, pairs: &Pairs) -> Result<Self, BadField> {
+        let now = app.issuer.now();
+        let known: Vec<&str> = BULK_FIELDS.iter().copied().chain(["everything"]).collect();
+        let fields = Fields::new(pairs, &known, now)?;
+        let filter = fields.bulk()?;
+        let typed = narrowing(pairs);
+        if filter.is_everything() {
+            return Ok(Self { filter, pairs: pairs.clone(), typed: Vec::new() });
+        }
+        // Whoever signs in after the preview was not in it.
+        let end = Timestamp::from_millis(now.millis() + 1);
+        let before = filter.created_before.map_or(end, |given| given.min(end));
+        let filter = SessionFilter { created_before: Some(before), ..filter };
+        let instants = [
+            ("seen_since", filter.seen_since),
+            ("seen_before", filter.seen_before),
+            ("created_since", filter.created_since),
+            ("created_before", filter.created_before),
+        ];
+        let pairs = instants.iter().fold(typed.clone(), |pairs, (name, instant)| {
+            with(&pairs, name, instant.map(exactly).as_deref())
+        });
+        Ok(Self { filter, pairs, typed })
+    }
+
+    /// Nothing but time narrows it.
+    fn is_wide(&self) -> bool {
+        let f = &self.filter;
+        let messages = [&f.text, &f.user, &f.group, &f.ip].iter().any(|text| text.is_some());
+        !messages && f.connector.is_none() && f.client.is_none()
+    }
+
+    fn chips(&self, app: &App) -> Vec<Chip> {
+        let t = &app.layout.messages.admin;
+        let given = self.typed.iter().filter(|(_, value)| !value.trim().is_empty());
+        given.map(|(name, value)| Chip { label: t.label(name), value: value.into() }).collect()
+    }
+}
+
+/// RFC 3339 with its milliseconds.
+fn exactly(at: Timestamp) -> String {
+    format!("{}.{:03}Z", at.to_string().trim_end_matches('Z'), at.millis().rem_euclid(1000))
+}
+
+fn offer(
+    app: &App,
+    context: &RequestContext,
+    admin: &AdminSession,
+    problem: Option<&BadField>,
+) -> Response {
+    const SINCE: &str = "created_since";
+    let pairs = admin.query();
+    let shown = EndMany {
+        layout: &app.layout,
+        frame: admin.frame(app, context, Section::Sessions),
+        since: field(app, SINCE, &pairs, problem),
+        problem: problem.filter(|bad| bad.field != SINCE).map(|bad| bad.to_string().into()),
+        action: app.path(PATH),
+    };
+    let status = if problem.is_some() { 400 } else { 200 };
+    page(app, status, FormsEnd::AtHome, shown.render())
+}
+
+async fn would_end(
+    app: &App,
+    context: &RequestContext,
+    admin: &AdminSession,
+    selection: &EndSelection,
+    forgotten: bool,
+) -> Result<Response, PageError> {
+    let found = app.issuer.preview_end(&selection.filter).await?;
+    let mine = &admin.session;
+    let yours = SessionFilter {
+        person: Some((mine.connector.clone(), mine.identity.user_id.clone())),
+        ..selection.filter.clone()
+    };
+    let yours = found.sessions > 0 && app.issuer.preview_end(&yours).await?.sessions > 0;
+    let shown = Preview {
+        layout: &app.layout,
+        frame: admin.frame(app, context, Section::Sessions),
+        chips: selection.chips(app),
+        sessions: count(found.sessions),
+        people: count(found.people),
+        grants: count(found.grants),
+        apps: apps(app, &found.clients),
+        more_apps: found.clients.len().saturating_sub(APPS),
+        tokens_until: found
+            .tokens_until
+            .filter(|at| *at > app.issuer.now())
+            .map(|at| display_time(app, at)),
+        yours,
+        sure: selection.is_wide().then_some(forgotten),
+        action: app.path(&address(PATH, &selection.pairs)),
+        back: back(app, selection),
+    };
+    let status = if forgotten { 400 } else { 200 };
+    Ok(page(app, status, FormsEnd::AtHome, shown.render()))
+}
+
+fn apps(app: &App, clients: &[(ClientId, i64)]) -> Vec<(Name, u64)> {
+    let clients = clients.iter().take(APPS);
+    clients.map(|(id, grants)| (client_name(app, id.as_str()), count(*grants))).collect()
+}
+
+fn ended(
+    app: &App,
+    context: &RequestContext,
+    admin: &AdminSession,
+    selection: &EndSelection,
+    (result, own_ended): (&EndResult, bool),
+) -> Response {
+    let shown = Ended {
+        layout: &app.layout,
+        frame: admin.frame(app, context, Section::Sessions),
+        chips: Some(selection.chips(app)),
+        done: result.summary(app),
+        more: (result.more && !own_ended).then(|| app.path(&address(PATH, &selection.pairs))),
+        own_ended,
+        sure: selection.is_wide(),
+        back: back(app, selection),
+    };
+    page(app, 200, FormsEnd::AtHome, shown.render())
+}
+
+/// The list that the sessions were chosen from.
+fn back(app: &App, selection: &EndSelection) -> String {
+    app.path(&address(Section::Sessions.path(), &selection.typed))
+}

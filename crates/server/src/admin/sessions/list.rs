@@ -1,0 +1,200 @@
+//! The page `/admin`: sessions, filtered.
+
+use super::super::authentication::AdminSession;
+use super::super::filters::{FilterForm, Search, address, with};
+use super::super::frame::{
+    Frame, Section, client_name, connector_name, display_time_of, first_non_empty, label_for,
+};
+use crate::answer::page;
+use crate::app::App;
+use crate::csp::FormsEnd;
+use crate::form::{Pairs, once};
+use crate::page_error::{PageError, into_response};
+use crate::pages::messages::admin::Admin;
+use crate::pages::{Device, DisplayTime, Layout, Name, Page};
+use crate::request_context::RequestContext;
+use axum::extract::State;
+use axum::response::Response;
+use countersign_issuer::admin::asked::{BULK_FIELDS, BadField, Fields, SESSION_FIELDS};
+use countersign_issuer::admin::looks::Page as PageRequest;
+use countersign_issuer::admin::view::{EndedView, SessionPageView, SessionView};
+
+/// Sessions on one page.
+const SESSIONS: i64 = 25;
+const APPS: usize = 2;
+
+#[derive(askama::Template)]
+#[template(path = "admin_sessions.html")]
+pub struct SessionList<'a> {
+    pub layout: &'a Layout,
+    pub frame: Frame<'a>,
+    pub form: FilterForm,
+    pub rows: Vec<SessionRow>,
+    /// Those of `rows` are all there are.
+    pub complete: bool,
+    /// The page that previews their end; `None` where nothing of them is live.
+    pub end: Option<String>,
+    /// Something narrows the list.
+    pub narrowed: bool,
+    pub first: Option<String>,
+    pub next: Option<String>,
+}
+
+pub struct SessionRow {
+    pub href: String,
+    pub name: Name,
+    /// Login or e-mail address, where it is not the name.
+    pub login: Option<Name>,
+    pub connector: Name,
+    pub address: Name,
+    pub device: Name,
+    pub since: DisplayTime,
+    pub used: DisplayTime,
+    pub apps: Vec<Name>,
+    pub more_apps: usize,
+    pub ended: Option<EndedLine>,
+}
+
+pub struct EndedLine {
+    pub at: DisplayTime,
+    pub by: Name,
+    pub why: Name,
+}
+
+pub async fn get_page(
+    State(app): State<App>,
+    context: RequestContext,
+    admin: AdminSession,
+) -> Response {
+    into_response(&app, &context, show_list(&app, &context, &admin).await)
+}
+
+async fn show_list(
+    app: &App,
+    context: &RequestContext,
+    admin: &AdminSession,
+) -> Result<Response, PageError> {
+    let pairs = admin.query();
+    let (found, problem) = match find(app, &pairs, SESSIONS).await? {
+        Ok(found) => (found, None),
+        Err(bad) => (SessionPageView { sessions: Vec::new(), next: None }, Some(bad)),
+    };
+    let path = Section::Sessions.path();
+    let link = |page: Option<&str>| app.path(&address(path, &with(&pairs, "page", page)));
+    let turned = once(&pairs, "page").is_some_and(|page| !page.is_empty());
+    let shown = SessionList {
+        layout: &app.layout,
+        frame: admin.frame(app, context, Section::Sessions),
+        form: form(app, &pairs, problem.as_ref()),
+        complete: !turned && found.next.is_none(),
+        end: (problem.is_none() && once(&pairs, "state") != Some("ended"))
+            .then(|| app.path(&address("/admin/end", &narrowing(&pairs)))),
+        narrowed: narrowing(&pairs).iter().any(|(_, value)| !value.trim().is_empty()),
+        first: turned.then(|| link(None)),
+        next: found.next.as_deref().map(|next| link(Some(next))),
+        rows: found.sessions.iter().map(|session| row(app, session)).collect(),
+    };
+    let status = if problem.is_some() { 400 } else { 200 };
+    Ok(page(app, status, FormsEnd::AtHome, shown.render()))
+}
+
+async fn find(
+    app: &App,
+    pairs: &Pairs,
+    limit: i64,
+) -> Result<Result<SessionPageView, BadField>, PageError> {
+    let known: Vec<&str> = SESSION_FIELDS.iter().copied().chain(["page"]).collect();
+    let asked = Fields::new(pairs, &known, app.issuer.now()).and_then(|fields| {
+        let after = fields.text("page").map(str::to_owned);
+        Ok((fields.sessions()?, PageRequest { after, limit }))
+    });
+    match asked {
+        Ok((filter, turn)) => Ok(app.issuer.find_sessions(&filter, &turn).await?),
+        Err(bad) => Ok(Err(bad)),
+    }
+}
+
+/// What of a search says which sessions are meant, live or not.
+pub fn narrowing(pairs: &[(String, String)]) -> Pairs {
+    pairs.iter().filter(|(name, _)| BULK_FIELDS.contains(&name.as_str())).cloned().collect()
+}
+
+fn form(app: &App, pairs: &Pairs, problem: Option<&BadField>) -> FilterForm {
+    let t = &app.layout.messages.admin;
+    let search = Search {
+        path: Section::Sessions.path(),
+        main: &["text", "group", "client"],
+        more: &[
+            "user",
+            "connector",
+            "ip",
+            "seen_since",
+            "seen_before",
+            "created_since",
+            "created_before",
+        ],
+        choice: Some(("state", t.states.to_vec())),
+        submit: t.form.find,
+    };
+    search.form(app, pairs, problem)
+}
+
+fn row(app: &App, session: &SessionView) -> SessionRow {
+    let name = person(session);
+    let other = [&session.email, &session.preferred_username, &session.user_id];
+    let other = other.into_iter().find(|other| !other.is_empty() && other.as_str() != name);
+    let apps = session.clients.iter().take(APPS).map(|id| client_name(app, id)).collect();
+    SessionRow {
+        href: app.path(&format!("/admin/sessions/{}", session.id)),
+        name: name.into(),
+        login: other.map(Into::into),
+        connector: connector_name(app, &session.connector),
+        address: session.ip.as_str().into(),
+        device: Device::of(&session.user_agent).label(app.layout.messages),
+        since: display_time_of(app, &session.signed_in),
+        used: display_time_of(app, &session.last_seen),
+        apps,
+        more_apps: session.clients.len().saturating_sub(APPS),
+        ended: session.ended.as_ref().map(|ended| ended_line(app, ended)),
+    }
+}
+
+/// What a person is called.
+pub fn person(session: &SessionView) -> &str {
+    first_non_empty(&[
+        &session.username,
+        &session.preferred_username,
+        &session.email,
+        &session.user_id,
+    ])
+}
+
+pub fn ended_line(app: &App, ended: &EndedView) -> EndedLine {
+    EndedLine {
+        at: display_time_of(app, &ended.at),
+        by: ended.by.as_str().into(),
+        why: label_for(&app.layout.messages.admin.reasons, &ended.why),
+    }
+}
+
+impl SessionList<'_> {
+    fn title(&self) -> &'static str {
+        self.t().list.heading
+    }
+
+    fn t(&self) -> &'static Admin {
+        &self.layout.messages.admin
+    }
+
+    fn count(&self) -> String {
+        let (list, count) = (&self.t().list, self.rows.len() as u64);
+        if self.complete { list.found.of(count) } else { list.newest.of(count) }
+    }
+}
+
+impl SessionRow {
+    fn more(&self, t: &Admin) -> Option<String> {
+        let more = Name::new(&self.more_apps.to_string());
+        (self.more_apps > 0).then(|| t.list.more_apps.plain(&more))
+    }
+}

@@ -1,0 +1,38 @@
+//! The static files of the pages, `robots.txt`, and the page for addresses that do not exist.
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+
+use crate::app::App;
+use crate::page_error::PageError;
+use crate::pages::{PageErrorKind, assets};
+use crate::request_context::RequestContext;
+
+/// The name of a file changes with its content, so it may be kept for ever.
+pub async fn get(
+    State(app): State<App>,
+    context: RequestContext,
+    Path(file): Path<String>,
+) -> Response {
+    let Some(asset) = assets::find(&file) else {
+        return PageError::from(PageErrorKind::NotFound).show(&app, &context);
+    };
+    let mut response = Response::new(Body::from(asset.bytes));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(asset.content_type));
+    let ever = HeaderValue::from_static("public, max-age=31536000, immutable");
+    headers.insert(header::CACHE_CONTROL, ever);
+    let policy = HeaderValue::from_static("default-src 'none'");
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    response
+}
+
+pub async fn robots() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain")], "User-agent: *\nDisallow: /\n")
+}
+
+pub async fn not_found(State(app): State<App>, context: RequestContext) -> Response {
+    PageError::from(PageErrorKind::NotFound).show(&app, &context)
+}
