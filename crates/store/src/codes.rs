@@ -180,6 +180,10 @@ impl Operation for RedeemCode {
         if self.grant.client != self.client {
             return Err(corrupt("a grant must have the client of its code"));
         }
+        // No stored text has a NUL, so that such a code is unknown.
+        if self.hash.contains('\0') || self.client.as_str().contains('\0') {
+            return Ok(RedeemCodeOutcome::NotRedeemable);
+        }
         if !lock_live_session(conn, session, self.now).await? {
             return self.refusal(conn, RedeemCodeOutcome::SessionEnded).await;
         }

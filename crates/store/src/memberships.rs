@@ -82,7 +82,9 @@ impl FindMemberships {
         );
         sql.bind(key(&self.query.group).as_str());
         sql.push(" AND (since, id) < (").bind(after.at).push(", ").bind(after.id.as_str());
-        sql.push(") AND (tokens_until IS NULL OR tokens_until > ").bind(self.query.since).push(")");
+        // An interval that was closed at the instant it began, without a token, was never held.
+        sql.push(") AND (tokens_until IS NULL OR (tokens_until > since AND tokens_until > ");
+        sql.bind(self.query.since).push("))");
         sql.and("connector_id = ", self.query.connector.as_ref());
         sql.push(" ORDER BY since DESC, id DESC LIMIT ").bind(limit + 1);
         sql

@@ -138,7 +138,7 @@ async fn holders_are_read_page_by_page(world: &World) {
 }
 
 async fn times_in_a_group_outlive_the_session_and_go_by_age(world: &World) {
-    world.jane("left").await;
+    world.store.sign_in(sign_in("joe", "left")).await.unwrap();
     let over = world.jane("ended").await;
     let why = ended(EndReason::Administrator, NOW + MINUTE);
     world.store.end_session(&over, why, None).await.unwrap();
