@@ -147,7 +147,7 @@ async fn times_in_a_group_outlive_the_session_and_go_by_age(world: &World) {
         now,
         events_before,
         requests_before: now,
-        memberships_before: NOW,
+        memberships_before: events_before,
         max_idle: None,
         max_age: None,
     };
