@@ -32,6 +32,7 @@ mod receiver;
 mod relying_party;
 mod secrets;
 mod server;
+mod shell;
 /// A real OpenLDAP, shared with the tests of the connectors.
 #[expect(
     dead_code,

@@ -3,6 +3,7 @@
 pub mod api;
 pub mod api_tokens;
 pub mod command_line;
+pub mod command_line_on_a_terminal;
 pub mod cross_site_requests;
 pub mod page_input_and_headers;
 pub mod pages;

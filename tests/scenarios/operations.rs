@@ -3,6 +3,7 @@
 pub mod configuration;
 pub mod crashes;
 pub mod database_down;
+pub mod documentation;
 pub mod logs_and_metrics;
 pub mod overload;
 pub mod replicas;

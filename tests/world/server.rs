@@ -17,7 +17,7 @@ use super::{Browser, RelyingParty, World, address};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Server {
-    world: World,
+    pub(super) world: World,
     process: Option<Child>,
     log: Log,
     pub(super) secrets: Secrets,

@@ -1,96 +1,148 @@
-//! The load: people who sign in, and applications that refresh, each waiting for its answer.
+//! Two kinds of load. In the closed loop every worker waits for its response and sends the next request at
+//! once, which measures throughput. With the fixed rate requests are due at instants that do not depend on
+//! the responses, and latency counts from the due instant: a stalled server does not slow the arrivals down,
+//! so no slow response is left out of the percentiles (no coordinated omission).
 
-use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use reqwest::redirect::Policy;
-use reqwest::{Client, header};
-use serde_json::Value;
-use url::Url;
+use tokio::task::JoinSet;
 
 use crate::Error;
-use crate::server::{CLIENT, ISSUER, REDIRECT};
 
-pub const CORE: usize = 1;
-pub const AT_ONCE: usize = 32;
-const MOST_HOPS: usize = 10;
+/// Tokio's timer counts milliseconds; the rest is waited for by yielding.
+const TIMER_STEP: Duration = Duration::from_millis(2);
 
-pub fn client() -> Result<Client, Error> {
-    Ok(Client::builder().redirect(Policy::none()).pool_max_idle_per_host(AT_ONCE).build()?)
+/// One worker's unit of work, repeated.
+pub trait Task: Send + 'static {
+    fn run(&mut self) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
-/// Signs in with a fresh browser and redeems the code. Gives the refresh token.
-pub async fn sign_in(http: &Client) -> Result<String, Error> {
-    let mut cookies: HashMap<String, String> = HashMap::new();
-    let mut url = Url::parse_with_params(
-        &format!("{ISSUER}/auth"),
-        [
-            ("client_id", CLIENT.0),
-            ("redirect_uri", REDIRECT),
-            ("response_type", "code"),
-            ("scope", "openid email groups offline_access"),
-        ],
-    )?;
-    for _ in 0..MOST_HOPS {
-        if let Some(code) = url.as_str().starts_with(REDIRECT).then(|| code_of(&url)).flatten() {
-            return redeem(http, &code).await;
-        }
-        let brought: Vec<String> = cookies.iter().map(|(n, v)| format!("{n}={v}")).collect();
-        let request = http.get(url.clone()).header(header::COOKIE, brought.join("; "));
-        let answer = request.send().await?;
-        for cookie in answer.headers().get_all(header::SET_COOKIE) {
-            let pair = cookie.to_str()?.split(';').next().unwrap_or_default();
-            let (name, value) = pair.split_once('=').ok_or("a cookie without a value")?;
-            cookies.insert(name.to_owned(), value.to_owned());
-        }
-        let location = answer.headers().get(header::LOCATION).ok_or("a page where none was due")?;
-        url = url.join(location.to_str()?)?;
+/// Of one operation under one load.
+#[derive(Debug)]
+pub struct LoadResult {
+    pub elapsed: Duration,
+    /// Of every request that succeeded, in no order.
+    pub latencies: Vec<Duration>,
+}
+
+impl LoadResult {
+    pub fn per_second(&self) -> f64 {
+        let count = f64::from(u32::try_from(self.latencies.len()).unwrap_or(u32::MAX));
+        count / self.elapsed.as_secs_f64().max(f64::MIN_POSITIVE)
     }
-    Err("the login did not end".into())
 }
 
-fn code_of(url: &Url) -> Option<String> {
-    url.query_pairs().find(|(name, _)| name == "code").map(|(_, code)| code.into_owned())
-}
-
-async fn redeem(http: &Client, code: &str) -> Result<String, Error> {
-    let form = [("grant_type", "authorization_code"), ("code", code), ("redirect_uri", REDIRECT)];
-    token(http, &form).await
-}
-
-pub async fn refresh(http: &Client, token_before: &str) -> Result<String, Error> {
-    token(http, &[("grant_type", "refresh_token"), ("refresh_token", token_before)]).await
-}
-
-async fn token(http: &Client, form: &[(&str, &str)]) -> Result<String, Error> {
-    let (id, secret) = CLIENT;
-    let request = http.post(format!("{ISSUER}/token")).basic_auth(id, Some(secret)).form(form);
-    let answer: Value = serde_json::from_slice(&request.send().await?.bytes().await?)?;
-    let next = answer.get("refresh_token").and_then(Value::as_str);
-    next.map(str::to_owned).ok_or_else(|| format!("no refresh token in {answer}").into())
-}
-
-/// How many times a second `AT_ONCE` workers do `work` until the time is over.
-pub async fn rate<W, F>(lasting: Duration, workers: Vec<W>, work: fn(W) -> F) -> Result<f64, Error>
-where
-    W: Send + 'static,
-    F: Future<Output = Result<W, Error>> + Send + 'static,
-{
-    let begun = Instant::now();
-    let mut tasks = tokio::task::JoinSet::new();
+/// The first failure ends the measurement: a number beside errors would mean nothing.
+pub async fn closed_loop<T: Task>(
+    workers: Vec<T>,
+    duration: Duration,
+) -> Result<LoadResult, Error> {
+    let begin = Instant::now();
+    let mut tasks = JoinSet::new();
     for mut worker in workers {
         tasks.spawn(async move {
-            let mut done = 0_u32;
-            while begun.elapsed() < lasting {
-                worker = work(worker).await?;
-                done += 1;
+            let mut latencies = Vec::new();
+            while begin.elapsed() < duration {
+                let sent = Instant::now();
+                worker.run().await?;
+                latencies.push(sent.elapsed());
             }
-            Ok::<u32, Error>(done)
+            Ok(latencies)
         });
     }
-    let mut total = 0_u32;
-    while let Some(done) = tasks.join_next().await {
-        total += done??;
+    collect(tasks, begin).await
+}
+
+/// `rate` requests per second. When all workers are busy a request waits for one, and its waiting counts.
+pub async fn fixed_rate<T: Task>(
+    workers: Vec<T>,
+    duration: Duration,
+    rate: u32,
+) -> Result<LoadResult, Error> {
+    let begin = Instant::now();
+    let next = Arc::new(AtomicU32::new(0));
+    let mut tasks = JoinSet::new();
+    for mut worker in workers {
+        let next = Arc::clone(&next);
+        tasks.spawn(async move {
+            let mut latencies = Vec::new();
+            loop {
+                let offset = due(next.fetch_add(1, Ordering::Relaxed), rate);
+                if offset >= duration {
+                    return Ok(latencies);
+                }
+                let due = begin + offset;
+                wait_until(due).await;
+                worker.run().await?;
+                latencies.push(due.elapsed());
+            }
+        });
     }
-    Ok(f64::from(total) / begun.elapsed().as_secs_f64())
+    collect(tasks, begin).await
+}
+
+/// When the request with this number is due, from the beginning.
+fn due(number: u32, rate: u32) -> Duration {
+    Duration::from_nanos(u64::from(number) * 1_000_000_000 / u64::from(rate.max(1)))
+}
+
+async fn wait_until(instant: Instant) {
+    if let Some(early) = instant.checked_sub(TIMER_STEP) {
+        tokio::time::sleep_until(early.into()).await;
+    }
+    while Instant::now() < instant {
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn collect(
+    mut tasks: JoinSet<Result<Vec<Duration>, Error>>,
+    begin: Instant,
+) -> Result<LoadResult, Error> {
+    let mut latencies = Vec::new();
+    while let Some(worker) = tasks.join_next().await {
+        latencies.extend(worker??);
+    }
+    Ok(LoadResult { elapsed: begin.elapsed(), latencies })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, Error, Instant, Task, due, fixed_rate};
+
+    #[test]
+    fn requests_are_due_at_even_distances() {
+        assert_eq!(due(0, 400), Duration::ZERO);
+        assert_eq!(due(3, 400), Duration::from_micros(7_500));
+        assert_eq!(due(3_000_000_000, 100_000), Duration::from_secs(30_000));
+    }
+
+    /// Blocks for 40 ms at its first request.
+    struct StallsOnce {
+        stalled: bool,
+    }
+
+    impl Task for StallsOnce {
+        async fn run(&mut self) -> Result<(), Error> {
+            let begin = Instant::now();
+            while !self.stalled && begin.elapsed() < Duration::from_millis(40) {
+                tokio::task::yield_now().await;
+            }
+            self.stalled = true;
+            Ok(())
+        }
+    }
+
+    /// One worker stalls for 40 ms while a request is due every millisecond: those that were due meanwhile
+    /// count their waiting, so about 40 latencies decrease from 40 ms. A closed loop would report one.
+    #[tokio::test]
+    async fn a_stall_shows_in_every_request_that_was_due_during_it() {
+        let worker = StallsOnce { stalled: false };
+        let result = fixed_rate(vec![worker], Duration::from_millis(100), 1000).await.unwrap();
+        assert_eq!(result.latencies.len(), 100);
+        let slow = result.latencies.iter().filter(|latency| latency.as_millis() >= 5).count();
+        assert!(slow >= 30, "only {slow} requests were slow");
+    }
 }

@@ -1,99 +1,105 @@
-//! The benchmark: what one core gives, as ratios to what OpenSSL alone gives on the same core.
+//! The benchmark: drives any OpenID Connect issuer of Dex's shape from outside.
 //!
-//! It starts the release binary pinned to one core, loads it from the other, and prints the table of
-//! `docs/benchmark.md`. It is never a test: nothing passes or fails by a time. Loopback only, bounded in
-//! time and number.
+//! `local` starts a `countersign` binary pinned to one core, drives it from another, and prints its results
+//! beside what `openssl speed` signs on the same core. `issuer` drives a server that is running already, this
+//! one or a peer, given its URL, a client and a user. Each operation runs in a closed loop, for throughput,
+//! and where `--rate` asks for it with a fixed arrival rate, for latency. Nothing here passes or fails by a
+//! time. Start reading at [`operation`].
 
+mod arguments;
+mod html_form;
+mod issuer;
 mod load;
-mod measure;
+mod local_server;
+mod login;
 mod openssl;
-mod server;
+mod operation;
+mod process;
+mod report;
+mod statistics;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use measure::Spread;
+use clap::Parser;
+
+use arguments::{Arguments, LoadArguments, Mode};
+use issuer::Issuer;
+use local_server::{LocalServer, ServerDirectory};
+use process::Process;
+use report::{Report, Run};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
-const RUNS: usize = 5;
+/// The core of the load; [`local_server::CORE`] is the server's.
+const LOAD_CORE: usize = 1;
 
 fn main() -> ExitCode {
-    let binary = std::env::args_os()
-        .nth(1)
-        .map_or_else(|| PathBuf::from("target/release/countersign"), PathBuf::from);
-    match run(&binary) {
+    match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("bench: {error}");
+            eprintln!("countersign-bench: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn run(binary: &std::path::Path) -> Result<(), Error> {
-    pin_to(load::CORE)?;
+fn run(arguments: &Arguments) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut rows = Rows::default();
-    for run in 1..=RUNS {
-        eprintln!("run {run} of {RUNS}");
-        let signs = openssl::signs_per_second(server::CORE)?;
-        let measured = runtime.block_on(measure::once(binary))?;
-        rows.add(signs, &measured);
+    let mut report = Report::default();
+    let load = &arguments.load;
+    for number in 1..=load.runs {
+        eprintln!("run {number} of {}", load.runs);
+        let run = match &arguments.mode {
+            Mode::Local { binary } => {
+                process::pin_to_core(LOAD_CORE)?;
+                let signatures = openssl::signatures_per_second(local_server::CORE)?;
+                let mut run = runtime.block_on(measure_local(binary, load))?;
+                run.openssl_signatures_per_second = Some(signatures);
+                run
+            }
+            Mode::Issuer(target) => {
+                let process = target.pid.map(Process::new);
+                let issuer =
+                    runtime.block_on(Issuer::discover(target.issuer_options())).map(Arc::new)?;
+                runtime.block_on(measure(&issuer, process, load))?
+            }
+        };
+        report.runs.push(run);
     }
-    print!("{}", rows.table(binary)?);
+    print!("{}", if load.json { report.json()? } else { report.table() });
     Ok(())
 }
 
-/// Keeps this process, the load, off the server's core.
-fn pin_to(core: usize) -> Result<(), Error> {
-    let me = std::process::id().to_string();
-    let core = core.to_string();
-    let status = std::process::Command::new("taskset")
-        .args(["-a", "-p", "-c", &core, &me])
-        .stdout(std::process::Stdio::null())
-        .status()?;
-    if status.success() { Ok(()) } else { Err("taskset could not pin the load".into()) }
+/// One run against a server of its own. The first start makes the keys; the second, with keys present, is
+/// measured.
+async fn measure_local(binary: &std::path::Path, load: &LoadArguments) -> Result<Run, Error> {
+    let directory = ServerDirectory::new()?;
+    drop(LocalServer::start(binary, &directory).await?);
+    let server = LocalServer::start(binary, &directory).await?;
+    tokio::time::sleep(local_server::SETTLE_TIME).await;
+    let issuer = Arc::new(Issuer::discover(local_server::issuer_options()).await?);
+    let mut run = measure(&issuer, Some(server.process()), load).await?;
+    run.start_to_ready_ms = Some(server.start_to_ready.as_secs_f64() * 1000.0);
+    #[expect(clippy::cast_precision_loss, reason = "a size of megabytes")]
+    let size = std::fs::metadata(binary)?.len() as f64 / 1_048_576.0;
+    run.binary_mib = Some(size);
+    Ok(run)
 }
 
-#[derive(Default)]
-struct Rows {
-    openssl: Vec<f64>,
-    ratio: Vec<f64>,
-    refreshes: Vec<f64>,
-    logins: Vec<f64>,
-    resident_mib: Vec<f64>,
-    ready_ms: Vec<f64>,
-}
-
-impl Rows {
-    fn add(&mut self, openssl: f64, measured: &measure::Measured) {
-        // Each refresh is answered with two signatures: an access token's and an ID token's.
-        self.ratio.push(measured.refreshes_per_second * 2.0 / openssl);
-        self.openssl.push(openssl);
-        self.refreshes.push(measured.refreshes_per_second);
-        self.logins.push(measured.logins_per_second);
-        self.resident_mib.push(measured.idle_resident_mib);
-        self.ready_ms.push(measured.start_to_ready_ms);
+async fn measure(
+    issuer: &Arc<Issuer>,
+    process: Option<Process>,
+    load: &LoadArguments,
+) -> Result<Run, Error> {
+    let mut run = Run {
+        resident_idle_mib: process.map(|process| process.resident_mib()).transpose()?,
+        ..Run::default()
+    };
+    for operation in &load.operations {
+        eprintln!("  {}", operation.name());
+        run.operations.push(operation::measure(issuer, process, *operation, load).await?);
     }
-
-    fn table(&self, binary: &std::path::Path) -> Result<String, Error> {
-        #[expect(clippy::cast_precision_loss, reason = "a size of megabytes")]
-        let size = std::fs::metadata(binary)?.len() as f64 / 1_048_576.0;
-        let row = |name: &str, values: &[f64], digits: usize| {
-            let Spread { median, least, most } = Spread::of(values);
-            format!("| {name} | {median:.digits$} | {least:.digits$} – {most:.digits$} |\n")
-        };
-        Ok([
-            "| one core, five runs | median | least – most |\n|---|---|---|\n".to_owned(),
-            row("`openssl speed rsa2048`, signs per second", &self.openssl, 0),
-            row("refreshes per second (two signatures each, SQLite, durable)", &self.refreshes, 0),
-            row("signatures per second ÷ OpenSSL's", &self.ratio, 2),
-            row("full logins per second (authorization, upstream, code, tokens)", &self.logins, 0),
-            row("resident when idle, MiB", &self.resident_mib, 1),
-            row("start to ready with keys present, ms", &self.ready_ms, 0),
-            format!("| size of the binary, MiB | {size:.1} | |\n"),
-        ]
-        .concat())
-    }
+    run.resident_after_mib = process.map(|process| process.resident_mib()).transpose()?;
+    Ok(run)
 }

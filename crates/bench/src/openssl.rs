@@ -1,20 +1,44 @@
-//! What OpenSSL alone signs on a core.
+//! What OpenSSL alone signs on a core: the ceiling of an issuer that signs with RSA.
 
 use std::process::Command;
 
 use crate::Error;
 
 /// RSA-2048 private-key operations per second, by `openssl speed` on this core.
-pub fn signs_per_second(core: usize) -> Result<f64, Error> {
+pub fn signatures_per_second(core: usize) -> Result<f64, Error> {
     let output = Command::new("taskset")
         .args(["-c", &core.to_string(), "openssl", "speed", "-seconds", "3", "rsa2048"])
         .output()?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    // rsa 2048 bits 0.000254s 0.000008s   3930.2 123456.7
-    let line = text
-        .lines()
-        .rev()
-        .find(|line| line.starts_with("rsa 2048") || line.starts_with("rsa  2048"));
-    let signs = line.and_then(|line| line.split_whitespace().rev().nth(1));
-    signs.and_then(|text| text.parse().ok()).ok_or_else(|| "openssl speed said nothing".into())
+    parse(&String::from_utf8_lossy(&output.stdout))
+        .ok_or_else(|| "openssl speed printed no result for rsa2048".into())
+}
+
+/// The line is `rsa 2048 bits 0.000254s 0.000008s   3930.2 123456.7`, or with more columns in newer versions;
+/// the title above it says where signatures per second are.
+fn parse(text: &str) -> Option<f64> {
+    let is_result = |line: &&str| {
+        let mut words = line.split_whitespace();
+        words.next() == Some("rsa") && words.next() == Some("2048")
+    };
+    let title = text.lines().find(|line| line.contains("sign/s"))?;
+    let line = text.lines().rev().find(is_result)?;
+    let column = title.split_whitespace().position(|word| word == "sign/s")?;
+    let from_the_end = title.split_whitespace().count() - column;
+    line.split_whitespace().rev().nth(from_the_end - 1)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn both_layouts_of_openssl_are_read() {
+        let three = "                  sign    verify    sign/s verify/s\n\
+                     rsa 2048 bits 0.000254s 0.000008s   3930.2 123456.7\n";
+        assert_eq!(parse(three), Some(3930.2));
+        let newer = "                  sign    verify    encrypt   decrypt   sign/s verify/s  encr./s  decr./s\n\
+                     rsa  2048 bits 0.000254s 0.000008s 0.000009s 0.000300s   3930.2 123456.7 110000.0 3300.0\n";
+        assert_eq!(parse(newer), Some(3930.2));
+        assert_eq!(parse("nothing"), None);
+    }
 }

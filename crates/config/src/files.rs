@@ -37,6 +37,10 @@ pub fn readable_by_others(_path: &Path) -> Option<u32> {
 
 /// Adds one warning, at the first secret in the file, if the file is readable by others than its owner.
 pub fn warn_if_readable_by_others(file: &Path, root: &Node, problems: &Problems) {
+    // The secrets of the example are published with it, and git checks it out readable for all.
+    if file.file_name().is_some_and(|name| name == "config.example.yaml") {
+        return;
+    }
     let Some(mode) = readable_by_others(file) else { return };
     if let Some((mark, path)) = first_secret(root, "") {
         let message = format!(

@@ -2,6 +2,7 @@
 
 use url::{Host, Url};
 
+use crate::network::is_loopback_url;
 use crate::{ClientId, Secret};
 
 /// The redirect URI that asks for a page with the code on it instead of a redirect.
@@ -75,10 +76,9 @@ fn is_plain_loopback(uri: &str) -> bool {
     let Some((authority, _)) = split_http(uri) else { return false };
     let Ok(url) = Url::parse(uri) else { return false };
     let loopback = match url.host() {
+        // Not `is_localhost`: a name below localhost is not a loopback redirect URI (RFC 8252 section 7.3).
         Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        None => false,
+        _ => is_loopback_url(&url),
     };
     let host_as_written = without_port(authority);
     loopback && url.host_str() == Some(host_as_written) && is_clean(uri)

@@ -19,6 +19,19 @@ pub struct Identity {
     pub groups: Vec<String>,
 }
 
+impl Identity {
+    /// The name that pages, API and command line show for this user.
+    pub fn display_name(&self) -> &str {
+        display_name([&self.username, &self.preferred_username, &self.email, &self.user_id])
+    }
+}
+
+/// The first that is not empty. Callers pass the claims in this order: `name`, `preferred_username`, `email`,
+/// user id.
+pub fn display_name<'a>(claims: [&'a str; 4]) -> &'a str {
+    claims.into_iter().find(|claim| !claim.trim().is_empty()).unwrap_or_default()
+}
+
 /// What a login asks of its upstream. A session remembers it: one that lacks a want must ask anew.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoginScopes {

@@ -1,7 +1,7 @@
-//! The words of the house: who signs in, what they are given, and the ports that the outer rooms fill.
+//! The domain types that all crates share, and the traits that connectors and the HTTP client implement.
 //!
-//! Nothing here does I/O: no clock is read, no socket opened, no database asked. Every other crate knows
-//! this one; this one knows nobody.
+//! No I/O: nothing here reads a clock, opens a socket or queries a database. This crate depends on no other
+//! crate of the workspace.
 
 pub mod client;
 pub mod clock;
@@ -11,12 +11,14 @@ pub mod identity;
 pub mod ids;
 pub mod kubernetes;
 pub mod lifetimes;
+pub mod limits;
 pub mod logout_notifier;
 pub mod network;
 pub mod scopes;
 pub mod secret;
 pub mod session;
 pub mod session_filter;
+pub mod text;
 pub mod trace;
 
 pub use client::Client;
@@ -27,6 +29,7 @@ pub use identity::{Identity, LoginScopes};
 pub use ids::{ClientId, ConnectorId, GrantId, SessionId};
 pub use kubernetes::Kubernetes;
 pub use lifetimes::{Lifetimes, Limit};
+pub use limits::Limits;
 pub use logout_notifier::{DeliveryOutcome, LogoutNotifier};
 pub use scopes::Scopes;
 pub use secret::Secret;

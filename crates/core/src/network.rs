@@ -1,69 +1,93 @@
-//! A range of addresses, as in `web.clientRemoteIP.trustedProxies`.
+//! Networks of the configuration, and the classes of addresses that rules refer to: this machine itself, and
+//! addresses that no configured service can have. These rules have one copy: this one.
 
 use std::fmt;
 use std::net::IpAddr;
 
-/// An address and how many of its first bits count (RFC 4632 section 3.1).
+use ipnet::IpNet;
+use url::{Host, Url};
+
+/// A network such as `10.0.0.0/8`, or a single address (RFC 4632 section 3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network {
-    address: IpAddr,
-    prefix: u32,
-}
+pub struct Network(IpNet);
 
 impl Network {
-    /// `10.0.0.0/8`, `fd00::/8`, or a single address. Bits behind the prefix must be zero, because
-    /// somebody who writes `10.0.0.7/8` means something else than they say.
+    /// Refuses bits after the prefix (`10.0.0.7/8`), because they contradict it.
     pub fn parse(text: &str) -> Option<Self> {
-        let (address, prefix) = match text.split_once('/') {
-            Some((address, prefix)) => (address, Some(prefix)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.parse().ok()?;
-        let width = width(address);
-        let prefix = match prefix {
-            Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => digits.parse().ok()?,
+        let network = match text.split_once('/') {
+            None => IpNet::from(text.parse::<IpAddr>().ok()?),
+            Some((_, prefix)) if prefix.bytes().all(|b| b.is_ascii_digit()) => text.parse().ok()?,
             Some(_) => return None,
-            None => width,
         };
-        let tail_is_zero = prefix <= width && bits(address) & !mask(prefix, width) == 0;
-        tail_is_zero.then_some(Self { address, prefix })
+        (network == network.trunc()).then_some(Self(network))
     }
 
-    /// An IPv4 address that came through an IPv6 socket (`::ffff:10.0.0.1`) counts as IPv4.
+    /// An IPv4 address mapped to IPv6 (`::ffff:10.0.0.1`) counts as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        let width = width(self.address);
-        width == self::width(address)
-            && bits(address) & mask(self.prefix, width) == bits(self.address)
+        self.0.contains(&address.to_canonical())
     }
 }
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.prefix)
+        self.0.fmt(f)
     }
 }
 
-fn width(address: IpAddr) -> u32 {
-    if address.is_ipv4() { 32 } else { 128 }
+/// Whether a host name is reserved for this machine (RFC 6761 section 6.3).
+pub fn is_localhost(name: &str) -> bool {
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost")
 }
 
-fn bits(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(ip) => u128::from(ip.to_bits()),
-        IpAddr::V6(ip) => ip.to_bits(),
+/// Whether a host, given as a name or an address without brackets, is this machine itself.
+pub fn is_loopback_host(host: &str) -> bool {
+    match host.parse::<IpAddr>() {
+        Ok(address) => is_loopback(address),
+        Err(_) => is_localhost(host),
     }
 }
 
-/// The first `prefix` of `width` bits set.
-fn mask(prefix: u32, width: u32) -> u128 {
-    let all = u128::MAX.checked_shr(128 - width).unwrap_or(0);
-    all & !all.checked_shr(prefix).unwrap_or(0)
+/// Whether a URL names this machine itself.
+pub fn is_loopback_url(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => is_localhost(name),
+        Some(Host::Ipv4(ip)) => is_loopback(ip.into()),
+        Some(Host::Ipv6(ip)) => is_loopback(ip.into()),
+        None => false,
+    }
+}
+
+/// `127.0.0.0/8` and `::1`, also as an IPv4 address mapped to IPv6.
+pub fn is_loopback(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
+}
+
+/// Whether an address is link-local, broadcast, multicast or unspecified. No service that an administrator
+/// configures has such an address, but the metadata service of a cloud has (169.254.169.254).
+pub fn is_link_local_or_special(address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    let local = match address {
+        IpAddr::V4(ip) => ip.is_link_local() || ip.is_broadcast(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    };
+    local || address.is_multicast() || address.is_unspecified()
+}
+
+/// As [`is_link_local_or_special`], for the host of a URL. A URL without a host is refused as well, and so is
+/// the name of a cloud's metadata service.
+pub fn is_link_local_or_special_url(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name.trim_end_matches('.') == "metadata.google.internal",
+        Some(Host::Ipv4(ip)) => is_link_local_or_special(ip.into()),
+        Some(Host::Ipv6(ip)) => is_link_local_or_special(ip.into()),
+        None => true,
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Network;
+    use super::{Network, is_link_local_or_special, is_loopback_host};
 
     #[test]
     fn an_address_is_in_its_network_only() {
@@ -88,5 +112,25 @@ mod tests {
             assert_eq!(Network::parse(text), None, "{text}");
         }
         assert_eq!(Network::parse("10.0.0.0/8").unwrap().to_string(), "10.0.0.0/8");
+    }
+
+    #[test]
+    fn addresses_of_this_machine_and_of_the_link_are_recognised_in_every_spelling() {
+        for host in
+            ["localhost", "LOCALHOST.", "a.localhost", "127.9.9.9", "::1", "::ffff:127.0.0.1"]
+        {
+            assert!(is_loopback_host(host), "{host}");
+        }
+        for host in ["localhost.example.com", "10.0.0.1", "0.0.0.0", "", "notlocalhost"] {
+            assert!(!is_loopback_host(host), "{host}");
+        }
+        for near in
+            ["169.254.169.254", "::ffff:169.254.169.254", "fe80::1", "0.0.0.0", "::", "224.0.0.1"]
+        {
+            assert!(is_link_local_or_special(near.parse().unwrap()), "{near}");
+        }
+        for fine in ["10.1.2.3", "127.0.0.1", "192.0.2.1", "fd00::1", "2001:db8::1"] {
+            assert!(!is_link_local_or_special(fine.parse().unwrap()), "{fine}");
+        }
     }
 }

@@ -1,17 +1,18 @@
-//! `countersign check`: everything wrong with a configuration at once, or a summary of it; and what an
-//! upstream says about somebody.
+//! `countersign check`: every problem of a configuration file at once, or a summary of it; with `--connector`
+//! what an upstream answers about a user.
 
 use std::process::ExitCode;
 
-use countersign_connectors::password::Hashing;
+use countersign_config::Severity;
 use countersign_core::connector::{
     AccountDiagnosis, LoginMethod, PasswordLogin, RedirectLogin, TrustedHeaderLogin,
 };
-use countersign_core::trace::TraceKind;
-use countersign_core::{Connector, ConnectorId, Trace};
+use countersign_core::{Connector, ConnectorId, Identity, Trace};
+use countersign_issuer::admin::explain::trace_lines;
+use serde_json::{Value, json};
 
-use crate::cli::CheckArguments;
-use crate::config::{self, Config};
+use crate::cli::{CheckArguments, OutputFormat};
+use crate::config::{self, Config, Loaded};
 use crate::serve::BAD_CONFIGURATION;
 use crate::system_clock::SystemClock;
 use crate::wiring;
@@ -19,35 +20,74 @@ use crate::wiring;
 pub fn run(arguments: &CheckArguments) -> ExitCode {
     let env = |name: &str| std::env::var(name).ok();
     let loaded = config::load(&arguments.file, &env, arguments.lenient);
-    eprint!("{loaded}");
+    let is_json = arguments.output == OutputFormat::Json;
+    if !is_json || arguments.connector.is_some() {
+        eprint!("{loaded}");
+    }
     let errors = loaded.errors();
-    let Some(config) = loaded.config else {
-        eprintln!("{errors} {}", if errors == 1 { "error" } else { "errors" });
+    let Some(config) = &loaded.config else {
+        match is_json {
+            true => print_json(&report(&loaded)),
+            false => eprintln!("{errors} {}", if errors == 1 { "error" } else { "errors" }),
+        }
         return ExitCode::from(BAD_CONFIGURATION);
     };
-    match (&arguments.connector, &arguments.user) {
-        (Some(connector), user) => ask(&config, &ConnectorId::new(connector), user.as_deref()),
-        (None, _) => {
-            print!("{}", config.summary());
+    match &arguments.connector {
+        Some(connector) => diagnose(config, &ConnectorId::new(connector), arguments),
+        None => {
+            match is_json {
+                true => print_json(&report(&loaded)),
+                false => print!("{}", config.summary()),
+            }
             ExitCode::SUCCESS
         }
     }
 }
 
-fn ask(config: &Config, id: &ConnectorId, user: Option<&str>) -> ExitCode {
-    let connectors = wiring::connectors(config, Hashing::default());
+/// The result of the check without a connector, as JSON.
+fn report(loaded: &Loaded) -> Value {
+    let problems = loaded.problems.iter().map(|problem| {
+        json!({
+            "severity": if problem.severity == Severity::Error { "error" } else { "warning" },
+            "line": problem.mark.line,
+            "column": problem.mark.column,
+            "key": problem.path,
+            "message": problem.message,
+        })
+    });
+    let summary = loaded.config.as_ref().map(Config::summary);
+    json!({
+        "valid": loaded.config.is_some(),
+        "problems": problems.collect::<Vec<Value>>(),
+        "summary": summary.map(|text| text.lines().map(str::to_owned).collect::<Vec<String>>()),
+    })
+}
+
+fn print_json(value: &Value) {
+    println!("{value:#}");
+}
+
+fn diagnose(config: &Config, id: &ConnectorId, arguments: &CheckArguments) -> ExitCode {
+    let connectors = wiring::connectors(config, wiring::hashing(&config.limits));
     let Some(connector) = connectors.iter().find(|connector| connector.id == *id) else {
         let ids: Vec<&str> = connectors.iter().map(|c| c.id.as_str()).collect();
-        eprintln!(
-            "countersign: no connector {id:?}, there are: {}",
-            ids.join(", "),
-            id = id.as_str()
-        );
+        let configured = ids.join(", ");
+        eprintln!("countersign: --connector: there is no connector {id}, only {configured}");
         return ExitCode::FAILURE;
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match runtime {
-        Ok(runtime) => runtime.block_on(diagnose(connector, user)),
+    let diagnosis = match runtime {
+        Ok(runtime) => runtime.block_on(query(connector, arguments.user.as_deref())),
+        Err(error) => Err(error.to_string()),
+    };
+    match diagnosis {
+        Ok(diagnosis) => {
+            match arguments.output {
+                OutputFormat::Table => print!("{}", diagnosis.text()),
+                OutputFormat::Json => print_json(&diagnosis.json(id)),
+            }
+            if diagnosis.failure.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
         Err(error) => {
             eprintln!("countersign: {error}");
             ExitCode::FAILURE
@@ -55,87 +95,96 @@ fn ask(config: &Config, id: &ConnectorId, user: Option<&str>) -> ExitCode {
     }
 }
 
-async fn diagnose(connector: &Connector, user: Option<&str>) -> ExitCode {
+/// What an upstream answered, as far as it can be queried without a browser.
+#[derive(Default)]
+struct Diagnosis {
+    trace: Trace,
+    /// The user, where the upstream can be queried about one.
+    identity: Option<Identity>,
+    /// The user's groups; `None` when they are not known, which is not the same as none.
+    groups: Option<Vec<String>>,
+    /// Why a login would fail, or why this is not known.
+    failure: Option<String>,
+}
+
+async fn query(connector: &Connector, user: Option<&str>) -> Result<Diagnosis, String> {
     match (&connector.login_method, user) {
-        (LoginMethod::Password(method), Some(user)) => look_up(method.as_ref(), user).await,
+        (LoginMethod::Password(method), Some(user)) => Ok(query_user(method.as_ref(), user).await),
         (LoginMethod::Password(_), None) => {
-            eprintln!("countersign: {} is asked about somebody: add --user NAME", connector.id);
-            ExitCode::FAILURE
+            Err(format!("--connector {} needs --user NAME", connector.id))
         }
-        (LoginMethod::Redirect(method), user) => visit(method.as_ref(), user).await,
-        (LoginMethod::TrustedHeader(method), _) => describe(method.as_ref()),
+        (LoginMethod::Redirect(method), user) => Ok(query_provider(method.as_ref(), user).await),
+        (LoginMethod::TrustedHeader(method), _) => Ok(describe(method.as_ref())),
     }
 }
 
-/// Prints the trace as it came, then what could be told of this person without them.
-async fn visit(method: &dyn RedirectLogin, user: Option<&str>) -> ExitCode {
-    let mut trace = Trace::default();
-    let found = method.diagnose(user, SystemClock::uncorrected(), &mut trace).await;
-    print_trace(&trace);
-    match found {
-        Ok(groups) => {
-            if let Some(groups) = groups {
-                print!("\n{}", told(&groups));
-            }
-            ExitCode::SUCCESS
-        }
-        Err(down) => {
-            println!("\n{down}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// There is nothing to ask: prints what the proxy must do.
-fn describe(method: &dyn TrustedHeaderLogin) -> ExitCode {
-    let mut trace = Trace::default();
-    method.diagnose(&mut trace);
-    print_trace(&trace);
-    ExitCode::SUCCESS
-}
-
-fn told(groups: &[String]) -> String {
-    let lines: String = groups.iter().map(|group| format!("  {group}\n")).collect();
-    format!("groups              {}\n{lines}", groups.len())
-}
-
-/// Prints the trace as it came, then what would be told of this person.
-async fn look_up(method: &dyn PasswordLogin, user: &str) -> ExitCode {
-    let mut trace = Trace::default();
-    let found = method.diagnose(user, &mut trace).await;
-    print_trace(&trace);
-    match found {
+async fn query_user(method: &dyn PasswordLogin, user: &str) -> Diagnosis {
+    let mut diagnosis = Diagnosis::default();
+    match method.diagnose(user, &mut diagnosis.trace).await {
         Ok(AccountDiagnosis::Found(identity)) => {
-            println!("\nuser id             {}", identity.user_id);
-            println!("name                {}", identity.username);
-            println!("preferred username  {}", identity.preferred_username);
-            println!("email               {}", identity.email);
-            print!("{}", told(&identity.groups));
-            ExitCode::SUCCESS
+            diagnosis.groups = Some(identity.groups.clone());
+            diagnosis.identity = Some(*identity);
         }
         Ok(AccountDiagnosis::Refused { why }) => {
-            println!("\nwould be refused: {why}");
-            ExitCode::FAILURE
+            diagnosis.failure = Some(format!("would be refused: {why}"));
         }
-        Err(down) => {
-            println!("\n{down}");
-            ExitCode::FAILURE
-        }
+        Err(error) => diagnosis.failure = Some(error.to_string()),
     }
+    diagnosis
 }
 
-fn print_trace(trace: &Trace) {
-    for step in trace.steps() {
-        let sign = match step.kind {
-            TraceKind::Request => "→",
-            TraceKind::Response => "←",
-            TraceKind::Included => "+",
-            TraceKind::Excluded => "-",
-            TraceKind::Note => "·",
-        };
-        println!("{sign} {}", step.text);
+/// A provider to which the browser is redirected: its documents and, for some, a user's groups.
+async fn query_provider(method: &dyn RedirectLogin, user: Option<&str>) -> Diagnosis {
+    let mut diagnosis = Diagnosis::default();
+    match method.diagnose(user, SystemClock::uncorrected(), &mut diagnosis.trace).await {
+        Ok(groups) => diagnosis.groups = groups,
+        Err(error) => diagnosis.failure = Some(error.to_string()),
     }
-    if trace.left_out() > 0 {
-        println!("… and {} more steps", trace.left_out());
+    diagnosis
+}
+
+/// There is no upstream to query: the trace says what the proxy must do.
+fn describe(method: &dyn TrustedHeaderLogin) -> Diagnosis {
+    let mut diagnosis = Diagnosis::default();
+    method.diagnose(&mut diagnosis.trace);
+    diagnosis
+}
+
+impl Diagnosis {
+    fn text(&self) -> String {
+        let mut lines = trace_lines(&self.trace);
+        if self.identity.is_some() || self.groups.is_some() || self.failure.is_some() {
+            lines.push(String::new());
+        }
+        if let Some(identity) = &self.identity {
+            lines.push(format!("user id             {}", identity.user_id));
+            lines.push(format!("name                {}", identity.username));
+            lines.push(format!("preferred username  {}", identity.preferred_username));
+            lines.push(format!("email               {}", identity.email));
+        }
+        if let Some(groups) = &self.groups {
+            lines.push(format!("groups              {}", groups.len()));
+            lines.extend(groups.iter().map(|group| format!("  {group}")));
+        }
+        lines.extend(self.failure.clone());
+        lines.join("\n") + "\n"
+    }
+
+    fn json(&self, connector: &ConnectorId) -> Value {
+        let user = self.identity.as_ref().map(|identity| {
+            json!({
+                "user_id": identity.user_id,
+                "username": identity.username,
+                "preferred_username": identity.preferred_username,
+                "email": identity.email,
+            })
+        });
+        json!({
+            "connector": connector.as_str(),
+            "trace": trace_lines(&self.trace),
+            "user": user,
+            "groups": self.groups,
+            "failure": self.failure,
+        })
     }
 }

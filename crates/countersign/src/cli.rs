@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use crate::manage::OutputFormat;
 use crate::manage::{
     CommonArguments, EventArguments, ExplainArguments, KeyCommand, SessionCommand, is_hyphenated_id,
 };
@@ -54,7 +55,11 @@ pub enum Command {
     /// Read a password and print its hash for staticPasswords
     ///
     /// On a terminal the password is typed twice and not echoed; otherwise it is read from standard input.
-    HashPassword,
+    HashPassword {
+        /// Print the hash alone, or JSON
+        #[arg(long, value_enum, default_value = "table")]
+        output: OutputFormat,
+    },
     /// List, show and end sessions
     Sessions {
         #[command(flatten)]
@@ -87,7 +92,11 @@ pub enum Command {
     #[command(subcommand)]
     Kubernetes(KubernetesCommand),
     /// Print the version
-    Version,
+    Version {
+        /// Print text or JSON
+        #[arg(long, value_enum, default_value = "table")]
+        output: OutputFormat,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -145,6 +154,9 @@ pub struct CheckArguments {
     /// The user to query about: the login name as typed on the login page, or the e-mail address
     #[arg(long, value_name = "NAME", requires = "connector")]
     pub user: Option<String>,
+    /// Print text or JSON
+    #[arg(long, value_enum, default_value = "table")]
+    pub output: OutputFormat,
 }
 
 #[cfg(test)]

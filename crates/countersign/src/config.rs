@@ -9,6 +9,7 @@ mod clients;
 mod connectors;
 mod issuer;
 mod lifetimes;
+mod limits;
 mod listen;
 mod oauth2;
 mod pages;
@@ -20,12 +21,13 @@ mod web;
 use std::path::Path;
 
 use countersign_config::{Environment, Item, Section};
-use countersign_core::{Client, Connector};
+use countersign_core::{Client, Connector, ConnectorId, Limits};
 use countersign_issuer::admin::AdminPolicy;
 
 pub use connectors::PasswordDb;
 pub use issuer::Issuer;
 pub use lifetimes::{Algorithm, Expiry, RefreshTokens, Sessions, Signer};
+pub use limits::RetentionPolicy;
 pub use listen::Listen;
 pub use oauth2::{GrantType, OAuth2, Pkce};
 pub use pages::{Frontend, LogFormat, LogLevel, Logger, Theme};
@@ -48,10 +50,14 @@ pub struct Config {
     pub expiry: Expiry,
     pub signer: Signer,
     pub sessions: Sessions,
+    pub limits: Limits,
+    pub retention: RetentionPolicy,
     pub clients: Vec<Client>,
     pub admin: AdminPolicy,
     /// In the order of the file; the password database is not among them.
     pub connectors: Vec<Connector>,
+    /// Connectors whose `grantTypes` lack `authorization_code`: they do not serve sign-in.
+    pub without_sign_in: Vec<ConnectorId>,
     /// The connector `local`, which comes after the others.
     pub password_db: Option<PasswordDb>,
 }
@@ -77,6 +83,8 @@ fn read_blocks(root: &Section<'_>, env: Environment<'_>) -> Option<Config> {
     let expiry = lifetimes::read_expiry(root);
     let signer = lifetimes::read_signer(root);
     let sessions = lifetimes::read_sessions(root);
+    let limits = limits::read_limits(root);
+    let retention = limits::read_retention(root);
     let upstreams = connectors::read(root);
     let known = clients::Known {
         connectors: &upstreams.ids,
@@ -100,9 +108,12 @@ fn read_blocks(root: &Section<'_>, env: Environment<'_>) -> Option<Config> {
         expiry,
         signer,
         sessions,
+        limits,
+        retention,
         clients,
         admin,
         connectors: upstreams.connectors,
+        without_sign_in: upstreams.without_sign_in,
         password_db: upstreams.password_db,
     })
 }

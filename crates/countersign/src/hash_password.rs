@@ -6,11 +6,16 @@ use std::process::ExitCode;
 use countersign_connectors::password::hash_password;
 use countersign_core::Secret;
 
-pub fn run() -> ExitCode {
+use crate::cli::OutputFormat;
+
+pub fn run(output: OutputFormat) -> ExitCode {
     let hashed = read().and_then(|password| hash_password(&password).map_err(|e| e.to_string()));
     match hashed {
         Ok(hash) => {
-            println!("{hash}");
+            match output {
+                OutputFormat::Table => println!("{hash}"),
+                OutputFormat::Json => println!("{:#}", serde_json::json!({ "hash": hash })),
+            }
             ExitCode::SUCCESS
         }
         Err(why) => {
@@ -22,20 +27,25 @@ pub fn run() -> ExitCode {
 
 fn read() -> Result<Secret, String> {
     if io::stdin().is_terminal() {
-        return read_twice().map_err(|e| format!("the terminal cannot be read: {e}"))?;
+        return read_twice();
     }
     let mut text = String::new();
     io::stdin().read_to_string(&mut text).map_err(|e| format!("standard input: {e}"))?;
-    // One line end belongs to `echo`, not to the password.
+    // `echo` adds one line break, which is not part of the password.
     let line = text.strip_suffix('\n').unwrap_or(&text);
     Ok(Secret::new(line.strip_suffix('\r').unwrap_or(line)))
 }
 
-fn read_twice() -> io::Result<Result<Secret, String>> {
-    let first = Secret::new(rpassword::prompt_password("Password: ")?);
-    let second = Secret::new(rpassword::prompt_password("Once more: ")?);
-    Ok(match first.matches(second.expose()) {
+/// From the terminal without echo, twice.
+fn read_twice() -> Result<Secret, String> {
+    let prompt = |text: &str| {
+        let typed = rpassword::prompt_password(text);
+        typed.map(Secret::new).map_err(|e| format!("the terminal cannot be read: {e}"))
+    };
+    let first = prompt("Password: ")?;
+    let second = prompt("Repeat password: ")?;
+    match first.matches(second.expose()) {
         true => Ok(first),
-        false => Err("the two passwords are not the same".to_owned()),
-    })
+        false => Err("the two passwords differ".to_owned()),
+    }
 }

@@ -1,4 +1,4 @@
-//! `countersign kubernetes`: what to give to an API server. Asks nobody and changes nothing.
+//! `countersign kubernetes`: configuration for an API server, from the configuration file alone.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -18,7 +18,7 @@ pub fn run(command: &KubernetesCommand) -> ExitCode {
     eprint!("{loaded}");
     let Some(config) = loaded.config else { return ExitCode::from(BAD_CONFIGURATION) };
     match webhook_config(&config, arguments) {
-        // The credential is in it: to standard output and nowhere else.
+        // It contains the credential, so it goes to standard output and nowhere else.
         Ok(text) => {
             print!("{text}");
             ExitCode::SUCCESS
@@ -35,7 +35,7 @@ fn webhook_config(config: &Config, arguments: &WebhookConfigArguments) -> Result
     let client = ClientId::new(arguments.client.as_str());
     let webhook = webhook_of(config, &client)?;
     if !issuer.is_https() {
-        eprintln!("warning: {} is not https: tokens would travel in clear", issuer.as_str());
+        eprintln!("warning: {} is not https: tokens would be sent unencrypted", issuer.as_str());
     }
     let server = issuer.endpoint(&format!("/kubernetes/tokenreview/{client}"));
     let authority = match &arguments.certificate_authority {
@@ -48,14 +48,14 @@ fn webhook_config(config: &Config, arguments: &WebhookConfigArguments) -> Result
     // Writing to a string cannot fail.
     let _ = write!(
         text,
-        r#"# What kube-apiserver asks about tokens, for its flags
+        r#"# Webhook token authentication of kube-apiserver, for its flags
 #   --authentication-token-webhook-config-file=<this file>
 #   --authentication-token-webhook-version=v1
 #   --authentication-token-webhook-cache-ttl=0s
-# cache-ttl, 2m by default, is how much longer than its own 10 seconds it believes a token whose session has ended.
-# It takes the first authenticator that says yes: with --oidc-* or a jwt entry for this issuer beside this one,
-# tokens would live on. docs/kubernetes.md has the rest.
-# The file holds a credential: mode 0600.
+# cache-ttl, 2m by default, is how long beyond its own 10 seconds a token of an ended session is still accepted.
+# The API server accepts a token as soon as one authenticator does: --oidc-* flags or a jwt entry for this issuer
+# beside this webhook would keep tokens of ended sessions valid. See docs/kubernetes.md.
+# This file contains a credential: mode 0600.
 apiVersion: v1
 kind: Config
 clusters:
@@ -83,11 +83,11 @@ current-context: webhook
 fn webhook_of<'a>(config: &'a Config, id: &ClientId) -> Result<&'a Webhook, String> {
     let webhook = |client: &'a Client| client.kubernetes.as_ref()?.webhook.as_ref();
     let client = config.clients.iter().find(|client| client.id == *id);
-    let Some(client) = client else { return Err(format!("no client is called {id}")) };
-    webhook(client).ok_or_else(|| format!("the client {id} has no kubernetes.webhook"))
+    let Some(client) = client else { return Err(format!("--client: there is no client {id}")) };
+    webhook(client).ok_or_else(|| format!("--client: the client {id} has no kubernetes.webhook"))
 }
 
-/// JSON's strings are YAML's double-quoted ones.
+/// A JSON string is a double-quoted YAML scalar.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

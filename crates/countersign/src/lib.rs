@@ -5,10 +5,10 @@
 
 pub mod check;
 pub mod cli;
-pub mod config;
+mod config;
 pub mod hash_password;
 pub mod kubernetes;
-pub mod logging;
+mod logging;
 pub mod manage;
 pub mod serve;
 mod system_clock;

@@ -31,13 +31,17 @@ pub fn start(logger: &Logger) {
     };
     // Libraries are heard only when something is wrong: their details may hold what must not be told.
     let targets = Targets::new().with_default(LevelFilter::WARN).with_target("countersign", level);
-    let json = match logger.format {
-        Some(format) => format == LogFormat::Json,
-        None => !io::stderr().is_terminal(),
-    };
-    let lines = Lines { json, excluded: logger.exclude_fields.clone() };
+    let lines = Lines { json: is_json(logger), excluded: logger.exclude_fields.clone() };
     // A second start, as in tests, keeps the first.
     let _already = registry().with(lines.with_filter(targets)).try_init();
+}
+
+/// Whether lines are JSON: as configured, by default unless standard error is a terminal.
+pub fn is_json(logger: &Logger) -> bool {
+    match logger.format {
+        Some(format) => format == LogFormat::Json,
+        None => !io::stderr().is_terminal(),
+    }
 }
 
 struct Lines {

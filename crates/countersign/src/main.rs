@@ -2,21 +2,27 @@
 
 use std::process::ExitCode;
 
-use countersign::cli::{Cli, Command};
+use countersign::cli::{Cli, Command, OutputFormat};
 use countersign::{check, hash_password, kubernetes, manage, serve};
 
 fn main() -> ExitCode {
     match Cli::from_process().command {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
-        Command::HashPassword => hash_password::run(),
+        Command::HashPassword { output } => hash_password::run(output),
         Command::Sessions { common, command } => manage::sessions(&common, &command),
         Command::Keys { common, command } => manage::keys(&common, &command),
         Command::Events { common, arguments } => manage::events(&common, &arguments),
         Command::Explain { common, arguments } => manage::explain(&common, &arguments),
         Command::Kubernetes(command) => kubernetes::run(&command),
-        Command::Version => {
-            println!("countersign {} {}", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH);
+        Command::Version { output } => {
+            let (version, arch) = (env!("CARGO_PKG_VERSION"), std::env::consts::ARCH);
+            match output {
+                OutputFormat::Table => println!("countersign {version} {arch}"),
+                OutputFormat::Json => {
+                    println!("{:#}", serde_json::json!({"version": version, "arch": arch}));
+                }
+            }
             ExitCode::SUCCESS
         }
     }

@@ -29,6 +29,7 @@ pub use events::EventArguments;
 pub use explain::ExplainArguments;
 pub use keys::KeyCommand;
 use output::OutputArguments;
+pub use output::OutputFormat;
 pub use sessions::SessionCommand;
 
 /// Options of every administrator's command.

@@ -28,6 +28,8 @@ const GRACE: Duration = Duration::from_secs(25);
 pub fn run(arguments: &ServeArguments) -> ExitCode {
     let env = |name: &str| std::env::var(name).ok();
     let loaded = config::load(&arguments.file, &env, arguments.lenient);
+    let warnings: Vec<String> =
+        loaded.problems.iter().map(|problem| loaded.line(problem)).collect();
     let report = loaded.to_string();
     let Some(mut config) = loaded.config else {
         eprint!("{report}");
@@ -38,7 +40,7 @@ pub fn run(arguments: &ServeArguments) -> ExitCode {
         return ExitCode::from(BAD_CONFIGURATION);
     }
     logging::start(&config.logger);
-    for line in report.lines() {
+    for line in warnings {
         tracing::warn!("{line}");
     }
     let served = tokio::runtime::Builder::new_multi_thread()
@@ -123,7 +125,10 @@ async fn serve(config: &Config, arguments: &ServeArguments) -> Result<(), String
     let telemetry = ports.telemetry.map(|port| {
         tokio::spawn(port.serve(telemetry_routes(app.clone()), telemetry_stop.clone()))
     });
-    greeting::say(config, &arguments.file);
+    // A log of JSON lines has nothing else in it, also where standard output goes to the same place.
+    if !logging::is_json(&config.logger) {
+        greeting::say(config, &arguments.file);
+    }
     tokio::select! {
         () = signals.asked_to_stop() => {}
         Some(ended) = web.join_next() => {

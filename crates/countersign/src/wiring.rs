@@ -4,11 +4,10 @@ mod root_key;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
 
 use countersign_connectors::local;
 use countersign_connectors::password::Hashing;
-use countersign_core::{Clock, Connector};
+use countersign_core::{Clock, Connector, Limits};
 use countersign_issuer::settings::{
     ApprovalPolicy, IssuerUrl, PkcePolicy, RefreshPolicy, Settings, SignOnPolicy,
 };
@@ -21,9 +20,6 @@ use countersign_store::{Location, LogoutRules, PostgresOptions, SslMode, Store};
 
 use crate::config::{self, Config};
 
-/// How long the audit log remembers.
-const EVENT_RETENTION: Duration = Duration::from_secs(400 * 24 * 60 * 60);
-
 /// Opens the database and the keys; an error is told as it is.
 pub async fn open(config: &Config, clock: Arc<dyn Clock>, health: Health) -> Result<App, String> {
     let store = Store::open(&location(&config.storage)).await.map_err(|e| e.to_string())?;
@@ -32,12 +28,13 @@ pub async fn open(config: &Config, clock: Arc<dyn Clock>, health: Health) -> Res
     let settings = settings(config)?;
     let keyring =
         Keyring::open(&store, &root, &settings, clock.now()).await.map_err(|e| e.to_string())?;
-    let hashing = Hashing::default();
+    let hashing = hashing(&config.limits);
     let hashes = hashing.counter();
     let unsealed = root.is_none();
     let issuer = Issuer {
         clients: Clients::new(config.clients.clone()),
-        connectors: Connectors::new(connectors(config, hashing)),
+        connectors: Connectors::new(connectors(config, hashing))
+            .without_sign_in(config.without_sign_in.clone()),
         keyring,
         attempts: LoginAttempts::default(),
         circuit_breakers: CircuitBreakers::open(&store).await.map_err(|e| e.to_string())?,
@@ -56,6 +53,15 @@ pub fn connectors(config: &Config, hashing: Hashing) -> Vec<Connector> {
     let local = local.map(|db| local::connector(db.users.clone(), hashing));
     config.connectors.iter().cloned().chain(local).collect()
 }
+
+pub fn hashing(limits: &Limits) -> Hashing {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = limits.hashing_threads.unwrap_or(cores.min(MAX_DEFAULT_HASHING_THREADS));
+    Hashing::new(threads, limits.hashing_queue)
+}
+
+/// The default of `limits.passwordHashing.threads` is the number of cores, at most this.
+const MAX_DEFAULT_HASHING_THREADS: usize = 4;
 
 fn app(
     config: &Config,
@@ -84,6 +90,7 @@ fn app(
             trusted_proxies: proxies.map(|rule| rule.trusted_proxies.clone()).unwrap_or_default(),
         },
         allow_remote_logos: remote,
+        limits: config.limits,
     };
     let issuer = Arc::new(issuer);
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), hashes, unsealed, Arc::clone(&issuer));
@@ -124,7 +131,8 @@ fn settings(config: &Config) -> Result<Settings, String> {
         strict_scopes: oauth2.strict_scopes,
         refresh_enabled: oauth2.grant_types.contains(&config::GrantType::RefreshToken),
         always_show_choice: oauth2.always_show_login_screen,
-        event_retention: EVENT_RETENTION,
+        event_retention: config.retention.events,
+        membership_retention: config.retention.memberships,
         admin: config.admin.clone(),
         client_lifetimes: config.clients.iter().map(|client| client.lifetimes).collect(),
     })
@@ -142,6 +150,7 @@ fn location(storage: &config::Storage) -> Location {
             database: postgres.database.clone(),
             connect_timeout: postgres.connection_timeout,
             max_connections: postgres.max_open_connections,
+            max_lifetime: postgres.connection_max_lifetime,
             ssl_mode: match postgres.ssl_mode {
                 config::SslMode::Disable => SslMode::Disable,
                 config::SslMode::Require => SslMode::Require,

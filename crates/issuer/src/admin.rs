@@ -4,12 +4,12 @@
 //! gets here without being an [`Administrator`], which only a person in a configured group, a configured
 //! client or whoever holds the database can be.
 
-pub mod asked;
-mod ends;
+mod end_sessions;
 pub mod explain;
+pub mod fields;
+pub mod inventory;
 mod keys;
-pub mod looks;
-pub mod places;
+pub mod queries;
 mod token;
 pub mod view;
 
@@ -42,9 +42,14 @@ pub struct AdminGroup {
 
 impl AdminPolicy {
     pub fn admits(&self, session: &Session) -> bool {
-        self.groups.iter().any(|admin| {
-            admin.connector == session.connector && session.identity.groups.contains(&admin.group)
-        })
+        self.admits_groups(&session.connector, &session.identity.groups)
+    }
+
+    /// True when one of these groups, at this connector, is an administrators' group.
+    pub fn admits_groups(&self, connector: &ConnectorId, groups: &[String]) -> bool {
+        self.groups
+            .iter()
+            .any(|admin| admin.connector == *connector && groups.contains(&admin.group))
     }
 
     pub fn admits_client(&self, client: &ClientId) -> bool {

@@ -44,8 +44,8 @@ impl Issuer {
             .collect(Retention {
                 now,
                 events_before: now - settings.event_retention,
+                memberships_before: now - settings.membership_retention,
                 requests_before: now - settings.longest_request_lifetime(),
-                memberships_before: now - settings.event_retention,
                 max_idle: settings.longest_refresh_rest(),
                 max_age: settings.longest_refresh_lifetime(),
             })

@@ -10,7 +10,6 @@
 
 pub mod account_sessions;
 pub mod admin;
-pub mod attempts;
 pub mod circuit_breakers;
 pub mod clients;
 pub mod connectors;
@@ -38,11 +37,11 @@ use countersign_core::ids::NoRandomness;
 use countersign_jose::{JoseError, RootKeys};
 use countersign_store::{Store, StoreError};
 
-pub use attempts::LoginAttempts;
 pub use circuit_breakers::CircuitBreakers;
 pub use clients::Clients;
 pub use connectors::Connectors;
 pub use keyring::Keyring;
+pub use login::LoginAttempts;
 pub use settings::Settings;
 pub use upstream_health::{ConnectorHealth, ConnectorStatus};
 

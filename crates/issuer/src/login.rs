@@ -30,9 +30,11 @@
 
 mod account_page;
 mod approval;
+mod device_cookie;
 mod next_step;
 mod parse;
 mod pending_login;
+pub(crate) mod rate_limit;
 mod request;
 mod response;
 mod sign_in;
@@ -42,6 +44,7 @@ mod upstream_login;
 pub(crate) use parse::is_pkce_text;
 pub use parse::{ParsedRequest, Untrusted};
 pub use pending_login::{BrowserBinding, PendingLogin};
+pub use rate_limit::LoginAttempts;
 pub use request::{AccountPage, AuthRequest, Params, Prompt, ResponseMode};
 pub use response::{AuthorizationError, AuthorizationResponse, ErrorCode};
 pub use sign_in::{Browser, PasswordSubmission, SignInOutcome, SignedInBrowser};

@@ -1,3 +1,8 @@
+//! Rule for every JWT that we sign, because some verifiers ignore `typ` (RFC 8725 section 3.11): only ID and
+//! access tokens carry a `sub` that names a user together with an `aud` that a cluster accepts. The groups token
+//! (`kubernetes::groups`) has no `sub`; a client's own access token (`token::client_credentials`) names the
+//! API alone in `aud`; a logout token for a cluster's client has no `sub`.
+//!
 //! Bringing clients the news that a session is over (OpenID Connect Back-Channel Logout 1.0): what is
 //! said, how often it is tried, and when it is given up. The way there is the port [`LogoutNotifier`].
 
@@ -47,11 +52,14 @@ pub enum LogoutDelivery {
     GivenUp,
 }
 
-/// Section 2.4. Never a `nonce`, which would make it an ID token to some.
+/// Section 2.4 requires `sub`, `sid` or both. A Kubernetes API server ignores `typ` and would accept a token
+/// with `sub` and its own `aud` as an ID token, so a client that stands for a cluster gets `sid` alone.
+/// Never a `nonce`, which would make it an ID token to some.
 #[derive(Serialize)]
 struct LogoutToken<'a> {
     iss: &'a str,
-    sub: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sub: Option<String>,
     aud: &'a str,
     iat: i64,
     exp: i64,
@@ -151,7 +159,10 @@ impl Issuer {
         let now = self.now();
         let claims = LogoutToken {
             iss: self.settings.issuer.as_str(),
-            sub: subject(&notification.user_id, &notification.connector),
+            sub: client
+                .kubernetes
+                .is_none()
+                .then(|| subject(&notification.user_id, &notification.connector)),
             aud: client.id.as_str(),
             iat: now.secs(),
             exp: (now + TOKEN_LIFETIME).secs(),

@@ -32,6 +32,8 @@ pub struct Settings {
     pub always_show_choice: bool,
     /// How long the audit log remembers.
     pub event_retention: Duration,
+    /// How long it is kept from when to when a user had a group.
+    pub membership_retention: Duration,
     pub admin: AdminPolicy,
     /// Those of clients that have their own: what is kept is kept for the longest.
     pub client_lifetimes: Vec<Lifetimes>,
@@ -155,6 +157,7 @@ pub(crate) mod tests {
             refresh_enabled: true,
             always_show_choice: false,
             event_retention: minutes(400 * 24 * 60),
+            membership_retention: minutes(400 * 24 * 60),
             admin: super::AdminPolicy::default(),
             client_lifetimes: Vec::new(),
         }

@@ -36,6 +36,8 @@ pub struct ServerSettings {
     pub address_rule: AddressRule,
     /// Logos of clients and of the issuer may be fetched by browsers from elsewhere.
     pub allow_remote_logos: bool,
+    /// What clients can use at the same time.
+    pub limits: countersign_core::Limits,
 }
 
 impl App {

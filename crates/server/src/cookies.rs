@@ -68,6 +68,11 @@ impl Cookies {
         self.get(&names.host_cookie("session")).filter(|value| !value.is_empty())
     }
 
+    /// Proof that this browser signed in with a password before; see `countersign_issuer::login`.
+    pub fn device<'a>(&'a self, names: &CookieNames) -> Option<&'a str> {
+        self.get(&names.host_cookie("device"))
+    }
+
     /// The connector last used in this browser.
     pub fn last_connector<'a>(&'a self, names: &CookieNames) -> Option<&'a str> {
         self.get(&names.host_cookie("last"))
@@ -117,6 +122,10 @@ impl SetCookies {
 
     pub fn no_session(&mut self, names: &CookieNames) {
         self.add(names, &names.host_cookie("session"), "", "/", Some(0));
+    }
+
+    pub fn device(&mut self, names: &CookieNames, value: &str) {
+        self.add(names, &names.host_cookie("device"), value, "/", Some(YEAR));
     }
 
     pub fn last_connector(&mut self, names: &CookieNames, id: &str) {

@@ -111,7 +111,7 @@ fn administration_api(base: &str) -> Router<App> {
     Router::new()
         .route(&api_at("/sessions"), get(admin::sessions::api::list))
         .route(&api_at("/sessions/preview"), post(admin::sessions::api::preview))
-        .route(&api_at("/sessions/end"), post(admin::sessions::api::end_matching))
+        .route(&api_at("/sessions/end"), post(admin::sessions::api::end_sessions))
         .route(
             &api_at("/sessions/{id}"),
             get(admin::sessions::api::show).delete(admin::sessions::api::end),

@@ -27,6 +27,8 @@ pub struct RequestContext {
     pub user_agent: String,
     pub binding: Option<BrowserBinding>,
     pub session: Option<Secret>,
+    /// Proof of an earlier success with a password, for the limits on attempts.
+    pub device_cookie: Option<String>,
     /// A probe, which wants no page.
     pub asks_for_health: bool,
     from_elsewhere: bool,
@@ -38,6 +40,7 @@ impl RequestContext {
             cookie: self.session.clone(),
             address: self.address,
             user_agent: self.user_agent.clone(),
+            device_cookie: self.device_cookie.clone(),
         }
     }
 
@@ -62,6 +65,7 @@ impl FromRequestParts<App> for RequestContext {
             user_agent: text(&parts.headers, &header::USER_AGENT).unwrap_or_default().to_owned(),
             binding: cookies.binding(&app.cookies).and_then(BrowserBinding::from_cookie),
             session: cookies.session(&app.cookies).map(Secret::new),
+            device_cookie: cookies.device(&app.cookies).map(str::to_owned),
             asks_for_health: parts.uri.path().ends_with("/healthz"),
             from_elsewhere: parts.method != Method::GET && is_foreign(&parts.headers, &own),
             cookies,

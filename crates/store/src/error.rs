@@ -124,20 +124,7 @@ pub(crate) fn is_outcome_known(error: &sqlx::Error) -> bool {
     }
 }
 
-/// The error and its causes, without repetitions.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        next = cause.source();
-    }
-    text
-}
+pub(crate) use countersign_core::text::error_chain as chain;
 
 /// Content that the schema or a caller should have made impossible.
 pub(crate) fn corrupt(what: impl std::fmt::Display) -> StoreError {

@@ -31,6 +31,8 @@ pub struct PostgresOptions {
     /// How long an operation waits for a connection, and a connection attempt for the server.
     pub connect_timeout: Duration,
     pub max_connections: u32,
+    /// After this time a connection is replaced; `None`: never.
+    pub max_lifetime: Option<Duration>,
     pub ssl_mode: SslMode,
     /// PEM files.
     pub ssl_root_cert: Option<PathBuf>,
@@ -86,6 +88,7 @@ impl Default for PostgresOptions {
             database: String::new(),
             connect_timeout: Duration::from_secs(5),
             max_connections: 10,
+            max_lifetime: Some(Duration::from_mins(30)),
             ssl_mode: SslMode::default(),
             ssl_root_cert: None,
             ssl_cert: None,

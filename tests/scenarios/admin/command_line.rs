@@ -7,11 +7,11 @@ use serde_json::Value;
 use crate::scenarios::admin::api::ADMINS;
 use crate::world::{ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Client, Server, World};
 
-fn world() -> World {
+pub fn world() -> World {
     World::new().client(Client::new("ops")).with(ADMINS)
 }
 
-async fn signs_in(server: &Server, who: (&str, &str)) -> String {
+pub async fn signs_in(server: &Server, who: (&str, &str)) -> String {
     let app = server.relying_party("example-app");
     let request = app.asks("openid groups offline_access");
     let arrival = server.browser().logs_in(&request, who.0, who.1).await;
@@ -113,7 +113,7 @@ async fn the_same_commands_work_from_afar_through_the_api() {
     assert_eq!(explained["people"][0]["groups"][1], "developers");
     assert_eq!(explained["people"][0]["client"]["may_use_connector"], true);
     let had = json(&run(&["events", "--had-group", "developers"]));
-    assert_eq!(had["holders"][0]["user_id"], "id-of-alice");
+    assert_eq!(had["memberships"][0]["user_id"], "id-of-alice");
     let shown = json(&run(&["sessions", "list", "--group", "developers"]));
     let id = shown["sessions"][0]["id"].as_str().unwrap();
     assert!(text(&run(&["sessions", "show", id, "--output", "table"])).contains("signed_in"));

@@ -282,7 +282,7 @@ async fn kubernetes_hears_neither_yes_nor_no_without_the_database() {
 async fn a_webhook_config_is_printed_for_a_client_that_has_one() {
     let server = world().start().await;
     for (client, why) in
-        [("nobody", "no client is called nobody"), ("example-app", "no kubernetes.webhook")]
+        [("nobody", "there is no client nobody"), ("example-app", "no kubernetes.webhook")]
     {
         let output =
             server.runs(&["kubernetes", "webhook-config", "CONFIG", "--client", client], &[]);

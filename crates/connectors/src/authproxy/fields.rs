@@ -3,6 +3,7 @@
 //! The one parse of groups: a single field, split at every separator, each name without the white space around it,
 //! empty ones left out, a repeated one once. Quotes mean nothing, so a field with them is refused.
 
+use countersign_core::text::{is_deceptive, is_joiner};
 use std::collections::HashSet;
 
 /// Longer than any list of groups a token could carry.
@@ -74,10 +75,9 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Control characters, and those that change how text around them looks or make two names look the same.
+/// Deceptive characters and joiners, with which two names can look the same.
 fn is_unseen(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    is_deceptive(c) || is_joiner(c)
 }
 
 /// Another spelling of the same name, as CGI, WSGI and FastCGI would read it.

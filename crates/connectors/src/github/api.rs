@@ -6,6 +6,7 @@
 
 use std::error::Error;
 
+use countersign_core::text::causes;
 use countersign_core::{Secret, Timestamp, Trace};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use octocrab::Octocrab;
@@ -217,12 +218,11 @@ pub(super) fn is_login(name: &str) -> bool {
 }
 
 fn broken(endpoint: &'static str, error: &(dyn Error + 'static)) -> UpstreamError {
-    let mut cause = Some(error);
-    while let Some(inner) = cause {
-        if inner.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_timeout) {
-            return UpstreamError::Slow { endpoint };
-        }
-        cause = inner.source();
+    let is_timeout = |cause: &(dyn Error + 'static)| {
+        cause.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_timeout)
+    };
+    if causes(error).any(is_timeout) {
+        return UpstreamError::Slow { endpoint };
     }
     let why = chain(error);
     match is_certificate_error(error) {

@@ -1,8 +1,9 @@
 //! The hosts of a directory, in the order in which they are asked.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::Ipv6Addr;
 
 use countersign_config::Section;
+use countersign_core::network::is_loopback_host;
 use rustls::pki_types::ServerName;
 
 use super::config::{Host, Security};
@@ -47,7 +48,7 @@ pub(super) fn read(section: &Section<'_>, security: Option<&Security>) -> Option
         let instead = "give startTLS: true or another port";
         section.warning(key, format!("port 389 is meant to be spoken to without TLS: {instead}"));
     }
-    if clear && !hosts.iter().all(|host| is_loopback(&host.name)) {
+    if clear && !hosts.iter().all(|host| is_loopback_host(&host.name)) {
         section.warning("insecureNoSSL", "sends every password over the network in clear");
     }
     sound.then_some(hosts)
@@ -92,9 +93,4 @@ fn split(text: &str) -> Result<(&str, Option<&str>), &'static str> {
         return Ok((text, None));
     }
     Ok(text.split_once(':').map_or((text, None), |(name, port)| (name, Some(port))))
-}
-
-fn is_loopback(name: &str) -> bool {
-    name.eq_ignore_ascii_case("localhost")
-        || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }

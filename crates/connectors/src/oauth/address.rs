@@ -6,6 +6,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use countersign_core::network::{
+    is_link_local_or_special, is_link_local_or_special_url, is_localhost, is_loopback,
+};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
@@ -40,10 +43,9 @@ fn nearness(url: &Url) -> Nearness {
         Some(Host::Ipv4(ip)) => of_address(ip.into()),
         Some(Host::Ipv6(ip)) => of_address(ip.into()),
         Some(Host::Domain(name)) => {
-            let name = name.trim_end_matches('.');
-            if name == "localhost" || name.ends_with(".localhost") {
+            if is_localhost(name) {
                 Nearness::ThisMachine
-            } else if name == "metadata.google.internal" {
+            } else if is_link_local_or_special_url(url) {
                 Nearness::Link
             } else {
                 Nearness::Network
@@ -54,15 +56,11 @@ fn nearness(url: &Url) -> Nearness {
 }
 
 fn of_address(ip: IpAddr) -> Nearness {
-    let ip = ip.to_canonical();
-    let link = match ip {
-        IpAddr::V4(ip) => ip.is_link_local() || ip.is_broadcast(),
-        IpAddr::V6(ip) => ip.is_unicast_link_local(),
-    };
-    if link || ip.is_multicast() {
-        Nearness::Link
-    } else if ip.is_loopback() || ip.is_unspecified() {
+    // The unspecified address connects to this machine.
+    if is_loopback(ip) || ip.to_canonical().is_unspecified() {
         Nearness::ThisMachine
+    } else if is_link_local_or_special(ip) {
+        Nearness::Link
     } else {
         Nearness::Network
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_config::Section;
+use countersign_core::text::causes;
 use countersign_core::{Secret, Trace};
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
@@ -224,28 +225,18 @@ fn broken(endpoint: &'static str, error: reqwest::Error) -> UpstreamError {
 /// Whether the TLS handshake ended because of the server's certificate. An `io::Error` hides the error it
 /// wraps from `source`, so both are looked at.
 pub(crate) fn is_certificate_error(error: &(dyn Error + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(inner) = cause {
-        let wrapped = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    causes(error).any(|cause| {
+        let wrapped = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
         let tls = wrapped
             .and_then(|error| error.downcast_ref::<rustls::Error>())
-            .or_else(|| inner.downcast_ref::<rustls::Error>());
-        if matches!(tls, Some(rustls::Error::InvalidCertificate(_))) {
-            return true;
-        }
-        cause = inner.source();
-    }
-    false
+            .or_else(|| cause.downcast_ref::<rustls::Error>());
+        matches!(tls, Some(rustls::Error::InvalidCertificate(_)))
+    })
 }
 
 /// The innermost two causes: "client error (Connect): … : invalid peer certificate: Expired" ends in what helps.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut texts = vec![error.to_string()];
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        texts.push(inner.to_string());
-        cause = inner.source();
-    }
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut texts: Vec<String> = causes(error).map(ToString::to_string).collect();
     texts.dedup();
     let skip = texts.len().saturating_sub(2);
     texts.into_iter().skip(skip).collect::<Vec<_>>().join(": ")

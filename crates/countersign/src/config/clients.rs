@@ -6,10 +6,11 @@ mod logout;
 
 use countersign_config::{Environment, Item, Section, did_you_mean};
 use countersign_core::client::{OUT_OF_BAND, OWN_PAGES};
+use countersign_core::network::is_loopback_url;
 use countersign_core::{Client, ClientId, ConnectorId, Secret};
 use url::Url;
 
-use super::{Sessions, issuer, pages, text_items};
+use super::{Sessions, pages, text_items};
 
 /// What clients are checked against.
 pub struct Known<'a> {
@@ -180,7 +181,7 @@ fn check_redirect_uri(item: &Item<'_>, uri: &str) {
     if uri.contains('*') {
         item.warning("is compared exactly: * stands for itself here");
     }
-    let exposed = |url: Url| url.scheme() == "http" && !issuer::is_loopback(&url);
+    let exposed = |url: Url| url.scheme() == "http" && !is_loopback_url(&url);
     if Url::parse(uri).is_ok_and(exposed) {
         item.warning("is http beyond this machine: codes travel in clear, expected https");
     }

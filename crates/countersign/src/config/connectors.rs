@@ -1,6 +1,6 @@
 //! The ways in: `connectors`, and the password database (`enablePasswordDB`, `staticPasswords`).
 
-use countersign_config::{Item, Section, Value};
+use countersign_config::{Item, Section, Value, did_you_mean};
 use countersign_connectors::local::{LocalUser, read_users};
 use countersign_core::{Connector, ConnectorId};
 
@@ -16,21 +16,28 @@ pub struct PasswordDb {
     pub users: Vec<LocalUser>,
 }
 
+#[derive(Default)]
 pub struct Upstreams {
     pub connectors: Vec<Connector>,
     pub password_db: Option<PasswordDb>,
+    /// Connectors whose `grantTypes` lack `authorization_code`.
+    pub without_sign_in: Vec<ConnectorId>,
     /// Of every entry, also of those with a mistake in them, and of the password database.
     pub ids: Vec<String>,
 }
 
 pub fn read(root: &Section<'_>) -> Upstreams {
     let local_enabled = root.flag("enablePasswordDB").unwrap_or(false);
-    let mut upstreams = Upstreams { connectors: Vec::new(), password_db: None, ids: Vec::new() };
+    let mut upstreams = Upstreams::default();
     let list = root.item("connectors");
     let entries = list.as_ref().map(Item::items).unwrap_or_default();
     for section in entries.iter().filter_map(Item::section) {
+        let serves_sign_in = serves_sign_in(&section);
         let connector = read_connector(&section, local_enabled, &mut upstreams.ids);
         section.finish();
+        if let Some(connector) = connector.as_ref().filter(|_| !serves_sign_in) {
+            upstreams.without_sign_in.push(connector.id.clone());
+        }
         upstreams.connectors.extend(connector);
     }
     // What is no list at all was complained of already.
@@ -60,7 +67,6 @@ fn read_connector(
     let id = section.required_text("id");
     let name = section.required_text("name");
     let config = section.section("config");
-    read_grant_types(section);
     if let Some(id) = &id {
         check_id(section, id, local_enabled, ids);
         ids.push(id.clone());
@@ -91,11 +97,29 @@ fn check_id(section: &Section<'_>, id: &str, local_enabled: bool, ids: &[String]
     }
 }
 
-/// Dex limits connectors to grant types; of those built here only one signs people in.
-fn read_grant_types(section: &Section<'_>) {
+/// `grantTypes` limits a connector to grant types, as in Dex. An empty list is no limit. Without
+/// `authorization_code` nobody signs in through the connector.
+fn serves_sign_in(section: &Section<'_>) -> bool {
     let items = text_items(section, "grantTypes");
-    if !items.is_empty() && !items.iter().any(|(_, text)| text == "authorization_code") {
-        let why = "is not supported yet: this connector serves authorization_code all the same";
+    for (item, text) in &items {
+        if !GRANT_TYPES.contains(&text.as_str()) {
+            let near = did_you_mean(text, GRANT_TYPES);
+            item.error(format!("found {text:?}, which is not a grant type{near}"));
+        }
+    }
+    let serves = items.is_empty() || items.iter().any(|(_, text)| text == "authorization_code");
+    if !serves {
+        let why = "does not contain authorization_code: nobody can sign in through this connector";
         section.warning("grantTypes", why);
     }
+    serves
 }
+
+/// RFC 6749 sections 1.3.1, 1.5, 1.3.3; RFC 8628; RFC 8693.
+const GRANT_TYPES: [&str; 5] = [
+    "authorization_code",
+    "refresh_token",
+    "password",
+    "urn:ietf:params:oauth:grant-type:device_code",
+    "urn:ietf:params:oauth:grant-type:token-exchange",
+];

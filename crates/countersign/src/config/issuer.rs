@@ -1,7 +1,8 @@
 //! The issuer: who this server says it is, byte for byte (OpenID Connect Discovery 1.0 section 3).
 
 use countersign_config::Section;
-use url::{Host, Url};
+use countersign_core::network::is_loopback_url;
+use url::Url;
 
 /// An http or https URL without user, query or fragment. Relying parties compare it as bytes.
 #[derive(Clone, Debug)]
@@ -27,7 +28,7 @@ impl Issuer {
 
     /// Plain http to somewhere else than this machine: passwords and codes can be read on the way.
     pub fn is_exposed(&self) -> bool {
-        self.url.scheme() == "http" && !is_loopback(&self.url)
+        self.url.scheme() == "http" && !is_loopback_url(&self.url)
     }
 }
 
@@ -84,14 +85,4 @@ fn parse(text: &str) -> Result<Url, &'static str> {
         return Err("expected a path of letters, digits, '-', '.', '_' and '~'");
     }
     Ok(url)
-}
-
-/// Does the URL name this machine itself?
-pub fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        None => false,
-    }
 }

@@ -1,9 +1,9 @@
 //! An address to listen on.
 
 use std::fmt;
-use std::net::IpAddr;
 
 use countersign_config::Section;
+use countersign_core::network::is_loopback_host;
 
 /// `host:port`. Port 0 lets the system choose.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct Listen {
 
 impl Listen {
     pub fn is_loopback(&self) -> bool {
-        self.host == "localhost" || self.host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+        is_loopback_host(&self.host)
     }
 
     /// `:5556` is every address of this machine, as in Go.

@@ -38,8 +38,7 @@ pub struct Postgres {
     pub port: u16,
     pub connection_timeout: Duration,
     pub max_open_connections: u32,
-    pub max_idle_connections: u32,
-    /// `None`: connections are kept as long as they work.
+    /// `None`: connections are used as long as they work.
     pub connection_max_lifetime: Option<Duration>,
     pub ssl_mode: SslMode,
     pub ca_file: Option<PathBuf>,
@@ -56,6 +55,9 @@ pub enum SslMode {
     VerifyCa,
     VerifyFull,
 }
+
+/// Long-lived connections are replaced, so that they spread over the servers behind one name again.
+const CONNECTION_LIFETIME: Duration = Duration::from_mins(30);
 
 pub fn read(root: &Section<'_>) -> Option<Storage> {
     if !root.has("storage") {
@@ -134,8 +136,10 @@ fn read_postgres(section: &Section<'_>, config: Option<Section<'_>>) -> Option<S
         port: port.unwrap_or(5432),
         connection_timeout: seconds("connectionTimeout").unwrap_or(Duration::from_secs(10)),
         max_open_connections: count("maxOpenConns", 5),
-        max_idle_connections: count("maxIdleConns", 5),
-        connection_max_lifetime: seconds("connMaxLifetime"),
+        connection_max_lifetime: match config.number("connMaxLifetime", 0, 86_400) {
+            Some(0) => None,
+            found => Some(found.map_or(CONNECTION_LIFETIME, Duration::from_secs)),
+        },
         ssl_mode: ssl
             .as_ref()
             .and_then(|ssl| ssl.choice("mode", &modes))
@@ -150,6 +154,7 @@ fn read_postgres(section: &Section<'_>, config: Option<Section<'_>>) -> Option<S
         }
         ssl.finish();
     }
+    config.ignored("maxIdleConns", "a connection that is idle for ten minutes is closed");
     config.finish();
     (postgres.database, postgres.user) = (database?, user?);
     Some(Storage::Postgres(Box::new(postgres)))

@@ -1,8 +1,9 @@
-//! One line of the log. Control characters are escaped in both forms.
+//! One line of the log, as text or JSON. Control and deceptive characters are escaped in both.
 
 use std::fmt::Write;
 
 use countersign_core::Timestamp;
+use countersign_core::text::is_deceptive;
 use serde_json::{Map, Value};
 use tracing::Level;
 
@@ -65,25 +66,25 @@ fn is_plain(text: &str) -> bool {
     !text.is_empty() && text.chars().all(plain)
 }
 
-/// Control characters, line ends of Unicode and marks that turn text around, as `\u{…}`.
+/// Escapes quotes, control characters and deceptive characters, the latter as `\u{…}`.
 fn escaped(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
         match c {
             '"' | '\\' => out.extend(['\\', c]),
             c if c.is_control() => out.extend(c.escape_default()),
-            c if deceives(c) => out.extend(c.escape_unicode()),
+            c if is_deceptive(c) => out.extend(c.escape_unicode()),
             c => out.push(c),
         }
         out
     })
 }
 
-/// The same for JSON, whose own rules leave alone what stands above ASCII, and DEL: a terminal takes
-/// U+009B for the beginning of an order. Outside of strings JSON has none of these.
+/// The same for JSON, whose own escaping excludes DEL and everything above ASCII; a terminal takes U+009B for
+/// the start of a control sequence. Outside of strings JSON contains none of these.
 fn visible(json: &str) -> String {
     json.chars().fold(String::with_capacity(json.len()), |mut out, c| {
-        if c.is_control() || deceives(c) {
-            let _ = write!(out, "\\u{:04x}", u32::from(c));
+        if is_deceptive(c) {
+            write_json_escape(&mut out, c);
         } else {
             out.push(c);
         }
@@ -91,9 +92,12 @@ fn visible(json: &str) -> String {
     })
 }
 
-fn deceives(c: char) -> bool {
-    matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}'
-        | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// As one or two UTF-16 code units (RFC 8259 section 7).
+fn write_json_escape(out: &mut String, c: char) {
+    for unit in c.encode_utf16(&mut [0; 2]) {
+        // Writing to a string cannot fail.
+        let _ = write!(out, "\\u{unit:04x}");
+    }
 }
 
 #[cfg(test)]

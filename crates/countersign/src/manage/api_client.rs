@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use countersign_core::Secret;
+use countersign_core::text::error_chain;
 use reqwest::{Certificate, Client, RequestBuilder, redirect};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -159,14 +160,4 @@ async fn json_response<T: DeserializeOwned>(request: RequestBuilder) -> Result<T
     let parts: Vec<String> =
         std::iter::once(status.to_string()).chain(parts.into_iter().flatten()).collect();
     Err(CommandError::Other(parts.join(": ")))
-}
-
-fn error_chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

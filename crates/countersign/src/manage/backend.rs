@@ -8,8 +8,8 @@ use clap::Args;
 use countersign_core::SessionFilter;
 use countersign_issuer::Issuer;
 use countersign_issuer::admin::Administrator;
-use countersign_issuer::admin::asked::{BULK_FIELDS, Fields};
-use countersign_issuer::admin::looks::Page;
+use countersign_issuer::admin::fields::{BULK_FIELDS, Fields};
+use countersign_issuer::admin::queries::Page;
 use countersign_server::{App, Health};
 
 use super::api_client::{ApiClient, RequestFields};

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use countersign_issuer::IssuerError;
-use countersign_issuer::admin::asked::BadField;
+use countersign_issuer::admin::fields::FieldError;
 
 /// One line for standard error.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,8 +48,8 @@ impl fmt::Display for CommandError {
     }
 }
 
-impl From<BadField> for CommandError {
-    fn from(bad: BadField) -> Self {
+impl From<FieldError> for CommandError {
+    fn from(bad: FieldError) -> Self {
         Self::Field { field: bad.field, problem: bad.problem }
     }
 }

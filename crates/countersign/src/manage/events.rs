@@ -3,7 +3,7 @@
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use countersign_core::event::EventKind;
-use countersign_issuer::admin::asked::EVENT_FIELDS;
+use countersign_issuer::admin::fields::EVENT_FIELDS;
 use countersign_issuer::admin::view::{EventPageView, EventView};
 
 use super::api_client::RequestFields;
@@ -160,7 +160,7 @@ fn row(event: &EventView, terminal: &Terminal) -> Vec<Cell> {
         Cell::from(terminal.instant(&event.at)),
         kind,
         text(&event.user_id),
-        Cell::from(&event.actor),
+        Cell::from(actor(event, terminal)),
         text(&event.reason),
         text(&event.client),
         text(&event.connector),
@@ -168,4 +168,13 @@ fn row(event: &EventView, terminal: &Terminal) -> Vec<Cell> {
         text(&event.session),
         Cell::from(details),
     ]
+}
+
+/// Who did it; on a terminal `user` where it is the user the event is about, who has a column already.
+fn actor<'a>(event: &'a EventView, terminal: &Terminal) -> &'a str {
+    let user = event.actor.strip_prefix("user:").filter(|_| terminal.width.is_some());
+    match user.is_some() && user == event.user_id.as_deref() {
+        true => "user",
+        false => &event.actor,
+    }
 }

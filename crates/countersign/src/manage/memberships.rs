@@ -1,7 +1,7 @@
 //! `countersign events --had-group`: who had a group between two instants.
 
-use countersign_issuer::admin::asked::HOLDER_FIELDS;
-use countersign_issuer::admin::view::{HoldingPageView, HoldingView};
+use countersign_issuer::admin::fields::HOLDER_FIELDS;
+use countersign_issuer::admin::view::{MembershipPageView, MembershipView};
 
 use super::api_client::RequestFields;
 use super::backend::{Backend, checked, page};
@@ -31,7 +31,10 @@ pub async fn list(
 }
 
 impl Backend {
-    async fn memberships(&self, request: &RequestFields) -> Result<HoldingPageView, CommandError> {
+    async fn memberships(
+        &self,
+        request: &RequestFields,
+    ) -> Result<MembershipPageView, CommandError> {
         match self {
             Self::Api(api) => api.get("/memberships", request).await,
             Self::Database { app, .. } => {
@@ -44,8 +47,8 @@ impl Backend {
     }
 }
 
-fn render(page: &HoldingPageView, terminal: &Terminal) -> String {
-    let row = |membership: &HoldingView| {
+fn render(page: &MembershipPageView, terminal: &Terminal) -> String {
+    let row = |membership: &MembershipView| {
         vec![
             Cell::from(&membership.person),
             Cell::from(&membership.user_id),

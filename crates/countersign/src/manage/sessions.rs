@@ -5,7 +5,7 @@ mod filters;
 
 use clap::{Args, Subcommand, ValueEnum};
 use countersign_core::SessionId;
-use countersign_issuer::admin::asked::SESSION_FIELDS;
+use countersign_issuer::admin::fields::SESSION_FIELDS;
 use countersign_issuer::admin::view::{
     EndedView, GrantView, SessionDetailView, SessionPageView, SessionView,
 };
@@ -146,7 +146,7 @@ impl Backend {
                 api.get(&format!("/sessions/{}", path_segment(id)), &RequestFields::new()).await
             }
             Self::Database { app, .. } => {
-                let found = app.issuer.session_in_full(&SessionId::new(id)).await?;
+                let found = app.issuer.session_details(&SessionId::new(id)).await?;
                 found.ok_or_else(|| CommandError::Other(format!("there is no session {id}")))
             }
         }

@@ -55,38 +55,57 @@ impl<T: AsRef<str>> From<T> for Cell {
 
 /// One cell per column in every row.
 pub fn table(terminal: &Terminal, columns: &[Column], rows: &[Vec<Cell>]) -> String {
-    let widths = fit(terminal.width, columns, &natural_widths(columns, rows));
-    let line = |cells: &mut dyn Iterator<Item = (&str, Option<Colour>)>| {
-        let mut line = String::new();
-        let mut padding = 0;
-        for ((text, colour), width) in cells.zip(&widths) {
-            let Some(width) = width else { continue };
-            line += &" ".repeat(padding);
-            let text = cut(text, *width);
-            padding = width.saturating_sub(text.width()) + GAP;
-            match colour {
-                Some(colour) => line += &terminal.paint(colour, &text),
-                None => line += &text,
-            }
-        }
-        line.truncate(line.trim_end().len());
-        line + "\n"
+    let (columns, rows) = match terminal.width {
+        Some(_) => without_empty_columns(columns, rows),
+        None => (columns.to_vec(), rows.to_vec()),
     };
-    let mut text = line(&mut columns.iter().map(|column| (column.title, Some(Colour::Bold))));
-    for row in rows {
-        text += &line(&mut row.iter().map(|cell| (cell.text.as_str(), cell.colour)));
-    }
+    let widths = fit(terminal.width, &columns, &natural_widths(&columns, &rows));
+    let titles: Vec<Cell> =
+        columns.iter().map(|column| Cell::coloured(Colour::Bold, column.title)).collect();
+    let mut text: String =
+        std::iter::once(&titles).chain(&rows).map(|cells| line(terminal, cells, &widths)).collect();
     let hidden: Vec<&str> = columns
         .iter()
         .zip(&widths)
         .filter(|(_, width)| width.is_none())
         .map(|(column, _)| column.title)
         .collect();
-    if terminal.width.is_some() && !hidden.is_empty() {
+    if !hidden.is_empty() {
         let note = format!("Not shown: {}. --wide shows everything.", hidden.join(", "));
         text += &fold(&note, terminal.width, 0, |line| terminal.paint(Colour::Dim, line));
     }
     text
+}
+
+/// Leaves out the columns that are empty in every row and not of rank 0: their room is better used.
+fn without_empty_columns(columns: &[Column], rows: &[Vec<Cell>]) -> (Vec<Column>, Vec<Vec<Cell>>) {
+    let is_kept = |(place, column): (usize, &Column)| {
+        let mut cells = rows.iter().filter_map(|row| row.get(place));
+        column.rank == 0 || cells.any(|cell| !cell.text.is_empty())
+    };
+    let kept: Vec<bool> = columns.iter().enumerate().map(is_kept).collect();
+    fn select<T: Clone>(values: &[T], kept: &[bool]) -> Vec<T> {
+        values.iter().zip(kept).filter(|(_, kept)| **kept).map(|(value, _)| value.clone()).collect()
+    }
+    (select(columns, &kept), rows.iter().map(|row| select(row, &kept)).collect())
+}
+
+/// Cells without a width are left out.
+fn line(terminal: &Terminal, cells: &[Cell], widths: &[Option<usize>]) -> String {
+    let mut line = String::new();
+    let mut padding = 0;
+    for (cell, width) in cells.iter().zip(widths) {
+        let Some(width) = width else { continue };
+        line += &" ".repeat(padding);
+        let text = cut(&cell.text, *width);
+        padding = width.saturating_sub(text.width()) + GAP;
+        match cell.colour {
+            Some(colour) => line += &terminal.paint(colour, &text),
+            None => line += &text,
+        }
+    }
+    line.truncate(line.trim_end().len());
+    line + "\n"
 }
 
 /// How to get the next page, where there is one.
@@ -152,7 +171,7 @@ fn cut(text: &str, width: usize) -> String {
     text.chars().take_while(fits).chain(['…']).collect()
 }
 
-/// `name   value`, one a line; long values are folded below their beginning.
+/// `name   value`, one a line; long values are folded below their beginning, empty ones are left out.
 pub fn facts(terminal: &Terminal, facts: &[(&str, String)]) -> String {
     let names = facts.iter().map(|(name, _)| name.width()).max().unwrap_or(0);
     let indent = names + GAP;
@@ -162,7 +181,7 @@ pub fn facts(terminal: &Terminal, facts: &[(&str, String)]) -> String {
         let line = format!("{}{padding}{}", terminal.paint(Colour::Bold, name), value.trim_start());
         line.trim_end().to_owned() + "\n"
     };
-    facts.iter().map(line).collect()
+    facts.iter().filter(|(_, value)| !value.is_empty()).map(line).collect()
 }
 
 /// Lines of at most `width` columns, broken at spaces and indented. A word longer than a line stays whole.
@@ -214,7 +233,7 @@ mod tests {
             [row(["a", "\u{1b}[2Jja\u{202e}ne\r\n", "", ""]), row(["long one", "b", "", ""])];
         assert_eq!(
             table(&terminal(None), &COLUMNS, &rows),
-            "ID        USER        CLIENTS  DETAILS\na          [2Jja ne\nlong one  b\n"
+            "ID        USER         CLIENTS  DETAILS\na          [2Jja ne\nlong one  b\n"
         );
     }
 
@@ -236,8 +255,14 @@ mod tests {
     #[test]
     fn wide_characters_count_as_two_columns() {
         let rows = [row(["1", "田中太郎", "x", ""])];
-        let text = table(&terminal(Some(15)), &COLUMNS, &rows);
-        assert!(text.contains("1   田…    x\n"), "{text}");
+        let text = table(&terminal(Some(18)), &COLUMNS, &rows);
+        assert!(text.contains("1   田中…  x\n"), "{text}");
+    }
+
+    #[test]
+    fn a_column_without_a_value_leaves_its_room_to_others() {
+        let rows = [row(["1", "", "kubernetes", ""])];
+        assert_eq!(table(&terminal(Some(14)), &COLUMNS, &rows), "ID  CLIENTS\n1   kubernetes\n");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use countersign_core::Timestamp;
+use countersign_core::text::is_deceptive;
 
 use crate::system_clock::SystemClock;
 
@@ -113,11 +114,7 @@ fn rounded(distance: Duration) -> Option<String> {
 /// Without control characters, line breaks and characters that change the text's direction: names chosen by
 /// other people are printed, and must not move the cursor.
 pub fn printable(text: &str) -> String {
-    let is_unsafe = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().map(|c| if is_unsafe(c) { ' ' } else { c }).collect()
+    text.chars().map(|c| if is_deceptive(c) { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]

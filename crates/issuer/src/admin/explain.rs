@@ -39,14 +39,17 @@ pub struct PersonView {
     pub email: String,
     pub groups: Vec<String>,
     pub administrator: bool,
+    /// The newest live ones, 20 at most.
     pub sessions: Vec<SessionView>,
+    /// How many live ones there are.
+    pub sessions_total: i64,
     /// What the client asked about would be told.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub client: Option<ClientAnswer>,
+    pub client: Option<ClientExplanation>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct ClientAnswer {
+pub struct ClientExplanation {
     pub client: String,
     pub may_use_connector: bool,
     /// Seconds.
@@ -114,7 +117,8 @@ impl Issuer {
             ..SessionFilter::default()
         };
         let found = self.store.find_sessions(&filter, None, MOST_SESSIONS).await?;
-        let admin = found.sessions.iter().any(|s| self.settings.admin.admits(&s.session));
+        let sessions_total = self.store.count_sessions(&filter).await?.sessions;
+        let admin = self.settings.admin.admits_groups(connector, &identity.groups);
         Ok(PersonView {
             connector: connector.to_string(),
             user_id: identity.user_id.clone(),
@@ -123,6 +127,7 @@ impl Issuer {
             email: identity.email.clone(),
             groups: identity.groups.clone(),
             administrator: admin,
+            sessions_total,
             sessions: found.sessions.iter().map(SessionView::from).collect(),
             client: client.map(|client| self.answer_for(client, connector, identity)),
         })
@@ -133,7 +138,7 @@ impl Issuer {
         client: &Client,
         connector: &ConnectorId,
         identity: &Identity,
-    ) -> ClientAnswer {
+    ) -> ClientExplanation {
         let may_use_connector = self.connectors.allowed(client, connector).is_some();
         let mut notes = Vec::new();
         if self.connectors.get(connector).is_none() {
@@ -152,7 +157,7 @@ impl Issuer {
                 "email_verified is false: Kubernetes refuses the claim email then".to_owned(),
             );
         }
-        ClientAnswer {
+        ClientExplanation {
             client: client.id.to_string(),
             may_use_connector,
             tokens_live: self.settings.token_lifetime_of(client).as_secs(),

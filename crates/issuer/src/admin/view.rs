@@ -147,7 +147,7 @@ pub struct EventPageView {
 
 /// Somebody had a group from then to then, by that upstream.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct HoldingView {
+pub struct MembershipView {
     pub connector: String,
     pub user_id: String,
     pub person: String,
@@ -161,9 +161,9 @@ pub struct HoldingView {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct HoldingPageView {
+pub struct MembershipPageView {
     pub group: String,
-    pub memberships: Vec<HoldingView>,
+    pub memberships: Vec<MembershipView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
@@ -322,7 +322,7 @@ impl From<&GrantEnd> for EndView {
     }
 }
 
-impl From<&Membership> for HoldingView {
+impl From<&Membership> for MembershipView {
     fn from(membership: &Membership) -> Self {
         Self {
             connector: membership.connector.to_string(),

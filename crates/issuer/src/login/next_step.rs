@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use countersign_core::client::OUT_OF_BAND;
-use countersign_core::{Client, Code, Secret, Session, ids, scopes};
+use countersign_core::{Client, Code, Secret, Session, identity, scopes};
 use countersign_jose::hash;
 use countersign_store::IssueCodeOutcome;
 
@@ -15,6 +15,8 @@ use super::request::AuthRequest;
 use super::response::{AuthorizationError, AuthorizationResponse, ErrorCode};
 use super::steps::{ConnectorChoice, Step};
 use crate::{Issuer, IssuerError};
+
+const CODE_PURPOSE: &str = "authorization code";
 
 /// Whether the browser session satisfies the authorization request.
 enum LoginStatus {
@@ -70,12 +72,12 @@ impl Issuer {
         };
         let session = match self.revalidate_and_store(session).await {
             Ok(Some(session)) => session,
-            Ok(None) => return Ok(self.ask_for_login(pending, client)),
+            Ok(None) => return Ok(self.login_again(pending, client)),
             // Permanent, so another connector or account is the only way on; a login there shows what is
             // missing.
             Err(IssuerError::Misconfigured { what, cause, .. }) => {
                 tracing::error!(upstream = what, cause, "a session cannot be revalidated");
-                return Ok(self.ask_for_login(pending, client));
+                return Ok(self.login_again(pending, client));
             }
             Err(error) => return Err(error),
         };
@@ -147,6 +149,21 @@ impl Issuer {
                 .covers(self.login_scopes_needed(session, request.login_scopes()))
     }
 
+    /// The upstream identity cannot be used. A login made for this very request is not asked for again: with
+    /// an upstream that answers without interaction that would be an endless redirect.
+    fn login_again(&self, pending: PendingLogin, client: &Client) -> Step {
+        if pending.logged_in.is_none() {
+            return self.ask_for_login(pending, client);
+        }
+        match pending.request.account_page {
+            Some(_) => Step::Expired,
+            None => {
+                let why = "The upstream accepted the login and then refused the user";
+                self.refuse(&pending, ErrorCode::AccessDenied, why)
+            }
+        }
+    }
+
     fn ask_for_login(&self, mut pending: PendingLogin, client: &Client) -> Step {
         if pending.request.prompt.none {
             return self.refuse(&pending, ErrorCode::LoginRequired, "Nobody is signed in");
@@ -196,8 +213,8 @@ impl Issuer {
         session: Session,
     ) -> Result<Step, IssuerError> {
         let now = self.now();
-        let code = ids::random_token()?;
         let request = &pending.request;
+        let code = self.code_for(request, &session);
         let given = Code {
             hash: hash::sha256(&code),
             request: request.id.clone(),
@@ -216,9 +233,32 @@ impl Issuer {
             IssueCodeOutcome::Issued => {
                 Step::Respond(AuthorizationResponse::code(request, &self.settings.issuer, code))
             }
-            IssueCodeOutcome::AlreadyFinished => Step::AlreadyFinished,
+            IssueCodeOutcome::AlreadyFinished => match self.is_code_unused(&code).await? {
+                true => {
+                    Step::Respond(AuthorizationResponse::code(request, &self.settings.issuer, code))
+                }
+                false => Step::AlreadyFinished,
+            },
             IssueCodeOutcome::SessionEnded => self.ask_for_login(pending, client),
         })
+    }
+
+    /// The code of a request is derived from the request id and the user with a server key, so a repeated
+    /// submission of the same step gets the same redirect without a code being stored in clear. The request
+    /// id is random and known only sealed to the browser, and single use is enforced at redemption.
+    fn code_for(&self, request: &AuthRequest, session: &Session) -> String {
+        let user = identity::subject(&session.identity.user_id, &session.connector);
+        let message = format!("{}\n{user}", request.id);
+        let (_, code) = self.keyring.keys().mac_settled.sign(CODE_PURPOSE, &message);
+        code
+    }
+
+    /// True when this code was issued and can still be redeemed. One that was redeemed is not sent again: its
+    /// client would redeem it again, which ends the grant (RFC 6749 section 4.1.2).
+    async fn is_code_unused(&self, code: &str) -> Result<bool, IssuerError> {
+        let stored = self.store.code(&hash::sha256(code)).await?;
+        let now = self.now();
+        Ok(stored.is_some_and(|stored| stored.used_at.is_none() && now <= stored.code.expires_at))
     }
 
     /// An out-of-band code is typed by hand, so it lives longer than one that is redirected.

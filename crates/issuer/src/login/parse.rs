@@ -13,6 +13,28 @@ use crate::{Issuer, IssuerError};
 /// All parameters together; what is sealed into the browser stays small enough for cookies and URLs.
 const MAX_PARAMS_BYTES: usize = 3 * 1024;
 
+/// The parameters that have a meaning here; others are ignored (RFC 6749 section 3.1).
+const PARAMETERS: [&str; 18] = [
+    "client_id",
+    "redirect_uri",
+    "response_type",
+    "response_mode",
+    "scope",
+    "state",
+    "nonce",
+    "prompt",
+    "max_age",
+    "id_token_hint",
+    "login_hint",
+    "code_challenge",
+    "code_challenge_method",
+    "request",
+    "request_uri",
+    "connector_id",
+    "approval_prompt",
+    "req",
+];
+
 pub enum ParsedRequest {
     Request(Box<AuthRequest>),
     /// Goes back to the client.
@@ -96,7 +118,7 @@ impl Issuer {
         id: String,
     ) -> Result<AuthRequest, Refusal> {
         use ErrorCode::{InvalidRequest, RequestNotSupported, RequestUriNotSupported};
-        if let Some(name) = params.repeated() {
+        if let Some(name) = params.repeated(&PARAMETERS) {
             return refuse(InvalidRequest, format!("Parameter {} is repeated", ascii(name)));
         }
         if params.size_bytes() > MAX_PARAMS_BYTES {
@@ -217,7 +239,7 @@ impl Issuer {
     ) -> Result<Option<ConnectorId>, Refusal> {
         let asked = from_path.or_else(|| params.get("connector_id").map(ConnectorId::new));
         match asked {
-            Some(id) if self.connectors.allowed(client, &id).is_none() => {
+            Some(id) if self.connectors.allowed_for_sign_in(client, &id).is_none() => {
                 refuse(ErrorCode::InvalidRequest, "Unknown connector, or not for this client")
             }
             asked => Ok(asked),

@@ -1,8 +1,9 @@
-//! What travels in the browser of a login in flight: the request, sealed to that browser.
+//! The state of a login before it is finished, which its browser keeps: the browser binding (a cookie) and the
+//! pending login (the request, sealed to that binding).
 
 use countersign_core::ids::{self, NoRandomness};
 use countersign_core::{SessionId, Timestamp};
-use countersign_jose::SealingKeys;
+use countersign_jose::{SealingKeys, hash};
 use serde::{Deserialize, Serialize};
 
 use super::AuthRequest;
@@ -10,47 +11,51 @@ use crate::IssuerError;
 
 const PURPOSE: &str = "authorization request";
 
-/// The cookie that says which browser this is: 32 random bytes, renewed at sign-in. The ones before are
-/// remembered so that other tabs' logins, begun before, are not lost; what they open has forgotten
-/// who signed in, and is worth no more than the link that began it.
+/// The cookie that identifies a browser: a token that stays (`browser`), and one that is renewed at every
+/// sign-in (`sign_in`).
+///
+/// What is sealed for a browser is bound to the first, so a login in any tab survives any number of sign-ins in
+/// other tabs. A pending login also carries a hash of the second: after another sign-in it opens without its
+/// session and login time, and is then worth no more than the link that began it. A value planted in the
+/// browser before a sign-in is therefore of no use after it.
 #[derive(Clone, Debug)]
 pub struct BrowserBinding {
-    /// The current one first.
-    tokens: Vec<String>,
+    browser: String,
+    /// Empty before the first sign-in.
+    sign_in: String,
 }
 
 impl BrowserBinding {
-    /// The current one and those before it.
-    const REMEMBERED: usize = 5;
-
     pub fn new() -> Result<Self, NoRandomness> {
-        Ok(Self { tokens: vec![ids::random_token()?] })
+        Ok(Self { browser: ids::random_token()?, sign_in: String::new() })
     }
 
-    /// Reads the cookie's value; anything odd is no binder at all.
+    /// Reads the cookie's value; anything malformed is no binding at all.
     pub fn from_cookie(value: &str) -> Option<Self> {
-        let tokens: Vec<String> =
-            value.split('.').take(Self::REMEMBERED).map(str::to_owned).collect();
-        tokens.iter().all(|token| is_token(token)).then_some(Self { tokens })
+        let (browser, sign_in) = value.split_once('.').unwrap_or((value, ""));
+        let is_valid = is_token(browser) && (sign_in.is_empty() || is_token(sign_in));
+        is_valid.then(|| Self { browser: browser.to_owned(), sign_in: sign_in.to_owned() })
     }
 
     pub fn to_cookie(&self) -> String {
-        self.tokens.join(".")
+        match self.sign_in.is_empty() {
+            true => self.browser.clone(),
+            false => format!("{}.{}", self.browser, self.sign_in),
+        }
     }
 
-    pub(super) fn current(&self) -> &str {
-        self.tokens.first().map_or("", String::as_str)
+    /// What sealed values are bound to.
+    pub(super) fn browser(&self) -> &str {
+        &self.browser
     }
 
-    /// The current one first.
-    pub(super) fn each(&self) -> impl Iterator<Item = &str> {
-        self.tokens.iter().map(String::as_str)
+    fn sign_in_hash(&self) -> String {
+        hash::sha256(&self.sign_in)
     }
 
-    /// A new one, at sign-in: what was planted in the browser before is worthless after.
+    /// With a new sign-in token.
     pub fn renewed(&self) -> Result<Self, NoRandomness> {
-        let before = self.tokens.iter().take(Self::REMEMBERED - 1).cloned();
-        Ok(Self { tokens: std::iter::once(ids::random_token()?).chain(before).collect() })
+        Ok(Self { browser: self.browser.clone(), sign_in: ids::random_token()? })
     }
 }
 
@@ -58,16 +63,16 @@ fn is_token(text: &str) -> bool {
     text.len() == 43 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
-/// A request on its way through the steps.
+/// An authorization request on its way through the steps.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PendingLogin {
     pub request: AuthRequest,
-    /// The session this envelope's approval page was shown for, or whose login happened in it.
+    /// The session the approval page was shown for, or that the login step created.
     pub session: Option<SessionId>,
-    /// The login step happened in this envelope: `prompt=login` and `max_age` are satisfied by that,
+    /// When the login step happened in this pending login: `prompt=login` and `max_age` are satisfied by that,
     /// never by comparing clocks.
     pub logged_in: Option<Timestamp>,
-    /// The person said "not you?" to the session of this browser.
+    /// The user asked to sign in as somebody else.
     pub switch: bool,
 }
 
@@ -81,22 +86,38 @@ impl PendingLogin {
         keys: &SealingKeys,
         binding: &BrowserBinding,
     ) -> Result<String, IssuerError> {
-        let plain = serde_json::to_vec(self).map_err(|e| IssuerError::Broken(e.to_string()))?;
-        Ok(keys.seal(PURPOSE, binding.current().as_bytes(), &plain)?)
+        let sealed = (self, binding.sign_in_hash());
+        let plain = serde_json::to_vec(&sealed).map_err(|e| IssuerError::Broken(e.to_string()))?;
+        Ok(keys.seal(PURPOSE, binding.browser().as_bytes(), &plain)?)
     }
 
     /// `None`: not sealed by us, or to another browser.
     pub fn open(keys: &SealingKeys, binding: &BrowserBinding, sealed: &str) -> Option<Self> {
-        if let Some(pending) = Self::open_with(keys, binding.current(), sealed) {
-            return Some(pending);
-        }
-        let before = binding.each().skip(1);
-        let pending = before.into_iter().find_map(|b| Self::open_with(keys, b, sealed))?;
-        Some(Self::new(pending.request))
+        let plain = keys.open(PURPOSE, binding.browser().as_bytes(), sealed)?;
+        let (pending, sign_in): (Self, String) = serde_json::from_slice(&plain).ok()?;
+        Some(match sign_in == binding.sign_in_hash() {
+            true => pending,
+            false => Self::new(pending.request),
+        })
     }
+}
 
-    fn open_with(keys: &SealingKeys, binding: &str, sealed: &str) -> Option<Self> {
-        let plain = keys.open(PURPOSE, binding.as_bytes(), sealed)?;
-        serde_json::from_slice(&plain).ok()
+#[cfg(test)]
+mod tests {
+    use super::BrowserBinding;
+
+    /// Issue 9, 6: the sixth sign-in in another tab lost a login that was waiting.
+    #[test]
+    fn a_browser_stays_itself_over_any_number_of_sign_ins() {
+        let first = BrowserBinding::new().unwrap();
+        let mut last = first.clone();
+        for _ in 0..40 {
+            let renewed = last.renewed().unwrap();
+            assert_ne!(renewed.to_cookie(), last.to_cookie());
+            last = BrowserBinding::from_cookie(&renewed.to_cookie()).unwrap();
+        }
+        assert_eq!(first.browser(), last.browser());
+        assert!(last.to_cookie().len() < 100);
+        assert!(BrowserBinding::from_cookie("short").is_none());
     }
 }

@@ -29,9 +29,11 @@ impl Params {
         self.pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// The first parameter that occurs more than once.
-    pub fn repeated(&self) -> Option<&str> {
-        let mut names: Vec<&str> = self.pairs.iter().map(|(name, _)| name.as_str()).collect();
+    /// The first of these parameters that occurs more than once. Others may repeat, such as `resource`
+    /// (RFC 8707), because they are ignored.
+    pub fn repeated(&self, known: &[&str]) -> Option<&str> {
+        let names = self.pairs.iter().map(|(name, _)| name.as_str());
+        let mut names: Vec<&str> = names.filter(|name| known.contains(name)).collect();
         names.sort_unstable();
         names.windows(2).find(|pair| pair.first() == pair.last()).and_then(|p| p.first()).copied()
     }
@@ -150,7 +152,7 @@ mod tests {
     fn a_repeated_parameter_is_noticed_wherever_it_stands() {
         let pairs = [("state", "a"), ("scope", "x"), ("state", "b")];
         let params = Params::new(pairs.map(|(k, v)| (k.into(), v.into())).to_vec());
-        assert_eq!(params.repeated(), Some("state"));
+        assert_eq!(params.repeated(&["state"]), Some("state"));
         assert!(params.is_repeated("state") && !params.is_repeated("scope"));
     }
 

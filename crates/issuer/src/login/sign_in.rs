@@ -9,7 +9,8 @@ use countersign_jose::hash;
 use countersign_store::SignIn;
 
 use super::PendingLogin;
-use crate::attempts::{RateLimitPermit, counted_address};
+use super::device_cookie;
+use super::rate_limit::{AttemptKey, LimitedBy, RateLimitPermit, counted_address};
 use crate::upstream_health::Op;
 use crate::{Issuer, IssuerError};
 
@@ -28,6 +29,8 @@ pub struct Browser {
     pub cookie: Option<Secret>,
     pub address: IpAddr,
     pub user_agent: String,
+    /// See [`device_cookie`].
+    pub device_cookie: Option<String>,
 }
 
 /// What somebody typed.
@@ -47,6 +50,12 @@ pub enum SignInOutcome {
     RestartRequired,
 }
 
+/// A refused login, for the log: who tried from where, and what the connector did.
+pub(super) struct LoginTrace<'a> {
+    pub browser: &'a Browser,
+    pub trace: &'a Trace,
+}
+
 /// Somebody who has proved who they are: what their connector said, what it was asked for, and how.
 pub(super) struct AuthenticatedUser {
     pub person: SignedIn,
@@ -62,6 +71,8 @@ pub struct SignedInBrowser {
     pub cookie: Secret,
     pub lifetime: Duration,
     pub connector: ConnectorId,
+    /// New value of the device cookie; only after a password login.
+    pub device_cookie: Option<String>,
 }
 
 impl Issuer {
@@ -74,7 +85,9 @@ impl Issuer {
     pub fn connector_for(&self, pending: &PendingLogin, id: &ConnectorId) -> Option<&Connector> {
         let client = self.clients.behind(&pending.request)?;
         let asked = pending.request.connector.as_ref();
-        self.connectors.allowed(client, id).filter(|_| asked.is_none_or(|asked| asked == id))
+        self.connectors
+            .allowed_for_sign_in(client, id)
+            .filter(|_| asked.is_none_or(|asked| asked == id))
     }
 
     pub async fn sign_in_with_password(
@@ -96,10 +109,19 @@ impl Issuer {
         if attempt.login.chars().count() > LONGEST_LOGIN {
             return Ok(SignInOutcome::Refused(Refusal::BadCredentials));
         }
-        let account = format!("{}\n{}", connector.id, method.canonical(&attempt.login));
+        let account = method.canonical(&attempt.login);
         let address = counted_address(browser.address);
-        if let RateLimitPermit::Wait(wait) = self.attempts.begin(&account, &address, self.now()) {
-            tracing::warn!(event = "login_delayed", connector = %connector.id, address = %browser.address, "too many attempts");
+        let keys = self.keyring.keys();
+        let (id, device) = (connector.id.as_str(), browser.device_cookie.as_deref());
+        let device = device_cookie::device_of(device, &keys.mac, id, &account);
+        let key = AttemptKey {
+            connector: id,
+            account: &account,
+            address: &address,
+            device: device.as_deref(),
+        };
+        if let RateLimitPermit::Wait(wait, by) = self.attempts.begin(&key, self.now()) {
+            log_delay(connector, attempt, browser, by);
             return Ok(SignInOutcome::RateLimited(wait));
         }
         let mut trace = Trace::default();
@@ -107,13 +129,26 @@ impl Issuer {
         let answer = self.call_connector(connector, Op::Login, asking).await;
         match answer.map_err(|down| self.unavailable(connector, &down, &trace))? {
             LoginOutcome::Refused(refusal) => {
-                self.log_refusal(connector, &refusal, browser, &trace);
+                let login = loggable(&attempt.login);
+                self.log_refusal(
+                    connector,
+                    &refusal,
+                    Some(&login),
+                    &LoginTrace { browser, trace: &trace },
+                );
                 Ok(SignInOutcome::Refused(refusal))
             }
             LoginOutcome::Accepted(person) => {
-                self.attempts.succeeded(&account, &address, self.now());
+                self.attempts.succeeded(&key, self.now());
                 let proven = AuthenticatedUser { person: *person, login_scopes: EVERYTHING, trace };
-                self.sign_in(pending, connector, proven, browser).await
+                let mut outcome = self.sign_in(pending, connector, proven, browser).await?;
+                if let SignInOutcome::SignedIn(signed_in) = &mut outcome {
+                    let before = browser.device_cookie.as_deref();
+                    let cookie =
+                        device_cookie::after_success(before, &keys.mac_settled, id, &account)?;
+                    signed_in.device_cookie = Some(cookie);
+                }
+                Ok(outcome)
             }
         }
     }
@@ -181,6 +216,7 @@ impl Issuer {
         pending.switch = false;
         let connector = connector.id.clone();
         Ok(SignInOutcome::SignedIn(Box::new(SignedInBrowser {
+            device_cookie: None,
             pending,
             cookie,
             lifetime,
@@ -202,11 +238,34 @@ impl Issuer {
         &self,
         connector: &Connector,
         refusal: &Refusal,
-        browser: &Browser,
-        trace: &Trace,
+        login: Option<&str>,
+        attempt: &LoginTrace<'_>,
     ) {
+        let LoginTrace { browser, trace } = attempt;
         log_trace(connector, trace);
-        tracing::warn!(event = "login_refused", connector = %connector.id, reason = ?refusal, address = %browser.address, "login refused");
+        tracing::warn!(event = "login_refused", connector = %connector.id, login, reason = ?refusal, address = %browser.address, "login refused");
+    }
+}
+
+/// A login as it may stand in a log line: what a user typed, shortened and without control characters.
+fn loggable(login: &str) -> String {
+    login.chars().filter(|c| !c.is_control()).take(64).collect()
+}
+
+fn log_delay(
+    connector: &Connector,
+    attempt: &PasswordSubmission,
+    browser: &Browser,
+    by: LimitedBy,
+) {
+    let (login, address) = (loggable(&attempt.login), browser.address);
+    match by {
+        LimitedBy::Address { accounts } => {
+            tracing::warn!(event = "login_delayed", connector = %connector.id, login, %address, limit = "address", accounts, "too many attempts from this address: if it is a proxy's, set web.clientRemoteIP.trustedProxies");
+        }
+        LimitedBy::Account | LimitedBy::Device => {
+            tracing::warn!(event = "login_delayed", connector = %connector.id, login, %address, limit = "account", "too many attempts for this account");
+        }
     }
 }
 

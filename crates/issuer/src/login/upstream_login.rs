@@ -8,7 +8,7 @@ use countersign_core::{Connector, ConnectorId, LoginScopes, Secret, Trace, ids};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::sign_in::{AuthenticatedUser, Browser, SignInOutcome};
+use super::sign_in::{AuthenticatedUser, Browser, LoginTrace, SignInOutcome};
 use super::{BrowserBinding, PendingLogin};
 use crate::upstream_health::Op;
 use crate::{Issuer, IssuerError};
@@ -187,7 +187,8 @@ impl Issuer {
         };
         match login {
             LoginOutcome::Refused(refusal) => {
-                self.log_refusal(connector, &refusal, browser, &trace);
+                let attempt = LoginTrace { browser, trace: &trace };
+                self.log_refusal(connector, &refusal, None, &attempt);
                 Ok(SignInOutcome::Refused(refusal))
             }
             LoginOutcome::Accepted(person) => {
@@ -217,10 +218,8 @@ impl Issuer {
         state: &str,
     ) -> Option<UpstreamLoginState> {
         let keys = self.keyring.keys();
-        // Another tab may have signed in meanwhile and renewed the binder.
-        let opened = binding.each().find_map(|binding| {
-            keys.sealing.open(UPSTREAM_LOGIN, format!("{binding}\n{state}").as_bytes(), sealed)
-        })?;
+        let bound_to = upstream_login_binding(binding, state);
+        let opened = keys.sealing.open(UPSTREAM_LOGIN, bound_to.as_bytes(), sealed)?;
         serde_json::from_slice(&opened).ok()
     }
 
@@ -237,7 +236,7 @@ impl Issuer {
 
 /// A trip belongs to one browser and one `state`: no cookie can be renamed for another trip.
 fn upstream_login_binding(binding: &BrowserBinding, state: &str) -> String {
-    format!("{}\n{state}", binding.current())
+    format!("{}\n{state}", binding.browser())
 }
 
 fn fingerprint(connector: &Connector) -> Option<String> {

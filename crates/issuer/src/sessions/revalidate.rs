@@ -19,6 +19,8 @@ const LEASE: Duration = Duration::from_secs(30);
 /// First pause of a request that waits for the lease; it doubles, since each attempt is a write.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(400);
+/// Time from a login to the tokens issued by it.
+const TO_FINISH_A_LOGIN: Duration = Duration::from_secs(60);
 const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Issuer {
@@ -37,7 +39,9 @@ impl Issuer {
         let asked =
             |r: &&Arc<dyn Refresh>| session.login_scopes.offline || !r.needs_offline_login();
         let Some(refresh) = connector.refresh.as_ref().filter(asked) else {
-            return Ok(match age > policy.max_snapshot_age {
+            // A login just made is fresh, however short the limit is: otherwise it could never be finished.
+            let is_old = age > policy.max_snapshot_age && age > TO_FINISH_A_LOGIN;
+            return Ok(match is_old {
                 true => Revalidation::Rejected(RejectReason::CannotRevalidate),
                 false => valid(session, None),
             });

@@ -2,12 +2,12 @@
 //! it names in `aud`; everybody else hears that it is not active, and nothing more.
 
 use countersign_core::identity::subject;
-use countersign_core::{Client, ClientId, Grant, GrantId, Secret, Session, Timestamp};
+use countersign_core::{Client, ClientId, Grant, GrantId, Scopes, Secret, Session, Timestamp};
 use countersign_jose::{Claims, Expected, Typ};
 use serde::Serialize;
 
-use super::ACCESS_TOKEN_TYPE;
 use super::refresh_token::RefreshTokenClaims;
+use super::{ACCESS_TOKEN_TYPE, PersonClaims};
 use crate::{Issuer, IssuerError};
 
 /// RFC 7662 section 2.2. Without anything but `active` when it is false.
@@ -35,6 +35,18 @@ struct About {
     #[serde(skip_serializing_if = "Option::is_none")]
     jti: Option<String>,
     sid: String,
+    /// Dex's extra claims (`ext`), of which Dovecot and Go clients read the user's.
+    ext: Ext,
+}
+
+/// Only what the scope of the token covers.
+#[derive(Debug, Serialize)]
+struct Ext {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    azp: Option<ClientId>,
+    sid: String,
+    #[serde(flatten)]
+    person: serde_json::Value,
 }
 
 impl Issuer {
@@ -91,6 +103,11 @@ impl Issuer {
             aud: claims.texts("aud").into_iter().map(ClientId::new).collect(),
             jti: claims.text("jti").map(str::to_owned),
             token_use: "access_token",
+            ext: ext(
+                &Scopes::parse(claims.text("scope").unwrap_or_default()),
+                claims.text("azp").map(ClientId::new),
+                session,
+            ),
             ..self.about(grant, session)
         }
     }
@@ -125,6 +142,12 @@ impl Issuer {
             iss: self.settings.issuer.as_str().to_owned(),
             jti: None,
             sid: session.id.to_string(),
+            ext: ext(&grant.scopes, None, session),
         }
     }
+}
+
+fn ext(scopes: &Scopes, azp: Option<ClientId>, session: &Session) -> Ext {
+    let person = serde_json::to_value(PersonClaims::of(session, scopes)).unwrap_or_default();
+    Ext { azp, sid: session.id.to_string(), person }
 }

@@ -20,6 +20,9 @@ use crate::{Issuer, IssuerError};
 /// `typ` of an access token (RFC 9068 section 2.1).
 pub(crate) const ACCESS_TOKEN_TYPE: &str = "at+jwt";
 
+/// From this size on a token is reported in the log.
+const LARGE_TOKEN_BYTES: usize = 8 * 1024;
+
 pub(super) struct TokenSubject {
     pub grant: Grant,
     pub session: Session,
@@ -42,7 +45,9 @@ struct IdToken<'a> {
     nonce: Option<&'a str>,
     auth_time: i64,
     sid: &'a str,
-    grant_id: &'a str,
+    /// Only for a cluster, whose webhook finds the grant by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grant_id: Option<&'a str>,
     at_hash: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     c_hash: Option<String>,
@@ -60,6 +65,9 @@ struct AccessToken<'a> {
     exp: i64,
     iat: i64,
     jti: &'a str,
+    /// As Dex: with several audiences the client that asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    azp: Option<&'a ClientId>,
     client_id: &'a ClientId,
     scope: String,
     auth_time: i64,
@@ -160,10 +168,14 @@ impl Issuer {
     ) -> Result<Tokens, TokenError> {
         let PreparedTokens { audience, scopes, tokens_until, .. } = &prepared;
         let grant = &subject_of_tokens.grant.id;
+        let for_cluster = audience
+            .iter()
+            .any(|id| self.clients.get(id).is_some_and(|client| client.kubernetes.is_some()));
         let work = SigningJob {
             elsewhere: self.distributed_claims(grant, audience, scopes, *tokens_until)?,
             prepared,
             subject_of_tokens,
+            for_cluster,
             iss: self.settings.issuer.as_str().to_owned(),
             access_jti: ids::random_id()?,
             id_jti: ids::random_id()?,
@@ -175,6 +187,7 @@ impl Issuer {
         })
         .await?;
         let (access_token, id_token) = signed?;
+        work.log_size(access_token.len().max(id_token.len()));
         let SigningJob {
             prepared: PreparedTokens { scopes, tokens_until, .. },
             subject_of_tokens,
@@ -220,6 +233,8 @@ struct SigningJob {
     prepared: PreparedTokens,
     subject_of_tokens: TokenSubject,
     elsewhere: Option<DistributedClaims>,
+    /// One of the audiences is a Kubernetes cluster's client.
+    for_cluster: bool,
     iss: String,
     access_jti: String,
     id_jti: String,
@@ -243,6 +258,14 @@ impl SigningJob {
         );
     }
 
+    /// Many proxies and servers limit request headers to 8 KiB (nginx, Node.js, Tomcat).
+    fn log_size(&self, size_bytes: usize) {
+        if size_bytes >= LARGE_TOKEN_BYTES {
+            let TokenSubject { grant, session, .. } = &self.subject_of_tokens;
+            tracing::warn!(event = "large_token", client = %grant.client, session = %session.id, size_bytes, groups = session.identity.groups.len(), "a token is so large that servers may refuse the request header that carries it");
+        }
+    }
+
     /// The access token, then the ID token that speaks of it in `at_hash`.
     fn sign(&self) -> Result<(String, String), IssuerError> {
         let TokenSubject { grant, session, code } = &self.subject_of_tokens;
@@ -251,6 +274,10 @@ impl SigningJob {
         let sub = subject(&session.identity.user_id, &session.connector);
         // In both: an API server takes an access token where it expects an ID token.
         let person = || PersonClaims::of(session, scopes).groups_at(self.elsewhere.as_ref());
+        // OpenID Connect Core 2 requires `azp` with several audiences. A cluster gets it always, so that
+        // `requiredClaims` can tell its own tokens from those a peer asked for.
+        let several = matches!(audience, Audience::Many(_));
+        let azp = (several || self.for_cluster).then_some(&grant.client);
         let access = AccessToken {
             iss: &self.iss,
             sub: &sub,
@@ -258,6 +285,7 @@ impl SigningJob {
             exp,
             iat,
             jti: &self.access_jti,
+            azp,
             client_id: &grant.client,
             scope: scopes.to_string(),
             auth_time: grant.auth_time.secs(),
@@ -274,11 +302,11 @@ impl SigningJob {
             exp,
             iat,
             jti: &self.id_jti,
-            azp: matches!(audience, Audience::Many(_)).then_some(&grant.client),
+            azp,
             nonce: grant.nonce.as_deref(),
             auth_time: grant.auth_time.secs(),
             sid: session.id.as_str(),
-            grant_id: grant.id.as_str(),
+            grant_id: self.for_cluster.then_some(grant.id.as_str()),
             at_hash: hash::half_hash(algorithm, &access),
             c_hash: code.as_ref().map(|code| hash::half_hash(algorithm, code.expose())),
             person: person(),

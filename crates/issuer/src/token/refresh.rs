@@ -54,16 +54,20 @@ impl Issuer {
             true => RevalidatedSession { session, snapshot: None },
             false => self.revalidate_for_refresh(session).await?,
         };
-        let revalidated = checked.snapshot.clone();
+        let snapshot = checked.snapshot.clone();
         let until = prepared.tokens_until;
         let given = PendingRotation { policy, tokens_until: until, snapshot: checked.snapshot };
         let rotated = self.rotate(&grant, &refresh_token, given).await;
-        // A refused rotation has stored the upstream's new refresh token and released the lease, except
-        // where the transaction failed: then both are tried once more on their own.
-        if let (Err(_), Some(snapshot)) = (&rotated, revalidated) {
-            self.keep_snapshot(snapshot).await?;
+        // A rotation stores the snapshot and releases the lease, whatever it decides. Where its transaction
+        // failed, both are tried once more on their own, because the upstream may have replaced its token.
+        let is_stored = matches!(rotated, Ok((_, true)));
+        if let Some(snapshot) = snapshot.filter(|_| !is_stored) {
+            let session = snapshot.session.clone();
+            if !matches!(self.store.update_snapshot(snapshot).await, Ok(true)) {
+                self.store.release_upstream(&session).await?;
+            }
         }
-        let generation = rotated?;
+        let (generation, _) = rotated?;
         let grant = Grant { generation, ..grant };
         self.issue_tokens(prepared, TokenSubject { grant, session: checked.session, code: None })
             .await
@@ -111,12 +115,13 @@ impl Issuer {
         }
     }
 
+    /// The generation of the new refresh token, and whether the snapshot was stored with it.
     async fn rotate(
         &self,
         grant: &Grant,
         refresh_token: &RefreshTokenClaims,
         given: PendingRotation,
-    ) -> Result<i64, TokenError> {
+    ) -> Result<(i64, bool), TokenError> {
         let rotation = self
             .store
             .rotate(Rotate {
@@ -132,10 +137,11 @@ impl Issuer {
             })
             .await?;
         match rotation {
-            Rotation::Rotated { generation } | Rotation::Repeated { generation } => Ok(generation),
+            Rotation::Rotated { generation } => Ok((generation, true)),
+            Rotation::Repeated { generation } => Ok((generation, true)),
             Rotation::DatabaseRestored { generation } => {
                 tracing::error!(event = "database_restored", grant = %grant.id, "a refresh token is newer than the database: was it restored?");
-                Ok(generation)
+                Ok((generation, false))
             }
             Rotation::Reused { tokens_until } => {
                 tracing::warn!(event = "grant_ended", grant = %grant.id, client = %grant.client, session = %grant.session, reason = "refresh_reused", tokens_until = %tokens_until, "an old refresh token came back: theft, or a lost answer");

@@ -15,7 +15,7 @@ use crate::token::json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use countersign_issuer::admin::places::ClientView;
+use countersign_issuer::admin::inventory::ClientView;
 
 /// Clients on one page.
 const CLIENTS: usize = 25;

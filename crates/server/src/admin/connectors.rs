@@ -19,7 +19,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use countersign_core::ConnectorId;
-use countersign_issuer::admin::places::ConnectorView;
+use countersign_issuer::admin::inventory::ConnectorView;
 
 /// Connectors on one page.
 const CONNECTORS: usize = 25;

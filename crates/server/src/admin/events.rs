@@ -18,7 +18,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use countersign_core::Timestamp;
-use countersign_issuer::admin::asked::{EVENT_FIELDS, Fields};
+use countersign_issuer::admin::fields::{EVENT_FIELDS, Fields};
 use countersign_issuer::admin::view::EventView;
 use serde_json::Value;
 

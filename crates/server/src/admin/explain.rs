@@ -18,8 +18,10 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use countersign_core::{Client, ClientId};
-use countersign_issuer::admin::asked::{BadField, Fields, bad};
-use countersign_issuer::admin::explain::{ClientAnswer, Explanation, PersonView, UpstreamView};
+use countersign_issuer::admin::explain::{
+    ClientExplanation, Explanation, PersonView, UpstreamView,
+};
+use countersign_issuer::admin::fields::{FieldError, Fields, bad};
 
 #[derive(askama::Template)]
 #[template(path = "admin_explain.html")]
@@ -133,7 +135,7 @@ async fn show(
 fn question<'a>(
     app: &'a App,
     pairs: &Pairs,
-) -> Result<Option<(String, Option<&'a Client>)>, BadField> {
+) -> Result<Option<(String, Option<&'a Client>)>, FieldError> {
     let fields = Fields::new(pairs, &["user", "client"], app.issuer.now())?;
     let Some(user) = fields.text("user") else { return Ok(None) };
     let client = match fields.text("client").map(ClientId::new) {
@@ -164,7 +166,7 @@ fn person(app: &App, person: &PersonView, bytes: usize) -> PersonCard {
     }
 }
 
-fn answer_of(app: &App, answer: &ClientAnswer) -> (Name, bool, Name, Vec<Name>) {
+fn answer_of(app: &App, answer: &ClientExplanation) -> (Name, bool, Name, Vec<Name>) {
     let t = &app.layout.messages.admin.places;
     let live = match answer.tokens_live % 60 {
         0 => t.minutes.of(answer.tokens_live / 60),

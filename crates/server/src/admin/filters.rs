@@ -1,6 +1,6 @@
 //! Filters of a list: the fields as typed, the form that shows them, addresses with them, and parts of long lists.
 
-use countersign_issuer::admin::asked::BadField;
+use countersign_issuer::admin::fields::FieldError;
 
 use crate::app::App;
 use crate::form::{Pairs, once};
@@ -139,7 +139,7 @@ pub fn field(
     app: &App,
     name: &'static str,
     pairs: &[(String, String)],
-    problem: Option<&BadField>,
+    problem: Option<&FieldError>,
 ) -> Field {
     let typed = pairs.iter().find(|(known, _)| known == name);
     let problem = problem.filter(|bad| bad.field == name);
@@ -166,13 +166,13 @@ impl Search<'_> {
         self,
         app: &App,
         pairs: &[(String, String)],
-        problem: Option<&BadField>,
+        problem: Option<&FieldError>,
     ) -> FilterForm {
         let fields = |names: &[&'static str]| -> Vec<Field> {
             names.iter().map(|name| field(app, name, pairs, problem)).collect()
         };
         let is_here =
-            |bad: &&BadField| self.main.iter().chain(self.more).any(|name| *name == bad.field);
+            |bad: &&FieldError| self.main.iter().chain(self.more).any(|name| *name == bad.field);
         let elsewhere = problem.filter(|bad| !is_here(bad));
         FilterForm {
             action: app.path(self.path),

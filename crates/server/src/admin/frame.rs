@@ -1,7 +1,7 @@
 //! What every administration page shares: navigation, and how ids, times and stored words are shown.
 
 use countersign_core::{ClientId, ConnectorId, Timestamp};
-use countersign_issuer::admin::asked::BadField;
+use countersign_issuer::admin::fields::FieldError;
 
 use super::filters::address;
 use crate::app::App;
@@ -141,6 +141,6 @@ pub fn sessions_link(app: &App, field: &str, value: &str) -> String {
 }
 
 /// The HTTP status of a page with a filter: 400 if the filter was not understood.
-pub fn status(problem: Option<&BadField>) -> u16 {
+pub fn status(problem: Option<&FieldError>) -> u16 {
     if problem.is_some() { 400 } else { 200 }
 }

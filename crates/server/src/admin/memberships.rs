@@ -16,11 +16,11 @@ use crate::token::json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use countersign_issuer::admin::asked::{
-    BadField, Fields, HOLDER_FIELDS, Holders as MembershipQuery, bad,
+use countersign_issuer::admin::fields::{
+    FieldError, Fields, HOLDER_FIELDS, Holders as MembershipQuery, bad,
 };
-use countersign_issuer::admin::looks::Page as PageRequest;
-use countersign_issuer::admin::view::HoldingView;
+use countersign_issuer::admin::queries::Page as PageRequest;
+use countersign_issuer::admin::view::MembershipView;
 
 /// Memberships on one page.
 const MEMBERSHIPS: i64 = 25;
@@ -56,7 +56,10 @@ pub async fn get_page(
     into_response(&app, &context, show_page(&app, &context, &admin).await)
 }
 
-fn question(app: &App, pairs: &Pairs) -> Result<Option<(MembershipQuery, PageRequest)>, BadField> {
+fn question(
+    app: &App,
+    pairs: &Pairs,
+) -> Result<Option<(MembershipQuery, PageRequest)>, FieldError> {
     let fields = Fields::new(pairs, &HOLDER_FIELDS, app.issuer.now())?;
     let page = PageRequest { after: fields.text("page").map(str::to_owned), limit: MEMBERSHIPS };
     Ok(fields.memberships()?.map(|query| (query, page)))
@@ -96,7 +99,7 @@ async fn show_page(
     Ok(page(app, status(problem.as_ref()), FormsEnd::AtHome, shown.render()))
 }
 
-fn row(app: &App, membership: &HoldingView) -> MembershipRow {
+fn row(app: &App, membership: &MembershipView) -> MembershipRow {
     let query = url::form_urlencoded::Serializer::new(String::new())
         .append_pair("user", &membership.user_id)
         .append_pair("connector", &membership.connector)

@@ -5,7 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use countersign_issuer::IssuerError;
 use countersign_issuer::admin::AdminTokenRefusal;
-use countersign_issuer::admin::asked::BadField;
+use countersign_issuer::admin::fields::FieldError;
 use serde::Serialize;
 
 /// One kind of problem; its `type` is `urn:countersign:problem:` and the name.
@@ -68,8 +68,8 @@ impl From<AdminTokenRefusal> for ProblemDetails {
     }
 }
 
-impl From<BadField> for ProblemDetails {
-    fn from(bad: BadField) -> Self {
+impl From<FieldError> for ProblemDetails {
+    fn from(bad: FieldError) -> Self {
         let problem = Self::new(StatusCode::BAD_REQUEST, "bad-field", "Invalid parameter");
         Self { field: Some(bad.field), ..problem.detail(bad.problem) }
     }

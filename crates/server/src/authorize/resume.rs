@@ -40,6 +40,9 @@ pub(super) fn signed_in(
     let mut cookies = SetCookies::default();
     cookies.binding(&app.cookies, &binding.to_cookie());
     cookies.session(&app.cookies, proven.cookie.expose(), proven.lifetime.as_secs());
+    if let Some(device) = &proven.device_cookie {
+        cookies.device(&app.cookies, device);
+    }
     cookies.last_connector(&app.cookies, proven.connector.as_str());
     Ok(with_cookies(see_other(&format!("{}#", link(app, "/continue", &req)))?, cookies))
 }

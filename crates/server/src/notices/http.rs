@@ -1,10 +1,11 @@
 //! One logout token by HTTP: to the configured address alone, following nothing, reading nothing but the
 //! status (OpenID Connect Back-Channel Logout 1.0 section 2.5).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use countersign_core::network::is_link_local_or_special;
 use countersign_core::{DeliveryOutcome, LogoutNotifier, Secret};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::CACHE_CONTROL;
@@ -61,13 +62,9 @@ fn told(error: reqwest::Error) -> String {
     if error.is_timeout() {
         return "it did not answer in time".to_owned();
     }
-    // The innermost cause is the one that helps.
+    // The innermost cause is the specific one.
     let error = error.without_url();
-    let mut cause: &dyn std::error::Error = &error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
+    countersign_core::text::causes(&error).last().map(ToString::to_string).unwrap_or_default()
 }
 
 /// Resolves names as the system does, but never to an address of the local link: there a cloud's metadata
@@ -79,7 +76,8 @@ impl Resolve for FarFromUs {
         let host = name.as_str().to_owned();
         Box::pin(async move {
             let found = tokio::net::lookup_host((host.as_str(), 0)).await?;
-            let kept: Vec<SocketAddr> = found.filter(|address| !is_link(address.ip())).collect();
+            let kept: Vec<SocketAddr> =
+                found.filter(|address| !is_link_local_or_special(address.ip())).collect();
             if kept.is_empty() {
                 return Err("the name leads to no address that may be told".into());
             }
@@ -88,18 +86,11 @@ impl Resolve for FarFromUs {
     }
 }
 
-fn is_link(ip: IpAddr) -> bool {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => ip.is_link_local() || ip.is_broadcast() || ip.is_unspecified(),
-        IpAddr::V6(ip) => ip.is_unicast_link_local() || ip.is_unspecified(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use countersign_core::DeliveryOutcome;
 
-    use super::{is_link, outcome};
+    use super::outcome;
 
     #[test]
     fn only_a_clear_no_is_the_end_of_it() {
@@ -109,16 +100,6 @@ mod tests {
         assert_eq!(outcome(400), DeliveryOutcome::Refused { status: 400 });
         for again in [301, 302, 307, 401, 404, 408, 429, 500, 501, 503, 504] {
             assert!(matches!(outcome(again), DeliveryOutcome::Failed { .. }), "{again}");
-        }
-    }
-
-    #[test]
-    fn the_metadata_service_is_no_application() {
-        for near in ["169.254.169.254", "::ffff:169.254.169.254", "fe80::1", "0.0.0.0"] {
-            assert!(is_link(near.parse().unwrap()), "{near}");
-        }
-        for fine in ["10.1.2.3", "127.0.0.1", "192.0.2.1", "fd00::1", "2001:db8::1"] {
-            assert!(!is_link(fine.parse().unwrap()), "{fine}");
         }
     }
 }

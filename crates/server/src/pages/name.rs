@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use countersign_core::text::is_deceptive;
+
 /// Longest name shown, in characters; directories have group names nearly as long.
 const LONGEST: usize = 256;
 /// Longest name inside a sentence or a title.
@@ -28,7 +30,7 @@ impl Name {
             .chars()
             .take(longest.saturating_mul(8))
             .map(|c| if c.is_whitespace() || c.is_control() { ' ' } else { c })
-            .filter(|c| !deceives(*c))
+            .filter(|c| !is_deceptive(*c))
             .collect();
         let words: Vec<&str> = visible.split_whitespace().collect();
         let joined = words.join(" ");
@@ -54,14 +56,6 @@ impl Name {
         let first = self.0.chars().find(|c| c.is_alphanumeric());
         first.map_or_else(|| NOTHING.to_owned(), |c| c.to_uppercase().collect())
     }
-}
-
-/// Bidirectional controls and zero-width characters. The joiners U+200C and U+200D stay: Persian and emoji need them.
-fn deceives(c: char) -> bool {
-    matches!(c,
-        '\u{00ad}' | '\u{061c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}'
-        | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
-        | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 fn cut(text: &str, longest: usize) -> String {

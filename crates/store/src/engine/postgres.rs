@@ -81,6 +81,7 @@ impl PostgresEngine {
 
         let pool = PgPoolOptions::new()
             .max_connections(options.max_connections.max(1))
+            .max_lifetime(options.max_lifetime)
             .acquire_timeout(options.connect_timeout)
             .test_before_acquire(false)
             .before_acquire(|connection, metadata| {

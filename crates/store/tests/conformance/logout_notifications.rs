@@ -60,8 +60,8 @@ async fn a_grant_long_forgotten_is_still_told(world: &World) {
     let retention = Retention {
         now: later,
         events_before: NOW,
-        requests_before: later,
         memberships_before: NOW,
+        requests_before: later,
         max_idle: None,
         max_age: None,
     };
@@ -214,8 +214,8 @@ async fn messages_nobody_delivers_are_forgotten_at_last(world: &World) {
     let retention = |now| Retention {
         now,
         events_before: NOW,
-        requests_before: NOW,
         memberships_before: NOW,
+        requests_before: NOW,
         max_idle: None,
         max_age: None,
     };

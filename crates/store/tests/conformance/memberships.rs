@@ -146,8 +146,8 @@ async fn times_in_a_group_outlive_the_session_and_go_by_age(world: &World) {
     let retention = |events_before, now| Retention {
         now,
         events_before,
-        requests_before: now,
         memberships_before: events_before,
+        requests_before: now,
         max_idle: None,
         max_age: None,
     };

@@ -243,8 +243,8 @@ async fn collecting_while_giving_loses_nobody(world: &World) {
         let retention = Retention {
             now,
             events_before: NOW,
-            requests_before: now,
             memberships_before: NOW,
+            requests_before: now,
             max_idle: None,
             max_age: None,
         };

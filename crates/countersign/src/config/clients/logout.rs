@@ -1,10 +1,11 @@
 //! What a client is told of a sign-out, and where it may have people sent afterwards.
 
 use countersign_config::Section;
-use url::{Host, Url};
+use countersign_core::network::{is_link_local_or_special_url, is_loopback_url};
+use url::Url;
 
 use super::check_redirect_uri;
-use crate::config::{issuer, text_items};
+use crate::config::text_items;
 
 /// The keys of a client that are about signing out.
 pub struct Logout {
@@ -40,7 +41,7 @@ fn read_backchannel(section: &Section<'_>) -> Option<Url> {
             return None;
         }
     };
-    if url.scheme() == "http" && !issuer::is_loopback(&url) {
+    if url.scheme() == "http" && !is_loopback_url(&url) {
         let why = "is http beyond this machine: whoever is on the way learns who signs out, expected https";
         section.warning(KEY, why);
     }
@@ -60,12 +61,7 @@ fn fits(text: &str) -> Result<Url, &'static str> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err("expected no user in it");
     }
-    let link = match url.host() {
-        Some(Host::Ipv4(ip)) => ip.is_link_local() || ip.is_unspecified() || ip.is_broadcast(),
-        Some(Host::Ipv6(ip)) => ip.is_unicast_link_local() || ip.is_unspecified(),
-        _ => false,
-    };
-    if link {
+    if is_link_local_or_special_url(&url) {
         return Err("which is no application's address");
     }
     Ok(url)

@@ -19,7 +19,6 @@ fn what_is_absent_has_its_default() {
     assert_eq!(config.expiry.id_tokens, HOUR * 24);
     assert_eq!(config.expiry.auth_requests, HOUR);
     assert_eq!(config.expiry.codes, Duration::from_secs(60));
-    assert_eq!(config.expiry.device_requests, Duration::from_secs(300));
     let refresh = &config.expiry.refresh_tokens;
     assert!(!refresh.disable_rotation);
     assert_eq!(refresh.reuse_interval, Duration::from_secs(30));

@@ -69,7 +69,7 @@ pub async fn run(
              --everything",
         ));
     }
-    let preview = backend.preview_end(&request).await?;
+    let preview = backend.preview_end_sessions(&request).await?;
     if preview.sessions == 0 {
         return output
             .print(&nothing(), |_, _| "No live session matches. Nothing was ended.\n".to_owned());
@@ -83,7 +83,7 @@ pub async fn run(
         request.retain(|(name, _)| name != "everything");
         request.push(("created_before".to_owned(), preview.as_of.clone()));
     }
-    end_matching(backend, output, &request).await
+    end_sessions(backend, output, &request).await
 }
 
 /// One that has ended already stops neither the others nor the report of what became of them.
@@ -109,14 +109,14 @@ async fn end_by_id(
 }
 
 /// Repeats the call until nothing is left, and reports the sum, also when a later call fails.
-async fn end_matching(
+async fn end_sessions(
     backend: &Backend,
     output: &OutputArguments,
     request: &RequestFields,
 ) -> Result<(), CommandError> {
     let mut sum = nothing();
     let outcome = loop {
-        match backend.end_matching(request).await {
+        match backend.end_sessions(request).await {
             Ok(end) => {
                 sum.sessions += end.sessions;
                 sum.grants += end.grants;
@@ -160,7 +160,7 @@ impl Backend {
         match self {
             Self::Api(api) => api.delete(&format!("/sessions/{}", path_segment(id))).await,
             Self::Database { app, administrator } => {
-                let end = app.issuer.end_session_as(administrator, &SessionId::new(id)).await?;
+                let end = app.issuer.end_session(administrator, &SessionId::new(id)).await?;
                 let absent = || CommandError::Other(format!("there is no live session {id}"));
                 Ok(EndView::from(&end.ok_or_else(absent)?))
             }
@@ -171,30 +171,33 @@ impl Backend {
         match self {
             Self::Api(api) => api.delete(&format!("/grants/{}", path_segment(id))).await,
             Self::Database { app, administrator } => {
-                let end = app.issuer.end_grant_as(administrator, &GrantId::new(id)).await?;
+                let end = app.issuer.end_grant(administrator, &GrantId::new(id)).await?;
                 let absent = || CommandError::Other(format!("there is no live grant {id}"));
                 Ok(EndView::from(&end.ok_or_else(absent)?))
             }
         }
     }
 
-    async fn preview_end(&self, request: &RequestFields) -> Result<PreviewView, CommandError> {
+    async fn preview_end_sessions(
+        &self,
+        request: &RequestFields,
+    ) -> Result<PreviewView, CommandError> {
         match self {
             Self::Api(api) => api.post("/sessions/preview", request).await,
             Self::Database { app, .. } => {
                 let filter = bulk_filter(request, &app.issuer)?;
                 let as_of = app.issuer.now();
-                Ok(PreviewView::of(&app.issuer.preview_end(&filter).await?, as_of))
+                Ok(PreviewView::of(&app.issuer.preview_end_sessions(&filter).await?, as_of))
             }
         }
     }
 
-    async fn end_matching(&self, request: &RequestFields) -> Result<EndView, CommandError> {
+    async fn end_sessions(&self, request: &RequestFields) -> Result<EndView, CommandError> {
         match self {
             Self::Api(api) => api.post("/sessions/end", request).await,
             Self::Database { app, administrator } => {
                 let filter = bulk_filter(request, &app.issuer)?;
-                Ok(EndView::from(&app.issuer.end_matching(administrator, filter).await?))
+                Ok(EndView::from(&app.issuer.end_sessions(administrator, filter).await?))
             }
         }
     }

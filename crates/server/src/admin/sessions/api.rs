@@ -7,8 +7,8 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use countersign_core::{GrantId, SessionFilter, SessionId};
-use countersign_issuer::admin::asked::{BULK_FIELDS, Fields, SESSION_FIELDS};
-use countersign_issuer::admin::looks::Page;
+use countersign_issuer::admin::fields::{BULK_FIELDS, Fields, SESSION_FIELDS};
+use countersign_issuer::admin::queries::Page;
 use countersign_issuer::admin::view::{EndView, PreviewView};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
@@ -44,7 +44,7 @@ pub async fn show(
     _: AdminToken,
     Path(id): Path<String>,
 ) -> Result<Response, ProblemDetails> {
-    let shown = app.issuer.session_in_full(&SessionId::new(id)).await?;
+    let shown = app.issuer.session_details(&SessionId::new(id)).await?;
     let shown = shown.ok_or_else(|| ProblemDetails::not_found("session"))?;
     Ok(json(StatusCode::OK, &shown))
 }
@@ -54,7 +54,7 @@ pub async fn end(
     AdminToken(who): AdminToken,
     Path(id): Path<String>,
 ) -> Result<Response, ProblemDetails> {
-    let ended = app.issuer.end_session_as(&who, &SessionId::new(id)).await?;
+    let ended = app.issuer.end_session(&who, &SessionId::new(id)).await?;
     let ended = ended.ok_or_else(|| ProblemDetails::not_found("session"))?;
     Ok(json(StatusCode::OK, &EndView::from(&ended)))
 }
@@ -64,7 +64,7 @@ pub async fn end_grant(
     AdminToken(who): AdminToken,
     Path(id): Path<String>,
 ) -> Result<Response, ProblemDetails> {
-    let ended = app.issuer.end_grant_as(&who, &GrantId::new(id)).await?;
+    let ended = app.issuer.end_grant(&who, &GrantId::new(id)).await?;
     let ended = ended.ok_or_else(|| ProblemDetails::not_found("grant"))?;
     Ok(json(StatusCode::OK, &EndView::from(&ended)))
 }
@@ -76,17 +76,17 @@ pub async fn preview(
 ) -> Result<Response, ProblemDetails> {
     let filter = bulk_filter(&app, &body)?;
     let as_of = app.issuer.now();
-    let found = app.issuer.preview_end(&filter).await?;
+    let found = app.issuer.preview_end_sessions(&filter).await?;
     Ok(json(StatusCode::OK, &PreviewView::of(&found, as_of)))
 }
 
-pub async fn end_matching(
+pub async fn end_sessions(
     State(app): State<App>,
     AdminToken(who): AdminToken,
     body: Bytes,
 ) -> Result<Response, ProblemDetails> {
     let filter = bulk_filter(&app, &body)?;
-    let ended = app.issuer.end_matching(&who, filter).await?;
+    let ended = app.issuer.end_sessions(&who, filter).await?;
     Ok(json(StatusCode::OK, &EndView::from(&ended)))
 }
 

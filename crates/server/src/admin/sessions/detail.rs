@@ -113,7 +113,7 @@ async fn show_one(
     admin: &AdminSession,
     id: SessionId,
 ) -> Result<Response, PageError> {
-    let found = app.issuer.session_in_full(&id).await?.ok_or(PageErrorKind::NotFound)?;
+    let found = app.issuer.session_details(&id).await?.ok_or(PageErrorKind::NotFound)?;
     let SessionDetailView { session, grants, events } = &found;
     let pairs = admin.query();
     let (path, of_person, explain) = ways(session);
@@ -218,7 +218,7 @@ async fn handle_end(
     let path = format!("/admin/sessions/{id}");
     let result = match (once(form, "session"), once(form, "grant")) {
         (Some(named), None) if named == id.as_str() => {
-            let end = app.issuer.end_session_as(&admin.who, &id).await?;
+            let end = app.issuer.end_session(&admin.who, &id).await?;
             let end = end.ok_or(PageErrorKind::FormExpired)?;
             let grants = end.grants_ended as u64;
             EndResult { sessions: 1, grants, tokens_until: end.tokens_until, more: false }
@@ -228,7 +228,7 @@ async fn handle_end(
             if app.issuer.session_of_grant(&grant).await?.as_ref() != Some(&id) {
                 return Err(PageErrorKind::NotFound.into());
             }
-            let end = app.issuer.end_grant_as(&admin.who, &grant).await?;
+            let end = app.issuer.end_grant(&admin.who, &grant).await?;
             let end = end.ok_or(PageErrorKind::FormExpired)?;
             let until = Some(end.tokens_until);
             EndResult { sessions: 0, grants: 1, tokens_until: until, more: false }

@@ -17,7 +17,7 @@ use crate::request_context::RequestContext;
 use axum::extract::State;
 use axum::response::Response;
 use countersign_core::{ClientId, SessionFilter, Timestamp};
-use countersign_issuer::admin::asked::{BULK_FIELDS, BadField, Fields};
+use countersign_issuer::admin::fields::{BULK_FIELDS, FieldError, Fields};
 use serde::{Deserialize, Serialize};
 
 /// What an end took, and when the last of it dies.
@@ -211,7 +211,7 @@ async fn handle_end(
     if selection.is_wide() && once(form, "sure") != Some("yes") {
         return would_end(app, context, admin, &selection, true).await;
     }
-    let batch = app.issuer.end_matching(&admin.who, selection.filter.clone()).await?;
+    let batch = app.issuer.end_sessions(&admin.who, selection.filter.clone()).await?;
     let result = EndResult {
         sessions: count(batch.sessions),
         grants: count(batch.grants),
@@ -236,7 +236,7 @@ struct EndSelection {
 }
 
 impl EndSelection {
-    fn of(app: &App, pairs: &Pairs) -> Result<Self, BadField> {
+    fn of(app: &App, pairs: &Pairs) -> Result<Self, FieldError> {
         let now = app.issuer.now();
         let known: Vec<&str> = BULK_FIELDS.iter().copied().chain(["everything"]).collect();
         let fields = Fields::new(pairs, &known, now)?;
@@ -284,7 +284,7 @@ fn offer(
     app: &App,
     context: &RequestContext,
     admin: &AdminSession,
-    problem: Option<&BadField>,
+    problem: Option<&FieldError>,
 ) -> Response {
     const SINCE: &str = "created_since";
     let pairs = admin.query();
@@ -306,13 +306,13 @@ async fn would_end(
     selection: &EndSelection,
     forgotten: bool,
 ) -> Result<Response, PageError> {
-    let found = app.issuer.preview_end(&selection.filter).await?;
+    let found = app.issuer.preview_end_sessions(&selection.filter).await?;
     let mine = &admin.session;
     let yours = SessionFilter {
         person: Some((mine.connector.clone(), mine.identity.user_id.clone())),
         ..selection.filter.clone()
     };
-    let yours = found.sessions > 0 && app.issuer.preview_end(&yours).await?.sessions > 0;
+    let yours = found.sessions > 0 && app.issuer.preview_end_sessions(&yours).await?.sessions > 0;
     let shown = Preview {
         layout: &app.layout,
         frame: admin.frame(app, context, Section::Sessions),

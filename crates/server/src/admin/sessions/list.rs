@@ -15,8 +15,8 @@ use crate::pages::{Device, DisplayTime, Layout, Name, Page};
 use crate::request_context::RequestContext;
 use axum::extract::State;
 use axum::response::Response;
-use countersign_issuer::admin::asked::{BULK_FIELDS, BadField, Fields, SESSION_FIELDS};
-use countersign_issuer::admin::looks::Page as PageRequest;
+use countersign_issuer::admin::fields::{BULK_FIELDS, FieldError, Fields, SESSION_FIELDS};
+use countersign_issuer::admin::queries::Page as PageRequest;
 use countersign_issuer::admin::view::{EndedView, SessionPageView, SessionView};
 
 /// Sessions on one page.
@@ -102,7 +102,7 @@ async fn find(
     app: &App,
     pairs: &Pairs,
     limit: i64,
-) -> Result<Result<SessionPageView, BadField>, PageError> {
+) -> Result<Result<SessionPageView, FieldError>, PageError> {
     let known: Vec<&str> = SESSION_FIELDS.iter().copied().chain(["page"]).collect();
     let asked = Fields::new(pairs, &known, app.issuer.now()).and_then(|fields| {
         let after = fields.text("page").map(str::to_owned);
@@ -119,7 +119,7 @@ pub fn narrowing(pairs: &[(String, String)]) -> Pairs {
     pairs.iter().filter(|(name, _)| BULK_FIELDS.contains(&name.as_str())).cloned().collect()
 }
 
-fn form(app: &App, pairs: &Pairs, problem: Option<&BadField>) -> FilterForm {
+fn form(app: &App, pairs: &Pairs, problem: Option<&FieldError>) -> FilterForm {
     let t = &app.layout.messages.admin;
     let search = Search {
         path: Section::Sessions.path(),

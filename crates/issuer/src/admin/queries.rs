@@ -3,9 +3,9 @@
 use countersign_core::{ClientId, GrantId, SessionFilter, SessionId, Timestamp};
 use countersign_store::{EventQuery, MembershipQuery, StoreError};
 
-use super::asked::{BadField, Holders, bad};
+use super::fields::{FieldError, Holders, bad};
 use super::view::{
-    EventPageView, EventView, GrantView, HoldingPageView, HoldingView, SessionDetailView,
+    EventPageView, EventView, GrantView, MembershipPageView, MembershipView, SessionDetailView,
     SessionPageView, SessionView,
 };
 use crate::{Issuer, IssuerError};
@@ -27,7 +27,7 @@ impl Issuer {
         &self,
         filter: &SessionFilter,
         page: &Page,
-    ) -> Result<Result<SessionPageView, BadField>, IssuerError> {
+    ) -> Result<Result<SessionPageView, FieldError>, IssuerError> {
         let found = self.store.find_sessions(filter, page.after.as_deref(), page.limit).await;
         Ok(named_page(found)?.map(|found| SessionPageView {
             sessions: found.sessions.iter().map(SessionView::from).collect(),
@@ -36,7 +36,7 @@ impl Issuer {
     }
 
     /// One session with all it gave and what happened to it; `None` when nobody remembers it.
-    pub async fn session_in_full(
+    pub async fn session_details(
         &self,
         id: &SessionId,
     ) -> Result<Option<SessionDetailView>, IssuerError> {
@@ -80,7 +80,7 @@ impl Issuer {
     pub async fn find_events(
         &self,
         query: EventQuery,
-    ) -> Result<Result<EventPageView, BadField>, IssuerError> {
+    ) -> Result<Result<EventPageView, FieldError>, IssuerError> {
         let limit = query.limit;
         let found = self.store.events(query).await;
         Ok(named_page(found)?.map(|events| {
@@ -97,7 +97,7 @@ impl Issuer {
         &self,
         asked: &Holders,
         page: &Page,
-    ) -> Result<Result<HoldingPageView, BadField>, IssuerError> {
+    ) -> Result<Result<MembershipPageView, FieldError>, IssuerError> {
         let query = MembershipQuery {
             group: asked.group.clone(),
             connector: asked.connector.clone(),
@@ -107,9 +107,9 @@ impl Issuer {
             limit: page.limit,
         };
         let found = self.store.memberships(query).await;
-        Ok(named_page(found)?.map(|found| HoldingPageView {
+        Ok(named_page(found)?.map(|found| MembershipPageView {
             group: asked.group.clone(),
-            memberships: found.memberships.iter().map(HoldingView::from).collect(),
+            memberships: found.memberships.iter().map(MembershipView::from).collect(),
             next: found.next,
         }))
     }
@@ -121,7 +121,7 @@ impl Issuer {
 }
 
 /// A page that somebody made up is their mistake, everything else ours.
-fn named_page<T>(found: Result<T, StoreError>) -> Result<Result<T, BadField>, IssuerError> {
+fn named_page<T>(found: Result<T, StoreError>) -> Result<Result<T, FieldError>, IssuerError> {
     match found {
         Ok(found) => Ok(Ok(found)),
         Err(StoreError::InvalidCursor) => Ok(Err(bad("page", "is no page of this list"))),

@@ -13,7 +13,7 @@ const LONGEST: usize = 1024;
 /// A field that cannot be understood, in words for whoever wrote it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {problem}")]
-pub struct BadField {
+pub struct FieldError {
     pub field: String,
     pub problem: String,
 }
@@ -31,7 +31,7 @@ impl<'a> Fields<'a> {
         pairs: &'a [(String, String)],
         known: &[&str],
         now: Timestamp,
-    ) -> Result<Self, BadField> {
+    ) -> Result<Self, FieldError> {
         for (name, value) in pairs {
             if !known.contains(&name.as_str()) {
                 let list = known.join(", ");
@@ -60,7 +60,7 @@ impl<'a> Fields<'a> {
     }
 
     /// An instant of RFC 3339, `now`, or how long ago, such as `90m`.
-    pub fn instant(&self, name: &str) -> Result<Option<Timestamp>, BadField> {
+    pub fn instant(&self, name: &str) -> Result<Option<Timestamp>, FieldError> {
         let Some(text) = self.text(name) else { return Ok(None) };
         if text.eq_ignore_ascii_case("now") {
             return Ok(Some(self.now));
@@ -72,14 +72,14 @@ impl<'a> Fields<'a> {
         ago.ok_or_else(|| bad(name, "expected an instant such as 2026-11-24T09:30:00Z, now, or how long ago, such as 90m"))
     }
 
-    pub fn number(&self, name: &str, default: i64, most: i64) -> Result<i64, BadField> {
+    pub fn number(&self, name: &str, default: i64, most: i64) -> Result<i64, FieldError> {
         let Some(text) = self.text(name) else { return Ok(default) };
         let number = text.parse::<i64>().ok().filter(|number| (1..=most).contains(number));
         number.ok_or_else(|| bad(name, format!("expected a whole number from 1 to {most}")))
     }
 
     /// See [`SESSION_FIELDS`].
-    pub fn sessions(&self) -> Result<SessionFilter, BadField> {
+    pub fn sessions(&self) -> Result<SessionFilter, FieldError> {
         let state = match self.text("state") {
             None | Some("live") => SessionState::Live,
             Some("ended") => SessionState::Ended,
@@ -103,7 +103,7 @@ impl<'a> Fields<'a> {
     }
 
     /// See [`BULK_FIELDS`], and `everything`, which a filter that narrows nothing must say `true` to.
-    pub fn bulk(&self) -> Result<SessionFilter, BadField> {
+    pub fn bulk(&self) -> Result<SessionFilter, FieldError> {
         let filter = self.sessions()?;
         match (filter.is_everything(), self.text("everything")) {
             (true, Some("true")) | (false, None) => Ok(filter),
@@ -115,7 +115,7 @@ impl<'a> Fields<'a> {
     }
 
     /// See [`HOLDER_FIELDS`]; without instants it is about now. `None`: no group is named.
-    pub fn memberships(&self) -> Result<Option<Holders>, BadField> {
+    pub fn memberships(&self) -> Result<Option<Holders>, FieldError> {
         let Some(group) = self.owned("group") else { return Ok(None) };
         let until = self.instant("until")?.unwrap_or(self.now);
         let since = self.instant("since")?.unwrap_or(until);
@@ -127,7 +127,7 @@ impl<'a> Fields<'a> {
     }
 
     /// See [`EVENT_FIELDS`].
-    pub fn events(&self) -> Result<EventQuery, BadField> {
+    pub fn events(&self) -> Result<EventQuery, FieldError> {
         let kind = self
             .text("kind")
             .map(|kind| EventKind::parse(kind).ok_or_else(|| bad("kind", "is no kind of event")));
@@ -197,6 +197,6 @@ pub const EVENT_FIELDS: [&str; 13] = [
     "page",
 ];
 
-pub fn bad(field: &str, problem: impl Into<String>) -> BadField {
-    BadField { field: field.to_owned(), problem: problem.into() }
+pub fn bad(field: &str, problem: impl Into<String>) -> FieldError {
+    FieldError { field: field.to_owned(), problem: problem.into() }
 }

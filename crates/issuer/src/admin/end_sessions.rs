@@ -19,20 +19,20 @@ const ONE_CALL: Duration = Duration::from_secs(10);
 
 impl Issuer {
     /// `None`: there is no such session, or it is over.
-    pub async fn end_session_as(
+    pub async fn end_session(
         &self,
         who: &Administrator,
         session: &SessionId,
     ) -> Result<Option<SessionEnd>, IssuerError> {
         let end = self.store.end_session(session, self.ended_by(who), who.ip.as_deref()).await?;
         if let Some(end) = &end {
-            tracing::warn!(event = "session_ended", session = %session, actor = who.actor(), reason = "administrator", grants = end.grants_ended, tokens_until = ?end.tokens_until, "ended by an administrator");
+            tracing::warn!(event = "session_ended", session = %session, actor = who.actor(), reason = "administrator", grants = end.grants_ended, tokens_until = end.tokens_until.map(tracing::field::display), "ended by an administrator");
         }
         Ok(end)
     }
 
     /// `None`: there is no such grant, or it is over.
-    pub async fn end_grant_as(
+    pub async fn end_grant(
         &self,
         who: &Administrator,
         grant: &GrantId,
@@ -44,14 +44,17 @@ impl Issuer {
         Ok(end)
     }
 
-    /// What [`Issuer::end_matching`] would end now.
-    pub async fn preview_end(&self, filter: &SessionFilter) -> Result<SessionCount, IssuerError> {
+    /// What [`Issuer::end_sessions`] would end now.
+    pub async fn preview_end_sessions(
+        &self,
+        filter: &SessionFilter,
+    ) -> Result<SessionCount, IssuerError> {
         Ok(self.store.count_sessions(filter).await?)
     }
 
     /// Ends all live sessions that the filter finds, those that begin meanwhile excepted. Goes on to its
     /// end though the one who asked hangs up. `more` in the answer: there were too many for one call.
-    pub async fn end_matching(
+    pub async fn end_sessions(
         self: &Arc<Self>,
         who: &Administrator,
         filter: SessionFilter,

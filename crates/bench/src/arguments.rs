@@ -1,0 +1,111 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::issuer::{Client, IssuerOptions};
+use crate::operation::Operation;
+
+/// Measures an OpenID Connect issuer of Dex's shape from outside
+#[derive(Debug, Parser)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub mode: Mode,
+    #[command(flatten)]
+    pub load: LoadArguments,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Mode {
+    /// Start this binary with SQLite and a mock connector on one core, and drive it from another
+    Local {
+        /// The binary of countersign
+        #[arg(default_value = "target/release/countersign")]
+        binary: PathBuf,
+    },
+    /// Drive an issuer that is running already
+    Issuer(TargetArguments),
+}
+
+#[derive(Debug, Args)]
+pub struct TargetArguments {
+    /// Issuer URL
+    #[arg(long)]
+    pub url: String,
+    /// Client credentials. Repeat it for a server that keeps one refresh token per user and client, as Dex
+    /// does: each worker then uses one of them
+    #[arg(long = "client", value_name = "ID:SECRET", required = true, value_parser = Client::parse)]
+    pub clients: Vec<Client>,
+    /// A redirect URI of these clients; nothing needs to listen there
+    #[arg(long)]
+    pub redirect_uri: String,
+    /// The user to type into a password form
+    #[arg(long)]
+    pub user: Option<String>,
+    /// The password to type into a password form
+    #[arg(long, env = "BENCH_PASSWORD", hide_env_values = true)]
+    pub password: Option<String>,
+    /// The connector to choose, as in the path /auth/{connector}
+    #[arg(long)]
+    pub connector: Option<String>,
+    /// The server's process on this machine, for its processor time and memory
+    #[arg(long)]
+    pub pid: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub struct LoadArguments {
+    /// How often to repeat everything
+    #[arg(long, default_value_t = 5, global = true)]
+    pub runs: u32,
+    /// How long each operation runs, in seconds
+    #[arg(long, default_value_t = 8, value_name = "SECONDS", global = true,
+        value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub seconds: u64,
+    /// Workers, each of which waits for its response before it sends the next request
+    #[arg(long, default_value_t = 32, global = true,
+        value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub concurrency: u16,
+    /// Also measure latency at this fixed arrival rate, in requests per second
+    #[arg(long, global = true, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub rate: Option<u32>,
+    /// Which operations, comma separated
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "refresh,login", global = true)]
+    pub operations: Vec<Operation>,
+    /// Print JSON instead of a table
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+impl LoadArguments {
+    pub fn duration(&self) -> Duration {
+        Duration::from_secs(self.seconds)
+    }
+}
+
+impl TargetArguments {
+    pub fn issuer_options(&self) -> IssuerOptions {
+        IssuerOptions {
+            url: self.url.trim_end_matches('/').to_owned(),
+            clients: self.clients.clone(),
+            redirect_uri: self.redirect_uri.clone(),
+            user: self.user.clone(),
+            password: self.password.clone(),
+            connector: self.connector.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Arguments;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

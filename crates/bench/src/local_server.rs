@@ -1,0 +1,108 @@
+//! A server for one run: the given binary, pinned to a core, on a database of its own.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::Error;
+use crate::issuer::{Client, IssuerOptions};
+use crate::process::Process;
+
+pub const CORE: usize = 0;
+/// Between readiness and the first measurement of memory.
+pub const SETTLE_TIME: Duration = Duration::from_secs(2);
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+const WEB_ADDRESS: &str = "127.0.8.1:5556";
+const TELEMETRY_ADDRESS: &str = "127.0.8.1:5558";
+const ISSUER: &str = "http://127.0.8.1:5556/dex";
+const REDIRECT_URI: &str = "http://127.0.8.1:5555/callback";
+const CLIENT_ID: &str = "bench";
+const CLIENT_SECRET: &str = "bench-secret-bench-secret";
+
+/// Configuration and database of one run.
+pub struct ServerDirectory(TempDir);
+
+pub struct LocalServer {
+    child: Child,
+    pub start_to_ready: Duration,
+}
+
+pub fn issuer_options() -> IssuerOptions {
+    IssuerOptions {
+        url: ISSUER.to_owned(),
+        clients: vec![Client { id: CLIENT_ID.to_owned(), secret: CLIENT_SECRET.to_owned() }],
+        redirect_uri: REDIRECT_URI.to_owned(),
+        user: None,
+        password: None,
+        connector: None,
+    }
+}
+
+impl ServerDirectory {
+    /// Below the working directory, which is on a disk: in a file system in memory every commit would be
+    /// free.
+    pub fn new() -> Result<Self, Error> {
+        let directory = Self(TempDir::new_in("target")?);
+        let path = directory.0.path().display();
+        let config = format!(
+            "issuer: {ISSUER}\n\
+             storage: {{type: sqlite3, config: {{file: {path}/bench.db}}}}\n\
+             web: {{http: {WEB_ADDRESS}}}\n\
+             telemetry: {{http: {TELEMETRY_ADDRESS}}}\n\
+             logger: {{level: warn}}\n\
+             oauth2: {{skipApprovalScreen: true}}\n\
+             expiry: {{idTokens: 10m}}\n\
+             connectors: [{{type: mockCallback, id: mock, name: Mock}}]\n\
+             staticClients: [{{id: {CLIENT_ID}, secret: {CLIENT_SECRET}, name: Bench, \
+             redirectURIs: [{REDIRECT_URI}]}}]\n"
+        );
+        std::fs::write(directory.config_file(), config)?;
+        Ok(directory)
+    }
+
+    fn config_file(&self) -> std::path::PathBuf {
+        self.0.path().join("config.yaml")
+    }
+}
+
+impl LocalServer {
+    /// Starts the binary and waits until it is ready.
+    pub async fn start(binary: &Path, directory: &ServerDirectory) -> Result<Self, Error> {
+        let begin = Instant::now();
+        let child = Command::new("taskset")
+            .args(["-c", &CORE.to_string()])
+            .arg(binary)
+            .arg("serve")
+            .arg(directory.config_file())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let mut server = Self { child, start_to_ready: Duration::ZERO };
+        let http = reqwest::Client::new();
+        loop {
+            let url = format!("http://{TELEMETRY_ADDRESS}/healthz/ready");
+            if http.get(url).send().await.is_ok_and(|response| response.status().is_success()) {
+                server.start_to_ready = begin.elapsed();
+                return Ok(server);
+            }
+            if begin.elapsed() > START_TIMEOUT {
+                return Err("the server did not become ready".into());
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// `taskset` replaces itself by the binary, so the child is the server.
+    pub fn process(&self) -> Process {
+        Process::new(self.child.id())
+    }
+}
+
+impl Drop for LocalServer {
+    fn drop(&mut self) {
+        let _killed = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}

@@ -1,0 +1,33 @@
+//! What clients can use of this server at the same time: the block `limits` of the configuration.
+
+/// Every value is at least 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Open connections of one listener. Further connections are closed at once.
+    pub connections: usize,
+    /// Concurrent streams of one HTTP/2 connection (RFC 9113 section 5.1.2).
+    pub streams_per_connection: u32,
+    /// Request bodies that are being read at the same time, over all connections. Each takes up to 64 KiB.
+    /// Further requests with a body are answered with 503.
+    pub request_bodies: usize,
+    /// Request line and headers of one request together, in bytes.
+    pub header_bytes: usize,
+    /// Threads that verify passwords. Each keeps the memory of one verification (19 MiB for argon2id hashes
+    /// with the parameters of `hash-password`). `None`: the number of cores, at most 4.
+    pub hashing_threads: Option<usize>,
+    /// Password verifications that wait for a thread. Further logins are answered with 503.
+    pub hashing_queue: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 2048,
+            streams_per_connection: 32,
+            request_bodies: 256,
+            header_bytes: 64 * 1024,
+            hashing_threads: None,
+            hashing_queue: 64,
+        }
+    }
+}

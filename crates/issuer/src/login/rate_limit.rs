@@ -1,0 +1,319 @@
+//! Limits on password attempts: they delay, and never lock an account. A fixed-size table in memory, per
+//! replica.
+//!
+//! What an attempt is counted by, first match wins:
+//! 1. the device cookie of an earlier success for this account (OWASP's device cookies,
+//!    [`super::device_cookie`]): attempts of other people never delay a known device;
+//! 2. the account at this address, if it succeeded there within a day;
+//! 3. the account, and the address at this connector. Accounts that do not exist are counted alike.
+//!
+//! Behind a proxy that is not in `web.clientRemoteIP.trustedProxies` all clients share one address. The
+//! address limit therefore counts each connector apart and grows with the number of accounts that signed in
+//! from the address; when it is reached the log says so.
+//!
+//! An attempt is counted before the password is verified, so that concurrent ones cannot pass the limit.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hash};
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use countersign_core::Timestamp;
+
+const WINDOW: Duration = Duration::from_secs(15 * 60);
+/// Attempts per account (or device) and window without a delay; after them one per `PACE`.
+const PER_ACCOUNT: u32 = 10;
+const PACE: Duration = Duration::from_secs(30);
+/// The same per address and connector, for each account that signed in from there and one more.
+const PER_ADDRESS: u32 = 100;
+/// Accounts counted at most in the limit of an address.
+const MAX_ADDRESS_ACCOUNTS: u32 = 50;
+/// A success is remembered for this long.
+const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
+
+const WAYS: usize = 4;
+const SETS: usize = 8_192;
+
+/// How an address is counted: an IPv6 one with its whole /64, which is one customer's.
+pub fn counted_address(ip: IpAddr) -> String {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => {
+            let [a, b, c, d, ..] = ip.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+    }
+}
+
+/// Counters for accounts and addresses. When full, the one unused longest gives way.
+pub struct LoginAttempts {
+    hasher: RandomState,
+    slots: Mutex<Vec<Slot>>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Slot {
+    key: u64,
+    since: Timestamp,
+    last: Timestamp,
+    count: u32,
+}
+
+/// Whether an attempt may go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RateLimitPermit {
+    Go,
+    /// The user may try again after this long.
+    Wait(Duration, LimitedBy),
+}
+
+/// Which counter delays an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitedBy {
+    Account,
+    /// The device cookie, or the account at an address where it succeeded.
+    Device,
+    /// `accounts`: how many signed in from this address; many mean that it is a proxy's.
+    Address {
+        accounts: u32,
+    },
+}
+
+/// What an attempt is counted by.
+#[derive(Clone, Copy, Debug)]
+pub struct AttemptKey<'a> {
+    pub connector: &'a str,
+    /// Canonical form of the login.
+    pub account: &'a str,
+    pub address: &'a str,
+    /// From a verified device cookie for this account.
+    pub device: Option<&'a str>,
+}
+
+impl Default for LoginAttempts {
+    fn default() -> Self {
+        Self { hasher: RandomState::new(), slots: Mutex::new(vec![Slot::default(); SETS * WAYS]) }
+    }
+}
+
+impl LoginAttempts {
+    /// Counts an attempt and says whether it may go on.
+    pub fn begin(&self, attempt: &AttemptKey<'_>, now: Timestamp) -> RateLimitPermit {
+        let AttemptKey { connector, account, address, device } = *attempt;
+        let success = self.read(self.key(&("success", connector, account, address)));
+        if let Some(device) = device {
+            let key = self.key(&("device", connector, account, device));
+            return self.count(key, PER_ACCOUNT, LimitedBy::Device, now);
+        }
+        if success.is_some_and(|slot| now.since(slot.last) < REMEMBERED) {
+            let key = self.key(&("account at address", connector, account, address));
+            return self.count(key, PER_ACCOUNT, LimitedBy::Device, now);
+        }
+        let accounts = self.accounts_of(connector, address, now);
+        let free = PER_ADDRESS.saturating_mul(accounts.saturating_add(1));
+        let key = self.key(&("address", connector, address));
+        let permit = self.count(key, free, LimitedBy::Address { accounts }, now);
+        if permit != RateLimitPermit::Go {
+            return permit;
+        }
+        let key = self.key(&("account", connector, account));
+        self.count(key, PER_ACCOUNT, LimitedBy::Account, now)
+    }
+
+    /// After a success the counters of the account start anew, the address is remembered for it, and the
+    /// attempt does not count against the address.
+    pub fn succeeded(&self, attempt: &AttemptKey<'_>, now: Timestamp) {
+        let AttemptKey { connector, account, address, device } = *attempt;
+        let mut keys = vec![
+            self.key(&("account", connector, account)),
+            self.key(&("account at address", connector, account, address)),
+        ];
+        keys.extend(device.map(|device| self.key(&("device", connector, account, device))));
+        for key in keys {
+            self.with(key, |slot| (slot.count, slot.since) = (0, now));
+        }
+        self.with(self.key(&("address", connector, address)), |slot| {
+            slot.count = slot.count.saturating_sub(1);
+        });
+        let key = self.key(&("success", connector, account, address));
+        let known = self.with(key, |slot| {
+            let known = slot.last != Timestamp::default() && now.since(slot.last) < REMEMBERED;
+            slot.last = now;
+            known
+        });
+        if !known {
+            self.with(self.key(&("accounts", connector, address)), |slot| {
+                if now.since(slot.since) >= REMEMBERED {
+                    (slot.since, slot.count) = (now, 0);
+                }
+                slot.last = now;
+                slot.count = slot.count.saturating_add(1).min(MAX_ADDRESS_ACCOUNTS);
+            });
+        }
+    }
+
+    /// How many accounts signed in from this address within a day.
+    fn accounts_of(&self, connector: &str, address: &str, now: Timestamp) -> u32 {
+        let slot = self.read(self.key(&("accounts", connector, address)));
+        slot.filter(|slot| now.since(slot.since) < REMEMBERED).map_or(0, |slot| slot.count)
+    }
+
+    fn count(&self, key: u64, free: u32, by: LimitedBy, now: Timestamp) -> RateLimitPermit {
+        self.with(key, |slot| {
+            if slot.count == 0 || now.since(slot.since) >= WINDOW {
+                (slot.since, slot.count) = (now, 0);
+            }
+            let waited = now.since(slot.last);
+            if slot.count >= free && waited < PACE {
+                return RateLimitPermit::Wait(PACE - waited, by);
+            }
+            slot.count = slot.count.saturating_add(1);
+            slot.last = now;
+            RateLimitPermit::Go
+        })
+    }
+
+    fn key(&self, what: &impl Hash) -> u64 {
+        self.hasher.hash_one(what) | 1
+    }
+
+    fn read(&self, key: u64) -> Option<Slot> {
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.get(Self::set_of(key))?.iter().find(|slot| slot.key == key).copied()
+    }
+
+    /// The slot of this key; a new one takes the place of the one longest unused in its set.
+    fn with<T>(&self, key: u64, act: impl FnOnce(&mut Slot) -> T) -> T {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut spare = Slot::default();
+        let set = slots.get_mut(Self::set_of(key)).unwrap_or_default();
+        let found = set.iter().position(|slot| slot.key == key);
+        let place = found.or_else(|| {
+            set.iter().enumerate().min_by_key(|(_, slot)| slot.last).map(|(index, _)| index)
+        });
+        let slot = place.and_then(|index| set.get_mut(index)).unwrap_or(&mut spare);
+        if slot.key != key {
+            *slot = Slot { key, ..Slot::default() };
+        }
+        act(slot)
+    }
+
+    fn set_of(key: u64) -> std::ops::Range<usize> {
+        let set = usize::try_from(key >> 8).unwrap_or(0) % SETS;
+        set * WAYS..(set + 1) * WAYS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AttemptKey, LimitedBy, LoginAttempts, RateLimitPermit};
+    use countersign_core::Timestamp;
+    use std::time::Duration;
+
+    const NOON: Timestamp = Timestamp::from_secs(1_795_000_000);
+
+    fn key<'a>(account: &'a str, address: &'a str) -> AttemptKey<'a> {
+        AttemptKey { connector: "local", account, address, device: None }
+    }
+
+    fn allowed(attempts: &LoginAttempts, attempt: AttemptKey<'_>, tries: usize) -> usize {
+        (0..tries).filter(|_| attempts.begin(&attempt, NOON) == RateLimitPermit::Go).count()
+    }
+
+    #[test]
+    fn ten_attempts_are_free_then_one_every_thirty_seconds() {
+        let attempts = LoginAttempts::default();
+        assert_eq!(allowed(&attempts, key("bob", "192.0.2.1"), 10), 10);
+        assert_eq!(
+            attempts.begin(&key("bob", "192.0.2.2"), NOON),
+            RateLimitPermit::Wait(Duration::from_secs(30), LimitedBy::Account)
+        );
+        let later = NOON + Duration::from_secs(30);
+        assert_eq!(attempts.begin(&key("bob", "192.0.2.2"), later), RateLimitPermit::Go);
+        assert_ne!(attempts.begin(&key("bob", "192.0.2.3"), later), RateLimitPermit::Go);
+    }
+
+    #[test]
+    fn the_window_passes() {
+        let attempts = LoginAttempts::default();
+        allowed(&attempts, key("bob", "192.0.2.1"), 11);
+        let later = NOON + Duration::from_secs(15 * 60);
+        for _ in 0..10 {
+            assert_eq!(attempts.begin(&key("bob", "192.0.2.1"), later), RateLimitPermit::Go);
+        }
+    }
+
+    #[test]
+    fn bobs_own_address_is_not_delayed_by_a_stranger() {
+        let attempts = LoginAttempts::default();
+        attempts.begin(&key("bob", "192.0.2.1"), NOON);
+        attempts.succeeded(&key("bob", "192.0.2.1"), NOON);
+        assert_eq!(allowed(&attempts, key("bob", "203.0.113.9"), 50), 10);
+        assert_eq!(allowed(&attempts, key("bob", "192.0.2.1"), 1), 1);
+    }
+
+    #[test]
+    fn an_address_that_succeeded_once_may_not_guess_for_ever() {
+        let attempts = LoginAttempts::default();
+        attempts.begin(&key("bob", "192.0.2.1"), NOON);
+        attempts.succeeded(&key("bob", "192.0.2.1"), NOON);
+        assert_eq!(allowed(&attempts, key("bob", "192.0.2.1"), 60), 10);
+    }
+
+    #[test]
+    fn a_company_behind_one_address_signs_in_on_monday_morning() {
+        let attempts = LoginAttempts::default();
+        for n in 0..500 {
+            let account = format!("user{n}");
+            let attempt = key(&account, "198.51.100.1");
+            assert_eq!(attempts.begin(&attempt, NOON), RateLimitPermit::Go);
+            attempts.succeeded(&attempt, NOON);
+        }
+    }
+
+    #[test]
+    fn one_address_cannot_try_a_thousand_accounts() {
+        let attempts = LoginAttempts::default();
+        let go = |n: &usize| {
+            attempts.begin(&key(&format!("user{n}"), "203.0.113.9"), NOON) == RateLimitPermit::Go
+        };
+        assert_eq!((0..1000).filter(go).count(), 100);
+    }
+
+    /// Issue 9, 3: one stranger behind the proxy locks everybody out.
+    #[test]
+    fn a_stranger_behind_the_proxys_address_delays_no_known_device_and_no_other_connector() {
+        let attempts = LoginAttempts::default();
+        attempts.succeeded(&key("jane", "10.0.0.1"), NOON);
+        for n in 0..500 {
+            attempts.begin(&key(&format!("user{n}"), "10.0.0.1"), NOON);
+        }
+        let bob = AttemptKey { device: Some("bobs laptop"), ..key("bob", "10.0.0.1") };
+        assert_eq!(allowed(&attempts, bob, 60), 10, "a known device is counted by itself");
+        assert_eq!(allowed(&attempts, key("jane", "10.0.0.1"), 1), 1, "she succeeded there");
+        let elsewhere = AttemptKey { connector: "ldap", ..key("ann", "10.0.0.1") };
+        assert_eq!(allowed(&attempts, elsewhere, 1), 1, "another connector has its own counter");
+        let limited = attempts.begin(&key("new", "10.0.0.1"), NOON);
+        let by = LimitedBy::Address { accounts: 1 };
+        assert!(matches!(limited, RateLimitPermit::Wait(_, found) if found == by), "{limited:?}");
+    }
+
+    #[test]
+    fn two_hundred_at_once_get_ten() {
+        let attempts = LoginAttempts::default();
+        let allowed = std::sync::atomic::AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for n in 0..200 {
+                let (attempts, allowed) = (&attempts, &allowed);
+                scope.spawn(move || {
+                    let address = format!("192.0.2.{n}");
+                    if attempts.begin(&key("bob", &address), NOON) == RateLimitPermit::Go {
+                        allowed.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                    }
+                });
+            }
+        });
+        assert_eq!(allowed.into_inner(), 10);
+    }
+}

@@ -1,0 +1,123 @@
+//! The administrator's commands as a person at a terminal sees them.
+
+use std::process::Output;
+
+use super::command_line::{signs_in, world};
+use crate::world::{ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Person, Server};
+
+const CONFIG: (&str, &str) = ("COUNTERSIGN_CONFIG", "config.yaml");
+
+/// Without colours and the terminal's carriage returns.
+fn lines(output: &Output) -> Vec<String> {
+    let text = String::from_utf8(output.stdout.clone()).unwrap().replace('\r', "");
+    let mut plain = String::new();
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\u{1b}' => assert!(characters.any(|end| end == 'm'), "{text:?}"),
+            other => plain.push(other),
+        }
+    }
+    plain.lines().map(str::to_owned).collect()
+}
+
+fn sessions_of(server: &Server, user: &str) -> usize {
+    let list = ["sessions", "list", "--config", "CONFIG", "--user", user];
+    let output = server.runs(&list, &[]);
+    let page: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    page["sessions"].as_array().unwrap().len()
+}
+
+/// Issue 9: tables fit 80 and 120 columns, whatever the names; `--wide` leaves nothing out.
+#[tokio::test]
+async fn tables_fit_the_terminal() {
+    let long = "a.person.with.a.very.long.name.indeed@engineering.example.com";
+    let server = world().person(Person::new(long, BOB_PASSWORD)).start().await;
+    for who in [(ALICE, ALICE_PASSWORD), (BOB, BOB_PASSWORD), (long, BOB_PASSWORD)] {
+        signs_in(&server, who).await;
+    }
+    for command in [
+        "countersign sessions list",
+        "countersign sessions list --state all",
+        "countersign keys list",
+        "countersign events",
+        "countersign events --had-group developers",
+        "countersign explain alice@example.com --client example-app",
+        "countersign sessions end --everything --yes",
+        "countersign sessions end --help",
+        "countersign events --help",
+    ] {
+        for columns in [80, 120] {
+            let shown = lines(&server.runs_on_terminal(columns, command, &[CONFIG], ""));
+            assert!(
+                shown.len() > 1 || command.contains("end --everything"),
+                "{command}: {shown:?}"
+            );
+            let too_long = shown.iter().find(|line| line.chars().count() > columns.into());
+            assert_eq!(too_long, None, "{command} at {columns} columns");
+        }
+    }
+    let wide = lines(&server.runs_on_terminal(80, "countersign events --wide", &[CONFIG], ""));
+    let header = wide.first().unwrap();
+    assert!(header.contains("SESSION") && header.contains("ADDRESS"), "{header}");
+    let id = "id-of-a.person.with.a.very.long.name.indeed";
+    assert!(wide.iter().any(|line| line.contains(id)), "{wide:?}");
+}
+
+#[tokio::test]
+async fn times_are_relative_and_colours_can_be_turned_off() {
+    let server = world().start().await;
+    signs_in(&server, (ALICE, ALICE_PASSWORD)).await;
+    let list = |env: &[(&str, &str)]| {
+        let env = [&[CONFIG], env].concat();
+        let shown = server.runs_on_terminal(80, "countersign sessions list", &env, "");
+        String::from_utf8(shown.stdout).unwrap()
+    };
+    let coloured = list(&[]);
+    assert!(coloured.contains(" s ago") && coloured.contains("\u{1b}[1mSESSION"), "{coloured:?}");
+    assert!(!coloured.contains("CONFIG"), "{coloured:?}");
+    assert!(!list(&[("NO_COLOR", "1")]).contains('\u{1b}'));
+    assert!(list(&[("NO_COLOR", "")]).contains('\u{1b}'), "an empty NO_COLOR counts as unset");
+    let piped = server.runs_script("countersign sessions list --output table | cat", &[CONFIG]);
+    let piped = String::from_utf8(piped.stdout).unwrap();
+    assert!(!piped.contains('\u{1b}') && !piped.contains(" ago") && piped.contains('Z'), "{piped}");
+}
+
+#[tokio::test]
+async fn an_empty_list_says_so() {
+    let server = world().start().await;
+    for (command, expected) in [
+        ("countersign sessions list", "There are no live sessions."),
+        ("countersign sessions list --state ended", "There are no ended sessions."),
+        ("countersign sessions list --user nobody", "No live session matches."),
+        ("countersign events --kind session_ended", "No event matches."),
+        ("countersign events --had-group x", "Nobody had the group \"x\" then."),
+        ("countersign sessions end --user nobody", "Nothing was ended."),
+    ] {
+        let shown = lines(&server.runs_on_terminal(80, command, &[CONFIG], "")).join("\n");
+        assert!(shown.contains(expected), "{command}: {shown}");
+    }
+}
+
+/// The question before many sessions end: only `yes` ends them.
+#[tokio::test]
+async fn ending_many_sessions_is_confirmed_on_the_terminal() {
+    let server = world().start().await;
+    signs_in(&server, (ALICE, ALICE_PASSWORD)).await;
+    signs_in(&server, (BOB, BOB_PASSWORD)).await;
+    let end = format!("countersign sessions end --user {ALICE}");
+    for answer in ["no\n", "\n", "y\n", ""] {
+        let refused = server.runs_on_terminal(80, &end, &[CONFIG], answer);
+        let shown = lines(&refused).join("\n");
+        assert!(!refused.status.success(), "{answer:?}: {shown}");
+        assert!(shown.contains("End them? Type yes: "), "{answer:?}: {shown}");
+        assert!(shown.contains("nothing was ended"), "{answer:?}: {shown}");
+        assert_eq!(sessions_of(&server, ALICE), 1, "{answer:?}");
+    }
+    let ended = server.runs_on_terminal(80, &end, &[CONFIG], "yes\n");
+    let shown = lines(&ended).join("\n");
+    assert!(ended.status.success(), "{shown}");
+    assert!(shown.contains("sessions          1\n"), "{shown}");
+    assert!(shown.contains("Ended 1 session and 1 grant."), "{shown}");
+    assert_eq!((sessions_of(&server, ALICE), sessions_of(&server, BOB)), (0, 1));
+}

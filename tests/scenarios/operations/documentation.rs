@@ -1,0 +1,97 @@
+//! Every example in the documents that calls `countersign` runs as it is written.
+
+use std::path::{Path, PathBuf};
+
+use crate::world::{BOB, BOB_PASSWORD, Client, Person, Server, World};
+
+const JANE: &str = "jane@example.com";
+const JANE_PASSWORD: &str = "jane-sails-8-boats";
+const WEBHOOK_SECRET: &str = "a-secret-of-the-cluster-616161616161";
+/// The issuer of every document; the examples reach this test's own instead.
+const DOCUMENTED_ISSUER: &str = "https://login.example.com/dex";
+
+/// What the examples speak of: Jane, who is a platform engineer; the client `kubernetes` of a cluster with
+/// a webhook; and `ops`, an administrator's program.
+fn world() -> World {
+    let cluster = Client::new("kubernetes")
+        .with(&format!("kubernetes: {{webhook: {{secret: {WEBHOOK_SECRET}}}}}"));
+    World::new()
+        .person(Person::new(JANE, JANE_PASSWORD).groups(&["platform-admins"]))
+        .client(cluster)
+        .client(Client::new("ops"))
+        .with("admin:\n  groups: []\n  clients: [ops]")
+}
+
+fn documents() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let markdown = |folder: PathBuf| {
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        entries.filter(|path| path.extension().is_some_and(|e| e == "md")).collect::<Vec<_>>()
+    };
+    [markdown(root.clone()), markdown(root.join("docs"))].concat()
+}
+
+/// The fenced blocks of shell in which a line begins with a call of the program, or assigns its output.
+fn examples(document: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(document).unwrap();
+    let mut blocks: Vec<(String, String)> = Vec::new();
+    let mut is_inside = false;
+    for line in text.lines() {
+        match (line.trim_start().strip_prefix("```"), is_inside) {
+            (Some(language), false) => blocks.push((language.to_owned(), String::new())),
+            (Some(_), true) => {}
+            (None, false) => continue,
+            (None, true) => {
+                let (_, block) = blocks.last_mut().unwrap();
+                block.push_str(&format!("{line}\n"));
+                continue;
+            }
+        }
+        is_inside = !is_inside;
+    }
+    let calls = |line: &str| {
+        let line = line.trim_start_matches("$ ");
+        line.starts_with("countersign ") || line.contains("$(countersign ")
+    };
+    let examples = blocks.into_iter().filter(|(_, block)| block.lines().any(calls));
+    examples
+        .map(|(language, block)| {
+            assert_eq!(
+                language, "sh",
+                "{document:?}: the block cannot be copied as it is:\n{block}"
+            );
+            block
+        })
+        .collect()
+}
+
+async fn signs_in(server: &Server, client: &str, who: (&str, &str)) {
+    let app = server.relying_party(client);
+    let request = app.asks("openid email groups offline_access");
+    let arrival = server.browser().logs_in(&request, who.0, who.1).await;
+    app.redeems(&request, &arrival).await.refresh_token();
+}
+
+#[tokio::test]
+async fn every_example_of_the_documents_runs() {
+    let mut number = 0;
+    for document in documents() {
+        for example in examples(&document) {
+            number += 1;
+            let server = world().start().await;
+            for _ in 0..3 {
+                signs_in(&server, "kubernetes", (JANE, JANE_PASSWORD)).await;
+            }
+            signs_in(&server, "example-app", (BOB, BOB_PASSWORD)).await;
+            let issuer = server.issuer();
+            let secret = server.relying_party("ops").secret.unwrap();
+            let env =
+                [("COUNTERSIGN_CLIENT_ID", "ops"), ("COUNTERSIGN_CLIENT_SECRET", secret.as_str())];
+            let script = example.replace(DOCUMENTED_ISSUER, &issuer);
+            let output = server.runs_script(&script, &env);
+            let error = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{document:?}:\n{example}\n{error}");
+        }
+    }
+    assert!(number >= 2, "only {number} examples were found");
+}
