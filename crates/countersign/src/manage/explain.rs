@@ -78,7 +78,7 @@ fn render_person(person: &PersonView, terminal: &Terminal) -> String {
         ("email", person.email.clone()),
         ("groups", person.groups.join(", ")),
         ("administrator", if person.administrator { "yes" } else { "no" }.to_owned()),
-        ("live sessions", person.sessions.len().to_string()),
+        ("live sessions", live_sessions(person)),
     ];
     for session in &person.sessions {
         let (last_seen, clients) =
@@ -95,6 +95,15 @@ fn render_person(person: &PersonView, terminal: &Terminal) -> String {
         lines.extend(client.notes.iter().map(|note| ("", note.clone())));
     }
     facts(terminal, &lines)
+}
+
+/// The view has the newest sessions; all are counted.
+fn live_sessions(person: &PersonView) -> String {
+    let shown = person.sessions.len();
+    match i64::try_from(shown).is_ok_and(|shown| shown < person.sessions_total) {
+        true => format!("{}, of which the newest {shown}:", person.sessions_total),
+        false => shown.to_string(),
+    }
 }
 
 /// What the upstream answered just now. Groups are printed only where it answered about the user:

@@ -64,7 +64,7 @@ impl Issuer {
         let keys = self.keyring.keys();
         Ok(keys.sealing_settled.seal(
             FLASH,
-            flash_binding(about, binding.browser()).as_bytes(),
+            flash_binding(about, &binding.current()).as_bytes(),
             &plain,
         )?)
     }
@@ -77,7 +77,7 @@ impl Issuer {
         sealed: &str,
     ) -> Option<T> {
         let keys = self.keyring.keys();
-        let bound_to = flash_binding(about, binding.browser());
+        let bound_to = flash_binding(about, &binding.current());
         let opened = keys.sealing.open(FLASH, bound_to.as_bytes(), sealed)?;
         let (at, flash): (Timestamp, T) = serde_json::from_slice(&opened).ok()?;
         (self.now().since(at) <= FLASH_LIFETIME).then_some(flash)

@@ -3,7 +3,7 @@
 
 use countersign_core::ids::{self, NoRandomness};
 use countersign_core::{SessionId, Timestamp};
-use countersign_jose::{SealingKeys, hash};
+use countersign_jose::SealingKeys;
 use serde::{Deserialize, Serialize};
 
 use super::AuthRequest;
@@ -11,51 +11,65 @@ use crate::IssuerError;
 
 const PURPOSE: &str = "authorization request";
 
-/// The cookie that identifies a browser: a token that stays (`browser`), and one that is renewed at every
-/// sign-in (`sign_in`).
+/// The cookie that identifies a browser: tokens renewed at every sign-in, the current one first, and last the
+/// token that it began with, which stays.
 ///
-/// What is sealed for a browser is bound to the first, so a login in any tab survives any number of sign-ins in
-/// other tabs. A pending login also carries a hash of the second: after another sign-in it opens without its
-/// session and login time, and is then worth no more than the link that began it. A value planted in the
-/// browser before a sign-in is therefore of no use after it.
+/// A pending login without a session is bound to the token that stays, so it survives any number of sign-ins in
+/// other tabs. One that carries a session is bound to the current sign-in token as well: a value planted in the
+/// browser before a sign-in opens nothing that the sign-in made. Under one of the few earlier tokens it opens
+/// without its session, and is then worth no more than the link that began it.
 #[derive(Clone, Debug)]
 pub struct BrowserBinding {
     browser: String,
-    /// Empty before the first sign-in.
-    sign_in: String,
+    /// The current one first.
+    sign_ins: Vec<String>,
 }
 
 impl BrowserBinding {
+    /// Sign-in tokens kept: the current one and those before it.
+    const REMEMBERED: usize = 5;
+
     pub fn new() -> Result<Self, NoRandomness> {
-        Ok(Self { browser: ids::random_token()?, sign_in: String::new() })
+        Ok(Self { browser: ids::random_token()?, sign_ins: Vec::new() })
     }
 
     /// Reads the cookie's value; anything malformed is no binding at all.
     pub fn from_cookie(value: &str) -> Option<Self> {
-        let (browser, sign_in) = value.split_once('.').unwrap_or((value, ""));
-        let is_valid = is_token(browser) && (sign_in.is_empty() || is_token(sign_in));
-        is_valid.then(|| Self { browser: browser.to_owned(), sign_in: sign_in.to_owned() })
+        let mut tokens: Vec<String> =
+            value.split('.').take(Self::REMEMBERED + 1).map(str::to_owned).collect();
+        let is_valid = tokens.iter().all(|token| is_token(token));
+        let browser = tokens.pop().filter(|_| is_valid)?;
+        Some(Self { browser, sign_ins: tokens })
     }
 
     pub fn to_cookie(&self) -> String {
-        match self.sign_in.is_empty() {
-            true => self.browser.clone(),
-            false => format!("{}.{}", self.browser, self.sign_in),
-        }
+        let tokens = self.sign_ins.iter().chain([&self.browser]);
+        tokens.map(String::as_str).collect::<Vec<_>>().join(".")
     }
 
-    /// What sealed values are bound to.
+    /// What a login without a session is bound to.
     pub(super) fn browser(&self) -> &str {
         &self.browser
     }
 
-    fn sign_in_hash(&self) -> String {
-        hash::sha256(&self.sign_in)
+    /// What a login with a session is bound to.
+    pub(super) fn current(&self) -> String {
+        self.with(self.sign_ins.first().map_or("", String::as_str))
+    }
+
+    fn earlier(&self) -> impl Iterator<Item = String> {
+        self.sign_ins.iter().skip(1).map(|sign_in| self.with(sign_in))
+    }
+
+    fn with(&self, sign_in: &str) -> String {
+        format!("{}\n{sign_in}", self.browser)
     }
 
     /// With a new sign-in token.
     pub fn renewed(&self) -> Result<Self, NoRandomness> {
-        Ok(Self { browser: self.browser.clone(), sign_in: ids::random_token()? })
+        let before = self.sign_ins.iter().take(Self::REMEMBERED - 1).cloned();
+        let sign_ins = std::iter::once(ids::random_token()?).chain(before).collect();
+        Ok(Self { browser: self.browser.clone(), sign_ins })
     }
 }
 
@@ -86,18 +100,23 @@ impl PendingLogin {
         keys: &SealingKeys,
         binding: &BrowserBinding,
     ) -> Result<String, IssuerError> {
-        let sealed = (self, binding.sign_in_hash());
-        let plain = serde_json::to_vec(&sealed).map_err(|e| IssuerError::Broken(e.to_string()))?;
-        Ok(keys.seal(PURPOSE, binding.browser().as_bytes(), &plain)?)
+        let plain = serde_json::to_vec(self).map_err(|e| IssuerError::Broken(e.to_string()))?;
+        let bound_to = match self.session.is_some() || self.logged_in.is_some() {
+            true => binding.current(),
+            false => binding.browser().to_owned(),
+        };
+        Ok(keys.seal(PURPOSE, bound_to.as_bytes(), &plain)?)
     }
 
     /// `None`: not sealed by us, or to another browser.
     pub fn open(keys: &SealingKeys, binding: &BrowserBinding, sealed: &str) -> Option<Self> {
-        let plain = keys.open(PURPOSE, binding.browser().as_bytes(), sealed)?;
-        let (pending, sign_in): (Self, String) = serde_json::from_slice(&plain).ok()?;
-        Some(match sign_in == binding.sign_in_hash() {
-            true => pending,
-            false => Self::new(pending.request),
+        let open = |bound_to: &str| -> Option<Self> {
+            let plain = keys.open(PURPOSE, bound_to.as_bytes(), sealed)?;
+            serde_json::from_slice(&plain).ok()
+        };
+        open(binding.browser()).or_else(|| open(&binding.current())).or_else(|| {
+            let pending = binding.earlier().find_map(|bound_to| open(&bound_to))?;
+            Some(Self::new(pending.request))
         })
     }
 }
@@ -117,7 +136,7 @@ mod tests {
             last = BrowserBinding::from_cookie(&renewed.to_cookie()).unwrap();
         }
         assert_eq!(first.browser(), last.browser());
-        assert!(last.to_cookie().len() < 100);
+        assert!(last.to_cookie().len() < 300);
         assert!(BrowserBinding::from_cookie("short").is_none());
     }
 }
