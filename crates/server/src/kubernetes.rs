@@ -129,7 +129,9 @@ fn failed(failure: &IssuerError) -> Response {
     tracing::error!(cause = %failure, "a cluster could not be answered");
     refused(
         match failure {
-            IssuerError::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            IssuerError::Unavailable { .. } | IssuerError::OutcomeUnknown { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         },
         None,

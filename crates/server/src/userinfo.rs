@@ -39,7 +39,9 @@ async fn answer(app: &App, token: Option<Secret>) -> Response {
         Ok(None) | Err(IssuerError::Unstorable(_)) => {
             refused(StatusCode::UNAUTHORIZED, Some("invalid_token"))
         }
-        Err(failure @ IssuerError::Unavailable { .. }) => {
+        Err(
+            failure @ (IssuerError::Unavailable { .. } | IssuerError::OutcomeUnknown { .. }),
+        ) => {
             tracing::error!(cause = %failure, "userinfo could not be answered");
             let mut response = refused(StatusCode::SERVICE_UNAVAILABLE, None);
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("2"));

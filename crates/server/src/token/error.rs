@@ -43,6 +43,13 @@ pub fn refusal(app: &App, error: TokenError) -> Response {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
             response
         }
+        TokenError::Failed(failure @ IssuerError::OutcomeUnknown { .. }) => {
+            tracing::error!(cause = %failure, "the outcome of a token request is unknown");
+            let code = TokenErrorCode::TemporarilyUnavailable;
+            let mut response = refused(app, code, "Try again in a moment.");
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+            response
+        }
         TokenError::Failed(IssuerError::Unstorable(_)) => {
             refused(app, TokenErrorCode::InvalidGrant, "Not text this server ever gave out.")
         }
