@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_server::listen::{Certificate, Listener, Stop};
+use countersign_server::listen::{Certificate, Listener, ShutdownHandle};
 use countersign_server::{App, Health, routes, telemetry_routes};
 use tokio::task::JoinSet;
 
@@ -117,7 +117,7 @@ async fn serve(config: &Config, arguments: &ServeArguments) -> Result<(), String
     let renewal = config.web.https.clone().zip(ports.certificate);
     let renewal = renewal
         .map(|(https, held)| tokio::spawn(certificates::renew(https, held, signals.hangups())));
-    let (stop, telemetry_stop) = (Stop::default(), Stop::default());
+    let (stop, telemetry_stop) = (ShutdownHandle::default(), ShutdownHandle::default());
     let mut web = JoinSet::new();
     for port in ports.web {
         web.spawn(port.serve(routes(app.clone()), stop.clone()));
@@ -138,9 +138,9 @@ async fn serve(config: &Config, arguments: &ServeArguments) -> Result<(), String
     }
     tracing::info!("stopping: no longer ready, finishing what is under way");
     health.drain();
-    stop.within(GRACE);
+    stop.shut_down_within(GRACE);
     while web.join_next().await.is_some() {}
-    telemetry_stop.within(Duration::ZERO);
+    telemetry_stop.shut_down_within(Duration::ZERO);
     if let Some(telemetry) = telemetry {
         let _ended = telemetry.await;
     }

@@ -15,7 +15,7 @@ use countersign_issuer::{
     CircuitBreakers, Clients, ConnectorHealth, Connectors, Issuer, Keyring, LoginAttempts,
 };
 use countersign_server::pages::{Layout, Theme};
-use countersign_server::{AddressRule, App, Health, Metrics, ServerSettings};
+use countersign_server::{App, ClientAddressRule, Health, Metrics, ServerSettings};
 use countersign_store::{Location, LogoutRules, PostgresOptions, SslMode, Store};
 
 use crate::config::{self, Config};
@@ -85,7 +85,7 @@ fn app(
         allowed_origins: config.web.allowed_origins.clone(),
         allowed_headers: config.web.allowed_headers.clone(),
         headers: headers(&config.web.headers),
-        address_rule: AddressRule {
+        client_address: ClientAddressRule {
             header: proxies.and_then(|rule| rule.header.parse().ok()),
             trusted_proxies: proxies.map(|rule| rule.trusted_proxies.clone()).unwrap_or_default(),
         },

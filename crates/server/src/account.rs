@@ -14,13 +14,13 @@ pub mod groups;
 pub mod home;
 pub mod sessions;
 
-use crate::answer::see_other;
 use crate::app::App;
-use crate::authorize::auth::first_step;
 use crate::form::{Query, once};
+use crate::login::authorization::first_step;
 use crate::page_error::{PageError, into_response};
 use crate::pages::{DisplayTime, PageErrorKind, SignedInUser};
 use crate::request_context::RequestContext;
+use crate::response::see_other;
 
 /// `GET /sign-in?to=/…`: a login of our own, by the same steps as any other, that ends at that page.
 ///
@@ -111,7 +111,7 @@ pub async fn live_session(
 
 /// To the sign-in, and from there to `to`: a path of ours below the issuer's, with its query.
 pub fn sign_in_first(app: &App, to: &str, fresh: bool) -> Result<Response, PageError> {
-    see_other(&sign_in_link(app, to, fresh))
+    Ok(see_other(&sign_in_link(app, to, fresh)))
 }
 
 /// The address [`sign_in_first`] redirects to, for a link.
@@ -132,7 +132,7 @@ pub fn check_form(
 ) -> Result<(), PageError> {
     let given = Secret::new(once(pairs, "csrf").unwrap_or_default());
     let expected = app.issuer.form_token(context.session.as_ref());
-    if context.session.is_none() || context.is_from_elsewhere() || !given.matches(&expected) {
+    if context.session.is_none() || context.is_cross_site() || !given.matches(&expected) {
         return Err(PageErrorKind::FormExpired.into());
     }
     Ok(())
@@ -148,10 +148,10 @@ pub fn back_to(
     flash: &impl Serialize,
 ) -> Result<Response, PageError> {
     let path = app.path(page);
-    let Some(binding) = &context.binding else { return see_other(&path) };
+    let Some(binding) = &context.binding else { return Ok(see_other(&path)) };
     let sealed = app.issuer.seal_flash(about, binding, flash)?;
     let joint = if page.contains('?') { '&' } else { '?' };
-    see_other(&format!("{path}{joint}notice={sealed}"))
+    Ok(see_other(&format!("{path}{joint}notice={sealed}")))
 }
 
 /// What [`back_to`] carried, if it was said to this browser, about this, and just now.

@@ -1,15 +1,16 @@
-//! What every handler is given.
+//! The state every handler is given.
 
+use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::http::{HeaderName, HeaderValue};
 use countersign_issuer::Issuer;
 
-use crate::client_address::AddressRule;
 use crate::cookies::CookieNames;
-use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::pages::Layout;
+use crate::proxy_headers::ClientAddressRule;
 
 #[derive(Clone)]
 pub struct App(Arc<Shared>);
@@ -17,7 +18,7 @@ pub struct App(Arc<Shared>);
 pub struct Shared {
     pub issuer: Arc<Issuer>,
     pub settings: ServerSettings,
-    /// `settings.headers`, ready to be sent.
+    /// `settings.headers`, parsed.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     pub layout: Layout,
     pub cookies: CookieNames,
@@ -25,16 +26,16 @@ pub struct Shared {
     pub health: Health,
 }
 
-/// How the issuer is spoken, as configured.
+/// What the configuration says of HTTP.
 #[derive(Clone, Debug, Default)]
 pub struct ServerSettings {
-    /// Origins that may read the programs' endpoints; `*` is any. Empty: none.
+    /// `web.allowedOrigins`: origins whose scripts may read the protocol endpoints; `*` is any. Empty: none.
     pub allowed_origins: Vec<String>,
     pub allowed_headers: Vec<String>,
-    /// `web.headers`: set on every answer, in place of our own of that name.
+    /// `web.headers`: set on every response, in place of our own of that name.
     pub headers: Vec<(String, String)>,
-    pub address_rule: AddressRule,
-    /// Logos of clients and of the issuer may be fetched by browsers from elsewhere.
+    pub client_address: ClientAddressRule,
+    /// Pages may show logos that browsers fetch from other origins.
     pub allow_remote_logos: bool,
     /// What clients can use at the same time.
     pub limits: countersign_core::Limits,
@@ -48,22 +49,49 @@ impl App {
         metrics: Metrics,
         health: Health,
     ) -> Self {
-        let pair =
+        let parse =
             |(name, value): &(String, String)| Some((name.parse().ok()?, value.parse().ok()?));
-        let headers = settings.headers.iter().filter_map(pair).collect();
+        let headers = settings.headers.iter().filter_map(parse).collect();
         let cookies = CookieNames::of(&issuer.settings.issuer);
         Self(Arc::new(Shared { issuer, settings, headers, layout, cookies, metrics, health }))
     }
 
-    /// The path of one of our own pages.
+    /// `path` below the issuer's own path, such as `/dex/auth`.
     pub fn path(&self, path: &str) -> String {
         format!("{}{path}", self.issuer.settings.issuer.base_path())
     }
 }
 
-impl std::ops::Deref for App {
+impl Deref for App {
     type Target = Shared;
     fn deref(&self) -> &Shared {
         &self.0
+    }
+}
+
+/// The part of readiness that only the program knows.
+#[derive(Clone, Debug, Default)]
+pub struct Health {
+    is_draining: Arc<AtomicBool>,
+    is_clock_off: Arc<AtomicBool>,
+}
+
+impl Health {
+    /// From now on this replica is not ready, while requests under way finish.
+    pub fn drain(&self) {
+        self.is_draining.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the clock differs from the database's by more than is tolerated.
+    pub fn set_clock_is_off(&self, off: bool) {
+        self.is_clock_off.store(off, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn is_clock_off(&self) -> bool {
+        self.is_clock_off.load(Ordering::SeqCst)
     }
 }

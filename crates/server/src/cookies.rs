@@ -1,21 +1,22 @@
-//! The cookies: what they are called, how they are read and set. All are `HttpOnly` and `Lax`.
+//! Names, parsing and setting of cookies. All are `HttpOnly` and `SameSite=Lax`.
 //!
-//! - the *binder* says which browser this is; a login belongs to it;
-//! - the *session* cookie proves a sign-in; the database knows its hash;
-//! - a *trip* cookie keeps a sealed login while the browser is at an upstream; *trips* lists them, because
-//!   their path hides them from every page but the callback.
+//! - `binding`: the browser binding, which a pending login is sealed to;
+//! - `session`: the session token, of which the database has the hash;
+//! - `cb-STATE`: the sealed login while the browser is at an upstream; sent to the callback path only;
+//! - `logins`: a list of those, because other paths do not see them;
+//! - `last`: the connector last used.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use countersign_issuer::settings::IssuerUrl;
 
-/// All trip cookies together; the oldest gives way.
-const TRIPS_BYTES: usize = 6 * 1024;
+/// All upstream-login cookies together; beyond it the oldest is dropped.
+const MAX_UPSTREAM_LOGIN_BYTES: usize = 6 * 1024;
 /// Browsers keep cookies up to 4096 bytes, name and attributes included.
-const PIECE_BYTES: usize = 3_800;
-const MOST_PIECES: usize = 3;
-/// Longer than any login: a browser that opens yesterday's tabs again is still itself.
-const MONTH: u64 = 30 * 24 * 60 * 60;
-const YEAR: u64 = 365 * 24 * 60 * 60;
+const MAX_PIECE_BYTES: usize = 3_800;
+const MAX_PIECES: usize = 3;
+/// Lifetime of the browser binding: longer than any login, so that restored tabs keep working.
+const BINDING_SECONDS: u64 = 30 * 24 * 60 * 60;
+const ONE_YEAR_SECONDS: u64 = 365 * 24 * 60 * 60;
 
 #[derive(Clone, Debug)]
 pub struct CookieNames {
@@ -26,7 +27,7 @@ pub struct CookieNames {
 }
 
 impl CookieNames {
-    /// Two issuers on one host do not share cookies: the names carry a mark of the issuer.
+    /// Names hold a tag of the issuer, so that two issuers on one host do not share cookies.
     pub fn of(issuer: &IssuerUrl) -> Self {
         let (secure, tag) = (issuer.is_https(), issuer.tag());
         Self {
@@ -42,7 +43,7 @@ impl CookieNames {
     }
 }
 
-/// The cookies a request brought.
+/// The cookies of a request.
 #[derive(Clone, Debug, Default)]
 pub struct Cookies(Vec<(String, String)>);
 
@@ -61,7 +62,7 @@ impl Cookies {
     }
 
     pub fn binding<'a>(&'a self, names: &CookieNames) -> Option<&'a str> {
-        self.get(&names.host_cookie("binder"))
+        self.get(&names.host_cookie("binding"))
     }
 
     pub fn session<'a>(&'a self, names: &CookieNames) -> Option<&'a str> {
@@ -73,21 +74,20 @@ impl Cookies {
         self.get(&names.host_cookie("device"))
     }
 
-    /// The connector last used in this browser.
     pub fn last_connector<'a>(&'a self, names: &CookieNames) -> Option<&'a str> {
         self.get(&names.host_cookie("last"))
     }
 
-    /// What was kept for the trip of this `state`.
-    pub fn trip(&self, names: &CookieNames, state: &str) -> Option<String> {
+    /// The sealed login that was sent to an upstream with this `state`.
+    pub fn upstream_login(&self, names: &CookieNames, state: &str) -> Option<String> {
         let pieces: Vec<&str> =
             piece_names(names, state).map_while(|name| self.get(&name).map(str::trim)).collect();
         (!pieces.is_empty()).then(|| pieces.concat())
     }
 
-    /// Trips under way, oldest first, with the bytes each takes.
-    fn trips(&self, names: &CookieNames) -> Vec<(String, usize)> {
-        let list = self.get(&names.host_cookie("trips")).unwrap_or_default();
+    /// The states of all logins at an upstream, oldest first, with their sizes in bytes.
+    fn upstream_logins(&self, names: &CookieNames) -> Vec<(String, usize)> {
+        let list = self.get(&names.host_cookie("logins")).unwrap_or_default();
         let entry = |entry: &str| {
             let (state, size) = entry.split_once(':')?;
             is_state(state).then(|| Some((state.to_owned(), size.parse().ok()?)))?
@@ -96,24 +96,24 @@ impl Cookies {
     }
 }
 
-/// The names under which the pieces of one trip are kept.
+/// The cookie names of the pieces of one sealed login.
 fn piece_names(names: &CookieNames, state: &str) -> impl Iterator<Item = String> {
     let name = if is_state(state) { format!("{}{state}", names.callback) } else { String::new() };
-    (0..MOST_PIECES).map(move |n| if n == 0 { name.clone() } else { format!("{name}.{n}") })
+    (0..MAX_PIECES).map(move |n| if n == 0 { name.clone() } else { format!("{name}.{n}") })
 }
 
-/// The states we make: 32 characters of base64url. Nothing else becomes part of a cookie's name.
+/// Whether it is a `state` of ours: 32 characters of base64url. Nothing else becomes part of a cookie name.
 fn is_state(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
-/// Cookies to set with an answer.
+/// Cookies to set with a response.
 #[derive(Debug, Default)]
 pub struct SetCookies(Vec<String>);
 
 impl SetCookies {
     pub fn binding(&mut self, names: &CookieNames, value: &str) {
-        self.add(names, &names.host_cookie("binder"), value, "/", Some(MONTH));
+        self.add(names, &names.host_cookie("binding"), value, "/", Some(BINDING_SECONDS));
     }
 
     pub fn session(&mut self, names: &CookieNames, value: &str, lifetime_secs: u64) {
@@ -125,49 +125,57 @@ impl SetCookies {
     }
 
     pub fn device(&mut self, names: &CookieNames, value: &str) {
-        self.add(names, &names.host_cookie("device"), value, "/", Some(YEAR));
+        self.add(names, &names.host_cookie("device"), value, "/", Some(ONE_YEAR_SECONDS));
     }
 
     pub fn last_connector(&mut self, names: &CookieNames, id: &str) {
-        self.add(names, &names.host_cookie("last"), id, "/", Some(YEAR));
+        self.add(names, &names.host_cookie("last"), id, "/", Some(ONE_YEAR_SECONDS));
     }
 
-    /// Keeps what a trip needs to come back, and drops the oldest trips beyond the limit.
-    pub fn depart(&mut self, names: &CookieNames, brought: &Cookies, state: &str, sealed: &str) {
-        let mut trips = brought.trips(names);
-        trips.push((state.to_owned(), sealed.len()));
-        while trips.len() > 1 && trips.iter().map(|(_, size)| size).sum::<usize>() > TRIPS_BYTES {
-            let (oldest, _) = trips.remove(0);
-            self.forget(names, &oldest);
+    /// Adds a login that goes to an upstream, and drops the oldest ones beyond the size limit.
+    pub fn keep_upstream_login(
+        &mut self,
+        names: &CookieNames,
+        request: &Cookies,
+        state: &str,
+        sealed: &str,
+    ) {
+        let mut logins = request.upstream_logins(names);
+        logins.push((state.to_owned(), sealed.len()));
+        while logins.len() > 1
+            && logins.iter().map(|(_, size)| size).sum::<usize>() > MAX_UPSTREAM_LOGIN_BYTES
+        {
+            let (oldest, _) = logins.remove(0);
+            self.remove_pieces(names, &oldest);
         }
         for (name, piece) in piece_names(names, state).zip(pieces(sealed)) {
             self.add(names, &name, piece, &names.callback_path, None);
         }
-        self.list_trips(names, &trips);
+        self.list_upstream_logins(names, &logins);
     }
 
-    /// A trip is over: whoever comes back a second time finds nothing.
-    pub fn arrive(&mut self, names: &CookieNames, brought: &Cookies, state: &str) {
-        let mut trips = brought.trips(names);
-        trips.retain(|(other, _)| other != state);
-        self.forget(names, state);
-        self.list_trips(names, &trips);
+    /// Removes a login that came back, so that its callback cannot be repeated.
+    pub fn remove_upstream_login(&mut self, names: &CookieNames, request: &Cookies, state: &str) {
+        let mut logins = request.upstream_logins(names);
+        logins.retain(|(other, _)| other != state);
+        self.remove_pieces(names, state);
+        self.list_upstream_logins(names, &logins);
     }
 
-    fn forget(&mut self, names: &CookieNames, state: &str) {
+    fn remove_pieces(&mut self, names: &CookieNames, state: &str) {
         for name in piece_names(names, state).filter(|name| !name.is_empty()) {
             self.add(names, &name, "", &names.callback_path, Some(0));
         }
     }
 
-    fn list_trips(&mut self, names: &CookieNames, trips: &[(String, usize)]) {
+    fn list_upstream_logins(&mut self, names: &CookieNames, logins: &[(String, usize)]) {
         let list: Vec<String> =
-            trips.iter().map(|(state, size)| format!("{state}:{size}")).collect();
-        let lifetime = trips.is_empty().then_some(0);
-        self.add(names, &names.host_cookie("trips"), &list.join("."), "/", lifetime);
+            logins.iter().map(|(state, size)| format!("{state}:{size}")).collect();
+        let lifetime = logins.is_empty().then_some(0);
+        self.add(names, &names.host_cookie("logins"), &list.join("."), "/", lifetime);
     }
 
-    /// Without `lifetime_secs` the cookie ends with the browser.
+    /// Without `lifetime_secs` it is a session cookie.
     fn add(
         &mut self,
         names: &CookieNames,
@@ -193,7 +201,7 @@ impl SetCookies {
 fn pieces(sealed: &str) -> impl Iterator<Item = &str> {
     let mut rest = sealed;
     std::iter::from_fn(move || {
-        let (piece, tail) = rest.split_at_checked(PIECE_BYTES).unwrap_or((rest, ""));
+        let (piece, tail) = rest.split_at_checked(MAX_PIECE_BYTES).unwrap_or((rest, ""));
         rest = tail;
         (!piece.is_empty()).then_some(piece)
     })

@@ -1,4 +1,4 @@
-//! Parameters of queries and forms, as lists: a repeated one must be seen (RFC 6749 section 3.1).
+//! Parameters of queries and forms, as lists, because a repeated parameter must be noticed (RFC 6749 section 3.1).
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -11,9 +11,9 @@ use crate::page_error::PageError;
 use crate::pages::PageErrorKind;
 use crate::request_context::RequestContext;
 
-/// No form of ours and no token request comes near this.
-const BODY_BYTES: usize = 64 * 1024;
-const MOST_PARAMETERS: usize = 100;
+/// The longest token that we verify (64 KiB), as a form parameter among others.
+const MAX_BODY_BYTES: usize = 96 * 1024;
+const MAX_PARAMETERS: usize = 100;
 
 pub type Pairs = Vec<(String, String)>;
 
@@ -27,7 +27,7 @@ impl FromRequestParts<App> for Query {
         let query = parts.uri.query().unwrap_or_default();
         match decode(query.as_bytes()) {
             Ok(pairs) => Ok(Self(pairs)),
-            Err(status) => Err(unreadable(parts, app, status).await),
+            Err(status) => Err(error_page(parts, app, status).await),
         }
     }
 }
@@ -42,27 +42,29 @@ impl FromRequest<App> for Form {
         let (mut parts, body) = request.into_parts();
         match read(parts.headers.clone(), body).await {
             Ok(pairs) => Ok(Self(pairs)),
-            Err(status) => Err(unreadable(&mut parts, app, status).await),
+            Err(status) => Err(error_page(&mut parts, app, status).await),
         }
     }
 }
 
-/// A page like any other error's, with the status that says what was wrong.
-async fn unreadable(parts: &mut Parts, app: &App, status: StatusCode) -> Response {
+/// The page for a malformed request, with the exact status.
+async fn error_page(parts: &mut Parts, app: &App, status: StatusCode) -> Response {
     let Ok(context) = RequestContext::from_request_parts(parts, app).await;
     let mut response = PageError::from(PageErrorKind::BadRequest).show(app, &context);
     *response.status_mut() = status;
     response
 }
 
-/// Reads a form; the status says why it is none: 415, 413 or 400.
+/// Reads a form. Errors: 415 (another content type), 413 (too large), 400 (malformed).
 pub async fn read(headers: HeaderMap, body: Body) -> Result<Pairs, StatusCode> {
     if !is_form(&headers) {
         return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE);
     }
-    let bytes = to_bytes(body, BODY_BYTES).await.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)?;
+    let bytes = to_bytes(body, MAX_BODY_BYTES).await.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)?;
     decode(&bytes)
 }
+
+const FORM: &str = "application/x-www-form-urlencoded";
 
 fn is_form(headers: &HeaderMap) -> bool {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
@@ -74,29 +76,27 @@ fn is_form(headers: &HeaderMap) -> bool {
     })
 }
 
-const FORM: &str = "application/x-www-form-urlencoded";
-
-/// `name=value&…`, decoded; the status says why it is none.
+/// Decodes `name=value&…`; 400 if it is malformed or has too many parameters.
 pub fn decode(bytes: &[u8]) -> Result<Pairs, StatusCode> {
     let text = std::str::from_utf8(bytes).map_err(|_| StatusCode::BAD_REQUEST)?;
     let parts = text.split('&').filter(|part| !part.is_empty());
     let pairs: Option<Pairs> = parts
-        .take(MOST_PARAMETERS + 1)
+        .take(MAX_PARAMETERS + 1)
         .map(|part| {
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
             Some((decoded(name)?, decoded(value)?))
         })
         .collect();
-    pairs.filter(|pairs| pairs.len() <= MOST_PARAMETERS).ok_or(StatusCode::BAD_REQUEST)
+    pairs.filter(|pairs| pairs.len() <= MAX_PARAMETERS).ok_or(StatusCode::BAD_REQUEST)
 }
 
-/// Form-decoded text. `None` when it is not UTF-8: what cannot be sent back exactly is not taken in.
+/// Form-decoded text; `None` if it is not UTF-8, because then it cannot be echoed exactly.
 pub fn decoded(text: &str) -> Option<String> {
     let spaced = text.replace('+', " ");
     percent_encoding::percent_decode_str(&spaced).decode_utf8().ok().map(|t| t.into_owned())
 }
 
-/// The value of a parameter that stands exactly once.
+/// The value of a parameter that is there exactly once.
 pub fn once<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
     let mut found = pairs.iter().filter(|(key, _)| key == name);
     let (_, value) = found.next()?;

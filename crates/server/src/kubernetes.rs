@@ -1,5 +1,5 @@
-//! What API servers ask: whose a token is (`authentication.k8s.io` TokenReview), and which groups its
-//! person has now (OpenID Connect Core 1.0 section 5.6.2). Never for browsers, never across origins.
+//! Endpoints that Kubernetes API servers call: the token webhook (`authentication.k8s.io` TokenReview), and the
+//! groups of a user as distributed claims (OpenID Connect Core 5.6.2). Neither is open to browsers of other origins.
 
 use std::collections::BTreeMap;
 
@@ -14,25 +14,25 @@ use countersign_issuer::kubernetes::{Review, User};
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
-use crate::token::json;
-use crate::userinfo::{bearer, refused};
+use crate::response::json;
+use crate::userinfo::{bearer_error, bearer_token};
 
-/// A token of the greatest length that is looked at, twice over.
-const BODY_BYTES: usize = 2 * 64 * 1024;
-/// Both say the same in the same words.
+/// Room for the longest token that we verify and the rest of the review.
+const MAX_BODY_BYTES: usize = 2 * 64 * 1024;
+/// Their fields are the same.
 const VERSIONS: [&str; 2] = ["authentication.k8s.io/v1", "authentication.k8s.io/v1beta1"];
 const CREDENTIAL_ID: &str = "authentication.kubernetes.io/credential-id";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Asked {
+struct TokenReviewRequest {
     api_version: String,
     kind: String,
     spec: Spec,
 }
 
-/// `audiences` is not read: it names the API server in words that only it knows. An answer without
-/// audiences says "for you", which is what it takes an ID token of its own for as well.
+/// `spec.audiences` is not read: it holds the API server's own identifiers, which are not client ids. A status
+/// without audiences means that the token is valid for the API server that asks.
 #[derive(Deserialize)]
 struct Spec {
     #[serde(default)]
@@ -41,7 +41,7 @@ struct Spec {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Answer<'a> {
+struct TokenReviewResponse<'a> {
     api_version: &'a str,
     kind: &'a str,
     status: Status,
@@ -52,7 +52,7 @@ struct Status {
     authenticated: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<UserInfo>,
-    /// Given with every no: without one the API server would remember it as long as a yes.
+    /// Set with every refusal: without it the API server would cache the refusal as long as a success.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
@@ -70,45 +70,47 @@ pub async fn review(
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    let credential = bearer(&parts.headers);
+    let credential = bearer_token(&parts.headers);
     let Some(cluster) = app.issuer.cluster(&ClientId::new(client), credential.as_ref()) else {
-        tracing::warn!("a token review without the credential of a webhook was refused");
-        return refused(StatusCode::UNAUTHORIZED, credential.map(|_| "invalid_token"));
+        tracing::warn!("refused a token review without a webhook credential");
+        return bearer_error(StatusCode::UNAUTHORIZED, credential.map(|_| "invalid_token"));
     };
-    let Some(body) = read(body).await else {
-        return invalid(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large");
+    let Some(body) = read_body(body).await else {
+        return invalid_review(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large");
     };
-    // Why it cannot be read is not told: the text might hold a part of the token.
-    let Ok(Asked { api_version, kind, spec }) = serde_json::from_slice(&body) else {
-        return invalid(StatusCode::BAD_REQUEST, "expected a TokenReview");
+    // The parser's message is dropped: it might quote a part of the token.
+    let Ok(TokenReviewRequest { api_version, kind, spec }) = serde_json::from_slice(&body) else {
+        return invalid_review(StatusCode::BAD_REQUEST, "expected a TokenReview");
     };
     if kind != "TokenReview" || !VERSIONS.contains(&api_version.as_str()) {
         let why = "expected a TokenReview of authentication.k8s.io/v1 or v1beta1";
-        return invalid(StatusCode::BAD_REQUEST, why);
+        return invalid_review(StatusCode::BAD_REQUEST, why);
     }
     let status = match app.issuer.review(cluster, &Secret::new(spec.token)).await {
         Ok(Review::Yes(user)) => {
             Status { authenticated: true, user: Some(user.into()), error: None }
         }
         Ok(Review::No(why)) => Status { error: Some(why), ..Status::default() },
-        // Without Retry-After: the API server would wait and ask again, an engineer's request in its
-        // hands, for up to a minute. It remembers nothing of a failure.
-        Err(failure) => return failed(&failure),
+        // Without Retry-After: the API server would honour it while the user's request waits, for up to a minute.
+        // It does not cache failures.
+        Err(error) => return failed(&error),
     };
-    json(StatusCode::OK, &Answer { api_version: &api_version, kind: &kind, status })
+    json(StatusCode::OK, &TokenReviewResponse { api_version: &api_version, kind: &kind, status })
 }
 
-/// `None` when it is too large, which is seen before it is read if it says so.
-async fn read(body: Body) -> Option<Bytes> {
-    let fits = usize::try_from(body.size_hint().lower()).is_ok_and(|bytes| bytes <= BODY_BYTES);
+/// `None` if it is too large, which a Content-Length shows before anything is read.
+async fn read_body(body: Body) -> Option<Bytes> {
+    let fits = usize::try_from(body.size_hint().lower()).is_ok_and(|bytes| bytes <= MAX_BODY_BYTES);
     if !fits {
         return None;
     }
-    to_bytes(body, BODY_BYTES).await.ok()
+    to_bytes(body, MAX_BODY_BYTES).await.ok()
 }
 
 pub async fn groups(State(app): State<App>, headers: HeaderMap) -> Response {
-    let Some(handle) = bearer(&headers) else { return refused(StatusCode::UNAUTHORIZED, None) };
+    let Some(handle) = bearer_token(&headers) else {
+        return bearer_error(StatusCode::UNAUTHORIZED, None);
+    };
     match app.issuer.groups_token(&handle).await {
         Ok(Some(token)) => {
             let mut response = Response::new(Body::from(token));
@@ -116,19 +118,19 @@ pub async fn groups(State(app): State<App>, headers: HeaderMap) -> Response {
             response.headers_mut().insert(header::CONTENT_TYPE, jwt);
             response
         }
-        Ok(None) => refused(StatusCode::UNAUTHORIZED, Some("invalid_token")),
-        Err(failure) => {
-            let mut response = failed(&failure);
+        Ok(None) => bearer_error(StatusCode::UNAUTHORIZED, Some("invalid_token")),
+        Err(error) => {
+            let mut response = failed(&error);
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
             response
         }
     }
 }
 
-fn failed(failure: &IssuerError) -> Response {
-    tracing::error!(cause = %failure, "a cluster could not be answered");
-    refused(
-        match failure {
+fn failed(error: &IssuerError) -> Response {
+    tracing::error!(cause = %error, "a request of a cluster failed");
+    bearer_error(
+        match error {
             IssuerError::Unavailable { .. } | IssuerError::OutcomeUnknown { .. } => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -138,8 +140,8 @@ fn failed(failure: &IssuerError) -> Response {
     )
 }
 
-fn invalid(status: StatusCode, why: &str) -> Response {
-    tracing::warn!(reason = why, "a token review could not be read");
+fn invalid_review(status: StatusCode, why: &str) -> Response {
+    tracing::warn!(reason = why, "refused a malformed token review");
     json(status, &serde_json::json!({ "error": "invalid_request", "error_description": why }))
 }
 

@@ -1,110 +1,112 @@
-//! How it is spoken: routes, pages, cookies, headers. The only room that sees axum and askama.
+//! The HTTP side: routes, pages, cookies, headers. The only crate that uses axum and askama.
 //!
-//! A handler parses, calls the issuer and answers. Nothing here decides who may do what, keeps
-//! anything, or knows how a token is made.
+//! A handler parses the request, calls `countersign_issuer` and builds the response. Decisions, storage and
+//! cryptography are not here. [`routes`] names the handler of every endpoint.
+//!
+//! HEAD is answered like GET without a body, except where GET has side effects: the steps of a login and `/logout`
+//! refuse it with 405 (`middleware::reject_head`).
 
 mod account;
 mod admin;
-mod answer;
 mod app;
-mod authorize;
-mod client_address;
 mod cookies;
-mod csp;
+mod discovery;
 mod form;
-mod health;
-mod keys;
 mod kubernetes;
-mod layers;
 pub mod listen;
+mod login;
 mod logout;
-mod metadata;
+pub mod logout_dispatcher;
 mod metrics;
-pub mod notices;
+mod middleware;
 mod page_error;
 pub mod pages;
-mod published;
+mod proxy_headers;
 mod request_context;
+mod response;
 mod static_files;
+mod telemetry;
 mod token;
-mod trusted_headers;
 mod userinfo;
 
 use axum::Router;
 use axum::routing::{any, delete, get, post};
 
-pub use app::{App, ServerSettings};
-pub use client_address::AddressRule;
-pub use health::Health;
+pub use app::{App, Health, ServerSettings};
 pub use metrics::Metrics;
+pub use proxy_headers::ClientAddressRule;
 
-/// Every endpoint of the issuer, by its path; those of administrators are the two tables below. What is
-/// above the line is for programs, the first of it across origins where configured; below it is for people.
+/// The route table of the issuer, below its path: endpoints of the protocol (open to other origins where configured),
+/// of Kubernetes API servers, of logins, of the user's own pages; then the two tables of the administrators.
 pub fn routes(app: App) -> Router {
     let base = app.issuer.settings.issuer.base_path().to_owned();
     let at = |path: &str| format!("{base}{path}");
     // RFC 8414 section 3.1 puts the well-known part before the issuer's path.
     let rfc_8414 = format!("/.well-known/oauth-authorization-server{base}");
-    let mut programs = Router::new()
-        .route(&at("/.well-known/openid-configuration"), get(metadata::discovery))
-        .route(&rfc_8414, get(metadata::discovery))
-        .route(&at("/keys"), get(keys::get))
-        .route(&at("/token"), post(token::post).fallback(token::wrong_method))
-        .route(&at("/token/introspect"), post(token::introspect).fallback(token::wrong_method))
-        .route(&at("/revoke"), post(token::revoke).fallback(token::wrong_method))
+    let mut protocol = Router::new()
+        .route(&at("/.well-known/openid-configuration"), get(discovery::metadata))
+        .route(&rfc_8414, get(discovery::metadata))
+        .route(&at("/keys"), get(discovery::keys))
+        .route(&at("/token"), post(token::post).fallback(token::method_not_allowed))
+        .route(
+            &at("/token/introspect"),
+            post(token::introspect).fallback(token::method_not_allowed),
+        )
+        .route(&at("/revoke"), post(token::revoke).fallback(token::method_not_allowed))
         .route(&at("/userinfo"), get(userinfo::get).post(userinfo::post));
     if !base.is_empty() {
-        // Where a proxy passes on only the issuer's path, and some clients look there.
+        // Some clients look here, and a proxy may forward only the issuer's path.
         let below = at("/.well-known/oauth-authorization-server");
-        programs = programs.route(&below, get(metadata::discovery));
+        protocol = protocol.route(&below, get(discovery::metadata));
     }
-    let programs = programs.layer(layers::cross_origin(&app));
+    let protocol = protocol.layer(middleware::cors(&app));
     let clusters = Router::new()
         .route(&at("/kubernetes/tokenreview/{client}"), post(kubernetes::review))
         .route(&at("/kubernetes/groups"), get(kubernetes::groups));
-    // ---------------------------------------------------------------------------------------------
     let logins = Router::new()
-        .route(&at("/auth"), get(authorize::auth::get).post(authorize::auth::post))
+        .route(&at("/auth"), get(login::authorization::get).post(login::authorization::post))
         .route(
             &at("/auth/{connector}"),
-            get(authorize::connector::get).post(authorize::connector::post),
+            get(login::authorization::get_connector).post(login::authorization::post_connector),
         )
         .route(
             &at("/auth/{connector}/login"),
-            get(authorize::login::get).post(authorize::login::post),
+            get(login::password::get).post(login::password::post),
         )
         .route(&at("/sign-in"), get(account::sign_in))
-        .route(&at("/callback"), get(authorize::callback::get))
-        .route(&at("/callback/{connector}"), get(authorize::callback::get_for))
-        .route(&at("/continue"), get(authorize::resume::get))
-        .route(&at("/approval"), get(authorize::resume::get).post(authorize::approval::post))
-        .layer(axum::middleware::from_fn(layers::no_head));
+        .route(&at("/callback"), get(login::callback::get))
+        .route(&at("/callback/{connector}"), get(login::callback::get_connector))
+        .route(&at("/continue"), get(login::next_step::get))
+        .route(&at("/approval"), get(login::next_step::get).post(login::next_step::post_approval))
+        .layer(axum::middleware::from_fn(middleware::reject_head));
     let mut account_pages = Router::new()
         .route(&at("/"), get(account::home::get))
         .route(
             &at("/logout"),
-            get(logout::get).post(logout::post).layer(axum::middleware::from_fn(layers::no_head)),
+            get(logout::get)
+                .post(logout::post)
+                .layer(axum::middleware::from_fn(middleware::reject_head)),
         )
         .route(&at("/sessions"), get(account::sessions::list).post(account::sessions::end))
         .route(&at("/sessions/{id}"), get(account::sessions::one))
         .route(&at("/groups"), get(account::groups::get))
         .route(&at("/static/{file}"), get(static_files::get))
         .route(&at("/robots.txt"), get(static_files::robots))
-        .route(&at("/healthz"), get(health::main));
+        .route(&at("/healthz"), get(telemetry::healthz));
     if !base.is_empty() {
         account_pages = account_pages.route(&base, get(account::home::get));
     }
-    let all = programs
+    let all = protocol
         .merge(clusters)
         .merge(administration_api(&base))
         .merge(logins)
         .merge(account_pages)
         .merge(administration_pages(&base))
         .fallback(static_files::not_found);
-    layers::around(all, &app).with_state(app)
+    middleware::layers(all, &app).with_state(app)
 }
 
-/// For an administrator's programs: tokens and no cookies, so it is asked across no origins.
+/// The API of administrators. It takes tokens, not cookies, and is not open to other origins.
 fn administration_api(base: &str) -> Router<App> {
     let at = |path: &str| format!("{base}{path}");
     let api_at = |path: &str| at(&format!("/api/v1{path}"));
@@ -129,7 +131,7 @@ fn administration_api(base: &str) -> Router<App> {
         .route(&at("/api/v1/{*rest}"), any(admin::problem_details::not_found))
 }
 
-/// For an administrator's browser.
+/// The pages of administrators.
 fn administration_pages(base: &str) -> Router<App> {
     let at = |path: &str| format!("{base}{path}");
     Router::new()
@@ -153,12 +155,12 @@ fn administration_pages(base: &str) -> Router<App> {
         .route(&at("/admin/keys"), get(admin::keys::get_page).post(admin::keys::post_page))
 }
 
-/// What operators and their probes ask, on a port of its own.
+/// Health and metrics, for a listener of their own.
 pub fn telemetry_routes(app: App) -> Router {
     Router::new()
-        .route("/healthz", get(health::ready))
-        .route("/healthz/live", get(health::live))
-        .route("/healthz/ready", get(health::ready))
-        .route("/metrics", get(metrics::get))
+        .route("/healthz", get(telemetry::ready))
+        .route("/healthz/live", get(telemetry::live))
+        .route("/healthz/ready", get(telemetry::ready))
+        .route("/metrics", get(telemetry::metrics))
         .with_state(app)
 }

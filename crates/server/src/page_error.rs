@@ -1,25 +1,23 @@
-//! What went wrong, told twice: to the person on a page with a reference, to the operator in the log.
+//! An error that becomes a page: the person sees what to do and a reference id, the log has the cause.
 
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use countersign_issuer::IssuerError;
 
-use crate::answer::page;
 use crate::app::App;
-use crate::csp::FormsEnd;
 use crate::pages::{ErrorPage, Name, Page, PageErrorKind, PageLink};
 use crate::request_context::RequestContext;
+use crate::response::{PagePolicy, page};
 
-/// Seconds after which it is worth to ask again.
+/// Seconds, with every 503 page.
 pub const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
-/// An error page in the making.
 #[derive(Debug)]
-pub struct PageError(Box<Told>);
+pub struct PageError(Box<Details>);
 
 #[derive(Debug)]
-struct Told {
-    problem: PageErrorKind,
+struct Details {
+    kind: PageErrorKind,
     items: Vec<String>,
     detail: Option<String>,
     link: Option<PageLink>,
@@ -28,15 +26,15 @@ struct Told {
 }
 
 impl From<PageErrorKind> for PageError {
-    fn from(problem: PageErrorKind) -> Self {
-        let told = Told { problem, items: Vec::new(), detail: None, link: None, cause: None };
-        Self(Box::new(told))
+    fn from(kind: PageErrorKind) -> Self {
+        let details = Details { kind, items: Vec::new(), detail: None, link: None, cause: None };
+        Self(Box::new(details))
     }
 }
 
 impl From<IssuerError> for PageError {
-    fn from(failure: IssuerError) -> Self {
-        let problem = match &failure {
+    fn from(error: IssuerError) -> Self {
+        let kind = match &error {
             IssuerError::Unavailable { what, .. } if what == countersign_issuer::THE_DATABASE => {
                 PageErrorKind::Unavailable
             }
@@ -46,10 +44,10 @@ impl From<IssuerError> for PageError {
             IssuerError::Unstorable(_) => PageErrorKind::BadRequest,
             IssuerError::Broken(_) => PageErrorKind::Internal,
         };
-        let mut page_error = Self::from(problem);
-        page_error.0.cause = Some(failure.to_string());
-        match failure {
-            IssuerError::Unavailable { what, .. } if problem == PageErrorKind::UpstreamDown => {
+        let mut page_error = Self::from(kind);
+        page_error.0.cause = Some(error.to_string());
+        match error {
+            IssuerError::Unavailable { what, .. } if kind == PageErrorKind::UpstreamDown => {
                 page_error.0.items = vec![what];
             }
             IssuerError::Misconfigured { what, missing, .. } => {
@@ -78,31 +76,32 @@ impl PageError {
         self
     }
 
-    /// A way on, where the page has none yet.
+    /// Sets the link, unless the page has one already.
     pub fn or_link(mut self, link: PageLink) -> Self {
         self.0.link.get_or_insert(link);
         self
     }
 
+    /// Logs the error and renders its page. Any page may be on the way to a client, so it keeps its opener.
     pub fn show(self, app: &App, context: &RequestContext) -> Response {
-        let Told { problem, items, detail, link, cause } = *self.0;
-        let status = problem.status();
+        let Details { kind, items, detail, link, cause } = *self.0;
+        let status = kind.status();
         if status >= 500 {
             let cause = cause.as_deref().unwrap_or("no cause was given");
-            tracing::error!(problem = ?problem, cause, "a request failed");
+            tracing::error!(kind = ?kind, cause, "a request failed");
         } else {
             let detail: Option<String> = detail.as_ref().map(|d| d.chars().take(200).collect());
-            tracing::info!(problem = ?problem, detail, "an error page was shown");
+            tracing::info!(kind = ?kind, detail, "an error page was shown");
         }
         let items: Vec<Name> = items.iter().map(|item| item.as_str().into()).collect();
-        let mut shown = ErrorPage::new(&app.layout, problem, &context.id).items(items);
+        let mut view = ErrorPage::new(&app.layout, kind, &context.id).items(items);
         if let Some(detail) = &detail {
-            shown = shown.detail(detail);
+            view = view.detail(detail);
         }
         if let Some(link) = link {
-            shown = shown.link(link);
+            view = view.link(link);
         }
-        let mut response = page(app, status, FormsEnd::AtHome, shown.render());
+        let mut response = page(app, status, PagePolicy::LoginStep, view.render());
         if status == 503 {
             response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
         }
@@ -110,7 +109,7 @@ impl PageError {
     }
 }
 
-/// The answer, or the page about why there is none.
+/// The response, or the error as a page.
 pub fn into_response(
     app: &App,
     context: &RequestContext,

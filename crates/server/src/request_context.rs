@@ -1,9 +1,9 @@
-//! One request, as the handlers of pages see it.
+//! What the handlers of pages need to know of a request.
 
 use std::convert::Infallible;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use countersign_core::Secret;
@@ -12,11 +12,11 @@ use countersign_issuer::login::{Browser, BrowserBinding};
 use crate::app::App;
 use crate::cookies::Cookies;
 
-/// Names a request in the log, in the answer's header and on error pages.
+/// Identifies a request in the log, in the header `X-Request-Id` and on error pages.
 #[derive(Clone, Debug)]
 pub struct RequestId(pub String);
 
-/// Where the connection comes from, after the rule about proxies.
+/// The client's address by `web.clientRemoteIP`.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientAddress(pub IpAddr);
 
@@ -29,9 +29,7 @@ pub struct RequestContext {
     pub session: Option<Secret>,
     /// Proof of an earlier success with a password, for the limits on attempts.
     pub device_cookie: Option<String>,
-    /// A probe, which wants no page.
-    pub asks_for_health: bool,
-    from_elsewhere: bool,
+    is_cross_site: bool,
 }
 
 impl RequestContext {
@@ -44,11 +42,10 @@ impl RequestContext {
         }
     }
 
-    /// A form of ours, posted from another site: a login or an approval somebody else wants.
-    ///
-    /// The cookies are `Lax`, so such a post brings none of them; this says it in the browser's words.
-    pub fn is_from_elsewhere(&self) -> bool {
-        self.from_elsewhere
+    /// Whether another origin posted this form (CSRF). Our cookies are `SameSite=Lax`, so such a POST brings none of
+    /// them; this check does not depend on that.
+    pub fn is_cross_site(&self) -> bool {
+        self.is_cross_site
     }
 }
 
@@ -58,7 +55,7 @@ impl FromRequestParts<App> for RequestContext {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
         let cookies = Cookies::of(&parts.headers);
         let address = parts.extensions.get::<ClientAddress>().map(|found| found.0);
-        let own = app.issuer.settings.issuer.url().origin().ascii_serialization();
+        let own_origin = app.issuer.settings.issuer.url().origin().ascii_serialization();
         Ok(Self {
             id: parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
             address: address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
@@ -66,22 +63,16 @@ impl FromRequestParts<App> for RequestContext {
             binding: cookies.binding(&app.cookies).and_then(BrowserBinding::from_cookie),
             session: cookies.session(&app.cookies).map(Secret::new),
             device_cookie: cookies.device(&app.cookies).map(str::to_owned),
-            asks_for_health: parts.uri.path().ends_with("/healthz"),
-            from_elsewhere: parts.method != Method::GET && is_foreign(&parts.headers, &own),
+            is_cross_site: parts.method != Method::GET
+                && is_cross_site(&parts.headers, &own_origin),
             cookies,
         })
     }
 }
 
-/// The address a connection comes from, for the layer that finds it once.
-pub fn peer(parts: &axum::http::Extensions) -> IpAddr {
-    let info = parts.get::<ConnectInfo<SocketAddr>>();
-    info.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip())
-}
-
-/// `Sec-Fetch-Site` where the browser sends it; else an `Origin` that is not ours. With our own
-/// `Referrer-Policy: no-referrer` browsers send `Origin: null`, which says nothing.
-fn is_foreign(headers: &HeaderMap, own_origin: &str) -> bool {
+/// By `Sec-Fetch-Site`; without it by `Origin`, where `null` decides nothing: browsers send it from our own pages,
+/// because of `Referrer-Policy: no-referrer`.
+fn is_cross_site(headers: &HeaderMap, own_origin: &str) -> bool {
     match headers.get("sec-fetch-site").and_then(|value| value.to_str().ok()) {
         Some(site) => !matches!(site, "same-origin" | "none"),
         None => text(headers, &header::ORIGIN).is_some_and(|o| o != "null" && o != own_origin),

@@ -1,57 +1,96 @@
-//! `/token` (RFC 6749 section 3.2): the body becomes a [`TokenRequest`] once, the client proves itself once.
+//! `/token` (RFC 6749 section 3.2), `/token/introspect` (RFC 7662) and `/revoke` (RFC 7009): form in, JSON out, the
+//! client authenticated the same way at all three.
 
-mod client;
-mod error;
-mod revoke;
+mod client_authentication;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
-use countersign_core::{Scopes, Secret};
+use countersign_core::{Client, Scopes, Secret};
+use countersign_issuer::IssuerError;
 use countersign_issuer::token::{TokenError, TokenErrorCode, TokenRequest};
+use serde::Serialize;
 
 use crate::app::App;
 use crate::form::{self, once};
-use error::refusal;
-
-pub use error::json;
-pub use revoke::{introspect, revoke};
+use crate::response::{json, json_bytes};
+use client_authentication::{client_credentials, invalid_client, uses_authorization_header};
 
 type Pairs = [(String, String)];
 
 pub async fn post(State(app): State<App>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    match answer(&app, &parts, body).await {
-        Ok(response) => response,
-        Err(error) => refusal(&app, error),
-    }
+    issue(&app, &parts, body).await.unwrap_or_else(|error| error_response(&app, &parts, error))
 }
 
-pub async fn wrong_method(State(app): State<App>) -> Response {
-    let error = TokenError::refused(TokenErrorCode::InvalidRequest, "method not allowed");
-    let mut response = refusal(&app, error);
-    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-    response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("POST"));
-    response
-}
-
-async fn answer(app: &App, parts: &Parts, body: Body) -> Result<Response, TokenError> {
+async fn issue(app: &App, parts: &Parts, body: Body) -> Result<Response, TokenError> {
     let pairs = parameters(parts, body).await?;
-    let proof = client::proof(&parts.headers, &pairs)?;
-    let client = app.issuer.clients.authenticate(&proof).ok_or_else(client::invalid)?;
-    let grant = grant(&pairs)?;
-    let name = grant.name();
-    let tokens = app.issuer.token(client, grant).await?;
-    app.metrics.tokens_issued(name, client.id.as_str());
+    let client = authenticate(app, parts, &pairs)?;
+    let request = token_request(&pairs)?;
+    let grant_type = request.name();
+    let tokens = app.issuer.token(client, request).await?;
+    app.metrics.tokens_issued(grant_type, client.id.as_str());
     Ok(json(StatusCode::OK, &tokens))
 }
 
-/// The form of a client, each parameter once (RFC 6749 section 3.2).
-async fn parameters(parts: &Parts, body: Body) -> Result<Vec<(String, String)>, TokenError> {
+/// 200 without a body, whether or not the token was one of ours (RFC 7009 section 2.2).
+pub async fn revoke(State(app): State<App>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let result = async {
+        let (client, token) = client_and_token(&app, &parts, body).await?;
+        app.issuer.revoke(client, &token).await?;
+        Ok(json_bytes(StatusCode::OK, Body::empty()))
+    };
+    result.await.unwrap_or_else(|error| error_response(&app, &parts, error))
+}
+
+/// Refuses public clients: a client id without a secret proves nothing (RFC 7662 section 2.1).
+pub async fn introspect(State(app): State<App>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let result = async {
+        let (client, token) = client_and_token(&app, &parts, body).await?;
+        if client.secret.is_none() {
+            return Err(invalid_client());
+        }
+        Ok(json(StatusCode::OK, &app.issuer.introspect(client, &token).await?))
+    };
+    result.await.unwrap_or_else(|error| error_response(&app, &parts, error))
+}
+
+/// 405 with an OAuth error, for every method but POST.
+pub async fn method_not_allowed(State(app): State<App>, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    let error = TokenError::refused(TokenErrorCode::InvalidRequest, "method not allowed");
+    let mut response = error_response(&app, &parts, error);
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+    response
+}
+
+fn authenticate<'a>(app: &'a App, parts: &Parts, pairs: &Pairs) -> Result<&'a Client, TokenError> {
+    let credentials = client_credentials(&parts.headers, pairs)?;
+    app.issuer.clients.authenticate(&credentials).ok_or_else(invalid_client)
+}
+
+async fn client_and_token<'a>(
+    app: &'a App,
+    parts: &Parts,
+    body: Body,
+) -> Result<(&'a Client, Secret), TokenError> {
+    let pairs = parameters(parts, body).await?;
+    let client = authenticate(app, parts, &pairs)?;
+    match parameter(&pairs, "token") {
+        Some(token) => Ok((client, Secret::new(token))),
+        None => invalid_request("Required param: token."),
+    }
+}
+
+/// The form, in which no known parameter is repeated (RFC 6749 section 3.2). Refuses parameters in the query, which
+/// ends in logs.
+async fn parameters(parts: &Parts, body: Body) -> Result<form::Pairs, TokenError> {
     if parts.uri.query().is_some_and(|query| !query.is_empty()) {
-        // Queries end in logs: secrets there are refused, and nothing else belongs there either.
         return invalid_request("Parameters belong in the body");
     }
     let pairs = form::read(parts.headers.clone(), body).await.map_err(|status| {
@@ -64,23 +103,24 @@ async fn parameters(parts: &Parts, body: Body) -> Result<Vec<(String, String)>, 
         };
         TokenError::refused(TokenErrorCode::InvalidRequest, why)
     })?;
-    match repeated(&pairs) {
+    match repeated_parameter(&pairs) {
         Some(name) => invalid_request(format!("Parameter {name} is repeated")),
         None => Ok(pairs),
     }
 }
 
-/// The one place where a body becomes a grant.
-fn grant(pairs: &Pairs) -> Result<TokenRequest, TokenError> {
-    let secret = |name| once(pairs, name).filter(|v| !v.is_empty()).map(Secret::new);
-    match once(pairs, "grant_type") {
+/// The only place where a form becomes a [`TokenRequest`].
+fn token_request(pairs: &Pairs) -> Result<TokenRequest, TokenError> {
+    let secret = |name| parameter(pairs, name).map(Secret::new);
+    let scope = parameter(pairs, "scope").map(Scopes::parse);
+    match parameter(pairs, "grant_type") {
         Some("authorization_code") => {
             let Some(code) = secret("code") else {
                 return invalid_request("Required param: code.");
             };
             Ok(TokenRequest::AuthorizationCode {
                 code,
-                redirect_uri: once(pairs, "redirect_uri").map(str::to_owned),
+                redirect_uri: parameter(pairs, "redirect_uri").map(str::to_owned),
                 verifier: secret("code_verifier"),
             })
         }
@@ -88,11 +128,9 @@ fn grant(pairs: &Pairs) -> Result<TokenRequest, TokenError> {
             let Some(token) = secret("refresh_token") else {
                 return invalid_request("No refresh token is found in request.");
             };
-            Ok(TokenRequest::RefreshToken { token, scope: once(pairs, "scope").map(Scopes::parse) })
+            Ok(TokenRequest::RefreshToken { token, scope })
         }
-        Some("client_credentials") => {
-            Ok(TokenRequest::ClientCredentials { scope: once(pairs, "scope").map(Scopes::parse) })
-        }
+        Some("client_credentials") => Ok(TokenRequest::ClientCredentials { scope }),
         Some(_) => Err(TokenError::refused(
             TokenErrorCode::UnsupportedGrantType,
             "This grant type is not supported",
@@ -101,8 +139,14 @@ fn grant(pairs: &Pairs) -> Result<TokenRequest, TokenError> {
     }
 }
 
-fn repeated(pairs: &Pairs) -> Option<&'static str> {
-    const NAMES: [&str; 9] = [
+/// The value of a parameter. An empty one counts as omitted (RFC 6749 section 3.2).
+fn parameter<'a>(pairs: &'a Pairs, name: &str) -> Option<&'a str> {
+    once(pairs, name).filter(|value| !value.is_empty())
+}
+
+/// Unknown parameters are ignored (section 3.2), repeated or not.
+fn repeated_parameter(pairs: &Pairs) -> Option<&'static str> {
+    const KNOWN: [&str; 9] = [
         "grant_type",
         "code",
         "redirect_uri",
@@ -113,9 +157,69 @@ fn repeated(pairs: &Pairs) -> Option<&'static str> {
         "client_secret",
         "token",
     ];
-    NAMES.into_iter().find(|name| pairs.iter().filter(|(key, _)| key == name).count() > 1)
+    KNOWN.into_iter().find(|name| pairs.iter().filter(|(key, _)| key == name).count() > 1)
 }
 
 fn invalid_request<T>(description: impl Into<String>) -> Result<T, TokenError> {
     Err(TokenError::refused(TokenErrorCode::InvalidRequest, description))
+}
+
+/// RFC 6749 section 5.2. What failed inside goes to the log, not to the client.
+fn error_response(app: &App, parts: &Parts, error: TokenError) -> Response {
+    match error {
+        TokenError::Refused(code, description) => {
+            tracing::info!(error = code.as_str(), reason = description, "token request refused");
+            let mut response = oauth_error(code, &description);
+            if code == TokenErrorCode::InvalidClient && uses_authorization_header(&parts.headers) {
+                let realm = format!("Basic realm=\"{}\"", app.issuer.settings.issuer.as_str());
+                if let Ok(value) = HeaderValue::try_from(realm) {
+                    response.headers_mut().insert(header::WWW_AUTHENTICATE, value);
+                }
+            }
+            response
+        }
+        TokenError::Failed(
+            error @ (IssuerError::Unavailable { .. } | IssuerError::OutcomeUnknown { .. }),
+        ) => {
+            tracing::error!(cause = %error, "a token request could not be answered");
+            let code = TokenErrorCode::TemporarilyUnavailable;
+            let mut response = oauth_error(code, "Try again in a moment.");
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+            response
+        }
+        TokenError::Failed(IssuerError::Unstorable(_)) => {
+            oauth_error(TokenErrorCode::InvalidGrant, "This server did not issue this value.")
+        }
+        TokenError::Failed(IssuerError::Misconfigured { what, missing, cause }) => {
+            tracing::error!(
+                upstream = what,
+                cause,
+                "a token request failed: misconfigured upstream"
+            );
+            // Section 5.2 allows no quotation mark, no backslash and nothing but ASCII in a description.
+            let printable = |c: &char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\');
+            let missing: String = missing.chars().filter(printable).collect();
+            let description = format!("{missing} An administrator must act.");
+            oauth_error(TokenErrorCode::ServerError, &description)
+        }
+        TokenError::Failed(error) => {
+            tracing::error!(cause = %error, "a token request failed");
+            oauth_error(TokenErrorCode::ServerError, "The server failed; its log has the cause.")
+        }
+    }
+}
+
+fn oauth_error(code: TokenErrorCode, description: &str) -> Response {
+    #[derive(Serialize)]
+    struct ErrorBody<'a> {
+        error: &'a str,
+        error_description: &'a str,
+    }
+    let status = match code {
+        TokenErrorCode::InvalidClient => StatusCode::UNAUTHORIZED,
+        TokenErrorCode::TemporarilyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        TokenErrorCode::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
+        _ => StatusCode::BAD_REQUEST,
+    };
+    json(status, &ErrorBody { error: code.as_str(), error_description: description })
 }

@@ -143,7 +143,10 @@ async fn ldap_an_emptied_directory_logs_out_nobody() {
     assert!(alarms[0].to_lowercase().contains("error") && alarms[0].contains("ldap"), "{alarms:?}");
     let metrics = format!("{}/metrics", company.server.telemetry());
     let metrics = company.people[0].browser.get(metrics).await.body;
-    assert!(metrics.contains("countersign_connector_braked{connector=\"ldap\"} 1"), "{metrics}");
+    assert!(
+        metrics.contains("countersign_connector_circuit_open{connector=\"ldap\"} 1"),
+        "{metrics}"
+    );
     assert!(metrics.contains("countersign_connector_up{connector=\"ldap\"} 1"), "{metrics}");
     let asked =
         "countersign_upstream_request_duration_seconds_count{connector=\"ldap\",op=\"login\"}";

@@ -116,12 +116,12 @@ async fn one_that_does_not_answer_delays_nobody() {
     sids.dedup();
     assert_eq!(sids.len(), BROWSERS, "each of her sessions once");
     assert!(!silent.heard().is_empty());
-    server.comes_to_say(1, "it answered 503").await;
+    server.comes_to_say(1, "status 503").await;
     let metrics = reqwest::get(format!("{}/metrics", server.telemetry())).await.unwrap();
     let metrics = metrics.text().await.unwrap();
     let line = |client: &str, result: &str| {
         metrics.contains(&format!(
-            "countersign_notices_total{{client=\"{client}\",result=\"{result}\"}}"
+            "countersign_logout_notifications_total{{client=\"{client}\",result=\"{result}\"}}"
         ))
     };
     assert!(line("c-live", "delivered") && line("b-broken", "postponed"), "{metrics}");

@@ -26,16 +26,20 @@ async fn a_browser_that_mallory_prepared_is_alices_alone_after_her_login() {
     let (mut alice, mut mallory) = (server.browser(), server.browser());
     let app = server.relying_party("example-app");
     mallory.opens(app.asks("openid").url).await;
-    let planted = value(&mallory, "-binder").unwrap();
+    let planted = value(&mallory, "-binding").unwrap();
     alice.steals_cookies_of(&mallory);
     alice.opens(app.asks("openid").url).await;
-    assert_eq!(value(&alice, "-binder").as_ref(), Some(&planted), "it is the one that was planted");
+    assert_eq!(
+        value(&alice, "-binding").as_ref(),
+        Some(&planted),
+        "it is the one that was planted"
+    );
     let begun = alice.page().form_with("password").unwrap();
 
     let form = begun.clone().fill("login", ALICE).fill("password", ALICE_PASSWORD);
     let fields: Vec<_> = form.fields.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     let proven = alice.post_form(&form.action, &fields).await;
-    let renewed = value(&alice, "-binder").unwrap();
+    let renewed = value(&alice, "-binding").unwrap();
     assert!(!renewed.starts_with(&planted), "a new one, at sign-in");
     let on = proven.location().unwrap();
     let followed = mallory.get(&on).await;
@@ -124,7 +128,7 @@ async fn no_script_and_no_other_site_sees_a_cookie() {
         [(World::new(), "cs-", "cs-", false), (World::https(), "__Host-cs-", "__Secure-cs-", true)]
     {
         let cookies = all_cookies(world).await;
-        for name in ["-binder=", "-session=", "-last=", "-cb-", "-trips="] {
+        for name in ["-binding=", "-session=", "-last=", "-cb-", "-logins="] {
             assert!(cookies.iter().any(|c| c.contains(name)), "no cookie {name}: {cookies:?}");
         }
         for cookie in &cookies {
@@ -164,7 +168,7 @@ async fn a_damaged_cookie_makes_a_stranger() {
         "ä".to_owned(),
         "a".repeat(8_000),
     ] {
-        let binding = name.replace("-session", "-binder");
+        let binding = name.replace("-session", "-binding");
         let header = format!("{name}={odd}; {binding}={odd}; {binding}.1={odd}");
         let ask = |path: &str| http().get(server.url(path)).header("cookie", header.as_bytes());
         let home = send(ask("/")).await;

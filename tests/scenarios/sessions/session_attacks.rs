@@ -188,7 +188,7 @@ async fn a_damaged_cookie_is_nobodys_on_our_own_pages() {
         "ä".to_owned(),
         "a".repeat(8_000),
     ] {
-        let binding = name.replace("-session", "-binder");
+        let binding = name.replace("-session", "-binding");
         let header = format!("{name}={odd}; {binding}={odd}");
         for url in &pages {
             let page = send(http().get(url).header("cookie", header.as_bytes())).await;

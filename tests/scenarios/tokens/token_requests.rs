@@ -180,7 +180,7 @@ async fn a_request_has_an_end() {
         let lines: String = (0..count).map(|n| format!("X-{n}: {value}\r\n")).collect();
         format!("GET /dex/keys HTTP/1.1\r\nHost: a\r\n{lines}Connection: close\r\n\r\n")
     };
-    let statuses: HashSet<_> = [headers(200, &long), headers(5, &long), headers(150, "a")]
+    let statuses: HashSet<_> = [headers(200, &long), headers(15, &long), headers(150, "a")]
         .iter()
         .map(|request| send_bytes(&server, request).get(9..12).unwrap_or("").to_owned())
         .collect();

@@ -16,7 +16,7 @@ const SWEEP_EVERY: u32 = 10;
 const BRAKES: Duration = Duration::from_secs(3);
 
 pub async fn go_on(app: App, clock: Arc<SystemClock>, health: Health) {
-    let notices = countersign_server::notices::deliver(app.clone());
+    let notices = countersign_server::logout_dispatcher::run(app.clone());
     tokio::join!(watch_brakes(app.clone()), notices, rounds(app, clock, health));
 }
 

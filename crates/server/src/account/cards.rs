@@ -66,7 +66,7 @@ impl<'a> Cards<'a> {
             scopes: grant
                 .scopes
                 .iter()
-                .map(|scope| crate::answer::scope_for_display(self.app, scope))
+                .map(|scope| crate::login::next_step::scope_for_display(self.app, scope))
                 .collect(),
             since: display_time(self.app, grant.created_at),
             used: display_time(self.app, grant.rotated_at),

@@ -4,13 +4,12 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::{AccountView, account_view, connector_name, display_time, sign_in_first};
-use crate::answer::page;
 use crate::app::App;
-use crate::csp::FormsEnd;
 use crate::form::{Pairs, Query, once};
 use crate::page_error::{PageError, into_response};
 use crate::pages::{self, HeldGroups, Name, Page};
 use crate::request_context::RequestContext;
+use crate::response::{PagePolicy, page};
 
 /// Bytes of markup for the group names of one part.
 const GROUPS_PAGE_BYTES: usize = 12 * 1024;
@@ -51,7 +50,7 @@ async fn show_groups(
         earlier: (from > 0).then(|| link(0)),
         more: (next < found.len()).then(|| link(next)),
     };
-    Ok(page(app, 200, FormsEnd::AtHome, shown.render()))
+    Ok(page(app, 200, PagePolicy::Standalone, shown.render()))
 }
 
 /// The groups a page shows, of `count` in all.

@@ -7,13 +7,12 @@ use super::cards::Cards;
 use super::groups::held;
 use super::sessions::end_flash;
 use super::{account_view, sign_in_link, user};
-use crate::answer::page;
 use crate::app::App;
-use crate::csp::FormsEnd;
 use crate::form::{Pairs, Query};
 use crate::page_error::{PageError, into_response};
 use crate::pages::{self, DisplayTime, HeldGroups, Page};
 use crate::request_context::RequestContext;
+use crate::response::{PagePolicy, page};
 
 /// What there is room for beside everything else; the rest has pages of its own.
 const OTHER_SIGN_INS: usize = 3;
@@ -35,7 +34,7 @@ async fn home(app: &App, context: &RequestContext, pairs: &Pairs) -> Result<Resp
             flash,
             discovery: &discovery,
         };
-        return Ok(page(app, 200, FormsEnd::AtHome, shown.render()));
+        return Ok(page(app, 200, PagePolicy::Standalone, shown.render()));
     };
     let session = &account_view.session;
     let now = app.issuer.now();
@@ -65,5 +64,5 @@ async fn home(app: &App, context: &RequestContext, pairs: &Pairs) -> Result<Resp
         discovery: &discovery,
         admin: app.issuer.administrator(session, None).is_some().then(|| app.path("/admin")),
     };
-    Ok(page(app, 200, FormsEnd::AtHome, shown.render()))
+    Ok(page(app, 200, PagePolicy::Standalone, shown.render()))
 }

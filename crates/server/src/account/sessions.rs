@@ -8,14 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use super::cards::Cards;
 use super::{back_to, check_form, display_time, flash, live_session, sign_in_first};
-use crate::answer::{page, with_cookies};
 use crate::app::App;
 use crate::cookies::SetCookies;
-use crate::csp::FormsEnd;
 use crate::form::{Form, Pairs, Query, once};
 use crate::page_error::{PageError, into_response};
 use crate::pages::{self, EndFlash, Page, PageErrorKind};
 use crate::request_context::RequestContext;
+use crate::response::{PagePolicy, page, with_cookies};
 
 const SIGN_INS_PER_PAGE: usize = 6;
 const GRANTS_PER_SIGN_IN: usize = 2;
@@ -83,7 +82,7 @@ async fn show_list(
         newer: links.newer.map(|to| app.path(&to)),
         older: links.older.map(|to| app.path(&to)),
     };
-    Ok(page(app, 200, FormsEnd::AtHome, shown.render()))
+    Ok(page(app, 200, PagePolicy::Standalone, shown.render()))
 }
 
 pub async fn one(
@@ -123,7 +122,7 @@ async fn show_one(
         newer: links.newer.map(|to| app.path(&to)),
         older: links.older.map(|to| app.path(&to)),
     };
-    Ok(page(app, 200, FormsEnd::AtHome, shown.render()))
+    Ok(page(app, 200, PagePolicy::Standalone, shown.render()))
 }
 
 /// Which button was pressed: `session` and `grant` name one, `others` is all but this sign-in.

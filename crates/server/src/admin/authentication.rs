@@ -18,7 +18,7 @@ use crate::form::{Pairs, Query, decode};
 use crate::page_error::PageError;
 use crate::pages::{PageErrorKind, PageLink};
 use crate::request_context::{ClientAddress, RequestContext};
-use crate::userinfo::bearer;
+use crate::userinfo::bearer_token;
 
 /// Whoever sent the request is signed in in this browser and an administrator, looked up now.
 pub struct AdminSession {
@@ -110,7 +110,7 @@ impl FromRequestParts<App> for AdminToken {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
-        let token = bearer(&parts.headers);
+        let token = bearer_token(&parts.headers);
         let token = token.ok_or_else(|| ProblemDetails::unauthenticated().into_response())?;
         let address = parts.extensions.get::<ClientAddress>().map(|found| found.0.to_string());
         match app.issuer.authenticate_admin_token(&token, address).await {

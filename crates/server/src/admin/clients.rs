@@ -4,14 +4,13 @@ use super::authentication::{AdminSession, AdminToken};
 use super::filters::{Part, from, part};
 use super::frame::{Frame, Section, client_name, connector_name, count, sessions_link};
 use super::problem_details::ProblemDetails;
-use crate::answer::page;
 use crate::app::App;
-use crate::csp::FormsEnd;
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::admin::Admin;
 use crate::pages::{Layout, Name, Page};
 use crate::request_context::RequestContext;
-use crate::token::json;
+use crate::response::json;
+use crate::response::{PagePolicy, page};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -67,7 +66,7 @@ async fn show_clients(
         frame: admin.frame(app, context, Section::Clients),
         clients: part(app, here, "from", all.len(), (begin, rows.collect())),
     };
-    Ok(page(app, 200, FormsEnd::AtHome, shown.render()))
+    Ok(page(app, 200, PagePolicy::Standalone, shown.render()))
 }
 
 fn client_row(app: &App, client: &ClientView) -> ClientRow {

@@ -6,15 +6,14 @@ use super::filters::{Part, from, part};
 use super::frame::{Frame, Section, connector_name, count, display_time_of, sessions_link};
 use super::problem_details::ProblemDetails;
 use crate::account::{back_to, flash};
-use crate::answer::page;
 use crate::app::App;
-use crate::csp::FormsEnd;
 use crate::form::{Form, Pairs, once};
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::admin::Admin;
 use crate::pages::{DisplayTime, Layout, Name, Page, PageErrorKind};
 use crate::request_context::RequestContext;
-use crate::token::json;
+use crate::response::json;
+use crate::response::{PagePolicy, page};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -87,7 +86,7 @@ async fn show_connectors(
         connectors: part(app, here, "from", all.len(), (begin, cards.collect())),
         action: app.path(Section::Connectors.path()),
     };
-    Ok(page(app, 200, FormsEnd::AtHome, shown.render()))
+    Ok(page(app, 200, PagePolicy::Standalone, shown.render()))
 }
 
 fn card(app: &App, connector: &ConnectorView) -> ConnectorCard {

@@ -6,14 +6,13 @@ use super::frame::{
     Frame, Section, client_name, connector_name, display_time_of, label_for, status,
 };
 use super::problem_details::ProblemDetails;
-use crate::answer::page;
 use crate::app::App;
-use crate::csp::FormsEnd;
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::admin::Admin;
 use crate::pages::{DisplayTime, Layout, Name, Page};
 use crate::request_context::RequestContext;
-use crate::token::json;
+use crate::response::json;
+use crate::response::{PagePolicy, page};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -94,7 +93,7 @@ async fn show_events(
         first,
         next,
     };
-    Ok(page(app, status(problem.as_ref()), FormsEnd::AtHome, shown.render()))
+    Ok(page(app, status(problem.as_ref()), PagePolicy::Standalone, shown.render()))
 }
 
 /// An event as a row of a table.

@@ -5,15 +5,14 @@ use super::authentication::{AdminSession, AdminToken, QueryPairs};
 use super::filters::{FilterForm, Part, Search, address, part_of_names};
 use super::frame::{Frame, Section, client_name, connector_name, first_non_empty};
 use super::problem_details::ProblemDetails;
-use crate::answer::page;
 use crate::app::App;
-use crate::csp::FormsEnd;
 use crate::form::Pairs;
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::admin::Admin;
 use crate::pages::{Layout, Name, Page};
 use crate::request_context::RequestContext;
-use crate::token::json;
+use crate::response::json;
+use crate::response::{PagePolicy, page};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -129,7 +128,7 @@ async fn show(
             .collect(),
     };
     let status = if problem.is_some() { 400 } else { 200 };
-    Ok(page(app, status, FormsEnd::AtHome, shown.render()))
+    Ok(page(app, status, PagePolicy::Standalone, shown.render()))
 }
 
 fn question<'a>(

@@ -4,15 +4,14 @@ use super::authentication::{AdminSession, AdminToken};
 use super::frame::{Frame, Section, display_time_of};
 use super::problem_details::ProblemDetails;
 use crate::account::{back_to, flash};
-use crate::answer::page;
 use crate::app::App;
-use crate::csp::FormsEnd;
 use crate::form::{Form, Pairs};
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::admin::Admin;
 use crate::pages::{DisplayTime, Layout, Name, Page};
 use crate::request_context::RequestContext;
-use crate::token::json;
+use crate::response::json;
+use crate::response::{PagePolicy, page};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -71,7 +70,7 @@ async fn show(
         rows: keys.iter().take(ROWS).map(|key| row(app, key)).collect(),
         action: app.path(Section::Keys.path()),
     };
-    Ok(page(app, 200, FormsEnd::AtHome, shown.render()))
+    Ok(page(app, 200, PagePolicy::Standalone, shown.render()))
 }
 
 fn row(app: &App, key: &KeyView) -> KeyRow {

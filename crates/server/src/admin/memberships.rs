@@ -4,15 +4,14 @@ use super::authentication::{AdminSession, AdminToken, QueryPairs};
 use super::filters::{FilterForm, Search, next_page_links};
 use super::frame::{Frame, Section, connector_name, display_time_of, first_non_empty, status};
 use super::problem_details::ProblemDetails;
-use crate::answer::page;
 use crate::app::App;
-use crate::csp::FormsEnd;
 use crate::form::Pairs;
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::admin::Admin;
 use crate::pages::{DisplayTime, Layout, Name, Page};
 use crate::request_context::RequestContext;
-use crate::token::json;
+use crate::response::json;
+use crate::response::{PagePolicy, page};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -96,7 +95,7 @@ async fn show_page(
         first,
         next,
     };
-    Ok(page(app, status(problem.as_ref()), FormsEnd::AtHome, shown.render()))
+    Ok(page(app, status(problem.as_ref()), PagePolicy::Standalone, shown.render()))
 }
 
 fn row(app: &App, membership: &MembershipView) -> MembershipRow {

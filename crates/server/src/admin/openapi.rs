@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::problem_details::ProblemDetails;
 use crate::app::App;
-use crate::token::json;
+use crate::response::json;
 
 const DESCRIPTION: &str = include_str!("openapi.json");
 

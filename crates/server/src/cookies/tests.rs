@@ -6,12 +6,12 @@ fn names(issuer: &str) -> CookieNames {
     CookieNames::of(&IssuerUrl::new(issuer).unwrap())
 }
 
-/// A browser that keeps what it is told to keep, whatever the path.
+/// A browser that keeps every cookie, whatever its path.
 #[derive(Default)]
 struct Jar(Vec<(String, String)>);
 
 impl Jar {
-    fn take(&mut self, set: SetCookies) {
+    fn store(&mut self, set: SetCookies) {
         let mut headers = HeaderMap::new();
         set.apply(&mut headers);
         for value in headers.get_all(header::SET_COOKIE) {
@@ -24,7 +24,7 @@ impl Jar {
         }
     }
 
-    fn brings(&self) -> Cookies {
+    fn cookies(&self) -> Cookies {
         let list: Vec<String> = self.0.iter().map(|(n, v)| format!("{n}={v}")).collect();
         let mut headers = HeaderMap::new();
         headers.insert(header::COOKIE, HeaderValue::from_str(&list.join("; ")).unwrap());
@@ -55,17 +55,17 @@ fn two_issuers_on_one_host_do_not_share_cookies() {
 }
 
 #[test]
-fn a_trip_comes_back_whole_and_only_once() {
+fn an_upstream_login_comes_back_whole_and_only_once() {
     let names = names("http://127.0.0.1:5556/dex");
     let (mut jar, sealed) = (Jar::default(), "x".repeat(5_000));
     let mut set = SetCookies::default();
-    set.depart(&names, &jar.brings(), &state(1), &sealed);
-    jar.take(set);
-    assert_eq!(jar.brings().trip(&names, &state(1)), Some(sealed));
+    set.keep_upstream_login(&names, &jar.cookies(), &state(1), &sealed);
+    jar.store(set);
+    assert_eq!(jar.cookies().upstream_login(&names, &state(1)), Some(sealed));
     let mut set = SetCookies::default();
-    set.arrive(&names, &jar.brings(), &state(1));
-    jar.take(set);
-    assert_eq!(jar.brings().trip(&names, &state(1)), None);
+    set.remove_upstream_login(&names, &jar.cookies(), &state(1));
+    jar.store(set);
+    assert_eq!(jar.cookies().upstream_login(&names, &state(1)), None);
     assert!(jar.0.is_empty(), "{:?}", jar.0);
 }
 
@@ -75,13 +75,13 @@ fn twenty_tabs_keep_under_six_kilobytes_and_lose_the_oldest() {
     let mut jar = Jar::default();
     for n in 0..20 {
         let mut set = SetCookies::default();
-        set.depart(&names, &jar.brings(), &state(n), &"y".repeat(1_000));
-        jar.take(set);
+        set.keep_upstream_login(&names, &jar.cookies(), &state(n), &"y".repeat(1_000));
+        jar.store(set);
     }
     let size: usize = jar.0.iter().filter(|(n, _)| n.contains("-cb-")).map(|(_, v)| v.len()).sum();
     assert!(size <= 6 * 1024, "{size}");
-    assert_eq!(jar.brings().trip(&names, &state(0)), None);
-    assert!(jar.brings().trip(&names, &state(19)).is_some());
+    assert_eq!(jar.cookies().upstream_login(&names, &state(0)), None);
+    assert!(jar.cookies().upstream_login(&names, &state(19)).is_some());
 }
 
 #[test]
@@ -89,8 +89,8 @@ fn a_hostile_state_names_no_cookie() {
     let names = names("http://127.0.0.1/dex");
     for hostile in ["", "../session", "a=b; Path=/", &"é".repeat(16), &"x".repeat(33)] {
         let mut set = SetCookies::default();
-        set.arrive(&names, &Cookies::default(), hostile);
+        set.remove_upstream_login(&names, &Cookies::default(), hostile);
         assert!(set.0.iter().all(|cookie| !cookie.contains("-cb-")), "{:?}", set.0);
-        assert_eq!(Cookies::default().trip(&names, hostile), None);
+        assert_eq!(Cookies::default().upstream_login(&names, hostile), None);
     }
 }

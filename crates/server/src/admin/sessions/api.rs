@@ -16,7 +16,7 @@ use super::super::authentication::{AdminToken, QueryPairs};
 use super::super::problem_details::ProblemDetails;
 use crate::app::App;
 use crate::form::Pairs;
-use crate::token::json;
+use crate::response::json;
 
 /// Sessions of one page, and of the largest.
 const PAGE: i64 = 50;

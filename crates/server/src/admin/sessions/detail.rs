@@ -14,15 +14,14 @@ use super::super::frame::{Frame, Section, client_name, connector_name, display_t
 use super::end::{EndResult, EndSummary, Ended};
 use super::list::{EndedLine, ended_line, person};
 use crate::account::{back_to, flash};
-use crate::answer::page;
 use crate::app::App;
-use crate::csp::FormsEnd;
 use crate::form::{Form, Pairs, once};
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::FormattedMessage;
 use crate::pages::messages::admin::Admin;
 use crate::pages::{Device, DisplayTime, Layout, Name, Page, PageErrorKind};
 use crate::request_context::RequestContext;
+use crate::response::{PagePolicy, page};
 
 #[derive(askama::Template)]
 #[template(path = "admin_session.html")]
@@ -144,7 +143,7 @@ async fn show_one(
         explain: app.path(&explain),
         action: app.path(&path),
     };
-    Ok(page(app, 200, FormsEnd::AtHome, shown.render()))
+    Ok(page(app, 200, PagePolicy::Standalone, shown.render()))
 }
 
 /// This page, the sessions of its person, and why they can sign in.
@@ -258,5 +257,5 @@ fn own_ended(
         sure: false,
         back: app.path(Section::Sessions.path()),
     };
-    page(app, 200, FormsEnd::AtHome, shown.render())
+    page(app, 200, PagePolicy::Standalone, shown.render())
 }

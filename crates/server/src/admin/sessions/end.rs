@@ -6,14 +6,13 @@ use super::super::frame::display_time;
 use super::super::frame::{Frame, Section, client_name, count};
 use super::list::narrowing;
 use crate::account::{back_to, flash};
-use crate::answer::page;
 use crate::app::App;
-use crate::csp::FormsEnd;
 use crate::form::{Form, Pairs, once};
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::admin::Admin;
 use crate::pages::{DisplayTime, Layout, Name, Page};
 use crate::request_context::RequestContext;
+use crate::response::{PagePolicy, page};
 use axum::extract::State;
 use axum::response::Response;
 use countersign_core::{ClientId, SessionFilter, Timestamp};
@@ -296,7 +295,7 @@ fn offer(
         action: app.path(PATH),
     };
     let status = if problem.is_some() { 400 } else { 200 };
-    page(app, status, FormsEnd::AtHome, shown.render())
+    page(app, status, PagePolicy::Standalone, shown.render())
 }
 
 async fn would_end(
@@ -332,7 +331,7 @@ async fn would_end(
         back: back(app, selection),
     };
     let status = if forgotten { 400 } else { 200 };
-    Ok(page(app, status, FormsEnd::AtHome, shown.render()))
+    Ok(page(app, status, PagePolicy::Standalone, shown.render()))
 }
 
 fn apps(app: &App, clients: &[(ClientId, i64)]) -> Vec<(Name, u64)> {
@@ -357,7 +356,7 @@ fn ended(
         sure: selection.is_wide(),
         back: back(app, selection),
     };
-    page(app, 200, FormsEnd::AtHome, shown.render())
+    page(app, 200, PagePolicy::Standalone, shown.render())
 }
 
 /// The list that the sessions were chosen from.

@@ -5,14 +5,13 @@ use super::super::filters::{FilterForm, Search, address, with};
 use super::super::frame::{
     Frame, Section, client_name, connector_name, display_time_of, first_non_empty, label_for,
 };
-use crate::answer::page;
 use crate::app::App;
-use crate::csp::FormsEnd;
 use crate::form::{Pairs, once};
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::admin::Admin;
 use crate::pages::{Device, DisplayTime, Layout, Name, Page};
 use crate::request_context::RequestContext;
+use crate::response::{PagePolicy, page};
 use axum::extract::State;
 use axum::response::Response;
 use countersign_issuer::admin::fields::{BULK_FIELDS, FieldError, Fields, SESSION_FIELDS};
@@ -95,7 +94,7 @@ async fn show_list(
         rows: found.sessions.iter().map(|session| row(app, session)).collect(),
     };
     let status = if problem.is_some() { 400 } else { 200 };
-    Ok(page(app, status, FormsEnd::AtHome, shown.render()))
+    Ok(page(app, status, PagePolicy::Standalone, shown.render()))
 }
 
 async fn find(

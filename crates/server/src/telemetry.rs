@@ -1,34 +1,15 @@
-//! Is this replica alive, and may it be sent requests? An upstream that is down is no reason to say no.
-
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+//! Liveness, readiness and metrics, for operators and their probes. An upstream that is down does not make a
+//! replica unready.
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::app::App;
-use crate::token::json;
+use crate::response::json;
 
-/// What only the program knows.
-#[derive(Clone, Debug, Default)]
-pub struct Health {
-    draining: Arc<AtomicBool>,
-    clock_is_off: Arc<AtomicBool>,
-}
-
-impl Health {
-    /// From now on: not ready, while what is under way is finished.
-    pub fn drain(&self) {
-        self.draining.store(true, Ordering::SeqCst);
-    }
-
-    /// The clock differs from the database's by more than half a minute.
-    pub fn set_clock_is_off(&self, off: bool) {
-        self.clock_is_off.store(off, Ordering::SeqCst);
-    }
-}
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 #[derive(Serialize)]
 struct Readiness {
@@ -40,8 +21,8 @@ struct Readiness {
 }
 
 async fn readiness(app: &App) -> Readiness {
-    let draining = app.health.draining.load(Ordering::SeqCst);
-    let clock = !app.health.clock_is_off.load(Ordering::SeqCst);
+    let draining = app.health.is_draining();
+    let clock = !app.health.is_clock_off();
     let keys = !app.issuer.keyring.keys().is_stale(app.issuer.now());
     let database = app.issuer.store.ping().await.is_ok();
     Readiness { ready: !draining && database && keys && clock, draining, database, keys, clock }
@@ -60,10 +41,17 @@ pub async fn live() -> &'static str {
     "ok"
 }
 
-/// The main port's, in Dex's words.
-pub async fn main(State(app): State<App>) -> Response {
+/// `/healthz` of the main listener, with Dex's texts.
+pub async fn healthz(State(app): State<App>) -> Response {
     match readiness(&app).await.ready {
         true => "Health check passed".into_response(),
         false => (StatusCode::SERVICE_UNAVAILABLE, "Health check failed").into_response(),
+    }
+}
+
+pub async fn metrics(State(app): State<App>) -> Response {
+    match app.metrics.encode() {
+        Ok(text) => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

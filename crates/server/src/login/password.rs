@@ -1,4 +1,4 @@
-//! `/auth/{connector}/login`: the form with name and password.
+//! `/auth/{connector}/login`: the password form.
 
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, header};
@@ -8,15 +8,17 @@ use countersign_core::{ConnectorId, Secret};
 use countersign_issuer::IssuerError;
 use countersign_issuer::login::{BrowserBinding, PasswordSubmission, PendingLogin, SignInOutcome};
 
-use super::resume::signed_in;
-use crate::answer::{another_way, app_of, has_other_ways, link, opened, page, start_again};
+use super::{
+    client_info, has_other_connectors, login_expired, login_link, open_pending_login, refusal_page,
+    retry_link, signed_in,
+};
 use crate::app::App;
-use crate::csp::FormsEnd;
 use crate::form::{Form, Query, once};
 use crate::metrics::LoginResult;
 use crate::page_error::{PageError, RETRY_AFTER, into_response};
 use crate::pages::{LoginError, LoginKind, Page, PageErrorKind, Password};
 use crate::request_context::RequestContext;
+use crate::response::{PagePolicy, page};
 
 pub async fn get(
     State(app): State<App>,
@@ -25,9 +27,9 @@ pub async fn get(
     Query(pairs): Query,
 ) -> Response {
     let connector = ConnectorId::new(connector);
-    let shown = opened(&app, &context, once(&pairs, "req")).and_then(|(pending, _)| {
+    let shown = open_pending_login(&app, &context, once(&pairs, "req")).and_then(|(pending, _)| {
         if app.issuer.is_expired(&pending) {
-            return Err(start_again(&app));
+            return Err(login_expired(&app));
         }
         let hint = pending.request.login_hint.clone().unwrap_or_default();
         let form = LoginForm { connector: &connector, login: &hint, error: None };
@@ -59,20 +61,20 @@ fn show(
     form: LoginForm<'_>,
 ) -> Result<Response, PageError> {
     let connector = app.issuer.connector_for(pending, form.connector);
-    let connector = connector.ok_or_else(|| start_again(app))?;
+    let connector = connector.ok_or_else(|| login_expired(app))?;
     let LoginMethod::Password(method) = &connector.login_method else {
-        return Err(start_again(app));
+        return Err(login_expired(app));
     };
-    let back = link(app, "/continue", req);
+    let back = login_link(app, "/continue", req);
     let status = match form.error {
         None => 200,
         Some(LoginError::TooMany { .. }) => 429,
         Some(LoginError::Down) => 503,
         Some(_) => 401,
     };
-    let shown = Password {
+    let view = Password {
         layout: &app.layout,
-        app: app_of(app, pending),
+        app: client_info(app, pending),
         connector_name: connector.name.as_str().into(),
         prompt: method.prompt().into(),
         login_kind: if method.prompt().to_lowercase().contains("mail") {
@@ -83,10 +85,10 @@ fn show(
         login: form.login,
         req,
         action: &app.path(&format!("/auth/{}/login", form.connector)),
-        back: has_other_ways(app, pending).then_some(back.as_str()),
+        back: has_other_connectors(app, pending).then_some(back.as_str()),
         error: form.error,
     };
-    Ok(page(app, status, FormsEnd::AtClients, shown.render()))
+    Ok(page(app, status, PagePolicy::LoginForm, view.render()))
 }
 
 async fn submit(
@@ -95,84 +97,70 @@ async fn submit(
     connector: &ConnectorId,
     pairs: &[(String, String)],
 ) -> Result<Response, PageError> {
-    if context.is_from_elsewhere() {
+    if context.is_cross_site() {
         return Err(PageErrorKind::FormExpired.into());
     }
     let req = once(pairs, "req").unwrap_or_default();
-    let (pending, binding) = opened(app, context, Some(req))?;
+    let (pending, binding) = open_pending_login(app, context, Some(req))?;
     let attempt = PasswordSubmission {
         login: once(pairs, "login").unwrap_or_default().to_owned(),
         password: Secret::new(once(pairs, "password").unwrap_or_default()),
     };
-    let ended = app
+    let result = app
         .issuer
         .sign_in_with_password(pending.clone(), connector, &attempt, &context.browser())
         .await;
     if app.issuer.connectors.get(connector).is_some() {
-        app.metrics.login(connector.as_str(), LoginResult::of(&ended));
+        app.metrics.login(connector.as_str(), LoginResult::of(&result));
     }
-    let again = |error| {
+    let show_error = |error| {
         let form = LoginForm { connector, login: &attempt.login, error: Some(error) };
         show(app, &pending, req, form)
     };
-    match ended {
+    match result {
         Ok(end) => {
-            let link = another_way(app, &pending, req);
-            settled(app, end, &binding, again).map_err(|page_error| page_error.or_link(link))
+            let link = retry_link(app, &pending, req);
+            sign_in_response(app, end, &binding, show_error)
+                .map_err(|page_error| page_error.or_link(link))
         }
         Err(IssuerError::Unavailable { what, cause })
             if what != countersign_issuer::THE_DATABASE =>
         {
             tracing::error!(upstream = what, cause, "an upstream could not be asked");
-            let mut response = again(LoginError::Down)?;
+            let mut response = show_error(LoginError::Down)?;
             response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
             Ok(response)
         }
         Err(failure @ IssuerError::Misconfigured { .. }) => {
-            Err(PageError::from(failure).or_link(another_way(app, &pending, req)))
+            Err(PageError::from(failure).or_link(retry_link(app, &pending, req)))
         }
         Err(failure) => Err(failure.into()),
     }
 }
 
-fn settled(
+fn sign_in_response(
     app: &App,
     end: SignInOutcome,
     binding: &BrowserBinding,
-    again: impl Fn(LoginError) -> Result<Response, PageError>,
+    show_error: impl Fn(LoginError) -> Result<Response, PageError>,
 ) -> Result<Response, PageError> {
     match end {
         SignInOutcome::SignedIn(proven) => signed_in(app, *proven, binding),
         SignInOutcome::RateLimited(wait) => {
             let seconds = wait.as_secs().max(1);
-            let mut response = again(LoginError::TooMany { retry_after_seconds: seconds })?;
+            let mut response = show_error(LoginError::TooMany { retry_after_seconds: seconds })?;
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             Ok(response)
         }
         SignInOutcome::Refused(refusal) => match refusal {
-            Refusal::BadCredentials => again(LoginError::Wrong),
-            Refusal::PasswordExpired => again(LoginError::PasswordExpired),
-            Refusal::AccountLocked => again(LoginError::Locked),
-            Refusal::AccountDisabled => again(LoginError::Disabled),
-            other => Err(refused(other)),
+            Refusal::BadCredentials => show_error(LoginError::Wrong),
+            Refusal::PasswordExpired => show_error(LoginError::PasswordExpired),
+            Refusal::AccountLocked => show_error(LoginError::Locked),
+            Refusal::AccountDisabled => show_error(LoginError::Disabled),
+            other => Err(refusal_page(other)),
         },
-        SignInOutcome::MethodUnavailable | SignInOutcome::RestartRequired => Err(start_again(app)),
-    }
-}
-
-/// A refusal no form can mend.
-pub(super) fn refused(refusal: Refusal) -> PageError {
-    match refusal {
-        Refusal::NotInRequiredGroup { required } => {
-            PageError::from(PageErrorKind::MissingGroups).items(required)
+        SignInOutcome::MethodUnavailable | SignInOutcome::RestartRequired => {
+            Err(login_expired(app))
         }
-        Refusal::UpstreamDenied { .. } => PageErrorKind::Refused.into(),
-        Refusal::EmailNotVerified => PageErrorKind::EmailNotVerified.into(),
-        Refusal::NotThroughProxy => PageErrorKind::ProxyRequired.into(),
-        Refusal::UnclearHeaders { why } => PageError::from(PageErrorKind::BadRequest).detail(why),
-        Refusal::BadCredentials
-        | Refusal::PasswordExpired
-        | Refusal::AccountLocked
-        | Refusal::AccountDisabled => PageErrorKind::NotAllowed.into(),
     }
 }

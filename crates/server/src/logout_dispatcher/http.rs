@@ -1,5 +1,5 @@
-//! One logout token by HTTP: to the configured address alone, following nothing, reading nothing but the
-//! status (OpenID Connect Back-Channel Logout 1.0 section 2.5).
+//! Posts one logout token to a client's `backchannelLogoutURI` and reads the status alone (OpenID Connect Back-Channel
+//! Logout 1.0 section 2.5). Redirects are not followed.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use reqwest::redirect::Policy;
 use url::Url;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// From the first look at the name to the status.
+/// From the DNS lookup to the status.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(8);
 
 pub struct HttpNotifier {
@@ -21,10 +21,10 @@ pub struct HttpNotifier {
 }
 
 impl HttpNotifier {
-    /// Believes the system's certificate authorities (`SSL_CERT_FILE` names others).
+    /// Trusts the system's certificate authorities (`SSL_CERT_FILE` names others).
     pub fn new() -> Result<Self, String> {
         let client = reqwest::Client::builder()
-            .dns_resolver(FarFromUs)
+            .dns_resolver(NoLinkLocal)
             .redirect(Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(TOTAL_TIMEOUT)
@@ -42,36 +42,34 @@ impl LogoutNotifier for HttpNotifier {
         let form = [("logout_token", logout_token.expose())];
         let request = self.client.post(to.clone()).header(CACHE_CONTROL, "no-store").form(&form);
         match request.send().await {
-            Ok(answer) => outcome(answer.status().as_u16()),
-            Err(error) => DeliveryOutcome::Failed { why: told(error) },
+            Ok(response) => outcome(response.status().as_u16()),
+            Err(error) => DeliveryOutcome::Failed { why: innermost_cause(error) },
         }
     }
 }
 
-/// Section 2.8: 200, for some frameworks 204, and 400 for a token that is not believed. A redirect is
-/// no answer, and 404 or 401 may be a deployment under way.
+/// Section 2.8: 200 (204 from some frameworks) is success, 400 a token that the client rejects. Everything else is
+/// retried: a 401 or 404 may be a deployment in progress.
 fn outcome(status: u16) -> DeliveryOutcome {
     match status {
         200 | 204 => DeliveryOutcome::Accepted,
         400 => DeliveryOutcome::Refused { status },
-        _ => DeliveryOutcome::Failed { why: format!("it answered {status}") },
+        _ => DeliveryOutcome::Failed { why: format!("status {status}") },
     }
 }
 
-fn told(error: reqwest::Error) -> String {
+fn innermost_cause(error: reqwest::Error) -> String {
     if error.is_timeout() {
-        return "it did not answer in time".to_owned();
+        return "timed out".to_owned();
     }
-    // The innermost cause is the specific one.
     let error = error.without_url();
     countersign_core::text::causes(&error).last().map(ToString::to_string).unwrap_or_default()
 }
 
-/// Resolves names as the system does, but never to an address of the local link: there a cloud's metadata
-/// service listens, which nobody configures as an application.
-struct FarFromUs;
+/// The system's resolver without link-local addresses, where a cloud's metadata service listens (SSRF).
+struct NoLinkLocal;
 
-impl Resolve for FarFromUs {
+impl Resolve for NoLinkLocal {
     fn resolve(&self, name: Name) -> Resolving {
         let host = name.as_str().to_owned();
         Box::pin(async move {
@@ -79,7 +77,7 @@ impl Resolve for FarFromUs {
             let kept: Vec<SocketAddr> =
                 found.filter(|address| !is_link_local_or_special(address.ip())).collect();
             if kept.is_empty() {
-                return Err("the name leads to no address that may be told".into());
+                return Err("the name has no address that is not link-local".into());
             }
             Ok(Box::new(kept.into_iter()) as Addrs)
         })
@@ -93,9 +91,9 @@ mod tests {
     use super::outcome;
 
     #[test]
-    fn only_a_clear_no_is_the_end_of_it() {
-        for taken in [200, 204] {
-            assert_eq!(outcome(taken), DeliveryOutcome::Accepted);
+    fn only_400_is_a_refusal() {
+        for accepted in [200, 204] {
+            assert_eq!(outcome(accepted), DeliveryOutcome::Accepted);
         }
         assert_eq!(outcome(400), DeliveryOutcome::Refused { status: 400 });
         for again in [301, 302, 307, 401, 404, 408, 429, 500, 501, 503, 504] {

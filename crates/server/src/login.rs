@@ -1,0 +1,132 @@
+//! A login as HTTP. These handlers parse requests and draw pages; `countersign_issuer`'s login module decides which
+//! step is next, and says which steps there are.
+//!
+//! | URL | handler |
+//! |---|---|
+//! | `GET`, `POST /auth`, `/auth/{connector}` | [`authorization`]: an authorization request, or the choice of a connector |
+//! | `GET`, `POST /auth/{connector}/login` | [`password`]: the password form |
+//! | `GET /callback`, `/callback/{connector}` | [`callback`]: back from an upstream |
+//! | `GET /continue`, `GET`, `POST /approval` | [`next_step`]: the step the issuer names, as a page or a redirect |
+//!
+//! Between requests a pending login travels as `req`, sealed to the cookie that holds the [`BrowserBinding`].
+
+pub mod authorization;
+pub mod callback;
+pub mod next_step;
+pub mod password;
+
+use axum::response::Response;
+use countersign_core::connector::Refusal;
+use countersign_issuer::IssuerError;
+use countersign_issuer::login::{BrowserBinding, PendingLogin, SignedInBrowser};
+
+use crate::app::App;
+use crate::cookies::SetCookies;
+use crate::page_error::PageError;
+use crate::pages::{ClientInfo, PageErrorKind, PageLink};
+use crate::request_context::RequestContext;
+use crate::response::{see_other, with_cookies};
+
+/// The value of `req` in links and hidden fields.
+fn seal_pending_login(
+    app: &App,
+    pending: &PendingLogin,
+    binding: &BrowserBinding,
+) -> Result<String, IssuerError> {
+    pending.seal(&app.issuer.keyring.keys().sealing_settled, binding)
+}
+
+/// The pending login of `req`, if this browser began it.
+fn open_pending_login(
+    app: &App,
+    context: &RequestContext,
+    req: Option<&str>,
+) -> Result<(PendingLogin, BrowserBinding), PageError> {
+    let keys = app.issuer.keyring.keys();
+    let binding = context.binding.clone();
+    binding
+        .and_then(|binding| Some((PendingLogin::open(&keys.sealing, &binding, req?)?, binding)))
+        .ok_or_else(|| login_expired(app))
+}
+
+/// `path` with the pending login, such as `/continue?req=…`.
+fn login_link(app: &App, path: &str, req: &str) -> String {
+    let query: String =
+        url::form_urlencoded::Serializer::new(String::new()).append_pair("req", req).finish();
+    format!("{}?{query}", app.path(path))
+}
+
+/// The link of an error page that continues the login: to the other connectors, or to the only one again.
+fn retry_link(app: &App, pending: &PendingLogin, req: &str) -> PageLink {
+    let to = login_link(app, "/continue", req);
+    match has_other_connectors(app, pending) {
+        true => PageLink::OtherConnectors(to),
+        false => PageLink::TryAgain(to),
+    }
+}
+
+fn has_other_connectors(app: &App, pending: &PendingLogin) -> bool {
+    let client = app.issuer.clients.behind(&pending.request);
+    let count = client.map_or(0, |client| app.issuer.connectors.for_client(client).count());
+    count > 1 && pending.request.connector.is_none()
+}
+
+fn login_expired(app: &App) -> PageError {
+    PageError::from(PageErrorKind::LoginExpired).link(PageLink::Home(app.path("/")))
+}
+
+/// Who asks for the login, for the head of a page.
+fn client_info(app: &App, pending: &PendingLogin) -> ClientInfo {
+    if pending.request.account_page.is_some() {
+        return ClientInfo { name: app.layout.issuer_name.clone(), host: None, logo: None };
+    }
+    let client = app.issuer.clients.behind(&pending.request);
+    let name = client.map_or("", |client| client.name.as_str());
+    let logo = client.and_then(|client| client.logo_url.clone());
+    ClientInfo {
+        name: name.into(),
+        host: countersign_core::Client::host_of(&pending.request.redirect_uri)
+            .map(|host| host.as_str().into()),
+        logo: logo.filter(|_| app.settings.allow_remote_logos),
+    }
+}
+
+/// After a successful login: sets the session cookie, renews the browser binding (against fixation) and continues
+/// with the next step.
+///
+/// The explicit empty fragment replaces one that an upstream left in the address, which browsers would carry over
+/// every redirect to the client.
+fn signed_in(
+    app: &App,
+    proven: SignedInBrowser,
+    binding: &BrowserBinding,
+) -> Result<Response, PageError> {
+    let binding = binding.renewed().map_err(IssuerError::from)?;
+    let req = seal_pending_login(app, &proven.pending, &binding)?;
+    let mut cookies = SetCookies::default();
+    cookies.binding(&app.cookies, &binding.to_cookie());
+    cookies.session(&app.cookies, proven.cookie.expose(), proven.lifetime.as_secs());
+    if let Some(device) = &proven.device_cookie {
+        cookies.device(&app.cookies, device);
+    }
+    cookies.last_connector(&app.cookies, proven.connector.as_str());
+    let location = format!("{}#", login_link(app, "/continue", &req));
+    Ok(with_cookies(see_other(&location), cookies))
+}
+
+/// A connector's refusal as an error page, where the password form cannot show it.
+fn refusal_page(refusal: Refusal) -> PageError {
+    match refusal {
+        Refusal::NotInRequiredGroup { required } => {
+            PageError::from(PageErrorKind::MissingGroups).items(required)
+        }
+        Refusal::UpstreamDenied { .. } => PageErrorKind::Refused.into(),
+        Refusal::EmailNotVerified => PageErrorKind::EmailNotVerified.into(),
+        Refusal::NotThroughProxy => PageErrorKind::ProxyRequired.into(),
+        Refusal::UnclearHeaders { why } => PageError::from(PageErrorKind::BadRequest).detail(why),
+        Refusal::BadCredentials
+        | Refusal::PasswordExpired
+        | Refusal::AccountLocked
+        | Refusal::AccountDisabled => PageErrorKind::NotAllowed.into(),
+    }
+}

@@ -1,0 +1,173 @@
+//! `/auth` and `/auth/{connector}`: the authorization endpoint (OpenID Connect Core 3.1.2). The second form names a
+//! connector, for a new request (`client_id`) or for a pending login (`req`).
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use countersign_core::connector::LoginMethod;
+use countersign_core::{ClientId, ConnectorId};
+use countersign_issuer::IssuerError;
+use countersign_issuer::login::{
+    AuthRequest, BrowserBinding, Params, ParsedRequest, PendingLogin, Untrusted,
+};
+
+use super::next_step::{is_final, step_response, to_client};
+use super::{login_expired, login_link, open_pending_login, retry_link};
+use crate::app::App;
+use crate::cookies::SetCookies;
+use crate::form::{Form, Pairs, Query, once};
+use crate::page_error::{PageError, into_response};
+use crate::pages::PageErrorKind;
+use crate::request_context::RequestContext;
+use crate::response::{see_other, with_cookies};
+
+/// Longest query that [`redirect_to_get`] puts into a request line.
+const MAX_QUERY_BYTES: usize = 24 * 1024;
+
+pub async fn get(State(app): State<App>, context: RequestContext, Query(pairs): Query) -> Response {
+    into_response(&app, &context, begin(&app, &context, pairs, None).await)
+}
+
+pub async fn post(
+    State(app): State<App>,
+    context: RequestContext,
+    Query(query): Query,
+    Form(body): Form,
+) -> Response {
+    into_response(&app, &context, redirect_to_get(&app, "/auth", &query, &body))
+}
+
+pub async fn get_connector(
+    State(app): State<App>,
+    context: RequestContext,
+    Path(connector): Path<String>,
+    Query(pairs): Query,
+) -> Response {
+    let connector = ConnectorId::new(connector);
+    // An authorization request names its client; a pending login brings `req` and nothing else.
+    let is_new = pairs.iter().any(|(name, _)| name == "client_id");
+    let result = match is_new {
+        true => begin(&app, &context, pairs, Some(connector)).await,
+        false => sign_in_at(&app, &context, connector, once(&pairs, "req")).await,
+    };
+    into_response(&app, &context, result)
+}
+
+pub async fn post_connector(
+    State(app): State<App>,
+    context: RequestContext,
+    Path(connector): Path<String>,
+    Query(query): Query,
+    Form(body): Form,
+) -> Response {
+    // Only a configured id becomes part of a Location.
+    let result = match app.issuer.connectors.get(&ConnectorId::new(connector)) {
+        Some(known) => redirect_to_get(&app, &format!("/auth/{}", known.id), &query, &body),
+        None => Err(PageError::from(PageErrorKind::BadRequest).detail("connector")),
+    };
+    into_response(&app, &context, result)
+}
+
+/// 303 to the same request as GET: our cookies are `SameSite=Lax`, so a cross-site POST brings none of them.
+///
+/// Query and body become one list, so that a parameter in both is seen as repeated.
+fn redirect_to_get(
+    app: &App,
+    path: &str,
+    query: &Pairs,
+    body: &Pairs,
+) -> Result<Response, PageError> {
+    let pairs = query.iter().chain(body);
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+    if query.len() > MAX_QUERY_BYTES {
+        return Err(PageErrorKind::BadRequest.into());
+    }
+    Ok(see_other(&format!("{}?{query}", app.path(path))))
+}
+
+async fn begin(
+    app: &App,
+    context: &RequestContext,
+    pairs: Pairs,
+    connector: Option<ConnectorId>,
+) -> Result<Response, PageError> {
+    let params = Params::new(pairs);
+    match app.issuer.parse_request(&params, connector)? {
+        ParsedRequest::Request(request) => first_step(app, context, *request).await,
+        ParsedRequest::Refused(response) => {
+            let client = ClientId::new(params.get("client_id").unwrap_or_default());
+            let client = app.issuer.clients.get(&client);
+            to_client(app, client.map_or("", |client| &client.name), &response)
+        }
+        ParsedRequest::Untrusted(untrusted) => {
+            Err(error_page(untrusted, params.get("redirect_uri")))
+        }
+    }
+}
+
+/// The first step of a new login. Sets the cookie of the browser binding, unless the login ends at once: a
+/// `prompt=none` request sets no cookie.
+pub(crate) async fn first_step(
+    app: &App,
+    context: &RequestContext,
+    request: AuthRequest,
+) -> Result<Response, PageError> {
+    let pending = PendingLogin::new(request);
+    let client_name = app.issuer.client_name(&pending).to_owned();
+    let known = context.binding.clone();
+    let is_new = known.is_none();
+    let binding = known.map_or_else(BrowserBinding::new, Ok).map_err(IssuerError::from)?;
+    let step = app.issuer.next_step(pending, context.session.as_ref(), false).await?;
+    let sets_binding = is_new && !is_final(&step);
+    let response = step_response(app, context, step, &client_name, &binding)?;
+    let mut cookies = SetCookies::default();
+    if sets_binding {
+        cookies.binding(&app.cookies, &binding.to_cookie());
+    }
+    Ok(with_cookies(response, cookies))
+}
+
+/// An error before client and redirect URI are validated: a page, never a redirect (RFC 6749 section 4.1.2.1).
+fn error_page(untrusted: Untrusted, redirect_uri: Option<&str>) -> PageError {
+    match untrusted {
+        Untrusted::UnknownClient => PageErrorKind::UnknownClient.into(),
+        Untrusted::UnregisteredRedirect { client } => {
+            tracing::warn!(client, "refused an unregistered redirect URI");
+            PageError::from(PageErrorKind::UnregisteredRedirectUri)
+                .detail(redirect_uri.unwrap_or_default())
+        }
+        Untrusted::Ambiguous { parameter } => {
+            PageError::from(PageErrorKind::BadRequest).detail(parameter)
+        }
+    }
+}
+
+/// To the password form, or to the upstream.
+async fn sign_in_at(
+    app: &App,
+    context: &RequestContext,
+    connector: ConnectorId,
+    req: Option<&str>,
+) -> Result<Response, PageError> {
+    let (pending, binding) = open_pending_login(app, context, req)?;
+    let req = req.unwrap_or_default();
+    let found = app.issuer.connector_for(&pending, &connector);
+    match found.map(|connector| &connector.login_method) {
+        Some(LoginMethod::Password(_)) => {
+            Ok(see_other(&login_link(app, &format!("/auth/{connector}/login"), req)))
+        }
+        Some(LoginMethod::Redirect(_) | LoginMethod::TrustedHeader(_)) => {
+            let session = context.session.as_ref();
+            let redirect = app
+                .issuer
+                .begin_upstream_login(&pending, &connector, &binding, session)
+                .await
+                .map_err(|e| PageError::from(e).or_link(retry_link(app, &pending, req)))?
+                .ok_or_else(|| login_expired(app))?;
+            let mut cookies = SetCookies::default();
+            let (state, sealed) = (&redirect.state, &redirect.sealed);
+            cookies.keep_upstream_login(&app.cookies, &context.cookies, state, sealed);
+            Ok(with_cookies(see_other(redirect.url.as_str()), cookies))
+        }
+        None => Err(login_expired(app)),
+    }
+}

@@ -1,0 +1,94 @@
+//! `/callback` and `/callback/{connector}`: back from an upstream, once, in the browser that was sent there.
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::http::Uri;
+use axum::response::Response;
+use countersign_core::connector::{ProxyHeaders, Refusal};
+use countersign_issuer::login::{CallbackParams, SignInOutcome};
+use url::Url;
+
+use super::{login_expired, refusal_page, retry_link, seal_pending_login, signed_in};
+use crate::app::App;
+use crate::cookies::SetCookies;
+use crate::form::{Query, once};
+use crate::metrics::LoginResult;
+use crate::page_error::{PageError, into_response};
+use crate::pages::PageErrorKind;
+use crate::proxy_headers::StrippedHeaders;
+use crate::request_context::RequestContext;
+use crate::response::with_cookies;
+
+pub async fn get(State(app): State<App>, context: RequestContext, Query(pairs): Query) -> Response {
+    let proxy_headers = ProxyHeaders::default();
+    let params = CallbackParams { query: &pairs, by: None, proxy_headers: &proxy_headers };
+    respond(&app, &context, &params).await
+}
+
+pub async fn get_connector(
+    State(app): State<App>,
+    context: RequestContext,
+    Path(connector): Path<String>,
+    stripped: Option<Extension<StrippedHeaders>>,
+    uri: Uri,
+    Query(pairs): Query,
+) -> Response {
+    let stripped = stripped.filter(|_| is_canonical_path(&app, &connector, &uri));
+    let proxy_headers = stripped.map(|Extension(StrippedHeaders(fields))| fields);
+    let proxy_headers = proxy_headers.unwrap_or_default();
+    let by = Some(connector.as_str());
+    let params = CallbackParams { query: &pairs, by, proxy_headers: &proxy_headers };
+    respond(&app, &context, &params).await
+}
+
+/// Whether the path is spelled as in our own redirects. A proxy may protect only that spelling: `/callback/%70roxy`
+/// is the same route here, but the proxy may pass on the browser's own headers for it.
+fn is_canonical_path(app: &App, connector: &str, uri: &Uri) -> bool {
+    let canonical = app.issuer.settings.issuer.endpoint(&format!("/callback/{connector}"));
+    Url::parse(&canonical).is_ok_and(|canonical| canonical.path() == uri.path())
+}
+
+/// Whatever the outcome, this upstream login is over: its cookies are removed with every response.
+async fn respond(app: &App, context: &RequestContext, params: &CallbackParams<'_>) -> Response {
+    let state = once(params.query, "state").unwrap_or_default().to_owned();
+    let response = into_response(app, context, finish(app, context, &state, params).await);
+    let mut cookies = SetCookies::default();
+    cookies.remove_upstream_login(&app.cookies, &context.cookies, &state);
+    with_cookies(response, cookies)
+}
+
+async fn finish(
+    app: &App,
+    context: &RequestContext,
+    state: &str,
+    params: &CallbackParams<'_>,
+) -> Result<Response, PageError> {
+    let cookies = &context.cookies;
+    let sealed = cookies.upstream_login(&app.cookies, state).ok_or_else(|| login_expired(app))?;
+    let binding = context.binding.as_ref().ok_or_else(|| login_expired(app))?;
+    let outcome =
+        app.issuer.finish_upstream_login(binding, &sealed, params, &context.browser()).await;
+    if let Some(connector) = &outcome.connector {
+        app.metrics.login(connector.as_str(), LoginResult::of(&outcome.result));
+    }
+    let result = match outcome.result {
+        Ok(SignInOutcome::SignedIn(proven)) => signed_in(app, *proven, binding),
+        Ok(SignInOutcome::Refused(Refusal::BadCredentials)) => {
+            Err(PageErrorKind::UpstreamFailed.into())
+        }
+        Ok(SignInOutcome::Refused(refusal)) => Err(refusal_page(refusal)),
+        Ok(SignInOutcome::RateLimited(_)) => Err(PageErrorKind::TooManyRequests.into()),
+        Ok(SignInOutcome::MethodUnavailable | SignInOutcome::RestartRequired) => {
+            Err(login_expired(app))
+        }
+        Err(error) => Err(error.into()),
+    };
+    result.map_err(|page_error| {
+        let pending = outcome.pending.as_ref();
+        let req = pending.and_then(|pending| seal_pending_login(app, pending, binding).ok());
+        match (pending, req) {
+            (Some(pending), Some(req)) => page_error.or_link(retry_link(app, pending, &req)),
+            _ => page_error,
+        }
+    })
+}

@@ -1,0 +1,128 @@
+//! Delivers queued back-channel logout tokens, for sessions ended by any replica, with bounded concurrency.
+//!
+//! Each client has its own limit, so a client that does not respond delays no other. The content of a logout token
+//! and the retries are the issuer's.
+
+mod http;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_core::ClientId;
+use countersign_issuer::IssuerError;
+use countersign_issuer::logout_notifications::LogoutDelivery;
+use tokio::task::JoinSet;
+
+use self::http::HttpNotifier;
+use crate::app::App;
+
+/// How often the database is read for notifications of other replicas and for due retries.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
+const MAX_CONCURRENT_PER_CLIENT: usize = 4;
+const MAX_CONCURRENT: usize = 128;
+
+/// Delivers until it is dropped. Any replica retries what was in flight then.
+pub async fn run(app: App) {
+    if !app.issuer.has_backchannel_clients() {
+        return;
+    }
+    let notifier = match HttpNotifier::new() {
+        Ok(notifier) => notifier,
+        Err(why) => {
+            tracing::error!(cause = why, "back-channel logout is off: no HTTP client");
+            return;
+        }
+    };
+    let mut dispatcher = Dispatcher {
+        app,
+        notifier: Arc::new(notifier),
+        clients: HashMap::new(),
+        in_flight: JoinSet::new(),
+    };
+    loop {
+        if let Err(error) = dispatcher.start_due_deliveries().await {
+            tracing::debug!(cause = %error, "the queued logout notifications could not be read");
+        }
+        dispatcher.wait().await;
+    }
+}
+
+struct Dispatcher {
+    app: App,
+    notifier: Arc<HttpNotifier>,
+    clients: HashMap<ClientId, ClientState>,
+    in_flight: JoinSet<(ClientId, Option<LogoutDelivery>)>,
+}
+
+#[derive(Default)]
+struct ClientState {
+    in_flight: usize,
+    /// The last delivery failed: one at a time until one succeeds.
+    is_failing: bool,
+}
+
+impl ClientState {
+    fn capacity(&self) -> usize {
+        let limit = if self.is_failing { 1 } else { MAX_CONCURRENT_PER_CLIENT };
+        limit.saturating_sub(self.in_flight)
+    }
+}
+
+impl Dispatcher {
+    /// Starts due deliveries, as far as the limits allow.
+    async fn start_due_deliveries(&mut self) -> Result<(), IssuerError> {
+        for client in self.app.issuer.clients_with_logout_notifications().await? {
+            let left = MAX_CONCURRENT.saturating_sub(self.in_flight.len());
+            let state = self.clients.entry(client.clone()).or_default();
+            let capacity = state.capacity().min(left);
+            if capacity == 0 {
+                continue;
+            }
+            for notification in
+                self.app.issuer.claim_logout_notifications(&client, capacity).await?
+            {
+                state.in_flight += 1;
+                let (app, notifier) = (self.app.clone(), Arc::clone(&self.notifier));
+                self.in_flight.spawn(async move {
+                    let client = notification.client.clone();
+                    let delivery = app.issuer.deliver(notification, &*notifier).await;
+                    let delivery = delivery.inspect_err(|error| {
+                        tracing::warn!(client = %client, cause = %error, "a logout notification was not delivered");
+                    });
+                    (client, delivery.ok())
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until a notification is queued here, a delivery finishes, or the poll interval has passed.
+    async fn wait(&mut self) {
+        let store = &self.app.issuer.store;
+        tokio::select! {
+            () = store.logout_notification_queued() => {}
+            Some(finished) = self.in_flight.join_next() => {
+                if let Ok((client, delivery)) = finished {
+                    self.finished(&client, delivery);
+                }
+            }
+            () = tokio::time::sleep(POLL_INTERVAL) => {}
+        }
+    }
+
+    fn finished(&mut self, client: &ClientId, delivery: Option<LogoutDelivery>) {
+        if let Some(state) = self.clients.get_mut(client) {
+            state.in_flight = state.in_flight.saturating_sub(1);
+            state.is_failing =
+                !matches!(delivery, Some(LogoutDelivery::Delivered | LogoutDelivery::Refused));
+        }
+        if let Some(delivery) = delivery {
+            // A client that is no longer configured gets no label of its own.
+            let known = self.app.issuer.clients.get(client);
+            self.app
+                .metrics
+                .logout_notification(known.map_or("", |client| client.id.as_str()), delivery);
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Client authentication (RFC 6749 section 2.3): `client_secret_basic`, `client_secret_post` or `none`.
+//!
+//! Some clients send `client_id`, or all their credentials, in the body as well as in the header. Equal ones are
+//! accepted, an empty parameter counts as omitted (section 3.2), and different ones are `invalid_request`.
+
+use axum::http::{HeaderMap, header};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use countersign_core::{ClientId, Secret};
+use countersign_issuer::clients::ClientProof;
+use countersign_issuer::token::{TokenError, TokenErrorCode};
+
+use super::parameter;
+use crate::form::decoded;
+
+/// The same error for an unknown client, a wrong secret and no credentials at all.
+pub fn invalid_client() -> TokenError {
+    TokenError::refused(TokenErrorCode::InvalidClient, "Invalid client credentials.")
+}
+
+/// Whether the client tried to authenticate by the header, so that a 401 must name its scheme (section 5.2).
+pub fn uses_authorization_header(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::AUTHORIZATION)
+}
+
+/// The credentials of the request, not yet verified.
+pub fn client_credentials(
+    headers: &HeaderMap,
+    pairs: &[(String, String)],
+) -> Result<ClientProof, TokenError> {
+    let id = parameter(pairs, "client_id");
+    let secret = parameter(pairs, "client_secret").map(Secret::new);
+    let mut authorization = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = authorization.next() else {
+        let id = id.ok_or_else(invalid_client)?;
+        return Ok(ClientProof { id: ClientId::new(id), secret });
+    };
+    if authorization.next().is_some() {
+        return Err(conflict());
+    }
+    let (basic_id, basic_secret) =
+        value.to_str().ok().and_then(parse_basic).ok_or_else(invalid_client)?;
+    let same_id = id.is_none_or(|id| id == basic_id);
+    let same_secret = secret.is_none_or(|secret| secret.matches(basic_secret.expose()));
+    if !same_id || !same_secret {
+        return Err(conflict());
+    }
+    Ok(ClientProof { id: ClientId::new(basic_id), secret: Some(basic_secret) })
+}
+
+fn conflict() -> TokenError {
+    TokenError::refused(
+        TokenErrorCode::InvalidRequest,
+        "The request holds two different sets of client credentials",
+    )
+}
+
+/// Id and secret, each form-encoded before they were joined (section 2.3.1).
+fn parse_basic(value: &str) -> Option<(String, Secret)> {
+    let (scheme, encoded) = value.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let bytes = STANDARD.decode(encoded.trim()).ok()?;
+    let text = String::from_utf8(bytes).ok()?;
+    let (id, secret) = text.split_once(':')?;
+    Some((form_decoded(id)?, Secret::new(form_decoded(secret)?)))
+}
+
+/// Stricter than a form: a stray percent sign means that the client did not encode the secret at all.
+fn form_decoded(text: &str) -> Option<String> {
+    let mut after_percent = text.split('%').skip(1);
+    let is_escape =
+        |part: &str| part.len() >= 2 && part.bytes().take(2).all(|b| b.is_ascii_hexdigit());
+    after_percent.all(is_escape).then(|| decoded(text))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{client_credentials, parse_basic};
+    use axum::http::{HeaderMap, HeaderValue, header};
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use countersign_issuer::token::{TokenError, TokenErrorCode};
+
+    fn read(text: &str) -> Option<(String, String)> {
+        let read = parse_basic(&format!("Basic {}", STANDARD.encode(text)));
+        read.map(|(id, secret)| (id, secret.expose().to_owned()))
+    }
+
+    #[test]
+    fn id_and_secret_are_form_decoded() {
+        let pair = |id: &str, secret: &str| Some((id.to_owned(), secret.to_owned()));
+        assert_eq!(read("app:s3cret"), pair("app", "s3cret"));
+        assert_eq!(read("a%3Ab:p%2Bq+r%C3%A9"), pair("a:b", "p+q ré"));
+        assert_eq!(read("app:"), pair("app", ""));
+        assert!(parse_basic("bearer xyz").is_none());
+        for odd in ["app", "app:%", "app:%zz", "app:%ff"] {
+            assert_eq!(read(odd), None, "{odd}");
+        }
+    }
+
+    /// The error code for Basic `app:s3cret` with these body parameters, or `None` where they are accepted.
+    fn refused(body: &[(&str, &str)]) -> Option<TokenErrorCode> {
+        let basic = format!("Basic {}", STANDARD.encode("app:s3cret"));
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, HeaderValue::from_str(&basic).unwrap());
+        let pairs: Vec<(String, String)> =
+            body.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        match client_credentials(&headers, &pairs) {
+            Ok(proof) => {
+                assert_eq!(proof.id.as_str(), "app");
+                assert_eq!(proof.secret.unwrap().expose(), "s3cret");
+                None
+            }
+            Err(TokenError::Refused(code, _)) => Some(code),
+            Err(TokenError::Failed(error)) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn the_same_credentials_in_header_and_body_are_one_set() {
+        for fine in [
+            &[][..],
+            &[("client_id", "app")],
+            &[("client_id", ""), ("client_secret", "")],
+            &[("client_id", "app"), ("client_secret", "s3cret")],
+            &[("client_secret", "s3cret")],
+        ] {
+            assert_eq!(refused(fine), None, "{fine:?}");
+        }
+        for two in [
+            &[("client_id", "other")][..],
+            &[("client_secret", "other")],
+            &[("client_id", "app"), ("client_secret", "other")],
+        ] {
+            assert_eq!(refused(two), Some(TokenErrorCode::InvalidRequest), "{two:?}");
+        }
+    }
+}
