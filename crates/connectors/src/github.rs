@@ -196,8 +196,8 @@ impl Upstream for GitHub {
         let kept = known.upstream.and_then(|kept| serde_json::from_str(kept.expose()).ok());
         let Remembered { access_token, refresh_token } = kept.unwrap_or_default();
         if access_token.is_empty() {
-            let why = "GitHub gave no token at sign-in".to_owned();
-            return Ok(RefreshOutcome::Missing { why });
+            trace.note("GitHub gave no token at sign-in");
+            return Ok(RefreshOutcome::NotPossible);
         }
         let refresh = Some(Secret::new(refresh_token)).filter(|token| !token.is_empty());
         let tokens = Tokens { refresh: refresh.clone(), ..Tokens::of(Secret::new(access_token)) };

@@ -212,7 +212,10 @@ impl Upstream for GitLab {
         let kept = known.upstream.and_then(|kept| serde_json::from_str(kept.expose()).ok());
         let Remembered { access_token, refresh_token } = kept.unwrap_or_default();
         let tokens = match (refresh_token.as_str(), access_token.as_str()) {
-            ("", "") => return missing("GitLab gave no token at sign-in"),
+            ("", "") => {
+                trace.note("GitLab gave no token at sign-in");
+                return Ok(RefreshOutcome::NotPossible);
+            }
             ("", access) => Tokens::of(Secret::new(access)),
             (refresh, _) => {
                 match self.plain.refresh(&Secret::new(refresh), &self.client, trace).await? {

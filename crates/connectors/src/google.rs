@@ -97,15 +97,24 @@ impl Upstream for Google {
     ) -> Result<RefreshOutcome, UpstreamError> {
         // Dex keeps Google's refresh token as it is.
         let Some(token) = known.upstream.filter(|token| !token.is_empty()) else {
-            let why = "Google gave no refresh token at sign-in".to_owned();
-            return Ok(RefreshOutcome::Missing { why });
+            trace.note("Google gave no refresh token at sign-in");
+            return Ok(RefreshOutcome::NotPossible);
         };
-        let proven = match self.provider.refresh(token, known.now, trace).await? {
+        let proven = match self
+            .provider
+            .refresh(token, Some(&known.identity.user_id), known.now, trace)
+            .await?
+        {
             Outcome::Denied(code) => return Ok(refused_token(code)),
             Outcome::Proven(proven) => *proven,
         };
         if !proven.has_id_token {
-            return Err(UpstreamError::Lacks { endpoint: "token endpoint", what: "an ID token" });
+            trace.note("the answer has no ID token: the identity of the last one is kept");
+            return Ok(RefreshOutcome::Current(Box::new(SignedIn {
+                identity: known.identity.clone(),
+                upstream: proven.tokens.refresh,
+                fingerprint: None,
+            })));
         }
         let about = About { login_scopes: known.login_scopes, now: known.now };
         Ok(self.judge(proven, Some(known.identity), about, trace).await?.refreshed())

@@ -289,6 +289,12 @@ impl Ldap {
                 identity.groups = groups::of(lease, search, person, Detail::Brief, trace).await?;
             }
         }
+        if let Some(member) = identity.member_with_nul() {
+            return Err(DirectoryError::Incomplete {
+                missing: format!("The {member} in your directory entry contains a NUL character."),
+                cause: format!("the {member} of {} contains a NUL character", person.dn),
+            });
+        }
         let remembered = Remembered::new(login, &person.dn);
         Ok(SignedIn { identity, upstream: remembered.into_secret(), fingerprint: None })
     }

@@ -99,7 +99,8 @@ impl Upstream for LinkedIn {
         let kept: Option<Remembered> =
             known.upstream.and_then(|kept| serde_json::from_str(kept.expose()).ok());
         let Some(Remembered { access_token }) = kept else {
-            return missing("LinkedIn gave no token at sign-in");
+            trace.note("LinkedIn gave no token at sign-in");
+            return Ok(RefreshOutcome::NotPossible);
         };
         let sub = Some(known.identity.user_id.as_str());
         match self.person(Secret::new(access_token), sub, trace).await {

@@ -1,18 +1,20 @@
-//! The people of the configuration file: `staticPasswords`, connector id `local`.
+//! The users of the configuration file: `staticPasswords`, connector id `local`.
 //!
-//! Every attempt costs exactly one verification, whether or not the user exists. Nothing is written.
+//! Every attempt costs exactly one verification, whether or not the user exists, and for a user that does not exist
+//! one whose cost a configured user could have. Nothing is stored.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use aws_lc_rs::hmac;
 use countersign_core::connector::{
     AccountDiagnosis, ConnectorError, Fingerprint, LoginMethod, LoginOutcome, PasswordLogin,
     Refresh, RefreshOutcome, RefreshRequest, Refusal, SignedIn,
 };
-use countersign_core::{Connector, ConnectorId, Identity, LoginScopes, Secret, Trace};
+use countersign_core::{Connector, ConnectorId, Identity, LoginScopes, Secret, Trace, ids};
 
-use crate::password::{Hashing, PasswordHash, check_password};
+use crate::password::{Hashing, HashingError, PasswordHash, check_password};
 
 mod users;
 
@@ -38,18 +40,15 @@ fn canonical(email: &str) -> String {
 
 struct Local {
     users: HashMap<String, LocalUser>,
-    /// Verified in place of an unknown user's hash. `None` only if it could not be made, and then
-    /// nobody gets in.
-    dummy: Option<Arc<PasswordHash>>,
+    dummies: Dummies,
     hashing: Hashing,
 }
 
 impl Local {
     fn new(users: Vec<LocalUser>, hashing: Hashing) -> Self {
-        let dearest = users.iter().map(|user| &user.hash).max_by_key(|hash| hash.work());
-        let dummy = PasswordHash::dummy(dearest.map(AsRef::as_ref)).ok().map(Arc::new);
+        let dummies = Dummies::like(&users);
         let users = users.into_iter().map(|user| (canonical(&user.email), user)).collect();
-        Self { users, dummy, hashing }
+        Self { users, dummies, hashing }
     }
 
     /// The person of a session: by address and id, or by the id alone when the address was changed.
@@ -102,8 +101,6 @@ impl PasswordLogin for Local {
         trace: &mut Trace,
     ) -> Result<LoginOutcome, ConnectorError> {
         let refused = Ok(LoginOutcome::Refused(Refusal::BadCredentials));
-        let busy =
-            |cause: String| ConnectorError::Unavailable { upstream: "local".to_owned(), cause };
         if let Err(unusable) = check_password(password) {
             trace.note(format!("refused before hashing: {unusable}"));
             return refused;
@@ -112,21 +109,20 @@ impl PasswordLogin for Local {
         trace.request(format!("the local user {email}"));
         let user = self.users.get(&email);
         trace.response(if user.is_some() { "found" } else { "no such user" });
-        let Some(hash) = user.map(|user| &user.hash).or(self.dummy.as_ref()) else {
-            return Err(ConnectorError::Misconfigured {
-                upstream: "local".to_owned(),
-                missing: "The local users are not configured correctly.".to_owned(),
-                cause: "the hash for unknown users could not be made".to_owned(),
-            });
+        let Some(hash) = user.map(|user| &user.hash).or_else(|| self.dummies.of(&email)) else {
+            return Err(misconfigured("the hash for unknown users could not be made".to_owned()));
         };
-        let can_tell = hash.can_tell(password);
-        let matches = self
-            .hashing
-            .verify(hash.clone(), password.clone())
-            .await
-            .map_err(|too_many| busy(too_many.to_string()))?;
+        let reads_all = hash.reads_all_of(password);
+        let matches = self.hashing.verify(hash.clone(), password.clone()).await;
+        let matches = matches.map_err(|error| match error {
+            HashingError::Busy => ConnectorError::Unavailable {
+                upstream: "local".to_owned(),
+                cause: error.to_string(),
+            },
+            HashingError::TooMuchMemory { .. } => misconfigured(error.to_string()),
+        })?;
         let Some(user) = user else { return refused };
-        if !can_tell {
+        if !reads_all {
             trace.note("the password is longer than the 72 bytes a bcrypt hash can tell apart");
         }
         trace.response(format!(
@@ -156,6 +152,52 @@ impl Refresh for Local {
 
     fn is_free(&self) -> bool {
         true
+    }
+}
+
+fn misconfigured(cause: String) -> ConnectorError {
+    ConnectorError::Misconfigured {
+        upstream: "local".to_owned(),
+        missing: "The local users are not configured correctly.".to_owned(),
+        cause,
+    }
+}
+
+/// Hashes that no password matches, verified for names that belong to nobody. Their parameters are those of the
+/// configured hashes, as often as they are configured; which one a name gets is a keyed hash of the name. So the
+/// time of an attempt does not show whether the name exists, even where hashes of several costs are mixed.
+struct Dummies {
+    /// One for each user; empty only if none could be made.
+    hashes: Vec<Arc<PasswordHash>>,
+    key: hmac::Key,
+}
+
+impl Dummies {
+    fn like(users: &[LocalUser]) -> Self {
+        let mut made = HashMap::new();
+        let mut hashes = Vec::new();
+        for user in users {
+            let dummy = made
+                .entry(user.hash.parameters())
+                .or_insert_with(|| PasswordHash::dummy(Some(&user.hash)).ok().map(Arc::new));
+            hashes.extend(dummy.clone());
+        }
+        if hashes.is_empty() {
+            hashes.extend(PasswordHash::dummy(None).ok().map(Arc::new));
+        }
+        // The same name gets the same cost for as long as the process lives. Without randomness at start
+        // nothing else of the program works either.
+        let key = ids::random_bytes::<32>().unwrap_or_default();
+        Self { hashes, key: hmac::Key::new(hmac::HMAC_SHA256, &key) }
+    }
+
+    fn of(&self, canonical_email: &str) -> Option<&Arc<PasswordHash>> {
+        let tag = hmac::sign(&self.key, canonical_email.as_bytes());
+        let mut number = [0; 8];
+        number.iter_mut().zip(tag.as_ref()).for_each(|(to, from)| *to = *from);
+        let count = u64::try_from(self.hashes.len()).ok().filter(|count| *count > 0)?;
+        let index = usize::try_from(u64::from_be_bytes(number) % count).ok()?;
+        self.hashes.get(index)
     }
 }
 

@@ -86,8 +86,8 @@ impl Upstream for Microsoft {
         let kept = known.upstream.and_then(|kept| serde_json::from_str(kept.expose()).ok());
         let Remembered { refresh_token } = kept.unwrap_or_default();
         if refresh_token.is_empty() {
-            let why = "Microsoft gave no refresh token at sign-in".to_owned();
-            return Ok(RefreshOutcome::Missing { why });
+            trace.note("Microsoft gave no refresh token at sign-in");
+            return Ok(RefreshOutcome::NotPossible);
         }
         let (client, token) = (self.client().await?, Secret::new(refresh_token));
         let tokens = match self.config.plain.refresh(&token, &client, trace).await? {

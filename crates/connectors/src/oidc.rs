@@ -101,14 +101,18 @@ impl Upstream for Oidc {
         known: &RefreshRequest<'_>,
         trace: &mut Trace,
     ) -> Result<RefreshOutcome, UpstreamError> {
-        let Some(token) = known.upstream.and_then(kept) else {
-            let why = "the upstream gave no refresh token at sign-in".to_owned();
-            return Ok(RefreshOutcome::Missing { why });
+        let Some((token, remembered_sub)) = known.upstream.and_then(kept) else {
+            trace.note("the upstream gave no refresh token at sign-in");
+            return Ok(RefreshOutcome::NotPossible);
         };
-        match self.provider.refresh(&token, known.now, trace).await? {
+        let user_id_is_sub = self.mapping.user_id == "sub";
+        let user_id = Some(known.identity.user_id.as_str()).filter(|_| user_id_is_sub);
+        let sub = user_id.or(remembered_sub.as_deref());
+        match self.provider.refresh(&token, sub, known.now, trace).await? {
             Outcome::Denied(code) => Ok(refused_token(code)),
             Outcome::Proven(proven) => {
-                Ok(self.judge(*proven, Some(known.identity), trace).await?.refreshed())
+                let before = Before { identity: known.identity, sub };
+                Ok(self.judge(*proven, Some(before), trace).await?.refreshed())
             }
         }
     }
@@ -133,23 +137,39 @@ impl Upstream for Oidc {
     }
 }
 
+/// Who signed in, at a refresh.
+#[derive(Clone, Copy)]
+struct Before<'a> {
+    identity: &'a Identity,
+    /// `None` only for sessions that began with another `userIDKey` before `sub` was remembered.
+    sub: Option<&'a str>,
+}
+
 impl Oidc {
-    /// `before` is whom we ask about again.
+    /// `before`: at a refresh, who signed in.
     async fn judge(
         &self,
         proven: Proven,
-        before: Option<&Identity>,
+        before: Option<Before<'_>>,
         trace: &mut Trace,
     ) -> Result<Verdict, UpstreamError> {
         let mut claims = proven.claims;
+        let known_sub = before.and_then(|before| before.sub);
+        let sub = claims.get("sub").and_then(Value::as_str).or(known_sub).map(str::to_owned);
+        let upstream = proven.tokens.refresh.as_ref().and_then(|token| keep(token, sub.as_deref()));
         if self.get_user_info {
-            let sub = claims.get("sub").and_then(Value::as_str);
-            let more = self.provider.userinfo(&proven.tokens.access, sub, trace).await?;
+            let access = &proven.tokens.access;
+            let more = self.provider.userinfo(access, sub.as_deref(), trace).await?;
             merge(&mut claims, more);
-        } else if !proven.has_id_token {
-            let what = "an ID token, and getUserInfo is not set";
-            return Err(UpstreamError::Lacks { endpoint: "token endpoint", what });
+        } else if let (false, Some(before)) = (proven.has_id_token, before) {
+            // Core 12.2: the answer might not contain an ID token. The token was accepted, so the person is
+            // still welcome there; what was known of them stays.
+            trace.note("the answer has no ID token: the identity of the last one is kept");
+            let identity = before.identity.clone();
+            let signed_in = SignedIn { identity, upstream, fingerprint: None };
+            return Ok(Verdict::Welcome(Box::new(signed_in)));
         }
+        let before = before.map(|before| before.identity);
         let identity = match person::of(&claims, &self.mapping, before, trace)? {
             Person::Welcome(identity) => identity,
             Person::NotIn(required) => return Ok(Verdict::NotIn(required)),
@@ -158,7 +178,6 @@ impl Oidc {
         if proven.tokens.refresh.is_none() {
             trace.note("the upstream gave no refresh token: it cannot be asked again");
         }
-        let upstream = proven.tokens.refresh.as_ref().and_then(keep);
         Ok(Verdict::Welcome(Box::new(SignedIn { identity, upstream, fingerprint: None })))
     }
 }
@@ -179,15 +198,21 @@ fn merge(claims: &mut Map<String, Value>, more: Map<String, Value>) {
 struct Remembered {
     #[serde(rename = "RefreshToken")]
     refresh_token: Option<String>,
+    /// Ours: the `sub` of the sign-in, which need not be the user id.
+    #[serde(rename = "Sub", default, skip_serializing_if = "Option::is_none")]
+    sub: Option<String>,
 }
 
-fn keep(token: &Secret) -> Option<Secret> {
+fn keep(token: &Secret, sub: Option<&str>) -> Option<Secret> {
     let refresh_token = Some(STANDARD.encode(token.expose()));
-    serde_json::to_string(&Remembered { refresh_token }).ok().map(Secret::new)
+    let remembered = Remembered { refresh_token, sub: sub.map(str::to_owned) };
+    serde_json::to_string(&remembered).ok().map(Secret::new)
 }
 
-fn kept(upstream: &Secret) -> Option<Secret> {
+/// The refresh token, and the `sub` if it was remembered.
+fn kept(upstream: &Secret) -> Option<(Secret, Option<String>)> {
     let remembered: Remembered = serde_json::from_str(upstream.expose()).ok()?;
     let token = STANDARD.decode(remembered.refresh_token?).ok()?;
-    String::from_utf8(token).ok().filter(|token| !token.is_empty()).map(Secret::new)
+    let token = String::from_utf8(token).ok().filter(|token| !token.is_empty())?;
+    Some((Secret::new(token), remembered.sub))
 }

@@ -1,13 +1,13 @@
-//! Password hashes: bcrypt as Dex's files hold them, argon2id as we make them. What a hash may cost
-//! is checked when it is read; how many are computed at once is bounded by [`Hashing`].
+//! Password hashes: bcrypt as in Dex's files, argon2id as `hash-password` makes them. The cost of a hash is checked
+//! when it is read; how many are computed at once, and with how much memory, is bounded by [`Hashing`].
 //!
-//! It never prints a hash or a password, and never shortens a password in silence.
+//! Never prints a hash or a password, and never truncates a password silently.
 
 use std::fmt;
 
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
-use argon2::{Algorithm, Argon2, Params, Version};
-use aws_lc_rs::digest;
+use argon2::password_hash::PasswordHasher;
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+use aws_lc_rs::{constant_time, digest};
 use base64::Engine;
 use base64::alphabet::BCRYPT;
 use base64::engine::GeneralPurpose;
@@ -16,7 +16,7 @@ use countersign_core::{Secret, ids};
 
 mod hashing;
 
-pub use hashing::{Hashing, TooMany};
+pub use hashing::{Hashing, HashingError, HashingLimits};
 
 /// Longer passwords are refused before they are hashed.
 pub const MAX_PASSWORD_BYTES: usize = 1024;
@@ -91,8 +91,8 @@ pub fn hash_password(password: &Secret) -> Result<String, NotHashed> {
     Ok(hash.to_string())
 }
 
-/// What no stored hash can answer to, whoever's it is. Depends on the password alone, so refusing
-/// it early tells nothing about a user.
+/// Refuses passwords that no stored hash can match. Depends on the password alone, so an early refusal reveals
+/// nothing about a user.
 pub fn check_password(password: &Secret) -> Result<(), Unusable> {
     let bytes = password.expose().as_bytes();
     match bytes.len() {
@@ -126,32 +126,39 @@ impl PasswordHash {
         Ok(Self { text: text.to_owned(), scheme })
     }
 
-    /// One whole computation, whatever the answer. Blocks for as long as the hash costs: through
-    /// [`Hashing::verify`] only.
-    pub(crate) fn matches(&self, password: &Secret) -> bool {
+    /// One whole computation, whatever the result. Blocks for as long as the hash costs: called by the threads
+    /// of [`Hashing`] only.
+    fn matches(&self, password: &Secret, memory: &mut Argon2Memory) -> bool {
         let bytes = password.expose().as_bytes();
         match &self.scheme {
             Scheme::Bcrypt { .. } => {
-                // Computed even when it cannot match, so that the time does not show whose it is.
-                bcrypt::verify(bytes, &self.text).unwrap_or(false) & self.can_tell(password)
+                // Computed even when it cannot match, so that the time does not show which scheme a user has.
+                bcrypt::verify(bytes, &self.text).unwrap_or(false) & self.reads_all_of(password)
             }
-            Scheme::Argon2id { hash, .. } => {
-                Argon2::default().verify_password(bytes, hash.as_ref()).is_ok()
+            Scheme::Argon2id { hash, params } => {
+                argon2id_matches(bytes, hash, params, memory).unwrap_or(false)
             }
         }
     }
 
-    /// False when this password is longer than the scheme can tell from its own beginning.
-    pub fn can_tell(&self, password: &Secret) -> bool {
+    /// False when the scheme ignores the end of this password: bcrypt reads 72 bytes.
+    pub fn reads_all_of(&self, password: &Secret) -> bool {
         match self.scheme {
             Scheme::Bcrypt { .. } => password.expose().len() <= BCRYPT_BYTES,
             Scheme::Argon2id { .. } => true,
         }
     }
 
-    /// Changes when the password does, and tells nothing about it. SHA-256 out of the house's one
-    /// cryptography provider: argon2 does not give out its blake2, and a plain digest is enough, for
-    /// what is digested is salted and slow already.
+    /// What one verification allocates.
+    pub fn memory_kib(&self) -> u32 {
+        match &self.scheme {
+            Scheme::Bcrypt { .. } => 0,
+            Scheme::Argon2id { params, .. } => params.m_cost(),
+        }
+    }
+
+    /// Changes when the password does, and reveals nothing about it. A plain digest suffices, because the
+    /// input is salted and slow to compute already.
     pub fn fingerprint(&self) -> String {
         let mut context = digest::Context::new(&digest::SHA256);
         context.update(b"countersign password hash\0");
@@ -159,17 +166,15 @@ impl PasswordHash {
         URL_SAFE_NO_PAD.encode(context.finish().as_ref())
     }
 
-    /// What one verification costs, roughly in microseconds: only for comparing hashes.
-    pub(crate) fn work(&self) -> u64 {
+    /// Hashes with equal parameters take equal time.
+    pub(crate) fn parameters(&self) -> (u32, u32, u32) {
         match &self.scheme {
-            Scheme::Bcrypt { cost } => 58 << cost,
-            Scheme::Argon2id { params, .. } => {
-                u64::from(params.m_cost()) * u64::from(params.t_cost()) * 3 / 4
-            }
+            Scheme::Bcrypt { cost } => (0, *cost, 0),
+            Scheme::Argon2id { params, .. } => (params.m_cost(), params.t_cost(), params.p_cost()),
         }
     }
 
-    /// A hash of the same cost that no password is known for: the work done for unknown users.
+    /// A hash of the same parameters that no password is known for: verified in place of an unknown user's.
     pub(crate) fn dummy(like: Option<&Self>) -> Result<Self, BadHash> {
         let (m, t, p) = match like.map(|hash| &hash.scheme) {
             Some(Scheme::Bcrypt { cost }) => {
@@ -214,6 +219,38 @@ impl fmt::Debug for PasswordHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "[{} hash]", self.scheme_name())
     }
+}
+
+/// The memory of one thread for argon2, reused by every verification. It grows to what the most demanding hash
+/// needs and is never given back: the allocator would keep it anyway, once for each thread that ever allocated.
+#[derive(Default)]
+struct Argon2Memory(Vec<Block>);
+
+impl Argon2Memory {
+    fn blocks(&mut self, count: usize) -> Option<&mut [Block]> {
+        if self.0.len() < count {
+            // The smaller one first, so that both never exist at the same time.
+            self.0 = Vec::new();
+            self.0 = vec![Block::default(); count];
+        }
+        self.0.get_mut(..count)
+    }
+}
+
+/// `None` when the stored hash is incomplete, which `argon2id_scheme` has ruled out.
+fn argon2id_matches(
+    password: &[u8],
+    hash: &argon2::PasswordHash,
+    params: &Params,
+    memory: &mut Argon2Memory,
+) -> Option<bool> {
+    let (salt, expected) = (hash.salt.as_ref()?, hash.hash.as_ref()?);
+    let version = hash.version.map(Version::try_from).transpose().ok()?.unwrap_or_default();
+    let argon2 = Argon2::new(Algorithm::Argon2id, version, params.clone());
+    let mut computed = vec![0; expected.len()];
+    let blocks = memory.blocks(params.block_count())?;
+    argon2.hash_password_into_with_memory(password, salt, &mut computed, blocks).ok()?;
+    Some(constant_time::verify_slices_are_equal(&computed, expected.as_bytes()).is_ok())
 }
 
 fn bcrypt_scheme(text: &str) -> Result<Scheme, BadHash> {

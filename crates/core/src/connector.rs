@@ -244,8 +244,11 @@ pub struct RefreshRequest<'a> {
 
 #[derive(Clone, Debug)]
 pub enum RefreshOutcome {
-    /// Still welcome, perhaps changed.
+    /// Still accepted by the upstream, perhaps with changed claims.
     Current(Box<SignedIn>),
+    /// This session cannot be revalidated without the person, because the upstream gave nothing to do it with,
+    /// such as a refresh token. Says nothing about the person.
+    NotPossible,
     /// Explicitly disabled or revoked: the session ends now.
     Disabled,
     /// No such person, or no longer in a required group: refused now, and the session ends if it

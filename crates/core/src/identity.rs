@@ -20,6 +20,20 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// The name of a member that contains a NUL, which no database stores.
+    pub fn member_with_nul(&self) -> Option<&'static str> {
+        let groups = self.groups.iter().map(|group| ("group", group));
+        [
+            ("user id", &self.user_id),
+            ("user name", &self.username),
+            ("preferred user name", &self.preferred_username),
+            ("e-mail address", &self.email),
+        ]
+        .into_iter()
+        .chain(groups)
+        .find_map(|(member, text)| text.contains('\0').then_some(member))
+    }
+
     /// The name that pages, API and command line show for this user.
     pub fn display_name(&self) -> &str {
         display_name([&self.username, &self.preferred_username, &self.email, &self.user_id])

@@ -26,14 +26,14 @@ use countersign_issuer::admin::AdminPolicy;
 
 pub use connectors::PasswordDb;
 pub use issuer::Issuer;
-pub use lifetimes::{Algorithm, Expiry, RefreshTokens, Sessions, Signer};
+pub use lifetimes::{Algorithm, Expiry, Sessions, Signer};
 pub use limits::RetentionPolicy;
 pub use listen::Listen;
 pub use oauth2::{GrantType, OAuth2, Pkce};
 pub use pages::{Frontend, LogFormat, LogLevel, Logger, Theme};
 pub use root_keys::RootKeys;
-pub use storage::{Postgres, SslMode, Storage};
-pub use web::{ClientAddress, Headers, Https, TlsVersion, Web};
+pub use storage::{SslMode, Storage};
+pub use web::{Headers, Https, TlsVersion, Web};
 
 /// Everything the file says, defaults filled in.
 #[derive(Clone)]

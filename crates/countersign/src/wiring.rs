@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use countersign_connectors::local;
-use countersign_connectors::password::Hashing;
+use countersign_connectors::password::{Hashing, HashingLimits};
 use countersign_core::{Clock, Connector, Limits};
 use countersign_issuer::settings::{
     ApprovalPolicy, IssuerUrl, PkcePolicy, RefreshPolicy, Settings, SignOnPolicy,
@@ -55,13 +55,13 @@ pub fn connectors(config: &Config, hashing: Hashing) -> Vec<Connector> {
 }
 
 pub fn hashing(limits: &Limits) -> Hashing {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = limits.hashing_threads.unwrap_or(cores.min(MAX_DEFAULT_HASHING_THREADS));
-    Hashing::new(threads, limits.hashing_queue)
+    let default = HashingLimits::default();
+    Hashing::new(HashingLimits {
+        threads: limits.hashing_threads.unwrap_or(default.threads),
+        queue: limits.hashing_queue,
+        ..default
+    })
 }
-
-/// The default of `limits.passwordHashing.threads` is the number of cores, at most this.
-const MAX_DEFAULT_HASHING_THREADS: usize = 4;
 
 fn app(
     config: &Config,

@@ -26,11 +26,29 @@ impl Claims {
         let is_time = |v: &Value| v.as_i64().is_some_and(|seconds| seconds >= 0);
         let sound = TIMES.iter().all(|name| map.get(*name).is_none_or(is_time))
             && TEXTS.iter().all(|name| map.get(*name).is_none_or(Value::is_string))
-            && map.get("aud").is_none_or(|aud| match aud {
-                Value::String(_) => true,
-                Value::Array(all) => all.iter().all(Value::is_string),
-                _ => false,
-            });
+            && map.get("aud").is_none_or(is_text_or_texts);
+        if sound { Ok(Self(map)) } else { Err(Refused::Malformed) }
+    }
+
+    /// The claims of an upstream's token, where only what the ID token rules decide by is checked: a registered
+    /// claim that is null is absent, a time may have a fraction (NumericDate, RFC 7519 section 2) and is rounded
+    /// down, and `auth_time`, `jti`, `sid`, `scope` and `client_id` may have any type, because nothing here rests on
+    /// them.
+    pub(crate) fn of_upstream(mut map: Map<String, Value>) -> Result<Self, Refused> {
+        let deciding = ["iss", "sub", "aud", "azp", "nonce", "exp", "nbf", "iat"];
+        for name in deciding.into_iter().chain(["auth_time", "jti", "sid", "scope"]) {
+            if map.get(name).is_some_and(Value::is_null) {
+                map.remove(name);
+            }
+        }
+        for name in ["exp", "nbf", "iat"] {
+            if let Some(value) = map.get_mut(name) {
+                *value = whole_seconds(value).ok_or(Refused::Malformed)?.into();
+            }
+        }
+        let is_text = |name: &&str| map.get(*name).is_none_or(Value::is_string);
+        let sound = ["iss", "sub", "azp", "nonce"].iter().all(is_text)
+            && map.get("aud").is_none_or(is_text_or_texts);
         if sound { Ok(Self(map)) } else { Err(Refused::Malformed) }
     }
 
@@ -75,6 +93,28 @@ impl Claims {
     pub fn into_map(self) -> Map<String, Value> {
         self.0
     }
+}
+
+fn is_text_or_texts(value: &Value) -> bool {
+    match value {
+        Value::String(_) => true,
+        Value::Array(all) => all.iter().all(Value::is_string),
+        _ => false,
+    }
+}
+
+/// Zero or more, and below the year 10000.
+fn whole_seconds(value: &Value) -> Option<i64> {
+    const YEAR_10000: i64 = 253_402_300_800;
+    let seconds = match (value.as_i64(), value.as_f64()) {
+        (Some(whole), _) => whole,
+        (None, Some(fraction)) if (0.0..253_402_300_800.0).contains(&fraction) => {
+            // Within the range of i64: formatted without its fraction.
+            format!("{:.0}", fraction.floor()).parse().ok()?
+        }
+        _ => return None,
+    };
+    (0..YEAR_10000).contains(&seconds).then_some(seconds)
 }
 
 /// Names only: the values are about a person.

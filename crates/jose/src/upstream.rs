@@ -19,9 +19,10 @@ use crate::{Claims, Expected, Refused};
 /// Of a larger set the rest is passed over. The largest known providers publish a dozen.
 const MAX_KEYS: usize = 64;
 
-/// Members that would change what the signature means or bring a key along (RFC 7515 section 4.1, RFC 7797).
-/// Others, such as `x5t`, are ignored as RFC 7515 section 4 asks: nothing here reads them.
-const FORBIDDEN: [&str; 9] = ["crit", "b64", "jwk", "jku", "x5u", "zip", "enc", "epk", "cty"];
+/// Members that would change what the signature or the payload means (RFC 7515 section 4.1.11, RFC 7797, RFC 7516).
+/// Others are ignored as RFC 7515 section 4 asks. That includes `jwk`, `jku`, `x5c` and `x5u`: a key comes from the
+/// configured key set alone, never from where a token points.
+const FORBIDDEN: [&str; 5] = ["crit", "b64", "zip", "enc", "epk"];
 
 /// The key set of an upstream. Share it in an `Arc`.
 pub struct UpstreamKeys(Vec<Key>);
@@ -146,7 +147,7 @@ impl UpstreamKeys {
         };
         let key = candidates.find(fits).ok_or(Refused::BadSignature)?;
         let claims = decode(parts.payload).and_then(|bytes| object(&bytes));
-        let claims = Claims::new(claims.ok_or(Refused::Malformed)?)?;
+        let claims = Claims::of_upstream(claims.ok_or(Refused::Malformed)?)?;
         expected.check(typ.as_deref(), &claims)?;
         Ok((claims, key.algorithm))
     }

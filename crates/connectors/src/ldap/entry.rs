@@ -1,4 +1,8 @@
-//! An entry as it came: attributes in any case, values that may be anything.
+//! An entry as it came: attributes in any case, values that may be anything. Active Directory's binary identifiers
+//! have a usual text form here.
+
+use std::borrow::Cow;
+use std::fmt::Write;
 
 use ldap3::asn1::{PL, StructureTag};
 
@@ -11,7 +15,7 @@ pub(super) struct Entry {
 /// What an attribute has to say where one text is needed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Scalar<'a> {
-    Text(&'a str),
+    Text(Cow<'a, str>),
     Missing,
     /// Not UTF-8: it cannot stand in a token.
     Binary,
@@ -46,13 +50,19 @@ impl Entry {
     /// The first value; an empty one counts as missing.
     pub fn scalar(&self, attribute: &str) -> Scalar<'_> {
         if super::config::is_dn(attribute) {
-            return Scalar::Text(&self.dn);
+            return Scalar::Text(Cow::Borrowed(&self.dn));
         }
         let matching =
             self.attributes.iter().find(|(name, _)| name.eq_ignore_ascii_case(attribute));
         match matching.and_then(|(_, values)| values.first()).map(Vec::as_slice) {
             None | Some([]) => Scalar::Missing,
-            Some(bytes) => std::str::from_utf8(bytes).map_or(Scalar::Binary, Scalar::Text),
+            Some(bytes) => {
+                match (binary_identifier(attribute, bytes), std::str::from_utf8(bytes)) {
+                    (Some(text), _) => Scalar::Text(Cow::Owned(text)),
+                    (None, Ok(text)) => Scalar::Text(Cow::Borrowed(text)),
+                    (None, Err(_)) => Scalar::Binary,
+                }
+            }
         }
     }
 
@@ -79,6 +89,68 @@ impl Entry {
             .collect();
         Self { dn: dn.to_owned(), attributes }
     }
+}
+
+/// The text form of `objectGUID` and `objectSid`, which Active Directory sends as bytes (MS-DTYP sections 2.3.4.2 and
+/// 2.4.2.2). `None` for other attributes, and for values that already are text.
+fn binary_identifier(attribute: &str, value: &[u8]) -> Option<String> {
+    if attribute.eq_ignore_ascii_case("objectGUID") {
+        return guid_text(value);
+    }
+    if attribute.eq_ignore_ascii_case("objectSid") {
+        return sid_text(value);
+    }
+    None
+}
+
+/// What a filter must compare the attribute with to find this text form again: the bytes of a GUID. A SID is
+/// understood as text by Active Directory.
+pub(super) fn filter_value(attribute: &str, text: &str) -> Vec<u8> {
+    let guid = attribute.eq_ignore_ascii_case("objectGUID").then(|| guid_bytes(text)).flatten();
+    guid.map_or_else(|| text.as_bytes().to_vec(), Vec::from)
+}
+
+/// The order of the bytes of a GUID in its text form: the first three groups are little-endian.
+const GUID_ORDER: [usize; 16] = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
+
+fn guid_text(value: &[u8]) -> Option<String> {
+    let value: &[u8; 16] = value.try_into().ok()?;
+    let mut text = String::with_capacity(36);
+    for (position, index) in GUID_ORDER.iter().enumerate() {
+        if matches!(position, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        write!(text, "{:02x}", value.get(*index)?).ok()?;
+    }
+    Some(text)
+}
+
+fn guid_bytes(text: &str) -> Option<[u8; 16]> {
+    let digits: String = text.chars().filter(|c| *c != '-').collect();
+    if digits.len() != 32 || !digits.is_ascii() {
+        return None;
+    }
+    let mut value = [0; 16];
+    for (position, index) in GUID_ORDER.iter().enumerate() {
+        let pair = digits.get(position * 2..position * 2 + 2)?;
+        *value.get_mut(*index)? = u8::from_str_radix(pair, 16).ok()?;
+    }
+    Some(value)
+}
+
+/// `S-1-5-21-…`: revision, number of sub-authorities, authority (big-endian), sub-authorities (little-endian).
+fn sid_text(value: &[u8]) -> Option<String> {
+    let (head, rest) = value.split_first_chunk::<8>()?;
+    let [1, count, a, b, c, d, e, f] = *head else { return None };
+    if rest.len() != usize::from(count) * 4 || count > 15 {
+        return None;
+    }
+    let authority = u64::from_be_bytes([0, 0, a, b, c, d, e, f]);
+    let mut text = format!("S-1-{authority}");
+    for part in rest.chunks_exact(4) {
+        write!(text, "-{}", u32::from_le_bytes(part.try_into().ok()?)).ok()?;
+    }
+    Some(text)
 }
 
 fn constructed(tag: StructureTag) -> Option<Vec<StructureTag>> {

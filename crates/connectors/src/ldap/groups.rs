@@ -133,9 +133,9 @@ impl Found<'_> {
             return Err(DirectoryError::Misconfigured(cause));
         }
         let name = name(group, self.search)?;
-        if self.told.insert(name.to_owned()) {
+        if self.told.insert(name.clone()) {
             trace.included(&format!("group {name:?}"), &format!("{why}, from {}", group.dn));
-            self.names.push(name.to_owned());
+            self.names.push(name);
         } else {
             trace.excluded(&group.dn, &format!("its name {name:?} is already in the list"));
         }
@@ -200,9 +200,9 @@ fn values(entry: &Entry, attribute: &str) -> Result<Vec<Vec<u8>>, DirectoryError
 
 /// A group without its name is a mistake in the configuration, and an error as it is in Dex: without
 /// it people would silently lack a group.
-fn name<'g>(group: &'g Entry, search: &GroupSearch) -> Result<&'g str, DirectoryError> {
+fn name(group: &Entry, search: &GroupSearch) -> Result<String, DirectoryError> {
     match group.scalar(&search.name) {
-        Scalar::Text(name) => Ok(name),
+        Scalar::Text(name) => Ok(name.into_owned()),
         Scalar::Missing => Err(DirectoryError::Incomplete {
             missing: format!("A group of yours has no attribute `{}`.", search.name),
             cause: format!("group {} lacks {}", group.dn, search.name),

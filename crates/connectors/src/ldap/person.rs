@@ -1,5 +1,7 @@
 //! From an entry to an identity.
 
+use std::borrow::Cow;
+
 use countersign_core::{Identity, Trace};
 
 use super::config::{Config, Email, UserSearch, is_dn};
@@ -30,7 +32,7 @@ pub(super) fn attributes(config: &Config) -> Vec<&str> {
 }
 
 /// The id alone, for telling whether somebody is still the same person.
-pub(super) fn user_id<'e>(entry: &'e Entry, users: &UserSearch) -> Option<&'e str> {
+pub(super) fn user_id<'e>(entry: &'e Entry, users: &UserSearch) -> Option<Cow<'e, str>> {
     match entry.scalar(&users.id) {
         Scalar::Text(id) => Some(id),
         Scalar::Missing | Scalar::Binary => None,
@@ -44,7 +46,7 @@ pub(super) fn identity<'c>(
 ) -> Result<Identity, DirectoryError> {
     let mut missing: Vec<(&str, &str)> = Vec::new();
     let mut required = |attribute: &'c str| match entry.scalar(attribute) {
-        Scalar::Text(text) => text.to_owned(),
+        Scalar::Text(text) => text.into_owned(),
         Scalar::Missing => {
             missing.push((attribute, ""));
             String::new()
@@ -86,7 +88,7 @@ pub(super) fn identity<'c>(
 /// Which attribute says that the account is off, if one does.
 pub(super) fn disabled_by(entry: &Entry) -> Option<&'static str> {
     STATE.into_iter().find(|attribute| {
-        matches!(entry.scalar(attribute), Scalar::Text(text) if is_off(attribute, text))
+        matches!(entry.scalar(attribute), Scalar::Text(text) if is_off(attribute, &text))
     })
 }
 
@@ -136,7 +138,7 @@ pub(super) fn tell_state(entry: &Entry, trace: &mut Trace) {
         let Scalar::Text(text) = entry.scalar(attribute) else { continue };
         told = true;
         let meaning = match attribute {
-            _ if is_off(attribute, text) => "the account is disabled",
+            _ if is_off(attribute, &text) => "the account is disabled",
             "pwdAccountLockedTime" => "locked since then; the server says at a login for how long",
             _ => "not disabled",
         };

@@ -5,7 +5,7 @@ use countersign_core::{Secret, Trace};
 use serde::{Deserialize, Serialize};
 
 use super::config::is_dn;
-use super::entry::{Entry, same_dn};
+use super::entry::{Entry, filter_value, same_dn};
 use super::failure::DirectoryError;
 use super::pool::{Deadline, Lease};
 use super::{Ldap, filter, person};
@@ -90,7 +90,7 @@ async fn find(
     let users = &ldap.config.users;
     let id = known.identity.user_id.as_str();
     let is_same = |entry: &Entry| match person::user_id(entry, users) {
-        Some(now) if is_dn(&users.id) => same_dn(now, id),
+        Some(now) if is_dn(&users.id) => same_dn(&now, id),
         Some(now) => now == id,
         None => false,
     };
@@ -108,7 +108,8 @@ async fn find(
     // An entry's own name as an attribute: RFC 5020, and Active Directory's word for it.
     let attributes =
         if is_dn(&users.id) { vec!["entryDN", "distinguishedName"] } else { vec![&*users.id] };
-    let pairs = attributes.into_iter().map(|attribute| (attribute, id.as_bytes()));
+    let value = filter_value(&users.id, id);
+    let pairs = attributes.into_iter().map(|attribute| (attribute, value.as_slice()));
     let by_id = filter::any_of(&users.filter, pairs);
     let found = ldap.find(lease, by_id, trace).await?;
     // An id that two entries share says nothing.

@@ -231,6 +231,36 @@ fn the_older_way_of_naming_a_matcher_works_with_a_warning() {
     assert!(problems[0].contains("is ignored, because userMatchers is given"), "{problems:?}");
 }
 
+/// RFC 4515 section 3; the rule is LDAP_MATCHING_RULE_IN_CHAIN of Active Directory.
+#[test]
+fn a_group_attribute_may_name_a_matching_rule() {
+    let groups = |attribute: &str| {
+        let matcher = map(vec![("userAttr", text("DN")), ("groupAttr", text(attribute))]);
+        let entries = vec![
+            ("baseDN", text("ou=g")),
+            ("nameAttr", text("cn")),
+            ("userMatchers", list(vec![matcher])),
+        ];
+        read(config(vec![("groupSearch", map(entries))]))
+    };
+    for good in [
+        "member",
+        "member:1.2.840.113556.1.4.1941:",
+        "member:caseExactMatch:",
+        "member:dn:2.5.13.2:",
+    ] {
+        let (connector, problems) = groups(good);
+        assert!(connector.is_some() && problems.is_empty(), "{good}: {problems:?}");
+    }
+    for bad in
+        ["member:", "member:1.2", ":1.2.3:", "member:a b:", "member::", "a:b:c:", "m)(uid=*:1.2:"]
+    {
+        let (connector, problems) = groups(bad);
+        assert!(connector.is_none(), "{bad}");
+        assert!(problems[0].contains("groupAttr: "), "{bad}: {problems:?}");
+    }
+}
+
 #[test]
 fn one_name_has_one_canonical_form() {
     let (connector, _) = read(config(vec![]));

@@ -4,8 +4,8 @@ use countersign_core::connector::{
 };
 use countersign_core::{Connector, Identity, LoginScopes, Secret, Timestamp, Trace};
 
-use super::{LocalUser, connector, read_users};
-use crate::password::{Hashing, hash_password};
+use super::{Dummies, LocalUser, connector, read_users};
+use crate::password::{Hashing, HashingLimits, hash_password};
 use crate::tree::{self, list, map, plain, text};
 
 /// bcrypt of "password", cost 10.
@@ -163,10 +163,42 @@ async fn nobody_at_all_still_costs_one_verification() {
     assert_eq!(hashing.verifications(), 1);
 }
 
+#[test]
+fn unknown_names_cost_what_configured_users_cost_and_always_the_same() {
+    let argon2 = hash_password(&Secret::new("secret")).unwrap();
+    let bcrypt_12 = BCRYPT.replace("$10$", "$12$");
+    let (users, _) = read(vec![
+        person("a@example.com", &argon2, "1"),
+        person("b@example.com", &argon2, "2"),
+        person("c@example.com", &argon2, "3"),
+        person("d@example.com", &bcrypt_12, "4"),
+    ]);
+    let dummies = Dummies::like(&users);
+    let bcrypt = |i: u32| {
+        let name = format!("nobody{i}@example.com");
+        let hash = dummies.of(&name).unwrap();
+        assert_eq!(dummies.of(&name).unwrap().parameters(), hash.parameters());
+        assert!(users.iter().any(|user| user.hash.parameters() == hash.parameters()));
+        hash.scheme_name() == "bcrypt"
+    };
+    let share = (0..1000).filter(|i| bcrypt(*i)).count();
+    // A quarter of the users; six standard deviations around 250.
+    assert!((168..=332).contains(&share), "{share} of 1000");
+    let others = Dummies::like(&users);
+    let same = (0..1000).filter(|i| {
+        let name = format!("nobody{i}@example.com");
+        dummies.of(&name).unwrap().parameters() == others.of(&name).unwrap().parameters()
+    });
+    assert!(same.count() < 1000, "the key is not a constant");
+}
+
 #[tokio::test]
 async fn too_many_at_once_is_unavailable_and_not_a_refusal() {
     let (users, _) = read(vec![person("jane@example.com", BCRYPT, "1")]);
-    let connector = connector(users, Hashing::new(1, 0));
+    let connector = connector(
+        users,
+        Hashing::new(HashingLimits { threads: 1, queue: 0, ..HashingLimits::default() }),
+    );
     let LoginMethod::Password(method) = &connector.login_method else { panic!("it is a password") };
     let password = Secret::new("password");
     let (mut one, mut two) = (Trace::default(), Trace::default());

@@ -115,6 +115,10 @@ impl<U: Upstream> RedirectLogin for OAuth<U> {
     ) -> Result<LoginOutcome, ConnectorError> {
         let verdict =
             within(self.upstream.enter(upstream_login, callback_state, query, trace)).await;
+        let verdict = verdict.and_then(|verdict| match &verdict {
+            Verdict::Welcome(person) => check_identity(person).map(|()| verdict),
+            _ => Ok(verdict),
+        });
         verdict.map(Verdict::login).map_err(|failure| failure.into_connector_error(&self.id, trace))
     }
 
@@ -142,11 +146,24 @@ impl<U: Upstream> Refresh for OAuth<U> {
         trace: &mut Trace,
     ) -> Result<RefreshOutcome, ConnectorError> {
         let again = within(self.upstream.ask_again(&known, trace)).await;
+        let again = again.and_then(|outcome| match &outcome {
+            RefreshOutcome::Current(person) => check_identity(person).map(|()| outcome),
+            _ => Ok(outcome),
+        });
         again.map_err(|failure| failure.into_connector_error(&self.id, trace))
     }
 
     fn needs_offline_login(&self) -> bool {
         self.upstream.needs_offline_login()
+    }
+}
+
+fn check_identity(person: &SignedIn) -> Result<(), UpstreamError> {
+    match person.identity.member_with_nul() {
+        Some(member) => {
+            Err(UpstreamError::Person(format!("the {member} contains a NUL character")))
+        }
+        None => Ok(()),
     }
 }
 

@@ -17,6 +17,8 @@ pub(crate) struct Rules<'a> {
     pub issuers: &'a [String],
     pub client_id: &'a str,
     pub nonce: Nonce<'a>,
+    /// At a refresh the `sub` of the sign-in, which must be the same (section 12.2). `None`: not known.
+    pub sub: Option<&'a str>,
     /// Given beside the ID token; `at_hash` is over it.
     pub access_token: &'a Secret,
     pub now: Timestamp,
@@ -34,15 +36,20 @@ pub(crate) enum Nonce<'a> {
 
 pub(crate) enum Verdict {
     Good(Map<String, Value>),
-    /// Perhaps the keys are new: fetch them and look again.
-    UnknownKey,
+    /// No key of the set verifies it. The upstream may have replaced its keys, also under the same `kid`.
+    NoKeyFits(UpstreamError),
     Refused(UpstreamError),
 }
 
 pub(crate) fn judge(keys: &UpstreamKeys, token: &Secret, rules: &Rules<'_>) -> Verdict {
     let refused = |why: &str| Verdict::Refused(UpstreamError::IdToken(why.to_owned()));
     match genuine(keys, token, rules) {
-        Err(Refused::UnknownKey) => Verdict::UnknownKey,
+        Err(Refused::UnknownKey) => Verdict::NoKeyFits(UpstreamError::IdToken(
+            "signed with a key the upstream does not publish".to_owned(),
+        )),
+        Err(why @ Refused::BadSignature) => {
+            Verdict::NoKeyFits(UpstreamError::IdToken(why.to_string()))
+        }
         Err(why) => refused(&why.to_string()),
         Ok((claims, algorithm)) => match wrong(&claims, algorithm, rules) {
             Some(why) => refused(why),
@@ -73,16 +80,16 @@ fn wrong(claims: &Claims, algorithm: UpstreamAlgorithm, rules: &Rules<'_>) -> Op
     if !claims.is_for(rules.client_id) {
         return Some("it is for another client (aud)");
     }
-    match claims.text("azp") {
-        Some(azp) if azp != rules.client_id => return Some("it was given to another client (azp)"),
-        None if claims.texts("aud").len() > 1 => {
-            return Some("it is for several clients and does not say for which (azp)");
-        }
-        _ => {}
+    // Section 2: azp need not be there, also with several audiences. Where it is, it must name us.
+    if claims.text("azp").is_some_and(|azp| azp != rules.client_id) {
+        return Some("it was given to another client (azp)");
     }
     let Some(issued) = claims.number("iat") else { return Some("it does not say when (iat)") };
     if Timestamp::from_secs(issued) > rules.now + LEEWAY {
         return Some("it was issued in the future (iat)");
+    }
+    if rules.sub.is_some_and(|sub| claims.text("sub") != Some(sub)) {
+        return Some("it is about another subject than at sign-in (sub)");
     }
     match (rules.nonce, claims.text("nonce")) {
         (Nonce::NotAsked, _) | (Nonce::IsOrAbsent(_), None) => {}

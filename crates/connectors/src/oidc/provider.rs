@@ -20,9 +20,9 @@ use crate::oauth::{
 
 mod unattended;
 
-/// How long metadata and keys are kept. A `kid` we do not have is asked for before.
+/// How long metadata and keys are kept. Keys are fetched again before, when none of them verifies a token.
 const LIFETIME: Duration = Duration::from_secs(60 * 60);
-/// Between two fetches for the sake of an unknown `kid`, which anybody can invent.
+/// Between two fetches because no key verifies a token, which anybody can send.
 const BETWEEN_KEY_FETCHES: Duration = Duration::from_secs(10);
 const KEYS: &str = "key set endpoint";
 const USERINFO: &str = "userinfo endpoint";
@@ -68,6 +68,7 @@ pub(crate) struct Proven {
 /// The login or refresh that an ID token must belong to.
 struct About<'a> {
     nonce: Nonce<'a>,
+    sub: Option<&'a str>,
     access_token: &'a Secret,
     now: Timestamp,
 }
@@ -164,15 +165,18 @@ impl Provider {
         let Some(token) = tokens.id_token.clone() else {
             return Err(UpstreamError::Lacks { endpoint: "token endpoint", what: "an ID token" });
         };
-        let about = About { nonce, access_token: &tokens.access, now: upstream_login.now };
+        let about =
+            About { nonce, sub: None, access_token: &tokens.access, now: upstream_login.now };
         let claims = self.claims(&metadata, &token, about, trace).await?;
         Ok(Outcome::Proven(Box::new(Proven { claims, has_id_token: true, tokens })))
     }
 
-    /// Spends a refresh token. The one to use next is in the tokens: a new one, or the same.
+    /// Spends a refresh token. The one to use next is in the tokens: a new one, or the same. `sub` is that of the
+    /// sign-in where it is known; a new ID token about another one is refused.
     pub async fn refresh(
         &self,
         token: &Secret,
+        sub: Option<&str>,
         now: Timestamp,
         trace: &mut Trace,
     ) -> Result<Outcome, UpstreamError> {
@@ -186,7 +190,8 @@ impl Provider {
         let claims = match tokens.id_token.clone() {
             None => Map::new(),
             Some(id) => {
-                let about = About { nonce: Nonce::NotAsked, access_token: &tokens.access, now };
+                let access_token = &tokens.access;
+                let about = About { nonce: Nonce::NotAsked, sub, access_token, now };
                 self.claims(&metadata, &id, about, trace).await?
             }
         };
@@ -247,17 +252,18 @@ impl Provider {
         about: About<'_>,
         trace: &mut Trace,
     ) -> Result<Map<String, Value>, UpstreamError> {
-        let About { nonce, access_token, now } = about;
+        let About { nonce, sub, access_token, now } = about;
         let rules = Rules {
             issuers: &self.settings.names,
             client_id: &self.settings.registration.client_id,
             nonce,
+            sub,
             access_token,
             now,
         };
         let keys = self.keys.get(self.fetch_keys(&metadata.keys, trace)).await?;
         let mut verdict = judge(&keys, token, &rules);
-        if matches!(verdict, Verdict::UnknownKey) {
+        if matches!(verdict, Verdict::NoKeyFits(_)) {
             let again =
                 self.keys.again(BETWEEN_KEY_FETCHES, self.fetch_keys(&metadata.keys, trace));
             if let Some(keys) = again.await {
@@ -270,10 +276,7 @@ impl Provider {
                 trace.response(format!("a genuine ID token with {}", names.join(", ")));
                 Ok(claims)
             }
-            Verdict::Refused(failure) => Err(failure),
-            Verdict::UnknownKey => Err(UpstreamError::IdToken(
-                "signed with a key the upstream does not publish".to_owned(),
-            )),
+            Verdict::Refused(failure) | Verdict::NoKeyFits(failure) => Err(failure),
         }
     }
 

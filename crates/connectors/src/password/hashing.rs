@@ -1,52 +1,95 @@
-//! Bounded hashing: a login storm costs waiting, never all cores or all memory.
+//! Password verification on its own threads, each with argon2 memory that it allocates once and reuses. So a flood
+//! of logins costs waiting or refusals, never all cores, and the process grows by at most one block of memory
+//! for each thread.
 
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::available_parallelism;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 use countersign_core::Secret;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::PasswordHash;
+use super::{Argon2Memory, PasswordHash};
 
-const MAX_PARALLEL: usize = 4;
-const MAX_WAITING: usize = 64;
+/// Bounds of password verification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HashingLimits {
+    /// Verifications at the same time; each thread holds the memory of one.
+    pub threads: usize,
+    /// Verifications that wait for a thread. More are refused as busy.
+    pub queue: usize,
+    /// The most memory that one argon2id hash may demand, in KiB.
+    pub memory_kib: u32,
+}
 
-/// Verifies passwords off the async threads, so many at a time, with a bounded queue. Clones share
-/// both bounds and the counter; one for the whole program is meant.
+impl Default for HashingLimits {
+    /// As many threads as cores, at most 4; 64 waiting; every hash that [`PasswordHash::parse`] accepts.
+    fn default() -> Self {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        Self { threads: cores.min(4), queue: 64, memory_kib: super::MAX_MEMORY_KIB }
+    }
+}
+
+/// Verifies passwords within [`HashingLimits`]. Clones share threads, limits and counter: one for the whole program.
+/// The threads end when the last clone is dropped.
 #[derive(Clone)]
 pub struct Hashing {
     /// Running and waiting together.
     admitted: Arc<Semaphore>,
-    running: Arc<Semaphore>,
+    jobs: Sender<Job>,
+    memory_kib: u32,
     verifications: Arc<AtomicU64>,
 }
 
-/// The queue is full: come back later.
+/// Why a verification was not made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("too many logins at once")]
-pub struct TooMany;
+pub enum HashingError {
+    /// The queue is full. Passes by itself.
+    #[error("too many logins at once")]
+    Busy,
+    #[error("the hash needs {needed_kib} KiB of memory, and at most {limit_kib} KiB are allowed")]
+    TooMuchMemory { needed_kib: u32, limit_kib: u32 },
+}
+
+struct Job {
+    hash: Arc<PasswordHash>,
+    password: Secret,
+    reply: oneshot::Sender<bool>,
+    /// Held until the job is done, also when the caller has gone away: the limit is on work, not on callers.
+    _admitted: OwnedSemaphorePermit,
+}
 
 impl Default for Hashing {
-    /// As many at once as there are cores, at most 4; 64 waiting.
     fn default() -> Self {
-        let cores = available_parallelism().map_or(1, usize::from);
-        Self::new(cores.min(MAX_PARALLEL), MAX_WAITING)
+        Self::new(HashingLimits::default())
     }
 }
 
 impl Hashing {
-    pub fn new(parallel: usize, waiting: usize) -> Self {
-        let parallel = parallel.max(1);
+    pub fn new(limits: HashingLimits) -> Self {
+        let threads = limits.threads.max(1);
+        let (jobs, queue) = channel();
+        let queue = Arc::new(Mutex::new(queue));
+        let verifications = Arc::<AtomicU64>::default();
+        for number in 0..threads {
+            let (queue, counter) = (queue.clone(), verifications.clone());
+            let thread = thread::Builder::new().name(format!("hashing-{number}"));
+            if let Err(error) = thread.spawn(move || run(&queue, &counter)) {
+                tracing::error!(cause = %error, "a thread for password hashing could not be started");
+            }
+        }
         Self {
-            admitted: Arc::new(Semaphore::new(parallel + waiting)),
-            running: Arc::new(Semaphore::new(parallel)),
-            verifications: Arc::default(),
+            admitted: Arc::new(Semaphore::new(threads + limits.queue)),
+            jobs,
+            memory_kib: limits.memory_kib,
+            verifications,
         }
     }
 
-    /// How many verifications were done since the start: for metrics, and for tests that the work
-    /// is the same for users that do not exist.
+    /// How many verifications were made since the start: for tests that the work is the same for users that
+    /// do not exist.
     pub fn verifications(&self) -> u64 {
         self.verifications.load(Ordering::Relaxed)
     }
@@ -56,18 +99,38 @@ impl Hashing {
         self.verifications.clone()
     }
 
-    /// Exactly one verification. A caller who goes away leaves a running one its permit, so the
-    /// bound holds for work, not for callers.
-    pub async fn verify(&self, hash: Arc<PasswordHash>, password: Secret) -> Result<bool, TooMany> {
-        let admitted = self.admitted.clone().try_acquire_owned().map_err(|_| TooMany)?;
-        let running = self.running.clone().acquire_owned().await.map_err(|_| TooMany)?;
-        let verifications = self.verifications.clone();
-        let verify = move || {
-            let _held = (admitted, running);
-            verifications.fetch_add(1, Ordering::Relaxed);
-            hash.matches(&password)
-        };
-        // A panicking or cancelled verification has proved nothing.
-        Ok(tokio::task::spawn_blocking(verify).await.unwrap_or(false))
+    /// Exactly one verification, whatever comes of it.
+    pub async fn verify(
+        &self,
+        hash: Arc<PasswordHash>,
+        password: Secret,
+    ) -> Result<bool, HashingError> {
+        let (needed_kib, limit_kib) = (hash.memory_kib(), self.memory_kib);
+        if needed_kib > limit_kib {
+            return Err(HashingError::TooMuchMemory { needed_kib, limit_kib });
+        }
+        let admitted = self.admitted.clone().try_acquire_owned().map_err(|_| HashingError::Busy)?;
+        let (reply, answer) = oneshot::channel();
+        let job = Job { hash, password, reply, _admitted: admitted };
+        self.jobs.send(job).map_err(|_| HashingError::Busy)?;
+        // A verification that panicked has proved nothing.
+        Ok(answer.await.unwrap_or(false))
+    }
+}
+
+/// One thread: takes jobs until every [`Hashing`] is gone.
+fn run(queue: &Mutex<Receiver<Job>>, verifications: &AtomicU64) {
+    let mut memory = Argon2Memory::default();
+    loop {
+        // The lock is released when a job was taken, so the others wait for the next one.
+        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(Job { hash, password, reply, _admitted }) = job else { return };
+        if reply.is_closed() {
+            continue;
+        }
+        verifications.fetch_add(1, Ordering::Relaxed);
+        let matches = catch_unwind(AssertUnwindSafe(|| hash.matches(&password, &mut memory)));
+        drop(_admitted);
+        let _ = reply.send(matches.unwrap_or(false));
     }
 }

@@ -4,12 +4,19 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use countersign_core::Secret;
 
-use super::{BadHash, Hashing, PasswordHash, TooMany, Unusable, check_password, hash_password};
+use super::{
+    Argon2Memory, BadHash, Hashing, HashingError, HashingLimits, PasswordHash, Unusable,
+    check_password, hash_password,
+};
 
 /// bcrypt of "password", cost 10: the one in Dex's sample configuration.
 const DEX_SAMPLE: &str = "$2a$10$2b2cU8CPhOTaGrs1HRQuAueS7JTT5ZHsHSzYiFPm1leZck7Mc8T4W";
 const SALT: &str = "c29tZXNhbHRzb21lc2FsdA";
 const SUM: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+fn matches(hash: &PasswordHash, password: &str) -> bool {
+    hash.matches(&Secret::new(password), &mut Argon2Memory::default())
+}
 
 fn argon2(kind: &str, parameters: &str) -> String {
     format!("${kind}$v=19${parameters}${SALT}${SUM}")
@@ -20,8 +27,8 @@ fn what_we_make_is_argon2id_and_verifies() {
     let made = hash_password(&Secret::new("correct horse")).unwrap();
     assert!(made.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{made}");
     let hash = PasswordHash::parse(&made).unwrap();
-    assert!(hash.matches(&Secret::new("correct horse")));
-    assert!(!hash.matches(&Secret::new("correct horse ")));
+    assert!(matches(&hash, "correct horse"));
+    assert!(!matches(&hash, "correct horse "));
     assert_ne!(made, hash_password(&Secret::new("correct horse")).unwrap(), "salted");
 }
 
@@ -31,8 +38,8 @@ fn the_hash_of_dexs_sample_verifies_plain_and_in_base64() {
     let plain = PasswordHash::parse(DEX_SAMPLE).unwrap();
     for text in [DEX_SAMPLE, &encoded, encoded.trim_end_matches('=')] {
         let hash = PasswordHash::parse(text).unwrap();
-        assert!(hash.matches(&Secret::new("password")));
-        assert!(!hash.matches(&Secret::new("Password")));
+        assert!(matches(&hash, "password"));
+        assert!(!matches(&hash, "Password"));
         assert_eq!(hash.fingerprint(), plain.fingerprint(), "one hash, however it is written");
     }
 }
@@ -82,9 +89,9 @@ fn a_hash_does_not_print() {
 fn bcrypt_twins_are_told_apart_by_refusing_both() {
     let exactly = "x".repeat(72);
     let hash = PasswordHash::parse(&bcrypt::hash(&exactly, 10).unwrap()).unwrap();
-    assert!(hash.matches(&Secret::new(exactly.clone())));
-    assert!(!hash.matches(&Secret::new(format!("{exactly}y"))), "73 bytes are not shortened");
-    assert!(!hash.can_tell(&Secret::new(format!("{exactly}y"))));
+    assert!(matches(&hash, &exactly.clone()));
+    assert!(!matches(&hash, &format!("{exactly}y")), "73 bytes are not shortened");
+    assert!(!hash.reads_all_of(&Secret::new(format!("{exactly}y"))));
 }
 
 #[test]
@@ -106,25 +113,31 @@ fn a_dummy_costs_what_its_model_costs_and_opens_to_nothing() {
     for model in [DEX_SAMPLE.to_owned(), argon2("argon2id", "m=1024,t=3,p=2")] {
         let model = PasswordHash::parse(&model).unwrap();
         let dummy = PasswordHash::dummy(Some(&model)).unwrap();
-        assert_eq!(dummy.work(), model.work());
+        assert_eq!(dummy.parameters(), model.parameters());
         assert_eq!(dummy.scheme_name(), model.scheme_name());
-        assert!(!dummy.matches(&Secret::new("password")));
+        assert!(!matches(&dummy, "password"));
     }
     assert_eq!(PasswordHash::dummy(None).unwrap().scheme_name(), "argon2id");
 }
 
 #[test]
-fn a_dearer_hash_counts_as_dearer() {
-    let bcrypt_10 = PasswordHash::parse(DEX_SAMPLE).unwrap();
-    let bcrypt_12 = PasswordHash::parse(&DEX_SAMPLE.replace("$10$", "$12$")).unwrap();
-    let ours = PasswordHash::parse(&argon2("argon2id", "m=19456,t=2,p=1")).unwrap();
-    assert!(ours.work() < bcrypt_10.work());
-    assert!(bcrypt_10.work() < bcrypt_12.work());
+fn argon2_memory_is_allocated_once_and_grows_to_the_most_demanding_hash() {
+    let mut memory = Argon2Memory::default();
+    let hash = |m| PasswordHash::parse(&argon2("argon2id", &format!("m={m},t=1,p=1"))).unwrap();
+    let mut verify = |m: u32| {
+        assert!(!hash(m).matches(&Secret::new("x"), &mut memory));
+        (memory.0.len(), memory.0.as_ptr())
+    };
+    let (blocks, address) = verify(256);
+    assert_eq!(blocks, 256, "one block for each KiB");
+    assert_eq!(verify(64), (blocks, address));
+    assert_eq!(verify(256), (blocks, address));
+    assert_eq!(verify(512).0, 512);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_storm_is_bounded_and_the_rest_is_told_to_come_back() {
-    let hashing = Hashing::new(1, 2);
+    let hashing = Hashing::new(HashingLimits { threads: 1, queue: 2, ..HashingLimits::default() });
     let hash = Arc::new(PasswordHash::parse(DEX_SAMPLE).unwrap());
     let attempt = || {
         let (hashing, hash) = (hashing.clone(), hash.clone());
@@ -136,9 +149,24 @@ async fn a_storm_is_bounded_and_the_rest_is_told_to_come_back() {
         outcomes.push(attempt.await.unwrap());
     }
     let verified = outcomes.iter().filter(|outcome| **outcome == Ok(true)).count();
-    let refused = outcomes.iter().filter(|outcome| **outcome == Err(TooMany)).count();
+    let refused = outcomes.iter().filter(|outcome| **outcome == Err(HashingError::Busy)).count();
     assert_eq!(verified + refused, 20);
     assert!(refused > 0, "three fit, twenty came");
     assert_eq!(hashing.verifications(), u64::try_from(verified).unwrap());
     assert_eq!(hashing.verify(hash, Secret::new("password")).await, Ok(true), "the storm is over");
+}
+
+#[tokio::test]
+async fn a_hash_that_needs_more_memory_than_allowed_is_not_computed() {
+    let limits = HashingLimits { memory_kib: 1024, ..HashingLimits::default() };
+    let hashing = Hashing::new(limits);
+    let hash = |m: u32| {
+        Arc::new(PasswordHash::parse(&argon2("argon2id", &format!("m={m},t=1,p=1"))).unwrap())
+    };
+    assert_eq!(hashing.verify(hash(1024), Secret::new("x")).await, Ok(false));
+    assert_eq!(
+        hashing.verify(hash(1025), Secret::new("x")).await,
+        Err(HashingError::TooMuchMemory { needed_kib: 1025, limit_kib: 1024 })
+    );
+    assert_eq!(hashing.verifications(), 1);
 }

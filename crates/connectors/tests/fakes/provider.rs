@@ -39,6 +39,8 @@ pub struct Behaviour {
     /// A refresh token is good for once, and the next one comes with the answer.
     pub rotates: bool,
     pub kid: Option<&'static str>,
+    /// Publishes and signs with its other key, under the same `kid`.
+    pub key_replaced: bool,
     /// What else it answers: APIs beside OpenID Connect, which are Google's.
     pub apis: Option<Apis>,
 }
@@ -168,7 +170,7 @@ impl Inner {
                 let to = asked.query("redirect_uri").unwrap();
                 Reply::Redirect(Url::parse_with_params(to, back).unwrap().into())
             }
-            "/keys" => Reply::ok(self.keys(behaviour.kid.unwrap_or("first"))),
+            "/keys" => Reply::ok(self.keys(&behaviour)),
             "/token" => self.token(base, asked, &behaviour),
             "/userinfo" => match asked.bearer() {
                 Some("the-access-token") => {
@@ -187,8 +189,13 @@ impl Inner {
         }
     }
 
-    fn keys(&self, kid: &str) -> Value {
-        let public = self.key.public_key().as_ref();
+    fn signing_key(&self, behaviour: &Behaviour) -> &EcdsaKeyPair {
+        if behaviour.key_replaced { &self.other } else { &self.key }
+    }
+
+    fn keys(&self, behaviour: &Behaviour) -> Value {
+        let kid = behaviour.kid.unwrap_or("first");
+        let public = self.signing_key(behaviour).public_key().as_ref();
         let (x, y) = (encoded(&public[1..33]), encoded(&public[33..]));
         json!({ "keys": [
             { "kty": "EC", "crv": "P-256", "kid": kid, "use": "sig", "x": x, "y": y, "x5t": "AAAA" },
@@ -259,7 +266,7 @@ impl Inner {
             encoded(key.sign(&SystemRandom::new(), signed.as_bytes()).unwrap())
         };
         let signature = match behaviour.signature {
-            Signature::Genuine => by(&self.key),
+            Signature::Genuine => by(self.signing_key(behaviour)),
             Signature::OfAnotherKey => by(&self.other),
             Signature::Empty => String::new(),
             Signature::Hmac => {

@@ -76,6 +76,24 @@ async fn threat_100_an_upstream_that_is_not_there_hinders_no_start_and_heals_wit
 }
 
 #[tokio::test]
+async fn threat_159_a_key_replaced_under_the_same_kid_is_fetched_but_not_each_time() {
+    let provider = Provider::start().await;
+    let connector = connector(&provider, vec![]);
+    accepted(login(&provider, &connector).await);
+    provider.set(|b| b.key_replaced = true);
+    assert!(broken(login(&provider, &connector).await).contains("signature"));
+    assert_eq!(provider.web.asked("/keys").len(), 1, "not within ten seconds");
+    later(Duration::from_secs(11)).await;
+    accepted(login(&provider, &connector).await);
+    assert_eq!(provider.web.asked("/keys").len(), 2);
+    later(Duration::from_secs(11)).await;
+    provider.set(|b| b.signature = Signature::OfAnotherKey);
+    provider.set(|b| b.key_replaced = false);
+    provider.set(|b| b.replies = vec![("/keys", Reply::not_found())]);
+    assert!(broken(login(&provider, &connector).await).contains("404"));
+}
+
+#[tokio::test]
 async fn threat_100_an_unknown_kid_fetches_the_keys_again_but_not_each_time() {
     let provider = Provider::start().await;
     let connector = connector(&provider, vec![]);

@@ -1,7 +1,7 @@
 //! Asking again without the person: rotating tokens, refusals, and what may not log out the company.
 
 use countersign_core::Secret;
-use countersign_core::connector::SignedIn;
+use countersign_core::connector::{RefreshOutcome, SignedIn};
 use serde_json::json;
 
 use crate::oidc::{connector, login};
@@ -123,8 +123,9 @@ async fn who_left_the_required_group_is_missing() {
     assert!(missing(refresh(&connector, &jane, ALL).await).contains("staff"));
 }
 
+/// OpenID Connect Core 1.0 section 12.2: the answer might not contain an ID token.
 #[tokio::test]
-async fn a_refresh_needs_an_id_token_or_userinfo() {
+async fn without_an_id_token_the_last_identity_is_kept_and_userinfo_is_asked_where_configured() {
     let provider = Provider::start().await;
     let thin = connector(&provider, vec![]);
     let jane = accepted(login(&provider, &thin).await);
@@ -135,13 +136,15 @@ async fn a_refresh_needs_an_id_token_or_userinfo() {
             .unwrap()
             .clone();
     });
-    assert!(broken(refresh(&thin, &jane, ALL).await).contains("getUserInfo"));
+    let kept = current(refresh(&thin, &jane, ALL).await);
+    assert_eq!(kept.identity, jane.identity);
+    assert!(kept.upstream.is_some(), "it can be asked again");
     let asking = connector(&provider, vec![("getUserInfo", plain("true"))]);
     assert_eq!(current(refresh(&asking, &jane, ALL).await).identity.user_id, "1234");
 }
 
 #[tokio::test]
-async fn without_an_upstream_token_nothing_is_asked() {
+async fn without_an_upstream_token_a_refresh_is_not_possible_and_nothing_is_asked() {
     let provider = Provider::start().await;
     provider.set(|b| b.without_refresh_token = true);
     let connector = connector(&provider, vec![]);
@@ -149,7 +152,30 @@ async fn without_an_upstream_token_nothing_is_asked() {
     assert!(jane.upstream.is_none());
     for upstream in [None, Some(""), Some("{}"), Some(r#"{"RefreshToken":null}"#), Some("[]")] {
         jane.upstream = upstream.map(Secret::new);
-        assert!(missing(refresh(&connector, &jane, ALL).await).contains("no refresh token"));
+        let outcome = refresh(&connector, &jane, ALL).await;
+        assert!(matches!(outcome, Ok(RefreshOutcome::NotPossible)), "{outcome:?}");
     }
     assert_eq!(provider.web.asked("/token").len(), 1);
+}
+
+/// OpenID Connect Core 1.0 section 12.2: `sub` MUST be that of the original ID token, whatever the user id is.
+#[tokio::test]
+async fn threat_160_an_id_token_of_another_sub_is_refused_before_userinfo_is_asked() {
+    for user_id_key in ["sub", "oid"] {
+        let provider = Provider::start().await;
+        provider.claims(|claims| {
+            claims.insert("oid".into(), json!("jane-1"));
+        });
+        let keys = vec![("userIDKey", text(user_id_key)), ("getUserInfo", plain("true"))];
+        let connector = connector(&provider, keys);
+        provider.set(|b| b.userinfo = serde_json::Map::new());
+        let jane = accepted(login(&provider, &connector).await);
+        let asked = provider.web.asked("/userinfo").len();
+        provider.claims(|claims| {
+            claims.insert("oid".into(), json!("jane-1"));
+            claims.insert("sub".into(), json!("somebody-else"));
+        });
+        assert!(broken(refresh(&connector, &jane, ALL).await).contains("another subject"));
+        assert_eq!(provider.web.asked("/userinfo").len(), asked, "{user_id_key}");
+    }
 }

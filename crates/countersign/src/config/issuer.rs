@@ -17,15 +17,6 @@ impl Issuer {
         &self.text
     }
 
-    pub fn url(&self) -> &Url {
-        &self.url
-    }
-
-    /// What every route begins with, such as `/dex`; empty when the issuer has no path.
-    pub fn path_prefix(&self) -> &str {
-        self.url.path().trim_end_matches('/')
-    }
-
     /// Plain http to somewhere else than this machine: passwords and codes can be read on the way.
     pub fn is_exposed(&self) -> bool {
         self.url.scheme() == "http" && !is_loopback_url(&self.url)

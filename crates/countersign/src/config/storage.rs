@@ -17,17 +17,6 @@ pub enum Storage {
     Postgres(Box<Postgres>),
 }
 
-impl Storage {
-    /// The `type` of the file.
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::Memory => "memory",
-            Self::Sqlite { .. } => "sqlite3",
-            Self::Postgres(_) => "postgres",
-        }
-    }
-}
-
 #[derive(Clone, Debug)]
 pub struct Postgres {
     pub database: String,

@@ -114,7 +114,16 @@ impl Issuer {
             }
             Ok(Some(current)) => self.refresh_identity(connector, refresh, current, true).await,
         };
-        if matches!(asked, Err(_) | Ok(Revalidation::Rejected(RejectReason::FingerprintChanged))) {
+        // A new identity releases the lease when it is stored.
+        let has_news = match &asked {
+            Err(_)
+            | Ok(Revalidation::Rejected(
+                RejectReason::FingerprintChanged | RejectReason::CannotRevalidate,
+            )) => false,
+            Ok(Revalidation::Valid(checked)) => checked.snapshot.is_some(),
+            Ok(Revalidation::Rejected(_)) => true,
+        };
+        if !has_news {
             self.store.release_upstream(&before.id).await?;
         }
         asked
@@ -144,6 +153,13 @@ impl Issuer {
             RefreshOutcome::Current(person) => {
                 self.record_success(&session);
                 return self.accept_refresh(session, *person, leased);
+            }
+            RefreshOutcome::NotPossible => {
+                let age = self.now().since(session.identity_at);
+                return Ok(match age > self.settings.sign_on.max_snapshot_age {
+                    true => Revalidation::Rejected(RejectReason::CannotRevalidate),
+                    false => valid(session, None),
+                });
             }
             RefreshOutcome::Disabled => UpstreamRefusal::Disabled,
             RefreshOutcome::Missing { why } => UpstreamRefusal::Missing { why },

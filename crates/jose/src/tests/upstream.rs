@@ -4,7 +4,7 @@ use josekit::jwk::alg::rsa::RsaKeyPair;
 use josekit::jws::{JwsSigner, PS256, PS512, RS384, RS512};
 use serde_json::{Value, json};
 
-use super::{EC, RSA, claims, expected, hmac_with, sign_as, token_of};
+use super::{EC, NOW, RSA, claims, expected, hmac_with, sign_as, token_of};
 use crate::{Refused, UpstreamAlgorithm, UpstreamKeys};
 
 fn changed(jwk: &str, changes: Value) -> Value {
@@ -37,7 +37,11 @@ fn said(keys: &UpstreamKeys, token: &str) -> Result<UpstreamAlgorithm, Refused> 
 }
 
 fn rsa_token(header: Value) -> String {
-    token_of(&header.to_string(), &claims().to_string(), sign_as(&RSA))
+    rsa_token_of(header, &json!(claims()))
+}
+
+fn rsa_token_of(header: Value, claims: &Value) -> String {
+    token_of(&header.to_string(), &claims.to_string(), sign_as(&RSA))
 }
 
 #[test]
@@ -100,12 +104,12 @@ fn the_algorithms_upstreams_use_are_understood_and_hash_alike() {
 }
 
 #[test]
-fn headers_many_upstreams_send_are_ignored_and_those_that_bring_keys_are_refused() {
-    for harmless in ["x5t", "x5t#S256", "x5c", "pi.atm", "ver"] {
+fn headers_many_upstreams_send_are_ignored_and_those_that_change_the_meaning_are_refused() {
+    for harmless in ["x5t", "x5t#S256", "x5c", "jwk", "jku", "x5u", "cty", "pi.atm", "ver"] {
         let token = rsa_token(json!({ "alg": "RS256", "kid": "rsa", "typ": "JWT", harmless: "A" }));
         assert!(said(&usual(), &token).is_ok(), "{harmless}");
     }
-    for hostile in ["crit", "b64", "jwk", "jku", "x5u", "zip", "enc", "cty"] {
+    for hostile in ["crit", "b64", "zip", "enc", "epk"] {
         let token = rsa_token(json!({ "alg": "RS256", "kid": "rsa", hostile: "A" }));
         assert_eq!(said(&usual(), &token), Err(Refused::Malformed), "{hostile}");
     }
@@ -138,4 +142,48 @@ fn none_and_symmetric_algorithms_do_not_exist_here() {
             assert_eq!(said(&usual(), &signed), Err(Refused::BadSignature), "{alg}");
         }
     }
+}
+
+/// RFC 7519 section 2 (NumericDate), OpenID Connect Core 1.0 section 2: what decides nothing is not looked at.
+#[test]
+fn claims_that_decide_nothing_may_have_any_type_and_times_a_fraction() {
+    let now = NOW.secs();
+    let with = |changes: serde_json::Value| {
+        let mut all = json!(claims());
+        let members = all.as_object_mut().unwrap();
+        for (name, value) in changes.as_object().unwrap() {
+            members.insert(name.clone(), value.clone());
+        }
+        let token = rsa_token_of(json!({ "alg": "RS256", "kid": "rsa" }), &all);
+        usual().verify(&token, &expected()).map(|(claims, _)| claims)
+    };
+    for harmless in [
+        json!({ "jti": 17 }),
+        json!({ "scope": ["openid", "email"] }),
+        json!({ "auth_time": "2026-11-27T10:00:00Z" }),
+        json!({ "auth_time": null, "azp": null, "sid": null, "nbf": null }),
+        json!({ "sid": 5, "client_id": ["a"] }),
+        json!({ "iat": 1.5, "nbf": 0.25 }),
+    ] {
+        assert!(with(harmless.clone()).is_ok(), "{harmless}");
+    }
+    let claims =
+        with(json!({ "iat": 1_700_000_000.875, "exp": f64::from(i32::MAX) + 0.5 })).unwrap();
+    assert_eq!(claims.number("iat"), Some(1_700_000_000));
+    assert_eq!(claims.number("exp"), Some(i64::from(i32::MAX)));
+    for deciding in [
+        json!({ "exp": null }),
+        json!({ "exp": "9999999999" }),
+        json!({ "exp": 1e300 }),
+        json!({ "iat": -1 }),
+        json!({ "iat": true }),
+        json!({ "nbf": "soon" }),
+        json!({ "sub": 5 }),
+        json!({ "azp": ["a"] }),
+        json!({ "nonce": 5 }),
+        json!({ "aud": [5] }),
+    ] {
+        assert_eq!(with(deciding.clone()).unwrap_err(), Refused::Malformed, "{deciding}");
+    }
+    assert_eq!(with(json!({ "exp": now - 1 })).unwrap_err(), Refused::Expired);
 }

@@ -170,8 +170,9 @@ fn read_group_search(section: Section<'_>) -> Option<GroupSearch> {
 
 fn read_matcher(section: Section<'_>) -> Option<Matcher> {
     let user = required_attribute(&section, "userAttr");
-    let group = required_attribute(&section, "groupAttr");
-    let recursion = optional_attribute(&section, "recursionGroupAttr");
+    let group = section.required_text("groupAttr");
+    let group = group.and_then(|name| checked_match(&section, "groupAttr", name));
+    let recursion = optional_match(&section, "recursionGroupAttr");
     section.finish();
     Some(Matcher { user: user?, group: group?, recursion })
 }
@@ -179,8 +180,8 @@ fn read_matcher(section: Section<'_>) -> Option<Matcher> {
 /// Dex's older way of saying one matcher, which it ignores beside `userMatchers`.
 fn deprecated_matcher(section: &Section<'_>, has_matchers: bool) -> Option<Matcher> {
     let user = optional_attribute(section, "userAttr");
-    let group = optional_attribute(section, "groupAttr");
-    let recursion = optional_attribute(section, "recursionGroupAttr");
+    let group = optional_match(section, "groupAttr");
+    let recursion = optional_match(section, "recursionGroupAttr");
     if has_matchers {
         if user.is_some() || group.is_some() || recursion.is_some() {
             section.warning("userAttr", "is ignored, because userMatchers is given");
@@ -233,6 +234,33 @@ fn optional_attribute(section: &Section<'_>, key: &'static str) -> Option<String
 fn checked_attribute(section: &Section<'_>, key: &'static str, name: String) -> Option<String> {
     if !is_attribute(&name) {
         section.error(key, format!("{name:?} is not the name of an attribute"));
+        return None;
+    }
+    Some(name)
+}
+
+fn optional_match(section: &Section<'_>, key: &'static str) -> Option<String> {
+    let name = section.text(key).filter(|name| !name.is_empty())?;
+    checked_match(section, key, name)
+}
+
+/// What stands before the `=` of a filter: an attribute, or an extensible match such as
+/// `member:1.2.840.113556.1.4.1941:` (RFC 4515 section 3: attribute, `:dn` and matching rule, each after a colon,
+/// and a colon at the end).
+fn checked_match(section: &Section<'_>, key: &'static str, name: String) -> Option<String> {
+    let Some(extensible) = name.strip_suffix(':') else {
+        return checked_attribute(section, key, name);
+    };
+    let parts: Vec<&str> = extensible.split(':').collect();
+    let is_match = match parts.as_slice() {
+        [attribute, rule] | [attribute, "dn", rule] => {
+            is_attribute(attribute) && is_attribute(rule)
+        }
+        _ => false,
+    };
+    if !is_match {
+        let expected = "expected such as member or member:1.2.840.113556.1.4.1941:";
+        section.error(key, format!("{name:?} is not the name of an attribute, {expected}"));
         return None;
     }
     Some(name)

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use countersign_core::Limits;
 use countersign_core::session::ChallengeMethod;
 
 use super::config;
@@ -14,7 +15,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 #[test]
 fn what_is_absent_has_its_default() {
     let config = config("expiry:");
-    assert_eq!(config.issuer.path_prefix(), "/dex");
+    assert_eq!(config.issuer.as_str(), "https://login.example.com/dex");
     assert!(matches!((&config.storage, &config.root_keys), (Storage::Memory, RootKeys::None)));
     assert_eq!(config.expiry.id_tokens, HOUR * 24);
     assert_eq!(config.expiry.auth_requests, HOUR);
@@ -37,6 +38,8 @@ fn what_is_absent_has_its_default() {
     assert_eq!(config.frontend.theme, Theme::Auto);
     assert_eq!((config.logger.level, config.logger.format), (LogLevel::Info, None));
     assert_eq!(config.web.allowed_headers, ["Authorization"]);
+    assert_eq!(config.limits, Limits::default());
+    assert_eq!((config.retention.events, config.retention.memberships), (HOUR * 9600, HOUR * 9600));
     assert!(config.telemetry.is_none() && config.password_db.is_none());
 }
 
@@ -55,6 +58,8 @@ oauth2: {grantTypes: [authorization_code], skipApprovalScreen: on, strictScopes:
 expiry: {idTokens: 5m, signingKeys: 12h, refreshTokens: {reuseInterval: '', absoluteLifetime: 0s, validIfNotUsedFor: 720h, disableRotation: true}}
 signer: {type: local, config: {algorithm: ES256, keysRotationPeriod: 3h}}
 sessions: {sso: false, absoluteLifetime: 4h}
+limits: {connections: 100, streamsPerConnection: 8, requestBodies: 20, headerBytes: 16384, passwordHashing: {threads: 3, queue: 5}}
+retention: {events: 24h, memberships: 48h}
 "
         .replace("ISSUER2: null\n", "")
         .as_str(),
@@ -79,6 +84,16 @@ sessions: {sso: false, absoluteLifetime: 4h}
     assert_eq!(refresh.valid_if_not_used_for, Some(HOUR * 720));
     assert_eq!(config.signer.algorithm, Algorithm::Es256);
     assert_eq!(config.signer.rotation_period, HOUR * 3, "goes before expiry.signingKeys");
+    let limits = Limits {
+        connections: 100,
+        streams_per_connection: 8,
+        request_bodies: 20,
+        header_bytes: 16 * 1024,
+        hashing_threads: Some(3),
+        hashing_queue: 5,
+    };
+    assert_eq!(config.limits, limits);
+    assert_eq!((config.retention.events, config.retention.memberships), (HOUR * 24, HOUR * 48));
     assert!(!config.sessions.sso);
     assert_eq!(config.sessions.valid_if_not_used_for, HOUR * 4, "never longer than the whole");
 }

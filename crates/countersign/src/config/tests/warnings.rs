@@ -21,6 +21,18 @@ fn what_works_but_may_surprise_is_a_warning() {
             "expiry: {idTokens: 10m, codes: 11m}",
             "2:32: warning: expiry.codes: is over 10m, the most that RFC 6749 section 4.1.2 recommends",
         ),
+        (
+            "expiry: {idTokens: 10m, deviceRequests: 5m}",
+            "2:41: warning: expiry.deviceRequests: is a key of Dex that is not supported yet",
+        ),
+        (
+            "connectors: [{type: mockCallback, id: mock, name: Mock, grantTypes: [refresh_token]}]",
+            "2:69: warning: connectors[0].grantTypes: does not contain authorization_code: nobody can sign in through this connector",
+        ),
+        (
+            "limits: {connections: 100}",
+            "2:23: warning: limits.connections: has no effect yet: the listeners use fixed limits",
+        ),
         ("grpc: {addr: ':5557'}", "2:7: warning: grpc: is a key of Dex that is not supported yet"),
         (
             "telemetry: {http: ':1', enableProfiling: true}",
@@ -57,10 +69,6 @@ fn what_works_but_may_surprise_is_a_warning() {
         (
             "web: {http: ':1', allowedOrigins: ['https://a.example/']}",
             "2:36: warning: web.allowedOrigins[0]: found \"https://a.example/\", which no browser sends, expected an origin such as https://app.example.com",
-        ),
-        (
-            "connectors: [{type: mockCallback, id: m, name: M, grantTypes: [password]}]",
-            "2:63: warning: connectors[0].grantTypes: is not supported yet: this connector serves authorization_code all the same",
         ),
         (
             "storage: {type: postgres, config: {database: d, user: u}}",
