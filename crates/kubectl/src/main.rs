@@ -15,6 +15,7 @@ mod exec_credential;
 mod get_token;
 mod id_token;
 mod issuer;
+mod kubeconfig;
 mod logout;
 mod pkce;
 mod sign_in;
