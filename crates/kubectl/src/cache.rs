@@ -103,20 +103,7 @@ impl LockedCache {
     /// Replaces the file as a whole: whoever reads sees the old one or the new one.
     pub fn write(&self, tokens: &CachedTokens) -> Result<(), Error> {
         let text = serde_json::to_vec(tokens).map_err(|cause| Error::Local(cause.to_string()))?;
-        let temporary = self.file.with_extension("new");
-        let write = || -> std::io::Result<()> {
-            // A leftover of a process that was killed.
-            match fs::remove_file(&temporary) {
-                Err(cause) if cause.kind() != ErrorKind::NotFound => return Err(cause),
-                _ => {}
-            }
-            let mut file =
-                private_file(OpenOptions::new().write(true).create_new(true)).open(&temporary)?;
-            file.write_all(&text)?;
-            file.sync_all()?;
-            fs::rename(&temporary, &self.file)
-        };
-        write().map_err(|cause| local(&self.file, &cause))
+        replace(&self.file, &text, None).map_err(|cause| local(&self.file, &cause))
     }
 
     pub fn remove(&self) -> Result<(), Error> {
@@ -125,6 +112,25 @@ impl LockedCache {
             _ => Ok(()),
         }
     }
+}
+
+/// Writes a new file beside `file` and renames it over: a process that dies leaves the old one or the new one.
+/// The mode is that of `like`, else 0600.
+pub fn replace(file: &Path, bytes: &[u8], like: Option<&fs::Metadata>) -> std::io::Result<()> {
+    let mut temporary = file.as_os_str().to_owned();
+    temporary.push(".new");
+    // A leftover of a process that was killed.
+    match fs::remove_file(&temporary) {
+        Err(cause) if cause.kind() != ErrorKind::NotFound => return Err(cause),
+        _ => {}
+    }
+    let mut new = private_file(OpenOptions::new().write(true).create_new(true)).open(&temporary)?;
+    if let Some(like) = like {
+        new.set_permissions(like.permissions())?;
+    }
+    new.write_all(bytes)?;
+    new.sync_all()?;
+    fs::rename(&temporary, file)
 }
 
 /// The hash of everything that makes tokens different ones.

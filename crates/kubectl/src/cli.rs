@@ -1,12 +1,19 @@
 //! The command line. `get-token` takes kubelogin's flags, so that an existing kubeconfig needs only another
 //! binary; flags of kubelogin that have no effect here are not accepted.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use url::Url;
+
+/// kubelogin's, so that the redirect URIs registered for it go on working.
+const DEFAULT_LISTEN_ADDRESSES: [SocketAddr; 2] = [loopback(8000), loopback(18000)];
+
+const fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}
 
 #[derive(Parser)]
 #[command(
@@ -21,6 +28,8 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 pub enum Command {
+    /// Sign in and add the clusters that you may use to the kubeconfig
+    Login(LoginArguments),
     /// Print an exec credential for kubectl, signing in if necessary
     GetToken(GetTokenArguments),
     /// Print the claims of the cached ID token
@@ -62,6 +71,32 @@ pub struct ClientArguments {
 }
 
 #[derive(Args, Clone)]
+pub struct LoginArguments {
+    /// Issuer URL, exactly as in the issuer's discovery document
+    pub issuer: Url,
+    /// Only this cluster, and make it the current one [default: all]
+    pub cluster: Option<String>,
+    /// Client ID of this program at the issuer
+    #[arg(long, value_name = "ID", default_value = "kubectl")]
+    pub client_id: String,
+    /// File to write [default: the first of KUBECONFIG, else ~/.kube/config]
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// How to sign in
+    #[arg(long, value_enum, default_value_t = GrantType::Auto, value_name = "TYPE")]
+    pub grant_type: GrantType,
+    /// Print the URL to open instead of opening a browser
+    #[arg(long)]
+    pub no_browser: bool,
+    /// PEM file with a certificate authority to trust; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub certificate_authority: Vec<PathBuf>,
+    /// Directory of cached tokens [default: ~/.kube/cache/countersign]
+    #[arg(long, value_name = "DIR", env = "KUBECTL_COUNTERSIGN_CACHE_DIR")]
+    pub token_cache_dir: Option<PathBuf>,
+}
+
+#[derive(Args, Clone)]
 pub struct GetTokenArguments {
     #[command(flatten)]
     pub client: ClientArguments,
@@ -69,7 +104,7 @@ pub struct GetTokenArguments {
     #[arg(long, value_enum, default_value_t = GrantType::Auto, value_name = "TYPE")]
     pub grant_type: GrantType,
     /// Loopback address for the redirect; may be repeated, the first free one is used
-    #[arg(long, value_name = "ADDRESS", value_delimiter = ',', default_values = ["127.0.0.1:8000", "127.0.0.1:18000"])]
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',', default_values_t = DEFAULT_LISTEN_ADDRESSES)]
     pub listen_address: Vec<SocketAddr>,
     /// Host name in the redirect URI [default: localhost]
     #[arg(long, value_name = "HOST", default_value = "localhost")]
@@ -113,7 +148,45 @@ pub enum GrantType {
     ClientCredentials,
 }
 
+/// What `login` asks for besides `openid`: a name to greet, groups for the API server, a refresh token.
+const LOGIN_SCOPES: [&str; 4] = ["email", "profile", "groups", "offline_access"];
+
+impl LoginArguments {
+    /// The same login as `get-token` would do with these flags.
+    pub fn get_token(&self) -> GetTokenArguments {
+        GetTokenArguments {
+            client: ClientArguments {
+                oidc_issuer_url: self.issuer.clone(),
+                oidc_client_id: self.client_id.clone(),
+                oidc_client_secret: None,
+                oidc_extra_scope: LOGIN_SCOPES.map(str::to_owned).to_vec(),
+                oidc_auth_request_extra_params: Vec::new(),
+                certificate_authority: self.certificate_authority.clone(),
+                certificate_authority_data: Vec::new(),
+                insecure_skip_tls_verify: false,
+                token_cache_dir: self.token_cache_dir.clone(),
+            },
+            grant_type: self.grant_type,
+            listen_address: DEFAULT_LISTEN_ADDRESSES.to_vec(),
+            oidc_redirect_url_hostname: "localhost".to_owned(),
+            skip_open_browser: self.no_browser,
+            browser_command: None,
+            authentication_timeout_sec: Duration::from_secs(180),
+            force_refresh: false,
+            oidc_use_access_token: false,
+            username: None,
+            password: None,
+        }
+    }
+}
+
 impl ClientArguments {
+    /// The issuer as text. A bare host has no path in OpenID Connect, but [`Url`] shows one.
+    pub fn issuer(&self) -> &str {
+        let text = self.oidc_issuer_url.as_str();
+        if self.oidc_issuer_url.path() == "/" { text.trim_end_matches('/') } else { text }
+    }
+
     /// `openid` and the extra scopes, each once, in the order given.
     pub fn scopes(&self) -> String {
         let mut scopes = vec!["openid"];

@@ -47,6 +47,11 @@ impl ExecInfo {
         }
     }
 
+    /// `login`, typed by a person.
+    pub fn for_a_person() -> Self {
+        Self { api_version: V1, is_interactive: true }
+    }
+
     fn parse(text: &str) -> Result<Self, Error> {
         let input: Input = serde_json::from_str(text).map_err(|cause| {
             Error::Local(format!("{EXEC_INFO} is not an ExecCredential: {cause}"))

@@ -57,6 +57,32 @@ pub async fn print_claims(
     Ok(())
 }
 
+/// A person who has just been signed in, or still is.
+pub struct Session {
+    pub issuer: Issuer,
+    pub access_token: Secret,
+    pub claims: IdTokenClaims,
+}
+
+/// Signs in if necessary, for a person at a terminal.
+pub async fn signed_in_session(
+    arguments: &GetTokenArguments,
+    now: fn() -> Timestamp,
+) -> Result<Session, Error> {
+    let info = ExecInfo::for_a_person();
+    let patience = arguments.authentication_timeout_sec + LOCK_MARGIN;
+    let cache = LockedCache::open(&arguments.client, patience).await?;
+    TokenSource { arguments, info: &info, cache: &cache, now }.token().await?;
+    let cached = cache.read()?;
+    let (Some(StoredSecret(id_token)), Some(StoredSecret(access_token))) =
+        (cached.id_token, cached.access_token)
+    else {
+        return Err(Error::LoginFailed("the issuer gave no access token".to_owned()));
+    };
+    let issuer = Issuer::discover(&arguments.client).await?;
+    Ok(Session { issuer, access_token, claims: IdTokenClaims::decode(&id_token)? })
+}
+
 struct TokenSource<'a> {
     arguments: &'a GetTokenArguments,
     info: &'a ExecInfo,

@@ -67,7 +67,7 @@ impl Issuer {
             )));
         }
         let client = http_client(arguments)?;
-        let issuer = configured_issuer(&arguments.oidc_issuer_url);
+        let issuer = arguments.issuer();
         let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
         let response = send(client.get(&url), &url).await?;
         if !response.status().is_success() {
@@ -114,6 +114,24 @@ impl Issuer {
         json(response, url.as_str()).await
     }
 
+    /// A JSON resource of the issuer, with an access token (RFC 6750 section 2.1).
+    pub async fn get<T: DeserializeOwned>(
+        &self,
+        url: &str,
+        access_token: &Secret,
+    ) -> Result<T, Error> {
+        let request = self
+            .client
+            .get(url)
+            .bearer_auth(access_token.expose())
+            .header("accept", "application/json");
+        let response = send(request, url).await?;
+        match response.status().is_success() {
+            true => json(response, url).await,
+            false => Err(refusal(response, url).await),
+        }
+    }
+
     /// Revokes a refresh token (RFC 7009). `false`: the issuer has no revocation endpoint.
     pub async fn revoke(&self, refresh_token: &Secret) -> Result<bool, Error> {
         let Some(url) = self.metadata.revocation_endpoint.clone() else { return Ok(false) };
@@ -155,12 +173,6 @@ impl Issuer {
             false => Err(refusal(response, url.as_str()).await),
         }
     }
-}
-
-/// The issuer as text. A bare host has no path in OpenID Connect, but `Url` shows one.
-fn configured_issuer(url: &Url) -> String {
-    let text = url.as_str();
-    if url.path() == "/" { text.trim_end_matches('/').to_owned() } else { text.to_owned() }
 }
 
 async fn refusal(response: Response, url: &str) -> Error {
@@ -270,20 +282,4 @@ fn trust(
 
 fn secret<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
     Option::<String>::deserialize(deserializer).map(|text| text.map(Secret::new))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::configured_issuer;
-
-    #[test]
-    fn a_bare_host_has_no_trailing_slash() {
-        for (given, issuer) in [
-            ("https://id.example", "https://id.example"),
-            ("https://id.example/dex", "https://id.example/dex"),
-            ("https://id.example/dex/", "https://id.example/dex/"),
-        ] {
-            assert_eq!(configured_issuer(&given.parse().unwrap()), issuer);
-        }
-    }
 }

@@ -10,12 +10,14 @@
 mod browser;
 mod cache;
 mod cli;
+mod clusters;
 mod error;
 mod exec_credential;
 mod get_token;
 mod id_token;
 mod issuer;
 mod kubeconfig;
+mod login;
 mod logout;
 mod pkce;
 mod sign_in;
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
     };
     let result = runtime.block_on(async {
         match &cli.command {
+            Command::Login(arguments) => login::run(arguments, now).await,
             Command::GetToken(arguments) => get_token::run(arguments, now).await,
             Command::Token(arguments) => get_token::print_claims(arguments, now).await,
             Command::Logout(arguments) => logout::run(arguments).await,
