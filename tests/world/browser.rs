@@ -171,6 +171,17 @@ impl Browser {
         self.ask(Method::POST, url.as_ref(), fields).await
     }
 
+    /// Submits a form of another site's page: browsers send no `SameSite=Lax` cookie with such a POST, but do with the
+    /// redirect that answers it.
+    pub async fn submits_from_another_site(&mut self, form: Form) -> &Page {
+        let own = std::mem::take(&mut self.jar);
+        let fields: Vec<_> = form.fields.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        let answer = self.post_form(&form.action, &fields).await;
+        assert!(self.jar.all().is_empty(), "a cookie was set in answer to another site");
+        self.jar = own;
+        self.follow(answer).await
+    }
+
     /// Goes on while an answer redirects to a server of these tests; the last one is the page.
     pub async fn follow(&mut self, mut answer: Page) -> &Page {
         for _ in 0..MAX_HOPS {

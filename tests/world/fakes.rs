@@ -11,5 +11,7 @@ pub mod google;
 pub mod graph;
 #[path = "../../crates/connectors/tests/fakes/provider.rs"]
 pub mod provider;
+#[path = "../../crates/connectors/tests/fakes/saml.rs"]
+pub mod saml;
 #[path = "../../crates/connectors/tests/fakes/web.rs"]
 pub mod web;

@@ -10,7 +10,7 @@ use ldap3::LdapResult;
 use ldap3::controls::RawControl;
 use tokio::time::timeout;
 
-use super::ber;
+use crate::ber;
 use super::failure::{DirectoryError, describe};
 use super::wire::Connection;
 

@@ -6,7 +6,7 @@ use ldap3::controls::{PagedResults, RawControl};
 use ldap3::{DerefAliases, LdapResult, Scope, SearchOptions};
 use tokio::time::timeout;
 
-use super::ber;
+use crate::ber;
 use super::entry::Entry;
 use super::failure::DirectoryError;
 use super::wire::Connection;
