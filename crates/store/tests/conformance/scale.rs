@@ -131,7 +131,10 @@ async fn a_database_of_the_old_migrations_opens(world: &World) {
         }
         _ => {
             let mut db = world.server().await;
-            sqlx::raw_sql("CREATE SCHEMA old; SET search_path = old").execute(&mut db).await.unwrap();
+            sqlx::raw_sql("CREATE SCHEMA old; SET search_path = old")
+                .execute(&mut db)
+                .await
+                .unwrap();
             sqlx::raw_sql(sqlx::AssertSqlSafe(migrations)).execute(&mut db).await.unwrap();
             sqlx::raw_sql(new).execute(&mut db).await.unwrap();
             let read: (String, i64, String, String) =
@@ -162,7 +165,11 @@ async fn a_rotation_is_a_heap_only_update() {
     for generation in 2..10 {
         flush.rotate(rotate(&grant, generation, NOW)).await.unwrap();
     }
-    world.store.end_session(&jane, crate::world::ended(EndReason::Revoked, NOW), None).await.unwrap();
+    world
+        .store
+        .end_session(&jane, crate::world::ended(EndReason::Revoked, NOW), None)
+        .await
+        .unwrap();
     flush.close().await;
     let mut updated = 0_i64;
     for _ in 0..100 {
