@@ -1,8 +1,8 @@
-//! The shape of the house: licences, duplicates, owners, arrows, file lengths.
+//! Checks the structure of the workspace: licences, duplicate versions, owners of libraries, dependencies
+//! between crates, file lengths.
 //!
-//! Why not cargo-deny: it takes minutes to build on every fresh machine, and its advisory database
-//! cannot be fetched where these tests run. What is left of it is the hundred lines below, over
-//! `cargo metadata`. Only what is built for this platform is looked at.
+//! cargo-deny would take minutes to build on every fresh machine, and its advisory database cannot be
+//! fetched where these tests run. These checks use `cargo metadata`, for this platform only.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// No licence here asks more of a user than to be named; MPL-2.0 only if its files are changed.
+/// Licences that require attribution only; MPL-2.0 also requires publishing changes to its own files.
 const LICENCES: [&str; 13] = [
     "0BSD",
     "Apache-2.0",
@@ -27,8 +27,8 @@ const LICENCES: [&str; 13] = [
     "Zlib",
 ];
 
-/// Crates that are in the program twice, and why that is borne.
-const TWICE: [(&str, &str); 11] = [
+/// Crates that are built in two versions, and why.
+const DUPLICATES: [(&str, &str); 11] = [
     ("base64", "bcrypt is ahead of everybody else"),
     ("block-buffer", SQLX_SHA2),
     ("cpufeatures", SQLX_SHA2),
@@ -43,7 +43,7 @@ const TWICE: [(&str, &str); 11] = [
 ];
 const SQLX_SHA2: &str = "sqlx-core 0.9 is still on sha2 0.10, rsa and argon2 on 0.11";
 
-/// A library and the one room that sees it.
+/// Libraries that only one crate may depend on.
 const OWNERS: [(&str, &str); 8] = [
     ("axum", "countersign-server"),
     ("askama", "countersign-server"),
@@ -55,9 +55,9 @@ const OWNERS: [(&str, &str); 8] = [
     ("octocrab", "countersign-connectors"),
 ];
 
-/// Whom each room may know: the arrows of the design, and what they pass on the way.
-const ARROWS: [(&str, &[&str]); 9] = [
-    // It knows the program from outside only.
+/// The workspace crates that each crate may depend on.
+const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 9] = [
+    // The benchmark uses the program from outside only.
     ("countersign-bench", &[]),
     ("countersign-core", &[]),
     ("countersign-jose", &["countersign-core"]),
@@ -83,24 +83,24 @@ const ARROWS: [(&str, &[&str]); 9] = [
 const MAX_LINES: usize = 400;
 
 #[test]
-fn every_licence_is_one_we_may_ship() {
+fn every_dependency_has_an_allowed_licence() {
     let metadata = metadata();
     let is_fine = |text: &str| {
         // `A OR B` needs one of them, `A AND B` all; the old slash means OR.
         let text = text.replace('/', " OR ").replace(['(', ')'], "");
-        text.split(" OR ").any(|way| way.split(" AND ").all(|l| LICENCES.contains(&l.trim())))
+        text.split(" OR ").any(|part| part.split(" AND ").all(|l| LICENCES.contains(&l.trim())))
     };
-    let strange: Vec<_> = list(&metadata["packages"])
+    let refused: Vec<_> = list(&metadata["packages"])
         .filter(|package| !is_fine(package["license"].as_str().unwrap_or_default()))
         .map(|package| {
             format!("{} {}: {}", package["name"], package["version"], package["license"])
         })
         .collect();
-    assert!(strange.is_empty(), "{strange:#?}");
+    assert!(refused.is_empty(), "{refused:#?}");
 }
 
 #[test]
-fn nothing_is_in_the_program_twice_without_a_reason() {
+fn no_crate_is_built_in_two_versions_without_a_reason() {
     let tree =
         cargo(&["tree", "--locked", "--package=countersign", "--edges=normal", "--prefix=none"]);
     let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
@@ -111,38 +111,39 @@ fn nothing_is_in_the_program_twice_without_a_reason() {
         }
     }
     versions.retain(|_, all| all.len() > 1);
-    for (name, reason) in TWICE {
+    for (name, reason) in DUPLICATES {
         let is_twice = versions.remove(name).is_some();
-        assert!(is_twice, "{name} is there once now; take it out of TWICE ({reason})");
+        assert!(is_twice, "{name} has one version now; remove it from DUPLICATES ({reason})");
     }
-    assert!(versions.is_empty(), "new duplicates; say in TWICE why they stay: {versions:#?}");
+    assert!(versions.is_empty(), "new duplicates; give the reason in DUPLICATES: {versions:#?}");
 }
 
 #[test]
-fn every_library_has_one_owner() {
-    for (room, dependencies) in rooms() {
+fn every_owned_library_is_used_by_its_owner_only() {
+    for (krate, dependencies) in workspace_crates() {
         for (library, owner) in OWNERS {
             assert!(
-                room == owner || !dependencies.contains(library),
-                "{room} sees {library}, which belongs to {owner}"
+                krate == owner || !dependencies.contains(library),
+                "{krate} depends on {library}, which only {owner} may"
             );
         }
     }
 }
 
 #[test]
-fn no_arrow_runs_back() {
-    for (room, dependencies) in rooms() {
-        let arrows = ARROWS.iter().find(|(name, _)| *name == room);
-        let (_, may_know) = arrows.unwrap_or_else(|| panic!("a new room, {room}: draw its arrows"));
-        let knows = dependencies.iter().filter(|name| name.starts_with("countersign"));
-        let strange: Vec<_> = knows.filter(|name| !may_know.contains(&name.as_str())).collect();
-        assert!(strange.is_empty(), "{room} knows {strange:?}");
+fn crates_depend_only_on_the_crates_they_may() {
+    for (krate, dependencies) in workspace_crates() {
+        let allowed = ALLOWED_DEPENDENCIES.iter().find(|(name, _)| *name == krate);
+        let (_, allowed) =
+            allowed.unwrap_or_else(|| panic!("add the new crate {krate} to ALLOWED_DEPENDENCIES"));
+        let used = dependencies.iter().filter(|name| name.starts_with("countersign"));
+        let refused: Vec<_> = used.filter(|name| !allowed.contains(&name.as_str())).collect();
+        assert!(refused.is_empty(), "{krate} may not depend on {refused:?}");
     }
 }
 
 #[test]
-fn no_file_is_longer_than_a_person_reads() {
+fn no_file_is_longer_than_the_limit() {
     let mut long = Vec::new();
     let mut folders = vec![root().join("crates"), root().join("tests")];
     while let Some(folder) = folders.pop() {
@@ -161,17 +162,17 @@ fn no_file_is_longer_than_a_person_reads() {
     assert!(long.is_empty(), "{long:#?}");
 }
 
-/// Each room and the names it depends on, dependencies of its tests left out.
-fn rooms() -> BTreeMap<String, BTreeSet<String>> {
+/// Each crate of the workspace and its dependencies, without those of its tests.
+fn workspace_crates() -> BTreeMap<String, BTreeSet<String>> {
     let metadata = metadata();
     let members: Vec<_> = list(&metadata["workspace_members"]).collect();
     list(&metadata["packages"])
         .filter(|package| members.contains(&&package["id"]))
         .map(|package| {
-            let known = list(&package["dependencies"])
+            let names = list(&package["dependencies"])
                 .filter(|dependency| dependency["kind"] != "dev")
                 .map(|dependency| text(&dependency["name"]).to_owned());
-            (text(&package["name"]).to_owned(), known.collect())
+            (text(&package["name"]).to_owned(), names.collect())
         })
         .collect()
 }
@@ -183,9 +184,9 @@ fn metadata() -> Value {
 }
 
 fn cargo(arguments: &[&str]) -> String {
-    let answer = Command::new(env!("CARGO")).args(arguments).current_dir(root()).output().unwrap();
-    assert!(answer.status.success(), "{}", String::from_utf8_lossy(&answer.stderr));
-    String::from_utf8(answer.stdout).unwrap()
+    let output = Command::new(env!("CARGO")).args(arguments).current_dir(root()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
 }
 
 fn root() -> PathBuf {

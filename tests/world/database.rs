@@ -1,16 +1,54 @@
-//! What a test cannot wait for: a hundred thousand sessions, or an upstream that refused everybody, written
-//! into the database of an SQLite server by the `sqlite3` program.
+//! Databases of servers under test: one PostgreSQL database for each test that wants one, and state written
+//! directly into SQLite.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::Server;
+use reqwest::Url;
+
+use super::{Server, World};
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+impl World {
+    /// A world on an empty PostgreSQL database. `Need::Postgres` must have been checked.
+    pub fn with_postgres() -> Self {
+        Self::on_postgres(new_database())
+    }
+}
+
+/// Created with psql, so that the tests depend on no database library.
+fn new_database() -> Url {
+    let cluster = std::env::var("COUNTERSIGN_TEST_POSTGRES").expect("checked by Need::Postgres");
+    let name = format!("test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let output = Command::new("psql")
+        .args([&cluster, "--quiet", "--no-psqlrc", "--command"])
+        .arg(format!("CREATE DATABASE {name}"))
+        .output()
+        .expect("psql is installed with PostgreSQL");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut database = Url::parse(&cluster).expect("COUNTERSIGN_TEST_POSTGRES is a URL");
+    database.set_path(&name);
+    database
+}
+
+#[test]
+fn every_test_has_a_database_of_its_own() {
+    if super::Need::Postgres.is_missing() {
+        return;
+    }
+    let (one, other) = (new_database(), new_database());
+    assert_ne!(one, other);
+    let yaml = World::on_postgres(one).yaml();
+    assert!(yaml.contains("type: postgres") && yaml.contains("database: test_"), "{yaml}");
+}
 
 const PROGRAM: &str = "/usr/bin/sqlite3";
 
-/// Four sign-ins each of many people at two connectors, over the last thirty days; each gave one or two
-/// applications something. The first person has a name that means harm.
+/// Four sign-ins of each of many people at two connectors over the last thirty days, each with a grant. The
+/// first person's name contains HTML and a bidirectional override.
 const SESSIONS: &str = "
 .timeout 20000
 BEGIN IMMEDIATE;
@@ -54,18 +92,18 @@ SELECT 'crowd-' || user_id, connector_id, user_id, json_extract(identity, '$.gro
 COMMIT;
 ";
 
-/// Not closed by anybody yet; read at the next start.
+/// Not closed by an administrator; read at the next start.
 const CIRCUIT_BREAKER: &str = "
 INSERT INTO circuit_breakers (connector_id, opened_at, refused, total) VALUES ('CONNECTOR', NOW - 600000, 25, 25);
 ";
 
 impl Server {
-    /// From now on so many others are signed in too.
+    /// Adds this many sessions of other people.
     pub fn inserts_sessions(&self, sessions: u32) {
         self.executes(&SESSIONS.replace("COUNT", &sessions.to_string()));
     }
 
-    /// The circuit breaker of this connector opened ten minutes ago, as if its upstream had refused everybody.
+    /// Opens the circuit breaker of this connector ten minutes ago. Takes effect at the next start.
     pub fn opens_circuit_breaker(&self, connector: &str) {
         self.executes(&CIRCUIT_BREAKER.replace("CONNECTOR", connector));
     }
@@ -80,6 +118,6 @@ impl Server {
             .spawn()
             .unwrap_or_else(|e| panic!("{PROGRAM}: {e}; ./test installs it"));
         program.stdin.take().unwrap().write_all(sql.as_bytes()).unwrap();
-        assert!(program.wait().unwrap().success(), "it is in the database");
+        assert!(program.wait().unwrap().success(), "the SQL failed");
     }
 }
