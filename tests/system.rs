@@ -14,6 +14,6 @@
 
 mod architecture;
 mod documents;
-mod source_rules;
 mod scenarios;
+mod source_rules;
 mod world;
