@@ -1,8 +1,9 @@
-//! Checks the structure of the workspace: licences, duplicate versions, owners of libraries, dependencies
-//! between crates, file lengths.
+//! The rules of the workspace that the compiler does not check: licences, duplicate dependencies, which
+//! crate may use which, modules that import each other, file lengths, and words that are not used.
 //!
-//! cargo-deny would take minutes to build on every fresh machine, and its advisory database cannot be
-//! fetched where these tests run. These checks use `cargo metadata`, for this platform only.
+//! Licences and duplicates are checked here instead of by cargo-deny, which takes minutes to build on a
+//! fresh machine and whose advisory database cannot be fetched where these tests run. Only dependencies
+//! for this platform are checked.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// Licences that require attribution only; MPL-2.0 also requires publishing changes to its own files.
+/// Licences that require attribution only; MPL-2.0 also requires that changes to its own files are published.
 const LICENCES: [&str; 13] = [
     "0BSD",
     "Apache-2.0",
@@ -27,8 +28,8 @@ const LICENCES: [&str; 13] = [
     "Zlib",
 ];
 
-/// Crates that are built in two versions, and why.
-const DUPLICATES: [(&str, &str); 11] = [
+/// Crates of which the program contains two versions, each with the reason.
+const TWICE: [(&str, &str); 11] = [
     ("base64", "bcrypt is ahead of everybody else"),
     ("block-buffer", SQLX_SHA2),
     ("cpufeatures", SQLX_SHA2),
@@ -43,7 +44,7 @@ const DUPLICATES: [(&str, &str); 11] = [
 ];
 const SQLX_SHA2: &str = "sqlx-core 0.9 is still on sha2 0.10, rsa and argon2 on 0.11";
 
-/// Libraries that only one crate may depend on.
+/// A library and the only crate that may depend on it.
 const OWNERS: [(&str, &str); 8] = [
     ("axum", "countersign-server"),
     ("askama", "countersign-server"),
@@ -55,9 +56,9 @@ const OWNERS: [(&str, &str); 8] = [
     ("octocrab", "countersign-connectors"),
 ];
 
-/// The workspace crates that each crate may depend on.
-const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 9] = [
-    // The benchmark uses the program from outside only.
+/// The crates of the workspace that each crate may depend on (design: Crates).
+const CRATE_DEPENDENCIES: [(&str, &[&str]); 9] = [
+    // Uses a running server over HTTP only.
     ("countersign-bench", &[]),
     ("countersign-core", &[]),
     ("countersign-jose", &["countersign-core"]),
@@ -80,18 +81,16 @@ const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 9] = [
     ),
 ];
 
-const MAX_LINES: usize = 400;
-
 #[test]
-fn every_dependency_has_an_allowed_licence() {
+fn every_licence_is_allowed() {
     let metadata = metadata();
-    let is_fine = |text: &str| {
+    let is_allowed = |text: &str| {
         // `A OR B` needs one of them, `A AND B` all; the old slash means OR.
         let text = text.replace('/', " OR ").replace(['(', ')'], "");
         text.split(" OR ").any(|part| part.split(" AND ").all(|l| LICENCES.contains(&l.trim())))
     };
     let refused: Vec<_> = list(&metadata["packages"])
-        .filter(|package| !is_fine(package["license"].as_str().unwrap_or_default()))
+        .filter(|package| !is_allowed(package["license"].as_str().unwrap_or_default()))
         .map(|package| {
             format!("{} {}: {}", package["name"], package["version"], package["license"])
         })
@@ -100,7 +99,7 @@ fn every_dependency_has_an_allowed_licence() {
 }
 
 #[test]
-fn no_crate_is_built_in_two_versions_without_a_reason() {
+fn no_dependency_has_two_versions_without_a_reason() {
     let tree =
         cargo(&["tree", "--locked", "--package=countersign", "--edges=normal", "--prefix=none"]);
     let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
@@ -111,68 +110,48 @@ fn no_crate_is_built_in_two_versions_without_a_reason() {
         }
     }
     versions.retain(|_, all| all.len() > 1);
-    for (name, reason) in DUPLICATES {
+    for (name, reason) in TWICE {
         let is_twice = versions.remove(name).is_some();
-        assert!(is_twice, "{name} has one version now; remove it from DUPLICATES ({reason})");
+        assert!(is_twice, "{name} has one version now: remove it from TWICE ({reason})");
     }
-    assert!(versions.is_empty(), "new duplicates; give the reason in DUPLICATES: {versions:#?}");
+    assert!(versions.is_empty(), "new duplicates; add them to TWICE with a reason: {versions:#?}");
 }
 
 #[test]
-fn every_owned_library_is_used_by_its_owner_only() {
-    for (krate, dependencies) in workspace_crates() {
+fn every_library_is_used_by_its_owner_only() {
+    for (member, dependencies) in workspace_crates() {
         for (library, owner) in OWNERS {
             assert!(
-                krate == owner || !dependencies.contains(library),
-                "{krate} depends on {library}, which only {owner} may"
+                member == owner || !dependencies.contains(library),
+                "{member} depends on {library}, which only {owner} may use"
             );
         }
     }
 }
 
 #[test]
-fn crates_depend_only_on_the_crates_they_may() {
-    for (krate, dependencies) in workspace_crates() {
-        let allowed = ALLOWED_DEPENDENCIES.iter().find(|(name, _)| *name == krate);
+fn crates_depend_on_each_other_in_one_direction_only() {
+    for (member, dependencies) in workspace_crates() {
+        let row = CRATE_DEPENDENCIES.iter().find(|(name, _)| *name == member);
         let (_, allowed) =
-            allowed.unwrap_or_else(|| panic!("add the new crate {krate} to ALLOWED_DEPENDENCIES"));
-        let used = dependencies.iter().filter(|name| name.starts_with("countersign"));
-        let refused: Vec<_> = used.filter(|name| !allowed.contains(&name.as_str())).collect();
-        assert!(refused.is_empty(), "{krate} may not depend on {refused:?}");
+            row.unwrap_or_else(|| panic!("{member} is new: add it to CRATE_DEPENDENCIES"));
+        let ours = dependencies.iter().filter(|name| name.starts_with("countersign"));
+        let refused: Vec<_> = ours.filter(|name| !allowed.contains(&name.as_str())).collect();
+        assert!(refused.is_empty(), "{member} may not depend on {refused:?}");
     }
 }
 
-#[test]
-fn no_file_is_longer_than_the_limit() {
-    let mut long = Vec::new();
-    let mut folders = vec![root().join("crates"), root().join("tests")];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
-            let path = entry.path();
-            if path.is_dir() && !path.ends_with("target") {
-                folders.push(path);
-            } else if path.extension().is_some_and(|e| e == "rs") {
-                let lines = std::fs::read_to_string(&path).unwrap().lines().count();
-                if lines > MAX_LINES {
-                    long.push(format!("{} has {lines} lines", path.display()));
-                }
-            }
-        }
-    }
-    assert!(long.is_empty(), "{long:#?}");
-}
-
-/// Each crate of the workspace and its dependencies, without those of its tests.
+/// Each crate of the workspace and its dependencies, those of its tests left out.
 fn workspace_crates() -> BTreeMap<String, BTreeSet<String>> {
     let metadata = metadata();
     let members: Vec<_> = list(&metadata["workspace_members"]).collect();
     list(&metadata["packages"])
         .filter(|package| members.contains(&&package["id"]))
         .map(|package| {
-            let names = list(&package["dependencies"])
+            let known = list(&package["dependencies"])
                 .filter(|dependency| dependency["kind"] != "dev")
                 .map(|dependency| text(&dependency["name"]).to_owned());
-            (text(&package["name"]).to_owned(), names.collect())
+            (text(&package["name"]).to_owned(), known.collect())
         })
         .collect()
 }

@@ -15,4 +15,5 @@
 mod architecture;
 mod documents;
 mod scenarios;
+mod source_rules;
 mod world;
