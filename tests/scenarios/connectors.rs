@@ -14,3 +14,4 @@ pub mod saml;
 pub mod upstream_attacks;
 pub mod upstream_login_tabs;
 pub mod upstream_logins;
+pub mod user_apis;

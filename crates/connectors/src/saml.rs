@@ -130,7 +130,9 @@ impl Refresh for Saml {
         request: RefreshRequest<'_>,
         trace: &mut Trace,
     ) -> Result<RefreshOutcome, ConnectorError> {
-        trace.note("a SAML identity provider cannot be asked again: the assertion of the login counts");
+        trace.note(
+            "a SAML identity provider cannot be asked again: the assertion of the login counts",
+        );
         Ok(RefreshOutcome::Current(Box::new(SignedIn {
             identity: request.identity.clone(),
             upstream: None,

@@ -3,9 +3,9 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::world::fakes::saml::Site;
+use crate::world::fakes::saml_site::Site;
 use crate::world::{
-    Arrival, Browser, Chromium, Look, Need, RelyingParty, Request, Server, World, dex_sub, verified,
+    AuthRequest, AuthResponse, Browser, Chromium, Display, Need, RelyingParty, Server, World, dex_sub, verified,
 };
 
 fn connector(site: &Site, more: &str) -> String {
@@ -25,28 +25,28 @@ async fn world(site: &Site, more: &str) -> (Server, Browser, RelyingParty) {
 }
 
 /// To the identity provider, and back to us with its form, which is not yet posted.
-async fn comes_to_the_idp(alice: &mut Browser, request: &Request) {
+async fn comes_to_the_idp(alice: &mut Browser, request: &AuthRequest) {
     alice.opens(&request.url).await;
     let form = alice.page().form_with("SAMLRequest").expect("the form for the identity provider");
     assert!(form.has("RelayState"));
     alice.submits(form).await;
 }
 
-async fn signs_in(alice: &mut Browser, request: &Request) -> Arrival {
+async fn signs_in(alice: &mut Browser, request: &AuthRequest) -> AuthResponse {
     comes_to_the_idp(alice, request).await;
     let form = alice.page().form_with("SAMLResponse").unwrap();
     alice.submits_from_another_site(form).await;
-    alice.arrives()
+    alice.auth_response()
 }
 
 #[tokio::test]
 async fn alice_signs_in_with_saml_and_her_token_is_refreshed() {
     let site = Site::start().await;
     let (_server, mut alice, app) = world(&site, "").await;
-    let request = app.asks("openid email profile groups offline_access");
+    let request = app.auth_request("openid email profile groups offline_access");
     let arrival = signs_in(&mut alice, &request).await;
     let answer = app.redeems(&request, &arrival).await;
-    let keys = app.reads("/keys").await.json;
+    let keys = app.gets("/keys").await.json;
     let claims = verified(answer.id_token(), &keys);
     assert_eq!(claims["sub"], dex_sub("alice-1", "corp"));
     assert_eq!(claims["name"], "Alice Doe");
@@ -63,12 +63,12 @@ async fn alice_signs_in_with_saml_and_her_token_is_refreshed() {
 async fn a_saml_response_counts_once_and_only_in_the_browser_that_asked() {
     let site = Site::start().await;
     let (server, mut alice, app) = world(&site, "").await;
-    let request = app.asks("openid");
+    let request = app.auth_request("openid");
     comes_to_the_idp(&mut alice, &request).await;
     let form = alice.page().form_with("SAMLResponse").unwrap();
     // Another browser, with the response and even with the result of its verification.
     let mut mallory = server.browser();
-    mallory.opens(&app.asks("openid").url).await;
+    mallory.opens(&app.auth_request("openid").url).await;
     let page = mallory.submits_from_another_site(form.clone()).await;
     assert_eq!(page.status, 400, "{}", page.text());
     // RelayState of another login: the response is to the request of this one.
@@ -79,13 +79,13 @@ async fn a_saml_response_counts_once_and_only_in_the_browser_that_asked() {
     assert_eq!(page.status, 400, "{}", page.text());
     // Alice, and then the same response again.
     alice.submits_from_another_site(form.clone()).await;
-    alice.arrives();
+    alice.auth_response();
     let page = alice.submits_from_another_site(form).await;
     assert_eq!(page.status, 400, "{}", page.text());
 }
 
 async fn mallory_relay_state(mallory: &mut Browser, app: &RelyingParty) -> String {
-    mallory.opens(&app.asks("openid").url).await;
+    mallory.opens(&app.auth_request("openid").url).await;
     let form = mallory.page().form_with("SAMLRequest").unwrap();
     let field = form.fields.iter().find(|(name, _)| name == "RelayState").unwrap();
     field.1.clone()
@@ -95,7 +95,7 @@ async fn mallory_relay_state(mallory: &mut Browser, app: &RelyingParty) -> Strin
 async fn a_response_that_is_not_valid_is_a_page_and_a_log_line() {
     let site = Site::start().await;
     let (server, mut alice, app) = world(&site, "    allowedGroups: [admins]\n").await;
-    let request = app.asks("openid");
+    let request = app.auth_request("openid");
     comes_to_the_idp(&mut alice, &request).await;
     let form = alice.page().form_with("SAMLResponse").unwrap();
     let response = form.fields.iter().find(|(name, _)| name == "SAMLResponse").unwrap();
@@ -107,7 +107,7 @@ async fn a_response_that_is_not_valid_is_a_page_and_a_log_line() {
     assert!(server.log().contains("the response was changed after it was signed"));
     // In none of the allowed groups.
     site.says.lock().unwrap().attributes.retain(|(name, _)| *name != "groups");
-    comes_to_the_idp(&mut alice, &app.asks("openid")).await;
+    comes_to_the_idp(&mut alice, &app.auth_request("openid")).await;
     let form = alice.page().form_with("SAMLResponse").unwrap();
     let page = alice.submits_from_another_site(form).await;
     assert_eq!(page.status, 403);
@@ -122,11 +122,11 @@ async fn browser_alice_signs_in_with_saml_by_herself() {
     }
     let site = Site::start().await;
     let (_server, _, app) = world(&site, "").await;
-    let chromium = Chromium::with(Look::DESKTOP).await;
-    let request = app.asks("openid email");
+    let chromium = Chromium::with(Display::DESKTOP).await;
+    let request = app.auth_request("openid email");
     chromium.opens(&request.url).await;
     let url = chromium.comes_to(&request.redirect_uri).await;
-    let answer = app.redeems(&request, &Arrival::at(&url)).await;
-    let claims = verified(answer.id_token(), &app.reads("/keys").await.json);
+    let answer = app.redeems(&request, &AuthResponse::at(&url)).await;
+    let claims = verified(answer.id_token(), &app.gets("/keys").await.json);
     assert_eq!(claims["email"], "alice@example.com");
 }

@@ -59,6 +59,11 @@ impl Roots {
         roots.add(&item, pem).then_some(roots)
     }
 
+    /// Any certificate is accepted if `skip_verify`.
+    pub fn skip_verify_if(self, skip_verify: bool) -> Self {
+        Self { skip_verify, ..self }
+    }
+
     /// Only the system's. `key` names the connector's own key for problems.
     fn of_system(key: &'static str) -> Self {
         Self { key, given: Vec::new(), skip_verify: false }

@@ -104,7 +104,10 @@ fn read_keys(section: &Section<'_>) -> Option<Vec<CertificateKey>> {
         }
     }
     if keys.is_empty() && is_valid {
-        section.error("ca", "is missing: it or caData holds the certificate that the identity provider signs with");
+        section.error(
+            "ca",
+            "is missing: it or caData holds the certificate that the identity provider signs with",
+        );
         return None;
     }
     is_valid.then_some(keys)

@@ -178,7 +178,8 @@ impl Scan {
 
 /// What follows the XML declaration (XML 1.0 section 2.8), which names version 1.0 and UTF-8 or nothing.
 fn after_declaration(text: &str) -> Result<&str, &'static str> {
-    let Some(declaration) = text.strip_prefix("<?xml").filter(|d| d.starts_with([' ', '\t'])) else {
+    let Some(declaration) = text.strip_prefix("<?xml").filter(|d| d.starts_with([' ', '\t']))
+    else {
         return Ok(text);
     };
     let (declaration, rest) =
@@ -187,10 +188,7 @@ fn after_declaration(text: &str) -> Result<&str, &'static str> {
     let is_version = words.next().as_deref() == Some("version=\"1.0\"");
     let others = words.all(|word| {
         let word = word.to_ascii_lowercase();
-        matches!(
-            word.as_str(),
-            "encoding=\"utf-8\"" | "standalone=\"yes\"" | "standalone=\"no\""
-        )
+        matches!(word.as_str(), "encoding=\"utf-8\"" | "standalone=\"yes\"" | "standalone=\"no\"")
     });
     match is_version && others {
         true => Ok(rest),

@@ -8,7 +8,9 @@ use countersign_core::Timestamp;
 use roxmltree::{Document, Node};
 
 use super::input;
-use super::names::{ASSERTION, DSIG, PROTOCOL, children, children_named, has_name, only_child, text};
+use super::names::{
+    ASSERTION, DSIG, PROTOCOL, children, children_named, has_name, only_child, text,
+};
 use super::signature;
 use crate::certificates::CertificateKey;
 
@@ -111,8 +113,7 @@ fn check_structure(document: &Document<'_>) -> Result<(), String> {
                 return Err("there is a response in an unexpected place".to_owned());
             }
             "Signature" => {
-                let of_assertion =
-                    parent.is_some_and(|p| has_name(p, ASSERTION, "Assertion"));
+                let of_assertion = parent.is_some_and(|p| has_name(p, ASSERTION, "Assertion"));
                 if namespace != Some(DSIG) || !(below_root || of_assertion) {
                     return Err("there is a signature in an unexpected place".to_owned());
                 }
@@ -198,8 +199,7 @@ fn check_issuer(issuer: Node<'_, '_>, expected: &Expected<'_>) -> Result<(), Str
 
 /// `assertion` is the root of the digested bytes, or below it.
 fn read(assertion: Node<'_, '_>, expected: &Expected<'_>) -> Result<Assertion, String> {
-    if !has_name(assertion, ASSERTION, "Assertion")
-        || assertion.attribute("Version") != Some("2.0")
+    if !has_name(assertion, ASSERTION, "Assertion") || assertion.attribute("Version") != Some("2.0")
     {
         return Err("what is signed is not a SAML 2.0 assertion".to_owned());
     }

@@ -133,7 +133,9 @@ impl SignedInfo {
         }
         let transforms = named_children(*transforms, "Transforms")?;
         let [enveloped, exclusive] = transforms.as_slice() else {
-            return Err("the transforms are not exactly enveloped-signature and exclusive canonicalization");
+            return Err(
+                "the transforms are not exactly enveloped-signature and exclusive canonicalization",
+            );
         };
         if algorithm(*enveloped, "Transform")? != ENVELOPED || !children(*enveloped).is_empty() {
             return Err("the first transform is not enveloped-signature");

@@ -203,7 +203,8 @@ fn groups_are_split_required_and_filtered_as_in_dex() {
         }
         other => panic!("{other:?}"),
     };
-    let allowed = |names: &[&str]| ("allowedGroups", list(names.iter().map(|n| text(*n)).collect()));
+    let allowed =
+        |names: &[&str]| ("allowedGroups", list(names.iter().map(|n| text(*n)).collect()));
     let several = sign(vec!["a", "b, c"]);
     assert_eq!(groups(vec![], &several), "a|b, c");
     assert_eq!(groups(vec![("groupsDelim", text(", "))], &sign(vec!["a, b", "c"])), "a|b");

@@ -58,23 +58,51 @@ fn signature_wrapping_is_refused() {
         ("XSW1", put_in(&evil_response, &object(&response_signature, &unsigned_response))),
         (
             "XSW2",
-            put_in(&evil_response, &format!("{response_signature}<ds:Object xmlns:ds=\"http://www.w3.org/2000/09/xmldsig#\">{unsigned_response}</ds:Object>")),
+            put_in(
+                &evil_response,
+                &format!(
+                    "{response_signature}<ds:Object xmlns:ds=\"http://www.w3.org/2000/09/xmldsig#\">{unsigned_response}</ds:Object>"
+                ),
+            ),
         ),
         ("XSW3", with(format!("{evil_assertion}{signed_assertion}"))),
         ("XSW3 behind", with(format!("{signed_assertion}{evil_assertion}"))),
-        ("XSW4", with(evil_assertion.replace("</saml:Assertion>", &format!("{signed_assertion}</saml:Assertion>")))),
+        (
+            "XSW4",
+            with(
+                evil_assertion
+                    .replace("</saml:Assertion>", &format!("{signed_assertion}</saml:Assertion>")),
+            ),
+        ),
         ("XSW5", with(format!("{}{assertion}", put_in(&evil_assertion, &signature)))),
         ("XSW6", with(put_in(&evil_assertion, &object(&signature, &assertion)))),
         ("XSW7", with(format!("{}{evil_assertion}", extensions(&signed_assertion)))),
-        ("XSW8", with(put_in(&evil_assertion, &object(&signature, &evil_assertion.replace("_evil", "_other"))))),
+        (
+            "XSW8",
+            with(put_in(
+                &evil_assertion,
+                &object(&signature, &evil_assertion.replace("_evil", "_other")),
+            )),
+        ),
         ("the same ID", with(format!("{}{signed_assertion}", evil.assertion("_assertion")))),
         ("signature of another element", with(put_in(&evil.assertion("_assertion"), &signature))),
         ("an assertion in the status", {
-            let detail = format!("<samlp:StatusDetail>{signed_assertion}</samlp:StatusDetail></samlp:Status>");
+            let detail = format!(
+                "<samlp:StatusDetail>{signed_assertion}</samlp:StatusDetail></samlp:Status>"
+            );
             with(evil_assertion.clone()).replace("</samlp:Status>", &detail)
         }),
-        ("a prefixed ID in front", with(put_in(&evil_assertion, &signature).replace("ID=\"_evil\"", "x:ID=\"_assertion\" xmlns:x=\"urn:x\" ID=\"_evil\""))),
-        ("of the whole response, moved into the assertion", with(put_in(&evil_assertion, &response_signature))),
+        (
+            "a prefixed ID in front",
+            with(
+                put_in(&evil_assertion, &signature)
+                    .replace("ID=\"_evil\"", "x:ID=\"_assertion\" xmlns:x=\"urn:x\" ID=\"_evil\""),
+            ),
+        ),
+        (
+            "of the whole response, moved into the assertion",
+            with(put_in(&evil_assertion, &response_signature)),
+        ),
     ] {
         refused(&connector, name, &xml);
     }
@@ -97,13 +125,17 @@ fn a_change_after_signing_is_refused() {
             let why = invalid(&connector, &xml.replace(from, to));
             assert!(why.contains("digest does not match"), "{signed:?} {from}: {why}");
         }
-        let why = invalid(&connector, &xml.replace("<ds:SignatureValue>", "<ds:SignatureValue>AAAA"));
+        let why =
+            invalid(&connector, &xml.replace("<ds:SignatureValue>", "<ds:SignatureValue>AAAA"));
         assert!(why.contains("none of the configured certificates"), "{signed:?}: {why}");
     }
     // An unsigned part of the response around a signed assertion decides nothing but refusals.
     let xml = idp.sign(&honest(), Signed::Assertion);
     let moved = xml.replacen("https://idp.example.com/", "https://evil.example/", 1);
-    let strict = sound("saml", replaced(keys(&idp.certificate), vec![("ssoIssuer", text("https://idp.example.com/"))]));
+    let strict = sound(
+        "saml",
+        replaced(keys(&idp.certificate), vec![("ssoIssuer", text("https://idp.example.com/"))]),
+    );
     assert!(invalid(&strict, &moved).contains("ssoIssuer"));
 }
 
@@ -123,29 +155,98 @@ fn only_one_profile_of_signature_is_accepted() {
         info[from..to].to_owned()
     };
     for (name, xml, why) in [
-        ("two references", edited(&|info| info.replace("</ds:SignedInfo>", &format!("{}</ds:SignedInfo>", reference(&info)))), "one reference"),
+        (
+            "two references",
+            edited(&|info| {
+                info.replace("</ds:SignedInfo>", &format!("{}</ds:SignedInfo>", reference(&info)))
+            }),
+            "one reference",
+        ),
         ("no reference", edited(&|info| info.replace(&reference(&info), "")), "one reference"),
         ("empty URI", replaced("URI=\"#_assertion\"".into(), "URI=\"\"".into()), "#ID"),
         ("no URI", replaced(" URI=\"#_assertion\"".into(), String::new()), "#ID"),
         ("xpointer", replaced("#_assertion".into(), "#xpointer(/)".into()), "parent"),
         ("another ID", replaced("#_assertion".into(), "#_response".into()), "parent"),
         ("a file", replaced("#_assertion".into(), "file:///etc/passwd".into()), "#ID"),
-        ("SHA-1", replaced(SHA256.into(), "http://www.w3.org/2000/09/xmldsig#sha1".into()), "digest method"),
-        ("MD5", replaced(RSA_SHA256.into(), "http://www.w3.org/2001/04/xmldsig-more#rsa-md5".into()), "signature method"),
-        ("HMAC", replaced(RSA_SHA256.into(), "http://www.w3.org/2001/04/xmldsig-more#hmac-sha256".into()), "signature method"),
-        ("ECDSA", replaced(RSA_SHA256.into(), "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha256".into()), "certificates"),
-        ("with comments", replaced(EXCLUSIVE.into(), format!("{EXCLUSIVE}WithComments")), "exclusive"),
-        ("one transform", edited(&|info| info.replacen(&format!("<ds:Transform Algorithm=\"{EXCLUSIVE}\"></ds:Transform>"), "", 1)), "transforms"),
+        (
+            "SHA-1",
+            replaced(SHA256.into(), "http://www.w3.org/2000/09/xmldsig#sha1".into()),
+            "digest method",
+        ),
+        (
+            "MD5",
+            replaced(RSA_SHA256.into(), "http://www.w3.org/2001/04/xmldsig-more#rsa-md5".into()),
+            "signature method",
+        ),
+        (
+            "HMAC",
+            replaced(
+                RSA_SHA256.into(),
+                "http://www.w3.org/2001/04/xmldsig-more#hmac-sha256".into(),
+            ),
+            "signature method",
+        ),
+        (
+            "ECDSA",
+            replaced(
+                RSA_SHA256.into(),
+                "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha256".into(),
+            ),
+            "certificates",
+        ),
+        (
+            "with comments",
+            replaced(EXCLUSIVE.into(), format!("{EXCLUSIVE}WithComments")),
+            "exclusive",
+        ),
+        (
+            "one transform",
+            edited(&|info| {
+                info.replacen(
+                    &format!("<ds:Transform Algorithm=\"{EXCLUSIVE}\"></ds:Transform>"),
+                    "",
+                    1,
+                )
+            }),
+            "transforms",
+        ),
         ("an XSLT transform", replaced("enveloped-signature".into(), "xslt".into()), "enveloped"),
-        ("a truncated method", edited(&|info| info.replace("</ds:SignatureMethod>", "<ds:HMACOutputLength>8</ds:HMACOutputLength></ds:SignatureMethod>")), "parameters"),
-        ("an empty digest", edited(&|info| {
-            let from = info.find("<ds:DigestValue>").unwrap();
-            let to = info.find("</ds:DigestValue>").unwrap();
-            info.replace(&info[from..to], "<ds:DigestValue>")
-        }), "digest does not match"),
-        ("the digest of nothing", edited(&|info| info.replace(&sha256(&assertion), &sha256(""))), "digest does not match"),
-        ("a comment in the digest", edited(&|info| info.replace("<ds:DigestValue>", "<ds:DigestValue><!-- a -->")), "certificates"),
-        ("an element in the digest", edited(&|info| info.replace("<ds:DigestValue>", "<ds:DigestValue><a xmlns=\"urn:a\"></a>")), "text is expected"),
+        (
+            "a truncated method",
+            edited(&|info| {
+                info.replace(
+                    "</ds:SignatureMethod>",
+                    "<ds:HMACOutputLength>8</ds:HMACOutputLength></ds:SignatureMethod>",
+                )
+            }),
+            "parameters",
+        ),
+        (
+            "an empty digest",
+            edited(&|info| {
+                let from = info.find("<ds:DigestValue>").unwrap();
+                let to = info.find("</ds:DigestValue>").unwrap();
+                info.replace(&info[from..to], "<ds:DigestValue>")
+            }),
+            "digest does not match",
+        ),
+        (
+            "the digest of nothing",
+            edited(&|info| info.replace(&sha256(&assertion), &sha256(""))),
+            "digest does not match",
+        ),
+        (
+            "a comment in the digest",
+            edited(&|info| info.replace("<ds:DigestValue>", "<ds:DigestValue><!-- a -->")),
+            "certificates",
+        ),
+        (
+            "an element in the digest",
+            edited(&|info| {
+                info.replace("<ds:DigestValue>", "<ds:DigestValue><a xmlns=\"urn:a\"></a>")
+            }),
+            "text is expected",
+        ),
     ] {
         let found = invalid(&connector, &xml);
         assert!(found.contains(why), "{name}: {found}");
@@ -158,12 +259,12 @@ fn keys_come_from_the_configuration_only() {
     let evil = IdentityProvider::new();
     let xml = evil.sign(&honest(), Signed::Both);
     assert!(invalid(&connector, &xml).contains("none of the configured certificates"));
-    let body: String =
-        evil.certificate.lines().filter(|line| !line.starts_with("-----")).collect();
+    let body: String = evil.certificate.lines().filter(|line| !line.starts_with("-----")).collect();
     let key_info = format!(
         "</ds:SignatureValue><ds:KeyInfo><ds:X509Data><ds:X509Certificate>{body}</ds:X509Certificate></ds:X509Data></ds:KeyInfo>"
     );
-    let with_key = evil.sign(&honest(), Signed::Assertion).replace("</ds:SignatureValue>", &key_info);
+    let with_key =
+        evil.sign(&honest(), Signed::Assertion).replace("</ds:SignatureValue>", &key_info);
     assert!(invalid(&connector, &with_key).contains("none of the configured certificates"));
     let unsigned = signature_of(&signed_info(&honest().assertion("_assertion"), "_assertion"), "");
     let empty = honest().around(&insert_signature(&honest().assertion("_assertion"), &unsigned));
@@ -185,7 +286,11 @@ fn a_response_for_somebody_else_or_another_time_is_refused() {
         ("audience", Response { audience: other(), ..honest() }, "audience"),
         ("request", Response { in_response_to: "_another".into(), ..honest() }, "InResponseTo"),
         ("no request", Response { in_response_to: String::new(), ..honest() }, "InResponseTo"),
-        ("expired", Response { not_on_or_after: "2026-12-01T12:00:00Z".into(), ..honest() }, "NotOnOrAfter"),
+        (
+            "expired",
+            Response { not_on_or_after: "2026-12-01T12:00:00Z".into(), ..honest() },
+            "NotOnOrAfter",
+        ),
         ("early", Response { not_before: "2026-12-01T12:01:01Z".into(), ..honest() }, "NotBefore"),
         ("no date", Response { not_on_or_after: "soon".into(), ..honest() }, "date and time"),
         ("no name", Response { name_id: " ".into(), ..honest() }, "NameID is empty"),

@@ -40,7 +40,10 @@ fn the_rules_of_the_recommendation() {
             "<a xmlns='urn:a'><b xmlns=''><c xmlns='urn:a'/></b></a>",
             "<a xmlns=\"urn:a\"><b xmlns=\"\"><c xmlns=\"urn:a\"></c></b></a>",
         ),
-        ("<r:b xmlns:r='urn:r' xmlns='urn:a'><n xmlns=''/></r:b>", "<r:b xmlns:r=\"urn:r\"><n></n></r:b>"),
+        (
+            "<r:b xmlns:r='urn:r' xmlns='urn:a'><n xmlns=''/></r:b>",
+            "<r:b xmlns:r=\"urn:r\"><n></n></r:b>",
+        ),
         // The same prefix for another namespace, and back.
         (
             "<p:a xmlns:p='urn:1'><p:b xmlns:p='urn:2'/><p:c/></p:a>",
@@ -67,7 +70,8 @@ fn the_rules_of_the_recommendation() {
 /// `InclusiveNamespaces` as OpenSAML and Okta write it.
 #[test]
 fn a_prefix_list_is_written_at_the_apex_though_unused() {
-    let text = "<a xmlns='urn:d' xmlns:xs='urn:xs' xmlns:p='urn:p'><p:b t='xs:string'><p:c/></p:b></a>";
+    let text =
+        "<a xmlns='urn:d' xmlns:xs='urn:xs' xmlns:p='urn:p'><p:b t='xs:string'><p:c/></p:b></a>";
     assert_eq!(
         canonical_of(text, "b", &["xs", "absent"]),
         "<p:b xmlns:p=\"urn:p\" xmlns:xs=\"urn:xs\" t=\"xs:string\"><p:c></p:c></p:b>"
@@ -102,11 +106,8 @@ fn generated_documents_have_the_bytes_that_libxml2_writes() {
     for seed in 0..count {
         let text = Generator(seed * 2 + 1).document();
         std::fs::write(&path, &text).unwrap();
-        let output = Command::new("xmllint")
-            .args(["--nonet", "--exc-c14n"])
-            .arg(&path)
-            .output()
-            .unwrap();
+        let output =
+            Command::new("xmllint").args(["--nonet", "--exc-c14n"]).arg(&path).output().unwrap();
         let normalized = input::text_of(text.as_bytes()).unwrap();
         let Ok(document) = input::parse(&normalized) else { continue };
         let Ok(ours) = canonicalize(document.root_element(), &[], None) else { continue };
@@ -136,7 +137,8 @@ struct Generator(u64);
 
 impl Generator {
     fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % limit
     }
 
@@ -145,7 +147,9 @@ impl Generator {
     }
 
     fn document(&mut self) -> String {
-        let mut text = self.pick(&["", "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n", "<!-- c -->\n"]).to_owned();
+        let mut text = self
+            .pick(&["", "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n", "<!-- c -->\n"])
+            .to_owned();
         let depth = 1 + self.below(5);
         self.element(&mut text, depth, &mut vec![]);
         text.push_str(self.pick(&["", "\n", "<!-- d -->"]));
@@ -159,7 +163,13 @@ impl Generator {
         for prefix in PREFIXES {
             if self.below(3) == 0 {
                 scope.push(prefix);
-                let uri = self.pick(&["urn:a", "urn:b", "http://example.org/\u{e9}", "urn:c", "urn:a%20b"]);
+                let uri = self.pick(&[
+                    "urn:a",
+                    "urn:b",
+                    "http://example.org/\u{e9}",
+                    "urn:c",
+                    "urn:a%20b",
+                ]);
                 let _ = write!(tag, " xmlns:{prefix}=\"{uri}\"");
             }
         }
@@ -205,9 +215,32 @@ impl Generator {
         (0..self.below(6))
             .map(|_| {
                 self.pick(&[
-                    "text", " ", "\t", "\n", "\r\n", "\r", "&amp;", "&lt;", "&gt;", ">", "'", "&quot;", "&apos;",
-                    "&#9;", "&#10;", "&#13;", "&#xD;", "&#x20AC;", "\u{20ac}", "\u{1f600}", "\u{85}", "\u{2028}",
-                    "\u{a0}", "]]", "&#x10FFFF;", "--",
+                    "text",
+                    " ",
+                    "\t",
+                    "\n",
+                    "\r\n",
+                    "\r",
+                    "&amp;",
+                    "&lt;",
+                    "&gt;",
+                    ">",
+                    "'",
+                    "&quot;",
+                    "&apos;",
+                    "&#9;",
+                    "&#10;",
+                    "&#13;",
+                    "&#xD;",
+                    "&#x20AC;",
+                    "\u{20ac}",
+                    "\u{1f600}",
+                    "\u{85}",
+                    "\u{2028}",
+                    "\u{a0}",
+                    "]]",
+                    "&#x10FFFF;",
+                    "--",
                 ])
             })
             .collect()
