@@ -5,7 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::world::fakes::saml_site::Site;
 use crate::world::{
-    AuthRequest, AuthResponse, Browser, Chromium, Display, Need, RelyingParty, Server, World, dex_sub, verified,
+    AuthRequest, AuthResponse, Browser, Chromium, Display, Need, RelyingParty, Server, World,
+    dex_sub, verified,
 };
 
 fn connector(site: &Site, more: &str) -> String {
@@ -73,9 +74,8 @@ async fn a_saml_response_counts_once_and_only_in_the_browser_that_asked() {
     assert_eq!(page.status, 400, "{}", page.text());
     // RelayState of another login: the response is to the request of this one.
     let relay_state = mallory_relay_state(&mut mallory, &app).await;
-    let page = mallory
-        .submits_from_another_site(form.clone().fill("RelayState", &relay_state))
-        .await;
+    let page =
+        mallory.submits_from_another_site(form.clone().fill("RelayState", &relay_state)).await;
     assert_eq!(page.status, 400, "{}", page.text());
     // Alice, and then the same response again.
     alice.submits_from_another_site(form.clone()).await;
@@ -125,7 +125,7 @@ async fn browser_alice_signs_in_with_saml_by_herself() {
     let chromium = Chromium::with(Display::DESKTOP).await;
     let request = app.auth_request("openid email");
     chromium.opens(&request.url).await;
-    let url = chromium.comes_to(&request.redirect_uri).await;
+    let url = chromium.waits_for_url(&request.redirect_uri).await;
     let answer = app.redeems(&request, &AuthResponse::at(&url)).await;
     let claims = verified(answer.id_token(), &app.gets("/keys").await.json);
     assert_eq!(claims["email"], "alice@example.com");

@@ -32,7 +32,9 @@ const TRACE_STEP_CHARACTERS: usize = 150;
 /// The outcome of the first step.
 pub enum PostedFormOutcome {
     /// The parameters of the redirect to `GET /callback`.
-    Verified { query: Vec<(&'static str, String)> },
+    Verified {
+        query: Vec<(&'static str, String)>,
+    },
     Refused(Refusal),
     /// The form belongs to no login of ours.
     RestartRequired,
