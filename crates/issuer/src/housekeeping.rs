@@ -18,8 +18,15 @@ impl Issuer {
     pub async fn sweep(&self) -> Result<(), IssuerError> {
         for _ in 0..MOST_ROUNDS {
             let swept = self.sweep_once().await?;
-            let Collected { codes, grants, sessions, events, logout_notifications, memberships } =
-                swept;
+            let Collected {
+                codes,
+                grants,
+                sessions,
+                events,
+                logout_notifications,
+                memberships,
+                device_requests,
+            } = swept;
             tracing::debug!(
                 codes,
                 grants,
@@ -27,10 +34,11 @@ impl Issuer {
                 events,
                 logout_notifications,
                 memberships,
+                device_requests,
                 "swept"
             );
             let full = u64::try_from(SWEPT_AT_ONCE).unwrap_or(u64::MAX);
-            if [codes, grants, sessions, events, logout_notifications, memberships]
+            if [codes, grants, sessions, events, logout_notifications, memberships, device_requests]
                 .iter()
                 .all(|swept| *swept < full)
             {

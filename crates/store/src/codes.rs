@@ -1,15 +1,13 @@
 //! Authorization codes: one at a time for a request, redeemed once (RFC 6749 section 4.1.2), and
 //! requests that were refused instead.
 
-use countersign_core::session::{EndReason, Ended};
 use countersign_core::{ClientId, Code, Grant, GrantId, SessionId, Timestamp};
 
-use crate::ends::end_grant;
 use crate::engine::Operation;
 use crate::engine::conn::Conn;
 use crate::error::broken;
-use crate::logout_notifications::participate;
-use crate::rows::{self, code_columns, insert_code, insert_grant};
+use crate::issue_grant::issue_grant;
+use crate::rows::{self, code_columns, insert_code};
 use crate::sessions::lock_live_session;
 use crate::{Store, StoreError};
 
@@ -203,9 +201,7 @@ impl Operation for RedeemCode {
             // Somebody else was first while this one waited for the session.
             return Ok(self.redeemable(conn).await?.err().unwrap_or(RedeemCodeOutcome::Gone));
         }
-        insert_grant(conn, &self.grant).await?;
-        participate(conn, &session, &self.client).await?;
-        let given_way = self.make_room(conn).await?;
+        let given_way = issue_grant(conn, &self.grant, self.now, self.offline_limit).await?;
         Ok(RedeemCodeOutcome::Granted { given_way })
     }
 }
@@ -230,29 +226,5 @@ impl RedeemCode {
             return Ok(Err(RedeemCodeOutcome::Gone));
         }
         Ok(Ok(stored.code.session))
-    }
-
-    async fn make_room(&self, conn: &mut Conn<'_>) -> Result<Vec<GrantId>, StoreError> {
-        if !self.grant.refreshable {
-            return Ok(Vec::new());
-        }
-        let rows = conn
-            .select(
-                "SELECT id FROM grants WHERE session_id = $1 AND client_id = $2 \
-                 AND refreshable = 1 AND ended_at IS NULL AND id <> $3 \
-                 ORDER BY rotated_at DESC, id DESC",
-                &[(&self.grant.session).into(), (&self.client).into(), (&self.grant.id).into()],
-            )
-            .await?;
-        let keep = usize::try_from(self.offline_limit.max(1) - 1).unwrap_or(usize::MAX);
-        let ended = Ended { at: self.now, by: "system".into(), why: EndReason::TooManyGrants };
-        let mut given_way = Vec::new();
-        for row in rows.iter().skip(keep) {
-            let id = GrantId::new(row.text("id")?);
-            if end_grant(conn, &id, &ended).await?.is_some() {
-                given_way.push(id);
-            }
-        }
-        Ok(given_way)
     }
 }

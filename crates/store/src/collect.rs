@@ -17,6 +17,9 @@ const GIVING_MARGIN: Duration = Duration::from_secs(10 * 60);
 /// Given up long before, unless nobody was there to do it.
 const NOTICE_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
+/// How long after its expiry a device request is kept, so that its client still receives `expired_token`.
+const EXPIRED_DEVICE_REQUESTS: Duration = Duration::from_secs(10 * 60);
+
 /// How long things are remembered.
 #[derive(Clone, Debug)]
 pub struct Retention {
@@ -47,6 +50,7 @@ pub struct Collected {
     pub memberships: u64,
     /// Messages that nobody delivers any more.
     pub logout_notifications: u64,
+    pub device_requests: u64,
 }
 
 impl Store {
@@ -62,6 +66,7 @@ impl Store {
         let events = [id_from(retention.events_before).as_str().into(), limit.into()];
         let memberships = [retention.memberships_before.into(), limit.into()];
         let logout_notifications = [(now - NOTICE_LIFETIME).into(), limit.into()];
+        let device_requests = [(now - EXPIRED_DEVICE_REQUESTS).into(), limit.into()];
         Ok(Collected {
             // Before the codes, which stay as long as their grants, and before the sessions.
             grants: self.forget(ENDED_GRANTS, over).await?
@@ -74,6 +79,7 @@ impl Store {
             events: self.forget(EVENTS, events).await?,
             memberships: self.forget(MEMBERSHIPS, memberships).await?,
             logout_notifications: self.forget(NOTICES, logout_notifications).await?,
+            device_requests: self.forget(DEVICE_REQUESTS, device_requests).await?,
         })
     }
 
@@ -158,3 +164,7 @@ const MEMBERSHIPS: &str = "DELETE FROM memberships \
 
 const NOTICES: &str = "DELETE FROM notices WHERE id IN (SELECT id FROM notices \
     WHERE created_at < $1 LIMIT $2)";
+
+pub(crate) const DEVICE_REQUESTS: &str = "DELETE FROM device_requests WHERE device_code_hash IN \
+    (SELECT device_code_hash FROM device_requests WHERE expires_at < $1 \
+    ORDER BY expires_at LIMIT $2)";

@@ -14,11 +14,13 @@ mod codes;
 mod collect;
 mod consents;
 mod desk;
+mod device_requests;
 mod ends;
 mod engine;
 mod error;
 mod events;
 mod grants;
+mod issue_grant;
 mod keys;
 mod location;
 mod logout_notifications;
@@ -44,6 +46,10 @@ pub use codes::{IssueCodeOutcome, RedeemCodeOutcome, StoredCode};
 pub use collect::{Collected, Retention};
 pub use consents::{Consent, ConsentWithdrawn};
 pub use desk::LogoutRules;
+pub use device_requests::{
+    AddDeviceRequestOutcome, DecideDeviceRequest, DecideDeviceRequestOutcome, DeviceRequestLimits,
+    RedeemDeviceCodeOutcome,
+};
 pub use ends::{GrantEnd, SessionEnd};
 pub use error::{OpenError, StoreError};
 pub use events::{EventQuery, StoredEvent};

@@ -19,6 +19,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "brakes", include_str!("../../../migrations/0003_brakes.sql")),
     (4, "notices", include_str!("../../../migrations/0004_notices.sql")),
     (5, "traces", include_str!("../../../migrations/0005_traces.sql")),
+    (7, "device_requests", include_str!("../../../migrations/0007_device_requests.sql")),
 ];
 
 fn migrator() -> Migrator {
