@@ -254,6 +254,9 @@ impl Issuer {
         let decision = DecideDeviceRequest {
             user_code_hash: hash::sha256(device.user_code.as_str()),
             session: session.id.clone(),
+            user_id: session.identity.user_id.clone(),
+            connector: session.connector.clone(),
+            ip: session.ip.clone(),
             auth_time: session.auth_time,
             approve,
             now: self.now(),

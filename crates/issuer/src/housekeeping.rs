@@ -1,11 +1,10 @@
-//! What happens without being asked: keys are renewed, what is dead is swept away.
+//! Work in the background: signing keys are rotated, expired rows are deleted.
 
 use countersign_store::{Collected, Retention};
 
 use crate::{Issuer, IssuerError};
 
-/// Rows swept per table and round, so that no sweep holds up a login.
-const SWEPT_AT_ONCE: i64 = 500;
+/// Batches per table and call.
 const MOST_ROUNDS: u32 = 100;
 
 impl Issuer {
@@ -14,19 +13,12 @@ impl Issuer {
         self.keyring.renew(&self.store, &self.root, &self.settings, self.now()).await
     }
 
-    /// Sweeps in bounded rounds until nothing is left, or for long enough.
+    /// Deletes expired rows, a bounded number of batches per call.
     pub async fn sweep(&self) -> Result<(), IssuerError> {
         for _ in 0..MOST_ROUNDS {
             let swept = self.sweep_once().await?;
-            let Collected {
-                codes,
-                grants,
-                sessions,
-                events,
-                logout_notifications,
-                memberships,
-                device_requests,
-            } = swept;
+            let Collected { codes, grants, sessions, events, memberships, .. } = swept;
+            let Collected { logout_notifications, blocked_users, device_requests, .. } = swept;
             tracing::debug!(
                 codes,
                 grants,
@@ -34,14 +26,11 @@ impl Issuer {
                 events,
                 logout_notifications,
                 memberships,
+                blocked_users,
                 device_requests,
-                "swept"
+                "expired rows deleted"
             );
-            let full = u64::try_from(SWEPT_AT_ONCE).unwrap_or(u64::MAX);
-            if [codes, grants, sessions, events, logout_notifications, memberships, device_requests]
-                .iter()
-                .all(|swept| *swept < full)
-            {
+            if !swept.has_more {
                 break;
             }
         }
@@ -58,9 +47,8 @@ impl Issuer {
                 events_before: now - settings.event_retention,
                 memberships_before: now - settings.membership_retention,
                 requests_before: now - settings.longest_request_lifetime(),
-                offline_unused_since: settings.longest_refresh_rest().map(|max| now - max),
-                offline_created_before: settings.longest_refresh_lifetime().map(|max| now - max),
-                limit: SWEPT_AT_ONCE,
+                max_idle: settings.longest_refresh_rest(),
+                max_age: settings.longest_refresh_lifetime(),
             })
             .await?;
         Ok(collected)

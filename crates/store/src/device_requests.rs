@@ -1,13 +1,17 @@
 //! Device authorization requests (RFC 8628): added without authentication within limits, decided once by a
 //! person, redeemed once by their client.
 
+use countersign_core::event::EventKind;
 use countersign_core::{
-    ClientId, DeviceRequest, DeviceRequestStatus, Grant, GrantId, SessionId, Timestamp,
+    ClientId, ConnectorId, DeviceRequest, DeviceRequestStatus, Event, Grant, GrantId, SessionId,
+    Timestamp,
 };
+use serde_json::json;
 
 use crate::engine::Operation;
 use crate::engine::conn::{Conn, Row, Value};
-use crate::error::broken;
+use crate::error::corrupt;
+use crate::events::record;
 use crate::issue_grant::issue_grant;
 use crate::sessions::lock_live_session;
 use crate::{Store, StoreError};
@@ -33,6 +37,10 @@ pub enum AddDeviceRequestOutcome {
 pub struct DecideDeviceRequest {
     pub user_code_hash: String,
     pub session: SessionId,
+    pub user_id: String,
+    pub connector: ConnectorId,
+    /// Address of the person's browser.
+    pub ip: String,
     pub auth_time: Timestamp,
     pub approve: bool,
     pub now: Timestamp,
@@ -120,7 +128,7 @@ struct Add {
 }
 
 impl Operation for Add {
-    type Answer = AddDeviceRequestOutcome;
+    type Output = AddDeviceRequestOutcome;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<AddDeviceRequestOutcome, StoreError> {
         let request = &self.request;
         let (total, per_address) =
@@ -191,7 +199,7 @@ struct Find {
 }
 
 impl Operation for Find {
-    type Answer = Option<DeviceRequest>;
+    type Output = Option<DeviceRequest>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Option<DeviceRequest>, StoreError> {
         let row = conn.select_one(self.sql, &[(&self.hash).into()]).await?;
         row.as_ref().map(device_request).transpose()
@@ -201,7 +209,7 @@ impl Operation for Find {
 fn device_request(row: &Row) -> Result<DeviceRequest, StoreError> {
     let challenge = row.maybe_text("challenge")?.map(|text| serde_json::from_str(&text));
     let challenge =
-        challenge.transpose().map_err(|e| broken(format!("device_requests.challenge: {e}")))?;
+        challenge.transpose().map_err(|e| corrupt(format!("device_requests.challenge: {e}")))?;
     Ok(DeviceRequest {
         device_code_hash: row.text("device_code_hash")?,
         user_code_hash: row.text("user_code_hash")?,
@@ -223,23 +231,23 @@ fn device_request(row: &Row) -> Result<DeviceRequest, StoreError> {
             "used" => {
                 DeviceRequestStatus::Used { grant: row.maybe_text("grant_id")?.map(GrantId::new) }
             }
-            other => return Err(broken(format!("device_requests.status: {other}"))),
+            other => return Err(corrupt(format!("device_requests.status: {other}"))),
         },
     })
 }
 
 impl Operation for DecideDeviceRequest {
-    type Answer = DecideDeviceRequestOutcome;
+    type Output = DecideDeviceRequestOutcome;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<DecideDeviceRequestOutcome, StoreError> {
         if !lock_live_session(conn, &self.session, self.now).await? {
             return Ok(DecideDeviceRequestOutcome::SessionEnded);
         }
         let status = if self.approve { "approved" } else { "denied" };
         let decided = conn
-            .execute(
+            .returning(
                 "UPDATE device_requests SET status = $2, session_id = $3, auth_time = $4 \
-                 WHERE user_code_hash = $1 AND expires_at > $5 AND (status = 'pending' \
-                 OR (status = $2 AND session_id = $3))",
+                 WHERE user_code_hash = $1 AND expires_at > $5 AND status = 'pending' \
+                 RETURNING client_id, address, user_agent, created_at",
                 &[
                     (&self.user_code_hash).into(),
                     status.into(),
@@ -249,24 +257,56 @@ impl Operation for DecideDeviceRequest {
                 ],
             )
             .await?;
-        if decided > 0 || self.was_redeemed(conn).await? {
+        if let Some(row) = decided.first() {
+            record(conn, &self.event(row)?).await?;
             return Ok(DecideDeviceRequestOutcome::Decided);
         }
-        Ok(DecideDeviceRequestOutcome::NotPending)
+        match self.was_decided_so(conn, status).await? {
+            true => Ok(DecideDeviceRequestOutcome::Decided),
+            false => Ok(DecideDeviceRequestOutcome::NotPending),
+        }
     }
 }
 
 impl DecideDeviceRequest {
-    /// Whether this session approved the request before and the device has its tokens already.
-    async fn was_redeemed(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
+    /// Names the device, so that an administrator can find who approved a phished one.
+    fn event(&self, row: &Row) -> Result<Event, StoreError> {
+        let kind =
+            if self.approve { EventKind::DeviceApproved } else { EventKind::DeviceDenied };
+        let mut event = Event::new(self.now, kind, format!("user:{}", self.user_id));
+        event.session = Some(self.session.clone());
+        event.client = Some(ClientId::new(row.text("client_id")?));
+        event.connector = Some(self.connector.clone());
+        event.user_id = Some(self.user_id.clone());
+        event.ip = Some(self.ip.clone());
+        event.details = json!({
+            "device_address": row.text("address")?,
+            "device_user_agent": row.text("user_agent")?,
+            "requested_at": row.time("created_at")?,
+        });
+        Ok(event)
+    }
+
+    /// Whether this session decided the same before; the device may have its tokens already.
+    async fn was_decided_so(
+        &self,
+        conn: &mut Conn<'_>,
+        status: &'static str,
+    ) -> Result<bool, StoreError> {
+        let used = if self.approve { "used" } else { status };
         let row = conn
             .select_one(
                 "SELECT 1 AS found FROM device_requests \
-                 WHERE user_code_hash = $1 AND session_id = $2 AND status = 'used'",
-                &[(&self.user_code_hash).into(), (&self.session).into()],
+                 WHERE user_code_hash = $1 AND session_id = $2 AND status IN ($3, $4)",
+                &[
+                    (&self.user_code_hash).into(),
+                    (&self.session).into(),
+                    status.into(),
+                    used.into(),
+                ],
             )
             .await?;
-        Ok(self.approve && row.is_some())
+        Ok(row.is_some())
     }
 }
 
@@ -278,7 +318,7 @@ struct Redeem {
 }
 
 impl Operation for Redeem {
-    type Answer = RedeemDeviceCodeOutcome;
+    type Output = RedeemDeviceCodeOutcome;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<RedeemDeviceCodeOutcome, StoreError> {
         if !lock_live_session(conn, &self.grant.session, self.now).await? {
             return self.refusal(conn, RedeemDeviceCodeOutcome::SessionEnded).await;

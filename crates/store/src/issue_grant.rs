@@ -6,7 +6,7 @@ use countersign_core::{Grant, GrantId, Timestamp};
 use crate::ends::end_grant;
 use crate::engine::Operation;
 use crate::engine::conn::Conn;
-use crate::logout_notifications::participate;
+use crate::logout_notifications::add_participant;
 use crate::rows::insert_grant;
 use crate::sessions::lock_live_session;
 use crate::{Store, StoreError};
@@ -31,7 +31,7 @@ struct IssueGrant {
 }
 
 impl Operation for IssueGrant {
-    type Answer = Option<Vec<GrantId>>;
+    type Output = Option<Vec<GrantId>>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Option<Vec<GrantId>>, StoreError> {
         if !lock_live_session(conn, &self.grant.session, self.now).await? {
             return Ok(None);
@@ -49,7 +49,7 @@ pub(crate) async fn issue_grant(
     offline_limit: i64,
 ) -> Result<Vec<GrantId>, StoreError> {
     insert_grant(conn, grant).await?;
-    participate(conn, &grant.session, &grant.client).await?;
+    add_participant(conn, &grant.session, &grant.client).await?;
     if !grant.refreshable {
         return Ok(Vec::new());
     }

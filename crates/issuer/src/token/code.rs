@@ -53,11 +53,11 @@ impl Issuer {
         let (prepared, grant) = self.prepare_grant(client, grant)?;
         match self.store.redeem_code(&hashed, &client.id, grant.clone(), now, OFFLINE_LIMIT).await?
         {
-            RedeemCodeOutcome::Granted { given_way } => self.log_dropped(&session, &given_way),
+            RedeemCodeOutcome::Granted { dropped } => self.log_dropped(&session, &dropped),
             RedeemCodeOutcome::AlreadyUsed { grant } => {
                 return Err(self.code_used_twice(grant.as_ref()).await?);
             }
-            RedeemCodeOutcome::SessionEnded | RedeemCodeOutcome::Gone => {
+            RedeemCodeOutcome::SessionEnded | RedeemCodeOutcome::NotRedeemable => {
                 return Err(TokenError::invalid_grant(INVALID_CODE));
             }
         }

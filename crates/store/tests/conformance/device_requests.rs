@@ -1,7 +1,8 @@
 use countersign_core::ids::random_id;
 use countersign_core::session::EndReason;
 use countersign_core::{
-    ClientId, DeviceRequest, DeviceRequestStatus, Grant, GrantId, Scopes, SessionId, Timestamp,
+    ClientId, ConnectorId, DeviceRequest, DeviceRequestStatus, Grant, GrantId, Scopes, SessionId,
+    Timestamp,
 };
 use countersign_store::{
     AddDeviceRequestOutcome, DecideDeviceRequest, DecideDeviceRequestOutcome, DeviceRequestLimits,
@@ -46,6 +47,9 @@ async fn decide(
     let decision = DecideDeviceRequest {
         user_code_hash: request.user_code_hash.clone(),
         session: session.clone(),
+        user_id: "jane".to_owned(),
+        connector: ConnectorId::new("ldap"),
+        ip: "192.0.2.9".to_owned(),
         auth_time: NOW,
         approve,
         now,
