@@ -55,7 +55,7 @@ pub use other_origin::OtherOrigin;
 pub use page::Page;
 pub use proxy::{Nginx, Proxy};
 pub use receiver::Receiver;
-pub use relying_party::{RelyingParty, Request};
+pub use relying_party::{Answer, RelyingParty, Request};
 pub use server::Server;
 pub use third_party::ThirdParty;
 pub use tokens::{claims, dex_sub, verified};

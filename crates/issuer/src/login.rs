@@ -30,6 +30,7 @@
 
 mod account_page;
 mod approval;
+mod device;
 mod device_cookie;
 mod next_step;
 mod parse;
@@ -41,6 +42,7 @@ mod sign_in;
 mod steps;
 mod upstream_login;
 
+pub use device::{DeviceLogin, UserCodeOutcome};
 pub(crate) use parse::is_pkce_text;
 pub use parse::{ParsedRequest, Untrusted};
 pub use pending_login::{BrowserBinding, PendingLogin};

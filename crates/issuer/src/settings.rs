@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use countersign_core::session::ChallengeMethod;
-use countersign_core::{GrantType, Lifetimes};
+use countersign_core::{DeviceRequestLimits, GrantType, KubernetesCluster, Lifetimes};
 use countersign_jose::Algorithm;
-use countersign_store::DeviceRequestLimits;
 use url::Url;
 
 use crate::admin::AdminPolicy;
@@ -30,6 +29,8 @@ pub struct Settings {
     /// `oauth2.grantTypes`; see [`Settings::allows`].
     pub grant_types: Vec<GrantType>,
     pub device: DevicePolicy,
+    /// Listed at `/clusters`, in the order of the file.
+    pub clusters: Vec<KubernetesCluster>,
     /// The page with the choice is shown also where there is only one.
     pub always_show_choice: bool,
     /// How long the audit log remembers.
@@ -154,10 +155,9 @@ pub(crate) mod tests {
     use std::time::Duration;
 
     use super::{ApprovalPolicy, IssuerUrl, PkcePolicy, RefreshPolicy, Settings, SignOnPolicy};
-    use countersign_core::GrantType;
     use countersign_core::session::ChallengeMethod;
+    use countersign_core::{DeviceRequestLimits, GrantType};
     use countersign_jose::Algorithm;
-    use countersign_store::DeviceRequestLimits;
 
     pub fn example() -> Settings {
         let minutes = |n: u64| Duration::from_secs(n * 60);
@@ -197,6 +197,7 @@ pub(crate) mod tests {
                 lifetime: minutes(5),
                 limits: DeviceRequestLimits { total: 100, per_address: 10 },
             },
+            clusters: Vec::new(),
             always_show_choice: false,
             event_retention: minutes(400 * 24 * 60),
             membership_retention: minutes(400 * 24 * 60),

@@ -3,8 +3,8 @@
 
 use countersign_core::event::EventKind;
 use countersign_core::{
-    ClientId, ConnectorId, DeviceRequest, DeviceRequestStatus, Event, Grant, GrantId, SessionId,
-    Timestamp,
+    ClientId, ConnectorId, DeviceRequest, DeviceRequestLimits, DeviceRequestStatus, Event, Grant,
+    GrantId, SessionId, Timestamp,
 };
 use serde_json::json;
 
@@ -15,13 +15,6 @@ use crate::events::record;
 use crate::issue_grant::issue_grant;
 use crate::sessions::lock_live_session;
 use crate::{Store, StoreError};
-
-/// How many unexpired requests there may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DeviceRequestLimits {
-    pub total: u32,
-    pub per_address: u32,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddDeviceRequestOutcome {
@@ -39,7 +32,7 @@ pub struct DecideDeviceRequest {
     pub session: SessionId,
     pub user_id: String,
     pub connector: ConnectorId,
-    /// Address of the person's browser.
+    /// Address from which the person signed in.
     pub ip: String,
     pub auth_time: Timestamp,
     pub approve: bool,
@@ -271,8 +264,7 @@ impl Operation for DecideDeviceRequest {
 impl DecideDeviceRequest {
     /// Names the device, so that an administrator can find who approved a phished one.
     fn event(&self, row: &Row) -> Result<Event, StoreError> {
-        let kind =
-            if self.approve { EventKind::DeviceApproved } else { EventKind::DeviceDenied };
+        let kind = if self.approve { EventKind::DeviceApproved } else { EventKind::DeviceDenied };
         let mut event = Event::new(self.now, kind, format!("user:{}", self.user_id));
         event.session = Some(self.session.clone());
         event.client = Some(ClientId::new(row.text("client_id")?));

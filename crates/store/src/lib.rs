@@ -54,7 +54,7 @@ pub use collect::{Collected, Retention};
 pub use consents::{Consent, ConsentWithdrawn};
 pub use counts::{ClientCount, ConnectorCount};
 pub use device_requests::{
-    AddDeviceRequestOutcome, DecideDeviceRequest, DecideDeviceRequestOutcome, DeviceRequestLimits,
+    AddDeviceRequestOutcome, DecideDeviceRequest, DecideDeviceRequestOutcome,
     RedeemDeviceCodeOutcome,
 };
 pub use ends::{GrantEnd, SessionEnd};

@@ -6,7 +6,7 @@ use countersign_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::device::DeviceLogin;
+use super::DeviceLogin;
 
 /// Longest path with query of an [`AccountPage`].
 const MAX_ACCOUNT_PAGE_BYTES: usize = 1024;

@@ -2,10 +2,10 @@
 
 use countersign_core::{ClientId, Connector, ConnectorId, Identity, Scopes};
 
+use super::DeviceLogin;
 use super::PendingLogin;
 use super::request::AccountPage;
 use super::response::AuthorizationResponse;
-use crate::device::DeviceLogin;
 
 /// What the browser does next. `server` turns it into a page or a redirect.
 pub enum Step {

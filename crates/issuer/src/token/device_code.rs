@@ -42,7 +42,7 @@ impl Issuer {
                 let why = "The device code has expired: start again.";
                 return Err(TokenError::refused(TokenErrorCode::ExpiredToken, why));
             }
-            _ if self.polls_too_fast(device_code) => {
+            _ if self.attempts.polls_too_fast(&device_code_hash, now) => {
                 let why = "Polled too early: wait 5 seconds longer between requests.";
                 return Err(TokenError::refused(TokenErrorCode::SlowDown, why));
             }

@@ -1,11 +1,11 @@
 use countersign_core::ids::random_id;
 use countersign_core::session::EndReason;
 use countersign_core::{
-    ClientId, ConnectorId, DeviceRequest, DeviceRequestStatus, Grant, GrantId, Scopes, SessionId,
-    Timestamp,
+    ClientId, ConnectorId, DeviceRequest, DeviceRequestLimits, DeviceRequestStatus, Grant, GrantId,
+    Scopes, SessionId, Timestamp,
 };
 use countersign_store::{
-    AddDeviceRequestOutcome, DecideDeviceRequest, DecideDeviceRequestOutcome, DeviceRequestLimits,
+    AddDeviceRequestOutcome, DecideDeviceRequest, DecideDeviceRequestOutcome,
     RedeemDeviceCodeOutcome,
 };
 

@@ -1,33 +1,26 @@
-//! The device authorization grant (RFC 8628) up to the person's decision: the device's request, the user code
-//! that a person types, and the login that ends with a decision instead of a redirect.
+//! The device authorization request (RFC 8628 sections 3.1 and 3.2): the beginning of the device authorization grant.
 //!
 //! | step | where | code |
 //! |---|---|---|
 //! | the device asks (`POST /device/code`) | section 3.1 | [`Issuer::begin_device_authorization`] |
 //! | a person types the user code (`/device`) | section 3.3 | [`Issuer::find_device_request`] |
-//! | they log in as for any client; approval is always asked | | [`crate::login`] |
-//! | the decision is stored | | [`Issuer::decide_device_request`] |
+//! | they log in as for any client; approval is always asked, and the decision is stored | | [`crate::login`] |
 //! | the device polls `/token` | section 3.4 | [`crate::token`] |
 //!
-//! The device's request is the only thing that is stored before anybody has authenticated. It is limited in
-//! number, in all and per address, and lives for minutes.
+//! The request is the only thing that is stored before anybody has authenticated. Requests are limited in number,
+//! in all and per address, and live for minutes.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use countersign_core::session::Challenge;
 use countersign_core::{
-    Client, DeviceRequest, DeviceRequestStatus, GrantType, Scopes, Secret, Session, Timestamp,
-    UserCode, ids, scopes,
+    Client, DeviceRequest, DeviceRequestStatus, GrantType, Scopes, UserCode, ids, scopes,
 };
 use countersign_jose::hash;
-use countersign_store::{AddDeviceRequestOutcome, DecideDeviceRequest, DecideDeviceRequestOutcome};
-use serde::{Deserialize, Serialize};
+use countersign_store::AddDeviceRequestOutcome;
+use serde::Serialize;
 
-use crate::login::{
-    AuthRequest, AuthorizationError, Browser, ErrorCode, POLL_INTERVAL, PendingLogin, Prompt,
-    ResponseMode, Step, counted_address,
-};
+use crate::login::{AuthorizationError, ErrorCode, POLL_INTERVAL, counted_address};
 use crate::token::{TokenError, TokenErrorCode};
 use crate::{Issuer, IssuerError};
 
@@ -62,25 +55,6 @@ pub struct DeviceAuthorization {
     expires_in: u64,
     /// Seconds.
     interval: u64,
-}
-
-/// The device request that a login is for. Part of the pending login, so sealed to one browser.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct DeviceLogin {
-    pub user_code: UserCode,
-    pub address: String,
-    pub user_agent: String,
-    pub requested_at: Timestamp,
-}
-
-/// What a typed user code leads to.
-pub enum UserCodeOutcome {
-    /// A login for this device request, which the person must confirm first.
-    Found(Box<PendingLogin>),
-    /// Unknown, expired, or decided by now: deliberately one value.
-    NotFound,
-    /// Too many wrong codes: another one may be typed after this long.
-    RateLimited(Duration),
 }
 
 impl Issuer {
@@ -176,105 +150,6 @@ impl Issuer {
             expires_in: self.settings.device.lifetime.as_secs(),
             interval: POLL_INTERVAL.as_secs(),
         }
-    }
-
-    /// Guessing is limited per person where somebody is signed in, else per address (section 5.1). A code that
-    /// is found does not count.
-    pub async fn find_device_request(
-        &self,
-        typed: &str,
-        browser: &Browser,
-    ) -> Result<UserCodeOutcome, IssuerError> {
-        let session = self.session_for_any_client(browser.cookie.as_ref()).await?;
-        let counted_by = match &session {
-            Some(session) => format!("{}\n{}", session.connector, session.identity.user_id),
-            None => counted_address(browser.address),
-        };
-        let now = self.now();
-        if let Some(wait) = self.attempts.begin_user_code(&counted_by, now) {
-            tracing::warn!(event = "user_code_delayed", address = %browser.address, "too many wrong user codes");
-            return Ok(UserCodeOutcome::RateLimited(wait));
-        }
-        let Some(user_code) = UserCode::parse(typed) else { return Ok(UserCodeOutcome::NotFound) };
-        let found =
-            self.store.device_request_by_user_code(&hash::sha256(user_code.as_str())).await?;
-        let pending = |request: &DeviceRequest| {
-            request.status == DeviceRequestStatus::Pending && now < request.expires_at
-        };
-        let Some(request) = found.filter(pending) else {
-            tracing::info!(event = "user_code_refused", address = %browser.address, "an unknown or expired user code");
-            return Ok(UserCodeOutcome::NotFound);
-        };
-        self.attempts.user_code_found(&counted_by);
-        let login = self.device_login(request, user_code)?;
-        Ok(UserCodeOutcome::Found(Box::new(PendingLogin::new(login))))
-    }
-
-    /// The login of a person who has typed a user code: it ends at a page of ours.
-    fn device_login(
-        &self,
-        request: DeviceRequest,
-        user_code: UserCode,
-    ) -> Result<AuthRequest, IssuerError> {
-        let device = DeviceLogin {
-            user_code,
-            address: request.address,
-            user_agent: request.user_agent,
-            requested_at: request.created_at,
-        };
-        Ok(AuthRequest {
-            id: ids::random_id()?,
-            client: request.client,
-            redirect_uri: String::new(),
-            response_type: countersign_core::ResponseType::CODE,
-            response_mode: ResponseMode::Query,
-            state: None,
-            scopes: request.scopes,
-            nonce: None,
-            challenge: None,
-            prompt: Prompt::default(),
-            max_age: None,
-            hint: None,
-            login_hint: None,
-            connector: None,
-            account_page: None,
-            device: Some(device),
-            expires_at: request.expires_at,
-        })
-    }
-
-    /// Stores the decision of the person of this session.
-    pub(crate) async fn decide_device_request(
-        &self,
-        pending: PendingLogin,
-        device: &DeviceLogin,
-        session: &Session,
-        approve: bool,
-    ) -> Result<Step, IssuerError> {
-        let decision = DecideDeviceRequest {
-            user_code_hash: hash::sha256(device.user_code.as_str()),
-            session: session.id.clone(),
-            user_id: session.identity.user_id.clone(),
-            connector: session.connector.clone(),
-            ip: session.ip.clone(),
-            auth_time: session.auth_time,
-            approve,
-            now: self.now(),
-        };
-        match self.store.decide_device_request(decision).await? {
-            DecideDeviceRequestOutcome::Decided => {
-                let client = &pending.request.client;
-                tracing::info!(event = if approve { "device_approved" } else { "device_denied" }, client = %client, session = %session.id, user_id = %session.identity.user_id, device_address = device.address, "a person decided about a device");
-                Ok(Step::DeviceDecided { client: client.clone(), approved: approve })
-            }
-            DecideDeviceRequestOutcome::NotPending => Ok(Step::AlreadyFinished),
-            DecideDeviceRequestOutcome::SessionEnded => Ok(Step::Expired),
-        }
-    }
-
-    /// Whether a device polls earlier than its interval allows (section 3.5).
-    pub(crate) fn polls_too_fast(&self, device_code: &Secret) -> bool {
-        self.attempts.polls_too_fast(&hash::sha256(device_code.expose()), self.now())
     }
 }
 
