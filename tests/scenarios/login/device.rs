@@ -54,7 +54,7 @@ pub async fn types_code<'a>(browser: &'a mut Browser, server: &Server, code: &st
 
 /// Confirms the device, and signs in where that is asked.
 pub async fn goes_on<'a>(browser: &'a mut Browser, login: &str, password: &str) -> &'a Page {
-    browser.clicks("It is mine, go on").await;
+    browser.clicks("It is mine").await;
     if browser.page().form_with("password").is_some() {
         browser.signs_in(login, password).await;
     }

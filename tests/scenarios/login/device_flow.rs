@@ -100,7 +100,7 @@ async fn who_is_signed_in_only_approves() {
     alice.opens(server.url("/sign-in")).await;
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
     types_code(&mut alice, &server, &device.user_code).await;
-    let page = alice.clicks("It is mine, go on").await;
+    let page = alice.clicks("It is mine").await;
     assert!(page.form_with("approval").is_some(), "{}", page.text());
     alice.approves().await;
     let tokens = device.polls().await;
@@ -273,7 +273,7 @@ async fn a_connector_may_be_kept_from_devices() {
     let device = Device::asks(&server, "openid").await;
     let mut bob = server.browser();
     types_code(&mut bob, &server, &device.user_code).await;
-    let page = bob.clicks("It is mine, go on").await;
+    let page = bob.clicks("It is mine").await;
     assert!(page.form_with("password").is_some(), "the only one left: {}", page.text());
     bob.signs_in(BOB, BOB_PASSWORD).await;
     bob.approves().await;

@@ -83,7 +83,7 @@ async fn alice_is_warned_of_a_phished_code() {
     for shown in ["The cli", &device.user_code, "Go on only if you started this yourself"] {
         assert!(page.text().contains(shown), "{shown}: {}", page.text());
     }
-    let page = alice.clicks("It is mine, go on").await;
+    let page = alice.clicks("It is mine").await;
     assert!(page.form_with("approval").is_some(), "asked, although she is signed in");
     assert!(page.text().contains("Go on only if you started this yourself"), "{}", page.text());
     // Nor may the form be posted for her by another site.
@@ -102,7 +102,7 @@ async fn a_confirmation_belongs_to_one_browser() {
     let device = Device::asks(&server, "openid").await;
     let mut mallory = server.browser();
     types_code(&mut mallory, &server, &device.user_code).await;
-    let link = mallory.page().link("It is mine, go on").unwrap();
+    let link = mallory.page().link("It is mine").unwrap();
     let mut alice = server.browser();
     alice.opens(server.url("/sign-in")).await;
     alice.signs_in(ALICE, ALICE_PASSWORD).await;

@@ -224,6 +224,7 @@ pub struct Clusters {
     pub none: &'static str,
     pub how: &'static str,
     pub how_explain: &'static str,
+    pub one_by_one: &'static str,
     pub download: &'static str,
     pub download_all: &'static str,
     pub no_secret: &'static str,

@@ -256,7 +256,7 @@ const DEVICE: Device = Device {
     requested: "Requested",
     only_yours: "Go on only if you started this yourself.",
     otherwise: "If somebody sent you the code or a link to this page, close it: they would be signed in as you.",
-    it_is_mine: "It is mine, go on",
+    it_is_mine: "It is mine",
     cancel: "Cancel",
     on_device: "On this device",
     approved: "The device is connected",
@@ -271,6 +271,7 @@ const CLUSTERS: Clusters = Clusters {
     none: "There is no Kubernetes cluster for the groups you are in. Ask your administrator if you expected one.",
     how: "Set up kubectl for all of them",
     how_explain: "It opens a browser, asks who you are and adds the clusters to your kubeconfig.",
+    one_by_one: "One by one",
     download: "Download kubeconfig",
     download_all: "Download one kubeconfig for all",
     no_secret: "A kubeconfig holds no secret: kubectl asks you to sign in when it needs to. It runs kubectl-countersign, \
