@@ -1,6 +1,7 @@
 //! `countersign kubernetes`: configuration for an API server, from the configuration file alone.
 
 mod cluster_config;
+mod expected;
 mod lint;
 mod webhook_config;
 

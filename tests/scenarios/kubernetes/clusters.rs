@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::world::{
-    ALICE, ALICE_PASSWORD, ApiServer, BOB, BOB_PASSWORD, Client, Laptop, Need, Server, World,
-    refusal,
+    ALICE, ALICE_PASSWORD, ApiServer, BOB, BOB_PASSWORD, Client, Need, Server, SignedInClient,
+    World, refusal,
 };
 
 /// Production for administrators, staging for everybody.
@@ -26,7 +26,7 @@ fn world(base: World) -> World {
 
 async fn access_token(server: &Server, scopes: &str, who: (&str, &str)) -> String {
     let (mut person, app) = (server.browser(), server.relying_party("kubernetes"));
-    let request = app.asks(scopes);
+    let request = app.auth_request(scopes);
     let arrival = person.logs_in(&request, who.0, who.1).await;
     app.redeems(&request, &arrival).await.access_token().to_owned()
 }
@@ -40,7 +40,7 @@ async fn a_tool_lists_the_clusters_of_its_persons_groups() {
     let server = world(World::new()).start().await;
     let app = server.relying_party("kubernetes");
     let alices = access_token(&server, "openid groups", (ALICE, ALICE_PASSWORD)).await;
-    let list = app.reads_as(&alices, "/clusters").await;
+    let list = app.gets_as(&alices, "/clusters").await;
     assert_eq!(list.page.header("cache-control"), Some("no-store"));
     let data = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCk1JSUIKLS0tLS1FTkQgQ0VSVElGSUNBVEUtLS0tLQo=";
     assert_eq!(
@@ -55,14 +55,14 @@ async fn a_tool_lists_the_clusters_of_its_persons_groups() {
     );
     // Bob is in no group; a token without the scope tells of none.
     let bobs = access_token(&server, "openid groups", (BOB, BOB_PASSWORD)).await;
-    assert_eq!(names(&app.reads_as(&bobs, "/clusters").await.json), ["staging"]);
+    assert_eq!(names(&app.gets_as(&bobs, "/clusters").await.json), ["staging"]);
     let without = access_token(&server, "openid", (ALICE, ALICE_PASSWORD)).await;
-    assert_eq!(names(&app.reads_as(&without, "/clusters").await.json), ["staging"]);
+    assert_eq!(names(&app.gets_as(&without, "/clusters").await.json), ["staging"]);
     // Ended with its grant, like every access token; and nobody without one sees JSON.
     app.posts("/revoke", &[("token", &alices)]).await;
-    let ended = app.reads_as(&alices, "/clusters").await;
+    let ended = app.gets_as(&alices, "/clusters").await;
     assert_eq!((ended.status, ended.error()), (401, "invalid_token"));
-    assert_eq!(app.reads_as("x", "/clusters").await.status, 401);
+    assert_eq!(app.gets_as("x", "/clusters").await.status, 401);
 }
 
 #[tokio::test]
@@ -124,7 +124,7 @@ async fn wrong_clusters_do_not_start() {
 
 fn printed(server: &Server, more: &[&str]) -> String {
     let arguments = ["kubernetes", "config", "CONFIG", "--cluster", "production"];
-    let output = server.runs(&[&arguments[..], more].concat(), &[]);
+    let output = server.runs_command(&[&arguments[..], more].concat(), &[]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
@@ -138,8 +138,8 @@ async fn kubernetes_takes_the_printed_configuration() {
     let server = world(World::https()).start().await;
     let ca = server.ca_file().display().to_string();
     let scopes = "openid email groups offline_access";
-    let token = Laptop::of_alice(&server, "kubernetes", scopes).await.id_token;
-    let others = Laptop::of_alice(&server, "staging", scopes).await.id_token;
+    let token = SignedInClient::sign_in_alice(&server, "kubernetes", scopes).await.id_token;
+    let others = SignedInClient::sign_in_alice(&server, "staging", scopes).await.id_token;
     for version in ["v1", "v1beta1"] {
         let yaml = printed(&server, &["--format", version, "--certificate-authority", &ca]);
         let mut api = ApiServer::configured(&yaml);
@@ -174,8 +174,10 @@ async fn an_existing_configuration_is_checked() {
     );
     std::fs::write(&file, yaml).unwrap();
     let path = file.to_str().unwrap();
-    let output = server
-        .runs(&["kubernetes", "config", "CONFIG", "--cluster", "production", "--lint", path], &[]);
+    let output = server.runs_command(
+        &["kubernetes", "config", "CONFIG", "--cluster", "production", "--lint", path],
+        &[],
+    );
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stdout).unwrap();
     for expected in [
@@ -187,7 +189,8 @@ async fn an_existing_configuration_is_checked() {
     ] {
         assert!(said.contains(expected), "{expected}: {said}");
     }
-    let unknown = server.runs(&["kubernetes", "config", "CONFIG", "--cluster", "nowhere"], &[]);
+    let unknown =
+        server.runs_command(&["kubernetes", "config", "CONFIG", "--cluster", "nowhere"], &[]);
     let said = String::from_utf8(unknown.stderr).unwrap();
     assert!(said.contains("no cluster nowhere in production, staging"), "{said}");
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::world::{Answer, Browser, Client, Page, RelyingParty, Server, World};
+use crate::world::{Browser, Client, JsonResponse, Page, RelyingParty, Server, World};
 
 pub const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
@@ -34,11 +34,11 @@ impl Device {
         Self { app, device_code, user_code, answer: answer.json }
     }
 
-    pub async fn polls(&self) -> Answer {
+    pub async fn polls(&self) -> JsonResponse {
         self.polls_with(None).await
     }
 
-    pub async fn polls_with(&self, verifier: Option<&str>) -> Answer {
+    pub async fn polls_with(&self, verifier: Option<&str>) -> JsonResponse {
         let mut fields = vec![("grant_type", DEVICE_CODE), ("device_code", &*self.device_code)];
         fields.extend(verifier.map(|verifier| ("code_verifier", verifier)));
         self.app.exchange(&fields).await

@@ -32,7 +32,7 @@ async fn alice_signs_in_her_terminal_from_her_phone() {
     assert_eq!(device.polls().await.error(), "authorization_pending");
 
     let mut alice = server.browser();
-    alice.is_known_as("Mozilla/5.0 (iPhone) Safari/604.1").opens(complete).await;
+    alice.with_user_agent("Mozilla/5.0 (iPhone) Safari/604.1").opens(complete).await;
     let form = alice.page().form_with("user_code").unwrap();
     assert_eq!(form.fields[0].1, device.user_code, "filled in by the link");
     let page = alice.submits(form).await;
@@ -51,12 +51,12 @@ async fn alice_signs_in_her_terminal_from_her_phone() {
     server.advance(POLL);
     let tokens = device.polls().await;
     assert_eq!(tokens.status, 200, "{}", tokens.page.body);
-    let id_token = verified(tokens.id_token(), &device.app.reads("/keys").await.json);
+    let id_token = verified(tokens.id_token(), &device.app.gets("/keys").await.json);
     assert_eq!((&id_token["email"], &id_token["aud"]), (&ALICE.into(), &"cli".into()));
     assert_eq!(id_token["groups"], serde_json::json!(["admins", "developers"]));
     assert_eq!(device.app.refreshes(tokens.refresh_token()).await.status, 200);
     server.assert_no_secret_in_log(&[&device.device_code, &device.user_code]);
-    assert_eq!(server.has_said("device_approved"), 1);
+    assert_eq!(server.count_in_log("device_approved"), 1);
 }
 
 /// RFC 8628 section 6.1: people type with or without the dash, in capitals or not.
@@ -123,7 +123,7 @@ async fn a_second_click_changes_nothing() {
     assert_eq!(device.polls().await.status, 200);
     let page = alice.submits(form).await;
     assert!(page.text().contains("The device is connected"), "{}", page.text());
-    assert_eq!(server.has_said("device_approved"), 3, "each is in the log");
+    assert_eq!(server.count_in_log("device_approved"), 3, "each is in the log");
 }
 
 #[tokio::test]
@@ -174,7 +174,7 @@ async fn a_device_that_polls_too_fast_is_slowed_down() {
 async fn a_device_may_use_pkce() {
     let server = world(World::new()).start().await;
     let app = server.relying_party("cli");
-    let request = app.asks("openid");
+    let request = app.auth_request("openid");
     let challenge = Url::parse(&request.url).unwrap();
     let challenge = challenge.query_pairs().find(|(name, _)| name == "code_challenge").unwrap();
     let pkce = [("code_challenge", challenge.1.as_ref()), ("code_challenge_method", "S256")];
@@ -214,7 +214,7 @@ async fn a_client_with_a_secret_authenticates() {
     let other = server.relying_party("example-app").posts("/device/code", &[]).await;
     assert_eq!((other.status, other.error()), (400, "unauthorized_client"));
     // The path is no redirect URI: no code is ever sent there.
-    let request = server.relying_party("web").asks("openid");
+    let request = server.relying_party("web").auth_request("openid");
     assert_eq!(server.browser().get(&request.url).await.status, 400);
 }
 
@@ -249,7 +249,7 @@ async fn the_addresses_of_dex_work() {
 #[tokio::test]
 async fn the_device_grant_is_announced_and_can_be_switched_off() {
     let server = world(World::new()).start().await;
-    let known = server.relying_party("cli").reads("/.well-known/openid-configuration").await.json;
+    let known = server.relying_party("cli").gets("/.well-known/openid-configuration").await.json;
     assert_eq!(known["device_authorization_endpoint"], server.url("/device/code"));
     let grants = known["grant_types_supported"].as_array().unwrap();
     assert!(grants.contains(&super::device::DEVICE_CODE.into()), "{grants:?}");
@@ -257,7 +257,7 @@ async fn the_device_grant_is_announced_and_can_be_switched_off() {
     let off = World::new().client(Client::public("cli"));
     let off = off.with("oauth2:\n  grantTypes: [authorization_code, refresh_token]").start().await;
     let cli = off.relying_party("cli");
-    let known = cli.reads("/.well-known/openid-configuration").await.json;
+    let known = cli.gets("/.well-known/openid-configuration").await.json;
     assert!(known.get("device_authorization_endpoint").is_none(), "{known}");
     assert_eq!(cli.posts("/device/code", &[]).await.error(), "unsupported_grant_type");
     let poll = [("grant_type", super::device::DEVICE_CODE), ("device_code", "x")];

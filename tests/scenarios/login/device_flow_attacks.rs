@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::device::{DEVICE_CODE, Device, goes_on, types_code, world};
 use crate::world::{
-    ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Client, Need, Server, World, raw_http,
+    ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Client, Need, Server, World,
+    http::{bare_client, send},
 };
 
 fn behind_a_proxy(base: World) -> World {
@@ -33,7 +34,7 @@ async fn mallory_cannot_guess_user_codes() {
     let server = behind_a_proxy(World::with_clock()).start().await;
     let device = Device::asks(&server, "openid").await;
     let mut mallory = server.browser();
-    mallory.comes_from("203.0.113.66");
+    mallory.with_forwarded_for("203.0.113.66");
     for guess in 0..20 {
         let page = types_code(&mut mallory, &server, "BBBB-BBBB").await;
         assert_eq!(page.status, 400, "guess {guess}");
@@ -44,15 +45,15 @@ async fn mallory_cannot_guess_user_codes() {
     assert_eq!(page.header("retry-after"), Some("30"));
     assert!(page.text().contains("Too many attempts"), "{}", page.text());
     let mut other = server.browser();
-    other.comes_from("203.0.113.66");
+    other.with_forwarded_for("203.0.113.66");
     assert_eq!(types_code(&mut other, &server, &device.user_code).await.status, 429);
 
     // People elsewhere go on, and so do people who are signed in, also in his network.
     let mut bob = server.browser();
-    bob.comes_from("198.51.100.7");
+    bob.with_forwarded_for("198.51.100.7");
     assert_eq!(types_code(&mut bob, &server, &device.user_code).await.status, 200);
     let mut alice = server.browser();
-    alice.comes_from("203.0.113.66").opens(server.url("/sign-in")).await;
+    alice.with_forwarded_for("203.0.113.66").opens(server.url("/sign-in")).await;
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
     assert_eq!(types_code(&mut alice, &server, &device.user_code).await.status, 200);
 
@@ -90,8 +91,8 @@ async fn alice_is_warned_of_a_phished_code() {
     let page = alice.get(server.url("/device")).await;
     assert_eq!(page.header("x-frame-options"), Some("DENY"));
     let fields = [("user_code", device.user_code.as_str())];
-    let form = raw_http::http().post(server.url("/device")).form(&fields);
-    let cross_site = raw_http::send(form.header("sec-fetch-site", "cross-site")).await;
+    let form = bare_client().post(server.url("/device")).form(&fields);
+    let cross_site = send(form.header("sec-fetch-site", "cross-site")).await;
     assert_eq!(cross_site.status, 403);
 }
 
@@ -214,8 +215,8 @@ async fn a_flood_of_device_requests_is_refused() {
     let server = behind_a_proxy(World::with_clock()).with(limits).start().await;
     let asks = async |address: &str| {
         let fields = [("client_id", "cli"), ("scope", "openid")];
-        let request = raw_http::http().post(server.url("/device/code")).form(&fields);
-        raw_http::send(request.header("x-forwarded-for", address)).await
+        let request = bare_client().post(server.url("/device/code")).form(&fields);
+        send(request.header("x-forwarded-for", address)).await
     };
     for expected in [200, 200, 200, 429, 429] {
         assert_eq!(asks("203.0.113.66").await.status, expected);

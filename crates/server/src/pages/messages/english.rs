@@ -246,7 +246,7 @@ const DEVICE: Device = Device {
     heading: "Connect a device",
     explain: "Type the code that the device or program shows.",
     code: "Code",
-    careful: "Type only a code from a device of yours. Whoever sends you a code wants to sign in as you.",
+    careful: "Type only a code from a device of yours. Whoever sends you a code tries to sign in as you.",
     wrong: "This code is not valid.",
     wrong_todo: "Check it on the device. Codes expire after some minutes: if need be, let the device show a new one.",
     confirm_heading: Message("Sign in to {} on another device?"),
