@@ -103,7 +103,9 @@ fn svg(all: &[Series], quantity: Quantity) -> Result<String, Error> {
             chart
                 .draw_series(bars.into_iter().map(|bar| Rectangle::new(bar, colour.filled())))?
                 .label(&series.name)
-                .legend(move |(x, y)| Rectangle::new([(x, y - 5), (x + 12, y + 5)], colour.filled()));
+                .legend(move |(x, y)| {
+                    Rectangle::new([(x, y - 5), (x + 12, y + 5)], colour.filled())
+                });
         }
         chart.configure_series_labels().background_style(WHITE).border_style(BLACK).draw()?;
         area.present()?;
@@ -134,9 +136,10 @@ fn bars(
 
 /// The operation whose middle is at `at`; nothing elsewhere.
 fn label_at(operations: &[&str], at: f64) -> String {
-    let named = operations.iter().enumerate().find(|(place, _)| {
-        as_float(*place).is_ok_and(|place| (place + 0.5 - at).abs() < 0.01)
-    });
+    let named = operations
+        .iter()
+        .enumerate()
+        .find(|(place, _)| as_float(*place).is_ok_and(|place| (place + 0.5 - at).abs() < 0.01));
     named.map(|(_, name)| (*name).to_owned()).unwrap_or_default()
 }
 
@@ -152,7 +155,10 @@ mod tests {
     fn each_operation_of_each_report_has_a_bar_and_each_report_a_name() {
         let series = |name: &str, factor: f64| Series {
             name: name.to_owned(),
-            medians: vec![("login".to_owned(), 2280.0 * factor), ("keys".to_owned(), 31.0 * factor)],
+            medians: vec![
+                ("login".to_owned(), 2280.0 * factor),
+                ("keys".to_owned(), 31.0 * factor),
+            ],
         };
         let picture = svg(&[series("ours", 1.0), series("Dex", 5.0)], Quantity::Cpu).unwrap();
         for text in ["ours", "Dex", "login", "keys"] {
