@@ -123,6 +123,9 @@ async fn crowd_checks_a_password_and_tells_groups() {
     };
     assert_eq!(found.groups, expected.groups);
     assert!(matches!(diagnose(&connector, "x").await, AccountDiagnosis::Refused { .. }));
+    let stranger =
+        sound("atlassian-crowd", replaced(crowd_keys(&fake), vec![("clientSecret", text("x"))]));
+    assert!(broken(login(&stranger, "jane d&e", PASSWORD, ALL).await).contains("401"));
     for (reason, expected) in [
         ("INACTIVE_ACCOUNT", Refusal::AccountDisabled),
         ("EXPIRED_CREDENTIAL", Refusal::PasswordExpired),
@@ -141,9 +144,6 @@ async fn crowd_checks_a_password_and_tells_groups() {
     assert!(matches!(refresh(&connector, &person, ALL).await, Ok(RefreshOutcome::Disabled)));
     fake.replies(user, Reply::Json(404, json!({ "reason": "USER_NOT_FOUND" })));
     assert_eq!(missing(refresh(&connector, &person, ALL).await), "Crowd has no such user");
-    let stranger =
-        sound("atlassian-crowd", replaced(crowd_keys(&fake), vec![("clientSecret", text("x"))]));
-    assert!(broken(login(&stranger, "jane d&e", PASSWORD, ALL).await).contains("401"));
 }
 
 #[test]
