@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use crate::oauth::{
-    ApiLogin, Ask, Client, Http, OAuth, Plain, Proof, Registration, Roots, SecretIs, Spent,
-    UpstreamError, User, UserApi, base_url, below, required_groups,
+    ApiLogin, ApiRequest, Client, ClientSecretRule, CodeFlow, Http, OAuth, Proof, Registration,
+    Roots, UpstreamError, UsedRefreshTokens, User, UserApi, base_url, below, required_groups,
 };
 
 const USER: &str = "user API";
@@ -28,7 +28,7 @@ pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Optio
 }
 
 struct Bitbucket {
-    plain: Arc<Plain>,
+    code_flow: Arc<CodeFlow>,
     api: Url,
     /// Not empty: at least one of them is required, and only they are in the identity.
     teams: Vec<String>,
@@ -72,7 +72,7 @@ struct Workspace {
 
 impl Bitbucket {
     fn read(section: Section<'_>) -> Option<Self> {
-        let registration = Registration::read(&section, SecretIs::Required);
+        let registration = Registration::read(&section, ClientSecretRule::Required);
         let teams = section.texts("teams");
         let with_permissions = section.flag("getWorkspacePermissions").unwrap_or(false);
         section.ignored("includeTeamGroups", "Bitbucket's API for it is gone; Dex ignores it too");
@@ -96,15 +96,15 @@ impl Bitbucket {
         section.finish();
         let (registration, web) = (registration?, web?);
         let proof = Proof::Basic(registration.client_secret.clone());
-        let plain = Plain {
+        let code_flow = CodeFlow {
             http: http?,
             client: Client { id: registration.client_id.clone(), proof },
             registration,
             authorize: below(&web, "site/oauth2/authorize"),
             token: below(&web, "site/oauth2/access_token"),
-            spent: Spent::default(),
+            used_refresh_tokens: UsedRefreshTokens::default(),
         };
-        Some(Self { plain: Arc::new(plain), api: api?, teams, with_permissions })
+        Some(Self { code_flow: Arc::new(code_flow), api: api?, teams, with_permissions })
     }
 
     async fn all<T: DeserializeOwned>(
@@ -120,8 +120,8 @@ impl Bitbucket {
             url.query_pairs_mut()
                 .append_pair("pagelen", PER_PAGE)
                 .append_pair("page", &page.to_string());
-            let ask = Ask::get(endpoint, &url).bearer(access);
-            let mut page: Page<T> = self.plain.http.ask(ask, trace).await?.success()?.json()?;
+            let ask = ApiRequest::get(endpoint, &url).bearer(access);
+            let mut page: Page<T> = self.code_flow.http.ask(ask, trace).await?.success()?.json()?;
             all.append(&mut page.values);
             if page.next.is_none() {
                 return Ok(all);
@@ -152,8 +152,8 @@ impl Bitbucket {
 impl UserApi for Bitbucket {
     const NAME: &'static str = "Bitbucket";
 
-    async fn oauth(&self, _: &mut Trace) -> Result<Arc<Plain>, UpstreamError> {
-        Ok(self.plain.clone())
+    async fn oauth(&self, _: &mut Trace) -> Result<Arc<CodeFlow>, UpstreamError> {
+        Ok(self.code_flow.clone())
     }
 
     fn scopes(&self, login_scopes: LoginScopes) -> Vec<String> {
@@ -171,8 +171,8 @@ impl UserApi for Bitbucket {
         trace: &mut Trace,
     ) -> Result<User, UpstreamError> {
         let url = below(&self.api, "2.0/user");
-        let ask = Ask::get(USER, &url).bearer(access);
-        let account: Account = self.plain.http.ask(ask, trace).await?.success()?.json()?;
+        let ask = ApiRequest::get(USER, &url).bearer(access);
+        let account: Account = self.code_flow.http.ask(ask, trace).await?.success()?.json()?;
         let addresses: Vec<Address> = self.all(EMAILS, "2.0/user/emails", access, trace).await?;
         let primary =
             addresses.into_iter().find(|address| address.is_primary && address.is_confirmed);

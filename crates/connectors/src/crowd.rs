@@ -11,8 +11,8 @@ use serde_json::json;
 use url::Url;
 
 use crate::oauth::{
-    Answer, Ask, Http, PasswordApi, PasswordConnector, Roots, UpstreamError, Verdict, base_url,
-    below, read_timeout, required_groups,
+    ApiRequest, ApiResponse, Http, PasswordApi, PasswordConnector, Roots, UpstreamError,
+    UpstreamOutcome, base_url, below, read_timeout, required_groups,
 };
 
 const AUTHENTICATION: &str = "authentication API";
@@ -124,8 +124,8 @@ impl Crowd {
         endpoint: &'static str,
         url: &Url,
         trace: &mut Trace,
-    ) -> Result<Answer, UpstreamError> {
-        let ask = Ask::get(endpoint, url).header("authorization", self.application.clone());
+    ) -> Result<ApiResponse, UpstreamError> {
+        let ask = ApiRequest::get(endpoint, url).header("authorization", self.application.clone());
         self.http.ask(ask, trace).await
     }
 
@@ -147,9 +147,9 @@ impl Crowd {
         account: Account,
         login_scopes: LoginScopes,
         trace: &mut Trace,
-    ) -> Result<Verdict, UpstreamError> {
+    ) -> Result<UpstreamOutcome, UpstreamError> {
         if !account.active {
-            return Ok(Verdict::Disabled);
+            return Ok(UpstreamOutcome::Disabled);
         }
         let mut groups = Vec::new();
         if login_scopes.groups || !self.required_groups.is_empty() {
@@ -158,7 +158,7 @@ impl Crowd {
             let found: Groups = answer.success()?.json()?;
             let found = found.groups.into_iter().map(|group| group.name).collect();
             let Some(kept) = required_groups(found, &self.required_groups, trace) else {
-                return Ok(Verdict::NotIn(self.required_groups.clone()));
+                return Ok(UpstreamOutcome::NotIn(self.required_groups.clone()));
             };
             groups = kept;
         }
@@ -178,7 +178,7 @@ impl Crowd {
             groups,
         };
         let upstream = serde_json::to_string(&data).ok().map(Secret::new);
-        Ok(Verdict::Welcome(Box::new(SignedIn { identity, upstream, fingerprint: None })))
+        Ok(UpstreamOutcome::Accepted(Box::new(SignedIn { identity, upstream, fingerprint: None })))
     }
 }
 
@@ -194,25 +194,29 @@ impl PasswordApi for Crowd {
         password: &Secret,
         login_scopes: LoginScopes,
         trace: &mut Trace,
-    ) -> Result<Option<Verdict>, UpstreamError> {
+    ) -> Result<Option<UpstreamOutcome>, UpstreamError> {
         let url = self.url("authentication", login);
         let body = json!({ "value": password.expose() });
-        let ask = Ask::json(AUTHENTICATION, &url, &body)
+        let ask = ApiRequest::json(AUTHENTICATION, &url, &body)
             .header("authorization", self.application.clone());
         let answer = self.http.ask(ask, trace).await?;
         if answer.status() == 400 {
             let Failure { reason } = answer.json()?;
             return match reason.as_str() {
                 "INVALID_USER_AUTHENTICATION" | "USER_NOT_FOUND" => Ok(None),
-                "INACTIVE_ACCOUNT" => Ok(Some(Verdict::Disabled)),
-                "EXPIRED_CREDENTIAL" => Ok(Some(Verdict::PasswordExpired)),
+                "INACTIVE_ACCOUNT" => Ok(Some(UpstreamOutcome::Disabled)),
+                "EXPIRED_CREDENTIAL" => Ok(Some(UpstreamOutcome::PasswordExpired)),
                 _ => Err(answer.failure()),
             };
         }
         self.verdict(answer.success()?.json()?, login_scopes, trace).await.map(Some)
     }
 
-    async fn find(&self, login: &str, trace: &mut Trace) -> Result<Option<Verdict>, UpstreamError> {
+    async fn find(
+        &self,
+        login: &str,
+        trace: &mut Trace,
+    ) -> Result<Option<UpstreamOutcome>, UpstreamError> {
         let Some(account) = self.account(login, trace).await? else { return Ok(None) };
         let everything = LoginScopes { offline: true, groups: true };
         self.verdict(account, everything, trace).await.map(Some)

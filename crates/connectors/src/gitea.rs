@@ -9,8 +9,8 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::oauth::{
-    ApiLogin, Ask, Client, Http, OAuth, Plain, Proof, Registration, Roots, SecretIs, Spent,
-    UpstreamError, User, UserApi, base_url, below, required_groups,
+    ApiLogin, ApiRequest, Client, ClientSecretRule, CodeFlow, Http, OAuth, Proof, Registration,
+    Roots, UpstreamError, UsedRefreshTokens, User, UserApi, base_url, below, required_groups,
 };
 
 const USER: &str = "user API";
@@ -27,7 +27,7 @@ pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Optio
 }
 
 struct Gitea {
-    plain: Arc<Plain>,
+    code_flow: Arc<CodeFlow>,
     base: Url,
     /// `org` and `org:team`; not empty: at least one is required, and only they are in the identity.
     required_groups: Vec<String>,
@@ -68,7 +68,7 @@ impl Organization {
 
 impl Gitea {
     fn read(section: Section<'_>) -> Option<Self> {
-        let registration = Registration::read(&section, SecretIs::Required);
+        let registration = Registration::read(&section, ClientSecretRule::Required);
         let base = base_url(&section, "baseURL", "https://gitea.com");
         let roots = Roots::read_file(&section);
         let required_groups = read_orgs(&section);
@@ -83,16 +83,16 @@ impl Gitea {
         section.finish();
         let (registration, base) = (registration?, base?);
         let proof = Proof::Basic(registration.client_secret.clone());
-        let plain = Plain {
+        let code_flow = CodeFlow {
             http: http?,
             client: Client { id: registration.client_id.clone(), proof },
             registration,
             authorize: below(&base, "login/oauth/authorize"),
             token: below(&base, "login/oauth/access_token"),
-            spent: Spent::default(),
+            used_refresh_tokens: UsedRefreshTokens::default(),
         };
-        let plain = Arc::new(plain);
-        Some(Self { plain, base, required_groups, all_groups, login_as_id })
+        let code_flow = Arc::new(code_flow);
+        Some(Self { code_flow, base, required_groups, all_groups, login_as_id })
     }
 
     /// `org` and `org:team` for each team, without repetitions.
@@ -107,8 +107,8 @@ impl Gitea {
             url.query_pairs_mut()
                 .append_pair("page", &page.to_string())
                 .append_pair("limit", &PER_PAGE.to_string());
-            let ask = Ask::get(TEAMS, &url).bearer(access);
-            let teams: Vec<Team> = self.plain.http.ask(ask, trace).await?.success()?.json()?;
+            let ask = ApiRequest::get(TEAMS, &url).bearer(access);
+            let teams: Vec<Team> = self.code_flow.http.ask(ask, trace).await?.success()?.json()?;
             if teams.is_empty() {
                 return Ok(groups);
             }
@@ -143,8 +143,8 @@ fn read_orgs(section: &Section<'_>) -> Vec<String> {
 impl UserApi for Gitea {
     const NAME: &'static str = "Gitea";
 
-    async fn oauth(&self, _: &mut Trace) -> Result<Arc<Plain>, UpstreamError> {
-        Ok(self.plain.clone())
+    async fn oauth(&self, _: &mut Trace) -> Result<Arc<CodeFlow>, UpstreamError> {
+        Ok(self.code_flow.clone())
     }
 
     fn scopes(&self, _: LoginScopes) -> Vec<String> {
@@ -159,8 +159,8 @@ impl UserApi for Gitea {
         trace: &mut Trace,
     ) -> Result<User, UpstreamError> {
         let url = below(&self.base, "api/v1/user");
-        let ask = Ask::get(USER, &url).bearer(access);
-        let account: Account = self.plain.http.ask(ask, trace).await?.success()?.json()?;
+        let ask = ApiRequest::get(USER, &url).bearer(access);
+        let account: Account = self.code_flow.http.ask(ask, trace).await?.success()?.json()?;
         let mut identity = Identity {
             user_id: match self.login_as_id {
                 true => account.login.clone(),

@@ -13,8 +13,8 @@ use countersign_core::connector::{
 use countersign_core::{Connector, ConnectorId, LoginScopes, Secret, Timestamp, Trace};
 
 use crate::oauth::{
-    Ask, Client, Code, Entry, OAuth, Plain, Proof, Spent, StoredTokens, Tokens, Upstream,
-    UpstreamError, Verdict, below, refused_token,
+    ApiRequest, Client, Code, CodeFlow, OAuth, Proof, StoredTokens, TokenOutcome, Tokens, Upstream,
+    UpstreamError, UpstreamOutcome, UsedRefreshTokens, below, refused_token,
 };
 
 mod api;
@@ -23,7 +23,7 @@ mod groups;
 mod limits;
 mod person;
 
-use api::{Api, Stop};
+use api::{Api, ApiError};
 use config::Config;
 use groups::Membership;
 use limits::Limits;
@@ -39,13 +39,13 @@ pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Optio
 }
 
 struct GitHub {
-    plain: Plain,
+    code_flow: CodeFlow,
     config: Config,
     limits: Limits,
 }
 
 /// What is asked about somebody, at sign-in or later.
-struct Question<'a> {
+struct UserQuery<'a> {
     login_scopes: LoginScopes,
     /// `None` at sign-in.
     known: Option<&'a RefreshRequest<'a>>,
@@ -56,15 +56,15 @@ impl GitHub {
     fn new(config: Config) -> Self {
         let proof = Proof::Post(config.registration.client_secret.clone());
         let client = Client { id: config.registration.client_id.clone(), proof };
-        let plain = Plain {
+        let code_flow = CodeFlow {
             http: config.http.clone(),
             registration: config.registration.clone(),
             client,
             authorize: below(&config.web, "login/oauth/authorize"),
             token: below(&config.web, "login/oauth/access_token"),
-            spent: Spent::default(),
+            used_refresh_tokens: UsedRefreshTokens::default(),
         };
-        Self { plain, config, limits: Limits::default() }
+        Self { code_flow, config, limits: Limits::default() }
     }
 
     fn scopes(&self, login_scopes: LoginScopes) -> Vec<String> {
@@ -75,25 +75,25 @@ impl GitHub {
         scopes
     }
 
-    /// Looks at the person, and remembers when GitHub wants to be left alone about them. Of [`Stop`], nobody is
+    /// Looks at the person, and remembers when GitHub wants to be left alone about them. Of [`ApiError`], nobody is
     /// `Suspended` afterwards.
     async fn judge(
         &self,
         tokens: &Tokens,
-        question: &Question<'_>,
+        question: &UserQuery<'_>,
         trace: &mut Trace,
-    ) -> Result<Verdict, Stop> {
+    ) -> Result<UpstreamOutcome, ApiError> {
         let mut who = question.known.map(|known| known.identity.user_id.clone());
         let looked = Box::pin(self.look(tokens, question, &mut who, trace)).await;
         match &looked {
-            Err(Stop::Revoked) => {
+            Err(ApiError::Revoked) => {
                 trace.excluded("the token", "GitHub calls it bad: it was revoked or has expired");
             }
-            Err(Stop::Suspended) => {
+            Err(ApiError::Suspended) => {
                 trace.excluded("the account", "GitHub says it is suspended");
-                return Ok(Verdict::Disabled);
+                return Ok(UpstreamOutcome::Disabled);
             }
-            Err(Stop::Failed(UpstreamError::Later { seconds, .. })) => {
+            Err(ApiError::Failed(UpstreamError::Later { seconds, .. })) => {
                 if let Some(who) = who {
                     self.limits.remember(&who, *seconds);
                 }
@@ -106,75 +106,82 @@ impl GitHub {
     async fn look(
         &self,
         tokens: &Tokens,
-        question: &Question<'_>,
+        question: &UserQuery<'_>,
         who: &mut Option<String>,
         trace: &mut Trace,
-    ) -> Result<Verdict, Stop> {
+    ) -> Result<UpstreamOutcome, ApiError> {
         if let Some(who) = who {
             self.limits.allow(who)?;
         }
-        let api = Api::new(&self.plain.http, &self.config.api, &tokens.access, question.now)?;
+        let api = Api::new(&self.code_flow.http, &self.config.api, &tokens.access, question.now)?;
         let user = person::user(&api, trace).await?;
         let mut identity = user.identity(self.config.login_as_id);
         if let Some(known) = question.known {
-            user.tell_changes(known.identity, &identity, trace);
+            user.note_changed_login(known.identity, &identity, trace);
         }
         if who.is_none() {
             self.limits.allow(&identity.user_id)?;
             *who = Some(identity.user_id.clone());
         }
         let Some(email) = self.config.addresses.choose(&api, &user, trace).await? else {
-            return Ok(Verdict::EmailNotVerified);
+            return Ok(UpstreamOutcome::EmailNotVerified);
         };
         identity.email = email;
         identity.email_verified = true;
         match self.config.rules.apply(&api, &user.login, question.login_scopes, trace).await? {
             Membership::Groups(groups) => identity.groups = groups,
-            Membership::NotIn(required) => return Ok(Verdict::NotIn(required)),
+            Membership::NotIn(required) => return Ok(UpstreamOutcome::NotIn(required)),
         }
         let upstream = StoredTokens::of(tokens);
-        Ok(Verdict::Welcome(Box::new(SignedIn { identity, upstream, fingerprint: None })))
+        Ok(UpstreamOutcome::Accepted(Box::new(SignedIn { identity, upstream, fingerprint: None })))
     }
 }
 
 /// GitHub gives a token that lasts with every login, so it need not be asked for.
 #[async_trait]
 impl Upstream for GitHub {
-    async fn leave(
+    async fn login_url(
         &self,
         upstream_login: &UpstreamLogin,
         _: &mut Trace,
     ) -> Result<LoginRedirect, UpstreamError> {
-        self.plain.login_url(upstream_login, &self.scopes(upstream_login.login_scopes), Vec::new())
+        self.code_flow.login_url(
+            upstream_login,
+            &self.scopes(upstream_login.login_scopes),
+            Vec::new(),
+        )
     }
 
-    async fn enter(
+    async fn handle_callback(
         &self,
         upstream_login: &UpstreamLogin,
         callback_state: &CallbackState,
         query: &[(String, String)],
         trace: &mut Trace,
-    ) -> Result<Verdict, UpstreamError> {
-        let tokens =
-            match self.plain.handle_callback(upstream_login, callback_state, query, trace).await? {
-                Entry::Tokens(tokens) => tokens,
-                Entry::Denied(UNVERIFIED) => return Ok(Verdict::EmailNotVerified),
-                Entry::Denied(code) => return Ok(Verdict::Denied(code)),
-            };
-        let question = Question {
+    ) -> Result<UpstreamOutcome, UpstreamError> {
+        let tokens = match self
+            .code_flow
+            .handle_callback(upstream_login, callback_state, query, trace)
+            .await?
+        {
+            TokenOutcome::Tokens(tokens) => tokens,
+            TokenOutcome::Denied(UNVERIFIED) => return Ok(UpstreamOutcome::EmailNotVerified),
+            TokenOutcome::Denied(code) => return Ok(UpstreamOutcome::Denied(code)),
+        };
+        let question = UserQuery {
             login_scopes: upstream_login.login_scopes,
             known: None,
             now: upstream_login.now,
         };
         self.judge(&tokens, &question, trace).await.map_err(|stop| match stop {
-            Stop::Failed(failure) => failure,
+            ApiError::Failed(failure) => failure,
             _ => UpstreamError::Configuration(
                 "GitHub refuses the token it has just given".to_owned(),
             ),
         })
     }
 
-    async fn ask_again(
+    async fn refresh(
         &self,
         known: &RefreshRequest<'_>,
         trace: &mut Trace,
@@ -187,19 +194,21 @@ impl Upstream for GitHub {
         let refresh = Some(Secret::new(refresh_token)).filter(|token| !token.is_empty());
         let tokens = Tokens { refresh: refresh.clone(), ..Tokens::of(Secret::new(access_token)) };
         let question =
-            Question { login_scopes: known.login_scopes, known: Some(known), now: known.now };
+            UserQuery { login_scopes: known.login_scopes, known: Some(known), now: known.now };
         let mut judged = self.judge(&tokens, &question, trace).await;
         // Where tokens expire, the first is dead after eight hours, and asking with it is how one learns so.
-        if let (Err(Stop::Revoked), Some(refresh)) = (&judged, refresh) {
-            match self.plain.refresh(&refresh, trace).await? {
-                Entry::Tokens(tokens) => judged = self.judge(&tokens, &question, trace).await,
-                Entry::Denied(code) => return Ok(refused_token(code)),
+        if let (Err(ApiError::Revoked), Some(refresh)) = (&judged, refresh) {
+            match self.code_flow.refresh(&refresh, trace).await? {
+                TokenOutcome::Tokens(tokens) => {
+                    judged = self.judge(&tokens, &question, trace).await
+                }
+                TokenOutcome::Denied(code) => return Ok(refused_token(code)),
             }
         }
         match judged {
             Ok(verdict) => Ok(verdict.refreshed()),
-            Err(Stop::Failed(failure)) => Err(failure),
-            Err(Stop::Revoked | Stop::Suspended) => Ok(RefreshOutcome::Disabled),
+            Err(ApiError::Failed(failure)) => Err(failure),
+            Err(ApiError::Revoked | ApiError::Suspended) => Ok(RefreshOutcome::Disabled),
         }
     }
 
@@ -210,13 +219,17 @@ impl Upstream for GitHub {
         _: Timestamp,
         trace: &mut Trace,
     ) -> Result<Option<Vec<String>>, UpstreamError> {
-        let (code, callback) = (Secret::new("none"), self.plain.registration.redirect_uri.as_ref());
+        let (code, callback) =
+            (Secret::new("none"), self.code_flow.registration.redirect_uri.as_ref());
         let redirect_uri = callback.map_or("", url::Url::as_str);
         let code = Code { code: &code, redirect_uri, verifier: None };
-        self.plain.client.exchange(&self.plain.http, &self.plain.token, &code, trace).await?;
+        self.code_flow
+            .client
+            .exchange(&self.code_flow.http, &self.code_flow.token, &code, trace)
+            .await?;
         trace.note("GitHub believes the client id and secret");
         let meta = below(&self.config.api, "meta");
-        let answer = self.plain.http.ask(Ask::get("API", &meta), trace).await?;
+        let answer = self.code_flow.http.ask(ApiRequest::get("API", &meta), trace).await?;
         if answer.status() >= 500 {
             return Err(answer.failure());
         }

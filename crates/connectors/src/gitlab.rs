@@ -1,7 +1,7 @@
 //! GitLab, gitlab.com or a company's own.
 //!
 //! GitLab gives a new refresh token for each one spent, and the old one is dead; what was spent and not yet stored
-//! is remembered (`oauth::Spent`).
+//! is remembered (`oauth::UsedRefreshTokens`).
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use serde_json::Value;
 use url::Url;
 
 use crate::oauth::{
-    ApiLogin, Ask, Client, Http, OAuth, Plain, Proof, Registration, Roots, SecretIs, Spent,
-    UpstreamError, User, UserApi, base_url, below, required_groups,
+    ApiLogin, ApiRequest, Client, ClientSecretRule, CodeFlow, Http, OAuth, Proof, Registration,
+    Roots, UpstreamError, UsedRefreshTokens, User, UserApi, base_url, below, required_groups,
 };
 
 mod groups;
@@ -33,7 +33,7 @@ pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Optio
 }
 
 struct GitLab {
-    plain: Arc<Plain>,
+    code_flow: Arc<CodeFlow>,
     base: Url,
     /// Not empty: at least one of them is needed, and only they are told.
     required_groups: Vec<String>,
@@ -63,7 +63,7 @@ fn not_reported() -> Value {
 
 impl GitLab {
     fn read(section: Section<'_>) -> Option<Self> {
-        let registration = Registration::read(&section, SecretIs::Required);
+        let registration = Registration::read(&section, ClientSecretRule::Required);
         let base = base_url(&section, "baseURL", "https://gitlab.com");
         let roots = Roots::read_data(&section);
         let required_groups = section.texts("groups");
@@ -81,9 +81,16 @@ impl GitLab {
         let proof = Proof::Basic(registration.client_secret.clone());
         let client = Client { id: registration.client_id.clone(), proof };
         let (authorize, token) = (below(&base, "oauth/authorize"), below(&base, "oauth/token"));
-        let spent = Spent::default();
-        let plain = Arc::new(Plain { http: http?, registration, client, authorize, token, spent });
-        Some(Self { plain, base, required_groups, login_as_id, with_roles, inherited })
+        let used_refresh_tokens = UsedRefreshTokens::default();
+        let code_flow = Arc::new(CodeFlow {
+            http: http?,
+            registration,
+            client,
+            authorize,
+            token,
+            used_refresh_tokens,
+        });
+        Some(Self { code_flow, base, required_groups, login_as_id, with_roles, inherited })
     }
 
     fn reads_groups(&self, login_scopes: LoginScopes) -> bool {
@@ -112,8 +119,8 @@ impl GitLab {
 impl UserApi for GitLab {
     const NAME: &'static str = "GitLab";
 
-    async fn oauth(&self, _: &mut Trace) -> Result<Arc<Plain>, UpstreamError> {
-        Ok(self.plain.clone())
+    async fn oauth(&self, _: &mut Trace) -> Result<Arc<CodeFlow>, UpstreamError> {
+        Ok(self.code_flow.clone())
     }
 
     fn scopes(&self, login_scopes: LoginScopes) -> Vec<String> {
@@ -134,8 +141,8 @@ impl UserApi for GitLab {
         trace: &mut Trace,
     ) -> Result<User, UpstreamError> {
         let url = below(&self.base, "api/v4/user");
-        let ask = Ask::get(USER, &url).bearer(access);
-        let account: Account = self.plain.http.ask(ask, trace).await?.success()?.json()?;
+        let ask = ApiRequest::get(USER, &url).bearer(access);
+        let account: Account = self.code_flow.http.ask(ask, trace).await?.success()?.json()?;
         if let Some(state) = account.state.as_deref().filter(|state| DISABLED.contains(state)) {
             trace.excluded(&account.username, &format!("the account is {state}"));
             return Ok(User::Disabled);
@@ -143,7 +150,7 @@ impl UserApi for GitLab {
         let mut identity = self.identity(&account);
         if self.reads_groups(login_scopes) {
             let api = GroupsApi {
-                http: &self.plain.http,
+                http: &self.code_flow.http,
                 base: &self.base,
                 token: access,
                 user_id: account.id,

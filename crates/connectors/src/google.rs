@@ -11,8 +11,8 @@ use countersign_core::connector::{
 use countersign_core::{Connector, ConnectorId, Identity, LoginScopes, Timestamp, Trace};
 use serde_json::{Map, Value};
 
-use crate::oauth::{OAuth, Upstream, UpstreamError, Verdict, refused_token};
-use crate::oidc::provider::{Outcome, Proven, Provider};
+use crate::oauth::{OAuth, Upstream, UpstreamError, UpstreamOutcome, refused_token};
+use crate::oidc::provider::{CallbackOutcome, Proven, Provider};
 
 mod config;
 mod credentials;
@@ -55,7 +55,7 @@ struct About {
 
 #[async_trait]
 impl Upstream for Google {
-    async fn leave(
+    async fn login_url(
         &self,
         upstream_login: &UpstreamLogin,
         trace: &mut Trace,
@@ -73,16 +73,16 @@ impl Upstream for Google {
         self.provider.login_url(upstream_login, &self.scopes, more, trace).await
     }
 
-    async fn enter(
+    async fn handle_callback(
         &self,
         upstream_login: &UpstreamLogin,
         callback_state: &CallbackState,
         query: &[(String, String)],
         trace: &mut Trace,
-    ) -> Result<Verdict, UpstreamError> {
+    ) -> Result<UpstreamOutcome, UpstreamError> {
         match self.provider.handle_callback(upstream_login, callback_state, query, trace).await? {
-            Outcome::Denied(code) => Ok(Verdict::Denied(code)),
-            Outcome::Proven(proven) => {
+            CallbackOutcome::Denied(code) => Ok(UpstreamOutcome::Denied(code)),
+            CallbackOutcome::Proven(proven) => {
                 let about =
                     About { login_scopes: upstream_login.login_scopes, now: upstream_login.now };
                 self.judge(*proven, None, about, trace).await
@@ -90,7 +90,7 @@ impl Upstream for Google {
         }
     }
 
-    async fn ask_again(
+    async fn refresh(
         &self,
         known: &RefreshRequest<'_>,
         trace: &mut Trace,
@@ -105,8 +105,8 @@ impl Upstream for Google {
             .refresh(token, Some(&known.identity.user_id), known.now, trace)
             .await?
         {
-            Outcome::Denied(code) => return Ok(refused_token(code)),
-            Outcome::Proven(proven) => *proven,
+            CallbackOutcome::Denied(code) => return Ok(refused_token(code)),
+            CallbackOutcome::Proven(proven) => *proven,
         };
         if !proven.has_id_token {
             trace.note("the answer has no ID token: the identity of the last one is kept");
@@ -155,7 +155,7 @@ impl Google {
         before: Option<&Identity>,
         about: About,
         trace: &mut Trace,
-    ) -> Result<Verdict, UpstreamError> {
+    ) -> Result<UpstreamOutcome, UpstreamError> {
         let About { login_scopes, now } = about;
         let claims = &proven.claims;
         let text = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -164,7 +164,7 @@ impl Google {
             && !self.hosted_domains.iter().any(|hosted| hosted.eq_ignore_ascii_case(domain))
         {
             trace.excluded("hd", "the ID token names none of hostedDomains");
-            return Ok(Verdict::NotIn(self.hosted_domains.clone()));
+            return Ok(UpstreamOutcome::NotIn(self.hosted_domains.clone()));
         }
         // A refresh may leave the name out, and userinfo is rationed.
         let name = match (text("name"), before) {
@@ -184,11 +184,11 @@ impl Google {
         {
             match self.groups_of(groups, (&identity, domain), now, trace).await? {
                 Some(found) => identity.groups = found,
-                None => return Ok(Verdict::NotIn(self.required_groups.clone())),
+                None => return Ok(UpstreamOutcome::NotIn(self.required_groups.clone())),
             }
         }
         let upstream = proven.tokens.refresh;
-        Ok(Verdict::Welcome(Box::new(SignedIn { identity, upstream, fingerprint: None })))
+        Ok(UpstreamOutcome::Accepted(Box::new(SignedIn { identity, upstream, fingerprint: None })))
     }
 
     /// `None`: in none of the required ones.

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::oauth::{
-    Answer, Ask, Http, PasswordApi, PasswordConnector, Roots, UpstreamError, Verdict, base_url,
-    below, read_timeout, welcome,
+    ApiRequest, ApiResponse, Http, PasswordApi, PasswordConnector, Roots, UpstreamError,
+    UpstreamOutcome, accepted, base_url, below, read_timeout,
 };
 
 const TOKENS: &str = "tokens API";
@@ -138,7 +138,7 @@ impl Keystone {
         let user = json!({ "name": user, "domain": self.domain_reference(), "password": password.expose() });
         let identity = json!({ "methods": ["password"], "password": { "user": user } });
         let body = json!({ "auth": { "identity": identity } });
-        let answer = self.http.ask(Ask::json(TOKENS, &url, &body), trace).await?;
+        let answer = self.http.ask(ApiRequest::json(TOKENS, &url, &body), trace).await?;
         if answer.status() == 401 {
             return Ok(None);
         }
@@ -167,8 +167,8 @@ impl Keystone {
         url: &Url,
         token: &Secret,
         trace: &mut Trace,
-    ) -> Result<Answer, UpstreamError> {
-        self.http.ask(Ask::get(endpoint, url).header(AUTH_TOKEN, token.clone()), trace).await
+    ) -> Result<ApiResponse, UpstreamError> {
+        self.http.ask(ApiRequest::get(endpoint, url).header(AUTH_TOKEN, token.clone()), trace).await
     }
 
     fn user_url(&self, user_id: &str, more: &str) -> Result<Url, UpstreamError> {
@@ -220,7 +220,7 @@ impl PasswordApi for Keystone {
         password: &Secret,
         login_scopes: LoginScopes,
         trace: &mut Trace,
-    ) -> Result<Option<Verdict>, UpstreamError> {
+    ) -> Result<Option<UpstreamOutcome>, UpstreamError> {
         let Some(authenticated) = self.authenticate(login, password, trace).await? else {
             return Ok(None);
         };
@@ -234,10 +234,14 @@ impl PasswordApi for Keystone {
             }
             false => Vec::new(),
         };
-        Ok(Some(welcome(identity(&answer.user, login, groups))))
+        Ok(Some(accepted(identity(&answer.user, login, groups))))
     }
 
-    async fn find(&self, login: &str, trace: &mut Trace) -> Result<Option<Verdict>, UpstreamError> {
+    async fn find(
+        &self,
+        login: &str,
+        trace: &mut Trace,
+    ) -> Result<Option<UpstreamOutcome>, UpstreamError> {
         let admin = self.admin_token(trace).await?;
         let mut url = below(&self.host, "v3/users");
         url.query_pairs_mut().append_pair("name", login);
@@ -247,10 +251,10 @@ impl PasswordApi for Keystone {
             return Ok(None);
         };
         if !user.enabled {
-            return Ok(Some(Verdict::Disabled));
+            return Ok(Some(UpstreamOutcome::Disabled));
         }
         let groups = self.groups(&user.id, &admin, trace).await?;
-        Ok(Some(welcome(identity(user, &user.name, groups))))
+        Ok(Some(accepted(identity(user, &user.name, groups))))
     }
 
     async fn refresh(
@@ -274,6 +278,6 @@ impl PasswordApi for Keystone {
             false => Vec::new(),
         };
         let user = User { id: known.user_id.clone(), ..answer.user };
-        Ok(welcome(identity(&user, &known.username, groups)).refreshed())
+        Ok(accepted(identity(&user, &known.username, groups)).refreshed())
     }
 }

@@ -19,30 +19,30 @@ use unicode_normalization::UnicodeNormalization;
 
 mod bind;
 mod config;
+mod connection;
 mod diagnose;
 mod entry;
 mod failure;
 mod filter;
 mod groups;
-mod guard;
 mod hosts;
+mod message_check;
 mod person;
 mod pool;
 mod refresh;
 mod search;
 pub(crate) mod tls;
-mod wire;
 
 pub use bind::UserBinds;
 
-use bind::Verdict;
+use bind::UpstreamOutcome;
 use config::Config;
 use entry::Entry;
 use failure::DirectoryError;
 use groups::Detail;
 use pool::{Deadline, Lease, Pool};
 use refresh::Remembered;
-use search::{Ask, Most};
+use search::{SearchLimit, SearchRequest};
 
 /// Longer names and passwords are nobody's.
 const MAX_LOGIN_BYTES: usize = 1024;
@@ -178,11 +178,11 @@ impl Ldap {
             return refused(Refusal::BadCredentials);
         };
         match self.prove(&lease, &person, password, trace).await? {
-            Verdict::Accepted { note } => {
+            UpstreamOutcome::Accepted { note } => {
                 let note = note.map(|note| format!("; {note}")).unwrap_or_default();
                 trace.response(format!("the password is right{note}"));
             }
-            Verdict::Refused { refusal, why } => {
+            UpstreamOutcome::Refused { refusal, why } => {
                 trace.response(why);
                 lease.give_back();
                 return refused(refusal);
@@ -217,12 +217,12 @@ impl Ldap {
         filter: String,
         trace: &mut Trace,
     ) -> Result<Vec<Entry>, DirectoryError> {
-        let ask = Ask {
+        let ask = SearchRequest {
             base: &self.config.users.base,
             scope: self.config.users.scope,
             filter,
             attributes: person::attributes(&self.config),
-            most: Most::First(2),
+            most: SearchLimit::First(2),
         };
         trace.request(ask.describe());
         let found = lease.search(&ask, trace).await?;
@@ -240,7 +240,7 @@ impl Ldap {
         person: &Entry,
         password: &Secret,
         trace: &mut Trace,
-    ) -> Result<Verdict, DirectoryError> {
+    ) -> Result<UpstreamOutcome, DirectoryError> {
         if person.dn.is_empty() {
             return Err(DirectoryError::Misconfigured(
                 "the entry found has no DN to bind as".to_owned(),

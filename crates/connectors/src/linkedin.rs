@@ -15,16 +15,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::oauth::{
-    Http, OAuth, Registration, Roots, SecretIs, Upstream, UpstreamError, Verdict, base_url,
+    ClientSecretRule, Http, OAuth, Registration, Roots, Upstream, UpstreamError, UpstreamOutcome,
+    base_url,
 };
 use crate::oidc::metadata::Overrides;
-use crate::oidc::provider::{Outcome, Pkce, Provider, Settings};
+use crate::oidc::provider::{CallbackOutcome, Pkce, Provider, ProviderSettings};
 
 const SCOPES: [&str; 3] = ["openid", "profile", "email"];
 
 /// `None`, with every problem noted, when the section cannot be used.
 pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Option<Connector> {
-    let registration = Registration::read(&section, SecretIs::Required);
+    let registration = Registration::read(&section, ClientSecretRule::Required);
     let issuer = base_url(&section, "issuer", "https://www.linkedin.com/oauth");
     let roots = Roots::read_list(&section);
     let http = match (roots, &registration, &issuer) {
@@ -35,7 +36,7 @@ pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Optio
     };
     section.finish();
     let issuer = issuer?.as_str().trim_end_matches('/').to_owned();
-    let settings = Settings {
+    let settings = ProviderSettings {
         names: vec![issuer.clone()],
         issuer: issuer.clone(),
         overrides: Overrides::default(),
@@ -62,7 +63,7 @@ struct Remembered {
 
 #[async_trait]
 impl Upstream for LinkedIn {
-    async fn leave(
+    async fn login_url(
         &self,
         upstream_login: &UpstreamLogin,
         trace: &mut Trace,
@@ -71,26 +72,26 @@ impl Upstream for LinkedIn {
         self.provider.login_url(upstream_login, &scopes, Vec::new(), trace).await
     }
 
-    async fn enter(
+    async fn handle_callback(
         &self,
         upstream_login: &UpstreamLogin,
         callback_state: &CallbackState,
         query: &[(String, String)],
         trace: &mut Trace,
-    ) -> Result<Verdict, UpstreamError> {
+    ) -> Result<UpstreamOutcome, UpstreamError> {
         let proven = match self
             .provider
             .handle_callback(upstream_login, callback_state, query, trace)
             .await?
         {
-            Outcome::Proven(proven) => proven,
-            Outcome::Denied(code) => return Ok(Verdict::Denied(code)),
+            CallbackOutcome::Proven(proven) => proven,
+            CallbackOutcome::Denied(code) => return Ok(UpstreamOutcome::Denied(code)),
         };
         let sub = proven.claims.get("sub").and_then(Value::as_str);
-        self.person(proven.tokens.access, sub, trace).await.map(Verdict::Welcome)
+        self.person(proven.tokens.access, sub, trace).await.map(UpstreamOutcome::Accepted)
     }
 
-    async fn ask_again(
+    async fn refresh(
         &self,
         known: &RefreshRequest<'_>,
         trace: &mut Trace,

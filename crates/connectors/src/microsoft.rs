@@ -11,7 +11,8 @@ use countersign_core::{Connector, ConnectorId, Identity, LoginScopes, Secret, Ti
 use serde::{Deserialize, Serialize};
 
 use crate::oauth::{
-    Client, Entry, OAuth, Plain, Proof, Tokens, Upstream, UpstreamError, Verdict, refused_token,
+    Client, CodeFlow, OAuth, Proof, TokenOutcome, Tokens, Upstream, UpstreamError, UpstreamOutcome,
+    refused_token,
 };
 
 mod config;
@@ -41,7 +42,7 @@ struct Remembered {
 
 #[async_trait]
 impl Upstream for Microsoft {
-    async fn leave(
+    async fn login_url(
         &self,
         upstream_login: &UpstreamLogin,
         _trace: &mut Trace,
@@ -52,28 +53,30 @@ impl Upstream for Microsoft {
         let prompt = &again.or_else(|| prompt.clone());
         let named = [("prompt", prompt), ("domain_hint", domain_hint)];
         let more = named.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
-        self.config.plain.login_url(
+        self.config.code_flow.login_url(
             upstream_login,
             &self.scopes(upstream_login.login_scopes),
             more.collect(),
         )
     }
 
-    async fn enter(
+    async fn handle_callback(
         &self,
         upstream_login: &UpstreamLogin,
         callback_state: &CallbackState,
         query: &[(String, String)],
         trace: &mut Trace,
-    ) -> Result<Verdict, UpstreamError> {
-        let plain = self.authenticated().await?;
-        match plain.handle_callback(upstream_login, callback_state, query, trace).await? {
-            Entry::Tokens(tokens) => self.judge(&tokens, upstream_login.login_scopes, trace).await,
-            Entry::Denied(code) => Ok(Verdict::Denied(code)),
+    ) -> Result<UpstreamOutcome, UpstreamError> {
+        let code_flow = self.authenticated().await?;
+        match code_flow.handle_callback(upstream_login, callback_state, query, trace).await? {
+            TokenOutcome::Tokens(tokens) => {
+                self.judge(&tokens, upstream_login.login_scopes, trace).await
+            }
+            TokenOutcome::Denied(code) => Ok(UpstreamOutcome::Denied(code)),
         }
     }
 
-    async fn ask_again(
+    async fn refresh(
         &self,
         known: &RefreshRequest<'_>,
         trace: &mut Trace,
@@ -84,10 +87,10 @@ impl Upstream for Microsoft {
             trace.note("Microsoft gave no refresh token at sign-in");
             return Ok(RefreshOutcome::NotPossible);
         }
-        let plain = self.authenticated().await?;
-        let tokens = match plain.refresh(&Secret::new(refresh_token), trace).await? {
-            Entry::Tokens(tokens) => tokens,
-            Entry::Denied(code) => return Ok(refused_token(code)),
+        let code_flow = self.authenticated().await?;
+        let tokens = match code_flow.refresh(&Secret::new(refresh_token), trace).await? {
+            TokenOutcome::Tokens(tokens) => tokens,
+            TokenOutcome::Denied(code) => return Ok(refused_token(code)),
         };
         Ok(self.judge(&tokens, known.login_scopes, trace).await?.refreshed())
     }
@@ -127,8 +130,8 @@ impl Microsoft {
     }
 
     /// With the assertion that is in the file now, where one is configured.
-    async fn authenticated(&self) -> Result<Plain, UpstreamError> {
-        let registration = &self.config.plain.registration;
+    async fn authenticated(&self) -> Result<CodeFlow, UpstreamError> {
+        let registration = &self.config.code_flow.registration;
         let proof = match &self.config.assertion_file {
             None => Proof::Post(registration.client_secret.clone()),
             Some(file) => {
@@ -142,7 +145,7 @@ impl Microsoft {
             }
         };
         let client = Client { id: registration.client_id.clone(), proof };
-        Ok(Plain { client, ..self.config.plain.clone() })
+        Ok(CodeFlow { client, ..self.config.code_flow.clone() })
     }
 
     async fn judge(
@@ -150,9 +153,9 @@ impl Microsoft {
         tokens: &Tokens,
         login_scopes: LoginScopes,
         trace: &mut Trace,
-    ) -> Result<Verdict, UpstreamError> {
+    ) -> Result<UpstreamOutcome, UpstreamError> {
         let config = &self.config;
-        let (http, base) = (&config.plain.http, &config.graph);
+        let (http, base) = (&config.code_flow.http, &config.graph);
         let graph = Graph { http, base, token: &tokens.access };
         let user = graph.me(trace).await?;
         let mut identity = self.identity(&user);
@@ -163,11 +166,11 @@ impl Microsoft {
             }
             match self.kept(groups, trace) {
                 Some(groups) => identity.groups = groups,
-                None => return Ok(Verdict::NotIn(config.required_groups.clone())),
+                None => return Ok(UpstreamOutcome::NotIn(config.required_groups.clone())),
             }
         }
         let upstream = tokens.refresh.as_ref().and_then(remember);
-        Ok(Verdict::Welcome(Box::new(SignedIn { identity, upstream, fingerprint: None })))
+        Ok(UpstreamOutcome::Accepted(Box::new(SignedIn { identity, upstream, fingerprint: None })))
     }
 
     fn identity(&self, user: &User) -> Identity {

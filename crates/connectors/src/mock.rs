@@ -45,7 +45,7 @@ pub(crate) fn password(id: ConnectorId, name: String, config: Section<'_>) -> Op
 }
 
 /// The groups are given whether or not they are wanted, as Dex gives them.
-fn kilgore() -> SignedIn {
+fn mock_identity() -> SignedIn {
     let identity = Identity {
         user_id: "0-385-28089-0".to_owned(),
         username: "Kilgore Trout".to_owned(),
@@ -94,7 +94,7 @@ impl RedirectLogin for MockCallback {
             return Ok(LoginOutcome::Refused(Refusal::UpstreamDenied { code }));
         }
         trace.response("the code given at departure");
-        Ok(LoginOutcome::Accepted(Box::new(kilgore())))
+        Ok(LoginOutcome::Accepted(Box::new(mock_identity())))
     }
 }
 
@@ -124,7 +124,7 @@ impl PasswordLogin for MockPassword {
             return Ok(AccountDiagnosis::Refused { why: format!("{login:?} is nobody here") });
         }
         trace.response("the configured username; whatever it is, the person is Dex's");
-        Ok(AccountDiagnosis::Found(Box::new(kilgore().identity)))
+        Ok(AccountDiagnosis::Found(Box::new(mock_identity().identity)))
     }
 
     async fn login(
@@ -138,7 +138,7 @@ impl PasswordLogin for MockPassword {
         let known = Secret::new(login).matches(&self.username);
         if known & self.password.matches(password.expose()) {
             trace.response("username and password are the configured ones");
-            return Ok(LoginOutcome::Accepted(Box::new(kilgore())));
+            return Ok(LoginOutcome::Accepted(Box::new(mock_identity())));
         }
         trace.response("username or password are not the configured ones");
         Ok(LoginOutcome::Refused(Refusal::BadCredentials))
@@ -155,7 +155,7 @@ impl Refresh for MockRefresh {
         trace: &mut Trace,
     ) -> Result<RefreshOutcome, ConnectorError> {
         trace.response("the same person as ever");
-        Ok(RefreshOutcome::Current(Box::new(kilgore())))
+        Ok(RefreshOutcome::Current(Box::new(mock_identity())))
     }
 
     fn is_free(&self) -> bool {

@@ -1,38 +1,43 @@
-//! What every upstream of the OAuth family shares: asking over HTTP within bounds, the trip there and back
-//! (RFC 6749 section 4.1, RFC 7636), and the token endpoint.
+//! What all connectors of the OAuth family share: HTTP requests within limits, the authorization code flow (RFC 6749
+//! section 4.1, RFC 7636) and the token endpoint.
 //!
-//! Knows no upstream by name, stores nothing, and never repeats a body, a code or a token in
-//! an error: a [`UpstreamError`] names the endpoint and what was wrong with its answer.
+//! Nothing here names a provider or stores anything. An [`UpstreamError`] names the endpoint and what was wrong with its
+//! response; it never repeats a body, a code or a token.
 
 mod address;
+mod cached;
+mod code_flow;
 mod codes;
 mod failure;
 mod http;
-mod kept;
 mod password_api;
-mod plain;
 mod settings;
-mod spent;
 mod tls;
 mod token;
 mod upstream;
 mod upstream_login;
+mod used_refresh_tokens;
 mod user_api;
 
 pub(crate) use address::may_lead;
+pub(crate) use cached::Cached;
+pub(crate) use code_flow::{CodeFlow, TokenOutcome};
 pub(crate) use failure::UpstreamError;
-pub(crate) use http::{Answer, Ask, Http, MAX_ANSWER_BYTES, chain, is_certificate_error};
-pub(crate) use kept::Kept;
-pub(crate) use password_api::{PasswordApi, PasswordConnector, welcome};
-pub(crate) use plain::{Entry, Plain};
-pub(crate) use settings::{
-    Registration, SecretIs, base_url, below, read_timeout, texts_or, url_of, warn_of_http,
+pub(crate) use http::{
+    ApiRequest, ApiResponse, Http, MAX_ANSWER_BYTES, chain, is_certificate_error,
 };
-pub(crate) use spent::Spent;
+pub(crate) use password_api::{PasswordApi, PasswordConnector, accepted};
+pub(crate) use settings::{
+    ClientSecretRule, Registration, base_url, below, read_timeout, texts_or, url_of, warn_of_http,
+};
 pub(crate) use tls::Roots;
-pub(crate) use token::{Client, Code, Granted, Proof, Tokens, granted};
-pub(crate) use upstream::{OAuth, Upstream, Verdict, refused_token};
-pub(crate) use upstream_login::{Arrived, Leaving, Packed, arrived, find, ours};
+pub(crate) use token::{Client, Code, Proof, TokenResponse, Tokens, read_token_response};
+pub(crate) use upstream::{OAuth, Upstream, UpstreamOutcome, refused_token};
+pub(crate) use upstream_login::{
+    AuthorizationRequest, AuthorizationResponse, StoredChallenge, check_redirect_uri, find,
+    read_authorization_response,
+};
+pub(crate) use used_refresh_tokens::UsedRefreshTokens;
 pub(crate) use user_api::{ApiLogin, StoredTokens, User, UserApi, required_groups};
 
 use std::future::Future;

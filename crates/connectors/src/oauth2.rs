@@ -11,8 +11,8 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::oauth::{
-    ApiLogin, Ask, Client, Http, OAuth, Plain, Proof, Registration, Roots, SecretIs, Spent,
-    UpstreamError, User, UserApi, url_of, warn_of_http,
+    ApiLogin, ApiRequest, Client, ClientSecretRule, CodeFlow, Http, OAuth, Proof, Registration,
+    Roots, UpstreamError, UsedRefreshTokens, User, UserApi, url_of, warn_of_http,
 };
 
 const USERINFO: &str = "userinfo endpoint";
@@ -25,7 +25,7 @@ pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Optio
 }
 
 struct Generic {
-    plain: Arc<Plain>,
+    code_flow: Arc<CodeFlow>,
     userinfo: Url,
     scopes: Vec<String>,
     names: ClaimNames,
@@ -68,7 +68,7 @@ impl ClaimNames {
 
 impl Generic {
     fn read(section: Section<'_>) -> Option<Self> {
-        let registration = Registration::read(&section, SecretIs::Required);
+        let registration = Registration::read(&section, ClientSecretRule::Required);
         let required = |key: &'static str| {
             section.required_text(key)?;
             let url = url_of(&section, key)??;
@@ -90,15 +90,15 @@ impl Generic {
         let registration = registration?;
         let proof = Proof::Basic(registration.client_secret.clone());
         let client = Client { id: registration.client_id.clone(), proof };
-        let plain = Plain {
+        let code_flow = CodeFlow {
             http: http?,
             registration,
             client,
             authorize: authorize?,
             token: token?,
-            spent: Spent::default(),
+            used_refresh_tokens: UsedRefreshTokens::default(),
         };
-        Some(Self { plain: Arc::new(plain), userinfo: userinfo?, scopes, names })
+        Some(Self { code_flow: Arc::new(code_flow), userinfo: userinfo?, scopes, names })
     }
 
     fn identity(&self, claims: &Map<String, Value>) -> Result<Identity, UpstreamError> {
@@ -125,8 +125,8 @@ impl UserApi for Generic {
     /// As in Dex.
     const CAN_REFRESH: bool = false;
 
-    async fn oauth(&self, _: &mut Trace) -> Result<Arc<Plain>, UpstreamError> {
-        Ok(self.plain.clone())
+    async fn oauth(&self, _: &mut Trace) -> Result<Arc<CodeFlow>, UpstreamError> {
+        Ok(self.code_flow.clone())
     }
 
     fn scopes(&self, _: LoginScopes) -> Vec<String> {
@@ -139,8 +139,8 @@ impl UserApi for Generic {
         login_scopes: LoginScopes,
         trace: &mut Trace,
     ) -> Result<User, UpstreamError> {
-        let ask = Ask::get(USERINFO, &self.userinfo).bearer(access);
-        let claims = self.plain.http.ask(ask, trace).await?.success()?.object()?;
+        let ask = ApiRequest::get(USERINFO, &self.userinfo).bearer(access);
+        let claims = self.code_flow.http.ask(ask, trace).await?.success()?.object()?;
         let mut identity = self.identity(&claims)?;
         if login_scopes.groups {
             let of_token = token_claims(access).unwrap_or_default();

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
 
-use crate::oauth::{OAuth, Upstream, UpstreamError, Verdict, refused_token};
+use crate::oauth::{OAuth, Upstream, UpstreamError, UpstreamOutcome, refused_token};
 
 mod config;
 mod groups;
@@ -26,7 +26,7 @@ pub(crate) mod provider;
 
 use config::Config;
 use person::Person;
-use provider::{Outcome, Proven, Provider};
+use provider::{CallbackOutcome, Proven, Provider};
 
 /// `None`, with every problem noted, when the section cannot be used.
 pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Option<Connector> {
@@ -55,7 +55,7 @@ struct Oidc {
 
 #[async_trait]
 impl Upstream for Oidc {
-    async fn leave(
+    async fn login_url(
         &self,
         upstream_login: &UpstreamLogin,
         trace: &mut Trace,
@@ -83,20 +83,20 @@ impl Upstream for Oidc {
         self.provider.login_url(upstream_login, &scopes, more, trace).await
     }
 
-    async fn enter(
+    async fn handle_callback(
         &self,
         upstream_login: &UpstreamLogin,
         callback_state: &CallbackState,
         query: &[(String, String)],
         trace: &mut Trace,
-    ) -> Result<Verdict, UpstreamError> {
+    ) -> Result<UpstreamOutcome, UpstreamError> {
         match self.provider.handle_callback(upstream_login, callback_state, query, trace).await? {
-            Outcome::Denied(code) => Ok(Verdict::Denied(code)),
-            Outcome::Proven(proven) => self.judge(*proven, None, trace).await,
+            CallbackOutcome::Denied(code) => Ok(UpstreamOutcome::Denied(code)),
+            CallbackOutcome::Proven(proven) => self.judge(*proven, None, trace).await,
         }
     }
 
-    async fn ask_again(
+    async fn refresh(
         &self,
         known: &RefreshRequest<'_>,
         trace: &mut Trace,
@@ -109,8 +109,8 @@ impl Upstream for Oidc {
         let user_id = Some(known.identity.user_id.as_str()).filter(|_| user_id_is_sub);
         let sub = user_id.or(remembered_sub.as_deref());
         match self.provider.refresh(&token, sub, known.now, trace).await? {
-            Outcome::Denied(code) => Ok(refused_token(code)),
-            Outcome::Proven(proven) => {
+            CallbackOutcome::Denied(code) => Ok(refused_token(code)),
+            CallbackOutcome::Proven(proven) => {
                 let before = Before { identity: known.identity, sub };
                 Ok(self.judge(*proven, Some(before), trace).await?.refreshed())
             }
@@ -152,7 +152,7 @@ impl Oidc {
         proven: Proven,
         before: Option<Before<'_>>,
         trace: &mut Trace,
-    ) -> Result<Verdict, UpstreamError> {
+    ) -> Result<UpstreamOutcome, UpstreamError> {
         let mut claims = proven.claims;
         let known_sub = before.and_then(|before| before.sub);
         let sub = claims.get("sub").and_then(Value::as_str).or(known_sub).map(str::to_owned);
@@ -169,18 +169,18 @@ impl Oidc {
             trace.note("the answer has no ID token: the identity of the last one is kept");
             let identity = before.identity.clone();
             let signed_in = SignedIn { identity, upstream, fingerprint: None };
-            return Ok(Verdict::Welcome(Box::new(signed_in)));
+            return Ok(UpstreamOutcome::Accepted(Box::new(signed_in)));
         }
         let before = before.map(|before| before.identity);
         let identity = match person::of(&claims, &self.mapping, before, trace)? {
             Person::Welcome(identity) => identity,
-            Person::NotIn(required) => return Ok(Verdict::NotIn(required)),
-            Person::EmailNotVerified => return Ok(Verdict::EmailNotVerified),
+            Person::NotIn(required) => return Ok(UpstreamOutcome::NotIn(required)),
+            Person::EmailNotVerified => return Ok(UpstreamOutcome::EmailNotVerified),
         };
         if proven.tokens.refresh.is_none() {
             trace.note("the upstream gave no refresh token: it cannot be asked again");
         }
-        Ok(Verdict::Welcome(Box::new(SignedIn { identity, upstream, fingerprint: None })))
+        Ok(UpstreamOutcome::Accepted(Box::new(SignedIn { identity, upstream, fingerprint: None })))
     }
 }
 

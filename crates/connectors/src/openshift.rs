@@ -10,8 +10,9 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::oauth::{
-    ApiLogin, Ask, Client, Http, Kept, OAuth, Plain, Proof, Registration, Roots, SecretIs, Spent,
-    UpstreamError, User, UserApi, below, may_lead, required_groups, url_of, warn_of_http,
+    ApiLogin, ApiRequest, Cached, Client, ClientSecretRule, CodeFlow, Http, OAuth, Proof,
+    Registration, Roots, UpstreamError, UsedRefreshTokens, User, UserApi, below, may_lead,
+    required_groups, url_of, warn_of_http,
 };
 
 const METADATA: &str = "authorization server metadata";
@@ -32,8 +33,8 @@ struct OpenShift {
     issuer: Url,
     /// Not empty: at least one of them is required.
     required_groups: Vec<String>,
-    plain: Kept<Plain>,
-    spent: Spent,
+    code_flow: Cached<CodeFlow>,
+    used_refresh_tokens: UsedRefreshTokens,
 }
 
 /// RFC 8414.
@@ -60,7 +61,7 @@ struct ObjectMeta {
 
 impl OpenShift {
     fn read(section: Section<'_>) -> Option<Self> {
-        let registration = Registration::read(&section, SecretIs::Required);
+        let registration = Registration::read(&section, ClientSecretRule::Required);
         let issuer = section.required_text("issuer").and_then(|_| url_of(&section, "issuer")?);
         if let Some(issuer) = &issuer {
             warn_of_http(&section, "issuer", issuer);
@@ -85,29 +86,29 @@ impl OpenShift {
             registration: registration?,
             issuer: issuer?,
             required_groups,
-            plain: Kept::default(),
-            spent: Spent::default(),
+            code_flow: Cached::default(),
+            used_refresh_tokens: UsedRefreshTokens::default(),
         })
     }
 
-    async fn discover(&self, trace: &mut Trace) -> Result<(Plain, Duration), UpstreamError> {
+    async fn discover(&self, trace: &mut Trace) -> Result<(CodeFlow, Duration), UpstreamError> {
         let url = below(&self.issuer, ".well-known/oauth-authorization-server");
         let metadata: Metadata =
-            self.http.ask(Ask::get(METADATA, &url), trace).await?.success()?.json()?;
+            self.http.ask(ApiRequest::get(METADATA, &url), trace).await?.success()?.json()?;
         for endpoint in [&metadata.authorization_endpoint, &metadata.token_endpoint] {
             may_lead(&self.issuer, endpoint)
                 .map_err(|why| UpstreamError::NotAsked { endpoint: METADATA, why })?;
         }
         let proof = Proof::Basic(self.registration.client_secret.clone());
-        let plain = Plain {
+        let code_flow = CodeFlow {
             http: self.http.clone(),
             client: Client { id: self.registration.client_id.clone(), proof },
             registration: self.registration.clone(),
             authorize: metadata.authorization_endpoint,
             token: metadata.token_endpoint,
-            spent: self.spent.clone(),
+            used_refresh_tokens: self.used_refresh_tokens.clone(),
         };
-        Ok((plain, METADATA_LIFETIME))
+        Ok((code_flow, METADATA_LIFETIME))
     }
 }
 
@@ -115,8 +116,8 @@ impl OpenShift {
 impl UserApi for OpenShift {
     const NAME: &'static str = "OpenShift";
 
-    async fn oauth(&self, trace: &mut Trace) -> Result<Arc<Plain>, UpstreamError> {
-        self.plain.get(self.discover(trace)).await
+    async fn oauth(&self, trace: &mut Trace) -> Result<Arc<CodeFlow>, UpstreamError> {
+        self.code_flow.get(self.discover(trace)).await
     }
 
     fn scopes(&self, _: LoginScopes) -> Vec<String> {
@@ -131,7 +132,7 @@ impl UserApi for OpenShift {
         trace: &mut Trace,
     ) -> Result<User, UpstreamError> {
         let url = below(&self.issuer, "apis/user.openshift.io/v1/users/~");
-        let ask = Ask::get(USER, &url).bearer(access);
+        let ask = ApiRequest::get(USER, &url).bearer(access);
         let account: Account = self.http.ask(ask, trace).await?.success()?.json()?;
         let ObjectMeta { name, uid } = account.metadata;
         if uid.is_empty() {

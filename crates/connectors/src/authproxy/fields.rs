@@ -17,8 +17,12 @@ impl<'a> Fields<'a> {
     /// ours (`X_Remote_User`), or a field that it declared to be for the next hop alone (RFC 9110 section 7.6.1).
     pub fn new(fields: &'a [(String, Vec<u8>)], names: &[&str]) -> Result<Self, String> {
         for (name, value) in fields {
-            if let Some(ours) = names.iter().find(|ours| is_alike(name, ours)) {
-                return Err(format!("there is a header that some programs take for {ours}"));
+            if let Some(check_redirect_uri) =
+                names.iter().find(|check_redirect_uri| is_alike(name, check_redirect_uri))
+            {
+                return Err(format!(
+                    "there is a header that some programs take for {check_redirect_uri}"
+                ));
             }
             if name == "connection" && lists_one_of(value, names) {
                 return Err(
@@ -81,8 +85,8 @@ fn is_unseen(c: char) -> bool {
 }
 
 /// Another spelling of the same name, as CGI, WSGI and FastCGI would read it.
-fn is_alike(name: &str, ours: &str) -> bool {
-    name != ours && name.replace('_', "-") == ours
+fn is_alike(name: &str, check_redirect_uri: &str) -> bool {
+    name != check_redirect_uri && name.replace('_', "-") == check_redirect_uri
 }
 
 fn lists_one_of(value: &[u8], names: &[&str]) -> bool {

@@ -24,14 +24,14 @@ const PER_PAGE: usize = 100;
 const MAX_PAGES: usize = 100;
 
 /// Why there is no answer to go on with.
-pub(super) enum Stop {
+pub(super) enum ApiError {
     Failed(UpstreamError),
     /// The token is called bad: revoked, expired, or the oldest of more than ten.
     Revoked,
     Suspended,
 }
 
-impl From<UpstreamError> for Stop {
+impl From<UpstreamError> for ApiError {
     fn from(failure: UpstreamError) -> Self {
         Self::Failed(failure)
     }
@@ -44,7 +44,7 @@ pub(super) struct Api<'a> {
 }
 
 /// Any answer that says something about the question.
-pub(super) struct Said {
+pub(super) struct ApiReply {
     endpoint: &'static str,
     pub status: u16,
     headers: HeaderMap,
@@ -89,7 +89,7 @@ impl<'a> Api<'a> {
         endpoint: &'static str,
         path: &str,
         trace: &mut Trace,
-    ) -> Result<Said, Stop> {
+    ) -> Result<ApiReply, ApiError> {
         let (shown, query) = path.split_once('?').map_or((path, ""), |(p, _)| (p, "?…"));
         let base = self.base.as_str().trim_end_matches('/');
         trace.request(format!("{endpoint}: {base}{shown}{query}"));
@@ -101,7 +101,8 @@ impl<'a> Api<'a> {
             false => broken(endpoint, &*e),
         })?;
         let status = head.status.as_u16();
-        let said = Said { endpoint, status, headers: head.headers, body: body.to_bytes().into() };
+        let said =
+            ApiReply { endpoint, status, headers: head.headers, body: body.to_bytes().into() };
         let left = said.header("x-ratelimit-remaining").map(|left| format!(", {left} left"));
         let left = left.unwrap_or_default();
         trace.response(format!("{endpoint}: {status}, {} bytes{left}", said.body.len()));
@@ -114,7 +115,7 @@ impl<'a> Api<'a> {
         endpoint: &'static str,
         path: &str,
         trace: &mut Trace,
-    ) -> Result<Vec<T>, Stop> {
+    ) -> Result<Vec<T>, ApiError> {
         let mut found = Vec::new();
         let mut next = format!("{path}?per_page={PER_PAGE}");
         for _ in 0..MAX_PAGES {
@@ -131,8 +132,8 @@ impl<'a> Api<'a> {
     }
 
     /// What must not be read as an answer to the question.
-    fn stop(&self, said: &Said, trace: &mut Trace) -> Option<Stop> {
-        let Said { endpoint, status, .. } = *said;
+    fn stop(&self, said: &ApiReply, trace: &mut Trace) -> Option<ApiError> {
+        let ApiReply { endpoint, status, .. } = *said;
         if !matches!(status, 401 | 403 | 429) {
             return None;
         }
@@ -143,9 +144,9 @@ impl<'a> Api<'a> {
         }
         match status {
             // A proxy's 401 is not GitHub's word about the token.
-            401 if message.eq_ignore_ascii_case("Bad credentials") => Some(Stop::Revoked),
+            401 if message.eq_ignore_ascii_case("Bad credentials") => Some(ApiError::Revoked),
             401 => Some(said.failure().into()),
-            _ if message.contains("account was suspended") => Some(Stop::Suspended),
+            _ if message.contains("account was suspended") => Some(ApiError::Suspended),
             _ => None,
         }
     }
@@ -167,7 +168,7 @@ impl<'a> Api<'a> {
     }
 }
 
-impl Said {
+impl ApiReply {
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, UpstreamError> {
         match self.status {
             200 => serde_json::from_slice(&self.body)

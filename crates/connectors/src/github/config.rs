@@ -7,7 +7,7 @@ use url::Url;
 use super::api::is_login;
 use super::groups::{Org, Reach, Rules, TeamNames};
 use super::person::Addresses;
-use crate::oauth::{Http, Registration, Roots, SecretIs, base_url};
+use crate::oauth::{ClientSecretRule, Http, Registration, Roots, base_url};
 
 const GITHUB: &str = "github.com";
 
@@ -31,7 +31,7 @@ struct Place {
 
 /// Every key is read before anything is given up, so that all problems are told at once.
 pub(super) fn read(section: Section<'_>) -> Option<Config> {
-    let registration = Registration::read(&section, SecretIs::Required);
+    let registration = Registration::read(&section, ClientSecretRule::Required);
     let roots = Roots::read_file(&section);
     let place = read_place(&section);
     let rules = read_rules(&section);

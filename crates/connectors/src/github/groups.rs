@@ -6,7 +6,7 @@
 use countersign_core::{LoginScopes, Trace};
 use serde::Deserialize;
 
-use super::api::{Api, Stop};
+use super::api::{Api, ApiError};
 
 const MEMBERS: &str = "members API";
 const TEAMS: &str = "teams API";
@@ -80,7 +80,7 @@ impl Rules {
         login: &str,
         login_scopes: LoginScopes,
         trace: &mut Trace,
-    ) -> Result<Membership, Stop> {
+    ) -> Result<Membership, ApiError> {
         let groups = match &self.reach {
             Reach::Orgs(orgs) => return self.of_orgs(orgs, api, login, trace).await,
             Reach::Legacy(org) => {
@@ -109,7 +109,7 @@ impl Rules {
         api: &Api<'_>,
         login: &str,
         trace: &mut Trace,
-    ) -> Result<Membership, Stop> {
+    ) -> Result<Membership, ApiError> {
         let mut members = Vec::new();
         for org in orgs {
             if is_member(api, &org.name, login, trace).await? {
@@ -139,7 +139,7 @@ impl Rules {
         Ok(Membership::NotIn(orgs.iter().flat_map(Org::required).collect()))
     }
 
-    async fn of_all(&self, api: &Api<'_>, trace: &mut Trace) -> Result<Groups, Stop> {
+    async fn of_all(&self, api: &Api<'_>, trace: &mut Trace) -> Result<Groups, ApiError> {
         let orgs: Vec<Account> = api.list(ORGS, "/user/orgs", trace).await?;
         let teams = teams(api, trace).await?;
         let mut groups = Groups::default();
@@ -198,7 +198,7 @@ impl Groups {
     }
 }
 
-async fn teams(api: &Api<'_>, trace: &mut Trace) -> Result<Vec<Team>, Stop> {
+async fn teams(api: &Api<'_>, trace: &mut Trace) -> Result<Vec<Team>, ApiError> {
     api.list(TEAMS, "/user/teams", trace).await
 }
 
@@ -217,7 +217,12 @@ fn tell_others(teams: &[Team], orgs: &[Org], trace: &mut Trace) {
 
 /// A private membership is seen too, because the person's own token asks. What an organization hides from this
 /// application counts as none. Both names were seen to be GitHub's where they came in.
-async fn is_member(api: &Api<'_>, org: &str, login: &str, trace: &mut Trace) -> Result<bool, Stop> {
+async fn is_member(
+    api: &Api<'_>,
+    org: &str,
+    login: &str,
+    trace: &mut Trace,
+) -> Result<bool, ApiError> {
     let said = api.ask(MEMBERS, &format!("/orgs/{org}/members/{login}"), trace).await?;
     let why = match said.status {
         204 => {

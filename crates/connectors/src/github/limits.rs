@@ -1,5 +1,5 @@
 //! GitHub's limits on requests, its primary and its secondary ones, and whom it does not want to be asked about
-//! for a while. Kept for this replica only; limits are a person's own, so nobody else waits for them.
+//! for a while. Cached for this replica only; limits are a person's own, so nobody else waits for them.
 
 use std::collections::HashMap;
 use std::sync::Mutex;

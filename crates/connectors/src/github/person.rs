@@ -3,7 +3,7 @@
 use countersign_core::{Identity, Trace};
 use serde::Deserialize;
 
-use super::api::{Api, Stop, is_login};
+use super::api::{Api, ApiError, is_login};
 use crate::oauth::UpstreamError;
 
 const USER: &str = "user API";
@@ -29,7 +29,7 @@ struct Address {
     verified: bool,
 }
 
-pub(super) async fn user(api: &Api<'_>, trace: &mut Trace) -> Result<User, Stop> {
+pub(super) async fn user(api: &Api<'_>, trace: &mut Trace) -> Result<User, ApiError> {
     let user: User = api.ask(USER, "/user", trace).await?.json()?;
     match is_login(&user.login) {
         true => Ok(user),
@@ -52,7 +52,7 @@ impl User {
         }
     }
 
-    pub fn tell_changes(&self, before: &Identity, now: &Identity, trace: &mut Trace) {
+    pub fn note_changed_login(&self, before: &Identity, now: &Identity, trace: &mut Trace) {
         let was = &before.preferred_username;
         if *was == self.login {
             return;
@@ -81,9 +81,9 @@ impl Addresses {
         api: &Api<'_>,
         user: &User,
         trace: &mut Trace,
-    ) -> Result<Option<String>, Stop> {
+    ) -> Result<Option<String>, ApiError> {
         let said = api.list(EMAILS, "/user/emails", trace).await;
-        if let Err(Stop::Failed(failure)) = &said
+        if let Err(ApiError::Failed(failure)) = &said
             && matches!(failure.status(), Some(403 | 404))
         {
             trace.note("the application may not see addresses: it needs the scope user:email");

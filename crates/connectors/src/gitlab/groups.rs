@@ -4,14 +4,14 @@ use countersign_core::{Secret, Trace};
 use serde::Deserialize;
 use url::Url;
 
-use crate::oauth::{Ask, Http, UpstreamError, below};
+use crate::oauth::{ApiRequest, Http, UpstreamError, below};
 
 const USERINFO: &str = "userinfo endpoint";
 const GROUPS: &str = "groups API";
 const MEMBERS: &str = "members API";
 const PER_PAGE: usize = 100;
 const MAX_PAGES: usize = 100;
-/// Roles that userinfo does not tell are asked one by one.
+/// Roles that are not in userinfo are requested one by one.
 const MAX_ROLES_ASKED: usize = 500;
 
 /// The API with the access token of one user.
@@ -96,7 +96,7 @@ impl GroupsApi<'_> {
 
     async fn user_info(&self, trace: &mut Trace) -> Result<UserInfo, UpstreamError> {
         let url = below(self.base, "oauth/userinfo");
-        let ask = Ask::get(USERINFO, &url).bearer(self.token);
+        let ask = ApiRequest::get(USERINFO, &url).bearer(self.token);
         self.http.ask(ask, trace).await?.success()?.json()
     }
 
@@ -108,7 +108,7 @@ impl GroupsApi<'_> {
                 .append_pair("all_available", "false")
                 .append_pair("per_page", &PER_PAGE.to_string())
                 .append_pair("page", &page.to_string());
-            let ask = Ask::get(GROUPS, &url).bearer(self.token);
+            let ask = ApiRequest::get(GROUPS, &url).bearer(self.token);
             let groups: Vec<Group> = self.http.ask(ask, trace).await?.success()?.json()?;
             let last = groups.len() < PER_PAGE;
             records.extend(groups.into_iter().filter_map(Group::named));
@@ -129,7 +129,8 @@ impl GroupsApi<'_> {
     ) -> Result<Option<&'static str>, UpstreamError> {
         let user = self.user_id;
         let url = below(self.base, &format!("api/v4/groups/{group}/members/all/{user}"));
-        let answer = self.http.ask(Ask::get(MEMBERS, &url).bearer(self.token), trace).await?;
+        let answer =
+            self.http.ask(ApiRequest::get(MEMBERS, &url).bearer(self.token), trace).await?;
         if matches!(answer.status(), 403 | 404) {
             trace.note(format!("{path}: the role is not told ({})", answer.status()));
             return Ok(None);

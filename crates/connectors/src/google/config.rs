@@ -6,9 +6,9 @@ use countersign_config::{Section, Value};
 use url::Url;
 
 use super::credentials::Credentials;
-use crate::oauth::{Http, Registration, Roots, SecretIs, base_url, texts_or, url_of};
+use crate::oauth::{ClientSecretRule, Http, Registration, Roots, base_url, texts_or, url_of};
 use crate::oidc::metadata::Overrides;
-use crate::oidc::provider::{Pkce, Settings};
+use crate::oidc::provider::{Pkce, ProviderSettings};
 
 const ISSUER: &str = "https://accounts.google.com";
 const METADATA: &str = "http://metadata.google.internal";
@@ -16,7 +16,7 @@ const METADATA: &str = "http://metadata.google.internal";
 pub(super) const ANY_DOMAIN: &str = "*";
 
 pub(super) struct Config {
-    pub provider: Settings,
+    pub provider: ProviderSettings,
     pub http: Http,
     pub scopes: Vec<String>,
     pub hosted_domains: Vec<String>,
@@ -48,7 +48,7 @@ pub(super) struct Apis {
 
 /// Every key is read before anything is given up, so that all problems are told at once.
 pub(super) fn read(section: Section<'_>) -> Option<Config> {
-    let registration = Registration::read(&section, SecretIs::Required);
+    let registration = Registration::read(&section, ClientSecretRule::Required);
     let roots = Roots::read_list(&section);
     let mut scopes = vec!["openid".to_owned()];
     for scope in texts_or(&section, "scopes", &["profile", "email"]) {
@@ -89,7 +89,7 @@ pub(super) fn read(section: Section<'_>) -> Option<Config> {
         names.push("accounts.google.com".to_owned());
     }
     Some(Config {
-        provider: Settings {
+        provider: ProviderSettings {
             issuer,
             names,
             overrides: Overrides::default(),

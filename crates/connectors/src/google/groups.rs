@@ -7,8 +7,8 @@ use serde::Deserialize;
 use url::Url;
 
 use super::config::{ANY_DOMAIN, Apis, Source};
-use super::tokens::{AccessTokens, CLOUD_IDENTITY, DIRECTORY, Way};
-use crate::oauth::{Ask, Http, UpstreamError, below};
+use super::tokens::{AccessTokens, CLOUD_IDENTITY, DIRECTORY, TokenSource};
+use crate::oauth::{ApiRequest, Http, UpstreamError, below};
 
 const DIRECTORY_API: &str = "Admin Directory API";
 const CLOUD_API: &str = "Cloud Identity API";
@@ -92,7 +92,7 @@ impl Groups {
         now: Timestamp,
         trace: &mut Trace,
     ) -> Result<Vec<String>, UpstreamError> {
-        let way = Way { http, apis: &self.apis, now };
+        let way = TokenSource { http, apis: &self.apis, now };
         let mut budget = Budget { calls: MAX_CALLS, seen: HashSet::new() };
         let groups = match &self.reader {
             Reader::CloudIdentity { tokens } => {
@@ -113,7 +113,7 @@ impl Groups {
         &self,
         email: &str,
         tokens: &AccessTokens,
-        way: &Way<'_>,
+        way: &TokenSource<'_>,
         budget: &mut Budget,
         trace: &mut Trace,
     ) -> Result<Vec<String>, UpstreamError> {
@@ -136,7 +136,8 @@ impl Groups {
             url.query_pairs_mut().append_pair("query", &query).append_pair("pageSize", "200");
             add_page(&mut url, next.as_deref());
             trace.note(format!("{verb} for {email}"));
-            let answer = way.http.ask(Ask::get(CLOUD_API, &url).bearer(&token), trace).await?;
+            let answer =
+                way.http.ask(ApiRequest::get(CLOUD_API, &url).bearer(&token), trace).await?;
             let page: CloudPage = answer.success().map_err(forbidden)?.json()?;
             for Membership { group } in page.memberships {
                 if budget.is_new(&group.id, CLOUD_API)? {
@@ -154,7 +155,7 @@ impl Groups {
 struct Directory<'a> {
     tokens: &'a AccessTokens,
     admins: &'a BTreeMap<String, String>,
-    way: Way<'a>,
+    way: TokenSource<'a>,
 }
 
 impl Directory<'_> {
@@ -201,7 +202,7 @@ impl Directory<'_> {
             url.query_pairs_mut().append_pair("userKey", email).append_pair("maxResults", "200");
             add_page(&mut url, next.as_deref());
             trace.note(format!("groups of {email}"));
-            let ask = Ask::get(DIRECTORY_API, &url).bearer(&token);
+            let ask = ApiRequest::get(DIRECTORY_API, &url).bearer(&token);
             let answer = self.way.http.ask(ask, trace).await?;
             if answer.status() == 404 {
                 trace.excluded(email, "the directory does not know this address");

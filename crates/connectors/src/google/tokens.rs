@@ -10,7 +10,9 @@ use url::Url;
 
 use super::config::Apis;
 use super::credentials::{Credentials, Federation, ServiceAccount};
-use crate::oauth::{Ask, Granted, Http, Kept, Tokens, UpstreamError, below, granted};
+use crate::oauth::{
+    ApiRequest, Cached, Http, TokenResponse, Tokens, UpstreamError, below, read_token_response,
+};
 
 pub(super) const DIRECTORY: &str = "https://www.googleapis.com/auth/admin.directory.group.readonly";
 pub(super) const CLOUD_IDENTITY: &str =
@@ -36,11 +38,11 @@ const UNKNOWN_LIFETIME: u64 = 5 * 60;
 pub(super) struct AccessTokens {
     credentials: Credentials,
     scope: &'static str,
-    kept: BTreeMap<String, Kept<Secret>>,
+    kept: BTreeMap<String, Cached<Secret>>,
 }
 
 /// Whatever is needed to ask.
-pub(super) struct Way<'a> {
+pub(super) struct TokenSource<'a> {
     pub http: &'a Http,
     pub apis: &'a Apis,
     pub now: Timestamp,
@@ -52,7 +54,7 @@ impl AccessTokens {
         scope: &'static str,
         subjects: impl IntoIterator<Item = String>,
     ) -> Self {
-        let kept = subjects.into_iter().map(|subject| (subject, Kept::default())).collect();
+        let kept = subjects.into_iter().map(|subject| (subject, Cached::default())).collect();
         Self { credentials, scope, kept }
     }
 
@@ -60,7 +62,7 @@ impl AccessTokens {
     pub async fn get(
         &self,
         subject: &str,
-        way: &Way<'_>,
+        way: &TokenSource<'_>,
         trace: &mut Trace,
     ) -> Result<Arc<Secret>, UpstreamError> {
         let kept = self.kept.get(subject).ok_or_else(|| {
@@ -79,7 +81,7 @@ impl AccessTokens {
     async fn fetch(
         &self,
         subject: &str,
-        way: &Way<'_>,
+        way: &TokenSource<'_>,
         trace: &mut Trace,
     ) -> Result<Tokens, UpstreamError> {
         match &self.credentials {
@@ -107,7 +109,7 @@ impl AccessTokens {
         &self,
         federation: &Federation,
         subject: &str,
-        way: &Way<'_>,
+        way: &TokenSource<'_>,
         trace: &mut Trace,
     ) -> Result<Tokens, UpstreamError> {
         let direct = federation.impersonation.is_none() && subject.is_empty();
@@ -134,14 +136,14 @@ impl AccessTokens {
         account: &str,
         subject: &str,
         token: &Secret,
-        way: &Way<'_>,
+        way: &TokenSource<'_>,
         trace: &mut Trace,
     ) -> Result<Tokens, UpstreamError> {
         let path = format!("v1/projects/-/serviceAccounts/{account}:signJwt");
         let url = below(&way.apis.iam_credentials, &path);
         let claims = self.claims(account, GOOGLE_TOKENS, subject, way.now);
         let body = json!({ "payload": claims.to_string() });
-        let answer = way.http.ask(Ask::json(IAM, &url, &body).bearer(token), trace).await?;
+        let answer = way.http.ask(ApiRequest::json(IAM, &url, &body).bearer(token), trace).await?;
         let object = answer.success()?.object()?;
         let signed = object.get("signedJwt").and_then(Value::as_str);
         let signed = signed.ok_or(UpstreamError::Lacks { endpoint: IAM, what: "signedJwt" })?;
@@ -178,8 +180,8 @@ async fn redeemed(
     trace: &mut Trace,
 ) -> Result<Tokens, UpstreamError> {
     let form = [("grant_type", JWT_BEARER), ("assertion", assertion.expose())];
-    let answer = http.ask(Ask::form(SERVICE_ACCOUNT, url, &form), trace).await?;
-    tokens(granted(&answer)?, SERVICE_ACCOUNT)
+    let answer = http.ask(ApiRequest::form(SERVICE_ACCOUNT, url, &form), trace).await?;
+    tokens(read_token_response(&answer)?, SERVICE_ACCOUNT)
 }
 
 async fn exchanged(
@@ -210,8 +212,8 @@ async fn exchanged(
         ("subject_token_type", federation.subject_token_type.as_str()),
         ("subject_token", subject.as_str()),
     ];
-    let answer = http.ask(Ask::form(STS, &federation.token_url, &form), trace).await?;
-    tokens(granted(&answer)?, STS)
+    let answer = http.ask(ApiRequest::form(STS, &federation.token_url, &form), trace).await?;
+    tokens(read_token_response(&answer)?, STS)
 }
 
 async fn impersonated(
@@ -222,7 +224,7 @@ async fn impersonated(
     trace: &mut Trace,
 ) -> Result<Tokens, UpstreamError> {
     let body = json!({ "scope": [scope] });
-    let answer = http.ask(Ask::json(IAM, url, &body).bearer(token), trace).await?;
+    let answer = http.ask(ApiRequest::json(IAM, url, &body).bearer(token), trace).await?;
     let object = answer.success()?.object()?;
     let access = object.get("accessToken").and_then(Value::as_str);
     let access = access.ok_or(UpstreamError::Lacks { endpoint: IAM, what: "accessToken" })?;
@@ -230,20 +232,20 @@ async fn impersonated(
 }
 
 async fn machine_token(
-    way: &Way<'_>,
+    way: &TokenSource<'_>,
     scope: &str,
     trace: &mut Trace,
 ) -> Result<Tokens, UpstreamError> {
     let mut url = machine(way, "token");
     url.query_pairs_mut().append_pair("scopes", scope);
-    let ask = Ask::get(METADATA, &url).header("metadata-flavor", Secret::new("Google"));
+    let ask = ApiRequest::get(METADATA, &url).header("metadata-flavor", Secret::new("Google"));
     let answer = way.http.ask(ask, trace).await?;
-    tokens(granted(&answer)?, METADATA)
+    tokens(read_token_response(&answer)?, METADATA)
 }
 
-async fn machine_email(way: &Way<'_>, trace: &mut Trace) -> Result<String, UpstreamError> {
+async fn machine_email(way: &TokenSource<'_>, trace: &mut Trace) -> Result<String, UpstreamError> {
     let url = machine(way, "email");
-    let ask = Ask::get(METADATA, &url).header("metadata-flavor", Secret::new("Google"));
+    let ask = ApiRequest::get(METADATA, &url).header("metadata-flavor", Secret::new("Google"));
     let answer = way.http.ask(ask, trace).await?.success()?;
     let plain = |c: char| c.is_ascii_alphanumeric() || "@.-_:".contains(c);
     std::str::from_utf8(answer.bytes())
@@ -254,16 +256,16 @@ async fn machine_email(way: &Way<'_>, trace: &mut Trace) -> Result<String, Upstr
         .ok_or(UpstreamError::Lacks { endpoint: METADATA, what: "the service account's address" })
 }
 
-fn machine(way: &Way<'_>, what: &str) -> Url {
+fn machine(way: &TokenSource<'_>, what: &str) -> Url {
     let path = format!("computeMetadata/v1/instance/service-accounts/default/{what}");
     below(&way.apis.metadata, &path)
 }
 
-fn tokens(granted: Granted, endpoint: &'static str) -> Result<Tokens, UpstreamError> {
+fn tokens(granted: TokenResponse, endpoint: &'static str) -> Result<Tokens, UpstreamError> {
     match granted {
-        Granted::Tokens(tokens) => Ok(tokens),
+        TokenResponse::Tokens(tokens) => Ok(tokens),
         // Of a service account this is a fault of the configuration, not of the person.
-        Granted::Refused(code) => {
+        TokenResponse::Refused(code) => {
             Err(UpstreamError::Status { endpoint, status: 400, code: Some(code) })
         }
     }

@@ -10,8 +10,8 @@ use ldap3::LdapResult;
 use ldap3::controls::RawControl;
 use tokio::time::timeout;
 
+use super::connection::Connection;
 use super::failure::{DirectoryError, describe};
-use super::wire::Connection;
 use crate::ber;
 
 /// draft-behera-ldap-password-policy: asked for with every bind, ignored by servers that lack it.
@@ -48,7 +48,7 @@ pub(super) fn is_against_everybody(result: &LdapResult) -> bool {
 
 /// What a person's bind came to.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum UpstreamOutcome {
     /// With what the server says of the time left, if anything.
     Accepted {
         note: Option<String>,
@@ -78,13 +78,13 @@ pub(super) async fn simple(
 }
 
 /// `Err` when the answer is about the server and not about the person.
-pub(super) fn verdict(result: &LdapResult) -> Result<Verdict, DirectoryError> {
+pub(super) fn verdict(result: &LdapResult) -> Result<UpstreamOutcome, DirectoryError> {
     let policy = PasswordPolicy::of(result);
     if result.rc == 0 {
         return Ok(match policy.refusal() {
             // "Change your password first" comes with success; the change cannot be made here.
-            Some((refusal, why)) => Verdict::Refused { refusal, why: why.to_owned() },
-            None => Verdict::Accepted { note: policy.note() },
+            Some((refusal, why)) => UpstreamOutcome::Refused { refusal, why: why.to_owned() },
+            None => UpstreamOutcome::Accepted { note: policy.note() },
         });
     }
     let known = policy.refusal().or_else(|| active_directory(&result.text));
@@ -97,7 +97,7 @@ pub(super) fn verdict(result: &LdapResult) -> Result<Verdict, DirectoryError> {
         49 | 19 | 32 | 48 => known.unwrap_or((Refusal::BadCredentials, "bad password")),
         _ => return Err(DirectoryError::of_result("bind", result)),
     };
-    Ok(Verdict::Refused { refusal, why: format!("{why}: {}", describe(result)) })
+    Ok(UpstreamOutcome::Refused { refusal, why: format!("{why}: {}", describe(result)) })
 }
 
 /// The response control of a password policy.

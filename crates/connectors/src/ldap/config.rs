@@ -1,4 +1,4 @@
-//! What an LDAP connector was told, after it was found to make sense.
+//! The configuration of an LDAP connector, after it was read and checked.
 
 use std::fmt;
 use std::sync::Arc;

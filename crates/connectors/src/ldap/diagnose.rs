@@ -9,7 +9,7 @@ use super::entry::Entry;
 use super::failure::DirectoryError;
 use super::groups::{self, Detail};
 use super::pool::{Deadline, Lease};
-use super::search::{Ask, Most};
+use super::search::{SearchLimit, SearchRequest};
 use super::{Ldap, filter, person};
 
 /// So many entries that the filter leaves out are told of.
@@ -88,12 +88,12 @@ async fn tell_left_out(
         return Ok(());
     }
     let pairs = users.username.iter().map(|attribute| (attribute.as_str(), login.as_bytes()));
-    let ask = Ask {
+    let ask = SearchRequest {
         base: &users.base,
         scope: users.scope,
         filter: filter::any_of(&format!("(!{})", users.filter), pairs),
         attributes: vec!["1.1"],
-        most: Most::First(LEFT_OUT),
+        most: SearchLimit::First(LEFT_OUT),
     };
     trace.request(format!("what the filter leaves out: {}", ask.describe()));
     let entries = lease.search(&ask, trace).await?;

@@ -21,6 +21,14 @@ pub(super) enum Scalar<'a> {
     Binary,
 }
 
+/// Values `first` to `last` of an attribute; `last` is `None` where they go to the end.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct ValueRange<'a> {
+    pub values: Vec<&'a [u8]>,
+    pub first: usize,
+    pub last: Option<usize>,
+}
+
 impl Entry {
     /// `None` when it is not a `SearchResultEntry` (RFC 4511 section 4.5.2) or its name is not text.
     pub fn from_tag(tag: StructureTag) -> Option<Self> {
@@ -66,12 +74,22 @@ impl Entry {
         }
     }
 
-    /// Active Directory gives long attributes in parts (`memberOf;range=0-1499`).
-    pub fn is_partial(&self, attribute: &str) -> bool {
-        self.attributes.iter().any(|(name, _)| {
-            let (base, options) = name.split_once(';').unwrap_or((name, ""));
-            base.eq_ignore_ascii_case(attribute)
-                && options.to_ascii_lowercase().starts_with("range=")
+    /// A part of an attribute: Active Directory sends at most 1500 values at once, as `memberOf;range=0-1499`
+    /// (MS-ADTS section 3.1.1.3.1.3.3). `None` where the attribute is there as a whole, or not at all.
+    pub fn range(&self, attribute: &str) -> Option<ValueRange<'_>> {
+        self.attributes.iter().find_map(|(name, values)| {
+            let (base, options) = name.split_once(';')?;
+            if !base.eq_ignore_ascii_case(attribute) {
+                return None;
+            }
+            let options = options.to_ascii_lowercase();
+            let (first, last) = options.strip_prefix("range=")?.split_once('-')?;
+            Some(ValueRange {
+                values: values.iter().map(Vec::as_slice).collect(),
+                first: first.parse().ok()?,
+                // `*`: to the end. What is no number is not the end either.
+                last: (last != "*").then(|| last.parse().unwrap_or(usize::MAX)),
+            })
         })
     }
 

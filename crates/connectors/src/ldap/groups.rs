@@ -4,13 +4,14 @@
 use std::collections::HashSet;
 
 use countersign_core::Trace;
+use ldap3::Scope;
 
 use super::config::{GroupSearch, Matcher, is_dn};
 use super::entry::{Entry, Scalar, folded};
 use super::failure::DirectoryError;
 use super::filter;
 use super::pool::Lease;
-use super::search::{Ask, Most};
+use super::search::{SearchLimit, SearchRequest};
 
 const MAX_GROUPS: usize = 10_000;
 const MAX_DEPTH: usize = 32;
@@ -42,7 +43,7 @@ pub(super) async fn of(
     for matcher in &search.matchers {
         // What another matcher found is asked about again by this one.
         found.seen.clear();
-        let mut level = values(person, &matcher.user)?;
+        let mut level = values(lease, person, &matcher.user, trace).await?;
         if level.is_empty() {
             trace
                 .note(format!("the person has no {}, so this matcher finds nothing", matcher.user));
@@ -61,7 +62,7 @@ pub(super) async fn of(
                 let why = why(depth, attribute, batch);
                 for group in groups {
                     if found.take(&group, &why, trace)? && matcher.recursion.is_some() {
-                        next.extend(values(&group, &matcher.user)?);
+                        next.extend(values(lease, &group, &matcher.user, trace).await?);
                     }
                 }
             }
@@ -87,14 +88,14 @@ pub(super) async fn left_out(
     }
     let others = format!("(!{})", search.filter);
     for matcher in &search.matchers {
-        for batch in values(person, &matcher.user)?.chunks(BATCH) {
+        for batch in values(lease, person, &matcher.user, trace).await?.chunks(BATCH) {
             let pairs = batch.iter().map(|value| (matcher.group.as_str(), value.as_slice()));
-            let ask = Ask {
+            let ask = SearchRequest {
                 base: &search.base,
                 scope: search.scope,
                 filter: filter::any_of(&others, pairs),
                 attributes: vec![NO_ATTRIBUTES],
-                most: Most::First(LEFT_OUT),
+                most: SearchLimit::First(LEFT_OUT),
             };
             trace.request(format!("what the filter leaves out: {}", ask.describe()));
             let groups = lease.search(&ask, trace).await?;
@@ -174,12 +175,12 @@ async fn find(
         attributes.push(NO_ATTRIBUTES);
     }
     let pairs = values.iter().map(|value| (attribute, value.as_slice()));
-    let ask = Ask {
+    let ask = SearchRequest {
         base: &search.base,
         scope: search.scope,
         filter: filter::any_of(&search.filter, pairs),
         attributes,
-        most: Most::All(MAX_GROUPS),
+        most: SearchLimit::All(MAX_GROUPS),
     };
     trace.request(ask.describe());
     let groups = lease.search(&ask, trace).await?;
@@ -190,12 +191,46 @@ async fn find(
 /// RFC 4511 section 4.5.1.8; an empty list would ask for all.
 const NO_ATTRIBUTES: &str = "1.1";
 
-fn values(entry: &Entry, attribute: &str) -> Result<Vec<Vec<u8>>, DirectoryError> {
-    if entry.is_partial(attribute) {
-        let cause = format!("the server gives only a part of {attribute} of {}", entry.dn);
-        return Err(DirectoryError::Misconfigured(cause));
+/// The values of an attribute that are not empty. Where the server sends a part of them, the rest is searched for.
+async fn values(
+    lease: &mut Lease<'_>,
+    entry: &Entry,
+    attribute: &str,
+    trace: &mut Trace,
+) -> Result<Vec<Vec<u8>>, DirectoryError> {
+    let owned = |values: Vec<&[u8]>| -> Vec<Vec<u8>> {
+        values.into_iter().filter(|v| !v.is_empty()).map(<[u8]>::to_vec).collect()
+    };
+    let Some(range) = entry.range(attribute) else { return Ok(owned(entry.values(attribute))) };
+    let (mut values, mut last) = (owned(range.values), range.last);
+    while let Some(end) = last {
+        let first = end.saturating_add(1);
+        let description = format!("{attribute};range={first}-*");
+        let ask = SearchRequest {
+            base: &entry.dn,
+            scope: Scope::Base,
+            filter: "(objectClass=*)".to_owned(),
+            attributes: vec![&description],
+            most: SearchLimit::First(1),
+        };
+        trace.request(format!("{description} of {}", entry.dn));
+        let found = lease.search(&ask, trace).await?;
+        // Each part must continue the one before, so that this ends.
+        let next = found.first().and_then(|entry| entry.range(attribute));
+        let next = next.filter(|next| next.first == first && !next.values.is_empty());
+        let Some(next) = next else {
+            let cause = format!("the server gives only a part of {attribute} of {}", entry.dn);
+            return Err(DirectoryError::Misconfigured(cause));
+        };
+        trace.response(format!("{} values", next.values.len()));
+        values.extend(owned(next.values));
+        last = next.last;
+        if values.len() > MAX_GROUPS {
+            let cause = format!("{attribute} of {} has more than {MAX_GROUPS} values", entry.dn);
+            return Err(DirectoryError::Misconfigured(cause));
+        }
     }
-    Ok(entry.values(attribute).into_iter().filter(|v| !v.is_empty()).map(<[u8]>::to_vec).collect())
+    Ok(values)
 }
 
 /// A group without its name is a mistake in the configuration, and an error as it is in Dex: without

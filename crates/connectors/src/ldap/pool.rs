@@ -15,10 +15,10 @@ use tokio::time::timeout;
 
 use super::bind::{self, UserBinds};
 use super::config::{Config, Host};
+use super::connection::{self, Connection};
 use super::entry::Entry;
 use super::failure::DirectoryError;
-use super::search::{self, Ask};
-use super::wire::{self, Connection};
+use super::search::{self, SearchRequest};
 
 /// A connection unused for longer may have been forgotten by a firewall on the way.
 const MAX_IDLE: Duration = Duration::from_secs(60);
@@ -168,7 +168,7 @@ impl Pool {
         (dn, password): (&str, &Secret),
         deadline: Deadline,
     ) -> Result<(Connection, LdapResult), DirectoryError> {
-        let connected = wire::connect(host, &self.config.security);
+        let connected = connection::connect(host, &self.config.security);
         let mut connection =
             timeout(deadline.remaining(), connected).await.unwrap_or_else(|_| {
                 let cause = "no connection in time: is it down, or a firewall between?";
@@ -228,7 +228,7 @@ impl Lease<'_> {
     /// Tried a second time, on a new connection, if the first broke.
     pub async fn search(
         &mut self,
-        ask: &Ask<'_>,
+        ask: &SearchRequest<'_>,
         trace: &mut Trace,
     ) -> Result<Vec<Entry>, DirectoryError> {
         let remaining = self.deadline.remaining();

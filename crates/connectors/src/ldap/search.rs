@@ -6,9 +6,9 @@ use ldap3::controls::{PagedResults, RawControl};
 use ldap3::{DerefAliases, LdapResult, Scope, SearchOptions};
 use tokio::time::timeout;
 
+use super::connection::Connection;
 use super::entry::Entry;
 use super::failure::DirectoryError;
-use super::wire::Connection;
 use crate::ber;
 
 const MAX_BYTES: usize = 32 << 20;
@@ -18,23 +18,23 @@ const PAGED_RESULTS: &str = "1.2.840.113556.1.4.319";
 const SIZE_LIMIT_EXCEEDED: u32 = 4;
 
 /// What is asked of the directory.
-pub(super) struct Ask<'a> {
+pub(super) struct SearchRequest<'a> {
     pub base: &'a str,
     pub scope: Scope,
     pub filter: String,
     pub attributes: Vec<&'a str>,
-    pub most: Most,
+    pub most: SearchLimit,
 }
 
 #[derive(Clone, Copy)]
-pub(super) enum Most {
+pub(super) enum SearchLimit {
     /// The first so many; that there are more is not an error.
     First(usize),
     /// All, in pages; more than so many is an error.
     All(usize),
 }
 
-impl Ask<'_> {
+impl SearchRequest<'_> {
     /// For the trace.
     pub fn describe(&self) -> String {
         let scope = match self.scope {
@@ -49,7 +49,7 @@ impl Ask<'_> {
 /// A connection on which this fails is in an unknown state and must not be used again.
 pub(super) async fn run(
     connection: &mut Connection,
-    ask: &Ask<'_>,
+    ask: &SearchRequest<'_>,
     within: Duration,
 ) -> Result<Vec<Entry>, DirectoryError> {
     let searched = timeout(within, pages(connection, ask, within)).await;
@@ -58,7 +58,7 @@ pub(super) async fn run(
 
 async fn pages(
     connection: &mut Connection,
-    ask: &Ask<'_>,
+    ask: &SearchRequest<'_>,
     within: Duration,
 ) -> Result<Vec<Entry>, DirectoryError> {
     let mut entries = Vec::new();
@@ -70,14 +70,16 @@ async fn pages(
             entries.push(entry);
             match ask.most {
                 _ if bytes > MAX_BYTES => Err(format!("more than {} MiB", MAX_BYTES >> 20)),
-                Most::All(most) if entries.len() > most => Err(format!("more than {most} entries")),
+                SearchLimit::All(most) if entries.len() > most => {
+                    Err(format!("more than {most} entries"))
+                }
                 _ => Ok(()),
             }
         })
         .await?;
         cookie = next_page(&result);
         if cookie.is_empty() {
-            if let Most::First(most) = ask.most {
+            if let SearchLimit::First(most) = ask.most {
                 entries.truncate(most);
             }
             return Ok(entries);
@@ -88,7 +90,7 @@ async fn pages(
 /// One page of results, or all where the server does not know pages.
 async fn page(
     connection: &mut Connection,
-    ask: &Ask<'_>,
+    ask: &SearchRequest<'_>,
     within: Duration,
     cookie: Vec<u8>,
     take: &mut (dyn FnMut(Entry) -> Result<(), String> + Send),
@@ -96,10 +98,12 @@ async fn page(
     let seconds = i32::try_from(within.as_secs() + 1).unwrap_or(i32::MAX);
     let options = SearchOptions::new().deref(DerefAliases::Never).timelimit(seconds);
     let (options, controls) = match ask.most {
-        Most::First(most) => {
+        SearchLimit::First(most) => {
             (options.sizelimit(i32::try_from(most).unwrap_or(i32::MAX)), Vec::new())
         }
-        Most::All(_) => (options, vec![RawControl::from(PagedResults { size: PAGE, cookie })]),
+        SearchLimit::All(_) => {
+            (options, vec![RawControl::from(PagedResults { size: PAGE, cookie })])
+        }
     };
     let mut ldap = connection.ldap.clone();
     ldap.with_search_options(options).with_controls(controls);
@@ -121,7 +125,7 @@ async fn page(
             .map_err(|much| DirectoryError::Misconfigured(format!("the search found {much}")))?;
     }
     let result = stream.finish().await;
-    let cut = result.rc == SIZE_LIMIT_EXCEEDED && matches!(ask.most, Most::First(_));
+    let cut = result.rc == SIZE_LIMIT_EXCEEDED && matches!(ask.most, SearchLimit::First(_));
     if result.rc == 0 || cut { Ok(result) } else { Err(DirectoryError::of_search(&result)) }
 }
 

@@ -17,7 +17,7 @@ use super::config::Tls;
 pub(crate) mod verifier;
 
 /// The keys about certificates, read but not yet built.
-pub(super) struct Settings {
+pub(super) struct TlsSettings {
     skip_verify: bool,
     /// Path and base64 PEM.
     root_ca: Option<String>,
@@ -26,7 +26,7 @@ pub(super) struct Settings {
     sound: bool,
 }
 
-impl Settings {
+impl TlsSettings {
     pub fn read(section: &Section<'_>) -> Self {
         let given = |key| section.text(key).filter(|text| !text.is_empty());
         let (cert, key) = (given("clientCert"), given("clientKey"));

@@ -4,11 +4,12 @@ use countersign_config::Section;
 use url::Url;
 
 use crate::oauth::{
-    Client, Http, Plain, Proof, Registration, Roots, SecretIs, Spent, base_url, below, texts_or,
+    Client, ClientSecretRule, CodeFlow, Http, Proof, Registration, Roots, UsedRefreshTokens,
+    base_url, below, texts_or,
 };
 
 pub(super) struct Config {
-    pub plain: Plain,
+    pub code_flow: CodeFlow,
     /// A file with a JWT in place of the secret, read at each use because the platform renews it.
     pub assertion_file: Option<String>,
     pub api: Url,
@@ -40,7 +41,11 @@ pub(super) enum Field {
 pub(super) fn read(section: Section<'_>) -> Option<Config> {
     let given = |key| section.text(key).filter(|text| !text.is_empty());
     let assertion_file = given("clientAssertion");
-    let secret_is = if assertion_file.is_some() { SecretIs::Optional } else { SecretIs::Required };
+    let secret_is = if assertion_file.is_some() {
+        ClientSecretRule::Optional
+    } else {
+        ClientSecretRule::Required
+    };
     let registration = Registration::read(&section, secret_is);
     let api = base_url(&section, "apiURL", "https://login.microsoftonline.com");
     let graph = base_url(&section, "graphURL", "https://graph.microsoft.com");
@@ -78,7 +83,14 @@ pub(super) fn read(section: Section<'_>) -> Option<Config> {
     let proof = Proof::Post(registration.client_secret.clone());
     let client = Client { id: registration.client_id.clone(), proof };
     Some(Config {
-        plain: Plain { http, registration, client, authorize, token, spent: Spent::default() },
+        code_flow: CodeFlow {
+            http,
+            registration,
+            client,
+            authorize,
+            token,
+            used_refresh_tokens: UsedRefreshTokens::default(),
+        },
         assertion_file,
         api,
         graph: graph?,

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::oauth::{Ask, Http, UpstreamError, below};
+use crate::oauth::{ApiRequest, Http, UpstreamError, below};
 
 const ENDPOINT: &str = "Microsoft Graph";
 /// Graph takes no more at once.
@@ -49,7 +49,7 @@ impl Graph<'_> {
         let mut url = below(self.base, "v1.0/me");
         let fields = "id,displayName,userPrincipalName,mailNickname,onPremisesSamAccountName";
         url.set_query(Some(&format!("$select={fields}")));
-        let ask = Ask::get(ENDPOINT, &url).bearer(self.token);
+        let ask = ApiRequest::get(ENDPOINT, &url).bearer(self.token);
         let user: User = self.http.ask(ask, trace).await?.success()?.json()?;
         match user.id.is_empty() {
             true => Err(UpstreamError::Lacks { endpoint: ENDPOINT, what: "id" }),
@@ -97,7 +97,7 @@ impl Graph<'_> {
         let mut url = below(self.base, path);
         let mut all = Vec::new();
         for _ in 0..MAX_CALLS {
-            let ask = Ask::json(ENDPOINT, &url, body).bearer(self.token);
+            let ask = ApiRequest::json(ENDPOINT, &url, body).bearer(self.token);
             let answer = self.http.ask(ask, trace).await?;
             let page: Page<T> = answer.success().map_err(|f| without_consent(f, path))?.json()?;
             all.extend(page.value);

@@ -1,4 +1,4 @@
-//! Asking an upstream: no redirect followed, no encoding undone, a limit on time and on size.
+//! Requests to an upstream: no redirects, no compressed responses, limits on time and size.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -23,15 +23,15 @@ pub(crate) const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_IDLE_CONNECTIONS: usize = 8;
 
-/// One for each connector, so that its certificates and its `insecureSkipVerify` are nobody else's.
+/// Each connector has its own, with its own certificates and `insecureSkipVerify`.
 #[derive(Clone)]
 pub(crate) struct Http {
     client: reqwest::Client,
 }
 
-/// One question.
-pub(crate) struct Ask<'a> {
-    /// What it is called in errors and traces.
+/// One request to an endpoint.
+pub(crate) struct ApiRequest<'a> {
+    /// The name in errors and traces.
     endpoint: &'static str,
     url: &'a Url,
     headers: Vec<(&'static str, Secret)>,
@@ -45,15 +45,15 @@ enum Body<'a> {
     Json(&'a Value),
 }
 
-/// Whatever came back, at most [`MAX_ANSWER_BYTES`] of it.
-pub(crate) struct Answer {
+/// The response, with at most [`MAX_ANSWER_BYTES`] of it.
+pub(crate) struct ApiResponse {
     endpoint: &'static str,
     status: u16,
     headers: HeaderMap,
     body: Vec<u8>,
 }
 
-impl<'a> Ask<'a> {
+impl<'a> ApiRequest<'a> {
     pub fn get(endpoint: &'static str, url: &'a Url) -> Self {
         Self { endpoint, url, headers: Vec::new(), body: Body::None }
     }
@@ -118,8 +118,12 @@ impl Http {
         &self.client
     }
 
-    pub async fn ask(&self, ask: Ask<'_>, trace: &mut Trace) -> Result<Answer, UpstreamError> {
-        let Ask { endpoint, url, headers, body } = ask;
+    pub async fn ask(
+        &self,
+        ask: ApiRequest<'_>,
+        trace: &mut Trace,
+    ) -> Result<ApiResponse, UpstreamError> {
+        let ApiRequest { endpoint, url, headers, body } = ask;
         let builder = match body {
             Body::None => self.client.get(url.clone()),
             Body::Form(form) => self.client.post(url.clone()).form(form),
@@ -139,7 +143,7 @@ impl Http {
         }
         trace.request(format!("{endpoint}: {}", shown(url)));
         let mut response = builder.send().await.map_err(|e| broken(endpoint, e))?;
-        let mut answer = Answer {
+        let mut answer = ApiResponse {
             endpoint,
             status: response.status().as_u16(),
             headers: response.headers().clone(),
@@ -156,7 +160,7 @@ impl Http {
     }
 }
 
-impl Answer {
+impl ApiResponse {
     pub fn endpoint(&self) -> &'static str {
         self.endpoint
     }

@@ -11,7 +11,7 @@ use countersign_core::{Connector, ConnectorId, Identity, LoginScopes, Secret, Tr
 use unicode_normalization::UnicodeNormalization;
 
 use super::upstream::check_identity;
-use super::{UpstreamError, Verdict, within};
+use super::{UpstreamError, UpstreamOutcome, within};
 
 #[async_trait]
 pub(crate) trait PasswordApi: Send + Sync {
@@ -24,10 +24,14 @@ pub(crate) trait PasswordApi: Send + Sync {
         password: &Secret,
         login_scopes: LoginScopes,
         trace: &mut Trace,
-    ) -> Result<Option<Verdict>, UpstreamError>;
+    ) -> Result<Option<UpstreamOutcome>, UpstreamError>;
 
     /// What is known of an account without its password, with groups. `None`: there is none of this name.
-    async fn find(&self, login: &str, trace: &mut Trace) -> Result<Option<Verdict>, UpstreamError>;
+    async fn find(
+        &self,
+        login: &str,
+        trace: &mut Trace,
+    ) -> Result<Option<UpstreamOutcome>, UpstreamError>;
 
     async fn refresh(
         &self,
@@ -81,14 +85,18 @@ impl<A: PasswordApi> PasswordLogin for PasswordConnector<A> {
     ) -> Result<AccountDiagnosis, ConnectorError> {
         let found = within(self.api.find(login, trace)).await;
         Ok(match found.map_err(|failure| failure.into_connector_error(&self.id, trace))? {
-            Some(Verdict::Welcome(person)) => AccountDiagnosis::Found(Box::new(person.identity)),
-            Some(Verdict::Disabled) => refused("the account is disabled"),
-            Some(Verdict::NotIn(required)) => {
+            Some(UpstreamOutcome::Accepted(person)) => {
+                AccountDiagnosis::Found(Box::new(person.identity))
+            }
+            Some(UpstreamOutcome::Disabled) => refused("the account is disabled"),
+            Some(UpstreamOutcome::NotIn(required)) => {
                 refused(&format!("in none of {}", required.join(", ")))
             }
-            Some(Verdict::PasswordExpired | Verdict::EmailNotVerified | Verdict::Denied(_)) => {
-                refused("the upstream refuses it")
-            }
+            Some(
+                UpstreamOutcome::PasswordExpired
+                | UpstreamOutcome::EmailNotVerified
+                | UpstreamOutcome::Denied(_),
+            ) => refused("the upstream refuses it"),
             None => refused("there is no user of this name"),
         })
     }
@@ -109,7 +117,7 @@ impl<A: PasswordApi> PasswordLogin for PasswordConnector<A> {
         }
         let verdict = within(self.api.login(login, password, login_scopes, trace)).await;
         let verdict = verdict.and_then(|verdict| match &verdict {
-            Some(Verdict::Welcome(person)) => check_identity(person).map(|()| verdict),
+            Some(UpstreamOutcome::Accepted(person)) => check_identity(person).map(|()| verdict),
             _ => Ok(verdict),
         });
         match verdict.map_err(|failure| failure.into_connector_error(&self.id, trace))? {
@@ -140,8 +148,8 @@ fn refused(why: &str) -> AccountDiagnosis {
 }
 
 /// The identity without anything for a later refresh: these upstreams are asked as ourselves.
-pub(crate) fn welcome(identity: Identity) -> Verdict {
-    Verdict::Welcome(Box::new(countersign_core::connector::SignedIn {
+pub(crate) fn accepted(identity: Identity) -> UpstreamOutcome {
+    UpstreamOutcome::Accepted(Box::new(countersign_core::connector::SignedIn {
         identity,
         upstream: None,
         fingerprint: None,

@@ -24,11 +24,11 @@ pub(crate) struct Registration {
 impl Registration {
     /// `None` with problems noted. Every key is read before anything is given up. `secret` says whether the
     /// upstream demands one.
-    pub fn read(section: &Section<'_>, secret: SecretIs) -> Option<Self> {
+    pub fn read(section: &Section<'_>, secret: ClientSecretRule) -> Option<Self> {
         let client_id = section.required_text("clientID");
         let client_secret = match secret {
-            SecretIs::Required => section.required_secret("clientSecret"),
-            SecretIs::Optional => Some(section.secret("clientSecret").unwrap_or_default()),
+            ClientSecretRule::Required => section.required_secret("clientSecret"),
+            ClientSecretRule::Optional => Some(section.secret("clientSecret").unwrap_or_default()),
         };
         let redirect_uri = url_of(section, "redirectURI");
         let timeout = read_timeout(section);
@@ -51,7 +51,7 @@ pub(crate) fn read_timeout(section: &Section<'_>) -> Duration {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SecretIs {
+pub(crate) enum ClientSecretRule {
     Required,
     Optional,
 }

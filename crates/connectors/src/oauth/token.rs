@@ -6,7 +6,7 @@ use url::Url;
 use url::form_urlencoded::byte_serialize;
 
 use super::codes;
-use super::{Answer, Ask, Http, Registration, Spent, UpstreamError};
+use super::{ApiRequest, ApiResponse, Http, Registration, UpstreamError, UsedRefreshTokens};
 
 const ENDPOINT: &str = "token endpoint";
 /// Where a check has no callback to name.
@@ -49,7 +49,7 @@ impl Tokens {
     }
 }
 
-pub(crate) enum Granted {
+pub(crate) enum TokenResponse {
     Tokens(Tokens),
     /// `invalid_grant` or what GitHub says for it: the code or refresh token is used, expired, revoked or somebody else's.
     Refused(&'static str),
@@ -63,7 +63,7 @@ impl Client {
         url: &Url,
         mut form: Vec<(&str, &str)>,
         trace: &mut Trace,
-    ) -> Result<Granted, UpstreamError> {
+    ) -> Result<TokenResponse, UpstreamError> {
         let mut basic = None;
         match &self.proof {
             Proof::Basic(secret) => basic = Some(basic_value(&self.id, secret)),
@@ -77,11 +77,11 @@ impl Client {
             ]),
             Proof::None => form.push(("client_id", &self.id)),
         }
-        let mut ask = Ask::form(ENDPOINT, url, &form);
+        let mut ask = ApiRequest::form(ENDPOINT, url, &form);
         if let Some(value) = basic {
             ask = ask.header("authorization", value);
         }
-        granted(&http.ask(ask, trace).await?)
+        read_token_response(&http.ask(ask, trace).await?)
     }
 
     pub async fn exchange(
@@ -90,7 +90,7 @@ impl Client {
         url: &Url,
         code: &Code<'_>,
         trace: &mut Trace,
-    ) -> Result<Granted, UpstreamError> {
+    ) -> Result<TokenResponse, UpstreamError> {
         let mut form = vec![
             ("grant_type", "authorization_code"),
             ("code", code.code.expose()),
@@ -106,15 +106,15 @@ impl Client {
         http: &Http,
         url: &Url,
         token: &Secret,
-        spent: &Spent,
+        used_refresh_tokens: &UsedRefreshTokens,
         trace: &mut Trace,
-    ) -> Result<Granted, UpstreamError> {
+    ) -> Result<TokenResponse, UpstreamError> {
         // On its own, so that it ends and is remembered also when whoever asked goes away meanwhile.
         let (client, http, url) = (self.clone(), http.clone(), url.clone());
-        let (token, spent) = (token.clone(), spent.clone());
+        let (token, used_refresh_tokens) = (token.clone(), used_refresh_tokens.clone());
         let spending = tokio::spawn(async move {
             let mut trace = Trace::default();
-            let granted = client.spend(&http, &url, &token, &spent, &mut trace).await;
+            let granted = client.spend(&http, &url, &token, &used_refresh_tokens, &mut trace).await;
             (granted, trace)
         });
         let (granted, told) = spending.await.map_err(|_| {
@@ -136,14 +136,14 @@ impl Client {
         let code = Secret::new("countersign-check");
         let code = Code { code: &code, redirect_uri, verifier: None };
         match self.exchange(http, url, &code, trace).await {
-            Ok(Granted::Refused(_)) => {
+            Ok(TokenResponse::Refused(_)) => {
                 trace.included(
                     ENDPOINT,
                     "it refuses the code that nobody gave, and nothing about us",
                 );
                 Ok(())
             }
-            Ok(Granted::Tokens(_)) => Err(UpstreamError::Configuration(format!(
+            Ok(TokenResponse::Tokens(_)) => Err(UpstreamError::Configuration(format!(
                 "the {ENDPOINT} gives tokens for a code that nobody gave"
             ))),
             Err(UpstreamError::Status { status: 400, code, .. })
@@ -163,23 +163,25 @@ impl Client {
         http: &Http,
         url: &Url,
         token: &Secret,
-        spent: &Spent,
+        used_refresh_tokens: &UsedRefreshTokens,
         trace: &mut Trace,
-    ) -> Result<Granted, UpstreamError> {
-        let _turn = spent.turn(token).await;
-        if let Some(tokens) = spent.given_for(token) {
+    ) -> Result<TokenResponse, UpstreamError> {
+        let _turn = used_refresh_tokens.turn(token).await;
+        if let Some(tokens) = used_refresh_tokens.tokens_for(token) {
             trace.note("this refresh token was spent a moment ago: what it gave is used again");
-            return Ok(Granted::Tokens(tokens));
+            return Ok(TokenResponse::Tokens(tokens));
         }
         let form = vec![("grant_type", "refresh_token"), ("refresh_token", token.expose())];
         let granted = self.ask(http, url, form, trace).await?;
-        let Granted::Tokens(mut tokens) = granted else { return Ok(granted) };
+        let TokenResponse::Tokens(mut tokens) = granted else { return Ok(granted) };
         match &tokens.refresh {
-            Some(next) if !next.matches(token.expose()) => spent.remember(token, &tokens),
+            Some(next) if !next.matches(token.expose()) => {
+                used_refresh_tokens.remember(token, &tokens)
+            }
             Some(_) => {}
             None => tokens.refresh = Some(token.clone()),
         }
-        Ok(Granted::Tokens(tokens))
+        Ok(TokenResponse::Tokens(tokens))
     }
 }
 
@@ -197,12 +199,12 @@ pub(crate) struct Code<'a> {
 }
 
 /// What an answer with tokens, or the error in their place, means.
-pub(crate) fn granted(answer: &Answer) -> Result<Granted, UpstreamError> {
+pub(crate) fn read_token_response(answer: &ApiResponse) -> Result<TokenResponse, UpstreamError> {
     let endpoint = answer.endpoint();
     // Some upstreams answer 200 with an error inside.
     if let Some(code) = answer.error_code() {
         return match code {
-            code if codes::is_spent(code) => Ok(Granted::Refused(code)),
+            code if codes::is_spent(code) => Ok(TokenResponse::Refused(code)),
             _ => Err(answer.failure()),
         };
     }
@@ -217,7 +219,7 @@ pub(crate) fn granted(answer: &Answer) -> Result<Granted, UpstreamError> {
     }
     let access =
         text("access_token").ok_or(UpstreamError::Lacks { endpoint, what: "an access token" })?;
-    Ok(Granted::Tokens(Tokens {
+    Ok(TokenResponse::Tokens(Tokens {
         access: Secret::new(access),
         refresh: text("refresh_token").map(Secret::new),
         id_token: text("id_token").map(Secret::new),

@@ -1,5 +1,5 @@
-//! What every connector of the family does alike: keeping a login or refresh within its bounds, and saying in
-//! the words of the port what came of it. A connector says only where to go and who somebody is.
+//! Adapts an [`Upstream`] to the connector traits: time limits, errors, and the refusal of identities that cannot be
+//! stored.
 
 use std::sync::Arc;
 
@@ -13,45 +13,45 @@ use url::Url;
 
 use super::{UpstreamError, within};
 
-/// What an upstream says of somebody, at a login and at a refresh.
-pub(crate) enum Verdict {
-    Welcome(Box<SignedIn>),
-    /// An administrator took the account away.
+/// The outcome of a login or a refresh at an upstream.
+pub(crate) enum UpstreamOutcome {
+    Accepted(Box<SignedIn>),
+    /// The account is disabled.
     Disabled,
     /// In none of these: groups, domains or organisations.
     NotIn(Vec<String>),
-    /// The upstream does not vouch for the address, and the connector demands it.
+    /// The e-mail address is not verified, and the connector requires that it is.
     EmailNotVerified,
     PasswordExpired,
-    /// The upstream said no, in a word of its protocol.
+    /// The protocol's error code for a refusal, such as `access_denied`.
     Denied(&'static str),
 }
 
-/// What one upstream is to the family. `trace` tells what was asked and answered.
+/// A provider that a browser is redirected to. `trace` records requests and responses.
 #[async_trait]
 pub(crate) trait Upstream: Send + Sync {
-    async fn leave(
+    async fn login_url(
         &self,
         upstream_login: &UpstreamLogin,
         trace: &mut Trace,
     ) -> Result<LoginRedirect, UpstreamError>;
 
     /// `query` as in [`RedirectLogin::handle_callback`].
-    async fn enter(
+    async fn handle_callback(
         &self,
         upstream_login: &UpstreamLogin,
         callback_state: &CallbackState,
         query: &[(String, String)],
         trace: &mut Trace,
-    ) -> Result<Verdict, UpstreamError>;
+    ) -> Result<UpstreamOutcome, UpstreamError>;
 
-    async fn ask_again(
+    async fn refresh(
         &self,
         known: &RefreshRequest<'_>,
         trace: &mut Trace,
     ) -> Result<RefreshOutcome, UpstreamError>;
 
-    /// False: [`Upstream::ask_again`] is never called.
+    /// False: [`Upstream::refresh`] is never called.
     fn can_refresh(&self) -> bool {
         true
     }
@@ -75,7 +75,7 @@ pub(crate) trait Upstream: Send + Sync {
     }
 }
 
-/// An [`Upstream`] behind the port.
+/// Implements the connector traits for an [`Upstream`].
 pub(crate) struct OAuth<U> {
     id: ConnectorId,
     upstream: U,
@@ -108,7 +108,7 @@ impl<U: Upstream> RedirectLogin for OAuth<U> {
         upstream_login: &UpstreamLogin,
     ) -> Result<LoginRedirect, ConnectorError> {
         let mut trace = Trace::default();
-        let redirect = within(self.upstream.leave(upstream_login, &mut trace)).await;
+        let redirect = within(self.upstream.login_url(upstream_login, &mut trace)).await;
         redirect.map_err(|failure| failure.into_connector_error(&self.id, &mut trace))
     }
 
@@ -120,12 +120,15 @@ impl<U: Upstream> RedirectLogin for OAuth<U> {
         trace: &mut Trace,
     ) -> Result<LoginOutcome, ConnectorError> {
         let verdict =
-            within(self.upstream.enter(upstream_login, callback_state, query, trace)).await;
+            within(self.upstream.handle_callback(upstream_login, callback_state, query, trace))
+                .await;
         let verdict = verdict.and_then(|verdict| match &verdict {
-            Verdict::Welcome(person) => check_identity(person).map(|()| verdict),
+            UpstreamOutcome::Accepted(person) => check_identity(person).map(|()| verdict),
             _ => Ok(verdict),
         });
-        verdict.map(Verdict::login).map_err(|failure| failure.into_connector_error(&self.id, trace))
+        verdict
+            .map(UpstreamOutcome::login)
+            .map_err(|failure| failure.into_connector_error(&self.id, trace))
     }
 
     async fn diagnose(
@@ -151,7 +154,7 @@ impl<U: Upstream> Refresh for OAuth<U> {
         known: RefreshRequest<'_>,
         trace: &mut Trace,
     ) -> Result<RefreshOutcome, ConnectorError> {
-        let again = within(self.upstream.ask_again(&known, trace)).await;
+        let again = within(self.upstream.refresh(&known, trace)).await;
         let again = again.and_then(|outcome| match &outcome {
             RefreshOutcome::Current(person) => check_identity(person).map(|()| outcome),
             _ => Ok(outcome),
@@ -173,10 +176,10 @@ pub(super) fn check_identity(person: &SignedIn) -> Result<(), UpstreamError> {
     }
 }
 
-impl Verdict {
+impl UpstreamOutcome {
     pub fn login(self) -> LoginOutcome {
         LoginOutcome::Refused(match self {
-            Self::Welcome(person) => return LoginOutcome::Accepted(person),
+            Self::Accepted(person) => return LoginOutcome::Accepted(person),
             Self::Disabled => Refusal::AccountDisabled,
             Self::PasswordExpired => Refusal::PasswordExpired,
             Self::NotIn(required) => Refusal::NotInRequiredGroup { required },
@@ -187,7 +190,7 @@ impl Verdict {
 
     pub fn refreshed(self) -> RefreshOutcome {
         let why = match self {
-            Self::Welcome(person) => return RefreshOutcome::Current(person),
+            Self::Accepted(person) => return RefreshOutcome::Current(person),
             Self::Disabled => return RefreshOutcome::Disabled,
             Self::NotIn(required) => format!("in none of {}", required.join(", ")),
             Self::PasswordExpired => "the password has expired".to_owned(),
@@ -198,7 +201,8 @@ impl Verdict {
     }
 }
 
-/// An upstream that lost its tokens says the same of everybody, so this alone ends nothing.
+/// The upstream refuses its own token. One that has lost its tokens does so for everybody, so the outcome is `Missing`,
+/// which does not end the session at once.
 pub(crate) fn refused_token(code: &str) -> RefreshOutcome {
     RefreshOutcome::Missing { why: format!("the upstream refuses its token ({code})") }
 }

@@ -1,5 +1,5 @@
-//! The trip to an upstream and back (RFC 6749 section 4.1.1 and 4.1.2), with PKCE (RFC 7636) and a nonce
-//! (OpenID Connect Core 1.0 section 3.1.2.1). That `state` is right was seen to before we hear of it.
+//! The authorization request and its response (RFC 6749 sections 4.1.1 and 4.1.2), with PKCE (RFC 7636) and a nonce
+//! (OpenID Connect Core 1.0 section 3.1.2.1). The caller has compared `state`.
 
 use countersign_core::connector::{CallbackState, LoginRedirect, UpstreamLogin};
 use countersign_core::{Secret, Trace, ids};
@@ -11,11 +11,11 @@ use super::{Registration, UpstreamError};
 
 const VERIFIER: &str = "verifier";
 const NONCE: &str = "nonce";
-/// Longer codes are nobody's. Microsoft's have 1,500 characters.
+/// Microsoft's codes have 1,500 characters.
 const MAX_CODE_BYTES: usize = 8 * 1024;
 
-/// What is asked of the upstream's authorization endpoint.
-pub(crate) struct Leaving<'a> {
+/// The parameters of an authorization request.
+pub(crate) struct AuthorizationRequest<'a> {
     pub authorize: &'a Url,
     pub client_id: &'a str,
     pub scopes: &'a [String],
@@ -26,7 +26,7 @@ pub(crate) struct Leaving<'a> {
 }
 
 /// The registered redirect URI is compared byte for byte by the upstream, so ours must be the same.
-pub(crate) fn ours(
+pub(crate) fn check_redirect_uri(
     registration: &Registration,
     upstream_login: &UpstreamLogin,
 ) -> Result<(), UpstreamError> {
@@ -39,7 +39,7 @@ pub(crate) fn ours(
     }
 }
 
-impl Leaving<'_> {
+impl AuthorizationRequest<'_> {
     pub fn redirect(self, upstream_login: &UpstreamLogin) -> Result<LoginRedirect, UpstreamError> {
         let random = || ids::random_token().map_err(|e| UpstreamError::Temporary(e.to_string()));
         let mut callback_state = Vec::new();
@@ -75,22 +75,23 @@ impl Leaving<'_> {
     }
 }
 
-pub(crate) enum Arrived {
+pub(crate) enum AuthorizationResponse {
     Code(Secret),
-    /// A code of the upstream's protocol, in ASCII and known.
+    /// An error code of the protocol; only known ones are repeated.
     Denied(&'static str),
 }
 
-/// Reads the way back. A parameter given twice, or neither code nor error, is a link somebody made up.
-pub(crate) fn arrived(
+/// Reads the parameters of the callback. A repeated `code`, or neither `code` nor `error`, is refused as
+/// `invalid_request`: no provider sends that.
+pub(crate) fn read_authorization_response(
     query: &[(String, String)],
     trace: &mut Trace,
-) -> Result<Arrived, UpstreamError> {
+) -> Result<AuthorizationResponse, UpstreamError> {
     if let Some(error) = find(query, "error") {
         let code = codes::known(error);
         trace.response(format!("error={}", code.unwrap_or("(unknown)")));
         return match code {
-            Some(code) if codes::is_denial(code) => Ok(Arrived::Denied(code)),
+            Some(code) if codes::is_denial(code) => Ok(AuthorizationResponse::Denied(code)),
             Some(code @ ("server_error" | "temporarily_unavailable")) => {
                 Err(UpstreamError::Temporary(format!("the upstream sent back error={code}")))
             }
@@ -106,11 +107,11 @@ pub(crate) fn arrived(
     match find(query, "code") {
         Some(code) if given == 1 && (1..=MAX_CODE_BYTES).contains(&code.len()) => {
             trace.response("a code");
-            Ok(Arrived::Code(Secret::new(code)))
+            Ok(AuthorizationResponse::Code(Secret::new(code)))
         }
         _ => {
             trace.response("neither one code nor an error");
-            Ok(Arrived::Denied("invalid_request"))
+            Ok(AuthorizationResponse::Denied("invalid_request"))
         }
     }
 }
@@ -119,10 +120,10 @@ pub(crate) fn find<'a>(query: &'a [(String, String)], name: &str) -> Option<&'a 
     query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
 }
 
-/// What was packed at departure.
-pub(crate) struct Packed<'a>(pub &'a CallbackState);
+/// What [`AuthorizationRequest::redirect`] stored for the callback.
+pub(crate) struct StoredChallenge<'a>(pub &'a CallbackState);
 
-impl<'a> Packed<'a> {
+impl<'a> StoredChallenge<'a> {
     pub fn verifier(&self) -> Option<&'a str> {
         find(&self.0.0, VERIFIER)
     }

@@ -9,7 +9,9 @@ use countersign_core::connector::{
 use countersign_core::{Identity, LoginScopes, Secret, Timestamp, Trace};
 use serde::{Deserialize, Serialize};
 
-use super::{Entry, Plain, Tokens, Upstream, UpstreamError, Verdict, refused_token};
+use super::{
+    CodeFlow, TokenOutcome, Tokens, Upstream, UpstreamError, UpstreamOutcome, refused_token,
+};
 
 /// What differs from one such upstream to the next.
 #[async_trait]
@@ -20,7 +22,7 @@ pub(crate) trait UserApi: Send + Sync {
     const CAN_REFRESH: bool = true;
 
     /// Its endpoints, and who we are there.
-    async fn oauth(&self, trace: &mut Trace) -> Result<Arc<Plain>, UpstreamError>;
+    async fn oauth(&self, trace: &mut Trace) -> Result<Arc<CodeFlow>, UpstreamError>;
 
     fn scopes(&self, login_scopes: LoginScopes) -> Vec<String>;
 
@@ -78,22 +80,22 @@ impl<A: UserApi> ApiLogin<A> {
         tokens: &Tokens,
         login_scopes: LoginScopes,
         trace: &mut Trace,
-    ) -> Result<Verdict, UpstreamError> {
+    ) -> Result<UpstreamOutcome, UpstreamError> {
         Ok(match self.0.user(&tokens.access, login_scopes, trace).await? {
-            User::Identity(identity) => Verdict::Welcome(Box::new(SignedIn {
+            User::Identity(identity) => UpstreamOutcome::Accepted(Box::new(SignedIn {
                 identity: *identity,
                 upstream: StoredTokens::of(tokens).filter(|_| A::CAN_REFRESH),
                 fingerprint: None,
             })),
-            User::Disabled => Verdict::Disabled,
-            User::NotIn(required) => Verdict::NotIn(required),
+            User::Disabled => UpstreamOutcome::Disabled,
+            User::NotIn(required) => UpstreamOutcome::NotIn(required),
         })
     }
 }
 
 #[async_trait]
 impl<A: UserApi> Upstream for ApiLogin<A> {
-    async fn leave(
+    async fn login_url(
         &self,
         upstream_login: &UpstreamLogin,
         trace: &mut Trace,
@@ -102,24 +104,24 @@ impl<A: UserApi> Upstream for ApiLogin<A> {
         self.0.oauth(trace).await?.login_url(upstream_login, &scopes, Vec::new())
     }
 
-    async fn enter(
+    async fn handle_callback(
         &self,
         upstream_login: &UpstreamLogin,
         callback_state: &CallbackState,
         query: &[(String, String)],
         trace: &mut Trace,
-    ) -> Result<Verdict, UpstreamError> {
+    ) -> Result<UpstreamOutcome, UpstreamError> {
         let oauth = self.0.oauth(trace).await?;
         match oauth.handle_callback(upstream_login, callback_state, query, trace).await? {
-            Entry::Tokens(tokens) => {
+            TokenOutcome::Tokens(tokens) => {
                 self.verdict(&tokens, upstream_login.login_scopes, trace).await
             }
-            Entry::Denied(code) => Ok(Verdict::Denied(code)),
+            TokenOutcome::Denied(code) => Ok(UpstreamOutcome::Denied(code)),
         }
     }
 
     /// With the refresh token where there is one, else with the access token of the login.
-    async fn ask_again(
+    async fn refresh(
         &self,
         known: &RefreshRequest<'_>,
         trace: &mut Trace,
@@ -134,8 +136,8 @@ impl<A: UserApi> Upstream for ApiLogin<A> {
             (refresh, _) => {
                 let oauth = self.0.oauth(trace).await?;
                 match oauth.refresh(&Secret::new(refresh), trace).await? {
-                    Entry::Tokens(tokens) => tokens,
-                    Entry::Denied(code) => return Ok(refused_token(code)),
+                    TokenOutcome::Tokens(tokens) => tokens,
+                    TokenOutcome::Denied(code) => return Ok(refused_token(code)),
                 }
             }
         };

@@ -7,11 +7,11 @@ use url::Url;
 
 use super::groups::{NewGroup, Rules};
 use super::metadata::Overrides;
-use super::provider::{Pkce, Settings};
-use crate::oauth::{Http, Registration, Roots, SecretIs, texts_or, url_of, warn_of_http};
+use super::provider::{Pkce, ProviderSettings};
+use crate::oauth::{ClientSecretRule, Http, Registration, Roots, texts_or, url_of, warn_of_http};
 
 pub(super) struct Config {
-    pub provider: Settings,
+    pub provider: ProviderSettings,
     pub http: Http,
     pub scopes: Vec<String>,
     pub acr_values: Vec<String>,
@@ -62,7 +62,7 @@ impl Mapping {
 
 /// Every key is read before anything is given up, so that all problems are told at once.
 pub(super) fn read(section: Section<'_>) -> Option<Config> {
-    let registration = Registration::read(&section, SecretIs::Optional);
+    let registration = Registration::read(&section, ClientSecretRule::Optional);
     let issuer = read_issuer(&section);
     let alias = given(&section, "issuerAlias");
     let overrides = read_overrides(&section);
@@ -95,7 +95,7 @@ pub(super) fn read(section: Section<'_>) -> Option<Config> {
     let names = vec![alias.unwrap_or_else(|| issuer.clone())];
     let basic_auth = basic_auth.or_else(|| refuses_basic(&issuer_url).then_some(false));
     Some(Config {
-        provider: Settings {
+        provider: ProviderSettings {
             issuer,
             names,
             overrides,

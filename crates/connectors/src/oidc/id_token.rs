@@ -34,26 +34,26 @@ pub(crate) enum Nonce<'a> {
     NotAsked,
 }
 
-pub(crate) enum Verdict {
+pub(crate) enum IdTokenCheck {
     Good(Map<String, Value>),
     /// No key of the set verifies it. The upstream may have replaced its keys, also under the same `kid`.
     NoKeyFits(UpstreamError),
     Refused(UpstreamError),
 }
 
-pub(crate) fn judge(keys: &UpstreamKeys, token: &Secret, rules: &Rules<'_>) -> Verdict {
-    let refused = |why: &str| Verdict::Refused(UpstreamError::IdToken(why.to_owned()));
+pub(crate) fn judge(keys: &UpstreamKeys, token: &Secret, rules: &Rules<'_>) -> IdTokenCheck {
+    let refused = |why: &str| IdTokenCheck::Refused(UpstreamError::IdToken(why.to_owned()));
     match genuine(keys, token, rules) {
-        Err(Refused::UnknownKey) => Verdict::NoKeyFits(UpstreamError::IdToken(
+        Err(Refused::UnknownKey) => IdTokenCheck::NoKeyFits(UpstreamError::IdToken(
             "signed with a key the upstream does not publish".to_owned(),
         )),
         Err(why @ Refused::BadSignature) => {
-            Verdict::NoKeyFits(UpstreamError::IdToken(why.to_string()))
+            IdTokenCheck::NoKeyFits(UpstreamError::IdToken(why.to_string()))
         }
         Err(why) => refused(&why.to_string()),
         Ok((claims, algorithm)) => match wrong(&claims, algorithm, rules) {
             Some(why) => refused(why),
-            None => Verdict::Good(claims.into_map()),
+            None => IdTokenCheck::Good(claims.into_map()),
         },
     }
 }

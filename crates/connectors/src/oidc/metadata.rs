@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use url::Url;
 
-use crate::oauth::{Answer, UpstreamError, may_lead};
+use crate::oauth::{ApiResponse, UpstreamError, may_lead};
 
 pub(crate) const ENDPOINT: &str = "discovery endpoint";
 
@@ -68,7 +68,7 @@ pub(crate) fn address(issuer: &str) -> Result<Url, UpstreamError> {
 impl Metadata {
     /// `issuer` is compared byte for byte (section 4.3); `from` is where the document was.
     pub fn read(
-        answer: &Answer,
+        answer: &ApiResponse,
         issuer: &str,
         from: &Url,
         overrides: &Overrides,

@@ -11,11 +11,12 @@ use countersign_jose::UpstreamKeys;
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::id_token::{Nonce, Rules, Verdict, judge};
+use super::id_token::{IdTokenCheck, Nonce, Rules, judge};
 use super::metadata::{self, Metadata, Overrides};
 use crate::oauth::{
-    Arrived, Ask, Client, Code, Granted, Http, Kept, Leaving, Packed, Proof, Registration, Spent,
-    Tokens, UpstreamError, arrived, find, ours,
+    ApiRequest, AuthorizationRequest, AuthorizationResponse, Cached, Client, Code, Http, Proof,
+    Registration, StoredChallenge, TokenResponse, Tokens, UpstreamError, UsedRefreshTokens,
+    check_redirect_uri, find, read_authorization_response,
 };
 
 mod unattended;
@@ -28,14 +29,14 @@ const KEYS: &str = "key set endpoint";
 const USERINFO: &str = "userinfo endpoint";
 
 pub(crate) struct Provider {
-    pub settings: Settings,
+    pub settings: ProviderSettings,
     http: Http,
-    metadata: Kept<Metadata>,
-    keys: Kept<UpstreamKeys>,
-    spent: Spent,
+    metadata: Cached<Metadata>,
+    keys: Cached<UpstreamKeys>,
+    used_refresh_tokens: UsedRefreshTokens,
 }
 
-pub(crate) struct Settings {
+pub(crate) struct ProviderSettings {
     /// As written: the discovery document is below it.
     pub issuer: String,
     /// What it calls itself; the first one in its metadata.
@@ -73,16 +74,16 @@ struct About<'a> {
     now: Timestamp,
 }
 
-pub(crate) enum Outcome {
+pub(crate) enum CallbackOutcome {
     Proven(Box<Proven>),
     /// Said no, in a word of the protocol.
     Denied(&'static str),
 }
 
 impl Provider {
-    pub fn new(settings: Settings, http: Http) -> Self {
-        let (metadata, keys) = (Kept::default(), Kept::default());
-        Self { settings, http, metadata, keys, spent: Spent::default() }
+    pub fn new(settings: ProviderSettings, http: Http) -> Self {
+        let (metadata, keys) = (Cached::default(), Cached::default());
+        Self { settings, http, metadata, keys, used_refresh_tokens: UsedRefreshTokens::default() }
     }
 
     pub fn http(&self) -> &Http {
@@ -93,8 +94,11 @@ impl Provider {
         self.metadata
             .get(async {
                 let url = metadata::address(&self.settings.issuer)?;
-                let answer =
-                    self.http.ask(Ask::get(metadata::ENDPOINT, &url), trace).await?.success()?;
+                let answer = self
+                    .http
+                    .ask(ApiRequest::get(metadata::ENDPOINT, &url), trace)
+                    .await?
+                    .success()?;
                 let name = self.settings.names.first().map_or("", String::as_str);
                 let read = Metadata::read(&answer, name, &url, &self.settings.overrides)?;
                 Ok((read, LIFETIME))
@@ -109,9 +113,9 @@ impl Provider {
         more: Vec<(&'static str, String)>,
         trace: &mut Trace,
     ) -> Result<LoginRedirect, UpstreamError> {
-        ours(&self.settings.registration, upstream_login)?;
+        check_redirect_uri(&self.settings.registration, upstream_login)?;
         let metadata = self.metadata(trace).await?;
-        let leaving = Leaving {
+        let leaving = AuthorizationRequest {
             authorize: &metadata.authorize,
             client_id: &self.settings.registration.client_id,
             scopes,
@@ -132,19 +136,19 @@ impl Provider {
         callback_state: &CallbackState,
         query: &[(String, String)],
         trace: &mut Trace,
-    ) -> Result<Outcome, UpstreamError> {
-        ours(&self.settings.registration, upstream_login)?;
-        let code = match arrived(query, trace)? {
-            Arrived::Denied(code) => return Ok(Outcome::Denied(code)),
-            Arrived::Code(code) => code,
+    ) -> Result<CallbackOutcome, UpstreamError> {
+        check_redirect_uri(&self.settings.registration, upstream_login)?;
+        let code = match read_authorization_response(query, trace)? {
+            AuthorizationResponse::Denied(code) => return Ok(CallbackOutcome::Denied(code)),
+            AuthorizationResponse::Code(code) => code,
         };
         let metadata = self.metadata(trace).await?;
         // Whoever made the link the browser followed says nothing about the provider's health.
         if let Err(why) = self.check_sender(&metadata, find(query, "iss")) {
             trace.note(why);
-            return Ok(Outcome::Denied("invalid_request"));
+            return Ok(CallbackOutcome::Denied("invalid_request"));
         }
-        let packed = Packed(callback_state);
+        let packed = StoredChallenge(callback_state);
         let sent = packed.nonce().ok_or_else(|| {
             UpstreamError::Temporary("the login began without a nonce".to_owned())
         })?;
@@ -155,8 +159,8 @@ impl Provider {
         };
         let client = self.client(&metadata);
         let tokens = match client.exchange(&self.http, &metadata.token, &code, trace).await? {
-            Granted::Refused(code) => return Ok(Outcome::Denied(code)),
-            Granted::Tokens(tokens) => tokens,
+            TokenResponse::Refused(code) => return Ok(CallbackOutcome::Denied(code)),
+            TokenResponse::Tokens(tokens) => tokens,
         };
         let nonce = match self.settings.loses_nonce {
             true => Nonce::IsOrAbsent(sent),
@@ -168,7 +172,7 @@ impl Provider {
         let about =
             About { nonce, sub: None, access_token: &tokens.access, now: upstream_login.now };
         let claims = self.claims(&metadata, &token, about, trace).await?;
-        Ok(Outcome::Proven(Box::new(Proven { claims, has_id_token: true, tokens })))
+        Ok(CallbackOutcome::Proven(Box::new(Proven { claims, has_id_token: true, tokens })))
     }
 
     /// Spends a refresh token. The one to use next is in the tokens: a new one, or the same. `sub` is that of the
@@ -179,14 +183,15 @@ impl Provider {
         sub: Option<&str>,
         now: Timestamp,
         trace: &mut Trace,
-    ) -> Result<Outcome, UpstreamError> {
+    ) -> Result<CallbackOutcome, UpstreamError> {
         let metadata = self.metadata(trace).await?;
         let client = self.client(&metadata);
         let url = &metadata.token;
-        let tokens = match client.refresh(&self.http, url, token, &self.spent, trace).await? {
-            Granted::Refused(code) => return Ok(Outcome::Denied(code)),
-            Granted::Tokens(tokens) => tokens,
-        };
+        let tokens =
+            match client.refresh(&self.http, url, token, &self.used_refresh_tokens, trace).await? {
+                TokenResponse::Refused(code) => return Ok(CallbackOutcome::Denied(code)),
+                TokenResponse::Tokens(tokens) => tokens,
+            };
         let claims = match tokens.id_token.clone() {
             None => Map::new(),
             Some(id) => {
@@ -196,7 +201,7 @@ impl Provider {
             }
         };
         let has_id_token = tokens.id_token.is_some();
-        Ok(Outcome::Proven(Box::new(Proven { claims, has_id_token, tokens })))
+        Ok(CallbackOutcome::Proven(Box::new(Proven { claims, has_id_token, tokens })))
     }
 
     /// `sub`, when the ID token said one, must be the same (OpenID Connect Core 1.0 section 5.3.2).
@@ -213,7 +218,7 @@ impl Provider {
                 what: "userinfo_endpoint, which getUserInfo needs",
             });
         };
-        let answer = self.http.ask(Ask::get(USERINFO, url).bearer(access), trace).await?;
+        let answer = self.http.ask(ApiRequest::get(USERINFO, url).bearer(access), trace).await?;
         let claims = answer.success()?.object()?;
         match claims.get("sub").and_then(Value::as_str).filter(|sub| !sub.is_empty()) {
             None => Err(UpstreamError::Lacks { endpoint: USERINFO, what: "sub" }),
@@ -263,7 +268,7 @@ impl Provider {
         };
         let keys = self.keys.get(self.fetch_keys(&metadata.keys, trace)).await?;
         let mut verdict = judge(&keys, token, &rules);
-        if matches!(verdict, Verdict::NoKeyFits(_)) {
+        if matches!(verdict, IdTokenCheck::NoKeyFits(_)) {
             let again =
                 self.keys.again(BETWEEN_KEY_FETCHES, self.fetch_keys(&metadata.keys, trace));
             if let Some(keys) = again.await {
@@ -271,12 +276,12 @@ impl Provider {
             }
         }
         match verdict {
-            Verdict::Good(claims) => {
+            IdTokenCheck::Good(claims) => {
                 let names: Vec<&str> = claims.keys().map(String::as_str).collect();
                 trace.response(format!("a genuine ID token with {}", names.join(", ")));
                 Ok(claims)
             }
-            Verdict::Refused(failure) | Verdict::NoKeyFits(failure) => Err(failure),
+            IdTokenCheck::Refused(failure) | IdTokenCheck::NoKeyFits(failure) => Err(failure),
         }
     }
 
@@ -285,7 +290,7 @@ impl Provider {
         url: &Url,
         trace: &mut Trace,
     ) -> Result<(UpstreamKeys, Duration), UpstreamError> {
-        let answer = self.http.ask(Ask::get(KEYS, url), trace).await?.success()?;
+        let answer = self.http.ask(ApiRequest::get(KEYS, url), trace).await?.success()?;
         let keys =
             UpstreamKeys::parse(answer.bytes()).ok_or(UpstreamError::NotJson { endpoint: KEYS })?;
         match keys.is_empty() {

@@ -1,6 +1,6 @@
 use reqwest::header::{HeaderMap, HeaderValue, LINK};
 
-use super::{Said, is_login};
+use super::{ApiReply, is_login};
 
 #[test]
 fn the_next_page_is_found_among_the_links() {
@@ -17,7 +17,7 @@ fn the_next_page_is_found_among_the_links() {
         (String::new(), None),
     ] {
         let headers = HeaderMap::from_iter([(LINK, HeaderValue::from_str(&link).unwrap())]);
-        let said = Said { endpoint: "x", status: 200, headers, body: Vec::new() };
+        let said = ApiReply { endpoint: "x", status: 200, headers, body: Vec::new() };
         assert_eq!(said.next().as_deref(), expected, "{link}");
     }
 }

@@ -3,7 +3,7 @@ use ldap3::LdapResult;
 use ldap3::controls::{Control, RawControl};
 
 use super::super::failure::DirectoryError;
-use super::{PASSWORD_POLICY, PasswordPolicy, Verdict, verdict};
+use super::{PASSWORD_POLICY, PasswordPolicy, UpstreamOutcome, verdict};
 
 fn result(rc: u32, text: &str, policy: Option<&[u8]>) -> LdapResult {
     let control = policy.map(|value| {
@@ -21,7 +21,7 @@ fn result(rc: u32, text: &str, policy: Option<&[u8]>) -> LdapResult {
 
 fn refusal(rc: u32, text: &str, policy: Option<&[u8]>) -> Refusal {
     match verdict(&result(rc, text, policy)) {
-        Ok(Verdict::Refused { refusal, .. }) => refusal,
+        Ok(UpstreamOutcome::Refused { refusal, .. }) => refusal,
         other => panic!("{other:?}"),
     }
 }
@@ -96,5 +96,5 @@ fn a_wrong_password_is_a_refusal_and_a_broken_server_is_not() {
     for rc in [51, 52] {
         assert!(matches!(error(rc), DirectoryError::Host { is_permanent: false, .. }), "{rc}");
     }
-    assert!(matches!(verdict(&result(0, "", None)), Ok(Verdict::Accepted { note: None })));
+    assert!(matches!(verdict(&result(0, "", None)), Ok(UpstreamOutcome::Accepted { note: None })));
 }

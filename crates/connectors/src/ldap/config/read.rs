@@ -55,7 +55,7 @@ pub(in crate::ldap) fn read(section: Section<'_>) -> Option<Config> {
 fn read_security(section: &Section<'_>) -> Option<Security> {
     let clear = section.flag("insecureNoSSL").unwrap_or(false);
     let start_tls = section.flag("startTLS").unwrap_or(false);
-    let settings = tls::Settings::read(section);
+    let settings = tls::TlsSettings::read(section);
     match (clear, start_tls) {
         (true, true) => {
             section.error("startTLS", "contradicts insecureNoSSL, which sends passwords in clear");

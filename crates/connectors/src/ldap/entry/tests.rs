@@ -29,8 +29,17 @@ fn missing_empty_and_binary_are_not_text() {
 
 #[test]
 fn a_part_of_an_attribute_is_not_taken_for_the_whole() {
-    assert!(entry().is_partial("memberof"));
-    assert!(!entry().is_partial("member"));
+    let parted = entry();
+    let range = parted.range("memberof").unwrap();
+    assert_eq!(
+        (range.values.as_slice(), range.first, range.last),
+        ([b"cn=a".as_slice()].as_slice(), 0, Some(1499))
+    );
+    assert_eq!(parted.range("member"), None);
+    assert_eq!(parted.range("mail"), None);
+    let last = Entry::of("cn=x", &[("member;Range=1500-*", &[b"cn=b"])]);
+    let range = last.range("member").unwrap();
+    assert_eq!((range.first, range.last), (1500, None));
     assert!(entry().values("memberOf").is_empty());
 }
 

@@ -1,7 +1,7 @@
-//! Something fetched from an upstream and kept for a while: its metadata, its keys, a token of our own.
+//! A value that is fetched from an upstream and cached: its metadata, its keys, an access token of our own.
 //!
-//! Fetched at first use, by one request while others wait for it; after a failure nobody asks again for a few
-//! seconds, and then the first who needs it does. So an upstream that was down heals without a restart.
+//! One request fetches it at first use while others wait. After a failure the error is repeated for three seconds; then
+//! the next request fetches again, so an upstream that was down is used again without a restart.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use tokio::time::Instant;
 
 use super::UpstreamError;
 
-/// How long a failure is repeated instead of asking again.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long a failure is repeated before the value is fetched again.
+const RETRY_AFTER: Duration = Duration::from_secs(3);
 
-pub(crate) struct Kept<T>(Mutex<State<T>>);
+pub(crate) struct Cached<T>(Mutex<State<T>>);
 
 struct State<T> {
     value: Option<Arc<T>>,
@@ -25,14 +25,14 @@ struct State<T> {
     failed: Option<UpstreamError>,
 }
 
-impl<T> Default for Kept<T> {
+impl<T> Default for Cached<T> {
     fn default() -> Self {
         let state = State { value: None, asked: None, fresh_until: None, failed: None };
         Self(Mutex::new(state))
     }
 }
 
-impl<T> Kept<T> {
+impl<T> Cached<T> {
     /// The value, fetched when there is none or it is no longer fresh. `fetch` says how long its value stays so.
     pub async fn get<F>(&self, fetch: F) -> Result<Arc<T>, UpstreamError>
     where
@@ -45,7 +45,7 @@ impl<T> Kept<T> {
             _ => {}
         }
         if let (Some(failure), Some(asked)) = (&state.failed, state.asked)
-            && now.duration_since(asked) < PATIENCE
+            && now.duration_since(asked) < RETRY_AFTER
         {
             return Err(failure.clone());
         }

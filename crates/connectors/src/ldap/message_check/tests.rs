@@ -1,4 +1,4 @@
-use super::{Unfit, check, read_message};
+use super::{InvalidMessage, check, read_message};
 
 fn element(tag: u8, body: &[u8]) -> Vec<u8> {
     let mut bytes = vec![tag];
@@ -86,15 +86,15 @@ fn what_would_break_ldap3_does_not_pass() {
 #[test]
 fn depth_and_number_are_bounded_without_recursion() {
     let mut deep = message(1, &element(0x64, &nested(100_000)));
-    assert!(matches!(check(&mut deep), Err(Unfit::TooIntricate)));
+    assert!(matches!(check(&mut deep), Err(InvalidMessage::TooIntricate)));
     let mut many = message(1, &element(0x64, &[0x05, 0x00].repeat(400_000)));
-    assert!(matches!(check(&mut many), Err(Unfit::TooIntricate)));
+    assert!(matches!(check(&mut many), Err(InvalidMessage::TooIntricate)));
 }
 
 #[test]
 fn a_notice_of_disconnection_is_understood() {
     let mut notice = message(0, &result(0x78, b"going down"));
-    assert!(matches!(check(&mut notice), Err(Unfit::Disconnection)));
+    assert!(matches!(check(&mut notice), Err(InvalidMessage::Disconnection)));
 }
 
 #[tokio::test]
@@ -113,9 +113,9 @@ async fn messages_are_read_one_by_one_and_never_beyond() {
 #[tokio::test]
 async fn an_announced_gigabyte_is_refused_before_it_comes() {
     let mut reader: &[u8] = &[0x30, 0x84, 0x40, 0, 0, 0];
-    assert!(matches!(read_message(&mut reader).await, Err(Unfit::TooLong)));
+    assert!(matches!(read_message(&mut reader).await, Err(InvalidMessage::TooLong)));
     let mut cut: &[u8] = &[0x30, 0x82, 0x40, 0, 1, 2];
-    assert!(matches!(read_message(&mut cut).await, Err(Unfit::Io(_))));
+    assert!(matches!(read_message(&mut cut).await, Err(InvalidMessage::Io(_))));
     let mut http: &[u8] = b"HTTP/1.1 400 Bad Request\r\n";
-    assert!(matches!(read_message(&mut http).await, Err(Unfit::NotLdap)));
+    assert!(matches!(read_message(&mut http).await, Err(InvalidMessage::NotLdap)));
 }

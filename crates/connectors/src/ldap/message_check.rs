@@ -1,6 +1,5 @@
-//! Looks at every message of a server before ldap3 does. ldap3 takes a server's word for it: it reads
-//! nested elements by recursion, keeps whatever comes, and panics on a shape it does not expect.
-//! Nothing that gets past here can do that.
+//! Checks every message of a server before ldap3 parses it: ldap3 reads nested elements by recursion, has no limit on
+//! size, and panics on shapes that it does not expect. No message that is accepted here has that effect.
 
 use std::str;
 
@@ -20,9 +19,9 @@ const SEARCH_REFERENCE: u8 = 0x73;
 const EXTENDED_RESPONSE: u8 = 0x78;
 const INTERMEDIATE: u8 = 0x79;
 
-/// Why a server is not spoken to any longer.
+/// Why the connection to a server is closed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Unfit {
+pub(super) enum InvalidMessage {
     #[error("the server sent a message of more than {} MiB", MAX_MESSAGE_BYTES >> 20)]
     TooLong,
     #[error("the server sent a message of too many or too deeply nested parts")]
@@ -37,7 +36,7 @@ pub(super) enum Unfit {
 
 /// The next message, whole. `None` when the server closed the connection between two.
 /// Memory grows with what arrives, not with what is announced.
-pub(super) async fn read_message<R>(reader: &mut R) -> Result<Option<Vec<u8>>, Unfit>
+pub(super) async fn read_message<R>(reader: &mut R) -> Result<Option<Vec<u8>>, InvalidMessage>
 where
     R: AsyncRead + Unpin + Send,
 {
@@ -47,31 +46,31 @@ where
         return Ok(None);
     }
     reader.read_exact(rest).await?;
-    let [0x30, short] = message[..] else { return Err(Unfit::NotLdap) };
+    let [0x30, short] = message[..] else { return Err(InvalidMessage::NotLdap) };
     let length = if short < 0x80 {
         usize::from(short)
     } else {
         let mut digits = [0; 4];
-        let digits = digits.get_mut(..usize::from(short & 0x7f)).ok_or(Unfit::NotLdap)?;
+        let digits = digits.get_mut(..usize::from(short & 0x7f)).ok_or(InvalidMessage::NotLdap)?;
         reader.read_exact(digits).await?;
         message.extend_from_slice(digits);
-        ber::unsigned(digits).ok_or(Unfit::NotLdap)?
+        ber::unsigned(digits).ok_or(InvalidMessage::NotLdap)?
     };
     if length > MAX_MESSAGE_BYTES {
-        return Err(Unfit::TooLong);
+        return Err(InvalidMessage::TooLong);
     }
     let limit = u64::try_from(length).unwrap_or(u64::MAX);
     if reader.take(limit).read_to_end(&mut message).await? < length {
-        return Err(Unfit::Io(std::io::ErrorKind::UnexpectedEof.into()));
+        return Err(InvalidMessage::Io(std::io::ErrorKind::UnexpectedEof.into()));
     }
     Ok(Some(message))
 }
 
 /// Checks one whole message. Text that is not UTF-8 where ldap3 demands it (diagnostics of some
 /// servers) is made so in place.
-pub(super) fn check(message: &mut [u8]) -> Result<(), Unfit> {
+pub(super) fn check(message: &mut [u8]) -> Result<(), InvalidMessage> {
     check_nesting(message)?;
-    let texts = check_shape(message).ok_or(Unfit::NotLdap)??;
+    let texts = check_shape(message).ok_or(InvalidMessage::NotLdap)??;
     for text in texts {
         let Some(bytes) = message.get_mut(text.start..text.end) else { continue };
         if str::from_utf8(bytes).is_err() {
@@ -82,7 +81,7 @@ pub(super) fn check(message: &mut [u8]) -> Result<(), Unfit> {
 }
 
 /// Every element, however deep, lies within its parent, and there are not too many.
-fn check_nesting(message: &[u8]) -> Result<(), Unfit> {
+fn check_nesting(message: &[u8]) -> Result<(), InvalidMessage> {
     let mut ends = vec![message.len()];
     let mut at = 0;
     let mut count = 0;
@@ -91,16 +90,16 @@ fn check_nesting(message: &[u8]) -> Result<(), Unfit> {
             ends.pop();
             continue;
         }
-        let element = ber::element(message, at, end).ok_or(Unfit::NotLdap)?;
+        let element = ber::element(message, at, end).ok_or(InvalidMessage::NotLdap)?;
         count += 1;
         if count > MAX_ELEMENTS {
-            return Err(Unfit::TooIntricate);
+            return Err(InvalidMessage::TooIntricate);
         }
         at = element.start;
         if element.is_primitive() {
             at = element.end;
         } else if ends.len() > MAX_DEPTH {
-            return Err(Unfit::TooIntricate);
+            return Err(InvalidMessage::TooIntricate);
         } else {
             ends.push(element.end);
         }
@@ -110,7 +109,7 @@ fn check_nesting(message: &[u8]) -> Result<(), Unfit> {
 
 /// `LDAPMessage` of RFC 4511 section 4.1.1 with an operation that servers send. The elements that
 /// must be UTF-8 are returned; `None` is any other shape.
-fn check_shape(message: &[u8]) -> Option<Result<Vec<Element>, Unfit>> {
+fn check_shape(message: &[u8]) -> Option<Result<Vec<Element>, InvalidMessage>> {
     let parts = ber::sequence(message)?;
     let [id, operation, rest @ ..] = parts.as_slice() else { return None };
     if id.tag != 0x02 {
@@ -118,7 +117,7 @@ fn check_shape(message: &[u8]) -> Option<Result<Vec<Element>, Unfit>> {
     }
     // Message id 0 is an unsolicited notification; the only one there is announces the end.
     if ber::unsigned(id.body(message))? == 0 {
-        return Some(Err(Unfit::Disconnection));
+        return Some(Err(InvalidMessage::Disconnection));
     }
     let mut texts = match operation.tag {
         BIND_RESPONSE | SEARCH_DONE | EXTENDED_RESPONSE => result_texts(message, *operation)?,

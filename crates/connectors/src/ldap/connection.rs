@@ -1,7 +1,7 @@
-//! One connection to one host: TCP, TLS, and a guard between the server and ldap3.
+//! One connection to one host: TCP, TLS, and a check of each message of the server before ldap3 reads it.
 //!
-//! We connect and speak TLS ourselves, and give ldap3 one end of a socket pair; what a server sends
-//! reaches it only whole and checked. That also makes IPv6 literals and readable causes possible.
+//! We connect and do TLS ourselves, and give ldap3 one end of a socket pair: a message of the server reaches it whole and
+//! checked. That also allows IPv6 literals and error causes that can be read.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +15,7 @@ use tokio_rustls::TlsConnector;
 
 use super::config::{Host, Security, Tls};
 use super::failure::DirectoryError;
-use super::guard;
+use super::message_check;
 use crate::ber;
 
 /// `ExtendedRequest` with the name of StartTLS (RFC 4511 section 4.14.1), message id 1.
@@ -28,7 +28,7 @@ pub(super) struct Connection {
     pub born: Instant,
     pub last_used: Instant,
     tasks: [JoinHandle<()>; 2],
-    /// Why the guard closed it.
+    /// Why the message check closed it.
     closed: Arc<Mutex<Option<String>>>,
 }
 
@@ -37,7 +37,7 @@ impl Connection {
         !self.tasks.iter().any(JoinHandle::is_finished)
     }
 
-    /// What the guard said, or else what ldap3 says.
+    /// The error of the message check, or else ldap3's.
     pub fn cause(&self, error: &ldap3::LdapError) -> String {
         let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner).clone();
         closed.unwrap_or_else(|| match error {
@@ -95,9 +95,9 @@ async fn start_tls(tcp: &mut TcpStream) -> Result<(), DirectoryError> {
     let broken =
         |e: &dyn std::fmt::Display| DirectoryError::no_answer(format!("asking for StartTLS: {e}"));
     tcp.write_all(START_TLS).await.map_err(|e| broken(&e))?;
-    let answer = guard::read_message(tcp).await.map_err(|e| broken(&e))?;
+    let answer = message_check::read_message(tcp).await.map_err(|e| broken(&e))?;
     let mut answer = answer.ok_or_else(|| broken(&"the server closed the connection"))?;
-    guard::check(&mut answer).map_err(|e| broken(&e))?;
+    message_check::check(&mut answer).map_err(|e| broken(&e))?;
     let code = (|| {
         let parts = ber::sequence(&answer)?;
         let code = *ber::children(&answer, *parts.get(1)?)?.first()?;
@@ -162,13 +162,13 @@ fn tls_error(error: &io::Error, host: &str) -> DirectoryError {
     DirectoryError::unusable_host(format!("the server's certificate is not acceptable: {advice}"))
 }
 
-/// Puts the guard between the server and ldap3.
+/// Copies checked messages from the server to ldap3.
 async fn attach<S>(server: S, host: &Host) -> Result<Connection, DirectoryError>
 where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
     let broken = |e: &dyn std::fmt::Display| DirectoryError::Busy(format!("socket pair: {e}"));
-    let (ours, theirs) = UnixStream::pair().map_err(|e| broken(&e))?;
+    let (check_redirect_uri, theirs) = UnixStream::pair().map_err(|e| broken(&e))?;
     let theirs = theirs.into_std().map_err(|e| broken(&e))?;
     let settings = LdapConnSettings::new().set_std_stream(StdStream::Unix(theirs));
     let (driver, ldap) =
@@ -176,7 +176,7 @@ where
     let closed = Arc::new(Mutex::new(None));
     let why = closed.clone();
     let pump = tokio::spawn(async move {
-        if let Err(unfit) = pump(server, ours).await {
+        if let Err(unfit) = pump(server, check_redirect_uri).await {
             *why.lock().unwrap_or_else(PoisonError::into_inner) = Some(unfit.to_string());
         }
     });
@@ -188,7 +188,7 @@ where
 }
 
 /// Ends when either side does.
-async fn pump<S>(server: S, client: UnixStream) -> Result<(), guard::Unfit>
+async fn pump<S>(server: S, client: UnixStream) -> Result<(), message_check::InvalidMessage>
 where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
@@ -196,8 +196,8 @@ where
     let (mut from_client, mut to_client) = client.into_split();
     let mut from_server = BufReader::new(from_server);
     let inward = async {
-        while let Some(mut message) = guard::read_message(&mut from_server).await? {
-            guard::check(&mut message)?;
+        while let Some(mut message) = message_check::read_message(&mut from_server).await? {
+            message_check::check(&mut message)?;
             to_client.write_all(&message).await?;
         }
         Ok(())
