@@ -5,6 +5,7 @@ pub mod crashes;
 pub mod database_down;
 pub mod documentation;
 pub mod logs_and_metrics;
+pub mod memory;
 pub mod overload;
 pub mod replicas;
 pub mod root_key;

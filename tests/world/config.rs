@@ -135,6 +135,11 @@ impl World {
             sections.retain(|(known, _)| known != key);
             sections.push((key.clone(), text.clone()));
         }
+        for (key, text) in &mut sections {
+            if key == "web" && !text.contains("shutdownDelay") {
+                text.push_str("  shutdownDelay: 0s\n");
+            }
+        }
         sections.into_iter().map(|(_, text)| text).collect()
     }
 

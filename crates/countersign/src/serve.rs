@@ -1,4 +1,4 @@
-//! `countersign serve`: read, open, bind, say hello, serve, drain.
+//! `countersign serve`: reads the configuration, binds the listeners, opens the database, serves, drains.
 
 mod certificates;
 mod greeting;
@@ -11,19 +11,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_server::listen::{Certificate, Listener, ShutdownHandle};
-use countersign_server::{App, Health, routes, telemetry_routes};
+use countersign_server::{App, ProcessState, routes, telemetry_routes};
 use tokio::task::JoinSet;
 
 use crate::cli::ServeArguments;
 use crate::config::{self, Config, Listen};
 use crate::system_clock::SystemClock;
 use crate::{logging, tls, wiring};
-use signals::Signals;
+use signals::{Signals, StopSignal};
 
 /// `EX_CONFIG` of sysexits: the configuration is at fault.
 pub const BAD_CONFIGURATION: u8 = 78;
-/// What is under way at the end has this long.
-const GRACE: Duration = Duration::from_secs(25);
+/// Requests in flight when the listeners close have this long. With the default `web.shutdownDelay` the whole stop takes
+/// less than the 30 seconds that Kubernetes waits.
+const GRACE: Duration = Duration::from_secs(20);
 
 pub fn run(arguments: &ServeArguments) -> ExitCode {
     let env = |name: &str| std::env::var(name).ok();
@@ -110,34 +111,35 @@ async fn serve(config: &Config, arguments: &ServeArguments) -> Result<(), String
     // Before anything can be asked of this process, so that no signal finds it unprepared.
     let mut signals = Signals::listen()?;
     let ports = bind(config)?;
-    let (clock, health) = (Arc::new(SystemClock::default()), Health::default());
-    let app = wiring::open(config, clock.clone(), health.clone()).await?;
-    housekeeping::check_clock(&app, &clock, &health).await;
-    let chores = tokio::spawn(housekeeping::go_on(app.clone(), clock, health.clone()));
+    let (clock, process) = (Arc::new(SystemClock::default()), ProcessState::new(&config.limits));
+    let app = wiring::open(config, clock.clone(), process.clone()).await?;
+    housekeeping::check_clock(&app, &clock, &process).await;
+    let chores = tokio::spawn(housekeeping::go_on(app.clone(), clock, process.clone()));
     let renewal = config.web.https.clone().zip(ports.certificate);
     let renewal = renewal
         .map(|(https, held)| tokio::spawn(certificates::renew(https, held, signals.hangups())));
     let (stop, telemetry_stop) = (ShutdownHandle::default(), ShutdownHandle::default());
     let mut web = JoinSet::new();
     for port in ports.web {
-        web.spawn(port.serve(routes(app.clone()), stop.clone()));
+        let router = routes(app.clone());
+        web.spawn(port.serve(router, config.limits, process.clone(), stop.clone()));
     }
     let telemetry = ports.telemetry.map(|port| {
-        tokio::spawn(port.serve(telemetry_routes(app.clone()), telemetry_stop.clone()))
+        let router = telemetry_routes(app.clone());
+        tokio::spawn(port.serve(router, config.limits, process.clone(), telemetry_stop.clone()))
     });
     // A log of JSON lines has nothing else in it, also where standard output goes to the same place.
     if !logging::is_json(&config.logger) {
         greeting::say(config, &arguments.file);
     }
-    tokio::select! {
-        () = signals.asked_to_stop() => {}
+    let signal = tokio::select! {
+        signal = signals.stop() => signal,
         Some(ended) = web.join_next() => {
             let why = ended.map_err(|e| e.to_string())?;
             return why.map_err(|e| format!("a listener failed: {e}"));
         }
-    }
-    tracing::info!("stopping: no longer ready, finishing what is under way");
-    health.drain();
+    };
+    drain(signal, config.web.shutdown_delay, &process, &mut signals).await;
     stop.shut_down_within(GRACE);
     while web.join_next().await.is_some() {}
     telemetry_stop.shut_down_within(Duration::ZERO);
@@ -150,6 +152,24 @@ async fn serve(config: &Config, arguments: &ServeArguments) -> Result<(), String
     }
     close(app).await;
     Ok(())
+}
+
+/// Not ready, but still accepting connections, for as long as load balancers need to notice. Responses end their
+/// HTTP/1.1 connections meanwhile. Nobody waits for a server that was interrupted at a terminal; a second signal ends
+/// the wait.
+async fn drain(signal: StopSignal, delay: Duration, process: &ProcessState, signals: &mut Signals) {
+    process.drain();
+    if signal == StopSignal::Terminate && !delay.is_zero() {
+        tracing::info!(
+            delay_seconds = delay.as_secs_f64(),
+            "stopping: not ready, still accepting connections"
+        );
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            _ = signals.stop() => {}
+        }
+    }
+    tracing::info!("stopping: no new connections, finishing the requests in flight");
 }
 
 async fn close(app: App) {

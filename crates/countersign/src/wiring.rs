@@ -15,13 +15,17 @@ use countersign_issuer::{
     CircuitBreakers, Clients, ConnectorHealth, Connectors, Issuer, Keyring, LoginAttempts,
 };
 use countersign_server::pages::{Layout, Theme};
-use countersign_server::{App, ClientAddressRule, Health, Metrics, ServerSettings};
+use countersign_server::{App, ClientAddressRule, Metrics, ProcessState, ServerSettings};
 use countersign_store::{Location, LogoutRules, PostgresOptions, SslMode, Store};
 
 use crate::config::{self, Config};
 
 /// Opens the database and the keys; an error is told as it is.
-pub async fn open(config: &Config, clock: Arc<dyn Clock>, health: Health) -> Result<App, String> {
+pub async fn open(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    process: ProcessState,
+) -> Result<App, String> {
     let store = Store::open(&location(&config.storage)).await.map_err(|e| e.to_string())?;
     let store = store.with_logout_rules(LogoutRules::of(&config.clients));
     let root = root_key::load(&config.root_keys, &store).await?;
@@ -30,7 +34,6 @@ pub async fn open(config: &Config, clock: Arc<dyn Clock>, health: Health) -> Res
         Keyring::open(&store, &root, &settings, clock.now()).await.map_err(|e| e.to_string())?;
     let hashing = hashing(&config.limits);
     let hashes = hashing.counter();
-    let unsealed = root.is_none();
     let issuer = Issuer {
         clients: Clients::new(config.clients.clone()),
         connectors: Connectors::new(connectors(config, hashing))
@@ -44,7 +47,7 @@ pub async fn open(config: &Config, clock: Arc<dyn Clock>, health: Health) -> Res
         root,
         clock,
     };
-    Ok(app(config, issuer, hashes, unsealed, health))
+    Ok(app(config, issuer, hashes, process))
 }
 
 /// Those of the file, and the password database where it is enabled.
@@ -63,13 +66,7 @@ pub fn hashing(limits: &Limits) -> Hashing {
     })
 }
 
-fn app(
-    config: &Config,
-    issuer: Issuer,
-    hashes: Arc<AtomicU64>,
-    unsealed: bool,
-    health: Health,
-) -> App {
+fn app(config: &Config, issuer: Issuer, hashes: Arc<AtomicU64>, process: ProcessState) -> App {
     let frontend = &config.frontend;
     let mut layout = Layout::new(issuer.settings.issuer.base_path(), frontend.issuer.as_str());
     layout.theme = match frontend.theme {
@@ -93,8 +90,9 @@ fn app(
         limits: config.limits,
     };
     let issuer = Arc::new(issuer);
-    let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), hashes, unsealed, Arc::clone(&issuer));
-    App::new(issuer, server, layout, metrics, health)
+    let version = env!("CARGO_PKG_VERSION");
+    let metrics = Metrics::new(version, hashes, process.clone(), Arc::clone(&issuer));
+    App::new(issuer, server, layout, metrics, process)
 }
 
 fn settings(config: &Config) -> Result<Settings, String> {

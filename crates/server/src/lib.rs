@@ -21,8 +21,10 @@ mod metrics;
 mod middleware;
 mod page_error;
 pub mod pages;
+mod process_state;
 mod proxy_headers;
 mod request_context;
+mod request_limits;
 mod response;
 mod static_files;
 mod telemetry;
@@ -32,8 +34,9 @@ mod userinfo;
 use axum::Router;
 use axum::routing::{any, delete, get, post};
 
-pub use app::{App, Health, ServerSettings};
+pub use app::{App, ServerSettings};
 pub use metrics::Metrics;
+pub use process_state::{ProcessState, ReloadState};
 pub use proxy_headers::ClientAddressRule;
 
 /// The route table of the issuer, below its path: endpoints of the protocol (open to other origins where configured),

@@ -37,12 +37,6 @@ pub fn read_limits(root: &Section<'_>) -> Limits {
     if let Some(found) = number(&section, "headerBytes", 8 * 1024, 1024 * 1024) {
         limits.header_bytes = found;
     }
-    // Until `countersign_server::listen` takes them from `ServerSettings::limits`.
-    for key in ["connections", "streamsPerConnection", "requestBodies", "headerBytes"] {
-        if section.has(key) {
-            section.warning(key, "has no effect yet: the listeners use fixed limits");
-        }
-    }
     if let Some(block) = section.section("passwordHashing") {
         limits.hashing_threads = number(&block, "threads", 1, 256);
         if let Some(found) = number(&block, "queue", 0, 10_000) {

@@ -2,11 +2,13 @@
 
 use std::fs::File;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use countersign_config::Section;
 use countersign_core::network::Network;
 use url::Url;
 
+use super::lifetimes::duration;
 use super::{Listen, listen, text_items};
 
 #[derive(Clone, Debug)]
@@ -20,6 +22,8 @@ pub struct Web {
     /// `None`: the peer of the connection is the client.
     pub client_address: Option<ClientAddress>,
     pub headers: Headers,
+    /// From SIGTERM until no connection is accepted any more; not ready meanwhile.
+    pub shutdown_delay: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -82,9 +86,22 @@ pub fn read(root: &Section<'_>) -> Option<Web> {
         },
         client_address: read_client_address(&section),
         headers: read_headers(&section),
+        shutdown_delay: read_shutdown_delay(&section),
     };
     section.finish();
     Some(web)
+}
+
+/// Long enough for load balancers and kube-proxy to notice that a replica is not ready.
+const SHUTDOWN_DELAY: Duration = Duration::from_secs(5);
+const MAX_SHUTDOWN_DELAY: Duration = Duration::from_secs(600);
+
+fn read_shutdown_delay(section: &Section<'_>) -> Duration {
+    let Some(found) = duration(section, "shutdownDelay") else { return SHUTDOWN_DELAY };
+    if found > MAX_SHUTDOWN_DELAY {
+        section.error("shutdownDelay", "expected at most 10m");
+    }
+    found
 }
 
 /// Whether it was asked for, and what came of it.

@@ -10,7 +10,7 @@ use countersign_issuer::Issuer;
 use countersign_issuer::admin::Administrator;
 use countersign_issuer::admin::fields::{BULK_FIELDS, Fields};
 use countersign_issuer::admin::queries::Page;
-use countersign_server::{App, Health};
+use countersign_server::{App, ProcessState};
 
 use super::api_client::{ApiClient, RequestFields};
 use super::error::CommandError;
@@ -82,7 +82,7 @@ impl Backend {
         let report = loaded.to_string();
         let config = loaded.config.ok_or_else(|| CommandError::other(report.trim_end()))?;
         let clock = Arc::new(SystemClock::default());
-        let opened = wiring::open(&config, clock.clone(), Health::default()).await;
+        let opened = wiring::open(&config, clock.clone(), ProcessState::default()).await;
         let app = opened.map_err(CommandError::Other)?;
         // Replicas on PostgreSQL follow the database's clock; so does this process.
         if let Ok(Some(database)) = app.issuer.store.database_time().await {

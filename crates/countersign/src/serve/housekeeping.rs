@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_server::{App, Health};
+use countersign_server::{App, ProcessState};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::system_clock::{SystemClock, TOLERATED};
@@ -15,9 +15,9 @@ const SWEEP_EVERY: u32 = 10;
 /// What another replica circuit_breaker, or a person released there, is known here within this time.
 const BRAKES: Duration = Duration::from_secs(3);
 
-pub async fn go_on(app: App, clock: Arc<SystemClock>, health: Health) {
+pub async fn go_on(app: App, clock: Arc<SystemClock>, process: ProcessState) {
     let notices = countersign_server::logout_dispatcher::run(app.clone());
-    tokio::join!(watch_brakes(app.clone()), notices, rounds(app, clock, health));
+    tokio::join!(watch_brakes(app.clone()), notices, rounds(app, clock, process));
 }
 
 async fn watch_brakes(app: App) {
@@ -31,14 +31,14 @@ async fn watch_brakes(app: App) {
     }
 }
 
-async fn rounds(app: App, clock: Arc<SystemClock>, health: Health) {
+async fn rounds(app: App, clock: Arc<SystemClock>, process: ProcessState) {
     let mut rounds = interval(ROUND);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // The first tick is at once, and all was just done at the start.
     rounds.tick().await;
     for round in 1_u32.. {
         rounds.tick().await;
-        check_clock(&app, &clock, &health).await;
+        check_clock(&app, &clock, &process).await;
         if let Err(failure) = app.issuer.renew_keys().await {
             tracing::error!(cause = %failure, "the keys could not be read");
         }
@@ -55,10 +55,10 @@ async fn sweep(app: &App) {
 }
 
 /// Follows the database's clock, where it has one of its own.
-pub async fn check_clock(app: &App, clock: &SystemClock, health: &Health) {
+pub async fn check_clock(app: &App, clock: &SystemClock, process: &ProcessState) {
     if let Ok(Some(database)) = app.issuer.store.database_time().await {
         let off = clock.follow(database);
-        health.set_clock_is_off(off > TOLERATED);
+        process.set_clock_is_off(off > TOLERATED);
         if off > TOLERATED {
             tracing::error!(
                 seconds = off.as_secs(),

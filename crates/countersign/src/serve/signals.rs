@@ -1,9 +1,17 @@
-//! What a supervisor or a terminal tells this process.
+//! SIGTERM, SIGINT and SIGHUP.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopSignal {
+    /// SIGTERM, from a supervisor.
+    Terminate,
+    /// SIGINT, from a terminal.
+    Interrupt,
+}
 
 pub struct Signals {
     terminate: Signal,
@@ -29,11 +37,11 @@ impl Signals {
         })
     }
 
-    /// SIGTERM from a supervisor, SIGINT from a terminal.
-    pub async fn asked_to_stop(&mut self) {
+    /// Waits for SIGTERM or SIGINT.
+    pub async fn stop(&mut self) -> StopSignal {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => StopSignal::Terminate,
+            _ = self.interrupt.recv() => StopSignal::Interrupt,
         }
     }
 
