@@ -7,6 +7,7 @@ pub mod documentation;
 pub mod logs_and_metrics;
 pub mod memory;
 pub mod overload;
+pub mod reload;
 pub mod replicas;
 pub mod root_key;
 pub mod start_and_stop;

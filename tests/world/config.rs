@@ -91,6 +91,22 @@ impl World {
         self
     }
 
+    pub fn without_client(mut self, id: &str) -> Self {
+        self.clients.retain(|client| client.id != id);
+        self
+    }
+
+    pub fn without_person(mut self, email: &str) -> Self {
+        self.people.retain(|person| person.email != email);
+        self
+    }
+
+    /// Takes back what `with` said of this top-level key.
+    pub fn without(mut self, key: &str) -> Self {
+        self.sections.retain(|(known, _)| known != key);
+        self
+    }
+
     /// More YAML: whole top-level keys (`"oauth2:\n  skipApprovalScreen: true"`), each replacing
     /// what this module would have written under that key.
     pub fn with(mut self, yaml: &str) -> Self {

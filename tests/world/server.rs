@@ -185,6 +185,32 @@ impl Server {
         self.wait().await
     }
 
+    /// Writes the configuration file anew, as it would be with this change. The server is not told.
+    pub fn configures(&mut self, change: impl FnOnce(World) -> World) {
+        self.world = change(self.world.clone());
+        for person in &self.world.people {
+            self.secrets.keep(&format!("the password of {}", person.email), &person.password);
+        }
+        for client in &self.world.clients {
+            let secret = client.secret.as_deref().unwrap_or_default();
+            self.secrets.keep(&format!("the secret of {}", client.id), secret);
+        }
+        self.write_config();
+    }
+
+    /// Sends it a signal: `HUP`.
+    pub fn signals(&self, name: &str) {
+        let pid = self.pid().to_string();
+        let sent = Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Stops it; what it was made of can be started again by other means.
+    pub async fn stops_for_good(mut self) -> World {
+        assert!(self.stop().await.success());
+        self.world.clone()
+    }
+
     /// SIGKILL: it has no chance to put anything in order.
     pub fn kill(&mut self) {
         let Some(mut process) = self.process.take() else { return };
@@ -212,10 +238,18 @@ impl Server {
         assert!(!log.contains("panicked at"), "the server panicked:\n{log}");
     }
 
-    fn spawn(&mut self) {
+    /// In one step, as an editor or a configuration management does it.
+    fn write_config(&self) -> PathBuf {
         let config = self.world.dir().join(format!("{}.yaml", self.world.ip));
-        std::fs::write(&config, self.world.yaml()).unwrap();
-        std::fs::set_permissions(&config, Permissions::from_mode(0o600)).unwrap();
+        let next = config.with_extension("next");
+        std::fs::write(&next, self.world.yaml()).unwrap();
+        std::fs::set_permissions(&next, Permissions::from_mode(0o600)).unwrap();
+        std::fs::rename(next, &config).unwrap();
+        config
+    }
+
+    fn spawn(&mut self) {
+        let config = self.write_config();
         let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
         command.arg("serve").arg(config).current_dir(self.world.dir());
         command.env_clear().env("RUST_BACKTRACE", "1").envs(self.world.env.iter().cloned());

@@ -7,7 +7,8 @@ use clap::{Args, Parser, Subcommand};
 
 pub use crate::manage::OutputFormat;
 use crate::manage::{
-    CommonArguments, EventArguments, ExplainArguments, KeyCommand, SessionCommand, is_hyphenated_id,
+    CommonArguments, EventArguments, ExplainArguments, KeyCommand, ReloadArguments, SessionCommand,
+    is_hyphenated_id,
 };
 
 /// An OpenID Connect identity provider for the accounts a company already has.
@@ -88,6 +89,13 @@ pub enum Command {
         #[command(flatten)]
         common: CommonArguments,
     },
+    /// Make a running server read its configuration file again, or show what that would change
+    Reload {
+        #[command(flatten)]
+        arguments: ReloadArguments,
+        #[command(flatten)]
+        common: CommonArguments,
+    },
     /// Print configuration for a Kubernetes API server
     #[command(subcommand)]
     Kubernetes(KubernetesCommand),
@@ -121,7 +129,7 @@ pub struct WebhookConfigArguments {
     pub lenient: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct ServeArguments {
     /// Configuration file
     #[arg(env = "COUNTERSIGN_CONFIG", hide_env_values = true)]

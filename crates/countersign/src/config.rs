@@ -5,6 +5,7 @@
 //! wrong. Nothing here opens a port, a database or a connection, and no message repeats a secret.
 
 mod admin;
+pub mod blocks;
 mod clients;
 mod connectors;
 mod issuer;
@@ -24,7 +25,7 @@ use countersign_config::{Environment, Item, Section};
 use countersign_core::{Client, Connector, ConnectorId, Limits};
 use countersign_issuer::admin::AdminPolicy;
 
-pub use connectors::PasswordDb;
+pub use connectors::{LOCAL, PasswordDb};
 pub use issuer::Issuer;
 pub use lifetimes::{Algorithm, Expiry, Sessions, Signer};
 pub use limits::RetentionPolicy;
@@ -60,6 +61,8 @@ pub struct Config {
     pub without_sign_in: Vec<ConnectorId>,
     /// The connector `local`, which comes after the others.
     pub password_db: Option<PasswordDb>,
+    /// To tell this version of the file from another.
+    pub blocks: blocks::Blocks,
 }
 
 /// The outcome of reading a file. Displays as one line per problem.
@@ -115,6 +118,7 @@ fn read_blocks(root: &Section<'_>, env: Environment<'_>) -> Option<Config> {
         connectors: upstreams.connectors,
         without_sign_in: upstreams.without_sign_in,
         password_db: upstreams.password_db,
+        blocks: blocks::read(root),
     })
 }
 

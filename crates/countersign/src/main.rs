@@ -14,6 +14,7 @@ fn main() -> ExitCode {
         Command::Keys { common, command } => manage::keys(&common, &command),
         Command::Events { common, arguments } => manage::events(&common, &arguments),
         Command::Explain { common, arguments } => manage::explain(&common, &arguments),
+        Command::Reload { common, arguments } => manage::reload(&common, &arguments),
         Command::Kubernetes(command) => kubernetes::run(&command),
         Command::Version { output } => {
             let (version, arch) = (env!("CARGO_PKG_VERSION"), std::env::consts::ARCH);

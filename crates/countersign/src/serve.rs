@@ -1,24 +1,32 @@
 //! `countersign serve`: reads the configuration, binds the listeners, opens the database, serves, drains.
 
-mod certificates;
 mod greeting;
 mod housekeeping;
+mod plan;
+mod reload;
 mod signals;
+mod watch;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use countersign_config::Severity;
 use countersign_server::listen::{Certificate, Listener, ShutdownHandle};
-use countersign_server::{App, ProcessState, routes, telemetry_routes};
+use countersign_server::{CurrentApp, ProcessState};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::cli::ServeArguments;
 use crate::config::{self, Config, Listen};
+use crate::logging::LogHandle;
 use crate::system_clock::SystemClock;
+use crate::wiring::Shared;
 use crate::{logging, tls, wiring};
+use reload::Reloader;
 use signals::{Signals, StopSignal};
+use watch::FileWatch;
 
 /// `EX_CONFIG` of sysexits: the configuration is at fault.
 pub const BAD_CONFIGURATION: u8 = 78;
@@ -40,7 +48,7 @@ pub fn run(arguments: &ServeArguments) -> ExitCode {
         eprintln!("countersign: {why}");
         return ExitCode::from(BAD_CONFIGURATION);
     }
-    logging::start(&config.logger);
+    let log = logging::start(&config.logger);
     for line in warnings {
         tracing::warn!("{line}");
     }
@@ -48,7 +56,7 @@ pub fn run(arguments: &ServeArguments) -> ExitCode {
         .enable_all()
         .build()
         .map_err(|e| e.to_string())
-        .and_then(|runtime| runtime.block_on(serve(&config, arguments)));
+        .and_then(|runtime| runtime.block_on(serve(config, arguments, log)));
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
@@ -59,6 +67,18 @@ pub fn run(arguments: &ServeArguments) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The file as it is now: what it says if it can be used, its errors, its warnings.
+fn read_again(arguments: &ServeArguments) -> (Option<Config>, Vec<String>, Vec<String>) {
+    let env = |name: &str| std::env::var(name).ok();
+    let loaded = config::load(&arguments.file, &env, arguments.lenient);
+    let lines = |severity: Severity| {
+        let problems = loaded.problems.iter().filter(|problem| problem.severity == severity);
+        problems.map(|problem| loaded.line(problem)).collect::<Vec<String>>()
+    };
+    let (errors, warnings) = (lines(Severity::Error), lines(Severity::Warning));
+    (loaded.config, errors, warnings)
 }
 
 fn apply_flags(config: &mut Config, arguments: &ServeArguments) -> Result<(), String> {
@@ -107,31 +127,41 @@ fn bind(config: &Config) -> Result<Ports, String> {
     Ok(Ports { web, telemetry, certificate })
 }
 
-async fn serve(config: &Config, arguments: &ServeArguments) -> Result<(), String> {
-    // Before anything can be asked of this process, so that no signal finds it unprepared.
+async fn serve(
+    config: Config,
+    arguments: &ServeArguments,
+    log: Option<LogHandle>,
+) -> Result<(), String> {
+    // Before anything is served, so that no signal ends the process by itself.
     let mut signals = Signals::listen()?;
-    let ports = bind(config)?;
-    let (clock, process) = (Arc::new(SystemClock::default()), ProcessState::new(&config.limits));
-    let app = wiring::open(config, clock.clone(), process.clone()).await?;
-    housekeeping::check_clock(&app, &clock, &process).await;
-    let chores = tokio::spawn(housekeeping::go_on(app.clone(), clock, process.clone()));
-    let renewal = config.web.https.clone().zip(ports.certificate);
-    let renewal = renewal
-        .map(|(https, held)| tokio::spawn(certificates::renew(https, held, signals.hangups())));
+    let watch = FileWatch::new(reload::watched_files(arguments, &config));
+    let ports = bind(&config)?;
+    let clock = Arc::new(SystemClock::default());
+    let shared = Shared::new(&config, clock.clone());
+    let app = wiring::open(&config, &shared).await?;
+    housekeeping::check_clock(&app, &clock).await;
+    let (process, store) = (shared.process.clone(), app.issuer.store.clone());
+    let current = CurrentApp::new(app);
+    let background = tokio::spawn(housekeeping::run(current.clone(), clock));
     let (stop, telemetry_stop) = (ShutdownHandle::default(), ShutdownHandle::default());
     let mut web = JoinSet::new();
     for port in ports.web {
-        let router = routes(app.clone());
-        web.spawn(port.serve(router, config.limits, process.clone(), stop.clone()));
+        web.spawn(port.serve(current.web(), config.limits, process.clone(), stop.clone()));
     }
     let telemetry = ports.telemetry.map(|port| {
-        let router = telemetry_routes(app.clone());
-        tokio::spawn(port.serve(router, config.limits, process.clone(), telemetry_stop.clone()))
+        let (router, stop) = (current.telemetry(), telemetry_stop.clone());
+        tokio::spawn(port.serve(router, config.limits, process.clone(), stop))
     });
     // A log of JSON lines has nothing else in it, also where standard output goes to the same place.
     if !logging::is_json(&config.logger) {
-        greeting::say(config, &arguments.file);
+        greeting::say(&config, &arguments.file);
     }
+    let shutdown_delay = config.web.shutdown_delay;
+    let (requests, to_reload) = mpsc::channel(4);
+    process.set_reloader(requests);
+    let (arguments, certificate) = (arguments.clone(), ports.certificate);
+    let reloader = Reloader { arguments, config, current, shared, certificate, log, watch };
+    let reloader = tokio::spawn(reloader.run(signals.hangups(), to_reload));
     let signal = tokio::select! {
         signal = signals.stop() => signal,
         Some(ended) = web.join_next() => {
@@ -139,18 +169,17 @@ async fn serve(config: &Config, arguments: &ServeArguments) -> Result<(), String
             return why.map_err(|e| format!("a listener failed: {e}"));
         }
     };
-    drain(signal, config.web.shutdown_delay, &process, &mut signals).await;
+    reloader.abort();
+    drain(signal, shutdown_delay, &process, &mut signals).await;
     stop.shut_down_within(GRACE);
     while web.join_next().await.is_some() {}
     telemetry_stop.shut_down_within(Duration::ZERO);
     if let Some(telemetry) = telemetry {
         let _ended = telemetry.await;
     }
-    chores.abort();
-    if let Some(renewal) = renewal {
-        renewal.abort();
-    }
-    close(app).await;
+    background.abort();
+    store.close().await;
+    tracing::info!("stopped");
     Ok(())
 }
 
@@ -170,9 +199,4 @@ async fn drain(signal: StopSignal, delay: Duration, process: &ProcessState, sign
         }
     }
     tracing::info!("stopping: no new connections, finishing the requests in flight");
-}
-
-async fn close(app: App) {
-    app.issuer.store.close().await;
-    tracing::info!("stopped");
 }

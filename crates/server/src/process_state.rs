@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use countersign_core::{Limits, Timestamp};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use crate::reload::{ReloadAction, ReloadReport, ReloadRequest};
 use crate::request_limits::{MAX_BODY_BYTES, REQUEST_OVERHEAD_BYTES};
 
 /// Memory of one request body in `limits.requestBodies`.
@@ -27,6 +28,7 @@ struct Inner {
     open_connections: AtomicUsize,
     refused_connections: AtomicU64,
     reload: RwLock<ReloadState>,
+    reloader: RwLock<Option<mpsc::Sender<ReloadRequest>>>,
 }
 
 /// The outcome of reading the configuration again.
@@ -60,6 +62,7 @@ impl ProcessState {
             open_connections: AtomicUsize::default(),
             refused_connections: AtomicU64::default(),
             reload: RwLock::default(),
+            reloader: RwLock::default(),
         }))
     }
 
@@ -120,6 +123,19 @@ impl ProcessState {
     /// Connections closed at once because of `limits.connections`.
     pub(crate) fn refused_connections(&self) -> u64 {
         self.0.refused_connections.load(Ordering::Relaxed)
+    }
+
+    /// Who reads the configuration when [`ProcessState::request_reload`] asks for it.
+    pub fn set_reloader(&self, reloader: mpsc::Sender<ReloadRequest>) {
+        *self.0.reloader.write().unwrap_or_else(PoisonError::into_inner) = Some(reloader);
+    }
+
+    /// `None` where nobody reads the configuration again.
+    pub(crate) async fn request_reload(&self, action: ReloadAction) -> Option<ReloadReport> {
+        let reloader = self.0.reloader.read().unwrap_or_else(PoisonError::into_inner).clone()?;
+        let (reply, report) = oneshot::channel();
+        reloader.send(ReloadRequest { action, reply }).await.ok()?;
+        report.await.ok()
     }
 
     pub fn reload_state(&self) -> ReloadState {
