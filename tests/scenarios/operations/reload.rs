@@ -87,8 +87,7 @@ async fn a_bad_file_changes_nothing_and_everybody_who_looks_sees_it() {
         world.with("oauth2:\n  skipApprovalScreen: true\nstorage:\n  type: memory")
     });
     server.signals("HUP");
-    server.comes_to_say(2, FAILED).await;
-    assert!(server.has_said("a restart is needed") > 0, "{}", server.log());
+    server.comes_to_say(1, "a restart is needed").await;
 
     server.configures(|world| world.without("storage").without("oauth2"));
     server.signals("HUP");

@@ -58,6 +58,7 @@ impl Reloader {
     }
 
     async fn reload(&mut self, reason: &str) -> ReloadReport {
+        self.watch.take_up();
         let (config, mut report) = self.plan().await;
         if let Some(config) = config {
             match self.apply(config).await {

@@ -37,6 +37,11 @@ impl FileWatch {
         self.files = files;
     }
 
+    /// The files are about to be read as they are now.
+    pub fn take_up(&mut self) {
+        self.taken_up = identities(&self.files);
+    }
+
     /// Looks; true when there is a change to take up. It is reported once.
     pub fn has_changed(&mut self) -> bool {
         let now = identities(&self.files);
