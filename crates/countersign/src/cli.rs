@@ -1,10 +1,11 @@
 //! The command line: every command with its arguments and help texts.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::generate::GenerateCommand;
 pub use crate::manage::OutputFormat;
 use crate::manage::{
     CommonArguments, EventArguments, ExplainArguments, KeyCommand, ReloadArguments, SessionCommand,
@@ -22,8 +23,24 @@ pub struct Cli {
 impl Cli {
     /// Parses the process's arguments; prints a message and exits when they are wrong.
     pub fn from_process() -> Self {
-        Self::parse_from(with_ids_last(std::env::args_os()))
+        Self::parse_from(with_ids_last(without_program_name(std::env::args_os())))
     }
+}
+
+/// Leaves out a first argument that repeats the name of the program: Dex's chart and its users run `dex serve FILE` in the
+/// image, whose entry point is this program.
+fn without_program_name(
+    arguments: impl Iterator<Item = OsString>,
+) -> impl Iterator<Item = OsString> {
+    let is_name = |argument: &OsString| {
+        let name = Path::new(argument).file_name().and_then(|name| name.to_str());
+        matches!(name, Some("dex" | "countersign"))
+    };
+    let mut arguments = arguments.enumerate();
+    arguments
+        .by_ref()
+        .filter(move |(n, argument)| *n != 1 || !is_name(argument))
+        .map(|(_, argument)| argument)
 }
 
 /// Moves ids that begin with `-`, as 1 of 64 did in earlier versions, behind `--`: clap would take them for
@@ -96,6 +113,11 @@ pub enum Command {
         #[command(flatten)]
         common: CommonArguments,
     },
+    /// Succeed if the server on this machine is ready; for container engines
+    Healthcheck(HealthcheckArguments),
+    /// Print shell completions, or write man pages; for packages
+    #[command(subcommand)]
+    Generate(GenerateCommand),
     /// Print configuration for a Kubernetes API server
     #[command(subcommand)]
     Kubernetes(KubernetesCommand),
@@ -127,6 +149,15 @@ pub struct WebhookConfigArguments {
     /// Report unknown keys as warnings and not as errors (Dex ignores them)
     #[arg(long)]
     pub lenient: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct HealthcheckArguments {
+    /// Configuration file whose telemetry.http is asked. Default: 127.0.0.1:5558
+    pub file: Option<PathBuf>,
+    /// Ask this address instead
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -196,6 +227,19 @@ mod tests {
             assert!(parsed.contains(ID) && parsed.contains("a.yaml"), "{parsed}");
         }
         assert!(parse(&["sessions", "end", "--evrything"]).unwrap_err().contains("--everything"));
+    }
+
+    #[test]
+    fn the_command_line_of_dex_is_accepted() {
+        for (line, expected) in [
+            ("countersign dex serve a.yaml", "countersign serve a.yaml"),
+            ("/usr/bin/dex serve a.yaml", "/usr/bin/dex serve a.yaml"),
+            ("x /usr/local/bin/dex serve dex", "x serve dex"),
+        ] {
+            let arguments = line.split(' ').map(OsString::from);
+            let kept: Vec<OsString> = without_program_name(arguments).collect();
+            assert_eq!(kept.join(std::ffi::OsStr::new(" ")), expected);
+        }
     }
 
     /// Every option and argument of every command says what it does.

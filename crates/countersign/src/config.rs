@@ -70,15 +70,25 @@ pub type Loaded = countersign_config::Loaded<Config>;
 
 /// Reads a configuration file. `lenient`: unknown keys are warnings.
 pub fn load(file: &Path, env: Environment<'_>, lenient: bool) -> Loaded {
-    countersign_config::load(file, env, lenient, |root| read_blocks(root, env))
+    load_for_server(file, env, lenient, false)
+}
+
+/// As [`load`]. `has_listener`: the command line says where to listen, as in Dex's chart, so that the file need not.
+pub fn load_for_server(
+    file: &Path,
+    env: Environment<'_>,
+    lenient: bool,
+    has_listener: bool,
+) -> Loaded {
+    countersign_config::load(file, env, lenient, |root| read_blocks(root, env, has_listener))
 }
 
 /// Every block is read, whatever the others say, so that all problems are told at once.
-fn read_blocks(root: &Section<'_>, env: Environment<'_>) -> Option<Config> {
+fn read_blocks(root: &Section<'_>, env: Environment<'_>, has_listener: bool) -> Option<Config> {
     let issuer = issuer::read(root);
     let storage = storage::read(root);
     let root_keys = root_keys::read(root, storage.as_ref(), env);
-    let web = web::read(root);
+    let web = web::read(root, has_listener);
     let telemetry = web::read_telemetry(root);
     let logger = pages::read_logger(root);
     let frontend = pages::read_frontend(root);

@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::cli::ServeArguments;
-use crate::config::{self, Config, Listen};
+use crate::config::{self, Config, Listen, Loaded};
 use crate::logging::LogHandle;
 use crate::system_clock::SystemClock;
 use crate::wiring::Shared;
@@ -35,8 +35,7 @@ pub const BAD_CONFIGURATION: u8 = 78;
 const GRACE: Duration = Duration::from_secs(20);
 
 pub fn run(arguments: &ServeArguments) -> ExitCode {
-    let env = |name: &str| std::env::var(name).ok();
-    let loaded = config::load(&arguments.file, &env, arguments.lenient);
+    let loaded = load(arguments);
     let warnings: Vec<String> =
         loaded.problems.iter().map(|problem| loaded.line(problem)).collect();
     let report = loaded.to_string();
@@ -69,10 +68,15 @@ pub fn run(arguments: &ServeArguments) -> ExitCode {
     }
 }
 
+fn load(arguments: &ServeArguments) -> Loaded {
+    let env = |name: &str| std::env::var(name).ok();
+    let has_listener = arguments.web_http_addr.is_some();
+    config::load_for_server(&arguments.file, &env, arguments.lenient, has_listener)
+}
+
 /// The file as it is now: what it says if it can be used, its errors, its warnings.
 fn read_again(arguments: &ServeArguments) -> (Option<Config>, Vec<String>, Vec<String>) {
-    let env = |name: &str| std::env::var(name).ok();
-    let loaded = config::load(&arguments.file, &env, arguments.lenient);
+    let loaded = load(arguments);
     let lines = |severity: Severity| {
         let problems = loaded.problems.iter().filter(|problem| problem.severity == severity);
         problems.map(|problem| loaded.line(problem)).collect::<Vec<String>>()

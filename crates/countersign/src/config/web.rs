@@ -26,6 +26,20 @@ pub struct Web {
     pub shutdown_delay: Duration,
 }
 
+impl Default for Web {
+    fn default() -> Self {
+        Self {
+            http: None,
+            https: None,
+            allowed_origins: Vec::new(),
+            allowed_headers: vec!["Authorization".to_owned()],
+            client_address: None,
+            headers: Headers::default(),
+            shutdown_delay: SHUTDOWN_DELAY,
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct Https {
     pub listen: Listen,
@@ -62,8 +76,12 @@ pub struct Headers {
     pub strict_transport_security: Option<String>,
 }
 
-pub fn read(root: &Section<'_>) -> Option<Web> {
+/// `has_listener`: the command line says where to listen.
+pub fn read(root: &Section<'_>, has_listener: bool) -> Option<Web> {
     if !root.has("web") {
+        if has_listener {
+            return Some(Web::default());
+        }
         root.error("web", "is missing: web.http or web.https says where to listen");
         return None;
     }
@@ -71,7 +89,7 @@ pub fn read(root: &Section<'_>) -> Option<Web> {
     let http = listen::read(&section, "http");
     let wants_http = section.has("http");
     let (wants_https, https) = read_https(&section);
-    if !wants_http && !wants_https {
+    if !wants_http && !wants_https && !has_listener {
         section
             .error("http", "is missing: one of http and https is needed, such as 127.0.0.1:5556");
     }
