@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::scenarios::login::passwords::{attempt, behind_a_proxy};
-use crate::world::raw_http::{connect, http, read_until_closed, send};
+use crate::world::http::{bare_client, connect, read_until_closed, send};
 use crate::world::{ALICE, ALICE_PASSWORD, Server, World};
 
 const MIB: u64 = 1024 * 1024;
@@ -55,7 +55,7 @@ async fn wrong_passwords_keep_the_memory_of_the_hashing_threads_and_no_more() {
     let mut storm = JoinSet::new();
     for n in 0..40 {
         let mut browser = server.browser();
-        browser.opens(server.relying_party("example-app").asks("openid").url).await;
+        browser.opens(server.relying_party("example-app").auth_request("openid").url).await;
         storm.spawn(async move {
             browser.signs_in(&format!("storm{n}@example.com"), "not-the-password").await.status
         });
@@ -103,7 +103,7 @@ async fn unfinished_bodies(server: &Server, streams: usize) -> Vec<u16> {
 #[tokio::test]
 async fn unfinished_bodies_on_many_streams_are_bounded() {
     let server = World::new().start().await;
-    send(http().get(server.url("/keys"))).await;
+    send(bare_client().get(server.url("/keys"))).await;
     let before = memory(&server, "VmHWM");
     let flood = async {
         let connections = (0..30).map(|_| unfinished_bodies(&server, 100));
@@ -116,7 +116,7 @@ async fn unfinished_bodies_on_many_streams_are_bounded() {
     };
     let others = async {
         for _ in 0..20 {
-            assert_eq!(send(http().get(server.url("/keys"))).await.status, 200);
+            assert_eq!(send(bare_client().get(server.url("/keys"))).await.status, 200);
         }
     };
     let (statuses, ()) = tokio::join!(flood, others);
@@ -128,9 +128,9 @@ async fn unfinished_bodies_on_many_streams_are_bounded() {
     assert!(count(503) > 0 && count(408) > 0, "{statuses:?}");
 
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let request = app.asks("openid");
-    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    assert_eq!(app.redeems(&request, &arrival).await.status, 200);
+    let request = app.auth_request("openid");
+    let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    assert_eq!(app.redeems(&request, &auth_response).await.status, 200);
 }
 
 async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
@@ -149,45 +149,38 @@ async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
     futures.into_iter().map(|(_, output)| output.unwrap()).collect()
 }
 
-/// Half a body, on a connection of its own.
-fn half_a_body(server: &Server, bytes: usize) -> std::net::TcpStream {
+/// A body of which only the first byte is sent, on a connection of its own; the status of the first response.
+fn unfinished_body(server: &Server) -> (std::net::TcpStream, String) {
     let mut stream = connect(&server.origin());
-    let head = format!(
-        "POST /dex/token HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n\
-         Content-Length: {}\r\nExpect: 100-continue\r\n\r\n",
-        bytes + 1
-    );
+    let head = "POST /dex/token HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+                Content-Length: 9\r\nExpect: 100-continue\r\n\r\n";
     stream.write_all(head.as_bytes()).unwrap();
-    let mut heard = [0; 12];
-    stream.read_exact(&mut heard).unwrap();
-    assert_eq!(&heard, b"HTTP/1.1 100", "it begins to read");
-    stream.write_all(&vec![b'a'; bytes]).unwrap();
-    stream
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).unwrap();
+    let _closed = stream.write_all(b"a");
+    (stream, String::from_utf8_lossy(&status[9..]).into_owned())
 }
 
-/// `limits.requestBodies`: who finds the memory in use is asked to come back, and a body has ten seconds.
+/// `limits.requestBodies`: beyond it the answer is 503 with Retry-After; a body has ten seconds.
 #[tokio::test]
 async fn bodies_beyond_the_limit_are_refused_and_slow_ones_end() {
     let server = World::new().with("limits:\n  requestBodies: 8\n").start().await;
-    let slow: Vec<_> = (0..6).map(|_| half_a_body(&server, 90_000)).collect();
-    let form = [("grant_type", "refresh_token"), ("refresh_token", "x")];
     let app = server.relying_party("example-app");
-    let metrics = async || send(http().get(format!("{}/metrics", server.telemetry()))).await.body;
-    let begun = Instant::now();
-    let refused = loop {
-        let page = app.exchange(&form).await.page;
-        if page.status == 503 || begun.elapsed() > PATIENCE {
-            break page;
-        }
-    };
+    let metrics =
+        async || send(bare_client().get(format!("{}/metrics", server.telemetry()))).await.body;
+    let slow: Vec<_> = (0..60).map(|_| unfinished_body(&server)).collect();
+    let read = slow.iter().filter(|(_, status)| status == "100").count();
+    assert!((20..60).contains(&read), "{read} bodies are being read");
+    assert!(slow.iter().all(|(_, status)| status == "100" || status == "503"));
+    let form = [("grant_type", "refresh_token"), ("refresh_token", "x")];
+    let refused = app.exchange(&form).await.page;
     assert_eq!(refused.status, 503, "{}", refused.body);
     assert_eq!(refused.header("retry-after"), Some("5"));
     assert!(refused.body.contains("temporarily_unavailable"), "{}", refused.body);
     assert!(metrics().await.contains("countersign_refused_request_bodies_total"));
-    for mut stream in slow {
-        let said = read_until_closed(&mut stream);
-        let status = said.split("HTTP/1.1 ").last().unwrap().get(..3).unwrap();
-        assert!(matches!(status, "408" | "503"), "{said}");
+    for (mut stream, status) in slow {
+        let response = read_until_closed(&mut stream);
+        assert!(status == "503" || response.contains("HTTP/1.1 408"), "{response}");
     }
     let page = app.exchange(&form).await.page;
     assert_eq!(page.status, 400, "there is room again: {}", page.body);

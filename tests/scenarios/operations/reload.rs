@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::scenarios::admin::api::ADMINS;
 use crate::scenarios::admin::command_line::{signs_in, world};
-use crate::world::raw_http::{http, send};
+use crate::world::http::{bare_client, send};
 use crate::world::{ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Client, Person, Server, World};
 
 const RELOADED: &str = "configuration_reloaded";
@@ -16,7 +16,7 @@ const FAILED: &str = "configuration_reload_failed";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn metric(server: &Server, name: &str) -> String {
-    let page = send(http().get(format!("{}/metrics", server.telemetry()))).await;
+    let page = send(bare_client().get(format!("{}/metrics", server.telemetry()))).await;
     let line = page.body.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("no {name}:\n{}", page.body)).to_owned()
 }
@@ -25,43 +25,46 @@ async fn metric(server: &Server, name: &str) -> String {
 async fn sighup_brings_new_clients_and_people_and_keeps_sessions() {
     let mut server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let request = app.asks("openid offline_access");
-    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    let tokens = app.redeems(&request, &arrival).await;
+    let request = app.auth_request("openid offline_access");
+    let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let tokens = app.redeems(&request, &auth_response).await;
 
-    server.configures(|world| {
+    server.rewrites_config(|world| {
         world
             .client(Client::new("grafana"))
             .person(Person::new("carol@example.com", "carol-likes-5-boats"))
             .with("expiry:\n  idTokens: 7m")
     });
-    server.signals("HUP");
-    server.comes_to_say(1, RELOADED).await;
+    server.sends_signal("HUP");
+    server.waits_for_log(1, RELOADED).await;
     let grafana = server.relying_party("grafana");
-    let request = grafana.asks("openid");
+    let request = grafana.auth_request("openid");
     alice.opens(&request.url).await;
     assert!(alice.page().form_with("password").is_none(), "she is still signed in");
     let mut carol = server.browser();
-    let arrival = carol.logs_in(&request, "carol@example.com", "carol-likes-5-boats").await;
-    let answer = grafana.redeems(&request, &arrival).await;
+    let auth_response = carol.logs_in(&request, "carol@example.com", "carol-likes-5-boats").await;
+    let answer = grafana.redeems(&request, &auth_response).await;
     let claims = crate::world::claims(answer.id_token());
     let lifetime = claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap();
     assert_eq!(lifetime, 7 * 60);
     assert_eq!(app.refreshes(tokens.refresh_token()).await.status, 200);
 
-    server.configures(|world| world.without_client("grafana"));
-    server.signals("HUP");
-    server.comes_to_say(2, RELOADED).await;
-    assert_eq!(alice.opens(grafana.asks("openid").url).await.status, 400, "it is gone");
+    server.rewrites_config(|world| world.without_client("grafana"));
+    server.sends_signal("HUP");
+    server.waits_for_log(2, RELOADED).await;
+    assert_eq!(alice.opens(grafana.auth_request("openid").url).await.status, 400, "it is gone");
 }
 
 #[tokio::test]
 async fn a_changed_file_is_read_again_without_a_signal() {
     let mut server = World::new().start().await;
-    server.configures(|world| world.client(Client::new("grafana")));
-    server.comes_to_say(1, RELOADED).await;
-    let page =
-        server.browser().opens(server.relying_party("grafana").asks("openid").url).await.status;
+    server.rewrites_config(|world| world.client(Client::new("grafana")));
+    server.waits_for_log(1, RELOADED).await;
+    let page = server
+        .browser()
+        .opens(server.relying_party("grafana").auth_request("openid").url)
+        .await
+        .status;
     assert_eq!(page, 200);
 }
 
@@ -69,29 +72,29 @@ async fn a_changed_file_is_read_again_without_a_signal() {
 async fn a_bad_file_changes_nothing_and_everybody_who_looks_sees_it() {
     let mut server = world().with(ADMINS).start().await;
     assert_eq!(metric(&server, "countersign_config_reload_success").await, "1");
-    server.configures(|world| world.with("oauth2:\n  skipAprovalScreen: true"));
-    server.signals("HUP");
-    server.comes_to_say(1, FAILED).await;
-    assert!(server.has_said("skipApprovalScreen") > 0, "{}", server.log());
+    server.rewrites_config(|world| world.with("oauth2:\n  skipAprovalScreen: true"));
+    server.sends_signal("HUP");
+    server.waits_for_log(1, FAILED).await;
+    assert!(server.count_in_log("skipApprovalScreen") > 0, "{}", server.log());
     assert_eq!(metric(&server, "countersign_config_reload_success").await, "0");
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let request = app.asks("openid groups");
-    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    assert_eq!(app.redeems(&request, &arrival).await.status, 200);
+    let request = app.auth_request("openid groups");
+    let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    assert_eq!(app.redeems(&request, &auth_response).await.status, 200);
     let page = alice.opens(server.url("/admin")).await;
     let shown = page.all("#configuration-failure").join(" ");
     assert!(shown.contains("skipAprovalScreen"), "{}", page.text());
 
     // Another issuer or database is another server.
-    server.configures(|world| {
+    server.rewrites_config(|world| {
         world.with("oauth2:\n  skipApprovalScreen: true\nstorage:\n  type: memory")
     });
-    server.signals("HUP");
-    server.comes_to_say(1, "a restart is needed").await;
+    server.sends_signal("HUP");
+    server.waits_for_log(1, "a restart is needed").await;
 
-    server.configures(|world| world.without("storage").without("oauth2"));
-    server.signals("HUP");
-    server.comes_to_say(1, RELOADED).await;
+    server.rewrites_config(|world| world.without("storage").without("oauth2"));
+    server.sends_signal("HUP");
+    server.waits_for_log(1, RELOADED).await;
     assert_eq!(metric(&server, "countersign_config_reload_success").await, "1");
     let page = alice.opens(server.url("/admin")).await;
     assert!(page.all("#configuration-failure").is_empty(), "{}", page.text());
@@ -113,13 +116,13 @@ async fn an_administrator_sees_what_a_reload_would_end_before_it_does() {
     ];
     // The file is looked at every two seconds: a password that nobody may sign in with yet is planned in time, because
     // the plan is asked for at once.
-    server.configures(|world| {
+    server.rewrites_config(|world| {
         world.without_person(BOB).with("limits:\n  connections: 99").client(Client::new("grafana"))
     });
-    let output = server.runs(&["reload", "--plan", "--url", &issuer], &env);
+    let output = server.runs_command(&["reload", "--plan", "--url", &issuer], &env);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
-    if server.has_said(RELOADED) == 0 {
+    if server.count_in_log(RELOADED) == 0 {
         let kinds = |key: &str| {
             let changes = plan["changes"].as_array().unwrap();
             changes.iter().find(|change| change["key"] == key).map(|c| c["kind"].clone())
@@ -130,7 +133,7 @@ async fn an_administrator_sees_what_a_reload_would_end_before_it_does() {
         assert_eq!(plan["ending"][0]["sessions"], 1, "{plan}");
         assert_eq!(plan["ending"][0]["what"], "user bob@example.com", "{plan}");
     }
-    let output = server.runs(&["reload", "--url", &issuer, "--output", "table"], &env);
+    let output = server.runs_command(&["reload", "--url", &issuer, "--output", "table"], &env);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(app.refreshes(&alices).await.status, 200);
     assert_eq!(app.refreshes(&bobs).await.error(), "invalid_grant");
@@ -140,13 +143,13 @@ async fn an_administrator_sees_what_a_reload_would_end_before_it_does() {
 async fn nothing_in_flight_fails_while_the_configuration_is_read_again_and_again() {
     let mut server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let request = app.asks("openid offline_access");
-    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    let mut tokens = app.redeems(&request, &arrival).await;
+    let request = app.auth_request("openid offline_access");
+    let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let mut tokens = app.redeems(&request, &auth_response).await;
     for round in 1..=8 {
-        server.configures(|world| world.client(Client::new(&format!("app-{round}"))));
-        server.signals("HUP");
-        while server.has_said(RELOADED) < round {
+        server.rewrites_config(|world| world.client(Client::new(&format!("app-{round}"))));
+        server.sends_signal("HUP");
+        while server.count_in_log(RELOADED) < round {
             tokens = app.refreshes(tokens.refresh_token()).await;
             assert_eq!(tokens.status, 200, "{}", tokens.page.body);
             assert_eq!(app.userinfo(tokens.access_token()).await.status, 200);
@@ -158,7 +161,7 @@ async fn nothing_in_flight_fails_while_the_configuration_is_read_again_and_again
 #[tokio::test]
 async fn a_server_in_a_terminal_ends_when_the_terminal_closes() {
     let server = World::new().start().await;
-    let mut world = server.stops_for_good().await;
+    let mut world = server.into_world().await;
     world = world.with("logger:\n  level: info");
     let config = world.dir().join("by-hand.yaml");
     std::fs::write(&config, world.yaml()).unwrap();
@@ -171,7 +174,7 @@ async fn a_server_in_a_terminal_ends_when_the_terminal_closes() {
         .spawn()
         .expect("script is part of every Debian");
     let live = format!("{}/healthz/live", world.telemetry());
-    let is_there = async || http().get(&live).send().await.is_ok();
+    let is_there = async || bare_client().get(&live).send().await.is_ok();
     let begun = Instant::now();
     while !is_there().await {
         assert!(begun.elapsed() < PATIENCE, "it did not start");
