@@ -10,4 +10,5 @@ pub mod overload;
 pub mod reload;
 pub mod replicas;
 pub mod root_key;
+pub mod sqlite_files;
 pub mod start_and_stop;

@@ -195,11 +195,11 @@ impl Server {
     pub fn rewrites_config(&mut self, change: impl FnOnce(World) -> World) {
         self.world = change(self.world.clone());
         for person in &self.world.people {
-            self.secrets.keep(&format!("the password of {}", person.email), &person.password);
+            self.secrets.remember(&format!("the password of {}", person.email), &person.password);
         }
         for client in &self.world.clients {
             let secret = client.secret.as_deref().unwrap_or_default();
-            self.secrets.keep(&format!("the secret of {}", client.id), secret);
+            self.secrets.remember(&format!("the secret of {}", client.id), secret);
         }
         self.write_config();
     }

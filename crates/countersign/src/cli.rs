@@ -23,24 +23,22 @@ pub struct Cli {
 impl Cli {
     /// Parses the process's arguments; prints a message and exits when they are wrong.
     pub fn from_process() -> Self {
-        Self::parse_from(with_ids_last(without_program_name(std::env::args_os())))
+        Self::parse_from(with_ids_last(without_program_name(std::env::args_os()).into_iter()))
     }
 }
 
 /// Leaves out a first argument that repeats the name of the program: Dex's chart and its users run `dex serve FILE` in the
 /// image, whose entry point is this program.
-fn without_program_name(
-    arguments: impl Iterator<Item = OsString>,
-) -> impl Iterator<Item = OsString> {
+fn without_program_name(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let is_name = |argument: &OsString| {
         let name = Path::new(argument).file_name().and_then(|name| name.to_str());
         matches!(name, Some("dex" | "countersign"))
     };
-    let mut arguments = arguments.enumerate();
+    let mut arguments: Vec<OsString> = arguments.collect();
+    if arguments.get(1).is_some_and(is_name) {
+        arguments.remove(1);
+    }
     arguments
-        .by_ref()
-        .filter(move |(n, argument)| *n != 1 || !is_name(argument))
-        .map(|(_, argument)| argument)
 }
 
 /// Moves ids that begin with `-`, as 1 of 64 did in earlier versions, behind `--`: clap would take them for
@@ -113,6 +111,10 @@ pub enum Command {
         #[command(flatten)]
         common: CommonArguments,
     },
+    /// Copy the SQLite database into a new file while servers use it
+    ///
+    /// The root key is not in the copy: keep it somewhere else.
+    Backup(BackupArguments),
     /// Succeed if the server on this machine is ready; for container engines
     Healthcheck(HealthcheckArguments),
     /// Print shell completions, or write man pages; for packages
@@ -149,6 +151,15 @@ pub struct WebhookConfigArguments {
     /// Report unknown keys as warnings and not as errors (Dex ignores them)
     #[arg(long)]
     pub lenient: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct BackupArguments {
+    /// The file to write, which must not exist
+    pub file: PathBuf,
+    /// Configuration file of the server
+    #[arg(long, value_name = "FILE", env = "COUNTERSIGN_CONFIG", hide_env_values = true)]
+    pub config: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -237,7 +248,7 @@ mod tests {
             ("x /usr/local/bin/dex serve dex", "x serve dex"),
         ] {
             let arguments = line.split(' ').map(OsString::from);
-            let kept: Vec<OsString> = without_program_name(arguments).collect();
+            let kept = without_program_name(arguments);
             assert_eq!(kept.join(std::ffi::OsStr::new(" ")), expected);
         }
     }

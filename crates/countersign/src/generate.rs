@@ -1,8 +1,7 @@
 //! `countersign generate`: shell completions and man pages, made of the command line itself, for packages.
 
-use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Subcommand};
@@ -21,7 +20,7 @@ pub enum GenerateCommand {
     /// Write one man page for each command into a folder
     Man {
         /// The folder, which must exist
-        folder: std::path::PathBuf,
+        folder: PathBuf,
     },
 }
 
@@ -31,7 +30,7 @@ pub fn run(command: &GenerateCommand) -> ExitCode {
             clap_complete::generate(*shell, &mut Cli::command(), "countersign", &mut io::stdout());
             Ok(())
         }
-        GenerateCommand::Man { folder } => man_pages(folder),
+        GenerateCommand::Man { folder } => clap_mangen::generate_to(Cli::command(), folder),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -40,23 +39,4 @@ pub fn run(command: &GenerateCommand) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn man_pages(folder: &Path) -> io::Result<()> {
-    let mut command = Cli::command();
-    command.build();
-    write_pages(&command, "countersign", folder)
-}
-
-fn write_pages(command: &clap::Command, name: &str, folder: &Path) -> io::Result<()> {
-    // clap takes names that live as long as the program; there are as many as commands.
-    let page = command.clone().name(name.to_owned()).display_name(name.to_owned());
-    let mut file = File::create(folder.join(format!("{name}.1")))?;
-    clap_mangen::Man::new(page).render(&mut file)?;
-    for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
-        if below.get_name() != "help" {
-            write_pages(below, &format!("{name}-{}", below.get_name()), folder)?;
-        }
-    }
-    Ok(())
 }

@@ -3,6 +3,7 @@
 //! It reads the command line and the configuration, connects the other crates, starts and stops the server. It decides
 //! nothing about a login, a token or a row.
 
+pub mod backup;
 pub mod check;
 pub mod cli;
 mod config;

@@ -20,14 +20,19 @@ struct Readiness {
     database: bool,
     keys: bool,
     clock: bool,
+    /// Why `database` is false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database_problem: Option<String>,
 }
 
 async fn readiness(app: &App) -> Readiness {
     let draining = app.process.is_draining();
     let clock = !app.process.is_clock_off();
     let keys = !app.issuer.keyring.keys().is_stale(app.issuer.now());
-    let database = app.issuer.store.ping().await.is_ok();
-    Readiness { ready: !draining && database && keys && clock, draining, database, keys, clock }
+    let database_problem = app.issuer.store.ping().await.err().map(|error| error.to_string());
+    let database = database_problem.is_none();
+    let ready = !draining && database && keys && clock;
+    Readiness { ready, draining, database, keys, clock, database_problem }
 }
 
 pub async fn ready(State(app): State<App>) -> Response {

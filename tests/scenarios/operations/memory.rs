@@ -66,7 +66,6 @@ async fn wrong_passwords_keep_the_memory_of_the_hashing_threads_and_no_more() {
     let grown = memory(&server, "VmHWM").saturating_sub(idle);
     // Two threads of 20 MiB, and 24 MiB for everything else that a debug build touches for the first time.
     assert!(grown < 64 * MIB, "{} MiB more than when idle", grown / MIB);
-    assert_eq!(attempt(&server, "192.0.2.9", ALICE, "countersign").await.status, 200);
 }
 
 /// The statuses of this many requests on one HTTP/2 connection, whose bodies never end.
@@ -191,9 +190,18 @@ async fn bodies_beyond_the_limit_are_refused_and_slow_ones_end() {
 #[tokio::test]
 async fn connections_beyond_the_limit_are_closed_at_once() {
     let server = World::new().with("limits:\n  connections: 16\n").start().await;
-    let mut held: Vec<_> = (0..16).map(|_| connect(&server.origin())).collect();
+    // A response shows that the connection has a place.
+    let kept_alive = |_| {
+        let mut stream = connect(&server.origin());
+        stream.write_all(b"HEAD /dex/keys HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).unwrap();
+        assert_eq!(&status, b"HTTP/1.1 200");
+        stream
+    };
+    let mut held: Vec<_> = (0..16).map(kept_alive).collect();
     let begun = Instant::now();
-    let request = format!("GET {} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "/dex/keys");
+    let request = "GET /dex/keys HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     let ask = || {
         let mut stream = connect(&server.origin());
         let _closed = stream.write_all(request.as_bytes());
@@ -227,7 +235,7 @@ async fn headers_have_an_exact_limit() {
     let tcp = TcpStream::connect(address).await.unwrap();
     let (mut client, connection) = h2::client::handshake(tcp).await.unwrap();
     let driver = tokio::spawn(connection);
-    for (bytes, status) in [(15_000, 200), (16_400, 431), (200_000, 431)] {
+    for (bytes, status) in [(15_000, 200), (16_400, 431), (40_000, 431)] {
         let request = ::http::Request::get(server.url("/keys"));
         let request = request.header("x-a", "a".repeat(bytes)).body(()).unwrap();
         client = client.ready().await.unwrap();

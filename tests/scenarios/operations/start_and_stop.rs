@@ -150,7 +150,7 @@ async fn after_sigterm_connections_are_accepted_until_the_delay_is_over() {
     sends_sigterm(&server);
     let begun = Instant::now();
     while readiness(&server).await != 503 {
-        assert!(begun.elapsed() < PATIENCE, "it is still ready:\n{}", server.log());
+        assert!(begun.elapsed() < WAIT_TIMEOUT, "it is still ready:\n{}", server.log());
     }
     let new = send(bare_client().get(server.url("/keys"))).await;
     assert_eq!((new.status, new.header("connection")), (200, Some("close")));
@@ -181,7 +181,7 @@ async fn an_http2_connection_is_sent_goaway_and_its_request_is_answered() {
     sends_sigterm(&server);
     let begun = Instant::now();
     while readiness(&server).await != 503 {
-        assert!(begun.elapsed() < PATIENCE, "it is still ready:\n{}", server.log());
+        assert!(begun.elapsed() < WAIT_TIMEOUT, "it is still ready:\n{}", server.log());
     }
     body.send_data(bytes::Bytes::from("_token&refresh_token=x"), true).unwrap();
     assert_eq!(response.await.unwrap().status(), 401);
