@@ -9,6 +9,7 @@ program=${1:?which program}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 passed=0 failed=0 ignored=0
+not_run=()
 
 # `check WHAT TOOL COMMAND...`: passes when the command succeeds.
 check() {
@@ -16,7 +17,7 @@ check() {
   shift 2
   if [[ -n $tool ]] && ! command -v "$tool" >/dev/null; then
     echo "test packaging: $what ... NOT RUN: $tool is not here"
-    [[ -z ${COUNTERSIGN_NOT_RUN-} ]] || echo "packaging: $what ($tool is not here)" >>"$COUNTERSIGN_NOT_RUN.packaging"
+    not_run+=("$what ($(basename "$tool") is not here)")
     ignored=$((ignored + 1))
   elif "$@" >"$work/said" 2>&1; then
     echo "test packaging: $what ... ok"
@@ -93,5 +94,6 @@ check "chart: its configuration" "$helm" chart_configuration_is_accepted
 check "manifests" "$kubectl_validate" manifests_are_valid
 check "Debian package" dpkg-deb package_is_built
 check "shell completions" "" completions_are_shell
+for what in ${not_run[@]+"${not_run[@]}"}; do echo "NOT RUN: packaging: $what"; done
 echo "test result: $([[ $failed == 0 ]] && echo ok || echo FAILED). $passed passed; $failed failed; $ignored ignored"
 ((failed == 0))
