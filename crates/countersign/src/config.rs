@@ -7,6 +7,7 @@
 mod admin;
 pub mod blocks;
 mod clients;
+mod clusters;
 mod connectors;
 mod issuer;
 mod lifetimes;
@@ -19,10 +20,11 @@ mod storage;
 mod summary;
 mod web;
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use countersign_config::{Environment, Item, Section};
-use countersign_core::{Client, Connector, ConnectorId, Limits};
+use countersign_core::{Client, Connector, ConnectorId, GrantType, KubernetesCluster, Limits};
 use countersign_issuer::admin::AdminPolicy;
 
 pub use connectors::{LOCAL, PasswordDb};
@@ -30,7 +32,7 @@ pub use issuer::Issuer;
 pub use lifetimes::{Algorithm, Expiry, Sessions, Signer};
 pub use limits::RetentionPolicy;
 pub use listen::Listen;
-pub use oauth2::{GrantType, OAuth2, Pkce};
+pub use oauth2::{OAuth2, Pkce};
 pub use pages::{Frontend, LogFormat, LogLevel, Logger, Theme};
 pub use root_keys::RootKeys;
 pub use storage::{SslMode, Storage};
@@ -54,11 +56,12 @@ pub struct Config {
     pub limits: Limits,
     pub retention: RetentionPolicy,
     pub clients: Vec<Client>,
+    pub clusters: Vec<KubernetesCluster>,
     pub admin: AdminPolicy,
     /// In the order of the file; the password database is not among them.
     pub connectors: Vec<Connector>,
-    /// Connectors whose `grantTypes` lack `authorization_code`: they do not serve sign-in.
-    pub without_sign_in: Vec<ConnectorId>,
+    /// Of connectors with `grantTypes`: what they are limited to.
+    pub connector_grant_types: HashMap<ConnectorId, Vec<GrantType>>,
     /// The connector `local`, which comes after the others.
     pub password_db: Option<PasswordDb>,
     /// To tell this version of the file from another.
@@ -106,6 +109,7 @@ fn read_blocks(root: &Section<'_>, env: Environment<'_>, has_listener: bool) -> 
         env,
     };
     let clients = clients::read(root, &known);
+    let clusters = clusters::read(root, &clients);
     let admin = admin::read(root, &clients, &upstreams.ids);
     root.not_supported("grpc", false);
     root.not_supported("mfa", true);
@@ -124,9 +128,10 @@ fn read_blocks(root: &Section<'_>, env: Environment<'_>, has_listener: bool) -> 
         limits,
         retention,
         clients,
+        clusters,
         admin,
         connectors: upstreams.connectors,
-        without_sign_in: upstreams.without_sign_in,
+        connector_grant_types: upstreams.grant_types,
         password_db: upstreams.password_db,
         blocks: blocks::read(root),
     })
