@@ -133,3 +133,62 @@ async fn idle_connections_do_not_delay_the_shutdown() {
     assert!(started.elapsed() < WAIT_TIMEOUT, "it took {:?}", started.elapsed());
     drop((client, silent));
 }
+
+/// `web.shutdownDelay`: load balancers get the time to notice that a replica is not ready, and connections that are
+/// kept alive end with a response and not with a reset.
+#[tokio::test]
+async fn after_sigterm_connections_are_accepted_until_the_delay_is_over() {
+    let world = World::new();
+    let listen = world.origin().replace("http://", "");
+    let web = format!("web:\n  http: {listen}\n  shutdownDelay: 3s\n");
+    let mut server = world.with(&web).start().await;
+    let mut kept_alive = connect(&server.origin());
+    let request = "GET /dex/keys HTTP/1.1\r\nHost: a\r\n\r\n";
+    kept_alive.write_all(request.as_bytes()).unwrap();
+    let mut said = BufReader::new(kept_alive.try_clone().unwrap());
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    assert!(line.starts_with("HTTP/1.1 200"), "{line}");
+
+    sends_sigterm(&server);
+    let begun = Instant::now();
+    while readiness(&server).await != 503 {
+        assert!(begun.elapsed() < WAIT_TIMEOUT, "it is still ready:\n{}", server.log());
+    }
+    let new = send(bare_client().get(server.url("/keys"))).await;
+    assert_eq!((new.status, new.header("connection")), (200, Some("close")));
+    kept_alive.write_all(request.as_bytes()).unwrap();
+    let rest = read_until_closed(&mut kept_alive).to_lowercase();
+    assert!(rest.contains("http/1.1 200") && rest.contains("connection: close"), "{rest}");
+    assert!(server.stop().await.success());
+}
+
+/// RFC 9113 section 6.8: the client learns which requests were seen, and sends the others elsewhere.
+#[tokio::test]
+async fn an_http2_connection_is_sent_goaway_and_its_request_is_answered() {
+    let mut server = World::new().start().await;
+    let address = server.origin().replace("http://", "");
+    let tcp = tokio::net::TcpStream::connect(address).await.unwrap();
+    let (client, connection) = h2::client::handshake(tcp).await.unwrap();
+    let driver = tokio::spawn(connection);
+    let mut client = client.ready().await.unwrap();
+    let request = ::http::Request::post(server.url("/token"))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(())
+        .unwrap();
+    let (response, mut body) = client.send_request(request, false).unwrap();
+    body.send_data(bytes::Bytes::from("grant_type=refresh"), false).unwrap();
+    // The next request is answered, so the one before has been seen.
+    let keys = ::http::Request::get(server.url("/keys")).body(()).unwrap();
+    assert_eq!(client.send_request(keys, true).unwrap().0.await.unwrap().status(), 200);
+    sends_sigterm(&server);
+    let begun = Instant::now();
+    while readiness(&server).await != 503 {
+        assert!(begun.elapsed() < WAIT_TIMEOUT, "it is still ready:\n{}", server.log());
+    }
+    body.send_data(bytes::Bytes::from("_token&refresh_token=x"), true).unwrap();
+    assert_eq!(response.await.unwrap().status(), 401);
+    drop(client);
+    driver.await.unwrap().expect("it ends without an error");
+    assert!(server.stop().await.success());
+}
