@@ -28,7 +28,7 @@ use reload::Reloader;
 use signals::{Signals, StopSignal};
 use watch::FileWatch;
 
-/// `EX_CONFIG` of sysexits: the configuration is at fault.
+/// `EX_CONFIG` of sysexits: a configuration error.
 pub const BAD_CONFIGURATION: u8 = 78;
 /// Requests in flight when the listeners close have this long. With the default `web.shutdownDelay` the whole stop takes
 /// less than the 30 seconds that Kubernetes waits.
@@ -106,7 +106,7 @@ fn apply_flags(config: &mut Config, arguments: &ServeArguments) -> Result<(), St
     Ok(())
 }
 
-/// The ports, bound before anything else is begun.
+/// Ports are bound before anything else is started.
 struct Ports {
     web: Vec<Listener>,
     telemetry: Option<Listener>,
@@ -156,7 +156,7 @@ async fn serve(
         let (router, stop) = (current.telemetry(), telemetry_stop.clone());
         tokio::spawn(port.serve(router, config.limits, process.clone(), stop))
     });
-    // A log of JSON lines has nothing else in it, also where standard output goes to the same place.
+    // A JSON log contains nothing else, also if standard output goes to the same place.
     if !logging::is_json(&config.logger) {
         greeting::say(&config, &arguments.file);
     }

@@ -92,7 +92,7 @@ async fn issuer(config: &Config, kept: Kept, shared: &Shared) -> Result<Issuer, 
     })
 }
 
-/// Those of the file, and the password database where it is enabled.
+/// The configured connectors, and the password database if enabled.
 pub fn connectors(config: &Config, hashing: Hashing) -> Vec<Connector> {
     let local = config.password_db.as_ref();
     let local = local.map(|db| local::connector(db.users.clone(), hashing));
@@ -206,7 +206,7 @@ fn location(storage: &config::Storage) -> Location {
     }
 }
 
-/// Each replaces ours of the same name.
+/// Each replaces our header of the same name.
 fn headers(headers: &config::Headers) -> Vec<(String, String)> {
     let named = [
         ("content-security-policy", &headers.content_security_policy),

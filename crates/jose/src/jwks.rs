@@ -9,11 +9,10 @@ struct KeySet {
     keys: Vec<PublicJwk>,
 }
 
-/// `{"keys":[…]}` in the order given, indented by two spaces as Dex serves it. Pass what [`crate::Verifiers::new`]
-/// accepted: a text it would refuse, one with private parts above all, is left out rather than published.
+/// `{"keys":[…]}` in the given order, indented by two spaces as in Dex. Takes what [`crate::Verifiers::new`] accepts: any other text, above all one with private parts, is left out rather than published.
 pub fn key_set(public_jwks: &[&str]) -> String {
     let keys = public_jwks.iter().filter_map(|text| PublicJwk::parse(text).ok()).collect();
-    // Only maps with keys that are no strings cannot be written, and there are none.
+    // Serialization fails only for maps whose keys are no strings, and there are none.
     serde_json::to_string_pretty(&KeySet { keys }).unwrap_or_else(|_| r#"{"keys":[]}"#.to_owned())
 }
 

@@ -1,4 +1,4 @@
-//! What may be asked of the authorization and token endpoints.
+//! `oauth2`: settings of the authorization and token endpoints.
 
 use countersign_config::{Section, did_you_mean};
 use countersign_core::GrantType;
@@ -8,11 +8,11 @@ use super::text_items;
 
 #[derive(Clone, Debug)]
 pub struct OAuth2 {
-    /// Always with [`GrantType::AuthorizationCode`].
+    /// Always contains [`GrantType::AuthorizationCode`].
     pub grant_types: Vec<GrantType>,
-    /// No page asks for consent, except where a request demands it.
+    /// The approval page is skipped, except where a request requires it.
     pub skip_approval_screen: bool,
-    /// The page with the choice of connectors is shown also where there is only one.
+    /// The connector choice is shown also for a single connector.
     pub always_show_login_screen: bool,
     pub pkce: Pkce,
     /// An unknown scope is `invalid_scope` instead of being dropped.
@@ -22,14 +22,14 @@ pub struct OAuth2 {
 /// RFC 7636.
 #[derive(Clone, Debug)]
 pub struct Pkce {
-    /// Every client must use it.
+    /// Every client must use PKCE.
     pub enforce: bool,
     pub require_for_public_clients: bool,
     /// Never empty.
     pub methods: Vec<ChallengeMethod>,
 }
 
-/// Without `oauth2.grantTypes`. The others are risky, or need more configuration than their name.
+/// The default of `oauth2.grantTypes`. The others are risky, or need further configuration.
 const DEFAULT_GRANT_TYPES: [GrantType; 3] =
     [GrantType::AuthorizationCode, GrantType::RefreshToken, GrantType::DeviceCode];
 const OTHER_GRANT_TYPES: [GrantType; 4] = [
@@ -38,7 +38,7 @@ const OTHER_GRANT_TYPES: [GrantType; 4] = [
     GrantType::ClientCredentials,
     GrantType::TokenExchange,
 ];
-/// Dex's beside `code`, in any order of their words.
+/// Dex's beside `code`, with their values in any order.
 const OTHER_RESPONSE_TYPES: [&str; 6] =
     ["token", "id_token", "code token", "code id_token", "id_token token", "code id_token token"];
 
