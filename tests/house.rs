@@ -56,10 +56,11 @@ const OWNERS: [(&str, &str); 8] = [
 ];
 
 /// Whom each room may know: the arrows of the design, and what they pass on the way.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     // It knows the program from outside only.
     ("countersign-bench", &[]),
     ("countersign-core", &[]),
+    ("countersign-kubectl", &["countersign-core"]),
     ("countersign-jose", &["countersign-core"]),
     ("countersign-store", &["countersign-core"]),
     ("countersign-config", &["countersign-core"]),

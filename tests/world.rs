@@ -43,6 +43,7 @@ pub mod slapd;
 mod third_party;
 mod tokens;
 mod upstreams;
+mod workstation;
 
 pub use browser::{Arrival, Browser};
 pub use chromium::{Chromium, Look};
@@ -60,6 +61,7 @@ pub use server::Server;
 pub use third_party::ThirdParty;
 pub use tokens::{claims, dex_sub, verified};
 pub use upstreams::RealProvider;
+pub use workstation::{Printed, Workstation};
 
 /// The person in most tests; see [`World::new`].
 pub const ALICE: &str = "alice@example.com";
