@@ -9,6 +9,7 @@ mod browser;
 mod certificates;
 mod chromium;
 mod clock;
+mod cluster;
 mod config;
 mod cookies;
 /// The fakes of vendors, shared with the tests of the connectors.
@@ -47,6 +48,7 @@ mod workstation;
 
 pub use browser::{Arrival, Browser};
 pub use chromium::{Chromium, Look};
+pub use cluster::{Cluster, kubectl};
 pub use config::{Client, Person, World};
 pub use kubernetes::{ApiServer, refusal};
 pub use laptop::Laptop;

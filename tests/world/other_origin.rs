@@ -90,7 +90,7 @@ fn serve(stream: TcpStream, ledger: &Mutex<Vec<Heard>>, answer: &str) {
     stream.write_all(answer.as_bytes()).ok();
 }
 
-pub(super) fn read_request(stream: &TcpStream) -> Option<Heard> {
+pub(super) fn read_request(stream: impl Read) -> Option<Heard> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;

@@ -7,6 +7,7 @@
 mod admin;
 mod clients;
 mod connectors;
+mod example_app;
 mod issuer;
 mod lifetimes;
 mod limits;
@@ -25,6 +26,7 @@ use countersign_core::{Client, Connector, ConnectorId, Limits};
 use countersign_issuer::admin::AdminPolicy;
 
 pub use connectors::PasswordDb;
+pub use example_app::ExampleApp;
 pub use issuer::Issuer;
 pub use lifetimes::{Algorithm, Expiry, Sessions, Signer};
 pub use limits::RetentionPolicy;
@@ -54,6 +56,8 @@ pub struct Config {
     pub retention: RetentionPolicy,
     pub clients: Vec<Client>,
     pub admin: AdminPolicy,
+    /// The example application beside the server.
+    pub example_app: Option<ExampleApp>,
     /// In the order of the file; the password database is not among them.
     pub connectors: Vec<Connector>,
     /// Connectors whose `grantTypes` lack `authorization_code`: they do not serve sign-in.
@@ -94,6 +98,7 @@ fn read_blocks(root: &Section<'_>, env: Environment<'_>) -> Option<Config> {
     };
     let clients = clients::read(root, &known);
     let admin = admin::read(root, &clients, &upstreams.ids);
+    let example_app = example_app::read(root, &clients);
     root.not_supported("grpc", false);
     root.not_supported("mfa", true);
     Some(Config {
@@ -112,6 +117,7 @@ fn read_blocks(root: &Section<'_>, env: Environment<'_>) -> Option<Config> {
         retention,
         clients,
         admin,
+        example_app,
         connectors: upstreams.connectors,
         without_sign_in: upstreams.without_sign_in,
         password_db: upstreams.password_db,

@@ -6,6 +6,7 @@
 pub mod check;
 pub mod cli;
 mod config;
+pub mod example_app;
 pub mod hash_password;
 pub mod kubernetes;
 mod logging;

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use countersign::cli::{Cli, Command, OutputFormat};
-use countersign::{check, hash_password, kubernetes, manage, serve};
+use countersign::cli::{self, Cli, Command, OutputFormat};
+use countersign::{check, example_app, hash_password, kubernetes, manage, serve};
 
 fn main() -> ExitCode {
     match Cli::from_process().command {
@@ -15,6 +15,11 @@ fn main() -> ExitCode {
         Command::Events { common, arguments } => manage::events(&common, &arguments),
         Command::Explain { common, arguments } => manage::explain(&common, &arguments),
         Command::Kubernetes(command) => kubernetes::run(&command),
+        Command::ExampleApp(arguments) => example_app::run(&arguments),
+        Command::Completion { shell } => {
+            cli::print_completion(shell);
+            ExitCode::SUCCESS
+        }
         Command::Version { output } => {
             let (version, arch) = (env!("CARGO_PKG_VERSION"), std::env::consts::ARCH);
             match output {

@@ -1,6 +1,7 @@
 //! `countersign serve`: read, open, bind, say hello, serve, drain.
 
 mod certificates;
+mod example_app;
 mod greeting;
 mod housekeeping;
 mod signals;
@@ -18,7 +19,7 @@ use crate::cli::ServeArguments;
 use crate::config::{self, Config, Listen};
 use crate::system_clock::SystemClock;
 use crate::{logging, tls, wiring};
-use signals::Signals;
+pub use signals::Signals;
 
 /// `EX_CONFIG` of sysexits: the configuration is at fault.
 pub const BAD_CONFIGURATION: u8 = 78;
@@ -113,7 +114,7 @@ async fn serve(config: &Config, arguments: &ServeArguments) -> Result<(), String
     let (clock, health) = (Arc::new(SystemClock::default()), Health::default());
     let app = wiring::open(config, clock.clone(), health.clone()).await?;
     housekeeping::check_clock(&app, &clock, &health).await;
-    let chores = tokio::spawn(housekeeping::go_on(app.clone(), clock, health.clone()));
+    let chores = tokio::spawn(housekeeping::go_on(app.clone(), clock.clone(), health.clone()));
     let renewal = config.web.https.clone().zip(ports.certificate);
     let renewal = renewal
         .map(|(https, held)| tokio::spawn(certificates::renew(https, held, signals.hangups())));
@@ -125,9 +126,10 @@ async fn serve(config: &Config, arguments: &ServeArguments) -> Result<(), String
     let telemetry = ports.telemetry.map(|port| {
         tokio::spawn(port.serve(telemetry_routes(app.clone()), telemetry_stop.clone()))
     });
+    let (example_app, example_app_stop) = example_app::start(config, clock.clone());
     // A log of JSON lines has nothing else in it, also where standard output goes to the same place.
     if !logging::is_json(&config.logger) {
-        greeting::say(config, &arguments.file);
+        greeting::say(config, &arguments.file, example_app.is_some());
     }
     tokio::select! {
         () = signals.asked_to_stop() => {}
@@ -141,6 +143,10 @@ async fn serve(config: &Config, arguments: &ServeArguments) -> Result<(), String
     stop.shut_down_within(GRACE);
     while web.join_next().await.is_some() {}
     telemetry_stop.shut_down_within(Duration::ZERO);
+    example_app_stop.shut_down_within(Duration::ZERO);
+    if let Some(example_app) = example_app {
+        let _ended = example_app.await;
+    }
     if let Some(telemetry) = telemetry {
         let _ended = telemetry.await;
     }

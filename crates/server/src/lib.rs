@@ -11,6 +11,7 @@ mod admin;
 mod app;
 mod cookies;
 mod discovery;
+pub mod example_app;
 mod form;
 mod kubernetes;
 pub mod listen;
