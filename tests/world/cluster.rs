@@ -15,7 +15,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::other_origin::{Heard, read_request};
+use super::other_origin::{ReceivedRequest, read_request};
 use super::{ApiServer, address, certificates};
 
 pub struct Cluster {
@@ -97,7 +97,7 @@ fn serve(
 }
 
 fn answer(
-    request: &Heard,
+    request: &ReceivedRequest,
     api: &Mutex<ApiServer>,
     seen: &Mutex<Vec<String>>,
 ) -> (&'static str, String) {

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Workstation {
     home: TempDir,
     clock: TestClock,
-    secrets: super::secrets::Secrets,
+    secrets: super::log::Secrets,
     issuer: String,
     ca_file: Option<PathBuf>,
     env: Vec<(String, String)>,
@@ -168,7 +168,7 @@ impl Workstation {
         if browser.page().form_with("approval").is_some() {
             browser.approves().await;
         }
-        let arrival = browser.arrives().url;
+        let arrival = browser.auth_response().url;
         browser.get(&arrival).await
     }
 
@@ -193,7 +193,7 @@ impl Workstation {
             let record: Value = serde_json::from_str(&text).unwrap_or_default();
             for name in ["id_token", "access_token", "refresh_token"] {
                 let token = record["tokens"][name].as_str().unwrap_or_default();
-                self.secrets.keep(&format!("the {name} in the cache"), token);
+                self.secrets.remember(&format!("the {name} in the cache"), token);
             }
         }
     }

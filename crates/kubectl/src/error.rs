@@ -19,7 +19,7 @@ pub enum Error {
     LoginFailed(String),
     /// Another process failed to sign in while this one waited for it.
     #[error("{reason} (another process tried to sign in at {at})")]
-    FailedElsewhere { at: Timestamp, reason: String },
+    FailedInAnotherProcess { at: Timestamp, reason: String },
     /// An earlier login failed, and this process has no terminal on which a person could start another.
     #[error(
         "the login at {at} failed ({reason}), and no browser is opened again without a person at a terminal; \

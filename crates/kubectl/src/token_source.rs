@@ -105,7 +105,7 @@ impl TokenSource<'_> {
         if let Some(Failure { at, reason }) = &record.failure
             && *at >= started_at
         {
-            return Err(Error::FailedElsewhere { at: *at, reason: reason.clone() });
+            return Err(Error::FailedInAnotherProcess { at: *at, reason: reason.clone() });
         }
         let is_usable = self.renewal == Renewal::Nothing && self.expires_after(&record, EARLY);
         if is_usable && self.is_recently_checked(&record) {

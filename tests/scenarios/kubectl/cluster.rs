@@ -72,7 +72,7 @@ async fn kubectl_signs_in_refreshes_and_notices_an_end() {
 
     // An administrator ends the session: within half a minute kubectl says so.
     let sid = claims(&cluster.tokens()[1])["sid"].as_str().unwrap().to_owned();
-    let ended = server.runs(&["sessions", "end", &sid, "--config", "CONFIG", "--yes"], &[]);
+    let ended = server.runs_command(&["sessions", "end", &sid, "--config", "CONFIG", "--yes"], &[]);
     assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
     server.advance(Duration::from_secs(31));
     let refused = alice.starts_program(&kubectl(), &["get", "--raw", "/api/v1/namespaces"]);

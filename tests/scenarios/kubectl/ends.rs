@@ -56,7 +56,7 @@ async fn an_ended_session_is_noticed_within_half_a_minute_and_its_end_is_told() 
     let alice = server.workstation();
     let token = alice.first_token(&server).await;
     let sid = claims(&token)["sid"].as_str().unwrap().to_owned();
-    let ended = server.runs(&["sessions", "end", &sid, "--config", "CONFIG", "--yes"], &[]);
+    let ended = server.runs_command(&["sessions", "end", &sid, "--config", "CONFIG", "--yes"], &[]);
     assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
     server.advance(Duration::from_secs(31));
     let mut line = alice.get_token();
@@ -117,7 +117,7 @@ async fn logout_revokes_at_the_issuer_and_forgets() {
 
     let printed = alice.runs(&["logout"]);
     assert!(printed.is_success && printed.stderr.contains("Signed out"), "{}", printed.stderr);
-    assert_eq!(server.has_said("revoked by its client"), 1);
+    assert_eq!(server.count_in_log("revoked by its client"), 1);
     let status = alice.runs(&["status"]);
     assert!(status.failure().contains("you are not signed in"), "{}", status.stderr);
 }

@@ -1,6 +1,6 @@
 //! The example application beside the server: what an administrator sees of the tokens an application gets.
 
-use crate::world::{ALICE, ALICE_PASSWORD, Browser, Chromium, Client, Look, Need, Server, World};
+use crate::world::{ALICE, ALICE_PASSWORD, Browser, Chromium, Client, Display, Need, Server, World};
 
 /// A server with the example application on port 5555 of the same address.
 async fn server() -> Server {
@@ -144,7 +144,7 @@ async fn completion_scripts_of_both_programs_name_their_commands() {
     let server = World::new().start().await;
     let workstation = server.workstation();
     for shell in ["bash", "zsh", "fish"] {
-        let script = server.runs(&["completion", shell], &[]);
+        let script = server.runs_command(&["completion", shell], &[]);
         let text = String::from_utf8(script.stdout).unwrap();
         assert!(text.contains("example-app") && text.contains("sessions"), "{shell}");
         let printed = workstation.runs(&["completion", shell]);
@@ -159,10 +159,10 @@ async fn browser_shows_the_example_application_on_desktop_and_phone() {
     }
     let server = server().await;
     for (look, name) in [
-        (Look::DESKTOP, "desktop"),
-        (Look::DESKTOP.dark(), "desktop-dark"),
-        (Look::PHONE.without_scripts(), "phone"),
-        (Look::PHONE.dark().without_scripts(), "phone-dark"),
+        (Display::DESKTOP, "desktop"),
+        (Display::DESKTOP.dark(), "desktop-dark"),
+        (Display::PHONE.without_scripts(), "phone"),
+        (Display::PHONE.dark().without_scripts(), "phone-dark"),
     ] {
         let chromium = Chromium::with(look).await;
         chromium.opens(app(&server)).await;
@@ -172,7 +172,7 @@ async fn browser_shows_the_example_application_on_desktop_and_phone() {
         chromium.presses("#start").await;
         chromium.signs_in(ALICE, ALICE_PASSWORD).await;
         chromium.approves().await;
-        chromium.comes_to(&app(&server)).await;
+        chromium.waits_for_url(&app(&server)).await;
         chromium.sees("#id_token").await;
         chromium.screenshot(&format!("example-app-tokens-{name}")).await;
         assert!(!chromium.overflows().await, "the tokens on {name}");

@@ -16,22 +16,27 @@ pub struct ExampleApp {
 /// Without the block there is no example application.
 pub fn read(root: &Section<'_>, clients: &[Client]) -> Option<ExampleApp> {
     let section = root.section("exampleApp")?;
-    let id = section.required_text("clientID");
+    let example_app = section.required_text("clientID").and_then(|id| {
+        find(&id, clients).map_err(|why| section.error("clientID", format!("{id:?} {why}"))).ok()
+    });
     section.finish();
-    let id = id?;
+    example_app
+}
+
+fn find(id: &str, clients: &[Client]) -> Result<ExampleApp, String> {
     let Some(client) = clients.iter().find(|client| client.id.as_str() == id) else {
-        let near = did_you_mean(&id, clients.iter().map(|client| client.id.as_str()));
-        section.error("clientID", format!("{id:?} is no client in this file{near}"));
-        return None;
+        let near = did_you_mean(id, clients.iter().map(|client| client.id.as_str()));
+        return Err(format!("is no client in this file{near}"));
     };
     let urls = client.redirect_uris.iter().filter_map(|uri| Url::parse(uri).ok());
-    let own = urls.into_iter().find(|url| {
+    let redirect_uri = urls.into_iter().find(|url| {
         url.scheme() == "http" && is_loopback_url(url) && url.port().is_some() && url.path() != "/"
     });
-    let Some(redirect_uri) = own else {
-        let why = "has no redirect URI such as http://127.0.0.1:5555/callback, where the application would listen";
-        section.error("clientID", format!("{id:?} {why}"));
-        return None;
-    };
-    Some(ExampleApp { client: client.clone(), redirect_uri })
+    match redirect_uri {
+        Some(redirect_uri) => Ok(ExampleApp { client: client.clone(), redirect_uri }),
+        None => Err(
+            "has no redirect URI such as http://127.0.0.1:5555/callback, where the application would listen"
+                .to_owned(),
+        ),
+    }
 }

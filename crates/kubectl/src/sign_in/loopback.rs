@@ -162,7 +162,7 @@ impl Callback {
         if request.method() != Method::GET || request.uri().path() != self.path {
             return simple(StatusCode::NOT_FOUND, "Not found", "There is no page at this address.");
         }
-        // A page elsewhere whose name resolves to loopback (DNS rebinding) has another Host.
+        // A page of another origin whose name resolves to loopback (DNS rebinding) has another Host.
         if !request.headers().get(header::HOST).is_some_and(|host| self.is_own_host(host)) {
             let text = "The Host header names another host.";
             return simple(StatusCode::BAD_REQUEST, "Bad request", text);
