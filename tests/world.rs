@@ -49,7 +49,7 @@ pub use other_origin::OtherOrigin;
 pub use page::Page;
 pub use proxy::{Nginx, Proxy};
 pub use receiver::LogoutReceiver;
-pub use relying_party::{AuthRequest, RelyingParty, SignedInClient};
+pub use relying_party::{AuthRequest, JsonResponse, RelyingParty, SignedInClient};
 pub use server::Server;
 pub use third_party::{OidcProvider, OpenIdClient, ThirdPartyClient, VerifyingLogoutReceiver};
 pub use tokens::{claims, dex_sub, verified};

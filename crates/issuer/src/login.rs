@@ -30,6 +30,7 @@
 
 mod account_page;
 mod approval;
+mod device;
 mod device_cookie;
 mod next_step;
 mod parse;
@@ -41,10 +42,12 @@ mod sign_in;
 mod steps;
 mod upstream_login;
 
+pub use device::{DeviceLogin, UserCodeOutcome};
 pub(crate) use parse::is_pkce_text;
 pub use parse::{ParsedRequest, Untrusted};
 pub use pending_login::{BrowserBinding, PendingLogin};
-pub use rate_limit::LoginAttempts;
+pub(crate) use rate_limit::counted_address;
+pub use rate_limit::{LoginAttempts, POLL_INTERVAL};
 pub use request::{AccountPage, AuthRequest, Params, Prompt, ResponseMode};
 pub use response::{AuthorizationError, AuthorizationResponse, ErrorCode};
 pub use sign_in::{Browser, PasswordSubmission, SignInOutcome, SignedInBrowser};

@@ -2,7 +2,7 @@
 //! asked again, and nothing consumed when it cannot be asked.
 
 use countersign_core::session::{EndReason, Ended};
-use countersign_core::{Client, Grant, Scopes, Secret, Session, Timestamp, scopes};
+use countersign_core::{Client, Grant, GrantType, Scopes, Secret, Session, Timestamp, scopes};
 use countersign_store::{Rotate, Rotation, Snapshot};
 
 use super::issue::TokenSubject;
@@ -31,7 +31,7 @@ impl Issuer {
         token: &Secret,
         narrowed: Option<Scopes>,
     ) -> Result<Tokens, TokenError> {
-        if !self.settings.refresh_enabled {
+        if !self.settings.allows(GrantType::RefreshToken) {
             let code = TokenErrorCode::UnsupportedGrantType;
             return Err(TokenError::refused(code, "refresh_token is not enabled"));
         }

@@ -11,6 +11,7 @@ use countersign_issuer::login::{
     PendingLogin, ResponseMode, Step,
 };
 
+use super::device;
 use super::{client_info, login_expired, login_link, open_pending_login, seal_pending_login};
 use crate::app::App;
 use crate::form::{Form, Query, once};
@@ -81,6 +82,7 @@ pub(super) fn step_response(
         }
         Step::AskApproval { pending, approval } => approve(app, &pending, *approval, binding),
         Step::Respond(response) => to_client(app, client_name, &response),
+        Step::DeviceDecided { client, approved } => device::decided(app, context, client, approved),
         Step::AccountPage(page) => Ok(see_other(&app.path(page.as_str()))),
         Step::AlreadyFinished | Step::Expired => Err(login_expired(app)),
         Step::ClientGone => Err(PageErrorKind::UnknownClient.into()),
@@ -143,6 +145,7 @@ fn approve(
         },
         scopes: approval.scopes.iter().map(|scope| scope_for_display(app, scope)).collect(),
         groups: groups.iter().map(|group| group.as_str().into()).collect(),
+        device: approval.device.as_ref().map(|found| device::device_info(app, found)),
         req: &req,
         action: &app.path("/approval"),
     };
