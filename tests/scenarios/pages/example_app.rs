@@ -110,11 +110,8 @@ async fn a_response_counts_once_and_only_in_the_browser_that_began() {
     let (mut alice, mut mallory) = (server.browser(), server.browser());
     alice.opens(app(&server)).await;
     let form = alice.page().form_with("flow").unwrap();
-    let started = alice.post_form(
-        &form.action,
-        &form.fields.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect::<Vec<_>>(),
-    );
-    let authorization = started.await.location().unwrap();
+    let fields: Vec<_> = form.fields.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    let authorization = alice.post_form(&form.action, &fields).await.location().unwrap();
     let state = authorization.query_pairs().find(|(key, _)| key == "state").unwrap().1.into_owned();
     let callback = format!("{}/callback?code=a-stolen-code&state={state}", app(&server));
     assert_eq!(mallory.get(&callback).await.status, 400, "another browser");
