@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_core::Secret;
 use countersign_core::network::is_loopback_url;
+use countersign_core::{Limits, Secret};
+use countersign_server::ProcessState;
 use countersign_server::example_app;
 use countersign_server::listen::ShutdownHandle;
 use url::Url;
@@ -55,10 +56,11 @@ async fn serve_alone(arguments: &ExampleAppArguments) -> Result<(), String> {
         let page = redirect_uri.join("/").map_err(|error| error.to_string())?;
         eprintln!("The example application is at {page}");
     }
-    let stop = ShutdownHandle::default();
+    let (router, stop) = (example_app::routes(app), ShutdownHandle::default());
+    let process = ProcessState::default();
     tokio::select! {
-        served = listener.serve(example_app::routes(app), stop.clone()) => served.map_err(|error| error.to_string()),
-        () = signals.asked_to_stop() => {
+        served = listener.serve(router, Limits::default(), process, stop.clone()) => served.map_err(|error| error.to_string()),
+        _ = signals.stop() => {
             stop.shut_down_within(GRACE);
             Ok(())
         }

@@ -11,6 +11,7 @@ mod admin;
 mod app;
 mod clusters;
 mod cookies;
+mod current_app;
 mod discovery;
 pub mod example_app;
 mod flash;
@@ -24,8 +25,11 @@ mod metrics;
 mod middleware;
 mod page_error;
 pub mod pages;
+mod process_state;
 mod proxy_headers;
+pub mod reload;
 mod request_context;
+mod request_limits;
 mod response;
 mod static_files;
 mod telemetry;
@@ -35,8 +39,10 @@ mod userinfo;
 use axum::Router;
 use axum::routing::{any, delete, get, post};
 
-pub use app::{App, Health, ServerSettings};
+pub use app::{App, ServerSettings};
+pub use current_app::CurrentApp;
 pub use metrics::Metrics;
+pub use process_state::{ProcessState, ReloadState};
 pub use proxy_headers::ClientAddressRule;
 
 /// The route table of the issuer, below its path: endpoints of the protocol (open to other origins where configured),
@@ -87,8 +93,11 @@ pub fn routes(app: App) -> Router {
             get(login::password::get).post(login::password::post),
         )
         .route(&at("/sign-in"), get(account::sign_in))
-        .route(&at("/callback"), get(login::callback::get))
-        .route(&at("/callback/{connector}"), get(login::callback::get_connector))
+        .route(&at("/callback"), get(login::callback::get).post(login::callback::post))
+        .route(
+            &at("/callback/{connector}"),
+            get(login::callback::get_connector).post(login::callback::post_connector),
+        )
         .route(&at("/continue"), get(login::next_step::get))
         .route(&at("/approval"), get(login::next_step::get).post(login::next_step::post_approval))
         .layer(axum::middleware::from_fn(middleware::reject_head));
@@ -144,6 +153,9 @@ fn administration_api(base: &str) -> Router<App> {
         .route(&api_at("/clients"), get(admin::clients::api_list))
         .route(&api_at("/connectors"), get(admin::connectors::api_list))
         .route(&api_at("/connectors/{id}/confirm"), post(admin::connectors::api_confirm))
+        .route(&api_at("/configuration"), get(admin::configuration::api_show))
+        .route(&api_at("/configuration/plan"), get(admin::configuration::api_plan))
+        .route(&api_at("/configuration/reload"), post(admin::configuration::api_reload))
         .route(&api_at("/openapi.json"), get(admin::openapi::description))
         .route(&at("/api/v1/{*rest}"), any(admin::problem_details::not_found))
 }

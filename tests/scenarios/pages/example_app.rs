@@ -1,6 +1,8 @@
 //! The example application beside the server: what an administrator sees of the tokens an application gets.
 
-use crate::world::{ALICE, ALICE_PASSWORD, Browser, Chromium, Client, Display, Need, Server, World};
+use crate::world::{
+    ALICE, ALICE_PASSWORD, Browser, Chromium, Client, Display, Need, Server, World,
+};
 
 /// A server with the example application on port 5555 of the same address.
 async fn server() -> Server {
@@ -141,7 +143,7 @@ async fn completion_scripts_of_both_programs_name_their_commands() {
     let server = World::new().start().await;
     let workstation = server.workstation();
     for shell in ["bash", "zsh", "fish"] {
-        let script = server.runs_command(&["completion", shell], &[]);
+        let script = server.runs_command(&["generate", "completions", shell], &[]);
         let text = String::from_utf8(script.stdout).unwrap();
         assert!(text.contains("example-app") && text.contains("sessions"), "{shell}");
         let printed = workstation.runs(&["completion", shell]);

@@ -2,22 +2,24 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
-use countersign_core::Clock;
+use countersign_core::Limits;
+use countersign_server::ProcessState;
 use countersign_server::example_app::routes;
 use countersign_server::listen::ShutdownHandle;
 use tokio::task::JoinHandle;
 
 use crate::config::Config;
+use crate::system_clock::SystemClock;
 use crate::wiring::example_app::{ExampleClient, prepare};
 
+/// The application while it runs; nothing where none is configured.
+pub struct RunningExampleApp(Option<(JoinHandle<io::Result<()>>, ShutdownHandle)>);
+
 /// Starts it, if it is configured. An address in use is a warning: the issuer serves without it.
-pub fn start(
-    config: &Config,
-    clock: Arc<dyn Clock>,
-) -> (Option<JoinHandle<io::Result<()>>>, ShutdownHandle) {
-    let stop = ShutdownHandle::default();
-    let Some(example) = &config.example_app else { return (None, stop) };
+pub fn start(config: &Config, process: ProcessState) -> RunningExampleApp {
+    let Some(example) = &config.example_app else { return RunningExampleApp(None) };
     let client = ExampleClient {
         issuer: config.issuer.as_str(),
         client_id: example.client.id.as_str(),
@@ -25,14 +27,28 @@ pub fn start(
         redirect_uri: example.redirect_uri.clone(),
         authorities: Vec::new(),
     };
-    match prepare(client, None, clock) {
+    match prepare(client, None, Arc::new(SystemClock::default())) {
         Ok((listener, app)) => {
-            let serving = tokio::spawn(listener.serve(routes(app), stop.clone()));
-            (Some(serving), stop)
+            let stop = ShutdownHandle::default();
+            let serving = listener.serve(routes(app), Limits::default(), process, stop.clone());
+            RunningExampleApp(Some((tokio::spawn(serving), stop)))
         }
         Err(why) => {
             tracing::warn!("{why}");
-            (None, stop)
+            RunningExampleApp(None)
+        }
+    }
+}
+
+impl RunningExampleApp {
+    pub fn is_running(&self) -> bool {
+        self.0.is_some()
+    }
+
+    pub async fn end(self) {
+        if let Some((serving, stop)) = self.0 {
+            stop.shut_down_within(Duration::ZERO);
+            let _ended = serving.await;
         }
     }
 }
