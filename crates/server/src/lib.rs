@@ -86,8 +86,11 @@ pub fn routes(app: App) -> Router {
             get(login::password::get).post(login::password::post),
         )
         .route(&at("/sign-in"), get(account::sign_in))
-        .route(&at("/callback"), get(login::callback::get))
-        .route(&at("/callback/{connector}"), get(login::callback::get_connector))
+        .route(&at("/callback"), get(login::callback::get).post(login::callback::post))
+        .route(
+            &at("/callback/{connector}"),
+            get(login::callback::get_connector).post(login::callback::post_connector),
+        )
         .route(&at("/continue"), get(login::next_step::get))
         .route(&at("/approval"), get(login::next_step::get).post(login::next_step::post_approval))
         .layer(axum::middleware::from_fn(middleware::reject_head));

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `GET`, `POST /auth`, `/auth/{connector}` | [`authorization`]: an authorization request, or the choice of a connector |
 //! | `GET`, `POST /auth/{connector}/login` | [`password`]: the password form |
-//! | `GET /callback`, `/callback/{connector}` | [`callback`]: back from an upstream |
+//! | `GET`, `POST /callback`, `/callback/{connector}` | [`callback`]: the response of an upstream |
 //! | `/device`, `/device/…` | [`device`]: the device authorization grant |
 //! | `GET /continue`, `GET`, `POST /approval` | [`next_step`]: the step the issuer names, as a page or a redirect |
 //!
@@ -127,7 +127,9 @@ fn refusal_page(refusal: Refusal) -> PageError {
         Refusal::UpstreamDenied { .. } => PageErrorKind::Refused.into(),
         Refusal::EmailNotVerified => PageErrorKind::EmailNotVerified.into(),
         Refusal::NotThroughProxy => PageErrorKind::ProxyRequired.into(),
-        Refusal::UnclearHeaders { why } => PageError::from(PageErrorKind::BadRequest).detail(why),
+        Refusal::UnclearHeaders { why } | Refusal::InvalidResponse { why } => {
+            PageError::from(PageErrorKind::BadRequest).detail(why)
+        }
         Refusal::BadCredentials
         | Refusal::PasswordExpired
         | Refusal::AccountLocked

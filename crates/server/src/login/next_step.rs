@@ -186,17 +186,24 @@ pub(super) fn to_client(
             Ok(see_other(&location))
         }
         ResponseMode::FormPost => {
-            let view = FormPost {
-                layout: &app.layout,
-                client_name: client_name.into(),
-                action: &response.redirect_uri,
-                fields: response
-                    .fields
-                    .iter()
-                    .map(|(name, value)| (*name, value.as_str()))
-                    .collect(),
-            };
-            Ok(page(app, 200, PagePolicy::FormPost, view.render()))
+            Ok(post_form(app, client_name, &response.redirect_uri, &response.fields))
         }
     }
+}
+
+/// A page whose form the browser posts to another site: to a client (`response_mode=form_post`), or to a SAML identity
+/// provider.
+pub(super) fn post_form(
+    app: &App,
+    to: &str,
+    action: &str,
+    fields: &[(&'static str, String)],
+) -> Response {
+    let view = FormPost {
+        layout: &app.layout,
+        client_name: to.into(),
+        action,
+        fields: fields.iter().map(|(name, value)| (*name, value.as_str())).collect(),
+    };
+    page(app, 200, PagePolicy::FormPost, view.render())
 }
