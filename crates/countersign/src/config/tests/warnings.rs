@@ -25,10 +25,6 @@ fn what_works_but_may_surprise_is_a_warning() {
             "connectors: [{type: mockCallback, id: mock, name: Mock, grantTypes: [refresh_token]}]",
             "2:69: warning: connectors[0].grantTypes: does not contain authorization_code: nobody can sign in through this connector",
         ),
-        (
-            "limits: {connections: 100}",
-            "2:23: warning: limits.connections: has no effect yet: the listeners use fixed limits",
-        ),
         ("grpc: {addr: ':5557'}", "2:7: warning: grpc: is a key of Dex that is not supported yet"),
         (
             "telemetry: {http: ':1', enableProfiling: true}",

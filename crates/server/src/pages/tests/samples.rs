@@ -1,7 +1,7 @@
 //! One sample of every page, filled with everyday or hostile data.
 
 use super::super::*;
-use super::sample_data::World;
+use super::sample_data::{HOSTILE, World};
 use super::{admin, own};
 
 /// Every page of a world, with a file name.
