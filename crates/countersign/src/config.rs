@@ -99,13 +99,13 @@ fn read_blocks(root: &Section<'_>, env: Environment<'_>, has_listener: bool) -> 
     let telemetry = web::read_telemetry(root);
     let logger = pages::read_logger(root);
     let frontend = pages::read_frontend(root);
-    let oauth2 = oauth2::read(root);
     let expiry = lifetimes::read_expiry(root);
     let signer = lifetimes::read_signer(root);
     let sessions = lifetimes::read_sessions(root);
     let limits = limits::read_limits(root);
     let retention = limits::read_retention(root);
     let upstreams = connectors::read(root);
+    let oauth2 = oauth2::read(root, &upstreams.ids);
     let known = clients::Known {
         connectors: &upstreams.ids,
         sessions: &sessions,
