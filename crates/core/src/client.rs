@@ -36,6 +36,8 @@ pub struct Client {
     pub backchannel_logout_uri: Option<Url>,
     /// Its refresh tokens end when the browser signs out (Dex's `refreshTokenLifetime: session`).
     pub ends_with_browser: bool,
+    /// The claim `groups` of its own tokens (`client_credentials`).
+    pub own_groups: Vec<String>,
     /// Set if the client is a Kubernetes cluster.
     pub kubernetes: Option<crate::Kubernetes>,
 }
