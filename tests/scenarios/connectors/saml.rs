@@ -45,8 +45,8 @@ async fn alice_signs_in_with_saml_and_her_token_is_refreshed() {
     let site = Site::start().await;
     let (_server, mut alice, app) = world(&site, "").await;
     let request = app.auth_request("openid email profile groups offline_access");
-    let arrival = signs_in(&mut alice, &request).await;
-    let answer = app.redeems(&request, &arrival).await;
+    let auth_response = signs_in(&mut alice, &request).await;
+    let answer = app.redeems(&request, &auth_response).await;
     let keys = app.gets("/keys").await.json;
     let claims = verified(answer.id_token(), &keys);
     assert_eq!(claims["sub"], dex_sub("alice-1", "corp"));

@@ -27,8 +27,8 @@ fn world(base: World) -> World {
 async fn access_token(server: &Server, scopes: &str, who: (&str, &str)) -> String {
     let (mut person, app) = (server.browser(), server.relying_party("kubernetes"));
     let request = app.auth_request(scopes);
-    let arrival = person.logs_in(&request, who.0, who.1).await;
-    app.redeems(&request, &arrival).await.access_token().to_owned()
+    let auth_response = person.logs_in(&request, who.0, who.1).await;
+    app.redeems(&request, &auth_response).await.access_token().to_owned()
 }
 
 fn names(list: &Value) -> Vec<&str> {
