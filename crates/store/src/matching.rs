@@ -27,6 +27,8 @@ pub(crate) enum Index {
     User,
     Client,
     Group,
+    /// By id: some sessions were selected one by one.
+    Id,
 }
 
 /// A filter with its texts normalised as in the columns.
@@ -62,6 +64,9 @@ impl Matching {
 
     pub(crate) async fn choose_index(&self, conn: &mut Conn<'_>) -> Result<Index, StoreError> {
         let filter = &self.filter;
+        if !filter.sessions.is_empty() {
+            return Ok(Index::Id);
+        }
         if filter.person.is_some() {
             return Ok(Index::Person);
         }
@@ -103,6 +108,10 @@ impl Matching {
         let mut sql = Sql::default();
         sql.push("SELECT COUNT(*) AS total FROM (SELECT s.id FROM sessions s WHERE ");
         self.push_conditions(&mut sql, index);
+        // Without it SQLite reads the table and not the index, of which live sessions are a part.
+        if index.is_in_order_of_creation() {
+            sql.push(" ORDER BY s.created_at DESC, s.id DESC");
+        }
         sql.push(" LIMIT ").bind(MAX_TOTAL + 1).push(") AS x");
         sql
     }
@@ -180,6 +189,12 @@ impl Matching {
             );
             sql.bind(client).push(" AND g.ended_at IS NULL)");
         }
+        if index != Index::Person
+            && let Some((connector, user_id)) = &filter.person
+        {
+            sql.push(" AND COALESCE(s.user_id, '') = ").bind(user_id);
+            sql.push(" AND COALESCE(s.connector_id, '') = ").bind(connector);
+        }
         if let Some(group) = &filter.group {
             push_group(sql, group);
         }
@@ -189,6 +204,9 @@ impl Matching {
     fn push_index(&self, sql: &mut Sql, index: Index) {
         let filter = &self.filter;
         match (index, &self.user, filter) {
+            (Index::Id, _, SessionFilter { sessions, .. }) => {
+                sql.push("s.id IN ").bind_list(sessions);
+            }
             (Index::Connector, _, SessionFilter { connector: Some(connector), .. }) => {
                 sql.push("s.connector_id = ").bind(connector);
             }
