@@ -7,6 +7,7 @@ use reqwest::header::HOST;
 use reqwest::{Method, Url};
 use serde_json::Value;
 
+use super::openapi::check_response;
 use super::secrets::Secrets;
 use super::{Arrival, Client, Page, Server, claims, http};
 
@@ -133,11 +134,14 @@ impl RelyingParty {
         self.send(self.request(Method::GET, "/userinfo").bearer_auth(access_token)).await
     }
 
-    /// A call of the administrator's API with this token: `("GET", "/sessions?user=alice")`.
+    /// A call of the administrator's API with this token: `("GET", "/sessions?user=alice")`. The response is
+    /// compared with the API's description.
     pub async fn calls(&self, method: &str, path: &str, token: &str, body: Value) -> Answer {
         let request = self.request(method.parse().unwrap(), &format!("/api/v1{path}"));
         let request = request.bearer_auth(token);
-        self.send(if body.is_null() { request } else { request.json(&body) }).await
+        let answer = self.send(if body.is_null() { request } else { request.json(&body) }).await;
+        check_response(method, path, answer.status, &answer.json);
+        answer
     }
 
     /// A token of the client's own for that API (RFC 6749 section 4.4).

@@ -4,6 +4,7 @@
 //! at an instant is the greatest number whose time has come. Everything is served from memory; nothing
 //! here asks the database while a request waits.
 
+mod drop_now;
 mod next;
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -15,6 +16,8 @@ use countersign_jose::{
     Algorithm, KeyPair, MacKeys, RootKeys, SealingKeys, Signer, Verifiers, key_set,
 };
 use countersign_store::{SecretRow, SigningKeyRow, Store};
+
+pub(crate) use drop_now::KeyToDrop;
 
 use crate::discovery::entity_tag;
 use crate::{IssuerError, Settings};

@@ -166,9 +166,8 @@ pub fn flash<T: DeserializeOwned>(
 
 pub(crate) fn user(app: &App, session: &Session) -> SignedInUser {
     let person = &session.identity;
-    let name = [&person.username, &person.preferred_username, &person.email, &person.user_id];
     SignedInUser {
-        name: name.into_iter().find(|name| !name.is_empty()).map_or("", String::as_str).into(),
+        name: person.display_name().into(),
         email: (!person.email.is_empty()).then(|| person.email.as_str().into()),
         connector_name: connector_name(app, session).as_str().into(),
     }

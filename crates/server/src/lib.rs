@@ -122,7 +122,17 @@ fn administration_api(base: &str) -> Router<App> {
         .route(&api_at("/events"), get(admin::events::api_list))
         .route(&api_at("/memberships"), get(admin::memberships::api_list))
         .route(&api_at("/explain"), get(admin::explain::api_show))
+        .route(
+            &api_at("/blocked-users"),
+            get(admin::blocked_users::api_list).post(admin::blocked_users::api_block),
+        )
+        .route(&api_at("/blocked-users/preview"), post(admin::blocked_users::api_preview))
+        .route(&api_at("/blocked-users/unblock"), post(admin::blocked_users::api_unblock))
         .route(&api_at("/keys"), get(admin::keys::api_list))
+        .route(
+            &api_at("/keys/{number}"),
+            get(admin::keys::api_preview_drop).delete(admin::keys::api_drop),
+        )
         .route(&api_at("/keys/rotate"), post(admin::keys::api_rotate))
         .route(&api_at("/clients"), get(admin::clients::api_list))
         .route(&api_at("/connectors"), get(admin::connectors::api_list))
@@ -153,6 +163,18 @@ fn administration_pages(base: &str) -> Router<App> {
             get(admin::connectors::get_page).post(admin::connectors::post_page),
         )
         .route(&at("/admin/keys"), get(admin::keys::get_page).post(admin::keys::post_page))
+        .route(
+            &at("/admin/keys/{number}"),
+            get(admin::keys::get_drop_page).post(admin::keys::post_drop_page),
+        )
+        .route(
+            &at("/admin/blocked-users"),
+            get(admin::blocked_users::get_page).post(admin::blocked_users::post_page),
+        )
+        .route(
+            &at("/admin/block"),
+            get(admin::blocked_users::get_block_page).post(admin::blocked_users::post_block_page),
+        )
 }
 
 /// Health and metrics, for a listener of their own.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use countersign_issuer::login::SignInOutcome;
 use countersign_issuer::logout_notifications::LogoutDelivery;
+use countersign_issuer::upstream_health::Health;
 use countersign_issuer::upstream_health::{BOUNDS, CallDurations};
 use countersign_issuer::{ConnectorStatus, Issuer, IssuerError};
 use prometheus_client::collector::Collector;
@@ -61,7 +62,7 @@ impl LoginResult {
     pub fn of(end: &Result<SignInOutcome, IssuerError>) -> Self {
         match end {
             Ok(SignInOutcome::SignedIn(_)) => Self::Success,
-            Ok(SignInOutcome::Refused(_)) => Self::Refused,
+            Ok(SignInOutcome::Refused(_) | SignInOutcome::Blocked { .. }) => Self::Refused,
             Ok(SignInOutcome::RateLimited(_)) => Self::Delayed,
             Ok(SignInOutcome::MethodUnavailable | SignInOutcome::RestartRequired) => {
                 Self::StartedAgain
@@ -214,7 +215,7 @@ impl fmt::Debug for Upstreams {
 impl Collector for Upstreams {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let upstreams = self.0.connector_statuses();
-        let up = |upstream: &ConnectorStatus| upstream.up;
+        let up = |upstream: &ConnectorStatus| upstream.health != Health::Down;
         let is_open = |upstream: &ConnectorStatus| upstream.circuit_breaker.is_some();
         let help = "1: the last request to the upstream succeeded, or there was none lately";
         gauge(&mut encoder, "countersign_connector_up", help, &upstreams, up)?;

@@ -259,10 +259,11 @@ fn push_group(sql: &mut Sql, group: &str) {
     sql.push(")");
 }
 
+// Ordered as their indexes are: with a LIMIT alone an engine may prefer to read the table from its beginning.
 const RARE_CLIENT: &str = "SELECT COUNT(*) AS n FROM (SELECT 1 AS one FROM grants \
-    WHERE client_id = $1 AND ended_at IS NULL LIMIT $2) AS few";
+    WHERE client_id = $1 AND ended_at IS NULL ORDER BY session_id LIMIT $2) AS few";
 const RARE_GROUP: &str = "SELECT COUNT(*) AS n FROM (SELECT 1 AS one FROM memberships \
-    WHERE group_name = $1 LIMIT $2) AS few";
+    WHERE group_name = $1 ORDER BY since LIMIT $2) AS few";
 
 async fn is_rare(conn: &mut Conn<'_>, sql: &'static str, name: &str) -> Result<bool, StoreError> {
     let row = conn.select_one(sql, &[name.into(), (RARE + 1).into()]).await?;

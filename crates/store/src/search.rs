@@ -3,9 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use countersign_core::{
-    ClientId, Grant, Session, SessionFilter, SessionId, Timestamp,
-};
+use countersign_core::{ClientId, Grant, Session, SessionFilter, SessionId, Timestamp};
 
 use crate::engine::Operation;
 use crate::engine::conn::{Conn, Row, Sql};

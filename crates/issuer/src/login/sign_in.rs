@@ -4,7 +4,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use countersign_core::connector::{Fingerprint, LoginMethod, LoginOutcome, Refusal, SignedIn};
-use countersign_core::{Connector, ConnectorId, LoginScopes, Secret, SessionId, Trace, ids};
+use countersign_core::{
+    Connector, ConnectorId, LoginScopes, Secret, SessionId, Timestamp, Trace, ids,
+};
 use countersign_jose::hash;
 use countersign_store::SignIn;
 
@@ -42,6 +44,10 @@ pub struct PasswordSubmission {
 pub enum SignInOutcome {
     SignedIn(Box<SignedInBrowser>),
     Refused(Refusal),
+    /// An administrator has blocked the person, until then or without an end.
+    Blocked {
+        until: Option<Timestamp>,
+    },
     /// Too many attempts: the person may try again after this long.
     RateLimited(Duration),
     /// The connector does not exist, is not for this client, or is not entered this way.
@@ -196,7 +202,7 @@ impl Issuer {
             }
             countersign_store::SignInOutcome::Blocked(block) => {
                 tracing::warn!(event = "login_refused", connector = %connector.id, user_id = %block.user_id, reason = "blocked", "a blocked person tried to sign in");
-                return Ok(SignInOutcome::Refused(Refusal::AccountDisabled));
+                return Ok(SignInOutcome::Blocked { until: block.expires_at });
             }
         };
         tracing::info!(

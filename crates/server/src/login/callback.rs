@@ -8,7 +8,7 @@ use countersign_core::connector::{ProxyHeaders, Refusal};
 use countersign_issuer::login::{CallbackParams, SignInOutcome};
 use url::Url;
 
-use super::{login_expired, refusal_page, retry_link, seal_pending_login, signed_in};
+use super::{blocked_page, login_expired, refusal_page, retry_link, seal_pending_login, signed_in};
 use crate::app::App;
 use crate::cookies::SetCookies;
 use crate::form::{Query, once};
@@ -77,6 +77,7 @@ async fn finish(
             Err(PageErrorKind::UpstreamFailed.into())
         }
         Ok(SignInOutcome::Refused(refusal)) => Err(refusal_page(refusal)),
+        Ok(SignInOutcome::Blocked { until }) => Err(blocked_page(app, until)),
         Ok(SignInOutcome::RateLimited(_)) => Err(PageErrorKind::TooManyRequests.into()),
         Ok(SignInOutcome::MethodUnavailable | SignInOutcome::RestartRequired) => {
             Err(login_expired(app))

@@ -3,8 +3,8 @@
 use super::super::authentication::AdminSession;
 use super::super::filters::{Chip, Field, address, field, with};
 use super::super::frame::display_time;
-use super::super::frame::{Frame, Section, client_name, count};
-use super::list::narrowing;
+use super::super::frame::{Frame, Section, client_name, connector_name, count};
+use super::list::{names, narrowing};
 use crate::account::{back_to, flash};
 use crate::app::App;
 use crate::form::{Form, Pairs, once};
@@ -13,18 +13,28 @@ use crate::pages::messages::admin::Admin;
 use crate::pages::{DisplayTime, Layout, Name, Page};
 use crate::request_context::RequestContext;
 use crate::response::{PagePolicy, page};
+use std::collections::BTreeSet;
+
 use axum::extract::State;
 use axum::response::Response;
 use countersign_core::{ClientId, SessionFilter, Timestamp};
 use countersign_issuer::admin::fields::{BULK_FIELDS, FieldError, Fields};
+use countersign_issuer::admin::queries::Page as PageRequest;
 use serde::{Deserialize, Serialize};
 
-/// What an end took, and when the last of it dies.
+/// What ended, and when the last token of it expires.
 pub struct EndSummary {
     pub sessions: u64,
     pub grants: u64,
-    /// Later than now; `None`: nothing handed out is still good.
+    /// Later than now; `None`: no token is valid any more.
     pub tokens_until: Option<DisplayTime>,
+}
+
+/// One of those whose sessions would end.
+pub struct PersonLine {
+    pub name: Name,
+    pub login: Option<Name>,
+    pub connector: Name,
 }
 
 /// Before anything was chosen: the two ends that no search leads to.
@@ -48,6 +58,8 @@ pub struct Preview<'a> {
     pub chips: Vec<Chip>,
     pub sessions: u64,
     pub people: u64,
+    /// The persons of the newest sessions: name, login or e-mail address, connector.
+    pub who: Vec<PersonLine>,
     pub grants: u64,
     pub apps: Vec<(Name, u64)>,
     pub more_apps: usize,
@@ -119,6 +131,12 @@ impl Preview<'_> {
         (self.more_apps > 0).then(|| self.t().list.more_apps.plain(&more))
     }
 
+    fn more_people(&self) -> Option<String> {
+        let more = self.people.saturating_sub(self.who.len() as u64);
+        let more = (more > 0).then(|| Name::new(&more.to_string()));
+        more.map(|more| self.t().list.more_apps.plain(&more))
+    }
+
     fn forgotten(&self) -> bool {
         self.sure == Some(true)
     }
@@ -137,6 +155,9 @@ impl Ended<'_> {
 const PATH: &str = "/admin/end";
 const ABOUT: &str = "an administrator's end";
 const APPS: usize = 20;
+/// Persons named in a preview, and the sessions among which they are looked for.
+const PEOPLE: usize = 12;
+const SESSIONS_READ: i64 = 50;
 
 /// Carried from an end to the page after it.
 #[derive(Serialize, Deserialize)]
@@ -263,14 +284,20 @@ impl EndSelection {
     /// Nothing but time narrows it.
     fn is_wide(&self) -> bool {
         let f = &self.filter;
-        let messages = [&f.text, &f.user, &f.group, &f.ip].iter().any(|text| text.is_some());
-        !messages && f.connector.is_none() && f.client.is_none()
+        let texts = [&f.text, &f.user, &f.group, &f.ip].iter().any(|text| text.is_some());
+        !texts && f.connector.is_none() && f.client.is_none() && f.sessions.is_empty()
     }
 
     fn chips(&self, app: &App) -> Vec<Chip> {
         let t = &app.layout.messages.admin;
         let given = self.typed.iter().filter(|(_, value)| !value.trim().is_empty());
-        given.map(|(name, value)| Chip { label: t.label(name), value: value.into() }).collect()
+        let given = given.filter(|(name, _)| name != "id");
+        let chip =
+            |(name, value): &(String, String)| Chip { label: t.label(name), value: value.into() };
+        let selected = self.filter.sessions.len() as u64;
+        let selected = (selected > 0)
+            .then(|| Chip { label: t.label("id"), value: t.list.found.of(selected).into() });
+        given.map(chip).chain(selected).collect()
     }
 }
 
@@ -318,6 +345,7 @@ async fn would_end(
         chips: selection.chips(app),
         sessions: count(found.sessions),
         people: count(found.people),
+        who: who(app, &selection.filter).await?,
         grants: count(found.grants),
         apps: apps(app, &found.clients),
         more_apps: found.clients.len().saturating_sub(APPS),
@@ -332,6 +360,22 @@ async fn would_end(
     };
     let status = if forgotten { 400 } else { 200 };
     Ok(page(app, status, PagePolicy::Standalone, shown.render()))
+}
+
+/// The persons of the newest sessions that match.
+async fn who(app: &App, filter: &SessionFilter) -> Result<Vec<PersonLine>, PageError> {
+    let first = PageRequest { after: None, limit: SESSIONS_READ };
+    let found = app.issuer.find_sessions(filter, &first).await?.unwrap_or_default();
+    let mut seen = BTreeSet::new();
+    let mut lines = Vec::new();
+    for session in &found.sessions {
+        if lines.len() < PEOPLE && seen.insert((&session.connector, &session.user_id)) {
+            let (name, login) = names(session);
+            let connector = connector_name(app, &session.connector);
+            lines.push(PersonLine { name, login, connector });
+        }
+    }
+    Ok(lines)
 }
 
 fn apps(app: &App, clients: &[(ClientId, i64)]) -> Vec<(Name, u64)> {

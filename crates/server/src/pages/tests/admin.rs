@@ -5,7 +5,8 @@ use countersign_core::session::EndReason;
 
 use crate::admin::sessions::{detail::*, end::*, list::*};
 use crate::admin::{
-    clients::*, connectors::*, events::*, explain::*, filters::*, frame::*, keys::*, memberships::*,
+    blocked_users::*, clients::*, connectors::*, events::*, explain::*, filters::*, frame::*,
+    keys::*, memberships::*,
 };
 
 use super::super::messages::ENGLISH;
@@ -39,7 +40,7 @@ fn ended_line(w: &World) -> EndedLine {
     EndedLine {
         at: display_time(w, -60_000),
         by: Name::new(&w.text),
-        why: "by an administrator".into(),
+        reason: "by an administrator".into(),
     }
 }
 
@@ -67,7 +68,10 @@ fn form(w: &World) -> FilterForm {
         choice: Some(Choice {
             name: "state",
             label: ENGLISH.admin.label("state"),
-            options: vec![("live", "Live", true), ("all", "All", false)],
+            options: vec![
+                ("live".into(), "Live".into(), true),
+                ("all".into(), "All".into(), false),
+            ],
         }),
         problem: Some(Name::new(&w.text)),
         submit: "Find",
@@ -76,6 +80,7 @@ fn form(w: &World) -> FilterForm {
 
 fn session_row(w: &World, n: usize) -> SessionRow {
     SessionRow {
+        id: ID.to_owned(),
         href: format!("/dex/admin/sessions/{ID}"),
         name: name(w),
         login: w.user.email.clone(),
@@ -95,6 +100,7 @@ fn event(w: &World) -> EventRow {
         at: display_time(w, -90_000),
         what: "Session ended".into(),
         actor: Name::new(&w.text),
+        actor_id: Some(Name::new(&w.text)),
         about: vec![Name::new(&w.text), w.user.connector_name.clone(), w.app.name.clone()],
         session: Some(format!("/dex/admin/sessions/{ID}")),
         address: Some("192.0.2.7".into()),
@@ -127,6 +133,7 @@ pub fn pages(w: &World) -> Vec<(String, String)> {
     let mut pages = of_sessions(w);
     pages.extend(of_ends(w));
     pages.extend(of_the_rest(w));
+    pages.extend(blocked(w));
     pages
 }
 
@@ -137,8 +144,9 @@ fn of_sessions(w: &World) -> Vec<(String, String)> {
         form: form(w),
         // Where these are too many for a page, the handler shows fewer.
         rows: (0..if w.text == "jane" { 10 } else { 5 }).map(|n| session_row(w, n)).collect(),
-        complete: false,
+        total: Some(9_000),
         end: link("user=jane"),
+        end_selected: "/dex/admin/end".to_owned(),
         narrowed: true,
         first: link(""),
         next: link("page=abc"),
@@ -148,7 +156,7 @@ fn of_sessions(w: &World) -> Vec<(String, String)> {
         app: w.app.name.clone(),
         scopes: "openid profile email groups offline_access".into(),
         refreshable: true,
-        given: display_time(w, -7_200_000),
+        granted: display_time(w, -7_200_000),
         used: display_time(w, -120_000),
         until: display_time(w, 480_000),
         ended: (n == 1).then(|| ended_line(w)),
@@ -174,6 +182,8 @@ fn of_sessions(w: &World) -> Vec<(String, String)> {
         trace: groups(w, 1536),
         of_person: "/dex/admin?user=x".to_owned(),
         explain: "/dex/admin/explain?user=x".to_owned(),
+        block: "/dex/admin/block?user_id=x".to_owned(),
+        blocked: Some(Name::new(&w.text)),
         action: format!("/dex/admin/sessions/{ID}"),
     };
     [("admin-sessions", list.render()), ("admin-session", one.render())]
@@ -195,6 +205,7 @@ fn of_ends(w: &World) -> Vec<(String, String)> {
         chips: chips(w),
         sessions: 916,
         people: 258,
+        who: (0..12).map(|_| person_line(w)).collect(),
         grants: 917,
         apps: vec![(w.app.name.clone(), 9); 20],
         more_apps: 3,
@@ -223,6 +234,69 @@ fn of_ends(w: &World) -> Vec<(String, String)> {
     .into()
 }
 
+fn person_line(w: &World) -> PersonLine {
+    let (name, login) = (name(w), w.user.email.clone());
+    PersonLine { name, login, connector: w.user.connector_name.clone() }
+}
+
+fn interval(w: &World, until: Option<i64>) -> Interval {
+    let until = until.map(|until| display_time(w, until));
+    Interval { since: display_time(w, -90_000_000), until, tokens_until: None }
+}
+
+fn blocked(w: &World) -> Vec<(String, String)> {
+    let row = || BlockedUserRow {
+        name: name(w),
+        user_id: w.text.clone(),
+        connector_id: "ldap".to_owned(),
+        connector: w.user.connector_name.clone(),
+        reason: Name::new(&w.text),
+        at: display_time(w, -90_000),
+        by: Name::new(&w.text),
+        until: Some(display_time(w, 90_000)),
+        sessions: "/dex/admin?user=x".to_owned(),
+    };
+    let list = BlockedUsers {
+        layout: &w.layout,
+        frame: frame(w, Section::BlockedUsers),
+        tokens_until: Some(display_time(w, 480_000)),
+        rows: (0..10).map(|_| row()).collect(),
+        first: link(""),
+        next: link("page=abc"),
+        action: "/dex/admin/blocked-users".to_owned(),
+        block: "/dex/admin/block".to_owned(),
+        connectors: Choice {
+            name: "connector",
+            label: ENGLISH.admin.label("connector"),
+            options: vec![("ldap".into(), w.user.connector_name.clone(), false)],
+        },
+        user_id: field(w, "user_id"),
+    };
+    let block = Block {
+        layout: &w.layout,
+        frame: frame(w, Section::BlockedUsers),
+        problem: Some(Name::new(&w.text)),
+        preview: Some(BlockPreview {
+            name: None,
+            user_id: Name::new(&w.text),
+            connector: w.user.connector_name.clone(),
+            blocked: Some((Name::new(&w.text), Name::new(&w.text))),
+            suggestions: vec![(name(w), name(w), "/dex/admin/block?user_id=x".to_owned())],
+            sessions: 3,
+            grants: 4,
+            apps: vec![(w.app.name.clone(), 9)],
+            tokens_until: Some(display_time(w, 480_000)),
+            reason: field(w, "reason"),
+            until: field(w, "until"),
+            action: "/dex/admin/block?user_id=x".to_owned(),
+        }),
+        back: "/dex/admin/blocked-users".to_owned(),
+    };
+    [("admin-blocked-users", list.render()), ("admin-block", block.render())]
+        .map(|(name, html)| (name.to_owned(), html))
+        .into()
+}
+
 fn of_the_rest(w: &World) -> Vec<(String, String)> {
     let events = Events {
         layout: &w.layout,
@@ -237,9 +311,7 @@ fn of_the_rest(w: &World) -> Vec<(String, String)> {
         user_id: Name::new(&w.text),
         connector: w.user.connector_name.clone(),
         sessions: "/dex/admin/sessions?user=jane".to_owned(),
-        since: display_time(w, -90_000_000),
-        until: Some(display_time(w, -60_000)),
-        tokens_until: None,
+        intervals: vec![interval(w, None), interval(w, Some(-60_000))],
     };
     let holders = Memberships {
         layout: &w.layout,
@@ -260,12 +332,16 @@ fn of_the_rest(w: &World) -> Vec<(String, String)> {
         tokens_live_seconds: 600,
         sessions: 12,
         grants: 13,
+        at_least: true,
         href: "/dex/admin?client=grafana".to_owned(),
     };
     let clients = Clients {
         layout: &w.layout,
         frame: frame(w, Section::Clients),
-        clients: part((0..10).map(|_| client()).collect(), 3),
+        clients: (0..10).map(|_| client()).collect(),
+        total: 13,
+        first: link(""),
+        next: link("page=25"),
     };
     [
         ("admin-events", events.render()),
@@ -273,6 +349,7 @@ fn of_the_rest(w: &World) -> Vec<(String, String)> {
         ("admin-clients", clients.render()),
         ("admin-connectors", connectors(w)),
         ("admin-keys", keys(w)),
+        ("admin-key-drop", key_drop(w)),
         ("admin-explain", explain(w)),
     ]
     .map(|(name, html)| (name.to_owned(), html))
@@ -290,19 +367,25 @@ fn connectors(w: &World) -> String {
         last_error: Some(name(w)),
         circuit_open_since: (health == Health::CircuitOpen).then(|| display_time(w, -1_000)),
         sessions: 5,
+        at_least: false,
         href: "/dex/admin?connector=ldap".to_owned(),
     };
     let shown = Connectors {
         layout: &w.layout,
         frame: frame(w, Section::Connectors),
-        connectors: part([Health::Up, Health::Down, Health::CircuitOpen].map(card).into(), 0),
+        connectors: [Health::Up, Health::Down, Health::Unknown, Health::CircuitOpen]
+            .map(card)
+            .into(),
+        total: 4,
+        first: link(""),
+        next: link("page=25"),
         action: "/dex/admin/connectors".to_owned(),
     };
     shown.render()
 }
 
-fn keys(w: &World) -> String {
-    let key = |number: i64| KeyRow {
+fn key(w: &World, number: i64) -> KeyRow {
+    KeyRow {
         number,
         kid: "f978aea1f14614e6affc2bca15a204713325d738".into(),
         algorithm: "RS256".into(),
@@ -311,13 +394,30 @@ fn keys(w: &World) -> String {
         created: display_time(w, -90_000_000),
         signs_from: display_time(w, -86_000_000),
         drops_at: (number == 1).then(|| display_time(w, 86_000_000)),
-    };
+        drop: format!("/dex/admin/keys/{number}"),
+    }
+}
+
+fn keys(w: &World) -> String {
     let shown = Keys {
         layout: &w.layout,
         frame: frame(w, Section::Keys),
         rotated: Some(("Key 3 has been made. It signs".to_owned(), display_time(w, 3_600_000))),
-        rows: [3, 2, 1].map(key).into(),
+        rows: [3, 2, 1].map(|number| key(w, number)).into(),
         action: "/dex/admin/keys".to_owned(),
+    };
+    shown.render()
+}
+
+fn key_drop(w: &World) -> String {
+    let shown = KeyDrop {
+        layout: &w.layout,
+        frame: frame(w, Section::Keys),
+        key: key(w, 2),
+        tokens_until: Some(display_time(w, 86_000_000)),
+        signing_kid: Some("f978aea1f14614e6affc2bca15a204713325d738".into()),
+        action: "/dex/admin/keys/2".to_owned(),
+        back: "/dex/admin/keys".to_owned(),
     };
     shown.render()
 }
@@ -330,6 +430,8 @@ fn explain(w: &World) -> String {
         connector: w.user.connector_name.clone(),
         sub: "CgtpZC1vZi1hbGljZRIFbG9jYWw".into(),
         administrator: true,
+        blocked: Some(Name::new(&w.text)),
+        block: "/dex/admin/block?user_id=x".to_owned(),
         groups: groups(w, 3072),
         sessions: "/dex/admin?user=x".to_owned(),
         client: Some((w.app.name.clone(), false, "10 minutes".into(), vec![name(w)])),
@@ -338,7 +440,7 @@ fn explain(w: &World) -> String {
         connector: w.user.connector_name.clone(),
         outcome: name(w),
         user_id: Some(Name::new(&w.text)),
-        groups: groups(w, 1024),
+        groups: Some(groups(w, 1024)),
         trace: groups(w, 2048),
     };
     let shown = Explain {
@@ -383,7 +485,7 @@ fn every_kind_and_reason_has_words() {
     assert_eq!(word.as_str(), "something_new");
 }
 
-/// An instant that is promised is never told too early.
+/// An announced time is never too early.
 #[test]
 fn an_announced_instant_is_rounded_up_to_its_second() {
     for (millis, second) in
