@@ -12,7 +12,8 @@
     reason = "test code: a failed set-up fails the test"
 )]
 
+mod architecture;
 mod documents;
-mod house;
 mod scenarios;
+mod source_rules;
 mod world;

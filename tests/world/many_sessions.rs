@@ -30,47 +30,47 @@ WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < CO
     lower(first.name) || '.' || lower(last.name) || '.' || (i / 4) AS login, agent.text AS agent
     FROM n, first, last, agent
     WHERE first.k = i / 4 % 10 AND last.k = i / 40 % 10 AND agent.k = i % 4)
-INSERT INTO sessions (id, connector_id, user_id, identity, identity_at, basis, wants, auth_time,
-  created_at, last_seen, browser_seen, cookie_until, ip, user_agent, ended_at, ended_by, ended_why,
-  user_key, login, email, search)
+INSERT INTO sessions (id, connector_id, user_id, identity, identity_at, fingerprint, login_scopes,
+  auth_time, created_at, last_seen, browser_seen, cookie_until, expires_at, ip, user_agent, ended_at, ended_by,
+  ended_reason, user_key, login, email, search)
 SELECT 'crowd-' || i, 'local', 'id-' || p,
   json_object('user_id', 'id-' || p, 'username', name, 'preferred_username', login,
     'email', login || '@example.com', 'email_verified', json('true'),
     'groups', json_array('staff', 'team-' || (p % 97))),
-  at, '', '{\"offline\":true,\"groups\":true}', at, at, min(NOW, at + 600000 * (i % 3)), at, at + 86400000,
+  at, '', '{\"offline\":true,\"groups\":true}', at, at, min(NOW, at + 600000 * (i % 3)), at, at + 86400000, at + 86400000,
   '10.' || (i % 200) || '.' || (i / 200 % 250) || '.7', agent,
   CASE WHEN i % 9 = 5 THEN min(NOW, at + 900000) END, CASE WHEN i % 9 = 5 THEN 'user:id-' || p || '@local' END,
   CASE WHEN i % 9 = 5 THEN 'signed_out' END,
   'id-' || p, login, login || '@example.com',
   lower(name) || ' ' || login || ' ' || login || '@example.com id-' || p FROM one;
 INSERT INTO grants (id, session_id, client_id, scopes, auth_time, refreshable, generation, mac_key,
-  created_at, rotated_at, tokens_until, ended_at, ended_by, ended_why)
+  created_at, rotated_at, tokens_until, expires_at, ended_at, ended_by, ended_reason)
 SELECT 'grant-' || id, id, 'kubernetes', '[\"openid\",\"groups\",\"offline_access\"]', created_at, 1, 1, 1,
-  created_at, last_seen, last_seen + 600000, ended_at, ended_by, ended_why FROM sessions
+  created_at, last_seen, last_seen + 600000, last_seen + 600000, ended_at, ended_by, ended_reason FROM sessions
   WHERE id LIKE 'crowd-%';
-INSERT INTO memberships (session_id, group_name, since, until, tokens_until, connector_id, user_id, person)
-SELECT id, json_extract(identity, '$.groups[1]'), created_at, ended_at, ended_at, connector_id, user_id,
-  json_extract(identity, '$.username') FROM sessions WHERE id LIKE 'crowd-%';
+INSERT INTO memberships (id, connector_id, user_id, group_name, since, person)
+SELECT 'crowd-' || user_id, connector_id, user_id, json_extract(identity, '$.groups[1]'), min(created_at),
+  json_extract(identity, '$.username') FROM sessions WHERE id LIKE 'crowd-%' GROUP BY connector_id, user_id;
 COMMIT;
 ";
 
-/// Nobody has confirmed yet; learned at the next start.
-const BRAKE: &str = "
-INSERT INTO brakes (connector_id, set_at, refused, asked) VALUES ('CONNECTOR', NOW - 600000, 25, 25);
+/// Not closed by anybody yet; read at the next start.
+const CIRCUIT_BREAKER: &str = "
+INSERT INTO circuit_breakers (connector_id, opened_at, refused, total) VALUES ('CONNECTOR', NOW - 600000, 25, 25);
 ";
 
 impl Server {
     /// From now on so many others are signed in too.
     pub fn inserts_sessions(&self, sessions: u32) {
-        self.remembers(&SESSIONS.replace("COUNT", &sessions.to_string()));
+        self.executes(&SESSIONS.replace("COUNT", &sessions.to_string()));
     }
 
-    /// This upstream had refused everybody ten minutes ago.
-    pub fn has_braked(&self, connector: &str) {
-        self.remembers(&BRAKE.replace("CONNECTOR", connector));
+    /// The circuit breaker of this connector opened ten minutes ago, as if its upstream had refused everybody.
+    pub fn opens_circuit_breaker(&self, connector: &str) {
+        self.executes(&CIRCUIT_BREAKER.replace("CONNECTOR", connector));
     }
 
-    fn remembers(&self, sql: &str) {
+    fn executes(&self, sql: &str) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
         let sql = sql.replace("NOW", &now.to_string());
         let mut program = Command::new(PROGRAM)

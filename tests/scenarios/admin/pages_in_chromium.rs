@@ -114,14 +114,14 @@ async fn tour(look: Look, name: &str) {
 
 /// Design.md 5: an upstream that was braked is believed again when a person says so.
 #[tokio::test]
-async fn browser_of_an_administrator_lets_a_brake_go() {
+async fn browser_of_an_administrator_closes_a_circuit_breaker() {
     if Need::Browser.is_missing() {
         return;
     }
     let corp = "connectors:\n- type: mockCallback\n  id: corp\n  name: Example Corp";
     let mut server = World::new().with(ADMINS).with(corp).start().await;
     server.stop().await;
-    server.has_braked("corp");
+    server.opens_circuit_breaker("corp");
     server.restart().await;
     let alice = Chromium::with(Look::DESKTOP).await;
     alice.opens(server.url("/admin/connectors")).await;
