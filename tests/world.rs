@@ -21,6 +21,7 @@ mod log;
 mod many_sessions;
 mod needs;
 mod node;
+mod openapi;
 mod openid_client;
 mod other_origin;
 mod page;

@@ -60,7 +60,9 @@ fn matches(document: &Value, schema: &Value, value: &Value, at: &str) -> Result<
         Some("boolean") => value.as_bool().map(|_| ()).ok_or(format!("{at} is no boolean")),
         Some("array") => {
             let items = value.as_array().ok_or(format!("{at} is no array"))?;
-            items.iter().try_for_each(|item| matches(document, &schema["items"], item, &format!("{at}[]")))
+            items
+                .iter()
+                .try_for_each(|item| matches(document, &schema["items"], item, &format!("{at}[]")))
         }
         Some("object") => object(document, schema, value, at),
         other => Err(format!("{at}: the description has the type {other:?}")),

@@ -17,8 +17,6 @@ use countersign_jose::{
 };
 use countersign_store::{SecretRow, SigningKeyRow, Store};
 
-pub(crate) use drop_now::KeyToDrop;
-
 use crate::discovery::entity_tag;
 use crate::{IssuerError, Settings};
 
@@ -55,6 +53,13 @@ pub struct Keys {
     pub sealing: SealingKeys,
     pub sealing_settled: SealingKeys,
     read_at: Timestamp,
+}
+
+/// Which key, by whom and when.
+pub(crate) struct KeyToDrop<'a> {
+    pub(crate) kid: &'a str,
+    pub(crate) actor: &'a str,
+    pub(crate) now: Timestamp,
 }
 
 struct Signing {

@@ -124,10 +124,10 @@ fn administration_api(base: &str) -> Router<App> {
         .route(&api_at("/explain"), get(admin::explain::api_show))
         .route(
             &api_at("/blocked-users"),
-            get(admin::blocked_users::api_list).post(admin::blocked_users::api_block),
+            get(admin::blocked_users::api::list).post(admin::blocked_users::api::block),
         )
-        .route(&api_at("/blocked-users/preview"), post(admin::blocked_users::api_preview))
-        .route(&api_at("/blocked-users/unblock"), post(admin::blocked_users::api_unblock))
+        .route(&api_at("/blocked-users/preview"), post(admin::blocked_users::api::preview))
+        .route(&api_at("/blocked-users/unblock"), post(admin::blocked_users::api::unblock))
         .route(&api_at("/keys"), get(admin::keys::api_list))
         .route(
             &api_at("/keys/{number}"),
@@ -169,11 +169,11 @@ fn administration_pages(base: &str) -> Router<App> {
         )
         .route(
             &at("/admin/blocked-users"),
-            get(admin::blocked_users::get_page).post(admin::blocked_users::post_page),
+            get(admin::blocked_users::list::get_page).post(admin::blocked_users::list::post_page),
         )
         .route(
             &at("/admin/block"),
-            get(admin::blocked_users::get_block_page).post(admin::blocked_users::post_block_page),
+            get(admin::blocked_users::block::get_page).post(admin::blocked_users::block::post_page),
         )
 }
 

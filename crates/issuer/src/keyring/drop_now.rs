@@ -1,18 +1,10 @@
 //! Deletes a signing key before its time, because it leaked.
 
-use countersign_core::Timestamp;
 use countersign_jose::RootKeys;
 use countersign_store::{DropSigningKeyNow, DroppedSigningKey, Store};
 
-use super::{Keyring, new_key};
+use super::{KeyToDrop, Keyring, new_key};
 use crate::{IssuerError, Settings};
-
-/// Which key, by whom and when.
-pub(crate) struct KeyToDrop<'a> {
-    pub(crate) kid: &'a str,
-    pub(crate) actor: &'a str,
-    pub(crate) now: Timestamp,
-}
 
 impl Keyring {
     /// The key verifies nothing from now on: at this replica at once, at the others when they read the keys

@@ -2,7 +2,7 @@
 //! `GET /api/v1/explain`.
 
 use super::authentication::{AdminSession, AdminToken, QueryPairs};
-use super::blocked_users::block_address;
+use super::blocked_users::block::block_address;
 use super::filters::{FilterForm, Part, Search, address, part_of_names};
 use super::frame::{Frame, Section, client_name, connector_name};
 use super::problem_details::ProblemDetails;

@@ -3,6 +3,8 @@
 //! `COUNTERSIGN_PREVIEW=/tmp/preview cargo test -p countersign-server pages` also writes them all there, to be looked at.
 
 mod admin;
+mod admin_more;
+mod admin_samples;
 mod markup;
 mod own;
 mod sample_data;

@@ -8,11 +8,12 @@ use countersign_core::{ConnectorId, GrantId, SessionId};
 use countersign_issuer::admin::view::{EventView, GrantView, SessionDetailView, SessionView};
 
 use super::super::authentication::AdminSession;
-use super::super::blocked_users::block_address;
+use super::super::blocked_users::block::block_address;
 use super::super::events::{EventRow, row as event_row};
 use super::super::filters::{Part, address, from, part, part_of_names};
 use super::super::frame::{Frame, Section, client_name, connector_name, display_time_of};
-use super::end::{EndResult, EndSummary, Ended};
+use super::end::EndResult;
+use super::end_views::{EndSummary, Ended};
 use super::list::{EndedLine, ended_line, person};
 use crate::account::{back_to, flash};
 use crate::app::App;
