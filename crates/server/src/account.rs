@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub mod cards;
+pub mod consents;
 pub mod groups;
 pub mod home;
 pub mod sessions;

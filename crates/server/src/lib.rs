@@ -89,6 +89,7 @@ pub fn routes(app: App) -> Router {
         )
         .route(&at("/sessions"), get(account::sessions::list).post(account::sessions::end))
         .route(&at("/sessions/{id}"), get(account::sessions::one))
+        .route(&at("/consents"), get(account::consents::get).post(account::consents::post))
         .route(&at("/groups"), get(account::groups::get))
         .route(&at("/static/{file}"), get(static_files::get))
         .route(&at("/robots.txt"), get(static_files::robots))

@@ -11,6 +11,7 @@ mod approval;
 pub mod assets;
 mod brand;
 mod choose_connector;
+mod consents;
 mod device;
 mod display_time;
 mod error;
@@ -33,6 +34,7 @@ mod tests;
 
 pub use approval::{Approval, Scope};
 pub use choose_connector::{ChooseConnector, ConnectorEntry, ConnectorKind};
+pub use consents::{ConsentLine, Consents};
 pub use device::Device;
 pub use display_time::DisplayTime;
 pub use error::ErrorPage;

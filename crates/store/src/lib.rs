@@ -52,7 +52,7 @@ pub use circuit_breakers::{
 };
 pub use codes::{IssueCodeOutcome, RedeemCodeOutcome, StoredCode};
 pub use collect::{Collected, Retention};
-pub use consents::{Consent, ConsentWithdrawn};
+pub use consents::{Consent, ConsentWithdrawn, StoredConsent};
 pub use counts::{ClientCount, ConnectorCount};
 pub use ends::{GrantEnd, SessionEnd};
 pub use error::{OpenError, StoreError};

@@ -171,7 +171,7 @@ async fn pages_of_sessions_follow_one_another() {
 async fn the_next_key_is_made_now_and_who_did_it_is_in_the_log() {
     let server = World::new().with(ADMINS).start().await;
     let mut alice = alice(&server).await;
-    for (made, said) in [(2, "Key 2 has been made"), (2, "Key 2 had been made already")] {
+    for (made, said) in [(2, "Key 2 is published"), (2, "Key 2 was published already")] {
         alice.opens(server.url("/admin/keys")).await;
         let form = alice.page().form_with("csrf").unwrap();
         let page = alice.submits(form).await;

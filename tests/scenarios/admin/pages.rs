@@ -95,7 +95,7 @@ async fn alice_finds_previews_and_ends_bobs_sessions_and_is_told_when_the_last_t
     assert!(bobs.works().await, "a preview ends nothing");
     let page = presses(&mut alice, &[]).await;
     let told = page.all("[role=status]").concat();
-    for said in ["One session has ended", "One grant has ended", "dies", "UTC", "Kubernetes"] {
+    for said in ["One session has ended", "One grant has ended", "expires", "UTC", "Kubernetes"] {
         assert!(told.contains(said), "{said}: {told}");
     }
     assert_eq!(page.attributes(".note time", "datetime"), std::slice::from_ref(&announced));
@@ -120,7 +120,7 @@ async fn one_session_is_shown_in_full_and_ended_by_parts() {
     let mut alice = alice_at(&server, "/admin?user=bob%40example.com").await;
     let page = alice.clicks("bob").await.clone();
     for shown in
-        ["Session of bob", BOB, "id-of-bob", "What it gave", "refreshable", "Signed in", "As of"]
+        ["Session of bob", BOB, "id-of-bob", "Grants to applications", "refreshable", "Signed in", "As of"]
     {
         assert!(page.text().contains(shown), "{shown}: {}", page.text());
     }

@@ -112,7 +112,7 @@ async fn tour(look: Look, name: &str) {
     assert!(alice.text().await.contains("<img src=x onerror=alert(1)>gpj.exe"));
 }
 
-/// Design.md 5: an upstream that was braked is believed again when a person says so.
+/// Design.md 5: the circuit breaker of an upstream closes when an administrator confirms.
 #[tokio::test]
 async fn browser_of_an_administrator_closes_a_circuit_breaker() {
     if Need::Browser.is_missing() {
@@ -130,11 +130,11 @@ async fn browser_of_an_administrator_closes_a_circuit_breaker() {
     alice.sees("button[value=corp]").await;
     looks_at(&alice, "admin-braked-desktop").await;
     let text = alice.text().await;
-    assert!(text.contains("Not believed since 10 minutes ago"), "{text}");
+    assert!(text.contains("Circuit breaker open since 10 minutes ago"), "{text}");
     alice.presses("button[value=corp]").await;
     alice.sees("[role=status]").await;
     let text = alice.text().await;
-    assert!(text.contains("What Example Corp says counts again."), "{text}");
+    assert!(text.contains("Refusals of Example Corp are acted on again."), "{text}");
     assert!(alice.driver.find(By::Css("button[value=corp]")).await.is_err());
     alice.opens(server.url("/admin/events?kind=circuit_breaker_closed")).await;
     let text = alice.text().await;

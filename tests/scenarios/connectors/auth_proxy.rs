@@ -86,7 +86,7 @@ async fn headers_from_any_other_address_are_nothing() {
         mallory.comes_from(&proxy.ip.to_string());
         let page = mallory.opens(asked_of(&server, "proxy")).await.clone();
         assert_eq!(page.status, 403, "{}", page.text());
-        assert!(page.text().contains("This way leads through another door"), "{}", page.text());
+        assert!(page.text().contains("Sign in through your company’s proxy"), "{}", page.text());
         assert!(!is_signed_in(&mallory));
     }
     server.comes_to_say(2, "NotThroughProxy").await;
@@ -249,5 +249,5 @@ async fn nginx_asks_for_the_password_and_is_believed() {
     mallory.through(&server);
     let page = mallory.opens(&request.url).await.clone();
     assert_eq!(page.status, 403, "{}", page.text());
-    assert!(page.text().contains("another door") && !is_signed_in(&mallory), "{}", page.text());
+    assert!(page.text().contains("your company’s proxy") && !is_signed_in(&mallory), "{}", page.text());
 }

@@ -133,7 +133,7 @@ const LIST: List = List {
     ended: "Ended",
     no_apps: "None",
     more_apps: Message("and {} more"),
-    end_these: "End all of these…",
+    end_these: "End these…",
     end_many: "End many sessions…",
 };
 
