@@ -17,6 +17,16 @@ pub struct Limits {
     pub hashing_threads: Option<usize>,
     /// Password verifications that wait for a thread. Further logins are answered with 503.
     pub hashing_queue: usize,
+    pub device_requests: DeviceRequestLimits,
+}
+
+/// How many device authorization requests (RFC 8628) may be pending. They are stored before anybody has
+/// authenticated, so there is no other limit to them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceRequestLimits {
+    pub total: u32,
+    /// From one address; an IPv6 one counts with its /64.
+    pub per_address: u32,
 }
 
 impl Default for Limits {
@@ -28,6 +38,7 @@ impl Default for Limits {
             header_bytes: 64 * 1024,
             hashing_threads: None,
             hashing_queue: 64,
+            device_requests: DeviceRequestLimits { total: 2000, per_address: 50 },
         }
     }
 }

@@ -111,6 +111,51 @@ pub enum Command {
 pub enum KubernetesCommand {
     /// Print the file for --authentication-token-webhook-config-file; it contains a credential
     WebhookConfig(WebhookConfigArguments),
+    /// Print flags and AuthenticationConfiguration for the API server of a cluster, or check existing ones
+    Config(ClusterConfigArguments),
+}
+
+#[derive(Debug, Args)]
+pub struct ClusterConfigArguments {
+    /// Configuration file
+    #[arg(env = "COUNTERSIGN_CONFIG", hide_env_values = true)]
+    pub file: PathBuf,
+    /// Name of the cluster in the section clusters
+    #[arg(long, value_name = "NAME")]
+    pub cluster: String,
+    /// What to print: flags of kube-apiserver, or a file for --authentication-config (v1 needs Kubernetes 1.34)
+    #[arg(long, value_enum, default_value = "all")]
+    pub format: ClusterConfigFormat,
+    /// Check this file instead: an AuthenticationConfiguration, or a file with --oidc-... flags such as a pod manifest
+    #[arg(long, value_name = "PATH", conflicts_with = "format")]
+    pub lint: Option<PathBuf>,
+    /// Claim that becomes the user name: email, sub, preferred_username or name
+    #[arg(long, value_name = "CLAIM", default_value = "email")]
+    pub username_claim: String,
+    /// Before every user name, so that none is called like one of the cluster's own
+    #[arg(long, value_name = "TEXT", default_value = "oidc:")]
+    pub username_prefix: String,
+    /// Before every group
+    #[arg(long, value_name = "TEXT", default_value = "oidc:")]
+    pub groups_prefix: String,
+    /// PEM file of the issuer's certificate authority, unless the API server's machine trusts it
+    #[arg(long, value_name = "PATH")]
+    pub certificate_authority: Option<PathBuf>,
+    /// Report unknown keys as warnings and not as errors (Dex ignores them)
+    #[arg(long)]
+    pub lenient: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ClusterConfigFormat {
+    /// Everything, one after the other
+    All,
+    /// The --oidc-... flags
+    Flags,
+    /// AuthenticationConfiguration apiserver.config.k8s.io/v1
+    V1,
+    /// AuthenticationConfiguration apiserver.config.k8s.io/v1beta1
+    V1beta1,
 }
 
 #[derive(Debug, Args)]

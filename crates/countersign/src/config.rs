@@ -6,6 +6,7 @@
 
 mod admin;
 mod clients;
+mod clusters;
 mod connectors;
 mod issuer;
 mod lifetimes;
@@ -18,10 +19,11 @@ mod storage;
 mod summary;
 mod web;
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use countersign_config::{Environment, Item, Section};
-use countersign_core::{Client, Connector, ConnectorId, Limits};
+use countersign_core::{Client, Connector, ConnectorId, GrantType, KubernetesCluster, Limits};
 use countersign_issuer::admin::AdminPolicy;
 
 pub use connectors::PasswordDb;
@@ -29,7 +31,7 @@ pub use issuer::Issuer;
 pub use lifetimes::{Algorithm, Expiry, Sessions, Signer};
 pub use limits::RetentionPolicy;
 pub use listen::Listen;
-pub use oauth2::{GrantType, OAuth2, Pkce};
+pub use oauth2::{OAuth2, Pkce};
 pub use pages::{Frontend, LogFormat, LogLevel, Logger, Theme};
 pub use root_keys::RootKeys;
 pub use storage::{SslMode, Storage};
@@ -53,11 +55,12 @@ pub struct Config {
     pub limits: Limits,
     pub retention: RetentionPolicy,
     pub clients: Vec<Client>,
+    pub clusters: Vec<KubernetesCluster>,
     pub admin: AdminPolicy,
     /// In the order of the file; the password database is not among them.
     pub connectors: Vec<Connector>,
-    /// Connectors whose `grantTypes` lack `authorization_code`: they do not serve sign-in.
-    pub without_sign_in: Vec<ConnectorId>,
+    /// Of connectors with `grantTypes`: what they are limited to.
+    pub connector_grant_types: HashMap<ConnectorId, Vec<GrantType>>,
     /// The connector `local`, which comes after the others.
     pub password_db: Option<PasswordDb>,
 }
@@ -93,6 +96,7 @@ fn read_blocks(root: &Section<'_>, env: Environment<'_>) -> Option<Config> {
         env,
     };
     let clients = clients::read(root, &known);
+    let clusters = clusters::read(root, &clients);
     let admin = admin::read(root, &clients, &upstreams.ids);
     root.not_supported("grpc", false);
     root.not_supported("mfa", true);
@@ -111,9 +115,10 @@ fn read_blocks(root: &Section<'_>, env: Environment<'_>) -> Option<Config> {
         limits,
         retention,
         clients,
+        clusters,
         admin,
         connectors: upstreams.connectors,
-        without_sign_in: upstreams.without_sign_in,
+        connector_grant_types: upstreams.grant_types,
         password_db: upstreams.password_db,
     })
 }

@@ -9,7 +9,7 @@ use countersign_connectors::local;
 use countersign_connectors::password::{Hashing, HashingLimits};
 use countersign_core::{Clock, Connector, Limits};
 use countersign_issuer::settings::{
-    ApprovalPolicy, IssuerUrl, PkcePolicy, RefreshPolicy, Settings, SignOnPolicy,
+    ApprovalPolicy, DevicePolicy, IssuerUrl, PkcePolicy, RefreshPolicy, Settings, SignOnPolicy,
 };
 use countersign_issuer::{
     CircuitBreakers, Clients, ConnectorHealth, Connectors, Issuer, Keyring, LoginAttempts,
@@ -34,7 +34,7 @@ pub async fn open(config: &Config, clock: Arc<dyn Clock>, health: Health) -> Res
     let issuer = Issuer {
         clients: Clients::new(config.clients.clone()),
         connectors: Connectors::new(connectors(config, hashing))
-            .without_sign_in(config.without_sign_in.clone()),
+            .limited_to(config.connector_grant_types.clone()),
         keyring,
         attempts: LoginAttempts::default(),
         circuit_breakers: CircuitBreakers::open(&store).await.map_err(|e| e.to_string())?,
@@ -129,7 +129,12 @@ fn settings(config: &Config) -> Result<Settings, String> {
             methods: oauth2.pkce.methods.clone(),
         },
         strict_scopes: oauth2.strict_scopes,
-        refresh_enabled: oauth2.grant_types.contains(&config::GrantType::RefreshToken),
+        grant_types: oauth2.grant_types.clone(),
+        device: DevicePolicy {
+            lifetime: expiry.device_requests,
+            limits: config.limits.device_requests,
+        },
+        clusters: config.clusters.clone(),
         always_show_choice: oauth2.always_show_login_screen,
         event_retention: config.retention.events,
         membership_retention: config.retention.memberships,

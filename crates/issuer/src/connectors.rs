@@ -1,32 +1,34 @@
 //! The upstreams of this issuer, and which of them a client may use.
 
-use countersign_core::{Client, Connector, ConnectorId};
+use std::collections::HashMap;
+
+use countersign_core::{Client, Connector, ConnectorId, GrantType};
 
 /// In the order of their names, as the page shows them.
 #[derive(Clone, Default)]
 pub struct Connectors {
     list: Vec<Connector>,
-    without_sign_in: Vec<ConnectorId>,
+    grant_types: HashMap<ConnectorId, Vec<GrantType>>,
 }
 
 impl Connectors {
     pub fn new(connectors: impl IntoIterator<Item = Connector>) -> Self {
         let mut list: Vec<Connector> = connectors.into_iter().collect();
         list.sort_by_key(|connector| connector.name.to_lowercase());
-        Self { list, without_sign_in: Vec::new() }
+        Self { list, grant_types: HashMap::new() }
     }
 
-    /// Connectors that serve no sign-in, because their `grantTypes` lack `authorization_code`. Sessions that
-    /// exist already keep working.
+    /// The grant types that some connectors are limited to (`connectors[].grantTypes`, as in Dex). Sessions
+    /// that exist already keep working.
     #[must_use]
-    pub fn without_sign_in(mut self, ids: Vec<ConnectorId>) -> Self {
-        self.without_sign_in = ids;
+    pub fn limited_to(mut self, grant_types: HashMap<ConnectorId, Vec<GrantType>>) -> Self {
+        self.grant_types = grant_types;
         self
     }
 
-    /// Whether people can sign in through this connector.
-    pub fn serves_sign_in(&self, id: &ConnectorId) -> bool {
-        !self.without_sign_in.contains(id)
+    /// Whether the connector may be used for this grant type.
+    pub fn serves(&self, id: &ConnectorId, grant_type: GrantType) -> bool {
+        self.grant_types.get(id).is_none_or(|limited| limited.contains(&grant_type))
     }
 
     pub fn get(&self, id: &ConnectorId) -> Option<&Connector> {
@@ -37,17 +39,26 @@ impl Connectors {
         self.list.iter()
     }
 
-    /// Those through which people can sign in to this client.
-    pub fn for_client<'a>(&'a self, client: &'a Client) -> impl Iterator<Item = &'a Connector> {
+    /// Those through which people can log in to this client for a request of this grant type.
+    pub fn for_client<'a>(
+        &'a self,
+        client: &'a Client,
+        grant_type: GrantType,
+    ) -> impl Iterator<Item = &'a Connector> {
         self.list
             .iter()
-            .filter(|connector| self.serves_sign_in(&connector.id))
+            .filter(move |connector| self.serves(&connector.id, grant_type))
             .filter(|connector| may_use(client, &connector.id))
     }
 
-    /// As [`Connectors::allowed`], if people can sign in through it.
-    pub fn allowed_for_sign_in(&self, client: &Client, id: &ConnectorId) -> Option<&Connector> {
-        self.allowed(client, id).filter(|connector| self.serves_sign_in(&connector.id))
+    /// As [`Connectors::allowed`], if it may also be used for this grant type.
+    pub fn allowed_for(
+        &self,
+        client: &Client,
+        id: &ConnectorId,
+        grant_type: GrantType,
+    ) -> Option<&Connector> {
+        self.allowed(client, id).filter(|connector| self.serves(&connector.id, grant_type))
     }
 
     /// The connector of this id, if it exists and this client may use it.

@@ -14,6 +14,7 @@ pub mod admin;
 pub mod circuit_breakers;
 pub mod clients;
 pub mod connectors;
+pub mod device_authorization;
 pub mod discovery;
 pub mod housekeeping;
 pub mod keyring;

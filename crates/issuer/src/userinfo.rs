@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use countersign_core::{GrantId, Scopes, Secret};
+use countersign_core::{GrantId, Scopes, Secret, Session};
 use countersign_jose::{Expected, Typ};
 use serde::Serialize;
 
@@ -20,10 +20,31 @@ struct UserInfo<'a> {
     person: PersonClaims<'a>,
 }
 
+/// A live access token and the session that it belongs to.
+pub(crate) struct AccessTokenSession {
+    pub sub: String,
+    pub scopes: Scopes,
+    pub session: Session,
+}
+
 impl Issuer {
-    /// The claims as JSON, from what the upstream said last; `None` is `invalid_token`
+    /// The claims as JSON, from the last snapshot of the upstream; `None` is `invalid_token`
     /// (RFC 6750 section 3.1).
     pub async fn userinfo(&self, token: &Secret) -> Result<Option<String>, IssuerError> {
+        let Some(found) = self.access_token_session(token).await? else { return Ok(None) };
+        let info = UserInfo {
+            iss: self.settings.issuer.as_str(),
+            sub: &found.sub,
+            person: PersonClaims::of(&found.session, &found.scopes),
+        };
+        serde_json::to_string(&info).map(Some).map_err(|e| IssuerError::Broken(e.to_string()))
+    }
+
+    /// `None` for anything but an access token of ours whose grant is live.
+    pub(crate) async fn access_token_session(
+        &self,
+        token: &Secret,
+    ) -> Result<Option<AccessTokenSession>, IssuerError> {
         let expected = Expected {
             issuer: self.settings.issuer.as_str(),
             typ: Typ::Exactly(ACCESS_TOKEN_TYPE),
@@ -42,15 +63,11 @@ impl Issuer {
         else {
             return Ok(None);
         };
-        let Some((_, session)) = self.live_grant(&GrantId::new(grant)).await? else {
-            return Ok(None);
-        };
-        let scopes = Scopes::parse(scope);
-        let info = UserInfo {
-            iss: self.settings.issuer.as_str(),
-            sub,
-            person: PersonClaims::of(&session, &scopes),
-        };
-        serde_json::to_string(&info).map(Some).map_err(|e| IssuerError::Broken(e.to_string()))
+        let live = self.live_grant(&GrantId::new(grant)).await?;
+        Ok(live.map(|(_, session)| AccessTokenSession {
+            sub: sub.to_owned(),
+            scopes: Scopes::parse(scope),
+            session,
+        }))
     }
 }

@@ -67,8 +67,14 @@ impl LoginResult {
             Ok(SignInOutcome::MethodUnavailable | SignInOutcome::RestartRequired) => {
                 Self::StartedAgain
             }
-            Err(IssuerError::Misconfigured { .. }) => Self::Misconfigured,
-            Err(_) => Self::Unavailable,
+            Err(error) => Self::of_error(error),
+        }
+    }
+
+    pub fn of_error(error: &IssuerError) -> Self {
+        match error {
+            IssuerError::Misconfigured { .. } => Self::Misconfigured,
+            _ => Self::Unavailable,
         }
     }
 }

@@ -132,10 +132,12 @@ enum ErrorFormat {
 
 impl ErrorFormat {
     fn for_path(path: &str) -> Self {
-        const OAUTH: [&str; 6] = [
+        const OAUTH: [&str; 8] = [
             "/token",
             "/token/introspect",
             "/revoke",
+            "/device/code",
+            "/device/token",
             "/keys",
             "/userinfo",
             "/.well-known/openid-configuration",

@@ -4,8 +4,8 @@
 //! parameter. Nothing here decides what a person or client may do, hashes or seals: values arrive hashed
 //! and sealed, and `issuer` decides whom to refuse.
 //!
-//! By table: `sign_in`, `sessions` and `snapshots` (sessions), `codes`, `grants`, `consents`, `keys`,
-//! `circuit_breakers`, `blocked_users`, `events`, `memberships`, `logout_notifications`, `traces`. Across
+//! By table: `sign_in`, `sessions` and `snapshots` (sessions), `codes`, `device_requests`, `grants`,
+//! `consents`, `keys`, `circuit_breakers`, `blocked_users`, `events`, `memberships`, `logout_notifications`, `traces`. Across
 //! them: `search`, `people` and `counts` read, `ends` and `bulk` end sessions and grants, `collect` deletes expired
 //! rows. `engine` runs an operation on SQLite or PostgreSQL; `migrate` creates the schema.
 
@@ -16,11 +16,13 @@ mod codes;
 mod collect;
 mod consents;
 mod counts;
+mod device_requests;
 mod ends;
 mod engine;
 mod error;
 mod events;
 mod grants;
+mod issue_grant;
 mod keys;
 mod location;
 mod logout_notifications;
@@ -54,6 +56,10 @@ pub use codes::{IssueCodeOutcome, RedeemCodeOutcome, StoredCode};
 pub use collect::{Collected, Retention};
 pub use consents::{Consent, ConsentWithdrawn, StoredConsent};
 pub use counts::{ClientCount, ConnectorCount};
+pub use device_requests::{
+    AddDeviceRequestOutcome, DecideDeviceRequest, DecideDeviceRequestOutcome,
+    RedeemDeviceCodeOutcome,
+};
 pub use ends::{GrantEnd, SessionEnd};
 pub use error::{OpenError, StoreError};
 pub use events::{EventQuery, StoredEvent};

@@ -44,9 +44,9 @@ struct Held {
 impl Held {
     async fn of_bob(server: &Server, client: &str) -> Self {
         let app = server.relying_party(client);
-        let request = app.asks("openid email groups offline_access");
-        let arrival = server.browser().logs_in(&request, BOB, BOB_PASSWORD).await;
-        let answer = app.redeems(&request, &arrival).await;
+        let request = app.auth_request("openid email groups offline_access");
+        let auth_response = server.browser().logs_in(&request, BOB, BOB_PASSWORD).await;
+        let answer = app.redeems(&request, &auth_response).await;
         let (access, refresh) = (answer.access_token().into(), answer.refresh_token().into());
         Self { app, access, refresh, id_token: answer.id_token().into() }
     }
@@ -69,20 +69,20 @@ async fn signs_in(server: &Server, login: &str, password: &str) -> Browser {
 async fn a_blocked_user_is_refused_everywhere_and_reads_whom_to_ask() {
     let server = world().start().await;
     let ops = server.relying_party("ops");
-    let token = ops.own_token().await;
+    let token = ops.client_credentials_token().await;
     let held = Held::of_bob(&server, "example-app").await;
     let cluster = Held::of_bob(&server, "example-cluster").await;
     assert_eq!(reviews(&ops, &cluster.id_token).await, json!(true));
     let signed_in = signs_in(&server, BOB, BOB_PASSWORD).await;
 
-    let preview = ops.calls("POST", "/blocked-users/preview", &token, bob()).await.json;
+    let preview = ops.calls_api("POST", "/blocked-users/preview", &token, bob()).await.json;
     assert_eq!((&preview["name"], &preview["sessions"]), (&json!("bob"), &json!(3)), "{preview}");
     assert_eq!(preview["grants"], 2);
     assert_eq!(held.app.userinfo(&held.access).await.status, 200, "a preview ends nothing");
 
     let mut request = blocked("stolen laptop");
     request["keep_sessions"] = json!("true");
-    let answer = ops.calls("POST", "/blocked-users", &token, request).await;
+    let answer = ops.calls_api("POST", "/blocked-users", &token, request).await;
     assert_eq!(answer.status, 200, "{}", answer.json);
     assert_eq!(answer.json["ended"]["sessions"], 0);
     assert!(answer.json["ended"]["tokens_until"].is_string(), "{}", answer.json);
@@ -106,17 +106,18 @@ async fn a_blocked_user_is_refused_everywhere_and_reads_whom_to_ask() {
     assert!(!wrong.page().text().contains("blocked"), "only whoever has the password learns of it");
     assert_eq!(signs_in(&server, ALICE, ALICE_PASSWORD).await.page().status, 200, "nobody else");
 
-    let unblocked = ops.calls("POST", "/blocked-users/unblock", &token, bob()).await;
+    let unblocked = ops.calls_api("POST", "/blocked-users/unblock", &token, bob()).await;
     assert_eq!(unblocked.json, json!({ "unblocked": true }));
     assert_eq!(held.app.userinfo(&held.access).await.status, 200, "sessions were kept");
     assert_eq!(held.app.refreshes(&held.refresh).await.status, 200);
     assert_eq!(reviews(&ops, &cluster.id_token).await, json!(true));
-    let again = ops.calls("POST", "/blocked-users/unblock", &token, bob()).await;
+    let again = ops.calls_api("POST", "/blocked-users/unblock", &token, bob()).await;
     assert_eq!(again.status, 404);
     for (kind, details) in
         [("user_blocked", json!("stolen laptop")), ("user_unblocked", Value::Null)]
     {
-        let events = ops.calls("GET", &format!("/events?kind={kind}"), &token, Value::Null).await;
+        let events =
+            ops.calls_api("GET", &format!("/events?kind={kind}"), &token, Value::Null).await;
         let event = &events.json["events"][0];
         assert_eq!((&event["actor"], &event["user_name"]), (&json!("client:ops"), &json!("bob")));
         assert_eq!(event["details"]["reason"], details);
@@ -127,14 +128,14 @@ async fn a_blocked_user_is_refused_everywhere_and_reads_whom_to_ask() {
 async fn a_block_ends_sessions_unless_they_are_kept_and_is_listed_with_its_reason() {
     let server = world().start().await;
     let ops = server.relying_party("ops");
-    let token = ops.own_token().await;
+    let token = ops.client_credentials_token().await;
     let held = Held::of_bob(&server, "example-app").await;
-    let answer = ops.calls("POST", "/blocked-users", &token, blocked("left the company")).await;
+    let answer = ops.calls_api("POST", "/blocked-users", &token, blocked("left the company")).await;
     assert_eq!(
         (&answer.json["ended"]["sessions"], &answer.json["ended"]["grants"]),
         (&json!(1), &json!(1))
     );
-    let list = ops.calls("GET", "/blocked-users", &token, Value::Null).await.json;
+    let list = ops.calls_api("GET", "/blocked-users", &token, Value::Null).await.json;
     let [bob_listed] = list["blocked_users"].as_array().unwrap().as_slice() else {
         panic!("{list}")
     };
@@ -142,9 +143,9 @@ async fn a_block_ends_sessions_unless_they_are_kept_and_is_listed_with_its_reaso
     assert_eq!(bob_listed["reason"], "left the company");
     assert_eq!(bob_listed["blocked_by"], "client:ops");
     assert!(bob_listed.get("expires_at").is_none(), "{list}");
-    let explained = ops.calls("GET", "/explain?user=bob", &token, Value::Null).await.json;
+    let explained = ops.calls_api("GET", "/explain?user=bob", &token, Value::Null).await.json;
     assert_eq!(explained["people"][0]["blocked"]["reason"], "left the company");
-    ops.calls("POST", "/blocked-users/unblock", &token, bob()).await;
+    ops.calls_api("POST", "/blocked-users/unblock", &token, bob()).await;
     assert_eq!(held.app.refreshes(&held.refresh).await.error(), "invalid_grant", "it ended");
     assert_eq!(signs_in(&server, BOB, BOB_PASSWORD).await.page().status, 200);
 }
@@ -154,7 +155,7 @@ async fn a_block_ends_sessions_unless_they_are_kept_and_is_listed_with_its_reaso
 async fn what_blocks_nobody_is_an_error() {
     let server = world().start().await;
     let ops = server.relying_party("ops");
-    let token = ops.own_token().await;
+    let token = ops.client_credentials_token().await;
     let request = |name: &str, value: &str| {
         let mut request = blocked("a reason");
         request[name] = json!(value);
@@ -170,18 +171,18 @@ async fn what_blocks_nobody_is_an_error() {
         (request("keep_sessions", "yes"), "keep_sessions"),
         (request("reason", &"x".repeat(501)), "reason"),
     ] {
-        let answer = ops.calls("POST", "/blocked-users", &token, body.clone()).await;
+        let answer = ops.calls_api("POST", "/blocked-users", &token, body.clone()).await;
         assert_eq!((answer.status, answer.json["field"].as_str()), (400, Some(field)), "{body}");
     }
-    let list = ops.calls("GET", "/blocked-users", &token, Value::Null).await.json;
+    let list = ops.calls_api("GET", "/blocked-users", &token, Value::Null).await.json;
     assert_eq!(list["blocked_users"], json!([]));
-    let odd = ops.calls("GET", "/blocked-users?page=zz", &token, Value::Null).await;
+    let odd = ops.calls_api("GET", "/blocked-users?page=zz", &token, Value::Null).await;
     assert_eq!(odd.status, 400);
 
     // Who was typed instead of the user id is suggested.
     Held::of_bob(&server, "example-app").await;
     let typed = json!({ "connector": "local", "user_id": BOB });
-    let preview = ops.calls("POST", "/blocked-users/preview", &token, typed).await.json;
+    let preview = ops.calls_api("POST", "/blocked-users/preview", &token, typed).await.json;
     assert_eq!(preview["suggestions"], json!([{ "user_id": "id-of-bob", "name": "bob" }]));
     assert_eq!(preview["sessions"], 0);
 }
@@ -193,10 +194,10 @@ async fn a_block_ends_by_itself() {
     }
     let server = configured(World::with_clock()).start().await;
     let ops = server.relying_party("ops");
-    let token = ops.own_token().await;
+    let token = ops.client_credentials_token().await;
     let mut request = blocked("for the afternoon");
     request["until"] = json!("8h");
-    ops.calls("POST", "/blocked-users", &token, request).await;
+    ops.calls_api("POST", "/blocked-users", &token, request).await;
     let refused = signs_in(&server, BOB, BOB_PASSWORD).await;
     assert!(refused.page().text().contains("Until "), "{}", refused.page().text());
     server.advance(Duration::from_secs(8 * 3600 + 1));
@@ -215,7 +216,7 @@ async fn users_are_blocked_listed_and_unblocked_on_the_command_line() {
     let person = ["id-of-bob", "--connector", "local", "--config", "CONFIG"];
     let block =
         [&["users", "block"][..], &person, &["--reason", "left", "--until", "720h"]].concat();
-    let unasked = server.runs(&block, &[]);
+    let unasked = server.runs_command(&block, &[]);
     assert!(!unasked.status.success());
     let text = String::from_utf8_lossy(&unasked.stderr);
     for shown in ["bob", "sessions          1, which end", "nobody was blocked", "--yes"] {
@@ -223,20 +224,25 @@ async fn users_are_blocked_listed_and_unblocked_on_the_command_line() {
     }
     assert_eq!(held.app.userinfo(&held.access).await.status, 200);
 
-    let done = json_of(&server.runs(&[&block[..], &["--yes"]].concat(), &[("USER", "carol")]));
+    let done =
+        json_of(&server.runs_command(&[&block[..], &["--yes"]].concat(), &[("USER", "carol")]));
     assert_eq!(done["ended"]["sessions"], 1);
     assert_eq!(done["blocked_user"]["blocked_by"], "machine:carol");
     let list = ["users", "list", "--config", "CONFIG"];
-    assert_eq!(json_of(&server.runs(&list, &[]))["blocked_users"][0]["user_id"], "id-of-bob");
-    let table = server.runs(&[&list[..], &["--output", "table"]].concat(), &[("COLUMNS", "80")]);
+    assert_eq!(
+        json_of(&server.runs_command(&list, &[]))["blocked_users"][0]["user_id"],
+        "id-of-bob"
+    );
+    let table =
+        server.runs_command(&[&list[..], &["--output", "table"]].concat(), &[("COLUMNS", "80")]);
     let table = String::from_utf8(table.stdout).unwrap();
     assert!(table.starts_with("USER") && table.contains("id-of-bob"), "{table}");
     assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
     assert_eq!(signs_in(&server, BOB, BOB_PASSWORD).await.page().status, 403);
     let unblock = [&["users", "unblock"][..], &person].concat();
-    assert_eq!(json_of(&server.runs(&unblock, &[])), json!({ "unblocked": true }));
-    assert!(!server.runs(&unblock, &[]).status.success(), "there is no block any more");
-    let empty = server.runs(&[&list[..], &["--output", "table"]].concat(), &[]);
+    assert_eq!(json_of(&server.runs_command(&unblock, &[])), json!({ "unblocked": true }));
+    assert!(!server.runs_command(&unblock, &[]).status.success(), "there is no block any more");
+    let empty = server.runs_command(&[&list[..], &["--output", "table"]].concat(), &[]);
     assert_eq!(String::from_utf8(empty.stdout).unwrap(), "Nobody is blocked.\n");
 }
 

@@ -9,15 +9,15 @@ const ADMINS: &str = "admin:\n  groups:\n    - {connector: local, group: admins}
 
 async fn signed_in(server: &Server) -> (RelyingParty, String, String) {
     let app = server.relying_party("example-app");
-    let request = app.asks("openid email groups offline_access");
-    let arrival = server.browser().logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    let answer = app.redeems(&request, &arrival).await;
+    let request = app.auth_request("openid email groups offline_access");
+    let auth_response = server.browser().logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let answer = app.redeems(&request, &auth_response).await;
     let (access, refresh) = (answer.access_token().to_owned(), answer.refresh_token().to_owned());
     (app, access, refresh)
 }
 
 async fn kids(app: &RelyingParty) -> Vec<String> {
-    let keys = app.reads("/keys").await.json;
+    let keys = app.gets("/keys").await.json;
     keys["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap().into()).collect()
 }
 
@@ -25,11 +25,11 @@ async fn kids(app: &RelyingParty) -> Vec<String> {
 async fn a_dropped_key_verifies_nothing_and_a_new_one_signs_at_once() {
     let server = World::new().client(Client::new("ops")).with(ADMINS).start().await;
     let ops = server.relying_party("ops");
-    let token = ops.own_token().await;
+    let token = ops.client_credentials_token().await;
     let (app, access, refresh) = signed_in(&server).await;
     let leaked = kids(&app).await;
 
-    let preview = ops.calls("GET", "/keys/1", &token, Value::Null).await.json;
+    let preview = ops.calls_api("GET", "/keys/1", &token, Value::Null).await.json;
     assert_eq!(preview["key"]["kid"], leaked[0]);
     assert!(
         preview["tokens_until"].is_string() && preview.get("signing_kid").is_none(),
@@ -37,10 +37,10 @@ async fn a_dropped_key_verifies_nothing_and_a_new_one_signs_at_once() {
     );
     assert!(preview["beyond"].as_str().unwrap().contains("API server"), "{preview}");
     assert_eq!(app.userinfo(&access).await.status, 200, "a preview drops nothing");
-    assert_eq!(ops.calls("GET", "/keys/7", &token, Value::Null).await.status, 404);
-    assert_eq!(ops.calls("DELETE", "/keys/x", &token, Value::Null).await.status, 404);
+    assert_eq!(ops.calls_api("GET", "/keys/7", &token, Value::Null).await.status, 404);
+    assert_eq!(ops.calls_api("DELETE", "/keys/x", &token, Value::Null).await.status, 404);
 
-    let dropped = ops.calls("DELETE", "/keys/1", &token, Value::Null).await.json;
+    let dropped = ops.calls_api("DELETE", "/keys/1", &token, Value::Null).await.json;
     assert_eq!((&dropped["number"], &dropped["made"]), (&json!(1), &json!(true)), "{dropped}");
     let now = kids(&app).await;
     assert_eq!(now, [dropped["signing_kid"].as_str().unwrap()]);
@@ -49,12 +49,16 @@ async fn a_dropped_key_verifies_nothing_and_a_new_one_signs_at_once() {
     assert_eq!(app.userinfo(&access).await.status, 401);
     let introspected = app.posts("/token/introspect", &[("token", &access)]).await;
     assert_eq!(introspected.json, json!({ "active": false }));
-    assert_eq!(ops.calls("GET", "/keys", &token, Value::Null).await.status, 401, "that token, too");
+    assert_eq!(
+        ops.calls_api("GET", "/keys", &token, Value::Null).await.status,
+        401,
+        "that token, too"
+    );
     // The session is not what leaked.
     let answer = app.refreshes(&refresh).await;
-    verified(answer.id_token(), &app.reads("/keys").await.json);
-    let token = ops.own_token().await;
-    let events = ops.calls("GET", "/events?kind=key_dropped", &token, Value::Null).await.json;
+    verified(answer.id_token(), &app.gets("/keys").await.json);
+    let token = ops.client_credentials_token().await;
+    let events = ops.calls_api("GET", "/events?kind=key_dropped", &token, Value::Null).await.json;
     assert_eq!(events["events"][0]["actor"], "client:ops");
     assert_eq!(events["events"][0]["details"]["kid"], leaked[0]);
 }
@@ -63,7 +67,9 @@ async fn a_dropped_key_verifies_nothing_and_a_new_one_signs_at_once() {
 async fn a_published_key_takes_over_and_a_drop_is_previewed_on_the_command_line() {
     let server = World::new().client(Client::new("ops")).with(ADMINS).start().await;
     let app = server.relying_party("example-app");
-    let run = |arguments: &[&str]| server.runs(&[arguments, &["--config", "CONFIG"]].concat(), &[]);
+    let run = |arguments: &[&str]| {
+        server.runs_command(&[arguments, &["--config", "CONFIG"]].concat(), &[])
+    };
     assert!(run(&["keys", "rotate"]).status.success());
     let unasked = run(&["keys", "drop", "1"]);
     let text = String::from_utf8_lossy(&unasked.stderr).into_owned();

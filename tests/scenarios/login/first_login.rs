@@ -1,31 +1,31 @@
-//! Alice signs in for the first time: without a screen, and in Chromium on a desktop and on a phone with
-//! scripts disabled, where nothing may violate our own content security policy.
+//! A first login, without a screen and in Chromium on a desktop and on a phone without scripts; nothing may
+//! violate the content security policy.
 
 use crate::world::{
-    ALICE, ALICE_PASSWORD, Chromium, Client, Look, Need, OtherOrigin, World, claims, verified,
+    ALICE, ALICE_PASSWORD, Chromium, Client, Display, Need, OtherOrigin, World, claims, verified,
 };
 
 #[tokio::test]
-async fn alice_signs_in_approves_and_the_application_knows_her() {
+async fn alice_signs_in_approves_and_the_client_gets_her_claims() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let request = app.asks("openid email profile groups");
+    let request = app.auth_request("openid email profile groups");
 
     alice.opens(&request.url).await;
     assert_eq!(alice.page().status, 200);
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
     let page = alice.approves().await;
     assert_eq!(page.status, 303);
-    let arrival = alice.arrives();
-    assert_eq!(arrival.state.as_deref(), Some(request.state.as_str()));
-    assert_eq!(arrival.iss.as_deref(), Some(server.issuer().as_str()));
+    let auth_response = alice.auth_response();
+    assert_eq!(auth_response.state.as_deref(), Some(request.state.as_str()));
+    assert_eq!(auth_response.iss.as_deref(), Some(server.issuer().as_str()));
 
-    let answer = app.redeems(&request, &arrival).await;
-    assert_eq!(answer.status, 200, "{}", answer.page.body);
-    assert_eq!(answer.page.header("cache-control"), Some("no-store"));
-    assert!(answer.json["token_type"].as_str().unwrap().eq_ignore_ascii_case("bearer"));
-    let keys = app.reads("/keys").await.json;
-    let told = verified(answer.id_token(), &keys);
+    let response = app.redeems(&request, &auth_response).await;
+    assert_eq!(response.status, 200, "{}", response.page.body);
+    assert_eq!(response.page.header("cache-control"), Some("no-store"));
+    assert!(response.json["token_type"].as_str().unwrap().eq_ignore_ascii_case("bearer"));
+    let keys = app.gets("/keys").await.json;
+    let told = verified(response.id_token(), &keys);
     assert_eq!(told["iss"], server.issuer());
     assert_eq!(told["aud"], "example-app");
     assert_eq!(told["nonce"], request.nonce);
@@ -33,50 +33,50 @@ async fn alice_signs_in_approves_and_the_application_knows_her() {
     assert_eq!(told["email_verified"], true);
     assert_eq!(told["name"], "alice");
     assert_eq!(told["groups"], serde_json::json!(["admins", "developers"]));
-    assert_eq!(claims(answer.access_token())["sub"], told["sub"]);
-    // RFC 9068 section 2.1: an access token says so in its header.
-    verified(answer.access_token(), &keys);
+    assert_eq!(claims(response.access_token())["sub"], told["sub"]);
+    // RFC 9068 section 2.1.
+    verified(response.access_token(), &keys);
 }
 
 #[tokio::test]
-async fn the_application_reads_who_she_is_at_userinfo() {
+async fn userinfo_returns_the_claims_of_the_person() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let request = app.asks("openid email");
-    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    let answer = app.redeems(&request, &arrival).await;
+    let request = app.auth_request("openid email");
+    let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let response = app.redeems(&request, &auth_response).await;
 
-    let told = app.userinfo(answer.access_token()).await;
+    let told = app.userinfo(response.access_token()).await;
     assert_eq!(told.status, 200, "{}", told.page.body);
     assert_eq!(told.json["email"], ALICE);
-    assert_eq!(told.json["sub"], claims(answer.id_token())["sub"]);
+    assert_eq!(told.json["sub"], claims(response.id_token())["sub"]);
 }
 
 #[tokio::test]
-async fn a_wrong_password_says_so_and_stays() {
+async fn a_wrong_password_shows_an_error_and_the_form_again() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    alice.opens(app.asks("openid").url).await;
+    alice.opens(app.auth_request("openid").url).await;
     let page = alice.signs_in(ALICE, "alice-rides-8-bicycles").await;
     assert_eq!(page.status, 401);
     assert_eq!(page.all("[role=alert]").len(), 1, "{}", page.body);
-    assert!(!page.body.contains("alice-rides-8-bicycles"), "the password is not shown again");
+    assert!(!page.body.contains("alice-rides-8-bicycles"), "the password is not repeated");
     assert_eq!(page.attributes("input[name=login]", "value"), [ALICE]);
 
-    // The same page is good for another try.
+    // The form can be submitted again.
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
     alice.approves().await;
-    alice.arrives();
+    alice.auth_response();
 }
 
 #[tokio::test]
-async fn an_unknown_person_is_told_the_same_as_one_with_a_wrong_password() {
+async fn an_unknown_user_and_a_wrong_password_get_the_same_error() {
     let server = World::new().start().await;
     let app = server.relying_party("example-app");
     let mut said = Vec::new();
     for login in [ALICE, "nobody@example.com"] {
         let mut browser = server.browser();
-        browser.opens(app.asks("openid").url).await;
+        browser.opens(app.auth_request("openid").url).await;
         let page = browser.signs_in(login, "not-the-password").await;
         said.push((page.status, page.all("[role=alert]")));
     }
@@ -84,21 +84,21 @@ async fn an_unknown_person_is_told_the_same_as_one_with_a_wrong_password() {
 }
 
 #[tokio::test]
-async fn alice_says_no_and_the_application_is_told() {
+async fn a_rejection_returns_access_denied_to_the_client() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let request = app.asks("openid email");
+    let request = app.auth_request("openid email");
     alice.opens(&request.url).await;
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
     alice.rejects().await;
-    assert_eq!(alice.arrives_with_error(), "access_denied");
+    assert_eq!(alice.auth_error(), "access_denied");
 }
 
 #[tokio::test]
-async fn discovery_says_where_everything_is() {
+async fn discovery_lists_the_endpoints() {
     let server = World::new().start().await;
     let app = server.relying_party("example-app");
-    let discovery = app.reads("/.well-known/openid-configuration").await;
+    let discovery = app.gets("/.well-known/openid-configuration").await;
     assert_eq!(discovery.status, 200);
     assert_eq!(discovery.page.header("content-type"), Some("application/json"));
     let said = &discovery.json;
@@ -117,9 +117,9 @@ async fn discovery_says_where_everything_is() {
 }
 
 #[tokio::test]
-async fn the_key_set_has_public_numbers_only() {
+async fn the_key_set_contains_no_private_parameters() {
     let server = World::new().start().await;
-    let keys = server.relying_party("example-app").reads("/keys").await;
+    let keys = server.relying_party("example-app").gets("/keys").await;
     assert_eq!(keys.status, 200);
     let set = keys.json["keys"].as_array().unwrap();
     assert!(!set.is_empty());
@@ -131,28 +131,28 @@ async fn the_key_set_has_public_numbers_only() {
     }
 }
 
-/// The test harness's own promise: what a test may not say is searched for where it would stand.
+/// Of the test harness: a secret in the log fails a test.
 #[tokio::test]
-#[should_panic(expected = "the log shows")]
-async fn a_secret_in_the_log_fails_the_story() {
+#[should_panic(expected = "the log contains")]
+async fn a_secret_in_the_log_fails_the_test() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    alice.logs_in(&app.asks("openid"), ALICE, ALICE_PASSWORD).await;
+    alice.logs_in(&app.auth_request("openid"), ALICE, ALICE_PASSWORD).await;
     server.assert_no_secret_in_log(&[ALICE]);
 }
 
-/// One login from the first page to the application, which sends everybody on to a third origin, as
-/// real applications do. A browser applies `form-action` to every one of these hops.
-async fn signs_in_with(look: Look, name: &str) {
+/// A login up to the client, which redirects to a third origin as real applications do. A browser applies
+/// `form-action` to each of these redirects.
+async fn signs_in_with(look: Display, name: &str) {
     if Need::Browser.is_missing() {
         return;
     }
-    let dashboard = OtherOrigin::listening();
+    let dashboard = OtherOrigin::start();
     let back_end = OtherOrigin::redirecting_to(&format!("{}/dashboard", dashboard.url));
     let callback = format!("{}/callback", back_end.url);
     let app = Client::new("example-app").redirects_to(&[&callback]);
     let server = World::new().client(app).start().await;
-    let request = server.relying_party("example-app").asks("openid email groups");
+    let request = server.relying_party("example-app").auth_request("openid email groups");
 
     let alice = Chromium::with(look).await;
     alice.opens(&request.url).await;
@@ -164,21 +164,21 @@ async fn signs_in_with(look: Look, name: &str) {
     assert!(!alice.overflows().await, "{}", alice.text().await);
     alice.screenshot(&format!("approval-{name}")).await;
     alice.approves().await;
-    alice.comes_to(&dashboard.url).await;
+    alice.waits_for_url(&dashboard.url).await;
 
-    assert!(back_end.heard().iter().any(|heard| heard.target.contains("code=")));
+    assert!(back_end.requests().iter().any(|request| request.target.contains("code=")));
     let console = alice.console().await;
     let severe: Vec<_> = console.iter().filter(|line| line.starts_with("SEVERE")).collect();
-    // The small web server of the test harness has no icon; nothing else may fail.
+    // The harness's web server has no icon; nothing else may fail.
     assert!(severe.iter().all(|line| line.contains("favicon")), "{severe:?}");
 }
 
 #[tokio::test]
-async fn browser_on_a_desk_signs_in() {
-    signs_in_with(Look::DESKTOP, "desktop").await;
+async fn browser_on_a_desktop_signs_in() {
+    signs_in_with(Display::DESKTOP, "desktop").await;
 }
 
 #[tokio::test]
 async fn browser_on_a_dark_phone_without_scripts_signs_in() {
-    signs_in_with(Look::PHONE.dark().without_scripts(), "phone-dark").await;
+    signs_in_with(Display::PHONE.dark().without_scripts(), "phone-dark").await;
 }

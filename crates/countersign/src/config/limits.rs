@@ -43,6 +43,13 @@ pub fn read_limits(root: &Section<'_>) -> Limits {
             section.warning(key, "has no effect yet: the listeners use fixed limits");
         }
     }
+    let device = &mut limits.device_requests;
+    if let Some(found) = section.number("deviceRequests", 1, 100_000) {
+        device.total = u32::try_from(found).unwrap_or(u32::MAX);
+    }
+    if let Some(found) = section.number("deviceRequestsPerAddress", 1, 100_000) {
+        device.per_address = u32::try_from(found).unwrap_or(u32::MAX);
+    }
     if let Some(block) = section.section("passwordHashing") {
         limits.hashing_threads = number(&block, "threads", 1, 256);
         if let Some(found) = number(&block, "queue", 0, 10_000) {

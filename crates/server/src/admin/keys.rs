@@ -4,8 +4,8 @@
 use super::authentication::{AdminSession, AdminToken};
 use super::frame::{Frame, Section, display_time_of};
 use super::problem_details::ProblemDetails;
-use crate::account::{back_to, flash};
 use crate::app::App;
+use crate::flash::{flash, redirect_with_flash};
 use crate::form::{Form, Pairs};
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::admin::Admin;
@@ -136,7 +136,7 @@ async fn handle_rotate(
         return Ok(first);
     }
     let rotated = app.issuer.rotate_keys(&admin.who).await?;
-    back_to(app, context, Section::Keys.path(), ABOUT, &rotated)
+    redirect_with_flash(app, context, Section::Keys.path(), ABOUT, &rotated)
 }
 
 pub async fn get_drop_page(
@@ -183,7 +183,7 @@ pub async fn post_drop_page(
         }
         let dropped = app.issuer.drop_key(&admin.who, number).await?;
         let dropped = dropped.ok_or(PageErrorKind::NotFound)?;
-        back_to(&app, &context, Section::Keys.path(), ABOUT_DROP, &dropped)
+        redirect_with_flash(&app, &context, Section::Keys.path(), ABOUT_DROP, &dropped)
     };
     into_response(&app, &context, response.await)
 }

@@ -12,8 +12,8 @@ use super::super::frame::{
     Frame, Section, client_name, connector_name, count, display_time, status,
 };
 use super::list::{ABOUT, BLOCK_PATH, BlockFlash, without_csrf};
-use crate::account::back_to;
 use crate::app::App;
+use crate::flash::redirect_with_flash;
 use crate::form::{Form, Pairs};
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::admin::Admin;
@@ -173,7 +173,7 @@ async fn handle_block(
     match blocked {
         Ok(blocked) => {
             let done = BlockFlash::of(&blocked);
-            back_to(app, context, Section::BlockedUsers.path(), ABOUT, &done)
+            redirect_with_flash(app, context, Section::BlockedUsers.path(), ABOUT, &done)
         }
         Err(bad) => {
             let rejected = RejectedForm { typed: pairs, problem: Some(bad) };

@@ -13,8 +13,8 @@ use super::super::filters::{Choice, Field, choice, field, next_page_links};
 use super::super::frame::{
     Frame, Section, connector_name, count, display_time, display_time_of, sessions_link, status,
 };
-use crate::account::{back_to, flash};
 use crate::app::App;
+use crate::flash::{flash, redirect_with_flash};
 use crate::form::{Form, Pairs, once};
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::admin::Admin;
@@ -141,7 +141,7 @@ async fn handle_unblock(
     let person = person.map_err(bad_request)?;
     app.issuer.unblock_user(&admin.who, &person).await?;
     let done = BlockFlash::Lifted { name: person.user_id };
-    back_to(app, context, Section::BlockedUsers.path(), ABOUT, &done)
+    redirect_with_flash(app, context, Section::BlockedUsers.path(), ABOUT, &done)
 }
 
 pub fn without_csrf(form: &Pairs) -> Pairs {

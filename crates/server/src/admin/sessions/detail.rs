@@ -15,8 +15,8 @@ use super::super::frame::{Frame, Section, client_name, connector_name, display_t
 use super::end::EndResult;
 use super::end_views::{EndSummary, Ended};
 use super::list::{EndedLine, ended_line, person};
-use crate::account::{back_to, flash};
 use crate::app::App;
+use crate::flash::{flash, redirect_with_flash};
 use crate::form::{Form, Pairs, once};
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::FormattedMessage;
@@ -99,7 +99,7 @@ impl GrantRow {
 const GRANTS: usize = 4;
 const EVENTS: usize = 3;
 const GROUP_BYTES: usize = 1024;
-const TRACE_BYTES: usize = 1536;
+const TRACE_BYTES: usize = 1024;
 
 const ABOUT: &str = "an end in a session";
 
@@ -245,7 +245,7 @@ async fn handle_end(
         _ => return Err(PageError::from(PageErrorKind::BadRequest).detail("session, grant")),
     };
     match result.sessions > 0 && id == admin.session.id {
-        false => back_to(app, context, &path, ABOUT, &result),
+        false => redirect_with_flash(app, context, &path, ABOUT, &result),
         true => Ok(own_ended(app, context, admin, &result)),
     }
 }

@@ -112,7 +112,7 @@ fn of_sessions(w: &World) -> Vec<(String, String)> {
         grants: part((0..4).map(grant).collect(), 7),
         events: (0..3).map(|_| event(w)).collect(),
         all_events: "/dex/admin/events?session=x".to_owned(),
-        trace: groups(w, 1536),
+        trace: groups(w, 1024),
         of_person: "/dex/admin?user=x".to_owned(),
         explain: "/dex/admin/explain?user=x".to_owned(),
         block: "/dex/admin/block?user_id=x".to_owned(),

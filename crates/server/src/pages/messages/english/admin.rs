@@ -50,6 +50,8 @@ pub const ADMIN: Admin = Admin {
         ("grant_ended", "Grant ended"),
         ("consent_given", "Consent given"),
         ("consent_withdrawn", "Consent withdrawn"),
+        ("device_approved", "Device approved"),
+        ("device_denied", "Device denied"),
         ("groups_changed", "Groups changed"),
         ("database_restored", "Database restored from a backup"),
         ("key_rotated", "Signing key published"),

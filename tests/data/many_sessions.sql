@@ -1,17 +1,6 @@
-//! What a test cannot wait for: a hundred thousand sessions, or an upstream that refused everybody, written
-//! into the database of an SQLite server by the `sqlite3` program.
-
-use std::io::Write;
-use std::process::{Command, Stdio};
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use super::Server;
-
-const PROGRAM: &str = "/usr/bin/sqlite3";
-
-/// Four sign-ins each of many people at two connectors, over the last thirty days; each gave one or two
-/// applications something. The first person has a name that means harm.
-const SESSIONS: &str = "
+-- Four sign-ins each of many people at the connector `local`, over the last thirty days, with what they were issued.
+-- The first person's name contains markup and a bidirectional override. COUNT and NOW are replaced by the number of
+-- sessions and the time in milliseconds; for the program sqlite3, on a database that is migrated already.
 .timeout 20000
 BEGIN IMMEDIATE;
 WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < COUNT),
@@ -37,7 +26,7 @@ SELECT 'crowd-' || i, 'local', 'id-' || p,
   json_object('user_id', 'id-' || p, 'username', name, 'preferred_username', login,
     'email', login || '@example.com', 'email_verified', json('true'),
     'groups', json_array('staff', 'team-' || (p % 97))),
-  at, '', '{\"offline\":true,\"groups\":true}', at, at, min(NOW, at + 600000 * (i % 3)), at, at + 86400000, at + 86400000,
+  at, '', '{"offline":true,"groups":true}', at, at, min(NOW, at + 600000 * (i % 3)), at, at + 86400000, at + 86400000,
   '10.' || (i % 200) || '.' || (i / 200 % 250) || '.7', agent,
   CASE WHEN i % 9 = 5 THEN min(NOW, at + 900000) END, CASE WHEN i % 9 = 5 THEN 'user:id-' || p || '@local' END,
   CASE WHEN i % 9 = 5 THEN 'signed_out' END,
@@ -45,41 +34,10 @@ SELECT 'crowd-' || i, 'local', 'id-' || p,
   lower(name) || ' ' || login || ' ' || login || '@example.com id-' || p FROM one;
 INSERT INTO grants (id, session_id, client_id, scopes, auth_time, refreshable, generation, mac_key,
   created_at, rotated_at, tokens_until, expires_at, ended_at, ended_by, ended_reason)
-SELECT 'grant-' || id, id, 'kubernetes', '[\"openid\",\"groups\",\"offline_access\"]', created_at, 1, 1, 1,
+SELECT 'grant-' || id, id, 'kubernetes', '["openid","groups","offline_access"]', created_at, 1, 1, 1,
   created_at, last_seen, last_seen + 600000, last_seen + 600000, ended_at, ended_by, ended_reason FROM sessions
   WHERE id LIKE 'crowd-%';
 INSERT INTO memberships (id, connector_id, user_id, group_name, since, person)
 SELECT 'crowd-' || user_id, connector_id, user_id, json_extract(identity, '$.groups[1]'), min(created_at),
   json_extract(identity, '$.username') FROM sessions WHERE id LIKE 'crowd-%' GROUP BY connector_id, user_id;
 COMMIT;
-";
-
-/// Not closed by anybody yet; read at the next start.
-const CIRCUIT_BREAKER: &str = "
-INSERT INTO circuit_breakers (connector_id, opened_at, refused, total) VALUES ('CONNECTOR', NOW - 600000, 25, 25);
-";
-
-impl Server {
-    /// From now on so many others are signed in too.
-    pub fn inserts_sessions(&self, sessions: u32) {
-        self.executes(&SESSIONS.replace("COUNT", &sessions.to_string()));
-    }
-
-    /// The circuit breaker of this connector opened ten minutes ago, as if its upstream had refused everybody.
-    pub fn opens_circuit_breaker(&self, connector: &str) {
-        self.executes(&CIRCUIT_BREAKER.replace("CONNECTOR", connector));
-    }
-
-    fn executes(&self, sql: &str) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
-        let sql = sql.replace("NOW", &now.to_string());
-        let mut program = Command::new(PROGRAM)
-            .arg("-bail")
-            .arg(self.file("countersign.db"))
-            .stdin(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|e| panic!("{PROGRAM}: {e}; ./test installs it"));
-        program.stdin.take().unwrap().write_all(sql.as_bytes()).unwrap();
-        assert!(program.wait().unwrap().success(), "it is in the database");
-    }
-}

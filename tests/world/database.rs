@@ -1,0 +1,81 @@
+//! Databases of servers under test: one PostgreSQL database for each test that wants one, and state written
+//! directly into SQLite.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use reqwest::Url;
+
+use super::{Server, World};
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+impl World {
+    /// A world on an empty PostgreSQL database. `Need::Postgres` must have been checked.
+    pub fn with_postgres() -> Self {
+        Self::on_postgres(new_database())
+    }
+}
+
+/// Created with psql, so that the tests depend on no database library.
+fn new_database() -> Url {
+    let cluster = std::env::var("COUNTERSIGN_TEST_POSTGRES").expect("checked by Need::Postgres");
+    let name = format!("test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let output = Command::new("psql")
+        .args([&cluster, "--quiet", "--no-psqlrc", "--command"])
+        .arg(format!("CREATE DATABASE {name}"))
+        .output()
+        .expect("psql is installed with PostgreSQL");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut database = Url::parse(&cluster).expect("COUNTERSIGN_TEST_POSTGRES is a URL");
+    database.set_path(&name);
+    database
+}
+
+#[test]
+fn every_test_has_a_database_of_its_own() {
+    if super::Need::Postgres.is_missing() {
+        return;
+    }
+    let (one, other) = (new_database(), new_database());
+    assert_ne!(one, other);
+    let yaml = World::on_postgres(one).yaml();
+    assert!(yaml.contains("type: postgres") && yaml.contains("database: test_"), "{yaml}");
+}
+
+const PROGRAM: &str = "/usr/bin/sqlite3";
+
+/// Shared with the benchmark.
+const SESSIONS: &str = include_str!("../data/many_sessions.sql");
+
+/// Not closed by an administrator; read at the next start.
+const CIRCUIT_BREAKER: &str = "
+INSERT INTO circuit_breakers (connector_id, opened_at, refused, total) VALUES ('CONNECTOR', NOW - 600000, 25, 25);
+";
+
+impl Server {
+    /// Adds this many sessions of other people.
+    pub fn inserts_sessions(&self, sessions: u32) {
+        self.executes(&SESSIONS.replace("COUNT", &sessions.to_string()));
+    }
+
+    /// Opens the circuit breaker of this connector ten minutes ago. Takes effect at the next start.
+    pub fn opens_circuit_breaker(&self, connector: &str) {
+        self.executes(&CIRCUIT_BREAKER.replace("CONNECTOR", connector));
+    }
+
+    fn executes(&self, sql: &str) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+        let sql = sql.replace("NOW", &now.to_string());
+        let mut program = Command::new(PROGRAM)
+            .arg("-bail")
+            .arg(self.file("countersign.db"))
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|e| panic!("{PROGRAM}: {e}; ./test installs it"));
+        program.stdin.take().unwrap().write_all(sql.as_bytes()).unwrap();
+        assert!(program.wait().unwrap().success(), "the SQL failed");
+    }
+}
