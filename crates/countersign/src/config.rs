@@ -5,6 +5,7 @@
 //! wrong. Nothing here opens a port, a database or a connection, and no message repeats a secret.
 
 mod admin;
+pub mod blocks;
 mod clients;
 mod clusters;
 mod connectors;
@@ -26,7 +27,7 @@ use countersign_config::{Environment, Item, Section};
 use countersign_core::{Client, Connector, ConnectorId, GrantType, KubernetesCluster, Limits};
 use countersign_issuer::admin::AdminPolicy;
 
-pub use connectors::PasswordDb;
+pub use connectors::{LOCAL, PasswordDb};
 pub use issuer::Issuer;
 pub use lifetimes::{Algorithm, Expiry, Sessions, Signer};
 pub use limits::RetentionPolicy;
@@ -63,6 +64,8 @@ pub struct Config {
     pub connector_grant_types: HashMap<ConnectorId, Vec<GrantType>>,
     /// The connector `local`, which comes after the others.
     pub password_db: Option<PasswordDb>,
+    /// To tell this version of the file from another.
+    pub blocks: blocks::Blocks,
 }
 
 /// The outcome of reading a file. Displays as one line per problem.
@@ -70,25 +73,35 @@ pub type Loaded = countersign_config::Loaded<Config>;
 
 /// Reads a configuration file. `lenient`: unknown keys are warnings.
 pub fn load(file: &Path, env: Environment<'_>, lenient: bool) -> Loaded {
-    countersign_config::load(file, env, lenient, |root| read_blocks(root, env))
+    load_for_server(file, env, lenient, false)
+}
+
+/// As [`load`]. `has_listener`: the command line says where to listen, as in Dex's chart, so that the file need not.
+pub fn load_for_server(
+    file: &Path,
+    env: Environment<'_>,
+    lenient: bool,
+    has_listener: bool,
+) -> Loaded {
+    countersign_config::load(file, env, lenient, |root| read_blocks(root, env, has_listener))
 }
 
 /// Every block is read, whatever the others say, so that all problems are told at once.
-fn read_blocks(root: &Section<'_>, env: Environment<'_>) -> Option<Config> {
+fn read_blocks(root: &Section<'_>, env: Environment<'_>, has_listener: bool) -> Option<Config> {
     let issuer = issuer::read(root);
     let storage = storage::read(root);
     let root_keys = root_keys::read(root, storage.as_ref(), env);
-    let web = web::read(root);
+    let web = web::read(root, has_listener);
     let telemetry = web::read_telemetry(root);
     let logger = pages::read_logger(root);
     let frontend = pages::read_frontend(root);
-    let oauth2 = oauth2::read(root);
     let expiry = lifetimes::read_expiry(root);
     let signer = lifetimes::read_signer(root);
     let sessions = lifetimes::read_sessions(root);
     let limits = limits::read_limits(root);
     let retention = limits::read_retention(root);
     let upstreams = connectors::read(root);
+    let oauth2 = oauth2::read(root, &upstreams.ids);
     let known = clients::Known {
         connectors: &upstreams.ids,
         sessions: &sessions,
@@ -120,6 +133,7 @@ fn read_blocks(root: &Section<'_>, env: Environment<'_>) -> Option<Config> {
         connectors: upstreams.connectors,
         connector_grant_types: upstreams.grant_types,
         password_db: upstreams.password_db,
+        blocks: blocks::read(root),
     })
 }
 

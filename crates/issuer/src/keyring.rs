@@ -7,6 +7,8 @@
 mod drop_now;
 mod next;
 
+pub use next::RotationView;
+
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 

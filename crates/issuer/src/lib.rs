@@ -53,9 +53,10 @@ pub struct Issuer {
     pub clients: Clients,
     pub connectors: Connectors,
     pub keyring: Keyring,
-    pub attempts: LoginAttempts,
-    pub circuit_breakers: CircuitBreakers,
-    pub upstream_health: ConnectorHealth,
+    /// These three are shared by all generations of the configuration that a process serves.
+    pub attempts: Arc<LoginAttempts>,
+    pub circuit_breakers: Arc<CircuitBreakers>,
+    pub upstream_health: Arc<ConnectorHealth>,
     pub store: Store,
     pub root: RootKeys,
     pub clock: Arc<dyn Clock>,

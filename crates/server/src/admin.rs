@@ -1,5 +1,5 @@
 //! Administration, one file or folder per resource, each with its page (`/admin/…`), its API handlers (`/api/v1/…`)
-//! and the view structs of its templates: [`sessions`], [`clients`], [`connectors`], [`keys`], [`events`],
+//! and the view structs of its templates: [`sessions`], [`clients`], [`configuration`], [`connectors`], [`keys`], [`events`],
 //! [`memberships`], [`explain`], [`blocked_users`].
 //!
 //! Pages take [`authentication::AdminSession`]; a change is a POST with a CSRF token and a sign-in of the last minutes.
@@ -9,6 +9,7 @@
 mod authentication;
 pub mod blocked_users;
 pub mod clients;
+pub mod configuration;
 pub mod connectors;
 pub mod events;
 pub mod explain;

@@ -11,6 +11,7 @@ mod admin;
 mod app;
 mod clusters;
 mod cookies;
+mod current_app;
 mod discovery;
 mod flash;
 mod form;
@@ -23,8 +24,11 @@ mod metrics;
 mod middleware;
 mod page_error;
 pub mod pages;
+mod process_state;
 mod proxy_headers;
+pub mod reload;
 mod request_context;
+mod request_limits;
 mod response;
 mod static_files;
 mod telemetry;
@@ -34,8 +38,10 @@ mod userinfo;
 use axum::Router;
 use axum::routing::{any, delete, get, post};
 
-pub use app::{App, Health, ServerSettings};
+pub use app::{App, ServerSettings};
+pub use current_app::CurrentApp;
 pub use metrics::Metrics;
+pub use process_state::{ProcessState, ReloadState};
 pub use proxy_headers::ClientAddressRule;
 
 /// The route table of the issuer, below its path: endpoints of the protocol (open to other origins where configured),
@@ -157,6 +163,9 @@ fn administration_api(base: &str) -> Router<App> {
         .route(&api_at("/clients"), get(admin::clients::api_list))
         .route(&api_at("/connectors"), get(admin::connectors::api_list))
         .route(&api_at("/connectors/{id}/confirm"), post(admin::connectors::api_confirm))
+        .route(&api_at("/configuration"), get(admin::configuration::api_show))
+        .route(&api_at("/configuration/plan"), get(admin::configuration::api_plan))
+        .route(&api_at("/configuration/reload"), post(admin::configuration::api_reload))
         .route(&api_at("/openapi.json"), get(admin::openapi::description))
         .route(&at("/api/v1/{*rest}"), any(admin::problem_details::not_found))
 }

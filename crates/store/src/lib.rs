@@ -9,6 +9,7 @@
 //! them: `search`, `people` and `counts` read, `ends` and `bulk` end sessions and grants, `collect` deletes expired
 //! rows. `engine` runs an operation on SQLite or PostgreSQL; `migrate` creates the schema.
 
+mod backup;
 mod blocked_users;
 mod bulk;
 mod circuit_breakers;
@@ -47,6 +48,7 @@ use std::sync::Arc;
 
 use countersign_core::Timestamp;
 
+pub use backup::backup_sqlite;
 pub use blocked_users::{BlockUser, BlockedUser, BlockedUserPage};
 pub use bulk::{EndedBatch, GrantsEnded};
 pub use circuit_breakers::{

@@ -32,7 +32,7 @@ fn load(text: &str) -> Loaded {
 }
 
 fn read(text: &str, file: &Path, env: Environment<'_>, lenient: bool) -> Loaded {
-    countersign_config::read(text, file, env, lenient, |root| read_blocks(root, env))
+    countersign_config::read(text, file, env, lenient, |root| read_blocks(root, env, false))
 }
 
 /// `issuer`, this, and whatever [`REST`] has that it does not.

@@ -2,11 +2,13 @@
 
 use std::fs::File;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use countersign_config::Section;
 use countersign_core::network::Network;
 use url::Url;
 
+use super::lifetimes::duration;
 use super::{Listen, listen, text_items};
 
 #[derive(Clone, Debug)]
@@ -20,6 +22,22 @@ pub struct Web {
     /// `None`: the peer of the connection is the client.
     pub client_address: Option<ClientAddress>,
     pub headers: Headers,
+    /// From SIGTERM until no connection is accepted any more; not ready meanwhile.
+    pub shutdown_delay: Duration,
+}
+
+impl Default for Web {
+    fn default() -> Self {
+        Self {
+            http: None,
+            https: None,
+            allowed_origins: Vec::new(),
+            allowed_headers: vec!["Authorization".to_owned()],
+            client_address: None,
+            headers: Headers::default(),
+            shutdown_delay: SHUTDOWN_DELAY,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -58,8 +76,12 @@ pub struct Headers {
     pub strict_transport_security: Option<String>,
 }
 
-pub fn read(root: &Section<'_>) -> Option<Web> {
+/// `has_listener`: the command line says where to listen.
+pub fn read(root: &Section<'_>, has_listener: bool) -> Option<Web> {
     if !root.has("web") {
+        if has_listener {
+            return Some(Web::default());
+        }
         root.error("web", "is missing: web.http or web.https says where to listen");
         return None;
     }
@@ -67,7 +89,7 @@ pub fn read(root: &Section<'_>) -> Option<Web> {
     let http = listen::read(&section, "http");
     let wants_http = section.has("http");
     let (wants_https, https) = read_https(&section);
-    if !wants_http && !wants_https {
+    if !wants_http && !wants_https && !has_listener {
         section
             .error("http", "is missing: one of http and https is needed, such as 127.0.0.1:5556");
     }
@@ -82,9 +104,22 @@ pub fn read(root: &Section<'_>) -> Option<Web> {
         },
         client_address: read_client_address(&section),
         headers: read_headers(&section),
+        shutdown_delay: read_shutdown_delay(&section),
     };
     section.finish();
     Some(web)
+}
+
+/// Long enough for load balancers and kube-proxy to notice that a replica is not ready.
+const SHUTDOWN_DELAY: Duration = Duration::from_secs(5);
+const MAX_SHUTDOWN_DELAY: Duration = Duration::from_secs(600);
+
+fn read_shutdown_delay(section: &Section<'_>) -> Duration {
+    let Some(found) = duration(section, "shutdownDelay") else { return SHUTDOWN_DELAY };
+    if found > MAX_SHUTDOWN_DELAY {
+        section.error("shutdownDelay", "expected at most 10m");
+    }
+    found
 }
 
 /// Whether it was asked for, and what came of it.

@@ -9,9 +9,6 @@ use super::view::{KeyView, RotationView, rfc3339};
 use crate::keyring::{KEPT_AFTER, KeyToDrop};
 use crate::{Issuer, IssuerError};
 
-/// Result of publishing the next key.
-pub type Rotation = RotationView;
-
 /// Who keeps accepting a dropped key, reported with every drop.
 pub const KEY_DROP_BEYOND: &str = "Other replicas drop the key within 30 s. Whoever has fetched it keeps it: a \
     Kubernetes API server until it is restarted or its authentication configuration is reloaded, other clients \
@@ -59,7 +56,7 @@ impl Issuer {
 
     /// Publishes the next key now. It signs an hour later, when every API server has fetched it; the present
     /// one goes when the last token it signed has expired.
-    pub async fn rotate_keys(&self, who: &Administrator) -> Result<Rotation, IssuerError> {
+    pub async fn rotate_keys(&self, who: &Administrator) -> Result<RotationView, IssuerError> {
         self.keyring
             .publish_next(&self.store, &self.root, &self.settings, self.now(), who.actor())
             .await

@@ -16,7 +16,7 @@ const CHANGED: &str = "Sign in again: the account has changed.";
 const BLOCKED: &str = "This account is blocked by an administrator.";
 const OVER: &str = "The session this refresh token belongs to has ended.";
 
-/// What a refresh is about to give, should the store agree.
+/// What a refresh will issue if the store accepts the rotation.
 struct PendingRotation {
     policy: RefreshPolicy,
     tokens_until: Timestamp,
@@ -56,8 +56,8 @@ impl Issuer {
         };
         let snapshot = checked.snapshot.clone();
         let until = prepared.tokens_until;
-        let given = PendingRotation { policy, tokens_until: until, snapshot: checked.snapshot };
-        let rotated = self.rotate(&grant, &refresh_token, given).await;
+        let pending = PendingRotation { policy, tokens_until: until, snapshot: checked.snapshot };
+        let rotated = self.rotate(&grant, &refresh_token, pending).await;
         // A rotation stores the snapshot and releases the lease, whatever it decides. Where its transaction
         // failed, both are tried once more on their own, because the upstream may have replaced its token.
         let is_stored = matches!(rotated, Ok((_, true)));
@@ -69,8 +69,7 @@ impl Issuer {
         }
         let (generation, _) = rotated?;
         let grant = Grant { generation, ..grant };
-        self.issue_tokens(prepared, TokenSubject { grant, session: checked.session, code: None })
-            .await
+        self.issue_tokens(prepared, TokenSubject::new(grant, checked.session)).await
     }
 
     fn check_life(
@@ -120,7 +119,7 @@ impl Issuer {
         &self,
         grant: &Grant,
         refresh_token: &RefreshTokenClaims,
-        given: PendingRotation,
+        pending: PendingRotation,
     ) -> Result<(i64, bool), TokenError> {
         let rotation = self
             .store
@@ -128,12 +127,12 @@ impl Issuer {
                 grant: grant.id.clone(),
                 session: grant.session.clone(),
                 generation: refresh_token.generation,
-                rotate: given.policy.rotate,
+                rotate: pending.policy.rotate,
                 mac_key: self.keyring.keys().mac_settled.newest(),
                 now: self.now(),
-                tokens_until: given.tokens_until,
-                reuse_interval: given.policy.reuse_interval,
-                snapshot: given.snapshot,
+                tokens_until: pending.tokens_until,
+                reuse_interval: pending.policy.reuse_interval,
+                snapshot: pending.snapshot,
             })
             .await?;
         match rotation {

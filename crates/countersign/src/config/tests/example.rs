@@ -107,7 +107,7 @@ fn is_expected(message: &str, path: &str) -> bool {
 fn read_alternative(last: bool) -> Loaded {
     let tree = alternative(&all_switched_on(), last);
     let file = Path::new("config.example.yaml");
-    read_tree(tree, file, &env, false, |root| read_blocks(root, &env))
+    read_tree(tree, file, &env, false, |root| read_blocks(root, &env, false))
 }
 
 #[test]

@@ -26,6 +26,8 @@ pub struct Admin {
     pub no_administrator: ErrorMessages,
     pub nobody_is: ErrorMessages,
     pub somebody_else: &'static str,
+    /// Before what is wrong with the file.
+    pub configuration_failure: &'static str,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -5,6 +5,7 @@ use super::super::{ErrorMessages, Message, PluralMessage};
 
 pub const ADMIN: Admin = Admin {
     name: "Administration",
+    configuration_failure: "The configuration file cannot be used. The server goes on with the one it read before.",
     nav: Nav {
         sessions: "Sessions",
         events: "Events",
