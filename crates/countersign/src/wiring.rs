@@ -1,5 +1,6 @@
 //! From a configuration to a running issuer.
 
+pub mod example_app;
 mod root_key;
 
 use std::sync::Arc;

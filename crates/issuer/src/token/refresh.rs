@@ -1,6 +1,7 @@
 //! `refresh_token` (RFC 6749 section 6, RFC 9700 section 4.14.2): rotation by generation, the upstream
 //! asked again, and nothing consumed when it cannot be asked.
 
+use countersign_core::session::{EndReason, Ended};
 use countersign_core::{Client, Grant, GrantType, Scopes, Secret, Session, Timestamp, scopes};
 use countersign_store::{Rotate, Rotation, Snapshot};
 
@@ -78,8 +79,8 @@ impl Issuer {
         grant: &Grant,
         session: &Session,
     ) -> Result<(), TokenError> {
-        if grant.ended.is_some() || session.ended.is_some() {
-            return Err(TokenError::invalid_grant(OVER));
+        if let Some(ended) = session.ended.as_ref().or(grant.ended.as_ref()) {
+            return Err(TokenError::invalid_grant(&ended_description(ended)));
         }
         if session.is_blocked(self.now()) {
             return Err(TokenError::invalid_grant(BLOCKED));
@@ -169,6 +170,21 @@ impl Issuer {
             format!("Requested scopes contain unauthorized scope(s): {}.", printable(&extra)),
         ))
     }
+}
+
+/// Who ended it and when, for the person at the terminal; the bearer of the refresh token is who it was issued to.
+fn ended_description(ended: &Ended) -> String {
+    let by = match ended.why {
+        EndReason::Administrator => "by an administrator",
+        EndReason::EndedByUser | EndReason::SignedOut => "by the user",
+        EndReason::Revoked => "by its client",
+        EndReason::UpstreamDisabled | EndReason::UpstreamMissing => {
+            "because the account is disabled"
+        }
+        EndReason::ConsentWithdrawn => "because the consent was withdrawn",
+        _ => return format!("{} At {}.", OVER, ended.at),
+    };
+    format!("The session this refresh token belongs to was ended {by} at {}.", ended.at)
 }
 
 fn printable(scopes: &Scopes) -> String {
