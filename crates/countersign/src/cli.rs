@@ -295,6 +295,8 @@ pub struct CheckArguments {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
 
     const ID: &str = "-hFq2vCkzX0bQG7Yt9_4dJmWn3RsLaEi";
