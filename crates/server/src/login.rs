@@ -67,7 +67,7 @@ fn retry_link(app: &App, pending: &PendingLogin, req: &str) -> PageLink {
 
 fn has_other_connectors(app: &App, pending: &PendingLogin) -> bool {
     let client = app.issuer.clients.behind(&pending.request);
-    let count = client.map_or(0, |client| app.issuer.connectors.for_client(client).count());
+    let count = client.map_or(0, |client| app.issuer.connectors.for_client(&client).count());
     count > 1 && pending.request.connector.is_none()
 }
 
@@ -81,8 +81,8 @@ fn client_info(app: &App, pending: &PendingLogin) -> ClientInfo {
         return ClientInfo { name: app.layout.issuer_name.clone(), host: None, logo: None };
     }
     let client = app.issuer.clients.behind(&pending.request);
-    let name = client.map_or("", |client| client.name.as_str());
-    let logo = client.and_then(|client| client.logo_url.clone());
+    let name = client.as_ref().map_or("", |client| client.name.as_str());
+    let logo = client.as_ref().and_then(|client| client.logo_url.clone());
     ClientInfo {
         name: name.into(),
         host: countersign_core::Client::host_of(&pending.request.redirect_uri)

@@ -122,7 +122,7 @@ impl Dispatcher {
             let known = self.app.issuer.clients.get(client);
             self.app
                 .metrics
-                .logout_notification(known.map_or("", |client| client.id.as_str()), delivery);
+                .logout_notification(known.as_ref().map_or("", |client| client.id.as_str()), delivery);
         }
     }
 }

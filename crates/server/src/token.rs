@@ -54,7 +54,7 @@ pub async fn introspect(State(app): State<App>, request: Request) -> Response {
         if client.secret.is_none() {
             return Err(invalid_client());
         }
-        Ok(json(StatusCode::OK, &app.issuer.introspect(client, &token).await?))
+        Ok(json(StatusCode::OK, &app.issuer.introspect(&client, &token).await?))
     };
     result.await.unwrap_or_else(|error| error_response(&app, &parts, error))
 }

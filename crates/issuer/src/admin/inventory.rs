@@ -48,7 +48,7 @@ impl Issuer {
     pub async fn client_views(&self) -> Result<Vec<ClientView>, IssuerError> {
         let mut views = Vec::new();
         for client in self.clients.iter() {
-            views.push(self.client_view(client).await?);
+            views.push(self.client_view(&client).await?);
         }
         views.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(views)

@@ -68,6 +68,7 @@ impl Issuer {
         cookie: Option<&Secret>,
     ) -> Result<Option<UpstreamRedirect>, IssuerError> {
         let Some(connector) = self.connector_for(pending, connector) else { return Ok(None) };
+        let connector = &*connector;
         // What this browser's session already asked there is asked again, so that a login for one
         // application takes nothing from what was given to another.
         let session = self.session_for_any_client(cookie).await?;
@@ -158,6 +159,7 @@ impl Issuer {
         let Some(connector) = self.connector_for(&pending, &connector) else {
             return Ok(SignInOutcome::MethodUnavailable);
         };
+        let connector = &*connector;
         if left_for != fingerprint(connector) {
             return Ok(SignInOutcome::RestartRequired);
         }

@@ -30,6 +30,7 @@ impl Issuer {
         let Some(connector) = self.connectors.get(&session.connector) else {
             return Ok(Revalidation::Rejected(RejectReason::CannotRevalidate));
         };
+        let connector = &*connector;
         if self.fingerprint_changed(&session) {
             return Ok(Revalidation::Rejected(RejectReason::FingerprintChanged));
         }

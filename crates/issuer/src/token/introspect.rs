@@ -65,12 +65,12 @@ impl Issuer {
             return Ok(Introspection::default());
         };
         let told = grant.client == caller.id || named;
-        if !told || grant.ended.is_some() || !self.is_valid(Some(owner), &session).await? {
+        if !told || grant.ended.is_some() || !self.is_valid(Some(&owner), &session).await? {
             return Ok(Introspection::default());
         }
         let about = match claims {
             Some(claims) => Some(self.about_access_token(&claims, &grant, &session)),
-            None => self.about_refresh_token(owner, token, &grant, &session),
+            None => self.about_refresh_token(&owner, token, &grant, &session),
         };
         Ok(Introspection { active: about.is_some(), about })
     }

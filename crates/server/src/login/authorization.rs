@@ -96,7 +96,7 @@ async fn begin(
         ParsedRequest::Refused(response) => {
             let client = ClientId::new(params.get("client_id").unwrap_or_default());
             let client = app.issuer.clients.get(&client);
-            to_client(app, client.map_or("", |client| &client.name), &response)
+            to_client(app, client.as_ref().map_or("", |client| &client.name), &response)
         }
         ParsedRequest::Untrusted(untrusted) => {
             Err(error_page(untrusted, params.get("redirect_uri")))
@@ -112,7 +112,7 @@ pub(crate) async fn first_step(
     request: AuthRequest,
 ) -> Result<Response, PageError> {
     let pending = PendingLogin::new(request);
-    let client_name = app.issuer.client_name(&pending).to_owned();
+    let client_name = app.issuer.client_name(&pending);
     let known = context.binding.clone();
     let is_new = known.is_none();
     let binding = known.map_or_else(BrowserBinding::new, Ok).map_err(IssuerError::from)?;

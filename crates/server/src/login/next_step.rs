@@ -33,7 +33,7 @@ async fn resume(
     req: Option<&str>,
 ) -> Result<Response, PageError> {
     let (pending, binding) = open_pending_login(app, context, req)?;
-    let client_name = app.issuer.client_name(&pending).to_owned();
+    let client_name = app.issuer.client_name(&pending);
     let step = app.issuer.next_step(pending, context.session.as_ref(), false).await?;
     step_response(app, context, step, &client_name, &binding)
 }
@@ -59,7 +59,7 @@ async fn decide(
     let decision = once(pairs, "approval").and_then(ApprovalDecision::parse);
     let decision =
         decision.ok_or_else(|| PageError::from(PageErrorKind::BadRequest).detail("approval"))?;
-    let client_name = app.issuer.client_name(&pending).to_owned();
+    let client_name = app.issuer.client_name(&pending);
     let step = app.issuer.decide_approval(pending, decision, context.session.as_ref()).await?;
     step_response(app, context, step, &client_name, &binding)
 }
