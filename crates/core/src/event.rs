@@ -43,6 +43,11 @@ event_kinds! {
     /// A refresh token with a newer generation than the database: a backup was restored.
     DatabaseRestored => "database_restored",
     KeyRotated => "key_rotated",
+    /// A signing key was deleted before its time, because it leaked.
+    KeyDropped => "key_dropped",
+    /// An administrator blocked a person, or changed reason or end of the block.
+    UserBlocked => "user_blocked",
+    UserUnblocked => "user_unblocked",
     /// An upstream refused so many people at once that its refusals are not acted on.
     CircuitBreakerOpened => "circuit_breaker_opened",
     /// An administrator confirmed the upstream's answers, which are acted on again.

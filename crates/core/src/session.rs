@@ -30,6 +30,15 @@ pub struct Session {
     /// When an upstream refused this person for the first of two times.
     pub missing_since: Option<Timestamp>,
     pub ended: Option<Ended>,
+    /// The person is blocked until then, at the end of time where there is no end; read with the session.
+    pub blocked_until: Option<Timestamp>,
+}
+
+impl Session {
+    /// An administrator has blocked the person: nothing may be issued, whatever else is valid.
+    pub fn is_blocked(&self, now: Timestamp) -> bool {
+        self.blocked_until.is_some_and(|until| until > now)
+    }
 }
 
 /// When, by whom and why something ended.

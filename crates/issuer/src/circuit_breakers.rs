@@ -65,7 +65,7 @@ impl CircuitBreakers {
     }
 
     pub fn open_breaker(&self, connector: &ConnectorId) -> Option<CircuitBreaker> {
-        self.known(connector).filter(CircuitBreaker::holds)
+        self.known(connector).filter(CircuitBreaker::is_open)
     }
 
     fn known(&self, connector: &ConnectorId) -> Option<CircuitBreaker> {
@@ -73,7 +73,7 @@ impl CircuitBreakers {
     }
 
     fn is_confirmed(&self, connector: &ConnectorId, now: Timestamp) -> bool {
-        let confirmed = self.known(connector).and_then(|circuit_breaker| circuit_breaker.confirmed);
+        let confirmed = self.known(connector).and_then(|circuit_breaker| circuit_breaker.closed);
         confirmed.is_some_and(|confirmed| now.since(confirmed.at) <= CONFIRMATION_COUNTS)
     }
 
@@ -86,10 +86,10 @@ impl CircuitBreakers {
     fn learn(&self, read: Vec<CircuitBreaker>) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         for circuit_breaker in read {
-            let before = known.get(&circuit_breaker.connector).is_some_and(CircuitBreaker::holds);
-            match (before, circuit_breaker.holds()) {
+            let before = known.get(&circuit_breaker.connector).is_some_and(CircuitBreaker::is_open);
+            match (before, circuit_breaker.is_open()) {
                 (false, true) => {
-                    tracing::error!(event = "circuit_breaker_open", connector = %circuit_breaker.connector, since = %circuit_breaker.set_at, refused = circuit_breaker.refused, asked = circuit_breaker.asked, "no session of this connector is refreshed until an administrator confirms");
+                    tracing::error!(event = "circuit_breaker_open", connector = %circuit_breaker.connector, since = %circuit_breaker.opened_at, refused = circuit_breaker.refused, asked = circuit_breaker.total, "no session of this connector is refreshed until an administrator confirms");
                 }
                 (true, false) => {
                     tracing::warn!(event = "circuit_breaker_closed", connector = %circuit_breaker.connector, "the refusals of this connector count again");
@@ -124,7 +124,7 @@ impl Issuer {
     ) -> Result<Option<CircuitBreaker>, IssuerError> {
         let released = self.store.close_circuit_breaker(connector, by, self.now()).await?;
         if let Some(circuit_breaker) = &released {
-            tracing::warn!(event = "circuit_breaker_closed", connector = %connector, by, since = %circuit_breaker.set_at, "the refusals of this connector count again");
+            tracing::warn!(event = "circuit_breaker_closed", connector = %connector, by, since = %circuit_breaker.opened_at, "the refusals of this connector count again");
             self.circuit_breakers.note(circuit_breaker.clone());
         }
         Ok(released)
@@ -140,7 +140,7 @@ impl Issuer {
         let Some(circuit_breaker) = self.circuit_breakers.open_breaker(&connector.id) else {
             return Ok(false);
         };
-        let asked_since = session.identity_at >= circuit_breaker.set_at;
+        let asked_since = session.identity_at >= circuit_breaker.opened_at;
         match asked_since && self.now().since(session.identity_at) < TO_FINISH_A_LOGIN {
             true => Ok(true),
             false => Err(circuit_open(connector, &circuit_breaker)),
@@ -193,8 +193,8 @@ impl Issuer {
         }
         tracing::warn!(session = %session.id, connector = %connector.id, reason = %why, outcome = ?outcome, "the upstream refuses a user with a live session");
         match outcome {
-            Missing::First | Missing::Waiting => Ok(RefusalOutcome::Marked { why }),
-            Missing::Ended(_) | Missing::Gone => Ok(RefusalOutcome::SessionEnded),
+            Missing::First | Missing::Pending => Ok(RefusalOutcome::Marked { why }),
+            Missing::Ended(_) | Missing::NotLive => Ok(RefusalOutcome::SessionEnded),
             Missing::CircuitOpen => {
                 self.reload_circuit_breakers().await?;
                 self.check_circuit_closed(connector)?;
@@ -219,18 +219,18 @@ impl Issuer {
             .open_circuit_breaker(OpenCircuitBreaker {
                 connector: connector.id.clone(),
                 refused: i64::try_from(refused).unwrap_or(i64::MAX),
-                asked: i64::try_from(asked).unwrap_or(i64::MAX),
-                marks_since: now - refusal_window::WINDOW,
-                confirmation_counts: CONFIRMATION_COUNTS,
+                total: i64::try_from(asked).unwrap_or(i64::MAX),
+                missing_since: now - refusal_window::WINDOW,
+                grace_period: CONFIRMATION_COUNTS,
                 now,
             })
             .await?;
         let circuit_breaker = match set {
-            CircuitBreakerState::Set(circuit_breaker) => {
+            CircuitBreakerState::Opened(circuit_breaker) => {
                 tracing::error!(event = "circuit_breaker_opened", connector = %connector.id, refused, asked, "this connector refuses so many users that its refusals are ignored: no session ends and none is refreshed until an administrator confirms");
                 circuit_breaker
             }
-            CircuitBreakerState::Already(circuit_breaker) => circuit_breaker,
+            CircuitBreakerState::Unchanged(circuit_breaker) => circuit_breaker,
         };
         self.circuit_breakers.note(circuit_breaker);
         self.check_circuit_closed(connector)
@@ -238,11 +238,11 @@ impl Issuer {
 }
 
 fn circuit_open(connector: &Connector, circuit_breaker: &CircuitBreaker) -> IssuerError {
-    let CircuitBreaker { set_at, refused, asked, .. } = circuit_breaker;
+    let CircuitBreaker { opened_at, refused, total: asked, .. } = circuit_breaker;
     unavailable(
         connector,
         format!(
-            "circuit breaker open since {set_at}: {refused} of {asked} users were refused within a minute; an administrator must confirm"
+            "circuit breaker open since {opened_at}: {refused} of {asked} users were refused within a minute; an administrator must confirm"
         ),
     )
 }

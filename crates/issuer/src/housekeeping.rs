@@ -5,7 +5,6 @@ use countersign_store::{Collected, Retention};
 use crate::{Issuer, IssuerError};
 
 /// Rows swept per table and round, so that no sweep holds up a login.
-const SWEPT_AT_ONCE: i64 = 500;
 const MOST_ROUNDS: u32 = 100;
 
 impl Issuer {
@@ -18,8 +17,8 @@ impl Issuer {
     pub async fn sweep(&self) -> Result<(), IssuerError> {
         for _ in 0..MOST_ROUNDS {
             let swept = self.sweep_once().await?;
-            let Collected { codes, grants, sessions, events, logout_notifications, memberships } =
-                swept;
+            let Collected { codes, grants, sessions, events, memberships, .. } = swept;
+            let Collected { logout_notifications, blocked_users, has_more, .. } = swept;
             tracing::debug!(
                 codes,
                 grants,
@@ -27,13 +26,10 @@ impl Issuer {
                 events,
                 logout_notifications,
                 memberships,
-                "swept"
+                blocked_users,
+                "expired rows deleted"
             );
-            let full = u64::try_from(SWEPT_AT_ONCE).unwrap_or(u64::MAX);
-            if [codes, grants, sessions, events, logout_notifications, memberships]
-                .iter()
-                .all(|swept| *swept < full)
-            {
+            if !has_more {
                 break;
             }
         }
@@ -50,9 +46,8 @@ impl Issuer {
                 events_before: now - settings.event_retention,
                 memberships_before: now - settings.membership_retention,
                 requests_before: now - settings.longest_request_lifetime(),
-                offline_unused_since: settings.longest_refresh_rest().map(|max| now - max),
-                offline_created_before: settings.longest_refresh_lifetime().map(|max| now - max),
-                limit: SWEPT_AT_ONCE,
+                max_idle: settings.longest_refresh_rest(),
+                max_age: settings.longest_refresh_lifetime(),
             })
             .await?;
         Ok(collected)

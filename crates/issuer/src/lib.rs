@@ -75,6 +75,10 @@ pub enum IssuerError {
     /// answers or of the person's data there (502). `missing` may be shown to the person.
     #[error("{what}: {cause}")]
     Misconfigured { what: String, missing: String, cause: String },
+    /// The database did not confirm a change, which may have been made: nothing may be said about what was
+    /// consumed (503).
+    #[error("{what} did not confirm a change: {cause}")]
+    OutcomeUnknown { what: String, cause: String },
     /// The request brought text that no database keeps, such as a NUL (400).
     #[error("unstorable text: {0}")]
     Unstorable(String),
@@ -105,9 +109,12 @@ impl From<StoreError> for IssuerError {
             StoreError::Unavailable(cause) => {
                 Self::Unavailable { what: THE_DATABASE.to_owned(), cause }
             }
-            StoreError::Broken(cause) => Self::Broken(cause),
+            StoreError::OutcomeUnknown(cause) => {
+                Self::OutcomeUnknown { what: THE_DATABASE.to_owned(), cause }
+            }
+            StoreError::Corrupt(cause) => Self::Broken(cause),
             StoreError::Unstorable(what) => Self::Unstorable(what),
-            StoreError::NoSuchPage => Self::Unstorable(error.to_string()),
+            StoreError::InvalidCursor => Self::Unstorable(error.to_string()),
         }
     }
 }

@@ -81,13 +81,13 @@ pub struct SignOutOutcome {
 
 impl From<SignedOut> for SignOutOutcome {
     fn from(out: SignedOut) -> Self {
-        Self { offline_grants_remain: !out.session_ended, notified: out.told }
+        Self { offline_grants_remain: !out.session_ended, notified: out.notified }
     }
 }
 
 impl From<SessionEnd> for SignOutOutcome {
     fn from(end: SessionEnd) -> Self {
-        Self { offline_grants_remain: false, notified: end.told }
+        Self { offline_grants_remain: false, notified: end.notified }
     }
 }
 

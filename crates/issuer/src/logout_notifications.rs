@@ -107,7 +107,7 @@ impl Issuer {
         match notifier.deliver(uri, &token).await {
             DeliveryOutcome::Accepted => {
                 self.store.finish_logout_notification(&notification, None).await?;
-                tracing::info!(event = "logout_notification_delivered", client = %client.id, session = %notification.session, tries = notification.tries, "a client was told of an end");
+                tracing::info!(event = "logout_notification_delivered", client = %client.id, session = %notification.session, tries = notification.attempts, "a client was told of an end");
                 Ok(LogoutDelivery::Delivered)
             }
             DeliveryOutcome::Refused { status } => {
@@ -123,12 +123,12 @@ impl Issuer {
         notification: &LogoutNotification,
         why: &str,
     ) -> Result<LogoutDelivery, IssuerError> {
-        let tried = usize::try_from(notification.tries).unwrap_or(usize::MAX);
+        let tried = usize::try_from(notification.attempts).unwrap_or(usize::MAX);
         let Some(wait) = WAITS.get(tried.saturating_sub(1)) else {
             return self.give_up(notification, "unreachable", why).await;
         };
         self.store.postpone_logout_notification(notification, self.now() + *wait).await?;
-        tracing::warn!(event = "logout_notification_postponed", client = %notification.client, session = %notification.session, tries = notification.tries, again_in_seconds = wait.as_secs(), cause = why, "a client could not be told of an end");
+        tracing::warn!(event = "logout_notification_postponed", client = %notification.client, session = %notification.session, tries = notification.attempts, again_in_seconds = wait.as_secs(), cause = why, "a client could not be told of an end");
         Ok(LogoutDelivery::Postponed)
     }
 
@@ -144,9 +144,10 @@ impl Issuer {
         event.connector = Some(notification.connector.clone());
         event.user_id = Some(notification.user_id.clone());
         event.reason = Some(reason.to_owned());
-        event.details = json!({ "tries": notification.tries, "ended_at": notification.created_at });
+        event.details =
+            json!({ "tries": notification.attempts, "ended_at": notification.created_at });
         self.store.finish_logout_notification(notification, Some(event)).await?;
-        tracing::error!(event = "logout_notification_failed", client = %notification.client, session = %notification.session, tries = notification.tries, reason, cause = why, "a client was not told of an end");
+        tracing::error!(event = "logout_notification_failed", client = %notification.client, session = %notification.session, tries = notification.attempts, reason, cause = why, "a client was not told of an end");
         Ok(LogoutDelivery::GivenUp)
     }
 

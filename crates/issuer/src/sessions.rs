@@ -73,7 +73,7 @@ impl Issuer {
         let Some(cookie) = cookie.filter(|cookie| !cookie.is_empty()) else { return Ok(None) };
         let now = self.now();
         let found = self.store.session_by_cookie(&hash::sha256(cookie.expose())).await?;
-        Ok(found.filter(|session| policy.admits(session, now)))
+        Ok(found.filter(|session| policy.admits(session, now) && !session.is_blocked(now)))
     }
 
     /// True when the session has not ended, its connector exists, is allowed for the client and has the
@@ -88,7 +88,10 @@ impl Issuer {
             None => self.connectors.get(&session.connector),
         };
         let Some(connector) = connector else { return Ok(false) };
-        if session.ended.is_some() || self.fingerprint_changed(session) {
+        if session.ended.is_some()
+            || session.is_blocked(self.now())
+            || self.fingerprint_changed(session)
+        {
             return Ok(false);
         }
         match &connector.refresh {
@@ -124,14 +127,24 @@ impl Issuer {
         };
         let session = checked.session;
         let Some(snapshot) = checked.snapshot else { return Ok(Some(session)) };
-        match self.store.update_snapshot(snapshot).await {
+        match self.store.update_snapshot(snapshot.clone()).await {
             Ok(true) => Ok(Some(session)),
             Ok(false) => Ok(None),
             Err(error) => {
-                self.store.release_upstream(&session.id).await?;
+                self.keep_snapshot(snapshot).await?;
                 Err(error.into())
             }
         }
+    }
+
+    /// Stores a revalidation whose transaction has failed once, because the upstream has already replaced its
+    /// refresh token; releases the lease if that fails too.
+    pub(crate) async fn keep_snapshot(&self, snapshot: Snapshot) -> Result<(), IssuerError> {
+        let session = snapshot.session.clone();
+        if self.store.update_snapshot(snapshot).await.is_err() {
+            self.store.release_upstream(&session).await?;
+        }
+        Ok(())
     }
 
     /// True when the connector was removed or its fingerprint differs from the one at sign-in.

@@ -131,7 +131,9 @@ fn failed(error: &IssuerError) -> Response {
     tracing::error!(cause = %error, "a request of a cluster failed");
     bearer_error(
         match error {
-            IssuerError::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            IssuerError::Unavailable { .. } | IssuerError::OutcomeUnknown { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         },
         None,

@@ -38,6 +38,7 @@ impl From<IssuerError> for PageError {
             IssuerError::Unavailable { what, .. } if what == countersign_issuer::THE_DATABASE => {
                 PageErrorKind::Unavailable
             }
+            IssuerError::OutcomeUnknown { .. } => PageErrorKind::Unavailable,
             IssuerError::Unavailable { .. } => PageErrorKind::UpstreamDown,
             IssuerError::Misconfigured { .. } => PageErrorKind::UpstreamMisconfigured,
             IssuerError::Unstorable(_) => PageErrorKind::BadRequest,

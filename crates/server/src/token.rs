@@ -178,7 +178,9 @@ fn error_response(app: &App, parts: &Parts, error: TokenError) -> Response {
             }
             response
         }
-        TokenError::Failed(error @ IssuerError::Unavailable { .. }) => {
+        TokenError::Failed(
+            error @ (IssuerError::Unavailable { .. } | IssuerError::OutcomeUnknown { .. }),
+        ) => {
             tracing::error!(cause = %error, "a token request could not be answered");
             let code = TokenErrorCode::TemporarilyUnavailable;
             let mut response = oauth_error(code, "Try again in a moment.");

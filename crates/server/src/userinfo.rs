@@ -34,7 +34,7 @@ async fn respond(app: &App, token: Option<Secret>) -> Response {
         Ok(None) | Err(IssuerError::Unstorable(_)) => {
             bearer_error(StatusCode::UNAUTHORIZED, Some("invalid_token"))
         }
-        Err(error @ IssuerError::Unavailable { .. }) => {
+        Err(error @ (IssuerError::Unavailable { .. } | IssuerError::OutcomeUnknown { .. })) => {
             tracing::error!(cause = %error, "userinfo could not be answered");
             let mut response = bearer_error(StatusCode::SERVICE_UNAVAILABLE, None);
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("2"));

@@ -1,4 +1,4 @@
-//! Ending many: a bounded bite of what a filter finds, each session through the one way it ends.
+//! Ending many sessions, or all grants of one session: in bounded batches, each session as in `ends`.
 
 use countersign_core::session::Ended;
 use countersign_core::{ClientId, GrantId, SessionFilter, SessionId, Timestamp};
@@ -10,35 +10,35 @@ use crate::matching::Matching;
 use crate::sessions::lock_live_session;
 use crate::{Store, StoreError};
 
-/// Sessions of one transaction at most: others wait behind it.
-const LARGEST_BATCH: i64 = 200;
+/// Most sessions of one transaction, for which other writes wait.
+const MAX_BATCH: i64 = 200;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EndedBatch {
     pub sessions: i64,
-    /// Grants that were live until now.
+    /// Live grants that ended with them.
     pub grants: i64,
-    /// The last token that anybody holds of these sessions dies then, which may be over: grants that had
-    /// ended before are counted in.
+    /// The last token of these sessions expires then, which may be in the past; grants that had ended
+    /// before count too.
     pub tokens_until: Option<Timestamp>,
-    /// Ask again: there were more.
+    /// There may be more: call again.
     pub more: bool,
 }
 
-/// What a session gave is over; the session lives.
+/// Grants that ended while their session stays live.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GrantsEnded {
     pub grants: i64,
-    /// The last token of those that ended now dies then.
+    /// The last token of those that ended now expires then.
     pub tokens_until: Option<Timestamp>,
 }
 
 impl Store {
-    /// Ends live sessions that the filter finds, whatever state it asks for: at least 1, at most 200 of
-    /// them, in one transaction, each with its event. `ip` is the address of whoever does it.
+    /// Ends live sessions that match the filter, whatever state it names: 1 to 200 of them in one
+    /// transaction, each with its event. `ip` is the address of whoever does it.
     ///
-    /// A caller who asks again while there are `more` must put an end to `created_before`, or people who
-    /// sign in anew meanwhile are ended too.
+    /// A caller that repeats this while there are `more` must set `created_before`, or sessions that begin
+    /// meanwhile end too.
     pub async fn end_sessions(
         &self,
         filter: &SessionFilter,
@@ -51,12 +51,12 @@ impl Store {
             matching: matching.live(),
             ended: ended.clone(),
             ip: ip.map(str::to_owned),
-            limit: limit.clamp(1, LARGEST_BATCH),
+            limit: limit.clamp(1, MAX_BATCH),
         })
         .await
     }
 
-    /// Ends all that a live session gave, or gave to one client; `None` when the session is not live.
+    /// Ends all grants of a live session, or those of one client; `None` when the session is not live.
     pub async fn end_grants(
         &self,
         session: &SessionId,
@@ -76,20 +76,20 @@ struct EndSessions {
 }
 
 impl Operation for EndSessions {
-    type Answer = EndedBatch;
+    type Output = EndedBatch;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<EndedBatch, StoreError> {
-        let sql = self.matching.texts(conn).await?.live;
-        let rows = conn.select(sql, &self.matching.values(None, self.limit)).await?;
+        let index = self.matching.choose_index(conn).await?;
+        let rows = conn.select_built(&self.matching.live_ids(index, self.limit)).await?;
         let mut batch = EndedBatch {
             more: i64::try_from(rows.len()).is_ok_and(|found| found == self.limit),
             ..EndedBatch::default()
         };
         let ids = rows.iter().map(|row| row.text("id").map(SessionId::new));
         let mut ids = ids.collect::<Result<Vec<_>, _>>()?;
-        // Two that end the same sessions take them in the same order, and neither waits for ever.
+        // In one order, so that two that end the same sessions do not deadlock.
         ids.sort_unstable();
         for id in &ids {
-            // Somebody else may have ended it since it was found.
+            // It may have ended since it was found.
             let end = end_session(conn, id, &self.ended, self.ip.as_deref()).await?;
             let Some(end) = end else { continue };
             batch.sessions += 1;
@@ -107,9 +107,9 @@ struct EndGrants {
 }
 
 impl Operation for EndGrants {
-    type Answer = Option<GrantsEnded>;
+    type Output = Option<GrantsEnded>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Option<GrantsEnded>, StoreError> {
-        // So that what is given at the same time is found.
+        // So that grants that are being issued are found.
         if !lock_live_session(conn, &self.session, self.ended.at).await? {
             return Ok(None);
         }

@@ -1,4 +1,4 @@
-//! CircuitBreakers: connectors whose refusals are not believed until a person has confirmed them (design 5).
+//! Circuit breakers of connectors: while one is open, refusals of that upstream end no session (design 5).
 
 use std::time::Duration;
 
@@ -8,54 +8,54 @@ use serde_json::json;
 
 use crate::engine::Operation;
 use crate::engine::conn::{Conn, Row};
-use crate::events::tell;
+use crate::events::record;
 use crate::{Store, StoreError};
 
-/// What a connector was braked for, and whether somebody has confirmed it.
+/// The last time a connector's circuit breaker opened, and who closed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CircuitBreaker {
     pub connector: ConnectorId,
-    pub set_at: Timestamp,
-    /// People refused within the minute before.
+    pub opened_at: Timestamp,
+    /// Persons refused within the minute before.
     pub refused: i64,
-    /// People asked about within that minute, refused ones included.
-    pub asked: i64,
-    /// `None`: it holds.
-    pub confirmed: Option<Confirmed>,
+    /// Persons revalidated within that minute, including those refused.
+    pub total: i64,
+    /// `None`: it is open.
+    pub closed: Option<CircuitClosed>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Confirmed {
+pub struct CircuitClosed {
     pub at: Timestamp,
     /// `user:…`, `client:…`.
     pub by: String,
 }
 
 impl CircuitBreaker {
-    pub fn holds(&self) -> bool {
-        self.confirmed.is_none()
+    pub fn is_open(&self) -> bool {
+        self.closed.is_none()
     }
 }
 
-/// A connector refused too many people at once.
+/// A connector refused too many persons within a minute.
 #[derive(Clone, Debug)]
 pub struct OpenCircuitBreaker {
     pub connector: ConnectorId,
     pub refused: i64,
-    pub asked: i64,
-    /// Marks of missing people as old as this or younger are part of the same mistake: taken back.
-    pub marks_since: Timestamp,
-    /// Who confirmed within this time before meant the refusals: no brake is set.
-    pub confirmation_counts: Duration,
+    pub total: i64,
+    /// Sessions marked as missing since then are reset, as part of the same fault.
+    pub missing_since: Timestamp,
+    /// The breaker does not open within this time after an administrator closed it.
+    pub grace_period: Duration,
     pub now: Timestamp,
 }
 
-/// What became of it.
+/// The state after [`Store::open_circuit_breaker`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CircuitBreakerState {
-    Set(CircuitBreaker),
-    /// Another replica was first, or a person has just confirmed.
-    Already(CircuitBreaker),
+    Opened(CircuitBreaker),
+    /// Another replica was first, or an administrator has just closed it.
+    Unchanged(CircuitBreaker),
 }
 
 impl Store {
@@ -66,59 +66,60 @@ impl Store {
         self.write(circuit_breaker).await
     }
 
-    /// Every connector that was ever circuit_breaker, in the order of ids; confirmed ones too.
+    /// All that ever opened, in the order of connector ids; closed ones too.
     pub async fn circuit_breakers(&self) -> Result<Vec<CircuitBreaker>, StoreError> {
         self.read(All).await
     }
 
-    /// A person has looked: what the upstream says counts again. `None` when no brake holds. `by` is
-    /// `user:…` or `client:…`.
+    /// An administrator confirms the refusals. `None` when the breaker is not open. `by` is `user:…` or
+    /// `client:…`.
     pub async fn close_circuit_breaker(
         &self,
         connector: &ConnectorId,
         by: &str,
         now: Timestamp,
     ) -> Result<Option<CircuitBreaker>, StoreError> {
-        self.write(Release { connector: connector.clone(), by: by.to_owned(), now }).await
+        self.write(Close { connector: connector.clone(), by: by.to_owned(), now }).await
     }
 }
 
 macro_rules! columns {
     () => {
-        "connector_id, set_at, refused, asked, confirmed_at, confirmed_by"
+        "connector_id, opened_at, refused, total, closed_at, closed_by"
     };
 }
 
 impl Operation for OpenCircuitBreaker {
-    type Answer = CircuitBreakerState;
+    type Output = CircuitBreakerState;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<CircuitBreakerState, StoreError> {
-        let set = conn
+        let opened = conn
             .returning(
                 concat!(
-                    "INSERT INTO brakes (connector_id, set_at, refused, asked) \
+                    "INSERT INTO circuit_breakers (connector_id, opened_at, refused, total) \
                      VALUES ($1, $2, $3, $4) ON CONFLICT (connector_id) DO UPDATE \
-                     SET set_at = $2, refused = $3, asked = $4, confirmed_at = NULL, \
-                     confirmed_by = NULL WHERE brakes.confirmed_at < $5 RETURNING ",
+                     SET opened_at = $2, refused = $3, total = $4, closed_at = NULL, \
+                     closed_by = NULL WHERE circuit_breakers.closed_at < $5 RETURNING ",
                     columns!()
                 ),
                 &[
                     (&self.connector).into(),
                     self.now.into(),
                     self.refused.into(),
-                    self.asked.into(),
-                    (self.now - self.confirmation_counts).into(),
+                    self.total.into(),
+                    (self.now - self.grace_period).into(),
                 ],
             )
             .await?;
-        let Some(row) = set.first() else {
-            let there = brake_of(conn, &self.connector).await?;
-            let there = there.ok_or_else(|| crate::error::broken("a brake vanished"))?;
-            return Ok(CircuitBreakerState::Already(there));
+        let Some(row) = opened.first() else {
+            let existing = circuit_breaker_of(conn, &self.connector).await?;
+            let existing =
+                existing.ok_or_else(|| crate::error::corrupt("a circuit breaker disappeared"))?;
+            return Ok(CircuitBreakerState::Unchanged(existing));
         };
         conn.execute(
             "UPDATE sessions SET missing_since = NULL \
              WHERE connector_id = $1 AND missing_since >= $2 AND ended_at IS NULL",
-            &[(&self.connector).into(), self.marks_since.into()],
+            &[(&self.connector).into(), self.missing_since.into()],
         )
         .await?;
         let circuit_breaker = circuit_breaker(row)?;
@@ -126,78 +127,80 @@ impl Operation for OpenCircuitBreaker {
         event.connector = Some(self.connector.clone());
         event.reason = Some("mass_refusal".to_owned());
         event.details =
-            json!({ "refused": circuit_breaker.refused, "asked": circuit_breaker.asked });
-        tell(conn, &event).await?;
-        Ok(CircuitBreakerState::Set(circuit_breaker))
+            json!({ "refused": circuit_breaker.refused, "total": circuit_breaker.total });
+        record(conn, &event).await?;
+        Ok(CircuitBreakerState::Opened(circuit_breaker))
     }
 }
 
 struct All;
 
 impl Operation for All {
-    type Answer = Vec<CircuitBreaker>;
+    type Output = Vec<CircuitBreaker>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Vec<CircuitBreaker>, StoreError> {
-        let sql = concat!("SELECT ", columns!(), " FROM brakes ORDER BY connector_id");
+        let sql = concat!("SELECT ", columns!(), " FROM circuit_breakers ORDER BY connector_id");
         conn.select(sql, &[]).await?.iter().map(circuit_breaker).collect()
     }
 }
 
-struct Release {
+struct Close {
     connector: ConnectorId,
     by: String,
     now: Timestamp,
 }
 
-impl Operation for Release {
-    type Answer = Option<CircuitBreaker>;
+impl Operation for Close {
+    type Output = Option<CircuitBreaker>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Option<CircuitBreaker>, StoreError> {
-        let released = conn
+        let closed = conn
             .returning(
                 concat!(
-                    "UPDATE brakes SET confirmed_at = $2, confirmed_by = $3 \
-                     WHERE connector_id = $1 AND confirmed_at IS NULL RETURNING ",
+                    "UPDATE circuit_breakers SET closed_at = $2, closed_by = $3 \
+                     WHERE connector_id = $1 AND closed_at IS NULL RETURNING ",
                     columns!()
                 ),
                 &[(&self.connector).into(), self.now.into(), (&self.by).into()],
             )
             .await?;
-        let Some(circuit_breaker) = released.first().map(circuit_breaker).transpose()? else {
+        let Some(circuit_breaker) = closed.first().map(circuit_breaker).transpose()? else {
             return Ok(None);
         };
         let mut event = Event::new(self.now, EventKind::CircuitBreakerClosed, self.by.clone());
         event.connector = Some(self.connector.clone());
-        event.details = json!({ "set_at": circuit_breaker.set_at });
-        tell(conn, &event).await?;
+        event.details = json!({ "opened_at": circuit_breaker.opened_at });
+        record(conn, &event).await?;
         Ok(Some(circuit_breaker))
     }
 }
 
-/// Whether the refusals of this connector are not to be believed, as its row stands now.
+/// Whether the circuit breaker of this connector is open.
 pub(crate) async fn is_circuit_open(
     conn: &mut Conn<'_>,
     connector: &ConnectorId,
 ) -> Result<bool, StoreError> {
-    Ok(brake_of(conn, connector).await?.is_some_and(|circuit_breaker| circuit_breaker.holds()))
+    Ok(circuit_breaker_of(conn, connector)
+        .await?
+        .is_some_and(|circuit_breaker| circuit_breaker.is_open()))
 }
 
-async fn brake_of(
+async fn circuit_breaker_of(
     conn: &mut Conn<'_>,
     connector: &ConnectorId,
 ) -> Result<Option<CircuitBreaker>, StoreError> {
-    let sql = concat!("SELECT ", columns!(), " FROM brakes WHERE connector_id = $1");
+    let sql = concat!("SELECT ", columns!(), " FROM circuit_breakers WHERE connector_id = $1");
     conn.select_one(sql, &[connector.into()]).await?.as_ref().map(circuit_breaker).transpose()
 }
 
 fn circuit_breaker(row: &Row) -> Result<CircuitBreaker, StoreError> {
-    let confirmed = match row.maybe_time("confirmed_at")? {
-        Some(at) => Some(Confirmed { at, by: row.text("confirmed_by")? }),
+    let closed = match row.maybe_time("closed_at")? {
+        Some(at) => Some(CircuitClosed { at, by: row.text("closed_by")? }),
         None => None,
     };
     Ok(CircuitBreaker {
         connector: ConnectorId::new(row.text("connector_id")?),
-        set_at: row.time("set_at")?,
+        opened_at: row.time("opened_at")?,
         refused: row.int("refused")?,
-        asked: row.int("asked")?,
-        confirmed,
+        total: row.int("total")?,
+        closed,
     })
 }

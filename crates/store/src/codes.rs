@@ -1,5 +1,5 @@
-//! Authorization codes: one at a time for a request, redeemed once (RFC 6749 section 4.1.2), and
-//! requests that were refused instead.
+//! Authorization codes: issued once for a request and redeemed once (RFC 6749 section 4.1.2); and requests
+//! that the person refused.
 
 use countersign_core::session::{EndReason, Ended};
 use countersign_core::{ClientId, Code, Grant, GrantId, SessionId, Timestamp};
@@ -7,8 +7,8 @@ use countersign_core::{ClientId, Code, Grant, GrantId, SessionId, Timestamp};
 use crate::ends::end_grant;
 use crate::engine::Operation;
 use crate::engine::conn::Conn;
-use crate::error::broken;
-use crate::logout_notifications::participate;
+use crate::error::corrupt;
+use crate::logout_notifications::add_participant;
 use crate::rows::{self, code_columns, insert_code, insert_grant};
 use crate::sessions::lock_live_session;
 use crate::{Store, StoreError};
@@ -16,13 +16,13 @@ use crate::{Store, StoreError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IssueCodeOutcome {
     Issued,
-    /// The session is over, or its browser signed out: log in anew.
+    /// The session has ended, or its browser signed out.
     SessionEnded,
-    /// This authorization request was answered before, by a code or by a no: it finishes once.
+    /// This authorization request was completed before, by a code or by a refusal.
     AlreadyFinished,
 }
 
-/// A code as it is remembered, used or not.
+/// A stored code, used or not.
 #[derive(Clone, Debug)]
 pub struct StoredCode {
     pub code: Code,
@@ -32,30 +32,29 @@ pub struct StoredCode {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RedeemCodeOutcome {
     Granted {
-        /// Grants that were ended because the session had too many for this client.
-        given_way: Vec<GrantId>,
+        /// Grants that ended because the session had too many for this client.
+        dropped: Vec<GrantId>,
     },
-    /// Used before, by the same client. The caller ends the grant (RFC 9700 section 4.5).
+    /// Used before by the same client. The caller ends the grant (RFC 6749 section 4.1.2).
     AlreadyUsed { grant: Option<GrantId> },
     /// Nothing was written; the code is still unused.
     SessionEnded,
     /// Unknown, expired, or another client's.
-    Gone,
+    NotRedeemable,
 }
 
 impl Store {
-    /// Gives a code to a live session that has its browser. One that nobody has used yet gives way:
-    /// who clicks twice follows the second answer, and the first one's code is dead.
+    /// Issues a code for a live session whose browser has not signed out.
     pub async fn issue_code(
         &self,
         code: Code,
         now: Timestamp,
     ) -> Result<IssueCodeOutcome, StoreError> {
-        self.write(GiveCode { code, now }).await
+        self.write(IssueCode { code, now }).await
     }
 
-    /// The person said no: this request gets no code any more, and one not yet used is dead. Does
-    /// nothing when the session is not live, or when the request has been answered or is another's.
+    /// The person refused: no code is issued for this request any more, and an unused one is revoked. Does
+    /// nothing when the session is not live, or when the request was completed or is another session's.
     pub async fn finish_refused(
         &self,
         request: &str,
@@ -67,13 +66,13 @@ impl Store {
         self.write(FinishRefused { request: request.to_owned(), session, client, now }).await
     }
 
-    /// For the checks before it is redeemed (client, redirect URI, PKCE, expiry).
+    /// The code, for the checks before it is redeemed (client, redirect URI, PKCE, expiry).
     pub async fn code(&self, hash: &str) -> Result<Option<StoredCode>, StoreError> {
         self.read(CodeByHash(hash.to_owned())).await
     }
 
-    /// Uses the code up and writes its grant, whose session and client must be the code's. Of more
-    /// than `offline_limit` live refreshable grants of one session and client the longest idle end.
+    /// Marks the code as used and inserts its grant, whose session and client must be those of the code. Of
+    /// more than `offline_limit` live refreshable grants of one session and client the longest idle end.
     pub async fn redeem_code(
         &self,
         hash: &str,
@@ -87,15 +86,15 @@ impl Store {
     }
 }
 
-struct GiveCode {
+struct IssueCode {
     code: Code,
     now: Timestamp,
 }
 
-impl Operation for GiveCode {
-    type Answer = IssueCodeOutcome;
+impl Operation for IssueCode {
+    type Output = IssueCodeOutcome;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<IssueCodeOutcome, StoreError> {
-        // As `lock_live_session`, and the browser must not have signed out a moment ago.
+        // As `lock_live_session`, and the browser must not have signed out.
         let taken = conn
             .execute(
                 "UPDATE sessions SET last_seen = $2, browser_seen = $2 \
@@ -121,13 +120,13 @@ struct FinishRefused {
 }
 
 impl Operation for FinishRefused {
-    type Answer = ();
+    type Output = ();
     async fn run(&self, conn: &mut Conn<'_>) -> Result<(), StoreError> {
-        // So that a code given at the same time is seen, and no collector takes the session away.
+        // So that a code issued at the same time is seen, and the collector does not delete the session.
         if !lock_live_session(conn, &self.session, self.now).await? {
             return Ok(());
         }
-        // No code has a hash with a colon, so nobody can ever present this one.
+        // No hash of a code has a colon, so this row can never be redeemed.
         let hash = format!("refused:{}", self.request);
         conn.execute(
             "INSERT INTO codes (hash, request_id, session_id, client_id, redirect_uri, scopes, \
@@ -154,7 +153,7 @@ impl Operation for FinishRefused {
 struct CodeByHash(String);
 
 impl Operation for CodeByHash {
-    type Answer = Option<StoredCode>;
+    type Output = Option<StoredCode>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Option<StoredCode>, StoreError> {
         stored_code(conn, &self.0).await
     }
@@ -175,64 +174,70 @@ struct RedeemCode {
 }
 
 impl Operation for RedeemCode {
-    type Answer = RedeemCodeOutcome;
+    type Output = RedeemCodeOutcome;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<RedeemCodeOutcome, StoreError> {
-        let session = match self.redeemable(conn).await? {
-            Ok(session) => session,
-            Err(refused) => return Ok(refused),
-        };
-        if self.grant.session != session || self.grant.client != self.client {
-            return Err(broken("a grant must be of the session and the client of its code"));
+        let session = &self.grant.session;
+        if self.grant.client != self.client {
+            return Err(corrupt("a grant must have the client of its code"));
         }
-        if !lock_live_session(conn, &session, self.now).await? {
-            return Ok(RedeemCodeOutcome::SessionEnded);
+        // No stored text has a NUL, so that such a code is unknown.
+        if self.hash.contains('\0') || self.client.as_str().contains('\0') {
+            return Ok(RedeemCodeOutcome::NotRedeemable);
+        }
+        if !lock_live_session(conn, session, self.now).await? {
+            return self.refusal(conn, RedeemCodeOutcome::SessionEnded).await;
         }
         let used = conn
             .execute(
-                "UPDATE codes SET used_at = $3, grant_id = $4 \
-                 WHERE hash = $1 AND client_id = $2 AND used_at IS NULL AND expires_at > $3",
+                "UPDATE codes SET used_at = $3, grant_id = $4 WHERE hash = $1 AND client_id = $2 \
+                 AND session_id = $5 AND used_at IS NULL AND expires_at > $3",
                 &[
                     self.hash.as_str().into(),
                     (&self.client).into(),
                     self.now.into(),
                     (&self.grant.id).into(),
+                    session.into(),
                 ],
             )
             .await?;
         if used == 0 {
-            // Somebody else was first while this one waited for the session.
-            return Ok(self.redeemable(conn).await?.err().unwrap_or(RedeemCodeOutcome::Gone));
+            return self.refusal(conn, RedeemCodeOutcome::NotRedeemable).await;
         }
         insert_grant(conn, &self.grant).await?;
-        participate(conn, &session, &self.client).await?;
-        let given_way = self.make_room(conn).await?;
-        Ok(RedeemCodeOutcome::Granted { given_way })
+        add_participant(conn, session, &self.client).await?;
+        let dropped = self.enforce_limit(conn).await?;
+        Ok(RedeemCodeOutcome::Granted { dropped })
     }
 }
 
 impl RedeemCode {
-    /// The session of a code that this client may still redeem, else the refusal.
-    async fn redeemable(
+    /// Why the code was not redeemed: used before by this client, else `otherwise`. Another client's attempt
+    /// changes nothing and learns nothing, whatever the state of the code.
+    async fn refusal(
         &self,
         conn: &mut Conn<'_>,
-    ) -> Result<Result<SessionId, RedeemCodeOutcome>, StoreError> {
+        otherwise: RedeemCodeOutcome,
+    ) -> Result<RedeemCodeOutcome, StoreError> {
         let Some(stored) = stored_code(conn, &self.hash).await? else {
-            return Ok(Err(RedeemCodeOutcome::Gone));
+            return Ok(RedeemCodeOutcome::NotRedeemable);
         };
-        // Another client's attempt changes nothing, whatever state the code is in.
         if stored.code.client != self.client {
-            return Ok(Err(RedeemCodeOutcome::Gone));
+            return Ok(RedeemCodeOutcome::NotRedeemable);
         }
         if stored.used_at.is_some() {
-            return Ok(Err(RedeemCodeOutcome::AlreadyUsed { grant: stored.code.grant }));
+            return Ok(RedeemCodeOutcome::AlreadyUsed { grant: stored.code.grant });
         }
-        if stored.code.expires_at <= self.now {
-            return Ok(Err(RedeemCodeOutcome::Gone));
+        if stored.code.session != self.grant.session {
+            return Err(corrupt("a grant must have the session of its code"));
         }
-        Ok(Ok(stored.code.session))
+        match stored.code.expires_at <= self.now {
+            true => Ok(RedeemCodeOutcome::NotRedeemable),
+            false => Ok(otherwise),
+        }
     }
 
-    async fn make_room(&self, conn: &mut Conn<'_>) -> Result<Vec<GrantId>, StoreError> {
+    /// Ends the longest unused offline grants of the session and client beyond the limit.
+    async fn enforce_limit(&self, conn: &mut Conn<'_>) -> Result<Vec<GrantId>, StoreError> {
         if !self.grant.refreshable {
             return Ok(Vec::new());
         }
@@ -246,13 +251,13 @@ impl RedeemCode {
             .await?;
         let keep = usize::try_from(self.offline_limit.max(1) - 1).unwrap_or(usize::MAX);
         let ended = Ended { at: self.now, by: "system".into(), why: EndReason::TooManyGrants };
-        let mut given_way = Vec::new();
+        let mut dropped = Vec::new();
         for row in rows.iter().skip(keep) {
             let id = GrantId::new(row.text("id")?);
             if end_grant(conn, &id, &ended).await?.is_some() {
-                given_way.push(id);
+                dropped.push(id);
             }
         }
-        Ok(given_way)
+        Ok(dropped)
     }
 }

@@ -1,160 +1,293 @@
-//! Forgetting what no promise needs any more, a bounded bite at a time. Ends nothing that lives:
-//! a grant past its limits has only dead tokens, a session without grants has no browser.
+//! Deletes expired rows, in batches that each hold SQLite's writer for a few milliseconds. Ends nothing
+//! that is live: a grant past its limits has only expired tokens, a session without grants has no browser.
+//!
+//! A grant or session is found by an index range over `expires_at`, the instant at which it is next to be
+//! examined. It is then deleted, or its `expires_at` is set to the earliest instant at which it may have
+//! expired. Neither a refresh nor a sign-in needs to change that column.
 
 use std::time::Duration;
 
-use countersign_core::{SessionId, Timestamp};
+use countersign_core::{ConnectorId, Identity, SessionId, Timestamp};
 
 use crate::engine::Operation;
-use crate::engine::conn::{Conn, Value};
+use crate::engine::conn::{Conn, Row, Sql, Value};
 use crate::events::id_from;
-use crate::{Store, StoreError, memberships};
+use crate::memberships::Holder;
+use crate::{Store, StoreError};
 
-/// A session that gave something within this time is left alone. Whoever gives renews
-/// `last_seen`, and PostgreSQL looks at it again before it deletes a row it had to wait for.
-const GIVING_MARGIN: Duration = Duration::from_secs(10 * 60);
+/// Rows of one transaction. Deleting one takes SQLite well under 100 µs, all its indexes included.
+const BATCH: i64 = 100;
+/// A session that issued something within this time is kept: PostgreSQL examines `last_seen` again before
+/// it deletes a row that it had to wait for.
+const ISSUE_MARGIN: Duration = Duration::from_secs(10 * 60);
+/// Notifications are given up long before, unless no replica was running.
+const NOTIFICATION_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// When a row is examined again whose expiry depends on something without a known end.
+const EXAMINE_AGAIN: Duration = Duration::from_secs(24 * 60 * 60);
+/// The same for a session that has codes only.
+const EXAMINE_CODES_AGAIN: Duration = Duration::from_secs(60 * 60);
 
-/// Given up long before, unless nobody was there to do it.
-const NOTICE_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-
-/// How long things are remembered.
+/// How long rows are kept.
 #[derive(Clone, Debug)]
 pub struct Retention {
     pub now: Timestamp,
     /// Older events are deleted.
     pub events_before: Timestamp,
-    /// Times in a group that were over before are deleted.
+    /// Memberships that were over before are deleted.
     pub memberships_before: Timestamp,
-    /// Codes made later are kept although expired: their authorization request may still be
-    /// brought again, and a request finishes once.
+    /// Codes that expired before are deleted. Later ones are kept although expired, because their
+    /// authorization request may be presented again, and a request is completed once.
     pub requests_before: Timestamp,
-    /// Grants with a refresh token that was not used since are forgotten; `None` for no limit.
-    pub offline_unused_since: Option<Timestamp>,
-    /// Grants with a refresh token made before are forgotten; `None` for no limit.
-    pub offline_created_before: Option<Timestamp>,
-    /// Rows per table and call; ask again while a number in the answer reaches it.
-    pub limit: i64,
+    /// Grants with a refresh token unused for longer are deleted; `None` for no limit.
+    pub max_idle: Option<Duration>,
+    /// Grants with a refresh token older than that are deleted; `None` for no limit.
+    pub max_age: Option<Duration>,
 }
 
-/// How many rows were forgotten.
+/// How many rows were deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Collected {
     pub codes: u64,
     pub grants: u64,
     pub sessions: u64,
     pub events: u64,
-    /// Times in a group, as old as the events.
     pub memberships: u64,
-    /// Messages that nobody delivers any more.
     pub logout_notifications: u64,
+    pub blocked_users: u64,
+    /// Some batch was full: call again.
+    pub has_more: bool,
 }
 
 impl Store {
-    /// One transaction per table, so that nobody waits for all of it. Every replica may call it.
+    /// One batch per table, each in its own transaction. Any replica may call it at any time.
     pub async fn collect(&self, retention: Retention) -> Result<Collected, StoreError> {
-        let Retention { now, limit, .. } = retention;
-        let codes = [now.into(), retention.requests_before.into(), limit.into()];
-        let over = [now.into(), limit.into()];
-        let unused = [now.into(), retention.offline_unused_since.into(), limit.into()];
-        let old = [now.into(), retention.offline_created_before.into(), limit.into()];
-        let ended = [limit.into()];
-        let left = [now.into(), (now - GIVING_MARGIN).into(), limit.into()];
-        let events = [id_from(retention.events_before).as_str().into(), limit.into()];
-        let memberships = [retention.memberships_before.into(), limit.into()];
-        let logout_notifications = [(now - NOTICE_LIFETIME).into(), limit.into()];
+        let now = retention.now;
+        let grants = self.write(CollectGrants(retention.clone())).await?;
+        let codes = self.delete(CODES, [retention.requests_before.min(now).into()]).await?;
+        let sessions = self.write(CollectSessions { now }).await?;
+        let events =
+            self.delete(EVENTS, [id_from(retention.events_before).as_str().into()]).await?;
+        let memberships = self.delete(MEMBERSHIPS, [retention.memberships_before.into()]).await?;
+        let notifications = self.delete(NOTIFICATIONS, [(now - NOTIFICATION_LIFETIME).into()]);
+        let logout_notifications = notifications.await?;
+        let blocked_users = self.delete(BLOCKED_USERS, [now.into()]).await?;
+        let full = u64::try_from(BATCH).unwrap_or(u64::MAX);
+        let has_more = [codes, events, memberships, logout_notifications, blocked_users]
+            .into_iter()
+            .chain([grants.examined, sessions.examined])
+            .any(|rows| rows >= full);
         Ok(Collected {
-            // Before the codes, which stay as long as their grants, and before the sessions.
-            grants: self.forget(ENDED_GRANTS, over).await?
-                + self.forget(SHORT_GRANTS, [now.into(), limit.into()]).await?
-                + self.forget(UNUSED_GRANTS, unused).await?
-                + self.forget(OLD_GRANTS, old).await?,
-            codes: self.forget(CODES, codes).await?,
-            sessions: self.forget(ENDED_SESSIONS, ended).await?
-                + self.write(ForgetLeft { now, values: left }).await?,
-            events: self.forget(EVENTS, events).await?,
-            memberships: self.forget(MEMBERSHIPS, memberships).await?,
-            logout_notifications: self.forget(NOTICES, logout_notifications).await?,
+            codes,
+            grants: grants.deleted,
+            sessions: sessions.deleted,
+            events,
+            memberships,
+            logout_notifications,
+            blocked_users,
+            has_more,
         })
     }
 
-    async fn forget<const N: usize>(
-        &self,
-        sql: &'static str,
-        values: [Value; N],
-    ) -> Result<u64, StoreError> {
-        self.write(Forget { sql, values: values.into() }).await
+    async fn delete(&self, sql: &'static str, values: [Value; 1]) -> Result<u64, StoreError> {
+        let [value] = values;
+        self.write(Delete { sql, values: [value, BATCH.into()] }).await
     }
 }
 
-struct Forget {
+struct Delete {
     sql: &'static str,
-    values: Vec<Value>,
+    values: [Value; 2],
 }
 
-impl Operation for Forget {
-    type Answer = u64;
+impl Operation for Delete {
+    type Output = u64;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<u64, StoreError> {
         conn.execute(self.sql, &self.values).await
     }
 }
 
-/// Nobody ended them: what they held is held until now, when no token of theirs lives.
-struct ForgetLeft {
-    now: Timestamp,
-    values: [Value; 3],
+/// A used code distinguishes a second use from an unknown code, as long as its grant exists; when the grant
+/// is deleted, `grant_id` becomes null. The condition is repeated, because an unused code may be replaced
+/// while this waits for its row.
+pub(crate) const CODES: &str = "DELETE FROM codes WHERE hash IN (SELECT hash FROM codes \
+    WHERE grant_id IS NULL AND expires_at < $1 ORDER BY expires_at LIMIT $2) \
+    AND grant_id IS NULL AND expires_at < $1";
+pub(crate) const EVENTS: &str = "DELETE FROM events WHERE id IN (SELECT id FROM events \
+    WHERE id < $1 ORDER BY id LIMIT $2)";
+pub(crate) const MEMBERSHIPS: &str = "DELETE FROM memberships WHERE id IN (SELECT id \
+    FROM memberships WHERE tokens_until < $1 ORDER BY tokens_until LIMIT $2)";
+pub(crate) const NOTIFICATIONS: &str = "DELETE FROM logout_notifications WHERE id IN (SELECT id \
+    FROM logout_notifications WHERE created_at < $1 ORDER BY created_at LIMIT $2)";
+pub(crate) const BLOCKED_USERS: &str = "DELETE FROM blocked_users WHERE (connector_id, user_id) IN \
+    (SELECT connector_id, user_id FROM blocked_users WHERE expires_at < $1 \
+    ORDER BY expires_at LIMIT $2) AND expires_at < $1";
+pub(crate) const EXPIRED_GRANTS: &str = "SELECT id, session_id, refreshable, created_at, rotated_at, \
+    tokens_until, ended_at FROM grants WHERE expires_at < $1 ORDER BY expires_at LIMIT $2";
+pub(crate) const EXPIRED_SESSIONS: &str = "SELECT id, cookie_until, last_seen, ended_at, \
+    (SELECT MAX(g.expires_at) FROM grants g WHERE g.session_id = sessions.id) AS grants_until, \
+    (SELECT MIN(c.hash) FROM codes c WHERE c.session_id = sessions.id) AS a_code \
+    FROM sessions WHERE expires_at < $1 ORDER BY expires_at LIMIT $2";
+
+struct Examined {
+    examined: u64,
+    deleted: u64,
 }
 
-impl Operation for ForgetLeft {
-    type Answer = u64;
-    async fn run(&self, conn: &mut Conn<'_>) -> Result<u64, StoreError> {
-        let rows = conn.returning(LEFT_SESSIONS, &self.values).await?;
-        for row in &rows {
-            memberships::end(conn, &SessionId::new(row.text("id")?), self.now).await?;
-        }
-        Ok(u64::try_from(rows.len()).unwrap_or(u64::MAX))
+impl Examined {
+    fn new(rows: &[Row], deleted: u64) -> Self {
+        Self { examined: u64::try_from(rows.len()).unwrap_or(u64::MAX), deleted }
     }
 }
 
-/// A used code is what tells a second use from an unknown one, while there is a grant to end for it;
-/// its `grant_id` is null again when the grant is forgotten. An unused one may be replaced while this
-/// waits for its row, so the conditions stand twice.
-const CODES: &str = "DELETE FROM codes WHERE hash IN (SELECT hash FROM codes \
-    WHERE grant_id IS NULL AND expires_at < $1 AND created_at < $2 LIMIT $3) \
-    AND grant_id IS NULL AND expires_at < $1 AND created_at < $2";
+struct CollectGrants(Retention);
 
-const ENDED_GRANTS: &str = "DELETE FROM grants WHERE id IN (SELECT id FROM grants \
-    WHERE ended_at IS NOT NULL AND tokens_until < $1 LIMIT $2)";
+impl CollectGrants {
+    /// When the grant may be deleted, as far as is known now; `None` without a limit.
+    fn expiry(&self, row: &Row) -> Result<Option<Timestamp>, StoreError> {
+        let tokens_until = row.time("tokens_until")?;
+        if row.int("refreshable")? == 0 || row.maybe_time("ended_at")?.is_some() {
+            return Ok(Some(tokens_until));
+        }
+        let idle = self.0.max_idle.map(|max| row.time("rotated_at").map(|at| at + max));
+        let age = self.0.max_age.map(|max| row.time("created_at").map(|at| at + max));
+        let end = [idle.transpose()?, age.transpose()?].into_iter().flatten().min();
+        Ok(end.map(|end| end.max(tokens_until)))
+    }
 
-const SHORT_GRANTS: &str = "DELETE FROM grants WHERE id IN (SELECT id FROM grants \
-    WHERE refreshable = 0 AND tokens_until < $1 LIMIT $2) AND tokens_until < $1";
+    /// Examines the limits again, because a rotation may have been faster.
+    async fn delete(&self, conn: &mut Conn<'_>, ids: &[String]) -> Result<u64, StoreError> {
+        let now = self.0.now;
+        let mut sql = Sql::default();
+        sql.push("DELETE FROM grants WHERE id IN ").bind_list(ids.iter());
+        sql.push(" AND tokens_until < ").bind(now);
+        sql.push(" AND (ended_at IS NOT NULL OR refreshable = 0");
+        if let Some(max) = self.0.max_idle {
+            sql.push(" OR rotated_at < ").bind(now - max);
+        }
+        if let Some(max) = self.0.max_age {
+            sql.push(" OR created_at < ").bind(now - max);
+        }
+        sql.push(")");
+        conn.execute_built(&sql).await
+    }
+}
 
-/// The conditions stand twice: the outer ones are looked at again when a rotation was faster.
-const UNUSED_GRANTS: &str = "DELETE FROM grants WHERE id IN (SELECT id FROM grants \
-    WHERE refreshable = 1 AND rotated_at < $2 AND tokens_until < $1 LIMIT $3) \
-    AND rotated_at < $2 AND tokens_until < $1";
+impl Operation for CollectGrants {
+    type Output = Examined;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<Examined, StoreError> {
+        let now = self.0.now;
+        let rows = conn.select(EXPIRED_GRANTS, &[now.into(), BATCH.into()]).await?;
+        let (mut expired, mut sessions, mut later) = (Vec::new(), Vec::new(), Vec::new());
+        for row in &rows {
+            match self.expiry(row)? {
+                Some(expiry) if expiry < now => {
+                    expired.push(row.text("id")?);
+                    sessions.push(row.text("session_id")?);
+                }
+                Some(expiry) => later.push((row.text("id")?, expiry)),
+                None => later.push((row.text("id")?, now + EXAMINE_AGAIN)),
+            }
+        }
+        set_expiry(conn, "grants", &later).await?;
+        if expired.is_empty() {
+            return Ok(Examined::new(&rows, 0));
+        }
+        let deleted = self.delete(conn, &expired).await?;
+        let mut sql = Sql::default();
+        sql.push("UPDATE sessions SET expires_at = ").bind(now);
+        sql.push(" WHERE expires_at > ").bind(now).push(" AND id IN ").bind_list(sessions.iter());
+        conn.execute_built(&sql).await?;
+        Ok(Examined::new(&rows, deleted))
+    }
+}
 
-const OLD_GRANTS: &str = "DELETE FROM grants WHERE id IN (SELECT id FROM grants \
-    WHERE refreshable = 1 AND created_at < $2 AND tokens_until < $1 LIMIT $3) \
-    AND tokens_until < $1";
+/// Sets when these rows are next examined.
+async fn set_expiry(
+    conn: &mut Conn<'_>,
+    table: &'static str,
+    rows: &[(String, Timestamp)],
+) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut sql = Sql::default();
+    sql.push("UPDATE ").push(table).push(" SET expires_at = CASE id");
+    for (id, at) in rows {
+        sql.push(" WHEN ").bind(id).push(" THEN ").bind(*at);
+    }
+    sql.push(" ELSE expires_at END WHERE id IN ").bind_list(rows.iter().map(|(id, _)| id));
+    conn.execute_built(&sql).await?;
+    Ok(())
+}
 
-const ENDED_SESSIONS: &str = "DELETE FROM sessions WHERE id IN (SELECT s.id FROM sessions s \
-    WHERE s.ended_at IS NOT NULL \
-    AND NOT EXISTS (SELECT 1 FROM grants g WHERE g.session_id = s.id) \
-    AND NOT EXISTS (SELECT 1 FROM codes c WHERE c.session_id = s.id) LIMIT $1)";
+struct CollectSessions {
+    now: Timestamp,
+}
 
-/// Live, but nobody holds anything of them.
-const LEFT_SESSIONS: &str = "DELETE FROM sessions WHERE id IN (SELECT s.id FROM sessions s \
-    WHERE s.ended_at IS NULL AND s.cookie_until < $1 AND s.last_seen < $2 \
-    AND NOT EXISTS (SELECT 1 FROM grants g WHERE g.session_id = s.id) \
-    AND NOT EXISTS (SELECT 1 FROM codes c WHERE c.session_id = s.id) LIMIT $3) \
-    AND cookie_until < $1 AND last_seen < $2 RETURNING id";
+impl CollectSessions {
+    /// The next instant at which the session may have expired; `None` when it has.
+    fn next(&self, row: &Row) -> Result<Option<Timestamp>, StoreError> {
+        if let Some(grants_until) = row.maybe_time("grants_until")? {
+            return Ok(Some(grants_until.max(self.now)));
+        }
+        if row.maybe_text("a_code")?.is_some() {
+            return Ok(Some(self.now + EXAMINE_CODES_AGAIN));
+        }
+        if row.maybe_time("ended_at")?.is_some() {
+            return Ok(None);
+        }
+        let unused = (row.time("last_seen")? + ISSUE_MARGIN).max(row.time("cookie_until")?);
+        Ok((unused >= self.now).then_some(unused))
+    }
+}
 
-const EVENTS: &str = "DELETE FROM events WHERE id IN (SELECT id FROM events \
-    WHERE id < $1 ORDER BY id LIMIT $2)";
+impl Operation for CollectSessions {
+    type Output = Examined;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<Examined, StoreError> {
+        let rows = conn.select(EXPIRED_SESSIONS, &[self.now.into(), BATCH.into()]).await?;
+        let (mut expired, mut later) = (Vec::new(), Vec::new());
+        for row in &rows {
+            match self.next(row)? {
+                None => expired.push(row.text("id")?),
+                // At least a millisecond, so that the row leaves the range.
+                Some(at) => later.push((row.text("id")?, at + Duration::from_millis(1))),
+            }
+        }
+        set_expiry(conn, "sessions", &later).await?;
+        if expired.is_empty() {
+            return Ok(Examined::new(&rows, 0));
+        }
+        // Ended ones closed their memberships when they ended; for the others that is done now, when no
+        // token of theirs is valid any more.
+        let live = self.live(conn, &expired).await?;
+        let mut sql = Sql::default();
+        sql.push("DELETE FROM sessions WHERE id IN ").bind_list(expired.iter());
+        sql.push(" AND (ended_at IS NOT NULL OR (cookie_until < ").bind(self.now);
+        sql.push(" AND last_seen < ").bind(self.now - ISSUE_MARGIN).push("))");
+        let deleted = conn.execute_built(&sql).await?;
+        for (session, connector, identity) in &live {
+            Holder { session, connector, identity }.end(conn, self.now).await?;
+        }
+        Ok(Examined::new(&rows, deleted))
+    }
+}
 
-const MEMBERSHIPS: &str = "DELETE FROM memberships \
-    WHERE (session_id, group_name, since) IN (SELECT session_id, group_name, since \
-    FROM memberships WHERE tokens_until < $1 LIMIT $2)";
-
-const NOTICES: &str = "DELETE FROM notices WHERE id IN (SELECT id FROM notices \
-    WHERE created_at < $1 LIMIT $2)";
+impl CollectSessions {
+    async fn live(
+        &self,
+        conn: &mut Conn<'_>,
+        ids: &[String],
+    ) -> Result<Vec<(SessionId, ConnectorId, Identity)>, StoreError> {
+        let mut sql = Sql::default();
+        sql.push(
+            "SELECT id, connector_id, identity FROM sessions WHERE ended_at IS NULL AND id IN ",
+        );
+        sql.bind_list(ids.iter());
+        let rows = conn.select_built(&sql).await?;
+        let live = rows.iter().map(|row| {
+            let connector = ConnectorId::new(row.text("connector_id")?);
+            Ok((SessionId::new(row.text("id")?), connector, row.json("identity")?))
+        });
+        live.collect()
+    }
+}

@@ -1,4 +1,4 @@
-//! What somebody allowed a client, and how they take it back.
+//! What a person has allowed a client to receive, and its withdrawal.
 
 use countersign_core::event::EventKind;
 use countersign_core::session::EndReason;
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::engine::Operation;
 use crate::engine::conn::{Conn, Value};
-use crate::events::tell;
+use crate::events::record;
 use crate::{Store, StoreError};
 
 /// One approval by one person.
@@ -17,7 +17,7 @@ pub struct Consent {
     pub connector: ConnectorId,
     pub client: ClientId,
     pub scopes: Scopes,
-    /// In which it was given.
+    /// The session in which it was given.
     pub session: SessionId,
     pub now: Timestamp,
 }
@@ -25,28 +25,28 @@ pub struct Consent {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConsentWithdrawn {
     pub grants_ended: u64,
-    /// The last token this client holds of the person dies then.
+    /// The last token that this client holds of the person expires then.
     pub tokens_until: Option<Timestamp>,
 }
 
 impl Store {
-    /// Everything this person has allowed this client so far.
+    /// All scopes that this person has allowed this client.
     pub async fn consent(
         &self,
         user_id: &str,
         connector: &ConnectorId,
         client: &ClientId,
     ) -> Result<Option<Scopes>, StoreError> {
-        self.read(Given(Parties::new(user_id, connector, client))).await
+        self.read(FindConsent(Parties::new(user_id, connector, client))).await
     }
 
-    /// Adds to what was allowed before.
+    /// Adds to the scopes allowed before.
     pub async fn remember_consent(&self, consent: Consent) -> Result<(), StoreError> {
         self.write(consent).await
     }
 
-    /// Forgets the consent, ends that person's grants for the client in all sessions, and lets
-    /// codes not yet redeemed expire. `None` when there was nothing of all that.
+    /// Deletes the consent, ends the person's grants for the client in all sessions, and expires codes not
+    /// yet redeemed. `None` when there was neither consent nor grant.
     pub async fn withdraw_consent(
         &self,
         user_id: &str,
@@ -60,7 +60,7 @@ impl Store {
     }
 }
 
-/// Between whom.
+/// The person and the client of a consent.
 struct Parties {
     user_id: String,
     connector: ConnectorId,
@@ -81,10 +81,10 @@ impl Parties {
     }
 }
 
-struct Given(Parties);
+struct FindConsent(Parties);
 
-impl Operation for Given {
-    type Answer = Option<Scopes>;
+impl Operation for FindConsent {
+    type Output = Option<Scopes>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Option<Scopes>, StoreError> {
         let Parties { user_id, connector, client } = &self.0;
         let row = conn
@@ -99,15 +99,15 @@ impl Operation for Given {
 }
 
 impl Operation for Consent {
-    type Answer = ();
+    type Output = ();
     async fn run(&self, conn: &mut Conn<'_>) -> Result<(), StoreError> {
-        // The row is made or taken first, so that two approvals at once add up.
+        // The row is inserted or locked first, so that two approvals at the same time add up.
         let rows = conn
             .returning(
                 "INSERT INTO consents (user_id, connector_id, client_id, scopes, session_id, \
-                 given_at) VALUES ($1, $2, $3, '[]', $4, $5) \
+                 granted_at) VALUES ($1, $2, $3, '[]', $4, $5) \
                  ON CONFLICT (user_id, connector_id, client_id) \
-                 DO UPDATE SET session_id = excluded.session_id, given_at = excluded.given_at \
+                 DO UPDATE SET session_id = excluded.session_id, granted_at = excluded.granted_at \
                  RETURNING scopes",
                 &[
                     (&self.user_id).into(),
@@ -139,7 +139,7 @@ impl Operation for Consent {
         let mut event = parties.event(self.now, EventKind::ConsentGiven, &actor);
         event.session = Some(self.session.clone());
         event.details = json!({ "scopes": self.scopes });
-        tell(conn, &event).await
+        record(conn, &event).await
     }
 }
 
@@ -157,17 +157,17 @@ macro_rules! their_sessions {
 }
 
 impl Operation for Withdraw {
-    type Answer = Option<ConsentWithdrawn>;
-    async fn run(&self, conn: &mut Conn<'_>) -> Result<Self::Answer, StoreError> {
+    type Output = Option<ConsentWithdrawn>;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<Self::Output, StoreError> {
         let Parties { user_id, connector, client } = &self.parties;
-        // Takes every live session of the person: what is being given ends too.
+        // Locks every live session of the person, so that grants that are being issued are found.
         conn.execute(
             "UPDATE sessions SET last_seen = last_seen \
              WHERE user_id = $1 AND connector_id = $2 AND ended_at IS NULL",
             &[user_id.into(), connector.into()],
         )
         .await?;
-        let forgotten = conn
+        let deleted = conn
             .execute(
                 "DELETE FROM consents \
                  WHERE user_id = $1 AND connector_id = $2 AND client_id = $3",
@@ -186,7 +186,8 @@ impl Operation for Withdraw {
         let grants_ended = conn
             .execute(
                 concat!(
-                    "UPDATE grants SET ended_at = $4, ended_by = $5, ended_why = $6 \
+                    "UPDATE grants SET ended_at = $4, ended_by = $5, ended_reason = $6, \
+                     expires_at = tokens_until \
                      WHERE client_id = $3 AND ended_at IS NULL AND ",
                     their_sessions!()
                 ),
@@ -200,14 +201,14 @@ impl Operation for Withdraw {
                 ],
             )
             .await?;
-        if forgotten == 0 && grants_ended == 0 {
+        if deleted == 0 && grants_ended == 0 {
             return Ok(None);
         }
         let tokens_until = self.tokens_until(conn).await?;
         let mut event = self.parties.event(self.now, EventKind::ConsentWithdrawn, &self.by);
         event.reason = Some(EndReason::ConsentWithdrawn.as_str().to_owned());
         event.details = json!({ "grants_ended": grants_ended, "tokens_until": tokens_until });
-        tell(conn, &event).await?;
+        record(conn, &event).await?;
         Ok(Some(ConsentWithdrawn { grants_ended, tokens_until }))
     }
 }

@@ -1,7 +1,7 @@
-//! How sessions and grants end. Nothing else ends anything: the other verbs call these.
+//! Ending sessions and grants. All other operations that end something call these functions.
 //!
-//! An end first takes the row it ends, so whoever gives at the same time waits and is then refused;
-//! the instant it announces is read after that, in the same transaction.
+//! An end first locks the row it ends, so that an operation that issues tokens at the same time waits and is
+//! then refused; the instant at which the last token expires is read after that, in the same transaction.
 
 use countersign_core::event::EventKind;
 use countersign_core::session::Ended;
@@ -10,32 +10,33 @@ use serde_json::json;
 
 use crate::engine::Operation;
 use crate::engine::conn::Conn;
-use crate::events::{about, tell};
-use crate::logout_notifications::{listeners, notify, notify_of_last};
+use crate::events::{record, session_event};
+use crate::logout_notifications::{notify_if_last, participants_of, queue_notifications};
+use crate::memberships::Holder;
 use crate::rows::{self, session_columns};
-use crate::{Store, StoreError, memberships};
+use crate::{Store, StoreError};
 
-/// What the end of a session took with it.
+/// What ended with a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionEnd {
     /// Grants that were live until now.
     pub grants_ended: u64,
-    /// The last token that anybody holds of this session dies then, which may be over;
-    /// `None` when none was ever given that is still remembered.
+    /// The last token of this session expires then, which may be in the past; `None` when no grant of it is
+    /// stored.
     pub tokens_until: Option<Timestamp>,
-    /// Clients that are being told.
-    pub told: Vec<ClientId>,
+    /// Clients that are sent a logout token.
+    pub notified: Vec<ClientId>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrantEnd {
-    /// The last token given under it dies then, which may be over.
+    /// Its last token expires then, which may be in the past.
     pub tokens_until: Timestamp,
 }
 
 impl Store {
-    /// Ends a session and all it gave; `None` when it is not live. `ip` is the address of whoever
-    /// did it, for the event.
+    /// Ends a session and all its grants; `None` when it is not live. `ip` is the address of whoever does
+    /// it, for the event.
     pub async fn end_session(
         &self,
         session: &SessionId,
@@ -63,7 +64,7 @@ struct EndSession {
 }
 
 impl Operation for EndSession {
-    type Answer = Option<SessionEnd>;
+    type Output = Option<SessionEnd>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Option<SessionEnd>, StoreError> {
         end_session(conn, &self.session, &self.ended, self.ip.as_deref()).await
     }
@@ -75,7 +76,7 @@ struct EndGrant {
 }
 
 impl Operation for EndGrant {
-    type Answer = Option<GrantEnd>;
+    type Output = Option<GrantEnd>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Option<GrantEnd>, StoreError> {
         end_grant(conn, &self.grant, &self.ended).await
     }
@@ -88,26 +89,27 @@ pub(crate) async fn end_session(
     ip: Option<&str>,
 ) -> Result<Option<SessionEnd>, StoreError> {
     let Some(session) = close_session(conn, id, ended).await? else { return Ok(None) };
-    let told = listeners(conn, id).await?;
+    let notified = participants_of(conn, id).await?;
     let grants_ended = conn
         .execute(
-            "UPDATE grants SET ended_at = $2, ended_by = $3, ended_why = $4 \
+            "UPDATE grants SET ended_at = $2, ended_by = $3, ended_reason = $4, \
+                 expires_at = tokens_until \
              WHERE session_id = $1 AND ended_at IS NULL",
             &[id.into(), ended.at.into(), (&ended.by).into(), ended.why.as_str().into()],
         )
         .await?;
     let tokens_until = ended_tokens_until(conn, id).await?;
 
-    let mut event = about(&session, ended.at, EventKind::SessionEnded, &ended.by);
+    let mut event = session_event(&session, ended.at, EventKind::SessionEnded, &ended.by);
     event.reason = Some(ended.why.as_str().to_owned());
     event.ip = ip.map(str::to_owned);
     event.details = json!({ "grants_ended": grants_ended, "tokens_until": tokens_until });
-    tell(conn, &event).await?;
-    notify(conn, &session, &told, ended.at).await?;
-    Ok(Some(SessionEnd { grants_ended, tokens_until, told }))
+    record(conn, &event).await?;
+    queue_notifications(conn, &session, &notified, ended.at).await?;
+    Ok(Some(SessionEnd { grants_ended, tokens_until, notified }))
 }
 
-/// The row alone: no grants, no event. What the upstream gave is forgotten, nobody asks again.
+/// Ends the row of the session alone, without grants and event, and deletes its upstream data.
 pub(crate) async fn close_session(
     conn: &mut Conn<'_>,
     id: &SessionId,
@@ -116,22 +118,20 @@ pub(crate) async fn close_session(
     let rows = conn
         .returning(
             concat!(
-                "UPDATE sessions SET ended_at = $2, ended_by = $3, ended_why = $4, \
-                 cookie_hash = NULL, upstream = NULL, upstream_lease = NULL \
+                "UPDATE sessions SET ended_at = $2, ended_by = $3, ended_reason = $4, \
+                 cookie_hash = NULL, upstream = NULL, upstream_lease = NULL, expires_at = $2 \
                  WHERE id = $1 AND ended_at IS NULL RETURNING ",
                 session_columns!()
             ),
             &[id.into(), ended.at.into(), (&ended.by).into(), ended.why.as_str().into()],
         )
         .await?;
-    let session = rows.first().map(rows::session).transpose()?;
-    if session.is_some() {
-        memberships::end(conn, id, ended.at).await?;
-    }
-    Ok(session)
+    let Some(session) = rows.first().map(rows::session).transpose()? else { return Ok(None) };
+    Holder::of(&session).end(conn, ended.at).await?;
+    Ok(Some(session))
 }
 
-/// The last instant of any token whose grant has ended, now or earlier.
+/// When the last token of any ended grant of the session expires.
 pub(crate) async fn ended_tokens_until(
     conn: &mut Conn<'_>,
     session: &SessionId,
@@ -154,7 +154,8 @@ pub(crate) async fn end_grant(
     let rows = conn
         .returning(
             concat!(
-                "UPDATE grants SET ended_at = $2, ended_by = $3, ended_why = $4 \
+                "UPDATE grants SET ended_at = $2, ended_by = $3, ended_reason = $4, \
+                 expires_at = tokens_until \
                  WHERE id = $1 AND ended_at IS NULL RETURNING ",
                 rows::grant_columns!()
             ),
@@ -165,14 +166,14 @@ pub(crate) async fn end_grant(
 
     let sql = concat!("SELECT ", session_columns!(), " FROM sessions WHERE id = $1");
     let row = conn.select_one(sql, &[(&grant.session).into()]).await?;
-    let row = row.ok_or_else(|| crate::error::broken("a grant has no session"))?;
+    let row = row.ok_or_else(|| crate::error::corrupt("a grant has no session"))?;
     let session = rows::session(&row)?;
-    notify_of_last(conn, &session, &grant, ended).await?;
-    let mut event = about(&session, ended.at, EventKind::GrantEnded, &ended.by);
+    notify_if_last(conn, &session, &grant, ended).await?;
+    let mut event = session_event(&session, ended.at, EventKind::GrantEnded, &ended.by);
     event.grant = Some(grant.id);
     event.client = Some(grant.client);
     event.reason = Some(ended.why.as_str().to_owned());
     event.details = json!({ "tokens_until": grant.tokens_until });
-    tell(conn, &event).await?;
+    record(conn, &event).await?;
     Ok(Some(GrantEnd { tokens_until: grant.tokens_until }))
 }

@@ -1,26 +1,29 @@
-//! What can go wrong between a verb and its database, told by what the caller may do about it.
+//! What can go wrong between an operation and its database, by what the caller may do about it.
 //!
 //! Causes are text without values: a driver's `Debug` may print a row, its `Display` does not.
 
 use sqlx::postgres::PgDatabaseError;
 
-/// Why a verb has no answer. Nothing of it was written, unless the connection broke during COMMIT.
+/// Why an operation failed. Except for `OutcomeUnknown`, nothing of it was written.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database cannot be asked now: gone, busy, full or read-only. The caller says 503.
+    /// The database is unreachable, busy, full or read-only. Temporary: HTTP 503.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
-    /// The database answered something it must never answer: a fault of ours, or a damaged file.
-    #[error("the database broke a promise: {0}")]
-    Broken(String),
-    /// A text that no engine keeps (a NUL character, or an id too long for an index).
-    /// The request that brought it is at fault: the caller says 400.
+    /// COMMIT was sent and its result was lost: the operation may or may not have taken effect. Temporary:
+    /// HTTP 503, with no claim about what was consumed.
+    #[error("the database did not confirm the change, which may have been made: {0}")]
+    OutcomeUnknown(String),
+    /// The database returned what it must never return: a bug, or a damaged file.
+    #[error("unexpected database content or error: {0}")]
+    Corrupt(String),
+    /// A text that no engine stores (a NUL character, or an id too long for an index), which came with the
+    /// request: HTTP 400.
     #[error("this text cannot be stored: {0}")]
     Unstorable(String),
-    /// What was brought as the name of the next page is none that was ever given. The request is at
-    /// fault: the caller says 400.
-    #[error("there is no such page")]
-    NoSuchPage,
+    /// The request's page cursor was not issued by this program: HTTP 400.
+    #[error("invalid page cursor")]
+    InvalidCursor,
 }
 
 /// Why a store did not open. The text names the file or host and what to do.
@@ -35,7 +38,7 @@ pub enum OpenError {
     Newer { location: String, found: i64 },
     #[error("cannot bring the database {location} up to date: {cause}")]
     Migrate { location: String, cause: String },
-    #[error("this is not a PostgreSQL URL: {0}")]
+    #[error("not a PostgreSQL URL: {0}")]
     Url(String),
 }
 
@@ -54,7 +57,7 @@ impl From<sqlx::Error> for StoreError {
                 DatabaseCode::Sqlite(code) => sqlite(code, cause),
                 DatabaseCode::Postgres(state) => postgres(&state, cause),
             },
-            _ => Self::Broken(cause),
+            _ => Self::Corrupt(cause),
         }
     }
 }
@@ -81,28 +84,28 @@ fn sqlite(primary_code: i32, cause: String) -> StoreError {
         5..=10 | 13..=15 => StoreError::Unavailable(cause),
         // TOOBIG
         18 => StoreError::Unstorable(cause),
-        _ => StoreError::Broken(cause),
+        _ => StoreError::Corrupt(cause),
     }
 }
 
 fn postgres(state: &str, cause: String) -> StoreError {
     match state {
-        // Read-only, conflicts that outlived their retries, a lock not got, a database not there or
-        // closed to everybody.
+        // Read-only, a conflict after all retries, a lock not acquired, no such database or one that accepts
+        // no connections.
         "25006" | "25P03" | "40001" | "40P01" | "55P03" | "55000" | "3D000" => {
             StoreError::Unavailable(cause)
         }
-        // A text that is no UTF-8 without NUL; an index row too long.
+        // Invalid UTF-8 or NUL; an index row too long.
         "22021" | "22P05" | "54000" => StoreError::Unstorable(cause),
         // Connection, resources, operator, system, authentication.
         _ if ["08", "53", "57", "58", "28"].iter().any(|class| state.starts_with(class)) => {
             StoreError::Unavailable(cause)
         }
-        _ => StoreError::Broken(cause),
+        _ => StoreError::Corrupt(cause),
     }
 }
 
-/// A conflict with another transaction, after which the same verb may succeed (PostgreSQL only).
+/// A conflict with another transaction, after which the same operation may succeed (PostgreSQL only).
 pub(crate) fn is_conflict(error: &sqlx::Error) -> bool {
     matches!(
         error.as_database_error().map(code_of),
@@ -110,9 +113,20 @@ pub(crate) fn is_conflict(error: &sqlx::Error) -> bool {
     )
 }
 
+/// False when a failed COMMIT may have taken effect: the connection broke, or the server was shutting down.
+pub(crate) fn is_outcome_known(error: &sqlx::Error) -> bool {
+    match error.as_database_error().map(code_of) {
+        Some(DatabaseCode::Postgres(state)) => {
+            !["08", "57", "58", "XX"].iter().any(|class| state.starts_with(class))
+        }
+        Some(DatabaseCode::Sqlite(_)) => true,
+        None => false,
+    }
+}
+
 pub(crate) use countersign_core::text::error_chain as chain;
 
-/// A promise the schema or a caller has broken.
-pub(crate) fn broken(what: impl std::fmt::Display) -> StoreError {
-    StoreError::Broken(what.to_string())
+/// Content that the schema or a caller should have made impossible.
+pub(crate) fn corrupt(what: impl std::fmt::Display) -> StoreError {
+    StoreError::Corrupt(what.to_string())
 }

@@ -1,42 +1,42 @@
-//! The audit log: written with the act it tells of, read by the administrator, never changed.
+//! The audit log: append only, each event written in the transaction of what it records.
 
 use countersign_core::event::EventKind;
 use countersign_core::ids::random_bytes;
 use countersign_core::{ClientId, ConnectorId, Event, GrantId, Session, SessionId, Timestamp};
 
 use crate::engine::Operation;
-use crate::engine::conn::{Conn, Row, Value};
-use crate::error::broken;
-use crate::names::{LONGEST_TEXT, contains};
+use crate::engine::conn::{Conn, Row, Sql, Value};
+use crate::error::corrupt;
+use crate::names::{MAX_SEARCH_TEXT, contains};
 use crate::{Store, StoreError};
 
-/// Rows of one answer at most.
-const LARGEST_PAGE: i64 = 1000;
-/// Digits of an id: its time, its number, its random part.
+/// Most rows of a page.
+const MAX_PAGE: i64 = 1000;
+/// Digits of an id: the instant, a counter, a random part.
 const TIME_DIGITS: usize = 15;
 const ID_DIGITS: usize = TIME_DIGITS + 8 + 16;
 
-/// Which events; a field left out does not matter.
+/// Conditions on events; `None` matches all.
 #[derive(Clone, Debug, Default)]
 pub struct EventQuery {
     pub session: Option<SessionId>,
     pub grant: Option<GrantId>,
     /// At any connector.
     pub user_id: Option<String>,
-    /// Whoever did it, spelled as in the event.
+    /// As in the event.
     pub actor: Option<String>,
     pub client: Option<ClientId>,
     pub connector: Option<ConnectorId>,
     pub ip: Option<String>,
     /// Part of the actor, the user id or the details, in any case (of letters beyond ASCII: as written).
-    /// With a kind or a connector alone, no index knows it: `since` bounds how far it looks.
+    /// Not indexed: `since` bounds how much is read.
     pub text: Option<String>,
     pub kind: Option<EventKind>,
-    /// This instant and later.
+    /// Inclusive.
     pub since: Option<Timestamp>,
-    /// Before this instant.
+    /// Exclusive.
     pub until: Option<Timestamp>,
-    /// At least 1, at most 1000, whatever is asked.
+    /// Clamped to 1 to 1000.
     pub limit: i64,
     /// The id of the last event of the page before.
     pub before_id: Option<String>,
@@ -44,23 +44,23 @@ pub struct EventQuery {
 
 #[derive(Clone, Debug)]
 pub struct StoredEvent {
-    /// Newer events have greater ids; within a millisecond those that one store told later.
+    /// Newer events have greater ids; within a millisecond in the order in which one store wrote them.
     pub id: String,
     pub event: Event,
 }
 
 impl Store {
-    /// For what happens outside any other verb, such as a new signing key.
+    /// For what happens outside any other operation.
     pub async fn add_event(&self, event: Event) -> Result<(), StoreError> {
         self.write(AddEvent(event)).await
     }
 
-    /// Newest first. A `before_id` that no event can have is `NoSuchPage`.
+    /// Newest first. A `before_id` that no event can have is `InvalidCursor`.
     pub async fn events(&self, query: EventQuery) -> Result<Vec<StoredEvent>, StoreError> {
         if query.before_id.as_deref().is_some_and(|id| !is_id(id)) {
-            return Err(StoreError::NoSuchPage);
+            return Err(StoreError::InvalidCursor);
         }
-        if query.text.as_ref().is_some_and(|text| text.len() > LONGEST_TEXT) {
+        if query.text.as_ref().is_some_and(|text| text.len() > MAX_SEARCH_TEXT) {
             return Ok(Vec::new());
         }
         self.read(query).await
@@ -70,14 +70,19 @@ impl Store {
 struct AddEvent(Event);
 
 impl Operation for AddEvent {
-    type Answer = ();
+    type Output = ();
     async fn run(&self, conn: &mut Conn<'_>) -> Result<(), StoreError> {
-        tell(conn, &self.0).await
+        record(conn, &self.0).await
     }
 }
 
 /// An event about a session, its person and its connector.
-pub(crate) fn about(session: &Session, at: Timestamp, kind: EventKind, actor: &str) -> Event {
+pub(crate) fn session_event(
+    session: &Session,
+    at: Timestamp,
+    kind: EventKind,
+    actor: &str,
+) -> Event {
     let mut event = Event::new(at, kind, actor);
     event.session = Some(session.id.clone());
     event.connector = Some(session.connector.clone());
@@ -85,7 +90,7 @@ pub(crate) fn about(session: &Session, at: Timestamp, kind: EventKind, actor: &s
     event
 }
 
-pub(crate) async fn tell(conn: &mut Conn<'_>, event: &Event) -> Result<(), StoreError> {
+pub(crate) async fn record(conn: &mut Conn<'_>, event: &Event) -> Result<(), StoreError> {
     let id = next_id(conn, event.at)?;
     conn.execute(
         "INSERT INTO events (id, at, kind, actor, session_id, grant_id, client_id, \
@@ -110,113 +115,93 @@ pub(crate) async fn tell(conn: &mut Conn<'_>, event: &Event) -> Result<(), Store
     Ok(())
 }
 
-/// When, after how many others, and something random: digits and lower hex in fixed width, which
-/// every collation of every engine orders alike.
+/// Instant, counter and random part in fixed width, of characters that every collation orders alike.
 fn next_id(conn: &Conn<'_>, at: Timestamp) -> Result<String, StoreError> {
-    let random = random_bytes::<8>().map_err(broken)?;
-    Ok(format!("{}{:08x}{:016x}", id_from(at), conn.told.next(), u64::from_be_bytes(random)))
+    let random = random_bytes::<8>().map_err(corrupt)?;
+    Ok(format!(
+        "{}{:08x}{:016x}",
+        id_from(at),
+        conn.shared.next_event(),
+        u64::from_be_bytes(random)
+    ))
 }
 
-/// As [`next_id`] makes them.
+/// In the form of [`next_id`].
 fn is_id(text: &str) -> bool {
     let digit =
         |(n, b): (usize, u8)| b.is_ascii_digit() || (n >= TIME_DIGITS && matches!(b, b'a'..=b'f'));
     text.len() == ID_DIGITS && text.bytes().enumerate().all(digit)
 }
 
-/// What the ids of this millisecond begin with; less than all of them.
+/// The prefix of the ids of this millisecond, which sorts before all of them.
 pub(crate) fn id_from(at: Timestamp) -> String {
     format!("{:015}", at.millis().max(0))
 }
 
-macro_rules! page {
-    ($whose:literal) => {
-        concat!(
-            "SELECT id, at, kind, actor, session_id, grant_id, client_id, connector_id, user_id, \
-             ip, reason, details FROM events WHERE ",
-            $whose,
-            " AND id >= $2 AND id < $3 AND ($5 IS NULL OR session_id = $5) \
-             AND ($6 IS NULL OR user_id = $6) AND ($7 IS NULL OR kind = $7) \
-             AND ($8 IS NULL OR connector_id = $8) AND ($9 IS NULL OR client_id = $9) \
-             AND ($10 IS NULL OR actor = $10) AND ($11 IS NULL OR grant_id = $11) \
-             AND ($12 IS NULL OR ip = $12) \
-             AND ($13 IS NULL OR details LIKE $13 ESCAPE '\\' \
-             OR lower(details) LIKE $14 ESCAPE '\\' \
-             OR actor || ' ' || COALESCE(user_id, '') LIKE $15 ESCAPE '\\' \
-             OR lower(actor || ' ' || COALESCE(user_id, '')) LIKE $16 ESCAPE '\\') \
-             ORDER BY id DESC LIMIT $4"
-        )
-    };
-}
+/// Kinds that are written often enough to be found by reading the log from its end. The others are in the
+/// partial index `events_rare_kind`, whose condition must be repeated literally.
+const COMMON_KINDS: [EventKind; 6] = [
+    EventKind::SignedIn,
+    EventKind::Reauthenticated,
+    EventKind::SignedOut,
+    EventKind::SessionEnded,
+    EventKind::GrantEnded,
+    EventKind::GroupsChanged,
+];
+const IS_RARE_KIND: &str = " AND kind NOT IN ('signed_in', 'reauthenticated', 'signed_out', \
+     'session_ended', 'grant_ended', 'groups_changed')";
 
 impl EventQuery {
-    /// One text per index that can drive it: an OR over everything would walk the whole log.
-    fn driver(&self) -> (&'static str, &str) {
-        if let Some(grant) = &self.grant {
-            return (page!("grant_id = $1"), grant.as_str());
+    pub(crate) fn sql(&self) -> Result<Sql, StoreError> {
+        let until = self.until.map_or_else(|| "a".to_owned(), id_from);
+        let before = self.before_id.as_ref().map_or(until.as_str(), |id| id.as_str().min(&until));
+        let mut sql = Sql::default();
+        sql.push(
+            "SELECT id, at, kind, actor, session_id, grant_id, client_id, connector_id, user_id, \
+             ip, reason, details FROM events WHERE id < ",
+        );
+        sql.bind(before);
+        sql.and("id >= ", self.since.map(id_from).as_deref());
+        sql.and("session_id = ", self.session.as_ref());
+        sql.and("grant_id = ", self.grant.as_ref());
+        sql.and("user_id = ", self.user_id.as_deref());
+        sql.and("actor = ", self.actor.as_deref());
+        sql.and("client_id = ", self.client.as_ref());
+        sql.and("connector_id = ", self.connector.as_ref());
+        sql.and("ip = ", self.ip.as_deref());
+        if let Some(kind) = self.kind {
+            sql.push(" AND kind = ").bind(kind.as_str());
+            if !COMMON_KINDS.contains(&kind) {
+                sql.push(IS_RARE_KIND);
+            }
         }
-        if let Some(session) = &self.session {
-            return (page!("session_id = $1"), session.as_str());
+        if let Some(text) = &self.text {
+            push_text(&mut sql, text)?;
         }
-        if let Some(user) = &self.user_id {
-            return (page!("user_id = $1"), user);
-        }
-        if let Some(ip) = &self.ip {
-            return (page!("ip = $1"), ip);
-        }
-        if let Some(actor) = &self.actor {
-            return (page!("actor = $1"), actor);
-        }
-        if let Some(client) = &self.client {
-            return (page!("client_id = $1"), client.as_str());
-        }
-        (page!("$1 = 'everybody'"), "everybody")
+        sql.push(" ORDER BY id DESC LIMIT ").bind(self.limit.clamp(1, MAX_PAGE));
+        Ok(sql)
     }
 }
 
 impl Operation for EventQuery {
-    type Answer = Vec<StoredEvent>;
+    type Output = Vec<StoredEvent>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Vec<StoredEvent>, StoreError> {
-        let (sql, whose) = self.driver();
-        let until = self.until.map_or_else(|| "a".to_owned(), id_from);
-        let before = self.before_id.as_ref().map_or(until.as_str(), |id| id.as_str().min(&until));
-        let [details, details_lower, names, names_lower] = patterns(self.text.as_deref())?;
-        let rows = conn
-            .select(
-                sql,
-                &[
-                    whose.into(),
-                    self.since.map(id_from).unwrap_or_default().as_str().into(),
-                    before.into(),
-                    self.limit.clamp(1, LARGEST_PAGE).into(),
-                    self.session.as_ref().map(SessionId::as_str).into(),
-                    (&self.user_id).into(),
-                    self.kind.map(EventKind::as_str).into(),
-                    self.connector.as_ref().map(ConnectorId::as_str).into(),
-                    self.client.as_ref().map(ClientId::as_str).into(),
-                    (&self.actor).into(),
-                    self.grant.as_ref().map(GrantId::as_str).into(),
-                    (&self.ip).into(),
-                    details,
-                    details_lower,
-                    names,
-                    names_lower,
-                ],
-            )
-            .await?;
-        rows.iter().map(stored).collect()
+        conn.select_built(&self.sql()?).await?.iter().map(stored).collect()
     }
 }
 
-/// For the details, which are JSON and spell some characters otherwise, and for the names; each as it was
-/// written and in lower case, because what `lower` does beyond ASCII differs.
-fn patterns(text: Option<&str>) -> Result<[Value; 4], StoreError> {
-    let Some(text) = text else { return Ok([const { Value::Text(None) }; 4]) };
-    let json = serde_json::to_string(text).map_err(broken)?;
+/// Searches the details, which are JSON and escape some characters, and the names; each as written and in
+/// lower case, because `lower` of the engines differs beyond ASCII.
+fn push_text(sql: &mut Sql, text: &str) -> Result<(), StoreError> {
+    let json = serde_json::to_string(text).map_err(corrupt)?;
     let json = json.get(1..json.len().saturating_sub(1)).unwrap_or_default();
-    let pattern = |text: &str| Value::from(contains(text).as_str());
-    let lower = |text: &str| pattern(&text.to_lowercase());
-    Ok([pattern(json), lower(json), pattern(text), lower(text)])
+    let names = "actor || ' ' || COALESCE(user_id, '')";
+    sql.push(" AND (details LIKE ").bind(contains(json).as_str());
+    sql.push(" ESCAPE '\\' OR lower(details) LIKE ").bind(contains(&json.to_lowercase()).as_str());
+    sql.push(" ESCAPE '\\' OR ").push(names).push(" LIKE ").bind(contains(text).as_str());
+    sql.push(" ESCAPE '\\' OR lower(").push(names).push(") LIKE ");
+    sql.bind(contains(&text.to_lowercase()).as_str()).push(" ESCAPE '\\')");
+    Ok(())
 }
 
 fn stored(row: &Row) -> Result<StoredEvent, StoreError> {
@@ -224,7 +209,7 @@ fn stored(row: &Row) -> Result<StoredEvent, StoreError> {
     let event = Event {
         at: row.time("at")?,
         kind: serde_json::from_value(serde_json::Value::String(kind))
-            .map_err(|e| broken(format!("events.kind: {e}")))?,
+            .map_err(|e| corrupt(format!("events.kind: {e}")))?,
         actor: row.text("actor")?,
         session: row.maybe_text("session_id")?.map(SessionId::new),
         grant: row.maybe_text("grant_id")?.map(GrantId::new),

@@ -1,7 +1,7 @@
 //! Grants and the rotation of their refresh tokens.
 //!
-//! A refresh token names its grant and a generation; the database knows the current generation
-//! and never the token. One compare-and-set decides who rotates.
+//! A refresh token names its grant and a generation; the database has the current generation, never the
+//! token. One compare-and-set decides which request rotates.
 
 use std::time::Duration;
 
@@ -13,54 +13,56 @@ use serde_json::json;
 use crate::ends::end_grant;
 use crate::engine::Operation;
 use crate::engine::conn::Conn;
-use crate::error::broken;
-use crate::events::{about, tell};
+use crate::error::corrupt;
+use crate::events::{record, session_event};
 use crate::rows::{self, grant_columns, session_columns};
 use crate::sessions::lock_live_session;
 use crate::snapshots::{Snapshot, apply};
 use crate::{Store, StoreError};
 
-/// A refresh token with a valid MAC was presented, and the answer would carry new tokens.
+/// A refresh token with a valid MAC was presented, and the response would carry new tokens.
 #[derive(Clone, Debug)]
 pub struct Rotate {
     pub grant: GrantId,
+    /// The session of the grant.
+    pub session: SessionId,
     /// The generation in the token presented.
-    pub proxy_headers: i64,
-    /// False for clients whose refresh token stays the same.
+    pub generation: i64,
+    /// False for clients whose refresh token is not rotated.
     pub rotate: bool,
-    /// The key under which the next refresh token will be made.
+    /// The MAC key of the next refresh token.
     pub mac_key: i64,
     pub now: Timestamp,
-    /// The last of the new tokens dies then.
+    /// The last of the new tokens expires then.
     pub tokens_until: Timestamp,
-    /// How long the generation before the current one gets the same answer again (RFC 9700
-    /// section 4.14.2 leaves it to us); zero for never.
+    /// How long the previous generation is accepted again, for a lost response or parallel requests; zero
+    /// for never. RFC 9700 section 4.14.2 leaves this to the server.
     pub reuse_interval: Duration,
-    /// What the upstream said for this refresh; written with a new generation, or not at all.
+    /// The revalidation made for this refresh. Written whatever the outcome, as long as the session is live.
     pub snapshot: Option<Snapshot>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rotation {
-    /// The token to give is of this generation.
+    /// The new refresh token has this generation.
     Rotated { generation: i64 },
-    /// A lost answer or a parallel request: the token to give is again of this generation.
+    /// A lost response or a parallel request: the refresh token again has this generation.
     Repeated { generation: i64 },
-    /// The token was newer than the database, which therefore went back in time; adopted.
-    WentBack { generation: i64 },
-    /// Theft or a lost answer: the grant has ended, its last token dies then.
+    /// The token was newer than the database, which was restored from a backup; the generation is adopted.
+    DatabaseRestored { generation: i64 },
+    /// Theft, or a response lost long ago: the grant has ended, its last token expires then.
     Reused { tokens_until: Timestamp },
-    /// The grant or its session is not live. Nothing was given.
+    /// The grant or its session is not live. Nothing was issued.
     Ended,
 }
 
 impl Store {
-    /// A grant with its session, both ended or not.
+    /// A grant with its session, each live or ended.
     pub async fn grant(&self, id: &GrantId) -> Result<Option<(Grant, Session)>, StoreError> {
         self.read(ById(id.clone())).await
     }
 
-    /// Decides what a refresh token is worth, and records what is given for it.
+    /// Decides whether a refresh token is accepted, and records what is issued for it.
     pub async fn rotate(&self, rotate: Rotate) -> Result<Rotation, StoreError> {
         self.write(rotate).await
     }
@@ -69,18 +71,21 @@ impl Store {
 struct ById(GrantId);
 
 impl Operation for ById {
-    type Answer = Option<(Grant, Session)>;
-    async fn run(&self, conn: &mut Conn<'_>) -> Result<Self::Answer, StoreError> {
-        let Some(grant) = grant(conn, &self.0).await? else { return Ok(None) };
-        let sql = concat!("SELECT ", session_columns!(), " FROM sessions WHERE id = $1");
-        let row = conn.select_one(sql, &[(&grant.session).into()]).await?;
-        Ok(match row {
-            Some(row) => Some((grant, rows::session(&row)?)),
-            // Both were forgotten between the two looks.
-            None => None,
-        })
+    type Output = Option<(Grant, Session)>;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<Self::Output, StoreError> {
+        let row = conn.select_one(WITH_SESSION, &[(&self.0).into()]).await?;
+        row.map(|row| Ok((rows::grant(&row)?, rows::prefixed_session(&row, "session_of_")?)))
+            .transpose()
     }
 }
+
+pub(crate) const WITH_SESSION: &str = concat!(
+    "SELECT ",
+    grant_columns!(),
+    ", ",
+    session_columns!("sessions", "session_of_"),
+    " FROM grants JOIN sessions ON sessions.id = grants.session_id WHERE grants.id = $1"
+);
 
 async fn grant(conn: &mut Conn<'_>, id: &GrantId) -> Result<Option<Grant>, StoreError> {
     let sql = concat!("SELECT ", grant_columns!(), " FROM grants WHERE id = $1");
@@ -89,28 +94,35 @@ async fn grant(conn: &mut Conn<'_>, id: &GrantId) -> Result<Option<Grant>, Store
 }
 
 impl Operation for Rotate {
-    type Answer = Rotation;
+    type Output = Rotation;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Rotation, StoreError> {
-        let sql = "SELECT session_id FROM grants WHERE id = $1";
-        let Some(row) = conn.select_one(sql, &[(&self.grant).into()]).await? else {
-            return Ok(Rotation::Ended);
-        };
-        let session = SessionId::new(row.text("session_id")?);
         // From here on no other rotation of this session runs.
-        if !lock_live_session(conn, &session, self.now).await? {
+        if !lock_live_session(conn, &self.session, self.now).await? {
             return Ok(Rotation::Ended);
         }
-        let next =
-            if self.rotate { self.proxy_headers.saturating_add(1) } else { self.proxy_headers };
-        if self.advance(conn, self.proxy_headers, next).await? {
-            self.keep_snapshot(conn, &session).await?;
+        let rotation = self.decide(conn).await?;
+        // Whatever the outcome, the upstream's new refresh token has replaced the old one there, and is
+        // stored; the lease is released with it.
+        if let Some(snapshot) = &self.snapshot
+            && (snapshot.session != self.session || !apply(conn, snapshot).await?)
+        {
+            return Err(corrupt("a refresh has the snapshot of another session or person"));
+        }
+        Ok(rotation)
+    }
+}
+
+impl Rotate {
+    async fn decide(&self, conn: &mut Conn<'_>) -> Result<Rotation, StoreError> {
+        let next = if self.rotate { self.generation.saturating_add(1) } else { self.generation };
+        if self.advance(conn, self.generation, next).await? {
             return Ok(Rotation::Rotated { generation: next });
         }
         let Some(grant) = grant(conn, &self.grant).await? else { return Ok(Rotation::Ended) };
-        if grant.ended.is_some() || !grant.refreshable {
+        if grant.ended.is_some() || !grant.refreshable || grant.session != self.session {
             return Ok(Rotation::Ended);
         }
-        if self.proxy_headers > grant.generation {
+        if self.generation > grant.generation {
             return self.adopt(conn, &grant, next).await;
         }
         if self.is_repetition(&grant) {
@@ -120,16 +132,15 @@ impl Operation for Rotate {
         let end = end_grant(conn, &self.grant, &ended).await?;
         Ok(end.map_or(Rotation::Ended, |end| Rotation::Reused { tokens_until: end.tokens_until }))
     }
-}
 
-impl Rotate {
     /// The compare-and-set; true when it hit.
     async fn advance(&self, conn: &mut Conn<'_>, from: i64, to: i64) -> Result<bool, StoreError> {
         let hit = conn
             .execute(
                 "UPDATE grants SET generation = $3, mac_key = $4, rotated_at = $5, \
                  tokens_until = CASE WHEN tokens_until < $6 THEN $6 ELSE tokens_until END \
-                 WHERE id = $1 AND generation = $2 AND refreshable = 1 AND ended_at IS NULL",
+                 WHERE id = $1 AND generation = $2 AND session_id = $7 AND refreshable = 1 \
+                 AND ended_at IS NULL",
                 &[
                     (&self.grant).into(),
                     from.into(),
@@ -137,6 +148,7 @@ impl Rotate {
                     self.mac_key.into(),
                     self.now.into(),
                     self.tokens_until.into(),
+                    (&self.session).into(),
                 ],
             )
             .await?;
@@ -144,12 +156,12 @@ impl Rotate {
     }
 
     fn is_repetition(&self, grant: &Grant) -> bool {
-        grant.generation.checked_sub(1) == Some(self.proxy_headers)
+        grant.generation.checked_sub(1) == Some(self.generation)
             && !self.reuse_interval.is_zero()
             && self.now.since(grant.rotated_at) <= self.reuse_interval
     }
 
-    /// New tokens under the generation that is current already.
+    /// New tokens under the current generation.
     async fn repeat(&self, conn: &mut Conn<'_>, grant: &Grant) -> Result<Rotation, StoreError> {
         let raised = conn
             .execute(
@@ -174,28 +186,15 @@ impl Rotate {
         if !self.advance(conn, grant.generation, next).await? {
             return Ok(Rotation::Ended);
         }
-        self.keep_snapshot(conn, &grant.session).await?;
         let sql = concat!("SELECT ", session_columns!(), " FROM sessions WHERE id = $1");
         let row = conn.select_one(sql, &[(&grant.session).into()]).await?;
-        let row = row.ok_or_else(|| broken("a grant has no session"))?;
+        let row = row.ok_or_else(|| corrupt("a grant has no session"))?;
         let mut event =
-            about(&rows::session(&row)?, self.now, EventKind::DatabaseRestored, "system");
+            session_event(&rows::session(&row)?, self.now, EventKind::DatabaseRestored, "system");
         event.grant = Some(grant.id.clone());
         event.client = Some(grant.client.clone());
-        event.details = json!({ "remembered": grant.generation, "presented": self.proxy_headers });
-        tell(conn, &event).await?;
-        Ok(Rotation::WentBack { generation: next })
-    }
-
-    async fn keep_snapshot(
-        &self,
-        conn: &mut Conn<'_>,
-        session: &SessionId,
-    ) -> Result<(), StoreError> {
-        let Some(snapshot) = &self.snapshot else { return Ok(()) };
-        if snapshot.session != *session || !apply(conn, snapshot).await? {
-            return Err(broken("a refresh brought the snapshot of another session or person"));
-        }
-        Ok(())
+        event.details = json!({ "stored": grant.generation, "presented": self.generation });
+        record(conn, &event).await?;
+        Ok(Rotation::DatabaseRestored { generation: next })
     }
 }

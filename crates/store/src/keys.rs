@@ -1,17 +1,21 @@
-//! Signing keys, and the sealing and MAC keys. Private parts come sealed and leave sealed.
+//! Signing keys, and the sealing and MAC keys. Private parts are stored as the caller sealed them.
 
 use std::time::Duration;
 
-use countersign_core::{Secret, Timestamp};
+use countersign_core::event::EventKind;
+use countersign_core::{Event, Secret, Timestamp};
+use serde_json::json;
 
 use crate::engine::Operation;
 use crate::engine::conn::{Conn, Row};
+use crate::error::corrupt;
+use crate::events::record;
 use crate::{Store, StoreError};
 
-/// A key pair that signs, will sign, or has signed.
+/// A key pair for signing, now, later or earlier.
 #[derive(Clone, Debug)]
 pub struct SigningKeyRow {
-    /// Unique: of two replicas that make the next key at once, one succeeds.
+    /// Unique: of two replicas that create the next key at the same time, one succeeds.
     pub number: i64,
     pub kid: String,
     pub algorithm: String,
@@ -20,7 +24,7 @@ pub struct SigningKeyRow {
     pub private_key: Secret,
     pub created_at: Timestamp,
     pub signs_from: Timestamp,
-    /// The longest token lifetime that was ever configured while it was known.
+    /// The longest token lifetime that was configured while the key existed.
     pub longest_lifetime: Duration,
 }
 
@@ -34,23 +38,43 @@ pub struct SecretRow {
     pub created_at: Timestamp,
 }
 
+/// A signing key has leaked and must verify no more.
+#[derive(Clone, Debug)]
+pub struct DropSigningKeyNow {
+    pub kid: String,
+    /// Added if no other key could sign afterwards; its number is assigned here.
+    pub successor: SigningKeyRow,
+    /// `user:…`, `client:…`.
+    pub by: String,
+    pub now: Timestamp,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DroppedSigningKey {
+    pub number: i64,
+    /// The key that signs from now on.
+    pub signing_kid: String,
+    /// The successor was added, because no published key was waiting.
+    pub successor_added: bool,
+}
+
 impl Store {
     /// All of them, by number.
     pub async fn signing_keys(&self) -> Result<Vec<SigningKeyRow>, StoreError> {
         self.read(SigningKeys).await
     }
 
-    /// False when the number or the kid is taken: somebody else was first, read again.
+    /// False when another replica has added a key with this number or kid: read again.
     pub async fn add_signing_key(&self, row: SigningKeyRow) -> Result<bool, StoreError> {
         self.write(AddSigningKey(row)).await
     }
 
-    /// Every known key is kept at least as long as tokens of this lifetime need it.
+    /// Keeps every stored key at least as long as tokens of this lifetime need it.
     pub async fn raise_token_lifetime(&self, longest: Duration) -> Result<(), StoreError> {
         self.write(RaiseTokenLifetime(millis(longest))).await
     }
 
-    /// Seals a key anew: true when `old` was still its private part, and `new` is now.
+    /// Replaces the sealed private part; false when it was not `old` any more.
     pub async fn replace_signing_key_value(
         &self,
         number: i64,
@@ -61,9 +85,19 @@ impl Store {
         self.write(ReplaceSigningKeyValue(number, resealed)).await
     }
 
-    /// True when it was there.
+    /// Deletes a retired key; false when there was none.
     pub async fn drop_signing_key(&self, number: i64) -> Result<bool, StoreError> {
         self.write(DropSigningKey(number)).await
+    }
+
+    /// Deletes a signing key now, although tokens it signed may still be valid. In the same transaction a
+    /// signing key remains: the next published key signs from now on, or `successor` is added. `None` when
+    /// there is no such key.
+    pub async fn drop_signing_key_now(
+        &self,
+        drop: DropSigningKeyNow,
+    ) -> Result<Option<DroppedSigningKey>, StoreError> {
+        self.write(drop).await
     }
 
     /// All of this purpose, by number.
@@ -71,12 +105,12 @@ impl Store {
         self.read(Secrets(purpose.to_owned())).await
     }
 
-    /// False when the number is taken for this purpose: somebody else was first, read again.
+    /// False when another replica has added this number for this purpose: read again.
     pub async fn add_secret(&self, row: SecretRow) -> Result<bool, StoreError> {
         self.write(AddSecret(row)).await
     }
 
-    /// Seals a secret anew: true when `old` was still its value, and `new` is now.
+    /// Replaces the sealed value; false when it was not `old` any more.
     pub async fn replace_secret_value(
         &self,
         purpose: &str,
@@ -88,13 +122,13 @@ impl Store {
         self.write(ReplaceSecretValue(purpose.to_owned(), number, resealed)).await
     }
 
-    /// True when it was there.
+    /// False when there was none.
     pub async fn drop_secret(&self, purpose: &str, number: i64) -> Result<bool, StoreError> {
         self.write(DropSecret(purpose.to_owned(), number)).await
     }
 
-    /// Does a live grant need this MAC key, or an older one? An older one counts, because a
-    /// repeated answer may have been made under a younger key than the grant remembers.
+    /// Whether a live grant needs this MAC key or an older one. Older ones count, because a repeated response
+    /// may have been made under a newer key than the one stored with the grant.
     pub async fn mac_key_in_use(&self, number: i64) -> Result<bool, StoreError> {
         self.read(MacKeyInUse(number)).await
     }
@@ -107,7 +141,7 @@ fn millis(duration: Duration) -> i64 {
 struct SigningKeys;
 
 impl Operation for SigningKeys {
-    type Answer = Vec<SigningKeyRow>;
+    type Output = Vec<SigningKeyRow>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Vec<SigningKeyRow>, StoreError> {
         let sql = "SELECT number, kid, algorithm, public_jwk, private_key, created_at, \
                    signs_from, longest_lifetime FROM signing_keys ORDER BY number";
@@ -132,34 +166,37 @@ fn signing_key(row: &Row) -> Result<SigningKeyRow, StoreError> {
 struct AddSigningKey(SigningKeyRow);
 
 impl Operation for AddSigningKey {
-    type Answer = bool;
+    type Output = bool;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
-        let key = &self.0;
-        let written = conn
-            .execute(
-                "INSERT INTO signing_keys (number, kid, algorithm, public_jwk, private_key, \
+        insert_signing_key(conn, &self.0).await
+    }
+}
+
+async fn insert_signing_key(conn: &mut Conn<'_>, key: &SigningKeyRow) -> Result<bool, StoreError> {
+    let written = conn
+        .execute(
+            "INSERT INTO signing_keys (number, kid, algorithm, public_jwk, private_key, \
                  created_at, signs_from, longest_lifetime) \
                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
-                &[
-                    key.number.into(),
-                    (&key.kid).into(),
-                    (&key.algorithm).into(),
-                    (&key.public_jwk).into(),
-                    key.private_key.expose().into(),
-                    key.created_at.into(),
-                    key.signs_from.into(),
-                    millis(key.longest_lifetime).into(),
-                ],
-            )
-            .await?;
-        Ok(written == 1)
-    }
+            &[
+                key.number.into(),
+                (&key.kid).into(),
+                (&key.algorithm).into(),
+                (&key.public_jwk).into(),
+                key.private_key.expose().into(),
+                key.created_at.into(),
+                key.signs_from.into(),
+                millis(key.longest_lifetime).into(),
+            ],
+        )
+        .await?;
+    Ok(written == 1)
 }
 
 struct RaiseTokenLifetime(i64);
 
 impl Operation for RaiseTokenLifetime {
-    type Answer = ();
+    type Output = ();
     async fn run(&self, conn: &mut Conn<'_>) -> Result<(), StoreError> {
         conn.execute(
             "UPDATE signing_keys SET longest_lifetime = $1 WHERE longest_lifetime < $1",
@@ -170,7 +207,7 @@ impl Operation for RaiseTokenLifetime {
     }
 }
 
-/// The same key under another root key. Whoever was faster, or rotated meanwhile, is not undone.
+/// The same key, sealed under another root key; replaced only if nobody else has done so.
 struct Resealed {
     old: Secret,
     new: Secret,
@@ -179,7 +216,7 @@ struct Resealed {
 struct ReplaceSigningKeyValue(i64, Resealed);
 
 impl Operation for ReplaceSigningKeyValue {
-    type Answer = bool;
+    type Output = bool;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
         let Self(number, Resealed { old, new }) = self;
         let sql = "UPDATE signing_keys SET private_key = $3 \
@@ -192,17 +229,72 @@ impl Operation for ReplaceSigningKeyValue {
 struct DropSigningKey(i64);
 
 impl Operation for DropSigningKey {
-    type Answer = bool;
+    type Output = bool;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
         let sql = "DELETE FROM signing_keys WHERE number = $1";
         Ok(conn.execute(sql, &[self.0.into()]).await? == 1)
     }
 }
 
+impl Operation for DropSigningKeyNow {
+    type Output = Option<DroppedSigningKey>;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<Self::Output, StoreError> {
+        // The lock on every key makes replicas that drop keys at the same time wait for each other.
+        conn.execute("UPDATE signing_keys SET kid = kid", &[]).await?;
+        let sql = "SELECT number, kid, signs_from FROM signing_keys ORDER BY number";
+        let rows = conn.select(sql, &[]).await?;
+        let (mut number, mut signing, mut waiting) = (None, None, None);
+        let mut newest = 0;
+        for row in &rows {
+            let (this, kid, signs_from) =
+                (row.int("number")?, row.text("kid")?, row.time("signs_from")?);
+            newest = this;
+            if kid == self.kid {
+                number = Some(this);
+            }
+            if signs_from <= self.now {
+                signing = Some(kid);
+            } else if waiting.is_none() && kid != self.kid {
+                waiting = Some((this, kid));
+            }
+        }
+        let Some(number) = number else { return Ok(None) };
+        let (signing_kid, successor_added) = match (signing, waiting) {
+            // The dropped key was retired, or had yet to sign.
+            (Some(kid), _) if kid != self.kid => (kid, false),
+            (_, Some((next, kid))) => {
+                conn.execute(
+                    "UPDATE signing_keys SET signs_from = $2 WHERE number = $1",
+                    &[next.into(), self.now.into()],
+                )
+                .await?;
+                (kid, false)
+            }
+            (_, None) => {
+                let successor = SigningKeyRow {
+                    number: newest + 1,
+                    signs_from: self.now,
+                    ..self.successor.clone()
+                };
+                if !insert_signing_key(conn, &successor).await? {
+                    return Err(corrupt("the successor of a signing key exists already"));
+                }
+                (successor.kid, true)
+            }
+        };
+        let sql = "DELETE FROM signing_keys WHERE number = $1";
+        conn.execute(sql, &[number.into()]).await?;
+        let mut event = Event::new(self.now, EventKind::KeyDropped, self.by.clone());
+        event.details = json!({ "number": number, "kid": self.kid, "signing_kid": signing_kid });
+        record(conn, &event).await?;
+        Ok(Some(DroppedSigningKey { number, signing_kid, successor_added }))
+    }
+}
+
 struct Secrets(String);
 
 impl Operation for Secrets {
-    type Answer = Vec<SecretRow>;
+    type Output = Vec<SecretRow>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Vec<SecretRow>, StoreError> {
         let sql = "SELECT purpose, number, value, created_at FROM secrets \
                    WHERE purpose = $1 ORDER BY number";
@@ -223,7 +315,7 @@ fn secret(row: &Row) -> Result<SecretRow, StoreError> {
 struct AddSecret(SecretRow);
 
 impl Operation for AddSecret {
-    type Answer = bool;
+    type Output = bool;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
         let row = &self.0;
         let written = conn
@@ -245,7 +337,7 @@ impl Operation for AddSecret {
 struct ReplaceSecretValue(String, i64, Resealed);
 
 impl Operation for ReplaceSecretValue {
-    type Answer = bool;
+    type Output = bool;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
         let Self(purpose, number, Resealed { old, new }) = self;
         let sql = "UPDATE secrets SET value = $4 \
@@ -258,7 +350,7 @@ impl Operation for ReplaceSecretValue {
 struct DropSecret(String, i64);
 
 impl Operation for DropSecret {
-    type Answer = bool;
+    type Output = bool;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
         let sql = "DELETE FROM secrets WHERE purpose = $1 AND number = $2";
         Ok(conn.execute(sql, &[(&self.0).into(), self.1.into()]).await? == 1)
@@ -268,7 +360,7 @@ impl Operation for DropSecret {
 struct MacKeyInUse(i64);
 
 impl Operation for MacKeyInUse {
-    type Answer = bool;
+    type Output = bool;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
         let sql = "SELECT id FROM grants \
                    WHERE refreshable = 1 AND ended_at IS NULL AND mac_key <= $1 LIMIT 1";

@@ -1,19 +1,21 @@
-//! What must survive, as atomic verbs. The only room that sees sqlx.
+//! Persistence, as atomic operations. The only crate that uses sqlx.
 //!
-//! Each verb is one transaction with its event; no caller ever holds one. Time is a parameter.
-//! Nothing here decides what may be done, hashes or seals: values come hashed and sealed, and whom
-//! to refuse is told by `issuer`.
+//! Each operation is one transaction together with its event; no caller ever holds one. Time is a
+//! parameter. Nothing here decides what a person or client may do, hashes or seals: values arrive hashed
+//! and sealed, and `issuer` decides whom to refuse.
 //!
-//! Verbs by table: `keys`, `sign_in` and `sessions`, `codes`, `grants`, `consents`, `circuit_breakers`,
-//! `events`, `logout_notifications`, `memberships`; across them `search` looks and `bulk` ends many;
-//! `ends` is how things end, `collect` how they are forgotten.
+//! By table: `sign_in`, `sessions` and `snapshots` (sessions), `codes`, `grants`, `consents`, `keys`,
+//! `circuit_breakers`, `blocked_users`, `events`, `memberships`, `logout_notifications`, `traces`. Across
+//! them: `search` and `counts` read, `ends` and `bulk` end sessions and grants, `collect` deletes expired
+//! rows. `engine` runs an operation on SQLite or PostgreSQL; `migrate` creates the schema.
 
+mod blocked_users;
 mod bulk;
 mod circuit_breakers;
 mod codes;
 mod collect;
 mod consents;
-mod desk;
+mod counts;
 mod ends;
 mod engine;
 mod error;
@@ -26,10 +28,12 @@ mod matching;
 mod memberships;
 mod migrate;
 mod names;
-mod page;
+mod page_cursor;
 mod rows;
 mod search;
+mod search_columns;
 mod sessions;
+mod shared;
 mod sign_in;
 mod snapshots;
 mod traces;
@@ -38,51 +42,59 @@ use std::sync::Arc;
 
 use countersign_core::Timestamp;
 
+pub use blocked_users::{BlockUser, BlockedUser, BlockedUserPage};
 pub use bulk::{EndedBatch, GrantsEnded};
-pub use circuit_breakers::{CircuitBreaker, CircuitBreakerState, Confirmed, OpenCircuitBreaker};
+pub use circuit_breakers::{
+    CircuitBreaker, CircuitBreakerState, CircuitClosed, OpenCircuitBreaker,
+};
 pub use codes::{IssueCodeOutcome, RedeemCodeOutcome, StoredCode};
 pub use collect::{Collected, Retention};
 pub use consents::{Consent, ConsentWithdrawn};
-pub use desk::LogoutRules;
+pub use counts::{ClientCount, ConnectorCount};
 pub use ends::{GrantEnd, SessionEnd};
 pub use error::{OpenError, StoreError};
 pub use events::{EventQuery, StoredEvent};
 pub use grants::{Rotate, Rotation};
-pub use keys::{SecretRow, SigningKeyRow};
+pub use keys::{DropSigningKeyNow, DroppedSigningKey, SecretRow, SigningKeyRow};
 pub use location::{Location, PostgresOptions, SslMode};
 pub use logout_notifications::LogoutNotification;
 pub use memberships::{Membership, MembershipPage, MembershipQuery};
 pub use search::{FoundSession, Person, SessionCount, SessionPage};
 pub use sessions::SignedOut;
+pub use shared::{LogoutRules, StatementCounts};
 pub use sign_in::{SignIn, SignInOutcome};
 pub use snapshots::{Missing, Snapshot};
 
 use engine::{Engine, Operation};
+use shared::Shared;
 
-/// The database. Cheap to clone; all clones are one.
+/// The database. Cheap to clone; all clones share one connection pool.
 #[derive(Clone)]
 pub struct Store {
     engine: Arc<Engine>,
+    shared: Shared,
 }
 
 impl Store {
-    /// Connects and brings the schema up to date. Needs a running tokio runtime, which must
-    /// outlive the store.
+    /// Connects and migrates the schema. Needs a running tokio runtime, which must outlive the store.
     pub async fn open(location: &Location) -> Result<Self, OpenError> {
-        let store = Self { engine: Arc::new(Engine::open(location).await?) };
-        store.fill_names().await.map_err(|e| OpenError::Migrate {
+        let shared = Shared::default();
+        let engine = Arc::new(Engine::open(location, shared.clone()).await?);
+        let store = Self { engine, shared };
+        store.fill_search_columns().await.map_err(|e| OpenError::Migrate {
             location: location.to_string(),
             cause: e.to_string(),
         })?;
         Ok(store)
     }
 
-    /// Finishes what was begun and lets go. Verbs of any clone answer `Unavailable` afterwards.
+    /// Completes running operations and closes all connections. Operations of any clone fail with
+    /// `Unavailable` afterwards.
     pub async fn close(&self) {
         self.engine.close().await;
     }
 
-    /// Asks the primary whether it is there; an answer comes within two seconds.
+    /// Whether the primary answers; fails after two seconds.
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.engine.ping().await
     }
@@ -92,18 +104,22 @@ impl Store {
         self.engine.time().await
     }
 
-    async fn write<V: Operation>(&self, operation: V) -> Result<V::Answer, StoreError> {
-        let desk = self.engine.desk();
-        let before = desk.written();
-        let answer = self.engine.write(operation).await;
-        // Only now is it committed. That another verb wrote it meanwhile does no harm.
-        if answer.is_ok() && desk.written() != before {
-            desk.wake.notify_one();
-        }
-        answer
+    /// What was sent to the database since this store was opened.
+    pub fn statement_counts(&self) -> StatementCounts {
+        self.shared.statement_counts()
     }
 
-    async fn read<V: Operation>(&self, operation: V) -> Result<V::Answer, StoreError> {
+    async fn write<V: Operation>(&self, operation: V) -> Result<V::Output, StoreError> {
+        let before = self.shared.notifications();
+        let result = self.engine.write(operation).await;
+        // After COMMIT. A notification of another operation wakes the dispatcher once more, harmlessly.
+        if result.is_ok() && self.shared.notifications() != before {
+            self.shared.wake_dispatcher();
+        }
+        result
+    }
+
+    async fn read<V: Operation>(&self, operation: V) -> Result<V::Output, StoreError> {
         self.engine.read(operation).await
     }
 }

@@ -1,4 +1,4 @@
-//! Where the database is. Reads no configuration and opens nothing; `engine` does.
+//! The location of a database and the options of a connection to it.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -12,9 +12,9 @@ use crate::OpenError;
 
 #[derive(Clone, Debug)]
 pub enum Location {
-    /// One process' own file; its folder must exist. Created with mode 0600.
+    /// A file of one process, in an existing directory. Created with mode 0600.
     Sqlite { file: PathBuf },
-    /// A private temporary SQLite file, removed when the last [`crate::Store`] of it is dropped.
+    /// A private temporary SQLite file, removed with the last [`crate::Store`] that uses it.
     Memory,
     /// A server, for several replicas.
     Postgres(PostgresOptions),
@@ -22,13 +22,13 @@ pub enum Location {
 
 #[derive(Clone, Debug)]
 pub struct PostgresOptions {
-    /// A name, an address, or the folder of a unix socket when it begins with `/`.
+    /// A name, an address, or, beginning with `/`, the directory of a unix socket.
     pub host: String,
     pub port: u16,
     pub user: String,
     pub password: Secret,
     pub database: String,
-    /// How long a verb waits for a connection, and a connection for the server.
+    /// How long an operation waits for a connection, and a connection attempt for the server.
     pub connect_timeout: Duration,
     pub max_connections: u32,
     /// After this time a connection is replaced; `None`: never.
@@ -40,7 +40,7 @@ pub struct PostgresOptions {
     pub ssl_key: Option<PathBuf>,
 }
 
-/// As libpq means them; `VerifyFull` is the default, because a password travels.
+/// As in libpq. `VerifyFull` is the default, because the connection carries a password.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SslMode {
     Disable,
@@ -121,7 +121,7 @@ impl PostgresOptions {
                 "host" => options.host = value.into_owned(),
                 "sslmode" => {
                     options.ssl_mode = SslMode::parse(&value)
-                        .ok_or_else(|| OpenError::Url(format!("sslmode={value} is not known")))?;
+                        .ok_or_else(|| OpenError::Url(format!("unknown sslmode {value}")))?;
                 }
                 "sslrootcert" => options.ssl_root_cert = Some(value.into_owned().into()),
                 "sslcert" => options.ssl_cert = Some(value.into_owned().into()),
@@ -156,7 +156,7 @@ impl PostgresOptions {
     }
 }
 
-/// For messages: never with the password.
+/// For messages; without the password.
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -169,7 +169,7 @@ impl fmt::Display for Location {
     }
 }
 
-/// Percent-decoding as in a URL's user information: a plus is a plus.
+/// Percent-decoding of a URL's user information, in which a plus is a plus.
 fn decoded(text: &str) -> String {
     let form = format!("v={}", text.replace('+', "%2B").replace('&', "%26"));
     url::form_urlencoded::parse(form.as_bytes())

@@ -1,18 +1,18 @@
-//! The outbox: what clients are to hear of an end (OpenID Connect Back-Channel Logout 1.0), written in
-//! the transaction of the end itself. Knows which clients listen, never where; delivers nothing.
+//! Queued logout tokens (OpenID Connect Back-Channel Logout 1.0), written in the transaction of the end
+//! that causes them, claimed with a lease and deleted when delivered or given up. Delivery is in `issuer`.
 
 use countersign_core::ids::random_id;
 use countersign_core::session::{EndReason, Ended};
 use countersign_core::{ClientId, ConnectorId, Event, Grant, Session, SessionId, Timestamp};
 
-use crate::desk::LogoutRules;
 use crate::engine::Operation;
 use crate::engine::conn::{Conn, Row};
-use crate::error::broken;
-use crate::events::tell;
+use crate::error::corrupt;
+use crate::events::record;
+use crate::shared::LogoutRules;
 use crate::{Store, StoreError};
 
-/// One message to one client, claimed for one try.
+/// One logout token to one client, claimed for one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogoutNotification {
     pub id: String,
@@ -21,24 +21,25 @@ pub struct LogoutNotification {
     pub user_id: String,
     pub connector: ConnectorId,
     pub created_at: Timestamp,
-    /// This one included. Names the claim: who was too slow cannot undo a later one.
-    pub tries: i64,
+    /// Including this one. Identifies the claim, so that a worker whose lease expired cannot finish or
+    /// postpone a later claim.
+    pub attempts: i64,
 }
 
 impl Store {
-    /// From now on ends written by this store follow these rules.
+    /// Sets the rules that apply to all later ends.
     pub fn with_logout_rules(self, rules: LogoutRules) -> Self {
-        self.engine.desk().follow(rules);
+        self.shared.set_rules(rules);
         self
     }
 
-    /// Returns when this store has written a notice since the last call. Of what other processes write
-    /// it knows nothing.
+    /// Returns when this store has queued a notification since the last call; those of other processes are
+    /// found by polling.
     pub async fn logout_notification_queued(&self) {
-        self.engine.desk().wake.notified().await;
+        self.shared.notification_queued().await;
     }
 
-    /// Who has something to hear.
+    /// Clients with notifications that are due.
     pub async fn clients_with_logout_notifications(
         &self,
         now: Timestamp,
@@ -46,8 +47,7 @@ impl Store {
         self.read(DueClients(now)).await
     }
 
-    /// Takes up to `limit` due messages for one client, those due longest first. Nobody else gets them
-    /// before `leased_until`.
+    /// Leases up to `limit` due notifications of one client until `leased_until`, longest due first.
     pub async fn claim_logout_notifications(
         &self,
         client: &ClientId,
@@ -58,31 +58,31 @@ impl Store {
         self.write(Claim { client: client.clone(), now, leased_until, limit }).await
     }
 
-    /// Done with: delivered, or given up with an event. False when the claim was no longer held.
+    /// Deletes a delivered notification, or one given up with an event. False when the lease was lost.
     pub async fn finish_logout_notification(
         &self,
-        notice: &LogoutNotification,
+        notification: &LogoutNotification,
         event: Option<Event>,
     ) -> Result<bool, StoreError> {
-        self.write(Finish { notice: notice.clone(), event }).await
+        self.write(Finish { notification: notification.clone(), event }).await
     }
 
-    /// Comes due again at `due_at`. Nothing when the claim is no longer held.
+    /// Schedules the next attempt. Does nothing when the lease was lost.
     pub async fn postpone_logout_notification(
         &self,
-        notice: &LogoutNotification,
+        notification: &LogoutNotification,
         due_at: Timestamp,
     ) -> Result<(), StoreError> {
-        self.write(Postpone { notice: notice.clone(), due_at }).await
+        self.write(Postpone { notification: notification.clone(), due_at }).await
     }
 }
 
 struct DueClients(Timestamp);
 
 impl Operation for DueClients {
-    type Answer = Vec<ClientId>;
-    async fn run(&self, conn: &mut Conn<'_>) -> Result<Self::Answer, StoreError> {
-        let sql = "SELECT DISTINCT client_id FROM notices WHERE due_at <= $1";
+    type Output = Vec<ClientId>;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<Self::Output, StoreError> {
+        let sql = "SELECT DISTINCT client_id FROM logout_notifications WHERE due_at <= $1";
         let rows = conn.select(sql, &[self.0.into()]).await?;
         clients(&rows)
     }
@@ -96,15 +96,16 @@ struct Claim {
 }
 
 impl Operation for Claim {
-    type Answer = Vec<LogoutNotification>;
-    async fn run(&self, conn: &mut Conn<'_>) -> Result<Self::Answer, StoreError> {
-        // The condition stands twice: PostgreSQL looks again at a row another claim has just moved.
+    type Output = Vec<LogoutNotification>;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<Self::Output, StoreError> {
+        // The condition is repeated, because PostgreSQL re-evaluates only the outer WHERE after waiting for a
+        // row that another claim has changed.
         let rows = conn
             .returning(
-                "UPDATE notices SET due_at = $3, tries = tries + 1 WHERE id IN \
-                 (SELECT id FROM notices WHERE client_id = $1 AND due_at <= $2 \
+                "UPDATE logout_notifications SET due_at = $3, attempts = attempts + 1 WHERE id IN \
+                 (SELECT id FROM logout_notifications WHERE client_id = $1 AND due_at <= $2 \
                  ORDER BY due_at LIMIT $4) AND due_at <= $2 \
-                 RETURNING id, client_id, session_id, user_id, connector_id, created_at, tries",
+                 RETURNING id, client_id, session_id, user_id, connector_id, created_at, attempts",
                 &[
                     (&self.client).into(),
                     self.now.into(),
@@ -113,59 +114,63 @@ impl Operation for Claim {
                 ],
             )
             .await?;
-        rows.iter().map(notice).collect()
+        rows.iter().map(notification).collect()
     }
 }
 
 struct Finish {
-    notice: LogoutNotification,
+    notification: LogoutNotification,
     event: Option<Event>,
 }
 
 impl Operation for Finish {
-    type Answer = bool;
+    type Output = bool;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
         let gone = conn
             .execute(
-                "DELETE FROM notices WHERE id = $1 AND tries = $2",
-                &[self.notice.id.as_str().into(), self.notice.tries.into()],
+                "DELETE FROM logout_notifications WHERE id = $1 AND attempts = $2",
+                &[self.notification.id.as_str().into(), self.notification.attempts.into()],
             )
             .await?;
         if let Some(event) = self.event.as_ref().filter(|_| gone == 1) {
-            tell(conn, event).await?;
+            record(conn, event).await?;
         }
         Ok(gone == 1)
     }
 }
 
 struct Postpone {
-    notice: LogoutNotification,
+    notification: LogoutNotification,
     due_at: Timestamp,
 }
 
 impl Operation for Postpone {
-    type Answer = ();
+    type Output = ();
     async fn run(&self, conn: &mut Conn<'_>) -> Result<(), StoreError> {
         conn.execute(
-            "UPDATE notices SET due_at = $3 WHERE id = $1 AND tries = $2",
-            &[self.notice.id.as_str().into(), self.notice.tries.into(), self.due_at.into()],
+            "UPDATE logout_notifications SET due_at = $3 WHERE id = $1 AND attempts = $2",
+            &[
+                self.notification.id.as_str().into(),
+                self.notification.attempts.into(),
+                self.due_at.into(),
+            ],
         )
         .await?;
         Ok(())
     }
 }
 
-/// This session has given something to this client, which may want to hear of its end.
-pub(crate) async fn participate(
+/// Records that this client received tokens of this session, if it wants logout tokens.
+pub(crate) async fn add_participant(
     conn: &mut Conn<'_>,
     session: &SessionId,
     client: &ClientId,
 ) -> Result<(), StoreError> {
-    if !conn.told.desk.rules().told.contains(client) {
+    if !conn.shared.rules().notified.contains(client) {
         return Ok(());
     }
     conn.execute(
-        "INSERT INTO participants (session_id, client_id) VALUES ($1, $2) \
+        "INSERT INTO logout_participants (session_id, client_id) VALUES ($1, $2) \
          ON CONFLICT (session_id, client_id) DO NOTHING",
         &[session.into(), client.into()],
     )
@@ -173,27 +178,27 @@ pub(crate) async fn participate(
     Ok(())
 }
 
-/// Those to be told when this session ends or its browser signs out. Asked before its grants end.
-pub(crate) async fn listeners(
+/// Clients to notify when this session ends or its browser signs out. Call it before the grants end.
+pub(crate) async fn participants_of(
     conn: &mut Conn<'_>,
     session: &SessionId,
 ) -> Result<Vec<ClientId>, StoreError> {
-    let rules = conn.told.desk.rules();
-    if rules.told.is_empty() {
+    let rules = conn.shared.rules();
+    if rules.notified.is_empty() {
         return Ok(Vec::new());
     }
     let rows = conn
         .select(
-            "SELECT client_id FROM participants WHERE session_id = $1 UNION \
+            "SELECT client_id FROM logout_participants WHERE session_id = $1 UNION \
              SELECT client_id FROM grants WHERE session_id = $1 AND ended_at IS NULL ORDER BY client_id",
             &[session.into()],
         )
         .await?;
-    Ok(clients(&rows)?.into_iter().filter(|client| rules.told.contains(client)).collect())
+    Ok(clients(&rows)?.into_iter().filter(|client| rules.notified.contains(client)).collect())
 }
 
-/// Writes a message to each of them, and that they need no other one.
-pub(crate) async fn notify(
+/// Queues a notification for each client, which then is no longer a participant.
+pub(crate) async fn queue_notifications(
     conn: &mut Conn<'_>,
     session: &Session,
     clients: &[ClientId],
@@ -201,10 +206,10 @@ pub(crate) async fn notify(
 ) -> Result<(), StoreError> {
     for client in clients {
         conn.execute(
-            "INSERT INTO notices (id, client_id, session_id, user_id, connector_id, created_at, \
-             due_at, tries) VALUES ($1, $2, $3, $4, $5, $6, $6, 0)",
+            "INSERT INTO logout_notifications (id, client_id, session_id, user_id, connector_id, created_at, \
+             due_at, attempts) VALUES ($1, $2, $3, $4, $5, $6, $6, 0)",
             &[
-                random_id().map_err(broken)?.as_str().into(),
+                random_id().map_err(corrupt)?.as_str().into(),
                 client.into(),
                 (&session.id).into(),
                 (&session.identity.user_id).into(),
@@ -214,36 +219,39 @@ pub(crate) async fn notify(
         )
         .await?;
         conn.execute(
-            "DELETE FROM participants WHERE session_id = $1 AND client_id = $2",
+            "DELETE FROM logout_participants WHERE session_id = $1 AND client_id = $2",
             &[(&session.id).into(), client.into()],
         )
         .await?;
-        conn.told.desk.wrote_one();
+        conn.shared.count_notification();
     }
     Ok(())
 }
 
-/// After the end of one grant: when somebody meant it, and it was the client's last of this session.
-pub(crate) async fn notify_of_last(
+/// After the end of one grant by a person or administrator: notifies the client if it was its last grant
+/// of the session.
+pub(crate) async fn notify_if_last(
     conn: &mut Conn<'_>,
     session: &Session,
     grant: &Grant,
     ended: &Ended,
 ) -> Result<(), StoreError> {
-    let meant = matches!(ended.why, EndReason::Administrator | EndReason::EndedByUser);
-    if !meant || !conn.told.desk.rules().told.contains(&grant.client) {
+    let is_deliberate = matches!(ended.why, EndReason::Administrator | EndReason::EndedByUser);
+    if !is_deliberate || !conn.shared.rules().notified.contains(&grant.client) {
         return Ok(());
     }
-    let left = conn
+    let remaining = conn
         .select_one(
             "SELECT id FROM grants WHERE session_id = $1 AND client_id = $2 \
              AND ended_at IS NULL AND (refreshable = 1 OR tokens_until > $3) LIMIT 1",
             &[(&session.id).into(), (&grant.client).into(), ended.at.into()],
         )
         .await?;
-    match left {
+    match remaining {
         Some(_) => Ok(()),
-        None => notify(conn, session, std::slice::from_ref(&grant.client), ended.at).await,
+        None => {
+            queue_notifications(conn, session, std::slice::from_ref(&grant.client), ended.at).await
+        }
     }
 }
 
@@ -251,7 +259,7 @@ fn clients(rows: &[Row]) -> Result<Vec<ClientId>, StoreError> {
     rows.iter().map(|row| row.text("client_id").map(ClientId::new)).collect()
 }
 
-fn notice(row: &Row) -> Result<LogoutNotification, StoreError> {
+fn notification(row: &Row) -> Result<LogoutNotification, StoreError> {
     Ok(LogoutNotification {
         id: row.text("id")?,
         client: ClientId::new(row.text("client_id")?),
@@ -259,6 +267,6 @@ fn notice(row: &Row) -> Result<LogoutNotification, StoreError> {
         user_id: row.text("user_id")?,
         connector: ConnectorId::new(row.text("connector_id")?),
         created_at: row.time("created_at")?,
-        tries: row.int("tries")?,
+        attempts: row.int("attempts")?,
     })
 }

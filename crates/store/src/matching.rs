@@ -1,129 +1,52 @@
-//! The filter as SQL: one condition for search, preview and end alike, and for each index that can drive
-//! it a text of its own, because an OR over everything would walk the whole table.
+//! A session filter as SQL: the same conditions for searching, counting and ending, and the choice of the
+//! index that finds the fewest sessions.
 
-use countersign_core::{SessionFilter, SessionState, Timestamp};
+use countersign_core::{SessionFilter, SessionState};
 
 use crate::StoreError;
-use crate::engine::conn::{Conn, Value};
-use crate::names::{LONGEST_TEXT, exact, key, pattern};
-use crate::page::Mark;
+use crate::engine::conn::{Conn, Sql};
+use crate::names::{MAX_SEARCH_TEXT, exact, key, pattern};
+use crate::page_cursor::PageCursor;
 use crate::rows::session_columns;
 
-/// A client or a group that so few hold is looked up and put into order; one that more hold is soon met
-/// on the way from the newest session to the oldest.
-const FEW: i64 = 1000;
+/// A client or group with fewer rows than this is looked up by its own index and sorted; one with more is
+/// found soon enough by reading sessions from the newest.
+const RARE: i64 = 1000;
+/// A page's total is counted up to this.
+pub(crate) const MAX_TOTAL: i64 = 1000;
 
-/// The whole filter; `$17` is left for a limit.
-macro_rules! matching {
-    ($driver:literal, $created_at:literal) => {
-        concat!(
-            $driver,
-            $created_at,
-            " >= $1 AND (",
-            $created_at,
-            ", s.id) < ($2, $3) AND s.last_seen >= $4 AND s.last_seen < $5 \
-             AND CASE WHEN s.ended_at IS NULL THEN $6 ELSE $7 END = 1 \
-             AND ($8 IS NULL OR s.connector_id = $8) \
-             AND ($9 IS NULL OR s.ip = $9) \
-             AND ($10 IS NULL OR s.search LIKE $10 ESCAPE '\\') \
-             AND ($11 IS NULL OR s.user_key = $11 OR s.login = $11 OR s.email = $11) \
-             AND ($12 IS NULL OR (s.connector_id = $12 AND s.user_id = $13)) \
-             AND ($14 IS NULL OR s.id <> $14) \
-             AND ($15 IS NULL OR EXISTS (SELECT 1 FROM grants g WHERE g.session_id = s.id \
-             AND g.client_id = $15 AND g.ended_at IS NULL)) \
-             AND ($16 IS NULL OR EXISTS (SELECT 1 FROM memberships m WHERE m.session_id = s.id \
-             AND m.group_name = $16 AND (m.until IS NULL OR m.until >= s.ended_at)))"
-        )
-    };
+/// The index by which a statement finds its sessions. Equality conditions on columns of other indexes are
+/// written so that no engine uses those.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Index {
+    /// By creation: `sessions_live` for live sessions, `sessions_newest` for all.
+    Creation,
+    Connector,
+    Ip,
+    Person,
+    User,
+    Client,
+    Group,
 }
 
-/// What is asked of the sessions that one index finds.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Texts {
-    /// Newest first.
-    pub(crate) page: &'static str,
-    /// Ids of live ones in no order that means anything.
-    pub(crate) live: &'static str,
-    /// How many sessions and people.
-    pub(crate) count: &'static str,
-    /// Per client: live grants, and the last token of any.
-    pub(crate) grants: &'static str,
-}
-
-/// The order of the live ones is nobody's wish, but it makes SQLite walk an index without ended ones;
-/// the plus keeps both engines from another.
-macro_rules! texts {
-    ($driver:literal) => {
-        texts!($driver, "")
-    };
-    ($driver:literal, $live_order:literal) => {
-        Texts {
-            page: concat!(
-                "SELECT ",
-                session_columns!(),
-                " FROM sessions s WHERE ",
-                matching!($driver, "s.created_at"),
-                " ORDER BY s.created_at DESC, s.id DESC LIMIT $17"
-            ),
-            live: concat!(
-                "SELECT s.id FROM sessions s WHERE s.ended_at IS NULL AND ",
-                matching!($driver, "+s.created_at"),
-                $live_order,
-                " LIMIT $17"
-            ),
-            count: concat!(
-                "SELECT COUNT(*) AS people, CAST(COALESCE(SUM(n), 0) AS BIGINT) AS sessions \
-                 FROM (SELECT COUNT(*) AS n FROM sessions s WHERE ",
-                matching!($driver, "s.created_at"),
-                " GROUP BY s.connector_id, s.user_id) AS person"
-            ),
-            grants: concat!(
-                "SELECT g.client_id, COUNT(CASE WHEN g.ended_at IS NULL THEN 1 END) AS live, \
-                 MAX(g.tokens_until) AS tokens_until FROM grants g \
-                 WHERE g.session_id IN (SELECT s.id FROM sessions s WHERE ",
-                matching!($driver, "s.created_at"),
-                ") GROUP BY g.client_id ORDER BY g.client_id"
-            ),
-        }
-    };
-}
-
-pub(crate) const ALL: Texts = texts!("", " ORDER BY s.cookie_until");
-pub(crate) const LIVE_OF_CONNECTOR: Texts =
-    texts!("s.ended_at IS NULL AND s.connector_id = $8 AND ");
-pub(crate) const LIVE_OF_IP: Texts = texts!("s.ended_at IS NULL AND s.ip = $9 AND ");
-pub(crate) const OF_PERSON: Texts = texts!("s.connector_id = $12 AND s.user_id = $13 AND ");
-pub(crate) const OF_USER: Texts = texts!(
-    "s.id IN (SELECT id FROM sessions WHERE user_key = $11 \
-     UNION SELECT id FROM sessions WHERE login = $11 \
-     UNION SELECT id FROM sessions WHERE email = $11) AND "
-);
-pub(crate) const OF_CLIENT: Texts = texts!(
-    "s.id IN (SELECT session_id FROM grants WHERE client_id = $15 AND ended_at IS NULL) AND "
-);
-pub(crate) const OF_GROUP: Texts =
-    texts!("s.id IN (SELECT session_id FROM memberships WHERE group_name = $16) AND ");
-
-/// A filter, made to fit what the columns hold.
+/// A filter with its texts normalised as in the columns.
 #[derive(Clone, Debug)]
 pub(crate) struct Matching {
     filter: SessionFilter,
     text: Option<String>,
     user: Option<String>,
-    group: Option<String>,
 }
 
 impl Matching {
-    /// `None` when nothing can be found.
+    /// `None` when no session can match.
     pub(crate) fn of(filter: &SessionFilter) -> Option<Self> {
-        let given = [&filter.text, &filter.user, &filter.group];
-        if given.into_iter().flatten().any(|text| text.len() > LONGEST_TEXT) {
+        let texts = [&filter.text, &filter.user, &filter.group];
+        if texts.into_iter().flatten().any(|text| text.len() > MAX_SEARCH_TEXT) {
             return None;
         }
         Some(Self {
             text: filter.text.as_deref().map(pattern),
             user: filter.user.as_deref().map(exact),
-            group: filter.group.as_deref().map(key),
             filter: filter.clone(),
         })
     }
@@ -133,71 +56,197 @@ impl Matching {
         self
     }
 
-    /// In the order of the placeholders: those after `after`, at most `limit`.
-    pub(crate) fn values(&self, after: Option<Mark>, limit: i64) -> [Value; 17] {
-        let filter = &self.filter;
-        let first = Timestamp::from_millis(i64::MIN);
-        let last = Timestamp::from_millis(i64::MAX);
-        let newest = Mark::before(filter.created_before.unwrap_or(last));
-        let after = after.map_or(newest.clone(), |mark| mark.or_later(newest));
-        [
-            filter.created_since.unwrap_or(first).into(),
-            after.at.into(),
-            after.id.as_str().into(),
-            filter.seen_since.unwrap_or(first).into(),
-            filter.seen_before.unwrap_or(last).into(),
-            (filter.state != SessionState::Ended).into(),
-            (filter.state != SessionState::Live).into(),
-            filter.connector.as_ref().map(|id| id.as_str()).into(),
-            (&filter.ip).into(),
-            (&self.text).into(),
-            (&self.user).into(),
-            filter.person.as_ref().map(|(connector, _)| connector.as_str()).into(),
-            filter.person.as_ref().map(|(_, user_id)| user_id.as_str()).into(),
-            filter.except.as_ref().map(|id| id.as_str()).into(),
-            filter.client.as_ref().map(|id| id.as_str()).into(),
-            (&self.group).into(),
-            limit.into(),
-        ]
+    fn is_live(&self) -> bool {
+        self.filter.state == SessionState::Live
     }
 
-    /// The texts of the index that finds the fewest.
-    pub(crate) async fn texts(&self, conn: &mut Conn<'_>) -> Result<&'static Texts, StoreError> {
-        let (filter, live) = (&self.filter, self.filter.state == SessionState::Live);
+    pub(crate) async fn choose_index(&self, conn: &mut Conn<'_>) -> Result<Index, StoreError> {
+        let filter = &self.filter;
         if filter.person.is_some() {
-            return Ok(&OF_PERSON);
+            return Ok(Index::Person);
         }
         if self.user.is_some() {
-            return Ok(&OF_USER);
+            return Ok(Index::User);
         }
         if let Some(client) = &filter.client
             && is_rare(conn, RARE_CLIENT, client.as_str()).await?
         {
-            return Ok(&OF_CLIENT);
+            return Ok(Index::Client);
         }
-        if let Some(group) = &self.group
-            && is_rare(conn, RARE_GROUP, group).await?
+        if let Some(group) = &filter.group
+            && is_rare(conn, RARE_GROUP, &key(group)).await?
         {
-            return Ok(&OF_GROUP);
+            return Ok(Index::Group);
         }
         Ok(match filter {
-            SessionFilter { ip: Some(_), .. } if live => &LIVE_OF_IP,
-            SessionFilter { connector: Some(_), .. } if live => &LIVE_OF_CONNECTOR,
-            _ => &ALL,
+            SessionFilter { ip: Some(_), .. } if self.is_live() => Index::Ip,
+            SessionFilter { connector: Some(_), .. } if self.is_live() => Index::Connector,
+            _ => Index::Creation,
         })
     }
+
+    /// Newest first.
+    pub(crate) fn page(&self, index: Index, after: Option<&PageCursor>, limit: i64) -> Sql {
+        let mut sql = Sql::default();
+        sql.push(concat!("SELECT ", session_columns!("s", ""), " FROM sessions s WHERE "));
+        self.push_conditions(&mut sql, index);
+        if let Some(after) = after {
+            sql.push(" AND (s.created_at, s.id) < (").bind(after.at);
+            sql.push(", ").bind(after.id.as_str()).push(")");
+        }
+        sql.push(" ORDER BY s.created_at DESC, s.id DESC LIMIT ").bind(limit);
+        sql
+    }
+
+    /// How many there are, counted up to one more than [`MAX_TOTAL`].
+    pub(crate) fn total(&self, index: Index) -> Sql {
+        let mut sql = Sql::default();
+        sql.push("SELECT COUNT(*) AS total FROM (SELECT s.id FROM sessions s WHERE ");
+        self.push_conditions(&mut sql, index);
+        sql.push(" LIMIT ").bind(MAX_TOTAL + 1).push(") AS x");
+        sql
+    }
+
+    /// The ids of live ones.
+    pub(crate) fn live_ids(&self, index: Index, limit: i64) -> Sql {
+        let mut sql = Sql::default();
+        sql.push("SELECT s.id FROM sessions s WHERE ");
+        self.push_conditions(&mut sql, index);
+        sql.push(" ORDER BY s.created_at, s.id LIMIT ").bind(limit);
+        sql
+    }
+
+    /// How many sessions and persons.
+    pub(crate) fn count(&self, index: Index) -> Sql {
+        let mut sql = Sql::default();
+        sql.push(
+            "SELECT COUNT(*) AS people, CAST(COALESCE(SUM(n), 0) AS BIGINT) AS sessions \
+             FROM (SELECT COUNT(*) AS n FROM sessions s WHERE ",
+        );
+        self.push_conditions(&mut sql, index);
+        sql.push(" GROUP BY s.connector_id, s.user_id) AS person");
+        sql
+    }
+
+    /// Per client: live grants, and when the last token of any grant expires.
+    pub(crate) fn grants(&self, index: Index) -> Sql {
+        let mut sql = Sql::default();
+        sql.push(
+            "SELECT g.client_id, COUNT(CASE WHEN g.ended_at IS NULL THEN 1 END) AS live, \
+             MAX(g.tokens_until) AS tokens_until FROM grants g \
+             WHERE g.session_id IN (SELECT s.id FROM sessions s WHERE ",
+        );
+        self.push_conditions(&mut sql, index);
+        sql.push(") GROUP BY g.client_id ORDER BY g.client_id");
+        sql
+    }
+
+    fn push_conditions(&self, sql: &mut Sql, index: Index) {
+        let filter = &self.filter;
+        self.push_index(sql, index);
+        sql.push(match filter.state {
+            SessionState::Live => " AND s.ended_at IS NULL",
+            SessionState::Ended => " AND s.ended_at IS NOT NULL",
+            SessionState::All => "",
+        });
+        let created =
+            if index.is_in_order_of_creation() { "s.created_at" } else { "+s.created_at" };
+        sql.and(&format!("{created} >= "), filter.created_since);
+        sql.and(&format!("{created} < "), filter.created_before);
+        sql.and("s.last_seen >= ", filter.seen_since);
+        sql.and("s.last_seen < ", filter.seen_before);
+        if index != Index::Connector {
+            sql.and("COALESCE(s.connector_id, '') = ", filter.connector.as_ref());
+        }
+        if index != Index::Ip {
+            sql.and("COALESCE(s.ip, '') = ", filter.ip.as_deref());
+        }
+        if index != Index::User
+            && let Some(user) = &self.user
+        {
+            sql.push(" AND (COALESCE(s.user_key, '') = ").bind(user);
+            sql.push(" OR COALESCE(s.login, '') = ").bind(user);
+            sql.push(" OR COALESCE(s.email, '') = ").bind(user).push(")");
+        }
+        sql.and("COALESCE(s.id, '') <> ", filter.except.as_ref());
+        if let Some(text) = &self.text {
+            sql.push(" AND s.search LIKE ").bind(text).push(" ESCAPE '\\'");
+        }
+        if index != Index::Client
+            && let Some(client) = &filter.client
+        {
+            sql.push(
+                " AND EXISTS (SELECT 1 FROM grants g WHERE g.session_id = s.id AND g.client_id = ",
+            );
+            sql.bind(client).push(" AND g.ended_at IS NULL)");
+        }
+        if let Some(group) = &filter.group {
+            push_group(sql, group);
+        }
+    }
+
+    /// The condition that the index answers.
+    fn push_index(&self, sql: &mut Sql, index: Index) {
+        let filter = &self.filter;
+        match (index, &self.user, filter) {
+            (Index::Connector, _, SessionFilter { connector: Some(connector), .. }) => {
+                sql.push("s.connector_id = ").bind(connector);
+            }
+            (Index::Ip, _, SessionFilter { ip: Some(ip), .. }) => {
+                sql.push("s.ip = ").bind(ip);
+            }
+            (Index::Person, _, SessionFilter { person: Some((connector, user_id)), .. }) => {
+                sql.push("s.user_id = ").bind(user_id).push(" AND s.connector_id = ");
+                sql.bind(connector);
+            }
+            (Index::User, Some(user), _) => {
+                sql.push("s.id IN (SELECT id FROM sessions WHERE user_key = ").bind(user);
+                sql.push(" UNION SELECT id FROM sessions WHERE login = ").bind(user);
+                sql.push(" UNION SELECT id FROM sessions WHERE email = ").bind(user).push(")");
+            }
+            (Index::Client, _, SessionFilter { client: Some(client), .. }) => {
+                sql.push("s.id IN (SELECT session_id FROM grants WHERE ended_at IS NULL ");
+                sql.push("AND client_id = ").bind(client).push(")");
+            }
+            (Index::Group, _, SessionFilter { group: Some(group), .. }) => {
+                sql.push("s.id IN (SELECT p.id FROM memberships m JOIN sessions p ");
+                sql.push("ON p.user_id = m.user_id AND p.connector_id = m.connector_id ");
+                sql.push("WHERE m.group_name = ").bind(key(group).as_str()).push(")");
+            }
+            _ => {
+                sql.push("1 = 1");
+            }
+        }
+    }
+}
+
+impl Index {
+    /// Whether its rows come in the order of creation, so that no sorting is needed.
+    const fn is_in_order_of_creation(self) -> bool {
+        matches!(self, Self::Creation | Self::Connector | Self::Ip)
+    }
+}
+
+/// The claim `groups` of the session's identity has this group, or had it when the session ended. The
+/// identity is JSON without spaces; the groups are its only array, so that a quoted text between `[` or `,`
+/// and `,` or `]` is one of them.
+fn push_group(sql: &mut Sql, group: &str) {
+    let quoted = serde_json::Value::from(group).to_string();
+    for (n, (before, after)) in [('[', ']'), ('[', ','), (',', ','), (',', ']')].iter().enumerate()
+    {
+        sql.push(if n == 0 { " AND (" } else { " OR " });
+        let element = format!("{before}{quoted}{after}");
+        sql.push("REPLACE(s.identity, ").bind(element.as_str()).push(", '') <> s.identity");
+    }
+    sql.push(")");
 }
 
 const RARE_CLIENT: &str = "SELECT COUNT(*) AS n FROM (SELECT 1 AS one FROM grants \
     WHERE client_id = $1 AND ended_at IS NULL LIMIT $2) AS few";
-/// Those who held it once are counted too: they stand in the same index.
 const RARE_GROUP: &str = "SELECT COUNT(*) AS n FROM (SELECT 1 AS one FROM memberships \
     WHERE group_name = $1 LIMIT $2) AS few";
 
-async fn is_rare(conn: &mut Conn<'_>, sql: &'static str, whose: &str) -> Result<bool, StoreError> {
-    let row = conn.select_one(sql, &[whose.into(), (FEW + 1).into()]).await?;
-    row.map_or(Ok(true), |row| Ok(row.int("n")? <= FEW))
+async fn is_rare(conn: &mut Conn<'_>, sql: &'static str, name: &str) -> Result<bool, StoreError> {
+    let row = conn.select_one(sql, &[name.into(), (RARE + 1).into()]).await?;
+    row.map_or(Ok(true), |row| Ok(row.int("n")? <= RARE))
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,102 +1,108 @@
-//! Who had which group from when to when, and through which upstream. Written with the sign-in, the
-//! change or the end it tells of; decides nothing.
+//! Who had which group from when to when, by which connector: one interval per person and group, from the
+//! first session with it until no live session has it. Written in the transaction of the sign-in, the
+//! change or the end.
 
 use std::collections::BTreeSet;
 
+use countersign_core::ids::random_id;
 use countersign_core::{ConnectorId, Identity, Session, SessionId, Timestamp};
 
 use crate::engine::Operation;
-use crate::engine::conn::{Conn, Row, Value};
+use crate::engine::conn::{Conn, Row, Sql};
+use crate::error::corrupt;
 use crate::names::key;
-use crate::page::{Mark, cut, size};
+use crate::page_cursor::{PageCursor, page_size, truncate_page};
 use crate::{Store, StoreError};
 
-/// Groups of one statement: most people have few, some have hundreds.
-const FEW: usize = 8;
-const MANY: usize = 40;
+/// Groups of one statement.
+const BATCH: usize = 100;
+/// Other live sessions of a person that are examined when one of them loses a group. With more than that
+/// the group counts as still held.
+const MAX_OTHER_SESSIONS: i64 = 50;
 
-/// Who held a group, between two instants.
+/// Who had a group between two instants.
 #[derive(Clone, Debug)]
 pub struct MembershipQuery {
     /// Exactly, as in the claim `groups`.
     pub group: String,
     pub connector: Option<ConnectorId>,
-    /// This instant and later.
+    /// Inclusive.
     pub since: Timestamp,
-    /// Before this instant.
+    /// Exclusive.
     pub until: Timestamp,
     /// The `next` of the page before.
     pub after: Option<String>,
-    /// At least 1, at most 500, whatever is asked.
+    /// Clamped to 1 to 500.
     pub limit: i64,
 }
 
-/// One session's time in a group.
+/// One interval in which a person had a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Membership {
     pub connector: ConnectorId,
     pub user_id: String,
-    /// Name and e-mail address or login, as they were at the time.
+    /// Name and e-mail address or login, as of then.
     pub person: String,
-    /// May be forgotten by now.
-    pub session: SessionId,
     pub since: Timestamp,
-    /// Since then no new token says so: the upstream took the group away, or the session was over.
-    /// `None`: still.
+    /// From then on no new token named the group: the upstream removed it, or the last session with it
+    /// ended. `None`: still held.
     pub until: Option<Timestamp>,
-    /// Tokens that say so were good until then at the latest; the group counts as held so long.
-    /// `None` while it is held.
+    /// Tokens that name the group expired by then; the group counts as held until then. `None`: still held.
     pub tokens_until: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, Default)]
 pub struct MembershipPage {
     pub memberships: Vec<Membership>,
-    /// Where the next page begins; `None` on the last one.
+    /// Cursor of the next page; `None` on the last one.
     pub next: Option<String>,
 }
 
 impl Store {
-    /// The latest to get it first. An `after` that was never given is `NoSuchPage`.
+    /// Latest `since` first. An `after` that was not issued is `InvalidCursor`.
     pub async fn memberships(&self, query: MembershipQuery) -> Result<MembershipPage, StoreError> {
-        let after = query.after.as_deref().map(Mark::parse).transpose()?;
-        self.read(Holders { query, after }).await
+        let after = query.after.as_deref().map(PageCursor::parse).transpose()?;
+        self.read(FindMemberships { query, after }).await
     }
 }
 
-struct Holders {
+struct FindMemberships {
     query: MembershipQuery,
-    after: Option<Mark>,
+    after: Option<PageCursor>,
 }
 
-impl Operation for Holders {
-    type Answer = MembershipPage;
+impl FindMemberships {
+    fn sql(&self, limit: i64) -> Sql {
+        let newest = PageCursor::before(self.query.until);
+        let after = self.after.clone().map_or(newest.clone(), |cursor| cursor.later_of(newest));
+        let mut sql = Sql::default();
+        sql.push(
+            "SELECT id, connector_id, user_id, person, since, until, tokens_until \
+             FROM memberships WHERE group_name = ",
+        );
+        sql.bind(key(&self.query.group).as_str());
+        sql.push(" AND (since, id) < (").bind(after.at).push(", ").bind(after.id.as_str());
+        // An interval that was closed at the instant it began, without a token, was never held.
+        sql.push(") AND (tokens_until IS NULL OR (tokens_until > since AND tokens_until > ");
+        sql.bind(self.query.since).push("))");
+        sql.and("connector_id = ", self.query.connector.as_ref());
+        sql.push(" ORDER BY since DESC, id DESC LIMIT ").bind(limit + 1);
+        sql
+    }
+}
+
+impl Operation for FindMemberships {
+    type Output = MembershipPage;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<MembershipPage, StoreError> {
-        let newest = Mark::before(self.query.until);
-        let after = self.after.clone().map_or(newest.clone(), |mark| mark.or_later(newest));
-        let limit = size(self.query.limit);
-        let mut rows = conn
-            .select(
-                "SELECT connector_id, user_id, person, session_id, since, until, tokens_until \
-                 FROM memberships WHERE group_name = $1 AND (since, session_id) < ($2, $3) \
-                 AND (tokens_until IS NULL OR tokens_until > $4) \
-                 AND ($5 IS NULL OR connector_id = $5) \
-                 ORDER BY since DESC, session_id DESC LIMIT $6",
-                &[
-                    key(&self.query.group).as_str().into(),
-                    after.at.into(),
-                    after.id.as_str().into(),
-                    self.query.since.into(),
-                    self.query.connector.as_ref().map(ConnectorId::as_str).into(),
-                    (limit + 1).into(),
-                ],
-            )
-            .await?;
-        let more = cut(&mut rows, limit);
+        let limit = page_size(self.query.limit);
+        let mut rows = conn.select_built(&self.sql(limit)).await?;
+        let more = truncate_page(&mut rows, limit);
         let memberships = rows.iter().map(membership).collect::<Result<Vec<_>, _>>()?;
-        let last = memberships.last().filter(|_| more);
-        let next = last.map(|last| Mark::new(last.since, &last.session).spell());
-        Ok(MembershipPage { memberships, next })
+        let last = rows.last().filter(|_| more);
+        let cursor = |row: &Row| {
+            Ok::<_, StoreError>(PageCursor::new(row.time("since")?, &row.text("id")?).to_text())
+        };
+        Ok(MembershipPage { memberships, next: last.map(cursor).transpose()? })
     }
 }
 
@@ -105,44 +111,54 @@ fn membership(row: &Row) -> Result<Membership, StoreError> {
         connector: ConnectorId::new(row.text("connector_id")?),
         user_id: row.text("user_id")?,
         person: row.text("person")?,
-        session: SessionId::new(row.text("session_id")?),
         since: row.time("since")?,
         until: row.maybe_time("until")?,
         tokens_until: row.maybe_time("tokens_until")?,
     })
 }
 
-/// Somebody's session, which from now on gives these groups.
+/// One session of a person, with the groups it has or had.
 pub(crate) struct Holder<'a> {
     pub(crate) session: &'a SessionId,
     pub(crate) connector: &'a ConnectorId,
     pub(crate) identity: &'a Identity,
 }
 
-impl Holder<'_> {
-    /// All of the identity's groups.
+impl<'a> Holder<'a> {
+    pub(crate) fn of(session: &'a Session) -> Self {
+        Self { session: &session.id, connector: &session.connector, identity: &session.identity }
+    }
+
+    /// The session has all groups of the identity from now on.
     pub(crate) async fn begin(
         &self,
         conn: &mut Conn<'_>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.gain(conn, &keys(self.identity), now).await
+        self.gain(conn, &group_keys(self.identity), now).await
     }
 
-    /// From the groups of `before` to the identity's.
+    /// The groups changed from those of `before` to those of the identity.
     pub(crate) async fn change(
         &self,
         conn: &mut Conn<'_>,
         before: &Identity,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let (was, is) = (keys(before), keys(self.identity));
-        let lost = was.difference(&is).cloned().collect();
+        let (was, is) = (group_keys(before), group_keys(self.identity));
+        let lost: Vec<_> = was.difference(&is).cloned().collect();
         let gained = is.difference(&was).cloned().collect();
-        self.lose(conn, &lost, now).await?;
+        self.lose(conn, lost, now).await?;
         self.gain(conn, &gained, now).await
     }
 
+    /// The session has ended or was deleted. Call it while its grants are still there.
+    pub(crate) async fn end(&self, conn: &mut Conn<'_>, now: Timestamp) -> Result<(), StoreError> {
+        self.lose(conn, group_keys(self.identity).into_iter().collect(), now).await
+    }
+
+    /// Opens an interval for each group without one. PostgreSQL locks the interval that is there even
+    /// where nothing is updated, so that an end that runs at the same time sees this session.
     async fn gain(
         &self,
         conn: &mut Conn<'_>,
@@ -150,118 +166,121 @@ impl Holder<'_> {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let person = person(self.identity);
-        let own = || -> [Value; 5] {
-            [
-                self.session.into(),
-                now.into(),
-                self.connector.into(),
-                (&self.identity.user_id).into(),
-                (&person).into(),
-            ]
-        };
-        for_each_bite(conn, groups, own, GAIN_FEW, GAIN_MANY).await
+        let groups: Vec<&String> = groups.iter().collect();
+        for batch in groups.chunks(BATCH) {
+            let mut sql = Sql::default();
+            sql.push(
+                "INSERT INTO memberships \
+                 (id, connector_id, user_id, group_name, since, person) VALUES ",
+            );
+            for (n, group) in batch.iter().copied().enumerate() {
+                sql.push(if n == 0 { "(" } else { ", (" });
+                sql.bind(random_id().map_err(corrupt)?.as_str()).push(", ").bind(self.connector);
+                sql.push(", ").bind(&self.identity.user_id).push(", ").bind(group);
+                sql.push(", ").bind(now).push(", ").bind(&person).push(")");
+            }
+            sql.push(
+                " ON CONFLICT (connector_id, user_id, group_name) WHERE tokens_until IS NULL \
+                 DO UPDATE SET person = excluded.person \
+                 WHERE memberships.person <> excluded.person",
+            );
+            conn.execute_built(&sql).await?;
+        }
+        Ok(())
     }
 
+    /// Closes the intervals of those groups that no other live session of the person has.
     async fn lose(
         &self,
         conn: &mut Conn<'_>,
-        groups: &BTreeSet<String>,
+        groups: Vec<String>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let own = || [self.session.into(), now.into()];
-        for_each_bite(conn, groups, own, LOSE_FEW, LOSE_MANY).await
+        for batch in groups.chunks(BATCH) {
+            self.lock(conn, batch).await?;
+        }
+        if groups.is_empty() {
+            return Ok(());
+        }
+        let Some(others) = self.groups_of_other_sessions(conn).await? else { return Ok(()) };
+        let lost: Vec<String> =
+            groups.into_iter().filter(|group| !others.contains(group)).collect();
+        for batch in lost.chunks(BATCH) {
+            self.close(conn, batch, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Locks the open intervals, so that of two sessions that end at the same time the second sees that
+    /// the first has ended.
+    async fn lock(&self, conn: &mut Conn<'_>, groups: &[String]) -> Result<(), StoreError> {
+        let mut sql = Sql::default();
+        sql.push("UPDATE memberships SET person = person");
+        self.push_open(&mut sql, groups);
+        conn.execute_built(&sql).await?;
+        Ok(())
+    }
+
+    async fn close(
+        &self,
+        conn: &mut Conn<'_>,
+        groups: &[String],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut sql = Sql::default();
+        sql.push("UPDATE memberships SET until = ").bind(now);
+        // Ended grants count too, because their tokens are still valid.
+        sql.push(
+            ", tokens_until = (SELECT MAX(at) FROM (SELECT tokens_until AS at FROM grants \
+             WHERE session_id IN (SELECT id FROM sessions WHERE connector_id = ",
+        );
+        sql.bind(self.connector).push(" AND user_id = ").bind(&self.identity.user_id);
+        sql.push(") UNION ALL SELECT tokens_until AS at FROM grants WHERE session_id = ");
+        sql.bind(self.session).push(" UNION ALL SELECT ").bind(now).push(") AS x)");
+        self.push_open(&mut sql, groups);
+        conn.execute_built(&sql).await?;
+        Ok(())
+    }
+
+    fn push_open(&self, sql: &mut Sql, groups: &[String]) {
+        sql.push(" WHERE connector_id = ").bind(self.connector);
+        sql.push(" AND user_id = ").bind(&self.identity.user_id);
+        sql.push(" AND tokens_until IS NULL AND group_name IN ").bind_list(groups.iter());
+    }
+
+    /// `None` when the person has too many other live sessions to examine.
+    async fn groups_of_other_sessions(
+        &self,
+        conn: &mut Conn<'_>,
+    ) -> Result<Option<BTreeSet<String>>, StoreError> {
+        let rows = conn
+            .select(
+                "SELECT identity FROM sessions WHERE connector_id = $1 AND user_id = $2 \
+                 AND ended_at IS NULL AND id <> $3 LIMIT $4",
+                &[
+                    self.connector.into(),
+                    (&self.identity.user_id).into(),
+                    self.session.into(),
+                    (MAX_OTHER_SESSIONS + 1).into(),
+                ],
+            )
+            .await?;
+        if i64::try_from(rows.len()).is_ok_and(|found| found > MAX_OTHER_SESSIONS) {
+            return Ok(None);
+        }
+        let mut groups = BTreeSet::new();
+        for row in &rows {
+            groups.extend(group_keys(&row.json("identity")?));
+        }
+        Ok(Some(groups))
     }
 }
 
-/// The statement once for every so many groups; what is left over of the last is null.
-async fn for_each_bite<const N: usize>(
-    conn: &mut Conn<'_>,
-    groups: &BTreeSet<String>,
-    own: impl Fn() -> [Value; N],
-    few: &'static str,
-    many: &'static str,
-) -> Result<(), StoreError> {
-    let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
-    let (sql, bite) = if groups.len() <= FEW { (few, FEW) } else { (many, MANY) };
-    for some in groups.chunks(bite) {
-        let names = some.iter().copied().map(Some).chain(std::iter::repeat(None)).take(bite);
-        let values: Vec<Value> = own().into_iter().chain(names.map(Value::from)).collect();
-        conn.execute(sql, &values).await?;
-    }
-    Ok(())
-}
-
-/// Both engines call the columns of VALUES so.
-macro_rules! gain {
-    ($groups:literal) => {
-        concat!(
-            "INSERT INTO memberships \
-             (session_id, group_name, since, connector_id, user_id, person) \
-             SELECT $1, column1, $2, $3, $4, $5 FROM (VALUES ",
-            $groups,
-            ") AS held WHERE column1 IS NOT NULL \
-             ON CONFLICT (session_id, group_name, since) \
-             DO UPDATE SET until = NULL, tokens_until = NULL"
-        )
-    };
-}
-
-/// Ended grants count too: their tokens live on. One that was forgotten has none that live.
-macro_rules! over {
-    ($which:expr) => {
-        concat!(
-            "UPDATE memberships SET until = $2, tokens_until = (SELECT MAX(at) FROM (\
-             SELECT tokens_until AS at FROM grants WHERE session_id = $1 UNION ALL SELECT $2) AS x) \
-             WHERE session_id = $1 AND until IS NULL",
-            $which
-        )
-    };
-}
-
-macro_rules! lose {
-    ($groups:literal) => {
-        over!(concat!(" AND group_name IN (", $groups, ")"))
-    };
-}
-
-const GAIN_FEW: &str = gain!("($6), ($7), ($8), ($9), ($10), ($11), ($12), ($13)");
-const GAIN_MANY: &str = gain!(
-    "($6), ($7), ($8), ($9), ($10), ($11), ($12), ($13), ($14), ($15), ($16), ($17), ($18), ($19), \
-     ($20), ($21), ($22), ($23), ($24), ($25), ($26), ($27), ($28), ($29), ($30), ($31), ($32), \
-     ($33), ($34), ($35), ($36), ($37), ($38), ($39), ($40), ($41), ($42), ($43), ($44), ($45)"
-);
-const LOSE_FEW: &str = lose!("$3, $4, $5, $6, $7, $8, $9, $10");
-const LOSE_MANY: &str = lose!(
-    "$3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, \
-     $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, \
-     $42"
-);
-
-/// The session gives nothing any more: it ended, or was forgotten. Its grants must still be there.
-pub(crate) async fn end(
-    conn: &mut Conn<'_>,
-    session: &SessionId,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    conn.execute(over!(""), &[session.into(), now.into()]).await?;
-    Ok(())
-}
-
-/// For a session that was there before memberships were: it counts from its beginning.
-pub(crate) async fn remember(conn: &mut Conn<'_>, session: &Session) -> Result<(), StoreError> {
-    let Session { id, connector, identity, created_at, .. } = session;
-    Holder { session: id, connector, identity }.begin(conn, *created_at).await?;
-    match &session.ended {
-        Some(ended) => end(conn, id, ended.at).await,
-        None => Ok(()),
-    }
-}
-
-fn keys(identity: &Identity) -> BTreeSet<String> {
+fn group_keys(identity: &Identity) -> BTreeSet<String> {
     identity.groups.iter().map(|group| key(group)).collect()
 }
 
-/// Whom an administrator recognises.
+/// The person as shown to an administrator.
 fn person(identity: &Identity) -> String {
     let Identity { username, preferred_username, email, .. } = identity;
     let known_as = if email.is_empty() { preferred_username } else { email };

@@ -1,4 +1,4 @@
-//! Brings a database up to date, once, however many processes start at the same time.
+//! Migrates the schema, once, however many processes start at the same time.
 
 use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
 use sqlx::postgres::PgConnection;
@@ -9,16 +9,17 @@ use std::time::Duration;
 use crate::OpenError;
 use crate::error::chain;
 
-/// How long a start waits for another one that is migrating.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a start waits for another process that is migrating.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Number, name and text of each, a line each, in the order of their numbers.
-const MIGRATIONS: &[(i64, &str, &str)] = &[
+/// Number, name and text of each migration.
+pub(crate) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "sessions", include_str!("../../../migrations/0001_sessions.sql")),
     (2, "search", include_str!("../../../migrations/0002_search.sql")),
     (3, "brakes", include_str!("../../../migrations/0003_brakes.sql")),
     (4, "notices", include_str!("../../../migrations/0004_notices.sql")),
     (5, "traces", include_str!("../../../migrations/0005_traces.sql")),
+    (6, "standard_names", include_str!("../../../migrations/0006_standard_names.sql")),
 ];
 
 fn migrator() -> Migrator {
@@ -29,7 +30,7 @@ fn migrator() -> Migrator {
     Migrator::with_migrations(MIGRATIONS.iter().map(migration).collect())
 }
 
-/// sqlx knows no lock for SQLite, so all of it is one IMMEDIATE transaction.
+/// sqlx has no lock for SQLite, so everything is one IMMEDIATE transaction.
 pub(crate) async fn sqlite(
     connection: &mut SqliteConnection,
     location: &str,
@@ -47,13 +48,32 @@ pub(crate) async fn postgres(
     connection: &mut PgConnection,
     location: &str,
 ) -> Result<(), OpenError> {
-    match tokio::time::timeout(PATIENCE, run(connection)).await {
+    let migration = async {
+        run(connection).await?;
+        leave_room_for_updates(connection).await.map_err(MigrateError::Execute)
+    };
+    match tokio::time::timeout(WAIT_TIMEOUT, migration).await {
         Ok(done) => done.map_err(|error| explained(error, location)),
         Err(_) => Err(OpenError::Migrate {
             location: location.to_owned(),
-            cause: format!("another process has been migrating for {PATIENCE:?}"),
+            cause: format!("another process has been migrating for {WAIT_TIMEOUT:?}"),
         }),
     }
+}
+
+/// Free space in each page, so that the update of a row fits into the page of its old version (heap-only
+/// tuples, which change no index).
+async fn leave_room_for_updates(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    for table in ["sessions", "grants"] {
+        let sql = "SELECT reloptions IS NULL FROM pg_class WHERE oid = CAST($1 AS regclass)";
+        let is_unset: bool =
+            sqlx::query_scalar(sql).bind(table).fetch_one(&mut *connection).await?;
+        if is_unset {
+            let sql = format!("ALTER TABLE {table} SET (fillfactor = 80)");
+            sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut *connection).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn run<C: Migrate>(connection: &mut C) -> Result<(), MigrateError> {

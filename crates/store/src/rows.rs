@@ -1,25 +1,111 @@
-//! Rows as words: how sessions, grants and codes are written and read. Decides nothing.
+//! Sessions, grants and codes as rows of their tables.
 
 use countersign_core::session::{EndReason, Ended};
 use countersign_core::{ClientId, Code, ConnectorId, Grant, GrantId, Session, SessionId};
 
 use crate::StoreError;
 use crate::engine::conn::{Conn, Row, Value};
-use crate::error::broken;
+use crate::error::corrupt;
 
-/// Columns of `sessions`, for a statement that is put together at compile time.
+/// Columns of `sessions` and the end of the person's block, for a statement that is put together at compile
+/// time; with a name for the table and a prefix for the columns where it is joined.
 macro_rules! session_columns {
     () => {
-        "id, connector_id, identity, identity_at, basis, wants, upstream, auth_time, created_at, \
-         last_seen, browser_seen, cookie_until, ip, user_agent, missing_since, ended_at, \
-         ended_by, ended_why"
+        session_columns!("sessions", "")
+    };
+    ($t:literal, $p:literal) => {
+        concat!(
+            $t,
+            ".id AS ",
+            $p,
+            "id, ",
+            $t,
+            ".connector_id AS ",
+            $p,
+            "connector_id, ",
+            $t,
+            ".identity AS ",
+            $p,
+            "identity, ",
+            $t,
+            ".identity_at AS ",
+            $p,
+            "identity_at, ",
+            $t,
+            ".fingerprint AS ",
+            $p,
+            "fingerprint, ",
+            $t,
+            ".login_scopes AS ",
+            $p,
+            "login_scopes, ",
+            $t,
+            ".upstream AS ",
+            $p,
+            "upstream, ",
+            $t,
+            ".auth_time AS ",
+            $p,
+            "auth_time, ",
+            $t,
+            ".created_at AS ",
+            $p,
+            "created_at, ",
+            $t,
+            ".last_seen AS ",
+            $p,
+            "last_seen, ",
+            $t,
+            ".browser_seen AS ",
+            $p,
+            "browser_seen, ",
+            $t,
+            ".cookie_until AS ",
+            $p,
+            "cookie_until, ",
+            $t,
+            ".ip AS ",
+            $p,
+            "ip, ",
+            $t,
+            ".user_agent AS ",
+            $p,
+            "user_agent, ",
+            $t,
+            ".missing_since AS ",
+            $p,
+            "missing_since, ",
+            $t,
+            ".ended_at AS ",
+            $p,
+            "ended_at, ",
+            $t,
+            ".ended_by AS ",
+            $p,
+            "ended_by, ",
+            $t,
+            ".ended_reason AS ",
+            $p,
+            "ended_reason, ",
+            "(SELECT COALESCE(b.expires_at, 9223372036854775807) FROM blocked_users b \
+             WHERE b.connector_id = ",
+            $t,
+            ".connector_id AND b.user_id = ",
+            $t,
+            ".user_id) AS ",
+            $p,
+            "blocked_until"
+        )
     };
 }
 
+/// Columns of `grants`, each with the table's name before it.
 macro_rules! grant_columns {
     () => {
-        "id, session_id, client_id, scopes, nonce, auth_time, refreshable, generation, mac_key, \
-         created_at, rotated_at, tokens_until, ended_at, ended_by, ended_why"
+        "grants.id, grants.session_id, grants.client_id, grants.scopes, grants.nonce, \
+         grants.auth_time, grants.refreshable, grants.generation, grants.mac_key, \
+         grants.created_at, grants.rotated_at, grants.tokens_until, grants.ended_at, \
+         grants.ended_by, grants.ended_reason"
     };
 }
 
@@ -33,23 +119,30 @@ macro_rules! code_columns {
 pub(crate) use {code_columns, grant_columns, session_columns};
 
 pub(crate) fn session(row: &Row) -> Result<Session, StoreError> {
+    prefixed_session(row, "")
+}
+
+/// The session of a row in which its columns have this prefix.
+pub(crate) fn prefixed_session(row: &Row, prefix: &str) -> Result<Session, StoreError> {
+    let c = |column: &str| format!("{prefix}{column}");
     Ok(Session {
-        id: SessionId::new(row.text("id")?),
-        connector: ConnectorId::new(row.text("connector_id")?),
-        identity: row.json("identity")?,
-        identity_at: row.time("identity_at")?,
-        fingerprint: row.text("basis")?,
-        login_scopes: row.json("wants")?,
-        upstream: row.maybe_text("upstream")?,
-        auth_time: row.time("auth_time")?,
-        created_at: row.time("created_at")?,
-        last_seen: row.time("last_seen")?,
-        browser_seen: row.time("browser_seen")?,
-        cookie_until: row.time("cookie_until")?,
-        ip: row.text("ip")?,
-        user_agent: row.text("user_agent")?,
-        missing_since: row.maybe_time("missing_since")?,
-        ended: ended(row)?,
+        id: SessionId::new(row.text(&c("id"))?),
+        connector: ConnectorId::new(row.text(&c("connector_id"))?),
+        identity: row.json(&c("identity"))?,
+        identity_at: row.time(&c("identity_at"))?,
+        fingerprint: row.text(&c("fingerprint"))?,
+        login_scopes: row.json(&c("login_scopes"))?,
+        upstream: row.maybe_text(&c("upstream"))?,
+        auth_time: row.time(&c("auth_time"))?,
+        created_at: row.time(&c("created_at"))?,
+        last_seen: row.time(&c("last_seen"))?,
+        browser_seen: row.time(&c("browser_seen"))?,
+        cookie_until: row.time(&c("cookie_until"))?,
+        ip: row.text(&c("ip"))?,
+        user_agent: row.text(&c("user_agent"))?,
+        missing_since: row.maybe_time(&c("missing_since"))?,
+        ended: ended(row, prefix)?,
+        blocked_until: row.maybe_time(&c("blocked_until"))?,
     })
 }
 
@@ -67,15 +160,15 @@ pub(crate) fn grant(row: &Row) -> Result<Grant, StoreError> {
         created_at: row.time("created_at")?,
         rotated_at: row.time("rotated_at")?,
         tokens_until: row.time("tokens_until")?,
-        ended: ended(row)?,
+        ended: ended(row, "")?,
     })
 }
 
 pub(crate) fn code(row: &Row) -> Result<Code, StoreError> {
     let challenge = match row.maybe_text("challenge")? {
-        Some(text) => {
-            Some(serde_json::from_str(&text).map_err(|e| broken(format!("codes.challenge: {e}")))?)
-        }
+        Some(text) => Some(
+            serde_json::from_str(&text).map_err(|e| corrupt(format!("codes.challenge: {e}")))?,
+        ),
         None => None,
     };
     Ok(Code {
@@ -94,21 +187,22 @@ pub(crate) fn code(row: &Row) -> Result<Code, StoreError> {
     })
 }
 
-fn ended(row: &Row) -> Result<Option<Ended>, StoreError> {
-    let Some(at) = row.maybe_time("ended_at")? else { return Ok(None) };
-    let why = row.text("ended_why")?;
+fn ended(row: &Row, prefix: &str) -> Result<Option<Ended>, StoreError> {
+    let Some(at) = row.maybe_time(&format!("{prefix}ended_at"))? else { return Ok(None) };
+    let reason = row.text(&format!("{prefix}ended_reason"))?;
     Ok(Some(Ended {
         at,
-        by: row.text("ended_by")?,
-        why: EndReason::parse(&why).ok_or_else(|| broken(format!("no such end: {why}")))?,
+        by: row.text(&format!("{prefix}ended_by"))?,
+        why: EndReason::parse(&reason)
+            .ok_or_else(|| corrupt(format!("unknown ended_reason: {reason}")))?,
     }))
 }
 
 pub(crate) async fn insert_grant(conn: &mut Conn<'_>, grant: &Grant) -> Result<(), StoreError> {
     conn.execute(
         "INSERT INTO grants (id, session_id, client_id, scopes, nonce, auth_time, refreshable, \
-         generation, mac_key, created_at, rotated_at, tokens_until) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+         generation, mac_key, created_at, rotated_at, tokens_until, \
+         expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)",
         &[
             (&grant.id).into(),
             (&grant.session).into(),
@@ -128,7 +222,7 @@ pub(crate) async fn insert_grant(conn: &mut Conn<'_>, grant: &Grant) -> Result<(
     Ok(())
 }
 
-/// Writes the code; false when its request was finished before.
+/// False when the authorization request was completed before.
 pub(crate) async fn insert_code(conn: &mut Conn<'_>, code: &Code) -> Result<bool, StoreError> {
     let challenge = match &code.challenge {
         Some(challenge) => Value::json(challenge)?,

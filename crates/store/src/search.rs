@@ -1,6 +1,5 @@
-//! Looking for sessions and people: who is in, from where, since when. Changes nothing.
-//!
-//! What an end would take with it is counted by the same condition as it will be ended by.
+//! Searching sessions and persons. What an end would affect is counted with the same conditions with which
+//! it is ended.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,69 +8,71 @@ use countersign_core::{
 };
 
 use crate::engine::Operation;
-use crate::engine::conn::{Conn, Row, Value};
-use crate::matching::Matching;
-use crate::names::{LONGEST_TEXT, exact, pattern};
-use crate::page::{Mark, cut, size};
+use crate::engine::conn::{Conn, Row, Sql};
+use crate::matching::{Index, MAX_TOTAL, Matching};
+use crate::names::{MAX_SEARCH_TEXT, exact, pattern};
+use crate::page_cursor::{PageCursor, page_size, truncate_page};
 use crate::rows::{self, grant_columns, session_columns};
 use crate::{Store, StoreError};
 
-/// A session and what hangs on it.
+/// A session with a summary of its grants.
 #[derive(Clone, Debug)]
 pub struct FoundSession {
     pub session: Session,
     pub live_grants: i64,
-    /// Those with a live grant, in the order of their names.
+    /// Clients with a live grant, in the order of their ids.
     pub clients: Vec<ClientId>,
-    /// The last token that anybody holds of this session dies then, which may be over; `None` when none
-    /// was ever given that is still remembered.
+    /// The last token of this session expires then, which may be in the past; `None` when no grant of it is
+    /// stored.
     pub tokens_until: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, Default)]
 pub struct SessionPage {
     pub sessions: Vec<FoundSession>,
-    /// Where the next page begins; `None` on the last one.
+    /// Cursor of the next page; `None` on the last one.
     pub next: Option<String>,
+    /// How many sessions match; `None` when there are more than a thousand, which are not counted.
+    pub total: Option<i64>,
 }
 
 /// How many sessions there are, and what would end with them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionCount {
     pub sessions: i64,
-    /// Somebody at two connectors is two.
+    /// A person at two connectors counts twice.
     pub people: i64,
-    /// Live ones.
+    /// Live grants.
     pub grants: i64,
-    /// Live grants of each client that has any, in the order of their names.
+    /// Live grants of each client that has any, in the order of client ids.
     pub clients: Vec<(ClientId, i64)>,
-    /// The last token that anybody holds of these sessions dies then, which may be over.
+    /// The last token of these sessions expires then, which may be in the past.
     pub tokens_until: Option<Timestamp>,
 }
 
-/// Somebody who has signed in, by what is known of them last.
+/// A person with a stored session, with the latest identity.
 #[derive(Clone, Debug)]
 pub struct Person {
     pub connector: ConnectorId,
     pub identity: Identity,
-    /// When `identity` was learnt.
+    /// When `identity` was received from the upstream.
     pub identity_at: Timestamp,
     pub last_seen: Timestamp,
     pub live_sessions: i64,
 }
 
 impl Store {
-    /// Newest sign-in first, at least 1 and at most 500 of them. `after` is the `next` of the page
-    /// before; one that was never given is `NoSuchPage`.
+    /// Newest first, 1 to 500 of them. `after` is the `next` of the page before; one that was not issued is
+    /// `InvalidCursor`.
     pub async fn find_sessions(
         &self,
         filter: &SessionFilter,
         after: Option<&str>,
         limit: i64,
     ) -> Result<SessionPage, StoreError> {
-        let after = after.map(Mark::parse).transpose()?;
+        let after = after.map(PageCursor::parse).transpose()?;
         let Some(matching) = Matching::of(filter) else { return Ok(SessionPage::default()) };
-        self.read(Find { matching, after, limit: size(limit) }).await
+        self.read(Find { matching, after, limit: page_size(limit) }).await
     }
 
     /// What [`Store::end_sessions`] would end now, when the filter asks for live ones.
@@ -80,86 +81,98 @@ impl Store {
         self.read(Count(matching)).await
     }
 
-    /// All that is remembered of what a session gave, ended ones too, newest first.
+    /// All stored grants of a session, ended ones too, newest first.
     pub async fn grants_of(&self, session: &SessionId) -> Result<Vec<Grant>, StoreError> {
         self.read(GrantsOf(session.clone())).await
     }
 
-    /// Those of whom a session is remembered whose user id, login or e-mail address is `text` in any
-    /// case; when nobody's is, those of whom it is part of one of them or of the name. Last seen first.
+    /// Persons with a stored session whose user id, login or e-mail address is `text` in any case; if there
+    /// are none, those of whom it is part of one of these or of the name. Last seen first.
     pub async fn find_people(&self, text: &str, limit: i64) -> Result<Vec<Person>, StoreError> {
-        if text.len() > LONGEST_TEXT {
+        if text.len() > MAX_SEARCH_TEXT {
             return Ok(Vec::new());
         }
-        self.read(FindPeople { text: text.to_owned(), limit: size(limit) }).await
+        self.read(FindPeople { text: text.to_owned(), limit: page_size(limit) }).await
     }
 }
 
 struct Find {
     matching: Matching,
-    after: Option<Mark>,
+    after: Option<PageCursor>,
     limit: i64,
 }
 
 impl Operation for Find {
-    type Answer = SessionPage;
+    type Output = SessionPage;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<SessionPage, StoreError> {
-        let sql = self.matching.texts(conn).await?.page;
-        let values = self.matching.values(self.after.clone(), self.limit + 1);
-        let mut rows = conn.select(sql, &values).await?;
-        let more = cut(&mut rows, self.limit);
-        let mut sessions = Vec::with_capacity(rows.len());
-        for row in &rows {
-            sessions.push(rows::session(row)?);
-        }
+        let index = self.matching.choose_index(conn).await?;
+        let sql = self.matching.page(index, self.after.as_ref(), self.limit + 1);
+        let mut rows = conn.select_built(&sql).await?;
+        let more = truncate_page(&mut rows, self.limit);
+        let sessions = rows.iter().map(rows::session).collect::<Result<Vec<_>, _>>()?;
         let sessions = with_grants(conn, sessions).await?;
         let last = sessions.last().map(|found| &found.session).filter(|_| more);
-        let next = last.map(|session| Mark::new(session.created_at, &session.id).spell());
-        Ok(SessionPage { sessions, next })
+        let next = last.map(|last| PageCursor::new(last.created_at, last.id.as_str()).to_text());
+        let total = self.total(conn, index, sessions.len(), more).await?;
+        Ok(SessionPage { sessions, next, total })
     }
 }
 
-/// Sessions of one statement.
-const AT_ONCE: usize = 20;
-const GRANTS_OF_SOME: &str = "SELECT session_id, client_id, \
-    COUNT(CASE WHEN ended_at IS NULL THEN 1 END) AS live, MAX(tokens_until) AS tokens_until \
-    FROM grants WHERE session_id IN ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, \
-    $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) GROUP BY session_id, client_id";
+impl Find {
+    async fn total(
+        &self,
+        conn: &mut Conn<'_>,
+        index: Index,
+        found: usize,
+        more: bool,
+    ) -> Result<Option<i64>, StoreError> {
+        if self.after.is_none() && !more {
+            return Ok(i64::try_from(found).ok());
+        }
+        let rows = conn.select_built(&self.matching.total(index)).await?;
+        let total = rows.first().map(|row| row.int("total")).transpose()?;
+        Ok(total.filter(|total| *total <= MAX_TOTAL))
+    }
+}
 
 async fn with_grants(
     conn: &mut Conn<'_>,
     sessions: Vec<Session>,
 ) -> Result<Vec<FoundSession>, StoreError> {
-    let mut given: BTreeMap<String, Given> = BTreeMap::new();
-    for some in sessions.chunks(AT_ONCE) {
-        let ids = some.iter().map(|session| Some(session.id.as_str()));
-        let ids: Vec<Value> =
-            ids.chain(std::iter::repeat(None)).take(AT_ONCE).map(Value::from).collect();
-        for row in conn.select(GRANTS_OF_SOME, &ids).await? {
-            given.entry(row.text("session_id")?).or_default().add(&row)?;
+    let mut grants: BTreeMap<String, GrantSummary> = BTreeMap::new();
+    if !sessions.is_empty() {
+        let mut sql = Sql::default();
+        sql.push(
+            "SELECT session_id, client_id, COUNT(CASE WHEN ended_at IS NULL THEN 1 END) AS live, \
+             MAX(tokens_until) AS tokens_until FROM grants WHERE session_id IN ",
+        );
+        sql.bind_list(sessions.iter().map(|session| &session.id));
+        sql.push(" GROUP BY session_id, client_id");
+        for row in conn.select_built(&sql).await? {
+            grants.entry(row.text("session_id")?).or_default().add(&row)?;
         }
     }
     let found = sessions.into_iter().map(|session| {
-        let given = given.remove(session.id.as_str()).unwrap_or_default();
+        let grants = grants.remove(session.id.as_str()).unwrap_or_default();
         FoundSession {
             session,
-            live_grants: given.live,
-            clients: given.clients.into_iter().collect(),
-            tokens_until: given.tokens_until,
+            live_grants: grants.live,
+            clients: grants.clients.into_iter().collect(),
+            tokens_until: grants.tokens_until,
         }
     });
     Ok(found.collect())
 }
 
 #[derive(Default)]
-struct Given {
+struct GrantSummary {
     live: i64,
     clients: BTreeSet<ClientId>,
     tokens_until: Option<Timestamp>,
 }
 
-impl Given {
-    /// What was given to one client.
+impl GrantSummary {
+    /// Adds the grants of one client.
     fn add(&mut self, row: &Row) -> Result<(), StoreError> {
         let live = row.int("live")?;
         self.live += live;
@@ -174,14 +187,14 @@ impl Given {
 struct Count(Matching);
 
 impl Operation for Count {
-    type Answer = SessionCount;
+    type Output = SessionCount;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<SessionCount, StoreError> {
-        let texts = self.0.texts(conn).await?;
+        let index = self.0.choose_index(conn).await?;
         let mut count = SessionCount::default();
-        if let Some(row) = conn.select_one(texts.count, &self.0.values(None, 0)).await? {
+        if let Some(row) = conn.select_built(&self.0.count(index)).await?.first() {
             (count.sessions, count.people) = (row.int("sessions")?, row.int("people")?);
         }
-        for row in conn.select(texts.grants, &self.0.values(None, 0)).await? {
+        for row in conn.select_built(&self.0.grants(index)).await? {
             let live = row.int("live")?;
             count.grants += live;
             if live > 0 {
@@ -197,7 +210,7 @@ impl Operation for Count {
 struct GrantsOf(SessionId);
 
 impl Operation for GrantsOf {
-    type Answer = Vec<Grant>;
+    type Output = Vec<Grant>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Vec<Grant>, StoreError> {
         let sql = concat!(
             "SELECT ",
@@ -227,11 +240,14 @@ macro_rules! people {
 }
 
 impl Operation for FindPeople {
-    type Answer = Vec<Person>;
+    type Output = Vec<Person>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Vec<Person>, StoreError> {
-        let (whole, part) = (exact(&self.text), pattern(&self.text));
-        let sql = people!("user_key = $1 OR login = $1 OR email = $1");
-        let mut rows = conn.select(sql, &[(&whole).into(), self.limit.into()]).await?;
+        let (exact_text, part) = (exact(&self.text), pattern(&self.text));
+        let sql = people!(
+            "id IN (SELECT id FROM sessions WHERE user_key = $1 UNION SELECT id FROM sessions \
+             WHERE login = $1 UNION SELECT id FROM sessions WHERE email = $1)"
+        );
+        let mut rows = conn.select(sql, &[(&exact_text).into(), self.limit.into()]).await?;
         if rows.is_empty() {
             let sql = people!("search LIKE $1 ESCAPE '\\'");
             rows = conn.select(sql, &[(&part).into(), self.limit.into()]).await?;
@@ -244,7 +260,7 @@ impl Operation for FindPeople {
     }
 }
 
-/// `None` when all their sessions were forgotten between the two looks.
+/// `None` when all their sessions were deleted meanwhile.
 async fn person(conn: &mut Conn<'_>, row: &Row) -> Result<Option<Person>, StoreError> {
     let (connector, user_id) = (row.text("connector_id")?, row.text("user_id")?);
     let sql = concat!(

@@ -1,4 +1,4 @@
-//! Sessions looked at, and the browser's half signed out.
+//! Reading sessions, and ending a browser's session (sign-out).
 
 use countersign_core::event::EventKind;
 use countersign_core::session::{EndReason, Ended};
@@ -8,27 +8,26 @@ use serde_json::json;
 use crate::ends::{close_session, ended_tokens_until};
 use crate::engine::Operation;
 use crate::engine::conn::Conn;
-use crate::events::{about, tell};
-use crate::logout_notifications::{listeners, notify};
+use crate::events::{record, session_event};
+use crate::logout_notifications::{participants_of, queue_notifications};
 use crate::rows::{self, session_columns};
 use crate::{Store, StoreError};
 
-/// What a sign-out took with it.
+/// What a sign-out ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedOut {
     pub session: SessionId,
     pub grants_ended: u64,
-    /// The last token of any ended grant of this session dies then.
+    /// The last token of any ended grant of this session expires then.
     pub tokens_until: Option<Timestamp>,
-    /// No grant with a refresh token was left, so the session as a whole is over.
+    /// No live grant was left, so the session ended as well.
     pub session_ended: bool,
-    /// Clients that are being told.
-    pub told: Vec<ClientId>,
+    /// Clients that are sent a logout token.
+    pub notified: Vec<ClientId>,
 }
 
 impl Store {
-    /// The live session that this cookie (as its hash) names. Whether `cookie_until` has passed
-    /// is for the caller, who knows the time.
+    /// The live session of a cookie, given as its hash. The caller checks `cookie_until`.
     pub async fn session_by_cookie(
         &self,
         cookie_hash: &str,
@@ -36,13 +35,13 @@ impl Store {
         self.read(ByCookie(cookie_hash.to_owned())).await
     }
 
-    /// The session, ended or not.
+    /// The session, live or ended.
     pub async fn session(&self, id: &SessionId) -> Result<Option<Session>, StoreError> {
         self.read(ById(id.clone())).await
     }
 
-    /// Ends the browser's half: the cookie, codes not yet redeemed, and grants without a refresh
-    /// token. When no grant is left the session ends too. `None` when the cookie names no live one.
+    /// Ends the cookie, codes not yet redeemed, and grants without a refresh token. When no live grant is
+    /// left, the session ends too. `None` when the cookie is not that of a live session.
     pub async fn sign_out(
         &self,
         cookie_hash: &str,
@@ -53,10 +52,8 @@ impl Store {
         let ended = Ended { at: now, by: by.to_owned(), why };
         self.write(SignOut { cookie_hash: cookie_hash.to_owned(), ended }).await
     }
-}
 
-impl Store {
-    /// Has this session given anything that would outlive its browser's half?
+    /// Whether the session has a live grant that a sign-out would not end.
     pub async fn outlives_browser(&self, session: &SessionId) -> Result<bool, StoreError> {
         self.read(OutlivesBrowser(session.clone())).await
     }
@@ -65,12 +62,12 @@ impl Store {
 struct OutlivesBrowser(SessionId);
 
 impl Operation for OutlivesBrowser {
-    type Answer = bool;
+    type Output = bool;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
         let sql = "SELECT DISTINCT client_id FROM grants \
                    WHERE session_id = $1 AND ended_at IS NULL AND refreshable = 1";
         let rows = conn.select(sql, &[(&self.0).into()]).await?;
-        let rules = conn.told.desk.rules();
+        let rules = conn.shared.rules();
         for row in &rows {
             if !rules.end_with_browser.contains(&ClientId::new(row.text("client_id")?)) {
                 return Ok(true);
@@ -83,7 +80,7 @@ impl Operation for OutlivesBrowser {
 struct ByCookie(String);
 
 impl Operation for ByCookie {
-    type Answer = Option<Session>;
+    type Output = Option<Session>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Option<Session>, StoreError> {
         let sql = concat!(
             "SELECT ",
@@ -98,7 +95,7 @@ impl Operation for ByCookie {
 struct ById(SessionId);
 
 impl Operation for ById {
-    type Answer = Option<Session>;
+    type Output = Option<Session>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Option<Session>, StoreError> {
         let sql = concat!("SELECT ", session_columns!(), " FROM sessions WHERE id = $1");
         let row = conn.select_one(sql, &[(&self.0).into()]).await?;
@@ -112,7 +109,7 @@ struct SignOut {
 }
 
 impl Operation for SignOut {
-    type Answer = Option<SignedOut>;
+    type Output = Option<SignedOut>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Option<SignedOut>, StoreError> {
         let rows = conn
             .returning(
@@ -129,18 +126,19 @@ impl Operation for SignOut {
     }
 }
 
-/// The caller holds the session's row.
+/// The caller has locked the session's row.
 pub(crate) async fn sign_out(
     conn: &mut Conn<'_>,
     session: &Session,
     ended: &Ended,
 ) -> Result<SignedOut, StoreError> {
-    take_cookie(conn, session, ended.at).await?;
-    let told = listeners(conn, &session.id).await?;
+    clear_cookie(conn, session, ended.at).await?;
+    let notified = participants_of(conn, &session.id).await?;
     let mut grants_ended = end_with_browser(conn, session, ended).await?;
     grants_ended += conn
         .execute(
-            "UPDATE grants SET ended_at = $2, ended_by = $3, ended_why = $4 \
+            "UPDATE grants SET ended_at = $2, ended_by = $3, ended_reason = $4, \
+             expires_at = tokens_until \
              WHERE session_id = $1 AND ended_at IS NULL AND refreshable = 0",
             &[(&session.id).into(), ended.at.into(), (&ended.by).into(), ended.why.as_str().into()],
         )
@@ -157,28 +155,29 @@ pub(crate) async fn sign_out(
         close_session(conn, &session.id, ended).await?;
     }
 
-    let mut event = about(session, ended.at, EventKind::SignedOut, &ended.by);
+    let mut event = session_event(session, ended.at, EventKind::SignedOut, &ended.by);
     event.reason = Some(ended.why.as_str().to_owned());
     event.details = json!({
         "grants_ended": grants_ended, "tokens_until": tokens_until, "session_ended": session_ended,
     });
-    tell(conn, &event).await?;
-    notify(conn, session, &told, ended.at).await?;
+    record(conn, &event).await?;
+    queue_notifications(conn, session, &notified, ended.at).await?;
     let session = session.id.clone();
-    Ok(SignedOut { session, grants_ended, tokens_until, session_ended, told })
+    Ok(SignedOut { session, grants_ended, tokens_until, session_ended, notified })
 }
 
-/// Grants with a refresh token of those clients whose refresh tokens do not outlive the browser's half.
+/// Ends grants with a refresh token of those clients that are configured to end with the browser session.
 async fn end_with_browser(
     conn: &mut Conn<'_>,
     session: &Session,
     ended: &Ended,
 ) -> Result<u64, StoreError> {
     let mut grants_ended = 0;
-    for client in &conn.told.desk.rules().end_with_browser {
+    for client in &conn.shared.rules().end_with_browser {
         grants_ended += conn
             .execute(
-                "UPDATE grants SET ended_at = $3, ended_by = $4, ended_why = $5 \
+                "UPDATE grants SET ended_at = $3, ended_by = $4, ended_reason = $5, \
+                 expires_at = tokens_until \
                  WHERE session_id = $1 AND client_id = $2 AND ended_at IS NULL AND refreshable = 1",
                 &[
                     (&session.id).into(),
@@ -193,16 +192,17 @@ async fn end_with_browser(
     Ok(grants_ended)
 }
 
-/// The cookie, and the codes that were given to its browser and not yet redeemed: else somebody
-/// who just signed out would be signed in somewhere a moment later.
-async fn take_cookie(
+/// Removes the cookie, and expires codes not yet redeemed: otherwise a person who has just signed out
+/// could still be signed in at a client.
+async fn clear_cookie(
     conn: &mut Conn<'_>,
     session: &Session,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     conn.execute(
         "UPDATE sessions SET cookie_hash = NULL, \
-         cookie_until = CASE WHEN cookie_until < $2 THEN cookie_until ELSE $2 END WHERE id = $1",
+         cookie_until = CASE WHEN cookie_until < $2 THEN cookie_until ELSE $2 END, \
+         expires_at = $2 WHERE id = $1",
         &[(&session.id).into(), now.into()],
     )
     .await?;
@@ -215,8 +215,9 @@ async fn take_cookie(
     Ok(())
 }
 
-/// The beginning of every verb that gives something: takes the row of a live session, so that an
-/// end waits for what is given and finds it, or was first and nothing is given.
+/// Locks the row of a live session; false when it is not live. Every operation that issues something begins
+/// with it, so that an end that runs at the same time either waits and finds what was issued, or was first
+/// and nothing is issued.
 pub(crate) async fn lock_live_session(
     conn: &mut Conn<'_>,
     session: &SessionId,

@@ -1,70 +1,84 @@
-//! A proven sign-in becomes a session: the same one for the same person in the same browser.
+//! Writes the session of a completed login: the existing one for the same person in the same browser.
 
 use countersign_core::event::EventKind;
 use countersign_core::session::{EndReason, Ended};
-use countersign_core::{ConnectorId, Identity, LoginScopes, Session, SessionId, Timestamp};
+use countersign_core::{ConnectorId, Identity, LoginScopes, Session, SessionId, Timestamp, Trace};
 use serde_json::json;
 
+use crate::blocked_users::{BlockedUser, find_block};
 use crate::ends::end_session;
 use crate::engine::Operation;
 use crate::engine::conn::{Conn, Value};
-use crate::events::{about, tell};
+use crate::events::{record, session_event};
 use crate::memberships::Holder;
-use crate::names::{Names, set_names};
+use crate::names::SearchNames;
 use crate::rows::{self, session_columns};
+use crate::search_columns::set_search_columns;
 use crate::sessions::sign_out;
-use crate::snapshots::tell_changed_groups;
+use crate::snapshots::record_changed_groups;
+use crate::traces::write_trace;
 use crate::{Store, StoreError};
 
-/// Somebody proved who they are to a connector, in one browser.
+/// A person has authenticated at a connector, in one browser.
 #[derive(Clone, Debug)]
 pub struct SignIn {
-    /// Hash of the cookie the browser brought.
+    /// Hash of the session cookie in the request.
     pub previous_cookie: Option<String>,
-    /// Hash of the cookie it gets.
+    /// Hash of the session cookie in the response.
     pub cookie: String,
     pub cookie_until: Timestamp,
-    /// The session's name, should a new one be needed.
+    /// The id of the session, if a new one is created.
     pub id: SessionId,
     pub connector: ConnectorId,
     pub identity: Identity,
-    /// Fingerprint of what this sign-in is built on.
+    /// Fingerprint of the connector or password at this login.
     pub fingerprint: String,
-    /// What this login asked of the upstream. A session that is kept remembers what any of its
-    /// logins asked, because grants of the earlier ones still need it.
+    /// What this login requested of the upstream. An existing session keeps the union of all its logins,
+    /// because grants of earlier ones still need it.
     pub login_scopes: LoginScopes,
-    /// What the connector needs to ask again, sealed. `None` leaves what a kept session has.
+    /// Upstream data for revalidation, sealed. `None` keeps that of an existing session.
     pub upstream: Option<String>,
     pub ip: String,
     pub user_agent: String,
+    /// What the connector requested and received, for the administrator; replaces that of an earlier login.
+    pub trace: Option<Trace>,
     pub now: Timestamp,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SignInOutcome {
-    pub session: SessionId,
-    /// The session was there before, with what it gave.
-    pub reauthenticated: bool,
+pub enum SignInOutcome {
+    SignedIn {
+        session: SessionId,
+        /// The session existed before, and keeps its grants.
+        reauthenticated: bool,
+    },
+    /// An administrator has blocked this person; nothing was written.
+    Blocked(BlockedUser),
 }
 
 impl Store {
-    /// The same person on the same basis in the same browser keeps the session and renews its
-    /// cookie. On another basis (a new password, another directory) the old session ends with all
-    /// it gave, so nobody inherits it; another person's is signed out.
+    /// The same person with the same fingerprint in the same browser keeps the session and renews its
+    /// cookie. With another fingerprint (a new password, another directory) the old session and its grants
+    /// end, so that nobody inherits it; another person's session is signed out.
     pub async fn sign_in(&self, sign_in: SignIn) -> Result<SignInOutcome, StoreError> {
         self.write(sign_in).await
     }
 }
 
 impl Operation for SignIn {
-    type Answer = SignInOutcome;
+    type Output = SignInOutcome;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<SignInOutcome, StoreError> {
+        let block = find_block(conn, &self.connector, &self.identity.user_id, self.now).await?;
+        if let Some(block) = block {
+            return Ok(SignInOutcome::Blocked(block));
+        }
         if let Some(previous) = self.previous(conn).await? {
             let same_person = previous.connector == self.connector
                 && previous.identity.user_id == self.identity.user_id;
             if same_person && previous.fingerprint == self.fingerprint {
                 self.renew(conn, &previous).await?;
-                return Ok(SignInOutcome { session: previous.id, reauthenticated: true });
+                let session = previous.id;
+                return Ok(SignInOutcome::SignedIn { session, reauthenticated: true });
             }
             if same_person {
                 let ended = self.ended(EndReason::FingerprintChanged);
@@ -74,12 +88,12 @@ impl Operation for SignIn {
             }
         }
         self.begin(conn).await?;
-        Ok(SignInOutcome { session: self.id.clone(), reauthenticated: false })
+        Ok(SignInOutcome::SignedIn { session: self.id.clone(), reauthenticated: false })
     }
 }
 
 impl SignIn {
-    /// Takes the row of the browser's live session, should there be one.
+    /// Locks and returns the browser's live session, if there is one.
     async fn previous(&self, conn: &mut Conn<'_>) -> Result<Option<Session>, StoreError> {
         let Some(cookie) = &self.previous_cookie else { return Ok(None) };
         let rows = conn
@@ -97,7 +111,7 @@ impl SignIn {
 
     async fn renew(&self, conn: &mut Conn<'_>, previous: &Session) -> Result<(), StoreError> {
         conn.execute(
-            "UPDATE sessions SET identity = $2, identity_at = $3, wants = $4, \
+            "UPDATE sessions SET identity = $2, identity_at = $3, login_scopes = $4, \
              upstream = COALESCE($5, upstream), upstream_lease = NULL, auth_time = $3, \
              last_seen = $3, browser_seen = $3, cookie_hash = $6, cookie_until = $7, ip = $8, \
              user_agent = $9, missing_since = NULL WHERE id = $1",
@@ -114,21 +128,26 @@ impl SignIn {
             ],
         )
         .await?;
-        set_names(conn, previous, &Names::of(&self.identity), false).await?;
-        let mut event = about(previous, self.now, EventKind::Reauthenticated, &self.actor());
+        let names = SearchNames::of(&self.identity);
+        if names != SearchNames::of(&previous.identity) {
+            set_search_columns(conn, &previous.id, &names, false).await?;
+        }
+        write_trace(conn, &previous.id, self.trace.as_ref(), self.now).await?;
+        let mut event =
+            session_event(previous, self.now, EventKind::Reauthenticated, &self.actor());
         event.ip = Some(self.ip.clone());
-        tell(conn, &event).await?;
-        tell_changed_groups(conn, previous, &self.identity, self.now).await
+        record(conn, &event).await?;
+        record_changed_groups(conn, previous, &self.identity, self.now).await
     }
 
     async fn begin(&self, conn: &mut Conn<'_>) -> Result<(), StoreError> {
-        let names = Names::of(&self.identity);
+        let names = SearchNames::of(&self.identity);
         conn.execute(
-            "INSERT INTO sessions (id, connector_id, user_id, identity, identity_at, basis, \
-             wants, upstream, auth_time, created_at, last_seen, browser_seen, cookie_hash, \
-             cookie_until, ip, user_agent, user_key, login, email, search) \
+            "INSERT INTO sessions (id, connector_id, user_id, identity, identity_at, fingerprint, \
+             login_scopes, upstream, auth_time, created_at, last_seen, browser_seen, cookie_hash, \
+             cookie_until, ip, user_agent, user_key, login, email, search, expires_at) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $5, $5, $5, $5, $9, $10, $11, $12, \
-             $13, $14, $15, $16)",
+             $13, $14, $15, $16, $10)",
             &[
                 (&self.id).into(),
                 (&self.connector).into(),
@@ -149,6 +168,7 @@ impl SignIn {
             ],
         )
         .await?;
+        write_trace(conn, &self.id, self.trace.as_ref(), self.now).await?;
         let Self { id: session, connector, identity, .. } = self;
         Holder { session, connector, identity }.begin(conn, self.now).await?;
         let mut event = countersign_core::Event::new(self.now, EventKind::SignedIn, self.actor());
@@ -157,7 +177,7 @@ impl SignIn {
         event.user_id = Some(self.identity.user_id.clone());
         event.ip = Some(self.ip.clone());
         event.details = json!({ "groups": self.identity.groups });
-        tell(conn, &event).await
+        record(conn, &event).await
     }
 
     fn actor(&self) -> String {

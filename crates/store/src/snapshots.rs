@@ -1,4 +1,4 @@
-//! What the upstream says of a person in a session: who may ask, what came back, who is missing.
+//! Revalidation of a session with its upstream: the lease, the new identity, and persons it no longer has.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,40 +12,40 @@ use crate::circuit_breakers::is_circuit_open;
 use crate::ends::{SessionEnd, end_session};
 use crate::engine::Operation;
 use crate::engine::conn::{Conn, Value};
-use crate::events::{about, tell};
+use crate::events::{record, session_event};
 use crate::memberships::Holder;
-use crate::names::{Names, set_names};
+use crate::names::SearchNames;
 use crate::rows::{self, session_columns};
+use crate::search_columns::set_search_columns;
 use crate::{Store, StoreError};
 
-/// What the connector answered when it was asked again.
+/// The result of a revalidation.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     pub session: SessionId,
-    /// Of the same `user_id`; another person's is refused.
+    /// Its `user_id` must be that of the session.
     pub identity: Identity,
     pub fingerprint: String,
-    /// Replaces what was kept, sealed; `None` keeps nothing.
+    /// Replaces the upstream data, sealed; `None` deletes it.
     pub upstream: Option<String>,
     pub now: Timestamp,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Missing {
-    /// Refused for the first time; the session lives.
+    /// Missing for the first time; the session stays live.
     First,
-    /// Refused again, too soon to believe it; the session lives.
-    Waiting,
+    /// Missing again, too soon after the first time; the session stays live.
+    Pending,
     Ended(SessionEnd),
-    /// The connector is circuit_breaker: nothing was marked, the session lives.
+    /// The connector's circuit breaker is open: nothing was recorded, the session stays live.
     CircuitOpen,
     /// The session was not live.
-    Gone,
+    NotLive,
 }
 
 impl Store {
-    /// Takes the right to ask the upstream about a live session until `until`, when nobody has it;
-    /// true when it was taken.
+    /// Acquires the right to revalidate a live session until `until`; false when another request has it.
     pub async fn lease_upstream(
         &self,
         session: &SessionId,
@@ -55,26 +55,27 @@ impl Store {
         self.write(Lease { session: session.clone(), now, until }).await
     }
 
+    /// Gives the lease back.
     pub async fn release_upstream(&self, session: &SessionId) -> Result<(), StoreError> {
         self.write(Release(session.clone())).await
     }
 
-    /// Replaces what is known of the person and gives the lease back; false when the session is
-    /// not live or is somebody else's.
+    /// Replaces the identity and upstream data and releases the lease; false when the session is not live
+    /// or is another person's.
     pub async fn update_snapshot(&self, snapshot: Snapshot) -> Result<bool, StoreError> {
         self.write(snapshot).await
     }
 
-    /// The upstream no longer finds the person. A second time at least `patience` after the first
-    /// ends the session for `why`; with a `patience` of zero the first does. Gives the lease back.
+    /// The upstream no longer has the person. The session ends with reason `why` when that is so a second
+    /// time at least `delay` after the first; with a `delay` of zero at once. Releases the lease.
     pub async fn mark_missing(
         &self,
         session: &SessionId,
         why: EndReason,
-        patience: Duration,
+        delay: Duration,
         now: Timestamp,
     ) -> Result<Missing, StoreError> {
-        self.write(MarkMissing { session: session.clone(), why, patience, now }).await
+        self.write(MarkMissing { session: session.clone(), why, delay, now }).await
     }
 }
 
@@ -85,7 +86,7 @@ struct Lease {
 }
 
 impl Operation for Lease {
-    type Answer = bool;
+    type Output = bool;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
         let taken = conn
             .execute(
@@ -101,7 +102,7 @@ impl Operation for Lease {
 struct Release(SessionId);
 
 impl Operation for Release {
-    type Answer = ();
+    type Output = ();
     async fn run(&self, conn: &mut Conn<'_>) -> Result<(), StoreError> {
         conn.execute(
             "UPDATE sessions SET upstream_lease = NULL \
@@ -114,20 +115,20 @@ impl Operation for Release {
 }
 
 impl Operation for Snapshot {
-    type Answer = bool;
+    type Output = bool;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
         apply(conn, self).await
     }
 }
 
 pub(crate) async fn apply(conn: &mut Conn<'_>, snapshot: &Snapshot) -> Result<bool, StoreError> {
-    let Some(before) = take(conn, &snapshot.session).await? else { return Ok(false) };
-    // `sub` is made of the user id (OpenID Connect Core section 2): it never changes in a session.
+    let Some(before) = lock_and_release(conn, &snapshot.session).await? else { return Ok(false) };
+    // `sub` is derived from the user id (OpenID Connect Core section 2) and never changes in a session.
     if before.identity.user_id != snapshot.identity.user_id {
         return Ok(false);
     }
     conn.execute(
-        "UPDATE sessions SET identity = $2, identity_at = $3, basis = $4, upstream = $5, \
+        "UPDATE sessions SET identity = $2, identity_at = $3, fingerprint = $4, upstream = $5, \
          missing_since = NULL WHERE id = $1",
         &[
             (&snapshot.session).into(),
@@ -138,17 +139,20 @@ pub(crate) async fn apply(conn: &mut Conn<'_>, snapshot: &Snapshot) -> Result<bo
         ],
     )
     .await?;
-    // Each is in an index; most snapshots change none of them.
-    let names = Names::of(&snapshot.identity);
-    if names != Names::of(&before.identity) {
-        set_names(conn, &before, &names, false).await?;
+    // Each is indexed, and most revalidations change none of them.
+    let names = SearchNames::of(&snapshot.identity);
+    if names != SearchNames::of(&before.identity) {
+        set_search_columns(conn, &before.id, &names, false).await?;
     }
-    tell_changed_groups(conn, &before, &snapshot.identity, snapshot.now).await?;
+    record_changed_groups(conn, &before, &snapshot.identity, snapshot.now).await?;
     Ok(true)
 }
 
-/// Takes the row of a live session and gives its lease back.
-async fn take(conn: &mut Conn<'_>, id: &SessionId) -> Result<Option<Session>, StoreError> {
+/// Locks the row of a live session and releases its lease.
+async fn lock_and_release(
+    conn: &mut Conn<'_>,
+    id: &SessionId,
+) -> Result<Option<Session>, StoreError> {
     let rows = conn
         .returning(
             concat!(
@@ -162,8 +166,8 @@ async fn take(conn: &mut Conn<'_>, id: &SessionId) -> Result<Option<Session>, St
     rows.first().map(rows::session).transpose()
 }
 
-/// An upstream may answer in another order: only another set is a change.
-pub(crate) async fn tell_changed_groups(
+/// Records a change of groups: another set, not another order.
+pub(crate) async fn record_changed_groups(
     conn: &mut Conn<'_>,
     before: &Session,
     after: &Identity,
@@ -176,27 +180,29 @@ pub(crate) async fn tell_changed_groups(
     }
     let holder = Holder { session: &before.id, connector: &before.connector, identity: after };
     holder.change(conn, &before.identity, now).await?;
-    let mut event = about(before, now, EventKind::GroupsChanged, "upstream");
+    let mut event = session_event(before, now, EventKind::GroupsChanged, "upstream");
     event.details = json!({ "before": before.identity.groups, "after": after.groups });
-    tell(conn, &event).await
+    record(conn, &event).await
 }
 
 struct MarkMissing {
     session: SessionId,
     why: EndReason,
-    patience: Duration,
+    delay: Duration,
     now: Timestamp,
 }
 
 impl Operation for MarkMissing {
-    type Answer = Missing;
+    type Output = Missing;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Missing, StoreError> {
-        let Some(session) = take(conn, &self.session).await? else { return Ok(Missing::Gone) };
-        // Looked at here and not only in memory: no replica ends anybody after another set a brake.
+        let Some(session) = lock_and_release(conn, &self.session).await? else {
+            return Ok(Missing::NotLive);
+        };
+        // Read here and not only in memory, so that no replica ends a session after another opened the breaker.
         if is_circuit_open(conn, &session.connector).await? {
             return Ok(Missing::CircuitOpen);
         }
-        let at_once = self.patience.is_zero().then_some(self.now);
+        let at_once = self.delay.is_zero().then_some(self.now);
         let Some(first) = session.missing_since.or(at_once) else {
             conn.execute(
                 "UPDATE sessions SET missing_since = $2 WHERE id = $1",
@@ -205,11 +211,11 @@ impl Operation for MarkMissing {
             .await?;
             return Ok(Missing::First);
         };
-        if self.now.since(first) < self.patience {
-            return Ok(Missing::Waiting);
+        if self.now.since(first) < self.delay {
+            return Ok(Missing::Pending);
         }
         let ended = Ended { at: self.now, by: "upstream".into(), why: self.why };
         let end = end_session(conn, &self.session, &ended, None).await?;
-        Ok(end.map_or(Missing::Gone, Missing::Ended))
+        Ok(end.map_or(Missing::NotLive, Missing::Ended))
     }
 }

@@ -10,13 +10,12 @@ use super::output::OutputArguments;
 use super::table::{Cell, Column, next_page, table};
 use super::terminal::{Colour, Terminal};
 
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 5] = [
     Column::new("USER", 0).cut_to(12),
     Column::new("USER ID", 2).cut_to(12),
     Column::new("CONNECTOR", 1).cut_to(8),
     Column::new("SINCE", 0),
     Column::new("UNTIL", 0),
-    Column::new("SESSION", 3),
 ];
 
 pub async fn list(
@@ -59,7 +58,6 @@ fn render(page: &MembershipPageView, terminal: &Terminal) -> String {
                 Some(until) => Cell::from(terminal.instant(until)),
                 None => Cell::coloured(Colour::Green, "now"),
             },
-            Cell::from(&membership.session),
         ]
     };
     let rows: Vec<Vec<Cell>> = page.memberships.iter().map(row).collect();

@@ -91,7 +91,7 @@ impl Issuer {
                 circuit_open_since: health
                     .circuit_breaker
                     .as_ref()
-                    .map(|circuit_breaker| circuit_breaker.set_at.to_string()),
+                    .map(|circuit_breaker| circuit_breaker.opened_at.to_string()),
                 sessions: count.sessions,
             });
         }

@@ -48,7 +48,7 @@ impl Issuer {
             ..EventQuery::default()
         };
         let events = self.store.events(query).await?;
-        let trace = self.store.trace_of(id).await?;
+        let trace = self.store.trace(id).await?;
         let live = || grants.iter().filter(|grant| grant.ended.is_none());
         let mut clients: Vec<String> = live().map(|grant| grant.client.to_string()).collect();
         clients.sort_unstable();
@@ -124,7 +124,7 @@ impl Issuer {
 fn named_page<T>(found: Result<T, StoreError>) -> Result<Result<T, FieldError>, IssuerError> {
     match found {
         Ok(found) => Ok(Ok(found)),
-        Err(StoreError::NoSuchPage) => Ok(Err(bad("page", "is no page of this list"))),
+        Err(StoreError::InvalidCursor) => Ok(Err(bad("page", "is no page of this list"))),
         Err(error) => Err(error.into()),
     }
 }

@@ -151,7 +151,6 @@ pub struct MembershipView {
     pub connector: String,
     pub user_id: String,
     pub person: String,
-    pub session: String,
     pub since: String,
     /// Since then no new token says so. Absent: still held.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -329,7 +328,6 @@ impl From<&Membership> for MembershipView {
             connector: membership.connector.to_string(),
             user_id: membership.user_id.clone(),
             person: membership.person.clone(),
-            session: membership.session.to_string(),
             since: membership.since.to_string(),
             until: told(membership.until),
             tokens_until: told(membership.tokens_until),

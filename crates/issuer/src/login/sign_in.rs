@@ -188,27 +188,32 @@ impl Issuer {
                 upstream: self.seal_upstream(person.upstream.as_ref())?,
                 ip: browser.address.to_string(),
                 user_agent: browser.user_agent.chars().take(400).collect(),
+                trace: Some(trace.truncated(TRACE_STEPS, TRACE_STEP_CHARACTERS)),
                 now,
             })
             .await?;
-        // A sign-in without its trace is a sign-in all the same.
-        let kept = trace.truncated(TRACE_STEPS, TRACE_STEP_CHARACTERS);
-        if let Err(error) = self.store.keep_trace(&outcome.session, &kept, now).await {
-            tracing::warn!(session = %outcome.session, cause = %error, "the login trace was not kept");
-        }
+        let (session, reauthenticated) = match outcome {
+            countersign_store::SignInOutcome::SignedIn { session, reauthenticated } => {
+                (session, reauthenticated)
+            }
+            countersign_store::SignInOutcome::Blocked(block) => {
+                tracing::warn!(event = "login_refused", connector = %connector.id, user_id = %block.user_id, reason = "blocked", "a blocked person tried to sign in");
+                return Ok(SignInOutcome::Refused(Refusal::AccountDisabled));
+            }
+        };
         tracing::info!(
             event = "signed_in",
-            session = %outcome.session,
+            session = %session,
             connector = %connector.id,
             client = %pending.request.client,
             user_id = %person.identity.user_id,
             email = %person.identity.email,
             groups = person.identity.groups.len(),
             address = %browser.address,
-            again = outcome.reauthenticated,
+            again = reauthenticated,
             "login successful"
         );
-        pending.session = Some(outcome.session);
+        pending.session = Some(session);
         pending.logged_in = Some(now);
         pending.switch = false;
         let connector = connector.id.clone();

@@ -13,7 +13,7 @@ use countersign_core::{
     Clock, Connector, ConnectorId, Identity, LoginScopes, Secret, SessionId, Timestamp, Trace,
 };
 use countersign_jose::RootKeys;
-use countersign_store::{Location, SignIn, Store};
+use countersign_store::{Location, SignIn, SignInOutcome, Store};
 
 use super::Revalidation;
 use crate::circuit_breakers::CircuitBreakers;
@@ -120,9 +120,11 @@ async fn who_waited_for_the_lease_does_not_spend_the_others_token_again() {
         upstream: issuer.seal_upstream(Some(&Secret::new("token-0"))).unwrap(),
         ip: "192.0.2.1".to_owned(),
         user_agent: String::new(),
+        trace: None,
         now: Timestamp::from_secs(NOW.secs() - 3600),
     };
-    let session = issuer.store.sign_in(sign_in).await.unwrap().session;
+    let session = issuer.store.sign_in(sign_in).await.unwrap();
+    let SignInOutcome::SignedIn { session, .. } = session else { panic!("blocked") };
     // Two requests read the session; the second gets to ask only when the first is done.
     let read = issuer.store.session(&session).await.unwrap().unwrap();
     let Revalidation::Valid(first) = issuer.revalidate(read.clone()).await.unwrap() else {

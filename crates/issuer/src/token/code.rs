@@ -52,15 +52,15 @@ impl Issuer {
         let grant = Grant { tokens_until: prepared.tokens_until, ..grant };
         match self.store.redeem_code(&hashed, &client.id, grant.clone(), now, OFFLINE_LIMIT).await?
         {
-            RedeemCodeOutcome::Granted { given_way } => {
-                for grant in given_way {
+            RedeemCodeOutcome::Granted { dropped } => {
+                for grant in dropped {
                     tracing::warn!(event = "grant_ended", grant = %grant, session = %session.id, reason = "too_many_grants", "the longest idle grant gave way");
                 }
             }
             RedeemCodeOutcome::AlreadyUsed { grant } => {
                 return Err(self.code_used_twice(grant.as_ref()).await?);
             }
-            RedeemCodeOutcome::SessionEnded | RedeemCodeOutcome::Gone => {
+            RedeemCodeOutcome::SessionEnded | RedeemCodeOutcome::NotRedeemable => {
                 return Err(TokenError::invalid_grant(INVALID_CODE));
             }
         }

@@ -13,6 +13,7 @@ use crate::settings::RefreshPolicy;
 
 const INVALID: &str = "Refresh token is invalid or has already been claimed by another client.";
 const CHANGED: &str = "Sign in again: the account has changed.";
+const BLOCKED: &str = "This account is blocked by an administrator.";
 const OVER: &str = "The session this refresh token belongs to has ended.";
 
 /// What a refresh is about to give, should the store agree.
@@ -57,8 +58,8 @@ impl Issuer {
         let until = prepared.tokens_until;
         let given = PendingRotation { policy, tokens_until: until, snapshot: checked.snapshot };
         let rotated = self.rotate(&grant, &refresh_token, given).await;
-        // Only a rotation stores the snapshot. In every other case it is stored here, because the upstream
-        // may have replaced its refresh token; that also releases the lease.
+        // A rotation stores the snapshot and releases the lease, whatever it decides. Where its transaction
+        // failed, both are tried once more on their own, because the upstream may have replaced its token.
         let is_stored = matches!(rotated, Ok((_, true)));
         if let Some(snapshot) = snapshot.filter(|_| !is_stored) {
             let session = snapshot.session.clone();
@@ -80,6 +81,9 @@ impl Issuer {
     ) -> Result<(), TokenError> {
         if grant.ended.is_some() || session.ended.is_some() {
             return Err(TokenError::invalid_grant(OVER));
+        }
+        if session.is_blocked(self.now()) {
+            return Err(TokenError::invalid_grant(BLOCKED));
         }
         if self.is_refresh_expired(client, grant) {
             return Err(TokenError::invalid_grant("Refresh token expired."));
@@ -122,7 +126,8 @@ impl Issuer {
             .store
             .rotate(Rotate {
                 grant: grant.id.clone(),
-                proxy_headers: refresh_token.generation,
+                session: grant.session.clone(),
+                generation: refresh_token.generation,
                 rotate: given.policy.rotate,
                 mac_key: self.keyring.keys().mac_settled.newest(),
                 now: self.now(),
@@ -133,8 +138,8 @@ impl Issuer {
             .await?;
         match rotation {
             Rotation::Rotated { generation } => Ok((generation, true)),
-            Rotation::Repeated { generation } => Ok((generation, false)),
-            Rotation::WentBack { generation } => {
+            Rotation::Repeated { generation } => Ok((generation, true)),
+            Rotation::DatabaseRestored { generation } => {
                 tracing::error!(event = "database_restored", grant = %grant.id, "a refresh token is newer than the database: was it restored?");
                 Ok((generation, false))
             }

@@ -41,7 +41,7 @@ pub struct MembershipRow {
     pub person: Name,
     pub user_id: Name,
     pub connector: Name,
-    pub session: String,
+    pub sessions: String,
     pub since: DisplayTime,
     pub until: Option<DisplayTime>,
     pub tokens_until: Option<DisplayTime>,
@@ -99,11 +99,16 @@ async fn show_page(
 }
 
 fn row(app: &App, membership: &MembershipView) -> MembershipRow {
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("user", &membership.user_id)
+        .append_pair("connector", &membership.connector)
+        .append_pair("state", "all")
+        .finish();
     MembershipRow {
         person: first_non_empty(&[&membership.person, &membership.user_id]).into(),
         user_id: membership.user_id.as_str().into(),
         connector: connector_name(app, &membership.connector),
-        session: app.path(&format!("/admin/sessions/{}", membership.session)),
+        sessions: app.path(&format!("/admin/sessions?{query}")),
         since: display_time_of(app, &membership.since),
         until: membership.until.as_deref().map(|at| display_time_of(app, at)),
         tokens_until: membership.tokens_until.as_deref().map(|at| display_time_of(app, at)),

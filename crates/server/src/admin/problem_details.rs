@@ -84,6 +84,12 @@ impl From<IssuerError> for ProblemDetails {
                 Self::new(status, name, "Service unavailable")
                     .detail(format!("{what} is unavailable"))
             }
+            IssuerError::OutcomeUnknown { ref what, .. } => {
+                tracing::error!(cause = %failure, "the outcome of an API call is unknown");
+                let (status, name) = (StatusCode::SERVICE_UNAVAILABLE, "unavailable");
+                Self::new(status, name, "Service unavailable")
+                    .detail(format!("{what} did not confirm the change, which may have been made"))
+            }
             IssuerError::Misconfigured { what, missing, cause } => {
                 tracing::error!(upstream = what, cause, "the API could not answer");
                 let (status, name) = (StatusCode::BAD_GATEWAY, "upstream-misconfigured");

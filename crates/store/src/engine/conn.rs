@@ -1,41 +1,23 @@
-//! One connection of either engine, spoken to in one SQL text.
-//!
-//! Values are bound, never written into the text; columns are asked for by name.
-
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+//! One connection of either engine, with one SQL text for both. Values are bound, never written into the
+//! text; columns are read by name.
 
 use countersign_core::{ClientId, ConnectorId, GrantId, SessionId, Timestamp};
 use serde::de::DeserializeOwned;
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
-use sqlx::{Postgres, Row as _, Sqlite};
+use sqlx::{AssertSqlSafe, Postgres, Row as _, SqlSafeStr, SqlStr, Sqlite};
 
 use crate::StoreError;
-use crate::desk::Desk;
-use crate::error::{broken, is_conflict};
+use crate::error::{corrupt, is_conflict};
+use crate::shared::Shared;
 
-/// What a verb speaks to. Inside a write verb everything is one transaction.
+/// The connection of one operation. Within a write operation everything is one transaction.
 pub(crate) struct Conn<'c> {
     link: Link<'c>,
-    pub(crate) told: Told,
-    /// A statement lost against another transaction (PostgreSQL); the verb may be run again.
-    pub(crate) conflict: bool,
-}
-
-/// What all verbs of one store share: how many events it has told, so that those of one instant keep
-/// their order, and what is to be told to clients.
-#[derive(Clone, Default)]
-pub(crate) struct Told {
-    events: Arc<AtomicU32>,
-    pub(crate) desk: Arc<Desk>,
-}
-
-impl Told {
-    pub(crate) fn next(&self) -> u32 {
-        self.events.fetch_add(1, Ordering::Relaxed)
-    }
+    pub(crate) shared: Shared,
+    /// A statement lost against another transaction (PostgreSQL); the operation may be run again.
+    pub(crate) has_conflict: bool,
 }
 
 enum Link<'c> {
@@ -43,22 +25,64 @@ enum Link<'c> {
     Postgres(&'c mut PgConnection),
 }
 
-/// What a placeholder stands for. No `Debug`: it may be a sealed key or a person.
+/// The value of a placeholder. No `Debug`: it may be a sealed key or personal data.
+#[derive(Clone)]
 pub(crate) enum Value {
     Text(Option<String>),
     Int(Option<i64>),
 }
 
+/// A statement whose conditions depend on what is searched for: text and values grow together. In the
+/// manner of `sqlx::QueryBuilder`, which is for one engine and would make every caller generic over it.
+#[derive(Clone, Default)]
+pub(crate) struct Sql {
+    text: String,
+    values: Vec<Value>,
+}
+
+impl Sql {
+    pub(crate) fn push(&mut self, text: &str) -> &mut Self {
+        self.text.push_str(text);
+        self
+    }
+
+    /// Appends the next placeholder.
+    pub(crate) fn bind(&mut self, value: impl Into<Value>) -> &mut Self {
+        self.values.push(value.into());
+        self.text.push_str(&format!("${}", self.values.len()));
+        self
+    }
+
+    /// Appends ` AND text value`, when there is a value.
+    pub(crate) fn and(&mut self, text: &str, value: Option<impl Into<Value>>) -> &mut Self {
+        if let Some(value) = value {
+            self.push(" AND ").push(text).bind(value);
+        }
+        self
+    }
+
+    /// Appends `(value, value, ...)`.
+    pub(crate) fn bind_list<V: Into<Value>>(
+        &mut self,
+        values: impl IntoIterator<Item = V>,
+    ) -> &mut Self {
+        for (n, value) in values.into_iter().enumerate() {
+            self.push(if n == 0 { "(" } else { ", " }).bind(value);
+        }
+        self.push(")")
+    }
+}
+
 impl<'c> Conn<'c> {
-    pub(crate) fn sqlite(connection: &'c mut SqliteConnection, told: &Told) -> Self {
-        Self { link: Link::Sqlite(connection), told: told.clone(), conflict: false }
+    pub(crate) fn sqlite(connection: &'c mut SqliteConnection, shared: &Shared) -> Self {
+        Self { link: Link::Sqlite(connection), shared: shared.clone(), has_conflict: false }
     }
 
-    pub(crate) fn postgres(connection: &'c mut PgConnection, told: &Told) -> Self {
-        Self { link: Link::Postgres(connection), told: told.clone(), conflict: false }
+    pub(crate) fn postgres(connection: &'c mut PgConnection, shared: &Shared) -> Self {
+        Self { link: Link::Postgres(connection), shared: shared.clone(), has_conflict: false }
     }
 
-    /// The first row of a SELECT. No stored text has a NUL, so one that is asked for is absent.
+    /// The first row of a SELECT. No stored text has a NUL, so a value with one matches no row.
     pub(crate) async fn select_one(
         &mut self,
         sql: &'static str,
@@ -67,35 +91,58 @@ impl<'c> Conn<'c> {
         Ok(self.select(sql, values).await?.into_iter().next())
     }
 
-    /// The rows of a SELECT. No stored text has a NUL, so one that is asked for is absent.
+    /// The rows of a SELECT. No stored text has a NUL, so a value with one matches no row.
     pub(crate) async fn select(
         &mut self,
         sql: &'static str,
         values: &[Value],
     ) -> Result<Vec<Row>, StoreError> {
+        self.select_text(SqlStr::from_static(sql), values).await
+    }
+
+    /// The same with a statement that was put together.
+    pub(crate) async fn select_built(&mut self, sql: &Sql) -> Result<Vec<Row>, StoreError> {
+        let text = AssertSqlSafe(sql.text.clone()).into_sql_str();
+        self.select_text(text, &sql.values).await
+    }
+
+    async fn select_text(&mut self, sql: SqlStr, values: &[Value]) -> Result<Vec<Row>, StoreError> {
         if values.iter().any(Value::has_nul) {
             return Ok(Vec::new());
         }
+        self.shared.count_read();
         self.fetch(sql, values).await
     }
 
-    /// Runs a writing statement with RETURNING; what it returned.
+    /// Runs a writing statement with RETURNING; the rows it returned.
     pub(crate) async fn returning(
         &mut self,
         sql: &'static str,
         values: &[Value],
     ) -> Result<Vec<Row>, StoreError> {
         refuse_nul(values)?;
-        self.fetch(sql, values).await
+        self.shared.count_write();
+        self.fetch(SqlStr::from_static(sql), values).await
     }
 
-    /// Runs a writing statement; how many rows it touched.
+    /// Runs a writing statement; how many rows it changed.
     pub(crate) async fn execute(
         &mut self,
         sql: &'static str,
         values: &[Value],
     ) -> Result<u64, StoreError> {
+        self.execute_text(SqlStr::from_static(sql), values).await
+    }
+
+    /// The same with a statement that was put together.
+    pub(crate) async fn execute_built(&mut self, sql: &Sql) -> Result<u64, StoreError> {
+        let text = AssertSqlSafe(sql.text.clone()).into_sql_str();
+        self.execute_text(text, &sql.values).await
+    }
+
+    async fn execute_text(&mut self, sql: SqlStr, values: &[Value]) -> Result<u64, StoreError> {
         refuse_nul(values)?;
+        self.shared.count_write();
         let done = match &mut self.link {
             Link::Sqlite(c) => {
                 sqlite_query(sql, values).execute(&mut **c).await.map(|r| r.rows_affected())
@@ -107,7 +154,7 @@ impl<'c> Conn<'c> {
         done.map_err(|e| self.failed(e))
     }
 
-    async fn fetch(&mut self, sql: &'static str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
+    async fn fetch(&mut self, sql: SqlStr, values: &[Value]) -> Result<Vec<Row>, StoreError> {
         let rows = match &mut self.link {
             Link::Sqlite(c) => sqlite_query(sql, values)
                 .fetch_all(&mut **c)
@@ -122,7 +169,7 @@ impl<'c> Conn<'c> {
     }
 
     fn failed(&mut self, error: sqlx::Error) -> StoreError {
-        self.conflict |= is_conflict(&error);
+        self.has_conflict |= is_conflict(&error);
         error.into()
     }
 }
@@ -134,14 +181,14 @@ fn refuse_nul(values: &[Value]) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn sqlite_query(sql: &'static str, values: &[Value]) -> Query<'static, Sqlite, SqliteArguments> {
+fn sqlite_query(sql: SqlStr, values: &[Value]) -> Query<'static, Sqlite, SqliteArguments> {
     values.iter().fold(sqlx::query(sql), |query, value| match value {
         Value::Text(text) => query.bind(text.clone()),
         Value::Int(int) => query.bind(*int),
     })
 }
 
-fn postgres_query(sql: &'static str, values: &[Value]) -> Query<'static, Postgres, PgArguments> {
+fn postgres_query(sql: SqlStr, values: &[Value]) -> Query<'static, Postgres, PgArguments> {
     values.iter().fold(sqlx::query(sql), |query, value| match value {
         Value::Text(text) => query.bind(text.as_deref()),
         Value::Int(int) => query.bind(*int),
@@ -170,11 +217,11 @@ impl Row {
     }
 
     pub(crate) fn text(&self, column: &str) -> Result<String, StoreError> {
-        self.maybe_text(column)?.ok_or_else(|| broken(format!("{column} is null")))
+        self.maybe_text(column)?.ok_or_else(|| corrupt(format!("{column} is null")))
     }
 
     pub(crate) fn int(&self, column: &str) -> Result<i64, StoreError> {
-        self.maybe_int(column)?.ok_or_else(|| broken(format!("{column} is null")))
+        self.maybe_int(column)?.ok_or_else(|| corrupt(format!("{column} is null")))
     }
 
     pub(crate) fn time(&self, column: &str) -> Result<Timestamp, StoreError> {
@@ -187,7 +234,7 @@ impl Row {
 
     pub(crate) fn json<T: DeserializeOwned>(&self, column: &str) -> Result<T, StoreError> {
         serde_json::from_str(&self.text(column)?)
-            .map_err(|e| broken(format!("{column} is not what it was written as: {e}")))
+            .map_err(|e| corrupt(format!("{column} is not what it was written as: {e}")))
     }
 }
 
@@ -200,7 +247,7 @@ impl Value {
     pub(crate) fn json(value: &impl serde::Serialize) -> Result<Self, StoreError> {
         serde_json::to_string(value)
             .map(|text| Self::Text(Some(text)))
-            .map_err(|e| broken(format!("this is not JSON: {e}")))
+            .map_err(|e| corrupt(format!("this is not JSON: {e}")))
     }
 }
 
@@ -221,6 +268,7 @@ values! {
     &GrantId => |id| id.as_str().into();
     &ClientId => |id| id.as_str().into();
     &ConnectorId => |id| id.as_str().into();
+    Option<&String> => |text| Self::Text(text.cloned());
     i64 => |int| Self::Int(Some(int));
     bool => |yes| Self::Int(Some(i64::from(yes)));
     Timestamp => |at| Self::Int(Some(at.millis()));

@@ -1,51 +1,51 @@
-//! PostgreSQL: each write is one transaction in a task of its own, tried again after a conflict.
+//! PostgreSQL: each write operation is one transaction in a task of its own, run again after a conflict.
 //!
-//! READ COMMITTED with the locks the UPDATEs take: every verb that decides first locks the row it
-//! decides on, so nothing stronger is needed. Only a primary is spoken to.
+//! READ COMMITTED is enough, because every operation that decides something first locks the row it
+//! decides on by an UPDATE. Connections to a standby are rejected.
 
 use std::time::{Duration, Instant};
 
 use countersign_core::Timestamp;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, Postgres};
+use sqlx::{ConnectOptions, Connection, Postgres, Transaction};
 
-use super::conn::{Conn, Told};
-use super::reach::{PAUSE, Reach};
-use super::{Operation, PATIENCE, within};
-use crate::desk::Desk;
-use crate::error::{broken, chain, is_conflict};
+use super::availability::{Availability, PAUSE};
+use super::conn::Conn;
+use super::{Operation, WAIT_TIMEOUT, within};
+use crate::error::{chain, corrupt, is_conflict, is_outcome_known};
+use crate::shared::Shared;
 use crate::{Location, OpenError, PostgresOptions, StoreError, migrate};
 
-/// How often one verb is tried when it loses against others, or finds its connection dead.
+/// Most attempts of one operation after conflicts or dead connections.
 const TRIES: u32 = 6;
-/// A connection that rested longer is asked whether it still lives.
-const TRUSTED_REST: Duration = Duration::from_secs(1);
+/// A connection that was idle for longer is pinged before it is used.
+const MAX_IDLE_UNCHECKED: Duration = Duration::from_secs(1);
 
 pub(crate) struct PostgresEngine {
     primary: Primary,
-    told: Told,
+    shared: Shared,
 }
 
-/// The connections, and whether there is any use in asking for one.
+/// The pool, and whether the primary answered last time.
 #[derive(Clone)]
 struct Primary {
     pool: PgPool,
-    reach: Reach,
+    availability: Availability,
 }
 
 impl Primary {
-    /// Waits up to the connect timeout, or says at once that the primary did not answer a moment
-    /// ago: the pool would try again for the whole timeout, each verb for itself and in vain.
+    /// Waits up to the connect timeout, or fails at once while the primary is known to be unavailable:
+    /// the pool would retry for the whole timeout, for each operation separately.
     async fn connection(&self) -> Result<PoolConnection<Postgres>, StoreError> {
-        let Some(attempt) = self.reach.attempt(Instant::now()) else {
+        let Some(attempt) = self.availability.attempt(Instant::now()) else {
             return Err(StoreError::Unavailable(format!(
-                "the primary did not answer; it is asked again {PAUSE:?} after the last time"
+                "the primary did not answer; it is tried again {PAUSE:?} after the last attempt"
             )));
         };
         match self.pool.acquire().await {
             Ok(connection) => {
-                // New, asked just now, or asked when it came back less than TRUSTED_REST ago.
+                // New, or pinged just now, or used less than MAX_IDLE_UNCHECKED ago.
                 attempt.answered(Instant::now());
                 Ok(connection)
             }
@@ -60,7 +60,7 @@ impl Primary {
 }
 
 impl PostgresEngine {
-    pub(super) async fn open(options: &PostgresOptions) -> Result<Self, OpenError> {
+    pub(super) async fn open(options: &PostgresOptions, shared: Shared) -> Result<Self, OpenError> {
         let location = Location::Postgres(options.clone()).to_string();
         let driver: PgConnectOptions = options.for_driver().disable_statement_logging();
         let refused = |cause: String| OpenError::Connect { location: location.clone(), cause };
@@ -76,7 +76,7 @@ impl PostgresEngine {
         must_be_primary(&mut first).await.map_err(|e| refused(chain(&e)))?;
         migrate::postgres(&mut first, &location).await?;
         if let Err(error) = first.close().await {
-            tracing::debug!(%error, "the first connection did not close nicely");
+            tracing::debug!(%error, "the first connection was not closed cleanly");
         }
 
         let pool = PgPoolOptions::new()
@@ -84,9 +84,9 @@ impl PostgresEngine {
             .max_lifetime(options.max_lifetime)
             .acquire_timeout(options.connect_timeout)
             .test_before_acquire(false)
-            .before_acquire(|connection, rest| {
+            .before_acquire(|connection, metadata| {
                 Box::pin(async move {
-                    if rest.idle_for > TRUSTED_REST {
+                    if metadata.idle_for > MAX_IDLE_UNCHECKED {
                         connection.ping().await?;
                     }
                     Ok(true)
@@ -94,37 +94,35 @@ impl PostgresEngine {
             })
             .after_connect(|connection, _| Box::pin(must_be_primary(connection)))
             .connect_lazy_with(driver);
-        let primary = Primary { pool, reach: Reach::default() };
-        Ok(Self { primary, told: Told::default() })
+        let primary = Primary { pool, availability: Availability::default() };
+        Ok(Self { primary, shared })
     }
 
-    pub(super) fn desk(&self) -> &Desk {
-        &self.told.desk
-    }
-
-    pub(super) async fn write<V: Operation>(&self, operation: V) -> Result<V::Answer, StoreError> {
-        let (primary, told) = (self.primary.clone(), self.told.clone());
-        // A task of its own: a client that goes away drops the waiting, not the verb.
+    pub(super) async fn write<V: Operation>(&self, operation: V) -> Result<V::Output, StoreError> {
+        let (primary, shared) = (self.primary.clone(), self.shared.clone());
+        // A task of its own, so that a caller that stops waiting does not cancel the operation.
         let task =
-            tokio::spawn(async move { write_until_decided(&primary, &operation, &told).await });
+            tokio::spawn(async move { write_with_retries(&primary, &operation, &shared).await });
         task.await.unwrap_or_else(|error| {
             if error.is_cancelled() {
-                return Err(StoreError::Unavailable("the program is stopping".into()));
+                return Err(StoreError::OutcomeUnknown("the program is stopping".into()));
             }
-            Err(broken(format!("a verb stopped: {error}")))
+            Err(corrupt(format!("an operation panicked: {error}")))
         })
     }
 
-    /// Looking changes nothing, so a connection that died while it rested costs only another look.
-    pub(super) async fn read<V: Operation>(&self, operation: &V) -> Result<V::Answer, StoreError> {
-        let looking = async {
-            let mut tried = 0;
+    /// A read may be repeated, so a connection that died while it was idle costs only another attempt.
+    pub(super) async fn read<V: Operation>(&self, operation: &V) -> Result<V::Output, StoreError> {
+        let reading = async {
+            let mut attempts = 0;
             loop {
-                tried += 1;
+                attempts += 1;
                 let mut connection = self.primary.connection().await?;
-                let mut conn = Conn::postgres(&mut connection, &self.told);
+                let mut conn = Conn::postgres(&mut connection, &self.shared);
                 match operation.run(&mut conn).await {
-                    Err(StoreError::Unavailable(_)) if tried < TRIES => connection.close_on_drop(),
+                    Err(StoreError::Unavailable(_)) if attempts < TRIES => {
+                        connection.close_on_drop()
+                    }
                     Err(error) => {
                         connection.close_on_drop();
                         return Err(error);
@@ -133,7 +131,7 @@ impl PostgresEngine {
                 }
             }
         };
-        within(PATIENCE, looking).await
+        within(WAIT_TIMEOUT, reading).await
     }
 
     pub(super) async fn ping(&self) -> Result<(), StoreError> {
@@ -153,30 +151,31 @@ impl PostgresEngine {
     }
 }
 
-/// A standby would answer "still signed in" from the past.
+/// A standby may lag behind: it could report a session as live that has ended.
 async fn must_be_primary(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     let standby: bool =
         sqlx::query_scalar("SELECT pg_is_in_recovery()").fetch_one(connection).await?;
     if standby {
-        let cause = "this server is a standby, and only a primary knows who is still signed in";
+        let cause = "this server is a standby; only the primary knows which sessions are live";
         return Err(sqlx::Error::Io(std::io::Error::other(cause)));
     }
     Ok(())
 }
 
-async fn write_until_decided<V: Operation>(
+async fn write_with_retries<V: Operation>(
     primary: &Primary,
     operation: &V,
-    told: &Told,
-) -> Result<V::Answer, StoreError> {
-    let mut tried = 0;
+    shared: &Shared,
+) -> Result<V::Output, StoreError> {
+    let mut attempts = 0;
     loop {
-        tried += 1;
+        attempts += 1;
         let mut connection = primary.connection().await?;
-        let attempt =
-            tokio::time::timeout(PATIENCE, attempt(&mut connection, operation, told)).await;
-        let undecided = match attempt {
-            Ok(Attempt::Decided(answer)) => return answer,
+        let mut commit_sent = false;
+        let running = attempt(&mut connection, operation, shared, &mut commit_sent);
+        let attempt = tokio::time::timeout(WAIT_TIMEOUT, running).await;
+        let error = match attempt {
+            Ok(Attempt::Decided(result)) => return result,
             Ok(Attempt::Lost(error)) => error,
             Ok(Attempt::Failed(error)) => {
                 connection.close_on_drop();
@@ -188,47 +187,56 @@ async fn write_until_decided<V: Operation>(
             }
             Err(_) => {
                 connection.close_on_drop();
-                return Err(StoreError::Unavailable(format!("no answer within {PATIENCE:?}")));
+                let cause = format!("no answer within {WAIT_TIMEOUT:?}");
+                return Err(match commit_sent {
+                    true => StoreError::OutcomeUnknown(cause),
+                    false => StoreError::Unavailable(cause),
+                });
             }
         };
-        if tried == TRIES {
-            return Err(undecided);
+        if attempts == TRIES {
+            return Err(error);
         }
         drop(connection);
-        // The others finish sooner when the losers step aside for a moment.
-        tokio::time::sleep(Duration::from_millis(5) * tried).await;
+        // A short pause lets the transactions that won finish.
+        tokio::time::sleep(Duration::from_millis(5) * attempts).await;
     }
 }
 
 enum Attempt<A> {
-    /// Committed, or refused by the verb itself and rolled back.
+    /// Committed, or failed by the operation itself and rolled back.
     Decided(Result<A, StoreError>),
-    /// Rolled back by a conflict; worth another try.
+    /// Rolled back by a conflict; may be run again.
     Lost(StoreError),
-    /// No statement of the verb ran; worth another try on another connection.
+    /// No statement of the operation ran; may be run again on another connection.
     NotBegun(StoreError),
-    /// The connection is in an unknown state.
+    /// The connection is in an unknown state and must be closed.
     Failed(StoreError),
 }
 
 async fn attempt<V: Operation>(
     connection: &mut PgConnection,
     operation: &V,
-    told: &Told,
-) -> Attempt<V::Answer> {
+    shared: &Shared,
+    commit_sent: &mut bool,
+) -> Attempt<V::Output> {
     let begun = connection.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await;
     let mut transaction = match begun {
         Ok(transaction) => transaction,
         Err(error) => return Attempt::NotBegun(error.into()),
     };
-    let mut conn = Conn::postgres(&mut transaction, told);
-    let answer = operation.run(&mut conn).await;
-    let conflict = conn.conflict;
-    match answer {
-        Ok(answer) => match transaction.commit().await {
-            Ok(()) => Attempt::Decided(Ok(answer)),
+    let mut conn = Conn::postgres(&mut transaction, shared);
+    let result = operation.run(&mut conn).await;
+    let conflict = conn.has_conflict;
+    match result {
+        Ok(output) => match commit(transaction, commit_sent).await {
+            Ok(()) => {
+                shared.count_commit();
+                Attempt::Decided(Ok(output))
+            }
             Err(error) if is_conflict(&error) => Attempt::Lost(error.into()),
-            Err(error) => Attempt::Failed(error.into()),
+            Err(error) if is_outcome_known(&error) => Attempt::Failed(error.into()),
+            Err(error) => Attempt::Failed(StoreError::OutcomeUnknown(chain(&error))),
         },
         Err(error) => match transaction.rollback().await {
             Ok(()) if conflict => Attempt::Lost(error),
@@ -236,4 +244,12 @@ async fn attempt<V: Operation>(
             Err(_) => Attempt::Failed(error),
         },
     }
+}
+
+async fn commit(
+    transaction: Transaction<'_, Postgres>,
+    commit_sent: &mut bool,
+) -> Result<(), sqlx::Error> {
+    *commit_sent = true;
+    transaction.commit().await
 }

@@ -1,4 +1,4 @@
-//! SQLite: readers in parallel, one writer. The file is ours alone but for the command line.
+//! SQLite: readers in parallel, one writer. Only the command line opens the file beside the server.
 
 use std::fs::OpenOptions;
 use std::future::Future;
@@ -6,49 +6,55 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use sqlx::ConnectOptions;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
-use sqlx::{ConnectOptions, Connection};
+use tempfile::TempDir;
 
-use super::conn::{Conn, Told};
+use super::conn::Conn;
 use super::sqlite_writer::Writer;
-use super::temporary::TemporaryFolder;
-use super::{Operation, PATIENCE, within};
-use crate::desk::Desk;
+use super::{Operation, WAIT_TIMEOUT, within};
 use crate::error::chain;
+use crate::shared::Shared;
 use crate::{Location, OpenError, StoreError, migrate};
 
 const READERS: u32 = 4;
-/// How long SQLite itself waits for another process' lock.
+/// How long SQLite waits for a lock that another process holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Two processes that begin on one empty file meet where `busy_timeout` does not help: the switch
-/// to WAL answers busy at once. So opening as a whole is tried again this long.
-const OPEN_PATIENCE: Duration = Duration::from_secs(20);
+/// Switching to WAL fails with SQLITE_BUSY at once, whatever `busy_timeout` says, when another process
+/// opens the same empty file. Opening is retried for this long.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(20);
 const OPEN_PAUSE: Duration = Duration::from_millis(25);
 
 pub(crate) struct SqliteEngine {
     readers: SqlitePool,
     writer: Writer,
-    told: Told,
+    shared: Shared,
 }
 
 impl SqliteEngine {
-    pub(super) async fn open_temporary() -> Result<Self, OpenError> {
-        let folder = TemporaryFolder::create().map_err(|e| OpenError::Connect {
-            location: Location::Memory.to_string(),
-            cause: format!("no temporary folder: {e}"),
+    pub(super) async fn open_temporary(shared: Shared) -> Result<Self, OpenError> {
+        let folder = tempfile::Builder::new().prefix("countersign-").tempdir().map_err(|e| {
+            OpenError::Connect {
+                location: Location::Memory.to_string(),
+                cause: format!("no temporary folder: {e}"),
+            }
         })?;
         let file = folder.path().join("memory.db");
-        Self::open_with(&file, Some(folder)).await
+        Self::open_with(&file, Some(folder), shared).await
     }
 
-    pub(super) async fn open(file: &Path) -> Result<Self, OpenError> {
-        Self::open_with(file, None).await
+    pub(super) async fn open(file: &Path, shared: Shared) -> Result<Self, OpenError> {
+        Self::open_with(file, None, shared).await
     }
 
-    async fn open_with(file: &Path, folder: Option<TemporaryFolder>) -> Result<Self, OpenError> {
+    async fn open_with(
+        file: &Path,
+        folder: Option<TempDir>,
+        shared: Shared,
+    ) -> Result<Self, OpenError> {
         let location = file.display().to_string();
         create_private(file).map_err(|e| OpenError::Connect {
             location: location.clone(),
@@ -65,37 +71,32 @@ impl SqliteEngine {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full);
 
-        let mut connection = tried_again(|| writing.connect())
+        let mut connection = retry_while_busy(|| writing.connect())
             .await
             .map_err(|e| OpenError::Connect { location: location.clone(), cause: chain(&e) })?;
         migrate::sqlite(&mut connection, &location).await?;
 
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
-            .acquire_timeout(PATIENCE)
+            .acquire_timeout(WAIT_TIMEOUT)
             .test_before_acquire(false)
             .idle_timeout(None)
             .max_lifetime(None)
             .connect_lazy_with(options.read_only(true));
-        let told = Told::default();
-        let writer = Writer::start(connection, folder, told.clone());
-        Ok(Self { readers, writer, told })
+        let writer = Writer::start(connection, folder, shared.clone());
+        Ok(Self { readers, writer, shared })
     }
 
-    pub(super) fn desk(&self) -> &Desk {
-        &self.told.desk
-    }
-
-    pub(super) async fn write<V: Operation>(&self, operation: V) -> Result<V::Answer, StoreError> {
+    pub(super) async fn write<V: Operation>(&self, operation: V) -> Result<V::Output, StoreError> {
         self.writer.write(operation).await
     }
 
-    pub(super) async fn read<V: Operation>(&self, operation: &V) -> Result<V::Answer, StoreError> {
+    pub(super) async fn read<V: Operation>(&self, operation: &V) -> Result<V::Output, StoreError> {
         let mut connection = self.readers.acquire().await?;
-        within(PATIENCE, operation.run(&mut Conn::sqlite(&mut connection, &self.told))).await
+        within(WAIT_TIMEOUT, operation.run(&mut Conn::sqlite(&mut connection, &self.shared))).await
     }
 
-    /// Touches the file: `SELECT 1` would not.
+    /// Reads from the file, which `SELECT 1` would not do.
     pub(super) async fn ping(&self) -> Result<(), StoreError> {
         let sql = "SELECT COUNT(*) FROM sqlite_master";
         let _: i64 = sqlx::query_scalar(sql).fetch_one(&self.readers).await?;
@@ -109,7 +110,7 @@ impl SqliteEngine {
     }
 }
 
-/// The WAL and its index inherit the mode of the file.
+/// Creates the file with mode 0600, which its WAL and index inherit.
 fn create_private(file: &Path) -> std::io::Result<()> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
@@ -118,14 +119,14 @@ fn create_private(file: &Path) -> std::io::Result<()> {
     }
 }
 
-async fn tried_again<F>(open: impl Fn() -> F) -> Result<SqliteConnection, sqlx::Error>
+async fn retry_while_busy<F>(open: impl Fn() -> F) -> Result<SqliteConnection, sqlx::Error>
 where
     F: Future<Output = Result<SqliteConnection, sqlx::Error>>,
 {
-    let began = Instant::now();
+    let started = Instant::now();
     loop {
         match open().await {
-            Err(error) if is_busy(&error) && began.elapsed() < OPEN_PATIENCE => {
+            Err(error) if is_busy(&error) && started.elapsed() < OPEN_TIMEOUT => {
                 tokio::time::sleep(OPEN_PAUSE).await;
             }
             opened => return opened,
@@ -133,15 +134,8 @@ where
     }
 }
 
-/// SQLITE_BUSY in any of its kinds.
+/// SQLITE_BUSY or one of its extended codes.
 fn is_busy(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|e| e.code()?.parse::<i32>().ok());
     code.is_some_and(|code| code & 0xff == 5)
-}
-
-/// Closes nicely or says so; nothing is lost either way.
-pub(super) async fn close(connection: SqliteConnection) {
-    if let Err(error) = connection.close().await {
-        tracing::warn!(%error, "the database file did not close nicely");
-    }
 }

@@ -1,29 +1,30 @@
 //! The one writer of a SQLite file: a task that owns the only connection which may write.
 //!
-//! A verb is a value sent here, so nobody who goes away can drop it half way. What waits when the
-//! writer is free is one transaction and one fsync: no timer ever delays a verb for company.
-//! Every verb has its savepoint, answers leave after COMMIT.
+//! An operation is a value sent to this task, so a caller that stops waiting cannot cancel it half way.
+//! All operations that wait when the writer becomes free share one transaction and one fsync; no timer
+//! ever delays an operation. Each has its own savepoint; results are returned after COMMIT.
 
 use std::future::Future;
 use std::pin::Pin;
 
+use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
+use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot};
 
-use super::conn::{Conn, Told};
-use super::sqlite::close;
-use super::temporary::TemporaryFolder;
-use super::{Operation, PATIENCE};
+use super::conn::Conn;
+use super::{Operation, WAIT_TIMEOUT};
 use crate::StoreError;
+use crate::shared::Shared;
 
-/// Verbs in one transaction at most.
+/// Most operations of one transaction.
 const BATCH: usize = 64;
-/// Verbs that may wait; whoever comes then waits outside.
+/// Operations that may be queued; further callers wait until there is room.
 const QUEUE: usize = 1024;
 
 pub(super) struct Writer {
     queue: mpsc::Sender<Message>,
-    told: Told,
+    shared: Shared,
 }
 
 enum Message {
@@ -32,41 +33,41 @@ enum Message {
 }
 
 impl Writer {
-    /// The folder, when there is one, is removed after the connection is closed.
+    /// The temporary directory, if any, is removed after the connection is closed.
     pub(super) fn start(
         connection: SqliteConnection,
-        folder: Option<TemporaryFolder>,
-        told: Told,
+        folder: Option<TempDir>,
+        shared: Shared,
     ) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
         tokio::spawn(async move {
             write_all(connection, waiting).await;
             drop(folder);
         });
-        Self { queue, told }
+        Self { queue, shared }
     }
 
-    pub(super) async fn write<V: Operation>(&self, operation: V) -> Result<V::Answer, StoreError> {
-        let (answer, answered) = oneshot::channel();
-        let job = Posted { operation, told: self.told.clone(), outcome: None, answer };
-        let sent = self.queue.send_timeout(Message::Operation(Box::new(job)), PATIENCE).await;
+    pub(super) async fn write<V: Operation>(&self, operation: V) -> Result<V::Output, StoreError> {
+        let (sender, receiver) = oneshot::channel();
+        let job = Queued { operation, shared: self.shared.clone(), outcome: None, sender };
+        let sent = self.queue.send_timeout(Message::Operation(Box::new(job)), WAIT_TIMEOUT).await;
         if sent.is_err() {
-            return Err(StoreError::Unavailable("too much waits to be written".into()));
+            return Err(StoreError::Unavailable("too many operations are queued".into()));
         }
-        answered.await.unwrap_or_else(|_| Err(gone()))
+        receiver.await.unwrap_or_else(|_| Err(closed()))
     }
 
-    /// Writes what waits and closes. Verbs that come later are refused.
+    /// Runs what is queued and closes the connection. Later operations fail with `Unavailable`.
     pub(super) async fn close(&self) {
         let (done, closed) = oneshot::channel();
         if self.queue.send(Message::Close(done)).await.is_ok() {
-            // An error here means that the task has ended, which is what was asked for.
+            // An error means that the task has already ended.
             let _ended = closed.await;
         }
     }
 }
 
-fn gone() -> StoreError {
+fn closed() -> StoreError {
     StoreError::Unavailable("the store is closed".into())
 }
 
@@ -86,10 +87,12 @@ async fn write_all(mut connection: SqliteConnection, mut queue: mpsc::Receiver<M
         }
         write_batch(&mut connection, batch).await;
     }
-    close(connection).await;
+    if let Err(error) = connection.close().await {
+        tracing::warn!(%error, "the database file was not closed cleanly; nothing is lost");
+    }
     for done in closers {
-        // Whoever asked may have gone.
-        let _gone = done.send(());
+        // The caller may have stopped waiting.
+        let _ignored = done.send(());
     }
 }
 
@@ -97,52 +100,53 @@ async fn write_batch(connection: &mut SqliteConnection, mut batch: Vec<Box<dyn J
     if batch.len() < 2 {
         return write_alone(connection, batch).await;
     }
-    match together(connection, &mut batch).await {
-        Ok(()) => batch.into_iter().for_each(|job| job.answer(None)),
-        Err(Together::NotBegun(error)) => {
-            batch.into_iter().for_each(|job| job.answer(Some(error.clone())));
+    match run_together(connection, &mut batch).await {
+        Ok(()) => batch.into_iter().for_each(|job| job.finish(None)),
+        Err(BatchError::NotBegun(error)) => {
+            batch.into_iter().for_each(|job| job.finish(Some(error.clone())));
         }
-        Err(Together::Lost(error)) => {
-            tracing::debug!(%error, verbs = batch.len(), "a batch was not committed");
+        Err(BatchError::Lost(error)) => {
+            tracing::debug!(%error, operations = batch.len(), "a batch was not committed; each operation runs alone");
             roll_back(connection).await;
             write_alone(connection, batch).await;
         }
     }
 }
 
-enum Together {
-    /// Another process holds the file, or it cannot be written: nobody gets through alone either.
+enum BatchError {
+    /// Another process holds the lock, or the file cannot be written: running alone would fail as well.
     NotBegun(StoreError),
-    /// The transaction as a whole is lost: a failed COMMIT, or a full disk rolled it back.
+    /// The whole transaction was rolled back: COMMIT failed, or the disk is full.
     Lost(StoreError),
 }
 
-async fn together(
+async fn run_together(
     connection: &mut SqliteConnection,
     batch: &mut [Box<dyn Job>],
-) -> Result<(), Together> {
-    command(connection, "BEGIN IMMEDIATE").await.map_err(Together::NotBegun)?;
-    command(connection, "SAVEPOINT verb").await.map_err(Together::Lost)?;
+) -> Result<(), BatchError> {
+    command(connection, "BEGIN IMMEDIATE").await.map_err(BatchError::NotBegun)?;
+    command(connection, "SAVEPOINT operation").await.map_err(BatchError::Lost)?;
     for job in batch {
         let next = if job.run(connection).await {
-            "RELEASE verb; SAVEPOINT verb"
+            "RELEASE operation; SAVEPOINT operation"
         } else {
-            "ROLLBACK TO verb"
+            "ROLLBACK TO operation"
         };
-        command(connection, next).await.map_err(Together::Lost)?;
+        command(connection, next).await.map_err(BatchError::Lost)?;
     }
-    command(connection, "COMMIT").await.map_err(Together::Lost)
+    command(connection, "COMMIT").await.map_err(BatchError::Lost)
 }
 
 async fn write_alone(connection: &mut SqliteConnection, batch: Vec<Box<dyn Job>>) {
     for mut job in batch {
-        let failed = alone(connection, job.as_mut()).await.err();
-        job.answer(failed);
+        let failed = run_alone(connection, job.as_mut()).await.err();
+        job.finish(failed);
     }
 }
 
-/// An error here replaces the verb's own answer, because that was not committed.
-async fn alone(connection: &mut SqliteConnection, job: &mut dyn Job) -> Result<(), StoreError> {
+/// An error replaces the operation's own result, because that was not committed. SQLite restores the state
+/// before BEGIN after a failed COMMIT, so the outcome is known.
+async fn run_alone(connection: &mut SqliteConnection, job: &mut dyn Job) -> Result<(), StoreError> {
     command(connection, "BEGIN IMMEDIATE").await?;
     if !job.run(connection).await {
         roll_back(connection).await;
@@ -162,50 +166,53 @@ async fn command(connection: &mut SqliteConnection, sql: &'static str) -> Result
 
 async fn roll_back(connection: &mut SqliteConnection) {
     if let Err(error) = command(connection, "ROLLBACK").await {
-        // SQLite rolls back by itself after a full disk; then there is nothing left to do.
+        // After some errors (disk full, I/O) SQLite has rolled back already.
         tracing::debug!(%error, "nothing to roll back");
     }
 }
 
-/// A verb with its answer, of any type.
+/// A queued operation, whatever its result type.
 trait Job: Send {
-    /// Runs the verb in the open transaction and keeps its answer; true when it may be committed.
+    /// Runs the operation in the open transaction and keeps its result; true when it may be committed.
     fn run<'a>(
         &'a mut self,
         connection: &'a mut SqliteConnection,
     ) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>>;
 
-    /// Tells whoever asked: `failed` if there is one, else what the verb answered.
-    fn answer(self: Box<Self>, failed: Option<StoreError>);
+    /// Returns the result to the caller: `failed` if there is one, else the operation's own.
+    fn finish(self: Box<Self>, failed: Option<StoreError>);
 }
 
-struct Posted<V: Operation> {
+struct Queued<V: Operation> {
     operation: V,
-    told: Told,
-    outcome: Option<Result<V::Answer, StoreError>>,
-    answer: oneshot::Sender<Result<V::Answer, StoreError>>,
+    shared: Shared,
+    outcome: Option<Result<V::Output, StoreError>>,
+    sender: oneshot::Sender<Result<V::Output, StoreError>>,
 }
 
-impl<V: Operation> Job for Posted<V> {
+impl<V: Operation> Job for Queued<V> {
     fn run<'a>(
         &'a mut self,
         connection: &'a mut SqliteConnection,
     ) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
         Box::pin(async move {
-            let outcome = self.operation.run(&mut Conn::sqlite(connection, &self.told)).await;
+            let outcome = self.operation.run(&mut Conn::sqlite(connection, &self.shared)).await;
             let keep = outcome.is_ok();
             self.outcome = Some(outcome);
             keep
         })
     }
 
-    fn answer(self: Box<Self>, failed: Option<StoreError>) {
+    fn finish(self: Box<Self>, failed: Option<StoreError>) {
         let outcome = match failed {
             Some(error) => Err(error),
-            None => self.outcome.unwrap_or_else(|| Err(gone())),
+            None => self.outcome.unwrap_or_else(|| Err(closed())),
         };
-        // Nobody waits any more: the verb is committed all the same.
-        let _unheard = self.answer.send(outcome);
+        if outcome.is_ok() {
+            self.shared.count_commit();
+        }
+        // The caller may have stopped waiting; the operation is committed all the same.
+        let _ignored = self.sender.send(outcome);
     }
 }
 

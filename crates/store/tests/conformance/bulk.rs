@@ -4,7 +4,7 @@ use countersign_core::{ClientId, SessionFilter, SessionId, SessionState};
 use countersign_store::{EndedBatch, EventQuery};
 
 use crate::on_both_engines;
-use crate::world::{HOUR, MINUTE, NOW, World, ended, rotate, sign_in};
+use crate::world::{HOUR, MINUTE, NOW, SignedIn as _, World, ended, rotate, sign_in};
 
 async fn come(world: &World, people: u32) -> Vec<SessionId> {
     let mut sessions = Vec::new();
@@ -19,7 +19,7 @@ async fn all_that_match_end_bite_by_bite(world: &World) {
     for session in &sessions {
         world.granted(session, "cli", true).await;
     }
-    let other = world.store.sign_in(sign_in("joe", "joe")).await.unwrap().session;
+    let other = world.store.sign_in(sign_in("joe", "joe")).await.unwrap().session();
     // Joe stays; that the filter asks for ended ones does not matter.
     let user = Some("JANE@example.com".to_owned());
     let filter = SessionFilter { user, state: SessionState::Ended, ..SessionFilter::default() };
@@ -70,7 +70,7 @@ async fn one_is_excepted_and_late_comers_are_safe(world: &World) {
     let sessions = come(world, 3).await;
     let mut late = sign_in("jane", "late");
     late.now = NOW + HOUR;
-    let late = world.store.sign_in(late).await.unwrap().session;
+    let late = world.store.sign_in(late).await.unwrap().session();
     let filter = SessionFilter {
         except: Some(sessions[0].clone()),
         created_before: Some(NOW + HOUR),

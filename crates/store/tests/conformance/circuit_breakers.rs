@@ -15,17 +15,17 @@ fn circuit_breaker(seconds: u32) -> OpenCircuitBreaker {
     OpenCircuitBreaker {
         connector: ConnectorId::new("ldap"),
         refused: 21,
-        asked: 30,
-        marks_since: now - MINUTE,
-        confirmation_counts: HOUR,
+        total: 30,
+        missing_since: now - MINUTE,
+        grace_period: HOUR,
         now,
     }
 }
 
 async fn is_set(world: &World, circuit_breaker: OpenCircuitBreaker) -> CircuitBreaker {
     match world.store.open_circuit_breaker(circuit_breaker).await.unwrap() {
-        CircuitBreakerState::Set(circuit_breaker) => circuit_breaker,
-        CircuitBreakerState::Already(circuit_breaker) => panic!("already: {circuit_breaker:?}"),
+        CircuitBreakerState::Opened(circuit_breaker) => circuit_breaker,
+        CircuitBreakerState::Unchanged(circuit_breaker) => panic!("already: {circuit_breaker:?}"),
     }
 }
 
@@ -35,16 +35,16 @@ async fn a_brake_holds_until_a_person_confirms(world: &World) {
     assert_eq!(world.store.close_circuit_breaker(&ldap, "user:joe", NOW).await.unwrap(), None);
 
     let set = is_set(world, circuit_breaker(0)).await;
-    assert_eq!((set.refused, set.asked, set.set_at, set.holds()), (21, 30, NOW, true));
+    assert_eq!((set.refused, set.total, set.opened_at, set.is_open()), (21, 30, NOW, true));
     let second = world.store.open_circuit_breaker(circuit_breaker(5)).await.unwrap();
-    assert_eq!(second, CircuitBreakerState::Already(set.clone()), "the first replica's stands");
+    assert_eq!(second, CircuitBreakerState::Unchanged(set.clone()), "the first replica's stands");
     assert_eq!(world.replica().await.circuit_breakers().await.unwrap(), [set]);
 
     let later = NOW + 10 * MINUTE;
     let released =
         world.store.close_circuit_breaker(&ldap, "user:joe", later).await.unwrap().unwrap();
-    assert!(!released.holds());
-    let confirmed = released.confirmed.clone().unwrap();
+    assert!(!released.is_open());
+    let confirmed = released.closed.clone().unwrap();
     assert_eq!((confirmed.at, confirmed.by.as_str()), (later, "user:joe"));
     assert_eq!(world.store.close_circuit_breaker(&ldap, "user:eve", later).await.unwrap(), None);
     assert_eq!(world.store.circuit_breakers().await.unwrap(), [released]);
@@ -56,9 +56,9 @@ async fn what_was_confirmed_is_not_braked_again_at_once(world: &World) {
     world.store.close_circuit_breaker(&ldap, "user:joe", NOW + MINUTE).await.unwrap();
     let soon = world.store.open_circuit_breaker(circuit_breaker(60 + 3600)).await.unwrap();
     assert!(
-        matches!(soon, CircuitBreakerState::Already(circuit_breaker) if !circuit_breaker.holds())
+        matches!(soon, CircuitBreakerState::Unchanged(circuit_breaker) if !circuit_breaker.is_open())
     );
-    assert!(is_set(world, circuit_breaker(60 + 3601)).await.holds());
+    assert!(is_set(world, circuit_breaker(60 + 3601)).await.is_open());
 }
 
 async fn a_braked_connector_marks_and_ends_nobody(world: &World) {

@@ -29,7 +29,7 @@ async fn a_code_is_used_once(world: &World) {
     let redeem = |grant| world.store.redeem_code(&given.hash, &given.client, grant, NOW, LIMIT);
     assert_eq!(
         redeem(first.clone()).await.unwrap(),
-        RedeemCodeOutcome::Granted { given_way: vec![] }
+        RedeemCodeOutcome::Granted { dropped: vec![] }
     );
 
     let (stored, session) = world.store.grant(&first.id).await.unwrap().unwrap();
@@ -60,14 +60,14 @@ async fn another_clients_attempt_changes_nothing(world: &World) {
     let mut stolen = grant(&given, true);
     stolen.client = thief.clone();
     let attempt = world.store.redeem_code(&given.hash, &thief, stolen.clone(), NOW, LIMIT);
-    assert_eq!(attempt.await.unwrap(), RedeemCodeOutcome::Gone);
+    assert_eq!(attempt.await.unwrap(), RedeemCodeOutcome::NotRedeemable);
     assert!(world.store.code(&given.hash).await.unwrap().unwrap().used_at.is_none());
 
     let owner =
         world.store.redeem_code(&given.hash, &given.client, grant(&given, true), NOW, LIMIT);
     assert!(matches!(owner.await.unwrap(), RedeemCodeOutcome::Granted { .. }));
     let again = world.store.redeem_code(&given.hash, &thief, stolen, NOW, LIMIT).await.unwrap();
-    assert_eq!(again, RedeemCodeOutcome::Gone, "nor learns that it was used");
+    assert_eq!(again, RedeemCodeOutcome::NotRedeemable, "nor learns that it was used");
 }
 
 async fn an_expired_or_unknown_code_is_gone(world: &World) {
@@ -76,10 +76,10 @@ async fn an_expired_or_unknown_code_is_gone(world: &World) {
     world.store.issue_code(given.clone(), NOW).await.unwrap();
     let redeem =
         |at| world.store.redeem_code(&given.hash, &given.client, grant(&given, true), at, LIMIT);
-    assert_eq!(redeem(NOW + MINUTE).await.unwrap(), RedeemCodeOutcome::Gone);
+    assert_eq!(redeem(NOW + MINUTE).await.unwrap(), RedeemCodeOutcome::NotRedeemable);
     assert!(matches!(redeem(NOW + 59 * SECOND).await.unwrap(), RedeemCodeOutcome::Granted { .. }));
     let unknown = world.store.redeem_code("?", &given.client, grant(&given, true), NOW, LIMIT);
-    assert_eq!(unknown.await.unwrap(), RedeemCodeOutcome::Gone);
+    assert_eq!(unknown.await.unwrap(), RedeemCodeOutcome::NotRedeemable);
 }
 
 async fn a_grant_of_another_session_is_a_fault(world: &World) {
@@ -89,7 +89,7 @@ async fn a_grant_of_another_session_is_a_fault(world: &World) {
     let mut wrong = grant(&given, true);
     wrong.session = other;
     let answer = world.store.redeem_code(&given.hash, &given.client, wrong, NOW, LIMIT).await;
-    assert!(matches!(answer, Err(StoreError::Broken(_))));
+    assert!(matches!(answer, Err(StoreError::Corrupt(_))));
     assert!(world.store.code(&given.hash).await.unwrap().unwrap().used_at.is_none());
 }
 
@@ -107,8 +107,8 @@ async fn the_longest_idle_of_too_many_grants_gives_way(world: &World) {
     world.store.issue_code(given.clone(), NOW).await.unwrap();
     let redeemed =
         world.store.redeem_code(&given.hash, &given.client, grant(&given, true), NOW, 3).await;
-    let given_way = vec![laptops[1].clone()];
-    assert_eq!(redeemed.unwrap(), RedeemCodeOutcome::Granted { given_way });
+    let dropped = vec![laptops[1].clone()];
+    assert_eq!(redeemed.unwrap(), RedeemCodeOutcome::Granted { dropped });
     let (gone, _) = world.store.grant(&laptops[1]).await.unwrap().unwrap();
     assert_eq!(gone.ended.unwrap().why, EndReason::TooManyGrants);
     for live in [&laptops[0], &laptops[2], &elsewhere] {

@@ -50,7 +50,7 @@ async fn withdrawing_ends_what_was_given(world: &World) {
     assert!(world.is_live(&other).await);
     assert_eq!(withdraw().await.unwrap(), None);
     let late = world.store.redeem_code(&pending.hash, &app, grant(&pending, true), NOW, LIMIT);
-    assert_eq!(late.await.unwrap(), RedeemCodeOutcome::Gone);
+    assert_eq!(late.await.unwrap(), RedeemCodeOutcome::NotRedeemable);
     let github = ConnectorId::new("github");
     let nobody = world.store.withdraw_consent("jane", &github, &app, "user:jane", NOW).await;
     assert_eq!(nobody.unwrap(), None);

@@ -104,7 +104,11 @@ async fn signing_out_leaves_offline_grants(world: &World) {
         .redeem_code(&pending.hash, &pending.client, grant(&pending, false), NOW, LIMIT)
         .await
         .unwrap();
-    assert_eq!(redeemed, RedeemCodeOutcome::Gone, "a code in flight does not outlive the sign-out");
+    assert_eq!(
+        redeemed,
+        RedeemCodeOutcome::NotRedeemable,
+        "a code in flight does not outlive the sign-out"
+    );
     let given = world.store.issue_code(code(&jane, "app"), NOW).await.unwrap();
     assert_eq!(given, IssueCodeOutcome::SessionEnded, "nobody holds the cookie any more");
     let twice = world.store.sign_out("c", "user:jane", EndReason::SignedOut, NOW).await.unwrap();

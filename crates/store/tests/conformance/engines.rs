@@ -8,7 +8,7 @@ use countersign_store::{Location, OpenError, RedeemCodeOutcome, Rotation, Store,
 use sqlx::Connection;
 
 use crate::on_both_engines;
-use crate::world::{LIMIT, NOW, World, code, grant, rotate, sign_in};
+use crate::world::{LIMIT, NOW, SignedIn as _, World, code, grant, rotate, sign_in};
 
 async fn a_replica_sees_what_was_answered(world: &World) {
     let other = world.replica().await;
@@ -65,7 +65,7 @@ async fn hostile_text_is_only_text(world: &World) {
     for text in ["'; DROP TABLE sessions; --", "\" OR 1=1", "$1", "%", "_", "\\", "\u{feff}é\n"] {
         let mut asked = sign_in(text, text);
         asked.user_agent = text.into();
-        let jane = world.store.sign_in(asked).await.unwrap().session;
+        let jane = world.store.sign_in(asked).await.unwrap().session();
         let session = world.store.session_by_cookie(text).await.unwrap().unwrap();
         assert_eq!((session.identity.user_id.as_str(), session.user_agent.as_str()), (text, text));
         let given = code(&jane, text);
@@ -93,7 +93,7 @@ async fn a_nul_is_absent_or_refused_never_a_fault(world: &World) {
     let jane = world.jane("c").await;
     let wanted = grant(&code(&jane, nul), true);
     let redeemed = store.redeem_code(nul, &client, wanted, NOW, LIMIT).await.unwrap();
-    assert_eq!(redeemed, RedeemCodeOutcome::Gone);
+    assert_eq!(redeemed, RedeemCodeOutcome::NotRedeemable);
 
     let refused = store.sign_in(sign_in(nul, "d")).await;
     assert!(matches!(refused, Err(StoreError::Unstorable(_))), "{refused:?}");
@@ -169,7 +169,7 @@ async fn connections_that_the_server_ended_are_replaced() {
 async fn two_start_together(sqlite: bool) {
     for _ in 0..5 {
         let Some((first, world)) = World::two_on_an_empty_one(sqlite).await else { return };
-        let jane = first.sign_in(sign_in("jane", "c")).await.unwrap().session;
+        let jane = first.sign_in(sign_in("jane", "c")).await.unwrap().session();
         assert!(world.store.session(&jane).await.unwrap().is_some());
         first.close().await;
         world.over().await;
@@ -190,7 +190,7 @@ async fn two_start_together_on_postgres() {
 async fn memory_is_private_and_vanishes() {
     let (one, two) = (Store::open(&Location::Memory).await, Store::open(&Location::Memory).await);
     let (one, two) = (one.unwrap(), two.unwrap());
-    let jane = one.sign_in(sign_in("jane", "c")).await.unwrap().session;
+    let jane = one.sign_in(sign_in("jane", "c")).await.unwrap().session();
     assert!(one.session(&jane).await.unwrap().is_some());
     assert!(two.session(&jane).await.unwrap().is_none());
 }

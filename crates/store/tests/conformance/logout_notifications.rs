@@ -5,15 +5,15 @@ use countersign_core::{ClientId, Event, SessionId, Timestamp, event::EventKind};
 use countersign_store::{EventQuery, LogoutNotification, LogoutRules, Retention, Store};
 
 use crate::on_both_engines;
-use crate::world::{HOUR, MINUTE, NOW, SECOND, World, ended, rotate, sign_in};
+use crate::world::{HOUR, MINUTE, NOW, SECOND, SignedIn as _, World, ended, rotate, sign_in};
 
-fn rules(told: &[&str], end_with_browser: &[&str]) -> LogoutRules {
+fn rules(notified: &[&str], end_with_browser: &[&str]) -> LogoutRules {
     let ids = |ids: &[&str]| ids.iter().map(|id| ClientId::new(*id)).collect();
-    LogoutRules { told: ids(told), end_with_browser: ids(end_with_browser) }
+    LogoutRules { notified: ids(notified), end_with_browser: ids(end_with_browser) }
 }
 
-fn listen(world: &World, told: &[&str]) {
-    let _same = world.store.clone().with_logout_rules(rules(told, &[]));
+fn listen(world: &World, notified: &[&str]) {
+    let _same = world.store.clone().with_logout_rules(rules(notified, &[]));
 }
 
 /// What there is to be told now, in the order of the clients.
@@ -37,7 +37,7 @@ async fn everybody_who_listens_hears_of_an_end(world: &World) {
     world.granted(&jane, "deaf", true).await;
     let why = ended(EndReason::Administrator, NOW + MINUTE);
     let end = world.store.end_session(&jane, why.clone(), None).await.unwrap().unwrap();
-    assert_eq!(end.told, [ClientId::new("app"), ClientId::new("web")]);
+    assert_eq!(end.notified, [ClientId::new("app"), ClientId::new("web")]);
     assert!(due(&world.store, NOW).await.is_empty(), "not before it happened");
     assert_eq!(due(&world.store, NOW + MINUTE).await, ["app", "web"]);
 
@@ -45,7 +45,7 @@ async fn everybody_who_listens_hears_of_an_end(world: &World) {
     let [told] = told.as_slice() else { panic!("once, however many grants: {told:?}") };
     assert_eq!((told.client.as_str(), &told.session), ("app", &jane));
     assert_eq!((told.user_id.as_str(), told.connector.as_str()), ("jane", "ldap"));
-    assert_eq!((told.created_at, told.tries), (NOW + MINUTE, 1));
+    assert_eq!((told.created_at, told.attempts), (NOW + MINUTE, 1));
     // An end that is none writes nothing.
     assert!(world.store.end_session(&jane, why, None).await.unwrap().is_none());
     assert_eq!(claimed(&world.store, "web", NOW + HOUR).await.len(), 1);
@@ -62,13 +62,12 @@ async fn a_grant_long_forgotten_is_still_told(world: &World) {
         events_before: NOW,
         memberships_before: NOW,
         requests_before: later,
-        offline_unused_since: None,
-        offline_created_before: None,
-        limit: 100,
+        max_idle: None,
+        max_age: None,
     };
     assert_eq!(world.store.collect(retention).await.unwrap().grants, 1);
     let end = world.store.end_session(&jane, ended(EndReason::UpstreamDisabled, later), None).await;
-    assert_eq!(end.unwrap().unwrap().told, [ClientId::new("app")]);
+    assert_eq!(end.unwrap().unwrap().notified, [ClientId::new("app")]);
 }
 
 async fn signing_out_tells_and_a_later_end_tells_only_of_what_went_on(world: &World) {
@@ -78,10 +77,10 @@ async fn signing_out_tells_and_a_later_end_tells_only_of_what_went_on(world: &Wo
     let long = world.granted(&jane, "long", true).await;
     let out = world.store.sign_out("c", "user:jane", EndReason::SignedOut, NOW).await.unwrap();
     let out = out.unwrap();
-    assert_eq!(out.told, [ClientId::new("app"), ClientId::new("long")]);
+    assert_eq!(out.notified, [ClientId::new("app"), ClientId::new("long")]);
     assert!(!out.session_ended && world.is_live(&long).await);
     let end = world.store.end_session(&jane, ended(EndReason::Administrator, NOW), None).await;
-    assert_eq!(end.unwrap().unwrap().told, [ClientId::new("long")]);
+    assert_eq!(end.unwrap().unwrap().notified, [ClientId::new("long")]);
     assert_eq!(claimed(&world.store, "app", NOW).await.len(), 1);
     assert_eq!(claimed(&world.store, "long", NOW).await.len(), 2);
 }
@@ -115,7 +114,7 @@ async fn the_last_grant_that_an_administrator_ends_is_told(world: &World) {
     );
     assert!(world.is_live(&stale).await);
 
-    let bob = world.store.sign_in(sign_in("bob", "b")).await.unwrap().session;
+    let bob = world.store.sign_in(sign_in("bob", "b")).await.unwrap().session();
     let own = world.granted(&bob, "app", true).await;
     world.store.end_grant(&own, ended(EndReason::Revoked, at)).await.unwrap();
     assert_eq!(claimed(&world.store, "app", at).await.len(), 1, "jane's alone");
@@ -152,7 +151,7 @@ async fn a_claim_is_one_replicas_until_its_lease_is_over(world: &World) {
     assert!(claimed(&replica, "app", NOW + 29 * SECOND).await.is_empty());
     // Whoever held it died.
     let again = claimed(&replica, "app", NOW + 30 * SECOND).await;
-    assert_eq!(again[0].tries, 2);
+    assert_eq!(again[0].attempts, 2);
     let late = here.first().or(there.first()).unwrap();
     assert!(
         !world.store.finish_logout_notification(late, None).await.unwrap(),
@@ -170,7 +169,7 @@ async fn what_failed_comes_due_again_when_it_is_said(world: &World) {
     world.store.postpone_logout_notification(&first, NOW + MINUTE).await.unwrap();
     assert!(due(&world.store, NOW + 59 * SECOND).await.is_empty());
     let second = claimed(&world.store, "app", NOW + MINUTE).await.remove(0);
-    assert_eq!(second.tries, 2);
+    assert_eq!(second.attempts, 2);
     let mut event = Event::new(NOW + MINUTE, EventKind::LogoutNotificationFailed, "system");
     event.session = Some(jane.clone());
     assert!(world.store.finish_logout_notification(&second, Some(event.clone())).await.unwrap());
@@ -185,7 +184,8 @@ async fn what_failed_comes_due_again_when_it_is_said(world: &World) {
 async fn one_client_gets_no_more_than_it_has_room_for(world: &World) {
     listen(world, &["app"]);
     for n in 0..5_u32 {
-        let session = world.store.sign_in(sign_in("jane", &format!("c{n}"))).await.unwrap().session;
+        let session =
+            world.store.sign_in(sign_in("jane", &format!("c{n}"))).await.unwrap().session();
         world.granted(&session, "app", false).await;
         let at = NOW + n * SECOND;
         world.store.end_session(&session, ended(EndReason::Administrator, at), None).await.unwrap();
@@ -216,9 +216,8 @@ async fn messages_nobody_delivers_are_forgotten_at_last(world: &World) {
         events_before: NOW,
         memberships_before: NOW,
         requests_before: NOW,
-        offline_unused_since: None,
-        offline_created_before: None,
-        limit: 100,
+        max_idle: None,
+        max_age: None,
     };
     let day = 24 * HOUR;
     assert_eq!(

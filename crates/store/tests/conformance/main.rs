@@ -25,6 +25,7 @@ mod outage;
 mod races;
 mod requests;
 mod rotation;
+mod scale;
 mod search;
 mod sign_in;
 mod snapshots;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use countersign_store::{Location, PostgresOptions, Store, StoreError};
 
-use crate::world::{SECOND, sign_in};
+use crate::world::{SECOND, SignedIn as _, sign_in};
 
 /// An answer "at once", on a busy machine.
 const AT_ONCE: Duration = Duration::from_millis(700);
@@ -134,7 +134,7 @@ async fn thirty_are_refused(store: &Store) -> Duration {
 async fn while_the_server_is_down_one_waits_and_the_others_are_told_at_once() {
     let Some(cluster) = Cluster::start_new() else { return };
     let store = cluster.open().await;
-    let jane = store.sign_in(sign_in("jane", "c")).await.unwrap().session;
+    let jane = store.sign_in(sign_in("jane", "c")).await.unwrap().session();
 
     cluster.stop();
     assert!(unavailable(store.session(&jane).await), "the first one finds out");

@@ -6,7 +6,9 @@ use countersign_store::{IssueCodeOutcome, RedeemCodeOutcome, Retention, Rotation
 use tokio::task::JoinHandle;
 
 use crate::on_both_engines;
-use crate::world::{HOUR, LIMIT, MINUTE, NOW, SECOND, World, code, ended, grant, rotate, sign_in};
+use crate::world::{
+    HOUR, LIMIT, MINUTE, NOW, SECOND, SignedIn as _, World, code, ended, grant, rotate, sign_in,
+};
 
 async fn all<T>(tasks: Vec<JoinHandle<T>>) -> Vec<T> {
     let mut answers = Vec::new();
@@ -68,7 +70,7 @@ async fn many_clicks_and_a_quick_application_end_in_one_grant(world: &World) {
     let granted = |r: &RedeemCodeOutcome| matches!(r, RedeemCodeOutcome::Granted { .. });
     assert_eq!(answers.iter().filter(|(_, r)| granted(r)).count(), 1, "{answers:?}");
     for (answer, redeemed) in &answers {
-        assert!(granted(redeemed) || *redeemed == RedeemCodeOutcome::Gone, "{redeemed:?}");
+        assert!(granted(redeemed) || *redeemed == RedeemCodeOutcome::NotRedeemable, "{redeemed:?}");
         assert!(!granted(redeemed) || *answer == IssueCodeOutcome::Issued);
     }
     other.close().await;
@@ -89,7 +91,7 @@ async fn of_yes_and_no_at_once_a_code_never_comes_after_the_no(world: &World) {
         let (_, ()) = (yes.await.unwrap(), no.await.unwrap());
         let redeemed =
             world.store.redeem_code(&given.hash, &given.client, grant(&given, true), NOW, LIMIT);
-        assert_eq!(redeemed.await.unwrap(), RedeemCodeOutcome::Gone);
+        assert_eq!(redeemed.await.unwrap(), RedeemCodeOutcome::NotRedeemable);
         assert_eq!(
             world.store.issue_code(given, NOW).await.unwrap(),
             IssueCodeOutcome::AlreadyFinished
@@ -203,7 +205,7 @@ async fn a_hundred_sign_ins_of_one_person_all_succeed(world: &World) {
         tokio::spawn(async move { store.sign_in(asked).await.unwrap() })
     });
     let outcomes = all(tasks.collect()).await;
-    assert_eq!(outcomes.iter().filter(|outcome| outcome.reauthenticated).count(), 1);
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.reauthenticated()).count(), 1);
     for n in 0..100 {
         let cookie = format!("cookie-{n}");
         assert!(world.store.session_by_cookie(&cookie).await.unwrap().is_some());
@@ -243,9 +245,8 @@ async fn collecting_while_giving_loses_nobody(world: &World) {
             events_before: NOW,
             memberships_before: NOW,
             requests_before: now,
-            offline_unused_since: None,
-            offline_created_before: None,
-            limit: 500,
+            max_idle: None,
+            max_age: None,
         };
         let collected = other.collect(retention).await.unwrap();
         let there = match taker.await.unwrap() {

@@ -70,7 +70,7 @@ async fn whoever_signed_out_replaces_nothing(world: &World) {
     world.store.sign_out("c", "user:jane", EndReason::SignedOut, NOW).await.unwrap().unwrap();
     let answer = world.store.issue_code(again(&first), NOW).await.unwrap();
     assert_eq!(answer, IssueCodeOutcome::SessionEnded);
-    assert_eq!(redeem(world, &first).await, RedeemCodeOutcome::Gone);
+    assert_eq!(redeem(world, &first).await, RedeemCodeOutcome::NotRedeemable);
 }
 
 async fn after_a_no_there_is_no_code(world: &World) {
@@ -90,7 +90,7 @@ async fn a_no_takes_back_a_yes_that_was_not_used(world: &World) {
     let given = code(&jane, "app");
     world.store.issue_code(given.clone(), NOW).await.unwrap();
     refuse(world, &given, &jane).await;
-    assert_eq!(redeem(world, &given).await, RedeemCodeOutcome::Gone);
+    assert_eq!(redeem(world, &given).await, RedeemCodeOutcome::NotRedeemable);
     let answer = world.store.issue_code(again(&given), NOW).await.unwrap();
     assert_eq!(answer, IssueCodeOutcome::AlreadyFinished);
 }

@@ -94,7 +94,7 @@ async fn a_token_newer_than_the_database_is_adopted(world: &World) {
     let jane = world.jane("c").await;
     let grant = world.granted(&jane, "cli", true).await;
     let rotation = world.store.rotate(rotate(&grant, 5, NOW)).await.unwrap();
-    assert_eq!(rotation, Rotation::WentBack { generation: 6 });
+    assert_eq!(rotation, Rotation::DatabaseRestored { generation: 6 });
     let lost = world.store.rotate(rotate(&grant, 5, NOW)).await.unwrap();
     assert_eq!(lost, Rotation::Repeated { generation: 6 });
     let next = world.store.rotate(rotate(&grant, 6, NOW)).await.unwrap();
@@ -111,7 +111,7 @@ async fn what_is_not_refreshable_is_not_refreshed(world: &World) {
     assert_eq!(world.store.rotate(rotate(&nothing, 1, NOW)).await.unwrap(), Rotation::Ended);
 }
 
-async fn the_snapshot_comes_with_the_generation_or_not_at_all(world: &World) {
+async fn the_revalidation_is_stored_whatever_the_outcome(world: &World) {
     let jane = world.jane("c").await;
     let grant = world.granted(&jane, "cli", true).await;
     let snapshot = |user: &str, groups: &[&str]| Snapshot {
@@ -121,9 +121,9 @@ async fn the_snapshot_comes_with_the_generation_or_not_at_all(world: &World) {
         upstream: Some("newer".into()),
         now: NOW + HOUR,
     };
-    let with = |proxy_headers, snapshot| Rotate {
+    let with = |generation, snapshot| Rotate {
         snapshot: Some(snapshot),
-        ..rotate(&grant, proxy_headers, NOW + HOUR)
+        ..rotate(&grant, generation, NOW + HOUR)
     };
     let rotation = world.store.rotate(with(1, snapshot("jane", &["dev"]))).await.unwrap();
     assert_eq!(rotation, Rotation::Rotated { generation: 2 });
@@ -134,10 +134,24 @@ async fn the_snapshot_comes_with_the_generation_or_not_at_all(world: &World) {
 
     let repeated = world.store.rotate(with(1, snapshot("jane", &["root"]))).await.unwrap();
     assert_eq!(repeated, Rotation::Repeated { generation: 2 });
-    let foreign = world.store.rotate(with(2, snapshot("joe", &["root"]))).await;
-    assert!(matches!(foreign, Err(StoreError::Broken(_))));
     let (stored, session) = world.store.grant(&grant).await.unwrap().unwrap();
-    assert_eq!((stored.generation, session.identity.groups), (2, vec!["dev".to_owned()]));
+    assert_eq!((stored.generation, session.identity.groups), (2, vec!["root".to_owned()]));
+    assert!(world.store.lease_upstream(&jane, NOW, NOW + HOUR).await.unwrap());
+    let at = NOW + 2 * HOUR;
+    let reused = Rotate { now: at, ..with(1, snapshot("jane", &["late"])) };
+    assert!(matches!(world.store.rotate(reused).await.unwrap(), Rotation::Reused { .. }));
+    let session = world.store.session(&jane).await.unwrap().unwrap();
+    assert_eq!(session.identity.groups, ["late"]);
+    assert!(world.store.lease_upstream(&jane, NOW, at).await.unwrap(), "the lease was released");
+    let grant = world.granted(&jane, "cli", true).await;
+    let with = |generation, snapshot| Rotate {
+        snapshot: Some(snapshot),
+        ..rotate(&grant, generation, NOW + HOUR)
+    };
+    let foreign = world.store.rotate(with(1, snapshot("joe", &["root"]))).await;
+    assert!(matches!(foreign, Err(StoreError::Corrupt(_))));
+    let (stored, session) = world.store.grant(&grant).await.unwrap().unwrap();
+    assert_eq!((stored.generation, session.identity.groups), (1, vec!["late".to_owned()]));
 }
 
 on_both_engines!(
@@ -150,5 +164,5 @@ on_both_engines!(
     without_an_interval_nothing_is_repeated,
     a_token_newer_than_the_database_is_adopted,
     what_is_not_refreshable_is_not_refreshed,
-    the_snapshot_comes_with_the_generation_or_not_at_all,
+    the_revalidation_is_stored_whatever_the_outcome,
 );

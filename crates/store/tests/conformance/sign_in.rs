@@ -4,7 +4,9 @@ use countersign_store::{EventQuery, RedeemCodeOutcome, SignIn};
 use serde_json::json;
 
 use crate::on_both_engines;
-use crate::world::{HOUR, LIMIT, MINUTE, NOW, World, code, grant, identity, rotate, sign_in};
+use crate::world::{
+    HOUR, LIMIT, MINUTE, NOW, SignedIn as _, World, code, grant, identity, rotate, sign_in,
+};
 
 /// The same browser comes again.
 fn again(user: &str, previous: &str, cookie: &str) -> SignIn {
@@ -14,8 +16,8 @@ fn again(user: &str, previous: &str, cookie: &str) -> SignIn {
 async fn a_sign_in_is_remembered_whole(world: &World) {
     let asked = sign_in("jane", "cookie-1");
     let outcome = world.store.sign_in(asked.clone()).await.unwrap();
-    assert_eq!(outcome.session, asked.id);
-    assert!(!outcome.reauthenticated);
+    assert_eq!(outcome.session(), asked.id);
+    assert!(!outcome.reauthenticated());
 
     let session = world.store.session_by_cookie("cookie-1").await.unwrap().unwrap();
     assert_eq!(session.id, asked.id);
@@ -48,7 +50,7 @@ async fn the_same_person_keeps_the_session_and_gets_a_new_cookie(world: &World) 
     second.login_scopes = LoginScopes { offline: false, groups: true };
     second.upstream = None;
     let outcome = world.store.sign_in(second).await.unwrap();
-    assert_eq!((outcome.session, outcome.reauthenticated), (first.clone(), true));
+    assert_eq!((outcome.session(), outcome.reauthenticated()), (first.clone(), true));
 
     assert!(world.store.session_by_cookie("old").await.unwrap().is_none());
     let session = world.store.session_by_cookie("new").await.unwrap().unwrap();
@@ -80,7 +82,7 @@ async fn a_later_login_that_asks_for_less_drops_nothing(world: &World) {
 async fn a_later_login_that_asks_for_more_is_remembered(world: &World) {
     let mut first = sign_in("jane", "old");
     (first.login_scopes, first.upstream) = (LoginScopes { offline: false, groups: true }, None);
-    let jane = world.store.sign_in(first).await.unwrap().session;
+    let jane = world.store.sign_in(first).await.unwrap().session();
     let mut more = again("jane", "old", "new");
     more.login_scopes = LoginScopes { offline: true, groups: false };
     world.store.sign_in(more).await.unwrap();
@@ -93,7 +95,7 @@ async fn another_person_inherits_neither_wants_nor_upstream_data(world: &World) 
     world.jane("hers").await;
     let mut joe = again("joe", "hers", "his");
     (joe.login_scopes, joe.upstream) = (LoginScopes::default(), None);
-    let joe = world.store.sign_in(joe).await.unwrap().session;
+    let joe = world.store.sign_in(joe).await.unwrap().session();
     let session = world.store.session(&joe).await.unwrap().unwrap();
     assert_eq!((session.login_scopes, session.upstream), (LoginScopes::default(), None));
 }
@@ -143,8 +145,8 @@ async fn another_person_gets_another_session_and_the_first_is_signed_out(world: 
     let jane = world.jane("hers").await;
     let short = world.granted(&jane, "app", false).await;
     let joe = world.store.sign_in(again("joe", "hers", "his")).await.unwrap();
-    assert_ne!(joe.session, jane);
-    assert!(!joe.reauthenticated);
+    assert_ne!(joe.session(), jane);
+    assert!(!joe.reauthenticated());
     assert!(world.store.session_by_cookie("hers").await.unwrap().is_none());
     assert!(!world.is_live(&short).await);
     let over = world.store.session(&jane).await.unwrap().unwrap().ended.unwrap();
@@ -157,7 +159,7 @@ async fn the_same_name_at_another_connector_is_another_person(world: &World) {
     let mut elsewhere = again("jane", "hers", "his");
     elsewhere.connector = ConnectorId::new("github");
     let outcome = world.store.sign_in(elsewhere).await.unwrap();
-    assert_ne!(outcome.session, jane);
+    assert_ne!(outcome.session(), jane);
 }
 
 async fn another_basis_inherits_nothing(world: &World) {
@@ -166,7 +168,7 @@ async fn another_basis_inherits_nothing(world: &World) {
     let mut rebuilt = again("jane", "hers", "new");
     rebuilt.fingerprint = "ldap:other.example.com".into();
     let outcome = world.store.sign_in(rebuilt).await.unwrap();
-    assert_ne!(outcome.session, jane);
+    assert_ne!(outcome.session(), jane);
     assert!(!world.is_live(&offline).await);
     let over = world.store.session(&jane).await.unwrap().unwrap().ended.unwrap();
     assert_eq!(over.why, EndReason::FingerprintChanged);
@@ -179,7 +181,7 @@ async fn a_cookie_of_an_ended_session_is_no_cookie(world: &World) {
     world.store.end_session(&jane, ended, None).await.unwrap().unwrap();
     assert!(world.store.session_by_cookie("hers").await.unwrap().is_none());
     let outcome = world.store.sign_in(again("jane", "hers", "new")).await.unwrap();
-    assert_ne!(outcome.session, jane);
+    assert_ne!(outcome.session(), jane);
 }
 
 on_both_engines!(

@@ -57,7 +57,7 @@ async fn only_the_second_refusal_after_a_while_ends_the_session(world: &World) {
     let grant = world.granted(&jane, "cli", true).await;
     let missing = |at| world.store.mark_missing(&jane, EndReason::UpstreamMissing, 5 * MINUTE, at);
     assert_eq!(missing(NOW).await.unwrap(), Missing::First);
-    assert_eq!(missing(NOW + 4 * MINUTE).await.unwrap(), Missing::Waiting);
+    assert_eq!(missing(NOW + 4 * MINUTE).await.unwrap(), Missing::Pending);
     assert_eq!(
         world.store.session(&jane).await.unwrap().unwrap().missing_since,
         Some(NOW),
@@ -70,7 +70,7 @@ async fn only_the_second_refusal_after_a_while_ends_the_session(world: &World) {
     assert!(!world.is_live(&grant).await);
     let over = world.store.session(&jane).await.unwrap().unwrap().ended.unwrap();
     assert_eq!((over.why, over.by.as_str()), (EndReason::UpstreamMissing, "upstream"));
-    assert_eq!(missing(NOW + HOUR).await.unwrap(), Missing::Gone);
+    assert_eq!(missing(NOW + HOUR).await.unwrap(), Missing::NotLive);
 }
 
 on_both_engines!(

@@ -1,42 +1,34 @@
-//! The trace of the last sign-in.
+//! The trace of the last login.
 
+use countersign_core::Trace;
 use countersign_core::session::EndReason;
-use countersign_core::{SessionId, Trace};
-use countersign_store::Retention;
+use countersign_store::SignIn;
 
 use crate::on_both_engines;
-use crate::world::{HOUR, NOW, World, ended};
+use crate::world::{HOUR, NOW, SignedIn as _, World, ended, retention, sign_in};
 
-fn told(text: &str) -> Trace {
+fn trace(text: &str) -> Trace {
     let mut trace = Trace::default();
     trace.request(text);
     trace
 }
 
-async fn the_last_trace_is_kept_and_goes_with_its_session(world: &World) {
-    let jane = world.jane("c").await;
-    assert_eq!(world.store.trace_of(&jane).await.unwrap(), None);
-    world.store.keep_trace(&jane, &told("first"), NOW).await.unwrap();
-    world.store.keep_trace(&jane, &told("second"), NOW).await.unwrap();
-    assert_eq!(world.store.trace_of(&jane).await.unwrap(), Some(told("second")));
+async fn the_last_trace_is_kept_and_deleted_with_its_session(world: &World) {
+    let first = SignIn { trace: Some(trace("first")), ..sign_in("jane", "c") };
+    let jane = world.store.sign_in(first).await.unwrap().session();
+    assert_eq!(world.store.trace(&jane).await.unwrap(), Some(trace("first")));
+    let second = SignIn { trace: Some(trace("second")), ..sign_in("jane", "d") };
+    let second = SignIn { previous_cookie: Some("c".into()), ..second };
+    assert_eq!(world.store.sign_in(second).await.unwrap().session(), jane);
+    assert_eq!(world.store.trace(&jane).await.unwrap(), Some(trace("second")));
 
-    let nobody = SessionId::new("nobody");
-    world.store.keep_trace(&nobody, &told("lost"), NOW).await.unwrap();
-    assert_eq!(world.store.trace_of(&nobody).await.unwrap(), None);
+    let joe = world.jane("e").await;
+    assert_eq!(world.store.trace(&joe).await.unwrap(), None);
 
     world.store.end_session(&jane, ended(EndReason::Administrator, NOW), None).await.unwrap();
-    let retention = Retention {
-        now: NOW + HOUR,
-        events_before: NOW,
-        memberships_before: NOW,
-        requests_before: NOW,
-        offline_unused_since: None,
-        offline_created_before: None,
-        limit: 500,
-    };
-    world.store.collect(retention).await.unwrap();
+    world.store.collect(retention(NOW + HOUR)).await.unwrap();
     assert_eq!(world.store.session(&jane).await.unwrap().map(|s| s.id), None);
-    assert_eq!(world.store.trace_of(&jane).await.unwrap(), None);
+    assert_eq!(world.store.trace(&jane).await.unwrap(), None);
 }
 
-on_both_engines!(the_last_trace_is_kept_and_goes_with_its_session);
+on_both_engines!(the_last_trace_is_kept_and_deleted_with_its_session);

@@ -1,5 +1,7 @@
 //! A database of one's own, and the people, codes and grants the stories are about.
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use countersign_core::ids::random_id;
@@ -9,7 +11,8 @@ use countersign_core::{
     Timestamp,
 };
 use countersign_store::{
-    EventQuery, Location, PostgresOptions, RedeemCodeOutcome, Rotate, SignIn, Store,
+    EventQuery, Location, PostgresOptions, RedeemCodeOutcome, Retention, Rotate, SignIn,
+    SignInOutcome, Store,
 };
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -99,7 +102,7 @@ impl World {
 
     /// Jane signs in with a browser of hers; her cookie's hash is `cookie`.
     pub async fn jane(&self, cookie: &str) -> SessionId {
-        self.store.sign_in(sign_in("jane", cookie)).await.unwrap().session
+        self.store.sign_in(sign_in("jane", cookie)).await.unwrap().session()
     }
 
     /// A redeemed code; the grant it became.
@@ -143,6 +146,7 @@ pub fn sign_in(user: &str, cookie: &str) -> SignIn {
         upstream: Some("sealed".into()),
         ip: "192.0.2.1".into(),
         user_agent: "Firefox".into(),
+        trace: None,
         now: NOW,
     }
 }
@@ -180,8 +184,10 @@ pub fn code(session: &SessionId, client: &str) -> Code {
 
 /// What the code becomes: tokens for ten minutes, generation 1 under MAC key 7.
 pub fn grant(code: &Code, offline: bool) -> Grant {
+    let id = GrantId::random().unwrap();
+    SESSIONS.lock().unwrap().insert(id.clone(), code.session.clone());
     Grant {
-        id: GrantId::random().unwrap(),
+        id,
         session: code.session.clone(),
         client: code.client.clone(),
         scopes: code.scopes.clone(),
@@ -197,10 +203,16 @@ pub fn grant(code: &Code, offline: bool) -> Grant {
     }
 }
 
-pub fn rotate(grant: &GrantId, proxy_headers: i64, now: Timestamp) -> Rotate {
+/// The session of each grant that [`grant`] made.
+static SESSIONS: Mutex<BTreeMap<GrantId, SessionId>> = Mutex::new(BTreeMap::new());
+
+/// An unknown grant has an unknown session.
+pub fn rotate(grant: &GrantId, generation: i64, now: Timestamp) -> Rotate {
+    let session = SESSIONS.lock().unwrap().get(grant).cloned();
     Rotate {
         grant: grant.clone(),
-        proxy_headers,
+        session: session.unwrap_or_else(|| SessionId::new("unknown")),
+        generation,
         rotate: true,
         mac_key: 8,
         now,
@@ -212,4 +224,35 @@ pub fn rotate(grant: &GrantId, proxy_headers: i64, now: Timestamp) -> Rotate {
 
 pub fn ended(why: EndReason, at: Timestamp) -> Ended {
     Ended { at, by: "user:admin".into(), why }
+}
+
+/// The session and whether it existed before; panics for a blocked person.
+pub trait SignedIn {
+    fn session(&self) -> SessionId;
+    fn reauthenticated(&self) -> bool;
+}
+
+impl SignedIn for SignInOutcome {
+    fn session(&self) -> SessionId {
+        match self {
+            Self::SignedIn { session, .. } => session.clone(),
+            Self::Blocked(block) => panic!("blocked: {block:?}"),
+        }
+    }
+
+    fn reauthenticated(&self) -> bool {
+        matches!(self, Self::SignedIn { reauthenticated: true, .. })
+    }
+}
+
+/// Deletes what is expired at `now`, as far as it ever is: no limits of offline grants.
+pub fn retention(now: Timestamp) -> Retention {
+    Retention {
+        now,
+        events_before: NOW,
+        memberships_before: NOW,
+        requests_before: now,
+        max_idle: None,
+        max_age: None,
+    }
 }

@@ -236,7 +236,7 @@ fn of_the_rest(w: &World) -> Vec<(String, String)> {
         person: name(w),
         user_id: Name::new(&w.text),
         connector: w.user.connector_name.clone(),
-        session: format!("/dex/admin/sessions/{ID}"),
+        sessions: "/dex/admin/sessions?user=jane".to_owned(),
         since: display_time(w, -90_000_000),
         until: Some(display_time(w, -60_000)),
         tokens_until: None,

@@ -4,10 +4,11 @@ use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Row};
 use tokio::sync::oneshot;
 
-use super::{Job, Posted, write_batch};
+use super::{Job, Queued, write_batch};
 use crate::StoreError;
 use crate::engine::Operation;
-use crate::engine::conn::{Conn, Told};
+use crate::engine::conn::Conn;
+use crate::shared::Shared;
 
 enum Deed {
     /// Writes its number.
@@ -21,7 +22,7 @@ enum Deed {
 }
 
 impl Operation for Deed {
-    type Answer = i64;
+    type Output = i64;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<i64, StoreError> {
         let insert = "INSERT INTO deeds (number) VALUES ($1)";
         match self {
@@ -69,7 +70,12 @@ async fn done(connection: &mut SqliteConnection, deeds: Vec<Deed>) -> Vec<Result
     let mut answers = Vec::new();
     for operation in deeds {
         let (answer, answered) = oneshot::channel();
-        batch.push(Box::new(Posted { operation, told: Told::default(), outcome: None, answer }));
+        batch.push(Box::new(Queued {
+            operation,
+            shared: Shared::default(),
+            outcome: None,
+            sender: answer,
+        }));
         answers.push(answered);
     }
     write_batch(connection, batch).await;
@@ -94,8 +100,8 @@ async fn a_verb_that_fails_takes_only_itself_back() {
     let deeds =
         vec![Deed::Write(1), Deed::WriteAndFail(2), Deed::Write(3), Deed::Write(1), Deed::Write(4)];
     let answers = done(&mut db, deeds).await;
-    assert!(matches!(answers[1], Err(StoreError::Broken(_))));
-    assert!(matches!(answers[3], Err(StoreError::Broken(_))));
+    assert!(matches!(answers[1], Err(StoreError::Corrupt(_))));
+    assert!(matches!(answers[3], Err(StoreError::Corrupt(_))));
     assert!(answers[0].is_ok() && answers[2].is_ok() && answers[4].is_ok());
     assert_eq!(written(&mut db).await, [1, 3, 4]);
 }
@@ -106,7 +112,7 @@ async fn when_commit_fails_each_runs_once_alone() {
     let deeds = vec![Deed::Write(1), Deed::WriteOrphan(2), Deed::WriteAndFail(3), Deed::Write(4)];
     let answers = done(&mut db, deeds).await;
     assert!(answers[0].is_ok() && answers[3].is_ok());
-    assert!(matches!(answers[1], Err(StoreError::Broken(_))), "told before it was committed");
+    assert!(matches!(answers[1], Err(StoreError::Corrupt(_))), "told before it was committed");
     assert!(answers[2].is_err());
     assert_eq!(written(&mut db).await, [1, 4]);
     assert_eq!(done(&mut db, vec![Deed::Write(5)]).await.len(), 1);

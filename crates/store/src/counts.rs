@@ -1,0 +1,123 @@
+//! Counts for the lists of clients and connectors, for one page of them in one statement. Counting stops at
+//! [`MAX_COUNT`], so that a client with a million grants costs no more than one with ten thousand.
+
+use countersign_core::{ClientId, ConnectorId};
+
+use crate::engine::Operation;
+use crate::engine::conn::{Conn, Sql};
+use crate::{Store, StoreError};
+
+/// Rows that are counted at most.
+pub(crate) const MAX_COUNT: i64 = 10_000;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCount {
+    pub client: ClientId,
+    /// Live sessions with a live grant of this client.
+    pub sessions: i64,
+    /// Live grants.
+    pub grants: i64,
+    /// There are more than were counted.
+    pub is_capped: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectorCount {
+    pub connector: ConnectorId,
+    /// Live sessions.
+    pub sessions: i64,
+    /// There are more than were counted.
+    pub is_capped: bool,
+}
+
+impl Store {
+    /// In the order given. Meant for one page of clients.
+    pub async fn count_clients(
+        &self,
+        clients: &[ClientId],
+    ) -> Result<Vec<ClientCount>, StoreError> {
+        match clients {
+            [] => Ok(Vec::new()),
+            clients => self.read(CountClients(clients.to_vec())).await,
+        }
+    }
+
+    /// In the order given. Meant for one page of connectors.
+    pub async fn count_connectors(
+        &self,
+        connectors: &[ConnectorId],
+    ) -> Result<Vec<ConnectorCount>, StoreError> {
+        match connectors {
+            [] => Ok(Vec::new()),
+            connectors => self.read(CountConnectors(connectors.to_vec())).await,
+        }
+    }
+}
+
+pub(crate) struct CountClients(pub(crate) Vec<ClientId>);
+
+impl CountClients {
+    pub(crate) fn sql(&self) -> Sql {
+        let mut sql = Sql::default();
+        for (n, client) in (0_i64..).zip(&self.0) {
+            sql.push(if n == 0 { "" } else { " UNION ALL " });
+            sql.push("SELECT CAST(").bind(n);
+            sql.push(" AS BIGINT) AS position, COUNT(*) AS grants, ");
+            sql.push("COUNT(DISTINCT session_id) AS sessions FROM (SELECT session_id FROM grants ");
+            sql.push("WHERE ended_at IS NULL AND client_id = ").bind(client);
+            sql.push(" LIMIT ").bind(MAX_COUNT + 1).push(") AS live");
+        }
+        sql.push(" ORDER BY 1");
+        sql
+    }
+}
+
+impl Operation for CountClients {
+    type Output = Vec<ClientCount>;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<Vec<ClientCount>, StoreError> {
+        let rows = conn.select_built(&self.sql()).await?;
+        let count = |(client, row): (&ClientId, &crate::engine::conn::Row)| {
+            let (grants, sessions) = (row.int("grants")?, row.int("sessions")?);
+            Ok(ClientCount {
+                client: client.clone(),
+                sessions: sessions.min(MAX_COUNT),
+                grants: grants.min(MAX_COUNT),
+                is_capped: grants > MAX_COUNT,
+            })
+        };
+        self.0.iter().zip(&rows).map(count).collect()
+    }
+}
+
+pub(crate) struct CountConnectors(pub(crate) Vec<ConnectorId>);
+
+impl CountConnectors {
+    pub(crate) fn sql(&self) -> Sql {
+        let mut sql = Sql::default();
+        for (n, connector) in (0_i64..).zip(&self.0) {
+            sql.push(if n == 0 { "" } else { " UNION ALL " });
+            sql.push("SELECT CAST(").bind(n);
+            sql.push(" AS BIGINT) AS position, COUNT(*) AS sessions FROM (SELECT created_at ");
+            sql.push("FROM sessions WHERE ended_at IS NULL AND connector_id = ").bind(connector);
+            sql.push(" LIMIT ").bind(MAX_COUNT + 1).push(") AS live");
+        }
+        sql.push(" ORDER BY 1");
+        sql
+    }
+}
+
+impl Operation for CountConnectors {
+    type Output = Vec<ConnectorCount>;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<Vec<ConnectorCount>, StoreError> {
+        let rows = conn.select_built(&self.sql()).await?;
+        let count = |(connector, row): (&ConnectorId, &crate::engine::conn::Row)| {
+            let sessions = row.int("sessions")?;
+            Ok(ConnectorCount {
+                connector: connector.clone(),
+                sessions: sessions.min(MAX_COUNT),
+                is_capped: sessions > MAX_COUNT,
+            })
+        };
+        self.0.iter().zip(&rows).map(count).collect()
+    }
+}

@@ -1,0 +1,101 @@
+//! How an operation reaches its database: SQLite through one writer task, PostgreSQL through a pool.
+//! Connections, transactions and retries; nothing here knows a table.
+
+mod availability;
+pub(crate) mod conn;
+mod postgres;
+mod sqlite;
+mod sqlite_writer;
+
+use std::future::Future;
+use std::time::Duration;
+
+use countersign_core::Timestamp;
+
+use self::conn::Conn;
+use self::postgres::PostgresEngine;
+use self::sqlite::SqliteEngine;
+use crate::shared::Shared;
+use crate::{Location, OpenError, StoreError};
+
+/// How long an operation waits for the database before it fails with `Unavailable`.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(15);
+/// The same for a ping.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// One atomic effect, as a value. `run` may be called again after a conflict or a failed COMMIT,
+/// always in a fresh transaction.
+pub(crate) trait Operation: Send + Sync + 'static {
+    type Output: Send + 'static;
+    fn run(
+        &self,
+        conn: &mut Conn<'_>,
+    ) -> impl Future<Output = Result<Self::Output, StoreError>> + Send;
+}
+
+pub(crate) enum Engine {
+    Sqlite(SqliteEngine),
+    Postgres(PostgresEngine),
+}
+
+impl Engine {
+    pub(crate) async fn open(location: &Location, shared: Shared) -> Result<Self, OpenError> {
+        Ok(match location {
+            Location::Sqlite { file } => Self::Sqlite(SqliteEngine::open(file, shared).await?),
+            Location::Memory => Self::Sqlite(SqliteEngine::open_temporary(shared).await?),
+            Location::Postgres(options) => {
+                Self::Postgres(PostgresEngine::open(options, shared).await?)
+            }
+        })
+    }
+
+    /// Runs to completion even if the caller stops waiting for the result.
+    pub(crate) async fn write<V: Operation>(&self, operation: V) -> Result<V::Output, StoreError> {
+        match self {
+            Self::Sqlite(engine) => engine.write(operation).await,
+            Self::Postgres(engine) => engine.write(operation).await,
+        }
+    }
+
+    /// Sees every write whose result was returned before.
+    pub(crate) async fn read<V: Operation>(&self, operation: V) -> Result<V::Output, StoreError> {
+        match self {
+            Self::Sqlite(engine) => engine.read(&operation).await,
+            Self::Postgres(engine) => engine.read(&operation).await,
+        }
+    }
+
+    pub(crate) async fn ping(&self) -> Result<(), StoreError> {
+        let ping = async {
+            match self {
+                Self::Sqlite(engine) => engine.ping().await,
+                Self::Postgres(engine) => engine.ping().await,
+            }
+        };
+        within(PING_TIMEOUT, ping).await
+    }
+
+    pub(crate) async fn time(&self) -> Result<Option<Timestamp>, StoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(None),
+            Self::Postgres(engine) => within(WAIT_TIMEOUT, engine.time()).await.map(Some),
+        }
+    }
+
+    pub(crate) async fn close(&self) {
+        match self {
+            Self::Sqlite(engine) => engine.close().await,
+            Self::Postgres(engine) => engine.close().await,
+        }
+    }
+}
+
+async fn within<T>(
+    timeout: Duration,
+    operation: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    match tokio::time::timeout(timeout, operation).await {
+        Ok(result) => result,
+        Err(_) => Err(StoreError::Unavailable(format!("no answer within {timeout:?}"))),
+    }
+}
