@@ -68,7 +68,7 @@ fn print_json(value: &Value) {
 }
 
 fn diagnose(config: &Config, id: &ConnectorId, arguments: &CheckArguments) -> ExitCode {
-    let connectors = wiring::connectors(config, wiring::hashing(&config.limits));
+    let connectors = wiring::connectors(config, wiring::hashing(&config.limits)).list;
     let Some(connector) = connectors.iter().find(|connector| connector.id == *id) else {
         let ids: Vec<&str> = connectors.iter().map(|c| c.id.as_str()).collect();
         let configured = ids.join(", ");

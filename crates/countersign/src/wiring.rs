@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 
 use countersign_connectors::local;
 use countersign_connectors::password::{Hashing, HashingLimits};
-use countersign_core::{Clock, Connector, Limits};
+use countersign_core::{Clock, Connector, Limits, LocalUsers};
 use countersign_issuer::settings::{
     ApprovalPolicy, IssuerUrl, PkcePolicy, RefreshPolicy, Settings, SignOnPolicy,
 };
@@ -33,7 +33,7 @@ pub async fn open(config: &Config, clock: Arc<dyn Clock>, health: Health) -> Res
     let unsealed = root.is_none();
     let issuer = Issuer {
         clients: Clients::new(config.clients.clone()),
-        connectors: Connectors::new(connectors(config, hashing))
+        connectors: Connectors::new(connectors(config, hashing).list)
             .without_sign_in(config.without_sign_in.clone()),
         keyring,
         attempts: LoginAttempts::default(),
@@ -47,11 +47,19 @@ pub async fn open(config: &Config, clock: Arc<dyn Clock>, health: Health) -> Res
     Ok(app(config, issuer, hashes, unsealed, health))
 }
 
-/// Those of the file, and the password database where it is enabled.
-pub fn connectors(config: &Config, hashing: Hashing) -> Vec<Connector> {
+/// The connectors of the file, and the password database where it is enabled.
+pub struct ConfiguredConnectors {
+    pub list: Vec<Connector>,
+    /// The handle to the users of the password database.
+    pub local_users: Option<Arc<dyn LocalUsers>>,
+}
+
+pub fn connectors(config: &Config, hashing: Hashing) -> ConfiguredConnectors {
     let local = config.password_db.as_ref();
     let local = local.map(|db| local::connector(db.users.clone(), hashing));
-    config.connectors.iter().cloned().chain(local).collect()
+    let (local, local_users) = local.unzip();
+    let list = config.connectors.iter().cloned().chain(local).collect();
+    ConfiguredConnectors { list, local_users }
 }
 
 pub fn hashing(limits: &Limits) -> Hashing {

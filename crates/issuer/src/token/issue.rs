@@ -150,7 +150,7 @@ impl Issuer {
         let audience = self.audience(client, &scopes)?;
         // Whom it names has a say, too: a cluster that wants short tokens gets no long ones from a peer.
         let named = audience.iter().filter_map(|id| self.clients.get(id));
-        let lifetimes = named.map(|named| self.settings.token_lifetime_of(named));
+        let lifetimes = named.map(|named| self.settings.token_lifetime_of(&named));
         let lifetime = lifetimes.fold(self.settings.token_lifetime_of(client), Duration::min);
         Ok(PreparedTokens {
             signer: self.keyring.keys().signer(now)?,

@@ -151,7 +151,7 @@ async fn sign_in_at(
     let (pending, binding) = open_pending_login(app, context, req)?;
     let req = req.unwrap_or_default();
     let found = app.issuer.connector_for(&pending, &connector);
-    match found.map(|connector| &connector.login_method) {
+    match found.as_ref().map(|connector| &connector.login_method) {
         Some(LoginMethod::Password(_)) => {
             Ok(see_other(&login_link(app, &format!("/auth/{connector}/login"), req)))
         }
