@@ -7,8 +7,6 @@ mod read;
 
 use std::collections::BTreeMap;
 
-use crate::Location;
-
 pub use read::read;
 pub(crate) use read::{is_unclaimed_postgres, is_unclaimed_sqlite};
 
@@ -87,12 +85,4 @@ impl DexDatabase {
         database.migration = numbers.max();
         Some(database)
     }
-}
-
-/// What a start on Dex's database says.
-pub(crate) fn refusal(location: &Location) -> String {
-    format!(
-        "the database {location} is Dex's and was not taken over yet: run `countersign import dex` once with this \
-         configuration file (it shows first what it would do), or give another database in `storage`"
-    )
 }
