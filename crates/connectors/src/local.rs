@@ -92,8 +92,8 @@ impl LocalUsers for Local {
         self.configured.iter().any(|user| canonical(&user.email) == email)
     }
 
-    fn check(&self, user: &StoredUser) -> Result<(), String> {
-        LocalUser::of_stored(user).map(|_| ())
+    fn fingerprint(&self, user: &StoredUser) -> Result<String, String> {
+        LocalUser::of_stored(user).map(|user| user.hash.fingerprint())
     }
 
     fn replace_stored(&self, stored: &[StoredUser]) {

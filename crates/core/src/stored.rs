@@ -44,8 +44,9 @@ pub trait LocalUsers: Send + Sync {
     /// Whether the configuration file has a user of this address; it comes before a stored one.
     fn is_configured(&self, email: &str) -> bool;
 
-    /// Why this user could not sign in, such as an unusable hash.
-    fn check(&self, user: &StoredUser) -> Result<(), String>;
+    /// What a session of this user is built on ([`crate::connector::Fingerprint::PerUser`]); `Err` says why the
+    /// user could not sign in, such as an unusable hash.
+    fn fingerprint(&self, user: &StoredUser) -> Result<String, String>;
 
     /// Replaces all stored users; those that cannot be used are left out.
     fn replace_stored(&self, users: &[StoredUser]);

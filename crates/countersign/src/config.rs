@@ -15,6 +15,7 @@ mod oauth2;
 mod pages;
 mod root_keys;
 mod storage;
+mod stored_connectors;
 mod summary;
 mod web;
 
@@ -33,6 +34,7 @@ pub use oauth2::{GrantType, OAuth2, Pkce};
 pub use pages::{Frontend, LogFormat, LogLevel, Logger, Theme};
 pub use root_keys::RootKeys;
 pub use storage::{SslMode, Storage};
+pub use stored_connectors::StoredConnectors;
 pub use web::{Headers, Https, TlsVersion, Web};
 
 /// Everything the file says, defaults filled in.

@@ -7,6 +7,7 @@ pub mod check;
 pub mod cli;
 mod config;
 pub mod hash_password;
+pub mod import;
 pub mod kubernetes;
 mod logging;
 pub mod manage;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use countersign::cli::{Cli, Command, OutputFormat};
-use countersign::{check, hash_password, kubernetes, manage, serve};
+use countersign::{check, hash_password, import, kubernetes, manage, serve};
 
 fn main() -> ExitCode {
     match Cli::from_process().command {
@@ -14,6 +14,7 @@ fn main() -> ExitCode {
         Command::Keys { common, command } => manage::keys(&common, &command),
         Command::Events { common, arguments } => manage::events(&common, &arguments),
         Command::Explain { common, arguments } => manage::explain(&common, &arguments),
+        Command::Import(command) => import::run(&command),
         Command::Kubernetes(command) => kubernetes::run(&command),
         Command::Version { output } => {
             let (version, arch) = (env!("CARGO_PKG_VERSION"), std::env::consts::ARCH);

@@ -13,16 +13,32 @@ use countersign_issuer::settings::{
 };
 use countersign_issuer::{
     CircuitBreakers, Clients, ConnectorHealth, Connectors, Issuer, Keyring, LoginAttempts,
+    StoredObjects,
 };
 use countersign_server::pages::{Layout, Theme};
 use countersign_server::{App, ClientAddressRule, Health, Metrics, ServerSettings};
 use countersign_store::{Location, LogoutRules, PostgresOptions, SslMode, Store};
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, StoredConnectors};
 
 /// Opens the database and the keys; an error is told as it is.
 pub async fn open(config: &Config, clock: Arc<dyn Clock>, health: Health) -> Result<App, String> {
     let store = Store::open(&location(&config.storage)).await.map_err(|e| e.to_string())?;
+    open_with(config, store, clock, health).await
+}
+
+/// As [`open`], also on a database that is Dex's and has none of our tables yet.
+pub async fn open_beside_dex(config: &Config, clock: Arc<dyn Clock>) -> Result<App, String> {
+    let store = Store::open_beside_dex(&location(&config.storage)).await;
+    open_with(config, store.map_err(|e| e.to_string())?, clock, Health::default()).await
+}
+
+async fn open_with(
+    config: &Config,
+    store: Store,
+    clock: Arc<dyn Clock>,
+    health: Health,
+) -> Result<App, String> {
     let store = store.with_logout_rules(LogoutRules::of(&config.clients));
     let root = root_key::load(&config.root_keys, &store).await?;
     let settings = settings(config)?;
@@ -31,9 +47,12 @@ pub async fn open(config: &Config, clock: Arc<dyn Clock>, health: Health) -> Res
     let hashing = hashing(&config.limits);
     let hashes = hashing.counter();
     let unsealed = root.is_none();
+    let configured = connectors(config, hashing);
+    let stored = StoredObjects::new(configured.local_users, Arc::new(StoredConnectors));
     let issuer = Issuer {
         clients: Clients::new(config.clients.clone()),
-        connectors: Connectors::new(connectors(config, hashing).list)
+        stored,
+        connectors: Connectors::new(configured.list)
             .without_sign_in(config.without_sign_in.clone()),
         keyring,
         attempts: LoginAttempts::default(),
@@ -44,6 +63,7 @@ pub async fn open(config: &Config, clock: Arc<dyn Clock>, health: Health) -> Res
         root,
         clock,
     };
+    issuer.reload_stored_objects().await.map_err(|e| e.to_string())?;
     Ok(app(config, issuer, hashes, unsealed, health))
 }
 
@@ -146,7 +166,7 @@ fn settings(config: &Config) -> Result<Settings, String> {
     })
 }
 
-fn location(storage: &config::Storage) -> Location {
+pub fn location(storage: &config::Storage) -> Location {
     match storage {
         config::Storage::Memory => Location::Memory,
         config::Storage::Sqlite { file } => Location::Sqlite { file: file.clone() },

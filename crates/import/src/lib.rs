@@ -15,8 +15,6 @@ pub mod report;
 pub mod source;
 mod sql_dump;
 
-#[cfg(test)]
-mod tests;
 
 pub use apply::apply;
 pub use dex::DexData;

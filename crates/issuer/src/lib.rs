@@ -23,6 +23,7 @@ pub mod logout;
 pub mod logout_notifications;
 pub mod sessions;
 pub mod settings;
+pub mod stored;
 pub mod token;
 pub mod upstream_health;
 mod upstream_logout;
@@ -43,6 +44,7 @@ pub use connectors::Connectors;
 pub use keyring::Keyring;
 pub use login::LoginAttempts;
 pub use settings::Settings;
+pub use stored::StoredObjects;
 pub use upstream_health::{ConnectorHealth, ConnectorStatus};
 
 /// Everything an act needs, put together once by the program.
@@ -50,6 +52,7 @@ pub struct Issuer {
     pub settings: Settings,
     pub clients: Clients,
     pub connectors: Connectors,
+    pub stored: StoredObjects,
     pub keyring: Keyring,
     pub attempts: LoginAttempts,
     pub circuit_breakers: CircuitBreakers,

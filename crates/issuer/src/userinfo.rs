@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use countersign_core::{GrantId, Scopes, Secret};
-use countersign_jose::{Expected, Typ};
+use countersign_core::identity::pair_of;
+use countersign_core::{ConnectorId, GrantId, Scopes, Secret};
+use countersign_jose::{Expected, Refused, Typ};
 use serde::Serialize;
 
 use crate::token::{ACCESS_TOKEN_TYPE, PersonClaims};
@@ -32,6 +33,7 @@ impl Issuer {
         };
         let claims = match self.keyring.keys().verifiers.verify(token.expose(), &expected) {
             Ok(claims) => claims,
+            Err(Refused::WrongType) => return self.userinfo_of_imported(token).await,
             Err(refused) => {
                 tracing::info!(reason = %refused, "an access token was refused");
                 return Ok(None);
@@ -52,5 +54,33 @@ impl Issuer {
             person: PersonClaims::of(&session, &scopes),
         };
         serde_json::to_string(&info).map(Some).map_err(|e| IssuerError::Broken(e.to_string()))
+    }
+
+    /// For an access token that Dex issued before the takeover: its own claims, as Dex answers, unless the
+    /// session that came from Dex has ended since.
+    async fn userinfo_of_imported(&self, token: &Secret) -> Result<Option<String>, IssuerError> {
+        let expected = Expected {
+            issuer: self.settings.issuer.as_str(),
+            typ: Typ::IdToken,
+            now: Some(self.now()),
+            leeway: LEEWAY,
+        };
+        let claims = self.keyring.keys().verify_imported(token.expose(), &expected);
+        let Some(claims) = claims else { return Ok(None) };
+        let Some((user_id, connector)) = claims.text("sub").and_then(pair_of) else {
+            return Ok(None);
+        };
+        let audience = claims.texts("aud");
+        let client = claims.text("azp").or(audience.first().copied()).unwrap_or_default();
+        let connector = ConnectorId::new(connector);
+        let blocked = self.store.blocked_user(&connector, &user_id, self.now()).await?.is_some();
+        if blocked || self.connectors.get(&connector).is_none() {
+            return Ok(None);
+        }
+        if self.store.imported_session_ended(&user_id, &connector, client).await? {
+            return Ok(None);
+        }
+        let claims = claims.into_map();
+        serde_json::to_string(&claims).map(Some).map_err(|e| IssuerError::Broken(e.to_string()))
     }
 }

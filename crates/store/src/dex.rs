@@ -7,7 +7,7 @@ mod read;
 
 use std::collections::BTreeMap;
 
-pub use read::read;
+pub use read::{read, state};
 pub(crate) use read::{is_unclaimed_postgres, is_unclaimed_sqlite};
 
 /// Column names with their texts.
@@ -23,6 +23,17 @@ pub struct DexDatabase {
     pub is_ent: bool,
     /// Rows that are not read: how many of which kind.
     pub left_behind: BTreeMap<String, usize>,
+}
+
+/// Whose a database is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DatabaseState {
+    /// It has tables of this program, perhaps beside Dex's.
+    Ours,
+    /// It has Dex's tables and none of ours.
+    Dex,
+    /// Not there, empty, or somebody else's.
+    Other,
 }
 
 /// A table in Dex's layout and in ent's.

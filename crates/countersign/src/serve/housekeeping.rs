@@ -25,6 +25,9 @@ async fn watch_brakes(app: App) {
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         looks.tick().await;
+        if let Err(failure) = app.issuer.reload_stored_objects().await {
+            tracing::debug!(cause = %failure, "the stored objects could not be read");
+        }
         if let Err(failure) = app.issuer.reload_circuit_breakers().await {
             tracing::debug!(cause = %failure, "the brakes could not be read");
         }

@@ -208,7 +208,7 @@ impl Issuer {
         Ok(valid(session, Some(snapshot)))
     }
 
-    pub(crate) fn seal_upstream(
+    pub fn seal_upstream(
         &self,
         data: Option<&Secret>,
     ) -> Result<Option<String>, IssuerError> {

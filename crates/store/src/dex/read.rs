@@ -7,7 +7,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row as _};
 
-use super::{COUNTED, DexDatabase, DexRow, READ, layout};
+use super::{COUNTED, DatabaseState, DexDatabase, DexRow, READ, layout};
 use crate::error::chain;
 use crate::{Location, OpenError};
 
@@ -64,7 +64,45 @@ pub(crate) async fn is_unclaimed_postgres(
 }
 
 fn is_unclaimed(names: &[String]) -> bool {
-    layout(names).is_some() && !names.iter().any(|name| name == OURS)
+    state_of(names) == DatabaseState::Dex
+}
+
+fn state_of(names: &[String]) -> DatabaseState {
+    match (names.iter().any(|name| name == OURS), layout(names)) {
+        (true, _) => DatabaseState::Ours,
+        (false, Some(_)) => DatabaseState::Dex,
+        (false, None) => DatabaseState::Other,
+    }
+}
+
+/// Whose this database is. Changes nothing, and makes no file.
+pub async fn state(location: &Location) -> Result<DatabaseState, OpenError> {
+    let failed = |error: sqlx::Error| OpenError::Connect {
+        location: location.to_string(),
+        cause: chain(&error),
+    };
+    match location {
+        Location::Memory => Ok(DatabaseState::Other),
+        Location::Sqlite { file } if !file.exists() => Ok(DatabaseState::Other),
+        Location::Sqlite { file } => {
+            let mut connection = read_only(file).await.map_err(failed)?;
+            let names = sqlite_tables(&mut connection).await.map_err(failed)?;
+            let _closed = connection.close().await;
+            Ok(state_of(&names))
+        }
+        Location::Postgres(options) => {
+            let driver = options.for_driver().disable_statement_logging();
+            let connecting = tokio::time::timeout(options.connect_timeout, driver.connect());
+            let connected = connecting.await.map_err(|_| OpenError::Connect {
+                location: location.to_string(),
+                cause: format!("no answer within {:?}", options.connect_timeout),
+            })?;
+            let mut connection = connected.map_err(failed)?;
+            let names = postgres_tables(&mut connection).await.map_err(failed)?;
+            let _closed = connection.close().await;
+            Ok(state_of(&names))
+        }
+    }
 }
 
 async fn sqlite_tables(connection: &mut SqliteConnection) -> Result<Vec<String>, sqlx::Error> {
