@@ -5,6 +5,7 @@ mod connectors;
 mod http;
 mod kubernetes;
 mod login;
+mod migration;
 mod operations;
 mod pages;
 mod sessions;

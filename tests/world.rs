@@ -53,6 +53,7 @@ pub use needs::Need;
 pub use openid_client::{OpenIdClient, VerifyingReceiver};
 pub use other_origin::OtherOrigin;
 pub use page::Page;
+pub use postgres::new_database;
 pub use proxy::{Nginx, Proxy};
 pub use receiver::Receiver;
 pub use relying_party::{RelyingParty, Request};

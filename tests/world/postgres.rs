@@ -17,7 +17,7 @@ impl World {
 }
 
 /// Made through psql, so that the tests need no database library of their own.
-fn new_database() -> Url {
+pub fn new_database() -> Url {
     let cluster = std::env::var("COUNTERSIGN_TEST_POSTGRES").expect("checked by Need::Postgres");
     let name = format!("story_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     let made = Command::new("psql")

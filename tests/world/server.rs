@@ -42,6 +42,14 @@ impl World {
         server.log()
     }
 
+    /// What the program says when it is run with these arguments before any server was started; `CONFIG` stands
+    /// for the configuration file. Waits for its end.
+    pub fn runs_before_start(&self, arguments: &[&str]) -> Output {
+        let server = self.clone().prepare();
+        server.write_config();
+        server.runs(arguments, &[])
+    }
+
     fn prepare(self) -> Server {
         let secrets = Secrets::default();
         for person in &self.people {
@@ -56,7 +64,7 @@ impl World {
             certificates::write(self.dir(), self.ip);
         }
         let clock = match self.has_clock {
-            true => TestClock::movable(self.dir()),
+            true => TestClock::movable(self.dir(), self.starts_at),
             false => TestClock::default(),
         };
         Server { world: self, process: None, log: Log::default(), secrets, clock }
@@ -212,10 +220,15 @@ impl Server {
         assert!(!log.contains("panicked at"), "the server panicked:\n{log}");
     }
 
-    fn spawn(&mut self) {
+    fn write_config(&self) -> PathBuf {
         let config = self.world.dir().join(format!("{}.yaml", self.world.ip));
         std::fs::write(&config, self.world.yaml()).unwrap();
         std::fs::set_permissions(&config, Permissions::from_mode(0o600)).unwrap();
+        config
+    }
+
+    fn spawn(&mut self) {
+        let config = self.write_config();
         let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
         command.arg("serve").arg(config).current_dir(self.world.dir());
         command.env_clear().env("RUST_BACKTRACE", "1").envs(self.world.env.iter().cloned());
