@@ -21,7 +21,14 @@ use crate::wiring;
 
 pub fn run(arguments: &CheckArguments) -> ExitCode {
     let env = |name: &str| std::env::var(name).ok();
-    let loaded = config::load(&arguments.file, &env, arguments.lenient);
+    let addresses = match arguments.addresses.parse() {
+        Ok(addresses) => addresses,
+        Err(why) => {
+            eprintln!("countersign: {why}");
+            return ExitCode::from(BAD_CONFIGURATION);
+        }
+    };
+    let loaded = config::load_with(&arguments.file, &env, arguments.lenient, &addresses);
     let is_json = arguments.output == OutputFormat::Json;
     if !is_json || arguments.connector.is_some() {
         eprint!("{loaded}");

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::config::{Addresses, Listen};
+
 pub use crate::manage::OutputFormat;
 use crate::manage::{
     CommonArguments, EventArguments, ExplainArguments, KeyCommand, SessionCommand, is_hyphenated_id,
@@ -170,6 +172,16 @@ pub struct ServeArguments {
     /// Configuration file
     #[arg(env = "COUNTERSIGN_CONFIG", hide_env_values = true)]
     pub file: PathBuf,
+    #[command(flatten)]
+    pub addresses: AddressArguments,
+    /// Report unknown keys as warnings and not as errors (Dex ignores them)
+    #[arg(long)]
+    pub lenient: bool,
+}
+
+/// Addresses that come before those of the file, with Dex's names.
+#[derive(Debug, Default, Args)]
+pub struct AddressArguments {
     /// Listen here instead of at web.http
     #[arg(long, value_name = "HOST:PORT")]
     pub web_http_addr: Option<String>,
@@ -179,9 +191,26 @@ pub struct ServeArguments {
     /// Listen here instead of at telemetry.http
     #[arg(long, value_name = "HOST:PORT")]
     pub telemetry_addr: Option<String>,
-    /// Report unknown keys as warnings and not as errors (Dex ignores them)
-    #[arg(long)]
-    pub lenient: bool,
+    /// Accepted so that command lines of Dex work; there is no gRPC API yet
+    #[arg(long, value_name = "HOST:PORT")]
+    pub grpc_addr: Option<String>,
+}
+
+impl AddressArguments {
+    /// `Err` names the option that is no address.
+    pub fn parse(&self) -> Result<Addresses, String> {
+        let parse = |flag: &str, given: &Option<String>| {
+            let Some(text) = given.as_ref().filter(|text| !text.is_empty()) else { return Ok(None) };
+            let listen = Listen::parse(text);
+            listen.map(Some).ok_or_else(|| format!("{flag}: found {text:?}, expected host:port"))
+        };
+        Ok(Addresses {
+            web_http: parse("--web-http-addr", &self.web_http_addr)?,
+            web_https: parse("--web-https-addr", &self.web_https_addr)?,
+            telemetry: parse("--telemetry-addr", &self.telemetry_addr)?,
+            grpc: parse("--grpc-addr", &self.grpc_addr)?,
+        })
+    }
 }
 
 #[derive(Debug, Args)]
@@ -189,6 +218,9 @@ pub struct CheckArguments {
     /// Configuration file
     #[arg(env = "COUNTERSIGN_CONFIG", hide_env_values = true)]
     pub file: PathBuf,
+    /// The file is judged with these, as serve takes it
+    #[command(flatten)]
+    pub addresses: AddressArguments,
     /// Report unknown keys as warnings and not as errors (Dex ignores them)
     #[arg(long)]
     pub lenient: bool,

@@ -69,18 +69,42 @@ pub type Loaded = countersign_config::Loaded<Config>;
 
 /// Reads a configuration file. `lenient`: unknown keys are warnings.
 pub fn load(file: &Path, env: Environment<'_>, lenient: bool) -> Loaded {
-    countersign_config::load(file, env, lenient, |root| read_blocks(root, env))
+    load_with(file, env, lenient, &Addresses::default())
+}
+
+/// As [`load`], with addresses of the command line, which come before those of the file, as in Dex: the file is
+/// judged as it is with them.
+pub fn load_with(
+    file: &Path,
+    env: Environment<'_>,
+    lenient: bool,
+    addresses: &Addresses,
+) -> Loaded {
+    countersign_config::load(file, env, lenient, |root| read_blocks(root, env, addresses))
+}
+
+/// Addresses of the command line.
+#[derive(Clone, Debug, Default)]
+pub struct Addresses {
+    pub web_http: Option<Listen>,
+    pub web_https: Option<Listen>,
+    pub telemetry: Option<Listen>,
+    pub grpc: Option<Listen>,
 }
 
 /// Every block is read, whatever the others say, so that all problems are told at once.
-fn read_blocks(root: &Section<'_>, env: Environment<'_>) -> Option<Config> {
+fn read_blocks(
+    root: &Section<'_>,
+    env: Environment<'_>,
+    addresses: &Addresses,
+) -> Option<Config> {
     let issuer = issuer::read(root);
     let storage = storage::read(root);
     let root_keys = root_keys::read(root, storage.as_ref(), env);
-    let web = web::read(root);
-    let telemetry = web::read_telemetry(root);
+    let web = web::read(root, addresses);
+    let telemetry = addresses.telemetry.clone().or(web::read_telemetry(root));
     let logger = pages::read_logger(root);
-    let frontend = pages::read_frontend(root);
+    let frontend = pages::read_frontend(root, env);
     let oauth2 = oauth2::read(root);
     let expiry = lifetimes::read_expiry(root);
     let signer = lifetimes::read_signer(root);

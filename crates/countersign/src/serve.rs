@@ -27,17 +27,23 @@ const GRACE: Duration = Duration::from_secs(25);
 
 pub fn run(arguments: &ServeArguments) -> ExitCode {
     let env = |name: &str| std::env::var(name).ok();
-    let loaded = config::load(&arguments.file, &env, arguments.lenient);
+    let addresses = match arguments.addresses.parse() {
+        Ok(addresses) => addresses,
+        Err(why) => {
+            eprintln!("countersign: {why}");
+            return ExitCode::from(BAD_CONFIGURATION);
+        }
+    };
+    let loaded = config::load_with(&arguments.file, &env, arguments.lenient, &addresses);
     let warnings: Vec<String> =
         loaded.problems.iter().map(|problem| loaded.line(problem)).collect();
     let report = loaded.to_string();
-    let Some(mut config) = loaded.config else {
+    let Some(config) = loaded.config else {
         eprint!("{report}");
         return ExitCode::from(BAD_CONFIGURATION);
     };
-    if let Err(why) = apply_flags(&mut config, arguments) {
-        eprintln!("countersign: {why}");
-        return ExitCode::from(BAD_CONFIGURATION);
+    if addresses.grpc.is_some() {
+        eprintln!("countersign: --grpc-addr has no effect: Dex's gRPC API is not there yet");
     }
     logging::start(&config.logger);
     for line in warnings {
@@ -58,27 +64,6 @@ pub fn run(arguments: &ServeArguments) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn apply_flags(config: &mut Config, arguments: &ServeArguments) -> Result<(), String> {
-    let parse = |flag: &str, given: &Option<String>| {
-        let Some(text) = given else { return Ok(None) };
-        let listen = Listen::parse(text);
-        listen.map(Some).ok_or_else(|| format!("{flag}: found {text:?}, expected host:port"))
-    };
-    if let Some(listen) = parse("--web-http-addr", &arguments.web_http_addr)? {
-        config.web.http = Some(listen);
-    }
-    if let Some(listen) = parse("--telemetry-addr", &arguments.telemetry_addr)? {
-        config.telemetry = Some(listen);
-    }
-    if let Some(listen) = parse("--web-https-addr", &arguments.web_https_addr)? {
-        let https = config.web.https.as_mut();
-        let https =
-            https.ok_or("--web-https-addr needs web.https, tlsCert and tlsKey in the file")?;
-        https.listen = listen;
-    }
-    Ok(())
 }
 
 /// The ports, bound before anything else is begun.

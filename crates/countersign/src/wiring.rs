@@ -106,8 +106,8 @@ fn app(
         config::Theme::Dark => Theme::Dark,
     };
     let remote = frontend.allow_remote_logos;
-    let shown = |logo: &String| remote || logo.starts_with('/') && !logo.starts_with("//");
-    layout.logo = frontend.logo_url.clone().filter(shown);
+    layout.logo = frontend.logo_url.as_deref().and_then(|logo| shown_logo(&issuer, logo, remote));
+    layout.use_theme(&frontend.files);
     let proxies = config.web.client_address.as_ref();
     let server = ServerSettings {
         allowed_origins: config.web.allowed_origins.clone(),
@@ -119,10 +119,22 @@ fn app(
         },
         allow_remote_logos: remote,
         limits: config.limits,
+        theme: frontend.files.clone(),
     };
     let issuer = Arc::new(issuer);
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), hashes, unsealed, Arc::clone(&issuer));
     App::new(issuer, server, layout, metrics, health)
+}
+
+/// A relative logo is below the issuer, as in Dex (`theme/logo.png`).
+fn shown_logo(issuer: &Issuer, logo: &str, remote: bool) -> Option<String> {
+    let lower = logo.to_ascii_lowercase();
+    let is_remote = ["http:", "https:", "//"].iter().any(|start| lower.starts_with(start));
+    match is_remote {
+        true => remote.then(|| logo.to_owned()),
+        false if logo.starts_with('/') => Some(logo.to_owned()),
+        false => Some(format!("{}/{logo}", issuer.settings.issuer.base_path())),
+    }
 }
 
 fn settings(config: &Config) -> Result<Settings, String> {

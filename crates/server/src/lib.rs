@@ -26,6 +26,7 @@ mod request_context;
 mod response;
 mod static_files;
 mod telemetry;
+pub mod theme;
 mod token;
 mod userinfo;
 
@@ -76,7 +77,7 @@ pub fn routes(app: App) -> Router {
         .route(&at("/sign-in"), get(account::sign_in))
         .route(&at("/callback"), get(login::callback::get))
         .route(&at("/callback/{connector}"), get(login::callback::get_connector))
-        .route(&at("/continue"), get(login::next_step::get))
+        .route(&at("/continue"), get(login::next_step::get_continue))
         .route(&at("/approval"), get(login::next_step::get).post(login::next_step::post_approval))
         .layer(axum::middleware::from_fn(middleware::reject_head));
     let mut account_pages = Router::new()
@@ -91,6 +92,7 @@ pub fn routes(app: App) -> Router {
         .route(&at("/sessions/{id}"), get(account::sessions::one))
         .route(&at("/groups"), get(account::groups::get))
         .route(&at("/static/{file}"), get(static_files::get))
+        .route(&at("/theme/{file}"), get(theme::get))
         .route(&at("/robots.txt"), get(static_files::robots))
         .route(&at("/healthz"), get(telemetry::healthz));
     if !base.is_empty() {

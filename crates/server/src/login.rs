@@ -16,16 +16,19 @@ pub mod next_step;
 pub mod password;
 
 use axum::response::Response;
+use countersign_core::ConnectorId;
 use countersign_core::connector::Refusal;
 use countersign_issuer::IssuerError;
 use countersign_issuer::login::{BrowserBinding, PendingLogin, SignedInBrowser};
 
 use crate::app::App;
 use crate::cookies::SetCookies;
+use crate::form::{Pairs, once};
 use crate::page_error::PageError;
 use crate::pages::{ClientInfo, PageErrorKind, PageLink};
 use crate::request_context::RequestContext;
 use crate::response::{see_other, with_cookies};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// The value of `req` in links and hidden fields.
 fn seal_pending_login(
@@ -54,6 +57,25 @@ fn login_link(app: &App, path: &str, req: &str) -> String {
     let query: String =
         url::form_urlencoded::Serializer::new(String::new()).append_pair("req", req).finish();
     format!("{}?{query}", app.path(path))
+}
+
+/// The path of a connector; its id may contain spaces and colons.
+fn connector_path(connector: &ConnectorId) -> String {
+    let id = utf8_percent_encode(connector.as_str(), NON_ALPHANUMERIC).to_string();
+    // Unreserved characters stay as they are (RFC 3986 section 2.3).
+    let id = id.replace("%2D", "-").replace("%2E", ".").replace("%5F", "_").replace("%7E", "~");
+    format!("/auth/{id}")
+}
+
+/// The fields of a form. Programs that post only the visible fields to the address of Dex's page bring `req` in
+/// the query.
+fn with_req_of_query(mut pairs: Pairs, query: &Pairs) -> Pairs {
+    if once(&pairs, "req").is_none()
+        && let Some(req) = once(query, "req")
+    {
+        pairs.push(("req".to_owned(), req.to_owned()));
+    }
+    pairs
 }
 
 /// The link of an error page that continues the login: to the other connectors, or to the only one again.

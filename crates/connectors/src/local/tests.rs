@@ -94,7 +94,7 @@ fn every_problem_is_told_with_its_place_and_no_hash_is_printed() {
         "14:3: staticPasswords[2].hash: is neither a bcrypt nor an argon2id hash",
         "19:3: staticPasswords[3].hash: has bcrypt cost 4, expected 10 to 16",
         "staticPasswords[4].hashFromEnv: the environment has no CS_NO_SUCH_VARIABLE",
-        "staticPasswords[4].userID: is missing",
+        "staticPasswords[4].userID: is missing: with Dex all users without one have the same sub, so each of them is the other to every application; give each an id of its own, such as uuidgen prints, and grant again what was granted to that common sub",
         "staticPasswords[5].hashFromEnv: cannot be given together with hash",
         "staticPasswords[5].hashh: is not a known key, did you mean hash?",
         "staticPasswords[6].hash: is missing: give hash or hashFromEnv",

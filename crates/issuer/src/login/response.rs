@@ -60,6 +60,9 @@ pub struct AuthorizationResponse {
     pub fields: Vec<(&'static str, String)>,
 }
 
+/// Only to be parsed.
+const ANY_ORIGIN: &str = "https://origin.invalid";
+
 impl AuthorizationResponse {
     pub fn code(request: &AuthRequest, issuer: &IssuerUrl, code: String) -> Self {
         Self::of(&request.redirect_uri, request.response_mode, vec![("code", code)])
@@ -106,11 +109,17 @@ impl AuthorizationResponse {
     /// The redirect URI with the fields added to its query; `None` for a URI that is no URL, which a
     /// registered one never is.
     pub fn location(&self) -> Option<String> {
-        let mut url = Url::parse(&self.redirect_uri).ok()?;
+        // A registered path of this host, as Dex accepts it, stays one.
+        let is_path = self.redirect_uri.starts_with('/');
+        let absolute = if is_path { format!("{ANY_ORIGIN}{}", self.redirect_uri) } else { self.redirect_uri.clone() };
+        let mut url = Url::parse(&absolute).ok()?;
         for (name, value) in &self.fields {
             url.query_pairs_mut().append_pair(name, value);
         }
-        Some(url.into())
+        match is_path {
+            true => url.as_str().strip_prefix(ANY_ORIGIN).map(str::to_owned),
+            false => Some(url.into()),
+        }
     }
 
     pub fn field(&self, name: &str) -> Option<&str> {
@@ -133,5 +142,15 @@ mod tests {
             answer.location().unwrap(),
             "https://app.example.com/cb?tenant=a%20b&code=c&state=%0D%0A%26%3D%C3%A9"
         );
+    }
+
+    #[test]
+    fn a_path_of_this_host_stays_one() {
+        let answer = AuthorizationResponse {
+            redirect_uri: "/oauth2/callback".into(),
+            mode: ResponseMode::Query,
+            fields: vec![("code", "c".into())],
+        };
+        assert_eq!(answer.location().unwrap(), "/oauth2/callback?code=c");
     }
 }

@@ -11,7 +11,7 @@ use countersign_issuer::login::{
 };
 
 use super::next_step::{is_final, step_response, to_client};
-use super::{login_expired, login_link, open_pending_login, retry_link};
+use super::{connector_path, login_expired, login_link, open_pending_login, retry_link};
 use crate::app::App;
 use crate::cookies::SetCookies;
 use crate::form::{Form, Pairs, Query, once};
@@ -61,7 +61,7 @@ pub async fn post_connector(
 ) -> Response {
     // Only a configured id becomes part of a Location.
     let result = match app.issuer.connectors.get(&ConnectorId::new(connector)) {
-        Some(known) => redirect_to_get(&app, &format!("/auth/{}", known.id), &query, &body),
+        Some(known) => redirect_to_get(&app, &connector_path(&known.id), &query, &body),
         None => Err(PageError::from(PageErrorKind::BadRequest).detail("connector")),
     };
     into_response(&app, &context, result)
@@ -153,7 +153,7 @@ async fn sign_in_at(
     let found = app.issuer.connector_for(&pending, &connector);
     match found.as_ref().map(|connector| &connector.login_method) {
         Some(LoginMethod::Password(_)) => {
-            Ok(see_other(&login_link(app, &format!("/auth/{connector}/login"), req)))
+            Ok(see_other(&login_link(app, &format!("{}/login", connector_path(&connector)), req)))
         }
         Some(LoginMethod::Redirect(_) | LoginMethod::TrustedHeader(_)) => {
             let session = context.session.as_ref();
