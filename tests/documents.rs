@@ -1,4 +1,4 @@
-//! The documents of the repository refer to files that exist, and the journeys of ARCHITECTURE.md stay short.
+//! Checks the repository's documents: links lead to files, and the journeys of ARCHITECTURE.md stay short.
 
 use std::path::{Path, PathBuf};
 
@@ -6,14 +6,14 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
-/// The targets of all relative links, without their fragments.
+/// The targets of all relative links, without fragments.
 fn links(text: &str) -> Vec<&str> {
     let targets = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
     targets.filter(|target| !target.is_empty() && !target.contains("://")).collect()
 }
 
 #[test]
-fn every_link_in_a_document_leads_to_a_file() {
+fn every_relative_link_leads_to_a_file() {
     let mut documents = vec![root().join("tests/README.md")];
     for folder in [root(), root().join("docs")] {
         let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -32,7 +32,7 @@ fn every_link_in_a_document_leads_to_a_file() {
     assert!(broken.is_empty(), "{broken:#?}");
 }
 
-/// Issue 8: a reader follows a login through at most 20 files, ending a group's sessions through 12.
+/// Issue 8: a login is read in at most 20 files, a refresh and ending a group's sessions in at most 12.
 #[test]
 fn the_journeys_are_short() {
     let page = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();

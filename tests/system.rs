@@ -1,7 +1,7 @@
 //! The system tests of Countersign: they run the real program and talk to it over the network.
 //!
 //! `scenarios` holds the tests in folders by subject, `world` what they use (servers, browsers, relying
-//! parties, databases), `house` checks the structure of the workspace. No test calls the program's own
+//! parties, databases), `architecture` checks the structure of the workspace. No test calls the program's own
 //! functions: it observes responses, pages and the log. How to write one: `tests/README.md`.
 
 #![expect(
@@ -12,7 +12,8 @@
     reason = "test code: a failed set-up fails the test"
 )]
 
+mod architecture;
 mod documents;
-mod house;
 mod scenarios;
+mod source_rules;
 mod world;

@@ -11,56 +11,46 @@ mod chromium;
 mod clock;
 mod config;
 mod cookies;
+mod database;
 /// The fakes of vendors, shared with the tests of the connectors.
-#[expect(dead_code, reason = "the stories use less of them than the connectors' own tests do")]
+#[expect(dead_code, reason = "these tests use less of them than the connectors' own tests do")]
 pub mod fakes;
-mod http;
+pub mod http;
 mod kubernetes;
-mod laptop;
 mod log;
-mod many_sessions;
 mod needs;
-mod node;
-mod openid_client;
 mod other_origin;
 mod page;
-mod postgres;
 mod proxy;
-pub mod raw_http;
 mod receiver;
 mod relying_party;
-mod secrets;
 mod server;
 mod shell;
 /// A real OpenLDAP, shared with the tests of the connectors.
 #[expect(
     dead_code,
     unused_imports,
-    reason = "the stories use less of it than the connectors' own tests do"
+    reason = "these tests use less of it than the connectors' own tests do"
 )]
 #[path = "../crates/connectors/tests/slapd/mod.rs"]
 pub mod slapd;
 mod third_party;
 mod tokens;
-mod upstreams;
 
-pub use browser::{Arrival, Browser};
-pub use chromium::{Chromium, Look};
+pub use browser::{AuthResponse, Browser};
+pub use chromium::{Chromium, Display};
 pub use config::{Client, Person, World};
 pub use kubernetes::{ApiServer, refusal};
-pub use laptop::Laptop;
 pub use needs::Need;
-pub use openid_client::{OpenIdClient, VerifyingReceiver};
 pub use other_origin::OtherOrigin;
 pub use page::Page;
-pub use postgres::new_database;
+pub use database::new_database;
 pub use proxy::{Nginx, Proxy};
-pub use receiver::Receiver;
-pub use relying_party::{RelyingParty, Request};
+pub use receiver::LogoutReceiver;
+pub use relying_party::{AuthRequest, RelyingParty, SignedInClient};
 pub use server::Server;
-pub use third_party::ThirdParty;
+pub use third_party::{OidcProvider, OpenIdClient, ThirdPartyClient, VerifyingLogoutReceiver};
 pub use tokens::{claims, dex_sub, verified};
-pub use upstreams::RealProvider;
 
 /// The person in most tests; see [`World::new`].
 pub const ALICE: &str = "alice@example.com";

@@ -1,13 +1,13 @@
-//! A loopback address for each server, so that ports and cookies never clash and nothing races
-//! for a free port.
+//! A loopback address for each server, so that ports and cookies never clash and no two tests compete for a
+//! port.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::atomic::{AtomicU16, Ordering};
 
 static NEXT: AtomicU16 = AtomicU16::new(0);
 
-/// An address of 127.64.0.0/10 that nobody in this or another test process uses: the middle comes
-/// from the process id, the end from a counter, and the ports of a server must be free on it.
+/// Returns an address of 127.64.0.0/10 that no other test process uses: the middle comes from the process id,
+/// the end from a counter. The ports of a server are free on it.
 pub fn own() -> Ipv4Addr {
     for _ in 0..2000 {
         let ip = nth(std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
@@ -24,7 +24,8 @@ fn nth(pid: u32, counter: u16) -> Ipv4Addr {
     Ipv4Addr::new(127, 64 + (high.wrapping_add(carry) % 128), low, last)
 }
 
-/// True for the servers of these tests. Everything else, 127.0.0.1 included, is out in the world.
+/// True for the addresses of servers in these tests. Everything else, including 127.0.0.1, counts as an
+/// external host.
 pub fn is_own(host: &str) -> bool {
     host.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_loopback() && ip.octets()[1] >= 64)
 }

@@ -1,19 +1,19 @@
-//! A person's browser without a screen: pages, cookies, forms, and the verbs a test is told in.
+//! A browser without a screen: cookies, pages, forms, redirects.
 //!
-//! It follows redirects between servers of these tests and stops at the first that leaves them,
-//! because that is where the application would take over. Nothing is hard-coded about the steps in
-//! between. For what only a real browser does (CSP, scripts, looks) there is `Chromium`.
+//! It follows redirects between servers of these tests and stops at the first URL elsewhere, where the client
+//! application would continue. It fills whatever form a page has, so tests do not depend on the steps of a
+//! login. For what only a real browser does (CSP, scripts, layout) use `Chromium`.
 
 use reqwest::header::{COOKIE, HOST, ORIGIN, SET_COOKIE, USER_AGENT};
 use reqwest::{Method, Url};
 
 use super::clock::TestClock;
 use super::cookies::{Cookie, Jar};
+use super::log::Secrets;
 use super::page::Form;
-use super::secrets::Secrets;
-use super::{Page, Request, Server, address, http};
+use super::{AuthRequest, Page, Server, address, http};
 
-/// More redirects than this in a row are a loop.
+/// More consecutive redirects than this are a loop.
 const MAX_HOPS: usize = 20;
 
 pub struct Browser {
@@ -22,16 +22,16 @@ pub struct Browser {
     page: Option<Page>,
     secrets: Secrets,
     clock: TestClock,
-    /// The replica that is dialled for the issuer's own origin, and that origin.
+    /// The replica to connect to for the issuer's origin, and the issuer.
     through: Option<(String, Url)>,
     address: Option<String>,
     user_agent: String,
 }
 
-/// What an application is told by the redirect that ends at it (RFC 6749 section 4.1.2).
+/// The parameters of an authorization response (RFC 6749 section 4.1.2).
 #[derive(Clone, Debug)]
-pub struct Arrival {
-    /// The whole URL, as the application's server or page would see it.
+pub struct AuthResponse {
+    /// The whole URL, as the client receives it.
     pub url: Url,
     pub code: String,
     pub state: Option<String>,
@@ -39,12 +39,17 @@ pub struct Arrival {
     pub iss: Option<String>,
 }
 
-impl Arrival {
-    /// What the application behind this URL is told by it.
+impl AuthResponse {
+    /// Parses an authorization response from its URL.
     pub fn at(url: &str) -> Self {
         let url = Url::parse(url).unwrap_or_else(|e| panic!("{url}: {e}"));
-        let code = told(&url, "code").unwrap_or_else(|| panic!("no code: {url}"));
-        Self { code, state: told(&url, "state"), iss: told(&url, "iss"), url }
+        let code = response_parameter(&url, "code").unwrap_or_else(|| panic!("no code: {url}"));
+        Self {
+            code,
+            state: response_parameter(&url, "state"),
+            iss: response_parameter(&url, "iss"),
+            url,
+        }
     }
 }
 
@@ -62,33 +67,33 @@ impl Browser {
         }
     }
 
-    /// From now on it says of itself that it is this one.
-    pub fn is_known_as(&mut self, user_agent: &str) -> &mut Self {
+    /// Sets the header `User-Agent`.
+    pub fn with_user_agent(&mut self, user_agent: &str) -> &mut Self {
         self.user_agent = user_agent.to_owned();
         self
     }
 
-    /// From now on every request for the issuer goes to this replica.
-    pub fn through(&mut self, replica: &Server) -> &mut Self {
+    /// Sends every request for the issuer to this replica.
+    pub fn via_replica(&mut self, replica: &Server) -> &mut Self {
         self.through = Some((replica.origin(), Url::parse(&replica.issuer()).unwrap()));
         self
     }
 
-    /// Where a proxy in front says it comes from, in X-Forwarded-For; see `web.clientRemoteIP`.
-    pub fn comes_from(&mut self, ip: &str) -> &mut Self {
+    /// Sets `X-Forwarded-For`, as a reverse proxy does; see `web.clientRemoteIP`.
+    pub fn with_forwarded_for(&mut self, ip: &str) -> &mut Self {
         self.address = Some(ip.to_owned());
         self
     }
 
-    /// Types an address, or follows a link from anywhere.
+    /// Opens a URL and follows redirects.
     pub async fn opens(&mut self, url: impl AsRef<str>) -> &Page {
-        let answer = self.get(url).await;
-        self.follow(answer).await
+        let response = self.get(url).await;
+        self.follow(response).await
     }
 
-    /// Fills the form with a password that is before them, and sends it.
+    /// Fills and submits the password form of the current page.
     pub async fn signs_in(&mut self, login: &str, password: &str) -> &Page {
-        self.secrets.keep("a password that was typed", password);
+        self.secrets.remember("a password that was typed", password);
         let form = self.form("password").fill("login", login).fill("password", password);
         self.submits(form).await
     }
@@ -103,21 +108,27 @@ impl Browser {
         self.submits(form).await
     }
 
-    /// Follows the link that says this, such as the button of a connector.
+    /// Follows the link with this text, such as the button of a connector.
     pub async fn clicks(&mut self, text: &str) -> &Page {
         let link = self.page().link(text);
         self.opens(link.unwrap_or_else(|| panic!("no link {text:?}: {}", self.page().text()))).await
     }
 
-    /// Goes on to the upstream before which it stopped because it is a fake, and on from there.
-    pub async fn visits_the_fake(&mut self) -> &Page {
+    /// Follows the redirect to a fake upstream, at which the browser had stopped, and on from there.
+    pub async fn continues_to_fake_upstream(&mut self) -> &Page {
         let upstream = self.page().location();
-        let answer = self.get(upstream.expect("it was sent to an upstream")).await;
-        self.follow(answer).await
+        let response = self.get(upstream.expect("a redirect to an upstream")).await;
+        self.follow(response).await
     }
 
-    /// The whole way of a login: opens the request, fills whatever forms come, and arrives.
-    pub async fn logs_in(&mut self, request: &Request, login: &str, password: &str) -> Arrival {
+    /// Runs a whole login: opens the request, fills the forms that appear, and returns the authorization
+    /// response.
+    pub async fn logs_in(
+        &mut self,
+        request: &AuthRequest,
+        login: &str,
+        password: &str,
+    ) -> AuthResponse {
         self.opens(&request.url).await;
         if self.page().form_with("password").is_some() {
             self.signs_in(login, password).await;
@@ -125,32 +136,38 @@ impl Browser {
         if self.page().form_with("approval").is_some() {
             self.approves().await;
         }
-        self.arrives()
+        self.auth_response()
     }
 
-    /// The application has been reached, with a code.
-    pub fn arrives(&self) -> Arrival {
+    /// The authorization response to the client, which must carry a code.
+    pub fn auth_response(&self) -> AuthResponse {
         let url = self.destination();
-        let told = |name: &str| told(&url, name);
-        let code = told("code").unwrap_or_else(|| panic!("no code, but: {:?}", self.page()));
-        self.secrets.keep("an authorization code", &code);
-        Arrival { code, state: told("state"), iss: told("iss"), url }
+        let response_parameter = |name: &str| response_parameter(&url, name);
+        let code =
+            response_parameter("code").unwrap_or_else(|| panic!("no code, but: {:?}", self.page()));
+        self.secrets.remember("an authorization code", &code);
+        AuthResponse {
+            code,
+            state: response_parameter("state"),
+            iss: response_parameter("iss"),
+            url,
+        }
     }
 
-    /// The application has been reached, with this error (RFC 6749 section 4.1.2.1).
-    pub fn arrives_with_error(&self) -> String {
-        let error = told(&self.destination(), "error");
+    /// The `error` of the authorization response (RFC 6749 section 4.1.2.1).
+    pub fn auth_error(&self) -> String {
+        let error = response_parameter(&self.destination(), "error");
         error.unwrap_or_else(|| panic!("no error at {}", self.destination()))
     }
 
-    /// What is before them now.
+    /// The current page.
     pub fn page(&self) -> &Page {
         self.page.as_ref().expect("a page has been opened")
     }
 
     pub async fn submits(&mut self, form: Form) -> &Page {
         let fields: Vec<_> = form.fields.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-        let answer = match form.is_post {
+        let response = match form.is_post {
             true => self.post_form(&form.action, &fields).await,
             false => {
                 let mut url = form.action.clone();
@@ -158,45 +175,45 @@ impl Browser {
                 self.get(url).await
             }
         };
-        self.follow(answer).await
+        self.follow(response).await
     }
 
-    /// One request and its answer, cookies included, followed nowhere.
+    /// Sends one GET request with cookies; redirects are not followed.
     pub async fn get(&mut self, url: impl AsRef<str>) -> Page {
-        self.ask(Method::GET, url.as_ref(), &[]).await
+        self.request(Method::GET, url.as_ref(), &[]).await
     }
 
-    /// One form and its answer, cookies included, followed nowhere.
+    /// Submits one form with cookies; redirects are not followed.
     pub async fn post_form(&mut self, url: impl AsRef<str>, fields: &[(&str, &str)]) -> Page {
-        self.ask(Method::POST, url.as_ref(), fields).await
+        self.request(Method::POST, url.as_ref(), fields).await
     }
 
-    /// Goes on while an answer redirects to a server of these tests; the last one is the page.
-    pub async fn follow(&mut self, mut answer: Page) -> &Page {
+    /// Follows redirects to servers of these tests; the last response becomes the page.
+    pub async fn follow(&mut self, mut response: Page) -> &Page {
         for _ in 0..MAX_HOPS {
             let next =
-                answer.location().filter(|url| address::is_own(url.host_str().unwrap_or("")));
-            let Some(next) = next else { return self.page.insert(answer) };
-            answer = self.get(&next).await;
+                response.location().filter(|url| address::is_own(url.host_str().unwrap_or("")));
+            let Some(next) = next else { return self.page.insert(response) };
+            response = self.get(&next).await;
         }
-        panic!("more than {MAX_HOPS} redirects; the last one: {answer:?}");
+        panic!("more than {MAX_HOPS} redirects; the last one: {response:?}");
     }
 
     pub fn cookies(&self) -> &[Cookie] {
         self.jar.all()
     }
 
-    /// As after closing and clearing the browser.
+    /// As after clearing the browser's data.
     pub fn forgets_cookies(&mut self) {
         self.jar.clear();
     }
 
-    /// Takes over the cookies of another browser, as a thief would.
+    /// Copies the cookies of another browser, as an attacker would.
     pub fn steals_cookies_of(&mut self, other: &Self) {
         self.jar = other.jar.clone();
     }
 
-    async fn ask(&mut self, method: Method, url: &str, fields: &[(&str, &str)]) -> Page {
+    async fn request(&mut self, method: Method, url: &str, fields: &[(&str, &str)]) -> Page {
         let url = Url::parse(url).unwrap_or_else(|e| panic!("{url}: {e}"));
         let (dialled, host) = (self.dialled(&url), http::host_of(&url));
         let mut request = self.client.request(method.clone(), dialled).header(HOST, host);
@@ -210,18 +227,18 @@ impl Browser {
         if method == Method::POST {
             request = request.header(ORIGIN, self.origin()).form(fields);
         }
-        let answer = request.send().await.unwrap_or_else(|e| panic!("{method} {url}: {e:?}"));
-        for header in answer.headers().get_all(SET_COOKIE) {
+        let response = request.send().await.unwrap_or_else(|e| panic!("{method} {url}: {e:?}"));
+        for header in response.headers().get_all(SET_COOKIE) {
             let header = header.to_str().expect("a readable cookie");
-            // The way in that was used last is no secret.
+            // The connector that was used last is no secret.
             let is_secret = !header.split('=').next().is_some_and(|name| name.ends_with("-last"));
             let value = self.jar.set(&url, header, self.clock.now());
             if let Some(value) = value.filter(|_| is_secret) {
-                self.secrets.keep(&format!("the cookie {header:.24}…"), &value);
+                self.secrets.remember(&format!("the cookie {header:.24}…"), &value);
             }
         }
-        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        let body = answer.bytes().await.unwrap_or_else(|e| panic!("{method} {url}: {e:?}"));
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = response.bytes().await.unwrap_or_else(|e| panic!("{method} {url}: {e:?}"));
         Page { url, status, headers, body: String::from_utf8(body.to_vec()).expect("UTF-8") }
     }
 
@@ -232,8 +249,8 @@ impl Browser {
         }
     }
 
-    /// What a browser sends as `Origin` with a form (Fetch, "append a request Origin header"): a page
-    /// that sends no referrer hides its origin too.
+    /// The `Origin` a browser sends with a form (Fetch, "append a request Origin header"): a page without
+    /// referrer sends `null`.
     fn origin(&self) -> String {
         let page = self.page.as_ref().filter(|page| !page.body.contains("\"no-referrer\""));
         page.map_or("null".into(), |page| page.url.origin().ascii_serialization())
@@ -241,17 +258,17 @@ impl Browser {
 
     fn form(&self, field: &str) -> Form {
         let form = self.page().form_with(field);
-        form.unwrap_or_else(|| panic!("no form asks for {field}: {:?}", self.page()))
+        form.unwrap_or_else(|| panic!("no form with {field}: {:?}", self.page()))
     }
 
-    /// Where the browser was last sent, or is.
+    /// The target of the last redirect, or the URL of the page.
     fn destination(&self) -> Url {
         self.page().location().unwrap_or_else(|| self.page().url.clone())
     }
 }
 
-/// A parameter of a redirect, in the query or (implicit and hybrid flows) in the fragment.
-fn told(url: &Url, name: &str) -> Option<String> {
+/// A parameter of a redirect, from the query or (implicit and hybrid flows) from the fragment.
+fn response_parameter(url: &Url, name: &str) -> Option<String> {
     let mut in_fragment = url.clone();
     in_fragment.set_query(url.fragment());
     let find = |url: &Url| {

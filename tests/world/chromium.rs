@@ -1,8 +1,8 @@
-//! A real browser with a screen: Chromium, driven through chromedriver, for what only a browser
-//! decides: content security, scripts on or off, how a page looks on a phone or in the dark.
+//! A real browser: Chromium, driven through chromedriver, for what only a browser decides: content security
+//! policy, scripts on or off, layout on a phone, the dark theme.
 //!
-//! Every test starts its own chromedriver on a port of the driver's choosing and its own profile, and
-//! both end with it.
+//! Every test starts its own chromedriver on a port the driver chooses, with its own profile; both end with
+//! the test.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
@@ -20,10 +20,10 @@ use thirtyfour::{
     WebDriver, WebElement,
 };
 
-/// How long a page may take to show what a test waits for. Not a sleep.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a page may take to show what a test waits for.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Without the background flags it asks for Google's hosts at every start.
+/// Without the background flags Chromium requests Google's hosts at every start.
 const ARGUMENTS: [&str; 11] = [
     "--headless",
     "--no-sandbox",
@@ -38,18 +38,18 @@ const ARGUMENTS: [&str; 11] = [
     "--force-color-profile=srgb",
 ];
 
-/// What kind of screen and person it is.
+/// Screen size, colour scheme and scripts.
 #[derive(Clone, Copy, Debug)]
-pub struct Look {
+pub struct Display {
     pub width: u32,
     pub height: u32,
     pub is_dark: bool,
     pub has_scripts: bool,
 }
 
-impl Look {
+impl Display {
     pub const DESKTOP: Self = Self { width: 1280, height: 800, is_dark: false, has_scripts: true };
-    /// The narrowest screen that design.md promises.
+    /// The narrowest supported screen.
     pub const PHONE: Self = Self { width: 320, height: 640, ..Self::DESKTOP };
 
     pub const fn dark(self) -> Self {
@@ -62,19 +62,19 @@ impl Look {
 }
 
 pub struct Chromium {
-    /// Everything thirtyfour can do, for tests that need more than the verbs below.
+    /// For what the methods below do not cover.
     pub driver: WebDriver,
-    look: Look,
+    display: Display,
     _process: Driver,
     _profile: TempDir,
 }
 
-/// chromedriver, and every process of the browser that it starts: they share its process group.
+/// chromedriver and the browser's processes, which share its process group.
 struct Driver(Child);
 
 impl Chromium {
-    /// `Need::Browser` has been checked before.
-    pub async fn with(look: Look) -> Self {
+    /// `Need::Browser` must have been checked.
+    pub async fn with(display: Display) -> Self {
         let profile = tempfile::Builder::new().prefix("chromium-").tempdir().unwrap();
         let (process, url) = Driver::start(profile.path());
         let mut capabilities = DesiredCapabilities::chrome();
@@ -87,18 +87,18 @@ impl Chromium {
         capabilities.set_binary("/usr/bin/chromium").unwrap();
         capabilities.accept_insecure_certs(true).unwrap();
         capabilities.set_browser_log_level(LoggingPrefsLogLevel::All).unwrap();
-        if !look.has_scripts {
+        if !display.has_scripts {
             let off = json!({"profile.managed_default_content_settings.javascript": 2});
             capabilities.add_experimental_option("prefs", off).unwrap();
         }
         let driver = WebDriver::new(url, capabilities).await.expect("Chromium starts");
-        let metrics = json!({"width": look.width, "height": look.height, "deviceScaleFactor": 1,
-            "mobile": look.width < 500});
-        let scheme = if look.is_dark { "dark" } else { "light" };
+        let metrics = json!({"width": display.width, "height": display.height, "deviceScaleFactor": 1,
+            "mobile": display.width < 500});
+        let scheme = if display.is_dark { "dark" } else { "light" };
         let media = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
         driver.cdp().send_raw("Emulation.setDeviceMetricsOverride", metrics).await.unwrap();
         driver.cdp().send_raw("Emulation.setEmulatedMedia", media).await.unwrap();
-        Self { driver, look, _process: process, _profile: profile }
+        Self { driver, display, _process: process, _profile: profile }
     }
 
     pub async fn opens(&self, url: impl AsRef<str>) {
@@ -107,14 +107,14 @@ impl Chromium {
 
     /// Waits for an element that matches a CSS selector.
     pub async fn sees(&self, selector: &str) -> WebElement {
-        let begun = Instant::now();
+        let started = Instant::now();
         loop {
             match self.driver.find(By::Css(selector)).await {
                 Ok(element) => return element,
-                Err(_) if begun.elapsed() < PATIENCE => {
+                Err(_) if started.elapsed() < WAIT_TIMEOUT => {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
-                // Not `text()`, which waits for an element itself.
+                // Not `text()`, which itself waits for an element.
                 Err(error) => panic!("no {selector} at {}: {error}", self.url().await),
             }
         }
@@ -128,29 +128,29 @@ impl Chromium {
         self.on(selector, async |element| element.click().await).await;
     }
 
-    /// The text of the first element that matches a CSS selector, for which it waits.
+    /// The text of the first element that matches a CSS selector; waits for it.
     pub async fn text_of(&self, selector: &str) -> String {
         self.on(selector, async |element| element.text().await).await
     }
 
-    /// Waits for an element and does something with it. A navigation between the two replaces the element
-    /// (StaleElementReference, raised before anything is done): then the new page's element is looked for.
+    /// Waits for an element and acts on it. A navigation in between replaces the element
+    /// (StaleElementReference, raised before the action): then the new page's element is used.
     async fn on<T>(
         &self,
         selector: &str,
         act: impl AsyncFn(WebElement) -> WebDriverResult<T>,
     ) -> T {
-        let begun = Instant::now();
+        let started = Instant::now();
         loop {
             match act(self.sees(selector).await).await {
                 Ok(result) => return result,
-                Err(error) if is_stale(&error) && begun.elapsed() < PATIENCE => {}
+                Err(error) if is_stale(&error) && started.elapsed() < WAIT_TIMEOUT => {}
                 Err(error) => panic!("{selector} at {}: {error}", self.url().await),
             }
         }
     }
 
-    /// Fills the password form by its stable names and sends it.
+    /// Fills and submits the password form.
     pub async fn signs_in(&self, login: &str, password: &str) {
         self.types("input[name=login]", login).await;
         self.types("input[name=password]", password).await;
@@ -161,15 +161,15 @@ impl Chromium {
         self.presses("button[name=approval][value=approve]").await;
     }
 
-    /// Waits until the address begins like this, and returns it.
-    pub async fn comes_to(&self, prefix: &str) -> String {
-        let begun = Instant::now();
+    /// Waits until the URL begins with `prefix`, and returns it.
+    pub async fn waits_for_url(&self, prefix: &str) -> String {
+        let started = Instant::now();
         loop {
             let url = self.url().await;
             if url.starts_with(prefix) {
                 return url;
             }
-            assert!(begun.elapsed() < PATIENCE, "still at {url}: {:?}", self.console().await);
+            assert!(started.elapsed() < WAIT_TIMEOUT, "still at {url}: {:?}", self.console().await);
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -178,24 +178,24 @@ impl Chromium {
         self.driver.current_url().await.unwrap().to_string()
     }
 
-    /// The text of the page.
+    /// The visible text of the page.
     pub async fn text(&self) -> String {
         self.text_of("body").await
     }
 
-    /// What the console has said since the last call: violated policies, failed requests, errors.
+    /// The messages of the console since the last call: policy violations, failed requests, errors.
     pub async fn console(&self) -> Vec<String> {
         let entries = self.driver.browser_log().await.unwrap();
         entries.into_iter().map(|entry| format!("{}: {}", entry.level, entry.message)).collect()
     }
 
-    /// True when something is wider than the screen, so that a person must scroll sideways.
+    /// True if something is wider than the screen.
     pub async fn overflows(&self) -> bool {
         let metrics = self.driver.cdp().send_raw("Page.getLayoutMetrics", json!({})).await.unwrap();
-        metrics["cssContentSize"]["width"].as_f64().unwrap() > f64::from(self.look.width)
+        metrics["cssContentSize"]["width"].as_f64().unwrap() > f64::from(self.display.width)
     }
 
-    /// A picture of the whole page in target/screenshots, for a person to look at.
+    /// Writes a picture of the whole page to target/screenshots.
     pub async fn screenshot(&self, name: &str) -> PathBuf {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/screenshots");
         std::fs::create_dir_all(&folder).unwrap();
@@ -213,14 +213,14 @@ fn is_stale(error: &WebDriverError) -> bool {
 }
 
 impl Drop for Chromium {
-    /// The processes are killed; thirtyfour would wait two minutes for an orderly goodbye first.
+    /// The processes are killed; an orderly shutdown by thirtyfour takes up to two minutes.
     fn drop(&mut self) {
         self.driver.clone().leak().ok();
     }
 }
 
 impl Driver {
-    /// What it and the browser leave behind is in `dir`; it says its port on standard output.
+    /// The driver's and the browser's files are in `dir`; the driver prints its port.
     fn start(dir: &Path) -> (Self, String) {
         let mut child = Command::new("/usr/bin/chromedriver")
             .args(["--port=0", &format!("--log-path={}", dir.join("driver.log").display())])
@@ -231,11 +231,11 @@ impl Driver {
             .process_group(0)
             .spawn()
             .expect("chromedriver starts");
-        let mut said = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let line = said.find(|line| line.contains("started successfully on port"));
-        let line = line.expect("chromedriver says its port");
+        let mut output = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let line = output.find(|line| line.contains("started successfully on port"));
+        let line = line.expect("chromedriver prints its port");
         let port = line.rsplit(' ').next().unwrap_or_default().trim_end_matches('.').to_owned();
-        std::thread::spawn(move || said.for_each(drop));
+        std::thread::spawn(move || output.for_each(drop));
         (Self(child), format!("http://127.0.0.1:{port}"))
     }
 }
@@ -251,7 +251,7 @@ impl Drop for Driver {
 #[cfg(test)]
 mod tests {
     use super::super::{Need, OtherOrigin};
-    use super::{By, Chromium, Look};
+    use super::{By, Chromium, Display};
 
     const HTML: &str = "<!DOCTYPE html><meta name=viewport content='width=device-width'>\
         <style>body{background:#fff}@media(prefers-color-scheme:dark){body{background:#000}}</style>\
@@ -260,21 +260,21 @@ mod tests {
         <form method=post action=/there><input name=a><button>Send</button></form>";
 
     #[tokio::test]
-    async fn browser_runs_scripts_sends_forms_and_tells_of_violations() {
+    async fn browser_runs_scripts_submits_forms_and_reports_csp_violations() {
         if Need::Browser.is_missing() {
             return;
         }
         let policy = "content-security-policy: form-action 'self'; img-src 'none'\r\n";
         let html = format!("{HTML}<img src=/x.png>");
-        let site = OtherOrigin::answering("200 OK", policy, &html);
-        let chromium = Chromium::with(Look::DESKTOP).await;
+        let site = OtherOrigin::responding("200 OK", policy, &html);
+        let chromium = Chromium::with(Display::DESKTOP).await;
         chromium.opens(&site.url).await;
         chromium.sees("#scripted").await;
         assert!(!chromium.overflows().await);
         chromium.types("input[name=a]", "b").await;
         chromium.presses("button").await;
-        chromium.comes_to(&format!("{}/there", site.url)).await;
-        assert_eq!(site.heard().last().unwrap().body, "a=b");
+        chromium.waits_for_url(&format!("{}/there", site.url)).await;
+        assert_eq!(site.requests().last().unwrap().body, "a=b");
         let console = chromium.console().await.join("\n");
         assert!(console.contains("Content Security Policy"), "{console}");
     }
@@ -285,13 +285,13 @@ mod tests {
             return;
         }
         let site = OtherOrigin::serving(&format!("{HTML}<div style='width:400px'>wide</div>"));
-        let chromium = Chromium::with(Look::PHONE.dark().without_scripts()).await;
+        let chromium = Chromium::with(Display::PHONE.dark().without_scripts()).await;
         chromium.opens(&site.url).await;
         chromium.sees("#plain").await;
         assert!(chromium.driver.find(By::Css("#scripted")).await.is_err());
         assert!(chromium.overflows().await, "400 pixels on a screen of 320");
         let body = chromium.sees("body").await;
         assert_eq!(body.css_value("background-color").await.unwrap(), "rgba(0, 0, 0, 1)");
-        assert!(chromium.screenshot("workshop-phone-dark").await.exists());
+        assert!(chromium.screenshot("harness-phone-dark").await.exists());
     }
 }

@@ -1,5 +1,5 @@
-//! The time a server believes it is. libfaketime is loaded before the program and reads an offset
-//! from a file, so a test moves on by days without sleeping. Timers are left alone.
+//! The clock of a server under test. libfaketime is preloaded into the program and reads an offset from a
+//! file, so a test can advance time by days without sleeping. Timers are not affected.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::Need;
 
-/// Shared by a server and the browsers that visit it, so that cookies age with the test.
+/// Shared by a server and its browsers, so that cookies expire with the server's clock.
 #[derive(Clone, Default)]
 pub struct TestClock {
     /// Negative when it is in the past.
@@ -30,7 +30,7 @@ impl TestClock {
         clock
     }
 
-    /// Where Debian puts the library.
+    /// Where Debian installs libfaketime.
     pub fn library() -> Option<PathBuf> {
         let arch = std::env::consts::ARCH;
         [format!("/usr/lib/{arch}-linux-gnu/faketime"), "/usr/lib/faketime".into()]
@@ -46,13 +46,13 @@ impl TestClock {
         self.write();
     }
 
-    /// Seconds since 1970, as the server sees it.
+    /// Seconds since the Unix epoch, as the server sees it.
     pub fn now(&self) -> u64 {
         let real = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         real.saturating_add_signed(self.ahead_secs.load(Ordering::SeqCst))
     }
 
-    /// Makes `command` live in this time.
+    /// Runs `command` under this clock.
     pub fn apply_to(&self, command: &mut Command) {
         let Some(file) = &self.file else { return };
         let library = Self::library().expect("checked by Need::Clock");
@@ -65,7 +65,7 @@ impl TestClock {
             .env("NO_FAKE_STAT", "1");
     }
 
-    /// Replaces the file in one step: the program may read it at any moment.
+    /// Replaces the file atomically: the program may read it at any time.
     fn write(&self) {
         let Some(file) = &self.file else { return };
         let next = file.with_extension("next");
@@ -74,11 +74,11 @@ impl TestClock {
     }
 }
 
-/// Run as a child by the test below: says its time before and after a line of input, and how long a
-/// timer of a tenth of a second took meanwhile.
+/// Run as a child process by the test below: prints its time before and after reading a line, and the
+/// duration of a 100 ms timer.
 #[tokio::test]
-async fn tells_its_time() {
-    if std::env::var_os("STORY_CLOCK_CHILD").is_none() {
+async fn print_time_for_the_test_below() {
+    if std::env::var_os("TEST_CLOCK_CHILD").is_none() {
         return;
     }
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
@@ -88,13 +88,13 @@ async fn tells_its_time() {
         .unwrap()
         .unwrap();
     println!("time {}", now());
-    let begun = std::time::Instant::now();
+    let started = std::time::Instant::now();
     tokio::time::sleep(Duration::from_millis(100)).await;
-    println!("timer {}", begun.elapsed().as_millis());
+    println!("timer {}", started.elapsed().as_millis());
 }
 
 #[test]
-fn the_clock_moves_and_timers_do_not() {
+fn faked_time_advances_and_timers_do_not() {
     use std::io::{BufRead, BufReader, Write};
     if Need::Clock.is_missing() {
         return;
@@ -102,23 +102,23 @@ fn the_clock_moves_and_timers_do_not() {
     let dir = tempfile::tempdir().unwrap();
     let clock = TestClock::movable(dir.path(), None);
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--nocapture", "--exact", "world::clock::tells_its_time"]);
-    command.env("STORY_CLOCK_CHILD", "1");
+    command.args(["--nocapture", "--exact", "world::clock::print_time_for_the_test_below"]);
+    command.env("TEST_CLOCK_CHILD", "1");
     command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
     clock.apply_to(&mut command);
     let mut child = command.spawn().unwrap();
-    // libtest writes "test … ... " without a line end before the first of them.
-    let mut said = BufReader::new(child.stdout.take().unwrap()).lines().filter_map(|line| {
+    // libtest writes "test … ... " without a newline before the first line.
+    let mut output = BufReader::new(child.stdout.take().unwrap()).lines().filter_map(|line| {
         let (what, number) =
             line.ok()?.rsplit_once(' ').map(|(w, n)| (w.to_owned(), n.to_owned()))?;
         let is_ours = what.ends_with("time") || what.ends_with("timer");
         number.parse::<u64>().ok().filter(|_| is_ours)
     });
-    let before = said.next().unwrap();
+    let before = output.next().unwrap();
     clock.advance(Duration::from_secs(86_400));
     child.stdin.take().unwrap().write_all(b"\n").unwrap();
-    let after = said.next().unwrap();
-    let timer_ms = said.next().unwrap();
+    let after = output.next().unwrap();
+    let timer_ms = output.next().unwrap();
     child.wait().unwrap();
     assert!((86_400..86_430).contains(&(after - before)), "moved by {}", after - before);
     assert!((95..5_000).contains(&timer_ms), "the timer took {timer_ms} ms");

@@ -1,4 +1,4 @@
-//! Who and what there is in a test: the configuration file, built from small pieces.
+//! Builds the configuration file of a test's server: issuer, storage, clients and local accounts.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::{ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, address};
 
-/// A server to be, and the people and applications it knows. Build it, then `start()` it.
+/// The configuration, database and clock of one test. Build it, then call `start()`.
 #[derive(Clone)]
 pub struct World {
     pub(super) ip: Ipv4Addr,
@@ -22,9 +22,9 @@ pub struct World {
     pub(super) clients: Vec<Client>,
     pub(super) people: Vec<Person>,
     pub(super) env: Vec<(String, String)>,
-    /// Another issuer than where it listens: a replica's.
+    /// The issuer, where it is not the address the server listens at (replicas, proxies).
     pub(super) issuer: Option<String>,
-    /// Top-level keys of the file that differ from the ones written here.
+    /// Top-level keys of the file that replace or extend the defaults.
     pub(super) sections: Vec<(String, String)>,
 }
 
@@ -39,7 +39,7 @@ impl World {
         Self { people, clients: vec![Client::new("example-app")], ..Self::empty() }
     }
 
-    /// Nobody and nothing: for tests that bring their own.
+    /// Without people and clients.
     pub fn empty() -> Self {
         Self {
             ip: address::own(),
@@ -56,7 +56,7 @@ impl World {
         }
     }
 
-    /// A server whose time can be moved; see `Server::advance`.
+    /// A server whose clock can be moved; see `Server::advance`.
     pub fn with_clock() -> Self {
         Self { has_clock: true, ..Self::new() }
     }
@@ -71,23 +71,23 @@ impl World {
         Self { starts_at: Some(secs), ..self }
     }
 
-    /// A server with a certificate of its own; `Server::ca_file` is what to trust.
+    /// Serves https with a certificate of its own; `Server::ca_file` is its certificate authority.
     pub fn https() -> Self {
         Self { is_https: true, ..Self::new() }
     }
 
-    /// The same with a certificate of its own, as `World::https()` has it.
+    /// Serves https, as `World::https()` does.
     pub fn over_https(self) -> Self {
         Self { is_https: true, ..self }
     }
 
-    /// The same on another address: a replica that can be started at the same time as this one.
-    pub fn twin(&self) -> Self {
+    /// The same configuration on another address, for a replica that starts at the same time.
+    pub fn second_replica(&self) -> Self {
         assert!(self.postgres.is_some(), "replicas share a PostgreSQL");
         Self { ip: address::own(), issuer: Some(self.issuer()), ..self.clone() }
     }
 
-    /// A server on this PostgreSQL database instead of SQLite.
+    /// Uses this PostgreSQL database instead of SQLite.
     pub fn on_postgres(database: Url) -> Self {
         Self { postgres: Some(database), ..Self::new() }
     }
@@ -104,8 +104,8 @@ impl World {
         self
     }
 
-    /// More YAML: whole top-level keys (`"oauth2:\n  skipApprovalScreen: true"`), each replacing
-    /// what this module would have written under that key.
+    /// Adds whole top-level keys as YAML (`"oauth2:\n  skipApprovalScreen: true"`). Each replaces the default
+    /// of that key.
     pub fn with(mut self, yaml: &str) -> Self {
         for (key, text) in sections_of(yaml) {
             self.sections.retain(|(known, _)| *known != key);
@@ -114,7 +114,7 @@ impl World {
         self
     }
 
-    /// A variable of the program's environment, which is otherwise empty.
+    /// Sets an environment variable of the program; the environment is otherwise empty.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));
         self
@@ -124,7 +124,7 @@ impl World {
         self.issuer.clone().unwrap_or_else(|| format!("{}/dex", self.origin()))
     }
 
-    /// Where it listens, as scheme, host and port.
+    /// Scheme, host and port the server listens at.
     pub fn origin(&self) -> String {
         match self.is_https {
             true => format!("https://{}:5554", self.ip),
@@ -136,7 +136,7 @@ impl World {
         format!("http://{}:5558", self.ip)
     }
 
-    /// A folder of this test's own: the configuration, the database, certificates.
+    /// The test's own folder: configuration, database, certificates.
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
@@ -187,7 +187,7 @@ impl World {
     }
 }
 
-/// Splits a file into its top-level keys, each with everything under it.
+/// Splits a file into its top-level keys, each with the lines below it.
 fn sections_of(yaml: &str) -> Vec<(String, String)> {
     let mut sections: Vec<(String, String)> = Vec::new();
     for line in yaml.lines() {
@@ -204,18 +204,19 @@ fn sections_of(yaml: &str) -> Vec<(String, String)> {
     sections
 }
 
-/// An application, as an entry of `staticClients`.
+/// A client, as an entry of `staticClients`.
 #[derive(Clone)]
 pub struct Client {
     pub id: String,
-    /// `None` makes it public.
+    /// `None` for a public client.
     pub secret: Option<String>,
     pub redirect_uris: Vec<String>,
     more: String,
 }
 
 impl Client {
-    /// A confidential client whose redirect URI nobody listens on: the redirect is read, not followed.
+    /// A confidential client. Nothing listens at its redirect URI: tests read the redirect and do not follow
+    /// it.
     pub fn new(id: &str) -> Self {
         Self {
             id: id.to_owned(),
@@ -225,7 +226,7 @@ impl Client {
         }
     }
 
-    /// Without a secret and without redirect URIs: any loopback address is its own.
+    /// A public client without redirect URIs: any loopback redirect URI is accepted (RFC 8252 section 7.3).
     pub fn public(id: &str) -> Self {
         Self { secret: None, redirect_uris: Vec::new(), ..Self::new(id) }
     }
@@ -235,7 +236,7 @@ impl Client {
         self
     }
 
-    /// More keys, in one line of YAML: `trustedPeers: [cli]`.
+    /// Adds keys, in one line of YAML: `trustedPeers: [cli]`.
     pub fn with(mut self, yaml: &str) -> Self {
         self.more.push_str(&format!("  {yaml}\n"));
         self
@@ -256,7 +257,7 @@ impl Client {
     }
 }
 
-/// Somebody with a local account, as an entry of `staticPasswords`.
+/// A person with a local account, as an entry of `staticPasswords`.
 #[derive(Clone)]
 pub struct Person {
     pub email: String,
@@ -267,8 +268,8 @@ pub struct Person {
 
 impl Person {
     pub fn new(email: &str, password: &str) -> Self {
-        // The cheapest bcrypt the configuration accepts; a test is not about its price. Once and
-        // for all: another hash would be another account to a server that is started again.
+        // The cheapest bcrypt the configuration accepts. Computed once: a different hash after a restart
+        // would be a different account (fingerprint of the session).
         let hash = bcrypt::hash(password, 10).unwrap();
         let (email, password) = (email.to_owned(), password.to_owned());
         Self { email, password, hash, groups: Vec::new() }
@@ -292,13 +293,13 @@ impl Person {
     }
 }
 
-/// JSON's strings are YAML's double-quoted ones.
+/// Quotes a text for YAML; JSON strings are valid double-quoted YAML.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
 #[test]
-fn a_world_is_changed_key_by_key() {
+fn with_replaces_top_level_keys() {
     let world = World::empty()
         .client(Client::public("cli").with("trustedPeers: [web]"))
         .with("# gone\nlogger:\n  level: warn\noauth2:\n  skipApprovalScreen: true\n");

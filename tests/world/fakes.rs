@@ -1,5 +1,5 @@
-//! The fakes of the connectors' tests: a GitHub, a Google, a GitLab, a Graph and a provider of OpenID Connect that do
-//! what a test wants. They stand on 127.0.0.1, so a `Browser` stops before them and is led through by hand.
+//! The fakes of the connectors' tests: GitHub, Google, GitLab, Microsoft Graph and an OpenID Connect
+//! provider. They listen on 127.0.0.1, where a `Browser` stops; `continues_to_fake_upstream` goes on.
 
 #[path = "../../crates/connectors/tests/fakes/github.rs"]
 pub mod github;

@@ -1,14 +1,21 @@
-//! The one HTTP client under every browser and relying party: it follows nothing and keeps nothing.
+//! HTTP clients: the one of browsers and relying parties, which follows no redirect and stores no cookie; and
+//! requests that no browser sends, single ones with chosen headers or raw bytes on a connection.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
-/// `ca` is the only authority trusted for https; without it there is no https.
+use reqwest::{Client, RequestBuilder, Url};
+
+use super::{Page, Server};
+
+/// `ca` is the only certificate authority trusted for https.
 pub fn client(ca: Option<&Path>) -> reqwest::Client {
     builder(ca).build().unwrap()
 }
 
-/// The same, for a test that wants something more of it.
+/// The builder of that client, for tests that configure more.
 pub fn builder(ca: Option<&Path>) -> reqwest::ClientBuilder {
     let builder = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
@@ -19,7 +26,7 @@ pub fn builder(ca: Option<&Path>) -> reqwest::ClientBuilder {
     builder.tls_certs_only(authorities)
 }
 
-/// `url` as it is dialled at another replica: the same path at `origin`.
+/// `url` with the origin of another replica.
 pub fn at(origin: &str, url: &reqwest::Url) -> reqwest::Url {
     let mut dialled = reqwest::Url::parse(origin).unwrap();
     dialled.set_path(url.path());
@@ -27,10 +34,52 @@ pub fn at(origin: &str, url: &reqwest::Url) -> reqwest::Url {
     dialled
 }
 
-/// The `Host` a client sends for `url`: with the port, unless it is the scheme's own.
+/// The `Host` header for `url`: with the port, unless it is the scheme's default.
 pub fn host_of(url: &reqwest::Url) -> String {
     match url.port() {
         Some(port) => format!("{}:{port}", url.host_str().unwrap_or_default()),
         None => url.host_str().unwrap_or_default().to_owned(),
     }
+}
+
+/// Longer than any timeout of the server.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A client that follows no redirect and keeps no cookie.
+pub fn bare_client() -> Client {
+    let client = Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
+    client.tls_certs_only([]).build().unwrap()
+}
+
+/// Sends a request built with [`http`] and returns the response.
+pub async fn send(request: RequestBuilder) -> Page {
+    let response = request.send().await.unwrap_or_else(|e| panic!("{e:?}"));
+    let (url, status) = (response.url().clone(), response.status().as_u16());
+    let headers = response.headers().clone();
+    Page { url, status, headers, body: response.text().await.unwrap() }
+}
+
+/// A TCP connection to this origin.
+pub fn connect(origin: &str) -> TcpStream {
+    let url = Url::parse(origin).unwrap();
+    let stream = TcpStream::connect(url.socket_addrs(|| None).unwrap()[0]).unwrap();
+    stream.set_read_timeout(Some(READ_TIMEOUT)).unwrap();
+    stream
+}
+
+/// Sends these bytes and returns everything that is received until the server closes the connection.
+pub fn send_bytes(server: &Server, bytes: impl AsRef<[u8]>) -> String {
+    let mut stream = connect(&server.origin());
+    // The server may have answered and closed before everything is written.
+    let _write_error = stream.write_all(bytes.as_ref());
+    read_until_closed(&mut stream)
+}
+
+pub fn read_until_closed(stream: &mut TcpStream) -> String {
+    let mut received = Vec::new();
+    if let Err(error) = stream.read_to_end(&mut received) {
+        let is_closed = error.kind() == std::io::ErrorKind::ConnectionReset;
+        assert!(is_closed, "{error}: {}", String::from_utf8_lossy(&received));
+    }
+    String::from_utf8_lossy(&received).into_owned()
 }

@@ -1,5 +1,5 @@
-//! What a Kubernetes API server says to a token, through the oracle in tests/kubernetes: the real
-//! authenticators, without a cluster. The protocol is described in its main.go.
+//! Drives the program of tests/kubernetes: the API server's own authenticators, without a cluster. Its
+//! main.go documents the protocol.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -10,16 +10,16 @@ use super::Server;
 
 pub struct ApiServer {
     process: Child,
-    questions: ChildStdin,
-    answers: BufReader<ChildStdout>,
+    requests: ChildStdin,
+    responses: BufReader<ChildStdout>,
 }
 
 impl ApiServer {
-    /// An API server with the plain flags of most clusters: this issuer, this client, `email` as user
-    /// and `groups` as groups, both prefixed with `oidc:`. `Need::Kubernetes` has been checked before.
+    /// An API server with the usual flags: this issuer, this client, `email` as user name and `groups` as
+    /// groups, both prefixed with `oidc:`. `Need::Kubernetes` must have been checked.
     pub fn trusting(server: &Server, client_id: &str) -> Self {
         let mut api = Self::new();
-        api.does(&json!({
+        api.executes(&json!({
             "op": "flags", "id": "cluster", "issuerURL": server.issuer(), "clientID": client_id,
             "caFile": server.ca_file(), "usernameClaim": "email", "usernamePrefix": "oidc:",
             "groupsClaim": "groups", "groupsPrefix": "oidc:", "signingAlgs": ["RS256"],
@@ -30,23 +30,26 @@ impl ApiServer {
     /// An API server with an `AuthenticationConfiguration`.
     pub fn configured(yaml: &str) -> Self {
         let mut api = Self::new();
-        api.does(&json!({"op": "config", "id": "cluster", "yaml": yaml}));
+        api.executes(&json!({"op": "config", "id": "cluster", "yaml": yaml}));
         api
     }
 
-    /// What it makes of a bearer token: `username`, `groups`, or `refused` and `error`.
+    /// Authenticates a bearer token: `username` and `groups`, or `refused` and `error`.
     pub fn authenticates(&mut self, token: &str) -> Value {
-        self.ask(&json!({"op": "authenticate", "id": "cluster", "token": token, "waitSeconds": 30}))
+        self.send(
+            &json!({"op": "authenticate", "id": "cluster", "token": token, "waitSeconds": 30}),
+        )
     }
 
-    /// Any other question of the protocol, which must succeed.
-    pub fn does(&mut self, question: &Value) -> Value {
-        let answer = self.ask(question);
-        assert_eq!(answer["ok"], true, "{question}: {answer}");
-        answer
+    /// Sends any other request of the protocol, which must succeed.
+    pub fn executes(&mut self, request: &Value) -> Value {
+        let response = self.send(request);
+        assert_eq!(response["ok"], true, "{request}: {response}");
+        response
     }
 
-    /// An API server without any authenticator: `does` opens them, `cluster` is the one that is asked.
+    /// An API server without authenticators: `executes` adds them; `authenticates` uses the one named
+    /// `cluster`.
     pub fn new() -> Self {
         let program = std::env::var_os("COUNTERSIGN_KUBERNETES_ORACLE");
         let mut process = Command::new(program.expect("checked by Need::Kubernetes"))
@@ -55,20 +58,20 @@ impl ApiServer {
             .stderr(Stdio::null())
             .spawn()
             .expect("the oracle can be started");
-        let questions = process.stdin.take().unwrap();
-        let answers = BufReader::new(process.stdout.take().unwrap());
-        Self { process, questions, answers }
+        let requests = process.stdin.take().unwrap();
+        let responses = BufReader::new(process.stdout.take().unwrap());
+        Self { process, requests, responses }
     }
 
-    fn ask(&mut self, question: &Value) -> Value {
-        writeln!(self.questions, "{question}").unwrap();
+    fn send(&mut self, request: &Value) -> Value {
+        writeln!(self.requests, "{request}").unwrap();
         let mut line = String::new();
-        self.answers.read_line(&mut line).unwrap();
-        serde_json::from_str(&line).unwrap_or_else(|e| panic!("{question}: {line:?} ({e})"))
+        self.responses.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap_or_else(|e| panic!("{request}: {line:?} ({e})"))
     }
 }
 
-/// Why it said no. That it was this token it said no to is part of the answer.
+/// The reason of a refusal, after checking that the token was refused and not the request.
 pub fn refusal(seen: &Value) -> String {
     assert_eq!((&seen["ok"], &seen["refused"]), (&json!(false), &json!(true)), "{seen}");
     seen["error"].as_str().unwrap().to_owned()
@@ -82,12 +85,12 @@ impl Drop for ApiServer {
 }
 
 #[test]
-fn the_oracle_speaks_and_refuses_what_it_does_not_know() {
+fn an_unknown_authenticator_is_an_error_and_not_a_refusal() {
     if super::Need::Kubernetes.is_missing() {
         return;
     }
     let mut api = ApiServer::new();
-    let answer = api.authenticates("no.such.authenticator");
-    assert_eq!(answer["ok"], false, "{answer}");
-    assert_eq!(answer["refused"], Value::Null, "nobody looked at the token: {answer}");
+    let response = api.authenticates("no.such.authenticator");
+    assert_eq!(response["ok"], false, "{response}");
+    assert_eq!(response["refused"], Value::Null, "the token was not examined: {response}");
 }

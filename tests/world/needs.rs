@@ -1,5 +1,5 @@
-//! What a test needs beyond the program itself. Where it is missing the test does not pass in
-//! silence: it is reported as NOT RUN, or fails where `./test` demands it.
+//! External programs and services that a test requires. A test that lacks one is reported as NOT RUN, or
+//! fails where `./test --require` names it.
 
 use std::io::Write;
 use std::path::Path;
@@ -25,15 +25,15 @@ pub enum Need {
 }
 
 impl Need {
-    /// True when the test must return without having run; that is written down, once, where
-    /// `./test` reads it. With `COUNTERSIGN_REQUIRE_<NEED>=1` it fails instead.
+    /// Returns true if the test must return without running, and records that in the file of
+    /// `COUNTERSIGN_NOT_RUN`, which `./test` reads. Fails instead if `COUNTERSIGN_REQUIRE_<NEED>=1`.
     pub fn is_missing(self) -> bool {
-        let Some(why) = self.absence() else { return false };
+        let Some(reason) = self.absence() else { return false };
         let (name, test) = (self.name(), test_name());
         let is_required =
             std::env::var(format!("COUNTERSIGN_REQUIRE_{name}")).is_ok_and(|v| v == "1");
-        assert!(!is_required, "{test} needs what this machine must have and has not: {why}");
-        let line = format!("{test}: {why}\n");
+        assert!(!is_required, "{test} requires something that is missing: {reason}");
+        let line = format!("{test}: {reason}\n");
         eprint!("NOT RUN: {line}");
         if let Some(path) = std::env::var_os("COUNTERSIGN_NOT_RUN") {
             let file = std::fs::OpenOptions::new().create(true).append(true).open(path);

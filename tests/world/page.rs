@@ -1,4 +1,4 @@
-//! An answer as a person or a test looks at it: status, headers, text, forms and links.
+//! An HTTP response as a person or a test reads it: status, headers, text, forms and links.
 
 use reqwest::Url;
 use reqwest::header::HeaderMap;
@@ -12,7 +12,7 @@ pub struct Page {
     pub body: String,
 }
 
-/// A form, filled in as far as the page fills it. Buttons are not part of it until pressed.
+/// A form with the values the page gives it. A button is part of it only when pressed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Form {
     pub action: Url,
@@ -26,14 +26,14 @@ impl Page {
         self.headers.get(name).map(|value| value.to_str().expect("a readable header"))
     }
 
-    /// Where a redirect leads, made absolute.
+    /// The target of a redirect, as an absolute URL.
     pub fn location(&self) -> Option<Url> {
         let is_redirect = matches!(self.status, 301 | 302 | 303 | 307 | 308);
         let to = self.header("location").filter(|_| is_redirect)?;
         Some(self.url.join(to).expect("a redirect leads to a URL"))
     }
 
-    /// What a person reads, in one line, without the markup.
+    /// The visible text, in one line.
     pub fn text(&self) -> String {
         let html = Html::parse_document(&self.body);
         words(html.select(&css("body")).next())
@@ -50,7 +50,7 @@ impl Page {
         html.select(&css(selector)).map(|element| words(Some(element))).collect()
     }
 
-    /// One attribute of all elements that match a CSS selector.
+    /// The values of one attribute of all elements that match a CSS selector.
     pub fn attributes(&self, selector: &str, name: &str) -> Vec<String> {
         let html = Html::parse_document(&self.body);
         html.select(&css(selector)).filter_map(|e| e.attr(name)).map(str::to_owned).collect()
@@ -89,7 +89,7 @@ impl Page {
     }
 }
 
-/// The name and value a field sends if nobody touches it; `None` if it then sends nothing.
+/// The name and value that an untouched field submits; `None` if it submits nothing.
 fn field(input: ElementRef<'_>) -> Option<(String, String)> {
     let name = input.attr("name")?.to_owned();
     let value = input.attr("value");
@@ -105,14 +105,14 @@ impl Form {
         self.fields.iter().chain(&self.buttons).any(|(known, _)| known == name)
     }
 
-    /// Types into a field that the form has.
+    /// Fills a field, which the form must have.
     pub fn fill(mut self, name: &str, value: &str) -> Self {
         let field = self.fields.iter_mut().find(|(known, _)| known == name);
         value.clone_into(&mut field.unwrap_or_else(|| panic!("no field {name}")).1);
         self
     }
 
-    /// Presses the button of that name and value; a form that says it with a field is filled.
+    /// Presses the button of this name and value; if there is none, fills the field of that name.
     pub fn press(mut self, name: &str, value: &str) -> Self {
         let button = (name.to_owned(), value.to_owned());
         if self.buttons.contains(&button) {
@@ -133,7 +133,7 @@ fn words(element: Option<ElementRef<'_>>) -> String {
 }
 
 #[test]
-fn forms_and_links_are_read_as_a_browser_does() {
+fn forms_and_links_are_parsed_as_a_browser_does() {
     let page = Page {
         url: Url::parse("http://127.64.0.1/dex/approval?req=r").unwrap(),
         status: 200,

@@ -1,5 +1,4 @@
-//! The company's proxy, in front of a server: an address of its own from which it connects, and, for tests
-//! that want the real thing, nginx on it.
+//! A reverse proxy in front of a server: its source address, and optionally a real nginx on it.
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -12,53 +11,53 @@ use tokio::net::TcpSocket;
 
 use super::{Browser, Server, World, address, http};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Where a proxy is, or will be.
+/// The address of a proxy.
 #[derive(Clone, Copy, Debug)]
 pub struct Proxy {
     pub ip: Ipv4Addr,
 }
 
 impl Proxy {
-    pub fn somewhere() -> Self {
+    pub fn new() -> Self {
         Self { ip: address::own() }
     }
 
-    /// What people type: the issuer of a server behind it.
+    /// The issuer of a server behind this proxy.
     pub fn issuer(&self) -> String {
         format!("http://{}:5556/dex", self.ip)
     }
 
-    /// A browser whose every request reaches the server from the proxy's address, with these headers.
+    /// A browser whose requests reach the server from the proxy's address, with these headers.
     pub fn browser(&self, server: &Server, headers: &[(&str, &str)]) -> Browser {
         server.browser_from(Some(self.ip), headers)
     }
 
-    /// Sends these very bytes to the server from the proxy's address, and returns all of the answer.
+    /// Sends these bytes to the server from the proxy's address and returns the whole response.
     pub async fn sends(&self, server: &Server, bytes: &[u8]) -> String {
         let to = server.origin().trim_start_matches("http://").parse().unwrap();
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind((self.ip, 0).into()).unwrap();
         let mut stream = socket.connect(to).await.unwrap();
-        // What is refused early is answered before all of it was read.
+        // The server may respond and close before everything is written.
         let _ = stream.write_all(bytes).await;
-        let mut answer = Vec::new();
-        let reading = stream.read_to_end(&mut answer);
-        let _ = tokio::time::timeout(PATIENCE, reading).await.expect("an answer");
-        String::from_utf8_lossy(&answer).into_owned()
+        let mut response = Vec::new();
+        let reading = stream.read_to_end(&mut response);
+        let _ = tokio::time::timeout(WAIT_TIMEOUT, reading).await.expect("an answer");
+        String::from_utf8_lossy(&response).into_owned()
     }
 }
 
 impl World {
-    /// The server says it is here, because a proxy that stands here passes everything on.
-    pub fn issued_at(self, issuer: &str) -> Self {
+    /// Sets the issuer, where a proxy listens in front of the server.
+    pub fn with_issuer(self, issuer: &str) -> Self {
         Self { issuer: Some(issuer.to_owned()), ..self }
     }
 }
 
 impl Server {
-    /// A browser that comes from this address of the machine, and says this besides all else.
+    /// A browser with this source address, which adds these headers.
     pub fn browser_from(&self, ip: Option<Ipv4Addr>, headers: &[(&str, &str)]) -> Browser {
         let mut all = HeaderMap::new();
         for (name, value) in headers {
@@ -70,7 +69,7 @@ impl Server {
     }
 }
 
-/// A real nginx. It passes on everything, and on one path it asks for a password and says who came.
+/// A real nginx. It forwards every request; on one path it requires HTTP Basic authentication.
 pub struct Nginx {
     process: Child,
     log: PathBuf,
@@ -79,11 +78,16 @@ pub struct Nginx {
 impl Nginx {
     pub const PROGRAM: &str = "/usr/sbin/nginx";
 
-    /// `guarded` is the path it guards, and `says` what it adds there, as nginx's own directives.
-    pub async fn standing(proxy: Proxy, server: &Server, guarded: &str, says: &str) -> Self {
+    /// `protected_path` requires a password; `directives` are added there.
+    pub async fn start(
+        proxy: Proxy,
+        server: &Server,
+        protected_path: &str,
+        directives: &str,
+    ) -> Self {
         let dir = server.file("nginx");
         std::fs::create_dir(&dir).unwrap();
-        // alice's password is "wonderland", bob's "builder".
+        // The password of alice is "wonderland", that of bob "builder".
         let users = "alice:{PLAIN}wonderland\nbob:{PLAIN}builder\n";
         std::fs::write(dir.join("users"), users).unwrap();
         let config = dir.join("nginx.conf");
@@ -98,9 +102,9 @@ impl Nginx {
                server {{\n\
                  listen {ip}:5556;\n\
                  location / {{ proxy_pass {origin}; proxy_set_header Host $http_host; }}\n\
-                 location = {guarded} {{\n\
+                 location = {protected_path} {{\n\
                    auth_basic company; auth_basic_user_file {at}/users;\n\
-                   proxy_pass {origin}; proxy_set_header Host $http_host;\n{says}\
+                   proxy_pass {origin}; proxy_set_header Host $http_host;\n{directives}\
                  }}\n\
                }}\n\
              }}\n"
@@ -115,11 +119,11 @@ impl Nginx {
     }
 
     async fn is_listening(&mut self, proxy: Proxy) {
-        let begun = Instant::now();
+        let started = Instant::now();
         while tokio::net::TcpStream::connect((proxy.ip, 5556)).await.is_err() {
             let ended = self.process.try_wait().unwrap().is_some();
-            let said = std::fs::read_to_string(&self.log).unwrap_or_default();
-            assert!(!ended && begun.elapsed() < PATIENCE, "nginx does not start:\n{said}");
+            let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+            assert!(!ended && started.elapsed() < WAIT_TIMEOUT, "nginx does not start:\n{log}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

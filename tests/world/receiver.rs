@@ -1,5 +1,5 @@
-//! An application that wants to hear when a session is over (OpenID Connect Back-Channel Logout 1.0). It
-//! answers as it is told to, and writes down what it heard.
+//! A client's back-channel logout endpoint (OpenID Connect Back-Channel Logout 1.0). It responds with a
+//! chosen status and records the requests.
 
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
@@ -9,73 +9,77 @@ use std::time::{Duration, Instant};
 
 use reqwest::Url;
 
-use super::other_origin::{Heard, read_request};
+use super::other_origin::{ReceivedRequest, read_request};
 use super::{Client, address};
 
-/// Longer than any delivery takes on a busy machine. Not a sleep.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Longer than any delivery takes on a busy machine.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
-pub struct Receiver {
+pub struct LogoutReceiver {
     pub url: String,
     status: Arc<AtomicU16>,
-    heard: Arc<Mutex<Vec<Heard>>>,
+    requests: Arc<Mutex<Vec<ReceivedRequest>>>,
 }
 
-impl Receiver {
-    /// Says 200 to everything.
-    pub fn listening() -> Self {
+impl LogoutReceiver {
+    /// Responds with 200.
+    pub fn start() -> Self {
         let listener = TcpListener::bind((address::own(), 5556)).expect("the address is its own");
         let url = format!("http://{}/logged-out?tenant=7", listener.local_addr().unwrap());
-        let (status, heard) = (Arc::new(AtomicU16::new(200)), Arc::default());
-        let (answer, ledger) = (Arc::clone(&status), Arc::clone(&heard));
-        // It ends with the test process.
+        let (status, requests) = (Arc::new(AtomicU16::new(200)), Arc::default());
+        let (response, recorded) = (Arc::clone(&status), Arc::clone(&requests));
+        // The thread runs until the test process ends.
         std::thread::spawn(move || {
             let mut held = Vec::new();
             for stream in listener.incoming().map_while(Result::ok) {
-                held.extend(serve(stream, &ledger, answer.load(Ordering::SeqCst)));
+                held.extend(serve(stream, &recorded, response.load(Ordering::SeqCst)));
             }
         });
-        Self { url, status, heard }
+        Self { url, status, requests }
     }
 
-    /// Hears, holds the connection, and says nothing.
-    pub fn silent() -> Self {
-        let silent = Self::listening();
-        silent.answers(0);
-        silent
+    /// Accepts requests and holds the connections without a response.
+    pub fn never_responding() -> Self {
+        let receiver = Self::start();
+        receiver.responds_with(0);
+        receiver
     }
 
-    /// From now on; 0 is silence.
-    pub fn answers(&self, status: u16) -> &Self {
+    /// Sets the status of later responses; 0 means no response.
+    pub fn responds_with(&self, status: u16) -> &Self {
         self.status.store(status, Ordering::SeqCst);
         self
     }
 
-    /// The application of this id, which wants to hear here.
+    /// The client with this id, whose `backchannelLogoutURI` is this endpoint.
     pub fn client(&self, id: &str) -> Client {
         Client::new(id).with(&format!("backchannelLogoutURI: {}", self.url))
     }
 
-    pub fn heard(&self) -> Vec<Heard> {
-        self.heard.lock().unwrap().clone()
+    pub fn requests(&self) -> Vec<ReceivedRequest> {
+        self.requests.lock().unwrap().clone()
     }
 
-    /// Waits until it has heard that often, and returns the logout tokens.
-    pub async fn hears(&self, times: usize) -> Vec<String> {
-        let begun = Instant::now();
+    /// Waits until exactly `times` requests have been received, and returns their logout tokens.
+    pub async fn waits_for_logout_tokens(&self, times: usize) -> Vec<String> {
+        let started = Instant::now();
         loop {
-            let heard = self.heard();
-            if heard.len() >= times {
-                assert_eq!(heard.len(), times, "more than there was to hear: {heard:?}");
-                return heard.iter().map(Heard::logout_token).collect();
+            let requests = self.requests();
+            if requests.len() >= times {
+                assert_eq!(requests.len(), times, "too many requests: {requests:?}");
+                return requests.iter().map(ReceivedRequest::logout_token).collect();
             }
-            assert!(begun.elapsed() < PATIENCE, "not told {times} times at {}", self.url);
+            assert!(
+                started.elapsed() < WAIT_TIMEOUT,
+                "fewer than {times} requests at {}",
+                self.url
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 }
 
-impl Heard {
+impl ReceivedRequest {
     /// The only field of the form (section 2.5).
     fn logout_token(&self) -> String {
         let form = Url::parse(&format!("http://form.invalid/?{}", self.body)).unwrap();
@@ -87,17 +91,21 @@ impl Heard {
 }
 
 /// Returns the connection if it is to stay open.
-fn serve(stream: TcpStream, ledger: &Mutex<Vec<Heard>>, status: u16) -> Option<TcpStream> {
-    let heard = read_request(&stream)?;
-    ledger.lock().unwrap().push(heard);
+fn serve(
+    stream: TcpStream,
+    requests: &Mutex<Vec<ReceivedRequest>>,
+    status: u16,
+) -> Option<TcpStream> {
+    let request = read_request(&stream)?;
+    requests.lock().unwrap().push(request);
     let mut stream = stream;
     if status == 0 {
         return Some(stream);
     }
-    // A redirect leads back to itself: whoever follows it is heard once more.
-    let answer = format!(
+    // A redirect points to the receiver itself, so a sender that follows it makes another request.
+    let response = format!(
         "HTTP/1.1 {status} X\r\nlocation: /followed\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok"
     );
-    stream.write_all(answer.as_bytes()).ok();
+    stream.write_all(response.as_bytes()).ok();
     None
 }

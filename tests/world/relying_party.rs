@@ -1,4 +1,4 @@
-//! An application's own back end: builds authorization requests, redeems codes, refreshes.
+//! The back end of a client: builds authorization requests, exchanges codes, refreshes.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
@@ -7,8 +7,8 @@ use reqwest::header::HOST;
 use reqwest::{Method, Url};
 use serde_json::Value;
 
-use super::secrets::Secrets;
-use super::{Arrival, Client, Page, Server, claims, http};
+use super::log::Secrets;
+use super::{ALICE, ALICE_PASSWORD, AuthResponse, Client, Page, Server, claims, http};
 
 pub struct RelyingParty {
     pub id: String,
@@ -20,9 +20,9 @@ pub struct RelyingParty {
     at: Option<String>,
 }
 
-/// An authorization request on its way, and what its application remembers of it.
+/// An authorization request and what the client remembers of it.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct AuthRequest {
     pub url: String,
     pub redirect_uri: String,
     pub state: String,
@@ -31,9 +31,9 @@ pub struct Request {
     pub verifier: String,
 }
 
-/// What the token endpoint or another one said, refusals included.
+/// A response of the token endpoint or another JSON endpoint, errors included.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct JsonResponse {
     pub status: u16,
     pub json: Value,
     pub page: Page,
@@ -58,19 +58,19 @@ impl RelyingParty {
         }
     }
 
-    /// From now on it talks to this replica.
-    pub fn through(&mut self, replica: &Server) -> &mut Self {
+    /// Sends every later request to this replica.
+    pub fn via_replica(&mut self, replica: &Server) -> &mut Self {
         self.at = Some(replica.origin());
         self
     }
 
     /// A new authorization request for these scopes, with state, nonce and PKCE.
-    pub fn asks(&self, scopes: &str) -> Request {
-        self.asks_with(scopes, &[])
+    pub fn auth_request(&self, scopes: &str) -> AuthRequest {
+        self.auth_request_with(scopes, &[])
     }
 
-    /// The same with more parameters, or others: `("prompt", "none")`. An empty value leaves out.
-    pub fn asks_with(&self, scopes: &str, parameters: &[(&str, &str)]) -> Request {
+    /// The same with added or replaced parameters: `("prompt", "none")`. An empty value removes a parameter.
+    pub fn auth_request_with(&self, scopes: &str, parameters: &[(&str, &str)]) -> AuthRequest {
         let [state, nonce, verifier] = [(); 3].map(|()| random_text());
         let challenge = URL_SAFE_NO_PAD.encode(digest(&SHA256, verifier.as_bytes()));
         let mut all = vec![
@@ -87,34 +87,46 @@ impl RelyingParty {
         all.extend(parameters.iter().filter(|(_, value)| !value.is_empty()));
         let url =
             Url::parse_with_params(&format!("{}/auth", self.issuer), all).unwrap().to_string();
-        Request { url, redirect_uri: self.redirect_uri.clone(), state, nonce, verifier }
+        AuthRequest { url, redirect_uri: self.redirect_uri.clone(), state, nonce, verifier }
     }
 
-    /// Redeems the code of a login it began, after checking that the answer is its own.
-    pub async fn redeems(&self, request: &Request, arrival: &Arrival) -> Answer {
-        assert_eq!(arrival.state.as_deref(), Some(request.state.as_str()), "{}", arrival.url);
-        assert!(arrival.url.as_str().starts_with(&request.redirect_uri), "{}", arrival.url);
+    /// Exchanges the code after checking `state` and the redirect URI.
+    pub async fn redeems(
+        &self,
+        request: &AuthRequest,
+        auth_response: &AuthResponse,
+    ) -> JsonResponse {
+        assert_eq!(
+            auth_response.state.as_deref(),
+            Some(request.state.as_str()),
+            "{}",
+            auth_response.url
+        );
+        assert!(
+            auth_response.url.as_str().starts_with(&request.redirect_uri),
+            "{}",
+            auth_response.url
+        );
         self.exchange(&[
             ("grant_type", "authorization_code"),
-            ("code", &arrival.code),
+            ("code", &auth_response.code),
             ("redirect_uri", &request.redirect_uri),
             ("code_verifier", &request.verifier),
         ])
         .await
     }
 
-    pub async fn refreshes(&self, refresh_token: &str) -> Answer {
+    pub async fn refreshes(&self, refresh_token: &str) -> JsonResponse {
         self.exchange(&[("grant_type", "refresh_token"), ("refresh_token", refresh_token)]).await
     }
 
-    /// `POST /token` with these fields and the client's own authentication.
-    pub async fn exchange(&self, fields: &[(&str, &str)]) -> Answer {
+    /// `POST /token` with these fields and the client's authentication.
+    pub async fn exchange(&self, fields: &[(&str, &str)]) -> JsonResponse {
         self.posts("/token", fields).await
     }
 
-    /// `POST` to any endpoint where a client authenticates: with Basic (both halves form-encoded,
-    /// RFC 6749 section 2.3.1), or only by its id if it is public.
-    pub async fn posts(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+    /// `POST` with client authentication: HTTP Basic (both halves form-encoded, RFC 6749 section 2.3.1), or `client_id` for a public client.
+    pub async fn posts(&self, path: &str, fields: &[(&str, &str)]) -> JsonResponse {
         let request = self.request(Method::POST, path);
         match &self.secret {
             Some(secret) => {
@@ -129,37 +141,43 @@ impl RelyingParty {
         }
     }
 
-    pub async fn userinfo(&self, access_token: &str) -> Answer {
+    pub async fn userinfo(&self, access_token: &str) -> JsonResponse {
         self.send(self.request(Method::GET, "/userinfo").bearer_auth(access_token)).await
     }
 
-    /// A call of the administrator's API with this token: `("GET", "/sessions?user=alice")`.
-    pub async fn calls(&self, method: &str, path: &str, token: &str, body: Value) -> Answer {
+    /// A request to the administrator's API with this token: `("GET", "/sessions?user=alice")`.
+    pub async fn calls_api(
+        &self,
+        method: &str,
+        path: &str,
+        token: &str,
+        body: Value,
+    ) -> JsonResponse {
         let request = self.request(method.parse().unwrap(), &format!("/api/v1{path}"));
         let request = request.bearer_auth(token);
         self.send(if body.is_null() { request } else { request.json(&body) }).await
     }
 
-    /// A token of the client's own for that API (RFC 6749 section 4.4).
-    pub async fn own_token(&self) -> String {
+    /// An access token for that API by the client credentials grant (RFC 6749 section 4.4).
+    pub async fn client_credentials_token(&self) -> String {
         let grant = ("grant_type", "client_credentials");
-        let answer = self.exchange(&[grant, ("scope", "countersign:admin")]).await;
-        answer.access_token().to_owned()
+        let response = self.exchange(&[grant, ("scope", "countersign:admin")]).await;
+        response.access_token().to_owned()
     }
 
-    /// What stands at this path for the bearer of a token.
-    pub async fn reads_as(&self, bearer: &str, path: &str) -> Answer {
+    /// `GET` with a bearer token.
+    pub async fn gets_as(&self, bearer: &str, path: &str) -> JsonResponse {
         self.send(self.request(Method::GET, path).bearer_auth(bearer)).await
     }
 
-    /// `POST` of JSON by the bearer of a token.
-    pub async fn posts_json_as(&self, bearer: &str, path: &str, json: &Value) -> Answer {
+    /// `POST` of JSON with a bearer token.
+    pub async fn posts_json_as(&self, bearer: &str, path: &str, json: &Value) -> JsonResponse {
         let request = self.request(Method::POST, path).bearer_auth(bearer);
         self.send(request.header("content-type", "application/json").body(json.to_string())).await
     }
 
-    /// Whatever stands at this path under the issuer.
-    pub async fn reads(&self, path: &str) -> Answer {
+    /// `GET` of a path under the issuer.
+    pub async fn gets(&self, path: &str) -> JsonResponse {
         self.send(self.request(Method::GET, path)).await
     }
 
@@ -169,27 +187,27 @@ impl RelyingParty {
         self.client.request(method, dialled).header(HOST, http::host_of(&url))
     }
 
-    async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
-        let answer = request.send().await.unwrap_or_else(|e| panic!("{}: {e:?}", self.id));
-        let (url, status) = (answer.url().clone(), answer.status().as_u16());
-        let (headers, body) = (answer.headers().clone(), answer.text().await.unwrap());
+    async fn send(&self, request: reqwest::RequestBuilder) -> JsonResponse {
+        let response = request.send().await.unwrap_or_else(|e| panic!("{}: {e:?}", self.id));
+        let (url, status) = (response.url().clone(), response.status().as_u16());
+        let (headers, body) = (response.headers().clone(), response.text().await.unwrap());
         let json = serde_json::from_str(&body).unwrap_or(Value::Null);
-        let answer = Answer { status, json, page: Page { url, status, headers, body } };
+        let response = JsonResponse { status, json, page: Page { url, status, headers, body } };
         for token in ["access_token", "refresh_token", "id_token"] {
-            self.secrets.keep(token, answer.json[token].as_str().unwrap_or_default());
+            self.secrets.remember(token, response.json[token].as_str().unwrap_or_default());
         }
-        if let Some(token) = answer.json["id_token"].as_str().filter(|t| t.contains('.')) {
+        if let Some(token) = response.json["id_token"].as_str().filter(|t| t.contains('.')) {
             let sources = claims(token)["_claim_sources"].clone();
             for handle in sources.as_object().iter().flat_map(|all| all.values()) {
                 let handle = handle["access_token"].as_str().unwrap_or_default();
-                self.secrets.keep("the handle of distributed groups", handle);
+                self.secrets.remember("the handle of distributed groups", handle);
             }
         }
-        answer
+        response
     }
 }
 
-impl Answer {
+impl JsonResponse {
     pub fn id_token(&self) -> &str {
         self.text("id_token")
     }
@@ -202,7 +220,7 @@ impl Answer {
         self.text("refresh_token")
     }
 
-    /// The word of a refusal, such as `invalid_grant` (RFC 6749 section 5.2).
+    /// The error code of a response, such as `invalid_grant` (RFC 6749 section 5.2).
     pub fn error(&self) -> &str {
         self.text("error")
     }
@@ -219,4 +237,41 @@ fn encoded(text: &str) -> String {
 
 fn random_text() -> String {
     countersign_core::ids::random_token().unwrap()
+}
+
+/// Without `offline_access`, `refresh_token` is empty.
+pub struct SignedInClient {
+    pub app: RelyingParty,
+    pub id_token: String,
+    pub access_token: String,
+    pub refresh_token: String,
+}
+
+impl SignedInClient {
+    /// Logs in at `client` and exchanges the code. `parameters` are added to the authorization request.
+    pub async fn sign_in(
+        who: (&str, &str),
+        server: &Server,
+        client: &str,
+        scopes: &str,
+        parameters: &[(&str, &str)],
+    ) -> Self {
+        let app = server.relying_party(client);
+        let request = app.auth_request_with(scopes, parameters);
+        let auth_response = server.browser().logs_in(&request, who.0, who.1).await;
+        let tokens = app.redeems(&request, &auth_response).await;
+        let text = |key: &str| tokens.json[key].as_str().unwrap_or_default().to_owned();
+        let (access_token, refresh_token) = (text("access_token"), text("refresh_token"));
+        Self { id_token: text("id_token"), access_token, refresh_token, app }
+    }
+
+    pub async fn sign_in_alice(server: &Server, client: &str, scopes: &str) -> Self {
+        Self::sign_in((ALICE, ALICE_PASSWORD), server, client, scopes, &[]).await
+    }
+
+    /// Revokes the refresh token (RFC 7009).
+    pub async fn revokes(&self) {
+        let response = self.app.posts("/revoke", &[("token", &self.refresh_token)]).await;
+        assert_eq!(response.status, 200);
+    }
 }

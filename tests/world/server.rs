@@ -1,4 +1,4 @@
-//! The real program as a child process, from its first line of log to its last.
+//! Runs the program under test as a child process and collects its log.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -10,11 +10,12 @@ use super::certificates;
 use super::clock::TestClock;
 use super::http;
 use super::log::Log;
-use super::secrets::Secrets;
+use super::log::Secrets;
 use super::{Browser, RelyingParty, World, address};
 
-/// How long a debug build may take to answer or to end on a busy machine. Not a sleep.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a debug build may take to respond or to exit on a busy machine. Tests poll; they never sleep this
+/// long.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub struct Server {
     pub(super) world: World,
@@ -25,7 +26,7 @@ pub struct Server {
 }
 
 impl World {
-    /// Starts the program and waits until it says it is ready.
+    /// Starts the program and waits until `/healthz/ready` returns 200.
     pub async fn start(self) -> Server {
         let mut server = self.prepare();
         server.spawn();
@@ -33,7 +34,7 @@ impl World {
         server
     }
 
-    /// Starts the program, expects it to end by itself with a failure, and returns all it said.
+    /// Starts the program, expects it to exit with a failure, and returns its output.
     pub async fn refuses_to_start(self) -> String {
         let mut server = self.prepare();
         server.spawn();
@@ -47,19 +48,19 @@ impl World {
     pub fn runs_before_start(&self, arguments: &[&str]) -> Output {
         let server = self.clone().prepare();
         server.write_config();
-        server.runs(arguments, &[])
+        server.runs_command(arguments, &[])
     }
 
     fn prepare(self) -> Server {
         let secrets = Secrets::default();
         for person in &self.people {
-            secrets.keep(&format!("the password of {}", person.email), &person.password);
+            secrets.remember(&format!("the password of {}", person.email), &person.password);
         }
         for client in &self.clients {
             let secret = client.secret.as_deref().unwrap_or_default();
-            secrets.keep(&format!("the secret of {}", client.id), secret);
+            secrets.remember(&format!("the secret of {}", client.id), secret);
         }
-        secrets.keep_those_of(&self.yaml());
+        secrets.remember_those_in_config(&self.yaml());
         if self.is_https {
             certificates::write(self.dir(), self.ip);
         }
@@ -84,51 +85,55 @@ impl Server {
         self.world.telemetry()
     }
 
-    /// An address under the issuer: `server.url("/keys")`.
+    /// A URL under the issuer: `server.url("/keys")`.
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.issuer())
     }
 
-    /// A file of the test's own folder.
+    /// The path of a file in the test's own folder.
     pub fn file(&self, name: &str) -> PathBuf {
         self.world.dir().join(name)
     }
 
-    /// Its process, while it runs: for tests about memory and signals.
+    /// The process id of the running program, for tests about memory and signals.
     pub fn pid(&self) -> u32 {
         self.process.as_ref().expect("it is running").id()
     }
 
-    /// Everything it has said so far, standard output and standard error.
+    /// Everything the program has written so far to standard output and standard error.
     pub fn log(&self) -> String {
         self.log.text()
     }
 
-    /// How many lines of the log hold these words.
-    pub fn has_said(&self, words: &str) -> usize {
-        self.log().lines().filter(|line| line.contains(words)).count()
+    /// Number of log lines that contain `text`.
+    pub fn count_in_log(&self, text: &str) -> usize {
+        self.log().lines().filter(|line| line.contains(text)).count()
     }
 
-    /// Waits until that many lines of the log hold these words.
-    pub async fn comes_to_say(&self, lines: usize, words: &str) {
-        let begun = Instant::now();
-        while self.has_said(words) < lines {
-            assert!(begun.elapsed() < PATIENCE, "not {lines} lines of {words}:\n{}", self.log());
+    /// Waits until at least `lines` log lines contain `text`.
+    pub async fn waits_for_log(&self, lines: usize, text: &str) {
+        let started = Instant::now();
+        while self.count_in_log(text) < lines {
+            assert!(
+                started.elapsed() < WAIT_TIMEOUT,
+                "not {lines} lines of {text}:\n{}",
+                self.log()
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
-    /// The certificate authority to trust, of a `World::https()`.
+    /// The certificate authority of a `World::https()`, as a PEM file.
     pub fn ca_file(&self) -> PathBuf {
         certificates::authority_file(self.world.dir())
     }
 
-    /// A new browser without any history.
+    /// A new browser with no cookies.
     pub fn browser(&self) -> Browser {
         Browser::new(self.http_client(), self.secrets.clone(), self.clock.clone())
     }
 
-    /// The application of that id, as its own back end sees this server.
+    /// The back end of the client with this id.
     pub fn relying_party(&self, id: &str) -> RelyingParty {
         let known = self.world.clients.iter().find(|client| client.id == id);
         let client = known.unwrap_or_else(|| panic!("this world has no client {id}"));
@@ -140,8 +145,8 @@ impl Server {
         http::client(ca.as_deref())
     }
 
-    /// Another process with the same issuer, database and keys, on an address of its own. Send a
-    /// browser or a relying party there with `.through(&replica)`.
+    /// Another process with the same issuer, database and keys, on an address of its own. Use
+    /// `.via_replica(&replica)` to send a browser or a relying party there.
     pub async fn replica(&self) -> Server {
         assert!(self.world.postgres.is_some(), "replicas share a PostgreSQL");
         let (ip, issuer) = (address::own(), Some(self.issuer()));
@@ -154,9 +159,10 @@ impl Server {
         replica
     }
 
-    /// What the program says when it is run with these arguments beside the server, in its environment;
-    /// `CONFIG` stands for the server's own configuration file. Waits for its end.
-    pub fn runs(&self, arguments: &[&str], env: &[(&str, &str)]) -> Output {
+    /// Runs `countersign` with these arguments in the server's environment and waits until it exits. The
+    /// argument `CONFIG` is replaced by the path of the server's configuration file. Fails if standard error
+    /// contains a secret of this test.
+    pub fn runs_command(&self, arguments: &[&str], env: &[(&str, &str)]) -> Output {
         let config = self.world.dir().join(format!("{}.yaml", self.world.ip));
         let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
         let file = config.to_str().unwrap();
@@ -166,26 +172,26 @@ impl Server {
         for (name, value) in
             env.iter().filter(|(n, _)| n.ends_with("SECRET") || n.ends_with("TOKEN"))
         {
-            self.secrets.keep(name, value);
+            self.secrets.remember(name, value);
         }
         let output = command.stdin(Stdio::null()).current_dir(self.world.dir()).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(self.secrets.found_in(&said), [""; 0], "{arguments:?} says {said}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(self.secrets.found_in(&stderr), [""; 0], "{arguments:?}: {stderr}");
         output
     }
 
-    /// Whatever this is, no secret of this test so far stands in it.
+    /// Fails if `text` contains a secret used in this test so far.
     pub fn assert_no_secret_in(&self, what: &str, text: &str) {
         let found = self.secrets.found_in(text);
-        assert!(found.is_empty(), "{what} tells {}:\n{text}", found.join(", "));
+        assert!(found.is_empty(), "{what} contains {}:\n{text}", found.join(", "));
     }
 
-    /// Moves the server's clock, and that of its browsers, into the future.
+    /// Moves the clock of the server and of its browsers forward.
     pub fn advance(&self, by: Duration) {
         self.clock.advance(by);
     }
 
-    /// SIGTERM, and the status it ends with.
+    /// Sends SIGTERM and returns the exit status.
     pub async fn stop(&mut self) -> ExitStatus {
         let pid = self.process.as_ref().expect("it is running").id();
         let sent = Command::new("kill").args(["-TERM", &pid.to_string()]).status().unwrap();
@@ -193,7 +199,7 @@ impl Server {
         self.wait().await
     }
 
-    /// SIGKILL: it has no chance to put anything in order.
+    /// Sends SIGKILL.
     pub fn kill(&mut self) {
         let Some(mut process) = self.process.take() else { return };
         process.kill().unwrap();
@@ -201,7 +207,8 @@ impl Server {
         self.log.finish();
     }
 
-    /// Starts it again, with the same configuration, database, address and time. The log goes on.
+    /// Stops the program if it runs and starts it with the same configuration, database, address and time.
+    /// Its log is appended.
     pub async fn restart(&mut self) {
         if self.process.is_some() {
             self.stop().await;
@@ -210,13 +217,13 @@ impl Server {
         self.ready().await;
     }
 
-    /// No secret of this test so far, nor one of `more`, may stand in the log; nor a panic. Every
-    /// server checks this by itself when its test ends.
+    /// Fails if the log contains a secret used in this test so far, one of `more`, or a panic. Called for
+    /// every server at the end of its test.
     pub fn assert_no_secret_in_log(&self, more: &[&str]) {
         let log = self.log();
         let mut found = self.secrets.found_in(&log);
         found.extend(more.iter().filter(|s| log.contains(**s)).map(|s| format!("{s:?}")));
-        assert!(found.is_empty(), "the log shows {}:\n{log}", found.join(", "));
+        assert!(found.is_empty(), "the log contains {}:\n{log}", found.join(", "));
         assert!(!log.contains("panicked at"), "the server panicked:\n{log}");
     }
 
@@ -241,10 +248,10 @@ impl Server {
     }
 
     async fn ready(&mut self) {
-        let (client, begun) = (http::client(None), Instant::now());
+        let (client, started) = (http::client(None), Instant::now());
         let ready = format!("{}/healthz/ready", self.telemetry());
-        while begun.elapsed() < PATIENCE {
-            if client.get(&ready).send().await.is_ok_and(|answer| answer.status() == 200) {
+        while started.elapsed() < WAIT_TIMEOUT {
+            if client.get(&ready).send().await.is_ok_and(|response| response.status() == 200) {
                 return;
             }
             let process = self.process.as_mut().unwrap();
@@ -259,12 +266,12 @@ impl Server {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        panic!("the server is not ready after {PATIENCE:?}:\n{}", self.log());
+        panic!("the server is not ready after {WAIT_TIMEOUT:?}:\n{}", self.log());
     }
 
     async fn wait(&mut self) -> ExitStatus {
-        let begun = Instant::now();
-        while begun.elapsed() < PATIENCE {
+        let started = Instant::now();
+        while started.elapsed() < WAIT_TIMEOUT {
             if let Some(status) = self.process.as_mut().unwrap().try_wait().unwrap() {
                 self.process = None;
                 self.log.finish();
@@ -272,7 +279,7 @@ impl Server {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        panic!("the server has not ended after {PATIENCE:?}:\n{}", self.log());
+        panic!("the server has not ended after {WAIT_TIMEOUT:?}:\n{}", self.log());
     }
 }
 
@@ -280,7 +287,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
         match std::thread::panicking() {
-            true => eprintln!("--- the server at {} said:\n{}", self.world.ip, self.log()),
+            true => eprintln!("--- the server at {} wrote:\n{}", self.world.ip, self.log()),
             false => self.assert_no_secret_in_log(&[]),
         }
     }

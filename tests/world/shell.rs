@@ -1,4 +1,4 @@
-//! A person's shell on the machine of the server: scripts that call `countersign`, with or without a terminal.
+//! Runs shell scripts that call `countersign`, with or without a terminal.
 
 use std::io::Write;
 use std::path::Path;
@@ -7,16 +7,16 @@ use std::process::{Command, Output, Stdio};
 use super::Server;
 
 impl Server {
-    /// Runs a bash script in the server's folder, where `config.yaml` is its configuration and
-    /// `countersign` the program; stops at the first command that fails. Standard input is empty.
+    /// Runs a bash script in the server's folder, with `countersign` in the PATH and `config.yaml` as the
+    /// server's configuration. Stops at the first command that fails. Standard input is empty.
     pub fn runs_script(&self, script: &str, env: &[(&str, &str)]) -> Output {
         let mut command = Command::new("bash");
         command.args(["-euo", "pipefail", "-c", script]);
         self.in_shell(command, env, "")
     }
 
-    /// Runs a command line on a terminal of so many columns (a pseudo-terminal made by `script`), on which
-    /// a person types `input`. Standard output of the result is what the terminal showed.
+    /// Runs a command line in a pseudo-terminal (made by `script`) of `columns` columns, and types `input`.
+    /// Standard output of the result is what the terminal displayed.
     pub fn runs_on_terminal(
         &self,
         columns: u16,

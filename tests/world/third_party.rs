@@ -1,26 +1,34 @@
-//! The program of tests/relying-party: a relying party by other people's code (`openidconnect`),
-//! which we only drive. One JSON object a line each way; its main.rs describes them.
+//! Drives third-party implementations: the relying party of tests/relying-party (the crate `openidconnect`), and
+//! under Node.js, in tests/upstreams, an OpenID Connect provider (`oidc-provider`), a client (`openid-client`) and
+//! a receiver of back-channel logout (`jose`). Each exchanges JSON objects, one a line; their own files document
+//! the commands.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::RelyingParty;
+use super::log::Secrets;
+use super::{
+    ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Client, RelyingParty, Server, World, address,
+};
 
-pub struct ThirdParty {
+pub struct ThirdPartyClient {
     process: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
 }
 
-impl ThirdParty {
-    /// In the shoes of one of our clients. `Need::RelyingParty` has been checked before.
+impl ThirdPartyClient {
+    /// Acts as one of our clients. `Need::RelyingParty` must have been checked.
     pub fn acting_as(app: &RelyingParty, issuer: &str, scopes: &str) -> Self {
         Self::start(app, issuer, scopes, &[])
     }
 
-    /// The same, which in the end signs its user out and wants them back at `uri`.
+    /// The same; at its end it starts an RP-initiated logout with this `post_logout_redirect_uri`.
     pub fn signing_out_to(app: &RelyingParty, issuer: &str, scopes: &str, uri: &str) -> Self {
         Self::start(app, issuer, scopes, &[("POST_LOGOUT_REDIRECT_URI", uri)])
     }
@@ -43,7 +51,7 @@ impl ThirdParty {
         Self { process, input, output }
     }
 
-    /// Its next step, which must have this name.
+    /// Reads the next step, which must have this name.
     pub fn step(&mut self, name: &str) -> Value {
         let mut line = String::new();
         self.output.read_line(&mut line).unwrap();
@@ -52,15 +60,219 @@ impl ThirdParty {
         step
     }
 
-    /// Gives it the URL at which its user came back.
-    pub fn comes_back(&mut self, url: &str) {
+    /// Passes the URL of the authorization response.
+    pub fn receives_callback(&mut self, url: &str) {
         writeln!(self.input, "{url}").unwrap();
     }
 }
 
-impl Drop for ThirdParty {
+impl Drop for ThirdPartyClient {
     fn drop(&mut self) {
         self.process.kill().ok();
         self.process.wait().ok();
+    }
+}
+
+/// How long a script may take to start or to respond on a busy machine.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
+
+pub struct Node {
+    script: &'static str,
+    process: Child,
+    stdin: ChildStdin,
+    done: Receiver<Value>,
+    observed: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Node {
+    /// Starts this script. `Need::Upstreams` must have been checked.
+    pub fn start(script: &'static str) -> Self {
+        let provider = std::env::var_os("COUNTERSIGN_UPSTREAMS");
+        let provider = std::path::PathBuf::from(provider.expect("checked by Need::Upstreams"));
+        let mut process = Command::new("node")
+            .arg(provider.with_file_name(script))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("node starts");
+        let stdin = process.stdin.take().unwrap();
+        let (sender, done) = channel();
+        let observed = Arc::<Mutex<Vec<Value>>>::default();
+        let (lines, seen) =
+            (BufReader::new(process.stdout.take().unwrap()).lines(), observed.clone());
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                let line: Value = serde_json::from_str(&line).unwrap_or(Value::Null);
+                match line["done"].is_null() {
+                    true => seen.lock().unwrap().push(line),
+                    false => drop(sender.send(line)),
+                }
+            }
+        });
+        let (stderr, seen) = (process.stderr.take().unwrap(), observed.clone());
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                seen.lock().unwrap().push(json!({"saw": "stderr", "line": line}));
+            }
+        });
+        Self { script, process, stdin, done, observed }
+    }
+
+    /// Sends a command and returns its response.
+    pub fn executes(&mut self, command: Value) -> Value {
+        writeln!(self.stdin, "{command}").unwrap();
+        let done = self.done.recv_timeout(WAIT_TIMEOUT);
+        let done = done.unwrap_or_else(|e| panic!("{command}: {e}; observed {:?}", self.observed));
+        assert_eq!(done["done"], command["op"]);
+        done
+    }
+
+    /// Returns the events of this kind that the script has reported so far.
+    pub fn observed(&mut self, kind: &str) -> Vec<Value> {
+        // Output is in order, so after this response all earlier events have been read.
+        self.executes(json!({"op": "look"}));
+        let observed = self.observed.lock().unwrap();
+        observed.iter().filter(|line| line["saw"] == kind).cloned().collect()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+        if std::thread::panicking() {
+            eprintln!("--- {} observed:\n{:#?}", self.script, self.observed.lock());
+        }
+    }
+}
+
+/// Has the users Alice (`sub` `alice-at-the-provider`, groups `climbers` and `cooks`) and Bob (`sub`
+/// `bob-at-the-provider`, no groups) with their usual passwords.
+pub struct OidcProvider {
+    pub issuer: String,
+    node: Node,
+}
+
+impl OidcProvider {
+    /// Starts the provider with this world as its client. `Need::Upstreams` must have been checked.
+    pub fn start(world: &World) -> Self {
+        let issuer = format!("http://{}:4000", address::own());
+        let mut provider = Self { issuer, node: Node::start("provider.mjs") };
+        provider.node.executes(json!({
+            "op": "begin", "issuer": provider.issuer,
+            "client": {
+                "id": "countersign", "secret": SECRET,
+                "redirect_uri": format!("{}/callback", world.issuer()),
+            },
+            "people": [
+                {"sub": "alice-at-the-provider", "password": ALICE_PASSWORD, "name": "Alice Arden",
+                 "email": ALICE, "groups": ["climbers", "cooks"]},
+                {"sub": "bob-at-the-provider", "password": BOB_PASSWORD, "name": "Bob Byrne",
+                 "email": BOB, "groups": []},
+            ],
+        }));
+        provider
+    }
+
+    /// The entry of `connectors:` for this provider, with the id `provider`; `more` are lines of its
+    /// `config`.
+    pub fn connector(&self, more: &str) -> String {
+        format!(
+            "connectors:\n- type: oidc\n  id: provider\n  name: The provider\n  config:\n    \
+             issuer: {}\n    clientID: countersign\n    clientSecret: {SECRET}\n    scopes: \
+             [profile, email, groups]\n    getUserInfo: true\n    insecureEnableGroups: true\n{more}",
+            self.issuer
+        )
+    }
+
+    /// Stops listening; keeps all state.
+    pub fn stops(&mut self) {
+        self.node.executes(json!({"op": "stop"}));
+    }
+
+    pub fn resumes(&mut self) {
+        self.node.executes(json!({"op": "go on"}));
+    }
+
+    /// Removes the user with this `sub`.
+    pub fn removes_user(&mut self, sub: &str) {
+        self.node.executes(json!({"op": "remove", "sub": sub}));
+    }
+
+    pub fn sets_groups(&mut self, sub: &str, groups: &[&str]) {
+        self.node.executes(json!({"op": "groups", "sub": sub, "groups": groups}));
+    }
+
+    /// Returns the events of this kind so far: `authorization`, `grant`, `refusal`, `revocation`,
+    /// `end_session`.
+    pub fn observed(&mut self, kind: &str) -> Vec<Value> {
+        self.node.observed(kind)
+    }
+}
+
+const SECRET: &str = "the-secret-of-countersign-at-the-provider";
+
+pub struct OpenIdClient {
+    node: Node,
+    secrets: Secrets,
+}
+
+impl OpenIdClient {
+    /// Acts as one of our clients and reads the discovery document. `Need::Upstreams` must have been checked.
+    pub fn acting_as(app: &RelyingParty, server: &Server) -> Self {
+        let mut client = Self { node: Node::start("client.mjs"), secrets: server.secrets.clone() };
+        client.executes(json!({
+            "op": "begin", "issuer": server.issuer(), "id": app.id, "secret": app.secret,
+        }));
+        client
+    }
+
+    /// Runs a command, which must succeed.
+    pub fn executes(&mut self, command: Value) -> Value {
+        let done = self.attempts(command);
+        assert!(done["error"].is_null(), "{done}");
+        done
+    }
+
+    /// Runs a command; errors are returned in `error` and `status`.
+    pub fn attempts(&mut self, command: Value) -> Value {
+        let done = self.node.executes(command);
+        for token in ["access_token", "refresh_token", "id_token"] {
+            self.secrets.remember(token, done["tokens"][token].as_str().unwrap_or_default());
+        }
+        done
+    }
+}
+
+/// A client with a back-channel logout endpoint that verifies logout tokens.
+pub struct VerifyingLogoutReceiver {
+    node: Node,
+    pub url: String,
+}
+
+impl VerifyingLogoutReceiver {
+    /// Listens for logout tokens of this world's issuer with this client id as audience.
+    pub fn start(world: &World, id: &str) -> Self {
+        let url = format!("http://{}:4001/bye", address::own());
+        let mut node = Node::start("receiver.mjs");
+        let issuer = world.issuer();
+        node.executes(json!({ "op": "begin", "listen": url, "issuer": issuer, "audience": id }));
+        Self { node, url }
+    }
+
+    /// The client with this id, whose `backchannelLogoutURI` is this endpoint.
+    pub fn client(&self, id: &str) -> Client {
+        Client::new(id).with(&format!("backchannelLogoutURI: {}", self.url))
+    }
+
+    /// The claims of each logout token that was verified.
+    pub fn accepted(&mut self) -> Vec<Value> {
+        self.node.observed("logout")
+    }
+
+    /// The reasons why other logout tokens were rejected.
+    pub fn refused(&mut self) -> Vec<Value> {
+        self.node.observed("refusal")
     }
 }

@@ -1,7 +1,7 @@
-//! What a token says, and whether it is genuine.
+//! Reads and verifies JWTs.
 //!
-//! Signatures are checked with aws-lc-rs over the numbers published at `/keys`, not with the
-//! program's own verifier: a mistake made twice would go unseen.
+//! Signatures are verified with aws-lc-rs against the keys published at `/keys`, not with the program's own
+//! verifier, so that an error in the latter is noticed.
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
@@ -10,12 +10,12 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
-/// The claims of a JWT, unverified: for asserting on a token that is already trusted.
+/// The claims of a JWT, without verification.
 pub fn claims(token: &str) -> Value {
     json(token.split('.').nth(1).expect("a JWT has three parts"))
 }
 
-/// The claims of a JWT whose signature is by the key of this set that its header names.
+/// The claims of a JWT, after verifying its signature with the key of this set that its header names.
 pub fn verified(token: &str, keys: &Value) -> Value {
     let (signed, signature) = token.rsplit_once('.').expect("a JWT has three parts");
     let header = json(signed.split('.').next().unwrap_or_default());
@@ -36,14 +36,14 @@ pub fn verified(token: &str, keys: &Value) -> Value {
             let point = [vec![4], number("x"), number("y")].concat();
             UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).verify(signed, &signature)
         }
-        other => panic!("an algorithm that no Kubernetes takes: {other:?}"),
+        other => panic!("an algorithm that Kubernetes does not accept: {other:?}"),
     };
     outcome.unwrap_or_else(|_| panic!("the signature is not by {key}"));
     claims(token)
 }
 
-/// The `sub` that Dex gives to this user of this connector (dex.md 4.1): a protobuf message of the two, in
-/// base64url. For ids shorter than 128 bytes.
+/// The `sub` that Dex computes for this user and connector: a protobuf message of the two, in base64url. For
+/// ids shorter than 128 bytes.
 pub fn dex_sub(user_id: &str, connector: &str) -> String {
     let field = |tag: u8, text: &str| {
         let length = u8::try_from(text.len()).unwrap();
@@ -63,7 +63,7 @@ fn bytes(part: &str) -> Vec<u8> {
 
 /// The example of RFC 7515 appendix A.3: an ES256 signature and its key.
 #[test]
-fn the_example_of_the_rfc_is_genuine_and_its_twin_is_not() {
+fn the_rfc_7515_example_verifies_and_an_altered_signature_does_not() {
     let keys = serde_json::json!({"keys": [{"kty": "EC", "use": "sig", "alg": "ES256", "crv": "P-256",
         "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
         "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]});
@@ -71,12 +71,12 @@ fn the_example_of_the_rfc_is_genuine_and_its_twin_is_not() {
                  cGxlLmNvbS9pc19yb290Ijp0cnVlfQ.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8IS\
                  lSApmWQxfKTUJqPP3-Kg6NU1Q";
     assert_eq!(verified(token, &keys)["iss"], "joe");
-    let twin = token.replace("DtEh", "DtEi");
-    assert!(std::panic::catch_unwind(|| verified(&twin, &keys)).is_err());
+    let altered = token.replace("DtEh", "DtEi");
+    assert!(std::panic::catch_unwind(|| verified(&altered, &keys)).is_err());
 }
 
 /// Dex's own test vector.
 #[test]
-fn a_sub_is_spelled_as_dex_spells_it() {
+fn dex_sub_matches_dexs_test_vector() {
     assert_eq!(dex_sub("foo", "bar"), "CgNmb28SA2Jhcg");
 }

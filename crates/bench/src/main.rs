@@ -4,7 +4,7 @@
 //! beside what `openssl speed` signs on the same core. `issuer` drives a server that is running already, this
 //! one or a peer, given its URL, a client and a user. Each operation runs in a closed loop, for throughput,
 //! and where `--rate` asks for it with a fixed arrival rate, for latency. Nothing here passes or fails by a
-//! time. Start reading at [`operation`].
+//! time. Start reading at [`measure`].
 
 mod arguments;
 mod html_form;
@@ -12,6 +12,7 @@ mod issuer;
 mod load;
 mod local_server;
 mod login;
+mod measure;
 mod openssl;
 mod operation;
 mod process;
@@ -98,7 +99,7 @@ async fn measure(
     };
     for operation in &load.operations {
         eprintln!("  {}", operation.name());
-        run.operations.push(operation::measure(issuer, process, *operation, load).await?);
+        run.operations.push(measure::measure(issuer, process, *operation, load).await?);
     }
     run.resident_after_mib = process.map(|process| process.resident_mib()).transpose()?;
     Ok(run)

@@ -1,10 +1,15 @@
-//! Time as a value. Who reads the real clock is decided by the program, nowhere else.
+//! Instants and durations as values. Only the program reads the system's clock; everything else takes a [`Clock`].
 
 use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// 9999-12-31T23:59:59Z, the last second that RFC 3339 can write.
+const LAST_SECOND: i64 = 253_402_300_799;
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
 #[derive(
@@ -28,8 +33,15 @@ impl Timestamp {
         self.0.div_euclid(1000)
     }
     /// Year, month and day in UTC, the latter two from 1.
-    pub fn date(self) -> (i64, i64, i64) {
-        civil(self.secs().div_euclid(86_400))
+    pub fn date(self) -> (i32, u8, u8) {
+        let (year, month, day) = self.utc().to_calendar_date();
+        (year, month.into(), day)
+    }
+    /// To the second. Instants beyond the year 9999, such as the sum of an instant and an unlimited lifetime,
+    /// are the last second of that year.
+    fn utc(self) -> OffsetDateTime {
+        OffsetDateTime::from_unix_timestamp(self.secs().min(LAST_SECOND))
+            .unwrap_or(OffsetDateTime::UNIX_EPOCH)
     }
     /// RFC 3339 to the millisecond, for programs that send it back.
     pub fn exact(self) -> String {
@@ -64,25 +76,16 @@ impl std::str::FromStr for Timestamp {
     fn from_str(text: &str) -> Result<Self, NotAnInstant> {
         let text = text.trim();
         let (date, rest) = text.split_at_checked(10).ok_or(NotAnInstant)?;
-        let days = days_of(&numbers(date, '-').ok_or(NotAnInstant)?).ok_or(NotAnInstant)?;
-        let Some(rest) = rest.strip_prefix(['T', 't', ' ']) else {
-            return if rest.is_empty() {
-                Ok(Self::from_secs(days * 86_400))
-            } else {
-                Err(NotAnInstant)
-            };
-        };
-        let (time, offset) = match rest.find(['Z', 'z', '+', '-']) {
+        let rest = if rest.is_empty() { "T00:00" } else { rest };
+        let rest = rest.strip_prefix(['T', 't', ' ']).ok_or(NotAnInstant)?;
+        let (time, zone) = match rest.find(['Z', 'z', '+', '-']) {
             Some(at) => rest.split_at_checked(at).ok_or(NotAnInstant)?,
             None => (rest, "Z"),
         };
-        let (time, fraction) = time.split_once('.').unwrap_or((time, ""));
-        let millis =
-            format!("{fraction:0<3}").get(..3).and_then(|digits| digits.parse::<i64>().ok());
-        let seconds = seconds_of(&numbers(time, ':').ok_or(NotAnInstant)?).ok_or(NotAnInstant)?;
-        let zone = zone_of(offset).ok_or(NotAnInstant)?;
-        let whole = days * 86_400 + seconds - zone;
-        Ok(Self(whole * 1000 + millis.ok_or(NotAnInstant)?))
+        let seconds = if time.matches(':').count() == 1 { ":00" } else { "" };
+        let text = format!("{date}T{time}{seconds}{}", zone.to_ascii_uppercase());
+        let instant = OffsetDateTime::parse(&text, &Rfc3339).map_err(|_| NotAnInstant)?;
+        Ok(Self(instant.unix_timestamp() * 1000 + i64::from(instant.millisecond())))
     }
 }
 
@@ -91,68 +94,13 @@ impl std::str::FromStr for Timestamp {
 #[error("expected an instant such as 2026-11-24T09:30:00Z")]
 pub struct NotAnInstant;
 
-/// Numbers of at least two digits each, and nothing else.
-fn numbers(text: &str, between: char) -> Option<Vec<i64>> {
-    let number = |part: &str| {
-        let digits = part.len() >= 2 && part.bytes().all(|b| b.is_ascii_digit());
-        digits.then(|| part.parse().ok())?
-    };
-    text.split(between).map(number).collect()
-}
-
-fn days_of(date: &[i64]) -> Option<i64> {
-    let [year, month, day] = *date else { return None };
-    // The month's first day, found by counting the way back that `civil` counts.
-    let (y, m) = if month <= 2 { (year - 1, month + 9) } else { (year, month - 3) };
-    let era = y.div_euclid(400);
-    let year_of_era = y - era * 400;
-    let day_of_era =
-        year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + (153 * m + 2) / 5 + day - 1;
-    let days = era * 146_097 + day_of_era - 719_468;
-    ((1..=12).contains(&month) && civil(days) == (year, month, day)).then_some(days)
-}
-
-fn seconds_of(time: &[i64]) -> Option<i64> {
-    let (hour, minute, second) = match *time {
-        [hour, minute] => (hour, minute, 0),
-        [hour, minute, second] => (hour, minute, second),
-        _ => return None,
-    };
-    (hour < 24 && minute < 60 && second <= 60).then_some(hour * 3600 + minute * 60 + second)
-}
-
-fn zone_of(text: &str) -> Option<i64> {
-    if matches!(text, "Z" | "z") {
-        return Some(0);
-    }
-    let (sign, rest) = (text.get(..1)?, text.get(1..)?);
-    let seconds = seconds_of(&numbers(rest, ':')?)?;
-    Some(if sign == "-" { -seconds } else { seconds })
-}
-
 /// RFC 3339 in UTC with seconds, for people and logs.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let second = self.secs().rem_euclid(86_400);
-        let (year, month, day) = self.date();
-        let (h, m, s) = (second / 3600, second / 60 % 60, second % 60);
-        write!(f, "{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}Z")
+        let utc = self.utc();
+        let (date, (h, m, s)) = (utc.date(), utc.to_hms());
+        write!(f, "{date}T{h:02}:{m:02}:{s:02}Z")
     }
-}
-
-/// Days since 1970-01-01 to the proleptic Gregorian date, counting in eras of 400 years from 0000-03-01.
-fn civil(days: i64) -> (i64, i64, i64) {
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (year, month, day)
 }
 
 /// Parses Go's duration text (`1h30m`, `300ms`), which Dex's files use. Days and negative values are refused.
@@ -214,10 +162,16 @@ mod tests {
             (951_782_400, "2000-02-29T00:00:00Z"),
             (1_795_473_266, "2026-11-23T22:34:26Z"),
             (-1, "1969-12-31T23:59:59Z"),
+            (253_402_300_799, "9999-12-31T23:59:59Z"),
         ] {
             assert_eq!(Timestamp::from_secs(secs).to_string(), text);
             assert_eq!(text.parse(), Ok(Timestamp::from_secs(secs)));
         }
+    }
+
+    #[test]
+    fn an_instant_that_rfc_3339_cannot_write_prints_as_the_last_one() {
+        assert_eq!(Timestamp::from_millis(i64::MAX).to_string(), "9999-12-31T23:59:59Z");
     }
 
     #[test]
@@ -249,6 +203,7 @@ mod tests {
             "2026-11-24T09:30:00+1",
             "2026-11-24T09:30:00.x",
             "９９９９-11-24",
+            "2026-11-24T09:30:61Z",
         ] {
             assert!(read(text).is_err(), "{text}");
         }

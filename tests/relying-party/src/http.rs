@@ -1,5 +1,5 @@
-//! Just enough HTTP for a server on this machine: one request per connection, no TLS. It keeps a
-//! second HTTP stack, and its minutes of compiling, out of the tests.
+//! A minimal HTTP client for a server on this machine: one request per connection, no TLS. It avoids
+//! compiling a second HTTP stack.
 
 use std::io::{Error, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use openidconnect::http::{Response, header};
 use openidconnect::{HttpRequest, HttpResponse};
 
-/// Sends a request and reads the whole answer; the server closes the connection (HTTP/1.0).
+/// Sends a request and reads the whole response; the server closes the connection (HTTP/1.0).
 pub fn send(request: HttpRequest) -> Result<HttpResponse, Error> {
     let uri = request.uri();
     let authority = uri.authority().ok_or_else(|| wrong("no host"))?;

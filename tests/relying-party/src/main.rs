@@ -1,12 +1,11 @@
-//! A relying party by other people's code: the crate `openidconnect` discovers, builds the request,
-//! exchanges, verifies, refreshes and reads userinfo. A system test plays the person in between.
+//! A relying party built on the crate `openidconnect`: discovery, authorization request, code exchange,
+//! verification, refresh, userinfo. The test that starts it acts as the person.
 //!
-//! Told by the environment: `ISSUER`, `CLIENT_ID`, `CLIENT_SECRET` (empty for public clients),
-//! `REDIRECT_URI`, `SCOPES`. Standard output carries one JSON object a line:
-//! `{"step":"authorize","url":…}`, then — after one line of input, the URL at which the person came
-//! back — `tokens`, `refreshed` (if a refresh token was given), `userinfo`, `logout` (with
-//! `POST_LOGOUT_REDIRECT_URI`; the URL that signs the person out), `done`. Whatever the
-//! library finds wrong ends it with status 1 and the reason on standard error.
+//! Configured by environment variables: `ISSUER`, `CLIENT_ID`, `CLIENT_SECRET` (empty for public clients),
+//! `REDIRECT_URI`, `SCOPES`. Writes one JSON object a line: `{"step":"authorize","url":…}`; then, after
+//! reading the URL of the authorization response from standard input: `tokens`, `refreshed` (if a refresh
+//! token was issued), `userinfo`, `logout` (if `POST_LOGOUT_REDIRECT_URI` is set; the URL of the logout
+//! request), `done`. Exits with status 1 and the reason on standard error if the library rejects a response.
 
 mod http;
 mod person;
@@ -23,16 +22,16 @@ use openidconnect::{
 use serde_json::{Value, json};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let told = |name: &str| std::env::var(name).map_err(|_| format!("{name} is not set"));
-    let issuer = IssuerUrl::new(told("ISSUER")?)?;
+    let variable = |name: &str| std::env::var(name).map_err(|_| format!("{name} is not set"));
+    let issuer = IssuerUrl::new(variable("ISSUER")?)?;
     let metadata = CoreProviderMetadata::discover(&issuer, &http::send)?;
-    let secret = Some(told("CLIENT_SECRET")?).filter(|s| !s.is_empty()).map(ClientSecret::new);
+    let secret = Some(variable("CLIENT_SECRET")?).filter(|s| !s.is_empty()).map(ClientSecret::new);
     let client =
-        CoreClient::from_provider_metadata(metadata, ClientId::new(told("CLIENT_ID")?), secret)
-            .set_redirect_uri(RedirectUrl::new(told("REDIRECT_URI")?)?);
+        CoreClient::from_provider_metadata(metadata, ClientId::new(variable("CLIENT_ID")?), secret)
+            .set_redirect_uri(RedirectUrl::new(variable("REDIRECT_URI")?)?);
 
     let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
-    let scopes = told("SCOPES")?;
+    let scopes = variable("SCOPES")?;
     let (url, state, nonce) = client
         .authorize_url(
             AuthenticationFlow::<CoreResponseType>::AuthorizationCode,
@@ -42,29 +41,29 @@ fn main() -> Result<(), Box<dyn Error>> {
         .add_scopes(scopes.split_whitespace().map(|scope| Scope::new(scope.to_owned())))
         .set_pkce_challenge(challenge)
         .url();
-    say(json!({"step": "authorize", "url": url.as_str()}))?;
+    print_step(json!({"step": "authorize", "url": url.as_str()}))?;
 
-    let code = person::comes_back(&state)?;
-    let answer = client
+    let code = person::receive_callback(&state)?;
+    let response = client
         .exchange_code(AuthorizationCode::new(code))?
         .set_pkce_verifier(verifier)
         .request(&http::send)?;
-    let id_token = answer.id_token().ok_or("no ID token")?;
+    let id_token = response.id_token().ok_or("no ID token")?;
     let checks = client.id_token_verifier();
     let claims = id_token.claims(&checks, &nonce)?;
     let hash = claims.access_token_hash().ok_or("no at_hash")?;
     let algorithm = id_token.signing_alg()?;
     let key = id_token.signing_key(&checks)?;
-    if *hash != AccessTokenHash::from_token(answer.access_token(), algorithm, key)? {
+    if *hash != AccessTokenHash::from_token(response.access_token(), algorithm, key)? {
         return Err("at_hash is of another access token".into());
     }
-    say(json!({
+    print_step(json!({
         "step": "tokens",
         "subject": claims.subject().as_str(),
         "email": claims.email().map(|email| email.as_str()),
     }))?;
 
-    if let Some(token) = answer.refresh_token() {
+    if let Some(token) = response.refresh_token() {
         let refreshed = client.exchange_refresh_token(token)?.request(&http::send)?;
         let id_token = refreshed.id_token().ok_or("no ID token after a refresh")?;
         // OpenID Connect Core 1.0 section 12.2: a nonce need not be there, but if so, the same.
@@ -73,18 +72,18 @@ fn main() -> Result<(), Box<dyn Error>> {
             _ => Ok(()),
         };
         let again = id_token.claims(&checks, is_same)?;
-        say(json!({"step": "refreshed", "subject": again.subject().as_str()}))?;
+        print_step(json!({"step": "refreshed", "subject": again.subject().as_str()}))?;
     }
 
     let userinfo: openidconnect::core::CoreUserInfoClaims = client
-        .user_info(answer.access_token().clone(), Some(claims.subject().clone()))?
+        .user_info(response.access_token().clone(), Some(claims.subject().clone()))?
         .request(&http::send)?;
     let email = userinfo.email().map(|email| email.as_str());
-    say(json!({"step": "userinfo", "email": email}))?;
-    if let Ok(back) = told("POST_LOGOUT_REDIRECT_URI") {
-        signs_out(&issuer, ClientId::new(told("CLIENT_ID")?), id_token, back)?;
+    print_step(json!({"step": "userinfo", "email": email}))?;
+    if let Ok(back) = variable("POST_LOGOUT_REDIRECT_URI") {
+        signs_out(&issuer, ClientId::new(variable("CLIENT_ID")?), id_token, back)?;
     }
-    say(json!({"step": "done"}))
+    print_step(json!({"step": "done"}))
 }
 
 /// OpenID Connect RP-Initiated Logout 1.0.
@@ -103,10 +102,10 @@ fn signs_out(
         .set_post_logout_redirect_uri(PostLogoutRedirectUrl::new(back)?)
         .set_state(state.clone())
         .http_get_url();
-    say(json!({"step": "logout", "url": url.as_str(), "state": state.secret()}))
+    print_step(json!({"step": "logout", "url": url.as_str(), "state": state.secret()}))
 }
 
-fn say(step: Value) -> Result<(), Box<dyn Error>> {
+fn print_step(step: Value) -> Result<(), Box<dyn Error>> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{step}")?;
     Ok(out.flush()?)

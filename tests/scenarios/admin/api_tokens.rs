@@ -18,11 +18,11 @@ async fn a_clients_own_token_names_the_api_alone_and_dies_soon() {
     let yaml = "expiry:\n  idTokens: 24h";
     let server = world().client(Client::new("tool")).with(yaml).start().await;
     let ops = server.relying_party("ops");
-    let token = ops.own_token().await;
+    let token = ops.client_credentials_token().await;
     let claims = claims(&token);
     assert_eq!(claims["aud"], json!(format!("{}/api/v1", server.issuer())));
     assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 15 * 60);
-    assert_eq!(ops.calls("GET", "/sessions", &token, Value::Null).await.status, 200);
+    assert_eq!(ops.calls_api("GET", "/sessions", &token, Value::Null).await.status, 200);
 }
 
 /// Its secret is in every copy of it, so whoever has one would be an administrator.
@@ -31,8 +31,8 @@ async fn a_public_client_gets_no_token_of_its_own_even_with_its_secret() {
     let server = world().client(Client::new("tool").with("public: true")).start().await;
     let tool = server.relying_party("tool");
     let fields = [("grant_type", "client_credentials"), ("scope", "countersign:admin")];
-    let answer = tool.exchange(&fields).await;
-    assert_eq!((answer.status, answer.error()), (400, "unauthorized_client"));
+    let response = tool.exchange(&fields).await;
+    assert_eq!((response.status, response.error()), (400, "unauthorized_client"));
 }
 
 /// Whom a token names it is shown to: a cluster that was could bring it to the API.
@@ -46,10 +46,10 @@ async fn a_token_that_another_application_may_see_opens_nothing() {
         ("openid countersign:admin audience:server:client_id:ops", 200),
         ("openid countersign:admin", 200),
     ] {
-        let request = ops.asks(scopes);
-        let arrival = server.browser().logs_in(&request, ALICE, ALICE_PASSWORD).await;
-        let token = ops.redeems(&request, &arrival).await.access_token().to_owned();
-        let answer = ops.calls("GET", "/sessions", &token, Value::Null).await;
-        assert_eq!(answer.status, status, "{scopes}");
+        let request = ops.auth_request(scopes);
+        let auth_response = server.browser().logs_in(&request, ALICE, ALICE_PASSWORD).await;
+        let token = ops.redeems(&request, &auth_response).await.access_token().to_owned();
+        let response = ops.calls_api("GET", "/sessions", &token, Value::Null).await;
+        assert_eq!(response.status, status, "{scopes}");
     }
 }

@@ -13,9 +13,9 @@ pub fn world() -> World {
 
 pub async fn signs_in(server: &Server, who: (&str, &str)) -> String {
     let app = server.relying_party("example-app");
-    let request = app.asks("openid groups offline_access");
-    let arrival = server.browser().logs_in(&request, who.0, who.1).await;
-    app.redeems(&request, &arrival).await.refresh_token().to_owned()
+    let request = app.auth_request("openid groups offline_access");
+    let auth_response = server.browser().logs_in(&request, who.0, who.1).await;
+    app.redeems(&request, &auth_response).await.refresh_token().to_owned()
 }
 
 fn json(output: &Output) -> Value {
@@ -38,20 +38,20 @@ async fn sessions_are_found_and_ended_from_the_machine_itself() {
         signs_in(&server, (BOB, BOB_PASSWORD)).await,
     );
     let list = ["sessions", "list", "--config", "CONFIG", "--user", BOB];
-    let found = json(&server.runs(&list, &[]));
+    let found = json(&server.runs_command(&list, &[]));
     assert_eq!(found["sessions"].as_array().unwrap().len(), 1);
     let id = found["sessions"][0]["id"].as_str().unwrap();
     let table = [&list[..], &["--output", "table"]].concat();
-    let shown = text(&server.runs(&table, &[]));
+    let shown = text(&server.runs_command(&table, &[]));
     assert!(shown.starts_with("SESSION") && shown.contains(id) && shown.contains("example-app"));
 
     let env = [("USER", "carol")];
-    let ended = json(&server.runs(&["sessions", "end", id, "--config", "CONFIG"], &env));
+    let ended = json(&server.runs_command(&["sessions", "end", id, "--config", "CONFIG"], &env));
     assert_eq!(ended[0]["grants"], 1);
     assert_eq!(app.refreshes(&bobs).await.error(), "invalid_grant");
     assert_eq!(app.refreshes(&alices).await.status, 200);
     let events = ["events", "--config", "CONFIG", "--session", id, "--kind", "session_ended"];
-    assert_eq!(json(&server.runs(&events, &[]))["events"][0]["actor"], "machine:carol");
+    assert_eq!(json(&server.runs_command(&events, &[]))["events"][0]["actor"], "machine:carol");
 }
 
 /// Of those she names one is over already.
@@ -62,11 +62,11 @@ async fn one_that_cannot_be_ended_hides_neither_the_others_nor_their_instants() 
     for who in [(ALICE, ALICE_PASSWORD), (BOB, BOB_PASSWORD)] {
         tokens.push(signs_in(&server, who).await);
     }
-    let found = json(&server.runs(&["sessions", "list", "--config", "CONFIG"], &[]));
+    let found = json(&server.runs_command(&["sessions", "list", "--config", "CONFIG"], &[]));
     let id = |n: usize| found["sessions"][n]["id"].as_str().unwrap().to_owned();
     let (first, last) = (id(0), id(1));
     let end = ["sessions", "end", &first, "nobody", &last, "--config", "CONFIG"];
-    let output = server.runs(&end, &[]);
+    let output = server.runs_command(&end, &[]);
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("nobody") && !said.contains(&first), "{said}");
@@ -85,11 +85,11 @@ async fn everybody_is_thrown_out_though_no_server_runs() {
     let refresh = signs_in(&server, (ALICE, ALICE_PASSWORD)).await;
     server.stop().await;
     let end = ["sessions", "end", "--config", "CONFIG", "--before", "NOW"];
-    let unasked = server.runs(&end, &[]);
+    let unasked = server.runs_command(&end, &[]);
     assert!(!unasked.status.success());
     let said = String::from_utf8_lossy(&unasked.stderr);
     assert!(said.contains("sessions") && said.contains("--yes"), "{said}");
-    let ended = json(&server.runs(&[&end[..], &["--yes"]].concat(), &[]));
+    let ended = json(&server.runs_command(&[&end[..], &["--yes"]].concat(), &[]));
     assert_eq!(ended["sessions"], 1);
     server.restart().await;
     let app = server.relying_party("example-app");
@@ -105,7 +105,7 @@ async fn the_same_commands_work_from_afar_through_the_api() {
     let env = [("COUNTERSIGN_CLIENT_ID", "ops"), ("COUNTERSIGN_CLIENT_SECRET", secret.as_str())];
     let issuer = server.issuer();
     let at = ["--url", issuer.as_str()];
-    let run = |command: &[&str]| server.runs(&[command, &at].concat(), &env);
+    let run = |command: &[&str]| server.runs_command(&[command, &at].concat(), &env);
 
     assert_eq!(json(&run(&["keys", "list"]))[0]["state"], "signing");
     assert_eq!(json(&run(&["keys", "rotate"]))["made"], true);
@@ -122,7 +122,7 @@ async fn the_same_commands_work_from_afar_through_the_api() {
     assert_eq!(app.refreshes(&refresh).await.error(), "invalid_grant");
 
     let wrong = [("COUNTERSIGN_CLIENT_ID", "ops"), ("COUNTERSIGN_CLIENT_SECRET", "wrong")];
-    let refused = server.runs(&[&["keys", "list"], &at[..]].concat(), &wrong);
+    let refused = server.runs_command(&[&["keys", "list"], &at[..]].concat(), &wrong);
     assert!(!refused.status.success());
     assert!(String::from_utf8_lossy(&refused.stderr).contains("invalid_client"));
 }
@@ -147,7 +147,7 @@ async fn what_cannot_be_understood_is_said_in_a_line() {
         ),
         (vec!["keys", "list", "--url", "http://127.0.0.1:1/dex"], "COUNTERSIGN_CLIENT_ID"),
     ] {
-        let output = server.runs(&arguments, &[]);
+        let output = server.runs_command(&arguments, &[]);
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && said.contains(expected), "{arguments:?}: {said}");
     }

@@ -23,7 +23,7 @@ fn lines(output: &Output) -> Vec<String> {
 
 fn sessions_of(server: &Server, user: &str) -> usize {
     let list = ["sessions", "list", "--config", "CONFIG", "--user", user];
-    let output = server.runs(&list, &[]);
+    let output = server.runs_command(&list, &[]);
     let page: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     page["sessions"].as_array().unwrap().len()
 }
@@ -106,13 +106,13 @@ async fn ending_many_sessions_is_confirmed_on_the_terminal() {
     signs_in(&server, (ALICE, ALICE_PASSWORD)).await;
     signs_in(&server, (BOB, BOB_PASSWORD)).await;
     let end = format!("countersign sessions end --user {ALICE}");
-    for answer in ["no\n", "\n", "y\n", ""] {
-        let refused = server.runs_on_terminal(80, &end, &[CONFIG], answer);
+    for response in ["no\n", "\n", "y\n", ""] {
+        let refused = server.runs_on_terminal(80, &end, &[CONFIG], response);
         let shown = lines(&refused).join("\n");
-        assert!(!refused.status.success(), "{answer:?}: {shown}");
-        assert!(shown.contains("End them? Type yes: "), "{answer:?}: {shown}");
-        assert!(shown.contains("nothing was ended"), "{answer:?}: {shown}");
-        assert_eq!(sessions_of(&server, ALICE), 1, "{answer:?}");
+        assert!(!refused.status.success(), "{response:?}: {shown}");
+        assert!(shown.contains("End them? Type yes: "), "{response:?}: {shown}");
+        assert!(shown.contains("nothing was ended"), "{response:?}: {shown}");
+        assert_eq!(sessions_of(&server, ALICE), 1, "{response:?}");
     }
     let ended = server.runs_on_terminal(80, &end, &[CONFIG], "yes\n");
     let shown = lines(&ended).join("\n");

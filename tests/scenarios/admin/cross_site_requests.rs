@@ -5,9 +5,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::scenarios::admin::api::ADMINS;
-use crate::world::raw_http::{http, send, send_bytes};
+use crate::world::http::{bare_client, send, send_bytes};
 use crate::world::{
-    ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Browser, Client, Laptop, Server, World, claims,
+    ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Browser, Client, Server, SignedInClient, World,
+    claims,
 };
 
 pub const CREDENTIAL: &str = "what-the-api-server-brings-71c1";
@@ -37,8 +38,8 @@ async fn signed_in(server: &Server, who: (&str, &str)) -> Browser {
     browser
 }
 
-pub async fn laptop(server: &Server, who: (&str, &str), client: &str) -> Laptop {
-    Laptop::of(who, server, client, SCOPES, &[("connector_id", "local")]).await
+pub async fn laptop(server: &Server, who: (&str, &str), client: &str) -> SignedInClient {
+    SignedInClient::sign_in(who, server, client, SCOPES, &[("connector_id", "local")]).await
 }
 
 fn cookies_of(browser: &Browser) -> String {
@@ -52,9 +53,9 @@ async fn no_other_site_acts_through_an_administrators_browser() {
     let server = world().start().await;
     let (ops, bobs) =
         (server.relying_party("ops"), laptop(&server, (BOB, BOB_PASSWORD), "example-app").await);
-    let token = ops.own_token().await;
+    let token = ops.client_credentials_token().await;
     let everything = "{\"everything\": \"true\"}";
-    let found = ops.calls("GET", "/sessions", &token, Value::Null).await.json;
+    let found = ops.calls_api("GET", "/sessions", &token, Value::Null).await.json;
     let id = found["sessions"][0]["id"].as_str().unwrap();
     let cookies = cookies_of(&signed_in(&server, (ALICE, ALICE_PASSWORD)).await);
     for (method, path) in [
@@ -75,7 +76,7 @@ async fn no_other_site_acts_through_an_administrators_browser() {
         ] {
             for kind in ["text/plain", "application/x-www-form-urlencoded", "application/json"] {
                 let url = server.url(&format!("/api/v1{path}"));
-                let request = http().request(method.clone(), url).header("cookie", &cookies);
+                let request = bare_client().request(method.clone(), url).header("cookie", &cookies);
                 let request = request.header("content-type", kind).header(name, &value);
                 let page = send(request.body(everything)).await;
                 assert_eq!(page.status, 401, "{method} {path:.20} {name}: {value:.20}");
@@ -84,10 +85,10 @@ async fn no_other_site_acts_through_an_administrators_browser() {
         }
     }
     let form = [("access_token", token.as_str()), ("everything", "true")];
-    let posted = send(http().post(server.url("/api/v1/sessions/end")).form(&form)).await;
+    let posted = send(bare_client().post(server.url("/api/v1/sessions/end")).form(&form)).await;
     assert_eq!(posted.status, 401);
     assert_eq!(bobs.app.refreshes(&bobs.refresh_token).await.status, 200, "nothing has ended");
-    let keys = ops.calls("GET", "/keys", &token, Value::Null).await.json;
+    let keys = ops.calls_api("GET", "/keys", &token, Value::Null).await.json;
     assert_eq!(keys["keys"].as_array().unwrap().len(), 1, "nothing was rotated");
 }
 
@@ -102,20 +103,21 @@ async fn a_group_of_that_name_elsewhere_makes_nobody_an_administrator() {
     let world = world().client(Client::public("cli"));
     let get = async |server: &Server, token: &str| {
         let ops = server.relying_party("ops");
-        ops.calls("GET", "/sessions", token, Value::Null).await.status
+        ops.calls_api("GET", "/sessions", token, Value::Null).await.status
     };
     let mut server = world.clone().with(&admins("mock")).start().await;
     let (mut kilgore, ops) = (server.browser(), server.relying_party("ops"));
-    let request = ops.asks_with("openid groups countersign:admin", &[("connector_id", "mock")]);
-    let arrival = kilgore.logs_in(&request, "", "").await;
-    let tokens = ops.redeems(&request, &arrival).await;
+    let request =
+        ops.auth_request_with("openid groups countersign:admin", &[("connector_id", "mock")]);
+    let auth_response = kilgore.logs_in(&request, "", "").await;
+    let tokens = ops.redeems(&request, &auth_response).await;
     assert_eq!(claims(tokens.id_token())["groups"], json!(["authors"]));
     assert_eq!(get(&server, tokens.access_token()).await, 200);
     // D 48: a client without a secret has proved nothing.
     let credentials = [("grant_type", "client_credentials"), ("scope", "countersign:admin")];
     let refused = server.relying_party("cli").exchange(&credentials).await;
     assert!(refused.status >= 400 && refused.json["access_token"].is_null(), "{refused:?}");
-    let own = ops.own_token().await;
+    let own = ops.client_credentials_token().await;
     assert_eq!(get(&server, &own).await, 200);
     server.stop().await;
 
@@ -151,7 +153,8 @@ async fn no_script_reads_what_is_for_administrators_clusters_and_people() {
     let cookies = cookies_of(&signed_in(&server, (ALICE, ALICE_PASSWORD)).await);
     for path in paths {
         for method in [Method::OPTIONS, Method::GET, Method::POST] {
-            let request = http().request(method.clone(), server.url(path)).header("origin", origin);
+            let request =
+                bare_client().request(method.clone(), server.url(path)).header("origin", origin);
             let page = send(request.header("access-control-request-method", "POST")).await;
             let allowed = page.header("access-control-allow-origin");
             assert_eq!(allowed, None, "{method} {path}");

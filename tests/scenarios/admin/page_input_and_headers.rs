@@ -28,7 +28,7 @@ async fn alice(server: &Server) -> Browser {
 
 async fn signs_in(server: &Server, agent: &str, who: (&str, &str)) {
     let mut browser = server.browser();
-    browser.is_known_as(agent);
+    browser.with_user_agent(agent);
     browser.opens(server.url("/sign-in")).await;
     browser.signs_in(who.0, who.1).await;
 }

@@ -36,10 +36,10 @@ struct Held {
 impl Held {
     async fn by(server: &Server, who: (&str, &str)) -> Self {
         let app = server.relying_party("example-app");
-        let request = app.asks("openid email groups offline_access");
-        let arrival = server.browser().logs_in(&request, who.0, who.1).await;
-        let answer = app.redeems(&request, &arrival).await;
-        let (access, refresh) = (answer.access_token().into(), answer.refresh_token().into());
+        let request = app.auth_request("openid email groups offline_access");
+        let auth_response = server.browser().logs_in(&request, who.0, who.1).await;
+        let response = app.redeems(&request, &auth_response).await;
+        let (access, refresh) = (response.access_token().into(), response.refresh_token().into());
         Self { app, access, refresh }
     }
 

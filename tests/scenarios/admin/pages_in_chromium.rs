@@ -5,7 +5,7 @@ use thirtyfour::By;
 
 use crate::scenarios::admin::pages::ADMINS;
 use crate::world::{
-    ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Chromium, Client, Look, Need, Server, World,
+    ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Chromium, Client, Display, Need, Server, World,
 };
 
 const CROWD: u32 = 100_000;
@@ -15,9 +15,9 @@ async fn start() -> (Server, String) {
     let world = World::new().client(Client::new("kubernetes")).client(Client::public("cli"));
     let server = world.with(ADMINS).start().await;
     let app = server.relying_party("example-app");
-    let request = app.asks("openid email groups offline_access");
-    let arrival = server.browser().logs_in(&request, BOB, BOB_PASSWORD).await;
-    let refresh = app.redeems(&request, &arrival).await.refresh_token().to_owned();
+    let request = app.auth_request("openid email groups offline_access");
+    let auth_response = server.browser().logs_in(&request, BOB, BOB_PASSWORD).await;
+    let refresh = app.redeems(&request, &auth_response).await.refresh_token().to_owned();
     server.inserts_sessions(CROWD);
     (server, refresh)
 }
@@ -44,7 +44,7 @@ async fn looks_at(alice: &Chromium, name: &str) {
 }
 
 /// From the list of everybody to one person's session, and its end.
-async fn finds_and_ends_one(server: &Server, refresh: &str, look: Look, name: &str) -> Chromium {
+async fn finds_and_ends_one(server: &Server, refresh: &str, look: Display, name: &str) -> Chromium {
     let alice = Chromium::with(look).await;
     let picture = |page: &str| format!("admin-{page}-{name}");
     alice.opens(server.url("/admin")).await;
@@ -53,7 +53,7 @@ async fn finds_and_ends_one(server: &Server, refresh: &str, look: Look, name: &s
     looks_at(&alice, &picture("sessions")).await;
     alice.types("#text", "bob@").await;
     alice.presses("form[role=search] .primary").await;
-    alice.comes_to(&server.url("/admin?text=bob")).await;
+    alice.waits_for_url(&server.url("/admin?text=bob")).await;
     alice.sees("tbody tr").await;
     assert_eq!(alice.driver.find_all(By::Css("tbody tr")).await.unwrap().len(), 1);
     looks_at(&alice, &picture("found")).await;
@@ -70,7 +70,7 @@ async fn finds_and_ends_one(server: &Server, refresh: &str, look: Look, name: &s
     alice
 }
 
-async fn tour(look: Look, name: &str) {
+async fn tour(look: Display, name: &str) {
     if Need::Browser.is_missing() {
         return;
     }
@@ -86,7 +86,7 @@ async fn tour(look: Look, name: &str) {
     assert!(text.contains("258"), "258 people are in that team: {text}");
     looks_at(&alice, &picture("preview")).await;
     alice.presses("#end-now").await;
-    alice.comes_to(&server.url("/admin/end?")).await;
+    alice.waits_for_url(&server.url("/admin/end?")).await;
     alice.sees("[role=status]").await;
     looks_at(&alice, &picture("ended")).await;
     let text = alice.text().await;
@@ -114,16 +114,16 @@ async fn tour(look: Look, name: &str) {
 
 /// Design.md 5: an upstream that was braked is believed again when a person says so.
 #[tokio::test]
-async fn browser_of_an_administrator_lets_a_brake_go() {
+async fn browser_of_an_administrator_closes_a_circuit_breaker() {
     if Need::Browser.is_missing() {
         return;
     }
     let corp = "connectors:\n- type: mockCallback\n  id: corp\n  name: Example Corp";
     let mut server = World::new().with(ADMINS).with(corp).start().await;
     server.stop().await;
-    server.has_braked("corp");
+    server.opens_circuit_breaker("corp");
     server.restart().await;
-    let alice = Chromium::with(Look::DESKTOP).await;
+    let alice = Chromium::with(Display::DESKTOP).await;
     alice.opens(server.url("/admin/connectors")).await;
     alice.presses("#connector-local").await;
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
@@ -143,15 +143,15 @@ async fn browser_of_an_administrator_lets_a_brake_go() {
 
 #[tokio::test]
 async fn browser_of_an_administrator_among_a_hundred_thousand_sessions() {
-    tour(Look::DESKTOP, "desktop").await;
+    tour(Display::DESKTOP, "desktop").await;
 }
 
 #[tokio::test]
 async fn browser_of_an_administrator_at_night() {
-    tour(Look::DESKTOP.dark(), "desktop-dark").await;
+    tour(Display::DESKTOP.dark(), "desktop-dark").await;
 }
 
 #[tokio::test]
 async fn browser_of_an_administrator_on_a_phone_without_scripts() {
-    tour(Look::PHONE.without_scripts(), "phone").await;
+    tour(Display::PHONE.without_scripts(), "phone").await;
 }

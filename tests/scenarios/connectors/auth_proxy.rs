@@ -29,18 +29,22 @@ async fn behind(proxy: Proxy) -> Server {
 
 fn asked_of(server: &Server, connector: &str) -> String {
     let app = server.relying_party("example-app");
-    app.asks_with("openid email profile groups offline_access", &[("connector_id", connector)]).url
+    app.auth_request_with(
+        "openid email profile groups offline_access",
+        &[("connector_id", connector)],
+    )
+    .url
 }
 
 /// Opens the request as far as the callback, and returns its address.
 async fn leaves(browser: &mut Browser, server: &Server, connector: &str) -> Url {
-    let mut answer = browser.get(asked_of(server, connector)).await;
+    let mut response = browser.get(asked_of(server, connector)).await;
     loop {
-        let next = answer.location().unwrap_or_else(|| panic!("no trip: {}", answer.text()));
+        let next = response.location().unwrap_or_else(|| panic!("no trip: {}", response.text()));
         if next.path().contains("/callback") {
             return next;
         }
-        answer = browser.get(&next).await;
+        response = browser.get(&next).await;
     }
 }
 
@@ -50,15 +54,17 @@ fn is_signed_in(browser: &Browser) -> bool {
 
 #[tokio::test]
 async fn whom_the_proxy_names_is_signed_in_as_dex_would_tell_them() {
-    let proxy = Proxy::somewhere();
+    let proxy = Proxy::new();
     let server = behind(proxy).await;
     let app = server.relying_party("example-app");
-    let request =
-        app.asks_with("openid email profile groups offline_access", &[("connector_id", "proxy")]);
+    let request = app.auth_request_with(
+        "openid email profile groups offline_access",
+        &[("connector_id", "proxy")],
+    );
     let mut alice = proxy.browser(&server, &HEADERS);
     alice.opens(&request.url).await;
-    let answer = app.redeems(&request, &alice.arrives()).await;
-    let claims = verified(answer.id_token(), &app.reads("/keys").await.json);
+    let response = app.redeems(&request, &alice.auth_response()).await;
+    let claims = verified(response.id_token(), &app.gets("/keys").await.json);
     assert_eq!(claims["email"], "alice@corp.example");
     assert_eq!((&claims["email_verified"], &claims["name"]), (&true.into(), &"alice".into()));
     assert_eq!(claims["preferred_username"], "alice");
@@ -71,7 +77,7 @@ async fn whom_the_proxy_names_is_signed_in_as_dex_would_tell_them() {
 /// J 115: the headers are there, and the address in X-Forwarded-For, but the connection is somebody's own.
 #[tokio::test]
 async fn headers_from_any_other_address_are_nothing() {
-    let proxy = Proxy::somewhere();
+    let proxy = Proxy::new();
     let world = World::new().with(&connectors(proxy));
     // Who a client is may be told by proxies; who a proxy is may not.
     let web = format!(
@@ -80,22 +86,22 @@ async fn headers_from_any_other_address_are_nothing() {
         world.origin().trim_start_matches("http://")
     );
     let server = world.with(&web).start().await;
-    let stranger = Proxy::somewhere();
+    let stranger = Proxy::new();
     for mallory in [server.browser_from(None, &HEADERS), stranger.browser(&server, &HEADERS)] {
         let mut mallory = mallory;
-        mallory.comes_from(&proxy.ip.to_string());
+        mallory.with_forwarded_for(&proxy.ip.to_string());
         let page = mallory.opens(asked_of(&server, "proxy")).await.clone();
         assert_eq!(page.status, 403, "{}", page.text());
         assert!(page.text().contains("This way leads through another door"), "{}", page.text());
         assert!(!is_signed_in(&mallory));
     }
-    server.comes_to_say(2, "NotThroughProxy").await;
+    server.waits_for_log(2, "NotThroughProxy").await;
 }
 
 /// Dex takes the same trip at the bare `/callback`, which no proxy guards.
 #[tokio::test]
 async fn the_proxy_is_believed_on_its_own_path_alone() {
-    let proxy = Proxy::somewhere();
+    let proxy = Proxy::new();
     let server = behind(proxy).await;
     // A proxy that compares paths before it decodes them lets the last one by unguarded.
     for path in [
@@ -119,7 +125,7 @@ async fn the_proxy_is_believed_on_its_own_path_alone() {
     alice.opens(asked_of(&server, "mock")).await;
     let app = server.relying_party("example-app");
     let mut bob = proxy.browser(&server, &HEADERS);
-    let page = bob.opens(app.asks("openid").url).await.clone();
+    let page = bob.opens(app.auth_request("openid").url).await.clone();
     assert!(page.link("Company proxy").is_some(), "he has to choose: {}", page.text());
     assert!(!is_signed_in(&bob));
 }
@@ -127,7 +133,7 @@ async fn the_proxy_is_believed_on_its_own_path_alone() {
 /// J 116, J 118: over the wire, from the proxy's own address, as a proxy would pass it on.
 #[tokio::test]
 async fn what_the_proxy_passes_on_is_one_thing_or_it_is_refused() {
-    let proxy = Proxy::somewhere();
+    let proxy = Proxy::new();
     let server = behind(proxy).await;
     let long = format!("X-Remote-User: alice\r\nX-Remote-Group: {}\r\n", "a".repeat(64 * 1024));
     let cases: [(&[u8], bool); 17] = [
@@ -152,15 +158,15 @@ async fn what_the_proxy_passes_on_is_one_thing_or_it_is_refused() {
     for (headers, welcome) in cases {
         let mut alice = server.browser();
         let back = leaves(&mut alice, &server, "proxy").await;
-        let answer = proxy.sends(&server, &request(&alice, &back, headers)).await;
+        let response = proxy.sends(&server, &request(&alice, &back, headers)).await;
         let said = String::from_utf8_lossy(&headers[..headers.len().min(80)]).into_owned();
-        let status = answer.split(' ').nth(1).unwrap_or_default().to_owned();
-        assert_eq!(answer.contains("-session="), welcome, "{said}: {answer:.400}");
+        let status = response.split(' ').nth(1).unwrap_or_default().to_owned();
+        assert_eq!(response.contains("-session="), welcome, "{said}: {response:.400}");
         match welcome {
             true => assert_eq!(status, "303", "{said}"),
-            false => assert!(["400", "431"].contains(&status.as_str()), "{said}: {answer:.400}"),
+            false => assert!(["400", "431"].contains(&status.as_str()), "{said}: {response:.400}"),
         }
-        assert!(!answer.contains("admin"), "{said}: nothing of it is repeated");
+        assert!(!response.contains("admin"), "{said}: nothing of it is repeated");
     }
 }
 
@@ -201,9 +207,9 @@ async fn a_server_that_would_trust_everybody_does_not_start() {
 
 #[tokio::test]
 async fn an_administrator_asks_what_the_proxy_must_do() {
-    let proxy = Proxy::somewhere();
+    let proxy = Proxy::new();
     let server = behind(proxy).await;
-    let said = server.runs(&["check", "CONFIG", "--connector", "proxy"], &[]);
+    let said = server.runs_command(&["check", "CONFIG", "--connector", "proxy"], &[]);
     let text = String::from_utf8(said.stdout).unwrap();
     assert!(said.status.success() && text.contains("/callback/proxy"), "{text}");
     assert!(text.contains("x-remote-user") && text.contains(&proxy.ip.to_string()), "{text}");
@@ -216,17 +222,17 @@ async fn nginx_asks_for_the_password_and_is_believed() {
     if Need::Nginx.is_missing() {
         return;
     }
-    let proxy = Proxy::somewhere();
-    let world = World::new().issued_at(&proxy.issuer()).with(&connectors(proxy));
+    let proxy = Proxy::new();
+    let world = World::new().with_issuer(&proxy.issuer()).with(&connectors(proxy));
     let server = world.start().await;
     let says = "proxy_set_header X-Remote-User $remote_user;\n\
                 proxy_set_header X-Remote-User-Id \"\";\n\
                 proxy_set_header X-Remote-User-Name \"\";\n\
                 proxy_set_header X-Remote-User-Email $remote_user@corp.example;\n\
                 proxy_set_header X-Remote-Group \"staff\";\n";
-    let _nginx = Nginx::standing(proxy, &server, "/dex/callback/proxy", says).await;
+    let _nginx = Nginx::start(proxy, &server, "/dex/callback/proxy", says).await;
     let app = server.relying_party("example-app");
-    let request = app.asks_with("openid email groups", &[("connector_id", "proxy")]);
+    let request = app.auth_request_with("openid email groups", &[("connector_id", "proxy")]);
 
     let mut nobody = server.browser();
     assert_eq!(nobody.opens(&request.url).await.status, 401, "nginx asks");
@@ -240,13 +246,13 @@ async fn nginx_asks_for_the_password_and_is_believed() {
     ];
     let mut alice = server.browser_from(None, &forged);
     alice.opens(&request.url).await;
-    let answer = app.redeems(&request, &alice.arrives()).await;
-    let claims = verified(answer.id_token(), &app.reads("/keys").await.json);
+    let response = app.redeems(&request, &alice.auth_response()).await;
+    let claims = verified(response.id_token(), &app.gets("/keys").await.json);
     assert_eq!(claims["email"], "alice@corp.example");
     assert_eq!(claims["groups"], serde_json::json!(["staff", "everybody"]));
     // Past nginx, straight to the server, she is nobody.
     let mut mallory = server.browser_from(None, &forged);
-    mallory.through(&server);
+    mallory.via_replica(&server);
     let page = mallory.opens(&request.url).await.clone();
     assert_eq!(page.status, 403, "{}", page.text());
     assert!(page.text().contains("another door") && !is_signed_in(&mallory), "{}", page.text());

@@ -42,12 +42,13 @@ impl Company {
         let mut people = Vec::new();
         for n in 0..PEOPLE {
             let mut browser = server.browser();
-            let request = app.asks_with("openid offline_access", &[("connector_id", "ldap")]);
-            let arrival = browser.logs_in(&request, &format!("p{n}"), slapd::PASSWORD).await;
-            let answer = app.redeems(&request, &arrival).await;
+            let request =
+                app.auth_request_with("openid offline_access", &[("connector_id", "ldap")]);
+            let auth_response = browser.logs_in(&request, &format!("p{n}"), slapd::PASSWORD).await;
+            let response = app.redeems(&request, &auth_response).await;
             people.push(Employee {
-                refresh_token: answer.refresh_token().to_owned(),
-                access_token: answer.access_token().to_owned(),
+                refresh_token: response.refresh_token().to_owned(),
+                access_token: response.access_token().to_owned(),
                 browser,
             });
         }
@@ -70,16 +71,16 @@ impl Company {
     async fn refreshes(&mut self) -> Vec<(u16, String)> {
         let mut heard = Vec::new();
         for person in &mut self.people {
-            let answer = self.app.refreshes(&person.refresh_token).await;
-            if answer.status == 200 {
-                answer.refresh_token().clone_into(&mut person.refresh_token);
+            let response = self.app.refreshes(&person.refresh_token).await;
+            if response.status == 200 {
+                response.refresh_token().clone_into(&mut person.refresh_token);
                 heard.push((200, String::new()));
                 continue;
             }
-            if answer.status == 503 {
-                assert_come_back_later(&answer.page);
+            if response.status == 503 {
+                assert_come_back_later(&response.page);
             }
-            heard.push((answer.status, answer.error().to_owned()));
+            heard.push((response.status, response.error().to_owned()));
         }
         heard
     }
@@ -154,7 +155,7 @@ async fn ldap_an_emptied_directory_logs_out_nobody() {
 
     // Single sign-on counts on the same directory: a page that names it.
     let wiki = company.server.relying_party("wiki");
-    let page = company.people[0].browser.opens(wiki.asks("openid").url).await;
+    let page = company.people[0].browser.opens(wiki.auth_request("openid").url).await;
     assert_eq!(page.status, 503, "{}", page.text());
     assert!(page.text().contains("Directory"), "{}", page.text());
     assert_come_back_later(page);
@@ -168,9 +169,9 @@ async fn ldap_an_emptied_directory_logs_out_nobody() {
 
     // Whoever has to confirm can sign in.
     let mut admin = company.server.browser();
-    let request = company.app.asks_with("openid", &[("connector_id", "ldap")]);
-    let arrival = admin.logs_in(&request, "p7", slapd::PASSWORD).await;
-    assert_eq!(company.app.redeems(&request, &arrival).await.status, 200);
+    let request = company.app.auth_request_with("openid", &[("connector_id", "ldap")]);
+    let auth_response = admin.logs_in(&request, "p7", slapd::PASSWORD).await;
+    assert_eq!(company.app.redeems(&request, &auth_response).await.status, 200);
 }
 
 /// "Disabled" ends a session at once, which is for one person, not for all.
@@ -189,21 +190,21 @@ async fn ldap_a_directory_that_disables_everybody_ends_three_sessions_at_most() 
     assert_eq!(how_many(&heard[..BELIEVED], 400, "invalid_grant"), BELIEVED, "{heard:?}");
     assert!(all_wait(&heard[BELIEVED..]), "{heard:?}");
     assert_eq!(company.signed_in().await, PEOPLE - 3);
-    assert_eq!(company.server.has_said("circuit_breaker_opened"), 1);
+    assert_eq!(company.server.count_in_log("circuit_breaker_opened"), 1);
 }
 
 /// "These refusals are meant", said through the API.
 async fn somebody_confirms(server: &Server) {
     let ops = server.relying_party("ops");
-    let token = ops.own_token().await;
-    let told = ops.calls("GET", "/connectors", &token, Value::Null).await.json;
+    let token = ops.client_credentials_token().await;
+    let told = ops.calls_api("GET", "/connectors", &token, Value::Null).await.json;
     let connectors = told["connectors"].as_array().unwrap();
     let circuit_open =
         connectors.iter().find(|connector| connector.get("circuit_open_since").is_some());
     let id = circuit_open.unwrap_or_else(|| panic!("{told}"))["id"].as_str().unwrap();
     let path = format!("/connectors/{id}/confirm");
-    assert_eq!(ops.calls("POST", &path, &token, Value::Null).await.status, 200);
-    let again = ops.calls("POST", &path, &token, Value::Null).await;
+    assert_eq!(ops.calls_api("POST", &path, &token, Value::Null).await.status, 200);
+    let again = ops.calls_api("POST", &path, &token, Value::Null).await;
     assert_eq!(again.status, 404, "there is nothing left to confirm");
 }
 
@@ -217,26 +218,26 @@ async fn ldap_a_brake_holds_on_every_replica_until_somebody_confirms() {
     let other = company.server.replica().await;
     company.everybody_is_gone();
     company.refreshes().await;
-    assert_eq!(company.server.has_said("circuit_breaker_opened"), 1);
+    assert_eq!(company.server.count_in_log("circuit_breaker_opened"), 1);
 
     // The other replica hears of it by itself, and ends nobody even before it does.
-    other.comes_to_say(1, "circuit_breaker_open").await;
-    company.app.through(&other);
+    other.waits_for_log(1, "circuit_breaker_open").await;
+    company.app.via_replica(&other);
     assert!(all_wait(&company.refreshes().await));
     assert_eq!(company.signed_in().await, PEOPLE);
 
     // The directory is mended, and somebody says so.
     company.everybody_is_back();
     somebody_confirms(&company.server).await;
-    other.comes_to_say(1, "circuit_breaker_closed").await;
-    company.server.comes_to_say(1, "circuit_breaker_closed").await;
+    other.waits_for_log(1, "circuit_breaker_closed").await;
+    company.server.waits_for_log(1, "circuit_breaker_closed").await;
     assert_eq!(how_many(&company.refreshes().await, 200, ""), PEOPLE);
 
     // Who was just told "these are meant" is not asked again: all of them are refused.
     company.everybody_is_gone();
     let heard = company.refreshes().await;
     assert_eq!(how_many(&heard, 400, "invalid_grant"), PEOPLE, "{heard:?}");
-    assert_eq!(other.has_said("circuit_breaker_opened"), 0);
+    assert_eq!(other.count_in_log("circuit_breaker_opened"), 0);
     assert_eq!(
         company.signed_in().await,
         PEOPLE,

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::world::fakes::github::{CLIENT, GitHub, SECRET};
 use crate::world::{
-    Arrival, Browser, Chromium, Client, Look, Need, OtherOrigin, RelyingParty, Request, World,
-    dex_sub, verified,
+    AuthRequest, AuthResponse, Browser, Chromium, Client, Display, Need, OtherOrigin, RelyingParty,
+    World, dex_sub, verified,
 };
 
 /// What is behind the button "GitHub"; `more` are lines of its `config`.
@@ -27,19 +27,19 @@ fn world(github: &GitHub, more: &str) -> World {
 
 /// Presses GitHub's own button, as whoever is signed in there.
 pub async fn authorizes(person: &mut Browser) {
-    let form = person.visits_the_fake().await.form_with("authorize");
+    let form = person.continues_to_fake_upstream().await.form_with("authorize");
     person.submits(form.expect("GitHub asks").press("authorize", "1")).await;
 }
 
-async fn comes_by_github(person: &mut Browser, request: &Request) -> Arrival {
+async fn comes_by_github(person: &mut Browser, request: &AuthRequest) -> AuthResponse {
     person.opens(&request.url).await;
     person.clicks("GitHub").await;
     authorizes(person).await;
-    person.arrives()
+    person.auth_response()
 }
 
 async fn told(app: &RelyingParty, id_token: &str) -> Value {
-    verified(id_token, &app.reads("/keys").await.json)
+    verified(id_token, &app.gets("/keys").await.json)
 }
 
 #[tokio::test]
@@ -47,10 +47,10 @@ async fn jane_of_two_organizations_is_told_with_her_teams_in_the_one_that_counts
     let github = GitHub::start().await;
     let server = world(&github, OF_ACME).start().await;
     let (mut jane, app) = (server.browser(), server.relying_party("example-app"));
-    let request = app.asks("openid email profile groups");
-    let arrival = comes_by_github(&mut jane, &request).await;
-    let answer = app.redeems(&request, &arrival).await;
-    let told = told(&app, answer.id_token()).await;
+    let request = app.auth_request("openid email profile groups");
+    let auth_response = comes_by_github(&mut jane, &request).await;
+    let response = app.redeems(&request, &auth_response).await;
+    let told = told(&app, response.id_token()).await;
     assert_eq!(told["sub"], dex_sub("42", "github"));
     assert_eq!(told["groups"], json!(["acme:platform-team", "acme:ops"]));
     let told = ["name", "preferred_username", "email", "email_verified"].map(|name| &told[name]);
@@ -62,15 +62,15 @@ async fn who_says_no_at_github_or_is_in_no_required_organization_is_told_so() {
     let github = GitHub::start().await;
     let server = world(&github, "    orgs: [{name: hooli}]\n").start().await;
     let (mut jane, app) = (server.browser(), server.relying_party("example-app"));
-    jane.opens(app.asks("openid").url).await;
+    jane.opens(app.auth_request("openid").url).await;
     jane.clicks("GitHub").await;
     authorizes(&mut jane).await;
     assert_eq!(jane.page().status, 403, "{}", jane.page().text());
     assert!(jane.page().text().contains("hooli"), "{}", jane.page().text());
 
-    jane.opens(app.asks("openid").url).await;
+    jane.opens(app.auth_request("openid").url).await;
     jane.clicks("GitHub").await;
-    let form = jane.visits_the_fake().await.form_with("authorize").unwrap();
+    let form = jane.continues_to_fake_upstream().await.form_with("authorize").unwrap();
     let page = jane.submits(form.press("authorize", "0")).await;
     assert_eq!(page.status, 403, "{}", page.text());
     assert_eq!(page.all("#reference").len(), 1);
@@ -81,23 +81,28 @@ async fn a_team_that_jane_leaves_is_gone_at_the_next_refresh_and_so_is_she_with_
     let github = GitHub::start().await;
     let server = world(&github, OF_ACME).start().await;
     let (mut jane, app) = (server.browser(), server.relying_party("example-app"));
-    let request = app.asks("openid groups offline_access");
-    let arrival = comes_by_github(&mut jane, &request).await;
-    let token = app.redeems(&request, &arrival).await.refresh_token().to_owned();
+    let request = app.auth_request("openid groups offline_access");
+    let auth_response = comes_by_github(&mut jane, &request).await;
+    let token = app.redeems(&request, &auth_response).await.refresh_token().to_owned();
 
     github.person("jane", |jane| jane.teams.retain(|team| team.slug != "ops"));
-    let answer = app.refreshes(&token).await;
-    assert_eq!(answer.status, 200, "{}", answer.page.body);
-    let groups = &told(&app, answer.id_token()).await["groups"];
+    let response = app.refreshes(&token).await;
+    assert_eq!(response.status, 200, "{}", response.page.body);
+    let groups = &told(&app, response.id_token()).await["groups"];
     assert_eq!(*groups, json!(["acme:platform-team"]));
-    let token = answer.refresh_token().to_owned();
+    let token = response.refresh_token().to_owned();
 
     github.person("jane", |jane| {
         jane.orgs.retain(|org| org != "acme");
         jane.teams.retain(|team| team.org != "acme");
     });
-    let answer = app.refreshes(&token).await;
-    assert_eq!((answer.status, answer.error()), (400, "invalid_grant"), "{}", answer.page.body);
+    let response = app.refreshes(&token).await;
+    assert_eq!(
+        (response.status, response.error()),
+        (400, "invalid_grant"),
+        "{}",
+        response.page.body
+    );
 }
 
 /// An error in the address is the word of whoever typed it.
@@ -114,29 +119,29 @@ async fn nobody_makes_github_look_down_for_others_by_a_link_of_their_own() {
         ["error=server_error", "error=odd", "code=x&error=temporarily_unavailable", "a=b"]
     {
         let mut mallory = server.browser();
-        mallory.opens(app.asks("openid").url).await;
+        mallory.opens(app.auth_request("openid").url).await;
         let left = mallory.clicks("GitHub").await.location().unwrap();
         let state = left.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
         let page = mallory.opens(server.url(&format!("/callback?state={state}&{made_up}"))).await;
         assert!(page.status >= 400, "{made_up}: {}", page.status);
         let mut jane = server.browser();
-        let page = jane.opens(app.asks("openid").url).await;
+        let page = jane.opens(app.auth_request("openid").url).await;
         assert_eq!(page.all("a.way"), ["Email", "GitHub", "Mock"], "{made_up}");
     }
 }
 
 /// On a screen: our page with the mark of GitHub, GitHub's page, our approval, the application.
-async fn walks_through(look: Look, name: &str) {
+async fn walks_through(look: Display, name: &str) {
     if Need::Browser.is_missing() {
         return;
     }
-    let (github, application) = (GitHub::start().await, OtherOrigin::listening());
+    let (github, application) = (GitHub::start().await, OtherOrigin::start());
     let callback = format!("{}/callback", application.url);
     let app = Client::new("example-app").redirects_to(&[&callback]);
     let connectors = format!("connectors:\n{}", connector("github", &github, OF_ACME));
     let server = World::new().client(app).with(&connectors).start().await;
     let app = server.relying_party("example-app");
-    let request = app.asks("openid email groups");
+    let request = app.auth_request("openid email groups");
 
     let jane = Chromium::with(look).await;
     jane.opens(&request.url).await;
@@ -144,14 +149,14 @@ async fn walks_through(look: Look, name: &str) {
     jane.screenshot(&format!("choosing-github-{name}")).await;
     assert!(!jane.overflows().await, "{}", jane.text().await);
     jane.presses("#connector-github").await;
-    jane.comes_to(&github.web.url).await;
+    jane.waits_for_url(&github.web.url).await;
     jane.presses("#authorize").await;
-    jane.comes_to(&server.issuer()).await;
+    jane.waits_for_url(&server.issuer()).await;
     jane.approves().await;
-    jane.comes_to(&application.url).await;
+    jane.waits_for_url(&application.url).await;
 
-    let answer = app.redeems(&request, &application.arrival()).await;
-    let told = told(&app, answer.id_token()).await;
+    let response = app.redeems(&request, &application.auth_response()).await;
+    let told = told(&app, response.id_token()).await;
     assert_eq!(told["groups"], json!(["acme:platform-team", "acme:ops"]));
     let said = jane.console().await.join("\n");
     assert!(!said.contains("Content Security Policy"), "{said}");
@@ -159,10 +164,10 @@ async fn walks_through(look: Look, name: &str) {
 
 #[tokio::test]
 async fn browser_on_a_desk_signs_in_with_github() {
-    walks_through(Look::DESKTOP, "desktop").await;
+    walks_through(Display::DESKTOP, "desktop").await;
 }
 
 #[tokio::test]
 async fn browser_on_a_phone_signs_in_with_github() {
-    walks_through(Look::PHONE, "phone").await;
+    walks_through(Display::PHONE, "phone").await;
 }

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use crate::world::fakes::google::{CLOUD, DIRECTORY, Google};
 use crate::world::fakes::provider::{CLIENT, SECRET};
 use crate::world::{
-    Arrival, Browser, Chromium, Client, Look, Need, OtherOrigin, RelyingParty, Request, Server,
-    World, dex_sub, verified,
+    AuthRequest, AuthResponse, Browser, Chromium, Client, Display, Need, OtherOrigin, RelyingParty,
+    Server, World, dex_sub, verified,
 };
 
 /// Groups by the Admin Directory API, in the name of an administrator.
@@ -33,15 +33,15 @@ async fn house(google: &Google, more: &str) -> (Server, Browser, RelyingParty) {
     (server, jane, app)
 }
 
-async fn comes_by_google(person: &mut Browser, request: &Request) -> Arrival {
+async fn comes_by_google(person: &mut Browser, request: &AuthRequest) -> AuthResponse {
     person.opens(&request.url).await;
     person.clicks("Google").await;
-    person.visits_the_fake().await;
-    person.arrives()
+    person.continues_to_fake_upstream().await;
+    person.auth_response()
 }
 
 async fn told(app: &RelyingParty, id_token: &str) -> Value {
-    verified(id_token, &app.reads("/keys").await.json)
+    verified(id_token, &app.gets("/keys").await.json)
 }
 
 #[tokio::test]
@@ -49,14 +49,14 @@ async fn jane_of_the_company_is_told_with_the_addresses_of_her_groups() {
     let google = Google::start().await;
     let more = format!("{OF_EXAMPLE}{BY_DIRECTORY}    fetchTransitiveGroupMembership: true\n");
     let (_server, mut jane, app) = house(&google, &more).await;
-    let request = app.asks("openid email profile groups");
+    let request = app.auth_request("openid email profile groups");
     jane.opens(&request.url).await;
     let page = jane.clicks("Google").await;
     let asked = page.location().expect("Google is next");
     assert!(asked.query().unwrap().contains("hd=example.com"), "{asked}");
-    jane.visits_the_fake().await;
-    let answer = app.redeems(&request, &jane.arrives()).await;
-    let told = told(&app, answer.id_token()).await;
+    jane.continues_to_fake_upstream().await;
+    let response = app.redeems(&request, &jane.auth_response()).await;
+    let told = told(&app, response.id_token()).await;
     assert_eq!(told["sub"], dex_sub("1234", "google"));
     let groups = ["a", "all", "b", "ring", "c"].map(|name| format!("{name}@example.com"));
     assert_eq!(told["groups"], json!(groups));
@@ -70,10 +70,10 @@ async fn groups_come_without_any_administrator_by_cloud_identity() {
     let google = Google::start().await;
     let more = format!("{BY_CLOUD}    fetchTransitiveGroupMembership: true\n");
     let (_server, mut jane, app) = house(&google, &more).await;
-    let request = app.asks("openid groups");
-    let arrival = comes_by_google(&mut jane, &request).await;
-    let answer = app.redeems(&request, &arrival).await;
-    let groups = &told(&app, answer.id_token()).await["groups"];
+    let request = app.auth_request("openid groups");
+    let auth_response = comes_by_google(&mut jane, &request).await;
+    let response = app.redeems(&request, &auth_response).await;
+    let groups = &told(&app, response.id_token()).await["groups"];
     assert_eq!(*groups, json!(["x@example.com", "y@example.com"]));
     assert!(google.provider.web.asked(DIRECTORY).is_empty());
 }
@@ -87,9 +87,9 @@ async fn an_account_of_another_domain_ends_at_a_page_that_names_the_right_one() 
             claims.insert("hd".into(), domain.clone());
         });
         let (_server, mut jane, app) = house(&google, &format!("{OF_EXAMPLE}{BY_CLOUD}")).await;
-        jane.opens(app.asks("openid").url).await;
+        jane.opens(app.auth_request("openid").url).await;
         jane.clicks("Google").await;
-        let page = jane.visits_the_fake().await;
+        let page = jane.continues_to_fake_upstream().await;
         assert_eq!(page.status, 403, "{}", page.text());
         assert!(page.text().contains("example.com"), "{}", page.text());
         assert_eq!(page.all("#reference").len(), 1);
@@ -101,23 +101,28 @@ async fn groups_and_domain_are_read_again_at_each_refresh() {
     let google = Google::start().await;
     let more = format!("{OF_EXAMPLE}{BY_DIRECTORY}");
     let (_server, mut jane, app) = house(&google, &more).await;
-    let request = app.asks("openid groups offline_access");
-    let arrival = comes_by_google(&mut jane, &request).await;
-    let answer = app.redeems(&request, &arrival).await;
+    let request = app.auth_request("openid groups offline_access");
+    let auth_response = comes_by_google(&mut jane, &request).await;
+    let response = app.redeems(&request, &auth_response).await;
     let groups = |names: &[&str]| json!(names.to_vec());
-    let told_first = &told(&app, answer.id_token()).await["groups"];
+    let told_first = &told(&app, response.id_token()).await["groups"];
     assert_eq!(*told_first, groups(&["a@example.com", "b@example.com", "c@example.com"]));
 
     google.members.lock().unwrap().insert("jane@example.com", vec!["new@example.com"]);
-    let answer = app.refreshes(answer.refresh_token()).await;
-    assert_eq!(answer.status, 200, "{}", answer.page.body);
-    assert_eq!(told(&app, answer.id_token()).await["groups"], groups(&["new@example.com"]));
+    let response = app.refreshes(response.refresh_token()).await;
+    assert_eq!(response.status, 200, "{}", response.page.body);
+    assert_eq!(told(&app, response.id_token()).await["groups"], groups(&["new@example.com"]));
 
     google.provider.claims(|claims| {
         claims.insert("hd".into(), json!("elsewhere.example"));
     });
-    let answer = app.refreshes(answer.refresh_token()).await;
-    assert_eq!((answer.status, answer.error()), (400, "invalid_grant"), "{}", answer.page.body);
+    let response = app.refreshes(response.refresh_token()).await;
+    assert_eq!(
+        (response.status, response.error()),
+        (400, "invalid_grant"),
+        "{}",
+        response.page.body
+    );
 }
 
 /// On a screen: our page with the mark of Google, the trip, our approval, the application.
@@ -126,22 +131,22 @@ async fn browser_on_a_phone_signs_in_with_google() {
     if Need::Browser.is_missing() {
         return;
     }
-    let (google, application) = (Google::start().await, OtherOrigin::listening());
+    let (google, application) = (Google::start().await, OtherOrigin::start());
     let callback = format!("{}/callback", application.url);
     let app = Client::new("example-app").redirects_to(&[&callback]);
     let connectors = format!("connectors:\n{}", connector("google", &google, BY_DIRECTORY));
     let server = World::new().client(app).with(&connectors).start().await;
     let app = server.relying_party("example-app");
-    let request = app.asks("openid email groups");
+    let request = app.auth_request("openid email groups");
 
-    let jane = Chromium::with(Look::PHONE).await;
+    let jane = Chromium::with(Display::PHONE).await;
     jane.opens(&request.url).await;
     jane.sees("#connector-google svg").await;
     jane.screenshot("choosing-google-phone").await;
     jane.presses("#connector-google").await;
     jane.approves().await;
-    jane.comes_to(&application.url).await;
-    let answer = app.redeems(&request, &application.arrival()).await;
-    let groups = &told(&app, answer.id_token()).await["groups"];
+    jane.waits_for_url(&application.url).await;
+    let response = app.redeems(&request, &application.auth_response()).await;
+    let groups = &told(&app, response.id_token()).await["groups"];
     assert_eq!(*groups, json!(["a@example.com", "b@example.com", "c@example.com"]));
 }

@@ -36,11 +36,11 @@ async fn assert_spelled(
 
 async fn told_by(server: &Server, id: &str, comes_in: &impl AsyncFn(&mut Browser)) -> Value {
     let (mut jane, app) = (server.browser(), server.relying_party("example-app"));
-    let request = app.asks_with("openid groups", &[("connector_id", id)]);
+    let request = app.auth_request_with("openid groups", &[("connector_id", id)]);
     jane.opens(&request.url).await;
     comes_in(&mut jane).await;
-    let answer = app.redeems(&request, &jane.arrives()).await;
-    verified(answer.id_token(), &app.reads("/keys").await.json)
+    let response = app.redeems(&request, &jane.auth_response()).await;
+    verified(response.id_token(), &app.gets("/keys").await.json)
 }
 
 /// Back from an upstream whose pages nobody needs, with the code it would give.
@@ -130,7 +130,7 @@ async fn groups_of_openid_connect_are_spelled_as_dex_spells_them() {
         ),
     ];
     let comes_in = async |jane: &mut Browser| {
-        jane.visits_the_fake().await;
+        jane.continues_to_fake_upstream().await;
     };
     assert_spelled(table, "1234", connector, comes_in).await;
 }
@@ -149,7 +149,7 @@ async fn groups_of_google_are_spelled_as_dex_spells_them() {
     ];
     let connector = |id: &str, more: &str| google::connector(id, &fake, more);
     let comes_in = async |jane: &mut Browser| {
-        jane.visits_the_fake().await;
+        jane.continues_to_fake_upstream().await;
     };
     assert_spelled(table, "1234", connector, comes_in).await;
 }

@@ -38,9 +38,9 @@ pub fn connector(directory: &slapd::Slapd) -> String {
 /// Straight to the connector `ldap`, past the page with the choice.
 pub async fn groups_of(server: &Server, app: &RelyingParty, login: &str) -> serde_json::Value {
     let mut person = server.browser();
-    let request = app.asks_with("openid groups", &[("connector_id", "ldap")]);
-    let arrival = person.logs_in(&request, login, slapd::PASSWORD).await;
-    claims(app.redeems(&request, &arrival).await.id_token())["groups"].clone()
+    let request = app.auth_request_with("openid groups", &[("connector_id", "ldap")]);
+    let auth_response = person.logs_in(&request, login, slapd::PASSWORD).await;
+    claims(app.redeems(&request, &auth_response).await.id_token())["groups"].clone()
 }
 
 #[tokio::test]
@@ -60,13 +60,13 @@ async fn ldap_jane_signs_in_over_tls_and_start_tls_with_groups_as_they_are_spell
         [("Directory", "jane\u{12}\u{4}ldap"), ("StartTLS", "jane\u{12}\u{5}start")]
     {
         let mut jane = server.browser();
-        let request = app.asks("openid email profile groups");
+        let request = app.auth_request("openid email profile groups");
         jane.opens(&request.url).await;
         jane.clicks(button).await;
         jane.signs_in("jane", slapd::PASSWORD).await;
         jane.approves().await;
-        let answer = app.redeems(&request, &jane.arrives()).await;
-        let told = claims(answer.id_token());
+        let response = app.redeems(&request, &jane.auth_response()).await;
+        let told = claims(response.id_token());
         assert_eq!(
             (&told["email"], &told["name"]),
             (&json!("jane@example.org"), &json!("Jane Doe"))
@@ -119,7 +119,7 @@ async fn ldap_a_directory_with_another_certificate_hears_nothing() {
     );
     let server = World::new().with(&connectors).start().await;
     let (mut jane, app) = (server.browser(), server.relying_party("example-app"));
-    jane.opens(app.asks_with("openid", &[("connector_id", "ldap")]).url).await;
+    jane.opens(app.auth_request_with("openid", &[("connector_id", "ldap")]).url).await;
     let page = jane.signs_in("jane", slapd::PASSWORD).await;
     // A certificate of somebody else does not get better by waiting.
     assert_eq!(page.status, 502, "{}", page.text());
@@ -136,7 +136,7 @@ async fn ldap_an_empty_password_is_refused_though_the_directory_would_welcome_it
     assert!(directory.welcomes(JANE, ""), "the trap is set");
     let asked_so_far = directory.log().len();
 
-    mallory.opens(app.asks_with("openid", &[("connector_id", "ldap")]).url).await;
+    mallory.opens(app.auth_request_with("openid", &[("connector_id", "ldap")]).url).await;
     let form = mallory.page().form_with("password").unwrap();
     let req = form.fields.iter().find(|(name, _)| name == "req").unwrap().1.clone();
     for fields in [
@@ -158,7 +158,7 @@ async fn ldap_a_name_that_is_a_filter_is_only_a_name() {
     let Some(directory) = slapd::Slapd::start() else { return };
     let server = World::new().with(&connector(&directory)).start().await;
     let (mut mallory, app) = (server.browser(), server.relying_party("example-app"));
-    mallory.opens(app.asks_with("openid", &[("connector_id", "ldap")]).url).await;
+    mallory.opens(app.auth_request_with("openid", &[("connector_id", "ldap")]).url).await;
     let form = mallory.page().form_with("password").unwrap();
     let long = "j".repeat(10_000);
     let alert = |page: &crate::world::Page| page.all("[role=alert]").join(" ");
@@ -194,7 +194,7 @@ async fn ldap_jane_is_told_what_is_the_matter_with_her_account_and_mallory_is_no
     let Some(directory) = slapd::Slapd::start() else { return };
     let server = World::new().with(&connector(&directory)).start().await;
     let (mut person, app) = (server.browser(), server.relying_party("example-app"));
-    person.opens(app.asks_with("openid", &[("connector_id", "ldap")]).url).await;
+    person.opens(app.auth_request_with("openid", &[("connector_id", "ldap")]).url).await;
     let unknown = person.signs_in("nobody", slapd::PASSWORD).await.all("[role=alert]");
 
     for (login, told) in [
@@ -219,7 +219,7 @@ async fn ldap_jane_chooses_her_directory_among_the_ways_to_sign_in() {
     let Some(directory) = slapd::Slapd::start() else { return };
     let server = World::new().with(&connector(&directory)).start().await;
     let (mut jane, app) = (server.browser(), server.relying_party("example-app"));
-    let request = app.asks("openid");
+    let request = app.auth_request("openid");
     let page = jane.opens(&request.url).await;
     assert_eq!(page.status, 200);
     assert_eq!(page.all("a.way").len(), 2, "{}", page.text());
@@ -231,10 +231,10 @@ async fn ldap_jane_chooses_her_directory_among_the_ways_to_sign_in() {
     assert_eq!(jane.page().all("label"), ["Username", "Password"]);
     jane.signs_in("jane", slapd::PASSWORD).await;
     jane.approves().await;
-    jane.arrives();
+    jane.auth_response();
 
     // Next time her own door is the first.
-    jane.opens(app.asks_with("openid", &[("prompt", "login")]).url).await;
+    jane.opens(app.auth_request_with("openid", &[("prompt", "login")]).url).await;
     assert!(jane.page().all("a.way")[0].contains("Directory"), "{:?}", jane.page().all("a.way"));
 }
 

@@ -34,31 +34,36 @@ impl Desk {
         let server = World::with_clock().client(Client::new("wiki")).with(&yaml).start().await;
         let (mut jane, app) = (server.browser(), server.relying_party("example-app"));
         let scopes = "openid groups offline_access";
-        let request = app.asks_with(scopes, &[("connector_id", "ldap")]);
-        let arrival = jane.logs_in(&request, "jane", slapd::PASSWORD).await;
-        let answer = app.redeems(&request, &arrival).await;
-        let refresh_token = answer.refresh_token().to_owned();
-        let access_token = answer.access_token().to_owned();
+        let request = app.auth_request_with(scopes, &[("connector_id", "ldap")]);
+        let auth_response = jane.logs_in(&request, "jane", slapd::PASSWORD).await;
+        let response = app.redeems(&request, &auth_response).await;
+        let refresh_token = response.refresh_token().to_owned();
+        let access_token = response.access_token().to_owned();
         Some(Self { directory, server, jane, app, refresh_token, access_token })
     }
 
     /// The groups in the next ID token.
     async fn groups(&mut self) -> serde_json::Value {
-        let answer = self.app.refreshes(&self.refresh_token).await;
-        assert_eq!(answer.status, 200, "{}", answer.page.body);
-        answer.refresh_token().clone_into(&mut self.refresh_token);
-        claims(answer.id_token())["groups"].clone()
+        let response = self.app.refreshes(&self.refresh_token).await;
+        assert_eq!(response.status, 200, "{}", response.page.body);
+        response.refresh_token().clone_into(&mut self.refresh_token);
+        claims(response.id_token())["groups"].clone()
     }
 
     async fn is_refused(&self) {
-        let answer = self.app.refreshes(&self.refresh_token).await;
-        assert_eq!((answer.status, answer.error()), (400, "invalid_grant"), "{}", answer.page.body);
+        let response = self.app.refreshes(&self.refresh_token).await;
+        assert_eq!(
+            (response.status, response.error()),
+            (400, "invalid_grant"),
+            "{}",
+            response.page.body
+        );
     }
 
     /// Does her browser still count as signed in, for another application?
     async fn must_sign_in_again(&mut self) -> bool {
         let wiki = self.server.relying_party("wiki");
-        self.jane.opens(wiki.asks_with("openid", &[("connector_id", "ldap")]).url).await;
+        self.jane.opens(wiki.auth_request_with("openid", &[("connector_id", "ldap")]).url).await;
         self.jane.page().form_with("password").is_some()
     }
 
@@ -119,12 +124,12 @@ async fn ldap_a_second_application_is_not_told_groups_of_yesterday() {
     desk.server.advance(STALE);
 
     let wiki = desk.server.relying_party("wiki");
-    let request = wiki.asks("openid groups");
+    let request = wiki.auth_request("openid groups");
     desk.jane.opens(&request.url).await;
     assert!(desk.jane.page().form_with("password").is_none(), "she is signed in");
     desk.jane.approves().await;
-    let answer = wiki.redeems(&request, &desk.jane.arrives()).await;
-    assert_eq!(claims(answer.id_token())["groups"], json!(["admins", "staff", "everybody"]));
+    let response = wiki.redeems(&request, &desk.jane.auth_response()).await;
+    assert_eq!(claims(response.id_token())["groups"], json!(["admins", "staff", "everybody"]));
 }
 
 /// An upstream's mistake does not log anybody out: it is mended within minutes, and nothing happened.
@@ -199,9 +204,9 @@ async fn ldap_another_jane_does_not_inherit_what_the_first_one_held() {
     let yaml = connector(&directory).replace("idAttr: uid", "idAttr: employeeNumber");
     let server = World::with_clock().with(&yaml).start().await;
     let (mut jane, app) = (server.browser(), server.relying_party("example-app"));
-    let request = app.asks_with("openid offline_access", &[("connector_id", "ldap")]);
-    let arrival = jane.logs_in(&request, "jane", slapd::PASSWORD).await;
-    let first = app.redeems(&request, &arrival).await;
+    let request = app.auth_request_with("openid offline_access", &[("connector_id", "ldap")]);
+    let auth_response = jane.logs_in(&request, "jane", slapd::PASSWORD).await;
+    let first = app.redeems(&request, &auth_response).await;
 
     directory.modify(&format!(
         "dn: {JANE}\nchangetype: modify\nreplace: employeeNumber\nemployeeNumber: 2002\n"
@@ -210,9 +215,9 @@ async fn ldap_another_jane_does_not_inherit_what_the_first_one_held() {
     let refused = app.refreshes(first.refresh_token()).await;
     assert_eq!((refused.status, refused.error()), (400, "invalid_grant"));
     let (mut new_jane, again) =
-        (server.browser(), app.asks_with("openid", &[("connector_id", "ldap")]));
-    let arrival = new_jane.logs_in(&again, "jane", slapd::PASSWORD).await;
-    let second = app.redeems(&again, &arrival).await;
+        (server.browser(), app.auth_request_with("openid", &[("connector_id", "ldap")]));
+    let auth_response = new_jane.logs_in(&again, "jane", slapd::PASSWORD).await;
+    let second = app.redeems(&again, &auth_response).await;
     assert_ne!(claims(first.id_token())["sub"], claims(second.id_token())["sub"]);
 }
 
@@ -224,7 +229,7 @@ async fn ldap_a_directory_that_is_down_says_so_and_stops_nobody_else() {
     let server = World::new().with(&connector(&directory)).start().await;
     let (mut jane, app) = (server.browser(), server.relying_party("example-app"));
 
-    jane.opens(app.asks("openid").url).await;
+    jane.opens(app.auth_request("openid").url).await;
     jane.clicks("Directory").await;
     let page = jane.signs_in("jane", slapd::PASSWORD).await;
     assert_eq!(page.status, 503, "{}", page.text());
@@ -232,17 +237,17 @@ async fn ldap_a_directory_that_is_down_says_so_and_stops_nobody_else() {
     assert!(alert.contains("does not answer") && alert.contains("was not checked"), "{alert}");
 
     let mut alice = server.browser();
-    alice.opens(app.asks("openid").url).await;
+    alice.opens(app.auth_request("openid").url).await;
     alice.clicks("Email").await;
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
     alice.approves().await;
-    alice.arrives();
+    alice.auth_response();
 
     // The page she was shown is good for another try, when it is back.
     directory.start_again();
     jane.signs_in("jane", slapd::PASSWORD).await;
     jane.approves().await;
-    jane.arrives();
+    jane.auth_response();
 }
 
 /// Dex answers 500 and may burn the token; here it waits (design.md 7).
@@ -254,11 +259,11 @@ async fn ldap_while_the_directory_is_down_a_refresh_token_is_not_used_up() {
     // Longer apart than any reuse interval: had the first attempt used the token up, it would be
     // taken for stolen by now.
     for _ in 0..3 {
-        let answer = desk.app.refreshes(&desk.refresh_token).await;
-        assert_eq!((answer.status, answer.error()), (503, "temporarily_unavailable"));
-        let after = answer.page.header("retry-after").expect("Retry-After");
+        let response = desk.app.refreshes(&desk.refresh_token).await;
+        assert_eq!((response.status, response.error()), (503, "temporarily_unavailable"));
+        let after = response.page.header("retry-after").expect("Retry-After");
         assert!(after.parse::<u32>().is_ok_and(|seconds| (1..=60).contains(&seconds)), "{after}");
-        assert_eq!(answer.page.header("cache-control"), Some("no-store"));
+        assert_eq!(response.page.header("cache-control"), Some("no-store"));
         desk.server.advance(Duration::from_secs(3_600));
     }
     desk.directory.start_again();
@@ -271,17 +276,17 @@ async fn ldap_while_the_directory_is_down_nobody_is_let_in_on_what_it_said_befor
     desk.directory.stop();
     desk.server.advance(STALE);
     let wiki = desk.server.relying_party("wiki");
-    let page = desk.jane.opens(wiki.asks("openid groups").url).await;
+    let page = desk.jane.opens(wiki.auth_request("openid groups").url).await;
     assert_eq!((page.status, page.location()), (503, None), "{}", page.text());
     assert!(page.header("retry-after").is_some());
     // Nobody can be asked, and the application that cannot ask either is told so.
-    let silent = wiki.asks_with("openid groups", &[("prompt", "none")]);
+    let silent = wiki.auth_request_with("openid groups", &[("prompt", "none")]);
     desk.jane.opens(&silent.url).await;
-    assert_eq!(desk.jane.arrives_with_error(), "temporarily_unavailable");
+    assert_eq!(desk.jane.auth_error(), "temporarily_unavailable");
 
     desk.directory.start_again();
-    let request = wiki.asks("openid groups");
+    let request = wiki.auth_request("openid groups");
     desk.jane.opens(&request.url).await;
     desk.jane.approves().await;
-    desk.jane.arrives();
+    desk.jane.auth_response();
 }

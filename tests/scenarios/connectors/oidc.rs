@@ -28,14 +28,14 @@ const GROUPS: &str = "    scopes: [profile, email, groups]\n    insecureEnableGr
 async fn alice_of_the_head_office_signs_in_at_the_branch_with_her_groups() {
     let (home, branch) = houses(World::new(), World::new(), GROUPS).await;
     let (mut alice, app) = (branch.browser(), branch.relying_party("example-app"));
-    let request = app.asks_with("openid email profile groups federated:id", BY_HOME);
+    let request = app.auth_request_with("openid email profile groups federated:id", BY_HOME);
     alice.opens(&request.url).await;
     let url = alice.page().url.to_string();
     assert!(url.starts_with(&home.issuer()), "her password is typed at home: {url}");
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
     alice.approves().await;
-    let answer = app.redeems(&request, &alice.arrives()).await;
-    let told = verified(answer.id_token(), &app.reads("/keys").await.json);
+    let response = app.redeems(&request, &alice.auth_response()).await;
+    let told = verified(response.id_token(), &app.gets("/keys").await.json);
     assert_eq!(told["iss"], branch.issuer());
     assert_eq!((&told["email"], &told["name"]), (&ALICE.into(), &"alice".into()));
     assert_eq!(told["groups"], serde_json::json!(["admins", "developers"]));
@@ -46,10 +46,10 @@ async fn alice_of_the_head_office_signs_in_at_the_branch_with_her_groups() {
 async fn groups_that_the_branch_does_not_trust_stay_outside() {
     let (_home, branch) = houses(World::new(), World::new(), "").await;
     let (mut alice, app) = (branch.browser(), branch.relying_party("example-app"));
-    let request = app.asks_with("openid groups", BY_HOME);
-    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    let answer = app.redeems(&request, &arrival).await;
-    let told = verified(answer.id_token(), &app.reads("/keys").await.json);
+    let request = app.auth_request_with("openid groups", BY_HOME);
+    let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let response = app.redeems(&request, &auth_response).await;
+    let told = verified(response.id_token(), &app.gets("/keys").await.json);
     assert!(told["groups"].is_null(), "{told}");
 }
 
@@ -58,7 +58,7 @@ async fn who_is_in_no_allowed_group_is_told_which_are() {
     let login_scopes = format!("{GROUPS}    allowedGroups: [board]\n");
     let (_home, branch) = houses(World::new(), World::new(), &login_scopes).await;
     let (mut alice, app) = (branch.browser(), branch.relying_party("example-app"));
-    alice.opens(app.asks_with("openid", BY_HOME).url).await;
+    alice.opens(app.auth_request_with("openid", BY_HOME).url).await;
     let page = alice.signs_in(ALICE, ALICE_PASSWORD).await;
     assert_eq!(page.status, 403, "{}", page.text());
     assert_eq!(page.all(".chips li"), ["board"], "{}", page.text());
@@ -76,33 +76,33 @@ async fn the_branch_asks_home_again_at_refresh() {
     let login_scopes = format!("{GROUPS}    promptType: \"\"\n");
     let (mut home, branch) = houses(World::with_clock(), World::with_clock(), &login_scopes).await;
     let (mut alice, app) = (branch.browser(), branch.relying_party("example-app"));
-    let request = app.asks_with("openid groups offline_access", BY_HOME);
-    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    let mut token = app.redeems(&request, &arrival).await.refresh_token().to_owned();
+    let request = app.auth_request_with("openid groups offline_access", BY_HOME);
+    let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let mut token = app.redeems(&request, &auth_response).await.refresh_token().to_owned();
     for _ in 0..3 {
         for house in [&home, &branch] {
             house.advance(Duration::from_secs(6 * 60));
         }
-        let answer = app.refreshes(&token).await;
-        assert_eq!(answer.status, 200, "{}", answer.page.body);
-        let told = verified(answer.id_token(), &app.reads("/keys").await.json);
+        let response = app.refreshes(&token).await;
+        assert_eq!(response.status, 200, "{}", response.page.body);
+        let told = verified(response.id_token(), &app.gets("/keys").await.json);
         assert_eq!(told["groups"], serde_json::json!(["admins", "developers"]));
-        token = answer.refresh_token().to_owned();
+        token = response.refresh_token().to_owned();
     }
 
     // Home is closed: nothing is used up, and all goes on when it opens again.
     home.stop().await;
     branch.advance(Duration::from_secs(6 * 60));
-    let answer = app.refreshes(&token).await;
-    assert_eq!((answer.status, answer.error()), (503, "temporarily_unavailable"));
-    assert!(answer.page.header("retry-after").is_some());
+    let response = app.refreshes(&token).await;
+    assert_eq!((response.status, response.error()), (503, "temporarily_unavailable"));
+    assert!(response.page.header("retry-after").is_some());
     home.advance(Duration::from_secs(6 * 60));
     home.restart().await;
     for house in [&home, &branch] {
         house.advance(Duration::from_secs(2 * 60));
     }
-    let answer = app.refreshes(&token).await;
-    assert_eq!(answer.status, 200, "{}", answer.page.body);
+    let response = app.refreshes(&token).await;
+    assert_eq!(response.status, 200, "{}", response.page.body);
 }
 
 /// Threat 100: an upstream that is down breaks its own button, and nothing else.
@@ -114,7 +114,7 @@ async fn the_branch_starts_and_its_own_accounts_sign_in_while_home_is_closed() {
     );
     let branch = branch.start().await;
     let (mut bea, app) = (branch.browser(), branch.relying_party("example-app"));
-    let request = app.asks("openid");
+    let request = app.auth_request("openid");
     bea.opens(&request.url).await;
     let page = bea.clicks("Head office").await;
     assert_eq!(page.status, 503, "{}", page.text());
@@ -122,7 +122,7 @@ async fn the_branch_starts_and_its_own_accounts_sign_in_while_home_is_closed() {
     bea.clicks("Email").await;
     bea.signs_in("bea@example.com", "bea-builds-5-boats").await;
     bea.approves().await;
-    bea.arrives();
+    bea.auth_response();
 }
 
 /// Threat 94: who may write any address at home must not be taken for its owner at the branch.
@@ -135,7 +135,7 @@ async fn an_address_that_home_does_not_vouch_for_is_refused_and_the_page_says_wh
     );
     let (_home, branch) = houses(World::new().with(&eve), World::new(), "").await;
     let (mut mallory, app) = (branch.browser(), branch.relying_party("example-app"));
-    mallory.opens(app.asks_with("openid email", BY_HOME).url).await;
+    mallory.opens(app.auth_request_with("openid email", BY_HOME).url).await;
     let page = mallory.signs_in(ALICE, "eve-eats-2-apples").await;
     assert_eq!(page.status, 403, "{}", page.text());
     assert!(page.text().contains("Your e-mail address is not verified"), "{}", page.text());
@@ -151,16 +151,16 @@ async fn an_address_that_home_does_not_vouch_for_is_refused_and_the_page_says_wh
     let login_scopes = "    insecureSkipEmailVerified: true\n";
     let (_home, branch) = houses(World::new().with(&eve), World::new(), login_scopes).await;
     let (mut mallory, app) = (branch.browser(), branch.relying_party("example-app"));
-    let request = app.asks_with("openid email", BY_HOME);
-    let arrival = mallory.logs_in(&request, ALICE, "eve-eats-2-apples").await;
-    let answer = app.redeems(&request, &arrival).await;
-    let told = verified(answer.id_token(), &app.reads("/keys").await.json);
+    let request = app.auth_request_with("openid email", BY_HOME);
+    let auth_response = mallory.logs_in(&request, ALICE, "eve-eats-2-apples").await;
+    let response = app.redeems(&request, &auth_response).await;
+    let told = verified(response.id_token(), &app.gets("/keys").await.json);
     assert_eq!(told["email_verified"], false);
     // The branch knows an alice@example.com of its own; the same address does not make them one.
-    let request = app.asks_with("openid email", &[("connector_id", "local")]);
-    let arrival = branch.browser().logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    let answer = app.redeems(&request, &arrival).await;
-    let alice = verified(answer.id_token(), &app.reads("/keys").await.json);
+    let request = app.auth_request_with("openid email", &[("connector_id", "local")]);
+    let auth_response = branch.browser().logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let response = app.redeems(&request, &auth_response).await;
+    let alice = verified(response.id_token(), &app.gets("/keys").await.json);
     assert_eq!(alice["email"], told["email"]);
     assert_ne!(alice["sub"], told["sub"]);
 }
@@ -169,7 +169,7 @@ async fn an_address_that_home_does_not_vouch_for_is_refused_and_the_page_says_wh
 async fn who_signs_out_of_the_branch_is_shown_the_way_to_sign_out_of_home() {
     let (home, branch) = houses(World::new(), World::new(), "").await;
     let (mut alice, app) = (branch.browser(), branch.relying_party("example-app"));
-    alice.logs_in(&app.asks_with("openid", BY_HOME), ALICE, ALICE_PASSWORD).await;
+    alice.logs_in(&app.auth_request_with("openid", BY_HOME), ALICE, ALICE_PASSWORD).await;
     alice.opens(branch.url("/logout")).await;
     let form = alice.page().form_with("csrf").unwrap();
     let page = alice.submits(form).await;
@@ -184,7 +184,7 @@ async fn who_signs_out_of_the_branch_is_shown_the_way_to_sign_out_of_home() {
 
     // Whose password is the branch's own has nothing else to sign out of.
     let mut bob = branch.browser();
-    let request = app.asks_with("openid", &[("connector_id", "local")]);
+    let request = app.auth_request_with("openid", &[("connector_id", "local")]);
     bob.logs_in(&request, crate::world::BOB, crate::world::BOB_PASSWORD).await;
     bob.opens(branch.url("/logout")).await;
     let form = bob.page().form_with("csrf").unwrap();
@@ -196,7 +196,8 @@ async fn who_signs_out_of_the_branch_is_shown_the_way_to_sign_out_of_home() {
 async fn an_administrator_asks_whether_home_is_there_and_takes_us() {
     let (mut home, branch) = houses(World::new(), World::new(), "").await;
     let asked = |arguments: &[&str]| {
-        let said = branch.runs(&[&["check", "CONFIG", "--connector"], arguments].concat(), &[]);
+        let said =
+            branch.runs_command(&[&["check", "CONFIG", "--connector"], arguments].concat(), &[]);
         let text = [said.stdout, said.stderr].concat();
         (said.status.success(), String::from_utf8(text).unwrap())
     };

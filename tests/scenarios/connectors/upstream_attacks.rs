@@ -29,7 +29,7 @@ fn world(connectors: &[String]) -> World {
 
 /// As far as the upstream's own "yes": what brings her back.
 async fn leaves(browser: &mut Browser, app: &RelyingParty, connector: &str) -> reqwest::Url {
-    browser.opens(app.asks_with("openid", &[("connector_id", connector)]).url).await;
+    browser.opens(app.auth_request_with("openid", &[("connector_id", connector)]).url).await;
     let upstream = browser.page().location().expect("it is next");
     browser.get(upstream).await.location().expect("it sends her back")
 }
@@ -37,10 +37,10 @@ async fn leaves(browser: &mut Browser, app: &RelyingParty, connector: &str) -> r
 /// ID, access and refresh token of a login by this connector.
 async fn comes_by(browser: &mut Browser, app: &RelyingParty, connector: &str) -> [String; 3] {
     let scopes = "openid email groups offline_access";
-    let request = app.asks_with(scopes, &[("connector_id", connector)]);
+    let request = app.auth_request_with(scopes, &[("connector_id", connector)]);
     browser.opens(&request.url).await;
-    browser.visits_the_fake().await;
-    let told = app.redeems(&request, &browser.arrives()).await;
+    browser.continues_to_fake_upstream().await;
+    let told = app.redeems(&request, &browser.auth_response()).await;
     [told.id_token(), told.access_token(), told.refresh_token()].map(str::to_owned)
 }
 
@@ -56,21 +56,21 @@ fn refused(page: &Page, browser: &Browser, what: &str) {
 /// H 101: what may be asked is decided before it is asked, so nothing that answers may move it.
 #[tokio::test]
 async fn an_upstream_that_redirects_us_leads_us_nowhere() {
-    let inside = OtherOrigin::listening();
+    let inside = OtherOrigin::start();
     for path in ["/.well-known/openid-configuration", "/keys", "/token", "/userinfo"] {
         let provider = Provider::start().await;
         let server = world(&[oidc("corp", &provider)]).start().await;
         let (mut jane, app) = (server.browser(), server.relying_party("example-app"));
         let to = format!("{}/latest/meta-data", inside.url);
         provider.set(|behaviour| behaviour.replies = vec![(path, Reply::Redirect(to))]);
-        jane.opens(app.asks_with("openid", &[("connector_id", "corp")]).url).await;
+        jane.opens(app.auth_request_with("openid", &[("connector_id", "corp")]).url).await;
         if jane.page().location().is_some() {
-            jane.visits_the_fake().await;
+            jane.continues_to_fake_upstream().await;
         }
         refused(jane.page(), &jane, path);
         assert!(!provider.web.asked(path).is_empty(), "{path} was asked");
         let mut alice = server.browser();
-        let request = app.asks_with("openid", &[("connector_id", "local")]);
+        let request = app.auth_request_with("openid", &[("connector_id", "local")]);
         alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
     }
     for path in ["/login/oauth/access_token", "/user"] {
@@ -79,12 +79,13 @@ async fn an_upstream_that_redirects_us_leads_us_nowhere() {
         let (mut jane, app) = (server.browser(), server.relying_party("example-app"));
         let to = format!("{}/latest/meta-data", inside.url);
         fake.set(|state| state.replies = vec![(path, Reply::Redirect(to))]);
-        jane.opens(app.asks_with("openid", &[("connector_id", "github")]).url).await;
-        let form = jane.visits_the_fake().await.form_with("authorize").expect("GitHub asks");
+        jane.opens(app.auth_request_with("openid", &[("connector_id", "github")]).url).await;
+        let form =
+            jane.continues_to_fake_upstream().await.form_with("authorize").expect("GitHub asks");
         jane.submits(form.press("authorize", "1")).await;
         refused(jane.page(), &jane, path);
     }
-    assert!(inside.heard().is_empty(), "{:?}", inside.heard());
+    assert!(inside.requests().is_empty(), "{:?}", inside.requests());
 }
 
 fn super_github(fake: &GitHub) -> String {
@@ -100,7 +101,7 @@ fn super_github(fake: &GitHub) -> String {
 /// H 101; CVE-2026-23603 (Gitea): a picture is an address that somebody else chose.
 #[tokio::test]
 async fn nobody_fetches_her_picture_or_her_profile() {
-    let inside = OtherOrigin::listening();
+    let inside = OtherOrigin::start();
     let provider = Provider::start().await;
     let url = inside.url.clone();
     provider.claims(move |claims| {
@@ -115,7 +116,7 @@ async fn nobody_fetches_her_picture_or_her_profile() {
         let page = jane.opens(server.url(path)).await;
         assert!(page.status < 400 && !page.body.contains(&inside.url), "{path}: {}", page.body);
     }
-    assert!(inside.heard().is_empty(), "{:?}", inside.heard());
+    assert!(inside.requests().is_empty(), "{:?}", inside.requests());
 }
 
 /// H 103: who somebody is is what one upstream says, together with which one it was.
@@ -124,11 +125,11 @@ async fn one_id_at_two_upstreams_is_two_people() {
     let (first, second) = (Provider::start().await, Provider::start().await);
     let server = world(&[oidc("first", &first), oidc("second", &second)]).start().await;
     let (mut jane, app) = (server.browser(), server.relying_party("example-app"));
-    let keys = app.reads("/keys").await.json;
+    let keys = app.gets("/keys").await.json;
     let [ours, _, _] = comes_by(&mut jane, &app, "first").await;
-    let other = app.asks_with("openid", &[("connector_id", "second"), ("prompt", "none")]);
+    let other = app.auth_request_with("openid", &[("connector_id", "second"), ("prompt", "none")]);
     jane.opens(other.url).await;
-    assert_eq!(jane.arrives_with_error(), "login_required", "the one is not the other");
+    assert_eq!(jane.auth_error(), "login_required", "the one is not the other");
     let [theirs, _, _] = comes_by(&mut server.browser(), &app, "second").await;
     let [ours, theirs] = [&ours, &theirs].map(|token| verified(token, &keys));
     assert_eq!(ours["email"], theirs["email"]);
@@ -152,11 +153,16 @@ async fn a_connector_that_became_another_house_takes_nobody_over() {
     let moved = format!("connectors:\n{}", oidc("corp", &new));
     let server = world.with(&moved).start().await;
     let app = server.relying_party("example-app");
-    let answer = app.refreshes(&refresh).await;
-    assert_eq!((answer.status, answer.error()), (400, "invalid_grant"), "{}", answer.page.body);
+    let response = app.refreshes(&refresh).await;
+    assert_eq!(
+        (response.status, response.error()),
+        (400, "invalid_grant"),
+        "{}",
+        response.page.body
+    );
     assert_eq!(app.userinfo(&access).await.status, 401);
-    jane.opens(app.asks_with("openid", &[("prompt", "none")]).url).await;
-    assert_eq!(jane.arrives_with_error(), "login_required");
+    jane.opens(app.auth_request_with("openid", &[("prompt", "none")]).url).await;
+    assert_eq!(jane.auth_error(), "login_required");
     assert!(!jane.opens(server.url("/")).await.body.contains("jane@example.com"));
     assert!(new.web.asked("/token").is_empty(), "no token of the old house goes to the new one");
     comes_by(&mut jane, &app, "corp").await;
@@ -190,7 +196,7 @@ async fn a_trip_that_began_by_a_way_that_is_closed_since_ends_nowhere() {
     let (mut jane, app) = (server.browser(), server.relying_party("example-app"));
     let back = leaves(&mut jane, &app, "corp").await;
     jane.opens(back).await;
-    jane.arrives();
+    jane.auth_response();
 }
 
 /// H 98: of two codes, states or issuers neither is the answer, and no code is spent.
@@ -227,8 +233,8 @@ async fn nobody_writes_another_address_into_the_audit_log() {
         );
         let server = world.with(&web).start().await;
         let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-        alice.comes_from(forged);
-        alice.logs_in(&app.asks("openid"), ALICE, ALICE_PASSWORD).await;
+        alice.with_forwarded_for(forged);
+        alice.logs_in(&app.auth_request("openid"), ALICE, ALICE_PASSWORD).await;
         let written = audit(&server).await;
         assert!(!written.contains("198.51.100.7") && !written.contains("nonsense"), "{written}");
         let expected = format!("\"ip\":\"{}", known.unwrap_or("127."));
@@ -238,7 +244,7 @@ async fn nobody_writes_another_address_into_the_audit_log() {
 
 async fn audit(server: &Server) -> String {
     let ops = server.relying_party("ops");
-    let token = ops.own_token().await;
-    let read = async |path| ops.calls("GET", path, &token, Value::Null).await.json.to_string();
+    let token = ops.client_credentials_token().await;
+    let read = async |path| ops.calls_api("GET", path, &token, Value::Null).await.json.to_string();
     format!("{}{}", read("/sessions").await, read("/events").await)
 }

@@ -7,7 +7,7 @@
 use reqwest::Url;
 use thirtyfour::Cookie;
 
-use crate::world::{Browser, Chromium, Client, Look, Need, OtherOrigin, Server, World};
+use crate::world::{Browser, Chromium, Client, Display, Need, OtherOrigin, Server, World};
 
 const UPSTREAM: &str = "connectors:\n- type: mockCallback\n  id: corp\n  name: Upstream";
 const START_AGAIN: &str = "Please start again";
@@ -20,8 +20,8 @@ async fn server() -> Server {
 async fn leaves_for_the_upstream(browser: &mut Browser, url: &str) -> Url {
     browser.opens(url).await;
     let link = browser.page().link("Upstream").expect("a choice");
-    let answer = browser.get(link).await;
-    let callback = answer.location().expect("off to the upstream");
+    let response = browser.get(link).await;
+    let callback = response.location().expect("off to the upstream");
     assert!(callback.path().ends_with("/callback"), "{callback}");
     callback
 }
@@ -43,7 +43,7 @@ async fn two_trips_to_the_upstream_come_back_in_any_order() {
     let server = server().await;
     let (app, wiki) = (server.relying_party("example-app"), server.relying_party("wiki"));
     let mut alice = server.browser();
-    let (first, second) = (app.asks("openid email"), wiki.asks("openid"));
+    let (first, second) = (app.auth_request("openid email"), wiki.auth_request("openid"));
     let back_to_first = leaves_for_the_upstream(&mut alice, &first.url).await;
     let back_to_second = leaves_for_the_upstream(&mut alice, &second.url).await;
 
@@ -52,9 +52,9 @@ async fn two_trips_to_the_upstream_come_back_in_any_order() {
     {
         alice.opens(callback).await;
         alice.approves().await;
-        let answer = party.redeems(request, &alice.arrives()).await;
-        assert_eq!(answer.status, 200, "{}", answer.page.body);
-        assert_eq!(crate::world::claims(answer.id_token())["nonce"], request.nonce);
+        let response = party.redeems(request, &alice.auth_response()).await;
+        assert_eq!(response.status, 200, "{}", response.page.body);
+        assert_eq!(crate::world::claims(response.id_token())["nonce"], request.nonce);
     }
 }
 
@@ -63,11 +63,11 @@ async fn two_trips_to_the_upstream_come_back_in_any_order() {
 async fn a_finished_trip_does_not_finish_again() {
     let server = server().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let callback = leaves_for_the_upstream(&mut alice, &app.asks("openid").url).await;
+    let callback = leaves_for_the_upstream(&mut alice, &app.auth_request("openid").url).await;
     let kept = alice.cookies().to_vec();
     alice.opens(&callback).await;
     alice.approves().await;
-    alice.arrives();
+    alice.auth_response();
 
     alice.opens(&callback).await;
     is_start_again(&alice);
@@ -80,7 +80,7 @@ async fn a_finished_trip_does_not_finish_again() {
 async fn a_trip_comes_back_with_its_own_state_and_its_own_code_only() {
     let server = server().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let request = app.asks("openid");
+    let request = app.auth_request("openid");
     let other = leaves_for_the_upstream(&mut alice, &request.url).await;
     let with = |state: &str, code: &str| {
         let query = [("state", state), ("code", code)];
@@ -101,7 +101,7 @@ async fn a_trip_comes_back_with_its_own_state_and_its_own_code_only() {
     // None of it was in the way of the first one.
     alice.opens(&other).await;
     alice.approves().await;
-    alice.arrives();
+    alice.auth_response();
 }
 
 /// Login CSRF (RFC 6749 section 10.12): the address is Mallory's, the browser is Alice's.
@@ -110,8 +110,8 @@ async fn alice_is_not_signed_in_as_mallory_by_an_address_he_sends_her() {
     let server = server().await;
     let app = server.relying_party("example-app");
     let (mut alice, mut mallory) = (server.browser(), server.browser());
-    let his = leaves_for_the_upstream(&mut mallory, &app.asks("openid").url).await;
-    let hers = leaves_for_the_upstream(&mut alice, &app.asks("openid").url).await;
+    let his = leaves_for_the_upstream(&mut mallory, &app.auth_request("openid").url).await;
+    let hers = leaves_for_the_upstream(&mut alice, &app.auth_request("openid").url).await;
 
     alice.opens(&his).await;
     is_start_again(&alice);
@@ -120,10 +120,10 @@ async fn alice_is_not_signed_in_as_mallory_by_an_address_he_sends_her() {
     // Her own login is as it was, and so is his.
     alice.opens(&hers).await;
     alice.approves().await;
-    alice.arrives();
+    alice.auth_response();
     // (To this upstream everybody is the same person, who has agreed by now.)
     mallory.opens(&his).await;
-    mallory.arrives();
+    mallory.auth_response();
 }
 
 #[tokio::test]
@@ -131,7 +131,7 @@ async fn browser_with_two_tabs_finishes_a_login_in_each() {
     if Need::Browser.is_missing() {
         return;
     }
-    let sites = [OtherOrigin::listening(), OtherOrigin::listening()];
+    let sites = [OtherOrigin::start(), OtherOrigin::start()];
     let [app_callback, wiki_callback] = sites.each_ref().map(|site| format!("{}/cb", site.url));
     let server = World::new()
         .client(Client::new("example-app").redirects_to(&[&app_callback]))
@@ -140,9 +140,9 @@ async fn browser_with_two_tabs_finishes_a_login_in_each() {
         .start()
         .await;
     let (app, wiki) = (server.relying_party("example-app"), server.relying_party("wiki"));
-    let (first, second) = (app.asks("openid"), wiki.asks("openid"));
+    let (first, second) = (app.auth_request("openid"), wiki.auth_request("openid"));
 
-    let alice = Chromium::with(Look::DESKTOP).await;
+    let alice = Chromium::with(Display::DESKTOP).await;
     let one = alice.driver.window().await.unwrap();
     alice.opens(&first.url).await;
     let two = alice.driver.new_tab().await.unwrap();
@@ -162,14 +162,14 @@ async fn browser_with_two_tabs_finishes_a_login_in_each() {
         // The other tab has signed in since the first was asked, and renewed what binds logins to this
         // browser: the first is asked again, and not sent away.
         if tab == &one {
-            alice.comes_to(&server.url("/approval")).await;
+            alice.waits_for_url(&server.url("/approval")).await;
             alice.approves().await;
         }
-        let url = alice.comes_to(callback).await;
+        let url = alice.waits_for_url(callback).await;
         assert!(url.contains(&format!("state={}", request.state)), "{url}");
     }
     for site in &sites {
-        let codes = site.heard().iter().filter(|heard| heard.target.contains("code=")).count();
+        let codes = site.requests().iter().filter(|heard| heard.target.contains("code=")).count();
         assert_eq!(codes, 1);
     }
 }
@@ -179,17 +179,17 @@ async fn browser_with_the_back_button_does_not_finish_twice() {
     if Need::Browser.is_missing() {
         return;
     }
-    let site = OtherOrigin::listening();
+    let site = OtherOrigin::start();
     let callback = format!("{}/cb", site.url);
     let app = Client::new("example-app").redirects_to(&[&callback]);
     let server = World::new().client(app).with(UPSTREAM).start().await;
     let app = server.relying_party("example-app");
-    let request = app.asks("openid");
-    let alice = Chromium::with(Look::DESKTOP).await;
+    let request = app.auth_request("openid");
+    let alice = Chromium::with(Display::DESKTOP).await;
     alice.opens(&request.url).await;
     alice.presses("#connector-corp").await;
     alice.approves().await;
-    let arrived = Url::parse(&alice.comes_to(&callback).await).unwrap();
+    let arrived = Url::parse(&alice.waits_for_url(&callback).await).unwrap();
     assert_eq!(alice.text_of("h1").await, "Arrived");
     let fields = [
         ("grant_type", "authorization_code"),
@@ -201,24 +201,24 @@ async fn browser_with_the_back_button_does_not_finish_twice() {
 
     let goes_back_to = async |path: &str| {
         alice.driver.back().await.unwrap();
-        alice.comes_to(&server.url(path)).await;
+        alice.waits_for_url(&server.url(path)).await;
     };
     goes_back_to("/continue").await;
     // Kept pages come back as they were, with their button; others are asked for again.
     if alice.text_of("h1").await != START_AGAIN {
         alice.approves().await;
-        alice.comes_to(&server.url("/approval")).await;
+        alice.waits_for_url(&server.url("/approval")).await;
         assert_eq!(alice.text_of("h1").await, START_AGAIN);
         goes_back_to("/continue").await;
     }
     let codes = || -> Vec<String> {
-        let heard = site.heard().into_iter().map(|heard| heard.target);
+        let heard = site.requests().into_iter().map(|heard| heard.target);
         heard.filter(|target| target.contains("code=")).collect()
     };
     assert_eq!(codes().len(), 1, "{:?}", codes());
     // Further back is the request itself. It is made anew, by somebody who is signed in and has agreed.
     alice.driver.back().await.unwrap();
-    alice.comes_to(&callback).await;
+    alice.waits_for_url(&callback).await;
     assert_eq!(alice.text_of("h1").await, "Arrived");
     assert!(codes().len() == 2 && codes()[0] != codes()[1], "{:?}", codes());
 }
@@ -230,13 +230,13 @@ async fn browser_of_mallory_does_nothing_with_the_address_alice_comes_back_to() 
     }
     let server = server().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let callback = leaves_for_the_upstream(&mut alice, &app.asks("openid").url).await;
+    let callback = leaves_for_the_upstream(&mut alice, &app.auth_request("openid").url).await;
 
-    let mallory = Chromium::with(Look::DESKTOP).await;
+    let mallory = Chromium::with(Display::DESKTOP).await;
     mallory.opens(&callback).await;
     assert_eq!(mallory.text_of("h1").await, START_AGAIN);
     // Also not with a login of his own under way.
-    mallory.opens(&app.asks("openid").url).await;
+    mallory.opens(&app.auth_request("openid").url).await;
     mallory.sees("#connector-corp").await;
     mallory.opens(&callback).await;
     assert_eq!(mallory.text_of("h1").await, START_AGAIN);
@@ -244,7 +244,7 @@ async fn browser_of_mallory_does_nothing_with_the_address_alice_comes_back_to() 
     assert_eq!(mallory.text_of("h1").await, "You are not signed in");
 
     // He spoilt nothing: Alice, back with a screen, goes on. Then the address is worth nothing.
-    let screen = Chromium::with(Look::DESKTOP).await;
+    let screen = Chromium::with(Display::DESKTOP).await;
     screen.opens(server.url("/")).await;
     for kept in alice.cookies() {
         let mut cookie = Cookie::new(&kept.name, &kept.value);

@@ -16,14 +16,14 @@ async fn two_upstreams() -> Server {
 /// Leaves for an upstream and returns the address that it sends the browser back to.
 async fn leaves(browser: &mut Browser, server: &Server, upstream: &str) -> reqwest::Url {
     let app = server.relying_party("example-app");
-    let url = app.asks_with("openid", &[("connector_id", upstream)]).url;
-    let mut answer = browser.get(url).await;
+    let url = app.auth_request_with("openid", &[("connector_id", upstream)]).url;
+    let mut response = browser.get(url).await;
     loop {
-        let next = answer.location().unwrap_or_else(|| panic!("no trip: {}", answer.text()));
+        let next = response.location().unwrap_or_else(|| panic!("no trip: {}", response.text()));
         if next.path().ends_with("/callback") {
             return next;
         }
-        answer = browser.get(&next).await;
+        response = browser.get(&next).await;
     }
 }
 
@@ -51,13 +51,13 @@ async fn who_left_for_an_upstream_comes_back_signed_in() {
     let mut alice = server.browser();
     let back = leaves(&mut alice, &server, "mock").await;
     alice.opens(back).await;
-    alice.arrives();
+    alice.auth_response();
     // By the address that names the upstream, too.
     let mut alice = server.browser();
     let back = leaves(&mut alice, &server, "other").await;
     let (state, code) = (parameter(&back, "state"), parameter(&back, "code"));
     alice.opens(callback(&server, "/callback/other", &state, &code)).await;
-    alice.arrives();
+    alice.auth_response();
 }
 
 /// B 32; RFC 9700 section 4.4: what one upstream answered is not another's answer.
@@ -81,7 +81,7 @@ async fn the_answer_of_one_upstream_is_not_taken_for_that_of_another() {
     refused(&page, &alice);
     // The first trip was not disturbed by it.
     alice.opens(callback(&server, "/callback", &state, &code)).await;
-    alice.arrives();
+    alice.auth_response();
 }
 
 /// B 33: Mallory's finished trip in Alice's browser would sign Alice in as Mallory.
@@ -97,7 +97,7 @@ async fn a_trip_that_mallory_made_does_not_end_in_alices_browser() {
     let page = alice.opens(&lure).await.clone();
     refused(&page, &alice);
     alice.opens(own).await;
-    alice.arrives();
+    alice.auth_response();
 }
 
 /// B 32: a state nobody gave, one that is over, and none at all.
@@ -115,7 +115,7 @@ async fn a_trip_ends_once_and_only_with_its_own_state() {
         refused(&page, &alice);
     }
     alice.opens(&back).await;
-    alice.arrives();
+    alice.auth_response();
     let again = alice.opens(&back).await.clone();
     assert_eq!(again.status, 400, "{}", again.text());
     assert!(again.header("location").is_none());
@@ -143,7 +143,7 @@ async fn a_refusal_of_the_upstream_is_told_and_ends_the_trip() {
 async fn another_site_cannot_post_our_forms() {
     let server = World::new().start().await;
     let mut alice = server.browser();
-    alice.opens(server.relying_party("example-app").asks("openid").url).await;
+    alice.opens(server.relying_party("example-app").auth_request("openid").url).await;
     let form = alice.page().form_with("password").unwrap();
     let form = form.fill("login", ALICE).fill("password", ALICE_PASSWORD);
     let body = reqwest::Url::parse_with_params("http://x/", &form.fields).unwrap();
@@ -170,16 +170,16 @@ async fn another_site_cannot_post_our_forms() {
         ("sec-fetch-site", "cross-site".into()),
         ("sec-fetch-site", "same-site".into()),
     ] {
-        let answer = post(name, value.clone(), true).send().await.unwrap();
-        assert_eq!(answer.status(), 403, "{name}: {value}");
-        assert!(answer.headers().get(SET_COOKIE).is_none(), "{name}: {value}");
+        let response = post(name, value.clone(), true).send().await.unwrap();
+        assert_eq!(response.status(), 403, "{name}: {value}");
+        assert!(response.headers().get(SET_COOKIE).is_none(), "{name}: {value}");
     }
     // Without the cookies that a browser leaves out, it is nobody's login at all.
-    let answer = post(origin, server.origin(), false).send().await.unwrap();
-    assert_eq!(answer.status(), 400);
-    assert!(answer.headers().get(SET_COOKIE).is_none());
+    let response = post(origin, server.origin(), false).send().await.unwrap();
+    assert_eq!(response.status(), 400);
+    assert!(response.headers().get(SET_COOKIE).is_none());
     // From our own page it is what it should be.
-    let answer = post(origin, server.origin(), true).send().await.unwrap();
-    assert_eq!(answer.status(), 303);
-    assert!(answer.headers()[LOCATION].to_str().unwrap().starts_with("/dex/continue?"));
+    let response = post(origin, server.origin(), true).send().await.unwrap();
+    assert_eq!(response.status(), 303);
+    assert!(response.headers()[LOCATION].to_str().unwrap().starts_with("/dex/continue?"));
 }

@@ -1,7 +1,7 @@
 //! What browsers and proxies may keep (threat C 46): nothing that is somebody's, and what is
 //! everybody's for a short while.
 
-use crate::world::raw_http::{http, send};
+use crate::world::http::{bare_client, send};
 use crate::world::{ALICE, ALICE_PASSWORD, Page, World};
 
 fn assert_not_kept(page: &Page, what: &str) {
@@ -15,7 +15,7 @@ fn assert_not_kept(page: &Page, what: &str) {
 async fn no_page_and_no_redirect_of_a_login_is_kept() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let begun = alice.get(app.asks("openid").url).await;
+    let begun = alice.get(app.auth_request("openid").url).await;
     assert_eq!(begun.status, 303);
     assert_not_kept(&begun, "the way to the form");
     assert_not_kept(alice.follow(begun).await, "the form");
@@ -56,20 +56,23 @@ async fn no_error_is_kept() {
         assert_eq!(page.status, status, "{path}");
         assert_not_kept(&page, path);
     }
-    let untyped = send(http().post(server.url("/approval")).body("{}")).await;
+    let untyped = send(bare_client().post(server.url("/approval")).body("{}")).await;
     assert_eq!(untyped.status, 415);
     assert!(untyped.body.contains("<h1>"), "an error is a page: {untyped:?}");
     assert_not_kept(&untyped, "a form that is none");
-    assert_not_kept(&send(http().delete(server.url("/auth"))).await, "a method that is none");
+    assert_not_kept(
+        &send(bare_client().delete(server.url("/auth"))).await,
+        "a method that is none",
+    );
 }
 
 #[tokio::test]
 async fn no_token_and_nothing_told_for_one_is_kept() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let request = app.asks("openid offline_access");
-    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    let tokens = app.redeems(&request, &arrival).await;
+    let request = app.auth_request("openid offline_access");
+    let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let tokens = app.redeems(&request, &auth_response).await;
     assert_eq!(tokens.status, 200);
     assert_not_kept(&tokens.page, "tokens");
     assert_not_kept(&app.refreshes(tokens.refresh_token()).await.page, "refreshed tokens");
@@ -88,8 +91,8 @@ async fn no_token_and_nothing_told_for_one_is_kept() {
 async fn keys_and_discovery_are_kept_for_five_minutes() {
     let server = World::new().start().await;
     for path in ["/keys", "/.well-known/openid-configuration"] {
-        let asked = |tag: &str| http().get(server.url(path)).header("if-none-match", tag);
-        let first = send(http().get(server.url(path))).await;
+        let asked = |tag: &str| bare_client().get(server.url(path)).header("if-none-match", tag);
+        let first = send(bare_client().get(server.url(path))).await;
         let kept = first.header("cache-control").unwrap();
         assert!(kept.starts_with("public, max-age=300"), "{path}: {kept}");
         assert_eq!(first.header("pragma"), None, "{path}");

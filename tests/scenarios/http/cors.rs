@@ -3,7 +3,7 @@
 
 use reqwest::Method;
 
-use crate::world::raw_http::{http, send};
+use crate::world::http::{bare_client, send};
 use crate::world::{ALICE, ALICE_PASSWORD, Page, Server, World};
 
 const ALLOWED: &str = "https://app.example.com";
@@ -32,7 +32,7 @@ fn world(origins: &str) -> World {
 }
 
 async fn asked(server: &Server, method: Method, path: &str, origin: &str) -> Page {
-    let request = http().request(method, server.url(path)).header("origin", origin);
+    let request = bare_client().request(method, server.url(path)).header("origin", origin);
     let request = request.header("access-control-request-method", "POST");
     send(request.header("access-control-request-headers", "authorization")).await
 }
@@ -103,6 +103,6 @@ async fn any_origin_means_without_credentials() {
     }
     // What a script could read is what it could read anyway: her cookies open nothing there.
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    alice.logs_in(&app.asks("openid"), ALICE, ALICE_PASSWORD).await;
+    alice.logs_in(&app.auth_request("openid"), ALICE, ALICE_PASSWORD).await;
     assert_eq!(alice.get(server.url("/userinfo")).await.status, 401);
 }

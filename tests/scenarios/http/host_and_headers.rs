@@ -1,7 +1,7 @@
 //! What a request says about where it came to is not believed (threat K 120), and what surrounds every
 //! answer keeps other pages out of ours (K 121, 122 and 124).
 
-use crate::world::raw_http::{http, send, send_bytes};
+use crate::world::http::{bare_client, send, send_bytes};
 use crate::world::{ALICE, ALICE_PASSWORD, Client, Page, World};
 
 /// K 120: CVE-2025-64101 (ZITADEL): links in somebody's mail led to the host of an attacker's request.
@@ -9,12 +9,12 @@ use crate::world::{ALICE, ALICE_PASSWORD, Client, Page, World};
 async fn every_url_is_the_issuers_whatever_host_was_asked() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    alice.logs_in(&app.asks("openid"), ALICE, ALICE_PASSWORD).await;
+    alice.logs_in(&app.auth_request("openid"), ALICE, ALICE_PASSWORD).await;
     let cookies = alice.cookies().iter().map(|c| format!("{}={}", c.name, c.value));
     let cookies = cookies.collect::<Vec<_>>().join("; ");
-    let asked = app.asks("openid").url.replace(&server.origin(), "");
+    let asked = app.auth_request("openid").url.replace(&server.origin(), "");
     let consent =
-        app.asks_with("openid", &[("prompt", "consent")]).url.replace(&server.origin(), "");
+        app.auth_request_with("openid", &[("prompt", "consent")]).url.replace(&server.origin(), "");
     let forwarded = "X-Forwarded-Host: evil.example.com\r\nX-Forwarded-Proto: gopher\r\n\
                      X-Forwarded-Prefix: /evil\r\nX-Original-URL: /evil\r\nX-Rewrite-URL: /evil\r\n\
                      Forwarded: host=evil.example.com;proto=gopher\r\nX-Host: evil.example.com\r\n";
@@ -52,7 +52,7 @@ async fn pages() -> Vec<(&'static str, Page)> {
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     let mut pages = vec![
         ("home, signed out", alice.opens(server.url("/")).await.clone()),
-        ("choice", alice.opens(app.asks("openid").url).await.clone()),
+        ("choice", alice.opens(app.auth_request("openid").url).await.clone()),
         ("login", alice.clicks("Email").await.clone()),
         ("wrong password", alice.signs_in(ALICE, "wrong").await.clone()),
         ("approval", alice.signs_in(ALICE, ALICE_PASSWORD).await.clone()),
@@ -61,11 +61,11 @@ async fn pages() -> Vec<(&'static str, Page)> {
         ("error", alice.opens(server.url("/auth")).await.clone()),
         ("not found", alice.opens(server.url("/nothing")).await.clone()),
     ];
-    let posted = app.asks_with("openid", &[("response_mode", "form_post")]);
+    let posted = app.auth_request_with("openid", &[("response_mode", "form_post")]);
     alice.opens(&posted.url).await;
     pages.push(("form post", alice.approves().await.clone()));
     let by_hand = "urn:ietf:wg:oauth:2.0:oob";
-    let cli = server.relying_party("cli").asks_with("openid", &[("redirect_uri", by_hand)]);
+    let cli = server.relying_party("cli").auth_request_with("openid", &[("redirect_uri", by_hand)]);
     alice.opens(&cli.url).await;
     pages.push(("out of band", alice.approves().await.clone()));
     alice.opens(server.url("/logout")).await;
@@ -146,7 +146,7 @@ async fn every_answer_is_what_it_says_it_is() {
         assert!(page.header("server").is_none() && page.header("x-powered-by").is_none(), "{path}");
     }
     let plain = World::new().start().await;
-    let page = send(http().get(plain.url("/keys"))).await;
+    let page = send(bare_client().get(plain.url("/keys"))).await;
     assert_eq!(page.header("strict-transport-security"), None, "RFC 6797 section 7.2");
 }
 

@@ -4,7 +4,7 @@
 use std::io::Write;
 
 use crate::world::World;
-use crate::world::raw_http::{connect, http, read_until_closed, send, send_bytes};
+use crate::world::http::{bare_client, connect, read_until_closed, send, send_bytes};
 
 /// The statuses of all answers in what was said.
 fn statuses(said: &str) -> Vec<&str> {
@@ -50,7 +50,7 @@ async fn a_request_with_two_ends_is_one_request_or_none() {
          ffffffffffffffff1\r\na=b\r\n0\r\n\r\n{hidden}"
     );
     assert_eq!(statuses(&send_bytes(&server, size)), ["400"]);
-    assert_eq!(send(http().get(server.url("/keys"))).await.status, 200);
+    assert_eq!(send(bare_client().get(server.url("/keys"))).await.status, 200);
 }
 
 /// K 125.
@@ -94,7 +94,7 @@ async fn a_request_names_one_host() {
 async fn odd_methods_are_refused_where_they_mean_nothing() {
     let server = World::new().start().await;
     for method in ["TRACE", "PUT", "DELETE", "PATCH", "GET", "HEAD", "FROB"] {
-        let request = http().request(method.parse().unwrap(), server.url("/token"));
+        let request = bare_client().request(method.parse().unwrap(), server.url("/token"));
         let refused = send(request.header("x-mine", "echo-me")).await;
         assert_eq!(refused.status, 405, "{method}");
         assert_eq!(refused.header("allow"), Some("POST"), "{method}");
@@ -102,7 +102,7 @@ async fn odd_methods_are_refused_where_they_mean_nothing() {
     }
     for path in ["/auth", "/approval", "/logout", "/keys", "/static/x.css", "/"] {
         for method in ["TRACE", "PUT", "DELETE", "FROB"] {
-            let request = http().request(method.parse().unwrap(), server.url(path));
+            let request = bare_client().request(method.parse().unwrap(), server.url(path));
             let refused = send(request).await;
             assert!(matches!(refused.status, 404 | 405), "{method} {path}: {}", refused.status);
         }
@@ -127,7 +127,7 @@ async fn a_connection_that_never_finishes_its_request_is_closed() {
         }
     }
     for _ in 0..20 {
-        assert_eq!(send(http().get(server.url("/keys"))).await.status, 200);
+        assert_eq!(send(bare_client().get(server.url("/keys"))).await.status, 200);
     }
     for (half, mut stream) in slow {
         let said = read_until_closed(&mut stream);

@@ -1,7 +1,7 @@
 //! Texts that a database takes for something else (threat L 134): each is refused as what it is, and
 //! none is a failure of the server.
 
-use crate::world::raw_http::{http, send};
+use crate::world::http::{bare_client, send};
 use crate::world::{ALICE, ALICE_PASSWORD, Need, World};
 
 fn odd_texts() -> Vec<String> {
@@ -31,9 +31,9 @@ fn odd_texts() -> Vec<String> {
 async fn refuses_them(world: World) {
     let server = world.start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let request = app.asks("openid offline_access");
-    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    let tokens = app.redeems(&request, &arrival).await;
+    let request = app.auth_request("openid offline_access");
+    let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let tokens = app.redeems(&request, &auth_response).await;
     for odd in odd_texts() {
         for refused in [
             app.refreshes(&odd).await,
@@ -48,16 +48,16 @@ async fn refuses_them(world: World) {
             assert_eq!((refused.status, refused.error()), (400, "invalid_grant"), "{odd:?}");
         }
         let fields = [("grant_type", "authorization_code"), ("code", "c"), ("client_id", &*odd)];
-        let unknown = send(http().post(server.url("/token")).form(&fields)).await;
+        let unknown = send(bare_client().post(server.url("/token")).form(&fields)).await;
         assert_eq!(unknown.status, 401, "{odd:?}: {}", unknown.body);
         for parameter in
             ["client_id", "connector_id", "nonce", "scope", "login_hint", "id_token_hint"]
         {
-            let page = alice.get(app.asks_with("openid", &[(parameter, &odd)]).url).await;
+            let page = alice.get(app.auth_request_with("openid", &[(parameter, &odd)]).url).await;
             assert!(page.status < 500, "{parameter} {odd:?}: {}", page.status);
         }
         let mut stranger = server.browser();
-        stranger.opens(app.asks("openid").url).await;
+        stranger.opens(app.auth_request("openid").url).await;
         let page = stranger.signs_in(&odd, "not-the-password").await;
         assert!(matches!(page.status, 401 | 429), "{odd:?}: {}", page.status);
     }
@@ -89,9 +89,9 @@ async fn what_an_application_chose_comes_back_as_it_was() {
         let server = world.start().await;
         let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
         for nonce in ["'; --", "e\u{301}\u{10ffff}", "  spaces  ", "a\\u0000b", "\"{}"] {
-            let request = app.asks_with("openid", &[("nonce", nonce)]);
-            let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-            let told = crate::world::claims(app.redeems(&request, &arrival).await.id_token());
+            let request = app.auth_request_with("openid", &[("nonce", nonce)]);
+            let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+            let told = crate::world::claims(app.redeems(&request, &auth_response).await.id_token());
             assert_eq!(told["nonce"], nonce);
         }
     }

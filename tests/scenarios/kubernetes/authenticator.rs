@@ -20,9 +20,9 @@ fn world() -> World {
 /// The ID token of a login for `client`.
 async fn token_of(server: &Server, client: &str, scopes: &str, who: (&str, &str)) -> String {
     let (mut person, app) = (server.browser(), server.relying_party(client));
-    let request = app.asks(scopes);
-    let arrival = person.logs_in(&request, who.0, who.1).await;
-    app.redeems(&request, &arrival).await.id_token().to_owned()
+    let request = app.auth_request(scopes);
+    let auth_response = person.logs_in(&request, who.0, who.1).await;
+    app.redeems(&request, &auth_response).await.id_token().to_owned()
 }
 
 async fn alices(server: &Server, client: &str, scopes: &str) -> String {
@@ -32,11 +32,11 @@ async fn alices(server: &Server, client: &str, scopes: &str) -> String {
 /// An API server with these flags beside those every cluster of ours has.
 fn with_flags(server: &Server, more: &Value) -> ApiServer {
     let mut api = ApiServer::trusting(server, "kubernetes");
-    api.does(&json!({"op": "drop", "id": "cluster"}));
+    api.executes(&json!({"op": "drop", "id": "cluster"}));
     let mut flags = json!({"op": "flags", "id": "cluster", "issuerURL": server.issuer(),
         "clientID": "kubernetes", "caFile": server.ca_file()});
     flags.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    api.does(&flags);
+    api.executes(&flags);
     api
 }
 

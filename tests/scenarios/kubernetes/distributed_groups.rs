@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use crate::scenarios::connectors::ldap;
 use crate::scenarios::operations::database_down::Database;
 use crate::world::{
-    ALICE, ApiServer, Client, Laptop, Need, Person, Server, World, claims, refusal, slapd, verified,
+    ALICE, ApiServer, Client, Need, Person, Server, SignedInClient, World, claims, refusal, slapd,
+    verified,
 };
 
 const GROUPS: &str = "/kubernetes/groups";
@@ -22,7 +23,7 @@ pub fn on(world: World) -> World {
         .with("oauth2:\n  skipApprovalScreen: true")
 }
 
-impl Laptop {
+impl SignedInClient {
     /// What the cluster asks with, in the ID token.
     fn handle(&self) -> String {
         handle_in(&self.id_token)
@@ -30,9 +31,9 @@ impl Laptop {
 
     /// What stands at the endpoint for its bearer.
     async fn groups(&self) -> Result<Value, u16> {
-        let answer = self.app.reads_as(&self.handle(), GROUPS).await;
-        match answer.status {
-            200 => Ok(claims(&answer.page.body)["groups"].clone()),
+        let response = self.app.gets_as(&self.handle(), GROUPS).await;
+        match response.status {
+            200 => Ok(claims(&response.page.body)["groups"].clone()),
             status => Err(status),
         }
     }
@@ -67,8 +68,8 @@ async fn kubernetes_asks_for_the_groups_and_hears_no_once_the_session_has_ended(
     }
     let server = on(World::https()).start().await;
     let (one, other) = (
-        Laptop::of_alice(&server, "kubernetes", SCOPES).await,
-        Laptop::of_alice(&server, "kubernetes", SCOPES).await,
+        SignedInClient::sign_in_alice(&server, "kubernetes", SCOPES).await,
+        SignedInClient::sign_in_alice(&server, "kubernetes", SCOPES).await,
     );
     assert_eq!(claims(&one.id_token).get("groups"), None);
     let mut api = api_server(&server, &one.id_token);
@@ -76,7 +77,7 @@ async fn kubernetes_asks_for_the_groups_and_hears_no_once_the_session_has_ended(
     assert_eq!(seen["username"], format!("oidc:{ALICE}"));
     assert_eq!(seen["groups"], json!(["oidc:admins", "oidc:developers"]), "{seen}");
 
-    one.ends().await;
+    one.revokes().await;
     let seen = api.authenticates(&one.id_token);
     assert!(refusal(&seen).contains("401"), "{seen}");
     assert_eq!(api.authenticates(&other.id_token)["ok"], true, "the other laptop goes on");
@@ -89,16 +90,18 @@ async fn kubernetes_lets_nobody_in_longer_than_its_cache_of_ten_seconds() {
         return;
     }
     let server = on(World::https()).start().await;
-    let alice = Laptop::of_alice(&server, "kubernetes", SCOPES).await;
+    let alice = SignedInClient::sign_in_alice(&server, "kubernetes", SCOPES).await;
     let mut api = ApiServer::new();
-    api.does(&json!({"op": "flags", "id": "cluster", "issuerURL": server.issuer(), "cache": true,
-        "clientID": "kubernetes", "caFile": server.ca_file(), "groupsClaim": "groups"}));
+    api.executes(
+        &json!({"op": "flags", "id": "cluster", "issuerURL": server.issuer(), "cache": true,
+        "clientID": "kubernetes", "caFile": server.ca_file(), "groupsClaim": "groups"}),
+    );
     let begun = Instant::now();
     while api.authenticates(&alice.id_token)["ok"] != true {
         assert!(begun.elapsed() < Duration::from_secs(30));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    alice.ends().await;
+    alice.revokes().await;
     assert_eq!(alice.groups().await, Err(401));
     let begun = Instant::now();
     while api.authenticates(&alice.id_token)["ok"] == true {
@@ -114,10 +117,11 @@ async fn kubernetes_is_not_talked_round_with_an_access_token_or_one_without_grou
         return;
     }
     let server = on(World::https()).start().await;
-    let alice = Laptop::of_alice(&server, "kubernetes", SCOPES).await;
-    let bare = Laptop::of_alice(&server, "kubernetes", "openid email offline_access").await;
+    let alice = SignedInClient::sign_in_alice(&server, "kubernetes", SCOPES).await;
+    let bare =
+        SignedInClient::sign_in_alice(&server, "kubernetes", "openid email offline_access").await;
     let scopes = format!("{SCOPES} audience:server:client_id:kubernetes");
-    let dashboard = Laptop::of_alice(&server, "example-app", &scopes).await;
+    let dashboard = SignedInClient::sign_in_alice(&server, "example-app", &scopes).await;
     let mut api = api_server(&server, &alice.id_token);
     let tokens = [&alice.access_token, &bare.id_token, &bare.access_token, &dashboard.id_token];
     let seen = tokens.map(|token| api.authenticates(token)["groups"].clone());
@@ -125,7 +129,7 @@ async fn kubernetes_is_not_talked_round_with_an_access_token_or_one_without_grou
     assert_eq!(seen, [groups.clone(), json!([]), json!([]), groups]);
 
     for laptop in [&alice, &bare, &dashboard] {
-        laptop.ends().await;
+        laptop.revokes().await;
     }
     for token in tokens {
         refusal(&api.authenticates(token));
@@ -136,12 +140,12 @@ async fn kubernetes_is_not_talked_round_with_an_access_token_or_one_without_grou
 #[tokio::test]
 async fn kubernetes_takes_the_answer_about_groups_for_nobody() {
     let server = on(World::https()).start().await;
-    let alice = Laptop::of_alice(&server, "kubernetes", SCOPES).await;
-    let answer = alice.app.reads_as(&alice.handle(), GROUPS).await;
-    assert_eq!(answer.page.header("content-type"), Some("application/jwt"));
-    assert_eq!(answer.page.header("cache-control"), Some("no-store"));
-    let jwt = &answer.page.body;
-    let told = verified(jwt, &alice.app.reads("/keys").await.json);
+    let alice = SignedInClient::sign_in_alice(&server, "kubernetes", SCOPES).await;
+    let response = alice.app.gets_as(&alice.handle(), GROUPS).await;
+    assert_eq!(response.page.header("content-type"), Some("application/jwt"));
+    assert_eq!(response.page.header("cache-control"), Some("no-store"));
+    let jwt = &response.page.body;
+    let told = verified(jwt, &alice.app.gets("/keys").await.json);
     let names: Vec<_> = told.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(names, ["iss", "aud", "exp", "iat", "groups"], "{told}");
     assert_eq!(told["aud"], "kubernetes");
@@ -156,7 +160,7 @@ async fn kubernetes_takes_the_answer_about_groups_for_nobody() {
     let mut api = api_server(&server, &alice.id_token);
     assert!(refusal(&api.authenticates(jwt)).contains("username"));
     let mut by_subject = ApiServer::new();
-    by_subject.does(&json!({"op": "flags", "id": "cluster", "issuerURL": server.issuer(),
+    by_subject.executes(&json!({"op": "flags", "id": "cluster", "issuerURL": server.issuer(),
         "clientID": "kubernetes", "caFile": server.ca_file()}));
     assert!(refusal(&by_subject.authenticates(jwt)).contains("sub"));
 }
@@ -165,7 +169,7 @@ async fn kubernetes_takes_the_answer_about_groups_for_nobody() {
 #[tokio::test]
 async fn the_handle_is_good_for_the_groups_and_nothing_else() {
     let server = on(World::new()).start().await;
-    let alice = Laptop::of_alice(&server, "kubernetes", SCOPES).await;
+    let alice = SignedInClient::sign_in_alice(&server, "kubernetes", SCOPES).await;
     let handle = alice.handle();
     assert_eq!(alice.groups().await, Ok(json!(["admins", "developers"])));
     assert_eq!(alice.app.userinfo(&handle).await.status, 401);
@@ -178,14 +182,14 @@ async fn the_handle_is_good_for_the_groups_and_nothing_else() {
     let (rest, mac) = handle.rsplit_once('.').unwrap();
     let changed = format!("{rest}.{}", mac.chars().rev().collect::<String>());
     for bearer in [&alice.id_token, &alice.access_token, &alice.refresh_token, &changed] {
-        let answer = alice.app.reads_as(bearer, GROUPS).await;
-        assert_eq!((answer.status, answer.error()), (401, "invalid_token"));
+        let response = alice.app.gets_as(bearer, GROUPS).await;
+        assert_eq!((response.status, response.error()), (401, "invalid_token"));
     }
-    assert_eq!(alice.app.reads(GROUPS).await.status, 401);
+    assert_eq!(alice.app.gets(GROUPS).await.status, 401);
     // Where tokens are read and not asked about, groups are told as ever.
     let told = alice.app.userinfo(&alice.access_token).await;
     assert_eq!(told.json["groups"], json!(["admins", "developers"]));
-    let own = Laptop::of_alice(&server, "example-app", SCOPES).await;
+    let own = SignedInClient::sign_in_alice(&server, "example-app", SCOPES).await;
     assert_eq!(claims(&own.id_token)["groups"], json!(["admins", "developers"]));
 }
 
@@ -196,10 +200,10 @@ async fn the_handle_dies_with_its_token() {
     }
     let world = on(World::with_clock()).with("expiry:\n  idTokens: 10m");
     let server = world.start().await;
-    let alice = Laptop::of_alice(&server, "kubernetes", SCOPES).await;
+    let alice = SignedInClient::sign_in_alice(&server, "kubernetes", SCOPES).await;
     server.advance(Duration::from_secs(9 * 60 + 30));
-    let answer = alice.app.reads_as(&alice.handle(), GROUPS).await;
-    assert_eq!(claims(&answer.page.body)["exp"], claims(&alice.id_token)["exp"], "no longer");
+    let response = alice.app.gets_as(&alice.handle(), GROUPS).await;
+    assert_eq!(claims(&response.page.body)["exp"], claims(&alice.id_token)["exp"], "no longer");
     server.advance(Duration::from_secs(35));
     assert_eq!(alice.groups().await, Err(401));
 }
@@ -212,7 +216,7 @@ async fn a_person_in_five_hundred_groups_has_a_small_token() {
     let person = Person::new("carol@example.com", "carol-joins-500-teams").groups(&names);
     let server = on(World::new().person(person)).start().await;
     let who = ("carol@example.com", "carol-joins-500-teams");
-    let carol = Laptop::of(who, &server, "kubernetes", SCOPES, &[]).await;
+    let carol = SignedInClient::sign_in(who, &server, "kubernetes", SCOPES, &[]).await;
     assert!(carol.id_token.len() < 1500, "{} bytes", carol.id_token.len());
     assert_eq!(carol.groups().await.unwrap().as_array().unwrap().len(), 500);
 }
@@ -227,7 +231,7 @@ async fn kubernetes_sees_a_change_of_groups_in_the_directory_with_the_token_it_h
     let world = on(World::with_clock().over_https()).with("expiry:\n  idTokens: 1h");
     let server = world.with(&ldap::connector(&directory)).start().await;
     let (who, by_ldap) = (("jane", slapd::PASSWORD), [("connector_id", "ldap")]);
-    let jane = Laptop::of(who, &server, "kubernetes", SCOPES, &by_ldap).await;
+    let jane = SignedInClient::sign_in(who, &server, "kubernetes", SCOPES, &by_ldap).await;
     let mut api = api_server(&server, &jane.id_token);
     let before = json!(["oidc:admins", "oidc:developers", "oidc:staff", "oidc:everybody"]);
     assert_eq!(api.authenticates(&jane.id_token)["groups"], before);
@@ -261,10 +265,10 @@ async fn without_its_database_no_groups_are_told() {
     let world = on(World::with_postgres());
     let database = Database::of(&world);
     let server = world.start().await;
-    let alice = Laptop::of_alice(&server, "kubernetes", SCOPES).await;
+    let alice = SignedInClient::sign_in_alice(&server, "kubernetes", SCOPES).await;
     assert_eq!(alice.groups().await, Ok(json!(["admins", "developers"])));
     database.closes();
-    let answer = alice.app.reads_as(&alice.handle(), GROUPS).await;
-    assert_eq!((answer.status, answer.error()), (503, "temporarily_unavailable"));
-    assert!(answer.page.header("retry-after").is_some());
+    let response = alice.app.gets_as(&alice.handle(), GROUPS).await;
+    assert_eq!((response.status, response.error()), (503, "temporarily_unavailable"));
+    assert!(response.page.header("retry-after").is_some());
 }

@@ -18,19 +18,19 @@ struct Kubectl {
 }
 
 impl Kubectl {
-    async fn of_alice(server: &Server) -> Self {
+    async fn sign_in_alice(server: &Server) -> Self {
         let (mut alice, app) = (server.browser(), server.relying_party("kubernetes"));
-        let request = app.asks("openid email offline_access");
-        let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-        let answer = app.redeems(&request, &arrival).await;
-        Self { app, refresh_token: answer.refresh_token().to_owned() }
+        let request = app.auth_request("openid email offline_access");
+        let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+        let response = app.redeems(&request, &auth_response).await;
+        Self { app, refresh_token: response.refresh_token().to_owned() }
     }
 
     async fn new_token(&mut self) -> String {
-        let answer = self.app.refreshes(&self.refresh_token).await;
-        assert_eq!(answer.status, 200, "{}", answer.page.body);
-        answer.refresh_token().clone_into(&mut self.refresh_token);
-        answer.id_token().to_owned()
+        let response = self.app.refreshes(&self.refresh_token).await;
+        assert_eq!(response.status, 200, "{}", response.page.body);
+        response.refresh_token().clone_into(&mut self.refresh_token);
+        response.id_token().to_owned()
     }
 }
 
@@ -48,7 +48,7 @@ async fn kubernetes_goes_on_through_a_rotation_though_it_remembers_keys() {
         .with("expiry:\n  idTokens: 10m\n  signingKeys: 6h")
         .start()
         .await;
-    let mut kubectl = Kubectl::of_alice(&server).await;
+    let mut kubectl = Kubectl::sign_in_alice(&server).await;
     let first = kubectl.new_token().await;
     // It looks now and then no more: what would happen to it is why a key is published early.
     let mut hasty = ApiServer::trusting(&server, "kubernetes");
@@ -61,7 +61,7 @@ async fn kubernetes_goes_on_through_a_rotation_though_it_remembers_keys() {
     let before = kubectl.new_token().await;
     assert_eq!(cluster.authenticates(&before)["ok"], true);
     // Each of the two has read them once. A line comes to the log just after its answer.
-    server.comes_to_say(2, KEYS_READ).await;
+    server.waits_for_log(2, KEYS_READ).await;
 
     server.advance(58 * MINUTE);
     let last_of_the_old = kubectl.new_token().await;
@@ -71,7 +71,7 @@ async fn kubernetes_goes_on_through_a_rotation_though_it_remembers_keys() {
         let seen = cluster.authenticates(token);
         assert_eq!(seen["username"], format!("oidc:{ALICE}"), "{seen}");
     }
-    assert_eq!(server.has_said(KEYS_READ), 2, "it went by what it remembered");
+    assert_eq!(server.count_in_log(KEYS_READ), 2, "it went by what it remembered");
     let seen = hasty.authenticates(&first_of_the_new);
     assert_eq!((&seen["ok"], &seen["refused"]), (&false.into(), &true.into()), "{seen}");
 

@@ -6,10 +6,10 @@
 use serde_json::{Value, json};
 
 use crate::scenarios::operations::database_down::Database;
-use crate::world::raw_http::send_bytes;
+use crate::world::http::send_bytes;
 use crate::world::{
-    ALICE, ALICE_PASSWORD, ApiServer, BOB, BOB_PASSWORD, Client, Laptop, Need, Server, World,
-    claims, refusal,
+    ALICE, ALICE_PASSWORD, ApiServer, BOB, BOB_PASSWORD, Client, Need, Server, SignedInClient,
+    World, claims, refusal,
 };
 
 const CREDENTIAL: &str = "what-the-api-server-brings-71c1";
@@ -32,16 +32,16 @@ pub fn world() -> World {
         .with("oauth2:\n  skipApprovalScreen: true")
 }
 
-pub async fn alices(server: &Server, client: &str) -> Laptop {
-    Laptop::of_alice(server, client, SCOPES).await
+pub async fn alices(server: &Server, client: &str) -> SignedInClient {
+    SignedInClient::sign_in_alice(server, client, SCOPES).await
 }
 
 /// An API server that asks through the file `countersign kubernetes webhook-config` prints.
 pub fn api_server(server: &Server, client: &str, version: &str) -> ApiServer {
     let authority = server.ca_file().display().to_string();
     let arguments = ["kubernetes", "webhook-config", "CONFIG", "--client", client];
-    let output =
-        server.runs(&[&arguments[..], &["--certificate-authority", &authority]].concat(), &[]);
+    let output = server
+        .runs_command(&[&arguments[..], &["--certificate-authority", &authority]].concat(), &[]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(!String::from_utf8_lossy(&output.stderr).contains(CREDENTIAL));
     let kubeconfig = server.file(&format!("{client}-{version}.kubeconfig"));
@@ -49,7 +49,7 @@ pub fn api_server(server: &Server, client: &str, version: &str) -> ApiServer {
     let mut api = ApiServer::new();
     let webhook = json!({"op": "webhook", "id": "cluster", "kubeconfig": kubeconfig,
         "version": version, "cacheTTLSeconds": 0});
-    api.does(&webhook);
+    api.executes(&webhook);
     api
 }
 
@@ -77,7 +77,7 @@ async fn kubernetes_hears_from_the_webhook_what_it_would_read_in_the_token_itsel
             "clientID": client, "caFile": server.ca_file()});
         all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let mut api = ApiServer::new();
-        api.does(&all);
+        api.executes(&all);
         api
     };
     for (client, more) in [
@@ -106,7 +106,9 @@ async fn kubernetes_hears_from_the_webhook_what_it_would_read_in_the_token_itsel
         assert_eq!(*named, format!("JTI={}", jti.as_str().unwrap()));
     }
     // Bob has another name than required: both say no.
-    let bobs = Laptop::of((BOB, BOB_PASSWORD), &server, "required", SCOPES, &[]).await.id_token;
+    let bobs = SignedInClient::sign_in((BOB, BOB_PASSWORD), &server, "required", SCOPES, &[])
+        .await
+        .id_token;
     let more = json!({"usernameClaim": "name", "requiredClaims": {"name": "alice"}});
     assert!(refusal(&flags("required", more).authenticates(&bobs)).contains("required claim"));
     let seen = api_server(&server, "required", "v1").authenticates(&bobs);
@@ -125,7 +127,7 @@ async fn kubernetes_hears_no_the_moment_a_session_ends_and_other_laptops_go_on()
     assert_eq!(api.authenticates(&one.id_token)["username"], format!("oidc:{ALICE}"));
     assert_eq!(api.authenticates(&other.id_token)["ok"], true);
 
-    one.ends().await;
+    one.revokes().await;
     let seen = api.authenticates(&one.id_token);
     assert!(refusal(&seen).contains("ended"), "{seen}");
     assert_eq!(api.authenticates(&other.id_token)["ok"], true);
@@ -142,9 +144,9 @@ async fn kubernetes_hears_no_when_alice_signs_out_of_her_browser() {
     let (mut alice, app) = (server.browser(), server.relying_party("kubernetes"));
     let mut tokens = Vec::new();
     for scopes in ["openid email groups", SCOPES] {
-        let request = app.asks(scopes);
-        let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-        tokens.push(app.redeems(&request, &arrival).await.id_token().to_owned());
+        let request = app.auth_request(scopes);
+        let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+        tokens.push(app.redeems(&request, &auth_response).await.id_token().to_owned());
     }
     let sid = |token: &str| claims(token)["sid"].clone();
     assert_eq!(sid(&tokens[0]), sid(&tokens[1]), "one session gave both");
@@ -182,7 +184,7 @@ async fn kubernetes_hears_no_to_what_is_not_an_id_token_for_this_cluster() {
     }
     // A dashboard that asked for this cluster by name.
     let scopes = format!("{SCOPES} audience:server:client_id:kubernetes");
-    let dashboard = Laptop::of_alice(&server, "example-app", &scopes).await;
+    let dashboard = SignedInClient::sign_in_alice(&server, "example-app", &scopes).await;
     assert_eq!(api.authenticates(&dashboard.id_token)["username"], format!("oidc:{ALICE}"));
 }
 
@@ -235,8 +237,8 @@ async fn what_is_no_token_review_is_told_so_in_json() {
         (with("kind", json!("SubjectAccessReview")), 400),
         (with("spec", json!("x")), 400),
     ] {
-        let answer = app.posts_json_as(CREDENTIAL, REVIEW, &asked).await;
-        assert_eq!((answer.status, answer.error()), (status, "invalid_request"));
+        let response = app.posts_json_as(CREDENTIAL, REVIEW, &asked).await;
+        assert_eq!((response.status, response.error()), (status, "invalid_request"));
     }
     // It answers before it has read what it will not take.
     let endless = format!(
@@ -245,7 +247,7 @@ async fn what_is_no_token_review_is_told_so_in_json() {
         "x".repeat(1000)
     );
     assert!(send_bytes(&server, endless).starts_with("HTTP/1.1 413"));
-    let get = app.reads_as(CREDENTIAL, REVIEW).await;
+    let get = app.gets_as(CREDENTIAL, REVIEW).await;
     assert_eq!((get.status, get.error()), (405, "invalid_request"));
 }
 
@@ -263,10 +265,10 @@ async fn kubernetes_hears_neither_yes_nor_no_without_the_database() {
     assert_eq!(alice.app.posts_json_as(CREDENTIAL, REVIEW, &asked).await.status, 200);
     let mut api = api_server(&server, "kubernetes", "v1");
     database.closes();
-    let answer = alice.app.posts_json_as(CREDENTIAL, REVIEW, &asked).await;
-    assert_eq!((answer.status, answer.error()), (503, "temporarily_unavailable"));
+    let response = alice.app.posts_json_as(CREDENTIAL, REVIEW, &asked).await;
+    assert_eq!((response.status, response.error()), (503, "temporarily_unavailable"));
     // With it the API server would wait, and ask again and again.
-    assert_eq!(answer.page.header("retry-after"), None);
+    assert_eq!(response.page.header("retry-after"), None);
     let seen = api.authenticates(&alice.id_token);
     assert!(seen["ok"] == false && !seen["error"].as_str().unwrap().contains("ended"), "{seen}");
 
@@ -284,8 +286,8 @@ async fn a_webhook_config_is_printed_for_a_client_that_has_one() {
     for (client, why) in
         [("nobody", "there is no client nobody"), ("example-app", "no kubernetes.webhook")]
     {
-        let output =
-            server.runs(&["kubernetes", "webhook-config", "CONFIG", "--client", client], &[]);
+        let output = server
+            .runs_command(&["kubernetes", "webhook-config", "CONFIG", "--client", client], &[]);
         assert!(!output.status.success() && output.stdout.is_empty());
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(said.contains(why) && !said.contains(CREDENTIAL), "{said}");

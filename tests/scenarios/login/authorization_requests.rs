@@ -19,7 +19,7 @@ async fn only_a_code_can_be_asked_for() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     // Signed in and agreed: nothing but the type stands in the way.
-    alice.logs_in(&app.asks("openid"), ALICE, ALICE_PASSWORD).await;
+    alice.logs_in(&app.auth_request("openid"), ALICE, ALICE_PASSWORD).await;
     for asked in [
         "token",
         "id_token",
@@ -35,13 +35,14 @@ async fn only_a_code_can_be_asked_for() {
         "code ",
         "foo",
     ] {
-        let page = alice.get(app.asks_with("openid", &[("response_type", asked)]).url).await;
+        let page =
+            alice.get(app.auth_request_with("openid", &[("response_type", asked)]).url).await;
         assert_eq!(error(&page), "unsupported_response_type", "{asked:?}");
     }
-    let url = app.asks_with("openid", &[("response_type", "")]).url;
+    let url = app.auth_request_with("openid", &[("response_type", "")]).url;
     assert_eq!(error(&alice.get(&url).await), "invalid_request");
     assert_eq!(error(&alice.get(format!("{url}&response_type=")).await), "invalid_request");
-    let discovery = app.reads("/.well-known/openid-configuration").await.json;
+    let discovery = app.gets("/.well-known/openid-configuration").await.json;
     assert_eq!(discovery["response_types_supported"], serde_json::json!(["code"]));
 }
 
@@ -50,30 +51,30 @@ async fn only_a_code_can_be_asked_for() {
 async fn a_request_object_is_refused_and_never_fetched() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    alice.logs_in(&app.asks("openid"), ALICE, ALICE_PASSWORD).await;
-    let elsewhere = OtherOrigin::listening();
+    alice.logs_in(&app.auth_request("openid"), ALICE, ALICE_PASSWORD).await;
+    let elsewhere = OtherOrigin::start();
     let here = format!("{}/request.jwt#sha", elsewhere.url);
     let (inside, long) =
         (format!("{}/x", server.telemetry()), format!("{here}{}", "x".repeat(2000)));
     let pushed = "urn:ietf:params:oauth:request_uri:6esc_11ACC5bwc014ltc14eY22c";
     let metadata = "http://169.254.169.254/";
     for uri in [here.as_str(), &long, &inside, metadata, "file:///etc/passwd", pushed, "x"] {
-        let page = alice.get(app.asks_with("openid", &[("request_uri", uri)]).url).await;
+        let page = alice.get(app.auth_request_with("openid", &[("request_uri", uri)]).url).await;
         assert_eq!(error(&page), "request_uri_not_supported", "{uri:.60}");
     }
     for object in ["eyJhbGciOiJub25lIn0.eyJyZWRpcmVjdF91cmkiOiJodHRwczovL2V2aWwuZXhhbXBsZSJ9.", "x"]
     {
-        let page = alice.get(app.asks_with("openid", &[("request", object)]).url).await;
+        let page = alice.get(app.auth_request_with("openid", &[("request", object)]).url).await;
         assert_eq!(error(&page), "request_not_supported");
     }
     // Other parameters that name an address, of any specification.
     let more =
         ["claims", "resource", "login_uri", "registration", "jwks_uri", "sector_identifier_uri"]
             .map(|name| (name, here.as_str()));
-    alice.opens(app.asks_with("openid", &more).url).await;
-    alice.arrives();
-    assert!(elsewhere.heard().is_empty(), "{:?}", elsewhere.heard());
-    let discovery = app.reads("/.well-known/openid-configuration").await.json;
+    alice.opens(app.auth_request_with("openid", &more).url).await;
+    alice.auth_response();
+    assert!(elsewhere.requests().is_empty(), "{:?}", elsewhere.requests());
+    let discovery = app.gets("/.well-known/openid-configuration").await.json;
     // Absent, the second would mean yes (OpenID Connect Discovery section 3).
     assert_eq!(discovery["request_parameter_supported"], false);
     assert_eq!(discovery["request_uri_parameter_supported"], false);
@@ -84,7 +85,7 @@ async fn a_request_object_is_refused_and_never_fetched() {
 async fn an_odd_prompt_or_age_is_an_error_and_never_a_login() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    alice.logs_in(&app.asks("openid"), ALICE, ALICE_PASSWORD).await;
+    alice.logs_in(&app.auth_request("openid"), ALICE, ALICE_PASSWORD).await;
     for prompt in [
         "none login",
         "login none",
@@ -97,18 +98,20 @@ async fn an_odd_prompt_or_age_is_an_error_and_never_a_login() {
         "none,login",
         "none\0",
     ] {
-        let page = alice.get(app.asks_with("openid", &[("prompt", prompt)]).url).await;
+        let page = alice.get(app.auth_request_with("openid", &[("prompt", prompt)]).url).await;
         assert_eq!(error(&page), "invalid_request", "{prompt:?}");
     }
     for age in ["-1", "1e9", "abc", "1.5", "+1", " 1", "0x10", "99999999999999999999999", "\u{661}"]
     {
-        let page = alice.get(app.asks_with("openid", &[("max_age", age)]).url).await;
+        let page = alice.get(app.auth_request_with("openid", &[("max_age", age)]).url).await;
         assert_eq!(error(&page), "invalid_request", "{age:?}");
     }
     // The largest age there is asks for nothing.
     let most = u64::MAX.to_string();
-    alice.opens(app.asks_with("openid", &[("max_age", &most), ("prompt", "none")]).url).await;
-    alice.arrives();
+    alice
+        .opens(app.auth_request_with("openid", &[("max_age", &most), ("prompt", "none")]).url)
+        .await;
+    alice.auth_response();
 }
 
 /// The certification profile Basic OP: everything optional is accepted, what is unknown is ignored.
@@ -132,11 +135,11 @@ async fn what_is_optional_or_unknown_does_not_stand_in_the_way() {
         ("code", "not-a-parameter-of-requests"),
         ("req", "x"),
     ] {
-        let request = app.asks_with("openid", &[more]);
-        let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-        let answer = app.redeems(&request, &arrival).await;
-        assert_eq!(answer.status, 200, "{more:?}: {}", answer.page.body);
-        let told = claims(answer.id_token());
+        let request = app.auth_request_with("openid", &[more]);
+        let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+        let response = app.redeems(&request, &auth_response).await;
+        assert_eq!(response.status, 200, "{more:?}: {}", response.page.body);
+        let told = claims(response.id_token());
         assert_eq!(told["nonce"], request.nonce);
         assert!(told["auth_time"].is_u64() && told.get("acr").is_none(), "{told}");
     }
@@ -147,17 +150,17 @@ async fn what_is_optional_or_unknown_does_not_stand_in_the_way() {
 async fn without_a_nonce_or_a_state_there_is_none() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let request = app.asks_with("openid", &[("nonce", ""), ("state", "")]);
-    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    assert_eq!(arrival.state, None);
+    let request = app.auth_request_with("openid", &[("nonce", ""), ("state", "")]);
+    let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    assert_eq!(auth_response.state, None);
     let fields = [
         ("grant_type", "authorization_code"),
-        ("code", arrival.code.as_str()),
+        ("code", auth_response.code.as_str()),
         ("redirect_uri", &request.redirect_uri),
         ("code_verifier", &request.verifier),
     ];
-    let answer = app.exchange(&fields).await;
-    assert!(claims(answer.id_token()).get("nonce").is_none());
+    let response = app.exchange(&fields).await;
+    assert!(claims(response.id_token()).get("nonce").is_none());
 }
 
 /// A hint saves Alice some typing; it proves nothing and is no markup.
@@ -169,15 +172,15 @@ async fn a_login_hint_stands_in_the_field_and_nowhere_else() {
         [ALICE, "\"><script>alert(1)</script>", "' autofocus onfocus='alert(1)", "\u{202e}x"]
     {
         let mut alice = server.browser();
-        let page = alice.opens(app.asks_with("openid", &[("login_hint", hint)]).url).await;
+        let page = alice.opens(app.auth_request_with("openid", &[("login_hint", hint)]).url).await;
         assert_eq!(page.attributes("input[name=login]", "value"), [hint]);
         assert!(page.all("script").is_empty() && page.attributes("input", "onfocus").is_empty());
     }
     let mut alice = server.browser();
-    let request = app.asks_with("openid email", &[("login_hint", "bob@example.com")]);
-    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    let answer = app.redeems(&request, &arrival).await;
-    assert_eq!(claims(answer.id_token())["email"], ALICE);
+    let request = app.auth_request_with("openid email", &[("login_hint", "bob@example.com")]);
+    let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let response = app.redeems(&request, &auth_response).await;
+    assert_eq!(claims(response.id_token())["email"], ALICE);
 }
 
 /// Dex's own parameter, and its own paths.
@@ -188,36 +191,36 @@ async fn an_application_may_choose_the_way_in() {
     let server = World::new().client(picky).with(two).start().await;
     let app = server.relying_party("example-app");
     let mut alice = server.browser();
-    let page = alice.opens(app.asks("openid").url).await;
+    let page = alice.opens(app.auth_request("openid").url).await;
     assert!(page.link("Mock").is_some() && page.link("Email").is_some(), "{}", page.text());
 
     let mut alice = server.browser();
-    alice.opens(app.asks_with("openid", &[("connector_id", "local")]).url).await;
+    alice.opens(app.auth_request_with("openid", &[("connector_id", "local")]).url).await;
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
     alice.approves().await;
-    alice.arrives();
+    alice.auth_response();
     // Signed in by the one, she still is asked to come by the other; here it asks nothing.
-    let other = app.asks_with("openid email", &[("connector_id", "mock")]);
+    let other = app.auth_request_with("openid email", &[("connector_id", "mock")]);
     alice.opens(&other.url).await;
     alice.approves().await;
-    let answer = app.redeems(&other, &alice.arrives()).await;
-    assert_eq!(claims(answer.id_token())["email"], "kilgore@kilgore.trout");
+    let response = app.redeems(&other, &alice.auth_response()).await;
+    assert_eq!(claims(response.id_token())["email"], "kilgore@kilgore.trout");
 
     let mut alice = server.browser();
-    let by_path = app.asks("openid").url.replace("/dex/auth?", "/dex/auth/local?");
+    let by_path = app.auth_request("openid").url.replace("/dex/auth?", "/dex/auth/local?");
     assert!(alice.opens(by_path).await.form_with("password").is_some());
     for (client, connector) in
         [("example-app", "nobody"), ("picky", "mock"), ("example-app", "../x")]
     {
         let app = server.relying_party(client);
-        let url = app.asks_with("openid", &[("connector_id", connector)]).url;
+        let url = app.auth_request_with("openid", &[("connector_id", connector)]).url;
         let page = server.browser().get(url).await;
         let location = page.location().unwrap();
         assert!(location.as_str().starts_with(&app.redirect_uri), "{location}");
         assert!(location.query().unwrap().contains("error=invalid_request"), "{location}");
     }
     // With one way left there is nothing to choose.
-    let picky = server.relying_party("picky").asks("openid").url;
+    let picky = server.relying_party("picky").auth_request("openid").url;
     assert!(server.browser().opens(picky).await.form_with("password").is_some());
 }
 
@@ -226,7 +229,7 @@ async fn an_application_may_choose_the_way_in() {
 async fn discovery_promises_what_is_kept() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let discovery = app.reads("/.well-known/openid-configuration").await;
+    let discovery = app.gets("/.well-known/openid-configuration").await;
     assert_eq!(discovery.page.header("content-type"), Some("application/json"));
     let said = discovery.json;
     assert_eq!(said["issuer"], server.issuer());
@@ -244,10 +247,10 @@ async fn discovery_promises_what_is_kept() {
         assert!(has("prompt_values_supported", prompt), "{prompt}");
     }
     // Every claim of a full token is announced, and the token is signed by a published key.
-    let request = app.asks("openid email profile groups federated:id");
-    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    let answer = app.redeems(&request, &arrival).await;
-    let told = verified(answer.id_token(), &app.reads("/keys").await.json);
+    let request = app.auth_request("openid email profile groups federated:id");
+    let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let response = app.redeems(&request, &auth_response).await;
+    let told = verified(response.id_token(), &app.gets("/keys").await.json);
     for claim in told.as_object().unwrap().keys() {
         assert!(has("claims_supported", claim) || claim == "c_hash", "{claim} is not announced");
     }

@@ -23,7 +23,7 @@ fn told_once(page: &Page, name: &str) -> Option<String> {
 
 /// Nobody is signed in and no page may be shown, so the answer is an error at once.
 async fn error_for(browser: &mut Browser, app: &RelyingParty, state: &str) -> Page {
-    browser.get(app.asks_with("openid", &[("prompt", "none"), ("state", state)]).url).await
+    browser.get(app.auth_request_with("openid", &[("prompt", "none"), ("state", state)]).url).await
 }
 
 /// A 20; RFC 9207: the application can tell whose answer this is.
@@ -31,16 +31,17 @@ async fn error_for(browser: &mut Browser, app: &RelyingParty, state: &str) -> Pa
 async fn every_answer_names_its_issuer_as_discovery_does() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let discovery = app.reads("/.well-known/openid-configuration").await.json;
+    let discovery = app.gets("/.well-known/openid-configuration").await.json;
     assert_eq!(discovery["authorization_response_iss_parameter_supported"], true);
     let issuer = discovery["issuer"].as_str().unwrap();
 
     let refused = error_for(&mut alice, &app, "s").await;
     assert_eq!(told_once(&refused, "iss").as_deref(), Some(issuer));
-    let malformed = alice.get(app.asks_with("openid", &[("response_type", "token")]).url).await;
+    let malformed =
+        alice.get(app.auth_request_with("openid", &[("response_type", "token")]).url).await;
     assert_eq!(told_once(&malformed, "iss").as_deref(), Some(issuer));
-    let arrival = alice.logs_in(&app.asks("openid"), ALICE, ALICE_PASSWORD).await;
-    assert_eq!(arrival.iss.as_deref(), Some(issuer));
+    let auth_response = alice.logs_in(&app.auth_request("openid"), ALICE, ALICE_PASSWORD).await;
+    assert_eq!(auth_response.iss.as_deref(), Some(issuer));
 }
 
 /// A 15; RFC 9700 section 4.12: after a 307 the browser would post the password to the application.
@@ -48,7 +49,7 @@ async fn every_answer_names_its_issuer_as_discovery_does() {
 async fn whatever_was_posted_is_answered_by_a_303() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let request = app.asks("openid");
+    let request = app.auth_request("openid");
     let url = reqwest::Url::parse(&request.url).unwrap();
     let pairs: Vec<_> = url.query_pairs().into_owned().collect();
     let fields: Vec<_> = pairs.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
@@ -64,7 +65,7 @@ async fn whatever_was_posted_is_answered_by_a_303() {
     alice.follow(proven).await;
     let page = alice.approves().await;
     assert_eq!((page.status, page.header("cache-control")), (303, Some("no-store")));
-    assert_eq!(app.redeems(&request, &alice.arrives()).await.status, 200);
+    assert_eq!(app.redeems(&request, &alice.auth_response()).await.status, 200);
 }
 
 /// A 16: what an upstream left behind the `#` does not travel to the application: browsers carry a
@@ -75,24 +76,24 @@ async fn the_fragment_of_an_upstream_ends_here() {
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     for connector in ["local", "mock"] {
         alice.forgets_cookies();
-        let url = app.asks_with("openid", &[("connector_id", connector)]).url;
-        let mut answer = alice.get(url).await;
+        let url = app.auth_request_with("openid", &[("connector_id", connector)]).url;
+        let mut response = alice.get(url).await;
         let mut fragment = Some("_=_".to_owned());
-        while let Some(next) = answer.location() {
+        while let Some(next) = response.location() {
             let own = next.fragment().map(str::to_owned);
             fragment = own.or(fragment);
             if next.as_str().starts_with(&app.redirect_uri) {
                 break;
             }
-            answer = alice.get(&next).await;
-            if let Some(form) = answer.form_with("password") {
+            response = alice.get(&next).await;
+            if let Some(form) = response.form_with("password") {
                 let form = form.fill("login", ALICE).fill("password", ALICE_PASSWORD);
                 let fields: Vec<_> =
                     form.fields.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-                answer = alice.post_form(&form.action, &fields).await;
+                response = alice.post_form(&form.action, &fields).await;
             }
         }
-        assert_eq!(fragment.as_deref(), Some(""), "{connector}: {answer:?}");
+        assert_eq!(fragment.as_deref(), Some(""), "{connector}: {response:?}");
     }
 }
 
@@ -124,7 +125,7 @@ async fn a_state_comes_back_as_it_was_whatever_is_in_it() {
         assert!(page.location().unwrap().fragment().is_none());
     }
     // An empty one is one too, and none is none.
-    let url = app.asks_with("openid", &[("prompt", "none"), ("state", "")]).url;
+    let url = app.auth_request_with("openid", &[("prompt", "none"), ("state", "")]).url;
     assert_eq!(told_once(&alice.get(&url).await, "state"), None);
     let page = alice.get(format!("{url}&state=")).await;
     assert_eq!(told_once(&page, "state").as_deref(), Some(""));
@@ -135,17 +136,17 @@ async fn a_state_comes_back_as_it_was_whatever_is_in_it() {
 async fn a_nonce_comes_back_as_it_was_or_not_at_all() {
     let server = World::new().with(SKIP).start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    alice.logs_in(&app.asks("openid"), ALICE, ALICE_PASSWORD).await;
+    alice.logs_in(&app.auth_request("openid"), ALICE, ALICE_PASSWORD).await;
     for nonce in ["a\r\nb", "\u{2028}", "\u{1f980}\"\\", "' OR 1=1 --", "nul\0nul"] {
-        let request = app.asks_with("openid", &[("nonce", nonce)]);
+        let request = app.auth_request_with("openid", &[("nonce", nonce)]);
         alice.opens(&request.url).await;
         if nonce.contains('\0') {
-            assert_eq!(alice.arrives_with_error(), "invalid_request");
+            assert_eq!(alice.auth_error(), "invalid_request");
             continue;
         }
-        let answer = app.redeems(&request, &alice.arrives()).await;
-        assert_eq!(answer.status, 200, "{nonce:?}: {}", answer.page.body);
-        assert_eq!(claims(answer.id_token())["nonce"], nonce);
+        let response = app.redeems(&request, &alice.auth_response()).await;
+        assert_eq!(response.status, 200, "{nonce:?}: {}", response.page.body);
+        assert_eq!(claims(response.id_token())["nonce"], nonce);
     }
 }
 
@@ -157,9 +158,10 @@ async fn two_kilobytes_of_state_survive_the_whole_way() {
     for (connector, letter) in [("local", "s"), ("mock", "s"), ("local", "\""), ("mock", "\"")] {
         let mut alice = server.browser();
         let state = letter.repeat(2048);
-        let request = app.asks_with("openid", &[("connector_id", connector), ("state", &state)]);
-        let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-        assert_eq!(arrival.state.as_deref(), Some(state.as_str()), "{connector}");
+        let request =
+            app.auth_request_with("openid", &[("connector_id", connector), ("state", &state)]);
+        let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+        assert_eq!(auth_response.state.as_deref(), Some(state.as_str()), "{connector}");
     }
 }
 
@@ -170,18 +172,19 @@ async fn more_than_three_kilobytes_of_parameters_are_refused() {
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     for size in [3 * 1024, 8 * 1024] {
         let state = "s".repeat(size);
-        let page = alice.get(app.asks_with("openid", &[("state", &state)]).url).await;
+        let page = alice.get(app.auth_request_with("openid", &[("state", &state)]).url).await;
         assert_eq!(told_once(&page, "error").as_deref(), Some("invalid_request"), "{size}");
         assert_eq!(told_once(&page, "state"), Some(state));
     }
     let long = "n".repeat(3 * 1024);
     for name in ["nonce", "login_hint", "unknown", "scope"] {
-        let page = alice.get(app.asks_with("openid", &[(name, &long)]).url).await;
+        let page = alice.get(app.auth_request_with("openid", &[(name, &long)]).url).await;
         assert_eq!(told_once(&page, "error").as_deref(), Some("invalid_request"), "{name}");
     }
     // As a form it is the same.
     let state = "s".repeat(8 * 1024);
-    let url = reqwest::Url::parse(&app.asks_with("openid", &[("state", &state)]).url).unwrap();
+    let url =
+        reqwest::Url::parse(&app.auth_request_with("openid", &[("state", &state)]).url).unwrap();
     let pairs: Vec<_> = url.query_pairs().into_owned().collect();
     let fields: Vec<_> = pairs.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     let posted = alice.post_form(server.url("/auth"), &fields).await;
@@ -204,18 +207,18 @@ async fn more_than_three_kilobytes_of_parameters_are_refused() {
 async fn sixty_four_kilobytes_of_state_are_not_even_read() {
     let server = World::new().start().await;
     let app = server.relying_party("example-app");
-    let url = app.asks_with("openid", &[("state", &"s".repeat(64 * 1024))]).url;
+    let url = app.auth_request_with("openid", &[("state", &"s".repeat(64 * 1024))]).url;
     let url = reqwest::Url::parse(&url).unwrap();
     let at = (url.host_str().unwrap(), url.port().unwrap());
     let mut stream = std::net::TcpStream::connect(at).unwrap();
     let query = url.query().unwrap();
     let request = format!("GET {}?{query} HTTP/1.1\r\nhost: {}\r\n\r\n", url.path(), at.0);
     stream.write_all(request.as_bytes()).ok();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).ok();
-    let answer = String::from_utf8_lossy(&answer);
-    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer:.200}");
-    assert_eq!(app.reads("/healthz").await.status, 200);
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response).ok();
+    let response = String::from_utf8_lossy(&response);
+    assert!(response.is_empty() || response.starts_with("HTTP/1.1 4"), "{response:.200}");
+    assert_eq!(app.gets("/healthz").await.status, 200);
 }
 
 /// A 13: an application that asks for nonsense is answered, but only after it is known.
@@ -224,7 +227,7 @@ async fn a_description_says_what_is_wrong_and_quotes_nothing_dangerous() {
     let server = World::new().with("oauth2:\n  strictScopes: true").start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     let scope = "openid <script>\"alert(1)\\</script>\r\nx\u{2028}";
-    let page = alice.get(app.asks_with(scope, &[]).url).await;
+    let page = alice.get(app.auth_request_with(scope, &[]).url).await;
     assert_eq!(told_once(&page, "error").as_deref(), Some("invalid_scope"));
     // RFC 6749 section 4.1.2.1: neither quotes nor backslashes nor anything beyond ASCII.
     let said = told_once(&page, "error_description").unwrap();
@@ -236,19 +239,25 @@ async fn a_description_says_what_is_wrong_and_quotes_nothing_dangerous() {
 async fn no_page_leaks_its_address() {
     let server = World::new().client(Client::public("cli")).with(OTHERS).start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let mut pages = vec![alice.opens(app.asks("openid").url).await.clone()];
+    let mut pages = vec![alice.opens(app.auth_request("openid").url).await.clone()];
     pages.push(alice.clicks("Email").await.clone());
     pages.push(alice.signs_in(ALICE, "not-the-password").await.clone());
     pages.push(alice.signs_in(ALICE, ALICE_PASSWORD).await.clone());
     pages.push(alice.approves().await.clone());
     pages.push(
-        alice.opens(app.asks_with("openid", &[("redirect_uri", "https://x")]).url).await.clone(),
+        alice
+            .opens(app.auth_request_with("openid", &[("redirect_uri", "https://x")]).url)
+            .await
+            .clone(),
     );
     pages.push(
-        alice.opens(app.asks_with("openid", &[("response_mode", "form_post")]).url).await.clone(),
+        alice
+            .opens(app.auth_request_with("openid", &[("response_mode", "form_post")]).url)
+            .await
+            .clone(),
     );
     let cli = server.relying_party("cli");
-    let by_hand = cli.asks_with("openid", &[("redirect_uri", "urn:ietf:wg:oauth:2.0:oob")]);
+    let by_hand = cli.auth_request_with("openid", &[("redirect_uri", "urn:ietf:wg:oauth:2.0:oob")]);
     alice.opens(&by_hand.url).await;
     pages.push(alice.approves().await.clone());
     pages.push(alice.opens(server.url("/")).await.clone());

@@ -17,7 +17,7 @@ fn gives_nothing(page: &Page) {
 /// Alice has proved who she is and looks at the page that asks for her consent.
 async fn alice_at_approval(server: &Server) -> Browser {
     let mut alice = server.browser();
-    alice.opens(server.relying_party("example-app").asks("openid email").url).await;
+    alice.opens(server.relying_party("example-app").auth_request("openid email").url).await;
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
     alice
 }
@@ -28,13 +28,13 @@ async fn mallory_gets_nothing_from_a_login_that_alice_is_lured_to_finish() {
     let server = World::new().start().await;
     let (mut mallory, mut alice) = (server.browser(), server.browser());
     let app = server.relying_party("example-app");
-    mallory.opens(app.asks("openid").url).await;
+    mallory.opens(app.auth_request("openid").url).await;
     let lure = mallory.page().url.clone();
     let req = lure.query_pairs().find(|(name, _)| name == "req").unwrap().1.into_owned();
 
     // A stranger, and one with a login and a session of her own.
     assert_eq!(alice.opens(&lure).await.status, 400);
-    alice.logs_in(&app.asks("openid"), ALICE, ALICE_PASSWORD).await;
+    alice.logs_in(&app.auth_request("openid"), ALICE, ALICE_PASSWORD).await;
     for path in ["/auth/local/login", "/auth/local", "/continue", "/approval"] {
         let url = reqwest::Url::parse_with_params(&server.url(path), [("req", &req)]).unwrap();
         let page = alice.opens(&url).await.clone();
@@ -52,17 +52,17 @@ async fn mallory_gets_nothing_from_a_login_that_alice_is_lured_to_finish() {
 async fn a_second_yes_gets_the_same_redirect_until_the_code_is_redeemed() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let request = app.asks("openid email");
+    let request = app.auth_request("openid email");
     alice.opens(&request.url).await;
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
     let form = alice.page().form_with("approval").unwrap().press("approval", "approve");
     let req = form.fields.iter().find(|(name, _)| name == "req").unwrap().1.clone();
     alice.submits(form.clone()).await;
-    let arrival = alice.arrives();
+    let auth_response = alice.auth_response();
     // A double click: the browser takes the answer to the second one.
     alice.submits(form.clone()).await;
-    assert_eq!(alice.arrives().code, arrival.code);
-    let tokens = app.redeems(&request, &arrival).await;
+    assert_eq!(alice.auth_response().code, auth_response.code);
+    let tokens = app.redeems(&request, &auth_response).await;
     assert_eq!(tokens.status, 200, "{}", tokens.page.body);
 
     let page = alice.submits(form).await.clone();
@@ -81,11 +81,11 @@ async fn a_second_yes_gets_the_same_redirect_until_the_code_is_redeemed() {
 async fn a_yes_after_a_no_gives_nothing() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    alice.opens(&app.asks("openid email").url).await;
+    alice.opens(&app.auth_request("openid email").url).await;
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
     let form = alice.page().form_with("approval").unwrap();
     alice.rejects().await;
-    assert_eq!(alice.arrives_with_error(), "access_denied");
+    assert_eq!(alice.auth_error(), "access_denied");
     let page = alice.submits(form.press("approval", "approve")).await.clone();
     assert_eq!(page.status, 400, "{}", page.text());
     gives_nothing(&page);
@@ -96,13 +96,13 @@ async fn a_yes_after_a_no_gives_nothing() {
 async fn a_yes_before_the_login_only_leads_to_the_login() {
     let server = World::new().start().await;
     let mut mallory = server.browser();
-    mallory.opens(server.relying_party("example-app").asks("openid").url).await;
+    mallory.opens(server.relying_party("example-app").auth_request("openid").url).await;
     let form = mallory.page().form_with("password").unwrap();
     let req = form.fields.iter().find(|(name, _)| name == "req").unwrap().1.clone();
     let yes = [("req", req.as_str()), ("approval", "approve")];
-    let answer = mallory.post_form(server.url("/approval"), &yes).await;
-    gives_nothing(&answer);
-    let page = mallory.follow(answer).await;
+    let response = mallory.post_form(server.url("/approval"), &yes).await;
+    gives_nothing(&response);
+    let page = mallory.follow(response).await;
     assert!(page.form_with("password").is_some(), "{}", page.text());
 }
 
@@ -138,7 +138,7 @@ async fn an_altered_login_in_flight_is_refused() {
         gives_nothing(&page);
     }
     alice.submits(form).await;
-    alice.arrives();
+    alice.auth_response();
 }
 
 /// B 28: a login of one session is not approved by another, even with both cookies in one hand.
@@ -149,7 +149,7 @@ async fn bob_cannot_say_yes_on_the_page_that_was_shown_to_alice() {
     let form = browser.page().form_with("approval").unwrap().press("approval", "approve");
     // In another tab of the same browser, Bob signs in.
     let app = server.relying_party("example-app");
-    browser.opens(app.asks_with("openid", &[("prompt", "login")]).url).await;
+    browser.opens(app.auth_request_with("openid", &[("prompt", "login")]).url).await;
     browser.signs_in(BOB, BOB_PASSWORD).await;
     let page = browser.submits(form).await.clone();
     gives_nothing(&page);
@@ -161,23 +161,23 @@ async fn bob_cannot_say_yes_on_the_page_that_was_shown_to_alice() {
 async fn after_a_login_by_another_person_session_and_code_are_theirs_alone() {
     let server = World::new().start().await;
     let (mut browser, app) = (server.browser(), server.relying_party("example-app"));
-    let first = app.asks("openid email groups offline_access");
-    let arrival = browser.logs_in(&first, ALICE, ALICE_PASSWORD).await;
-    let hers = app.redeems(&first, &arrival).await;
-    let again = app.asks_with("openid email groups offline_access", &[("prompt", "login")]);
+    let first = app.auth_request("openid email groups offline_access");
+    let auth_response = browser.logs_in(&first, ALICE, ALICE_PASSWORD).await;
+    let hers = app.redeems(&first, &auth_response).await;
+    let again = app.auth_request_with("openid email groups offline_access", &[("prompt", "login")]);
     browser.opens(&again.url).await;
     browser.signs_in(BOB, BOB_PASSWORD).await;
     let asked = browser.page().text();
     assert!(asked.contains(BOB) && !asked.contains(ALICE), "{asked}");
     browser.approves().await;
-    let his = app.redeems(&again, &browser.arrives()).await;
+    let his = app.redeems(&again, &browser.auth_response()).await;
 
     let (alice, bob) = (claims(hers.id_token()), claims(his.id_token()));
     assert_eq!((&bob["email"], bob.get("groups")), (&BOB.into(), None));
     assert_ne!(alice["sub"], bob["sub"]);
     assert_ne!(alice["sid"], bob["sid"]);
-    for (answer, who) in [(&hers, &alice), (&his, &bob)] {
-        let told = app.refreshes(answer.refresh_token()).await;
+    for (response, who) in [(&hers, &alice), (&his, &bob)] {
+        let told = app.refreshes(response.refresh_token()).await;
         assert_eq!(told.status, 200, "{}", told.page.body);
         let told = claims(told.id_token());
         for claim in ["sub", "sid", "email", "auth_time"] {
@@ -185,9 +185,9 @@ async fn after_a_login_by_another_person_session_and_code_are_theirs_alone() {
         }
     }
     // The next application sees Bob.
-    let next = app.asks_with("openid email", &[("prompt", "none")]);
+    let next = app.auth_request_with("openid email", &[("prompt", "none")]);
     browser.opens(&next.url).await;
-    let told = app.redeems(&next, &browser.arrives()).await;
+    let told = app.redeems(&next, &browser.auth_response()).await;
     assert_eq!(claims(told.id_token())["sub"], bob["sub"]);
 }
 
@@ -196,14 +196,14 @@ async fn after_a_login_by_another_person_session_and_code_are_theirs_alone() {
 async fn a_login_that_was_not_finished_changes_nothing() {
     let server = World::new().start().await;
     let (mut browser, app) = (server.browser(), server.relying_party("example-app"));
-    let first = app.asks("openid email");
-    let arrival = browser.logs_in(&first, ALICE, ALICE_PASSWORD).await;
-    let before = claims(app.redeems(&first, &arrival).await.id_token());
-    browser.opens(app.asks_with("openid email", &[("prompt", "login")]).url).await;
+    let first = app.auth_request("openid email");
+    let auth_response = browser.logs_in(&first, ALICE, ALICE_PASSWORD).await;
+    let before = claims(app.redeems(&first, &auth_response).await.id_token());
+    browser.opens(app.auth_request_with("openid email", &[("prompt", "login")]).url).await;
     browser.signs_in(BOB, "not-his-password").await;
-    let next = app.asks_with("openid email", &[("prompt", "none")]);
+    let next = app.auth_request_with("openid email", &[("prompt", "none")]);
     browser.opens(&next.url).await;
-    let after = claims(app.redeems(&next, &browser.arrives()).await.id_token());
+    let after = claims(app.redeems(&next, &browser.auth_response()).await.id_token());
     for claim in ["sub", "sid", "email", "auth_time"] {
         assert_eq!(after[claim], before[claim], "{claim}");
     }
@@ -227,7 +227,7 @@ async fn mallory_cannot_finish_the_login_that_alice_began() {
     let server = World::new().start().await;
     let (mut alice, mut mallory) = (server.browser(), server.browser());
     let app = server.relying_party("example-app");
-    alice.opens(app.asks("openid").url).await;
+    alice.opens(app.auth_request("openid").url).await;
     let form = alice.page().form_with("password").unwrap();
 
     let page = mallory.submits(form.fill("login", BOB).fill("password", BOB_PASSWORD)).await;
@@ -240,7 +240,7 @@ async fn mallory_cannot_approve_in_the_name_of_alice() {
     let server = World::new().start().await;
     let (mut alice, mut mallory) = (server.browser(), server.browser());
     let app = server.relying_party("example-app");
-    alice.opens(app.asks("openid").url).await;
+    alice.opens(app.auth_request("openid").url).await;
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
     let form = alice.page().form_with("approval").unwrap();
 
@@ -253,9 +253,9 @@ async fn a_stolen_session_cookie_does_not_finish_a_login_begun_elsewhere() {
     let server = World::new().start().await;
     let (mut alice, mut mallory) = (server.browser(), server.browser());
     let app = server.relying_party("example-app");
-    alice.opens(app.asks("openid").url).await;
+    alice.opens(app.auth_request("openid").url).await;
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
-    mallory.opens(app.asks("openid").url).await;
+    mallory.opens(app.auth_request("openid").url).await;
     let begun = mallory.page().form_with("password").unwrap();
     mallory.steals_cookies_of(&alice);
     let page = mallory.submits(begun.fill("login", BOB).fill("password", BOB_PASSWORD)).await;

@@ -2,7 +2,7 @@
 //! allows, the last one used first, and one that does not answer saying so.
 
 use crate::scenarios::connectors::ldap::connector;
-use crate::world::{ALICE, ALICE_PASSWORD, Chromium, Look, Need, Page, World, slapd};
+use crate::world::{ALICE, ALICE_PASSWORD, Chromium, Display, Need, Page, World, slapd};
 
 /// Behind the company's directory; each is another kind.
 const MORE: &str = "- type: mockCallback\n  id: corp\n  name: Example Corp\n\
@@ -29,7 +29,7 @@ async fn ldap_a_way_in_that_does_not_answer_says_so_and_stays_a_link() {
     let server = World::new().with(&ways(&directory)).start().await;
     let (mut jane, app) = (server.browser(), server.relying_party("example-app"));
     let says_so = "Not answering right now";
-    let page = jane.opens(app.asks("openid").url).await;
+    let page = jane.opens(app.auth_request("openid").url).await;
     assert_eq!(
         buttons(page),
         ["Directory", "Email", "Example Corp", "Partners", "Sign in with Google"]
@@ -39,7 +39,7 @@ async fn ldap_a_way_in_that_does_not_answer_says_so_and_stays_a_link() {
     jane.clicks("Directory").await;
     assert_eq!(jane.signs_in("jane", slapd::PASSWORD).await.status, 503);
     let mut alice = server.browser();
-    let page = alice.opens(app.asks("openid").url).await;
+    let page = alice.opens(app.auth_request("openid").url).await;
     let told = buttons(page);
     assert!(told[0].starts_with("Directory") && told[0].ends_with(says_so), "{told:?}");
     assert_eq!(told.iter().filter(|button| button.contains(says_so)).count(), 1, "{told:?}");
@@ -52,10 +52,10 @@ async fn ldap_a_way_in_that_does_not_answer_says_so_and_stays_a_link() {
     alice.clicks("Directory").await;
     alice.signs_in("jane", slapd::PASSWORD).await;
     alice.approves().await;
-    alice.arrives();
-    let page = jane.opens(app.asks("openid").url).await;
+    alice.auth_response();
+    let page = jane.opens(app.auth_request("openid").url).await;
     assert!(!page.text().contains(says_so), "{}", page.text());
-    let again = alice.opens(app.asks_with("openid", &[("prompt", "login")]).url).await;
+    let again = alice.opens(app.auth_request_with("openid", &[("prompt", "login")]).url).await;
     assert_eq!(buttons(again)[0], "Directory Last used", "her own is the first");
 }
 
@@ -68,7 +68,7 @@ async fn an_upstream_that_is_down_is_named_and_other_ways_are_offered() {
     let yaml = format!("connectors:\n- type: oidc{only}");
     let server = World::new().with(&yaml).start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    alice.opens(app.asks("openid").url).await;
+    alice.opens(app.auth_request("openid").url).await;
     let page = alice.clicks("Partners").await;
     assert_eq!(page.status, 503, "{}", page.text());
     assert_eq!(page.all(".chips li"), ["Partners"]);
@@ -81,10 +81,10 @@ async fn an_upstream_that_is_down_is_named_and_other_ways_are_offered() {
     alice.clicks("Email").await;
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
     alice.approves().await;
-    alice.arrives();
+    alice.auth_response();
 }
 
-async fn looks_at_the_choice(look: Look, name: &str) {
+async fn looks_at_the_choice(look: Display, name: &str) {
     if Need::Browser.is_missing() {
         return;
     }
@@ -93,16 +93,16 @@ async fn looks_at_the_choice(look: Look, name: &str) {
     let app = server.relying_party("example-app");
     let alice = Chromium::with(look).await;
     // She came by her company once, and the directory is down today.
-    alice.opens(app.asks("openid").url).await;
+    alice.opens(app.auth_request("openid").url).await;
     alice.presses("#connector-corp").await;
     alice.sees("button[name=approval]").await;
     directory.stop();
     let mut jane = server.browser();
-    jane.opens(app.asks("openid").url).await;
+    jane.opens(app.auth_request("openid").url).await;
     jane.clicks("Directory").await;
     jane.signs_in("jane", slapd::PASSWORD).await;
 
-    alice.opens(app.asks_with("openid", &[("prompt", "login")]).url).await;
+    alice.opens(app.auth_request_with("openid", &[("prompt", "login")]).url).await;
     alice.sees("#connector-google svg.brand path").await;
     alice.screenshot(&format!("choosing-{name}")).await;
     assert!(!alice.overflows().await, "{name} is wider than the screen");
@@ -118,15 +118,15 @@ async fn looks_at_the_choice(look: Look, name: &str) {
 
 #[tokio::test]
 async fn browser_shows_the_choice_on_a_desktop() {
-    looks_at_the_choice(Look::DESKTOP, "desktop").await;
+    looks_at_the_choice(Display::DESKTOP, "desktop").await;
 }
 
 #[tokio::test]
 async fn browser_shows_the_choice_in_the_dark() {
-    looks_at_the_choice(Look::DESKTOP.dark(), "dark").await;
+    looks_at_the_choice(Display::DESKTOP.dark(), "dark").await;
 }
 
 #[tokio::test]
 async fn browser_shows_the_choice_on_a_phone() {
-    looks_at_the_choice(Look::PHONE, "phone").await;
+    looks_at_the_choice(Display::PHONE, "phone").await;
 }

@@ -13,7 +13,7 @@ async fn is_asked(
     scope: &str,
     more: &[(&str, &str)],
 ) -> bool {
-    browser.opens(server.relying_party("example-app").asks_with(scope, more).url).await;
+    browser.opens(server.relying_party("example-app").auth_request_with(scope, more).url).await;
     let asked = asks_for_consent(browser);
     assert_eq!(browser.page().location().is_none(), asked, "{}", browser.page().text());
     asked
@@ -21,7 +21,7 @@ async fn is_asked(
 
 async fn alice_agreed(server: &Server, scope: &str) -> Browser {
     let mut alice = server.browser();
-    let request = server.relying_party("example-app").asks(scope);
+    let request = server.relying_party("example-app").auth_request(scope);
     alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
     alice
 }
@@ -31,7 +31,7 @@ async fn the_page_says_who_asks_for_what_about_whom() {
     let server = World::new().start().await;
     let mut alice = server.browser();
     let scope = "openid email groups offline_access";
-    alice.opens(server.relying_party("example-app").asks(scope).url).await;
+    alice.opens(server.relying_party("example-app").auth_request(scope).url).await;
     let page = alice.signs_in(ALICE, ALICE_PASSWORD).await;
     let text = page.text();
     for told in ["The example-app", "example-app.example.com", ALICE, "admins", "developers"] {
@@ -42,7 +42,7 @@ async fn the_page_says_who_asks_for_what_about_whom() {
     assert_eq!(page.header("x-frame-options"), Some("DENY"));
     // Without the scope her groups are not shown as told.
     let mut alice = server.browser();
-    alice.opens(server.relying_party("example-app").asks("openid").url).await;
+    alice.opens(server.relying_party("example-app").auth_request("openid").url).await;
     let text = alice.signs_in(ALICE, ALICE_PASSWORD).await.text();
     assert!(!text.contains("developers"), "{text}");
 }
@@ -53,7 +53,7 @@ async fn a_host_of_foreign_letters_is_shown_in_its_plain_spelling() {
     let twin = "https://xn--exmple-app-r7i.example.com/callback";
     let server = World::new().client(Client::new("twin").redirects_to(&[twin])).start().await;
     let mut alice = server.browser();
-    alice.opens(server.relying_party("twin").asks("openid").url).await;
+    alice.opens(server.relying_party("twin").auth_request("openid").url).await;
     let text = alice.signs_in(ALICE, ALICE_PASSWORD).await.text();
     assert!(text.contains("xn--exmple-app-r7i.example.com"), "{text}");
 }
@@ -68,14 +68,14 @@ async fn a_yes_is_remembered_for_what_it_was_said_to() {
     assert!(is_asked(&mut alice, &server, "openid email groups profile", &[]).await);
     assert!(is_asked(&mut alice, &server, "openid offline_access", &[]).await);
     // It is hers, for this application, on whatever computer.
-    alice.opens(server.relying_party("wiki").asks("openid").url).await;
+    alice.opens(server.relying_party("wiki").auth_request("openid").url).await;
     assert!(asks_for_consent(&alice), "{}", alice.page().text());
     let mut elsewhere = server.browser();
-    elsewhere.opens(server.relying_party("example-app").asks("openid email").url).await;
+    elsewhere.opens(server.relying_party("example-app").auth_request("openid email").url).await;
     elsewhere.signs_in(ALICE, ALICE_PASSWORD).await;
-    elsewhere.arrives();
+    elsewhere.auth_response();
     let mut bob = server.browser();
-    bob.opens(server.relying_party("example-app").asks("openid").url).await;
+    bob.opens(server.relying_party("example-app").auth_request("openid").url).await;
     bob.signs_in(BOB, BOB_PASSWORD).await;
     assert!(asks_for_consent(&bob), "{}", bob.page().text());
 }
@@ -85,11 +85,11 @@ async fn a_no_is_told_and_not_remembered_as_a_yes() {
     let server = World::new().start().await;
     let mut alice = server.browser();
     let app = server.relying_party("example-app");
-    let request = app.asks("openid");
+    let request = app.auth_request("openid");
     alice.opens(&request.url).await;
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
     alice.rejects().await;
-    assert_eq!(alice.arrives_with_error(), "access_denied");
+    assert_eq!(alice.auth_error(), "access_denied");
     let location = alice.page().location().unwrap();
     assert!(location.query_pairs().any(|(k, v)| k == "state" && v == request.state), "{location}");
     assert!(location.query_pairs().all(|(k, _)| k != "code"), "{location}");
@@ -105,7 +105,7 @@ async fn an_application_may_ask_to_ask_again() {
         for more in [("prompt", "consent"), ("approval_prompt", "force")] {
             assert!(is_asked(&mut alice, &server, "openid", &[more]).await, "{yaml}: {more:?}");
             alice.approves().await;
-            alice.arrives();
+            alice.auth_response();
         }
         assert!(!is_asked(&mut alice, &server, "openid", &[("approval_prompt", "auto")]).await);
         assert!(!is_asked(&mut alice, &server, "openid", &[("prompt", "none")]).await);
@@ -117,9 +117,9 @@ async fn nobody_is_asked_where_the_administrator_said_so() {
     let server = World::new().with("oauth2:\n  skipApprovalScreen: true").start().await;
     let mut alice = server.browser();
     let app = server.relying_party("example-app");
-    alice.opens(app.asks("openid email groups offline_access").url).await;
+    alice.opens(app.auth_request("openid email groups offline_access").url).await;
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
-    alice.arrives();
+    alice.auth_response();
 }
 
 /// What one application may tell another is a thing of its own to agree to.

@@ -2,30 +2,30 @@
 //! scripts disabled, where nothing may violate our own content security policy.
 
 use crate::world::{
-    ALICE, ALICE_PASSWORD, Chromium, Client, Look, Need, OtherOrigin, World, claims, verified,
+    ALICE, ALICE_PASSWORD, Chromium, Client, Display, Need, OtherOrigin, World, claims, verified,
 };
 
 #[tokio::test]
 async fn alice_signs_in_approves_and_the_application_knows_her() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let request = app.asks("openid email profile groups");
+    let request = app.auth_request("openid email profile groups");
 
     alice.opens(&request.url).await;
     assert_eq!(alice.page().status, 200);
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
     let page = alice.approves().await;
     assert_eq!(page.status, 303);
-    let arrival = alice.arrives();
-    assert_eq!(arrival.state.as_deref(), Some(request.state.as_str()));
-    assert_eq!(arrival.iss.as_deref(), Some(server.issuer().as_str()));
+    let auth_response = alice.auth_response();
+    assert_eq!(auth_response.state.as_deref(), Some(request.state.as_str()));
+    assert_eq!(auth_response.iss.as_deref(), Some(server.issuer().as_str()));
 
-    let answer = app.redeems(&request, &arrival).await;
-    assert_eq!(answer.status, 200, "{}", answer.page.body);
-    assert_eq!(answer.page.header("cache-control"), Some("no-store"));
-    assert!(answer.json["token_type"].as_str().unwrap().eq_ignore_ascii_case("bearer"));
-    let keys = app.reads("/keys").await.json;
-    let told = verified(answer.id_token(), &keys);
+    let response = app.redeems(&request, &auth_response).await;
+    assert_eq!(response.status, 200, "{}", response.page.body);
+    assert_eq!(response.page.header("cache-control"), Some("no-store"));
+    assert!(response.json["token_type"].as_str().unwrap().eq_ignore_ascii_case("bearer"));
+    let keys = app.gets("/keys").await.json;
+    let told = verified(response.id_token(), &keys);
     assert_eq!(told["iss"], server.issuer());
     assert_eq!(told["aud"], "example-app");
     assert_eq!(told["nonce"], request.nonce);
@@ -33,30 +33,30 @@ async fn alice_signs_in_approves_and_the_application_knows_her() {
     assert_eq!(told["email_verified"], true);
     assert_eq!(told["name"], "alice");
     assert_eq!(told["groups"], serde_json::json!(["admins", "developers"]));
-    assert_eq!(claims(answer.access_token())["sub"], told["sub"]);
+    assert_eq!(claims(response.access_token())["sub"], told["sub"]);
     // RFC 9068 section 2.1: an access token says so in its header.
-    verified(answer.access_token(), &keys);
+    verified(response.access_token(), &keys);
 }
 
 #[tokio::test]
 async fn the_application_reads_who_she_is_at_userinfo() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let request = app.asks("openid email");
-    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    let answer = app.redeems(&request, &arrival).await;
+    let request = app.auth_request("openid email");
+    let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let response = app.redeems(&request, &auth_response).await;
 
-    let told = app.userinfo(answer.access_token()).await;
+    let told = app.userinfo(response.access_token()).await;
     assert_eq!(told.status, 200, "{}", told.page.body);
     assert_eq!(told.json["email"], ALICE);
-    assert_eq!(told.json["sub"], claims(answer.id_token())["sub"]);
+    assert_eq!(told.json["sub"], claims(response.id_token())["sub"]);
 }
 
 #[tokio::test]
 async fn a_wrong_password_says_so_and_stays() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    alice.opens(app.asks("openid").url).await;
+    alice.opens(app.auth_request("openid").url).await;
     let page = alice.signs_in(ALICE, "alice-rides-8-bicycles").await;
     assert_eq!(page.status, 401);
     assert_eq!(page.all("[role=alert]").len(), 1, "{}", page.body);
@@ -66,7 +66,7 @@ async fn a_wrong_password_says_so_and_stays() {
     // The same page is good for another try.
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
     alice.approves().await;
-    alice.arrives();
+    alice.auth_response();
 }
 
 #[tokio::test]
@@ -76,7 +76,7 @@ async fn an_unknown_person_is_told_the_same_as_one_with_a_wrong_password() {
     let mut said = Vec::new();
     for login in [ALICE, "nobody@example.com"] {
         let mut browser = server.browser();
-        browser.opens(app.asks("openid").url).await;
+        browser.opens(app.auth_request("openid").url).await;
         let page = browser.signs_in(login, "not-the-password").await;
         said.push((page.status, page.all("[role=alert]")));
     }
@@ -87,18 +87,18 @@ async fn an_unknown_person_is_told_the_same_as_one_with_a_wrong_password() {
 async fn alice_says_no_and_the_application_is_told() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let request = app.asks("openid email");
+    let request = app.auth_request("openid email");
     alice.opens(&request.url).await;
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
     alice.rejects().await;
-    assert_eq!(alice.arrives_with_error(), "access_denied");
+    assert_eq!(alice.auth_error(), "access_denied");
 }
 
 #[tokio::test]
 async fn discovery_says_where_everything_is() {
     let server = World::new().start().await;
     let app = server.relying_party("example-app");
-    let discovery = app.reads("/.well-known/openid-configuration").await;
+    let discovery = app.gets("/.well-known/openid-configuration").await;
     assert_eq!(discovery.status, 200);
     assert_eq!(discovery.page.header("content-type"), Some("application/json"));
     let said = &discovery.json;
@@ -119,7 +119,7 @@ async fn discovery_says_where_everything_is() {
 #[tokio::test]
 async fn the_key_set_has_public_numbers_only() {
     let server = World::new().start().await;
-    let keys = server.relying_party("example-app").reads("/keys").await;
+    let keys = server.relying_party("example-app").gets("/keys").await;
     assert_eq!(keys.status, 200);
     let set = keys.json["keys"].as_array().unwrap();
     assert!(!set.is_empty());
@@ -137,22 +137,22 @@ async fn the_key_set_has_public_numbers_only() {
 async fn a_secret_in_the_log_fails_the_story() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    alice.logs_in(&app.asks("openid"), ALICE, ALICE_PASSWORD).await;
+    alice.logs_in(&app.auth_request("openid"), ALICE, ALICE_PASSWORD).await;
     server.assert_no_secret_in_log(&[ALICE]);
 }
 
 /// One login from the first page to the application, which sends everybody on to a third origin, as
 /// real applications do. A browser applies `form-action` to every one of these hops.
-async fn signs_in_with(look: Look, name: &str) {
+async fn signs_in_with(look: Display, name: &str) {
     if Need::Browser.is_missing() {
         return;
     }
-    let dashboard = OtherOrigin::listening();
+    let dashboard = OtherOrigin::start();
     let back_end = OtherOrigin::redirecting_to(&format!("{}/dashboard", dashboard.url));
     let callback = format!("{}/callback", back_end.url);
     let app = Client::new("example-app").redirects_to(&[&callback]);
     let server = World::new().client(app).start().await;
-    let request = server.relying_party("example-app").asks("openid email groups");
+    let request = server.relying_party("example-app").auth_request("openid email groups");
 
     let alice = Chromium::with(look).await;
     alice.opens(&request.url).await;
@@ -164,9 +164,9 @@ async fn signs_in_with(look: Look, name: &str) {
     assert!(!alice.overflows().await, "{}", alice.text().await);
     alice.screenshot(&format!("approval-{name}")).await;
     alice.approves().await;
-    alice.comes_to(&dashboard.url).await;
+    alice.waits_for_url(&dashboard.url).await;
 
-    assert!(back_end.heard().iter().any(|heard| heard.target.contains("code=")));
+    assert!(back_end.requests().iter().any(|heard| heard.target.contains("code=")));
     let console = alice.console().await;
     let severe: Vec<_> = console.iter().filter(|line| line.starts_with("SEVERE")).collect();
     // The small web server of the test harness has no icon; nothing else may fail.
@@ -175,10 +175,10 @@ async fn signs_in_with(look: Look, name: &str) {
 
 #[tokio::test]
 async fn browser_on_a_desk_signs_in() {
-    signs_in_with(Look::DESKTOP, "desktop").await;
+    signs_in_with(Display::DESKTOP, "desktop").await;
 }
 
 #[tokio::test]
 async fn browser_on_a_dark_phone_without_scripts_signs_in() {
-    signs_in_with(Look::PHONE.dark().without_scripts(), "phone-dark").await;
+    signs_in_with(Display::PHONE.dark().without_scripts(), "phone-dark").await;
 }

@@ -2,16 +2,16 @@
 //! (OAuth 2.0 Form Post Response Mode; threat A 14, CVE-2023-6134, CVE-2026-33758).
 
 use crate::world::{
-    ALICE, ALICE_PASSWORD, Browser, Chromium, Client, Look, Need, OtherOrigin, Page, Request,
-    Server, World,
+    ALICE, ALICE_PASSWORD, AuthRequest, Browser, Chromium, Client, Display, Need, OtherOrigin,
+    Page, Server, World,
 };
 
 const HOSTILE: &str = "\"><script>alert(1)</script><img src=x onerror=alert(2)>'&amp;{{7*7}}";
 
-fn asks(server: &Server, scope: &str, more: &[(&str, &str)]) -> Request {
+fn asks(server: &Server, scope: &str, more: &[(&str, &str)]) -> AuthRequest {
     let mut all = vec![("response_mode", "form_post")];
     all.extend_from_slice(more);
-    server.relying_party("example-app").asks_with(scope, &all)
+    server.relying_party("example-app").auth_request_with(scope, &all)
 }
 
 /// The value of one hidden field of the answer.
@@ -59,7 +59,7 @@ async fn a_code_travels_in_a_form_and_is_good() {
     assert_eq!(told(&page, "iss"), Some(server.issuer()));
     assert_eq!(told(&page, "error"), None);
     let code = told(&page, "code").unwrap();
-    let answer = app
+    let response = app
         .exchange(&[
             ("grant_type", "authorization_code"),
             ("code", &code),
@@ -67,7 +67,7 @@ async fn a_code_travels_in_a_form_and_is_good() {
             ("code_verifier", &request.verifier),
         ])
         .await;
-    assert_eq!(answer.status, 200, "{}", answer.page.body);
+    assert_eq!(response.status, 200, "{}", response.page.body);
 }
 
 /// Errors take the same way as codes, as soon as the mode is known.
@@ -125,7 +125,7 @@ async fn the_action_is_the_registered_address_to_the_byte() {
     let server = World::new().client(app).start().await;
     let app = server.relying_party("quoted-app");
     let more = [("response_mode", "form_post"), ("prompt", "none")];
-    let page = server.browser().get(app.asks_with("openid", &more).url).await;
+    let page = server.browser().get(app.auth_request_with("openid", &more).url).await;
     assert_eq!(page.attributes("form", "action"), [uri]);
 }
 
@@ -134,12 +134,13 @@ async fn an_unknown_response_mode_is_refused_by_the_query() {
     let server = World::new().start().await;
     let app = server.relying_party("example-app");
     for mode in ["fragment", "FORM_POST", "jwt", "web_message", "form_post query"] {
-        let request = app.asks_with("openid", &[("response_mode", mode), ("prompt", "none")]);
+        let request =
+            app.auth_request_with("openid", &[("response_mode", mode), ("prompt", "none")]);
         let mut alice: Browser = server.browser();
         alice.opens(&request.url).await;
-        assert_eq!(alice.arrives_with_error(), "invalid_request", "{mode}");
+        assert_eq!(alice.auth_error(), "invalid_request", "{mode}");
     }
-    let discovery = app.reads("/.well-known/openid-configuration").await.json;
+    let discovery = app.gets("/.well-known/openid-configuration").await.json;
     assert_eq!(discovery["response_modes_supported"], serde_json::json!(["query", "form_post"]));
 }
 
@@ -149,16 +150,16 @@ async fn browser_posts_the_answer_by_itself() {
     if Need::Browser.is_missing() {
         return;
     }
-    let application = OtherOrigin::listening();
+    let application = OtherOrigin::start();
     let uri = format!("{}/callback", application.url);
     let server = World::new().client(Client::new("web").redirects_to(&[&uri])).start().await;
     let app = server.relying_party("web");
     let more = [("response_mode", "form_post"), ("prompt", "none"), ("state", HOSTILE)];
-    let request = app.asks_with("openid", &more);
-    let alice = Chromium::with(Look::DESKTOP).await;
+    let request = app.auth_request_with("openid", &more);
+    let alice = Chromium::with(Display::DESKTOP).await;
     alice.opens(&request.url).await;
-    alice.comes_to(&application.url).await;
-    let heard = application.heard();
+    alice.waits_for_url(&application.url).await;
+    let heard = application.requests();
     assert_eq!(heard.len(), 1, "{heard:?}");
     assert_eq!((heard[0].method.as_str(), heard[0].target.as_str()), ("POST", "/callback"));
     let body = reqwest::Url::parse(&format!("http://x/?{}", heard[0].body)).unwrap();

@@ -15,17 +15,18 @@ const SKIP: &str = "oauth2:\n  skipApprovalScreen: true";
 /// Somebody signs in with a browser of their own; what the application got.
 async fn tokens_of(server: &Server, (login, password): (&str, &str)) -> (Browser, String, String) {
     let (mut browser, app) = (server.browser(), server.relying_party("example-app"));
-    let request = app.asks("openid email");
-    let arrival = browser.logs_in(&request, login, password).await;
-    let answer = app.redeems(&request, &arrival).await;
-    (browser, answer.id_token().to_owned(), answer.access_token().to_owned())
+    let request = app.auth_request("openid email");
+    let auth_response = browser.logs_in(&request, login, password).await;
+    let response = app.redeems(&request, &auth_response).await;
+    (browser, response.id_token().to_owned(), response.access_token().to_owned())
 }
 
 const WHO_ALICE: (&str, &str) = (ALICE, ALICE_PASSWORD);
 const WHO_BOB: (&str, &str) = (BOB, BOB_PASSWORD);
 
 async fn asks_quietly(browser: &mut Browser, app: &RelyingParty, hint: &str) -> String {
-    let url = app.asks_with("openid email", &[("prompt", "none"), ("id_token_hint", hint)]).url;
+    let url =
+        app.auth_request_with("openid email", &[("prompt", "none"), ("id_token_hint", hint)]).url;
     let page = browser.get(url).await;
     let location = page.location().unwrap_or_else(|| panic!("{}", page.text()));
     assert!(location.as_str().starts_with(&app.redirect_uri), "{location}");
@@ -55,14 +56,14 @@ async fn a_hint_at_another_person_asks_for_them_and_takes_nobody_else() {
     for (login, password, expected) in
         [(ALICE, ALICE_PASSWORD, None), (BOB, BOB_PASSWORD, Some(BOB))]
     {
-        let request = app.asks_with("openid email", &[("id_token_hint", &his)]);
+        let request = app.auth_request_with("openid email", &[("id_token_hint", &his)]);
         browser.opens(&request.url).await;
         browser.signs_in(login, password).await;
         match expected {
-            None => assert_eq!(browser.arrives_with_error(), "login_required"),
+            None => assert_eq!(browser.auth_error(), "login_required"),
             Some(email) => {
-                let answer = app.redeems(&request, &browser.arrives()).await;
-                assert_eq!(claims(answer.id_token())["email"], email);
+                let response = app.redeems(&request, &browser.auth_response()).await;
+                assert_eq!(claims(response.id_token())["email"], email);
             }
         }
     }

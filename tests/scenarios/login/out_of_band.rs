@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::world::{ALICE, ALICE_PASSWORD, Browser, Client, Need, Request, Server, World};
+use crate::world::{ALICE, ALICE_PASSWORD, AuthRequest, Browser, Client, Need, Server, World};
 
 const OUT_OF_BAND: &str = "urn:ietf:wg:oauth:2.0:oob";
 
@@ -11,9 +11,9 @@ fn world(base: World) -> World {
     base.client(Client::public("cli")).with("oauth2:\n  skipApprovalScreen: true")
 }
 
-async fn shown_code(server: &Server) -> (Browser, Request, String) {
+async fn shown_code(server: &Server) -> (Browser, AuthRequest, String) {
     let (mut alice, cli) = (server.browser(), server.relying_party("cli"));
-    let request = cli.asks_with("openid offline_access", &[("redirect_uri", OUT_OF_BAND)]);
+    let request = cli.auth_request_with("openid offline_access", &[("redirect_uri", OUT_OF_BAND)]);
     alice.opens(&request.url).await;
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
     alice.approves().await;
@@ -21,7 +21,7 @@ async fn shown_code(server: &Server) -> (Browser, Request, String) {
     (alice, request, code)
 }
 
-async fn status_for(server: &Server, request: &Request, code: &str, uri: &str) -> u16 {
+async fn status_for(server: &Server, request: &AuthRequest, code: &str, uri: &str) -> u16 {
     let fields = [
         ("grant_type", "authorization_code"),
         ("code", code),
@@ -70,11 +70,12 @@ async fn no_code_is_shown_without_asking() {
     let server = world(World::new()).start().await;
     let (mut alice, _, _) = shown_code(&server).await;
     let cli = server.relying_party("cli");
-    let page = alice.opens(cli.asks_with("openid", &[("redirect_uri", OUT_OF_BAND)]).url).await;
+    let page =
+        alice.opens(cli.auth_request_with("openid", &[("redirect_uri", OUT_OF_BAND)]).url).await;
     assert!(page.form_with("approval").is_some(), "{}", page.text());
     assert!(page.attributes("#code", "value").is_empty(), "{}", page.body);
     let silent = [("redirect_uri", OUT_OF_BAND), ("prompt", "none")];
-    let page = alice.get(cli.asks_with("openid", &silent).url).await;
+    let page = alice.get(cli.auth_request_with("openid", &silent).url).await;
     assert!((400..500).contains(&page.status), "{}", page.status);
     assert!(page.attributes("#code", "value").is_empty(), "{}", page.body);
 }
@@ -85,13 +86,13 @@ async fn an_error_out_of_band_is_a_page() {
     let server = world(World::new()).start().await;
     let cli = server.relying_party("cli");
     for more in [("prompt", "none"), ("response_type", "token"), ("scope", "email")] {
-        let url = cli.asks_with("openid", &[("redirect_uri", OUT_OF_BAND), more]).url;
+        let url = cli.auth_request_with("openid", &[("redirect_uri", OUT_OF_BAND), more]).url;
         let page = server.browser().get(url).await;
         assert!((400..500).contains(&page.status), "{more:?}: {}", page.status);
         assert!(page.location().is_none() && page.all("h1").len() == 1, "{}", page.text());
     }
     // Nor can it be a form that posts to a name that is no address.
     let more = [("redirect_uri", OUT_OF_BAND), ("response_mode", "form_post")];
-    let page = server.browser().get(cli.asks_with("openid", &more).url).await;
+    let page = server.browser().get(cli.auth_request_with("openid", &more).url).await;
     assert!((400..500).contains(&page.status) && page.forms().is_empty(), "{}", page.body);
 }

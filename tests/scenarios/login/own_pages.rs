@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::Url;
 
 use crate::world::{
-    ALICE, ALICE_PASSWORD, Browser, Client, Page, RelyingParty, Request, Server, World,
+    ALICE, ALICE_PASSWORD, AuthRequest, Browser, Client, Page, RelyingParty, Server, World,
 };
 
 const OURS: &str = "countersign-own-pages";
@@ -51,11 +51,11 @@ async fn one_sign_in_serves_our_pages_and_the_applications() {
     let app = server.relying_party("example-app");
     alice.opens(sign_in(&server, "/", "")).await;
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
-    let request = app.asks("openid groups");
+    let request = app.auth_request("openid groups");
     alice.opens(&request.url).await;
-    assert_eq!(app.redeems(&request, &alice.arrives()).await.status, 200);
+    assert_eq!(app.redeems(&request, &alice.auth_response()).await.status, 200);
 
-    again.logs_in(&app.asks("openid"), ALICE, ALICE_PASSWORD).await;
+    again.logs_in(&app.auth_request("openid"), ALICE, ALICE_PASSWORD).await;
     let page = again.opens(sign_in(&server, "/sessions?page=0", "")).await;
     assert_eq!(page.url.as_str(), server.url("/sessions?page=0"), "{}", page.text());
 }
@@ -83,8 +83,8 @@ async fn whatever_could_lead_elsewhere_leads_home() {
         "/@evil.example.com/../..",
         "",
     ] {
-        let answer = alice.get(sign_in(&server, evil, "")).await;
-        assert_eq!(answer.location().unwrap().as_str(), server.url("/"), "{evil:?}");
+        let response = alice.get(sign_in(&server, evil, "")).await;
+        assert_eq!(response.location().unwrap().as_str(), server.url("/"), "{evil:?}");
     }
     let twice = alice.get(server.url("/sign-in?to=/sessions&to=/groups")).await;
     assert_eq!(twice.location().unwrap().as_str(), server.url("/"));
@@ -126,19 +126,19 @@ async fn nobody_asks_as_our_own_pages() {
     let app = server.relying_party("example-app");
     for redirect in ["", "http://127.0.0.1:8000/callback", "urn:ietf:wg:oauth:2.0:oob", "/"] {
         let parameters = [("client_id", OURS), ("redirect_uri", redirect)];
-        let page = alice.get(app.asks_with("openid", &parameters).url).await;
+        let page = alice.get(app.auth_request_with("openid", &parameters).url).await;
         assert_eq!((page.status, page.location()), (400, None), "{redirect}: {}", page.text());
     }
-    let peer = app.asks(&format!("openid audience:server:client_id:{OURS}"));
+    let peer = app.auth_request(&format!("openid audience:server:client_id:{OURS}"));
     alice.opens(&peer.url).await;
-    assert_eq!(alice.arrives_with_error(), "invalid_scope");
+    assert_eq!(alice.auth_error(), "invalid_scope");
     for secret in [None, Some(""), Some("guess")] {
         let fields = [("grant_type", "client_credentials"), ("client_id", OURS)];
         let fields: Vec<_> =
             fields.into_iter().chain(secret.map(|secret| ("client_secret", secret))).collect();
-        let answer = alice.post_form(server.url("/token"), &fields).await;
-        assert_eq!(answer.status, 401, "{secret:?}: {}", answer.body);
-        assert!(answer.body.contains("invalid_client"), "{}", answer.body);
+        let response = alice.post_form(server.url("/token"), &fields).await;
+        assert_eq!(response.status, 401, "{secret:?}: {}", response.body);
+        assert!(response.body.contains("invalid_client"), "{}", response.body);
     }
     let said = World::new().client(Client::new(OURS)).refuses_to_start().await;
     assert!(said.contains("is what our own pages are called"), "{said}");
@@ -156,8 +156,8 @@ async fn a_login_of_ours_ends_in_no_code_whichever_form_it_is_posted_to() {
     let (_, req) = next.query_pairs().find(|(name, _)| name == "req").unwrap();
     for verdict in ["approve", "rejected", "switch"] {
         let fields = [("req", &*req), ("approval", verdict)];
-        let answer = alice.post_form(server.url("/approval"), &fields).await;
-        let to = answer.location().unwrap();
+        let response = alice.post_form(server.url("/approval"), &fields).await;
+        let to = response.location().unwrap();
         assert_eq!(to.as_str(), server.url("/sessions"), "{verdict}");
     }
     // In another browser it is not even opened.
@@ -190,9 +190,9 @@ async fn groups_that_were_never_asked_for_are_asked_for_here() {
     let server = world.with(upstream).start().await;
     let (mut kilgore, app): (Browser, RelyingParty) =
         (server.browser(), server.relying_party("example-app"));
-    let request: Request = app.asks("openid email");
+    let request: AuthRequest = app.auth_request("openid email");
     kilgore.opens(&request.url).await;
-    kilgore.arrives();
+    kilgore.auth_response();
     let page = kilgore.opens(server.url("/")).await;
     assert!(page.text().contains("did not ask for your groups"), "{}", page.text());
     assert!(!page.text().contains("authors"), "{}", page.text());

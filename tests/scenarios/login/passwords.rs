@@ -4,14 +4,14 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::world::raw_http::{http, send};
+use crate::world::http::{bare_client, send};
 use crate::world::{
     ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Browser, Need, Page, Person, Server, World,
 };
 
 const WRONG: &str = "not-the-password-at-all";
 
-/// A server that believes `Browser::comes_from`.
+/// A server that believes `Browser::with_forwarded_for`.
 fn behind_a_proxy(world: World) -> World {
     let http = world.origin().replace("http://", "");
     world.with(&format!(
@@ -22,7 +22,7 @@ fn behind_a_proxy(world: World) -> World {
 
 /// How many passwords the server has verified since its start.
 pub async fn verifications(server: &Server) -> u64 {
-    let metrics = send(http().get(format!("{}/metrics", server.telemetry()))).await;
+    let metrics = send(bare_client().get(format!("{}/metrics", server.telemetry()))).await;
     let name = "countersign_password_hashes_total ";
     let line = metrics.body.lines().find_map(|line| line.strip_prefix(name));
     line.unwrap_or_else(|| panic!("no such metric: {}", metrics.body)).parse().unwrap()
@@ -32,7 +32,7 @@ pub async fn verifications(server: &Server) -> u64 {
 async fn attempt(server: &Server, address: &str, login: &str, password: &str) -> Page {
     let mut browser = server.browser();
     let app = server.relying_party("example-app");
-    browser.comes_from(address).opens(app.asks("openid").url).await;
+    browser.with_forwarded_for(address).opens(app.auth_request("openid").url).await;
     browser.signs_in(login, password).await.clone()
 }
 
@@ -94,7 +94,7 @@ async fn a_password_of_a_megabyte_is_not_read() {
     let server = World::new().start().await;
     let before = verifications(&server).await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    alice.opens(app.asks("openid").url).await;
+    alice.opens(app.auth_request("openid").url).await;
     let page = alice.signs_in(ALICE, &"p".repeat(1 << 20)).await;
     assert_eq!(page.status, 413, "{}", page.text());
     assert_eq!(verifications(&server).await, before);
@@ -201,7 +201,10 @@ async fn thirty_guesses_at_once_are_ten() {
     let mut guessing = tokio::task::JoinSet::new();
     for n in 0..30 {
         let mut browser: Browser = server.browser();
-        browser.comes_from(&format!("203.0.113.{n}")).opens(app.asks("openid").url).await;
+        browser
+            .with_forwarded_for(&format!("203.0.113.{n}"))
+            .opens(app.auth_request("openid").url)
+            .await;
         guessing.spawn(async move { browser.signs_in(BOB, WRONG).await.status });
     }
     let mut statuses = guessing.join_all().await;
@@ -218,10 +221,10 @@ async fn one_address_has_a_hundred_guesses_for_all_accounts_together() {
     let server = World::new().start().await;
     let app = server.relying_party("example-app");
     let mut mallory = server.browser();
-    mallory.opens(app.asks("openid").url).await;
+    mallory.opens(app.auth_request("openid").url).await;
     let mut statuses = Vec::new();
     for n in 0..103 {
-        mallory.comes_from(&format!("203.0.113.{n}"));
+        mallory.with_forwarded_for(&format!("203.0.113.{n}"));
         statuses.push(mallory.signs_in(&format!("user{n}@example.com"), "").await.status);
     }
     assert_eq!(statuses, [vec![401; 100], vec![429; 3]].concat());

@@ -6,20 +6,20 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::world::{
-    ALICE, ALICE_PASSWORD, Browser, Need, RelyingParty, Request, Server, World, claims,
+    ALICE, ALICE_PASSWORD, AuthRequest, Browser, Need, RelyingParty, Server, World, claims,
 };
 
 /// Whoever is signed in, the application now has these claims of them.
-async fn arrives_as(alice: &Browser, app: &RelyingParty, request: &Request) -> Value {
-    let answer = app.redeems(request, &alice.arrives()).await;
-    assert_eq!(answer.status, 200, "{}", answer.page.body);
-    claims(answer.id_token())
+async fn arrives_as(alice: &Browser, app: &RelyingParty, request: &AuthRequest) -> Value {
+    let response = app.redeems(request, &alice.auth_response()).await;
+    assert_eq!(response.status, 200, "{}", response.page.body);
+    claims(response.id_token())
 }
 
 /// Alice is signed in and has agreed; her claims at that moment.
 async fn signed_in(server: &Server) -> (Browser, RelyingParty, Value) {
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let request = app.asks("openid email");
+    let request = app.auth_request("openid email");
     alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
     let told = arrives_as(&alice, &app, &request).await;
     (alice, app, told)
@@ -33,11 +33,11 @@ fn asks_for_a_password(browser: &Browser) -> bool {
 async fn prompt_none_without_a_session_is_login_required() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let request = app.asks_with("openid", &[("prompt", "none")]);
+    let request = app.auth_request_with("openid", &[("prompt", "none")]);
     let page = alice.get(&request.url).await;
     assert_eq!(page.status, 303);
     alice.follow(page).await;
-    assert_eq!(alice.arrives_with_error(), "login_required");
+    assert_eq!(alice.auth_error(), "login_required");
     let location = alice.page().location().unwrap();
     let state = location.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
     assert_eq!(state, request.state);
@@ -49,7 +49,7 @@ async fn prompt_none_without_a_session_is_login_required() {
 async fn prompt_none_with_a_session_shows_no_page() {
     let server = World::new().start().await;
     let (mut alice, app, before) = signed_in(&server).await;
-    let request = app.asks_with("openid email", &[("prompt", "none")]);
+    let request = app.auth_request_with("openid email", &[("prompt", "none")]);
     let page = alice.get(&request.url).await;
     assert!(page.location().unwrap().as_str().starts_with(&app.redirect_uri), "{}", page.text());
     assert!(page.header("set-cookie").is_none());
@@ -64,11 +64,11 @@ async fn prompt_none_with_a_session_shows_no_page() {
 async fn prompt_none_without_consent_is_consent_required() {
     let server = World::new().start().await;
     let (mut alice, app, _) = signed_in(&server).await;
-    alice.opens(app.asks_with("openid email groups", &[("prompt", "none")]).url).await;
-    assert_eq!(alice.arrives_with_error(), "consent_required");
+    alice.opens(app.auth_request_with("openid email groups", &[("prompt", "none")]).url).await;
+    assert_eq!(alice.auth_error(), "consent_required");
     // And it was not given by asking.
-    alice.opens(app.asks_with("openid email groups", &[("prompt", "none")]).url).await;
-    assert_eq!(alice.arrives_with_error(), "consent_required");
+    alice.opens(app.auth_request_with("openid email groups", &[("prompt", "none")]).url).await;
+    assert_eq!(alice.auth_error(), "consent_required");
 }
 
 #[tokio::test]
@@ -78,8 +78,8 @@ async fn prompt_none_after_signing_out_is_login_required() {
     alice.opens(server.url("/logout")).await;
     let form = alice.page().form_with("csrf").unwrap();
     alice.submits(form).await;
-    alice.opens(app.asks_with("openid email", &[("prompt", "none")]).url).await;
-    assert_eq!(alice.arrives_with_error(), "login_required");
+    alice.opens(app.auth_request_with("openid email", &[("prompt", "none")]).url).await;
+    assert_eq!(alice.auth_error(), "login_required");
 }
 
 #[tokio::test]
@@ -90,7 +90,7 @@ async fn prompt_login_asks_again_and_the_time_moves() {
     let server = World::with_clock().start().await;
     let (mut alice, app, before) = signed_in(&server).await;
     server.advance(Duration::from_secs(100));
-    let request = app.asks_with("openid email", &[("prompt", "login")]);
+    let request = app.auth_request_with("openid email", &[("prompt", "login")]);
     alice.opens(&request.url).await;
     assert!(asks_for_a_password(&alice), "{}", alice.page().text());
     // Going round the form does not help.
@@ -106,7 +106,7 @@ async fn prompt_login_asks_again_and_the_time_moves() {
     let moved = after["auth_time"].as_u64().unwrap() - before["auth_time"].as_u64().unwrap();
     assert!((100..200).contains(&moved), "moved by {moved}");
     // Asked once more, she is asked once more.
-    alice.opens(app.asks_with("openid email", &[("prompt", "login")]).url).await;
+    alice.opens(app.auth_request_with("openid email", &[("prompt", "login")]).url).await;
     assert!(asks_for_a_password(&alice));
 }
 
@@ -114,7 +114,7 @@ async fn prompt_login_asks_again_and_the_time_moves() {
 async fn prompt_select_account_asks_who_it_is() {
     let server = World::new().start().await;
     let (mut alice, app, _) = signed_in(&server).await;
-    let request = app.asks_with("openid email", &[("prompt", "select_account")]);
+    let request = app.auth_request_with("openid email", &[("prompt", "select_account")]);
     alice.opens(&request.url).await;
     assert!(asks_for_a_password(&alice), "{}", alice.page().text());
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
@@ -125,7 +125,7 @@ async fn prompt_select_account_asks_who_it_is() {
 async fn prompt_login_consent_asks_for_both() {
     let server = World::new().start().await;
     let (mut alice, app, _) = signed_in(&server).await;
-    let request = app.asks_with("openid email", &[("prompt", "login consent")]);
+    let request = app.auth_request_with("openid email", &[("prompt", "login consent")]);
     alice.opens(&request.url).await;
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
     assert!(alice.page().form_with("approval").is_some(), "{}", alice.page().text());
@@ -141,9 +141,11 @@ async fn a_session_older_than_max_age_is_asked_again() {
     let server = World::with_clock().start().await;
     let (mut alice, app, before) = signed_in(&server).await;
     server.advance(Duration::from_secs(10));
-    alice.opens(app.asks_with("openid email", &[("max_age", "1"), ("prompt", "none")]).url).await;
-    assert_eq!(alice.arrives_with_error(), "login_required");
-    let request = app.asks_with("openid email", &[("max_age", "1")]);
+    alice
+        .opens(app.auth_request_with("openid email", &[("max_age", "1"), ("prompt", "none")]).url)
+        .await;
+    assert_eq!(alice.auth_error(), "login_required");
+    let request = app.auth_request_with("openid email", &[("max_age", "1")]);
     alice.opens(&request.url).await;
     assert!(asks_for_a_password(&alice), "{}", alice.page().text());
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
@@ -160,7 +162,7 @@ async fn a_session_younger_than_max_age_is_good() {
     let server = World::with_clock().start().await;
     let (mut alice, app, before) = signed_in(&server).await;
     server.advance(Duration::from_secs(1000));
-    let request = app.asks_with("openid email", &[("max_age", "10000")]);
+    let request = app.auth_request_with("openid email", &[("max_age", "10000")]);
     alice.opens(&request.url).await;
     let after = arrives_as(&alice, &app, &request).await;
     assert_eq!(after["auth_time"], before["auth_time"]);
@@ -176,8 +178,8 @@ async fn max_age_zero_asks_always_and_once() {
     let (mut alice, app, _) = signed_in(&server).await;
     for age in ["0", "1"] {
         server.advance(Duration::from_secs(5));
-        let request =
-            app.asks_with("openid email groups", &[("max_age", age), ("prompt", "consent")]);
+        let request = app
+            .auth_request_with("openid email groups", &[("max_age", age), ("prompt", "consent")]);
         alice.opens(&request.url).await;
         assert!(asks_for_a_password(&alice), "{age}: {}", alice.page().text());
         alice.signs_in(ALICE, ALICE_PASSWORD).await;

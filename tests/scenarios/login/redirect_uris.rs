@@ -16,7 +16,7 @@ async fn nobody_is_sent_to(server: &Server, client: &str, uri: &str) {
         vec![uri, ("scope", "nonsense"), ("response_type", "token"), ("prompt", "NONE")],
         vec![uri, ("response_mode", "form_post"), ("request", "x")],
     ] {
-        let page = server.browser().get(app.asks_with("openid", &others).url).await;
+        let page = server.browser().get(app.auth_request_with("openid", &others).url).await;
         stays_here(&page, uri.1);
     }
 }
@@ -32,7 +32,7 @@ fn stays_here(page: &Page, what: &str) {
 async fn somebody_is_asked(server: &Server, client: &str, uri: &str) {
     let app = server.relying_party(client);
     let mut alice = server.browser();
-    alice.opens(app.asks_with("openid", &[("redirect_uri", uri)]).url).await;
+    alice.opens(app.auth_request_with("openid", &[("redirect_uri", uri)]).url).await;
     assert!(alice.page().form_with("password").is_some(), "{uri}: {}", alice.page().text());
 }
 
@@ -112,7 +112,7 @@ async fn a_twice_encoded_address_is_decoded_once() {
         nobody_is_sent_to(&server, "example-app", &uri).await;
     }
     // And exactly once: this is how every client sends it.
-    let url = app.asks_with("openid", &[("redirect_uri", "")]).url;
+    let url = app.auth_request_with("openid", &[("redirect_uri", "")]).url;
     let encoded: String = REGISTERED.bytes().map(|byte| format!("%{byte:02x}")).collect();
     let page = server.browser().get(format!("{url}&redirect_uri={encoded}")).await;
     assert_eq!(page.status, 303, "{}", page.text());
@@ -246,7 +246,7 @@ async fn an_address_left_out_is_not_guessed() {
     for others in [vec![], vec![("prompt", "none")], vec![("scope", "nonsense")]] {
         let mut all = vec![("redirect_uri", "")];
         all.extend(others);
-        let url = app.asks_with("openid", &all).url;
+        let url = app.auth_request_with("openid", &all).url;
         stays_here(&server.browser().get(&url).await, "left out");
         stays_here(&server.browser().get(format!("{url}&redirect_uri=")).await, "empty");
     }
@@ -258,10 +258,10 @@ async fn an_unknown_application_is_told_to_the_person_only() {
     let server = World::new().start().await;
     let app = server.relying_party("example-app");
     for id in ["nobody", "EXAMPLE-APP", "example-app ", "example-app\0", "\"><script>alert(1)"] {
-        let url = app.asks_with("openid", &[("client_id", id), ("prompt", "none")]).url;
+        let url = app.auth_request_with("openid", &[("client_id", id), ("prompt", "none")]).url;
         stays_here(&server.browser().get(url).await, id);
     }
-    let url = app.asks_with("openid", &[("client_id", ""), ("prompt", "none")]).url;
+    let url = app.auth_request_with("openid", &[("client_id", ""), ("prompt", "none")]).url;
     stays_here(&server.browser().get(url).await, "no client_id");
 }
 
@@ -272,9 +272,9 @@ async fn the_query_of_an_address_is_kept() {
     let app = Client::new("tenant-app").redirects_to(&[uri]);
     let server = World::new().client(app).start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("tenant-app"));
-    let request = app.asks("openid");
-    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    let expected = format!("{uri}&code={}&state=", arrival.code);
-    assert!(arrival.url.as_str().starts_with(&expected), "{}", arrival.url);
-    assert_eq!(app.redeems(&request, &arrival).await.status, 200);
+    let request = app.auth_request("openid");
+    let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let expected = format!("{uri}&code={}&state=", auth_response.code);
+    assert!(auth_response.url.as_str().starts_with(&expected), "{}", auth_response.url);
+    assert_eq!(app.redeems(&request, &auth_response).await.status, 200);
 }

@@ -32,7 +32,7 @@ async fn of_two_redirect_uris_or_clients_neither_is_believed() {
     let app = server.relying_party("example-app");
     for (name, bad) in BAD {
         for prompt in ["login", "none"] {
-            let url = app.asks_with("openid", &[("prompt", prompt)]).url;
+            let url = app.auth_request_with("openid", &[("prompt", prompt)]).url;
             let good = fields(&url).into_iter().find(|(known, _)| known == name).unwrap().1;
             for second in [bad, &good, ""] {
                 let pair = reqwest::Url::parse_with_params("http://x/", [(name, second)]).unwrap();
@@ -52,7 +52,7 @@ async fn of_two_redirect_uris_or_clients_neither_is_believed() {
 async fn any_other_parameter_said_twice_is_an_error_the_application_hears() {
     let server = World::new().start().await;
     let app = server.relying_party("example-app");
-    let url = app.asks_with("openid", &[("prompt", "login"), ("max_age", "9")]).url;
+    let url = app.auth_request_with("openid", &[("prompt", "login"), ("max_age", "9")]).url;
     for (name, value) in fields(&url) {
         if BAD.iter().any(|(bad, _)| *bad == name) {
             continue;
@@ -76,19 +76,19 @@ async fn any_other_parameter_said_twice_is_an_error_the_application_hears() {
 async fn a_form_is_read_as_strictly_as_a_query() {
     let server = World::new().start().await;
     let app = server.relying_party("example-app");
-    let good = fields(&app.asks("openid").url);
+    let good = fields(&app.auth_request("openid").url);
     for (name, value) in BAD {
         let mut twice = good.clone();
         twice.push((name.into(), value.into()));
         let mut browser = server.browser();
-        let answer = browser.post_form(server.url("/auth"), &borrowed(&twice)).await;
-        stays_here(browser.follow(answer).await, name);
+        let response = browser.post_form(server.url("/auth"), &borrowed(&twice)).await;
+        stays_here(browser.follow(response).await, name);
     }
     let mut twice = good.clone();
     twice.push(("scope".into(), "openid email".into()));
     let mut browser = server.browser();
-    let answer = browser.post_form(server.url("/auth"), &borrowed(&twice)).await;
-    assert_eq!(error(browser.follow(answer).await).as_deref(), Some("invalid_request"));
+    let response = browser.post_form(server.url("/auth"), &borrowed(&twice)).await;
+    assert_eq!(error(browser.follow(response).await).as_deref(), Some("invalid_request"));
 }
 
 /// One reader believes the query, another the body: both see both.
@@ -96,19 +96,19 @@ async fn a_form_is_read_as_strictly_as_a_query() {
 async fn what_stands_in_the_query_and_in_the_body_stands_twice() {
     let server = World::new().start().await;
     let app = server.relying_party("example-app");
-    let good = fields(&app.asks("openid").url);
+    let good = fields(&app.auth_request("openid").url);
     for path in ["/auth", "/auth/local"] {
         for (name, value) in BAD {
             let mut url = reqwest::Url::parse(&server.url(path)).unwrap();
             url.query_pairs_mut().append_pair(name, value);
             let mut browser = server.browser();
-            let answer = browser.post_form(url, &borrowed(&good)).await;
-            stays_here(browser.follow(answer).await, name);
+            let response = browser.post_form(url, &borrowed(&good)).await;
+            stays_here(browser.follow(response).await, name);
         }
         let mut browser = server.browser();
         let url = format!("{}?scope=openid", server.url(path));
-        let answer = browser.post_form(url, &borrowed(&good)).await;
-        assert_eq!(error(browser.follow(answer).await).as_deref(), Some("invalid_request"));
+        let response = browser.post_form(url, &borrowed(&good)).await;
+        assert_eq!(error(browser.follow(response).await).as_deref(), Some("invalid_request"));
     }
 }
 
@@ -119,11 +119,11 @@ async fn a_request_may_come_as_a_form() {
     let app = server.relying_party("example-app");
     let mut alice = server.browser();
     for path in ["/auth", "/auth/local"] {
-        let request = app.asks_with("openid", &[("prompt", "login consent")]);
-        let answer = alice.post_form(server.url(path), &borrowed(&fields(&request.url))).await;
-        alice.follow(answer).await;
+        let request = app.auth_request_with("openid", &[("prompt", "login consent")]);
+        let response = alice.post_form(server.url(path), &borrowed(&fields(&request.url))).await;
+        alice.follow(response).await;
         alice.signs_in(ALICE, ALICE_PASSWORD).await;
         alice.approves().await;
-        assert_eq!(app.redeems(&request, &alice.arrives()).await.status, 200, "{path}");
+        assert_eq!(app.redeems(&request, &alice.auth_response()).await.status, 200, "{path}");
     }
 }

@@ -10,7 +10,7 @@ use crate::world::{Need, Server, World, claims, new_database, verified};
 
 /// What clients notice after a takeover: nothing.
 async fn clients_notice_nothing(server: &Server, data: &DataSet) {
-    let keys = server.relying_party("web-one").reads("/keys").await.json;
+    let keys = server.relying_party("web-one").gets("/keys").await.json;
     let kids: Vec<&str> = list(&keys["keys"]).map(|key| text(&key["kid"])).collect();
     for key in list(&data.tokens["jwks"]["keys"]) {
         assert!(kids.contains(&text(&key["kid"])), "{key} is not among {kids:?}");
@@ -71,7 +71,7 @@ async fn people_sign_in(server: &Server, data: &DataSet) {
     ] {
         let mut browser = server.browser();
         let scopes = "openid email profile offline_access";
-        let request = app.asks_with(scopes, &[("connector_id", connector)]);
+        let request = app.auth_request_with(scopes, &[("connector_id", connector)]);
         let arrival = browser.logs_in(&request, login, password).await;
         let answer = app.redeems(&request, &arrival).await;
         let name = if connector == "local" { "dave-dyn-app" } else { "eve-dyn-app" };
@@ -80,7 +80,7 @@ async fn people_sign_in(server: &Server, data: &DataSet) {
     }
     let web = server.relying_party("web-two");
     let mut alice = server.browser();
-    let request = web.asks_with("openid email", &[("connector_id", "local")]);
+    let request = web.auth_request_with("openid email", &[("connector_id", "local")]);
     let arrival = alice.logs_in(&request, "ALICE@example.com", "alice-Passw0rd").await;
     assert_eq!(web.redeems(&request, &arrival).await.status, 200);
 }
@@ -194,10 +194,10 @@ async fn an_import_can_be_repeated_and_what_was_rotated_since_is_named() {
     let answer = app.refreshes(data.current_token("alice-web-one")).await;
     assert_eq!(answer.status, 200);
     server.stop().await;
-    let again = server.runs(&["import", "dex", "--from", from, "--config", "CONFIG", "--yes"], &[]);
+    let again = server.runs_command(&["import", "dex", "--from", from, "--config", "CONFIG", "--yes"], &[]);
     let said = String::from_utf8(again.stdout).unwrap();
     assert!(said.contains("Taken over:\n  nothing"), "{said}");
-    let rotated = server.runs(&["import", "rotated", "--config", "CONFIG"], &[]);
+    let rotated = server.runs_command(&["import", "rotated", "--config", "CONFIG"], &[]);
     assert_eq!(String::from_utf8(rotated.stdout).unwrap(), "web-one: 1\n");
     server.restart().await;
     assert_eq!(app.refreshes(answer.refresh_token()).await.status, 200);
@@ -232,7 +232,7 @@ async fn an_administrator_ends_what_came_from_dex() {
     let access = text(&list(&grant["access_tokens"]).last().unwrap()["token"]);
     assert_eq!(app.userinfo(access).await.status, 200);
     let arguments = ["sessions", "end", "--user", "7", "--yes", "--config", "CONFIG"];
-    let ended = server.runs(&arguments, &[]);
+    let ended = server.runs_command(&arguments, &[]);
     assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
     assert_eq!(app.userinfo(access).await.status, 401);
     assert_eq!(app.refreshes(data.current_token("bob-web-one")).await.error(), "invalid_grant");
@@ -253,12 +253,12 @@ async fn dexs_keys_are_published_until_its_tokens_have_expired() {
         list(&keys["keys"]).map(|key| text(&key["kid"]).to_owned()).collect()
     };
     let retired = text(&list(&data.tokens["jwks_before_rotation"]["keys"]).next().unwrap()["kid"]);
-    let keys = app.reads("/keys").await.json;
+    let keys = app.gets("/keys").await.json;
     assert!(kids(&keys).iter().any(|kid| kid == retired));
     server.advance(Duration::from_secs(25 * 60 * 60));
     let mut server = server;
     server.restart().await;
-    let keys = app.reads("/keys").await.json;
+    let keys = app.gets("/keys").await.json;
     assert!(!kids(&keys).iter().any(|kid| kid == retired), "{keys}");
     let refreshed = app.refreshes(data.current_token("alice-web-one")).await;
     assert_eq!(refreshed.status, 200, "refresh tokens have no end in Dex's default");

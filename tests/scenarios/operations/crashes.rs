@@ -5,8 +5,10 @@ use std::sync::mpsc;
 
 use reqwest::Client;
 
-use crate::world::raw_http::http;
-use crate::world::{ALICE, ALICE_PASSWORD, Browser, Need, RelyingParty, Request, Server, World};
+use crate::world::http::bare_client;
+use crate::world::{
+    ALICE, ALICE_PASSWORD, AuthRequest, Browser, Need, RelyingParty, Server, World,
+};
 
 const SKIP: &str = "oauth2:\n  skipApprovalScreen: true";
 /// How long a restart takes on a busy machine is no part of these tests.
@@ -23,9 +25,9 @@ async fn tries_to_refresh(
 ) -> Option<String> {
     let fields = [("grant_type", "refresh_token"), ("refresh_token", token)];
     let request = client.post(url).basic_auth(&app.id, app.secret.as_ref()).form(&fields);
-    let answer = request.send().await.ok()?;
-    let status = answer.status().as_u16();
-    let body = answer.text().await.ok()?;
+    let response = request.send().await.ok()?;
+    let status = response.status().as_u16();
+    let body = response.text().await.ok()?;
     assert_eq!(status, 200, "{body}");
     let json: serde_json::Value = serde_json::from_str(&body).ok()?;
     Some(json["refresh_token"].as_str().unwrap().to_owned())
@@ -38,7 +40,7 @@ async fn refreshes_until_the_end(
     mut token: String,
     heard: mpsc::Sender<()>,
 ) -> String {
-    let client = http();
+    let client = bare_client();
     while let Some(next) = tries_to_refresh(&client, &app, &url, &token).await {
         token = next;
         heard.send(()).ok();
@@ -50,9 +52,9 @@ async fn refreshes_until_the_end(
 async fn families(alice: &mut Browser, app: &RelyingParty) -> Vec<String> {
     let mut tokens = Vec::new();
     for _ in 0..FAMILIES {
-        let request = app.asks("openid offline_access");
-        let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-        tokens.push(app.redeems(&request, &arrival).await.refresh_token().to_owned());
+        let request = app.auth_request("openid offline_access");
+        let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+        tokens.push(app.redeems(&request, &auth_response).await.refresh_token().to_owned());
     }
     tokens
 }
@@ -116,7 +118,7 @@ async fn a_crash_while_many_refresh_on_postgres_locks_nobody_out() {
 async fn tries_to_redeem(
     app: RelyingParty,
     url: String,
-    request: Request,
+    request: AuthRequest,
     code: String,
 ) -> Option<String> {
     let fields = [
@@ -125,10 +127,10 @@ async fn tries_to_redeem(
         ("redirect_uri", &request.redirect_uri),
         ("code_verifier", &request.verifier),
     ];
-    let asked = http().post(url).basic_auth(&app.id, app.secret.as_ref()).form(&fields);
-    let answer = asked.send().await.ok()?;
-    assert_eq!(answer.status().as_u16(), 200);
-    let json: serde_json::Value = answer.json().await.ok()?;
+    let asked = bare_client().post(url).basic_auth(&app.id, app.secret.as_ref()).form(&fields);
+    let response = asked.send().await.ok()?;
+    assert_eq!(response.status().as_u16(), 200);
+    let json: serde_json::Value = response.json().await.ok()?;
     Some(json["access_token"].as_str().unwrap().to_owned())
 }
 
@@ -142,24 +144,24 @@ async fn a_crash_while_codes_are_redeemed_lets_none_be_used_twice() {
         let (asking, arrivals) = begin_redeeming(&server, &mut alice, &app, 2 + 2 * round).await;
         server.kill();
         server.restart().await;
-        for (asked, (request, arrival)) in asking.into_iter().zip(arrivals) {
+        for (asked, (request, auth_response)) in asking.into_iter().zip(arrivals) {
             let given = asked.await.unwrap();
             if let Some(access_token) = &given {
                 assert_eq!(app.userinfo(access_token).await.status, 200, "it was acknowledged");
             }
-            let again = app.redeems(&request, &arrival).await;
+            let again = app.redeems(&request, &auth_response).await;
             match given {
                 Some(_) => assert_eq!((again.status, again.error()), (400, "invalid_grant")),
                 None => assert!(matches!(again.status, 200 | 400), "{}", again.page.body),
             }
-            let third = app.redeems(&request, &arrival).await;
+            let third = app.redeems(&request, &auth_response).await;
             assert_eq!((third.status, third.error()), (400, "invalid_grant"));
         }
     }
 }
 
 type Asking = Vec<tokio::task::JoinHandle<Option<String>>>;
-type Arrivals = Vec<(Request, crate::world::Arrival)>;
+type Arrivals = Vec<(AuthRequest, crate::world::AuthResponse)>;
 
 /// Ten codes, all being redeemed, so many of them answered.
 async fn begin_redeeming(
@@ -170,15 +172,15 @@ async fn begin_redeeming(
 ) -> (Asking, Arrivals) {
     let mut arrivals = Vec::new();
     for _ in 0..10 {
-        let request = app.asks("openid");
-        let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-        arrivals.push((request, arrival));
+        let request = app.auth_request("openid");
+        let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+        arrivals.push((request, auth_response));
     }
     let (tell, heard) = mpsc::channel();
     let mut asking = Vec::new();
-    for (request, arrival) in &arrivals {
+    for (request, auth_response) in &arrivals {
         let (app, url) = (server.relying_party("example-app"), server.url("/token"));
-        let (request, code, tell) = (request.clone(), arrival.code.clone(), tell.clone());
+        let (request, code, tell) = (request.clone(), auth_response.code.clone(), tell.clone());
         asking.push(tokio::spawn(async move {
             let given = tries_to_redeem(app, url, request, code).await;
             tell.send(()).ok();

@@ -4,7 +4,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::world::raw_http::{http, send};
+use crate::world::http::{bare_client, send};
 use crate::world::{
     ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Need, Page, Server, World, claims, verified,
 };
@@ -45,7 +45,7 @@ impl Database {
 }
 
 async fn health(server: &Server, path: &str) -> u16 {
-    send(http().get(format!("{}{path}", server.telemetry()))).await.status
+    send(bare_client().get(format!("{}{path}", server.telemetry()))).await.status
 }
 
 /// Asks until it is ready again, which takes it a moment and nobody's help.
@@ -76,27 +76,27 @@ async fn without_its_database_the_server_says_later_and_recovers_by_itself() {
     let server = world.start().await;
     let (mut alice, mut bob) = (server.browser(), server.browser());
     let app = server.relying_party("example-app");
-    let request = app.asks("openid email offline_access");
-    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    let tokens = app.redeems(&request, &arrival).await;
-    let unused = app.asks("openid");
+    let request = app.auth_request("openid email offline_access");
+    let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let tokens = app.redeems(&request, &auth_response).await;
+    let unused = app.auth_request("openid");
     let code = alice.logs_in(&unused, ALICE, ALICE_PASSWORD).await;
-    bob.opens(app.asks("openid").url).await;
+    bob.opens(app.auth_request("openid").url).await;
     let bobs_form = bob.page().form_with("password").unwrap();
-    let keys = app.reads("/keys").await;
+    let keys = app.gets("/keys").await;
 
     database.closes();
-    for (what, answer) in [
+    for (what, response) in [
         ("refresh", app.refreshes(tokens.refresh_token()).await),
         ("code", app.redeems(&unused, &code).await),
         ("userinfo", app.userinfo(tokens.access_token()).await),
     ] {
-        assert_come_back_later(&answer.page, what);
+        assert_come_back_later(&response.page, what);
         if what != "userinfo" {
-            assert_eq!(answer.error(), "temporarily_unavailable", "{what}");
+            assert_eq!(response.error(), "temporarily_unavailable", "{what}");
         }
     }
-    let sso = alice.get(app.asks("openid").url).await;
+    let sso = alice.get(app.auth_request("openid").url).await;
     assert_come_back_later(&sso, "single sign-on");
     assert!(sso.all("#reference").len() == 1, "a page with a reference: {}", sso.text());
     assert_come_back_later(&alice.get(server.url("/")).await, "her own page");
@@ -106,12 +106,12 @@ async fn without_its_database_the_server_says_later_and_recovers_by_itself() {
 
     assert_eq!(health(&server, "/healthz/ready").await, 503);
     assert_eq!(health(&server, "/healthz/live").await, 200, "killing it would mend nothing");
-    let published = app.reads("/keys").await;
+    let published = app.gets("/keys").await;
     assert_eq!((published.status, &published.page.body), (200, &keys.page.body));
-    assert_eq!(app.reads("/.well-known/openid-configuration").await.status, 200);
+    assert_eq!(app.gets("/.well-known/openid-configuration").await.status, 200);
     // The first steps of a login need nothing that is kept.
     let mut stranger = server.browser();
-    stranger.opens(app.asks("openid").url).await;
+    stranger.opens(app.auth_request("openid").url).await;
     assert!(stranger.page().form_with("password").is_some(), "{}", stranger.page().text());
 
     database.opens();
@@ -123,9 +123,9 @@ async fn without_its_database_the_server_says_later_and_recovers_by_itself() {
     assert_eq!(app.redeems(&unused, &code).await.status, 200, "nor was the code");
     let form = bobs_form.fill("login", BOB).fill("password", BOB_PASSWORD);
     bob.submits(form).await;
-    bob.arrives();
-    alice.opens(app.asks_with("openid", &[("prompt", "none")]).url).await;
-    alice.arrives();
+    bob.auth_response();
+    alice.opens(app.auth_request_with("openid", &[("prompt", "none")]).url).await;
+    alice.auth_response();
 }
 
 /// An application that asks without a page is told so in its own way.
@@ -138,12 +138,12 @@ async fn a_silent_request_is_answered_while_the_database_is_gone() {
     let database = Database::of(&world);
     let server = world.start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let request = app.asks("openid");
-    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    let told = app.redeems(&request, &arrival).await;
+    let request = app.auth_request("openid");
+    let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let told = app.redeems(&request, &auth_response).await;
     assert_eq!(claims(told.id_token())["aud"], "example-app");
     database.closes();
-    let silent = alice.get(app.asks_with("openid", &[("prompt", "none")]).url).await;
+    let silent = alice.get(app.auth_request_with("openid", &[("prompt", "none")]).url).await;
     match silent.location() {
         // RFC 6749 section 4.1.2.1.
         Some(to) => {
@@ -154,6 +154,6 @@ async fn a_silent_request_is_answered_while_the_database_is_gone() {
     }
     database.opens();
     recovers(&server).await;
-    alice.opens(app.asks_with("openid", &[("prompt", "none")]).url).await;
-    alice.arrives();
+    alice.opens(app.auth_request_with("openid", &[("prompt", "none")]).url).await;
+    alice.auth_response();
 }

@@ -67,9 +67,9 @@ fn examples(document: &Path) -> Vec<String> {
 
 async fn signs_in(server: &Server, client: &str, who: (&str, &str)) {
     let app = server.relying_party(client);
-    let request = app.asks("openid email groups offline_access");
-    let arrival = server.browser().logs_in(&request, who.0, who.1).await;
-    app.redeems(&request, &arrival).await.refresh_token();
+    let request = app.auth_request("openid email groups offline_access");
+    let auth_response = server.browser().logs_in(&request, who.0, who.1).await;
+    app.redeems(&request, &auth_response).await.refresh_token();
 }
 
 #[tokio::test]

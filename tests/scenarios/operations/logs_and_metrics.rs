@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use crate::scenarios::login::passwords::verifications;
-use crate::world::raw_http::{http, send, send_bytes};
+use crate::world::http::{bare_client, send, send_bytes};
 use crate::world::{ALICE, ALICE_PASSWORD, Server, World};
 
 /// Everything it said, to its last line.
@@ -37,25 +37,25 @@ async fn nobody_writes_a_line_of_his_own_into_the_log() {
     let app = server.relying_party("example-app");
     for forged in FORGERIES {
         let mut mallory = server.browser();
-        mallory.opens(app.asks("openid").url).await;
+        mallory.opens(app.auth_request("openid").url).await;
         mallory.signs_in(forged, "not-the-password").await;
         for parameter in ["scope", "redirect_uri", "client_id", "state", "prompt", "acr_values"] {
-            mallory.get(app.asks_with("openid", &[(parameter, forged)]).url).await;
+            mallory.get(app.auth_request_with("openid", &[(parameter, forged)]).url).await;
         }
         app.exchange(&[("grant_type", forged)]).await;
         app.exchange(&[("grant_type", "refresh_token"), ("refresh_token", forged)]).await;
         let narrowed = [("grant_type", "refresh_token"), ("refresh_token", "t"), ("scope", forged)];
         app.exchange(&narrowed).await;
         let path: String = forged.bytes().map(|byte| format!("%{byte:02x}")).collect();
-        send(http().get(server.url(&format!("/auth/{path}")))).await;
-        send(http().get(server.url(&format!("/{path}")))).await;
+        send(bare_client().get(server.url(&format!("/auth/{path}")))).await;
+        send(bare_client().get(server.url(&format!("/{path}")))).await;
     }
     send_bytes(
         &server,
         "GET /dex/x HTTP/1.1\r\nHost: a\r\nUser-Agent: a\tb\u{9b}\r\nConnection: close\r\n\r\n",
     );
     let mut alice = server.browser();
-    alice.logs_in(&app.asks("openid"), ALICE, ALICE_PASSWORD).await;
+    alice.logs_in(&app.auth_request("openid"), ALICE, ALICE_PASSWORD).await;
 
     let log = whole_log(server).await;
     let lines = lines(&log);
@@ -75,9 +75,11 @@ async fn a_line_of_text_is_one_line_too() {
     let app = server.relying_party("example-app");
     for forged in FORGERIES {
         let mut mallory = server.browser();
-        mallory.opens(app.asks("openid").url).await;
+        mallory.opens(app.auth_request("openid").url).await;
         mallory.signs_in(forged, "not-the-password").await;
-        mallory.get(app.asks_with("openid", &[("scope", forged), ("prompt", forged)]).url).await;
+        mallory
+            .get(app.auth_request_with("openid", &[("scope", forged), ("prompt", forged)]).url)
+            .await;
     }
     let log = whole_log(server).await;
     let control = |c: char| c.is_control() && c != '\n' || matches!(c, '\u{2028}' | '\u{2029}');
@@ -96,9 +98,9 @@ async fn a_name_of_a_megabyte_is_not_logged() {
     let server = World::new().start().await;
     let (mut mallory, app) = (server.browser(), server.relying_party("example-app"));
     for size in [300, 10_000, 60_000] {
-        mallory.opens(app.asks("openid").url).await;
+        mallory.opens(app.auth_request("openid").url).await;
         mallory.signs_in(&"N".repeat(size), "not-the-password").await;
-        send(http().get(server.url(&format!("/{}", "P".repeat(size / 4))))).await;
+        send(bare_client().get(server.url(&format!("/{}", "P".repeat(size / 4))))).await;
     }
     let longest = whole_log(server).await.lines().map(str::len).max().unwrap();
     assert!(longest < 2_000, "a line of {longest} bytes");
@@ -124,13 +126,13 @@ async fn metrics_are_on_the_telemetry_port_alone() {
     for path in
         ["/metrics", "/debug/pprof/", "/debug", "/healthz/live", "/healthz/ready", "/healthz"]
     {
-        let page = send(http().get(format!("{}{path}", server.origin()))).await;
+        let page = send(bare_client().get(format!("{}{path}", server.origin()))).await;
         assert_eq!(page.status, 404, "{path}");
     }
     for path in ["/metrics", "/debug/pprof/"] {
-        assert_eq!(send(http().get(server.url(path))).await.status, 404, "{path}");
+        assert_eq!(send(bare_client().get(server.url(path))).await.status, 404, "{path}");
     }
-    let telemetry = |path: &str| http().get(format!("{}{path}", server.telemetry()));
+    let telemetry = |path: &str| bare_client().get(format!("{}{path}", server.telemetry()));
     for path in ["/metrics", "/healthz", "/healthz/live", "/healthz/ready"] {
         assert_eq!(send(telemetry(path)).await.status, 200, "{path}");
     }
@@ -145,18 +147,18 @@ async fn strangers_make_no_labels() {
     let server = World::new().start().await;
     let app = server.relying_party("example-app");
     let metrics = async || {
-        let page = send(http().get(format!("{}/metrics", server.telemetry()))).await;
+        let page = send(bare_client().get(format!("{}/metrics", server.telemetry()))).await;
         page.body
     };
     let ask_all = async |word: &str| {
-        send(http().get(server.url(&format!("/{word}")))).await;
-        send(http().get(server.url(&format!("/auth/{word}?client_id={word}")))).await;
-        send(http().get(server.url(&format!("/static/{word}")))).await;
+        send(bare_client().get(server.url(&format!("/{word}")))).await;
+        send(bare_client().get(server.url(&format!("/auth/{word}?client_id={word}")))).await;
+        send(bare_client().get(server.url(&format!("/static/{word}")))).await;
         let method = Method::from_bytes(word.as_bytes()).unwrap();
-        send(http().request(method, server.url("/keys"))).await;
+        send(bare_client().request(method, server.url("/keys"))).await;
         app.exchange(&[("grant_type", word), ("client_id", word)]).await;
         let mut mallory = server.browser();
-        mallory.opens(app.asks("openid").url).await;
+        mallory.opens(app.auth_request("openid").url).await;
         mallory.signs_in(word, "not-the-password").await;
         mallory.post_form(server.url(&format!("/auth/{word}/login")), &[("login", word)]).await;
     };

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use crate::scenarios::login::passwords::verifications;
-use crate::world::raw_http::{http, send};
+use crate::world::http::{bare_client, send};
 use crate::world::{ALICE, ALICE_PASSWORD, World};
 
 /// Everything SQLite has written, to the byte.
@@ -27,13 +27,13 @@ async fn strangers_write_nothing() {
     let mut mallory = server.browser();
     for n in 0..300 {
         let connector = ["", "local", "mock"][n % 3];
-        let url = app.asks_with("openid groups", &[("connector_id", connector)]).url;
+        let url = app.auth_request_with("openid groups", &[("connector_id", connector)]).url;
         let begun = mallory.get(url).await;
         assert!(matches!(begun.status, 200 | 303), "{}", begun.status);
     }
     for n in 0..30 {
         let mut stranger = server.browser();
-        stranger.opens(app.asks_with("openid", &[("connector_id", "local")]).url).await;
+        stranger.opens(app.auth_request_with("openid", &[("connector_id", "local")]).url).await;
         let login = if n % 2 == 0 { ALICE.to_owned() } else { format!("user{n}@example.com") };
         let page = stranger.signs_in(&login, "not-the-password").await;
         assert!(matches!(page.status, 401 | 429), "{}", page.status);
@@ -48,7 +48,7 @@ async fn strangers_write_nothing() {
 
     // Whoever has proved who they are is written down; so it was looked at in the right place.
     let mut alice = server.browser();
-    let request = app.asks_with("openid", &[("connector_id", "mock")]);
+    let request = app.auth_request_with("openid", &[("connector_id", "mock")]);
     alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
     assert!(written(&dir) != before);
 }
@@ -58,15 +58,15 @@ async fn strangers_write_nothing() {
 async fn a_storm_of_logins_does_not_stop_the_server() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let request = app.asks("openid offline_access");
-    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    let mut tokens = app.redeems(&request, &arrival).await;
+    let request = app.auth_request("openid offline_access");
+    let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let mut tokens = app.redeems(&request, &auth_response).await;
     let before = verifications(&server).await;
 
     let mut storm = tokio::task::JoinSet::new();
     for n in 0..40 {
         let mut browser = server.browser();
-        browser.opens(app.asks("openid").url).await;
+        browser.opens(app.auth_request("openid").url).await;
         storm.spawn(async move {
             let login = format!("user{n}@example.com");
             browser.signs_in(&login, "not-the-password").await.status
@@ -76,7 +76,7 @@ async fn a_storm_of_logins_does_not_stop_the_server() {
     let mut answered_meanwhile = 0;
     while !storm.is_empty() {
         for path in ["/keys", "/.well-known/openid-configuration", "/healthz"] {
-            assert_eq!(send(http().get(server.url(path))).await.status, 200, "{path}");
+            assert_eq!(send(bare_client().get(server.url(path))).await.status, 200, "{path}");
         }
         tokens = app.refreshes(tokens.refresh_token()).await;
         assert_eq!(tokens.status, 200, "{}", tokens.page.body);
@@ -99,18 +99,18 @@ async fn a_storm_beyond_measure_is_turned_away() {
     let mut storm = tokio::task::JoinSet::new();
     for n in 0..95 {
         let mut browser = server.browser();
-        browser.opens(app.asks("openid").url).await;
+        browser.opens(app.auth_request("openid").url).await;
         storm.spawn(async move {
             let page = browser.signs_in(&format!("user{n}@example.com"), "not-the-password").await;
             let says_when = page.header("retry-after").is_some();
             (page.status, page.form_with("password").is_some(), says_when)
         });
     }
-    let answers = storm.join_all().await;
-    for answer in &answers {
-        assert!(matches!(answer, (401, true, false) | (503, true, true)), "{answer:?}");
+    let responses = storm.join_all().await;
+    for response in &responses {
+        assert!(matches!(response, (401, true, false) | (503, true, true)), "{response:?}");
     }
-    let (mut alice, request) = (server.browser(), app.asks("openid"));
-    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    assert_eq!(app.redeems(&request, &arrival).await.status, 200);
+    let (mut alice, request) = (server.browser(), app.auth_request("openid"));
+    let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    assert_eq!(app.redeems(&request, &auth_response).await.status, 200);
 }

@@ -10,8 +10,8 @@ use tokio::task::JoinSet;
 use crate::scenarios::admin::api::ADMINS;
 use crate::scenarios::kubernetes::{distributed_groups, webhook};
 use crate::world::{
-    ALICE, ALICE_PASSWORD, Client, Laptop, Need, RelyingParty, Server, World, claims, refusal,
-    verified,
+    ALICE, ALICE_PASSWORD, Client, Need, RelyingParty, Server, SignedInClient, World, claims,
+    refusal, verified,
 };
 
 #[tokio::test]
@@ -22,18 +22,18 @@ async fn a_login_may_change_the_replica_at_every_step() {
     let one = World::with_postgres().start().await;
     let other = one.replica().await;
     let (mut alice, mut app) = (one.browser(), one.relying_party("example-app"));
-    let request = app.asks("openid email offline_access");
+    let request = app.auth_request("openid email offline_access");
 
     alice.opens(&request.url).await;
-    alice.through(&other).signs_in(ALICE, ALICE_PASSWORD).await;
-    alice.through(&one).approves().await;
-    let arrival = alice.arrives();
-    let answer = app.through(&other).redeems(&request, &arrival).await;
-    assert_eq!(answer.status, 200, "{}", answer.page.body);
-    let refreshed = app.through(&one).refreshes(answer.refresh_token()).await;
+    alice.via_replica(&other).signs_in(ALICE, ALICE_PASSWORD).await;
+    alice.via_replica(&one).approves().await;
+    let auth_response = alice.auth_response();
+    let response = app.via_replica(&other).redeems(&request, &auth_response).await;
+    assert_eq!(response.status, 200, "{}", response.page.body);
+    let refreshed = app.via_replica(&one).refreshes(response.refresh_token()).await;
     assert_eq!(refreshed.status, 200, "{}", refreshed.page.body);
     for replica in [&one, &other] {
-        let keys = app.through(replica).reads("/keys").await.json;
+        let keys = app.via_replica(replica).gets("/keys").await.json;
         verified(refreshed.id_token(), &keys);
     }
 }
@@ -48,12 +48,15 @@ async fn a_code_is_used_once_whichever_replicas_are_asked() {
     let mut alice = one.browser();
     let (mut here, mut there) =
         (one.relying_party("example-app"), one.relying_party("example-app"));
-    let request = here.asks("openid");
-    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let request = here.auth_request("openid");
+    let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
 
-    here.through(&one);
-    there.through(&other);
-    let (a, b) = tokio::join!(here.redeems(&request, &arrival), there.redeems(&request, &arrival));
+    here.via_replica(&one);
+    there.via_replica(&other);
+    let (a, b) = tokio::join!(
+        here.redeems(&request, &auth_response),
+        there.redeems(&request, &auth_response)
+    );
     let mut statuses = [a.status, b.status];
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 400], "{a:?}\n{b:?}");
@@ -65,15 +68,15 @@ fn world() -> World {
 
 async fn a_laptop(server: &Server) -> (String, String) {
     let app = server.relying_party("example-app");
-    let request = app.asks("openid email groups offline_access");
-    let arrival = server.browser().logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    let answer = app.redeems(&request, &arrival).await;
-    (answer.access_token().to_owned(), answer.refresh_token().to_owned())
+    let request = app.auth_request("openid email groups offline_access");
+    let auth_response = server.browser().logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let response = app.redeems(&request, &auth_response).await;
+    (response.access_token().to_owned(), response.refresh_token().to_owned())
 }
 
 /// The ids of Alice's sessions at the application, newest first.
 async fn sessions(ops: &RelyingParty, token: &str) -> Vec<String> {
-    let found = ops.calls("GET", "/sessions?client=example-app", token, Value::Null).await;
+    let found = ops.calls_api("GET", "/sessions?client=example-app", token, Value::Null).await;
     let found = found.json["sessions"].as_array().unwrap().clone();
     found.iter().map(|session| session["id"].as_str().unwrap().to_owned()).collect()
 }
@@ -88,14 +91,14 @@ async fn one_of_two_laptops_is_over_on_every_replica_at_once() {
     let (lost_access, lost) = a_laptop(&one).await;
     let (kept_access, kept) = a_laptop(&one).await;
     let ops = one.relying_party("ops");
-    let token = ops.own_token().await;
+    let token = ops.client_credentials_token().await;
     let [_, lost_id] = sessions(&ops, &token).await.try_into().unwrap();
 
-    let ended = ops.calls("DELETE", &format!("/sessions/{lost_id}"), &token, Value::Null).await;
+    let ended = ops.calls_api("DELETE", &format!("/sessions/{lost_id}"), &token, Value::Null).await;
     assert_eq!(ended.status, 200, "{}", ended.page.body);
     let mut app = one.relying_party("example-app");
     for replica in [&other, &one] {
-        app.through(replica);
+        app.via_replica(replica);
         assert_eq!(app.refreshes(&lost).await.error(), "invalid_grant");
         assert_eq!(app.userinfo(&lost_access).await.status, 401);
         let told = app.posts("/token/introspect", &[("token", &lost_access)]).await;
@@ -104,7 +107,7 @@ async fn one_of_two_laptops_is_over_on_every_replica_at_once() {
     }
     let renewed = app.refreshes(&kept).await;
     assert_eq!(renewed.status, 200, "{}", renewed.page.body);
-    assert_eq!(app.through(&other).refreshes(renewed.refresh_token()).await.status, 200);
+    assert_eq!(app.via_replica(&other).refreshes(renewed.refresh_token()).await.status, 200);
 }
 
 /// Refreshes go on at both replicas while the session ends: whoever was answered holds no token that
@@ -118,45 +121,45 @@ async fn no_refresh_that_races_an_end_outlives_the_announced_instant() {
     let other = one.replica().await;
     let (_, refresh) = a_laptop(&one).await;
     let ops = one.relying_party("ops");
-    let token = ops.own_token().await;
+    let token = ops.client_credentials_token().await;
     let [id] = sessions(&ops, &token).await.try_into().unwrap();
 
     let mut racing = JoinSet::new();
     for n in 0..50 {
         let mut app = one.relying_party("example-app");
-        app.through(if n % 2 == 0 { &one } else { &other });
+        app.via_replica(if n % 2 == 0 { &one } else { &other });
         let refresh = refresh.clone();
         racing.spawn(async move { app.refreshes(&refresh).await });
     }
     let path = format!("/sessions/{id}");
-    let end = ops.calls("DELETE", &path, &token, Value::Null);
-    let (ended, answers) = tokio::join!(end, racing.join_all());
+    let end = ops.calls_api("DELETE", &path, &token, Value::Null);
+    let (ended, responses) = tokio::join!(end, racing.join_all());
 
     let announced: Timestamp = ended.json["tokens_until"].as_str().unwrap().parse().unwrap();
-    let (given, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|a| a.status == 200);
-    for answer in &given {
-        for token in [answer.access_token(), answer.id_token()] {
+    let (given, refused): (Vec<_>, Vec<_>) = responses.iter().partition(|a| a.status == 200);
+    for response in &given {
+        for token in [response.access_token(), response.id_token()] {
             let dies = Timestamp::from_secs(claims(token)["exp"].as_i64().unwrap());
             // What is announced is written in whole seconds.
             assert!(dies < announced + Duration::from_secs(1), "{dies} after {announced}");
         }
     }
-    assert!(refused.iter().all(|answer| answer.error() == "invalid_grant"));
+    assert!(refused.iter().all(|response| response.error() == "invalid_grant"));
     let mut app = one.relying_party("example-app");
-    for answer in given {
-        app.through(&other);
-        assert_eq!(app.refreshes(answer.refresh_token()).await.error(), "invalid_grant");
+    for response in given {
+        app.via_replica(&other);
+        assert_eq!(app.refreshes(response.refresh_token()).await.error(), "invalid_grant");
     }
 }
 
 /// The one of Alice's sessions that began first, ended by an administrator.
 async fn an_administrator_ends_the_first(server: &Server) {
     let ops = server.relying_party("ops");
-    let token = ops.own_token().await;
-    let found = ops.calls("GET", "/sessions?client=kubernetes", &token, Value::Null).await.json;
+    let token = ops.client_credentials_token().await;
+    let found = ops.calls_api("GET", "/sessions?client=kubernetes", &token, Value::Null).await.json;
     let first = found["sessions"].as_array().unwrap().last().unwrap()["id"].clone();
     let path = format!("/sessions/{}", first.as_str().unwrap());
-    assert_eq!(ops.calls("DELETE", &path, &token, Value::Null).await.status, 200);
+    assert_eq!(ops.calls_api("DELETE", &path, &token, Value::Null).await.status, 200);
 }
 
 /// The reason people switch: thrown out now is out of the cluster now.
@@ -186,7 +189,9 @@ async fn kubernetes_groups_are_refused_once_an_administrator_ends_the_session() 
     }
     let world = distributed_groups::on(World::https()).client(Client::new("ops")).with(ADMINS);
     let server = world.start().await;
-    let laptop = async || Laptop::of_alice(&server, "kubernetes", distributed_groups::SCOPES).await;
+    let laptop = async || {
+        SignedInClient::sign_in_alice(&server, "kubernetes", distributed_groups::SCOPES).await
+    };
     let (lost, kept) = (laptop().await, laptop().await);
     let mut api = distributed_groups::api_server(&server, &lost.id_token);
     an_administrator_ends_the_first(&server).await;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::scenarios::tokens::signing_keys::{published, token};
 use crate::world::{World, verified};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
 const ONE_KEY: &str = "rootKey: the-root-key-of-january-0123456789abcdef";
 const OTHER_KEY: &str = "rootKey: the-root-key-of-february-123456789abcdef";
@@ -36,7 +36,7 @@ async fn a_wrong_root_key_does_not_start_and_makes_no_new_keys() {
     let server = world.with(BOTH_KEYS).start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     assert_eq!(published(&app).await, known);
-    verified(&token(&mut alice, &app).await, &app.reads("/keys").await.json);
+    verified(&token(&mut alice, &app).await, &app.gets("/keys").await.json);
 }
 
 #[tokio::test]
@@ -57,7 +57,7 @@ async fn a_missing_root_key_beside_a_used_database_does_not_start_and_is_not_mad
     std::fs::rename(&aside, &file).unwrap();
     let server = world.start().await;
     let app = server.relying_party("example-app");
-    verified(&before, &app.reads("/keys").await.json);
+    verified(&before, &app.gets("/keys").await.json);
 }
 
 /// Threat 73: it dies after it has made its root key, and before it has made the keys it seals.
@@ -72,7 +72,10 @@ async fn a_server_killed_while_it_makes_its_first_keys_starts_with_what_is_there
     let mut first = first.spawn().unwrap();
     let begun = Instant::now();
     while !root_key.exists() {
-        assert!(begun.elapsed() < PATIENCE && first.try_wait().unwrap().is_none(), "no root key");
+        assert!(
+            begun.elapsed() < WAIT_TIMEOUT && first.try_wait().unwrap().is_none(),
+            "no root key"
+        );
         std::thread::yield_now();
     }
     first.kill().unwrap();
@@ -82,6 +85,6 @@ async fn a_server_killed_while_it_makes_its_first_keys_starts_with_what_is_there
     let server = world.clone().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     assert_eq!(published(&app).await.len(), 1);
-    verified(&token(&mut alice, &app).await, &app.reads("/keys").await.json);
+    verified(&token(&mut alice, &app).await, &app.gets("/keys").await.json);
     assert_eq!(std::fs::read(&root_key).unwrap(), made, "the root key is the first one");
 }

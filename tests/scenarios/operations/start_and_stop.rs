@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::world::raw_http::{connect, http, read_until_closed, send};
+use crate::world::http::{bare_client, connect, read_until_closed, send};
 use crate::world::{ALICE, ALICE_PASSWORD, Client, Need, Person, Server, World, verified};
 
 #[tokio::test]
@@ -32,16 +32,16 @@ async fn it_does_not_start_with_a_secret_from_an_unset_variable() {
 async fn a_restart_keeps_keys_sessions_and_tokens() {
     let mut server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let request = app.asks("openid offline_access");
-    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    let answer = app.redeems(&request, &arrival).await;
+    let request = app.auth_request("openid offline_access");
+    let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let response = app.redeems(&request, &auth_response).await;
 
     server.kill();
     server.restart().await;
-    verified(answer.id_token(), &app.reads("/keys").await.json);
-    let refreshed = app.refreshes(answer.refresh_token()).await;
+    verified(response.id_token(), &app.gets("/keys").await.json);
+    let refreshed = app.refreshes(response.refresh_token()).await;
     assert_eq!(refreshed.status, 200, "{}", refreshed.page.body);
-    let again = app.asks("openid");
+    let again = app.auth_request("openid");
     alice.opens(&again.url).await;
     assert!(alice.page().form_with("password").is_none(), "she is still signed in");
 }
@@ -62,16 +62,16 @@ async fn the_story_clock_is_the_clock_of_the_server() {
     let server = World::with_clock().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     server.advance(std::time::Duration::from_secs(40 * 86_400));
-    let request = app.asks("openid");
-    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    let answer = app.redeems(&request, &arrival).await;
-    let iat = crate::world::claims(answer.id_token())["iat"].as_u64().unwrap();
+    let request = app.auth_request("openid");
+    let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let response = app.redeems(&request, &auth_response).await;
+    let iat = crate::world::claims(response.id_token())["iat"].as_u64().unwrap();
     let real = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     assert!((iat - real.as_secs()).abs_diff(40 * 86_400) < 120, "issued at {iat}");
 }
 
 /// How long a busy machine may take to hear a signal. Not a sleep.
-const PATIENCE: Duration = Duration::from_secs(20);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
 fn sends_sigterm(server: &Server) {
     let sent = Command::new("kill").args(["-TERM", &server.pid().to_string()]).status().unwrap();
@@ -79,7 +79,7 @@ fn sends_sigterm(server: &Server) {
 }
 
 async fn readiness(server: &Server) -> u16 {
-    send(http().get(format!("{}/healthz/ready", server.telemetry()))).await.status
+    send(bare_client().get(format!("{}/healthz/ready", server.telemetry()))).await.status
 }
 
 #[tokio::test]
@@ -103,10 +103,10 @@ async fn what_is_under_way_is_finished_and_nothing_new_begun() {
     sends_sigterm(&server);
     let begun = Instant::now();
     while readiness(&server).await != 503 {
-        assert!(begun.elapsed() < PATIENCE, "it is still ready:\n{}", server.log());
+        assert!(begun.elapsed() < WAIT_TIMEOUT, "it is still ready:\n{}", server.log());
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let live = send(http().get(format!("{}/healthz/live", server.telemetry()))).await;
+    let live = send(bare_client().get(format!("{}/healthz/live", server.telemetry()))).await;
     assert_eq!(live.status, 200, "probes still find it alive");
 
     stream.write_all(body.as_bytes()).unwrap();
@@ -120,13 +120,13 @@ async fn what_is_under_way_is_finished_and_nothing_new_begun() {
 #[tokio::test]
 async fn idle_connections_do_not_keep_it_from_stopping() {
     let mut server = World::new().start().await;
-    let client = http();
+    let client = bare_client();
     assert_eq!(send(client.get(server.url("/keys"))).await.status, 200);
     let silent = connect(&server.origin());
     let begun = Instant::now();
     let status = server.stop().await;
     assert!(status.success(), "{status}");
     // Neither the one that is kept alive nor the silent one is waited for until the grace is over.
-    assert!(begun.elapsed() < PATIENCE, "it took {:?}", begun.elapsed());
+    assert!(begun.elapsed() < WAIT_TIMEOUT, "it took {:?}", begun.elapsed());
     drop((client, silent));
 }

@@ -4,8 +4,8 @@
 use thirtyfour::Key;
 
 use crate::world::{
-    ALICE, ALICE_PASSWORD, Chromium, Client, Look, Need, OtherOrigin, Person, RelyingParty, Server,
-    World,
+    ALICE, ALICE_PASSWORD, Chromium, Client, Display, Need, OtherOrigin, Person, RelyingParty,
+    Server, World,
 };
 
 const UPSTREAMS: &str = "connectors:\n- type: mockCallback\n  id: corp\n  name: Example Corp\n\
@@ -22,7 +22,7 @@ struct Site {
 
 impl Site {
     fn new() -> Self {
-        let dashboard = OtherOrigin::listening();
+        let dashboard = OtherOrigin::start();
         let arrived = format!("{}/dashboard", dashboard.url);
         let back_end = OtherOrigin::redirecting_to(&arrived);
         let callback = format!("{}/callback", back_end.url);
@@ -95,7 +95,7 @@ impl Chromium {
     }
 }
 
-async fn tour(look: Look, name: &str) {
+async fn tour(look: Display, name: &str) {
     if Need::Browser.is_missing() {
         return;
     }
@@ -110,7 +110,7 @@ async fn tour(look: Look, name: &str) {
 
     alice.opens(server.url("/")).await;
     looks_at(&alice, &picture("home-signed-out")).await;
-    alice.opens(&app.asks("openid email profile groups offline_access").url).await;
+    alice.opens(&app.auth_request("openid email profile groups offline_access").url).await;
     alice.sees("#connector-corp").await;
     looks_at(&alice, &picture("choose")).await;
     alice.presses("#connector-local").await;
@@ -124,7 +124,7 @@ async fn tour(look: Look, name: &str) {
     alice.sees("button[value=approve]").await;
     looks_at(&alice, &picture("approval")).await;
     alice.approves().await;
-    alice.comes_to(&site.arrived).await;
+    alice.waits_for_url(&site.arrived).await;
 
     alice.opens(server.url("/")).await;
     looks_at(&alice, &picture("home-signed-in")).await;
@@ -138,7 +138,7 @@ async fn tour(look: Look, name: &str) {
     assert!(alice.text().await.contains("You are not signed in"), "{}", alice.text().await);
 
     let elsewhere = [("redirect_uri", "https://evil.example.com/callback")];
-    alice.opens(&app.asks_with("openid", &elsewhere).url).await;
+    alice.opens(&app.auth_request_with("openid", &elsewhere).url).await;
     looks_at(&alice, &picture("error")).await;
     let said = alice.text().await;
     assert!(said.contains("https://evil.example.com/callback") && said.contains("400"), "{said}");
@@ -146,22 +146,22 @@ async fn tour(look: Look, name: &str) {
 
 #[tokio::test]
 async fn browser_on_a_desk_sees_every_page() {
-    tour(Look::DESKTOP, "desktop").await;
+    tour(Display::DESKTOP, "desktop").await;
 }
 
 #[tokio::test]
 async fn browser_on_a_desk_at_night_sees_every_page() {
-    tour(Look::DESKTOP.dark(), "desktop-dark").await;
+    tour(Display::DESKTOP.dark(), "desktop-dark").await;
 }
 
 #[tokio::test]
 async fn browser_on_a_phone_sees_every_page() {
-    tour(Look::PHONE, "phone").await;
+    tour(Display::PHONE, "phone").await;
 }
 
 #[tokio::test]
 async fn browser_on_a_phone_at_night_without_scripts_sees_every_page() {
-    tour(Look::PHONE.dark().without_scripts(), "phone-dark").await;
+    tour(Display::PHONE.dark().without_scripts(), "phone-dark").await;
 }
 
 #[tokio::test]
@@ -171,8 +171,8 @@ async fn browser_without_a_mouse_chooses_signs_in_and_agrees() {
     }
     let site = Site::new();
     let (_server, app) = site.server(World::new()).await;
-    let alice = Chromium::with(Look::DESKTOP).await;
-    alice.opens(&app.asks("openid email").url).await;
+    let alice = Chromium::with(Display::DESKTOP).await;
+    alice.opens(&app.auth_request("openid email").url).await;
     alice.tabs_to("#connector-local").await;
     alice.screenshot("choose-focus").await;
     alice.keys(Key::Enter).await;
@@ -186,7 +186,7 @@ async fn browser_without_a_mouse_chooses_signs_in_and_agrees() {
     alice.keys(Key::Enter).await;
     alice.tabs_to("button[value=approve]").await;
     alice.keys(Key::Enter).await;
-    alice.comes_to(&site.arrived).await;
+    alice.waits_for_url(&site.arrived).await;
 }
 
 #[tokio::test]
@@ -196,8 +196,8 @@ async fn browser_of_somebody_who_mistyped_says_so_and_waits_in_the_right_field()
     }
     let site = Site::new();
     let (_server, app) = site.server(World::new()).await;
-    let alice = Chromium::with(Look::DESKTOP).await;
-    alice.opens(&app.asks("openid email").url).await;
+    let alice = Chromium::with(Display::DESKTOP).await;
+    alice.opens(&app.auth_request("openid email").url).await;
     alice.presses("#connector-local").await;
     alice.signs_in(ALICE, "alice-rides-8-bicycles").await;
 
@@ -215,30 +215,30 @@ async fn browser_of_somebody_who_mistyped_says_so_and_waits_in_the_right_field()
     alice.keys(ALICE_PASSWORD).await;
     alice.keys(Key::Enter).await;
     alice.approves().await;
-    alice.comes_to(&site.arrived).await;
+    alice.waits_for_url(&site.arrived).await;
 }
 
 /// OAuth 2.0 Form Post: the answer is a form that the browser sends to the application.
-async fn hands_over(look: Look, name: &str) {
+async fn hands_over(look: Display, name: &str) {
     if Need::Browser.is_missing() {
         return;
     }
     let site = Site::new();
     let (_server, app) = site.server(World::new()).await;
     let alice = Chromium::with(look).await;
-    let request = app.asks_with("openid email", &[("response_mode", "form_post")]);
+    let request = app.auth_request_with("openid email", &[("response_mode", "form_post")]);
     alice.opens(&request.url).await;
     alice.presses("#connector-corp").await;
     alice.approves().await;
     if !look.has_scripts {
         alice.sees("#form-post").await;
         looks_at(&alice, &format!("form-post-{name}")).await;
-        assert!(site.back_end.heard().is_empty(), "nothing is sent before she presses");
+        assert!(site.back_end.requests().is_empty(), "nothing is sent before she presses");
         alice.presses("#form-post button").await;
     }
-    alice.comes_to(&site.arrived).await;
+    alice.waits_for_url(&site.arrived).await;
     let posted: Vec<_> =
-        site.back_end.heard().into_iter().filter(|heard| heard.method == "POST").collect();
+        site.back_end.requests().into_iter().filter(|heard| heard.method == "POST").collect();
     assert_eq!(posted.len(), 1, "{posted:?}");
     assert_eq!(posted[0].target, "/callback", "nothing of it in an address");
     assert!(posted[0].body.contains("code="), "{posted:?}");
@@ -249,10 +249,10 @@ async fn hands_over(look: Look, name: &str) {
 
 #[tokio::test]
 async fn browser_with_scripts_hands_a_posted_answer_over_by_itself() {
-    hands_over(Look::DESKTOP, "desktop").await;
+    hands_over(Display::DESKTOP, "desktop").await;
 }
 
 #[tokio::test]
 async fn browser_without_scripts_hands_a_posted_answer_over_by_a_button() {
-    hands_over(Look::PHONE.without_scripts(), "phone").await;
+    hands_over(Display::PHONE.without_scripts(), "phone").await;
 }

@@ -26,7 +26,7 @@ fn world_of(name: &str, groups: &[&str]) -> World {
 async fn pages_of(name: &str, groups: &[&str]) -> Vec<Page> {
     let server = world_of(name, groups).start().await;
     let (mut eve, app) = (server.browser(), server.relying_party("example-app"));
-    eve.opens(app.asks("openid profile groups").url).await;
+    eve.opens(app.auth_request("openid profile groups").url).await;
     let approval = eve.signs_in("eve@example.com", ALICE_PASSWORD).await.clone();
     assert!(approval.form_with("approval").is_some(), "{}", approval.text());
     let home = eve.opens(server.url("/")).await.clone();
@@ -75,7 +75,7 @@ async fn an_applications_name_is_text_too() {
     let server = World::new().with(client).start().await;
     let app = server.relying_party("example-app");
     let mut alice = server.browser();
-    let login = alice.opens(app.asks("openid").url).await.clone();
+    let login = alice.opens(app.auth_request("openid").url).await.clone();
     let approval = alice.signs_in(crate::world::ALICE, ALICE_PASSWORD).await.clone();
     for page in [login, approval] {
         assert!(page.text().contains("<i>Wiki</i>"), "{}", page.text());
@@ -96,7 +96,7 @@ async fn what_was_typed_comes_back_as_text() {
         "{{7*7}}",
     ] {
         let mut browser = server.browser();
-        browser.opens(app.asks("openid").url).await;
+        browser.opens(app.auth_request("openid").url).await;
         let page = browser.signs_in(typed, "<b>secret-words-0123</b>").await;
         assert_eq!(page.status, 401);
         assert_eq!(page.attributes("input[name=login]", "value"), [typed], "{}", page.body);
@@ -111,7 +111,7 @@ async fn what_was_typed_comes_back_as_text() {
 async fn a_link_says_nothing_in_our_name() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    alice.opens(app.asks("openid").url).await;
+    alice.opens(app.auth_request("openid").url).await;
     let form = alice.page().url.clone();
     let words = "error=Call+0800-MALLORY&error_description=Call+0800-MALLORY&message=0800-MALLORY&\
                  title=0800-MALLORY&login=0800-MALLORY&state=s";

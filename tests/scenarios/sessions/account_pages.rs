@@ -1,7 +1,7 @@
 //! The engineer's page: where she is signed in, what that gave to which application, and ending it (threats
 //! D 61, 62, 64; design.md section 2, "the ways of ending").
 
-use crate::world::raw_http::{http, send};
+use crate::world::http::{bare_client, send};
 use crate::world::{
     ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Browser, Client, Page, RelyingParty, Server, World,
 };
@@ -25,7 +25,7 @@ async fn start() -> (Server, RelyingParty) {
 
 async fn signed_in(server: &Server, agent: &str, person: (&str, &str)) -> Browser {
     let mut browser = server.browser();
-    browser.is_known_as(agent);
+    browser.with_user_agent(agent);
     browser.opens(server.url("/sign-in")).await;
     browser.signs_in(person.0, person.1).await;
     browser
@@ -36,9 +36,9 @@ async fn alice_on(server: &Server, agent: &str) -> Browser {
 }
 
 async fn gives(browser: &mut Browser, app: &RelyingParty) -> Held {
-    let request = app.asks("openid email groups offline_access");
+    let request = app.auth_request("openid email groups offline_access");
     browser.opens(&request.url).await;
-    let tokens = app.redeems(&request, &browser.arrives()).await;
+    let tokens = app.redeems(&request, &browser.auth_response()).await;
     Held { access: tokens.access_token().into(), refresh: tokens.refresh_token().into() }
 }
 
@@ -100,7 +100,7 @@ async fn alice_sees_both_laptops_and_ends_the_other_one() {
     assert!(works(&app, &mut at_work).await, "this one goes on");
     let page = home.opens(server.url("/")).await;
     assert!(page.text().contains("You are not signed in"), "{}", page.text());
-    server.comes_to_say(1, "ended_by_user").await;
+    server.waits_for_log(1, "ended_by_user").await;
     let log = server.log();
     let line = log.lines().find(|line| line.contains("ended_by_user")).unwrap();
     assert!(line.contains("id-of-alice") && line.contains(&other), "who did it: {line}");
@@ -204,7 +204,7 @@ async fn nobody_else_ends_anything_of_hers() {
             [("origin", "https://evil.example.com"), ("sec-fetch-site", "same-site")]
         {
             let fields = [("csrf", hers.as_str()), (name, id.as_str())];
-            let request = http().post(server.url("/sessions")).form(&fields);
+            let request = bare_client().post(server.url("/sessions")).form(&fields);
             let page = send(request.header("cookie", &cookies).header(header, value)).await;
             assert_eq!(page.status, 403, "{name} {header}");
         }

@@ -4,7 +4,7 @@
 use thirtyfour::By;
 
 use crate::world::{
-    ALICE, ALICE_PASSWORD, Chromium, Client, Look, Need, Person, RelyingParty, Server, World,
+    ALICE, ALICE_PASSWORD, Chromium, Client, Display, Need, Person, RelyingParty, Server, World,
 };
 
 const SKIP: &str = "oauth2:\n  skipApprovalScreen: true";
@@ -35,13 +35,13 @@ async fn start(groups: usize) -> (Server, RelyingParty) {
 async fn is_signed_in_elsewhere(server: &Server, apps: &[&RelyingParty], browsers: usize) {
     for agent in AGENTS.iter().cycle().take(browsers) {
         let mut browser = server.browser();
-        browser.is_known_as(agent);
+        browser.with_user_agent(agent);
         browser.opens(server.url("/sign-in")).await;
         browser.signs_in(ALICE, ALICE_PASSWORD).await;
         for app in apps {
-            let request = app.asks("openid email groups offline_access");
+            let request = app.auth_request("openid email groups offline_access");
             browser.opens(&request.url).await;
-            app.redeems(&request, &browser.arrives()).await;
+            app.redeems(&request, &browser.auth_response()).await;
         }
     }
 }
@@ -66,7 +66,7 @@ async fn looks_at(alice: &Chromium, name: &str) {
     }
 }
 
-async fn tour(look: Look, name: &str) {
+async fn tour(look: Display, name: &str) {
     if Need::Browser.is_missing() {
         return;
     }
@@ -91,12 +91,12 @@ async fn tour(look: Look, name: &str) {
     alice.sees("[role=status]").await;
     looks_at(&alice, &picture("grant-ended")).await;
     alice.presses("button[name=session]").await;
-    alice.comes_to(&server.url("/?notice=")).await;
+    alice.waits_for_url(&server.url("/?notice=")).await;
     assert!(alice.text().await.contains("The sign-in has ended"), "{}", alice.text().await);
     alice.presses(".places + p ~ details summary, form details summary").await;
     looks_at(&alice, &picture("ended")).await;
     alice.presses("#end-others").await;
-    alice.comes_to(&server.url("/?notice=")).await;
+    alice.waits_for_url(&server.url("/?notice=")).await;
     let text = alice.text().await;
     assert!(text.contains("4 other sign-ins have ended"), "{text}");
     alice.opens(server.url("/groups?q=team-01")).await;
@@ -106,17 +106,17 @@ async fn tour(look: Look, name: &str) {
 
 #[tokio::test]
 async fn browser_on_a_desk_sees_her_own_pages() {
-    tour(Look::DESKTOP, "desktop").await;
+    tour(Display::DESKTOP, "desktop").await;
 }
 
 #[tokio::test]
 async fn browser_on_a_desk_at_night_sees_her_own_pages() {
-    tour(Look::DESKTOP.dark(), "desktop-dark").await;
+    tour(Display::DESKTOP.dark(), "desktop-dark").await;
 }
 
 #[tokio::test]
 async fn browser_on_a_phone_without_scripts_sees_her_own_pages() {
-    tour(Look::PHONE.without_scripts(), "phone").await;
+    tour(Display::PHONE.without_scripts(), "phone").await;
 }
 
 /// Fifty sign-ins and five hundred groups: every page small, everything reachable.

@@ -22,9 +22,9 @@ fn app(server: &Server) -> RelyingParty {
 async fn before(world: &World) -> Held {
     let mut server = world.clone().start().await;
     let (mut browser, app) = (server.browser(), app(&server));
-    let request = app.asks("openid groups offline_access");
-    let arrival = browser.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    let tokens = app.redeems(&request, &arrival).await;
+    let request = app.auth_request("openid groups offline_access");
+    let auth_response = browser.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let tokens = app.redeems(&request, &auth_response).await;
     assert_eq!(app.userinfo(tokens.access_token()).await.status, 200);
     assert!(server.stop().await.success());
     let (refresh_token, access_token) = (tokens.refresh_token(), tokens.access_token());
@@ -35,9 +35,9 @@ async fn before(world: &World) -> Held {
 async fn assert_over(server: &Server, held: &mut Held) {
     let refused = app(server).refreshes(&held.refresh_token).await;
     assert_eq!((refused.status, refused.error()), (400, "invalid_grant"), "{}", refused.page.body);
-    let silent = app(server).asks_with("openid", &[("prompt", "none")]);
+    let silent = app(server).auth_request_with("openid", &[("prompt", "none")]);
     held.browser.opens(silent.url).await;
-    assert_eq!(held.browser.arrives_with_error(), "login_required");
+    assert_eq!(held.browser.auth_error(), "login_required");
 }
 
 fn alice() -> Person {
@@ -56,9 +56,9 @@ async fn a_group_that_was_taken_away_is_gone_from_the_next_token() {
     let told = app(&server).userinfo(refreshed.access_token()).await.json;
     assert_eq!(told["groups"], serde_json::json!(["developers"]));
 
-    let request = app(&server).asks("openid groups");
+    let request = app(&server).auth_request("openid groups");
     held.browser.opens(&request.url).await;
-    let tokens = app(&server).redeems(&request, &held.browser.arrives()).await;
+    let tokens = app(&server).redeems(&request, &held.browser.auth_response()).await;
     assert_eq!(claims(tokens.id_token())["groups"], serde_json::json!(["developers"]));
 }
 
@@ -69,9 +69,9 @@ async fn a_new_password_ends_what_the_old_one_began() {
     let mut held = before(&world).await;
     let server = world.person(Person::new(ALICE, "alice-has-a-new-one-1")).start().await;
     assert_over(&server, &mut held).await;
-    let request = app(&server).asks("openid");
-    let arrival = held.browser.logs_in(&request, ALICE, "alice-has-a-new-one-1").await;
-    assert_eq!(app(&server).redeems(&request, &arrival).await.status, 200);
+    let request = app(&server).auth_request("openid");
+    let auth_response = held.browser.logs_in(&request, ALICE, "alice-has-a-new-one-1").await;
+    assert_eq!(app(&server).redeems(&request, &auth_response).await.status, 200);
 }
 
 /// The section of the people, with nobody but somebody else in it.
@@ -89,9 +89,9 @@ fn others() -> String {
 async fn a_retry_in_time_renews_nothing_after_a_new_password() {
     let world = World::new().with(SKIP);
     let mut server = world.clone().start().await;
-    let request = app(&server).asks("openid offline_access");
-    let arrival = server.browser().logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    let first = app(&server).redeems(&request, &arrival).await.refresh_token().to_owned();
+    let request = app(&server).auth_request("openid offline_access");
+    let auth_response = server.browser().logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let first = app(&server).redeems(&request, &auth_response).await.refresh_token().to_owned();
     assert_eq!(app(&server).refreshes(&first).await.status, 200);
     assert_eq!(app(&server).refreshes(&first).await.status, 200, "a retry in time is answered");
     server.stop().await;
@@ -116,9 +116,13 @@ async fn who_was_removed_is_out_and_stays_out_when_added_again() {
     let refused = app(&server).refreshes(&held.refresh_token).await;
     assert_eq!((refused.status, refused.error()), (400, "invalid_grant"));
     assert_eq!(app(&server).userinfo(&held.access_token).await.status, 401);
-    let request = app(&server).asks("openid");
-    let arrival = held.browser.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    assert_eq!(app(&server).redeems(&request, &arrival).await.status, 200, "she may sign in anew");
+    let request = app(&server).auth_request("openid");
+    let auth_response = held.browser.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    assert_eq!(
+        app(&server).redeems(&request, &auth_response).await.status,
+        200,
+        "she may sign in anew"
+    );
 }
 
 /// What was given by a way in that is closed is not renewed by it.
@@ -141,9 +145,9 @@ async fn a_connector_that_is_no_longer_for_this_application_renews_nothing_for_i
     let mut tokens = Vec::new();
     for id in ["example-app", "wiki"] {
         let app = server.relying_party(id);
-        let request = app.asks_with("openid offline_access", &[("connector_id", "local")]);
-        let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-        tokens.push(app.redeems(&request, &arrival).await.refresh_token().to_owned());
+        let request = app.auth_request_with("openid offline_access", &[("connector_id", "local")]);
+        let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+        tokens.push(app.redeems(&request, &auth_response).await.refresh_token().to_owned());
     }
     drop(server);
     let wiki = Client::new("wiki").with("allowedConnectors: [mock]");

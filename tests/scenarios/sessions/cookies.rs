@@ -1,7 +1,7 @@
 //! The cookies (threats D 60 and 61, design.md 6): what was planted before a login is worthless after
 //! it, no script and no other site sees them, and a damaged one makes a stranger.
 
-use crate::world::raw_http::{http, send};
+use crate::world::http::{bare_client, send};
 use crate::world::{ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Browser, Page, Server, World};
 
 const SKIP: &str = "oauth2:\n  skipApprovalScreen: true";
@@ -13,7 +13,7 @@ fn value(browser: &Browser, name: &str) -> Option<String> {
 }
 
 /// Who the start page says is signed in.
-async fn is_known_as(browser: &mut Browser, server: &Server, who: &str) -> bool {
+async fn with_user_agent(browser: &mut Browser, server: &Server, who: &str) -> bool {
     let home = browser.opens(server.url("/")).await;
     assert_eq!(home.status, 200);
     home.body.contains(who)
@@ -25,10 +25,10 @@ async fn a_browser_that_mallory_prepared_is_alices_alone_after_her_login() {
     let server = World::new().with(SKIP).start().await;
     let (mut alice, mut mallory) = (server.browser(), server.browser());
     let app = server.relying_party("example-app");
-    mallory.opens(app.asks("openid").url).await;
+    mallory.opens(app.auth_request("openid").url).await;
     let planted = value(&mallory, "-binding").unwrap();
     alice.steals_cookies_of(&mallory);
-    alice.opens(app.asks("openid").url).await;
+    alice.opens(app.auth_request("openid").url).await;
     assert_eq!(
         value(&alice, "-binding").as_ref(),
         Some(&planted),
@@ -47,11 +47,11 @@ async fn a_browser_that_mallory_prepared_is_alices_alone_after_her_login() {
         followed.status >= 400,
         "with the planted cookie the login does not go on: {followed:?}"
     );
-    assert!(!is_known_as(&mut mallory, &server, ALICE).await);
+    assert!(!with_user_agent(&mut mallory, &server, ALICE).await);
     alice.follow(proven).await;
-    alice.arrives();
-    mallory.opens(app.asks_with("openid", &[("prompt", "none")]).url).await;
-    assert_eq!(mallory.arrives_with_error(), "login_required");
+    alice.auth_response();
+    mallory.opens(app.auth_request_with("openid", &[("prompt", "none")]).url).await;
+    assert_eq!(mallory.auth_error(), "login_required");
 }
 
 /// D 60: the session is of one person. Mallory signs in as himself in Alice's browser and waits.
@@ -60,15 +60,15 @@ async fn a_planted_session_never_becomes_hers() {
     let server = World::new().with(SKIP).start().await;
     let (mut alice, mut mallory) = (server.browser(), server.browser());
     let app = server.relying_party("example-app");
-    mallory.logs_in(&app.asks("openid"), BOB, BOB_PASSWORD).await;
+    mallory.logs_in(&app.auth_request("openid"), BOB, BOB_PASSWORD).await;
     let planted = value(&mallory, "-session").unwrap();
     alice.steals_cookies_of(&mallory);
-    let request = app.asks_with("openid", &[("prompt", "login")]);
-    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    assert_eq!(app.redeems(&request, &arrival).await.status, 200);
+    let request = app.auth_request_with("openid", &[("prompt", "login")]);
+    let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    assert_eq!(app.redeems(&request, &auth_response).await.status, 200);
     assert_ne!(value(&alice, "-session"), Some(planted));
-    assert!(is_known_as(&mut alice, &server, ALICE).await);
-    assert!(!is_known_as(&mut mallory, &server, ALICE).await);
+    assert!(with_user_agent(&mut alice, &server, ALICE).await);
+    assert!(!with_user_agent(&mut mallory, &server, ALICE).await);
 }
 
 /// D 60 and 65: who signs in again renews the cookie, and a copy of the old one is worth nothing.
@@ -77,16 +77,16 @@ async fn a_copied_session_cookie_ends_when_she_signs_in_again() {
     let server = World::new().with(SKIP).start().await;
     let (mut alice, mut thief) = (server.browser(), server.browser());
     let app = server.relying_party("example-app");
-    alice.logs_in(&app.asks("openid"), ALICE, ALICE_PASSWORD).await;
+    alice.logs_in(&app.auth_request("openid"), ALICE, ALICE_PASSWORD).await;
     thief.steals_cookies_of(&alice);
-    assert!(is_known_as(&mut thief, &server, ALICE).await, "until then it is as good as hers");
+    assert!(with_user_agent(&mut thief, &server, ALICE).await, "until then it is as good as hers");
 
-    let again = app.asks_with("openid", &[("prompt", "login")]);
+    let again = app.auth_request_with("openid", &[("prompt", "login")]);
     alice.logs_in(&again, ALICE, ALICE_PASSWORD).await;
-    assert!(!is_known_as(&mut thief, &server, ALICE).await);
-    thief.opens(app.asks_with("openid", &[("prompt", "none")]).url).await;
-    assert_eq!(thief.arrives_with_error(), "login_required");
-    assert!(is_known_as(&mut alice, &server, ALICE).await);
+    assert!(!with_user_agent(&mut thief, &server, ALICE).await);
+    thief.opens(app.auth_request_with("openid", &[("prompt", "none")]).url).await;
+    assert_eq!(thief.auth_error(), "login_required");
+    assert!(with_user_agent(&mut alice, &server, ALICE).await);
 }
 
 /// The `Set-Cookie` headers of an answer.
@@ -102,21 +102,21 @@ async fn all_cookies(world: World) -> Vec<String> {
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     let mut cookies = Vec::new();
     for (connector, name) in [("local", ALICE), ("mock", "")] {
-        let request = app.asks_with("openid", &[("connector_id", connector)]);
-        let mut answer = alice.get(&request.url).await;
-        while answer.location().is_none_or(|to| to.as_str().starts_with(&server.issuer())) {
-            cookies.extend(set(&answer));
-            answer = match answer.form_with("password") {
+        let request = app.auth_request_with("openid", &[("connector_id", connector)]);
+        let mut response = alice.get(&request.url).await;
+        while response.location().is_none_or(|to| to.as_str().starts_with(&server.issuer())) {
+            cookies.extend(set(&response));
+            response = match response.form_with("password") {
                 Some(form) => {
                     let form = form.fill("login", name).fill("password", ALICE_PASSWORD);
                     let fields: Vec<_> =
                         form.fields.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
                     alice.post_form(&form.action, &fields).await
                 }
-                None => alice.get(answer.location().unwrap()).await,
+                None => alice.get(response.location().unwrap()).await,
             };
         }
-        cookies.extend(set(&answer));
+        cookies.extend(set(&response));
     }
     cookies
 }
@@ -150,7 +150,7 @@ async fn no_script_and_no_other_site_sees_a_cookie() {
 async fn a_damaged_cookie_makes_a_stranger() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    alice.logs_in(&app.asks("openid"), ALICE, ALICE_PASSWORD).await;
+    alice.logs_in(&app.auth_request("openid"), ALICE, ALICE_PASSWORD).await;
     let cookies = alice.cookies();
     let session = cookies.iter().find(|cookie| cookie.name.ends_with("-session")).unwrap();
     let (name, good) = (session.name.clone(), session.value.clone());
@@ -170,19 +170,22 @@ async fn a_damaged_cookie_makes_a_stranger() {
     ] {
         let binding = name.replace("-session", "-binding");
         let header = format!("{name}={odd}; {binding}={odd}; {binding}.1={odd}");
-        let ask = |path: &str| http().get(server.url(path)).header("cookie", header.as_bytes());
+        let ask =
+            |path: &str| bare_client().get(server.url(path)).header("cookie", header.as_bytes());
         let home = send(ask("/")).await;
         assert_eq!(home.status, 200, "{odd}");
         assert!(!home.body.contains(ALICE), "{odd}");
         assert_eq!(send(ask("/logout")).await.status, 200, "{odd}");
-        let none = app.asks_with("openid", &[("prompt", "none")]).url;
-        let asked = send(http().get(none).header("cookie", header.as_bytes())).await;
+        let none = app.auth_request_with("openid", &[("prompt", "none")]).url;
+        let asked = send(bare_client().get(none).header("cookie", header.as_bytes())).await;
         let location = asked.header("location").unwrap_or_default();
         assert!(location.contains("error=login_required"), "{odd}: {location}");
-        let begun = send(http().get(app.asks("openid").url).header("cookie", header.as_bytes()));
+        let begun = send(
+            bare_client().get(app.auth_request("openid").url).header("cookie", header.as_bytes()),
+        );
         assert_eq!(begun.await.status, 303, "{odd}");
     }
     let header = format!("{name}={good}");
-    let home = send(http().get(server.url("/")).header("cookie", header)).await;
+    let home = send(bare_client().get(server.url("/")).header("cookie", header)).await;
     assert!(home.body.contains(ALICE), "undamaged it is hers");
 }

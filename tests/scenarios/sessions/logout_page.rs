@@ -1,7 +1,7 @@
 //! Signing out (threats D 62 and 64, design.md 2 "the ways of ending"): only on her own word, and then
 //! for good: the browser's half, and everything that was given without `offline_access`.
 
-use crate::world::raw_http::{http, send};
+use crate::world::http::{bare_client, send};
 use crate::world::{
     ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Browser, RelyingParty, Server, World,
 };
@@ -22,7 +22,7 @@ async fn signs_out(browser: &mut Browser, server: &Server) {
 }
 
 async fn is_signed_in(browser: &mut Browser, app: &RelyingParty) -> bool {
-    browser.opens(app.asks_with("openid", &[("prompt", "none")]).url).await;
+    browser.opens(app.auth_request_with("openid", &[("prompt", "none")]).url).await;
     let place = browser.page().location().unwrap();
     let is_in = place.query_pairs().any(|(name, _)| name == "code");
     assert!(is_in || place.query().unwrap().contains("login_required"), "{place}");
@@ -33,7 +33,7 @@ async fn is_signed_in(browser: &mut Browser, app: &RelyingParty) -> bool {
 #[tokio::test]
 async fn a_link_to_logout_asks_and_does_nothing() {
     let (server, mut alice, app) = start().await;
-    alice.logs_in(&app.asks("openid"), ALICE, ALICE_PASSWORD).await;
+    alice.logs_in(&app.auth_request("openid"), ALICE, ALICE_PASSWORD).await;
     let page = alice.opens(server.url("/logout?confirm=yes&csrf=x")).await;
     assert_eq!(page.status, 200);
     assert!(page.body.contains(ALICE) && page.form_with("csrf").is_some(), "{}", page.text());
@@ -46,8 +46,8 @@ async fn a_link_to_logout_asks_and_does_nothing() {
 async fn another_site_cannot_sign_her_out() {
     let (server, mut alice, app) = start().await;
     let mut bob = server.browser();
-    alice.logs_in(&app.asks("openid"), ALICE, ALICE_PASSWORD).await;
-    bob.logs_in(&app.asks("openid"), BOB, BOB_PASSWORD).await;
+    alice.logs_in(&app.auth_request("openid"), ALICE, ALICE_PASSWORD).await;
+    bob.logs_in(&app.auth_request("openid"), BOB, BOB_PASSWORD).await;
     let bobs = bob.opens(server.url("/logout")).await.form_with("csrf").unwrap();
     let bobs = bobs.fields[0].1.clone();
     for fields in [vec![], vec![("csrf", "")], vec![("csrf", "guess")], vec![("csrf", &bobs)]] {
@@ -64,7 +64,7 @@ async fn another_site_cannot_sign_her_out() {
         ("sec-fetch-site", "cross-site"),
         ("sec-fetch-site", "same-site"),
     ] {
-        let request = http().post(&*hers.action.as_str().to_owned()).form(&hers.fields);
+        let request = bare_client().post(&*hers.action.as_str().to_owned()).form(&hers.fields);
         let page = send(request.header("cookie", &cookies).header(name, value)).await;
         assert!((400..500).contains(&page.status), "{name}: {value}: {}", page.status);
     }
@@ -76,9 +76,10 @@ async fn another_site_cannot_sign_her_out() {
 async fn whoever_signs_out_is_a_stranger() {
     let (server, mut alice, app) = start().await;
     let mut thief = server.browser();
-    alice.logs_in(&app.asks("openid"), ALICE, ALICE_PASSWORD).await;
+    alice.logs_in(&app.auth_request("openid"), ALICE, ALICE_PASSWORD).await;
     thief.steals_cookies_of(&alice);
-    let begun = alice.opens(app.asks_with("openid", &[("prompt", "consent")]).url).await.clone();
+    let begun =
+        alice.opens(app.auth_request_with("openid", &[("prompt", "consent")]).url).await.clone();
     signs_out(&mut alice, &server).await;
     assert!(!alice.cookies().iter().any(|cookie| cookie.name.ends_with("-session")));
     assert!(!is_signed_in(&mut alice, &app).await);
@@ -101,12 +102,15 @@ async fn whoever_signs_out_is_a_stranger() {
 #[tokio::test]
 async fn signing_out_ends_what_was_given_for_while_she_is_there() {
     let (server, mut alice, app) = start().await;
-    let (here, away, unused) =
-        (app.asks("openid"), app.asks("openid offline_access"), app.asks("openid offline_access"));
-    let arrival = alice.logs_in(&here, ALICE, ALICE_PASSWORD).await;
-    let while_here = app.redeems(&here, &arrival).await;
-    let arrival = alice.logs_in(&away, ALICE, ALICE_PASSWORD).await;
-    let while_away = app.redeems(&away, &arrival).await;
+    let (here, away, unused) = (
+        app.auth_request("openid"),
+        app.auth_request("openid offline_access"),
+        app.auth_request("openid offline_access"),
+    );
+    let auth_response = alice.logs_in(&here, ALICE, ALICE_PASSWORD).await;
+    let while_here = app.redeems(&here, &auth_response).await;
+    let auth_response = alice.logs_in(&away, ALICE, ALICE_PASSWORD).await;
+    let while_away = app.redeems(&away, &auth_response).await;
     let not_redeemed = alice.logs_in(&unused, ALICE, ALICE_PASSWORD).await;
     assert!(while_here.json.get("refresh_token").is_none());
     for tokens in [&while_here, &while_away] {
@@ -132,11 +136,11 @@ async fn signing_out_of_one_laptop_leaves_the_other_alone() {
     let mut work = server.browser();
     let mut tokens = Vec::new();
     for browser in [&mut home, &mut work] {
-        let (brief, long) = (app.asks("openid"), app.asks("openid offline_access"));
-        let arrival = browser.logs_in(&brief, ALICE, ALICE_PASSWORD).await;
-        let brief = app.redeems(&brief, &arrival).await;
-        let arrival = browser.logs_in(&long, ALICE, ALICE_PASSWORD).await;
-        tokens.push((brief, app.redeems(&long, &arrival).await));
+        let (brief, long) = (app.auth_request("openid"), app.auth_request("openid offline_access"));
+        let auth_response = browser.logs_in(&brief, ALICE, ALICE_PASSWORD).await;
+        let brief = app.redeems(&brief, &auth_response).await;
+        let auth_response = browser.logs_in(&long, ALICE, ALICE_PASSWORD).await;
+        tokens.push((brief, app.redeems(&long, &auth_response).await));
     }
     signs_out(&mut home, &server).await;
     assert!(!is_signed_in(&mut home, &app).await);

@@ -7,7 +7,7 @@ use reqwest::Url;
 
 use crate::world::{
     ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Browser, Client, Need, RelyingParty, Server,
-    ThirdParty, World,
+    ThirdPartyClient, World,
 };
 
 const SKIP: &str = "oauth2:\n  skipApprovalScreen: true";
@@ -32,13 +32,13 @@ pub struct Tokens {
 }
 
 pub async fn signs_on(browser: &mut Browser, app: &RelyingParty, scopes: &str) -> Tokens {
-    let request = app.asks(scopes);
-    let arrival = browser.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    let answer = app.redeems(&request, &arrival).await;
+    let request = app.auth_request(scopes);
+    let auth_response = browser.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let response = app.redeems(&request, &auth_response).await;
     Tokens {
-        id: answer.id_token().to_owned(),
-        access: answer.access_token().to_owned(),
-        refresh: answer.json["refresh_token"].as_str().map(str::to_owned),
+        id: response.id_token().to_owned(),
+        access: response.access_token().to_owned(),
+        refresh: response.json["refresh_token"].as_str().map(str::to_owned),
     }
 }
 
@@ -47,7 +47,7 @@ pub fn logout(server: &Server, parameters: &[(&str, &str)]) -> String {
 }
 
 async fn is_signed_in(browser: &mut Browser, app: &RelyingParty) -> bool {
-    browser.opens(app.asks_with("openid", &[("prompt", "none")]).url).await;
+    browser.opens(app.auth_request_with("openid", &[("prompt", "none")]).url).await;
     let place = browser.page().location().unwrap();
     let is_in = place.query_pairs().any(|(name, _)| name == "code");
     assert!(is_in || place.query().unwrap().contains("login_required"), "{place}");
@@ -59,7 +59,7 @@ async fn is_signed_in(browser: &mut Browser, app: &RelyingParty) -> bool {
 async fn an_application_signs_her_out_and_gets_her_back() {
     let (server, mut alice, app) = start().await;
     let kubectl = server.relying_party("kubernetes");
-    let discovery = app.reads("/.well-known/openid-configuration").await.json;
+    let discovery = app.gets("/.well-known/openid-configuration").await.json;
     assert_eq!(discovery["end_session_endpoint"], server.url("/logout"));
     let here = signs_on(&mut alice, &app, "openid").await;
     let away = signs_on(&mut alice, &kubectl, "openid offline_access").await;
@@ -134,9 +134,9 @@ async fn nobody_else_signs_her_out_without_a_question() {
     let (mut laptop, mut bob) = (server.browser(), server.browser());
     let hers = signs_on(&mut alice, &app, "openid").await;
     let elsewhere = signs_on(&mut laptop, &app, "openid").await;
-    let request = app.asks("openid");
-    let arrival = bob.logs_in(&request, BOB, BOB_PASSWORD).await;
-    let bobs = app.redeems(&request, &arrival).await.id_token().to_owned();
+    let request = app.auth_request("openid");
+    let auth_response = bob.logs_in(&request, BOB, BOB_PASSWORD).await;
+    let bobs = app.redeems(&request, &auth_response).await.id_token().to_owned();
     for parameters in [
         vec![],
         vec![("client_id", "example-app"), ("post_logout_redirect_uri", BACK)],
@@ -157,8 +157,8 @@ async fn nobody_else_signs_her_out_without_a_question() {
     }
     // Not even asking about it does anything.
     let asked = logout(&server, &[("id_token_hint", &hers.id)]);
-    let head = crate::world::raw_http::http().head(&asked);
-    assert_eq!(crate::world::raw_http::send(head).await.status, 405);
+    let head = crate::world::http::bare_client().head(&asked);
+    assert_eq!(crate::world::http::send(head).await.status, 405);
     assert!(is_signed_in(&mut alice, &app).await);
 }
 
@@ -225,11 +225,11 @@ async fn relying_party_of_other_people_signs_her_out() {
         return;
     }
     let (server, mut alice, app) = start().await;
-    let mut theirs = ThirdParty::signing_out_to(&app, &server.issuer(), "email", BACK);
+    let mut theirs = ThirdPartyClient::signing_out_to(&app, &server.issuer(), "email", BACK);
     let url = theirs.step("authorize")["url"].as_str().unwrap().to_owned();
     alice.opens(&url).await;
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
-    theirs.comes_back(alice.arrives().url.as_str());
+    theirs.receives_callback(alice.auth_response().url.as_str());
     theirs.step("tokens");
     theirs.step("userinfo");
     let step = theirs.step("logout");

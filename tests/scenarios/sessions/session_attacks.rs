@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::world::raw_http::{http, send};
+use crate::world::http::{bare_client, send};
 use crate::world::{
     ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Browser, Need, RelyingParty, Server, World,
 };
@@ -17,7 +17,7 @@ async fn signs_in_at(browser: &mut Browser, page: &str, who: (&str, &str)) {
 }
 
 async fn is_signed_in(browser: &mut Browser, app: &RelyingParty) -> bool {
-    browser.opens(app.asks_with("openid", &[("prompt", "none")]).url).await;
+    browser.opens(app.auth_request_with("openid", &[("prompt", "none")]).url).await;
     let place = browser.page().location().unwrap();
     let is_in = place.query_pairs().any(|(name, _)| name == "code");
     assert!(is_in || place.query().unwrap().contains("login_required"), "{place}");
@@ -43,12 +43,12 @@ async fn another_replica_knows_a_token_that_was_used_where_all_crashed() {
     let mut one = World::with_postgres().with(SKIP).with(rules).start().await;
     let other = one.replica().await;
     let mut app = one.relying_party("example-app");
-    let request = app.asks("openid offline_access");
-    let arrival = one.browser().logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    let first = app.redeems(&request, &arrival).await.refresh_token().to_owned();
+    let request = app.auth_request("openid offline_access");
+    let auth_response = one.browser().logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let first = app.redeems(&request, &auth_response).await.refresh_token().to_owned();
     let second = app.refreshes(&first).await.refresh_token().to_owned();
     one.kill();
-    app.through(&other);
+    app.via_replica(&other);
     for used in [&first, &second] {
         let refused = app.refreshes(used).await;
         assert_eq!((refused.status, refused.error()), (400, "invalid_grant"), "a theft ends all");
@@ -64,20 +64,20 @@ async fn who_signs_out_at_one_replica_is_out_at_the_others() {
     let one = World::with_postgres().with(SKIP).start().await;
     let other = one.replica().await;
     let (mut alice, mut app) = (one.browser(), one.relying_party("example-app"));
-    let request = app.asks("openid");
-    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    let access = app.redeems(&request, &arrival).await.access_token().to_owned();
+    let request = app.auth_request("openid");
+    let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let access = app.redeems(&request, &auth_response).await.access_token().to_owned();
     // A copy keeps her cookies, which her own browser is told to forget.
     let mut copy = one.browser();
     copy.steals_cookies_of(&alice);
     assert!(is_signed_in(&mut copy, &app).await);
 
-    alice.through(&other).opens(one.url("/logout")).await;
+    alice.via_replica(&other).opens(one.url("/logout")).await;
     let form = alice.page().form_with("csrf").unwrap();
     assert_eq!(alice.submits(form).await.status, 200);
     for replica in [&one, &other] {
-        app.through(replica);
-        copy.through(replica);
+        app.via_replica(replica);
+        copy.via_replica(replica);
         assert_eq!(app.userinfo(&access).await.status, 401);
         assert!(!is_signed_in(&mut copy, &app).await);
         assert!(!copy.opens(one.url("/sessions")).await.body.contains(ALICE));
@@ -132,11 +132,11 @@ async fn a_copy_of_an_old_cookie_keeps_nothing_awake() {
     let server = World::with_clock().with(SKIP).with(idle).start().await;
     let app = server.relying_party("example-app");
     let (mut alice, mut thief, mut bob) = (server.browser(), server.browser(), server.browser());
-    alice.logs_in(&app.asks("openid"), ALICE, ALICE_PASSWORD).await;
+    alice.logs_in(&app.auth_request("openid"), ALICE, ALICE_PASSWORD).await;
     thief.steals_cookies_of(&alice);
-    let again = app.asks_with("openid", &[("prompt", "login")]);
+    let again = app.auth_request_with("openid", &[("prompt", "login")]);
     alice.logs_in(&again, ALICE, ALICE_PASSWORD).await;
-    bob.logs_in(&app.asks("openid"), BOB, BOB_PASSWORD).await;
+    bob.logs_in(&app.auth_request("openid"), BOB, BOB_PASSWORD).await;
 
     server.advance(15 * MINUTE);
     assert!(!is_signed_in(&mut thief, &app).await);
@@ -191,12 +191,12 @@ async fn a_damaged_cookie_is_nobodys_on_our_own_pages() {
         let binding = name.replace("-session", "-binding");
         let header = format!("{name}={odd}; {binding}={odd}");
         for url in &pages {
-            let page = send(http().get(url).header("cookie", header.as_bytes())).await;
+            let page = send(bare_client().get(url).header("cookie", header.as_bytes())).await;
             assert!([200, 303].contains(&page.status), "{url} {odd:.20}: {}", page.status);
             assert!(!page.body.contains("alice"), "{url} {odd:.20}");
         }
         let fields = [("csrf", csrf.as_str()), ("others", "all")];
-        let request = http().post(server.url("/sessions")).form(&fields);
+        let request = bare_client().post(server.url("/sessions")).form(&fields);
         let page = send(request.header("cookie", header.as_bytes())).await;
         assert!((300..500).contains(&page.status), "{odd:.20}: {}", page.status);
     }

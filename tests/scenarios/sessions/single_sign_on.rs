@@ -9,24 +9,24 @@ async fn a_second_application_does_not_ask_for_the_password_again() {
     let server = World::new().client(Client::new("wiki")).start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     let wiki = server.relying_party("wiki");
-    alice.logs_in(&app.asks("openid"), ALICE, ALICE_PASSWORD).await;
+    alice.logs_in(&app.auth_request("openid"), ALICE, ALICE_PASSWORD).await;
 
-    let request = wiki.asks("openid email");
+    let request = wiki.auth_request("openid email");
     alice.opens(&request.url).await;
     assert!(alice.page().form_with("password").is_none(), "{}", alice.page().text());
     alice.approves().await;
-    let answer = wiki.redeems(&request, &alice.arrives()).await;
-    assert_eq!(answer.status, 200, "{}", answer.page.body);
+    let response = wiki.redeems(&request, &alice.auth_response()).await;
+    assert_eq!(response.status, 200, "{}", response.page.body);
 }
 
 #[tokio::test]
 async fn a_browser_without_its_cookies_is_a_stranger() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    alice.logs_in(&app.asks("openid"), ALICE, ALICE_PASSWORD).await;
+    alice.logs_in(&app.auth_request("openid"), ALICE, ALICE_PASSWORD).await;
     assert!(!alice.cookies().is_empty());
     alice.forgets_cookies();
-    alice.opens(app.asks("openid").url).await;
+    alice.opens(app.auth_request("openid").url).await;
     assert!(alice.page().form_with("password").is_some(), "{}", alice.page().text());
 }
 
@@ -37,9 +37,9 @@ async fn an_old_refresh_token_ends_the_grant() {
     }
     let server = World::with_clock().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let request = app.asks("openid offline_access");
-    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    let first = app.redeems(&request, &arrival).await;
+    let request = app.auth_request("openid offline_access");
+    let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let first = app.redeems(&request, &auth_response).await;
     let second = app.refreshes(first.refresh_token()).await;
     assert_eq!(second.status, 200, "{}", second.page.body);
 
@@ -56,10 +56,10 @@ async fn alice_chooses_how_to_sign_in_where_she_is_asked() {
     let world = World::new().with("oauth2:\n  alwaysShowLoginScreen: true");
     let server = world.start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    alice.opens(app.asks("openid").url).await;
+    alice.opens(app.auth_request("openid").url).await;
     assert!(alice.page().form_with("password").is_none(), "{}", alice.page().text());
     alice.clicks("Email").await;
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
     alice.approves().await;
-    alice.arrives();
+    alice.auth_response();
 }

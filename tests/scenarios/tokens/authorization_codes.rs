@@ -7,33 +7,38 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use crate::world::{
-    ALICE, ALICE_PASSWORD, Arrival, Client, Need, RelyingParty, Request, Server, World, claims,
+    ALICE, ALICE_PASSWORD, AuthRequest, AuthResponse, Client, Need, RelyingParty, Server, World,
+    claims,
 };
 
 /// Alice signs in to `app`; the code is on its way and nobody has used it.
-async fn with_code(server: &Server, app: &RelyingParty, scopes: &str) -> (Request, Arrival) {
-    let request = app.asks(scopes);
-    let arrival = server.browser().logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    (request, arrival)
+async fn with_code(
+    server: &Server,
+    app: &RelyingParty,
+    scopes: &str,
+) -> (AuthRequest, AuthResponse) {
+    let request = app.auth_request(scopes);
+    let auth_response = server.browser().logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    (request, auth_response)
 }
 
 /// The exchange with something else in place of one of its fields; `None` leaves it out.
 async fn brings(
     app: &RelyingParty,
-    (request, arrival): &(Request, Arrival),
+    (request, auth_response): &(AuthRequest, AuthResponse),
     other: (&str, Option<&str>),
 ) -> (u16, String) {
     let mut fields = vec![
         ("grant_type", "authorization_code"),
-        ("code", &arrival.code),
+        ("code", &auth_response.code),
         ("redirect_uri", &request.redirect_uri),
         ("code_verifier", &request.verifier),
     ];
     fields.retain(|(name, _)| *name != other.0);
     fields.extend(other.1.map(|value| (other.0, value)));
-    let answer = app.exchange(&fields).await;
-    assert!(answer.json.get("access_token").is_none() || answer.status == 200);
-    (answer.status, answer.json["error"].as_str().unwrap_or_default().to_owned())
+    let response = app.exchange(&fields).await;
+    assert!(response.json.get("access_token").is_none() || response.status == 200);
+    (response.status, response.json["error"].as_str().unwrap_or_default().to_owned())
 }
 
 fn refused() -> (u16, String) {
@@ -91,10 +96,10 @@ async fn a_second_use_ends_only_what_this_code_gave() {
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     let mut given = Vec::new();
     for _ in 0..2 {
-        let request = app.asks("openid offline_access");
-        let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-        let tokens = app.redeems(&request, &arrival).await;
-        given.push(((request, arrival), tokens));
+        let request = app.auth_request("openid offline_access");
+        let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+        let tokens = app.redeems(&request, &auth_response).await;
+        given.push(((request, auth_response), tokens));
     }
     let (first, second) = (&given[0], &given[1]);
     assert_eq!(brings(&app, &first.0, ("code_verifier", Some(&"x".repeat(43)))).await, refused());
@@ -116,20 +121,21 @@ async fn of_fifty_at_the_same_moment_on_two_replicas_one_gets_the_tokens() {
     let mut all = JoinSet::new();
     for n in 0..50 {
         let mut app = one.relying_party("example-app");
-        app.through(if n % 2 == 0 { &one } else { &other });
+        app.via_replica(if n % 2 == 0 { &one } else { &other });
         let given = Arc::clone(&given);
         all.spawn(async move { app.redeems(&given.0, &given.1).await });
     }
-    let answers = all.join_all().await;
-    let (won, lost): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
+    let responses = all.join_all().await;
+    let (won, lost): (Vec<_>, Vec<_>) =
+        responses.iter().partition(|response| response.status == 200);
     assert_eq!((won.len(), lost.len()), (1, 49), "{lost:?}");
-    for answer in lost {
-        assert_eq!((answer.status, answer.error()), (400, "invalid_grant"));
+    for response in lost {
+        assert_eq!((response.status, response.error()), (400, "invalid_grant"));
     }
     // And the forty-nine were replays, so the one has lost what it got.
     for replica in [&one, &other] {
         let mut app = one.relying_party("example-app");
-        app.through(replica);
+        app.via_replica(replica);
         assert_dead(&app, won[0].access_token(), won[0].refresh_token()).await;
     }
 }
@@ -239,7 +245,7 @@ async fn a_stolen_code_does_not_fit_into_another_login() {
     let server = World::new().start().await;
     let app = server.relying_party("example-app");
     let stolen = with_code(&server, &app, "openid").await;
-    let mallory = app.asks("openid");
+    let mallory = app.auth_request("openid");
     let verifier = ("code_verifier", Some(mallory.verifier.as_str()));
     assert_eq!(brings(&app, &stolen, verifier).await, refused());
     // Where it fits, it says whose it is.

@@ -4,7 +4,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::world::raw_http::{http, send};
+use crate::world::http::{bare_client, send};
 use crate::world::{Client, Page, Server, World};
 
 /// A grant that cannot succeed: `invalid_grant` means that the client has proved itself.
@@ -17,7 +17,7 @@ fn basic(id: &str, secret: &str) -> String {
 
 /// What `POST /token` answers to these `Authorization` headers and this body.
 async fn told(server: &Server, authorization: &[String], body: &str) -> Page {
-    let mut request = http().post(server.url("/token"));
+    let mut request = bare_client().post(server.url("/token"));
     for value in authorization {
         request = request.header("authorization", value);
     }

@@ -23,13 +23,13 @@ async fn start(all: &str, own: &[&str]) -> (Server, Browser, RelyingParty, Relyi
 }
 
 async fn refresh_token(alice: &mut Browser, app: &RelyingParty) -> String {
-    let request = app.asks("openid offline_access");
-    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    app.redeems(&request, &arrival).await.refresh_token().to_owned()
+    let request = app.auth_request("openid offline_access");
+    let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    app.redeems(&request, &auth_response).await.refresh_token().to_owned()
 }
 
 async fn is_signed_on(alice: &mut Browser, app: &RelyingParty) -> bool {
-    alice.opens(app.asks_with("openid", &[("prompt", "none")]).url).await;
+    alice.opens(app.auth_request_with("openid", &[("prompt", "none")]).url).await;
     let place = alice.page().location().unwrap();
     let is_in = place.query_pairs().any(|(name, _)| name == "code");
     assert!(is_in || place.query().unwrap().contains("login_required"), "{place}");
@@ -46,25 +46,25 @@ async fn its_tokens_and_codes_live_as_long_as_it_says() {
     let (server, mut alice, own, usual) = start(all, &["expiry: {idTokens: 5m, codes: 3m}"]).await;
     let mut tokens = Vec::new();
     for (app, seconds) in [(&own, 300), (&usual, 3600)] {
-        let request = app.asks("openid offline_access");
-        let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-        let answer = app.redeems(&request, &arrival).await;
+        let request = app.auth_request("openid offline_access");
+        let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+        let response = app.redeems(&request, &auth_response).await;
         // A busy machine may take some seconds to say it.
-        let told = |answer: &serde_json::Value| {
-            let left = answer["expires_in"].as_i64().unwrap();
+        let told = |response: &serde_json::Value| {
+            let left = response["expires_in"].as_i64().unwrap();
             assert!((seconds - 30..=seconds).contains(&left), "{}: {left}", app.id);
         };
-        told(&answer.json);
-        for token in [answer.id_token(), answer.access_token()] {
+        told(&response.json);
+        for token in [response.id_token(), response.access_token()] {
             let claims = claims(token);
             let lifetime = claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap();
             assert_eq!(lifetime, seconds, "{}", app.id);
         }
-        let refreshed = app.refreshes(answer.refresh_token()).await;
+        let refreshed = app.refreshes(response.refresh_token()).await;
         told(&refreshed.json);
-        tokens.push(answer.access_token().to_owned());
+        tokens.push(response.access_token().to_owned());
     }
-    let (late_own, late_usual) = (own.asks("openid"), usual.asks("openid"));
+    let (late_own, late_usual) = (own.auth_request("openid"), usual.auth_request("openid"));
     let own_arrival = alice.logs_in(&late_own, ALICE, ALICE_PASSWORD).await;
     let usual_arrival = alice.logs_in(&late_usual, ALICE, ALICE_PASSWORD).await;
     server.advance(2 * MINUTE);
@@ -84,9 +84,9 @@ async fn a_token_that_names_it_lives_no_longer_than_its_own() {
     let (mut alice, app) = (server.browser(), server.relying_party("app"));
     let peer = "openid offline_access audience:server:client_id:cluster";
     for (scopes, seconds) in [(peer, 300), ("openid offline_access", 3600)] {
-        let request = app.asks(scopes);
-        let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-        let first = app.redeems(&request, &arrival).await;
+        let request = app.auth_request(scopes);
+        let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+        let first = app.redeems(&request, &auth_response).await;
         let next = app.refreshes(first.refresh_token()).await;
         for token in [first.id_token(), first.access_token(), next.id_token()] {
             let claims = claims(token);
@@ -104,12 +104,12 @@ async fn a_login_for_it_waits_as_long_as_it_says() {
     let all = "expiry:\n  idTokens: 10m\n  authRequests: 1h";
     let (server, mut alice, own, usual) = start(all, &["expiry: {authRequests: 5m}"]).await;
     let mut other = server.browser();
-    alice.opens(own.asks("openid").url).await;
-    other.opens(usual.asks("openid").url).await;
+    alice.opens(own.auth_request("openid").url).await;
+    other.opens(usual.auth_request("openid").url).await;
     server.advance(6 * MINUTE);
     assert!((400..500).contains(&alice.signs_in(ALICE, ALICE_PASSWORD).await.status));
     other.signs_in(ALICE, ALICE_PASSWORD).await;
-    other.arrives();
+    other.auth_response();
 }
 
 #[tokio::test]
@@ -189,8 +189,8 @@ async fn single_sign_on_to_it_ends_when_it_says() {
     }
     assert!(!is_signed_on(&mut alice, &own).await, "over two hours old");
     // She proves who she is again, and is as good as new: no loop.
-    let arrival = alice.logs_in(&own.asks("openid"), ALICE, ALICE_PASSWORD).await;
-    assert!(!arrival.code.is_empty());
+    let auth_response = alice.logs_in(&own.auth_request("openid"), ALICE, ALICE_PASSWORD).await;
+    assert!(!auth_response.code.is_empty());
     assert!(is_signed_on(&mut alice, &own).await && is_signed_on(&mut alice, &usual).await);
 }
 
@@ -247,12 +247,12 @@ async fn keys_outlive_its_tokens() {
     }
     let all = "expiry:\n  idTokens: 10m\n  signingKeys: 2h";
     let (mut server, mut alice, own, _) = start(all, &["expiry: {idTokens: 12h}"]).await;
-    let request = own.asks("openid");
-    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    let token = own.redeems(&request, &arrival).await.id_token().to_owned();
+    let request = own.auth_request("openid");
+    let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let token = own.redeems(&request, &auth_response).await.id_token().to_owned();
     for _ in 0..5 {
         server.advance(2 * HOUR);
         server.restart().await;
     }
-    verified(&token, &own.reads("/keys").await.json);
+    verified(&token, &own.gets("/keys").await.json);
 }

@@ -34,15 +34,15 @@ async fn start(yaml: &str) -> (Server, StandingClock) {
 }
 
 async fn refresh_token(browser: &mut Browser, app: &RelyingParty) -> String {
-    let request = app.asks("openid offline_access");
-    let arrival = browser.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    app.redeems(&request, &arrival).await.refresh_token().to_owned()
+    let request = app.auth_request("openid offline_access");
+    let auth_response = browser.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    app.redeems(&request, &auth_response).await.refresh_token().to_owned()
 }
 
 async fn refreshed(app: &RelyingParty, token: &str) -> String {
-    let answer = app.refreshes(token).await;
-    assert_eq!(answer.status, 200, "{}", answer.page.body);
-    answer.refresh_token().to_owned()
+    let response = app.refreshes(token).await;
+    assert_eq!(response.status, 200, "{}", response.page.body);
+    response.refresh_token().to_owned()
 }
 
 async fn assert_over(app: &RelyingParty, token: &str) {
@@ -52,7 +52,7 @@ async fn assert_over(app: &RelyingParty, token: &str) {
 
 /// True when single sign-on gives a code without a question.
 async fn is_signed_in(browser: &mut Browser, app: &RelyingParty) -> bool {
-    browser.opens(app.asks_with("openid", &[("prompt", "none")]).url).await;
+    browser.opens(app.auth_request_with("openid", &[("prompt", "none")]).url).await;
     let place = browser.page().location().unwrap();
     let is_refused =
         place.query_pairs().any(|pair| pair == ("error".into(), "login_required".into()));
@@ -143,7 +143,7 @@ async fn a_code_and_an_access_token_end_in_time() {
     }
     let (server, clock) = start("expiry:\n  idTokens: 10m\n  codes: 30s").await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let (in_time, late) = (app.asks("openid"), app.asks("openid"));
+    let (in_time, late) = (app.auth_request("openid"), app.auth_request("openid"));
     let early_arrival = alice.logs_in(&in_time, ALICE, ALICE_PASSWORD).await;
     let late_arrival = alice.logs_in(&late, ALICE, ALICE_PASSWORD).await;
     clock.shows(29);
@@ -168,10 +168,10 @@ async fn a_login_that_waited_too_long_is_begun_anew() {
     }
     let (server, clock) = start("expiry:\n  authRequests: 10m").await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let request = app.asks("openid");
+    let request = app.auth_request("openid");
     alice.opens(&request.url).await;
     clock.shows(10 * MINUTE + 1);
     let page = alice.signs_in(ALICE, ALICE_PASSWORD).await;
     assert!((400..500).contains(&page.status) && page.location().is_none(), "{page:?}");
-    alice.logs_in(&app.asks("openid"), ALICE, ALICE_PASSWORD).await;
+    alice.logs_in(&app.auth_request("openid"), ALICE, ALICE_PASSWORD).await;
 }

@@ -16,7 +16,7 @@ fn s256(verifier: &str) -> String {
 /// What `/auth` says to these parameters; an empty error means that it goes on.
 async fn asked(server: &Server, app: &RelyingParty, more: &str, less: &[&str]) -> String {
     let left_out: Vec<_> = less.iter().map(|name| (*name, "")).collect();
-    let url = app.asks_with("openid", &left_out).url;
+    let url = app.auth_request_with("openid", &left_out).url;
     let page = server.browser().get(format!("{url}{more}")).await;
     let location = page.location().unwrap_or_else(|| panic!("{more}: {}", page.text()));
     if location.as_str().starts_with(&server.issuer()) {
@@ -37,16 +37,16 @@ async fn exchanged(
     let mut all = vec![("code_challenge", ""), ("code_challenge_method", "")];
     all.retain(|(name, _)| !challenge.iter().any(|(other, _)| other == name));
     all.extend_from_slice(challenge);
-    let request = app.asks_with("openid", &all);
-    let arrival = server.browser().logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let request = app.auth_request_with("openid", &all);
+    let auth_response = server.browser().logs_in(&request, ALICE, ALICE_PASSWORD).await;
     let mut fields = vec![
         ("grant_type", "authorization_code"),
-        ("code", arrival.code.as_str()),
+        ("code", auth_response.code.as_str()),
         ("redirect_uri", &request.redirect_uri),
     ];
     fields.extend(verifier.map(|verifier| ("code_verifier", verifier)));
-    let answer = app.exchange(&fields).await;
-    (answer.status, answer.json["error"].as_str().unwrap_or_default().to_owned())
+    let response = app.exchange(&fields).await;
+    (response.status, response.json["error"].as_str().unwrap_or_default().to_owned())
 }
 
 const GOOD: (u16, &str) = (200, "");
@@ -61,9 +61,9 @@ fn plainly((status, error): &(u16, String)) -> (u16, &str) {
 async fn a_code_with_a_challenge_needs_its_verifier() {
     let server = World::new().with(SKIP).start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let others = app.asks("openid").verifier;
-    let request = app.asks("openid");
-    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let others = app.auth_request("openid").verifier;
+    let request = app.auth_request("openid");
+    let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
     let right = request.verifier.as_str();
     let challenge = s256(right);
     let (longer, padded) = (format!("{right}A"), format!("{right}="));
@@ -87,14 +87,14 @@ async fn a_code_with_a_challenge_needs_its_verifier() {
     ] {
         let mut fields = vec![
             ("grant_type", "authorization_code"),
-            ("code", arrival.code.as_str()),
+            ("code", auth_response.code.as_str()),
             ("redirect_uri", &request.redirect_uri),
         ];
         fields.extend(wrong.map(|verifier| ("code_verifier", verifier)));
-        let answer = app.exchange(&fields).await;
-        assert_eq!((answer.status, answer.error()), REFUSED, "{wrong:?}");
+        let response = app.exchange(&fields).await;
+        assert_eq!((response.status, response.error()), REFUSED, "{wrong:?}");
     }
-    assert_eq!(app.redeems(&request, &arrival).await.status, 200);
+    assert_eq!(app.redeems(&request, &auth_response).await.status, 200);
 }
 
 /// B 24: lengths at the edges of RFC 7636 section 4.1, and its whole alphabet.
@@ -125,7 +125,7 @@ async fn verifiers_of_43_to_128_characters_are_verifiers() {
 async fn a_stripped_challenge_is_noticed() {
     let server = World::new().with(SKIP).start().await;
     let app = server.relying_party("example-app");
-    let verifier = app.asks("openid").verifier;
+    let verifier = app.auth_request("openid").verifier;
     let end = exchanged(&server, &app, &[], Some(&verifier)).await;
     assert_eq!(plainly(&end), REFUSED);
     // An application with a secret may do without, if it does so both times.
@@ -154,7 +154,7 @@ async fn only_s256_is_a_method_unless_configured() {
     }
     let good = format!("&code_challenge={challenge}&code_challenge_method=S256");
     assert_eq!(asked(&server, &app, &good, &both).await, "");
-    let discovery = app.reads("/.well-known/openid-configuration").await.json;
+    let discovery = app.gets("/.well-known/openid-configuration").await.json;
     assert_eq!(discovery["code_challenge_methods_supported"], serde_json::json!(["S256"]));
 }
 
@@ -164,7 +164,7 @@ async fn plain_is_good_where_it_is_configured_and_is_not_s256() {
     let yaml = "oauth2:\n  skipApprovalScreen: true\n  pkce:\n    codeChallengeMethodsSupported: [S256, plain]";
     let server = World::new().with(yaml).start().await;
     let app = server.relying_party("example-app");
-    let verifier = app.asks("openid").verifier;
+    let verifier = app.auth_request("openid").verifier;
     let (value, hashed) = (("code_challenge", verifier.as_str()), s256(&verifier));
     let (plain, s256) = (("code_challenge_method", "plain"), ("code_challenge_method", "S256"));
     for (challenge, brought, expected) in [

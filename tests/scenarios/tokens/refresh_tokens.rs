@@ -12,11 +12,11 @@ const OFFLINE: &str = "openid email offline_access";
 
 /// The refresh token of a new login for these scopes, and the access token beside it.
 async fn given(browser: &mut Browser, app: &RelyingParty, scopes: &str) -> (String, String) {
-    let request = app.asks(scopes);
-    let arrival = browser.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    let answer = app.redeems(&request, &arrival).await;
-    assert_eq!(answer.status, 200, "{}", answer.page.body);
-    (answer.refresh_token().to_owned(), answer.access_token().to_owned())
+    let request = app.auth_request(scopes);
+    let auth_response = browser.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let response = app.redeems(&request, &auth_response).await;
+    assert_eq!(response.status, 200, "{}", response.page.body);
+    (response.refresh_token().to_owned(), response.access_token().to_owned())
 }
 
 async fn assert_over(app: &RelyingParty, token: &str) {
@@ -42,8 +42,8 @@ async fn a_stolen_refresh_token_ends_what_it_was_given_for_and_nothing_else() {
     assert_over(&app, second.refresh_token()).await;
     assert_eq!(app.userinfo(second.access_token()).await.status, 401, "at once, not at its end");
     assert_eq!(app.refreshes(&other_terminal).await.status, 200);
-    alice.opens(app.asks_with("openid", &[("prompt", "none")]).url).await;
-    alice.arrives();
+    alice.opens(app.auth_request_with("openid", &[("prompt", "none")]).url).await;
+    alice.auth_response();
     server.stop().await;
     assert!(
         server.log().contains("refresh_reused"),
@@ -100,15 +100,15 @@ async fn twenty_refreshes_at_once_have_one_successor() {
     let mut asking = tokio::task::JoinSet::new();
     for n in 0..20 {
         let (mut app, first) = (one.relying_party("example-app"), first.clone());
-        app.through(if n % 2 == 0 { &one } else { &other });
+        app.via_replica(if n % 2 == 0 { &one } else { &other });
         asking.spawn(async move { app.refreshes(&first).await });
     }
-    let answers = asking.join_all().await;
-    let successor = answers[0].refresh_token();
-    for answer in &answers {
-        assert_eq!(answer.status, 200, "{}", answer.page.body);
-        assert_eq!(answer.refresh_token(), successor);
-        assert_eq!(app.userinfo(answer.access_token()).await.status, 200);
+    let responses = asking.join_all().await;
+    let successor = responses[0].refresh_token();
+    for response in &responses {
+        assert_eq!(response.status, 200, "{}", response.page.body);
+        assert_eq!(response.refresh_token(), successor);
+        assert_eq!(app.userinfo(response.access_token()).await.status, 200);
     }
     assert_ne!(successor, first);
     assert_eq!(app.refreshes(successor).await.status, 200);
@@ -198,9 +198,9 @@ async fn where_rotation_is_off_the_token_stays_the_same() {
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     let (token, _) = given(&mut alice, &app, OFFLINE).await;
     for _ in 0..3 {
-        let answer = app.refreshes(&token).await;
-        assert_eq!(answer.status, 200, "{}", answer.page.body);
-        assert_eq!(answer.refresh_token(), token);
+        let response = app.refreshes(&token).await;
+        assert_eq!(response.status, 200, "{}", response.page.body);
+        assert_eq!(response.refresh_token(), token);
         server.advance(Duration::from_secs(3600));
     }
 }
@@ -213,14 +213,14 @@ async fn two_laptops_do_not_disturb_each_other() {
     let (mut home, mut work, mut bob) = (server.browser(), server.browser(), server.browser());
     let (at_home, _) = given(&mut home, &app, OFFLINE).await;
     let (at_work, _) = given(&mut work, &app, OFFLINE).await;
-    let request = app.asks(OFFLINE);
-    let arrival = bob.logs_in(&request, BOB, BOB_PASSWORD).await;
-    let bobs = app.redeems(&request, &arrival).await;
+    let request = app.auth_request(OFFLINE);
+    let auth_response = bob.logs_in(&request, BOB, BOB_PASSWORD).await;
+    let bobs = app.redeems(&request, &auth_response).await;
     for token in [&at_home, &at_work, bobs.refresh_token()] {
         assert_eq!(app.refreshes(token).await.status, 200);
     }
     for browser in [&mut home, &mut work, &mut bob] {
-        browser.opens(app.asks_with("openid", &[("prompt", "none")]).url).await;
-        browser.arrives();
+        browser.opens(app.auth_request_with("openid", &[("prompt", "none")]).url).await;
+        browser.auth_response();
     }
 }

@@ -4,10 +4,10 @@ use crate::world::{ALICE, ALICE_PASSWORD, Client, RelyingParty, Server, World};
 
 /// Alice's tokens for an application, with a refresh token.
 async fn tokens(server: &Server, app: &RelyingParty) -> (String, String) {
-    let request = app.asks("openid email offline_access");
-    let arrival = server.browser().logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    let answer = app.redeems(&request, &arrival).await;
-    (answer.access_token().to_owned(), answer.refresh_token().to_owned())
+    let request = app.auth_request("openid email offline_access");
+    let auth_response = server.browser().logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let response = app.redeems(&request, &auth_response).await;
+    (response.access_token().to_owned(), response.refresh_token().to_owned())
 }
 
 #[tokio::test]
@@ -53,12 +53,12 @@ async fn a_stranger_can_neither_revoke_nor_ask() {
     let mut mallory = server.relying_party("example-app");
     mallory.secret = Some("a-guess-that-is-long-enough".into());
     for path in ["/revoke", "/token/introspect"] {
-        let answer = mallory.posts(path, &[("token", &refresh)]).await;
-        assert_eq!((answer.status, answer.error()), (401, "invalid_client"), "{path}");
+        let response = mallory.posts(path, &[("token", &refresh)]).await;
+        assert_eq!((response.status, response.error()), (401, "invalid_client"), "{path}");
     }
     let public = server.relying_party("kubernetes");
-    let answer = public.posts("/token/introspect", &[("token", &refresh)]).await;
-    assert_eq!(answer.error(), "invalid_client");
+    let response = public.posts("/token/introspect", &[("token", &refresh)]).await;
+    assert_eq!(response.error(), "invalid_client");
     assert_eq!(app.refreshes(&refresh).await.status, 200);
 }
 
@@ -101,9 +101,9 @@ async fn an_application_hears_nothing_of_anothers_tokens_unless_they_name_it() {
     let peer = Client::new("cluster").with("trustedPeers: [example-app]");
     let server = World::new().client(peer).client(Client::new("other-app")).start().await;
     let app = server.relying_party("example-app");
-    let request = app.asks("openid audience:server:client_id:cluster");
-    let arrival = server.browser().logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    let access = app.redeems(&request, &arrival).await.access_token().to_owned();
+    let request = app.auth_request("openid audience:server:client_id:cluster");
+    let auth_response = server.browser().logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let access = app.redeems(&request, &auth_response).await.access_token().to_owned();
 
     let ask = async |id| {
         server.relying_party(id).posts("/token/introspect", &[("token", &access)]).await.json

@@ -21,23 +21,23 @@ struct Told {
 }
 
 async fn told(alice: &mut Browser, app: &RelyingParty, scope: &str) -> Told {
-    let request = app.asks(scope);
-    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    let answer = app.redeems(&request, &arrival).await;
-    assert_eq!(answer.status, 200, "{scope}: {}", answer.page.body);
-    let userinfo = app.userinfo(answer.access_token()).await;
+    let request = app.auth_request(scope);
+    let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let response = app.redeems(&request, &auth_response).await;
+    assert_eq!(response.status, 200, "{scope}: {}", response.page.body);
+    let userinfo = app.userinfo(response.access_token()).await;
     assert_eq!(userinfo.status, 200, "{scope}: {}", userinfo.page.body);
     Told {
-        id: claims(answer.id_token()),
-        access: claims(answer.access_token()),
+        id: claims(response.id_token()),
+        access: claims(response.access_token()),
         userinfo: userinfo.json,
-        scope: answer.json["scope"].as_str().unwrap().to_owned(),
-        has_refresh_token: answer.json.get("refresh_token").is_some(),
+        scope: response.json["scope"].as_str().unwrap().to_owned(),
+        has_refresh_token: response.json.get("refresh_token").is_some(),
     }
 }
 
 async fn refused(alice: &mut Browser, app: &RelyingParty, scope: &str) {
-    let page = alice.get(app.asks_with(scope, &[]).url).await;
+    let page = alice.get(app.auth_request_with(scope, &[]).url).await;
     let location = page.location().unwrap_or_else(|| panic!("{scope}: {}", page.text()));
     assert!(location.as_str().starts_with(&app.redirect_uri), "{scope}: {location}");
     assert!(location.query().unwrap().contains("error=invalid_scope"), "{scope}: {location}");
@@ -94,10 +94,10 @@ async fn each_scope_opens_its_own_claims_and_no_others() {
 async fn an_empty_list_is_left_out() {
     let server = World::new().with(SKIP).start().await;
     let (mut bob, app) = (server.browser(), server.relying_party("example-app"));
-    let request = app.asks("openid groups");
-    let arrival = bob.logs_in(&request, crate::world::BOB, crate::world::BOB_PASSWORD).await;
-    let answer = app.redeems(&request, &arrival).await;
-    assert!(claims(answer.id_token()).get("groups").is_none());
+    let request = app.auth_request("openid groups");
+    let auth_response = bob.logs_in(&request, crate::world::BOB, crate::world::BOB_PASSWORD).await;
+    let response = app.redeems(&request, &auth_response).await;
+    assert!(claims(response.id_token()).get("groups").is_none());
 }
 
 /// design.md 7: what nobody knows is left out, and the answer says what was granted (RFC 6749 3.3).
@@ -131,7 +131,7 @@ async fn an_unknown_scope_is_an_error_where_that_is_configured() {
 async fn without_openid_nothing_is_given() {
     let server = World::new().with(SKIP).start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    alice.logs_in(&app.asks("openid"), ALICE, ALICE_PASSWORD).await;
+    alice.logs_in(&app.auth_request("openid"), ALICE, ALICE_PASSWORD).await;
     for scope in ["email", "OPENID", "openid2 email", "offline_access"] {
         refused(&mut alice, &app, scope).await;
     }
@@ -198,15 +198,15 @@ async fn a_subject_is_spelled_as_dex_spells_it() {
 async fn an_id_token_names_the_code_and_the_access_token_it_came_with() {
     let server = World::new().with(SKIP).start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let request = app.asks("openid offline_access");
-    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    let answer = app.redeems(&request, &arrival).await;
-    let told = claims(answer.id_token());
+    let request = app.auth_request("openid offline_access");
+    let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let response = app.redeems(&request, &auth_response).await;
+    let told = claims(response.id_token());
     let half =
         |text: &str| URL_SAFE_NO_PAD.encode(&digest(&SHA256, text.as_bytes()).as_ref()[..16]);
-    assert_eq!(told["at_hash"], half(answer.access_token()));
-    assert_eq!(told["c_hash"], half(&arrival.code));
-    let later = app.refreshes(answer.refresh_token()).await;
+    assert_eq!(told["at_hash"], half(response.access_token()));
+    assert_eq!(told["c_hash"], half(&auth_response.code));
+    let later = app.refreshes(response.refresh_token()).await;
     let told = claims(later.id_token());
     assert_eq!(told["at_hash"], half(later.access_token()));
     assert!(told.get("c_hash").is_none());
@@ -220,9 +220,9 @@ async fn a_refreshed_id_token_speaks_of_the_same_login() {
     }
     let server = World::with_clock().with(SKIP).start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let request = app.asks("openid email groups offline_access");
-    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    let first = app.redeems(&request, &arrival).await;
+    let request = app.auth_request("openid email groups offline_access");
+    let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let first = app.redeems(&request, &auth_response).await;
     server.advance(Duration::from_secs(3600));
     let second = app.refreshes(first.refresh_token()).await;
     let (before, after) = (claims(first.id_token()), claims(second.id_token()));
@@ -239,14 +239,14 @@ async fn a_refreshed_id_token_speaks_of_the_same_login() {
 async fn userinfo_takes_its_token_in_a_header_or_in_a_form() {
     let server = World::new().with(SKIP).start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let request = app.asks("openid email");
-    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    let answer = app.redeems(&request, &arrival).await;
-    let told = app.userinfo(answer.access_token()).await.json;
+    let request = app.auth_request("openid email");
+    let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let response = app.redeems(&request, &auth_response).await;
+    let told = app.userinfo(response.access_token()).await.json;
     assert_eq!(told["email"], ALICE);
     let mut nobody = server.browser();
     let url = server.url("/userinfo");
-    let token = [("access_token", answer.access_token())];
+    let token = [("access_token", response.access_token())];
     let page = nobody.post_form(&url, &token).await;
     assert_eq!((page.status, page.header("cache-control")), (200, Some("no-store")));
     assert_eq!(serde_json::from_str::<Value>(&page.body).unwrap(), told);
@@ -256,6 +256,6 @@ async fn userinfo_takes_its_token_in_a_header_or_in_a_form() {
         assert!(refused.header("www-authenticate").unwrap().starts_with("Bearer"));
     }
     // design.md 7: an ID token is for its application and opens nothing.
-    let told = app.userinfo(answer.id_token()).await;
+    let told = app.userinfo(response.id_token()).await;
     assert_eq!((told.status, told.json["error"].as_str()), (401, Some("invalid_token")));
 }

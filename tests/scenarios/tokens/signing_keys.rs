@@ -16,9 +16,9 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// The names of the keys that are published, sorted.
 pub async fn published(app: &RelyingParty) -> Vec<String> {
-    let answer = app.reads("/keys").await;
-    assert_eq!(answer.status, 200, "{}", answer.page.body);
-    let set = answer.json["keys"].as_array().unwrap().iter();
+    let response = app.gets("/keys").await;
+    assert_eq!(response.status, 200, "{}", response.page.body);
+    let set = response.json["keys"].as_array().unwrap().iter();
     let mut names: Vec<_> = set.map(|key| key["kid"].as_str().unwrap().to_owned()).collect();
     names.sort();
     let count = names.len();
@@ -36,9 +36,9 @@ fn kid(token: &str) -> String {
 
 /// A token that Alice's browser and application get now.
 pub async fn token(alice: &mut Browser, app: &RelyingParty) -> String {
-    let request = app.asks("openid email");
-    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    app.redeems(&request, &arrival).await.id_token().to_owned()
+    let request = app.auth_request("openid email");
+    let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    app.redeems(&request, &auth_response).await.id_token().to_owned()
 }
 
 /// Threat 71. The times are those of a key that signs for six hours and tokens that live ten minutes.
@@ -74,7 +74,7 @@ async fn a_new_key_is_published_an_hour_before_it_signs_and_an_old_one_outlives_
     server.advance(18 * MINUTE);
     server.restart().await;
     assert_eq!(published(&app).await, both, "6:19");
-    verified(&last, &app.reads("/keys").await.json);
+    verified(&last, &app.gets("/keys").await.json);
     server.advance(3 * MINUTE);
     server.restart().await;
     assert_eq!(published(&app).await, [next], "6:22");
@@ -102,7 +102,7 @@ async fn a_key_is_kept_for_the_longest_lifetime_that_was_ever_configured() {
     }
     let app = server.relying_party("example-app");
     assert_eq!(published(&app).await.len(), 2, "7:00, long after the other one signs");
-    verified(&of_eight_hours, &app.reads("/keys").await.json);
+    verified(&of_eight_hours, &app.gets("/keys").await.json);
 }
 
 #[tokio::test]
@@ -127,15 +127,15 @@ async fn neither_keys_nor_discovery_hold_anything_private() {
         let signer = format!("signer:\n  type: local\n  config:\n    algorithm: {algorithm}");
         let server = World::new().with(&signer).start().await;
         let app = server.relying_party("example-app");
-        let discovery = app.reads("/.well-known/openid-configuration").await.json;
-        let alias = app.reads("/.well-known/oauth-authorization-server").await.json;
+        let discovery = app.gets("/.well-known/openid-configuration").await.json;
+        let alias = app.gets("/.well-known/oauth-authorization-server").await.json;
         let algorithms = &discovery["id_token_signing_alg_values_supported"];
         assert_eq!(*algorithms, serde_json::json!([algorithm]));
         assert_eq!(discovery["jwks_uri"], server.url("/keys"));
         assert_eq!(alias["jwks_uri"], discovery["jwks_uri"]);
         assert_eq!((&discovery["keys"], &alias["keys"]), (&Value::Null, &Value::Null));
 
-        for key in app.reads("/keys").await.json["keys"].as_array().unwrap() {
+        for key in app.gets("/keys").await.json["keys"].as_array().unwrap() {
             let mut members: Vec<_> = key.as_object().unwrap().keys().map(String::as_str).collect();
             members.sort_unstable();
             match algorithm {
@@ -157,7 +157,7 @@ async fn replicas_that_start_together_on_an_empty_database_agree_on_one_key() {
     }
     // With a period of an hour the next key is due at once: the second start races for that one.
     let worlds = World::with_postgres().with("expiry:\n  idTokens: 10m\n  signingKeys: 1h");
-    let (second, third) = (worlds.twin(), worlds.twin());
+    let (second, third) = (worlds.second_replica(), worlds.second_replica());
     let mut replicas: [Server; 3] =
         tokio::join!(worlds.start(), second.start(), third.start()).into();
     assert_all_alike(&replicas, 1).await;
@@ -169,26 +169,26 @@ async fn replicas_that_start_together_on_an_empty_database_agree_on_one_key() {
 async fn assert_all_alike(replicas: &[Server], keys: usize) {
     let mut app = replicas[0].relying_party("example-app");
     let mut signed_by = Vec::new();
-    let known = published(app.through(&replicas[0])).await;
+    let known = published(app.via_replica(&replicas[0])).await;
     assert_eq!(known.len(), keys, "{known:?}");
     for (n, replica) in replicas.iter().enumerate() {
         let next = &replicas[(n + 1) % replicas.len()];
         let mut alice = replicas[0].browser();
-        let request = app.asks("openid email offline_access");
-        alice.through(replica).opens(&request.url).await;
-        alice.through(next).signs_in(ALICE, ALICE_PASSWORD).await;
+        let request = app.auth_request("openid email offline_access");
+        alice.via_replica(replica).opens(&request.url).await;
+        alice.via_replica(next).signs_in(ALICE, ALICE_PASSWORD).await;
         if alice.page().form_with("approval").is_some() {
-            alice.through(replica).approves().await;
+            alice.via_replica(replica).approves().await;
         }
-        let answer = app.through(next).redeems(&request, &alice.arrives()).await;
-        assert_eq!(answer.status, 200, "{}", answer.page.body);
-        let again = app.through(replica).refreshes(answer.refresh_token()).await;
+        let response = app.via_replica(next).redeems(&request, &alice.auth_response()).await;
+        assert_eq!(response.status, 200, "{}", response.page.body);
+        let again = app.via_replica(replica).refreshes(response.refresh_token()).await;
         assert_eq!(again.status, 200, "{}", again.page.body);
-        for token in [answer.id_token(), again.id_token()] {
-            verified(token, &app.through(&replicas[0]).reads("/keys").await.json);
+        for token in [response.id_token(), again.id_token()] {
+            verified(token, &app.via_replica(&replicas[0]).gets("/keys").await.json);
             signed_by.push(kid(token));
         }
-        assert_eq!(published(app.through(replica)).await, known);
+        assert_eq!(published(app.via_replica(replica)).await, known);
     }
     signed_by.dedup();
     assert_eq!(signed_by.len(), 1, "one key signs: {signed_by:?}");
@@ -204,9 +204,9 @@ async fn the_issuer_is_the_configured_one_byte_for_byte_whatever_host_was_asked(
     let client = reqwest::Client::new();
     for host in ["evil.example.com", "evil.example.com:5556", "127.0.0.1"] {
         let url = format!("{base}/.well-known/openid-configuration");
-        let answer = client.get(url).header("host", host).send().await.unwrap();
-        let status = answer.status();
-        let said = answer.text().await.unwrap();
+        let response = client.get(url).header("host", host).send().await.unwrap();
+        let status = response.status();
+        let said = response.text().await.unwrap();
         assert!(!said.contains("evil"), "{status}: {said}");
         if status == 200 {
             let said: Value = serde_json::from_str(&said).unwrap();
@@ -215,22 +215,22 @@ async fn the_issuer_is_the_configured_one_byte_for_byte_whatever_host_was_asked(
         }
     }
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let request = app.asks("openid");
+    let request = app.auth_request("openid");
     let query = request.url.split_once('?').unwrap().1;
     alice.opens(format!("{base}/auth?{query}")).await;
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
     alice.approves().await;
-    let arrival = alice.arrives();
-    assert_eq!(arrival.iss.as_deref(), Some(issuer.as_str()));
+    let auth_response = alice.auth_response();
+    assert_eq!(auth_response.iss.as_deref(), Some(issuer.as_str()));
     let fields = [
         ("grant_type", "authorization_code"),
-        ("code", arrival.code.as_str()),
+        ("code", auth_response.code.as_str()),
         ("redirect_uri", request.redirect_uri.as_str()),
         ("code_verifier", request.verifier.as_str()),
         ("client_id", app.id.as_str()),
         ("client_secret", app.secret.as_deref().unwrap()),
     ];
-    let answer = client.post(format!("{base}/token")).form(&fields).send().await.unwrap();
-    let answer: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
-    assert_eq!(claims(answer["id_token"].as_str().unwrap())["iss"], issuer);
+    let response = client.post(format!("{base}/token")).form(&fields).send().await.unwrap();
+    let response: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
+    assert_eq!(claims(response["id_token"].as_str().unwrap())["iss"], issuer);
 }

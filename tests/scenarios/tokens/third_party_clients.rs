@@ -4,10 +4,10 @@
 
 use serde_json::{Value, json};
 
-use crate::world::raw_http::http;
+use crate::world::http::bare_client;
 use crate::world::{
-    ALICE, ALICE_PASSWORD, Browser, Client, Need, OpenIdClient, RelyingParty, Server, ThirdParty,
-    VerifyingReceiver, World,
+    ALICE, ALICE_PASSWORD, Browser, Client, Need, OpenIdClient, RelyingParty, Server,
+    ThirdPartyClient, VerifyingLogoutReceiver, World,
 };
 
 const SKIP: &str = "oauth2:\n  skipApprovalScreen: true";
@@ -29,12 +29,12 @@ async fn signs_on(
     scope: &str,
 ) -> Value {
     let order = json!({"op": "authorize", "redirect_uri": app.redirect_uri, "scope": scope});
-    let asked = theirs.does(order);
+    let asked = theirs.executes(order);
     alice.opens(asked["url"].as_str().unwrap()).await;
     if alice.page().form_with("password").is_some() {
         alice.signs_in(ALICE, ALICE_PASSWORD).await;
     }
-    theirs.does(json!({"op": "comes back", "url": alice.arrives().url.as_str()}))
+    theirs.executes(json!({"op": "comes back", "url": alice.auth_response().url.as_str()}))
 }
 
 /// RFC 7009: her refresh token, and with it whatever came of the same code.
@@ -50,19 +50,19 @@ async fn upstreams_openid_client_gives_a_refresh_token_back() {
     assert_eq!(first["claims"]["email"], ALICE);
     let other = signs_on(&mut alice, &mut theirs, &app, scope).await;
     let refresh = |of: &Value| json!({"op": "refresh", "token": of["tokens"]["refresh_token"]});
-    let current = theirs.does(refresh(&first));
+    let current = theirs.executes(refresh(&first));
 
     let token = &current["tokens"]["refresh_token"];
-    theirs.does(json!({"op": "revoke", "token": token, "hint": "refresh_token"}));
-    let refused = theirs.tries(refresh(&current));
+    theirs.executes(json!({"op": "revoke", "token": token, "hint": "refresh_token"}));
+    let refused = theirs.attempts(refresh(&current));
     assert_eq!(refused["error"], "invalid_grant", "{refused}");
     assert_eq!(refused["status"], 400, "{refused}");
     let access = current["tokens"]["access_token"].as_str().unwrap();
     assert_eq!(app.userinfo(access).await.status, 401);
-    theirs.does(refresh(&other));
+    theirs.executes(refresh(&other));
     // Section 2.2: a token that is gone, or never was, is no error.
-    theirs.does(json!({"op": "revoke", "token": token}));
-    theirs.does(json!({"op": "revoke", "token": "never-a-token"}));
+    theirs.executes(json!({"op": "revoke", "token": token}));
+    theirs.executes(json!({"op": "revoke", "token": "never-a-token"}));
 }
 
 /// RFC 7662.
@@ -77,15 +77,15 @@ async fn upstreams_openid_client_asks_what_a_token_is_worth() {
     let tokens = signs_on(&mut alice, &mut theirs, &app, scope).await;
     let (claims, tokens) = (&tokens["claims"], &tokens["tokens"]);
     for kind in ["access_token", "refresh_token"] {
-        let told = theirs.does(json!({"op": "introspect", "token": tokens[kind]}));
+        let told = theirs.executes(json!({"op": "introspect", "token": tokens[kind]}));
         let told = &told["told"];
         assert_eq!(told["active"], true, "{kind}: {told}");
         assert_eq!(told["sub"], claims["sub"], "{kind}: {told}");
         assert_eq!(told["client_id"], "example-app", "{kind}: {told}");
     }
-    theirs.does(json!({"op": "revoke", "token": tokens["access_token"]}));
+    theirs.executes(json!({"op": "revoke", "token": tokens["access_token"]}));
     for kind in ["access_token", "refresh_token"] {
-        let told = theirs.does(json!({"op": "introspect", "token": tokens[kind]}));
+        let told = theirs.executes(json!({"op": "introspect", "token": tokens[kind]}));
         assert_eq!(told["told"], json!({"active": false}), "{kind}");
     }
 }
@@ -99,16 +99,17 @@ async fn upstreams_openid_client_signs_her_out_and_gets_her_back() {
     let (server, mut alice, app) = start().await;
     let mut theirs = OpenIdClient::acting_as(&app, &server);
     let here = signs_on(&mut alice, &mut theirs, &app, "openid").await;
-    let asked = theirs.does(json!({
+    let asked = theirs.executes(json!({
         "op": "log out", "id_token": here["tokens"]["id_token"], "back": BACK, "state": "s 1",
     }));
     let page = alice.opens(asked["url"].as_str().unwrap()).await;
     let place = page.location().unwrap_or_else(|| panic!("{}", page.text()));
     assert_eq!(place.as_str(), format!("{BACK}&state=s+1"));
-    let told = theirs.does(json!({"op": "introspect", "token": here["tokens"]["access_token"]}));
+    let told =
+        theirs.executes(json!({"op": "introspect", "token": here["tokens"]["access_token"]}));
     assert_eq!(told["told"]["active"], false);
-    alice.opens(app.asks_with("openid", &[("prompt", "none")]).url).await;
-    assert_eq!(alice.arrives_with_error(), "login_required");
+    alice.opens(app.auth_request_with("openid", &[("prompt", "none")]).url).await;
+    assert_eq!(alice.auth_error(), "login_required");
 }
 
 /// RFC 6749 section 4.4: a client of `admin.clients`, and no other.
@@ -120,21 +121,22 @@ async fn upstreams_openid_client_lists_sessions_with_a_token_of_its_own() {
     let world = World::new().with(SKIP).with(ADMINS).client(Client::new("ops"));
     let server = world.start().await;
     let app = server.relying_party("example-app");
-    let request = app.asks("openid email");
-    let arrival = server.browser().logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    let sid = crate::world::claims(app.redeems(&request, &arrival).await.id_token())["sid"].clone();
+    let request = app.auth_request("openid email");
+    let auth_response = server.browser().logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let sid =
+        crate::world::claims(app.redeems(&request, &auth_response).await.id_token())["sid"].clone();
 
     let order = json!({"op": "own token", "scope": "countersign:admin"});
     let mut ops = OpenIdClient::acting_as(&server.relying_party("ops"), &server);
-    let token = ops.does(order.clone())["tokens"]["access_token"].clone();
+    let token = ops.executes(order.clone())["tokens"]["access_token"].clone();
     let url = server.url("/api/v1/sessions");
-    let listed = ops.does(json!({"op": "read", "token": token, "url": url}));
+    let listed = ops.executes(json!({"op": "read", "token": token, "url": url}));
     assert_eq!(listed["status"], 200, "{listed}");
     let found = listed["body"]["sessions"].as_array().unwrap();
     assert_eq!(found.iter().map(|session| &session["id"]).collect::<Vec<_>>(), [&sid], "{listed}");
 
     let mut other = OpenIdClient::acting_as(&app, &server);
-    let refused = other.tries(order);
+    let refused = other.attempts(order);
     assert_eq!(refused["error"], "unauthorized_client", "{refused}");
 }
 
@@ -146,7 +148,7 @@ async fn upstreams_jose_believes_the_logout_token_of_an_administrators_end() {
         return;
     }
     let world = World::new().with(SKIP).with(ADMINS).client(Client::new("ops"));
-    let mut grafana = VerifyingReceiver::of(&world, "grafana");
+    let mut grafana = VerifyingLogoutReceiver::start(&world, "grafana");
     let server = world.client(grafana.client("grafana")).start().await;
     let (app, ops) = (server.relying_party("grafana"), server.relying_party("ops"));
     let mut theirs = OpenIdClient::acting_as(&app, &server);
@@ -155,12 +157,12 @@ async fn upstreams_jose_believes_the_logout_token_of_an_administrators_end() {
     let at_work = signs_on(&mut work, &mut theirs, &app, "openid").await["claims"].clone();
     assert_ne!(at_home["sid"], at_work["sid"]);
 
-    let admin = ops.own_token().await;
+    let admin = ops.client_credentials_token().await;
     for (ended, claims) in [&at_home, &at_work].into_iter().enumerate() {
         let path = format!("/sessions/{}", claims["sid"].as_str().unwrap());
-        let answer = ops.calls("DELETE", &path, &admin, Value::Null).await;
-        assert_eq!(answer.status, 200, "{}", answer.page.body);
-        server.comes_to_say(ended + 1, "logout_notification_delivered").await;
+        let response = ops.calls_api("DELETE", &path, &admin, Value::Null).await;
+        assert_eq!(response.status, 200, "{}", response.page.body);
+        server.waits_for_log(ended + 1, "logout_notification_delivered").await;
         let told = &grafana.accepted()[ended];
         assert_eq!((&told["sub"], &told["sid"]), (&claims["sub"], &claims["sid"]));
         assert_eq!(told["iss"], server.issuer());
@@ -176,7 +178,7 @@ async fn upstreams_jose_refuses_what_is_no_logout_token_for_it() {
         return;
     }
     let world = World::new().with(SKIP);
-    let mut grafana = VerifyingReceiver::of(&world, "grafana");
+    let mut grafana = VerifyingLogoutReceiver::start(&world, "grafana");
     let wiki = grafana.client("wiki");
     let server = world.client(grafana.client("grafana")).client(wiki).start().await;
     let app = server.relying_party("grafana");
@@ -185,20 +187,23 @@ async fn upstreams_jose_refuses_what_is_no_logout_token_for_it() {
     let here = signs_on(&mut alice, &mut theirs, &app, "openid").await;
     for token in ["id_token", "access_token"] {
         let form = [("logout_token", here["tokens"][token].as_str().unwrap())];
-        assert_eq!(http().post(&grafana.url).form(&form).send().await.unwrap().status(), 400);
+        assert_eq!(
+            bare_client().post(&grafana.url).form(&form).send().await.unwrap().status(),
+            400
+        );
     }
     let refused = grafana.refused();
     assert!(refused.iter().all(|refusal| refusal["claim"] == "typ"), "{refused:?}");
 
     // What is for another application is refused, and not told again (section 2.8).
     let wiki = server.relying_party("wiki");
-    let request = wiki.asks("openid");
+    let request = wiki.auth_request("openid");
     wiki.redeems(&request, &alice.logs_in(&request, ALICE, ALICE_PASSWORD).await).await;
     alice.opens(server.url("/logout")).await;
     let form = alice.page().form_with("csrf").unwrap();
     alice.submits(form).await;
-    server.comes_to_say(1, "logout_notification_delivered").await;
-    server.comes_to_say(1, "logout_notification_failed").await;
+    server.waits_for_log(1, "logout_notification_delivered").await;
+    server.waits_for_log(1, "logout_notification_failed").await;
     let [accepted] = &grafana.accepted()[..] else { panic!("{:?}", grafana.accepted()) };
     assert_eq!(accepted["sid"], here["claims"]["sid"]);
     assert_eq!(grafana.refused()[2]["claim"], "aud", "{:?}", grafana.refused());
@@ -209,11 +214,11 @@ async fn runs_as(world: World, client: &str, algorithm: &str) {
     let server = world.start().await;
     let (mut alice, app) = (server.browser(), server.relying_party(client));
     let scopes = "email groups offline_access";
-    let mut theirs = ThirdParty::acting_as(&app, &server.issuer(), scopes);
+    let mut theirs = ThirdPartyClient::acting_as(&app, &server.issuer(), scopes);
 
     let authorize = theirs.step("authorize");
     let url = authorize["url"].as_str().unwrap();
-    let discovery = app.reads("/.well-known/openid-configuration").await.json;
+    let discovery = app.gets("/.well-known/openid-configuration").await.json;
     assert!(url.starts_with(discovery["authorization_endpoint"].as_str().unwrap()), "{url}");
     assert!(url.contains("code_challenge_method=S256"), "{url}");
     assert!(url.contains("nonce=") && url.contains("state="), "{url}");
@@ -223,7 +228,7 @@ async fn runs_as(world: World, client: &str, algorithm: &str) {
     alice.opens(url).await;
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
     alice.approves().await;
-    theirs.comes_back(alice.arrives().url.as_str());
+    theirs.receives_callback(alice.auth_response().url.as_str());
 
     let tokens = theirs.step("tokens");
     assert_eq!(tokens["email"], ALICE, "{tokens}");

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use crate::world::raw_http::{connect, http, send, send_bytes};
+use crate::world::http::{bare_client, connect, send, send_bytes};
 use crate::world::{ALICE, ALICE_PASSWORD, Page, Server, World};
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -13,7 +13,7 @@ const BODY: &str = "grant_type=authorization_code&code=no-such-code&client_id=ex
                     client_secret=the-secret-of-example-app-61616161";
 
 async fn posted(server: &Server, content_type: Option<&str>, body: String) -> Page {
-    let mut request = http().post(server.url("/token")).body(body);
+    let mut request = bare_client().post(server.url("/token")).body(body);
     if let Some(content_type) = content_type {
         request = request.header("content-type", content_type);
     }
@@ -65,7 +65,7 @@ async fn a_token_request_is_a_posted_form() {
         ),
     );
     assert!(chunked.contains("invalid_grant"), "{chunked}");
-    let got = send(http().get(format!("{}?{BODY}", server.url("/token")))).await;
+    let got = send(bare_client().get(format!("{}?{BODY}", server.url("/token")))).await;
     assert_eq!(error(&got), refused(405, "invalid_request"));
 }
 
@@ -78,7 +78,8 @@ async fn nothing_of_a_token_request_stands_in_the_query() {
         [(BODY, ""), (&format!("client_id{client}"), grant), (grant, BODY), ("code=c", BODY)]
     {
         let url = format!("{}?{query}", server.url("/token"));
-        let page = send(http().post(url).header("content-type", FORM).body(body.to_owned())).await;
+        let page =
+            send(bare_client().post(url).header("content-type", FORM).body(body.to_owned())).await;
         assert_eq!(error(&page), refused(400, "invalid_request"), "?{query} {body}");
     }
     server.assert_no_secret_in_log(&["no-such-code", SECRET]);
@@ -131,7 +132,7 @@ fn peak_kib(server: &Server) -> u64 {
 async fn big_bodies_do_not_fill_the_memory() {
     use std::io::Write;
     let server = World::new().start().await;
-    send(http().get(server.url("/keys"))).await;
+    send(bare_client().get(server.url("/keys"))).await;
     let before = peak_kib(&server);
     let megabytes = "a".repeat(4 << 20);
     let mut senders = Vec::new();
@@ -155,9 +156,9 @@ async fn big_bodies_do_not_fill_the_memory() {
     let grown = peak_kib(&server).saturating_sub(before);
     assert!(grown < 50 * 1024, "96 MiB were sent and {grown} KiB kept");
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let request = app.asks("openid");
-    let arrival = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    assert_eq!(app.redeems(&request, &arrival).await.status, 200);
+    let request = app.auth_request("openid");
+    let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    assert_eq!(app.redeems(&request, &auth_response).await.status, 200);
 }
 
 /// C 45.
@@ -174,7 +175,7 @@ async fn a_request_has_an_end() {
     assert_eq!(error(&page), refused(400, "invalid_grant"), "ninety more are no matter");
 
     let url = format!("{}?{}", server.url("/auth"), many(101));
-    assert_eq!(send(http().get(url)).await.status, 400);
+    assert_eq!(send(bare_client().get(url)).await.status, 400);
     let long = "a".repeat(8_000);
     let headers = |count: usize, value: &str| {
         let lines: String = (0..count).map(|n| format!("X-{n}: {value}\r\n")).collect();

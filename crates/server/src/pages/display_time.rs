@@ -24,8 +24,8 @@ impl DisplayTime {
         let (year, month, day) = Timestamp::from_millis(at_millis).date();
         let minutes = at_millis.rem_euclid(DAY) / MINUTE;
         let (hour, minute) = (minutes / 60, minutes % 60);
-        let month_name = usize::try_from(month - 1)
-            .ok()
+        let month_name = usize::from(month)
+            .checked_sub(1)
             .and_then(|i| messages.display_time.months.get(i))
             .copied();
         Self {
@@ -34,7 +34,7 @@ impl DisplayTime {
                 "{day} {} {year}, {hour:02}:{minute:02} UTC",
                 month_name.unwrap_or_default()
             ),
-            iso: format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:00Z"),
+            iso: Timestamp::from_millis(at_millis - at_millis.rem_euclid(MINUTE)).to_string(),
         }
     }
 }

@@ -5,11 +5,13 @@
 mod admin;
 mod markup;
 mod own;
+mod sample_data;
 mod samples;
 mod words;
 
 use markup::{Tag, decode, inner, tags};
-use samples::{HOSTILE, World, pages};
+use sample_data::{HOSTILE, World};
+use samples::pages;
 
 use super::assets;
 

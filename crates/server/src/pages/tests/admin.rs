@@ -11,7 +11,7 @@ use crate::admin::{
 use super::super::messages::ENGLISH;
 use super::super::{DisplayTime, Name, Page};
 use super::markup::tags;
-use super::samples::World;
+use super::sample_data::World;
 
 const NOW: i64 = 1_763_900_000_000;
 const ID: &str = "session-0123456789abcdef01234567";

@@ -2,7 +2,7 @@
 
 use super::super::*;
 use super::markup::tags;
-use super::samples::World;
+use super::sample_data::World;
 
 const NOW: i64 = 1_763_900_000_000;
 

@@ -1,8 +1,9 @@
-//! The shape of the house: licences, duplicates, owners, arrows, file lengths.
+//! The rules of the workspace that the compiler does not check: licences, duplicate dependencies, which
+//! crate may use which, modules that import each other, file lengths, and words that are not used.
 //!
-//! Why not cargo-deny: it takes minutes to build on every fresh machine, and its advisory database
-//! cannot be fetched where these tests run. What is left of it is the hundred lines below, over
-//! `cargo metadata`. Only what is built for this platform is looked at.
+//! Licences and duplicates are checked here instead of by cargo-deny, which takes minutes to build on a
+//! fresh machine and whose advisory database cannot be fetched where these tests run. Only dependencies
+//! for this platform are checked.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// No licence here asks more of a user than to be named; MPL-2.0 only if its files are changed.
+/// Licences that require attribution only; MPL-2.0 also requires that changes to its own files are published.
 const LICENCES: [&str; 13] = [
     "0BSD",
     "Apache-2.0",
@@ -27,7 +28,7 @@ const LICENCES: [&str; 13] = [
     "Zlib",
 ];
 
-/// Crates that are in the program twice, and why that is borne.
+/// Crates of which the program contains two versions, each with the reason.
 const TWICE: [(&str, &str); 11] = [
     ("base64", "bcrypt is ahead of everybody else"),
     ("block-buffer", SQLX_SHA2),
@@ -43,7 +44,7 @@ const TWICE: [(&str, &str); 11] = [
 ];
 const SQLX_SHA2: &str = "sqlx-core 0.9 is still on sha2 0.10, rsa and argon2 on 0.11";
 
-/// A library and the one room that sees it.
+/// A library and the only crate that may depend on it.
 const OWNERS: [(&str, &str); 8] = [
     ("axum", "countersign-server"),
     ("askama", "countersign-server"),
@@ -55,9 +56,9 @@ const OWNERS: [(&str, &str); 8] = [
     ("octocrab", "countersign-connectors"),
 ];
 
-/// Whom each room may know: the arrows of the design, and what they pass on the way.
-const ARROWS: [(&str, &[&str]); 9] = [
-    // It knows the program from outside only.
+/// The crates of the workspace that each crate may depend on (design: Crates).
+const CRATE_DEPENDENCIES: [(&str, &[&str]); 10] = [
+    // Uses a running server over HTTP only.
     ("countersign-bench", &[]),
     ("countersign-core", &[]),
     ("countersign-jose", &["countersign-core"]),
@@ -67,11 +68,16 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("countersign-issuer", &["countersign-core", "countersign-jose", "countersign-store"]),
     ("countersign-server", &["countersign-core", "countersign-issuer"]),
     (
+        "countersign-import",
+        &["countersign-core", "countersign-issuer", "countersign-jose", "countersign-store"],
+    ),
+    (
         "countersign",
         &[
             "countersign-config",
             "countersign-connectors",
             "countersign-core",
+            "countersign-import",
             "countersign-issuer",
             "countersign-jose",
             "countersign-server",
@@ -80,27 +86,25 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ),
 ];
 
-const MAX_LINES: usize = 400;
-
 #[test]
-fn every_licence_is_one_we_may_ship() {
+fn every_licence_is_allowed() {
     let metadata = metadata();
-    let is_fine = |text: &str| {
+    let is_allowed = |text: &str| {
         // `A OR B` needs one of them, `A AND B` all; the old slash means OR.
         let text = text.replace('/', " OR ").replace(['(', ')'], "");
-        text.split(" OR ").any(|way| way.split(" AND ").all(|l| LICENCES.contains(&l.trim())))
+        text.split(" OR ").any(|part| part.split(" AND ").all(|l| LICENCES.contains(&l.trim())))
     };
-    let strange: Vec<_> = list(&metadata["packages"])
-        .filter(|package| !is_fine(package["license"].as_str().unwrap_or_default()))
+    let refused: Vec<_> = list(&metadata["packages"])
+        .filter(|package| !is_allowed(package["license"].as_str().unwrap_or_default()))
         .map(|package| {
             format!("{} {}: {}", package["name"], package["version"], package["license"])
         })
         .collect();
-    assert!(strange.is_empty(), "{strange:#?}");
+    assert!(refused.is_empty(), "{refused:#?}");
 }
 
 #[test]
-fn nothing_is_in_the_program_twice_without_a_reason() {
+fn no_dependency_has_two_versions_without_a_reason() {
     let tree =
         cargo(&["tree", "--locked", "--package=countersign", "--edges=normal", "--prefix=none"]);
     let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
@@ -113,56 +117,37 @@ fn nothing_is_in_the_program_twice_without_a_reason() {
     versions.retain(|_, all| all.len() > 1);
     for (name, reason) in TWICE {
         let is_twice = versions.remove(name).is_some();
-        assert!(is_twice, "{name} is there once now; take it out of TWICE ({reason})");
+        assert!(is_twice, "{name} has one version now: remove it from TWICE ({reason})");
     }
-    assert!(versions.is_empty(), "new duplicates; say in TWICE why they stay: {versions:#?}");
+    assert!(versions.is_empty(), "new duplicates; add them to TWICE with a reason: {versions:#?}");
 }
 
 #[test]
-fn every_library_has_one_owner() {
-    for (room, dependencies) in rooms() {
+fn every_library_is_used_by_its_owner_only() {
+    for (member, dependencies) in workspace_crates() {
         for (library, owner) in OWNERS {
             assert!(
-                room == owner || !dependencies.contains(library),
-                "{room} sees {library}, which belongs to {owner}"
+                member == owner || !dependencies.contains(library),
+                "{member} depends on {library}, which only {owner} may use"
             );
         }
     }
 }
 
 #[test]
-fn no_arrow_runs_back() {
-    for (room, dependencies) in rooms() {
-        let arrows = ARROWS.iter().find(|(name, _)| *name == room);
-        let (_, may_know) = arrows.unwrap_or_else(|| panic!("a new room, {room}: draw its arrows"));
-        let knows = dependencies.iter().filter(|name| name.starts_with("countersign"));
-        let strange: Vec<_> = knows.filter(|name| !may_know.contains(&name.as_str())).collect();
-        assert!(strange.is_empty(), "{room} knows {strange:?}");
+fn crates_depend_on_each_other_in_one_direction_only() {
+    for (member, dependencies) in workspace_crates() {
+        let row = CRATE_DEPENDENCIES.iter().find(|(name, _)| *name == member);
+        let (_, allowed) =
+            row.unwrap_or_else(|| panic!("{member} is new: add it to CRATE_DEPENDENCIES"));
+        let ours = dependencies.iter().filter(|name| name.starts_with("countersign"));
+        let refused: Vec<_> = ours.filter(|name| !allowed.contains(&name.as_str())).collect();
+        assert!(refused.is_empty(), "{member} may not depend on {refused:?}");
     }
 }
 
-#[test]
-fn no_file_is_longer_than_a_person_reads() {
-    let mut long = Vec::new();
-    let mut folders = vec![root().join("crates"), root().join("tests")];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
-            let path = entry.path();
-            if path.is_dir() && !path.ends_with("target") {
-                folders.push(path);
-            } else if path.extension().is_some_and(|e| e == "rs") {
-                let lines = std::fs::read_to_string(&path).unwrap().lines().count();
-                if lines > MAX_LINES {
-                    long.push(format!("{} has {lines} lines", path.display()));
-                }
-            }
-        }
-    }
-    assert!(long.is_empty(), "{long:#?}");
-}
-
-/// Each room and the names it depends on, dependencies of its tests left out.
-fn rooms() -> BTreeMap<String, BTreeSet<String>> {
+/// Each crate of the workspace and its dependencies, those of its tests left out.
+fn workspace_crates() -> BTreeMap<String, BTreeSet<String>> {
     let metadata = metadata();
     let members: Vec<_> = list(&metadata["workspace_members"]).collect();
     list(&metadata["packages"])
@@ -183,9 +168,9 @@ fn metadata() -> Value {
 }
 
 fn cargo(arguments: &[&str]) -> String {
-    let answer = Command::new(env!("CARGO")).args(arguments).current_dir(root()).output().unwrap();
-    assert!(answer.status.success(), "{}", String::from_utf8_lossy(&answer.stderr));
-    String::from_utf8(answer.stdout).unwrap()
+    let output = Command::new(env!("CARGO")).args(arguments).current_dir(root()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
 }
 
 fn root() -> PathBuf {
