@@ -52,6 +52,7 @@ pub const ADMIN: Admin = Admin {
         ("circuit_breaker_opened", "Connector braked"),
         ("circuit_breaker_closed", "Brake released"),
         ("logout_notification_failed", "Client could not be told"),
+        ("dex_imported", "Data of a Dex taken over"),
     ],
     reasons: [
         ("signed_out", "signed out"),
