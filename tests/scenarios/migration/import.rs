@@ -50,7 +50,7 @@ async fn refresh(server: &Server, grant: &Value, token: &Value) {
     let stolen = server.relying_party(other).refreshes(held).await;
     assert_eq!((stolen.status, stolen.error()), (400, "invalid_grant"), "{name}");
     let answer = app.refreshes(held).await;
-    assert_eq!(answer.status, 200, "{name}: {}", answer.page.text);
+    assert_eq!(answer.status, 200, "{name}: {}", answer.page.text());
     let (now, then) = (claims(answer.id_token()), &grant["claims"]);
     let same = ["sub", "aud", "azp", "nonce", "email", "email_verified", "name", "groups"];
     for claim in same.iter().chain(&["preferred_username", "federated_claims"]) {
