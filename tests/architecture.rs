@@ -45,7 +45,7 @@ const TWICE: [(&str, &str); 11] = [
 const SQLX_SHA2: &str = "sqlx-core 0.9 is still on sha2 0.10, rsa and argon2 on 0.11";
 
 /// A library and the only crate that may depend on it.
-const OWNERS: [(&str, &str); 8] = [
+const OWNERS: [(&str, &str); 9] = [
     ("axum", "countersign-server"),
     ("askama", "countersign-server"),
     ("sqlx", "countersign-store"),
@@ -54,6 +54,7 @@ const OWNERS: [(&str, &str); 8] = [
     ("ldap3", "countersign-connectors"),
     ("argon2", "countersign-connectors"),
     ("octocrab", "countersign-connectors"),
+    ("roxmltree", "countersign-connectors"),
 ];
 
 /// The crates of the workspace that each crate may depend on (design: Crates).

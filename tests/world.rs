@@ -47,7 +47,7 @@ pub use page::Page;
 pub use database::new_database;
 pub use proxy::{Nginx, Proxy};
 pub use receiver::LogoutReceiver;
-pub use relying_party::{AuthRequest, RelyingParty, SignedInClient};
+pub use relying_party::{AuthRequest, JsonResponse, RelyingParty, SignedInClient};
 pub use server::Server;
 pub use third_party::{OidcProvider, OpenIdClient, ThirdPartyClient, VerifyingLogoutReceiver};
 pub use tokens::{claims, dex_sub, verified};

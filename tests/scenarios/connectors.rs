@@ -1,4 +1,4 @@
-//! Upstreams: LDAP, OpenID Connect, GitHub, Google, an authenticating proxy.
+//! Upstreams: LDAP, OpenID Connect, SAML, GitHub, Google, an authenticating proxy.
 
 pub mod auth_proxy;
 pub mod circuit_breaker;
@@ -10,6 +10,8 @@ pub mod ldap_changes;
 pub mod oidc;
 pub mod oidc_provider;
 pub mod oidc_provider_logout;
+pub mod saml;
 pub mod upstream_attacks;
 pub mod upstream_login_tabs;
 pub mod upstream_logins;
+pub mod user_apis;

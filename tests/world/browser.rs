@@ -188,6 +188,17 @@ impl Browser {
         self.request(Method::POST, url.as_ref(), fields).await
     }
 
+    /// Submits a form of another site's page: browsers send no `SameSite=Lax` cookie with such a POST, but do with the
+    /// redirect that answers it.
+    pub async fn submits_from_another_site(&mut self, form: Form) -> &Page {
+        let own = std::mem::take(&mut self.jar);
+        let fields: Vec<_> = form.fields.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        let response = self.post_form(&form.action, &fields).await;
+        assert!(self.jar.all().is_empty(), "a cookie was set in answer to another site");
+        self.jar = own;
+        self.follow(response).await
+    }
+
     /// Follows redirects to servers of these tests; the last response becomes the page.
     pub async fn follow(&mut self, mut response: Page) -> &Page {
         for _ in 0..MAX_HOPS {

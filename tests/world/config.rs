@@ -104,6 +104,22 @@ impl World {
         self
     }
 
+    pub fn without_client(mut self, id: &str) -> Self {
+        self.clients.retain(|client| client.id != id);
+        self
+    }
+
+    pub fn without_person(mut self, email: &str) -> Self {
+        self.people.retain(|person| person.email != email);
+        self
+    }
+
+    /// Removes what `with` added for this top-level key.
+    pub fn without(mut self, key: &str) -> Self {
+        self.sections.retain(|(known, _)| known != key);
+        self
+    }
+
     /// Adds whole top-level keys as YAML (`"oauth2:\n  skipApprovalScreen: true"`). Each replaces the default
     /// of that key.
     pub fn with(mut self, yaml: &str) -> Self {
@@ -147,6 +163,11 @@ impl World {
         for (key, text) in &self.sections {
             sections.retain(|(known, _)| known != key);
             sections.push((key.clone(), text.clone()));
+        }
+        for (key, text) in &mut sections {
+            if key == "web" && !text.contains("shutdownDelay") {
+                text.push_str("  shutdownDelay: 0s\n");
+            }
         }
         sections.into_iter().map(|(_, text)| text).collect()
     }

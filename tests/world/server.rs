@@ -199,6 +199,32 @@ impl Server {
         self.wait().await
     }
 
+    /// Changes the configuration file. The server is sent no signal.
+    pub fn rewrites_config(&mut self, change: impl FnOnce(World) -> World) {
+        self.world = change(self.world.clone());
+        for person in &self.world.people {
+            self.secrets.remember(&format!("the password of {}", person.email), &person.password);
+        }
+        for client in &self.world.clients {
+            let secret = client.secret.as_deref().unwrap_or_default();
+            self.secrets.remember(&format!("the secret of {}", client.id), secret);
+        }
+        self.write_config();
+    }
+
+    /// Sends a signal, such as `HUP`.
+    pub fn sends_signal(&self, name: &str) {
+        let pid = self.pid().to_string();
+        let sent = Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Stops it and returns its configuration, to be started by other means.
+    pub async fn into_world(mut self) -> World {
+        assert!(self.stop().await.success());
+        self.world.clone()
+    }
+
     /// Sends SIGKILL.
     pub fn kill(&mut self) {
         let Some(mut process) = self.process.take() else { return };
@@ -227,10 +253,13 @@ impl Server {
         assert!(!log.contains("panicked at"), "the server panicked:\n{log}");
     }
 
+    /// In one step, as an editor or a configuration management does it.
     fn write_config(&self) -> PathBuf {
         let config = self.world.dir().join(format!("{}.yaml", self.world.ip));
-        std::fs::write(&config, self.world.yaml()).unwrap();
-        std::fs::set_permissions(&config, Permissions::from_mode(0o600)).unwrap();
+        let next = config.with_extension("next");
+        std::fs::write(&next, self.world.yaml()).unwrap();
+        std::fs::set_permissions(&next, Permissions::from_mode(0o600)).unwrap();
+        std::fs::rename(next, &config).unwrap();
         config
     }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::issuer::{Client, IssuerOptions};
 use crate::operation::Operation;
@@ -24,9 +24,45 @@ pub enum Mode {
         /// The binary of countersign
         #[arg(default_value = "target/release/countersign")]
         binary: PathBuf,
+        /// Sessions that the database holds before anything is measured, written by the program `sqlite3`
+        #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=10_000_000))]
+        sessions: u32,
     },
     /// Drive an issuer that is running already
     Issuer(TargetArguments),
+    /// Draw reports that were printed with `--json` beside each other, as an SVG picture
+    Plot(PlotArguments),
+}
+
+#[derive(Debug, Args)]
+pub struct PlotArguments {
+    /// Reports, each with the name to show
+    #[arg(value_name = "NAME=FILE", required = true, value_parser = PlotArguments::parse_report)]
+    pub reports: Vec<(String, PathBuf)>,
+    /// What to draw
+    #[arg(long, value_enum, default_value = "cpu")]
+    pub quantity: Quantity,
+    /// The picture to write
+    #[arg(long, default_value = "benchmark.svg")]
+    pub output: PathBuf,
+}
+
+/// What the bars of a picture show, one for each operation and report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Quantity {
+    /// Processor time of the server for each operation, in microseconds
+    Cpu,
+    /// Operations per second in the closed loop
+    Throughput,
+    /// 99th percentile of latency in the closed loop, in milliseconds
+    P99,
+}
+
+impl PlotArguments {
+    fn parse_report(text: &str) -> Result<(String, PathBuf), String> {
+        let (name, file) = text.split_once('=').ok_or("expected NAME=FILE")?;
+        Ok((name.to_owned(), file.into()))
+    }
 }
 
 #[derive(Debug, Args)]

@@ -1,8 +1,9 @@
 //! A server for one run: the given binary, pinned to a core, on a database of its own.
 
+use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tempfile::TempDir;
 
@@ -60,6 +61,24 @@ impl ServerDirectory {
         );
         std::fs::write(directory.config_file(), config)?;
         Ok(directory)
+    }
+
+    /// Adds so many sessions of other users. The server must have made its tables and must not be running.
+    pub fn insert_sessions(&self, sessions: u32) -> Result<(), Error> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
+        let sql = include_str!("../../../tests/data/many_sessions.sql")
+            .replace("COUNT", &sessions.to_string())
+            .replace("NOW", &now.to_string());
+        let mut program = Command::new("sqlite3")
+            .arg("-bail")
+            .arg(self.0.path().join("bench.db"))
+            .stdin(Stdio::piped())
+            .spawn()?;
+        program.stdin.take().ok_or("sqlite3 has no input")?.write_all(sql.as_bytes())?;
+        match program.wait()?.success() {
+            true => Ok(()),
+            false => Err("sqlite3 could not insert the sessions".into()),
+        }
     }
 
     fn config_file(&self) -> std::path::PathBuf {

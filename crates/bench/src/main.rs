@@ -2,7 +2,7 @@
 //!
 //! `local` starts a `countersign` binary pinned to one core, drives it from another, and prints its results
 //! beside what `openssl speed` signs on the same core. `issuer` drives a server that is running already, this
-//! one or a peer, given its URL, a client and a user. Each operation runs in a closed loop, for throughput,
+//! one or a peer, given its URL, a client and a user. `plot` draws printed reports beside each other. Each operation runs in a closed loop, for throughput,
 //! and where `--rate` asks for it with a fixed arrival rate, for latency. Nothing here passes or fails by a
 //! time. Start reading at [`measure`].
 
@@ -15,6 +15,7 @@ mod login;
 mod measure;
 mod openssl;
 mod operation;
+mod plot;
 mod process;
 mod report;
 mod statistics;
@@ -46,19 +47,23 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), Error> {
+    if let Mode::Plot(arguments) = &arguments.mode {
+        return plot::draw(arguments);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut report = Report::default();
     let load = &arguments.load;
     for number in 1..=load.runs {
         eprintln!("run {number} of {}", load.runs);
         let run = match &arguments.mode {
-            Mode::Local { binary } => {
+            Mode::Local { binary, sessions } => {
                 process::pin_to_core(LOAD_CORE)?;
                 let signatures = openssl::signatures_per_second(local_server::CORE)?;
-                let mut run = runtime.block_on(measure_local(binary, load))?;
+                let mut run = runtime.block_on(measure_local(binary, *sessions, load))?;
                 run.openssl_signatures_per_second = Some(signatures);
                 run
             }
+            Mode::Plot(_) => return Err("a picture needs no measurement".into()),
             Mode::Issuer(target) => {
                 let process = target.pid.map(Process::new);
                 let issuer =
@@ -74,13 +79,21 @@ fn run(arguments: &Arguments) -> Result<(), Error> {
 
 /// One run against a server of its own. The first start makes the keys; the second, with keys present, is
 /// measured.
-async fn measure_local(binary: &std::path::Path, load: &LoadArguments) -> Result<Run, Error> {
+async fn measure_local(
+    binary: &std::path::Path,
+    sessions: u32,
+    load: &LoadArguments,
+) -> Result<Run, Error> {
     let directory = ServerDirectory::new()?;
     drop(LocalServer::start(binary, &directory).await?);
+    if sessions > 0 {
+        directory.insert_sessions(sessions)?;
+    }
     let server = LocalServer::start(binary, &directory).await?;
     tokio::time::sleep(local_server::SETTLE_TIME).await;
     let issuer = Arc::new(Issuer::discover(local_server::issuer_options()).await?);
     let mut run = measure(&issuer, Some(server.process()), load).await?;
+    run.sessions = Some(sessions);
     run.start_to_ready_ms = Some(server.start_to_ready.as_secs_f64() * 1000.0);
     #[expect(clippy::cast_precision_loss, reason = "a size of megabytes")]
     let size = std::fs::metadata(binary)?.len() as f64 / 1_048_576.0;

@@ -1,20 +1,23 @@
 //! Results as a table (Markdown, for the documents) or as JSON.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::load::LoadResult;
 use crate::operation::Operation;
 use crate::statistics::{Percentiles, Spread};
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Report {
     pub runs: Vec<Run>,
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Run {
     pub operations: Vec<OperationResult>,
+    /// In the database before the first request; unknown of a server that was running already.
+    #[serde(default)]
+    pub sessions: Option<u32>,
     pub openssl_signatures_per_second: Option<f64>,
     pub resident_idle_mib: Option<f64>,
     pub resident_after_mib: Option<f64>,
@@ -22,7 +25,7 @@ pub struct Run {
     pub binary_mib: Option<f64>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct OperationResult {
     pub operation: String,
     pub signatures: Option<u32>,
@@ -67,6 +70,7 @@ impl Report {
             self.runs.len(),
             if self.runs.len() == 1 { "" } else { "s" }
         );
+        table += &self.row("sessions in the database", 0, |run| run.sessions.map(f64::from));
         for (place, operation) in self.operations() {
             table += &self.operation_rows(place, &operation);
         }
@@ -80,7 +84,8 @@ impl Report {
         table
     }
 
-    fn operations(&self) -> Vec<(usize, String)> {
+    /// Its place in each run, and its name.
+    pub fn operations(&self) -> Vec<(usize, String)> {
         let first = self.runs.first().map(|run| run.operations.as_slice()).unwrap_or_default();
         first.iter().enumerate().map(|(place, one)| (place, one.operation.clone())).collect()
     }

@@ -11,11 +11,10 @@ use countersign_core::connector::{
     CallbackState, LoginRedirect, RefreshOutcome, RefreshRequest, SignedIn, UpstreamLogin,
 };
 use countersign_core::{Connector, ConnectorId, LoginScopes, Secret, Timestamp, Trace};
-use serde::{Deserialize, Serialize};
 
 use crate::oauth::{
-    Ask, Client, Code, Entry, OAuth, Plain, Proof, Spent, Tokens, Upstream, UpstreamError, Verdict,
-    below, refused_token,
+    Ask, Client, Code, Entry, OAuth, Plain, Proof, Spent, StoredTokens, Tokens, Upstream,
+    UpstreamError, Verdict, below, refused_token,
 };
 
 mod api;
@@ -41,19 +40,8 @@ pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Optio
 
 struct GitHub {
     plain: Plain,
-    client: Client,
     config: Config,
     limits: Limits,
-}
-
-/// Dex's form, so that its sessions can be taken over.
-#[derive(Default, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Remembered {
-    access_token: String,
-    /// Only where an application's tokens expire.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    refresh_token: String,
 }
 
 /// What is asked about somebody, at sign-in or later.
@@ -71,11 +59,12 @@ impl GitHub {
         let plain = Plain {
             http: config.http.clone(),
             registration: config.registration.clone(),
+            client,
             authorize: below(&config.web, "login/oauth/authorize"),
             token: below(&config.web, "login/oauth/access_token"),
             spent: Spent::default(),
         };
-        Self { plain, client, config, limits: Limits::default() }
+        Self { plain, config, limits: Limits::default() }
     }
 
     fn scopes(&self, login_scopes: LoginScopes) -> Vec<String> {
@@ -143,7 +132,7 @@ impl GitHub {
             Membership::Groups(groups) => identity.groups = groups,
             Membership::NotIn(required) => return Ok(Verdict::NotIn(required)),
         }
-        let upstream = remember(tokens);
+        let upstream = StoredTokens::of(tokens);
         Ok(Verdict::Welcome(Box::new(SignedIn { identity, upstream, fingerprint: None })))
     }
 }
@@ -166,15 +155,12 @@ impl Upstream for GitHub {
         query: &[(String, String)],
         trace: &mut Trace,
     ) -> Result<Verdict, UpstreamError> {
-        let tokens = match self
-            .plain
-            .handle_callback(upstream_login, callback_state, query, &self.client, trace)
-            .await?
-        {
-            Entry::Tokens(tokens) => tokens,
-            Entry::Denied(UNVERIFIED) => return Ok(Verdict::EmailNotVerified),
-            Entry::Denied(code) => return Ok(Verdict::Denied(code)),
-        };
+        let tokens =
+            match self.plain.handle_callback(upstream_login, callback_state, query, trace).await? {
+                Entry::Tokens(tokens) => tokens,
+                Entry::Denied(UNVERIFIED) => return Ok(Verdict::EmailNotVerified),
+                Entry::Denied(code) => return Ok(Verdict::Denied(code)),
+            };
         let question = Question {
             login_scopes: upstream_login.login_scopes,
             known: None,
@@ -193,8 +179,7 @@ impl Upstream for GitHub {
         known: &RefreshRequest<'_>,
         trace: &mut Trace,
     ) -> Result<RefreshOutcome, UpstreamError> {
-        let kept = known.upstream.and_then(|kept| serde_json::from_str(kept.expose()).ok());
-        let Remembered { access_token, refresh_token } = kept.unwrap_or_default();
+        let StoredTokens { access_token, refresh_token } = StoredTokens::read(known);
         if access_token.is_empty() {
             trace.note("GitHub gave no token at sign-in");
             return Ok(RefreshOutcome::NotPossible);
@@ -206,7 +191,7 @@ impl Upstream for GitHub {
         let mut judged = self.judge(&tokens, &question, trace).await;
         // Where tokens expire, the first is dead after eight hours, and asking with it is how one learns so.
         if let (Err(Stop::Revoked), Some(refresh)) = (&judged, refresh) {
-            match self.plain.refresh(&refresh, &self.client, trace).await? {
+            match self.plain.refresh(&refresh, trace).await? {
                 Entry::Tokens(tokens) => judged = self.judge(&tokens, &question, trace).await,
                 Entry::Denied(code) => return Ok(refused_token(code)),
             }
@@ -228,7 +213,7 @@ impl Upstream for GitHub {
         let (code, callback) = (Secret::new("none"), self.plain.registration.redirect_uri.as_ref());
         let redirect_uri = callback.map_or("", url::Url::as_str);
         let code = Code { code: &code, redirect_uri, verifier: None };
-        self.client.exchange(&self.plain.http, &self.plain.token, &code, trace).await?;
+        self.plain.client.exchange(&self.plain.http, &self.plain.token, &code, trace).await?;
         trace.note("GitHub believes the client id and secret");
         let meta = below(&self.config.api, "meta");
         let answer = self.plain.http.ask(Ask::get("API", &meta), trace).await?;
@@ -238,13 +223,4 @@ impl Upstream for GitHub {
         trace.note("groups are read with a person's own token: sign in to see them");
         Ok(None)
     }
-}
-
-fn remember(tokens: &Tokens) -> Option<Secret> {
-    let text = |token: &Secret| token.expose().to_owned();
-    let remembered = Remembered {
-        access_token: text(&tokens.access),
-        refresh_token: tokens.refresh.as_ref().map(text).unwrap_or_default(),
-    };
-    serde_json::to_string(&remembered).ok().map(Secret::new)
 }

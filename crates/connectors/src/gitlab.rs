@@ -3,24 +3,23 @@
 //! GitLab gives a new refresh token for each one spent, and the old one is dead; what was spent and not yet stored
 //! is remembered (`oauth::Spent`).
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use countersign_config::Section;
-use countersign_core::connector::{
-    CallbackState, LoginRedirect, RefreshOutcome, RefreshRequest, SignedIn, UpstreamLogin,
-};
-use countersign_core::{Connector, ConnectorId, Identity, LoginScopes, Secret, Timestamp, Trace};
-use serde::{Deserialize, Serialize};
+use countersign_core::{Connector, ConnectorId, Identity, LoginScopes, Secret, Trace};
+use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
 use crate::oauth::{
-    Ask, Client, Entry, Http, OAuth, Plain, Proof, Registration, Roots, SecretIs, Spent, Tokens,
-    Upstream, UpstreamError, Verdict, base_url, below, refused_token,
+    ApiLogin, Ask, Client, Http, OAuth, Plain, Proof, Registration, Roots, SecretIs, Spent,
+    UpstreamError, User, UserApi, base_url, below, required_groups,
 };
 
 mod groups;
 
-use groups::Eyes;
+use groups::GroupsApi;
 
 const USER: &str = "user API";
 /// Of `state`: an administrator took the account away.
@@ -30,12 +29,11 @@ const DISABLED: [&str; 4] = ["banned", "blocked", "deactivated", "ldap_blocked"]
 pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Option<Connector> {
     let gitlab = GitLab::read(section)?;
     let fingerprint = format!("gitlab:{}", gitlab.base.as_str().trim_end_matches('/'));
-    Some(OAuth::connector("gitlab", id, name, fingerprint, gitlab))
+    Some(OAuth::connector("gitlab", id, name, fingerprint, ApiLogin(gitlab)))
 }
 
 struct GitLab {
-    plain: Plain,
-    client: Client,
+    plain: Arc<Plain>,
     base: Url,
     /// Not empty: at least one of them is needed, and only they are told.
     required_groups: Vec<String>,
@@ -45,7 +43,7 @@ struct GitLab {
 }
 
 #[derive(Deserialize)]
-struct User {
+struct Account {
     id: i64,
     username: String,
     #[serde(default)]
@@ -54,21 +52,13 @@ struct User {
     email: Option<String>,
     #[serde(default)]
     state: Option<String>,
-    /// `null` when the address was never confirmed; older versions do not tell.
-    #[serde(default = "told_nothing")]
+    /// `null` when the address was never confirmed; older versions leave it out.
+    #[serde(default = "not_reported")]
     confirmed_at: Value,
 }
 
-fn told_nothing() -> Value {
+fn not_reported() -> Value {
     Value::Bool(true)
-}
-
-/// Dex's form, so that its sessions can be taken over.
-#[derive(Default, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Remembered {
-    access_token: String,
-    refresh_token: String,
 }
 
 impl GitLab {
@@ -91,60 +81,16 @@ impl GitLab {
         let proof = Proof::Basic(registration.client_secret.clone());
         let client = Client { id: registration.client_id.clone(), proof };
         let (authorize, token) = (below(&base, "oauth/authorize"), below(&base, "oauth/token"));
-        let plain = Plain { http: http?, registration, authorize, token, spent: Spent::default() };
-        Some(Self { plain, client, base, required_groups, login_as_id, with_roles, inherited })
+        let spent = Spent::default();
+        let plain = Arc::new(Plain { http: http?, registration, client, authorize, token, spent });
+        Some(Self { plain, base, required_groups, login_as_id, with_roles, inherited })
     }
 
     fn reads_groups(&self, login_scopes: LoginScopes) -> bool {
         login_scopes.groups || !self.required_groups.is_empty()
     }
 
-    fn scopes(&self, login_scopes: LoginScopes) -> Vec<String> {
-        let mut scopes = vec!["read_user"];
-        if self.reads_groups(login_scopes) {
-            scopes.push("openid");
-            if self.inherited {
-                scopes.push("read_api");
-            }
-        }
-        scopes.into_iter().map(str::to_owned).collect()
-    }
-
-    async fn judge(
-        &self,
-        tokens: Tokens,
-        login_scopes: LoginScopes,
-        trace: &mut Trace,
-    ) -> Result<Verdict, UpstreamError> {
-        let url = below(&self.base, "api/v4/user");
-        let ask = Ask::get(USER, &url).bearer(&tokens.access);
-        let user: User = self.plain.http.ask(ask, trace).await?.success()?.json()?;
-        if let Some(state) = user.state.as_deref().filter(|state| DISABLED.contains(state)) {
-            trace.excluded(&user.username, &format!("the account is {state}"));
-            return Ok(Verdict::Disabled);
-        }
-        let mut identity = self.identity(&user);
-        if self.reads_groups(login_scopes) {
-            let eyes = Eyes {
-                http: &self.plain.http,
-                base: &self.base,
-                token: &tokens.access,
-                user_id: user.id,
-            };
-            let found = match self.inherited {
-                true => eyes.inherited(self.with_roles, trace).await?,
-                false => eyes.direct(self.with_roles, trace).await?,
-            };
-            let Some(groups) = self.kept(found, trace) else {
-                return Ok(Verdict::NotIn(self.required_groups.clone()));
-            };
-            identity.groups = groups;
-        }
-        let upstream = remember(&tokens);
-        Ok(Verdict::Welcome(Box::new(SignedIn { identity, upstream, fingerprint: None })))
-    }
-
-    fn identity(&self, user: &User) -> Identity {
+    fn identity(&self, user: &Account) -> Identity {
         let email = user.email.clone().unwrap_or_default();
         let name = user.name.clone().filter(|name| !name.is_empty());
         Identity {
@@ -159,96 +105,58 @@ impl GitLab {
             groups: Vec::new(),
         }
     }
-
-    /// `None`: in none of the required ones.
-    fn kept(&self, found: Vec<String>, trace: &mut Trace) -> Option<Vec<String>> {
-        let mut kept = Vec::with_capacity(found.len());
-        for group in found {
-            if self.required_groups.is_empty() || self.required_groups.contains(&group) {
-                trace.included(&group, "a membership");
-                kept.push(group);
-            } else {
-                trace.excluded(&group, "is not among the configured groups");
-            }
-        }
-        (self.required_groups.is_empty() || !kept.is_empty()).then_some(kept)
-    }
 }
 
 /// GitLab gives a refresh token with every login, so it need not be asked for.
 #[async_trait]
-impl Upstream for GitLab {
-    async fn leave(
-        &self,
-        upstream_login: &UpstreamLogin,
-        _trace: &mut Trace,
-    ) -> Result<LoginRedirect, UpstreamError> {
-        self.plain.login_url(upstream_login, &self.scopes(upstream_login.login_scopes), Vec::new())
+impl UserApi for GitLab {
+    const NAME: &'static str = "GitLab";
+
+    async fn oauth(&self, _: &mut Trace) -> Result<Arc<Plain>, UpstreamError> {
+        Ok(self.plain.clone())
     }
 
-    async fn enter(
-        &self,
-        upstream_login: &UpstreamLogin,
-        callback_state: &CallbackState,
-        query: &[(String, String)],
-        trace: &mut Trace,
-    ) -> Result<Verdict, UpstreamError> {
-        match self
-            .plain
-            .handle_callback(upstream_login, callback_state, query, &self.client, trace)
-            .await?
-        {
-            Entry::Tokens(tokens) => self.judge(tokens, upstream_login.login_scopes, trace).await,
-            Entry::Denied(code) => Ok(Verdict::Denied(code)),
+    fn scopes(&self, login_scopes: LoginScopes) -> Vec<String> {
+        let mut scopes = vec!["read_user"];
+        if self.reads_groups(login_scopes) {
+            scopes.push("openid");
+            if self.inherited {
+                scopes.push("read_api");
+            }
         }
+        scopes.into_iter().map(str::to_owned).collect()
     }
 
-    async fn ask_again(
+    async fn user(
         &self,
-        known: &RefreshRequest<'_>,
+        access: &Secret,
+        login_scopes: LoginScopes,
         trace: &mut Trace,
-    ) -> Result<RefreshOutcome, UpstreamError> {
-        let missing = |why: &str| Ok(RefreshOutcome::Missing { why: why.to_owned() });
-        let kept = known.upstream.and_then(|kept| serde_json::from_str(kept.expose()).ok());
-        let Remembered { access_token, refresh_token } = kept.unwrap_or_default();
-        let tokens = match (refresh_token.as_str(), access_token.as_str()) {
-            ("", "") => {
-                trace.note("GitLab gave no token at sign-in");
-                return Ok(RefreshOutcome::NotPossible);
-            }
-            ("", access) => Tokens::of(Secret::new(access)),
-            (refresh, _) => {
-                match self.plain.refresh(&Secret::new(refresh), &self.client, trace).await? {
-                    Entry::Tokens(tokens) => tokens,
-                    Entry::Denied(code) => return Ok(refused_token(code)),
-                }
-            }
-        };
-        match self.judge(tokens, known.login_scopes, trace).await {
-            Err(failure) if failure.status() == Some(401) => {
-                missing("GitLab refuses its access token")
-            }
-            verdict => Ok(verdict?.refreshed()),
+    ) -> Result<User, UpstreamError> {
+        let url = below(&self.base, "api/v4/user");
+        let ask = Ask::get(USER, &url).bearer(access);
+        let account: Account = self.plain.http.ask(ask, trace).await?.success()?.json()?;
+        if let Some(state) = account.state.as_deref().filter(|state| DISABLED.contains(state)) {
+            trace.excluded(&account.username, &format!("the account is {state}"));
+            return Ok(User::Disabled);
         }
+        let mut identity = self.identity(&account);
+        if self.reads_groups(login_scopes) {
+            let api = GroupsApi {
+                http: &self.plain.http,
+                base: &self.base,
+                token: access,
+                user_id: account.id,
+            };
+            let found = match self.inherited {
+                true => api.inherited(self.with_roles, trace).await?,
+                false => api.direct(self.with_roles, trace).await?,
+            };
+            match required_groups(found, &self.required_groups, trace) {
+                Some(groups) => identity.groups = groups,
+                None => return Ok(User::NotIn(self.required_groups.clone())),
+            }
+        }
+        Ok(User::Identity(Box::new(identity)))
     }
-
-    async fn diagnose(
-        &self,
-        _user: Option<&str>,
-        _now: Timestamp,
-        trace: &mut Trace,
-    ) -> Result<Option<Vec<String>>, UpstreamError> {
-        self.plain.diagnose(&self.client, trace).await?;
-        trace.note("groups are read in the name of who signs in, so not here");
-        Ok(None)
-    }
-}
-
-fn remember(tokens: &Tokens) -> Option<Secret> {
-    let text = |token: &Secret| token.expose().to_owned();
-    let remembered = Remembered {
-        access_token: text(&tokens.access),
-        refresh_token: tokens.refresh.as_ref().map(text).unwrap_or_default(),
-    };
-    serde_json::to_string(&remembered).ok().map(Secret::new)
 }

@@ -17,7 +17,6 @@ use countersign_core::connector::{
 use countersign_core::{Connector, ConnectorId, LoginScopes, Secret, Trace};
 use unicode_normalization::UnicodeNormalization;
 
-mod ber;
 mod bind;
 mod config;
 mod diagnose;

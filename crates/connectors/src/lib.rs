@@ -1,48 +1,56 @@
-//! The upstreams: one file or folder for each, all seen from outside only through the ports in
+//! The connectors: one file or folder for each type of upstream, used from outside only through the traits in
 //! `countersign_core::connector`.
 //!
-//! The only room that sees ldap3, octocrab, argon2, bcrypt and upstream OAuth. It reads configuration and certificate files
-//! when it is built and opens nothing on the network before somebody logs in. It never stores
-//! anything, never talks to a browser, and never decides what a refusal means for a session.
+//! The only crate that uses ldap3, octocrab, argon2, bcrypt, roxmltree and upstream OAuth. It reads configuration and
+//! certificate files when it is built and opens no connection before somebody logs in. It stores nothing, sends nothing to
+//! a browser, and does not decide what a refusal means for a session.
+//!
+//! Start with [`read`]. Connectors of the OAuth family share `oauth`: an OpenID provider is an `Upstream`, an OAuth 2.0
+//! provider with an API of its own a `UserApi`, one that checks passwords over HTTP a `PasswordApi`.
 
 use countersign_config::{Section, nearest};
 use countersign_core::{Connector, ConnectorId};
 
 mod authproxy;
+mod ber;
+mod bitbucket;
+mod certificates;
+mod crowd;
+mod gitea;
 mod github;
 mod gitlab;
 mod google;
+mod keystone;
 pub mod ldap;
 mod linkedin;
 pub mod local;
 mod microsoft;
 mod mock;
 mod oauth;
+mod oauth2;
 mod oidc;
+mod openshift;
 pub mod password;
+mod saml;
 
 /// The values of `type` that [`read`] understands. `local` is not among them: it is switched on by
 /// `enablePasswordDB`.
 const KINDS: &[&str] = &[
+    "atlassian-crowd",
     "authproxy",
+    "bitbucket-cloud",
+    "gitea",
     "github",
     "gitlab",
     "google",
+    "keystone",
     "ldap",
     "linkedin",
     "microsoft",
     "mockCallback",
     "mockPassword",
-    "oidc",
-];
-
-/// Dex has these, and a configuration that names one must not start as if it had not.
-const NOT_YET: &[&str] = &[
-    "atlassian-crowd",
-    "bitbucket-cloud",
-    "gitea",
-    "keystone",
     "oauth",
+    "oidc",
     "openshift",
     "saml",
     "samlExperimental",
@@ -52,24 +60,17 @@ pub fn kinds() -> &'static [&'static str] {
     KINDS
 }
 
-/// Why an entry of `connectors:` cannot be read at all: its `type` is unknown or not built yet, or
-/// it lacks the `config` it needs. To be noted by the caller at the key `type`, where the mistake is.
+/// Why an entry of `connectors:` cannot be read at all: its `type` is unknown, or it lacks the `config` it needs. To be
+/// noted by the caller at the key `type`, where the mistake is.
 pub fn check_kind(kind: &str, has_config: bool) -> Result<(), String> {
     if KINDS.contains(&kind) {
-        // The only one that has nothing to be told.
+        // The only type without keys of its own.
         return match has_config || kind == "mockCallback" {
             true => Ok(()),
             false => Err(format!("{kind} needs a config")),
         };
     }
-    if kind.starts_with("saml") && NOT_YET.contains(&kind) {
-        // Not a gap that is about to close: there is a reason, and a way round.
-        return Err(format!("{kind} is a connector of Dex that is not built, see docs/saml.md"));
-    }
-    if NOT_YET.contains(&kind) {
-        return Err(format!("{kind} is a connector of Dex that is not supported yet"));
-    }
-    let hint = nearest(kind, KINDS.iter().chain(NOT_YET).copied())
+    let hint = nearest(kind, KINDS.iter().copied())
         .map_or_else(String::new, |near| format!(", did you mean {near}?"));
     Err(format!("{kind:?} is not a known connector, expected one of {}{hint}", KINDS.join(", ")))
 }
@@ -77,7 +78,7 @@ pub fn check_kind(kind: &str, has_config: bool) -> Result<(), String> {
 /// One entry of `connectors:`. `config` is already env-expanded. Notes every problem in the section;
 /// `None` if it cannot be used. Without a section a problem cannot be noted: ask [`check_kind`] first.
 ///
-/// A new upstream is one new file and one line in this match.
+/// A new connector is one new file, one line in this match and its type in `KINDS`.
 pub fn read(
     kind: &str,
     id: ConnectorId,
@@ -91,16 +92,23 @@ pub fn read(
         return None;
     }
     match kind {
+        "atlassian-crowd" => crowd::read(id, name, config?),
         "authproxy" => authproxy::read(id, name, config?),
+        "bitbucket-cloud" => bitbucket::read(id, name, config?),
+        "gitea" => gitea::read(id, name, config?),
         "github" => github::read(id, name, config?),
         "gitlab" => gitlab::read(id, name, config?),
         "google" => google::read(id, name, config?),
+        "keystone" => keystone::read(id, name, config?),
         "ldap" => ldap::read(id, name, config?),
         "linkedin" => linkedin::read(id, name, config?),
         "microsoft" => microsoft::read(id, name, config?),
         "mockCallback" => Some(mock::callback(id, name, config)),
         "mockPassword" => mock::password(id, name, config?),
+        "oauth" => oauth2::read(id, name, config?),
         "oidc" => oidc::read(id, name, config?),
+        "openshift" => openshift::read(id, name, config?),
+        "saml" | "samlExperimental" => saml::read(id, name, config?),
         _ => None,
     }
 }

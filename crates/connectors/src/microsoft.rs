@@ -11,7 +11,7 @@ use countersign_core::{Connector, ConnectorId, Identity, LoginScopes, Secret, Ti
 use serde::{Deserialize, Serialize};
 
 use crate::oauth::{
-    Client, Entry, OAuth, Proof, Tokens, Upstream, UpstreamError, Verdict, refused_token,
+    Client, Entry, OAuth, Plain, Proof, Tokens, Upstream, UpstreamError, Verdict, refused_token,
 };
 
 mod config;
@@ -66,13 +66,8 @@ impl Upstream for Microsoft {
         query: &[(String, String)],
         trace: &mut Trace,
     ) -> Result<Verdict, UpstreamError> {
-        let client = self.client().await?;
-        match self
-            .config
-            .plain
-            .handle_callback(upstream_login, callback_state, query, &client, trace)
-            .await?
-        {
+        let plain = self.authenticated().await?;
+        match plain.handle_callback(upstream_login, callback_state, query, trace).await? {
             Entry::Tokens(tokens) => self.judge(&tokens, upstream_login.login_scopes, trace).await,
             Entry::Denied(code) => Ok(Verdict::Denied(code)),
         }
@@ -89,8 +84,8 @@ impl Upstream for Microsoft {
             trace.note("Microsoft gave no refresh token at sign-in");
             return Ok(RefreshOutcome::NotPossible);
         }
-        let (client, token) = (self.client().await?, Secret::new(refresh_token));
-        let tokens = match self.config.plain.refresh(&token, &client, trace).await? {
+        let plain = self.authenticated().await?;
+        let tokens = match plain.refresh(&Secret::new(refresh_token), trace).await? {
             Entry::Tokens(tokens) => tokens,
             Entry::Denied(code) => return Ok(refused_token(code)),
         };
@@ -108,8 +103,7 @@ impl Upstream for Microsoft {
         _now: Timestamp,
         trace: &mut Trace,
     ) -> Result<Option<Vec<String>>, UpstreamError> {
-        let client = self.client().await?;
-        self.config.plain.diagnose(&client, trace).await?;
+        self.authenticated().await?.diagnose(trace).await?;
         trace.note("groups are read in the name of who signs in, so not here");
         Ok(None)
     }
@@ -132,7 +126,8 @@ impl Microsoft {
         scopes
     }
 
-    async fn client(&self) -> Result<Client, UpstreamError> {
+    /// With the assertion that is in the file now, where one is configured.
+    async fn authenticated(&self) -> Result<Plain, UpstreamError> {
         let registration = &self.config.plain.registration;
         let proof = match &self.config.assertion_file {
             None => Proof::Post(registration.client_secret.clone()),
@@ -146,7 +141,8 @@ impl Microsoft {
                 Proof::Assertion(Secret::new(text.trim()))
             }
         };
-        Ok(Client { id: registration.client_id.clone(), proof })
+        let client = Client { id: registration.client_id.clone(), proof };
+        Ok(Plain { client, ..self.config.plain.clone() })
     }
 
     async fn judge(

@@ -9,6 +9,7 @@ mod codes;
 mod failure;
 mod http;
 mod kept;
+mod password_api;
 mod plain;
 mod settings;
 mod spent;
@@ -16,20 +17,23 @@ mod tls;
 mod token;
 mod upstream;
 mod upstream_login;
+mod user_api;
 
 pub(crate) use address::may_lead;
 pub(crate) use failure::UpstreamError;
 pub(crate) use http::{Answer, Ask, Http, MAX_ANSWER_BYTES, chain, is_certificate_error};
 pub(crate) use kept::Kept;
+pub(crate) use password_api::{PasswordApi, PasswordConnector, welcome};
 pub(crate) use plain::{Entry, Plain};
 pub(crate) use settings::{
-    Registration, SecretIs, base_url, below, texts_or, url_of, warn_of_http,
+    Registration, SecretIs, base_url, below, read_timeout, texts_or, url_of, warn_of_http,
 };
 pub(crate) use spent::Spent;
 pub(crate) use tls::Roots;
 pub(crate) use token::{Client, Code, Granted, Proof, Tokens, granted};
 pub(crate) use upstream::{OAuth, Upstream, Verdict, refused_token};
 pub(crate) use upstream_login::{Arrived, Leaving, Packed, arrived, find, ours};
+pub(crate) use user_api::{ApiLogin, StoredTokens, User, UserApi, required_groups};
 
 use std::future::Future;
 use std::time::Duration;

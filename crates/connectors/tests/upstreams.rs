@@ -15,6 +15,10 @@ mod fake_github;
 mod fake_gitlab;
 #[path = "fakes/google.rs"]
 mod fake_google;
+#[path = "fakes/saml.rs"]
+mod fake_saml;
+#[path = "fakes/user_apis.rs"]
+mod fake_user_apis;
 #[path = "fakes/graph.rs"]
 mod graph;
 #[path = "fakes/provider.rs"]
@@ -63,3 +67,11 @@ mod oidc_refresh;
 mod oidc_tls;
 #[path = "upstreams/oidc_token.rs"]
 mod oidc_token;
+#[path = "upstreams/password_apis.rs"]
+mod password_apis;
+#[path = "upstreams/saml.rs"]
+mod saml;
+#[path = "upstreams/saml_forgeries.rs"]
+mod saml_forgeries;
+#[path = "upstreams/user_apis.rs"]
+mod user_apis;

@@ -8,6 +8,10 @@ use crate::{ClientId, Secret};
 /// The redirect URI that asks for a page with the code on it instead of a redirect.
 pub const OUT_OF_BAND: &str = "urn:ietf:wg:oauth:2.0:oob";
 
+/// The redirect URI by which a Dex configuration allows a client the device flow. Browsers are never sent
+/// there with a code: a device login ends at our own page.
+pub const DEVICE_CALLBACK: &str = "/device/callback";
+
 /// What a login for our own pages has in the place of a client, in the log too. Nobody else is called so.
 pub const OWN_PAGES: &str = "countersign-own-pages";
 
@@ -41,6 +45,10 @@ impl Client {
     /// clients the loopback rules of RFC 8252 section 7.3: without registered URIs any loopback
     /// port and path, with one the port alone is free.
     pub fn allows_redirect(&self, uri: &str) -> bool {
+        // A path alone is no redirect URI: it stands for the device flow.
+        if uri.starts_with('/') {
+            return false;
+        }
         if self.redirect_uris.iter().any(|registered| registered == uri) {
             return true;
         }
@@ -51,6 +59,14 @@ impl Client {
             return uri == OUT_OF_BAND || is_plain_loopback(uri);
         }
         self.redirect_uris.iter().any(|registered| differs_in_loopback_port(registered, uri))
+    }
+
+    /// May it use the device authorization grant (RFC 8628)? By Dex's rule: a public client without
+    /// redirect URIs, or one that has [`DEVICE_CALLBACK`] among them, with or without the issuer's path
+    /// before it.
+    pub fn allows_device_flow(&self) -> bool {
+        let is_callback = |uri: &String| uri.starts_with('/') && uri.ends_with(DEVICE_CALLBACK);
+        (self.public && self.redirect_uris.is_empty()) || self.redirect_uris.iter().any(is_callback)
     }
 
     /// May a browser that signed out be sent there? Exact bytes, as with redirect URIs: whatever is

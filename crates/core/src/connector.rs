@@ -33,6 +33,9 @@ pub enum LoginMethod {
     Password(Arc<dyn PasswordLogin>),
     /// A trip to the upstream and back to `/callback`.
     Redirect(Arc<dyn RedirectLogin>),
+    /// A form posted to the identity provider, whose response is a form posted to `/callback` (SAML 2.0 HTTP-POST
+    /// binding).
+    PostedForm(Arc<dyn PostedFormLogin>),
     /// A trip to our own `/callback/{connector}`, in front of which a proxy says who comes.
     TrustedHeader(Arc<dyn TrustedHeaderLogin>),
 }
@@ -81,6 +84,12 @@ pub enum Refusal {
     },
     /// The upstream does not vouch for the e-mail address, and this connector demands it.
     EmailNotVerified,
+    /// The response that the browser brought from the identity provider is not valid: malformed, not signed by it, for
+    /// somebody else, or expired.
+    InvalidResponse {
+        /// Never repeats the response.
+        why: String,
+    },
     /// The connection does not come from a proxy whose word counts.
     NotThroughProxy,
     /// What the proxy said of the person can be understood in two ways, or in none.
@@ -210,6 +219,39 @@ pub trait RedirectLogin: Send + Sync {
     async fn sign_out_url(&self) -> Option<Url> {
         None
     }
+}
+
+/// A form for the browser to post to the identity provider. The caller adds `RelayState`.
+#[derive(Clone, Debug)]
+pub struct LoginForm {
+    pub url: Url,
+    pub fields: Vec<(&'static str, String)>,
+}
+
+/// A form that a browser posted to our callback. It arrives without cookies (they are `SameSite=Lax`), so that `state`
+/// is not yet known to be this browser's; the caller checks that afterwards.
+pub struct PostedResponse<'a> {
+    /// The field `SAMLResponse`.
+    pub response: &'a str,
+    /// What [`UpstreamLogin::state`] was, as `RelayState` says. A response to another login is refused.
+    pub state: &'a str,
+    /// Our own `/callback`.
+    pub callback: &'a Url,
+    pub now: Timestamp,
+}
+
+/// Asks nobody: an identity provider speaks through the browser only.
+pub trait PostedFormLogin: Send + Sync {
+    fn login_form(&self, upstream_login: &UpstreamLogin) -> Result<LoginForm, ConnectorError>;
+
+    fn verify(
+        &self,
+        posted: &PostedResponse<'_>,
+        trace: &mut Trace,
+    ) -> Result<LoginOutcome, ConnectorError>;
+
+    /// What must be registered at the identity provider, and whether its certificates are valid.
+    fn diagnose(&self, callback: &Url, now: Timestamp, trace: &mut Trace);
 }
 
 /// What came with a request under the names of [`TrustedHeaderLogin::fields`], and under names that some proxies

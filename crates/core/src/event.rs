@@ -39,6 +39,9 @@ event_kinds! {
     GrantEnded => "grant_ended",
     ConsentGiven => "consent_given",
     ConsentWithdrawn => "consent_withdrawn",
+    /// A person approved a device authorization request (RFC 8628).
+    DeviceApproved => "device_approved",
+    DeviceDenied => "device_denied",
     GroupsChanged => "groups_changed",
     /// A refresh token with a newer generation than the database: a backup was restored.
     DatabaseRestored => "database_restored",

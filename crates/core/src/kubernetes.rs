@@ -1,6 +1,6 @@
 //! How a cluster is told who somebody is, where a client stands for one.
 
-use crate::Secret;
+use crate::{ClientId, Secret};
 
 /// What makes a client a cluster's. Without it tokens are what they are for everybody else.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +45,30 @@ impl Webhook {
             None | Some("") if self.username_claim != "email" => format!("{issuer}#"),
             given => given.unwrap_or_default().to_owned(),
         }
+    }
+}
+
+/// A cluster that is listed at `/clusters` (the configuration's `clusters`).
+#[derive(Clone, Debug)]
+pub struct KubernetesCluster {
+    /// Names it in kubeconfigs and in paths.
+    pub name: String,
+    pub description: String,
+    /// URL of the API server.
+    pub server: String,
+    /// PEM; `None` where the API server's certificate is trusted by the machines themselves.
+    pub certificate_authority: Option<String>,
+    /// The client whose ID tokens the API server accepts: their audience.
+    pub client: ClientId,
+    /// People in one of these groups see it; empty: everybody who is signed in.
+    pub groups: Vec<String>,
+    /// The default namespace of kubeconfigs.
+    pub namespace: Option<String>,
+}
+
+impl KubernetesCluster {
+    pub fn is_visible_to(&self, groups: &[String]) -> bool {
+        self.groups.is_empty() || self.groups.iter().any(|group| groups.contains(group))
     }
 }
 

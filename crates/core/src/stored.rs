@@ -32,13 +32,6 @@ pub struct StoredConnector {
     pub grant_types: Vec<String>,
 }
 
-impl StoredConnector {
-    /// Whether people can sign in through it.
-    pub fn serves_sign_in(&self) -> bool {
-        self.grant_types.is_empty() || self.grant_types.iter().any(|t| t == "authorization_code")
-    }
-}
-
 /// The connector `local`, as far as its users can change while it runs.
 pub trait LocalUsers: Send + Sync {
     /// Whether the configuration file has a user of this address; it comes before a stored one.

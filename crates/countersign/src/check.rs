@@ -12,6 +12,7 @@ use countersign_issuer::admin::explain::trace_lines;
 use countersign_store::OpenError;
 use countersign_store::dex::{self, DatabaseState};
 use serde_json::{Value, json};
+use url::Url;
 
 use crate::cli::{CheckArguments, OutputFormat};
 use crate::config::{self, Config, Loaded};
@@ -128,9 +129,14 @@ fn diagnose(config: &Config, id: &ConnectorId, arguments: &CheckArguments) -> Ex
         eprintln!("countersign: --connector: there is no connector {id}, only {configured}");
         return ExitCode::FAILURE;
     };
+    let callback = format!("{}/callback", config.issuer.as_str().trim_end_matches('/'));
+    let Ok(callback) = Url::parse(&callback) else {
+        eprintln!("countersign: the issuer is not a URL");
+        return ExitCode::FAILURE;
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let diagnosis = match runtime {
-        Ok(runtime) => runtime.block_on(query(connector, arguments.user.as_deref())),
+        Ok(runtime) => runtime.block_on(query(connector, arguments.user.as_deref(), &callback)),
         Err(error) => Err(error.to_string()),
     };
     match diagnosis {
@@ -160,13 +166,22 @@ struct Diagnosis {
     failure: Option<String>,
 }
 
-async fn query(connector: &Connector, user: Option<&str>) -> Result<Diagnosis, String> {
+async fn query(
+    connector: &Connector,
+    user: Option<&str>,
+    callback: &Url,
+) -> Result<Diagnosis, String> {
     match (&connector.login_method, user) {
         (LoginMethod::Password(method), Some(user)) => Ok(query_user(method.as_ref(), user).await),
         (LoginMethod::Password(_), None) => {
             Err(format!("--connector {} needs --user NAME", connector.id))
         }
         (LoginMethod::Redirect(method), user) => Ok(query_provider(method.as_ref(), user).await),
+        (LoginMethod::PostedForm(method), _) => {
+            let mut diagnosis = Diagnosis::default();
+            method.diagnose(callback, SystemClock::uncorrected(), &mut diagnosis.trace);
+            Ok(diagnosis)
+        }
         (LoginMethod::TrustedHeader(method), _) => Ok(describe(method.as_ref())),
     }
 }

@@ -1,15 +1,17 @@
 //! The command line: every command with its arguments and help texts.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Addresses, Listen};
 
+use crate::generate::GenerateCommand;
 pub use crate::manage::OutputFormat;
 use crate::manage::{
-    CommonArguments, EventArguments, ExplainArguments, KeyCommand, SessionCommand, is_hyphenated_id,
+    CommonArguments, EventArguments, ExplainArguments, KeyCommand, ReloadArguments, SessionCommand,
+    is_hyphenated_id,
 };
 
 /// An OpenID Connect identity provider for the accounts a company already has.
@@ -23,8 +25,22 @@ pub struct Cli {
 impl Cli {
     /// Parses the process's arguments; prints a message and exits when they are wrong.
     pub fn from_process() -> Self {
-        Self::parse_from(with_ids_last(std::env::args_os()))
+        Self::parse_from(with_ids_last(without_program_name(std::env::args_os()).into_iter()))
     }
+}
+
+/// Leaves out a first argument that repeats the name of the program: Dex's chart and its users run `dex serve FILE` in the
+/// image, whose entry point is this program.
+fn without_program_name(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let is_name = |argument: &OsString| {
+        let name = Path::new(argument).file_name().and_then(|name| name.to_str());
+        matches!(name, Some("dex" | "countersign"))
+    };
+    let mut arguments: Vec<OsString> = arguments.collect();
+    if arguments.get(1).is_some_and(is_name) {
+        arguments.remove(1);
+    }
+    arguments
 }
 
 /// Moves ids that begin with `-`, as 1 of 64 did in earlier versions, behind `--`: clap would take them for
@@ -93,6 +109,22 @@ pub enum Command {
     /// Take over the data of a Dex, so that its users stay signed in
     #[command(subcommand)]
     Import(ImportCommand),
+    /// Make a running server read its configuration file again, or show what that would change
+    Reload {
+        #[command(flatten)]
+        arguments: ReloadArguments,
+        #[command(flatten)]
+        common: CommonArguments,
+    },
+    /// Copy the SQLite database into a new file while servers use it
+    ///
+    /// The root key is not in the copy: keep it somewhere else.
+    Backup(BackupArguments),
+    /// Succeed if the server on this machine is ready; for container engines
+    Healthcheck(HealthcheckArguments),
+    /// Print shell completions, or write man pages; for packages
+    #[command(subcommand)]
+    Generate(GenerateCommand),
     /// Print configuration for a Kubernetes API server
     #[command(subcommand)]
     Kubernetes(KubernetesCommand),
@@ -149,6 +181,51 @@ pub struct RotatedArguments {
 pub enum KubernetesCommand {
     /// Print the file for --authentication-token-webhook-config-file; it contains a credential
     WebhookConfig(WebhookConfigArguments),
+    /// Print flags and AuthenticationConfiguration for the API server of a cluster, or check existing ones
+    Config(ClusterConfigArguments),
+}
+
+#[derive(Debug, Args)]
+pub struct ClusterConfigArguments {
+    /// Configuration file
+    #[arg(env = "COUNTERSIGN_CONFIG", hide_env_values = true)]
+    pub file: PathBuf,
+    /// Name of the cluster in the section clusters
+    #[arg(long, value_name = "NAME")]
+    pub cluster: String,
+    /// What to print: flags of kube-apiserver, or a file for --authentication-config (v1 needs Kubernetes 1.34)
+    #[arg(long, value_enum, default_value = "all")]
+    pub format: ClusterConfigFormat,
+    /// Check this file instead: an AuthenticationConfiguration, or a file with --oidc-... flags such as a pod manifest
+    #[arg(long, value_name = "PATH", conflicts_with = "format")]
+    pub lint: Option<PathBuf>,
+    /// Claim that becomes the user name: email, sub, preferred_username or name
+    #[arg(long, value_name = "CLAIM", default_value = "email")]
+    pub username_claim: String,
+    /// Before every user name, so that none is called like one of the cluster's own
+    #[arg(long, value_name = "TEXT", default_value = "oidc:")]
+    pub username_prefix: String,
+    /// Before every group
+    #[arg(long, value_name = "TEXT", default_value = "oidc:")]
+    pub groups_prefix: String,
+    /// PEM file of the issuer's certificate authority, unless the API server's machine trusts it
+    #[arg(long, value_name = "PATH")]
+    pub certificate_authority: Option<PathBuf>,
+    /// Report unknown keys as warnings and not as errors (Dex ignores them)
+    #[arg(long)]
+    pub lenient: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ClusterConfigFormat {
+    /// Everything, one after the other
+    All,
+    /// The --oidc-... flags
+    Flags,
+    /// AuthenticationConfiguration apiserver.config.k8s.io/v1
+    V1,
+    /// AuthenticationConfiguration apiserver.config.k8s.io/v1beta1
+    V1beta1,
 }
 
 #[derive(Debug, Args)]
@@ -168,6 +245,24 @@ pub struct WebhookConfigArguments {
 }
 
 #[derive(Debug, Args)]
+pub struct BackupArguments {
+    /// The file to write, which must not exist
+    pub file: PathBuf,
+    /// Configuration file of the server
+    #[arg(long, value_name = "FILE", env = "COUNTERSIGN_CONFIG", hide_env_values = true)]
+    pub config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct HealthcheckArguments {
+    /// Configuration file whose telemetry.http is asked. Default: 127.0.0.1:5558
+    pub file: Option<PathBuf>,
+    /// Ask this address instead
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+}
+
+#[derive(Clone, Debug, Args)]
 pub struct ServeArguments {
     /// Configuration file
     #[arg(env = "COUNTERSIGN_CONFIG", hide_env_values = true)]
@@ -264,6 +359,19 @@ mod tests {
             assert!(parsed.contains(ID) && parsed.contains("a.yaml"), "{parsed}");
         }
         assert!(parse(&["sessions", "end", "--evrything"]).unwrap_err().contains("--everything"));
+    }
+
+    #[test]
+    fn the_command_line_of_dex_is_accepted() {
+        for (line, expected) in [
+            ("countersign dex serve a.yaml", "countersign serve a.yaml"),
+            ("/usr/bin/dex serve a.yaml", "/usr/bin/dex serve a.yaml"),
+            ("x /usr/local/bin/dex serve dex", "x serve dex"),
+        ] {
+            let arguments = line.split(' ').map(OsString::from);
+            let kept = without_program_name(arguments);
+            assert_eq!(kept.join(std::ffi::OsStr::new(" ")), expected);
+        }
     }
 
     /// Every option and argument of every command says what it does.

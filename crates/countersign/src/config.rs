@@ -5,7 +5,9 @@
 //! wrong. Nothing here opens a port, a database or a connection, and no message repeats a secret.
 
 mod admin;
+pub mod blocks;
 mod clients;
+mod clusters;
 mod connectors;
 mod issuer;
 mod lifetimes;
@@ -19,18 +21,19 @@ mod stored_connectors;
 mod summary;
 mod web;
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use countersign_config::{Environment, Item, Section};
-use countersign_core::{Client, Connector, ConnectorId, Limits};
+use countersign_core::{Client, Connector, ConnectorId, GrantType, KubernetesCluster, Limits};
 use countersign_issuer::admin::AdminPolicy;
 
-pub use connectors::PasswordDb;
+pub use connectors::{LOCAL, PasswordDb};
 pub use issuer::Issuer;
 pub use lifetimes::{Algorithm, Expiry, Sessions, Signer};
 pub use limits::RetentionPolicy;
 pub use listen::Listen;
-pub use oauth2::{GrantType, OAuth2, Pkce};
+pub use oauth2::{OAuth2, Pkce};
 pub use pages::{Frontend, LogFormat, LogLevel, Logger, Theme};
 pub use root_keys::RootKeys;
 pub use storage::{SslMode, Storage};
@@ -55,13 +58,16 @@ pub struct Config {
     pub limits: Limits,
     pub retention: RetentionPolicy,
     pub clients: Vec<Client>,
+    pub clusters: Vec<KubernetesCluster>,
     pub admin: AdminPolicy,
     /// In the order of the file; the password database is not among them.
     pub connectors: Vec<Connector>,
-    /// Connectors whose `grantTypes` lack `authorization_code`: they do not serve sign-in.
-    pub without_sign_in: Vec<ConnectorId>,
+    /// Of connectors with `grantTypes`: what they are limited to.
+    pub connector_grant_types: HashMap<ConnectorId, Vec<GrantType>>,
     /// The connector `local`, which comes after the others.
     pub password_db: Option<PasswordDb>,
+    /// To tell this version of the file from another.
+    pub blocks: blocks::Blocks,
 }
 
 /// The outcome of reading a file. Displays as one line per problem.
@@ -81,6 +87,12 @@ pub fn load_with(
     addresses: &Addresses,
 ) -> Loaded {
     countersign_config::load(file, env, lenient, |root| read_blocks(root, env, addresses))
+}
+
+/// As a lenient [`load`], for a command that does not listen: the file need not say where.
+pub fn load_without_listener(file: &Path, env: Environment<'_>) -> Loaded {
+    let anywhere = Addresses { web_http: Listen::parse("127.0.0.1:0"), ..Addresses::default() };
+    load_with(file, env, true, &anywhere)
 }
 
 /// Addresses of the command line.
@@ -119,6 +131,7 @@ fn read_blocks(
         env,
     };
     let clients = clients::read(root, &known);
+    let clusters = clusters::read(root, &clients);
     let admin = admin::read(root, &clients, &upstreams.ids);
     root.not_supported("grpc", false);
     root.not_supported("mfa", true);
@@ -137,10 +150,12 @@ fn read_blocks(
         limits,
         retention,
         clients,
+        clusters,
         admin,
         connectors: upstreams.connectors,
-        without_sign_in: upstreams.without_sign_in,
+        connector_grant_types: upstreams.grant_types,
         password_db: upstreams.password_db,
+        blocks: blocks::read(root),
     })
 }
 

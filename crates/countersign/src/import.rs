@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use countersign_import::{DexData, Source, report};
 use countersign_issuer::admin::Administrator;
-use countersign_server::{App, Health};
+use countersign_server::App;
 use countersign_store::dex::{self, DatabaseState};
 
 use crate::cli::{ImportArguments, ImportCommand, OutputFormat, RotatedArguments};
@@ -71,7 +71,8 @@ async fn import(config: &Config, arguments: &ImportArguments) -> Result<(), Stri
     // Read again: somebody may have thought about it for long.
     let data = read(&source).await?;
     let clock = Arc::new(SystemClock::default());
-    let app = wiring::open_beside_dex(config, clock.clone()).await?;
+    let shared = wiring::Shared::new(config, clock.clone());
+    let app = wiring::open_beside_dex(config, &shared).await?;
     if let Ok(Some(database)) = app.issuer.store.database_time().await {
         clock.follow(database);
     }
@@ -99,8 +100,8 @@ async fn preview(config: &Config, data: DexData) -> Result<String, String> {
         target.storage = config::Storage::Memory;
         target.root_keys = config::RootKeys::None;
     }
-    let clock = Arc::new(SystemClock::default());
-    let app = wiring::open(&target, clock, Health::default()).await?;
+    let shared = wiring::Shared::new(&target, Arc::new(SystemClock::default()));
+    let app = wiring::open(&target, &shared).await?;
     let plan = countersign_import::plan(&app.issuer, data).await.map_err(|e| e.to_string());
     app.issuer.store.close().await;
     Ok(report::describe(&plan?))
@@ -127,8 +128,8 @@ fn confirmed() -> Result<bool, String> {
 }
 
 async fn rotated(config: &Config, arguments: &RotatedArguments) -> Result<(), String> {
-    let clock = Arc::new(SystemClock::default());
-    let app = wiring::open(config, clock, Health::default()).await?;
+    let shared = wiring::Shared::new(config, Arc::new(SystemClock::default()));
+    let app = wiring::open(config, &shared).await?;
     let rotated = app.issuer.store.rotated_imports().await.map_err(|e| e.to_string());
     app.issuer.store.close().await;
     let rotated = rotated?;

@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use countersign::cli::{Cli, Command, OutputFormat};
-use countersign::{check, hash_password, import, kubernetes, manage, serve};
+use countersign::{
+    backup, check, generate, hash_password, healthcheck, import, kubernetes, manage, serve,
+};
 
 fn main() -> ExitCode {
     match Cli::from_process().command {
@@ -15,6 +17,10 @@ fn main() -> ExitCode {
         Command::Events { common, arguments } => manage::events(&common, &arguments),
         Command::Explain { common, arguments } => manage::explain(&common, &arguments),
         Command::Import(command) => import::run(&command),
+        Command::Reload { common, arguments } => manage::reload(&common, &arguments),
+        Command::Backup(arguments) => backup::run(&arguments),
+        Command::Healthcheck(arguments) => healthcheck::run(&arguments),
+        Command::Generate(command) => generate::run(&command),
         Command::Kubernetes(command) => kubernetes::run(&command),
         Command::Version { output } => {
             let (version, arch) = (env!("CARGO_PKG_VERSION"), std::env::consts::ARCH);

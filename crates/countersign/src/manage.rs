@@ -1,4 +1,4 @@
-//! The administrator's commands: `countersign sessions|keys|events|explain`.
+//! The administrator's commands: `countersign sessions|keys|events|explain|reload`.
 //!
 //! One module per resource has its arguments, its calls and its rendering. A [`backend::Backend`] is the
 //! database of a configuration file, also when no server runs, or the API of a server; both answer with the
@@ -14,6 +14,7 @@ mod explain;
 mod keys;
 mod memberships;
 mod output;
+mod reload;
 mod sessions;
 mod table;
 mod terminal;
@@ -30,6 +31,7 @@ pub use explain::ExplainArguments;
 pub use keys::KeyCommand;
 use output::OutputArguments;
 pub use output::OutputFormat;
+pub use reload::ReloadArguments;
 pub use sessions::SessionCommand;
 
 /// Options of every administrator's command.
@@ -56,6 +58,10 @@ pub fn events(common: &CommonArguments, arguments: &EventArguments) -> ExitCode 
 
 pub fn explain(common: &CommonArguments, arguments: &ExplainArguments) -> ExitCode {
     run(common, async |backend, output| explain::run(backend, output, arguments).await)
+}
+
+pub fn reload(common: &CommonArguments, arguments: &ReloadArguments) -> ExitCode {
+    run(common, async |backend, output| reload::run(backend, output, arguments).await)
 }
 
 /// Opens the backend and runs the command. An error is one line on standard error.

@@ -1,15 +1,17 @@
 //! The upstreams of this issuer, and which of them a client may use.
 
+use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use countersign_core::{Client, Connector, ConnectorId};
+use countersign_core::{Client, Connector, ConnectorId, GrantType};
 
 /// The connectors of the configuration file and those of the database, in the order of their names, as the page
 /// shows them. The stored ones are replaced as a whole when they change.
 #[derive(Default)]
 pub struct Connectors {
     configured: Vec<Arc<Connector>>,
-    without_sign_in: Vec<ConnectorId>,
+    /// Those of the file that are limited.
+    grant_types: HashMap<ConnectorId, Vec<GrantType>>,
     current: RwLock<Arc<Current>>,
 }
 
@@ -17,40 +19,40 @@ pub struct Connectors {
 #[derive(Default)]
 struct Current {
     list: Vec<Arc<Connector>>,
-    without_sign_in: Vec<ConnectorId>,
+    grant_types: HashMap<ConnectorId, Vec<GrantType>>,
 }
 
 impl Connectors {
     pub fn new(connectors: impl IntoIterator<Item = Connector>) -> Self {
         let configured = connectors.into_iter().map(Arc::new).collect();
         let connectors = Self { configured, ..Self::default() };
-        connectors.replace_stored([], &[]);
+        connectors.replace_stored([], HashMap::new());
         connectors
     }
 
-    /// Connectors that serve no sign-in, because their `grantTypes` lack `authorization_code`. Sessions that
-    /// exist already keep working.
+    /// The grant types that some connectors are limited to (`connectors[].grantTypes`, as in Dex). Sessions
+    /// that exist already keep working.
     #[must_use]
-    pub fn without_sign_in(mut self, ids: Vec<ConnectorId>) -> Self {
-        self.without_sign_in = ids;
-        self.replace_stored([], &[]);
+    pub fn limited_to(mut self, grant_types: HashMap<ConnectorId, Vec<GrantType>>) -> Self {
+        self.grant_types = grant_types;
+        self.replace_stored([], HashMap::new());
         self
     }
 
-    /// Replaces all stored connectors. One of the configuration file comes before a stored one of the same id,
-    /// as in Dex.
+    /// Replaces all stored connectors and their limits. One of the configuration file comes before a stored one
+    /// of the same id, as in Dex.
     pub fn replace_stored(
         &self,
         stored: impl IntoIterator<Item = Connector>,
-        without_sign_in: &[ConnectorId],
+        mut grant_types: HashMap<ConnectorId, Vec<GrantType>>,
     ) {
         let stored = stored.into_iter().filter(|connector| !self.is_configured(&connector.id));
         let mut list = self.configured.clone();
         list.extend(stored.map(Arc::new));
         list.sort_by_key(|connector| connector.name.to_lowercase());
-        let stored = without_sign_in.iter().filter(|id| !self.is_configured(id));
-        let without_sign_in = self.without_sign_in.iter().chain(stored).cloned().collect();
-        let current = Arc::new(Current { list, without_sign_in });
+        grant_types.retain(|id, _| !self.is_configured(id));
+        grant_types.extend(self.grant_types.clone());
+        let current = Arc::new(Current { list, grant_types });
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = current;
     }
 
@@ -63,9 +65,10 @@ impl Connectors {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether people can sign in through this connector.
-    pub fn serves_sign_in(&self, id: &ConnectorId) -> bool {
-        !self.current().without_sign_in.contains(id)
+    /// Whether the connector may be used for this grant type.
+    pub fn serves(&self, id: &ConnectorId, grant_type: GrantType) -> bool {
+        let current = self.current();
+        current.grant_types.get(id).is_none_or(|limited| limited.contains(&grant_type))
     }
 
     pub fn get(&self, id: &ConnectorId) -> Option<Arc<Connector>> {
@@ -76,16 +79,25 @@ impl Connectors {
         self.current().list.clone().into_iter()
     }
 
-    /// Those through which people can sign in to this client.
-    pub fn for_client(&self, client: &Client) -> impl Iterator<Item = Arc<Connector>> {
+    /// Those through which people can log in to this client for a request of this grant type.
+    pub fn for_client(
+        &self,
+        client: &Client,
+        grant_type: GrantType,
+    ) -> impl Iterator<Item = Arc<Connector>> {
         self.iter()
-            .filter(|connector| self.serves_sign_in(&connector.id))
+            .filter(move |connector| self.serves(&connector.id, grant_type))
             .filter(|connector| may_use(client, &connector.id))
     }
 
-    /// As [`Connectors::allowed`], if people can sign in through it.
-    pub fn allowed_for_sign_in(&self, client: &Client, id: &ConnectorId) -> Option<Arc<Connector>> {
-        self.allowed(client, id).filter(|connector| self.serves_sign_in(&connector.id))
+    /// As [`Connectors::allowed`], if it may also be used for this grant type.
+    pub fn allowed_for(
+        &self,
+        client: &Client,
+        id: &ConnectorId,
+        grant_type: GrantType,
+    ) -> Option<Arc<Connector>> {
+        self.allowed(client, id).filter(|connector| self.serves(&connector.id, grant_type))
     }
 
     /// The connector of this id, if it exists and this client may use it.

@@ -1,6 +1,7 @@
 //! What the issuer says about itself (OpenID Connect Discovery 1.0 section 3, RFC 8414 section 2).
 //! Only what is built is advertised.
 
+use countersign_core::GrantType;
 use countersign_jose::hash;
 use serde::Serialize;
 
@@ -18,6 +19,8 @@ pub struct Discovery {
     token_endpoint: String,
     jwks_uri: String,
     userinfo_endpoint: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_authorization_endpoint: Option<String>,
     introspection_endpoint: String,
     revocation_endpoint: String,
     end_session_endpoint: String,
@@ -44,13 +47,9 @@ impl Discovery {
     /// `algorithms` are those of the published keys.
     pub fn of(settings: &Settings, algorithms: Vec<&'static str>) -> Self {
         let issuer = &settings.issuer;
-        let mut grant_types = vec!["authorization_code"];
-        if settings.refresh_enabled {
-            grant_types.push("refresh_token");
-        }
+        let device = settings.allows(GrantType::DeviceCode);
         let mut scopes = vec!["openid", "email", "groups", "profile", "offline_access"];
         if !settings.admin.clients.is_empty() {
-            grant_types.push("client_credentials");
             scopes.push(countersign_core::scopes::ADMIN);
         }
         Self {
@@ -59,10 +58,11 @@ impl Discovery {
             token_endpoint: issuer.endpoint("/token"),
             jwks_uri: issuer.endpoint("/keys"),
             userinfo_endpoint: issuer.endpoint("/userinfo"),
+            device_authorization_endpoint: device.then(|| issuer.endpoint("/device/code")),
             introspection_endpoint: issuer.endpoint("/token/introspect"),
             revocation_endpoint: issuer.endpoint("/revoke"),
             end_session_endpoint: issuer.endpoint("/logout"),
-            grant_types_supported: grant_types,
+            grant_types_supported: settings.grant_types_supported(),
             response_types_supported: vec!["code"],
             response_modes_supported: vec!["query", "form_post"],
             subject_types_supported: vec!["public"],

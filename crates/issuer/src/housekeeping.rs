@@ -1,10 +1,10 @@
-//! What happens without being asked: keys are renewed, what is dead is swept away.
+//! Work in the background: signing keys are rotated, expired rows are deleted.
 
 use countersign_store::{Collected, Retention};
 
 use crate::{Issuer, IssuerError};
 
-/// Rows swept per table and round, so that no sweep holds up a login.
+/// Batches per table and call.
 const MOST_ROUNDS: u32 = 100;
 
 impl Issuer {
@@ -13,12 +13,12 @@ impl Issuer {
         self.keyring.renew(&self.store, &self.root, &self.settings, self.now()).await
     }
 
-    /// Sweeps in bounded rounds until nothing is left, or for long enough.
+    /// Deletes expired rows, a bounded number of batches per call.
     pub async fn sweep(&self) -> Result<(), IssuerError> {
         for _ in 0..MOST_ROUNDS {
             let swept = self.sweep_once().await?;
             let Collected { codes, grants, sessions, events, memberships, .. } = swept;
-            let Collected { logout_notifications, blocked_users, has_more, .. } = swept;
+            let Collected { logout_notifications, blocked_users, device_requests, .. } = swept;
             tracing::debug!(
                 codes,
                 grants,
@@ -27,9 +27,10 @@ impl Issuer {
                 logout_notifications,
                 memberships,
                 blocked_users,
+                device_requests,
                 "expired rows deleted"
             );
-            if !has_more {
+            if !swept.has_more {
                 break;
             }
         }

@@ -1,13 +1,15 @@
 //! What a cluster asks: is this token good now ([`review`]), and which groups has its person now
-//! ([`groups`]).
+//! ([`groups`]). And which clusters there are for a person ([`clusters`]).
 //!
 //! Both look at the grant and its session in the database within the request, so both say no the
 //! moment one of them has ended. Nothing here remembers an answer; the API server does, for as long
 //! as it was told to.
 
+mod clusters;
 pub(crate) mod groups;
 mod review;
 mod user;
 
+pub use clusters::ListedCluster;
 pub use review::{Cluster, Review};
 pub use user::User;

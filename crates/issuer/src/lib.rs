@@ -13,6 +13,7 @@ pub mod admin;
 pub mod circuit_breakers;
 pub mod clients;
 pub mod connectors;
+pub mod device_authorization;
 pub mod discovery;
 pub mod housekeeping;
 pub mod keyring;
@@ -54,9 +55,10 @@ pub struct Issuer {
     pub connectors: Connectors,
     pub stored: StoredObjects,
     pub keyring: Keyring,
-    pub attempts: LoginAttempts,
-    pub circuit_breakers: CircuitBreakers,
-    pub upstream_health: ConnectorHealth,
+    /// These three are shared by all generations of the configuration that a process serves.
+    pub attempts: Arc<LoginAttempts>,
+    pub circuit_breakers: Arc<CircuitBreakers>,
+    pub upstream_health: Arc<ConnectorHealth>,
     pub store: Store,
     pub root: RootKeys,
     pub clock: Arc<dyn Clock>,

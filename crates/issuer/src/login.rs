@@ -8,6 +8,7 @@
 //! | | the dispatcher chooses the next step, here and after every other step | [`next_step`] |
 //! | `GET /auth/{connector}` | redirects to the password form or to the upstream | [`upstream_login`] |
 //! | `GET`, `POST /auth/{connector}/login` | the password form | [`sign_in`] |
+//! | `POST /callback`, `/callback/{connector}` | a posted response (SAML) is verified, 303 to `GET /callback` | [`posted_form`] |
 //! | `GET /callback`, `/callback/{connector}` | the upstream's response is verified | [`upstream_login`] |
 //! | | the session is written, the browser binding renewed, 303 to `/continue` | [`sign_in`] |
 //! | `GET /continue` | the dispatcher | [`next_step`] |
@@ -30,10 +31,12 @@
 
 mod account_page;
 mod approval;
+mod device;
 mod device_cookie;
 mod next_step;
 mod parse;
 mod pending_login;
+mod posted_form;
 pub(crate) mod rate_limit;
 mod request;
 mod response;
@@ -41,10 +44,13 @@ mod sign_in;
 mod steps;
 mod upstream_login;
 
+pub use device::{DeviceLogin, UserCodeOutcome};
 pub(crate) use parse::is_pkce_text;
 pub use parse::{ParsedRequest, Untrusted};
 pub use pending_login::{BrowserBinding, PendingLogin};
-pub use rate_limit::LoginAttempts;
+pub use posted_form::PostedFormOutcome;
+pub(crate) use rate_limit::counted_address;
+pub use rate_limit::{LoginAttempts, POLL_INTERVAL};
 pub use request::{AccountPage, AuthRequest, Params, Prompt, ResponseMode};
 pub use response::{AuthorizationError, AuthorizationResponse, ErrorCode};
 pub use sign_in::{Browser, PasswordSubmission, SignInOutcome, SignedInBrowser};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use countersign_core::Lifetimes;
 use countersign_core::session::ChallengeMethod;
+use countersign_core::{DeviceRequestLimits, GrantType, KubernetesCluster, Lifetimes};
 use countersign_jose::Algorithm;
 use url::Url;
 
@@ -26,8 +26,11 @@ pub struct Settings {
     pub pkce: PkcePolicy,
     /// Unknown scopes are errors instead of being dropped.
     pub strict_scopes: bool,
-    /// `refresh_token` is among the grant types.
-    pub refresh_enabled: bool,
+    /// `oauth2.grantTypes`; see [`Settings::allows`].
+    pub grant_types: Vec<GrantType>,
+    pub device: DevicePolicy,
+    /// Listed at `/clusters`, in the order of the file.
+    pub clusters: Vec<KubernetesCluster>,
     /// The page with the choice is shown also where there is only one.
     pub always_show_choice: bool,
     /// How long the audit log remembers.
@@ -58,6 +61,36 @@ pub struct SignOnPolicy {
     pub upstream_refresh_interval: Duration,
     /// Where the connector cannot be asked again: older than this needs a new login.
     pub max_snapshot_age: Duration,
+}
+
+/// The device authorization grant (RFC 8628).
+#[derive(Clone, Copy, Debug)]
+pub struct DevicePolicy {
+    /// Of a device code and its user code.
+    pub lifetime: Duration,
+    pub limits: DeviceRequestLimits,
+}
+
+impl Settings {
+    /// Whether the grant type is enabled for clients in general. `client_credentials` is also enabled for the
+    /// clients of `admin.clients`, with a scope of its own.
+    pub fn allows(&self, grant_type: GrantType) -> bool {
+        self.grant_types.contains(&grant_type)
+    }
+
+    /// `grant_types_supported`, sorted as by Dex.
+    pub fn grant_types_supported(&self) -> Vec<&'static str> {
+        let admin = !self.admin.clients.is_empty();
+        let mut names: Vec<&str> = GrantType::ALL
+            .into_iter()
+            .filter(|grant_type| {
+                self.allows(*grant_type) || (admin && *grant_type == GrantType::ClientCredentials)
+            })
+            .map(GrantType::as_str)
+            .collect();
+        names.sort_unstable();
+        names
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -123,6 +156,7 @@ pub(crate) mod tests {
 
     use super::{ApprovalPolicy, IssuerUrl, PkcePolicy, RefreshPolicy, Settings, SignOnPolicy};
     use countersign_core::session::ChallengeMethod;
+    use countersign_core::{DeviceRequestLimits, GrantType};
     use countersign_jose::Algorithm;
 
     pub fn example() -> Settings {
@@ -154,7 +188,16 @@ pub(crate) mod tests {
                 methods: vec![ChallengeMethod::S256],
             },
             strict_scopes: false,
-            refresh_enabled: true,
+            grant_types: vec![
+                GrantType::AuthorizationCode,
+                GrantType::RefreshToken,
+                GrantType::DeviceCode,
+            ],
+            device: super::DevicePolicy {
+                lifetime: minutes(5),
+                limits: DeviceRequestLimits { total: 100, per_address: 10 },
+            },
+            clusters: Vec::new(),
             always_show_choice: false,
             event_retention: minutes(400 * 24 * 60),
             membership_retention: minutes(400 * 24 * 60),

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use countersign_core::stored::canonical_email;
 use countersign_core::{
-    Client, ClientId, ConnectorFactory, ConnectorId, LocalUsers, Secret, StoredConnector,
+    Client, ClientId, ConnectorFactory, ConnectorId, GrantType, LocalUsers, Secret, StoredConnector,
     StoredUser,
 };
 use countersign_jose::RootKeys;
@@ -67,8 +67,8 @@ impl Issuer {
         if let Some(local) = self.stored.local_users() {
             local.replace_stored(&users);
         }
-        let silent = connectors.iter().filter(|connector| !connector.serves_sign_in());
-        let without_sign_in: Vec<ConnectorId> = silent.map(|c| c.id.clone()).collect();
+        let limited = connectors.iter().filter(|connector| !connector.grant_types.is_empty());
+        let grant_types = limited.map(|c| (c.id.clone(), known_grant_types(c))).collect();
         let build = |stored: &StoredConnector| match self.stored.connectors.build(stored) {
             Ok(connector) => Some(connector),
             Err(why) => {
@@ -77,13 +77,18 @@ impl Issuer {
             }
         };
         let built: Vec<_> = connectors.iter().filter_map(build).collect();
-        self.connectors.replace_stored(built, &without_sign_in);
+        self.connectors.replace_stored(built, grant_types);
         let all: Vec<_> = self.clients.iter().collect();
         let rules = LogoutRules::of(all.iter().map(|client| &**client));
         let _same = self.store.clone().with_logout_rules(rules);
         self.stored.version.store(version, Ordering::Release);
         Ok(())
     }
+}
+
+/// Names that are not known permit nothing.
+fn known_grant_types(connector: &StoredConnector) -> Vec<GrantType> {
+    connector.grant_types.iter().filter_map(|name| GrantType::parse(name)).collect()
 }
 
 #[derive(Serialize, Deserialize)]

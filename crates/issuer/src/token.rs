@@ -5,6 +5,7 @@
 mod audience;
 mod client_credentials;
 mod code;
+mod device_code;
 mod introspect;
 mod issue;
 mod refresh;
@@ -26,6 +27,7 @@ use crate::{Issuer, IssuerError};
 pub enum TokenRequest {
     AuthorizationCode { code: Secret, redirect_uri: Option<String>, verifier: Option<Secret> },
     RefreshToken { token: Secret, scope: Option<Scopes> },
+    DeviceCode { device_code: Secret, verifier: Option<Secret> },
     ClientCredentials { scope: Option<Scopes> },
 }
 
@@ -35,6 +37,7 @@ impl TokenRequest {
         match self {
             Self::AuthorizationCode { .. } => "authorization_code",
             Self::RefreshToken { .. } => "refresh_token",
+            Self::DeviceCode { .. } => "device_code",
             Self::ClientCredentials { .. } => "client_credentials",
         }
     }
@@ -54,7 +57,7 @@ pub struct Tokens {
     pub scope: String,
 }
 
-/// Error codes of RFC 6749 section 5.2, and `temporarily_unavailable` for 503.
+/// Error codes of RFC 6749 section 5.2 and RFC 8628 section 3.5, and `temporarily_unavailable` for 429 and 503.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenErrorCode {
     InvalidRequest,
@@ -63,6 +66,12 @@ pub enum TokenErrorCode {
     UnauthorizedClient,
     UnsupportedGrantType,
     InvalidScope,
+    AccessDenied,
+    AuthorizationPending,
+    SlowDown,
+    ExpiredToken,
+    /// 429.
+    TooManyRequests,
     TemporarilyUnavailable,
     ServerError,
 }
@@ -76,7 +85,11 @@ impl TokenErrorCode {
             Self::UnauthorizedClient => "unauthorized_client",
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope => "invalid_scope",
-            Self::TemporarilyUnavailable => "temporarily_unavailable",
+            Self::AccessDenied => "access_denied",
+            Self::AuthorizationPending => "authorization_pending",
+            Self::SlowDown => "slow_down",
+            Self::ExpiredToken => "expired_token",
+            Self::TooManyRequests | Self::TemporarilyUnavailable => "temporarily_unavailable",
             Self::ServerError => "server_error",
         }
     }
@@ -114,6 +127,9 @@ impl Issuer {
             }
             TokenRequest::RefreshToken { token, scope } => {
                 self.refresh(client, &token, scope).await
+            }
+            TokenRequest::DeviceCode { device_code, verifier } => {
+                self.redeem_device_code(client, &device_code, verifier.as_ref()).await
             }
             TokenRequest::ClientCredentials { scope } => {
                 self.client_credentials(client, scope).await

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use countersign_core::identity::pair_of;
-use countersign_core::{ConnectorId, GrantId, Scopes, Secret};
-use countersign_jose::{Expected, Refused, Typ};
+use countersign_core::{ConnectorId, GrantId, Scopes, Secret, Session};
+use countersign_jose::{Expected, Typ};
 use serde::Serialize;
 
 use crate::token::{ACCESS_TOKEN_TYPE, PersonClaims};
@@ -21,10 +21,33 @@ struct UserInfo<'a> {
     person: PersonClaims<'a>,
 }
 
+/// A live access token and the session that it belongs to.
+pub(crate) struct AccessTokenSession {
+    pub sub: String,
+    pub scopes: Scopes,
+    pub session: Session,
+}
+
 impl Issuer {
-    /// The claims as JSON, from what the upstream said last; `None` is `invalid_token`
+    /// The claims as JSON, from the last snapshot of the upstream; `None` is `invalid_token`
     /// (RFC 6750 section 3.1).
     pub async fn userinfo(&self, token: &Secret) -> Result<Option<String>, IssuerError> {
+        let Some(found) = self.access_token_session(token).await? else {
+            return self.userinfo_of_imported(token).await;
+        };
+        let info = UserInfo {
+            iss: self.settings.issuer.as_str(),
+            sub: &found.sub,
+            person: PersonClaims::of(&found.session, &found.scopes),
+        };
+        serde_json::to_string(&info).map(Some).map_err(|e| IssuerError::Broken(e.to_string()))
+    }
+
+    /// `None` for anything but an access token of ours whose grant is live.
+    pub(crate) async fn access_token_session(
+        &self,
+        token: &Secret,
+    ) -> Result<Option<AccessTokenSession>, IssuerError> {
         let expected = Expected {
             issuer: self.settings.issuer.as_str(),
             typ: Typ::Exactly(ACCESS_TOKEN_TYPE),
@@ -33,7 +56,6 @@ impl Issuer {
         };
         let claims = match self.keyring.keys().verifiers.verify(token.expose(), &expected) {
             Ok(claims) => claims,
-            Err(Refused::WrongType) => return self.userinfo_of_imported(token).await,
             Err(refused) => {
                 tracing::info!(reason = %refused, "an access token was refused");
                 return Ok(None);
@@ -44,16 +66,12 @@ impl Issuer {
         else {
             return Ok(None);
         };
-        let Some((_, session)) = self.live_grant(&GrantId::new(grant)).await? else {
-            return Ok(None);
-        };
-        let scopes = Scopes::parse(scope);
-        let info = UserInfo {
-            iss: self.settings.issuer.as_str(),
-            sub,
-            person: PersonClaims::of(&session, &scopes),
-        };
-        serde_json::to_string(&info).map(Some).map_err(|e| IssuerError::Broken(e.to_string()))
+        let live = self.live_grant(&GrantId::new(grant)).await?;
+        Ok(live.map(|(_, session)| AccessTokenSession {
+            sub: sub.to_owned(),
+            scopes: Scopes::parse(scope),
+            session,
+        }))
     }
 
     /// For an access token that Dex issued before the takeover: its own claims, as Dex answers, unless the

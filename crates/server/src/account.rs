@@ -6,8 +6,6 @@ use axum::response::Response;
 use countersign_core::{Secret, Session, Timestamp};
 use countersign_issuer::IssuerError;
 use countersign_issuer::login::AccountPage;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 pub mod cards;
 pub mod groups;
@@ -136,32 +134,6 @@ pub fn check_form(
         return Err(PageErrorKind::FormExpired.into());
     }
     Ok(())
-}
-
-/// After an act, back to `page` (a path of ours, with or without a query), which reads what was done with
-/// [`notice`]. `about` names the kind of notice.
-pub fn back_to(
-    app: &App,
-    context: &RequestContext,
-    page: &str,
-    about: &str,
-    flash: &impl Serialize,
-) -> Result<Response, PageError> {
-    let path = app.path(page);
-    let Some(binding) = &context.binding else { return Ok(see_other(&path)) };
-    let sealed = app.issuer.seal_flash(about, binding, flash)?;
-    let joint = if page.contains('?') { '&' } else { '?' };
-    Ok(see_other(&format!("{path}{joint}notice={sealed}")))
-}
-
-/// What [`back_to`] carried, if it was said to this browser, about this, and just now.
-pub fn flash<T: DeserializeOwned>(
-    app: &App,
-    context: &RequestContext,
-    pairs: &[(String, String)],
-    about: &str,
-) -> Option<T> {
-    app.issuer.open_flash(about, context.binding.as_ref()?, once(pairs, "notice")?)
 }
 
 pub(crate) fn user(app: &App, session: &Session) -> SignedInUser {

@@ -1,5 +1,5 @@
 //! Administration, one file or folder per resource, each with its page (`/admin/…`), its API handlers (`/api/v1/…`)
-//! and the view structs of its templates: [`sessions`], [`clients`], [`connectors`], [`keys`], [`events`],
+//! and the view structs of its templates: [`sessions`], [`clients`], [`configuration`], [`connectors`], [`keys`], [`events`],
 //! [`memberships`], [`explain`].
 //!
 //! Pages take [`authentication::AdminSession`]; a change is a POST with a CSRF token and a sign-in of the last minutes.
@@ -8,6 +8,7 @@
 
 mod authentication;
 pub mod clients;
+pub mod configuration;
 pub mod connectors;
 pub mod events;
 pub mod explain;

@@ -13,6 +13,8 @@ use crate::request_context::RequestContext;
 
 /// The longest token that we verify (64 KiB), as a form parameter among others.
 const MAX_BODY_BYTES: usize = 96 * 1024;
+/// A SAML response of 256 kB as base64, percent-encoded.
+const MAX_SAML_BODY_BYTES: usize = 512 * 1024;
 const MAX_PARAMETERS: usize = 100;
 
 pub type Pairs = Vec<(String, String)>;
@@ -47,6 +49,21 @@ impl FromRequest<App> for Form {
     }
 }
 
+/// A [`Form`] with a SAML response.
+pub struct SamlForm(pub Pairs);
+
+impl FromRequest<App> for SamlForm {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
+        let (mut parts, body) = request.into_parts();
+        match read_at_most(MAX_SAML_BODY_BYTES, parts.headers.clone(), body).await {
+            Ok(pairs) => Ok(Self(pairs)),
+            Err(status) => Err(error_page(&mut parts, app, status).await),
+        }
+    }
+}
+
 /// The page for a malformed request, with the exact status.
 async fn error_page(parts: &mut Parts, app: &App, status: StatusCode) -> Response {
     let Ok(context) = RequestContext::from_request_parts(parts, app).await;
@@ -57,10 +74,18 @@ async fn error_page(parts: &mut Parts, app: &App, status: StatusCode) -> Respons
 
 /// Reads a form. Errors: 415 (another content type), 413 (too large), 400 (malformed).
 pub async fn read(headers: HeaderMap, body: Body) -> Result<Pairs, StatusCode> {
+    read_at_most(MAX_BODY_BYTES, headers, body).await
+}
+
+async fn read_at_most(
+    max_bytes: usize,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Pairs, StatusCode> {
     if !is_form(&headers) {
         return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE);
     }
-    let bytes = to_bytes(body, MAX_BODY_BYTES).await.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)?;
+    let bytes = to_bytes(body, max_bytes).await.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)?;
     decode(&bytes)
 }
 

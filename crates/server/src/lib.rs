@@ -9,8 +9,11 @@
 mod account;
 mod admin;
 mod app;
+mod clusters;
 mod cookies;
+mod current_app;
 mod discovery;
+mod flash;
 mod form;
 mod kubernetes;
 pub mod listen;
@@ -21,8 +24,11 @@ mod metrics;
 mod middleware;
 mod page_error;
 pub mod pages;
+mod process_state;
 mod proxy_headers;
+pub mod reload;
 mod request_context;
+mod request_limits;
 mod response;
 mod static_files;
 mod telemetry;
@@ -33,12 +39,14 @@ mod userinfo;
 use axum::Router;
 use axum::routing::{any, delete, get, post};
 
-pub use app::{App, Health, ServerSettings};
+pub use app::{App, ServerSettings};
+pub use current_app::CurrentApp;
 pub use metrics::Metrics;
+pub use process_state::{ProcessState, ReloadState};
 pub use proxy_headers::ClientAddressRule;
 
 /// The route table of the issuer, below its path: endpoints of the protocol (open to other origins where configured),
-/// of Kubernetes API servers, of logins, of the user's own pages; then the two tables of the administrators.
+/// of Kubernetes API servers, of devices, of logins, of the user's own pages; then the two tables of the administrators.
 pub fn routes(app: App) -> Router {
     let base = app.issuer.settings.issuer.base_path().to_owned();
     let at = |path: &str| format!("{base}{path}");
@@ -61,9 +69,19 @@ pub fn routes(app: App) -> Router {
         protocol = protocol.route(&below, get(discovery::metadata));
     }
     let protocol = protocol.layer(middleware::cors(&app));
-    let clusters = Router::new()
+    let api_servers = Router::new()
         .route(&at("/kubernetes/tokenreview/{client}"), post(kubernetes::review))
         .route(&at("/kubernetes/groups"), get(kubernetes::groups));
+    let mut devices = Router::new()
+        .route(&at("/device/code"), post(login::device::code).fallback(token::method_not_allowed))
+        .route(&at("/device/token"), post(token::post_device).fallback(token::method_not_allowed))
+        .route(&at("/device"), get(login::device::get).post(login::device::post))
+        .route(&at("/device/auth/verify_code"), post(login::device::post))
+        .route(&at("/device/callback"), get(login::device::callback));
+    if !base.is_empty() {
+        // Dex 2.45 has it outside the issuer's path.
+        devices = devices.route("/device/callback", get(login::device::callback));
+    }
     let logins = Router::new()
         .route(&at("/auth"), get(login::authorization::get).post(login::authorization::post))
         .route(
@@ -75,8 +93,11 @@ pub fn routes(app: App) -> Router {
             get(login::password::get).post(login::password::post),
         )
         .route(&at("/sign-in"), get(account::sign_in))
-        .route(&at("/callback"), get(login::callback::get))
-        .route(&at("/callback/{connector}"), get(login::callback::get_connector))
+        .route(&at("/callback"), get(login::callback::get).post(login::callback::post))
+        .route(
+            &at("/callback/{connector}"),
+            get(login::callback::get_connector).post(login::callback::post_connector),
+        )
         .route(&at("/continue"), get(login::next_step::get_continue))
         .route(&at("/approval"), get(login::next_step::get).post(login::next_step::post_approval))
         .layer(axum::middleware::from_fn(middleware::reject_head));
@@ -91,6 +112,9 @@ pub fn routes(app: App) -> Router {
         .route(&at("/sessions"), get(account::sessions::list).post(account::sessions::end))
         .route(&at("/sessions/{id}"), get(account::sessions::one))
         .route(&at("/groups"), get(account::groups::get))
+        .route(&at("/clusters"), get(clusters::get))
+        .route(&at("/clusters/kubeconfig"), get(clusters::all_kubeconfigs))
+        .route(&at("/clusters/{name}/kubeconfig"), get(clusters::kubeconfig))
         .route(&at("/static/{file}"), get(static_files::get))
         .route(&at("/theme/{file}"), get(theme::get))
         .route(&at("/robots.txt"), get(static_files::robots))
@@ -99,7 +123,8 @@ pub fn routes(app: App) -> Router {
         account_pages = account_pages.route(&base, get(account::home::get));
     }
     let all = protocol
-        .merge(clusters)
+        .merge(api_servers)
+        .merge(devices)
         .merge(administration_api(&base))
         .merge(logins)
         .merge(account_pages)
@@ -129,6 +154,9 @@ fn administration_api(base: &str) -> Router<App> {
         .route(&api_at("/clients"), get(admin::clients::api_list))
         .route(&api_at("/connectors"), get(admin::connectors::api_list))
         .route(&api_at("/connectors/{id}/confirm"), post(admin::connectors::api_confirm))
+        .route(&api_at("/configuration"), get(admin::configuration::api_show))
+        .route(&api_at("/configuration/plan"), get(admin::configuration::api_plan))
+        .route(&api_at("/configuration/reload"), post(admin::configuration::api_reload))
         .route(&api_at("/openapi.json"), get(admin::openapi::description))
         .route(&at("/api/v1/{*rest}"), any(admin::problem_details::not_found))
 }

@@ -5,13 +5,15 @@
 //! |---|---|
 //! | `GET`, `POST /auth`, `/auth/{connector}` | [`authorization`]: an authorization request, or the choice of a connector |
 //! | `GET`, `POST /auth/{connector}/login` | [`password`]: the password form |
-//! | `GET /callback`, `/callback/{connector}` | [`callback`]: back from an upstream |
+//! | `GET`, `POST /callback`, `/callback/{connector}` | [`callback`]: the response of an upstream |
+//! | `/device`, `/device/…` | [`device`]: the device authorization grant |
 //! | `GET /continue`, `GET`, `POST /approval` | [`next_step`]: the step the issuer names, as a page or a redirect |
 //!
 //! Between requests a pending login travels as `req`, sealed to the cookie that holds the [`BrowserBinding`].
 
 pub mod authorization;
 pub mod callback;
+pub mod device;
 pub mod next_step;
 pub mod password;
 
@@ -89,7 +91,9 @@ fn retry_link(app: &App, pending: &PendingLogin, req: &str) -> PageLink {
 
 fn has_other_connectors(app: &App, pending: &PendingLogin) -> bool {
     let client = app.issuer.clients.behind(&pending.request);
-    let count = client.map_or(0, |client| app.issuer.connectors.for_client(&client).count());
+    let count = client.map_or(0, |client| {
+        app.issuer.connectors.for_client(&client, pending.request.grant_type()).count()
+    });
     count > 1 && pending.request.connector.is_none()
 }
 
@@ -145,7 +149,9 @@ fn refusal_page(refusal: Refusal) -> PageError {
         Refusal::UpstreamDenied { .. } => PageErrorKind::Refused.into(),
         Refusal::EmailNotVerified => PageErrorKind::EmailNotVerified.into(),
         Refusal::NotThroughProxy => PageErrorKind::ProxyRequired.into(),
-        Refusal::UnclearHeaders { why } => PageError::from(PageErrorKind::BadRequest).detail(why),
+        Refusal::UnclearHeaders { why } | Refusal::InvalidResponse { why } => {
+            PageError::from(PageErrorKind::BadRequest).detail(why)
+        }
         Refusal::BadCredentials
         | Refusal::PasswordExpired
         | Refusal::AccountLocked

@@ -68,7 +68,9 @@ pub fn trusted_header_names<'a>(
 ) -> impl Iterator<Item = &'a str> {
     connectors.flat_map(|connector| match &connector.login_method {
         LoginMethod::TrustedHeader(method) => method.fields(),
-        LoginMethod::Password(_) | LoginMethod::Redirect(_) => Vec::new(),
+        LoginMethod::Password(_) | LoginMethod::Redirect(_) | LoginMethod::PostedForm(_) => {
+            Vec::new()
+        }
     })
 }
 

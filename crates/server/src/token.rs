@@ -10,7 +10,7 @@ use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
-use countersign_core::{Client, Scopes, Secret};
+use countersign_core::{Client, GrantType, Scopes, Secret};
 use countersign_issuer::IssuerError;
 use countersign_issuer::token::{TokenError, TokenErrorCode, TokenRequest};
 use serde::Serialize;
@@ -22,15 +22,35 @@ use client_authentication::{client_credentials, invalid_client, uses_authorizati
 
 type Pairs = [(String, String)];
 
+const DEVICE_CODE: &str = GrantType::DeviceCode.as_str();
+
 pub async fn post(State(app): State<App>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     issue(&app, &parts, body).await.unwrap_or_else(|error| error_response(&app, &parts, error))
 }
 
+/// Dex's older endpoint for devices (`POST /device/token`): `/token` for the device grant alone.
+pub async fn post_device(State(app): State<App>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let result = async {
+        let pairs = parameters(&parts, body).await?;
+        if parameter(&pairs, "grant_type").is_some_and(|given| given != DEVICE_CODE) {
+            let why = format!("Only {DEVICE_CODE} is supported here");
+            return Err(TokenError::refused(TokenErrorCode::UnsupportedGrantType, why));
+        }
+        issue_for(&app, &parts, &pairs).await
+    };
+    result.await.unwrap_or_else(|error| error_response(&app, &parts, error))
+}
+
 async fn issue(app: &App, parts: &Parts, body: Body) -> Result<Response, TokenError> {
     let pairs = parameters(parts, body).await?;
-    let client = authenticate(app, parts, &pairs)?;
-    let request = token_request(&pairs)?;
+    issue_for(app, parts, &pairs).await
+}
+
+async fn issue_for(app: &App, parts: &Parts, pairs: &Pairs) -> Result<Response, TokenError> {
+    let client = authenticate(app, parts, pairs)?;
+    let request = token_request(pairs)?;
     let grant_type = request.name();
     let tokens = app.issuer.token(&client, request).await?;
     app.metrics.tokens_issued(grant_type, client.id.as_str());
@@ -71,7 +91,11 @@ pub async fn method_not_allowed(State(app): State<App>, request: Request) -> Res
     response
 }
 
-fn authenticate(app: &App, parts: &Parts, pairs: &Pairs) -> Result<Arc<Client>, TokenError> {
+pub(crate) fn authenticate(
+    app: &App,
+    parts: &Parts,
+    pairs: &Pairs,
+) -> Result<Arc<Client>, TokenError> {
     let credentials = client_credentials(&parts.headers, pairs)?;
     app.issuer.clients.authenticate(&credentials).ok_or_else(invalid_client)
 }
@@ -91,7 +115,7 @@ async fn client_and_token(
 
 /// The form, in which no known parameter is repeated (RFC 6749 section 3.2). Refuses parameters in the query, which
 /// ends in logs.
-async fn parameters(parts: &Parts, body: Body) -> Result<form::Pairs, TokenError> {
+pub(crate) async fn parameters(parts: &Parts, body: Body) -> Result<form::Pairs, TokenError> {
     if parts.uri.query().is_some_and(|query| !query.is_empty()) {
         return invalid_request("Parameters belong in the body");
     }
@@ -132,6 +156,12 @@ fn token_request(pairs: &Pairs) -> Result<TokenRequest, TokenError> {
             };
             Ok(TokenRequest::RefreshToken { token, scope })
         }
+        Some(DEVICE_CODE) => {
+            let Some(device_code) = secret("device_code") else {
+                return invalid_request("No device code received");
+            };
+            Ok(TokenRequest::DeviceCode { device_code, verifier: secret("code_verifier") })
+        }
         Some("client_credentials") => Ok(TokenRequest::ClientCredentials { scope }),
         Some(_) => Err(TokenError::refused(
             TokenErrorCode::UnsupportedGrantType,
@@ -142,13 +172,13 @@ fn token_request(pairs: &Pairs) -> Result<TokenRequest, TokenError> {
 }
 
 /// The value of a parameter. An empty one counts as omitted (RFC 6749 section 3.2).
-fn parameter<'a>(pairs: &'a Pairs, name: &str) -> Option<&'a str> {
+pub(crate) fn parameter<'a>(pairs: &'a Pairs, name: &str) -> Option<&'a str> {
     once(pairs, name).filter(|value| !value.is_empty())
 }
 
 /// Unknown parameters are ignored (section 3.2), repeated or not.
 fn repeated_parameter(pairs: &Pairs) -> Option<&'static str> {
-    const KNOWN: [&str; 9] = [
+    const KNOWN: [&str; 12] = [
         "grant_type",
         "code",
         "redirect_uri",
@@ -158,6 +188,9 @@ fn repeated_parameter(pairs: &Pairs) -> Option<&'static str> {
         "client_id",
         "client_secret",
         "token",
+        "device_code",
+        "code_challenge",
+        "code_challenge_method",
     ];
     KNOWN.into_iter().find(|name| pairs.iter().filter(|(key, _)| key == name).count() > 1)
 }
@@ -167,11 +200,14 @@ fn invalid_request<T>(description: impl Into<String>) -> Result<T, TokenError> {
 }
 
 /// RFC 6749 section 5.2. What failed inside goes to the log, not to the client.
-fn error_response(app: &App, parts: &Parts, error: TokenError) -> Response {
+pub(crate) fn error_response(app: &App, parts: &Parts, error: TokenError) -> Response {
     match error {
         TokenError::Refused(code, description) => {
             tracing::info!(error = code.as_str(), reason = description, "token request refused");
             let mut response = oauth_error(code, &description);
+            if code == TokenErrorCode::TooManyRequests {
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
+            }
             if code == TokenErrorCode::InvalidClient && uses_authorization_header(&parts.headers) {
                 let realm = format!("Basic realm=\"{}\"", app.issuer.settings.issuer.as_str());
                 if let Ok(value) = HeaderValue::try_from(realm) {
@@ -219,6 +255,7 @@ fn oauth_error(code: TokenErrorCode, description: &str) -> Response {
     }
     let status = match code {
         TokenErrorCode::InvalidClient => StatusCode::UNAUTHORIZED,
+        TokenErrorCode::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
         TokenErrorCode::TemporarilyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         TokenErrorCode::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
         _ => StatusCode::BAD_REQUEST,

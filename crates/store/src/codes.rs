@@ -1,15 +1,13 @@
 //! Authorization codes: issued once for a request and redeemed once (RFC 6749 section 4.1.2); and requests
 //! that the person refused.
 
-use countersign_core::session::{EndReason, Ended};
 use countersign_core::{ClientId, Code, Grant, GrantId, SessionId, Timestamp};
 
-use crate::ends::end_grant;
 use crate::engine::Operation;
 use crate::engine::conn::Conn;
 use crate::error::corrupt;
-use crate::logout_notifications::add_participant;
-use crate::rows::{self, code_columns, insert_code, insert_grant};
+use crate::issue_grant::issue_grant;
+use crate::rows::{self, code_columns, insert_code};
 use crate::sessions::lock_live_session;
 use crate::{Store, StoreError};
 
@@ -203,9 +201,7 @@ impl Operation for RedeemCode {
         if used == 0 {
             return self.refusal(conn, RedeemCodeOutcome::NotRedeemable).await;
         }
-        insert_grant(conn, &self.grant).await?;
-        add_participant(conn, session, &self.client).await?;
-        let dropped = self.enforce_limit(conn).await?;
+        let dropped = issue_grant(conn, &self.grant, self.now, self.offline_limit).await?;
         Ok(RedeemCodeOutcome::Granted { dropped })
     }
 }
@@ -234,30 +230,5 @@ impl RedeemCode {
             true => Ok(RedeemCodeOutcome::NotRedeemable),
             false => Ok(otherwise),
         }
-    }
-
-    /// Ends the longest unused offline grants of the session and client beyond the limit.
-    async fn enforce_limit(&self, conn: &mut Conn<'_>) -> Result<Vec<GrantId>, StoreError> {
-        if !self.grant.refreshable {
-            return Ok(Vec::new());
-        }
-        let rows = conn
-            .select(
-                "SELECT id FROM grants WHERE session_id = $1 AND client_id = $2 \
-                 AND refreshable = 1 AND ended_at IS NULL AND id <> $3 \
-                 ORDER BY rotated_at DESC, id DESC",
-                &[(&self.grant.session).into(), (&self.client).into(), (&self.grant.id).into()],
-            )
-            .await?;
-        let keep = usize::try_from(self.offline_limit.max(1) - 1).unwrap_or(usize::MAX);
-        let ended = Ended { at: self.now, by: "system".into(), why: EndReason::TooManyGrants };
-        let mut dropped = Vec::new();
-        for row in rows.iter().skip(keep) {
-            let id = GrantId::new(row.text("id")?);
-            if end_grant(conn, &id, &ended).await?.is_some() {
-                dropped.push(id);
-            }
-        }
-        Ok(dropped)
     }
 }

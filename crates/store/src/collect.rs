@@ -22,6 +22,8 @@ const BATCH: i64 = 100;
 const ISSUE_MARGIN: Duration = Duration::from_secs(10 * 60);
 /// Notifications are given up long before, unless no replica was running.
 const NOTIFICATION_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How long after its expiry a device request is kept, so that its client still receives `expired_token`.
+const EXPIRED_DEVICE_REQUESTS: Duration = Duration::from_secs(10 * 60);
 /// When a row is examined again whose expiry depends on something without a known end.
 const EXAMINE_AGAIN: Duration = Duration::from_secs(24 * 60 * 60);
 /// The same for a session that has codes only.
@@ -54,6 +56,7 @@ pub struct Collected {
     pub memberships: u64,
     pub logout_notifications: u64,
     pub blocked_users: u64,
+    pub device_requests: u64,
     /// Some batch was full: call again.
     pub has_more: bool,
 }
@@ -71,10 +74,12 @@ impl Store {
         let notifications = self.delete(NOTIFICATIONS, [(now - NOTIFICATION_LIFETIME).into()]);
         let logout_notifications = notifications.await?;
         let blocked_users = self.delete(BLOCKED_USERS, [now.into()]).await?;
+        let device_requests =
+            self.delete(DEVICE_REQUESTS, [(now - EXPIRED_DEVICE_REQUESTS).into()]).await?;
         let full = u64::try_from(BATCH).unwrap_or(u64::MAX);
         let has_more = [codes, events, memberships, logout_notifications, blocked_users]
             .into_iter()
-            .chain([grants.examined, sessions.examined])
+            .chain([grants.examined, sessions.examined, device_requests])
             .any(|rows| rows >= full);
         Ok(Collected {
             codes,
@@ -84,6 +89,7 @@ impl Store {
             memberships,
             logout_notifications,
             blocked_users,
+            device_requests,
             has_more,
         })
     }
@@ -121,6 +127,8 @@ pub(crate) const NOTIFICATIONS: &str = "DELETE FROM logout_notifications WHERE i
 pub(crate) const BLOCKED_USERS: &str = "DELETE FROM blocked_users WHERE (connector_id, user_id) IN \
     (SELECT connector_id, user_id FROM blocked_users WHERE expires_at < $1 \
     ORDER BY expires_at LIMIT $2) AND expires_at < $1";
+pub(crate) const DEVICE_REQUESTS: &str = "DELETE FROM device_requests WHERE device_code_hash IN \
+    (SELECT device_code_hash FROM device_requests WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
 pub(crate) const EXPIRED_GRANTS: &str = "SELECT id, session_id, refreshable, created_at, rotated_at, \
     tokens_until, ended_at FROM grants WHERE expires_at < $1 ORDER BY expires_at LIMIT $2";
 pub(crate) const EXPIRED_SESSIONS: &str = "SELECT id, cookie_until, last_seen, ended_at, \

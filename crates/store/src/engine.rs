@@ -5,6 +5,7 @@ mod availability;
 pub(crate) mod conn;
 mod postgres;
 mod sqlite;
+mod sqlite_file;
 mod sqlite_writer;
 
 use std::future::Future;

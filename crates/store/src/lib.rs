@@ -4,12 +4,13 @@
 //! parameter. Nothing here decides what a person or client may do, hashes or seals: values arrive hashed
 //! and sealed, and `issuer` decides whom to refuse.
 //!
-//! By table: `sign_in`, `sessions` and `snapshots` (sessions), `codes`, `grants`, `consents`, `keys`,
-//! `circuit_breakers`, `blocked_users`, `events`, `memberships`, `logout_notifications`, `traces`. Across
+//! By table: `sign_in`, `sessions` and `snapshots` (sessions), `codes`, `device_requests`, `grants`,
+//! `consents`, `keys`, `circuit_breakers`, `blocked_users`, `events`, `memberships`, `logout_notifications`, `traces`. Across
 //! them: `search` and `counts` read, `ends` and `bulk` end sessions and grants, `collect` deletes expired
 //! rows. `stored_objects` holds what the configuration file does not, `import` writes what came from Dex, `dex`
 //! reads Dex's own tables. `engine` runs an operation on SQLite or PostgreSQL; `migrate` creates the schema.
 
+mod backup;
 mod blocked_users;
 mod bulk;
 mod circuit_breakers;
@@ -17,6 +18,7 @@ mod codes;
 mod collect;
 mod consents;
 mod counts;
+mod device_requests;
 pub mod dex;
 mod ends;
 mod engine;
@@ -24,6 +26,7 @@ mod error;
 mod events;
 mod grants;
 mod import;
+mod issue_grant;
 mod keys;
 mod location;
 mod logout_notifications;
@@ -46,6 +49,7 @@ use std::sync::Arc;
 
 use countersign_core::Timestamp;
 
+pub use backup::backup_sqlite;
 pub use blocked_users::{BlockUser, BlockedUser, BlockedUserPage};
 pub use bulk::{EndedBatch, GrantsEnded};
 pub use circuit_breakers::{
@@ -55,6 +59,10 @@ pub use codes::{IssueCodeOutcome, RedeemCodeOutcome, StoredCode};
 pub use collect::{Collected, Retention};
 pub use consents::{Consent, ConsentWithdrawn};
 pub use counts::{ClientCount, ConnectorCount};
+pub use device_requests::{
+    AddDeviceRequestOutcome, DecideDeviceRequest, DecideDeviceRequestOutcome,
+    RedeemDeviceCodeOutcome,
+};
 pub use ends::{GrantEnd, SessionEnd};
 pub use error::{OpenError, StoreError};
 pub use events::{EventQuery, StoredEvent};

@@ -1,4 +1,4 @@
-//! The administrator's API: who may ask, what is told, what ends, and that it really ends.
+//! The administrator's API: authentication, listing, ending sessions, keys.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::world::{ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Client, RelyingPart
 pub const ADMINS: &str =
     "admin:\n  groups:\n    - {connector: local, group: admins}\n  clients: [ops]";
 
-/// Alice is an administrator, Bob is not, `ops` is what administrators use.
+/// Alice is an administrator, Bob is not, `ops` is the client of administrators.
 fn world() -> World {
     World::new().client(Client::new("ops")).with(ADMINS)
 }
@@ -21,8 +21,8 @@ async fn signs_in(server: &Server, who: (&str, &str)) -> (String, String) {
     (response.access_token().to_owned(), response.refresh_token().to_owned())
 }
 
-/// A token for the API in somebody's own name.
-async fn own_name(server: &Server, who: (&str, &str)) -> String {
+/// An access token for the API that acts for this person.
+async fn admin_token_of(server: &Server, who: (&str, &str)) -> String {
     let ops = server.relying_party("ops");
     let request = ops.auth_request("openid groups countersign:admin");
     let auth_response = server.browser().logs_in(&request, who.0, who.1).await;
@@ -36,16 +36,16 @@ async fn sessions_of(ops: &RelyingParty, token: &str, query: &str) -> Vec<Value>
 }
 
 #[tokio::test]
-async fn an_administrator_ends_one_laptop_and_the_other_goes_on() {
+async fn an_administrator_ends_one_session_and_the_other_stays_live() {
     let server = world().start().await;
     let (app, ops) = (server.relying_party("example-app"), server.relying_party("ops"));
-    let (lost_access, lost) = signs_in(&server, (ALICE, ALICE_PASSWORD)).await;
-    let (kept_access, kept) = signs_in(&server, (ALICE, ALICE_PASSWORD)).await;
+    let (ended_access, ended_refresh) = signs_in(&server, (ALICE, ALICE_PASSWORD)).await;
+    let (other_access, other_refresh) = signs_in(&server, (ALICE, ALICE_PASSWORD)).await;
     let token = ops.client_credentials_token().await;
 
     let found = sessions_of(&ops, &token, "user=alice@example.com").await;
     assert_eq!(found.len(), 2);
-    // Newest first: the lost laptop was there before.
+    // Newest first.
     let id = found[1]["id"].as_str().unwrap();
     assert_eq!(found[1]["clients"], json!(["example-app"]));
     assert_eq!(found[1]["groups"], json!(["admins", "developers"]));
@@ -55,12 +55,12 @@ async fn an_administrator_ends_one_laptop_and_the_other_goes_on() {
     assert!(ended.json["tokens_until"].as_str().unwrap().ends_with('Z'));
     assert!(ended.json["beyond"].as_str().unwrap().contains("Kubernetes"));
 
-    assert_eq!(app.refreshes(&lost).await.error(), "invalid_grant");
-    assert_eq!(app.userinfo(&lost_access).await.status, 401);
-    let asked = app.posts("/token/introspect", &[("token", &lost_access)]).await;
-    assert_eq!(asked.json, json!({ "active": false }));
-    assert_eq!(app.userinfo(&kept_access).await.status, 200);
-    assert_eq!(app.refreshes(&kept).await.status, 200);
+    assert_eq!(app.refreshes(&ended_refresh).await.error(), "invalid_grant");
+    assert_eq!(app.userinfo(&ended_access).await.status, 401);
+    let introspected = app.posts("/token/introspect", &[("token", &ended_access)]).await;
+    assert_eq!(introspected.json, json!({ "active": false }));
+    assert_eq!(app.userinfo(&other_access).await.status, 200);
+    assert_eq!(app.refreshes(&other_refresh).await.status, 200);
 
     let shown = ops.calls_api("GET", &format!("/sessions/{id}"), &token, Value::Null).await;
     assert_eq!(shown.json["session"]["ended"]["by"], "client:ops");
@@ -75,7 +75,7 @@ async fn an_administrator_ends_one_laptop_and_the_other_goes_on() {
 }
 
 #[tokio::test]
-async fn ending_many_is_previewed_and_ends_exactly_what_was_previewed() {
+async fn ending_many_sessions_ends_exactly_those_of_the_preview() {
     let server = world().start().await;
     let (app, ops) = (server.relying_party("example-app"), server.relying_party("ops"));
     let (_, first) = signs_in(&server, (ALICE, ALICE_PASSWORD)).await;
@@ -99,9 +99,9 @@ async fn ending_many_is_previewed_and_ends_exactly_what_was_previewed() {
     assert_eq!(events.json["events"][0]["actor"], "client:ops");
 }
 
-/// A misspelt or forgotten filter must not end everybody's sessions.
+/// A misspelt or missing filter must not end all sessions.
 #[tokio::test]
-async fn everything_ends_only_when_everything_is_said() {
+async fn all_sessions_end_only_with_an_explicit_everything() {
     let server = world().start().await;
     let (app, ops) = (server.relying_party("example-app"), server.relying_party("ops"));
     let (_, refresh) = signs_in(&server, (BOB, BOB_PASSWORD)).await;
@@ -134,21 +134,21 @@ async fn everything_ends_only_when_everything_is_said() {
     assert_eq!(sessions_of(&ops, &token, "").await.len(), 0);
 }
 
-/// Threat 127: without a token, with a token that is for something else, with a person's who is nobody.
+/// Threat 127: no token, a token for another audience, a token of somebody who is no administrator.
 #[tokio::test]
-async fn the_api_opens_to_administrators_alone() {
+async fn the_api_refuses_everybody_but_administrators() {
     let server = world().client(Client::public("cli")).start().await;
     let ops = server.relying_party("ops");
     let (access, refresh) = signs_in(&server, (ALICE, ALICE_PASSWORD)).await;
-    let bobs = own_name(&server, (BOB, BOB_PASSWORD)).await;
-    let alices = own_name(&server, (ALICE, ALICE_PASSWORD)).await;
+    let bobs = admin_token_of(&server, (BOB, BOB_PASSWORD)).await;
+    let alices = admin_token_of(&server, (ALICE, ALICE_PASSWORD)).await;
 
     let bare = ops.gets("/api/v1/sessions").await;
     assert_eq!((bare.status, bare.page.header("www-authenticate")), (401, Some("Bearer")));
     let get = async |token: &str| ops.calls_api("GET", "/sessions", token, Value::Null).await;
     assert_eq!(get("nonsense").await.status, 401);
     assert_eq!(get(&refresh).await.status, 401);
-    // An administrator's token for another application says nothing here.
+    // An access token for another client is refused, also an administrator's.
     assert_eq!(get(&access).await.status, 403);
     let refused = get(&bobs).await;
     assert_eq!(refused.status, 403);
@@ -158,7 +158,7 @@ async fn the_api_opens_to_administrators_alone() {
 }
 
 #[tokio::test]
-async fn only_clients_of_admin_clients_get_the_scope() {
+async fn the_admin_scope_is_granted_only_to_clients_in_admin_clients() {
     let server = world().start().await;
     let app = server.relying_party("example-app");
     let credentials = [("grant_type", "client_credentials"), ("scope", "countersign:admin")];
@@ -176,37 +176,37 @@ async fn only_clients_of_admin_clients_get_the_scope() {
     assert_eq!(alice.auth_error(), "invalid_scope");
 }
 
-/// Threat 48: a client's own token is nobody's, and opens nothing but the API.
+/// Threat 48: a token of the client credentials grant identifies no person, and is accepted by the API only.
 #[tokio::test]
-async fn a_clients_own_token_is_no_persons() {
+async fn a_client_credentials_token_is_refused_outside_the_api() {
     let server = world().start().await;
     let ops = server.relying_party("ops");
     let token = ops.client_credentials_token().await;
     assert_eq!(ops.userinfo(&token).await.status, 401);
-    let told = ops.posts("/token/introspect", &[("token", &token)]).await;
-    assert_eq!(told.json, json!({ "active": false }));
+    let introspected = ops.posts("/token/introspect", &[("token", &token)]).await;
+    assert_eq!(introspected.json, json!({ "active": false }));
 }
 
 #[tokio::test]
-async fn an_administrator_whose_session_ends_is_none_any_more() {
+async fn an_administrators_token_is_refused_after_her_session_ended() {
     let server = world().start().await;
     let ops = server.relying_party("ops");
-    let alices = own_name(&server, (ALICE, ALICE_PASSWORD)).await;
+    let alices = admin_token_of(&server, (ALICE, ALICE_PASSWORD)).await;
     let mine = sessions_of(&ops, &alices, "client=ops").await;
     let id = mine[0]["id"].as_str().unwrap();
     let ended = ops.calls_api("DELETE", &format!("/sessions/{id}"), &alices, Value::Null).await;
     assert_eq!(ended.status, 200);
     assert_eq!(ops.calls_api("GET", "/sessions", &alices, Value::Null).await.status, 401);
-    // It is known who did it, and by which directory.
+    // The event names the administrator and her connector.
     let events = format!("/events?session={id}&kind=session_ended");
     let token = ops.client_credentials_token().await;
     let events = ops.calls_api("GET", &events, &token, Value::Null).await;
     assert_eq!(events.json["events"][0]["actor"], "user:id-of-alice@local");
 }
 
-/// Threat 129: ids and pages that nobody gave.
+/// Threat 129: ids and page cursors that we did not issue.
 #[tokio::test]
-async fn odd_ids_and_pages_are_the_callers_mistake() {
+async fn malformed_ids_and_queries_get_400_or_404() {
     let server = world().start().await;
     let ops = server.relying_party("ops");
     signs_in(&server, (ALICE, ALICE_PASSWORD)).await;
@@ -246,7 +246,7 @@ async fn odd_ids_and_pages_are_the_callers_mistake() {
 }
 
 #[tokio::test]
-async fn pages_follow_one_another_without_a_gap() {
+async fn pages_of_a_list_are_complete_and_without_duplicates() {
     let server = world().start().await;
     let ops = server.relying_party("ops");
     for _ in 0..5 {
@@ -266,7 +266,7 @@ async fn pages_follow_one_another_without_a_gap() {
 }
 
 #[tokio::test]
-async fn the_key_is_rotated_now_and_both_keys_are_published() {
+async fn rotating_the_key_publishes_the_next_key_beside_the_current_one() {
     let server = world().start().await;
     let ops = server.relying_party("ops");
     let token = ops.client_credentials_token().await;
@@ -281,9 +281,9 @@ async fn the_key_is_rotated_now_and_both_keys_are_published() {
     assert!(!keys.to_string().contains("private"));
 }
 
-/// Threat 128: whatever is told of clients and connectors, no secret is.
+/// Threat 128.
 #[tokio::test]
-async fn no_view_tells_a_secret() {
+async fn no_api_response_contains_a_secret() {
     let server = world().start().await;
     let ops = server.relying_party("ops");
     signs_in(&server, (ALICE, ALICE_PASSWORD)).await;
@@ -301,7 +301,7 @@ async fn no_view_tells_a_secret() {
         for secret in ["the-secret-of", "$2", "eyJ", "hash", "\"secret\"", "cookie"] {
             assert!(
                 !response.page.body.contains(secret),
-                "{path} tells {secret}: {}",
+                "{path} contains {secret}: {}",
                 response.page.body
             );
         }
@@ -309,20 +309,22 @@ async fn no_view_tells_a_secret() {
 }
 
 #[tokio::test]
-async fn who_had_a_group_is_known_with_its_upstream_and_its_interval() {
+async fn memberships_name_the_person_the_connector_and_the_interval() {
     let server = world().start().await;
     let ops = server.relying_party("ops");
     let (_, _) = signs_in(&server, (ALICE, ALICE_PASSWORD)).await;
     let token = ops.client_credentials_token().await;
-    let asked = "/memberships?group=developers&since=1h";
-    let held = ops.calls_api("GET", asked, &token, Value::Null).await.json;
-    let [membership] = held["memberships"].as_array().unwrap().as_slice() else { panic!("{held}") };
+    let query = "/memberships?group=developers&since=1h";
+    let found = ops.calls_api("GET", query, &token, Value::Null).await.json;
+    let [membership] = found["memberships"].as_array().unwrap().as_slice() else {
+        panic!("{found}")
+    };
     assert_eq!(
         (&membership["user_id"], &membership["connector"]),
         (&json!("id-of-alice"), &json!("local"))
     );
-    assert!(membership.get("until").is_none(), "{held}");
+    assert!(membership.get("until").is_none(), "{found}");
     let earlier = "/memberships?group=developers&since=2020-01-01&until=2020-01-02";
-    let held = ops.calls_api("GET", earlier, &token, Value::Null).await.json;
-    assert_eq!(held["memberships"], json!([]));
+    let found = ops.calls_api("GET", earlier, &token, Value::Null).await.json;
+    assert_eq!(found["memberships"], json!([]));
 }

@@ -1,5 +1,5 @@
-//! Tokens for the administrator's API: whose they are, whom they are for, and how long they live (threats 48
-//! and 127).
+//! Access tokens for the administrator's API: audience, lifetime, and which clients get them (threats 48 and
+//! 127).
 
 use serde_json::{Value, json};
 
@@ -12,9 +12,9 @@ fn world() -> World {
     World::new().client(Client::new("ops")).with(ADMINS)
 }
 
-/// Nothing stands behind it that an end could reach, and no cluster takes it for one of its own.
+/// No session could end it, so it is short-lived; its audience is the API alone, so no cluster accepts it.
 #[tokio::test]
-async fn a_clients_own_token_names_the_api_alone_and_dies_soon() {
+async fn a_client_credentials_token_has_the_api_as_audience_and_lives_15_minutes() {
     let yaml = "expiry:\n  idTokens: 24h";
     let server = world().client(Client::new("tool")).with(yaml).start().await;
     let ops = server.relying_party("ops");
@@ -25,9 +25,9 @@ async fn a_clients_own_token_names_the_api_alone_and_dies_soon() {
     assert_eq!(ops.calls_api("GET", "/sessions", &token, Value::Null).await.status, 200);
 }
 
-/// Its secret is in every copy of it, so whoever has one would be an administrator.
+/// A public client's secret is in every copy of the client, so it authenticates nobody.
 #[tokio::test]
-async fn a_public_client_gets_no_token_of_its_own_even_with_its_secret() {
+async fn a_public_client_gets_no_client_credentials_token_even_with_a_secret() {
     let server = world().client(Client::new("tool").with("public: true")).start().await;
     let tool = server.relying_party("tool");
     let fields = [("grant_type", "client_credentials"), ("scope", "countersign:admin")];
@@ -35,9 +35,9 @@ async fn a_public_client_gets_no_token_of_its_own_even_with_its_secret() {
     assert_eq!((response.status, response.error()), (400, "unauthorized_client"));
 }
 
-/// Whom a token names it is shown to: a cluster that was could bring it to the API.
+/// A token with a second audience is known to that audience, which could use it at the API.
 #[tokio::test]
-async fn a_token_that_another_application_may_see_opens_nothing() {
+async fn a_token_with_another_audience_is_refused_by_the_api() {
     let cluster = Client::new("cluster").with("trustedPeers: [ops]");
     let server = world().client(Client::new("tool")).client(cluster).start().await;
     let ops = server.relying_party("ops");

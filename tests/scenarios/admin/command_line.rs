@@ -1,4 +1,4 @@
-//! The administrator at a terminal: with the configuration file on the machine, or through the API.
+//! The command line: with the configuration file on the server's machine, or through the API.
 
 use std::process::Output;
 
@@ -19,8 +19,8 @@ pub async fn signs_in(server: &Server, who: (&str, &str)) -> String {
 }
 
 fn json(output: &Output) -> Value {
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
@@ -30,7 +30,7 @@ fn text(output: &Output) -> String {
 }
 
 #[tokio::test]
-async fn sessions_are_found_and_ended_from_the_machine_itself() {
+async fn sessions_are_listed_and_ended_on_the_servers_machine() {
     let server = world().start().await;
     let app = server.relying_party("example-app");
     let (alices, bobs) = (
@@ -54,9 +54,9 @@ async fn sessions_are_found_and_ended_from_the_machine_itself() {
     assert_eq!(json(&server.runs_command(&events, &[]))["events"][0]["actor"], "machine:carol");
 }
 
-/// Of those she names one is over already.
+/// One of the named sessions does not exist.
 #[tokio::test]
-async fn one_that_cannot_be_ended_hides_neither_the_others_nor_their_instants() {
+async fn an_unknown_session_id_fails_and_the_others_are_ended_and_reported() {
     let server = world().start().await;
     let mut tokens = Vec::new();
     for who in [(ALICE, ALICE_PASSWORD), (BOB, BOB_PASSWORD)] {
@@ -68,27 +68,30 @@ async fn one_that_cannot_be_ended_hides_neither_the_others_nor_their_instants() 
     let end = ["sessions", "end", &first, "nobody", &last, "--config", "CONFIG"];
     let output = server.runs_command(&end, &[]);
     assert!(!output.status.success());
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("nobody") && !said.contains(&first), "{said}");
-    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert!(told[0]["tokens_until"].is_string() && told[1]["tokens_until"].is_string(), "{told}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("nobody") && !stderr.contains(&first), "{stderr}");
+    let ended: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(
+        ended[0]["tokens_until"].is_string() && ended[1]["tokens_until"].is_string(),
+        "{ended}"
+    );
     let app = server.relying_party("example-app");
     for token in &tokens {
         assert_eq!(app.refreshes(token).await.error(), "invalid_grant");
     }
 }
 
-/// The restore guide's own words: `sessions end --before NOW`.
+/// The command of the restore guide: `sessions end --before NOW`.
 #[tokio::test]
-async fn everybody_is_thrown_out_though_no_server_runs() {
+async fn all_sessions_can_be_ended_while_the_server_is_stopped() {
     let mut server = world().start().await;
     let refresh = signs_in(&server, (ALICE, ALICE_PASSWORD)).await;
     server.stop().await;
     let end = ["sessions", "end", "--config", "CONFIG", "--before", "NOW"];
-    let unasked = server.runs_command(&end, &[]);
-    assert!(!unasked.status.success());
-    let said = String::from_utf8_lossy(&unasked.stderr);
-    assert!(said.contains("sessions") && said.contains("--yes"), "{said}");
+    let unconfirmed = server.runs_command(&end, &[]);
+    assert!(!unconfirmed.status.success());
+    let stderr = String::from_utf8_lossy(&unconfirmed.stderr);
+    assert!(stderr.contains("sessions") && stderr.contains("--yes"), "{stderr}");
     let ended = json(&server.runs_command(&[&end[..], &["--yes"]].concat(), &[]));
     assert_eq!(ended["sessions"], 1);
     server.restart().await;
@@ -97,7 +100,7 @@ async fn everybody_is_thrown_out_though_no_server_runs() {
 }
 
 #[tokio::test]
-async fn the_same_commands_work_from_afar_through_the_api() {
+async fn the_same_commands_work_remotely_through_the_api() {
     let server = world().start().await;
     let app = server.relying_party("example-app");
     let refresh = signs_in(&server, (ALICE, ALICE_PASSWORD)).await;
@@ -127,9 +130,9 @@ async fn the_same_commands_work_from_afar_through_the_api() {
     assert!(String::from_utf8_lossy(&refused.stderr).contains("invalid_client"));
 }
 
-/// Threat 132: a name somebody else chose moves no cursor.
+/// Threat 132 included: error messages are one line of plain text.
 #[tokio::test]
-async fn what_cannot_be_understood_is_said_in_a_line() {
+async fn invalid_arguments_are_explained_on_standard_error() {
     let server = world().start().await;
     for (arguments, expected) in [
         (vec!["sessions", "list"], "COUNTERSIGN_CONFIG"),
@@ -148,7 +151,7 @@ async fn what_cannot_be_understood_is_said_in_a_line() {
         (vec!["keys", "list", "--url", "http://127.0.0.1:1/dex"], "COUNTERSIGN_CLIENT_ID"),
     ] {
         let output = server.runs_command(&arguments, &[]);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(!output.status.success() && said.contains(expected), "{arguments:?}: {said}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && stderr.contains(expected), "{arguments:?}: {stderr}");
     }
 }

@@ -1,4 +1,4 @@
-//! The administrator's commands as a person at a terminal sees them.
+//! The commands on a terminal: column widths, colours, empty lists, confirmation.
 
 use std::process::Output;
 
@@ -7,7 +7,7 @@ use crate::world::{ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Person, Server};
 
 const CONFIG: (&str, &str) = ("COUNTERSIGN_CONFIG", "config.yaml");
 
-/// Without colours and the terminal's carriage returns.
+/// Removes colours and carriage returns.
 fn lines(output: &Output) -> Vec<String> {
     let text = String::from_utf8(output.stdout.clone()).unwrap().replace('\r', "");
     let mut plain = String::new();
@@ -28,9 +28,9 @@ fn sessions_of(server: &Server, user: &str) -> usize {
     page["sessions"].as_array().unwrap().len()
 }
 
-/// Issue 9: tables fit 80 and 120 columns, whatever the names; `--wide` leaves nothing out.
+/// Issue 9: tables fit 80 and 120 columns; `--wide` leaves out nothing.
 #[tokio::test]
-async fn tables_fit_the_terminal() {
+async fn tables_fit_the_width_of_the_terminal() {
     let long = "a.person.with.a.very.long.name.indeed@engineering.example.com";
     let server = world().person(Person::new(long, BOB_PASSWORD)).start().await;
     for who in [(ALICE, ALICE_PASSWORD), (BOB, BOB_PASSWORD), (long, BOB_PASSWORD)] {
@@ -65,7 +65,7 @@ async fn tables_fit_the_terminal() {
 }
 
 #[tokio::test]
-async fn times_are_relative_and_colours_can_be_turned_off() {
+async fn times_are_relative_on_a_terminal_and_no_color_is_respected() {
     let server = world().start().await;
     signs_in(&server, (ALICE, ALICE_PASSWORD)).await;
     let list = |env: &[(&str, &str)]| {
@@ -84,7 +84,7 @@ async fn times_are_relative_and_colours_can_be_turned_off() {
 }
 
 #[tokio::test]
-async fn an_empty_list_says_so() {
+async fn an_empty_list_prints_a_message() {
     let server = world().start().await;
     for (command, expected) in [
         ("countersign sessions list", "There are no live sessions."),
@@ -99,9 +99,9 @@ async fn an_empty_list_says_so() {
     }
 }
 
-/// The question before many sessions end: only `yes` ends them.
+/// Only `yes` confirms.
 #[tokio::test]
-async fn ending_many_sessions_is_confirmed_on_the_terminal() {
+async fn ending_many_sessions_requires_confirmation_on_a_terminal() {
     let server = world().start().await;
     signs_in(&server, (ALICE, ALICE_PASSWORD)).await;
     signs_in(&server, (BOB, BOB_PASSWORD)).await;

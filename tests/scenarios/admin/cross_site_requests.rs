@@ -1,5 +1,5 @@
-//! The administrator's doors under attack (threats K 120 to 123, L 127): who is none, and what other web sites
-//! can make a browser do.
+//! Requests of other web sites, and of people and clients that are no administrators (threats K 120 to 123, L
+//! 127).
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ const SKIP: &str = "oauth2:\n  skipApprovalScreen: true";
 const UPSTREAM: &str = "connectors:\n- type: mockCallback\n  id: mock\n  name: Mock\n";
 const SCOPES: &str = "openid email groups offline_access";
 
-/// An API, a cluster with a webhook, one with distributed groups, and an upstream.
+/// An API, a client with a TokenReview webhook, one with distributed groups, and an upstream.
 pub fn world() -> World {
     let webhook = format!("kubernetes: {{webhook: {{secret: {CREDENTIAL}}}}}");
     World::new()
@@ -38,7 +38,7 @@ async fn signed_in(server: &Server, who: (&str, &str)) -> Browser {
     browser
 }
 
-pub async fn laptop(server: &Server, who: (&str, &str), client: &str) -> SignedInClient {
+pub async fn sign_in_at(server: &Server, who: (&str, &str), client: &str) -> SignedInClient {
     SignedInClient::sign_in(who, server, client, SCOPES, &[("connector_id", "local")]).await
 }
 
@@ -47,12 +47,14 @@ fn cookies_of(browser: &Browser) -> String {
     all.collect::<Vec<_>>().join("; ")
 }
 
-/// L 127: all that another site's page, or a name that now leads here, can make her browser send.
+/// L 127: what another site's page, or a host name rebound to the server, can make her browser send.
 #[tokio::test]
-async fn no_other_site_acts_through_an_administrators_browser() {
+async fn requests_from_another_site_are_refused_by_the_api() {
     let server = world().start().await;
-    let (ops, bobs) =
-        (server.relying_party("ops"), laptop(&server, (BOB, BOB_PASSWORD), "example-app").await);
+    let (ops, bobs) = (
+        server.relying_party("ops"),
+        sign_in_at(&server, (BOB, BOB_PASSWORD), "example-app").await,
+    );
     let token = ops.client_credentials_token().await;
     let everything = "{\"everything\": \"true\"}";
     let found = ops.calls_api("GET", "/sessions", &token, Value::Null).await.json;
@@ -87,14 +89,14 @@ async fn no_other_site_acts_through_an_administrators_browser() {
     let form = [("access_token", token.as_str()), ("everything", "true")];
     let posted = send(bare_client().post(server.url("/api/v1/sessions/end")).form(&form)).await;
     assert_eq!(posted.status, 401);
-    assert_eq!(bobs.app.refreshes(&bobs.refresh_token).await.status, 200, "nothing has ended");
+    assert_eq!(bobs.app.refreshes(&bobs.refresh_token).await.status, 200, "no session ended");
     let keys = ops.calls_api("GET", "/keys", &token, Value::Null).await.json;
     assert_eq!(keys["keys"].as_array().unwrap().len(), 1, "nothing was rotated");
 }
 
-/// L 127: who is none any more, who only seems one, and what has proved nothing.
+/// L 127: administrators are named by connector and group; clients without a secret get no token.
 #[tokio::test]
-async fn a_group_of_that_name_elsewhere_makes_nobody_an_administrator() {
+async fn a_group_of_the_same_name_at_another_connector_grants_no_administration() {
     let admins = |connector: &str| {
         format!(
             "admin:\n  groups:\n    - {{connector: {connector}, group: authors}}\n  clients: [ops, cli]"
@@ -106,14 +108,14 @@ async fn a_group_of_that_name_elsewhere_makes_nobody_an_administrator() {
         ops.calls_api("GET", "/sessions", token, Value::Null).await.status
     };
     let mut server = world.clone().with(&admins("mock")).start().await;
-    let (mut kilgore, ops) = (server.browser(), server.relying_party("ops"));
+    let (mut user, ops) = (server.browser(), server.relying_party("ops"));
     let request =
         ops.auth_request_with("openid groups countersign:admin", &[("connector_id", "mock")]);
-    let auth_response = kilgore.logs_in(&request, "", "").await;
+    let auth_response = user.logs_in(&request, "", "").await;
     let tokens = ops.redeems(&request, &auth_response).await;
     assert_eq!(claims(tokens.id_token())["groups"], json!(["authors"]));
     assert_eq!(get(&server, tokens.access_token()).await, 200);
-    // D 48: a client without a secret has proved nothing.
+    // D 48: a client without a secret is not authenticated.
     let credentials = [("grant_type", "client_credentials"), ("scope", "countersign:admin")];
     let refused = server.relying_party("cli").exchange(&credentials).await;
     assert!(refused.status >= 400 && refused.json["access_token"].is_null(), "{refused:?}");
@@ -121,7 +123,7 @@ async fn a_group_of_that_name_elsewhere_makes_nobody_an_administrator() {
     assert_eq!(get(&server, &own).await, 200);
     server.stop().await;
 
-    // The same groups, of another connector; and a client that is no longer named.
+    // The same groups at another connector, and a client that is no longer in `admin.clients`.
     let server = world.clone().with(&admins("local")).start().await;
     assert_eq!(get(&server, tokens.access_token()).await, 403);
     drop(server);
@@ -132,9 +134,9 @@ async fn a_group_of_that_name_elsewhere_makes_nobody_an_administrator() {
     assert_eq!(get(&server, &own).await, 403);
 }
 
-/// K 123: allowed origins are for what applications ask; K 120: and no host that was asked is repeated.
+/// K 123: `allowedOrigins` applies to endpoints for clients only. K 120: an unknown Host is not repeated.
 #[tokio::test]
-async fn no_script_reads_what_is_for_administrators_clusters_and_people() {
+async fn cors_does_not_apply_to_the_api_the_cluster_endpoints_and_pages() {
     let paths = [
         "/api/v1/sessions",
         "/api/v1/openapi.json",
@@ -163,20 +165,23 @@ async fn no_script_reads_what_is_for_administrators_clusters_and_people() {
             "GET /dex{path} HTTP/1.1\r\nHost: evil.example.com\r\nX-Forwarded-Host: \
              evil.example.com\r\nCookie: {cookies}\r\nConnection: close\r\n\r\n"
         );
-        let said = send_bytes(&server, request);
-        assert!(said.starts_with("HTTP/1.1 ") && !said.starts_with("HTTP/1.1 5"), "{said}");
-        assert!(!said.contains("evil"), "{path}: {said}");
+        let response = send_bytes(&server, request);
+        assert!(
+            response.starts_with("HTTP/1.1 ") && !response.starts_with("HTTP/1.1 5"),
+            "{response}"
+        );
+        assert!(!response.contains("evil"), "{path}: {response}");
     }
 }
 
-/// K 121 and 122, for the pages where something can be ended.
+/// K 121 and 122, for pages with buttons that end sessions.
 #[tokio::test]
-async fn pages_that_end_something_are_framed_by_nobody() {
+async fn account_pages_cannot_be_framed_and_run_no_inline_code() {
     let server = world().start().await;
-    laptop(&server, (ALICE, ALICE_PASSWORD), "example-app").await;
+    sign_in_at(&server, (ALICE, ALICE_PASSWORD), "example-app").await;
     let mut alice = signed_in(&server, (ALICE, ALICE_PASSWORD)).await;
-    let place = alice.opens(server.url("/")).await.attributes(".place a", "href").remove(0);
-    for path in ["/dex/", "/dex/sessions", "/dex/groups", &place, "/dex/sessions/nobody"] {
+    let session = alice.opens(server.url("/")).await.attributes(".place a", "href").remove(0);
+    for path in ["/dex/", "/dex/sessions", "/dex/groups", &session, "/dex/sessions/nobody"] {
         let page = alice.get(format!("{}{path}", server.origin())).await;
         let policy = page.header("content-security-policy").unwrap();
         for directive in ["default-src 'none'", "frame-ancestors 'none'", "form-action 'self'"] {
@@ -184,7 +189,7 @@ async fn pages_that_end_something_are_framed_by_nobody() {
         }
         assert!(!policy.contains("unsafe"), "{path}: {policy}");
         assert_eq!(page.header("x-frame-options"), Some("DENY"), "{path}");
-        // Error pages send none: one of them may stand in a pop-up on the way to an application.
+        // Error pages send none, since one can appear in a pop-up during a client's login.
         let opener_policy = (page.status == 200).then_some("same-origin");
         assert_eq!(page.header("cross-origin-opener-policy"), opener_policy, "{path}");
         assert!(page.all("script, style, [style], iframe, [onclick]").is_empty(), "{path}");

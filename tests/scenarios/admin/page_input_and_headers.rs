@@ -1,4 +1,4 @@
-//! What the administrator's pages are made of: headers, sizes, odd names, odd questions, keys and the log.
+//! The administrator's pages: headers, size, untrusted text, malformed input, key rotation.
 
 use crate::scenarios::admin::pages::ADMINS;
 use crate::world::{ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Browser, Person, Server, World};
@@ -15,7 +15,7 @@ const PAGES: [&str; 10] = [
     "/admin/connectors",
     "/admin/keys",
 ];
-/// Design.md section 6, stylesheets included.
+/// The page size that the design allows, stylesheets included.
 const LARGEST_PAGE: usize = 30 * 1024;
 
 async fn alice(server: &Server) -> Browser {
@@ -33,9 +33,9 @@ async fn signs_in(server: &Server, agent: &str, who: (&str, &str)) {
     browser.signs_in(who.0, who.1).await;
 }
 
-/// Threats 121 and 122, and a page each under 30 KB.
+/// Threats 121 and 122.
 #[tokio::test]
-async fn no_page_is_framed_kept_or_heavy() {
+async fn admin_pages_are_not_framed_not_cached_and_under_30_kb() {
     let server = World::new().with(ADMINS).start().await;
     for _ in 0..14 {
         signs_in(&server, "curl/8.5.0", (BOB, BOB_PASSWORD)).await;
@@ -75,43 +75,43 @@ async fn no_page_is_framed_kept_or_heavy() {
 
 /// Threat 83.
 #[tokio::test]
-async fn names_that_people_and_browsers_chose_are_harmless() {
+async fn names_chosen_by_users_are_escaped() {
     let evil = "<img src=x onerror=alert(1)>\u{202e}gpj.exe{{7*7}}";
     let alice_herself = Person::new(ALICE, ALICE_PASSWORD).groups(&["admins", evil]);
     let server = World::new().person(alice_herself).with(ADMINS).start().await;
     signs_in(&server, "<b>Evil</b>/1 \"'&", (BOB, BOB_PASSWORD)).await;
     let mut alice = alice(&server).await;
     let mine = alice.page().attributes("tbody tr a", "href");
-    let typed = "%3Cimg%20src%3Dx%3E%E2%80%AE%22%27";
+    let input = "%3Cimg%20src%3Dx%3E%E2%80%AE%22%27";
     let pages = [
         "/admin".to_owned(),
         mine[0].trim_start_matches("/dex").to_owned(),
         mine[1].trim_start_matches("/dex").to_owned(),
         "/admin/events".to_owned(),
         "/admin/explain?user=alice%40example.com".to_owned(),
-        format!("/admin?text={typed}&group={typed}"),
-        format!("/admin?created_since={typed}"),
-        format!("/admin?{typed}=1"),
-        format!("/admin/end?user={typed}"),
-        format!("/admin/memberships?group={typed}"),
-        format!("/admin/explain?user={typed}&client={typed}"),
+        format!("/admin?text={input}&group={input}"),
+        format!("/admin?created_since={input}"),
+        format!("/admin?{input}=1"),
+        format!("/admin/end?user={input}"),
+        format!("/admin/memberships?group={input}"),
+        format!("/admin/explain?user={input}&client={input}"),
     ];
     let mut shown = 0;
     for path in pages {
         let page = alice.opens(server.url(&path)).await;
         let main = page.all("main img, main b[onclick], main script");
         assert!(main.is_empty(), "{path}: {main:?}");
-        // What was typed stands in its field as it was typed, and nowhere else.
-        let told = page.text();
-        assert!(!told.contains('\u{202e}'), "{path}: {told}");
-        shown += usize::from(told.contains("<img src=x onerror=alert(1)>gpj.exe{{7*7}}"));
+        // Input is shown in its field only.
+        let text = page.text();
+        assert!(!text.contains('\u{202e}'), "{path}: {text}");
+        shown += usize::from(text.contains("<img src=x onerror=alert(1)>gpj.exe{{7*7}}"));
     }
-    assert!(shown >= 2, "it is shown as what it is");
+    assert!(shown >= 2, "the name is shown as text");
 }
 
-/// Threat 129: whatever is typed into an address is the typist's mistake.
+/// Threat 129.
 #[tokio::test]
-async fn odd_questions_are_answered_with_what_is_wrong() {
+async fn malformed_queries_get_400_with_a_message_at_the_field() {
     let server = World::new().with(ADMINS).start().await;
     let mut alice = alice(&server).await;
     for query in [
@@ -131,8 +131,8 @@ async fn odd_questions_are_answered_with_what_is_wrong() {
     }
     let page = alice.opens(server.url("/admin?seen_since=2026-99-99")).await;
     let field = page.attributes("#seen_since", "aria-describedby");
-    assert_eq!(page.all(&format!("#{}", field[0])).len(), 1, "it is said at its field");
-    assert_eq!(page.attributes("#seen_since", "value"), ["2026-99-99"], "and can be corrected");
+    assert_eq!(page.all(&format!("#{}", field[0])).len(), 1, "the message is tied to its field");
+    assert_eq!(page.attributes("#seen_since", "value"), ["2026-99-99"], "the input is kept");
     for query in ["since=2026-01-02&until=2026-01-01&group=a", "group=a&page=x"] {
         let page = alice.get(server.url(&format!("/admin/memberships?{query}"))).await;
         assert_eq!(page.status, 400, "{query}: {}", page.text());
@@ -148,7 +148,7 @@ async fn odd_questions_are_answered_with_what_is_wrong() {
 }
 
 #[tokio::test]
-async fn pages_of_sessions_follow_one_another() {
+async fn pages_of_sessions_are_complete() {
     let server = World::new().with(ADMINS).start().await;
     for _ in 0..30 {
         signs_in(&server, "curl/8.5.0", (BOB, BOB_PASSWORD)).await;
@@ -156,27 +156,27 @@ async fn pages_of_sessions_follow_one_another() {
     let mut alice = alice(&server).await;
     let mut next = Some(server.url("/admin?user=bob%40example.com"));
     let mut seen = std::collections::BTreeSet::new();
-    let mut turned = 0;
+    let mut pages = 0;
     while let Some(url) = next {
         let page = alice.opens(&url).await;
         seen.extend(page.attributes("tbody a", "href"));
         next = page.link("Next page").map(String::from);
-        turned += 1;
+        pages += 1;
     }
-    assert_eq!((seen.len(), turned), (30, 2));
+    assert_eq!((seen.len(), pages), (30, 2));
     assert!(alice.page().link("First page").is_some());
 }
 
 #[tokio::test]
-async fn the_next_key_is_made_now_and_who_did_it_is_in_the_log() {
+async fn rotating_the_key_on_the_page_is_recorded_with_the_administrator() {
     let server = World::new().with(ADMINS).start().await;
     let mut alice = alice(&server).await;
-    for (made, said) in [(2, "Key 2 has been made"), (2, "Key 2 had been made already")] {
+    for (keys, message) in [(2, "Key 2 has been made"), (2, "Key 2 had been made already")] {
         alice.opens(server.url("/admin/keys")).await;
         let form = alice.page().form_with("csrf").unwrap();
         let page = alice.submits(form).await;
-        assert!(page.text().contains(said), "{said}: {}", page.text());
-        assert_eq!(page.all("tbody tr").len(), made, "{}", page.text());
+        assert!(page.text().contains(message), "{message}: {}", page.text());
+        assert_eq!(page.all("tbody tr").len(), keys, "{}", page.text());
     }
     assert!(alice.page().text().contains("Next: published"), "{}", alice.page().text());
     let page = alice.opens(server.url("/admin/events?kind=key_rotated")).await;

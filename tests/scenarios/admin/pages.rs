@@ -1,5 +1,5 @@
-//! The administrator's pages without a screen: finding, previewing, ending, and who may (threats 61, 83, 120-122,
-//! 127-129).
+//! The administrator's pages: finding, previewing and ending sessions, and access to them (threats 61, 83,
+//! 120-122, 127-129).
 
 use std::process::Command;
 use std::time::Duration;
@@ -26,7 +26,7 @@ const PAGES: [&str; 9] = [
 ];
 const BOBS: &str = "/admin/end?user=bob%40example.com";
 
-/// What Bob's application holds of him.
+/// The tokens of one grant.
 struct Held {
     app: RelyingParty,
     access: String,
@@ -34,7 +34,7 @@ struct Held {
 }
 
 impl Held {
-    async fn by(server: &Server, who: (&str, &str)) -> Self {
+    async fn sign_in(server: &Server, who: (&str, &str)) -> Self {
         let app = server.relying_party("example-app");
         let request = app.auth_request("openid email groups offline_access");
         let auth_response = server.browser().logs_in(&request, who.0, who.1).await;
@@ -43,12 +43,12 @@ impl Held {
         Self { app, access, refresh }
     }
 
-    async fn works(&self) -> bool {
+    async fn is_accepted(&self) -> bool {
         self.app.userinfo(&self.access).await.status == 200
     }
 }
 
-/// Alice in front of a page of ours.
+/// Alice signed in, at this page.
 async fn alice_at(server: &Server, path: &str) -> Browser {
     let mut alice = server.browser();
     alice.opens(server.url(path)).await;
@@ -57,13 +57,13 @@ async fn alice_at(server: &Server, path: &str) -> Browser {
     alice
 }
 
-/// RFC 3339 of seconds since 1970.
+/// RFC 3339 of seconds since the epoch, by the program `date`.
 fn date(at: i64) -> String {
-    let said = Command::new("date").args(["-u", "-d", &format!("@{at}"), "+%FT%TZ"]).output();
-    String::from_utf8(said.unwrap().stdout).unwrap().trim().to_owned()
+    let output = Command::new("date").args(["-u", "-d", &format!("@{at}"), "+%FT%TZ"]).output();
+    String::from_utf8(output.unwrap().stdout).unwrap().trim().to_owned()
 }
 
-/// The button of a form that posts.
+/// Submits the page's POST form with added fields.
 async fn presses(browser: &mut Browser, fields: &[(&str, &str)]) -> Page {
     let form = browser.page().forms().into_iter().find(|form| form.is_post).expect("a form");
     let mut form = form;
@@ -72,11 +72,11 @@ async fn presses(browser: &mut Browser, fields: &[(&str, &str)]) -> Page {
 }
 
 #[tokio::test]
-async fn alice_finds_previews_and_ends_bobs_sessions_and_is_told_when_the_last_token_dies() {
+async fn alice_finds_previews_and_ends_bobs_sessions_and_sees_when_the_last_token_expires() {
     let server = World::new().with(ADMINS).start().await;
     let (bobs, hers) = (
-        Held::by(&server, (BOB, BOB_PASSWORD)).await,
-        Held::by(&server, (ALICE, ALICE_PASSWORD)).await,
+        Held::sign_in(&server, (BOB, BOB_PASSWORD)).await,
+        Held::sign_in(&server, (ALICE, ALICE_PASSWORD)).await,
     );
     let mut alice = alice_at(&server, "/admin").await;
     assert_eq!(alice.page().all("tbody tr").len(), 3, "{}", alice.page().text());
@@ -92,31 +92,31 @@ async fn alice_finds_previews_and_ends_bobs_sessions_and_is_told_when_the_last_t
     assert_eq!(page.all(".sums dd"), ["1", "1", "1"], "{}", page.text());
     assert!(page.all(".chips").concat().contains("The example-app 1"), "{}", page.text());
     let announced = page.attributes("main p time", "datetime").remove(0);
-    assert!(bobs.works().await, "a preview ends nothing");
+    assert!(bobs.is_accepted().await, "a preview ends nothing");
     let page = presses(&mut alice, &[]).await;
-    let told = page.all("[role=status]").concat();
-    for said in ["One session has ended", "One grant has ended", "dies", "UTC", "Kubernetes"] {
-        assert!(told.contains(said), "{said}: {told}");
+    let status = page.all("[role=status]").concat();
+    for expected in ["One session has ended", "One grant has ended", "dies", "UTC", "Kubernetes"] {
+        assert!(status.contains(expected), "{expected}: {status}");
     }
     assert_eq!(page.attributes(".note time", "datetime"), std::slice::from_ref(&announced));
-    // Not before what the token itself says, and not later than a second after.
-    let dies = claims(&bobs.access)["exp"].as_i64().unwrap();
-    let dies_at = [date(dies), date(dies + 1)];
-    assert!(dies_at.contains(&announced), "{announced}, not {dies_at:?}");
+    // The token's own `exp`, or up to a second later.
+    let expires_at = claims(&bobs.access)["exp"].as_i64().unwrap();
+    let expected = [date(expires_at), date(expires_at + 1)];
+    assert!(expected.contains(&announced), "{announced}, not {expected:?}");
 
-    assert!(!bobs.works().await);
+    assert!(!bobs.is_accepted().await);
     assert_eq!(bobs.app.refreshes(&bobs.refresh).await.error(), "invalid_grant");
-    assert!(hers.works().await, "nobody else's");
+    assert!(hers.is_accepted().await, "other sessions stay live");
     let page = alice.opens(server.url("/admin/events?kind=sessions_ended")).await;
     let rows = page.all("tbody tr");
     assert!(rows.len() == 1 && rows[0].contains("user:id-of-alice@local"), "{rows:?}");
-    assert!(rows[0].contains("text: BOB@"), "the filter is in the log: {rows:?}");
+    assert!(rows[0].contains("text: BOB@"), "the event contains the filter: {rows:?}");
 }
 
 #[tokio::test]
-async fn one_session_is_shown_in_full_and_ended_by_parts() {
+async fn a_session_page_shows_details_and_ends_one_grant_or_the_session() {
     let server = World::new().with(ADMINS).start().await;
-    let bobs = Held::by(&server, (BOB, BOB_PASSWORD)).await;
+    let bobs = Held::sign_in(&server, (BOB, BOB_PASSWORD)).await;
     let mut alice = alice_at(&server, "/admin?user=bob%40example.com").await;
     let page = alice.clicks("bob").await.clone();
     for shown in
@@ -124,18 +124,18 @@ async fn one_session_is_shown_in_full_and_ended_by_parts() {
     {
         assert!(page.text().contains(shown), "{shown}: {}", page.text());
     }
-    assert!(!page.all(".trace li").is_empty(), "how he signed in: {}", page.text());
+    assert!(!page.all(".trace li").is_empty(), "the trace of the sign-in: {}", page.text());
     let grant = page.attributes("button[name=grant]", "value").remove(0);
     let page = presses(&mut alice, &[("grant", &grant)]).await;
     assert!(page.text().contains("The session goes on"), "{}", page.text());
-    assert!(!bobs.works().await);
+    assert!(!bobs.is_accepted().await);
     assert!(page.attributes("button[name=grant]", "value").is_empty());
     let session = page.attributes("button[name=session]", "value").remove(0);
     let page = presses(&mut alice, &[("session", &session)]).await;
     assert!(page.text().contains("One session has ended"), "{}", page.text());
     assert!(page.text().contains("Ended by user:id-of-alice@local"), "{}", page.text());
     assert_eq!(alice.opens(server.url("/admin")).await.all("tbody tr").len(), 1, "only her own");
-    // The same by a form of another page is nothing at all.
+    // A session id in the form of another page is refused.
     let other = [("session", session.as_str())];
     let csrf = alice.opens(server.url("/admin/keys")).await.attributes("[name=csrf]", "value");
     let fields = [("csrf", csrf[0].as_str()), other[0]];
@@ -143,11 +143,11 @@ async fn one_session_is_shown_in_full_and_ended_by_parts() {
     assert_eq!(page.status, 400, "{}", page.text());
 }
 
-/// Threat 127: a form that is not ours, or was given to somebody else, changes nothing.
+/// Threat 127: a form with a missing or foreign CSRF token changes nothing.
 #[tokio::test]
-async fn no_form_from_elsewhere_ends_anything() {
+async fn a_form_without_the_right_csrf_token_ends_nothing() {
     let server = World::new().with(ADMINS).start().await;
-    let bobs = Held::by(&server, (BOB, BOB_PASSWORD)).await;
+    let bobs = Held::sign_in(&server, (BOB, BOB_PASSWORD)).await;
     let mut alice = alice_at(&server, BOBS).await;
     let mut bob = server.browser();
     bob.opens(server.url("/")).await;
@@ -162,23 +162,27 @@ async fn no_form_from_elsewhere_ends_anything() {
     }
     let hers = alice.page().attributes("[name=csrf]", "value").remove(0);
     let page = alice.get(server.url(&format!("{BOBS}&csrf={hers}"))).await;
-    assert_eq!(page.status, 400, "a link does nothing: {}", page.text());
+    assert_eq!(page.status, 400, "GET ends nothing: {}", page.text());
     let page = bob.post_form(server.url(BOBS), &[("csrf", &his)]).await;
     assert_eq!(page.status, 403, "{}", page.text());
     let page = server.browser().post_form(server.url(BOBS), &[("csrf", &hers)]).await;
-    assert_eq!(page.status, 303, "a stranger is asked to sign in");
-    assert!(bobs.works().await);
+    assert_eq!(page.status, 303, "not signed in: redirected to the login");
+    assert!(bobs.is_accepted().await);
     let page = presses(&mut alice, &[]).await;
-    assert!(page.text().contains("One session has ended"), "this very form does: {}", page.text());
+    assert!(
+        page.text().contains("One session has ended"),
+        "the right form ends it: {}",
+        page.text()
+    );
 }
 
 #[tokio::test]
-async fn a_stale_sign_in_is_renewed_first_and_nothing_typed_is_lost() {
+async fn an_old_authentication_is_renewed_before_ending_and_input_is_kept() {
     if Need::Clock.is_missing() {
         return;
     }
     let server = World::with_clock().with(ADMINS).start().await;
-    let bobs = Held::by(&server, (BOB, BOB_PASSWORD)).await;
+    let bobs = Held::sign_in(&server, (BOB, BOB_PASSWORD)).await;
     let mut alice = alice_at(&server, BOBS).await;
     server.advance(Duration::from_secs(14 * 60));
     alice.opens(server.url(BOBS)).await;
@@ -192,7 +196,7 @@ async fn a_stale_sign_in_is_renewed_first_and_nothing_typed_is_lost() {
     let page = presses(&mut alice, &[]).await;
     assert!(page.text().contains("One session has ended"), "{}", page.text());
     assert_eq!(bobs.app.refreshes(&bobs.refresh).await.error(), "invalid_grant");
-    // Looking needs no new sign-in.
+    // Reading needs no recent authentication.
     server.advance(Duration::from_secs(3600));
     let page = alice.opens(server.url("/admin/keys")).await;
     assert!(page.text().contains("Signing keys"), "{}", page.text());
@@ -200,22 +204,22 @@ async fn a_stale_sign_in_is_renewed_first_and_nothing_typed_is_lost() {
     assert!(page.form_with("password").is_some(), "{}", page.text());
 }
 
-/// Whoever begins after the preview was not in it.
+/// Sessions that begin after the preview are not ended.
 #[tokio::test]
-async fn what_ends_is_what_was_previewed() {
+async fn sessions_that_begin_after_the_preview_stay_live() {
     let server = World::new().with(ADMINS).start().await;
-    let first = Held::by(&server, (BOB, BOB_PASSWORD)).await;
+    let first = Held::sign_in(&server, (BOB, BOB_PASSWORD)).await;
     let mut alice = alice_at(&server, BOBS).await;
-    let later = Held::by(&server, (BOB, BOB_PASSWORD)).await;
+    let later = Held::sign_in(&server, (BOB, BOB_PASSWORD)).await;
     presses(&mut alice, &[]).await;
-    assert!(!first.works().await);
-    assert!(later.works().await);
+    assert!(!first.is_accepted().await);
+    assert!(later.is_accepted().await);
 }
 
 #[tokio::test]
-async fn everything_ends_only_when_the_box_is_ticked() {
+async fn all_sessions_end_only_with_the_checkbox() {
     let server = World::new().with(ADMINS).start().await;
-    let bobs = Held::by(&server, (BOB, BOB_PASSWORD)).await;
+    let bobs = Held::sign_in(&server, (BOB, BOB_PASSWORD)).await;
     let mut alice = alice_at(&server, "/admin/end").await;
     for query in [
         "?everything=yes",
@@ -235,18 +239,18 @@ async fn everything_ends_only_when_the_box_is_ticked() {
         assert_eq!(page.status, 400, "{}", page.text());
         assert!(page.text().contains("Nothing was ended"), "{}", page.text());
     }
-    assert!(bobs.works().await);
+    assert!(bobs.is_accepted().await);
     let page = presses(&mut alice, &[("sure", "yes")]).await;
     assert_eq!(page.status, 200, "{}", page.text());
-    for said in ["2 sessions have ended", "Your own session has ended too"] {
-        assert!(page.text().contains(said), "{said}: {}", page.text());
+    for expected in ["2 sessions have ended", "Your own session has ended too"] {
+        assert!(page.text().contains(expected), "{expected}: {}", page.text());
     }
-    assert!(!bobs.works().await);
+    assert!(!bobs.is_accepted().await);
     assert!(alice.opens(server.url("/admin")).await.form_with("password").is_some());
 }
 
 #[tokio::test]
-async fn nobody_else_sees_any_of_it() {
+async fn only_administrators_see_the_pages() {
     let server = World::new().with(ADMINS).start().await;
     for path in PAGES.iter().chain(&["/admin/keys", "/admin/sessions/x"]) {
         let mut bob = server.browser();

@@ -1,4 +1,4 @@
-//! The administrator in a real browser, in front of a hundred thousand sessions; pictures of it are in
+//! The administrator's pages in Chromium, with a hundred thousand sessions. Writes pictures to
 //! target/screenshots.
 
 use thirtyfour::By;
@@ -8,9 +8,9 @@ use crate::world::{
     ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Chromium, Client, Display, Need, Server, World,
 };
 
-const CROWD: u32 = 100_000;
+const SESSIONS: u32 = 100_000;
 
-/// Bob has lost his laptop; what it holds is returned.
+/// Bob signs in; returns his refresh token. Then many other sessions are inserted.
 async fn start() -> (Server, String) {
     let world = World::new().client(Client::new("kubernetes")).client(Client::public("cli"));
     let server = world.with(ADMINS).start().await;
@@ -18,17 +18,18 @@ async fn start() -> (Server, String) {
     let request = app.auth_request("openid email groups offline_access");
     let auth_response = server.browser().logs_in(&request, BOB, BOB_PASSWORD).await;
     let refresh = app.redeems(&request, &auth_response).await.refresh_token().to_owned();
-    server.inserts_sessions(CROWD);
+    server.inserts_sessions(SESSIONS);
     (server, refresh)
 }
 
-async fn looks_at(alice: &Chromium, name: &str) {
+async fn checks_layout(alice: &Chromium, name: &str) {
     alice.sees("nav [aria-current]").await;
     alice.screenshot(name).await;
     assert!(!alice.overflows().await, "{name} is wider than the screen");
-    let said = alice.console().await;
-    let bad: Vec<_> = said.iter().filter(|line| line.contains("Security Policy")).collect();
-    assert!(bad.is_empty(), "{name}: {bad:?}");
+    let console = alice.console().await;
+    let violations: Vec<_> =
+        console.iter().filter(|line| line.contains("Security Policy")).collect();
+    assert!(violations.is_empty(), "{name}: {violations:?}");
     assert_eq!(alice.driver.find_all(By::Css("h1")).await.unwrap().len(), 1, "{name}");
     for button in alice.driver.find_all(By::Css("button, .button, input")).await.unwrap() {
         if button.is_displayed().await.unwrap() {
@@ -43,34 +44,34 @@ async fn looks_at(alice: &Chromium, name: &str) {
     }
 }
 
-/// From the list of everybody to one person's session, and its end.
+/// From the list of all sessions to Bob's, which is ended.
 async fn finds_and_ends_one(server: &Server, refresh: &str, look: Display, name: &str) -> Chromium {
     let alice = Chromium::with(look).await;
     let picture = |page: &str| format!("admin-{page}-{name}");
     alice.opens(server.url("/admin")).await;
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
     alice.sees("table").await;
-    looks_at(&alice, &picture("sessions")).await;
+    checks_layout(&alice, &picture("sessions")).await;
     alice.types("#text", "bob@").await;
     alice.presses("form[role=search] .primary").await;
     alice.waits_for_url(&server.url("/admin?text=bob")).await;
     alice.sees("tbody tr").await;
     assert_eq!(alice.driver.find_all(By::Css("tbody tr")).await.unwrap().len(), 1);
-    looks_at(&alice, &picture("found")).await;
+    checks_layout(&alice, &picture("found")).await;
     alice.presses("tbody tr a").await;
     alice.sees("#end-session").await;
-    looks_at(&alice, &picture("session")).await;
+    checks_layout(&alice, &picture("session")).await;
     alice.presses("#end-session").await;
     alice.sees("[role=status]").await;
     let text = alice.text().await;
     assert!(text.contains("One session has ended. One grant has ended with it."), "{text}");
-    looks_at(&alice, &picture("session-ended")).await;
+    checks_layout(&alice, &picture("session-ended")).await;
     let app = server.relying_party("example-app");
     assert_eq!(app.refreshes(refresh).await.error(), "invalid_grant");
     alice
 }
 
-async fn tour(look: Display, name: &str) {
+async fn tours_admin_pages(look: Display, name: &str) {
     if Need::Browser.is_missing() {
         return;
     }
@@ -79,16 +80,16 @@ async fn tour(look: Display, name: &str) {
     let picture = |page: &str| format!("admin-{page}-{name}");
 
     alice.opens(server.url("/admin?group=team-5&state=all")).await;
-    looks_at(&alice, &picture("group")).await;
+    checks_layout(&alice, &picture("group")).await;
     alice.presses("#end-these").await;
     alice.sees("#end-now").await;
     let text = alice.text().await;
     assert!(text.contains("258"), "258 people are in that team: {text}");
-    looks_at(&alice, &picture("preview")).await;
+    checks_layout(&alice, &picture("preview")).await;
     alice.presses("#end-now").await;
     alice.waits_for_url(&server.url("/admin/end?")).await;
     alice.sees("[role=status]").await;
-    looks_at(&alice, &picture("ended")).await;
+    checks_layout(&alice, &picture("ended")).await;
     let text = alice.text().await;
     assert!(text.contains("sessions have ended"), "{text}");
     for (page, path) in [
@@ -102,17 +103,17 @@ async fn tour(look: Display, name: &str) {
         ("keys", "/admin/keys"),
     ] {
         alice.opens(server.url(path)).await;
-        looks_at(&alice, &picture(page)).await;
+        checks_layout(&alice, &picture(page)).await;
     }
     alice.presses("#rotate").await;
     alice.sees("[role=status]").await;
-    looks_at(&alice, &picture("rotated")).await;
+    checks_layout(&alice, &picture("rotated")).await;
     alice.opens(server.url("/admin?text=gpj.exe")).await;
-    looks_at(&alice, &picture("hostile")).await;
+    checks_layout(&alice, &picture("hostile")).await;
     assert!(alice.text().await.contains("<img src=x onerror=alert(1)>gpj.exe"));
 }
 
-/// Design.md 5: an upstream that was braked is believed again when a person says so.
+/// An open circuit breaker is closed by an administrator.
 #[tokio::test]
 async fn browser_of_an_administrator_closes_a_circuit_breaker() {
     if Need::Browser.is_missing() {
@@ -128,7 +129,7 @@ async fn browser_of_an_administrator_closes_a_circuit_breaker() {
     alice.presses("#connector-local").await;
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
     alice.sees("button[value=corp]").await;
-    looks_at(&alice, "admin-braked-desktop").await;
+    checks_layout(&alice, "admin-circuit-open-desktop").await;
     let text = alice.text().await;
     assert!(text.contains("Not believed since 10 minutes ago"), "{text}");
     alice.presses("button[value=corp]").await;
@@ -142,16 +143,16 @@ async fn browser_of_an_administrator_closes_a_circuit_breaker() {
 }
 
 #[tokio::test]
-async fn browser_of_an_administrator_among_a_hundred_thousand_sessions() {
-    tour(Display::DESKTOP, "desktop").await;
+async fn browser_on_a_desktop_shows_the_admin_pages_with_a_hundred_thousand_sessions() {
+    tours_admin_pages(Display::DESKTOP, "desktop").await;
 }
 
 #[tokio::test]
-async fn browser_of_an_administrator_at_night() {
-    tour(Display::DESKTOP.dark(), "desktop-dark").await;
+async fn browser_in_the_dark_theme_shows_the_admin_pages() {
+    tours_admin_pages(Display::DESKTOP.dark(), "desktop-dark").await;
 }
 
 #[tokio::test]
-async fn browser_of_an_administrator_on_a_phone_without_scripts() {
-    tour(Display::PHONE.without_scripts(), "phone").await;
+async fn browser_on_a_phone_without_scripts_shows_the_admin_pages() {
+    tours_admin_pages(Display::PHONE.without_scripts(), "phone").await;
 }

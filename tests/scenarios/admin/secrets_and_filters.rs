@@ -1,30 +1,32 @@
-//! What the administrator's doors tell, take and write down (threats L 128, 129, 131 and 132): no secret, no
-//! filter that means something else, no line of anybody's own.
+//! What administrators' interfaces return, accept and log (threats L 128, 129, 131 and 132): no secret, no
+//! ambiguous filter, no forged log line.
 
 use serde_json::{Value, json};
 
-use crate::scenarios::admin::cross_site_requests::{CREDENTIAL, laptop, world};
+use crate::scenarios::admin::cross_site_requests::{CREDENTIAL, sign_in_at, world};
 use crate::world::http::{bare_client, send};
 use crate::world::{ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, claims};
 
-/// L 128 and 131: every view, every command and every number, after everything that there is was used.
+/// L 128 and 131: every view, every command and the metrics, after everything has been used.
 #[tokio::test]
-async fn whatever_is_told_of_anything_no_secret_is() {
+async fn no_view_command_or_metric_contains_a_secret() {
     let server = world().start().await;
-    let (ops, webhook) =
-        (server.relying_party("ops"), laptop(&server, (ALICE, ALICE_PASSWORD), "webhook").await);
-    let groups = laptop(&server, (ALICE, ALICE_PASSWORD), "groups").await;
+    let (ops, webhook) = (
+        server.relying_party("ops"),
+        sign_in_at(&server, (ALICE, ALICE_PASSWORD), "webhook").await,
+    );
+    let groups = sign_in_at(&server, (ALICE, ALICE_PASSWORD), "groups").await;
     let source = claims(&groups.id_token)["_claim_sources"]["countersign"].clone();
     let handle = source["access_token"].as_str().unwrap();
     assert_eq!(groups.app.gets_as(handle, "/kubernetes/groups").await.status, 200);
     let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview",
         "spec": {"token": webhook.id_token}});
-    let at = "/kubernetes/tokenreview/webhook";
-    assert_eq!(ops.posts_json_as(CREDENTIAL, at, &review).await.status, 200);
-    // Where they do not belong: nobody writes them down there either.
+    let path = "/kubernetes/tokenreview/webhook";
+    assert_eq!(ops.posts_json_as(CREDENTIAL, path, &review).await.status, 200);
+    // Secrets in places where they do not belong are not logged either.
     let token = ops.client_credentials_token().await;
     for (bearer, path) in [
-        (token.as_str(), format!("{at}?token={CREDENTIAL}")),
+        (token.as_str(), format!("{path}?token={CREDENTIAL}")),
         (handle, format!("/kubernetes/groups?access_token={handle}")),
         (CREDENTIAL, format!("/api/v1/sessions?text={token}")),
         (&token, format!("/api/v1/sessions?text={}", webhook.refresh_token)),
@@ -47,9 +49,9 @@ async fn whatever_is_told_of_anything_no_secret_is() {
         "/memberships?group=developers",
         "/explain?user=alice@example.com&client=webhook",
     ] {
-        let told = ops.calls_api("GET", path, &token, Value::Null).await;
-        assert_eq!(told.status, 200, "{path}: {}", told.page.body);
-        server.assert_no_secret_in(path, &told.page.body);
+        let response = ops.calls_api("GET", path, &token, Value::Null).await;
+        assert_eq!(response.status, 200, "{path}: {}", response.page.body);
+        server.assert_no_secret_in(path, &response.page.body);
     }
     for command in [
         vec!["sessions", "list"],
@@ -60,28 +62,28 @@ async fn whatever_is_told_of_anything_no_secret_is() {
     ] {
         for output in ["json", "table"] {
             let all = [&command[..], &["--config", "CONFIG", "--output", output]].concat();
-            let told = String::from_utf8(server.runs_command(&all, &[]).stdout).unwrap();
-            assert!(told.len() > 20, "{command:?}: {told}");
-            server.assert_no_secret_in(&command.join(" "), &told);
+            let text = String::from_utf8(server.runs_command(&all, &[]).stdout).unwrap();
+            assert!(text.len() > 20, "{command:?}: {text}");
+            server.assert_no_secret_in(&command.join(" "), &text);
         }
     }
-    // From afar, with a token in the environment.
+    // Remotely, with a token in the environment.
     let issuer = server.issuer();
-    let from_afar = ["keys", "rotate", "--url", &issuer];
-    let output = server.runs_command(&from_afar, &[("COUNTERSIGN_TOKEN", &token)]);
+    let remotely = ["keys", "rotate", "--url", &issuer];
+    let output = server.runs_command(&remotely, &[("COUNTERSIGN_TOKEN", &token)]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let numbers = send(bare_client().get(format!("{}/metrics", server.telemetry()))).await;
     server.assert_no_secret_in("/metrics", &numbers.body);
     assert_eq!(ops.calls_api("DELETE", &one, &token, Value::Null).await.status, 200);
 }
 
-/// L 129: said twice, too deep, too much, beyond all time, or a page of another list.
+/// L 129: duplicate keys, deep nesting, large bodies, times out of range, cursors of another list.
 #[tokio::test]
-async fn odd_filters_end_nothing_and_break_nothing() {
+async fn malformed_filters_are_refused_and_end_nothing() {
     let server = world().start().await;
-    let bobs = laptop(&server, (BOB, BOB_PASSWORD), "example-app").await;
+    let bobs = sign_in_at(&server, (BOB, BOB_PASSWORD), "example-app").await;
     for _ in 0..3 {
-        laptop(&server, (ALICE, ALICE_PASSWORD), "example-app").await;
+        sign_in_at(&server, (ALICE, ALICE_PASSWORD), "example-app").await;
     }
     let ops = server.relying_party("ops");
     let token = ops.client_credentials_token().await;
@@ -125,8 +127,8 @@ async fn odd_filters_end_nothing_and_break_nothing() {
     ] {
         let response = get(&path).await;
         assert!([200, 400].contains(&response.status), "{path}: {}", response.page.body);
-        let told = response.json["sessions"].as_array().map_or(0, Vec::len);
-        assert!(told <= 4, "{path}");
+        let listed = response.json["sessions"].as_array().map_or(0, Vec::len);
+        assert!(listed <= 4, "{path}");
     }
     for instant in [
         "99999999999999999999h",
@@ -148,26 +150,27 @@ async fn odd_filters_end_nothing_and_break_nothing() {
             );
         }
     }
-    // A twin of her name is somebody else.
-    for twin in ["аlice@example.com", "ALICE@EXAMPLE.COM\u{200b}", "alice@example。com"] {
-        let ended = ops.calls_api("POST", "/sessions/end", &token, json!({ "user": twin })).await;
-        assert_eq!((ended.status, &ended.json["sessions"]), (200, &json!(0)), "{twin}");
+    // Display-alike names are different users.
+    for lookalike in ["аlice@example.com", "ALICE@EXAMPLE.COM\u{200b}", "alice@example。com"] {
+        let ended =
+            ops.calls_api("POST", "/sessions/end", &token, json!({ "user": lookalike })).await;
+        assert_eq!((ended.status, &ended.json["sessions"]), (200, &json!(0)), "{lookalike}");
     }
-    assert_eq!(bobs.app.refreshes(&bobs.refresh_token).await.status, 200, "he is still there");
+    assert_eq!(bobs.app.refreshes(&bobs.refresh_token).await.status, 200, "his session is live");
     assert_eq!(
         get("/sessions?user=alice@example.com").await.json["sessions"].as_array().unwrap().len(),
         3
     );
 }
 
-/// What somebody sends who wants a line of his own in the log, or in a terminal.
+/// An attempt to forge a log line or to send control sequences to a terminal.
 const FORGED: &str = "x\r\n{\"level\":\"INFO\",\"event\":\"forged\"}\r\n\u{1b}[2J\u{9b}31m\u{2028}";
 
-/// L 132: by filters, ids, actors, states and names.
+/// L 132: in filters, ids, actors, states and names.
 #[tokio::test]
-async fn nobody_writes_his_own_line_by_the_administrators_doors() {
+async fn input_cannot_forge_log_lines_or_control_a_terminal() {
     let mut server = world().start().await;
-    let bobs = laptop(&server, (BOB, BOB_PASSWORD), "example-app").await;
+    let bobs = sign_in_at(&server, (BOB, BOB_PASSWORD), "example-app").await;
     let ops = server.relying_party("ops");
     let token = ops.client_credentials_token().await;
     let encoded: String = FORGED.bytes().map(|byte| format!("%{byte:02x}")).collect();
@@ -200,7 +203,7 @@ async fn nobody_writes_his_own_line_by_the_administrators_doors() {
         ops.posts_json_as(FORGED.lines().next().unwrap(), &format!("{path}{encoded}"), &json!({}))
             .await;
     }
-    // Whose name at the machine it is, is the environment's word.
+    // The actor's name comes from the environment.
     let found =
         ops.calls_api("GET", "/sessions?user=bob@example.com", &token, Value::Null).await.json;
     let id = found["sessions"][0]["id"].as_str().unwrap();
@@ -208,19 +211,19 @@ async fn nobody_writes_his_own_line_by_the_administrators_doors() {
     assert!(server.runs_command(&end, &[("USER", FORGED)]).status.success());
     assert_eq!(bobs.app.refreshes(&bobs.refresh_token).await.error(), "invalid_grant");
     let is_control = |c: char| c.is_control() && c != '\n' || matches!(c, '\u{2028}' | '\u{2029}');
-    for output in ["json", "table"] {
-        let said =
-            server.runs_command(&["events", "--config", "CONFIG", "--output", output], &[]).stdout;
-        let text = String::from_utf8(said).unwrap();
+    for format in ["json", "table"] {
+        let output =
+            server.runs_command(&["events", "--config", "CONFIG", "--output", format], &[]).stdout;
+        let text = String::from_utf8(output).unwrap();
         assert!(text.contains("machine:x"), "{text}");
         assert!(!text.contains('\u{1b}'), "{text:?}");
-        // What a program reads is JSON, in which all above U+001F may stand as it is.
-        assert!(output == "json" || !text.contains('\u{9b}'), "{text:?}");
+        // JSON output may contain characters above U+001F unescaped.
+        assert!(format == "json" || !text.contains('\u{9b}'), "{text:?}");
         assert!(!text.lines().any(|line| line.trim().starts_with("{\"level\"")), "{text}");
     }
     assert!(server.stop().await.success());
     let log = server.log();
-    assert!(log.contains("forged"), "what was sent is told, escaped");
+    assert!(log.contains("forged"), "the input is logged, escaped");
     assert!(!log.contains(is_control), "{:?}", log.lines().find(|line| line.contains(is_control)));
     for line in log.lines().filter(|line| !line.starts_with("  ") && !line.is_empty()) {
         let line: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));

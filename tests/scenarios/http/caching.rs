@@ -1,10 +1,9 @@
-//! What browsers and proxies may keep (threat C 46): nothing that is somebody's, and what is
-//! everybody's for a short while.
+//! Caching of responses (threat C 46): nothing personal is stored; public documents for a short time.
 
 use crate::world::http::{bare_client, send};
 use crate::world::{ALICE, ALICE_PASSWORD, Page, World};
 
-fn assert_not_kept(page: &Page, what: &str) {
+fn assert_not_stored(page: &Page, what: &str) {
     assert_eq!(page.header("cache-control"), Some("no-store"), "{what}");
     assert_eq!(page.header("pragma"), Some("no-cache"), "{what}");
     assert_eq!(page.header("etag"), None, "{what}");
@@ -12,35 +11,35 @@ fn assert_not_kept(page: &Page, what: &str) {
 
 /// RFC 6749 section 5.1, RFC 9700 section 4.3.
 #[tokio::test]
-async fn no_page_and_no_redirect_of_a_login_is_kept() {
+async fn no_response_of_a_login_is_stored() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let begun = alice.get(app.auth_request("openid").url).await;
-    assert_eq!(begun.status, 303);
-    assert_not_kept(&begun, "the way to the form");
-    assert_not_kept(alice.follow(begun).await, "the form");
-    assert_not_kept(alice.signs_in(ALICE, "not-her-password").await, "a wrong password");
+    let redirect = alice.get(app.auth_request("openid").url).await;
+    assert_eq!(redirect.status, 303);
+    assert_not_stored(&redirect, "the redirect to the form");
+    assert_not_stored(alice.follow(redirect).await, "the form");
+    assert_not_stored(alice.signs_in(ALICE, "not-her-password").await, "a wrong password");
 
     let form = alice.page().form_with("password").unwrap();
     let form = form.fill("login", ALICE).fill("password", ALICE_PASSWORD);
     let fields: Vec<_> = form.fields.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-    let proven = alice.post_form(&form.action, &fields).await;
-    assert_eq!(proven.status, 303);
-    assert_not_kept(&proven, "the way on, with her cookies");
-    assert_not_kept(alice.follow(proven).await, "the approval");
+    let signed_in = alice.post_form(&form.action, &fields).await;
+    assert_eq!(signed_in.status, 303);
+    assert_not_stored(&signed_in, "the redirect with her cookies");
+    assert_not_stored(alice.follow(signed_in).await, "the approval");
     let code = alice.approves().await;
     assert!(code.location().unwrap().query().unwrap().contains("code="), "{code:?}");
-    assert_not_kept(code, "the redirect with the code");
+    assert_not_stored(code, "the redirect with the code");
 
     for path in ["/", "/logout"] {
         let page = alice.opens(server.url(path)).await;
         assert!(page.status == 200 && page.body.contains("alice"), "{path}");
-        assert_not_kept(page, path);
+        assert_not_stored(page, path);
     }
 }
 
 #[tokio::test]
-async fn no_error_is_kept() {
+async fn no_error_response_is_stored() {
     let server = World::new().start().await;
     let mut alice = server.browser();
     for (path, status) in [
@@ -54,75 +53,78 @@ async fn no_error_is_kept() {
     ] {
         let page = alice.get(server.url(path)).await;
         assert_eq!(page.status, status, "{path}");
-        assert_not_kept(&page, path);
+        assert_not_stored(&page, path);
     }
     let untyped = send(bare_client().post(server.url("/approval")).body("{}")).await;
     assert_eq!(untyped.status, 415);
-    assert!(untyped.body.contains("<h1>"), "an error is a page: {untyped:?}");
-    assert_not_kept(&untyped, "a form that is none");
-    assert_not_kept(
+    assert!(untyped.body.contains("<h1>"), "errors are pages: {untyped:?}");
+    assert_not_stored(&untyped, "an unsupported media type");
+    assert_not_stored(
         &send(bare_client().delete(server.url("/auth"))).await,
-        "a method that is none",
+        "an unsupported method",
     );
 }
 
 #[tokio::test]
-async fn no_token_and_nothing_told_for_one_is_kept() {
+async fn no_token_response_and_no_userinfo_is_stored() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     let request = app.auth_request("openid offline_access");
     let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
     let tokens = app.redeems(&request, &auth_response).await;
     assert_eq!(tokens.status, 200);
-    assert_not_kept(&tokens.page, "tokens");
-    assert_not_kept(&app.refreshes(tokens.refresh_token()).await.page, "refreshed tokens");
-    assert_not_kept(&app.refreshes("no-token").await.page, "a refusal");
-    let known = app.userinfo(tokens.access_token()).await;
-    assert_eq!(known.status, 200);
-    assert_not_kept(&known.page, "userinfo");
+    assert_not_stored(&tokens.page, "tokens");
+    assert_not_stored(&app.refreshes(tokens.refresh_token()).await.page, "refreshed tokens");
+    assert_not_stored(&app.refreshes("no-token").await.page, "an error");
+    let userinfo = app.userinfo(tokens.access_token()).await;
+    assert_eq!(userinfo.status, 200);
+    assert_not_stored(&userinfo.page, "userinfo");
     let unknown = app.userinfo("no-token").await;
     assert_eq!(unknown.status, 401);
-    assert_not_kept(&unknown.page, "a wrong token");
+    assert_not_stored(&unknown.page, "a wrong token");
 }
 
-/// An API server asks again only when `max-age` has passed (kubernetes.md 3.3), and whoever has the
-/// document already is told so without it (RFC 9110 section 13.1.2).
+/// An API server refetches only after `max-age`; a conditional request gets 304 (RFC 9110 section 13.1.2).
 #[tokio::test]
-async fn keys_and_discovery_are_kept_for_five_minutes() {
+async fn keys_and_discovery_are_cached_for_five_minutes_with_an_etag() {
     let server = World::new().start().await;
     for path in ["/keys", "/.well-known/openid-configuration"] {
-        let asked = |tag: &str| bare_client().get(server.url(path)).header("if-none-match", tag);
+        let conditional =
+            |tag: &str| bare_client().get(server.url(path)).header("if-none-match", tag);
         let first = send(bare_client().get(server.url(path))).await;
-        let kept = first.header("cache-control").unwrap();
-        assert!(kept.starts_with("public, max-age=300"), "{path}: {kept}");
+        let cache_control = first.header("cache-control").unwrap();
+        assert!(cache_control.starts_with("public, max-age=300"), "{path}: {cache_control}");
         assert_eq!(first.header("pragma"), None, "{path}");
         let tag = first.header("etag").unwrap_or_else(|| panic!("{path} has no tag"));
         assert!(tag.len() > 10 && tag.starts_with('"') && tag.ends_with('"'), "{tag}");
 
         for same in [tag.to_owned(), format!("W/{tag}"), format!("\"another\", {tag}")] {
-            let again = send(asked(&same)).await;
+            let again = send(conditional(&same)).await;
             assert_eq!((again.status, again.body.as_str()), (304, ""), "{path} {same}");
             assert_eq!(again.header("etag"), Some(tag), "{path}");
-            assert_eq!(again.header("cache-control"), Some(kept), "{path}");
+            assert_eq!(again.header("cache-control"), Some(cache_control), "{path}");
         }
         for other in ["\"another\"", "", &tag[1..], "nonsense"] {
-            let again = send(asked(other)).await;
+            let again = send(conditional(other)).await;
             assert_eq!((again.status, &again.body), (200, &first.body), "{path} {other:?}");
         }
     }
 }
 
-/// The names of these files change with their content.
+/// The names of these files contain a hash of their content.
 #[tokio::test]
-async fn what_pages_are_dressed_with_is_kept_for_long() {
+async fn static_files_are_cached_as_immutable() {
     let server = World::new().start().await;
     let mut alice = server.browser();
     let home = alice.opens(server.url("/")).await.clone();
     for link in home.attributes("link[href]", "href") {
         let file = alice.get(home.url.join(&link).unwrap()).await;
         assert_eq!(file.status, 200, "{link}");
-        let kept = file.header("cache-control").unwrap();
-        assert!(kept.contains("immutable") && kept.contains("public"), "{link}: {kept}");
+        let cache_control = file.header("cache-control").unwrap();
+        assert!(
+            cache_control.contains("immutable") && cache_control.contains("public"),
+            "{link}: {cache_control}"
+        );
         assert_eq!(file.header("x-content-type-options"), Some("nosniff"), "{link}");
     }
 }

@@ -1,5 +1,5 @@
-//! Scripts of other sites (threat K 123): those of configured origins may read what programs read, and
-//! nobody's script ever acts with her cookies.
+//! CORS (threat K 123): scripts of configured origins may read the endpoints for clients, and never with
+//! cookies.
 
 use reqwest::Method;
 
@@ -7,11 +7,11 @@ use crate::world::http::{bare_client, send};
 use crate::world::{ALICE, ALICE_PASSWORD, Page, Server, World};
 
 const ALLOWED: &str = "https://app.example.com";
-const FOR_PROGRAMS: [&str; 4] =
+const CLIENT_ENDPOINTS: [&str; 4] =
     ["/token", "/userinfo", "/keys", "/.well-known/openid-configuration"];
-const FOR_PEOPLE: [&str; 5] = ["/", "/auth", "/approval", "/logout", "/healthz"];
+const PAGES: [&str; 5] = ["/", "/auth", "/approval", "/logout", "/healthz"];
 
-/// Whose word is nearly, or not at all, the allowed one's.
+/// Origins that resemble the allowed one.
 const OTHERS: [&str; 10] = [
     "https://evil.example.com",
     "null",
@@ -31,7 +31,7 @@ fn world(origins: &str) -> World {
     world.with(&format!("web:\n  http: {http}\n{origins}"))
 }
 
-async fn asked(server: &Server, method: Method, path: &str, origin: &str) -> Page {
+async fn cross_origin_request(server: &Server, method: Method, path: &str, origin: &str) -> Page {
     let request = bare_client().request(method, server.url(path)).header("origin", origin);
     let request = request.header("access-control-request-method", "POST");
     send(request.header("access-control-request-headers", "authorization")).await
@@ -44,36 +44,36 @@ fn allowed(page: &Page) -> Option<&str> {
 
 /// CVE-2024-41657 (Casdoor): any origin was allowed, with credentials.
 #[tokio::test]
-async fn an_origin_is_allowed_when_it_is_written_down_to_the_letter() {
+async fn an_origin_is_allowed_only_on_an_exact_match() {
     let server = world(&format!("  allowedOrigins: ['{ALLOWED}']")).start().await;
-    for path in FOR_PROGRAMS {
-        let before = asked(&server, Method::OPTIONS, path, ALLOWED).await;
-        assert_eq!((before.status, allowed(&before)), (200, Some(ALLOWED)), "{path}");
-        let headers = before.header("access-control-allow-headers").unwrap_or_default();
+    for path in CLIENT_ENDPOINTS {
+        let preflight = cross_origin_request(&server, Method::OPTIONS, path, ALLOWED).await;
+        assert_eq!((preflight.status, allowed(&preflight)), (200, Some(ALLOWED)), "{path}");
+        let headers = preflight.header("access-control-allow-headers").unwrap_or_default();
         assert!(headers.eq_ignore_ascii_case("authorization"), "{path}: {headers}");
         for method in [Method::GET, Method::POST] {
-            let page = asked(&server, method, path, ALLOWED).await;
+            let page = cross_origin_request(&server, method, path, ALLOWED).await;
             assert_eq!(allowed(&page), Some(ALLOWED), "{path}: {}", page.status);
             let vary = page.header("vary").unwrap_or_default().to_lowercase();
-            assert!(vary.contains("origin"), "or a cache would give it to others: {path}: {vary}");
+            assert!(vary.contains("origin"), "a cache must distinguish origins: {path}: {vary}");
         }
         for other in OTHERS {
             for method in [Method::OPTIONS, Method::GET, Method::POST] {
-                let page = asked(&server, method.clone(), path, other).await;
+                let page = cross_origin_request(&server, method.clone(), path, other).await;
                 assert_eq!(allowed(&page), None, "{method} {path} from {other}");
             }
         }
     }
 }
 
-/// A page with her name on it is never read by a script from elsewhere.
+/// Scripts of other origins can read no page.
 #[tokio::test]
-async fn what_is_for_people_is_for_no_script() {
+async fn pages_allow_no_origin() {
     for origins in [format!("  allowedOrigins: ['{ALLOWED}']"), "  allowedOrigins: ['*']".into()] {
         let server = world(&origins).start().await;
-        for path in FOR_PEOPLE {
+        for path in PAGES {
             for method in [Method::OPTIONS, Method::GET, Method::POST] {
-                let page = asked(&server, method.clone(), path, ALLOWED).await;
+                let page = cross_origin_request(&server, method.clone(), path, ALLOWED).await;
                 assert_eq!(allowed(&page), None, "{method} {path}");
             }
         }
@@ -81,27 +81,27 @@ async fn what_is_for_people_is_for_no_script() {
 }
 
 #[tokio::test]
-async fn without_a_word_in_the_configuration_no_script_may_read() {
+async fn without_allowed_origins_no_origin_is_allowed() {
     let server = World::new().start().await;
-    for path in FOR_PROGRAMS {
+    for path in CLIENT_ENDPOINTS {
         for origin in [ALLOWED, "null", &server.origin()] {
-            let page = asked(&server, Method::GET, path, origin).await;
+            let page = cross_origin_request(&server, Method::GET, path, origin).await;
             assert_eq!(allowed(&page), None, "{path} from {origin}");
         }
     }
 }
 
-/// `*` is for everybody and therefore for nobody in particular.
+/// `*` allows every origin, but no credentials.
 #[tokio::test]
-async fn any_origin_means_without_credentials() {
+async fn a_wildcard_allows_every_origin_without_credentials() {
     let server = world("  allowedOrigins: ['*']").start().await;
-    for path in FOR_PROGRAMS {
+    for path in CLIENT_ENDPOINTS {
         for origin in ["https://evil.example.com", "null"] {
-            let page = asked(&server, Method::GET, path, origin).await;
+            let page = cross_origin_request(&server, Method::GET, path, origin).await;
             assert_eq!(allowed(&page), Some("*"), "{path} from {origin}");
         }
     }
-    // What a script could read is what it could read anyway: her cookies open nothing there.
+    // Cookies authenticate nothing at these endpoints.
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     alice.logs_in(&app.auth_request("openid"), ALICE, ALICE_PASSWORD).await;
     assert_eq!(alice.get(server.url("/userinfo")).await.status, 401);

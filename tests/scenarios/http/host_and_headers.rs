@@ -1,18 +1,18 @@
-//! What a request says about where it came to is not believed (threat K 120), and what surrounds every
-//! answer keeps other pages out of ours (K 121, 122 and 124).
+//! The Host and forwarding headers of a request are not trusted (threat K 120); security headers of every
+//! response (K 121, 122, 124).
 
 use crate::world::http::{bare_client, send, send_bytes};
 use crate::world::{ALICE, ALICE_PASSWORD, Client, Page, World};
 
-/// K 120: CVE-2025-64101 (ZITADEL): links in somebody's mail led to the host of an attacker's request.
+/// K 120: CVE-2025-64101 (ZITADEL): links in mails pointed to the Host of an attacker's request.
 #[tokio::test]
-async fn every_url_is_the_issuers_whatever_host_was_asked() {
+async fn urls_are_built_from_the_issuer_not_from_the_host_header() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     alice.logs_in(&app.auth_request("openid"), ALICE, ALICE_PASSWORD).await;
     let cookies = alice.cookies().iter().map(|c| format!("{}={}", c.name, c.value));
     let cookies = cookies.collect::<Vec<_>>().join("; ");
-    let asked = app.auth_request("openid").url.replace(&server.origin(), "");
+    let auth = app.auth_request("openid").url.replace(&server.origin(), "");
     let consent =
         app.auth_request_with("openid", &[("prompt", "consent")]).url.replace(&server.origin(), "");
     let forwarded = "X-Forwarded-Host: evil.example.com\r\nX-Forwarded-Proto: gopher\r\n\
@@ -26,7 +26,7 @@ async fn every_url_is_the_issuers_whatever_host_was_asked() {
         "/dex/logout",
         "/dex/nothing",
         "/dex/userinfo",
-        &asked,
+        &auth,
         &consent,
     ] {
         for (line, host) in [
@@ -38,14 +38,20 @@ async fn every_url_is_the_issuers_whatever_host_was_asked() {
                 "GET {line} HTTP/1.1\r\nHost: {host}\r\n{forwarded}Cookie: {cookies}\r\nConnection: \
                  close\r\n\r\n"
             );
-            let said = send_bytes(&server, request);
-            assert!(said.starts_with("HTTP/1.1 ") && !said.starts_with("HTTP/1.1 5"), "{said}");
-            assert!(!said.contains("evil") && !said.contains("gopher"), "{line}: {said}");
+            let response = send_bytes(&server, request);
+            assert!(
+                response.starts_with("HTTP/1.1 ") && !response.starts_with("HTTP/1.1 5"),
+                "{response}"
+            );
+            assert!(
+                !response.contains("evil") && !response.contains("gopher"),
+                "{line}: {response}"
+            );
         }
     }
 }
 
-/// Every kind of page there is, with what it is.
+/// One page of every kind, with its name.
 async fn pages() -> Vec<(&'static str, Page)> {
     let upstream = "connectors:\n- type: mockCallback\n  id: mock\n  name: Mock\n";
     let server = World::new().with(upstream).client(Client::public("cli")).start().await;
@@ -83,7 +89,7 @@ fn policy(page: &Page) -> std::collections::HashMap<String, String> {
 
 /// K 121 and 122; RFC 9700 section 4.16.
 #[tokio::test]
-async fn no_page_is_framed_and_none_runs_what_is_written_in_it() {
+async fn pages_cannot_be_framed_and_run_no_inline_code() {
     for (what, page) in pages().await {
         assert!(page.header("content-type").unwrap().starts_with("text/html"), "{what}");
         let policy = policy(&page);
@@ -94,7 +100,7 @@ async fn no_page_is_framed_and_none_runs_what_is_written_in_it() {
         assert_eq!(policy["img-src"], "'self'", "{what}");
         let script = policy.get("script-src").map(String::as_str);
         assert_eq!(script, (what == "form post").then_some("'self'"), "{what}");
-        // Browsers apply it to every hop after the form, and these forms end at an application.
+        // Browsers apply `form-action` to every redirect after the form, and these forms end at a client.
         let ends_at_clients = ["login", "wrong password", "approval", "form post"].contains(&what);
         let form_action = policy.get("form-action").map(String::as_str);
         assert_eq!(form_action, (!ends_at_clients).then_some("'self'"), "{what}");
@@ -102,7 +108,8 @@ async fn no_page_is_framed_and_none_runs_what_is_written_in_it() {
         assert_eq!(page.header("x-frame-options"), Some("DENY"), "{what}");
         assert_eq!(page.header("x-content-type-options"), Some("nosniff"), "{what}");
         assert_eq!(page.header("referrer-policy"), Some("no-referrer"), "{what}");
-        // A popup keeps `window.opener` only if no page on the way to the client, error pages included, sends it.
+        // A popup keeps `window.opener` only if no page on the way to the client sends this header, error
+        // pages included.
         let on_the_way = ends_at_clients || ["choice", "error", "not found"].contains(&what);
         let opener = page.header("cross-origin-opener-policy");
         assert_eq!(opener, (!on_the_way).then_some("same-origin"), "{what}");
@@ -122,9 +129,9 @@ async fn no_page_is_framed_and_none_runs_what_is_written_in_it() {
     }
 }
 
-/// K 122: what is not a page is not taken for one.
+/// K 122: content types are not sniffed.
 #[tokio::test]
-async fn every_answer_is_what_it_says_it_is() {
+async fn every_response_has_nosniff_referrer_policy_and_hsts() {
     let server = World::https().start().await;
     let mut alice = server.browser();
     for path in [
@@ -152,15 +159,15 @@ async fn every_answer_is_what_it_says_it_is() {
 
 /// K 124.
 #[tokio::test]
-async fn no_path_leads_to_a_file_of_the_machine() {
+async fn path_traversal_reaches_no_file() {
     let server = World::new().start().await;
     let mut alice = server.browser();
     let home = alice.opens(server.url("/")).await.clone();
     let style = home.attributes("link[rel=stylesheet]", "href").remove(0);
-    let ask = |path: &str| {
+    let get = |path: &str| {
         send_bytes(&server, format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"))
     };
-    assert!(ask(&style).starts_with("HTTP/1.1 200"), "the one that is there");
+    assert!(get(&style).starts_with("HTTP/1.1 200"), "the existing file");
     for path in [
         "/dex/static/../../../../etc/passwd",
         "/dex/static/..%2f..%2f..%2fetc%2fpasswd",
@@ -185,11 +192,11 @@ async fn no_path_leads_to_a_file_of_the_machine() {
         &format!("{style}%00.png"),
         &style.to_uppercase(),
     ] {
-        let said = ask(path);
+        let response = get(path);
         assert!(
-            said.starts_with("HTTP/1.1 404") || said.starts_with("HTTP/1.1 400"),
-            "{path}: {said}"
+            response.starts_with("HTTP/1.1 404") || response.starts_with("HTTP/1.1 400"),
+            "{path}: {response}"
         );
-        assert!(!said.contains("root:") && !said.contains("SQLite format"), "{path}");
+        assert!(!response.contains("root:") && !response.contains("SQLite format"), "{path}");
     }
 }

@@ -1,24 +1,23 @@
-//! Requests that no browser and no library would send (threats K 125, M 135), and the tools to send
-//! them for the other tests.
+//! Malformed HTTP requests, which no browser or library sends (threats K 125, M 135).
 
 use std::io::Write;
 
 use crate::world::World;
 use crate::world::http::{bare_client, connect, read_until_closed, send, send_bytes};
 
-/// The statuses of all answers in what was said.
-fn statuses(said: &str) -> Vec<&str> {
-    let parts = said.split("HTTP/1.").skip(1);
+/// The statuses of all responses in these bytes.
+fn statuses(received: &str) -> Vec<&str> {
+    let parts = received.split("HTTP/1.").skip(1);
     parts.filter_map(|part| part.get(2..5)).collect()
 }
 
 const HOST: &str = "Host: id.example.com\r\n";
 const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
 
-/// K 125. Where two programs read the end of a request differently, one stranger's request becomes the
-/// beginning of another's.
+/// K 125, request smuggling: where two programs disagree about the end of a request, the rest of one request
+/// becomes the beginning of another's.
 #[tokio::test]
-async fn a_request_with_two_ends_is_one_request_or_none() {
+async fn ambiguous_framing_yields_one_request_or_400() {
     let server = World::new().start().await;
     let hidden = "GET /dex/robots.txt HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     let both = format!(
@@ -26,9 +25,9 @@ async fn a_request_with_two_ends_is_one_request_or_none() {
          chunked\r\n\r\n0\r\n\r\n{hidden}",
         hidden.len() + 5
     );
-    let said = send_bytes(&server, both);
-    assert_eq!(statuses(&said).len(), 1, "{said}");
-    assert!(!said.contains("Disallow"), "the hidden request was answered:\n{said}");
+    let received = send_bytes(&server, both);
+    assert_eq!(statuses(&received).len(), 1, "{received}");
+    assert!(!received.contains("Disallow"), "the hidden request was answered:\n{received}");
 
     for framing in [
         "Content-Length: 3\r\nContent-Length: 4\r\n",
@@ -42,8 +41,8 @@ async fn a_request_with_two_ends_is_one_request_or_none() {
         " Content-Length: 3\r\n",
     ] {
         let request = format!("POST /dex/token HTTP/1.1\r\n{HOST}{FORM}{framing}\r\na=b{hidden}");
-        let said = send_bytes(&server, request);
-        assert_eq!(statuses(&said), ["400"], "{framing}: {said}");
+        let received = send_bytes(&server, request);
+        assert_eq!(statuses(&received), ["400"], "{framing}: {received}");
     }
     let size = format!(
         "POST /dex/token HTTP/1.1\r\n{HOST}{FORM}Transfer-Encoding: chunked\r\n\r\n\
@@ -55,7 +54,7 @@ async fn a_request_with_two_ends_is_one_request_or_none() {
 
 /// K 125.
 #[tokio::test]
-async fn what_is_not_http_is_refused_and_harms_nobody() {
+async fn malformed_http_is_refused_and_others_are_served() {
     let server = World::new().start().await;
     for (what, bytes) in [
         ("HTTP/0.9", "GET /dex/keys\r\n\r\n".to_owned()),
@@ -67,31 +66,31 @@ async fn what_is_not_http_is_refused_and_harms_nobody() {
         ("TLS", "\u{16}\u{3}\u{1}\u{2}\0\u{1}\0\u{1}\u{fc}\u{3}\u{3}\r\n\r\n".to_owned()),
         ("words", "hello, is anybody there?\r\n\r\n".to_owned()),
     ] {
-        let said = send_bytes(&server, bytes);
-        assert!(statuses(&said).iter().all(|status| *status == "400"), "{what}: {said}");
-        assert!(!said.contains("\"kty\""), "{what}: {said}");
+        let received = send_bytes(&server, bytes);
+        assert!(statuses(&received).iter().all(|status| *status == "400"), "{what}: {received}");
+        assert!(!received.contains("\"kty\""), "{what}: {received}");
     }
-    // RFC 9112 section 2.2 lets a lone LF end a line; it must not make two requests of one.
-    let said = send_bytes(&server, "GET /dex/keys HTTP/1.1\nHost: a\nConnection: close\n\n");
-    assert_eq!(statuses(&said).len(), 1, "{said}");
+    // RFC 9112 section 2.2 allows a lone LF as a line end; it must not split a request.
+    let received = send_bytes(&server, "GET /dex/keys HTTP/1.1\nHost: a\nConnection: close\n\n");
+    assert_eq!(statuses(&received).len(), 1, "{received}");
     assert!(send_bytes(&server, "GET /dex/keys HTTP/1.0\r\n\r\n").contains("\"kty\""));
 }
 
 /// K 120; RFC 9112 section 3.2.
 #[tokio::test]
-async fn a_request_names_one_host() {
+async fn a_request_without_exactly_one_host_is_refused() {
     let server = World::new().start().await;
-    let asked = |hosts: &str| {
+    let send_with = |hosts: &str| {
         send_bytes(&server, format!("GET /dex/keys HTTP/1.1\r\n{hosts}Connection: close\r\n\r\n"))
     };
-    assert_eq!(statuses(&asked(HOST)), ["200"]);
-    assert_eq!(statuses(&asked("")), ["400"]);
-    assert_eq!(statuses(&asked(&format!("{HOST}Host: evil.example.com\r\n"))), ["400"]);
+    assert_eq!(statuses(&send_with(HOST)), ["200"]);
+    assert_eq!(statuses(&send_with("")), ["400"]);
+    assert_eq!(statuses(&send_with(&format!("{HOST}Host: evil.example.com\r\n"))), ["400"]);
 }
 
 /// K 125.
 #[tokio::test]
-async fn odd_methods_are_refused_where_they_mean_nothing() {
+async fn unsupported_methods_are_refused() {
     let server = World::new().start().await;
     for method in ["TRACE", "PUT", "DELETE", "PATCH", "GET", "HEAD", "FROB"] {
         let request = bare_client().request(method.parse().unwrap(), server.url("/token"));
@@ -109,14 +108,13 @@ async fn odd_methods_are_refused_where_they_mean_nothing() {
     }
     let tunnel = "CONNECT evil.example.com:443 HTTP/1.1\r\nHost: evil.example.com:443\r\n\
                   Connection: close\r\n\r\n";
-    let said = send_bytes(&server, tunnel);
-    assert!(statuses(&said).iter().all(|status| status.starts_with('4')), "{said}");
+    let received = send_bytes(&server, tunnel);
+    assert!(statuses(&received).iter().all(|status| status.starts_with('4')), "{received}");
 }
 
-/// M 135: who sends half a header and waits, waits for ten seconds and not for ever. Meanwhile others
-/// are served.
+/// M 135: an unfinished header times out after ten seconds, and other requests are served meanwhile.
 #[tokio::test]
-async fn a_connection_that_never_finishes_its_request_is_closed() {
+async fn a_connection_with_an_unfinished_request_is_closed() {
     let server = World::new().start().await;
     let mut slow = Vec::new();
     for half in ["", "GET /dex/keys HTT", "GET /dex/keys HTTP/1.1\r\nHost: id.exam"] {
@@ -130,7 +128,10 @@ async fn a_connection_that_never_finishes_its_request_is_closed() {
         assert_eq!(send(bare_client().get(server.url("/keys"))).await.status, 200);
     }
     for (half, mut stream) in slow {
-        let said = read_until_closed(&mut stream);
-        assert!(said.is_empty() || said.starts_with("HTTP/1.1 408"), "{half:?}: {said}");
+        let received = read_until_closed(&mut stream);
+        assert!(
+            received.is_empty() || received.starts_with("HTTP/1.1 408"),
+            "{half:?}: {received}"
+        );
     }
 }

@@ -1,5 +1,4 @@
-//! Texts that a database takes for something else (threat L 134): each is refused as what it is, and
-//! none is a failure of the server.
+//! Texts that are special to a database (threat L 134): refused as invalid values, never a server error.
 
 use crate::world::http::{bare_client, send};
 use crate::world::{ALICE, ALICE_PASSWORD, Need, World};
@@ -28,7 +27,7 @@ fn odd_texts() -> Vec<String> {
     texts
 }
 
-async fn refuses_them(world: World) {
+async fn refuses_special_texts(world: World) {
     let server = world.start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     let request = app.auth_request("openid offline_access");
@@ -56,31 +55,31 @@ async fn refuses_them(world: World) {
             let page = alice.get(app.auth_request_with("openid", &[(parameter, &odd)]).url).await;
             assert!(page.status < 500, "{parameter} {odd:?}: {}", page.status);
         }
-        let mut stranger = server.browser();
-        stranger.opens(app.auth_request("openid").url).await;
-        let page = stranger.signs_in(&odd, "not-the-password").await;
+        let mut other = server.browser();
+        other.opens(app.auth_request("openid").url).await;
+        let page = other.signs_in(&odd, "not-the-password").await;
         assert!(matches!(page.status, 401 | 429), "{odd:?}: {}", page.status);
     }
     let refreshed = app.refreshes(tokens.refresh_token()).await;
-    assert_eq!(refreshed.status, 200, "and all is as it was: {}", refreshed.page.body);
+    assert_eq!(refreshed.status, 200, "other tokens are unaffected: {}", refreshed.page.body);
 }
 
 #[tokio::test]
-async fn no_text_means_something_else_to_sqlite() {
-    refuses_them(World::new()).await;
+async fn special_characters_are_plain_text_to_sqlite() {
+    refuses_special_texts(World::new()).await;
 }
 
 #[tokio::test]
-async fn no_text_means_something_else_to_postgres() {
+async fn special_characters_are_plain_text_to_postgres() {
     if Need::Postgres.is_missing() {
         return;
     }
-    refuses_them(World::with_postgres()).await;
+    refuses_special_texts(World::with_postgres()).await;
 }
 
-/// A nonce is the application's own text: it comes back to the byte, through both.
+/// A nonce is returned unchanged, on both databases.
 #[tokio::test]
-async fn what_an_application_chose_comes_back_as_it_was() {
+async fn a_nonce_is_returned_byte_for_byte() {
     let mut worlds = vec![World::new()];
     if !Need::Postgres.is_missing() {
         worlds.push(World::with_postgres());
@@ -91,8 +90,9 @@ async fn what_an_application_chose_comes_back_as_it_was() {
         for nonce in ["'; --", "e\u{301}\u{10ffff}", "  spaces  ", "a\\u0000b", "\"{}"] {
             let request = app.auth_request_with("openid", &[("nonce", nonce)]);
             let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-            let told = crate::world::claims(app.redeems(&request, &auth_response).await.id_token());
-            assert_eq!(told["nonce"], nonce);
+            let claims =
+                crate::world::claims(app.redeems(&request, &auth_response).await.id_token());
+            assert_eq!(claims["nonce"], nonce);
         }
     }
 }

@@ -1,26 +1,25 @@
-//! What may be asked of the authorization endpoint, what is politely ignored, and what is refused
-//! (OpenID Connect Core 3.1.2.1; threats A 13, B 34, 35 and 37; the certification profiles Basic OP and
-//! Config OP).
+//! Authorization requests: what is accepted, ignored and refused (OpenID Connect Core 3.1.2.1; threats A 13,
+//! B 34, 35 and 37; the certification profiles Basic OP and Config OP).
 
 use crate::world::{ALICE, ALICE_PASSWORD, Client, OtherOrigin, Page, World, claims, verified};
 
-/// The error that the application hears.
+/// The `error` of the authorization response.
 fn error(page: &Page) -> String {
     let location = page.location().unwrap_or_else(|| panic!("no redirect: {}", page.text()));
     assert!(location.as_str().starts_with("https://example-app.example.com/callback?"));
-    let told = |name: &str| location.query_pairs().find(|(key, _)| key == name);
-    assert!(told("code").is_none() && location.fragment().is_none(), "{location}");
-    told("error").unwrap_or_else(|| panic!("no error: {location}")).1.into_owned()
+    let received = |name: &str| location.query_pairs().find(|(key, _)| key == name);
+    assert!(received("code").is_none() && location.fragment().is_none(), "{location}");
+    received("error").unwrap_or_else(|| panic!("no error: {location}")).1.into_owned()
 }
 
-/// B 34: no token ever travels in a redirect.
+/// B 34: tokens are never sent in a redirect.
 #[tokio::test]
-async fn only_a_code_can_be_asked_for() {
+async fn only_the_response_type_code_is_supported() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    // Signed in and agreed: nothing but the type stands in the way.
+    // Signed in and consented, so only the response type can be refused.
     alice.logs_in(&app.auth_request("openid"), ALICE, ALICE_PASSWORD).await;
-    for asked in [
+    for requested in [
         "token",
         "id_token",
         "id_token token",
@@ -36,8 +35,8 @@ async fn only_a_code_can_be_asked_for() {
         "foo",
     ] {
         let page =
-            alice.get(app.auth_request_with("openid", &[("response_type", asked)]).url).await;
-        assert_eq!(error(&page), "unsupported_response_type", "{asked:?}");
+            alice.get(app.auth_request_with("openid", &[("response_type", requested)]).url).await;
+        assert_eq!(error(&page), "unsupported_response_type", "{requested:?}");
     }
     let url = app.auth_request_with("openid", &[("response_type", "")]).url;
     assert_eq!(error(&alice.get(&url).await), "invalid_request");
@@ -46,9 +45,9 @@ async fn only_a_code_can_be_asked_for() {
     assert_eq!(discovery["response_types_supported"], serde_json::json!(["code"]));
 }
 
-/// B 35 and 36; CVE-2020-10770, CVE-2021-22696: nobody makes this server fetch anything.
+/// B 35 and 36; CVE-2020-10770, CVE-2021-22696: no request makes the server fetch a URL.
 #[tokio::test]
-async fn a_request_object_is_refused_and_never_fetched() {
+async fn request_objects_are_refused_and_never_fetched() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     alice.logs_in(&app.auth_request("openid"), ALICE, ALICE_PASSWORD).await;
@@ -67,7 +66,7 @@ async fn a_request_object_is_refused_and_never_fetched() {
         let page = alice.get(app.auth_request_with("openid", &[("request", object)]).url).await;
         assert_eq!(error(&page), "request_not_supported");
     }
-    // Other parameters that name an address, of any specification.
+    // Parameters of other specifications that carry a URL.
     let more =
         ["claims", "resource", "login_uri", "registration", "jwks_uri", "sector_identifier_uri"]
             .map(|name| (name, here.as_str()));
@@ -75,14 +74,14 @@ async fn a_request_object_is_refused_and_never_fetched() {
     alice.auth_response();
     assert!(elsewhere.requests().is_empty(), "{:?}", elsewhere.requests());
     let discovery = app.gets("/.well-known/openid-configuration").await.json;
-    // Absent, the second would mean yes (OpenID Connect Discovery section 3).
+    // If absent, the second would default to true (OpenID Connect Discovery section 3).
     assert_eq!(discovery["request_parameter_supported"], false);
     assert_eq!(discovery["request_uri_parameter_supported"], false);
 }
 
-/// B 37: words that are none do not become others.
+/// B 37: invalid values are not reinterpreted.
 #[tokio::test]
-async fn an_odd_prompt_or_age_is_an_error_and_never_a_login() {
+async fn an_invalid_prompt_or_max_age_is_an_error() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     alice.logs_in(&app.auth_request("openid"), ALICE, ALICE_PASSWORD).await;
@@ -106,7 +105,7 @@ async fn an_odd_prompt_or_age_is_an_error_and_never_a_login() {
         let page = alice.get(app.auth_request_with("openid", &[("max_age", age)]).url).await;
         assert_eq!(error(&page), "invalid_request", "{age:?}");
     }
-    // The largest age there is asks for nothing.
+    // The largest possible max_age requires no new login.
     let most = u64::MAX.to_string();
     alice
         .opens(app.auth_request_with("openid", &[("max_age", &most), ("prompt", "none")]).url)
@@ -114,9 +113,9 @@ async fn an_odd_prompt_or_age_is_an_error_and_never_a_login() {
     alice.auth_response();
 }
 
-/// The certification profile Basic OP: everything optional is accepted, what is unknown is ignored.
+/// The certification profile Basic OP: optional parameters are accepted, unknown ones ignored.
 #[tokio::test]
-async fn what_is_optional_or_unknown_does_not_stand_in_the_way() {
+async fn optional_and_unknown_parameters_are_accepted() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     let claims_asked = r#"{"id_token":{"auth_time":{"essential":true}},"userinfo":{"name":null}}"#;
@@ -139,15 +138,15 @@ async fn what_is_optional_or_unknown_does_not_stand_in_the_way() {
         let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
         let response = app.redeems(&request, &auth_response).await;
         assert_eq!(response.status, 200, "{more:?}: {}", response.page.body);
-        let told = claims(response.id_token());
-        assert_eq!(told["nonce"], request.nonce);
-        assert!(told["auth_time"].is_u64() && told.get("acr").is_none(), "{told}");
+        let received = claims(response.id_token());
+        assert_eq!(received["nonce"], request.nonce);
+        assert!(received["auth_time"].is_u64() && received.get("acr").is_none(), "{received}");
     }
 }
 
-/// OpenID Connect Core 3.1.2.1: optional in this flow, so nothing is made up.
+/// OpenID Connect Core 3.1.2.1: both are optional in this flow.
 #[tokio::test]
-async fn without_a_nonce_or_a_state_there_is_none() {
+async fn without_nonce_and_state_none_is_returned() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     let request = app.auth_request_with("openid", &[("nonce", ""), ("state", "")]);
@@ -163,9 +162,9 @@ async fn without_a_nonce_or_a_state_there_is_none() {
     assert!(claims(response.id_token()).get("nonce").is_none());
 }
 
-/// A hint saves Alice some typing; it proves nothing and is no markup.
+/// A login hint fills the form field as text, and does not decide who signs in.
 #[tokio::test]
-async fn a_login_hint_stands_in_the_field_and_nowhere_else() {
+async fn a_login_hint_fills_the_field_as_plain_text() {
     let server = World::new().start().await;
     let app = server.relying_party("example-app");
     for hint in
@@ -183,9 +182,9 @@ async fn a_login_hint_stands_in_the_field_and_nowhere_else() {
     assert_eq!(claims(response.id_token())["email"], ALICE);
 }
 
-/// Dex's own parameter, and its own paths.
+/// Dex's parameter `connector_id` and its paths.
 #[tokio::test]
-async fn an_application_may_choose_the_way_in() {
+async fn a_client_may_choose_the_connector() {
     let two = "connectors:\n- type: mockCallback\n  id: mock\n  name: Mock\n";
     let picky = Client::new("picky").with("allowedConnectors: [local]");
     let server = World::new().client(picky).with(two).start().await;
@@ -199,7 +198,7 @@ async fn an_application_may_choose_the_way_in() {
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
     alice.approves().await;
     alice.auth_response();
-    // Signed in by the one, she still is asked to come by the other; here it asks nothing.
+    // Signed in at one connector, she must still sign in at the requested one (the mock one, without a page).
     let other = app.auth_request_with("openid email", &[("connector_id", "mock")]);
     alice.opens(&other.url).await;
     alice.approves().await;
@@ -219,24 +218,24 @@ async fn an_application_may_choose_the_way_in() {
         assert!(location.as_str().starts_with(&app.redirect_uri), "{location}");
         assert!(location.query().unwrap().contains("error=invalid_request"), "{location}");
     }
-    // With one way left there is nothing to choose.
+    // With one allowed connector there is no choice.
     let picky = server.relying_party("picky").auth_request("openid").url;
     assert!(server.browser().opens(picky).await.form_with("password").is_some());
 }
 
 /// The certification profile Config OP.
 #[tokio::test]
-async fn discovery_promises_what_is_kept() {
+async fn discovery_describes_what_is_implemented() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     let discovery = app.gets("/.well-known/openid-configuration").await;
     assert_eq!(discovery.page.header("content-type"), Some("application/json"));
-    let said = discovery.json;
-    assert_eq!(said["issuer"], server.issuer());
-    assert_eq!(said["claims_parameter_supported"], false);
-    let algorithms = said["id_token_signing_alg_values_supported"].as_array().unwrap();
+    let output = discovery.json;
+    assert_eq!(output["issuer"], server.issuer());
+    assert_eq!(output["claims_parameter_supported"], false);
+    let algorithms = output["id_token_signing_alg_values_supported"].as_array().unwrap();
     assert!(algorithms.contains(&"RS256".into()));
-    let has = |list: &str, word: &str| said[list].as_array().unwrap().contains(&word.into());
+    let has = |list: &str, word: &str| output[list].as_array().unwrap().contains(&word.into());
     for scope in ["openid", "email", "profile", "groups", "offline_access"] {
         assert!(has("scopes_supported", scope), "{scope}");
     }
@@ -246,12 +245,12 @@ async fn discovery_promises_what_is_kept() {
     for prompt in ["none", "login", "consent", "select_account"] {
         assert!(has("prompt_values_supported", prompt), "{prompt}");
     }
-    // Every claim of a full token is announced, and the token is signed by a published key.
+    // Every claim of a full token is in `claims_supported`, and the token is signed by a published key.
     let request = app.auth_request("openid email profile groups federated:id");
     let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
     let response = app.redeems(&request, &auth_response).await;
-    let told = verified(response.id_token(), &app.gets("/keys").await.json);
-    for claim in told.as_object().unwrap().keys() {
+    let received = verified(response.id_token(), &app.gets("/keys").await.json);
+    for claim in received.as_object().unwrap().keys() {
         assert!(has("claims_supported", claim) || claim == "c_hash", "{claim} is not announced");
     }
 }

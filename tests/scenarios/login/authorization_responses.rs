@@ -1,5 +1,5 @@
-//! How an application is answered: by 303, with its own state to the byte, the issuer's name, and
-//! nothing for third parties (threats A 11-13 and 15-20).
+//! Authorization responses: a 303 redirect with the client's own `state`, with `iss`, and nothing for third
+//! parties (threats A 11-13 and 15-20).
 
 use std::io::{Read, Write};
 
@@ -9,26 +9,27 @@ const SKIP: &str = "oauth2:\n  skipApprovalScreen: true";
 const OTHERS: &str = "connectors:\n- type: mockCallback\n  id: mock\n  name: Mock\n";
 
 /// The parameters of a redirect, in order.
-fn told(page: &Page) -> Vec<(String, String)> {
+fn response_parameters(page: &Page) -> Vec<(String, String)> {
     let location = page.location().unwrap_or_else(|| panic!("no redirect: {page:?}"));
     location.query_pairs().map(|(k, v)| (k.into_owned(), v.into_owned())).collect()
 }
 
-fn told_once(page: &Page, name: &str) -> Option<String> {
-    let mut values = told(page).into_iter().filter(|(key, _)| key == name).map(|(_, v)| v);
+fn response_parameter(page: &Page, name: &str) -> Option<String> {
+    let mut values =
+        response_parameters(page).into_iter().filter(|(key, _)| key == name).map(|(_, v)| v);
     let value = values.next();
-    assert!(values.next().is_none(), "{name} is told twice: {page:?}");
+    assert!(values.next().is_none(), "{name} is repeated: {page:?}");
     value
 }
 
-/// Nobody is signed in and no page may be shown, so the answer is an error at once.
+/// Nobody is signed in and no page may be shown, so the response is an error.
 async fn error_for(browser: &mut Browser, app: &RelyingParty, state: &str) -> Page {
     browser.get(app.auth_request_with("openid", &[("prompt", "none"), ("state", state)]).url).await
 }
 
-/// A 20; RFC 9207: the application can tell whose answer this is.
+/// A 20; RFC 9207.
 #[tokio::test]
-async fn every_answer_names_its_issuer_as_discovery_does() {
+async fn every_response_has_the_iss_of_discovery() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     let discovery = app.gets("/.well-known/openid-configuration").await.json;
@@ -36,17 +37,17 @@ async fn every_answer_names_its_issuer_as_discovery_does() {
     let issuer = discovery["issuer"].as_str().unwrap();
 
     let refused = error_for(&mut alice, &app, "s").await;
-    assert_eq!(told_once(&refused, "iss").as_deref(), Some(issuer));
+    assert_eq!(response_parameter(&refused, "iss").as_deref(), Some(issuer));
     let malformed =
         alice.get(app.auth_request_with("openid", &[("response_type", "token")]).url).await;
-    assert_eq!(told_once(&malformed, "iss").as_deref(), Some(issuer));
+    assert_eq!(response_parameter(&malformed, "iss").as_deref(), Some(issuer));
     let auth_response = alice.logs_in(&app.auth_request("openid"), ALICE, ALICE_PASSWORD).await;
     assert_eq!(auth_response.iss.as_deref(), Some(issuer));
 }
 
-/// A 15; RFC 9700 section 4.12: after a 307 the browser would post the password to the application.
+/// A 15; RFC 9700 section 4.12: after a 307 the browser would post the password to the client.
 #[tokio::test]
-async fn whatever_was_posted_is_answered_by_a_303() {
+async fn a_post_is_always_answered_with_303() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     let request = app.auth_request("openid");
@@ -68,10 +69,10 @@ async fn whatever_was_posted_is_answered_by_a_303() {
     assert_eq!(app.redeems(&request, &alice.auth_response()).await.status, 200);
 }
 
-/// A 16: what an upstream left behind the `#` does not travel to the application: browsers carry a
-/// fragment over redirects until one of them has its own, if empty.
+/// A 16: browsers keep a fragment over redirects until one has its own, even an empty one, so the upstream's
+/// fragment must not reach the client.
 #[tokio::test]
-async fn the_fragment_of_an_upstream_ends_here() {
+async fn the_fragment_of_an_upstream_does_not_reach_the_client() {
     let server = World::new().with(OTHERS).with(SKIP).start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     for connector in ["local", "mock"] {
@@ -97,9 +98,9 @@ async fn the_fragment_of_an_upstream_ends_here() {
     }
 }
 
-/// A 17: nothing in a state becomes a header, or another parameter.
+/// A 17: a state cannot inject headers or parameters.
 #[tokio::test]
-async fn a_state_comes_back_as_it_was_whatever_is_in_it() {
+async fn the_state_is_returned_unchanged() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     for state in [
@@ -116,24 +117,24 @@ async fn a_state_comes_back_as_it_was_whatever_is_in_it() {
         let page = error_for(&mut alice, &app, state).await;
         assert_eq!(page.status, 303, "{state:?}: {}", page.text());
         assert_eq!(page.headers.get_all("location").iter().count(), 1);
-        assert_eq!(told_once(&page, "state").as_deref(), Some(state));
-        // What no database keeps is an error of its own.
+        assert_eq!(response_parameter(&page, "state").as_deref(), Some(state));
+        // NUL is refused, since PostgreSQL cannot store it.
         let error = if state.contains('\0') { "invalid_request" } else { "login_required" };
-        assert_eq!(told_once(&page, "error").as_deref(), Some(error));
-        assert_eq!(told_once(&page, "code"), None);
+        assert_eq!(response_parameter(&page, "error").as_deref(), Some(error));
+        assert_eq!(response_parameter(&page, "code"), None);
         assert!(page.header("x-planted").is_none() && page.header("set-cookie").is_none());
         assert!(page.location().unwrap().fragment().is_none());
     }
-    // An empty one is one too, and none is none.
+    // An empty state is returned empty, a missing one is not returned.
     let url = app.auth_request_with("openid", &[("prompt", "none"), ("state", "")]).url;
-    assert_eq!(told_once(&alice.get(&url).await, "state"), None);
+    assert_eq!(response_parameter(&alice.get(&url).await, "state"), None);
     let page = alice.get(format!("{url}&state=")).await;
-    assert_eq!(told_once(&page, "state").as_deref(), Some(""));
+    assert_eq!(response_parameter(&page, "state").as_deref(), Some(""));
 }
 
-/// A 17: nor in a nonce, which is kept in the database between `/auth` and `/token`.
+/// A 17: the same for the nonce, which is stored between `/auth` and `/token`.
 #[tokio::test]
-async fn a_nonce_comes_back_as_it_was_or_not_at_all() {
+async fn the_nonce_is_returned_unchanged_or_refused() {
     let server = World::new().with(SKIP).start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     alice.logs_in(&app.auth_request("openid"), ALICE, ALICE_PASSWORD).await;
@@ -150,9 +151,9 @@ async fn a_nonce_comes_back_as_it_was_or_not_at_all() {
     }
 }
 
-/// A 18: over the password form, the approval page and the trip to an upstream and back.
+/// A 18: through the password form, the approval page and an upstream login.
 #[tokio::test]
-async fn two_kilobytes_of_state_survive_the_whole_way() {
+async fn a_state_of_two_kilobytes_is_returned() {
     let server = World::new().with(OTHERS).start().await;
     let app = server.relying_party("example-app");
     for (connector, letter) in [("local", "s"), ("mock", "s"), ("local", "\""), ("mock", "\"")] {
@@ -165,7 +166,7 @@ async fn two_kilobytes_of_state_survive_the_whole_way() {
     }
 }
 
-/// A 18: too much is refused aloud; what is given back is never cut.
+/// A 18: larger requests are refused, not truncated.
 #[tokio::test]
 async fn more_than_three_kilobytes_of_parameters_are_refused() {
     let server = World::new().start().await;
@@ -173,15 +174,23 @@ async fn more_than_three_kilobytes_of_parameters_are_refused() {
     for size in [3 * 1024, 8 * 1024] {
         let state = "s".repeat(size);
         let page = alice.get(app.auth_request_with("openid", &[("state", &state)]).url).await;
-        assert_eq!(told_once(&page, "error").as_deref(), Some("invalid_request"), "{size}");
-        assert_eq!(told_once(&page, "state"), Some(state));
+        assert_eq!(
+            response_parameter(&page, "error").as_deref(),
+            Some("invalid_request"),
+            "{size}"
+        );
+        assert_eq!(response_parameter(&page, "state"), Some(state));
     }
     let long = "n".repeat(3 * 1024);
     for name in ["nonce", "login_hint", "unknown", "scope"] {
         let page = alice.get(app.auth_request_with("openid", &[(name, &long)]).url).await;
-        assert_eq!(told_once(&page, "error").as_deref(), Some("invalid_request"), "{name}");
+        assert_eq!(
+            response_parameter(&page, "error").as_deref(),
+            Some("invalid_request"),
+            "{name}"
+        );
     }
-    // As a form it is the same.
+    // The same as a form.
     let state = "s".repeat(8 * 1024);
     let url =
         reqwest::Url::parse(&app.auth_request_with("openid", &[("state", &state)]).url).unwrap();
@@ -189,22 +198,22 @@ async fn more_than_three_kilobytes_of_parameters_are_refused() {
     let fields: Vec<_> = pairs.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     let posted = alice.post_form(server.url("/auth"), &fields).await;
     let page = alice.follow(posted).await;
-    assert_eq!(told_once(page, "error").as_deref(), Some("invalid_request"));
-    assert_eq!(told_once(page, "state"), Some(state));
-    // Unless the GET that it becomes would be too long for any server, this one included.
+    assert_eq!(response_parameter(page, "error").as_deref(), Some("invalid_request"));
+    assert_eq!(response_parameter(page, "state"), Some(state));
+    // Unless the GET it becomes would be too long for the server.
     let state = ("state", "s".repeat(48 * 1024));
     let mut fields = fields;
     fields.retain(|(name, _)| *name != state.0);
     fields.push((state.0, &state.1));
     let page = alice.post_form(server.url("/auth"), &fields).await;
     assert!((400..500).contains(&page.status) && page.location().is_none(), "{}", page.status);
-    assert!(alice.cookies().is_empty(), "nothing was begun");
+    assert!(alice.cookies().is_empty(), "no login was started");
 }
 
-/// A 18: what is longer than any request may be is not read to its end. The answer can be lost with
-/// the connection; if it is heard it is a refusal, and the next request is served.
+/// A 18: a request above the size limit is not read to its end. The response may be lost with the connection;
+/// the next request is served.
 #[tokio::test]
-async fn sixty_four_kilobytes_of_state_are_not_even_read() {
+async fn a_request_of_64_kilobytes_is_refused_early() {
     let server = World::new().start().await;
     let app = server.relying_party("example-app");
     let url = app.auth_request_with("openid", &[("state", &"s".repeat(64 * 1024))]).url;
@@ -221,22 +230,25 @@ async fn sixty_four_kilobytes_of_state_are_not_even_read() {
     assert_eq!(app.gets("/healthz").await.status, 200);
 }
 
-/// A 13: an application that asks for nonsense is answered, but only after it is known.
+/// A 13; RFC 6749 section 4.1.2.1.
 #[tokio::test]
-async fn a_description_says_what_is_wrong_and_quotes_nothing_dangerous() {
+async fn error_descriptions_contain_only_the_allowed_characters() {
     let server = World::new().with("oauth2:\n  strictScopes: true").start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     let scope = "openid <script>\"alert(1)\\</script>\r\nx\u{2028}";
     let page = alice.get(app.auth_request_with(scope, &[]).url).await;
-    assert_eq!(told_once(&page, "error").as_deref(), Some("invalid_scope"));
-    // RFC 6749 section 4.1.2.1: neither quotes nor backslashes nor anything beyond ASCII.
-    let said = told_once(&page, "error_description").unwrap();
-    assert!(said.bytes().all(|b| matches!(b, 0x20..=0x7e) && !b"\"\\".contains(&b)), "{said:?}");
+    assert_eq!(response_parameter(&page, "error").as_deref(), Some("invalid_scope"));
+    // RFC 6749 section 4.1.2.1: no quotes, no backslashes, ASCII only.
+    let output = response_parameter(&page, "error_description").unwrap();
+    assert!(
+        output.bytes().all(|b| matches!(b, 0x20..=0x7e) && !b"\"\\".contains(&b)),
+        "{output:?}"
+    );
 }
 
-/// A 19; RFC 9700 section 4.2: no page tells another site its address, or loads anything from one.
+/// A 19; RFC 9700 section 4.2: pages send no referrer and load nothing from other origins.
 #[tokio::test]
-async fn no_page_leaks_its_address() {
+async fn no_page_sends_a_referrer_or_loads_external_resources() {
     let server = World::new().client(Client::public("cli")).with(OTHERS).start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     let mut pages = vec![alice.opens(app.auth_request("openid").url).await.clone()];

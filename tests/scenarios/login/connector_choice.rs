@@ -1,10 +1,10 @@
-//! The page that asks which account to use (design.md 5 and 6): a button for each, with the mark its owner
-//! allows, the last one used first, and one that does not answer saying so.
+//! The connector choice page: one button for each connector, with its provider's logo, the last used one
+//! first, and a note at a connector that is down.
 
 use crate::scenarios::connectors::ldap::connector;
 use crate::world::{ALICE, ALICE_PASSWORD, Chromium, Display, Need, Page, World, slapd};
 
-/// Behind the company's directory; each is another kind.
+/// Further connectors of different types.
 const MORE: &str = "- type: mockCallback\n  id: corp\n  name: Example Corp\n\
     - type: google\n  id: google\n  name: Sign in with Google\n  config:\n    \
     clientID: 1234.apps.googleusercontent.com\n    clientSecret: a-secret-for-google-1\n    \
@@ -14,21 +14,21 @@ const MORE: &str = "- type: mockCallback\n  id: corp\n  name: Example Corp\n\
     clientSecret: a-secret-for-partners-1\n    \
     redirectURI: http://127.0.0.1:5556/dex/callback\n    insecureEnableGroups: true\n";
 
-fn ways(directory: &slapd::Slapd) -> String {
+fn connectors(directory: &slapd::Slapd) -> String {
     format!("{}{MORE}", connector(directory))
 }
 
-/// Names of the buttons from top to bottom, with what stands below them.
+/// The texts of the buttons, top to bottom.
 fn buttons(page: &Page) -> Vec<String> {
     page.all("a.way")
 }
 
 #[tokio::test]
-async fn ldap_a_way_in_that_does_not_answer_says_so_and_stays_a_link() {
+async fn ldap_a_connector_that_is_down_is_marked_and_stays_selectable() {
     let Some(mut directory) = slapd::Slapd::start() else { return };
-    let server = World::new().with(&ways(&directory)).start().await;
+    let server = World::new().with(&connectors(&directory)).start().await;
     let (mut jane, app) = (server.browser(), server.relying_party("example-app"));
-    let says_so = "Not answering right now";
+    let note = "Not answering right now";
     let page = jane.opens(app.auth_request("openid").url).await;
     assert_eq!(
         buttons(page),
@@ -40,28 +40,28 @@ async fn ldap_a_way_in_that_does_not_answer_says_so_and_stays_a_link() {
     assert_eq!(jane.signs_in("jane", slapd::PASSWORD).await.status, 503);
     let mut alice = server.browser();
     let page = alice.opens(app.auth_request("openid").url).await;
-    let told = buttons(page);
-    assert!(told[0].starts_with("Directory") && told[0].ends_with(says_so), "{told:?}");
-    assert_eq!(told.iter().filter(|button| button.contains(says_so)).count(), 1, "{told:?}");
+    let texts = buttons(page);
+    assert!(texts[0].starts_with("Directory") && texts[0].ends_with(note), "{texts:?}");
+    assert_eq!(texts.iter().filter(|button| button.contains(note)).count(), 1, "{texts:?}");
     let metrics = alice.get(format!("{}/metrics", server.telemetry())).await.body;
     assert!(metrics.contains("countersign_connector_up{connector=\"ldap\"} 0"), "{metrics}");
     assert!(metrics.contains("countersign_connector_up{connector=\"corp\"} 1"), "{metrics}");
 
-    // It is back: whoever pressed the button all the same is in, and everybody sees it.
+    // The directory is up again: a login there succeeds and the note disappears.
     directory.start_again();
     alice.clicks("Directory").await;
     alice.signs_in("jane", slapd::PASSWORD).await;
     alice.approves().await;
     alice.auth_response();
     let page = jane.opens(app.auth_request("openid").url).await;
-    assert!(!page.text().contains(says_so), "{}", page.text());
+    assert!(!page.text().contains(note), "{}", page.text());
     let again = alice.opens(app.auth_request_with("openid", &[("prompt", "login")]).url).await;
-    assert_eq!(buttons(again)[0], "Directory Last used", "her own is the first");
+    assert_eq!(buttons(again)[0], "Directory Last used", "the last used one is first");
 }
 
-/// An upstream that cannot even be asked where to send people: a page that names it, and a way on.
+/// An OpenID Connect provider whose discovery fails: a page names it and offers other connectors.
 #[tokio::test]
-async fn an_upstream_that_is_down_is_named_and_other_ways_are_offered() {
+async fn an_upstream_that_is_down_is_named_and_other_connectors_are_offered() {
     let only = MORE.split("- type: oidc").nth(1).unwrap();
     // Without `redirectURI`, which would not be this server's.
     let only = only.replace("    redirectURI: http://127.0.0.1:5556/dex/callback\n", "");
@@ -72,11 +72,11 @@ async fn an_upstream_that_is_down_is_named_and_other_ways_are_offered() {
     let page = alice.clicks("Partners").await;
     assert_eq!(page.status, 503, "{}", page.text());
     assert_eq!(page.all(".chips li"), ["Partners"]);
-    assert!(!page.body.contains("127.0.0.1:9"), "where it stands is not for everybody");
+    assert!(!page.body.contains("127.0.0.1:9"), "its address is not shown");
     assert_eq!(page.all("#reference").len(), 1);
     assert!(page.header("retry-after").is_some());
 
-    let page = alice.clicks("Other ways").await;
+    let page = alice.clicks("Other connectors").await;
     assert!(buttons(page)[1].starts_with("Partners Not answering"), "{:?}", buttons(page));
     alice.clicks("Email").await;
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
@@ -84,15 +84,15 @@ async fn an_upstream_that_is_down_is_named_and_other_ways_are_offered() {
     alice.auth_response();
 }
 
-async fn looks_at_the_choice(look: Display, name: &str) {
+async fn checks_the_choice_page(look: Display, name: &str) {
     if Need::Browser.is_missing() {
         return;
     }
     let Some(mut directory) = slapd::Slapd::start() else { return };
-    let server = World::new().with(&ways(&directory)).start().await;
+    let server = World::new().with(&connectors(&directory)).start().await;
     let app = server.relying_party("example-app");
     let alice = Chromium::with(look).await;
-    // She came by her company once, and the directory is down today.
+    // Alice used the mock connector once; the directory is down now.
     alice.opens(app.auth_request("openid").url).await;
     alice.presses("#connector-corp").await;
     alice.sees("button[name=approval]").await;
@@ -106,8 +106,8 @@ async fn looks_at_the_choice(look: Display, name: &str) {
     alice.sees("#connector-google svg.brand path").await;
     alice.screenshot(&format!("choosing-{name}")).await;
     assert!(!alice.overflows().await, "{name} is wider than the screen");
-    let said = alice.console().await.join("\n");
-    assert!(!said.contains("Content Security Policy"), "{said}");
+    let output = alice.console().await.join("\n");
+    assert!(!output.contains("Content Security Policy"), "{output}");
     let text = alice.text().await;
     assert!(text.contains("Last used") && text.contains("Not answering right now"), "{text}");
     alice.presses("#connector-partner").await;
@@ -118,15 +118,15 @@ async fn looks_at_the_choice(look: Display, name: &str) {
 
 #[tokio::test]
 async fn browser_shows_the_choice_on_a_desktop() {
-    looks_at_the_choice(Display::DESKTOP, "desktop").await;
+    checks_the_choice_page(Display::DESKTOP, "desktop").await;
 }
 
 #[tokio::test]
 async fn browser_shows_the_choice_in_the_dark() {
-    looks_at_the_choice(Display::DESKTOP.dark(), "dark").await;
+    checks_the_choice_page(Display::DESKTOP.dark(), "dark").await;
 }
 
 #[tokio::test]
 async fn browser_shows_the_choice_on_a_phone() {
-    looks_at_the_choice(Display::PHONE, "phone").await;
+    checks_the_choice_page(Display::PHONE, "phone").await;
 }

@@ -1,25 +1,25 @@
-//! What Alice agrees to, and for how long that counts (design.md 2 and 6; dex.md 2.6).
+//! Consent: what the approval page shows, and when it appears again.
 
 use crate::world::{ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Browser, Client, Server, World};
 
-fn asks_for_consent(browser: &Browser) -> bool {
+fn shows_approval_page(browser: &Browser) -> bool {
     browser.page().form_with("approval").is_some()
 }
 
-/// Opens a request in a browser that is signed in; true if a page asks for consent.
-async fn is_asked(
+/// Opens a request in a signed-in browser; true if the approval page appears.
+async fn requires_consent(
     browser: &mut Browser,
     server: &Server,
     scope: &str,
     more: &[(&str, &str)],
 ) -> bool {
     browser.opens(server.relying_party("example-app").auth_request_with(scope, more).url).await;
-    let asked = asks_for_consent(browser);
-    assert_eq!(browser.page().location().is_none(), asked, "{}", browser.page().text());
-    asked
+    let requested = shows_approval_page(browser);
+    assert_eq!(browser.page().location().is_none(), requested, "{}", browser.page().text());
+    requested
 }
 
-async fn alice_agreed(server: &Server, scope: &str) -> Browser {
+async fn alice_consented(server: &Server, scope: &str) -> Browser {
     let mut alice = server.browser();
     let request = server.relying_party("example-app").auth_request(scope);
     alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
@@ -27,31 +27,31 @@ async fn alice_agreed(server: &Server, scope: &str) -> Browser {
 }
 
 #[tokio::test]
-async fn the_page_says_who_asks_for_what_about_whom() {
+async fn the_approval_page_shows_client_person_and_claims() {
     let server = World::new().start().await;
     let mut alice = server.browser();
     let scope = "openid email groups offline_access";
     alice.opens(server.relying_party("example-app").auth_request(scope).url).await;
     let page = alice.signs_in(ALICE, ALICE_PASSWORD).await;
     let text = page.text();
-    for told in ["The example-app", "example-app.example.com", ALICE, "admins", "developers"] {
-        assert!(text.contains(told), "{told}: {text}");
+    for received in ["The example-app", "example-app.example.com", ALICE, "admins", "developers"] {
+        assert!(text.contains(received), "{received}: {text}");
     }
     assert!(page.title().contains("The example-app"), "{}", page.title());
     assert!(page.header("content-security-policy").unwrap().contains("frame-ancestors 'none'"));
     assert_eq!(page.header("x-frame-options"), Some("DENY"));
-    // Without the scope her groups are not shown as told.
+    // Groups are shown only if the scope is requested.
     let mut alice = server.browser();
     alice.opens(server.relying_party("example-app").auth_request("openid").url).await;
     let text = alice.signs_in(ALICE, ALICE_PASSWORD).await.text();
     assert!(!text.contains("developers"), "{text}");
 }
 
-/// A 8; RUSTSEC-2024-0421: a host that would look like another one is shown as it is spelled.
+/// A 8; RUSTSEC-2024-0421: a look-alike host name is shown in its ASCII form.
 #[tokio::test]
-async fn a_host_of_foreign_letters_is_shown_in_its_plain_spelling() {
-    let twin = "https://xn--exmple-app-r7i.example.com/callback";
-    let server = World::new().client(Client::new("twin").redirects_to(&[twin])).start().await;
+async fn an_internationalized_host_is_shown_in_punycode() {
+    let lookalike = "https://xn--exmple-app-r7i.example.com/callback";
+    let server = World::new().client(Client::new("twin").redirects_to(&[lookalike])).start().await;
     let mut alice = server.browser();
     alice.opens(server.relying_party("twin").auth_request("openid").url).await;
     let text = alice.signs_in(ALICE, ALICE_PASSWORD).await.text();
@@ -59,17 +59,17 @@ async fn a_host_of_foreign_letters_is_shown_in_its_plain_spelling() {
 }
 
 #[tokio::test]
-async fn a_yes_is_remembered_for_what_it_was_said_to() {
+async fn consent_covers_the_same_client_person_and_scopes_only() {
     let server = World::new().client(Client::new("wiki")).start().await;
-    let mut alice = alice_agreed(&server, "openid email groups").await;
-    assert!(!is_asked(&mut alice, &server, "openid email groups", &[]).await);
-    assert!(!is_asked(&mut alice, &server, "groups openid", &[]).await, "less than she agreed to");
-    assert!(!is_asked(&mut alice, &server, "openid", &[]).await);
-    assert!(is_asked(&mut alice, &server, "openid email groups profile", &[]).await);
-    assert!(is_asked(&mut alice, &server, "openid offline_access", &[]).await);
-    // It is hers, for this application, on whatever computer.
+    let mut alice = alice_consented(&server, "openid email groups").await;
+    assert!(!requires_consent(&mut alice, &server, "openid email groups", &[]).await);
+    assert!(!requires_consent(&mut alice, &server, "groups openid", &[]).await, "fewer scopes");
+    assert!(!requires_consent(&mut alice, &server, "openid", &[]).await);
+    assert!(requires_consent(&mut alice, &server, "openid email groups profile", &[]).await);
+    assert!(requires_consent(&mut alice, &server, "openid offline_access", &[]).await);
+    // Consent is stored for person and client, so it holds in other browsers.
     alice.opens(server.relying_party("wiki").auth_request("openid").url).await;
-    assert!(asks_for_consent(&alice), "{}", alice.page().text());
+    assert!(shows_approval_page(&alice), "{}", alice.page().text());
     let mut elsewhere = server.browser();
     elsewhere.opens(server.relying_party("example-app").auth_request("openid email").url).await;
     elsewhere.signs_in(ALICE, ALICE_PASSWORD).await;
@@ -77,11 +77,11 @@ async fn a_yes_is_remembered_for_what_it_was_said_to() {
     let mut bob = server.browser();
     bob.opens(server.relying_party("example-app").auth_request("openid").url).await;
     bob.signs_in(BOB, BOB_PASSWORD).await;
-    assert!(asks_for_consent(&bob), "{}", bob.page().text());
+    assert!(shows_approval_page(&bob), "{}", bob.page().text());
 }
 
 #[tokio::test]
-async fn a_no_is_told_and_not_remembered_as_a_yes() {
+async fn a_rejection_is_sent_to_the_client_and_not_stored_as_consent() {
     let server = World::new().start().await;
     let mut alice = server.browser();
     let app = server.relying_party("example-app");
@@ -93,27 +93,32 @@ async fn a_no_is_told_and_not_remembered_as_a_yes() {
     let location = alice.page().location().unwrap();
     assert!(location.query_pairs().any(|(k, v)| k == "state" && v == request.state), "{location}");
     assert!(location.query_pairs().all(|(k, _)| k != "code"), "{location}");
-    assert!(is_asked(&mut alice, &server, "openid", &[]).await);
+    assert!(requires_consent(&mut alice, &server, "openid", &[]).await);
 }
 
-/// OpenID Connect Core 3.1.2.1, and Dex's older word for it.
+/// OpenID Connect Core 3.1.2.1 `prompt=consent`, and Dex's `approval_prompt=force`.
 #[tokio::test]
-async fn an_application_may_ask_to_ask_again() {
+async fn a_client_can_require_the_approval_page() {
     for yaml in ["", "oauth2:\n  skipApprovalScreen: true"] {
         let server = World::new().with(yaml).start().await;
-        let mut alice = alice_agreed(&server, "openid email").await;
+        let mut alice = alice_consented(&server, "openid email").await;
         for more in [("prompt", "consent"), ("approval_prompt", "force")] {
-            assert!(is_asked(&mut alice, &server, "openid", &[more]).await, "{yaml}: {more:?}");
+            assert!(
+                requires_consent(&mut alice, &server, "openid", &[more]).await,
+                "{yaml}: {more:?}"
+            );
             alice.approves().await;
             alice.auth_response();
         }
-        assert!(!is_asked(&mut alice, &server, "openid", &[("approval_prompt", "auto")]).await);
-        assert!(!is_asked(&mut alice, &server, "openid", &[("prompt", "none")]).await);
+        assert!(
+            !requires_consent(&mut alice, &server, "openid", &[("approval_prompt", "auto")]).await
+        );
+        assert!(!requires_consent(&mut alice, &server, "openid", &[("prompt", "none")]).await);
     }
 }
 
 #[tokio::test]
-async fn nobody_is_asked_where_the_administrator_said_so() {
+async fn with_skip_approval_screen_no_approval_page_appears() {
     let server = World::new().with("oauth2:\n  skipApprovalScreen: true").start().await;
     let mut alice = server.browser();
     let app = server.relying_party("example-app");
@@ -122,23 +127,23 @@ async fn nobody_is_asked_where_the_administrator_said_so() {
     alice.auth_response();
 }
 
-/// What one application may tell another is a thing of its own to agree to.
+/// A further audience needs consent of its own.
 #[tokio::test]
-async fn another_audience_is_another_question() {
+async fn another_audience_requires_consent() {
     let peer = Client::new("kubernetes").with("trustedPeers: [example-app]");
     let server = World::new().client(peer).start().await;
-    let mut alice = alice_agreed(&server, "openid").await;
+    let mut alice = alice_consented(&server, "openid").await;
     let wider = "openid audience:server:client_id:kubernetes";
-    assert!(is_asked(&mut alice, &server, wider, &[]).await);
+    assert!(requires_consent(&mut alice, &server, wider, &[]).await);
     assert!(alice.page().text().contains("The kubernetes"), "{}", alice.page().text());
 }
 
-/// A restart forgets no decision: it is in the database.
+/// Consent is stored in the database.
 #[tokio::test]
-async fn a_yes_outlives_the_process() {
+async fn consent_survives_a_restart() {
     let mut server = World::new().start().await;
-    let mut alice = alice_agreed(&server, "openid email").await;
+    let mut alice = alice_consented(&server, "openid email").await;
     server.kill();
     server.restart().await;
-    assert!(!is_asked(&mut alice, &server, "openid email", &[]).await);
+    assert!(!requires_consent(&mut alice, &server, "openid email", &[]).await);
 }

@@ -1,5 +1,4 @@
-//! `response_mode=form_post`: the answer travels in a form that our page posts to the application
-//! (OAuth 2.0 Form Post Response Mode; threat A 14, CVE-2023-6134, CVE-2026-33758).
+//! `response_mode=form_post`: the response is a form that our page posts to the client (OAuth 2.0 Form Post Response Mode; threat A 14, CVE-2023-6134, CVE-2026-33758).
 
 use crate::world::{
     ALICE, ALICE_PASSWORD, AuthRequest, Browser, Chromium, Client, Display, Need, OtherOrigin,
@@ -8,23 +7,23 @@ use crate::world::{
 
 const HOSTILE: &str = "\"><script>alert(1)</script><img src=x onerror=alert(2)>'&amp;{{7*7}}";
 
-fn asks(server: &Server, scope: &str, more: &[(&str, &str)]) -> AuthRequest {
+fn form_post_request(server: &Server, scope: &str, more: &[(&str, &str)]) -> AuthRequest {
     let mut all = vec![("response_mode", "form_post")];
     all.extend_from_slice(more);
     server.relying_party("example-app").auth_request_with(scope, &all)
 }
 
-/// The value of one hidden field of the answer.
-fn told(page: &Page, name: &str) -> Option<String> {
+/// The value of one hidden field.
+fn form_field(page: &Page, name: &str) -> Option<String> {
     let forms = page.forms();
     assert_eq!(forms.len(), 1, "{}", page.body);
     let mut found = forms[0].fields.iter().filter(|(key, _)| key == name);
     let value = found.next().map(|(_, value)| value.clone());
-    assert!(found.next().is_none(), "{name} is told twice");
+    assert!(found.next().is_none(), "{name} is repeated");
     value
 }
 
-fn assert_carries_safely(page: &Page, to: &str) {
+fn assert_form_post_page(page: &Page, to: &str) {
     assert_eq!(page.status, 200);
     assert!(page.header("location").is_none());
     assert!(page.forms()[0].is_post);
@@ -35,30 +34,30 @@ fn assert_carries_safely(page: &Page, to: &str) {
     assert!(policy.contains("frame-ancestors 'none'") && policy.contains("base-uri 'none'"));
     assert_eq!(page.header("cache-control"), Some("no-store"));
     assert_eq!(page.header("referrer-policy"), Some("no-referrer"));
-    // The one script is a file of ours, and nothing runs inline.
+    // The only script is a static file; nothing is inline.
     let scripts = page.attributes("script", "src");
     assert_eq!((page.all("script").len(), scripts.len()), (1, 1), "{}", page.body);
     assert!(scripts[0].starts_with("/dex/static/"), "{}", scripts[0]);
     for handler in ["onload", "onclick", "onerror", "onsubmit"] {
         assert!(page.attributes(&format!("[{handler}]"), handler).is_empty(), "{}", page.body);
     }
-    // Without the script there is a button.
+    // Without scripts there is a button.
     assert_eq!(page.all("form button").len(), 1);
 }
 
 #[tokio::test]
-async fn a_code_travels_in_a_form_and_is_good() {
+async fn a_code_is_posted_in_a_form_and_can_be_exchanged() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let request = asks(&server, "openid email", &[]);
+    let request = form_post_request(&server, "openid email", &[]);
     alice.opens(&request.url).await;
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
     let page = alice.approves().await.clone();
-    assert_carries_safely(&page, &app.redirect_uri);
-    assert_eq!(told(&page, "state"), Some(request.state.clone()));
-    assert_eq!(told(&page, "iss"), Some(server.issuer()));
-    assert_eq!(told(&page, "error"), None);
-    let code = told(&page, "code").unwrap();
+    assert_form_post_page(&page, &app.redirect_uri);
+    assert_eq!(form_field(&page, "state"), Some(request.state.clone()));
+    assert_eq!(form_field(&page, "iss"), Some(server.issuer()));
+    assert_eq!(form_field(&page, "error"), None);
+    let code = form_field(&page, "code").unwrap();
     let response = app
         .exchange(&[
             ("grant_type", "authorization_code"),
@@ -70,9 +69,9 @@ async fn a_code_travels_in_a_form_and_is_good() {
     assert_eq!(response.status, 200, "{}", response.page.body);
 }
 
-/// Errors take the same way as codes, as soon as the mode is known.
+/// Errors use the same response mode, once it is known.
 #[tokio::test]
-async fn an_error_travels_in_a_form_too() {
+async fn errors_are_posted_in_a_form() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     for (more, error) in [
@@ -83,43 +82,44 @@ async fn an_error_travels_in_a_form_too() {
         (("request", "x"), "request_not_supported"),
         (("max_age", "soon"), "invalid_request"),
     ] {
-        let request = asks(&server, "openid", &[more]);
+        let request = form_post_request(&server, "openid", &[more]);
         let page = alice.get(&request.url).await;
-        assert_carries_safely(&page, &app.redirect_uri);
-        assert_eq!(told(&page, "error").as_deref(), Some(error), "{more:?}");
-        assert_eq!(told(&page, "state"), Some(request.state));
-        assert_eq!(told(&page, "iss"), Some(server.issuer()));
-        assert_eq!(told(&page, "code"), None);
+        assert_form_post_page(&page, &app.redirect_uri);
+        assert_eq!(form_field(&page, "error").as_deref(), Some(error), "{more:?}");
+        assert_eq!(form_field(&page, "state"), Some(request.state));
+        assert_eq!(form_field(&page, "iss"), Some(server.issuer()));
+        assert_eq!(form_field(&page, "code"), None);
     }
-    alice.opens(asks(&server, "openid", &[]).url).await;
+    alice.opens(form_post_request(&server, "openid", &[]).url).await;
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
     let page = alice.rejects().await.clone();
-    assert_carries_safely(&page, &app.redirect_uri);
-    assert_eq!(told(&page, "error").as_deref(), Some("access_denied"));
+    assert_form_post_page(&page, &app.redirect_uri);
+    assert_eq!(form_field(&page, "error").as_deref(), Some("access_denied"));
 }
 
 #[tokio::test]
-async fn a_state_is_text_on_the_page_and_never_markup() {
+async fn a_state_is_escaped_on_the_form_post_page() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     for state in [HOSTILE, "' onfocus=alert(1) autofocus x='", "</form><form action=//evil>", ""] {
-        let url = asks(&server, "openid", &[("prompt", "none"), ("state", "")]).url;
+        let url = form_post_request(&server, "openid", &[("prompt", "none"), ("state", "")]).url;
         let mut url = reqwest::Url::parse(&url).unwrap();
         url.query_pairs_mut().append_pair("state", state);
         let page = alice.get(url).await;
-        assert_carries_safely(&page, &app.redirect_uri);
-        assert_eq!(told(&page, "state").as_deref(), Some(state));
+        assert_form_post_page(&page, &app.redirect_uri);
+        assert_eq!(form_field(&page, "state").as_deref(), Some(state));
         assert!(page.attributes("img", "src").iter().all(|src| src.starts_with("/dex/static/")));
     }
     let long = "s".repeat(2048);
-    let page =
-        alice.get(asks(&server, "openid", &[("prompt", "none"), ("state", &long)]).url).await;
-    assert_eq!(told(&page, "state"), Some(long));
+    let page = alice
+        .get(form_post_request(&server, "openid", &[("prompt", "none"), ("state", &long)]).url)
+        .await;
+    assert_eq!(form_field(&page, "state"), Some(long));
 }
 
-/// An address with a query keeps it in the form's action; quotes in it stay inside the attribute.
+/// A redirect URI keeps its query in the form's action; quotes are escaped.
 #[tokio::test]
-async fn the_action_is_the_registered_address_to_the_byte() {
+async fn the_form_action_is_the_registered_redirect_uri() {
     let uri = "https://app.example.com/cb?a='1'&b=%22%3E&c=2";
     let app = Client::new("quoted-app").redirects_to(&[uri]);
     let server = World::new().client(app).start().await;
@@ -130,7 +130,7 @@ async fn the_action_is_the_registered_address_to_the_byte() {
 }
 
 #[tokio::test]
-async fn an_unknown_response_mode_is_refused_by_the_query() {
+async fn an_unknown_response_mode_is_refused_in_the_query() {
     let server = World::new().start().await;
     let app = server.relying_party("example-app");
     for mode in ["fragment", "FORM_POST", "jwt", "web_message", "form_post query"] {
@@ -144,9 +144,9 @@ async fn an_unknown_response_mode_is_refused_by_the_query() {
     assert_eq!(discovery["response_modes_supported"], serde_json::json!(["query", "form_post"]));
 }
 
-/// In a real browser, under our own policy: the script submits, and the application gets a POST.
+/// In Chromium under our policy: the script submits the form.
 #[tokio::test]
-async fn browser_posts_the_answer_by_itself() {
+async fn browser_submits_the_form_post_page_by_itself() {
     if Need::Browser.is_missing() {
         return;
     }
@@ -159,13 +159,13 @@ async fn browser_posts_the_answer_by_itself() {
     let alice = Chromium::with(Display::DESKTOP).await;
     alice.opens(&request.url).await;
     alice.waits_for_url(&application.url).await;
-    let heard = application.requests();
-    assert_eq!(heard.len(), 1, "{heard:?}");
-    assert_eq!((heard[0].method.as_str(), heard[0].target.as_str()), ("POST", "/callback"));
-    let body = reqwest::Url::parse(&format!("http://x/?{}", heard[0].body)).unwrap();
-    let told =
+    let requests = application.requests();
+    assert_eq!(requests.len(), 1, "{requests:?}");
+    assert_eq!((requests[0].method.as_str(), requests[0].target.as_str()), ("POST", "/callback"));
+    let body = reqwest::Url::parse(&format!("http://x/?{}", requests[0].body)).unwrap();
+    let form_field =
         |name: &str| body.query_pairs().find(|(k, _)| k == name).map(|(_, v)| v.into_owned());
-    assert_eq!(told("state").as_deref(), Some(HOSTILE));
-    assert_eq!(told("error").as_deref(), Some("login_required"));
-    assert!(heard[0].header("referer").is_none(), "{heard:?}");
+    assert_eq!(form_field("state").as_deref(), Some(HOSTILE));
+    assert_eq!(form_field("error").as_deref(), Some("login_required"));
+    assert!(requests[0].header("referer").is_none(), "{requests:?}");
 }

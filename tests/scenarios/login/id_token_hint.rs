@@ -1,5 +1,4 @@
-//! `id_token_hint`: the application says whom it expects, and gets them or nobody (OpenID Connect Core
-//! 3.1.2.1 and 3.1.2.2; threat B 37).
+//! `id_token_hint`: the client names the person it expects (OpenID Connect Core 3.1.2.1 and 3.1.2.2; threat B 37).
 
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use crate::world::{
 
 const SKIP: &str = "oauth2:\n  skipApprovalScreen: true";
 
-/// Somebody signs in with a browser of their own; what the application got.
+/// Signs in with a new browser; returns it with ID and access token.
 async fn tokens_of(server: &Server, (login, password): (&str, &str)) -> (Browser, String, String) {
     let (mut browser, app) = (server.browser(), server.relying_party("example-app"));
     let request = app.auth_request("openid email");
@@ -24,31 +23,31 @@ async fn tokens_of(server: &Server, (login, password): (&str, &str)) -> (Browser
 const WHO_ALICE: (&str, &str) = (ALICE, ALICE_PASSWORD);
 const WHO_BOB: (&str, &str) = (BOB, BOB_PASSWORD);
 
-async fn asks_quietly(browser: &mut Browser, app: &RelyingParty, hint: &str) -> String {
+async fn prompt_none_with_hint(browser: &mut Browser, app: &RelyingParty, hint: &str) -> String {
     let url =
         app.auth_request_with("openid email", &[("prompt", "none"), ("id_token_hint", hint)]).url;
     let page = browser.get(url).await;
     let location = page.location().unwrap_or_else(|| panic!("{}", page.text()));
     assert!(location.as_str().starts_with(&app.redirect_uri), "{location}");
-    let told = |name: &str| location.query_pairs().find(|(key, _)| key == name);
-    told("error").map_or_else(|| "code".to_owned(), |(_, value)| value.into_owned())
+    let received = |name: &str| location.query_pairs().find(|(key, _)| key == name);
+    received("error").map_or_else(|| "code".to_owned(), |(_, value)| value.into_owned())
 }
 
 #[tokio::test]
-async fn a_hint_at_the_person_who_is_signed_in_is_met_without_a_page() {
+async fn a_hint_of_the_signed_in_person_succeeds_without_a_page() {
     let server = World::new().with(SKIP).start().await;
     let (mut alice, hers, _) = tokens_of(&server, WHO_ALICE).await;
     let (mut bob, his, _) = tokens_of(&server, WHO_BOB).await;
     let app = server.relying_party("example-app");
-    assert_eq!(asks_quietly(&mut alice, &app, &hers).await, "code");
-    assert_eq!(asks_quietly(&mut bob, &app, &his).await, "code");
-    assert_eq!(asks_quietly(&mut alice, &app, &his).await, "login_required");
-    assert_eq!(asks_quietly(&mut bob, &app, &hers).await, "login_required");
-    assert_eq!(asks_quietly(&mut server.browser(), &app, &hers).await, "login_required");
+    assert_eq!(prompt_none_with_hint(&mut alice, &app, &hers).await, "code");
+    assert_eq!(prompt_none_with_hint(&mut bob, &app, &his).await, "code");
+    assert_eq!(prompt_none_with_hint(&mut alice, &app, &his).await, "login_required");
+    assert_eq!(prompt_none_with_hint(&mut bob, &app, &hers).await, "login_required");
+    assert_eq!(prompt_none_with_hint(&mut server.browser(), &app, &hers).await, "login_required");
 }
 
 #[tokio::test]
-async fn a_hint_at_another_person_asks_for_them_and_takes_nobody_else() {
+async fn a_hint_of_another_person_requires_their_login() {
     let server = World::new().with(SKIP).start().await;
     let (mut browser, _, _) = tokens_of(&server, WHO_ALICE).await;
     let (_, his, _) = tokens_of(&server, WHO_BOB).await;
@@ -69,9 +68,9 @@ async fn a_hint_at_another_person_asks_for_them_and_takes_nobody_else() {
     }
 }
 
-/// Applications keep ID tokens as hints for long after they have expired.
+/// Clients keep ID tokens as hints after they have expired.
 #[tokio::test]
-async fn an_expired_hint_is_still_a_hint() {
+async fn an_expired_hint_is_accepted() {
     if Need::Clock.is_missing() {
         return;
     }
@@ -80,13 +79,13 @@ async fn an_expired_hint_is_still_a_hint() {
     let (_, his, _) = tokens_of(&server, WHO_BOB).await;
     server.advance(Duration::from_secs(3600));
     let app = server.relying_party("example-app");
-    assert_eq!(asks_quietly(&mut alice, &app, &hers).await, "code");
-    assert_eq!(asks_quietly(&mut alice, &app, &his).await, "login_required");
+    assert_eq!(prompt_none_with_hint(&mut alice, &app, &hers).await, "code");
+    assert_eq!(prompt_none_with_hint(&mut alice, &app, &his).await, "login_required");
 }
 
-/// B 37: what is not this issuer's ID token says nothing, and in particular not who is meant.
+/// B 37: anything but an ID token of this issuer is refused.
 #[tokio::test]
-async fn a_forged_hint_is_an_error() {
+async fn a_forged_hint_is_an_invalid_request() {
     let (server, elsewhere) =
         (World::new().with(SKIP).start().await, World::new().with(SKIP).start().await);
     let (mut alice, hers, access_token) = tokens_of(&server, WHO_ALICE).await;
@@ -115,7 +114,11 @@ async fn a_forged_hint_is_an_error() {
         ("nothing", "..".to_owned()),
         ("JSON", r#"{"payload":"e30","signatures":[]}"#.to_owned()),
     ] {
-        assert_eq!(asks_quietly(&mut alice, &app, &forged).await, "invalid_request", "{what}");
+        assert_eq!(
+            prompt_none_with_hint(&mut alice, &app, &forged).await,
+            "invalid_request",
+            "{what}"
+        );
     }
-    assert_eq!(asks_quietly(&mut alice, &app, &hers).await, "code");
+    assert_eq!(prompt_none_with_hint(&mut alice, &app, &hers).await, "code");
 }

@@ -1,5 +1,5 @@
-//! A code to be copied by hand, for programs that no browser can reach (`urn:ietf:wg:oauth:2.0:oob`,
-//! dex.md 2.3 and 2.7; threat A 6).
+//! Codes shown for copying by hand (`urn:ietf:wg:oauth:2.0:oob`), for programs that a browser cannot redirect
+//! to (threat A 6).
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ async fn alice_copies_the_code_from_a_page() {
     assert!(page.location().is_none() && page.forms().is_empty());
     assert_eq!(page.header("cache-control"), Some("no-store"));
     assert_eq!(page.header("referrer-policy"), Some("no-referrer"));
-    assert!(!page.url.as_str().contains(&code), "not in the history of the browser");
+    assert!(!page.url.as_str().contains(&code), "not in the browser's history");
     assert!(page.text().contains("The cli"), "{}", page.text());
     server.assert_no_secret_in_log(&[&code]);
     assert_eq!(status_for(&server, &request, &code, "http://127.0.0.1:8000/callback").await, 400);
@@ -48,9 +48,9 @@ async fn alice_copies_the_code_from_a_page() {
     assert_eq!(status_for(&server, &request, &code, OUT_OF_BAND).await, 400);
 }
 
-/// design.md 7: a person types slower than a browser redirects.
+/// The code lives longer than usual, since a person copies it.
 #[tokio::test]
-async fn alice_has_ten_minutes_to_copy_it() {
+async fn an_out_of_band_code_lives_ten_minutes() {
     if Need::Clock.is_missing() {
         return;
     }
@@ -63,10 +63,9 @@ async fn alice_has_ten_minutes_to_copy_it() {
     assert_eq!(status_for(&server, &request, &code, OUT_OF_BAND).await, 400);
 }
 
-/// A code that is read out by hand is what a phisher asks for: also where nobody else is asked, and
-/// where she has agreed before, Alice sees first whose it is.
+/// Phishing asks people for such codes, so the approval page always appears and names the client.
 #[tokio::test]
-async fn no_code_is_shown_without_asking() {
+async fn no_code_is_shown_without_the_approval_page() {
     let server = world(World::new()).start().await;
     let (mut alice, _, _) = shown_code(&server).await;
     let cli = server.relying_party("cli");
@@ -80,9 +79,9 @@ async fn no_code_is_shown_without_asking() {
     assert!(page.attributes("#code", "value").is_empty(), "{}", page.body);
 }
 
-/// There is nobody to tell an error to but Alice.
+/// There is no redirect URI to send an error to.
 #[tokio::test]
-async fn an_error_out_of_band_is_a_page() {
+async fn an_out_of_band_error_is_a_page() {
     let server = world(World::new()).start().await;
     let cli = server.relying_party("cli");
     for more in [("prompt", "none"), ("response_type", "token"), ("scope", "email")] {
@@ -91,7 +90,7 @@ async fn an_error_out_of_band_is_a_page() {
         assert!((400..500).contains(&page.status), "{more:?}: {}", page.status);
         assert!(page.location().is_none() && page.all("h1").len() == 1, "{}", page.text());
     }
-    // Nor can it be a form that posts to a name that is no address.
+    // form_post is not possible either.
     let more = [("redirect_uri", OUT_OF_BAND), ("response_mode", "form_post")];
     let page = server.browser().get(cli.auth_request_with("openid", &more).url).await;
     assert!((400..500).contains(&page.status) && page.forms().is_empty(), "{}", page.body);

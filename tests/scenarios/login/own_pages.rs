@@ -1,5 +1,5 @@
-//! Signing in to Countersign's own pages, without any application (threats D 60, 61, 66): by the same
-//! steps as every login, back to the page asked for, and with nothing in it for anybody else.
+//! Signing in to Countersign's own pages, without a client (threats D 60, 61, 66): the same steps as every
+//! login, and back to the requested page.
 
 use std::time::Duration;
 
@@ -20,14 +20,14 @@ fn asks_for_password(page: &Page) -> bool {
     page.form_with("password").is_some()
 }
 
-/// Her session's cookie, as it is now.
+/// The value of the session cookie.
 fn cookie(browser: &Browser) -> String {
     let found = browser.cookies().iter().find(|cookie| cookie.name.ends_with("-session"));
     found.map(|cookie| cookie.value.clone()).unwrap_or_default()
 }
 
 #[tokio::test]
-async fn alice_signs_in_to_her_own_page_without_any_application() {
+async fn alice_signs_in_to_her_account_page_without_a_client() {
     let server = World::new().start().await;
     let mut alice = server.browser();
     let page = alice.opens(server.url("/")).await;
@@ -35,16 +35,16 @@ async fn alice_signs_in_to_her_own_page_without_any_application() {
     let page = alice.clicks("Sign in").await;
     assert!(page.title().starts_with("Sign in to Countersign"), "{}", page.title());
     let page = alice.signs_in(ALICE, ALICE_PASSWORD).await;
-    assert_eq!((page.status, page.url.path()), (200, "/dex/"), "no page that asks for approval");
-    assert_eq!(page.url.query(), None, "no code in any address");
+    assert_eq!((page.status, page.url.path()), (200, "/dex/"), "no approval page");
+    assert_eq!(page.url.query(), None, "no code in a URL");
     for shown in [ALICE, "You are signed in", "developers", "From Email"] {
         assert!(page.text().contains(shown), "{shown}: {}", page.text());
     }
 }
 
-/// Who signed in here is signed in for applications, and the other way round.
+/// A session from either side serves both.
 #[tokio::test]
-async fn one_sign_in_serves_our_pages_and_the_applications() {
+async fn one_session_serves_the_account_pages_and_clients() {
     let skip = "oauth2:\n  skipApprovalScreen: true";
     let server = World::new().with(skip).start().await;
     let (mut alice, mut again) = (server.browser(), server.browser());
@@ -60,9 +60,9 @@ async fn one_sign_in_serves_our_pages_and_the_applications() {
     assert_eq!(page.url.as_str(), server.url("/sessions?page=0"), "{}", page.text());
 }
 
-/// Threat 66.
+/// Threat 66: open redirects.
 #[tokio::test]
-async fn whatever_could_lead_elsewhere_leads_home() {
+async fn an_external_return_path_leads_to_the_start_page() {
     let server = World::new().start().await;
     let mut alice = server.browser();
     alice.opens(sign_in(&server, "/", "")).await;
@@ -88,16 +88,16 @@ async fn whatever_could_lead_elsewhere_leads_home() {
     }
     let twice = alice.get(server.url("/sign-in?to=/sessions&to=/groups")).await;
     assert_eq!(twice.location().unwrap().as_str(), server.url("/"));
-    // And whoever must sign in first is led nowhere else after it either.
+    // The same when a login comes first.
     let mut bob = server.browser();
     bob.opens(sign_in(&server, "//evil.example.com", "")).await;
     let page = bob.signs_in(ALICE, ALICE_PASSWORD).await;
     assert_eq!(page.url.as_str(), server.url("/"));
 }
 
-/// A page that changes something wants a sign-in of just now; asked for once, it does not loop.
+/// Pages that change something require a recent authentication, once.
 #[tokio::test]
-async fn a_fresh_sign_in_is_asked_for_once_and_renews_the_cookie() {
+async fn a_fresh_login_is_required_once_and_replaces_the_cookie() {
     let server = World::with_clock().start().await;
     let mut alice = server.browser();
     alice.opens(sign_in(&server, "/", "")).await;
@@ -116,9 +116,9 @@ async fn a_fresh_sign_in_is_asked_for_once_and_renews_the_cookie() {
     assert!(!before.is_empty() && cookie(&alice) != before, "threat 60");
 }
 
-/// The name our pages go by in a login opens nothing from outside.
+/// The internal client id of our pages cannot be used from outside.
 #[tokio::test]
-async fn nobody_asks_as_our_own_pages() {
+async fn the_client_id_of_the_account_pages_is_refused_from_outside() {
     let server = World::new().client(Client::new("wiki")).start().await;
     let mut alice = server.browser();
     alice.opens(sign_in(&server, "/", "")).await;
@@ -140,13 +140,13 @@ async fn nobody_asks_as_our_own_pages() {
         assert_eq!(response.status, 401, "{secret:?}: {}", response.body);
         assert!(response.body.contains("invalid_client"), "{}", response.body);
     }
-    let said = World::new().client(Client::new(OURS)).refuses_to_start().await;
-    assert!(said.contains("is what our own pages are called"), "{said}");
+    let output = World::new().client(Client::new(OURS)).refuses_to_start().await;
+    assert!(output.contains("is what our own pages are called"), "{output}");
 }
 
-/// What a login of ours carries between its steps is good for nothing at the other steps.
+/// The pending login of our pages is refused at other steps and in other browsers.
 #[tokio::test]
-async fn a_login_of_ours_ends_in_no_code_whichever_form_it_is_posted_to() {
+async fn a_login_to_the_account_pages_issues_no_code_at_any_step() {
     let server = World::new().start().await;
     let mut alice = server.browser();
     let form = alice.opens(sign_in(&server, "/sessions", "")).await.form_with("password").unwrap();
@@ -154,13 +154,13 @@ async fn a_login_of_ours_ends_in_no_code_whichever_form_it_is_posted_to() {
     let fields: Vec<_> = form.fields.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     let next = alice.post_form(&form.action, &fields).await.location().unwrap();
     let (_, req) = next.query_pairs().find(|(name, _)| name == "req").unwrap();
-    for verdict in ["approve", "rejected", "switch"] {
-        let fields = [("req", &*req), ("approval", verdict)];
+    for approval in ["approve", "rejected", "switch"] {
+        let fields = [("req", &*req), ("approval", approval)];
         let response = alice.post_form(server.url("/approval"), &fields).await;
         let to = response.location().unwrap();
-        assert_eq!(to.as_str(), server.url("/sessions"), "{verdict}");
+        assert_eq!(to.as_str(), server.url("/sessions"), "{approval}");
     }
-    // In another browser it is not even opened.
+    // Another browser cannot open it.
     let mut mallory = server.browser();
     mallory.opens(server.url("/sign-in?to=/")).await;
     let stolen = mallory.get(next.as_str()).await;
@@ -168,9 +168,9 @@ async fn a_login_of_ours_ends_in_no_code_whichever_form_it_is_posted_to() {
     assert_eq!(cookie(&mallory), "");
 }
 
-/// Threat 60: a cookie planted before is worth nothing after.
+/// The account pages require a login and return to the requested page.
 #[tokio::test]
-async fn pages_of_ours_ask_strangers_to_sign_in_and_bring_them_back() {
+async fn account_pages_redirect_to_the_login_and_back() {
     let server = World::new().start().await;
     for path in ["/sessions", "/groups"] {
         let mut alice = server.browser();
@@ -181,22 +181,22 @@ async fn pages_of_ours_ask_strangers_to_sign_in_and_bring_them_back() {
     }
 }
 
-/// An application's login without groups is no sign-in that our pages can show groups by.
+/// The session of a login without the scope `groups` has no groups to show.
 #[tokio::test]
-async fn groups_that_were_never_asked_for_are_asked_for_here() {
+async fn groups_not_requested_at_login_are_requested_from_the_account_page() {
     let upstream = "connectors:\n- type: mockCallback\n  id: corp\n  name: Example Corp\n\
                     oauth2:\n  skipApprovalScreen: true";
     let world = World::empty().client(Client::new("example-app"));
     let server = world.with(upstream).start().await;
-    let (mut kilgore, app): (Browser, RelyingParty) =
+    let (mut user, app): (Browser, RelyingParty) =
         (server.browser(), server.relying_party("example-app"));
     let request: AuthRequest = app.auth_request("openid email");
-    kilgore.opens(&request.url).await;
-    kilgore.auth_response();
-    let page = kilgore.opens(server.url("/")).await;
+    user.opens(&request.url).await;
+    user.auth_response();
+    let page = user.opens(server.url("/")).await;
     assert!(page.text().contains("did not ask for your groups"), "{}", page.text());
     assert!(!page.text().contains("authors"), "{}", page.text());
-    let page = kilgore.clicks("Sign in again to see them").await;
+    let page = user.clicks("Sign in again to see them").await;
     assert_eq!(page.url.as_str(), server.url("/"));
     assert!(page.text().contains("authors"), "{}", page.text());
 }

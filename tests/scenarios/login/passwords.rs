@@ -1,5 +1,5 @@
-//! Passwords (threats F 76, 77 and 79, design.md 5): nobody learns who has an account, guessing is slow,
-//! the owner is not locked out, and a password is compared whole.
+//! Password logins (threats F 76, 77 and 79): no account enumeration, slow guessing, no lockout of the owner,
+//! whole-password comparison.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use crate::world::{
 
 const WRONG: &str = "not-the-password-at-all";
 
-/// A server that believes `Browser::with_forwarded_for`.
-fn behind_a_proxy(world: World) -> World {
+/// A server that trusts `X-Forwarded-For`.
+pub fn behind_a_proxy(world: World) -> World {
     let http = world.origin().replace("http://", "");
     world.with(&format!(
         "web:\n  http: {http}\n  clientRemoteIP:\n    header: X-Forwarded-For\n    \
@@ -20,7 +20,7 @@ fn behind_a_proxy(world: World) -> World {
     ))
 }
 
-/// How many passwords the server has verified since its start.
+/// Number of password verifications since the start of the server.
 pub async fn verifications(server: &Server) -> u64 {
     let metrics = send(bare_client().get(format!("{}/metrics", server.telemetry()))).await;
     let name = "countersign_password_hashes_total ";
@@ -28,20 +28,20 @@ pub async fn verifications(server: &Server) -> u64 {
     line.unwrap_or_else(|| panic!("no such metric: {}", metrics.body)).parse().unwrap()
 }
 
-/// One attempt, by a browser of that address which has nothing but this attempt.
-async fn attempt(server: &Server, address: &str, login: &str, password: &str) -> Page {
+/// One attempt from this address, with a new browser.
+pub async fn attempt(server: &Server, address: &str, login: &str, password: &str) -> Page {
     let mut browser = server.browser();
     let app = server.relying_party("example-app");
     browser.with_forwarded_for(address).opens(app.auth_request("openid").url).await;
     browser.signs_in(login, password).await.clone()
 }
 
-/// True when the password was right: the next page, or the application, is before them.
-fn is_in(page: &Page) -> bool {
+/// True if the password was accepted.
+fn is_accepted(page: &Page) -> bool {
     page.form_with("approval").is_some()
 }
 
-/// The page as everybody sees it: without what they typed and what is theirs alone.
+/// Status and body without the login and the sealed state.
 fn anonymous(page: &Page, login: &str) -> (u16, String) {
     let mut body = page.body.replace(login, "LOGIN");
     for form in page.forms() {
@@ -52,9 +52,9 @@ fn anonymous(page: &Page, login: &str) -> (u16, String) {
     (page.status, body)
 }
 
-/// F 76: CVE-2023-39522 (authentik), CVE-2025-69413 (Gitea). The work is counted, not timed.
+/// F 76: CVE-2023-39522 (authentik), CVE-2025-69413 (Gitea). Verifications are counted, not timed.
 #[tokio::test]
-async fn whether_there_is_an_account_shows_in_no_answer_and_costs_the_same() {
+async fn existing_and_unknown_accounts_get_the_same_response_and_the_same_work() {
     let server = World::new().start().await;
     let mut seen = Vec::new();
     for login in [ALICE, BOB, "nobody@example.com", "nobody", "ALICE@example.com"] {
@@ -68,9 +68,9 @@ async fn whether_there_is_an_account_shows_in_no_answer_and_costs_the_same() {
     }
 }
 
-/// F 79: what cannot be a password is refused before it costs anything, whoever is named.
+/// F 79: invalid passwords are refused before a verification.
 #[tokio::test]
-async fn what_cannot_be_a_password_costs_nothing() {
+async fn an_invalid_password_is_refused_without_a_verification() {
     let server = World::new().start().await;
     let before = verifications(&server).await;
     let (long, longer) = ("p".repeat(1025), "p".repeat(60_000));
@@ -84,13 +84,13 @@ async fn what_cannot_be_a_password_costs_nothing() {
         let page = attempt(&server, "192.0.2.1", login, WRONG).await;
         assert_eq!(page.status, 401, "{login:?}");
     }
-    // An empty name is a name like any other; one of 300 characters is nobody's.
+    // An empty login is verified like an unknown one; one of 300 characters is refused.
     assert!(verifications(&server).await - before <= 2);
 }
 
-/// F 78: the limit of every form.
+/// F 78: the size limit of forms.
 #[tokio::test]
-async fn a_password_of_a_megabyte_is_not_read() {
+async fn a_password_of_one_megabyte_is_refused_with_413() {
     let server = World::new().start().await;
     let before = verifications(&server).await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
@@ -100,18 +100,18 @@ async fn a_password_of_a_megabyte_is_not_read() {
     assert_eq!(verifications(&server).await, before);
 }
 
-/// F 79: bcrypt reads 72 bytes of a password; what follows must not be ignored in silence.
+/// F 79: bcrypt uses 72 bytes of a password; longer ones must not be truncated silently.
 #[tokio::test]
-async fn a_password_is_compared_to_its_last_byte() {
+async fn a_password_is_compared_in_full() {
     let seventy_two = "0123456789ab".repeat(6);
     let server = World::new().person(Person::new("carol@example.com", &seventy_two)).start().await;
     let right = attempt(&server, "192.0.2.1", "carol@example.com", &seventy_two).await;
-    assert!(is_in(&right), "{}", right.text());
-    let twins =
+    assert!(is_accepted(&right), "{}", right.text());
+    let variants =
         [format!("{seventy_two}X"), format!("{seventy_two} "), seventy_two[..71].to_owned()];
-    for twin in twins {
-        let page = attempt(&server, "192.0.2.1", "carol@example.com", &twin).await;
-        assert_eq!(page.status, 401, "{} bytes", twin.len());
+    for variant in variants {
+        let page = attempt(&server, "192.0.2.1", "carol@example.com", &variant).await;
+        assert_eq!(page.status, 401, "{} bytes", variant.len());
     }
     for near in [
         format!("{ALICE_PASSWORD} "),
@@ -122,7 +122,7 @@ async fn a_password_is_compared_to_its_last_byte() {
     ] {
         assert_eq!(attempt(&server, "192.0.2.1", ALICE, &near).await.status, 401, "{near:?}");
     }
-    assert!(is_in(&attempt(&server, "192.0.2.1", ALICE, ALICE_PASSWORD).await));
+    assert!(is_accepted(&attempt(&server, "192.0.2.1", ALICE, ALICE_PASSWORD).await));
 }
 
 const SPELLINGS: [&str; 5] =
@@ -130,10 +130,10 @@ const SPELLINGS: [&str; 5] =
 
 /// F 77: CVE-2025-24806 (Authelia), CVE-2024-4629 (Keycloak).
 #[tokio::test]
-async fn ten_guesses_are_free_however_the_name_is_spelled() {
+async fn ten_wrong_passwords_are_allowed_for_all_spellings_of_a_login() {
     let server = behind_a_proxy(World::new()).start().await;
-    let home = "198.51.100.7";
-    assert!(is_in(&attempt(&server, home, BOB, BOB_PASSWORD).await));
+    let known_address = "198.51.100.7";
+    assert!(is_accepted(&attempt(&server, known_address, BOB, BOB_PASSWORD).await));
     for n in 0..10 {
         let guess = attempt(&server, &format!("203.0.113.{n}"), SPELLINGS[n % 5], WRONG).await;
         assert_eq!(guess.status, 401, "guess {n}");
@@ -141,21 +141,21 @@ async fn ten_guesses_are_free_however_the_name_is_spelled() {
     let before = verifications(&server).await;
     for (n, spelling) in SPELLINGS.iter().enumerate() {
         let page = attempt(&server, &format!("203.0.113.{}", 20 + n), spelling, BOB_PASSWORD).await;
-        assert_eq!(page.status, 429, "{spelling:?}: even the right one waits");
+        assert_eq!(page.status, 429, "{spelling:?}: the right password is delayed too");
         let seconds: u64 = page.header("retry-after").unwrap().parse().unwrap();
         assert!((1..=30).contains(&seconds), "{seconds}");
         assert_eq!(page.all("[role=alert]").len(), 1, "{}", page.text());
-        assert!(page.form_with("password").is_some(), "the page is good for another try");
+        assert!(page.form_with("password").is_some(), "the form can be submitted again");
     }
-    assert_eq!(verifications(&server).await, before, "and costs nothing");
-    // Bob at home, where he has been signed in before, does not notice; nor does Alice.
-    assert!(is_in(&attempt(&server, home, BOB, BOB_PASSWORD).await));
-    assert!(is_in(&attempt(&server, "203.0.113.1", ALICE, ALICE_PASSWORD).await));
+    assert_eq!(verifications(&server).await, before, "without a verification");
+    // Bob is not delayed at an address where he has signed in before; Alice is not delayed at all.
+    assert!(is_accepted(&attempt(&server, known_address, BOB, BOB_PASSWORD).await));
+    assert!(is_accepted(&attempt(&server, "203.0.113.1", ALICE, ALICE_PASSWORD).await));
 }
 
 /// F 77: delayed, never locked.
 #[tokio::test]
-async fn after_ten_guesses_there_is_one_in_half_a_minute() {
+async fn after_ten_wrong_passwords_one_attempt_is_allowed_every_30_seconds() {
     if Need::Clock.is_missing() {
         return;
     }
@@ -170,17 +170,21 @@ async fn after_ten_guesses_there_is_one_in_half_a_minute() {
     }
     server.advance(Duration::from_secs(31));
     assert!(
-        is_in(&attempt(&server, "203.0.113.4", BOB, BOB_PASSWORD).await),
-        "he waited and is in"
+        is_accepted(&attempt(&server, "203.0.113.4", BOB, BOB_PASSWORD).await),
+        "accepted after the delay"
     );
     for _ in 0..10 {
-        assert_eq!(attempt(&server, "203.0.113.1", BOB, WRONG).await.status, 401, "begun anew");
+        assert_eq!(
+            attempt(&server, "203.0.113.1", BOB, WRONG).await.status,
+            401,
+            "the counter restarted"
+        );
     }
 }
 
-/// F 76 and 77: or guessing would tell who has an account.
+/// F 76 and 77: otherwise the delay would reveal which accounts exist.
 #[tokio::test]
-async fn an_account_that_does_not_exist_is_delayed_alike() {
+async fn an_unknown_account_is_delayed_like_an_existing_one() {
     let server = behind_a_proxy(World::new()).start().await;
     let mut seen = HashSet::new();
     for login in [BOB, "nobody@example.com"] {
@@ -193,9 +197,9 @@ async fn an_account_that_does_not_exist_is_delayed_alike() {
     assert_eq!(seen, HashSet::from([[vec![401; 10], vec![429; 2]].concat()]));
 }
 
-/// F 77: CVE-2026-47203 (Authelia): many at once are counted before any is answered.
+/// F 77: CVE-2026-47203 (Authelia): concurrent attempts are counted before they are verified.
 #[tokio::test]
-async fn thirty_guesses_at_once_are_ten() {
+async fn thirty_concurrent_attempts_count_as_thirty() {
     let server = behind_a_proxy(World::new()).start().await;
     let app = server.relying_party("example-app");
     let mut guessing = tokio::task::JoinSet::new();
@@ -213,11 +217,10 @@ async fn thirty_guesses_at_once_are_ten() {
     assert_eq!(verifications(&server).await, 10);
 }
 
-/// F 77: who tries one password on everybody is counted by where he comes from, which is not what he
-/// says himself.
+/// F 77: password spraying is counted by address, and not by a forwarded header that is not trusted.
 #[tokio::test]
-async fn one_address_has_a_hundred_guesses_for_all_accounts_together() {
-    // No proxy is trusted here: the header is a stranger's own word.
+async fn one_address_has_a_hundred_attempts_for_all_accounts() {
+    // No proxy is trusted here.
     let server = World::new().start().await;
     let app = server.relying_party("example-app");
     let mut mallory = server.browser();

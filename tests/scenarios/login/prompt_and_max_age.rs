@@ -1,5 +1,4 @@
-//! When Alice is asked who she is, and when not: `prompt` and `max_age` (OpenID Connect Core 3.1.2.1
-//! and 3.1.2.3; the certification profile Basic OP; threat B 37).
+//! `prompt` and `max_age` (OpenID Connect Core 3.1.2.1 and 3.1.2.3; the certification profile Basic OP; threat B 37).
 
 use std::time::Duration;
 
@@ -9,23 +8,23 @@ use crate::world::{
     ALICE, ALICE_PASSWORD, AuthRequest, Browser, Need, RelyingParty, Server, World, claims,
 };
 
-/// Whoever is signed in, the application now has these claims of them.
-async fn arrives_as(alice: &Browser, app: &RelyingParty, request: &AuthRequest) -> Value {
+/// Exchanges the code and returns the claims of the ID token.
+async fn exchanges_code(alice: &Browser, app: &RelyingParty, request: &AuthRequest) -> Value {
     let response = app.redeems(request, &alice.auth_response()).await;
     assert_eq!(response.status, 200, "{}", response.page.body);
     claims(response.id_token())
 }
 
-/// Alice is signed in and has agreed; her claims at that moment.
+/// Alice is signed in and has consented; returns her claims too.
 async fn signed_in(server: &Server) -> (Browser, RelyingParty, Value) {
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     let request = app.auth_request("openid email");
     alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    let told = arrives_as(&alice, &app, &request).await;
-    (alice, app, told)
+    let received = exchanges_code(&alice, &app, &request).await;
+    (alice, app, received)
 }
 
-fn asks_for_a_password(browser: &Browser) -> bool {
+fn shows_password_form(browser: &Browser) -> bool {
     browser.page().form_with("password").is_some()
 }
 
@@ -41,7 +40,7 @@ async fn prompt_none_without_a_session_is_login_required() {
     let location = alice.page().location().unwrap();
     let state = location.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
     assert_eq!(state, request.state);
-    // design.md 2: it is asked from hidden frames all day long and must leave nothing behind.
+    // Clients send it from hidden frames continuously, so it must set no cookie.
     assert!(alice.cookies().is_empty(), "{:?}", alice.cookies());
 }
 
@@ -54,7 +53,7 @@ async fn prompt_none_with_a_session_shows_no_page() {
     assert!(page.location().unwrap().as_str().starts_with(&app.redirect_uri), "{}", page.text());
     assert!(page.header("set-cookie").is_none());
     alice.follow(page).await;
-    let after = arrives_as(&alice, &app, &request).await;
+    let after = exchanges_code(&alice, &app, &request).await;
     for claim in ["sub", "sid", "auth_time", "email"] {
         assert_eq!(after[claim], before[claim], "{claim}");
     }
@@ -66,7 +65,7 @@ async fn prompt_none_without_consent_is_consent_required() {
     let (mut alice, app, _) = signed_in(&server).await;
     alice.opens(app.auth_request_with("openid email groups", &[("prompt", "none")]).url).await;
     assert_eq!(alice.auth_error(), "consent_required");
-    // And it was not given by asking.
+    // The refused request stored no consent.
     alice.opens(app.auth_request_with("openid email groups", &[("prompt", "none")]).url).await;
     assert_eq!(alice.auth_error(), "consent_required");
 }
@@ -83,7 +82,7 @@ async fn prompt_none_after_signing_out_is_login_required() {
 }
 
 #[tokio::test]
-async fn prompt_login_asks_again_and_the_time_moves() {
+async fn prompt_login_requires_the_password_and_renews_auth_time() {
     if Need::Clock.is_missing() {
         return;
     }
@@ -92,37 +91,37 @@ async fn prompt_login_asks_again_and_the_time_moves() {
     server.advance(Duration::from_secs(100));
     let request = app.auth_request_with("openid email", &[("prompt", "login")]);
     alice.opens(&request.url).await;
-    assert!(asks_for_a_password(&alice), "{}", alice.page().text());
-    // Going round the form does not help.
+    assert!(shows_password_form(&alice), "{}", alice.page().text());
+    // Skipping the form is not possible.
     let form = alice.page().form_with("password").unwrap();
     let req = form.fields.iter().find(|(name, _)| name == "req").unwrap().1.clone();
     let around =
         reqwest::Url::parse_with_params(&server.url("/continue"), [("req", &req)]).unwrap();
     alice.opens(around).await;
-    assert!(asks_for_a_password(&alice), "{}", alice.page().text());
+    assert!(shows_password_form(&alice), "{}", alice.page().text());
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
-    let after = arrives_as(&alice, &app, &request).await;
+    let after = exchanges_code(&alice, &app, &request).await;
     assert_eq!((&after["sub"], &after["sid"]), (&before["sub"], &before["sid"]));
     let moved = after["auth_time"].as_u64().unwrap() - before["auth_time"].as_u64().unwrap();
     assert!((100..200).contains(&moved), "moved by {moved}");
-    // Asked once more, she is asked once more.
+    // The same again for the next request.
     alice.opens(app.auth_request_with("openid email", &[("prompt", "login")]).url).await;
-    assert!(asks_for_a_password(&alice));
+    assert!(shows_password_form(&alice));
 }
 
 #[tokio::test]
-async fn prompt_select_account_asks_who_it_is() {
+async fn prompt_select_account_shows_the_login_form() {
     let server = World::new().start().await;
     let (mut alice, app, _) = signed_in(&server).await;
     let request = app.auth_request_with("openid email", &[("prompt", "select_account")]);
     alice.opens(&request.url).await;
-    assert!(asks_for_a_password(&alice), "{}", alice.page().text());
+    assert!(shows_password_form(&alice), "{}", alice.page().text());
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
-    arrives_as(&alice, &app, &request).await;
+    exchanges_code(&alice, &app, &request).await;
 }
 
 #[tokio::test]
-async fn prompt_login_consent_asks_for_both() {
+async fn prompt_login_consent_requires_both() {
     let server = World::new().start().await;
     let (mut alice, app, _) = signed_in(&server).await;
     let request = app.auth_request_with("openid email", &[("prompt", "login consent")]);
@@ -130,11 +129,11 @@ async fn prompt_login_consent_asks_for_both() {
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
     assert!(alice.page().form_with("approval").is_some(), "{}", alice.page().text());
     alice.approves().await;
-    arrives_as(&alice, &app, &request).await;
+    exchanges_code(&alice, &app, &request).await;
 }
 
 #[tokio::test]
-async fn a_session_older_than_max_age_is_asked_again() {
+async fn a_session_older_than_max_age_requires_the_password() {
     if Need::Clock.is_missing() {
         return;
     }
@@ -147,15 +146,15 @@ async fn a_session_older_than_max_age_is_asked_again() {
     assert_eq!(alice.auth_error(), "login_required");
     let request = app.auth_request_with("openid email", &[("max_age", "1")]);
     alice.opens(&request.url).await;
-    assert!(asks_for_a_password(&alice), "{}", alice.page().text());
+    assert!(shows_password_form(&alice), "{}", alice.page().text());
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
-    let after = arrives_as(&alice, &app, &request).await;
+    let after = exchanges_code(&alice, &app, &request).await;
     assert!(after["auth_time"].as_u64() > before["auth_time"].as_u64());
     assert_eq!(after["sub"], before["sub"]);
 }
 
 #[tokio::test]
-async fn a_session_younger_than_max_age_is_good() {
+async fn a_session_younger_than_max_age_is_accepted() {
     if Need::Clock.is_missing() {
         return;
     }
@@ -164,13 +163,13 @@ async fn a_session_younger_than_max_age_is_good() {
     server.advance(Duration::from_secs(1000));
     let request = app.auth_request_with("openid email", &[("max_age", "10000")]);
     alice.opens(&request.url).await;
-    let after = arrives_as(&alice, &app, &request).await;
+    let after = exchanges_code(&alice, &app, &request).await;
     assert_eq!(after["auth_time"], before["auth_time"]);
 }
 
-/// Zero is `prompt=login` by another name, and slow typing must not send anybody round in circles.
+/// Zero equals `prompt=login`; slow typing must not lead to a loop.
 #[tokio::test]
-async fn max_age_zero_asks_always_and_once() {
+async fn max_age_zero_requires_the_password_exactly_once() {
     if Need::Clock.is_missing() {
         return;
     }
@@ -181,10 +180,10 @@ async fn max_age_zero_asks_always_and_once() {
         let request = app
             .auth_request_with("openid email groups", &[("max_age", age), ("prompt", "consent")]);
         alice.opens(&request.url).await;
-        assert!(asks_for_a_password(&alice), "{age}: {}", alice.page().text());
+        assert!(shows_password_form(&alice), "{age}: {}", alice.page().text());
         alice.signs_in(ALICE, ALICE_PASSWORD).await;
         server.advance(Duration::from_secs(60));
         alice.approves().await;
-        arrives_as(&alice, &app, &request).await;
+        exchanges_code(&alice, &app, &request).await;
     }
 }

@@ -1,13 +1,13 @@
-//! Where a code may go: to the address that was registered, and to no other however much like it
-//! (RFC 9700 section 4.1.3; threats A 1-9 and 12).
+//! Redirect URI matching: exact comparison with a registered URI (RFC 9700 section 4.1.3; threats A 1-9 and
+//! 12).
 
 use crate::world::{ALICE, ALICE_PASSWORD, Client, Page, Server, World};
 
 const REGISTERED: &str = "https://example-app.example.com/callback";
 const OUT_OF_BAND: &str = "urn:ietf:wg:oauth:2.0:oob";
 
-/// However the rest of the request looks, nobody is sent to `uri`: the error stays on a page of ours.
-async fn nobody_is_sent_to(server: &Server, client: &str, uri: &str) {
+/// However the rest of the request looks, the error is shown on our page and nothing is redirected.
+async fn assert_not_redirected_to(server: &Server, client: &str, uri: &str) {
     let app = server.relying_party(client);
     let uri = ("redirect_uri", uri);
     for others in [
@@ -17,42 +17,42 @@ async fn nobody_is_sent_to(server: &Server, client: &str, uri: &str) {
         vec![uri, ("response_mode", "form_post"), ("request", "x")],
     ] {
         let page = server.browser().get(app.auth_request_with("openid", &others).url).await;
-        stays_here(&page, uri.1);
+        assert_error_page(&page, uri.1);
     }
 }
 
-fn stays_here(page: &Page, what: &str) {
+fn assert_error_page(page: &Page, what: &str) {
     assert_eq!(page.status, 400, "{what:?}: {}", page.text());
     assert!(page.header("location").is_none() && page.header("refresh").is_none(), "{what:?}");
     assert!(page.forms().is_empty(), "no form carries anything anywhere: {what:?}");
     assert!(!page.body.contains("<script"), "{what:?}: {}", page.body);
 }
 
-/// The request is good: its person is asked to sign in.
-async fn somebody_is_asked(server: &Server, client: &str, uri: &str) {
+/// The request is accepted: the login form appears.
+async fn assert_accepted(server: &Server, client: &str, uri: &str) {
     let app = server.relying_party(client);
     let mut alice = server.browser();
     alice.opens(app.auth_request_with("openid", &[("redirect_uri", uri)]).url).await;
     assert!(alice.page().form_with("password").is_some(), "{uri}: {}", alice.page().text());
 }
 
-/// A 1, A 7, A 8; CVE-2020-15234 (case), CVE-2024-52289 (dots as a regex).
+/// A 1, A 7, A 8; CVE-2020-15234 (case), CVE-2024-52289 (dots in a regular expression).
 #[tokio::test]
-async fn an_address_that_only_resembles_the_registered_one_gets_nothing() {
+async fn a_redirect_uri_that_only_resembles_the_registered_one_is_refused() {
     let server = World::new().start().await;
-    somebody_is_asked(&server, "example-app", REGISTERED).await;
+    assert_accepted(&server, "example-app", REGISTERED).await;
     let at = |host: &str| format!("https://{host}/callback");
     let host = "example-app.example.com";
-    let mut twins =
+    let mut lookalikes =
         ["/x", "/", "?x=1", "?", "#f", "#", "%20", " ", "\n", "\t", "\0", "/../callback"]
             .map(|tail| format!("{REGISTERED}{tail}"))
             .to_vec();
-    twins.extend([" ", "\u{feff}", "\t"].map(|head| format!("{head}{REGISTERED}")));
-    twins.extend(
+    lookalikes.extend([" ", "\u{feff}", "\t"].map(|head| format!("{head}{REGISTERED}")));
+    lookalikes.extend(
         ["/%2e%2e/callback", "/x/../callback", "//callback", "/./callback"]
             .map(|path| format!("https://{host}{path}")),
     );
-    twins.extend([
+    lookalikes.extend([
         at("EXAMPLE-APP.example.com"),
         at("example-app.example.com:443"),
         at("example-app.example.com."),
@@ -69,14 +69,14 @@ async fn an_address_that_only_resembles_the_registered_one_gets_nothing() {
         format!("https://{host}"),
         "https://*.example.com/callback".into(),
     ]);
-    for twin in twins {
-        nobody_is_sent_to(&server, "example-app", &twin).await;
+    for lookalike in lookalikes {
+        assert_not_redirected_to(&server, "example-app", &lookalike).await;
     }
 }
 
-/// A 2; CVE-2026-28512, CVE-2024-8883, CVE-2023-6291: parsers that disagree about the host.
+/// A 2; CVE-2026-28512, CVE-2024-8883, CVE-2023-6291: parsers disagree about the host.
 #[tokio::test]
-async fn a_name_before_the_at_sign_is_not_the_host() {
+async fn userinfo_and_backslashes_do_not_change_the_host() {
     let server = World::new().start().await;
     for uri in [
         "https://example-app.example.com@evil.example/callback",
@@ -93,13 +93,13 @@ async fn a_name_before_the_at_sign_is_not_the_host() {
         "/callback",
         "callback",
     ] {
-        nobody_is_sent_to(&server, "example-app", uri).await;
+        assert_not_redirected_to(&server, "example-app", uri).await;
     }
 }
 
-/// A 3; CVE-2022-3782, CVE-2024-1132: decoded once more than it was encoded.
+/// A 3; CVE-2022-3782, CVE-2024-1132: decoding twice.
 #[tokio::test]
-async fn a_twice_encoded_address_is_decoded_once() {
+async fn a_redirect_uri_is_percent_decoded_exactly_once() {
     let server = World::new().start().await;
     let app = server.relying_party("example-app");
     for uri in [
@@ -109,9 +109,9 @@ async fn a_twice_encoded_address_is_decoded_once() {
         REGISTERED.replace(':', "%3A").replace('/', "%2F"),
         REGISTERED.replace(':', "%253A").replace('/', "%252F"),
     ] {
-        nobody_is_sent_to(&server, "example-app", &uri).await;
+        assert_not_redirected_to(&server, "example-app", &uri).await;
     }
-    // And exactly once: this is how every client sends it.
+    // Fully encoded once, it is accepted.
     let url = app.auth_request_with("openid", &[("redirect_uri", "")]).url;
     let encoded: String = REGISTERED.bytes().map(|byte| format!("%{byte:02x}")).collect();
     let page = server.browser().get(format!("{url}&redirect_uri={encoded}")).await;
@@ -120,7 +120,7 @@ async fn a_twice_encoded_address_is_decoded_once() {
 
 /// A 4 and A 6; CVE-2020-26938, GHSA-484q-784p-8m5h.
 #[tokio::test]
-async fn no_other_scheme_is_an_address() {
+async fn other_schemes_are_refused() {
     let server = World::new().client(Client::new("nowhere").redirects_to(&[])).start().await;
     for client in ["example-app", "nowhere"] {
         for uri in [
@@ -138,14 +138,14 @@ async fn no_other_scheme_is_an_address() {
             "http://127.0.0.1:8000/callback",
             "https://anywhere.example/callback",
         ] {
-            nobody_is_sent_to(&server, client, uri).await;
+            assert_not_redirected_to(&server, client, uri).await;
         }
     }
 }
 
-/// A 4 and A 8: what must not be asked for must not be registered either.
+/// A 4 and A 8: the same at registration.
 #[tokio::test]
-async fn a_scheme_that_runs_is_not_registered() {
+async fn an_unsafe_redirect_uri_cannot_be_registered() {
     let bad = [
         "javascript:alert(1)",
         "DATA:text/html,x",
@@ -163,16 +163,16 @@ async fn a_scheme_that_runs_is_not_registered() {
         "https://app.example\u{3002}com/cb",
     ];
     let world = World::new().client(Client::new("odd").redirects_to(&bad));
-    let said = world.refuses_to_start().await;
+    let output = world.refuses_to_start().await;
     for (n, uri) in bad.iter().enumerate() {
         let place = format!("redirectURIs[{n}]");
-        assert!(said.lines().any(|line| line.contains(&place)), "{uri} was accepted:\n{said}");
+        assert!(output.lines().any(|line| line.contains(&place)), "{uri} was accepted:\n{output}");
     }
 }
 
 /// A 5; RFC 8252 section 7.3, CVE-2020-15233.
 #[tokio::test]
-async fn a_public_client_without_addresses_has_the_whole_loopback() {
+async fn a_public_client_without_redirect_uris_may_use_any_loopback_uri() {
     let server = World::new().client(Client::public("cli")).start().await;
     for uri in [
         "http://127.0.0.1:8000/callback",
@@ -182,7 +182,7 @@ async fn a_public_client_without_addresses_has_the_whole_loopback() {
         "http://localhost:18000/a/b/c",
         "http://localhost",
     ] {
-        somebody_is_asked(&server, "cli", uri).await;
+        assert_accepted(&server, "cli", uri).await;
     }
     for uri in [
         "http://127.0.0.1.evil.example/",
@@ -208,19 +208,19 @@ async fn a_public_client_without_addresses_has_the_whole_loopback() {
         "http://10.0.0.1/",
         "http://127.0.0.1:8000/\u{2028}",
     ] {
-        nobody_is_sent_to(&server, "cli", uri).await;
+        assert_not_redirected_to(&server, "cli", uri).await;
     }
 }
 
-/// A 5: with a registered address only the port is free, because the system chooses that.
+/// A 5: with a registered loopback URI only the port is free.
 #[tokio::test]
-async fn a_public_client_with_a_loopback_address_has_its_every_port() {
+async fn a_public_client_with_a_loopback_uri_may_use_any_port() {
     let cli = Client::public("cli").redirects_to(&["http://localhost:8085/auth/callback?a=1"]);
     let web = Client::new("web").redirects_to(&["http://localhost:8085/auth/callback?a=1"]);
     let server = World::new().client(cli).client(web).start().await;
     for port in [":8085", ":40001", ""] {
         let uri = format!("http://localhost{port}/auth/callback?a=1");
-        somebody_is_asked(&server, "cli", &uri).await;
+        assert_accepted(&server, "cli", &uri).await;
     }
     for uri in [
         "http://127.0.0.1:8085/auth/callback?a=1",
@@ -232,42 +232,42 @@ async fn a_public_client_with_a_loopback_address_has_its_every_port() {
         "https://localhost:8085/auth/callback?a=1",
         OUT_OF_BAND,
     ] {
-        nobody_is_sent_to(&server, "cli", uri).await;
+        assert_not_redirected_to(&server, "cli", uri).await;
     }
-    // A client that can keep a secret has a server with a port of its own.
-    nobody_is_sent_to(&server, "web", "http://localhost:40001/auth/callback?a=1").await;
+    // Not for confidential clients, which have a server with a fixed port.
+    assert_not_redirected_to(&server, "web", "http://localhost:40001/auth/callback?a=1").await;
 }
 
-/// A 9: left out, even the only registered one is not guessed.
+/// A 9: not even the only registered one is assumed.
 #[tokio::test]
-async fn an_address_left_out_is_not_guessed() {
+async fn a_missing_redirect_uri_is_refused() {
     let server = World::new().start().await;
     let app = server.relying_party("example-app");
     for others in [vec![], vec![("prompt", "none")], vec![("scope", "nonsense")]] {
         let mut all = vec![("redirect_uri", "")];
         all.extend(others);
         let url = app.auth_request_with("openid", &all).url;
-        stays_here(&server.browser().get(&url).await, "left out");
-        stays_here(&server.browser().get(format!("{url}&redirect_uri=")).await, "empty");
+        assert_error_page(&server.browser().get(&url).await, "left out");
+        assert_error_page(&server.browser().get(format!("{url}&redirect_uri=")).await, "empty");
     }
 }
 
-/// A 12: without a known client there is nobody to redirect to.
+/// A 12: without a known client there is no redirect URI.
 #[tokio::test]
-async fn an_unknown_application_is_told_to_the_person_only() {
+async fn an_unknown_client_gets_an_error_page() {
     let server = World::new().start().await;
     let app = server.relying_party("example-app");
     for id in ["nobody", "EXAMPLE-APP", "example-app ", "example-app\0", "\"><script>alert(1)"] {
         let url = app.auth_request_with("openid", &[("client_id", id), ("prompt", "none")]).url;
-        stays_here(&server.browser().get(url).await, id);
+        assert_error_page(&server.browser().get(url).await, id);
     }
     let url = app.auth_request_with("openid", &[("client_id", ""), ("prompt", "none")]).url;
-    stays_here(&server.browser().get(url).await, "no client_id");
+    assert_error_page(&server.browser().get(url).await, "no client_id");
 }
 
-/// What was registered with a query keeps it, byte by byte, and gets the answer behind it.
+/// A registered query is kept byte for byte; parameters are appended.
 #[tokio::test]
-async fn the_query_of_an_address_is_kept() {
+async fn the_query_of_a_redirect_uri_is_kept() {
     let uri = "https://app.example.com/cb?tenant=a%20b&x=%C3%A9&empty=";
     let app = Client::new("tenant-app").redirects_to(&[uri]);
     let server = World::new().client(app).start().await;

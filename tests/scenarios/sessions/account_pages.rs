@@ -1,5 +1,4 @@
-//! The engineer's page: where she is signed in, what that gave to which application, and ending it (threats
-//! D 61, 62, 64; design.md section 2, "the ways of ending").
+//! The account pages of a signed-in person: her sessions and grants, and ending them (threats D 61, 62, 64).
 
 use crate::world::http::{bare_client, send};
 use crate::world::{
@@ -10,7 +9,7 @@ const LAPTOP: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 F
 const PHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 \
                      (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1";
 
-/// What one application holds of her.
+/// The tokens of one grant.
 struct Held {
     access: String,
     refresh: String,
@@ -35,15 +34,15 @@ async fn alice_on(server: &Server, agent: &str) -> Browser {
     signed_in(server, agent, (ALICE, ALICE_PASSWORD)).await
 }
 
-async fn gives(browser: &mut Browser, app: &RelyingParty) -> Held {
+async fn grant_to(browser: &mut Browser, app: &RelyingParty) -> Held {
     let request = app.auth_request("openid email groups offline_access");
     browser.opens(&request.url).await;
     let tokens = app.redeems(&request, &browser.auth_response()).await;
     Held { access: tokens.access_token().into(), refresh: tokens.refresh_token().into() }
 }
 
-/// All three questions an application can ask say the same.
-async fn works(app: &RelyingParty, held: &mut Held) -> bool {
+/// Whether userinfo, introspection and refresh accept the tokens; all three must agree.
+async fn is_accepted(app: &RelyingParty, held: &mut Held) -> bool {
     let userinfo = app.userinfo(&held.access).await.status;
     let introspected = app.posts("/token/introspect", &[("token", &held.access)]).await;
     let active = introspected.json["active"].as_bool().unwrap();
@@ -56,7 +55,7 @@ async fn works(app: &RelyingParty, held: &mut Held) -> bool {
     active
 }
 
-/// The ids of the buttons of this name, in the order they are on the page.
+/// The values of the buttons with this name, in document order.
 fn buttons(page: &Page, name: &str) -> Vec<String> {
     page.attributes(&format!("button[name={name}]"), "value")
 }
@@ -67,11 +66,15 @@ async fn presses(browser: &mut Browser, name: &str, value: &str) -> Page {
 }
 
 #[tokio::test]
-async fn alice_sees_both_laptops_and_ends_the_other_one() {
+async fn alice_sees_both_her_sessions_and_ends_the_other_one() {
     let (server, app) = start().await;
-    let (mut work, mut home) = (alice_on(&server, LAPTOP).await, alice_on(&server, PHONE).await);
-    let (mut at_work, mut at_home) = (gives(&mut work, &app).await, gives(&mut home, &app).await);
-    assert!(works(&app, &mut at_work).await && works(&app, &mut at_home).await, "neither lost");
+    let (mut work, mut phone) = (alice_on(&server, LAPTOP).await, alice_on(&server, PHONE).await);
+    let (mut at_work, mut at_phone) =
+        (grant_to(&mut work, &app).await, grant_to(&mut phone, &app).await);
+    assert!(
+        is_accepted(&app, &mut at_work).await && is_accepted(&app, &mut at_phone).await,
+        "both sessions are live"
+    );
 
     let page = work.opens(server.url("/")).await;
     let cards = page.all(".places > li");
@@ -90,52 +93,55 @@ async fn alice_sees_both_laptops_and_ends_the_other_one() {
     let other = buttons(page, "session").remove(0);
     let page = presses(&mut work, "session", &other).await;
     assert_eq!(page.url.path(), "/dex/");
-    let told = page.all("[role=status]").concat();
-    for said in ["The sign-in has ended", "stops working in", "Kubernetes may go by"] {
-        assert!(told.contains(said), "{said}: {told}");
+    let status = page.all("[role=status]").concat();
+    for expected in ["The sign-in has ended", "stops working in", "Kubernetes may go by"] {
+        assert!(status.contains(expected), "{expected}: {status}");
     }
     assert_eq!(page.all(".places > li").len(), 1);
 
-    assert!(!works(&app, &mut at_home).await);
-    assert!(works(&app, &mut at_work).await, "this one goes on");
-    let page = home.opens(server.url("/")).await;
+    assert!(!is_accepted(&app, &mut at_phone).await);
+    assert!(is_accepted(&app, &mut at_work).await, "this session stays live");
+    let page = phone.opens(server.url("/")).await;
     assert!(page.text().contains("You are not signed in"), "{}", page.text());
     server.waits_for_log(1, "ended_by_user").await;
     let log = server.log();
     let line = log.lines().find(|line| line.contains("ended_by_user")).unwrap();
-    assert!(line.contains("id-of-alice") && line.contains(&other), "who did it: {line}");
+    assert!(
+        line.contains("id-of-alice") && line.contains(&other),
+        "the event names user and session: {line}"
+    );
 }
 
 #[tokio::test]
-async fn ending_what_one_application_was_given_leaves_the_others_alone() {
+async fn ending_one_grant_leaves_the_other_grants_live() {
     let (server, app) = start().await;
     let wiki = server.relying_party("wiki");
     let mut alice = alice_on(&server, LAPTOP).await;
-    let mut first = gives(&mut alice, &app).await;
-    let mut second = gives(&mut alice, &app).await;
-    let mut third = gives(&mut alice, &wiki).await;
+    let mut first = grant_to(&mut alice, &app).await;
+    let mut second = grant_to(&mut alice, &app).await;
+    let mut third = grant_to(&mut alice, &wiki).await;
 
     let page = alice.opens(server.url("/")).await;
     let lines = page.all(".given > li");
-    assert_eq!(lines.len(), 3, "a line for each terminal: {lines:?}");
+    assert_eq!(lines.len(), 3, "one line for each grant: {lines:?}");
     let of_wiki = lines.iter().position(|line| line.contains("The wiki")).unwrap();
     let wikis = buttons(page, "grant").remove(of_wiki);
     let page = presses(&mut alice, "grant", &wikis).await;
     assert!(page.all("[role=status]").concat().contains("What The wiki was given has ended"));
     assert_eq!(page.all(".given > li").len(), 2);
-    assert!(!works(&wiki, &mut third).await);
-    assert!(works(&app, &mut first).await && works(&app, &mut second).await);
+    assert!(!is_accepted(&wiki, &mut third).await);
+    assert!(is_accepted(&app, &mut first).await && is_accepted(&app, &mut second).await);
 
-    // Pressed again, as by the back button: it is over, and nothing else is touched.
+    // Submitted again, as by the back button: 404, and no other grant ends.
     let form = alice.page().form_with("grant").unwrap();
     let csrf = form.fields.iter().find(|(name, _)| name == "csrf").unwrap().1.clone();
     let fields = [("csrf", csrf.as_str()), ("grant", &wikis)];
     assert_eq!(alice.post_form(server.url("/sessions"), &fields).await.status, 404);
-    assert!(works(&app, &mut first).await && works(&app, &mut second).await);
+    assert!(is_accepted(&app, &mut first).await && is_accepted(&app, &mut second).await);
 }
 
 #[tokio::test]
-async fn all_others_end_at_once_and_this_one_stays() {
+async fn ending_all_other_sessions_keeps_this_one() {
     let (server, app) = start().await;
     let (mut here, mut there, mut elsewhere) = (
         alice_on(&server, LAPTOP).await,
@@ -143,24 +149,27 @@ async fn all_others_end_at_once_and_this_one_stays() {
         alice_on(&server, "curl/8").await,
     );
     let mut bob = signed_in(&server, LAPTOP, (BOB, BOB_PASSWORD)).await;
-    let (mut mine, mut lost, mut bobs) =
-        (gives(&mut here, &app).await, gives(&mut there, &app).await, gives(&mut bob, &app).await);
+    let (mut mine, mut lost, mut bobs) = (
+        grant_to(&mut here, &app).await,
+        grant_to(&mut there, &app).await,
+        grant_to(&mut bob, &app).await,
+    );
     here.opens(server.url("/")).await;
     let page = presses(&mut here, "others", "all").await;
-    let told = page.all("[role=status]").concat();
-    assert!(told.contains("2 other sign-ins have ended"), "{told}");
-    assert!(works(&app, &mut mine).await && works(&app, &mut bobs).await);
-    assert!(!works(&app, &mut lost).await);
+    let status = page.all("[role=status]").concat();
+    assert!(status.contains("2 other sign-ins have ended"), "{status}");
+    assert!(is_accepted(&app, &mut mine).await && is_accepted(&app, &mut bobs).await);
+    assert!(!is_accepted(&app, &mut lost).await);
     for browser in [&mut there, &mut elsewhere] {
         assert!(browser.opens(server.url("/")).await.text().contains("You are not signed in"));
     }
 }
 
 #[tokio::test]
-async fn ending_this_very_sign_in_signs_the_browser_out() {
+async fn ending_the_current_session_signs_the_browser_out() {
     let (server, app) = start().await;
     let mut alice = alice_on(&server, LAPTOP).await;
-    let mut held = gives(&mut alice, &app).await;
+    let mut held = grant_to(&mut alice, &app).await;
     alice.opens(server.url("/")).await;
     let own = alice.clicks("Firefox on Linux").await;
     assert!(own.all("h1").concat().contains("This browser"), "{}", own.text());
@@ -169,16 +178,16 @@ async fn ending_this_very_sign_in_signs_the_browser_out() {
     assert!(page.text().contains("You are not signed in"), "{}", page.text());
     assert!(page.all("[role=status]").concat().contains("stops working in"), "{}", page.text());
     assert!(!alice.cookies().iter().any(|cookie| cookie.name.ends_with("-session")));
-    assert!(!works(&app, &mut held).await, "her command line, too");
+    assert!(!is_accepted(&app, &mut held).await, "her grants end too");
 }
 
-/// D 62, and nobody's id but one's own is worth anything.
+/// D 62: without her own session, a session or grant id ends nothing.
 #[tokio::test]
-async fn nobody_else_ends_anything_of_hers() {
+async fn nobody_else_can_end_alices_sessions_or_grants() {
     let (server, app) = start().await;
     let (mut alice, mut bob) =
         (alice_on(&server, LAPTOP).await, signed_in(&server, LAPTOP, (BOB, BOB_PASSWORD)).await);
-    let mut held = gives(&mut alice, &app).await;
+    let mut held = grant_to(&mut alice, &app).await;
     let page = alice.opens(server.url("/")).await.clone();
     let session = page.attributes(".place a", "href").remove(0);
     let session = session.rsplit('/').next().unwrap().to_owned();
@@ -197,7 +206,7 @@ async fn nobody_else_ends_anything_of_hers() {
             assert_eq!(page.status, 403, "{name} {csrf}");
         }
         let link = server.url(&format!("/sessions?{name}={id}&csrf={hers}"));
-        assert_eq!(alice.get(link).await.status, 200, "a link ends nothing");
+        assert_eq!(alice.get(link).await.status, 200, "GET ends nothing");
         let cookies = alice.cookies().iter().map(|c| format!("{}={}", c.name, c.value));
         let cookies = cookies.collect::<Vec<_>>().join("; ");
         for (header, value) in
@@ -212,13 +221,17 @@ async fn nobody_else_ends_anything_of_hers() {
     let page = bob.get(server.url(&format!("/sessions/{session}"))).await;
     assert_eq!((page.status, page.body.contains(ALICE)), (404, false));
     let both = [("csrf", hers.as_str()), ("session", &session), ("grant", &grant)];
-    assert_eq!(alice.post_form(server.url("/sessions"), &both).await.status, 400, "which one?");
-    assert!(works(&app, &mut held).await);
+    assert_eq!(
+        alice.post_form(server.url("/sessions"), &both).await.status,
+        400,
+        "session and grant together are refused"
+    );
+    assert!(is_accepted(&app, &mut held).await);
 }
 
-/// Threat 126: a page says only what happened, whoever made the link.
+/// Threat 126: the notice shown depends on the sealed query parameter, not on any link.
 #[tokio::test]
-async fn no_link_makes_the_page_say_that_something_ended() {
+async fn a_link_cannot_make_the_page_claim_that_a_session_ended() {
     let (server, _app) = start().await;
     let (mut alice, mut mallory) =
         (alice_on(&server, LAPTOP).await, signed_in(&server, LAPTOP, (BOB, BOB_PASSWORD)).await);

@@ -1,5 +1,4 @@
-//! The engineer's page in a real browser, with as much on it as real life brings; pictures of it are in
-//! target/screenshots.
+//! The account pages in Chromium, with many sessions and groups. Writes pictures to target/screenshots.
 
 use thirtyfour::By;
 
@@ -17,7 +16,7 @@ const AGENTS: [&str; 4] = [
      Version/18.5 Safari/605.1.15",
     "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
 ];
-/// Design.md section 6, stylesheet included.
+/// The page size that the design allows, stylesheet included.
 const LARGEST_PAGE: usize = 30 * 1024;
 
 async fn start(groups: usize) -> (Server, RelyingParty) {
@@ -31,7 +30,7 @@ async fn start(groups: usize) -> (Server, RelyingParty) {
     (server, app)
 }
 
-/// Signed in elsewhere, each with what it gave.
+/// Signs Alice in at other browsers, each with a grant for every app.
 async fn is_signed_in_elsewhere(server: &Server, apps: &[&RelyingParty], browsers: usize) {
     for agent in AGENTS.iter().cycle().take(browsers) {
         let mut browser = server.browser();
@@ -46,13 +45,14 @@ async fn is_signed_in_elsewhere(server: &Server, apps: &[&RelyingParty], browser
     }
 }
 
-async fn looks_at(alice: &Chromium, name: &str) {
+async fn checks_layout(alice: &Chromium, name: &str) {
     alice.sees("h1").await;
     alice.screenshot(name).await;
     assert!(!alice.overflows().await, "{name} is wider than the screen");
-    let said = alice.console().await;
-    let bad: Vec<_> = said.iter().filter(|line| line.contains("Security Policy")).collect();
-    assert!(bad.is_empty(), "{name}: {bad:?}");
+    let console = alice.console().await;
+    let violations: Vec<_> =
+        console.iter().filter(|line| line.contains("Security Policy")).collect();
+    assert!(violations.is_empty(), "{name}: {violations:?}");
     assert_eq!(alice.driver.find_all(By::Css("h1")).await.unwrap().len(), 1, "{name}");
     for button in alice.driver.find_all(By::Css("button")).await.unwrap() {
         if !button.is_displayed().await.unwrap() {
@@ -66,7 +66,7 @@ async fn looks_at(alice: &Chromium, name: &str) {
     }
 }
 
-async fn tour(look: Display, name: &str) {
+async fn tours_account_pages(look: Display, name: &str) {
     if Need::Browser.is_missing() {
         return;
     }
@@ -76,52 +76,53 @@ async fn tour(look: Display, name: &str) {
     let alice = Chromium::with(look).await;
     let picture = |page: &str| format!("own-{page}-{name}");
     alice.opens(server.url("/")).await;
-    looks_at(&alice, &picture("signed-out")).await;
+    checks_layout(&alice, &picture("signed-out")).await;
     alice.presses("#sign-in").await;
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
     alice.sees(".places").await;
-    looks_at(&alice, &picture("home")).await;
+    checks_layout(&alice, &picture("home")).await;
 
     alice.opens(server.url("/sessions")).await;
-    looks_at(&alice, &picture("sessions")).await;
+    checks_layout(&alice, &picture("sessions")).await;
     alice.presses(".places > li:nth-child(2) a").await;
     alice.sees("dl").await;
-    looks_at(&alice, &picture("session")).await;
+    checks_layout(&alice, &picture("session")).await;
     alice.presses("button[name=grant]").await;
     alice.sees("[role=status]").await;
-    looks_at(&alice, &picture("grant-ended")).await;
+    checks_layout(&alice, &picture("grant-ended")).await;
     alice.presses("button[name=session]").await;
     alice.waits_for_url(&server.url("/?notice=")).await;
     assert!(alice.text().await.contains("The sign-in has ended"), "{}", alice.text().await);
     alice.presses(".places + p ~ details summary, form details summary").await;
-    looks_at(&alice, &picture("ended")).await;
+    checks_layout(&alice, &picture("ended")).await;
     alice.presses("#end-others").await;
     alice.waits_for_url(&server.url("/?notice=")).await;
     let text = alice.text().await;
     assert!(text.contains("4 other sign-ins have ended"), "{text}");
     alice.opens(server.url("/groups?q=team-01")).await;
-    looks_at(&alice, &picture("groups")).await;
-    assert!(!alice.text().await.contains("team-001"), "only what was looked for");
+    checks_layout(&alice, &picture("groups")).await;
+    assert!(!alice.text().await.contains("team-001"), "only groups that match");
 }
 
 #[tokio::test]
-async fn browser_on_a_desk_sees_her_own_pages() {
-    tour(Display::DESKTOP, "desktop").await;
+async fn browser_on_a_desktop_shows_the_account_pages() {
+    tours_account_pages(Display::DESKTOP, "desktop").await;
 }
 
 #[tokio::test]
-async fn browser_on_a_desk_at_night_sees_her_own_pages() {
-    tour(Display::DESKTOP.dark(), "desktop-dark").await;
+async fn browser_in_the_dark_theme_shows_the_account_pages() {
+    tours_account_pages(Display::DESKTOP.dark(), "desktop-dark").await;
 }
 
 #[tokio::test]
-async fn browser_on_a_phone_without_scripts_sees_her_own_pages() {
-    tour(Display::PHONE.without_scripts(), "phone").await;
+async fn browser_on_a_phone_without_scripts_shows_the_account_pages() {
+    tours_account_pages(Display::PHONE.without_scripts(), "phone").await;
 }
 
-/// Fifty sign-ins and five hundred groups: every page small, everything reachable.
+/// Fifty sessions and five hundred groups: every page stays under the size limit and every entry is on one
+/// page.
 #[tokio::test]
-async fn however_much_there_is_every_page_stays_small_and_everything_is_reached() {
+async fn lists_of_many_sessions_and_groups_are_paged_and_complete() {
     let (server, app) = start(500).await;
     is_signed_in_elsewhere(&server, &[&app], 50).await;
     let mut alice = server.browser();
@@ -138,7 +139,7 @@ async fn however_much_there_is_every_page_stays_small_and_everything_is_reached(
         next = page.link("Older").map(String::from);
     }
     let all: std::collections::BTreeSet<_> = seen.iter().collect();
-    assert_eq!((seen.len(), all.len()), (51, 51), "each once");
+    assert_eq!((seen.len(), all.len()), (51, 51), "each session once");
 
     let (mut seen, mut next) = (Vec::new(), Some(server.url("/groups")));
     while let Some(url) = next {

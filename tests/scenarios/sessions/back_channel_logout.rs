@@ -1,5 +1,5 @@
-//! Back-channel logout (threat D 64, design.md 2 and 3): who hears that a session is over, what exactly,
-//! and that one application that does not answer delays nobody else.
+//! Back-channel logout (threat D 64): which clients receive a logout token, its contents, retries, and that a
+//! client that does not respond delays no other.
 
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ const SKIP: &str = "oauth2:\n  skipApprovalScreen: true";
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Her ID token of an application.
-async fn signs_on(alice: &mut Browser, app: &RelyingParty) -> Value {
+/// Logs Alice in and returns the claims of her ID token.
+async fn logs_in_at(alice: &mut Browser, app: &RelyingParty) -> Value {
     let request = app.auth_request("openid");
     let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
     claims(app.redeems(&request, &auth_response).await.id_token())
@@ -25,14 +25,14 @@ async fn signs_on(alice: &mut Browser, app: &RelyingParty) -> Value {
 
 async fn signs_out(alice: &mut Browser, server: &Server) {
     alice.opens(server.url("/logout")).await;
-    let form = alice.page().form_with("csrf").expect("a form that asks");
+    let form = alice.page().form_with("csrf").expect("a confirmation form");
     let page = alice.submits(form).await;
     assert_eq!(page.status, 200, "{}", page.text());
 }
 
-async fn ends_everything(alice: &mut Browser, server: &Server) {
+async fn signs_out_everywhere(alice: &mut Browser, server: &Server) {
     alice.opens(server.url("/logout")).await;
-    let mut form = alice.page().form_with("csrf").expect("a form that asks");
+    let mut form = alice.page().form_with("csrf").expect("a confirmation form");
     form.fields.push(("tools".into(), "end".into()));
     assert_eq!(alice.submits(form).await.status, 200);
 }
@@ -42,9 +42,9 @@ fn header(token: &str) -> Value {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).unwrap()).unwrap()
 }
 
-/// Back-Channel Logout 1.0 sections 2.4 to 2.6, with our published keys.
+/// Back-Channel Logout 1.0 sections 2.4 to 2.6, verified with our published keys.
 #[tokio::test]
-async fn an_application_hears_that_she_signed_out() {
+async fn a_client_receives_a_logout_token_when_alice_signs_out() {
     let receiver = LogoutReceiver::start();
     let server = World::new().with(SKIP).client(receiver.client("grafana")).start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("grafana"));
@@ -52,38 +52,41 @@ async fn an_application_hears_that_she_signed_out() {
     for key in ["backchannel_logout_supported", "backchannel_logout_session_supported"] {
         assert_eq!(discovery[key], true, "{key}");
     }
-    let id_token = signs_on(&mut alice, &app).await;
+    let id_token = logs_in_at(&mut alice, &app).await;
     alice.opens(server.url("/logout")).await;
     let form = alice.page().form_with("csrf").unwrap();
     assert!(alice.submits(form).await.text().contains("The grafana"), "{}", alice.page().text());
 
     let tokens = receiver.waits_for_logout_tokens(1).await;
-    let heard = &receiver.requests()[0];
-    assert_eq!((heard.method.as_str(), heard.target.as_str()), ("POST", "/logged-out?tenant=7"));
-    assert_eq!(heard.header("content-type"), Some("application/x-www-form-urlencoded"));
-    assert_eq!(heard.header("authorization"), None);
+    let request = &receiver.requests()[0];
+    assert_eq!(
+        (request.method.as_str(), request.target.as_str()),
+        ("POST", "/logged-out?tenant=7")
+    );
+    assert_eq!(request.header("content-type"), Some("application/x-www-form-urlencoded"));
+    assert_eq!(request.header("authorization"), None);
     assert_eq!(header(&tokens[0])["typ"], "logout+jwt");
-    let told = verified(&tokens[0], &app.gets("/keys").await.json);
-    assert_eq!(told["iss"], server.issuer());
-    assert_eq!(told["aud"], "grafana");
-    assert_eq!((&told["sub"], &told["sid"]), (&id_token["sub"], &id_token["sid"]));
+    let claims = verified(&tokens[0], &app.gets("/keys").await.json);
+    assert_eq!(claims["iss"], server.issuer());
+    assert_eq!(claims["aud"], "grafana");
+    assert_eq!((&claims["sub"], &claims["sid"]), (&id_token["sub"], &id_token["sid"]));
     let event = json!({ "http://schemas.openid.net/event/backchannel-logout": {} });
-    assert_eq!(told["events"], event);
-    let lifetime = told["exp"].as_i64().unwrap() - told["iat"].as_i64().unwrap();
-    assert!((1..=120).contains(&lifetime), "{told}");
-    assert!(told["jti"].as_str().is_some_and(|jti| jti.len() >= 16), "{told}");
-    assert!(told.get("nonce").is_none(), "{told}");
+    assert_eq!(claims["events"], event);
+    let lifetime = claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap();
+    assert!((1..=120).contains(&lifetime), "{claims}");
+    assert!(claims["jti"].as_str().is_some_and(|jti| jti.len() >= 16), "{claims}");
+    assert!(claims.get("nonce").is_none(), "{claims}");
     server.waits_for_log(1, "logout_notification_delivered").await;
     server.assert_no_secret_in_log(&[&tokens[0]]);
 }
 
-/// Its tokens are good for nothing else (threat 70).
+/// A logout token is not accepted as any other token (threat 70).
 #[tokio::test]
-async fn a_logout_token_opens_nothing() {
+async fn a_logout_token_is_refused_as_access_token_and_hint() {
     let receiver = LogoutReceiver::start();
     let server = World::new().with(SKIP).client(receiver.client("grafana")).start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("grafana"));
-    signs_on(&mut alice, &app).await;
+    logs_in_at(&mut alice, &app).await;
     signs_out(&mut alice, &server).await;
     let token = receiver.waits_for_logout_tokens(1).await.remove(0);
     assert_eq!(app.userinfo(&token).await.status, 401);
@@ -96,9 +99,9 @@ async fn a_logout_token_opens_nothing() {
     assert_eq!(bob.auth_error(), "invalid_request");
 }
 
-/// D 64: one dead application does not delay the others.
+/// D 64.
 #[tokio::test]
-async fn one_that_does_not_answer_delays_nobody() {
+async fn a_client_that_does_not_respond_delays_no_other() {
     let (live, silent, broken) =
         (LogoutReceiver::start(), LogoutReceiver::never_responding(), LogoutReceiver::start());
     broken.responds_with(503);
@@ -110,16 +113,16 @@ async fn one_that_does_not_answer_delays_nobody() {
     for _ in 0..BROWSERS {
         let mut alice = server.browser();
         for app in &apps {
-            signs_on(&mut alice, app).await;
+            logs_in_at(&mut alice, app).await;
         }
         signs_out(&mut alice, &server).await;
     }
-    // All of it, while the silent one still holds its first connections.
-    let told = live.waits_for_logout_tokens(BROWSERS).await;
-    let mut sids: Vec<_> = told.iter().map(|t| claims(t)["sid"].to_string()).collect();
+    // All are delivered while the unresponsive client still holds its first connections.
+    let tokens = live.waits_for_logout_tokens(BROWSERS).await;
+    let mut sids: Vec<_> = tokens.iter().map(|t| claims(t)["sid"].to_string()).collect();
     sids.sort();
     sids.dedup();
-    assert_eq!(sids.len(), BROWSERS, "each of her sessions once");
+    assert_eq!(sids.len(), BROWSERS, "each session once");
     assert!(!silent.requests().is_empty());
     server.waits_for_log(1, "status 503").await;
     let metrics = reqwest::get(format!("{}/metrics", server.telemetry())).await.unwrap();
@@ -133,7 +136,7 @@ async fn one_that_does_not_answer_delays_nobody() {
 }
 
 #[tokio::test]
-async fn one_that_was_broken_is_told_again() {
+async fn delivery_is_retried_after_a_server_error() {
     if Need::Clock.is_missing() {
         return;
     }
@@ -142,7 +145,7 @@ async fn one_that_was_broken_is_told_again() {
     let world = World::with_clock().with(SKIP).client(receiver.client("grafana"));
     let server = world.start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("grafana"));
-    signs_on(&mut alice, &app).await;
+    logs_in_at(&mut alice, &app).await;
     signs_out(&mut alice, &server).await;
     server.waits_for_log(1, "logout_notification_postponed").await;
     receiver.responds_with(204);
@@ -150,13 +153,13 @@ async fn one_that_was_broken_is_told_again() {
     let tokens = receiver.waits_for_logout_tokens(2).await;
     let [first, second] = [claims(&tokens[0]), claims(&tokens[1])];
     assert_eq!((&first["sub"], &first["sid"]), (&second["sub"], &second["sid"]));
-    assert_ne!(first["jti"], second["jti"], "one that took the first is not told twice of it");
+    assert_ne!(first["jti"], second["jti"], "each attempt has a jti of its own");
     server.waits_for_log(1, "logout_notification_delivered").await;
 }
 
-/// Section 2.8: it does not believe us, and never will.
+/// Section 2.8: 400 means that the client rejected the token, so it is not sent again.
 #[tokio::test]
-async fn one_that_refuses_is_not_asked_again() {
+async fn a_rejected_logout_token_is_not_sent_again() {
     if Need::Clock.is_missing() {
         return;
     }
@@ -165,21 +168,21 @@ async fn one_that_refuses_is_not_asked_again() {
     let world = World::with_clock().with(SKIP).client(refusing.client("proud"));
     let server = world.client(other.client("other")).start().await;
     let mut alice = server.browser();
-    signs_on(&mut alice, &server.relying_party("proud")).await;
+    logs_in_at(&mut alice, &server.relying_party("proud")).await;
     signs_out(&mut alice, &server).await;
     server.waits_for_log(1, "logout_notification_failed").await;
     assert_eq!(server.count_in_log("logout_notification_postponed"), 0);
-    // Whatever was due then is told before what happens now.
+    // Notifications that are due are sent before new ones.
     server.advance(24 * HOUR);
-    signs_on(&mut alice, &server.relying_party("other")).await;
+    logs_in_at(&mut alice, &server.relying_party("other")).await;
     signs_out(&mut alice, &server).await;
     other.waits_for_logout_tokens(1).await;
     refusing.waits_for_logout_tokens(1).await;
 }
 
-/// D 64: bounded, and only to the address that is configured.
+/// D 64: retries are limited, and go to the configured address only.
 #[tokio::test]
-async fn one_that_sends_us_elsewhere_is_given_up_at_last() {
+async fn a_redirecting_client_is_not_followed_and_given_up_after_eight_attempts() {
     if Need::Clock.is_missing() {
         return;
     }
@@ -188,20 +191,20 @@ async fn one_that_sends_us_elsewhere_is_given_up_at_last() {
     let world = World::with_clock().with(SKIP).client(receiver.client("grafana"));
     let server = world.start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("grafana"));
-    signs_on(&mut alice, &app).await;
+    logs_in_at(&mut alice, &app).await;
     signs_out(&mut alice, &server).await;
-    for tries in 1..8 {
-        server.waits_for_log(tries, "logout_notification_postponed").await;
+    for attempt in 1..8 {
+        server.waits_for_log(attempt, "logout_notification_postponed").await;
         server.advance(4 * HOUR);
     }
     server.waits_for_log(1, "logout_notification_failed").await;
-    let heard = receiver.requests();
-    assert_eq!(heard.len(), 8);
-    assert!(heard.iter().all(|heard| heard.target == "/logged-out?tenant=7"), "{heard:?}");
+    let requests = receiver.requests();
+    assert_eq!(requests.len(), 8);
+    assert!(requests.iter().all(|r| r.target == "/logged-out?tenant=7"), "{requests:?}");
 }
 
 #[tokio::test]
-async fn what_was_not_delivered_survives_a_crash() {
+async fn undelivered_notifications_survive_a_crash() {
     if Need::Clock.is_missing() {
         return;
     }
@@ -209,9 +212,9 @@ async fn what_was_not_delivered_survives_a_crash() {
     let world = World::with_clock().with(SKIP).client(receiver.client("grafana"));
     let mut server = world.start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("grafana"));
-    let id_token = signs_on(&mut alice, &app).await;
+    let id_token = logs_in_at(&mut alice, &app).await;
     signs_out(&mut alice, &server).await;
-    // It is on its way, and nobody has answered yet.
+    // The request has been sent, and not answered.
     receiver.waits_for_logout_tokens(1).await;
     server.kill();
     receiver.responds_with(200);
@@ -223,7 +226,7 @@ async fn what_was_not_delivered_survives_a_crash() {
 }
 
 #[tokio::test]
-async fn two_replicas_tell_once() {
+async fn two_replicas_send_each_logout_token_once() {
     if Need::Postgres.is_missing() {
         return;
     }
@@ -236,7 +239,7 @@ async fn two_replicas_tell_once() {
     for n in 0..SESSIONS {
         let mut alice = one.browser();
         alice.via_replica(if n % 2 == 0 { &one } else { &other });
-        signs_on(&mut alice, &app).await;
+        logs_in_at(&mut alice, &app).await;
         signs_out(&mut alice, &one).await;
     }
     let tokens = receiver.waits_for_logout_tokens(SESSIONS).await;
@@ -246,26 +249,26 @@ async fn two_replicas_tell_once() {
     assert_eq!(sids.len(), SESSIONS);
 }
 
-/// design.md 2: signing out ends the browser's half; what kept its own tokens hears of the other half's end.
+/// Signing out with the grants of command-line tools ends one session; only that one is notified.
 #[tokio::test]
-async fn only_the_session_that_ended_is_told_of() {
+async fn only_the_ended_session_gets_a_logout_token() {
     let receiver = LogoutReceiver::start();
     let server = World::new().with(SKIP).client(receiver.client("grafana")).start().await;
-    let (mut home, mut work) = (server.browser(), server.browser());
+    let (mut browser, mut other) = (server.browser(), server.browser());
     let app = server.relying_party("grafana");
-    let at_home = signs_on(&mut home, &app).await;
-    signs_on(&mut work, &app).await;
-    ends_everything(&mut home, &server).await;
+    let id_token = logs_in_at(&mut browser, &app).await;
+    logs_in_at(&mut other, &app).await;
+    signs_out_everywhere(&mut browser, &server).await;
     let tokens = receiver.waits_for_logout_tokens(1).await;
-    assert_eq!(claims(&tokens[0])["sid"], at_home["sid"]);
-    let again = signs_on(&mut home, &app).await;
-    assert_ne!(again["sid"], at_home["sid"]);
+    assert_eq!(claims(&tokens[0])["sid"], id_token["sid"]);
+    let again = logs_in_at(&mut browser, &app).await;
+    assert_ne!(again["sid"], id_token["sid"]);
 }
 
-/// The command line opens the same database as another process: what it ends is told by the server, also
-/// by one that is started later.
+/// The command line opens the same database from another process: the server notifies clients of what it
+/// ended, also a server that starts later.
 #[tokio::test]
-async fn what_an_administrator_ends_is_told_too() {
+async fn sessions_ended_by_the_command_line_are_notified() {
     let receiver = LogoutReceiver::start();
     let mut server = World::new().with(SKIP).client(receiver.client("grafana")).start().await;
     let app = server.relying_party("grafana");
@@ -274,10 +277,10 @@ async fn what_an_administrator_ends_is_told_too() {
         let output = server.runs_command(&end, &[]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     };
-    let first = signs_on(&mut server.browser(), &app).await;
+    let first = logs_in_at(&mut server.browser(), &app).await;
     ends(&server, &first["sid"]);
     assert_eq!(claims(&receiver.waits_for_logout_tokens(1).await[0])["sid"], first["sid"]);
-    let second = signs_on(&mut server.browser(), &app).await;
+    let second = logs_in_at(&mut server.browser(), &app).await;
     server.stop().await;
     ends(&server, &second["sid"]);
     server.restart().await;

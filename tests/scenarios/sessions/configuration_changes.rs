@@ -1,5 +1,5 @@
-//! What an administrator changes in the file is true for those who are signed in already (threat D 58):
-//! at the next refresh, and in the browser.
+//! Changes of the configuration file apply to people who are signed in already (threat D 58): at the next
+//! refresh, and in the browser.
 
 use crate::world::{
     ALICE, ALICE_PASSWORD, Browser, Client, Person, RelyingParty, Server, World, claims,
@@ -7,7 +7,7 @@ use crate::world::{
 
 const SKIP: &str = "oauth2:\n  skipApprovalScreen: true";
 
-/// What Alice has from before the change.
+/// A browser and tokens from sign_in_and_stop the change.
 struct Held {
     browser: Browser,
     refresh_token: String,
@@ -18,8 +18,8 @@ fn app(server: &Server) -> RelyingParty {
     server.relying_party("example-app")
 }
 
-/// Alice signs in, and the server is stopped to be changed.
-async fn before(world: &World) -> Held {
+/// Signs Alice in, then stops the server.
+async fn sign_in_and_stop(world: &World) -> Held {
     let mut server = world.clone().start().await;
     let (mut browser, app) = (server.browser(), app(&server));
     let request = app.auth_request("openid groups offline_access");
@@ -32,7 +32,7 @@ async fn before(world: &World) -> Held {
     Held { browser, refresh_token, access_token }
 }
 
-async fn assert_over(server: &Server, held: &mut Held) {
+async fn assert_session_is_over(server: &Server, held: &mut Held) {
     let refused = app(server).refreshes(&held.refresh_token).await;
     assert_eq!((refused.status, refused.error()), (400, "invalid_grant"), "{}", refused.page.body);
     let silent = app(server).auth_request_with("openid", &[("prompt", "none")]);
@@ -44,17 +44,17 @@ fn alice() -> Person {
     Person::new(ALICE, ALICE_PASSWORD).groups(&["admins", "developers"])
 }
 
-/// CVE-2022-31677 (Pinniped), CVE-2025-53942 (authentik): groups as they were at the first login.
+/// CVE-2022-31677 (Pinniped), CVE-2025-53942 (authentik): groups stayed as they were at the first login.
 #[tokio::test]
-async fn a_group_that_was_taken_away_is_gone_from_the_next_token() {
+async fn a_removed_group_is_absent_from_the_next_token() {
     let alice = alice();
     let world = World::new().with(SKIP).person(alice.clone());
-    let mut held = before(&world).await;
+    let mut held = sign_in_and_stop(&world).await;
     let server = world.person(alice.groups(&["developers"])).start().await;
     let refreshed = app(&server).refreshes(&held.refresh_token).await;
     assert_eq!(claims(refreshed.id_token())["groups"], serde_json::json!(["developers"]));
-    let told = app(&server).userinfo(refreshed.access_token()).await.json;
-    assert_eq!(told["groups"], serde_json::json!(["developers"]));
+    let userinfo = app(&server).userinfo(refreshed.access_token()).await.json;
+    assert_eq!(userinfo["groups"], serde_json::json!(["developers"]));
 
     let request = app(&server).auth_request("openid groups");
     held.browser.opens(&request.url).await;
@@ -62,19 +62,19 @@ async fn a_group_that_was_taken_away_is_gone_from_the_next_token() {
     assert_eq!(claims(tokens.id_token())["groups"], serde_json::json!(["developers"]));
 }
 
-/// CVE-2026-43983 (Pocket ID). Who changes a password because somebody else knew it means all of it.
+/// CVE-2026-43983 (Pocket ID): a changed password must end the sessions of the old one.
 #[tokio::test]
-async fn a_new_password_ends_what_the_old_one_began() {
+async fn a_changed_password_ends_the_sessions_of_the_old_one() {
     let world = World::new().with(SKIP);
-    let mut held = before(&world).await;
+    let mut held = sign_in_and_stop(&world).await;
     let server = world.person(Person::new(ALICE, "alice-has-a-new-one-1")).start().await;
-    assert_over(&server, &mut held).await;
+    assert_session_is_over(&server, &mut held).await;
     let request = app(&server).auth_request("openid");
     let auth_response = held.browser.logs_in(&request, ALICE, "alice-has-a-new-one-1").await;
     assert_eq!(app(&server).redeems(&request, &auth_response).await.status, 200);
 }
 
-/// The section of the people, with nobody but somebody else in it.
+/// A password section without Alice.
 fn others() -> String {
     let hash = bcrypt::hash("carol-sings-3-songs", 10).unwrap();
     format!(
@@ -83,32 +83,37 @@ fn others() -> String {
     )
 }
 
-/// CVE-2026-58422 (Gitea): what was taken away came back with the account.
-/// Nor does the retry that a lost answer allows: it gives tokens, so all must stand as for a first try.
+/// The retry of a refresh within the reuse interval issues tokens too, so it needs the same checks as the
+/// first attempt.
 #[tokio::test]
-async fn a_retry_in_time_renews_nothing_after_a_new_password() {
+async fn a_retry_within_the_reuse_interval_is_refused_after_a_password_change() {
     let world = World::new().with(SKIP);
     let mut server = world.clone().start().await;
     let request = app(&server).auth_request("openid offline_access");
     let auth_response = server.browser().logs_in(&request, ALICE, ALICE_PASSWORD).await;
     let first = app(&server).redeems(&request, &auth_response).await.refresh_token().to_owned();
     assert_eq!(app(&server).refreshes(&first).await.status, 200);
-    assert_eq!(app(&server).refreshes(&first).await.status, 200, "a retry in time is answered");
+    assert_eq!(
+        app(&server).refreshes(&first).await.status,
+        200,
+        "a retry within the reuse interval succeeds"
+    );
     server.stop().await;
     let server = world.person(Person::new(ALICE, "alice-has-a-new-one-1")).start().await;
     let refused = app(&server).refreshes(&first).await;
     assert_eq!((refused.status, refused.error()), (400, "invalid_grant"), "{}", refused.page.body);
-    // Refused for the password, not for the retry: that is no theft.
+    // Refused because of the password; a retry is not reported as reuse.
     assert!(refused.page.body.contains("has changed"), "{}", refused.page.body);
 }
 
+/// CVE-2026-58422 (Gitea): a removed account that was added again got its old tokens back.
 #[tokio::test]
-async fn who_was_removed_is_out_and_stays_out_when_added_again() {
+async fn a_removed_account_is_refused_also_after_it_is_added_again() {
     let alice = alice();
     let world = World::new().with(SKIP).person(alice.clone());
-    let mut held = before(&world).await;
+    let mut held = sign_in_and_stop(&world).await;
     let mut server = world.clone().with(&others()).start().await;
-    assert_over(&server, &mut held).await;
+    assert_session_is_over(&server, &mut held).await;
     assert_eq!(app(&server).userinfo(&held.access_token).await.status, 401);
     server.stop().await;
 
@@ -121,23 +126,23 @@ async fn who_was_removed_is_out_and_stays_out_when_added_again() {
     assert_eq!(
         app(&server).redeems(&request, &auth_response).await.status,
         200,
-        "she may sign in anew"
+        "she may sign in again"
     );
 }
 
-/// What was given by a way in that is closed is not renewed by it.
+/// A session of a removed connector is not refreshed.
 #[tokio::test]
-async fn a_connector_that_is_gone_renews_nothing() {
+async fn a_session_of_a_removed_connector_is_refused() {
     let world = World::new().with(SKIP);
-    let mut held = before(&world).await;
+    let mut held = sign_in_and_stop(&world).await;
     let mock = "connectors:\n- type: mockCallback\n  id: mock\n  name: Mock\n";
     let closed = world.with("enablePasswordDB: false").with("staticPasswords:").with(mock);
     let server = closed.start().await;
-    assert_over(&server, &mut held).await;
+    assert_session_is_over(&server, &mut held).await;
 }
 
 #[tokio::test]
-async fn a_connector_that_is_no_longer_for_this_application_renews_nothing_for_it() {
+async fn a_connector_no_longer_allowed_for_a_client_is_refused_at_refresh() {
     let mock = "connectors:\n- type: mockCallback\n  id: mock\n  name: Mock\n";
     let world = World::new().with(SKIP).with(mock).client(Client::new("wiki"));
     let server = world.clone().start().await;
@@ -158,9 +163,9 @@ async fn a_connector_that_is_no_longer_for_this_application_renews_nothing_for_i
 }
 
 #[tokio::test]
-async fn an_application_that_is_gone_gets_nothing_more() {
+async fn tokens_of_a_removed_client_are_refused() {
     let world = World::new().with(SKIP).client(Client::new("wiki"));
-    let held = before(&world).await;
+    let held = sign_in_and_stop(&world).await;
     let gone = "staticClients:\n- id: wiki\n  secret: the-secret-of-wiki-61616161\n  name: Wiki\n  \
                 redirectURIs: ['https://wiki.example.com/callback']";
     let server = world.with(gone).start().await;

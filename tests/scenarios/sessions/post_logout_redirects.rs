@@ -1,32 +1,31 @@
-//! Where a browser may go after it signed out (threat D 63): only where an application of ours registered,
-//! and only when a token of ours says that it asked.
+//! `post_logout_redirect_uri` (threat D 63): a browser is redirected only to a registered URI, and only with a valid `id_token_hint` of that client.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::Url;
 
-use crate::scenarios::sessions::rp_initiated_logout::{BACK, logout, signs_on, start, world};
+use crate::scenarios::sessions::rp_initiated_logout::{BACK, logout, logs_in_at, start, world};
 use crate::world::Page;
 
-fn leads_away(page: &Page) -> Option<Url> {
+fn external_redirect(page: &Page) -> Option<Url> {
     page.location().filter(|to| to.host_str().is_some_and(|host| host.ends_with("example.com")))
 }
 
-/// A token of ours with another header, and no signature.
+/// The same payload with `alg: none` and no signature.
 fn unsigned(token: &str) -> String {
     let payload = token.split('.').nth(1).unwrap();
     format!("{}.{payload}.", URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#))
 }
 
-/// D 63: CVE-2021-29456 and its relatives. Each of them signs out at most, and leads nowhere.
+/// D 63: CVE-2021-29456 and similar. Each request signs out at most, and redirects nowhere.
 #[tokio::test]
-async fn nobody_is_sent_where_no_application_of_ours_is() {
+async fn no_redirect_without_a_valid_hint_and_a_registered_uri() {
     let (server, mut alice, app) = start().await;
     let foreign = world().start().await;
     let mut visitor = foreign.browser();
     let foreign_app = foreign.relying_party("example-app");
-    let foreign_token = signs_on(&mut visitor, &foreign_app, "openid").await.id;
-    let tokens = signs_on(&mut alice, &app, "openid").await;
+    let foreign_token = logs_in_at(&mut visitor, &foreign_app, "openid").await.id;
+    let tokens = logs_in_at(&mut alice, &app, "openid").await;
     let (none, mut broken) = (unsigned(&tokens.id), tokens.id.clone());
     broken.replace_range(broken.len() - 20..broken.len() - 19, "-");
     broken.push('A');
@@ -34,7 +33,7 @@ async fn nobody_is_sent_where_no_application_of_ours_is() {
     let to = |uri: &str| ("post_logout_redirect_uri".to_owned(), uri.to_owned());
     let named = |id: &str| ("client_id".to_owned(), id.to_owned());
     let mut attempts = vec![
-        // Without a hint, or with one that is not ours, also where the address is registered.
+        // Without a hint or with an invalid one, also for a registered URI.
         vec![to(BACK)],
         vec![named("example-app"), to(BACK)],
         vec![hint(""), named("example-app"), to(BACK)],
@@ -42,11 +41,11 @@ async fn nobody_is_sent_where_no_application_of_ours_is() {
         vec![hint(&broken), named("example-app"), to(BACK)],
         vec![hint(&foreign_token), named("example-app"), to(BACK)],
         vec![hint(&tokens.access), named("example-app"), to(BACK)],
-        // The token of one client, the name or the address of another.
+        // A token of one client with the id or the URI of another.
         vec![hint(&tokens.id), named("other"), to("https://other.example.com/")],
         vec![hint(&tokens.id), named("other"), to(BACK)],
         vec![hint(&tokens.id), to("https://other.example.com/")],
-        // Twice is neither.
+        // Repeated parameters.
         vec![hint(&tokens.id), to(BACK), to("https://evil.example.com/")],
         vec![hint(&tokens.id), hint(&tokens.id), to(BACK)],
         vec![hint(&tokens.id), to(BACK), ("state".into(), "x".repeat(8192))],
@@ -70,22 +69,22 @@ async fn nobody_is_sent_where_no_application_of_ours_is() {
     }
     for parameters in attempts {
         let shown: Vec<_> = parameters.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-        signs_on(&mut alice, &app, "openid").await;
+        logs_in_at(&mut alice, &app, "openid").await;
         let page = alice.opens(logout(&server, &shown)).await.clone();
-        assert_eq!(leads_away(&page), None, "{shown:?}");
+        assert_eq!(external_redirect(&page), None, "{shown:?}");
         assert!(matches!(page.status, 200 | 400), "{shown:?}: {}", page.status);
         assert!(!page.body.contains("alert(1)") && !page.body.contains("evil.example.com"));
         if let Some(form) = page.form_with("csrf") {
-            assert_eq!(leads_away(alice.submits(form).await), None, "{shown:?}");
+            assert_eq!(external_redirect(alice.submits(form).await), None, "{shown:?}");
         }
     }
 }
 
-/// Without a token the way back is hers to take: a link, and only to what is registered.
+/// Without a hint the page offers a link to a registered URI instead of redirecting.
 #[tokio::test]
-async fn without_a_hint_the_page_has_a_link_back() {
+async fn without_a_hint_the_page_links_to_the_registered_uri() {
     let (server, mut alice, app) = start().await;
-    signs_on(&mut alice, &app, "openid").await;
+    logs_in_at(&mut alice, &app, "openid").await;
     for (uri, expected) in [(BACK, true), ("https://evil.example.com/", false)] {
         let parameters = [("client_id", "example-app"), ("post_logout_redirect_uri", uri)];
         let page = alice.opens(logout(&server, &parameters)).await.clone();

@@ -1,5 +1,5 @@
-//! RP-initiated logout (OpenID Connect RP-Initiated Logout 1.0; threats D 62, 63 and 64): an application
-//! signs her out with an ID token of this sign-in, and nobody else does, nor sends her anywhere.
+//! RP-initiated logout (OpenID Connect RP-Initiated Logout 1.0; threats D 62, 63, 64): a client signs a
+//! person out with an ID token of this session as `id_token_hint`.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ pub struct Tokens {
     pub refresh: Option<String>,
 }
 
-pub async fn signs_on(browser: &mut Browser, app: &RelyingParty, scopes: &str) -> Tokens {
+pub async fn logs_in_at(browser: &mut Browser, app: &RelyingParty, scopes: &str) -> Tokens {
     let request = app.auth_request(scopes);
     let auth_response = browser.logs_in(&request, ALICE, ALICE_PASSWORD).await;
     let response = app.redeems(&request, &auth_response).await;
@@ -48,27 +48,27 @@ pub fn logout(server: &Server, parameters: &[(&str, &str)]) -> String {
 
 async fn is_signed_in(browser: &mut Browser, app: &RelyingParty) -> bool {
     browser.opens(app.auth_request_with("openid", &[("prompt", "none")]).url).await;
-    let place = browser.page().location().unwrap();
-    let is_in = place.query_pairs().any(|(name, _)| name == "code");
-    assert!(is_in || place.query().unwrap().contains("login_required"), "{place}");
+    let location = browser.page().location().unwrap();
+    let is_in = location.query_pairs().any(|(name, _)| name == "code");
+    assert!(is_in || location.query().unwrap().contains("login_required"), "{location}");
     is_in
 }
 
-/// Sections 2 and 3; design.md 2: kubectl goes on.
+/// Sections 2 and 3. Grants with `offline_access` stay live.
 #[tokio::test]
-async fn an_application_signs_her_out_and_gets_her_back() {
+async fn a_client_signs_alice_out_and_she_is_redirected_back() {
     let (server, mut alice, app) = start().await;
     let kubectl = server.relying_party("kubernetes");
     let discovery = app.gets("/.well-known/openid-configuration").await.json;
     assert_eq!(discovery["end_session_endpoint"], server.url("/logout"));
-    let here = signs_on(&mut alice, &app, "openid").await;
-    let away = signs_on(&mut alice, &kubectl, "openid offline_access").await;
+    let web = logs_in_at(&mut alice, &app, "openid").await;
+    let offline = logs_in_at(&mut alice, &kubectl, "openid offline_access").await;
 
     let state = "a b&c=d/é";
-    let asked = logout(
+    let url = logout(
         &server,
         &[
-            ("id_token_hint", here.id.as_str()),
+            ("id_token_hint", web.id.as_str()),
             ("post_logout_redirect_uri", BACK),
             ("state", state),
             ("client_id", "example-app"),
@@ -76,28 +76,28 @@ async fn an_application_signs_her_out_and_gets_her_back() {
             ("logout_hint", ALICE),
         ],
     );
-    let page = alice.opens(&asked).await;
+    let page = alice.opens(&url).await;
     assert_eq!(page.status, 303, "{}", page.text());
-    let place = page.location().unwrap();
-    assert!(place.as_str().starts_with(&format!("{BACK}&state=")), "{place}");
-    let told: Vec<_> = place.query_pairs().into_owned().collect();
-    assert_eq!(told, [("from".into(), "us".into()), ("state".into(), state.into())]);
+    let location = page.location().unwrap();
+    assert!(location.as_str().starts_with(&format!("{BACK}&state=")), "{location}");
+    let parameters: Vec<_> = location.query_pairs().into_owned().collect();
+    assert_eq!(parameters, [("from".into(), "us".into()), ("state".into(), state.into())]);
     assert!(!alice.cookies().iter().any(|cookie| cookie.name.ends_with("-session")));
     assert!(!is_signed_in(&mut alice, &app).await);
-    assert_eq!(app.userinfo(&here.access).await.status, 401);
-    let refreshed = kubectl.refreshes(away.refresh.as_deref().unwrap()).await;
+    assert_eq!(app.userinfo(&web.access).await.status, 401);
+    let refreshed = kubectl.refreshes(offline.refresh.as_deref().unwrap()).await;
     assert_eq!(refreshed.status, 200, "{}", refreshed.page.body);
 
-    // Whoever comes a second time is sent back as well: there is nothing left to end.
-    let page = alice.opens(&asked).await;
-    assert_eq!(page.location().unwrap(), place);
+    // A second request finds nothing to end and is redirected as well.
+    let page = alice.opens(&url).await;
+    assert_eq!(page.location().unwrap(), location);
 }
 
-/// Section 2: by POST too, although the cookies do not come with a form of another site.
+/// Section 2: by POST too, although SameSite cookies are not sent with a cross-site form.
 #[tokio::test]
-async fn an_application_may_post_its_request() {
+async fn a_client_may_send_the_logout_request_by_post() {
     let (server, mut alice, app) = start().await;
-    let tokens = signs_on(&mut alice, &app, "openid").await;
+    let tokens = logs_in_at(&mut alice, &app, "openid").await;
     let fields =
         [("id_token_hint", tokens.id.as_str()), ("post_logout_redirect_uri", BACK), ("state", "s")];
     let mut bare = server.browser();
@@ -105,7 +105,7 @@ async fn an_application_may_post_its_request() {
     assert_eq!(moved.status, 303, "{}", moved.text());
     let next = moved.location().unwrap();
     assert!(next.as_str().starts_with(&server.url("/logout")), "{next}");
-    assert!(!next.as_str().contains(&tokens.id), "the token does not travel in an address");
+    assert!(!next.as_str().contains(&tokens.id), "the token is not put into a URL");
     let page = alice.opens(next).await;
     assert_eq!(page.location().unwrap().as_str(), format!("{BACK}&state=s"));
     assert!(!is_signed_in(&mut alice, &app).await);
@@ -113,13 +113,13 @@ async fn an_application_may_post_its_request() {
 
 /// Section 2: "the OP SHOULD accept ID Tokens … even when the exp time has passed".
 #[tokio::test]
-async fn an_expired_token_is_as_good_a_hint() {
+async fn an_expired_id_token_is_accepted_as_hint() {
     if Need::Clock.is_missing() {
         return;
     }
     let server = World::with_clock().with(SKIP).with("expiry:\n  idTokens: 10m").start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let tokens = signs_on(&mut alice, &app, "openid").await;
+    let tokens = logs_in_at(&mut alice, &app, "openid").await;
     server.advance(Duration::from_secs(3600));
     assert!(is_signed_in(&mut alice, &app).await);
     let page = alice.opens(logout(&server, &[("id_token_hint", &tokens.id)])).await;
@@ -127,13 +127,13 @@ async fn an_expired_token_is_as_good_a_hint() {
     assert!(!is_signed_in(&mut alice, &app).await);
 }
 
-/// D 62: without a token of this very sign-in she is asked.
+/// D 62: without a token of this session a confirmation is required.
 #[tokio::test]
-async fn nobody_else_signs_her_out_without_a_question() {
+async fn a_hint_of_another_session_requires_confirmation() {
     let (server, mut alice, app) = start().await;
-    let (mut laptop, mut bob) = (server.browser(), server.browser());
-    let hers = signs_on(&mut alice, &app, "openid").await;
-    let elsewhere = signs_on(&mut laptop, &app, "openid").await;
+    let (mut session, mut bob) = (server.browser(), server.browser());
+    let hers = logs_in_at(&mut alice, &app, "openid").await;
+    let elsewhere = logs_in_at(&mut session, &app, "openid").await;
     let request = app.auth_request("openid");
     let auth_response = bob.logs_in(&request, BOB, BOB_PASSWORD).await;
     let bobs = app.redeems(&request, &auth_response).await.id_token().to_owned();
@@ -147,28 +147,28 @@ async fn nobody_else_signs_her_out_without_a_question() {
         vec![("request", "1.not-sealed-by-us")],
     ] {
         let page = alice.opens(logout(&server, &parameters)).await;
-        let asks = page.status == 200 && page.form_with("csrf").is_some();
+        let is_confirmation = page.status == 200 && page.form_with("csrf").is_some();
         assert!(
-            asks && page.headers.get("set-cookie").is_none(),
+            is_confirmation && page.headers.get("set-cookie").is_none(),
             "{parameters:?}: {}",
             page.text()
         );
         assert!(is_signed_in(&mut alice, &app).await, "{parameters:?}");
     }
-    // Not even asking about it does anything.
-    let asked = logout(&server, &[("id_token_hint", &hers.id)]);
-    let head = crate::world::http::bare_client().head(&asked);
+    // HEAD is refused: it would run the handler of GET.
+    let url = logout(&server, &[("id_token_hint", &hers.id)]);
+    let head = crate::world::http::bare_client().head(&url);
     assert_eq!(crate::world::http::send(head).await.status, 405);
     assert!(is_signed_in(&mut alice, &app).await);
 }
 
-/// She says yes to another sign-in's request: it is a request of that client all the same.
+/// A confirmed request is redirected back, since the hint's client asked for it.
 #[tokio::test]
-async fn after_her_yes_she_is_sent_back_too() {
+async fn after_her_confirmation_alice_is_redirected_back() {
     let (server, mut alice, app) = start().await;
-    let mut laptop = server.browser();
-    signs_on(&mut alice, &app, "openid").await;
-    let elsewhere = signs_on(&mut laptop, &app, "openid").await;
+    let mut session = server.browser();
+    logs_in_at(&mut alice, &app, "openid").await;
+    let elsewhere = logs_in_at(&mut session, &app, "openid").await;
     let parameters = [("id_token_hint", elsewhere.id.as_str()), ("post_logout_redirect_uri", BACK)];
     let page = alice.opens(logout(&server, &parameters)).await;
     let policy = page.header("content-security-policy").unwrap();
@@ -177,50 +177,50 @@ async fn after_her_yes_she_is_sent_back_too() {
     let page = alice.submits(form).await;
     assert_eq!(page.location().unwrap().as_str(), BACK);
     assert!(!is_signed_in(&mut alice, &app).await);
-    assert!(is_signed_in(&mut laptop, &app).await);
+    assert!(is_signed_in(&mut session, &app).await);
 }
 
-/// design.md 2: the page offers "also my command-line tools", where there are any.
+/// The page offers to sign out command-line tools, if there are any.
 #[tokio::test]
-async fn command_line_tools_end_only_when_she_says_so() {
+async fn command_line_tools_are_signed_out_only_if_selected() {
     let (server, mut alice, app) = start().await;
     let kubectl = server.relying_party("kubernetes");
-    signs_on(&mut alice, &app, "openid").await;
+    logs_in_at(&mut alice, &app, "openid").await;
     assert!(alice.opens(server.url("/logout")).await.all("input[name=tools]").is_empty());
     for (ends, status) in [(false, 200), (true, 400)] {
-        let away = signs_on(&mut alice, &kubectl, "openid offline_access").await;
+        let offline = logs_in_at(&mut alice, &kubectl, "openid offline_access").await;
         let page = alice.opens(server.url("/logout")).await;
         assert_eq!(page.attributes("input[name=tools]", "value"), ["end"], "{}", page.text());
         let mut form = page.form_with("csrf").unwrap();
-        assert!(!form.fields.iter().any(|(name, _)| name == "tools"), "not unless she ticks it");
+        assert!(!form.fields.iter().any(|(name, _)| name == "tools"), "not selected by default");
         if ends {
             form.fields.push(("tools".into(), "end".into()));
         }
-        let said = alice.submits(form).await.text();
-        assert!(said.contains(if ends { "signed out too" } else { "stay signed in" }), "{said}");
-        let refreshed = kubectl.refreshes(away.refresh.as_deref().unwrap()).await;
+        let text = alice.submits(form).await.text();
+        assert!(text.contains(if ends { "signed out too" } else { "stay signed in" }), "{text}");
+        let refreshed = kubectl.refreshes(offline.refresh.as_deref().unwrap()).await;
         assert_eq!(refreshed.status, status, "{}", refreshed.page.body);
     }
 }
 
 /// Dex's `refreshTokenLifetime: session`.
 #[tokio::test]
-async fn refresh_tokens_of_some_clients_end_with_the_browser() {
+async fn with_refresh_token_lifetime_session_refresh_tokens_end_at_logout() {
     let app = Client::new("example-app").with("refreshTokenLifetime: session");
     let server = World::new().with(SKIP).client(app).client(Client::public("cli")).start().await;
     let (app, cli) = (server.relying_party("example-app"), server.relying_party("cli"));
     let mut alice = server.browser();
-    let web = signs_on(&mut alice, &app, "openid offline_access").await;
-    let tool = signs_on(&mut alice, &cli, "openid offline_access").await;
+    let web = logs_in_at(&mut alice, &app, "openid offline_access").await;
+    let tool = logs_in_at(&mut alice, &cli, "openid offline_access").await;
     alice.opens(logout(&server, &[("id_token_hint", &web.id)])).await;
     let refused = app.refreshes(web.refresh.as_deref().unwrap()).await;
     assert_eq!((refused.status, refused.error()), (400, "invalid_grant"));
     assert_eq!(cli.refreshes(tool.refresh.as_deref().unwrap()).await.status, 200);
 }
 
-/// By the code of others: the crate `openidconnect` finds the endpoint and builds the request.
+/// With the crate `openidconnect`, which discovers the endpoint and builds the request.
 #[tokio::test]
-async fn relying_party_of_other_people_signs_her_out() {
+async fn relying_party_openidconnect_signs_alice_out() {
     if Need::RelyingParty.is_missing() {
         return;
     }
@@ -236,8 +236,8 @@ async fn relying_party_of_other_people_signs_her_out() {
     let url = step["url"].as_str().unwrap();
     assert!(url.starts_with(&server.url("/logout?")) && url.contains("id_token_hint="), "{url}");
     let page = alice.opens(url).await;
-    let place = page.location().unwrap_or_else(|| panic!("{}", page.text()));
-    assert_eq!(place.as_str(), format!("{BACK}&state={}", step["state"].as_str().unwrap()));
+    let location = page.location().unwrap_or_else(|| panic!("{}", page.text()));
+    assert_eq!(location.as_str(), format!("{BACK}&state={}", step["state"].as_str().unwrap()));
     assert!(!is_signed_in(&mut alice, &app).await);
     theirs.step("done");
 }

@@ -1,5 +1,5 @@
-//! Sessions under attack (threats D 56, 59, 60, 61, 64 and 65), where the pages that show and end them are
-//! new: replicas that die, browsers that keep, cookies that were planted, copied or damaged.
+//! Attacks on sessions (threats D 56, 59, 60, 61, 64, 65): replicas that crash, pages kept by a browser,
+//! cookies that are planted, copied or damaged.
 
 use std::time::Duration;
 
@@ -18,24 +18,24 @@ async fn signs_in_at(browser: &mut Browser, page: &str, who: (&str, &str)) {
 
 async fn is_signed_in(browser: &mut Browser, app: &RelyingParty) -> bool {
     browser.opens(app.auth_request_with("openid", &[("prompt", "none")]).url).await;
-    let place = browser.page().location().unwrap();
-    let is_in = place.query_pairs().any(|(name, _)| name == "code");
-    assert!(is_in || place.query().unwrap().contains("login_required"), "{place}");
+    let location = browser.page().location().unwrap();
+    let is_in = location.query_pairs().any(|(name, _)| name == "code");
+    assert!(is_in || location.query().unwrap().contains("login_required"), "{location}");
     is_in
 }
 
-/// Her own pages, the one of this very sign-in among them.
+/// The URLs of the account pages, including that of the current session.
 async fn account_pages(browser: &mut Browser, server: &Server) -> Vec<String> {
     let home = browser.opens(server.url("/")).await;
-    let place = home.attributes(".place a", "href").remove(0);
-    let place = home.url.join(&place).unwrap().to_string();
+    let session = home.attributes(".place a", "href").remove(0);
+    let session = home.url.join(&session).unwrap().to_string();
     let named = ["/", "/sessions", "/groups", "/logout"].map(|path| server.url(path));
-    named.into_iter().chain([place]).collect()
+    named.into_iter().chain([session]).collect()
 }
 
-/// D 56; CVE-2026-9802 (Keycloak): what a token was used for was known only where it was used.
+/// D 56; CVE-2026-9802 (Keycloak): reuse was known only on the replica that issued the token.
 #[tokio::test]
-async fn another_replica_knows_a_token_that_was_used_where_all_crashed() {
+async fn reuse_of_a_refresh_token_is_detected_by_another_replica_after_a_crash() {
     if Need::Postgres.is_missing() {
         return;
     }
@@ -51,13 +51,17 @@ async fn another_replica_knows_a_token_that_was_used_where_all_crashed() {
     app.via_replica(&other);
     for used in [&first, &second] {
         let refused = app.refreshes(used).await;
-        assert_eq!((refused.status, refused.error()), (400, "invalid_grant"), "a theft ends all");
+        assert_eq!(
+            (refused.status, refused.error()),
+            (400, "invalid_grant"),
+            "reuse ends the grant"
+        );
     }
 }
 
-/// D 64: whichever replica she told.
+/// D 64.
 #[tokio::test]
-async fn who_signs_out_at_one_replica_is_out_at_the_others() {
+async fn signing_out_at_one_replica_is_effective_at_all() {
     if Need::Postgres.is_missing() {
         return;
     }
@@ -67,7 +71,7 @@ async fn who_signs_out_at_one_replica_is_out_at_the_others() {
     let request = app.auth_request("openid");
     let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
     let access = app.redeems(&request, &auth_response).await.access_token().to_owned();
-    // A copy keeps her cookies, which her own browser is told to forget.
+    // The copy keeps the cookies that the logout deletes in her browser.
     let mut copy = one.browser();
     copy.steals_cookies_of(&alice);
     assert!(is_signed_in(&mut copy, &app).await);
@@ -84,25 +88,29 @@ async fn who_signs_out_at_one_replica_is_out_at_the_others() {
     }
 }
 
-/// D 64: the back button shows what the browser kept, so it keeps nothing; and what is still open in
-/// another tab is of no use.
+/// D 64: pages are not stored, so the back button shows nothing; forms still open in another tab have no
+/// effect.
 #[tokio::test]
-async fn a_browser_that_signed_out_keeps_no_page_of_hers() {
+async fn after_signing_out_pages_are_not_cached_and_old_forms_do_nothing() {
     let server = World::new().with(SKIP).start().await;
     let app = server.relying_party("example-app");
-    let (mut alice, mut laptop) = (server.browser(), server.browser());
+    let (mut alice, mut client) = (server.browser(), server.browser());
     let sign_in = server.url("/sign-in");
     signs_in_at(&mut alice, &sign_in, (ALICE, ALICE_PASSWORD)).await;
-    signs_in_at(&mut laptop, &sign_in, (ALICE, ALICE_PASSWORD)).await;
+    signs_in_at(&mut client, &sign_in, (ALICE, ALICE_PASSWORD)).await;
     let pages = account_pages(&mut alice, &server).await;
     for url in &pages {
         let page = alice.opens(url).await;
         assert!(page.status == 200 && !page.all("h1").is_empty(), "{url}: {}", page.text());
-        assert!(page.form_with("password").is_none(), "{url} is hers: {}", page.text());
+        assert!(page.form_with("password").is_none(), "{url} is her page: {}", page.text());
         assert_eq!(page.header("cache-control"), Some("no-store"), "{url}");
         assert_eq!(page.header("pragma"), Some("no-cache"), "{url}");
     }
-    let before = alice.opens(server.url("/")).await.form_with("others").expect("the other laptop");
+    let before = alice
+        .opens(server.url("/"))
+        .await
+        .form_with("others")
+        .expect("a button for the other session");
     let one = alice.page().form_with("session").unwrap();
     let id = alice.page().attributes("button[name=session]", "value").remove(0);
 
@@ -119,12 +127,12 @@ async fn a_browser_that_signed_out_keeps_no_page_of_hers() {
         let page = alice.submits(form).await;
         assert!(!page.text().contains("ended"), "{}", page.text());
     }
-    assert!(is_signed_in(&mut laptop, &app).await, "a form of yesterday ends nothing");
+    assert!(is_signed_in(&mut client, &app).await, "an old form ends nothing");
 }
 
-/// D 65: a cookie that was replaced does not keep the session awake that replaced it.
+/// D 65: a replaced cookie does not extend the idle time of the session.
 #[tokio::test]
-async fn a_copy_of_an_old_cookie_keeps_nothing_awake() {
+async fn a_replaced_cookie_does_not_extend_the_idle_time() {
     if Need::Clock.is_missing() {
         return;
     }
@@ -143,13 +151,13 @@ async fn a_copy_of_an_old_cookie_keeps_nothing_awake() {
     assert!(!thief.opens(server.url("/")).await.body.contains(ALICE));
     assert!(is_signed_in(&mut bob, &app).await);
     server.advance(6 * MINUTE);
-    assert!(!is_signed_in(&mut alice, &app).await, "nobody was there for 21 minutes");
-    assert!(is_signed_in(&mut bob, &app).await, "he was");
+    assert!(!is_signed_in(&mut alice, &app).await, "idle for 21 minutes");
+    assert!(is_signed_in(&mut bob, &app).await, "not idle");
 }
 
-/// D 60, by our own pages: Mallory leaves his session in her browser and waits for hers.
+/// D 60: Mallory leaves his own session in her browser.
 #[tokio::test]
-async fn a_session_that_was_planted_does_not_become_hers_by_our_own_pages() {
+async fn a_planted_session_does_not_become_alices_on_the_account_pages() {
     let server = World::new().with(SKIP).start().await;
     let (mut alice, mut mallory) = (server.browser(), server.browser());
     signs_in_at(&mut mallory, &server.url("/sign-in"), (BOB, BOB_PASSWORD)).await;
@@ -160,7 +168,7 @@ async fn a_session_that_was_planted_does_not_become_hers_by_our_own_pages() {
         let page = mallory.opens(server.url(path)).await;
         assert!(!page.body.contains(ALICE), "{path}: {}", page.text());
     }
-    // Nor does the one that was planted end with hers, or hers with it.
+    // Signing out of one session does not end the other.
     let form = mallory.opens(server.url("/logout")).await.form_with("csrf");
     if let Some(form) = form {
         mallory.submits(form).await;
@@ -168,9 +176,9 @@ async fn a_session_that_was_planted_does_not_become_hers_by_our_own_pages() {
     assert!(alice.opens(server.url("/")).await.body.contains(ALICE));
 }
 
-/// D 61: also where sessions are shown and ended.
+/// D 61, on the account pages.
 #[tokio::test]
-async fn a_damaged_cookie_is_nobodys_on_our_own_pages() {
+async fn a_damaged_cookie_shows_no_account_pages() {
     let server = World::new().with(SKIP).start().await;
     let mut alice = server.browser();
     signs_in_at(&mut alice, &server.url("/sign-in"), (ALICE, ALICE_PASSWORD)).await;
@@ -178,27 +186,30 @@ async fn a_damaged_cookie_is_nobodys_on_our_own_pages() {
     let csrf = alice.page().attributes("input[name=csrf]", "value").remove(0);
     let cookies = alice.cookies();
     let session = cookies.iter().find(|cookie| cookie.name.ends_with("-session")).unwrap();
-    let (name, good) = (session.name.clone(), session.value.clone());
-    for odd in [
+    let (name, valid) = (session.name.clone(), session.value.clone());
+    for damaged in [
         String::new(),
-        good[1..].to_owned(),
-        format!("{good}A"),
-        good.to_lowercase(),
+        valid[1..].to_owned(),
+        format!("{valid}A"),
+        valid.to_lowercase(),
         "' OR 1=1 --".to_owned(),
         "ä".to_owned(),
         "a".repeat(8_000),
     ] {
         let binding = name.replace("-session", "-binding");
-        let header = format!("{name}={odd}; {binding}={odd}");
+        let header = format!("{name}={damaged}; {binding}={damaged}");
         for url in &pages {
             let page = send(bare_client().get(url).header("cookie", header.as_bytes())).await;
-            assert!([200, 303].contains(&page.status), "{url} {odd:.20}: {}", page.status);
-            assert!(!page.body.contains("alice"), "{url} {odd:.20}");
+            assert!([200, 303].contains(&page.status), "{url} {damaged:.20}: {}", page.status);
+            assert!(!page.body.contains("alice"), "{url} {damaged:.20}");
         }
         let fields = [("csrf", csrf.as_str()), ("others", "all")];
         let request = bare_client().post(server.url("/sessions")).form(&fields);
         let page = send(request.header("cookie", header.as_bytes())).await;
-        assert!((300..500).contains(&page.status), "{odd:.20}: {}", page.status);
+        assert!((300..500).contains(&page.status), "{damaged:.20}: {}", page.status);
     }
-    assert!(alice.opens(server.url("/")).await.body.contains(ALICE), "undamaged it is hers");
+    assert!(
+        alice.opens(server.url("/")).await.body.contains(ALICE),
+        "the undamaged cookie is accepted"
+    );
 }

@@ -1,11 +1,11 @@
-//! After the first login: single sign-on, refresh, and what a thief gets from an old token.
+//! Single sign-on after the first login, and reuse of an old refresh token.
 
 use std::time::Duration;
 
 use crate::world::{ALICE, ALICE_PASSWORD, Client, Need, World};
 
 #[tokio::test]
-async fn a_second_application_does_not_ask_for_the_password_again() {
+async fn a_second_client_needs_no_password() {
     let server = World::new().client(Client::new("wiki")).start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     let wiki = server.relying_party("wiki");
@@ -20,7 +20,7 @@ async fn a_second_application_does_not_ask_for_the_password_again() {
 }
 
 #[tokio::test]
-async fn a_browser_without_its_cookies_is_a_stranger() {
+async fn a_browser_without_cookies_must_sign_in_again() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     alice.logs_in(&app.auth_request("openid"), ALICE, ALICE_PASSWORD).await;
@@ -31,7 +31,7 @@ async fn a_browser_without_its_cookies_is_a_stranger() {
 }
 
 #[tokio::test]
-async fn an_old_refresh_token_ends_the_grant() {
+async fn reuse_of_an_old_refresh_token_ends_the_grant() {
     if Need::Clock.is_missing() {
         return;
     }
@@ -43,7 +43,7 @@ async fn an_old_refresh_token_ends_the_grant() {
     let second = app.refreshes(first.refresh_token()).await;
     assert_eq!(second.status, 200, "{}", second.page.body);
 
-    // Past the reuse interval it is theft, or a lost answer; nobody can tell, so it ends for both.
+    // Past the reuse interval it may be theft or a lost response; the grant ends in both cases.
     server.advance(Duration::from_secs(300));
     let replayed = app.refreshes(first.refresh_token()).await;
     assert_eq!((replayed.status, replayed.error()), (400, "invalid_grant"));
@@ -52,7 +52,7 @@ async fn an_old_refresh_token_ends_the_grant() {
 }
 
 #[tokio::test]
-async fn alice_chooses_how_to_sign_in_where_she_is_asked() {
+async fn with_always_show_login_screen_alice_chooses_a_connector() {
     let world = World::new().with("oauth2:\n  alwaysShowLoginScreen: true");
     let server = world.start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));

@@ -14,8 +14,8 @@ const MAX_PAGES: usize = 100;
 /// Roles that userinfo does not tell are asked one by one.
 const MAX_ROLES_ASKED: usize = 500;
 
-/// GitLab as one person sees it.
-pub(super) struct Eyes<'a> {
+/// The API with the access token of one user.
+pub(super) struct GroupsApi<'a> {
     pub http: &'a Http,
     pub base: &'a Url,
     pub token: &'a Secret,
@@ -48,7 +48,7 @@ struct Member {
     access_level: i64,
 }
 
-impl Eyes<'_> {
+impl GroupsApi<'_> {
     /// Those somebody was made a member of.
     pub async fn direct(
         &self,

@@ -10,9 +10,9 @@ use ldap3::LdapResult;
 use ldap3::controls::RawControl;
 use tokio::time::timeout;
 
-use super::ber;
 use super::failure::{DirectoryError, describe};
 use super::wire::Connection;
+use crate::ber;
 
 /// draft-behera-ldap-password-policy: asked for with every bind, ignored by servers that lack it.
 const PASSWORD_POLICY: &str = "1.3.6.1.4.1.42.2.27.8.5.1";

@@ -6,7 +6,7 @@ use std::str;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::ber::{self, Element};
+use crate::ber::{self, Element};
 
 /// One message: an entry with 50,000 groups fits several times.
 pub(super) const MAX_MESSAGE_BYTES: usize = 16 << 20;

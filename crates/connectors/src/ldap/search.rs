@@ -6,10 +6,10 @@ use ldap3::controls::{PagedResults, RawControl};
 use ldap3::{DerefAliases, LdapResult, Scope, SearchOptions};
 use tokio::time::timeout;
 
-use super::ber;
 use super::entry::Entry;
 use super::failure::DirectoryError;
 use super::wire::Connection;
+use crate::ber;
 
 const MAX_BYTES: usize = 32 << 20;
 const PAGE: i32 = 500;

@@ -15,7 +15,8 @@ use tokio_rustls::TlsConnector;
 
 use super::config::{Host, Security, Tls};
 use super::failure::DirectoryError;
-use super::{ber, guard};
+use super::guard;
+use crate::ber;
 
 /// `ExtendedRequest` with the name of StartTLS (RFC 4511 section 4.14.1), message id 1.
 const START_TLS: &[u8] = b"\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037";

@@ -3,7 +3,9 @@
 use countersign_config::Section;
 use url::Url;
 
-use crate::oauth::{Http, Plain, Registration, Roots, SecretIs, Spent, base_url, below, texts_or};
+use crate::oauth::{
+    Client, Http, Plain, Proof, Registration, Roots, SecretIs, Spent, base_url, below, texts_or,
+};
 
 pub(super) struct Config {
     pub plain: Plain,
@@ -72,8 +74,11 @@ pub(super) fn read(section: Section<'_>) -> Option<Config> {
     let endpoint = |name: &str| below(&api, &format!("{tenant}/oauth2/v2.0/{name}"));
     let (authorize, token) = (endpoint("authorize"), endpoint("token"));
     let (http, registration) = (http?, registration?);
+    // Replaced by the assertion where one is configured.
+    let proof = Proof::Post(registration.client_secret.clone());
+    let client = Client { id: registration.client_id.clone(), proof };
     Some(Config {
-        plain: Plain { http, registration, authorize, token, spent: Spent::default() },
+        plain: Plain { http, registration, client, authorize, token, spent: Spent::default() },
         assertion_file,
         api,
         graph: graph?,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use countersign_config::Section;
 use countersign_core::text::causes;
 use countersign_core::{Secret, Trace};
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue, RETRY_AFTER};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use rustls::ClientConfig;
 use serde::de::DeserializeOwned;
@@ -49,7 +49,7 @@ enum Body<'a> {
 pub(crate) struct Answer {
     endpoint: &'static str,
     status: u16,
-    retry_after: Option<u64>,
+    headers: HeaderMap,
     body: Vec<u8>,
 }
 
@@ -142,10 +142,7 @@ impl Http {
         let mut answer = Answer {
             endpoint,
             status: response.status().as_u16(),
-            retry_after: response
-                .headers()
-                .get(RETRY_AFTER)
-                .and_then(|value| value.to_str().ok()?.parse().ok()),
+            headers: response.headers().clone(),
             body: Vec::new(),
         };
         while let Some(chunk) = response.chunk().await.map_err(|e| broken(endpoint, e))? {
@@ -168,6 +165,11 @@ impl Answer {
         self.status
     }
 
+    /// The first header of this name, if it is ASCII.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
     /// An answer with 200, or the failure that says what it was instead.
     pub fn success(self) -> Result<Self, UpstreamError> {
         if self.status == 200 { Ok(self) } else { Err(self.failure()) }
@@ -175,7 +177,8 @@ impl Answer {
 
     pub fn failure(&self) -> UpstreamError {
         let (endpoint, status) = (self.endpoint, self.status);
-        match (status, self.retry_after) {
+        let retry_after = self.header(RETRY_AFTER.as_str()).and_then(|value| value.parse().ok());
+        match (status, retry_after) {
             (429 | 503, Some(seconds)) => UpstreamError::Later { endpoint, status, seconds },
             _ => UpstreamError::Status { endpoint, status, code: self.error_code() },
         }

@@ -9,9 +9,11 @@ use super::{
     UpstreamError, arrived, ours,
 };
 
+#[derive(Clone)]
 pub(crate) struct Plain {
     pub http: Http,
     pub registration: Registration,
+    pub client: Client,
     pub authorize: Url,
     pub token: Url,
     pub spent: Spent,
@@ -48,7 +50,6 @@ impl Plain {
         upstream_login: &UpstreamLogin,
         callback_state: &CallbackState,
         query: &[(String, String)],
-        client: &Client,
         trace: &mut Trace,
     ) -> Result<Entry, UpstreamError> {
         ours(&self.registration, upstream_login)?;
@@ -61,22 +62,18 @@ impl Plain {
             return Err(UpstreamError::Temporary("the login began without PKCE".to_owned()));
         }
         let code = Code { code: &code, redirect_uri: upstream_login.callback.as_str(), verifier };
-        Ok(client.exchange(&self.http, &self.token, &code, trace).await?.into())
+        Ok(self.client.exchange(&self.http, &self.token, &code, trace).await?.into())
     }
 
     /// Asks what can be asked without a person.
-    pub async fn diagnose(&self, client: &Client, trace: &mut Trace) -> Result<(), UpstreamError> {
+    pub async fn diagnose(&self, trace: &mut Trace) -> Result<(), UpstreamError> {
         trace.note(format!("people sign in at {}", self.authorize));
-        client.probe(&self.http, &self.token, &self.registration, trace).await
+        self.client.probe(&self.http, &self.token, &self.registration, trace).await
     }
 
-    pub async fn refresh(
-        &self,
-        token: &Secret,
-        client: &Client,
-        trace: &mut Trace,
-    ) -> Result<Entry, UpstreamError> {
-        let granted = client.refresh(&self.http, &self.token, token, &self.spent, trace).await?;
+    pub async fn refresh(&self, token: &Secret, trace: &mut Trace) -> Result<Entry, UpstreamError> {
+        let granted =
+            self.client.refresh(&self.http, &self.token, token, &self.spent, trace).await?;
         Ok(granted.into())
     }
 }

@@ -31,17 +31,23 @@ impl Registration {
             SecretIs::Optional => Some(section.secret("clientSecret").unwrap_or_default()),
         };
         let redirect_uri = url_of(section, "redirectURI");
-        let timeout = section.duration("timeout").unwrap_or(TIMEOUT);
-        if timeout.is_zero() || timeout > LONGEST {
-            section.error("timeout", "must be longer than 0s and at most 1m");
-        }
+        let timeout = read_timeout(section);
         Some(Self {
             client_id: client_id?,
             client_secret: client_secret?,
             redirect_uri: redirect_uri?,
-            timeout: timeout.min(LONGEST),
+            timeout,
         })
     }
+}
+
+/// `timeout`, for one call.
+pub(crate) fn read_timeout(section: &Section<'_>) -> Duration {
+    let timeout = section.duration("timeout").unwrap_or(TIMEOUT);
+    if timeout.is_zero() || timeout > LONGEST {
+        section.error("timeout", "must be longer than 0s and at most 1m");
+    }
+    timeout.min(LONGEST)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -1,17 +1,13 @@
-//! Whom a connector believes to be its upstream: the system's certificate authorities and those of its own
-//! configuration.
+//! The certificate authorities that a connector trusts for TLS: the system's and those of its configuration.
 
-use std::fs;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use countersign_config::{Item, Section};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
+use crate::certificates::{certificates_of_pem, decode_base64, read_pem};
 use crate::ldap::tls::verifier;
 
 /// Certificate authorities besides the system's, and whether they are asked at all.
@@ -42,7 +38,7 @@ impl Roots {
                 sound = false;
                 continue;
             };
-            sound &= roots.add(&item, pem_of(&text));
+            sound &= roots.add(&item, read_pem(&text));
         }
         sound.then_some(roots)
     }
@@ -52,15 +48,20 @@ impl Roots {
         let mut roots = Self::of_system("rootCA");
         let Some(item) = section.item("rootCA") else { return Some(roots) };
         let text = item.text()?;
-        (text.is_empty() || roots.add(&item, pem_of(&text))).then_some(roots)
+        (text.is_empty() || roots.add(&item, read_pem(&text))).then_some(roots)
     }
 
     /// `rootCAData`, base64 of PEM.
     pub fn read_data(section: &Section<'_>) -> Option<Self> {
         let mut roots = Self::of_system("rootCAData");
         let Some(item) = section.item("rootCAData") else { return Some(roots) };
-        let pem = decoded(&item.text()?).ok_or_else(|| "is not base64".to_owned());
+        let pem = decode_base64(&item.text()?).ok_or_else(|| "is not base64".to_owned());
         roots.add(&item, pem).then_some(roots)
+    }
+
+    /// Any certificate is accepted if `skip_verify`.
+    pub fn skip_verify_if(self, skip_verify: bool) -> Self {
+        Self { skip_verify, ..self }
     }
 
     /// Only the system's. `key` names the connector's own key for problems.
@@ -69,7 +70,7 @@ impl Roots {
     }
 
     fn add(&mut self, item: &Item<'_>, pem: Result<Vec<u8>, String>) -> bool {
-        match pem.and_then(|pem| certificates(&pem)) {
+        match pem.and_then(|pem| certificates_of_pem(&pem)) {
             Ok(mut list) => {
                 self.given.append(&mut list);
                 true
@@ -104,30 +105,5 @@ impl Roots {
             .with_safe_default_protocol_versions()
             .map_err(|e| e.to_string())?;
         Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
-    }
-}
-
-/// As Dex finds it: what is no file may be the certificate itself.
-fn pem_of(text: &str) -> Result<Vec<u8>, String> {
-    if text.contains("-----BEGIN") {
-        return Ok(text.as_bytes().to_vec());
-    }
-    fs::read(text).or_else(|e| {
-        let inline = decoded(text).filter(|bytes| bytes.starts_with(b"-----BEGIN"));
-        inline.ok_or_else(|| format!("cannot read {text}: {e}"))
-    })
-}
-
-fn decoded(text: &str) -> Option<Vec<u8>> {
-    let joined: String = text.split_whitespace().collect();
-    STANDARD.decode(joined).ok()
-}
-
-fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
-    let list: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    match list {
-        Ok(list) if !list.is_empty() => Ok(list),
-        Ok(_) => Err("holds no certificate in PEM".to_owned()),
-        Err(e) => Err(format!("is not PEM: {e}")),
     }
 }

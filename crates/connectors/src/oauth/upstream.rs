@@ -22,6 +22,7 @@ pub(crate) enum Verdict {
     NotIn(Vec<String>),
     /// The upstream does not vouch for the address, and the connector demands it.
     EmailNotVerified,
+    PasswordExpired,
     /// The upstream said no, in a word of its protocol.
     Denied(&'static str),
 }
@@ -49,6 +50,11 @@ pub(crate) trait Upstream: Send + Sync {
         known: &RefreshRequest<'_>,
         trace: &mut Trace,
     ) -> Result<RefreshOutcome, UpstreamError>;
+
+    /// False: [`Upstream::ask_again`] is never called.
+    fn can_refresh(&self) -> bool {
+        true
+    }
 
     /// See [`Refresh::needs_offline_login`].
     fn needs_offline_login(&self) -> bool {
@@ -89,7 +95,7 @@ impl<U: Upstream + 'static> OAuth<U> {
             kind,
             name,
             login_method: LoginMethod::Redirect(behind.clone()),
-            refresh: Some(behind),
+            refresh: behind.upstream.can_refresh().then_some(behind),
             fingerprint: Fingerprint::Upstream(fingerprint),
         }
     }
@@ -158,7 +164,7 @@ impl<U: Upstream> Refresh for OAuth<U> {
     }
 }
 
-fn check_identity(person: &SignedIn) -> Result<(), UpstreamError> {
+pub(super) fn check_identity(person: &SignedIn) -> Result<(), UpstreamError> {
     match person.identity.member_with_nul() {
         Some(member) => {
             Err(UpstreamError::Person(format!("the {member} contains a NUL character")))
@@ -168,10 +174,11 @@ fn check_identity(person: &SignedIn) -> Result<(), UpstreamError> {
 }
 
 impl Verdict {
-    fn login(self) -> LoginOutcome {
+    pub fn login(self) -> LoginOutcome {
         LoginOutcome::Refused(match self {
             Self::Welcome(person) => return LoginOutcome::Accepted(person),
             Self::Disabled => Refusal::AccountDisabled,
+            Self::PasswordExpired => Refusal::PasswordExpired,
             Self::NotIn(required) => Refusal::NotInRequiredGroup { required },
             Self::EmailNotVerified => Refusal::EmailNotVerified,
             Self::Denied(code) => Refusal::UpstreamDenied { code: code.to_owned() },
@@ -183,6 +190,7 @@ impl Verdict {
             Self::Welcome(person) => return RefreshOutcome::Current(person),
             Self::Disabled => return RefreshOutcome::Disabled,
             Self::NotIn(required) => format!("in none of {}", required.join(", ")),
+            Self::PasswordExpired => "the password has expired".to_owned(),
             Self::EmailNotVerified => "the e-mail address is no longer verified".to_owned(),
             Self::Denied(code) => return refused_token(code),
         };

@@ -50,8 +50,11 @@ impl Leaving<'_> {
                 .append_pair("response_type", "code")
                 .append_pair("client_id", self.client_id)
                 .append_pair("redirect_uri", upstream_login.callback.as_str())
-                .append_pair("scope", &self.scopes.join(" "))
                 .append_pair("state", &upstream_login.state);
+            // Absent: what the provider has as its default (RFC 6749 section 3.3).
+            if !self.scopes.is_empty() {
+                query.append_pair("scope", &self.scopes.join(" "));
+            }
             if self.with_nonce {
                 let nonce = random()?;
                 query.append_pair("nonce", &nonce);

@@ -5,7 +5,7 @@ pub(super) mod lifetimes;
 mod logout;
 
 use countersign_config::{Environment, Item, Section, did_you_mean};
-use countersign_core::client::{OUT_OF_BAND, OWN_PAGES};
+use countersign_core::client::{DEVICE_CALLBACK, OUT_OF_BAND, OWN_PAGES};
 use countersign_core::network::is_loopback_url;
 use countersign_core::{Client, ClientId, ConnectorId, Secret};
 use url::Url;
@@ -174,8 +174,8 @@ fn check_redirect_uri(item: &Item<'_>, uri: &str) {
     if uri == OUT_OF_BAND {
         return;
     }
-    if uri == "/device/callback" || uri.ends_with("/device/callback") && uri.starts_with('/') {
-        item.warning("is for the device flow of Dex, which is not supported yet");
+    // By which Dex allows a client the device flow, with or without the issuer's path before it.
+    if uri.starts_with('/') && uri.ends_with(DEVICE_CALLBACK) {
         return;
     }
     if is_path(uri) {

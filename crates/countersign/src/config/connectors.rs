@@ -1,8 +1,10 @@
 //! The ways in: `connectors`, and the password database (`enablePasswordDB`, `staticPasswords`).
 
+use std::collections::HashMap;
+
 use countersign_config::{Item, Section, Value, did_you_mean};
 use countersign_connectors::local::{LocalUser, read_users};
-use countersign_core::{Connector, ConnectorId};
+use countersign_core::{Connector, ConnectorId, GrantType};
 
 use super::text_items;
 
@@ -20,8 +22,8 @@ pub struct PasswordDb {
 pub struct Upstreams {
     pub connectors: Vec<Connector>,
     pub password_db: Option<PasswordDb>,
-    /// Connectors whose `grantTypes` lack `authorization_code`.
-    pub without_sign_in: Vec<ConnectorId>,
+    /// Of connectors with `grantTypes`: what they are limited to.
+    pub grant_types: HashMap<ConnectorId, Vec<GrantType>>,
     /// Of every entry, also of those with a mistake in them, and of the password database.
     pub ids: Vec<String>,
 }
@@ -32,11 +34,11 @@ pub fn read(root: &Section<'_>) -> Upstreams {
     let list = root.item("connectors");
     let entries = list.as_ref().map(Item::items).unwrap_or_default();
     for section in entries.iter().filter_map(Item::section) {
-        let serves_sign_in = serves_sign_in(&section);
+        let grant_types = read_grant_types(&section);
         let connector = read_connector(&section, local_enabled, &mut upstreams.ids);
         section.finish();
-        if let Some(connector) = connector.as_ref().filter(|_| !serves_sign_in) {
-            upstreams.without_sign_in.push(connector.id.clone());
+        if let (Some(connector), Some(grant_types)) = (&connector, grant_types) {
+            upstreams.grant_types.insert(connector.id.clone(), grant_types);
         }
         upstreams.connectors.extend(connector);
     }
@@ -98,29 +100,28 @@ fn check_id(section: &Section<'_>, id: &str, local_enabled: bool, ids: &[String]
     }
 }
 
-/// `grantTypes` limits a connector to grant types, as in Dex. An empty list is no limit. Without
-/// `authorization_code` nobody signs in through the connector.
-fn serves_sign_in(section: &Section<'_>) -> bool {
+/// `grantTypes` limits a connector to grant types, as in Dex; an empty list is no limit (`None`). Without
+/// `authorization_code` nobody signs in with a browser through the connector.
+fn read_grant_types(section: &Section<'_>) -> Option<Vec<GrantType>> {
     let items = text_items(section, "grantTypes");
+    let mut grant_types = Vec::new();
     for (item, text) in &items {
-        if !GRANT_TYPES.contains(&text.as_str()) {
-            let near = did_you_mean(text, GRANT_TYPES);
-            item.error(format!("found {text:?}, which is not a grant type{near}"));
+        match GrantType::parse(text) {
+            // No user signs in for it.
+            Some(known) if known != GrantType::ClientCredentials => grant_types.push(known),
+            _ => {
+                let names = GrantType::ALL.into_iter().map(GrantType::as_str);
+                let near = did_you_mean(text, names);
+                item.error(format!("found {text:?}, which is not a grant type{near}"));
+            }
         }
     }
-    let serves = items.is_empty() || items.iter().any(|(_, text)| text == "authorization_code");
-    if !serves {
+    if items.is_empty() {
+        return None;
+    }
+    if !grant_types.contains(&GrantType::AuthorizationCode) {
         let why = "does not contain authorization_code: nobody can sign in through this connector";
         section.warning("grantTypes", why);
     }
-    serves
+    Some(grant_types)
 }
-
-/// RFC 6749 sections 1.3.1, 1.5, 1.3.3; RFC 8628; RFC 8693.
-const GRANT_TYPES: [&str; 5] = [
-    "authorization_code",
-    "refresh_token",
-    "password",
-    "urn:ietf:params:oauth:grant-type:device_code",
-    "urn:ietf:params:oauth:grant-type:token-exchange",
-];

@@ -12,6 +12,8 @@ pub struct Expiry {
     /// From `/auth` to the code.
     pub auth_requests: Duration,
     pub codes: Duration,
+    /// Device codes and user codes (RFC 8628).
+    pub device_requests: Duration,
     pub refresh_tokens: RefreshTokens,
 }
 
@@ -82,6 +84,7 @@ pub fn read_expiry(root: &Section<'_>) -> Expiry {
         id_tokens: id_tokens.unwrap_or(HOUR * 24),
         auth_requests: lifetime(block, "authRequests").unwrap_or(HOUR),
         codes,
+        device_requests: lifetime(block, "deviceRequests").unwrap_or(MINUTE * 5),
         refresh_tokens: read_refresh_tokens(refresh.as_ref()),
     };
     if let Some(refresh) = refresh {
@@ -90,7 +93,6 @@ pub fn read_expiry(root: &Section<'_>) -> Expiry {
     if let Some(section) = section {
         // Read with the signer, which may say otherwise.
         section.has("signingKeys");
-        section.not_supported("deviceRequests", false);
         section.finish();
     }
     expiry

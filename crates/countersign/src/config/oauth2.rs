@@ -1,6 +1,7 @@
 //! What may be asked of the authorization and token endpoints.
 
 use countersign_config::{Section, did_you_mean};
+use countersign_core::GrantType;
 use countersign_core::session::ChallengeMethod;
 
 use super::text_items;
@@ -18,12 +19,6 @@ pub struct OAuth2 {
     pub strict_scopes: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GrantType {
-    AuthorizationCode,
-    RefreshToken,
-}
-
 /// RFC 7636.
 #[derive(Clone, Debug)]
 pub struct Pkce {
@@ -34,17 +29,14 @@ pub struct Pkce {
     pub methods: Vec<ChallengeMethod>,
 }
 
-const GRANT_TYPES: [(&str, GrantType); 2] = [
-    ("authorization_code", GrantType::AuthorizationCode),
-    ("refresh_token", GrantType::RefreshToken),
-];
-/// Dex's others.
-const OTHER_GRANT_TYPES: [&str; 5] = [
-    "implicit",
-    "password",
-    "client_credentials",
-    "urn:ietf:params:oauth:grant-type:device_code",
-    "urn:ietf:params:oauth:grant-type:token-exchange",
+/// Without `oauth2.grantTypes`. The others are risky, or need more configuration than their name.
+const DEFAULT_GRANT_TYPES: [GrantType; 3] =
+    [GrantType::AuthorizationCode, GrantType::RefreshToken, GrantType::DeviceCode];
+const OTHER_GRANT_TYPES: [GrantType; 4] = [
+    GrantType::Implicit,
+    GrantType::Password,
+    GrantType::ClientCredentials,
+    GrantType::TokenExchange,
 ];
 /// Dex's beside `code`, in any order of their words.
 const OTHER_RESPONSE_TYPES: [&str; 6] =
@@ -52,7 +44,7 @@ const OTHER_RESPONSE_TYPES: [&str; 6] =
 
 pub fn read(root: &Section<'_>) -> OAuth2 {
     let mut oauth2 = OAuth2 {
-        grant_types: vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
+        grant_types: DEFAULT_GRANT_TYPES.to_vec(),
         skip_approval_screen: false,
         always_show_login_screen: false,
         pkce: Pkce {
@@ -84,16 +76,16 @@ fn read_grant_types(section: &Section<'_>, grant_types: &mut Vec<GrantType>) {
     }
     grant_types.clear();
     for (item, text) in &items {
-        if let Some((_, grant)) = GRANT_TYPES.iter().find(|(word, _)| word == text) {
-            grant_types.push(*grant);
-        } else if OTHER_GRANT_TYPES.contains(&text.as_str()) {
-            item.warning(format!("{text} is a grant type of Dex that is not supported yet"));
-        } else {
-            let known = GRANT_TYPES.iter().map(|(word, _)| *word).chain(OTHER_GRANT_TYPES);
-            item.error(format!(
-                "found {text:?}, which is no grant type{}",
-                did_you_mean(text, known)
-            ));
+        match GrantType::parse(text) {
+            Some(known) if OTHER_GRANT_TYPES.contains(&known) => {
+                item.warning(format!("{text} is a grant type of Dex that is not supported yet"))
+            }
+            Some(known) => grant_types.push(known),
+            None => {
+                let known = GrantType::ALL.into_iter().map(GrantType::as_str);
+                let near = did_you_mean(text, known);
+                item.error(format!("found {text:?}, which is no grant type{near}"));
+            }
         }
     }
     if !grant_types.contains(&GrantType::AuthorizationCode) {

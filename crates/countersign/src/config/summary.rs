@@ -3,11 +3,11 @@
 use std::fmt::{self, Write};
 use std::time::Duration;
 
-use countersign_core::Client;
 use countersign_core::clock::show_duration;
+use countersign_core::{Client, GrantType};
 
 use super::clients::lifetimes;
-use super::{Algorithm, Config, GrantType, Pkce, RootKeys, Storage};
+use super::{Algorithm, Config, Pkce, RootKeys, Storage};
 
 impl Config {
     /// A few lines per subject, each ending in a line break.

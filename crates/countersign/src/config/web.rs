@@ -2,11 +2,13 @@
 
 use std::fs::File;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use countersign_config::Section;
 use countersign_core::network::Network;
 use url::Url;
 
+use super::lifetimes::duration;
 use super::{Addresses, Listen, listen, text_items};
 
 #[derive(Clone, Debug)]
@@ -20,6 +22,22 @@ pub struct Web {
     /// `None`: the peer of the connection is the client.
     pub client_address: Option<ClientAddress>,
     pub headers: Headers,
+    /// From SIGTERM until no connection is accepted any more; not ready meanwhile.
+    pub shutdown_delay: Duration,
+}
+
+impl Default for Web {
+    fn default() -> Self {
+        Self {
+            http: None,
+            https: None,
+            allowed_origins: Vec::new(),
+            allowed_headers: vec!["Authorization".to_owned()],
+            client_address: None,
+            headers: Headers::default(),
+            shutdown_delay: SHUTDOWN_DELAY,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -58,11 +76,12 @@ pub struct Headers {
     pub strict_transport_security: Option<String>,
 }
 
+/// Addresses of the command line come before those of the file, as in Dex.
 pub fn read(root: &Section<'_>, addresses: &Addresses) -> Option<Web> {
     let flag = addresses.web_http.as_ref();
     if !root.has("web") {
         if let Some(listen) = flag {
-            return Some(Web::on(listen.clone()));
+            return Some(Web { http: Some(listen.clone()), ..Web::default() });
         }
         root.error("web", "is missing: web.http or web.https says where to listen");
         return None;
@@ -83,31 +102,26 @@ pub fn read(root: &Section<'_>, addresses: &Addresses) -> Option<Web> {
         allowed_headers: if section.has("allowedHeaders") {
             section.texts("allowedHeaders")
         } else {
-            default_allowed_headers()
+            Web::default().allowed_headers
         },
         client_address: read_client_address(&section),
         headers: read_headers(&section),
+        shutdown_delay: read_shutdown_delay(&section),
     };
     section.finish();
     Some(web)
 }
 
-fn default_allowed_headers() -> Vec<String> {
-    vec!["Authorization".to_owned()]
-}
+/// Long enough for load balancers and kube-proxy to notice that a replica is not ready.
+const SHUTDOWN_DELAY: Duration = Duration::from_secs(5);
+const MAX_SHUTDOWN_DELAY: Duration = Duration::from_secs(600);
 
-impl Web {
-    /// Without a block `web`.
-    fn on(listen: Listen) -> Self {
-        Self {
-            http: Some(listen),
-            https: None,
-            allowed_origins: Vec::new(),
-            allowed_headers: default_allowed_headers(),
-            client_address: None,
-            headers: Headers::default(),
-        }
+fn read_shutdown_delay(section: &Section<'_>) -> Duration {
+    let Some(found) = duration(section, "shutdownDelay") else { return SHUTDOWN_DELAY };
+    if found > MAX_SHUTDOWN_DELAY {
+        section.error("shutdownDelay", "expected at most 10m");
     }
+    found
 }
 
 /// Whether it was asked for, and what came of it.

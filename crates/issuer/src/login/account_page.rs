@@ -88,6 +88,7 @@ impl Issuer {
             id: ids::random_id()?,
             client: ClientId::new(client::OWN_PAGES),
             redirect_uri: String::new(),
+            response_type: countersign_core::ResponseType::CODE,
             response_mode: ResponseMode::Query,
             state: None,
             scopes: [scopes::OPENID, scopes::GROUPS].map(str::to_owned).into_iter().collect(),
@@ -99,6 +100,7 @@ impl Issuer {
             login_hint: None,
             connector: None,
             account_page: Some(page),
+            device: None,
             expires_at: self.now() + self.settings.request_lifetime,
         })
     }

@@ -27,9 +27,16 @@ impl Issuer {
             return self.next_step(pending, cookie, false).await;
         };
         match decision {
+            // A device is approved each time, so that its consent is not remembered for other logins.
+            ApprovalDecision::Approve if pending.request.device.is_some() => {
+                self.next_step(pending, cookie, true).await
+            }
             ApprovalDecision::Approve => {
                 self.remember(&pending, &session).await?;
                 self.next_step(pending, cookie, true).await
+            }
+            ApprovalDecision::Rejected if pending.request.device.is_some() => {
+                self.deny_device(pending, &session).await
             }
             ApprovalDecision::Rejected => {
                 let request = &pending.request;
@@ -42,6 +49,18 @@ impl Issuer {
                 pending.logged_in = None;
                 self.next_step(pending, cookie, false).await
             }
+        }
+    }
+
+    async fn deny_device(
+        &self,
+        pending: PendingLogin,
+        session: &Session,
+    ) -> Result<Step, IssuerError> {
+        let device = pending.request.device.clone();
+        match device {
+            Some(device) => self.decide_device_request(pending, &device, session, false).await,
+            None => Ok(Step::Expired),
         }
     }
 
@@ -75,6 +94,7 @@ impl Issuer {
             identity: session.identity.clone(),
             connector_name: connector.map(|c| c.name.clone()).unwrap_or_default(),
             scopes: pending.request.scopes.clone(),
+            device: pending.request.device.clone(),
         }
     }
 }

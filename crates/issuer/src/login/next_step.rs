@@ -97,6 +97,9 @@ impl Issuer {
             let approval = Box::new(self.approval(&pending, client, &session));
             return Ok(Step::AskApproval { pending, approval });
         }
+        if let Some(device) = pending.request.device.clone() {
+            return self.decide_device_request(pending, &device, &session, true).await;
+        }
         self.issue_code(pending, client, session).await
     }
 
@@ -156,13 +159,8 @@ impl Issuer {
         if pending.logged_in.is_none() {
             return self.ask_for_login(pending, client);
         }
-        match pending.request.account_page {
-            Some(_) => Step::Expired,
-            None => {
-                let why = "The upstream accepted the login and then refused the user";
-                self.refuse(&pending, ErrorCode::AccessDenied, why)
-            }
-        }
+        let why = "The upstream accepted the login and then refused the user";
+        self.refuse(&pending, ErrorCode::AccessDenied, why)
     }
 
     fn ask_for_login(&self, mut pending: PendingLogin, client: &Client) -> Step {
@@ -174,8 +172,11 @@ impl Issuer {
         if let Some(connector) = pending.request.connector.clone() {
             return Step::StartLogin { pending, connector };
         }
-        let choices: Vec<ConnectorChoice> =
-            self.connectors.for_client(client).map(|c| ConnectorChoice::from(&*c)).collect();
+        let choices: Vec<ConnectorChoice> = self
+            .connectors
+            .for_client(client, pending.request.grant_type())
+            .map(|connector| ConnectorChoice::from(&*connector))
+            .collect();
         match choices.as_slice() {
             [] => Step::ClientGone,
             [only] if !self.settings.always_show_choice => {
@@ -192,10 +193,10 @@ impl Issuer {
         client: &Client,
         session: &Session,
     ) -> Result<bool, IssuerError> {
-        // An out-of-band code can be phished, and the admin scope could be taken by any program on the
-        // administrator's machine: neither is issued without an approval page.
+        // A user code and an out-of-band code can be phished (RFC 8628 section 5.4), and the admin scope could
+        // be taken by any program on the administrator's machine: none is issued without an approval page.
         let request = &pending.request;
-        let by_hand = request.redirect_uri == OUT_OF_BAND;
+        let by_hand = request.redirect_uri == OUT_OF_BAND || request.device.is_some();
         if request.prompt.consent || by_hand || request.scopes.has(scopes::ADMIN) {
             return Ok(true);
         }
@@ -271,7 +272,11 @@ impl Issuer {
         }
     }
 
+    /// An error to the client, where there is one to send it to.
     pub(crate) fn refuse(&self, pending: &PendingLogin, code: ErrorCode, why: &str) -> Step {
+        if pending.request.ends_here() {
+            return Step::Expired;
+        }
         let error = AuthorizationError::new(code, why);
         Step::Respond(AuthorizationResponse::error(&pending.request, &self.settings.issuer, error))
     }

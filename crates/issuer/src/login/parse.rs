@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use countersign_core::client::OUT_OF_BAND;
 use countersign_core::session::{Challenge, ChallengeMethod};
-use countersign_core::{Client, ClientId, ConnectorId, Scopes, ids, scopes};
+use countersign_core::{
+    Client, ClientId, ConnectorId, GrantType, ResponseType, Scopes, ids, scopes,
+};
 use countersign_jose::{Expected, Typ};
 
 use super::request::{AuthRequest, Params, Prompt, ResponseMode};
@@ -144,9 +146,13 @@ impl Issuer {
             id,
             client: client.id.clone(),
             redirect_uri: redirect_uri.to_owned(),
+            response_type: ResponseType::CODE,
             response_mode,
             state: params.get_exact("state").map(str::to_owned),
-            scopes: self.scopes(params, client)?,
+            scopes: self.requested_scopes(
+                &Scopes::parse(params.get("scope").unwrap_or_default()),
+                client,
+            )?,
             nonce: params.get("nonce").map(str::to_owned),
             challenge: self.challenge(params, client)?,
             prompt: prompt(params)?,
@@ -155,12 +161,17 @@ impl Issuer {
             login_hint: params.get("login_hint").map(|hint| hint.chars().take(256).collect()),
             connector: self.connector(params, client, connector)?,
             account_page: None,
+            device: None,
             expires_at: self.now() + self.settings.request_lifetime_of(client),
         })
     }
 
-    fn scopes(&self, params: &Params, client: &Client) -> Result<Scopes, Refusal> {
-        let asked = Scopes::parse(params.get("scope").unwrap_or_default());
+    /// The scopes that are granted of those asked for; also used for device requests.
+    pub(crate) fn requested_scopes(
+        &self,
+        asked: &Scopes,
+        client: &Client,
+    ) -> Result<Scopes, Refusal> {
         if !asked.has(scopes::OPENID) {
             return refuse(ErrorCode::InvalidScope, "Missing required scope openid");
         }
@@ -193,21 +204,36 @@ impl Issuer {
     fn challenge(&self, params: &Params, client: &Client) -> Result<Option<Challenge>, Refusal> {
         use ErrorCode::InvalidRequest;
         let policy = &self.settings.pkce;
-        let Some(value) = params.get("code_challenge") else {
-            if params.get("code_challenge_method").is_some() {
+        let challenge = self.parse_challenge(
+            params.get("code_challenge"),
+            params.get_exact("code_challenge_method"),
+        )?;
+        let required = policy.enforce || (client.public && policy.required_for_public_clients);
+        if challenge.is_none() && required {
+            return refuse(InvalidRequest, "PKCE is required: send an S256 code_challenge");
+        }
+        Ok(challenge)
+    }
+
+    /// `None` without a challenge.
+    pub(crate) fn parse_challenge(
+        &self,
+        value: Option<&str>,
+        method: Option<&str>,
+    ) -> Result<Option<Challenge>, Refusal> {
+        use ErrorCode::InvalidRequest;
+        let Some(value) = value else {
+            if method.is_some_and(|method| !method.is_empty()) {
                 return refuse(InvalidRequest, "code_challenge_method without code_challenge");
-            }
-            if policy.enforce || (client.public && policy.required_for_public_clients) {
-                return refuse(InvalidRequest, "PKCE is required: send an S256 code_challenge");
             }
             return Ok(None);
         };
-        let method = match params.get_exact("code_challenge_method") {
+        let method = match method {
             Some("S256") => ChallengeMethod::S256,
             Some("plain") | None => ChallengeMethod::Plain,
             Some(_) => return refuse(InvalidRequest, "Unsupported PKCE challenge method"),
         };
-        if !policy.methods.contains(&method) {
+        if !self.settings.pkce.methods.contains(&method) {
             let name = method.as_str();
             return refuse(InvalidRequest, format!("PKCE challenge method {name} is not allowed"));
         }
@@ -244,7 +270,12 @@ impl Issuer {
     ) -> Result<Option<ConnectorId>, Refusal> {
         let asked = from_path.or_else(|| params.get("connector_id").map(ConnectorId::new));
         match asked {
-            Some(id) if self.connectors.allowed_for_sign_in(client, &id).is_none() => {
+            Some(id)
+                if self
+                    .connectors
+                    .allowed_for(client, &id, GrantType::AuthorizationCode)
+                    .is_none() =>
+            {
                 refuse(ErrorCode::InvalidRequest, "Unknown connector, or not for this client")
             }
             asked => Ok(asked),

@@ -35,6 +35,13 @@ const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
 const WAYS: usize = 4;
 const SETS: usize = 8_192;
 
+/// Wrong user codes (RFC 8628 section 5.1) per window without a delay, for one address or one signed-in person.
+const PER_USER_CODE_GUESSER: u32 = 20;
+/// Seconds between two polls of a device (RFC 8628 section 3.5), and what each early poll adds to them.
+pub const POLL_INTERVAL: Duration = Duration::from_secs(5);
+/// A poll that is earlier by less than this is on time: requests do not take equally long.
+const POLL_TOLERANCE: Duration = Duration::from_secs(1);
+
 /// How an address is counted: an IPv6 one with its whole /64, which is one customer's.
 pub fn counted_address(ip: IpAddr) -> String {
     match ip.to_canonical() {
@@ -151,6 +158,36 @@ impl LoginAttempts {
                 slot.count = slot.count.saturating_add(1).min(MAX_ADDRESS_ACCOUNTS);
             });
         }
+    }
+
+    /// Counts a typed user code. `Some`: it may be tried after this long.
+    pub fn begin_user_code(&self, counted_by: &str, now: Timestamp) -> Option<Duration> {
+        let key = self.key(&("user code", counted_by));
+        match self.count(key, PER_USER_CODE_GUESSER, LimitedBy::Account, now) {
+            RateLimitPermit::Go => None,
+            RateLimitPermit::Wait(wait, _) => Some(wait),
+        }
+    }
+
+    /// A user code that was right does not count.
+    pub fn user_code_found(&self, counted_by: &str) {
+        self.with(self.key(&("user code", counted_by)), |slot| {
+            slot.count = slot.count.saturating_sub(1);
+        });
+    }
+
+    /// Whether this poll of a device is early. The interval of the device grows with each early poll. In memory
+    /// like all counters here, because polling must not write to the database; behind several replicas a device
+    /// may therefore poll once per interval at each.
+    pub fn polls_too_fast(&self, device_code_hash: &str, now: Timestamp) -> bool {
+        self.with(self.key(&("device code", device_code_hash)), |slot| {
+            let interval = POLL_INTERVAL.saturating_mul(slot.count.saturating_add(1));
+            let is_first = slot.last == Timestamp::default();
+            let is_early = !is_first && now.since(slot.last) + POLL_TOLERANCE < interval;
+            slot.last = now;
+            slot.count = slot.count.saturating_add(u32::from(is_early)).min(1_000);
+            is_early
+        })
     }
 
     /// How many accounts signed in from this address within a day.

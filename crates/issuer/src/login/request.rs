@@ -1,8 +1,12 @@
 //! The parsed authorization request: what was asked, in types.
 
 use countersign_core::session::Challenge;
-use countersign_core::{ClientId, ConnectorId, LoginScopes, Scopes, Timestamp, scopes};
+use countersign_core::{
+    ClientId, ConnectorId, GrantType, LoginScopes, ResponseType, Scopes, Timestamp, scopes,
+};
 use serde::{Deserialize, Serialize};
+
+use super::DeviceLogin;
 
 /// Longest path with query of an [`AccountPage`].
 const MAX_ACCOUNT_PAGE_BYTES: usize = 1024;
@@ -77,7 +81,10 @@ pub struct AuthRequest {
     /// Names this request in `codes.request_id`: it finishes once.
     pub id: String,
     pub client: ClientId,
+    /// Empty for a login that ends at a page of ours.
     pub redirect_uri: String,
+    #[serde(default = "code_response")]
+    pub response_type: ResponseType,
     pub response_mode: ResponseMode,
     pub state: Option<String>,
     pub scopes: Scopes,
@@ -93,10 +100,34 @@ pub struct AuthRequest {
     /// A login for a page of ours, which ends there: no client, no consent, no code.
     #[serde(default)]
     pub account_page: Option<AccountPage>,
+    /// The login of a person who approves a device (RFC 8628): it ends with their decision.
+    #[serde(default)]
+    pub device: Option<DeviceLogin>,
     pub expires_at: Timestamp,
 }
 
+/// Of pending logins that an earlier version sealed.
+const fn code_response() -> ResponseType {
+    ResponseType::CODE
+}
+
 impl AuthRequest {
+    /// Whether it ends at a page of ours, so that there is no client to send an error to.
+    pub fn ends_here(&self) -> bool {
+        self.account_page.is_some() || self.device.is_some()
+    }
+
+    /// The grant type that a connector must serve for this request, as Dex derives it.
+    pub fn grant_type(&self) -> GrantType {
+        if self.device.is_some() {
+            GrantType::DeviceCode
+        } else if self.response_type.has_tokens() {
+            GrantType::Implicit
+        } else {
+            GrantType::AuthorizationCode
+        }
+    }
+
     /// What a login for this request must ask of its upstream.
     pub fn login_scopes(&self) -> LoginScopes {
         LoginScopes {

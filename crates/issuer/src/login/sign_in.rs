@@ -87,7 +87,7 @@ impl Issuer {
         let client = self.clients.behind(&pending.request)?;
         let asked = pending.request.connector.as_ref();
         self.connectors
-            .allowed_for_sign_in(&client, id)
+            .allowed_for(&client, id, pending.request.grant_type())
             .filter(|_| asked.is_none_or(|asked| asked == id))
     }
 

@@ -1,7 +1,8 @@
 //! The steps of a login: what the browser is sent or shown next, with the data the page needs.
 
-use countersign_core::{Connector, ConnectorId, Identity, Scopes};
+use countersign_core::{ClientId, Connector, ConnectorId, Identity, Scopes};
 
+use super::DeviceLogin;
 use super::PendingLogin;
 use super::request::AccountPage;
 use super::response::AuthorizationResponse;
@@ -18,6 +19,8 @@ pub enum Step {
     Respond(AuthorizationResponse),
     /// The login was for one of our own pages: redirect there.
     AccountPage(AccountPage),
+    /// The person approved or denied a device (RFC 8628): tell them to return to it.
+    DeviceDecided { client: ClientId, approved: bool },
     /// This request was finished before, for example in a second tab.
     AlreadyFinished,
     /// It has been pending for longer than `expiry.authRequests`.
@@ -50,6 +53,8 @@ pub struct Approval {
     pub identity: Identity,
     pub connector_name: String,
     pub scopes: Scopes,
+    /// The device that is approved, if it is one.
+    pub device: Option<DeviceLogin>,
 }
 
 /// The user's decision on the approval page.

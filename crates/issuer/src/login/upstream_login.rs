@@ -1,4 +1,5 @@
-//! The trip to an upstream and back: what the browser takes along opens only in it, and only once.
+//! A login at an upstream: the redirect or form that leads there, and the callback. Its state is sealed to the browser
+//! that began it, and is removed from it by the callback.
 
 use countersign_core::connector::{
     CallbackState, Fingerprint, LoginMethod, LoginOutcome, LoginRedirect, ProxyHeaders,
@@ -9,17 +10,19 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::sign_in::{AuthenticatedUser, Browser, LoginTrace, SignInOutcome};
-use super::{BrowserBinding, PendingLogin};
+use super::{BrowserBinding, PendingLogin, posted_form};
 use crate::upstream_health::Op;
 use crate::{Issuer, IssuerError};
 
 const UPSTREAM_LOGIN: &str = "upstream trip";
-/// What a browser can be asked to keep in cookies for one trip.
+/// Limit of the cookies of one login at an upstream.
 const MAX_LOGIN_STATE_BYTES: usize = 11_000;
 
-/// A trip to an upstream about to begin.
+/// Where the browser goes to log in at an upstream.
 pub struct UpstreamRedirect {
     pub url: Url,
+    /// Fields of a form that is posted to `url`; empty: `url` is a redirect.
+    pub form: Vec<(&'static str, String)>,
     /// Names the cookie that keeps `sealed`.
     pub state: String,
     pub sealed: String,
@@ -40,8 +43,8 @@ impl CallbackParams<'_> {
     }
 }
 
-/// The end of a trip. `connector` is the one it went to, and `pending` the login in flight as it was at
-/// departure, if that could be read.
+/// The result of a callback. `connector` and `pending` are those of the login that the browser keeps, if that could be
+/// read.
 pub struct CallbackOutcome {
     pub connector: Option<ConnectorId>,
     pub pending: Option<PendingLogin>,
@@ -52,14 +55,14 @@ pub struct CallbackOutcome {
 struct UpstreamLoginState {
     pending: PendingLogin,
     connector: ConnectorId,
-    /// What stood behind that id at departure: a code of one house is not shown to another.
+    /// The connector's when the login began: a code of one upstream is not sent to another.
     fingerprint: Option<String>,
     callback_state: CallbackState,
     login_scopes: LoginScopes,
 }
 
 impl Issuer {
-    /// Begins a trip. `None`: there is no such way in.
+    /// `None`: the connector does not exist, is not for this client, or has a password form.
     pub async fn begin_upstream_login(
         &self,
         pending: &PendingLogin,
@@ -69,8 +72,8 @@ impl Issuer {
     ) -> Result<Option<UpstreamRedirect>, IssuerError> {
         let Some(connector) = self.connector_for(pending, connector) else { return Ok(None) };
         let connector = &*connector;
-        // What this browser's session already asked there is asked again, so that a login for one
-        // application takes nothing from what was given to another.
+        // The scopes of this browser's session are requested again, so that a login for one application removes
+        // nothing that another one was given.
         let session = self.session_for_any_client(cookie).await?;
         let session = session.filter(|session| session.connector == connector.id);
         let before = session.map(|session| session.login_scopes).unwrap_or_default();
@@ -78,12 +81,21 @@ impl Issuer {
         let again = pending.request.prompt.login || pending.request.max_age.is_some();
         let upstream_login =
             UpstreamLogin { again, ..self.upstream_login(ids::random_id()?, login_scopes)? };
+        let mut form = Vec::new();
         let redirect = match &connector.login_method {
             LoginMethod::Redirect(method) => {
                 let asked = self
                     .call_connector(connector, Op::LoginUrl, method.login_url(&upstream_login))
                     .await;
                 asked.map_err(|down| IssuerError::upstream(&down))?
+            }
+            LoginMethod::PostedForm(method) => {
+                let login = method.login_form(&upstream_login);
+                let login = login.map_err(|down| IssuerError::upstream(&down))?;
+                form = login.fields;
+                let relay_state = posted_form::relay_state(&upstream_login.state, &connector.id);
+                form.push(("RelayState", relay_state));
+                LoginRedirect { url: login.url, callback_state: CallbackState::default() }
             }
             LoginMethod::TrustedHeader(_) => self.proxy_redirect(connector, &upstream_login)?,
             LoginMethod::Password(_) => return Ok(None),
@@ -107,11 +119,10 @@ impl Issuer {
             let what = "this request is too long to be taken along to an upstream";
             return Err(IssuerError::Unstorable(what.to_owned()));
         }
-        Ok(Some(UpstreamRedirect { url: redirect.url, state: upstream_login.state, sealed }))
+        Ok(Some(UpstreamRedirect { url: redirect.url, form, state: upstream_login.state, sealed }))
     }
 
-    /// The browser is back at `/callback`, or at `/callback/{by}`. What it kept opens only in the browser
-    /// that left.
+    /// `GET /callback` or `/callback/{by}`. `sealed` opens only in the browser that began the login.
     pub async fn finish_upstream_login(
         &self,
         binding: &BrowserBinding,
@@ -179,7 +190,17 @@ impl Issuer {
                 };
                 answer.map_err(|down| self.unavailable(connector, &down, &trace))?
             }
-            // The proxy guards its own path and no other.
+            // The response itself was verified when it was posted.
+            LoginMethod::PostedForm(_) => {
+                let Some((person, verified)) =
+                    self.open_posted_result(connector, state, params.query)
+                else {
+                    return Ok(SignInOutcome::RestartRequired);
+                };
+                trace = verified;
+                LoginOutcome::Accepted(Box::new(person))
+            }
+            // The proxy protects its own path and no other.
             LoginMethod::TrustedHeader(method) if params.by.is_some() => {
                 method.login(params.proxy_headers, &mut trace)
             }
@@ -200,7 +221,7 @@ impl Issuer {
         }
     }
 
-    /// To our own callback, in front of which the proxy stands.
+    /// To our own callback, which the proxy protects.
     fn proxy_redirect(
         &self,
         connector: &Connector,
@@ -230,13 +251,12 @@ impl Issuer {
         state: String,
         login_scopes: LoginScopes,
     ) -> Result<UpstreamLogin, IssuerError> {
-        let callback = Url::parse(&self.settings.issuer.endpoint("/callback"))
-            .map_err(|e| IssuerError::Broken(e.to_string()))?;
+        let callback = self.callback()?;
         Ok(UpstreamLogin { callback, state, login_scopes, again: false, now: self.now() })
     }
 }
 
-/// A trip belongs to one browser and one `state`: no cookie can be renamed for another trip.
+/// The state of a login is bound to one browser and one `state`: a cookie cannot be renamed for another login.
 fn upstream_login_binding(binding: &BrowserBinding, state: &str) -> String {
     format!("{}\n{state}", binding.browser())
 }

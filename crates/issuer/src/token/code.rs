@@ -1,17 +1,17 @@
 //! `authorization_code` (RFC 6749 section 4.1.3): a code is used once, by its client, with its verifier.
 
 use countersign_core::session::{Challenge, ChallengeMethod, EndReason, Ended};
-use countersign_core::{Client, Code, Grant, GrantId, Secret, Session, scopes};
+use countersign_core::{Client, Code, GrantId, Secret, Session};
 use countersign_jose::hash;
 use countersign_store::RedeemCodeOutcome;
 
-use super::issue::TokenSubject;
+use super::issue::{GrantTerms, TokenSubject};
 use super::{TokenError, Tokens};
 use crate::Issuer;
 use crate::login::is_pkce_text;
 
-/// Live offline grants per session and client; the longest idle gives way.
-const OFFLINE_LIMIT: i64 = 100;
+/// Live offline grants per session and client; the longest idle ends.
+pub(super) const OFFLINE_LIMIT: i64 = 100;
 const INVALID_CODE: &str = "Invalid or expired code parameter.";
 
 pub(super) struct CodeRedemption {
@@ -46,17 +46,14 @@ impl Issuer {
             ));
         }
         check_verifier(code.challenge.as_ref(), params.verifier.as_ref())?;
-        let session = self.session_of(client, &code).await?;
-        let grant = self.new_grant(client, &code, &session)?;
-        let prepared = self.prepare(client, grant.scopes.clone())?;
-        let grant = Grant { tokens_until: prepared.tokens_until, ..grant };
+        let session = self.code_session(client, &code).await?;
+        let terms =
+            GrantTerms { scopes: code.scopes, nonce: code.nonce, auth_time: code.auth_time };
+        let grant = self.new_grant(client, &session, terms)?;
+        let (prepared, grant) = self.prepare_grant(client, grant)?;
         match self.store.redeem_code(&hashed, &client.id, grant.clone(), now, OFFLINE_LIMIT).await?
         {
-            RedeemCodeOutcome::Granted { dropped } => {
-                for grant in dropped {
-                    tracing::warn!(event = "grant_ended", grant = %grant, session = %session.id, reason = "too_many_grants", "the longest idle grant gave way");
-                }
-            }
+            RedeemCodeOutcome::Granted { dropped } => self.log_dropped(&session, &dropped),
             RedeemCodeOutcome::AlreadyUsed { grant } => {
                 return Err(self.code_used_twice(grant.as_ref()).await?);
             }
@@ -67,43 +64,15 @@ impl Issuer {
         self.issue_tokens(prepared, TokenSubject { grant, session, code: Some(params.code) }).await
     }
 
-    /// The session a code was given by, if everything it stood on is still there.
-    async fn session_of(&self, client: &Client, code: &Code) -> Result<Session, TokenError> {
+    /// The session that the code was issued in, if it is still valid for the client.
+    async fn code_session(&self, client: &Client, code: &Code) -> Result<Session, TokenError> {
         match self.store.session(&code.session).await? {
             Some(session) if self.is_valid(Some(client), &session).await? => Ok(session),
             _ => Err(TokenError::invalid_grant(INVALID_CODE)),
         }
     }
 
-    fn new_grant(
-        &self,
-        client: &Client,
-        code: &Code,
-        session: &Session,
-    ) -> Result<Grant, TokenError> {
-        let now = self.now();
-        let can_refresh =
-            self.connectors.get(&session.connector).is_some_and(|c| c.refresh.is_some());
-        let refreshable =
-            can_refresh && self.settings.refresh_enabled && code.scopes.has(scopes::OFFLINE_ACCESS);
-        Ok(Grant {
-            id: GrantId::random()?,
-            session: session.id.clone(),
-            client: client.id.clone(),
-            scopes: code.scopes.filtered(|scope| refreshable || scope != scopes::OFFLINE_ACCESS),
-            nonce: code.nonce.clone(),
-            auth_time: code.auth_time,
-            refreshable,
-            generation: 1,
-            mac_key: self.keyring.keys().mac_settled.newest(),
-            created_at: now,
-            rotated_at: now,
-            tokens_until: now + self.settings.token_lifetime_of(client),
-            ended: None,
-        })
-    }
-
-    /// RFC 6749 section 4.1.2: what the first use gave is taken back.
+    /// RFC 6749 section 4.1.2: the tokens of the first use are revoked.
     async fn code_used_twice(&self, grant: Option<&GrantId>) -> Result<TokenError, TokenError> {
         if let Some(grant) = grant {
             let ended =
@@ -117,7 +86,7 @@ impl Issuer {
 }
 
 /// RFC 7636 section 4.6; a verifier without a challenge is a downgrade (RFC 9700 section 4.8.2).
-fn check_verifier(
+pub(super) fn check_verifier(
     challenge: Option<&Challenge>,
     verifier: Option<&Secret>,
 ) -> Result<(), TokenError> {

@@ -1,7 +1,7 @@
 //! `refresh_token` (RFC 6749 section 6, RFC 9700 section 4.14.2): rotation by generation, the upstream
 //! asked again, and nothing consumed when it cannot be asked.
 
-use countersign_core::{Client, Grant, Scopes, Secret, Session, Timestamp, scopes};
+use countersign_core::{Client, Grant, GrantType, Scopes, Secret, Session, Timestamp, scopes};
 use countersign_store::{Rotate, Rotation, Snapshot};
 
 use super::issue::TokenSubject;
@@ -30,7 +30,7 @@ impl Issuer {
         token: &Secret,
         narrowed: Option<Scopes>,
     ) -> Result<Tokens, TokenError> {
-        if !self.settings.refresh_enabled {
+        if !self.settings.allows(GrantType::RefreshToken) {
             let code = TokenErrorCode::UnsupportedGrantType;
             return Err(TokenError::refused(code, "refresh_token is not enabled"));
         }

@@ -62,6 +62,7 @@ async fn home(app: &App, context: &RequestContext, pairs: &Pairs) -> Result<Resp
         csrf: &app.issuer.form_token(context.session.as_ref()),
         offers_tools: app.issuer.outlives_browser(session).await?,
         discovery: &discovery,
+        clusters: (!app.issuer.clusters_of(session).is_empty()).then(|| app.path("/clusters")),
         admin: app.issuer.administrator(session, None).is_some().then(|| app.path("/admin")),
     };
     Ok(page(app, 200, PagePolicy::Standalone, shown.render()))

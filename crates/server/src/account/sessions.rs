@@ -7,9 +7,10 @@ use countersign_issuer::login::AccountPage;
 use serde::{Deserialize, Serialize};
 
 use super::cards::Cards;
-use super::{back_to, check_form, display_time, flash, live_session, sign_in_first};
+use super::{check_form, display_time, live_session, sign_in_first};
 use crate::app::App;
 use crate::cookies::SetCookies;
+use crate::flash::{flash, redirect_with_flash};
 use crate::form::{Form, Pairs, Query, once};
 use crate::page_error::{PageError, into_response};
 use crate::pages::{self, EndFlash, Page, PageErrorKind};
@@ -157,13 +158,13 @@ async fn end_asked(
             let name = client.as_ref().map_or(grant.client.as_str(), |client| &client.name);
             let what = EndedItem::Grant(name.to_owned());
             let result = EndResult { what, tokens_until: ended.tokens_until };
-            back_to(app, context, back.as_str(), ABOUT, &result)
+            redirect_with_flash(app, context, back.as_str(), ABOUT, &result)
         }
         [None, None, Some("all")] => {
             let (count, ended) = app.issuer.end_other_account_sessions(&mine, &ip).await?;
             let result =
                 EndResult { what: EndedItem::Others(count), tokens_until: ended.tokens_until };
-            back_to(app, context, "/", ABOUT, &result)
+            redirect_with_flash(app, context, "/", ABOUT, &result)
         }
         _ => Err(PageError::from(PageErrorKind::BadRequest).detail("session, grant, others")),
     }
@@ -179,7 +180,7 @@ fn after_sign_in(
 ) -> Result<Response, PageError> {
     let gone = own || back.as_str().starts_with("/sessions/");
     let to = if gone { "/" } else { back.as_str() };
-    let response = back_to(app, context, to, ABOUT, result)?;
+    let response = redirect_with_flash(app, context, to, ABOUT, result)?;
     let mut cookies = SetCookies::default();
     if own {
         cookies.no_session(&app.cookies);

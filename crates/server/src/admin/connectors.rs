@@ -5,8 +5,8 @@ use super::authentication::{AdminSession, AdminToken};
 use super::filters::{Part, from, part};
 use super::frame::{Frame, Section, connector_name, count, display_time_of, sessions_link};
 use super::problem_details::ProblemDetails;
-use crate::account::{back_to, flash};
 use crate::app::App;
+use crate::flash::{flash, redirect_with_flash};
 use crate::form::{Form, Pairs, once};
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::admin::Admin;
@@ -134,7 +134,7 @@ async fn handle_confirm(
         return Err(PageErrorKind::NotFound.into());
     }
     let released = app.issuer.confirm_connector(&admin.who, &id).await?;
-    back_to(app, context, Section::Connectors.path(), ABOUT, &(id.as_str(), released))
+    redirect_with_flash(app, context, Section::Connectors.path(), ABOUT, &(id.as_str(), released))
 }
 
 impl Connectors<'_> {

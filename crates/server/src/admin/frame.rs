@@ -20,6 +20,8 @@ pub struct Frame<'a> {
     pub csrf: String,
     /// What was just done, in a sentence.
     pub flash: Option<String>,
+    /// Why the configuration file cannot be used: what was in use before a reload still is.
+    pub configuration_failure: Option<String>,
 }
 
 /// A page of the navigation.

@@ -3,8 +3,8 @@
 use super::authentication::{AdminSession, AdminToken};
 use super::frame::{Frame, Section, display_time_of};
 use super::problem_details::ProblemDetails;
-use crate::account::{back_to, flash};
 use crate::app::App;
+use crate::flash::{flash, redirect_with_flash};
 use crate::form::{Form, Pairs};
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::admin::Admin;
@@ -110,7 +110,7 @@ async fn handle_rotate(
         return Ok(first);
     }
     let rotated = app.issuer.rotate_keys(&admin.who).await?;
-    back_to(app, context, Section::Keys.path(), ABOUT, &rotated)
+    redirect_with_flash(app, context, Section::Keys.path(), ABOUT, &rotated)
 }
 
 impl Keys<'_> {

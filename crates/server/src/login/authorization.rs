@@ -10,7 +10,7 @@ use countersign_issuer::login::{
     AuthRequest, BrowserBinding, Params, ParsedRequest, PendingLogin, Untrusted,
 };
 
-use super::next_step::{is_final, step_response, to_client};
+use super::next_step::{is_final, post_form, step_response, to_client};
 use super::{connector_path, login_expired, login_link, open_pending_login, retry_link};
 use crate::app::App;
 use crate::cookies::SetCookies;
@@ -155,7 +155,9 @@ async fn sign_in_at(
         Some(LoginMethod::Password(_)) => {
             Ok(see_other(&login_link(app, &format!("{}/login", connector_path(&connector)), req)))
         }
-        Some(LoginMethod::Redirect(_) | LoginMethod::TrustedHeader(_)) => {
+        Some(
+            LoginMethod::Redirect(_) | LoginMethod::PostedForm(_) | LoginMethod::TrustedHeader(_),
+        ) => {
             let session = context.session.as_ref();
             let redirect = app
                 .issuer
@@ -166,7 +168,12 @@ async fn sign_in_at(
             let mut cookies = SetCookies::default();
             let (state, sealed) = (&redirect.state, &redirect.sealed);
             cookies.keep_upstream_login(&app.cookies, &context.cookies, state, sealed);
-            Ok(with_cookies(see_other(redirect.url.as_str()), cookies))
+            let name = found.as_ref().map_or("", |connector| connector.name.as_str());
+            let response = match redirect.form.is_empty() {
+                true => see_other(redirect.url.as_str()),
+                false => post_form(app, name, redirect.url.as_str(), &redirect.form),
+            };
+            Ok(with_cookies(response, cookies))
         }
         None => Err(login_expired(app)),
     }

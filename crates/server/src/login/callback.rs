@@ -1,23 +1,24 @@
-//! `/callback` and `/callback/{connector}`: back from an upstream, once, in the browser that was sent there.
+//! `/callback` and `/callback/{connector}`: the response of an upstream. GET accepts it once, in the browser that was
+//! sent there; POST verifies a SAML response, which arrives without cookies, and redirects to GET.
 
 use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::Uri;
 use axum::response::Response;
 use countersign_core::connector::{ProxyHeaders, Refusal};
-use countersign_issuer::login::{CallbackParams, SignInOutcome};
+use countersign_issuer::login::{CallbackParams, PostedFormOutcome, SignInOutcome};
 use url::Url;
 
 use super::{login_expired, refusal_page, retry_link, seal_pending_login, signed_in};
 use crate::app::App;
 use crate::cookies::SetCookies;
-use crate::form::{Query, once};
+use crate::form::{Pairs, Query, SamlForm, once};
 use crate::metrics::LoginResult;
 use crate::page_error::{PageError, into_response};
 use crate::pages::PageErrorKind;
 use crate::proxy_headers::StrippedHeaders;
 use crate::request_context::RequestContext;
-use crate::response::with_cookies;
+use crate::response::{see_other, with_cookies};
 
 pub async fn get(State(app): State<App>, context: RequestContext, Query(pairs): Query) -> Response {
     let proxy_headers = ProxyHeaders::default();
@@ -39,6 +40,54 @@ pub async fn get_connector(
     let by = Some(connector.as_str());
     let params = CallbackParams { query: &pairs, by, proxy_headers: &proxy_headers };
     respond(&app, &context, &params).await
+}
+
+pub async fn post(
+    State(app): State<App>,
+    context: RequestContext,
+    SamlForm(pairs): SamlForm,
+) -> Response {
+    into_response(&app, &context, verify_posted(&app, &context, &pairs, None))
+}
+
+pub async fn post_connector(
+    State(app): State<App>,
+    context: RequestContext,
+    Path(connector): Path<String>,
+    SamlForm(pairs): SamlForm,
+) -> Response {
+    into_response(&app, &context, verify_posted(&app, &context, &pairs, Some(&connector)))
+}
+
+/// 303 to `GET /callback` with the verified result. Cookies are neither read nor set: the form comes from another site.
+fn verify_posted(
+    app: &App,
+    context: &RequestContext,
+    pairs: &Pairs,
+    by: Option<&str>,
+) -> Result<Response, PageError> {
+    let (connector, outcome) = app.issuer.verify_posted_form(pairs, by, &context.browser());
+    let count = |result: LoginResult| {
+        if let Some(connector) = connector {
+            app.metrics.login(connector.id.as_str(), result);
+        }
+    };
+    match outcome {
+        Ok(PostedFormOutcome::Verified { query }) => {
+            let query =
+                url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+            Ok(see_other(&format!("{}?{query}", app.path("/callback"))))
+        }
+        Ok(PostedFormOutcome::Refused(refusal)) => {
+            count(LoginResult::Refused);
+            Err(refusal_page(refusal))
+        }
+        Ok(PostedFormOutcome::RestartRequired) => Err(login_expired(app)),
+        Err(error) => {
+            count(LoginResult::of_error(&error));
+            Err(error.into())
+        }
+    }
 }
 
 /// Whether the path is spelled as in our own redirects. A proxy may protect only that spelling: `/callback/%70roxy`

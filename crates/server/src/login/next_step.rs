@@ -11,6 +11,7 @@ use countersign_issuer::login::{
     PendingLogin, ResponseMode, Step,
 };
 
+use super::device;
 use super::{
     client_info, connector_path, login_expired, login_link, open_pending_login, seal_pending_login,
     with_req_of_query,
@@ -112,6 +113,7 @@ pub(super) fn step_response(
         }
         Step::AskApproval { pending, approval } => approve(app, &pending, *approval, binding),
         Step::Respond(response) => to_client(app, client_name, &response),
+        Step::DeviceDecided { client, approved } => device::decided(app, context, client, approved),
         Step::AccountPage(page) => Ok(see_other(&app.path(page.as_str()))),
         Step::AlreadyFinished | Step::Expired => Err(login_expired(app)),
         Step::ClientGone => Err(PageErrorKind::UnknownClient.into()),
@@ -170,6 +172,7 @@ fn approve(
         },
         scopes: approval.scopes.iter().map(|scope| scope_for_display(app, scope)).collect(),
         groups: groups.iter().map(|group| group.as_str().into()).collect(),
+        device: approval.device.as_ref().map(|found| device::device_info(app, found)),
         req: &req,
         action: &app.path("/approval"),
     };
@@ -210,17 +213,24 @@ pub(super) fn to_client(
             Ok(see_other(&location))
         }
         ResponseMode::FormPost => {
-            let view = FormPost {
-                layout: &app.layout,
-                client_name: client_name.into(),
-                action: &response.redirect_uri,
-                fields: response
-                    .fields
-                    .iter()
-                    .map(|(name, value)| (*name, value.as_str()))
-                    .collect(),
-            };
-            Ok(page(app, 200, PagePolicy::FormPost, view.render()))
+            Ok(post_form(app, client_name, &response.redirect_uri, &response.fields))
         }
     }
+}
+
+/// A page whose form the browser posts to another site: to a client (`response_mode=form_post`), or to a SAML identity
+/// provider.
+pub(super) fn post_form(
+    app: &App,
+    to: &str,
+    action: &str,
+    fields: &[(&'static str, String)],
+) -> Response {
+    let view = FormPost {
+        layout: &app.layout,
+        client_name: to.into(),
+        action,
+        fields: fields.iter().map(|(name, value)| (*name, value.as_str())).collect(),
+    };
+    page(app, 200, PagePolicy::FormPost, view.render())
 }

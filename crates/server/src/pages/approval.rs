@@ -2,6 +2,7 @@
 
 use askama::Template;
 
+use super::device_flow::DeviceInfo;
 use super::icon::Icon;
 use super::layout::Layout;
 use super::messages::{FormattedMessage, Messages};
@@ -20,6 +21,8 @@ pub struct Approval<'a> {
     pub scopes: Vec<Scope>,
     /// The groups that will be told; shown only with [`Scope::Groups`].
     pub groups: Vec<Name>,
+    /// The device that is approved (RFC 8628), if it is one.
+    pub device: Option<DeviceInfo>,
     /// The sealed login in flight.
     pub req: &'a str,
     pub action: &'a str,

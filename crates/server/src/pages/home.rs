@@ -38,6 +38,8 @@ pub struct HomeSignedIn<'a> {
     pub offers_tools: bool,
     /// Address of the discovery document.
     pub discovery: &'a str,
+    /// The page of the clusters, where this person may see one.
+    pub clusters: Option<String>,
     /// The administrator's pages, for whoever may see them.
     pub admin: Option<String>,
 }

@@ -36,6 +36,8 @@ pub struct Messages {
     pub logout: Logout,
     pub hand_over: HandOver,
     pub out_of_band: OutOfBand,
+    pub device: Device,
+    pub clusters: Clusters,
     pub display_time: DisplayTime,
     pub admin: admin::Admin,
 }
@@ -188,6 +190,46 @@ pub struct OutOfBand {
     pub explain: Message,
     pub code: &'static str,
     pub careful: &'static str,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Device {
+    pub heading: &'static str,
+    pub explain: &'static str,
+    pub code: &'static str,
+    pub careful: &'static str,
+    pub wrong: &'static str,
+    pub wrong_todo: &'static str,
+    pub confirm_heading: Message,
+    pub confirm: Message,
+    pub program: &'static str,
+    pub address: &'static str,
+    pub requested: &'static str,
+    pub only_yours: &'static str,
+    pub otherwise: &'static str,
+    pub it_is_mine: &'static str,
+    pub cancel: &'static str,
+    /// On the approval page, above what the device says of itself.
+    pub on_device: &'static str,
+    pub approved: &'static str,
+    pub approved_explain: Message,
+    pub approved_careful: &'static str,
+    pub denied: &'static str,
+    pub denied_explain: Message,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Clusters {
+    pub heading: &'static str,
+    pub none: &'static str,
+    pub how: &'static str,
+    pub how_explain: &'static str,
+    pub one_by_one: &'static str,
+    pub download: &'static str,
+    pub download_all: &'static str,
+    pub no_secret: &'static str,
+    /// On the home page.
+    pub link: &'static str,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -15,6 +15,7 @@ mod circuit_breakers;
 mod codes;
 mod collect;
 mod consents;
+mod device_requests;
 mod ends;
 mod engines;
 mod events;

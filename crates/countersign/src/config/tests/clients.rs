@@ -66,15 +66,19 @@ fn redirect_uris_that_may_surprise_are_warned_of() {
             "is relative: the browser is sent to this path on the host of the issuer, as by Dex; right only where a proxy serves the application there",
         ),
         ("https://*.example.com/cb", "is compared exactly: * stands for itself here"),
-        ("/device/callback", "is for the device flow of Dex, which is not supported yet"),
-        ("/dex/device/callback", "is for the device flow of Dex, which is not supported yet"),
     ] {
         let block =
             format!("staticClients: [{{id: a, name: A, secret: s, redirectURIs: ['{uri}']}}]");
         let place = "2:60: warning: staticClients[0].redirectURIs[0]:";
         assert_eq!(said(&block), [format!("{place} {expected}")]);
     }
-    let fine = ["http://localhost:8000", "http://127.0.0.1/cb", "urn:ietf:wg:oauth:2.0:oob"];
+    let fine = [
+        "http://localhost:8000",
+        "http://127.0.0.1/cb",
+        "urn:ietf:wg:oauth:2.0:oob",
+        "/device/callback",
+        "/dex/device/callback",
+    ];
     for uri in fine {
         let block =
             format!("staticClients: [{{id: a, name: A, public: true, redirectURIs: ['{uri}']}}]");

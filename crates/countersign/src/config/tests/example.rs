@@ -96,6 +96,8 @@ fn is_expected(message: &str, path: &str) -> bool {
         ".clientCert",
         ".clientKey",
         ".serviceAccountFilePath",
+        ".certificateAuthority",
+        ".certificateAuthorityData",
     ];
     message.contains("together with")
         || message.contains("the environment has no BOB_PASSWORD_HASH")

@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use countersign_core::Limits;
 use countersign_core::session::ChallengeMethod;
+use countersign_core::{DeviceRequestLimits, GrantType, Limits};
 
 use super::config;
-use crate::config::{
-    Algorithm, GrantType, Listen, LogFormat, LogLevel, RootKeys, SslMode, Storage, Theme,
-};
+use crate::config::{Algorithm, Listen, LogFormat, LogLevel, RootKeys, SslMode, Storage, Theme};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -55,10 +53,10 @@ telemetry: {http: ':5558'}
 logger: {level: WARN, format: json, excludeFields: [email]}
 frontend: {theme: tectonic, issuer: Example, logoURL: 'https://x/l.png', allowRemoteLogos: yes}
 oauth2: {grantTypes: [authorization_code], skipApprovalScreen: on, strictScopes: true, pkce: {enforce: true, requireForPublicClients: false}}
-expiry: {idTokens: 5m, signingKeys: 12h, refreshTokens: {reuseInterval: '', absoluteLifetime: 0s, validIfNotUsedFor: 720h, disableRotation: true}}
+expiry: {deviceRequests: 10m, idTokens: 5m, signingKeys: 12h, refreshTokens: {reuseInterval: '', absoluteLifetime: 0s, validIfNotUsedFor: 720h, disableRotation: true}}
 signer: {type: local, config: {algorithm: ES256, keysRotationPeriod: 3h}}
 sessions: {sso: false, absoluteLifetime: 4h}
-limits: {connections: 100, streamsPerConnection: 8, requestBodies: 20, headerBytes: 16384, passwordHashing: {threads: 3, queue: 5}}
+limits: {connections: 100, streamsPerConnection: 8, requestBodies: 20, headerBytes: 16384, deviceRequests: 7, deviceRequestsPerAddress: 3, passwordHashing: {threads: 3, queue: 5}}
 retention: {events: 24h, memberships: 48h}
 "
         .replace("ISSUER2: null\n", "")
@@ -91,7 +89,9 @@ retention: {events: 24h, memberships: 48h}
         header_bytes: 16 * 1024,
         hashing_threads: Some(3),
         hashing_queue: 5,
+        device_requests: DeviceRequestLimits { total: 7, per_address: 3 },
     };
+    assert_eq!(config.expiry.device_requests, Duration::from_secs(600));
     assert_eq!(config.limits, limits);
     assert_eq!((config.retention.events, config.retention.memberships), (HOUR * 24, HOUR * 48));
     assert!(!config.sessions.sso);

@@ -22,16 +22,8 @@ fn what_works_but_may_surprise_is_a_warning() {
             "2:32: warning: expiry.codes: is over 10m, the most that RFC 6749 section 4.1.2 recommends",
         ),
         (
-            "expiry: {idTokens: 10m, deviceRequests: 5m}",
-            "2:41: warning: expiry.deviceRequests: is a key of Dex that is not supported yet",
-        ),
-        (
             "connectors: [{type: mockCallback, id: mock, name: Mock, grantTypes: [refresh_token]}]",
             "2:69: warning: connectors[0].grantTypes: does not contain authorization_code: nobody can sign in through this connector",
-        ),
-        (
-            "limits: {connections: 100}",
-            "2:23: warning: limits.connections: has no effect yet: the listeners use fixed limits",
         ),
         ("grpc: {addr: ':5557'}", "2:7: warning: grpc: is a key of Dex that is not supported yet"),
         (

@@ -13,8 +13,8 @@ use super::super::filters::{Part, address, from, part, part_of_names};
 use super::super::frame::{Frame, Section, client_name, connector_name, display_time_of};
 use super::end::{EndResult, EndSummary, Ended};
 use super::list::{EndedLine, ended_line, person};
-use crate::account::{back_to, flash};
 use crate::app::App;
+use crate::flash::{flash, redirect_with_flash};
 use crate::form::{Form, Pairs, once};
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::FormattedMessage;
@@ -235,7 +235,7 @@ async fn handle_end(
         _ => return Err(PageError::from(PageErrorKind::BadRequest).detail("session, grant")),
     };
     match result.sessions > 0 && id == admin.session.id {
-        false => back_to(app, context, &path, ABOUT, &result),
+        false => redirect_with_flash(app, context, &path, ABOUT, &result),
         true => Ok(own_ended(app, context, admin, &result)),
     }
 }

@@ -5,8 +5,8 @@ use super::super::filters::{Chip, Field, address, field, with};
 use super::super::frame::display_time;
 use super::super::frame::{Frame, Section, client_name, count};
 use super::list::narrowing;
-use crate::account::{back_to, flash};
 use crate::app::App;
+use crate::flash::{flash, redirect_with_flash};
 use crate::form::{Form, Pairs, once};
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::admin::Admin;
@@ -219,7 +219,9 @@ async fn handle_end(
     };
     // No upstream is asked here: what ended must be told, though it be down.
     match app.issuer.browser_session(context.session.as_ref()).await {
-        Ok(Some(_)) => back_to(app, context, &address(PATH, &selection.pairs), ABOUT, &result),
+        Ok(Some(_)) => {
+            redirect_with_flash(app, context, &address(PATH, &selection.pairs), ABOUT, &result)
+        }
         // Signed out by this: another request could not tell them any more.
         _ => Ok(ended(app, context, admin, &selection, (&result, true))),
     }

@@ -11,7 +11,7 @@ pub struct Admin {
     pub fields: [(&'static str, &'static str); 18],
     pub states: [(&'static str, &'static str); 3],
     /// Kinds of events, as stored, in words.
-    pub kinds: [(&'static str, &'static str); 15],
+    pub kinds: [(&'static str, &'static str); 17],
     /// Reasons of ends and events, as stored, in words.
     pub reasons: [(&'static str, &'static str); 12],
     pub form: Form,
@@ -25,6 +25,8 @@ pub struct Admin {
     pub no_administrator: ErrorMessages,
     pub nobody_is: ErrorMessages,
     pub somebody_else: &'static str,
+    /// Before what is wrong with the file.
+    pub configuration_failure: &'static str,
 }
 
 #[derive(Clone, Copy, Debug)]

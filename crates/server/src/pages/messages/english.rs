@@ -4,8 +4,8 @@ mod admin;
 mod sessions;
 
 use super::{
-    Approval, Choose, DisplayTime, Error, ErrorMessages, HandOver, Home, Links, Logout, Message,
-    Messages, OutOfBand, Password, PluralMessage, Problems, Scopes,
+    Approval, Choose, Clusters, Device, DisplayTime, Error, ErrorMessages, HandOver, Home, Links,
+    Logout, Message, Messages, OutOfBand, Password, PluralMessage, Problems, Scopes,
 };
 
 pub const ENGLISH: Messages = Messages {
@@ -28,6 +28,8 @@ pub const ENGLISH: Messages = Messages {
     logout: LOGOUT,
     hand_over: HAND_OVER,
     out_of_band: OUT_OF_BAND,
+    device: DEVICE,
+    clusters: CLUSTERS,
     display_time: DISPLAY_TIME,
     admin: admin::ADMIN,
 };
@@ -238,6 +240,43 @@ const OUT_OF_BAND: OutOfBand = OutOfBand {
     explain: Message("Paste it where {} asks for it."),
     code: "Code",
     careful: "Give it to nobody: for a few minutes it signs in as you.",
+};
+
+const DEVICE: Device = Device {
+    heading: "Connect a device",
+    explain: "Type the code that the device or program shows.",
+    code: "Code",
+    careful: "Type only a code from a device of yours. Whoever sends you a code tries to sign in as you.",
+    wrong: "This code is not valid.",
+    wrong_todo: "Check it on the device. Codes expire after some minutes: if need be, let the device show a new one.",
+    confirm_heading: Message("Sign in to {} on another device?"),
+    confirm: Message("A device asks to use {} as you. Compare this with the device:"),
+    program: "Program",
+    address: "Address",
+    requested: "Requested",
+    only_yours: "Go on only if you started this yourself.",
+    otherwise: "If somebody sent you the code or a link to this page, close it: they would be signed in as you.",
+    it_is_mine: "It is mine",
+    cancel: "Cancel",
+    on_device: "On this device",
+    approved: "The device is connected",
+    approved_explain: Message("Return to it: {} goes on there. You can close this page."),
+    approved_careful: "You can see and end what you have signed in at any time.",
+    denied: "The device was not connected",
+    denied_explain: Message("{} was told that you denied it. You can close this page."),
+};
+
+const CLUSTERS: Clusters = Clusters {
+    heading: "Your clusters",
+    none: "There is no Kubernetes cluster for the groups you are in. Ask your administrator if you expected one.",
+    how: "Set up kubectl for all of them",
+    how_explain: "It opens a browser, asks who you are and adds the clusters to your kubeconfig.",
+    one_by_one: "One by one",
+    download: "Download kubeconfig",
+    download_all: "Download one kubeconfig for all",
+    no_secret: "A kubeconfig holds no secret: kubectl asks you to sign in when it needs to. It runs kubectl-countersign, \
+                which must be installed.",
+    link: "Your clusters",
 };
 
 const DISPLAY_TIME: DisplayTime = DisplayTime {

@@ -27,6 +27,7 @@ fn frame<'a>(w: &'a World, section: Section) -> Frame<'a> {
         user: w.user.name.clone(),
         base: "/dex".to_owned(),
         csrf: "csrf-0123456789abcdef0123456789abcdef01234567".to_owned(),
+        configuration_failure: None,
         flash: Some(ENGLISH.admin.places.confirmed.plain(&w.user.connector_name)),
     }
 }

@@ -1,13 +1,15 @@
 //! One sample of every page, filled with everyday or hostile data.
 
 use super::super::*;
-use super::sample_data::World;
+use super::sample_data::{HOSTILE, World};
 use super::{admin, own};
 
 /// Every page of a world, with a file name.
 pub fn pages(world: &World) -> Vec<(String, String)> {
     let mut pages = sign_in(world);
     pages.extend(approvals(world));
+    pages.extend(device_flow(world));
+    pages.extend(clusters(world));
     pages.extend(errors(world));
     pages.extend(home_and_logout(world));
     pages.extend(own::pages(world));
@@ -76,8 +78,13 @@ fn approvals(w: &World) -> Vec<(String, String)> {
         .take(if w.text == "jane" { 5 } else { 9 })
         .collect(),
         groups: groups.to_vec(),
+        device: None,
         req: &w.req,
         action: "/dex/approval",
+    };
+    let of_device = Approval {
+        device: Some(device_info(w)),
+        ..approval(&w.groups, ClientInfo { host: None, ..w.app.clone() })
     };
     let desktop = ClientInfo {
         name: "kubelogin".into(),
@@ -87,6 +94,69 @@ fn approvals(w: &World) -> Vec<(String, String)> {
     [
         ("approval", approval(&w.groups, w.app.clone()).render()),
         ("approval-no-groups", approval(&[], desktop).render()),
+        ("approval-device", of_device.render()),
+    ]
+    .map(|(name, html)| (name.to_owned(), html))
+    .into()
+}
+
+fn device_info(w: &World) -> DeviceInfo {
+    let now = 1_763_900_000_000;
+    DeviceInfo {
+        user_code: "WDJB-MJHT".to_owned(),
+        address: "2001:db8:4711:1:202:b3ff:fe1e:8329".into(),
+        program: Name::new(if w.text == "jane" { "kubelogin" } else { HOSTILE }),
+        requested: DisplayTime::new(now - 60_000, now, w.layout.messages),
+    }
+}
+
+fn clusters(w: &World) -> Vec<(String, String)> {
+    let card = |name: &str| ClusterCard {
+        name: name.into(),
+        description: Some(w.user.connector_name.clone()),
+        server: "https://api.production.example.com:6443".into(),
+        login: format!("kubectl countersign login https://id.example.com/dex {name}"),
+        kubeconfig: format!("/dex/clusters/{name}/kubeconfig"),
+    };
+    let list = |cards| Clusters {
+        layout: &w.layout,
+        user: w.user.clone(),
+        cards,
+        login: "kubectl countersign login https://id.example.com/dex".to_owned(),
+        all: Some("/dex/clusters/kubeconfig".to_owned()),
+    };
+    [
+        ("clusters", list(vec![card("production"), card("staging")]).render()),
+        ("clusters-none", list(Vec::new()).render()),
+    ]
+    .map(|(name, html)| (name.to_owned(), html))
+    .into()
+}
+
+fn device_flow(w: &World) -> Vec<(String, String)> {
+    let form = |user_code, error| DeviceForm {
+        layout: &w.layout,
+        action: "/dex/device",
+        user_code,
+        error,
+    };
+    let wait = UserCodeError::TooMany { retry_after_seconds: 30 };
+    let confirm = DeviceConfirm {
+        layout: &w.layout,
+        app: ClientInfo { host: None, ..w.app.clone() },
+        device: device_info(w),
+        go_on: "/dex/continue?req=abc",
+        cancel: "/dex/device",
+    };
+    let done =
+        |approved| DeviceDone { layout: &w.layout, client_name: w.app.name.clone(), approved };
+    [
+        ("device", form("", None).render()),
+        ("device-wrong", form(&w.text, Some(UserCodeError::Wrong)).render()),
+        ("device-wait", form(&w.text, Some(wait)).render()),
+        ("device-confirm", confirm.render()),
+        ("device-approved", done(true).render()),
+        ("device-denied", done(false).render()),
     ]
     .map(|(name, html)| (name.to_owned(), html))
     .into()
@@ -142,6 +212,7 @@ fn home_and_logout(w: &World) -> Vec<(String, String)> {
         csrf: &w.text,
         offers_tools: true,
         discovery: "/dex/.well-known/openid-configuration",
+        clusters: Some("/dex/clusters".to_owned()),
         admin: Some("/dex/admin".to_owned()),
     };
     let signed_out = HomeSignedOut {

@@ -5,6 +5,7 @@ use super::super::{ErrorMessages, Message, PluralMessage};
 
 pub const ADMIN: Admin = Admin {
     name: "Administration",
+    configuration_failure: "The configuration file cannot be used. The server goes on with the one it read before.",
     nav: Nav {
         sessions: "Sessions",
         events: "Events",
@@ -46,6 +47,8 @@ pub const ADMIN: Admin = Admin {
         ("grant_ended", "Grant ended"),
         ("consent_given", "Consent given"),
         ("consent_withdrawn", "Consent withdrawn"),
+        ("device_approved", "Device approved"),
+        ("device_denied", "Device denied"),
         ("groups_changed", "Groups changed"),
         ("database_restored", "Database went back in time"),
         ("key_rotated", "Key rotated"),

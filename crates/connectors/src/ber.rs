@@ -1,9 +1,9 @@
-//! Just enough BER to look at what a server sent before anything else does. Iterative and bounded:
-//! hostile bytes cost no stack.
+//! The part of BER (X.690) that is needed to look at LDAP messages and certificates. Iterative and bounded: no input
+//! costs stack.
 
 /// One element: where its contents begin and end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Element {
+pub(crate) struct Element {
     /// The identifier octet: class, constructed bit, number below 31.
     pub tag: u8,
     pub start: usize,
@@ -26,7 +26,7 @@ impl Element {
 
 /// The element that begins at `at` and lies wholly before `end`. `None` for indefinite lengths,
 /// which LDAP forbids (RFC 4511 section 5.1), and for multi-octet tags, which it does not use.
-pub(super) fn element(bytes: &[u8], at: usize, end: usize) -> Option<Element> {
+pub(crate) fn element(bytes: &[u8], at: usize, end: usize) -> Option<Element> {
     let bytes = bytes.get(..end)?;
     let tag = *bytes.get(at)?;
     if tag & 0x1f == 0x1f {
@@ -47,7 +47,7 @@ pub(super) fn element(bytes: &[u8], at: usize, end: usize) -> Option<Element> {
 }
 
 /// The elements side by side within one. `None` if anything in it is not an element.
-pub(super) fn children(bytes: &[u8], parent: Element) -> Option<Vec<Element>> {
+pub(crate) fn children(bytes: &[u8], parent: Element) -> Option<Vec<Element>> {
     let mut list = Vec::new();
     let mut at = parent.start;
     while at < parent.end {
@@ -59,13 +59,13 @@ pub(super) fn children(bytes: &[u8], parent: Element) -> Option<Vec<Element>> {
 }
 
 /// The elements of a value that is one sequence and nothing else.
-pub(super) fn sequence(bytes: &[u8]) -> Option<Vec<Element>> {
+pub(crate) fn sequence(bytes: &[u8]) -> Option<Vec<Element>> {
     let outer = element(bytes, 0, bytes.len())?;
     (outer.tag == 0x30 && outer.end == bytes.len()).then(|| children(bytes, outer))?
 }
 
 /// A big-endian number of one to four octets.
-pub(super) fn unsigned(bytes: &[u8]) -> Option<usize> {
+pub(crate) fn unsigned(bytes: &[u8]) -> Option<usize> {
     if bytes.is_empty() || bytes.len() > 4 {
         return None;
     }

@@ -1,0 +1,122 @@
+//! Certificates from the configuration: reading PEM, and the two fields of a certificate (RFC 5280 section 4.1) that
+//! the `saml` connector needs: the public key and the period of validity.
+
+use std::fs;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use countersign_core::Timestamp;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use crate::ber::{self, Element};
+
+/// `text` is a path, PEM, or base64 of PEM, as in Dex. The error is a sentence for a configuration problem.
+pub(crate) fn read_pem(text: &str) -> Result<Vec<u8>, String> {
+    if text.contains("-----BEGIN") {
+        return Ok(text.as_bytes().to_vec());
+    }
+    fs::read(text).or_else(|e| {
+        let inline = decode_base64(text).filter(|bytes| bytes.starts_with(b"-----BEGIN"));
+        inline.ok_or_else(|| format!("cannot read {text}: {e}"))
+    })
+}
+
+/// Base64 with any white space in it.
+pub(crate) fn decode_base64(text: &str) -> Option<Vec<u8>> {
+    let joined: String = text.split_ascii_whitespace().collect();
+    STANDARD.decode(joined).ok()
+}
+
+/// At least one certificate, or a sentence for a configuration problem.
+pub(crate) fn certificates_of_pem(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let list: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    match list {
+        Ok(list) if !list.is_empty() => Ok(list),
+        Ok(_) => Err("holds no certificate in PEM".to_owned()),
+        Err(e) => Err(format!("is not PEM: {e}")),
+    }
+}
+
+/// The public key of a certificate and when it is valid.
+#[derive(Clone, Debug)]
+pub(crate) struct CertificateKey {
+    /// `SubjectPublicKeyInfo`, DER.
+    pub public_key: Vec<u8>,
+    pub not_before: Timestamp,
+    pub not_after: Timestamp,
+}
+
+const SEQUENCE: u8 = 0x30;
+const UTC_TIME: u8 = 0x17;
+const GENERALIZED_TIME: u8 = 0x18;
+const EXPLICIT_VERSION: u8 = 0xa0;
+
+impl CertificateKey {
+    /// `None` if it is not an X.509 certificate. No signature is checked: the configuration is trusted.
+    pub fn read(der: &[u8]) -> Option<Self> {
+        let certificate = ber::sequence(der)?;
+        let to_be_signed = certificate.first().filter(|element| element.tag == SEQUENCE)?;
+        let fields = ber::children(der, *to_be_signed)?;
+        let has_version = fields.first()?.tag == EXPLICIT_VERSION;
+        // serialNumber, signature, issuer, validity, subject, subjectPublicKeyInfo
+        let fields = fields.get(usize::from(has_version)..)?;
+        let validity = fields.get(3).filter(|element| element.tag == SEQUENCE)?;
+        let times = ber::children(der, *validity)?;
+        let key = fields.get(5).filter(|element| element.tag == SEQUENCE)?;
+        let header = fields.get(4)?.end;
+        Some(Self {
+            public_key: der.get(header..key.end)?.to_vec(),
+            not_before: time(der, *times.first()?)?,
+            not_after: time(der, *times.get(1)?)?,
+        })
+    }
+
+    pub fn is_valid_at(&self, now: Timestamp) -> bool {
+        self.not_before <= now && now <= self.not_after
+    }
+}
+
+/// `YYMMDDHHMMSSZ` or `YYYYMMDDHHMMSSZ` (RFC 5280 section 4.1.2.5).
+fn time(der: &[u8], element: Element) -> Option<Timestamp> {
+    let text = std::str::from_utf8(element.body(der)).ok()?;
+    let full = match element.tag {
+        UTC_TIME if text < "50" => format!("20{text}"),
+        UTC_TIME => format!("19{text}"),
+        GENERALIZED_TIME => text.to_owned(),
+        _ => return None,
+    };
+    let digits = full.strip_suffix('Z')?;
+    if digits.len() != 14 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let part = |from: usize, to: usize| digits.get(from..to);
+    let (year, month, day) = (part(0, 4)?, part(4, 6)?, part(6, 8)?);
+    let (hour, minute, second) = (part(8, 10)?, part(10, 12)?, part(12, 14)?);
+    format!("{year}-{month}-{day}T{hour}:{minute}:{second}Z").parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair, PublicKeyData};
+
+    use super::CertificateKey;
+
+    #[test]
+    fn key_and_validity_are_read_from_a_certificate() {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec!["idp.example.com".to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(2020, 2, 29);
+        params.not_after = rcgen::date_time_ymd(2070, 12, 31);
+        let certificate = params.self_signed(&key).unwrap();
+        let read = CertificateKey::read(certificate.der()).unwrap();
+        assert_eq!(read.public_key, key.subject_public_key_info());
+        assert_eq!(read.not_before.to_string(), "2020-02-29T00:00:00Z");
+        assert_eq!(read.not_after.to_string(), "2070-12-31T00:00:00Z");
+        assert!(read.is_valid_at("2026-11-27T00:00:00Z".parse().unwrap()));
+        assert!(!read.is_valid_at("2071-01-01T00:00:00Z".parse().unwrap()));
+        for end in 0..certificate.der().len() {
+            assert!(CertificateKey::read(&certificate.der()[..end]).is_none(), "{end}");
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Atlassian Crowd, REST API of user management.
+
+use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use countersign_config::Section;
+use countersign_core::connector::{RefreshOutcome, RefreshRequest, SignedIn};
+use countersign_core::{Connector, ConnectorId, Identity, LoginScopes, Secret, Trace};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use url::Url;
+
+use crate::oauth::{
+    Answer, Ask, Http, PasswordApi, PasswordConnector, Roots, UpstreamError, Verdict, base_url,
+    below, read_timeout, required_groups,
+};
+
+const AUTHENTICATION: &str = "authentication API";
+const USER: &str = "user API";
+const GROUPS: &str = "groups API";
+
+/// `None`, with every problem noted, when the section cannot be used.
+pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Option<Connector> {
+    let crowd = Crowd::read(section)?;
+    let fingerprint = format!("atlassian-crowd:{}", crowd.base.as_str().trim_end_matches('/'));
+    Some(PasswordConnector::connector("atlassian-crowd", id, name, fingerprint, crowd))
+}
+
+struct Crowd {
+    http: Http,
+    base: Url,
+    /// The `Authorization` header of the application.
+    application: Secret,
+    /// Not empty: at least one of them is required, and only they are in the identity.
+    required_groups: Vec<String>,
+    preferred_username: Option<Field>,
+    prompt: String,
+}
+
+#[derive(Clone, Copy)]
+enum Field {
+    Key,
+    Name,
+    Email,
+}
+
+#[derive(Deserialize)]
+struct Account {
+    key: String,
+    name: String,
+    #[serde(default)]
+    email: String,
+    #[serde(default)]
+    active: bool,
+}
+
+#[derive(Deserialize)]
+struct Failure {
+    #[serde(default)]
+    reason: String,
+}
+
+#[derive(Deserialize)]
+struct Groups {
+    groups: Vec<Group>,
+}
+
+#[derive(Deserialize)]
+struct Group {
+    name: String,
+}
+
+/// What a refresh needs, in Dex's form.
+#[derive(Serialize, Deserialize)]
+struct RefreshData {
+    username: String,
+}
+
+impl Crowd {
+    fn read(section: Section<'_>) -> Option<Self> {
+        let base =
+            section.required_text("baseURL").and_then(|base| base_url(&section, "baseURL", &base));
+        let client_id = section.required_text("clientID");
+        let client_secret = section.required_secret("clientSecret");
+        let required_groups = section.texts("groups");
+        let fields = [
+            ("key", Some(Field::Key)),
+            ("name", Some(Field::Name)),
+            ("email", Some(Field::Email)),
+            ("", None),
+        ];
+        let preferred_username = match section.has("preferredUsernameField") {
+            true => section.choice("preferredUsernameField", &fields),
+            false => Some(None),
+        };
+        let prompt = section.text("usernamePrompt").filter(|text| !text.is_empty());
+        let timeout = read_timeout(&section);
+        let roots = Roots::read_list(&section);
+        let http = match (roots, &base) {
+            (Some(roots), Some(base)) => Http::read(&section, roots, timeout, &[base]),
+            _ => None,
+        };
+        section.finish();
+        // Crowd takes both as they are, without the form encoding of OAuth 2.0.
+        let pair = format!("{}:{}", client_id?, client_secret?.expose());
+        Some(Self {
+            http: http?,
+            base: base?,
+            application: Secret::new(format!("Basic {}", STANDARD.encode(pair))),
+            required_groups,
+            preferred_username: preferred_username?,
+            prompt: prompt.unwrap_or_else(|| "Username".to_owned()),
+        })
+    }
+
+    fn url(&self, path: &str, username: &str) -> Url {
+        let mut url = below(&self.base, &format!("rest/usermanagement/1/{path}"));
+        url.query_pairs_mut().append_pair("username", username);
+        url
+    }
+
+    async fn get(
+        &self,
+        endpoint: &'static str,
+        url: &Url,
+        trace: &mut Trace,
+    ) -> Result<Answer, UpstreamError> {
+        let ask = Ask::get(endpoint, url).header("authorization", self.application.clone());
+        self.http.ask(ask, trace).await
+    }
+
+    /// `None`: there is no such user.
+    async fn account(
+        &self,
+        username: &str,
+        trace: &mut Trace,
+    ) -> Result<Option<Account>, UpstreamError> {
+        let answer = self.get(USER, &self.url("user", username), trace).await?;
+        match answer.status() {
+            404 => Ok(None),
+            _ => Ok(Some(answer.success()?.json()?)),
+        }
+    }
+
+    async fn verdict(
+        &self,
+        account: Account,
+        login_scopes: LoginScopes,
+        trace: &mut Trace,
+    ) -> Result<Verdict, UpstreamError> {
+        if !account.active {
+            return Ok(Verdict::Disabled);
+        }
+        let mut groups = Vec::new();
+        if login_scopes.groups || !self.required_groups.is_empty() {
+            let answer =
+                self.get(GROUPS, &self.url("user/group/nested", &account.name), trace).await?;
+            let found: Groups = answer.success()?.json()?;
+            let found = found.groups.into_iter().map(|group| group.name).collect();
+            let Some(kept) = required_groups(found, &self.required_groups, trace) else {
+                return Ok(Verdict::NotIn(self.required_groups.clone()));
+            };
+            groups = kept;
+        }
+        let preferred_username = match self.preferred_username {
+            Some(Field::Key) => account.key.clone(),
+            Some(Field::Name) => account.name.clone(),
+            Some(Field::Email) => account.email.clone(),
+            None => String::new(),
+        };
+        let data = RefreshData { username: account.name.clone() };
+        let identity = Identity {
+            user_id: account.key,
+            username: account.name,
+            preferred_username,
+            email_verified: !account.email.is_empty(),
+            email: account.email,
+            groups,
+        };
+        let upstream = serde_json::to_string(&data).ok().map(Secret::new);
+        Ok(Verdict::Welcome(Box::new(SignedIn { identity, upstream, fingerprint: None })))
+    }
+}
+
+#[async_trait]
+impl PasswordApi for Crowd {
+    fn prompt(&self) -> &str {
+        &self.prompt
+    }
+
+    async fn login(
+        &self,
+        login: &str,
+        password: &Secret,
+        login_scopes: LoginScopes,
+        trace: &mut Trace,
+    ) -> Result<Option<Verdict>, UpstreamError> {
+        let url = self.url("authentication", login);
+        let body = json!({ "value": password.expose() });
+        let ask = Ask::json(AUTHENTICATION, &url, &body)
+            .header("authorization", self.application.clone());
+        let answer = self.http.ask(ask, trace).await?;
+        if answer.status() == 400 {
+            let Failure { reason } = answer.json()?;
+            return match reason.as_str() {
+                "INVALID_USER_AUTHENTICATION" | "USER_NOT_FOUND" => Ok(None),
+                "INACTIVE_ACCOUNT" => Ok(Some(Verdict::Disabled)),
+                "EXPIRED_CREDENTIAL" => Ok(Some(Verdict::PasswordExpired)),
+                _ => Err(answer.failure()),
+            };
+        }
+        self.verdict(answer.success()?.json()?, login_scopes, trace).await.map(Some)
+    }
+
+    async fn find(&self, login: &str, trace: &mut Trace) -> Result<Option<Verdict>, UpstreamError> {
+        let Some(account) = self.account(login, trace).await? else { return Ok(None) };
+        let everything = LoginScopes { offline: true, groups: true };
+        self.verdict(account, everything, trace).await.map(Some)
+    }
+
+    async fn refresh(
+        &self,
+        request: &RefreshRequest<'_>,
+        trace: &mut Trace,
+    ) -> Result<RefreshOutcome, UpstreamError> {
+        let stored = request.upstream.and_then(|data| serde_json::from_str(data.expose()).ok());
+        let Some(RefreshData { username }) = stored else { return Ok(RefreshOutcome::NotPossible) };
+        let missing = |why: &str| Ok(RefreshOutcome::Missing { why: why.to_owned() });
+        let Some(account) = self.account(&username, trace).await? else {
+            return missing("Crowd has no such user");
+        };
+        if account.key != request.identity.user_id {
+            return missing("the user name now belongs to somebody else");
+        }
+        Ok(self.verdict(account, request.login_scopes, trace).await?.refreshed())
+    }
+}

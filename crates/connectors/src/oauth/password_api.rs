@@ -1,0 +1,149 @@
+//! A login with name and password at an upstream that is asked over HTTP: everything but what it is asked.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use countersign_core::connector::{
+    AccountDiagnosis, ConnectorError, Fingerprint, LoginMethod, LoginOutcome, PasswordLogin,
+    Refresh, RefreshOutcome, RefreshRequest, Refusal,
+};
+use countersign_core::{Connector, ConnectorId, Identity, LoginScopes, Secret, Trace};
+use unicode_normalization::UnicodeNormalization;
+
+use super::upstream::check_identity;
+use super::{UpstreamError, Verdict, within};
+
+#[async_trait]
+pub(crate) trait PasswordApi: Send + Sync {
+    fn prompt(&self) -> &str;
+
+    /// `None`: unknown user or wrong password.
+    async fn login(
+        &self,
+        login: &str,
+        password: &Secret,
+        login_scopes: LoginScopes,
+        trace: &mut Trace,
+    ) -> Result<Option<Verdict>, UpstreamError>;
+
+    /// What is known of an account without its password, with groups. `None`: there is none of this name.
+    async fn find(&self, login: &str, trace: &mut Trace) -> Result<Option<Verdict>, UpstreamError>;
+
+    async fn refresh(
+        &self,
+        request: &RefreshRequest<'_>,
+        trace: &mut Trace,
+    ) -> Result<RefreshOutcome, UpstreamError>;
+}
+
+/// A [`PasswordApi`] behind the connector traits.
+pub(crate) struct PasswordConnector<A> {
+    id: ConnectorId,
+    api: A,
+}
+
+impl<A: PasswordApi + 'static> PasswordConnector<A> {
+    pub fn connector(
+        kind: &'static str,
+        id: ConnectorId,
+        name: String,
+        fingerprint: String,
+        api: A,
+    ) -> Connector {
+        let connector = Arc::new(Self { id: id.clone(), api });
+        Connector {
+            id,
+            kind,
+            name,
+            login_method: LoginMethod::Password(connector.clone()),
+            refresh: Some(connector),
+            fingerprint: Fingerprint::Upstream(fingerprint),
+        }
+    }
+}
+
+#[async_trait]
+impl<A: PasswordApi> PasswordLogin for PasswordConnector<A> {
+    fn prompt(&self) -> &str {
+        self.api.prompt()
+    }
+
+    /// These upstreams compare names without regard to case.
+    fn canonical(&self, login: &str) -> String {
+        let folded: String = login.nfkc().flat_map(char::to_lowercase).nfkc().collect();
+        folded.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    async fn diagnose(
+        &self,
+        login: &str,
+        trace: &mut Trace,
+    ) -> Result<AccountDiagnosis, ConnectorError> {
+        let found = within(self.api.find(login, trace)).await;
+        Ok(match found.map_err(|failure| failure.into_connector_error(&self.id, trace))? {
+            Some(Verdict::Welcome(person)) => AccountDiagnosis::Found(Box::new(person.identity)),
+            Some(Verdict::Disabled) => refused("the account is disabled"),
+            Some(Verdict::NotIn(required)) => {
+                refused(&format!("in none of {}", required.join(", ")))
+            }
+            Some(Verdict::PasswordExpired | Verdict::EmailNotVerified | Verdict::Denied(_)) => {
+                refused("the upstream refuses it")
+            }
+            None => refused("there is no user of this name"),
+        })
+    }
+
+    async fn login(
+        &self,
+        login: &str,
+        password: &Secret,
+        login_scopes: LoginScopes,
+        trace: &mut Trace,
+    ) -> Result<LoginOutcome, ConnectorError> {
+        let is_unusable = |text: &str| text.is_empty() || text.contains('\0');
+        if is_unusable(login) || is_unusable(password.expose()) {
+            trace.note(
+                "refused before anything was asked: name or password is empty or contains a NUL",
+            );
+            return Ok(LoginOutcome::Refused(Refusal::BadCredentials));
+        }
+        let verdict = within(self.api.login(login, password, login_scopes, trace)).await;
+        let verdict = verdict.and_then(|verdict| match &verdict {
+            Some(Verdict::Welcome(person)) => check_identity(person).map(|()| verdict),
+            _ => Ok(verdict),
+        });
+        match verdict.map_err(|failure| failure.into_connector_error(&self.id, trace))? {
+            Some(verdict) => Ok(verdict.login()),
+            None => Ok(LoginOutcome::Refused(Refusal::BadCredentials)),
+        }
+    }
+}
+
+#[async_trait]
+impl<A: PasswordApi> Refresh for PasswordConnector<A> {
+    async fn refresh(
+        &self,
+        request: RefreshRequest<'_>,
+        trace: &mut Trace,
+    ) -> Result<RefreshOutcome, ConnectorError> {
+        let outcome = within(self.api.refresh(&request, trace)).await;
+        let outcome = outcome.and_then(|outcome| match &outcome {
+            RefreshOutcome::Current(person) => check_identity(person).map(|()| outcome),
+            _ => Ok(outcome),
+        });
+        outcome.map_err(|failure| failure.into_connector_error(&self.id, trace))
+    }
+}
+
+fn refused(why: &str) -> AccountDiagnosis {
+    AccountDiagnosis::Refused { why: why.to_owned() }
+}
+
+/// The identity without anything for a later refresh: these upstreams are asked as ourselves.
+pub(crate) fn welcome(identity: Identity) -> Verdict {
+    Verdict::Welcome(Box::new(countersign_core::connector::SignedIn {
+        identity,
+        upstream: None,
+        fingerprint: None,
+    }))
+}

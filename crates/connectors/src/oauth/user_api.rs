@@ -1,0 +1,182 @@
+//! The login at an upstream with OAuth 2.0 and an API of its own, without ID tokens: everything but who somebody is.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use countersign_core::connector::{
+    CallbackState, LoginRedirect, RefreshOutcome, RefreshRequest, SignedIn, UpstreamLogin,
+};
+use countersign_core::{Identity, LoginScopes, Secret, Timestamp, Trace};
+use serde::{Deserialize, Serialize};
+
+use super::{Entry, Plain, Tokens, Upstream, UpstreamError, Verdict, refused_token};
+
+/// What differs from one such upstream to the next.
+#[async_trait]
+pub(crate) trait UserApi: Send + Sync {
+    /// What people call it, for traces.
+    const NAME: &'static str;
+    /// False: a session lasts as long as without an upstream that can be asked.
+    const CAN_REFRESH: bool = true;
+
+    /// Its endpoints, and who we are there.
+    async fn oauth(&self, trace: &mut Trace) -> Result<Arc<Plain>, UpstreamError>;
+
+    fn scopes(&self, login_scopes: LoginScopes) -> Vec<String>;
+
+    /// Whose access token it is.
+    async fn user(
+        &self,
+        access: &Secret,
+        login_scopes: LoginScopes,
+        trace: &mut Trace,
+    ) -> Result<User, UpstreamError>;
+}
+
+pub(crate) enum User {
+    Identity(Box<Identity>),
+    /// An administrator disabled the account.
+    Disabled,
+    /// In none of these groups.
+    NotIn(Vec<String>),
+}
+
+/// A [`UserApi`] as an [`Upstream`].
+pub(crate) struct ApiLogin<A>(pub A);
+
+/// The form in which Dex keeps tokens, so that its sessions can be imported; the aliases are those of Go's
+/// `oauth2.Token`.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct StoredTokens {
+    #[serde(alias = "access_token")]
+    pub access_token: String,
+    #[serde(alias = "refresh_token", skip_serializing_if = "String::is_empty")]
+    pub refresh_token: String,
+}
+
+impl StoredTokens {
+    pub fn of(tokens: &Tokens) -> Option<Secret> {
+        let text = |token: &Secret| token.expose().to_owned();
+        let stored = Self {
+            access_token: text(&tokens.access),
+            refresh_token: tokens.refresh.as_ref().map(text).unwrap_or_default(),
+        };
+        serde_json::to_string(&stored).ok().map(Secret::new)
+    }
+
+    /// Empty where nothing was stored.
+    pub fn read(request: &RefreshRequest<'_>) -> Self {
+        let stored = request.upstream.and_then(|stored| serde_json::from_str(stored.expose()).ok());
+        stored.unwrap_or_default()
+    }
+}
+
+impl<A: UserApi> ApiLogin<A> {
+    async fn verdict(
+        &self,
+        tokens: &Tokens,
+        login_scopes: LoginScopes,
+        trace: &mut Trace,
+    ) -> Result<Verdict, UpstreamError> {
+        Ok(match self.0.user(&tokens.access, login_scopes, trace).await? {
+            User::Identity(identity) => Verdict::Welcome(Box::new(SignedIn {
+                identity: *identity,
+                upstream: StoredTokens::of(tokens).filter(|_| A::CAN_REFRESH),
+                fingerprint: None,
+            })),
+            User::Disabled => Verdict::Disabled,
+            User::NotIn(required) => Verdict::NotIn(required),
+        })
+    }
+}
+
+#[async_trait]
+impl<A: UserApi> Upstream for ApiLogin<A> {
+    async fn leave(
+        &self,
+        upstream_login: &UpstreamLogin,
+        trace: &mut Trace,
+    ) -> Result<LoginRedirect, UpstreamError> {
+        let scopes = self.0.scopes(upstream_login.login_scopes);
+        self.0.oauth(trace).await?.login_url(upstream_login, &scopes, Vec::new())
+    }
+
+    async fn enter(
+        &self,
+        upstream_login: &UpstreamLogin,
+        callback_state: &CallbackState,
+        query: &[(String, String)],
+        trace: &mut Trace,
+    ) -> Result<Verdict, UpstreamError> {
+        let oauth = self.0.oauth(trace).await?;
+        match oauth.handle_callback(upstream_login, callback_state, query, trace).await? {
+            Entry::Tokens(tokens) => {
+                self.verdict(&tokens, upstream_login.login_scopes, trace).await
+            }
+            Entry::Denied(code) => Ok(Verdict::Denied(code)),
+        }
+    }
+
+    /// With the refresh token where there is one, else with the access token of the login.
+    async fn ask_again(
+        &self,
+        known: &RefreshRequest<'_>,
+        trace: &mut Trace,
+    ) -> Result<RefreshOutcome, UpstreamError> {
+        let StoredTokens { access_token, refresh_token } = StoredTokens::read(known);
+        let tokens = match (refresh_token.as_str(), access_token.as_str()) {
+            ("", "") => {
+                trace.note(format!("{} gave no token at sign-in", A::NAME));
+                return Ok(RefreshOutcome::NotPossible);
+            }
+            ("", access) => Tokens::of(Secret::new(access)),
+            (refresh, _) => {
+                let oauth = self.0.oauth(trace).await?;
+                match oauth.refresh(&Secret::new(refresh), trace).await? {
+                    Entry::Tokens(tokens) => tokens,
+                    Entry::Denied(code) => return Ok(refused_token(code)),
+                }
+            }
+        };
+        match self.verdict(&tokens, known.login_scopes, trace).await {
+            Err(failure) if failure.status() == Some(401) => {
+                Ok(RefreshOutcome::Missing { why: format!("{} refuses its access token", A::NAME) })
+            }
+            verdict => Ok(verdict?.refreshed()),
+        }
+    }
+
+    fn can_refresh(&self) -> bool {
+        A::CAN_REFRESH
+    }
+
+    async fn diagnose(
+        &self,
+        _user: Option<&str>,
+        _now: Timestamp,
+        trace: &mut Trace,
+    ) -> Result<Option<Vec<String>>, UpstreamError> {
+        self.0.oauth(trace).await?.diagnose(trace).await?;
+        trace.note("groups are read with the user's own token: sign in to see them");
+        Ok(None)
+    }
+}
+
+/// Those of `found` that are among `required`, or all where none is required. `None`: none of the required ones.
+pub(crate) fn required_groups(
+    found: Vec<String>,
+    required: &[String],
+    trace: &mut Trace,
+) -> Option<Vec<String>> {
+    let mut kept = Vec::with_capacity(found.len());
+    for group in found {
+        if required.is_empty() || required.contains(&group) {
+            trace.included(&group, "a membership");
+            kept.push(group);
+        } else {
+            trace.excluded(&group, "is not among the configured groups");
+        }
+    }
+    (required.is_empty() || !kept.is_empty()).then_some(kept)
+}

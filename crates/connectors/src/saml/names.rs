@@ -1,0 +1,47 @@
+//! Namespace names, and looking at elements by them.
+
+use roxmltree::Node;
+
+pub(super) const DSIG: &str = "http://www.w3.org/2000/09/xmldsig#";
+pub(super) const ASSERTION: &str = "urn:oasis:names:tc:SAML:2.0:assertion";
+pub(super) const PROTOCOL: &str = "urn:oasis:names:tc:SAML:2.0:protocol";
+
+pub(super) fn has_name(node: Node<'_, '_>, namespace: &str, name: &str) -> bool {
+    node.is_element()
+        && node.tag_name().name() == name
+        && node.tag_name().namespace() == Some(namespace)
+}
+
+/// The child elements.
+pub(super) fn children<'a, 'i>(node: Node<'a, 'i>) -> Vec<Node<'a, 'i>> {
+    node.children().filter(Node::is_element).collect()
+}
+
+/// The child elements of this name.
+pub(super) fn children_named<'a, 'i>(
+    node: Node<'a, 'i>,
+    namespace: &str,
+    name: &str,
+) -> Vec<Node<'a, 'i>> {
+    node.children().filter(|child| has_name(*child, namespace, name)).collect()
+}
+
+/// The only child element of this name.
+pub(super) fn only_child<'a, 'i>(
+    node: Node<'a, 'i>,
+    namespace: &str,
+    name: &str,
+) -> Option<Node<'a, 'i>> {
+    match children_named(node, namespace, name).as_slice() {
+        [child] => Some(*child),
+        _ => None,
+    }
+}
+
+/// All text of an element without child elements: comments split it into several nodes, which are joined.
+pub(super) fn text(node: Node<'_, '_>) -> Result<String, &'static str> {
+    match children(node).is_empty() {
+        true => Ok(node.children().filter(Node::is_text).filter_map(|t| t.text()).collect()),
+        false => Err("an element contains others where text is expected"),
+    }
+}

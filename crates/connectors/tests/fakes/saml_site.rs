@@ -1,0 +1,80 @@
+//! The identity provider of `saml.rs` as a web site, for the system tests.
+
+use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use countersign_core::Timestamp;
+
+use super::saml::{IdentityProvider, Response, Signed};
+use super::web::{Asked, Reply, Web};
+
+/// The identity provider as a web site of its own: at `/sso` it takes an AuthnRequest and answers with a page that
+/// posts the response to the address named in it, by itself or by its button.
+pub struct Site {
+    pub web: Web,
+    pub certificate: String,
+    /// What the next responses say, beyond what the request decides.
+    pub says: Arc<Mutex<Response>>,
+}
+
+impl Site {
+    pub async fn start() -> Self {
+        let idp = IdentityProvider::new();
+        let certificate = idp.certificate.clone();
+        let says = Arc::new(Mutex::new(Response {
+            in_response_to: String::new(),
+            recipient: String::new(),
+            destination: String::new(),
+            audience: String::new(),
+            issuer: "https://idp.example.com/".to_owned(),
+            name_id: "alice-1".to_owned(),
+            attributes: vec![
+                ("name", vec!["Alice Doe"]),
+                ("email", vec!["alice@example.com"]),
+                ("groups", vec!["admins", "dev"]),
+            ],
+            issued: String::new(),
+            not_before: String::new(),
+            not_on_or_after: String::new(),
+            status: "Success",
+        }));
+        let own = says.clone();
+        let web = Web::start(move |_, asked| sign_in(&idp, &own.lock().unwrap(), asked)).await;
+        Self { web, certificate, says }
+    }
+}
+
+fn sign_in(idp: &IdentityProvider, says: &Response, asked: &Asked) -> Reply {
+    let Some(request) = asked.form("SAMLRequest") else {
+        return Reply::Text(404, "text/plain", "no request".to_owned());
+    };
+    let request = String::from_utf8(STANDARD.decode(request).unwrap()).unwrap();
+    let attribute = |name: &str| {
+        let (_, rest) = request.split_once(&format!(" {name}=\"")).unwrap();
+        rest.split_once('"').unwrap().0.to_owned()
+    };
+    let consumer = attribute("AssertionConsumerServiceURL");
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let at = |secs: u64| Timestamp::from_secs(secs.cast_signed()).to_string();
+    let response = Response {
+        in_response_to: attribute("ID"),
+        recipient: consumer.clone(),
+        destination: consumer.clone(),
+        audience: consumer.clone(),
+        issued: at(now),
+        not_before: at(now - 60),
+        not_on_or_after: at(now + 300),
+        ..says.clone()
+    };
+    let response = STANDARD.encode(idp.sign(&response, Signed::Both));
+    let relay_state = asked.form("RelayState").unwrap();
+    let page = format!(
+        "<!DOCTYPE html><title>IdP</title><form method=\"post\" action=\"{consumer}\">\
+         <input type=\"hidden\" name=\"SAMLResponse\" value=\"{response}\">\
+         <input type=\"hidden\" name=\"RelayState\" value=\"{relay_state}\"><button>Go on</button></form>\
+         <script>document.forms[0].submit()</script>"
+    );
+    Reply::Text(200, "text/html", page)
+}

@@ -1,0 +1,260 @@
+//! `countersign kubernetes config --lint`: finds in an API server's configuration what would refuse everybody, or
+//! admit more than was meant.
+//!
+//! Reads an AuthenticationConfiguration, or the `--oidc-…` flags in any other file, such as the manifest of a static
+//! pod. It compares them with the cluster's client; the API server itself checks the rest when it starts.
+
+mod flags;
+
+use std::path::Path;
+
+use countersign_config::{Mark, Node, Value, parse_yaml, read_text};
+
+use super::expected::Expected;
+
+const MAX_FILE_BYTES: usize = 1024 * 1024;
+
+/// Something an administrator should change (`is_error`) or know.
+#[derive(Debug, PartialEq, Eq)]
+pub struct LintProblem {
+    pub mark: Mark,
+    pub is_error: bool,
+    pub message: String,
+}
+
+impl LintProblem {
+    pub fn line(&self, file: &Path) -> String {
+        let kind = if self.is_error { "error" } else { "warning" };
+        let Mark { line, column } = self.mark;
+        format!("{}:{line}:{column}: {kind}: {}", file.display(), self.message)
+    }
+}
+
+/// `Err`: the file cannot be read, or holds neither.
+pub fn lint(file: &Path, expected: &Expected<'_>) -> Result<Vec<LintProblem>, String> {
+    let text = read_text(file, MAX_FILE_BYTES)
+        .map_err(|why| format!("--lint: {} {why}", file.display()))?;
+    lint_text(&text, expected).map_err(|why| format!("--lint: {}: {why}", file.display()))
+}
+
+pub fn lint_text(text: &str, expected: &Expected<'_>) -> Result<Vec<LintProblem>, String> {
+    let mut found = Problems::default();
+    if text.contains("AuthenticationConfiguration") {
+        let root = parse_yaml(text).map_err(|error| format!("is not YAML: {error:?}"))?;
+        configuration(&root, expected, &mut found);
+    } else if text.contains("--oidc-") {
+        flags::lint(text, expected, &mut found);
+    } else {
+        return Err("holds neither an AuthenticationConfiguration nor --oidc-... flags".to_owned());
+    }
+    found.0.sort_by_key(|problem| (problem.mark, !problem.is_error));
+    Ok(found.0)
+}
+
+#[derive(Default)]
+struct Problems(Vec<LintProblem>);
+
+impl Problems {
+    fn error(&mut self, mark: Mark, message: impl Into<String>) {
+        self.0.push(LintProblem { mark, is_error: true, message: message.into() });
+    }
+
+    fn warning(&mut self, mark: Mark, message: impl Into<String>) {
+        self.0.push(LintProblem { mark, is_error: false, message: message.into() });
+    }
+}
+
+fn get<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {
+    let Value::Map(entries) = &node.value else { return None };
+    entries.iter().find(|(name, _)| name.text == key).map(|(_, node)| node)
+}
+
+fn text(node: &Node) -> Option<&str> {
+    match &node.value {
+        Value::Scalar { text, .. } => Some(text),
+        _ => None,
+    }
+}
+
+fn items(node: Option<&Node>) -> &[Node] {
+    match node.map(|node| &node.value) {
+        Some(Value::List(items)) => items,
+        _ => &[],
+    }
+}
+
+fn configuration(root: &Node, expected: &Expected<'_>, found: &mut Problems) {
+    match get(root, "apiVersion").and_then(text) {
+        Some("apiserver.config.k8s.io/v1" | "apiserver.config.k8s.io/v1beta1") => {}
+        Some("apiserver.config.k8s.io/v1alpha1") => found.warning(
+            root.mark,
+            "v1alpha1 is gone from newer API servers: use v1beta1, or v1 from 1.34 on",
+        ),
+        _ => found.error(root.mark, "apiVersion must be apiserver.config.k8s.io/v1 or v1beta1"),
+    }
+    let ours = |entry: &&Node| {
+        let url = get(entry, "issuer").and_then(|issuer| get(issuer, "url")).and_then(text);
+        url.is_some_and(|url| same_but_slash(url, expected.issuer))
+    };
+    let entries = items(get(root, "jwt"));
+    let Some(entry) = entries.iter().find(ours) else {
+        found.error(root.mark, format!("no entry of jwt has the issuer url {}", expected.issuer));
+        return;
+    };
+    if let Some(issuer) = get(entry, "issuer") {
+        check_issuer(issuer, expected, found);
+    }
+    let whole = whole_text(entry);
+    for rule in items(get(entry, "claimValidationRules")) {
+        check_rule(rule, expected, found);
+    }
+    if let Some(mappings) = get(entry, "claimMappings") {
+        check_username(mappings, &whole, found);
+        check_groups(mappings, expected, found);
+    } else {
+        found.error(entry.mark, "claimMappings is missing: nobody would have a name");
+    }
+    check_peers(entry, &whole, expected, found);
+}
+
+fn same_but_slash(a: &str, b: &str) -> bool {
+    a.trim_end_matches('/') == b.trim_end_matches('/')
+}
+
+fn check_issuer(issuer: &Node, expected: &Expected<'_>, found: &mut Problems) {
+    if let Some(url) = get(issuer, "url") {
+        check_issuer_url(url.mark, text(url).unwrap_or_default(), expected, found);
+    }
+    let client = expected.cluster.client.as_str();
+    let audiences = get(issuer, "audiences");
+    let mark = audiences.map_or(issuer.mark, |node| node.mark);
+    let names: Vec<&str> = items(audiences).iter().filter_map(text).collect();
+    if !names.contains(&client) {
+        let why = "the client of this cluster: its tokens are refused";
+        found.error(mark, format!("audiences does not name {client}, {why}"));
+    }
+    for name in names.iter().filter(|name| **name != client) {
+        match expected.other_clusters.iter().find(|other| other.client.as_str() == *name) {
+            Some(other) => found.error(
+                mark,
+                format!("audiences names {name}: tokens for the cluster {} work here", other.name),
+            ),
+            None => {
+                found.warning(mark, format!("audiences also names {name}: tokens for it work here"))
+            }
+        }
+    }
+    let any = get(issuer, "audienceMatchPolicy").and_then(text) == Some("MatchAny");
+    if names.len() > 1 && !any {
+        found.error(mark, "several audiences need audienceMatchPolicy: MatchAny");
+    }
+}
+
+fn check_issuer_url(mark: Mark, url: &str, expected: &Expected<'_>, found: &mut Problems) {
+    if url != expected.issuer {
+        let why = "API servers compare byte by byte, the slash at the end too";
+        found.error(mark, format!("the issuer is {}, not {url}: {why}", expected.issuer));
+    }
+    if !url.starts_with("https://") {
+        found.error(mark, "the issuer must be https");
+    }
+}
+
+fn check_rule(rule: &Node, expected: &Expected<'_>, found: &mut Problems) {
+    if get(rule, "claim").and_then(text) == Some("azp") {
+        let wanted = get(rule, "requiredValue").and_then(text).unwrap_or_default();
+        check_required_azp(rule.mark, wanted, expected, found);
+    }
+    let expression = get(rule, "expression").and_then(text).unwrap_or_default();
+    let asks_azp = expression.contains("claims.azp");
+    let is_guarded = expression.contains("has(claims.azp)") || expression.contains("claims.?azp");
+    if asks_azp && !is_guarded && !expected.always_has_azp() {
+        let why = "a token for one audience has no azp, and the expression then fails";
+        found.error(rule.mark, format!("{why}: write !has(claims.azp) || claims.azp == ..."));
+    }
+}
+
+fn check_required_azp(mark: Mark, wanted: &str, expected: &Expected<'_>, found: &mut Problems) {
+    if !expected.always_has_azp() {
+        let why = "a token for one audience has no azp (OpenID Connect Core 2)";
+        let todo = "give the client a kubernetes block, or use an expression with has(claims.azp)";
+        found.error(mark, format!("requiring azp refuses everybody: {why}; {todo}"));
+    } else if wanted != expected.cluster.client.as_str() {
+        let client = &expected.cluster.client;
+        found.error(mark, format!("azp is the client that asked, {client}, not {wanted}"));
+    }
+}
+
+fn check_username(mappings: &Node, whole: &str, found: &mut Problems) {
+    let Some(username) = get(mappings, "username") else {
+        found.error(mappings.mark, "claimMappings.username is missing");
+        return;
+    };
+    check_prefix(username, "username", found);
+    let expression = get(username, "expression").and_then(text).unwrap_or_default();
+    if expression.contains("claims.email") && !whole.contains("email_verified") {
+        let why = "an expression with claims.email needs claims.email_verified somewhere";
+        let todo = "add claims.?email_verified.orValue(true) == true to claimValidationRules";
+        found.error(username.mark, format!("{why}: {todo}"));
+    }
+}
+
+fn check_groups(mappings: &Node, expected: &Expected<'_>, found: &mut Problems) {
+    let Some(groups) = get(mappings, "groups") else {
+        found.warning(mappings.mark, "claimMappings.groups is missing: nobody has groups");
+        return;
+    };
+    check_prefix(groups, "groups", found);
+    let kubernetes = expected.client.and_then(|client| client.kubernetes.as_ref());
+    let distributed = kubernetes.is_some_and(|kubernetes| {
+        kubernetes.groups == countersign_core::kubernetes::GroupClaims::Distributed
+    });
+    if distributed && get(groups, "expression").is_some() {
+        let why = "groups are distributed, and an expression never asks for them";
+        found.error(groups.mark, format!("{why}: use claim: groups"));
+    }
+}
+
+/// `prefix` is required with `claim`, and may be empty.
+fn check_prefix(mapping: &Node, what: &str, found: &mut Problems) {
+    if get(mapping, "claim").is_none() {
+        return;
+    }
+    match get(mapping, "prefix") {
+        None => {
+            found.error(mapping.mark, format!("{what}.prefix is missing, and required with claim"))
+        }
+        Some(prefix) => {
+            check_prefix_text(prefix.mark, text(prefix).unwrap_or_default(), what, found)
+        }
+    }
+}
+
+fn check_prefix_text(mark: Mark, prefix: &str, what: &str, found: &mut Problems) {
+    if prefix.is_empty() {
+        let why = "may then be called like one of the cluster's own, such as system:masters";
+        found.warning(mark, format!("without a prefix one of your {what} {why}"));
+    } else if prefix.starts_with("system:") {
+        found.error(mark, "a prefix that begins with system: is reserved by Kubernetes");
+    }
+}
+
+fn check_peers(entry: &Node, whole: &str, expected: &Expected<'_>, found: &mut Problems) {
+    if expected.has_trusted_peers() && !whole.contains("azp") {
+        let why = "its trustedPeers can obtain tokens for this cluster; without a rule about azp it accepts them";
+        found.warning(entry.mark, format!("{}: {why}", expected.cluster.client));
+    }
+}
+
+/// All texts of an entry, to look for a claim anywhere.
+fn whole_text(node: &Node) -> String {
+    match &node.value {
+        Value::Null => String::new(),
+        Value::Scalar { text, .. } => format!("{text}\n"),
+        Value::List(items) => items.iter().map(whole_text).collect(),
+        Value::Map(entries) => entries.iter().map(|(_, node)| whole_text(node)).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

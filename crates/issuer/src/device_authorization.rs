@@ -1,0 +1,163 @@
+//! The device authorization request (RFC 8628 sections 3.1 and 3.2): the beginning of the device authorization grant.
+//!
+//! | step | where | code |
+//! |---|---|---|
+//! | the device asks (`POST /device/code`) | section 3.1 | [`Issuer::begin_device_authorization`] |
+//! | a person types the user code (`/device`) | section 3.3 | [`Issuer::find_device_request`] |
+//! | they log in as for any client; approval is always asked, and the decision is stored | | [`crate::login`] |
+//! | the device polls `/token` | section 3.4 | [`crate::token`] |
+//!
+//! The request is the only thing that is stored before anybody has authenticated. Requests are limited in number,
+//! in all and per address, and live for minutes.
+
+use std::net::IpAddr;
+
+use countersign_core::session::Challenge;
+use countersign_core::{
+    Client, DeviceRequest, DeviceRequestStatus, GrantType, Scopes, UserCode, ids, scopes,
+};
+use countersign_jose::hash;
+use countersign_store::AddDeviceRequestOutcome;
+use serde::Serialize;
+
+use crate::login::{AuthorizationError, ErrorCode, POLL_INTERVAL, counted_address};
+use crate::token::{TokenError, TokenErrorCode};
+use crate::{Issuer, IssuerError};
+
+/// Longest `User-Agent` that is kept of a device, in characters.
+const MAX_USER_AGENT: usize = 200;
+/// A user code that is taken is drawn again. Among thousands of 20^8 that happens once in millions of requests.
+const USER_CODE_DRAWS: usize = 4;
+
+/// The parameters of a device authorization request (section 3.1, and PKCE as Dex accepts it).
+#[derive(Debug, Default)]
+pub struct DeviceAuthorizationParams {
+    pub scope: Option<Scopes>,
+    pub code_challenge: Option<String>,
+    pub code_challenge_method: Option<String>,
+}
+
+/// Where a device authorization request came from, as the person is told.
+#[derive(Clone, Debug)]
+pub struct DeviceOrigin {
+    pub address: IpAddr,
+    pub user_agent: String,
+}
+
+/// The response to the device (section 3.2). Not `Debug`: both codes are secrets.
+#[derive(Serialize)]
+pub struct DeviceAuthorization {
+    device_code: String,
+    user_code: String,
+    verification_uri: String,
+    verification_uri_complete: String,
+    /// Seconds.
+    expires_in: u64,
+    /// Seconds.
+    interval: u64,
+}
+
+impl Issuer {
+    /// The caller has authenticated the client (section 3.1).
+    pub async fn begin_device_authorization(
+        &self,
+        client: &Client,
+        params: DeviceAuthorizationParams,
+        origin: DeviceOrigin,
+    ) -> Result<DeviceAuthorization, TokenError> {
+        self.check_device_client(client)?;
+        // As Dex: a request without a scope asks for an ID token.
+        let asked = params.scope.unwrap_or_else(|| Scopes::parse(scopes::OPENID));
+        let scopes = self.requested_scopes(&asked, client).map_err(refused)?;
+        let challenge = self
+            .parse_challenge(
+                params.code_challenge.as_deref(),
+                params.code_challenge_method.as_deref(),
+            )
+            .map_err(refused)?;
+        self.store_device_request(client, scopes, challenge, &origin).await
+    }
+
+    fn check_device_client(&self, client: &Client) -> Result<(), TokenError> {
+        if !self.settings.allows(GrantType::DeviceCode) {
+            let why = "The device authorization grant is not enabled (oauth2.grantTypes).";
+            return Err(TokenError::refused(TokenErrorCode::UnsupportedGrantType, why));
+        }
+        if !client.allows_device_flow() {
+            let why = "This client may not use the device authorization grant: add \
+                       /device/callback to its redirectURIs.";
+            return Err(TokenError::refused(TokenErrorCode::UnauthorizedClient, why));
+        }
+        Ok(())
+    }
+
+    async fn store_device_request(
+        &self,
+        client: &Client,
+        scopes: Scopes,
+        challenge: Option<Challenge>,
+        origin: &DeviceOrigin,
+    ) -> Result<DeviceAuthorization, TokenError> {
+        let (now, policy) = (self.now(), self.settings.device);
+        for _ in 0..USER_CODE_DRAWS {
+            let (device_code, user_code) = (ids::random_token()?, UserCode::random()?);
+            let request = DeviceRequest {
+                device_code_hash: hash::sha256(&device_code),
+                user_code_hash: hash::sha256(user_code.as_str()),
+                client: client.id.clone(),
+                scopes: scopes.clone(),
+                challenge: challenge.clone(),
+                address: origin.address.to_canonical().to_string(),
+                counted_address: counted_address(origin.address),
+                user_agent: origin.user_agent.chars().take(MAX_USER_AGENT).collect(),
+                created_at: now,
+                expires_at: now + policy.lifetime,
+                status: DeviceRequestStatus::Pending,
+            };
+            match self.store.add_device_request(request, policy.limits).await? {
+                AddDeviceRequestOutcome::Added => {
+                    tracing::info!(event = "device_authorization_requested", client = %client.id, address = %origin.address, "a device asks to be signed in");
+                    return Ok(self.device_authorization(device_code, &user_code));
+                }
+                AddDeviceRequestOutcome::UserCodeTaken => {}
+                AddDeviceRequestOutcome::TooManyFromAddress => {
+                    tracing::warn!(event = "device_authorization_refused", client = %client.id, address = %origin.address, limit = "limits.deviceRequestsPerAddress", "too many device requests from this address");
+                    let why =
+                        "Too many device requests from this address. Try again in some minutes.";
+                    return Err(TokenError::refused(TokenErrorCode::TooManyRequests, why));
+                }
+                AddDeviceRequestOutcome::TooMany => {
+                    tracing::error!(event = "device_authorization_refused", client = %client.id, address = %origin.address, limit = "limits.deviceRequests", "too many device requests");
+                    let why = "Too many device requests are pending. Try again in some minutes.";
+                    return Err(TokenError::refused(TokenErrorCode::TemporarilyUnavailable, why));
+                }
+            }
+        }
+        Err(IssuerError::Broken("every user code that was drawn is taken".to_owned()).into())
+    }
+
+    fn device_authorization(
+        &self,
+        device_code: String,
+        user_code: &UserCode,
+    ) -> DeviceAuthorization {
+        let verification_uri = self.settings.issuer.endpoint("/device");
+        DeviceAuthorization {
+            device_code,
+            verification_uri_complete: format!("{verification_uri}?user_code={user_code}"),
+            user_code: user_code.to_string(),
+            verification_uri,
+            expires_in: self.settings.device.lifetime.as_secs(),
+            interval: POLL_INTERVAL.as_secs(),
+        }
+    }
+}
+
+/// An error of the authorization endpoint at an endpoint that answers like the token endpoint (section 3.2).
+fn refused(error: AuthorizationError) -> TokenError {
+    let code = match error.code {
+        ErrorCode::InvalidScope => TokenErrorCode::InvalidScope,
+        _ => TokenErrorCode::InvalidRequest,
+    };
+    TokenError::refused(code, error.description)
+}

@@ -1,0 +1,183 @@
+//! The response of an identity provider that the browser posts to `/callback` (SAML 2.0 HTTP-POST binding).
+//!
+//! It is posted from another site, so it brings none of our `SameSite=Lax` cookies. Therefore it takes two steps:
+//! 1. `POST /callback`: the response is verified, against the `state` that `RelayState` names. The result is sealed
+//!    and travels in the query of a redirect to
+//! 2. `GET /callback`, which brings the cookies: the result counts only in the browser that keeps the login with
+//!    that `state`, once, because the callback removes that login.
+//!
+//! The first step stores nothing and remembers nothing, so any replica serves the second.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_core::connector::{LoginMethod, LoginOutcome, PostedResponse, Refusal, SignedIn};
+use countersign_core::{Connector, ConnectorId, Identity, Timestamp, Trace};
+use countersign_jose::hash;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::sign_in::{Browser, LoginTrace};
+use crate::{Issuer, IssuerError};
+
+const PURPOSE: &str = "posted login response";
+/// The parameter of `GET /callback` with the sealed result.
+const RESULT: &str = "login_result";
+/// Between the two steps there is one redirect.
+const LIFETIME: Duration = Duration::from_secs(120);
+/// Of the sealed result, as part of a URL.
+const MAX_RESULT_BYTES: usize = 20 * 1024;
+const TRACE_STEPS: usize = 30;
+const TRACE_STEP_CHARACTERS: usize = 150;
+
+/// The outcome of the first step.
+pub enum PostedFormOutcome {
+    /// The parameters of the redirect to `GET /callback`.
+    Verified {
+        query: Vec<(&'static str, String)>,
+    },
+    Refused(Refusal),
+    /// The form belongs to no login of ours.
+    RestartRequired,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PostedResult {
+    connector: ConnectorId,
+    identity: Identity,
+    expires_at: Timestamp,
+    trace: Trace,
+}
+
+impl Issuer {
+    /// `by` is the connector in the path; at the bare `/callback` `RelayState` names it.
+    pub fn verify_posted_form(
+        &self,
+        form: &[(String, String)],
+        by: Option<&str>,
+        browser: &Browser,
+    ) -> (Option<Arc<Connector>>, Result<PostedFormOutcome, IssuerError>) {
+        let Some((connector, state)) = self.connector_of_form(form, by) else {
+            return (None, Ok(PostedFormOutcome::RestartRequired));
+        };
+        let outcome = self.verify_response(&connector, state, form, browser);
+        (Some(connector), outcome)
+    }
+
+    fn verify_response(
+        &self,
+        connector: &Connector,
+        state: &str,
+        form: &[(String, String)],
+        browser: &Browser,
+    ) -> Result<PostedFormOutcome, IssuerError> {
+        let (LoginMethod::PostedForm(method), Some(response)) =
+            (&connector.login_method, only_field(form, "SAMLResponse"))
+        else {
+            return Ok(PostedFormOutcome::RestartRequired);
+        };
+        let callback = self.callback()?;
+        let posted = PostedResponse { response, state, callback: &callback, now: self.now() };
+        let mut trace = Trace::default();
+        let outcome = method.verify(&posted, &mut trace);
+        match outcome.map_err(|down| self.unavailable(connector, &down, &trace))? {
+            LoginOutcome::Refused(refusal) => {
+                let attempt = LoginTrace { browser, trace: &trace };
+                self.log_refusal(connector, &refusal, None, &attempt);
+                Ok(PostedFormOutcome::Refused(refusal))
+            }
+            LoginOutcome::Accepted(person) => {
+                let sealed = self.seal_result(connector, state, person.identity, &trace)?;
+                let query = vec![("state", state.to_owned()), (RESULT, sealed)];
+                Ok(PostedFormOutcome::Verified { query })
+            }
+        }
+    }
+
+    fn seal_result(
+        &self,
+        connector: &Connector,
+        state: &str,
+        identity: Identity,
+        trace: &Trace,
+    ) -> Result<String, IssuerError> {
+        let trace = trace.truncated(TRACE_STEPS, TRACE_STEP_CHARACTERS);
+        let expires_at = self.now() + LIFETIME;
+        let mut result =
+            PostedResult { connector: connector.id.clone(), identity, expires_at, trace };
+        let mut sealed = self.seal_posted(state, &result)?;
+        if sealed.len() > MAX_RESULT_BYTES {
+            result.trace = Trace::default();
+            result.trace.note("the trace was too long to be kept");
+            sealed = self.seal_posted(state, &result)?;
+        }
+        if sealed.len() > MAX_RESULT_BYTES {
+            return Err(IssuerError::Misconfigured {
+                what: connector.name.clone(),
+                missing: "The identity provider names too many groups.".to_owned(),
+                cause: format!(
+                    "{} groups have no room in a redirect of {MAX_RESULT_BYTES} bytes: use allowedGroups with filterGroups",
+                    result.identity.groups.len()
+                ),
+            });
+        }
+        Ok(sealed)
+    }
+
+    fn seal_posted(&self, state: &str, result: &PostedResult) -> Result<String, IssuerError> {
+        let plain = serde_json::to_vec(result).map_err(|e| IssuerError::Broken(e.to_string()))?;
+        Ok(self.keyring.keys().sealing_settled.seal(PURPOSE, state.as_bytes(), &plain)?)
+    }
+
+    /// The result of the first step, if it is of this connector and of the login with this `state`.
+    pub(super) fn open_posted_result(
+        &self,
+        connector: &Connector,
+        state: &str,
+        query: &[(String, String)],
+    ) -> Option<(SignedIn, Trace)> {
+        let sealed = only_field(query, RESULT)?;
+        let keys = self.keyring.keys();
+        let plain = keys.sealing.open(PURPOSE, state.as_bytes(), sealed)?;
+        let result: PostedResult = serde_json::from_slice(&plain).ok()?;
+        let is_valid = result.connector == connector.id && self.now() <= result.expires_at;
+        let person = SignedIn { identity: result.identity, upstream: None, fingerprint: None };
+        is_valid.then_some((person, result.trace))
+    }
+
+    /// The connector and the `state` that `RelayState` names.
+    fn connector_of_form<'a>(
+        &self,
+        form: &'a [(String, String)],
+        by: Option<&str>,
+    ) -> Option<(Arc<Connector>, &'a str)> {
+        let (state, tag) = only_field(form, "RelayState")?.split_once('.')?;
+        let connector = self.connectors.iter().find(|connector| {
+            let is_posted = matches!(connector.login_method, LoginMethod::PostedForm(_));
+            let is_here = by.is_none_or(|by| by == connector.id.as_str());
+            is_posted && is_here && connector_tag(&connector.id) == tag
+        })?;
+        Some((connector, state))
+    }
+
+    pub(super) fn callback(&self) -> Result<Url, IssuerError> {
+        Url::parse(&self.settings.issuer.endpoint("/callback"))
+            .map_err(|e| IssuerError::Broken(e.to_string()))
+    }
+}
+
+/// `RelayState`, at most 80 bytes (SAML 2.0 Bindings section 3.5.3): the `state`, and which connector it is for, since
+/// all share one assertion consumer service URL.
+pub(super) fn relay_state(state: &str, connector: &ConnectorId) -> String {
+    format!("{state}.{}", connector_tag(connector))
+}
+
+fn connector_tag(connector: &ConnectorId) -> String {
+    hash::sha256(connector.as_str()).chars().take(12).collect()
+}
+
+/// The value of a field that is there exactly once.
+fn only_field<'a>(form: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let mut values = form.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    values.next().filter(|_| values.next().is_none())
+}

@@ -1,0 +1,107 @@
+//! The pages of the device authorization grant (RFC 8628): the form for the user code, the confirmation, the end.
+
+use askama::Template;
+
+use super::display_time::DisplayTime;
+use super::icon::Icon;
+use super::layout::Layout;
+use super::messages::Messages;
+use super::name::Name;
+use super::people::ClientInfo;
+
+/// The form for the user code.
+#[derive(Template)]
+#[template(path = "device.html")]
+pub struct DeviceForm<'a> {
+    pub layout: &'a Layout,
+    pub action: &'a str,
+    /// As filled in by a link, or as typed before.
+    pub user_code: &'a str,
+    pub error: Option<UserCodeError>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserCodeError {
+    /// Unknown, expired or used.
+    Wrong,
+    TooMany {
+        retry_after_seconds: u64,
+    },
+}
+
+/// The page between the user code and the login: which client, which device.
+#[derive(Template)]
+#[template(path = "device_confirm.html")]
+pub struct DeviceConfirm<'a> {
+    pub layout: &'a Layout,
+    pub app: ClientInfo,
+    pub device: DeviceInfo,
+    pub go_on: &'a str,
+    pub cancel: &'a str,
+}
+
+/// What a person compares with the device before them.
+#[derive(Clone, Debug)]
+pub struct DeviceInfo {
+    pub user_code: String,
+    pub address: Name,
+    pub program: Name,
+    pub requested: DisplayTime,
+}
+
+/// The page at the end.
+#[derive(Template)]
+#[template(path = "device_done.html")]
+pub struct DeviceDone<'a> {
+    pub layout: &'a Layout,
+    pub client_name: Name,
+    pub approved: bool,
+}
+
+impl DeviceForm<'_> {
+    fn title(&self) -> String {
+        let t = &self.layout.messages.device;
+        match self.error {
+            Some(_) => format!("{}: {}", self.layout.messages.password.error, t.heading),
+            None => t.heading.to_owned(),
+        }
+    }
+}
+
+impl UserCodeError {
+    fn happened(self, messages: &Messages) -> &'static str {
+        match self {
+            UserCodeError::Wrong => messages.device.wrong,
+            UserCodeError::TooMany { .. } => messages.password.too_many,
+        }
+    }
+
+    fn todo(self, messages: &Messages) -> String {
+        match self {
+            UserCodeError::Wrong => messages.device.wrong_todo.to_owned(),
+            UserCodeError::TooMany { retry_after_seconds: seconds } if seconds < 90 => {
+                messages.password.retry_seconds.of(seconds)
+            }
+            UserCodeError::TooMany { retry_after_seconds: seconds } => {
+                messages.password.retry_minutes.of(seconds.div_ceil(60))
+            }
+        }
+    }
+}
+
+impl DeviceConfirm<'_> {
+    fn title(&self) -> String {
+        self.layout.messages.device.confirm_heading.plain(&self.app.name)
+    }
+}
+
+impl DeviceDone<'_> {
+    fn heading(&self) -> &'static str {
+        let t = &self.layout.messages.device;
+        if self.approved { t.approved } else { t.denied }
+    }
+
+    fn title(&self) -> String {
+        format!("{} · {}", self.heading(), self.client_name.short())
+    }
+}

@@ -1,0 +1,74 @@
+//! A grant is inserted, whatever it is issued for: a code, a device code, a password, a subject token.
+
+use countersign_core::session::{EndReason, Ended};
+use countersign_core::{Grant, GrantId, Timestamp};
+
+use crate::ends::end_grant;
+use crate::engine::Operation;
+use crate::engine::conn::Conn;
+use crate::logout_notifications::add_participant;
+use crate::rows::insert_grant;
+use crate::sessions::lock_live_session;
+use crate::{Store, StoreError};
+
+impl Store {
+    /// Issues a grant that no code stands for. `None`: its session is not live, and nothing was written.
+    /// Else the grants that ended because the session had too many for this client.
+    pub async fn issue_grant(
+        &self,
+        grant: Grant,
+        now: Timestamp,
+        offline_limit: i64,
+    ) -> Result<Option<Vec<GrantId>>, StoreError> {
+        self.write(IssueGrant { grant, now, offline_limit }).await
+    }
+}
+
+struct IssueGrant {
+    grant: Grant,
+    now: Timestamp,
+    offline_limit: i64,
+}
+
+impl Operation for IssueGrant {
+    type Output = Option<Vec<GrantId>>;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<Option<Vec<GrantId>>, StoreError> {
+        if !lock_live_session(conn, &self.grant.session, self.now).await? {
+            return Ok(None);
+        }
+        issue_grant(conn, &self.grant, self.now, self.offline_limit).await.map(Some)
+    }
+}
+
+/// The caller has locked the live session. Ends the longest unused offline grants of the session and client
+/// beyond the limit, and returns them.
+pub(crate) async fn issue_grant(
+    conn: &mut Conn<'_>,
+    grant: &Grant,
+    now: Timestamp,
+    offline_limit: i64,
+) -> Result<Vec<GrantId>, StoreError> {
+    insert_grant(conn, grant).await?;
+    add_participant(conn, &grant.session, &grant.client).await?;
+    if !grant.refreshable {
+        return Ok(Vec::new());
+    }
+    let rows = conn
+        .select(
+            "SELECT id FROM grants WHERE session_id = $1 AND client_id = $2 \
+             AND refreshable = 1 AND ended_at IS NULL AND id <> $3 \
+             ORDER BY rotated_at DESC, id DESC",
+            &[(&grant.session).into(), (&grant.client).into(), (&grant.id).into()],
+        )
+        .await?;
+    let keep = usize::try_from(offline_limit.max(1) - 1).unwrap_or(usize::MAX);
+    let ended = Ended { at: now, by: "system".into(), why: EndReason::TooManyGrants };
+    let mut dropped = Vec::new();
+    for row in rows.iter().skip(keep) {
+        let id = GrantId::new(row.text("id")?);
+        if end_grant(conn, &id, &ended).await?.is_some() {
+            dropped.push(id);
+        }
+    }
+    Ok(dropped)
+}

@@ -1,0 +1,132 @@
+//! Signing in with SAML, at an identity provider that is another site.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::world::fakes::saml_site::Site;
+use crate::world::{
+    AuthRequest, AuthResponse, Browser, Chromium, Display, Need, RelyingParty, Server, World,
+    dex_sub, verified,
+};
+
+fn connector(site: &Site, more: &str) -> String {
+    format!(
+        "connectors:\n- type: saml\n  id: corp\n  name: Company\n  config:\n    ssoURL: {}/sso\n    caData: {}\n    \
+         usernameAttr: name\n    emailAttr: email\n    groupsAttr: groups\n{more}",
+        site.web.url,
+        STANDARD.encode(&site.certificate)
+    )
+}
+
+async fn world(site: &Site, more: &str) -> (Server, Browser, RelyingParty) {
+    let approval = "oauth2:\n  skipApprovalScreen: true";
+    let server = World::new().with(&connector(site, more)).with(approval).start().await;
+    let (alice, app) = (server.browser(), server.relying_party("example-app"));
+    (server, alice, app)
+}
+
+/// To the identity provider, and back to us with its form, which is not yet posted.
+async fn comes_to_the_idp(alice: &mut Browser, request: &AuthRequest) {
+    alice.opens(&request.url).await;
+    let form = alice.page().form_with("SAMLRequest").expect("the form for the identity provider");
+    assert!(form.has("RelayState"));
+    alice.submits(form).await;
+}
+
+async fn signs_in(alice: &mut Browser, request: &AuthRequest) -> AuthResponse {
+    comes_to_the_idp(alice, request).await;
+    let form = alice.page().form_with("SAMLResponse").unwrap();
+    alice.submits_from_another_site(form).await;
+    alice.auth_response()
+}
+
+#[tokio::test]
+async fn alice_signs_in_with_saml_and_her_token_is_refreshed() {
+    let site = Site::start().await;
+    let (_server, mut alice, app) = world(&site, "").await;
+    let request = app.auth_request("openid email profile groups offline_access");
+    let arrival = signs_in(&mut alice, &request).await;
+    let answer = app.redeems(&request, &arrival).await;
+    let keys = app.gets("/keys").await.json;
+    let claims = verified(answer.id_token(), &keys);
+    assert_eq!(claims["sub"], dex_sub("alice-1", "corp"));
+    assert_eq!(claims["name"], "Alice Doe");
+    assert_eq!(claims["email"], "alice@example.com");
+    assert_eq!(claims["email_verified"], true);
+    assert_eq!(claims["groups"], serde_json::json!(["admins", "dev"]));
+    let refreshed = app.refreshes(answer.refresh_token()).await;
+    let again = verified(refreshed.id_token(), &keys);
+    assert_eq!((&again["sub"], &again["groups"]), (&claims["sub"], &claims["groups"]));
+}
+
+/// Threats 110 and 114.
+#[tokio::test]
+async fn a_saml_response_counts_once_and_only_in_the_browser_that_asked() {
+    let site = Site::start().await;
+    let (server, mut alice, app) = world(&site, "").await;
+    let request = app.auth_request("openid");
+    comes_to_the_idp(&mut alice, &request).await;
+    let form = alice.page().form_with("SAMLResponse").unwrap();
+    // Another browser, with the response and even with the result of its verification.
+    let mut mallory = server.browser();
+    mallory.opens(&app.auth_request("openid").url).await;
+    let page = mallory.submits_from_another_site(form.clone()).await;
+    assert_eq!(page.status, 400, "{}", page.text());
+    // RelayState of another login: the response is to the request of this one.
+    let relay_state = mallory_relay_state(&mut mallory, &app).await;
+    let page =
+        mallory.submits_from_another_site(form.clone().fill("RelayState", &relay_state)).await;
+    assert_eq!(page.status, 400, "{}", page.text());
+    // Alice, and then the same response again.
+    alice.submits_from_another_site(form.clone()).await;
+    alice.auth_response();
+    let page = alice.submits_from_another_site(form).await;
+    assert_eq!(page.status, 400, "{}", page.text());
+}
+
+async fn mallory_relay_state(mallory: &mut Browser, app: &RelyingParty) -> String {
+    mallory.opens(&app.auth_request("openid").url).await;
+    let form = mallory.page().form_with("SAMLRequest").unwrap();
+    let field = form.fields.iter().find(|(name, _)| name == "RelayState").unwrap();
+    field.1.clone()
+}
+
+#[tokio::test]
+async fn a_response_that_is_not_valid_is_a_page_and_a_log_line() {
+    let site = Site::start().await;
+    let (server, mut alice, app) = world(&site, "    allowedGroups: [admins]\n").await;
+    let request = app.auth_request("openid");
+    comes_to_the_idp(&mut alice, &request).await;
+    let form = alice.page().form_with("SAMLResponse").unwrap();
+    let response = form.fields.iter().find(|(name, _)| name == "SAMLResponse").unwrap();
+    let xml = String::from_utf8(STANDARD.decode(&response.1).unwrap()).unwrap();
+    let forged = STANDARD.encode(xml.replace(">alice-1<", ">admin-1<"));
+    let page = alice.submits_from_another_site(form.clone().fill("SAMLResponse", &forged)).await;
+    assert_eq!(page.status, 400);
+    assert!(page.text().contains("changed after it was signed"), "{}", page.text());
+    assert!(server.log().contains("the response was changed after it was signed"));
+    // In none of the allowed groups.
+    site.says.lock().unwrap().attributes.retain(|(name, _)| *name != "groups");
+    comes_to_the_idp(&mut alice, &app.auth_request("openid")).await;
+    let form = alice.page().form_with("SAMLResponse").unwrap();
+    let page = alice.submits_from_another_site(form).await;
+    assert_eq!(page.status, 403);
+    assert!(page.text().contains("admins"), "{}", page.text());
+}
+
+/// The cookies of a real browser: the response is posted from another site.
+#[tokio::test]
+async fn browser_alice_signs_in_with_saml_by_herself() {
+    if Need::Browser.is_missing() {
+        return;
+    }
+    let site = Site::start().await;
+    let (_server, _, app) = world(&site, "").await;
+    let chromium = Chromium::with(Display::DESKTOP).await;
+    let request = app.auth_request("openid email");
+    chromium.opens(&request.url).await;
+    let url = chromium.waits_for_url(&request.redirect_uri).await;
+    let answer = app.redeems(&request, &AuthResponse::at(&url)).await;
+    let claims = verified(answer.id_token(), &app.gets("/keys").await.json);
+    assert_eq!(claims["email"], "alice@example.com");
+}

@@ -1,0 +1,196 @@
+//! The list of clusters: what people and their tools find at `/clusters`, and how an API server is set up for one.
+
+use serde_json::{Value, json};
+
+use crate::world::{
+    ALICE, ALICE_PASSWORD, ApiServer, BOB, BOB_PASSWORD, Client, Need, Server, SignedInClient,
+    World, refusal,
+};
+
+/// Production for administrators, staging for everybody.
+fn world(base: World) -> World {
+    let ca = base.dir().join("production-ca.pem");
+    let pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+    std::fs::write(&ca, pem).unwrap();
+    let clusters = format!(
+        "clusters:\n- name: production\n  description: Frankfurt <b>1</b>\n  server: https://api.production.example.com:6443\n  \
+         certificateAuthority: {}\n  clientID: kubernetes\n  groups: [admins]\n  namespace: apps\n- name: staging\n  \
+         server: https://api.staging.example.com\n",
+        ca.display()
+    );
+    base.client(Client::public("kubernetes"))
+        .client(Client::public("staging"))
+        .with("oauth2:\n  skipApprovalScreen: true")
+        .with(&clusters)
+}
+
+async fn access_token(server: &Server, scopes: &str, who: (&str, &str)) -> String {
+    let (mut person, app) = (server.browser(), server.relying_party("kubernetes"));
+    let request = app.auth_request(scopes);
+    let arrival = person.logs_in(&request, who.0, who.1).await;
+    app.redeems(&request, &arrival).await.access_token().to_owned()
+}
+
+fn names(list: &Value) -> Vec<&str> {
+    list["clusters"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_tool_lists_the_clusters_of_its_persons_groups() {
+    let server = world(World::new()).start().await;
+    let app = server.relying_party("kubernetes");
+    let alices = access_token(&server, "openid groups", (ALICE, ALICE_PASSWORD)).await;
+    let list = app.gets_as(&alices, "/clusters").await;
+    assert_eq!(list.page.header("cache-control"), Some("no-store"));
+    let data = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCk1JSUIKLS0tLS1FTkQgQ0VSVElGSUNBVEUtLS0tLQo=";
+    assert_eq!(
+        list.json,
+        json!({"clusters": [
+            {"name": "production", "description": "Frankfurt <b>1</b>",
+             "server": "https://api.production.example.com:6443", "certificateAuthorityData": data,
+             "clientID": "kubernetes", "namespace": "apps"},
+            {"name": "staging", "description": "", "server": "https://api.staging.example.com",
+             "clientID": "staging"},
+        ]})
+    );
+    // Bob is in no group; a token without the scope tells of none.
+    let bobs = access_token(&server, "openid groups", (BOB, BOB_PASSWORD)).await;
+    assert_eq!(names(&app.gets_as(&bobs, "/clusters").await.json), ["staging"]);
+    let without = access_token(&server, "openid", (ALICE, ALICE_PASSWORD)).await;
+    assert_eq!(names(&app.gets_as(&without, "/clusters").await.json), ["staging"]);
+    // Ended with its grant, like every access token; and nobody without one sees JSON.
+    app.posts("/revoke", &[("token", &alices)]).await;
+    let ended = app.gets_as(&alices, "/clusters").await;
+    assert_eq!((ended.status, ended.error()), (401, "invalid_token"));
+    assert_eq!(app.gets_as("x", "/clusters").await.status, 401);
+}
+
+#[tokio::test]
+async fn alice_finds_her_clusters_on_a_page() {
+    let server = world(World::new()).start().await;
+    let mut alice = server.browser();
+    alice.opens(server.url("/clusters")).await;
+    let page = alice.signs_in(ALICE, ALICE_PASSWORD).await;
+    assert!(page.url.path().ends_with("/clusters"), "she comes back: {}", page.url);
+    let login = format!("kubectl countersign login {} production", server.issuer());
+    for shown in ["production", "Frankfurt <b>1</b>", "https://api.staging.example.com", &login] {
+        assert!(page.text().contains(shown), "{shown}: {}", page.text());
+    }
+    let home = alice.opens(server.url("/")).await;
+    assert!(home.link("Your clusters").is_some(), "{}", home.text());
+    let file = alice.get(server.url("/clusters/production/kubeconfig")).await;
+    assert_eq!(file.header("content-type"), Some("application/yaml"));
+    let name = file.header("content-disposition").unwrap();
+    assert_eq!(name, "attachment; filename=\"production.kubeconfig\"");
+    for line in [
+        "current-context: \"production\"",
+        "server: \"https://api.production.example.com:6443\"",
+        "namespace: \"apps\"",
+        "interactiveMode: IfAvailable",
+        "\"--oidc-client-id=kubernetes\"",
+        &format!("\"--oidc-issuer-url={}\"", server.issuer()),
+    ] {
+        assert!(file.body.contains(line), "{line}: {}", file.body);
+    }
+    let both = alice.get(server.url("/clusters/kubeconfig")).await;
+    assert!(both.body.contains("\"production\"") && both.body.contains("\"staging\""));
+
+    let mut bob = server.browser();
+    bob.opens(server.url("/clusters")).await;
+    let page = bob.signs_in(BOB, BOB_PASSWORD).await;
+    assert!(page.text().contains("staging") && !page.text().contains("production"));
+    assert_eq!(bob.get(server.url("/clusters/production/kubeconfig")).await.status, 404);
+    let nobody = server.browser().get(server.url("/clusters/staging/kubeconfig")).await;
+    assert_eq!(nobody.status, 303, "signed out: to the login");
+}
+
+#[tokio::test]
+async fn wrong_clusters_do_not_start() {
+    let clusters = "clusters:\n- {name: 'a b', server: https://a.example}\n- {name: kubernetes, server: ftp://a}\n\
+                    - {name: kubernetes, server: http://a.example, clientID: kubernets}\n";
+    let world = World::new().client(Client::public("kubernetes")).with(clusters);
+    let said = world.refuses_to_start().await;
+    for expected in [
+        "clusters[0].name: holds characters that cannot stand in a path",
+        "clusters[0].name: \"a b\" is no client in this file",
+        "clusters[1].server: found \"ftp://a\"",
+        "clusters[2].name: kubernetes is the name of another cluster above",
+        "clusters[2].server: is http",
+        "clusters[2].clientID: \"kubernets\" is no client in this file, did you mean kubernetes?",
+    ] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+}
+
+fn printed(server: &Server, more: &[&str]) -> String {
+    let arguments = ["kubernetes", "config", "CONFIG", "--cluster", "production"];
+    let output = server.runs_command(&[&arguments[..], more].concat(), &[]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Kubernetes' own code takes what is printed, knows Alice by it, and refuses the token of another cluster.
+#[tokio::test]
+async fn kubernetes_takes_the_printed_configuration() {
+    if Need::Kubernetes.is_missing() {
+        return;
+    }
+    let server = world(World::https()).start().await;
+    let ca = server.ca_file().display().to_string();
+    let scopes = "openid email groups offline_access";
+    let token = SignedInClient::sign_in_alice(&server, "kubernetes", scopes).await.id_token;
+    let others = SignedInClient::sign_in_alice(&server, "staging", scopes).await.id_token;
+    for version in ["v1", "v1beta1"] {
+        let yaml = printed(&server, &["--format", version, "--certificate-authority", &ca]);
+        let mut api = ApiServer::configured(&yaml);
+        let seen = api.authenticates(&token);
+        assert_eq!(seen["username"], format!("oidc:{ALICE}"), "{version}: {seen}");
+        assert_eq!(seen["groups"], json!(["oidc:admins", "oidc:developers"]), "{version}");
+        let why = refusal(&api.authenticates(&others));
+        assert!(why.contains("audience"), "a token for one cluster is useless at another: {why}");
+        // And the program itself finds nothing wrong with it.
+        let file = server.file(&format!("{version}.yaml"));
+        std::fs::write(&file, &yaml).unwrap();
+        let said = printed(&server, &["--lint", file.to_str().unwrap()]);
+        assert!(said.contains("no problem found"), "{said}");
+    }
+    let flags = printed(&server, &["--format", "flags"]);
+    let file = server.file("flags.yaml");
+    std::fs::write(&file, &flags).unwrap();
+    let said = printed(&server, &["--lint", file.to_str().unwrap()]);
+    assert!(said.contains("no problem found"), "{said}");
+    assert!(flags.contains("--oidc-client-id=kubernetes"), "{flags}");
+    assert!(!flags.contains("signing-algs"), "RS256 is what plain flags accept: {flags}");
+}
+
+#[tokio::test]
+async fn an_existing_configuration_is_checked() {
+    let server = world(World::new()).start().await;
+    let file = server.file("authentication.yaml");
+    let yaml = format!(
+        "apiVersion: apiserver.config.k8s.io/v1\nkind: AuthenticationConfiguration\njwt:\n- issuer:\n    url: {}/\n    \
+         audiences: [staging]\n  claimMappings:\n    username: {{claim: email}}\n",
+        server.issuer()
+    );
+    std::fs::write(&file, yaml).unwrap();
+    let path = file.to_str().unwrap();
+    let output = server.runs_command(
+        &["kubernetes", "config", "CONFIG", "--cluster", "production", "--lint", path],
+        &[],
+    );
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stdout).unwrap();
+    for expected in [
+        "authentication.yaml:5:10: error: the issuer is",
+        "error: audiences does not name kubernetes",
+        "error: audiences names staging: tokens for the cluster staging work here",
+        "error: username.prefix is missing",
+        "warning: claimMappings.groups is missing",
+    ] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+    let unknown =
+        server.runs_command(&["kubernetes", "config", "CONFIG", "--cluster", "nowhere"], &[]);
+    let said = String::from_utf8(unknown.stderr).unwrap();
+    assert!(said.contains("no cluster nowhere in production, staging"), "{said}");
+}
