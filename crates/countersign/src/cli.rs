@@ -275,7 +275,7 @@ pub struct ServeArguments {
 }
 
 /// Addresses that come before those of the file, with Dex's names.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct AddressArguments {
     /// Listen here instead of at web.http
     #[arg(long, value_name = "HOST:PORT")]

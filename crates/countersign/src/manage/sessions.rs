@@ -171,7 +171,7 @@ fn render_sessions(page: &SessionPageView, terminal: &Terminal) -> String {
         cells.into_iter().take(columns.len()).collect()
     };
     let rows: Vec<Vec<Cell>> = page.sessions.iter().map(row).collect();
-    table(terminal, columns, &rows) + &next_page(page.next.as_deref(), terminal)
+    table(terminal, columns, &rows) + next_page(page.next.as_deref(), terminal).as_str()
 }
 
 fn state(ended: Option<&EndedView>) -> Cell {
