@@ -64,8 +64,13 @@ pub struct AuthorizationResponse {
 const ANY_ORIGIN: &str = "https://origin.invalid";
 
 impl AuthorizationResponse {
-    pub fn code(request: &AuthRequest, issuer: &IssuerUrl, code: String) -> Self {
-        Self::of(&request.redirect_uri, request.response_mode, vec![("code", code)])
+    /// A code, tokens or both.
+    pub fn success(
+        request: &AuthRequest,
+        issuer: &IssuerUrl,
+        fields: Vec<(&'static str, String)>,
+    ) -> Self {
+        Self::of(&request.redirect_uri, request.response_mode, fields)
             .with(request.state.as_deref(), issuer)
     }
 
@@ -106,20 +111,23 @@ impl AuthorizationResponse {
         self
     }
 
-    /// The redirect URI with the fields added to its query; `None` for a URI that is no URL, which a
+    /// The redirect URI with the fields added to its query, or as its fragment; `None` for a URI that is no URL, which a
     /// registered one never is.
     pub fn location(&self) -> Option<String> {
         // A registered path of this host, as Dex accepts it, stays one.
         let is_path = self.redirect_uri.starts_with('/');
-        let absolute = if is_path { format!("{ANY_ORIGIN}{}", self.redirect_uri) } else { self.redirect_uri.clone() };
-        let mut url = Url::parse(&absolute).ok()?;
-        for (name, value) in &self.fields {
-            url.query_pairs_mut().append_pair(name, value);
+        let origin = if is_path { ANY_ORIGIN } else { "" };
+        let mut url = Url::parse(&format!("{origin}{}", self.redirect_uri)).ok()?;
+        if self.mode == ResponseMode::Fragment {
+            let mut fragment = url::form_urlencoded::Serializer::new(String::new());
+            let fragment = fragment.extend_pairs(&self.fields).finish();
+            url.set_fragment(Some(&fragment));
+        } else {
+            for (name, value) in &self.fields {
+                url.query_pairs_mut().append_pair(name, value);
+            }
         }
-        match is_path {
-            true => url.as_str().strip_prefix(ANY_ORIGIN).map(str::to_owned),
-            false => Some(url.into()),
-        }
+        url.as_str().strip_prefix(origin).map(str::to_owned)
     }
 
     pub fn field(&self, name: &str) -> Option<&str> {
