@@ -62,7 +62,7 @@ const OWNERS: [(&str, &str); 12] = [
 ];
 
 /// The crates of the workspace that each crate may depend on (design: Crates).
-const CRATE_DEPENDENCIES: [(&str, &[&str]); 10] = [
+const CRATE_DEPENDENCIES: [(&str, &[&str]); 11] = [
     // Uses a running server over HTTP only.
     ("countersign-bench", &[]),
     ("countersign-core", &[]),

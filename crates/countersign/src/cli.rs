@@ -372,6 +372,7 @@ pub struct CheckArguments {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::CommandFactory as _;
 
     const ID: &str = "-hFq2vCkzX0bQG7Yt9_4dJmWn3RsLaEi";
 
