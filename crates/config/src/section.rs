@@ -72,7 +72,9 @@ impl<'a> Section<'a> {
 
     /// Present, and neither null nor an empty text: Go writes an absent text as an empty one.
     pub fn is_given(&self, key: &'static str) -> bool {
-        self.item(key).is_some_and(|item| !matches!(&item.node.value, Value::Scalar { text, .. } if text.is_empty()))
+        self.item(key).is_some_and(
+            |item| !matches!(&item.node.value, Value::Scalar { text, .. } if text.is_empty()),
+        )
     }
 
     /// The value at a key; null counts as absent, as in Go. The last of a repeated key wins there,

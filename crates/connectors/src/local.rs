@@ -24,10 +24,7 @@ mod users;
 pub use users::{LocalUser, read_users};
 
 /// The connector Dex adds for `enablePasswordDB`, and the handle to its stored users.
-pub fn connector(
-    users: Vec<LocalUser>,
-    hashing: Hashing,
-) -> (Connector, Arc<dyn LocalUsers>) {
+pub fn connector(users: Vec<LocalUser>, hashing: Hashing) -> (Connector, Arc<dyn LocalUsers>) {
     let local = Arc::new(Local::new(users, hashing));
     let users = Arc::clone(&local) as Arc<dyn LocalUsers>;
     let connector = Connector {
@@ -101,7 +98,9 @@ impl LocalUsers for Local {
         for user in stored {
             match LocalUser::of_stored(user) {
                 Ok(user) => users.push(user),
-                Err(why) => tracing::error!(user_id = %user.user_id, reason = %why, "a stored user cannot sign in"),
+                Err(why) => {
+                    tracing::error!(user_id = %user.user_id, reason = %why, "a stored user cannot sign in")
+                }
             }
         }
         let dummies = self.directory().dummies.renewed(&users);
@@ -159,7 +158,8 @@ impl PasswordLogin for Local {
         let directory = self.directory();
         let user = directory.users.get(&email);
         trace.response(if user.is_some() { "found" } else { "no such user" });
-        let Some(hash) = user.map(|user| &user.hash).or_else(|| directory.dummies.of(&email)) else {
+        let Some(hash) = user.map(|user| &user.hash).or_else(|| directory.dummies.of(&email))
+        else {
             return Err(misconfigured("the hash for unknown users could not be made".to_owned()));
         };
         let reads_all = hash.reads_all_of(password);
@@ -265,9 +265,13 @@ impl LocalUser {
     /// `Err` says why the user could not sign in; never with the hash.
     fn of_stored(user: &StoredUser) -> Result<Self, String> {
         if user.user_id.is_empty() {
-            return Err("it has no user id, so its claim sub would be that of everybody without one".to_owned());
+            return Err(
+                "it has no user id, so its claim sub would be that of everybody without one"
+                    .to_owned(),
+            );
         }
-        let hash = PasswordHash::parse(user.hash.expose()).map_err(|bad| format!("the hash {bad}"))?;
+        let hash =
+            PasswordHash::parse(user.hash.expose()).map_err(|bad| format!("the hash {bad}"))?;
         Ok(Self {
             email: user.email.clone(),
             hash: Arc::new(hash),

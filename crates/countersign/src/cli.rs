@@ -334,7 +334,9 @@ impl AddressArguments {
     /// `Err` names the option that is no address.
     pub fn parse(&self) -> Result<Addresses, String> {
         let parse = |flag: &str, given: &Option<String>| {
-            let Some(text) = given.as_ref().filter(|text| !text.is_empty()) else { return Ok(None) };
+            let Some(text) = given.as_ref().filter(|text| !text.is_empty()) else {
+                return Ok(None);
+            };
             let listen = Listen::parse(text);
             listen.map(Some).ok_or_else(|| format!("{flag}: found {text:?}, expected host:port"))
         };

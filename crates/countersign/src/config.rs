@@ -109,11 +109,7 @@ pub struct Addresses {
 }
 
 /// Every block is read, whatever the others say, so that all problems are told at once.
-fn read_blocks(
-    root: &Section<'_>,
-    env: Environment<'_>,
-    addresses: &Addresses,
-) -> Option<Config> {
+fn read_blocks(root: &Section<'_>, env: Environment<'_>, addresses: &Addresses) -> Option<Config> {
     let issuer = issuer::read(root);
     let storage = storage::read(root);
     let root_keys = root_keys::read(root, storage.as_ref(), env);

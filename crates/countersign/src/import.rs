@@ -79,7 +79,9 @@ async fn import(config: &Config, arguments: &ImportArguments) -> Result<(), Stri
     let written = write(&app, data).await;
     app.issuer.store.close().await;
     println!("\nTaken over:\n{}", report::lines(&written?).trim_end());
-    println!("Dex's own data is as it was. Start countersign with the same configuration file now.");
+    println!(
+        "Dex's own data is as it was. Start countersign with the same configuration file now."
+    );
     Ok(())
 }
 
@@ -118,7 +120,8 @@ async fn write(app: &App, data: DexData) -> Result<countersign_store::ImportSumm
 /// Without a terminal `--yes` is required.
 fn confirmed() -> Result<bool, String> {
     if !io::stdin().is_terminal() {
-        return Err("nothing was written: standard input is no terminal to confirm on; add --yes".to_owned());
+        return Err("nothing was written: standard input is no terminal to confirm on; add --yes"
+            .to_owned());
     }
     eprint!("\nWrite this? Type yes: ");
     let _flushed = io::stderr().flush();

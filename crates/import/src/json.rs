@@ -57,7 +57,8 @@ pub(crate) fn read(text: &str) -> Result<DexData, ReadError> {
 }
 
 fn kubernetes(items: &[Value]) -> DexData {
-    let mut data = DexData { source: "custom resources of Kubernetes".to_owned(), ..DexData::default() };
+    let mut data =
+        DexData { source: "custom resources of Kubernetes".to_owned(), ..DexData::default() };
     for item in items {
         let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
         let is_dex = text(item.get("apiVersion")).is_some_and(|v| v.starts_with("dex.coreos.com/"));

@@ -15,7 +15,6 @@ pub mod report;
 pub mod source;
 mod sql_dump;
 
-
 pub use apply::apply;
 pub use dex::DexData;
 pub use plan::{Plan, plan};

@@ -76,7 +76,11 @@ pub async fn plan(issuer: &Issuer, data: DexData) -> Result<Plan, IssuerError> {
         keys: Keys::default(),
         sessions: Vec::new(),
         consents: Vec::new(),
-        skipped: data.unreadable.iter().map(|what| Skipped::new(what, "it cannot be read")).collect(),
+        skipped: data
+            .unreadable
+            .iter()
+            .map(|what| Skipped::new(what, "it cannot be read"))
+            .collect(),
         warnings: Vec::new(),
         found: vec![
             ("clients", data.clients.len()),
@@ -101,11 +105,7 @@ pub async fn plan(issuer: &Issuer, data: DexData) -> Result<Plan, IssuerError> {
     Ok(plan)
 }
 
-async fn plan_objects(
-    issuer: &Issuer,
-    data: &DexData,
-    plan: &mut Plan,
-) -> Result<(), IssuerError> {
+async fn plan_objects(issuer: &Issuer, data: &DexData, plan: &mut Plan) -> Result<(), IssuerError> {
     let present = issuer.store.stored_objects().await?;
     let mut converted: Vec<Converted> = Vec::new();
     converted.extend(data.connectors.iter().map(|dex| connector(issuer, dex)));

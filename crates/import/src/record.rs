@@ -123,7 +123,8 @@ impl Record {
 pub(crate) fn time(text: &str) -> Option<Timestamp> {
     let text = text.trim().trim_end_matches("UTC").trim_end();
     // PostgreSQL shortens `+00:00` to `+00`.
-    let bare = text.len() > 19 && text.get(text.len() - 3..).is_some_and(|z| z.starts_with(['+', '-']));
+    let bare =
+        text.len() > 19 && text.get(text.len() - 3..).is_some_and(|z| z.starts_with(['+', '-']));
     let text = if bare { format!("{text}:00") } else { text.to_owned() };
     let at: Timestamp = text.parse().ok()?;
     (at.millis() > 0).then_some(at)
@@ -148,7 +149,9 @@ mod tests {
         ] {
             assert_eq!(time(text), expected, "{text}");
         }
-        for zero in ["0001-01-01 00:00:00 UTC", "1000-01-01 00:00:00.000", "", "0001-01-01T00:00:00Z"] {
+        for zero in
+            ["0001-01-01 00:00:00 UTC", "1000-01-01 00:00:00.000", "", "0001-01-01T00:00:00Z"]
+        {
             assert_eq!(time(zero), None, "{zero}");
         }
     }

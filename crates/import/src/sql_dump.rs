@@ -49,9 +49,10 @@ impl Dump {
         let mut columns = Columns::new();
         loop {
             // What follows is a constraint or a key, unless it is the name of a column.
-            let is_column = !["PRIMARY", "KEY", "UNIQUE", "CONSTRAINT", "INDEX", "FOREIGN", "CHECK"]
-                .iter()
-                .any(|word| scanner.is_at_keyword(word));
+            let is_column =
+                !["PRIMARY", "KEY", "UNIQUE", "CONSTRAINT", "INDEX", "FOREIGN", "CHECK"]
+                    .iter()
+                    .any(|word| scanner.is_at_keyword(word));
             if is_column {
                 columns.push((scanner.name()?, scanner.word().to_lowercase()));
             }
@@ -104,7 +105,8 @@ impl Dump {
     /// Those that the statement names, else all of the table.
     fn columns(&self, scanner: &mut Scanner<'_>, table: &str) -> Result<Columns, ReadError> {
         let created = self.tables.get(table);
-        let all = created.ok_or_else(|| scanner.error(&format!("no CREATE TABLE {table} before")))?;
+        let all =
+            created.ok_or_else(|| scanner.error(&format!("no CREATE TABLE {table} before")))?;
         if !scanner.take('(') {
             return Ok(all.clone());
         }

@@ -15,7 +15,8 @@ use std::time::Duration;
 use countersign_core::event::EventKind;
 use countersign_core::{Event, Secret, Timestamp};
 use countersign_jose::{
-    Algorithm, Claims, Expected, KeyPair, MacKeys, RootKeys, SealingKeys, Signer, Verifiers, key_set,
+    Algorithm, Claims, Expected, KeyPair, MacKeys, RootKeys, SealingKeys, Signer, Verifiers,
+    key_set,
 };
 use countersign_store::{SecretRow, SigningKeyRow, Store};
 
@@ -156,7 +157,8 @@ async fn read(
     let of_dex = || imported.iter().filter(|key| key.expires_at + KEPT_AFTER > now);
     let also = of_dex().filter(|key| !rows.iter().any(|row| row.kid == key.kid));
     let newest_first = rows.iter().rev().map(|row| &row.public_jwk);
-    let public: Vec<&str> = newest_first.chain(also.map(|key| &key.public_jwk)).map(String::as_str).collect();
+    let public: Vec<&str> =
+        newest_first.chain(also.map(|key| &key.public_jwk)).map(String::as_str).collect();
     let published: Arc<str> = key_set(&public).into();
     let jwks: Vec<String> = public.into_iter().map(str::to_owned).collect();
     let imported_jwks: Vec<String> = of_dex().map(|key| key.public_jwk.clone()).collect();

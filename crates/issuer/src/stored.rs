@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use countersign_core::stored::canonical_email;
 use countersign_core::{
-    Client, ClientId, ConnectorFactory, ConnectorId, GrantType, LocalUsers, Secret, StoredConnector,
-    StoredUser,
+    Client, ClientId, ConnectorFactory, ConnectorId, GrantType, LocalUsers, Secret,
+    StoredConnector, StoredUser,
 };
 use countersign_jose::RootKeys;
 use countersign_store::{LogoutRules, ObjectKind, StoredObject};
@@ -135,7 +135,9 @@ pub fn client_of(root: &RootKeys, object: &StoredObject) -> Result<Client, Issue
         public: document.public,
         allowed_connectors: document.allowed_connectors,
         post_logout_redirect_uris: document.post_logout_redirect_uris,
-        backchannel_logout_uri: document.backchannel_logout_uri.and_then(|uri| Url::parse(&uri).ok()),
+        backchannel_logout_uri: document
+            .backchannel_logout_uri
+            .and_then(|uri| Url::parse(&uri).ok()),
         ends_with_browser: document.ends_with_browser,
         ..Client::default()
     })
@@ -204,7 +206,10 @@ pub fn connector_object(
     sealed(root, ObjectKind::Connector, connector.id.as_str(), &document)
 }
 
-pub fn connector_of(root: &RootKeys, object: &StoredObject) -> Result<StoredConnector, IssuerError> {
+pub fn connector_of(
+    root: &RootKeys,
+    object: &StoredObject,
+) -> Result<StoredConnector, IssuerError> {
     let document: ConnectorDocument = opened(root, object)?;
     Ok(StoredConnector {
         id: document.id,

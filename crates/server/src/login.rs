@@ -18,8 +18,8 @@ pub mod next_step;
 pub mod password;
 
 use axum::response::Response;
-use countersign_core::{ConnectorId, Timestamp};
 use countersign_core::connector::Refusal;
+use countersign_core::{ConnectorId, Timestamp};
 use countersign_issuer::IssuerError;
 use countersign_issuer::login::{BrowserBinding, PendingLogin, SignedInBrowser};
 

@@ -7,8 +7,8 @@ mod read;
 
 use std::collections::BTreeMap;
 
-pub use read::{read, state};
 pub(crate) use read::{is_unclaimed_postgres, is_unclaimed_sqlite};
+pub use read::{read, state};
 
 /// Column names with their texts.
 pub type DexRow = BTreeMap<String, Option<String>>;

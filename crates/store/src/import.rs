@@ -201,7 +201,8 @@ async fn insert_session(
     insert_session_row(conn, &import.session, now).await?;
     for ImportedGrant { grant, token_id, token_hash } in &grants {
         insert_grant(conn, grant).await?;
-        let sql = "INSERT INTO imported_refresh_tokens (id, token_hash, grant_id) VALUES ($1, $2, $3)";
+        let sql =
+            "INSERT INTO imported_refresh_tokens (id, token_hash, grant_id) VALUES ($1, $2, $3)";
         conn.execute(sql, &[token_id.into(), token_hash.into(), (&grant.id).into()]).await?;
     }
     Ok(u64::try_from(grants.len()).unwrap_or(u64::MAX))

@@ -71,7 +71,8 @@ pub use error::{OpenError, StoreError};
 pub use events::{EventQuery, StoredEvent};
 pub use grants::{Rotate, Rotation};
 pub use import::{
-    Import, ImportSummary, ImportedConsent, ImportedGrant, ImportedKey, ImportedSession, ImportedToken,
+    Import, ImportSummary, ImportedConsent, ImportedGrant, ImportedKey, ImportedSession,
+    ImportedToken,
 };
 pub use keys::{DropSigningKeyNow, DroppedSigningKey, SecretRow, SigningKeyRow};
 pub use location::{Location, PostgresOptions, SslMode};
@@ -82,8 +83,8 @@ pub use search::{FoundSession, SessionCount, SessionPage};
 pub use sessions::SignedOut;
 pub use shared::{LogoutRules, StatementCounts};
 pub use sign_in::{SignIn, SignInOutcome};
-pub use stored_objects::{ObjectChange, ObjectKind, StoredObject};
 pub use snapshots::{Missing, Snapshot};
+pub use stored_objects::{ObjectChange, ObjectKind, StoredObject};
 
 use engine::{DexTables, Engine, Operation};
 use shared::Shared;

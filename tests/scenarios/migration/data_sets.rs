@@ -69,7 +69,8 @@ impl DataSet {
 pub async fn taken_over(world: World, from: &str) -> Server {
     let mut server = world.start().await;
     server.stop().await;
-    let done = server.runs_command(&["import", "dex", "--from", from, "--config", "CONFIG", "--yes"], &[]);
+    let done =
+        server.runs_command(&["import", "dex", "--from", from, "--config", "CONFIG", "--yes"], &[]);
     let said = String::from_utf8_lossy(&done.stdout).into_owned();
     assert!(done.status.success(), "{said}\n{}", String::from_utf8_lossy(&done.stderr));
     server.assert_no_secret_in("the report", &said);

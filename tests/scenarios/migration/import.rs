@@ -194,7 +194,8 @@ async fn an_import_can_be_repeated_and_what_was_rotated_since_is_named() {
     let answer = app.refreshes(data.current_token("alice-web-one")).await;
     assert_eq!(answer.status, 200);
     server.stop().await;
-    let again = server.runs_command(&["import", "dex", "--from", from, "--config", "CONFIG", "--yes"], &[]);
+    let again =
+        server.runs_command(&["import", "dex", "--from", from, "--config", "CONFIG", "--yes"], &[]);
     let said = String::from_utf8(again.stdout).unwrap();
     assert!(said.contains("Taken over:\n  nothing"), "{said}");
     let rotated = server.runs_command(&["import", "rotated", "--config", "CONFIG"], &[]);

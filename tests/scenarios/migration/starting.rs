@@ -44,10 +44,16 @@ async fn dexs_own_sqlite_file_serves_after_an_import_from_itself() {
 async fn storages_of_dex_alone_are_named_with_the_steps_to_take() {
     for (storage, steps) in [
         ("{type: kubernetes, config: {inCluster: true}}", ["kubectl get", "--from dex.json"]),
-        ("{type: etcd, config: {namespace: dex/, endpoints: [h]}}", ["etcdctl get --prefix dex/", "--from dex.json"]),
+        (
+            "{type: etcd, config: {namespace: dex/, endpoints: [h]}}",
+            ["etcdctl get --prefix dex/", "--from dex.json"],
+        ),
         (
             "{type: mysql, config: {database: d, user: u, host: db.example.com, password: p}}",
-            ["mysqldump --hex-blob --single-transaction -h db.example.com -u u -p d", "--from dex.sql"],
+            [
+                "mysqldump --hex-blob --single-transaction -h db.example.com -u u -p d",
+                "--from dex.sql",
+            ],
         ),
     ] {
         let world = World::new().with(&format!("storage: {storage}"));

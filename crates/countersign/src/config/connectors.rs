@@ -90,7 +90,8 @@ fn read_connector(
 fn check_id(section: &Section<'_>, id: &str, local_enabled: bool, ids: &[String]) {
     let plain = |c: char| (c.is_ascii_graphic() || c == ' ') && !"/\\?#%\"<>".contains(c);
     if !id.chars().all(plain) || id == "." || id == ".." || id.trim() != id {
-        let expected = "a path segment: printable ASCII without / \\ ? # % \" < >, and no space at its ends";
+        let expected =
+            "a path segment: printable ASCII without / \\ ? # % \" < >, and no space at its ends";
         section.error("id", format!("found {id:?}, expected {expected}"));
     } else if local_enabled && id == LOCAL {
         section

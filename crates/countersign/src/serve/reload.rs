@@ -11,8 +11,8 @@ use countersign_server::{CurrentApp, ReloadState};
 use tokio::sync::{mpsc, watch};
 
 use super::plan::{Plan, ending_sessions};
-use super::watch::{FileWatch, LOOK_INTERVAL};
 use super::read_again;
+use super::watch::{FileWatch, LOOK_INTERVAL};
 use crate::cli::ServeArguments;
 use crate::config::Config;
 use crate::logging::LogHandle;

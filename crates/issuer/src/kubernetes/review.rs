@@ -44,11 +44,7 @@ impl Issuer {
         matched.then_some(Cluster { client, webhook })
     }
 
-    pub async fn review(
-        &self,
-        cluster: &Cluster,
-        token: &Secret,
-    ) -> Result<Review, IssuerError> {
+    pub async fn review(&self, cluster: &Cluster, token: &Secret) -> Result<Review, IssuerError> {
         let (client, webhook) = (&*cluster.client, &cluster.webhook);
         // ID tokens alone: an access token is for us, and whoever is shown one could show it on.
         let expected = Expected {

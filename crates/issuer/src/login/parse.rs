@@ -97,10 +97,7 @@ impl Issuer {
         })
     }
 
-    fn prove_client<'a>(
-        &self,
-        params: &'a Params,
-    ) -> Result<(Arc<Client>, &'a str), Untrusted> {
+    fn prove_client<'a>(&self, params: &'a Params) -> Result<(Arc<Client>, &'a str), Untrusted> {
         for parameter in ["client_id", "redirect_uri"] {
             if params.is_repeated(parameter) {
                 return Err(Untrusted::Ambiguous { parameter });

@@ -110,7 +110,11 @@ impl Issuer {
     }
 
     /// The connector of this id, if the envelope's client may use it.
-    pub fn connector_for(&self, pending: &PendingLogin, id: &ConnectorId) -> Option<Arc<Connector>> {
+    pub fn connector_for(
+        &self,
+        pending: &PendingLogin,
+        id: &ConnectorId,
+    ) -> Option<Arc<Connector>> {
         let client = self.clients.behind(&pending.request)?;
         let asked = pending.request.connector.as_ref();
         self.connectors

@@ -208,10 +208,7 @@ impl Issuer {
         Ok(valid(session, Some(snapshot)))
     }
 
-    pub fn seal_upstream(
-        &self,
-        data: Option<&Secret>,
-    ) -> Result<Option<String>, IssuerError> {
+    pub fn seal_upstream(&self, data: Option<&Secret>) -> Result<Option<String>, IssuerError> {
         data.map(|data| self.root.seal(UPSTREAM_DATA, data.expose().as_bytes()))
             .transpose()
             .map_err(IssuerError::from)

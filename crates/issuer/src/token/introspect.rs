@@ -60,7 +60,9 @@ impl Issuer {
             Some(_) => None,
             None => self.read_refresh_token(token).await?,
         };
-        let Some(id) = self.grant_named_by(token).await? else { return Ok(Introspection::default()) };
+        let Some(id) = self.grant_named_by(token).await? else {
+            return Ok(Introspection::default());
+        };
         let Some((grant, session)) = self.store.grant(&id).await? else {
             return Ok(Introspection::default());
         };

@@ -96,7 +96,9 @@ async fn show(
 ) -> Result<Response, PageError> {
     let pairs = admin.query();
     let (found, problem) = match question(app, &pairs) {
-        Ok(Some((user, client))) => (Some(app.issuer.explain(&user, client.as_deref()).await?), None),
+        Ok(Some((user, client))) => {
+            (Some(app.issuer.explain(&user, client.as_deref()).await?), None)
+        }
         Ok(None) => (None, None),
         Err(bad) => (None, Some(bad)),
     };
@@ -140,10 +142,7 @@ async fn show(
     Ok(page(app, status, PagePolicy::Standalone, shown.render()))
 }
 
-fn question(
-    app: &App,
-    pairs: &Pairs,
-) -> Result<Option<(String, Option<Arc<Client>>)>, FieldError> {
+fn question(app: &App, pairs: &Pairs) -> Result<Option<(String, Option<Arc<Client>>)>, FieldError> {
     let fields = Fields::new(pairs, &["user", "client"], app.issuer.now())?;
     let Some(user) = fields.text("user") else { return Ok(None) };
     let client = match fields.text("client").map(ClientId::new) {

@@ -2,9 +2,9 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use countersign_core::ClientId;
 use countersign_core::client::OUT_OF_BAND;
 use countersign_core::scopes::GROUPS;
-use countersign_core::ClientId;
 use countersign_issuer::IssuerError;
 use countersign_issuer::login::{
     Approval, ApprovalDecision, AuthorizationResponse, BrowserBinding, ConnectorChoice,

@@ -1,9 +1,9 @@
 //! What every page shares. Built once at start and lent to each page.
 
-use crate::theme::{self, ThemeFiles};
 use super::assets;
 use super::messages::{ENGLISH, Messages};
 use super::name::Name;
+use crate::theme::{self, ThemeFiles};
 
 /// `frontend.theme`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -14,13 +14,17 @@ const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 pub fn read(section: &Section<'_>, dir: &Path, theme: &str) -> ThemeFiles {
     if theme.contains(['/', '\\']) || theme.starts_with('.') {
-        section.error("theme", format!("found {theme:?}, expected the name of a folder below themes"));
+        section
+            .error("theme", format!("found {theme:?}, expected the name of a folder below themes"));
         return ThemeFiles::default();
     }
     if !dir.is_dir() {
         // Dex's own image has one, and files that name it are used with other images.
         let found = dir.display().to_string();
-        section.warning("dir", format!("the folder {found:?} does not exist: the pages look as without it"));
+        section.warning(
+            "dir",
+            format!("the folder {found:?} does not exist: the pages look as without it"),
+        );
         return ThemeFiles::default();
     }
     warn_of_templates(section, &dir.join("templates"));
@@ -33,7 +37,8 @@ pub fn read(section: &Section<'_>, dir: &Path, theme: &str) -> ThemeFiles {
     };
     if files.styles.is_none() && files.logo.is_none() && files.favicon.is_none() {
         let what = "none of styles.css, logo.png and favicon.png";
-        section.warning("dir", format!("has {what} in themes/{theme}: the pages look as without it"));
+        section
+            .warning("dir", format!("has {what} in themes/{theme}: the pages look as without it"));
     }
     files
 }

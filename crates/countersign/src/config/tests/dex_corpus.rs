@@ -39,12 +39,21 @@ fn what_dex_serves_and_is_served_here_with_a_warning() {
             "contains a space: the scope audience:server:client_id: cannot name this client",
         ),
         // The folder of Dex's image, and an own theme in it.
-        ("frontend: {dir: /srv/dex/web, theme: company}", "does not exist: the pages look as without it"),
-        ("frontend: {extra: {tos: 'https://a/'}}", "it fills in Dex's templates, which are not used"),
+        (
+            "frontend: {dir: /srv/dex/web, theme: company}",
+            "does not exist: the pages look as without it",
+        ),
+        (
+            "frontend: {extra: {tos: 'https://a/'}}",
+            "it fills in Dex's templates, which are not used",
+        ),
     ] {
         let loaded = load(&with(block));
         let found = lines(&loaded);
-        assert!(found.iter().any(|line| line.contains("warning") && line.contains(warning)), "{found:?}");
+        assert!(
+            found.iter().any(|line| line.contains("warning") && line.contains(warning)),
+            "{found:?}"
+        );
         assert!(loaded.config.is_some(), "{found:?}");
     }
 }
@@ -57,15 +66,15 @@ fn what_dex_serves_and_is_refused_here_for_a_danger() {
             "enablePasswordDB: true\nstaticPasswords: [{email: a@b.c, username: a, hash: $2a$10$2b2cU8CPhOTaGrs1HRQuAueS7JTT5ZHsHSzYiFPm1leZck7Mc8T4W}]",
             "staticPasswords[0].userID: is missing: with Dex all users without one have the same sub",
         ),
-        (
-            "connectors: [{type: authproxy, id: p, name: P, config: {}}]",
-            "trustedProxies",
-        ),
+        ("connectors: [{type: authproxy, id: p, name: P, config: {}}]", "trustedProxies"),
         (
             "staticClients: [{id: a, name: A, secretEnv: NOWHERE, redirectURIs: ['https://a/cb']}]",
             "the environment variable NOWHERE is not set",
         ),
-        ("staticClients: [{id: a, name: A, secret: s, redirectURIs: ['//b/cb']}]", "expected an absolute URI"),
+        (
+            "staticClients: [{id: a, name: A, secret: s, redirectURIs: ['//b/cb']}]",
+            "expected an absolute URI",
+        ),
     ] {
         let found = said(block);
         assert!(found.iter().any(|line| line.contains(danger)), "{found:?}");
@@ -78,7 +87,10 @@ fn what_dex_serves_and_is_refused_here_for_a_danger() {
 fn a_file_is_judged_with_the_addresses_of_the_command_line() {
     let text = "issuer: https://login.example.com/dex\nstorage: {type: memory}\nexpiry: {idTokens: 10m}\n\
                 connectors: [{type: mockCallback, id: mock, name: Mock}]\n";
-    assert_eq!(lines(&load(text)), ["1:1: web: is missing: web.http or web.https says where to listen"]);
+    assert_eq!(
+        lines(&load(text)),
+        ["1:1: web: is missing: web.http or web.https says where to listen"]
+    );
     let addresses = Addresses { web_http: Listen::parse("0.0.0.0:5556"), ..Addresses::default() };
     let loaded =
         countersign_config::read(text, Path::new("config.yaml"), &no_environment, false, |root| {
