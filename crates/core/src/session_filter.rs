@@ -41,6 +41,9 @@ pub struct SessionFilter {
     /// Exactly this person: connector and user id, as in `sub`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub person: Option<(ConnectorId, String)>,
+    /// One of these; empty: any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sessions: Vec<SessionId>,
     /// All except this session.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub except: Option<SessionId>,

@@ -32,7 +32,7 @@ fn unusual_settings_get_a_warning() {
         ),
         (
             "frontend: {dir: /x}",
-            "2:17: warning: frontend.dir: is a key of Dex that is not supported yet",
+            "2:17: warning: frontend.dir: the folder \"/x\" does not exist: the pages look as without it",
         ),
         (
             "frontend: {logoURL: 'https://x/logo.png'}",
