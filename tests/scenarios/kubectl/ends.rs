@@ -97,7 +97,11 @@ async fn a_valid_token_is_handed_out_while_the_server_is_down() {
     assert!(printed.failure().contains("cannot reach"), "{}", printed.stderr);
     assert_eq!(alice.opened().len(), 1, "no tab for a server that is down");
     server.restart().await;
-    assert_ne!(alice.runs_command(&alice.get_token()).token(), token, "refreshed: nothing was lost");
+    assert_ne!(
+        alice.runs_command(&alice.get_token()).token(),
+        token,
+        "refreshed: nothing was lost"
+    );
     assert_eq!(alice.opened().len(), 1);
 }
 

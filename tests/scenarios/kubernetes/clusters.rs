@@ -148,7 +148,10 @@ async fn kubernetes_accepts_the_printed_configuration() {
         assert_eq!(seen["username"], format!("oidc:{ALICE}"), "{version}: {seen}");
         assert_eq!(seen["groups"], json!(["oidc:admins", "oidc:developers"]), "{version}");
         let reason = refusal(&api.authenticates(&others));
-        assert!(reason.contains("audience"), "a token for one cluster is useless at another: {reason}");
+        assert!(
+            reason.contains("audience"),
+            "a token for one cluster is useless at another: {reason}"
+        );
         // And the program itself finds nothing wrong with it.
         let file = server.file(&format!("{version}.yaml"));
         std::fs::write(&file, &yaml).unwrap();

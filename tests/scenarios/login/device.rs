@@ -53,7 +53,11 @@ pub async fn types_code<'a>(browser: &'a mut Browser, server: &Server, code: &st
 }
 
 /// Confirms the device, and signs in if the form appears.
-pub async fn confirms_device<'a>(browser: &'a mut Browser, login: &str, password: &str) -> &'a Page {
+pub async fn confirms_device<'a>(
+    browser: &'a mut Browser,
+    login: &str,
+    password: &str,
+) -> &'a Page {
     browser.clicks("It is mine").await;
     if browser.page().form_with("password").is_some() {
         browser.signs_in(login, password).await;
