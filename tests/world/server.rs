@@ -43,6 +43,14 @@ impl World {
         server.log()
     }
 
+    /// What the program says when it is run with these arguments before any server was started; `CONFIG` stands
+    /// for the configuration file. Waits for its end.
+    pub fn runs_before_start(&self, arguments: &[&str]) -> Output {
+        let server = self.clone().prepare();
+        server.write_config();
+        server.runs_command(arguments, &[])
+    }
+
     fn prepare(self) -> Server {
         let secrets = Secrets::default();
         for person in &self.people {
@@ -57,7 +65,7 @@ impl World {
             certificates::write(self.dir(), self.ip);
         }
         let clock = match self.has_clock {
-            true => TestClock::movable(self.dir()),
+            true => TestClock::movable(self.dir(), self.starts_at),
             false => TestClock::default(),
         };
         Server { world: self, process: None, log: Log::default(), secrets, clock }
@@ -191,6 +199,32 @@ impl Server {
         self.wait().await
     }
 
+    /// Changes the configuration file. The server is sent no signal.
+    pub fn rewrites_config(&mut self, change: impl FnOnce(World) -> World) {
+        self.world = change(self.world.clone());
+        for person in &self.world.people {
+            self.secrets.remember(&format!("the password of {}", person.email), &person.password);
+        }
+        for client in &self.world.clients {
+            let secret = client.secret.as_deref().unwrap_or_default();
+            self.secrets.remember(&format!("the secret of {}", client.id), secret);
+        }
+        self.write_config();
+    }
+
+    /// Sends a signal, such as `HUP`.
+    pub fn sends_signal(&self, name: &str) {
+        let pid = self.pid().to_string();
+        let sent = Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Stops it and returns its configuration, to be started by other means.
+    pub async fn into_world(mut self) -> World {
+        assert!(self.stop().await.success());
+        self.world.clone()
+    }
+
     /// Sends SIGKILL.
     pub fn kill(&mut self) {
         let Some(mut process) = self.process.take() else { return };
@@ -219,10 +253,18 @@ impl Server {
         assert!(!log.contains("panicked at"), "the server panicked:\n{log}");
     }
 
-    fn spawn(&mut self) {
+    /// In one step, as an editor or a configuration management does it.
+    fn write_config(&self) -> PathBuf {
         let config = self.world.dir().join(format!("{}.yaml", self.world.ip));
-        std::fs::write(&config, self.world.yaml()).unwrap();
-        std::fs::set_permissions(&config, Permissions::from_mode(0o600)).unwrap();
+        let next = config.with_extension("next");
+        std::fs::write(&next, self.world.yaml()).unwrap();
+        std::fs::set_permissions(&next, Permissions::from_mode(0o600)).unwrap();
+        std::fs::rename(next, &config).unwrap();
+        config
+    }
+
+    fn spawn(&mut self) {
+        let config = self.write_config();
         let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
         command.arg("serve").arg(config).current_dir(self.world.dir());
         command.env_clear().env("RUST_BACKTRACE", "1").envs(self.world.env.iter().cloned());

@@ -3,6 +3,7 @@
 //! No I/O: nothing here reads a clock, opens a socket or queries a database. This crate depends on no other
 //! crate of the workspace.
 
+pub mod claim_descriptions;
 pub mod client;
 pub mod clock;
 pub mod connector;
@@ -20,6 +21,7 @@ pub mod scopes;
 pub mod secret;
 pub mod session;
 pub mod session_filter;
+pub mod stored;
 pub mod text;
 pub mod trace;
 
@@ -39,4 +41,5 @@ pub use scopes::Scopes;
 pub use secret::Secret;
 pub use session::{Code, Grant, Session};
 pub use session_filter::{SessionFilter, SessionState};
+pub use stored::{ConnectorFactory, LocalUsers, StoredConnector, StoredUser};
 pub use trace::Trace;

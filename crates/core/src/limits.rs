@@ -7,8 +7,8 @@ pub struct Limits {
     pub connections: usize,
     /// Concurrent streams of one HTTP/2 connection (RFC 9113 section 5.1.2).
     pub streams_per_connection: u32,
-    /// Request bodies that are being read at the same time, over all connections. Each takes up to 64 KiB.
-    /// Further requests with a body are answered with 503.
+    /// Request bodies that are held at the same time, over all connections: 64 KiB of memory for each. Short bodies
+    /// take less. When the memory is in use, further requests with a body are answered with 503.
     pub request_bodies: usize,
     /// Request line and headers of one request together, in bytes.
     pub header_bytes: usize,
@@ -35,7 +35,7 @@ impl Default for Limits {
             connections: 2048,
             streams_per_connection: 32,
             request_bodies: 256,
-            header_bytes: 64 * 1024,
+            header_bytes: 96 * 1024,
             hashing_threads: None,
             hashing_queue: 64,
             device_requests: DeviceRequestLimits { total: 2000, per_address: 50 },

@@ -1,13 +1,18 @@
 //! The command line: every command with its arguments and help texts.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
+use url::Url;
 
+use crate::config::{Addresses, Listen};
+
+use crate::generate::GenerateCommand;
 pub use crate::manage::OutputFormat;
 use crate::manage::{
-    CommonArguments, EventArguments, ExplainArguments, KeyCommand, SessionCommand, is_hyphenated_id,
+    CommonArguments, EventArguments, ExplainArguments, KeyCommand, ReloadArguments, SessionCommand,
+    UserCommand, is_hyphenated_id,
 };
 
 /// An OpenID Connect identity provider for the accounts a company already has.
@@ -21,8 +26,22 @@ pub struct Cli {
 impl Cli {
     /// Parses the process's arguments; prints a message and exits when they are wrong.
     pub fn from_process() -> Self {
-        Self::parse_from(with_ids_last(std::env::args_os()))
+        Self::parse_from(with_ids_last(without_program_name(std::env::args_os()).into_iter()))
     }
+}
+
+/// Leaves out a first argument that repeats the name of the program: Dex's chart and its users run `dex serve FILE` in the
+/// image, whose entry point is this program.
+fn without_program_name(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let is_name = |argument: &OsString| {
+        let name = Path::new(argument).file_name().and_then(|name| name.to_str());
+        matches!(name, Some("dex" | "countersign"))
+    };
+    let mut arguments: Vec<OsString> = arguments.collect();
+    if arguments.get(1).is_some_and(is_name) {
+        arguments.remove(1);
+    }
+    arguments
 }
 
 /// Moves ids that begin with `-`, as 1 of 64 did in earlier versions, behind `--`: clap would take them for
@@ -67,7 +86,14 @@ pub enum Command {
         #[command(subcommand)]
         command: SessionCommand,
     },
-    /// List and rotate the signing keys
+    /// Block users, list the blocked ones and lift their blocks
+    Users {
+        #[command(flatten)]
+        common: CommonArguments,
+        #[command(subcommand)]
+        command: UserCommand,
+    },
+    /// List, rotate and drop the signing keys
     Keys {
         #[command(flatten)]
         common: CommonArguments,
@@ -88,15 +114,79 @@ pub enum Command {
         #[command(flatten)]
         common: CommonArguments,
     },
+    /// Take over the data of a Dex, so that its users stay signed in
+    #[command(subcommand)]
+    Import(ImportCommand),
+    /// Make a running server read its configuration file again, or show what that would change
+    Reload {
+        #[command(flatten)]
+        arguments: ReloadArguments,
+        #[command(flatten)]
+        common: CommonArguments,
+    },
+    /// Copy the SQLite database into a new file while servers use it
+    ///
+    /// The root key is not in the copy: keep it somewhere else.
+    Backup(BackupArguments),
+    /// Succeed if the server on this machine is ready; for container engines
+    Healthcheck(HealthcheckArguments),
+    /// Print shell completions, or write man pages; for packages
+    #[command(subcommand)]
+    Generate(GenerateCommand),
     /// Print configuration for a Kubernetes API server
     #[command(subcommand)]
     Kubernetes(KubernetesCommand),
+    /// Run the example application: sign in, and see what an application gets
+    ///
+    /// It shows the tokens with each claim explained, and what an API server would make of them.
+    ExampleApp(ExampleAppArguments),
     /// Print the version
     Version {
         /// Print text or JSON
         #[arg(long, value_enum, default_value = "table")]
         output: OutputFormat,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ImportCommand {
+    /// Take over keys, refresh tokens, clients, passwords and connectors; prints first what it would do
+    ///
+    /// Dex's data is only read. Stop Dex first: what it issues afterwards is not taken over. It can be repeated:
+    /// what is there already stays as it is.
+    Dex(ImportArguments),
+    /// List the clients whose refresh tokens were rotated or ended since: after a return to Dex they sign in again
+    Rotated(RotatedArguments),
+}
+
+#[derive(Debug, Args)]
+pub struct ImportArguments {
+    /// Dex's storage: an SQLite file, postgres://…, a dump of MySQL or PostgreSQL, or what `kubectl get -o json`
+    /// or `etcdctl get -w json` printed
+    #[arg(long, value_name = "FILE|URL")]
+    pub from: String,
+    /// Configuration file: Dex's own, with the storage of this program
+    #[arg(long, value_name = "FILE", env = "COUNTERSIGN_CONFIG", hide_env_values = true)]
+    pub config: PathBuf,
+    /// Print what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask
+    #[arg(long, conflicts_with = "dry_run")]
+    pub yes: bool,
+    /// Report unknown keys as warnings and not as errors (Dex ignores them)
+    #[arg(long)]
+    pub lenient: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RotatedArguments {
+    /// Configuration file
+    #[arg(long, value_name = "FILE", env = "COUNTERSIGN_CONFIG", hide_env_values = true)]
+    pub config: PathBuf,
+    /// Print a table or JSON
+    #[arg(long, value_enum, default_value = "table")]
+    pub output: OutputFormat,
 }
 
 #[derive(Debug, Subcommand)]
@@ -167,10 +257,65 @@ pub struct WebhookConfigArguments {
 }
 
 #[derive(Debug, Args)]
+pub struct ExampleAppArguments {
+    /// Issuer URL, exactly as in the issuer's discovery document
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:5556/dex")]
+    pub issuer: String,
+    /// Client id
+    #[arg(long, value_name = "ID", default_value = "example-app")]
+    pub client_id: String,
+    /// Client secret; leave it out for a public client
+    #[arg(
+        long,
+        value_name = "SECRET",
+        env = "COUNTERSIGN_EXAMPLE_APP_SECRET",
+        hide_env_values = true
+    )]
+    pub client_secret: Option<String>,
+    /// Redirect URI of the client; this program answers at its host, port and path
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:5555/callback")]
+    pub redirect_uri: Url,
+    /// Listen here instead of at the host and port of the redirect URI
+    #[arg(long, value_name = "HOST:PORT")]
+    pub listen: Option<String>,
+    /// PEM file with the certificate authority of the issuer, beside the system's
+    #[arg(long, value_name = "FILE")]
+    pub issuer_root_ca: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct BackupArguments {
+    /// The file to write, which must not exist
+    pub file: PathBuf,
+    /// Configuration file of the server
+    #[arg(long, value_name = "FILE", env = "COUNTERSIGN_CONFIG", hide_env_values = true)]
+    pub config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct HealthcheckArguments {
+    /// Configuration file whose telemetry.http is asked. Default: 127.0.0.1:5558
+    pub file: Option<PathBuf>,
+    /// Ask this address instead
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+}
+
+#[derive(Clone, Debug, Args)]
 pub struct ServeArguments {
     /// Configuration file
     #[arg(env = "COUNTERSIGN_CONFIG", hide_env_values = true)]
     pub file: PathBuf,
+    #[command(flatten)]
+    pub addresses: AddressArguments,
+    /// Report unknown keys as warnings and not as errors (Dex ignores them)
+    #[arg(long)]
+    pub lenient: bool,
+}
+
+/// Addresses that come before those of the file, with Dex's names.
+#[derive(Clone, Debug, Default, Args)]
+pub struct AddressArguments {
     /// Listen here instead of at web.http
     #[arg(long, value_name = "HOST:PORT")]
     pub web_http_addr: Option<String>,
@@ -180,9 +325,28 @@ pub struct ServeArguments {
     /// Listen here instead of at telemetry.http
     #[arg(long, value_name = "HOST:PORT")]
     pub telemetry_addr: Option<String>,
-    /// Report unknown keys as warnings and not as errors (Dex ignores them)
-    #[arg(long)]
-    pub lenient: bool,
+    /// Accepted so that command lines of Dex work; there is no gRPC API yet
+    #[arg(long, value_name = "HOST:PORT")]
+    pub grpc_addr: Option<String>,
+}
+
+impl AddressArguments {
+    /// `Err` names the option that is no address.
+    pub fn parse(&self) -> Result<Addresses, String> {
+        let parse = |flag: &str, given: &Option<String>| {
+            let Some(text) = given.as_ref().filter(|text| !text.is_empty()) else {
+                return Ok(None);
+            };
+            let listen = Listen::parse(text);
+            listen.map(Some).ok_or_else(|| format!("{flag}: found {text:?}, expected host:port"))
+        };
+        Ok(Addresses {
+            web_http: parse("--web-http-addr", &self.web_http_addr)?,
+            web_https: parse("--web-https-addr", &self.web_https_addr)?,
+            telemetry: parse("--telemetry-addr", &self.telemetry_addr)?,
+            grpc: parse("--grpc-addr", &self.grpc_addr)?,
+        })
+    }
 }
 
 #[derive(Debug, Args)]
@@ -190,6 +354,9 @@ pub struct CheckArguments {
     /// Configuration file
     #[arg(env = "COUNTERSIGN_CONFIG", hide_env_values = true)]
     pub file: PathBuf,
+    /// The file is judged with these, as serve takes it
+    #[command(flatten)]
+    pub addresses: AddressArguments,
     /// Report unknown keys as warnings and not as errors (Dex ignores them)
     #[arg(long)]
     pub lenient: bool,
@@ -206,8 +373,10 @@ pub struct CheckArguments {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use clap::CommandFactory;
+
+    use super::*;
+    use clap::CommandFactory as _;
 
     const ID: &str = "-hFq2vCkzX0bQG7Yt9_4dJmWn3RsLaEi";
 
@@ -221,7 +390,7 @@ mod tests {
 
     /// Issue 9, item 14.
     #[test]
-    fn ids_that_begin_with_a_hyphen_are_ids_wherever_they_stand() {
+    fn ids_that_begin_with_a_hyphen_are_accepted_everywhere() {
         for arguments in [
             &["sessions", "show", ID, "--config", "a.yaml"][..],
             &["sessions", "end", ID, "other", "--config", "a.yaml"],
@@ -235,7 +404,20 @@ mod tests {
         assert!(parse(&["sessions", "end", "--evrything"]).unwrap_err().contains("--everything"));
     }
 
-    /// Every option and argument of every command says what it does.
+    #[test]
+    fn the_command_line_of_dex_is_accepted() {
+        for (line, expected) in [
+            ("countersign dex serve a.yaml", "countersign serve a.yaml"),
+            ("/usr/bin/dex serve a.yaml", "/usr/bin/dex serve a.yaml"),
+            ("x /usr/local/bin/dex serve dex", "x serve dex"),
+        ] {
+            let arguments = line.split(' ').map(OsString::from);
+            let kept = without_program_name(arguments);
+            assert_eq!(kept.join(std::ffi::OsStr::new(" ")), expected);
+        }
+    }
+
+    /// Every option and argument has a help text.
     #[test]
     fn every_option_has_a_help_text() {
         fn undocumented(command: &clap::Command) -> Vec<String> {

@@ -1,13 +1,15 @@
-//! One YAML file to one [`Config`], or a list of everything wrong with it.
+//! Reads one YAML file into a [`Config`], or into a list of all its problems.
 //!
-//! Text becomes a tree with places (`yaml`), the environment is put in where Dex puts it
-//! (`expand`), and one file per block of the configuration reads its keys and says what it finds
-//! wrong. Nothing here opens a port, a database or a connection, and no message repeats a secret.
+//! The text becomes a tree with positions (`yaml`), environment variables are expanded where Dex does
+//! (`expand`), and one file per block of the configuration reads its keys and reports what is wrong. Nothing
+//! here opens a port, a database or a connection, and no message contains a secret.
 
 mod admin;
+pub mod blocks;
 mod clients;
 mod clusters;
 mod connectors;
+mod example_app;
 mod issuer;
 mod lifetimes;
 mod limits;
@@ -16,6 +18,7 @@ mod oauth2;
 mod pages;
 mod root_keys;
 mod storage;
+mod stored_connectors;
 mod summary;
 mod web;
 
@@ -26,7 +29,8 @@ use countersign_config::{Environment, Item, Section};
 use countersign_core::{Client, Connector, ConnectorId, GrantType, KubernetesCluster, Limits};
 use countersign_issuer::admin::AdminPolicy;
 
-pub use connectors::PasswordDb;
+pub use connectors::{LOCAL, PasswordDb};
+pub use example_app::ExampleApp;
 pub use issuer::Issuer;
 pub use lifetimes::{Algorithm, Expiry, Sessions, Signer};
 pub use limits::RetentionPolicy;
@@ -35,16 +39,17 @@ pub use oauth2::{OAuth2, Pkce};
 pub use pages::{Frontend, LogFormat, LogLevel, Logger, Theme};
 pub use root_keys::RootKeys;
 pub use storage::{SslMode, Storage};
+pub use stored_connectors::StoredConnectors;
 pub use web::{Headers, Https, TlsVersion, Web};
 
-/// Everything the file says, defaults filled in.
+/// The whole configuration, with defaults.
 #[derive(Clone)]
 pub struct Config {
     pub issuer: Issuer,
     pub storage: Storage,
     pub root_keys: RootKeys,
     pub web: Web,
-    /// Where health and metrics are told; `None`: nowhere.
+    /// Where health and metrics are served; `None`: nowhere.
     pub telemetry: Option<Listen>,
     pub logger: Logger,
     pub frontend: Frontend,
@@ -57,12 +62,16 @@ pub struct Config {
     pub clients: Vec<Client>,
     pub clusters: Vec<KubernetesCluster>,
     pub admin: AdminPolicy,
+    /// The example application beside the server.
+    pub example_app: Option<ExampleApp>,
     /// In the order of the file; the password database is not among them.
     pub connectors: Vec<Connector>,
-    /// Of connectors with `grantTypes`: what they are limited to.
+    /// The grant types that connectors with `grantTypes` are limited to.
     pub connector_grant_types: HashMap<ConnectorId, Vec<GrantType>>,
     /// The connector `local`, which comes after the others.
     pub password_db: Option<PasswordDb>,
+    /// To tell this version of the file from another.
+    pub blocks: blocks::Blocks,
 }
 
 /// The outcome of reading a file. Displays as one line per problem.
@@ -70,25 +79,51 @@ pub type Loaded = countersign_config::Loaded<Config>;
 
 /// Reads a configuration file. `lenient`: unknown keys are warnings.
 pub fn load(file: &Path, env: Environment<'_>, lenient: bool) -> Loaded {
-    countersign_config::load(file, env, lenient, |root| read_blocks(root, env))
+    load_with(file, env, lenient, &Addresses::default())
 }
 
-/// Every block is read, whatever the others say, so that all problems are told at once.
-fn read_blocks(root: &Section<'_>, env: Environment<'_>) -> Option<Config> {
+/// As [`load`], with addresses of the command line, which come before those of the file, as in Dex: the file is
+/// judged as it is with them.
+pub fn load_with(
+    file: &Path,
+    env: Environment<'_>,
+    lenient: bool,
+    addresses: &Addresses,
+) -> Loaded {
+    countersign_config::load(file, env, lenient, |root| read_blocks(root, env, addresses))
+}
+
+/// As a lenient [`load`], for a command that does not listen: the file need not say where.
+pub fn load_without_listener(file: &Path, env: Environment<'_>) -> Loaded {
+    let anywhere = Addresses { web_http: Listen::parse("127.0.0.1:0"), ..Addresses::default() };
+    load_with(file, env, true, &anywhere)
+}
+
+/// Addresses of the command line.
+#[derive(Clone, Debug, Default)]
+pub struct Addresses {
+    pub web_http: Option<Listen>,
+    pub web_https: Option<Listen>,
+    pub telemetry: Option<Listen>,
+    pub grpc: Option<Listen>,
+}
+
+/// Every block is read whatever the others contain, so that all problems are reported at once.
+fn read_blocks(root: &Section<'_>, env: Environment<'_>, addresses: &Addresses) -> Option<Config> {
     let issuer = issuer::read(root);
     let storage = storage::read(root);
     let root_keys = root_keys::read(root, storage.as_ref(), env);
-    let web = web::read(root);
-    let telemetry = web::read_telemetry(root);
+    let web = web::read(root, addresses);
+    let telemetry = addresses.telemetry.clone().or(web::read_telemetry(root));
     let logger = pages::read_logger(root);
-    let frontend = pages::read_frontend(root);
-    let oauth2 = oauth2::read(root);
+    let frontend = pages::read_frontend(root, env);
     let expiry = lifetimes::read_expiry(root);
     let signer = lifetimes::read_signer(root);
     let sessions = lifetimes::read_sessions(root);
     let limits = limits::read_limits(root);
     let retention = limits::read_retention(root);
     let upstreams = connectors::read(root);
+    let oauth2 = oauth2::read(root, &upstreams.ids);
     let known = clients::Known {
         connectors: &upstreams.ids,
         sessions: &sessions,
@@ -98,6 +133,7 @@ fn read_blocks(root: &Section<'_>, env: Environment<'_>) -> Option<Config> {
     let clients = clients::read(root, &known);
     let clusters = clusters::read(root, &clients);
     let admin = admin::read(root, &clients, &upstreams.ids);
+    let example_app = example_app::read(root, &clients);
     root.not_supported("grpc", false);
     root.not_supported("mfa", true);
     Some(Config {
@@ -117,13 +153,15 @@ fn read_blocks(root: &Section<'_>, env: Environment<'_>) -> Option<Config> {
         clients,
         clusters,
         admin,
+        example_app,
         connectors: upstreams.connectors,
         connector_grant_types: upstreams.grant_types,
         password_db: upstreams.password_db,
+        blocks: blocks::read(root),
     })
 }
 
-/// Only texts, each with its place.
+/// Text only, each with its position.
 fn text_items<'a>(section: &Section<'a>, key: &'static str) -> Vec<(Item<'a>, String)> {
     let items = section.items(key);
     items.into_iter().filter_map(|item| item.text().map(|text| (item, text))).collect()

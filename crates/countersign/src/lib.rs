@@ -1,12 +1,17 @@
-//! The program as a library, so that tests reach what `main` is made of.
+//! The program as a library, so that tests can use its parts.
 //!
-//! It reads the command line and the configuration, wires the other rooms together, listens and
-//! drains. It never decides anything about a login, a token or a row.
+//! It reads the command line and the configuration, connects the other crates, starts and stops the server. It decides
+//! nothing about a login, a token or a row.
 
+pub mod backup;
 pub mod check;
 pub mod cli;
 mod config;
+pub mod example_app;
+pub mod generate;
 pub mod hash_password;
+pub mod healthcheck;
+pub mod import;
 pub mod kubernetes;
 mod logging;
 pub mod manage;

@@ -1,11 +1,12 @@
-//! The log: one line an event, on standard error, as text for a person or JSON for a machine.
+//! The log: one line per event on standard error, as text or JSON.
 //!
-//! Fields of the request (its id, the client's address) stand on every line of it. Whatever a stranger
-//! sent is escaped, so that a line is one line.
+//! Fields of a request (its id, the client's address) are on every line about it. Input is escaped, so that
+//! an event is always one line.
 
 mod line;
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
@@ -15,25 +16,44 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, registry};
+use tracing_subscriber::{Layer, Registry, registry, reload};
 
 use crate::config::{LogFormat, LogLevel, Logger};
 use crate::system_clock::SystemClock;
 use line::{Fields, Line};
 
-/// From here on everything is logged as configured.
-pub fn start(logger: &Logger) {
+/// Changes how the process logs while it runs.
+pub struct LogHandle {
+    filter: reload::Handle<Targets, Registry>,
+    format: Arc<RwLock<LineFormat>>,
+}
+
+impl LogHandle {
+    pub fn apply(&self, logger: &Logger) {
+        *self.format.write().unwrap_or_else(PoisonError::into_inner) = LineFormat::of(logger);
+        // Fails only when the subscriber is gone, and then nobody logs.
+        let _gone = self.filter.reload(targets(logger));
+    }
+}
+
+/// From here on everything is logged as configured. `None`: a subscriber was there already, and stays.
+pub fn start(logger: &Logger) -> Option<LogHandle> {
+    let (filter, handle) = reload::Layer::new(targets(logger));
+    let format = Arc::new(RwLock::new(LineFormat::of(logger)));
+    let lines = Lines { format: Arc::clone(&format) };
+    let started = registry().with(lines.with_filter(filter)).try_init();
+    started.ok().map(|()| LogHandle { filter: handle, format })
+}
+
+/// Libraries log only warnings and errors: their details may hold secrets.
+fn targets(logger: &Logger) -> Targets {
     let level = match logger.level {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Error => LevelFilter::ERROR,
     };
-    // Libraries are heard only when something is wrong: their details may hold what must not be told.
-    let targets = Targets::new().with_default(LevelFilter::WARN).with_target("countersign", level);
-    let lines = Lines { json: is_json(logger), excluded: logger.exclude_fields.clone() };
-    // A second start, as in tests, keeps the first.
-    let _already = registry().with(lines.with_filter(targets)).try_init();
+    Targets::new().with_default(LevelFilter::WARN).with_target("countersign", level)
 }
 
 /// Whether lines are JSON: as configured, by default unless standard error is a terminal.
@@ -44,9 +64,19 @@ pub fn is_json(logger: &Logger) -> bool {
     }
 }
 
-struct Lines {
+struct LineFormat {
     json: bool,
     excluded: Vec<String>,
+}
+
+impl LineFormat {
+    fn of(logger: &Logger) -> Self {
+        Self { json: is_json(logger), excluded: logger.exclude_fields.clone() }
+    }
+}
+
+struct Lines {
+    format: Arc<RwLock<LineFormat>>,
 }
 
 struct Collect<'a> {
@@ -82,7 +112,8 @@ impl Visit for Collect<'_> {
 
 impl Lines {
     fn collect(&self, record: impl FnOnce(&mut Collect<'_>)) -> Fields {
-        let mut collect = Collect { fields: Vec::new(), excluded: &self.excluded };
+        let format = self.format.read().unwrap_or_else(PoisonError::into_inner);
+        let mut collect = Collect { fields: Vec::new(), excluded: &format.excluded };
         record(&mut collect);
         collect.fields
     }
@@ -114,8 +145,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
         }
         let line =
             Line { at: SystemClock::uncorrected(), level: *event.metadata().level(), fields };
-        let text = if self.json { line.as_json() } else { line.as_text() };
-        // A log that cannot be written is no reason to stop answering.
+        let json = self.format.read().unwrap_or_else(PoisonError::into_inner).json;
+        let text = if json { line.as_json() } else { line.as_text() };
+        // A log that cannot be written must not stop the server.
         let _lost = io::stderr().lock().write_all(text.as_bytes());
     }
 }

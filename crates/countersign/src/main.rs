@@ -3,7 +3,10 @@
 use std::process::ExitCode;
 
 use countersign::cli::{Cli, Command, OutputFormat};
-use countersign::{check, hash_password, kubernetes, manage, serve};
+use countersign::{
+    backup, check, example_app, generate, hash_password, healthcheck, import, kubernetes, manage,
+    serve,
+};
 
 fn main() -> ExitCode {
     match Cli::from_process().command {
@@ -11,10 +14,17 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::HashPassword { output } => hash_password::run(output),
         Command::Sessions { common, command } => manage::sessions(&common, &command),
+        Command::Users { common, command } => manage::users(&common, &command),
         Command::Keys { common, command } => manage::keys(&common, &command),
         Command::Events { common, arguments } => manage::events(&common, &arguments),
         Command::Explain { common, arguments } => manage::explain(&common, &arguments),
+        Command::Import(command) => import::run(&command),
+        Command::Reload { common, arguments } => manage::reload(&common, &arguments),
+        Command::Backup(arguments) => backup::run(&arguments),
+        Command::Healthcheck(arguments) => healthcheck::run(&arguments),
+        Command::Generate(command) => generate::run(&command),
         Command::Kubernetes(command) => kubernetes::run(&command),
+        Command::ExampleApp(arguments) => example_app::run(&arguments),
         Command::Version { output } => {
             let (version, arch) = (env!("CARGO_PKG_VERSION"), std::env::consts::ARCH);
             match output {

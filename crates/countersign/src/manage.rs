@@ -1,4 +1,4 @@
-//! The administrator's commands: `countersign sessions|keys|events|explain`.
+//! The administrator's commands: `countersign sessions|users|keys|events|explain|reload`.
 //!
 //! One module per resource has its arguments, its calls and its rendering. A [`backend::Backend`] is the
 //! database of a configuration file, also when no server runs, or the API of a server; both answer with the
@@ -8,15 +8,18 @@
 mod api_client;
 mod arguments;
 mod backend;
+mod confirm;
 mod error;
 mod events;
 mod explain;
 mod keys;
 mod memberships;
 mod output;
+mod reload;
 mod sessions;
 mod table;
 mod terminal;
+mod users;
 
 use std::process::ExitCode;
 
@@ -30,7 +33,9 @@ pub use explain::ExplainArguments;
 pub use keys::KeyCommand;
 use output::OutputArguments;
 pub use output::OutputFormat;
+pub use reload::ReloadArguments;
 pub use sessions::SessionCommand;
+pub use users::UserCommand;
 
 /// Options of every administrator's command.
 #[derive(Clone, Debug, Args)]
@@ -46,6 +51,10 @@ pub fn sessions(common: &CommonArguments, command: &SessionCommand) -> ExitCode 
     run(common, async |backend, output| sessions::run(backend, output, command).await)
 }
 
+pub fn users(common: &CommonArguments, command: &UserCommand) -> ExitCode {
+    run(common, async |backend, output| users::run(backend, output, command).await)
+}
+
 pub fn keys(common: &CommonArguments, command: &KeyCommand) -> ExitCode {
     run(common, async |backend, output| keys::run(backend, output, command).await)
 }
@@ -56,6 +65,10 @@ pub fn events(common: &CommonArguments, arguments: &EventArguments) -> ExitCode 
 
 pub fn explain(common: &CommonArguments, arguments: &ExplainArguments) -> ExitCode {
     run(common, async |backend, output| explain::run(backend, output, arguments).await)
+}
+
+pub fn reload(common: &CommonArguments, arguments: &ReloadArguments) -> ExitCode {
+    run(common, async |backend, output| reload::run(backend, output, arguments).await)
 }
 
 /// Opens the backend and runs the command. An error is one line on standard error.

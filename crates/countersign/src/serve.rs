@@ -1,45 +1,61 @@
-//! `countersign serve`: read, open, bind, say hello, serve, drain.
+//! `countersign serve`: reads the configuration, binds the listeners, opens the database, serves, drains.
 
-mod certificates;
+mod example_app;
 mod greeting;
 mod housekeeping;
+mod plan;
+mod reload;
 mod signals;
+mod watch;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use countersign_config::Severity;
 use countersign_server::listen::{Certificate, Listener, ShutdownHandle};
-use countersign_server::{App, Health, routes, telemetry_routes};
+use countersign_server::{CurrentApp, ProcessState};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::cli::ServeArguments;
-use crate::config::{self, Config, Listen};
+use crate::config::{self, Config, Listen, Loaded};
+use crate::logging::LogHandle;
 use crate::system_clock::SystemClock;
+use crate::wiring::Shared;
 use crate::{logging, tls, wiring};
-use signals::Signals;
+use reload::Reloader;
+pub use signals::Signals;
+use signals::StopSignal;
+use watch::FileWatch;
 
-/// `EX_CONFIG` of sysexits: the configuration is at fault.
+/// `EX_CONFIG` of sysexits: a configuration error.
 pub const BAD_CONFIGURATION: u8 = 78;
-/// What is under way at the end has this long.
-const GRACE: Duration = Duration::from_secs(25);
+/// Requests in flight when the listeners close have this long. With the default `web.shutdownDelay` the whole stop takes
+/// less than the 30 seconds that Kubernetes waits.
+const GRACE: Duration = Duration::from_secs(20);
 
 pub fn run(arguments: &ServeArguments) -> ExitCode {
-    let env = |name: &str| std::env::var(name).ok();
-    let loaded = config::load(&arguments.file, &env, arguments.lenient);
+    let addresses = match arguments.addresses.parse() {
+        Ok(addresses) => addresses,
+        Err(why) => {
+            eprintln!("countersign: {why}");
+            return ExitCode::from(BAD_CONFIGURATION);
+        }
+    };
+    let loaded = load(arguments);
     let warnings: Vec<String> =
         loaded.problems.iter().map(|problem| loaded.line(problem)).collect();
     let report = loaded.to_string();
-    let Some(mut config) = loaded.config else {
+    let Some(config) = loaded.config else {
         eprint!("{report}");
         return ExitCode::from(BAD_CONFIGURATION);
     };
-    if let Err(why) = apply_flags(&mut config, arguments) {
-        eprintln!("countersign: {why}");
-        return ExitCode::from(BAD_CONFIGURATION);
+    if addresses.grpc.is_some() {
+        eprintln!("countersign: --grpc-addr has no effect: Dex's gRPC API is not there yet");
     }
-    logging::start(&config.logger);
+    let log = logging::start(&config.logger);
     for line in warnings {
         tracing::warn!("{line}");
     }
@@ -47,7 +63,7 @@ pub fn run(arguments: &ServeArguments) -> ExitCode {
         .enable_all()
         .build()
         .map_err(|e| e.to_string())
-        .and_then(|runtime| runtime.block_on(serve(&config, arguments)));
+        .and_then(|runtime| runtime.block_on(serve(config, arguments, log)));
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
@@ -60,28 +76,25 @@ pub fn run(arguments: &ServeArguments) -> ExitCode {
     }
 }
 
-fn apply_flags(config: &mut Config, arguments: &ServeArguments) -> Result<(), String> {
-    let parse = |flag: &str, given: &Option<String>| {
-        let Some(text) = given else { return Ok(None) };
-        let listen = Listen::parse(text);
-        listen.map(Some).ok_or_else(|| format!("{flag}: found {text:?}, expected host:port"))
-    };
-    if let Some(listen) = parse("--web-http-addr", &arguments.web_http_addr)? {
-        config.web.http = Some(listen);
-    }
-    if let Some(listen) = parse("--telemetry-addr", &arguments.telemetry_addr)? {
-        config.telemetry = Some(listen);
-    }
-    if let Some(listen) = parse("--web-https-addr", &arguments.web_https_addr)? {
-        let https = config.web.https.as_mut();
-        let https =
-            https.ok_or("--web-https-addr needs web.https, tlsCert and tlsKey in the file")?;
-        https.listen = listen;
-    }
-    Ok(())
+fn load(arguments: &ServeArguments) -> Loaded {
+    let env = |name: &str| std::env::var(name).ok();
+    // Those that are no addresses were refused at the start.
+    let addresses = arguments.addresses.parse().unwrap_or_default();
+    config::load_with(&arguments.file, &env, arguments.lenient, &addresses)
 }
 
-/// The ports, bound before anything else is begun.
+/// The file as it is now: what it says if it can be used, its errors, its warnings.
+fn read_again(arguments: &ServeArguments) -> (Option<Config>, Vec<String>, Vec<String>) {
+    let loaded = load(arguments);
+    let lines = |severity: Severity| {
+        let problems = loaded.problems.iter().filter(|problem| problem.severity == severity);
+        problems.map(|problem| loaded.line(problem)).collect::<Vec<String>>()
+    };
+    let (errors, warnings) = (lines(Severity::Error), lines(Severity::Warning));
+    (loaded.config, errors, warnings)
+}
+
+/// Ports are bound before anything else is started.
 struct Ports {
     web: Vec<Listener>,
     telemetry: Option<Listener>,
@@ -106,53 +119,78 @@ fn bind(config: &Config) -> Result<Ports, String> {
     Ok(Ports { web, telemetry, certificate })
 }
 
-async fn serve(config: &Config, arguments: &ServeArguments) -> Result<(), String> {
-    // Before anything can be asked of this process, so that no signal finds it unprepared.
+async fn serve(
+    config: Config,
+    arguments: &ServeArguments,
+    log: Option<LogHandle>,
+) -> Result<(), String> {
+    // Before anything is served, so that no signal ends the process by itself.
     let mut signals = Signals::listen()?;
-    let ports = bind(config)?;
-    let (clock, health) = (Arc::new(SystemClock::default()), Health::default());
-    let app = wiring::open(config, clock.clone(), health.clone()).await?;
-    housekeeping::check_clock(&app, &clock, &health).await;
-    let chores = tokio::spawn(housekeeping::go_on(app.clone(), clock, health.clone()));
-    let renewal = config.web.https.clone().zip(ports.certificate);
-    let renewal = renewal
-        .map(|(https, held)| tokio::spawn(certificates::renew(https, held, signals.hangups())));
+    let watch = FileWatch::new(reload::watched_files(arguments, &config));
+    let ports = bind(&config)?;
+    let clock = Arc::new(SystemClock::default());
+    let shared = Shared::new(&config, clock.clone());
+    let app = wiring::open(&config, &shared).await?;
+    housekeeping::check_clock(&app, &clock).await;
+    let (process, store) = (shared.process.clone(), app.issuer.store.clone());
+    let current = CurrentApp::new(app);
+    let background = tokio::spawn(housekeeping::run(current.clone(), clock));
     let (stop, telemetry_stop) = (ShutdownHandle::default(), ShutdownHandle::default());
     let mut web = JoinSet::new();
     for port in ports.web {
-        web.spawn(port.serve(routes(app.clone()), stop.clone()));
+        web.spawn(port.serve(current.web(), config.limits, process.clone(), stop.clone()));
     }
     let telemetry = ports.telemetry.map(|port| {
-        tokio::spawn(port.serve(telemetry_routes(app.clone()), telemetry_stop.clone()))
+        let (router, stop) = (current.telemetry(), telemetry_stop.clone());
+        tokio::spawn(port.serve(router, config.limits, process.clone(), stop))
     });
-    // A log of JSON lines has nothing else in it, also where standard output goes to the same place.
+    let example_app = example_app::start(&config, process.clone());
+    // A JSON log contains nothing else, also if standard output goes to the same place.
     if !logging::is_json(&config.logger) {
-        greeting::say(config, &arguments.file);
+        greeting::say(&config, &arguments.file, example_app.is_running());
     }
-    tokio::select! {
-        () = signals.asked_to_stop() => {}
+    let shutdown_delay = config.web.shutdown_delay;
+    let (requests, to_reload) = mpsc::channel(4);
+    process.set_reloader(requests);
+    let (arguments, certificate) = (arguments.clone(), ports.certificate);
+    let reloader = Reloader { arguments, config, current, shared, certificate, log, watch };
+    let reloader = tokio::spawn(reloader.run(signals.hangups(), to_reload));
+    let signal = tokio::select! {
+        signal = signals.stop() => signal,
         Some(ended) = web.join_next() => {
             let why = ended.map_err(|e| e.to_string())?;
             return why.map_err(|e| format!("a listener failed: {e}"));
         }
-    }
-    tracing::info!("stopping: no longer ready, finishing what is under way");
-    health.drain();
+    };
+    reloader.abort();
+    drain(signal, shutdown_delay, &process, &mut signals).await;
     stop.shut_down_within(GRACE);
     while web.join_next().await.is_some() {}
     telemetry_stop.shut_down_within(Duration::ZERO);
+    example_app.end().await;
     if let Some(telemetry) = telemetry {
         let _ended = telemetry.await;
     }
-    chores.abort();
-    if let Some(renewal) = renewal {
-        renewal.abort();
-    }
-    close(app).await;
+    background.abort();
+    store.close().await;
+    tracing::info!("stopped");
     Ok(())
 }
 
-async fn close(app: App) {
-    app.issuer.store.close().await;
-    tracing::info!("stopped");
+/// Not ready, but still accepting connections, for as long as load balancers need to notice. Responses end their
+/// HTTP/1.1 connections meanwhile. Nobody waits for a server that was interrupted at a terminal; a second signal ends
+/// the wait.
+async fn drain(signal: StopSignal, delay: Duration, process: &ProcessState, signals: &mut Signals) {
+    process.drain();
+    if signal == StopSignal::Terminate && !delay.is_zero() {
+        tracing::info!(
+            delay_seconds = delay.as_secs_f64(),
+            "stopping: not ready, still accepting connections"
+        );
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            _ = signals.stop() => {}
+        }
+    }
+    tracing::info!("stopping: no new connections, finishing the requests in flight");
 }

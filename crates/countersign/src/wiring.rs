@@ -1,57 +1,126 @@
-//! From a configuration to a running issuer: which word of the file becomes which word of the house.
+//! From a configuration to a running issuer.
 
+pub mod example_app;
 mod root_key;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use countersign_connectors::local;
 use countersign_connectors::password::{Hashing, HashingLimits};
-use countersign_core::{Clock, Connector, Limits};
+use countersign_core::{Clock, Connector, Limits, LocalUsers};
 use countersign_issuer::settings::{
     ApprovalPolicy, DevicePolicy, IssuerUrl, PkcePolicy, RefreshPolicy, Settings, SignOnPolicy,
 };
 use countersign_issuer::{
     CircuitBreakers, Clients, ConnectorHealth, Connectors, Issuer, Keyring, LoginAttempts,
+    StoredObjects,
 };
 use countersign_server::pages::{Layout, Theme};
-use countersign_server::{App, ClientAddressRule, Health, Metrics, ServerSettings};
+use countersign_server::{App, ClientAddressRule, Metrics, ProcessState, ServerSettings};
 use countersign_store::{Location, LogoutRules, PostgresOptions, SslMode, Store};
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, StoredConnectors};
 
-/// Opens the database and the keys; an error is told as it is.
-pub async fn open(config: &Config, clock: Arc<dyn Clock>, health: Health) -> Result<App, String> {
-    let store = Store::open(&location(&config.storage)).await.map_err(|e| e.to_string())?;
-    let store = store.with_logout_rules(LogoutRules::of(&config.clients));
-    let root = root_key::load(&config.root_keys, &store).await?;
-    let settings = settings(config)?;
-    let keyring =
-        Keyring::open(&store, &root, &settings, clock.now()).await.map_err(|e| e.to_string())?;
-    let hashing = hashing(&config.limits);
-    let hashes = hashing.counter();
-    let unsealed = root.is_none();
-    let issuer = Issuer {
-        clients: Clients::new(config.clients.clone()),
-        connectors: Connectors::new(connectors(config, hashing))
-            .limited_to(config.connector_grant_types.clone()),
-        keyring,
-        attempts: LoginAttempts::default(),
-        circuit_breakers: CircuitBreakers::open(&store).await.map_err(|e| e.to_string())?,
-        upstream_health: ConnectorHealth::default(),
-        settings,
-        store,
-        root,
-        clock,
-    };
-    Ok(app(config, issuer, hashes, unsealed, health))
+/// What all generations of the configuration that a process serves have in common.
+#[derive(Clone)]
+pub struct Shared {
+    pub clock: Arc<dyn Clock>,
+    pub process: ProcessState,
+    /// Its threads are those of the first configuration.
+    pub hashing: Hashing,
 }
 
-/// Those of the file, and the password database where it is enabled.
-pub fn connectors(config: &Config, hashing: Hashing) -> Vec<Connector> {
+impl Shared {
+    pub fn new(config: &Config, clock: Arc<dyn Clock>) -> Self {
+        let process = ProcessState::new(&config.limits);
+        Self { clock, process, hashing: hashing(&config.limits) }
+    }
+}
+
+/// Opens the database and the keys. The error text is for the operator.
+pub async fn open(config: &Config, shared: &Shared) -> Result<App, String> {
+    let store = Store::open(&location(&config.storage)).await.map_err(|e| e.to_string())?;
+    open_with(config, store, shared).await
+}
+
+/// As [`open`], also on a database that is Dex's and has none of our tables yet.
+pub async fn open_beside_dex(config: &Config, shared: &Shared) -> Result<App, String> {
+    let store = Store::open_beside_dex(&location(&config.storage)).await;
+    open_with(config, store.map_err(|e| e.to_string())?, shared).await
+}
+
+async fn open_with(config: &Config, store: Store, shared: &Shared) -> Result<App, String> {
+    let circuit_breakers = CircuitBreakers::open(&store).await.map_err(|e| e.to_string())?;
+    let kept = Kept {
+        store,
+        attempts: Arc::default(),
+        circuit_breakers: Arc::new(circuit_breakers),
+        upstream_health: Arc::default(),
+    };
+    let issuer = Arc::new(issuer(config, kept, shared).await?);
+    let (version, hashes) = (env!("CARGO_PKG_VERSION"), shared.hashing.counter());
+    let metrics = Metrics::new(version, hashes, shared.process.clone(), Arc::clone(&issuer));
+    Ok(app(config, issuer, metrics, shared))
+}
+
+/// Another configuration on the database of a running application, which is not changed.
+pub async fn reopen(config: &Config, running: &App, shared: &Shared) -> Result<App, String> {
+    let kept = Kept {
+        store: running.issuer.store.clone(),
+        attempts: Arc::clone(&running.issuer.attempts),
+        circuit_breakers: Arc::clone(&running.issuer.circuit_breakers),
+        upstream_health: Arc::clone(&running.issuer.upstream_health),
+    };
+    let issuer = Arc::new(issuer(config, kept, shared).await?);
+    Ok(app(config, issuer, running.metrics.clone(), shared))
+}
+
+/// What a reload keeps of an issuer.
+struct Kept {
+    store: Store,
+    attempts: Arc<LoginAttempts>,
+    circuit_breakers: Arc<CircuitBreakers>,
+    upstream_health: Arc<ConnectorHealth>,
+}
+
+async fn issuer(config: &Config, kept: Kept, shared: &Shared) -> Result<Issuer, String> {
+    let Kept { store, attempts, circuit_breakers, upstream_health } = kept;
+    let root = root_key::load(&config.root_keys, &store).await?;
+    let (settings, now) = (settings(config)?, shared.clock.now());
+    let keyring = Keyring::open(&store, &root, &settings, now).await.map_err(|e| e.to_string())?;
+    let configured = connectors(config, shared.hashing.clone());
+    let connectors = Connectors::new(configured.list);
+    let issuer = Issuer {
+        clients: Clients::new(config.clients.clone()),
+        connectors: connectors.limited_to(config.connector_grant_types.clone()),
+        stored: StoredObjects::new(configured.local_users, Arc::new(StoredConnectors)),
+        keyring,
+        attempts,
+        circuit_breakers,
+        upstream_health,
+        settings,
+        // Last: of everything here it alone has an effect on the configuration in use.
+        store: store.with_logout_rules(LogoutRules::of(&config.clients)),
+        root,
+        clock: Arc::clone(&shared.clock),
+    };
+    issuer.reload_stored_objects().await.map_err(|e| e.to_string())?;
+    Ok(issuer)
+}
+
+/// The configured connectors, and the password database if enabled.
+pub struct ConfiguredConnectors {
+    pub list: Vec<Connector>,
+    /// The handle to the users of the password database.
+    pub local_users: Option<Arc<dyn LocalUsers>>,
+}
+
+pub fn connectors(config: &Config, hashing: Hashing) -> ConfiguredConnectors {
     let local = config.password_db.as_ref();
     let local = local.map(|db| local::connector(db.users.clone(), hashing));
-    config.connectors.iter().cloned().chain(local).collect()
+    let (local, local_users) = local.unzip();
+    let list = config.connectors.iter().cloned().chain(local).collect();
+    ConfiguredConnectors { list, local_users }
 }
 
 pub fn hashing(limits: &Limits) -> Hashing {
@@ -63,13 +132,7 @@ pub fn hashing(limits: &Limits) -> Hashing {
     })
 }
 
-fn app(
-    config: &Config,
-    issuer: Issuer,
-    hashes: Arc<AtomicU64>,
-    unsealed: bool,
-    health: Health,
-) -> App {
+fn app(config: &Config, issuer: Arc<Issuer>, metrics: Metrics, shared: &Shared) -> App {
     let frontend = &config.frontend;
     let mut layout = Layout::new(issuer.settings.issuer.base_path(), frontend.issuer.as_str());
     layout.theme = match frontend.theme {
@@ -78,8 +141,8 @@ fn app(
         config::Theme::Dark => Theme::Dark,
     };
     let remote = frontend.allow_remote_logos;
-    let shown = |logo: &String| remote || logo.starts_with('/') && !logo.starts_with("//");
-    layout.logo = frontend.logo_url.clone().filter(shown);
+    layout.logo = frontend.logo_url.as_deref().and_then(|logo| shown_logo(&issuer, logo, remote));
+    layout.use_theme(&frontend.files);
     let proxies = config.web.client_address.as_ref();
     let server = ServerSettings {
         allowed_origins: config.web.allowed_origins.clone(),
@@ -91,10 +154,20 @@ fn app(
         },
         allow_remote_logos: remote,
         limits: config.limits,
+        theme: frontend.files.clone(),
     };
-    let issuer = Arc::new(issuer);
-    let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), hashes, unsealed, Arc::clone(&issuer));
-    App::new(issuer, server, layout, metrics, health)
+    App::new(issuer, server, layout, metrics, shared.process.clone())
+}
+
+/// A relative logo is below the issuer, as in Dex (`theme/logo.png`).
+fn shown_logo(issuer: &Issuer, logo: &str, remote: bool) -> Option<String> {
+    let lower = logo.to_ascii_lowercase();
+    let is_remote = ["http:", "https:", "//"].iter().any(|start| lower.starts_with(start));
+    match is_remote {
+        true => remote.then(|| logo.to_owned()),
+        false if logo.starts_with('/') => Some(logo.to_owned()),
+        false => Some(format!("{}/{logo}", issuer.settings.issuer.base_path())),
+    }
 }
 
 fn settings(config: &Config) -> Result<Settings, String> {
@@ -130,6 +203,8 @@ fn settings(config: &Config) -> Result<Settings, String> {
         },
         strict_scopes: oauth2.strict_scopes,
         grant_types: oauth2.grant_types.clone(),
+        response_types: oauth2.response_types,
+        password_connector: oauth2.password_connector.clone(),
         device: DevicePolicy {
             lifetime: expiry.device_requests,
             limits: config.limits.device_requests,
@@ -143,7 +218,7 @@ fn settings(config: &Config) -> Result<Settings, String> {
     })
 }
 
-fn location(storage: &config::Storage) -> Location {
+pub fn location(storage: &config::Storage) -> Location {
     match storage {
         config::Storage::Memory => Location::Memory,
         config::Storage::Sqlite { file } => Location::Sqlite { file: file.clone() },
@@ -169,7 +244,7 @@ fn location(storage: &config::Storage) -> Location {
     }
 }
 
-/// Each replaces ours of the same name.
+/// Each replaces our header of the same name.
 fn headers(headers: &config::Headers) -> Vec<(String, String)> {
     let named = [
         ("content-security-policy", &headers.content_security_policy),

@@ -8,6 +8,7 @@
 //! [`logout`] and [`logout_notifications`] for applications that sign out or are told, [`kubernetes`] for what clusters
 //! ask, [`circuit_breakers`] for when an upstream is not believed, [`keyring`] for keys, [`discovery`].
 
+pub mod account_consents;
 pub mod account_sessions;
 pub mod admin;
 pub mod circuit_breakers;
@@ -24,6 +25,7 @@ pub mod logout;
 pub mod logout_notifications;
 pub mod sessions;
 pub mod settings;
+pub mod stored;
 pub mod token;
 pub mod upstream_health;
 mod upstream_logout;
@@ -44,6 +46,7 @@ pub use connectors::Connectors;
 pub use keyring::Keyring;
 pub use login::LoginAttempts;
 pub use settings::Settings;
+pub use stored::StoredObjects;
 pub use upstream_health::{ConnectorHealth, ConnectorStatus};
 
 /// Everything an act needs, put together once by the program.
@@ -51,10 +54,12 @@ pub struct Issuer {
     pub settings: Settings,
     pub clients: Clients,
     pub connectors: Connectors,
+    pub stored: StoredObjects,
     pub keyring: Keyring,
-    pub attempts: LoginAttempts,
-    pub circuit_breakers: CircuitBreakers,
-    pub upstream_health: ConnectorHealth,
+    /// These three are shared by all generations of the configuration that a process serves.
+    pub attempts: Arc<LoginAttempts>,
+    pub circuit_breakers: Arc<CircuitBreakers>,
+    pub upstream_health: Arc<ConnectorHealth>,
     pub store: Store,
     pub root: RootKeys,
     pub clock: Arc<dyn Clock>,

@@ -2,7 +2,6 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::http::{HeaderName, HeaderValue};
 use countersign_issuer::Issuer;
@@ -10,6 +9,7 @@ use countersign_issuer::Issuer;
 use crate::cookies::CookieNames;
 use crate::metrics::Metrics;
 use crate::pages::Layout;
+use crate::process_state::ProcessState;
 use crate::proxy_headers::ClientAddressRule;
 
 #[derive(Clone)]
@@ -23,7 +23,7 @@ pub struct Shared {
     pub layout: Layout,
     pub cookies: CookieNames,
     pub metrics: Metrics,
-    pub health: Health,
+    pub process: ProcessState,
 }
 
 /// What the configuration says of HTTP.
@@ -39,6 +39,8 @@ pub struct ServerSettings {
     pub allow_remote_logos: bool,
     /// What clients can use at the same time.
     pub limits: countersign_core::Limits,
+    /// `frontend.dir`.
+    pub theme: crate::theme::ThemeFiles,
 }
 
 impl App {
@@ -47,13 +49,13 @@ impl App {
         settings: ServerSettings,
         layout: Layout,
         metrics: Metrics,
-        health: Health,
+        process: ProcessState,
     ) -> Self {
         let parse =
             |(name, value): &(String, String)| Some((name.parse().ok()?, value.parse().ok()?));
         let headers = settings.headers.iter().filter_map(parse).collect();
         let cookies = CookieNames::of(&issuer.settings.issuer);
-        Self(Arc::new(Shared { issuer, settings, headers, layout, cookies, metrics, health }))
+        Self(Arc::new(Shared { issuer, settings, headers, layout, cookies, metrics, process }))
     }
 
     /// `path` below the issuer's own path, such as `/dex/auth`.
@@ -66,32 +68,5 @@ impl Deref for App {
     type Target = Shared;
     fn deref(&self) -> &Shared {
         &self.0
-    }
-}
-
-/// The part of readiness that only the program knows.
-#[derive(Clone, Debug, Default)]
-pub struct Health {
-    is_draining: Arc<AtomicBool>,
-    is_clock_off: Arc<AtomicBool>,
-}
-
-impl Health {
-    /// From now on this replica is not ready, while requests under way finish.
-    pub fn drain(&self) {
-        self.is_draining.store(true, Ordering::SeqCst);
-    }
-
-    /// Whether the clock differs from the database's by more than is tolerated.
-    pub fn set_clock_is_off(&self, off: bool) {
-        self.is_clock_off.store(off, Ordering::SeqCst);
-    }
-
-    pub(crate) fn is_draining(&self) -> bool {
-        self.is_draining.load(Ordering::SeqCst)
-    }
-
-    pub(crate) fn is_clock_off(&self) -> bool {
-        self.is_clock_off.load(Ordering::SeqCst)
     }
 }

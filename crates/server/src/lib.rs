@@ -11,7 +11,9 @@ mod admin;
 mod app;
 mod clusters;
 mod cookies;
+mod current_app;
 mod discovery;
+pub mod example_app;
 mod flash;
 mod form;
 mod kubernetes;
@@ -23,19 +25,25 @@ mod metrics;
 mod middleware;
 mod page_error;
 pub mod pages;
+mod process_state;
 mod proxy_headers;
+pub mod reload;
 mod request_context;
+mod request_limits;
 mod response;
 mod static_files;
 mod telemetry;
+pub mod theme;
 mod token;
 mod userinfo;
 
 use axum::Router;
 use axum::routing::{any, delete, get, post};
 
-pub use app::{App, Health, ServerSettings};
+pub use app::{App, ServerSettings};
+pub use current_app::CurrentApp;
 pub use metrics::Metrics;
+pub use process_state::{ProcessState, ReloadState};
 pub use proxy_headers::ClientAddressRule;
 
 /// The route table of the issuer, below its path: endpoints of the protocol (open to other origins where configured),
@@ -91,7 +99,7 @@ pub fn routes(app: App) -> Router {
             &at("/callback/{connector}"),
             get(login::callback::get_connector).post(login::callback::post_connector),
         )
-        .route(&at("/continue"), get(login::next_step::get))
+        .route(&at("/continue"), get(login::next_step::get_continue))
         .route(&at("/approval"), get(login::next_step::get).post(login::next_step::post_approval))
         .layer(axum::middleware::from_fn(middleware::reject_head));
     let mut account_pages = Router::new()
@@ -104,11 +112,13 @@ pub fn routes(app: App) -> Router {
         )
         .route(&at("/sessions"), get(account::sessions::list).post(account::sessions::end))
         .route(&at("/sessions/{id}"), get(account::sessions::one))
+        .route(&at("/consents"), get(account::consents::get).post(account::consents::post))
         .route(&at("/groups"), get(account::groups::get))
         .route(&at("/clusters"), get(clusters::get))
         .route(&at("/clusters/kubeconfig"), get(clusters::all_kubeconfigs))
         .route(&at("/clusters/{name}/kubeconfig"), get(clusters::kubeconfig))
         .route(&at("/static/{file}"), get(static_files::get))
+        .route(&at("/theme/{file}"), get(theme::get))
         .route(&at("/robots.txt"), get(static_files::robots))
         .route(&at("/healthz"), get(telemetry::healthz));
     if !base.is_empty() {
@@ -141,11 +151,24 @@ fn administration_api(base: &str) -> Router<App> {
         .route(&api_at("/events"), get(admin::events::api_list))
         .route(&api_at("/memberships"), get(admin::memberships::api_list))
         .route(&api_at("/explain"), get(admin::explain::api_show))
+        .route(
+            &api_at("/blocked-users"),
+            get(admin::blocked_users::api::list).post(admin::blocked_users::api::block),
+        )
+        .route(&api_at("/blocked-users/preview"), post(admin::blocked_users::api::preview))
+        .route(&api_at("/blocked-users/unblock"), post(admin::blocked_users::api::unblock))
         .route(&api_at("/keys"), get(admin::keys::api_list))
+        .route(
+            &api_at("/keys/{number}"),
+            get(admin::keys::api_preview_drop).delete(admin::keys::api_drop),
+        )
         .route(&api_at("/keys/rotate"), post(admin::keys::api_rotate))
         .route(&api_at("/clients"), get(admin::clients::api_list))
         .route(&api_at("/connectors"), get(admin::connectors::api_list))
         .route(&api_at("/connectors/{id}/confirm"), post(admin::connectors::api_confirm))
+        .route(&api_at("/configuration"), get(admin::configuration::api_show))
+        .route(&api_at("/configuration/plan"), get(admin::configuration::api_plan))
+        .route(&api_at("/configuration/reload"), post(admin::configuration::api_reload))
         .route(&api_at("/openapi.json"), get(admin::openapi::description))
         .route(&at("/api/v1/{*rest}"), any(admin::problem_details::not_found))
 }
@@ -172,6 +195,18 @@ fn administration_pages(base: &str) -> Router<App> {
             get(admin::connectors::get_page).post(admin::connectors::post_page),
         )
         .route(&at("/admin/keys"), get(admin::keys::get_page).post(admin::keys::post_page))
+        .route(
+            &at("/admin/keys/{number}"),
+            get(admin::keys::get_drop_page).post(admin::keys::post_drop_page),
+        )
+        .route(
+            &at("/admin/blocked-users"),
+            get(admin::blocked_users::list::get_page).post(admin::blocked_users::list::post_page),
+        )
+        .route(
+            &at("/admin/block"),
+            get(admin::blocked_users::block::get_page).post(admin::blocked_users::block::post_page),
+        )
 }
 
 /// Health and metrics, for a listener of their own.

@@ -1,5 +1,7 @@
 //! Listeners: limits on connections and requests, TLS, graceful shutdown.
 
+mod connection_limit;
+
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -7,17 +9,24 @@ use std::time::Duration;
 
 use axum::Router;
 use axum_server::Handle;
-use axum_server::tls_rustls::RustlsConfig;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use countersign_core::Limits;
 
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+use self::connection_limit::ConnectionLimit;
+use crate::process_state::ProcessState;
+
+/// From the connection to the end of the first request's headers.
+const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// From a response to the end of the next request's headers. Longer than proxies keep idle connections (60 s), so that
+/// they close them and not we: a request sent meanwhile would be lost.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Request line and headers together: the longest token that we verify (64 KiB) and the headers of proxies.
-const MAX_HEADER_BYTES: usize = 96 * 1024;
+/// What the parsers may hold beyond `limits.headerBytes`, which is checked exactly once a request has been parsed.
+const PARSER_SLACK_BYTES: usize = 16 * 1024;
 const MAX_HEADERS: usize = 100;
-const MAX_STREAMS: u32 = 100;
-/// HTTP/2 flow control: bytes that a client may send before a handler reads them, by stream and by connection.
-const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
-const CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
+/// HTTP/2 flow control: bytes that a client may send before they are read, by stream and by connection.
+const STREAM_WINDOW_BYTES: u32 = 32 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 64 * 1024;
 /// Bytes of a response that wait for a client that does not read, by stream.
 const MAX_SEND_BUFFER_BYTES: usize = 64 * 1024;
 const PING_INTERVAL: Duration = Duration::from_secs(30);
@@ -63,35 +72,46 @@ impl Listener {
         self.socket.local_addr()
     }
 
-    pub async fn serve(self, router: Router, shutdown: ShutdownHandle) -> io::Result<()> {
+    pub async fn serve(
+        self,
+        router: Router,
+        limits: Limits,
+        process: ProcessState,
+        shutdown: ShutdownHandle,
+    ) -> io::Result<()> {
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         let server = axum_server::from_tcp(self.socket)?.handle(shutdown.0);
+        let connections = ConnectionLimit::new(limits.connections, process);
         match self.certificate {
-            None => limited(server).serve(service).await,
+            None => limited(server.acceptor(connections), &limits).serve(service).await,
             Some(Certificate(config)) => {
-                let acceptor = axum_server::tls_rustls::RustlsAcceptor::new(config)
-                    .handshake_timeout(HANDSHAKE_TIMEOUT);
-                limited(server.acceptor(acceptor)).serve(service).await
+                let acceptor = RustlsAcceptor::new(config).handshake_timeout(HANDSHAKE_TIMEOUT);
+                let acceptor = acceptor.acceptor(connections);
+                limited(server.acceptor(acceptor), &limits).serve(service).await
             }
         }
     }
 }
 
-fn limited<A>(server: axum_server::Server<SocketAddr, A>) -> axum_server::Server<SocketAddr, A> {
-    let mut server = server.first_request_timeout(HEADER_TIMEOUT);
+fn limited<A>(
+    server: axum_server::Server<SocketAddr, A>,
+    limits: &Limits,
+) -> axum_server::Server<SocketAddr, A> {
+    let mut server = server.first_request_timeout(FIRST_REQUEST_TIMEOUT);
+    let max_header_bytes = limits.header_bytes + PARSER_SLACK_BYTES;
     let builder = server.http_builder();
     builder
         .http1()
-        .header_read_timeout(HEADER_TIMEOUT)
+        .header_read_timeout(IDLE_TIMEOUT)
         .max_headers(MAX_HEADERS)
-        .max_buf_size(MAX_HEADER_BYTES);
+        .max_buf_size(max_header_bytes);
     builder
         .http2()
-        .max_concurrent_streams(MAX_STREAMS)
+        .max_concurrent_streams(limits.streams_per_connection)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_send_buf_size(MAX_SEND_BUFFER_BYTES)
-        .max_header_list_size(u32::try_from(MAX_HEADER_BYTES).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(max_header_bytes).unwrap_or(u32::MAX))
         .keep_alive_interval(PING_INTERVAL);
     server
 }

@@ -15,7 +15,7 @@ use countersign_issuer::logout_notifications::LogoutDelivery;
 use tokio::task::JoinSet;
 
 use self::http::HttpNotifier;
-use crate::app::App;
+use crate::current_app::CurrentApp;
 
 /// How often the database is read for notifications of other replicas and for due retries.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
@@ -23,10 +23,7 @@ const MAX_CONCURRENT_PER_CLIENT: usize = 4;
 const MAX_CONCURRENT: usize = 128;
 
 /// Delivers until it is dropped. Any replica retries what was in flight then.
-pub async fn run(app: App) {
-    if !app.issuer.has_backchannel_clients() {
-        return;
-    }
+pub async fn run(current: CurrentApp) {
     let notifier = match HttpNotifier::new() {
         Ok(notifier) => notifier,
         Err(why) => {
@@ -35,7 +32,7 @@ pub async fn run(app: App) {
         }
     };
     let mut dispatcher = Dispatcher {
-        app,
+        current,
         notifier: Arc::new(notifier),
         clients: HashMap::new(),
         in_flight: JoinSet::new(),
@@ -49,7 +46,7 @@ pub async fn run(app: App) {
 }
 
 struct Dispatcher {
-    app: App,
+    current: CurrentApp,
     notifier: Arc<HttpNotifier>,
     clients: HashMap<ClientId, ClientState>,
     in_flight: JoinSet<(ClientId, Option<LogoutDelivery>)>,
@@ -72,18 +69,21 @@ impl ClientState {
 impl Dispatcher {
     /// Starts due deliveries, as far as the limits allow.
     async fn start_due_deliveries(&mut self) -> Result<(), IssuerError> {
-        for client in self.app.issuer.clients_with_logout_notifications().await? {
+        let app = self.current.app();
+        // A reload may add the first one.
+        if !app.issuer.has_backchannel_clients() {
+            return Ok(());
+        }
+        for client in app.issuer.clients_with_logout_notifications().await? {
             let left = MAX_CONCURRENT.saturating_sub(self.in_flight.len());
             let state = self.clients.entry(client.clone()).or_default();
             let capacity = state.capacity().min(left);
             if capacity == 0 {
                 continue;
             }
-            for notification in
-                self.app.issuer.claim_logout_notifications(&client, capacity).await?
-            {
+            for notification in app.issuer.claim_logout_notifications(&client, capacity).await? {
                 state.in_flight += 1;
-                let (app, notifier) = (self.app.clone(), Arc::clone(&self.notifier));
+                let (app, notifier) = (app.clone(), Arc::clone(&self.notifier));
                 self.in_flight.spawn(async move {
                     let client = notification.client.clone();
                     let delivery = app.issuer.deliver(notification, &*notifier).await;
@@ -99,7 +99,7 @@ impl Dispatcher {
 
     /// Waits until a notification is queued here, a delivery finishes, or the poll interval has passed.
     async fn wait(&mut self) {
-        let store = &self.app.issuer.store;
+        let store = self.current.app().issuer.store.clone();
         tokio::select! {
             () = store.logout_notification_queued() => {}
             Some(finished) = self.in_flight.join_next() => {
@@ -119,10 +119,10 @@ impl Dispatcher {
         }
         if let Some(delivery) = delivery {
             // A client that is no longer configured gets no label of its own.
-            let known = self.app.issuer.clients.get(client);
-            self.app
-                .metrics
-                .logout_notification(known.map_or("", |client| client.id.as_str()), delivery);
+            let app = self.current.app();
+            let known = app.issuer.clients.get(client);
+            let label = known.as_ref().map_or("", |client| client.id.as_str());
+            app.metrics.logout_notification(label, delivery);
         }
     }
 }

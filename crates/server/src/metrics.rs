@@ -1,26 +1,29 @@
 //! Metrics in OpenMetrics text, under Dex's names where Dex has them. Label values are routes and configured ids,
 //! never what a request contains.
 
+mod collectors;
+mod operating_system;
+pub mod text_format;
+
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use countersign_issuer::login::SignInOutcome;
 use countersign_issuer::logout_notifications::LogoutDelivery;
-use countersign_issuer::upstream_health::{BOUNDS, CallDurations};
-use countersign_issuer::{ConnectorStatus, Issuer, IssuerError};
-use prometheus_client::collector::Collector;
+use countersign_issuer::{Issuer, IssuerError};
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric, NoLabelSet,
-};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+
+use self::collectors::{CurrentIssuer, Hashes, IssuerState, Process};
+use self::operating_system::OperatingSystem;
+use crate::process_state::ProcessState;
 
 #[derive(Clone)]
 pub struct Metrics {
@@ -31,6 +34,7 @@ pub struct Metrics {
     logins: Family<LoginLabels, Counter>,
     tokens: Family<TokenLabels, Counter>,
     logout_notifications: Family<LogoutNotificationLabels, Counter>,
+    issuer: CurrentIssuer,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -61,7 +65,7 @@ impl LoginResult {
     pub fn of(end: &Result<SignInOutcome, IssuerError>) -> Self {
         match end {
             Ok(SignInOutcome::SignedIn(_)) => Self::Success,
-            Ok(SignInOutcome::Refused(_)) => Self::Refused,
+            Ok(SignInOutcome::Refused(_) | SignInOutcome::Blocked { .. }) => Self::Refused,
             Ok(SignInOutcome::RateLimited(_)) => Self::Delayed,
             Ok(SignInOutcome::MethodUnavailable | SignInOutcome::RestartRequired) => {
                 Self::StartedAgain
@@ -90,24 +94,12 @@ struct LogoutNotificationLabels {
     result: &'static str,
 }
 
-/// Password verifications, counted by the hashing threads.
-#[derive(Debug)]
-struct Hashes(Arc<AtomicU64>);
-
-impl Collector for Hashes {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let counter = ConstCounter::new(self.0.load(Ordering::Relaxed));
-        let (name, help) = ("countersign_password_hashes", "Password verifications");
-        counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)
-    }
-}
-
 impl Metrics {
-    /// `hashes` counts password verifications; `unsealed` means that keys are stored without a root key.
+    /// `hashes` counts password verifications.
     pub fn new(
         version: &'static str,
         hashes: Arc<AtomicU64>,
-        unsealed: bool,
+        process: ProcessState,
         issuer: Arc<Issuer>,
     ) -> Self {
         let mut registry = Registry::default();
@@ -135,14 +127,11 @@ impl Metrics {
         let help = "Deliveries of back-channel logout tokens, by result";
         let notifications = Family::clone(&logout_notifications);
         registry.register("countersign_logout_notifications", help, notifications);
+        let issuer = Arc::new(RwLock::new(issuer));
         registry.register_collector(Box::new(Hashes(hashes)));
-        registry.register_collector(Box::new(Upstreams(issuer)));
-        let sealed = ConstGauge::new(i64::from(unsealed));
-        registry.register(
-            "countersign_keys_unsealed",
-            "1: keys are stored without a root key",
-            sealed,
-        );
+        registry.register_collector(Box::new(IssuerState(Arc::clone(&issuer))));
+        registry.register_collector(Box::new(Process(process)));
+        registry.register_collector(Box::new(OperatingSystem));
         let labels = [("version", version), ("platform", std::env::consts::OS)];
         let build = registry
             .sub_registry_with_labels(labels.map(|(k, v)| (k.into(), v.into())).into_iter());
@@ -155,7 +144,13 @@ impl Metrics {
             logins,
             tokens,
             logout_notifications,
+            issuer,
         }
+    }
+
+    /// After a reload: the issuer whose state is shown.
+    pub fn set_issuer(&self, issuer: Arc<Issuer>) {
+        *self.issuer.write().unwrap_or_else(PoisonError::into_inner) = issuer;
     }
 
     pub fn request(&self, request: RequestMetrics) {
@@ -191,6 +186,7 @@ impl Metrics {
         self.tokens.get_or_create(&TokenLabels { grant, client: client.to_owned() }).inc();
     }
 
+    /// In OpenMetrics text.
     pub fn encode(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
@@ -206,70 +202,4 @@ pub struct RequestMetrics {
     pub handler: String,
     pub size_bytes: Option<u64>,
     pub duration: Duration,
-}
-
-/// State of the connectors' upstreams, read when the metrics are. Labels: connector id and operation.
-struct Upstreams(Arc<Issuer>);
-
-impl fmt::Debug for Upstreams {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Upstreams")
-    }
-}
-
-impl Collector for Upstreams {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let upstreams = self.0.connector_statuses();
-        let up = |upstream: &ConnectorStatus| upstream.up;
-        let is_open = |upstream: &ConnectorStatus| upstream.circuit_breaker.is_some();
-        let help = "1: the last request to the upstream succeeded, or there was none lately";
-        gauge(&mut encoder, "countersign_connector_up", help, &upstreams, up)?;
-        let help = "1: the circuit breaker is open, until an administrator confirms the refusals";
-        gauge(&mut encoder, "countersign_connector_circuit_open", help, &upstreams, is_open)?;
-        self.durations(&mut encoder, &upstreams)
-    }
-}
-
-impl Upstreams {
-    fn durations(
-        &self,
-        encoder: &mut DescriptorEncoder<'_>,
-        upstreams: &[ConnectorStatus],
-    ) -> fmt::Result {
-        let name = "countersign_upstream_request_duration_seconds";
-        let help = "Duration of requests to upstreams, failed ones included";
-        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
-        for upstream in upstreams {
-            for (op, took) in self.0.upstream_times(&upstream.connector) {
-                let labels = [("connector", upstream.connector.as_str()), ("op", op.name())];
-                let mut encoder = family.encode_family(&labels)?;
-                let (seconds, buckets) = (took.total.as_secs_f64(), buckets(&took));
-                encoder.encode_histogram::<NoLabelSet>(seconds, took.calls, &buckets, None)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Upper bounds in seconds, each with the calls between it and the bound before.
-fn buckets(took: &CallDurations) -> Vec<(f64, u64)> {
-    let bounds = BOUNDS.iter().map(|millis| std::time::Duration::from_millis(*millis));
-    let bounds = bounds.map(|bound| bound.as_secs_f64()).chain([f64::INFINITY]);
-    bounds.zip(took.buckets).collect()
-}
-
-fn gauge(
-    encoder: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
-    upstreams: &[ConnectorStatus],
-    is_one: impl Fn(&ConnectorStatus) -> bool,
-) -> fmt::Result {
-    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-    for upstream in upstreams {
-        let labels = [("connector", upstream.connector.as_str())];
-        let value = ConstGauge::new(i64::from(is_one(upstream)));
-        value.encode(family.encode_family(&labels)?)?;
-    }
-    Ok(())
 }

@@ -22,10 +22,11 @@ use crate::page_error::{PageError, RETRY_AFTER};
 use crate::pages::PageErrorKind;
 use crate::proxy_headers::{self, StrippedHeaders, peer_address, trusted_header_names};
 use crate::request_context::{ClientAddress, RequestContext, RequestId};
+use crate::request_limits;
 use crate::response::json;
 use countersign_core::connector::ProxyHeaders;
 
-/// From the end of the request's headers to the response: a slow body, upstream or database.
+/// From the end of the request to the response: a slow upstream or database.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The last layer is the outermost.
@@ -38,7 +39,9 @@ pub fn layers(router: Router<App>, app: &App) -> Router<App> {
         .layer(CatchPanicLayer::custom(handle_panic))
         .layer(timeout)
         .layer(middleware::from_fn(run_to_completion))
+        .layer(middleware::from_fn_with_state(app.clone(), request_limits::buffer_body))
         .layer(middleware::from_fn(require_one_host))
+        .layer(middleware::from_fn_with_state(app.clone(), request_limits::limit_headers))
         .layer(middleware::from_fn_with_state(app.clone(), render_bare_errors))
         .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(fixed(header::REFERRER_POLICY, "no-referrer"))
@@ -90,7 +93,8 @@ async fn require_one_host(request: Request, next: Next) -> Response {
 async fn render_bare_errors(State(app): State<App>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let Ok(context) = RequestContext::from_request_parts(&mut parts, &app).await;
-    let format = ErrorFormat::for_path(parts.uri.path());
+    let path = parts.uri.path().to_owned();
+    let format = ErrorFormat::for_path(&path);
     let bare = next.run(Request::from_parts(parts, body)).await;
     let status = bare.status();
     let has_body = bare.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind != PLAIN_TEXT);
@@ -107,7 +111,8 @@ async fn render_bare_errors(State(app): State<App>, request: Request, next: Next
         }
     };
     *response.status_mut() = status;
-    if status == StatusCode::SERVICE_UNAVAILABLE {
+    // An API server would wait and repeat the review, instead of asking another replica.
+    if status == StatusCode::SERVICE_UNAVAILABLE && !path.contains("/kubernetes/") {
         response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
     }
     // Allow, Retry-After and the CORS headers still apply.
@@ -169,10 +174,15 @@ fn handle_panic(_: Box<dyn Any + Send + 'static>) -> Response {
     StatusCode::INTERNAL_SERVER_ERROR.into_response()
 }
 
-/// Cache-Control and HSTS, then the configured headers in place of ours.
+/// Cache-Control and HSTS, then the configured headers in place of ours. While this replica drains, HTTP/1.1
+/// connections end with their next response; HTTP/2 ones are sent GOAWAY by the listener.
 async fn set_headers(State(app): State<App>, request: Request, next: Next) -> Response {
+    let version = request.version();
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
+    if app.process.is_draining() && version < Version::HTTP_2 {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     // What does not allow caching is not cached, by HTTP/1.0 caches either.
     let cache_control = headers.entry(header::CACHE_CONTROL);
     if *cache_control.or_insert(HeaderValue::from_static("no-store")) == "no-store" {
@@ -198,7 +208,8 @@ async fn strip_trusted_headers(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let names: Vec<&str> = trusted_header_names(app.issuer.connectors.iter()).collect();
+    let connectors: Vec<_> = app.issuer.connectors.iter().collect();
+    let names: Vec<&str> = trusted_header_names(connectors.iter()).collect();
     if !names.is_empty() {
         let fields = proxy_headers::strip(request.headers_mut(), &names);
         let bytes: usize = fields.iter().map(|(name, value)| name.len() + value.len()).sum();

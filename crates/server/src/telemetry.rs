@@ -2,14 +2,16 @@
 //! replica unready.
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::app::App;
+use crate::metrics::text_format::prometheus;
 use crate::response::json;
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 #[derive(Serialize)]
 struct Readiness {
@@ -18,14 +20,19 @@ struct Readiness {
     database: bool,
     keys: bool,
     clock: bool,
+    /// Why `database` is false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database_problem: Option<String>,
 }
 
 async fn readiness(app: &App) -> Readiness {
-    let draining = app.health.is_draining();
-    let clock = !app.health.is_clock_off();
+    let draining = app.process.is_draining();
+    let clock = !app.process.is_clock_off();
     let keys = !app.issuer.keyring.keys().is_stale(app.issuer.now());
-    let database = app.issuer.store.ping().await.is_ok();
-    Readiness { ready: !draining && database && keys && clock, draining, database, keys, clock }
+    let database_problem = app.issuer.store.ping().await.err().map(|error| error.to_string());
+    let database = database_problem.is_none();
+    let ready = !draining && database && keys && clock;
+    Readiness { ready, draining, database, keys, clock, database_problem }
 }
 
 pub async fn ready(State(app): State<App>) -> Response {
@@ -49,9 +56,15 @@ pub async fn healthz(State(app): State<App>) -> Response {
     }
 }
 
-pub async fn metrics(State(app): State<App>) -> Response {
-    match app.metrics.encode() {
-        Ok(text) => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+/// OpenMetrics where `Accept` names it, as Prometheus 2.5 and later does, else the older text format.
+pub async fn metrics(State(app): State<App>, headers: HeaderMap) -> Response {
+    let Ok(text) = app.metrics.encode() else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let mut accepted = accept.flat_map(|value| value.split(','));
+    match accepted.any(|kind| kind.trim().starts_with("application/openmetrics-text")) {
+        true => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),
+        false => ([(header::CONTENT_TYPE, PROMETHEUS)], prometheus(&text)).into_response(),
     }
 }

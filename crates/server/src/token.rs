@@ -2,6 +2,9 @@
 //! client authenticated the same way at all three.
 
 mod client_authentication;
+mod grant_requests;
+
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -17,10 +20,12 @@ use crate::app::App;
 use crate::form::{self, once};
 use crate::response::{json, json_bytes};
 use client_authentication::{client_credentials, invalid_client, uses_authorization_header};
+pub(crate) use grant_requests::caller;
 
 type Pairs = [(String, String)];
 
 const DEVICE_CODE: &str = GrantType::DeviceCode.as_str();
+const TOKEN_EXCHANGE: &str = GrantType::TokenExchange.as_str();
 
 pub async fn post(State(app): State<App>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
@@ -48,9 +53,9 @@ async fn issue(app: &App, parts: &Parts, body: Body) -> Result<Response, TokenEr
 
 async fn issue_for(app: &App, parts: &Parts, pairs: &Pairs) -> Result<Response, TokenError> {
     let client = authenticate(app, parts, pairs)?;
-    let request = token_request(pairs)?;
+    let request = token_request(parts, pairs)?;
     let grant_type = request.name();
-    let tokens = app.issuer.token(client, request).await?;
+    let tokens = app.issuer.token(&client, request).await?;
     app.metrics.tokens_issued(grant_type, client.id.as_str());
     Ok(json(StatusCode::OK, &tokens))
 }
@@ -60,7 +65,7 @@ pub async fn revoke(State(app): State<App>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let result = async {
         let (client, token) = client_and_token(&app, &parts, body).await?;
-        app.issuer.revoke(client, &token).await?;
+        app.issuer.revoke(&client, &token).await?;
         Ok(json_bytes(StatusCode::OK, Body::empty()))
     };
     result.await.unwrap_or_else(|error| error_response(&app, &parts, error))
@@ -74,7 +79,7 @@ pub async fn introspect(State(app): State<App>, request: Request) -> Response {
         if client.secret.is_none() {
             return Err(invalid_client());
         }
-        Ok(json(StatusCode::OK, &app.issuer.introspect(client, &token).await?))
+        Ok(json(StatusCode::OK, &app.issuer.introspect(&client, &token).await?))
     };
     result.await.unwrap_or_else(|error| error_response(&app, &parts, error))
 }
@@ -89,20 +94,20 @@ pub async fn method_not_allowed(State(app): State<App>, request: Request) -> Res
     response
 }
 
-pub(crate) fn authenticate<'a>(
-    app: &'a App,
+pub(crate) fn authenticate(
+    app: &App,
     parts: &Parts,
     pairs: &Pairs,
-) -> Result<&'a Client, TokenError> {
+) -> Result<Arc<Client>, TokenError> {
     let credentials = client_credentials(&parts.headers, pairs)?;
     app.issuer.clients.authenticate(&credentials).ok_or_else(invalid_client)
 }
 
-async fn client_and_token<'a>(
-    app: &'a App,
+async fn client_and_token(
+    app: &App,
     parts: &Parts,
     body: Body,
-) -> Result<(&'a Client, Secret), TokenError> {
+) -> Result<(Arc<Client>, Secret), TokenError> {
     let pairs = parameters(parts, body).await?;
     let client = authenticate(app, parts, &pairs)?;
     match parameter(&pairs, "token") {
@@ -134,7 +139,7 @@ pub(crate) async fn parameters(parts: &Parts, body: Body) -> Result<form::Pairs,
 }
 
 /// The only place where a form becomes a [`TokenRequest`].
-fn token_request(pairs: &Pairs) -> Result<TokenRequest, TokenError> {
+fn token_request(parts: &Parts, pairs: &Pairs) -> Result<TokenRequest, TokenError> {
     let secret = |name| parameter(pairs, name).map(Secret::new);
     let scope = parameter(pairs, "scope").map(Scopes::parse);
     match parameter(pairs, "grant_type") {
@@ -161,6 +166,8 @@ fn token_request(pairs: &Pairs) -> Result<TokenRequest, TokenError> {
             Ok(TokenRequest::DeviceCode { device_code, verifier: secret("code_verifier") })
         }
         Some("client_credentials") => Ok(TokenRequest::ClientCredentials { scope }),
+        Some("password") => grant_requests::password(parts, pairs),
+        Some(TOKEN_EXCHANGE) => grant_requests::token_exchange(pairs),
         Some(_) => Err(TokenError::refused(
             TokenErrorCode::UnsupportedGrantType,
             "This grant type is not supported",
@@ -176,7 +183,7 @@ pub(crate) fn parameter<'a>(pairs: &'a Pairs, name: &str) -> Option<&'a str> {
 
 /// Unknown parameters are ignored (section 3.2), repeated or not.
 fn repeated_parameter(pairs: &Pairs) -> Option<&'static str> {
-    const KNOWN: [&str; 12] = [
+    const KNOWN: [&str; 19] = [
         "grant_type",
         "code",
         "redirect_uri",
@@ -189,6 +196,13 @@ fn repeated_parameter(pairs: &Pairs) -> Option<&'static str> {
         "device_code",
         "code_challenge",
         "code_challenge_method",
+        "username",
+        "password",
+        "subject_token",
+        "subject_token_type",
+        "requested_token_type",
+        "connector_id",
+        "actor_token",
     ];
     KNOWN.into_iter().find(|name| pairs.iter().filter(|(key, _)| key == name).count() > 1)
 }

@@ -12,7 +12,7 @@ use crate::world::{
 const WRONG: &str = "not-the-password-at-all";
 
 /// A server that trusts `X-Forwarded-For`.
-fn behind_a_proxy(world: World) -> World {
+pub fn behind_a_proxy(world: World) -> World {
     let http = world.origin().replace("http://", "");
     world.with(&format!(
         "web:\n  http: {http}\n  clientRemoteIP:\n    header: X-Forwarded-For\n    \
@@ -29,7 +29,7 @@ pub async fn verifications(server: &Server) -> u64 {
 }
 
 /// One attempt from this address, with a new browser.
-async fn attempt(server: &Server, address: &str, login: &str, password: &str) -> Page {
+pub async fn attempt(server: &Server, address: &str, login: &str, password: &str) -> Page {
     let mut browser = server.browser();
     let app = server.relying_party("example-app");
     browser.with_forwarded_for(address).opens(app.auth_request("openid").url).await;

@@ -12,7 +12,7 @@ use url::Url;
 
 use super::{Sessions, pages, text_items};
 
-/// What clients are checked against.
+/// The settings that clients are checked against.
 pub struct Known<'a> {
     pub connectors: &'a [String],
     pub remote_logos: bool,
@@ -52,7 +52,7 @@ pub fn read(root: &Section<'_>, known: &Known<'_>) -> Vec<Client> {
     clients
 }
 
-/// Every key is read before anything is given up; the trusted peers are the caller's.
+/// Every key is read before an error is returned; the caller checks trusted peers.
 fn read_client(section: &Section<'_>, id: Option<ClientId>, known: &Known<'_>) -> Option<Client> {
     let public = section.flag("public").unwrap_or(false);
     let name = section.required_text("name");
@@ -75,15 +75,16 @@ fn read_client(section: &Section<'_>, id: Option<ClientId>, known: &Known<'_>) -
         post_logout_redirect_uris: logout.post_logout_redirect_uris,
         backchannel_logout_uri: logout.backchannel_logout_uri,
         ends_with_browser: logout.ends_with_browser,
+        own_groups: read_own_groups(section),
         ..Client::default()
     };
     client.kubernetes = kubernetes::read(section, &client, known.env);
-    // Kept also with other mistakes, so that peers of it are not called unknown.
+    // Also recorded for entries with other errors, so that their peers are not reported as unknown.
     (!client.id.as_str().is_empty()).then_some(client)
 }
 
 fn read_id(section: &Section<'_>, env: Environment<'_>) -> Option<ClientId> {
-    let (key, id) = match (section.has("id"), section.has("idEnv")) {
+    let (key, id) = match (section.is_given("id"), section.is_given("idEnv")) {
         (true, true) => {
             section.error("idEnv", "is given together with id, expected only one of them");
             return None;
@@ -91,10 +92,14 @@ fn read_id(section: &Section<'_>, env: Environment<'_>) -> Option<ClientId> {
         (false, true) => ("idEnv", variable(section, "idEnv", env)?),
         _ => ("id", section.required_text("id")?),
     };
-    // RFC 6749 appendix A.1, less the space, which would split an audience scope.
-    if !id.bytes().all(|b| b.is_ascii_graphic()) {
+    // RFC 6749 appendix A.1.
+    if !id.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
         section.error(key, "holds characters that a client id cannot, expected visible ASCII");
         return None;
+    }
+    if id.contains(' ') {
+        let why = "contains a space: the scope audience:server:client_id: cannot name this client";
+        section.warning(key, why);
     }
     if id == OWN_PAGES {
         section.error(key, format!("{id} is what our own pages are called, expected another id"));
@@ -109,7 +114,7 @@ fn read_secret(
     public: bool,
     env: Environment<'_>,
 ) -> Result<Option<Secret>, ()> {
-    match (section.has("secret"), section.has("secretEnv")) {
+    match (section.has("secret"), section.is_given("secretEnv")) {
         (true, true) => {
             section.error("secretEnv", "is given together with secret, expected only one of them");
             Err(())
@@ -137,8 +142,8 @@ fn read_secret(
     }
 }
 
-/// The value of the variable that a key names. Unset and empty are errors: an empty secret would let
-/// anybody authenticate as this client.
+/// The value of the variable that a key names. Unset and empty are errors: with an empty secret anybody could
+/// authenticate as this client.
 fn variable(section: &Section<'_>, key: &'static str, env: Environment<'_>) -> Option<String> {
     let name = section.required_text(key)?;
     let value = env(&name);
@@ -161,17 +166,23 @@ fn read_redirect_uris(section: &Section<'_>) -> Vec<String> {
     items.into_iter().map(|(_, uri)| uri).collect()
 }
 
-/// Schemes that a browser runs or reads by itself.
+/// Schemes that a browser executes or reads by itself.
 const NEVER: [&str; 6] = ["javascript", "data", "vbscript", "file", "blob", "about"];
 
-/// Absolute and without fragment (RFC 6749 section 3.1.2). Compared as bytes later, so nothing is
-/// changed here.
+/// Absolute and without fragment (RFC 6749 section 3.1.2). Returned unchanged, since redirect URIs are
+/// compared as bytes.
 fn check_redirect_uri(item: &Item<'_>, uri: &str) {
     if uri == OUT_OF_BAND {
         return;
     }
-    // By which Dex allows a client the device flow, with or without the issuer's path before it.
+    // Dex's redirect URI of the device flow, with or without the issuer's path.
     if uri.starts_with('/') && uri.ends_with(DEVICE_CALLBACK) {
+        return;
+    }
+    if is_path(uri) {
+        let why = "is relative: the browser is sent to this path on the host of the issuer, as by Dex; \
+                   right only where a proxy serves the application there";
+        item.warning(why);
         return;
     }
     if let Err(why) = redirect_uri_fits(uri) {
@@ -185,6 +196,13 @@ fn check_redirect_uri(item: &Item<'_>, uri: &str) {
     if Url::parse(uri).is_ok_and(exposed) {
         item.warning("is http beyond this machine: codes travel in clear, expected https");
     }
+}
+
+/// A path of this host: one slash at its beginning, so that no browser reads another host in it.
+fn is_path(uri: &str) -> bool {
+    uri.strip_prefix('/').is_some_and(|rest| !rest.starts_with('/'))
+        && uri.bytes().all(|b| b.is_ascii_graphic())
+        && !uri.contains(['\\', '#'])
 }
 
 fn redirect_uri_fits(uri: &str) -> Result<(), &'static str> {
@@ -216,6 +234,14 @@ fn redirect_uri_fits(uri: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// `clientCredentialsClaims`, as in Dex.
+fn read_own_groups(section: &Section<'_>) -> Vec<String> {
+    let Some(claims) = section.section("clientCredentialsClaims") else { return Vec::new() };
+    let groups = claims.texts("groups");
+    claims.finish();
+    groups
+}
+
 fn read_allowed_connectors(section: &Section<'_>, known: &[String]) -> Vec<ConnectorId> {
     let items = text_items(section, "allowedConnectors");
     for (item, id) in &items {
@@ -228,8 +254,6 @@ fn read_allowed_connectors(section: &Section<'_>, known: &[String]) -> Vec<Conne
 }
 
 fn unsupported(section: &Section<'_>) {
-    for key in ["ssoSharedWith", "clientCredentialsClaims"] {
-        section.not_supported(key, false);
-    }
+    section.not_supported("ssoSharedWith", false);
     section.not_supported("mfaChain", true);
 }

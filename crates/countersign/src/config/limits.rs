@@ -37,12 +37,6 @@ pub fn read_limits(root: &Section<'_>) -> Limits {
     if let Some(found) = number(&section, "headerBytes", 8 * 1024, 1024 * 1024) {
         limits.header_bytes = found;
     }
-    // Until `countersign_server::listen` takes them from `ServerSettings::limits`.
-    for key in ["connections", "streamsPerConnection", "requestBodies", "headerBytes"] {
-        if section.has(key) {
-            section.warning(key, "has no effect yet: the listeners use fixed limits");
-        }
-    }
     let device = &mut limits.device_requests;
     if let Some(found) = section.number("deviceRequests", 1, 100_000) {
         device.total = u32::try_from(found).unwrap_or(u32::MAX);

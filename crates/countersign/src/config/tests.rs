@@ -1,14 +1,15 @@
-//! Whole files, and exactly what is said about them.
+//! Reads whole files and checks the exact messages.
 
 use std::path::Path;
 
 use countersign_config::Environment;
 
-use super::{Config, Loaded, read_blocks};
+use super::{Addresses, Config, Loaded, read_blocks};
 
 mod admin;
 mod client_keys;
 mod clients;
+mod dex_corpus;
 mod environment;
 mod example;
 mod kubernetes;
@@ -32,10 +33,12 @@ fn load(text: &str) -> Loaded {
 }
 
 fn read(text: &str, file: &Path, env: Environment<'_>, lenient: bool) -> Loaded {
-    countersign_config::read(text, file, env, lenient, |root| read_blocks(root, env))
+    countersign_config::read(text, file, env, lenient, |root| {
+        read_blocks(root, env, &Addresses::default())
+    })
 }
 
-/// `issuer`, this, and whatever [`REST`] has that it does not.
+/// `issuer`, this, and those lines of [`REST`] whose keys it does not have.
 fn with(block: &str) -> String {
     let given = |line: &str| {
         let key = line.split(':').next().unwrap_or_default();
@@ -53,8 +56,8 @@ fn with(block: &str) -> String {
     text
 }
 
-/// What is said about [`with`] this block, without the file's name.
-fn said(block: &str) -> Vec<String> {
+/// The problems of [`with`] this block, without the file's name.
+fn problems(block: &str) -> Vec<String> {
     lines(&load(&with(block)))
 }
 

@@ -1,25 +1,43 @@
-//! The listeners people and programs reach, and what surrounds every answer.
+//! `web` and `telemetry`: listeners, TLS, CORS and response headers.
 
 use std::fs::File;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use countersign_config::Section;
 use countersign_core::network::Network;
 use url::Url;
 
-use super::{Listen, listen, text_items};
+use super::lifetimes::duration;
+use super::{Addresses, Listen, listen, text_items};
 
 #[derive(Clone, Debug)]
 pub struct Web {
     pub http: Option<Listen>,
     pub https: Option<Https>,
-    /// CORS: origins of scripts that may read answers, compared exactly; `*` is any. Empty: none.
+    /// CORS: origins whose scripts may read responses, compared exactly; `*` is any. Empty: none.
     pub allowed_origins: Vec<String>,
     /// Request headers such scripts may send.
     pub allowed_headers: Vec<String>,
-    /// `None`: the peer of the connection is the client.
+    /// `None`: the address of a client is the peer of the connection.
     pub client_address: Option<ClientAddress>,
     pub headers: Headers,
+    /// From SIGTERM until no connection is accepted any more; not ready meanwhile.
+    pub shutdown_delay: Duration,
+}
+
+impl Default for Web {
+    fn default() -> Self {
+        Self {
+            http: None,
+            https: None,
+            allowed_origins: Vec::new(),
+            allowed_headers: vec!["Authorization".to_owned()],
+            client_address: None,
+            headers: Headers::default(),
+            shutdown_delay: SHUTDOWN_DELAY,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -39,16 +57,16 @@ pub enum TlsVersion {
     Tls13,
 }
 
-/// How a client's address is learnt from a proxy in front.
+/// How a client's address is determined behind a reverse proxy.
 #[derive(Clone, Debug)]
 pub struct ClientAddress {
-    /// Believed only when the connection comes from one of `trusted_proxies`.
+    /// Trusted only for connections from one of `trusted_proxies`.
     pub header: String,
     /// Never empty.
     pub trusted_proxies: Vec<Network>,
 }
 
-/// Response headers an operator may set; `None` leaves our own.
+/// Response headers an operator may set; `None` keeps ours.
 #[derive(Clone, Debug, Default)]
 pub struct Headers {
     pub content_security_policy: Option<String>,
@@ -58,15 +76,21 @@ pub struct Headers {
     pub strict_transport_security: Option<String>,
 }
 
-pub fn read(root: &Section<'_>) -> Option<Web> {
+/// Addresses of the command line come before those of the file, as in Dex.
+pub fn read(root: &Section<'_>, addresses: &Addresses) -> Option<Web> {
+    let flag = addresses.web_http.as_ref();
     if !root.has("web") {
+        if let Some(listen) = flag {
+            return Some(Web { http: Some(listen.clone()), ..Web::default() });
+        }
         root.error("web", "is missing: web.http or web.https says where to listen");
         return None;
     }
     let section = root.section("web")?;
-    let http = listen::read(&section, "http");
-    let wants_http = section.has("http");
-    let (wants_https, https) = read_https(&section);
+    let in_file = listen::read(&section, "http");
+    let http = flag.cloned().or(in_file);
+    let wants_http = flag.is_some() || section.is_given("http");
+    let (wants_https, https) = read_https(&section, addresses.web_https.clone());
     if !wants_http && !wants_https {
         section
             .error("http", "is missing: one of http and https is needed, such as 127.0.0.1:5556");
@@ -78,20 +102,34 @@ pub fn read(root: &Section<'_>) -> Option<Web> {
         allowed_headers: if section.has("allowedHeaders") {
             section.texts("allowedHeaders")
         } else {
-            vec!["Authorization".to_owned()]
+            Web::default().allowed_headers
         },
         client_address: read_client_address(&section),
         headers: read_headers(&section),
+        shutdown_delay: read_shutdown_delay(&section),
     };
     section.finish();
     Some(web)
 }
 
-/// Whether it was asked for, and what came of it.
-fn read_https(section: &Section<'_>) -> (bool, Option<Https>) {
+/// Long enough for load balancers and kube-proxy to notice that a replica is not ready.
+const SHUTDOWN_DELAY: Duration = Duration::from_secs(5);
+const MAX_SHUTDOWN_DELAY: Duration = Duration::from_secs(600);
+
+fn read_shutdown_delay(section: &Section<'_>) -> Duration {
+    let Some(found) = duration(section, "shutdownDelay") else { return SHUTDOWN_DELAY };
+    if found > MAX_SHUTDOWN_DELAY {
+        section.error("shutdownDelay", "expected at most 10m");
+    }
+    found
+}
+
+/// Whether the listener is configured, and the result.
+fn read_https(section: &Section<'_>, flag: Option<Listen>) -> (bool, Option<Https>) {
     let versions = [("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)];
-    let wanted = section.has("https");
-    let listen = listen::read(section, "https");
+    let wanted = flag.is_some() || section.is_given("https");
+    let in_file = listen::read(section, "https");
+    let listen = flag.or(in_file);
     let cert_file = section.text("tlsCert").filter(|text| !text.is_empty());
     let key_file = section.text("tlsKey").filter(|text| !text.is_empty());
     let min_version = section.choice("tlsMinVersion", &versions).unwrap_or(TlsVersion::Tls12);
@@ -186,7 +224,7 @@ fn read_headers(section: &Section<'_>) -> Headers {
     headers
 }
 
-/// `None`: nothing is told about health and metrics.
+/// `None`: health and metrics are not served.
 pub fn read_telemetry(root: &Section<'_>) -> Option<Listen> {
     let section = root.section("telemetry")?;
     let listen = listen::read(&section, "http");

@@ -10,13 +10,13 @@ use countersign_issuer::Issuer;
 use countersign_issuer::admin::Administrator;
 use countersign_issuer::admin::fields::{BULK_FIELDS, Fields};
 use countersign_issuer::admin::queries::Page;
-use countersign_server::{App, Health};
+use countersign_server::App;
 
 use super::api_client::{ApiClient, RequestFields};
 use super::error::CommandError;
 use crate::config;
 use crate::system_clock::SystemClock;
-use crate::wiring;
+use crate::wiring::{self, Shared};
 
 #[derive(Clone, Debug, Default, Args)]
 pub struct BackendArguments {
@@ -82,7 +82,7 @@ impl Backend {
         let report = loaded.to_string();
         let config = loaded.config.ok_or_else(|| CommandError::other(report.trim_end()))?;
         let clock = Arc::new(SystemClock::default());
-        let opened = wiring::open(&config, clock.clone(), Health::default()).await;
+        let opened = wiring::open(&config, &Shared::new(&config, clock.clone())).await;
         let app = opened.map_err(CommandError::Other)?;
         // Replicas on PostgreSQL follow the database's clock; so does this process.
         if let Ok(Some(database)) = app.issuer.store.database_time().await {
@@ -111,8 +111,7 @@ pub fn checked<'a>(
 }
 
 pub fn page(fields: &Fields<'_>) -> Result<Page, CommandError> {
-    let limit = fields.number("limit", 50, 500)?;
-    Ok(Page { after: fields.text("page").map(str::to_owned), limit })
+    Ok(fields.page()?)
 }
 
 /// The filter of an operation on many sessions.

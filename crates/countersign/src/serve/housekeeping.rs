@@ -1,48 +1,53 @@
-//! The chores of a running server: keys, clock, sweeping. A chore that fails is tried again next time.
+//! Periodic work of a running server: keys, clock, collection of expired rows. What fails is tried again next time.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_server::{App, Health};
+use countersign_server::{App, CurrentApp};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::system_clock::{SystemClock, TOLERATED};
 
 const ROUND: Duration = Duration::from_secs(30);
-/// Sweeping happens every so many rounds.
-const SWEEP_EVERY: u32 = 10;
+/// Expired rows are collected every so many rounds.
+const COLLECT_EVERY: u32 = 10;
 
-/// What another replica circuit_breaker, or a person released there, is known here within this time.
-const BRAKES: Duration = Duration::from_secs(3);
+/// A circuit breaker that another replica opened, or an administrator closed there, is known here within this time.
+const CIRCUIT_BREAKER_INTERVAL: Duration = Duration::from_secs(3);
 
-pub async fn go_on(app: App, clock: Arc<SystemClock>, health: Health) {
-    let notices = countersign_server::logout_dispatcher::run(app.clone());
-    tokio::join!(watch_brakes(app.clone()), notices, rounds(app, clock, health));
+pub async fn run(current: CurrentApp, clock: Arc<SystemClock>) {
+    let deliveries = countersign_server::logout_dispatcher::run(current.clone());
+    tokio::join!(follow_circuit_breakers(current.clone()), deliveries, rounds(current, clock));
 }
 
-async fn watch_brakes(app: App) {
-    let mut looks = interval(BRAKES);
+async fn follow_circuit_breakers(current: CurrentApp) {
+    let mut looks = interval(CIRCUIT_BREAKER_INTERVAL);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         looks.tick().await;
+        let app = current.app();
+        if let Err(failure) = app.issuer.reload_stored_objects().await {
+            tracing::debug!(cause = %failure, "the stored objects could not be read");
+        }
         if let Err(failure) = app.issuer.reload_circuit_breakers().await {
-            tracing::debug!(cause = %failure, "the brakes could not be read");
+            tracing::debug!(cause = %failure, "the circuit breakers could not be read");
         }
     }
 }
 
-async fn rounds(app: App, clock: Arc<SystemClock>, health: Health) {
+async fn rounds(current: CurrentApp, clock: Arc<SystemClock>) {
     let mut rounds = interval(ROUND);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // The first tick is at once, and all was just done at the start.
+    // The first tick is immediate, and everything was just done at the start.
     rounds.tick().await;
     for round in 1_u32.. {
         rounds.tick().await;
-        check_clock(&app, &clock, &health).await;
+        let app = current.app();
+        check_clock(&app, &clock).await;
         if let Err(failure) = app.issuer.renew_keys().await {
             tracing::error!(cause = %failure, "the keys could not be read");
         }
-        if round % SWEEP_EVERY == 0 {
+        if round % COLLECT_EVERY == 0 {
             sweep(&app).await;
         }
     }
@@ -54,11 +59,11 @@ async fn sweep(app: &App) {
     }
 }
 
-/// Follows the database's clock, where it has one of its own.
-pub async fn check_clock(app: &App, clock: &SystemClock, health: &Health) {
+/// Follows the database's clock, if the database has one.
+pub async fn check_clock(app: &App, clock: &SystemClock) {
     if let Ok(Some(database)) = app.issuer.store.database_time().await {
         let off = clock.follow(database);
-        health.set_clock_is_off(off > TOLERATED);
+        app.process.set_clock_is_off(off > TOLERATED);
         if off > TOLERATED {
             tracing::error!(
                 seconds = off.as_secs(),

@@ -1,13 +1,22 @@
-//! What a supervisor or a terminal tells this process.
+//! SIGTERM, SIGINT and SIGHUP.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopSignal {
+    /// SIGTERM, from a supervisor.
+    Terminate,
+    /// SIGINT from a terminal, or a terminal that closed.
+    Interrupt,
+}
+
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    terminal_lost: watch::Receiver<bool>,
     hangups: watch::Receiver<u32>,
 }
 
@@ -15,25 +24,27 @@ impl Signals {
     /// From here on SIGTERM, SIGINT and SIGHUP no longer end the process by themselves.
     pub fn listen() -> Result<Self, String> {
         let listen = |kind| signal(kind).map_err(|e: io::Error| format!("signals: {e}"));
-        let mut hangup = listen(SignalKind::hangup())?;
         let (count, hangups) = watch::channel(0_u32);
-        tokio::spawn(async move {
-            while hangup.recv().await.is_some() {
-                count.send_modify(|count| *count = count.wrapping_add(1));
-            }
-        });
+        let (lost, terminal_lost) = watch::channel(false);
+        // A process that was started to outlive its terminal (nohup) ignores the signal.
+        if !is_hangup_ignored() {
+            let hangup = listen(SignalKind::hangup())?;
+            tokio::spawn(follow_hangups(hangup, has_terminal(), count, lost));
+        }
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
+            terminal_lost,
             hangups,
         })
     }
 
-    /// SIGTERM from a supervisor, SIGINT from a terminal.
-    pub async fn asked_to_stop(&mut self) {
+    /// Waits for SIGTERM, for SIGINT, or for the terminal to close in which this process was started.
+    pub async fn stop(&mut self) -> StopSignal {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => StopSignal::Terminate,
+            _ = self.interrupt.recv() => StopSignal::Interrupt,
+            Ok(_) = self.terminal_lost.wait_for(|lost| *lost) => StopSignal::Interrupt,
         }
     }
 
@@ -41,4 +52,34 @@ impl Signals {
     pub fn hangups(&self) -> watch::Receiver<u32> {
         self.hangups.clone()
     }
+}
+
+/// SIGHUP means two things: a terminal closes, and its programs end; or a service reads its configuration again. It is
+/// the first if this process had a terminal and has none any more.
+async fn follow_hangups(
+    mut hangup: Signal,
+    had_terminal: bool,
+    count: watch::Sender<u32>,
+    lost: watch::Sender<bool>,
+) {
+    while hangup.recv().await.is_some() {
+        if had_terminal && !has_terminal() {
+            lost.send_replace(true);
+            return;
+        }
+        count.send_modify(|count| *count = count.wrapping_add(1));
+    }
+}
+
+/// `/dev/tty` is the controlling terminal, and cannot be opened without one.
+fn has_terminal() -> bool {
+    std::fs::File::open("/dev/tty").is_ok()
+}
+
+/// From the mask of ignored signals in /proc (proc(5)); signal 1 is its lowest bit.
+fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & 1 == 1)
 }

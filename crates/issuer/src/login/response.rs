@@ -60,9 +60,17 @@ pub struct AuthorizationResponse {
     pub fields: Vec<(&'static str, String)>,
 }
 
+/// Only to be parsed.
+const ANY_ORIGIN: &str = "https://origin.invalid";
+
 impl AuthorizationResponse {
-    pub fn code(request: &AuthRequest, issuer: &IssuerUrl, code: String) -> Self {
-        Self::of(&request.redirect_uri, request.response_mode, vec![("code", code)])
+    /// A code, tokens or both.
+    pub fn success(
+        request: &AuthRequest,
+        issuer: &IssuerUrl,
+        fields: Vec<(&'static str, String)>,
+    ) -> Self {
+        Self::of(&request.redirect_uri, request.response_mode, fields)
             .with(request.state.as_deref(), issuer)
     }
 
@@ -103,14 +111,23 @@ impl AuthorizationResponse {
         self
     }
 
-    /// The redirect URI with the fields added to its query; `None` for a URI that is no URL, which a
+    /// The redirect URI with the fields added to its query, or as its fragment; `None` for a URI that is no URL, which a
     /// registered one never is.
     pub fn location(&self) -> Option<String> {
-        let mut url = Url::parse(&self.redirect_uri).ok()?;
-        for (name, value) in &self.fields {
-            url.query_pairs_mut().append_pair(name, value);
+        // A registered path of this host, as Dex accepts it, stays one.
+        let is_path = self.redirect_uri.starts_with('/');
+        let origin = if is_path { ANY_ORIGIN } else { "" };
+        let mut url = Url::parse(&format!("{origin}{}", self.redirect_uri)).ok()?;
+        if self.mode == ResponseMode::Fragment {
+            let mut fragment = url::form_urlencoded::Serializer::new(String::new());
+            let fragment = fragment.extend_pairs(&self.fields).finish();
+            url.set_fragment(Some(&fragment));
+        } else {
+            for (name, value) in &self.fields {
+                url.query_pairs_mut().append_pair(name, value);
+            }
         }
-        Some(url.into())
+        url.as_str().strip_prefix(origin).map(str::to_owned)
     }
 
     pub fn field(&self, name: &str) -> Option<&str> {
@@ -133,5 +150,15 @@ mod tests {
             answer.location().unwrap(),
             "https://app.example.com/cb?tenant=a%20b&code=c&state=%0D%0A%26%3D%C3%A9"
         );
+    }
+
+    #[test]
+    fn a_path_of_this_host_stays_one() {
+        let answer = AuthorizationResponse {
+            redirect_uri: "/oauth2/callback".into(),
+            mode: ResponseMode::Query,
+            fields: vec![("code", "c".into())],
+        };
+        assert_eq!(answer.location().unwrap(), "/oauth2/callback?code=c");
     }
 }

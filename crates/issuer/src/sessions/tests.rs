@@ -17,8 +17,7 @@ use countersign_store::{Location, SignIn, SignInOutcome, Store};
 
 use super::Revalidation;
 use crate::circuit_breakers::CircuitBreakers;
-use crate::upstream_health::ConnectorHealth;
-use crate::{Clients, Connectors, Issuer, Keyring, LoginAttempts, settings};
+use crate::{Clients, Connectors, Issuer, Keyring, settings};
 
 const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
 
@@ -91,12 +90,12 @@ async fn issuer(upstream: &Arc<Rotating>) -> Issuer {
         fingerprint: Fingerprint::Upstream("oidc:rotating".to_owned()),
     };
     Issuer {
-        circuit_breakers: CircuitBreakers::open(&store).await.unwrap(),
-        upstream_health: ConnectorHealth::default(),
+        circuit_breakers: Arc::new(CircuitBreakers::open(&store).await.unwrap()),
+        upstream_health: Arc::default(),
         clients: Clients::default(),
         connectors: Connectors::new([connector]),
         keyring,
-        attempts: LoginAttempts::default(),
+        attempts: Arc::default(),
         settings,
         store,
         root,

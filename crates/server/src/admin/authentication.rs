@@ -94,6 +94,7 @@ impl AdminSession {
             base: app.issuer.settings.issuer.base_path().to_owned(),
             csrf: app.issuer.form_token(context.session.as_ref()),
             flash: None,
+            configuration_failure: app.process.reload_state().failure.map(|(_, why)| why),
         }
     }
 

@@ -44,6 +44,12 @@ impl ProblemDetails {
         problem.detail(format!("no live {what} has this id"))
     }
 
+    /// The program reads no configuration: it is stopping, or is a command on the database.
+    pub fn reload_unavailable() -> Self {
+        let (status, name) = (StatusCode::SERVICE_UNAVAILABLE, "unavailable");
+        Self::new(status, name, "Service unavailable").detail("this server does not reload now")
+    }
+
     pub fn bad_body() -> Self {
         let problem = Self::new(StatusCode::BAD_REQUEST, "bad-request", "Invalid request body");
         problem.detail("expected a JSON object of at most 64 KB whose values are texts")

@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::future::Future;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use sqlx::ConnectOptions;
@@ -14,6 +15,7 @@ use sqlx::sqlite::{
 use tempfile::TempDir;
 
 use super::conn::Conn;
+use super::sqlite_file::SqliteFile;
 use super::sqlite_writer::Writer;
 use super::{Operation, WAIT_TIMEOUT, within};
 use crate::error::chain;
@@ -32,6 +34,9 @@ pub(crate) struct SqliteEngine {
     readers: SqlitePool,
     writer: Writer,
     shared: Shared,
+    file: SqliteFile,
+    /// The last write failed because the file could not be written.
+    is_failing: AtomicBool,
 }
 
 impl SqliteEngine {
@@ -83,21 +88,35 @@ impl SqliteEngine {
             .idle_timeout(None)
             .max_lifetime(None)
             .connect_lazy_with(options.read_only(true));
-        let writer = Writer::start(connection, folder, shared.clone());
-        Ok(Self { readers, writer, shared })
+        let file = SqliteFile::new(file);
+        let writer = Writer::start(connection, folder, file.clone(), shared.clone());
+        Ok(Self { readers, writer, shared, file, is_failing: AtomicBool::default() })
     }
 
     pub(super) async fn write<V: Operation>(&self, operation: V) -> Result<V::Output, StoreError> {
-        self.writer.write(operation).await
+        let outcome = self.writer.write(operation).await;
+        // What the operation itself refuses says nothing about the file.
+        let failed =
+            matches!(outcome, Err(StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_)));
+        if failed || outcome.is_ok() {
+            self.is_failing.store(failed, Ordering::Relaxed);
+        }
+        outcome
     }
 
     pub(super) async fn read<V: Operation>(&self, operation: &V) -> Result<V::Output, StoreError> {
+        self.file.check()?;
         let mut connection = self.readers.acquire().await?;
         within(WAIT_TIMEOUT, operation.run(&mut Conn::sqlite(&mut connection, &self.shared))).await
     }
 
-    /// Reads from the file, which `SELECT 1` would not do.
+    /// Reads from the file, which `SELECT 1` would not do. After a failed write, as on a full disk, it also writes: a
+    /// server that can only read is of no use.
     pub(super) async fn ping(&self) -> Result<(), StoreError> {
+        self.file.check()?;
+        if self.is_failing.load(Ordering::Relaxed) {
+            self.write(Probe).await?;
+        }
         let sql = "SELECT COUNT(*) FROM sqlite_master";
         let _: i64 = sqlx::query_scalar(sql).fetch_one(&self.readers).await?;
         Ok(())
@@ -107,6 +126,19 @@ impl SqliteEngine {
         // The readers first: the last connection to close folds the WAL back into the file.
         self.readers.close().await;
         self.writer.close().await;
+    }
+}
+
+/// Writes one page, with the content that it has.
+struct Probe;
+
+impl Operation for Probe {
+    type Output = ();
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<(), StoreError> {
+        let sql = "CREATE TABLE write_probe (number INTEGER)";
+        conn.execute(sql, &[]).await?;
+        conn.execute("DROP TABLE write_probe", &[]).await?;
+        Ok(())
     }
 }
 
@@ -138,4 +170,40 @@ where
 fn is_busy(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|e| e.code()?.parse::<i32>().ok());
     code.is_some_and(|code| code & 0xff == 5)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SqliteEngine;
+    use crate::StoreError;
+    use crate::engine::Operation;
+    use crate::engine::conn::Conn;
+    use crate::shared::Shared;
+
+    struct Sql(&'static str);
+
+    impl Operation for Sql {
+        type Output = ();
+        async fn run(&self, conn: &mut Conn<'_>) -> Result<(), StoreError> {
+            conn.execute(self.0, &[]).await.map(|_| ())
+        }
+    }
+
+    /// SQLite reports a full disk and a database of the greatest size alike (SQLITE_FULL).
+    #[tokio::test]
+    async fn a_full_disk_is_not_ready_until_it_can_be_written_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.db");
+        let engine = SqliteEngine::open(&file, Shared::default()).await.unwrap();
+        engine.write(Sql("CREATE TABLE filler (text TEXT)")).await.unwrap();
+        engine.ping().await.unwrap();
+        engine.write(Sql("PRAGMA max_page_count = 1")).await.unwrap();
+        let fill = "INSERT INTO filler SELECT hex(zeroblob(100000))";
+        let full = engine.write(Sql(fill)).await.unwrap_err();
+        assert!(matches!(full, StoreError::Unavailable(_)), "{full}");
+        assert!(engine.ping().await.is_err(), "it can be read, and is of no use");
+        engine.write(Sql("PRAGMA max_page_count = 1000000")).await.unwrap();
+        engine.ping().await.unwrap();
+        engine.write(Sql(fill)).await.unwrap();
+    }
 }

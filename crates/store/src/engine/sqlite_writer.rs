@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot};
 
 use super::conn::Conn;
+use super::sqlite_file::SqliteFile;
 use super::{Operation, WAIT_TIMEOUT};
 use crate::StoreError;
 use crate::shared::Shared;
@@ -37,11 +38,12 @@ impl Writer {
     pub(super) fn start(
         connection: SqliteConnection,
         folder: Option<TempDir>,
+        file: SqliteFile,
         shared: Shared,
     ) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
         tokio::spawn(async move {
-            write_all(connection, waiting).await;
+            write_all(connection, waiting, file).await;
             drop(folder);
         });
         Self { queue, shared }
@@ -71,7 +73,11 @@ fn closed() -> StoreError {
     StoreError::Unavailable("the store is closed".into())
 }
 
-async fn write_all(mut connection: SqliteConnection, mut queue: mpsc::Receiver<Message>) {
+async fn write_all(
+    mut connection: SqliteConnection,
+    mut queue: mpsc::Receiver<Message>,
+    file: SqliteFile,
+) {
     let mut waiting = Vec::with_capacity(BATCH);
     let mut closers = Vec::new();
     while queue.recv_many(&mut waiting, BATCH).await > 0 {
@@ -85,7 +91,11 @@ async fn write_all(mut connection: SqliteConnection, mut queue: mpsc::Receiver<M
                 }
             }
         }
-        write_batch(&mut connection, batch).await;
+        if let Err(error) = file.check() {
+            batch.into_iter().for_each(|job| job.finish(Some(error.clone())));
+            continue;
+        }
+        write_batch(&mut connection, batch, &file).await;
     }
     if let Err(error) = connection.close().await {
         tracing::warn!(%error, "the database file was not closed cleanly; nothing is lost");
@@ -96,19 +106,27 @@ async fn write_all(mut connection: SqliteConnection, mut queue: mpsc::Receiver<M
     }
 }
 
-async fn write_batch(connection: &mut SqliteConnection, mut batch: Vec<Box<dyn Job>>) {
+async fn write_batch(
+    connection: &mut SqliteConnection,
+    mut batch: Vec<Box<dyn Job>>,
+    file: &SqliteFile,
+) {
     if batch.len() < 2 {
-        return write_alone(connection, batch).await;
+        return write_alone(connection, batch, file).await;
     }
     match run_together(connection, &mut batch).await {
-        Ok(()) => batch.into_iter().for_each(|job| job.finish(None)),
+        Ok(()) => {
+            // Committed, but perhaps into a file that is gone.
+            let lost = file.check().err();
+            batch.into_iter().for_each(|job| job.finish(lost.clone()));
+        }
         Err(BatchError::NotBegun(error)) => {
             batch.into_iter().for_each(|job| job.finish(Some(error.clone())));
         }
         Err(BatchError::Lost(error)) => {
             tracing::debug!(%error, operations = batch.len(), "a batch was not committed; each operation runs alone");
             roll_back(connection).await;
-            write_alone(connection, batch).await;
+            write_alone(connection, batch, file).await;
         }
     }
 }
@@ -137,9 +155,14 @@ async fn run_together(
     command(connection, "COMMIT").await.map_err(BatchError::Lost)
 }
 
-async fn write_alone(connection: &mut SqliteConnection, batch: Vec<Box<dyn Job>>) {
+async fn write_alone(
+    connection: &mut SqliteConnection,
+    batch: Vec<Box<dyn Job>>,
+    file: &SqliteFile,
+) {
     for mut job in batch {
-        let failed = run_alone(connection, job.as_mut()).await.err();
+        let run = run_alone(connection, job.as_mut()).await;
+        let failed = run.and_then(|()| file.check()).err();
         job.finish(failed);
     }
 }

@@ -1,9 +1,9 @@
-//! What starts, and may surprise.
+//! Configurations that start with warnings.
 
-use super::{load, said, with};
+use super::{load, problems, with};
 
 #[test]
-fn what_works_but_may_surprise_is_a_warning() {
+fn unusual_settings_get_a_warning() {
     for (block, expected) in [
         (
             "expiry: {}",
@@ -25,10 +25,6 @@ fn what_works_but_may_surprise_is_a_warning() {
             "connectors: [{type: mockCallback, id: mock, name: Mock, grantTypes: [refresh_token]}]",
             "2:69: warning: connectors[0].grantTypes: does not contain authorization_code: nobody can sign in through this connector",
         ),
-        (
-            "limits: {connections: 100}",
-            "2:23: warning: limits.connections: has no effect yet: the listeners use fixed limits",
-        ),
         ("grpc: {addr: ':5557'}", "2:7: warning: grpc: is a key of Dex that is not supported yet"),
         (
             "telemetry: {http: ':1', enableProfiling: true}",
@@ -36,7 +32,7 @@ fn what_works_but_may_surprise_is_a_warning() {
         ),
         (
             "frontend: {dir: /x}",
-            "2:17: warning: frontend.dir: is a key of Dex that is not supported yet",
+            "2:17: warning: frontend.dir: the folder \"/x\" does not exist: the pages look as without it",
         ),
         (
             "frontend: {logoURL: 'https://x/logo.png'}",
@@ -44,11 +40,23 @@ fn what_works_but_may_surprise_is_a_warning() {
         ),
         (
             "oauth2: {grantTypes: [authorization_code, implicit]}",
-            "2:43: warning: oauth2.grantTypes[1]: implicit is a grant type of Dex that is not supported yet",
+            "2:43: warning: oauth2.grantTypes[1]: has no effect without token or id_token in oauth2.responseTypes",
+        ),
+        (
+            "oauth2: {grantTypes: [authorization_code, password]}",
+            "2:43: warning: oauth2.grantTypes[1]: has no effect without oauth2.passwordConnector",
+        ),
+        (
+            "oauth2: {passwordConnector: mock}",
+            "2:29: warning: oauth2.passwordConnector: gives people's passwords to applications (RFC 9700 section 2.4)",
+        ),
+        (
+            "oauth2: {responseTypes: [token]}",
+            "2:26: warning: oauth2.responseTypes[0]: puts tokens into addresses of browsers (RFC 9700 section 2.1.2)",
         ),
         (
             "oauth2: {responseTypes: [code, id_token code]}",
-            "2:32: warning: oauth2.responseTypes[1]: \"id_token code\" is a response type of Dex that is not supported yet",
+            "2:32: warning: oauth2.responseTypes[1]: puts tokens into addresses of browsers (RFC 9700 section 2.1.2)",
         ),
         (
             "oauth2: {pkce: {codeChallengeMethodsSupported: [plain]}}",
@@ -71,7 +79,7 @@ fn what_works_but_may_surprise_is_a_warning() {
             "1:1: warning: rootKey: is missing: signing keys rest unsealed in the database, as in Dex",
         ),
     ] {
-        assert_eq!(said(block), [expected], "{block}");
+        assert_eq!(problems(block), [expected], "{block}");
         assert!(load(&with(block)).config.is_some(), "{block}");
     }
 }

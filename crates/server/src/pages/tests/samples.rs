@@ -1,7 +1,7 @@
 //! One sample of every page, filled with everyday or hostile data.
 
 use super::super::*;
-use super::sample_data::World;
+use super::sample_data::{HOSTILE, World};
 use super::{admin, own};
 
 /// Every page of a world, with a file name.
@@ -208,6 +208,7 @@ fn home_and_logout(w: &World) -> Vec<(String, String)> {
         since: DisplayTime::new(now - 7_800_000, now, messages),
         until: DisplayTime::new(now + 79_200_000, now, messages),
         groups: own::held(w, 4 * 1024),
+        consents: "/dex/consents",
         logout: "/dex/logout",
         csrf: &w.text,
         offers_tools: true,

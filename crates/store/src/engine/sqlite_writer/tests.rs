@@ -8,6 +8,7 @@ use super::{Job, Queued, write_batch};
 use crate::StoreError;
 use crate::engine::Operation;
 use crate::engine::conn::Conn;
+use crate::engine::sqlite_file::SqliteFile;
 use crate::shared::Shared;
 
 enum Deed {
@@ -51,6 +52,11 @@ impl Operation for Deed {
     }
 }
 
+/// The database of these tests is in memory.
+fn no_file() -> SqliteFile {
+    SqliteFile::new(std::path::Path::new("/nonexistent/database"))
+}
+
 async fn database() -> SqliteConnection {
     let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
     sqlx::raw_sql(
@@ -78,7 +84,7 @@ async fn done(connection: &mut SqliteConnection, deeds: Vec<Deed>) -> Vec<Result
         }));
         answers.push(answered);
     }
-    write_batch(connection, batch).await;
+    write_batch(connection, batch, &no_file()).await;
     let mut told = Vec::new();
     for answered in answers {
         told.push(answered.await.unwrap());

@@ -1,0 +1,138 @@
+//! What the file says, key by key, as far as it is needed to tell two versions of it apart: a digest of each value
+//! (environment variables expanded), and the files it names whose change is a reason to read it again.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::PathBuf;
+
+use countersign_config::{Key, Node, Section, Value};
+
+/// Keys such as `expiry.idTokens`, `staticClients[grafana]` or `issuer`.
+#[derive(Clone, Debug, Default)]
+pub struct Blocks {
+    digests: BTreeMap<String, u64>,
+    /// Keys and certificates beside the configuration file itself.
+    pub files: Vec<PathBuf>,
+}
+
+/// Keys whose entries have a name of their own, and the keys of those names.
+const LISTS: [(&str, &[&str]); 3] =
+    [("connectors", &["id"]), ("staticclients", &["id", "idenv"]), ("staticpasswords", &["email"])];
+const FILES: [(&str, &str); 2] = [("web", "tlsCert"), ("web", "tlsKey")];
+
+pub fn read(root: &Section<'_>) -> Blocks {
+    let mut blocks = Blocks::default();
+    for (key, node) in root.entries() {
+        let name = key.text.to_lowercase();
+        let names = LISTS.iter().find(|(list, _)| *list == name).map(|(_, names)| *names);
+        match (&node.value, names) {
+            (Value::List(entries), Some(names)) => {
+                for (index, entry) in entries.iter().enumerate() {
+                    let id = id_of(entry, names).unwrap_or_else(|| index.to_string());
+                    blocks.add(format!("{}[{id}]", key.text), entry);
+                }
+            }
+            (Value::Map(entries), _) => {
+                for (inner, node) in entries {
+                    blocks.add(format!("{}.{}", key.text, inner.text), node);
+                }
+            }
+            _ => blocks.add(key.text.clone(), node),
+        }
+    }
+    for (block, key) in FILES {
+        let file = root.entries().iter().find(|(name, _)| name.text.eq_ignore_ascii_case(block));
+        if let Some((_, Node { value: Value::Map(entries), .. })) = file {
+            blocks.files.extend(text_of(entries, key).map(PathBuf::from));
+        }
+    }
+    let root_key =
+        root.entries().iter().find(|(key, _)| key.text.eq_ignore_ascii_case("rootKeyFile"));
+    match root_key.map(|(_, node)| &node.value) {
+        Some(Value::Scalar { text, .. }) => blocks.files.push(PathBuf::from(text)),
+        Some(Value::List(list)) => {
+            let texts = list.iter().filter_map(|node| match &node.value {
+                Value::Scalar { text, .. } => Some(PathBuf::from(text)),
+                _ => None,
+            });
+            blocks.files.extend(texts);
+        }
+        _ => {}
+    }
+    blocks
+}
+
+fn id_of(entry: &Node, names: &[&str]) -> Option<String> {
+    let Value::Map(entries) = &entry.value else { return None };
+    names.iter().find_map(|name| text_of(entries, name)).map(str::to_owned)
+}
+
+fn text_of<'a>(entries: &'a [(Key, Node)], name: &str) -> Option<&'a str> {
+    let (_, node) = entries.iter().find(|(key, _)| key.text.eq_ignore_ascii_case(name))?;
+    match &node.value {
+        Value::Scalar { text, .. } => Some(text),
+        _ => None,
+    }
+}
+
+/// One key that differs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Difference {
+    Added(String),
+    Removed(String),
+    Changed(String),
+}
+
+impl Difference {
+    pub fn key(&self) -> &str {
+        match self {
+            Self::Added(key) | Self::Removed(key) | Self::Changed(key) => key,
+        }
+    }
+}
+
+impl Blocks {
+    fn add(&mut self, key: String, node: &Node) {
+        let mut hasher = DefaultHasher::new();
+        hash(node, &mut hasher);
+        self.digests.insert(key, hasher.finish());
+    }
+
+    /// How `newer` differs, in the order of the keys.
+    pub fn differences(&self, newer: &Self) -> Vec<Difference> {
+        let mut found = Vec::new();
+        for (key, digest) in &self.digests {
+            match newer.digests.get(key) {
+                None => found.push(Difference::Removed(key.clone())),
+                Some(other) if other != digest => found.push(Difference::Changed(key.clone())),
+                Some(_) => {}
+            }
+        }
+        let added = newer.digests.keys().filter(|key| !self.digests.contains_key(*key));
+        found.extend(added.cloned().map(Difference::Added));
+        found.sort_by(|a, b| a.key().cmp(b.key()));
+        found
+    }
+}
+
+/// Positions in the file and the order of keys do not matter.
+fn hash(node: &Node, hasher: &mut DefaultHasher) {
+    match &node.value {
+        Value::Null => 0_u8.hash(hasher),
+        Value::Scalar { text, plain } => (1_u8, text, plain).hash(hasher),
+        Value::List(list) => {
+            (2_u8, list.len()).hash(hasher);
+            list.iter().for_each(|node| hash(node, hasher));
+        }
+        Value::Map(entries) => {
+            (3_u8, entries.len()).hash(hasher);
+            let mut entries: Vec<_> =
+                entries.iter().map(|(key, node)| (key.text.to_lowercase(), node)).collect();
+            entries.sort_by(|a, b| a.0.cmp(&b.0));
+            for (key, node) in entries {
+                key.hash(hasher);
+                hash(node, hasher);
+            }
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Reads the configuration file again: on SIGHUP, when it or a file it names has changed, and when an administrator asks.
+//!
+//! A new application is made of it, completely, before the one in use is replaced; whatever is wrong changes nothing.
+//! Kept across a reload: the database, the threads and tables that count attempts, metrics, circuit breakers.
+
+use std::path::PathBuf;
+
+use countersign_server::listen::Certificate;
+use countersign_server::reload::{ReloadAction, ReloadReport, ReloadRequest};
+use countersign_server::{CurrentApp, ReloadState};
+use tokio::sync::{mpsc, watch};
+
+use super::plan::{Plan, ending_sessions};
+use super::read_again;
+use super::watch::{FileWatch, LOOK_INTERVAL};
+use crate::cli::ServeArguments;
+use crate::config::Config;
+use crate::logging::LogHandle;
+use crate::wiring::Shared;
+use crate::{tls, wiring};
+
+pub struct Reloader {
+    pub arguments: ServeArguments,
+    /// The configuration in use.
+    pub config: Config,
+    pub current: CurrentApp,
+    pub shared: Shared,
+    /// Of the https listener.
+    pub certificate: Option<Certificate>,
+    pub log: Option<LogHandle>,
+    pub watch: FileWatch,
+}
+
+impl Reloader {
+    pub async fn run(
+        mut self,
+        mut hangups: watch::Receiver<u32>,
+        mut requests: mpsc::Receiver<ReloadRequest>,
+    ) {
+        self.record(&ReloadReport { applied: true, ..ReloadReport::default() });
+        loop {
+            tokio::select! {
+                Ok(()) = hangups.changed() => { self.reload("SIGHUP").await; }
+                Some(request) = requests.recv() => {
+                    let report = match request.action {
+                        ReloadAction::Plan => self.plan().await.1,
+                        ReloadAction::Apply => self.reload("an administrator").await,
+                    };
+                    let _gone = request.reply.send(report);
+                }
+                () = tokio::time::sleep(LOOK_INTERVAL) => {
+                    if self.watch.has_changed() {
+                        self.reload("a changed file").await;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn reload(&mut self, reason: &str) -> ReloadReport {
+        self.watch.take_up();
+        let (config, mut report) = self.plan().await;
+        if let Some(config) = config {
+            match self.apply(config).await {
+                Ok(()) => report.applied = true,
+                Err(problem) => report.problems.push(problem),
+            }
+        }
+        self.record(&report);
+        if report.applied {
+            let changes: Vec<&str> = report.changes.iter().map(|c| c.key.as_str()).collect();
+            tracing::info!(
+                event = "configuration_reloaded",
+                reason,
+                changes = changes.join(", "),
+                needs_restart = report.needs_restart.join(", "),
+                "the configuration was read again"
+            );
+        } else {
+            for problem in &report.problems {
+                tracing::error!(
+                    event = "configuration_reload_failed",
+                    reason,
+                    problem,
+                    "the configuration file cannot be used; the one in use stays"
+                );
+            }
+        }
+        report
+    }
+
+    /// Reads and validates the file. The configuration is there if it can be applied.
+    async fn plan(&self) -> (Option<Config>, ReloadReport) {
+        let mut report = ReloadReport::default();
+        let (config, errors, warnings) = read_again(&self.arguments);
+        report.problems = errors;
+        report.warnings = warnings;
+        let Some(config) = config else { return (None, report) };
+        let plan = Plan::of(&self.config, &config);
+        report.changes = plan.changes;
+        report.needs_restart = plan.needs_restart;
+        report.problems.extend(plan.refusals);
+        if let Some(Err(why)) = config.web.https.as_ref().map(tls::server_config) {
+            report.problems.push(why);
+        }
+        let app = self.current.app();
+        match ending_sessions(&app.issuer, &self.config, &config).await {
+            Ok(ending) => report.ending = ending,
+            Err(why) => report.warnings.push(format!("the sessions were not counted: {why}")),
+        }
+        (Some(config).filter(|_| report.problems.is_empty()), report)
+    }
+
+    async fn apply(&mut self, config: Config) -> Result<(), String> {
+        let tls = config.web.https.as_ref().map(tls::server_config).transpose()?;
+        let app = wiring::reopen(&config, &self.current.app(), &self.shared).await?;
+        self.current.replace(app);
+        if let Some((certificate, tls)) = self.certificate.as_ref().zip(tls) {
+            certificate.replace(tls);
+        }
+        if let Some(log) = &self.log {
+            log.apply(&config.logger);
+        }
+        self.watch.follow(watched_files(&self.arguments, &config));
+        self.config = config;
+        Ok(())
+    }
+
+    fn record(&self, report: &ReloadReport) {
+        let app = self.current.app();
+        let (now, before) = (app.issuer.now(), app.process.reload_state());
+        let state = match report.applied {
+            true => ReloadState {
+                loaded_at: Some(now),
+                failure: None,
+                needs_restart: merged(before.needs_restart, &report.needs_restart),
+            },
+            false => ReloadState { failure: Some((now, report.problems.join("\n"))), ..before },
+        };
+        app.process.set_reload_state(state);
+    }
+}
+
+/// What an earlier reload left for a restart is still left for it.
+fn merged(mut all: Vec<String>, more: &[String]) -> Vec<String> {
+    all.extend_from_slice(more);
+    all.sort();
+    all.dedup();
+    all
+}
+
+pub fn watched_files(arguments: &ServeArguments, config: &Config) -> Vec<PathBuf> {
+    std::iter::once(&arguments.file).chain(&config.blocks.files).cloned().collect()
+}

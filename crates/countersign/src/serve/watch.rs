@@ -1,0 +1,101 @@
+//! Notices that files have changed, by looking at them: a file written in place, one that was renamed over another, or
+//! the symbolic links of a Kubernetes ConfigMap or Secret, which are replaced as a whole.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How often files are looked at. A change is taken up when two looks in a row find the same, so that a file is not read
+/// while it is being written.
+pub const LOOK_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Device, inode, time of the last change in nanoseconds, size; `None` when the file is not there.
+type FileIdentity = Option<(u64, u64, i128, u64)>;
+
+pub struct FileWatch {
+    files: Vec<PathBuf>,
+    taken_up: Vec<FileIdentity>,
+    last_look: Vec<FileIdentity>,
+}
+
+impl FileWatch {
+    pub fn new(files: Vec<PathBuf>) -> Self {
+        let now = identities(&files);
+        Self { files, taken_up: now.clone(), last_look: now }
+    }
+
+    /// From now on these files. Those that were watched before keep their state, so that a change in between is seen.
+    pub fn follow(&mut self, files: Vec<PathBuf>) {
+        let known = |file: &PathBuf| {
+            let position = self.files.iter().position(|other| other == file)?;
+            self.taken_up.get(position).copied()
+        };
+        let taken_up = files.iter().map(|f| known(f).unwrap_or_else(|| identity(f))).collect();
+        self.last_look = identities(&files);
+        self.taken_up = taken_up;
+        self.files = files;
+    }
+
+    /// The files are about to be read as they are now.
+    pub fn take_up(&mut self) {
+        self.taken_up = identities(&self.files);
+    }
+
+    /// Looks; true when there is a change to take up. It is reported once.
+    pub fn has_changed(&mut self) -> bool {
+        let now = identities(&self.files);
+        let is_settled = now == self.last_look && now.iter().all(Option::is_some);
+        let is_new = now != self.taken_up;
+        self.last_look.clone_from(&now);
+        if is_settled && is_new {
+            self.taken_up = now;
+            return true;
+        }
+        false
+    }
+}
+
+fn identities(files: &[PathBuf]) -> Vec<FileIdentity> {
+    files.iter().map(identity).collect()
+}
+
+fn identity(file: &PathBuf) -> FileIdentity {
+    let found = fs::metadata(file).ok()?;
+    let changed = i128::from(found.mtime()) * 1_000_000_000 + i128::from(found.mtime_nsec());
+    Some((found.dev(), found.ino(), changed, found.size()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::FileWatch;
+
+    #[test]
+    fn a_config_map_that_is_swapped_is_noticed_each_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        for version in ["v1", "v2", "v3"] {
+            fs::create_dir(at(version)).unwrap();
+            fs::write(at(version).join("config.yaml"), version).unwrap();
+        }
+        symlink("v1", at("..data")).unwrap();
+        symlink("..data/config.yaml", at("config.yaml")).unwrap();
+        let mut watch = FileWatch::new(vec![at("config.yaml")]);
+        assert!(!watch.has_changed());
+        for version in ["v2", "v3"] {
+            symlink(version, at("..data_tmp")).unwrap();
+            fs::rename(at("..data_tmp"), at("..data")).unwrap();
+            assert!(!watch.has_changed(), "it may still be changing");
+            assert!(watch.has_changed());
+            assert!(!watch.has_changed(), "once");
+        }
+        fs::remove_file(at("..data")).unwrap();
+        assert!(
+            !watch.has_changed() && !watch.has_changed(),
+            "a file that is gone is no configuration"
+        );
+    }
+}

@@ -1,0 +1,56 @@
+//! The configuration file of this server: whether what is in use is what is in the file, what a reload would change,
+//! and the reload itself.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+
+use super::authentication::AdminToken;
+use super::problem_details::ProblemDetails;
+use crate::app::App;
+use crate::reload::ReloadAction;
+use crate::response::json;
+
+#[derive(Serialize)]
+struct ConfigurationView {
+    loaded_at: Option<String>,
+    failed_at: Option<String>,
+    failure: Option<String>,
+    needs_restart: Vec<String>,
+}
+
+pub async fn api_show(State(app): State<App>, _: AdminToken) -> Response {
+    let state = app.process.reload_state();
+    let (failed_at, failure) = state.failure.unzip();
+    let view = ConfigurationView {
+        loaded_at: state.loaded_at.map(|at| at.to_string()),
+        failed_at: failed_at.map(|at| at.to_string()),
+        failure,
+        needs_restart: state.needs_restart,
+    };
+    json(StatusCode::OK, &view)
+}
+
+pub async fn api_plan(State(app): State<App>, _: AdminToken) -> Result<Response, ProblemDetails> {
+    reload(&app, ReloadAction::Plan).await
+}
+
+/// Applies the file to this replica only: each replica reads its own.
+pub async fn api_reload(
+    State(app): State<App>,
+    AdminToken(who): AdminToken,
+) -> Result<Response, ProblemDetails> {
+    tracing::info!(
+        event = "configuration_reload_requested",
+        actor = who.actor(),
+        "a reload was requested"
+    );
+    reload(&app, ReloadAction::Apply).await
+}
+
+async fn reload(app: &App, action: ReloadAction) -> Result<Response, ProblemDetails> {
+    let report = app.process.request_reload(action).await;
+    let report = report.ok_or_else(ProblemDetails::reload_unavailable)?;
+    Ok(json(StatusCode::OK, &report))
+}

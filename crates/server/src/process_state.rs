@@ -1,0 +1,148 @@
+//! What belongs to the process and outlives a reload of the configuration: readiness flags, what clients use of the
+//! configured limits, and the outcome of the last reload.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use countersign_core::{Limits, Timestamp};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use crate::reload::{ReloadAction, ReloadReport, ReloadRequest};
+use crate::request_limits::{MAX_BODY_BYTES, REQUEST_OVERHEAD_BYTES};
+
+/// Memory of one request body in `limits.requestBodies`.
+const BYTES_PER_BODY: usize = 64 * 1024;
+
+/// Cheap to clone; all clones are one.
+#[derive(Clone, Debug)]
+pub struct ProcessState(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    is_draining: AtomicBool,
+    is_clock_off: AtomicBool,
+    /// One permit for each byte.
+    body_bytes: Arc<Semaphore>,
+    max_body_bytes: usize,
+    refused_bodies: AtomicU64,
+    open_connections: AtomicUsize,
+    refused_connections: AtomicU64,
+    reload: RwLock<ReloadState>,
+    reloader: RwLock<Option<mpsc::Sender<ReloadRequest>>>,
+}
+
+/// The outcome of reading the configuration again.
+#[derive(Clone, Debug, Default)]
+pub struct ReloadState {
+    /// When the configuration that is in use was read; `None` before the start has finished.
+    pub loaded_at: Option<Timestamp>,
+    /// The last attempt, if it failed: when, and every problem as one line each. What was in use before stays in use.
+    pub failure: Option<(Timestamp, String)>,
+    /// What differs in the file and takes effect after a restart only, one line each.
+    pub needs_restart: Vec<String>,
+}
+
+impl Default for ProcessState {
+    fn default() -> Self {
+        Self::new(&Limits::default())
+    }
+}
+
+impl ProcessState {
+    pub fn new(limits: &Limits) -> Self {
+        let smallest = MAX_BODY_BYTES + 2 * REQUEST_OVERHEAD_BYTES + limits.header_bytes;
+        let max_body_bytes = limits.request_bodies.saturating_mul(BYTES_PER_BODY).max(smallest);
+        let max_body_bytes = max_body_bytes.min(Semaphore::MAX_PERMITS);
+        Self(Arc::new(Inner {
+            is_draining: AtomicBool::default(),
+            is_clock_off: AtomicBool::default(),
+            body_bytes: Arc::new(Semaphore::new(max_body_bytes)),
+            max_body_bytes,
+            refused_bodies: AtomicU64::default(),
+            open_connections: AtomicUsize::default(),
+            refused_connections: AtomicU64::default(),
+            reload: RwLock::default(),
+            reloader: RwLock::default(),
+        }))
+    }
+
+    /// From now on this replica is not ready, while requests under way finish.
+    pub fn drain(&self) {
+        self.0.is_draining.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the clock differs from the database's by more than is tolerated.
+    pub fn set_clock_is_off(&self, off: bool) {
+        self.0.is_clock_off.store(off, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.0.is_draining.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn is_clock_off(&self) -> bool {
+        self.0.is_clock_off.load(Ordering::SeqCst)
+    }
+
+    /// Takes memory for request bodies; `None` when all of `limits.requestBodies` is in use.
+    pub(crate) fn reserve_body_bytes(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let count = u32::try_from(bytes).ok()?;
+        let permit = Arc::clone(&self.0.body_bytes).try_acquire_many_owned(count).ok();
+        if permit.is_none() {
+            self.0.refused_bodies.fetch_add(1, Ordering::Relaxed);
+        }
+        permit
+    }
+
+    /// Bytes of request bodies held now.
+    pub(crate) fn body_bytes_in_use(&self) -> usize {
+        self.0.max_body_bytes.saturating_sub(self.0.body_bytes.available_permits())
+    }
+
+    /// Requests refused because of `limits.requestBodies`.
+    pub(crate) fn refused_bodies(&self) -> u64 {
+        self.0.refused_bodies.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn connection_opened(&self) {
+        self.0.open_connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn connection_closed(&self) {
+        self.0.open_connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn connection_refused(&self) -> u64 {
+        self.0.refused_connections.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn open_connections(&self) -> usize {
+        self.0.open_connections.load(Ordering::Relaxed)
+    }
+
+    /// Connections closed at once because of `limits.connections`.
+    pub(crate) fn refused_connections(&self) -> u64 {
+        self.0.refused_connections.load(Ordering::Relaxed)
+    }
+
+    /// Who reads the configuration when [`ProcessState::request_reload`] asks for it.
+    pub fn set_reloader(&self, reloader: mpsc::Sender<ReloadRequest>) {
+        *self.0.reloader.write().unwrap_or_else(PoisonError::into_inner) = Some(reloader);
+    }
+
+    /// `None` where nobody reads the configuration again.
+    pub(crate) async fn request_reload(&self, action: ReloadAction) -> Option<ReloadReport> {
+        let reloader = self.0.reloader.read().unwrap_or_else(PoisonError::into_inner).clone()?;
+        let (reply, report) = oneshot::channel();
+        reloader.send(ReloadRequest { action, reply }).await.ok()?;
+        report.await.ok()
+    }
+
+    pub fn reload_state(&self) -> ReloadState {
+        self.0.reload.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn set_reload_state(&self, state: ReloadState) {
+        *self.0.reload.write().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+}

@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# Checks what is in deploy/, each file with its own tool: `tests/packaging.sh PROGRAM`. Prints one line for each check and a
+# summary like cargo's. A check whose tool is not there is ignored, and named. ./test runs this as the part `packaging`.
+#
+# HADOLINT, HELM and KUBECTL_VALIDATE name the tools; tests/machine.sh fetches them.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+program=${1:?which program}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+passed=0 failed=0 ignored=0
+not_run=()
+
+# `check WHAT TOOL COMMAND...`: passes when the command succeeds.
+check() {
+  local what=$1 tool=$2
+  shift 2
+  if [[ -n $tool ]] && ! command -v "$tool" >/dev/null; then
+    echo "test packaging: $what ... NOT RUN: $tool is not here"
+    not_run+=("$what ($(basename "$tool") is not here)")
+    ignored=$((ignored + 1))
+  elif "$@" >"$work/said" 2>&1; then
+    echo "test packaging: $what ... ok"
+    passed=$((passed + 1))
+  else
+    echo "test packaging: $what ... FAILED"
+    sed 's/^/    /' "$work/said"
+    failed=$((failed + 1))
+  fi
+}
+
+# systemd only warns of a key it does not know, so any word is a failure. The program need not be installed.
+unit_is_valid() {
+  mkdir -p "$work/unit"
+  sed -e 's#/usr/bin/countersign#/bin/true#; /^Documentation=/d' deploy/systemd/countersign.service >"$work/unit/countersign.service"
+  local said
+  said=$(systemd-analyze verify "$work/unit/countersign.service" 2>&1) && [[ -z $said ]] || { echo "$said"; return 1; }
+}
+unit_is_hardened() { systemd-analyze security --no-pager --offline=true --threshold=15 deploy/systemd/countersign.service; }
+
+chart=deploy/helm/countersign
+values=(tests/packaging/values-dex.yaml tests/packaging/values-all.yaml)
+chart_renders() {
+  local file
+  "$helm" lint --strict "$chart" || return 1
+  for file in "${values[@]}"; do
+    "$helm" lint --strict "$chart" --values "$file" || return 1
+    "$helm" template release "$chart" --namespace identity --values "$file" >"$work/$(basename "$file")" || return 1
+  done
+}
+chart_refuses_unknown_values() { ! "$helm" template release "$chart" --set replicaCoutn=2 >/dev/null 2>&1; }
+# What the chart writes into its Secret is a configuration that the program accepts, where environment variables are set.
+chart_configuration_is_accepted() {
+  python3 tests/packaging/secret.py "$work/values-dex.yaml" >"$work/config.yaml" || return 1
+  DB_PASSWORD=x GITHUB_CLIENT_ID=x GITHUB_CLIENT_SECRET=x "$program" check "$work/config.yaml"
+}
+# kubectl-validate knows Kubernetes' own kinds alone.
+manifests_are_valid() {
+  mkdir -p "$work/manifests"
+  python3 tests/packaging/split.py "$work/manifests" deploy/kubernetes/countersign.yaml "$work"/values-*.yaml || return 1
+  "$kubectl_validate" "$work/manifests"
+}
+package_is_built() {
+  deploy/debian/build.sh "$program" "$work" || return 1
+  local contents
+  contents=$(dpkg-deb --contents "$work"/countersign_*.deb) || return 1
+  for path in usr/bin/countersign lib/systemd/system/countersign.service usr/share/man/man1/countersign-serve.1.gz \
+    usr/share/bash-completion/completions/countersign; do
+    grep -q " ./$path$" <<<"$contents" || { echo "$path is not in it"; return 1; }
+  done
+}
+completions_are_shell() { "$program" generate completions bash | bash -n; }
+# A root file system as the image has it: read-only, no capabilities, a numeric user.
+program_runs_in_the_image() {
+  local root=$work/rootfs library
+  mkdir -p "$root"/{usr/local/bin,proc,dev,tmp,etc/dex,var/lib/countersign}
+  cp "$program" "$root/usr/local/bin/countersign"
+  ln -s countersign "$root/usr/local/bin/dex"
+  while read -r library; do
+    install -D "$library" "$root$library"
+  done < <(ldd "$program" | grep -o '/[^ ]*')
+  bwrap --ro-bind "$root" / --proc /proc --dev /dev --tmpfs /tmp --unshare-all --uid 65532 --gid 65532 --cap-drop ALL \
+    /usr/local/bin/dex version
+}
+
+hadolint=${HADOLINT:-hadolint} helm=${HELM:-helm} kubectl_validate=${KUBECTL_VALIDATE:-kubectl-validate}
+check "Dockerfile" "$hadolint" "$hadolint" deploy/docker/Dockerfile
+check "the program in a root file system like the image's" bwrap program_runs_in_the_image
+check "systemd unit" systemd-analyze unit_is_valid
+check "systemd unit: exposure" systemd-analyze unit_is_hardened
+check "chart: lint and template" "$helm" chart_renders
+check "chart: unknown values" "$helm" chart_refuses_unknown_values
+check "chart: its configuration" "$helm" chart_configuration_is_accepted
+check "manifests" "$kubectl_validate" manifests_are_valid
+check "Debian package" dpkg-deb package_is_built
+check "shell completions" "" completions_are_shell
+for what in ${not_run[@]+"${not_run[@]}"}; do echo "NOT RUN: packaging: $what"; done
+echo "test result: $([[ $failed == 0 ]] && echo ok || echo FAILED). $passed passed; $failed failed; $ignored ignored"
+((failed == 0))
