@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 
-use crate::generate::GenerateCommand;
 pub use crate::manage::OutputFormat;
 use crate::manage::{
     CommonArguments, EventArguments, ExplainArguments, KeyCommand, ReloadArguments, SessionCommand,
@@ -196,6 +196,21 @@ pub struct WebhookConfigArguments {
     /// Report unknown keys as warnings and not as errors (Dex ignores them)
     #[arg(long)]
     pub lenient: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum GenerateCommand {
+    /// Print the completions of a shell
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// Write one man page for each command into a folder
+    Man {
+        /// The folder, which must exist
+        folder: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]
