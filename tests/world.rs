@@ -9,6 +9,7 @@ mod browser;
 mod certificates;
 mod chromium;
 mod clock;
+mod cluster;
 mod config;
 mod cookies;
 mod database;
@@ -36,9 +37,11 @@ mod shell;
 pub mod slapd;
 mod third_party;
 mod tokens;
+mod workstation;
 
 pub use browser::{AuthResponse, Browser};
 pub use chromium::{Chromium, Display};
+pub use cluster::{Cluster, kubectl};
 pub use config::{Client, Person, World};
 pub use kubernetes::{ApiServer, refusal};
 pub use needs::Need;
@@ -50,6 +53,7 @@ pub use relying_party::{AuthRequest, JsonResponse, RelyingParty, SignedInClient}
 pub use server::Server;
 pub use third_party::{OidcProvider, OpenIdClient, ThirdPartyClient, VerifyingLogoutReceiver};
 pub use tokens::{claims, dex_sub, verified};
+pub use workstation::{Printed, Workstation};
 
 /// The person in most tests; see [`World::new`].
 pub const ALICE: &str = "alice@example.com";

@@ -11,6 +11,7 @@ pub mod device_flow_attacks;
 pub mod first_login;
 pub mod form_post;
 pub mod id_token_hint;
+pub mod implicit_and_hybrid;
 pub mod out_of_band;
 pub mod own_pages;
 pub mod passwords;

@@ -1,4 +1,5 @@
 //! What every page has in common: how it is drawn, and texts that others chose.
 
+pub mod example_app;
 pub mod in_chromium;
 pub mod untrusted_text;

@@ -4,6 +4,7 @@ pub mod authorization_codes;
 pub mod client_authentication;
 pub mod client_lifetimes;
 pub mod lifetimes;
+pub mod other_grants;
 pub mod pkce;
 pub mod refresh_tokens;
 pub mod revocation_and_introspection;

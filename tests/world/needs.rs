@@ -18,6 +18,8 @@ pub enum Need {
     Nginx,
     /// `COUNTERSIGN_KUBERNETES_ORACLE`: the program built from tests/kubernetes.
     Kubernetes,
+    /// `COUNTERSIGN_KUBECTL`: the program kubectl.
+    Kubectl,
     /// `COUNTERSIGN_RELYING_PARTY`: the program built from tests/relying-party.
     RelyingParty,
     /// `COUNTERSIGN_UPSTREAMS`: the provider of tests/upstreams, installed.
@@ -49,6 +51,7 @@ impl Need {
             Self::Clock => "CLOCK",
             Self::Nginx => "NGINX",
             Self::Kubernetes => "KUBERNETES",
+            Self::Kubectl => "KUBECTL",
             Self::RelyingParty => "RELYING_PARTY",
             Self::Upstreams => "UPSTREAMS",
         }
@@ -68,6 +71,8 @@ impl Need {
             }
             Self::Kubernetes => unset("COUNTERSIGN_KUBERNETES_ORACLE")
                 .then_some("COUNTERSIGN_KUBERNETES_ORACLE is not set (./test builds it)"),
+            Self::Kubectl => unset("COUNTERSIGN_KUBECTL")
+                .then_some("COUNTERSIGN_KUBECTL is not set (./test installs it)"),
             Self::RelyingParty => unset("COUNTERSIGN_RELYING_PARTY")
                 .then_some("COUNTERSIGN_RELYING_PARTY is not set (./test builds it)"),
             Self::Upstreams => unset("COUNTERSIGN_UPSTREAMS")

@@ -91,7 +91,7 @@ fn serve(stream: TcpStream, requests: &Mutex<Vec<ReceivedRequest>>, response: &s
     stream.write_all(response.as_bytes()).ok();
 }
 
-pub(super) fn read_request(stream: &TcpStream) -> Option<ReceivedRequest> {
+pub(super) fn read_request(stream: impl Read) -> Option<ReceivedRequest> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;

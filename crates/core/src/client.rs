@@ -36,6 +36,8 @@ pub struct Client {
     pub backchannel_logout_uri: Option<Url>,
     /// Its refresh tokens end when the browser signs out.
     pub ends_with_browser: bool,
+    /// The claim `groups` of tokens of its own (`client_credentials`).
+    pub own_groups: Vec<String>,
     /// For the client of a cluster.
     pub kubernetes: Option<crate::Kubernetes>,
 }

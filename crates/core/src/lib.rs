@@ -3,6 +3,7 @@
 //! No I/O: nothing here reads a clock, opens a socket or queries a database. This crate depends on no other
 //! crate of the workspace.
 
+pub mod claim_descriptions;
 pub mod client;
 pub mod clock;
 pub mod connector;

@@ -12,7 +12,8 @@ pub const GROUPS: &str = "groups";
 pub const FEDERATED_ID: &str = "federated:id";
 /// Opens the administrator's API; only clients of `admin.clients` may ask for it.
 pub const ADMIN: &str = "countersign:admin";
-const AUDIENCE: &str = "audience:server:client_id:";
+/// Before the id of a client that the tokens are also for.
+pub const AUDIENCE: &str = "audience:server:client_id:";
 
 /// Scope tokens, each once, in the order first named.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+use url::Url;
 
 pub use crate::manage::OutputFormat;
 use crate::manage::{
@@ -123,6 +124,10 @@ pub enum Command {
     /// Print configuration for a Kubernetes API server
     #[command(subcommand)]
     Kubernetes(KubernetesCommand),
+    /// Run the example application: sign in, and see what an application gets
+    ///
+    /// It shows the tokens with each claim explained, and what an API server would make of them.
+    ExampleApp(ExampleAppArguments),
     /// Print the version
     Version {
         /// Print text or JSON
@@ -214,6 +219,33 @@ pub enum GenerateCommand {
 }
 
 #[derive(Debug, Args)]
+pub struct ExampleAppArguments {
+    /// Issuer URL, exactly as in the issuer's discovery document
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:5556/dex")]
+    pub issuer: String,
+    /// Client id
+    #[arg(long, value_name = "ID", default_value = "example-app")]
+    pub client_id: String,
+    /// Client secret; leave it out for a public client
+    #[arg(
+        long,
+        value_name = "SECRET",
+        env = "COUNTERSIGN_EXAMPLE_APP_SECRET",
+        hide_env_values = true
+    )]
+    pub client_secret: Option<String>,
+    /// Redirect URI of the client; this program answers at its host, port and path
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:5555/callback")]
+    pub redirect_uri: Url,
+    /// Listen here instead of at the host and port of the redirect URI
+    #[arg(long, value_name = "HOST:PORT")]
+    pub listen: Option<String>,
+    /// PEM file with the certificate authority of the issuer, beside the system's
+    #[arg(long, value_name = "FILE")]
+    pub issuer_root_ca: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub struct BackupArguments {
     /// The file to write, which must not exist
     pub file: PathBuf,
@@ -272,7 +304,6 @@ pub struct CheckArguments {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     const ID: &str = "-hFq2vCkzX0bQG7Yt9_4dJmWn3RsLaEi";
 

@@ -9,6 +9,7 @@ pub mod blocks;
 mod clients;
 mod clusters;
 mod connectors;
+mod example_app;
 mod issuer;
 mod lifetimes;
 mod limits;
@@ -28,6 +29,7 @@ use countersign_core::{Client, Connector, ConnectorId, GrantType, KubernetesClus
 use countersign_issuer::admin::AdminPolicy;
 
 pub use connectors::{LOCAL, PasswordDb};
+pub use example_app::ExampleApp;
 pub use issuer::Issuer;
 pub use lifetimes::{Algorithm, Expiry, Sessions, Signer};
 pub use limits::RetentionPolicy;
@@ -58,6 +60,8 @@ pub struct Config {
     pub clients: Vec<Client>,
     pub clusters: Vec<KubernetesCluster>,
     pub admin: AdminPolicy,
+    /// The example application beside the server.
+    pub example_app: Option<ExampleApp>,
     /// In the order of the file; the password database is not among them.
     pub connectors: Vec<Connector>,
     /// Of connectors with `grantTypes`: what they are limited to.
@@ -95,13 +99,13 @@ fn read_blocks(root: &Section<'_>, env: Environment<'_>, has_listener: bool) -> 
     let telemetry = web::read_telemetry(root);
     let logger = pages::read_logger(root);
     let frontend = pages::read_frontend(root);
-    let oauth2 = oauth2::read(root);
     let expiry = lifetimes::read_expiry(root);
     let signer = lifetimes::read_signer(root);
     let sessions = lifetimes::read_sessions(root);
     let limits = limits::read_limits(root);
     let retention = limits::read_retention(root);
     let upstreams = connectors::read(root);
+    let oauth2 = oauth2::read(root, &upstreams.ids);
     let known = clients::Known {
         connectors: &upstreams.ids,
         sessions: &sessions,
@@ -111,6 +115,7 @@ fn read_blocks(root: &Section<'_>, env: Environment<'_>, has_listener: bool) -> 
     let clients = clients::read(root, &known);
     let clusters = clusters::read(root, &clients);
     let admin = admin::read(root, &clients, &upstreams.ids);
+    let example_app = example_app::read(root, &clients);
     root.not_supported("grpc", false);
     root.not_supported("mfa", true);
     Some(Config {
@@ -130,6 +135,7 @@ fn read_blocks(root: &Section<'_>, env: Environment<'_>, has_listener: bool) -> 
         clients,
         clusters,
         admin,
+        example_app,
         connectors: upstreams.connectors,
         connector_grant_types: upstreams.grant_types,
         password_db: upstreams.password_db,

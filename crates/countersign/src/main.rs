@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use countersign::cli::{Cli, Command, OutputFormat};
-use countersign::{backup, check, generate, hash_password, healthcheck, kubernetes, manage, serve};
+use countersign::{
+    backup, check, example_app, generate, hash_password, healthcheck, kubernetes, manage, serve,
+};
 
 fn main() -> ExitCode {
     match Cli::from_process().command {
@@ -19,6 +21,7 @@ fn main() -> ExitCode {
         Command::Healthcheck(arguments) => healthcheck::run(&arguments),
         Command::Generate(command) => generate::run(&command),
         Command::Kubernetes(command) => kubernetes::run(&command),
+        Command::ExampleApp(arguments) => example_app::run(&arguments),
         Command::Version { output } => {
             let (version, arch) = (env!("CARGO_PKG_VERSION"), std::env::consts::ARCH);
             match output {

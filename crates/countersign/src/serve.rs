@@ -1,5 +1,6 @@
 //! `countersign serve`: reads the configuration, binds the listeners, opens the database, serves, drains.
 
+mod example_app;
 mod greeting;
 mod housekeeping;
 mod plan;
@@ -26,7 +27,8 @@ use crate::system_clock::SystemClock;
 use crate::wiring::Shared;
 use crate::{logging, tls, wiring};
 use reload::Reloader;
-use signals::{Signals, StopSignal};
+pub use signals::Signals;
+use signals::StopSignal;
 use watch::FileWatch;
 
 /// `EX_CONFIG` of sysexits: the configuration is at fault.
@@ -158,9 +160,10 @@ async fn serve(
         let (router, stop) = (current.telemetry(), telemetry_stop.clone());
         tokio::spawn(port.serve(router, config.limits, process.clone(), stop))
     });
+    let example_app = example_app::start(&config, process.clone());
     // A log of JSON lines has nothing else in it, also where standard output goes to the same place.
     if !logging::is_json(&config.logger) {
-        greeting::say(&config, &arguments.file);
+        greeting::say(&config, &arguments.file, example_app.is_running());
     }
     let shutdown_delay = config.web.shutdown_delay;
     let (requests, to_reload) = mpsc::channel(4);
@@ -180,6 +183,7 @@ async fn serve(
     stop.shut_down_within(GRACE);
     while web.join_next().await.is_some() {}
     telemetry_stop.shut_down_within(Duration::ZERO);
+    example_app.end().await;
     if let Some(telemetry) = telemetry {
         let _ended = telemetry.await;
     }

@@ -1,5 +1,6 @@
 //! From a configuration to a running issuer.
 
+pub mod example_app;
 mod root_key;
 
 use std::sync::Arc;
@@ -167,6 +168,8 @@ fn settings(config: &Config) -> Result<Settings, String> {
         },
         strict_scopes: oauth2.strict_scopes,
         grant_types: oauth2.grant_types.clone(),
+        response_types: oauth2.response_types,
+        password_connector: oauth2.password_connector.clone(),
         device: DevicePolicy {
             lifetime: expiry.device_requests,
             limits: config.limits.device_requests,

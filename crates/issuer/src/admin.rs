@@ -19,7 +19,6 @@ use countersign_core::{ClientId, ConnectorId, Session};
 
 use crate::Issuer;
 
-pub use keys::Rotation;
 pub use token::AdminTokenRefusal;
 
 /// Changes need a sign-in no older than this.

@@ -25,7 +25,7 @@ pub struct Discovery {
     revocation_endpoint: String,
     end_session_endpoint: String,
     grant_types_supported: Vec<&'static str>,
-    response_types_supported: Vec<&'static str>,
+    response_types_supported: Vec<String>,
     response_modes_supported: Vec<&'static str>,
     subject_types_supported: Vec<&'static str>,
     id_token_signing_alg_values_supported: Vec<&'static str>,
@@ -63,8 +63,8 @@ impl Discovery {
             revocation_endpoint: issuer.endpoint("/revoke"),
             end_session_endpoint: issuer.endpoint("/logout"),
             grant_types_supported: settings.grant_types_supported(),
-            response_types_supported: vec!["code"],
-            response_modes_supported: vec!["query", "form_post"],
+            response_types_supported: settings.response_types_supported(),
+            response_modes_supported: vec!["query", "fragment", "form_post"],
             subject_types_supported: vec!["public"],
             id_token_signing_alg_values_supported: algorithms,
             code_challenge_methods_supported: settings
@@ -91,7 +91,7 @@ impl Discovery {
     }
 }
 
-const CLAIMS: [&str; 17] = [
+const CLAIMS: [&str; 18] = [
     "iss",
     "sub",
     "aud",
@@ -103,6 +103,7 @@ const CLAIMS: [&str; 17] = [
     "sid",
     "grant_id",
     "at_hash",
+    "c_hash",
     "email",
     "email_verified",
     "name",

@@ -6,6 +6,8 @@
 
 mod next;
 
+pub use next::RotationView;
+
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 

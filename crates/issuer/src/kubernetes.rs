@@ -6,7 +6,7 @@
 //! as it was told to.
 
 mod clusters;
-pub(crate) mod groups;
+mod groups;
 mod review;
 mod user;
 

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use countersign_core::session::ChallengeMethod;
-use countersign_core::{DeviceRequestLimits, GrantType, KubernetesCluster, Lifetimes};
+use countersign_core::{
+    ConnectorId, DeviceRequestLimits, GrantType, KubernetesCluster, Lifetimes, ResponseType,
+};
 use countersign_jose::Algorithm;
 use url::Url;
 
@@ -28,6 +30,10 @@ pub struct Settings {
     pub strict_scopes: bool,
     /// `oauth2.grantTypes`; see [`Settings::allows`].
     pub grant_types: Vec<GrantType>,
+    /// `oauth2.responseTypes`: the words that a response type may have.
+    pub response_types: ResponseType,
+    /// `oauth2.passwordConnector`.
+    pub password_connector: Option<ConnectorId>,
     pub device: DevicePolicy,
     /// Listed at `/clusters`, in the order of the file.
     pub clusters: Vec<KubernetesCluster>,
@@ -72,6 +78,22 @@ pub struct DevicePolicy {
 }
 
 impl Settings {
+    /// The response types that `oauth2.responseTypes` allows, in the order of OpenID Connect Core 3.
+    pub fn response_types_supported(&self) -> Vec<String> {
+        const ALL: [&str; 6] = [
+            "code",
+            "id_token",
+            "id_token token",
+            "code id_token",
+            "code token",
+            "code id_token token",
+        ];
+        let allowed = |text: &&str| {
+            ResponseType::parse(text).is_some_and(|found| found.within(self.response_types))
+        };
+        ALL.into_iter().filter(allowed).map(str::to_owned).collect()
+    }
+
     /// Whether the grant type is enabled for clients in general. `client_credentials` is also enabled for the
     /// clients of `admin.clients`, with a scope of its own.
     pub fn allows(&self, grant_type: GrantType) -> bool {
@@ -156,7 +178,7 @@ pub(crate) mod tests {
 
     use super::{ApprovalPolicy, IssuerUrl, PkcePolicy, RefreshPolicy, Settings, SignOnPolicy};
     use countersign_core::session::ChallengeMethod;
-    use countersign_core::{DeviceRequestLimits, GrantType};
+    use countersign_core::{DeviceRequestLimits, GrantType, ResponseType};
     use countersign_jose::Algorithm;
 
     pub fn example() -> Settings {
@@ -193,6 +215,8 @@ pub(crate) mod tests {
                 GrantType::RefreshToken,
                 GrantType::DeviceCode,
             ],
+            response_types: ResponseType::CODE,
+            password_connector: None,
             device: super::DevicePolicy {
                 lifetime: minutes(5),
                 limits: DeviceRequestLimits { total: 100, per_address: 10 },

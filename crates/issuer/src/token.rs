@@ -6,19 +6,26 @@ mod audience;
 mod client_credentials;
 mod code;
 mod device_code;
+mod distributed_claims;
+mod front_channel;
 mod introspect;
 mod issue;
+mod new_grant;
+mod password;
 mod refresh;
 mod refresh_token;
 mod revoke;
+mod token_exchange;
 
 use countersign_core::{Client, Scopes, Secret};
 use serde::Serialize;
 
 pub(crate) use audience::Audience;
+pub(crate) use distributed_claims::GroupsHandle;
 pub use introspect::Introspection;
 pub(crate) use issue::{ACCESS_TOKEN_TYPE, PersonClaims, json};
-pub(crate) use refresh_token::canonical_number;
+pub use password::PasswordRequest;
+pub use token_exchange::TokenExchangeRequest;
 
 use crate::{Issuer, IssuerError};
 
@@ -29,6 +36,8 @@ pub enum TokenRequest {
     RefreshToken { token: Secret, scope: Option<Scopes> },
     DeviceCode { device_code: Secret, verifier: Option<Secret> },
     ClientCredentials { scope: Option<Scopes> },
+    Password(Box<PasswordRequest>),
+    TokenExchange(Box<TokenExchangeRequest>),
 }
 
 impl TokenRequest {
@@ -39,6 +48,8 @@ impl TokenRequest {
             Self::RefreshToken { .. } => "refresh_token",
             Self::DeviceCode { .. } => "device_code",
             Self::ClientCredentials { .. } => "client_credentials",
+            Self::Password(_) => "password",
+            Self::TokenExchange(_) => "token_exchange",
         }
     }
 }
@@ -47,6 +58,9 @@ impl TokenRequest {
 #[derive(Serialize)]
 pub struct Tokens {
     pub access_token: String,
+    /// Only of token exchange (RFC 8693 section 2.2.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issued_token_type: Option<&'static str>,
     pub token_type: &'static str,
     /// Seconds.
     pub expires_in: u64,
@@ -57,7 +71,7 @@ pub struct Tokens {
     pub scope: String,
 }
 
-/// Error codes of RFC 6749 section 5.2 and RFC 8628 section 3.5, and `temporarily_unavailable` for 429 and 503.
+/// Error codes of RFC 6749 section 5.2, RFC 8628 section 3.5 and RFC 8693 section 2.2.2, and `temporarily_unavailable` for 429 and 503.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenErrorCode {
     InvalidRequest,
@@ -66,6 +80,7 @@ pub enum TokenErrorCode {
     UnauthorizedClient,
     UnsupportedGrantType,
     InvalidScope,
+    InvalidTarget,
     AccessDenied,
     AuthorizationPending,
     SlowDown,
@@ -85,6 +100,7 @@ impl TokenErrorCode {
             Self::UnauthorizedClient => "unauthorized_client",
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope => "invalid_scope",
+            Self::InvalidTarget => "invalid_target",
             Self::AccessDenied => "access_denied",
             Self::AuthorizationPending => "authorization_pending",
             Self::SlowDown => "slow_down",
@@ -134,6 +150,8 @@ impl Issuer {
             TokenRequest::ClientCredentials { scope } => {
                 self.client_credentials(client, scope).await
             }
+            TokenRequest::Password(request) => self.password_grant(client, *request).await,
+            TokenRequest::TokenExchange(request) => self.exchange_token(client, *request).await,
         }
     }
 }

@@ -13,6 +13,7 @@ mod clusters;
 mod cookies;
 mod current_app;
 mod discovery;
+pub mod example_app;
 mod flash;
 mod form;
 mod kubernetes;

@@ -2,6 +2,7 @@
 //! client authenticated the same way at all three.
 
 mod client_authentication;
+mod grant_requests;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -17,10 +18,12 @@ use crate::app::App;
 use crate::form::{self, once};
 use crate::response::{json, json_bytes};
 use client_authentication::{client_credentials, invalid_client, uses_authorization_header};
+pub(crate) use grant_requests::caller;
 
 type Pairs = [(String, String)];
 
 const DEVICE_CODE: &str = GrantType::DeviceCode.as_str();
+const TOKEN_EXCHANGE: &str = GrantType::TokenExchange.as_str();
 
 pub async fn post(State(app): State<App>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
@@ -48,7 +51,7 @@ async fn issue(app: &App, parts: &Parts, body: Body) -> Result<Response, TokenEr
 
 async fn issue_for(app: &App, parts: &Parts, pairs: &Pairs) -> Result<Response, TokenError> {
     let client = authenticate(app, parts, pairs)?;
-    let request = token_request(pairs)?;
+    let request = token_request(parts, pairs)?;
     let grant_type = request.name();
     let tokens = app.issuer.token(client, request).await?;
     app.metrics.tokens_issued(grant_type, client.id.as_str());
@@ -134,7 +137,7 @@ pub(crate) async fn parameters(parts: &Parts, body: Body) -> Result<form::Pairs,
 }
 
 /// The only place where a form becomes a [`TokenRequest`].
-fn token_request(pairs: &Pairs) -> Result<TokenRequest, TokenError> {
+fn token_request(parts: &Parts, pairs: &Pairs) -> Result<TokenRequest, TokenError> {
     let secret = |name| parameter(pairs, name).map(Secret::new);
     let scope = parameter(pairs, "scope").map(Scopes::parse);
     match parameter(pairs, "grant_type") {
@@ -161,6 +164,8 @@ fn token_request(pairs: &Pairs) -> Result<TokenRequest, TokenError> {
             Ok(TokenRequest::DeviceCode { device_code, verifier: secret("code_verifier") })
         }
         Some("client_credentials") => Ok(TokenRequest::ClientCredentials { scope }),
+        Some("password") => grant_requests::password(parts, pairs),
+        Some(TOKEN_EXCHANGE) => grant_requests::token_exchange(pairs),
         Some(_) => Err(TokenError::refused(
             TokenErrorCode::UnsupportedGrantType,
             "This grant type is not supported",
@@ -176,7 +181,7 @@ pub(crate) fn parameter<'a>(pairs: &'a Pairs, name: &str) -> Option<&'a str> {
 
 /// Unknown parameters are ignored (section 3.2), repeated or not.
 fn repeated_parameter(pairs: &Pairs) -> Option<&'static str> {
-    const KNOWN: [&str; 12] = [
+    const KNOWN: [&str; 19] = [
         "grant_type",
         "code",
         "redirect_uri",
@@ -189,6 +194,13 @@ fn repeated_parameter(pairs: &Pairs) -> Option<&'static str> {
         "device_code",
         "code_challenge",
         "code_challenge_method",
+        "username",
+        "password",
+        "subject_token",
+        "subject_token_type",
+        "requested_token_type",
+        "connector_id",
+        "actor_token",
     ];
     KNOWN.into_iter().find(|name| pairs.iter().filter(|(key, _)| key == name).count() > 1)
 }

@@ -1,5 +1,5 @@
-//! A proxy of the company says who somebody is. Only it is believed, only on its own path, and only when what
-//! it says is one thing (threats J 115, 116 and 118).
+//! The authproxy connector: a reverse proxy names the person in headers. They are trusted only from the
+//! proxy's address, only on the proxy's path, and only if unambiguous (threats J 115, 116 and 118).
 
 use reqwest::Url;
 
@@ -36,11 +36,12 @@ fn asked_of(server: &Server, connector: &str) -> String {
     .url
 }
 
-/// Opens the request as far as the callback, and returns its address.
-async fn leaves(browser: &mut Browser, server: &Server, connector: &str) -> Url {
+/// Follows the login up to the callback, and returns its URL.
+async fn callback_url(browser: &mut Browser, server: &Server, connector: &str) -> Url {
     let mut response = browser.get(asked_of(server, connector)).await;
     loop {
-        let next = response.location().unwrap_or_else(|| panic!("no trip: {}", response.text()));
+        let next =
+            response.location().unwrap_or_else(|| panic!("no callback: {}", response.text()));
         if next.path().contains("/callback") {
             return next;
         }
@@ -53,7 +54,7 @@ fn is_signed_in(browser: &Browser) -> bool {
 }
 
 #[tokio::test]
-async fn whom_the_proxy_names_is_signed_in_as_dex_would_tell_them() {
+async fn the_person_named_by_the_proxy_is_signed_in_as_in_dex() {
     let proxy = Proxy::new();
     let server = behind(proxy).await;
     let app = server.relying_party("example-app");
@@ -70,24 +71,24 @@ async fn whom_the_proxy_names_is_signed_in_as_dex_would_tell_them() {
     assert_eq!(claims["preferred_username"], "alice");
     assert_eq!(claims["groups"], serde_json::json!(["admins", "ops", "everybody"]));
     assert_eq!(claims["sub"], "CgQ0NzExEgVwcm94eQ", "the id 4711 at the connector proxy");
-    // What a browser of hers has afterwards holds without the proxy's headers.
+    // Her session does not depend on the proxy's headers afterwards.
     assert!(is_signed_in(&alice));
 }
 
-/// J 115: the headers are there, and the address in X-Forwarded-For, but the connection is somebody's own.
+/// J 115: the headers and `X-Forwarded-For` name the proxy, but the connection comes from another address.
 #[tokio::test]
-async fn headers_from_any_other_address_are_nothing() {
+async fn headers_from_another_address_are_ignored() {
     let proxy = Proxy::new();
     let world = World::new().with(&connectors(proxy));
-    // Who a client is may be told by proxies; who a proxy is may not.
+    // `X-Forwarded-For` is trusted for the address of a client, but not for that of the proxy.
     let web = format!(
         "web:\n  http: {}\n  clientRemoteIP:\n    header: X-Forwarded-For\n    \
          trustedProxies: [127.0.0.0/8]\n",
         world.origin().trim_start_matches("http://")
     );
     let server = world.with(&web).start().await;
-    let stranger = Proxy::new();
-    for mallory in [server.browser_from(None, &HEADERS), stranger.browser(&server, &HEADERS)] {
+    let other = Proxy::new();
+    for mallory in [server.browser_from(None, &HEADERS), other.browser(&server, &HEADERS)] {
         let mut mallory = mallory;
         mallory.with_forwarded_for(&proxy.ip.to_string());
         let page = mallory.opens(asked_of(&server, "proxy")).await.clone();
@@ -98,12 +99,12 @@ async fn headers_from_any_other_address_are_nothing() {
     server.waits_for_log(2, "NotThroughProxy").await;
 }
 
-/// Dex takes the same trip at the bare `/callback`, which no proxy guards.
+/// Dex accepts the callback at `/callback` too, which no proxy protects.
 #[tokio::test]
-async fn the_proxy_is_believed_on_its_own_path_alone() {
+async fn the_headers_are_trusted_on_the_proxys_path_only() {
     let proxy = Proxy::new();
     let server = behind(proxy).await;
-    // A proxy that compares paths before it decodes them lets the last one by unguarded.
+    // A proxy that compares paths before decoding them does not protect the last one.
     for path in [
         "/callback",
         "/callback/mock",
@@ -113,26 +114,26 @@ async fn the_proxy_is_believed_on_its_own_path_alone() {
         "/callback/%70roxy",
     ] {
         let mut alice = proxy.browser(&server, &HEADERS);
-        let back = leaves(&mut alice, &server, "proxy").await;
+        let back = callback_url(&mut alice, &server, "proxy").await;
         assert_eq!(back.path(), "/dex/callback/proxy");
         let url = format!("{}?{}", server.url(path), back.query().unwrap());
         let page = alice.opens(url).await.clone();
         assert!((400..500).contains(&page.status), "{path}: {}", page.status);
         assert!(!is_signed_in(&alice), "{path}");
     }
-    // DistributedClaims the headers are as if they were not there: another way in, and no way in at all.
+    // On other paths the headers are ignored, with another connector and without any.
     let mut alice = proxy.browser(&server, &HEADERS);
     alice.opens(asked_of(&server, "mock")).await;
     let app = server.relying_party("example-app");
     let mut bob = proxy.browser(&server, &HEADERS);
     let page = bob.opens(app.auth_request("openid").url).await.clone();
-    assert!(page.link("Company proxy").is_some(), "he has to choose: {}", page.text());
+    assert!(page.link("Company proxy").is_some(), "the connector choice appears: {}", page.text());
     assert!(!is_signed_in(&bob));
 }
 
-/// J 116, J 118: over the wire, from the proxy's own address, as a proxy would pass it on.
+/// J 116, J 118: raw requests from the proxy's address.
 #[tokio::test]
-async fn what_the_proxy_passes_on_is_one_thing_or_it_is_refused() {
+async fn ambiguous_headers_of_the_proxy_are_refused() {
     let proxy = Proxy::new();
     let server = behind(proxy).await;
     let long = format!("X-Remote-User: alice\r\nX-Remote-Group: {}\r\n", "a".repeat(64 * 1024));
@@ -157,16 +158,16 @@ async fn what_the_proxy_passes_on_is_one_thing_or_it_is_refused() {
     ];
     for (headers, welcome) in cases {
         let mut alice = server.browser();
-        let back = leaves(&mut alice, &server, "proxy").await;
+        let back = callback_url(&mut alice, &server, "proxy").await;
         let response = proxy.sends(&server, &request(&alice, &back, headers)).await;
-        let said = String::from_utf8_lossy(&headers[..headers.len().min(80)]).into_owned();
+        let shown = String::from_utf8_lossy(&headers[..headers.len().min(80)]).into_owned();
         let status = response.split(' ').nth(1).unwrap_or_default().to_owned();
-        assert_eq!(response.contains("-session="), welcome, "{said}: {response:.400}");
+        assert_eq!(response.contains("-session="), welcome, "{shown}: {response:.400}");
         match welcome {
-            true => assert_eq!(status, "303", "{said}"),
-            false => assert!(["400", "431"].contains(&status.as_str()), "{said}: {response:.400}"),
+            true => assert_eq!(status, "303", "{shown}"),
+            false => assert!(["400", "431"].contains(&status.as_str()), "{shown}: {response:.400}"),
         }
-        assert!(!response.contains("admin"), "{said}: nothing of it is repeated");
+        assert!(!response.contains("admin"), "{shown}: the value is not repeated");
     }
 }
 
@@ -181,7 +182,7 @@ fn request(browser: &Browser, to: &Url, headers: &[u8]) -> Vec<u8> {
         to.port().unwrap(),
         cookies.join("; ")
     );
-    // A connection that stays open would leave us waiting for its end.
+    // Without `close` the test would wait for the end of the connection.
     let close: &[u8] = match headers.windows(11).any(|part| part == b"Connection:") {
         true => b"\r\n",
         false => b"Connection: close\r\n\r\n",
@@ -190,7 +191,7 @@ fn request(browser: &Browser, to: &Url, headers: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_server_that_would_trust_everybody_does_not_start() {
+async fn trusting_every_address_is_a_configuration_error() {
     for (proxies, expected) in [
         ("", "trustedProxies: is missing"),
         ("    trustedProxies: ['*']\n", "expected an address"),
@@ -200,43 +201,44 @@ async fn a_server_that_would_trust_everybody_does_not_start() {
             "connectors:\n- type: authproxy\n  id: proxy\n  name: P\n  config:\n    \
              userHeader: X-Remote-User\n{proxies}"
         );
-        let said = World::new().with(&yaml).refuses_to_start().await;
-        assert!(said.contains(expected), "{said}");
+        let output = World::new().with(&yaml).refuses_to_start().await;
+        assert!(output.contains(expected), "{output}");
     }
 }
 
 #[tokio::test]
-async fn an_administrator_asks_what_the_proxy_must_do() {
+async fn check_describes_what_the_proxy_must_do() {
     let proxy = Proxy::new();
     let server = behind(proxy).await;
-    let said = server.runs_command(&["check", "CONFIG", "--connector", "proxy"], &[]);
-    let text = String::from_utf8(said.stdout).unwrap();
-    assert!(said.status.success() && text.contains("/callback/proxy"), "{text}");
+    let output = server.runs_command(&["check", "CONFIG", "--connector", "proxy"], &[]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && text.contains("/callback/proxy"), "{text}");
     assert!(text.contains("x-remote-user") && text.contains(&proxy.ip.to_string()), "{text}");
 }
 
-/// A real nginx asks for the password. What a browser writes itself, nginx replaces or takes away; the
+/// A real nginx requires a password, and replaces or removes headers of the same names from the browser; it
+/// drops underscores by itself.
 /// underscores it drops by itself.
 #[tokio::test]
-async fn nginx_asks_for_the_password_and_is_believed() {
+async fn nginx_authenticates_and_its_headers_are_trusted() {
     if Need::Nginx.is_missing() {
         return;
     }
     let proxy = Proxy::new();
     let world = World::new().with_issuer(&proxy.issuer()).with(&connectors(proxy));
     let server = world.start().await;
-    let says = "proxy_set_header X-Remote-User $remote_user;\n\
+    let directives = "proxy_set_header X-Remote-User $remote_user;\n\
                 proxy_set_header X-Remote-User-Id \"\";\n\
                 proxy_set_header X-Remote-User-Name \"\";\n\
                 proxy_set_header X-Remote-User-Email $remote_user@corp.example;\n\
                 proxy_set_header X-Remote-Group \"staff\";\n";
-    let _nginx = Nginx::start(proxy, &server, "/dex/callback/proxy", says).await;
+    let _nginx = Nginx::start(proxy, &server, "/dex/callback/proxy", directives).await;
     let app = server.relying_party("example-app");
     let request = app.auth_request_with("openid email groups", &[("connector_id", "proxy")]);
 
     let mut nobody = server.browser();
     assert_eq!(nobody.opens(&request.url).await.status, 401, "nginx asks");
-    // "alice:wonderland"; and what she would like to be.
+    // "alice:wonderland", and headers that claim more.
     let forged = [
         ("Authorization", "Basic YWxpY2U6d29uZGVybGFuZA=="),
         ("X-Remote-User", "admin"),
@@ -250,7 +252,7 @@ async fn nginx_asks_for_the_password_and_is_believed() {
     let claims = verified(response.id_token(), &app.gets("/keys").await.json);
     assert_eq!(claims["email"], "alice@corp.example");
     assert_eq!(claims["groups"], serde_json::json!(["staff", "everybody"]));
-    // Past nginx, straight to the server, she is nobody.
+    // A request that bypasses nginx is not signed in.
     let mut mallory = server.browser_from(None, &forged);
     mallory.via_replica(&server);
     let page = mallory.opens(&request.url).await.clone();

@@ -1,5 +1,5 @@
-//! An upstream's mistake does not log out the company (design.md 5): the directory says of everybody at
-//! once that there is no such person, or that the account is disabled.
+//! The circuit breaker of a connector: an upstream's error must not end everybody's sessions. Here the
+//! directory reports everybody as missing or disabled at once.
 
 use std::fmt::Write as _;
 
@@ -9,11 +9,11 @@ use crate::scenarios::admin::api::ADMINS;
 use crate::scenarios::connectors::ldap::connector;
 use crate::world::{Client, Need, Page, RelyingParty, Server, World, slapd};
 
-/// More than twenty refused people are a mistake.
+/// More than twenty refused people open the circuit breaker.
 const PEOPLE: usize = 25;
 const BELIEVED: usize = 20;
 
-/// Everybody signed in, and the directory they come from.
+/// Many signed-in people, and their directory.
 struct Company {
     directory: slapd::Slapd,
     server: Server,
@@ -32,10 +32,10 @@ fn entry(n: usize) -> String {
 }
 
 impl Company {
-    /// Every refresh asks the directory, so nothing depends on the time.
-    async fn in_the_morning(world: World) -> Option<Self> {
+    /// Every refresh revalidates, so nothing depends on time.
+    async fn start(world: World) -> Option<Self> {
         let directory = slapd::Slapd::start()?;
-        directory.modify(&everybody());
+        directory.modify(&ldif_of_everybody());
         let yaml = format!("{}sessions:\n  upstreamRefreshInterval: 0s\n", connector(&directory));
         let server = world.client(Client::new("wiki")).with(&yaml).start().await;
         let app = server.relying_party("example-app");
@@ -55,7 +55,7 @@ impl Company {
         Some(Self { directory, server, app, people })
     }
 
-    fn everybody_is_gone(&self) {
+    fn remove_everybody(&self) {
         let gone = (0..PEOPLE).fold(String::new(), |mut ldif, n| {
             write!(ldif, "dn: {}\nchangetype: delete\n\n", entry(n)).unwrap();
             ldif
@@ -63,45 +63,45 @@ impl Company {
         self.directory.modify(&gone);
     }
 
-    fn everybody_is_back(&self) {
-        self.directory.modify(&everybody());
+    fn add_everybody_again(&self) {
+        self.directory.modify(&ldif_of_everybody());
     }
 
-    /// All of them, one after the other; status and error of each.
+    /// Refreshes all, one after the other; status and error of each.
     async fn refreshes(&mut self) -> Vec<(u16, String)> {
-        let mut heard = Vec::new();
+        let mut results = Vec::new();
         for person in &mut self.people {
             let response = self.app.refreshes(&person.refresh_token).await;
             if response.status == 200 {
                 response.refresh_token().clone_into(&mut person.refresh_token);
-                heard.push((200, String::new()));
+                results.push((200, String::new()));
                 continue;
             }
             if response.status == 503 {
-                assert_come_back_later(&response.page);
+                assert_service_unavailable(&response.page);
             }
-            heard.push((response.status, response.error().to_owned()));
+            results.push((response.status, response.error().to_owned()));
         }
-        heard
+        results
     }
 
     async fn signed_in(&self) -> usize {
         let mut signed_in = 0;
         for person in &self.people {
-            let told = self.app.userinfo(&person.access_token).await;
-            signed_in += usize::from(told.status == 200);
+            let userinfo = self.app.userinfo(&person.access_token).await;
+            signed_in += usize::from(userinfo.status == 200);
         }
         signed_in
     }
 }
 
-fn assert_come_back_later(page: &Page) {
+fn assert_service_unavailable(page: &Page) {
     let seconds = page.header("retry-after").expect("Retry-After");
     assert!(seconds.parse::<u32>().is_ok_and(|seconds| (1..=60).contains(&seconds)), "{seconds}");
 }
 
-/// The entries of the whole company, as they are added.
-fn everybody() -> String {
+/// LDIF of all people.
+fn ldif_of_everybody() -> String {
     (0..PEOPLE).fold(String::new(), |mut ldif, n| {
         write!(
             ldif,
@@ -115,28 +115,28 @@ fn everybody() -> String {
     })
 }
 
-fn how_many(heard: &[(u16, String)], status: u16, error: &str) -> usize {
-    heard.iter().filter(|(is, why)| (*is, why.as_str()) == (status, error)).count()
+fn count(results: &[(u16, String)], status: u16, error: &str) -> usize {
+    results.iter().filter(|(is, reason)| (*is, reason.as_str()) == (status, error)).count()
 }
 
-/// How many waited and nothing else went wrong.
-fn all_wait(heard: &[(u16, String)]) -> bool {
-    how_many(heard, 503, "temporarily_unavailable") == heard.len()
+/// Whether every result is `temporarily_unavailable`.
+fn all_unavailable(results: &[(u16, String)]) -> bool {
+    count(results, 503, "temporarily_unavailable") == results.len()
 }
 
 #[tokio::test]
-async fn ldap_an_emptied_directory_logs_out_nobody() {
-    let Some(mut company) = Company::in_the_morning(World::new()).await else { return };
-    assert_eq!(how_many(&company.refreshes().await, 200, ""), PEOPLE);
+async fn ldap_an_emptied_directory_ends_no_session() {
+    let Some(mut company) = Company::start(World::new()).await else { return };
+    assert_eq!(count(&company.refreshes().await, 200, ""), PEOPLE);
 
-    company.everybody_is_gone();
-    let heard = company.refreshes().await;
-    assert_eq!(how_many(&heard[..BELIEVED], 400, "invalid_grant"), BELIEVED, "{heard:?}");
-    assert!(all_wait(&heard[BELIEVED..]), "{heard:?}");
-    assert!(all_wait(&company.refreshes().await), "and from now on everybody");
-    assert_eq!(company.signed_in().await, PEOPLE, "nobody's session has ended");
+    company.remove_everybody();
+    let results = company.refreshes().await;
+    assert_eq!(count(&results[..BELIEVED], 400, "invalid_grant"), BELIEVED, "{results:?}");
+    assert!(all_unavailable(&results[BELIEVED..]), "{results:?}");
+    assert!(all_unavailable(&company.refreshes().await), "afterwards everybody");
+    assert_eq!(company.signed_in().await, PEOPLE, "no session has ended");
 
-    // The alarm: once, at the level of errors, by a name that does not change; and in the metrics.
+    // One log line of level error, and the metrics.
     let log = company.server.log();
     let alarms: Vec<_> =
         log.lines().filter(|line| line.contains("circuit_breaker_opened")).collect();
@@ -149,35 +149,35 @@ async fn ldap_an_emptied_directory_logs_out_nobody() {
         "{metrics}"
     );
     assert!(metrics.contains("countersign_connector_up{connector=\"ldap\"} 1"), "{metrics}");
-    let asked =
+    let metric =
         "countersign_upstream_request_duration_seconds_count{connector=\"ldap\",op=\"login\"}";
-    assert!(metrics.contains(&format!("{asked} {PEOPLE}")), "{metrics}");
+    assert!(metrics.contains(&format!("{metric} {PEOPLE}")), "{metrics}");
 
-    // Single sign-on counts on the same directory: a page that names it.
+    // Single sign-on revalidates too: an error page names the connector.
     let wiki = company.server.relying_party("wiki");
     let page = company.people[0].browser.opens(wiki.auth_request("openid").url).await;
     assert_eq!(page.status, 503, "{}", page.text());
     assert!(page.text().contains("Directory"), "{}", page.text());
-    assert_come_back_later(page);
+    assert_service_unavailable(page);
 
-    // It is back, and only a person can say that it is right now. Nor does a restart forget.
-    company.everybody_is_back();
-    assert!(all_wait(&company.refreshes().await));
+    // The directory is back, but only an administrator closes the circuit; a restart does not.
+    company.add_everybody_again();
+    assert!(all_unavailable(&company.refreshes().await));
     company.server.restart().await;
-    assert!(all_wait(&company.refreshes().await));
+    assert!(all_unavailable(&company.refreshes().await));
     assert_eq!(company.signed_in().await, PEOPLE);
 
-    // Whoever has to confirm can sign in.
+    // The administrator can sign in at another connector.
     let mut admin = company.server.browser();
     let request = company.app.auth_request_with("openid", &[("connector_id", "ldap")]);
     let auth_response = admin.logs_in(&request, "p7", slapd::PASSWORD).await;
     assert_eq!(company.app.redeems(&request, &auth_response).await.status, 200);
 }
 
-/// "Disabled" ends a session at once, which is for one person, not for all.
+/// A disabled account ends its session at once; many at once open the circuit.
 #[tokio::test]
-async fn ldap_a_directory_that_disables_everybody_ends_three_sessions_at_most() {
-    let Some(mut company) = Company::in_the_morning(World::new()).await else { return };
+async fn ldap_disabling_everybody_ends_few_sessions() {
+    let Some(mut company) = Company::start(World::new()).await else { return };
     let disabled = (0..PEOPLE).fold(String::new(), |mut ldif, n| {
         let dn = entry(n);
         let lock = "pwdAccountLockedTime: 000001010000Z";
@@ -186,22 +186,22 @@ async fn ldap_a_directory_that_disables_everybody_ends_three_sessions_at_most() 
         ldif
     });
     company.directory.modify(&disabled);
-    let heard = company.refreshes().await;
-    assert_eq!(how_many(&heard[..BELIEVED], 400, "invalid_grant"), BELIEVED, "{heard:?}");
-    assert!(all_wait(&heard[BELIEVED..]), "{heard:?}");
+    let results = company.refreshes().await;
+    assert_eq!(count(&results[..BELIEVED], 400, "invalid_grant"), BELIEVED, "{results:?}");
+    assert!(all_unavailable(&results[BELIEVED..]), "{results:?}");
     assert_eq!(company.signed_in().await, PEOPLE - 3);
     assert_eq!(company.server.count_in_log("circuit_breaker_opened"), 1);
 }
 
-/// "These refusals are meant", said through the API.
-async fn somebody_confirms(server: &Server) {
+/// An administrator confirms the refusals through the API.
+async fn confirm_refusals(server: &Server) {
     let ops = server.relying_party("ops");
     let token = ops.client_credentials_token().await;
-    let told = ops.calls_api("GET", "/connectors", &token, Value::Null).await.json;
-    let connectors = told["connectors"].as_array().unwrap();
+    let response = ops.calls_api("GET", "/connectors", &token, Value::Null).await.json;
+    let connectors = response["connectors"].as_array().unwrap();
     let circuit_open =
         connectors.iter().find(|connector| connector.get("circuit_open_since").is_some());
-    let id = circuit_open.unwrap_or_else(|| panic!("{told}"))["id"].as_str().unwrap();
+    let id = circuit_open.unwrap_or_else(|| panic!("{response}"))["id"].as_str().unwrap();
     let path = format!("/connectors/{id}/confirm");
     assert_eq!(ops.calls_api("POST", &path, &token, Value::Null).await.status, 200);
     let again = ops.calls_api("POST", &path, &token, Value::Null).await;
@@ -209,34 +209,34 @@ async fn somebody_confirms(server: &Server) {
 }
 
 #[tokio::test]
-async fn ldap_a_brake_holds_on_every_replica_until_somebody_confirms() {
+async fn ldap_an_open_circuit_holds_on_every_replica_until_it_is_closed() {
     if Need::Postgres.is_missing() {
         return;
     }
     let world = World::with_postgres().client(Client::new("ops")).with(ADMINS);
-    let Some(mut company) = Company::in_the_morning(world).await else { return };
+    let Some(mut company) = Company::start(world).await else { return };
     let other = company.server.replica().await;
-    company.everybody_is_gone();
+    company.remove_everybody();
     company.refreshes().await;
     assert_eq!(company.server.count_in_log("circuit_breaker_opened"), 1);
 
-    // The other replica hears of it by itself, and ends nobody even before it does.
+    // The other replica learns of it from the database, and ends nothing before that.
     other.waits_for_log(1, "circuit_breaker_open").await;
     company.app.via_replica(&other);
-    assert!(all_wait(&company.refreshes().await));
+    assert!(all_unavailable(&company.refreshes().await));
     assert_eq!(company.signed_in().await, PEOPLE);
 
-    // The directory is mended, and somebody says so.
-    company.everybody_is_back();
-    somebody_confirms(&company.server).await;
+    // The directory is back, and an administrator closes the circuit.
+    company.add_everybody_again();
+    confirm_refusals(&company.server).await;
     other.waits_for_log(1, "circuit_breaker_closed").await;
     company.server.waits_for_log(1, "circuit_breaker_closed").await;
-    assert_eq!(how_many(&company.refreshes().await, 200, ""), PEOPLE);
+    assert_eq!(count(&company.refreshes().await, 200, ""), PEOPLE);
 
-    // Who was just told "these are meant" is not asked again: all of them are refused.
-    company.everybody_is_gone();
-    let heard = company.refreshes().await;
-    assert_eq!(how_many(&heard, 400, "invalid_grant"), PEOPLE, "{heard:?}");
+    // After the confirmation refusals are effective.
+    company.remove_everybody();
+    let results = company.refreshes().await;
+    assert_eq!(count(&results, 400, "invalid_grant"), PEOPLE, "{results:?}");
     assert_eq!(other.count_in_log("circuit_breaker_opened"), 0);
     assert_eq!(
         company.signed_in().await,

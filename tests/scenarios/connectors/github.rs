@@ -1,4 +1,4 @@
-//! Signing in with GitHub, at a fake of it: from the page with all ways in to the application, with teams as groups.
+//! The GitHub connector against a fake: from the connector choice to the client, with teams as groups.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::world::{
     World, dex_sub, verified,
 };
 
-/// What is behind the button "GitHub"; `more` are lines of its `config`.
+/// The entry of `connectors:` named "GitHub"; `more` are lines of its `config`.
 pub fn connector(id: &str, github: &GitHub, more: &str) -> String {
     let at = &github.web.url;
     format!(
@@ -18,47 +18,48 @@ pub fn connector(id: &str, github: &GitHub, more: &str) -> String {
 }
 
 const OF_ACME: &str = "    orgs: [{name: acme}]\n    teamNameField: slug\n";
-/// GitHub is asked again at each refresh.
+/// Revalidates at each refresh.
 const RULES: &str = "oauth2:\n  skipApprovalScreen: true\nsessions:\n  upstreamRefreshInterval: 0s";
 
 fn world(github: &GitHub, more: &str) -> World {
     World::new().with(&format!("connectors:\n{}", connector("github", github, more))).with(RULES)
 }
 
-/// Presses GitHub's own button, as whoever is signed in there.
+/// Authorizes at GitHub's page, as the person signed in there.
 pub async fn authorizes(person: &mut Browser) {
     let form = person.continues_to_fake_upstream().await.form_with("authorize");
     person.submits(form.expect("GitHub asks").press("authorize", "1")).await;
 }
 
-async fn comes_by_github(person: &mut Browser, request: &AuthRequest) -> AuthResponse {
+async fn logs_in_at_github(person: &mut Browser, request: &AuthRequest) -> AuthResponse {
     person.opens(&request.url).await;
     person.clicks("GitHub").await;
     authorizes(person).await;
     person.auth_response()
 }
 
-async fn told(app: &RelyingParty, id_token: &str) -> Value {
+async fn verified_claims(app: &RelyingParty, id_token: &str) -> Value {
     verified(id_token, &app.gets("/keys").await.json)
 }
 
 #[tokio::test]
-async fn jane_of_two_organizations_is_told_with_her_teams_in_the_one_that_counts() {
+async fn jane_gets_her_teams_of_the_configured_organization_as_groups() {
     let github = GitHub::start().await;
     let server = world(&github, OF_ACME).start().await;
     let (mut jane, app) = (server.browser(), server.relying_party("example-app"));
     let request = app.auth_request("openid email profile groups");
-    let auth_response = comes_by_github(&mut jane, &request).await;
+    let auth_response = logs_in_at_github(&mut jane, &request).await;
     let response = app.redeems(&request, &auth_response).await;
-    let told = told(&app, response.id_token()).await;
-    assert_eq!(told["sub"], dex_sub("42", "github"));
-    assert_eq!(told["groups"], json!(["acme:platform-team", "acme:ops"]));
-    let told = ["name", "preferred_username", "email", "email_verified"].map(|name| &told[name]);
-    assert_eq!(json!(told), json!(["Jane Doe", "jane", "jane@example.com", true]));
+    let claims = verified_claims(&app, response.id_token()).await;
+    assert_eq!(claims["sub"], dex_sub("42", "github"));
+    assert_eq!(claims["groups"], json!(["acme:platform-team", "acme:ops"]));
+    let claims =
+        ["name", "preferred_username", "email", "email_verified"].map(|name| &claims[name]);
+    assert_eq!(json!(claims), json!(["Jane Doe", "jane", "jane@example.com", true]));
 }
 
 #[tokio::test]
-async fn who_says_no_at_github_or_is_in_no_required_organization_is_told_so() {
+async fn a_refusal_at_github_and_a_missing_organization_are_shown_to_the_person() {
     let github = GitHub::start().await;
     let server = world(&github, "    orgs: [{name: hooli}]\n").start().await;
     let (mut jane, app) = (server.browser(), server.relying_party("example-app"));
@@ -77,18 +78,18 @@ async fn who_says_no_at_github_or_is_in_no_required_organization_is_told_so() {
 }
 
 #[tokio::test]
-async fn a_team_that_jane_leaves_is_gone_at_the_next_refresh_and_so_is_she_with_the_last() {
+async fn a_removed_team_is_gone_at_the_next_refresh_and_without_teams_the_refresh_is_refused() {
     let github = GitHub::start().await;
     let server = world(&github, OF_ACME).start().await;
     let (mut jane, app) = (server.browser(), server.relying_party("example-app"));
     let request = app.auth_request("openid groups offline_access");
-    let auth_response = comes_by_github(&mut jane, &request).await;
+    let auth_response = logs_in_at_github(&mut jane, &request).await;
     let token = app.redeems(&request, &auth_response).await.refresh_token().to_owned();
 
     github.person("jane", |jane| jane.teams.retain(|team| team.slug != "ops"));
     let response = app.refreshes(&token).await;
     assert_eq!(response.status, 200, "{}", response.page.body);
-    let groups = &told(&app, response.id_token()).await["groups"];
+    let groups = &verified_claims(&app, response.id_token()).await["groups"];
     assert_eq!(*groups, json!(["acme:platform-team"]));
     let token = response.refresh_token().to_owned();
 
@@ -105,9 +106,9 @@ async fn a_team_that_jane_leaves_is_gone_at_the_next_refresh_and_so_is_she_with_
     );
 }
 
-/// An error in the address is the word of whoever typed it.
+/// The `error` parameter of a callback can be forged by anybody.
 #[tokio::test]
-async fn nobody_makes_github_look_down_for_others_by_a_link_of_their_own() {
+async fn a_forged_callback_error_does_not_mark_github_as_down() {
     let github = GitHub::start().await;
     let both = format!(
         "{}- type: mockCallback\n  id: mock\n  name: Mock\n",
@@ -130,8 +131,8 @@ async fn nobody_makes_github_look_down_for_others_by_a_link_of_their_own() {
     }
 }
 
-/// On a screen: our page with the mark of GitHub, GitHub's page, our approval, the application.
-async fn walks_through(look: Display, name: &str) {
+/// In Chromium: our connector choice with GitHub's logo, GitHub's page, our approval page, the client.
+async fn logs_in_with(look: Display, name: &str) {
     if Need::Browser.is_missing() {
         return;
     }
@@ -156,18 +157,18 @@ async fn walks_through(look: Display, name: &str) {
     jane.waits_for_url(&application.url).await;
 
     let response = app.redeems(&request, &application.auth_response()).await;
-    let told = told(&app, response.id_token()).await;
-    assert_eq!(told["groups"], json!(["acme:platform-team", "acme:ops"]));
-    let said = jane.console().await.join("\n");
-    assert!(!said.contains("Content Security Policy"), "{said}");
+    let claims = verified_claims(&app, response.id_token()).await;
+    assert_eq!(claims["groups"], json!(["acme:platform-team", "acme:ops"]));
+    let console = jane.console().await.join("\n");
+    assert!(!console.contains("Content Security Policy"), "{console}");
 }
 
 #[tokio::test]
-async fn browser_on_a_desk_signs_in_with_github() {
-    walks_through(Display::DESKTOP, "desktop").await;
+async fn browser_on_a_desktop_signs_in_with_github() {
+    logs_in_with(Display::DESKTOP, "desktop").await;
 }
 
 #[tokio::test]
 async fn browser_on_a_phone_signs_in_with_github() {
-    walks_through(Display::PHONE, "phone").await;
+    logs_in_with(Display::PHONE, "phone").await;
 }

@@ -1,4 +1,4 @@
-//! Signing in with Google, at a fake of it: the company's domain, and groups from both of its APIs.
+//! The Google connector against a fake: hosted domains, and groups from both APIs.
 
 use serde_json::{Value, json};
 
@@ -9,13 +9,13 @@ use crate::world::{
     Server, World, dex_sub, verified,
 };
 
-/// Groups by the Admin Directory API, in the name of an administrator.
+/// Groups from the Admin Directory API, impersonating an administrator.
 pub const BY_DIRECTORY: &str = "    domainToAdminEmail: {\"*\": admin@example.com}\n";
-/// Groups by the Cloud Identity API, which needs none.
+/// Groups from the Cloud Identity API, without an administrator.
 pub const BY_CLOUD: &str = "    groupsSource: cloudidentity\n";
 const OF_EXAMPLE: &str = "    hostedDomains: [example.com]\n";
 
-/// What is behind the button "Google"; `more` are lines of its `config`.
+/// The entry of `connectors:` named "Google"; `more` are lines of its `config`.
 pub fn connector(id: &str, google: &Google, more: &str) -> String {
     let (at, file) = (&google.provider.web.url, &google.file);
     format!(
@@ -25,7 +25,7 @@ pub fn connector(id: &str, google: &Google, more: &str) -> String {
     )
 }
 
-async fn house(google: &Google, more: &str) -> (Server, Browser, RelyingParty) {
+async fn start(google: &Google, more: &str) -> (Server, Browser, RelyingParty) {
     let connectors = format!("connectors:\n{}", connector("google", google, more));
     let rules = "oauth2:\n  skipApprovalScreen: true\nsessions:\n  upstreamRefreshInterval: 0s";
     let server = World::new().with(&connectors).with(rules).start().await;
@@ -33,60 +33,63 @@ async fn house(google: &Google, more: &str) -> (Server, Browser, RelyingParty) {
     (server, jane, app)
 }
 
-async fn comes_by_google(person: &mut Browser, request: &AuthRequest) -> AuthResponse {
+async fn logs_in_at_google(person: &mut Browser, request: &AuthRequest) -> AuthResponse {
     person.opens(&request.url).await;
     person.clicks("Google").await;
     person.continues_to_fake_upstream().await;
     person.auth_response()
 }
 
-async fn told(app: &RelyingParty, id_token: &str) -> Value {
+async fn verified_claims(app: &RelyingParty, id_token: &str) -> Value {
     verified(id_token, &app.gets("/keys").await.json)
 }
 
 #[tokio::test]
-async fn jane_of_the_company_is_told_with_the_addresses_of_her_groups() {
+async fn jane_gets_the_addresses_of_her_groups() {
     let google = Google::start().await;
     let more = format!("{OF_EXAMPLE}{BY_DIRECTORY}    fetchTransitiveGroupMembership: true\n");
-    let (_server, mut jane, app) = house(&google, &more).await;
+    let (_server, mut jane, app) = start(&google, &more).await;
     let request = app.auth_request("openid email profile groups");
     jane.opens(&request.url).await;
     let page = jane.clicks("Google").await;
-    let asked = page.location().expect("Google is next");
-    assert!(asked.query().unwrap().contains("hd=example.com"), "{asked}");
+    let url = page.location().expect("a redirect to Google");
+    assert!(url.query().unwrap().contains("hd=example.com"), "{url}");
     jane.continues_to_fake_upstream().await;
     let response = app.redeems(&request, &jane.auth_response()).await;
-    let told = told(&app, response.id_token()).await;
-    assert_eq!(told["sub"], dex_sub("1234", "google"));
+    let claims = verified_claims(&app, response.id_token()).await;
+    assert_eq!(claims["sub"], dex_sub("1234", "google"));
     let groups = ["a", "all", "b", "ring", "c"].map(|name| format!("{name}@example.com"));
-    assert_eq!(told["groups"], json!(groups));
-    assert_eq!((&told["email"], &told["name"]), (&json!("jane@example.com"), &json!("Jane Doe")));
-    assert!(told["preferred_username"].is_null(), "as in Dex");
+    assert_eq!(claims["groups"], json!(groups));
+    assert_eq!(
+        (&claims["email"], &claims["name"]),
+        (&json!("jane@example.com"), &json!("Jane Doe"))
+    );
+    assert!(claims["preferred_username"].is_null(), "as in Dex");
     assert!(google.provider.web.asked(&format!("{CLOUD}searchTransitiveGroups")).is_empty());
 }
 
 #[tokio::test]
-async fn groups_come_without_any_administrator_by_cloud_identity() {
+async fn groups_come_from_cloud_identity_without_an_administrator() {
     let google = Google::start().await;
     let more = format!("{BY_CLOUD}    fetchTransitiveGroupMembership: true\n");
-    let (_server, mut jane, app) = house(&google, &more).await;
+    let (_server, mut jane, app) = start(&google, &more).await;
     let request = app.auth_request("openid groups");
-    let auth_response = comes_by_google(&mut jane, &request).await;
+    let auth_response = logs_in_at_google(&mut jane, &request).await;
     let response = app.redeems(&request, &auth_response).await;
-    let groups = &told(&app, response.id_token()).await["groups"];
+    let groups = &verified_claims(&app, response.id_token()).await["groups"];
     assert_eq!(*groups, json!(["x@example.com", "y@example.com"]));
     assert!(google.provider.web.asked(DIRECTORY).is_empty());
 }
 
-/// Threat 96: the domain that counts is the one Google signed, not the one that was asked for.
+/// Threat 96: the signed `hd` claim counts, not the request parameter.
 #[tokio::test]
-async fn an_account_of_another_domain_ends_at_a_page_that_names_the_right_one() {
+async fn an_account_of_another_domain_gets_an_error_page_with_the_right_one() {
     for domain in [json!("evil.example"), Value::Null] {
         let google = Google::start().await;
         google.provider.claims(move |claims| {
             claims.insert("hd".into(), domain.clone());
         });
-        let (_server, mut jane, app) = house(&google, &format!("{OF_EXAMPLE}{BY_CLOUD}")).await;
+        let (_server, mut jane, app) = start(&google, &format!("{OF_EXAMPLE}{BY_CLOUD}")).await;
         jane.opens(app.auth_request("openid").url).await;
         jane.clicks("Google").await;
         let page = jane.continues_to_fake_upstream().await;
@@ -97,21 +100,24 @@ async fn an_account_of_another_domain_ends_at_a_page_that_names_the_right_one() 
 }
 
 #[tokio::test]
-async fn groups_and_domain_are_read_again_at_each_refresh() {
+async fn groups_and_domain_are_revalidated_at_each_refresh() {
     let google = Google::start().await;
     let more = format!("{OF_EXAMPLE}{BY_DIRECTORY}");
-    let (_server, mut jane, app) = house(&google, &more).await;
+    let (_server, mut jane, app) = start(&google, &more).await;
     let request = app.auth_request("openid groups offline_access");
-    let auth_response = comes_by_google(&mut jane, &request).await;
+    let auth_response = logs_in_at_google(&mut jane, &request).await;
     let response = app.redeems(&request, &auth_response).await;
     let groups = |names: &[&str]| json!(names.to_vec());
-    let told_first = &told(&app, response.id_token()).await["groups"];
-    assert_eq!(*told_first, groups(&["a@example.com", "b@example.com", "c@example.com"]));
+    let first_groups = &verified_claims(&app, response.id_token()).await["groups"];
+    assert_eq!(*first_groups, groups(&["a@example.com", "b@example.com", "c@example.com"]));
 
     google.members.lock().unwrap().insert("jane@example.com", vec!["new@example.com"]);
     let response = app.refreshes(response.refresh_token()).await;
     assert_eq!(response.status, 200, "{}", response.page.body);
-    assert_eq!(told(&app, response.id_token()).await["groups"], groups(&["new@example.com"]));
+    assert_eq!(
+        verified_claims(&app, response.id_token()).await["groups"],
+        groups(&["new@example.com"])
+    );
 
     google.provider.claims(|claims| {
         claims.insert("hd".into(), json!("elsewhere.example"));
@@ -125,7 +131,7 @@ async fn groups_and_domain_are_read_again_at_each_refresh() {
     );
 }
 
-/// On a screen: our page with the mark of Google, the trip, our approval, the application.
+/// In Chromium: our connector choice with Google's logo, Google's pages, our approval page, the client.
 #[tokio::test]
 async fn browser_on_a_phone_signs_in_with_google() {
     if Need::Browser.is_missing() {
@@ -147,6 +153,6 @@ async fn browser_on_a_phone_signs_in_with_google() {
     jane.approves().await;
     jane.waits_for_url(&application.url).await;
     let response = app.redeems(&request, &application.auth_response()).await;
-    let groups = &told(&app, response.id_token()).await["groups"];
+    let groups = &verified_claims(&app, response.id_token()).await["groups"];
     assert_eq!(*groups, json!(["a@example.com", "b@example.com", "c@example.com"]));
 }

@@ -1,7 +1,6 @@
-//! Groups and `sub` in the token, connector by connector, exactly as Dex would spell them (dex.md 4.1 and 5).
-//!
-//! Each table has one upstream with one Jane in it, and a connector for each line of configuration. Every
-//! corner of the rules has its own test beside the connectors; this is what arrives at an application.
+//! Groups and `sub` of each connector, exactly as in Dex. Each table has one upstream with one Jane, and a
+//! connector for each row of configuration. The rules in detail are tested beside the connectors; these tests
+//! check what a client receives.
 
 use serde_json::{Value, json};
 
@@ -9,12 +8,12 @@ use super::{github, google};
 use crate::world::fakes::{self, provider::Provider};
 use crate::world::{Browser, Server, World, dex_sub, slapd, verified};
 
-/// Lines of a connector's `config`, and the groups that come of them.
+/// Lines of a connector's `config`, and the resulting groups.
 type Table<'a> = &'a [(&'a str, &'a [&'a str])];
 
-/// Signs Jane in by each line of the table. `connector` writes an entry of `connectors:` from an id and lines;
-/// `comes_in` takes her from wherever she was sent back to us.
-async fn assert_spelled(
+/// Signs Jane in with each row. `connector` makes an entry of `connectors:` from an id and lines; `comes_in`
+/// continues from the redirect to the upstream back to us.
+async fn assert_groups_and_sub(
     table: Table<'_>,
     user_id: &str,
     connector: impl Fn(&str, &str) -> String,
@@ -26,15 +25,15 @@ async fn assert_spelled(
     let world = World::new().with(&format!("connectors:\n{all}"));
     let server = world.with("oauth2:\n  skipApprovalScreen: true").start().await;
     for (id, (more, groups)) in &lines {
-        let told = told_by(&server, id, &comes_in).await;
-        assert_eq!(told["sub"], dex_sub(user_id, id), "{more}");
-        // Dex leaves an empty claim out.
+        let claims = claims_from(&server, id, &comes_in).await;
+        assert_eq!(claims["sub"], dex_sub(user_id, id), "{more}");
+        // Dex leaves out an empty claim.
         let expected = if groups.is_empty() { Value::Null } else { json!(groups) };
-        assert_eq!(told["groups"], expected, "{more}");
+        assert_eq!(claims["groups"], expected, "{more}");
     }
 }
 
-async fn told_by(server: &Server, id: &str, comes_in: &impl AsyncFn(&mut Browser)) -> Value {
+async fn claims_from(server: &Server, id: &str, comes_in: &impl AsyncFn(&mut Browser)) -> Value {
     let (mut jane, app) = (server.browser(), server.relying_party("example-app"));
     let request = app.auth_request_with("openid groups", &[("connector_id", id)]);
     jane.opens(&request.url).await;
@@ -43,17 +42,17 @@ async fn told_by(server: &Server, id: &str, comes_in: &impl AsyncFn(&mut Browser
     verified(response.id_token(), &app.gets("/keys").await.json)
 }
 
-/// Back from an upstream whose pages nobody needs, with the code it would give.
-async fn brings_back(jane: &mut Browser, code: &str) {
-    let upstream = jane.page().location().expect("she was sent to an upstream");
-    let said = |name: &str| upstream.query_pairs().find(|(key, _)| key == name).unwrap().1;
-    let back = [("code", code), ("state", &said("state"))];
-    let back = reqwest::Url::parse_with_params(&said("redirect_uri"), back).unwrap();
+/// Returns from an upstream whose pages are skipped, with this code.
+async fn returns_with_code(jane: &mut Browser, code: &str) {
+    let upstream = jane.page().location().expect("a redirect to the upstream");
+    let parameter = |name: &str| upstream.query_pairs().find(|(key, _)| key == name).unwrap().1;
+    let back = [("code", code), ("state", &parameter("state"))];
+    let back = reqwest::Url::parse_with_params(&parameter("redirect_uri"), back).unwrap();
     jane.opens(back.as_str()).await;
 }
 
 #[tokio::test]
-async fn ldap_groups_are_spelled_as_dex_spells_them() {
+async fn ldap_groups_and_sub_are_as_in_dex() {
     let Some(directory) = slapd::Slapd::start() else { return };
     let at = format!("127.0.0.1:{}", directory.tls_port);
     let ca = directory.file("ca.pem");
@@ -89,11 +88,11 @@ async fn ldap_groups_are_spelled_as_dex_spells_them() {
     let comes_in = async |jane: &mut Browser| {
         jane.signs_in("jane", slapd::PASSWORD).await;
     };
-    assert_spelled(table, "jane", connector, comes_in).await;
+    assert_groups_and_sub(table, "jane", connector, comes_in).await;
 }
 
 #[tokio::test]
-async fn groups_of_openid_connect_are_spelled_as_dex_spells_them() {
+async fn oidc_groups_and_sub_are_as_in_dex() {
     let provider = Provider::start().await;
     provider.claims(|claims| {
         let more = json!({ "groups": ["staff", "board", "x"], "one": "admins",
@@ -121,7 +120,7 @@ async fn groups_of_openid_connect_are_spelled_as_dex_spells_them() {
             &["x", "y"],
         ),
         ("    insecureEnableGroups: true\n    allowedGroups: [board, none]\n", &["board"]),
-        // Filter, allowed, prefix and suffix, new ones: in this order.
+        // Filter, allowed, prefix and suffix, new groups, in this order.
         (
             "    insecureEnableGroups: true\n    allowedGroups: [staff, board]\n    claimModifications:\n      \
              filterGroupClaims: {groupsFilter: a}\n      modifyGroupNames: {prefix: 'up:', suffix: '!'}\n      \
@@ -132,11 +131,11 @@ async fn groups_of_openid_connect_are_spelled_as_dex_spells_them() {
     let comes_in = async |jane: &mut Browser| {
         jane.continues_to_fake_upstream().await;
     };
-    assert_spelled(table, "1234", connector, comes_in).await;
+    assert_groups_and_sub(table, "1234", connector, comes_in).await;
 }
 
 #[tokio::test]
-async fn groups_of_google_are_spelled_as_dex_spells_them() {
+async fn google_groups_and_sub_are_as_in_dex() {
     let fake = fakes::google::Google::start().await;
     let [a, b, c, all, ring] = &["a", "b", "c", "all", "ring"].map(|n| format!("{n}@example.com"));
     let lines = |by: &str, more: &str| format!("{by}{more}");
@@ -151,11 +150,11 @@ async fn groups_of_google_are_spelled_as_dex_spells_them() {
     let comes_in = async |jane: &mut Browser| {
         jane.continues_to_fake_upstream().await;
     };
-    assert_spelled(table, "1234", connector, comes_in).await;
+    assert_groups_and_sub(table, "1234", connector, comes_in).await;
 }
 
 #[tokio::test]
-async fn groups_of_gitlab_are_spelled_as_dex_spells_them() {
+async fn gitlab_groups_and_sub_are_as_in_dex() {
     let fake = fakes::gitlab::fake().await;
     let connector = |id: &str, more: &str| {
         let at = &fake.web.url;
@@ -173,12 +172,14 @@ async fn groups_of_gitlab_are_spelled_as_dex_spells_them() {
         ("    groups: [web, none]\n", &["web"]),
         ("    groups: [ops, 'ops:owner']\n    getGroupsPermission: true\n", &["ops", "ops:owner"]),
     ];
-    assert_spelled(table, "42", connector, async |jane: &mut Browser| brings_back(jane, "c").await)
-        .await;
+    assert_groups_and_sub(table, "42", connector, async |jane: &mut Browser| {
+        returns_with_code(jane, "c").await
+    })
+    .await;
 }
 
 #[tokio::test]
-async fn groups_of_microsoft_are_spelled_as_dex_spells_them() {
+async fn microsoft_groups_and_sub_are_as_in_dex() {
     let fake = fakes::graph::fake().await;
     let connector = |id: &str, more: &str| {
         let at = &fake.web.url;
@@ -194,14 +195,14 @@ async fn groups_of_microsoft_are_spelled_as_dex_spells_them() {
         ("    groups: [ID 2]\n", &["ID 0", "ID 2"]),
         ("    groups: [ID 2]\n    useGroupsAsWhitelist: true\n", &["ID 2"]),
     ];
-    assert_spelled(table, "7f1c", connector, async |jane: &mut Browser| {
-        brings_back(jane, "c").await;
+    assert_groups_and_sub(table, "7f1c", connector, async |jane: &mut Browser| {
+        returns_with_code(jane, "c").await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn groups_of_github_are_spelled_as_dex_spells_them() {
+async fn github_groups_and_sub_are_as_in_dex() {
     let fake = fakes::github::GitHub::start().await;
     let table: Table<'_> = &[
         ("", &[]),
@@ -223,5 +224,5 @@ async fn groups_of_github_are_spelled_as_dex_spells_them() {
     ];
     let connector = |id: &str, more: &str| github::connector(id, &fake, more);
     let comes_in = async |jane: &mut Browser| github::authorizes(jane).await;
-    assert_spelled(table, "42", connector, comes_in).await;
+    assert_groups_and_sub(table, "42", connector, comes_in).await;
 }

@@ -1,4 +1,4 @@
-//! Jane has her account in the company's LDAP directory (threats.md G).
+//! The LDAP connector against a real OpenLDAP: login, TLS, injection, errors, groups (threats G).
 
 use std::process::Command;
 
@@ -6,17 +6,16 @@ use serde_json::json;
 
 use crate::world::{RelyingParty, Server, World, claims, slapd};
 
-/// A name is put into `(&PEOPLE(uid=NAME))`, so that an injected filter has something to break out of.
+/// The configured filter is put into `(&PEOPLE(uid=NAME))`, so an injected one has parentheses to close.
 const PEOPLE: &str = "(objectClass=inetOrgPerson)";
 const JANE: &str = "uid=jane,ou=People,dc=example,dc=org";
 
-/// `host` and what makes the connection safe, with the authority in `ca`.
-fn safe_at(host: &str, ca: &slapd::Slapd) -> String {
+/// Lines of `config` for this host with TLS and the certificate authority of `ca`.
+fn tls_config(host: &str, ca: &slapd::Slapd) -> String {
     format!("host: {host}\n    rootCA: {}", ca.file("ca.pem").display())
 }
 
-/// A connector as most configurations have it: a service account searches, groups by `member`,
-/// and groups of groups.
+/// A typical connector: a service account searches, groups by `member`, nested groups.
 fn connector_at(id: &str, name: &str, reached: &str) -> String {
     format!(
         "- type: ldap\n  id: {id}\n  name: {name}\n  config:\n    {reached}\n    timeout: 5s\n    \
@@ -29,13 +28,13 @@ fn connector_at(id: &str, name: &str, reached: &str) -> String {
     )
 }
 
-/// The section `connectors` with this directory over LDAPS, called "Directory".
+/// The section `connectors` with this directory over LDAPS, named "Directory".
 pub fn connector(directory: &slapd::Slapd) -> String {
-    let reached = safe_at(&format!("127.0.0.1:{}", directory.tls_port), directory);
+    let reached = tls_config(&format!("127.0.0.1:{}", directory.tls_port), directory);
     format!("connectors:\n{}", connector_at("ldap", "Directory", &reached))
 }
 
-/// Straight to the connector `ldap`, past the page with the choice.
+/// Logs in at the connector `ldap` directly, without the connector choice.
 pub async fn groups_of(server: &Server, app: &RelyingParty, login: &str) -> serde_json::Value {
     let mut person = server.browser();
     let request = app.auth_request_with("openid groups", &[("connector_id", "ldap")]);
@@ -44,10 +43,10 @@ pub async fn groups_of(server: &Server, app: &RelyingParty, login: &str) -> serd
 }
 
 #[tokio::test]
-async fn ldap_jane_signs_in_over_tls_and_start_tls_with_groups_as_they_are_spelled() {
+async fn ldap_jane_signs_in_over_ldaps_and_starttls_with_her_groups() {
     let Some(directory) = slapd::Slapd::start() else { return };
-    let tls = safe_at(&format!("127.0.0.1:{}", directory.tls_port), &directory);
-    let start = safe_at(&format!("localhost:{}", directory.port), &directory);
+    let tls = tls_config(&format!("127.0.0.1:{}", directory.tls_port), &directory);
+    let start = tls_config(&format!("localhost:{}", directory.port), &directory);
     let connectors = format!(
         "connectors:\n{}{}",
         connector_at("ldap", "Directory", &tls),
@@ -66,28 +65,28 @@ async fn ldap_jane_signs_in_over_tls_and_start_tls_with_groups_as_they_are_spell
         jane.signs_in("jane", slapd::PASSWORD).await;
         jane.approves().await;
         let response = app.redeems(&request, &jane.auth_response()).await;
-        let told = claims(response.id_token());
+        let claims = claims(response.id_token());
         assert_eq!(
-            (&told["email"], &told["name"]),
+            (&claims["email"], &claims["name"]),
             (&json!("jane@example.org"), &json!("Jane Doe"))
         );
-        // "everybody" is three groups away, and its way back to "admins" is a loop.
-        assert_eq!(told["groups"], json!(["admins", "developers", "staff", "everybody"]));
+        // "everybody" is three groups away; its membership in "admins" is a loop.
+        assert_eq!(claims["groups"], json!(["admins", "developers", "staff", "everybody"]));
         assert!(
-            decoded_subject(&told).contains(user),
-            "Dex's `sub`: user id and connector id, {told}"
+            decoded_subject(&claims).contains(user),
+            "Dex's `sub`: user id and connector id, {claims}"
         );
     }
-    // A name and a group full of what LDAP filters and distinguished names are written with.
+    // A name and a group with the special characters of LDAP filters and distinguished names.
     assert_eq!(groups_of(&server, &app, "zoë (ops) *").await, json!(["a (group), with: *"]));
     assert_no_bind_in_clear(&directory.log());
 }
 
 /// `sub` is base64 of a protocol buffer: the user id, then the connector id.
-fn decoded_subject(told: &serde_json::Value) -> String {
+fn decoded_subject(claims: &serde_json::Value) -> String {
     use base64::Engine;
     let engine = base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    String::from_utf8(engine.decode(told["sub"].as_str().unwrap()).unwrap()).unwrap()
+    String::from_utf8(engine.decode(claims["sub"].as_str().unwrap()).unwrap()).unwrap()
 }
 
 fn assert_no_bind_in_clear(log: &str) {
@@ -100,19 +99,19 @@ fn assert_no_bind_in_clear(log: &str) {
             safe.push(connection(line));
         }
         if line.contains(" BIND dn=\"") {
-            assert!(safe.contains(&connection(line)), "a bind in clear: {line}");
+            assert!(safe.contains(&connection(line)), "a bind without TLS: {line}");
             binds += 1;
         }
     }
-    assert!(binds > 0, "the log of slapd tells of binds:\n{log}");
+    assert!(binds > 0, "the log of slapd contains binds:\n{log}");
 }
 
-/// Threat 88: whoever stands in the middle with another certificate hears no password.
+/// Threat 88: no password is sent to a server whose certificate does not verify.
 #[tokio::test]
-async fn ldap_a_directory_with_another_certificate_hears_nothing() {
+async fn ldap_no_password_is_sent_to_a_directory_with_another_certificate() {
     let Some(directory) = slapd::Slapd::start() else { return };
     let Some(honest) = slapd::Slapd::start() else { return };
-    let start = safe_at(&format!("localhost:{}", directory.port), &honest);
+    let start = tls_config(&format!("localhost:{}", directory.port), &honest);
     let connectors = format!(
         "connectors:\n{}",
         connector_at("ldap", "Directory", &format!("{start}\n    startTLS: true"))
@@ -121,19 +120,19 @@ async fn ldap_a_directory_with_another_certificate_hears_nothing() {
     let (mut jane, app) = (server.browser(), server.relying_party("example-app"));
     jane.opens(app.auth_request_with("openid", &[("connector_id", "ldap")]).url).await;
     let page = jane.signs_in("jane", slapd::PASSWORD).await;
-    // A certificate of somebody else does not get better by waiting.
+    // A certificate error is permanent, not temporary.
     assert_eq!(page.status, 502, "{}", page.text());
     assert!(page.header("retry-after").is_none());
     assert!(!directory.log().contains(" BIND "), "{}", directory.log());
 }
 
-/// Threat 84 (RFC 4513 section 5.1.2, CVE-2017-14623): this server answers success to an empty one.
+/// Threat 84 (RFC 4513 section 5.1.2, CVE-2017-14623): this directory accepts an unauthenticated bind.
 #[tokio::test]
-async fn ldap_an_empty_password_is_refused_though_the_directory_would_welcome_it() {
+async fn ldap_an_empty_password_is_refused_before_a_bind() {
     let Some(directory) = slapd::Slapd::start() else { return };
     let server = World::new().with(&connector(&directory)).start().await;
     let (mut mallory, app) = (server.browser(), server.relying_party("example-app"));
-    assert!(directory.welcomes(JANE, ""), "the trap is set");
+    assert!(directory.welcomes(JANE, ""), "the directory accepts an empty password");
     let asked_so_far = directory.log().len();
 
     mallory.opens(app.auth_request_with("openid", &[("connector_id", "ldap")]).url).await;
@@ -147,14 +146,14 @@ async fn ldap_an_empty_password_is_refused_though_the_directory_would_welcome_it
         assert_eq!((page.status, page.location()), (401, None), "{}", page.text());
         assert_eq!(page.all("[role=alert]").len(), 1);
     }
-    let asked = directory.log().split_off(asked_so_far);
-    assert!(!asked.contains(" BIND "), "refused before anything was asked: {asked}");
+    let log = directory.log().split_off(asked_so_far);
+    assert!(!log.contains(" BIND "), "refused before any bind: {log}");
 }
 
-/// Threat 85 (CVE-2026-44671, CVE-2026-55770): each of these, put into a filter as it is, would be
-/// Jane, and the password given is hers.
+/// Threat 85 (CVE-2026-44671, CVE-2026-55770): unescaped in a filter, each of these would match Jane, and the
+/// password is hers.
 #[tokio::test]
-async fn ldap_a_name_that_is_a_filter_is_only_a_name() {
+async fn ldap_filter_characters_in_a_login_are_escaped() {
     let Some(directory) = slapd::Slapd::start() else { return };
     let server = World::new().with(&connector(&directory)).start().await;
     let (mut mallory, app) = (server.browser(), server.relying_party("example-app"));
@@ -164,7 +163,7 @@ async fn ldap_a_name_that_is_a_filter_is_only_a_name() {
     let alert = |page: &crate::world::Page| page.all("[role=alert]").join(" ");
 
     let wrong = mallory.submits(form.clone().fill("login", "jane").fill("password", "no")).await;
-    let told = alert(wrong);
+    let expected = alert(wrong);
     for name in [
         "jan*",
         "*)(uid=jane",
@@ -179,25 +178,25 @@ async fn ldap_a_name_that_is_a_filter_is_only_a_name() {
         let form = form.clone().fill("login", name).fill("password", slapd::PASSWORD);
         let page = mallory.submits(form).await;
         assert_eq!((page.status, page.location()), (401, None), "{name:.40?}: {}", page.text());
-        assert_eq!(alert(page), told, "{name:.40?}");
+        assert_eq!(alert(page), expected, "{name:.40?}");
     }
     let as_jane = format!("BIND dn=\"{JANE}\" method=");
     assert_eq!(directory.log().matches(&as_jane).count(), 1, "only the wrong password was tried");
 
     let page = mallory.submits(form.fill("login", "jane").fill("password", slapd::PASSWORD)).await;
-    assert!(page.form_with("approval").is_some(), "the real one comes in: {}", page.text());
+    assert!(page.form_with("approval").is_some(), "the real name is accepted: {}", page.text());
 }
 
-/// Threats 87 and 92: what the directory knows about an account is told to its owner only.
+/// Threats 87 and 92: details about an account are shown only after its password was right.
 #[tokio::test]
-async fn ldap_jane_is_told_what_is_the_matter_with_her_account_and_mallory_is_not() {
+async fn ldap_account_problems_are_shown_only_with_the_right_password() {
     let Some(directory) = slapd::Slapd::start() else { return };
     let server = World::new().with(&connector(&directory)).start().await;
     let (mut person, app) = (server.browser(), server.relying_party("example-app"));
     person.opens(app.auth_request_with("openid", &[("connector_id", "ldap")]).url).await;
     let unknown = person.signs_in("nobody", slapd::PASSWORD).await.all("[role=alert]");
 
-    for (login, told) in [
+    for (login, message) in [
         ("expired", "has expired"),
         ("reset", "has expired"),
         ("locked", "is locked"),
@@ -205,9 +204,9 @@ async fn ldap_jane_is_told_what_is_the_matter_with_her_account_and_mallory_is_no
     ] {
         let page = person.signs_in(login, slapd::PASSWORD).await;
         assert_eq!(page.status, 401, "{login}: {}", page.text());
-        assert!(page.all("[role=alert]").join(" ").contains(told), "{login}: {}", page.text());
+        assert!(page.all("[role=alert]").join(" ").contains(message), "{login}: {}", page.text());
     }
-    // Two entries answer to "twin"; which of them would it be?
+    // Two entries match "twin", so neither is accepted.
     for (login, password) in [("twin", slapd::PASSWORD), ("off", "wrong"), ("jane", "wrong")] {
         let page = person.signs_in(login, password).await;
         assert_eq!((page.status, page.all("[role=alert]")), (401, unknown.clone()), "{login}");
@@ -215,7 +214,7 @@ async fn ldap_jane_is_told_what_is_the_matter_with_her_account_and_mallory_is_no
 }
 
 #[tokio::test]
-async fn ldap_jane_chooses_her_directory_among_the_ways_to_sign_in() {
+async fn ldap_jane_chooses_the_directory_among_the_connectors() {
     let Some(directory) = slapd::Slapd::start() else { return };
     let server = World::new().with(&connector(&directory)).start().await;
     let (mut jane, app) = (server.browser(), server.relying_party("example-app"));
@@ -224,7 +223,7 @@ async fn ldap_jane_chooses_her_directory_among_the_ways_to_sign_in() {
     assert_eq!(page.status, 200);
     assert_eq!(page.all("a.way").len(), 2, "{}", page.text());
 
-    // The wrong door first: she comes back to the choice, and in by the other.
+    // After another connector's form she returns to the choice.
     jane.clicks("Email").await;
     jane.clicks("Other ways").await;
     jane.clicks("Directory").await;
@@ -233,14 +232,14 @@ async fn ldap_jane_chooses_her_directory_among_the_ways_to_sign_in() {
     jane.approves().await;
     jane.auth_response();
 
-    // Next time her own door is the first.
+    // Next time the last used connector is first.
     jane.opens(app.auth_request_with("openid", &[("prompt", "login")]).url).await;
     assert!(jane.page().all("a.way")[0].contains("Directory"), "{:?}", jane.page().all("a.way"));
 }
 
-/// "Login works, groups are empty" ends here (design.md 5).
+/// Diagnoses missing groups after a successful login.
 #[test]
-fn ldap_an_administrator_asks_why_jane_has_her_groups() {
+fn ldap_check_explains_a_persons_groups() {
     let Some(directory) = slapd::Slapd::start() else { return };
     let world = World::new().with(&connector(&directory));
     let file = world.dir().join("check.yaml");
@@ -252,8 +251,8 @@ fn ldap_an_administrator_asks_why_jane_has_her_groups() {
         (output.status.success(), String::from_utf8(output.stdout).unwrap())
     };
 
-    let (found, said) = check("jane");
-    assert!(found, "{said}");
+    let (found, output) = check("jane");
+    assert!(found, "{output}");
     for expected in [
         "filter (&(objectClass=inetOrgPerson)(uid=jane))",
         JANE,
@@ -263,11 +262,11 @@ fn ldap_an_administrator_asks_why_jane_has_her_groups() {
         "cn=everybody,ou=Groups,dc=example,dc=org",
         "jane@example.org",
     ] {
-        assert!(said.contains(expected), "no {expected:?} in\n{said}");
+        assert!(output.contains(expected), "no {expected:?} in\n{output}");
     }
-    let (found, said) = check("jan*");
-    assert!(!found && said.contains("(uid=jan\\2a)"), "{said}");
-    let (found, said) = check("off");
-    assert!(!found && said.contains("userAccountControl"), "{said}");
-    assert!(!said.contains("service-password"), "{said}");
+    let (found, output) = check("jan*");
+    assert!(!found && output.contains("(uid=jan\\2a)"), "{output}");
+    let (found, output) = check("off");
+    assert!(!found && output.contains("userAccountControl"), "{output}");
+    assert!(!output.contains("service-password"), "{output}");
 }

@@ -1,5 +1,5 @@
-//! The directory changes while Jane is signed in: groups, leaving, being shut out, and a directory
-//! that does not answer (design.md 5).
+//! Revalidation when the LDAP directory changes while Jane is signed in: groups, removal, a disabled account,
+//! and an unavailable directory.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use crate::world::{
     ALICE, ALICE_PASSWORD, Browser, Client, Need, RelyingParty, Server, World, claims, slapd,
 };
 
-/// `sessions.upstreamRefreshInterval` unless configured, and a little more.
+/// A little more than the default of `sessions.upstreamRefreshInterval`.
 const STALE: Duration = Duration::from_secs(5 * 60 + 5);
 const JANE: &str = "uid=jane,ou=People,dc=example,dc=org";
 
-/// Jane at her desk, signed in for an application that stays signed in.
+/// Jane, signed in at a client with a refresh token.
 struct Desk {
     directory: slapd::Slapd,
     server: Server,
@@ -60,18 +60,18 @@ impl Desk {
         );
     }
 
-    /// Does her browser still count as signed in, for another application?
+    /// True if single sign-on at another client requires a new login.
     async fn must_sign_in_again(&mut self) -> bool {
         let wiki = self.server.relying_party("wiki");
         self.jane.opens(wiki.auth_request_with("openid", &[("connector_id", "ldap")]).url).await;
         self.jane.page().form_with("password").is_some()
     }
 
-    fn jane_leaves(&self) {
+    fn remove_jane(&self) {
         self.directory.modify(&format!("dn: {JANE}\nchangetype: delete\n"));
     }
 
-    fn jane_is_back(&self) {
+    fn add_jane_again(&self) {
         self.directory.modify(&format!(
             "dn: {JANE}\nchangetype: add\nobjectClass: inetOrgPerson\nuid: jane\nsn: Doe\n\
              cn: Jane Doe\nmail: jane@example.org\nuserPassword: bar\n"
@@ -87,7 +87,7 @@ fn membership(change: &str, group: &str, member: &str) -> String {
 }
 
 #[tokio::test]
-async fn ldap_a_new_group_arrives_with_the_first_refresh_after_the_interval() {
+async fn ldap_a_new_group_is_in_the_first_token_after_the_refresh_interval() {
     let Some(mut desk) = Desk::with("").await else { return };
     let before = json!(["admins", "developers", "staff", "everybody"]);
     desk.directory.modify(&format!(
@@ -98,15 +98,15 @@ async fn ldap_a_new_group_arrives_with_the_first_refresh_after_the_interval() {
 
     desk.server.advance(Duration::from_secs(4 * 60));
     let searches = desk.directory.log().matches("SRCH base=").count();
-    assert_eq!(desk.groups().await, before, "what the directory said is still fresh");
-    assert_eq!(desk.directory.log().matches("SRCH base=").count(), searches, "nobody asked it");
+    assert_eq!(desk.groups().await, before, "the snapshot is fresh");
+    assert_eq!(desk.directory.log().matches("SRCH base=").count(), searches, "no search");
 
     desk.server.advance(Duration::from_secs(65));
     assert_eq!(desk.groups().await, json!(["developers", "of commas", "staff", "everybody"]));
 }
 
 #[tokio::test]
-async fn ldap_without_an_interval_every_refresh_asks_the_directory() {
+async fn ldap_without_an_interval_every_refresh_revalidates() {
     let Some(mut desk) = Desk::with("sessions:\n  upstreamRefreshInterval: 0s\n").await else {
         return;
     };
@@ -116,9 +116,9 @@ async fn ldap_without_an_interval_every_refresh_asks_the_directory() {
     assert!(!desk.groups().await.as_array().unwrap().contains(&json!("of commas")));
 }
 
-/// "Single sign-on keeps groups fresh": the next application does not get yesterday's.
+/// Single sign-on revalidates an old snapshot before a code is issued.
 #[tokio::test]
-async fn ldap_a_second_application_is_not_told_groups_of_yesterday() {
+async fn ldap_single_sign_on_at_a_second_client_has_current_groups() {
     let Some(mut desk) = Desk::with("").await else { return };
     desk.directory.modify(&membership("delete", "developers", JANE));
     desk.server.advance(STALE);
@@ -132,45 +132,45 @@ async fn ldap_a_second_application_is_not_told_groups_of_yesterday() {
     assert_eq!(claims(response.id_token())["groups"], json!(["admins", "staff", "everybody"]));
 }
 
-/// An upstream's mistake does not log anybody out: it is mended within minutes, and nothing happened.
+/// A missing person may be an error of the upstream, so the session survives a short absence.
 #[tokio::test]
-async fn ldap_jane_who_was_missing_for_a_moment_goes_on() {
+async fn ldap_a_short_absence_from_the_directory_does_not_end_the_session() {
     let Some(mut desk) = Desk::with("").await else { return };
-    desk.jane_leaves();
+    desk.remove_jane();
     desk.server.advance(STALE);
     desk.is_refused().await;
     desk.server.advance(Duration::from_secs(4 * 60 + 50));
     desk.is_refused().await;
 
-    desk.jane_is_back();
+    desk.add_jane_again();
     assert_eq!(desk.groups().await, json!(["admins", "developers", "staff", "everybody"]));
-    // It was forgotten: a day later, missing again, she has her five minutes again.
+    // The absence was forgotten: missing again a day later, the five minutes start again.
     desk.server.advance(Duration::from_secs(86_400));
-    desk.jane_leaves();
+    desk.remove_jane();
     desk.is_refused().await;
-    desk.jane_is_back();
+    desk.add_jane_again();
     desk.groups().await;
 }
 
 #[tokio::test]
-async fn ldap_jane_who_left_is_out_at_the_second_attempt_five_minutes_later() {
+async fn ldap_a_person_missing_for_five_minutes_loses_the_session_at_the_second_attempt() {
     let Some(mut desk) = Desk::with("").await else { return };
-    desk.jane_leaves();
+    desk.remove_jane();
     desk.server.advance(STALE);
     desk.is_refused().await;
     desk.server.advance(Duration::from_secs(5 * 60));
     desk.is_refused().await;
 
-    // Now the session is over, and stays so even if the directory changes its mind.
-    desk.jane_is_back();
+    // The session has ended, even if the entry returns.
+    desk.add_jane_again();
     desk.is_refused().await;
-    let told = desk.app.userinfo(&desk.access_token).await;
-    assert_eq!(told.status, 401, "{}", told.page.body);
+    let userinfo = desk.app.userinfo(&desk.access_token).await;
+    assert_eq!(userinfo.status, 401, "{}", userinfo.page.body);
     assert!(desk.must_sign_in_again().await);
 }
 
 #[tokio::test]
-async fn ldap_jane_who_is_disabled_is_out_at_once() {
+async fn ldap_a_disabled_account_ends_the_session_at_once() {
     let Some(mut desk) = Desk::with("").await else { return };
     let change = |how: &str| {
         format!(
@@ -180,7 +180,7 @@ async fn ldap_jane_who_is_disabled_is_out_at_once() {
     };
     desk.directory.modify(&change("add"));
     desk.server.advance(STALE);
-    assert_eq!(desk.app.userinfo(&desk.access_token).await.status, 200, "nobody asked yet");
+    assert_eq!(desk.app.userinfo(&desk.access_token).await.status, 200, "not revalidated yet");
     desk.is_refused().await;
     assert_eq!(desk.app.userinfo(&desk.access_token).await.status, 401);
 
@@ -190,13 +190,13 @@ async fn ldap_jane_who_is_disabled_is_out_at_once() {
     assert_eq!(
         groups_of(&desk.server, &desk.app, "jane").await,
         json!(["admins", "developers", "staff", "everybody"]),
-        "whoever unlocked her lets her in anew"
+        "enabled again, she may sign in"
     );
 }
 
-/// Threat 91 (CVE-2026-55670): the name is given to a new Jane, who is another person.
+/// Threat 91 (CVE-2026-55670): a login name is reassigned to another person.
 #[tokio::test]
-async fn ldap_another_jane_does_not_inherit_what_the_first_one_held() {
+async fn ldap_a_new_person_with_the_same_name_does_not_inherit_the_session() {
     if Need::Clock.is_missing() {
         return;
     }
@@ -221,9 +221,9 @@ async fn ldap_another_jane_does_not_inherit_what_the_first_one_held() {
     assert_ne!(claims(first.id_token())["sub"], claims(second.id_token())["sub"]);
 }
 
-/// An upstream that is down makes its own button say so and touches no other (design.md 5).
+/// An unavailable upstream affects its own connector only.
 #[tokio::test]
-async fn ldap_a_directory_that_is_down_says_so_and_stops_nobody_else() {
+async fn ldap_an_unavailable_directory_is_shown_and_affects_no_other_connector() {
     let Some(mut directory) = slapd::Slapd::start() else { return };
     directory.stop();
     let server = World::new().with(&connector(&directory)).start().await;
@@ -243,21 +243,21 @@ async fn ldap_a_directory_that_is_down_says_so_and_stops_nobody_else() {
     alice.approves().await;
     alice.auth_response();
 
-    // The page she was shown is good for another try, when it is back.
+    // The form can be submitted again when the directory is back.
     directory.start_again();
     jane.signs_in("jane", slapd::PASSWORD).await;
     jane.approves().await;
     jane.auth_response();
 }
 
-/// Dex answers 500 and may burn the token; here it waits (design.md 7).
+/// Dex responds with 500 and may use up the token.
 #[tokio::test]
-async fn ldap_while_the_directory_is_down_a_refresh_token_is_not_used_up() {
+async fn ldap_an_unavailable_directory_does_not_use_up_a_refresh_token() {
     let Some(mut desk) = Desk::with("").await else { return };
     desk.directory.stop();
     desk.server.advance(STALE);
-    // Longer apart than any reuse interval: had the first attempt used the token up, it would be
-    // taken for stolen by now.
+    // The attempts are further apart than the reuse interval: had the first one used the token, the next
+    // would be reuse.
     for _ in 0..3 {
         let response = desk.app.refreshes(&desk.refresh_token).await;
         assert_eq!((response.status, response.error()), (503, "temporarily_unavailable"));
@@ -271,7 +271,7 @@ async fn ldap_while_the_directory_is_down_a_refresh_token_is_not_used_up() {
 }
 
 #[tokio::test]
-async fn ldap_while_the_directory_is_down_nobody_is_let_in_on_what_it_said_before() {
+async fn ldap_an_unavailable_directory_does_not_allow_logins_from_an_old_snapshot() {
     let Some(mut desk) = Desk::with("").await else { return };
     desk.directory.stop();
     desk.server.advance(STALE);
@@ -279,7 +279,7 @@ async fn ldap_while_the_directory_is_down_nobody_is_let_in_on_what_it_said_befor
     let page = desk.jane.opens(wiki.auth_request("openid groups").url).await;
     assert_eq!((page.status, page.location()), (503, None), "{}", page.text());
     assert!(page.header("retry-after").is_some());
-    // Nobody can be asked, and the application that cannot ask either is told so.
+    // With `prompt=none` the client gets an error.
     let silent = wiki.auth_request_with("openid groups", &[("prompt", "none")]);
     desk.jane.opens(&silent.url).await;
     assert_eq!(desk.jane.auth_error(), "temporarily_unavailable");

@@ -1,5 +1,5 @@
-//! A provider of OpenID Connect that other people wrote, as the upstream of an `oidc` connector: what it
-//! is asked, what it sees, how its refresh tokens are spent, and what follows when it is gone.
+//! The npm package `oidc-provider` as upstream of an oidc connector: authorization requests, refresh token
+//! rotation, unavailability.
 
 use serde_json::{Value, json};
 
@@ -10,8 +10,8 @@ use crate::world::{
 
 const THE_PROVIDER: &str = "The provider";
 
-/// A workspace with accounts of its own beside the provider's, which is asked again at each refresh.
-async fn house(world: World, more: &str) -> (OidcProvider, Server) {
+/// A server with local accounts and this provider, which is revalidated at each refresh.
+async fn start(world: World, more: &str) -> (OidcProvider, Server) {
     let provider = OidcProvider::start(&world);
     let world = world
         .with(&provider.connector(more))
@@ -19,7 +19,7 @@ async fn house(world: World, more: &str) -> (OidcProvider, Server) {
     (provider, world.start().await)
 }
 
-/// From the page with all ways in, through the provider's pages, to the application.
+/// From the connector choice through the provider's pages to the client.
 async fn signs_in(alice: &mut Browser, request: &AuthRequest, login: &str, password: &str) {
     alice.opens(&request.url).await;
     alice.clicks(THE_PROVIDER).await;
@@ -29,16 +29,16 @@ async fn signs_in(alice: &mut Browser, request: &AuthRequest, login: &str, passw
     }
 }
 
-async fn told(app: &RelyingParty, id_token: &str) -> Value {
+async fn verified_claims(app: &RelyingParty, id_token: &str) -> Value {
     verified(id_token, &app.gets("/keys").await.json)
 }
 
 #[tokio::test]
-async fn upstreams_alice_comes_by_a_real_provider_with_pkce_nonce_and_her_groups() {
+async fn upstreams_alice_logs_in_at_oidc_provider_with_pkce_nonce_and_groups() {
     if Need::Upstreams.is_missing() {
         return;
     }
-    let (mut provider, server) = house(World::new(), "").await;
+    let (mut provider, server) = start(World::new(), "").await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     let request = app.auth_request("openid email profile groups federated:id offline_access");
     alice.opens(&request.url).await;
@@ -49,29 +49,30 @@ async fn upstreams_alice_comes_by_a_real_provider_with_pkce_nonce_and_her_groups
     alice.approves().await;
     let response = app.redeems(&request, &alice.auth_response()).await;
 
-    let told = told(&app, response.id_token()).await;
-    assert_eq!(told["sub"], dex_sub("alice-at-the-provider", "provider"));
-    assert_eq!(told["groups"], json!(["climbers", "cooks"]));
-    let told = ["email", "email_verified", "name", "preferred_username"].map(|name| &told[name]);
-    assert_eq!(json!(told), json!([ALICE, true, "Alice Arden", "alice"]));
+    let claims = verified_claims(&app, response.id_token()).await;
+    assert_eq!(claims["sub"], dex_sub("alice-at-the-provider", "provider"));
+    assert_eq!(claims["groups"], json!(["climbers", "cooks"]));
+    let claims =
+        ["email", "email_verified", "name", "preferred_username"].map(|name| &claims[name]);
+    assert_eq!(json!(claims), json!([ALICE, true, "Alice Arden", "alice"]));
 
-    let [asked] = &provider.observed("authorization")[..] else { panic!("once") };
+    let [request] = &provider.observed("authorization")[..] else { panic!("once") };
     for what in ["nonce", "state", "code_challenge"] {
-        assert_eq!(asked[what], true, "{what} in {asked}");
+        assert_eq!(request[what], true, "{what} in {request}");
     }
-    assert_eq!(asked["code_challenge_method"], "S256");
-    assert_eq!(asked["redirect_uri"], format!("{}/callback", server.issuer()));
+    assert_eq!(request["code_challenge_method"], "S256");
+    assert_eq!(request["redirect_uri"], format!("{}/callback", server.issuer()));
     let redeemed = &provider.observed("grant")[0];
     assert_eq!(redeemed["grant_type"], "authorization_code");
     assert_eq!(redeemed["code_verifier"], true);
 }
 
 #[tokio::test]
-async fn upstreams_a_no_at_a_real_provider_reaches_the_person_and_no_application() {
+async fn upstreams_a_refusal_at_oidc_provider_is_shown_to_the_person_and_not_sent_to_the_client() {
     if Need::Upstreams.is_missing() {
         return;
     }
-    let (mut provider, server) = house(World::new(), "").await;
+    let (mut provider, server) = start(World::new(), "").await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     let request = app.auth_request("openid");
     alice.opens(&request.url).await;
@@ -84,10 +85,10 @@ async fn upstreams_a_no_at_a_real_provider_reaches_the_person_and_no_application
     assert!(provider.observed("grant").is_empty());
 }
 
-/// Threat 98: the provider ends everything when a spent refresh token comes again, so none may.
-async fn spends_each_token_once(world: World, has_replica: bool) {
+/// Threat 98: the provider ends the grant if a used refresh token is sent again.
+async fn uses_each_refresh_token_once(world: World, has_replica: bool) {
     let world = world.client(Client::new("laptop")).client(Client::new("phone"));
-    let (mut provider, server) = house(world, "").await;
+    let (mut provider, server) = start(world, "").await;
     let replica = if has_replica { Some(server.replica().await) } else { None };
     let mut alice = server.browser();
     let mut tokens = Vec::new();
@@ -105,29 +106,29 @@ async fn spends_each_token_once(world: World, has_replica: bool) {
     let spent_before = refreshes(&mut provider);
     for groups in [["climbers", "cooks"], ["cooks", "divers"]] {
         provider.sets_groups("alice-at-the-provider", &groups);
-        let [(laptop, one), (phone, two)] = &mut tokens[..] else { panic!("two") };
-        let (first, second) = tokio::join!(laptop.refreshes(one), phone.refreshes(two));
-        for (app, response, token) in [(&*laptop, first, one), (&*phone, second, two)] {
+        let [(first_app, one), (second_app, two)] = &mut tokens[..] else { panic!("two") };
+        let (first, second) = tokio::join!(first_app.refreshes(one), second_app.refreshes(two));
+        for (app, response, token) in [(&*first_app, first, one), (&*second_app, second, two)] {
             assert_eq!(response.status, 200, "{}", response.page.body);
-            assert_eq!(told(app, response.id_token()).await["groups"], json!(groups));
+            assert_eq!(verified_claims(app, response.id_token()).await["groups"], json!(groups));
             response.refresh_token().clone_into(token);
         }
     }
-    assert!(refreshes(&mut provider) >= spent_before + 2, "it was asked each time");
+    assert!(refreshes(&mut provider) >= spent_before + 2, "revalidated each time");
     assert!(provider.observed("refusal").is_empty() && provider.observed("revocation").is_empty());
 }
 
 #[tokio::test]
-async fn upstreams_rotating_refresh_tokens_of_a_real_provider_are_each_spent_once() {
+async fn upstreams_each_rotating_refresh_token_of_oidc_provider_is_used_once() {
     if !Need::Upstreams.is_missing() {
-        spends_each_token_once(World::new(), false).await;
+        uses_each_refresh_token_once(World::new(), false).await;
     }
 }
 
 #[tokio::test]
-async fn upstreams_two_replicas_spend_each_refresh_token_of_a_real_provider_once() {
+async fn upstreams_two_replicas_use_each_refresh_token_of_oidc_provider_once() {
     if !Need::Upstreams.is_missing() && !Need::Postgres.is_missing() {
-        spends_each_token_once(World::with_postgres(), true).await;
+        uses_each_refresh_token_once(World::with_postgres(), true).await;
     }
 }
 
@@ -136,13 +137,13 @@ fn refreshes(provider: &mut OidcProvider) -> usize {
     grants.iter().filter(|grant| grant["grant_type"] == "refresh_token").count()
 }
 
-/// Threat 100, with whoever is signed in already: nothing of theirs is used up.
+/// Threat 100, with existing sessions: no refresh token is used up.
 #[tokio::test]
-async fn upstreams_a_real_provider_that_stops_breaks_only_its_own_button_and_comes_back() {
+async fn upstreams_a_stopped_oidc_provider_affects_only_its_connector_and_recovers() {
     if Need::Upstreams.is_missing() {
         return;
     }
-    let (mut provider, server) = house(World::new(), "").await;
+    let (mut provider, server) = start(World::new(), "").await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     let request = app.auth_request("openid offline_access");
     signs_in(&mut alice, &request, ALICE, ALICE_PASSWORD).await;
@@ -164,16 +165,16 @@ async fn upstreams_a_real_provider_that_stops_breaks_only_its_own_button_and_com
     let request = app.auth_request("openid");
     signs_in(&mut bob, &request, BOB, BOB_PASSWORD).await;
     let response = app.redeems(&request, &bob.auth_response()).await;
-    let sub = &told(&app, response.id_token()).await["sub"];
+    let sub = &verified_claims(&app, response.id_token()).await["sub"];
     assert_eq!(*sub, dex_sub("bob-at-the-provider", "provider"), "not the local Bob");
 }
 
 #[tokio::test]
-async fn upstreams_whom_a_real_provider_no_longer_knows_gets_nothing_more() {
+async fn upstreams_a_person_removed_at_oidc_provider_is_refused() {
     if Need::Upstreams.is_missing() {
         return;
     }
-    let (mut provider, server) = house(World::new(), "").await;
+    let (mut provider, server) = start(World::new(), "").await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     let request = app.auth_request("openid offline_access");
     signs_in(&mut alice, &request, ALICE, ALICE_PASSWORD).await;
@@ -194,19 +195,19 @@ async fn upstreams_whom_a_real_provider_no_longer_knows_gets_nothing_more() {
 }
 
 #[tokio::test]
-async fn upstreams_a_group_that_is_not_allowed_ends_at_a_page_that_names_those_that_are() {
+async fn upstreams_a_group_that_is_not_allowed_gets_a_page_with_the_allowed_ones() {
     if Need::Upstreams.is_missing() {
         return;
     }
-    let (_provider, server) = house(World::new(), "    allowedGroups: [divers]\n").await;
+    let (_provider, server) = start(World::new(), "    allowedGroups: [divers]\n").await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     signs_in(&mut alice, &app.auth_request("openid"), ALICE, ALICE_PASSWORD).await;
     assert_eq!(alice.page().status, 403, "{}", alice.page().text());
     assert!(alice.page().text().contains("divers"), "{}", alice.page().text());
 }
 
-/// The whole way on a screen: our choosing page, the provider's two pages, our approval, the application.
-async fn walks_through(look: Display, name: &str) {
+/// In Chromium: our connector choice, the provider's two pages, our approval page, the client.
+async fn logs_in_with(look: Display, name: &str) {
     if Need::Upstreams.is_missing() || Need::Browser.is_missing() {
         return;
     }
@@ -232,17 +233,20 @@ async fn walks_through(look: Display, name: &str) {
     alice.waits_for_url(&application.url).await;
 
     let response = app.redeems(&request, &application.auth_response()).await;
-    assert_eq!(told(&app, response.id_token()).await["groups"], json!(["climbers", "cooks"]));
-    let said = alice.console().await.join("\n");
-    assert!(!said.contains("Content Security Policy"), "{said}");
+    assert_eq!(
+        verified_claims(&app, response.id_token()).await["groups"],
+        json!(["climbers", "cooks"])
+    );
+    let console = alice.console().await.join("\n");
+    assert!(!console.contains("Content Security Policy"), "{console}");
 }
 
 #[tokio::test]
-async fn browser_upstreams_on_a_desk_walks_through_a_real_provider() {
-    walks_through(Display::DESKTOP, "desktop").await;
+async fn browser_upstreams_on_a_desktop_logs_in_at_oidc_provider() {
+    logs_in_with(Display::DESKTOP, "desktop").await;
 }
 
 #[tokio::test]
-async fn browser_upstreams_on_a_phone_walks_through_a_real_provider() {
-    walks_through(Display::PHONE, "phone").await;
+async fn browser_upstreams_on_a_phone_logs_in_at_oidc_provider() {
+    logs_in_with(Display::PHONE, "phone").await;
 }

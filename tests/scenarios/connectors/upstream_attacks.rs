@@ -1,5 +1,5 @@
-//! Upstreams that lead elsewhere, are exchanged for others, or are taken away while somebody is on the way
-//! (threats H 98, 101, 103 and 104), and addresses that only somebody says (J 119).
+//! Attacks by and on upstreams: redirects, a replaced or removed connector during a login (threats H 98, 101,
+//! 103 and 104), and forged client addresses (J 119).
 
 use serde_json::{Value, json};
 
@@ -27,35 +27,35 @@ fn world(connectors: &[String]) -> World {
     World::new().with(&format!("connectors:\n{}", connectors.concat())).with(RULES)
 }
 
-/// As far as the upstream's own "yes": what brings her back.
-async fn leaves(browser: &mut Browser, app: &RelyingParty, connector: &str) -> reqwest::Url {
+/// Follows the login through the upstream's approval; returns the callback URL.
+async fn callback_url(browser: &mut Browser, app: &RelyingParty, connector: &str) -> reqwest::Url {
     browser.opens(app.auth_request_with("openid", &[("connector_id", connector)]).url).await;
     let upstream = browser.page().location().expect("it is next");
-    browser.get(upstream).await.location().expect("it sends her back")
+    browser.get(upstream).await.location().expect("a redirect back")
 }
 
-/// ID, access and refresh token of a login by this connector.
-async fn comes_by(browser: &mut Browser, app: &RelyingParty, connector: &str) -> [String; 3] {
+/// ID, access and refresh token of a login at this connector.
+async fn tokens_from(browser: &mut Browser, app: &RelyingParty, connector: &str) -> [String; 3] {
     let scopes = "openid email groups offline_access";
     let request = app.auth_request_with(scopes, &[("connector_id", connector)]);
     browser.opens(&request.url).await;
     browser.continues_to_fake_upstream().await;
-    let told = app.redeems(&request, &browser.auth_response()).await;
-    [told.id_token(), told.access_token(), told.refresh_token()].map(str::to_owned)
+    let tokens = app.redeems(&request, &browser.auth_response()).await;
+    [tokens.id_token(), tokens.access_token(), tokens.refresh_token()].map(str::to_owned)
 }
 
 fn is_signed_in(browser: &Browser) -> bool {
     browser.cookies().iter().any(|cookie| cookie.name.ends_with("-session"))
 }
 
-fn refused(page: &Page, browser: &Browser, what: &str) {
+fn assert_refused(page: &Page, browser: &Browser, what: &str) {
     assert!(page.status >= 400 && page.location().is_none(), "{what}: {}", page.text());
     assert!(!is_signed_in(browser), "{what}");
 }
 
-/// H 101: what may be asked is decided before it is asked, so nothing that answers may move it.
+/// H 101: redirects of back-channel requests are not followed.
 #[tokio::test]
-async fn an_upstream_that_redirects_us_leads_us_nowhere() {
+async fn redirects_of_an_upstream_are_not_followed() {
     let inside = OtherOrigin::start();
     for path in ["/.well-known/openid-configuration", "/keys", "/token", "/userinfo"] {
         let provider = Provider::start().await;
@@ -67,8 +67,8 @@ async fn an_upstream_that_redirects_us_leads_us_nowhere() {
         if jane.page().location().is_some() {
             jane.continues_to_fake_upstream().await;
         }
-        refused(jane.page(), &jane, path);
-        assert!(!provider.web.asked(path).is_empty(), "{path} was asked");
+        assert_refused(jane.page(), &jane, path);
+        assert!(!provider.web.asked(path).is_empty(), "{path} was requested");
         let mut alice = server.browser();
         let request = app.auth_request_with("openid", &[("connector_id", "local")]);
         alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
@@ -80,10 +80,13 @@ async fn an_upstream_that_redirects_us_leads_us_nowhere() {
         let to = format!("{}/latest/meta-data", inside.url);
         fake.set(|state| state.replies = vec![(path, Reply::Redirect(to))]);
         jane.opens(app.auth_request_with("openid", &[("connector_id", "github")]).url).await;
-        let form =
-            jane.continues_to_fake_upstream().await.form_with("authorize").expect("GitHub asks");
+        let form = jane
+            .continues_to_fake_upstream()
+            .await
+            .form_with("authorize")
+            .expect("GitHub's authorization form");
         jane.submits(form.press("authorize", "1")).await;
-        refused(jane.page(), &jane, path);
+        assert_refused(jane.page(), &jane, path);
     }
     assert!(inside.requests().is_empty(), "{:?}", inside.requests());
 }
@@ -98,9 +101,9 @@ fn super_github(fake: &GitHub) -> String {
     )
 }
 
-/// H 101; CVE-2026-23603 (Gitea): a picture is an address that somebody else chose.
+/// H 101; CVE-2026-23603 (Gitea): these claims contain URLs chosen by somebody else.
 #[tokio::test]
-async fn nobody_fetches_her_picture_or_her_profile() {
+async fn picture_and_profile_urls_are_not_fetched() {
     let inside = OtherOrigin::start();
     let provider = Provider::start().await;
     let url = inside.url.clone();
@@ -111,7 +114,7 @@ async fn nobody_fetches_her_picture_or_her_profile() {
     });
     let server = world(&[oidc("corp", &provider)]).start().await;
     let (mut jane, app) = (server.browser(), server.relying_party("example-app"));
-    comes_by(&mut jane, &app, "corp").await;
+    tokens_from(&mut jane, &app, "corp").await;
     for path in ["/", "/groups"] {
         let page = jane.opens(server.url(path)).await;
         assert!(page.status < 400 && !page.body.contains(&inside.url), "{path}: {}", page.body);
@@ -119,27 +122,27 @@ async fn nobody_fetches_her_picture_or_her_profile() {
     assert!(inside.requests().is_empty(), "{:?}", inside.requests());
 }
 
-/// H 103: who somebody is is what one upstream says, together with which one it was.
+/// H 103: a person is identified by the upstream's `sub` together with the connector.
 #[tokio::test]
-async fn one_id_at_two_upstreams_is_two_people() {
+async fn the_same_id_at_two_upstreams_is_two_people() {
     let (first, second) = (Provider::start().await, Provider::start().await);
     let server = world(&[oidc("first", &first), oidc("second", &second)]).start().await;
     let (mut jane, app) = (server.browser(), server.relying_party("example-app"));
     let keys = app.gets("/keys").await.json;
-    let [ours, _, _] = comes_by(&mut jane, &app, "first").await;
+    let [ours, _, _] = tokens_from(&mut jane, &app, "first").await;
     let other = app.auth_request_with("openid", &[("connector_id", "second"), ("prompt", "none")]);
     jane.opens(other.url).await;
-    assert_eq!(jane.auth_error(), "login_required", "the one is not the other");
-    let [theirs, _, _] = comes_by(&mut server.browser(), &app, "second").await;
+    assert_eq!(jane.auth_error(), "login_required", "another person");
+    let [theirs, _, _] = tokens_from(&mut server.browser(), &app, "second").await;
     let [ours, theirs] = [&ours, &theirs].map(|token| verified(token, &keys));
     assert_eq!(ours["email"], theirs["email"]);
     assert_eq!(ours["sub"], dex_sub("1234", "first"));
     assert_eq!(theirs["sub"], dex_sub("1234", "second"));
 }
 
-/// H 103 and D 58: the id of the connector stayed, the workspace behind it did not.
+/// H 103 and D 58: the connector id stays, the issuer behind it changes.
 #[tokio::test]
-async fn a_connector_that_became_another_house_takes_nobody_over() {
+async fn a_connector_with_a_new_issuer_inherits_no_sessions() {
     let (old, new) = (Provider::start().await, Provider::start().await);
     new.claims(|claims| {
         claims.insert("groups".into(), json!(["the-new-owners"]));
@@ -147,7 +150,7 @@ async fn a_connector_that_became_another_house_takes_nobody_over() {
     let world = world(&[oidc("corp", &old)]);
     let mut server = world.clone().start().await;
     let (mut jane, app) = (server.browser(), server.relying_party("example-app"));
-    let [_, access, refresh] = comes_by(&mut jane, &app, "corp").await;
+    let [_, access, refresh] = tokens_from(&mut jane, &app, "corp").await;
     server.stop().await;
 
     let moved = format!("connectors:\n{}", oidc("corp", &new));
@@ -164,13 +167,16 @@ async fn a_connector_that_became_another_house_takes_nobody_over() {
     jane.opens(app.auth_request_with("openid", &[("prompt", "none")]).url).await;
     assert_eq!(jane.auth_error(), "login_required");
     assert!(!jane.opens(server.url("/")).await.body.contains("jane@example.com"));
-    assert!(new.web.asked("/token").is_empty(), "no token of the old house goes to the new one");
-    comes_by(&mut jane, &app, "corp").await;
+    assert!(
+        new.web.asked("/token").is_empty(),
+        "no token of the old issuer is sent to the new one"
+    );
+    tokens_from(&mut jane, &app, "corp").await;
 }
 
-/// H 104; CVE-2026-2603: she left by a way in that is closed when she comes back.
+/// H 104; CVE-2026-2603: the connector was removed between redirect and callback.
 #[tokio::test]
-async fn a_trip_that_began_by_a_way_that_is_closed_since_ends_nowhere() {
+async fn a_login_started_at_a_connector_that_was_removed_is_refused() {
     let (old, new) = (Provider::start().await, Provider::start().await);
     let world = world(&[oidc("corp", &old)]);
     let closed = world.clone().with("connectors: []");
@@ -180,45 +186,46 @@ async fn a_trip_that_began_by_a_way_that_is_closed_since_ends_nowhere() {
     for (what, changed) in [("closed", closed), ("moved", moved), ("not hers", narrowed)] {
         let server = world.clone().start().await;
         let (mut jane, app) = (server.browser(), server.relying_party("example-app"));
-        let back = leaves(&mut jane, &app, "corp").await;
+        let back = callback_url(&mut jane, &app, "corp").await;
         drop(server);
-        let asked = old.web.asked("/token").len();
+        let requests = old.web.asked("/token").len();
         let _server = changed.start().await;
         let page = jane.opens(&back).await.clone();
         let code = page.location().filter(|to| to.as_str().contains("code="));
         assert!(code.is_none() && page.status >= 300, "{what}: {}", page.text());
         assert!(what == "not hers" || !is_signed_in(&jane), "{what}");
-        assert!(new.web.asked("/token").is_empty(), "{what}: a code of the old house");
-        assert!(what != "closed" || old.web.asked("/token").len() == asked, "{what}");
+        assert!(new.web.asked("/token").is_empty(), "{what}: a code of the old issuer");
+        assert!(what != "closed" || old.web.asked("/token").len() == requests, "{what}");
     }
-    // All the same it would have been a login.
+    // Unchanged, it would have been a login.
     let server = world.start().await;
     let (mut jane, app) = (server.browser(), server.relying_party("example-app"));
-    let back = leaves(&mut jane, &app, "corp").await;
+    let back = callback_url(&mut jane, &app, "corp").await;
     jane.opens(back).await;
     jane.auth_response();
 }
 
-/// H 98: of two codes, states or issuers neither is the answer, and no code is spent.
+/// H 98: repeated `code`, `state` or `iss` are assert_refused, without using the code.
 #[tokio::test]
-async fn an_answer_of_an_upstream_says_everything_once() {
+async fn repeated_parameters_of_an_upstream_response_are_refused() {
     let provider = Provider::start().await;
     let server = world(&[oidc("corp", &provider)]).start().await;
     let app = server.relying_party("example-app");
     for more in ["code=the-code", "code=another", "state=another", "error=access_denied", "code="] {
         let mut jane = server.browser();
-        let back = leaves(&mut jane, &app, "corp").await;
+        let back = callback_url(&mut jane, &app, "corp").await;
         for url in [format!("{back}&{more}"), format!("{back}&%63ode=the-code")] {
             let page = jane.opens(url).await.clone();
-            refused(&page, &jane, more);
+            assert_refused(&page, &jane, more);
         }
     }
     assert!(provider.web.asked("/token").is_empty());
 }
 
-/// J 119; CVE-2023-36456 (authentik): the address in the audit log is where it came from, not what it said.
+/// J 119; CVE-2023-36456 (authentik): the audit log has the address of the connection, not of an untrusted
+/// header.
 #[tokio::test]
-async fn nobody_writes_another_address_into_the_audit_log() {
+async fn a_forged_forwarding_header_does_not_reach_the_audit_log() {
     for (trusted, forged, known) in [
         ("203.0.113.0/24", "198.51.100.7", None),
         ("127.0.0.0/8", "198.51.100.7, 192.0.2.44", Some("192.0.2.44")),

@@ -1,8 +1,6 @@
-//! The redirect way in: to an upstream and back, with two tabs, the back button, and somebody else's
-//! address (design.md, promise 2; CVE-2023-27490 and its kin).
-//!
-//! The upstream is `mockCallback`: it sends everybody back at once, so a browser without a screen is
-//! used where a test has to stop on the way.
+//! Redirects to an upstream and back with several tabs, the back button, and somebody else's callback URL
+//! (CVE-2023-27490 and similar). The upstream is `mockCallback`, which redirects back at once, so a browser
+//! without a screen is used where a test has to stop in between.
 
 use reqwest::Url;
 use thirtyfour::Cookie;
@@ -16,36 +14,36 @@ async fn server() -> Server {
     World::new().client(Client::new("wiki")).with(UPSTREAM).start().await
 }
 
-/// Where the upstream would send this browser back to. It has left, and has not come back.
-async fn leaves_for_the_upstream(browser: &mut Browser, url: &str) -> Url {
+/// The callback URL of a started upstream login.
+async fn callback_url(browser: &mut Browser, url: &str) -> Url {
     browser.opens(url).await;
     let link = browser.page().link("Upstream").expect("a choice");
     let response = browser.get(link).await;
-    let callback = response.location().expect("off to the upstream");
+    let callback = response.location().expect("a redirect to the upstream");
     assert!(callback.path().ends_with("/callback"), "{callback}");
     callback
 }
 
-fn told(url: &Url, name: &str) -> String {
+fn parameter(url: &Url, name: &str) -> String {
     let found = url.query_pairs().find(|(key, _)| key == name);
-    found.expect("it is told").1.into_owned()
+    found.expect("the parameter is there").1.into_owned()
 }
 
-fn is_start_again(browser: &Browser) {
+fn assert_start_again_page(browser: &Browser) {
     let page = browser.page();
     assert_eq!((page.status, page.location()), (400, None), "{}", page.text());
     assert_eq!(page.all("h1"), [START_AGAIN]);
-    assert_eq!(page.all("#reference").len(), 1, "something to tell an administrator");
+    assert_eq!(page.all("#reference").len(), 1, "a reference for the administrator");
 }
 
 #[tokio::test]
-async fn two_trips_to_the_upstream_come_back_in_any_order() {
+async fn two_upstream_logins_complete_in_any_order() {
     let server = server().await;
     let (app, wiki) = (server.relying_party("example-app"), server.relying_party("wiki"));
     let mut alice = server.browser();
     let (first, second) = (app.auth_request("openid email"), wiki.auth_request("openid"));
-    let back_to_first = leaves_for_the_upstream(&mut alice, &first.url).await;
-    let back_to_second = leaves_for_the_upstream(&mut alice, &second.url).await;
+    let back_to_first = callback_url(&mut alice, &first.url).await;
+    let back_to_second = callback_url(&mut alice, &second.url).await;
 
     for (callback, party, request) in
         [(back_to_second, &wiki, &second), (back_to_first, &app, &first)]
@@ -58,76 +56,79 @@ async fn two_trips_to_the_upstream_come_back_in_any_order() {
     }
 }
 
-/// A `state` is good once: not from the history, and not from a log in which it was left.
+/// A `state` is used once, whether it is repeated from the history or from a log.
 #[tokio::test]
-async fn a_finished_trip_does_not_finish_again() {
+async fn a_completed_upstream_login_cannot_be_completed_again() {
     let server = server().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let callback = leaves_for_the_upstream(&mut alice, &app.auth_request("openid").url).await;
+    let callback = callback_url(&mut alice, &app.auth_request("openid").url).await;
     let kept = alice.cookies().to_vec();
     alice.opens(&callback).await;
     alice.approves().await;
     alice.auth_response();
 
     alice.opens(&callback).await;
-    is_start_again(&alice);
-    let trip = |name: &str| name.contains("-cb-");
-    assert!(kept.iter().any(|cookie| trip(&cookie.name)), "{kept:?}");
-    assert!(!alice.cookies().iter().any(|cookie| trip(&cookie.name)), "nothing is left of it");
+    assert_start_again_page(&alice);
+    let is_callback_cookie = |name: &str| name.contains("-cb-");
+    assert!(kept.iter().any(|cookie| is_callback_cookie(&cookie.name)), "{kept:?}");
+    assert!(
+        !alice.cookies().iter().any(|cookie| is_callback_cookie(&cookie.name)),
+        "the cookie is deleted"
+    );
 }
 
 #[tokio::test]
-async fn a_trip_comes_back_with_its_own_state_and_its_own_code_only() {
+async fn an_upstream_login_accepts_only_its_own_state_and_code() {
     let server = server().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     let request = app.auth_request("openid");
-    let other = leaves_for_the_upstream(&mut alice, &request.url).await;
+    let other = callback_url(&mut alice, &request.url).await;
     let with = |state: &str, code: &str| {
         let query = [("state", state), ("code", code)];
         Url::parse_with_params(&server.url("/callback"), query).unwrap()
     };
 
-    // A state nobody made, and none.
-    alice.opens(with("A".repeat(32).as_str(), &told(&other, "code"))).await;
-    is_start_again(&alice);
+    // An unknown state, and none.
+    alice.opens(with("A".repeat(32).as_str(), &parameter(&other, "code"))).await;
+    assert_start_again_page(&alice);
     alice.opens(server.url("/callback")).await;
-    is_start_again(&alice);
-    // The code of another trip of the same browser: injected (RFC 9700 section 4.5).
-    let own = leaves_for_the_upstream(&mut alice, &request.url).await;
-    alice.opens(with(&told(&own, "state"), &told(&other, "code"))).await;
+    assert_start_again_page(&alice);
+    // The code of another login of the same browser: code injection (RFC 9700 section 4.5).
+    let own = callback_url(&mut alice, &request.url).await;
+    alice.opens(with(&parameter(&own, "state"), &parameter(&other, "code"))).await;
     assert_eq!((alice.page().status, alice.page().location()), (403, None));
     alice.opens(&own).await;
-    is_start_again(&alice);
-    // None of it was in the way of the first one.
+    assert_start_again_page(&alice);
+    // The first login is not affected.
     alice.opens(&other).await;
     alice.approves().await;
     alice.auth_response();
 }
 
-/// Login CSRF (RFC 6749 section 10.12): the address is Mallory's, the browser is Alice's.
+/// Login CSRF (RFC 6749 section 10.12): Mallory's callback URL in Alice's browser.
 #[tokio::test]
-async fn alice_is_not_signed_in_as_mallory_by_an_address_he_sends_her() {
+async fn mallorys_callback_url_does_not_sign_alice_in() {
     let server = server().await;
     let app = server.relying_party("example-app");
     let (mut alice, mut mallory) = (server.browser(), server.browser());
-    let his = leaves_for_the_upstream(&mut mallory, &app.auth_request("openid").url).await;
-    let hers = leaves_for_the_upstream(&mut alice, &app.auth_request("openid").url).await;
+    let his = callback_url(&mut mallory, &app.auth_request("openid").url).await;
+    let hers = callback_url(&mut alice, &app.auth_request("openid").url).await;
 
     alice.opens(&his).await;
-    is_start_again(&alice);
+    assert_start_again_page(&alice);
     alice.opens(server.url("/")).await;
     assert!(alice.page().text().contains("You are not signed in"), "{}", alice.page().text());
-    // Her own login is as it was, and so is his.
+    // Both pending logins still work.
     alice.opens(&hers).await;
     alice.approves().await;
     alice.auth_response();
-    // (To this upstream everybody is the same person, who has agreed by now.)
+    // (At this upstream everybody is the same person, who has consented by now.)
     mallory.opens(&his).await;
     mallory.auth_response();
 }
 
 #[tokio::test]
-async fn browser_with_two_tabs_finishes_a_login_in_each() {
+async fn browser_with_two_tabs_completes_a_login_in_each() {
     if Need::Browser.is_missing() {
         return;
     }
@@ -149,7 +150,7 @@ async fn browser_with_two_tabs_finishes_a_login_in_each() {
     alice.driver.switch_to_window(two.clone()).await.unwrap();
     alice.opens(&second.url).await;
 
-    // In each she gets as far as the question before she answers the first.
+    // Both tabs reach the approval page before the first is approved.
     for tab in [&one, &two] {
         alice.driver.switch_to_window(tab.clone()).await.unwrap();
         alice.presses("#connector-corp").await;
@@ -159,8 +160,8 @@ async fn browser_with_two_tabs_finishes_a_login_in_each() {
     {
         alice.driver.switch_to_window(tab.clone()).await.unwrap();
         alice.approves().await;
-        // The other tab has signed in since the first was asked, and renewed what binds logins to this
-        // browser: the first is asked again, and not sent away.
+        // The other tab signed in meanwhile and replaced the binding cookie: the first tab must approve
+        // again, and is not refused.
         if tab == &one {
             alice.waits_for_url(&server.url("/approval")).await;
             alice.approves().await;
@@ -169,13 +170,14 @@ async fn browser_with_two_tabs_finishes_a_login_in_each() {
         assert!(url.contains(&format!("state={}", request.state)), "{url}");
     }
     for site in &sites {
-        let codes = site.requests().iter().filter(|heard| heard.target.contains("code=")).count();
+        let codes =
+            site.requests().iter().filter(|request| request.target.contains("code=")).count();
         assert_eq!(codes, 1);
     }
 }
 
 #[tokio::test]
-async fn browser_with_the_back_button_does_not_finish_twice() {
+async fn browser_with_the_back_button_does_not_complete_a_login_twice() {
     if Need::Browser.is_missing() {
         return;
     }
@@ -193,18 +195,18 @@ async fn browser_with_the_back_button_does_not_finish_twice() {
     assert_eq!(alice.text_of("h1").await, "Arrived");
     let fields = [
         ("grant_type", "authorization_code"),
-        ("code", &told(&arrived, "code")),
+        ("code", &parameter(&arrived, "code")),
         ("redirect_uri", &callback),
         ("code_verifier", &request.verifier),
     ];
-    assert_eq!(app.exchange(&fields).await.status, 200, "the application took it");
+    assert_eq!(app.exchange(&fields).await.status, 200, "the code is exchanged");
 
     let goes_back_to = async |path: &str| {
         alice.driver.back().await.unwrap();
         alice.waits_for_url(&server.url(path)).await;
     };
     goes_back_to("/continue").await;
-    // Kept pages come back as they were, with their button; others are asked for again.
+    // A cached page comes back with its button; others are requested again.
     if alice.text_of("h1").await != START_AGAIN {
         alice.approves().await;
         alice.waits_for_url(&server.url("/approval")).await;
@@ -212,11 +214,11 @@ async fn browser_with_the_back_button_does_not_finish_twice() {
         goes_back_to("/continue").await;
     }
     let codes = || -> Vec<String> {
-        let heard = site.requests().into_iter().map(|heard| heard.target);
-        heard.filter(|target| target.contains("code=")).collect()
+        let targets = site.requests().into_iter().map(|request| request.target);
+        targets.filter(|target| target.contains("code=")).collect()
     };
     assert_eq!(codes().len(), 1, "{:?}", codes());
-    // Further back is the request itself. It is made anew, by somebody who is signed in and has agreed.
+    // Further back is the authorization request, which is repeated by a signed-in person with consent.
     alice.driver.back().await.unwrap();
     alice.waits_for_url(&callback).await;
     assert_eq!(alice.text_of("h1").await, "Arrived");
@@ -224,18 +226,18 @@ async fn browser_with_the_back_button_does_not_finish_twice() {
 }
 
 #[tokio::test]
-async fn browser_of_mallory_does_nothing_with_the_address_alice_comes_back_to() {
+async fn browser_of_mallory_cannot_use_alices_callback_url() {
     if Need::Browser.is_missing() {
         return;
     }
     let server = server().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let callback = leaves_for_the_upstream(&mut alice, &app.auth_request("openid").url).await;
+    let callback = callback_url(&mut alice, &app.auth_request("openid").url).await;
 
     let mallory = Chromium::with(Display::DESKTOP).await;
     mallory.opens(&callback).await;
     assert_eq!(mallory.text_of("h1").await, START_AGAIN);
-    // Also not with a login of his own under way.
+    // The same with a pending login of his own.
     mallory.opens(&app.auth_request("openid").url).await;
     mallory.sees("#connector-corp").await;
     mallory.opens(&callback).await;
@@ -243,7 +245,7 @@ async fn browser_of_mallory_does_nothing_with_the_address_alice_comes_back_to() 
     mallory.opens(server.url("/")).await;
     assert_eq!(mallory.text_of("h1").await, "You are not signed in");
 
-    // He spoilt nothing: Alice, back with a screen, goes on. Then the address is worth nothing.
+    // Alice can still complete her login; then the URL cannot be used again.
     let screen = Chromium::with(Display::DESKTOP).await;
     screen.opens(server.url("/")).await;
     for kept in alice.cookies() {

@@ -1,5 +1,5 @@
-//! The trip to an upstream and back: whoever comes back is who left, from where they went, once; and
-//! no other site can send somebody through our forms (threats B 32 and 33, GHSA-c9rq-mvr5-3w32).
+//! Upstream logins: the callback is accepted once, from the browser that was redirected, from the same
+//! upstream; and other sites cannot submit our forms (threats B 32 and 33, GHSA-c9rq-mvr5-3w32).
 
 use reqwest::header::{CONTENT_TYPE, COOKIE, LOCATION, ORIGIN, SET_COOKIE};
 
@@ -13,13 +13,14 @@ async fn two_upstreams() -> Server {
     World::new().with(TWO_UPSTREAMS).with("oauth2:\n  skipApprovalScreen: true").start().await
 }
 
-/// Leaves for an upstream and returns the address that it sends the browser back to.
-async fn leaves(browser: &mut Browser, server: &Server, upstream: &str) -> reqwest::Url {
+/// Follows the login to an upstream; returns the callback URL.
+async fn callback_url(browser: &mut Browser, server: &Server, upstream: &str) -> reqwest::Url {
     let app = server.relying_party("example-app");
     let url = app.auth_request_with("openid", &[("connector_id", upstream)]).url;
     let mut response = browser.get(url).await;
     loop {
-        let next = response.location().unwrap_or_else(|| panic!("no trip: {}", response.text()));
+        let next =
+            response.location().unwrap_or_else(|| panic!("no callback: {}", response.text()));
         if next.path().ends_with("/callback") {
             return next;
         }
@@ -40,79 +41,79 @@ fn is_signed_in(browser: &Browser) -> bool {
     browser.cookies().iter().any(|cookie| cookie.name.ends_with("-session"))
 }
 
-fn refused(page: &Page, browser: &Browser) {
+fn assert_refused(page: &Page, browser: &Browser) {
     assert!((400..500).contains(&page.status), "{}: {}", page.status, page.text());
     assert!(page.header("location").is_none() && !is_signed_in(browser));
 }
 
 #[tokio::test]
-async fn who_left_for_an_upstream_comes_back_signed_in() {
+async fn a_person_returning_from_an_upstream_is_signed_in() {
     let server = two_upstreams().await;
     let mut alice = server.browser();
-    let back = leaves(&mut alice, &server, "mock").await;
+    let back = callback_url(&mut alice, &server, "mock").await;
     alice.opens(back).await;
     alice.auth_response();
-    // By the address that names the upstream, too.
+    // Also at the callback path that names the connector.
     let mut alice = server.browser();
-    let back = leaves(&mut alice, &server, "other").await;
+    let back = callback_url(&mut alice, &server, "other").await;
     let (state, code) = (parameter(&back, "state"), parameter(&back, "code"));
     alice.opens(callback(&server, "/callback/other", &state, &code)).await;
     alice.auth_response();
 }
 
-/// B 32; RFC 9700 section 4.4: what one upstream answered is not another's answer.
+/// B 32; RFC 9700 section 4.4: mix-up.
 #[tokio::test]
-async fn the_answer_of_one_upstream_is_not_taken_for_that_of_another() {
+async fn the_response_of_one_upstream_is_refused_for_another() {
     let server = two_upstreams().await;
     let mut alice = server.browser();
-    let back = leaves(&mut alice, &server, "mock").await;
+    let back = callback_url(&mut alice, &server, "mock").await;
     let (state, code) = (parameter(&back, "state"), parameter(&back, "code"));
     for path in ["/callback/other", "/callback/local", "/callback/nobody"] {
         let mut alice = server.browser();
-        let back = leaves(&mut alice, &server, "mock").await;
+        let back = callback_url(&mut alice, &server, "mock").await;
         let (state, code) = (parameter(&back, "state"), parameter(&back, "code"));
         let page = alice.opens(callback(&server, path, &state, &code)).await.clone();
-        refused(&page, &alice);
+        assert_refused(&page, &alice);
     }
-    // The code of one trip with the state of the other, in one browser with both under way.
-    let second = leaves(&mut alice, &server, "other").await;
+    // The code of one login with the state of the other, in one browser with both pending.
+    let second = callback_url(&mut alice, &server, "other").await;
     let mixed = callback(&server, "/callback", &parameter(&second, "state"), &code);
     let page = alice.opens(mixed).await.clone();
-    refused(&page, &alice);
-    // The first trip was not disturbed by it.
+    assert_refused(&page, &alice);
+    // The first login is not affected.
     alice.opens(callback(&server, "/callback", &state, &code)).await;
     alice.auth_response();
 }
 
-/// B 33: Mallory's finished trip in Alice's browser would sign Alice in as Mallory.
+/// B 33: login CSRF.
 #[tokio::test]
-async fn a_trip_that_mallory_made_does_not_end_in_alices_browser() {
+async fn a_callback_url_of_mallory_is_refused_in_alices_browser() {
     let server = two_upstreams().await;
     let (mut mallory, mut alice) = (server.browser(), server.browser());
-    let lure = leaves(&mut mallory, &server, "mock").await;
-    // A stranger's browser, and one with a trip of its own under way.
+    let lure = callback_url(&mut mallory, &server, "mock").await;
+    // A browser without a pending login, and one with its own.
     let page = alice.opens(&lure).await.clone();
-    refused(&page, &alice);
-    let own = leaves(&mut alice, &server, "mock").await;
+    assert_refused(&page, &alice);
+    let own = callback_url(&mut alice, &server, "mock").await;
     let page = alice.opens(&lure).await.clone();
-    refused(&page, &alice);
+    assert_refused(&page, &alice);
     alice.opens(own).await;
     alice.auth_response();
 }
 
-/// B 32: a state nobody gave, one that is over, and none at all.
+/// B 32: an unknown, a used and a missing state.
 #[tokio::test]
-async fn a_trip_ends_once_and_only_with_its_own_state() {
+async fn an_upstream_login_completes_once_and_only_with_its_own_state() {
     let server = two_upstreams().await;
     let mut alice = server.browser();
-    let back = leaves(&mut alice, &server, "mock").await;
+    let back = callback_url(&mut alice, &server, "mock").await;
     let (state, code) = (parameter(&back, "state"), parameter(&back, "code"));
     let (upper, endless) = (state.to_uppercase(), "A".repeat(60_000));
     for wrong in
         ["", "x", &state[1..], &upper, &"A".repeat(32), "../../etc", "a;b=c", "\0", &endless]
     {
         let page = alice.opens(callback(&server, "/callback", wrong, &code)).await.clone();
-        refused(&page, &alice);
+        assert_refused(&page, &alice);
     }
     alice.opens(&back).await;
     alice.auth_response();
@@ -121,26 +122,26 @@ async fn a_trip_ends_once_and_only_with_its_own_state() {
     assert!(again.header("location").is_none());
 }
 
-/// B 32: the upstream's own "no" ends the trip, with a page and not with a login.
+/// B 32: an error response of the upstream ends the login with an error page.
 #[tokio::test]
-async fn a_refusal_of_the_upstream_is_told_and_ends_the_trip() {
+async fn an_error_response_of_the_upstream_is_shown_and_ends_the_login() {
     let server = two_upstreams().await;
     let mut alice = server.browser();
-    let back = leaves(&mut alice, &server, "mock").await;
+    let back = callback_url(&mut alice, &server, "mock").await;
     let state = parameter(&back, "state");
     let pairs = [("state", state.as_str()), ("error", "access_denied\"><script>alert(1)</script>")];
     let no = reqwest::Url::parse_with_params(&server.url("/callback"), pairs).unwrap();
     let page = alice.opens(no).await.clone();
-    refused(&page, &alice);
+    assert_refused(&page, &alice);
     assert!(!page.body.contains("<script"), "{}", page.body);
     let page = alice.opens(back).await.clone();
-    refused(&page, &alice);
+    assert_refused(&page, &alice);
 }
 
-/// B 33: another site's page posts Mallory's name and password from Alice's browser. Cookies are `Lax`
-/// and would stay away; this is a browser that sends them all the same.
+/// B 33: another site's page submits Mallory's name and password from Alice's browser. The cookies are
+/// `SameSite=Lax`; this browser sends them nevertheless.
 #[tokio::test]
-async fn another_site_cannot_post_our_forms() {
+async fn another_site_cannot_submit_our_forms() {
     let server = World::new().start().await;
     let mut alice = server.browser();
     alice.opens(server.relying_party("example-app").auth_request("openid").url).await;
@@ -174,11 +175,11 @@ async fn another_site_cannot_post_our_forms() {
         assert_eq!(response.status(), 403, "{name}: {value}");
         assert!(response.headers().get(SET_COOKIE).is_none(), "{name}: {value}");
     }
-    // Without the cookies that a browser leaves out, it is nobody's login at all.
+    // Without the cookies there is no pending login.
     let response = post(origin, server.origin(), false).send().await.unwrap();
     assert_eq!(response.status(), 400);
     assert!(response.headers().get(SET_COOKIE).is_none());
-    // From our own page it is what it should be.
+    // From our own page it is accepted.
     let response = post(origin, server.origin(), true).send().await.unwrap();
     assert_eq!(response.status(), 303);
     assert!(response.headers()[LOCATION].to_str().unwrap().starts_with("/dex/continue?"));

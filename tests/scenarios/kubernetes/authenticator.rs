@@ -1,6 +1,5 @@
-//! Alice's cluster: what an API server says to the tokens she is given (threat 155).
-//!
-//! The server speaks https with an authority of its own, and every verdict is by Kubernetes' own code.
+//! How an API server authenticates with our ID tokens (threat 155). The server uses https with a certificate
+//! authority of its own; Kubernetes' own authenticators decide.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,7 +9,7 @@ use crate::world::{
     ALICE, ALICE_PASSWORD, ApiServer, BOB, BOB_PASSWORD, Client, Need, Person, Server, World,
 };
 
-/// With two clusters' clients; a dashboard may ask for tokens that the first one takes.
+/// The clients of two clusters; a dashboard may request tokens for the first one.
 fn world() -> World {
     World::https()
         .client(Client::public("kubernetes").with("trustedPeers: [example-app]"))
@@ -29,7 +28,7 @@ async fn alices(server: &Server, client: &str, scopes: &str) -> String {
     token_of(server, client, scopes, (ALICE, ALICE_PASSWORD)).await
 }
 
-/// An API server with these flags beside those every cluster of ours has.
+/// An API server with these flags besides the usual ones.
 fn with_flags(server: &Server, more: &Value) -> ApiServer {
     let mut api = ApiServer::trusting(server, "kubernetes");
     api.executes(&json!({"op": "drop", "id": "cluster"}));
@@ -40,7 +39,7 @@ fn with_flags(server: &Server, more: &Value) -> ApiServer {
     api
 }
 
-/// An API server with an AuthenticationConfiguration: more of the issuer, then the rest of the entry.
+/// An API server with an AuthenticationConfiguration: more lines of the issuer, then the rest of the entry.
 fn configured(server: &Server, audiences: &str, rest: &str) -> ApiServer {
     let authority = Value::from(std::fs::read_to_string(server.ca_file()).unwrap());
     ApiServer::configured(&format!(
@@ -54,14 +53,14 @@ const BY_EMAIL: &str = "claimMappings:
     username: {claim: email, prefix: 'oidc:'}
     groups: {claim: groups, prefix: 'oidc:'}";
 
-/// Why it said no. That it was this token it said no to is part of the answer.
+/// The reason of a refusal, after checking that the token was refused and not the request.
 fn refusal(seen: &Value) -> String {
     assert_eq!((&seen["ok"], &seen["refused"]), (&json!(false), &json!(true)), "{seen}");
     seen["error"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
-async fn kubernetes_knows_alice_by_her_email_and_groups() {
+async fn kubernetes_authenticates_alice_by_email_and_groups() {
     if Need::Kubernetes.is_missing() {
         return;
     }
@@ -70,13 +69,13 @@ async fn kubernetes_knows_alice_by_her_email_and_groups() {
     let seen = cluster.authenticates(&alices(&server, "kubernetes", "openid email groups").await);
     assert_eq!(seen["username"], format!("oidc:{ALICE}"), "{seen}");
     assert_eq!(seen["groups"], json!(["oidc:admins", "oidc:developers"]));
-    // Who asks for no groups has none, and no hole.
+    // Without the scope `groups` there are none.
     let seen = cluster.authenticates(&alices(&server, "kubernetes", "openid email").await);
     assert_eq!((&seen["ok"], &seen["groups"]), (&json!(true), &json!([])), "{seen}");
 }
 
 #[tokio::test]
-async fn kubernetes_by_default_knows_alice_by_her_issuer_and_subject() {
+async fn kubernetes_by_default_authenticates_alice_by_issuer_and_subject() {
     if Need::Kubernetes.is_missing() {
         return;
     }
@@ -89,7 +88,7 @@ async fn kubernetes_by_default_knows_alice_by_her_issuer_and_subject() {
 }
 
 #[tokio::test]
-async fn kubernetes_lets_in_only_who_has_the_required_claims() {
+async fn kubernetes_requires_the_configured_claims() {
     if Need::Kubernetes.is_missing() {
         return;
     }
@@ -106,9 +105,9 @@ async fn kubernetes_lets_in_only_who_has_the_required_claims() {
     assert!(refusal(&cluster.authenticates(&nameless)).contains("name"));
 }
 
-/// A group that would be an administrator's if nobody put the prefix before it.
+/// A group that would grant administration without the prefix.
 #[tokio::test]
-async fn kubernetes_never_takes_a_group_of_ours_for_its_own() {
+async fn kubernetes_prefixes_our_groups() {
     if Need::Kubernetes.is_missing() {
         return;
     }
@@ -121,7 +120,7 @@ async fn kubernetes_never_takes_a_group_of_ours_for_its_own() {
 }
 
 #[tokio::test]
-async fn kubernetes_takes_a_dashboards_token_only_if_it_was_asked_for_this_cluster() {
+async fn kubernetes_accepts_a_dashboards_token_only_with_the_cluster_as_audience() {
     if Need::Kubernetes.is_missing() {
         return;
     }
@@ -135,14 +134,14 @@ async fn kubernetes_takes_a_dashboards_token_only_if_it_was_asked_for_this_clust
     assert_eq!(
         crate::world::claims(&for_the_cluster)["azp"],
         "example-app",
-        "it says on whose behalf it came"
+        "azp names the requesting client"
     );
     let seen = cluster.authenticates(&for_the_cluster);
     assert_eq!(seen["username"], format!("oidc:{ALICE}"), "{seen}");
 }
 
 #[tokio::test]
-async fn kubernetes_configured_for_two_audiences_takes_either() {
+async fn kubernetes_configured_with_two_audiences_accepts_either() {
     if Need::Kubernetes.is_missing() {
         return;
     }
@@ -163,7 +162,7 @@ async fn kubernetes_configured_for_two_audiences_takes_either() {
 }
 
 #[tokio::test]
-async fn kubernetes_configured_with_expressions_reads_claims_its_own_way() {
+async fn kubernetes_maps_claims_by_cel_expressions() {
     if Need::Kubernetes.is_missing() {
         return;
     }
@@ -189,10 +188,10 @@ async fn kubernetes_configured_with_expressions_reads_claims_its_own_way() {
     assert_eq!(seen["extra"]["example.com/connector"], json!(["local"]));
 }
 
-/// Without a `kubernetes` block a token for one audience has no `azp` (Core 2). Requiring it refuses the
-/// cluster's own tokens, and a rule in CEL tells them from a peer's (docs/kubernetes.md).
+/// Without a `kubernetes` block a token for one audience has no `azp` (Core 2). Requiring the claim would
+/// refuse the cluster's own tokens; a CEL rule distinguishes them from a peer's (docs/kubernetes.md).
 #[tokio::test]
-async fn kubernetes_without_a_block_tells_tokens_of_a_peer_by_a_rule_on_azp() {
+async fn kubernetes_without_a_block_distinguishes_tokens_of_a_peer_by_a_cel_rule_on_azp() {
     if Need::Kubernetes.is_missing() {
         return;
     }
@@ -216,9 +215,9 @@ async fn kubernetes_without_a_block_tells_tokens_of_a_peer_by_a_rule_on_azp() {
     assert!(refusal(&cluster.authenticates(&of_a_peer)).contains("issued to another client"));
 }
 
-/// With a `kubernetes` block every token for the cluster has `azp`, so a required claim does the same.
+/// With a `kubernetes` block every token for the cluster has `azp`, so a required claim is enough.
 #[tokio::test]
-async fn kubernetes_with_a_block_tells_tokens_of_a_peer_by_requiring_azp() {
+async fn kubernetes_with_a_block_distinguishes_tokens_of_a_peer_by_required_azp() {
     if Need::Kubernetes.is_missing() {
         return;
     }
@@ -236,9 +235,9 @@ async fn kubernetes_with_a_block_tells_tokens_of_a_peer_by_requiring_azp() {
     assert!(refusal(&cluster.authenticates(&of_a_peer)).contains("azp"));
 }
 
-/// The clock of this server is an hour behind, so what it gives for ten minutes is over already.
+/// The server's clock is an hour behind, so its ten-minute tokens have expired already.
 #[tokio::test]
-async fn kubernetes_refuses_a_token_that_has_expired() {
+async fn kubernetes_refuses_an_expired_token() {
     if Need::Kubernetes.is_missing() || Need::Clock.is_missing() {
         return;
     }
@@ -260,7 +259,7 @@ async fn kubernetes_refuses_a_token_that_has_expired() {
 }
 
 #[tokio::test]
-async fn kubernetes_refuses_tokens_of_other_issuers_even_one_that_takes_the_name() {
+async fn kubernetes_refuses_tokens_of_other_issuers_even_with_our_iss() {
     if Need::Kubernetes.is_missing() {
         return;
     }
@@ -279,7 +278,7 @@ async fn kubernetes_refuses_tokens_of_other_issuers_even_one_that_takes_the_name
 }
 
 #[tokio::test]
-async fn kubernetes_refuses_a_token_somebody_wrote_in() {
+async fn kubernetes_refuses_an_altered_token() {
     if Need::Kubernetes.is_missing() {
         return;
     }
@@ -289,8 +288,8 @@ async fn kubernetes_refuses_a_token_somebody_wrote_in() {
     assert_eq!(cluster.authenticates(&token)["ok"], true, "as it is");
 
     let [header, body, signature] = token.split('.').collect::<Vec<_>>()[..] else { panic!() };
-    let said = String::from_utf8(URL_SAFE_NO_PAD.decode(body).unwrap()).unwrap();
-    let promoted = URL_SAFE_NO_PAD.encode(said.replace("developers", "cluster-admins"));
+    let claims = String::from_utf8(URL_SAFE_NO_PAD.decode(body).unwrap()).unwrap();
+    let promoted = URL_SAFE_NO_PAD.encode(claims.replace("developers", "cluster-admins"));
     let unsigned = URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"JWT"}"#);
     let swapped = if signature.starts_with('A') { "B" } else { "A" };
     for forged in [
@@ -302,9 +301,9 @@ async fn kubernetes_refuses_a_token_somebody_wrote_in() {
     }
 }
 
-/// Plain flags take RS256 alone; that is why it is the default.
+/// The plain flags accept RS256 only, which is why it is the default.
 #[tokio::test]
-async fn kubernetes_takes_es256_only_where_it_is_configured_and_not_by_plain_flags() {
+async fn kubernetes_accepts_es256_only_where_configured() {
     if Need::Kubernetes.is_missing() {
         return;
     }
@@ -313,12 +312,12 @@ async fn kubernetes_takes_es256_only_where_it_is_configured_and_not_by_plain_fla
     let token = alices(&server, "kubernetes", "openid email groups").await;
     let mut by_file = configured(&server, "audiences: [kubernetes]", BY_EMAIL);
     assert_eq!(by_file.authenticates(&token)["username"], format!("oidc:{ALICE}"));
-    let said = refusal(&ApiServer::trusting(&server, "kubernetes").authenticates(&token));
-    assert!(said.contains("ES256"), "{said}");
+    let reason = refusal(&ApiServer::trusting(&server, "kubernetes").authenticates(&token));
+    assert!(reason.contains("ES256"), "{reason}");
 }
 
 #[tokio::test]
-async fn kubernetes_refuses_an_address_that_nobody_verified() {
+async fn kubernetes_refuses_an_unverified_email() {
     if Need::Kubernetes.is_missing() {
         return;
     }
@@ -330,8 +329,8 @@ async fn kubernetes_refuses_an_address_that_nobody_verified() {
     let server = world().with(&people).start().await;
     let who = ("eve@example.com", "eve-has-3-addresses");
     let token = token_of(&server, "kubernetes", "openid email", who).await;
-    let said = refusal(&ApiServer::trusting(&server, "kubernetes").authenticates(&token));
-    assert!(said.contains("email not verified"), "{said}");
-    // It is the address that is doubted, not the person.
+    let reason = refusal(&ApiServer::trusting(&server, "kubernetes").authenticates(&token));
+    assert!(reason.contains("email not verified"), "{reason}");
+    // Only `email` is affected; other claims identify the person.
     assert_eq!(with_flags(&server, &json!({})).authenticates(&token)["ok"], true);
 }

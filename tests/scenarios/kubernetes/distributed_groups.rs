@@ -1,5 +1,5 @@
-//! Distributed groups: Alice's token says where her groups are, and the cluster asks at every look
-//! (threats 53, 70, 155). The verdicts are by Kubernetes' own OIDC authenticator.
+//! Distributed groups (Core 5.6.2): the ID token refers to an endpoint for the groups, which the API server
+//! requests at each authentication (threats 53, 70, 155). Kubernetes' own OIDC authenticator decides.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::world::{
 const GROUPS: &str = "/kubernetes/groups";
 pub const SCOPES: &str = "openid email groups offline_access";
 
-/// A cluster that wants distributed groups, a dashboard that may ask for its tokens.
+/// A cluster with distributed groups, and a dashboard that may request its tokens.
 pub fn on(world: World) -> World {
     let cluster = Client::public("kubernetes").with("kubernetes: {groups: distributed}");
     world
@@ -24,12 +24,12 @@ pub fn on(world: World) -> World {
 }
 
 impl SignedInClient {
-    /// What the cluster asks with, in the ID token.
+    /// The access token for the groups endpoint, from the ID token.
     fn handle(&self) -> String {
         handle_in(&self.id_token)
     }
 
-    /// What stands at the endpoint for its bearer.
+    /// The response of the groups endpoint to this token.
     async fn groups(&self) -> Result<Value, u16> {
         let response = self.app.gets_as(&self.handle(), GROUPS).await;
         match response.status {
@@ -40,29 +40,29 @@ impl SignedInClient {
 }
 
 fn handle_in(token: &str) -> String {
-    let said = claims(token);
-    let source = said["_claim_names"]["groups"].as_str().expect("where the groups are");
-    let source = &said["_claim_sources"][source];
+    let claims = claims(token);
+    let source = claims["_claim_names"]["groups"].as_str().expect("a claim source");
+    let source = &claims["_claim_sources"][source];
     assert!(source["endpoint"].as_str().unwrap().ends_with(GROUPS), "{source}");
     source["access_token"].as_str().unwrap().to_owned()
 }
 
-/// An API server of which this token is the first. Its verifier for distributed claims is made when it
-/// is first needed, so the very first request fails, once.
+/// An API server that has accepted this token. Its verifier for distributed claims is initialized by the
+/// first request, which fails.
 pub fn api_server(server: &Server, first: &str) -> ApiServer {
     let mut api = ApiServer::trusting(server, "kubernetes");
     let seen = api.authenticates(first);
     assert!(refusal(&seen).contains("verifier not initialized"), "{seen}");
-    let begun = Instant::now();
+    let started = Instant::now();
     while api.authenticates(first)["ok"] != true {
-        assert!(begun.elapsed() < Duration::from_secs(30), "{}", api.authenticates(first));
+        assert!(started.elapsed() < Duration::from_secs(30), "{}", api.authenticates(first));
         std::thread::sleep(Duration::from_millis(20));
     }
     api
 }
 
 #[tokio::test]
-async fn kubernetes_asks_for_the_groups_and_hears_no_once_the_session_has_ended() {
+async fn kubernetes_requests_the_groups_and_refuses_once_the_session_has_ended() {
     if Need::Kubernetes.is_missing() {
         return;
     }
@@ -80,12 +80,12 @@ async fn kubernetes_asks_for_the_groups_and_hears_no_once_the_session_has_ended(
     one.revokes().await;
     let seen = api.authenticates(&one.id_token);
     assert!(refusal(&seen).contains("401"), "{seen}");
-    assert_eq!(api.authenticates(&other.id_token)["ok"], true, "the other laptop goes on");
+    assert_eq!(api.authenticates(&other.id_token)["ok"], true, "the other session stays live");
 }
 
-/// No API server lets itself be told to remember less, nor does this one remember more.
+/// The API server caches for ten seconds; we cannot shorten that, and must not prolong it.
 #[tokio::test]
-async fn kubernetes_lets_nobody_in_longer_than_its_cache_of_ten_seconds() {
+async fn kubernetes_accepts_an_ended_session_no_longer_than_its_cache_of_ten_seconds() {
     if Need::Kubernetes.is_missing() {
         return;
     }
@@ -96,23 +96,23 @@ async fn kubernetes_lets_nobody_in_longer_than_its_cache_of_ten_seconds() {
         &json!({"op": "flags", "id": "cluster", "issuerURL": server.issuer(), "cache": true,
         "clientID": "kubernetes", "caFile": server.ca_file(), "groupsClaim": "groups"}),
     );
-    let begun = Instant::now();
+    let started = Instant::now();
     while api.authenticates(&alice.id_token)["ok"] != true {
-        assert!(begun.elapsed() < Duration::from_secs(30));
+        assert!(started.elapsed() < Duration::from_secs(30));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     alice.revokes().await;
     assert_eq!(alice.groups().await, Err(401));
-    let begun = Instant::now();
+    let started = Instant::now();
     while api.authenticates(&alice.id_token)["ok"] == true {
-        assert!(begun.elapsed() < Duration::from_secs(30), "it is let in for ever");
+        assert!(started.elapsed() < Duration::from_secs(30), "it is accepted for ever");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
-/// An API server looks at no `typ`: what it would take in the place of an ID token says the same.
+/// An API server does not check `typ`, so other tokens must refer to the groups endpoint too.
 #[tokio::test]
-async fn kubernetes_is_not_talked_round_with_an_access_token_or_one_without_groups() {
+async fn kubernetes_gains_nothing_from_an_access_token_or_a_token_without_groups() {
     if Need::Kubernetes.is_missing() {
         return;
     }
@@ -128,28 +128,28 @@ async fn kubernetes_is_not_talked_round_with_an_access_token_or_one_without_grou
     let groups = json!(["oidc:admins", "oidc:developers"]);
     assert_eq!(seen, [groups.clone(), json!([]), json!([]), groups]);
 
-    for laptop in [&alice, &bare, &dashboard] {
-        laptop.revokes().await;
+    for client in [&alice, &bare, &dashboard] {
+        client.revokes().await;
     }
     for token in tokens {
         refusal(&api.authenticates(token));
     }
 }
 
-/// For the cluster the answer itself is nobody, and for us it is no token of any kind.
+/// The response of the groups endpoint is a JWT, which neither the cluster nor we accept as a token.
 #[tokio::test]
-async fn kubernetes_takes_the_answer_about_groups_for_nobody() {
+async fn kubernetes_does_not_authenticate_the_response_of_the_groups_endpoint() {
     let server = on(World::https()).start().await;
     let alice = SignedInClient::sign_in_alice(&server, "kubernetes", SCOPES).await;
     let response = alice.app.gets_as(&alice.handle(), GROUPS).await;
     assert_eq!(response.page.header("content-type"), Some("application/jwt"));
     assert_eq!(response.page.header("cache-control"), Some("no-store"));
     let jwt = &response.page.body;
-    let told = verified(jwt, &alice.app.gets("/keys").await.json);
-    let names: Vec<_> = told.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(names, ["iss", "aud", "exp", "iat", "groups"], "{told}");
-    assert_eq!(told["aud"], "kubernetes");
-    assert_eq!(told["exp"].as_i64().unwrap() - told["iat"].as_i64().unwrap(), 60);
+    let groups = verified(jwt, &alice.app.gets("/keys").await.json);
+    let names: Vec<_> = groups.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(names, ["iss", "aud", "exp", "iat", "groups"], "{groups}");
+    assert_eq!(groups["aud"], "kubernetes");
+    assert_eq!(groups["exp"].as_i64().unwrap() - groups["iat"].as_i64().unwrap(), 60);
 
     assert_eq!(alice.app.userinfo(jwt).await.status, 401);
     let app = server.relying_party("example-app");
@@ -167,7 +167,7 @@ async fn kubernetes_takes_the_answer_about_groups_for_nobody() {
 
 /// Threats 53 and 70.
 #[tokio::test]
-async fn the_handle_is_good_for_the_groups_and_nothing_else() {
+async fn the_groups_access_token_is_accepted_by_the_groups_endpoint_only() {
     let server = on(World::new()).start().await;
     let alice = SignedInClient::sign_in_alice(&server, "kubernetes", SCOPES).await;
     let handle = alice.handle();
@@ -186,15 +186,15 @@ async fn the_handle_is_good_for_the_groups_and_nothing_else() {
         assert_eq!((response.status, response.error()), (401, "invalid_token"));
     }
     assert_eq!(alice.app.gets(GROUPS).await.status, 401);
-    // Where tokens are read and not asked about, groups are told as ever.
-    let told = alice.app.userinfo(&alice.access_token).await;
-    assert_eq!(told.json["groups"], json!(["admins", "developers"]));
+    // Userinfo contains the groups as usual.
+    let userinfo = alice.app.userinfo(&alice.access_token).await;
+    assert_eq!(userinfo.json["groups"], json!(["admins", "developers"]));
     let own = SignedInClient::sign_in_alice(&server, "example-app", SCOPES).await;
     assert_eq!(claims(&own.id_token)["groups"], json!(["admins", "developers"]));
 }
 
 #[tokio::test]
-async fn the_handle_dies_with_its_token() {
+async fn the_groups_access_token_expires_with_the_id_token() {
     if Need::Clock.is_missing() {
         return;
     }
@@ -209,7 +209,7 @@ async fn the_handle_dies_with_its_token() {
 }
 
 #[tokio::test]
-async fn a_person_in_five_hundred_groups_has_a_small_token() {
+async fn a_person_in_five_hundred_groups_gets_a_small_token() {
     let groups: Vec<String> =
         (0..500).map(|n| format!("cn=team-{n:03},ou=Groups,dc=example,dc=org")).collect();
     let names: Vec<&str> = groups.iter().map(String::as_str).collect();
@@ -221,9 +221,9 @@ async fn a_person_in_five_hundred_groups_has_a_small_token() {
     assert_eq!(carol.groups().await.unwrap().as_array().unwrap().len(), 500);
 }
 
-/// The directory is asked again as for any login, and no token has to be renewed for it.
+/// The upstream is revalidated as for a refresh; no token has to be renewed.
 #[tokio::test]
-async fn kubernetes_sees_a_change_of_groups_in_the_directory_with_the_token_it_has() {
+async fn kubernetes_sees_changed_groups_with_the_existing_token() {
     if Need::Kubernetes.is_missing() || Need::Clock.is_missing() {
         return;
     }
@@ -240,17 +240,20 @@ async fn kubernetes_sees_a_change_of_groups_in_the_directory_with_the_token_it_h
         "dn: cn=developers,ou=Groups,dc=example,dc=org\nchangetype: modify\ndelete: member\n\
          member: uid=jane,ou=People,dc=example,dc=org\n",
     );
-    assert_eq!(api.authenticates(&jane.id_token)["groups"], before, "it is still fresh");
+    assert_eq!(api.authenticates(&jane.id_token)["groups"], before, "the snapshot is fresh");
     server.advance(Duration::from_secs(5 * 60 + 5));
     let seen = api.authenticates(&jane.id_token);
     let groups = seen["groups"].as_array().unwrap_or_else(|| panic!("{seen}"));
     assert!(!groups.contains(&json!("oidc:developers")), "{seen}");
     assert!(groups.contains(&json!("oidc:admins")), "{seen}");
-    // What was heard is kept: the next refresh and the audit log know it too.
-    let told = jane.app.userinfo(&jane.access_token).await;
-    assert!(!told.json["groups"].as_array().unwrap().contains(&json!("developers")), "{told:?}");
+    // The result is stored: userinfo, refresh and audit log have it.
+    let userinfo = jane.app.userinfo(&jane.access_token).await;
+    assert!(
+        !userinfo.json["groups"].as_array().unwrap().contains(&json!("developers")),
+        "{userinfo:?}"
+    );
 
-    // A directory that does not answer is no reason to believe yesterday's groups.
+    // If the directory is down, the old groups are not returned.
     drop(directory);
     server.advance(Duration::from_secs(5 * 60 + 5));
     assert_eq!(jane.groups().await, Err(503));
@@ -258,12 +261,12 @@ async fn kubernetes_sees_a_change_of_groups_in_the_directory_with_the_token_it_h
 }
 
 #[tokio::test]
-async fn without_its_database_no_groups_are_told() {
+async fn without_the_database_no_groups_are_returned() {
     if Need::Postgres.is_missing() {
         return;
     }
     let world = on(World::with_postgres());
-    let database = Database::of(&world);
+    let database = Database::new(&world);
     let server = world.start().await;
     let alice = SignedInClient::sign_in_alice(&server, "kubernetes", SCOPES).await;
     assert_eq!(alice.groups().await, Ok(json!(["admins", "developers"])));

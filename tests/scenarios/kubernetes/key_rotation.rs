@@ -1,8 +1,7 @@
-//! New keys while Alice's cluster remembers the old ones (threats 71 and 155).
-//!
-//! An API server reads `/keys` when a token first makes it, and again only for a token that no key it
-//! remembers fits, and not before `max-age` has passed. Its clock is the machine's, the server's runs
-//! ahead: tokens of the test never expire for it, so what it refuses it refuses for the key.
+//! Key rotation while an API server has cached the old keys (threats 71 and 155). An API server reads `/keys`
+//! at the first token and again only for a token whose key it does not know, after `max-age` has passed. Its
+//! clock is the machine's, while the server's runs ahead: tokens never expire for it, so a refusal is due to
+//! the key.
 
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use crate::world::{ALICE, ALICE_PASSWORD, ApiServer, Client, Need, RelyingParty,
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// kubectl on Alice's laptop, which keeps a refresh token and nothing else.
+/// A client that holds a refresh token, such as kubectl.
 struct Kubectl {
     app: RelyingParty,
     refresh_token: String,
@@ -34,11 +33,11 @@ impl Kubectl {
     }
 }
 
-/// The log's word for a request of the keys.
+/// The log field of a request for the keys.
 const KEYS_READ: &str = "/dex/keys";
 
 #[tokio::test]
-async fn kubernetes_goes_on_through_a_rotation_though_it_remembers_keys() {
+async fn kubernetes_accepts_tokens_throughout_a_rotation_with_cached_keys() {
     if Need::Kubernetes.is_missing() || Need::Clock.is_missing() {
         return;
     }
@@ -50,17 +49,17 @@ async fn kubernetes_goes_on_through_a_rotation_though_it_remembers_keys() {
         .await;
     let mut kubectl = Kubectl::sign_in_alice(&server).await;
     let first = kubectl.new_token().await;
-    // It looks now and then no more: what would happen to it is why a key is published early.
+    // It fetches rarely, which is why keys are published in advance.
     let mut hasty = ApiServer::trusting(&server, "kubernetes");
     assert_eq!(hasty.authenticates(&first)["ok"], true);
 
-    // An hour before its time the next key is published, and does not sign.
+    // The next key is published an hour before it signs.
     server.advance(5 * HOUR + MINUTE);
     server.restart().await;
     let mut cluster = ApiServer::trusting(&server, "kubernetes");
     let before = kubectl.new_token().await;
     assert_eq!(cluster.authenticates(&before)["ok"], true);
-    // Each of the two has read them once. A line comes to the log just after its answer.
+    // Each of the two has read them once. A log line follows its response shortly.
     server.waits_for_log(2, KEYS_READ).await;
 
     server.advance(58 * MINUTE);
@@ -71,18 +70,17 @@ async fn kubernetes_goes_on_through_a_rotation_though_it_remembers_keys() {
         let seen = cluster.authenticates(token);
         assert_eq!(seen["username"], format!("oidc:{ALICE}"), "{seen}");
     }
-    assert_eq!(server.count_in_log(KEYS_READ), 2, "it went by what it remembered");
+    assert_eq!(server.count_in_log(KEYS_READ), 2, "it used its cache");
     let seen = hasty.authenticates(&first_of_the_new);
     assert_eq!((&seen["ok"], &seen["refused"]), (&false.into(), &true.into()), "{seen}");
 
-    // The last token of the old key lives until 6:09. A second before, an API server that has just
-    // started and remembers nothing believes it.
+    // The last token of the old key lives until 6:09. A second before, a newly started API server accepts it.
     server.advance(7 * MINUTE);
     server.restart().await;
     let mut started_late = ApiServer::trusting(&server, "kubernetes");
     assert_eq!(started_late.authenticates(&last_of_the_old)["ok"], true);
 
-    // 6:09 and ten minutes: nothing it signed can be alive, and the key is gone.
+    // At 6:19, ten minutes after its last token expired, the old key is removed.
     server.advance(14 * MINUTE);
     server.restart().await;
     let mut started_later = ApiServer::trusting(&server, "kubernetes");

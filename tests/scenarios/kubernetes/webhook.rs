@@ -1,7 +1,6 @@
-//! Alice's cluster asks about every token (TokenReview), and hears no the moment her session ends
-//! (threats 53, 70, 155). Kubernetes' own webhook authenticator asks, through the very file that the
-//! program prints; what it hears is compared with what Kubernetes' own OIDC authenticator makes of the
-//! same token.
+//! The TokenReview webhook: an API server asks about every token, and refuses as soon as the session has
+//! ended (threats 53, 70, 155). Kubernetes' own webhook authenticator uses the file that the program prints;
+//! its result is compared with that of Kubernetes' own OIDC authenticator for the same token.
 
 use serde_json::{Value, json};
 
@@ -24,7 +23,7 @@ fn cluster(id: &str, mapping: &str) -> Client {
     Client::public(id).with(&webhook).with("trustedPeers: [example-app]")
 }
 
-/// Two clusters, and a dashboard that may ask for tokens of the first.
+/// Two clusters, and a dashboard that may request tokens for the first.
 pub fn world() -> World {
     World::https()
         .client(cluster("kubernetes", BY_EMAIL))
@@ -36,7 +35,7 @@ pub async fn alices(server: &Server, client: &str) -> SignedInClient {
     SignedInClient::sign_in_alice(server, client, SCOPES).await
 }
 
-/// An API server that asks through the file `countersign kubernetes webhook-config` prints.
+/// An API server with the file printed by `countersign kubernetes webhook-config`.
 pub fn api_server(server: &Server, client: &str, version: &str) -> ApiServer {
     let authority = server.ca_file().display().to_string();
     let arguments = ["kubernetes", "webhook-config", "CONFIG", "--client", client];
@@ -59,7 +58,7 @@ fn review(token: &str) -> Value {
 }
 
 #[tokio::test]
-async fn kubernetes_hears_from_the_webhook_what_it_would_read_in_the_token_itself() {
+async fn kubernetes_gets_the_same_result_from_the_webhook_as_from_the_token() {
     if Need::Kubernetes.is_missing() {
         return;
     }
@@ -105,7 +104,7 @@ async fn kubernetes_hears_from_the_webhook_what_it_would_read_in_the_token_itsel
         let named = &by_flags["extra"]["authentication.kubernetes.io/credential-id"][0];
         assert_eq!(*named, format!("JTI={}", jti.as_str().unwrap()));
     }
-    // Bob has another name than required: both say no.
+    // Bob's name is not the required one: both refuse.
     let bobs = SignedInClient::sign_in((BOB, BOB_PASSWORD), &server, "required", SCOPES, &[])
         .await
         .id_token;
@@ -115,9 +114,9 @@ async fn kubernetes_hears_from_the_webhook_what_it_would_read_in_the_token_itsel
     assert!(refusal(&seen).contains("name"), "{seen}");
 }
 
-/// The reason people switch.
+/// The main advantage over plain OIDC.
 #[tokio::test]
-async fn kubernetes_hears_no_the_moment_a_session_ends_and_other_laptops_go_on() {
+async fn kubernetes_refuses_at_once_when_a_session_ends_and_accepts_other_sessions() {
     if Need::Kubernetes.is_missing() {
         return;
     }
@@ -133,9 +132,9 @@ async fn kubernetes_hears_no_the_moment_a_session_ends_and_other_laptops_go_on()
     assert_eq!(api.authenticates(&other.id_token)["ok"], true);
 }
 
-/// Her browser and what it gave without `offline_access` are one; her kubectl is her own to end.
+/// Signing out ends grants without `offline_access`; kubectl's grant stays.
 #[tokio::test]
-async fn kubernetes_hears_no_when_alice_signs_out_of_her_browser() {
+async fn kubernetes_refuses_browser_tokens_and_accepts_kubectl_after_alice_signs_out() {
     if Need::Kubernetes.is_missing() {
         return;
     }
@@ -149,19 +148,19 @@ async fn kubernetes_hears_no_when_alice_signs_out_of_her_browser() {
         tokens.push(app.redeems(&request, &auth_response).await.id_token().to_owned());
     }
     let sid = |token: &str| claims(token)["sid"].clone();
-    assert_eq!(sid(&tokens[0]), sid(&tokens[1]), "one session gave both");
+    assert_eq!(sid(&tokens[0]), sid(&tokens[1]), "both are of one session");
     assert!(tokens.iter().all(|token| api.authenticates(token)["ok"] == true));
 
     alice.opens(server.url("/logout")).await;
-    let form = alice.page().form_with("csrf").expect("a form that asks");
+    let form = alice.page().form_with("csrf").expect("a confirmation form");
     alice.submits(form).await;
     assert!(refusal(&api.authenticates(&tokens[0])).contains("ended"));
     assert_eq!(api.authenticates(&tokens[1])["ok"], true, "offline_access stays");
 }
 
-/// Threat 70, and 155: what is for somebody else, or is no ID token.
+/// Threats 70 and 155: tokens for another audience, and tokens that are no ID tokens.
 #[tokio::test]
-async fn kubernetes_hears_no_to_what_is_not_an_id_token_for_this_cluster() {
+async fn kubernetes_refuses_what_is_no_id_token_for_this_cluster() {
     if Need::Kubernetes.is_missing() {
         return;
     }
@@ -182,26 +181,26 @@ async fn kubernetes_hears_no_to_what_is_not_an_id_token_for_this_cluster() {
         refusal(&seen);
         assert_eq!(seen["username"], Value::Null, "{what}: {seen}");
     }
-    // A dashboard that asked for this cluster by name.
+    // A dashboard that requested this audience.
     let scopes = format!("{SCOPES} audience:server:client_id:kubernetes");
     let dashboard = SignedInClient::sign_in_alice(&server, "example-app", &scopes).await;
     assert_eq!(api.authenticates(&dashboard.id_token)["username"], format!("oidc:{ALICE}"));
 }
 
-/// Threat 53: whoever asks must have proved it.
+/// Threat 53.
 #[tokio::test]
-async fn a_review_is_for_the_bearer_of_the_webhooks_credential_alone() {
+async fn the_webhook_requires_its_own_credential() {
     let server = world().start().await;
     let alice = alices(&server, "kubernetes").await;
-    let (app, asked) = (&alice.app, review(&alice.id_token));
-    let good = app.posts_json_as(CREDENTIAL, REVIEW, &asked).await;
-    assert_eq!((good.status, &good.json["status"]["authenticated"]), (200, &json!(true)));
-    assert_eq!(good.json["apiVersion"], "authentication.k8s.io/v1");
-    assert_eq!(good.json.get("spec"), None, "the token is not sent back");
-    assert_eq!(good.json["status"].get("audiences"), None, "the API server's own");
-    assert_eq!(good.page.header("cache-control"), Some("no-store"));
+    let (app, body) = (&alice.app, review(&alice.id_token));
+    let accepted = app.posts_json_as(CREDENTIAL, REVIEW, &body).await;
+    assert_eq!((accepted.status, &accepted.json["status"]["authenticated"]), (200, &json!(true)));
+    assert_eq!(accepted.json["apiVersion"], "authentication.k8s.io/v1");
+    assert_eq!(accepted.json.get("spec"), None, "the token is not sent back");
+    assert_eq!(accepted.json["status"].get("audiences"), None, "the API server's own");
+    assert_eq!(accepted.page.header("cache-control"), Some("no-store"));
 
-    let wrong = app.posts_json_as("a-guess-of-the-right-length-000", REVIEW, &asked).await;
+    let wrong = app.posts_json_as("a-guess-of-the-right-length-000", REVIEW, &body).await;
     assert_eq!((wrong.status, wrong.error()), (401, "invalid_token"));
     for (bearer, path) in [
         (CREDENTIAL, "/kubernetes/tokenreview/other-cluster"),
@@ -209,38 +208,38 @@ async fn a_review_is_for_the_bearer_of_the_webhooks_credential_alone() {
         (alice.id_token.as_str(), REVIEW),
         (alice.access_token.as_str(), REVIEW),
     ] {
-        let refused = app.posts_json_as(bearer, path, &asked).await;
+        let refused = app.posts_json_as(bearer, path, &body).await;
         assert_eq!((refused.status, &refused.page.body), (401, &wrong.page.body), "{path}");
         let challenge = refused.page.header("www-authenticate");
         assert_eq!(challenge, wrong.page.header("www-authenticate"), "{path}");
     }
     let nameless = app.posts(REVIEW, &[]).await;
     assert_eq!(nameless.status, 401);
-    // Every no says why, or the API server would remember it.
+    // Every refusal has an error, or the API server would cache it.
     let no = app.posts_json_as(CREDENTIAL, REVIEW, &review("x")).await;
     assert_eq!((no.status, &no.json["status"]["authenticated"]), (200, &json!(false)));
-    assert!(no.json["status"]["error"].as_str().is_some_and(|why| !why.is_empty()));
+    assert!(no.json["status"]["error"].as_str().is_some_and(|reason| !reason.is_empty()));
 }
 
 #[tokio::test]
-async fn what_is_no_token_review_is_told_so_in_json() {
+async fn an_invalid_token_review_gets_an_error_in_json() {
     let server = World::new().client(cluster("kubernetes", BY_EMAIL)).start().await;
     let app = server.relying_party("example-app");
     let with = |key: &str, value: Value| {
-        let mut asked = review("x");
-        asked[key] = value;
-        asked
+        let mut body = review("x");
+        body[key] = value;
+        body
     };
-    for (asked, status) in [
+    for (body, status) in [
         (json!({}), 400),
         (with("apiVersion", json!("authentication.k8s.io/v9")), 400),
         (with("kind", json!("SubjectAccessReview")), 400),
         (with("spec", json!("x")), 400),
     ] {
-        let response = app.posts_json_as(CREDENTIAL, REVIEW, &asked).await;
+        let response = app.posts_json_as(CREDENTIAL, REVIEW, &body).await;
         assert_eq!((response.status, response.error()), (status, "invalid_request"));
     }
-    // It answers before it has read what it will not take.
+    // The size limit applies before the body is read.
     let endless = format!(
         "POST /dex{REVIEW} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {CREDENTIAL}\r\n\
          Content-Length: 200000000\r\n\r\n{}",
@@ -251,45 +250,45 @@ async fn what_is_no_token_review_is_told_so_in_json() {
     assert_eq!((get.status, get.error()), (405, "invalid_request"));
 }
 
-/// Neither a yes nor a no, and nothing that an API server remembers.
+/// Neither authenticated nor refused, and nothing an API server caches.
 #[tokio::test]
-async fn kubernetes_hears_neither_yes_nor_no_without_the_database() {
+async fn without_the_database_the_webhook_gives_no_result() {
     if Need::Kubernetes.is_missing() || Need::Postgres.is_missing() {
         return;
     }
     let world = World::with_postgres().over_https().client(cluster("kubernetes", BY_EMAIL));
-    let database = Database::of(&world);
+    let database = Database::new(&world);
     let server = world.with("oauth2:\n  skipApprovalScreen: true").start().await;
     let alice = alices(&server, "kubernetes").await;
-    let asked = review(&alice.id_token);
-    assert_eq!(alice.app.posts_json_as(CREDENTIAL, REVIEW, &asked).await.status, 200);
+    let body = review(&alice.id_token);
+    assert_eq!(alice.app.posts_json_as(CREDENTIAL, REVIEW, &body).await.status, 200);
     let mut api = api_server(&server, "kubernetes", "v1");
     database.closes();
-    let response = alice.app.posts_json_as(CREDENTIAL, REVIEW, &asked).await;
+    let response = alice.app.posts_json_as(CREDENTIAL, REVIEW, &body).await;
     assert_eq!((response.status, response.error()), (503, "temporarily_unavailable"));
-    // With it the API server would wait, and ask again and again.
+    // With `Retry-After` the API server would wait and repeat.
     assert_eq!(response.page.header("retry-after"), None);
     let seen = api.authenticates(&alice.id_token);
     assert!(seen["ok"] == false && !seen["error"].as_str().unwrap().contains("ended"), "{seen}");
 
     database.opens();
-    let begun = std::time::Instant::now();
+    let started = std::time::Instant::now();
     while api.authenticates(&alice.id_token)["ok"] != true {
-        assert!(begun.elapsed() < std::time::Duration::from_secs(30), "{}", server.log());
+        assert!(started.elapsed() < std::time::Duration::from_secs(30), "{}", server.log());
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }
 
 #[tokio::test]
-async fn a_webhook_config_is_printed_for_a_client_that_has_one() {
+async fn webhook_config_is_printed_for_a_client_with_a_webhook_only() {
     let server = world().start().await;
-    for (client, why) in
+    for (client, reason) in
         [("nobody", "there is no client nobody"), ("example-app", "no kubernetes.webhook")]
     {
         let output = server
             .runs_command(&["kubernetes", "webhook-config", "CONFIG", "--client", client], &[]);
         assert!(!output.status.success() && output.stdout.is_empty());
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(said.contains(why) && !said.contains(CREDENTIAL), "{said}");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(stderr.contains(reason) && !stderr.contains(CREDENTIAL), "{stderr}");
     }
 }

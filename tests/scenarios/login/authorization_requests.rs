@@ -7,9 +7,9 @@ use crate::world::{ALICE, ALICE_PASSWORD, Client, OtherOrigin, Page, World, clai
 fn error(page: &Page) -> String {
     let location = page.location().unwrap_or_else(|| panic!("no redirect: {}", page.text()));
     assert!(location.as_str().starts_with("https://example-app.example.com/callback?"));
-    let told = |name: &str| location.query_pairs().find(|(key, _)| key == name);
-    assert!(told("code").is_none() && location.fragment().is_none(), "{location}");
-    told("error").unwrap_or_else(|| panic!("no error: {location}")).1.into_owned()
+    let received = |name: &str| location.query_pairs().find(|(key, _)| key == name);
+    assert!(received("code").is_none() && location.fragment().is_none(), "{location}");
+    received("error").unwrap_or_else(|| panic!("no error: {location}")).1.into_owned()
 }
 
 /// B 34: tokens are never sent in a redirect.
@@ -19,7 +19,7 @@ async fn only_the_response_type_code_is_supported() {
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     // Signed in and consented, so only the response type can be refused.
     alice.logs_in(&app.auth_request("openid"), ALICE, ALICE_PASSWORD).await;
-    for asked in [
+    for requested in [
         "token",
         "id_token",
         "id_token token",
@@ -35,8 +35,8 @@ async fn only_the_response_type_code_is_supported() {
         "foo",
     ] {
         let page =
-            alice.get(app.auth_request_with("openid", &[("response_type", asked)]).url).await;
-        assert_eq!(error(&page), "unsupported_response_type", "{asked:?}");
+            alice.get(app.auth_request_with("openid", &[("response_type", requested)]).url).await;
+        assert_eq!(error(&page), "unsupported_response_type", "{requested:?}");
     }
     let url = app.auth_request_with("openid", &[("response_type", "")]).url;
     assert_eq!(error(&alice.get(&url).await), "invalid_request");
@@ -138,9 +138,9 @@ async fn optional_and_unknown_parameters_are_accepted() {
         let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
         let response = app.redeems(&request, &auth_response).await;
         assert_eq!(response.status, 200, "{more:?}: {}", response.page.body);
-        let told = claims(response.id_token());
-        assert_eq!(told["nonce"], request.nonce);
-        assert!(told["auth_time"].is_u64() && told.get("acr").is_none(), "{told}");
+        let received = claims(response.id_token());
+        assert_eq!(received["nonce"], request.nonce);
+        assert!(received["auth_time"].is_u64() && received.get("acr").is_none(), "{received}");
     }
 }
 
@@ -230,12 +230,12 @@ async fn discovery_describes_what_is_implemented() {
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     let discovery = app.gets("/.well-known/openid-configuration").await;
     assert_eq!(discovery.page.header("content-type"), Some("application/json"));
-    let said = discovery.json;
-    assert_eq!(said["issuer"], server.issuer());
-    assert_eq!(said["claims_parameter_supported"], false);
-    let algorithms = said["id_token_signing_alg_values_supported"].as_array().unwrap();
+    let output = discovery.json;
+    assert_eq!(output["issuer"], server.issuer());
+    assert_eq!(output["claims_parameter_supported"], false);
+    let algorithms = output["id_token_signing_alg_values_supported"].as_array().unwrap();
     assert!(algorithms.contains(&"RS256".into()));
-    let has = |list: &str, word: &str| said[list].as_array().unwrap().contains(&word.into());
+    let has = |list: &str, word: &str| output[list].as_array().unwrap().contains(&word.into());
     for scope in ["openid", "email", "profile", "groups", "offline_access"] {
         assert!(has("scopes_supported", scope), "{scope}");
     }
@@ -249,8 +249,8 @@ async fn discovery_describes_what_is_implemented() {
     let request = app.auth_request("openid email profile groups federated:id");
     let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
     let response = app.redeems(&request, &auth_response).await;
-    let told = verified(response.id_token(), &app.gets("/keys").await.json);
-    for claim in told.as_object().unwrap().keys() {
+    let received = verified(response.id_token(), &app.gets("/keys").await.json);
+    for claim in received.as_object().unwrap().keys() {
         assert!(has("claims_supported", claim) || claim == "c_hash", "{claim} is not announced");
     }
 }

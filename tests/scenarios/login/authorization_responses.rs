@@ -239,8 +239,11 @@ async fn error_descriptions_contain_only_the_allowed_characters() {
     let page = alice.get(app.auth_request_with(scope, &[]).url).await;
     assert_eq!(response_parameter(&page, "error").as_deref(), Some("invalid_scope"));
     // RFC 6749 section 4.1.2.1: no quotes, no backslashes, ASCII only.
-    let said = response_parameter(&page, "error_description").unwrap();
-    assert!(said.bytes().all(|b| matches!(b, 0x20..=0x7e) && !b"\"\\".contains(&b)), "{said:?}");
+    let output = response_parameter(&page, "error_description").unwrap();
+    assert!(
+        output.bytes().all(|b| matches!(b, 0x20..=0x7e) && !b"\"\\".contains(&b)),
+        "{output:?}"
+    );
 }
 
 /// A 19; RFC 9700 section 4.2: pages send no referrer and load nothing from other origins.

@@ -167,8 +167,8 @@ async fn after_a_login_by_another_person_session_and_tokens_are_theirs() {
     let again = app.auth_request_with("openid email groups offline_access", &[("prompt", "login")]);
     browser.opens(&again.url).await;
     browser.signs_in(BOB, BOB_PASSWORD).await;
-    let asked = browser.page().text();
-    assert!(asked.contains(BOB) && !asked.contains(ALICE), "{asked}");
+    let requested = browser.page().text();
+    assert!(requested.contains(BOB) && !requested.contains(ALICE), "{requested}");
     browser.approves().await;
     let his = app.redeems(&again, &browser.auth_response()).await;
 
@@ -177,18 +177,18 @@ async fn after_a_login_by_another_person_session_and_tokens_are_theirs() {
     assert_ne!(alice["sub"], bob["sub"]);
     assert_ne!(alice["sid"], bob["sid"]);
     for (response, who) in [(&hers, &alice), (&his, &bob)] {
-        let told = app.refreshes(response.refresh_token()).await;
-        assert_eq!(told.status, 200, "{}", told.page.body);
-        let told = claims(told.id_token());
+        let received = app.refreshes(response.refresh_token()).await;
+        assert_eq!(received.status, 200, "{}", received.page.body);
+        let received = claims(received.id_token());
         for claim in ["sub", "sid", "email", "auth_time"] {
-            assert_eq!(told[claim], who[claim], "{claim}");
+            assert_eq!(received[claim], who[claim], "{claim}");
         }
     }
     // The next client sees Bob.
     let next = app.auth_request_with("openid email", &[("prompt", "none")]);
     browser.opens(&next.url).await;
-    let told = app.redeems(&next, &browser.auth_response()).await;
-    assert_eq!(claims(told.id_token())["sub"], bob["sub"]);
+    let received = app.redeems(&next, &browser.auth_response()).await;
+    assert_eq!(claims(received.id_token())["sub"], bob["sub"]);
 }
 
 /// B 38: an unfinished login does not change the session.
@@ -218,8 +218,8 @@ async fn another_person_can_sign_in_from_the_approval_page() {
     browser.submits(form).await;
     assert!(browser.page().form_with("password").is_some(), "{}", browser.page().text());
     browser.signs_in(BOB, BOB_PASSWORD).await;
-    let asked = browser.page().text();
-    assert!(asked.contains(BOB) && !asked.contains(ALICE), "{asked}");
+    let requested = browser.page().text();
+    assert!(requested.contains(BOB) && !requested.contains(ALICE), "{requested}");
 }
 
 #[tokio::test]

@@ -106,8 +106,8 @@ async fn checks_the_choice_page(look: Display, name: &str) {
     alice.sees("#connector-google svg.brand path").await;
     alice.screenshot(&format!("choosing-{name}")).await;
     assert!(!alice.overflows().await, "{name} is wider than the screen");
-    let said = alice.console().await.join("\n");
-    assert!(!said.contains("Content Security Policy"), "{said}");
+    let output = alice.console().await.join("\n");
+    assert!(!output.contains("Content Security Policy"), "{output}");
     let text = alice.text().await;
     assert!(text.contains("Last used") && text.contains("Not answering right now"), "{text}");
     alice.presses("#connector-partner").await;

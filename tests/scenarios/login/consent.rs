@@ -14,9 +14,9 @@ async fn requires_consent(
     more: &[(&str, &str)],
 ) -> bool {
     browser.opens(server.relying_party("example-app").auth_request_with(scope, more).url).await;
-    let asked = shows_approval_page(browser);
-    assert_eq!(browser.page().location().is_none(), asked, "{}", browser.page().text());
-    asked
+    let requested = shows_approval_page(browser);
+    assert_eq!(browser.page().location().is_none(), requested, "{}", browser.page().text());
+    requested
 }
 
 async fn alice_consented(server: &Server, scope: &str) -> Browser {
@@ -34,8 +34,8 @@ async fn the_approval_page_shows_client_person_and_claims() {
     alice.opens(server.relying_party("example-app").auth_request(scope).url).await;
     let page = alice.signs_in(ALICE, ALICE_PASSWORD).await;
     let text = page.text();
-    for told in ["The example-app", "example-app.example.com", ALICE, "admins", "developers"] {
-        assert!(text.contains(told), "{told}: {text}");
+    for received in ["The example-app", "example-app.example.com", ALICE, "admins", "developers"] {
+        assert!(text.contains(received), "{received}: {text}");
     }
     assert!(page.title().contains("The example-app"), "{}", page.title());
     assert!(page.header("content-security-policy").unwrap().contains("frame-ancestors 'none'"));
@@ -50,8 +50,8 @@ async fn the_approval_page_shows_client_person_and_claims() {
 /// A 8; RUSTSEC-2024-0421: a look-alike host name is shown in its ASCII form.
 #[tokio::test]
 async fn an_internationalized_host_is_shown_in_punycode() {
-    let twin = "https://xn--exmple-app-r7i.example.com/callback";
-    let server = World::new().client(Client::new("twin").redirects_to(&[twin])).start().await;
+    let lookalike = "https://xn--exmple-app-r7i.example.com/callback";
+    let server = World::new().client(Client::new("twin").redirects_to(&[lookalike])).start().await;
     let mut alice = server.browser();
     alice.opens(server.relying_party("twin").auth_request("openid").url).await;
     let text = alice.signs_in(ALICE, ALICE_PASSWORD).await.text();

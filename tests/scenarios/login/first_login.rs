@@ -25,15 +25,15 @@ async fn alice_signs_in_approves_and_the_client_gets_her_claims() {
     assert_eq!(response.page.header("cache-control"), Some("no-store"));
     assert!(response.json["token_type"].as_str().unwrap().eq_ignore_ascii_case("bearer"));
     let keys = app.gets("/keys").await.json;
-    let told = verified(response.id_token(), &keys);
-    assert_eq!(told["iss"], server.issuer());
-    assert_eq!(told["aud"], "example-app");
-    assert_eq!(told["nonce"], request.nonce);
-    assert_eq!(told["email"], ALICE);
-    assert_eq!(told["email_verified"], true);
-    assert_eq!(told["name"], "alice");
-    assert_eq!(told["groups"], serde_json::json!(["admins", "developers"]));
-    assert_eq!(claims(response.access_token())["sub"], told["sub"]);
+    let received = verified(response.id_token(), &keys);
+    assert_eq!(received["iss"], server.issuer());
+    assert_eq!(received["aud"], "example-app");
+    assert_eq!(received["nonce"], request.nonce);
+    assert_eq!(received["email"], ALICE);
+    assert_eq!(received["email_verified"], true);
+    assert_eq!(received["name"], "alice");
+    assert_eq!(received["groups"], serde_json::json!(["admins", "developers"]));
+    assert_eq!(claims(response.access_token())["sub"], received["sub"]);
     // RFC 9068 section 2.1.
     verified(response.access_token(), &keys);
 }
@@ -46,10 +46,10 @@ async fn userinfo_returns_the_claims_of_the_person() {
     let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
     let response = app.redeems(&request, &auth_response).await;
 
-    let told = app.userinfo(response.access_token()).await;
-    assert_eq!(told.status, 200, "{}", told.page.body);
-    assert_eq!(told.json["email"], ALICE);
-    assert_eq!(told.json["sub"], claims(response.id_token())["sub"]);
+    let received = app.userinfo(response.access_token()).await;
+    assert_eq!(received.status, 200, "{}", received.page.body);
+    assert_eq!(received.json["email"], ALICE);
+    assert_eq!(received.json["sub"], claims(response.id_token())["sub"]);
 }
 
 #[tokio::test]
@@ -73,14 +73,14 @@ async fn a_wrong_password_shows_an_error_and_the_form_again() {
 async fn an_unknown_user_and_a_wrong_password_get_the_same_error() {
     let server = World::new().start().await;
     let app = server.relying_party("example-app");
-    let mut said = Vec::new();
+    let mut output = Vec::new();
     for login in [ALICE, "nobody@example.com"] {
         let mut browser = server.browser();
         browser.opens(app.auth_request("openid").url).await;
         let page = browser.signs_in(login, "not-the-password").await;
-        said.push((page.status, page.all("[role=alert]")));
+        output.push((page.status, page.all("[role=alert]")));
     }
-    assert_eq!(said[0], said[1]);
+    assert_eq!(output[0], output[1]);
 }
 
 #[tokio::test]
@@ -101,19 +101,19 @@ async fn discovery_lists_the_endpoints() {
     let discovery = app.gets("/.well-known/openid-configuration").await;
     assert_eq!(discovery.status, 200);
     assert_eq!(discovery.page.header("content-type"), Some("application/json"));
-    let said = &discovery.json;
-    assert_eq!(said["issuer"], server.issuer());
+    let output = &discovery.json;
+    assert_eq!(output["issuer"], server.issuer());
     for (key, path) in [
         ("authorization_endpoint", "/auth"),
         ("token_endpoint", "/token"),
         ("jwks_uri", "/keys"),
         ("userinfo_endpoint", "/userinfo"),
     ] {
-        assert_eq!(said[key], server.url(path), "{key}");
+        assert_eq!(output[key], server.url(path), "{key}");
     }
-    assert_eq!(said["id_token_signing_alg_values_supported"], serde_json::json!(["RS256"]));
-    assert_eq!(said["response_types_supported"], serde_json::json!(["code"]));
-    assert_eq!(said["subject_types_supported"], serde_json::json!(["public"]));
+    assert_eq!(output["id_token_signing_alg_values_supported"], serde_json::json!(["RS256"]));
+    assert_eq!(output["response_types_supported"], serde_json::json!(["code"]));
+    assert_eq!(output["subject_types_supported"], serde_json::json!(["public"]));
 }
 
 #[tokio::test]

@@ -29,8 +29,8 @@ async fn prompt_none_with_hint(browser: &mut Browser, app: &RelyingParty, hint: 
     let page = browser.get(url).await;
     let location = page.location().unwrap_or_else(|| panic!("{}", page.text()));
     assert!(location.as_str().starts_with(&app.redirect_uri), "{location}");
-    let told = |name: &str| location.query_pairs().find(|(key, _)| key == name);
-    told("error").map_or_else(|| "code".to_owned(), |(_, value)| value.into_owned())
+    let received = |name: &str| location.query_pairs().find(|(key, _)| key == name);
+    received("error").map_or_else(|| "code".to_owned(), |(_, value)| value.into_owned())
 }
 
 #[tokio::test]

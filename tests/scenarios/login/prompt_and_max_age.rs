@@ -20,8 +20,8 @@ async fn signed_in(server: &Server) -> (Browser, RelyingParty, Value) {
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     let request = app.auth_request("openid email");
     alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    let told = exchanges_code(&alice, &app, &request).await;
-    (alice, app, told)
+    let received = exchanges_code(&alice, &app, &request).await;
+    (alice, app, received)
 }
 
 fn shows_password_form(browser: &Browser) -> bool {

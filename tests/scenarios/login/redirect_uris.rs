@@ -43,16 +43,16 @@ async fn a_redirect_uri_that_only_resembles_the_registered_one_is_refused() {
     assert_accepted(&server, "example-app", REGISTERED).await;
     let at = |host: &str| format!("https://{host}/callback");
     let host = "example-app.example.com";
-    let mut twins =
+    let mut lookalikes =
         ["/x", "/", "?x=1", "?", "#f", "#", "%20", " ", "\n", "\t", "\0", "/../callback"]
             .map(|tail| format!("{REGISTERED}{tail}"))
             .to_vec();
-    twins.extend([" ", "\u{feff}", "\t"].map(|head| format!("{head}{REGISTERED}")));
-    twins.extend(
+    lookalikes.extend([" ", "\u{feff}", "\t"].map(|head| format!("{head}{REGISTERED}")));
+    lookalikes.extend(
         ["/%2e%2e/callback", "/x/../callback", "//callback", "/./callback"]
             .map(|path| format!("https://{host}{path}")),
     );
-    twins.extend([
+    lookalikes.extend([
         at("EXAMPLE-APP.example.com"),
         at("example-app.example.com:443"),
         at("example-app.example.com."),
@@ -69,8 +69,8 @@ async fn a_redirect_uri_that_only_resembles_the_registered_one_is_refused() {
         format!("https://{host}"),
         "https://*.example.com/callback".into(),
     ]);
-    for twin in twins {
-        assert_not_redirected_to(&server, "example-app", &twin).await;
+    for lookalike in lookalikes {
+        assert_not_redirected_to(&server, "example-app", &lookalike).await;
     }
 }
 

@@ -32,15 +32,15 @@ async fn a_repeated_redirect_uri_or_client_id_gets_an_error_page() {
     for (name, bad) in BAD {
         for prompt in ["login", "none"] {
             let url = app.auth_request_with("openid", &[("prompt", prompt)]).url;
-            let good = fields(&url).into_iter().find(|(known, _)| known == name).unwrap().1;
-            for second in [bad, &good, ""] {
+            let valid = fields(&url).into_iter().find(|(known, _)| known == name).unwrap().1;
+            for second in [bad, &valid, ""] {
                 let pair = reqwest::Url::parse_with_params("http://x/", [(name, second)]).unwrap();
                 let pair = pair.query().unwrap();
                 let (path, rest) = url.split_once('?').unwrap();
                 let behind = format!("{url}&{pair}");
                 let before = format!("{path}?{pair}&{rest}");
-                for asked in [behind, before] {
-                    assert_error_page(&server.browser().get(&asked).await, &asked);
+                for requested in [behind, before] {
+                    assert_error_page(&server.browser().get(&requested).await, &requested);
                 }
             }
         }
@@ -75,15 +75,15 @@ async fn any_other_repeated_parameter_is_an_invalid_request() {
 async fn repeated_parameters_of_a_form_are_refused() {
     let server = World::new().start().await;
     let app = server.relying_party("example-app");
-    let good = fields(&app.auth_request("openid").url);
+    let valid = fields(&app.auth_request("openid").url);
     for (name, value) in BAD {
-        let mut twice = good.clone();
+        let mut twice = valid.clone();
         twice.push((name.into(), value.into()));
         let mut browser = server.browser();
         let response = browser.post_form(server.url("/auth"), &borrowed(&twice)).await;
         assert_error_page(browser.follow(response).await, name);
     }
-    let mut twice = good.clone();
+    let mut twice = valid.clone();
     twice.push(("scope".into(), "openid email".into()));
     let mut browser = server.browser();
     let response = browser.post_form(server.url("/auth"), &borrowed(&twice)).await;
@@ -95,18 +95,18 @@ async fn repeated_parameters_of_a_form_are_refused() {
 async fn a_parameter_in_query_and_body_is_repeated() {
     let server = World::new().start().await;
     let app = server.relying_party("example-app");
-    let good = fields(&app.auth_request("openid").url);
+    let valid = fields(&app.auth_request("openid").url);
     for path in ["/auth", "/auth/local"] {
         for (name, value) in BAD {
             let mut url = reqwest::Url::parse(&server.url(path)).unwrap();
             url.query_pairs_mut().append_pair(name, value);
             let mut browser = server.browser();
-            let response = browser.post_form(url, &borrowed(&good)).await;
+            let response = browser.post_form(url, &borrowed(&valid)).await;
             assert_error_page(browser.follow(response).await, name);
         }
         let mut browser = server.browser();
         let url = format!("{}?scope=openid", server.url(path));
-        let response = browser.post_form(url, &borrowed(&good)).await;
+        let response = browser.post_form(url, &borrowed(&valid)).await;
         assert_eq!(error(browser.follow(response).await).as_deref(), Some("invalid_request"));
     }
 }

@@ -1,5 +1,5 @@
-//! The configuration file (threats L 130 and F 80): what is wrong is told all at once, with its place,
-//! before anything is opened.
+//! Configuration errors (threats L 130 and F 80): all are reported at once with their places, before anything
+//! is opened.
 
 use std::net::TcpStream;
 use std::path::Path;
@@ -12,27 +12,27 @@ use crate::world::{ALICE, World};
 /// `EX_CONFIG` of sysexits.
 const BAD_CONFIGURATION: i32 = 78;
 
-/// Runs the program once, with the world's file or another, to its end.
-fn runs(world: &World, verb: &str, yaml: &str) -> Output {
+/// Runs the program with the world's file or another, until it exits.
+fn run(world: &World, subcommand: &str, yaml: &str) -> Output {
     let file = world.dir().join("config.yaml");
     std::fs::write(&file, yaml).unwrap();
-    runs_with(world.dir(), verb, &file)
+    run_with(world.dir(), subcommand, &file)
 }
 
-fn runs_with(folder: &Path, verb: &str, file: &Path) -> Output {
+fn run_with(folder: &Path, subcommand: &str, file: &Path) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
-    command.args([verb.as_ref(), file.as_os_str()]).current_dir(folder).env_clear();
+    command.args([subcommand.as_ref(), file.as_os_str()]).current_dir(folder).env_clear();
     command.output().unwrap()
 }
 
-fn said(output: &Output) -> String {
+fn output_text(output: &Output) -> String {
     let streams = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
     streams.concat()
 }
 
-/// L 130; design.md promise 7.
+/// L 130.
 #[tokio::test]
-async fn everything_that_is_wrong_is_told_at_once_and_nothing_is_opened() {
+async fn all_errors_are_reported_at_once_and_nothing_is_opened() {
     let world = World::new()
         .with("expiry:\n  idTokens: soon\n  codes: 0s")
         .with("oauth2:\n  skipAprovalScreen: true\n  alwaysShowLoginScreen: maybe")
@@ -40,10 +40,10 @@ async fn everything_that_is_wrong_is_told_at_once_and_nothing_is_opened() {
         .with("staticClients:\n- id: web\n  name: Web\n- id: web\n  name: Twin\n  public: true")
         .with("frontend:\n  theme: pink")
         .with("made-up: 1");
-    for verb in ["serve", "check"] {
-        let output = runs(&world, verb, &world.yaml());
-        let text = said(&output);
-        assert_eq!(output.status.code(), Some(BAD_CONFIGURATION), "{verb}: {text}");
+    for subcommand in ["serve", "check"] {
+        let output = run(&world, subcommand, &world.yaml());
+        let text = output_text(&output);
+        assert_eq!(output.status.code(), Some(BAD_CONFIGURATION), "{subcommand}: {text}");
         for place in [
             "expiry.idTokens",
             "expiry.codes",
@@ -56,12 +56,13 @@ async fn everything_that_is_wrong_is_told_at_once_and_nothing_is_opened() {
             "made-up",
         ] {
             let line = text.lines().find(|line| line.contains(place));
-            let line = line.unwrap_or_else(|| panic!("{verb} does not name {place}:\n{text}"));
+            let line =
+                line.unwrap_or_else(|| panic!("{subcommand} does not name {place}:\n{text}"));
             let numbers: Vec<_> = line.split(':').skip(1).take(2).collect();
             assert!(numbers.iter().all(|n| n.parse::<u32>().is_ok()), "file:line:column: {line}");
         }
-        assert!(text.contains("skipApprovalScreen"), "the nearest known key: {text}");
-        assert!(!world.dir().join("countersign.db").exists(), "{verb} made a database");
+        assert!(text.contains("skipApprovalScreen"), "the most similar key is suggested: {text}");
+        assert!(!world.dir().join("countersign.db").exists(), "{subcommand} made a database");
     }
     for origin in [world.origin(), world.telemetry()] {
         let address = Url::parse(&origin).unwrap().socket_addrs(|| None).unwrap()[0];
@@ -69,38 +70,38 @@ async fn everything_that_is_wrong_is_told_at_once_and_nothing_is_opened() {
     }
 }
 
-/// L 130: none of these may start, hang or eat the memory.
+/// L 130: no start, no hang, no large memory use.
 #[tokio::test]
-async fn a_file_that_is_no_configuration_is_refused_with_its_line() {
+async fn a_malformed_file_is_refused_with_the_line() {
     let world = World::new();
-    let good = world.yaml();
+    let valid = world.yaml();
     let bomb: String =
         (1..30).map(|n| format!("a{n}: &a{n} [*a{p}, *a{p}]\n", p = n - 1)).collect();
     for (what, yaml, names) in [
-        ("a key twice", format!("{good}issuer: http://127.0.0.1:5556/dex\n"), "issuer"),
-        ("a tab", format!("{good}oauth2:\n\tskipApprovalScreen: true\n"), ":"),
-        ("an open quote", format!("{good}frontend:\n  issuer: \"never closed\n"), ":"),
-        ("anchors on anchors", format!("{good}a0: &a0 [1, 2]\n{bomb}"), ":"),
-        ("another type", good.replace("staticClients:", "staticClients: 7\nx:"), "staticClients"),
+        ("a key twice", format!("{valid}issuer: http://127.0.0.1:5556/dex\n"), "issuer"),
+        ("a tab", format!("{valid}oauth2:\n\tskipApprovalScreen: true\n"), ":"),
+        ("an open quote", format!("{valid}frontend:\n  issuer: \"never closed\n"), ":"),
+        ("anchors on anchors", format!("{valid}a0: &a0 [1, 2]\n{bomb}"), ":"),
+        ("another type", valid.replace("staticClients:", "staticClients: 7\nx:"), "staticClients"),
         ("a list", "- a\n- b\n".to_owned(), ":"),
         ("nothing", String::new(), "a map"),
-        ("two documents", format!("{good}---\nissuer: x\n"), ":"),
-        ("a NUL", format!("{good}frontend:\n  issuer: a\0b\n"), ":"),
+        ("two documents", format!("{valid}---\nissuer: x\n"), ":"),
+        ("a NUL", format!("{valid}frontend:\n  issuer: a\0b\n"), ":"),
     ] {
-        let output = runs(&world, "serve", &yaml);
-        let text = said(&output);
+        let output = run(&world, "serve", &yaml);
+        let text = output_text(&output);
         assert_eq!(output.status.code(), Some(BAD_CONFIGURATION), "{what}: {text}");
         assert!(text.contains("config.yaml:") && text.contains(names), "{what}: {text}");
         assert!(text.len() < 20_000, "{what}: {} bytes of errors", text.len());
     }
-    let output = runs_with(world.dir(), "serve", &world.dir().join("not-there.yaml"));
+    let output = run_with(world.dir(), "serve", &world.dir().join("not-there.yaml"));
     assert_eq!(output.status.code(), Some(BAD_CONFIGURATION));
-    assert!(said(&output).contains("not-there.yaml"), "{}", said(&output));
+    assert!(output_text(&output).contains("not-there.yaml"), "{}", output_text(&output));
 }
 
-/// F 80: what a hash may cost is decided here, not by whoever wrote it.
+/// F 80: the cost of password hashes is limited by us.
 #[tokio::test]
-async fn a_hash_that_is_too_cheap_or_too_dear_does_not_start() {
+async fn a_password_hash_with_too_low_or_too_high_a_cost_is_refused() {
     let world = World::new();
     let salt = "c29tZXNhbHRzb21lc2FsdA";
     let sum = "RdescudvJCsgt3ub+b+dWRWJTmaaJObGv5iuiGC4Pgs";
@@ -120,21 +121,21 @@ async fn a_hash_that_is_too_cheap_or_too_dear_does_not_start() {
             "enablePasswordDB: true\nstaticPasswords:\n- email: {ALICE}\n  userID: a\n  username: a\n  \
              hash: '{hash}'"
         );
-        let output = runs(&world, "serve", &world.clone().with(&people).yaml());
-        let text = said(&output);
+        let output = run(&world, "serve", &world.clone().with(&people).yaml());
+        let text = output_text(&output);
         assert_eq!(output.status.code(), Some(BAD_CONFIGURATION), "{hash}: {text}");
         assert!(text.contains("staticPasswords[0].hash"), "{hash}: {text}");
         assert!(!text.contains(&hash) && !text.contains(sum), "it is shown: {text}");
     }
 }
 
-/// A fresh clone starts with the example as it is (design.md 2), and `check` says what it would do.
+/// The example file starts unchanged, and `check` summarizes it.
 #[tokio::test]
-async fn the_example_is_good() {
+async fn the_example_configuration_is_valid() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config.example.yaml");
     let world = World::new();
-    let output = runs_with(world.dir(), "check", &example);
-    let text = said(&output);
+    let output = run_with(world.dir(), "check", &example);
+    let text = output_text(&output);
     assert!(output.status.success(), "{text}");
     assert!(text.contains("example-app") && text.contains("http://127.0.0.1:5556/dex"), "{text}");
     assert!(!text.contains("example-app-secret") && !text.contains("$argon2id$"), "{text}");

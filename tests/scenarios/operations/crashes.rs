@@ -1,5 +1,5 @@
-//! kill -9 (threats D 57 and M 139): what was acknowledged is kept, what is single-use is used once, and
-//! whoever did not hear the answer asks again.
+//! Crashes by SIGKILL (threats D 57 and M 139): acknowledged writes are kept, single-use values are used
+//! once, and a client without a response can retry.
 
 use std::sync::mpsc;
 
@@ -11,13 +11,13 @@ use crate::world::{
 };
 
 const SKIP: &str = "oauth2:\n  skipApprovalScreen: true";
-/// How long a restart takes on a busy machine is no part of these tests.
+/// Restarts on a busy machine must not count as time.
 const FORGIVING: &str = "expiry:\n  refreshTokens:\n    reuseInterval: 30m\n  codes: 30m";
 const ROUNDS: usize = 4;
 const FAMILIES: usize = 6;
 
-/// A refresh that may never be answered; then it says `None`.
-async fn tries_to_refresh(
+/// A refresh, or `None` if no response came.
+async fn try_refresh(
     client: &Client,
     app: &RelyingParty,
     url: &str,
@@ -33,23 +33,23 @@ async fn tries_to_refresh(
     Some(json["refresh_token"].as_str().unwrap().to_owned())
 }
 
-/// Refreshes one family until the server is gone, and tells of every answer.
-async fn refreshes_until_the_end(
+/// Refreshes one grant until the server is gone, and reports every response.
+async fn refresh_until_crash(
     app: RelyingParty,
     url: String,
     mut token: String,
-    heard: mpsc::Sender<()>,
+    responded: mpsc::Sender<()>,
 ) -> String {
     let client = bare_client();
-    while let Some(next) = tries_to_refresh(&client, &app, &url, &token).await {
+    while let Some(next) = try_refresh(&client, &app, &url, &token).await {
         token = next;
-        heard.send(()).ok();
+        responded.send(()).ok();
     }
     token
 }
 
-/// New families of refresh tokens, by their first token.
-async fn families(alice: &mut Browser, app: &RelyingParty) -> Vec<String> {
+/// New grants, by their first refresh tokens.
+async fn new_refresh_tokens(alice: &mut Browser, app: &RelyingParty) -> Vec<String> {
     let mut tokens = Vec::new();
     for _ in 0..FAMILIES {
         let request = app.auth_request("openid offline_access");
@@ -59,42 +59,38 @@ async fn families(alice: &mut Browser, app: &RelyingParty) -> Vec<String> {
     tokens
 }
 
-/// Waits for that many answers on a thread of its own, so that the requests go on.
-async fn waits_for(count: usize, heard: mpsc::Receiver<()>) {
-    let all = move || (0..count).all(|_| heard.recv().is_ok());
+/// Waits for this many responses on a thread of its own, so that the requests continue.
+async fn wait_for_responses(count: usize, responded: mpsc::Receiver<()>) {
+    let all = move || (0..count).all(|_| responded.recv().is_ok());
     assert!(tokio::task::spawn_blocking(all).await.unwrap(), "the server answered too little");
 }
 
-async fn refreshing_survives(world: World) {
+async fn refreshing_survives_crashes(world: World) {
     let mut server = world.with(SKIP).with(FORGIVING).start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let first = families(&mut alice, &app).await;
+    let first = new_refresh_tokens(&mut alice, &app).await;
     let mut tokens = first.clone();
     for round in 0..ROUNDS {
-        let (tell, heard) = mpsc::channel();
+        let (sender, responded) = mpsc::channel();
         let mut asking = Vec::new();
         for token in &tokens {
             let (app, url) = (server.relying_party("example-app"), server.url("/token"));
-            asking.push(tokio::spawn(refreshes_until_the_end(
-                app,
-                url,
-                token.clone(),
-                tell.clone(),
-            )));
+            asking.push(tokio::spawn(refresh_until_crash(app, url, token.clone(), sender.clone())));
         }
-        waits_for(9 + 4 * round, heard).await;
+        wait_for_responses(9 + 4 * round, responded).await;
         server.kill();
         server.restart().await;
-        for (kept, asked) in tokens.iter_mut().zip(asking) {
-            let last_heard = asked.await.unwrap();
-            let (one, two) = tokio::join!(app.refreshes(&last_heard), app.refreshes(&last_heard));
-            assert_eq!(one.status, 200, "nobody is locked out: {}", one.page.body);
-            assert_eq!(two.status, 200, "nobody is locked out: {}", two.page.body);
+        for (kept, task) in tokens.iter_mut().zip(asking) {
+            let last_received = task.await.unwrap();
+            let (one, two) =
+                tokio::join!(app.refreshes(&last_received), app.refreshes(&last_received));
+            assert_eq!(one.status, 200, "still refreshable: {}", one.page.body);
+            assert_eq!(two.status, 200, "still refreshable: {}", two.page.body);
             assert_eq!(one.refresh_token(), two.refresh_token(), "one family, not two");
             one.refresh_token().clone_into(kept);
         }
     }
-    // Each is still the family that it was: its first token ends it.
+    // Each is the same grant as before: reuse of its first token ends it.
     for (first, last) in first.iter().zip(&tokens) {
         assert_eq!(app.refreshes(first).await.error(), "invalid_grant");
         assert_eq!(app.refreshes(last).await.error(), "invalid_grant");
@@ -102,20 +98,20 @@ async fn refreshing_survives(world: World) {
 }
 
 #[tokio::test]
-async fn a_crash_while_many_refresh_locks_nobody_out() {
-    refreshing_survives(World::new()).await;
+async fn a_crash_during_refreshes_loses_no_grant() {
+    refreshing_survives_crashes(World::new()).await;
 }
 
 #[tokio::test]
-async fn a_crash_while_many_refresh_on_postgres_locks_nobody_out() {
+async fn a_crash_during_refreshes_on_postgres_loses_no_grant() {
     if Need::Postgres.is_missing() {
         return;
     }
-    refreshing_survives(World::with_postgres()).await;
+    refreshing_survives_crashes(World::with_postgres()).await;
 }
 
-/// The access token that a code was redeemed for, if the answer came.
-async fn tries_to_redeem(
+/// The access token of a code exchange, if the response came.
+async fn try_exchange(
     app: RelyingParty,
     url: String,
     request: AuthRequest,
@@ -127,25 +123,26 @@ async fn tries_to_redeem(
         ("redirect_uri", &request.redirect_uri),
         ("code_verifier", &request.verifier),
     ];
-    let asked = bare_client().post(url).basic_auth(&app.id, app.secret.as_ref()).form(&fields);
-    let response = asked.send().await.ok()?;
+    let request = bare_client().post(url).basic_auth(&app.id, app.secret.as_ref()).form(&fields);
+    let response = request.send().await.ok()?;
     assert_eq!(response.status().as_u16(), 200);
     let json: serde_json::Value = response.json().await.ok()?;
     Some(json["access_token"].as_str().unwrap().to_owned())
 }
 
-/// M 139: killed while codes are being redeemed. A code that was answered is used, and what it gave is
+/// M 139: killed during code exchanges. A code with a response is used and its tokens are valid; one without
+/// is used at most once.
 /// there; one that was not is used or not, but never twice.
 #[tokio::test]
-async fn a_crash_while_codes_are_redeemed_lets_none_be_used_twice() {
+async fn a_crash_during_code_exchanges_lets_no_code_be_used_twice() {
     let mut server = World::new().with(SKIP).with(FORGIVING).start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     for round in 0..ROUNDS {
-        let (asking, arrivals) = begin_redeeming(&server, &mut alice, &app, 2 + 2 * round).await;
+        let (asking, arrivals) = start_exchanges(&server, &mut alice, &app, 2 + 2 * round).await;
         server.kill();
         server.restart().await;
-        for (asked, (request, auth_response)) in asking.into_iter().zip(arrivals) {
-            let given = asked.await.unwrap();
+        for (task, (request, auth_response)) in asking.into_iter().zip(arrivals) {
+            let given = task.await.unwrap();
             if let Some(access_token) = &given {
                 assert_eq!(app.userinfo(access_token).await.status, 200, "it was acknowledged");
             }
@@ -163,8 +160,8 @@ async fn a_crash_while_codes_are_redeemed_lets_none_be_used_twice() {
 type Asking = Vec<tokio::task::JoinHandle<Option<String>>>;
 type Arrivals = Vec<(AuthRequest, crate::world::AuthResponse)>;
 
-/// Ten codes, all being redeemed, so many of them answered.
-async fn begin_redeeming(
+/// Starts exchanging ten codes, and waits for this many responses.
+async fn start_exchanges(
     server: &Server,
     alice: &mut Browser,
     app: &RelyingParty,
@@ -176,17 +173,17 @@ async fn begin_redeeming(
         let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
         arrivals.push((request, auth_response));
     }
-    let (tell, heard) = mpsc::channel();
+    let (sender, responded) = mpsc::channel();
     let mut asking = Vec::new();
     for (request, auth_response) in &arrivals {
         let (app, url) = (server.relying_party("example-app"), server.url("/token"));
-        let (request, code, tell) = (request.clone(), auth_response.code.clone(), tell.clone());
+        let (request, code, sender) = (request.clone(), auth_response.code.clone(), sender.clone());
         asking.push(tokio::spawn(async move {
-            let given = tries_to_redeem(app, url, request, code).await;
-            tell.send(()).ok();
+            let given = try_exchange(app, url, request, code).await;
+            sender.send(()).ok();
             given
         }));
     }
-    waits_for(answered, heard).await;
+    wait_for_responses(answered, responded).await;
     (asking, arrivals)
 }

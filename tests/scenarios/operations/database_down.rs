@@ -1,5 +1,5 @@
-//! The database is gone for a while (threat M 140, design.md promise 4): nothing is answered from memory
-//! that may have ended meanwhile, what needs no database goes on, and nobody has to restart anything.
+//! The database is unavailable for a while (threat M 140): nothing that may have ended is answered from
+//! memory, what needs no database works, and the server wait_until_ready by itself.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -11,17 +11,17 @@ use crate::world::{
 
 const SKIP: &str = "oauth2:\n  skipApprovalScreen: true";
 
-/// One test's own database in the cluster, which can be closed to everybody.
+/// The database of one test, which can be made unavailable.
 pub struct Database(String);
 
 impl Database {
-    pub fn of(world: &World) -> Self {
+    pub fn new(world: &World) -> Self {
         let yaml = world.yaml();
         let name = yaml.lines().find_map(|line| line.trim().strip_prefix("database: "));
         Self(name.expect("a world on PostgreSQL").to_owned())
     }
 
-    /// Ends every connection and refuses new ones, as a cluster does that is failing over.
+    /// Ends all connections and refuses new ones, as during a failover.
     pub fn closes(&self) {
         self.executes(&format!("ALTER DATABASE {} ALLOW_CONNECTIONS false", self.0));
         self.executes(&format!(
@@ -38,9 +38,9 @@ impl Database {
         let cluster =
             std::env::var("COUNTERSIGN_TEST_POSTGRES").expect("checked by Need::Postgres");
         let arguments = [&cluster, "--quiet", "--no-psqlrc", "--command", sql];
-        let told = Command::new("psql").args(arguments).output();
-        let told = told.expect("psql is installed with PostgreSQL");
-        assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+        let output = Command::new("psql").args(arguments).output();
+        let output = output.expect("psql is installed with PostgreSQL");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 }
 
@@ -48,31 +48,31 @@ async fn health(server: &Server, path: &str) -> u16 {
     send(bare_client().get(format!("{}{path}", server.telemetry()))).await.status
 }
 
-/// Asks until it is ready again, which takes it a moment and nobody's help.
-async fn recovers(server: &Server) {
-    let begun = Instant::now();
+/// Waits until the server is ready again.
+async fn wait_until_ready(server: &Server) {
+    let started = Instant::now();
     while health(server, "/healthz/ready").await != 200 {
-        assert!(begun.elapsed() < Duration::from_secs(30), "not ready:\n{}", server.log());
+        assert!(started.elapsed() < Duration::from_secs(30), "not ready:\n{}", server.log());
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
-fn assert_come_back_later(page: &Page, what: &str) {
+fn assert_service_unavailable(page: &Page, what: &str) {
     assert_eq!(page.status, 503, "{what}: {}", page.body);
-    let seconds = page.header("retry-after").unwrap_or_else(|| panic!("{what} does not say when"));
+    let seconds = page.header("retry-after").unwrap_or_else(|| panic!("{what} has no Retry-After"));
     assert!((1..=60).contains(&seconds.parse::<u32>().unwrap()), "{what}: {seconds}");
     assert_eq!(page.header("cache-control"), Some("no-store"), "{what}");
-    let told = page.body.to_lowercase();
-    assert!(!told.contains("postgres") && !told.contains("story_"), "{what}: {}", page.body);
+    let body = page.body.to_lowercase();
+    assert!(!body.contains("postgres") && !body.contains("test_"), "{what}: {}", page.body);
 }
 
 #[tokio::test]
-async fn without_its_database_the_server_says_later_and_recovers_by_itself() {
+async fn without_the_database_requests_get_503_and_the_server_recovers() {
     if Need::Postgres.is_missing() {
         return;
     }
     let world = World::with_postgres().with(SKIP);
-    let database = Database::of(&world);
+    let database = Database::new(&world);
     let server = world.start().await;
     let (mut alice, mut bob) = (server.browser(), server.browser());
     let app = server.relying_party("example-app");
@@ -91,36 +91,36 @@ async fn without_its_database_the_server_says_later_and_recovers_by_itself() {
         ("code", app.redeems(&unused, &code).await),
         ("userinfo", app.userinfo(tokens.access_token()).await),
     ] {
-        assert_come_back_later(&response.page, what);
+        assert_service_unavailable(&response.page, what);
         if what != "userinfo" {
             assert_eq!(response.error(), "temporarily_unavailable", "{what}");
         }
     }
     let sso = alice.get(app.auth_request("openid").url).await;
-    assert_come_back_later(&sso, "single sign-on");
-    assert!(sso.all("#reference").len() == 1, "a page with a reference: {}", sso.text());
-    assert_come_back_later(&alice.get(server.url("/")).await, "her own page");
-    assert_come_back_later(&alice.get(server.url("/logout")).await, "signing out");
+    assert_service_unavailable(&sso, "single sign-on");
+    assert!(sso.all("#reference").len() == 1, "an error page with a reference: {}", sso.text());
+    assert_service_unavailable(&alice.get(server.url("/")).await, "her own page");
+    assert_service_unavailable(&alice.get(server.url("/logout")).await, "signing out");
     let form = bobs_form.clone().fill("login", BOB).fill("password", BOB_PASSWORD);
-    assert_come_back_later(bob.submits(form).await, "signing in");
+    assert_service_unavailable(bob.submits(form).await, "signing in");
 
     assert_eq!(health(&server, "/healthz/ready").await, 503);
-    assert_eq!(health(&server, "/healthz/live").await, 200, "killing it would mend nothing");
+    assert_eq!(health(&server, "/healthz/live").await, 200, "a restart would not help");
     let published = app.gets("/keys").await;
     assert_eq!((published.status, &published.page.body), (200, &keys.page.body));
     assert_eq!(app.gets("/.well-known/openid-configuration").await.status, 200);
-    // The first steps of a login need nothing that is kept.
-    let mut stranger = server.browser();
-    stranger.opens(app.auth_request("openid").url).await;
-    assert!(stranger.page().form_with("password").is_some(), "{}", stranger.page().text());
+    // The first steps of a login need no database.
+    let mut other = server.browser();
+    other.opens(app.auth_request("openid").url).await;
+    assert!(other.page().form_with("password").is_some(), "{}", other.page().text());
 
     database.opens();
-    recovers(&server).await;
+    wait_until_ready(&server).await;
     assert_eq!(app.userinfo(tokens.access_token()).await.status, 200);
     let refreshed = app.refreshes(tokens.refresh_token()).await;
-    assert_eq!(refreshed.status, 200, "nothing was used up: {}", refreshed.page.body);
+    assert_eq!(refreshed.status, 200, "the token was not used: {}", refreshed.page.body);
     assert_eq!(verified(refreshed.id_token(), &keys.json)["email"], ALICE);
-    assert_eq!(app.redeems(&unused, &code).await.status, 200, "nor was the code");
+    assert_eq!(app.redeems(&unused, &code).await.status, 200, "the code was not used");
     let form = bobs_form.fill("login", BOB).fill("password", BOB_PASSWORD);
     bob.submits(form).await;
     bob.auth_response();
@@ -128,20 +128,20 @@ async fn without_its_database_the_server_says_later_and_recovers_by_itself() {
     alice.auth_response();
 }
 
-/// An application that asks without a page is told so in its own way.
+/// With `prompt=none` the error is sent to the client.
 #[tokio::test]
-async fn a_silent_request_is_answered_while_the_database_is_gone() {
+async fn prompt_none_returns_temporarily_unavailable_while_the_database_is_down() {
     if Need::Postgres.is_missing() {
         return;
     }
     let world = World::with_postgres().with(SKIP);
-    let database = Database::of(&world);
+    let database = Database::new(&world);
     let server = world.start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     let request = app.auth_request("openid");
     let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    let told = app.redeems(&request, &auth_response).await;
-    assert_eq!(claims(told.id_token())["aud"], "example-app");
+    let tokens = app.redeems(&request, &auth_response).await;
+    assert_eq!(claims(tokens.id_token())["aud"], "example-app");
     database.closes();
     let silent = alice.get(app.auth_request_with("openid", &[("prompt", "none")]).url).await;
     match silent.location() {
@@ -150,10 +150,10 @@ async fn a_silent_request_is_answered_while_the_database_is_gone() {
             let is_it = |pair: &(_, _)| *pair == ("error".into(), "temporarily_unavailable".into());
             assert!(to.query_pairs().any(|pair| is_it(&pair)), "{to}");
         }
-        None => assert_come_back_later(&silent, "a silent request"),
+        None => assert_service_unavailable(&silent, "a silent request"),
     }
     database.opens();
-    recovers(&server).await;
+    wait_until_ready(&server).await;
     alice.opens(app.auth_request_with("openid", &[("prompt", "none")]).url).await;
     alice.auth_response();
 }

@@ -1,4 +1,4 @@
-//! Every example in the documents that calls `countersign` runs as it is written.
+//! Every example in the documents that calls `countersign` runs as written.
 
 use std::path::{Path, PathBuf};
 
@@ -7,11 +7,11 @@ use crate::world::{BOB, BOB_PASSWORD, Client, Person, Server, World};
 const JANE: &str = "jane@example.com";
 const JANE_PASSWORD: &str = "jane-sails-8-boats";
 const WEBHOOK_SECRET: &str = "a-secret-of-the-cluster-616161616161";
-/// The issuer of every document; the examples reach this test's own instead.
+/// The issuer in the documents, which is replaced by that of the test.
 const DOCUMENTED_ISSUER: &str = "https://login.example.com/dex";
 
-/// What the examples speak of: Jane, who is a platform engineer; the client `kubernetes` of a cluster with
-/// a webhook; and `ops`, an administrator's program.
+/// What the examples refer to: Jane, a platform engineer; the client `kubernetes` of a cluster with a
+/// webhook; and `ops`, an administrator's client.
 fn world() -> World {
     let cluster = Client::new("kubernetes")
         .with(&format!("kubernetes: {{webhook: {{secret: {WEBHOOK_SECRET}}}}}"));
@@ -31,7 +31,7 @@ fn documents() -> Vec<PathBuf> {
     [markdown(root.clone()), markdown(root.join("docs"))].concat()
 }
 
-/// The fenced blocks of shell in which a line begins with a call of the program, or assigns its output.
+/// The fenced shell blocks with a line that calls the program or assigns its output.
 fn examples(document: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(document).unwrap();
     let mut blocks: Vec<(String, String)> = Vec::new();
@@ -73,7 +73,7 @@ async fn signs_in(server: &Server, client: &str, who: (&str, &str)) {
 }
 
 #[tokio::test]
-async fn every_example_of_the_documents_runs() {
+async fn every_example_in_the_documents_runs() {
     let mut number = 0;
     for document in documents() {
         for example in examples(&document) {

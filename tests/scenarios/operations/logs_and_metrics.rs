@@ -1,5 +1,5 @@
-//! The log and the metrics (threats L 131-133): one event is one line whatever a stranger sends, no
-//! secret stands in it (which the test harness checks after every test), and only operators read numbers.
+//! Logs and metrics (threats L 131-133): one event is one line whatever a request contains, no secret is
+//! logged (the harness checks that after every test), and metrics are on the telemetry port.
 
 use reqwest::Method;
 use serde_json::Value;
@@ -8,19 +8,19 @@ use crate::scenarios::login::passwords::verifications;
 use crate::world::http::{bare_client, send, send_bytes};
 use crate::world::{ALICE, ALICE_PASSWORD, Server, World};
 
-/// Everything it said, to its last line.
+/// The whole log, after the server has stopped.
 async fn whole_log(mut server: Server) -> String {
     assert!(server.stop().await.success());
     server.log()
 }
 
-/// The lines that are not the greeting to a person at a terminal, each as JSON.
+/// The lines without the startup banner, each as JSON.
 fn lines(log: &str) -> Vec<Value> {
     let lines = log.lines().filter(|line| !line.starts_with("  ") && !line.is_empty());
     lines.map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
 }
 
-/// What somebody sends who wants a line of his own in the log.
+/// An attempt to forge a log line.
 const FORGERIES: [&str; 6] = [
     "x\r\n{\"level\":\"INFO\",\"event\":\"forged\",\"msg\":\"root signed in\"}\r\n",
     "x\n2026-01-01T00:00:00Z INFO forged",
@@ -32,7 +32,7 @@ const FORGERIES: [&str; 6] = [
 
 /// L 132.
 #[tokio::test]
-async fn nobody_writes_a_line_of_his_own_into_the_log() {
+async fn input_cannot_forge_log_lines() {
     let server = World::new().start().await;
     let app = server.relying_party("example-app");
     for forged in FORGERIES {
@@ -59,7 +59,7 @@ async fn nobody_writes_a_line_of_his_own_into_the_log() {
 
     let log = whole_log(server).await;
     let lines = lines(&log);
-    assert!(lines.len() > 60, "there was much to tell: {}", lines.len());
+    assert!(lines.len() > 60, "all events are logged: {}", lines.len());
     for line in &lines {
         assert_ne!(line["event"], "forged", "{line}");
         assert!(line["level"].is_string() && line["time"].is_string(), "{line}");
@@ -68,9 +68,9 @@ async fn nobody_writes_a_line_of_his_own_into_the_log() {
     assert!(!log.contains(control), "{:?}", log.lines().find(|line| line.contains(control)));
 }
 
-/// L 132, for those who read the log as text.
+/// L 132, for the text format.
 #[tokio::test]
-async fn a_line_of_text_is_one_line_too() {
+async fn in_the_text_format_an_event_is_one_line() {
     let server = World::new().with("logger:\n  level: debug\n  format: text").start().await;
     let app = server.relying_party("example-app");
     for forged in FORGERIES {
@@ -89,12 +89,12 @@ async fn a_line_of_text_is_one_line_too() {
         assert!(is_ours && !line.starts_with("2026-01-01T00:00:00Z"), "{line}");
         assert!(!line.starts_with("{\"level\""), "{line}");
     }
-    assert!(log.contains("forged"), "what was sent is told, escaped");
+    assert!(log.contains("forged"), "the input is logged, escaped");
 }
 
-/// L 132: the log is not the place to keep what people send.
+/// L 132.
 #[tokio::test]
-async fn a_name_of_a_megabyte_is_not_logged() {
+async fn a_login_of_one_megabyte_is_not_logged() {
     let server = World::new().start().await;
     let (mut mallory, app) = (server.browser(), server.relying_party("example-app"));
     for size in [300, 10_000, 60_000] {
@@ -106,7 +106,7 @@ async fn a_name_of_a_megabyte_is_not_logged() {
     assert!(longest < 2_000, "a line of {longest} bytes");
 }
 
-/// L 131: a person who asks why may give the reference of the page, and the log has it.
+/// L 131.
 #[tokio::test]
 async fn the_reference_on_an_error_page_is_in_the_log() {
     let server = World::new().start().await;
@@ -116,12 +116,12 @@ async fn the_reference_on_an_error_page_is_in_the_log() {
     assert_eq!(page.header("x-request-id"), Some(reference.as_str()));
     let lines = lines(&whole_log(server).await);
     let about: Vec<_> = lines.iter().filter(|line| line["request_id"] == *reference).collect();
-    assert!(about.len() >= 2, "the page and the request: {about:?}");
+    assert!(about.len() >= 2, "the error and the request: {about:?}");
 }
 
 /// L 133.
 #[tokio::test]
-async fn metrics_are_on_the_telemetry_port_alone() {
+async fn metrics_are_served_on_the_telemetry_port_only() {
     let server = World::new().start().await;
     for path in
         ["/metrics", "/debug/pprof/", "/debug", "/healthz/live", "/healthz/ready", "/healthz"]
@@ -141,31 +141,31 @@ async fn metrics_are_on_the_telemetry_port_alone() {
     }
 }
 
-/// L 133: a label for every word of a stranger is a way to fill somebody's memory.
+/// L 133: a label for every value in a request would fill the memory.
 #[tokio::test]
-async fn strangers_make_no_labels() {
+async fn request_values_do_not_become_metric_labels() {
     let server = World::new().start().await;
     let app = server.relying_party("example-app");
     let metrics = async || {
         let page = send(bare_client().get(format!("{}/metrics", server.telemetry()))).await;
         page.body
     };
-    let ask_all = async |word: &str| {
-        send(bare_client().get(server.url(&format!("/{word}")))).await;
-        send(bare_client().get(server.url(&format!("/auth/{word}?client_id={word}")))).await;
-        send(bare_client().get(server.url(&format!("/static/{word}")))).await;
-        let method = Method::from_bytes(word.as_bytes()).unwrap();
+    let send_all = async |value: &str| {
+        send(bare_client().get(server.url(&format!("/{value}")))).await;
+        send(bare_client().get(server.url(&format!("/auth/{value}?client_id={value}")))).await;
+        send(bare_client().get(server.url(&format!("/static/{value}")))).await;
+        let method = Method::from_bytes(value.as_bytes()).unwrap();
         send(bare_client().request(method, server.url("/keys"))).await;
-        app.exchange(&[("grant_type", word), ("client_id", word)]).await;
+        app.exchange(&[("grant_type", value), ("client_id", value)]).await;
         let mut mallory = server.browser();
         mallory.opens(app.auth_request("openid").url).await;
-        mallory.signs_in(word, "not-the-password").await;
-        mallory.post_form(server.url(&format!("/auth/{word}/login")), &[("login", word)]).await;
+        mallory.signs_in(value, "not-the-password").await;
+        mallory.post_form(server.url(&format!("/auth/{value}/login")), &[("login", value)]).await;
     };
-    ask_all("MALLORY-0").await;
+    send_all("MALLORY-0").await;
     let before = metrics().await;
     for n in 1..8 {
-        ask_all(&format!("MALLORY-{n}")).await;
+        send_all(&format!("MALLORY-{n}")).await;
     }
     let after = metrics().await;
     assert!(!after.contains("MALLORY"), "{after}");

@@ -1,5 +1,5 @@
-//! Floods (threats F 78 and M 138, design.md promise 1): strangers write nothing, and a storm of logins
-//! costs waiting, never the server.
+//! Floods (threats F 78 and M 138): unauthenticated requests write nothing, and many logins are queued
+//! without stopping other requests.
 
 use std::path::PathBuf;
 
@@ -7,55 +7,55 @@ use crate::scenarios::login::passwords::verifications;
 use crate::world::http::{bare_client, send};
 use crate::world::{ALICE, ALICE_PASSWORD, World};
 
-/// Everything SQLite has written, to the byte.
-fn written(dir: &std::path::Path) -> Vec<(PathBuf, Vec<u8>)> {
+/// The contents of all files that SQLite has database_files.
+fn database_files(dir: &std::path::Path) -> Vec<(PathBuf, Vec<u8>)> {
     let files = ["countersign.db", "countersign.db-wal"].map(|name| dir.join(name));
     files.into_iter().map(|file| (file.clone(), std::fs::read(&file).unwrap_or_default())).collect()
 }
 
-/// M 138. Not one row, not one byte: not for requests, nor for wrong passwords, nor for callbacks, nor
-/// for anything else that somebody does who has not proved who they are.
+/// M 138: not a byte, whether by authorization requests, wrong passwords, callbacks or anything else without
+/// authentication.
 #[tokio::test]
-async fn strangers_write_nothing() {
+async fn unauthenticated_requests_write_nothing() {
     let world = World::new().with("connectors:\n- type: mockCallback\n  id: mock\n  name: Mock\n");
     let dir = world.dir().to_owned();
     let server = world.start().await;
     let app = server.relying_party("example-app");
-    let before = written(&dir);
+    let before = database_files(&dir);
     assert!(before.iter().any(|(_, bytes)| bytes.len() > 4096), "the database is there");
 
     let mut mallory = server.browser();
     for n in 0..300 {
         let connector = ["", "local", "mock"][n % 3];
         let url = app.auth_request_with("openid groups", &[("connector_id", connector)]).url;
-        let begun = mallory.get(url).await;
-        assert!(matches!(begun.status, 200 | 303), "{}", begun.status);
+        let page = mallory.get(url).await;
+        assert!(matches!(page.status, 200 | 303), "{}", page.status);
     }
     for n in 0..30 {
-        let mut stranger = server.browser();
-        stranger.opens(app.auth_request_with("openid", &[("connector_id", "local")]).url).await;
+        let mut other = server.browser();
+        other.opens(app.auth_request_with("openid", &[("connector_id", "local")]).url).await;
         let login = if n % 2 == 0 { ALICE.to_owned() } else { format!("user{n}@example.com") };
-        let page = stranger.signs_in(&login, "not-the-password").await;
+        let page = other.signs_in(&login, "not-the-password").await;
         assert!(matches!(page.status, 401 | 429), "{}", page.status);
-        stranger.get(server.url("/callback?state=s&code=c")).await;
-        stranger.get(server.url("/logout")).await;
-        stranger.post_form(server.url("/logout"), &[("csrf", "guess")]).await;
+        other.get(server.url("/callback?state=s&code=c")).await;
+        other.get(server.url("/logout")).await;
+        other.post_form(server.url("/logout"), &[("csrf", "guess")]).await;
         app.refreshes("1.grant.1.mac").await;
         app.exchange(&[("grant_type", "authorization_code"), ("code", "guess")]).await;
         app.userinfo("e30.e30.e30").await;
     }
-    assert!(written(&dir) == before, "strangers wrote into the database");
+    assert!(database_files(&dir) == before, "unauthenticated requests wrote into the database");
 
-    // Whoever has proved who they are is written down; so it was looked at in the right place.
+    // A successful login is database_files, so the right files were compared.
     let mut alice = server.browser();
     let request = app.auth_request_with("openid", &[("connector_id", "mock")]);
     alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    assert!(written(&dir) != before);
+    assert!(database_files(&dir) != before);
 }
 
-/// F 78: hashing is for few at a time; everything else goes on meanwhile.
+/// F 78: a limited number of password hashes runs at once; other requests are served meanwhile.
 #[tokio::test]
-async fn a_storm_of_logins_does_not_stop_the_server() {
+async fn many_logins_do_not_block_other_requests() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     let request = app.auth_request("openid offline_access");
@@ -88,12 +88,12 @@ async fn a_storm_of_logins_does_not_stop_the_server() {
     }
     assert_eq!(statuses, vec![401; 40]);
     assert_eq!(verifications(&server).await - before, 40, "each was verified, and once");
-    assert!(answered_meanwhile > 1, "others were served while it went on");
+    assert!(answered_meanwhile > 1, "other requests were served meanwhile");
 }
 
-/// F 78: beyond the queue people are asked to come back; nobody waits for ever and nothing breaks.
+/// F 78: beyond the queue logins get 503.
 #[tokio::test]
-async fn a_storm_beyond_measure_is_turned_away() {
+async fn logins_beyond_the_queue_are_refused_with_503() {
     let server = World::new().start().await;
     let app = server.relying_party("example-app");
     let mut storm = tokio::task::JoinSet::new();

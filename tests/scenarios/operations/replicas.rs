@@ -39,7 +39,7 @@ async fn a_login_may_change_the_replica_at_every_step() {
 }
 
 #[tokio::test]
-async fn a_code_is_used_once_whichever_replicas_are_asked() {
+async fn a_code_is_used_once_whichever_replica_is_asked() {
     if Need::Postgres.is_missing() {
         return;
     }
@@ -66,7 +66,7 @@ fn world() -> World {
     World::with_postgres().client(Client::new("ops")).with(ADMINS)
 }
 
-async fn a_laptop(server: &Server) -> (String, String) {
+async fn new_session(server: &Server) -> (String, String) {
     let app = server.relying_party("example-app");
     let request = app.auth_request("openid email groups offline_access");
     let auth_response = server.browser().logs_in(&request, ALICE, ALICE_PASSWORD).await;
@@ -74,7 +74,7 @@ async fn a_laptop(server: &Server) -> (String, String) {
     (response.access_token().to_owned(), response.refresh_token().to_owned())
 }
 
-/// The ids of Alice's sessions at the application, newest first.
+/// The ids of Alice's sessions with a grant for the client, newest first.
 async fn sessions(ops: &RelyingParty, token: &str) -> Vec<String> {
     let found = ops.calls_api("GET", "/sessions?client=example-app", token, Value::Null).await;
     let found = found.json["sessions"].as_array().unwrap().clone();
@@ -82,14 +82,14 @@ async fn sessions(ops: &RelyingParty, token: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn one_of_two_laptops_is_over_on_every_replica_at_once() {
+async fn a_session_ended_at_one_replica_is_over_at_all_and_the_other_stays_live() {
     if Need::Postgres.is_missing() {
         return;
     }
     let one = world().start().await;
     let other = one.replica().await;
-    let (lost_access, lost) = a_laptop(&one).await;
-    let (kept_access, kept) = a_laptop(&one).await;
+    let (lost_access, lost) = new_session(&one).await;
+    let (kept_access, kept) = new_session(&one).await;
     let ops = one.relying_party("ops");
     let token = ops.client_credentials_token().await;
     let [_, lost_id] = sessions(&ops, &token).await.try_into().unwrap();
@@ -101,8 +101,8 @@ async fn one_of_two_laptops_is_over_on_every_replica_at_once() {
         app.via_replica(replica);
         assert_eq!(app.refreshes(&lost).await.error(), "invalid_grant");
         assert_eq!(app.userinfo(&lost_access).await.status, 401);
-        let told = app.posts("/token/introspect", &[("token", &lost_access)]).await;
-        assert_eq!(told.json, json!({ "active": false }));
+        let introspected = app.posts("/token/introspect", &[("token", &lost_access)]).await;
+        assert_eq!(introspected.json, json!({ "active": false }));
         assert_eq!(app.userinfo(&kept_access).await.status, 200);
     }
     let renewed = app.refreshes(&kept).await;
@@ -110,16 +110,15 @@ async fn one_of_two_laptops_is_over_on_every_replica_at_once() {
     assert_eq!(app.via_replica(&other).refreshes(renewed.refresh_token()).await.status, 200);
 }
 
-/// Refreshes go on at both replicas while the session ends: whoever was answered holds no token that
-/// outlives the instant the end announced.
+/// Refreshes continue at both replicas while the session ends: no issued token outlives the announced time.
 #[tokio::test]
-async fn no_refresh_that_races_an_end_outlives_the_announced_instant() {
+async fn no_refresh_concurrent_with_an_end_outlives_the_announced_time() {
     if Need::Postgres.is_missing() {
         return;
     }
     let one = world().start().await;
     let other = one.replica().await;
-    let (_, refresh) = a_laptop(&one).await;
+    let (_, refresh) = new_session(&one).await;
     let ops = one.relying_party("ops");
     let token = ops.client_credentials_token().await;
     let [id] = sessions(&ops, &token).await.try_into().unwrap();
@@ -140,7 +139,7 @@ async fn no_refresh_that_races_an_end_outlives_the_announced_instant() {
     for response in &given {
         for token in [response.access_token(), response.id_token()] {
             let dies = Timestamp::from_secs(claims(token)["exp"].as_i64().unwrap());
-            // What is announced is written in whole seconds.
+            // The announced time has whole seconds.
             assert!(dies < announced + Duration::from_secs(1), "{dies} after {announced}");
         }
     }
@@ -152,8 +151,8 @@ async fn no_refresh_that_races_an_end_outlives_the_announced_instant() {
     }
 }
 
-/// The one of Alice's sessions that began first, ended by an administrator.
-async fn an_administrator_ends_the_first(server: &Server) {
+/// An administrator ends the oldest of Alice's sessions.
+async fn an_administrator_ends_the_oldest(server: &Server) {
     let ops = server.relying_party("ops");
     let token = ops.client_credentials_token().await;
     let found = ops.calls_api("GET", "/sessions?client=kubernetes", &token, Value::Null).await.json;
@@ -162,9 +161,9 @@ async fn an_administrator_ends_the_first(server: &Server) {
     assert_eq!(ops.calls_api("DELETE", &path, &token, Value::Null).await.status, 200);
 }
 
-/// The reason people switch: thrown out now is out of the cluster now.
+/// The main advantage of the webhook.
 #[tokio::test]
-async fn kubernetes_webhook_says_no_the_moment_an_administrator_ends_the_session() {
+async fn kubernetes_webhook_refuses_at_once_when_an_administrator_ends_the_session() {
     if Need::Kubernetes.is_missing() {
         return;
     }
@@ -174,14 +173,13 @@ async fn kubernetes_webhook_says_no_the_moment_an_administrator_ends_the_session
     let lost = webhook::alices(&server, "kubernetes").await;
     let kept = webhook::alices(&server, "kubernetes").await;
     assert_eq!(api.authenticates(&lost.id_token)["ok"], true);
-    an_administrator_ends_the_first(&server).await;
+    an_administrator_ends_the_oldest(&server).await;
     assert!(refusal(&api.authenticates(&lost.id_token)).contains("ended"));
     assert_eq!(api.authenticates(&kept.id_token)["ok"], true);
     assert_eq!(kept.app.refreshes(&kept.refresh_token).await.status, 200);
 }
 
-/// The same with distributed groups and Kubernetes' own OIDC authenticator, which remembers a yes for
-/// ten seconds.
+/// The same with distributed groups and Kubernetes' own OIDC authenticator, which caches for ten seconds.
 #[tokio::test]
 async fn kubernetes_groups_are_refused_once_an_administrator_ends_the_session() {
     if Need::Kubernetes.is_missing() {
@@ -189,15 +187,15 @@ async fn kubernetes_groups_are_refused_once_an_administrator_ends_the_session() 
     }
     let world = distributed_groups::on(World::https()).client(Client::new("ops")).with(ADMINS);
     let server = world.start().await;
-    let laptop = async || {
+    let sign_in = async || {
         SignedInClient::sign_in_alice(&server, "kubernetes", distributed_groups::SCOPES).await
     };
-    let (lost, kept) = (laptop().await, laptop().await);
+    let (lost, kept) = (sign_in().await, sign_in().await);
     let mut api = distributed_groups::api_server(&server, &lost.id_token);
-    an_administrator_ends_the_first(&server).await;
-    let begun = std::time::Instant::now();
+    an_administrator_ends_the_oldest(&server).await;
+    let started = std::time::Instant::now();
     while api.authenticates(&lost.id_token)["ok"] == true {
-        assert!(begun.elapsed() < Duration::from_secs(60), "it is remembered for ten seconds");
+        assert!(started.elapsed() < Duration::from_secs(60), "the cache lives for ten seconds");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(api.authenticates(&kept.id_token)["ok"], true);

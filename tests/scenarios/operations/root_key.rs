@@ -1,5 +1,5 @@
-//! The root key, under which everything secret in the database is sealed: a wrong one or none does
-//! not start, and never makes new keys (design.md 3, threat 73).
+//! The root key, under which secrets in the database are sealed: with a wrong or missing one the server does
+//! not start and creates no new keys (threat 73).
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -15,24 +15,24 @@ const BOTH_KEYS: &str = "rootKey:\n- the-root-key-of-february-123456789abcdef\n\
                          - the-root-key-of-january-0123456789abcdef";
 
 #[tokio::test]
-async fn a_wrong_root_key_does_not_start_and_makes_no_new_keys() {
+async fn a_wrong_root_key_is_refused_and_no_new_keys_are_created() {
     let world = World::new();
     let january = world.clone().with(ONE_KEY);
     let mut server = january.clone().start().await;
     let known = published(&server.relying_party("example-app")).await;
     server.stop().await;
 
-    let said = world.clone().with(OTHER_KEY).refuses_to_start().await;
-    assert!(said.contains("signing-key") && said.contains("cannot be opened"), "{said}");
-    assert!(!said.contains("february") && !said.contains("january"), "{said}");
-    // Nor without one, which would look into a file it has to make first.
-    let said = world.clone().refuses_to_start().await;
-    assert!(said.contains("root key"), "{said}");
+    let output = world.clone().with(OTHER_KEY).refuses_to_start().await;
+    assert!(output.contains("signing-key") && output.contains("cannot be opened"), "{output}");
+    assert!(!output.contains("february") && !output.contains("january"), "{output}");
+    // The same without a root key, where the default key file is missing.
+    let output = world.clone().refuses_to_start().await;
+    assert!(output.contains("root key"), "{output}");
 
     let mut server = january.start().await;
     assert_eq!(published(&server.relying_party("example-app")).await, known);
     server.stop().await;
-    // The new one in front of the old one is how it is changed.
+    // A new key in front of the old one is how it is rotated.
     let server = world.with(BOTH_KEYS).start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     assert_eq!(published(&app).await, known);
@@ -40,7 +40,7 @@ async fn a_wrong_root_key_does_not_start_and_makes_no_new_keys() {
 }
 
 #[tokio::test]
-async fn a_missing_root_key_beside_a_used_database_does_not_start_and_is_not_made_anew() {
+async fn a_missing_root_key_file_of_a_used_database_is_refused_and_not_created() {
     let world = World::new();
     let mut server = world.clone().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
@@ -50,9 +50,9 @@ async fn a_missing_root_key_beside_a_used_database_does_not_start_and_is_not_mad
     let aside = world.dir().join("aside");
     std::fs::rename(&file, &aside).unwrap();
 
-    let said = world.clone().refuses_to_start().await;
-    assert!(said.contains("countersign.db.rootkey") && said.contains("missing"), "{said}");
-    assert!(!file.exists(), "none was made in its place");
+    let output = world.clone().refuses_to_start().await;
+    assert!(output.contains("countersign.db.rootkey") && output.contains("missing"), "{output}");
+    assert!(!file.exists(), "no new file was created");
 
     std::fs::rename(&aside, &file).unwrap();
     let server = world.start().await;
@@ -60,9 +60,9 @@ async fn a_missing_root_key_beside_a_used_database_does_not_start_and_is_not_mad
     verified(&before, &app.gets("/keys").await.json);
 }
 
-/// Threat 73: it dies after it has made its root key, and before it has made the keys it seals.
+/// Threat 73: killed after creating the root key and before creating the keys sealed by it.
 #[tokio::test]
-async fn a_server_killed_while_it_makes_its_first_keys_starts_with_what_is_there() {
+async fn a_server_killed_while_creating_its_first_keys_starts_again() {
     let world = World::new();
     let (config, root_key) =
         (world.dir().join("first.yaml"), world.dir().join("countersign.db.rootkey"));
@@ -70,10 +70,10 @@ async fn a_server_killed_while_it_makes_its_first_keys_starts_with_what_is_there
     let mut first = Command::new(env!("CARGO_BIN_EXE_countersign"));
     first.arg("serve").arg(&config).env_clear().stdout(Stdio::null()).stderr(Stdio::null());
     let mut first = first.spawn().unwrap();
-    let begun = Instant::now();
+    let started = Instant::now();
     while !root_key.exists() {
         assert!(
-            begun.elapsed() < WAIT_TIMEOUT && first.try_wait().unwrap().is_none(),
+            started.elapsed() < WAIT_TIMEOUT && first.try_wait().unwrap().is_none(),
             "no root key"
         );
         std::thread::yield_now();

@@ -1,5 +1,5 @@
-//! Starting and stopping: the first line names a configuration error, a restart loses nothing that was
-//! acknowledged, and SIGTERM (threat M 144) first makes readiness fail, then finishes the requests in flight.
+//! Starting and stopping: configuration errors, restarts without loss, and a graceful shutdown (threat M
+//! 144): SIGTERM first fails readiness, then finishes the requests in progress.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::Command;
@@ -9,20 +9,23 @@ use crate::world::http::{bare_client, connect, read_until_closed, send};
 use crate::world::{ALICE, ALICE_PASSWORD, Client, Need, Person, Server, World, verified};
 
 #[tokio::test]
-async fn it_does_not_start_with_a_key_it_does_not_know_and_names_the_nearest() {
-    let said = World::new().with("oauth2:\n  skipAprovalScreen: true").refuses_to_start().await;
-    assert!(said.contains("skipAprovalScreen") && said.contains("skipApprovalScreen"), "{said}");
+async fn an_unknown_key_is_refused_with_the_most_similar_one() {
+    let output = World::new().with("oauth2:\n  skipAprovalScreen: true").refuses_to_start().await;
+    assert!(
+        output.contains("skipAprovalScreen") && output.contains("skipApprovalScreen"),
+        "{output}"
+    );
 }
 
 #[tokio::test]
-async fn it_does_not_start_with_a_secret_from_an_unset_variable() {
+async fn a_secret_from_an_unset_variable_is_refused() {
     let world = || {
         World::empty().person(Person::new(ALICE, ALICE_PASSWORD)).with(
         "staticClients:\n- id: app\n  name: App\n  secretEnv: APP_SECRET\n  redirectURIs: ['https://app.example.com/cb']",
     )
     };
-    let said = world().refuses_to_start().await;
-    assert!(said.contains("APP_SECRET"), "{said}");
+    let output = world().refuses_to_start().await;
+    assert!(output.contains("APP_SECRET"), "{output}");
     let mut server = world().env("APP_SECRET", "a-secret-from-outside").start().await;
     server.assert_no_secret_in_log(&["a-secret-from-outside"]);
     assert!(server.stop().await.success());
@@ -47,7 +50,7 @@ async fn a_restart_keeps_keys_sessions_and_tokens() {
 }
 
 #[tokio::test]
-async fn a_clean_stop_ends_well_and_soon() {
+async fn sigterm_ends_with_status_0_and_soon() {
     let mut server = World::new().client(Client::public("cli")).start().await;
     let status = server.stop().await;
     assert!(status.success(), "{status}:\n{}", server.log());
@@ -55,7 +58,7 @@ async fn a_clean_stop_ends_well_and_soon() {
 }
 
 #[tokio::test]
-async fn the_story_clock_is_the_clock_of_the_server() {
+async fn the_test_clock_is_the_clock_of_the_server() {
     if Need::Clock.is_missing() {
         return;
     }
@@ -70,7 +73,7 @@ async fn the_story_clock_is_the_clock_of_the_server() {
     assert!((iat - real.as_secs()).abs_diff(40 * 86_400) < 120, "issued at {iat}");
 }
 
-/// How long a busy machine may take to hear a signal. Not a sleep.
+/// How long a busy machine may take to deliver a signal.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
 fn sends_sigterm(server: &Server) {
@@ -83,7 +86,7 @@ async fn readiness(server: &Server) -> u16 {
 }
 
 #[tokio::test]
-async fn what_is_under_way_is_finished_and_nothing_new_begun() {
+async fn requests_in_progress_are_finished_and_no_new_ones_accepted() {
     let mut server = World::new().start().await;
     let body = "grant_type=authorization_code&code=no-such-code&client_id=example-app&\
                 client_secret=the-secret-of-example-app-61616161";
@@ -94,20 +97,20 @@ async fn what_is_under_way_is_finished_and_nothing_new_begun() {
         body.len()
     );
     stream.write_all(head.as_bytes()).unwrap();
-    // It says "100 Continue" when it reads the body: from here on the request is under way.
-    let mut said = BufReader::new(stream.try_clone().unwrap());
+    // The server sends "100 Continue" when it reads the body: then the request is in progress.
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut line = String::new();
-    said.read_line(&mut line).unwrap();
+    reader.read_line(&mut line).unwrap();
     assert!(line.starts_with("HTTP/1.1 100"), "{line}");
 
     sends_sigterm(&server);
-    let begun = Instant::now();
+    let started = Instant::now();
     while readiness(&server).await != 503 {
-        assert!(begun.elapsed() < WAIT_TIMEOUT, "it is still ready:\n{}", server.log());
+        assert!(started.elapsed() < WAIT_TIMEOUT, "it is still ready:\n{}", server.log());
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let live = send(bare_client().get(format!("{}/healthz/live", server.telemetry()))).await;
-    assert_eq!(live.status, 200, "probes still find it alive");
+    assert_eq!(live.status, 200, "liveness is unaffected");
 
     stream.write_all(body.as_bytes()).unwrap();
     let rest = read_until_closed(&mut stream);
@@ -118,16 +121,16 @@ async fn what_is_under_way_is_finished_and_nothing_new_begun() {
 }
 
 #[tokio::test]
-async fn idle_connections_do_not_keep_it_from_stopping() {
+async fn idle_connections_do_not_delay_the_shutdown() {
     let mut server = World::new().start().await;
     let client = bare_client();
     assert_eq!(send(client.get(server.url("/keys"))).await.status, 200);
     let silent = connect(&server.origin());
-    let begun = Instant::now();
+    let started = Instant::now();
     let status = server.stop().await;
     assert!(status.success(), "{status}");
-    // Neither the one that is kept alive nor the silent one is waited for until the grace is over.
-    assert!(begun.elapsed() < WAIT_TIMEOUT, "it took {:?}", begun.elapsed());
+    // Neither a kept-alive nor a silent connection is waited for.
+    assert!(started.elapsed() < WAIT_TIMEOUT, "it took {:?}", started.elapsed());
     drop((client, silent));
 }
 

@@ -1,5 +1,5 @@
-//! Every page in a real browser: on a desk and on a phone, by day and by night, by keyboard alone,
-//! with and without scripts. Pictures of all of them are in target/screenshots.
+//! Every page in Chromium: desktop and phone, light and dark, keyboard only, with and without scripts. Writes
+//! pictures to target/screenshots.
 
 use thirtyfour::Key;
 
@@ -9,10 +9,10 @@ use crate::world::{
 };
 
 const UPSTREAMS: &str = "connectors:\n- type: mockCallback\n  id: corp\n  name: Example Corp\n\
-    - type: mockPassword\n  id: second\n  name: Contractors\n  config:\n    username: kilgore\n    \
+    - type: mockPassword\n  id: second\n  name: Contractors\n  config:\n    username: carl\n    \
     password: so-it-goes-1969";
 
-/// An application whose back end sends people on to a third origin, as real ones do.
+/// A client whose back end redirects to a third origin, as real ones do.
 struct Site {
     _dashboard: OtherOrigin,
     back_end: OtherOrigin,
@@ -37,13 +37,12 @@ impl Site {
     }
 }
 
-/// One look at one page: a picture, nothing wider than the screen, no policy broken, one heading,
-/// every field with its label.
-async fn looks_at(person: &Chromium, name: &str) {
+/// Checks one page: picture, width, content security policy, one heading, a label for every field.
+async fn checks_page(person: &Chromium, name: &str) {
     person.sees("h1").await;
     person.screenshot(name).await;
     assert!(!person.overflows().await, "{name} is wider than the screen");
-    person.is_within_its_policy(name).await;
+    person.assert_no_policy_violation(name).await;
     assert_eq!(person.count("h1").await, 1, "{name}");
     assert_eq!(person.count("main").await, 1, "{name}");
     let fields = "input:not([type=hidden])";
@@ -60,16 +59,16 @@ impl Chromium {
         self.driver.find_all(thirtyfour::By::Css(selector)).await.unwrap().len()
     }
 
-    /// Browsers also write down every answer that is no success; those pages are meant to be none.
-    async fn is_within_its_policy(&self, page: &str) {
-        let said = self.console().await;
+    /// Browsers also log every unsuccessful response; those are intended here.
+    async fn assert_no_policy_violation(&self, page: &str) {
+        let console = self.console().await;
         let is_ours = |line: &&String| {
             line.contains("Content Security Policy")
                 || (line.starts_with("SEVERE")
                     && !line.contains("the server responded with a status"))
         };
-        let bad: Vec<_> = said.iter().filter(is_ours).collect();
-        assert!(bad.is_empty(), "{page}: {bad:#?}");
+        let violations: Vec<_> = console.iter().filter(is_ours).collect();
+        assert!(violations.is_empty(), "{page}: {violations:#?}");
     }
 
     async fn focused(&self) -> thirtyfour::WebElement {
@@ -80,22 +79,22 @@ impl Chromium {
         self.driver.action_chain().send_keys(keys).perform().await.unwrap();
     }
 
-    /// Presses Tab until this has the focus. Whoever gets lost on the way gives up after ten.
+    /// Presses Tab until this element has the focus; at most ten times.
     async fn tabs_to(&self, selector: &str) {
         let wanted = self.sees(selector).await;
         for _ in 0..10 {
             self.keys(Key::Tab).await;
             if self.focused().await.element_id() == wanted.element_id() {
                 let outline = wanted.css_value("outline-style").await.unwrap();
-                assert_ne!(outline, "none", "nobody sees where they are: {selector}");
+                assert_ne!(outline, "none", "the focus is invisible: {selector}");
                 return;
             }
         }
-        panic!("no way by keyboard to {selector}");
+        panic!("not reachable by keyboard:  {selector}");
     }
 }
 
-async fn tour(look: Display, name: &str) {
+async fn tours_pages(look: Display, name: &str) {
     if Need::Browser.is_missing() {
         return;
     }
@@ -109,63 +108,63 @@ async fn tour(look: Display, name: &str) {
     let picture = |page: &str| format!("{page}-{name}");
 
     alice.opens(server.url("/")).await;
-    looks_at(&alice, &picture("home-signed-out")).await;
+    checks_page(&alice, &picture("home-signed-out")).await;
     alice.opens(&app.auth_request("openid email profile groups offline_access").url).await;
     alice.sees("#connector-corp").await;
-    looks_at(&alice, &picture("choose")).await;
+    checks_page(&alice, &picture("choose")).await;
     alice.presses("#connector-local").await;
     alice.sees("#submit-login").await;
-    looks_at(&alice, &picture("password")).await;
+    checks_page(&alice, &picture("password")).await;
     alice.signs_in(ALICE, "alice-rides-8-bicycles").await;
     alice.sees("[role=alert]").await;
-    looks_at(&alice, &picture("password-wrong")).await;
+    checks_page(&alice, &picture("password-wrong")).await;
     alice.types("input[name=password]", ALICE_PASSWORD).await;
     alice.presses("#submit-login").await;
     alice.sees("button[value=approve]").await;
-    looks_at(&alice, &picture("approval")).await;
+    checks_page(&alice, &picture("approval")).await;
     alice.approves().await;
     alice.waits_for_url(&site.arrived).await;
 
     alice.opens(server.url("/")).await;
-    looks_at(&alice, &picture("home-signed-in")).await;
+    checks_page(&alice, &picture("home-signed-in")).await;
     alice.opens(server.url("/logout")).await;
-    looks_at(&alice, &picture("logout")).await;
+    checks_page(&alice, &picture("logout")).await;
     alice.presses("#submit-logout").await;
     alice.sees("h1").await;
-    looks_at(&alice, &picture("signed-out")).await;
+    checks_page(&alice, &picture("signed-out")).await;
     assert!(alice.text().await.contains("You are signed out"), "{}", alice.text().await);
     alice.opens(server.url("/")).await;
     assert!(alice.text().await.contains("You are not signed in"), "{}", alice.text().await);
 
     let elsewhere = [("redirect_uri", "https://evil.example.com/callback")];
     alice.opens(&app.auth_request_with("openid", &elsewhere).url).await;
-    looks_at(&alice, &picture("error")).await;
-    let said = alice.text().await;
-    assert!(said.contains("https://evil.example.com/callback") && said.contains("400"), "{said}");
+    checks_page(&alice, &picture("error")).await;
+    let text = alice.text().await;
+    assert!(text.contains("https://evil.example.com/callback") && text.contains("400"), "{text}");
 }
 
 #[tokio::test]
-async fn browser_on_a_desk_sees_every_page() {
-    tour(Display::DESKTOP, "desktop").await;
+async fn browser_on_a_desktop_shows_every_page() {
+    tours_pages(Display::DESKTOP, "desktop").await;
 }
 
 #[tokio::test]
-async fn browser_on_a_desk_at_night_sees_every_page() {
-    tour(Display::DESKTOP.dark(), "desktop-dark").await;
+async fn browser_in_the_dark_theme_shows_every_page() {
+    tours_pages(Display::DESKTOP.dark(), "desktop-dark").await;
 }
 
 #[tokio::test]
-async fn browser_on_a_phone_sees_every_page() {
-    tour(Display::PHONE, "phone").await;
+async fn browser_on_a_phone_shows_every_page() {
+    tours_pages(Display::PHONE, "phone").await;
 }
 
 #[tokio::test]
-async fn browser_on_a_phone_at_night_without_scripts_sees_every_page() {
-    tour(Display::PHONE.dark().without_scripts(), "phone-dark").await;
+async fn browser_on_a_dark_phone_without_scripts_shows_every_page() {
+    tours_pages(Display::PHONE.dark().without_scripts(), "phone-dark").await;
 }
 
 #[tokio::test]
-async fn browser_without_a_mouse_chooses_signs_in_and_agrees() {
+async fn browser_without_a_mouse_completes_a_login_by_keyboard() {
     if Need::Browser.is_missing() {
         return;
     }
@@ -177,7 +176,7 @@ async fn browser_without_a_mouse_chooses_signs_in_and_agrees() {
     alice.screenshot("choose-focus").await;
     alice.keys(Key::Enter).await;
 
-    // On the page with the form the first field waits for her.
+    // The first field of the form has the focus.
     alice.sees("#submit-login").await;
     assert_eq!(alice.focused().await.id().await.unwrap().as_deref(), Some("login"));
     alice.keys(ALICE).await;
@@ -190,7 +189,7 @@ async fn browser_without_a_mouse_chooses_signs_in_and_agrees() {
 }
 
 #[tokio::test]
-async fn browser_of_somebody_who_mistyped_says_so_and_waits_in_the_right_field() {
+async fn browser_shows_a_wrong_password_and_focuses_the_password_field() {
     if Need::Browser.is_missing() {
         return;
     }
@@ -205,21 +204,25 @@ async fn browser_of_somebody_who_mistyped_says_so_and_waits_in_the_right_field()
     assert!(alert.text().await.unwrap().contains("did not match"));
     let field = alice.focused().await;
     assert_eq!(field.id().await.unwrap().as_deref(), Some("password"));
-    assert_eq!(field.prop("value").await.unwrap().as_deref(), Some(""), "it is not shown again");
+    assert_eq!(
+        field.prop("value").await.unwrap().as_deref(),
+        Some(""),
+        "the password is not repeated"
+    );
     assert_eq!(field.attr("aria-invalid").await.unwrap().as_deref(), Some("true"));
     assert_eq!(field.attr("aria-describedby").await.unwrap(), alert.id().await.unwrap());
     let login = alice.sees("#login").await;
     assert_eq!(login.prop("value").await.unwrap().as_deref(), Some(ALICE));
     assert!(alice.driver.title().await.unwrap().starts_with("Error"), "read out first");
-    // Typing on, without touching anything else, is enough.
+    // Typing the password and Enter is enough.
     alice.keys(ALICE_PASSWORD).await;
     alice.keys(Key::Enter).await;
     alice.approves().await;
     alice.waits_for_url(&site.arrived).await;
 }
 
-/// OAuth 2.0 Form Post: the answer is a form that the browser sends to the application.
-async fn hands_over(look: Display, name: &str) {
+/// OAuth 2.0 Form Post Response Mode.
+async fn submits_form_post(look: Display, name: &str) {
     if Need::Browser.is_missing() {
         return;
     }
@@ -232,27 +235,30 @@ async fn hands_over(look: Display, name: &str) {
     alice.approves().await;
     if !look.has_scripts {
         alice.sees("#form-post").await;
-        looks_at(&alice, &format!("form-post-{name}")).await;
-        assert!(site.back_end.requests().is_empty(), "nothing is sent before she presses");
+        checks_page(&alice, &format!("form-post-{name}")).await;
+        assert!(
+            site.back_end.requests().is_empty(),
+            "nothing is sent before the button is pressed"
+        );
         alice.presses("#form-post button").await;
     }
     alice.waits_for_url(&site.arrived).await;
     let posted: Vec<_> =
-        site.back_end.requests().into_iter().filter(|heard| heard.method == "POST").collect();
+        site.back_end.requests().into_iter().filter(|request| request.method == "POST").collect();
     assert_eq!(posted.len(), 1, "{posted:?}");
-    assert_eq!(posted[0].target, "/callback", "nothing of it in an address");
+    assert_eq!(posted[0].target, "/callback", "no parameters in the URL");
     assert!(posted[0].body.contains("code="), "{posted:?}");
     assert!(posted[0].body.contains(&format!("state={}", request.state)), "{posted:?}");
-    assert_eq!(posted[0].header("referer"), None, "the address of the login stays here");
-    alice.is_within_its_policy("form_post").await;
+    assert_eq!(posted[0].header("referer"), None, "no referrer");
+    alice.assert_no_policy_violation("form_post").await;
 }
 
 #[tokio::test]
-async fn browser_with_scripts_hands_a_posted_answer_over_by_itself() {
-    hands_over(Display::DESKTOP, "desktop").await;
+async fn browser_with_scripts_submits_the_form_post_page_by_itself() {
+    submits_form_post(Display::DESKTOP, "desktop").await;
 }
 
 #[tokio::test]
-async fn browser_without_scripts_hands_a_posted_answer_over_by_a_button() {
-    hands_over(Display::PHONE.without_scripts(), "phone").await;
+async fn browser_without_scripts_submits_the_form_post_page_by_a_button() {
+    submits_form_post(Display::PHONE.without_scripts(), "phone").await;
 }

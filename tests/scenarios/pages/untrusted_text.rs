@@ -1,14 +1,14 @@
-//! What strangers and upstreams call themselves (threats F 83 and K 126): it is shown as text, never as
-//! markup, does not turn the words around it, and does not fill the page.
+//! Names from people, upstreams and links (threats F 83 and K 126): shown as text, without markup,
+//! bidirectional control characters or unlimited length.
 
 use crate::world::{ALICE_PASSWORD, Client, Page, World};
 
 const MARKUP: &str = "<img src=x onerror=alert(1)>";
 const TEMPLATE: &str = "{{7*7}}${7*7}";
-/// Shown as it stands it would read "eve (gpj.admin)".
+/// With the bidirectional override in effect it would read "eve (gpj.admin)".
 const TURNED: &str = "eve \u{202e}(nimda.jpg)\u{202c}\u{200b}";
 
-/// One local account with this name, which is in these groups.
+/// One local account with this name and these groups.
 fn world_of(name: &str, groups: &[&str]) -> World {
     let hash = bcrypt::hash(ALICE_PASSWORD, 10).unwrap();
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
@@ -22,22 +22,22 @@ fn world_of(name: &str, groups: &[&str]) -> World {
     ))
 }
 
-/// The pages that show who somebody is.
+/// The pages that show the name of a person.
 async fn pages_of(name: &str, groups: &[&str]) -> Vec<Page> {
     let server = world_of(name, groups).start().await;
     let (mut eve, app) = (server.browser(), server.relying_party("example-app"));
     eve.opens(app.auth_request("openid profile groups").url).await;
     let approval = eve.signs_in("eve@example.com", ALICE_PASSWORD).await.clone();
     assert!(approval.form_with("approval").is_some(), "{}", approval.text());
-    let home = eve.opens(server.url("/")).await.clone();
+    let start_page = eve.opens(server.url("/")).await.clone();
     let logout = eve.opens(server.url("/logout")).await.clone();
     assert!(logout.form_with("csrf").is_some(), "{}", logout.text());
-    vec![approval, home, logout]
+    vec![approval, start_page, logout]
 }
 
 /// F 83: GHSA HTML injection in Kanidm 1.10, CVE-2024-41953 (ZITADEL).
 #[tokio::test]
-async fn a_name_full_of_markup_is_text() {
+async fn markup_in_a_name_is_escaped() {
     for page in pages_of(MARKUP, &["<script>alert(2)</script>", "\"><b>bold</b>"]).await {
         assert!(page.text().contains(MARKUP), "it is shown: {}", page.text());
         assert!(page.all("img[onerror], script, b b").is_empty(), "{}", page.body);
@@ -49,7 +49,7 @@ async fn a_name_full_of_markup_is_text() {
 }
 
 #[tokio::test]
-async fn a_name_cannot_turn_the_words_around_it_nor_hide() {
+async fn control_characters_in_a_name_are_removed() {
     for page in pages_of(TURNED, &["ops\u{202e}nimda", "\u{200b}"]).await {
         let hidden = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{200b}');
         assert!(!page.body.contains(hidden), "{}", page.text());
@@ -57,9 +57,9 @@ async fn a_name_cannot_turn_the_words_around_it_nor_hide() {
     }
 }
 
-/// design.md 6: under 30 KB a page.
+/// A page has less than 30 KB.
 #[tokio::test]
-async fn a_name_of_ten_thousand_letters_does_not_fill_the_page() {
+async fn a_name_of_ten_thousand_letters_is_truncated() {
     let long = "N".repeat(10_000);
     for page in pages_of(&long, &[&long]).await {
         assert!(page.body.len() < 30_000, "{} bytes", page.body.len());
@@ -67,9 +67,9 @@ async fn a_name_of_ten_thousand_letters_does_not_fill_the_page() {
     }
 }
 
-/// F 83: the application's name is the administrator's word; it is escaped all the same.
+/// F 83: also the client's name, which comes from the configuration.
 #[tokio::test]
-async fn an_applications_name_is_text_too() {
+async fn markup_in_a_clients_name_is_escaped() {
     let client = "staticClients:\n- id: example-app\n  secret: the-secret-of-example-app-61616161\n  \
                   name: '<i>Wiki</i>'\n  redirectURIs: ['https://example-app.example.com/callback']";
     let server = World::new().with(client).start().await;
@@ -83,9 +83,9 @@ async fn an_applications_name_is_text_too() {
     }
 }
 
-/// K 126: what was typed is shown again as text; the password is not.
+/// K 126: the login is shown again as text; the password is not.
 #[tokio::test]
-async fn what_was_typed_comes_back_as_text() {
+async fn input_is_shown_again_as_text() {
     let server = World::new().start().await;
     let app = server.relying_party("example-app");
     for typed in [
@@ -106,9 +106,9 @@ async fn what_was_typed_comes_back_as_text() {
     }
 }
 
-/// K 126: CVE-2022-24905 (Argo CD): a link must not put its sender's words on our page.
+/// K 126: CVE-2022-24905 (Argo CD): a link must not be able to put text on our page.
 #[tokio::test]
-async fn a_link_says_nothing_in_our_name() {
+async fn parameters_of_a_link_are_not_shown_as_our_text() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     alice.opens(app.auth_request("openid").url).await;

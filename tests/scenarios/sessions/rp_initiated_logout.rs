@@ -131,9 +131,9 @@ async fn an_expired_id_token_is_accepted_as_hint() {
 #[tokio::test]
 async fn a_hint_of_another_session_requires_confirmation() {
     let (server, mut alice, app) = start().await;
-    let (mut laptop, mut bob) = (server.browser(), server.browser());
+    let (mut session, mut bob) = (server.browser(), server.browser());
     let hers = logs_in_at(&mut alice, &app, "openid").await;
-    let elsewhere = logs_in_at(&mut laptop, &app, "openid").await;
+    let elsewhere = logs_in_at(&mut session, &app, "openid").await;
     let request = app.auth_request("openid");
     let auth_response = bob.logs_in(&request, BOB, BOB_PASSWORD).await;
     let bobs = app.redeems(&request, &auth_response).await.id_token().to_owned();
@@ -166,9 +166,9 @@ async fn a_hint_of_another_session_requires_confirmation() {
 #[tokio::test]
 async fn after_her_confirmation_alice_is_redirected_back() {
     let (server, mut alice, app) = start().await;
-    let mut laptop = server.browser();
+    let mut session = server.browser();
     logs_in_at(&mut alice, &app, "openid").await;
-    let elsewhere = logs_in_at(&mut laptop, &app, "openid").await;
+    let elsewhere = logs_in_at(&mut session, &app, "openid").await;
     let parameters = [("id_token_hint", elsewhere.id.as_str()), ("post_logout_redirect_uri", BACK)];
     let page = alice.opens(logout(&server, &parameters)).await;
     let policy = page.header("content-security-policy").unwrap();
@@ -177,7 +177,7 @@ async fn after_her_confirmation_alice_is_redirected_back() {
     let page = alice.submits(form).await;
     assert_eq!(page.location().unwrap().as_str(), BACK);
     assert!(!is_signed_in(&mut alice, &app).await);
-    assert!(is_signed_in(&mut laptop, &app).await);
+    assert!(is_signed_in(&mut session, &app).await);
 }
 
 /// The page offers to sign out command-line tools, if there are any.

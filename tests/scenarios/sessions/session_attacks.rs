@@ -94,10 +94,10 @@ async fn signing_out_at_one_replica_is_effective_at_all() {
 async fn after_signing_out_pages_are_not_cached_and_old_forms_do_nothing() {
     let server = World::new().with(SKIP).start().await;
     let app = server.relying_party("example-app");
-    let (mut alice, mut laptop) = (server.browser(), server.browser());
+    let (mut alice, mut client) = (server.browser(), server.browser());
     let sign_in = server.url("/sign-in");
     signs_in_at(&mut alice, &sign_in, (ALICE, ALICE_PASSWORD)).await;
-    signs_in_at(&mut laptop, &sign_in, (ALICE, ALICE_PASSWORD)).await;
+    signs_in_at(&mut client, &sign_in, (ALICE, ALICE_PASSWORD)).await;
     let pages = account_pages(&mut alice, &server).await;
     for url in &pages {
         let page = alice.opens(url).await;
@@ -127,7 +127,7 @@ async fn after_signing_out_pages_are_not_cached_and_old_forms_do_nothing() {
         let page = alice.submits(form).await;
         assert!(!page.text().contains("ended"), "{}", page.text());
     }
-    assert!(is_signed_in(&mut laptop, &app).await, "an old form ends nothing");
+    assert!(is_signed_in(&mut client, &app).await, "an old form ends nothing");
 }
 
 /// D 65: a replaced cookie does not extend the idle time of the session.

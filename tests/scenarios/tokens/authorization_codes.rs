@@ -1,5 +1,5 @@
-//! A code is good once, soon, for the application it was given to, at the address it was given at
-//! (RFC 6749 section 4.1.3, RFC 9700 section 4.5; threats A 10, B 21-23, 29-31).
+//! Authorization codes: single use, short-lived, bound to client, redirect URI and PKCE verifier (RFC 6749
+//! section 4.1.3, RFC 9700 section 4.5; threats A 10, B 21-23, 29-31).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::world::{
     claims,
 };
 
-/// Alice signs in to `app`; the code is on its way and nobody has used it.
+/// Alice signs in to `app`; the code has not been exchanged yet.
 async fn with_code(
     server: &Server,
     app: &RelyingParty,
@@ -22,8 +22,8 @@ async fn with_code(
     (request, auth_response)
 }
 
-/// The exchange with something else in place of one of its fields; `None` leaves it out.
-async fn brings(
+/// The code exchange with one field replaced, or left out (`None`).
+async fn exchange_with(
     app: &RelyingParty,
     (request, auth_response): &(AuthRequest, AuthResponse),
     other: (&str, Option<&str>),
@@ -47,30 +47,30 @@ fn refused() -> (u16, String) {
 
 const AS_IT_IS: (&str, Option<&str>) = ("grant_type", Some("authorization_code"));
 
-/// Everything the first exchange gave is dead.
-async fn assert_dead(app: &RelyingParty, access_token: &str, refresh_token: &str) {
-    let told = app.userinfo(access_token).await;
-    assert_eq!(told.status, 401, "{}", told.page.body);
+/// All tokens of the first exchange are refused.
+async fn assert_tokens_refused(app: &RelyingParty, access_token: &str, refresh_token: &str) {
+    let received = app.userinfo(access_token).await;
+    assert_eq!(received.status, 401, "{}", received.page.body);
     let refreshed = app.refreshes(refresh_token).await;
     assert_eq!((refreshed.status, refreshed.error()), (400, "invalid_grant"));
 }
 
-/// B 21; RFC 6749 section 4.1.2: whoever comes second may have been the rightful first.
+/// B 21; RFC 6749 section 4.1.2: the second use may be that of the legitimate client.
 #[tokio::test]
-async fn a_code_used_twice_at_once_ends_what_it_gave() {
+async fn two_concurrent_exchanges_of_a_code_end_its_grant() {
     let server = World::new().start().await;
     let app = server.relying_party("example-app");
     let given = with_code(&server, &app, "openid offline_access").await;
     let first = app.redeems(&given.0, &given.1).await;
     assert_eq!(app.userinfo(first.access_token()).await.status, 200);
-    assert_eq!(brings(&app, &given, AS_IT_IS).await, refused());
-    assert_dead(&app, first.access_token(), first.refresh_token()).await;
-    assert_eq!(brings(&app, &given, AS_IT_IS).await, refused());
+    assert_eq!(exchange_with(&app, &given, AS_IT_IS).await, refused());
+    assert_tokens_refused(&app, first.access_token(), first.refresh_token()).await;
+    assert_eq!(exchange_with(&app, &given, AS_IT_IS).await, refused());
 }
 
-/// B 21: half a minute later, and long after the code itself would have been too old.
+/// B 21: half a minute later, and long after the code itself has expired.
 #[tokio::test]
-async fn a_code_used_twice_later_ends_what_it_gave() {
+async fn a_later_second_exchange_of_a_code_ends_its_grant() {
     if Need::Clock.is_missing() {
         return;
     }
@@ -83,15 +83,15 @@ async fn a_code_used_twice_later_ends_what_it_gave() {
         assert_eq!(second.status, 200, "{}", second.page.body);
         server.advance(later);
         assert_eq!(app.userinfo(first.access_token()).await.status, 200);
-        assert_eq!(brings(&app, &given, AS_IT_IS).await, refused(), "{later:?}");
-        assert_dead(&app, first.access_token(), second.refresh_token()).await;
+        assert_eq!(exchange_with(&app, &given, AS_IT_IS).await, refused(), "{later:?}");
+        assert_tokens_refused(&app, first.access_token(), second.refresh_token()).await;
         assert_eq!(app.userinfo(second.access_token()).await.status, 401);
     }
 }
 
-/// B 21: also a second use that brings the wrong verifier is one: the code itself is out.
+/// B 21: also with a wrong verifier, since the code has leaked.
 #[tokio::test]
-async fn a_second_use_ends_only_what_this_code_gave() {
+async fn a_second_exchange_ends_only_the_grant_of_this_code() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     let mut given = Vec::new();
@@ -102,15 +102,18 @@ async fn a_second_use_ends_only_what_this_code_gave() {
         given.push(((request, auth_response), tokens));
     }
     let (first, second) = (&given[0], &given[1]);
-    assert_eq!(brings(&app, &first.0, ("code_verifier", Some(&"x".repeat(43)))).await, refused());
-    assert_dead(&app, first.1.access_token(), first.1.refresh_token()).await;
+    assert_eq!(
+        exchange_with(&app, &first.0, ("code_verifier", Some(&"x".repeat(43)))).await,
+        refused()
+    );
+    assert_tokens_refused(&app, first.1.access_token(), first.1.refresh_token()).await;
     assert_eq!(app.userinfo(second.1.access_token()).await.status, 200);
     assert_eq!(app.refreshes(second.1.refresh_token()).await.status, 200);
 }
 
-/// B 22; CVE-2026-47386, CVE-2026-1035: a look and then a write would let several through.
+/// B 22; CVE-2026-47386, CVE-2026-1035: a check followed by a write would let several through.
 #[tokio::test]
-async fn of_fifty_at_the_same_moment_on_two_replicas_one_gets_the_tokens() {
+async fn of_fifty_concurrent_exchanges_on_two_replicas_one_succeeds() {
     if Need::Postgres.is_missing() {
         return;
     }
@@ -132,17 +135,17 @@ async fn of_fifty_at_the_same_moment_on_two_replicas_one_gets_the_tokens() {
     for response in lost {
         assert_eq!((response.status, response.error()), (400, "invalid_grant"));
     }
-    // And the forty-nine were replays, so the one has lost what it got.
+    // The other forty-nine count as reuse, so the grant has ended.
     for replica in [&one, &other] {
         let mut app = one.relying_party("example-app");
         app.via_replica(replica);
-        assert_dead(&app, won[0].access_token(), won[0].refresh_token()).await;
+        assert_tokens_refused(&app, won[0].access_token(), won[0].refresh_token()).await;
     }
 }
 
-/// B 23; CVE-2026-28513, CVE-2026-55672. It must not be a way to burn another's code, either.
+/// B 23; CVE-2026-28513, CVE-2026-55672. Nor can another client use up the code.
 #[tokio::test]
-async fn another_application_gets_nothing_for_a_code_and_spoils_nothing() {
+async fn a_code_of_another_client_is_refused_and_stays_usable() {
     let uri = "https://example-app.example.com/callback";
     let shared = Client::new("shared").redirects_to(&[uri]);
     let server = World::new().client(shared).client(Client::public("cli")).start().await;
@@ -150,19 +153,19 @@ async fn another_application_gets_nothing_for_a_code_and_spoils_nothing() {
     let given = with_code(&server, &app, "openid offline_access").await;
     for thief in ["shared", "cli"] {
         let thief = server.relying_party(thief);
-        assert_eq!(brings(&thief, &given, AS_IT_IS).await, refused(), "{}", thief.id);
+        assert_eq!(exchange_with(&thief, &given, AS_IT_IS).await, refused(), "{}", thief.id);
     }
     let tokens = app.redeems(&given.0, &given.1).await;
     assert_eq!(tokens.status, 200, "{}", tokens.page.body);
-    // Nor does it end what the code has given meanwhile.
-    assert_eq!(brings(&server.relying_party("shared"), &given, AS_IT_IS).await, refused());
+    // Nor does it end the grant afterwards.
+    assert_eq!(exchange_with(&server.relying_party("shared"), &given, AS_IT_IS).await, refused());
     assert_eq!(app.refreshes(tokens.refresh_token()).await.status, 200);
     assert_eq!(app.userinfo(tokens.access_token()).await.status, 200);
 }
 
-/// A 10: a code caught at one of an application's addresses is not good at another; A 9: nor without.
+/// A 10: the redirect URI must be that of the request; A 9: it must not be missing.
 #[tokio::test]
-async fn a_code_is_redeemed_with_the_address_it_came_to() {
+async fn a_code_is_exchanged_only_with_its_redirect_uri() {
     let uris = ["https://a.example.com/callback", "https://a.example.com/other"];
     let server = World::new().client(Client::new("two").redirects_to(&uris)).start().await;
     let app = server.relying_party("two");
@@ -174,14 +177,18 @@ async fn a_code_is_redeemed_with_the_address_it_came_to() {
         Some(""),
         None,
     ] {
-        assert_eq!(brings(&app, &given, ("redirect_uri", other)).await, refused(), "{other:?}");
+        assert_eq!(
+            exchange_with(&app, &given, ("redirect_uri", other)).await,
+            refused(),
+            "{other:?}"
+        );
     }
     assert_eq!(app.redeems(&given.0, &given.1).await.status, 200);
 }
 
-/// B 30; CVE-2026-27840: a prefix of a token was as good as the token.
+/// B 30; CVE-2026-27840: a prefix of a token was accepted as the token.
 #[tokio::test]
-async fn a_code_is_itself_and_nothing_like_it() {
+async fn an_altered_code_is_refused() {
     let server = World::new().start().await;
     let app = server.relying_party("example-app");
     let given = with_code(&server, &app, "openid").await;
@@ -195,7 +202,7 @@ async fn a_code_is_itself_and_nothing_like_it() {
         bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
         String::from_utf8(bytes).unwrap()
     };
-    for twin in [
+    for altered in [
         code[..code.len() - 1].to_owned(),
         code[..8].to_owned(),
         format!("{code}A"),
@@ -212,18 +219,22 @@ async fn a_code_is_itself_and_nothing_like_it() {
         "' OR '1'='1".into(),
         "%".into(),
     ] {
-        assert_eq!(brings(&app, &given, ("code", Some(&twin))).await, refused(), "{twin:.60}");
+        assert_eq!(
+            exchange_with(&app, &given, ("code", Some(&altered))).await,
+            refused(),
+            "{altered:.60}"
+        );
     }
     for nothing in [Some(""), None] {
-        let (status, error) = brings(&app, &given, ("code", nothing)).await;
+        let (status, error) = exchange_with(&app, &given, ("code", nothing)).await;
         assert_eq!((status, error.as_str()), (400, "invalid_request"));
     }
     assert_eq!(app.redeems(&given.0, &given.1).await.status, 200);
 }
 
-/// B 29: `expiry.codes`, a minute if nothing is said.
+/// B 29: `expiry.codes`, one minute by default.
 #[tokio::test]
-async fn a_code_grows_old() {
+async fn an_expired_code_is_refused() {
     if Need::Clock.is_missing() {
         return;
     }
@@ -235,20 +246,20 @@ async fn a_code_grows_old() {
         assert_eq!(app.redeems(&given.0, &given.1).await.status, 200, "{yaml}");
         let given = with_code(&server, &app, "openid").await;
         server.advance(Duration::from_secs(old));
-        assert_eq!(brings(&app, &given, AS_IT_IS).await, refused(), "{yaml}");
+        assert_eq!(exchange_with(&app, &given, AS_IT_IS).await, refused(), "{yaml}");
     }
 }
 
-/// B 31; RFC 9700 section 4.5: Mallory brings Alice's code into a login of her own.
+/// B 31; RFC 9700 section 4.5: Mallory injects Alice's code into a login of her own.
 #[tokio::test]
-async fn a_stolen_code_does_not_fit_into_another_login() {
+async fn a_stolen_code_is_refused_in_another_login() {
     let server = World::new().start().await;
     let app = server.relying_party("example-app");
     let stolen = with_code(&server, &app, "openid").await;
     let mallory = app.auth_request("openid");
     let verifier = ("code_verifier", Some(mallory.verifier.as_str()));
-    assert_eq!(brings(&app, &stolen, verifier).await, refused());
-    // Where it fits, it says whose it is.
+    assert_eq!(exchange_with(&app, &stolen, verifier).await, refused());
+    // In its own login it identifies Alice.
     let tokens = app.redeems(&stolen.0, &stolen.1).await;
     let nonce = claims(tokens.id_token())["nonce"].clone();
     assert_eq!(nonce, stolen.0.nonce);

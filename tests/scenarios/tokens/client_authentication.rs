@@ -1,5 +1,5 @@
-//! How an application proves itself at the token endpoint (threats C 40-42): by one method, spelled as
-//! RFC 6749 section 2.3.1 says, and without a word about what exactly was wrong.
+//! Client authentication at the token endpoint (threats C 40-42): one method, encoded as in RFC 6749 section
+//! 2.3.1; errors do not reveal what was wrong.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::world::http::{bare_client, send};
 use crate::world::{Client, Page, Server, World};
 
-/// A grant that cannot succeed: `invalid_grant` means that the client has proved itself.
+/// A grant that cannot succeed: `invalid_grant` shows that the client is authenticated.
 const NO_CODE: &str = "grant_type=authorization_code&code=no-such-code";
 const SECRET: &str = "the-secret-of-example-app-61616161";
 
@@ -15,8 +15,8 @@ fn basic(id: &str, secret: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")))
 }
 
-/// What `POST /token` answers to these `Authorization` headers and this body.
-async fn told(server: &Server, authorization: &[String], body: &str) -> Page {
+/// The response of `POST /token` to these `Authorization` headers and this body.
+async fn token_response(server: &Server, authorization: &[String], body: &str) -> Page {
     let mut request = bare_client().post(server.url("/token"));
     for value in authorization {
         request = request.header("authorization", value);
@@ -25,32 +25,32 @@ async fn told(server: &Server, authorization: &[String], body: &str) -> Page {
     send(request.header("content-type", form).body(body.to_owned())).await
 }
 
-fn assert_proven(page: &Page) {
+fn assert_authenticated(page: &Page) {
     assert!(page.status == 400 && page.body.contains("invalid_grant"), "{page:?}");
 }
 
 /// `invalid_client`, whatever the method.
-fn assert_not_authenticated(page: &Page, why: &str) {
+fn assert_not_authenticated(page: &Page, reason: &str) {
     let error: serde_json::Value = serde_json::from_str(&page.body).unwrap();
-    assert_eq!((page.status, &error["error"]), (401, &"invalid_client".into()), "{why}");
+    assert_eq!((page.status, &error["error"]), (401, &"invalid_client".into()), "{reason}");
 }
 
-/// As a client is refused that tried the `Authorization` header (RFC 6749 section 5.2).
-fn assert_refused(page: &Page, why: &str) {
-    assert_not_authenticated(page, why);
+/// As a client that used the `Authorization` header is refused (RFC 6749 section 5.2).
+fn assert_refused(page: &Page, reason: &str) {
+    assert_not_authenticated(page, reason);
     let challenge = page.header("www-authenticate").unwrap_or_default();
-    assert!(challenge.starts_with("Basic realm="), "{why}: {challenge}");
+    assert!(challenge.starts_with("Basic realm="), "{reason}: {challenge}");
 }
 
-/// Scripts in browsers lose the error code to a Basic challenge, so a client that did not try Basic gets none.
-fn assert_refused_without_challenge(page: &Page, why: &str) {
-    assert_not_authenticated(page, why);
-    assert_eq!(page.header("www-authenticate"), None, "{why}");
+/// A client that did not use Basic gets no challenge, since browser scripts lose the error code to it.
+fn assert_refused_without_challenge(page: &Page, reason: &str) {
+    assert_not_authenticated(page, reason);
+    assert_eq!(page.header("www-authenticate"), None, "{reason}");
 }
 
-fn assert_invalid_request(page: &Page, why: &str) {
+fn assert_invalid_request(page: &Page, reason: &str) {
     let error: serde_json::Value = serde_json::from_str(&page.body).unwrap();
-    assert_eq!((page.status, &error["error"]), (400, &"invalid_request".into()), "{why}");
+    assert_eq!((page.status, &error["error"]), (400, &"invalid_request".into()), "{reason}");
 }
 
 /// C 40, O 167; RFC 6749 sections 2.3 and 3.2. The same credentials in header and body are one set, as Python's
@@ -60,15 +60,19 @@ async fn different_credentials_in_header_and_body_are_refused_and_equal_ones_acc
     let server = World::new().start().await;
     let in_header = basic("example-app", SECRET);
     let in_body = format!("{NO_CODE}&client_id=example-app&client_secret={SECRET}");
-    assert_proven(&told(&server, std::slice::from_ref(&in_header), NO_CODE).await);
-    assert_proven(&told(&server, &[], &in_body).await);
+    assert_authenticated(&token_response(&server, std::slice::from_ref(&in_header), NO_CODE).await);
+    assert_authenticated(&token_response(&server, &[], &in_body).await);
     let named = format!("{NO_CODE}&client_id=example-app");
-    assert_proven(&told(&server, std::slice::from_ref(&in_header), &named).await);
+    assert_authenticated(&token_response(&server, std::slice::from_ref(&in_header), &named).await);
 
-    assert_proven(&told(&server, std::slice::from_ref(&in_header), &in_body).await);
+    assert_authenticated(
+        &token_response(&server, std::slice::from_ref(&in_header), &in_body).await,
+    );
     for empty in ["client_secret=", "client_id=", "client_id=example-app&client_secret="] {
         let body = format!("{NO_CODE}&{empty}");
-        assert_proven(&told(&server, std::slice::from_ref(&in_header), &body).await);
+        assert_authenticated(
+            &token_response(&server, std::slice::from_ref(&in_header), &body).await,
+        );
     }
     for other in [
         "client_id=another-app",
@@ -76,21 +80,21 @@ async fn different_credentials_in_header_and_body_are_refused_and_equal_ones_acc
         "client_id=example-app&client_secret=another",
     ] {
         let body = format!("{NO_CODE}&{other}");
-        let page = told(&server, std::slice::from_ref(&in_header), &body).await;
+        let page = token_response(&server, std::slice::from_ref(&in_header), &body).await;
         assert_invalid_request(&page, other);
     }
-    let twice = told(&server, &[in_header.clone(), in_header], NO_CODE).await;
+    let twice = token_response(&server, &[in_header.clone(), in_header], NO_CODE).await;
     assert_invalid_request(&twice, "two headers");
     let wrong = format!("{NO_CODE}&client_id=example-app&client_secret=another");
     assert_refused_without_challenge(
-        &told(&server, &[], &wrong).await,
+        &token_response(&server, &[], &wrong).await,
         "a wrong secret in the body",
     );
 }
 
 /// C 40.
 #[tokio::test]
-async fn what_is_not_basic_is_no_proof() {
+async fn a_malformed_authorization_header_is_refused() {
     let server = World::new().client(Client::public("cli")).start().await;
     let right = STANDARD.encode(format!("example-app:{SECRET}"));
     for wrong in [
@@ -104,17 +108,17 @@ async fn what_is_not_basic_is_no_proof() {
         basic("example-app", &SECRET.replace('6', "%")),
     ] {
         let body = format!("{NO_CODE}&client_id=cli");
-        assert_refused(&told(&server, std::slice::from_ref(&wrong), &body).await, &wrong);
+        assert_refused(&token_response(&server, std::slice::from_ref(&wrong), &body).await, &wrong);
     }
-    assert_proven(&told(&server, &[format!("basic {right}")], NO_CODE).await);
-    assert_refused_without_challenge(&told(&server, &[], NO_CODE).await, "nobody");
-    let empty = told(&server, &[], &format!("{NO_CODE}&client_id=")).await;
+    assert_authenticated(&token_response(&server, &[format!("basic {right}")], NO_CODE).await);
+    assert_refused_without_challenge(&token_response(&server, &[], NO_CODE).await, "nobody");
+    let empty = token_response(&server, &[], &format!("{NO_CODE}&client_id=")).await;
     assert_refused_without_challenge(&empty, "an empty id");
 }
 
 /// C 40; RFC 6749 section 2.3.1: both halves are form-encoded before they are joined by a colon.
 #[tokio::test]
-async fn an_id_and_a_secret_may_hold_any_character() {
+async fn ids_and_secrets_may_contain_any_character() {
     let (id, secret) = ("urn:app+one", "p:s+w %zé&=7");
     let mut client = Client::new(id).redirects_to(&["https://app.example.com/callback"]);
     client.secret = Some(secret.into());
@@ -123,44 +127,45 @@ async fn an_id_and_a_secret_may_hold_any_character() {
     let encoded = server.relying_party(id).exchange(&fields).await;
     assert_eq!((encoded.status, encoded.error()), (400, "invalid_grant"));
 
-    // Some libraries send `%20` for a space, and encode what needs none.
+    // Some libraries send `%20` for a space and encode characters that need no encoding.
     let spelled = basic("urn%3Aapp%2Bone", "%70:s%2Bw%20%25z%C3%A9%26%3D7");
-    assert_proven(&told(&server, &[spelled], NO_CODE).await);
-    // As it stands it means another secret, and nobody guesses which one was meant.
-    assert_refused(&told(&server, &[basic(id, secret)], NO_CODE).await, "not encoded");
+    assert_authenticated(&token_response(&server, &[spelled], NO_CODE).await);
+    // Unencoded it is another secret, and is not reinterpreted.
+    assert_refused(&token_response(&server, &[basic(id, secret)], NO_CODE).await, "not encoded");
     let spaces = basic("urn%3Aapp one", "p%3As w+%25z%C3%A9%26%3D7");
-    assert_refused(&told(&server, &[spaces], NO_CODE).await, "a plus that is a space");
+    assert_refused(&token_response(&server, &[spaces], NO_CODE).await, "a plus that is a space");
     let lower = basic("URN%3Aapp%2Bone", "p%3As%2Bw+%25z%C3%A9%26%3D7");
-    assert_refused(&told(&server, &[lower], NO_CODE).await, "another spelling of the id");
+    assert_refused(&token_response(&server, &[lower], NO_CODE).await, "another spelling of the id");
 }
 
-/// C 41: nobody learns which clients there are.
+/// C 41: errors do not reveal which clients exist.
 #[tokio::test]
-async fn an_unknown_client_is_told_the_same_as_one_with_a_wrong_secret() {
+async fn an_unknown_client_and_a_wrong_secret_get_the_same_error() {
     let server = World::new().client(Client::public("cli")).start().await;
     let wrong = "not-the-secret-of-anybody-0123";
-    let mut said = Vec::new();
+    let mut responses = Vec::new();
     for id in ["example-app", "nobody", "cli", ""] {
         let in_body = format!("{NO_CODE}&client_id={id}&client_secret={wrong}");
-        for page in
-            [told(&server, &[basic(id, wrong)], NO_CODE).await, told(&server, &[], &in_body).await]
-        {
+        for page in [
+            token_response(&server, &[basic(id, wrong)], NO_CODE).await,
+            token_response(&server, &[], &in_body).await,
+        ] {
             // The challenge depends on the method, not on the client.
             let varies = |name: &str| matches!(name, "date" | "x-request-id" | "www-authenticate");
             let headers = page.headers.iter().filter(|(name, _)| !varies(name.as_str()));
             let headers: Vec<_> = headers.map(|(k, v)| (k.clone(), v.clone())).collect();
-            said.push((page.status, headers, page.body));
+            responses.push((page.status, headers, page.body));
         }
     }
-    assert_eq!(said[0].0, 401);
-    for other in &said {
-        assert_eq!(other, &said[0]);
+    assert_eq!(responses[0].0, 401);
+    for other in &responses {
+        assert_eq!(other, &responses[0]);
     }
 }
 
 /// C 42.
 #[tokio::test]
-async fn an_empty_secret_is_no_secret() {
+async fn an_empty_secret_is_refused() {
     let server = World::new().client(Client::public("cli")).start().await;
     let body = |id: &str, more: &str| format!("{NO_CODE}&client_id={id}{more}");
     for (header, body) in [
@@ -170,10 +175,11 @@ async fn an_empty_secret_is_no_secret() {
         (vec![], body("cli", "&client_secret=a-guess-of-somebody")),
         (vec![basic("cli", "a-guess-of-somebody")], NO_CODE.to_owned()),
     ] {
-        let (page, why) = (told(&server, &header, &body).await, format!("{header:?} {body}"));
+        let (page, reason) =
+            (token_response(&server, &header, &body).await, format!("{header:?} {body}"));
         match header.is_empty() {
-            true => assert_refused_without_challenge(&page, &why),
-            false => assert_refused(&page, &why),
+            true => assert_refused_without_challenge(&page, &reason),
+            false => assert_refused(&page, &reason),
         }
     }
     for (header, body) in [
@@ -181,17 +187,17 @@ async fn an_empty_secret_is_no_secret() {
         (vec![], body("cli", "&client_secret=")),
         (vec![basic("cli", "")], NO_CODE.to_owned()),
     ] {
-        assert_proven(&told(&server, &header, &body).await);
+        assert_authenticated(&token_response(&server, &header, &body).await);
     }
 }
 
-/// C 42: an application that keeps a secret has one.
+/// C 42: a confidential client needs a secret.
 #[tokio::test]
-async fn it_does_not_start_with_a_client_whose_secret_is_empty() {
+async fn a_client_with_an_empty_secret_is_a_configuration_error() {
     for secret in ["  secret: ''\n", ""] {
         let client = "- id: app\n  name: App\n  redirectURIs: ['https://app.example.com/cb']\n";
         let world = World::new().with(&format!("staticClients:\n{client}{secret}"));
-        let said = world.refuses_to_start().await;
-        assert!(said.contains("staticClients[0]") && said.contains("secret"), "{said}");
+        let output = world.refuses_to_start().await;
+        assert!(output.contains("staticClients[0]") && output.contains("secret"), "{output}");
     }
 }

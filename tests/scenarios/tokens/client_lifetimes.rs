@@ -1,5 +1,5 @@
-//! Lifetimes of one client alone (issue 4): what it gets lives as its own entry says, and everybody
-//! else's as before. What must be kept for it is kept for the longest.
+//! Lifetimes configured for one client (issue 4): they apply to its tokens, codes, logins and sessions, and
+//! to no other client's. Keys are kept for the longest.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// `usual` lives by the blocks for all, `own` by this besides.
+/// The client `usual` has the global lifetimes, `own` these besides.
 async fn start(all: &str, own: &[&str]) -> (Server, Browser, RelyingParty, RelyingParty) {
     let own = own.iter().fold(Client::new("own"), |client, yaml| client.with(yaml));
     let world = World::with_clock().with(SKIP).with(all).client(own).client(Client::new("usual"));
@@ -28,7 +28,7 @@ async fn refresh_token(alice: &mut Browser, app: &RelyingParty) -> String {
     app.redeems(&request, &auth_response).await.refresh_token().to_owned()
 }
 
-async fn is_signed_on(alice: &mut Browser, app: &RelyingParty) -> bool {
+async fn is_signed_in(alice: &mut Browser, app: &RelyingParty) -> bool {
     alice.opens(app.auth_request_with("openid", &[("prompt", "none")]).url).await;
     let place = alice.page().location().unwrap();
     let is_in = place.query_pairs().any(|(name, _)| name == "code");
@@ -36,9 +36,9 @@ async fn is_signed_on(alice: &mut Browser, app: &RelyingParty) -> bool {
     is_in
 }
 
-/// ID token, access token, what the answer says of them, and what the end of them is.
+/// ID token, access token, the expiry in responses, and their actual end.
 #[tokio::test]
-async fn its_tokens_and_codes_live_as_long_as_it_says() {
+async fn tokens_and_codes_have_the_clients_lifetimes() {
     if Need::Clock.is_missing() {
         return;
     }
@@ -49,19 +49,19 @@ async fn its_tokens_and_codes_live_as_long_as_it_says() {
         let request = app.auth_request("openid offline_access");
         let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
         let response = app.redeems(&request, &auth_response).await;
-        // A busy machine may take some seconds to say it.
-        let told = |response: &serde_json::Value| {
+        // A busy machine may take some seconds.
+        let assert_lifetimes = |response: &serde_json::Value| {
             let left = response["expires_in"].as_i64().unwrap();
             assert!((seconds - 30..=seconds).contains(&left), "{}: {left}", app.id);
         };
-        told(&response.json);
+        assert_lifetimes(&response.json);
         for token in [response.id_token(), response.access_token()] {
             let claims = claims(token);
             let lifetime = claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap();
             assert_eq!(lifetime, seconds, "{}", app.id);
         }
         let refreshed = app.refreshes(response.refresh_token()).await;
-        told(&refreshed.json);
+        assert_lifetimes(&refreshed.json);
         tokens.push(response.access_token().to_owned());
     }
     let (late_own, late_usual) = (own.auth_request("openid"), usual.auth_request("openid"));
@@ -75,9 +75,9 @@ async fn its_tokens_and_codes_live_as_long_as_it_says() {
     assert_eq!(usual.userinfo(&tokens[1]).await.status, 200);
 }
 
-/// Her cluster wants short tokens, and gets no long ones by way of an application it trusts.
+/// A cluster with short-lived tokens gets no longer ones through a trusted peer.
 #[tokio::test]
-async fn a_token_that_names_it_lives_no_longer_than_its_own() {
+async fn a_token_with_the_client_as_audience_has_its_lifetime_at_most() {
     let cluster = Client::new("cluster").with("expiry: {idTokens: 5m}").with("trustedPeers: [app]");
     let all = World::new().with(SKIP).with("expiry:\n  idTokens: 1h");
     let server = all.client(cluster).client(Client::new("app")).start().await;
@@ -97,7 +97,7 @@ async fn a_token_that_names_it_lives_no_longer_than_its_own() {
 }
 
 #[tokio::test]
-async fn a_login_for_it_waits_as_long_as_it_says() {
+async fn a_pending_login_has_the_clients_lifetime() {
     if Need::Clock.is_missing() {
         return;
     }
@@ -113,7 +113,7 @@ async fn a_login_for_it_waits_as_long_as_it_says() {
 }
 
 #[tokio::test]
-async fn its_refresh_tokens_end_when_it_says() {
+async fn refresh_tokens_expire_as_the_client_is_configured() {
     if Need::Clock.is_missing() {
         return;
     }
@@ -122,10 +122,10 @@ async fn its_refresh_tokens_end_when_it_says() {
     let (server, mut alice, own, usual) = start(all, &[own]).await;
     let (mut short, unused) =
         (refresh_token(&mut alice, &own).await, refresh_token(&mut alice, &usual).await);
-    let told = own.posts("/token/introspect", &[("token", &short)]).await.json;
-    let left = told["exp"].as_i64().unwrap() - told["iat"].as_i64().unwrap();
-    assert_eq!((&told["active"], left), (&true.into(), 3 * 3600), "{told}");
-    // It may rest as long as it lives; the others' may not.
+    let introspected = own.posts("/token/introspect", &[("token", &short)]).await.json;
+    let left = introspected["exp"].as_i64().unwrap() - introspected["iat"].as_i64().unwrap();
+    assert_eq!((&introspected["active"], left), (&true.into(), 3 * 3600), "{introspected}");
+    // Its idle time equals its lifetime; the others' is shorter.
     server.advance(2 * HOUR + MINUTE);
     let kept = own.refreshes(&short).await;
     assert_eq!(kept.status, 200, "{}", kept.page.body);
@@ -134,14 +134,14 @@ async fn its_refresh_tokens_end_when_it_says() {
     let long = refresh_token(&mut alice, &usual).await;
     server.advance(HOUR);
     assert_eq!(own.refreshes(&short).await.error(), "invalid_grant");
-    let told = own.posts("/token/introspect", &[("token", &short)]).await.json;
-    assert_eq!(told, serde_json::json!({ "active": false }));
+    let introspected = own.posts("/token/introspect", &[("token", &short)]).await.json;
+    assert_eq!(introspected, serde_json::json!({ "active": false }));
     assert_eq!(usual.refreshes(&long).await.status, 200);
 }
 
-/// Rotation and its grace for lost answers.
+/// Rotation and reuse interval.
 #[tokio::test]
-async fn its_refresh_tokens_rotate_as_it_says() {
+async fn refresh_tokens_rotate_as_the_client_is_configured() {
     if Need::Clock.is_missing() {
         return;
     }
@@ -168,7 +168,7 @@ async fn its_refresh_tokens_rotate_as_it_says() {
 }
 
 #[tokio::test]
-async fn single_sign_on_to_it_ends_when_it_says() {
+async fn single_sign_on_ends_as_the_client_is_configured() {
     if Need::Clock.is_missing() {
         return;
     }
@@ -178,25 +178,25 @@ async fn single_sign_on_to_it_ends_when_it_says() {
     let (server, mut alice, own, usual) = start(all, &[own]).await;
     refresh_token(&mut alice, &usual).await;
     server.advance(29 * MINUTE);
-    assert!(is_signed_on(&mut alice, &own).await);
+    assert!(is_signed_in(&mut alice, &own).await);
     server.advance(31 * MINUTE);
-    assert!(!is_signed_on(&mut alice, &own).await, "idle for too long");
-    assert!(is_signed_on(&mut alice, &usual).await);
-    assert!(is_signed_on(&mut alice, &own).await, "the browser was here a moment ago");
+    assert!(!is_signed_in(&mut alice, &own).await, "idle for too long");
+    assert!(is_signed_in(&mut alice, &usual).await);
+    assert!(is_signed_in(&mut alice, &own).await, "not idle");
     for _ in 0..4 {
         server.advance(20 * MINUTE);
-        assert!(is_signed_on(&mut alice, &usual).await);
+        assert!(is_signed_in(&mut alice, &usual).await);
     }
-    assert!(!is_signed_on(&mut alice, &own).await, "over two hours old");
-    // She proves who she is again, and is as good as new: no loop.
+    assert!(!is_signed_in(&mut alice, &own).await, "over two hours old");
+    // After a new login she is signed in again, without a loop.
     let auth_response = alice.logs_in(&own.auth_request("openid"), ALICE, ALICE_PASSWORD).await;
     assert!(!auth_response.code.is_empty());
-    assert!(is_signed_on(&mut alice, &own).await && is_signed_on(&mut alice, &usual).await);
+    assert!(is_signed_in(&mut alice, &own).await && is_signed_in(&mut alice, &usual).await);
 }
 
-/// The cookie lives for the client that takes it longest, and nobody else takes it so long.
+/// The cookie lives for the client with the longest lifetime; the other clients refuse it earlier.
 #[tokio::test]
-async fn single_sign_on_to_it_may_last_longer_than_elsewhere() {
+async fn single_sign_on_may_last_longer_for_one_client() {
     if Need::Clock.is_missing() {
         return;
     }
@@ -206,20 +206,24 @@ async fn single_sign_on_to_it_may_last_longer_than_elsewhere() {
     let (server, mut alice, own, usual) = start(all, &[own]).await;
     refresh_token(&mut alice, &usual).await;
     server.advance(2 * HOUR);
-    assert!(!is_signed_on(&mut alice, &usual).await);
-    assert!(is_signed_on(&mut alice, &own).await);
-    assert!(!is_signed_on(&mut alice, &usual).await);
-    let home = alice.opens(server.url("/")).await;
-    assert!(!home.body.contains(ALICE), "our own pages go by what holds for all: {}", home.text());
+    assert!(!is_signed_in(&mut alice, &usual).await);
+    assert!(is_signed_in(&mut alice, &own).await);
+    assert!(!is_signed_in(&mut alice, &usual).await);
+    let page = alice.opens(server.url("/")).await;
+    assert!(
+        !page.body.contains(ALICE),
+        "the account pages use the global lifetimes: {}",
+        page.text()
+    );
     let page = alice.opens(server.url("/logout")).await;
-    assert!(page.form_with("csrf").is_some(), "it can still be signed out: {}", page.text());
+    assert!(page.form_with("csrf").is_some(), "logout is still possible: {}", page.text());
     server.advance(47 * HOUR);
-    assert!(!is_signed_on(&mut alice, &own).await);
+    assert!(!is_signed_in(&mut alice, &own).await);
 }
 
-/// The laptop she lost is no use to our own pages any more, but to one application it is: she ends it too.
+/// A session that only one client still accepts is listed and can be ended.
 #[tokio::test]
-async fn a_sign_in_that_only_it_still_takes_is_seen_and_ended_with_the_others() {
+async fn a_session_that_only_one_client_accepts_is_listed_and_can_be_ended() {
     if Need::Clock.is_missing() {
         return;
     }
@@ -235,13 +239,13 @@ async fn a_sign_in_that_only_it_still_takes_is_seen_and_ended_with_the_others() 
     let page = new.signs_in(ALICE, ALICE_PASSWORD).await;
     let form = page.form_with("others").unwrap_or_else(|| panic!("only one: {}", page.text()));
     new.submits(form.press("others", "all")).await;
-    assert!(!is_signed_on(&mut lost, &own).await);
-    assert!(is_signed_on(&mut new, &own).await);
+    assert!(!is_signed_in(&mut lost, &own).await);
+    assert!(is_signed_in(&mut new, &own).await);
 }
 
 /// Threat 71: a key stays published as long as the longest-lived token it may have signed.
 #[tokio::test]
-async fn keys_outlive_its_tokens() {
+async fn keys_are_published_for_the_longest_client_lifetime() {
     if Need::Clock.is_missing() {
         return;
     }

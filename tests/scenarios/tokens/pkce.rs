@@ -1,5 +1,4 @@
-//! PKCE: whoever redeems a code is whoever asked for it (RFC 7636, RFC 9700 section 2.1.1; threats
-//! B 24-26).
+//! PKCE (RFC 7636, RFC 9700 section 2.1.1; threats B 24-26).
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
@@ -13,8 +12,8 @@ fn s256(verifier: &str) -> String {
     URL_SAFE_NO_PAD.encode(digest(&SHA256, verifier.as_bytes()))
 }
 
-/// What `/auth` says to these parameters; an empty error means that it goes on.
-async fn asked(server: &Server, app: &RelyingParty, more: &str, less: &[&str]) -> String {
+/// The error of `/auth` for these parameters; empty if the request is accepted.
+async fn auth_error_for(server: &Server, app: &RelyingParty, more: &str, less: &[&str]) -> String {
     let left_out: Vec<_> = less.iter().map(|name| (*name, "")).collect();
     let url = app.auth_request_with("openid", &left_out).url;
     let page = server.browser().get(format!("{url}{more}")).await;
@@ -27,7 +26,7 @@ async fn asked(server: &Server, app: &RelyingParty, more: &str, less: &[&str]) -
     error.map(|(_, value)| value.into_owned()).unwrap()
 }
 
-/// A whole login with these PKCE parameters, redeemed with this verifier.
+/// A login with these PKCE parameters, exchanged with this verifier.
 async fn exchanged(
     server: &Server,
     app: &RelyingParty,
@@ -52,13 +51,13 @@ async fn exchanged(
 const GOOD: (u16, &str) = (200, "");
 const REFUSED: (u16, &str) = (400, "invalid_grant");
 
-fn plainly((status, error): &(u16, String)) -> (u16, &str) {
+fn as_str((status, error): &(u16, String)) -> (u16, &str) {
     (*status, error)
 }
 
 /// B 24; CVE-2023-48228.
 #[tokio::test]
-async fn a_code_with_a_challenge_needs_its_verifier() {
+async fn a_code_with_a_challenge_requires_its_verifier() {
     let server = World::new().with(SKIP).start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     let others = app.auth_request("openid").verifier;
@@ -97,9 +96,9 @@ async fn a_code_with_a_challenge_needs_its_verifier() {
     assert_eq!(app.redeems(&request, &auth_response).await.status, 200);
 }
 
-/// B 24: lengths at the edges of RFC 7636 section 4.1, and its whole alphabet.
+/// B 24: the lengths and the alphabet of RFC 7636 section 4.1.
 #[tokio::test]
-async fn verifiers_of_43_to_128_characters_are_verifiers() {
+async fn verifiers_of_43_to_128_characters_are_accepted() {
     let server = World::new().with(SKIP).start().await;
     let app = server.relying_party("example-app");
     let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
@@ -115,52 +114,60 @@ async fn verifiers_of_43_to_128_characters_are_verifiers() {
         let challenge = s256(&verifier);
         let challenge = [("code_challenge", challenge.as_str()), ("code_challenge_method", "S256")];
         let end = exchanged(&server, &app, &challenge, Some(&verifier)).await;
-        assert_eq!(plainly(&end), expected, "{verifier}");
+        assert_eq!(as_str(&end), expected, "{verifier}");
     }
 }
 
-/// B 25; CVE-2024-23647: Mallory strips the challenge from Alice's request; the application, which
-/// sent one, brings its verifier and must learn that something is wrong.
+/// B 25; CVE-2024-23647: Mallory removes the challenge from Alice's request; the client sends its verifier,
+/// and the exchange must fail.
 #[tokio::test]
-async fn a_stripped_challenge_is_noticed() {
+async fn a_verifier_without_a_challenge_is_refused() {
     let server = World::new().with(SKIP).start().await;
     let app = server.relying_party("example-app");
     let verifier = app.auth_request("openid").verifier;
     let end = exchanged(&server, &app, &[], Some(&verifier)).await;
-    assert_eq!(plainly(&end), REFUSED);
-    // An application with a secret may do without, if it does so both times.
+    assert_eq!(as_str(&end), REFUSED);
+    // A confidential client may omit PKCE in both requests.
     let end = exchanged(&server, &app, &[], None).await;
-    assert_eq!(plainly(&end), GOOD);
+    assert_eq!(as_str(&end), GOOD);
 }
 
-/// B 26: methods that are none, and a challenge that is none.
+/// B 26: unsupported methods and malformed challenges.
 #[tokio::test]
-async fn only_s256_is_a_method_unless_configured() {
+async fn only_s256_is_supported_by_default() {
     let server = World::new().start().await;
     let app = server.relying_party("example-app");
     let both = ["code_challenge", "code_challenge_method"];
     let challenge = s256("the verifier does not matter here at all, it never comes");
     let more = format!("&code_challenge={challenge}");
-    assert_eq!(asked(&server, &app, &more, &both).await, "invalid_request", "plain is the default");
+    assert_eq!(
+        auth_error_for(&server, &app, &more, &both).await,
+        "invalid_request",
+        "plain is the default"
+    );
     for method in ["plain", "", "S512", "s256", "S256%20", "PLAIN", "none"] {
         let more = format!("{more}&code_challenge_method={method}");
-        assert_eq!(asked(&server, &app, &more, &both).await, "invalid_request", "{method}");
+        assert_eq!(
+            auth_error_for(&server, &app, &more, &both).await,
+            "invalid_request",
+            "{method}"
+        );
     }
     let wrapped = STANDARD.encode(digest(&SHA256, b"padded, and with another alphabet"));
     for odd in ["x", &"a".repeat(42), &"a".repeat(44), &"a".repeat(129), &wrapped, "%00", ""] {
         let more =
             format!("&code_challenge={}&code_challenge_method=S256", odd.replace('+', "%2B"));
-        assert_eq!(asked(&server, &app, &more, &both).await, "invalid_request", "{odd}");
+        assert_eq!(auth_error_for(&server, &app, &more, &both).await, "invalid_request", "{odd}");
     }
-    let good = format!("&code_challenge={challenge}&code_challenge_method=S256");
-    assert_eq!(asked(&server, &app, &good, &both).await, "");
+    let valid = format!("&code_challenge={challenge}&code_challenge_method=S256");
+    assert_eq!(auth_error_for(&server, &app, &valid, &both).await, "");
     let discovery = app.gets("/.well-known/openid-configuration").await.json;
     assert_eq!(discovery["code_challenge_methods_supported"], serde_json::json!(["S256"]));
 }
 
-/// B 26: `plain`, and nothing as its other name, only where an administrator has said so.
+/// B 26: `plain`, and an omitted method as its synonym, only if configured.
 #[tokio::test]
-async fn plain_is_good_where_it_is_configured_and_is_not_s256() {
+async fn plain_is_accepted_only_where_configured() {
     let yaml = "oauth2:\n  skipApprovalScreen: true\n  pkce:\n    codeChallengeMethodsSupported: [S256, plain]";
     let server = World::new().with(yaml).start().await;
     let app = server.relying_party("example-app");
@@ -171,37 +178,37 @@ async fn plain_is_good_where_it_is_configured_and_is_not_s256() {
         (vec![value, plain], verifier.as_str(), GOOD),
         (vec![value], &verifier, GOOD),
         (vec![value, plain], &hashed, REFUSED),
-        // A method is not guessed from what fits.
+        // The method is not guessed.
         (vec![("code_challenge", hashed.as_str()), s256], &hashed, REFUSED),
         (vec![("code_challenge", &hashed), plain], &verifier, REFUSED),
         (vec![("code_challenge", &hashed), s256], &verifier, GOOD),
     ] {
         let end = exchanged(&server, &app, &challenge, Some(brought)).await;
-        assert_eq!(plainly(&end), expected, "{challenge:?}");
+        assert_eq!(as_str(&end), expected, "{challenge:?}");
     }
 }
 
-/// B 26; RFC 9700 section 2.1.1: a program on Alice's laptop cannot keep a secret.
+/// B 26; RFC 9700 section 2.1.1.
 #[tokio::test]
 async fn a_public_client_must_use_pkce() {
     let both = ["code_challenge", "code_challenge_method"];
     let world = || World::new().client(Client::public("cli"));
     let server = world().start().await;
     let (cli, app) = (server.relying_party("cli"), server.relying_party("example-app"));
-    assert_eq!(asked(&server, &cli, "", &both).await, "invalid_request");
-    assert_eq!(asked(&server, &cli, "&code_challenge=", &both).await, "invalid_request");
-    assert_eq!(asked(&server, &cli, "", &[]).await, "");
-    assert_eq!(asked(&server, &app, "", &both).await, "");
+    assert_eq!(auth_error_for(&server, &cli, "", &both).await, "invalid_request");
+    assert_eq!(auth_error_for(&server, &cli, "&code_challenge=", &both).await, "invalid_request");
+    assert_eq!(auth_error_for(&server, &cli, "", &[]).await, "");
+    assert_eq!(auth_error_for(&server, &app, "", &both).await, "");
 
     let relaxed = "oauth2:\n  pkce:\n    requireForPublicClients: false";
     let server = world().with(relaxed).start().await;
-    assert_eq!(asked(&server, &server.relying_party("cli"), "", &both).await, "");
+    assert_eq!(auth_error_for(&server, &server.relying_party("cli"), "", &both).await, "");
 
     let strict = "oauth2:\n  pkce:\n    enforce: true";
     let server = world().with(strict).start().await;
     for id in ["cli", "example-app"] {
         let app = server.relying_party(id);
-        assert_eq!(asked(&server, &app, "", &both).await, "invalid_request", "{id}");
-        assert_eq!(asked(&server, &app, "", &[]).await, "", "{id}");
+        assert_eq!(auth_error_for(&server, &app, "", &both).await, "invalid_request", "{id}");
+        assert_eq!(auth_error_for(&server, &app, "", &[]).await, "", "{id}");
     }
 }

@@ -1,5 +1,5 @@
-//! Refresh tokens (threats D 54-56, design.md 3): each is used once, a lost answer is forgiven for half
-//! a minute, and whatever comes later ends what it was given for.
+//! Refresh tokens (threats D 54-56): rotation, a reuse interval of half a minute for lost responses, and
+//! reuse detection after it.
 
 use std::time::Duration;
 
@@ -10,8 +10,12 @@ use crate::world::{
 const SKIP: &str = "oauth2:\n  skipApprovalScreen: true";
 const OFFLINE: &str = "openid email offline_access";
 
-/// The refresh token of a new login for these scopes, and the access token beside it.
-async fn given(browser: &mut Browser, app: &RelyingParty, scopes: &str) -> (String, String) {
+/// Refresh and access token of a new login for these scopes.
+async fn tokens_of_new_login(
+    browser: &mut Browser,
+    app: &RelyingParty,
+    scopes: &str,
+) -> (String, String) {
     let request = app.auth_request(scopes);
     let auth_response = browser.logs_in(&request, ALICE, ALICE_PASSWORD).await;
     let response = app.redeems(&request, &auth_response).await;
@@ -26,76 +30,76 @@ async fn assert_over(app: &RelyingParty, token: &str) {
 
 /// D 54; RFC 9700 section 4.14.2.
 #[tokio::test]
-async fn a_stolen_refresh_token_ends_what_it_was_given_for_and_nothing_else() {
+async fn reuse_of_a_refresh_token_ends_its_grant_and_no_other() {
     if Need::Clock.is_missing() {
         return;
     }
     let mut server = World::with_clock().with(SKIP).start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let (first, _) = given(&mut alice, &app, OFFLINE).await;
-    let (other_terminal, _) = given(&mut alice, &app, OFFLINE).await;
+    let (first, _) = tokens_of_new_login(&mut alice, &app, OFFLINE).await;
+    let (other_terminal, _) = tokens_of_new_login(&mut alice, &app, OFFLINE).await;
     let second = app.refreshes(&first).await;
     assert_eq!(app.userinfo(second.access_token()).await.status, 200);
 
     server.advance(Duration::from_secs(31));
     assert_over(&app, &first).await;
     assert_over(&app, second.refresh_token()).await;
-    assert_eq!(app.userinfo(second.access_token()).await.status, 401, "at once, not at its end");
+    assert_eq!(
+        app.userinfo(second.access_token()).await.status,
+        401,
+        "immediately, before its expiry"
+    );
     assert_eq!(app.refreshes(&other_terminal).await.status, 200);
     alice.opens(app.auth_request_with("openid", &[("prompt", "none")]).url).await;
     alice.auth_response();
     server.stop().await;
-    assert!(
-        server.log().contains("refresh_reused"),
-        "the administrator is told:\n{}",
-        server.log()
-    );
+    assert!(server.log().contains("refresh_reused"), "the event is logged:\n{}", server.log());
 }
 
-/// D 54: the laptop's lid was closed before the answer came.
+/// D 54.
 #[tokio::test]
-async fn a_lost_answer_is_given_again() {
+async fn a_retry_after_a_lost_response_gets_the_same_successor() {
     let server = World::new().with(SKIP).start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let (first, _) = given(&mut alice, &app, OFFLINE).await;
+    let (first, _) = tokens_of_new_login(&mut alice, &app, OFFLINE).await;
     let lost = app.refreshes(&first).await;
     let again = app.refreshes(&first).await;
     assert_eq!(again.status, 200, "{}", again.page.body);
     assert_eq!(again.refresh_token(), lost.refresh_token(), "one successor, not two");
     assert_ne!(again.refresh_token(), first);
-    assert_ne!(again.access_token(), lost.access_token(), "fresh tokens, not kept ones");
+    assert_ne!(again.access_token(), lost.access_token(), "new access tokens, not stored ones");
     assert_eq!(claims(again.id_token())["sub"], claims(lost.id_token())["sub"]);
 
     let third = app.refreshes(again.refresh_token()).await;
     assert_eq!(third.status, 200, "{}", third.page.body);
-    // Nobody who follows the chain brings one that is two steps old, however soon.
+    // A token two generations old is always reuse.
     assert_over(&app, &first).await;
     assert_over(&app, third.refresh_token()).await;
 }
 
 #[tokio::test]
-async fn where_nothing_is_forgiven_the_second_use_is_the_last() {
+async fn without_a_reuse_interval_the_second_use_ends_the_grant() {
     let world = World::new().with(SKIP);
     let world = world.with("expiry:\n  refreshTokens:\n    reuseInterval: 0s");
     let server = world.start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let (first, _) = given(&mut alice, &app, OFFLINE).await;
+    let (first, _) = tokens_of_new_login(&mut alice, &app, OFFLINE).await;
     let second = app.refreshes(&first).await;
     assert_eq!(second.status, 200, "{}", second.page.body);
     assert_over(&app, &first).await;
     assert_over(&app, second.refresh_token()).await;
 }
 
-/// D 55; CVE-2026-1035 (Keycloak): two refreshes at once made two families.
+/// D 55; CVE-2026-1035 (Keycloak): two concurrent refreshes created two token families.
 #[tokio::test]
-async fn twenty_refreshes_at_once_have_one_successor() {
+async fn twenty_concurrent_refreshes_have_one_successor() {
     if Need::Postgres.is_missing() {
         return;
     }
     let one = World::with_postgres().with(SKIP).start().await;
     let other = one.replica().await;
     let (mut alice, app) = (one.browser(), one.relying_party("example-app"));
-    let (first, _) = given(&mut alice, &app, OFFLINE).await;
+    let (first, _) = tokens_of_new_login(&mut alice, &app, OFFLINE).await;
 
     let mut asking = tokio::task::JoinSet::new();
     for n in 0..20 {
@@ -114,20 +118,20 @@ async fn twenty_refreshes_at_once_have_one_successor() {
     assert_eq!(app.refreshes(successor).await.status, 200);
 }
 
-/// D 56; CVE-2026-9802 (Keycloak): the memory of used tokens was a cache.
+/// D 56; CVE-2026-9802 (Keycloak): used tokens were remembered in a cache.
 #[tokio::test]
-async fn a_restart_forgets_neither_a_used_token_nor_a_lost_answer() {
+async fn rotation_and_retry_survive_a_restart() {
     if Need::Clock.is_missing() {
         return;
     }
     let mut server = World::with_clock().with(SKIP).start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let (first, _) = given(&mut alice, &app, OFFLINE).await;
-    let (other, _) = given(&mut alice, &app, OFFLINE).await;
+    let (first, _) = tokens_of_new_login(&mut alice, &app, OFFLINE).await;
+    let (other, _) = tokens_of_new_login(&mut alice, &app, OFFLINE).await;
     let successor = app.refreshes(&first).await.refresh_token().to_owned();
     let other_successor = app.refreshes(&other).await.refresh_token().to_owned();
     server.restart().await;
-    // However long that took, by this clock the half minute may be over; ask the one that is sure.
+    // The restart may have taken longer than the reuse interval, so only a definite case is checked.
     assert_eq!(app.refreshes(&successor).await.status, 200);
     server.advance(Duration::from_secs(31));
     server.kill();
@@ -138,10 +142,10 @@ async fn a_restart_forgets_neither_a_used_token_nor_a_lost_answer() {
 
 /// D 54 and RFC 6749 section 6: "bound to the client to which it was issued".
 #[tokio::test]
-async fn a_refresh_token_is_of_use_to_its_own_client_only() {
+async fn a_refresh_token_of_another_client_is_refused() {
     let server = World::new().with(SKIP).client(Client::new("wiki")).start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let (token, _) = given(&mut alice, &app, OFFLINE).await;
+    let (token, _) = tokens_of_new_login(&mut alice, &app, OFFLINE).await;
     assert_over(&server.relying_party("wiki"), &token).await;
     let flipped = if token.ends_with('A') { "B" } else { "A" };
     for odd in [
@@ -157,15 +161,15 @@ async fn a_refresh_token_is_of_use_to_its_own_client_only() {
         assert_over(&app, &odd).await;
     }
     let refreshed = app.refreshes(&token).await;
-    assert_eq!(refreshed.status, 200, "none of these was a use: {}", refreshed.page.body);
+    assert_eq!(refreshed.status, 200, "the attempts did not use it: {}", refreshed.page.body);
 }
 
 /// C 50; RFC 6749 section 6.
 #[tokio::test]
-async fn a_refresh_may_ask_for_less_and_never_for_more() {
+async fn a_refresh_may_narrow_the_scope_and_never_widen_it() {
     let server = World::new().with(SKIP).start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let (token, _) = given(&mut alice, &app, OFFLINE).await;
+    let (token, _) = tokens_of_new_login(&mut alice, &app, OFFLINE).await;
     let ask = async |token: &str, scope: &str| {
         let fields = [("grant_type", "refresh_token"), ("refresh_token", token), ("scope", scope)];
         app.exchange(&fields).await
@@ -175,20 +179,20 @@ async fn a_refresh_may_ask_for_less_and_never_for_more() {
         assert_eq!((refused.status, refused.error()), (400, "invalid_scope"), "{more}");
     }
     let less = ask(&token, "openid").await;
-    assert_eq!(less.status, 200, "a refusal uses nothing up: {}", less.page.body);
+    assert_eq!(less.status, 200, "a refused request does not use the token: {}", less.page.body);
     assert_eq!(less.json["scope"], "openid");
     assert!(claims(less.id_token()).get("email").is_none());
-    let told = app.userinfo(less.access_token()).await.json;
-    assert!(told.get("email").is_none(), "{told}");
+    let userinfo = app.userinfo(less.access_token()).await.json;
+    assert!(userinfo.get("email").is_none(), "{userinfo}");
 
-    // Narrowed for once, not for ever.
+    // The narrowed scope applies to this response only.
     let whole = app.refreshes(less.refresh_token()).await;
     assert_eq!(claims(whole.id_token())["email"], ALICE);
 }
 
 /// `disableRotation`: for programs that keep their first token.
 #[tokio::test]
-async fn where_rotation_is_off_the_token_stays_the_same() {
+async fn with_rotation_disabled_the_refresh_token_stays_the_same() {
     if Need::Clock.is_missing() {
         return;
     }
@@ -196,7 +200,7 @@ async fn where_rotation_is_off_the_token_stays_the_same() {
     let world = world.with("expiry:\n  refreshTokens:\n    disableRotation: true");
     let server = world.start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let (token, _) = given(&mut alice, &app, OFFLINE).await;
+    let (token, _) = tokens_of_new_login(&mut alice, &app, OFFLINE).await;
     for _ in 0..3 {
         let response = app.refreshes(&token).await;
         assert_eq!(response.status, 200, "{}", response.page.body);
@@ -205,21 +209,21 @@ async fn where_rotation_is_off_the_token_stays_the_same() {
     }
 }
 
-/// Two laptops, one person: design.md 3, "a second laptop never logs out the first".
+/// Grants are independent of each other.
 #[tokio::test]
-async fn two_laptops_do_not_disturb_each_other() {
+async fn two_sessions_of_one_person_are_independent() {
     let server = World::new().with(SKIP).start().await;
     let app = server.relying_party("example-app");
-    let (mut home, mut work, mut bob) = (server.browser(), server.browser(), server.browser());
-    let (at_home, _) = given(&mut home, &app, OFFLINE).await;
-    let (at_work, _) = given(&mut work, &app, OFFLINE).await;
+    let (mut one, mut other, mut bob) = (server.browser(), server.browser(), server.browser());
+    let (of_one, _) = tokens_of_new_login(&mut one, &app, OFFLINE).await;
+    let (at_work, _) = tokens_of_new_login(&mut other, &app, OFFLINE).await;
     let request = app.auth_request(OFFLINE);
     let auth_response = bob.logs_in(&request, BOB, BOB_PASSWORD).await;
     let bobs = app.redeems(&request, &auth_response).await;
-    for token in [&at_home, &at_work, bobs.refresh_token()] {
+    for token in [&of_one, &at_work, bobs.refresh_token()] {
         assert_eq!(app.refreshes(token).await.status, 200);
     }
-    for browser in [&mut home, &mut work, &mut bob] {
+    for browser in [&mut one, &mut other, &mut bob] {
         browser.opens(app.auth_request_with("openid", &[("prompt", "none")]).url).await;
         browser.auth_response();
     }

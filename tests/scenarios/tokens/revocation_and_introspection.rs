@@ -1,8 +1,8 @@
-//! Applications give back what they were given (RFC 7009) and ask what a token is worth (RFC 7662).
+//! Token revocation (RFC 7009) and introspection (RFC 7662).
 
 use crate::world::{ALICE, ALICE_PASSWORD, Client, RelyingParty, Server, World};
 
-/// Alice's tokens for an application, with a refresh token.
+/// Access and refresh token of a login by Alice.
 async fn tokens(server: &Server, app: &RelyingParty) -> (String, String) {
     let request = app.auth_request("openid email offline_access");
     let auth_response = server.browser().logs_in(&request, ALICE, ALICE_PASSWORD).await;
@@ -11,21 +11,21 @@ async fn tokens(server: &Server, app: &RelyingParty) -> (String, String) {
 }
 
 #[tokio::test]
-async fn a_revoked_refresh_token_ends_its_whole_grant_and_no_other() {
+async fn revoking_a_refresh_token_ends_its_grant_and_no_other() {
     let server = World::new().start().await;
     let app = server.relying_party("example-app");
-    let (laptop_access, laptop) = tokens(&server, &app).await;
+    let (access, refresh) = tokens(&server, &app).await;
     let (_, phone) = tokens(&server, &app).await;
 
-    let revoked = app.posts("/revoke", &[("token", &laptop)]).await;
+    let revoked = app.posts("/revoke", &[("token", &refresh)]).await;
     assert_eq!((revoked.status, revoked.page.body.as_str()), (200, ""));
-    assert_eq!(app.refreshes(&laptop).await.error(), "invalid_grant");
-    assert_eq!(app.userinfo(&laptop_access).await.status, 401);
+    assert_eq!(app.refreshes(&refresh).await.error(), "invalid_grant");
+    assert_eq!(app.userinfo(&access).await.status, 401);
     assert_eq!(app.refreshes(&phone).await.status, 200);
 }
 
 #[tokio::test]
-async fn a_revoked_access_token_ends_its_grant_too() {
+async fn revoking_an_access_token_ends_its_grant() {
     let server = World::new().start().await;
     let app = server.relying_party("example-app");
     let (access, refresh) = tokens(&server, &app).await;
@@ -36,7 +36,7 @@ async fn a_revoked_access_token_ends_its_grant_too() {
 
 /// Threat 53.
 #[tokio::test]
-async fn another_application_cannot_revoke_what_is_not_its_own() {
+async fn a_client_cannot_revoke_the_tokens_of_another() {
     let server = World::new().client(Client::new("other-app")).start().await;
     let (app, other) = (server.relying_party("example-app"), server.relying_party("other-app"));
     let (_, refresh) = tokens(&server, &app).await;
@@ -46,7 +46,7 @@ async fn another_application_cannot_revoke_what_is_not_its_own() {
 
 /// Threat 53.
 #[tokio::test]
-async fn a_stranger_can_neither_revoke_nor_ask() {
+async fn revocation_and_introspection_require_client_authentication() {
     let server = World::new().client(Client::public("kubernetes")).start().await;
     let app = server.relying_party("example-app");
     let (_, refresh) = tokens(&server, &app).await;
@@ -63,7 +63,7 @@ async fn a_stranger_can_neither_revoke_nor_ask() {
 }
 
 #[tokio::test]
-async fn what_was_never_a_token_is_revoked_without_a_word() {
+async fn revoking_an_unknown_token_succeeds() {
     let server = World::new().start().await;
     let app = server.relying_party("example-app");
     assert_eq!(app.posts("/revoke", &[("token", "nonsense")]).await.status, 200);
@@ -71,33 +71,33 @@ async fn what_was_never_a_token_is_revoked_without_a_word() {
 }
 
 #[tokio::test]
-async fn an_application_asks_about_its_own_tokens() {
+async fn a_client_can_introspect_its_own_tokens() {
     let server = World::new().start().await;
     let app = server.relying_party("example-app");
     let (access, refresh) = tokens(&server, &app).await;
 
-    let told = app.posts("/token/introspect", &[("token", &access)]).await;
-    assert_eq!(told.page.header("cache-control"), Some("no-store"));
-    assert_eq!(told.json["active"], true, "{}", told.page.body);
-    assert_eq!(told.json["client_id"], "example-app");
-    assert_eq!(told.json["scope"], "openid email offline_access");
-    assert_eq!(told.json["token_use"], "access_token");
-    assert_eq!(told.json["iss"], server.issuer());
-    let told = app.posts("/token/introspect", &[("token", &refresh)]).await;
+    let response = app.posts("/token/introspect", &[("token", &access)]).await;
+    assert_eq!(response.page.header("cache-control"), Some("no-store"));
+    assert_eq!(response.json["active"], true, "{}", response.page.body);
+    assert_eq!(response.json["client_id"], "example-app");
+    assert_eq!(response.json["scope"], "openid email offline_access");
+    assert_eq!(response.json["token_use"], "access_token");
+    assert_eq!(response.json["iss"], server.issuer());
+    let response = app.posts("/token/introspect", &[("token", &refresh)]).await;
     assert_eq!(
-        (&told.json["active"], &told.json["token_use"]),
+        (&response.json["active"], &response.json["token_use"]),
         (&true.into(), &"refresh_token".into())
     );
 
-    // The generation before the current one is not active, although a retry would be answered.
+    // The previous generation is not active, although a retry with it would succeed.
     app.refreshes(&refresh).await;
-    let told = app.posts("/token/introspect", &[("token", &refresh)]).await;
-    assert_eq!(told.json, serde_json::json!({ "active": false }));
+    let response = app.posts("/token/introspect", &[("token", &refresh)]).await;
+    assert_eq!(response.json, serde_json::json!({ "active": false }));
 }
 
-/// Threat 53: only whom a token was issued to, or whom it names, hears of it.
+/// Threat 53: only the token's client and its audiences learn about it.
 #[tokio::test]
-async fn an_application_hears_nothing_of_anothers_tokens_unless_they_name_it() {
+async fn a_token_is_inactive_for_clients_it_was_not_issued_to_or_for() {
     let peer = Client::new("cluster").with("trustedPeers: [example-app]");
     let server = World::new().client(peer).client(Client::new("other-app")).start().await;
     let app = server.relying_party("example-app");

@@ -1,5 +1,4 @@
-//! What is told of Alice, and to whom: scopes, claims and audiences (OpenID Connect Core 5.4; dex.md
-//! 4.1; RFC 6749 section 3.3).
+//! Scopes, claims and audiences (OpenID Connect Core 5.4; RFC 6749 section 3.3).
 
 use std::time::Duration;
 
@@ -20,7 +19,7 @@ struct Told {
     has_refresh_token: bool,
 }
 
-async fn told(alice: &mut Browser, app: &RelyingParty, scope: &str) -> Told {
+async fn received(alice: &mut Browser, app: &RelyingParty, scope: &str) -> Told {
     let request = app.auth_request(scope);
     let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
     let response = app.redeems(&request, &auth_response).await;
@@ -43,10 +42,10 @@ async fn refused(alice: &mut Browser, app: &RelyingParty, scope: &str) {
     assert!(location.query().unwrap().contains("error=invalid_scope"), "{scope}: {location}");
 }
 
-/// The certification profile Basic OP: `email`, `profile` and all of them; Dex's `groups`,
-/// `federated:id` and `offline_access`.
+/// The certification profile Basic OP: `email`, `profile` and all; Dex's `groups`, `federated:id` and
+/// `offline_access`.
 #[tokio::test]
-async fn each_scope_opens_its_own_claims_and_no_others() {
+async fn each_scope_adds_its_own_claims_and_no_others() {
     let server = World::new().with(SKIP).start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     let personal =
@@ -66,13 +65,13 @@ async fn each_scope_opens_its_own_claims_and_no_others() {
                 "preferred_username": null, "groups": ["admins", "developers"]}),
         ),
     ] {
-        let told = told(&mut alice, &app, scope).await;
-        assert_eq!(told.scope, scope);
-        assert!(!told.has_refresh_token);
-        for source in [&told.id, &told.access, &told.userinfo] {
-            assert_eq!(source["sub"], told.id["sub"]);
+        let received = received(&mut alice, &app, scope).await;
+        assert_eq!(received.scope, scope);
+        assert!(!received.has_refresh_token);
+        for source in [&received.id, &received.access, &received.userinfo] {
+            assert_eq!(source["sub"], received.id["sub"]);
             for claim in personal {
-                // An optional one of somebody who has none may be left out.
+                // An optional claim without a value may be left out.
                 let optional = expected.get(claim) == Some(&Value::Null);
                 match source.get(claim) {
                     Some(value) if !optional => {
@@ -83,15 +82,15 @@ async fn each_scope_opens_its_own_claims_and_no_others() {
                 }
             }
         }
-        assert!(told.id["sid"].is_string() && told.id["at_hash"].is_string());
-        assert!(told.id["exp"].as_u64() > told.id["iat"].as_u64());
+        assert!(received.id["sid"].is_string() && received.id["at_hash"].is_string());
+        assert!(received.id["exp"].as_u64() > received.id["iat"].as_u64());
     }
-    assert!(told(&mut alice, &app, "openid offline_access").await.has_refresh_token);
+    assert!(received(&mut alice, &app, "openid offline_access").await.has_refresh_token);
 }
 
-/// Somebody without groups has no such claim, as with Dex.
+/// As in Dex.
 #[tokio::test]
-async fn an_empty_list_is_left_out() {
+async fn an_empty_groups_claim_is_left_out() {
     let server = World::new().with(SKIP).start().await;
     let (mut bob, app) = (server.browser(), server.relying_party("example-app"));
     let request = app.auth_request("openid groups");
@@ -100,20 +99,24 @@ async fn an_empty_list_is_left_out() {
     assert!(claims(response.id_token()).get("groups").is_none());
 }
 
-/// design.md 7: what nobody knows is left out, and the answer says what was granted (RFC 6749 3.3).
+/// Unknown scopes are ignored; the response names the granted ones (RFC 6749 section 3.3).
 #[tokio::test]
-async fn an_unknown_scope_is_dropped_and_the_answer_says_so() {
+async fn unknown_scopes_are_dropped_and_the_granted_ones_returned() {
     let server = World::new().with(SKIP).start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let asked = "address openid phone EMAIL email  openid\tcustom:thing audience:server:client_id:";
-    let told = told(&mut alice, &app, asked).await;
-    assert_eq!(told.scope, "openid email");
-    assert_eq!(told.access["scope"], "openid email");
-    assert_eq!((&told.id["aud"], &told.id["email"]), (&"example-app".into(), &ALICE.into()));
+    let requested =
+        "address openid phone EMAIL email  openid\tcustom:thing audience:server:client_id:";
+    let received = received(&mut alice, &app, requested).await;
+    assert_eq!(received.scope, "openid email");
+    assert_eq!(received.access["scope"], "openid email");
+    assert_eq!(
+        (&received.id["aud"], &received.id["email"]),
+        (&"example-app".into(), &ALICE.into())
+    );
 }
 
 #[tokio::test]
-async fn an_unknown_scope_is_an_error_where_that_is_configured() {
+async fn unknown_scopes_are_an_error_where_configured() {
     let strict = "oauth2:\n  skipApprovalScreen: true\n  strictScopes: true";
     let server = World::new().with(strict).start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
@@ -123,12 +126,12 @@ async fn an_unknown_scope_is_an_error_where_that_is_configured() {
         refused(&mut alice, &app, scope).await;
     }
     let all = "openid email profile groups offline_access federated:id";
-    assert_eq!(told(&mut alice, &app, all).await.scope, all);
+    assert_eq!(received(&mut alice, &app, all).await.scope, all);
 }
 
-/// Dex's rule, and OpenID Connect's: without `openid` it is not a login.
+/// As in Dex and OpenID Connect.
 #[tokio::test]
-async fn without_openid_nothing_is_given() {
+async fn a_request_without_openid_is_refused() {
     let server = World::new().with(SKIP).start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     alice.logs_in(&app.auth_request("openid"), ALICE, ALICE_PASSWORD).await;
@@ -138,9 +141,9 @@ async fn without_openid_nothing_is_given() {
     refused(&mut alice, &app, "").await;
 }
 
-/// dex.md 4.1: peers in the order asked, then the one who asked; `azp` only if there are several.
+/// Peers in the order of the request, then the requesting client; `azp` only with several audiences.
 #[tokio::test]
-async fn a_token_for_others_names_them_in_order_and_who_asked() {
+async fn a_token_for_peers_lists_them_and_the_requesting_client_as_audience() {
     let trusting = |id| Client::new(id).with("trustedPeers: [example-app]");
     let server = World::new()
         .client(trusting("kubernetes"))
@@ -169,52 +172,52 @@ async fn a_token_for_others_names_them_in_order_and_who_asked() {
             Some("example-app"),
         ),
     ] {
-        let told = told(&mut alice, &app, &to(&peers)).await;
-        assert_eq!(told.id["aud"], aud, "{peers:?}");
-        assert_eq!(told.id.get("azp").and_then(Value::as_str), azp, "{peers:?}");
-        assert_eq!(told.access["aud"], aud, "{peers:?}");
-        assert_eq!(told.access["client_id"], "example-app");
+        let received = received(&mut alice, &app, &to(&peers)).await;
+        assert_eq!(received.id["aud"], aud, "{peers:?}");
+        assert_eq!(received.id.get("azp").and_then(Value::as_str), azp, "{peers:?}");
+        assert_eq!(received.access["aud"], aud, "{peers:?}");
+        assert_eq!(received.access["client_id"], "example-app");
     }
-    // Who does not trust it, who does not exist, and trust that is not handed on.
+    // A peer that does not trust the client, an unknown one, and trust that is not transitive.
     for peers in [vec!["bank"], vec!["nobody"], vec!["wiki", "bank"], vec!["KUBERNETES"]] {
         refused(&mut alice, &app, &to(&peers)).await;
     }
-    // Trust has a direction.
+    // Trust is not mutual.
     refused(&mut alice, &server.relying_party("wiki"), &to(&["example-app"])).await;
 }
 
-/// The address from which Dex's tools learn `sub`: base64url of the user's id and the connector.
+/// As in Dex: base64url of a message of user id and connector id.
 #[tokio::test]
-async fn a_subject_is_spelled_as_dex_spells_it() {
+async fn sub_is_encoded_as_in_dex() {
     let server = World::new().with(SKIP).start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let told = told(&mut alice, &app, "openid").await;
+    let received = received(&mut alice, &app, "openid").await;
     // Field 1, 11 bytes "id-of-alice"; field 2, 5 bytes "local".
-    assert_eq!(told.id["sub"], "CgtpZC1vZi1hbGljZRIFbG9jYWw");
+    assert_eq!(received.id["sub"], "CgtpZC1vZi1hbGljZRIFbG9jYWw");
 }
 
-/// OpenID Connect Core 3.1.3.6 and 3.3.2.11: the left half of a SHA-256, as the API of Dex has it.
+/// OpenID Connect Core 3.1.3.6 and 3.3.2.11: the left half of a SHA-256.
 #[tokio::test]
-async fn an_id_token_names_the_code_and_the_access_token_it_came_with() {
+async fn an_id_token_has_the_hashes_of_its_code_and_access_token() {
     let server = World::new().with(SKIP).start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     let request = app.auth_request("openid offline_access");
     let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
     let response = app.redeems(&request, &auth_response).await;
-    let told = claims(response.id_token());
+    let id_token = claims(response.id_token());
     let half =
         |text: &str| URL_SAFE_NO_PAD.encode(&digest(&SHA256, text.as_bytes()).as_ref()[..16]);
-    assert_eq!(told["at_hash"], half(response.access_token()));
-    assert_eq!(told["c_hash"], half(&auth_response.code));
+    assert_eq!(id_token["at_hash"], half(response.access_token()));
+    assert_eq!(id_token["c_hash"], half(&auth_response.code));
     let later = app.refreshes(response.refresh_token()).await;
-    let told = claims(later.id_token());
-    assert_eq!(told["at_hash"], half(later.access_token()));
-    assert!(told.get("c_hash").is_none());
+    let id_token = claims(later.id_token());
+    assert_eq!(id_token["at_hash"], half(later.access_token()));
+    assert!(id_token.get("c_hash").is_none());
 }
 
-/// OpenID Connect Core 12.2: the same person, login and audience; dex.md 4.1: the nonce as well.
+/// OpenID Connect Core 12.2, and the nonce as in Dex.
 #[tokio::test]
-async fn a_refreshed_id_token_speaks_of_the_same_login() {
+async fn a_refreshed_id_token_has_the_claims_of_the_same_login() {
     if Need::Clock.is_missing() {
         return;
     }
@@ -234,28 +237,28 @@ async fn a_refreshed_id_token_speaks_of_the_same_login() {
     assert_ne!(after["jti"], before["jti"]);
 }
 
-/// RFC 6750 section 2; the certification profile Basic OP: in the header or in a form, not in a query.
+/// RFC 6750 section 2; the certification profile Basic OP.
 #[tokio::test]
-async fn userinfo_takes_its_token_in_a_header_or_in_a_form() {
+async fn userinfo_accepts_the_token_in_header_or_form_but_not_in_the_query() {
     let server = World::new().with(SKIP).start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     let request = app.auth_request("openid email");
     let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
     let response = app.redeems(&request, &auth_response).await;
-    let told = app.userinfo(response.access_token()).await.json;
-    assert_eq!(told["email"], ALICE);
+    let userinfo = app.userinfo(response.access_token()).await.json;
+    assert_eq!(userinfo["email"], ALICE);
     let mut nobody = server.browser();
     let url = server.url("/userinfo");
     let token = [("access_token", response.access_token())];
     let page = nobody.post_form(&url, &token).await;
     assert_eq!((page.status, page.header("cache-control")), (200, Some("no-store")));
-    assert_eq!(serde_json::from_str::<Value>(&page.body).unwrap(), told);
+    assert_eq!(serde_json::from_str::<Value>(&page.body).unwrap(), userinfo);
     let in_query = reqwest::Url::parse_with_params(&url, token).unwrap();
     for refused in [nobody.get(in_query).await, nobody.get(&url).await] {
         assert_eq!(refused.status, 401, "{}", refused.body);
         assert!(refused.header("www-authenticate").unwrap().starts_with("Bearer"));
     }
-    // design.md 7: an ID token is for its application and opens nothing.
-    let told = app.userinfo(response.id_token()).await;
-    assert_eq!((told.status, told.json["error"].as_str()), (401, Some("invalid_token")));
+    // An ID token is refused as an access token.
+    let response = app.userinfo(response.id_token()).await;
+    assert_eq!((response.status, response.json["error"].as_str()), (401, Some("invalid_token")));
 }

@@ -1,5 +1,4 @@
-//! The keys of an issuer: which are published and which one signs, on one server and on several
-//! (threats 71, 72 and 75, design.md 4).
+//! Signing keys: publication, rotation and agreement between replicas (threats 71, 72 and 75).
 
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use crate::world::{
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// The names of the keys that are published, sorted.
+/// The `kid`s of the published keys, sorted.
 pub async fn published(app: &RelyingParty) -> Vec<String> {
     let response = app.gets("/keys").await;
     assert_eq!(response.status, 200, "{}", response.page.body);
@@ -27,21 +26,21 @@ pub async fn published(app: &RelyingParty) -> Vec<String> {
     names
 }
 
-/// The name of the key that signed a token.
+/// The `kid` of the key that signed a token.
 fn kid(token: &str) -> String {
     let header = URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
     let header: Value = serde_json::from_slice(&header).unwrap();
     header["kid"].as_str().unwrap().to_owned()
 }
 
-/// A token that Alice's browser and application get now.
+/// An ID token of a new login in this browser.
 pub async fn token(alice: &mut Browser, app: &RelyingParty) -> String {
     let request = app.auth_request("openid email");
     let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
     app.redeems(&request, &auth_response).await.id_token().to_owned()
 }
 
-/// Threat 71. The times are those of a key that signs for six hours and tokens that live ten minutes.
+/// Threat 71. With a rotation period of six hours and token lifetimes of ten minutes.
 #[tokio::test]
 async fn a_new_key_is_published_an_hour_before_it_signs_and_an_old_one_outlives_its_tokens() {
     if Need::Clock.is_missing() {
@@ -62,7 +61,7 @@ async fn a_new_key_is_published_an_hour_before_it_signs_and_an_old_one_outlives_
     let both = published(&app).await;
     assert_eq!((both.len(), both.contains(old)), (2, true), "5:00");
     assert_eq!(kid(&token(&mut alice, &app).await), *old, "5:00");
-    // Since the server started anew nobody tells it to change; it looks at its clock.
+    // After the restart the server decides by its clock.
     server.advance(HOUR - 2 * MINUTE);
     let last = token(&mut alice, &app).await;
     assert_eq!(kid(&last), *old, "5:58");
@@ -70,7 +69,8 @@ async fn a_new_key_is_published_an_hour_before_it_signs_and_an_old_one_outlives_
     let next = kid(&token(&mut alice, &app).await);
     assert!(next != *old && both.contains(&next), "6:01");
 
-    // The last token by the old key may be of 6:00 and dead at 6:10; ten minutes more are for clocks.
+    // The last token by the old key may be issued at 6:00 and expire at 6:10; ten more minutes allow for
+    // clock differences.
     server.advance(18 * MINUTE);
     server.restart().await;
     assert_eq!(published(&app).await, both, "6:19");
@@ -80,10 +80,9 @@ async fn a_new_key_is_published_an_hour_before_it_signs_and_an_old_one_outlives_
     assert_eq!(published(&app).await, [next], "6:22");
 }
 
-/// A key must be known to whoever looked `max-age` ago, and a token must not outlive its key because
-/// somebody shortened lifetimes since.
+/// A key stays valid for caches of `max-age`, and for tokens issued before the lifetimes were shortened.
 #[tokio::test]
-async fn a_key_is_kept_for_the_longest_lifetime_that_was_ever_configured() {
+async fn a_key_is_kept_for_the_longest_lifetime_ever_configured() {
     if Need::Clock.is_missing() {
         return;
     }
@@ -106,7 +105,7 @@ async fn a_key_is_kept_for_the_longest_lifetime_that_was_ever_configured() {
 }
 
 #[tokio::test]
-async fn keys_are_served_to_be_kept_for_five_minutes_and_asked_about_cheaply() {
+async fn keys_have_max_age_300_and_an_etag() {
     let server = World::new().start().await;
     let keys = reqwest::get(server.url("/keys")).await.unwrap();
     let header = |name: &str| keys.headers()[name].to_str().unwrap().to_owned();
@@ -120,9 +119,9 @@ async fn keys_are_served_to_be_kept_for_five_minutes_and_asked_about_cheaply() {
     assert_eq!(ask("\"another\"").await.unwrap().status(), 200);
 }
 
-/// Threat 71: a private member anywhere is the end of everything. 342 characters are 2048 bits.
+/// Threat 71. 342 characters are 2048 bits.
 #[tokio::test]
-async fn neither_keys_nor_discovery_hold_anything_private() {
+async fn keys_and_discovery_contain_nothing_private() {
     for algorithm in ["RS256", "ES256"] {
         let signer = format!("signer:\n  type: local\n  config:\n    algorithm: {algorithm}");
         let server = World::new().with(&signer).start().await;
@@ -149,13 +148,13 @@ async fn neither_keys_nor_discovery_hold_anything_private() {
     }
 }
 
-/// Threat 72. What one gives, every other one understands, from the first moment.
+/// Threat 72: every replica accepts the tokens of every other, from the start.
 #[tokio::test]
 async fn replicas_that_start_together_on_an_empty_database_agree_on_one_key() {
     if Need::Postgres.is_missing() {
         return;
     }
-    // With a period of an hour the next key is due at once: the second start races for that one.
+    // With a period of one hour the next key is due at once, so the second start races for it.
     let worlds = World::with_postgres().with("expiry:\n  idTokens: 10m\n  signingKeys: 1h");
     let (second, third) = (worlds.second_replica(), worlds.second_replica());
     let mut replicas: [Server; 3] =
@@ -194,9 +193,9 @@ async fn assert_all_alike(replicas: &[Server], keys: usize) {
     assert_eq!(signed_by.len(), 1, "one key signs: {signed_by:?}");
 }
 
-/// Threat 75: `iss` is what was configured, byte for byte, whatever a request calls this server.
+/// Threat 75: `iss` is the configured value, whatever the Host header.
 #[tokio::test]
-async fn the_issuer_is_the_configured_one_byte_for_byte_whatever_host_was_asked() {
+async fn the_issuer_is_the_configured_one_byte_for_byte_whatever_the_host_header() {
     let world = World::new();
     let issuer = format!("{}/tenants/a/", world.origin());
     let server = world.with(&format!("issuer: {issuer}")).start().await;
@@ -206,12 +205,12 @@ async fn the_issuer_is_the_configured_one_byte_for_byte_whatever_host_was_asked(
         let url = format!("{base}/.well-known/openid-configuration");
         let response = client.get(url).header("host", host).send().await.unwrap();
         let status = response.status();
-        let said = response.text().await.unwrap();
-        assert!(!said.contains("evil"), "{status}: {said}");
+        let text = response.text().await.unwrap();
+        assert!(!text.contains("evil"), "{status}: {text}");
         if status == 200 {
-            let said: Value = serde_json::from_str(&said).unwrap();
-            assert_eq!(said["issuer"], issuer, "with its slash");
-            assert_eq!(said["jwks_uri"], format!("{base}/keys"));
+            let json: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(json["issuer"], issuer, "with its trailing slash");
+            assert_eq!(json["jwks_uri"], format!("{base}/keys"));
         }
     }
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));

@@ -1,6 +1,6 @@
 //! Third-party client libraries. The crate `openidconnect` signs in and refreshes, and verifies signature,
-//! issuer, audience, nonce, times and `at_hash` itself. The npm package `openid-client` revokes (RFC 7009),
-//! introspects (RFC 7662), signs out and reads the administrator's API; `jose` verifies logout tokens.
+//! issuer, audience, nonce, times and `at_hash`. The npm package `openid-client` revokes (RFC 7009),
+//! introspects (RFC 7662), logs out and reads the administrator's API; `jose` verifies logout tokens.
 
 use serde_json::{Value, json};
 
@@ -21,34 +21,34 @@ async fn start() -> (Server, Browser, RelyingParty) {
     (server, alice, app)
 }
 
-/// The whole way of a login: its answer holds `tokens`, and the `claims` of the ID token it verified.
-async fn signs_on(
+/// A whole login; the response has `tokens` and the `claims` of the verified ID token.
+async fn logs_in_with(
     alice: &mut Browser,
     theirs: &mut OpenIdClient,
     app: &RelyingParty,
     scope: &str,
 ) -> Value {
     let order = json!({"op": "authorize", "redirect_uri": app.redirect_uri, "scope": scope});
-    let asked = theirs.executes(order);
-    alice.opens(asked["url"].as_str().unwrap()).await;
+    let request = theirs.executes(order);
+    alice.opens(request["url"].as_str().unwrap()).await;
     if alice.page().form_with("password").is_some() {
         alice.signs_in(ALICE, ALICE_PASSWORD).await;
     }
     theirs.executes(json!({"op": "comes back", "url": alice.auth_response().url.as_str()}))
 }
 
-/// RFC 7009: her refresh token, and with it whatever came of the same code.
+/// RFC 7009: a refresh token, and with it the whole grant.
 #[tokio::test]
-async fn upstreams_openid_client_gives_a_refresh_token_back() {
+async fn upstreams_openid_client_revokes_a_refresh_token() {
     if Need::Upstreams.is_missing() {
         return;
     }
     let (server, mut alice, app) = start().await;
     let mut theirs = OpenIdClient::acting_as(&app, &server);
     let scope = "openid email offline_access";
-    let first = signs_on(&mut alice, &mut theirs, &app, scope).await;
+    let first = logs_in_with(&mut alice, &mut theirs, &app, scope).await;
     assert_eq!(first["claims"]["email"], ALICE);
-    let other = signs_on(&mut alice, &mut theirs, &app, scope).await;
+    let other = logs_in_with(&mut alice, &mut theirs, &app, scope).await;
     let refresh = |of: &Value| json!({"op": "refresh", "token": of["tokens"]["refresh_token"]});
     let current = theirs.executes(refresh(&first));
 
@@ -60,61 +60,61 @@ async fn upstreams_openid_client_gives_a_refresh_token_back() {
     let access = current["tokens"]["access_token"].as_str().unwrap();
     assert_eq!(app.userinfo(access).await.status, 401);
     theirs.executes(refresh(&other));
-    // Section 2.2: a token that is gone, or never was, is no error.
+    // Section 2.2: an unknown token is no error.
     theirs.executes(json!({"op": "revoke", "token": token}));
     theirs.executes(json!({"op": "revoke", "token": "never-a-token"}));
 }
 
 /// RFC 7662.
 #[tokio::test]
-async fn upstreams_openid_client_asks_what_a_token_is_worth() {
+async fn upstreams_openid_client_introspects_tokens() {
     if Need::Upstreams.is_missing() {
         return;
     }
     let (server, mut alice, app) = start().await;
     let mut theirs = OpenIdClient::acting_as(&app, &server);
     let scope = "openid email offline_access";
-    let tokens = signs_on(&mut alice, &mut theirs, &app, scope).await;
+    let tokens = logs_in_with(&mut alice, &mut theirs, &app, scope).await;
     let (claims, tokens) = (&tokens["claims"], &tokens["tokens"]);
     for kind in ["access_token", "refresh_token"] {
-        let told = theirs.executes(json!({"op": "introspect", "token": tokens[kind]}));
-        let told = &told["told"];
-        assert_eq!(told["active"], true, "{kind}: {told}");
-        assert_eq!(told["sub"], claims["sub"], "{kind}: {told}");
-        assert_eq!(told["client_id"], "example-app", "{kind}: {told}");
+        let received = theirs.executes(json!({"op": "introspect", "token": tokens[kind]}));
+        let received = &received["told"];
+        assert_eq!(received["active"], true, "{kind}: {received}");
+        assert_eq!(received["sub"], claims["sub"], "{kind}: {received}");
+        assert_eq!(received["client_id"], "example-app", "{kind}: {received}");
     }
     theirs.executes(json!({"op": "revoke", "token": tokens["access_token"]}));
     for kind in ["access_token", "refresh_token"] {
-        let told = theirs.executes(json!({"op": "introspect", "token": tokens[kind]}));
-        assert_eq!(told["told"], json!({"active": false}), "{kind}");
+        let received = theirs.executes(json!({"op": "introspect", "token": tokens[kind]}));
+        assert_eq!(received["told"], json!({"active": false}), "{kind}");
     }
 }
 
 /// RP-Initiated Logout 1.0 sections 2 and 3.
 #[tokio::test]
-async fn upstreams_openid_client_signs_her_out_and_gets_her_back() {
+async fn upstreams_openid_client_logs_alice_out_and_gets_her_redirected_back() {
     if Need::Upstreams.is_missing() {
         return;
     }
     let (server, mut alice, app) = start().await;
     let mut theirs = OpenIdClient::acting_as(&app, &server);
-    let here = signs_on(&mut alice, &mut theirs, &app, "openid").await;
-    let asked = theirs.executes(json!({
+    let here = logs_in_with(&mut alice, &mut theirs, &app, "openid").await;
+    let requested = theirs.executes(json!({
         "op": "log out", "id_token": here["tokens"]["id_token"], "back": BACK, "state": "s 1",
     }));
-    let page = alice.opens(asked["url"].as_str().unwrap()).await;
+    let page = alice.opens(requested["url"].as_str().unwrap()).await;
     let place = page.location().unwrap_or_else(|| panic!("{}", page.text()));
     assert_eq!(place.as_str(), format!("{BACK}&state=s+1"));
-    let told =
+    let received =
         theirs.executes(json!({"op": "introspect", "token": here["tokens"]["access_token"]}));
-    assert_eq!(told["told"]["active"], false);
+    assert_eq!(received["told"]["active"], false);
     alice.opens(app.auth_request_with("openid", &[("prompt", "none")]).url).await;
     assert_eq!(alice.auth_error(), "login_required");
 }
 
-/// RFC 6749 section 4.4: a client of `admin.clients`, and no other.
+/// RFC 6749 section 4.4: only clients in `admin.clients`.
 #[tokio::test]
-async fn upstreams_openid_client_lists_sessions_with_a_token_of_its_own() {
+async fn upstreams_openid_client_lists_sessions_with_a_client_credentials_token() {
     if Need::Upstreams.is_missing() {
         return;
     }
@@ -140,10 +140,10 @@ async fn upstreams_openid_client_lists_sessions_with_a_token_of_its_own() {
     assert_eq!(refused["error"], "unauthorized_client", "{refused}");
 }
 
-/// Back-Channel Logout 1.0 sections 2.4 to 2.8, as `jose` verifies them: an end by an administrator names the
-/// session that her ID token named.
+/// Back-Channel Logout 1.0 sections 2.4 to 2.8, as `jose` verifies them: the logout token names the session
+/// of her ID token.
 #[tokio::test]
-async fn upstreams_jose_believes_the_logout_token_of_an_administrators_end() {
+async fn upstreams_jose_verifies_the_logout_token_of_a_session_ended_by_an_administrator() {
     if Need::Upstreams.is_missing() {
         return;
     }
@@ -153,8 +153,8 @@ async fn upstreams_jose_believes_the_logout_token_of_an_administrators_end() {
     let (app, ops) = (server.relying_party("grafana"), server.relying_party("ops"));
     let mut theirs = OpenIdClient::acting_as(&app, &server);
     let (mut home, mut work) = (server.browser(), server.browser());
-    let at_home = signs_on(&mut home, &mut theirs, &app, "openid").await["claims"].clone();
-    let at_work = signs_on(&mut work, &mut theirs, &app, "openid").await["claims"].clone();
+    let at_home = logs_in_with(&mut home, &mut theirs, &app, "openid").await["claims"].clone();
+    let at_work = logs_in_with(&mut work, &mut theirs, &app, "openid").await["claims"].clone();
     assert_ne!(at_home["sid"], at_work["sid"]);
 
     let admin = ops.client_credentials_token().await;
@@ -163,17 +163,18 @@ async fn upstreams_jose_believes_the_logout_token_of_an_administrators_end() {
         let response = ops.calls_api("DELETE", &path, &admin, Value::Null).await;
         assert_eq!(response.status, 200, "{}", response.page.body);
         server.waits_for_log(ended + 1, "logout_notification_delivered").await;
-        let told = &grafana.accepted()[ended];
-        assert_eq!((&told["sub"], &told["sid"]), (&claims["sub"], &claims["sid"]));
-        assert_eq!(told["iss"], server.issuer());
+        let received = &grafana.accepted()[ended];
+        assert_eq!((&received["sub"], &received["sid"]), (&claims["sub"], &claims["sid"]));
+        assert_eq!(received["iss"], server.issuer());
     }
     assert!(grafana.refused().is_empty(), "{:?}", grafana.refused());
     assert_eq!(grafana.accepted().len(), 2);
 }
 
-/// Section 2.6; it is the receiver that is tried here: one that believed everything would show nothing above.
+/// Section 2.6; checks the receiver itself, since one that accepts everything would make the test above
+/// worthless.
 #[tokio::test]
-async fn upstreams_jose_refuses_what_is_no_logout_token_for_it() {
+async fn upstreams_jose_refuses_other_tokens_as_logout_tokens() {
     if Need::Upstreams.is_missing() {
         return;
     }
@@ -184,7 +185,7 @@ async fn upstreams_jose_refuses_what_is_no_logout_token_for_it() {
     let app = server.relying_party("grafana");
     let mut theirs = OpenIdClient::acting_as(&app, &server);
     let mut alice = server.browser();
-    let here = signs_on(&mut alice, &mut theirs, &app, "openid").await;
+    let here = logs_in_with(&mut alice, &mut theirs, &app, "openid").await;
     for token in ["id_token", "access_token"] {
         let form = [("logout_token", here["tokens"][token].as_str().unwrap())];
         assert_eq!(
@@ -195,7 +196,7 @@ async fn upstreams_jose_refuses_what_is_no_logout_token_for_it() {
     let refused = grafana.refused();
     assert!(refused.iter().all(|refusal| refusal["claim"] == "typ"), "{refused:?}");
 
-    // What is for another application is refused, and not told again (section 2.8).
+    // A token with another audience is refused, and not sent again (section 2.8).
     let wiki = server.relying_party("wiki");
     let request = wiki.auth_request("openid");
     wiki.redeems(&request, &alice.logs_in(&request, ALICE, ALICE_PASSWORD).await).await;
@@ -209,7 +210,7 @@ async fn upstreams_jose_refuses_what_is_no_logout_token_for_it() {
     assert_eq!(grafana.refused()[2]["claim"], "aud", "{:?}", grafana.refused());
 }
 
-/// One life of that application, from discovery to userinfo, in the shoes of `client`.
+/// The whole program of tests/relying-party, from discovery to userinfo, as `client`.
 async fn runs_as(world: World, client: &str, algorithm: &str) {
     let server = world.start().await;
     let (mut alice, app) = (server.browser(), server.relying_party(client));
@@ -235,14 +236,14 @@ async fn runs_as(world: World, client: &str, algorithm: &str) {
     assert!(tokens["subject"].as_str().is_some_and(|subject| !subject.is_empty()), "{tokens}");
     let refreshed = theirs.step("refreshed");
     assert_eq!(refreshed["subject"], tokens["subject"], "{refreshed}");
-    // It compares the `sub` of userinfo with the one it knows.
+    // The library compares the `sub` of userinfo with that of the ID token.
     let userinfo = theirs.step("userinfo");
     assert_eq!(userinfo["email"], ALICE, "{userinfo}");
     theirs.step("done");
 }
 
 #[tokio::test]
-async fn relying_party_of_other_people_logs_alice_in_and_refreshes() {
+async fn relying_party_openidconnect_logs_alice_in_and_refreshes() {
     if Need::RelyingParty.is_missing() {
         return;
     }
@@ -250,7 +251,7 @@ async fn relying_party_of_other_people_logs_alice_in_and_refreshes() {
 }
 
 #[tokio::test]
-async fn relying_party_of_other_people_without_a_secret_does_the_same() {
+async fn relying_party_openidconnect_as_a_public_client_logs_alice_in() {
     if Need::RelyingParty.is_missing() {
         return;
     }
@@ -258,7 +259,7 @@ async fn relying_party_of_other_people_without_a_secret_does_the_same() {
 }
 
 #[tokio::test]
-async fn relying_party_of_other_people_reads_tokens_signed_by_es256() {
+async fn relying_party_openidconnect_verifies_es256() {
     if Need::RelyingParty.is_missing() {
         return;
     }

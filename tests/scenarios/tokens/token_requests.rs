@@ -1,5 +1,5 @@
-//! What is no token request (threats C 44 and 45): it is refused in the words of RFC 6749 section 5.2,
-//! and costs the server next to nothing.
+//! Invalid token requests (threats C 44 and 45): errors of RFC 6749 section 5.2, at little cost for the
+//! server.
 
 use std::collections::HashSet;
 
@@ -8,11 +8,11 @@ use crate::world::{ALICE, ALICE_PASSWORD, Page, Server, World};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const SECRET: &str = "the-secret-of-example-app-61616161";
-/// Complete, for a code that does not exist: read to its end it is `invalid_grant`.
+/// A complete request with an unknown code: `invalid_grant` shows that it was parsed.
 const BODY: &str = "grant_type=authorization_code&code=no-such-code&client_id=example-app&\
                     client_secret=the-secret-of-example-app-61616161";
 
-async fn posted(server: &Server, content_type: Option<&str>, body: String) -> Page {
+async fn post_token(server: &Server, content_type: Option<&str>, body: String) -> Page {
     let mut request = bare_client().post(server.url("/token")).body(body);
     if let Some(content_type) = content_type {
         request = request.header("content-type", content_type);
@@ -31,7 +31,7 @@ fn refused(status: u16, error: &str) -> (u16, String) {
 
 /// C 44.
 #[tokio::test]
-async fn a_token_request_is_a_posted_form() {
+async fn a_token_request_must_be_a_form_sent_by_post() {
     let server = World::new().start().await;
     let json = r#"{"grant_type":"authorization_code","code":"c","client_id":"example-app"}"#;
     let multipart = "multipart/form-data; boundary=b";
@@ -45,7 +45,7 @@ async fn a_token_request_is_a_posted_form() {
         (Some(""), BODY),
         (None, BODY),
     ] {
-        let page = posted(&server, content_type, body.to_owned()).await;
+        let page = post_token(&server, content_type, body.to_owned()).await;
         assert_eq!(error(&page), refused(400, "invalid_request"), "{content_type:?}");
     }
     for content_type in [
@@ -53,7 +53,7 @@ async fn a_token_request_is_a_posted_form() {
         "application/x-www-form-urlencoded; charset=UTF-8",
         "Application/X-WWW-Form-Urlencoded;charset=\"utf-8\"",
     ] {
-        let page = posted(&server, Some(content_type), BODY.to_owned()).await;
+        let page = post_token(&server, Some(content_type), BODY.to_owned()).await;
         assert_eq!(error(&page), refused(400, "invalid_grant"), "{content_type}");
     }
     let chunked = send_bytes(
@@ -69,9 +69,9 @@ async fn a_token_request_is_a_posted_form() {
     assert_eq!(error(&got), refused(405, "invalid_request"));
 }
 
-/// C 44: queries end in logs and histories, bodies do not.
+/// C 44: queries are logged, bodies are not.
 #[tokio::test]
-async fn nothing_of_a_token_request_stands_in_the_query() {
+async fn parameters_in_the_query_are_ignored() {
     let server = World::new().start().await;
     let (grant, client) = BODY.split_once("&client_id").unwrap();
     for (query, body) in
@@ -87,22 +87,22 @@ async fn nothing_of_a_token_request_stands_in_the_query() {
 
 /// C 44; RFC 6749 section 3.2: "parameters MUST NOT be included more than once".
 #[tokio::test]
-async fn a_parameter_stands_once() {
+async fn a_repeated_parameter_is_refused() {
     let server = World::new().start().await;
     let body = format!("{BODY}&redirect_uri=r&code_verifier=v&scope=openid&refresh_token=t");
     for name in body.split('&').map(|pair| pair.split('=').next().unwrap()) {
         for again in [format!("{body}&{name}=x"), format!("{name}=&{body}")] {
-            let page = posted(&server, Some(FORM), again.clone()).await;
+            let page = post_token(&server, Some(FORM), again.clone()).await;
             assert_eq!(error(&page), refused(400, "invalid_request"), "{again}");
         }
     }
-    let page = posted(&server, Some(FORM), body).await;
+    let page = post_token(&server, Some(FORM), body).await;
     assert_eq!(error(&page), refused(400, "invalid_grant"), "each once");
 }
 
-/// C 44 and dex.md 2.8.
+/// C 44.
 #[tokio::test]
-async fn a_grant_that_is_not_there_is_named_so() {
+async fn an_unsupported_grant_type_is_named_so() {
     let server = World::new().start().await;
     let client = BODY.split_once("&client_id").unwrap().1;
     for (grant, expected) in [
@@ -115,21 +115,21 @@ async fn a_grant_that_is_not_there_is_named_so() {
         ("grant_type=refresh_token", "invalid_request"),
         ("code=c", "invalid_request"),
     ] {
-        let page = posted(&server, Some(FORM), format!("{grant}&client_id{client}")).await;
+        let page = post_token(&server, Some(FORM), format!("{grant}&client_id{client}")).await;
         assert_eq!(error(&page), refused(400, expected), "{grant}");
     }
 }
 
-/// The most memory the server ever had, in KiB.
+/// The peak resident memory of the server, in KiB.
 fn peak_kib(server: &Server) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     peak.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-/// C 45: what is sent beyond the limit is not kept, however many send it.
+/// C 45.
 #[tokio::test]
-async fn big_bodies_do_not_fill_the_memory() {
+async fn large_bodies_are_not_kept_in_memory() {
     use std::io::Write;
     let server = World::new().start().await;
     send(bare_client().get(server.url("/keys"))).await;
@@ -145,7 +145,7 @@ async fn big_bodies_do_not_fill_the_memory() {
                  {}\r\n\r\n",
                 megabytes.len() + 1
             );
-            // The server answers and closes when it has seen enough; one byte is never sent.
+            // The server responds and closes early; one byte is never sent.
             let _unheard = stream.write_all(head.as_bytes());
             let _unheard = stream.write_all(megabytes.as_bytes());
         }));
@@ -163,16 +163,16 @@ async fn big_bodies_do_not_fill_the_memory() {
 
 /// C 45.
 #[tokio::test]
-async fn a_request_has_an_end() {
+async fn the_number_of_parameters_and_the_size_are_limited() {
     let server = World::new().start().await;
     let many = |count: usize| (0..count).map(|n| format!("p{n}=1")).collect::<Vec<_>>().join("&");
     for too_much in [many(101), many(10_000), format!("code={}", "a".repeat(70_000))] {
         let body = format!("{BODY}&{too_much}");
-        let page = posted(&server, Some(FORM), body).await;
+        let page = post_token(&server, Some(FORM), body).await;
         assert_eq!(error(&page), refused(400, "invalid_request"));
     }
-    let page = posted(&server, Some(FORM), format!("{BODY}&{}", many(90))).await;
-    assert_eq!(error(&page), refused(400, "invalid_grant"), "ninety more are no matter");
+    let page = post_token(&server, Some(FORM), format!("{BODY}&{}", many(90))).await;
+    assert_eq!(error(&page), refused(400, "invalid_grant"), "ninety more parameters are accepted");
 
     let url = format!("{}?{}", server.url("/auth"), many(101));
     assert_eq!(send(bare_client().get(url)).await.status, 400);
@@ -185,7 +185,7 @@ async fn a_request_has_an_end() {
         .iter()
         .map(|request| send_bytes(&server, request).get(9..12).unwrap_or("").to_owned())
         .collect();
-    // A connection that is cut while it still sends may lose the answer.
+    // The response may be lost if the connection closes while sending.
     assert!(statuses.iter().all(|status| status == "431" || status.is_empty()), "{statuses:?}");
     assert!(send_bytes(&server, headers(40, "a")).starts_with("HTTP/1.1 200"));
 }

@@ -75,6 +75,7 @@ fn read_client(section: &Section<'_>, id: Option<ClientId>, known: &Known<'_>) -
         post_logout_redirect_uris: logout.post_logout_redirect_uris,
         backchannel_logout_uri: logout.backchannel_logout_uri,
         ends_with_browser: logout.ends_with_browser,
+        own_groups: read_own_groups(section),
         ..Client::default()
     };
     client.kubernetes = kubernetes::read(section, &client, known.env);
@@ -216,6 +217,14 @@ fn redirect_uri_fits(uri: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// `clientCredentialsClaims`, as in Dex.
+fn read_own_groups(section: &Section<'_>) -> Vec<String> {
+    let Some(claims) = section.section("clientCredentialsClaims") else { return Vec::new() };
+    let groups = claims.texts("groups");
+    claims.finish();
+    groups
+}
+
 fn read_allowed_connectors(section: &Section<'_>, known: &[String]) -> Vec<ConnectorId> {
     let items = text_items(section, "allowedConnectors");
     for (item, id) in &items {
@@ -228,8 +237,6 @@ fn read_allowed_connectors(section: &Section<'_>, known: &[String]) -> Vec<Conne
 }
 
 fn unsupported(section: &Section<'_>) {
-    for key in ["ssoSharedWith", "clientCredentialsClaims"] {
-        section.not_supported(key, false);
-    }
+    section.not_supported("ssoSharedWith", false);
     section.not_supported("mfaChain", true);
 }

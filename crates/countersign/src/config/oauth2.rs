@@ -1,8 +1,8 @@
 //! What may be asked of the authorization and token endpoints.
 
 use countersign_config::{Section, did_you_mean};
-use countersign_core::GrantType;
 use countersign_core::session::ChallengeMethod;
+use countersign_core::{ConnectorId, GrantType, ResponseType};
 
 use super::text_items;
 
@@ -10,6 +10,10 @@ use super::text_items;
 pub struct OAuth2 {
     /// Always with [`GrantType::AuthorizationCode`].
     pub grant_types: Vec<GrantType>,
+    /// The words that a response type may have.
+    pub response_types: ResponseType,
+    /// Whose password form the password grant uses.
+    pub password_connector: Option<ConnectorId>,
     /// No page asks for consent, except where a request demands it.
     pub skip_approval_screen: bool,
     /// The page with the choice of connectors is shown also where there is only one.
@@ -32,19 +36,12 @@ pub struct Pkce {
 /// Without `oauth2.grantTypes`. The others are risky, or need more configuration than their name.
 const DEFAULT_GRANT_TYPES: [GrantType; 3] =
     [GrantType::AuthorizationCode, GrantType::RefreshToken, GrantType::DeviceCode];
-const OTHER_GRANT_TYPES: [GrantType; 4] = [
-    GrantType::Implicit,
-    GrantType::Password,
-    GrantType::ClientCredentials,
-    GrantType::TokenExchange,
-];
-/// Dex's beside `code`, in any order of their words.
-const OTHER_RESPONSE_TYPES: [&str; 6] =
-    ["token", "id_token", "code token", "code id_token", "id_token token", "code id_token token"];
-
-pub fn read(root: &Section<'_>) -> OAuth2 {
+/// `connectors` are the ids of all connectors.
+pub fn read(root: &Section<'_>, connectors: &[String]) -> OAuth2 {
     let mut oauth2 = OAuth2 {
         grant_types: DEFAULT_GRANT_TYPES.to_vec(),
+        response_types: ResponseType::CODE,
+        password_connector: None,
         skip_approval_screen: false,
         always_show_login_screen: false,
         pkce: Pkce {
@@ -55,12 +52,12 @@ pub fn read(root: &Section<'_>) -> OAuth2 {
         strict_scopes: false,
     };
     let Some(section) = root.section("oauth2") else { return oauth2 };
-    read_grant_types(&section, &mut oauth2.grant_types);
-    read_response_types(&section);
+    read_response_types(&section, &mut oauth2.response_types);
+    oauth2.password_connector = read_password_connector(&section, connectors);
+    read_grant_types(&section, &mut oauth2);
     oauth2.skip_approval_screen = section.flag("skipApprovalScreen").unwrap_or(false);
     oauth2.always_show_login_screen = section.flag("alwaysShowLoginScreen").unwrap_or(false);
     oauth2.strict_scopes = section.flag("strictScopes").unwrap_or(false);
-    section.not_supported("passwordConnector", true);
     if let Some(block) = section.section("pkce") {
         read_pkce(&block, &mut oauth2.pkce);
         block.finish();
@@ -69,16 +66,21 @@ pub fn read(root: &Section<'_>) -> OAuth2 {
     oauth2
 }
 
-fn read_grant_types(section: &Section<'_>, grant_types: &mut Vec<GrantType>) {
+/// As in Dex, `responseTypes` and `passwordConnector` enable their grant types, unless a list leaves out `password`.
+fn read_grant_types(section: &Section<'_>, oauth2: &mut OAuth2) {
     let items = text_items(section, "grantTypes");
-    if items.is_empty() {
-        return;
+    let has_tokens = oauth2.response_types.has_tokens();
+    let grant_types = &mut oauth2.grant_types;
+    if !items.is_empty() {
+        grant_types.clear();
     }
-    grant_types.clear();
     for (item, text) in &items {
         match GrantType::parse(text) {
-            Some(known) if OTHER_GRANT_TYPES.contains(&known) => {
-                item.warning(format!("{text} is a grant type of Dex that is not supported yet"))
+            Some(GrantType::Password) if oauth2.password_connector.is_none() => {
+                item.warning("has no effect without oauth2.passwordConnector");
+            }
+            Some(GrantType::Implicit) if !has_tokens => {
+                item.warning("has no effect without token or id_token in oauth2.responseTypes");
             }
             Some(known) => grant_types.push(known),
             None => {
@@ -92,27 +94,43 @@ fn read_grant_types(section: &Section<'_>, grant_types: &mut Vec<GrantType>) {
         let why = "does not hold authorization_code, without which nobody can sign in";
         section.error("grantTypes", why);
     }
+    if items.is_empty() && oauth2.password_connector.is_some() {
+        grant_types.push(GrantType::Password);
+    }
+    if has_tokens && !grant_types.contains(&GrantType::Implicit) {
+        grant_types.push(GrantType::Implicit);
+    }
 }
 
-fn read_response_types(section: &Section<'_>) {
-    let items = text_items(section, "responseTypes");
-    for (item, text) in &items {
-        let mut words: Vec<&str> = text.split_whitespace().collect();
-        words.sort_unstable();
-        let same = |known: &&str| {
-            let mut other: Vec<&str> = known.split(' ').collect();
-            other.sort_unstable();
-            other == words
-        };
-        if OTHER_RESPONSE_TYPES.iter().any(same) {
-            item.warning(format!("{text:?} is a response type of Dex that is not supported yet"));
-        } else if words != ["code"] {
-            item.error(format!("found {text:?}, which is no response type, expected code"));
-        }
+fn read_password_connector(section: &Section<'_>, connectors: &[String]) -> Option<ConnectorId> {
+    let id = section.text("passwordConnector").filter(|id| !id.is_empty())?;
+    if !connectors.contains(&id) {
+        let near = did_you_mean(&id, connectors.iter().map(String::as_str));
+        section.error("passwordConnector", format!("{id:?} is no connector in this file{near}"));
+        return None;
     }
-    if !items.is_empty() && !items.iter().any(|(_, text)| text.trim() == "code") {
-        let why = "does not hold code, the only response type that is supported";
-        section.error("responseTypes", why);
+    let why = "gives people's passwords to applications (RFC 9700 section 2.4)";
+    section.warning("passwordConnector", why);
+    Some(ConnectorId::new(id))
+}
+
+fn read_response_types(section: &Section<'_>, response_types: &mut ResponseType) {
+    let items = text_items(section, "responseTypes");
+    if !items.is_empty() {
+        *response_types = ResponseType::default();
+    }
+    for (item, text) in &items {
+        let Some(found) = ResponseType::parse(text) else {
+            let words = "words of code, token and id_token";
+            item.error(format!("found {text:?}, which is no response type, expected {words}"));
+            continue;
+        };
+        if found.has_tokens() {
+            item.warning("puts tokens into addresses of browsers (RFC 9700 section 2.1.2)");
+        }
+        response_types.code |= found.code;
+        response_types.token |= found.token;
+        response_types.id_token |= found.id_token;
     }
 }
 

@@ -1,17 +1,17 @@
-//! What a person at a terminal reads first: where to sign in, and as whom to try it.
+//! The text on the terminal after the start: where to sign in, and as whom to try it.
 
 use std::path::Path;
 
 use crate::config::Config;
 
-/// The password of the account in `config.example.yaml`; told only while that account is still there.
+/// The password of the account in `config.example.yaml`; printed only while that account is still there.
 const DEMO: (&str, &str) = ("alice@example.com", "countersign");
 
-pub fn say(config: &Config, file: &Path) {
-    println!("{}", text(config, file));
+pub fn say(config: &Config, file: &Path, has_example_app: bool) {
+    println!("{}", text(config, file, has_example_app));
 }
 
-fn text(config: &Config, file: &Path) -> String {
+fn text(config: &Config, file: &Path, has_example_app: bool) -> String {
     let issuer = config.issuer.as_str();
     let mut lines = vec![
         String::new(),
@@ -22,28 +22,24 @@ fn text(config: &Config, file: &Path) -> String {
     if let Some(listen) = &config.telemetry {
         lines.push(format!("  telemetry   http://{listen}/healthz and /metrics"));
     }
-    let client = config.clients.iter().find(|c| !c.public && !c.redirect_uris.is_empty());
-    if let Some((client, redirect)) = client.and_then(|c| Some((c, c.redirect_uris.first()?))) {
-        let query = url::form_urlencoded::Serializer::new(String::new())
-            .append_pair("client_id", client.id.as_str())
-            .append_pair("redirect_uri", redirect)
-            .append_pair("response_type", "code")
-            .append_pair("scope", "openid email profile groups")
-            .finish();
-        lines.push(String::new());
-        lines.push(format!("  Try it: sign in to {} at", client.name));
-        lines.push(format!("  {issuer}/auth?{query}"));
+    let example = config.example_app.as_ref().filter(|_| has_example_app);
+    let example = example.and_then(|example| example.redirect_uri.join("/").ok());
+    lines.push(String::new());
+    match &example {
+        Some(url) => lines.push(format!("  Try it: open {url} and press \"Sign in\"")),
+        None => lines.extend(authorization_request(config)),
     }
     if is_demo(config, file) {
         let (login, password) = DEMO;
         lines.push(format!("  as {login} with the password {password}"));
         lines.push(String::new());
-        lines
-            .push("  Your browser then goes on to the application, which is not there:".to_owned());
-        lines.push(
-            "  the address it shows holds the code that the application would get.".to_owned(),
-        );
-        lines.push(String::new());
+        if example.is_some() {
+            lines.push(
+                "  The example application then shows the tokens it got, with each claim explained."
+                    .to_owned(),
+            );
+            lines.push(String::new());
+        }
         lines.push(
             "  Then look at your sessions, and as an administrator at everybody's:".to_owned(),
         );
@@ -51,6 +47,22 @@ fn text(config: &Config, file: &Path) -> String {
     }
     lines.push(String::new());
     lines.join("\n")
+}
+
+/// A login for the first client that has a redirect URI.
+fn authorization_request(config: &Config) -> Vec<String> {
+    let client = config.clients.iter().find(|c| !c.public && !c.redirect_uris.is_empty());
+    let Some((client, redirect)) = client.and_then(|c| Some((c, c.redirect_uris.first()?))) else {
+        return Vec::new();
+    };
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("client_id", client.id.as_str())
+        .append_pair("redirect_uri", redirect)
+        .append_pair("response_type", "code")
+        .append_pair("scope", "openid email profile groups")
+        .finish();
+    let issuer = config.issuer.as_str();
+    vec![format!("  Try it: sign in to {} at", client.name), format!("  {issuer}/auth?{query}")]
 }
 
 fn is_demo(config: &Config, file: &Path) -> bool {

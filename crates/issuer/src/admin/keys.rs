@@ -8,9 +8,6 @@ use super::view::{KeyView, RotationView};
 use crate::keyring::KEPT_AFTER;
 use crate::{Issuer, IssuerError};
 
-/// What became of the wish for a new key.
-pub type Rotation = RotationView;
-
 impl Issuer {
     /// By number, newest first, as the database has them.
     pub async fn signing_keys(&self) -> Result<Vec<KeyView>, IssuerError> {
@@ -25,7 +22,7 @@ impl Issuer {
 
     /// Publishes the next key now. It signs after the hour in which every API server learns of it; the
     /// present one goes when the last token it signed is dead.
-    pub async fn rotate_keys(&self, who: &Administrator) -> Result<Rotation, IssuerError> {
+    pub async fn rotate_keys(&self, who: &Administrator) -> Result<RotationView, IssuerError> {
         self.keyring
             .publish_next(&self.store, &self.root, &self.settings, self.now(), who.actor())
             .await

@@ -11,6 +11,8 @@ use countersign_store::{
 };
 use serde::{Deserialize, Serialize};
 
+pub use crate::keyring::RotationView;
+
 /// One sign-in by one browser, and how much hangs on it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SessionView {
@@ -180,14 +182,6 @@ pub struct KeyView {
     /// The earliest instant at which it is forgotten; only of retired keys.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drops_at: Option<String>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct RotationView {
-    /// False when a next key was published already; it is the one told here.
-    pub made: bool,
-    pub number: i64,
-    pub signs_from: String,
 }
 
 impl From<&Ended> for EndedView {

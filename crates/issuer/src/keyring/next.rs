@@ -1,13 +1,21 @@
-//! The next signing key before its time, because an administrator wants one.
+//! Publishing the next signing key early, for an administrator.
 
 use countersign_core::event::EventKind;
 use countersign_core::{Event, Timestamp};
 use countersign_jose::RootKeys;
 use countersign_store::Store;
+use serde::{Deserialize, Serialize};
 
 use super::{Keyring, PUBLISHED_BEFORE, new_key};
-use crate::admin::Rotation;
 use crate::{IssuerError, Settings};
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RotationView {
+    /// False when a next key was published already; it is the one told here.
+    pub made: bool,
+    pub number: i64,
+    pub signs_from: String,
+}
 
 impl Keyring {
     /// Makes the next key, unless one is published already that has yet to sign. Of two administrators
@@ -19,12 +27,12 @@ impl Keyring {
         settings: &Settings,
         now: Timestamp,
         actor: &str,
-    ) -> Result<Rotation, IssuerError> {
+    ) -> Result<RotationView, IssuerError> {
         let rows = store.signing_keys().await?;
         let last = rows.last();
         if let Some(next) = last.filter(|row| row.signs_from > now) {
             let signs_from = next.signs_from.to_string();
-            return Ok(Rotation { made: false, number: next.number, signs_from });
+            return Ok(RotationView { made: false, number: next.number, signs_from });
         }
         let number = last.map_or(1, |row| row.number + 1);
         let signs_from = now + PUBLISHED_BEFORE;
@@ -37,10 +45,10 @@ impl Keyring {
             tracing::warn!(event = "key_rotated", number, actor, signs_from = %signs_from, "a new signing key is published");
         }
         self.renew(store, root, settings, now).await?;
-        // Somebody else may have been faster: theirs is the one that counts.
+        // Another administrator may have been faster: the stored key counts.
         let rows = store.signing_keys().await?;
         let next = rows.iter().find(|row| row.number == number);
         let signs_from = next.map_or(signs_from, |row| row.signs_from);
-        Ok(Rotation { made, number, signs_from: signs_from.to_string() })
+        Ok(RotationView { made, number, signs_from: signs_from.to_string() })
     }
 }

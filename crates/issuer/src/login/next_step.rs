@@ -219,7 +219,7 @@ impl Issuer {
         let given = Code {
             hash: hash::sha256(&code),
             request: request.id.clone(),
-            session: session.id,
+            session: session.id.clone(),
             client: client.id.clone(),
             redirect_uri: request.redirect_uri.clone(),
             scopes: request.scopes.clone(),
@@ -230,18 +230,37 @@ impl Issuer {
             expires_at: now + self.code_lifetime(client, request),
             grant: None,
         };
-        Ok(match self.store.issue_code(given, now).await? {
-            IssueCodeOutcome::Issued => {
-                Step::Respond(AuthorizationResponse::code(request, &self.settings.issuer, code))
-            }
+        match self.store.issue_code(given, now).await? {
+            IssueCodeOutcome::Issued => self.respond(pending, client, session, code).await,
             IssueCodeOutcome::AlreadyFinished => match self.is_code_unused(&code).await? {
-                true => {
-                    Step::Respond(AuthorizationResponse::code(request, &self.settings.issuer, code))
-                }
-                false => Step::AlreadyFinished,
+                true => self.respond(pending, client, session, code).await,
+                false => Ok(Step::AlreadyFinished),
             },
-            IssueCodeOutcome::SessionEnded => self.ask_for_login(pending, client),
-        })
+            IssueCodeOutcome::SessionEnded => Ok(self.ask_for_login(pending, client)),
+        }
+    }
+
+    /// The authorization response. A response type without `code` has a code all the same, which is not sent: it
+    /// lets the request finish once.
+    async fn respond(
+        &self,
+        pending: PendingLogin,
+        client: &Client,
+        session: Session,
+        code: String,
+    ) -> Result<Step, IssuerError> {
+        let request = &pending.request;
+        let code = request.response_type.code.then_some(code);
+        let mut fields = Vec::new();
+        if request.response_type.has_tokens() {
+            match self.front_channel_tokens(client, session, request, code.as_deref()).await? {
+                Some(tokens) => fields = tokens,
+                None => return Ok(self.ask_for_login(pending, client)),
+            }
+        }
+        fields.extend(code.map(|code| ("code", code)));
+        let issuer = &self.settings.issuer;
+        Ok(Step::Respond(AuthorizationResponse::success(request, issuer, fields)))
     }
 
     /// The code of a request is derived from the request id and the user with a server key, so a repeated

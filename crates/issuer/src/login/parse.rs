@@ -79,7 +79,8 @@ impl Issuer {
         Ok(match self.read_request(params, client, redirect_uri, connector, id) {
             Ok(request) => ParsedRequest::Request(Box::new(request)),
             Err(refusal) => {
-                let mode = response_mode(params, redirect_uri).unwrap_or_default();
+                let mode = response_mode(params, redirect_uri, self.settings.response_types)
+                    .unwrap_or_default();
                 let state = params.get_exact("state").filter(|_| !params.is_repeated("state"));
                 let issuer = &self.settings.issuer;
                 tracing::info!(client = %client.id, error = refusal.code.as_str(), reason = %refusal.description, "authorization request refused");
@@ -135,13 +136,17 @@ impl Issuer {
         if params.get("request_uri").is_some() {
             return refuse(RequestUriNotSupported, "Request URIs are not supported");
         }
-        let response_mode = response_mode(params, redirect_uri)?;
-        check_response_type(params)?;
+        let response_type = self.response_type(params, redirect_uri)?;
+        let response_mode = response_mode(params, redirect_uri, self.settings.response_types)?;
+        // OAuth 2.0 Multiple Response Types section 3: tokens never stand in a query.
+        if response_type.has_tokens() && response_mode == ResponseMode::Query {
+            return refuse(InvalidRequest, "response_mode query is not for responses with tokens");
+        }
         Ok(AuthRequest {
             id,
             client: client.id.clone(),
             redirect_uri: redirect_uri.to_owned(),
-            response_type: ResponseType::CODE,
+            response_type,
             response_mode,
             state: params.get_exact("state").map(str::to_owned),
             scopes: self.requested_scopes(
@@ -149,16 +154,44 @@ impl Issuer {
                 client,
             )?,
             nonce: params.get("nonce").map(str::to_owned),
-            challenge: self.challenge(params, client)?,
+            challenge: self.challenge(params, client, response_type)?,
             prompt: prompt(params)?,
             max_age: max_age(params)?,
             hint: self.hint(params)?,
             login_hint: params.get("login_hint").map(|hint| hint.chars().take(256).collect()),
-            connector: self.connector(params, client, connector)?,
+            connector: self.connector(params, client, connector, response_type)?,
             account_page: None,
             device: None,
             expires_at: self.now() + self.settings.request_lifetime_of(client),
         })
+    }
+
+    /// What `oauth2.responseTypes` allows; `token` alone is none of OpenID Connect (Core 3).
+    fn response_type(&self, params: &Params, redirect_uri: &str) -> Result<ResponseType, Refusal> {
+        use ErrorCode::{InvalidRequest, UnsupportedResponseType};
+        let Some(text) = params.get("response_type") else {
+            return refuse(InvalidRequest, "No response_type provided");
+        };
+        let allowed = self.settings.response_types;
+        let Some(found) = ResponseType::parse(text).filter(|found| found.within(allowed)) else {
+            let known = self.settings.response_types_supported().join(", ");
+            let why = format!("Only these response types are supported: {known}");
+            return refuse(UnsupportedResponseType, why);
+        };
+        if found.token && !found.code && !found.id_token {
+            return refuse(InvalidRequest, "Response type token needs id_token or code beside it");
+        }
+        if found.has_tokens() && redirect_uri == OUT_OF_BAND {
+            return refuse(
+                InvalidRequest,
+                "Tokens are not shown on a page: use response type code",
+            );
+        }
+        // OpenID Connect Core 3.2.2.1 and 3.3.2.11.
+        if found.id_token && params.get("nonce").is_none() {
+            return refuse(InvalidRequest, "Response types with id_token need a nonce");
+        }
+        Ok(found)
     }
 
     /// The scopes that are granted of those asked for; also used for device requests.
@@ -196,7 +229,12 @@ impl Issuer {
     }
 
     /// RFC 7636 section 4.3; `plain` only where configured (RFC 9700 section 2.1.1).
-    fn challenge(&self, params: &Params, client: &Client) -> Result<Option<Challenge>, Refusal> {
+    fn challenge(
+        &self,
+        params: &Params,
+        client: &Client,
+        response_type: ResponseType,
+    ) -> Result<Option<Challenge>, Refusal> {
         use ErrorCode::InvalidRequest;
         let policy = &self.settings.pkce;
         let challenge = self.parse_challenge(
@@ -204,7 +242,7 @@ impl Issuer {
             params.get_exact("code_challenge_method"),
         )?;
         let required = policy.enforce || (client.public && policy.required_for_public_clients);
-        if challenge.is_none() && required {
+        if challenge.is_none() && required && response_type.code {
             return refuse(InvalidRequest, "PKCE is required: send an S256 code_challenge");
         }
         Ok(challenge)
@@ -262,15 +300,15 @@ impl Issuer {
         params: &Params,
         client: &Client,
         from_path: Option<ConnectorId>,
+        response_type: ResponseType,
     ) -> Result<Option<ConnectorId>, Refusal> {
+        let grant_type = match response_type.has_tokens() {
+            true => GrantType::Implicit,
+            false => GrantType::AuthorizationCode,
+        };
         let asked = from_path.or_else(|| params.get("connector_id").map(ConnectorId::new));
         match asked {
-            Some(id)
-                if self
-                    .connectors
-                    .allowed_for(client, &id, GrantType::AuthorizationCode)
-                    .is_none() =>
-            {
+            Some(id) if self.connectors.allowed_for(client, &id, grant_type).is_none() => {
                 refuse(ErrorCode::InvalidRequest, "Unknown connector, or not for this client")
             }
             asked => Ok(asked),
@@ -278,21 +316,20 @@ impl Issuer {
     }
 }
 
-fn response_mode(params: &Params, redirect_uri: &str) -> Result<ResponseMode, Refusal> {
+/// The default of a response with tokens is the fragment (OAuth 2.0 Multiple Response Types section 2.1).
+fn response_mode(
+    params: &Params,
+    redirect_uri: &str,
+    allowed: ResponseType,
+) -> Result<ResponseMode, Refusal> {
+    let response_type = params.get("response_type").and_then(ResponseType::parse);
+    let has_tokens = response_type.is_some_and(|found| found.has_tokens() && found.within(allowed));
     match params.get("response_mode") {
+        None if has_tokens => Ok(ResponseMode::Fragment),
         None | Some("query") => Ok(ResponseMode::Query),
+        Some("fragment") if redirect_uri != OUT_OF_BAND => Ok(ResponseMode::Fragment),
         Some("form_post") if redirect_uri != OUT_OF_BAND => Ok(ResponseMode::FormPost),
         Some(_) => refuse(ErrorCode::InvalidRequest, "Unsupported response_mode"),
-    }
-}
-
-fn check_response_type(params: &Params) -> Result<(), Refusal> {
-    match params.get("response_type") {
-        Some("code") => Ok(()),
-        Some(_) => {
-            refuse(ErrorCode::UnsupportedResponseType, "Only response type code is supported")
-        }
-        None => refuse(ErrorCode::InvalidRequest, "No response_type provided"),
     }
 }
 

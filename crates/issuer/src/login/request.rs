@@ -63,6 +63,8 @@ impl Params {
 pub enum ResponseMode {
     #[default]
     Query,
+    /// Required where the response carries tokens (OAuth 2.0 Multiple Response Types section 3).
+    Fragment,
     FormPost,
 }
 

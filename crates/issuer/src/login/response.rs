@@ -61,8 +61,13 @@ pub struct AuthorizationResponse {
 }
 
 impl AuthorizationResponse {
-    pub fn code(request: &AuthRequest, issuer: &IssuerUrl, code: String) -> Self {
-        Self::of(&request.redirect_uri, request.response_mode, vec![("code", code)])
+    /// A code, tokens or both.
+    pub fn success(
+        request: &AuthRequest,
+        issuer: &IssuerUrl,
+        fields: Vec<(&'static str, String)>,
+    ) -> Self {
+        Self::of(&request.redirect_uri, request.response_mode, fields)
             .with(request.state.as_deref(), issuer)
     }
 
@@ -103,10 +108,16 @@ impl AuthorizationResponse {
         self
     }
 
-    /// The redirect URI with the fields added to its query; `None` for a URI that is no URL, which a
+    /// The redirect URI with the fields added to its query, or as its fragment; `None` for a URI that is no URL, which a
     /// registered one never is.
     pub fn location(&self) -> Option<String> {
         let mut url = Url::parse(&self.redirect_uri).ok()?;
+        if self.mode == ResponseMode::Fragment {
+            let mut fragment = url::form_urlencoded::Serializer::new(String::new());
+            let fragment = fragment.extend_pairs(&self.fields).finish();
+            url.set_fragment(Some(&fragment));
+            return Some(url.into());
+        }
         for (name, value) in &self.fields {
             url.query_pairs_mut().append_pair(name, value);
         }

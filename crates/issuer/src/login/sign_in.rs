@@ -4,7 +4,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use countersign_core::connector::{Fingerprint, LoginMethod, LoginOutcome, Refusal, SignedIn};
-use countersign_core::{Connector, ConnectorId, LoginScopes, Secret, SessionId, Trace, ids};
+use countersign_core::{
+    Connector, ConnectorId, LoginScopes, Secret, Session, SessionId, Timestamp, Trace, ids,
+};
 use countersign_jose::hash;
 use countersign_store::SignIn;
 
@@ -56,11 +58,20 @@ pub(super) struct LoginTrace<'a> {
     pub trace: &'a Trace,
 }
 
-/// Somebody who has proved who they are: what their connector said, what it was asked for, and how.
-pub(super) struct AuthenticatedUser {
+/// A person whom a connector has authenticated, with the scopes of that login and its trace.
+pub(crate) struct AuthenticatedUser {
     pub person: SignedIn,
     pub login_scopes: LoginScopes,
     pub trace: Trace,
+    /// New value of the device cookie; only after a password.
+    pub device_cookie: Option<String>,
+}
+
+/// The outcome of [`Issuer::check_password`].
+pub(crate) enum PasswordOutcome {
+    Authenticated(Box<AuthenticatedUser>),
+    Refused(Refusal),
+    RateLimited(Duration),
 }
 
 /// A browser whose person has proved who they are.
@@ -103,11 +114,34 @@ impl Issuer {
         let Some(connector) = self.connector_for(&pending, connector) else {
             return Ok(SignInOutcome::MethodUnavailable);
         };
-        let LoginMethod::Password(method) = &connector.login_method else {
+        if !matches!(connector.login_method, LoginMethod::Password(_)) {
             return Ok(SignInOutcome::MethodUnavailable);
+        }
+        let mut user = match self.check_password(connector, attempt, browser).await? {
+            PasswordOutcome::Authenticated(user) => *user,
+            PasswordOutcome::Refused(refusal) => return Ok(SignInOutcome::Refused(refusal)),
+            PasswordOutcome::RateLimited(wait) => return Ok(SignInOutcome::RateLimited(wait)),
+        };
+        let device_cookie = user.device_cookie.take();
+        let mut outcome = self.sign_in(pending, connector, user, browser).await?;
+        if let SignInOutcome::SignedIn(signed_in) = &mut outcome {
+            signed_in.device_cookie = device_cookie;
+        }
+        Ok(outcome)
+    }
+
+    /// Verifies a password once, within the limits on attempts. Writes nothing to the database.
+    pub(crate) async fn check_password(
+        &self,
+        connector: &Connector,
+        attempt: &PasswordSubmission,
+        browser: &Browser,
+    ) -> Result<PasswordOutcome, IssuerError> {
+        let LoginMethod::Password(method) = &connector.login_method else {
+            return Ok(PasswordOutcome::Refused(Refusal::BadCredentials));
         };
         if attempt.login.chars().count() > LONGEST_LOGIN {
-            return Ok(SignInOutcome::Refused(Refusal::BadCredentials));
+            return Ok(PasswordOutcome::Refused(Refusal::BadCredentials));
         }
         let account = method.canonical(&attempt.login);
         let address = counted_address(browser.address);
@@ -122,95 +156,62 @@ impl Issuer {
         };
         if let RateLimitPermit::Wait(wait, by) = self.attempts.begin(&key, self.now()) {
             log_delay(connector, attempt, browser, by);
-            return Ok(SignInOutcome::RateLimited(wait));
+            return Ok(PasswordOutcome::RateLimited(wait));
         }
         let mut trace = Trace::default();
-        let asking = method.login(&attempt.login, &attempt.password, EVERYTHING, &mut trace);
-        let answer = self.call_connector(connector, Op::Login, asking).await;
+        let login = method.login(&attempt.login, &attempt.password, EVERYTHING, &mut trace);
+        let answer = self.call_connector(connector, Op::Login, login).await;
         match answer.map_err(|down| self.unavailable(connector, &down, &trace))? {
             LoginOutcome::Refused(refusal) => {
                 let login = loggable(&attempt.login);
-                self.log_refusal(
-                    connector,
-                    &refusal,
-                    Some(&login),
-                    &LoginTrace { browser, trace: &trace },
-                );
-                Ok(SignInOutcome::Refused(refusal))
+                let attempt = LoginTrace { browser, trace: &trace };
+                self.log_refusal(connector, &refusal, Some(&login), &attempt);
+                Ok(PasswordOutcome::Refused(refusal))
             }
             LoginOutcome::Accepted(person) => {
                 self.attempts.succeeded(&key, self.now());
-                let proven = AuthenticatedUser { person: *person, login_scopes: EVERYTHING, trace };
-                let mut outcome = self.sign_in(pending, connector, proven, browser).await?;
-                if let SignInOutcome::SignedIn(signed_in) = &mut outcome {
-                    let before = browser.device_cookie.as_deref();
-                    let cookie =
-                        device_cookie::after_success(before, &keys.mac_settled, id, &account)?;
-                    signed_in.device_cookie = Some(cookie);
-                }
-                Ok(outcome)
+                let before = browser.device_cookie.as_deref();
+                let cookie = device_cookie::after_success(before, &keys.mac_settled, id, &account)?;
+                Ok(PasswordOutcome::Authenticated(Box::new(AuthenticatedUser {
+                    person: *person,
+                    login_scopes: EVERYTHING,
+                    trace,
+                    device_cookie: Some(cookie),
+                })))
             }
         }
     }
 
-    /// Somebody has proved who they are: only now is anything written.
+    /// The session of a person who authenticated without a browser. `None`: the person is blocked.
+    pub(crate) async fn create_session(
+        &self,
+        connector: &Connector,
+        user: AuthenticatedUser,
+        caller: &Browser,
+    ) -> Result<Option<Session>, IssuerError> {
+        // Nobody has this cookie, and it has expired.
+        let cookie = Secret::new(ids::random_token()?);
+        let caller = Browser { cookie: None, ..caller.clone() };
+        match self.store_sign_in(connector, user, &caller, (&cookie, Duration::ZERO)).await? {
+            Some((session, _)) => Ok(self.store.session(&session).await?),
+            None => Ok(None),
+        }
+    }
+
+    /// The first write of a login: the session of an authenticated person.
     pub(super) async fn sign_in(
         &self,
         mut pending: PendingLogin,
         connector: &Connector,
-        proven: AuthenticatedUser,
+        user: AuthenticatedUser,
         browser: &Browser,
     ) -> Result<SignInOutcome, IssuerError> {
-        let AuthenticatedUser { person, login_scopes, trace } = proven;
-        let now = self.now();
         let lifetime = self.settings.longest_sign_on().absolute_lifetime;
         let cookie = Secret::new(ids::random_token()?);
-        let fingerprint = match (&connector.fingerprint, person.fingerprint) {
-            (Fingerprint::Upstream(fingerprint), _) => fingerprint.clone(),
-            (Fingerprint::PerUser, Some(fingerprint)) => fingerprint,
-            (Fingerprint::PerUser, None) => {
-                return Err(IssuerError::Broken(format!("{} gave no fingerprint", connector.id)));
-            }
+        let stored = self.store_sign_in(connector, user, browser, (&cookie, lifetime)).await?;
+        let Some((session, now)) = stored else {
+            return Ok(SignInOutcome::Refused(Refusal::AccountDisabled));
         };
-        let outcome = self
-            .store
-            .sign_in(SignIn {
-                previous_cookie: browser.cookie.as_ref().map(|c| hash::sha256(c.expose())),
-                cookie: hash::sha256(cookie.expose()),
-                cookie_until: now + lifetime,
-                id: SessionId::random()?,
-                connector: connector.id.clone(),
-                identity: person.identity.clone(),
-                fingerprint,
-                login_scopes,
-                upstream: self.seal_upstream(person.upstream.as_ref())?,
-                ip: browser.address.to_string(),
-                user_agent: browser.user_agent.chars().take(400).collect(),
-                trace: Some(trace.truncated(TRACE_STEPS, TRACE_STEP_CHARACTERS)),
-                now,
-            })
-            .await?;
-        let (session, reauthenticated) = match outcome {
-            countersign_store::SignInOutcome::SignedIn { session, reauthenticated } => {
-                (session, reauthenticated)
-            }
-            countersign_store::SignInOutcome::Blocked(block) => {
-                tracing::warn!(event = "login_refused", connector = %connector.id, user_id = %block.user_id, reason = "blocked", "a blocked person tried to sign in");
-                return Ok(SignInOutcome::Refused(Refusal::AccountDisabled));
-            }
-        };
-        tracing::info!(
-            event = "signed_in",
-            session = %session,
-            connector = %connector.id,
-            client = %pending.request.client,
-            user_id = %person.identity.user_id,
-            email = %person.identity.email,
-            groups = person.identity.groups.len(),
-            address = %browser.address,
-            again = reauthenticated,
-            "login successful"
-        );
         pending.session = Some(session);
         pending.logged_in = Some(now);
         pending.switch = false;
@@ -222,6 +223,61 @@ impl Issuer {
             lifetime,
             connector,
         })))
+    }
+
+    /// `None`: the person is blocked.
+    async fn store_sign_in(
+        &self,
+        connector: &Connector,
+        user: AuthenticatedUser,
+        browser: &Browser,
+        (cookie, lifetime): (&Secret, Duration),
+    ) -> Result<Option<(SessionId, Timestamp)>, IssuerError> {
+        let AuthenticatedUser { person, login_scopes, trace, .. } = user;
+        let now = self.now();
+        let fingerprint = match (&connector.fingerprint, person.fingerprint) {
+            (Fingerprint::Upstream(fingerprint), _) => fingerprint.clone(),
+            (Fingerprint::PerUser, Some(fingerprint)) => fingerprint,
+            (Fingerprint::PerUser, None) => {
+                return Err(IssuerError::Broken(format!("{} gave no fingerprint", connector.id)));
+            }
+        };
+        let sign_in = SignIn {
+            previous_cookie: browser.cookie.as_ref().map(|c| hash::sha256(c.expose())),
+            cookie: hash::sha256(cookie.expose()),
+            cookie_until: now + lifetime,
+            id: SessionId::random()?,
+            connector: connector.id.clone(),
+            identity: person.identity.clone(),
+            fingerprint,
+            login_scopes,
+            upstream: self.seal_upstream(person.upstream.as_ref())?,
+            ip: browser.address.to_string(),
+            user_agent: browser.user_agent.chars().take(400).collect(),
+            trace: Some(trace.truncated(TRACE_STEPS, TRACE_STEP_CHARACTERS)),
+            now,
+        };
+        let (session, reauthenticated) = match self.store.sign_in(sign_in).await? {
+            countersign_store::SignInOutcome::SignedIn { session, reauthenticated } => {
+                (session, reauthenticated)
+            }
+            countersign_store::SignInOutcome::Blocked(block) => {
+                tracing::warn!(event = "login_refused", connector = %connector.id, user_id = %block.user_id, reason = "blocked", "a blocked person tried to sign in");
+                return Ok(None);
+            }
+        };
+        tracing::info!(
+            event = "signed_in",
+            session = %session,
+            connector = %connector.id,
+            user_id = %person.identity.user_id,
+            email = %person.identity.email,
+            groups = person.identity.groups.len(),
+            address = %browser.address,
+            again = reauthenticated,
+            "login successful"
+        );
+        Ok(Some((session, now)))
     }
 
     pub(super) fn unavailable(

@@ -213,7 +213,8 @@ impl Issuer {
                 Ok(SignInOutcome::Refused(refusal))
             }
             LoginOutcome::Accepted(person) => {
-                let proven = AuthenticatedUser { person: *person, login_scopes, trace };
+                let proven =
+                    AuthenticatedUser { person: *person, login_scopes, trace, device_cookie: None };
                 self.sign_in(pending, connector, proven, browser).await
             }
         }

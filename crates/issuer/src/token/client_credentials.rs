@@ -1,31 +1,53 @@
-//! `client_credentials` (RFC 6749 section 4.4): a client of `admin.clients` gets a token of its own for
-//! the API. Nobody signed in, so there is no session, no ID token and no refresh token, and the token
-//! is good for nothing else.
+//! `client_credentials` (RFC 6749 section 4.4): a confidential client gets tokens of its own. Nobody signed in, so
+//! there is no session and no refresh token.
+//!
+//! With the scope `countersign:admin` a client of `admin.clients` gets a token for the API and for nothing else. With
+//! any other scope it needs `client_credentials` in `oauth2.grantTypes`, and the tokens are like a person's, with the
+//! client as their subject.
 
 use std::time::Duration;
 
-use countersign_core::{Client, Scopes, ids, scopes};
+use countersign_core::{Client, ClientId, GrantType, Scopes, Timestamp, ids, scopes};
+use countersign_jose::hash;
 use serde::Serialize;
 
+use super::audience::Audience;
 use super::{ACCESS_TOKEN_TYPE, TokenError, TokenErrorCode, Tokens};
-use crate::Issuer;
 use crate::keyring::run_blocking;
+use crate::{Issuer, IssuerError};
 
-/// No end reaches such a token, because nothing stands behind it that could be ended: it dies soon.
+/// Nothing can end such a token, because no grant stands behind it: it expires soon.
 const LONGEST: Duration = Duration::from_secs(15 * 60);
 
-/// RFC 9068 section 2.2. `sub` begins with a word and a colon, which no person's can
-/// (they are base64url): a client never passes for somebody.
-#[derive(Serialize)]
-struct AccessToken<'a> {
-    iss: &'a str,
+/// RFC 9068 section 2.2, and the claims of an ID token where it is one. `sub` begins with a word and a colon, which
+/// no person's can (theirs are base64url): a client never passes for a person.
+#[derive(Clone, Serialize)]
+struct ClientToken {
+    iss: String,
     sub: String,
-    aud: &'a str,
+    aud: TokenAudience,
     exp: i64,
     iat: i64,
-    jti: &'a str,
-    client_id: &'a str,
-    scope: String,
+    jti: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    azp: Option<ClientId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<ClientId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at_hash: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    groups: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+}
+
+#[derive(Clone, Serialize)]
+#[serde(untagged)]
+enum TokenAudience {
+    Api(String),
+    Clients(Audience),
 }
 
 impl Issuer {
@@ -34,51 +56,112 @@ impl Issuer {
         client: &Client,
         asked: Option<Scopes>,
     ) -> Result<Tokens, TokenError> {
-        // Only what is announced is there.
-        if self.settings.admin.clients.is_empty() {
-            let why = "client_credentials is for clients of admin.clients, and there are none.";
+        let scope = asked.unwrap_or_default();
+        let for_api = scope.has(scopes::ADMIN);
+        self.check_client(client, for_api)?;
+        let allowed = |scope: &str| match scope {
+            scopes::ADMIN => for_api,
+            scopes::OPENID | scopes::EMAIL | scopes::PROFILE | scopes::GROUPS => !for_api,
+            audience => !for_api && audience.starts_with(scopes::AUDIENCE),
+        };
+        if let Some(refused) = scope.iter().find(|scope| Scopes::is_known(scope) && !allowed(scope))
+        {
+            let why = format!("client_credentials does not give the scope {refused} here.");
+            return Err(TokenError::refused(TokenErrorCode::InvalidScope, why));
+        }
+        if self.settings.strict_scopes && scope.iter().any(|scope| !Scopes::is_known(scope)) {
+            return Err(TokenError::refused(TokenErrorCode::InvalidScope, "Unrecognized scope."));
+        }
+        let scope = scope.filtered(Scopes::is_known);
+        let aud = match for_api {
+            true => TokenAudience::Api(self.api_audience()),
+            false => TokenAudience::Clients(self.audience(client, &scope)?),
+        };
+        self.sign_client_tokens(client, scope, aud).await
+    }
+
+    /// A public client has proved nothing, also if it has a secret: that is in everybody's copy of it
+    /// (RFC 6749 section 4.4: confidential clients only).
+    fn check_client(&self, client: &Client, for_api: bool) -> Result<(), TokenError> {
+        let everybody = self.settings.allows(GrantType::ClientCredentials);
+        if !everybody && self.settings.admin.clients.is_empty() {
+            let why = "client_credentials is not enabled (oauth2.grantTypes, admin.clients).";
             return Err(TokenError::refused(TokenErrorCode::UnsupportedGrantType, why));
         }
-        // A public client has proved nothing, also if it has a secret: that is in everybody's copy of it
-        // (RFC 6749 section 4.4: confidential clients only).
         let confidential = !client.public && client.secret.is_some();
-        if !confidential || !self.settings.admin.admits_client(&client.id) {
-            return Err(TokenError::refused(
-                TokenErrorCode::UnauthorizedClient,
-                "Only confidential clients of admin.clients may use client_credentials.",
-            ));
+        let admitted = match for_api {
+            true => self.settings.admin.admits_client(&client.id),
+            false => everybody,
+        };
+        if !confidential || !(admitted || self.settings.admin.admits_client(&client.id)) {
+            let why = "Only confidential clients that are allowed it may use client_credentials.";
+            return Err(TokenError::refused(TokenErrorCode::UnauthorizedClient, why));
         }
-        let scope = asked.unwrap_or_default();
-        if scope.iter().any(|scope| scope != scopes::ADMIN) || scope.is_empty() {
-            return Err(TokenError::refused(
-                TokenErrorCode::InvalidScope,
-                "client_credentials gives the scope countersign:admin and no other.",
-            ));
+        if !admitted {
+            let why =
+                "client_credentials gives this client the scope countersign:admin and no other.";
+            return Err(TokenError::refused(TokenErrorCode::InvalidScope, why));
         }
+        Ok(())
+    }
+
+    async fn sign_client_tokens(
+        &self,
+        client: &Client,
+        scope: Scopes,
+        aud: TokenAudience,
+    ) -> Result<Tokens, TokenError> {
         let now = self.now();
         let until = now + self.settings.token_lifetime_of(client).min(LONGEST);
-        let (jti, api) = (ids::random_id()?, self.api_audience());
-        let claims = AccessToken {
-            iss: self.settings.issuer.as_str(),
-            sub: format!("client:{}", client.id),
-            aud: &api,
-            exp: until.secs(),
-            iat: now.secs(),
-            jti: &jti,
-            client_id: client.id.as_str(),
-            scope: scope.to_string(),
-        };
-        let claims = super::issue::json(&claims)?;
+        let access = self.client_token(client, &scope, aud, until)?;
+        let has_id_token = scope.has(scopes::OPENID);
+        let id =
+            ClientToken { jti: ids::random_id()?, client_id: None, scope: None, ..access.clone() };
         let signer = self.keyring.keys().signer(now)?;
-        let signed = run_blocking(move || signer.sign(Some(ACCESS_TOKEN_TYPE), &claims)).await?;
-        tracing::info!(event = "tokens_issued", client = %client.id, access_jti = %jti, scope = %scope, "a client's own token issued");
+        tracing::info!(event = "tokens_issued", client = %client.id, access_jti = %access.jti, scope = %scope, "tokens of a client's own issued");
+        let signed = run_blocking(move || -> Result<(String, Option<String>), IssuerError> {
+            let access = signer.sign(Some(ACCESS_TOKEN_TYPE), &super::issue::json(&access)?)?;
+            if !has_id_token {
+                return Ok((access, None));
+            }
+            let at_hash = Some(hash::half_hash(signer.algorithm(), &access));
+            let id = signer.sign(None, &super::issue::json(&ClientToken { at_hash, ..id })?)?;
+            Ok((access, Some(id)))
+        });
+        let (access_token, id_token) = signed.await??;
         Ok(Tokens {
-            access_token: signed?,
+            access_token,
+            issued_token_type: None,
             token_type: "bearer",
             expires_in: until.since(now).as_secs(),
             refresh_token: None,
-            id_token: None,
+            id_token,
             scope: scope.to_string(),
+        })
+    }
+
+    fn client_token(
+        &self,
+        client: &Client,
+        scope: &Scopes,
+        aud: TokenAudience,
+        until: Timestamp,
+    ) -> Result<ClientToken, TokenError> {
+        let several = matches!(&aud, TokenAudience::Clients(Audience::Many(_)));
+        let groups = if scope.has(scopes::GROUPS) { client.own_groups.clone() } else { Vec::new() };
+        Ok(ClientToken {
+            iss: self.settings.issuer.as_str().to_owned(),
+            sub: format!("client:{}", client.id),
+            aud,
+            exp: until.secs(),
+            iat: self.now().secs(),
+            jti: ids::random_id()?,
+            azp: several.then(|| client.id.clone()),
+            client_id: Some(client.id.clone()),
+            scope: Some(scope.to_string()),
+            at_hash: None,
+            groups,
+            name: scope.has(scopes::PROFILE).then(|| client.name.clone()),
         })
     }
 }

@@ -5,7 +5,8 @@ use countersign_core::{Client, Code, GrantId, Secret, Session};
 use countersign_jose::hash;
 use countersign_store::RedeemCodeOutcome;
 
-use super::issue::{GrantTerms, TokenSubject};
+use super::issue::TokenSubject;
+use super::new_grant::GrantTerms;
 use super::{TokenError, Tokens};
 use crate::Issuer;
 use crate::login::is_pkce_text;
@@ -61,7 +62,11 @@ impl Issuer {
                 return Err(TokenError::invalid_grant(INVALID_CODE));
             }
         }
-        self.issue_tokens(prepared, TokenSubject { grant, session, code: Some(params.code) }).await
+        self.issue_tokens(
+            prepared,
+            TokenSubject { code: Some(params.code), ..TokenSubject::new(grant, session) },
+        )
+        .await
     }
 
     /// The session that the code was issued in, if it is still valid for the client.

@@ -9,7 +9,8 @@ use countersign_jose::hash;
 use countersign_store::RedeemDeviceCodeOutcome;
 
 use super::code::{OFFLINE_LIMIT, check_verifier};
-use super::issue::{GrantTerms, TokenSubject};
+use super::issue::TokenSubject;
+use super::new_grant::GrantTerms;
 use super::{TokenError, TokenErrorCode, Tokens};
 use crate::Issuer;
 
@@ -75,7 +76,7 @@ impl Issuer {
                 return Err(TokenError::invalid_grant(INVALID));
             }
         }
-        self.issue_tokens(prepared, TokenSubject { grant, session, code: None }).await
+        self.issue_tokens(prepared, TokenSubject::new(grant, session)).await
     }
 
     async fn approving_session(

@@ -1,21 +1,20 @@
-//! Making the tokens themselves: ID tokens as Dex spells them, access tokens as RFC 9068 does.
+//! Signs tokens: ID tokens with Dex's claims, access tokens by RFC 9068.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_core::identity::subject;
+use countersign_core::identity;
 use countersign_core::{
-    Client, ClientId, Grant, GrantId, GrantType, Identity, Scopes, Secret, Session, Timestamp, ids,
-    scopes,
+    Client, ClientId, Grant, Identity, Scopes, Secret, Session, Timestamp, ids, scopes,
 };
 use countersign_jose::{Signer, hash};
 use serde::Serialize;
 
 use super::audience::Audience;
+use super::distributed_claims::DistributedClaims;
 use super::refresh_token::RefreshTokenClaims;
 use super::{TokenError, TokenErrorCode, Tokens};
 use crate::keyring::run_blocking;
-use crate::kubernetes::groups::DistributedClaims;
 use crate::{Issuer, IssuerError};
 
 /// `typ` of an access token (RFC 9068 section 2.1).
@@ -29,6 +28,14 @@ pub(super) struct TokenSubject {
     pub session: Session,
     /// The code just redeemed, for `c_hash`.
     pub code: Option<Secret>,
+    /// Whether the access token is issued too, so that the ID token names it in `at_hash`.
+    pub has_access_token: bool,
+}
+
+impl TokenSubject {
+    pub fn new(grant: Grant, session: Session) -> Self {
+        Self { grant, session, code: None, has_access_token: true }
+    }
 }
 
 /// Claims in the order Dex writes them.
@@ -49,7 +56,8 @@ struct IdToken<'a> {
     /// Only for a cluster, whose webhook finds the grant by it.
     #[serde(skip_serializing_if = "Option::is_none")]
     grant_id: Option<&'a str>,
-    at_hash: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at_hash: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     c_hash: Option<String>,
     #[serde(flatten)]
@@ -78,7 +86,7 @@ struct AccessToken<'a> {
     person: PersonClaims<'a>,
 }
 
-/// What is told of a person, by scope (OpenID Connect Core 5.4, and Dex's `groups` and `federated:id`).
+/// The claims about a person, by scope (OpenID Connect Core 5.4, and Dex's `groups` and `federated:id`).
 #[derive(Serialize)]
 pub(crate) struct PersonClaims<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,7 +96,7 @@ pub(crate) struct PersonClaims<'a> {
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     groups: &'a [String],
     #[serde(flatten)]
-    elsewhere: Option<&'a DistributedClaims>,
+    distributed: Option<&'a DistributedClaims>,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -108,14 +116,14 @@ impl<'a> PersonClaims<'a> {
         let Identity { user_id, username, preferred_username, email, email_verified, groups } =
             &session.identity;
         let profile = scope.has(scopes::PROFILE);
-        let told = |text: &'a String, by: bool| (by && !text.is_empty()).then_some(text.as_str());
+        let claim = |text: &'a String, by: bool| (by && !text.is_empty()).then_some(text.as_str());
         Self {
-            email: told(email, scope.has(scopes::EMAIL)),
+            email: claim(email, scope.has(scopes::EMAIL)),
             email_verified: scope.has(scopes::EMAIL).then_some(*email_verified),
             groups: if scope.has(scopes::GROUPS) { groups } else { &[] },
-            elsewhere: None,
-            name: told(username, profile),
-            preferred_username: told(preferred_username, profile),
+            distributed: None,
+            name: claim(username, profile),
+            preferred_username: claim(preferred_username, profile),
             federated_claims: scope
                 .has(scopes::FEDERATED_ID)
                 .then(|| FederatedClaims { connector_id: session.connector.as_str(), user_id }),
@@ -124,80 +132,24 @@ impl<'a> PersonClaims<'a> {
 }
 
 impl<'a> PersonClaims<'a> {
-    /// With the place where the groups are, if they are not to be in the token.
-    fn groups_at(self, elsewhere: Option<&'a DistributedClaims>) -> Self {
-        let groups = if elsewhere.is_some() { &[] } else { self.groups };
-        Self { groups, elsewhere, ..self }
+    /// With the endpoint for the groups instead of the groups, if they are distributed.
+    fn groups_at(self, distributed: Option<&'a DistributedClaims>) -> Self {
+        let groups = if distributed.is_some() { &[] } else { self.groups };
+        Self { groups, distributed, ..self }
     }
 }
 
-/// All of an answer that can still be refused, done before anything is used up for it.
+/// Everything about the tokens that can be refused, decided before a code or refresh token is consumed.
 pub(super) struct PreparedTokens {
     signer: Arc<Signer>,
     audience: Audience,
     scopes: Scopes,
     issued_at: Timestamp,
-    /// The tokens die then, whenever they are written: what is announced at an end holds.
+    /// The tokens expire then, whenever they are signed, so that the instant announced at an end is right.
     pub tokens_until: Timestamp,
 }
 
-/// What a grant is issued for.
-pub(super) struct GrantTerms {
-    pub scopes: Scopes,
-    pub nonce: Option<String>,
-    /// When the person authenticated.
-    pub auth_time: Timestamp,
-}
-
 impl Issuer {
-    /// With a refresh token if `offline_access` was granted and the connector can refresh; else without that
-    /// scope.
-    pub(super) fn new_grant(
-        &self,
-        client: &Client,
-        session: &Session,
-        terms: GrantTerms,
-    ) -> Result<Grant, TokenError> {
-        let now = self.now();
-        let connector = self.connectors.get(&session.connector);
-        let can_refresh = connector.is_some_and(|connector| connector.refresh.is_some())
-            && self.settings.allows(GrantType::RefreshToken)
-            && self.connectors.serves(&session.connector, GrantType::RefreshToken);
-        let refreshable = can_refresh && terms.scopes.has(scopes::OFFLINE_ACCESS);
-        Ok(Grant {
-            id: GrantId::random()?,
-            session: session.id.clone(),
-            client: client.id.clone(),
-            scopes: terms.scopes.filtered(|scope| refreshable || scope != scopes::OFFLINE_ACCESS),
-            nonce: terms.nonce,
-            auth_time: terms.auth_time,
-            refreshable,
-            generation: 1,
-            mac_key: self.keyring.keys().mac_settled.newest(),
-            created_at: now,
-            rotated_at: now,
-            tokens_until: now + self.settings.token_lifetime_of(client),
-            ended: None,
-        })
-    }
-
-    /// Everything of the grant's tokens that can be refused, and the grant with their expiry.
-    pub(super) fn prepare_grant(
-        &self,
-        client: &Client,
-        grant: Grant,
-    ) -> Result<(PreparedTokens, Grant), TokenError> {
-        let prepared = self.prepare(client, grant.scopes.clone())?;
-        let grant = Grant { tokens_until: prepared.tokens_until, ..grant };
-        Ok((prepared, grant))
-    }
-
-    pub(super) fn log_dropped(&self, session: &Session, dropped: &[GrantId]) {
-        for grant in dropped {
-            tracing::warn!(event = "grant_ended", grant = %grant, session = %session.id, reason = "too_many_grants", "the longest idle grant ended");
-        }
-    }
-
     pub(super) fn prepare(
         &self,
         client: &Client,
@@ -205,7 +157,7 @@ impl Issuer {
     ) -> Result<PreparedTokens, TokenError> {
         let now = self.now();
         let audience = self.audience(client, &scopes)?;
-        // Whom it names has a say, too: a cluster that wants short tokens gets no long ones from a peer.
+        // The shortest lifetime of all audiences: a cluster with short tokens gets no long ones from a peer.
         let named = audience.iter().filter_map(|id| self.clients.get(id));
         let lifetimes = named.map(|named| self.settings.token_lifetime_of(named));
         let lifetime = lifetimes.fold(self.settings.token_lifetime_of(client), Duration::min);
@@ -221,17 +173,17 @@ impl Issuer {
     pub(super) async fn issue_tokens(
         &self,
         prepared: PreparedTokens,
-        subject_of_tokens: TokenSubject,
+        subject: TokenSubject,
     ) -> Result<Tokens, TokenError> {
         let PreparedTokens { audience, scopes, tokens_until, .. } = &prepared;
-        let grant = &subject_of_tokens.grant.id;
+        let grant = &subject.grant.id;
         let for_cluster = audience
             .iter()
             .any(|id| self.clients.get(id).is_some_and(|client| client.kubernetes.is_some()));
         let work = SigningJob {
-            elsewhere: self.distributed_claims(grant, audience, scopes, *tokens_until)?,
+            distributed: self.distributed_claims(grant, audience, scopes, *tokens_until)?,
             prepared,
-            subject_of_tokens,
+            subject,
             for_cluster,
             iss: self.settings.issuer.as_str().to_owned(),
             access_jti: ids::random_id()?,
@@ -245,16 +197,14 @@ impl Issuer {
         .await?;
         let (access_token, id_token) = signed?;
         work.log_size(access_token.len().max(id_token.len()));
-        let SigningJob {
-            prepared: PreparedTokens { scopes, tokens_until, .. },
-            subject_of_tokens,
-            ..
-        } = work;
-        let grant = subject_of_tokens.grant;
+        let SigningJob { prepared: PreparedTokens { scopes, tokens_until, .. }, subject, .. } =
+            work;
+        let grant = subject.grant;
         let refresh_token = RefreshTokenClaims { grant: grant.id, generation: grant.generation };
         let keys = self.keyring.keys();
         Ok(Tokens {
             access_token,
+            issued_token_type: None,
             token_type: "bearer",
             expires_in: tokens_until.since(self.now()).as_secs(),
             refresh_token: grant.refreshable.then(|| refresh_token.sign(&keys.mac_settled)),
@@ -263,9 +213,13 @@ impl Issuer {
         })
     }
 
-    /// Peers in the order asked, then the client itself unless it was named. Trust is checked again
+    /// The clients named by `audience:` scopes in their order, then the client itself unless it was named. Trust is checked again
     /// here because the configuration may have changed since `/auth`.
-    fn audience(&self, client: &Client, scopes: &Scopes) -> Result<Audience, TokenError> {
+    pub(super) fn audience(
+        &self,
+        client: &Client,
+        scopes: &Scopes,
+    ) -> Result<Audience, TokenError> {
         let mut audience: Vec<ClientId> = scopes.audience_clients().collect();
         for peer in &audience {
             if !self.clients.get(peer).is_some_and(|peer| peer.trusts(&client.id)) {
@@ -285,11 +239,11 @@ impl Issuer {
     }
 }
 
-/// All that two signatures need, so that it can leave the async threads.
+/// What both signatures need, moved to a blocking thread.
 struct SigningJob {
     prepared: PreparedTokens,
-    subject_of_tokens: TokenSubject,
-    elsewhere: Option<DistributedClaims>,
+    subject: TokenSubject,
+    distributed: Option<DistributedClaims>,
     /// One of the audiences is a Kubernetes cluster's client.
     for_cluster: bool,
     iss: String,
@@ -300,8 +254,7 @@ struct SigningJob {
 impl SigningJob {
     /// Each issuance goes to the log, with what names the tokens but not the tokens.
     fn log_issuance(&self) {
-        let (TokenSubject { grant, session, .. }, scopes) =
-            (&self.subject_of_tokens, &self.prepared.scopes);
+        let (TokenSubject { grant, session, .. }, scopes) = (&self.subject, &self.prepared.scopes);
         tracing::info!(
             event = "tokens_issued",
             client = %grant.client,
@@ -318,19 +271,19 @@ impl SigningJob {
     /// Many proxies and servers limit request headers to 8 KiB (nginx, Node.js, Tomcat).
     fn log_size(&self, size_bytes: usize) {
         if size_bytes >= LARGE_TOKEN_BYTES {
-            let TokenSubject { grant, session, .. } = &self.subject_of_tokens;
+            let TokenSubject { grant, session, .. } = &self.subject;
             tracing::warn!(event = "large_token", client = %grant.client, session = %session.id, size_bytes, groups = session.identity.groups.len(), "a token is so large that servers may refuse the request header that carries it");
         }
     }
 
-    /// The access token, then the ID token that speaks of it in `at_hash`.
+    /// The access token, then the ID token, which names it in `at_hash`.
     fn sign(&self) -> Result<(String, String), IssuerError> {
-        let TokenSubject { grant, session, code } = &self.subject_of_tokens;
+        let TokenSubject { grant, session, code, has_access_token } = &self.subject;
         let PreparedTokens { signer, audience, scopes, issued_at, tokens_until } = &self.prepared;
         let (iat, exp) = (issued_at.secs(), tokens_until.secs());
-        let sub = subject(&session.identity.user_id, &session.connector);
+        let sub = identity::subject(&session.identity.user_id, &session.connector);
         // In both: an API server takes an access token where it expects an ID token.
-        let person = || PersonClaims::of(session, scopes).groups_at(self.elsewhere.as_ref());
+        let person = || PersonClaims::of(session, scopes).groups_at(self.distributed.as_ref());
         // OpenID Connect Core 2 requires `azp` with several audiences. A cluster gets it always, so that
         // `requiredClaims` can tell its own tokens from those a peer asked for.
         let several = matches!(audience, Audience::Many(_));
@@ -364,7 +317,7 @@ impl SigningJob {
             auth_time: grant.auth_time.secs(),
             sid: session.id.as_str(),
             grant_id: self.for_cluster.then_some(grant.id.as_str()),
-            at_hash: hash::half_hash(algorithm, &access),
+            at_hash: has_access_token.then(|| hash::half_hash(algorithm, &access)),
             c_hash: code.as_ref().map(|code| hash::half_hash(algorithm, code.expose())),
             person: person(),
         };

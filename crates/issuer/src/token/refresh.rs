@@ -1,6 +1,7 @@
 //! `refresh_token` (RFC 6749 section 6, RFC 9700 section 4.14.2): rotation by generation, the upstream
 //! asked again, and nothing consumed when it cannot be asked.
 
+use countersign_core::session::{EndReason, Ended};
 use countersign_core::{Client, Grant, GrantType, Scopes, Secret, Session, Timestamp, scopes};
 use countersign_store::{Rotate, Rotation, Snapshot};
 
@@ -16,7 +17,7 @@ const CHANGED: &str = "Sign in again: the account has changed.";
 const BLOCKED: &str = "This account is blocked by an administrator.";
 const OVER: &str = "The session this refresh token belongs to has ended.";
 
-/// What a refresh is about to give, should the store agree.
+/// What a refresh will issue if the store accepts the rotation.
 struct PendingRotation {
     policy: RefreshPolicy,
     tokens_until: Timestamp,
@@ -56,8 +57,8 @@ impl Issuer {
         };
         let snapshot = checked.snapshot.clone();
         let until = prepared.tokens_until;
-        let given = PendingRotation { policy, tokens_until: until, snapshot: checked.snapshot };
-        let rotated = self.rotate(&grant, &refresh_token, given).await;
+        let pending = PendingRotation { policy, tokens_until: until, snapshot: checked.snapshot };
+        let rotated = self.rotate(&grant, &refresh_token, pending).await;
         // A rotation stores the snapshot and releases the lease, whatever it decides. Where its transaction
         // failed, both are tried once more on their own, because the upstream may have replaced its token.
         let is_stored = matches!(rotated, Ok((_, true)));
@@ -69,8 +70,7 @@ impl Issuer {
         }
         let (generation, _) = rotated?;
         let grant = Grant { generation, ..grant };
-        self.issue_tokens(prepared, TokenSubject { grant, session: checked.session, code: None })
-            .await
+        self.issue_tokens(prepared, TokenSubject::new(grant, checked.session)).await
     }
 
     fn check_life(
@@ -79,8 +79,8 @@ impl Issuer {
         grant: &Grant,
         session: &Session,
     ) -> Result<(), TokenError> {
-        if grant.ended.is_some() || session.ended.is_some() {
-            return Err(TokenError::invalid_grant(OVER));
+        if let Some(ended) = session.ended.as_ref().or(grant.ended.as_ref()) {
+            return Err(TokenError::invalid_grant(&ended_description(ended)));
         }
         if session.is_blocked(self.now()) {
             return Err(TokenError::invalid_grant(BLOCKED));
@@ -120,7 +120,7 @@ impl Issuer {
         &self,
         grant: &Grant,
         refresh_token: &RefreshTokenClaims,
-        given: PendingRotation,
+        pending: PendingRotation,
     ) -> Result<(i64, bool), TokenError> {
         let rotation = self
             .store
@@ -128,12 +128,12 @@ impl Issuer {
                 grant: grant.id.clone(),
                 session: grant.session.clone(),
                 generation: refresh_token.generation,
-                rotate: given.policy.rotate,
+                rotate: pending.policy.rotate,
                 mac_key: self.keyring.keys().mac_settled.newest(),
                 now: self.now(),
-                tokens_until: given.tokens_until,
-                reuse_interval: given.policy.reuse_interval,
-                snapshot: given.snapshot,
+                tokens_until: pending.tokens_until,
+                reuse_interval: pending.policy.reuse_interval,
+                snapshot: pending.snapshot,
             })
             .await?;
         match rotation {
@@ -170,6 +170,21 @@ impl Issuer {
             format!("Requested scopes contain unauthorized scope(s): {}.", printable(&extra)),
         ))
     }
+}
+
+/// Who ended it and when, for the person at the terminal; the bearer of the refresh token is who it was issued to.
+fn ended_description(ended: &Ended) -> String {
+    let by = match ended.why {
+        EndReason::Administrator => "by an administrator",
+        EndReason::EndedByUser | EndReason::SignedOut => "by the user",
+        EndReason::Revoked => "by its client",
+        EndReason::UpstreamDisabled | EndReason::UpstreamMissing => {
+            "because the account is disabled"
+        }
+        EndReason::ConsentWithdrawn => "because the consent was withdrawn",
+        _ => return format!("{} At {}.", OVER, ended.at),
+    };
+    format!("The session this refresh token belongs to was ended {by} at {}.", ended.at)
 }
 
 fn printable(scopes: &Scopes) -> String {

@@ -30,7 +30,7 @@ use crate::pages::{
     Device, DeviceConfirm, DeviceDone, DeviceForm, DeviceInfo, DisplayTime, Page, PageErrorKind,
     UserCodeError,
 };
-use crate::request_context::{ClientAddress, RequestContext};
+use crate::request_context::RequestContext;
 use crate::response::{PagePolicy, json, page, with_cookies};
 use crate::token;
 
@@ -51,13 +51,8 @@ pub async fn code(State(app): State<App>, request: Request) -> Response {
             code_challenge: text("code_challenge").map(str::to_owned),
             code_challenge_method: text("code_challenge_method").map(str::to_owned),
         };
-        let address = parts.extensions.get::<ClientAddress>().map(|address| address.0);
-        let user_agent =
-            parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
-        let origin = DeviceOrigin {
-            address: address.unwrap_or(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED)),
-            user_agent: user_agent.unwrap_or_default().to_owned(),
-        };
+        let caller = token::caller(&parts);
+        let origin = DeviceOrigin { address: caller.address, user_agent: caller.user_agent };
         let authorization = app.issuer.begin_device_authorization(client, params, origin).await?;
         Ok(json(StatusCode::OK, &authorization))
     };

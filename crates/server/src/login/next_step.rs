@@ -179,7 +179,7 @@ pub(super) fn to_client(
         return Ok(page(app, 200, PagePolicy::Standalone, view.render()));
     }
     match response.mode {
-        ResponseMode::Query => {
+        ResponseMode::Query | ResponseMode::Fragment => {
             let location = response.location().ok_or_else(|| {
                 IssuerError::Broken("a registered redirect URI is not a URL".to_owned())
             })?;

@@ -22,6 +22,12 @@ pub const ADMIN_STYLESHEET: Asset = Asset::new(
     "text/css; charset=utf-8",
     include_bytes!("../../../../templates/static/admin.css"),
 );
+pub const EXAMPLE_APP_STYLESHEET: Asset = Asset::new(
+    "example-app",
+    "css",
+    "text/css; charset=utf-8",
+    include_bytes!("../../../../templates/static/example-app.css"),
+);
 pub const FORM_POST_SCRIPT: Asset = Asset::new(
     "form-post",
     "js",
@@ -36,7 +42,8 @@ pub const MARK: Asset = Asset::new(
 );
 
 /// All there is to serve; a name that is not in here is 404.
-pub const ALL: [Asset; 4] = [STYLESHEET, ADMIN_STYLESHEET, FORM_POST_SCRIPT, MARK];
+pub const ALL: [Asset; 5] =
+    [STYLESHEET, ADMIN_STYLESHEET, EXAMPLE_APP_STYLESHEET, FORM_POST_SCRIPT, MARK];
 
 /// The file served as `<base>/static/<file_name>`. Only the current versioned name is known, never a path.
 pub fn find(file_name: &str) -> Option<Asset> {

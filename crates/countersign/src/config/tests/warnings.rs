@@ -40,11 +40,23 @@ fn what_works_but_may_surprise_is_a_warning() {
         ),
         (
             "oauth2: {grantTypes: [authorization_code, implicit]}",
-            "2:43: warning: oauth2.grantTypes[1]: implicit is a grant type of Dex that is not supported yet",
+            "2:43: warning: oauth2.grantTypes[1]: has no effect without token or id_token in oauth2.responseTypes",
+        ),
+        (
+            "oauth2: {grantTypes: [authorization_code, password]}",
+            "2:43: warning: oauth2.grantTypes[1]: has no effect without oauth2.passwordConnector",
+        ),
+        (
+            "oauth2: {passwordConnector: mock}",
+            "2:29: warning: oauth2.passwordConnector: gives people's passwords to applications (RFC 9700 section 2.4)",
+        ),
+        (
+            "oauth2: {responseTypes: [token]}",
+            "2:26: warning: oauth2.responseTypes[0]: puts tokens into addresses of browsers (RFC 9700 section 2.1.2)",
         ),
         (
             "oauth2: {responseTypes: [code, id_token code]}",
-            "2:32: warning: oauth2.responseTypes[1]: \"id_token code\" is a response type of Dex that is not supported yet",
+            "2:32: warning: oauth2.responseTypes[1]: puts tokens into addresses of browsers (RFC 9700 section 2.1.2)",
         ),
         (
             "oauth2: {pkce: {codeChallengeMethodsSupported: [plain]}}",

@@ -1,0 +1,76 @@
+//! The example application, from what a command line or a configuration says.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_core::{Clock, Secret, Timestamp};
+use countersign_jose::{Expected, Typ, UpstreamKeys, hash};
+use countersign_server::example_app::{ExampleApp, Settings, VerifyIdToken};
+use countersign_server::listen::Listener;
+use url::Url;
+
+/// How far the clocks of this machine and of the issuer may be apart.
+const LEEWAY: Duration = Duration::from_secs(60);
+
+/// Verifies with the keys that the issuer publishes; the same code that verifies the ID tokens of upstreams.
+struct PublishedKeys {
+    issuer: String,
+    client_id: String,
+}
+
+impl VerifyIdToken for PublishedKeys {
+    fn verify(&self, token: &str, key_set: &[u8], now: Timestamp) -> Result<(), String> {
+        let keys = UpstreamKeys::parse(key_set).ok_or("the issuer's keys cannot be read")?;
+        let expected =
+            Expected { issuer: &self.issuer, typ: Typ::IdToken, now: Some(now), leeway: LEEWAY };
+        let (claims, _) = keys.verify(token, &expected).map_err(|error| error.to_string())?;
+        match claims.is_for(&self.client_id) {
+            true => Ok(()),
+            false => Err(format!("aud does not contain {}", self.client_id)),
+        }
+    }
+
+    fn challenge(&self, verifier: &str) -> String {
+        hash::s256(verifier)
+    }
+}
+
+/// A client as the example application acts for it.
+pub struct ExampleClient<'a> {
+    pub issuer: &'a str,
+    pub client_id: &'a str,
+    pub client_secret: Option<Secret>,
+    pub redirect_uri: Url,
+    /// PEM, beside the system's authorities.
+    pub authorities: Vec<u8>,
+}
+
+/// Binds at the host and port of the redirect URI, unless `listen` names another address.
+pub fn prepare(
+    client: ExampleClient<'_>,
+    listen: Option<&str>,
+    clock: Arc<dyn Clock>,
+) -> Result<(Listener, ExampleApp), String> {
+    let url = &client.redirect_uri;
+    let own = format!(
+        "{}:{}",
+        url.host_str().unwrap_or_default(),
+        url.port_or_known_default().unwrap_or_default()
+    );
+    let address = listen.unwrap_or(&own);
+    let app = ExampleApp::new(Settings {
+        issuer: client.issuer.to_owned(),
+        client_id: client.client_id.to_owned(),
+        client_secret: client.client_secret,
+        authorities: client.authorities,
+        verifier: Arc::new(PublishedKeys {
+            issuer: client.issuer.to_owned(),
+            client_id: client.client_id.to_owned(),
+        }),
+        redirect_uri: client.redirect_uri,
+        clock,
+    })?;
+    let listener = Listener::bind(address, None)
+        .map_err(|error| format!("the example application cannot listen on {address}: {error}"))?;
+    Ok((listener, app))
+}

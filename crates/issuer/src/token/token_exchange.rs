@@ -1,0 +1,166 @@
+//! Token exchange (RFC 8693): a client exchanges a token of ours for another one of the same session, for another
+//! audience or with fewer scopes. So a tool that signed in once gets a token for each cluster.
+//!
+//! The subject token must be one that was issued to the caller, or that names the caller in `aud`; its grant must be
+//! live. Nothing is widened: scopes are a subset, and an audience must trust the caller.
+
+use countersign_core::identity::subject;
+use countersign_core::{
+    Client, ClientId, Grant, GrantId, GrantType, Scopes, Secret, Session, scopes,
+};
+use countersign_jose::{Claims, Expected, Typ};
+
+use super::code::OFFLINE_LIMIT;
+use super::issue::TokenSubject;
+use super::new_grant::GrantTerms;
+use super::{ACCESS_TOKEN_TYPE, TokenError, TokenErrorCode, Tokens};
+use crate::Issuer;
+
+/// RFC 8693 section 3.
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
+
+/// A token exchange request.
+#[derive(Debug)]
+pub struct TokenExchangeRequest {
+    pub subject_token: Secret,
+    pub subject_token_type: String,
+    pub requested_token_type: Option<String>,
+    pub scope: Option<Scopes>,
+    /// Client ids that the new token is for besides the caller, in the order of the request.
+    pub audience: Vec<ClientId>,
+    /// Dex's form: the token is one of this upstream.
+    pub connector_id: Option<String>,
+    /// RFC 8693 section 2.1: delegation, which is not supported.
+    pub has_actor: bool,
+}
+
+impl Issuer {
+    pub(super) async fn exchange_token(
+        &self,
+        client: &Client,
+        request: TokenExchangeRequest,
+    ) -> Result<Tokens, TokenError> {
+        let invalid = |why: &str| TokenError::refused(TokenErrorCode::InvalidRequest, why);
+        if !self.settings.allows(GrantType::TokenExchange) {
+            let why = "Token exchange is not enabled (oauth2.grantTypes)";
+            return Err(TokenError::refused(TokenErrorCode::UnsupportedGrantType, why));
+        }
+        if request.connector_id.is_some() {
+            return Err(invalid("Tokens of an upstream (connector_id) are not supported."));
+        }
+        if request.has_actor {
+            return Err(invalid("Delegation (actor_token) is not supported."));
+        }
+        let requests_id_token = match request.requested_token_type.as_deref() {
+            None | Some(ACCESS_TOKEN) => false,
+            Some(ID_TOKEN) => true,
+            Some(_) => return Err(invalid("Invalid requested_token_type.")),
+        };
+        let (scopes, session) = self.exchanged_subject(client, &request).await?;
+        let scopes = self.exchanged_scopes(client, &request, &scopes)?;
+        if requests_id_token && !scopes.has(scopes::OPENID) {
+            let why = "An ID token needs the scope openid.";
+            return Err(TokenError::refused(TokenErrorCode::InvalidScope, why));
+        }
+        let auth_time = session.auth_time;
+        let grant =
+            self.new_grant(client, &session, GrantTerms { scopes, nonce: None, auth_time })?;
+        let (prepared, grant) = self.prepare_grant(client, grant)?;
+        match self.store.issue_grant(grant.clone(), self.now(), OFFLINE_LIMIT).await? {
+            Some(dropped) => self.log_dropped(&session, &dropped),
+            None => return Err(invalid("The subject token's session has ended.")),
+        }
+        let mut tokens = self.issue_tokens(prepared, TokenSubject::new(grant, session)).await?;
+        // Section 2.2.1: the issued token is in access_token, whatever its type.
+        tokens.issued_token_type = Some(if requests_id_token { ID_TOKEN } else { ACCESS_TOKEN });
+        if let Some(id_token) = tokens.id_token.take().filter(|_| requests_id_token) {
+            tokens.access_token = id_token;
+        }
+        Ok(tokens)
+    }
+
+    /// The scopes that the subject token was issued with, and its live session.
+    async fn exchanged_subject(
+        &self,
+        client: &Client,
+        request: &TokenExchangeRequest,
+    ) -> Result<(Scopes, Session), TokenError> {
+        let refused = || {
+            let why = "The subject token is invalid, expired, revoked or not for this client.";
+            TokenError::refused(TokenErrorCode::InvalidRequest, why)
+        };
+        let typ = match request.subject_token_type.as_str() {
+            ACCESS_TOKEN => Typ::Exactly(ACCESS_TOKEN_TYPE),
+            ID_TOKEN => Typ::IdToken,
+            _ => {
+                let why = "Invalid subject_token_type.";
+                return Err(TokenError::refused(TokenErrorCode::InvalidRequest, why));
+            }
+        };
+        let expected = Expected {
+            issuer: self.settings.issuer.as_str(),
+            typ,
+            now: Some(self.now()),
+            leeway: std::time::Duration::ZERO,
+        };
+        let token = request.subject_token.expose();
+        let claims = self.keyring.keys().verifiers.verify(token, &expected);
+        let claims = claims.map_err(|_| refused())?;
+        let (grant, session) = self.subject_grant(&claims).await?.ok_or_else(refused)?;
+        let is_own = grant.client == client.id || claims.is_for(client.id.as_str());
+        let is_same = claims.text("sub")
+            == Some(subject(&session.identity.user_id, &session.connector).as_str());
+        // The session must also be one that this client could have got by a login.
+        if !is_own || !is_same || !self.is_valid(Some(client), &session).await? {
+            return Err(refused());
+        }
+        let granted = match claims.text("scope") {
+            Some(scope) => Scopes::parse(scope),
+            None => grant.scopes,
+        };
+        Ok((granted, session))
+    }
+
+    /// An ID token names its grant only where it is for a cluster; any other is refused, because there would be
+    /// nothing to tell whether it was revoked.
+    async fn subject_grant(&self, claims: &Claims) -> Result<Option<(Grant, Session)>, TokenError> {
+        let Some(grant) = claims.text("grant_id").map(GrantId::new) else { return Ok(None) };
+        Ok(self.live_grant(&grant).await?)
+    }
+
+    /// A subset of the subject token's scopes, without a refresh token and without administration; then the
+    /// audiences, each of which must trust the caller (`invalid_target`, section 2.2.2).
+    fn exchanged_scopes(
+        &self,
+        client: &Client,
+        request: &TokenExchangeRequest,
+        granted: &Scopes,
+    ) -> Result<Scopes, TokenError> {
+        let asked = request.scope.clone().unwrap_or_else(|| granted.clone());
+        let mut audience: Vec<ClientId> = request.audience.clone();
+        audience.extend(asked.audience_clients().filter(|_| request.scope.is_some()));
+        for target in audience.iter().filter(|target| **target != client.id) {
+            if !self.clients.get(target).is_some_and(|target| target.trusts(&client.id)) {
+                let why = format!("Client may not ask for tokens for {}.", printable(target));
+                return Err(TokenError::refused(TokenErrorCode::InvalidTarget, why));
+            }
+        }
+        let is_plain = |scope: &str| !scope.starts_with(scopes::AUDIENCE);
+        let plain = asked.filtered(|scope| is_plain(scope) && Scopes::is_known(scope));
+        if !plain.within(granted) {
+            let why = "The scopes go beyond those of the subject token.";
+            return Err(TokenError::refused(TokenErrorCode::InvalidScope, why));
+        }
+        let kept =
+            plain.filtered(|scope| scope != scopes::OFFLINE_ACCESS && scope != scopes::ADMIN);
+        let audience = audience.iter().map(|target| format!("{}{target}", scopes::AUDIENCE));
+        Ok(kept.iter().map(str::to_owned).chain(audience).collect())
+    }
+}
+
+/// What may stand in an `error_description`.
+fn printable(id: &ClientId) -> String {
+    let allowed = |c: &char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\');
+    id.as_str().chars().filter(allowed).take(80).collect()
+}

@@ -1,0 +1,113 @@
+//! The clusters that the signed-in person's groups may see, as the issuer lists them at `/clusters`.
+
+use countersign_core::{Secret, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::cli::{OutputFormat, SelectArguments};
+use crate::error::Error;
+use crate::issuer::Issuer;
+use crate::profile::LoginProfile;
+use crate::selection::Selection;
+use crate::terminal::{Style, printable};
+
+/// The scope by which Dex and Countersign issue a token for another client (`aud`).
+pub const AUDIENCE_SCOPE: &str = "audience:server:client_id:";
+
+/// One element of the list; the members are those of the JSON.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cluster {
+    pub name: String,
+    #[serde(default)]
+    pub description: String,
+    /// Address of the API server.
+    pub server: String,
+    #[serde(default)]
+    pub certificate_authority_data: Option<String>,
+    /// The client that the API server accepts tokens for (`--oidc-client-id`).
+    #[serde(rename = "clientID")]
+    pub client_id: String,
+    #[serde(default)]
+    pub namespace: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ClusterList {
+    clusters: Vec<Cluster>,
+}
+
+/// The list, by the person's access token. `None`: the issuer has no such list, as Dex has none.
+pub async fn list(issuer: &Issuer, access_token: &Secret) -> Result<Option<Vec<Cluster>>, Error> {
+    let url = format!("{}/clusters", issuer.metadata.issuer.trim_end_matches('/'));
+    match issuer.get::<ClusterList>(&url, access_token).await {
+        Ok(list) => Ok(Some(list.clusters)),
+        // A page or a 404 instead of JSON: another issuer, or one without the section `clusters`.
+        Err(Error::InvalidResponse { .. }) => Ok(None),
+        Err(Error::Refused { code, .. }) if code == "not_found" => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Prints the list for every login that is selected.
+pub async fn run(arguments: &SelectArguments, now: fn() -> Timestamp) -> Result<(), Error> {
+    let selection = Selection::of(arguments)?;
+    let mut all = Vec::new();
+    for profile in selection.profiles() {
+        let (issuer, access_token) = selection.connect(profile, now).await?;
+        let clusters = list(&issuer, &access_token).await?.unwrap_or_default();
+        all.extend(clusters.into_iter().map(|cluster| (profile, cluster)));
+    }
+    match arguments.output {
+        OutputFormat::Json => print_json(&all),
+        OutputFormat::Text => print_text(&all),
+    }
+    Ok(())
+}
+
+fn print_json(all: &[(&LoginProfile, Cluster)]) {
+    let clusters: Vec<_> = all
+        .iter()
+        .map(|(profile, cluster)| serde_json::json!({"issuer": profile.issuer, "cluster": cluster}))
+        .collect();
+    println!("{:#}", serde_json::json!({ "clusters": clusters }));
+}
+
+fn print_text(all: &[(&LoginProfile, Cluster)]) {
+    let style = Style::for_stdout();
+    let name_width = all.iter().map(|(_, c)| c.name.chars().count()).max().unwrap_or_default();
+    for (profile, cluster) in all {
+        let name = format!("{:name_width$}", printable(&cluster.name));
+        println!("{}  {}", style.bold(&name), printable(&cluster.server));
+        if !cluster.description.is_empty() {
+            println!("{:name_width$}  {}", "", printable(&cluster.description));
+        }
+        let command = format!("kubectl countersign login {} {}", profile.issuer, cluster.name);
+        println!("{:name_width$}  {}", "", style.dim(&printable(&command)));
+    }
+    if all.is_empty() {
+        eprintln!("No cluster is listed for your groups.");
+    }
+}
+
+impl Cluster {
+    /// Whether the API server accepts only tokens for a client of its own.
+    pub fn own_audience(&self, profile: &LoginProfile) -> Option<&str> {
+        (self.client_id != profile.client_id).then_some(self.client_id.as_str())
+    }
+}
+
+/// A token that this cluster's API server accepts, for a login that exists.
+pub async fn credential(
+    selection: &Selection,
+    profile: &LoginProfile,
+    cluster: &Cluster,
+    now: fn() -> Timestamp,
+) -> Result<Secret, Error> {
+    let options = crate::sign_in::Options::default();
+    let source = selection.source(profile, &options, now);
+    let credential = match cluster.own_audience(profile) {
+        Some(audience) => source.credential_for(audience).await?,
+        None => source.credential(false).await?,
+    };
+    Ok(credential.token)
+}

@@ -1,0 +1,102 @@
+//! The exec credential protocol (`client.authentication.k8s.io`): input in the environment, an `ExecCredential` as answer.
+
+use countersign_core::{Secret, Timestamp};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::error::Error;
+
+const V1: &str = "client.authentication.k8s.io/v1";
+const V1BETA1: &str = "client.authentication.k8s.io/v1beta1";
+/// What kubectl passes to the plugin.
+const EXEC_INFO: &str = "KUBERNETES_EXEC_INFO";
+
+/// The input of one call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExecInfo {
+    /// The version kubectl expects in the answer.
+    pub api_version: &'static str,
+    /// Whether kubectl passes standard input on, so that a person can be asked.
+    pub is_interactive: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Input {
+    api_version: String,
+    #[serde(default)]
+    spec: Spec,
+}
+
+#[derive(Default, Deserialize)]
+struct Spec {
+    #[serde(default)]
+    interactive: bool,
+}
+
+impl ExecInfo {
+    /// From the environment; without `KUBERNETES_EXEC_INFO` the caller is a person at a terminal.
+    pub fn from_environment(stdin_is_terminal: bool) -> Result<Self, Error> {
+        match std::env::var(EXEC_INFO) {
+            Ok(text) => Self::parse(&text),
+            Err(_) => Ok(Self { api_version: V1, is_interactive: stdin_is_terminal }),
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, Error> {
+        let input: Input = serde_json::from_str(text).map_err(|cause| {
+            Error::Local(format!("{EXEC_INFO} is not an ExecCredential: {cause}"))
+        })?;
+        let api_version = match input.api_version.as_str() {
+            V1 => V1,
+            V1BETA1 => V1BETA1,
+            other => {
+                return Err(Error::Local(format!(
+                    "{EXEC_INFO} has apiVersion {other:?}; expected {V1} or {V1BETA1}"
+                )));
+            }
+        };
+        Ok(Self { api_version, is_interactive: input.spec.interactive })
+    }
+
+    /// The JSON for standard output. `expires_at`: from then on kubectl asks again.
+    pub fn answer(&self, token: &Secret, expires_at: Timestamp) -> String {
+        json!({
+            "kind": "ExecCredential",
+            "apiVersion": self.api_version,
+            "status": { "token": token.expose(), "expirationTimestamp": expires_at.to_string() },
+        })
+        .to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ExecInfo, V1, V1BETA1};
+    use countersign_core::{Secret, Timestamp};
+
+    #[test]
+    fn the_answer_has_the_version_that_kubectl_expects() {
+        let text = r#"{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1beta1","spec":{"interactive":true}}"#;
+        let info = ExecInfo::parse(text).unwrap();
+        assert_eq!(info, ExecInfo { api_version: V1BETA1, is_interactive: true });
+        let answer = info.answer(&Secret::new("t"), Timestamp::from_secs(0));
+        let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!(answer["apiVersion"], V1BETA1);
+        assert_eq!(answer["status"]["token"], "t");
+        assert_eq!(answer["status"]["expirationTimestamp"], "1970-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn without_a_spec_nobody_can_be_asked() {
+        let info = ExecInfo::parse(&format!(r#"{{"apiVersion":"{V1}"}}"#)).unwrap();
+        assert!(!info.is_interactive);
+    }
+
+    #[test]
+    fn an_unknown_version_is_named() {
+        let error =
+            ExecInfo::parse(r#"{"apiVersion":"client.authentication.k8s.io/v9"}"#).unwrap_err();
+        assert!(error.to_string().contains("client.authentication.k8s.io/v9"), "{error}");
+    }
+}

@@ -1,0 +1,130 @@
+//! Requests with limits: no redirects, a time limit, a size limit, the certificate authorities of the flags.
+//! Proxies come from the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`).
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use countersign_core::text::error_chain;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Certificate, Client, ClientBuilder, RequestBuilder, Response};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::Error;
+use crate::profile::Transport;
+
+/// For connecting and for a whole response.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(30);
+/// A token response with a thousand groups is some tens of kilobytes.
+const MAX_BODY_BYTES: usize = 1 << 20;
+
+/// RFC 6749 section 5.2.
+#[derive(Deserialize)]
+struct ErrorResponse {
+    error: String,
+    error_description: Option<String>,
+}
+
+pub fn http_client(transport: &Transport) -> Result<Client, Error> {
+    // A redirect could carry the request, and its secrets, to another host.
+    let mut builder = Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(TOTAL_TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none())
+        .default_headers(headers(&transport.request_headers)?)
+        .user_agent(concat!("kubectl-countersign/", env!("CARGO_PKG_VERSION")));
+    for file in &transport.certificate_authority {
+        let option = format!("--certificate-authority {}", file.display());
+        let pem =
+            std::fs::read(file).map_err(|cause| Error::Local(format!("{option}: {cause}")))?;
+        builder = trust(builder, &pem, &option)?;
+    }
+    for data in &transport.certificate_authority_data {
+        let pem = STANDARD.decode(data.trim()).map_err(|cause| {
+            Error::Local(format!("--certificate-authority-data is not base64: {cause}"))
+        })?;
+        builder = trust(builder, &pem, "--certificate-authority-data")?;
+    }
+    if transport.insecure_skip_tls_verify {
+        builder = builder.tls_danger_accept_invalid_certs(true);
+    }
+    builder
+        .build()
+        .map_err(|cause| Error::Local(format!("cannot set up TLS: {}", error_chain(&cause))))
+}
+
+pub async fn send(request: RequestBuilder, url: &str) -> Result<Response, Error> {
+    request
+        .send()
+        .await
+        .map_err(|cause| Error::Unreachable { url: url.to_owned(), cause: error_chain(&cause) })
+}
+
+pub async fn json<T: DeserializeOwned>(response: Response, url: &str) -> Result<T, Error> {
+    let bytes = body(response, url).await?;
+    serde_json::from_slice(&bytes)
+        .map_err(|cause| Error::InvalidResponse { url: url.to_owned(), cause: cause.to_string() })
+}
+
+/// The OAuth error of a response that is no success, or what else it is.
+pub async fn refusal(response: Response, url: &str) -> Error {
+    let status = response.status();
+    match body(response, url).await.map(|bytes| serde_json::from_slice::<ErrorResponse>(&bytes)) {
+        Ok(Ok(refused)) => {
+            Error::Refused { code: refused.error, description: refused.error_description }
+        }
+        _ if status.is_server_error() => {
+            Error::Unreachable { url: url.to_owned(), cause: format!("the status is {status}") }
+        }
+        _ => Error::InvalidResponse {
+            url: url.to_owned(),
+            cause: format!("the status is {status}, without an OAuth error"),
+        },
+    }
+}
+
+async fn body(mut response: Response, url: &str) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if bytes.len() + chunk.len() <= MAX_BODY_BYTES => {
+                bytes.extend_from_slice(&chunk);
+            }
+            Ok(Some(_)) => {
+                let cause = format!("the response is over {MAX_BODY_BYTES} bytes");
+                return Err(Error::InvalidResponse { url: url.to_owned(), cause });
+            }
+            Ok(None) => return Ok(bytes),
+            Err(cause) => {
+                let cause = error_chain(&cause);
+                return Err(Error::Unreachable { url: url.to_owned(), cause });
+            }
+        }
+    }
+}
+
+fn headers(pairs: &[(String, String)]) -> Result<HeaderMap, Error> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in pairs {
+        let parsed = (HeaderName::try_from(name), HeaderValue::try_from(value));
+        let (Ok(name), Ok(value)) = parsed else {
+            return Err(Error::Local(format!("--oidc-request-header {name}: not a header")));
+        };
+        headers.append(name, value);
+    }
+    Ok(headers)
+}
+
+fn trust(mut builder: ClientBuilder, pem: &[u8], option: &str) -> Result<ClientBuilder, Error> {
+    let certificates = Certificate::from_pem_bundle(pem)
+        .map_err(|cause| Error::Local(format!("{option} is not PEM: {}", error_chain(&cause))))?;
+    if certificates.is_empty() {
+        return Err(Error::Local(format!("{option} has no certificate")));
+    }
+    for certificate in certificates {
+        builder = builder.add_root_certificate(certificate);
+    }
+    Ok(builder)
+}

@@ -1,0 +1,90 @@
+//! The kubeconfig on disk: which file, kubectl's lock around a change, and replacing it as a whole.
+
+use std::fs::{self, OpenOptions};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::cache::replace;
+use crate::error::Error;
+
+/// How long another program may hold the lock: kubectl does for milliseconds.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(50);
+
+/// `--kubeconfig`, else the first file of `KUBECONFIG`, else `~/.kube/config`.
+pub fn path(option: Option<&Path>) -> Result<PathBuf, Error> {
+    if let Some(file) = option {
+        return Ok(file.to_owned());
+    }
+    if let Some(list) = std::env::var_os("KUBECONFIG")
+        && let Some(first) = std::env::split_paths(&list).find(|path| !path.as_os_str().is_empty())
+    {
+        return Ok(first);
+    }
+    let home = std::env::var_os("HOME")
+        .ok_or_else(|| Error::Local("HOME is not set; use --kubeconfig".to_owned()))?;
+    Ok(PathBuf::from(home).join(".kube/config"))
+}
+
+/// Replaces the file, or what a symbolic link points to, by what `edit` makes of its text. The mode stays; an
+/// absent file counts as empty and gets mode 0600. Nothing is written where nothing changes.
+pub async fn edit(
+    file: &Path,
+    edit: impl FnOnce(&str) -> Result<String, Error>,
+) -> Result<(), Error> {
+    let local = |cause: std::io::Error| Error::Local(format!("{}: {cause}", file.display()));
+    let target = match fs::canonicalize(file) {
+        Ok(target) => target,
+        Err(cause) if cause.kind() == ErrorKind::NotFound => file.to_owned(),
+        Err(cause) => return Err(local(cause)),
+    };
+    if let Some(directory) = target.parent() {
+        fs::create_dir_all(directory).map_err(local)?;
+    }
+    let _lock = Lock::acquire(&target).await?;
+    let text = match fs::read_to_string(&target) {
+        Ok(text) => text,
+        Err(cause) if cause.kind() == ErrorKind::NotFound => String::new(),
+        Err(cause) => return Err(local(cause)),
+    };
+    let edited = edit(&text)?;
+    if edited == text {
+        return Ok(());
+    }
+    replace(&target, edited.as_bytes(), fs::metadata(&target).ok().as_ref()).map_err(local)
+}
+
+/// The file FILE.lock that kubectl creates while it changes FILE (client-go, `clientcmd`).
+struct Lock(PathBuf);
+
+impl Lock {
+    async fn acquire(file: &Path) -> Result<Self, Error> {
+        let mut path = file.as_os_str().to_owned();
+        path.push(".lock");
+        let path = PathBuf::from(path);
+        let mut waited = Duration::ZERO;
+        loop {
+            match OpenOptions::new().write(true).create_new(true).open(&path) {
+                Ok(_) => return Ok(Self(path)),
+                Err(cause) if cause.kind() == ErrorKind::AlreadyExists && waited < LOCK_TIMEOUT => {
+                    tokio::time::sleep(LOCK_POLL_INTERVAL).await;
+                    waited += LOCK_POLL_INTERVAL;
+                }
+                Err(cause) if cause.kind() == ErrorKind::AlreadyExists => {
+                    return Err(Error::Local(format!(
+                        "another program is changing the kubeconfig; if none is, delete {}",
+                        path.display()
+                    )));
+                }
+                Err(cause) => return Err(Error::Local(format!("{}: {cause}", path.display()))),
+            }
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}

@@ -1,0 +1,246 @@
+//! `login`: sign in once, then write every cluster that one may use into the kubeconfig.
+
+use std::io::IsTerminal;
+use std::path::Path;
+
+use countersign_core::Timestamp;
+use serde_json::json;
+
+use crate::cache::Cache;
+use crate::cli::{LoginArguments, OutputFormat};
+use crate::clusters::{self, AUDIENCE_SCOPE, Cluster};
+use crate::error::Error;
+use crate::id_token::IdTokenClaims;
+use crate::issuer::Issuer;
+use crate::kubeconfig::{self, Entry, file};
+use crate::profile::{LoginProfile, StoredSecret};
+use crate::sign_in::GrantType;
+use crate::terminal::{self, Style, printable};
+use crate::token_source::{Renewal, TokenSource};
+
+/// Signs in, writes the kubeconfig and says what to type next.
+pub async fn run(arguments: &LoginArguments, now: fn() -> Timestamp) -> Result<(), Error> {
+    let profile = arguments.profile();
+    let cache = Cache::open(
+        arguments.cache.token_cache_dir.as_deref(),
+        arguments.cache.token_cache_storage,
+    )?;
+    let options = arguments.sign_in_options();
+    let source = TokenSource {
+        cache: &cache,
+        profile: &profile,
+        client_secret: None,
+        options: &options,
+        may_sign_in: true,
+        // Somebody typed the command.
+        is_person_present: true,
+        renewal: if arguments.force { Renewal::SignIn } else { Renewal::Nothing },
+        now,
+    };
+    let tokens = source.valid_login().await?.record.tokens;
+    let (Some(StoredSecret(id_token)), Some(StoredSecret(access_token))) =
+        (tokens.id_token, tokens.access_token)
+    else {
+        return Err(Error::LoginFailed("the issuer gave no access token".to_owned()));
+    };
+    let claims = IdTokenClaims::decode(&id_token)?;
+    if arguments.output == OutputFormat::Text {
+        greet(&claims, now());
+    }
+    let issuer = Issuer::discover(&profile, None).await?;
+    let Some(clusters) = clusters::list(&issuer, &access_token).await? else {
+        return no_list(arguments, &profile);
+    };
+    let clusters = chosen(clusters, arguments.cluster.as_deref())?;
+    let kubeconfig = file::path(arguments.kubeconfig.as_deref())?;
+    let flags = flags(arguments, &profile);
+    let entries: Vec<_> = clusters
+        .iter()
+        .map(|cluster| entry(cluster, &profile, &flags, issuer.supports_token_exchange()))
+        .collect();
+    let current = match clusters.as_slice() {
+        [only] => Some(only.name.as_str()),
+        _ => None,
+    };
+    file::edit(&kubeconfig, |text| kubeconfig::merge(text, &entries, current)).await?;
+    match arguments.output {
+        OutputFormat::Text => report(&clusters, &kubeconfig, current),
+        OutputFormat::Json => println!(
+            "{:#}",
+            json!({
+                "user": claims.display_name(),
+                "groups": claims.groups(),
+                "expiresAt": claims.expires_at.to_string(),
+                "kubeconfig": kubeconfig,
+                "currentContext": current,
+                "clusters": clusters,
+            })
+        ),
+    }
+    Ok(())
+}
+
+fn greet(claims: &IdTokenClaims, now: Timestamp) {
+    let style = Style::for_stderr();
+    let until = terminal::instant(claims.expires_at, now);
+    let name = printable(claims.display_name());
+    eprintln!("{} as {}", style.green("Signed in"), style.bold(&name));
+    let groups: Vec<String> = claims.groups().into_iter().map(printable).collect();
+    if !groups.is_empty() {
+        eprintln!("{}", terminal::wrapped_list("  groups  ", &groups, terminal::width()));
+    }
+    eprintln!("  token   until {until}, then renewed without asking\n");
+}
+
+/// The issuer lists no clusters: the person is signed in, and has the flags for a kubeconfig of their own.
+fn no_list(arguments: &LoginArguments, profile: &LoginProfile) -> Result<(), Error> {
+    if let Some(name) = &arguments.cluster {
+        return Err(Error::Local(format!(
+            "{} lists no clusters, so {name:?} cannot be added",
+            profile.issuer
+        )));
+    }
+    if arguments.output == OutputFormat::Json {
+        println!("{:#}", json!({ "clusters": null }));
+        return Ok(());
+    }
+    eprintln!(
+        "This issuer lists no clusters. To use this login for a cluster of your kubeconfig:\n"
+    );
+    eprintln!("  kubectl config set-credentials {} \\", profile.client_id);
+    eprintln!("    --exec-api-version=client.authentication.k8s.io/v1 \\");
+    eprintln!("    --exec-interactive-mode=IfAvailable --exec-command=kubectl-countersign \\");
+    eprint!("    --exec-arg=get-token");
+    for flag in flags(arguments, profile) {
+        eprint!(" \\\n    --exec-arg={}", printable(&flag));
+    }
+    eprintln!();
+    Ok(())
+}
+
+fn chosen(clusters: Vec<Cluster>, name: Option<&str>) -> Result<Vec<Cluster>, Error> {
+    if clusters.is_empty() {
+        return Err(Error::Local(
+            "you are signed in, but no cluster is listed for your groups; ask your administrator"
+                .to_owned(),
+        ));
+    }
+    let Some(name) = name else { return Ok(clusters) };
+    let names = clusters.iter().map(|cluster| cluster.name.as_str()).collect::<Vec<_>>().join(", ");
+    match clusters.into_iter().find(|cluster| cluster.name == name) {
+        Some(cluster) => Ok(vec![cluster]),
+        None => Err(Error::Local(format!(
+            "no cluster {name:?} is listed for your groups; there are: {names}"
+        ))),
+    }
+}
+
+/// The flags of `get-token` with which it finds this login again.
+fn flags(arguments: &LoginArguments, profile: &LoginProfile) -> Vec<String> {
+    let mut flags = vec![
+        format!("--oidc-issuer-url={}", profile.issuer),
+        format!("--oidc-client-id={}", profile.client_id),
+    ];
+    let scopes = profile.scopes.iter().skip(1);
+    flags.extend(scopes.map(|scope| format!("--oidc-extra-scope={scope}")));
+    let files = profile.transport.certificate_authority.iter();
+    flags.extend(files.map(|file| format!("--certificate-authority={}", file.display())));
+    if let Some(directory) = &arguments.cache.token_cache_dir {
+        let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.clone());
+        flags.push(format!("--token-cache-dir={}", directory.display()));
+    }
+    if arguments.grant_type != GrantType::Auto
+        && let Some(value) = clap::ValueEnum::to_possible_value(&arguments.grant_type)
+    {
+        flags.push(format!("--grant-type={}", value.get_name()));
+    }
+    if arguments.no_browser {
+        flags.push("--skip-open-browser".to_owned());
+    }
+    if let Some(program) = &arguments.browser_command {
+        flags.push(format!("--browser-command={}", program.display()));
+    }
+    flags
+}
+
+/// A cluster with a client of its own gets tokens for that client: exchanged for those of the login where the
+/// issuer can, else by a login that asks for that audience.
+fn entry(cluster: &Cluster, profile: &LoginProfile, flags: &[String], can_exchange: bool) -> Entry {
+    let mut arguments = flags.to_vec();
+    if let Some(audience) = cluster.own_audience(profile) {
+        arguments.push(match can_exchange {
+            true => format!("--audience={audience}"),
+            false => format!("--oidc-extra-scope={AUDIENCE_SCOPE}{audience}"),
+        });
+    }
+    Entry {
+        name: cluster.name.clone(),
+        server: cluster.server.clone(),
+        certificate_authority_data: cluster.certificate_authority_data.clone(),
+        namespace: cluster.namespace.clone(),
+        get_token_arguments: arguments,
+    }
+}
+
+fn report(clusters: &[Cluster], file: &Path, current: Option<&str>) {
+    let style = Style::for_stderr();
+    eprintln!("Clusters in {}:", file.display());
+    let width = clusters.iter().map(|c| c.name.chars().count()).max().unwrap_or_default();
+    for cluster in clusters {
+        let name = format!("{:width$}", printable(&cluster.name));
+        eprintln!("  {}  {}", style.bold(&name), printable(&cluster.description));
+    }
+    let command = match (current, clusters.first()) {
+        (None, Some(first)) => format!("kubectl --context {} get pods", first.name),
+        _ => "kubectl get pods".to_owned(),
+    };
+    eprintln!("\nNow type:  {}", style.bold(&printable(&command)));
+    if !is_in_path("kubectl-countersign") && std::io::stderr().is_terminal() {
+        eprintln!(
+            "kubectl will not find this program: put kubectl-countersign into a directory of PATH."
+        );
+    }
+}
+
+fn is_in_path(program: &str) -> bool {
+    std::env::var_os("PATH").is_some_and(|path| {
+        std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cluster, chosen, entry};
+    use crate::profile::{LoginProfile, Transport};
+
+    fn cluster(name: &str) -> Cluster {
+        serde_json::from_value(
+            serde_json::json!({ "name": name, "server": "https://c", "clientID": name }),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn a_cluster_that_is_not_listed_is_an_error_that_names_the_others() {
+        let error = chosen(vec![cluster("prod"), cluster("stage")], Some("test")).unwrap_err();
+        assert!(error.to_string().contains("prod, stage"), "{error}");
+        assert_eq!(
+            chosen(vec![cluster("prod"), cluster("stage")], Some("stage")).unwrap().len(),
+            1
+        );
+        assert!(chosen(Vec::new(), None).is_err());
+    }
+
+    #[test]
+    fn a_cluster_with_a_client_of_its_own_gets_its_own_audience() {
+        let issuer = "https://id.example".parse().unwrap();
+        let profile = LoginProfile::new(&issuer, "kubectl", &[], Transport::default());
+        let last = |name: &str, can_exchange: bool| {
+            entry(&cluster(name), &profile, &[], can_exchange).get_token_arguments.pop()
+        };
+        assert_eq!(last("prod", true).as_deref(), Some("--audience=prod"));
+        let scope = "--oidc-extra-scope=audience:server:client_id:prod";
+        assert_eq!(last("prod", false).as_deref(), Some(scope));
+        assert_eq!(last("kubectl", true), None);
+    }
+}

@@ -1,0 +1,88 @@
+//! `kubectl-countersign`: signs an engineer in to Kubernetes clusters with OpenID Connect.
+//!
+//! It signs in at an issuer, keeps the tokens, and answers `kubectl` as an exec credential plugin
+//! (`client.authentication.k8s.io/v1` and `v1beta1`). It knows the protocol, not the server, so it also works
+//! with Dex and other issuers. Installed as `kubectl-oidc_login` it takes the place of kubelogin: `get-token`
+//! accepts kubelogin's flags.
+//!
+//! Start reading at [`token_source`]; [`cli`] has the flags, [`sign_in`] the ways to log in, [`cache`] what is
+//! kept on disk.
+
+mod browser;
+mod cache;
+mod clean;
+mod cli;
+mod clusters;
+mod error;
+mod exec_credential;
+mod get_token;
+mod id_token;
+mod issuer;
+mod kubeconfig;
+mod login;
+mod logout;
+mod pkce;
+mod profile;
+mod selection;
+mod sign_in;
+mod status;
+mod terminal;
+mod token;
+mod token_source;
+mod whoami;
+
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use clap::Parser;
+use countersign_core::Timestamp;
+
+use crate::cli::{Cli, Command};
+use crate::error::Error;
+use crate::terminal::Style;
+
+fn main() -> ExitCode {
+    let command = Cli::parse().command;
+    // A second provider in the process would make rustls refuse to choose one.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(cause) => {
+            eprintln!("error: cannot start the runtime: {cause}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = runtime.block_on(run(&command));
+    // A prompt on standard input blocks a thread of the runtime; the process must end all the same.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let style = Style::for_stderr();
+            eprintln!("{} {}", style.red("error:"), terminal::printable(&error.to_string()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: &Command) -> Result<(), Error> {
+    match command {
+        Command::Login(arguments) => login::run(arguments, now).await,
+        Command::Status(arguments) => status::run(arguments, now).await,
+        Command::Clusters(arguments) => clusters::run(arguments, now).await,
+        Command::Token(arguments) => token::run(arguments, now).await,
+        Command::Logout(arguments) => logout::run(arguments).await,
+        Command::GetToken(arguments) => get_token::run(arguments, now).await,
+        Command::Clean(arguments) => clean::run(arguments).await,
+        Command::Completion { shell } => {
+            cli::print_completion(*shell);
+            Ok(())
+        }
+    }
+}
+
+/// The one place that reads the system's clock.
+fn now() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,133 @@
+//! Authorization code with PKCE: by redirect to a loopback port (RFC 8252 section 7.3), or typed by hand.
+
+use countersign_core::Secret;
+use url::Url;
+
+use super::login_request::{LoginRequest, SignedIn};
+use super::loopback::{Expected, Listener};
+use crate::browser;
+use crate::error::Error;
+use crate::pkce::{self, Pkce};
+use crate::terminal::{Progress, Style};
+
+/// The redirect URI by which an issuer shows the code to the person (out-of-band).
+const OUT_OF_BAND: &str = "urn:ietf:wg:oauth:2.0:oob";
+
+/// A browser is opened, or the URL is printed.
+pub async fn by_redirect(login: &LoginRequest<'_>) -> Result<SignedIn, Error> {
+    let options = login.options;
+    let listener = Listener::bind(&options.listen_addresses).await?;
+    let redirect_uri = match &options.redirect_uri {
+        Some(url) => url.as_str().to_owned(),
+        None => listener.redirect_uri(&options.redirect_host),
+    };
+    let request = AuthorizationRequest::new(login, &redirect_uri)?;
+    browser::check(&request.url)?;
+    let opened = options.opens_browser
+        && match browser::open(&request.url, options.browser_command.as_deref()) {
+            Ok(()) => true,
+            Err(cause) => {
+                eprintln!("{cause}");
+                false
+            }
+        };
+    if !opened {
+        let port = listener.port();
+        eprintln!(
+            "Open this URL in a browser on this machine:\n\n  {}\n\nFrom another machine, first forward the port: \
+             ssh -L {port}:127.0.0.1:{port} HOST\n",
+            Style::for_stderr().bold(request.url.as_str())
+        );
+    }
+    let seconds = options.timeout.as_secs();
+    let progress =
+        Progress::start(format!("Waiting up to {seconds} s for the login in the browser"));
+    let expected = Expected {
+        state: &request.state,
+        issuer: &login.issuer.metadata.issuer,
+        redirect_uri: &redirect_uri,
+    };
+    let wait = listener.wait_for_code(expected);
+    let (code, page) = tokio::time::timeout(options.timeout, wait)
+        .await
+        .map_err(|_| Error::LoginFailed(format!("nobody signed in within {seconds} s")))??;
+    drop(progress);
+    let page = page.then_open(options.page_after_login.clone());
+    match request.redeem(login, &redirect_uri, &code).await {
+        Ok(signed_in) => Ok(SignedIn { page: Some(page), ..signed_in }),
+        Err(error) => {
+            page.show_error(&error).await;
+            Err(error)
+        }
+    }
+}
+
+/// The person copies the code from a page of the issuer.
+pub async fn by_typed_code(login: &LoginRequest<'_>) -> Result<SignedIn, Error> {
+    if !login.is_person_present {
+        let text = "--grant-type authcode-keyboard needs a terminal on which the code can be typed";
+        return Err(Error::LoginFailed(text.to_owned()));
+    }
+    let request = AuthorizationRequest::new(login, OUT_OF_BAND)?;
+    browser::check(&request.url)?;
+    eprintln!(
+        "Open this URL in any browser:\n\n  {}\n",
+        Style::for_stderr().bold(request.url.as_str())
+    );
+    eprint!("Enter the code: ");
+    let typed = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).map(|_| line)
+    });
+    let line = tokio::time::timeout(login.options.timeout, typed)
+        .await
+        .map_err(|_| Error::LoginFailed("nobody typed the code in time".to_owned()))?
+        .map_err(|cause| Error::Local(cause.to_string()))?
+        .map_err(|cause| Error::Local(format!("cannot read the code: {cause}")))?;
+    if line.trim().is_empty() {
+        return Err(Error::LoginFailed("no code was typed".to_owned()));
+    }
+    request.redeem(login, OUT_OF_BAND, &Secret::new(line.trim())).await
+}
+
+/// One authorization request and what is needed to redeem its code.
+struct AuthorizationRequest {
+    url: Url,
+    state: String,
+    nonce: String,
+    pkce: Pkce,
+}
+
+impl AuthorizationRequest {
+    fn new(login: &LoginRequest<'_>, redirect_uri: &str) -> Result<Self, Error> {
+        let (state, nonce, pkce) = (pkce::random()?, pkce::random()?, Pkce::generate()?);
+        let mut url = login.issuer.metadata.authorization_endpoint.clone();
+        url.query_pairs_mut()
+            .append_pair("response_type", "code")
+            .append_pair("client_id", &login.profile.client_id)
+            .append_pair("redirect_uri", redirect_uri)
+            .append_pair("scope", &login.profile.scope())
+            .append_pair("state", &state)
+            .append_pair("nonce", &nonce)
+            .append_pair("code_challenge", &pkce.challenge)
+            .append_pair("code_challenge_method", "S256")
+            .extend_pairs(&login.profile.extra_parameters);
+        Ok(Self { url, state, nonce, pkce })
+    }
+
+    async fn redeem(
+        self,
+        login: &LoginRequest<'_>,
+        redirect_uri: &str,
+        code: &Secret,
+    ) -> Result<SignedIn, Error> {
+        let fields = [
+            ("grant_type", "authorization_code"),
+            ("code", code.expose()),
+            ("redirect_uri", redirect_uri),
+            ("code_verifier", &self.pkce.verifier),
+        ];
+        let tokens = login.issuer.token(&fields).await?;
+        Ok(SignedIn { tokens, nonce: Some(self.nonce), page: None })
+    }
+}

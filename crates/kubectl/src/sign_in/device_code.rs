@@ -1,0 +1,80 @@
+//! Device authorization grant (RFC 8628): the person signs in on another device.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use url::Url;
+
+use super::login_request::{LoginRequest, SignedIn};
+use crate::browser::is_web_address;
+use crate::error::Error;
+use crate::terminal::{Progress, Style, printable};
+
+const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+/// Section 3.2: the interval where the issuer names none, and what `slow_down` adds to it.
+const INTERVAL: Duration = Duration::from_secs(5);
+/// What an issuer may demand between two requests.
+const MAX_INTERVAL: Duration = Duration::from_secs(60);
+
+#[derive(Deserialize)]
+struct DeviceAuthorization {
+    device_code: String,
+    user_code: String,
+    /// Servers written before the RFC spell it `verification_url`.
+    #[serde(alias = "verification_url")]
+    verification_uri: Url,
+    verification_uri_complete: Option<Url>,
+    expires_in: u64,
+    interval: Option<u64>,
+}
+
+pub async fn sign_in(login: &LoginRequest<'_>) -> Result<SignedIn, Error> {
+    let issuer = login.issuer;
+    let Some(url) = issuer.metadata.device_authorization_endpoint.clone() else {
+        let text = format!("{} does not support device codes", issuer.metadata.issuer);
+        return Err(Error::LoginFailed(text));
+    };
+    let scope = login.profile.scope();
+    let device: DeviceAuthorization = issuer.post(&url, &[("scope", scope.as_str())]).await?;
+    if !is_web_address(&device.verification_uri) {
+        let cause = format!("its verification_uri {} is not https", device.verification_uri);
+        return Err(Error::InvalidResponse { url: url.to_string(), cause });
+    }
+    show(&device);
+    let valid_for = Duration::from_secs(device.expires_in).min(login.options.timeout.max(
+        // A person needs longer with a second device than with a browser that opens by itself.
+        Duration::from_secs(600),
+    ));
+    let expires_at = (login.now)() + valid_for;
+    let _progress = Progress::start(format!(
+        "Waiting up to {} min for the login on another device",
+        valid_for.as_secs().div_ceil(60)
+    ));
+    let mut interval =
+        device.interval.map_or(INTERVAL, Duration::from_secs).max(Duration::from_secs(1));
+    let fields = [("grant_type", GRANT_TYPE), ("device_code", device.device_code.as_str())];
+    while (login.now)() < expires_at {
+        tokio::time::sleep(interval.min(MAX_INTERVAL)).await;
+        match issuer.token(&fields).await {
+            Ok(tokens) => return Ok(SignedIn { tokens, nonce: None, page: None }),
+            Err(Error::Refused { code, .. }) if code == "authorization_pending" => {}
+            Err(Error::Refused { code, .. }) if code == "slow_down" => interval += INTERVAL,
+            // Section 3.5: after a connection timeout the client asks less often.
+            Err(error) if error.is_temporary() => interval *= 2,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(Error::LoginFailed("the code expired before anybody entered it".to_owned()))
+}
+
+fn show(device: &DeviceAuthorization) {
+    let style = Style::for_stderr();
+    eprintln!(
+        "On any device with a browser, open\n\n  {}\n\nand enter the code  {}\n",
+        style.bold(device.verification_uri.as_str()),
+        style.bold(&printable(&device.user_code))
+    );
+    if let Some(url) = device.verification_uri_complete.as_ref().filter(|url| is_web_address(url)) {
+        eprintln!("or open the address that has the code in it:\n\n  {url}\n");
+    }
+}

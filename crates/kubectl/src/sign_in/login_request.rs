@@ -1,0 +1,87 @@
+//! What a way to sign in gets, and what it returns.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use countersign_core::{Secret, Timestamp};
+use url::Url;
+
+use super::callback_page::CallbackPage;
+use crate::issuer::{Issuer, TokenResponse};
+use crate::profile::LoginProfile;
+
+/// kubelogin's two, so that redirect URIs registered for it go on working, then any free port.
+const DEFAULT_PORTS: [u16; 3] = [8000, 18000, 0];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum GrantType {
+    /// A browser where there is a display, else a device code
+    Auto,
+    /// Authorization code with PKCE, redirected to a loopback port
+    Authcode,
+    /// Authorization code typed by hand (out-of-band)
+    AuthcodeKeyboard,
+    /// Resource owner password credentials (RFC 6749 section 4.3)
+    Password,
+    /// Device authorization grant (RFC 8628)
+    DeviceCode,
+    /// Client credentials (RFC 6749 section 4.4)
+    ClientCredentials,
+}
+
+/// How a person is asked to sign in.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub grant_type: GrantType,
+    /// All on loopback; the first free one is used.
+    pub listen_addresses: Vec<SocketAddr>,
+    pub redirect_host: String,
+    /// Instead of the one made of host and port.
+    pub redirect_uri: Option<Url>,
+    pub opens_browser: bool,
+    pub browser_command: Option<PathBuf>,
+    pub page_after_login: Option<Url>,
+    pub timeout: Duration,
+    pub username: Option<String>,
+    pub password: Option<Secret>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            grant_type: GrantType::Auto,
+            listen_addresses: default_listen_addresses(),
+            redirect_host: "localhost".to_owned(),
+            redirect_uri: None,
+            opens_browser: true,
+            browser_command: None,
+            page_after_login: None,
+            timeout: Duration::from_secs(180),
+            username: None,
+            password: None,
+        }
+    }
+}
+
+pub fn default_listen_addresses() -> Vec<SocketAddr> {
+    DEFAULT_PORTS.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port))).to_vec()
+}
+
+/// One login that is to be done.
+pub struct LoginRequest<'a> {
+    pub issuer: &'a Issuer,
+    pub profile: &'a LoginProfile,
+    pub options: &'a Options,
+    /// A code can be asked for on standard input.
+    pub is_person_present: bool,
+    pub now: fn() -> Timestamp,
+}
+
+/// The tokens of a login, the nonce that their ID token must have, and the browser that waits for a page.
+pub struct SignedIn {
+    pub tokens: TokenResponse,
+    pub nonce: Option<String>,
+    pub page: Option<CallbackPage>,
+}

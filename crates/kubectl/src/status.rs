@@ -1,0 +1,181 @@
+//! `status`: who is signed in where, with which groups, until when, and what each cluster makes of it.
+
+use countersign_core::Timestamp;
+use serde::Serialize;
+use tokio::task::JoinSet;
+
+use crate::cli::{OutputFormat, StatusArguments};
+use crate::clusters::{self, Cluster};
+use crate::error::Error;
+use crate::id_token::IdTokenClaims;
+use crate::profile::{LoginProfile, StoredSecret};
+use crate::selection::Selection;
+use crate::sign_in::Options;
+use crate::terminal::{self, Style, printable};
+use crate::whoami::{UserInfo, whoami};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LoginStatus {
+    issuer: String,
+    #[serde(rename = "clientID")]
+    client_id: String,
+    is_signed_in: bool,
+    /// Why nobody is signed in, or why the issuer could not be asked.
+    error: Option<String>,
+    user: Option<String>,
+    groups: Vec<String>,
+    expires_at: Option<String>,
+    clusters: Vec<ClusterStatus>,
+    #[serde(skip)]
+    expiry: Timestamp,
+}
+
+#[derive(Serialize)]
+struct ClusterStatus {
+    name: String,
+    server: String,
+    user: Option<UserInfo>,
+    error: Option<String>,
+}
+
+/// # Errors
+/// At one of the issuers nobody is signed in any more; the status is printed all the same.
+pub async fn run(arguments: &StatusArguments, now: fn() -> Timestamp) -> Result<(), Error> {
+    let selection = Selection::of(&arguments.select)?;
+    let mut all = Vec::new();
+    let mut first_error = None;
+    for profile in selection.profiles() {
+        let asks_clusters = !arguments.no_whoami;
+        match status_of(&selection, profile, asks_clusters, now).await {
+            Ok(status) => all.push(status),
+            Err(error) => {
+                all.push(signed_out(profile, &error));
+                first_error = first_error.or(Some(error));
+            }
+        }
+    }
+    match arguments.select.output {
+        OutputFormat::Json => println!("{:#}", serde_json::json!({ "logins": all })),
+        OutputFormat::Text => all.iter().for_each(|status| print(status, now())),
+    }
+    first_error.map_or(Ok(()), Err)
+}
+
+async fn status_of(
+    selection: &Selection,
+    profile: &LoginProfile,
+    asks_clusters: bool,
+    now: fn() -> Timestamp,
+) -> Result<LoginStatus, Error> {
+    let options = Options::default();
+    let login = selection.source(profile, &options, now).valid_login().await?;
+    let Some(StoredSecret(id_token)) = &login.record.tokens.id_token else {
+        return Err(Error::LoginFailed("no ID token is cached".to_owned()));
+    };
+    let claims = IdTokenClaims::decode(id_token)?;
+    // The lock of the record is needed again for the tokens of the clusters.
+    drop(login);
+    let mut status = LoginStatus {
+        issuer: profile.issuer.clone(),
+        client_id: profile.client_id.clone(),
+        is_signed_in: true,
+        error: None,
+        user: Some(claims.display_name().to_owned()),
+        groups: claims.groups().into_iter().map(str::to_owned).collect(),
+        expires_at: Some(claims.expires_at.to_string()),
+        clusters: Vec::new(),
+        expiry: claims.expires_at,
+    };
+    let (issuer, access_token) = selection.connect(profile, now).await?;
+    match clusters::list(&issuer, &access_token).await {
+        Ok(clusters) => {
+            let clusters = clusters.unwrap_or_default();
+            status.clusters = ask(selection, profile, clusters, asks_clusters, now).await;
+        }
+        Err(error) => status.error = Some(error.to_string()),
+    }
+    Ok(status)
+}
+
+/// All clusters at the same time: one that does not answer delays the others by nothing.
+async fn ask(
+    selection: &Selection,
+    profile: &LoginProfile,
+    clusters: Vec<Cluster>,
+    asks_clusters: bool,
+    now: fn() -> Timestamp,
+) -> Vec<ClusterStatus> {
+    let mut tasks = JoinSet::new();
+    for (index, cluster) in clusters.into_iter().enumerate() {
+        let token = match asks_clusters {
+            true => Some(clusters::credential(selection, profile, &cluster, now).await),
+            false => None,
+        };
+        tasks.spawn(async move {
+            let answer = match token {
+                None => None,
+                Some(Ok(token)) => Some(whoami(&cluster, &token).await),
+                Some(Err(error)) => Some(Err(format!("no token for it: {error}"))),
+            };
+            let (user, error) = match answer {
+                None => (None, None),
+                Some(Ok(user)) => (Some(user), None),
+                Some(Err(error)) => (None, Some(error)),
+            };
+            (index, ClusterStatus { name: cluster.name, server: cluster.server, user, error })
+        });
+    }
+    let mut answers = tasks.join_all().await;
+    answers.sort_by_key(|(index, _)| *index);
+    answers.into_iter().map(|(_, status)| status).collect()
+}
+
+fn signed_out(profile: &LoginProfile, error: &Error) -> LoginStatus {
+    LoginStatus {
+        issuer: profile.issuer.clone(),
+        client_id: profile.client_id.clone(),
+        is_signed_in: false,
+        error: Some(error.to_string()),
+        user: None,
+        groups: Vec::new(),
+        expires_at: None,
+        clusters: Vec::new(),
+        expiry: Timestamp::default(),
+    }
+}
+
+fn print(status: &LoginStatus, now: Timestamp) {
+    let (style, width) = (Style::for_stdout(), terminal::width());
+    println!("{}", style.bold(&printable(&status.issuer)));
+    let Some(user) = &status.user else {
+        println!("  {}", style.red("not signed in"));
+        return;
+    };
+    println!("  signed in as  {}", style.green(&printable(user)));
+    let groups: Vec<String> = status.groups.iter().map(|group| printable(group)).collect();
+    if !groups.is_empty() {
+        println!("{}", terminal::wrapped_list("  groups        ", &groups, width));
+    }
+    let until = terminal::instant(status.expiry, now);
+    println!("  token         until {until}, then renewed without asking");
+    for cluster in &status.clusters {
+        println!(
+            "  cluster       {}  {}",
+            style.bold(&printable(&cluster.name)),
+            printable(&cluster.server)
+        );
+        if let Some(user) = &cluster.user {
+            println!("                knows you as {}", printable(&user.username));
+            let groups: Vec<String> = user.groups.iter().map(|group| printable(group)).collect();
+            println!("{}", terminal::wrapped_list("                groups ", &groups, width));
+        }
+        if let Some(error) = &cluster.error {
+            println!("                {}", style.red(&printable(error)));
+        }
+    }
+    if let Some(error) = &status.error {
+        println!("  {}", style.red(&printable(error)));
+    }
+    println!();
+}

@@ -1,0 +1,161 @@
+//! Output for people: colours where the output is a terminal, text of strangers made harmless, lines wrapped to
+//! the width, and a line that shows how long something has been waited for.
+
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use countersign_core::Timestamp;
+use countersign_core::text::is_deceptive;
+use tokio::task::JoinHandle;
+
+/// Where the width is unknown.
+const DEFAULT_WIDTH: usize = 80;
+/// Longer lines are hard to read.
+const MAX_WIDTH: usize = 120;
+const FRAMES: [char; 4] = ['|', '/', '-', '\\'];
+
+/// Whether one of the output streams takes colours.
+#[derive(Clone, Copy)]
+pub struct Style {
+    has_colours: bool,
+}
+
+impl Style {
+    pub fn for_stderr() -> Self {
+        Self { has_colours: std::io::stderr().is_terminal() && takes_colours() }
+    }
+
+    pub fn for_stdout() -> Self {
+        Self { has_colours: std::io::stdout().is_terminal() && takes_colours() }
+    }
+
+    pub fn bold(self, text: &str) -> String {
+        self.paint("1", text)
+    }
+
+    pub fn dim(self, text: &str) -> String {
+        self.paint("2", text)
+    }
+
+    pub fn green(self, text: &str) -> String {
+        self.paint("32", text)
+    }
+
+    pub fn red(self, text: &str) -> String {
+        self.paint("1;31", text)
+    }
+
+    fn paint(self, code: &str, text: &str) -> String {
+        match self.has_colours {
+            true => format!("\x1b[{code}m{text}\x1b[0m"),
+            false => text.to_owned(),
+        }
+    }
+}
+
+/// `NO_COLOR` (no-color.org) and terminals without any capability.
+fn takes_colours() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// Text of an issuer or a person without control characters: an escape sequence would control the terminal.
+/// Line breaks stay.
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if is_deceptive(c) && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
+/// The instant in words: `14:05:00 UTC` for one of today, else with its date.
+pub fn instant(at: Timestamp, now: Timestamp) -> String {
+    let text = at.to_string();
+    let (date, time) = text.trim_end_matches('Z').split_once('T').unwrap_or((&text, ""));
+    match at.date() == now.date() {
+        true => format!("{time} UTC"),
+        false => format!("{date} {time} UTC"),
+    }
+}
+
+/// `words` separated by commas, in lines that fit the terminal; the second and later ones are indented.
+pub fn wrapped_list(first: &str, words: &[String], width: usize) -> String {
+    let (mut text, mut line) = (String::new(), first.to_owned());
+    let indent = " ".repeat(first.chars().count());
+    for (index, word) in words.iter().enumerate() {
+        let separator = if index + 1 == words.len() { "" } else { ", " };
+        let is_full = line.chars().count() + word.chars().count() + separator.trim().len() > width;
+        if is_full && line.trim() != first.trim() {
+            text.push_str(line.trim_end());
+            text.push('\n');
+            line.clone_from(&indent);
+        }
+        line.push_str(word);
+        line.push_str(separator);
+    }
+    text + line.trim_end()
+}
+
+/// Columns of the terminal that standard error or output is.
+pub fn width() -> usize {
+    let size = terminal_size::terminal_size_of(std::io::stderr())
+        .or_else(|| terminal_size::terminal_size_of(std::io::stdout()));
+    size.map_or(DEFAULT_WIDTH, |(width, _)| usize::from(width.0)).clamp(20, MAX_WIDTH)
+}
+
+/// One line that says what is waited for and since when; it is erased when this value is dropped.
+/// Where standard error is no terminal, the line is written once.
+pub struct Progress(Option<JoinHandle<()>>);
+
+impl Progress {
+    pub fn start(text: String) -> Self {
+        if !std::io::stderr().is_terminal() {
+            eprintln!("{text} ...");
+            return Self(None);
+        }
+        let begun = Instant::now();
+        Self(Some(tokio::spawn(async move {
+            for frame in FRAMES.iter().cycle() {
+                eprint!("\r\x1b[K{frame} {text} ... {} s", begun.elapsed().as_secs());
+                let _ = std::io::stderr().flush();
+                tokio::time::sleep(Duration::from_millis(250)).await;
+            }
+        })))
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(task) = self.0.take() {
+            task.abort();
+            eprint!("\r\x1b[K");
+            let _ = std::io::stderr().flush();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use countersign_core::Timestamp;
+
+    use super::{instant, printable, wrapped_list};
+
+    #[test]
+    fn escape_sequences_of_strangers_do_not_reach_the_terminal() {
+        assert_eq!(printable("a\x1b]0;title\x07b\nc"), "a\u{fffd}]0;title\u{fffd}b\nc");
+    }
+
+    #[test]
+    fn a_list_is_wrapped_between_its_words() {
+        let words = ["admins", "developers", "on-call"].map(str::to_owned);
+        assert_eq!(
+            wrapped_list("  groups  ", &words, 30),
+            "  groups  admins, developers,\n          on-call"
+        );
+        assert_eq!(wrapped_list("  groups  ", &[], 30), "  groups");
+    }
+
+    #[test]
+    fn the_date_is_left_out_today() {
+        let now = Timestamp::from_secs(951_782_400);
+        assert_eq!(instant(now, now), "00:00:00 UTC");
+        assert_eq!(instant(Timestamp::from_secs(0), now), "1970-01-01 00:00:00 UTC");
+    }
+}

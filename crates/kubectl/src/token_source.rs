@@ -1,0 +1,307 @@
+//! Valid tokens for one login: from the cache while the issuer still accepts them, else refreshed, else by a new
+//! login. All of it happens under the lock of the login's record, so that twenty `kubectl` at once cause one
+//! refresh or one login.
+
+use std::time::Duration;
+
+use countersign_core::{Secret, Timestamp};
+
+use crate::cache::{Cache, Failure, LockedRecord, LoginRecord, Tokens};
+use crate::error::Error;
+use crate::id_token::{Expected, IdTokenClaims};
+use crate::issuer::{Issuer, TokenResponse};
+use crate::profile::{LoginProfile, StoredSecret};
+use crate::sign_in::{self, LoginRequest, Options};
+use crate::terminal;
+
+/// A token is replaced this long before it expires, and kubectl is given this earlier expiry.
+pub const EARLY: Duration = Duration::from_secs(30);
+/// How long cached tokens are handed out without asking the issuer whether it still accepts them.
+const CHECK_INTERVAL: Duration = Duration::from_secs(30);
+/// Beyond the login's own timeout, how long to wait for another process.
+const LOCK_MARGIN: Duration = Duration::from_secs(30);
+
+/// Where tokens come from, and how a person is asked if they must sign in.
+pub struct TokenSource<'a> {
+    pub cache: &'a Cache,
+    pub profile: &'a LoginProfile,
+    pub client_secret: Option<Secret>,
+    pub options: &'a Options,
+    /// `false`: without a valid login the result is [`Error::SignedOut`].
+    pub may_sign_in: bool,
+    /// A person sees standard error and can be asked; otherwise one failed login is the last.
+    pub is_person_present: bool,
+    pub renewal: Renewal,
+    pub now: fn() -> Timestamp,
+}
+
+/// What happens although the cached tokens are valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Renewal {
+    Nothing,
+    Refresh,
+    SignIn,
+}
+
+/// A token for the API server.
+pub struct Credential {
+    pub token: Secret,
+    pub expires_at: Timestamp,
+}
+
+/// The tokens of a login that was confirmed, and the lock under which they were.
+pub struct ValidLogin {
+    pub record: LoginRecord,
+    locked: LockedRecord,
+}
+
+impl TokenSource<'_> {
+    /// The ID token or the access token of the login.
+    pub async fn credential(&self, uses_access_token: bool) -> Result<Credential, Error> {
+        let login = self.valid_login().await?;
+        let tokens = &login.record.tokens;
+        let claims = claims_of(tokens.id_token.as_ref())
+            .ok_or_else(|| self.invalid("the token response has no usable id_token"))?;
+        let token = if uses_access_token { &tokens.access_token } else { &tokens.id_token };
+        let Some(StoredSecret(token)) = token else {
+            return Err(self.invalid("the token response has no access_token"));
+        };
+        Ok(Credential { token: token.clone(), expires_at: claims.expires_at })
+    }
+
+    /// An ID token for a cluster's own client, exchanged for the login's access token (RFC 8693).
+    pub async fn credential_for(&self, audience: &str) -> Result<Credential, Error> {
+        let ValidLogin { mut record, locked } = self.valid_login().await?;
+        let found = record.tokens.by_audience.get(audience).cloned();
+        if let Some(claims) = claims_of(found.as_ref())
+            && let Some(StoredSecret(token)) = found
+            && claims.expires_at > (self.now)() + EARLY
+        {
+            return Ok(Credential { token, expires_at: claims.expires_at });
+        }
+        let Some(StoredSecret(access_token)) = record.tokens.access_token.clone() else {
+            return Err(self.invalid("the token response has no access_token"));
+        };
+        let issuer = Issuer::discover(self.profile, self.client_secret(&record)).await?;
+        let token = issuer.exchange(&access_token, audience, &self.profile.scope()).await?;
+        let expected = Expected {
+            issuer: &issuer.metadata.issuer,
+            client_id: audience,
+            nonce: None,
+            now: (self.now)(),
+        };
+        let claims = IdTokenClaims::verify(&token, &expected)?;
+        record.tokens.by_audience.insert(audience.to_owned(), StoredSecret(token.clone()));
+        locked.write(&record)?;
+        Ok(Credential { token, expires_at: claims.expires_at })
+    }
+
+    /// The tokens of the login, which the issuer confirmed at most [`CHECK_INTERVAL`] ago.
+    pub async fn valid_login(&self) -> Result<ValidLogin, Error> {
+        let started_at = (self.now)();
+        let patience = self.options.timeout + LOCK_MARGIN;
+        let locked = self.cache.lock(self.profile, patience).await?;
+        let mut record = locked.read()?;
+        if let Some(Failure { at, reason }) = &record.failure
+            && *at >= started_at
+        {
+            return Err(Error::FailedInAnotherProcess { at: *at, reason: reason.clone() });
+        }
+        let is_usable = self.renewal == Renewal::Nothing && self.expires_after(&record, EARLY);
+        if is_usable && self.is_recently_checked(&record) {
+            return Ok(ValidLogin { record, locked });
+        }
+        let issuer = match Issuer::discover(self.profile, self.client_secret(&record)).await {
+            Ok(issuer) => issuer,
+            Err(error) => return self.unless_still_valid(error, record, locked),
+        };
+        if is_usable && is_accepted(&issuer, &record).await {
+            record.checked_at = Some((self.now)());
+            locked.write(&record)?;
+            return Ok(ValidLogin { record, locked });
+        }
+        let mut end = None;
+        if self.renewal != Renewal::SignIn
+            && let Some(StoredSecret(refresh_token)) = record.tokens.refresh_token.clone()
+        {
+            match self.refresh(&issuer, &record, &refresh_token, &locked).await {
+                Ok(record) => return Ok(ValidLogin { record, locked }),
+                Err(error) if error.is_invalid_grant() => end = Some(error),
+                Err(error) => return self.unless_still_valid(error, record, locked),
+            }
+        }
+        let record = self.sign_in(&issuer, record, &locked, end).await?;
+        Ok(ValidLogin { record, locked })
+    }
+
+    /// Tokens that have not expired are handed out while the issuer cannot be asked: the API server accepts them.
+    fn unless_still_valid(
+        &self,
+        error: Error,
+        record: LoginRecord,
+        locked: LockedRecord,
+    ) -> Result<ValidLogin, Error> {
+        let may_stay = error.is_temporary() && self.renewal == Renewal::Nothing;
+        match may_stay && self.expires_after(&record, Duration::ZERO) {
+            true => Ok(ValidLogin { record, locked }),
+            false => Err(error),
+        }
+    }
+
+    fn expires_after(&self, record: &LoginRecord, margin: Duration) -> bool {
+        claims_of(record.tokens.id_token.as_ref())
+            .is_some_and(|claims| claims.expires_at > (self.now)() + margin)
+    }
+
+    fn is_recently_checked(&self, record: &LoginRecord) -> bool {
+        let now = (self.now)();
+        // A check in the future means that the clock was set back.
+        record.checked_at.is_some_and(|at| at <= now && now.since(at) < CHECK_INTERVAL)
+    }
+
+    fn client_secret(&self, record: &LoginRecord) -> Option<Secret> {
+        let kept = record.tokens.client_secret.as_ref().map(|StoredSecret(secret)| secret);
+        self.client_secret.as_ref().or(kept).cloned()
+    }
+
+    async fn refresh(
+        &self,
+        issuer: &Issuer,
+        record: &LoginRecord,
+        refresh_token: &Secret,
+        locked: &LockedRecord,
+    ) -> Result<LoginRecord, Error> {
+        let fields = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())];
+        let mut tokens = issuer.token(&fields).await?;
+        // RFC 6749 section 6: without a new refresh token the old one stays.
+        tokens.refresh_token = tokens.refresh_token.or_else(|| Some(refresh_token.clone()));
+        let (claims, refreshed) = self.checked(issuer, tokens, None)?;
+        // OpenID Connect Core 12.2: sub MUST be the same.
+        if claims_of(record.tokens.id_token.as_ref()).is_some_and(|b| b.subject != claims.subject) {
+            locked.remove()?;
+            return Err(self.invalid("the refreshed ID token belongs to another user"));
+        }
+        locked.write(&refreshed)?;
+        Ok(refreshed)
+    }
+
+    /// `end`: why the refresh token is of no use any more; told before a person is asked to sign in again.
+    async fn sign_in(
+        &self,
+        issuer: &Issuer,
+        record: LoginRecord,
+        locked: &LockedRecord,
+        end: Option<Error>,
+    ) -> Result<LoginRecord, Error> {
+        if !self.may_sign_in {
+            let failure = record.failure.map(|failure| failure.reason);
+            let reason = end.map(|end| end.to_string()).or(failure);
+            let reason = reason.unwrap_or_else(|| "the tokens have expired".to_owned());
+            return Err(Error::SignedOut { reason, command: self.profile.login_command() });
+        }
+        if let Some(Failure { at, reason }) = record.failure
+            && !self.is_person_present
+        {
+            let command = self.profile.login_command();
+            return Err(Error::NotInteractive { at, reason, command });
+        }
+        if let Some(end) = &end {
+            eprintln!("{}; sign in again.", terminal::printable(&end.to_string()));
+        }
+        let login_lock = self.cache.lock_for_login(self.options.timeout + LOCK_MARGIN).await?;
+        let signed_in = sign_in::sign_in(&LoginRequest {
+            issuer,
+            profile: self.profile,
+            options: self.options,
+            is_person_present: self.is_person_present,
+            now: self.now,
+        })
+        .await;
+        drop(login_lock);
+        let (page, checked) = match signed_in {
+            Ok(signed_in) => {
+                let nonce = signed_in.nonce.as_deref();
+                (signed_in.page, self.checked(issuer, signed_in.tokens, nonce))
+            }
+            Err(error) => (None, Err(error)),
+        };
+        match checked {
+            Ok((claims, record)) => {
+                locked.write(&record)?;
+                if let Some(page) = page {
+                    page.show_signed_in(&claims).await;
+                }
+                Ok(record)
+            }
+            Err(error) => {
+                let is_ended = end.is_some();
+                let reason = match end {
+                    Some(end) => format!("{end}; then: {error}"),
+                    None => error.to_string(),
+                };
+                // A person may ask for a new login while the old one is alive.
+                let is_alive = self.renewal == Renewal::SignIn && !is_ended;
+                let tokens = if is_alive { record.tokens } else { Tokens::default() };
+                locked.write(&LoginRecord {
+                    profile: Some(self.profile.clone()),
+                    tokens,
+                    failure: Some(Failure { at: (self.now)(), reason }),
+                    ..LoginRecord::default()
+                })?;
+                if let Some(page) = page {
+                    page.show_error(&error).await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The record of a token response whose ID token is for this login.
+    fn checked(
+        &self,
+        issuer: &Issuer,
+        tokens: TokenResponse,
+        nonce: Option<&str>,
+    ) -> Result<(IdTokenClaims, LoginRecord), Error> {
+        let Some(id_token) = &tokens.id_token else {
+            return Err(self.invalid("the token response has no id_token"));
+        };
+        let now = (self.now)();
+        let expected = Expected {
+            issuer: &issuer.metadata.issuer,
+            client_id: &self.profile.client_id,
+            nonce,
+            now,
+        };
+        let claims = IdTokenClaims::verify(id_token, &expected)?;
+        let record = LoginRecord {
+            profile: Some(self.profile.clone()),
+            tokens: Tokens {
+                id_token: tokens.id_token.map(StoredSecret),
+                access_token: tokens.access_token.map(StoredSecret),
+                refresh_token: tokens.refresh_token.map(StoredSecret),
+                client_secret: issuer.client_secret().cloned().map(StoredSecret),
+                ..Tokens::default()
+            },
+            checked_at: Some(now),
+            ..LoginRecord::default()
+        };
+        Ok((claims, record))
+    }
+
+    fn invalid(&self, cause: &str) -> Error {
+        Error::InvalidResponse { url: self.profile.issuer.clone(), cause: cause.to_owned() }
+    }
+}
+
+/// True also for an issuer that gave no access token: then there is nothing to ask with.
+async fn is_accepted(issuer: &Issuer, record: &LoginRecord) -> bool {
+    match &record.tokens.access_token {
+        Some(StoredSecret(access_token)) => issuer.accepts(access_token).await,
+        None => true,
+    }
+}
+
+fn claims_of(token: Option<&StoredSecret>) -> Option<IdTokenClaims> {
+    token.and_then(|StoredSecret(token)| IdTokenClaims::decode(token).ok())
+}

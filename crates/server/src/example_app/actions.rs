@@ -1,0 +1,171 @@
+//! `POST /action`: what an application can do with the tokens it has.
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use serde_json::Value;
+
+use super::callback::keep_tokens;
+use super::flow::{DEVICE_CODE, TOKEN_EXCHANGE};
+use super::page::{self, back_to_page};
+use super::provider::{Metadata, Reply};
+use super::visits::{ExampleApp, Visit};
+use crate::form::{self, once};
+use crate::response::see_other;
+
+pub async fn post(State(app): State<ExampleApp>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    if page::is_from_another_site(&parts.headers) {
+        return page::refused();
+    }
+    let Ok(pairs) = form::read(parts.headers.clone(), body).await else { return page::refused() };
+    let Some((id, visit)) = app.visit(&parts.headers) else { return back_to_page() };
+    let action = once(&pairs, "action").unwrap_or_default();
+    if action == "forget" {
+        app.forget(&id);
+        return back_to_page();
+    }
+    let done = match app.provider.metadata().await {
+        Ok(metadata) => {
+            let call = Call { app: &app, id: &id, visit: &visit, metadata: &metadata };
+            call.perform(action, once(&pairs, "audience").unwrap_or_default()).await
+        }
+        Err(error) => Err(error),
+    };
+    match done {
+        Ok(Some(location)) => see_other(&location),
+        Ok(None) => back_to_page(),
+        Err(error) => {
+            app.change(&id, |visit| visit.error = Some(error));
+            back_to_page()
+        }
+    }
+}
+
+struct Call<'a> {
+    app: &'a ExampleApp,
+    id: &'a str,
+    visit: &'a Visit,
+    metadata: &'a Metadata,
+}
+
+impl Call<'_> {
+    /// The address to go on to, for a logout.
+    async fn perform(&self, action: &str, audience: &str) -> Result<Option<String>, String> {
+        match action {
+            "refresh" => self.refresh().await?,
+            "userinfo" => self.userinfo().await?,
+            "introspect" => self.introspect().await?,
+            "revoke" => self.revoke().await?,
+            "exchange" => self.exchange(audience.trim()).await?,
+            "poll" => self.poll().await?,
+            "logout" => return self.logout().map(Some),
+            _ => return Err("There is no such action.".to_owned()),
+        }
+        Ok(None)
+    }
+
+    fn endpoint(&self, name: &str) -> Result<&str, String> {
+        self.metadata.endpoint(name).ok_or_else(|| format!("The issuer has no {name}."))
+    }
+
+    fn token(&self, name: &str) -> Result<&str, String> {
+        let tokens = self.visit.tokens.as_ref();
+        tokens.and_then(|tokens| tokens.text(name)).ok_or_else(|| format!("There is no {name}."))
+    }
+
+    fn show(&self, reply: Reply) {
+        self.app.change(self.id, |visit| {
+            visit.error = None;
+            visit.last = Some(reply);
+        });
+    }
+
+    /// RFC 6749 section 6. A response without a new refresh token leaves the old one valid.
+    async fn refresh(&self) -> Result<(), String> {
+        let refresh_token = self.token("refresh_token")?;
+        let fields = [("grant_type", "refresh_token"), ("refresh_token", refresh_token)];
+        let reply = self.app.provider.post(self.endpoint("token_endpoint")?, &fields).await?;
+        if !reply.is_success() {
+            return Err(reply.error());
+        }
+        let mut response = reply.json;
+        if !response.contains_key("refresh_token") {
+            response.insert("refresh_token".to_owned(), Value::from(refresh_token));
+        }
+        keep_tokens(self.app, self.id, self.metadata, (response, "Refresh token", None)).await
+    }
+
+    async fn userinfo(&self) -> Result<(), String> {
+        let token = self.token("access_token")?;
+        let reply = self.app.provider.get(self.endpoint("userinfo_endpoint")?, Some(token)).await?;
+        self.show(reply);
+        Ok(())
+    }
+
+    /// RFC 7662.
+    async fn introspect(&self) -> Result<(), String> {
+        let fields = [("token", self.token("access_token")?)];
+        let url = self.endpoint("introspection_endpoint")?;
+        let reply = self.app.provider.post(url, &fields).await?;
+        self.show(reply);
+        Ok(())
+    }
+
+    /// RFC 7009. Without a refresh token, the access token.
+    async fn revoke(&self) -> Result<(), String> {
+        let token = self.token("refresh_token").or_else(|_| self.token("access_token"))?;
+        let url = self.endpoint("revocation_endpoint")?;
+        let reply = self.app.provider.post(url, &[("token", token)]).await?;
+        self.show(reply);
+        Ok(())
+    }
+
+    /// RFC 8693: an ID token for another client.
+    async fn exchange(&self, audience: &str) -> Result<(), String> {
+        let fields = [
+            ("grant_type", TOKEN_EXCHANGE),
+            ("subject_token", self.token("access_token")?),
+            ("subject_token_type", "urn:ietf:params:oauth:token-type:access_token"),
+            ("requested_token_type", "urn:ietf:params:oauth:token-type:id_token"),
+            ("audience", audience),
+        ];
+        let reply = self.app.provider.post(self.endpoint("token_endpoint")?, &fields).await?;
+        self.show(reply);
+        Ok(())
+    }
+
+    /// RFC 8628 section 3.4.
+    async fn poll(&self) -> Result<(), String> {
+        let Some(device) = &self.visit.device else { return Ok(()) };
+        let fields = [("grant_type", DEVICE_CODE), ("device_code", device.device_code.as_str())];
+        let reply = self.app.provider.post(self.endpoint("token_endpoint")?, &fields).await?;
+        let error = reply.json.get("error").and_then(Value::as_str).unwrap_or_default();
+        match (reply.is_success(), error) {
+            (true, _) => {
+                let kept = (reply.json, "Device code", None);
+                keep_tokens(self.app, self.id, self.metadata, kept).await
+            }
+            (false, "authorization_pending" | "slow_down") => {
+                Err("Nobody has confirmed the code yet.".to_owned())
+            }
+            (false, _) => Err(reply.error()),
+        }
+    }
+
+    /// OpenID Connect RP-Initiated Logout 1.0 section 2. The tokens are forgotten here first.
+    fn logout(&self) -> Result<String, String> {
+        let mut url = url::Url::parse(self.endpoint("end_session_endpoint")?)
+            .map_err(|error| error.to_string())?;
+        let back = self.app.settings.redirect_uri.join("/").map_err(|error| error.to_string())?;
+        {
+            let mut query = url.query_pairs_mut();
+            query.append_pair("client_id", &self.app.settings.client_id);
+            if let Ok(id_token) = self.token("id_token") {
+                query.append_pair("id_token_hint", id_token);
+            }
+            query.append_pair("post_logout_redirect_uri", back.as_str());
+        }
+        self.app.forget(self.id);
+        Ok(url.into())
+    }
+}

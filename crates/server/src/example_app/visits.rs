@@ -1,0 +1,140 @@
+//! What each browser has obtained, by the random value of its cookie.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::http::{HeaderMap, HeaderValue, header};
+use countersign_core::{Timestamp, ids};
+use serde_json::{Map, Value};
+
+use super::flow::Flow;
+use super::provider::{Provider, Reply};
+use super::settings::Settings;
+
+/// More browsers than an example application has; beyond it the oldest is forgotten.
+const MAX_VISITS: usize = 200;
+const COOKIE: &str = "countersign-example-app";
+
+/// The state of the application; clones share it.
+#[derive(Clone)]
+pub struct ExampleApp {
+    pub(super) settings: Arc<Settings>,
+    pub(super) provider: Arc<Provider>,
+    visits: Arc<Mutex<HashMap<String, Visit>>>,
+}
+
+/// One browser.
+#[derive(Clone, Default)]
+pub struct Visit {
+    begun_at: Timestamp,
+    pub pending: Option<Pending>,
+    pub device: Option<Device>,
+    pub tokens: Option<Tokens>,
+    /// The last request beside a login, with its response.
+    pub last: Option<Reply>,
+    /// Why the last step failed.
+    pub error: Option<String>,
+}
+
+/// An authorization request that has not been answered yet.
+#[derive(Clone)]
+pub struct Pending {
+    pub flow: Flow,
+    pub state: String,
+    pub nonce: String,
+    pub verifier: Option<String>,
+}
+
+/// A device authorization request (RFC 8628) that nobody has confirmed yet.
+#[derive(Clone)]
+pub struct Device {
+    pub device_code: String,
+    pub user_code: String,
+    pub verification_uri: String,
+    pub verification_uri_complete: Option<String>,
+    pub interval_seconds: u64,
+}
+
+#[derive(Clone, Default)]
+pub struct Tokens {
+    pub received_at: Timestamp,
+    /// How they were obtained, in words.
+    pub by: String,
+    /// All members of the token response or of the authorization response.
+    pub response: Map<String, Value>,
+    /// Of the ID token; `None` where there is none.
+    pub verified: Option<Result<(), String>>,
+}
+
+impl ExampleApp {
+    /// # Errors
+    /// No HTTP client can be built with the authorities of the settings.
+    pub fn new(settings: Settings) -> Result<Self, String> {
+        let settings = Arc::new(settings);
+        let provider = Arc::new(Provider::new(Arc::clone(&settings))?);
+        Ok(Self { settings, provider, visits: Arc::default() })
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.settings.clock.now()
+    }
+
+    /// The visit of the browser that sent these headers.
+    pub(super) fn visit(&self, headers: &HeaderMap) -> Option<(String, Visit)> {
+        let id = cookie(headers)?;
+        let visit = self.lock().get(&id).cloned()?;
+        Some((id, visit))
+    }
+
+    /// The visit whose login has this `state`, whoever asks: a cross-site form has no cookie.
+    pub(super) fn visit_of_state(&self, state: &str) -> Option<(String, Visit)> {
+        let visits = self.lock();
+        let found = visits.iter().find(|(_, visit)| {
+            visit.pending.as_ref().is_some_and(|pending| pending.state == state)
+        });
+        found.map(|(id, visit)| (id.clone(), visit.clone()))
+    }
+
+    /// A new visit and the `Set-Cookie` for it. `None`: the system gave no randomness.
+    pub(super) fn begin(&self) -> Option<(String, HeaderValue)> {
+        let id = ids::random_token().ok()?;
+        let secure = if self.settings.redirect_uri.scheme() == "https" { "; Secure" } else { "" };
+        let cookie = format!("{COOKIE}={id}; Path=/; HttpOnly; SameSite=Lax{secure}");
+        let cookie = HeaderValue::try_from(cookie).ok()?;
+        let mut visits = self.lock();
+        while visits.len() >= MAX_VISITS {
+            let oldest = visits.iter().min_by_key(|(_, visit)| visit.begun_at);
+            let Some(oldest) = oldest.map(|(id, _)| id.clone()) else { break };
+            visits.remove(&oldest);
+        }
+        visits.insert(id.clone(), Visit { begun_at: self.now(), ..Visit::default() });
+        Some((id, cookie))
+    }
+
+    /// Does nothing for a visit that was forgotten meanwhile.
+    pub(super) fn change(&self, id: &str, change: impl FnOnce(&mut Visit)) {
+        if let Some(visit) = self.lock().get_mut(id) {
+            change(visit);
+        }
+    }
+
+    pub(super) fn forget(&self, id: &str) {
+        self.lock().remove(id);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Visit>> {
+        self.visits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tokens {
+    pub fn text(&self, member: &str) -> Option<&str> {
+        self.response.get(member).and_then(Value::as_str).filter(|text| !text.is_empty())
+    }
+}
+
+fn cookie(headers: &HeaderMap) -> Option<String> {
+    let values = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = values.flat_map(|value| value.split(';'));
+    pairs.find_map(|pair| Some(pair.trim().strip_prefix(COOKIE)?.strip_prefix('=')?.to_owned()))
+}

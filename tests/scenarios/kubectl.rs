@@ -1,0 +1,7 @@
+//! `kubectl-countersign`, the engineer's program, against the real server.
+
+pub mod cache;
+pub mod cluster;
+pub mod ends;
+pub mod get_token;
+pub mod loopback;

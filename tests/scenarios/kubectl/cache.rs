@@ -1,0 +1,74 @@
+//! The cache on disk: private, whole after a kill at any moment, refused where others could have written it.
+
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::world::{ALICE, Client, Need, Workstation, World, claims};
+
+fn record(workstation: &Workstation) -> PathBuf {
+    let folder = workstation.path(".kube/cache/countersign");
+    let mut files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files.find(|file| file.extension().is_some_and(|e| e == "json")).expect("a record")
+}
+
+#[tokio::test]
+async fn files_are_private_and_a_link_is_refused() {
+    let server = World::new().client(Client::public("kubectl")).start().await;
+    let alice = server.workstation();
+    alice.first_token(&server).await;
+    let file = record(&alice);
+    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(file.parent().unwrap()), mode(&file)), (0o700, 0o600));
+    let elsewhere = alice.path("elsewhere");
+    std::fs::rename(&file, &elsewhere).unwrap();
+    symlink(&elsewhere, &file).unwrap();
+    let printed = alice.runs(&alice.get_token());
+    assert!(printed.failure().contains("must be a regular file of your own"), "{}", printed.stderr);
+}
+
+/// A process is killed while it waits for a login, and while it refreshes: the next one goes on.
+#[tokio::test]
+async fn a_kill_at_any_moment_leaves_a_usable_cache() {
+    if Need::Clock.is_missing() {
+        return;
+    }
+    let server = World::with_clock()
+        .client(Client::public("kubectl"))
+        .with("expiry:\n  idTokens: 10m")
+        .start()
+        .await;
+    let alice = server.workstation();
+    let waiting = alice.starts(&alice.get_token());
+    alice.opens(1).await;
+    waiting.is_killed();
+    let token = alice.first_token(&server).await;
+    for round in 0..12_u32 {
+        server.advance(Duration::from_secs(900));
+        let mut running = alice.starts(&alice.get_token());
+        // From before the start of its work until after its end.
+        let (begun, moment) = (Instant::now(), Duration::from_millis(u64::from(round) * 15));
+        while running.is_running() && begun.elapsed() < moment {
+            tokio::task::yield_now().await;
+        }
+        running.is_killed();
+        let next = alice.runs(&alice.get_token());
+        assert_eq!(claims(&next.token())["sub"], claims(&token)["sub"], "round {round}");
+        assert_eq!(claims(&next.token())["email"], ALICE);
+    }
+    assert_eq!(alice.opened().len(), 2, "no further login");
+}
+
+/// A file that was cut off or overwritten counts as none.
+#[tokio::test]
+async fn a_broken_record_means_a_new_login() {
+    let server = World::new().client(Client::public("kubectl")).start().await;
+    let alice = server.workstation();
+    alice.first_token(&server).await;
+    let file = record(&alice);
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, &text[..text.len() / 2]).unwrap();
+    let token = alice.first_token(&server).await;
+    assert_eq!(claims(&token)["email"], ALICE);
+    assert_eq!(alice.opened().len(), 2);
+}

@@ -1,0 +1,214 @@
+//! Grant types beside codes, refresh tokens and devices (dex.md 2.8): token exchange, the password grant and client
+//! credentials, each where the configuration allows it (threats 47 to 49).
+
+use serde_json::json;
+
+use crate::world::{
+    ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Client, RelyingParty, Server, SignedInClient, World,
+    claims, dex_sub, verified,
+};
+
+const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
+
+fn exchanging() -> World {
+    World::new()
+        .client(Client::public("cli"))
+        .client(Client::public("production").with("trustedPeers: [cli]"))
+        .client(Client::public("staging"))
+        .with(&format!("oauth2:\n  skipApprovalScreen: true\n  grantTypes: [authorization_code, refresh_token, \"{EXCHANGE}\"]"))
+}
+
+async fn exchange(
+    app: &RelyingParty,
+    token: &str,
+    more: &[(&str, &str)],
+) -> crate::world::JsonResponse {
+    let mut fields = vec![
+        ("grant_type", EXCHANGE),
+        ("subject_token", token),
+        ("subject_token_type", ACCESS_TOKEN),
+    ];
+    fields.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
+    fields.extend(more);
+    app.exchange(&fields).await
+}
+
+/// One login, and a token for a cluster that trusts the tool.
+#[tokio::test]
+async fn a_token_is_exchanged_for_one_of_another_audience() {
+    let server = exchanging().start().await;
+    let laptop =
+        SignedInClient::sign_in_alice(&server, "cli", "openid email groups offline_access").await;
+    let wanted = [("audience", "production"), ("requested_token_type", ID_TOKEN)];
+    let answer = exchange(&laptop.app, &laptop.access_token, &wanted).await;
+    assert_eq!(answer.status, 200, "{}", answer.page.body);
+    assert_eq!(answer.json["issued_token_type"], ID_TOKEN);
+    assert_eq!(answer.json["token_type"], "bearer");
+    assert!(answer.json.get("refresh_token").is_none(), "{}", answer.page.body);
+    let keys = laptop.app.gets("/keys").await.json;
+    let token = verified(answer.access_token(), &keys);
+    assert_eq!((&token["aud"], &token["azp"]), (&json!(["production", "cli"]), &json!("cli")));
+    assert_eq!((&token["email"], &token["sub"]), (&json!(ALICE), &claims(&laptop.id_token)["sub"]));
+    // A subset of the scopes; and what was exchanged is an access token like any other.
+    let narrowed = exchange(&laptop.app, &laptop.access_token, &[("scope", "openid")]).await;
+    assert_eq!(narrowed.json["scope"], "openid");
+    assert_eq!(laptop.app.userinfo(narrowed.access_token()).await.status, 200);
+    assert!(claims(narrowed.access_token()).get("email").is_none());
+}
+
+/// Threat 49.
+#[tokio::test]
+async fn an_exchange_widens_nothing() {
+    let server = exchanging().start().await;
+    let laptop = SignedInClient::sign_in_alice(&server, "cli", "openid email offline_access").await;
+    for (more, expected) in [
+        (vec![("audience", "staging")], "invalid_target"),
+        (vec![("audience", "nowhere")], "invalid_target"),
+        (vec![("scope", "openid groups")], "invalid_scope"),
+        (vec![("scope", "openid audience:server:client_id:staging")], "invalid_target"),
+        (vec![("scope", "email"), ("requested_token_type", ID_TOKEN)], "invalid_scope"),
+        (vec![("subject_token_type", ID_TOKEN)], "invalid_request"),
+        (vec![("subject_token_type", "urn:ietf:params:oauth:token-type:jwt")], "invalid_request"),
+        (
+            vec![("requested_token_type", "urn:ietf:params:oauth:token-type:refresh_token")],
+            "invalid_request",
+        ),
+        (vec![("actor_token", "x"), ("actor_token_type", ACCESS_TOKEN)], "invalid_request"),
+        (vec![("resource", "https://api.example.com")], "invalid_target"),
+        (vec![("connector_id", "local")], "invalid_request"),
+    ] {
+        let answer = exchange(&laptop.app, &laptop.access_token, &more).await;
+        assert_eq!((answer.status, answer.error()), (400, expected), "{more:?}");
+    }
+    // Other kinds of tokens, forged ones, and another client's.
+    let mut forged = laptop.access_token.clone();
+    forged.pop();
+    for token in [&laptop.refresh_token, &laptop.id_token, &forged, "x"] {
+        let answer = exchange(&laptop.app, token, &[]).await;
+        assert_eq!((answer.status, answer.error()), (400, "invalid_request"));
+    }
+    let other = exchange(&server.relying_party("staging"), &laptop.access_token, &[]).await;
+    assert_eq!((other.status, other.error()), (400, "invalid_request"));
+    // A plain ID token tells nothing of its grant, so it is no subject.
+    let id = [("subject_token_type", ID_TOKEN)];
+    assert_eq!(exchange(&laptop.app, &laptop.id_token, &id).await.error(), "invalid_request");
+    // What was revoked is over, though it has not expired; and so is what it was exchanged for.
+    let exchanged = exchange(&laptop.app, &laptop.access_token, &[]).await;
+    laptop.revokes().await;
+    let answer = exchange(&laptop.app, &laptop.access_token, &[]).await;
+    assert_eq!((answer.status, answer.error()), (400, "invalid_request"));
+    let still = laptop.app.userinfo(exchanged.access_token()).await.status;
+    assert_eq!(still, 200, "a grant of its own, which ends with the session");
+}
+
+#[tokio::test]
+async fn what_is_not_configured_is_no_grant_type() {
+    let server = World::new().start().await;
+    let app = server.relying_party("example-app");
+    let password = [("grant_type", "password"), ("username", ALICE), ("password", "x")];
+    let client = [("grant_type", "client_credentials"), ("scope", "openid")];
+    let exchange =
+        [("grant_type", EXCHANGE), ("subject_token", "x"), ("subject_token_type", ACCESS_TOKEN)];
+    for fields in [&password[..], &client, &exchange] {
+        let answer = app.exchange(fields).await;
+        assert_eq!((answer.status, answer.error()), (400, "unsupported_grant_type"), "{fields:?}");
+    }
+    let known = app.gets("/.well-known/openid-configuration").await.json;
+    let device = "urn:ietf:params:oauth:grant-type:device_code";
+    assert_eq!(
+        known["grant_types_supported"],
+        json!(["authorization_code", "refresh_token", device])
+    );
+    assert_eq!(known["response_types_supported"], json!(["code"]));
+}
+
+async fn password(server: &Server, who: (&str, &str), scope: &str) -> crate::world::JsonResponse {
+    let fields =
+        [("grant_type", "password"), ("username", who.0), ("password", who.1), ("scope", scope)];
+    server.relying_party("example-app").exchange(&fields).await
+}
+
+/// dex.md 2.8: `oauth2.passwordConnector` enables it.
+#[tokio::test]
+async fn a_client_signs_alice_in_with_her_password() {
+    let server = World::new().with("oauth2:\n  passwordConnector: local").start().await;
+    let answer =
+        password(&server, (ALICE, ALICE_PASSWORD), "openid email groups offline_access").await;
+    assert_eq!(answer.status, 200, "{}", answer.page.body);
+    let app = server.relying_party("example-app");
+    let token = verified(answer.id_token(), &app.gets("/keys").await.json);
+    assert_eq!(
+        (&token["email"], &token["sub"]),
+        (&json!(ALICE), &json!(dex_sub("id-of-alice", "local")))
+    );
+    assert_eq!(token["groups"], json!(["admins", "developers"]));
+    assert_eq!(app.refreshes(answer.refresh_token()).await.status, 200);
+    let known = app.gets("/.well-known/openid-configuration").await.json;
+    assert!(known["grant_types_supported"].as_array().unwrap().contains(&json!("password")));
+    for wrong in [(ALICE, "wrong"), ("nobody@example.com", "wrong"), (ALICE, BOB_PASSWORD)] {
+        let answer = password(&server, wrong, "openid").await;
+        assert_eq!((answer.status, answer.error()), (400, "invalid_grant"), "{wrong:?}");
+    }
+    for scope in ["email", "openid countersign:admin"] {
+        let answer = password(&server, (ALICE, ALICE_PASSWORD), scope).await;
+        assert_eq!((answer.status, answer.error()), (400, "invalid_scope"), "{scope}");
+    }
+}
+
+/// Threat 47: the limits on attempts are those of the login page.
+#[tokio::test]
+async fn guessing_by_the_password_grant_is_delayed() {
+    let server = World::new().with("oauth2:\n  passwordConnector: local").start().await;
+    for _ in 0..10 {
+        assert_eq!(password(&server, (BOB, "wrong"), "openid").await.status, 400);
+    }
+    let answer = password(&server, (BOB, BOB_PASSWORD), "openid").await;
+    assert_eq!((answer.status, answer.error()), (429, "temporarily_unavailable"));
+    assert!(answer.page.header("retry-after").is_some());
+    // The same counters: nor by the page.
+    let app = server.relying_party("example-app");
+    let mut bob = server.browser();
+    bob.opens(&app.auth_request("openid").url).await;
+    assert_eq!(bob.signs_in(BOB, BOB_PASSWORD).await.status, 429);
+}
+
+/// Threat 48.
+#[tokio::test]
+async fn a_client_gets_tokens_of_its_own() {
+    let job = Client::new("job").with("clientCredentialsClaims: {groups: [deployers]}");
+    let cluster = Client::public("production").with("trustedPeers: [job]");
+    let world = World::new().client(job).client(cluster).client(Client::public("cli"));
+    let server =
+        world.with("oauth2:\n  grantTypes: [authorization_code, client_credentials]").start().await;
+    let asks = async |id: &str, scope: &str| {
+        let fields = [("grant_type", "client_credentials"), ("scope", scope)];
+        server.relying_party(id).exchange(&fields).await
+    };
+    let answer = asks("job", "openid groups profile audience:server:client_id:production").await;
+    assert_eq!(answer.status, 200, "{}", answer.page.body);
+    let keys = server.relying_party("job").gets("/keys").await.json;
+    for token in [answer.id_token(), answer.access_token()] {
+        let token = verified(token, &keys);
+        assert_eq!(
+            (&token["sub"], &token["groups"]),
+            (&json!("client:job"), &json!(["deployers"]))
+        );
+        assert_eq!((&token["aud"], &token["azp"]), (&json!(["production", "job"]), &json!("job")));
+        assert_eq!(token["name"], "The job");
+    }
+    assert!(answer.json.get("refresh_token").is_none());
+    for (id, scope, expected) in [
+        ("job", "openid offline_access", "invalid_scope"),
+        ("job", "federated:id", "invalid_scope"),
+        ("job", "countersign:admin", "unauthorized_client"),
+        ("job", "audience:server:client_id:cli", "invalid_scope"),
+        ("cli", "openid", "unauthorized_client"),
+    ] {
+        let answer = asks(id, scope).await;
+        assert_eq!((answer.status, answer.error()), (400, expected), "{id} {scope}");
+    }
+    let nobodys = server.relying_party("job").userinfo(answer.access_token()).await;
+    assert_eq!(nobodys.status, 401, "there is no person behind it");
+}
