@@ -87,9 +87,9 @@ pub fn read(root: &Section<'_>, has_listener: bool) -> Option<Web> {
     }
     let section = root.section("web")?;
     let http = listen::read(&section, "http");
-    let wants_http = section.has("http");
-    let (wants_https, https) = read_https(&section);
-    if !wants_http && !wants_https && !has_listener {
+    let has_http = section.has("http");
+    let (has_https, https) = read_https(&section);
+    if !has_http && !has_https && !has_listener {
         section
             .error("http", "is missing: one of http and https is needed, such as 127.0.0.1:5556");
     }
@@ -125,7 +125,7 @@ fn read_shutdown_delay(section: &Section<'_>) -> Duration {
 /// Whether it was asked for, and what came of it.
 fn read_https(section: &Section<'_>) -> (bool, Option<Https>) {
     let versions = [("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)];
-    let wanted = section.has("https");
+    let is_given = section.has("https");
     let listen = listen::read(section, "https");
     let cert_file = section.text("tlsCert").filter(|text| !text.is_empty());
     let key_file = section.text("tlsKey").filter(|text| !text.is_empty());
@@ -134,7 +134,7 @@ fn read_https(section: &Section<'_>) -> (bool, Option<Https>) {
     if max_version.is_some_and(|max| max < min_version) {
         section.error("tlsMaxVersion", "is lower than tlsMinVersion");
     }
-    if !wanted {
+    if !is_given {
         return (false, None);
     }
     let readable = |key: &'static str, file: Option<String>| {
