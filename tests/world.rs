@@ -20,6 +20,7 @@ pub mod http;
 mod kubernetes;
 mod log;
 mod needs;
+mod openapi;
 mod other_origin;
 mod page;
 mod proxy;

@@ -8,6 +8,7 @@ use reqwest::{Method, Url};
 use serde_json::Value;
 
 use super::log::Secrets;
+use super::openapi::check_response;
 use super::{ALICE, ALICE_PASSWORD, AuthResponse, Client, Page, Server, claims, http};
 
 pub struct RelyingParty {
@@ -145,7 +146,8 @@ impl RelyingParty {
         self.send(self.request(Method::GET, "/userinfo").bearer_auth(access_token)).await
     }
 
-    /// A request to the administrator's API with this token: `("GET", "/sessions?user=alice")`.
+    /// A request to the administrator's API with this token: `("GET", "/sessions?user=alice")`. The response is
+    /// compared with the API's description.
     pub async fn calls_api(
         &self,
         method: &str,
@@ -155,7 +157,9 @@ impl RelyingParty {
     ) -> JsonResponse {
         let request = self.request(method.parse().unwrap(), &format!("/api/v1{path}"));
         let request = request.bearer_auth(token);
-        self.send(if body.is_null() { request } else { request.json(&body) }).await
+        let answer = self.send(if body.is_null() { request } else { request.json(&body) }).await;
+        check_response(method, path, answer.status, &answer.json);
+        answer
     }
 
     /// An access token for that API by the client credentials grant (RFC 6749 section 4.4).

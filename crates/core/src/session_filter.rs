@@ -1,5 +1,5 @@
-//! Which sessions somebody asks for: the words of a search, of a preview and of a bulk end alike, so that
-//! what was previewed is what ends.
+//! Which sessions an operation is about: the same filter for a search, for the preview of an end and for the
+//! end itself, so that what was previewed is what ends.
 
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +41,9 @@ pub struct SessionFilter {
     /// Exactly this person: the connector and its user id, as `sub` holds them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub person: Option<(ConnectorId, String)>,
+    /// One of these; empty: any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sessions: Vec<SessionId>,
     /// All but this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub except: Option<SessionId>,

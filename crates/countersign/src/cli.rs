@@ -10,7 +10,7 @@ use url::Url;
 pub use crate::manage::OutputFormat;
 use crate::manage::{
     CommonArguments, EventArguments, ExplainArguments, KeyCommand, ReloadArguments, SessionCommand,
-    is_hyphenated_id,
+    UserCommand, is_hyphenated_id,
 };
 
 /// An OpenID Connect identity provider for the accounts a company already has.
@@ -84,7 +84,14 @@ pub enum Command {
         #[command(subcommand)]
         command: SessionCommand,
     },
-    /// List and rotate the signing keys
+    /// Block users, list the blocked ones and lift their blocks
+    Users {
+        #[command(flatten)]
+        common: CommonArguments,
+        #[command(subcommand)]
+        command: UserCommand,
+    },
+    /// List, rotate and drop the signing keys
     Keys {
         #[command(flatten)]
         common: CommonArguments,

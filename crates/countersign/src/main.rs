@@ -13,6 +13,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::HashPassword { output } => hash_password::run(output),
         Command::Sessions { common, command } => manage::sessions(&common, &command),
+        Command::Users { common, command } => manage::users(&common, &command),
         Command::Keys { common, command } => manage::keys(&common, &command),
         Command::Events { common, arguments } => manage::events(&common, &arguments),
         Command::Explain { common, arguments } => manage::explain(&common, &arguments),

@@ -1,4 +1,4 @@
-//! The administrator's commands: `countersign sessions|keys|events|explain|reload`.
+//! The administrator's commands: `countersign sessions|users|keys|events|explain|reload`.
 //!
 //! One module per resource has its arguments, its calls and its rendering. A [`backend::Backend`] is the
 //! database of a configuration file, also when no server runs, or the API of a server; both answer with the
@@ -8,6 +8,7 @@
 mod api_client;
 mod arguments;
 mod backend;
+mod confirm;
 mod error;
 mod events;
 mod explain;
@@ -18,6 +19,7 @@ mod reload;
 mod sessions;
 mod table;
 mod terminal;
+mod users;
 
 use std::process::ExitCode;
 
@@ -33,6 +35,7 @@ use output::OutputArguments;
 pub use output::OutputFormat;
 pub use reload::ReloadArguments;
 pub use sessions::SessionCommand;
+pub use users::UserCommand;
 
 /// Options of every administrator's command.
 #[derive(Clone, Debug, Args)]
@@ -46,6 +49,10 @@ pub struct CommonArguments {
 
 pub fn sessions(common: &CommonArguments, command: &SessionCommand) -> ExitCode {
     run(common, async |backend, output| sessions::run(backend, output, command).await)
+}
+
+pub fn users(common: &CommonArguments, command: &UserCommand) -> ExitCode {
+    run(common, async |backend, output| users::run(backend, output, command).await)
 }
 
 pub fn keys(common: &CommonArguments, command: &KeyCommand) -> ExitCode {

@@ -1,14 +1,14 @@
-//! What an administrator may see and do, whoever asks for it: a page, the API, the command line.
+//! What an administrator may see and do, by a page, the API or the command line.
 //!
-//! Every act is here once, and records who did it. Nothing here knows how it was asked for, and nobody
-//! gets here without being an [`Administrator`], which only a person in a configured group, a configured
-//! client or whoever holds the database can be.
+//! Each operation is here once and records its actor. It takes an [`Administrator`], which is a person in a group of
+//! `admin.groups`, a client of `admin.clients`, or the command line on the database itself.
 
+pub mod blocked_users;
 mod end_sessions;
 pub mod explain;
 pub mod fields;
 pub mod inventory;
-mod keys;
+pub mod keys;
 pub mod queries;
 mod token;
 pub mod view;
@@ -24,15 +24,17 @@ pub use token::AdminTokenRefusal;
 /// Changes need a sign-in no older than this.
 pub const FRESH_SIGN_IN: Duration = Duration::from_secs(15 * 60);
 
-/// The block `admin` of the configuration; empty: nobody is an administrator.
+/// The block `admin` of the configuration; without groups and clients nobody is an administrator.
 #[derive(Clone, Debug, Default)]
 pub struct AdminPolicy {
     pub groups: Vec<AdminGroup>,
     /// Clients whose access tokens open the API.
     pub clients: Vec<ClientId>,
+    /// Whom a blocked person may ask, such as an e-mail address; shown on their page.
+    pub contact: Option<String>,
 }
 
-/// A group as one connector tells it: another connector's group of that name is another group.
+/// A group of one connector: another connector's group of that name is another group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdminGroup {
     pub connector: ConnectorId,
@@ -56,7 +58,7 @@ impl AdminPolicy {
     }
 }
 
-/// Who acts, and from where. Becomes the actor of every event the act leaves.
+/// Who acts, and from which address: the actor of the events.
 #[derive(Clone, Debug)]
 pub struct Administrator {
     actor: String,
@@ -64,7 +66,7 @@ pub struct Administrator {
 }
 
 impl Administrator {
-    /// The holder of the database itself: the command line on the machine.
+    /// The command line on the database itself.
     pub fn local_operator(account: &str) -> Self {
         Self { actor: format!("machine:{account}"), ip: None }
     }
@@ -84,8 +86,8 @@ impl Administrator {
 }
 
 impl Issuer {
-    /// The person of this session as an administrator; `None` when they are none. The session must stand
-    /// and its groups be fresh: that is for the caller to see to.
+    /// The person of this session as an administrator; `None` when they are not one. The caller must have
+    /// checked that the session is valid and its groups are fresh.
     pub fn administrator(&self, session: &Session, ip: Option<String>) -> Option<Administrator> {
         self.settings.admin.admits(session).then(|| Administrator::person(session, ip))
     }

@@ -4,6 +4,7 @@
 //! at an instant is the greatest number whose time has come. Everything is served from memory; nothing
 //! here asks the database while a request waits.
 
+mod drop_now;
 mod next;
 
 pub use next::RotationView;
@@ -54,6 +55,13 @@ pub struct Keys {
     pub sealing: SealingKeys,
     pub sealing_settled: SealingKeys,
     read_at: Timestamp,
+}
+
+/// Which key, by whom and when.
+pub(crate) struct KeyToDrop<'a> {
+    pub(crate) kid: &'a str,
+    pub(crate) actor: &'a str,
+    pub(crate) now: Timestamp,
 }
 
 struct Signing {

@@ -8,6 +8,7 @@
 //! [`logout`] and [`logout_notifications`] for applications that sign out or are told, [`kubernetes`] for what clusters
 //! ask, [`circuit_breakers`] for when an upstream is not believed, [`keyring`] for keys, [`discovery`].
 
+pub mod account_consents;
 pub mod account_sessions;
 pub mod admin;
 pub mod circuit_breakers;

@@ -11,10 +11,11 @@ use std::time::Duration;
 use countersign_core::connector::ConnectorError;
 use countersign_core::{Connector, ConnectorId, Timestamp};
 use countersign_store::CircuitBreaker;
+use serde::{Deserialize, Serialize};
 
 use crate::Issuer;
 
-/// RecordedFailure this long ago says nothing about now.
+/// An answer or a failure this long ago says nothing about now.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(10 * 60);
 
 /// What an upstream is asked for.
@@ -42,14 +43,25 @@ impl Op {
     }
 }
 
+/// Whether an upstream answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Health {
+    /// It answered last, within the last 10 minutes.
+    Up,
+    /// It did not answer last, within the last 10 minutes.
+    Down,
+    /// It was not asked in the last 10 minutes.
+    Unknown,
+}
+
 /// One upstream, as an administrator sees it.
 #[derive(Clone, Debug)]
 pub struct ConnectorStatus {
     pub connector: ConnectorId,
     pub kind: &'static str,
     pub name: String,
-    /// It has answered since it was last in failure, or that was long ago.
-    pub up: bool,
+    pub health: Health,
     /// `None`: not since this replica started.
     pub last_answer: Option<Timestamp>,
     /// When it last could not be asked, and why. Holds no secret; for administrators only.
@@ -88,6 +100,16 @@ struct RecordedFailure {
 }
 
 impl HealthRecord {
+    fn health(&self, now: Timestamp) -> Health {
+        if !self.is_up(now) {
+            return Health::Down;
+        }
+        match self.last_answer {
+            Some(answer) if now.since(answer) <= FORGOTTEN_AFTER => Health::Up,
+            _ => Health::Unknown,
+        }
+    }
+
     fn is_up(&self, now: Timestamp) -> bool {
         let Some(failure) = &self.last_failure else { return true };
         let answered = self.last_answer.is_some_and(|answer| answer >= failure.at);
@@ -178,7 +200,7 @@ impl Issuer {
                 connector: connector.id.clone(),
                 kind: connector.kind,
                 name: connector.name.clone(),
-                up: seen.is_up(now),
+                health: seen.health(now),
                 last_answer: seen.last_answer,
                 last_failure: seen.last_failure.map(|failure| (failure.at, failure.cause)),
                 circuit_breaker: self.circuit_breakers.open_breaker(&connector.id),
@@ -221,7 +243,7 @@ mod tests {
     use countersign_core::connector::ConnectorError;
     use countersign_core::{ConnectorId, Timestamp};
 
-    use super::{Call, ConnectorHealth, Op};
+    use super::{Call, ConnectorHealth, Health, Op};
 
     const NOON: Timestamp = Timestamp::from_secs(1_795_000_000);
 
@@ -252,6 +274,13 @@ mod tests {
         noted(&upstreams, 4, Op::Login, false);
         assert!(!is_up(&upstreams, 4 + 600));
         assert!(is_up(&upstreams, 5 + 600));
+        let health = |seconds| {
+            let seen = upstreams.of(&ConnectorId::new("ldap"));
+            seen.health(NOON + Duration::from_secs(seconds))
+        };
+        assert_eq!((health(4), health(5 + 600)), (Health::Down, Health::Unknown));
+        noted(&upstreams, 700, Op::Login, true);
+        assert_eq!((health(700), health(701 + 600)), (Health::Up, Health::Unknown));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::issuer::Issuer;
 use crate::profile::LoginProfile;
 use crate::selection::Selection;
-use crate::terminal::{Style, printable};
+use crate::terminal::{Style, print_line, printable};
 
 /// The scope by which Dex and Countersign issue a token for another client (`aud`).
 pub const AUDIENCE_SCOPE: &str = "audience:server:client_id:";
@@ -69,7 +69,7 @@ fn print_json(all: &[(&LoginProfile, Cluster)]) {
         .iter()
         .map(|(profile, cluster)| serde_json::json!({"issuer": profile.issuer, "cluster": cluster}))
         .collect();
-    println!("{:#}", serde_json::json!({ "clusters": clusters }));
+    print_line(&format!("{:#}", serde_json::json!({ "clusters": clusters })));
 }
 
 fn print_text(all: &[(&LoginProfile, Cluster)]) {
@@ -77,12 +77,12 @@ fn print_text(all: &[(&LoginProfile, Cluster)]) {
     let name_width = all.iter().map(|(_, c)| c.name.chars().count()).max().unwrap_or_default();
     for (profile, cluster) in all {
         let name = format!("{:name_width$}", printable(&cluster.name));
-        println!("{}  {}", style.bold(&name), printable(&cluster.server));
+        print_line(&format!("{}  {}", style.bold(&name), printable(&cluster.server)));
         if !cluster.description.is_empty() {
-            println!("{:name_width$}  {}", "", printable(&cluster.description));
+            print_line(&format!("{:name_width$}  {}", "", printable(&cluster.description)));
         }
         let command = format!("kubectl countersign login {} {}", profile.issuer, cluster.name);
-        println!("{:name_width$}  {}", "", style.dim(&printable(&command)));
+        print_line(&format!("{:name_width$}  {}", "", style.dim(&printable(&command))));
     }
     if all.is_empty() {
         eprintln!("No cluster is listed for your groups.");

@@ -15,7 +15,7 @@ use crate::issuer::Issuer;
 use crate::kubeconfig::{self, Entry, file};
 use crate::profile::{LoginProfile, StoredSecret};
 use crate::sign_in::GrantType;
-use crate::terminal::{self, Style, printable};
+use crate::terminal::{self, Style, print_line, printable};
 use crate::token_source::{Renewal, TokenSource};
 
 /// Signs in, writes the kubeconfig and says what to type next.
@@ -65,7 +65,7 @@ pub async fn run(arguments: &LoginArguments, now: fn() -> Timestamp) -> Result<(
     file::edit(&kubeconfig, |text| kubeconfig::merge(text, &entries, current)).await?;
     match arguments.output {
         OutputFormat::Text => report(&clusters, &kubeconfig, current),
-        OutputFormat::Json => println!(
+        OutputFormat::Json => print_line(&format!(
             "{:#}",
             json!({
                 "user": claims.display_name(),
@@ -75,7 +75,7 @@ pub async fn run(arguments: &LoginArguments, now: fn() -> Timestamp) -> Result<(
                 "currentContext": current,
                 "clusters": clusters,
             })
-        ),
+        )),
     }
     Ok(())
 }
@@ -101,7 +101,7 @@ fn no_list(arguments: &LoginArguments, profile: &LoginProfile) -> Result<(), Err
         )));
     }
     if arguments.output == OutputFormat::Json {
-        println!("{:#}", json!({ "clusters": null }));
+        print_line(&format!("{:#}", json!({ "clusters": null })));
         return Ok(());
     }
     eprintln!(

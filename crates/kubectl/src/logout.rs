@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::issuer::Issuer;
 use crate::profile::{LoginProfile, StoredSecret};
 use crate::selection::Selection;
+use crate::terminal::print_line;
 
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -28,7 +29,7 @@ pub async fn run(arguments: &SelectArguments) -> Result<(), Error> {
                        "revoked": matches!(result, Ok(true))})
             })
             .collect();
-        println!("{:#}", json!({ "loggedOut": logins }));
+        print_line(&format!("{:#}", json!({ "loggedOut": logins })));
     }
     if results.is_empty() {
         eprintln!("Nobody was signed in.");

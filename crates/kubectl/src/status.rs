@@ -11,7 +11,7 @@ use crate::id_token::IdTokenClaims;
 use crate::profile::{LoginProfile, StoredSecret};
 use crate::selection::Selection;
 use crate::sign_in::Options;
-use crate::terminal::{self, Style, printable};
+use crate::terminal::{self, Style, print_line, printable};
 use crate::whoami::{UserInfo, whoami};
 
 #[derive(Serialize)]
@@ -56,7 +56,7 @@ pub async fn run(arguments: &StatusArguments, now: fn() -> Timestamp) -> Result<
         }
     }
     match arguments.select.output {
-        OutputFormat::Json => println!("{:#}", serde_json::json!({ "logins": all })),
+        OutputFormat::Json => print_line(&format!("{:#}", serde_json::json!({ "logins": all }))),
         OutputFormat::Text => all.iter().for_each(|status| print(status, now())),
     }
     first_error.map_or(Ok(()), Err)
@@ -147,35 +147,38 @@ fn signed_out(profile: &LoginProfile, error: &Error) -> LoginStatus {
 
 fn print(status: &LoginStatus, now: Timestamp) {
     let (style, width) = (Style::for_stdout(), terminal::width());
-    println!("{}", style.bold(&printable(&status.issuer)));
+    print_line(&style.bold(&printable(&status.issuer)));
     let Some(user) = &status.user else {
-        println!("  {}", style.red("not signed in"));
+        print_line(&format!("  {}", style.red("not signed in")));
         return;
     };
-    println!("  signed in as  {}", style.green(&printable(user)));
+    print_line(&format!("  signed in as  {}", style.green(&printable(user))));
     let groups: Vec<String> = status.groups.iter().map(|group| printable(group)).collect();
     if !groups.is_empty() {
-        println!("{}", terminal::wrapped_list("  groups        ", &groups, width));
+        print_line(&terminal::wrapped_list("  groups        ", &groups, width));
     }
     let until = terminal::instant(status.expiry, now);
-    println!("  token         until {until}, then renewed without asking");
+    print_line(&format!("  token         until {until}, then renewed without asking"));
     for cluster in &status.clusters {
-        println!(
+        print_line(&format!(
             "  cluster       {}  {}",
             style.bold(&printable(&cluster.name)),
             printable(&cluster.server)
-        );
+        ));
         if let Some(user) = &cluster.user {
-            println!("                knows you as {}", printable(&user.username));
+            print_line(&format!("                knows you as {}", printable(&user.username)));
             let groups: Vec<String> = user.groups.iter().map(|group| printable(group)).collect();
-            println!("{}", terminal::wrapped_list("                groups ", &groups, width));
+            print_line(&format!(
+                "{}",
+                terminal::wrapped_list("                groups ", &groups, width)
+            ));
         }
         if let Some(error) = &cluster.error {
-            println!("                {}", style.red(&printable(error)));
+            print_line(&format!("                {}", style.red(&printable(error))));
         }
     }
     if let Some(error) = &status.error {
-        println!("  {}", style.red(&printable(error)));
+        print_line(&format!("  {}", style.red(&printable(error))));
     }
-    println!();
+    print_line("");
 }

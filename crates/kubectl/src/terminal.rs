@@ -59,6 +59,14 @@ fn takes_colours() -> bool {
         && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
+/// A line on standard output. A reader that has seen enough (`| head`) ends the program without an error.
+pub fn print_line(line: &str) {
+    let mut output = std::io::stdout().lock();
+    if output.write_all(line.as_bytes()).and_then(|()| output.write_all(b"\n")).is_err() {
+        std::process::exit(0);
+    }
+}
+
 /// Text of an issuer or a person without control characters: an escape sequence would control the terminal.
 /// Line breaks stay.
 pub fn printable(text: &str) -> String {

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::id_token::IdTokenClaims;
 use crate::profile::StoredSecret;
 use crate::selection::Selection;
-use crate::terminal::{self, Style, printable};
+use crate::terminal::{self, Style, print_line, printable};
 
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -42,12 +42,12 @@ pub async fn run(arguments: &TokenArguments, now: fn() -> Timestamp) -> Result<(
                     json!({"issuer": issuer, "audience": audience, "claims": claims.all})
                 })
                 .collect();
-            println!("{:#}", json!({ "idTokens": tokens }));
+            print_line(&format!("{:#}", json!({ "idTokens": tokens })));
         }
         (false, OutputFormat::Text) => {
             for (issuer, audience, claims) in &claims {
                 let title = format!("ID token of {issuer} for {audience}");
-                println!("{}", Style::for_stdout().bold(&printable(&title)));
+                print_line(&Style::for_stdout().bold(&printable(&title)));
                 print_claims(claims, now());
             }
         }
@@ -59,7 +59,7 @@ fn print_raw<'a>(mut tokens: impl Iterator<Item = &'a Secret>) -> Result<(), Err
     let (first, second) = (tokens.next(), tokens.next());
     match (first, second) {
         (Some(token), None) => {
-            println!("{}", token.expose());
+            print_line(token.expose());
             Ok(())
         }
         _ => Err(Error::Local("more than one ID token is cached; name the issuer".to_owned())),
@@ -70,19 +70,19 @@ fn print_claims(claims: &IdTokenClaims, now: Timestamp) {
     let style = Style::for_stdout();
     if claims.expires_at <= now {
         let text = format!("  expired at {}", terminal::instant(claims.expires_at, now));
-        println!("{}", style.red(&text));
+        print_line(&style.red(&text));
     }
     let name_width = claims.all.keys().map(|name| name.chars().count()).max().unwrap_or_default();
     for (name, value) in &claims.all {
         let shown = format!("{:name_width$}", printable(name));
-        println!("  {}  {}", style.bold(&shown), printable(&show_value(name, value)));
+        print_line(&format!("  {}  {}", style.bold(&shown), printable(&show_value(name, value))));
         let words: Vec<String> = describe(name).split(' ').map(str::to_owned).collect();
         let indent = " ".repeat(name_width + 4);
         for line in lines(&words, terminal::width().saturating_sub(name_width + 4)) {
-            println!("{indent}{}", style.dim(&line));
+            print_line(&format!("{indent}{}", style.dim(&line)));
         }
     }
-    println!();
+    print_line("");
 }
 
 fn lines(words: &[String], width: usize) -> Vec<String> {

@@ -8,6 +8,7 @@ use countersign_issuer::IssuerError;
 use countersign_issuer::login::AccountPage;
 
 pub mod cards;
+pub mod consents;
 pub mod groups;
 pub mod home;
 pub mod sessions;
@@ -138,9 +139,8 @@ pub fn check_form(
 
 pub(crate) fn user(app: &App, session: &Session) -> SignedInUser {
     let person = &session.identity;
-    let name = [&person.username, &person.preferred_username, &person.email, &person.user_id];
     SignedInUser {
-        name: name.into_iter().find(|name| !name.is_empty()).map_or("", String::as_str).into(),
+        name: person.display_name().into(),
         email: (!person.email.is_empty()).then(|| person.email.as_str().into()),
         connector_name: connector_name(app, session).as_str().into(),
     }

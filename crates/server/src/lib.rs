@@ -111,6 +111,7 @@ pub fn routes(app: App) -> Router {
         )
         .route(&at("/sessions"), get(account::sessions::list).post(account::sessions::end))
         .route(&at("/sessions/{id}"), get(account::sessions::one))
+        .route(&at("/consents"), get(account::consents::get).post(account::consents::post))
         .route(&at("/groups"), get(account::groups::get))
         .route(&at("/clusters"), get(clusters::get))
         .route(&at("/clusters/kubeconfig"), get(clusters::all_kubeconfigs))
@@ -148,7 +149,17 @@ fn administration_api(base: &str) -> Router<App> {
         .route(&api_at("/events"), get(admin::events::api_list))
         .route(&api_at("/memberships"), get(admin::memberships::api_list))
         .route(&api_at("/explain"), get(admin::explain::api_show))
+        .route(
+            &api_at("/blocked-users"),
+            get(admin::blocked_users::api::list).post(admin::blocked_users::api::block),
+        )
+        .route(&api_at("/blocked-users/preview"), post(admin::blocked_users::api::preview))
+        .route(&api_at("/blocked-users/unblock"), post(admin::blocked_users::api::unblock))
         .route(&api_at("/keys"), get(admin::keys::api_list))
+        .route(
+            &api_at("/keys/{number}"),
+            get(admin::keys::api_preview_drop).delete(admin::keys::api_drop),
+        )
         .route(&api_at("/keys/rotate"), post(admin::keys::api_rotate))
         .route(&api_at("/clients"), get(admin::clients::api_list))
         .route(&api_at("/connectors"), get(admin::connectors::api_list))
@@ -182,6 +193,18 @@ fn administration_pages(base: &str) -> Router<App> {
             get(admin::connectors::get_page).post(admin::connectors::post_page),
         )
         .route(&at("/admin/keys"), get(admin::keys::get_page).post(admin::keys::post_page))
+        .route(
+            &at("/admin/keys/{number}"),
+            get(admin::keys::get_drop_page).post(admin::keys::post_drop_page),
+        )
+        .route(
+            &at("/admin/blocked-users"),
+            get(admin::blocked_users::list::get_page).post(admin::blocked_users::list::post_page),
+        )
+        .route(
+            &at("/admin/block"),
+            get(admin::blocked_users::block::get_page).post(admin::blocked_users::block::post_page),
+        )
 }
 
 /// Health and metrics, for a listener of their own.

@@ -18,6 +18,7 @@ pub mod next_step;
 pub mod password;
 
 use axum::response::Response;
+use countersign_core::Timestamp;
 use countersign_core::connector::Refusal;
 use countersign_issuer::IssuerError;
 use countersign_issuer::login::{BrowserBinding, PendingLogin, SignedInBrowser};
@@ -116,6 +117,18 @@ fn signed_in(
     cookies.last_connector(&app.cookies, proven.connector.as_str());
     let location = format!("{}#", login_link(app, "/continue", &req));
     Ok(with_cookies(see_other(&location), cookies))
+}
+
+/// The person authenticated, but an administrator has blocked them: whom to ask, and until when it lasts.
+fn blocked_page(app: &App, until: Option<Timestamp>) -> PageError {
+    let t = &app.layout.messages.problems;
+    let until = until.map(|at| {
+        let at = crate::account::display_time(app, at);
+        t.blocked_until.plain(&at.exact.into())
+    });
+    let contact = app.issuer.settings.admin.contact.as_deref();
+    let contact = contact.map(|contact| t.blocked_contact.plain(&contact.into()));
+    PageError::from(PageErrorKind::Blocked).items(until.into_iter().chain(contact).collect())
 }
 
 /// A connector's refusal as an error page, where the password form cannot show it.

@@ -65,7 +65,7 @@ impl LoginResult {
     pub fn of(end: &Result<SignInOutcome, IssuerError>) -> Self {
         match end {
             Ok(SignInOutcome::SignedIn(_)) => Self::Success,
-            Ok(SignInOutcome::Refused(_)) => Self::Refused,
+            Ok(SignInOutcome::Refused(_) | SignInOutcome::Blocked { .. }) => Self::Refused,
             Ok(SignInOutcome::RateLimited(_)) => Self::Delayed,
             Ok(SignInOutcome::MethodUnavailable | SignInOutcome::RestartRequired) => {
                 Self::StartedAgain

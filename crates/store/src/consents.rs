@@ -6,7 +6,7 @@ use countersign_core::{ClientId, ConnectorId, Event, Scopes, SessionId, Timestam
 use serde_json::json;
 
 use crate::engine::Operation;
-use crate::engine::conn::{Conn, Value};
+use crate::engine::conn::{Conn, Row, Value};
 use crate::events::record;
 use crate::{Store, StoreError};
 
@@ -20,6 +20,15 @@ pub struct Consent {
     /// The session in which it was given.
     pub session: SessionId,
     pub now: Timestamp,
+}
+
+/// What a person has allowed one client, over all approvals.
+#[derive(Clone, Debug)]
+pub struct StoredConsent {
+    pub client: ClientId,
+    pub scopes: Scopes,
+    /// The last approval.
+    pub granted_at: Timestamp,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +47,16 @@ impl Store {
         client: &ClientId,
     ) -> Result<Option<Scopes>, StoreError> {
         self.read(FindConsent(Parties::new(user_id, connector, client))).await
+    }
+
+    /// All consents of this person, in the order of client ids.
+    pub async fn consents_of(
+        &self,
+        user_id: &str,
+        connector: &ConnectorId,
+    ) -> Result<Vec<StoredConsent>, StoreError> {
+        let (user_id, connector) = (user_id.to_owned(), connector.clone());
+        self.read(ConsentsOf { user_id, connector }).await
     }
 
     /// Adds to the scopes allowed before.
@@ -78,6 +97,28 @@ impl Parties {
         event.connector = Some(self.connector.clone());
         event.client = Some(self.client.clone());
         event
+    }
+}
+
+struct ConsentsOf {
+    user_id: String,
+    connector: ConnectorId,
+}
+
+impl Operation for ConsentsOf {
+    type Output = Vec<StoredConsent>;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<Vec<StoredConsent>, StoreError> {
+        let sql = "SELECT client_id, scopes, granted_at FROM consents \
+                   WHERE user_id = $1 AND connector_id = $2 ORDER BY client_id";
+        let rows = conn.select(sql, &[(&self.user_id).into(), (&self.connector).into()]).await?;
+        let consent = |row: &Row| {
+            Ok(StoredConsent {
+                client: ClientId::new(row.text("client_id")?),
+                scopes: row.json("scopes")?,
+                granted_at: row.time("granted_at")?,
+            })
+        };
+        rows.iter().map(consent).collect()
     }
 }
 

@@ -65,7 +65,8 @@ impl CountClients {
             sql.push(" AS BIGINT) AS position, COUNT(*) AS grants, ");
             sql.push("COUNT(DISTINCT session_id) AS sessions FROM (SELECT session_id FROM grants ");
             sql.push("WHERE ended_at IS NULL AND client_id = ").bind(client);
-            sql.push(" LIMIT ").bind(MAX_COUNT + 1).push(") AS live");
+            // In the order of the index: with a LIMIT alone an engine may prefer to read the whole table.
+            sql.push(" ORDER BY session_id LIMIT ").bind(MAX_COUNT + 1).push(") AS live");
         }
         sql.push(" ORDER BY 1");
         sql
@@ -99,7 +100,7 @@ impl CountConnectors {
             sql.push("SELECT CAST(").bind(n);
             sql.push(" AS BIGINT) AS position, COUNT(*) AS sessions FROM (SELECT created_at ");
             sql.push("FROM sessions WHERE ended_at IS NULL AND connector_id = ").bind(connector);
-            sql.push(" LIMIT ").bind(MAX_COUNT + 1).push(") AS live");
+            sql.push(" ORDER BY created_at LIMIT ").bind(MAX_COUNT + 1).push(") AS live");
         }
         sql.push(" ORDER BY 1");
         sql

@@ -6,7 +6,7 @@
 //!
 //! By table: `sign_in`, `sessions` and `snapshots` (sessions), `codes`, `device_requests`, `grants`,
 //! `consents`, `keys`, `circuit_breakers`, `blocked_users`, `events`, `memberships`, `logout_notifications`, `traces`. Across
-//! them: `search` and `counts` read, `ends` and `bulk` end sessions and grants, `collect` deletes expired
+//! them: `search`, `people` and `counts` read, `ends` and `bulk` end sessions and grants, `collect` deletes expired
 //! rows. `engine` runs an operation on SQLite or PostgreSQL; `migrate` creates the schema.
 
 mod backup;
@@ -32,6 +32,9 @@ mod memberships;
 mod migrate;
 mod names;
 mod page_cursor;
+mod people;
+#[cfg(test)]
+mod query_plans;
 mod rows;
 mod search;
 mod search_columns;
@@ -53,7 +56,7 @@ pub use circuit_breakers::{
 };
 pub use codes::{IssueCodeOutcome, RedeemCodeOutcome, StoredCode};
 pub use collect::{Collected, Retention};
-pub use consents::{Consent, ConsentWithdrawn};
+pub use consents::{Consent, ConsentWithdrawn, StoredConsent};
 pub use counts::{ClientCount, ConnectorCount};
 pub use device_requests::{
     AddDeviceRequestOutcome, DecideDeviceRequest, DecideDeviceRequestOutcome,
@@ -67,7 +70,8 @@ pub use keys::{DropSigningKeyNow, DroppedSigningKey, SecretRow, SigningKeyRow};
 pub use location::{Location, PostgresOptions, SslMode};
 pub use logout_notifications::LogoutNotification;
 pub use memberships::{Membership, MembershipPage, MembershipQuery};
-pub use search::{FoundSession, Person, SessionCount, SessionPage};
+pub use people::Person;
+pub use search::{FoundSession, SessionCount, SessionPage};
 pub use sessions::SignedOut;
 pub use shared::{LogoutRules, StatementCounts};
 pub use sign_in::{SignIn, SignInOutcome};

@@ -27,6 +27,8 @@ pub(crate) enum Index {
     User,
     Client,
     Group,
+    /// By id: some sessions were selected one by one.
+    Id,
 }
 
 /// A filter with its texts normalised as in the columns.
@@ -62,6 +64,9 @@ impl Matching {
 
     pub(crate) async fn choose_index(&self, conn: &mut Conn<'_>) -> Result<Index, StoreError> {
         let filter = &self.filter;
+        if !filter.sessions.is_empty() {
+            return Ok(Index::Id);
+        }
         if filter.person.is_some() {
             return Ok(Index::Person);
         }
@@ -103,6 +108,10 @@ impl Matching {
         let mut sql = Sql::default();
         sql.push("SELECT COUNT(*) AS total FROM (SELECT s.id FROM sessions s WHERE ");
         self.push_conditions(&mut sql, index);
+        // Without it SQLite reads the table and not the index, of which live sessions are a part.
+        if index.is_in_order_of_creation() {
+            sql.push(" ORDER BY s.created_at DESC, s.id DESC");
+        }
         sql.push(" LIMIT ").bind(MAX_TOTAL + 1).push(") AS x");
         sql
     }
@@ -180,6 +189,12 @@ impl Matching {
             );
             sql.bind(client).push(" AND g.ended_at IS NULL)");
         }
+        if index != Index::Person
+            && let Some((connector, user_id)) = &filter.person
+        {
+            sql.push(" AND COALESCE(s.user_id, '') = ").bind(user_id);
+            sql.push(" AND COALESCE(s.connector_id, '') = ").bind(connector);
+        }
         if let Some(group) = &filter.group {
             push_group(sql, group);
         }
@@ -189,6 +204,9 @@ impl Matching {
     fn push_index(&self, sql: &mut Sql, index: Index) {
         let filter = &self.filter;
         match (index, &self.user, filter) {
+            (Index::Id, _, SessionFilter { sessions, .. }) => {
+                sql.push("s.id IN ").bind_list(sessions);
+            }
             (Index::Connector, _, SessionFilter { connector: Some(connector), .. }) => {
                 sql.push("s.connector_id = ").bind(connector);
             }
@@ -241,10 +259,11 @@ fn push_group(sql: &mut Sql, group: &str) {
     sql.push(")");
 }
 
+// Ordered as their indexes are: with a LIMIT alone an engine may prefer to read the table from its beginning.
 const RARE_CLIENT: &str = "SELECT COUNT(*) AS n FROM (SELECT 1 AS one FROM grants \
-    WHERE client_id = $1 AND ended_at IS NULL LIMIT $2) AS few";
+    WHERE client_id = $1 AND ended_at IS NULL ORDER BY session_id LIMIT $2) AS few";
 const RARE_GROUP: &str = "SELECT COUNT(*) AS n FROM (SELECT 1 AS one FROM memberships \
-    WHERE group_name = $1 LIMIT $2) AS few";
+    WHERE group_name = $1 ORDER BY since LIMIT $2) AS few";
 
 async fn is_rare(conn: &mut Conn<'_>, sql: &'static str, name: &str) -> Result<bool, StoreError> {
     let row = conn.select_one(sql, &[name.into(), (RARE + 1).into()]).await?;

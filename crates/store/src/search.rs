@@ -1,18 +1,15 @@
-//! Searching sessions and persons. What an end would affect is counted with the same conditions with which
+//! Searching sessions. What an end would affect is counted with the same conditions with which
 //! it is ended.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use countersign_core::{
-    ClientId, ConnectorId, Grant, Identity, Session, SessionFilter, SessionId, Timestamp,
-};
+use countersign_core::{ClientId, Grant, Session, SessionFilter, SessionId, Timestamp};
 
 use crate::engine::Operation;
 use crate::engine::conn::{Conn, Row, Sql};
 use crate::matching::{Index, MAX_TOTAL, Matching};
-use crate::names::{MAX_SEARCH_TEXT, exact, pattern};
 use crate::page_cursor::{PageCursor, page_size, truncate_page};
-use crate::rows::{self, grant_columns, session_columns};
+use crate::rows::{self, grant_columns};
 use crate::{Store, StoreError};
 
 /// A session with a summary of its grants.
@@ -50,17 +47,6 @@ pub struct SessionCount {
     pub tokens_until: Option<Timestamp>,
 }
 
-/// A person with a stored session, with the latest identity.
-#[derive(Clone, Debug)]
-pub struct Person {
-    pub connector: ConnectorId,
-    pub identity: Identity,
-    /// When `identity` was received from the upstream.
-    pub identity_at: Timestamp,
-    pub last_seen: Timestamp,
-    pub live_sessions: i64,
-}
-
 impl Store {
     /// Newest first, 1 to 500 of them. `after` is the `next` of the page before; one that was not issued is
     /// `InvalidCursor`.
@@ -84,15 +70,6 @@ impl Store {
     /// All stored grants of a session, ended ones too, newest first.
     pub async fn grants_of(&self, session: &SessionId) -> Result<Vec<Grant>, StoreError> {
         self.read(GrantsOf(session.clone())).await
-    }
-
-    /// Persons with a stored session whose user id, login or e-mail address is `text` in any case; if there
-    /// are none, those of whom it is part of one of these or of the name. Last seen first.
-    pub async fn find_people(&self, text: &str, limit: i64) -> Result<Vec<Person>, StoreError> {
-        if text.len() > MAX_SEARCH_TEXT {
-            return Ok(Vec::new());
-        }
-        self.read(FindPeople { text: text.to_owned(), limit: page_size(limit) }).await
     }
 }
 
@@ -220,63 +197,4 @@ impl Operation for GrantsOf {
         let rows = conn.select(sql, &[(&self.0).into()]).await?;
         rows.iter().map(rows::grant).collect()
     }
-}
-
-struct FindPeople {
-    text: String,
-    limit: i64,
-}
-
-macro_rules! people {
-    ($whose:literal) => {
-        concat!(
-            "SELECT connector_id, user_id, MAX(last_seen) AS last_seen, \
-             COUNT(CASE WHEN ended_at IS NULL THEN 1 END) AS live FROM sessions WHERE ",
-            $whose,
-            " GROUP BY connector_id, user_id \
-             ORDER BY MAX(last_seen) DESC, connector_id, user_id LIMIT $2"
-        )
-    };
-}
-
-impl Operation for FindPeople {
-    type Output = Vec<Person>;
-    async fn run(&self, conn: &mut Conn<'_>) -> Result<Vec<Person>, StoreError> {
-        let (exact_text, part) = (exact(&self.text), pattern(&self.text));
-        let sql = people!(
-            "id IN (SELECT id FROM sessions WHERE user_key = $1 UNION SELECT id FROM sessions \
-             WHERE login = $1 UNION SELECT id FROM sessions WHERE email = $1)"
-        );
-        let mut rows = conn.select(sql, &[(&exact_text).into(), self.limit.into()]).await?;
-        if rows.is_empty() {
-            let sql = people!("search LIKE $1 ESCAPE '\\'");
-            rows = conn.select(sql, &[(&part).into(), self.limit.into()]).await?;
-        }
-        let mut people = Vec::with_capacity(rows.len());
-        for row in &rows {
-            people.extend(person(conn, row).await?);
-        }
-        Ok(people)
-    }
-}
-
-/// `None` when all their sessions were deleted meanwhile.
-async fn person(conn: &mut Conn<'_>, row: &Row) -> Result<Option<Person>, StoreError> {
-    let (connector, user_id) = (row.text("connector_id")?, row.text("user_id")?);
-    let sql = concat!(
-        "SELECT ",
-        session_columns!(),
-        " FROM sessions WHERE connector_id = $1 AND user_id = $2 \
-         ORDER BY identity_at DESC, id DESC LIMIT 1"
-    );
-    let newest =
-        conn.select_one(sql, &[connector.as_str().into(), user_id.as_str().into()]).await?;
-    let Some(newest) = newest.as_ref().map(rows::session).transpose()? else { return Ok(None) };
-    Ok(Some(Person {
-        connector: newest.connector,
-        identity: newest.identity,
-        identity_at: newest.identity_at,
-        last_seen: row.time("last_seen")?,
-        live_sessions: row.int("live")?,
-    }))
 }

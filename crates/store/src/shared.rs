@@ -56,6 +56,36 @@ struct State {
     reads: AtomicU64,
     writes: AtomicU64,
     commits: AtomicU64,
+    #[cfg(test)]
+    plans: std::sync::Mutex<Option<Vec<Plan>>>,
+}
+
+/// A SELECT that was sent, and the engine's plan for it.
+#[cfg(test)]
+pub(crate) struct Plan {
+    pub(crate) sql: String,
+    pub(crate) lines: Vec<String>,
+}
+
+#[cfg(test)]
+impl Shared {
+    /// From now on each SELECT is explained before it runs.
+    pub(crate) fn record_plans(&self) {
+        *self.0.plans.lock().unwrap() = Some(Vec::new());
+    }
+
+    pub(crate) fn records_plans(&self) -> bool {
+        self.0.plans.lock().unwrap().is_some()
+    }
+
+    pub(crate) fn record_plan(&self, plan: Plan) {
+        self.0.plans.lock().unwrap().as_mut().unwrap().push(plan);
+    }
+
+    /// The plans since the last call.
+    pub(crate) fn take_plans(&self) -> Vec<Plan> {
+        self.0.plans.lock().unwrap().replace(Vec::new()).unwrap()
+    }
 }
 
 impl Shared {

@@ -64,7 +64,7 @@ async fn an_administrator_ends_one_session_and_the_other_stays_live() {
 
     let shown = ops.calls_api("GET", &format!("/sessions/{id}"), &token, Value::Null).await;
     assert_eq!(shown.json["session"]["ended"]["by"], "client:ops");
-    assert_eq!(shown.json["session"]["ended"]["why"], "administrator");
+    assert_eq!(shown.json["session"]["ended"]["reason"], "administrator");
     let events = shown.json["events"].as_array().unwrap();
     assert!(events.iter().any(|e| e["kind"] == "session_ended" && e["actor"] == "client:ops"));
     let again = ops.calls_api("DELETE", &format!("/sessions/{id}"), &token, Value::Null).await;

@@ -171,7 +171,7 @@ async fn pages_of_sessions_are_complete() {
 async fn rotating_the_key_on_the_page_is_recorded_with_the_administrator() {
     let server = World::new().with(ADMINS).start().await;
     let mut alice = alice(&server).await;
-    for (keys, message) in [(2, "Key 2 has been made"), (2, "Key 2 had been made already")] {
+    for (keys, message) in [(2, "Key 2 is published"), (2, "Key 2 was published already")] {
         alice.opens(server.url("/admin/keys")).await;
         let form = alice.page().form_with("csrf").unwrap();
         let page = alice.submits(form).await;

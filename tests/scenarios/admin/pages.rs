@@ -95,7 +95,8 @@ async fn alice_finds_previews_and_ends_bobs_sessions_and_sees_when_the_last_toke
     assert!(bobs.is_accepted().await, "a preview ends nothing");
     let page = presses(&mut alice, &[]).await;
     let status = page.all("[role=status]").concat();
-    for expected in ["One session has ended", "One grant has ended", "dies", "UTC", "Kubernetes"] {
+    for expected in ["One session has ended", "One grant has ended", "expires", "UTC", "Kubernetes"]
+    {
         assert!(status.contains(expected), "{expected}: {status}");
     }
     assert_eq!(page.attributes(".note time", "datetime"), std::slice::from_ref(&announced));
@@ -119,9 +120,15 @@ async fn a_session_page_shows_details_and_ends_one_grant_or_the_session() {
     let bobs = Held::sign_in(&server, (BOB, BOB_PASSWORD)).await;
     let mut alice = alice_at(&server, "/admin?user=bob%40example.com").await;
     let page = alice.clicks("bob").await.clone();
-    for shown in
-        ["Session of bob", BOB, "id-of-bob", "What it gave", "refreshable", "Signed in", "As of"]
-    {
+    for shown in [
+        "Session of bob",
+        BOB,
+        "id-of-bob",
+        "Grants to applications",
+        "refreshable",
+        "Signed in",
+        "As of",
+    ] {
         assert!(page.text().contains(shown), "{shown}: {}", page.text());
     }
     assert!(!page.all(".trace li").is_empty(), "the trace of the sign-in: {}", page.text());

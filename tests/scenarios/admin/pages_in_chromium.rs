@@ -131,11 +131,11 @@ async fn browser_of_an_administrator_closes_a_circuit_breaker() {
     alice.sees("button[value=corp]").await;
     checks_layout(&alice, "admin-circuit-open-desktop").await;
     let text = alice.text().await;
-    assert!(text.contains("Not believed since 10 minutes ago"), "{text}");
+    assert!(text.contains("Circuit breaker open since 10 minutes ago"), "{text}");
     alice.presses("button[value=corp]").await;
     alice.sees("[role=status]").await;
     let text = alice.text().await;
-    assert!(text.contains("What Example Corp says counts again."), "{text}");
+    assert!(text.contains("Refusals of Example Corp are acted on again."), "{text}");
     assert!(alice.driver.find(By::Css("button[value=corp]")).await.is_err());
     alice.opens(server.url("/admin/events?kind=circuit_breaker_closed")).await;
     let text = alice.text().await;

@@ -93,7 +93,7 @@ async fn headers_from_another_address_are_ignored() {
         mallory.with_forwarded_for(&proxy.ip.to_string());
         let page = mallory.opens(asked_of(&server, "proxy")).await.clone();
         assert_eq!(page.status, 403, "{}", page.text());
-        assert!(page.text().contains("This way leads through another door"), "{}", page.text());
+        assert!(page.text().contains("Sign in through your company’s proxy"), "{}", page.text());
         assert!(!is_signed_in(&mallory));
     }
     server.waits_for_log(2, "NotThroughProxy").await;
@@ -257,5 +257,9 @@ async fn nginx_authenticates_and_its_headers_are_trusted() {
     mallory.via_replica(&server);
     let page = mallory.opens(&request.url).await.clone();
     assert_eq!(page.status, 403, "{}", page.text());
-    assert!(page.text().contains("another door") && !is_signed_in(&mallory), "{}", page.text());
+    assert!(
+        page.text().contains("your company’s proxy") && !is_signed_in(&mallory),
+        "{}",
+        page.text()
+    );
 }

@@ -1,4 +1,4 @@
-//! `admin`: who may see and end everybody's sessions.
+//! `admin`: who may see and end everybody's sessions, and whom a blocked person may ask.
 
 use countersign_config::{Item, Section, Value, did_you_mean};
 use countersign_core::{Client, ClientId, ConnectorId};
@@ -17,8 +17,10 @@ pub fn read(root: &Section<'_>, clients: &[Client], connectors: &[String]) -> Ad
             item.error(format!("{id:?} is no client in this file{near}"));
         }
     }
+    let contact = section.text("contact").filter(|contact| !contact.trim().is_empty());
     section.finish();
-    AdminPolicy { groups, clients: named.iter().map(|(_, id)| ClientId::new(id)).collect() }
+    let clients = named.iter().map(|(_, id)| ClientId::new(id)).collect();
+    AdminPolicy { groups, clients, contact }
 }
 
 fn read_group(item: &Item<'_>, connectors: &[String]) -> Option<AdminGroup> {

@@ -111,8 +111,7 @@ pub fn checked<'a>(
 }
 
 pub fn page(fields: &Fields<'_>) -> Result<Page, CommandError> {
-    let limit = fields.number("limit", 50, 500)?;
-    Ok(Page { after: fields.text("page").map(str::to_owned), limit })
+    Ok(fields.page()?)
 }
 
 /// The filter of an operation on many sessions.

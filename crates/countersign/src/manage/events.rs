@@ -159,7 +159,7 @@ fn row(event: &EventView, terminal: &Terminal) -> Vec<Cell> {
     vec![
         Cell::from(terminal.instant(&event.at)),
         kind,
-        text(&event.user_id),
+        Cell::from(event.user_name.as_ref().or(event.user_id.as_ref()).map_or("", String::as_str)),
         Cell::from(actor(event, terminal)),
         text(&event.reason),
         text(&event.client),
@@ -170,11 +170,13 @@ fn row(event: &EventView, terminal: &Terminal) -> Vec<Cell> {
     ]
 }
 
-/// Who did it; on a terminal `user` where it is the user the event is about, who has a column already.
+/// Who did it; on a terminal by name, and `user` where it is the user the event is about, who has a column
+/// already.
 fn actor<'a>(event: &'a EventView, terminal: &Terminal) -> &'a str {
     let user = event.actor.strip_prefix("user:").filter(|_| terminal.width.is_some());
-    match user.is_some() && user == event.user_id.as_deref() {
-        true => "user",
-        false => &event.actor,
+    match (user, &event.actor_name) {
+        (Some(user), _) if Some(user) == event.user_id.as_deref() => "user",
+        (Some(_), Some(name)) => name,
+        _ => &event.actor,
     }
 }

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use countersign_core::ClientId;
+use countersign_issuer::admin::blocked_users::BlockedUserView;
 use countersign_issuer::admin::explain::{Explanation, PersonView, UpstreamView};
 
 use super::api_client::RequestFields;
@@ -77,6 +78,7 @@ fn render_person(person: &PersonView, terminal: &Terminal) -> String {
         ("sub", person.sub.clone()),
         ("email", person.email.clone()),
         ("groups", person.groups.join(", ")),
+        ("blocked", person.blocked.as_ref().map(blocked).unwrap_or_default()),
         ("administrator", if person.administrator { "yes" } else { "no" }.to_owned()),
         ("live sessions", live_sessions(person)),
     ];
@@ -91,10 +93,15 @@ fn render_person(person: &PersonView, terminal: &Terminal) -> String {
             "client",
             format!("{}: users of this connector {may} sign in to it", client.client),
         ));
-        lines.push(("token lifetime", format!("{} s", client.tokens_live)));
+        lines.push(("token lifetime", format!("{} s", client.token_lifetime)));
         lines.extend(client.notes.iter().map(|note| ("", note.clone())));
     }
     facts(terminal, &lines)
+}
+
+fn blocked(block: &BlockedUserView) -> String {
+    let until = block.expires_at.as_deref().unwrap_or("it is lifted");
+    format!("yes, until {until}, by {}: {}", block.blocked_by, block.reason)
 }
 
 /// The view has the newest sessions; all are counted.
@@ -114,10 +121,10 @@ fn render_upstream(upstream: &UpstreamView, terminal: &Terminal) -> String {
     for step in &upstream.trace {
         text += &fold(&printable(step), terminal.width, 2, str::to_owned);
     }
-    if upstream.user_id.is_some() {
-        let groups = match upstream.groups.is_empty() {
+    if let Some(groups) = &upstream.groups {
+        let groups = match groups.is_empty() {
             true => "none".to_owned(),
-            false => printable(&upstream.groups.join(", ")),
+            false => printable(&groups.join(", ")),
         };
         text += &fold(&format!("groups: {groups}"), terminal.width, 2, str::to_owned);
     }

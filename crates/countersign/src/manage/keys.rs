@@ -1,13 +1,15 @@
-//! `countersign keys list|rotate`.
+//! `countersign keys list|rotate|drop`.
 
 use clap::Subcommand;
+use countersign_issuer::admin::keys::{KeyDropPreviewView, KeyDropView};
 use countersign_issuer::admin::view::{KeyView, RotationView};
 
 use super::api_client::RequestFields;
 use super::backend::Backend;
+use super::confirm::confirm;
 use super::error::CommandError;
 use super::output::OutputArguments;
-use super::table::{Cell, Column, table};
+use super::table::{Cell, Column, facts, fold, table};
 use super::terminal::{Colour, Terminal};
 
 const COLUMNS: [Column; 6] = [
@@ -25,6 +27,15 @@ pub enum KeyCommand {
     List,
     /// Publish the next key now; it signs an hour later, when every API server has fetched it
     Rotate,
+    /// Drop a key that has leaked: no token it signed is accepted any more
+    Drop {
+        /// Number of the key, as `keys list` prints it
+        #[arg(value_name = "KEY", value_parser = clap::value_parser!(i64).range(1..))]
+        number: i64,
+        /// Do not ask for confirmation
+        #[arg(long, short)]
+        yes: bool,
+    },
 }
 
 pub async fn run(
@@ -37,6 +48,13 @@ pub async fn run(
             output.print(&backend.signing_keys().await?, |keys, terminal| render(keys, terminal))
         }
         KeyCommand::Rotate => output.print(&backend.rotate_keys().await?, render_rotation),
+        KeyCommand::Drop { number, yes } => {
+            if !yes {
+                eprint!("{}", render_preview(&backend.preview_drop_key(*number).await?));
+                confirm("Drop this key?", "no key was dropped")?;
+            }
+            output.print(&backend.drop_key(*number).await?, render_drop)
+        }
     }
 }
 
@@ -49,6 +67,26 @@ impl Backend {
         match self {
             Self::Api(api) => Ok(api.get::<KeyList>("/keys", &RequestFields::new()).await?.keys),
             Self::Database { app, .. } => Ok(app.issuer.signing_keys().await?),
+        }
+    }
+
+    async fn preview_drop_key(&self, number: i64) -> Result<KeyDropPreviewView, CommandError> {
+        match self {
+            Self::Api(api) => api.get(&format!("/keys/{number}"), &RequestFields::new()).await,
+            Self::Database { app, .. } => {
+                let found = app.issuer.preview_drop_key(number).await?;
+                found.ok_or_else(|| absent(number))
+            }
+        }
+    }
+
+    async fn drop_key(&self, number: i64) -> Result<KeyDropView, CommandError> {
+        match self {
+            Self::Api(api) => api.delete(&format!("/keys/{number}")).await,
+            Self::Database { app, administrator } => {
+                let dropped = app.issuer.drop_key(administrator, number).await?;
+                dropped.ok_or_else(|| absent(number))
+            }
         }
     }
 
@@ -84,6 +122,43 @@ fn render(keys: &[KeyView], terminal: &Terminal) -> String {
     };
     let rows: Vec<Vec<Cell>> = keys.iter().map(row).collect();
     table(terminal, &COLUMNS, &rows)
+}
+
+fn absent(number: i64) -> CommandError {
+    CommandError::Other(format!("there is no signing key {number}"))
+}
+
+/// For standard error.
+fn render_preview(preview: &KeyDropPreviewView) -> String {
+    let key = &preview.key;
+    let signing = preview.signing_kid.clone();
+    let refused = match &preview.tokens_until {
+        Some(until) => format!("all that it signed; the last of them would expire at {until}"),
+        None => "none".to_owned(),
+    };
+    facts(
+        &Terminal::of_stderr(),
+        &[
+            ("key", format!("{} ({})", key.number, key.state)),
+            ("kid", key.kid.clone()),
+            ("tokens refused", refused),
+            (
+                "sessions",
+                "go on; applications refresh and receive tokens of the other key".to_owned(),
+            ),
+            ("signs afterwards", signing.unwrap_or_else(|| "a new key".to_owned())),
+            ("not covered", preview.beyond.clone()),
+        ],
+    )
+}
+
+fn render_drop(dropped: &KeyDropView, terminal: &Terminal) -> String {
+    let new = if dropped.made { "A new key" } else { "The key" };
+    let text = format!(
+        "Dropped key {}. {new} {} signs from now on. {}",
+        dropped.number, dropped.signing_kid, dropped.beyond
+    );
+    fold(&text, terminal.width, 0, str::to_owned)
 }
 
 fn render_rotation(rotation: &RotationView, terminal: &Terminal) -> String {

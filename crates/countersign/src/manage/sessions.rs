@@ -1,10 +1,11 @@
 //! `countersign sessions list|show|end`.
 
-mod end;
+pub mod end;
 mod filters;
 
 use clap::{Args, Subcommand, ValueEnum};
 use countersign_core::SessionId;
+use countersign_core::identity::display_name;
 use countersign_issuer::admin::fields::SESSION_FIELDS;
 use countersign_issuer::admin::view::{
     EndedView, GrantView, SessionDetailView, SessionPageView, SessionView,
@@ -171,20 +172,25 @@ fn render_sessions(page: &SessionPageView, terminal: &Terminal) -> String {
         cells.into_iter().take(columns.len()).collect()
     };
     let rows: Vec<Vec<Cell>> = page.sessions.iter().map(row).collect();
-    table(terminal, columns, &rows) + &next_page(page.next.as_deref(), terminal)
+    let total = match page.total {
+        Some(total) if page.next.is_some() => format!("{} of {total} sessions.\n", rows.len()),
+        None => format!("{} of more than 1000 sessions.\n", rows.len()),
+        Some(_) => String::new(),
+    };
+    let total = terminal.paint(Colour::Dim, &total);
+    table(terminal, columns, &rows) + &total + &next_page(page.next.as_deref(), terminal)
 }
 
 fn state(ended: Option<&EndedView>) -> Cell {
     match ended {
         None => Cell::coloured(Colour::Green, "live"),
-        Some(ended) => Cell::coloured(Colour::Dim, &format!("ended: {}", ended.why)),
+        Some(ended) => Cell::coloured(Colour::Dim, &format!("ended: {}", ended.reason)),
     }
 }
 
-/// The shortest of the names by which a person is recognised.
+/// The same name as on the pages.
 fn user_name(session: &SessionView) -> &str {
-    let names = [&session.preferred_username, &session.email, &session.username, &session.user_id];
-    names.into_iter().find(|name| !name.is_empty()).map_or("", String::as_str)
+    display_name([&session.username, &session.preferred_username, &session.email, &session.user_id])
 }
 
 fn render_session(view: &SessionDetailView, terminal: &Terminal) -> String {
@@ -207,7 +213,7 @@ fn render_session(view: &SessionDetailView, terminal: &Terminal) -> String {
         ("last token until", last_token),
     ];
     if let Some(end) = &session.ended {
-        lines.push(("ended", format!("{} by {}: {}", at(&end.at), end.by, end.why)));
+        lines.push(("ended", format!("{} by {}: {}", at(&end.at), end.by, end.reason)));
     }
     let mut text = facts(terminal, &lines);
     text += &section(terminal, "Grants", "No client has been granted anything.", || {
@@ -242,7 +248,7 @@ fn grant_row(grant: &GrantView, terminal: &Terminal) -> Vec<Cell> {
         Cell::from(terminal.instant(&grant.last_used)),
         Cell::from(terminal.instant(&grant.tokens_until)),
         state(grant.ended.as_ref()),
-        Cell::from(terminal.instant(&grant.given)),
+        Cell::from(terminal.instant(&grant.granted)),
         Cell::from(&grant.scope),
     ]
 }

@@ -48,6 +48,11 @@ impl Terminal {
         }
     }
 
+    /// For previews and questions, without colours and relative times.
+    pub fn of_stderr() -> Self {
+        Self { width: Self::of_stdout(false).width, has_colours: false, now: None }
+    }
+
     pub fn paint(&self, colour: Colour, text: &str) -> String {
         let code = match colour {
             Colour::Bold => "1",

@@ -1,4 +1,4 @@
-//! Ending: one session, one grant, or all that a filter finds. The three verbs of the store do it.
+//! Ends one session, one grant, or all sessions that match a filter.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use serde_json::json;
 use super::Administrator;
 use crate::{Issuer, IssuerError};
 
-/// Sessions of one transaction: nobody waits long behind it.
+/// Sessions of one transaction, so that no other write waits long.
 const BATCH: i64 = 200;
-/// One call ends what it can in this time, well within that of a request, and says whether there is more.
+/// One call ends what it can in this time, which is well within a request's, and reports whether there is more.
 const ONE_CALL: Duration = Duration::from_secs(10);
 
 impl Issuer {
-    /// `None`: there is no such session, or it is over.
+    /// `None`: there is no such session, or it has ended.
     pub async fn end_session(
         &self,
         who: &Administrator,
@@ -31,7 +31,7 @@ impl Issuer {
         Ok(end)
     }
 
-    /// `None`: there is no such grant, or it is over.
+    /// `None`: there is no such grant, or it has ended.
     pub async fn end_grant(
         &self,
         who: &Administrator,
@@ -52,8 +52,8 @@ impl Issuer {
         Ok(self.store.count_sessions(filter).await?)
     }
 
-    /// Ends all live sessions that the filter finds, those that begin meanwhile excepted. Goes on to its
-    /// end though the one who asked hangs up. `more` in the answer: there were too many for one call.
+    /// Ends all live sessions that match the filter, except those that begin meanwhile. Runs to completion also
+    /// when the client disconnects. `more` in the result: there were too many for one call.
     pub async fn end_sessions(
         self: &Arc<Self>,
         who: &Administrator,

@@ -1,5 +1,5 @@
-//! Why somebody can or cannot sign in, and why a group is or is not in their token: what is remembered,
-//! what the upstream says now, and what a client would be told.
+//! Why somebody can or cannot sign in, and why a group is or is not in their token: what is stored, what the upstream
+//! answers now, and what a client would receive.
 
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::blocked_users::BlockedUserView;
 use super::view::SessionView;
 use crate::{Issuer, IssuerError};
 
@@ -26,7 +27,7 @@ pub struct Explanation {
     pub user: String,
     /// Who has signed in under this name, by connector.
     pub people: Vec<PersonView>,
-    /// What upstreams that can be asked without the person say now.
+    /// What upstreams that can be queried without the person answer now.
     pub upstreams: Vec<UpstreamView>,
 }
 
@@ -39,11 +40,14 @@ pub struct PersonView {
     pub email: String,
     pub groups: Vec<String>,
     pub administrator: bool,
+    /// The block in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<BlockedUserView>,
     /// The newest live ones, 20 at most.
     pub sessions: Vec<SessionView>,
     /// How many live ones there are.
     pub sessions_total: i64,
-    /// What the client asked about would be told.
+    /// What the client of the request would receive.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<ClientExplanation>,
 }
@@ -53,21 +57,23 @@ pub struct ClientExplanation {
     pub client: String,
     pub may_use_connector: bool,
     /// Seconds.
-    pub tokens_live: u64,
-    /// In words: what stands in the way, or how groups reach it.
+    pub token_lifetime: u64,
+    /// In words: what prevents a login, or which claims it receives.
     pub notes: Vec<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct UpstreamView {
     pub connector: String,
-    /// One line each: → asked, ← answered, + kept, - dropped, · noted.
+    /// One line each: → request, ← response, + included, - excluded, · note.
     pub trace: Vec<String>,
     /// What came of it, in words.
     pub outcome: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<String>,
-    pub groups: Vec<String>,
+    /// Absent where it gave no answer about the person: then they are unknown, and not none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub groups: Option<Vec<String>>,
 }
 
 impl Issuer {
@@ -127,6 +133,7 @@ impl Issuer {
             email: identity.email.clone(),
             groups: identity.groups.clone(),
             administrator: admin,
+            blocked: self.blocked_user(connector, &identity.user_id).await?,
             sessions_total,
             sessions: found.sessions.iter().map(SessionView::from).collect(),
             client: client.map(|client| self.answer_for(client, connector, identity)),
@@ -147,8 +154,8 @@ impl Issuer {
             notes.push(format!("allowedConnectors of this client does not name {connector}"));
         }
         match identity.groups.len() {
-            0 => notes.push("the upstream told no groups: see its trace below".to_owned()),
-            n => notes.push(format!("{n} groups are told if it asks for the scope groups")),
+            0 => notes.push("the upstream returned no groups: see its trace below".to_owned()),
+            n => notes.push(format!("it receives {n} groups if it asks for the scope groups")),
         }
         if identity.email.is_empty() {
             notes.push("there is no e-mail address, so the claim email is left out".to_owned());
@@ -160,7 +167,7 @@ impl Issuer {
         ClientExplanation {
             client: client.id.to_string(),
             may_use_connector,
-            tokens_live: self.settings.token_lifetime_of(client).as_secs(),
+            token_lifetime: self.settings.token_lifetime_of(client).as_secs(),
             notes,
         }
     }
@@ -180,7 +187,7 @@ fn upstream(connector: &ConnectorId, asked: Option<Asked>, trace: &Trace) -> Ups
         trace: trace_lines(trace),
         outcome,
         user_id: identity.as_ref().map(|found| found.user_id.clone()),
-        groups: identity.map(|found| found.groups).unwrap_or_default(),
+        groups: identity.map(|found| found.groups),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What was asked for, from the fields of a query, a form or a command line: one spelling for all.
+//! Requests as named texts: the fields of a query, a form, a JSON body or a command line, read in one place.
 
 use countersign_core::clock::parse_duration;
 use countersign_core::event::EventKind;
@@ -10,7 +10,12 @@ use countersign_store::EventQuery;
 /// Longest text of any field, in bytes: no name, address or id comes near it.
 const LONGEST: usize = 1024;
 
-/// A field that cannot be understood, in words for whoever wrote it.
+/// The one field that may be repeated, as the checkboxes of a list do: ids of sessions.
+const REPEATABLE: &str = "id";
+/// Sessions that are named one by one.
+const MOST_IDS: usize = 100;
+
+/// A field whose value is not accepted, in words for whoever wrote it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {problem}")]
 pub struct FieldError {
@@ -40,7 +45,7 @@ impl<'a> Fields<'a> {
                     format!("is not known, expected one of {list}"),
                 ));
             }
-            if pairs.iter().filter(|(other, _)| other == name).count() > 1 {
+            if name != REPEATABLE && pairs.iter().filter(|(other, _)| other == name).count() > 1 {
                 return Err(bad(name, "is repeated"));
             }
             if value.len() > LONGEST || value.contains('\0') {
@@ -78,6 +83,31 @@ impl<'a> Fields<'a> {
         number.ok_or_else(|| bad(name, format!("expected a whole number from 1 to {most}")))
     }
 
+    /// An instant of RFC 3339 in the future, or how long from now, such as `8h`.
+    pub fn end(&self, name: &str) -> Result<Option<Timestamp>, FieldError> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        let from_now = || parse_duration(text).map(|duration| self.now + duration);
+        let end = text.parse().ok().or_else(from_now);
+        let end = end.ok_or_else(|| {
+            bad(name, "expected an instant such as 2026-12-24T09:30:00Z, or how long, such as 8h")
+        })?;
+        match end > self.now {
+            true => Ok(Some(end)),
+            false => Err(bad(name, "is in the past")),
+        }
+    }
+
+    /// Each id of `id`, which may be repeated and may hold several, separated by commas.
+    fn session_ids(&self) -> Result<Vec<SessionId>, FieldError> {
+        let given = self.pairs.iter().filter(|(name, _)| name == REPEATABLE);
+        let ids = given.flat_map(|(_, value)| value.split(',')).map(str::trim);
+        let ids: Vec<SessionId> = ids.filter(|id| !id.is_empty()).map(SessionId::new).collect();
+        match ids.len() > MOST_IDS {
+            true => Err(bad(REPEATABLE, format!("names more than {MOST_IDS} sessions"))),
+            false => Ok(ids),
+        }
+    }
+
     /// See [`SESSION_FIELDS`].
     pub fn sessions(&self) -> Result<SessionFilter, FieldError> {
         let state = match self.text("state") {
@@ -97,6 +127,7 @@ impl<'a> Fields<'a> {
             seen_before: self.instant("seen_before")?,
             created_since: self.instant("created_since")?,
             created_before: self.instant("created_before")?,
+            sessions: self.session_ids()?,
             state,
             ..SessionFilter::default()
         })
@@ -162,7 +193,8 @@ pub struct Holders {
 /// Fields of [`Holders`], the page among them.
 pub const HOLDER_FIELDS: [&str; 6] = ["group", "connector", "since", "until", "limit", "page"];
 /// Fields of a [`SessionFilter`].
-pub const SESSION_FIELDS: [&str; 11] = [
+pub const SESSION_FIELDS: [&str; 12] = [
+    REPEATABLE,
     "text",
     "user",
     "group",

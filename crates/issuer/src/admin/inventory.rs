@@ -1,9 +1,15 @@
-//! Clients and connectors as an administrator sees them: as configured, and how they are.
+//! Clients and connectors as an administrator sees them: as configured, with their health and counts. Only the
+//! rows of one page are counted.
 
-use countersign_core::{Client, ConnectorId, SessionFilter};
+use countersign_core::{Client, ClientId, ConnectorId};
+use countersign_store::{ClientCount, ConnectorCount};
 use serde::{Deserialize, Serialize};
 
 use super::Administrator;
+use super::fields::{FieldError, bad};
+use super::queries::Page;
+use super::view::rfc3339;
+use crate::upstream_health::{ConnectorStatus, Health};
 use crate::{Issuer, IssuerError};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -16,10 +22,21 @@ pub struct ClientView {
     /// Empty: all.
     pub allowed_connectors: Vec<String>,
     /// Seconds.
-    pub tokens_live: u64,
-    /// Live sessions that gave it something which has not ended.
+    pub token_lifetime: u64,
+    /// Live sessions with a grant of it that has not ended.
     pub sessions: i64,
     pub grants: i64,
+    /// True when there are more than were counted.
+    pub at_least: bool,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ClientPageView {
+    pub clients: Vec<ClientView>,
+    pub total: usize,
+    /// For the parameter `page` of the next request; absent on the last page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -27,8 +44,8 @@ pub struct ConnectorView {
     pub id: String,
     pub kind: String,
     pub name: String,
-    /// As this replica saw it last.
-    pub up: bool,
+    /// As this replica saw it last: `up`, `down`, or `unknown` where it was not asked in the last 10 minutes.
+    pub health: Health,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_answer: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -36,69 +53,77 @@ pub struct ConnectorView {
     /// The cause of `last_failure`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
-    /// It refused so many people at once that it is not believed until a person confirms.
+    /// Its circuit breaker is open: it refused so many people at once that its refusals are not acted on
+    /// until an administrator confirms them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub circuit_open_since: Option<String>,
-    /// Live sessions that came by it.
+    /// Live sessions of it.
     pub sessions: i64,
+    /// True when there are more than were counted.
+    pub at_least: bool,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ConnectorPageView {
+    pub connectors: Vec<ConnectorView>,
+    pub total: usize,
+    /// For the parameter `page` of the next request; absent on the last page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 impl Issuer {
     /// In the order of their ids.
-    pub async fn client_views(&self) -> Result<Vec<ClientView>, IssuerError> {
-        let mut views = Vec::new();
-        for client in self.clients.iter() {
-            views.push(self.client_view(client).await?);
-        }
-        views.sort_by(|a, b| a.id.cmp(&b.id));
-        Ok(views)
+    pub async fn client_views(
+        &self,
+        page: &Page,
+    ) -> Result<Result<ClientPageView, FieldError>, IssuerError> {
+        let mut all: Vec<&Client> = self.clients.iter().collect();
+        all.sort_by(|a, b| a.id.cmp(&b.id));
+        let (shown, next) = match part(&all, page) {
+            Ok(part) => part,
+            Err(bad) => return Ok(Err(bad)),
+        };
+        let ids: Vec<ClientId> = shown.iter().map(|client| client.id.clone()).collect();
+        let counts = self.store.count_clients(&ids).await?;
+        let view = |(client, count): (&&Client, &ClientCount)| self.client_view(client, count);
+        let clients = shown.iter().zip(&counts).map(view).collect();
+        Ok(Ok(ClientPageView { clients, total: all.len(), next }))
     }
 
-    async fn client_view(&self, client: &Client) -> Result<ClientView, IssuerError> {
-        let filter = SessionFilter { client: Some(client.id.clone()), ..SessionFilter::default() };
-        let count = self.store.count_sessions(&filter).await?;
-        let own = count.clients.iter().find(|(id, _)| *id == client.id);
-        Ok(ClientView {
+    fn client_view(&self, client: &Client, count: &ClientCount) -> ClientView {
+        ClientView {
             id: client.id.to_string(),
             name: client.name.clone(),
             public: client.public,
             redirect_uris: client.redirect_uris.clone(),
             trusted_peers: client.trusted_peers.iter().map(ToString::to_string).collect(),
             allowed_connectors: client.allowed_connectors.iter().map(ToString::to_string).collect(),
-            tokens_live: self.settings.token_lifetime_of(client).as_secs(),
+            token_lifetime: self.settings.token_lifetime_of(client).as_secs(),
             sessions: count.sessions,
-            grants: own.map_or(0, |(_, grants)| *grants),
-        })
-    }
-
-    pub async fn connector_views(&self) -> Result<Vec<ConnectorView>, IssuerError> {
-        let mut views = Vec::new();
-        for health in self.connector_statuses() {
-            let filter = SessionFilter {
-                connector: Some(health.connector.clone()),
-                ..SessionFilter::default()
-            };
-            let count = self.store.count_sessions(&filter).await?;
-            let last_error = health.last_failure.as_ref();
-            views.push(ConnectorView {
-                id: health.connector.to_string(),
-                kind: health.kind.to_owned(),
-                name: health.name.clone(),
-                up: health.up,
-                last_answer: super::view::told(health.last_answer),
-                last_failure: last_error.map(|(at, _)| at.to_string()),
-                last_error: last_error.map(|(_, cause)| cause.clone()),
-                circuit_open_since: health
-                    .circuit_breaker
-                    .as_ref()
-                    .map(|circuit_breaker| circuit_breaker.opened_at.to_string()),
-                sessions: count.sessions,
-            });
+            grants: count.grants,
+            at_least: count.is_capped,
         }
-        Ok(views)
     }
 
-    /// A person says that what this upstream answers is meant; false when no brake holds.
+    /// In the order of the configuration.
+    pub async fn connector_views(
+        &self,
+        page: &Page,
+    ) -> Result<Result<ConnectorPageView, FieldError>, IssuerError> {
+        let all = self.connector_statuses();
+        let (shown, next) = match part(&all, page) {
+            Ok(part) => part,
+            Err(bad) => return Ok(Err(bad)),
+        };
+        let ids: Vec<ConnectorId> = shown.iter().map(|status| status.connector.clone()).collect();
+        let counts = self.store.count_connectors(&ids).await?;
+        let connectors = shown.iter().zip(&counts).map(connector_view).collect();
+        Ok(Ok(ConnectorPageView { connectors, total: all.len(), next }))
+    }
+
+    /// An administrator confirms what an upstream answers, which closes its circuit breaker; false when it
+    /// was not open.
     pub async fn confirm_connector(
         &self,
         who: &Administrator,
@@ -106,4 +131,35 @@ impl Issuer {
     ) -> Result<bool, IssuerError> {
         Ok(self.close_circuit_breaker(connector, who.actor()).await?.is_some())
     }
+}
+
+fn connector_view((status, count): (&ConnectorStatus, &ConnectorCount)) -> ConnectorView {
+    let failure = status.last_failure.as_ref();
+    ConnectorView {
+        id: status.connector.to_string(),
+        kind: status.kind.to_owned(),
+        name: status.name.clone(),
+        health: status.health,
+        last_answer: rfc3339(status.last_answer),
+        last_failure: failure.map(|(at, _)| at.to_string()),
+        last_error: failure.map(|(_, cause)| cause.clone()),
+        circuit_open_since: status.circuit_breaker.as_ref().map(|open| open.opened_at.to_string()),
+        sessions: count.sessions,
+        at_least: count.is_capped,
+    }
+}
+
+/// The rows of a page, and the next page. A page is named by how many rows are before it.
+fn part<'a, T>(all: &'a [T], page: &Page) -> Result<(&'a [T], Option<String>), FieldError> {
+    let begin = match page.after.as_deref() {
+        None => 0,
+        Some(text) => {
+            let begin = text.parse::<usize>().ok().filter(|begin| *begin < all.len());
+            begin.ok_or_else(|| bad("page", "is no page of this list"))?
+        }
+    };
+    let limit = usize::try_from(page.limit).unwrap_or(1).max(1);
+    let end = all.len().min(begin.saturating_add(limit));
+    let shown = all.get(begin..end).unwrap_or_default();
+    Ok((shown, (end < all.len()).then(|| end.to_string())))
 }

@@ -1,12 +1,46 @@
-//! The signing keys as an administrator sees them, and the next one made now.
+//! The signing keys as an administrator sees them; publishing the next one, and dropping one that leaked.
 
 use countersign_core::Timestamp;
 use countersign_store::SigningKeyRow;
+use serde::{Deserialize, Serialize};
 
 use super::Administrator;
-use super::view::{KeyView, RotationView};
-use crate::keyring::KEPT_AFTER;
+use super::view::{KeyView, RotationView, rfc3339};
+use crate::keyring::{KEPT_AFTER, KeyToDrop};
 use crate::{Issuer, IssuerError};
+
+/// Who keeps accepting a dropped key, reported with every drop.
+pub const KEY_DROP_BEYOND: &str = "Other replicas drop the key within 30 s. Whoever has fetched it keeps it: a \
+    Kubernetes API server until it is restarted or its authentication configuration is reloaded, other clients \
+    until they fetch /keys again (max-age, 5 min).";
+
+/// What dropping a key now would end.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct KeyDropPreviewView {
+    pub key: KeyView,
+    /// Tokens that it signed, which nobody accepts any more, would have been valid until then; absent when it
+    /// has signed none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_until: Option<String>,
+    /// The key that signs afterwards; absent: a new one, which no client has fetched yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signing_kid: Option<String>,
+    /// Who keeps accepting the key nevertheless.
+    pub beyond: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct KeyDropView {
+    pub number: i64,
+    pub kid: String,
+    /// The key that signs from now on.
+    pub signing_kid: String,
+    /// It was made just now, because none was published.
+    pub made: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_until: Option<String>,
+    pub beyond: String,
+}
 
 impl Issuer {
     /// By number, newest first, as the database has them.
@@ -20,13 +54,80 @@ impl Issuer {
         Ok(views)
     }
 
-    /// Publishes the next key now. It signs after the hour in which every API server learns of it; the
-    /// present one goes when the last token it signed is dead.
+    /// Publishes the next key now. It signs an hour later, when every API server has fetched it; the present
+    /// one goes when the last token it signed has expired.
     pub async fn rotate_keys(&self, who: &Administrator) -> Result<RotationView, IssuerError> {
         self.keyring
             .publish_next(&self.store, &self.root, &self.settings, self.now(), who.actor())
             .await
     }
+
+    /// What [`Issuer::drop_key`] would end now; `None` when there is no such key.
+    pub async fn preview_drop_key(
+        &self,
+        number: i64,
+    ) -> Result<Option<KeyDropPreviewView>, IssuerError> {
+        let (rows, now) = (self.store.signing_keys().await?, self.now());
+        let Some(at) = rows.iter().position(|row| row.number == number) else { return Ok(None) };
+        let Some(row) = rows.get(at) else { return Ok(None) };
+        let next = rows.get(at + 1);
+        let others = || rows.iter().filter(|other| other.number != number);
+        // As the store chooses it.
+        let signing = rows.iter().rfind(|other| other.signs_from <= now);
+        let after = match signing {
+            Some(signing) if signing.number != number => Some(signing),
+            _ => others().find(|other| other.signs_from > now),
+        };
+        Ok(Some(KeyDropPreviewView {
+            key: view(row, next, now),
+            tokens_until: rfc3339(tokens_until(row, next, now)),
+            signing_kid: after.map(|row| row.kid.clone()),
+            beyond: KEY_DROP_BEYOND.to_owned(),
+        }))
+    }
+
+    /// Deletes a signing key that leaked: no token it signed is accepted any more. `None` when there is no
+    /// such key.
+    pub async fn drop_key(
+        &self,
+        who: &Administrator,
+        number: i64,
+    ) -> Result<Option<KeyDropView>, IssuerError> {
+        let Some(preview) = self.preview_drop_key(number).await? else { return Ok(None) };
+        let kid = preview.key.kid;
+        let key = KeyToDrop { kid: &kid, actor: who.actor(), now: self.now() };
+        let dropped = self.keyring.drop_now(&self.store, &self.root, &self.settings, key).await?;
+        let Some(dropped) = dropped else { return Ok(None) };
+        tracing::warn!(
+            event = "key_dropped",
+            number,
+            kid,
+            actor = who.actor(),
+            signing_kid = dropped.signing_kid,
+            "a signing key was dropped by an administrator"
+        );
+        Ok(Some(KeyDropView {
+            number,
+            kid,
+            signing_kid: dropped.signing_kid,
+            made: dropped.successor_added,
+            tokens_until: preview.tokens_until,
+            beyond: preview.beyond,
+        }))
+    }
+}
+
+/// The latest expiry of a token that the key signed, as far as that can be in the future.
+fn tokens_until(
+    row: &SigningKeyRow,
+    next: Option<&SigningKeyRow>,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    if row.signs_from > now {
+        return None;
+    }
+    let last_signature = next.map_or(now, |next| next.signs_from.min(now));
+    Some(last_signature + row.longest_lifetime).filter(|until| *until > now)
 }
 
 fn view(row: &SigningKeyRow, next: Option<&SigningKeyRow>, now: Timestamp) -> KeyView {
@@ -44,6 +145,6 @@ fn view(row: &SigningKeyRow, next: Option<&SigningKeyRow>, now: Timestamp) -> Ke
         state: state.to_owned(),
         created: row.created_at.to_string(),
         signs_from: row.signs_from.to_string(),
-        drops_at: super::view::told(drops_at),
+        drops_at: rfc3339(drops_at),
     }
 }

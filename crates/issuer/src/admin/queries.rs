@@ -1,28 +1,46 @@
-//! Looking: sessions, events, who had a group, clients and connectors. Changes nothing.
+//! Read-only queries: sessions, events, and who had a group.
 
-use countersign_core::{ClientId, GrantId, SessionFilter, SessionId, Timestamp};
-use countersign_store::{EventQuery, MembershipQuery, StoreError};
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::fields::{FieldError, Holders, bad};
+use countersign_core::{ConnectorId, GrantId, SessionFilter, SessionId, Timestamp};
+use countersign_store::{EventQuery, MembershipQuery, StoreError, StoredEvent};
+
+use super::fields::{FieldError, Fields, Holders, bad};
 use super::view::{
     EventPageView, EventView, GrantView, MembershipPageView, MembershipView, SessionDetailView,
     SessionPageView, SessionView,
 };
 use crate::{Issuer, IssuerError};
 
+/// Persons whose names are read by one statement.
+const NAMES_OF_ONE_STATEMENT: usize = 100;
 /// Events shown with a session.
 const EVENTS_OF_A_SESSION: i64 = 200;
 
-/// A page of an answer that may be longer.
+/// A page of a list.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
-    /// As the answer before gave it; `None` is the first page.
+    /// The `next` of the page before; `None` is the first page.
     pub after: Option<String>,
     pub limit: i64,
 }
 
+impl Fields<'_> {
+    /// The same for a list of which each row is counted.
+    pub fn short_page(&self) -> Result<Page, FieldError> {
+        let after = self.text("page").map(str::to_owned);
+        Ok(Page { after, limit: self.number("limit", 50, 100)? })
+    }
+
+    /// `page` and `limit`.
+    pub fn page(&self) -> Result<Page, FieldError> {
+        let after = self.text("page").map(str::to_owned);
+        Ok(Page { after, limit: self.number("limit", 50, 500)? })
+    }
+}
+
 impl Issuer {
-    /// Newest sign-in first. `Err` inside: the page's name is none that we gave.
+    /// Newest sign-in first.
     pub async fn find_sessions(
         &self,
         filter: &SessionFilter,
@@ -32,10 +50,11 @@ impl Issuer {
         Ok(named_page(found)?.map(|found| SessionPageView {
             sessions: found.sessions.iter().map(SessionView::from).collect(),
             next: found.next,
+            total: found.total,
         }))
     }
 
-    /// One session with all it gave and what happened to it; `None` when nobody remembers it.
+    /// One session with its grants and events; `None` when there is no such session.
     pub async fn session_details(
         &self,
         id: &SessionId,
@@ -57,14 +76,14 @@ impl Issuer {
         let session = SessionView {
             clients,
             live_grants: i64::try_from(live().count()).unwrap_or(i64::MAX),
-            tokens_until: super::view::told(until),
+            tokens_until: super::view::rfc3339(until),
             trace: trace.as_ref().map(super::explain::trace_lines).unwrap_or_default(),
             ..SessionView::of(&session)
         };
         Ok(Some(SessionDetailView {
             session,
             grants: grants.iter().map(GrantView::from).collect(),
-            events: events.iter().map(EventView::from).collect(),
+            events: self.event_views(&events).await?,
         }))
     }
 
@@ -83,13 +102,47 @@ impl Issuer {
     ) -> Result<Result<EventPageView, FieldError>, IssuerError> {
         let limit = query.limit;
         let found = self.store.events(query).await;
-        Ok(named_page(found)?.map(|events| {
-            let full = i64::try_from(events.len()).unwrap_or(i64::MAX) >= limit;
-            EventPageView {
-                next: events.last().filter(|_| full).map(|last| last.id.clone()),
-                events: events.iter().map(EventView::from).collect(),
-            }
-        }))
+        let events = match named_page(found)? {
+            Ok(events) => events,
+            Err(bad) => return Ok(Err(bad)),
+        };
+        let full = i64::try_from(events.len()).unwrap_or(i64::MAX) >= limit;
+        let next = events.last().filter(|_| full).map(|last| last.id.clone());
+        Ok(Ok(EventPageView { next, events: self.event_views(&events).await? }))
+    }
+
+    /// With the names of the persons they are about and of those who acted.
+    async fn event_views(&self, events: &[StoredEvent]) -> Result<Vec<EventView>, IssuerError> {
+        let mut persons: BTreeSet<(ConnectorId, String)> = BTreeSet::new();
+        for event in events {
+            persons.extend(subject_of(event));
+            persons.extend(self.actor_of(event));
+        }
+        let persons: Vec<_> = persons.into_iter().collect();
+        let mut names = BTreeMap::new();
+        for batch in persons.chunks(NAMES_OF_ONE_STATEMENT) {
+            let found = self.store.person_names(batch).await?;
+            names.extend(batch.iter().cloned().zip(found));
+        }
+        let name = |person: Option<(ConnectorId, String)>| names.get(&person?).cloned().flatten();
+        let view = |event: &StoredEvent| EventView {
+            user_name: name(subject_of(event)),
+            actor_name: name(self.actor_of(event)),
+            ..EventView::from(event)
+        };
+        Ok(events.iter().map(view).collect())
+    }
+
+    /// The person who acted: `user:ID@CONNECTOR`, or `user:ID` at the connector of the event.
+    fn actor_of(&self, stored: &StoredEvent) -> Option<(ConnectorId, String)> {
+        let user = stored.event.actor.strip_prefix("user:")?;
+        let known = |(id, connector): &(&str, &str)| {
+            !id.is_empty() && self.connectors.get(&ConnectorId::new(*connector)).is_some()
+        };
+        match user.rsplit_once('@').filter(known) {
+            Some((id, connector)) => Some((ConnectorId::new(connector), id.to_owned())),
+            None => Some((stored.event.connector.clone()?, user.to_owned())),
+        }
     }
 
     /// Who had this group between two instants, and by which upstream.
@@ -113,14 +166,13 @@ impl Issuer {
             next: found.next,
         }))
     }
-
-    /// True when the configuration has this client.
-    pub fn knows_client(&self, id: &ClientId) -> bool {
-        self.clients.get(id).is_some()
-    }
 }
 
-/// A page that somebody made up is their mistake, everything else ours.
+fn subject_of(stored: &StoredEvent) -> Option<(ConnectorId, String)> {
+    Some((stored.event.connector.clone()?, stored.event.user_id.clone()?))
+}
+
+/// A cursor that was not issued is an error of the request, everything else is ours.
 fn named_page<T>(found: Result<T, StoreError>) -> Result<Result<T, FieldError>, IssuerError> {
     match found {
         Ok(found) => Ok(Ok(found)),

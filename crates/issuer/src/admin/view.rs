@@ -1,6 +1,5 @@
-//! What is told of sessions, grants, keys and events: the JSON of the API, and what the command line
-//! prints. Never a secret: no token, cookie, hash, key or upstream data has a field here. Stable:
-//! fields are added, not renamed. Times are RFC 3339 in UTC.
+//! Sessions, grants, keys and events as the API and the command line print them. Never a secret: no token, cookie,
+//! hash, key or upstream data has a field here. Stable: fields are added, not renamed. Times are RFC 3339 in UTC.
 
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::keyring::RotationView;
 
-/// One sign-in by one browser, and how much hangs on it.
+/// One sign-in by one browser, with a summary of its grants.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SessionView {
     pub id: String,
@@ -23,23 +22,23 @@ pub struct SessionView {
     pub preferred_username: String,
     pub email: String,
     pub groups: Vec<String>,
-    /// When the upstream said so last.
+    /// When they were received from the upstream.
     pub groups_as_of: String,
     pub ip: String,
     pub user_agent: String,
     pub signed_in: String,
-    /// The last time the person proved who they are.
+    /// The last time the person authenticated.
     pub auth_time: String,
     pub last_seen: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended: Option<EndedView>,
-    /// Clients that hold something of it which has not ended.
+    /// Clients with a grant that has not ended.
     pub clients: Vec<String>,
     pub live_grants: i64,
-    /// The last token given so far dies then.
+    /// The last token issued so far expires then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens_until: Option<String>,
-    /// What the upstream was asked and said at the last sign-in; only where one session is shown.
+    /// Requests to the upstream and its responses at the last sign-in; only where one session is shown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trace: Vec<String>,
 }
@@ -48,29 +47,32 @@ pub struct SessionView {
 pub struct EndedView {
     pub at: String,
     pub by: String,
-    pub why: String,
+    pub reason: String,
 }
 
-/// What one redeemed code gave one client.
+/// What one redeemed code granted one client.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct GrantView {
     pub id: String,
     pub client: String,
     pub scope: String,
     pub refreshable: bool,
-    pub given: String,
+    pub granted: String,
     pub last_used: String,
     pub tokens_until: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended: Option<EndedView>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct SessionPageView {
     pub sessions: Vec<SessionView>,
     /// For the parameter `page` of the next request; absent on the last page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+    /// How many sessions match; absent when there are more than a thousand, which are not counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total: Option<i64>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -99,21 +101,21 @@ pub struct ClientCount {
     pub grants: i64,
 }
 
-/// What an end took, and when the last of it dies.
+/// What ended, and when the last token of it expires.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EndView {
     pub sessions: i64,
     pub grants: i64,
-    /// Tokens handed out before live until then at the longest; absent when there are none.
+    /// Tokens issued before are valid until then at the longest; absent when there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens_until: Option<String>,
     /// What that instant does not cover.
     pub beyond: String,
-    /// True when there was more than one call ends: ask again.
+    /// True when there were more sessions than one call ends: call again.
     pub more: bool,
 }
 
-/// Told beside every announced instant (design 3).
+/// Reported with every end: who accepts a token longer.
 pub const BEYOND: &str = "Kubernetes API servers remember a yes for 10 s (OIDC) or their webhook's \
     cache-ttl, and streams that are open (exec, watch, port-forward) go on until they close.";
 
@@ -133,6 +135,12 @@ pub struct EventView {
     pub connector: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<String>,
+    /// Display name of the user, as of their newest session that is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_name: Option<String>,
+    /// The same of the actor, where that is a person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ip: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -147,17 +155,17 @@ pub struct EventPageView {
     pub next: Option<String>,
 }
 
-/// Somebody had a group from then to then, by that upstream.
+/// One interval in which a person had a group at a connector.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct MembershipView {
     pub connector: String,
     pub user_id: String,
     pub person: String,
     pub since: String,
-    /// Since then no new token says so. Absent: still held.
+    /// Since then no new token names the group. Absent: still held.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
-    /// Tokens that say so were good until then at the latest.
+    /// Tokens that name it were valid until then at the latest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens_until: Option<String>,
 }
@@ -179,15 +187,15 @@ pub struct KeyView {
     pub state: String,
     pub created: String,
     pub signs_from: String,
-    /// The earliest instant at which it is forgotten; only of retired keys.
+    /// The earliest instant at which it is dropped; only of retired keys.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drops_at: Option<String>,
 }
 
 impl From<&Ended> for EndedView {
     fn from(ended: &Ended) -> Self {
-        let (at, why) = (ended.at.to_string(), ended.why.as_str().to_owned());
-        Self { at, by: ended.by.clone(), why }
+        let (at, reason) = (ended.at.to_string(), ended.why.as_str().to_owned());
+        Self { at, by: ended.by.clone(), reason }
     }
 }
 
@@ -222,7 +230,7 @@ impl From<&FoundSession> for SessionView {
         Self {
             clients: found.clients.iter().map(ToString::to_string).collect(),
             live_grants: found.live_grants,
-            tokens_until: told(found.tokens_until),
+            tokens_until: rfc3339(found.tokens_until),
             ..Self::of(&found.session)
         }
     }
@@ -235,7 +243,7 @@ impl From<&Grant> for GrantView {
             client: grant.client.to_string(),
             scope: grant.scopes.to_string(),
             refreshable: grant.refreshable,
-            given: grant.created_at.to_string(),
+            granted: grant.created_at.to_string(),
             last_used: grant.rotated_at.to_string(),
             tokens_until: grant.tokens_until.to_string(),
             ended: grant.ended.as_ref().map(EndedView::from),
@@ -256,6 +264,8 @@ impl From<&StoredEvent> for EventView {
             client: event.client.as_ref().map(ToString::to_string),
             connector: event.connector.as_ref().map(ToString::to_string),
             user_id: event.user_id.clone(),
+            user_name: None,
+            actor_name: None,
             ip: event.ip.clone(),
             reason: event.reason.clone(),
             details: event.details.clone(),
@@ -275,7 +285,7 @@ impl PreviewView {
             clients: clients
                 .map(|(client, grants)| ClientCount { client: client.to_string(), grants: *grants })
                 .collect(),
-            tokens_until: told(count.tokens_until),
+            tokens_until: rfc3339(count.tokens_until),
         }
     }
 }
@@ -285,7 +295,7 @@ impl From<&EndedBatch> for EndView {
         Self {
             sessions: ended.sessions,
             grants: ended.grants,
-            tokens_until: told(ended.tokens_until),
+            tokens_until: rfc3339(ended.tokens_until),
             beyond: BEYOND.to_owned(),
             more: ended.more,
         }
@@ -297,7 +307,7 @@ impl From<&SessionEnd> for EndView {
         Self {
             sessions: 1,
             grants: i64::try_from(end.grants_ended).unwrap_or(i64::MAX),
-            tokens_until: told(end.tokens_until),
+            tokens_until: rfc3339(end.tokens_until),
             beyond: BEYOND.to_owned(),
             more: false,
         }
@@ -309,7 +319,7 @@ impl From<&GrantEnd> for EndView {
         Self {
             sessions: 0,
             grants: 1,
-            tokens_until: told(Some(end.tokens_until)),
+            tokens_until: rfc3339(Some(end.tokens_until)),
             beyond: BEYOND.to_owned(),
             more: false,
         }
@@ -323,12 +333,12 @@ impl From<&Membership> for MembershipView {
             user_id: membership.user_id.clone(),
             person: membership.person.clone(),
             since: membership.since.to_string(),
-            until: told(membership.until),
-            tokens_until: told(membership.tokens_until),
+            until: rfc3339(membership.until),
+            tokens_until: rfc3339(membership.tokens_until),
         }
     }
 }
 
-pub(super) fn told(instant: Option<Timestamp>) -> Option<String> {
+pub(crate) fn rfc3339(instant: Option<Timestamp>) -> Option<String> {
     instant.map(|instant| instant.to_string())
 }

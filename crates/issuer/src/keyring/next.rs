@@ -11,7 +11,7 @@ use crate::{IssuerError, Settings};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RotationView {
-    /// False when a next key was published already; it is the one told here.
+    /// False when a next key was published already, which is then described here.
     pub made: bool,
     pub number: i64,
     pub signs_from: String,

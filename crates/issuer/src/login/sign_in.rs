@@ -44,12 +44,28 @@ pub struct PasswordSubmission {
 pub enum SignInOutcome {
     SignedIn(Box<SignedInBrowser>),
     Refused(Refusal),
+    /// An administrator has blocked the person, until then or without an end.
+    Blocked {
+        until: Option<Timestamp>,
+    },
     /// Too many attempts: the person may try again after this long.
     RateLimited(Duration),
     /// The connector does not exist, is not for this client, or is not entered this way.
     MethodUnavailable,
     /// The request waited too long, or this browser did not begin it.
     RestartRequired,
+}
+
+/// The first write of a login.
+enum StoredSignIn {
+    Stored {
+        session: SessionId,
+        now: Timestamp,
+    },
+    /// An administrator has blocked the person, until then or without an end.
+    Blocked {
+        until: Option<Timestamp>,
+    },
 }
 
 /// A refused login, for the log: who tried from where, and what the connector did.
@@ -193,8 +209,8 @@ impl Issuer {
         let cookie = Secret::new(ids::random_token()?);
         let caller = Browser { cookie: None, ..caller.clone() };
         match self.store_sign_in(connector, user, &caller, (&cookie, Duration::ZERO)).await? {
-            Some((session, _)) => Ok(self.store.session(&session).await?),
-            None => Ok(None),
+            StoredSignIn::Stored { session, .. } => Ok(self.store.session(&session).await?),
+            StoredSignIn::Blocked { .. } => Ok(None),
         }
     }
 
@@ -209,8 +225,9 @@ impl Issuer {
         let lifetime = self.settings.longest_sign_on().absolute_lifetime;
         let cookie = Secret::new(ids::random_token()?);
         let stored = self.store_sign_in(connector, user, browser, (&cookie, lifetime)).await?;
-        let Some((session, now)) = stored else {
-            return Ok(SignInOutcome::Refused(Refusal::AccountDisabled));
+        let (session, now) = match stored {
+            StoredSignIn::Stored { session, now } => (session, now),
+            StoredSignIn::Blocked { until } => return Ok(SignInOutcome::Blocked { until }),
         };
         pending.session = Some(session);
         pending.logged_in = Some(now);
@@ -225,14 +242,13 @@ impl Issuer {
         })))
     }
 
-    /// `None`: the person is blocked.
     async fn store_sign_in(
         &self,
         connector: &Connector,
         user: AuthenticatedUser,
         browser: &Browser,
         (cookie, lifetime): (&Secret, Duration),
-    ) -> Result<Option<(SessionId, Timestamp)>, IssuerError> {
+    ) -> Result<StoredSignIn, IssuerError> {
         let AuthenticatedUser { person, login_scopes, trace, .. } = user;
         let now = self.now();
         let fingerprint = match (&connector.fingerprint, person.fingerprint) {
@@ -263,7 +279,7 @@ impl Issuer {
             }
             countersign_store::SignInOutcome::Blocked(block) => {
                 tracing::warn!(event = "login_refused", connector = %connector.id, user_id = %block.user_id, reason = "blocked", "a blocked person tried to sign in");
-                return Ok(None);
+                return Ok(StoredSignIn::Blocked { until: block.expires_at });
             }
         };
         tracing::info!(
@@ -277,7 +293,7 @@ impl Issuer {
             again = reauthenticated,
             "login successful"
         );
-        Ok(Some((session, now)))
+        Ok(StoredSignIn::Stored { session, now })
     }
 
     pub(super) fn unavailable(

@@ -58,6 +58,7 @@ async fn home(app: &App, context: &RequestContext, pairs: &Pairs) -> Result<Resp
         end: &app.path("/sessions"),
         groups: held(app, &account_view, HeldGroups::fitting(groups, GROUP_BYTES), groups.len()),
         all_groups: &app.path("/groups"),
+        consents: &app.path("/consents"),
         logout: &app.path("/logout"),
         csrf: &app.issuer.form_token(context.session.as_ref()),
         offers_tools: app.issuer.outlives_browser(session).await?,

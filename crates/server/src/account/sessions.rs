@@ -33,6 +33,8 @@ enum EndedItem {
     SignIn,
     Grant(String),
     Others(u64),
+    /// A consent of this application.
+    Consent(String),
 }
 
 const ABOUT: &str = "an end";
@@ -46,9 +48,22 @@ pub fn end_flash(app: &App, context: &RequestContext, pairs: &Pairs) -> Option<E
             EndedItem::SignIn => pages::EndedItem::SignIn,
             EndedItem::Grant(app) => pages::EndedItem::Grant(app.into()),
             EndedItem::Others(count) => pages::EndedItem::Others(count),
+            EndedItem::Consent(app) => pages::EndedItem::Consent(app.into()),
         },
         tokens_until: alive.map(|at| display_time(app, at)),
     })
+}
+
+/// Back to the page with the consents, which says what was withdrawn.
+pub fn consent_withdrawn(
+    app: &App,
+    context: &RequestContext,
+    page: &str,
+    name: &str,
+    tokens_until: Option<Timestamp>,
+) -> Result<Response, PageError> {
+    let result = EndResult { what: EndedItem::Consent(name.to_owned()), tokens_until };
+    redirect_with_flash(app, context, page, ABOUT, &result)
 }
 
 pub async fn list(

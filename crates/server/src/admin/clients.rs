@@ -1,10 +1,13 @@
 //! Clients: the page `/admin/clients` and `GET /api/v1/clients`.
 
-use super::authentication::{AdminSession, AdminToken};
-use super::filters::{Part, from, part};
-use super::frame::{Frame, Section, client_name, connector_name, count, sessions_link};
+use super::authentication::{AdminSession, AdminToken, QueryPairs};
+use super::filters::next_page_links;
+use super::frame::{
+    Frame, Section, at_least, client_name, connector_name, count, sessions_link, status,
+};
 use super::problem_details::ProblemDetails;
 use crate::app::App;
+use crate::form::once;
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::admin::Admin;
 use crate::pages::{Layout, Name, Page};
@@ -14,10 +17,12 @@ use crate::response::{PagePolicy, page};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use countersign_issuer::admin::fields::Fields;
 use countersign_issuer::admin::inventory::ClientView;
+use countersign_issuer::admin::queries::Page as PageRequest;
 
 /// Clients on one page.
-const CLIENTS: usize = 25;
+const CLIENTS: i64 = 25;
 const REDIRECTS: usize = 3;
 
 #[derive(askama::Template)]
@@ -25,7 +30,11 @@ const REDIRECTS: usize = 3;
 pub struct Clients<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,
-    pub clients: Part<ClientRow>,
+    pub clients: Vec<ClientRow>,
+    /// Of all pages.
+    pub total: usize,
+    pub first: Option<String>,
+    pub next: Option<String>,
 }
 
 pub struct ClientRow {
@@ -39,6 +48,8 @@ pub struct ClientRow {
     pub tokens_live_seconds: u64,
     pub sessions: u64,
     pub grants: u64,
+    /// There are more sessions and grants than were counted.
+    pub at_least: bool,
     /// Its sessions.
     pub href: String,
 }
@@ -56,17 +67,22 @@ async fn show_clients(
     context: &RequestContext,
     admin: &AdminSession,
 ) -> Result<Response, PageError> {
-    let all = app.issuer.client_views().await?;
     let pairs = admin.query();
-    let begin = from(&pairs, "from", all.len());
-    let rows = all.iter().skip(begin).take(CLIENTS).map(|client| client_row(app, client));
-    let here = (Section::Clients.path(), pairs.as_slice());
+    let after = once(&pairs, "page").filter(|page| !page.is_empty()).map(str::to_owned);
+    let found = app.issuer.client_views(&PageRequest { after, limit: CLIENTS }).await?;
+    let problem = found.as_ref().err().cloned();
+    let next = found.as_ref().ok().and_then(|found| found.next.as_deref());
+    let (first, next) = next_page_links(app, Section::Clients.path(), &pairs, next);
+    let rows = found.iter().flat_map(|found| &found.clients);
     let shown = Clients {
         layout: &app.layout,
         frame: admin.frame(app, context, Section::Clients),
-        clients: part(app, here, "from", all.len(), (begin, rows.collect())),
+        clients: rows.map(|client| client_row(app, client)).collect(),
+        total: found.as_ref().map_or(0, |found| found.total),
+        first,
+        next,
     };
-    Ok(page(app, 200, PagePolicy::Standalone, shown.render()))
+    Ok(page(app, status(problem.as_ref()), PagePolicy::Standalone, shown.render()))
 }
 
 fn client_row(app: &App, client: &ClientView) -> ClientRow {
@@ -77,9 +93,10 @@ fn client_row(app: &App, client: &ClientView) -> ClientRow {
         redirects: client.redirect_uris.iter().take(REDIRECTS).map(Into::into).collect(),
         more_redirects: client.redirect_uris.len().saturating_sub(REDIRECTS),
         connectors: client.allowed_connectors.iter().map(|id| connector_name(app, id)).collect(),
-        tokens_live_seconds: client.tokens_live,
+        tokens_live_seconds: client.token_lifetime,
         sessions: count(client.sessions),
         grants: count(client.grants),
+        at_least: client.at_least,
         href: sessions_link(app, "client", &client.id),
     }
 }
@@ -104,11 +121,11 @@ impl ClientRow {
     }
 
     fn its_sessions(&self, t: &Admin) -> String {
-        t.places.its_sessions.of(self.sessions)
+        at_least(t.places.its_sessions, self.sessions, self.at_least)
     }
 
     fn its_grants(&self, t: &Admin) -> String {
-        t.places.its_grants.of(self.grants)
+        at_least(t.places.its_grants, self.grants, self.at_least)
     }
 
     fn more(&self, t: &Admin) -> Option<String> {
@@ -117,7 +134,11 @@ impl ClientRow {
     }
 }
 
-pub async fn api_list(State(app): State<App>, _: AdminToken) -> Result<Response, ProblemDetails> {
-    let clients = app.issuer.client_views().await?;
-    Ok(json(StatusCode::OK, &serde_json::json!({ "clients": clients })))
+pub async fn api_list(
+    State(app): State<App>,
+    _: AdminToken,
+    QueryPairs(pairs): QueryPairs,
+) -> Result<Response, ProblemDetails> {
+    let page = Fields::new(&pairs, &["limit", "page"], app.issuer.now())?.short_page()?;
+    Ok(json(StatusCode::OK, &app.issuer.client_views(&page).await??))
 }

@@ -1,9 +1,11 @@
 //! Connectors: the page `/admin/connectors`, and `/api/v1/connectors`. Both list them with their health and close an
 //! open circuit breaker.
 
-use super::authentication::{AdminSession, AdminToken};
-use super::filters::{Part, from, part};
-use super::frame::{Frame, Section, connector_name, count, display_time_of, sessions_link};
+use super::authentication::{AdminSession, AdminToken, QueryPairs};
+use super::filters::next_page_links;
+use super::frame::{
+    Frame, Section, at_least, connector_name, count, display_time_of, sessions_link, status,
+};
 use super::problem_details::ProblemDetails;
 use crate::app::App;
 use crate::flash::{flash, redirect_with_flash};
@@ -18,10 +20,13 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use countersign_core::ConnectorId;
+use countersign_issuer::admin::fields::Fields;
 use countersign_issuer::admin::inventory::ConnectorView;
+use countersign_issuer::admin::queries::Page as PageRequest;
+use countersign_issuer::upstream_health::Health as UpstreamHealth;
 
 /// Connectors on one page.
-const CONNECTORS: usize = 25;
+const CONNECTORS: i64 = 25;
 const ABOUT: &str = "a confirmation";
 
 #[derive(askama::Template)]
@@ -29,7 +34,11 @@ const ABOUT: &str = "a confirmation";
 pub struct Connectors<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,
-    pub connectors: Part<ConnectorCard>,
+    pub connectors: Vec<ConnectorCard>,
+    /// Of all pages.
+    pub total: usize,
+    pub first: Option<String>,
+    pub next: Option<String>,
     /// Where the confirmation is posted.
     pub action: String,
 }
@@ -44,6 +53,8 @@ pub struct ConnectorCard {
     pub last_error: Option<Name>,
     pub circuit_open_since: Option<DisplayTime>,
     pub sessions: u64,
+    /// There are more than were counted.
+    pub at_least: bool,
     /// Its sessions.
     pub href: String,
 }
@@ -52,6 +63,8 @@ pub struct ConnectorCard {
 pub enum Health {
     Up,
     Down,
+    /// Not asked lately.
+    Unknown,
     CircuitOpen,
 }
 
@@ -68,11 +81,13 @@ async fn show_connectors(
     context: &RequestContext,
     admin: &AdminSession,
 ) -> Result<Response, PageError> {
-    let all = app.issuer.connector_views().await?;
     let pairs = admin.query();
-    let begin = from(&pairs, "from", all.len());
-    let cards = all.iter().skip(begin).take(CONNECTORS).map(|connector| card(app, connector));
-    let here = (Section::Connectors.path(), pairs.as_slice());
+    let after = once(&pairs, "page").filter(|page| !page.is_empty()).map(str::to_owned);
+    let found = app.issuer.connector_views(&PageRequest { after, limit: CONNECTORS }).await?;
+    let problem = found.as_ref().err().cloned();
+    let next = found.as_ref().ok().and_then(|found| found.next.as_deref());
+    let (first, next) = next_page_links(app, Section::Connectors.path(), &pairs, next);
+    let cards = found.iter().flat_map(|found| &found.connectors);
     let confirmed: Option<(String, bool)> = flash(app, context, &admin.pairs, ABOUT);
     let mut frame = admin.frame(app, context, Section::Connectors);
     frame.flash = confirmed.map(|(id, released)| {
@@ -83,10 +98,13 @@ async fn show_connectors(
     let shown = Connectors {
         layout: &app.layout,
         frame,
-        connectors: part(app, here, "from", all.len(), (begin, cards.collect())),
+        connectors: cards.map(|connector| card(app, connector)).collect(),
+        total: found.as_ref().map_or(0, |found| found.total),
+        first,
+        next,
         action: app.path(Section::Connectors.path()),
     };
-    Ok(page(app, 200, PagePolicy::Standalone, shown.render()))
+    Ok(page(app, status(problem.as_ref()), PagePolicy::Standalone, shown.render()))
 }
 
 fn card(app: &App, connector: &ConnectorView) -> ConnectorCard {
@@ -94,10 +112,11 @@ fn card(app: &App, connector: &ConnectorView) -> ConnectorCard {
         id: connector.id.clone(),
         name: connector.name.as_str().into(),
         kind: connector.kind.as_str().into(),
-        health: match (&connector.circuit_open_since, connector.up) {
+        health: match (&connector.circuit_open_since, connector.health) {
             (Some(_), _) => Health::CircuitOpen,
-            (None, true) => Health::Up,
-            (None, false) => Health::Down,
+            (None, UpstreamHealth::Up) => Health::Up,
+            (None, UpstreamHealth::Down) => Health::Down,
+            (None, UpstreamHealth::Unknown) => Health::Unknown,
         },
         last_answer: connector.last_answer.as_deref().map(|at| display_time_of(app, at)),
         last_failure: connector.last_failure.as_deref().map(|at| display_time_of(app, at)),
@@ -107,6 +126,7 @@ fn card(app: &App, connector: &ConnectorView) -> ConnectorCard {
             .as_deref()
             .map(|at| display_time_of(app, at)),
         sessions: count(connector.sessions),
+        at_least: connector.at_least,
         href: sessions_link(app, "connector", &connector.id),
     }
 }
@@ -149,7 +169,7 @@ impl Connectors<'_> {
 
 impl ConnectorCard {
     fn its_sessions(&self, t: &Admin) -> String {
-        t.places.its_sessions.of(self.sessions)
+        at_least(t.places.its_sessions, self.sessions, self.at_least)
     }
 
     fn confirm_label(&self, t: &Admin) -> String {
@@ -160,21 +180,29 @@ impl ConnectorCard {
         match self.health {
             Health::Up => t.places.up,
             Health::Down => t.places.down,
+            Health::Unknown => t.places.not_asked,
             Health::CircuitOpen => t.places.circuit_breaker,
         }
     }
 
     fn health_class(&self) -> &'static str {
-        if self.health == Health::Up { "tag" } else { "tag over" }
+        match self.health {
+            Health::Up | Health::Unknown => "tag",
+            Health::Down | Health::CircuitOpen => "tag over",
+        }
     }
 }
 
-pub async fn api_list(State(app): State<App>, _: AdminToken) -> Result<Response, ProblemDetails> {
-    let connectors = app.issuer.connector_views().await?;
-    Ok(json(StatusCode::OK, &serde_json::json!({ "connectors": connectors })))
+pub async fn api_list(
+    State(app): State<App>,
+    _: AdminToken,
+    QueryPairs(pairs): QueryPairs,
+) -> Result<Response, ProblemDetails> {
+    let page = Fields::new(&pairs, &["limit", "page"], app.issuer.now())?.short_page()?;
+    Ok(json(StatusCode::OK, &app.issuer.connector_views(&page).await??))
 }
 
-/// A person says that what this upstream answers is meant: the brake is let go.
+/// Confirms what an upstream answers: its circuit breaker closes.
 pub async fn api_confirm(
     State(app): State<App>,
     AdminToken(who): AdminToken,
@@ -183,6 +211,6 @@ pub async fn api_confirm(
     let released = app.issuer.confirm_connector(&who, &ConnectorId::new(id)).await?;
     match released {
         true => Ok(json(StatusCode::OK, &serde_json::json!({ "released": true }))),
-        false => Err(ProblemDetails::not_found("connector with a brake")),
+        false => Err(ProblemDetails::not_found("connector with an open circuit breaker")),
     }
 }

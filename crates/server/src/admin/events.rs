@@ -1,7 +1,7 @@
 //! The audit log: the page `/admin/events` and `GET /api/v1/events`.
 
 use super::authentication::{AdminSession, AdminToken, QueryPairs};
-use super::filters::{FilterForm, Search, next_page_links};
+use super::filters::{FilterForm, Search, next_page_links, options};
 use super::frame::{
     Frame, Section, client_name, connector_name, display_time_of, label_for, status,
 };
@@ -39,6 +39,8 @@ pub struct EventRow {
     pub at: DisplayTime,
     pub what: Name,
     pub actor: Name,
+    /// As stored, beside the name of an administrator.
+    pub actor_id: Option<Name>,
     /// Person and connector, client: whatever it names.
     pub about: Vec<Name>,
     /// The page of the session.
@@ -76,12 +78,12 @@ async fn show_events(
         Err(_) => (&[][..], None),
     };
     let t = &app.layout.messages.admin;
-    let kinds = std::iter::once(("", t.form.all)).chain(t.kinds).collect();
+    let kinds: Vec<_> = std::iter::once(("", t.form.all)).chain(t.kinds).collect();
     let search = Search {
         path: Section::Events.path(),
         main: &["text", "user_id"],
         more: &["actor", "client", "connector", "ip", "session", "grant", "since", "until"],
-        choice: Some(("kind", kinds)),
+        choice: Some(("kind", options(&kinds))),
         submit: t.form.find,
     };
     let (first, next) = next_page_links(app, Section::Events.path(), &pairs, next);
@@ -100,14 +102,21 @@ async fn show_events(
 pub fn row(app: &App, event: &EventView) -> EventRow {
     let t = &app.layout.messages.admin;
     let mut about: Vec<Name> = Vec::new();
-    about.extend(event.user_id.as_deref().map(Name::from));
+    let user = event.user_name.as_deref().or(event.user_id.as_deref());
+    about.extend(user.map(Name::from));
     about.extend(event.connector.as_deref().map(|id| connector_name(app, id)));
     about.extend(event.client.as_deref().map(|id| client_name(app, id)));
     let details = format_details(&event.details);
     EventRow {
         at: display_time_of(app, &event.at),
         what: label_for(&t.kinds, &event.kind),
-        actor: event.actor.as_str().into(),
+        actor: event.actor_name.as_deref().unwrap_or(&event.actor).into(),
+        // Of an administrator the exact id, too.
+        actor_id: event
+            .actor_name
+            .as_ref()
+            .filter(|_| event.actor.contains('@'))
+            .map(|_| event.actor.as_str().into()),
         about,
         session: event.session.as_ref().map(|id| app.path(&format!("/admin/sessions/{id}"))),
         address: event.ip.as_deref().map(Name::from),

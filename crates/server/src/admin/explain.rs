@@ -2,8 +2,9 @@
 //! `GET /api/v1/explain`.
 
 use super::authentication::{AdminSession, AdminToken, QueryPairs};
+use super::blocked_users::block::block_address;
 use super::filters::{FilterForm, Part, Search, address, part_of_names};
-use super::frame::{Frame, Section, client_name, connector_name, first_non_empty};
+use super::frame::{Frame, Section, client_name, connector_name};
 use super::problem_details::ProblemDetails;
 use crate::app::App;
 use crate::form::Pairs;
@@ -16,6 +17,7 @@ use crate::response::{PagePolicy, page};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use countersign_core::identity::display_name;
 use countersign_core::{Client, ClientId};
 use countersign_issuer::admin::explain::{
     ClientExplanation, Explanation, PersonView, UpstreamView,
@@ -41,6 +43,10 @@ pub struct PersonCard {
     pub connector: Name,
     pub sub: Name,
     pub administrator: bool,
+    /// Why, where the person is blocked.
+    pub blocked: Option<Name>,
+    /// The page that blocks the person.
+    pub block: String,
     pub groups: Part<Name>,
     pub sessions: String,
     /// What the client would be told: its name, whether it may use the connector, how long tokens live,
@@ -52,7 +58,8 @@ pub struct UpstreamCard {
     pub connector: Name,
     pub outcome: Name,
     pub user_id: Option<Name>,
-    pub groups: Part<Name>,
+    /// `None`: it gave no answer about the person.
+    pub groups: Option<Part<Name>>,
     pub trace: Part<Name>,
 }
 
@@ -153,12 +160,14 @@ fn person(app: &App, person: &PersonView, bytes: usize) -> PersonCard {
         ("connector".to_owned(), person.connector.clone()),
     ];
     PersonCard {
-        name: first_non_empty(&[&person.username, &person.email, &person.user_id]).into(),
+        name: display_name([&person.username, "", &person.email, &person.user_id]).into(),
         email: person.email.as_str().into(),
         user_id: person.user_id.as_str().into(),
         connector: connector_name(app, &person.connector),
         sub: person.sub.as_str().into(),
         administrator: person.administrator,
+        blocked: person.blocked.as_ref().map(|block| block.reason.as_str().into()),
+        block: app.path(&block_address(&person.connector, &person.user_id)),
         groups: part_of_names(app, ("", &[]), "groups", &person.groups, bytes),
         sessions: app.path(&address(Section::Sessions.path(), &of_person)),
         client: person.client.as_ref().map(|answer| answer_of(app, answer)),
@@ -167,9 +176,9 @@ fn person(app: &App, person: &PersonView, bytes: usize) -> PersonCard {
 
 fn answer_of(app: &App, answer: &ClientExplanation) -> (Name, bool, Name, Vec<Name>) {
     let t = &app.layout.messages.admin.places;
-    let live = match answer.tokens_live % 60 {
-        0 => t.minutes.of(answer.tokens_live / 60),
-        _ => t.seconds.of(answer.tokens_live),
+    let live = match answer.token_lifetime % 60 {
+        0 => t.minutes.of(answer.token_lifetime / 60),
+        _ => t.seconds.of(answer.token_lifetime),
     };
     let notes = answer.notes.iter().map(Name::from).collect();
     (client_name(app, &answer.client), answer.may_use_connector, live.into(), notes)
@@ -180,7 +189,10 @@ fn upstream(app: &App, upstream: &UpstreamView, bytes: (usize, usize)) -> Upstre
         connector: connector_name(app, &upstream.connector),
         outcome: upstream.outcome.as_str().into(),
         user_id: upstream.user_id.as_deref().map(Into::into),
-        groups: part_of_names(app, ("", &[]), "groups", &upstream.groups, bytes.0),
+        groups: upstream
+            .groups
+            .as_deref()
+            .map(|groups| part_of_names(app, ("", &[]), "groups", groups, bytes.0)),
         trace: part_of_names(app, ("", &[]), "trace", &upstream.trace, bytes.1),
     }
 }
@@ -190,14 +202,6 @@ pub async fn api_show(
     _: AdminToken,
     QueryPairs(pairs): QueryPairs,
 ) -> Result<Response, ProblemDetails> {
-    let fields = Fields::new(&pairs, &["user", "client"], app.issuer.now())?;
-    let user = fields.text("user").ok_or_else(|| bad("user", "is missing"))?;
-    let client = match fields.text("client").map(ClientId::new) {
-        None => None,
-        Some(id) => {
-            let found = app.issuer.clients.get(&id);
-            Some(found.ok_or_else(|| bad("client", "is no client of this issuer"))?)
-        }
-    };
-    Ok(json(StatusCode::OK, &app.issuer.explain(user, client).await?))
+    let (user, client) = question(&app, &pairs)?.ok_or_else(|| bad("user", "is missing"))?;
+    Ok(json(StatusCode::OK, &app.issuer.explain(&user, client).await?))
 }

@@ -10,6 +10,7 @@ use crate::pages::messages::admin::Admin;
 /// Longest value given back to be corrected, in characters.
 const LONGEST: usize = 256;
 
+#[derive(Clone)]
 pub struct Field {
     /// In the address, and of the element.
     pub name: &'static str,
@@ -24,8 +25,8 @@ pub struct Field {
 pub struct Choice {
     pub name: &'static str,
     pub label: &'static str,
-    /// Value, words, chosen.
-    pub options: Vec<(&'static str, &'static str, bool)>,
+    /// Value, label, chosen.
+    pub options: Vec<(String, Name, bool)>,
 }
 
 pub struct FilterForm {
@@ -85,6 +86,11 @@ impl Choice {
     fn used(&self) -> bool {
         self.options.iter().position(|(.., chosen)| *chosen).is_some_and(|at| at > 0)
     }
+}
+
+/// Texts known at compile time, as the options of a [`Choice`].
+pub fn options(list: &[(&'static str, &'static str)]) -> Vec<(String, String)> {
+    list.iter().map(|(value, label)| ((*value).to_owned(), (*label).to_owned())).collect()
 }
 
 /// Some of a list, with the way to the others.
@@ -157,7 +163,7 @@ pub struct Search<'a> {
     pub path: &'a str,
     pub main: &'a [&'static str],
     pub more: &'a [&'static str],
-    pub choice: Option<(&'static str, Vec<(&'static str, &'static str)>)>,
+    pub choice: Option<(&'static str, Vec<(String, String)>)>,
     pub submit: &'static str,
 }
 
@@ -185,14 +191,18 @@ impl Search<'_> {
     }
 }
 
-fn choice(
+/// `options` are values and labels.
+pub fn choice(
     app: &App,
     name: &'static str,
-    options: Vec<(&'static str, &'static str)>,
+    options: Vec<(String, String)>,
     pairs: &[(String, String)],
 ) -> Choice {
     let chosen = once(pairs, name).unwrap_or_default();
-    let options = options.into_iter().map(|(value, words)| (value, words, value == chosen));
+    let options = options.into_iter().map(|(value, label)| {
+        let is_chosen = value == chosen;
+        (value, Name::from(label), is_chosen)
+    });
     Choice { name, label: app.layout.messages.admin.label(name), options: options.collect() }
 }
 

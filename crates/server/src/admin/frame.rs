@@ -5,8 +5,8 @@ use countersign_issuer::admin::fields::FieldError;
 
 use super::filters::address;
 use crate::app::App;
-use crate::pages::messages::Messages;
 use crate::pages::messages::admin::Admin;
+use crate::pages::messages::{Messages, PluralMessage};
 use crate::pages::{DisplayTime, Layout, Name};
 
 /// What every one of these pages shows around its own.
@@ -34,14 +34,16 @@ pub enum Section {
     Clients,
     Connectors,
     Keys,
+    BlockedUsers,
 }
 
 impl Section {
-    pub const ALL: [Section; 7] = [
+    pub const ALL: [Section; 8] = [
         Section::Sessions,
         Section::Events,
         Section::Memberships,
         Section::Explain,
+        Section::BlockedUsers,
         Section::Clients,
         Section::Connectors,
         Section::Keys,
@@ -57,6 +59,7 @@ impl Section {
             Section::Clients => "/admin/clients",
             Section::Connectors => "/admin/connectors",
             Section::Keys => "/admin/keys",
+            Section::BlockedUsers => "/admin/blocked-users",
         }
     }
 
@@ -70,6 +73,7 @@ impl Section {
             Section::Clients => nav.clients,
             Section::Connectors => nav.connectors,
             Section::Keys => nav.keys,
+            Section::BlockedUsers => nav.blocked_users,
         }
     }
 }
@@ -136,6 +140,15 @@ pub fn first_non_empty<'a>(names: &[&'a str]) -> &'a str {
 
 pub fn count(number: i64) -> u64 {
     u64::try_from(number).unwrap_or_default()
+}
+
+/// A count that is a lower bound where more was not counted: `10000+ sessions`.
+pub fn at_least(message: PluralMessage, number: u64, more: bool) -> String {
+    let text = message.of(number);
+    match more {
+        true => text.replace(&number.to_string(), &format!("{number}+")),
+        false => text,
+    }
 }
 
 pub fn sessions_link(app: &App, field: &str, value: &str) -> String {

@@ -1,4 +1,5 @@
-//! Signing keys: the page `/admin/keys`, `GET /api/v1/keys` and `POST /api/v1/keys/rotate`.
+//! Signing keys: the page `/admin/keys` lists and rotates them, `/admin/keys/{number}` previews and drops one; the same
+//! at `/api/v1/keys`.
 
 use super::authentication::{AdminSession, AdminToken};
 use super::frame::{Frame, Section, display_time_of};
@@ -8,13 +9,14 @@ use crate::flash::{flash, redirect_with_flash};
 use crate::form::{Form, Pairs};
 use crate::page_error::{PageError, into_response};
 use crate::pages::messages::admin::Admin;
-use crate::pages::{DisplayTime, Layout, Name, Page};
+use crate::pages::{DisplayTime, Layout, Name, Page, PageErrorKind};
 use crate::request_context::RequestContext;
 use crate::response::json;
 use crate::response::{PagePolicy, page};
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use countersign_issuer::admin::keys::KeyDropView;
 use countersign_issuer::admin::view::{KeyView, RotationView};
 
 #[derive(askama::Template)]
@@ -22,7 +24,7 @@ use countersign_issuer::admin::view::{KeyView, RotationView};
 pub struct Keys<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,
-    /// The rotation that was just asked for: what was done, and when that key signs.
+    /// The key that was just published, and when it signs.
     pub rotated: Option<(String, DisplayTime)>,
     pub rows: Vec<KeyRow>,
     pub action: String,
@@ -37,9 +39,26 @@ pub struct KeyRow {
     pub created: DisplayTime,
     pub signs_from: DisplayTime,
     pub drops_at: Option<DisplayTime>,
+    /// The page that previews its drop.
+    pub drop: String,
+}
+
+#[derive(askama::Template)]
+#[template(path = "admin_key_drop.html")]
+pub struct KeyDrop<'a> {
+    pub layout: &'a Layout,
+    pub frame: Frame<'a>,
+    pub key: KeyRow,
+    /// Tokens that it signed would be valid until then.
+    pub tokens_until: Option<DisplayTime>,
+    /// The key that signs afterwards; `None`: a new one.
+    pub signing_kid: Option<Name>,
+    pub action: String,
+    pub back: String,
 }
 
 const ABOUT: &str = "a rotation";
+const ABOUT_DROP: &str = "a dropped key";
 /// Newest first; more are kept only where lifetimes are very long.
 const ROWS: usize = 20;
 
@@ -59,9 +78,15 @@ async fn show(
     let t = &app.layout.messages.admin.keys;
     let keys = app.issuer.signing_keys().await?;
     let rotated: Option<RotationView> = flash(app, context, &admin.pairs, ABOUT);
+    let mut frame = admin.frame(app, context, Section::Keys);
+    let dropped: Option<KeyDropView> = flash(app, context, &admin.pairs, ABOUT_DROP);
+    frame.flash = dropped.map(|drop| {
+        let dropped = t.dropped.plain(&Name::new(&drop.number.to_string()));
+        format!("{dropped} {}", t.signs_now.plain(&Name::from(&drop.signing_kid)))
+    });
     let shown = Keys {
         layout: &app.layout,
-        frame: admin.frame(app, context, Section::Keys),
+        frame,
         rotated: rotated.map(|rotated| {
             let flash = if rotated.made { t.made } else { t.already };
             let number = Name::new(&rotated.number.to_string());
@@ -88,6 +113,7 @@ fn row(app: &App, key: &KeyView) -> KeyRow {
         created: display_time_of(app, &key.created),
         signs_from: display_time_of(app, &key.signs_from),
         drops_at: key.drops_at.as_deref().map(|at| display_time_of(app, at)),
+        drop: app.path(&format!("{}/{}", Section::Keys.path(), key.number)),
     }
 }
 
@@ -113,6 +139,80 @@ async fn handle_rotate(
     redirect_with_flash(app, context, Section::Keys.path(), ABOUT, &rotated)
 }
 
+pub async fn get_drop_page(
+    State(app): State<App>,
+    context: RequestContext,
+    admin: AdminSession,
+    Path(number): Path<String>,
+) -> Response {
+    into_response(&app, &context, show_drop(&app, &context, &admin, &number).await)
+}
+
+async fn show_drop(
+    app: &App,
+    context: &RequestContext,
+    admin: &AdminSession,
+    number: &str,
+) -> Result<Response, PageError> {
+    let found = app.issuer.preview_drop_key(parse_number(number)).await?;
+    let found = found.ok_or(PageErrorKind::NotFound)?;
+    let key = row(app, &found.key);
+    let shown = KeyDrop {
+        layout: &app.layout,
+        frame: admin.frame(app, context, Section::Keys),
+        tokens_until: found.tokens_until.as_deref().map(|at| display_time_of(app, at)),
+        signing_kid: found.signing_kid.as_deref().map(Into::into),
+        action: key.drop.clone(),
+        key,
+        back: app.path(Section::Keys.path()),
+    };
+    Ok(page(app, 200, PagePolicy::Standalone, shown.render()))
+}
+
+pub async fn post_drop_page(
+    State(app): State<App>,
+    context: RequestContext,
+    admin: AdminSession,
+    Path(number): Path<String>,
+    Form(form): Form,
+) -> Response {
+    let number = parse_number(&number);
+    let response = async {
+        if let Some(first) = admin.require_fresh_sign_in(&app, &context, &form)? {
+            return Ok(first);
+        }
+        let dropped = app.issuer.drop_key(&admin.who, number).await?;
+        let dropped = dropped.ok_or(PageErrorKind::NotFound)?;
+        redirect_with_flash(&app, &context, Section::Keys.path(), ABOUT_DROP, &dropped)
+    };
+    into_response(&app, &context, response.await)
+}
+
+/// Keys are numbered from 1: anything else names none.
+fn parse_number(text: &str) -> i64 {
+    text.parse().unwrap_or_default()
+}
+
+impl KeyRow {
+    fn drop_label(&self, t: &Admin) -> String {
+        t.keys.drop_label.plain(&Name::new(&self.number.to_string()))
+    }
+}
+
+impl KeyDrop<'_> {
+    fn button(&self) -> String {
+        self.t().keys.drop_now.plain(&Name::new(&self.key.number.to_string()))
+    }
+
+    fn title(&self) -> String {
+        self.t().keys.drop_heading.plain(&Name::new(&self.key.number.to_string()))
+    }
+
+    fn t(&self) -> &'static Admin {
+        &self.layout.messages.admin
+    }
+}
+
 impl Keys<'_> {
     fn title(&self) -> &'static str {
         self.t().keys.heading
@@ -126,6 +226,28 @@ impl Keys<'_> {
 pub async fn api_list(State(app): State<App>, _: AdminToken) -> Result<Response, ProblemDetails> {
     let keys = app.issuer.signing_keys().await?;
     Ok(json(StatusCode::OK, &serde_json::json!({ "keys": keys })))
+}
+
+/// What dropping a key would end.
+pub async fn api_preview_drop(
+    State(app): State<App>,
+    _: AdminToken,
+    Path(number): Path<String>,
+) -> Result<Response, ProblemDetails> {
+    let found = app.issuer.preview_drop_key(parse_number(&number)).await?;
+    let found = found.ok_or_else(|| ProblemDetails::not_found("signing key"))?;
+    Ok(json(StatusCode::OK, &found))
+}
+
+/// Drops a key that leaked.
+pub async fn api_drop(
+    State(app): State<App>,
+    AdminToken(who): AdminToken,
+    Path(number): Path<String>,
+) -> Result<Response, ProblemDetails> {
+    let dropped = app.issuer.drop_key(&who, parse_number(&number)).await?;
+    let dropped = dropped.ok_or_else(|| ProblemDetails::not_found("signing key"))?;
+    Ok(json(StatusCode::OK, &dropped))
 }
 
 /// Publishes the next key now.

@@ -37,11 +37,16 @@ pub struct Memberships<'a> {
     pub next: Option<String>,
 }
 
+/// One person with every interval of this page in which they had the group, latest first.
 pub struct MembershipRow {
     pub person: Name,
     pub user_id: Name,
     pub connector: Name,
     pub sessions: String,
+    pub intervals: Vec<Interval>,
+}
+
+pub struct Interval {
     pub since: DisplayTime,
     pub until: Option<DisplayTime>,
     pub tokens_until: Option<DisplayTime>,
@@ -91,14 +96,36 @@ async fn show_page(
         frame: admin.frame(app, context, Section::Memberships),
         form: search.form(app, &pairs, problem.as_ref()),
         asked: found.is_some(),
-        rows: found.iter().flat_map(|found| &found.memberships).map(|h| row(app, h)).collect(),
+        rows: rows(app, found.as_ref().map_or(&[], |found| &found.memberships)),
         first,
         next,
     };
     Ok(page(app, status(problem.as_ref()), PagePolicy::Standalone, shown.render()))
 }
 
-fn row(app: &App, membership: &MembershipView) -> MembershipRow {
+fn rows(app: &App, memberships: &[MembershipView]) -> Vec<MembershipRow> {
+    let mut persons: Vec<(&MembershipView, Vec<Interval>)> = Vec::new();
+    for membership in memberships {
+        let is_same = |other: &MembershipView| {
+            (&other.connector, &other.user_id) == (&membership.connector, &membership.user_id)
+        };
+        match persons.iter_mut().find(|(other, _)| is_same(other)) {
+            Some((_, intervals)) => intervals.push(interval(app, membership)),
+            None => persons.push((membership, vec![interval(app, membership)])),
+        }
+    }
+    persons.into_iter().map(|(person, intervals)| row(app, person, intervals)).collect()
+}
+
+fn interval(app: &App, membership: &MembershipView) -> Interval {
+    Interval {
+        since: display_time_of(app, &membership.since),
+        until: membership.until.as_deref().map(|at| display_time_of(app, at)),
+        tokens_until: membership.tokens_until.as_deref().map(|at| display_time_of(app, at)),
+    }
+}
+
+fn row(app: &App, membership: &MembershipView, intervals: Vec<Interval>) -> MembershipRow {
     let query = url::form_urlencoded::Serializer::new(String::new())
         .append_pair("user", &membership.user_id)
         .append_pair("connector", &membership.connector)
@@ -108,10 +135,8 @@ fn row(app: &App, membership: &MembershipView) -> MembershipRow {
         person: first_non_empty(&[&membership.person, &membership.user_id]).into(),
         user_id: membership.user_id.as_str().into(),
         connector: connector_name(app, &membership.connector),
-        sessions: app.path(&format!("/admin/sessions?{query}")),
-        since: display_time_of(app, &membership.since),
-        until: membership.until.as_deref().map(|at| display_time_of(app, at)),
-        tokens_until: membership.tokens_until.as_deref().map(|at| display_time_of(app, at)),
+        sessions: app.path(&format!("{}?{query}", Section::Sessions.path())),
+        intervals,
     }
 }
 
@@ -133,10 +158,7 @@ pub async fn api_list(
 ) -> Result<Response, ProblemDetails> {
     let fields = Fields::new(&pairs, &HOLDER_FIELDS, app.issuer.now())?;
     let asked = fields.memberships()?.ok_or_else(|| bad("group", "is missing"))?;
-    let page = PageRequest {
-        after: fields.text("page").map(str::to_owned),
-        limit: fields.number("limit", 50, 500)?,
-    };
+    let page = fields.page()?;
     let found = app.issuer.memberships(&asked, &page).await??;
     Ok(json(StatusCode::OK, &found))
 }

@@ -3,4 +3,5 @@
 pub mod api;
 pub mod detail;
 pub mod end;
+pub mod end_views;
 pub mod list;

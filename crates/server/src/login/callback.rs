@@ -9,7 +9,7 @@ use countersign_core::connector::{ProxyHeaders, Refusal};
 use countersign_issuer::login::{CallbackParams, PostedFormOutcome, SignInOutcome};
 use url::Url;
 
-use super::{login_expired, refusal_page, retry_link, seal_pending_login, signed_in};
+use super::{blocked_page, login_expired, refusal_page, retry_link, seal_pending_login, signed_in};
 use crate::app::App;
 use crate::cookies::SetCookies;
 use crate::form::{Pairs, Query, SamlForm, once};
@@ -126,6 +126,7 @@ async fn finish(
             Err(PageErrorKind::UpstreamFailed.into())
         }
         Ok(SignInOutcome::Refused(refusal)) => Err(refusal_page(refusal)),
+        Ok(SignInOutcome::Blocked { until }) => Err(blocked_page(app, until)),
         Ok(SignInOutcome::RateLimited(_)) => Err(PageErrorKind::TooManyRequests.into()),
         Ok(SignInOutcome::MethodUnavailable | SignInOutcome::RestartRequired) => {
             Err(login_expired(app))

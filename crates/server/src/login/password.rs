@@ -9,8 +9,8 @@ use countersign_issuer::IssuerError;
 use countersign_issuer::login::{BrowserBinding, PasswordSubmission, PendingLogin, SignInOutcome};
 
 use super::{
-    client_info, has_other_connectors, login_expired, login_link, open_pending_login, refusal_page,
-    retry_link, signed_in,
+    blocked_page, client_info, has_other_connectors, login_expired, login_link, open_pending_login,
+    refusal_page, retry_link, signed_in,
 };
 use crate::app::App;
 use crate::form::{Form, Query, once};
@@ -159,6 +159,7 @@ fn sign_in_response(
             Refusal::AccountDisabled => show_error(LoginError::Disabled),
             other => Err(refusal_page(other)),
         },
+        SignInOutcome::Blocked { until } => Err(blocked_page(app, until)),
         SignInOutcome::MethodUnavailable | SignInOutcome::RestartRequired => {
             Err(login_expired(app))
         }

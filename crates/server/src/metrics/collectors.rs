@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use countersign_issuer::upstream_health::{BOUNDS, CallDurations};
+use countersign_issuer::upstream_health::{BOUNDS, CallDurations, Health};
 use countersign_issuer::{ConnectorStatus, Issuer};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
@@ -71,7 +71,7 @@ impl Collector for IssuerState {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let issuer = Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner));
         let upstreams = issuer.connector_statuses();
-        let up = |upstream: &ConnectorStatus| upstream.up;
+        let up = |upstream: &ConnectorStatus| upstream.health != Health::Down;
         let is_open = |upstream: &ConnectorStatus| upstream.circuit_breaker.is_some();
         let help = "1: the last request to the upstream succeeded, or there was none lately";
         gauge_by_connector(&mut encoder, "countersign_connector_up", help, &upstreams, up)?;

@@ -32,6 +32,7 @@ pub struct HomeSignedIn<'a> {
     /// The page with all groups.
     pub all_groups: &'a str,
     /// Where the sign-out form is posted.
+    pub consents: &'a str,
     pub logout: &'a str,
     pub csrf: &'a str,
     /// Whether to offer the checkbox `tools=end`: the session has grants that would outlive it.

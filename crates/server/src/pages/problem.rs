@@ -19,6 +19,8 @@ pub enum PageErrorKind {
     Refused,
     /// The account is disabled, or may not use this application.
     NotAllowed,
+    /// An administrator has blocked the person.
+    Blocked,
     /// Signed in, but in none of the groups the page lists.
     MissingGroups,
     /// Signed in, but the upstream does not say that the e-mail address is the person's.
@@ -44,7 +46,7 @@ pub enum PageErrorKind {
 }
 
 impl PageErrorKind {
-    pub const ALL: [PageErrorKind; 20] = [
+    pub const ALL: [PageErrorKind; 21] = [
         PageErrorKind::LoginExpired,
         PageErrorKind::FormExpired,
         PageErrorKind::UnknownClient,
@@ -52,6 +54,7 @@ impl PageErrorKind {
         PageErrorKind::BadRequest,
         PageErrorKind::Refused,
         PageErrorKind::NotAllowed,
+        PageErrorKind::Blocked,
         PageErrorKind::MissingGroups,
         PageErrorKind::EmailNotVerified,
         PageErrorKind::ProxyRequired,
@@ -77,6 +80,7 @@ impl PageErrorKind {
             PageErrorKind::FormExpired
             | PageErrorKind::Refused
             | PageErrorKind::NotAllowed
+            | PageErrorKind::Blocked
             | PageErrorKind::MissingGroups
             | PageErrorKind::EmailNotVerified
             | PageErrorKind::ProxyRequired
@@ -113,6 +117,7 @@ impl PageErrorKind {
             PageErrorKind::BadRequest => t.bad_request,
             PageErrorKind::Refused => t.refused,
             PageErrorKind::NotAllowed => t.not_allowed,
+            PageErrorKind::Blocked => t.blocked,
             PageErrorKind::MissingGroups => t.missing_groups,
             PageErrorKind::EmailNotVerified => t.email_not_verified,
             PageErrorKind::ProxyRequired => t.not_through_proxy,

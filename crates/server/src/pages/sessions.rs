@@ -50,6 +50,8 @@ pub enum EndedItem {
     /// The application's name.
     Grant(Name),
     Others(u64),
+    /// The consent of the application of this name.
+    Consent(Name),
 }
 
 /// Several sign-ins, newest use first.
@@ -113,22 +115,27 @@ impl GrantLine {
         messages.sessions.end_grant.plain(&self.app)
     }
 
-    /// To stay signed in is said beside it, and the identifier only when there is nothing more.
     pub(crate) fn shared_data(&self, messages: &Messages) -> Vec<FormattedMessage> {
-        let t = &messages.sessions.shared_data;
-        let word = |scope: &Scope| match scope {
-            Scope::OpenId | Scope::OfflineAccess => None,
-            Scope::Profile => Some(FormattedMessage::plain(t.profile)),
-            Scope::Email => Some(FormattedMessage::plain(t.email)),
-            Scope::Groups => Some(FormattedMessage::plain(t.groups)),
-            Scope::FederatedId => Some(FormattedMessage::plain(t.federated_id)),
-            Scope::Audience(client) => Some(t.audience.with(client)),
-            Scope::Admin => Some(FormattedMessage::plain(messages.scopes.admin)),
-            Scope::Other(scope) => Some(messages.scopes.other.with(scope)),
-        };
-        let words: Vec<FormattedMessage> = self.scopes.iter().filter_map(word).collect();
-        if words.is_empty() { vec![FormattedMessage::plain(t.openid)] } else { words }
+        shared_data(&self.scopes, messages)
     }
+}
+
+/// What an application receives, in two or three words for each scope; the identifier only where there is
+/// nothing more. Staying signed in is shown beside it.
+pub(super) fn shared_data(scopes: &[Scope], messages: &Messages) -> Vec<FormattedMessage> {
+    let t = &messages.sessions.shared_data;
+    let word = |scope: &Scope| match scope {
+        Scope::OpenId | Scope::OfflineAccess => None,
+        Scope::Profile => Some(FormattedMessage::plain(t.profile)),
+        Scope::Email => Some(FormattedMessage::plain(t.email)),
+        Scope::Groups => Some(FormattedMessage::plain(t.groups)),
+        Scope::FederatedId => Some(FormattedMessage::plain(t.federated_id)),
+        Scope::Audience(client) => Some(t.audience.with(client)),
+        Scope::Admin => Some(FormattedMessage::plain(messages.scopes.admin)),
+        Scope::Other(scope) => Some(messages.scopes.other.with(scope)),
+    };
+    let words: Vec<FormattedMessage> = scopes.iter().filter_map(word).collect();
+    if words.is_empty() { vec![FormattedMessage::plain(t.openid)] } else { words }
 }
 
 impl EndFlash {
@@ -139,6 +146,7 @@ impl EndFlash {
             EndedItem::Grant(app) => t.grant.plain(app),
             EndedItem::Others(0) => t.no_others.to_owned(),
             EndedItem::Others(count) => t.others.of(*count),
+            EndedItem::Consent(app) => t.consent.plain(app),
         }
     }
 

@@ -3,6 +3,8 @@
 //! `COUNTERSIGN_PREVIEW=/tmp/preview cargo test -p countersign-server pages` also writes them all there, to be looked at.
 
 mod admin;
+mod admin_more;
+mod admin_samples;
 mod markup;
 mod own;
 mod sample_data;
@@ -82,7 +84,8 @@ fn nothing_is_loaded_from_elsewhere_and_no_link_runs_code() {
             assert!(tag.get("href").is_some_and(|to| to.starts_with("/dex/static/")), "{page}");
         }
         for to in ["href", "action"].iter().filter_map(|name| tag.get(name)) {
-            assert!(to == "#" || to.starts_with('/') || to.starts_with("https://"), "{page}: {to}");
+            let is_web = to.starts_with('/') || to.starts_with("https://");
+            assert!(to.starts_with('#') || is_web, "{page}: {to}");
         }
     }
 }
@@ -129,6 +132,10 @@ fn every_field_has_a_label_and_every_reference_leads_somewhere() {
                 field.get("id").is_some_and(|id| labelled.contains(&id)),
                 "{page}: a field without a label"
             );
+        }
+        let skips = found.iter().filter_map(|tag| tag.get("href")?.strip_prefix('#'));
+        for target in skips.filter(|target| !target.is_empty()) {
+            assert!(ids.contains(&target), "{page}: the link #{target} leads nowhere");
         }
         for name in ["for", "aria-describedby", "aria-labelledby"] {
             for id in found.iter().filter_map(|tag| tag.get(name)) {

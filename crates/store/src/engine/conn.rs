@@ -111,7 +111,27 @@ impl<'c> Conn<'c> {
             return Ok(Vec::new());
         }
         self.shared.count_read();
+        #[cfg(test)]
+        self.explain(&sql, values).await;
         self.fetch(sql, values).await
+    }
+
+    #[cfg(test)]
+    async fn explain(&mut self, sql: &SqlStr, values: &[Value]) {
+        if !self.shared.records_plans() {
+            return;
+        }
+        let explain = match &self.link {
+            Link::Sqlite(_) => "EXPLAIN QUERY PLAN",
+            Link::Postgres(_) => "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF)",
+        };
+        let text = AssertSqlSafe(format!("{explain} {}", sql.as_str())).into_sql_str();
+        let line = |row: &Row| match row {
+            Row::Sqlite(row) => row.try_get("detail").unwrap(),
+            Row::Postgres(row) => row.try_get(0).unwrap(),
+        };
+        let lines = self.fetch(text, values).await.unwrap().iter().map(line).collect();
+        self.shared.record_plan(crate::shared::Plan { sql: sql.as_str().to_owned(), lines });
     }
 
     /// Runs a writing statement with RETURNING; the rows it returned.

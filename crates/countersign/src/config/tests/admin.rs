@@ -12,6 +12,13 @@ fn administrators_are_a_group_of_one_connector() {
     let [admins] = config.admin.groups.as_slice() else { panic!("one group") };
     assert_eq!((admins.connector.as_str(), admins.group.as_str()), ("mock", "admins"));
     assert_eq!(config.admin.clients[0].as_str(), "ops");
+    assert_eq!(config.admin.contact, None);
+}
+
+#[test]
+fn whom_a_blocked_person_may_ask_is_a_text() {
+    let named = config(&format!("{CLIENT}\nadmin: {{contact: helpdesk@example.com}}"));
+    assert_eq!(named.admin.contact.as_deref(), Some("helpdesk@example.com"));
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! `countersign sessions end`: by id, by grant, or all that match the filters, after a preview and a question.
 
-use std::io::{self, BufRead, IsTerminal, Write};
-
 use clap::Args;
 use countersign_core::{GrantId, SessionId};
 use countersign_issuer::admin::view::{BEYOND, EndView, PreviewView};
@@ -10,6 +8,7 @@ use super::filters::Filters;
 use crate::manage::api_client::{RequestFields, path_segment};
 use crate::manage::arguments::id;
 use crate::manage::backend::{Backend, bulk_filter};
+use crate::manage::confirm::confirm;
 use crate::manage::error::CommandError;
 use crate::manage::output::OutputArguments;
 use crate::manage::table::{facts, fold};
@@ -76,7 +75,7 @@ pub async fn run(
     }
     if !arguments.yes {
         eprint!("{}", render_preview(&preview));
-        confirm()?;
+        confirm("End them?", "nothing was ended")?;
     }
     // Sessions that begin after the preview were not confirmed, and stay.
     if arguments.filters.before.is_none() {
@@ -138,23 +137,6 @@ fn nothing() -> EndView {
     EndView { sessions: 0, grants: 0, tokens_until: None, beyond: BEYOND.to_owned(), more: false }
 }
 
-/// Asks on the terminal. Without one, `--yes` is required.
-fn confirm() -> Result<(), CommandError> {
-    if !io::stdin().is_terminal() {
-        return Err(CommandError::other(
-            "nothing was ended: standard input is no terminal to confirm on; add --yes",
-        ));
-    }
-    eprint!("End them? Type yes: ");
-    let _flushed = io::stderr().flush();
-    let mut line = String::new();
-    io::stdin().lock().read_line(&mut line).map_err(CommandError::other)?;
-    match line.trim() {
-        "yes" => Ok(()),
-        _ => Err(CommandError::other("nothing was ended")),
-    }
-}
-
 impl Backend {
     async fn end_session(&self, id: &str) -> Result<EndView, CommandError> {
         match self {
@@ -207,10 +189,8 @@ impl Backend {
 fn render_preview(preview: &PreviewView) -> String {
     let clients: Vec<String> =
         preview.clients.iter().map(|c| format!("{} ({})", c.client, c.grants)).collect();
-    let terminal =
-        Terminal { width: Terminal::of_stdout(false).width, has_colours: false, now: None };
     facts(
-        &terminal,
+        &Terminal::of_stderr(),
         &[
             ("sessions", preview.sessions.to_string()),
             ("people", preview.people.to_string()),
@@ -221,7 +201,7 @@ fn render_preview(preview: &PreviewView) -> String {
     )
 }
 
-fn render_end(end: &EndView, terminal: &Terminal) -> String {
+pub fn render_end(end: &EndView, terminal: &Terminal) -> String {
     let last_token = match &end.tokens_until {
         Some(until) => {
             format!("The last token expires at {}. {}", terminal.instant_in_full(until), end.beyond)

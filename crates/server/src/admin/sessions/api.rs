@@ -8,7 +8,6 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use countersign_core::{GrantId, SessionFilter, SessionId};
 use countersign_issuer::admin::fields::{BULK_FIELDS, Fields, SESSION_FIELDS};
-use countersign_issuer::admin::queries::Page;
 use countersign_issuer::admin::view::{EndView, PreviewView};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
@@ -18,9 +17,6 @@ use crate::app::App;
 use crate::form::Pairs;
 use crate::response::json;
 
-/// Sessions of one page, and of the largest.
-const PAGE: i64 = 50;
-const LARGEST_PAGE: i64 = 500;
 /// Ten fields of a kilobyte each, however they are escaped.
 const LARGEST_BODY_BYTES: usize = 64 * 1024;
 
@@ -31,10 +27,7 @@ pub async fn list(
 ) -> Result<Response, ProblemDetails> {
     let known: Vec<&str> = SESSION_FIELDS.iter().copied().chain(["limit", "page"]).collect();
     let fields = Fields::new(&pairs, &known, app.issuer.now())?;
-    let page = Page {
-        after: fields.text("page").map(str::to_owned),
-        limit: fields.number("limit", PAGE, LARGEST_PAGE)?,
-    };
+    let page = fields.page()?;
     let found = app.issuer.find_sessions(&fields.sessions()?, &page).await??;
     Ok(json(StatusCode::OK, &found))
 }
@@ -92,12 +85,18 @@ pub async fn end_sessions(
 
 /// A JSON object with the fields of the list. One that narrows nothing must say that everything is meant.
 fn bulk_filter(app: &App, body: &[u8]) -> Result<SessionFilter, ProblemDetails> {
+    let pairs = body_fields(body)?;
+    let known: Vec<&str> = BULK_FIELDS.iter().copied().chain(["everything"]).collect();
+    Ok(Fields::new(&pairs, &known, app.issuer.now())?.bulk()?)
+}
+
+/// The members of a JSON object of texts.
+pub fn body_fields(body: &[u8]) -> Result<Pairs, ProblemDetails> {
     if body.len() > LARGEST_BODY_BYTES {
         return Err(ProblemDetails::bad_body());
     }
     let Texts(pairs) = serde_json::from_slice(body).map_err(|_| ProblemDetails::bad_body())?;
-    let known: Vec<&str> = BULK_FIELDS.iter().copied().chain(["everything"]).collect();
-    Ok(Fields::new(&pairs, &known, app.issuer.now())?.bulk()?)
+    Ok(pairs)
 }
 
 /// An object of texts, each as it came: of two with one name a map would keep the last in silence (RFC 8259

@@ -4,14 +4,16 @@
 use axum::extract::{Path, State};
 use axum::response::Response;
 
-use countersign_core::{GrantId, SessionId};
+use countersign_core::{ConnectorId, GrantId, SessionId};
 use countersign_issuer::admin::view::{EventView, GrantView, SessionDetailView, SessionView};
 
 use super::super::authentication::AdminSession;
+use super::super::blocked_users::block::block_address;
 use super::super::events::{EventRow, row as event_row};
 use super::super::filters::{Part, address, from, part, part_of_names};
 use super::super::frame::{Frame, Section, client_name, connector_name, display_time_of};
-use super::end::{EndResult, EndSummary, Ended};
+use super::end::EndResult;
+use super::end_views::{EndSummary, Ended};
 use super::list::{EndedLine, ended_line, person};
 use crate::app::App;
 use crate::flash::{flash, redirect_with_flash};
@@ -50,6 +52,10 @@ pub struct SessionDetail<'a> {
     /// Searches with this person in it.
     pub of_person: String,
     pub explain: String,
+    /// The page that blocks this person.
+    pub block: String,
+    /// Why, where the person is blocked.
+    pub blocked: Option<Name>,
     /// Where the buttons are posted.
     pub action: String,
 }
@@ -59,7 +65,7 @@ pub struct GrantRow {
     pub app: Name,
     pub scopes: Name,
     pub refreshable: bool,
-    pub given: DisplayTime,
+    pub granted: DisplayTime,
     pub used: DisplayTime,
     pub until: DisplayTime,
     pub ended: Option<EndedLine>,
@@ -93,7 +99,7 @@ impl GrantRow {
 const GRANTS: usize = 4;
 const EVENTS: usize = 3;
 const GROUP_BYTES: usize = 1024;
-const TRACE_BYTES: usize = 1536;
+const TRACE_BYTES: usize = 1024;
 
 const ABOUT: &str = "an end in a session";
 
@@ -114,6 +120,8 @@ async fn show_one(
 ) -> Result<Response, PageError> {
     let found = app.issuer.session_details(&id).await?.ok_or(PageErrorKind::NotFound)?;
     let SessionDetailView { session, grants, events } = &found;
+    let connector = ConnectorId::new(&session.connector);
+    let blocked = app.issuer.blocked_user(&connector, &session.user_id).await?;
     let pairs = admin.query();
     let (path, of_person, explain) = ways(session);
     let here = (path.as_str(), pairs.as_slice());
@@ -141,6 +149,8 @@ async fn show_one(
         trace: part_of_names(app, here, "trace", &session.trace, TRACE_BYTES),
         of_person: app.path(&of_person),
         explain: app.path(&explain),
+        block: app.path(&block_address(&session.connector, &session.user_id)),
+        blocked: blocked.map(|block| block.reason.into()),
         action: app.path(&path),
     };
     Ok(page(app, 200, PagePolicy::Standalone, shown.render()))
@@ -183,7 +193,7 @@ fn grant_row(app: &App, grant: &GrantView) -> GrantRow {
         app: client_name(app, &grant.client),
         scopes: grant.scope.as_str().into(),
         refreshable: grant.refreshable,
-        given: display_time_of(app, &grant.given),
+        granted: display_time_of(app, &grant.granted),
         used: display_time_of(app, &grant.last_used),
         until: display_time_of(app, &grant.tokens_until),
         ended: grant.ended.as_ref().map(|ended| ended_line(app, ended)),

@@ -1,142 +1,33 @@
 //! The page `/admin/end`: preview of the sessions that match a filter, and ending them.
 
 use super::super::authentication::AdminSession;
-use super::super::filters::{Chip, Field, address, field, with};
+use super::super::filters::{Chip, address, field, with};
 use super::super::frame::display_time;
-use super::super::frame::{Frame, Section, client_name, count};
-use super::list::narrowing;
+use super::super::frame::{Section, client_name, connector_name, count};
+use super::end_views::{EndMany, EndSummary, Ended, PersonLine, Preview};
+use super::list::{names, narrowing};
 use crate::app::App;
 use crate::flash::{flash, redirect_with_flash};
 use crate::form::{Form, Pairs, once};
 use crate::page_error::{PageError, into_response};
-use crate::pages::messages::admin::Admin;
-use crate::pages::{DisplayTime, Layout, Name, Page};
+use crate::pages::{Name, Page};
 use crate::request_context::RequestContext;
 use crate::response::{PagePolicy, page};
+use std::collections::BTreeSet;
+
 use axum::extract::State;
 use axum::response::Response;
 use countersign_core::{ClientId, SessionFilter, Timestamp};
 use countersign_issuer::admin::fields::{BULK_FIELDS, FieldError, Fields};
+use countersign_issuer::admin::queries::Page as PageRequest;
 use serde::{Deserialize, Serialize};
-
-/// What an end took, and when the last of it dies.
-pub struct EndSummary {
-    pub sessions: u64,
-    pub grants: u64,
-    /// Later than now; `None`: nothing handed out is still good.
-    pub tokens_until: Option<DisplayTime>,
-}
-
-/// Before anything was chosen: the two ends that no search leads to.
-#[derive(askama::Template)]
-#[template(path = "admin_end.html")]
-pub struct EndMany<'a> {
-    pub layout: &'a Layout,
-    pub frame: Frame<'a>,
-    pub since: Field,
-    pub problem: Option<Name>,
-    /// Where both forms are sent, by GET.
-    pub action: String,
-}
-
-#[derive(askama::Template)]
-#[template(path = "admin_preview.html")]
-pub struct Preview<'a> {
-    pub layout: &'a Layout,
-    pub frame: Frame<'a>,
-    /// What was asked for; empty is everything.
-    pub chips: Vec<Chip>,
-    pub sessions: u64,
-    pub people: u64,
-    pub grants: u64,
-    pub apps: Vec<(Name, u64)>,
-    pub more_apps: usize,
-    pub tokens_until: Option<DisplayTime>,
-    /// Sessions of who looks are among them.
-    pub yours: bool,
-    /// The box that must be ticked; with `true` it was forgotten.
-    pub sure: Option<bool>,
-    /// Where the form is posted: this page, with what was asked for.
-    pub action: String,
-    pub back: String,
-}
-
-#[derive(askama::Template)]
-#[template(path = "admin_ended.html")]
-pub struct Ended<'a> {
-    pub layout: &'a Layout,
-    pub frame: Frame<'a>,
-    /// What was asked for; empty is everything, `None` that one session which was named.
-    pub chips: Option<Vec<Chip>>,
-    pub done: EndSummary,
-    /// Where to post on, when there was more than one request ends.
-    pub more: Option<String>,
-    /// Whoever looks has ended their own session, and there is nothing more for them to do here.
-    pub own_ended: bool,
-    /// The page that needs a box ticked gets it ticked.
-    pub sure: bool,
-    pub back: String,
-}
-
-impl EndSummary {
-    pub(super) fn message(&self, t: &Admin) -> String {
-        let end = &t.end;
-        match (self.sessions, self.grants) {
-            (0, 1) => end.done_grant.to_owned(),
-            (sessions, 0) => end.done_sessions.of(sessions),
-            (sessions, grants) => {
-                format!("{} {}", end.done_sessions.of(sessions), end.done_grants.of(grants))
-            }
-        }
-    }
-}
-
-impl EndMany<'_> {
-    fn title(&self) -> &'static str {
-        self.t().end.heading
-    }
-
-    fn t(&self) -> &'static Admin {
-        &self.layout.messages.admin
-    }
-}
-
-impl Preview<'_> {
-    fn title(&self) -> &'static str {
-        self.t().end.preview_heading
-    }
-
-    fn t(&self) -> &'static Admin {
-        &self.layout.messages.admin
-    }
-
-    fn button(&self) -> String {
-        self.t().end.end_now.of(self.sessions)
-    }
-
-    fn more_apps_label(&self) -> Option<String> {
-        let more = Name::new(&self.more_apps.to_string());
-        (self.more_apps > 0).then(|| self.t().list.more_apps.plain(&more))
-    }
-
-    fn forgotten(&self) -> bool {
-        self.sure == Some(true)
-    }
-}
-
-impl Ended<'_> {
-    fn title(&self) -> &'static str {
-        self.t().end.done_heading
-    }
-
-    fn t(&self) -> &'static Admin {
-        &self.layout.messages.admin
-    }
-}
 
 const PATH: &str = "/admin/end";
 const ABOUT: &str = "an administrator's end";
 const APPS: usize = 20;
+/// Persons named in a preview, and the sessions among which they are looked for.
+const PEOPLE: usize = 12;
+const SESSIONS_READ: i64 = 50;
 
 /// Carried from an end to the page after it.
 #[derive(Serialize, Deserialize)]
@@ -265,14 +156,20 @@ impl EndSelection {
     /// Nothing but time narrows it.
     fn is_wide(&self) -> bool {
         let f = &self.filter;
-        let messages = [&f.text, &f.user, &f.group, &f.ip].iter().any(|text| text.is_some());
-        !messages && f.connector.is_none() && f.client.is_none()
+        let texts = [&f.text, &f.user, &f.group, &f.ip].iter().any(|text| text.is_some());
+        !texts && f.connector.is_none() && f.client.is_none() && f.sessions.is_empty()
     }
 
     fn chips(&self, app: &App) -> Vec<Chip> {
         let t = &app.layout.messages.admin;
         let given = self.typed.iter().filter(|(_, value)| !value.trim().is_empty());
-        given.map(|(name, value)| Chip { label: t.label(name), value: value.into() }).collect()
+        let given = given.filter(|(name, _)| name != "id");
+        let chip =
+            |(name, value): &(String, String)| Chip { label: t.label(name), value: value.into() };
+        let selected = self.filter.sessions.len() as u64;
+        let selected = (selected > 0)
+            .then(|| Chip { label: t.label("id"), value: t.list.found.of(selected).into() });
+        given.map(chip).chain(selected).collect()
     }
 }
 
@@ -320,6 +217,7 @@ async fn would_end(
         chips: selection.chips(app),
         sessions: count(found.sessions),
         people: count(found.people),
+        who: who(app, &selection.filter).await?,
         grants: count(found.grants),
         apps: apps(app, &found.clients),
         more_apps: found.clients.len().saturating_sub(APPS),
@@ -334,6 +232,22 @@ async fn would_end(
     };
     let status = if forgotten { 400 } else { 200 };
     Ok(page(app, status, PagePolicy::Standalone, shown.render()))
+}
+
+/// The persons of the newest sessions that match.
+async fn who(app: &App, filter: &SessionFilter) -> Result<Vec<PersonLine>, PageError> {
+    let first = PageRequest { after: None, limit: SESSIONS_READ };
+    let found = app.issuer.find_sessions(filter, &first).await?.unwrap_or_default();
+    let mut seen = BTreeSet::new();
+    let mut lines = Vec::new();
+    for session in &found.sessions {
+        if lines.len() < PEOPLE && seen.insert((&session.connector, &session.user_id)) {
+            let (name, login) = names(session);
+            let connector = connector_name(app, &session.connector);
+            lines.push(PersonLine { name, login, connector });
+        }
+    }
+    Ok(lines)
 }
 
 fn apps(app: &App, clients: &[(ClientId, i64)]) -> Vec<(Name, u64)> {

@@ -1,9 +1,9 @@
 //! The page `/admin`: sessions, filtered.
 
 use super::super::authentication::AdminSession;
-use super::super::filters::{FilterForm, Search, address, with};
+use super::super::filters::{FilterForm, Search, address, options, with};
 use super::super::frame::{
-    Frame, Section, client_name, connector_name, display_time_of, first_non_empty, label_for,
+    Frame, Section, client_name, connector_name, count, display_time_of, label_for,
 };
 use crate::app::App;
 use crate::form::{Pairs, once};
@@ -14,6 +14,7 @@ use crate::request_context::RequestContext;
 use crate::response::{PagePolicy, page};
 use axum::extract::State;
 use axum::response::Response;
+use countersign_core::identity::display_name;
 use countersign_issuer::admin::fields::{BULK_FIELDS, FieldError, Fields, SESSION_FIELDS};
 use countersign_issuer::admin::queries::Page as PageRequest;
 use countersign_issuer::admin::view::{EndedView, SessionPageView, SessionView};
@@ -21,6 +22,8 @@ use countersign_issuer::admin::view::{EndedView, SessionPageView, SessionView};
 /// Sessions on one page.
 const SESSIONS: i64 = 25;
 const APPS: usize = 2;
+/// More sessions than this are not counted.
+const COUNTED: u64 = 1000;
 
 #[derive(askama::Template)]
 #[template(path = "admin_sessions.html")]
@@ -29,10 +32,12 @@ pub struct SessionList<'a> {
     pub frame: Frame<'a>,
     pub form: FilterForm,
     pub rows: Vec<SessionRow>,
-    /// Those of `rows` are all there are.
-    pub complete: bool,
-    /// The page that previews their end; `None` where nothing of them is live.
+    /// How many match; `None`: too many to count.
+    pub total: Option<u64>,
+    /// The page that previews the end of those found; `None` where none of them can be live.
     pub end: Option<String>,
+    /// The page that previews the end of those selected.
+    pub end_selected: String,
     /// Something narrows the list.
     pub narrowed: bool,
     pub first: Option<String>,
@@ -40,6 +45,7 @@ pub struct SessionList<'a> {
 }
 
 pub struct SessionRow {
+    pub id: String,
     pub href: String,
     pub name: Name,
     /// Login or e-mail address, where it is not the name.
@@ -57,7 +63,7 @@ pub struct SessionRow {
 pub struct EndedLine {
     pub at: DisplayTime,
     pub by: Name,
-    pub why: Name,
+    pub reason: Name,
 }
 
 pub async fn get_page(
@@ -76,7 +82,7 @@ async fn show_list(
     let pairs = admin.query();
     let (found, problem) = match find(app, &pairs, SESSIONS).await? {
         Ok(found) => (found, None),
-        Err(bad) => (SessionPageView { sessions: Vec::new(), next: None }, Some(bad)),
+        Err(bad) => (SessionPageView::default(), Some(bad)),
     };
     let path = Section::Sessions.path();
     let link = |page: Option<&str>| app.path(&address(path, &with(&pairs, "page", page)));
@@ -85,8 +91,9 @@ async fn show_list(
         layout: &app.layout,
         frame: admin.frame(app, context, Section::Sessions),
         form: form(app, &pairs, problem.as_ref()),
-        complete: !turned && found.next.is_none(),
-        end: (problem.is_none() && once(&pairs, "state") != Some("ended"))
+        total: found.total.map(count),
+        end_selected: app.path("/admin/end"),
+        end: (!found.sessions.is_empty() && once(&pairs, "state") != Some("ended"))
             .then(|| app.path(&address("/admin/end", &narrowing(&pairs)))),
         narrowed: narrowing(&pairs).iter().any(|(_, value)| !value.trim().is_empty()),
         first: turned.then(|| link(None)),
@@ -132,21 +139,20 @@ fn form(app: &App, pairs: &Pairs, problem: Option<&FieldError>) -> FilterForm {
             "created_since",
             "created_before",
         ],
-        choice: Some(("state", t.states.to_vec())),
+        choice: Some(("state", options(&t.states))),
         submit: t.form.find,
     };
     search.form(app, pairs, problem)
 }
 
 fn row(app: &App, session: &SessionView) -> SessionRow {
-    let name = person(session);
-    let other = [&session.email, &session.preferred_username, &session.user_id];
-    let other = other.into_iter().find(|other| !other.is_empty() && other.as_str() != name);
+    let (name, login) = names(session);
     let apps = session.clients.iter().take(APPS).map(|id| client_name(app, id)).collect();
     SessionRow {
+        id: session.id.clone(),
         href: app.path(&format!("/admin/sessions/{}", session.id)),
-        name: name.into(),
-        login: other.map(Into::into),
+        name,
+        login,
         connector: connector_name(app, &session.connector),
         address: session.ip.as_str().into(),
         device: Device::of(&session.user_agent).label(app.layout.messages),
@@ -158,21 +164,24 @@ fn row(app: &App, session: &SessionView) -> SessionRow {
     }
 }
 
-/// What a person is called.
+/// The display name, and the e-mail address or login beside it where that is another.
+pub fn names(session: &SessionView) -> (Name, Option<Name>) {
+    let name = person(session);
+    let other = [&session.email, &session.preferred_username, &session.user_id];
+    let other = other.into_iter().find(|other| !other.is_empty() && other.as_str() != name);
+    (name.into(), other.map(Into::into))
+}
+
+/// The display name.
 pub fn person(session: &SessionView) -> &str {
-    first_non_empty(&[
-        &session.username,
-        &session.preferred_username,
-        &session.email,
-        &session.user_id,
-    ])
+    display_name([&session.username, &session.preferred_username, &session.email, &session.user_id])
 }
 
 pub fn ended_line(app: &App, ended: &EndedView) -> EndedLine {
     EndedLine {
         at: display_time_of(app, &ended.at),
         by: ended.by.as_str().into(),
-        why: label_for(&app.layout.messages.admin.reasons, &ended.why),
+        reason: label_for(&app.layout.messages.admin.reasons, &ended.reason),
     }
 }
 
@@ -186,12 +195,20 @@ impl SessionList<'_> {
     }
 
     fn count(&self) -> String {
-        let (list, count) = (&self.t().list, self.rows.len() as u64);
-        if self.complete { list.found.of(count) } else { list.newest.of(count) }
+        let (list, shown) = (&self.t().list, self.rows.len() as u64);
+        match self.total {
+            Some(total) if total <= shown => list.found.of(total),
+            Some(total) => list.newest.of(total).replace("{shown}", &shown.to_string()),
+            None => list.more_than.of(COUNTED).replace("{shown}", &shown.to_string()),
+        }
     }
 }
 
 impl SessionRow {
+    fn select_label(&self, t: &Admin) -> String {
+        t.list.select.plain(&self.name)
+    }
+
     fn more(&self, t: &Admin) -> Option<String> {
         let more = Name::new(&self.more_apps.to_string());
         (self.more_apps > 0).then(|| t.list.more_apps.plain(&more))

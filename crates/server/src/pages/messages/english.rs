@@ -74,7 +74,7 @@ const APPROVAL: Approval = Approval {
     asks_at: Message("{} asks who you are."),
     you_are: "You are",
     not_you: "Not you?",
-    told: "It will be told",
+    told: "This application will receive",
     may: "It may also",
     groups: PluralMessage { one: "One group", many: "{} groups" },
     no_groups: "You are in no group.",
@@ -120,8 +120,8 @@ const PROBLEMS: Problems = Problems {
         todo: "You can close this page. If you run the application, register exactly this address as a redirect URI.",
     },
     bad_request: ErrorMessages {
-        title: "The application asked wrongly",
-        happened: "The application’s request cannot be understood.",
+        title: "The application sent an invalid request",
+        happened: "The application’s request is not valid.",
         todo: "Go back to the application and sign in again. If you run it, see the details above.",
     },
     refused: ErrorMessages {
@@ -134,6 +134,14 @@ const PROBLEMS: Problems = Problems {
         happened: "You signed in, but this account may not be used here.",
         todo: "Use another account, or ask your administrator and give the reference below.",
     },
+    blocked: ErrorMessages {
+        title: "This account is blocked",
+        happened: "You signed in, but an administrator of this service has blocked this account. Trying again does \
+                   not help.",
+        todo: "Ask the administrators of this service and give them the reference below. They can lift the block.",
+    },
+    blocked_until: Message("Until {}"),
+    blocked_contact: Message("Contact: {}"),
     missing_groups: ErrorMessages {
         title: "A group is missing",
         happened: "You signed in, but this is only open to members of one of these groups or organisations:",
@@ -145,8 +153,8 @@ const PROBLEMS: Problems = Problems {
         todo: "Verify the address there and sign in again. If it is verified, ask your administrator and give the reference below.",
     },
     not_through_proxy: ErrorMessages {
-        title: "This way leads through another door",
-        happened: "Signing in here is possible only by the address your company gives for it.",
+        title: "Sign in through your company’s proxy",
+        happened: "Signing in this way is possible only at the address your company has set up for it.",
         todo: "Open that address, or ask your administrator and give the reference below.",
     },
     upstream_failed: ErrorMessages {

@@ -1,4 +1,4 @@
-//! What is said about sign-ins, what they gave to applications, and how they end.
+//! Messages about sign-ins, their grants to applications, consents, and their ends.
 
 use super::{Message, PluralMessage};
 
@@ -12,7 +12,7 @@ pub struct Sessions {
     pub on: Message,
     pub signed_in: &'static str,
     pub used: &'static str,
-    /// Before the instant an application was let in.
+    /// Before the time at which an application was granted access.
     pub given: &'static str,
     pub no_grants: &'static str,
     pub stays: &'static str,
@@ -41,6 +41,18 @@ pub struct Sessions {
     pub back: &'static str,
     pub shared_data: Told,
     pub ended: Ended,
+    pub consents: Consents,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Consents {
+    pub heading: &'static str,
+    pub explain: &'static str,
+    pub none: &'static str,
+    /// Before a time.
+    pub granted: &'static str,
+    pub withdraw: &'static str,
+    pub withdraw_label: Message,
 }
 
 /// A scope in two or three words, to stand in a list.
@@ -61,6 +73,7 @@ pub struct Ended {
     pub grant: Message,
     pub others: PluralMessage,
     pub no_others: &'static str,
+    pub consent: Message,
     /// Before an instant.
     pub last_token: &'static str,
     pub no_token: &'static str,

@@ -3,80 +3,27 @@
 use countersign_core::event::EventKind;
 use countersign_core::session::EndReason;
 
-use crate::admin::sessions::{detail::*, end::*, list::*};
-use crate::admin::{
-    clients::*, connectors::*, events::*, explain::*, filters::*, frame::*, keys::*, memberships::*,
-};
+use crate::admin::sessions::{detail::*, end_views::*, list::*};
+use crate::admin::{clients::*, events::*, filters::*, frame::*, memberships::*};
 
 use super::super::messages::ENGLISH;
 use super::super::{DisplayTime, Name, Page};
+use super::admin_more::{blocked, connectors, explain, key_drop, keys};
+use super::admin_samples::{ID, NOW, display_time, field, form, frame, groups, link, name, part};
 use super::markup::tags;
 use super::sample_data::World;
-
-const NOW: i64 = 1_763_900_000_000;
-const ID: &str = "session-0123456789abcdef01234567";
-
-fn display_time(w: &World, millis: i64) -> DisplayTime {
-    DisplayTime::to_the_second(NOW + millis, NOW, w.layout.messages)
-}
-
-fn frame<'a>(w: &'a World, section: Section) -> Frame<'a> {
-    Frame {
-        layout: &w.layout,
-        section,
-        user: w.user.name.clone(),
-        base: "/dex".to_owned(),
-        csrf: "csrf-0123456789abcdef0123456789abcdef01234567".to_owned(),
-        configuration_failure: None,
-        flash: Some(ENGLISH.admin.places.confirmed.plain(&w.user.connector_name)),
-    }
-}
-
-fn name(w: &World) -> Name {
-    w.user.name.clone()
-}
 
 fn ended_line(w: &World) -> EndedLine {
     EndedLine {
         at: display_time(w, -60_000),
         by: Name::new(&w.text),
-        why: "by an administrator".into(),
-    }
-}
-
-fn link(query: &str) -> Option<String> {
-    Some(format!("/dex/admin?{query}"))
-}
-
-fn field(w: &World, name: &'static str) -> Field {
-    Field {
-        name,
-        label: ENGLISH.admin.label(name),
-        value: w.text.clone(),
-        problem: (name == "seen_since").then(|| Name::new(&w.text)),
-        instant: name == "seen_since",
-    }
-}
-
-fn form(w: &World) -> FilterForm {
-    FilterForm {
-        action: "/dex/admin".to_owned(),
-        main: ["text", "group", "client"].map(|name| field(w, name)).into(),
-        more: ["user", "connector", "ip", "seen_since", "seen_before"]
-            .map(|name| field(w, name))
-            .into(),
-        choice: Some(Choice {
-            name: "state",
-            label: ENGLISH.admin.label("state"),
-            options: vec![("live", "Live", true), ("all", "All", false)],
-        }),
-        problem: Some(Name::new(&w.text)),
-        submit: "Find",
+        reason: "by an administrator".into(),
     }
 }
 
 fn session_row(w: &World, n: usize) -> SessionRow {
     SessionRow {
+        id: ID.to_owned(),
         href: format!("/dex/admin/sessions/{ID}"),
         name: name(w),
         login: w.user.email.clone(),
@@ -96,22 +43,13 @@ fn event(w: &World) -> EventRow {
         at: display_time(w, -90_000),
         what: "Session ended".into(),
         actor: Name::new(&w.text),
+        actor_id: Some(Name::new(&w.text)),
         about: vec![Name::new(&w.text), w.user.connector_name.clone(), w.app.name.clone()],
         session: Some(format!("/dex/admin/sessions/{ID}")),
         address: Some("192.0.2.7".into()),
         reason: Some("by an administrator".into()),
         details: Some(Name::new(&w.text)),
     }
-}
-
-fn part<T>(items: Vec<T>, further: usize) -> Part<T> {
-    let total = items.len() + further;
-    Part { items, total, further, more: link("from=9"), first: link("") }
-}
-
-fn groups(w: &World, bytes: usize) -> Part<Name> {
-    let names: Vec<String> = w.groups.iter().map(ToString::to_string).collect();
-    part(super::super::HeldGroups::fitting(&names, bytes), 40)
 }
 
 fn summary(w: &World) -> EndSummary {
@@ -128,6 +66,7 @@ pub fn pages(w: &World) -> Vec<(String, String)> {
     let mut pages = of_sessions(w);
     pages.extend(of_ends(w));
     pages.extend(of_the_rest(w));
+    pages.extend(blocked(w));
     pages
 }
 
@@ -138,8 +77,9 @@ fn of_sessions(w: &World) -> Vec<(String, String)> {
         form: form(w),
         // Where these are too many for a page, the handler shows fewer.
         rows: (0..if w.text == "jane" { 10 } else { 5 }).map(|n| session_row(w, n)).collect(),
-        complete: false,
+        total: Some(9_000),
         end: link("user=jane"),
+        end_selected: "/dex/admin/end".to_owned(),
         narrowed: true,
         first: link(""),
         next: link("page=abc"),
@@ -149,7 +89,7 @@ fn of_sessions(w: &World) -> Vec<(String, String)> {
         app: w.app.name.clone(),
         scopes: "openid profile email groups offline_access".into(),
         refreshable: true,
-        given: display_time(w, -7_200_000),
+        granted: display_time(w, -7_200_000),
         used: display_time(w, -120_000),
         until: display_time(w, 480_000),
         ended: (n == 1).then(|| ended_line(w)),
@@ -172,9 +112,11 @@ fn of_sessions(w: &World) -> Vec<(String, String)> {
         grants: part((0..4).map(grant).collect(), 7),
         events: (0..3).map(|_| event(w)).collect(),
         all_events: "/dex/admin/events?session=x".to_owned(),
-        trace: groups(w, 1536),
+        trace: groups(w, 1024),
         of_person: "/dex/admin?user=x".to_owned(),
         explain: "/dex/admin/explain?user=x".to_owned(),
+        block: "/dex/admin/block?user_id=x".to_owned(),
+        blocked: Some(Name::new(&w.text)),
         action: format!("/dex/admin/sessions/{ID}"),
     };
     [("admin-sessions", list.render()), ("admin-session", one.render())]
@@ -196,6 +138,7 @@ fn of_ends(w: &World) -> Vec<(String, String)> {
         chips: chips(w),
         sessions: 916,
         people: 258,
+        who: (0..12).map(|_| person_line(w)).collect(),
         grants: 917,
         apps: vec![(w.app.name.clone(), 9); 20],
         more_apps: 3,
@@ -224,6 +167,16 @@ fn of_ends(w: &World) -> Vec<(String, String)> {
     .into()
 }
 
+fn person_line(w: &World) -> PersonLine {
+    let (name, login) = (name(w), w.user.email.clone());
+    PersonLine { name, login, connector: w.user.connector_name.clone() }
+}
+
+fn interval(w: &World, until: Option<i64>) -> Interval {
+    let until = until.map(|until| display_time(w, until));
+    Interval { since: display_time(w, -90_000_000), until, tokens_until: None }
+}
+
 fn of_the_rest(w: &World) -> Vec<(String, String)> {
     let events = Events {
         layout: &w.layout,
@@ -238,9 +191,7 @@ fn of_the_rest(w: &World) -> Vec<(String, String)> {
         user_id: Name::new(&w.text),
         connector: w.user.connector_name.clone(),
         sessions: "/dex/admin/sessions?user=jane".to_owned(),
-        since: display_time(w, -90_000_000),
-        until: Some(display_time(w, -60_000)),
-        tokens_until: None,
+        intervals: vec![interval(w, None), interval(w, Some(-60_000))],
     };
     let holders = Memberships {
         layout: &w.layout,
@@ -261,12 +212,16 @@ fn of_the_rest(w: &World) -> Vec<(String, String)> {
         tokens_live_seconds: 600,
         sessions: 12,
         grants: 13,
+        at_least: true,
         href: "/dex/admin?client=grafana".to_owned(),
     };
     let clients = Clients {
         layout: &w.layout,
         frame: frame(w, Section::Clients),
-        clients: part((0..10).map(|_| client()).collect(), 3),
+        clients: (0..10).map(|_| client()).collect(),
+        total: 13,
+        first: link(""),
+        next: link("page=25"),
     };
     [
         ("admin-events", events.render()),
@@ -274,83 +229,11 @@ fn of_the_rest(w: &World) -> Vec<(String, String)> {
         ("admin-clients", clients.render()),
         ("admin-connectors", connectors(w)),
         ("admin-keys", keys(w)),
+        ("admin-key-drop", key_drop(w)),
         ("admin-explain", explain(w)),
     ]
     .map(|(name, html)| (name.to_owned(), html))
     .into()
-}
-
-fn connectors(w: &World) -> String {
-    let card = |health| ConnectorCard {
-        id: "ldap".to_owned(),
-        name: w.user.connector_name.clone(),
-        kind: "ldap".into(),
-        health,
-        last_answer: Some(display_time(w, -60_000)),
-        last_failure: Some(display_time(w, -1_000)),
-        last_error: Some(name(w)),
-        circuit_open_since: (health == Health::CircuitOpen).then(|| display_time(w, -1_000)),
-        sessions: 5,
-        href: "/dex/admin?connector=ldap".to_owned(),
-    };
-    let shown = Connectors {
-        layout: &w.layout,
-        frame: frame(w, Section::Connectors),
-        connectors: part([Health::Up, Health::Down, Health::CircuitOpen].map(card).into(), 0),
-        action: "/dex/admin/connectors".to_owned(),
-    };
-    shown.render()
-}
-
-fn keys(w: &World) -> String {
-    let key = |number: i64| KeyRow {
-        number,
-        kid: "f978aea1f14614e6affc2bca15a204713325d738".into(),
-        algorithm: "RS256".into(),
-        state: ENGLISH.admin.keys.signing,
-        signs: number == 2,
-        created: display_time(w, -90_000_000),
-        signs_from: display_time(w, -86_000_000),
-        drops_at: (number == 1).then(|| display_time(w, 86_000_000)),
-    };
-    let shown = Keys {
-        layout: &w.layout,
-        frame: frame(w, Section::Keys),
-        rotated: Some(("Key 3 has been made. It signs".to_owned(), display_time(w, 3_600_000))),
-        rows: [3, 2, 1].map(key).into(),
-        action: "/dex/admin/keys".to_owned(),
-    };
-    shown.render()
-}
-
-fn explain(w: &World) -> String {
-    let person = PersonCard {
-        name: name(w),
-        email: name(w),
-        user_id: Name::new(&w.text),
-        connector: w.user.connector_name.clone(),
-        sub: "CgtpZC1vZi1hbGljZRIFbG9jYWw".into(),
-        administrator: true,
-        groups: groups(w, 3072),
-        sessions: "/dex/admin?user=x".to_owned(),
-        client: Some((w.app.name.clone(), false, "10 minutes".into(), vec![name(w)])),
-    };
-    let upstream = UpstreamCard {
-        connector: w.user.connector_name.clone(),
-        outcome: name(w),
-        user_id: Some(Name::new(&w.text)),
-        groups: groups(w, 1024),
-        trace: groups(w, 2048),
-    };
-    let shown = Explain {
-        layout: &w.layout,
-        frame: frame(w, Section::Explain),
-        form: form(w),
-        asked: true,
-        people: vec![person],
-        upstreams: vec![upstream],
-    };
-    shown.render()
 }
 
 #[test]
@@ -384,7 +267,7 @@ fn every_kind_and_reason_has_words() {
     assert_eq!(word.as_str(), "something_new");
 }
 
-/// An instant that is promised is never told too early.
+/// An announced time is never too early.
 #[test]
 fn an_announced_instant_is_rounded_up_to_its_second() {
     for (millis, second) in

@@ -108,11 +108,29 @@ pub fn pages(w: &World) -> Vec<(String, String)> {
     [
         ("sessions", list.render()),
         ("session", one.render()),
+        ("consents", consents(w)),
         ("groups", groups(true)),
         ("groups-none", groups(false)),
     ]
     .map(|(name, html)| (name.to_owned(), html))
     .into()
+}
+
+fn consents(w: &World) -> String {
+    let consent = |n: usize| ConsentLine {
+        client_id: format!("app-{n}"),
+        app: w.app.name.clone(),
+        scopes: grant(w, n).scopes,
+        granted: display_time(w, -90_000_000),
+    };
+    let shown = Consents {
+        layout: &w.layout,
+        flash: Some(EndFlash { what: EndedItem::Consent(w.app.name.clone()), tokens_until: None }),
+        consents: (0..10).map(consent).collect(),
+        action: "/dex/consents",
+        csrf: &w.text,
+    };
+    shown.render()
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! English, about sign-ins and how they end.
 
-use super::super::sessions::{Ended, Groups, Sessions, Told};
+use super::super::sessions::{Consents, Ended, Groups, Sessions, Told};
 use super::super::{Message, PluralMessage};
 
 pub const SESSIONS: Sessions = Sessions {
@@ -10,11 +10,11 @@ pub const SESSIONS: Sessions = Sessions {
     on: Message("on {}"),
     signed_in: "signed in",
     used: "used",
-    given: "given",
-    no_grants: "Has given nothing to any application.",
+    given: "granted",
+    no_grants: "Has granted nothing to any application.",
     stays: "stays signed in",
     until: "ends",
-    told: "Told:",
+    told: "Receives:",
     more_grants: PluralMessage { one: "and one more", many: "and {} more" },
     all: PluralMessage { one: "Show your one sign-in", many: "Show all {} sign-ins" },
     end: "End",
@@ -37,6 +37,17 @@ pub const SESSIONS: Sessions = Sessions {
     back: "Your sign-in page",
     shared_data: TOLD,
     ended: ENDED,
+    consents: CONSENTS,
+};
+
+const CONSENTS: Consents = Consents {
+    heading: "Applications you have allowed",
+    explain: "They receive this without asking again. Withdrawing it signs you out of the application everywhere, and \
+              its next sign-in asks you again.",
+    none: "You have allowed no application to go without asking.",
+    granted: "allowed",
+    withdraw: "Withdraw",
+    withdraw_label: Message("Withdraw what {} is allowed"),
 };
 
 const TOLD: Told = Told {
@@ -56,6 +67,7 @@ const ENDED: Ended = Ended {
         many: "{} other sign-ins have ended, with all they gave to applications.",
     },
     no_others: "There was no other sign-in to end.",
+    consent: Message("{} is not allowed any more."),
     last_token: "The last token an application still holds stops working",
     no_token: "No application holds a token of it that still works.",
     outlives: "Kubernetes may go by an answer it had before for 10 seconds more, or up to 2 minutes where it asks a \

@@ -1,0 +1,312 @@
+//! Blocking a person: no sign-in, no tokens, no access to clusters, until the block ends or is lifted. What they
+//! hold is refused wherever it is looked up; whoever verifies tokens offline is covered by the time reported.
+
+use std::sync::Arc;
+
+use countersign_core::{ConnectorId, SessionFilter, Timestamp};
+use countersign_store::{BlockUser, BlockedUser};
+use serde::{Deserialize, Serialize};
+
+use super::Administrator;
+use super::fields::{FieldError, Fields, bad};
+use super::queries::Page;
+use super::view::{BEYOND, ClientCount, EndView, rfc3339};
+use crate::{Issuer, IssuerError};
+
+/// Fields of a [`PersonId`].
+pub const PERSON_FIELDS: [&str; 2] = ["connector", "user_id"];
+/// Fields of a [`BlockRequest`].
+pub const BLOCK_FIELDS: [&str; 5] = ["connector", "user_id", "reason", "until", "keep_sessions"];
+/// Longest reason, in characters.
+const LONGEST_REASON: usize = 500;
+/// Persons suggested where the user id is unknown.
+const SUGGESTIONS: i64 = 5;
+
+/// A person at one connector, as in `sub`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PersonId {
+    pub connector: ConnectorId,
+    pub user_id: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct BlockRequest {
+    pub person: PersonId,
+    pub reason: String,
+    /// `None`: until it is lifted.
+    pub expires_at: Option<Timestamp>,
+    /// Their sessions are refused but do not end: they work again once the block is over, and applications
+    /// receive no logout tokens.
+    pub keep_sessions: bool,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BlockedUserView {
+    pub connector: String,
+    pub user_id: String,
+    /// As of their newest session that is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    pub reason: String,
+    pub blocked_at: String,
+    pub blocked_by: String,
+    /// Absent: until it is lifted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct BlockedUserPageView {
+    pub blocked_users: Vec<BlockedUserView>,
+    /// For the parameter `page` of the next request; absent on the last page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// What blocking this person would end.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BlockPreviewView {
+    pub connector: String,
+    pub user_id: String,
+    /// Absent: no session of this person is kept, so the user id may be misspelt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Persons of this connector whose login, e-mail address or name was given instead of the user id.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suggestions: Vec<SuggestionView>,
+    /// Live sessions.
+    pub sessions: i64,
+    pub grants: i64,
+    pub clients: Vec<ClientCount>,
+    /// Tokens that are verified offline are accepted until then; absent when there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_until: Option<String>,
+    /// The block in force, which a new one replaces.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<BlockedUserView>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SuggestionView {
+    pub user_id: String,
+    pub name: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BlockView {
+    pub blocked_user: BlockedUserView,
+    /// Sessions that ended with it; none of them where they were kept.
+    pub ended: EndView,
+}
+
+impl Fields<'_> {
+    /// See [`PERSON_FIELDS`].
+    pub fn person(&self) -> Result<PersonId, FieldError> {
+        let required = |name: &str| self.text(name).ok_or_else(|| bad(name, "is missing"));
+        let connector = ConnectorId::new(required("connector")?);
+        Ok(PersonId { connector, user_id: required("user_id")?.to_owned() })
+    }
+
+    /// See [`BLOCK_FIELDS`].
+    pub fn block(&self) -> Result<BlockRequest, FieldError> {
+        let person = self.person()?;
+        let reason = self.text("reason").ok_or_else(|| bad("reason", "is missing"))?;
+        if reason.chars().count() > LONGEST_REASON {
+            return Err(bad("reason", format!("is longer than {LONGEST_REASON} characters")));
+        }
+        let keep_sessions = match self.text("keep_sessions") {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => return Err(bad("keep_sessions", "expected true or false")),
+        };
+        let (reason, expires_at) = (reason.to_owned(), self.end("until")?);
+        Ok(BlockRequest { person, reason, expires_at, keep_sessions })
+    }
+}
+
+impl Issuer {
+    /// What [`Issuer::block_user`] would end now, without `keep_sessions`.
+    pub async fn preview_block(
+        &self,
+        who: &Administrator,
+        person: &PersonId,
+    ) -> Result<Result<BlockPreviewView, FieldError>, IssuerError> {
+        if let Err(bad) = self.check_person(who, person) {
+            return Ok(Err(bad));
+        }
+        let PersonId { connector, user_id } = person;
+        let count = self.store.count_sessions(&sessions_of(person)).await?;
+        let name = self.name_of(person).await?;
+        let mut suggestions = Vec::new();
+        if name.is_none() {
+            let similar = self.store.find_people(user_id, SUGGESTIONS).await?;
+            let here = similar.into_iter().filter(|other| other.connector == *connector);
+            suggestions = here
+                .map(|other| SuggestionView {
+                    name: other.identity.display_name().to_owned(),
+                    user_id: other.identity.user_id,
+                })
+                .collect();
+        }
+        let blocked = self.store.blocked_user(connector, user_id, self.now()).await?;
+        let clients = count.clients.iter();
+        Ok(Ok(BlockPreviewView {
+            connector: connector.to_string(),
+            user_id: user_id.clone(),
+            blocked: blocked.map(|block| view(&block, name.clone())),
+            name,
+            suggestions,
+            sessions: count.sessions,
+            grants: count.grants,
+            clients: clients
+                .map(|(client, grants)| ClientCount { client: client.to_string(), grants: *grants })
+                .collect(),
+            tokens_until: rfc3339(count.tokens_until),
+        }))
+    }
+
+    /// Blocks a person, or replaces the block there is; then ends their sessions, unless they are kept.
+    pub async fn block_user(
+        self: &Arc<Self>,
+        who: &Administrator,
+        request: BlockRequest,
+    ) -> Result<Result<BlockView, FieldError>, IssuerError> {
+        if let Err(bad) = self.check_person(who, &request.person) {
+            return Ok(Err(bad));
+        }
+        let person = &request.person;
+        let block = BlockUser {
+            connector: person.connector.clone(),
+            user_id: person.user_id.clone(),
+            reason: request.reason,
+            by: who.actor().to_owned(),
+            now: self.now(),
+            expires_at: request.expires_at,
+            ip: who.ip.clone(),
+        };
+        let blocked = self.store.block_user(block).await?;
+        tracing::warn!(event = "user_blocked", actor = who.actor(), connector = %person.connector, user_id = %person.user_id, reason = %blocked.reason, until = blocked.expires_at.map(tracing::field::display), "blocked by an administrator");
+        let blocked_user = view(&blocked, self.name_of(person).await?);
+        let ended = match request.keep_sessions {
+            true => {
+                let tokens_until = self.store.count_sessions(&sessions_of(person)).await?;
+                let tokens_until = rfc3339(tokens_until.tokens_until);
+                let beyond = BEYOND.to_owned();
+                EndView { sessions: 0, grants: 0, tokens_until, beyond, more: false }
+            }
+            false => EndView::from(&self.end_sessions(who, sessions_of(person)).await?),
+        };
+        Ok(Ok(BlockView { blocked_user, ended }))
+    }
+
+    /// Lifts a block; false when the person is not blocked.
+    pub async fn unblock_user(
+        &self,
+        who: &Administrator,
+        person: &PersonId,
+    ) -> Result<bool, IssuerError> {
+        let PersonId { connector, user_id } = person;
+        let lifted = self.store.unblock_user(connector, user_id, who.actor(), self.now()).await?;
+        if lifted {
+            tracing::warn!(event = "user_unblocked", actor = who.actor(), connector = %connector, user_id, "a block was lifted by an administrator");
+        }
+        Ok(lifted)
+    }
+
+    /// In the order of connector and user id.
+    pub async fn blocked_users(
+        &self,
+        page: &Page,
+    ) -> Result<Result<BlockedUserPageView, FieldError>, IssuerError> {
+        let after = match page.after.as_deref().map(parse_cursor) {
+            Some(None) => return Ok(Err(bad("page", "is no page of this list"))),
+            Some(Some(after)) => Some(after),
+            None => None,
+        };
+        let found = self.store.blocked_users(after, page.limit, self.now()).await?;
+        let persons: Vec<_> =
+            found.users.iter().map(|user| (user.connector.clone(), user.user_id.clone())).collect();
+        let names = self.store.person_names(&persons).await?;
+        Ok(Ok(BlockedUserPageView {
+            next: persons.last().filter(|_| found.more).map(cursor),
+            blocked_users: found
+                .users
+                .iter()
+                .zip(names)
+                .map(|(user, name)| view(user, name))
+                .collect(),
+        }))
+    }
+
+    /// The block of a person that is in force.
+    pub async fn blocked_user(
+        &self,
+        connector: &ConnectorId,
+        user_id: &str,
+    ) -> Result<Option<BlockedUserView>, IssuerError> {
+        let block = self.store.blocked_user(connector, user_id, self.now()).await?;
+        Ok(block.map(|block| view(&block, None)))
+    }
+
+    async fn name_of(&self, person: &PersonId) -> Result<Option<String>, IssuerError> {
+        let person = (person.connector.clone(), person.user_id.clone());
+        Ok(self.store.person_names(&[person]).await?.pop().flatten())
+    }
+
+    /// A misspelt connector would block nobody; one's own account would lock the administrator out.
+    fn check_person(&self, who: &Administrator, person: &PersonId) -> Result<(), FieldError> {
+        if self.connectors.get(&person.connector).is_none() {
+            return Err(bad("connector", "is no connector of this issuer"));
+        }
+        match who.actor() == format!("user:{}@{}", person.user_id, person.connector) {
+            true => Err(bad("user_id", "is your own account")),
+            false => Ok(()),
+        }
+    }
+}
+
+fn sessions_of(person: &PersonId) -> SessionFilter {
+    let person = Some((person.connector.clone(), person.user_id.clone()));
+    SessionFilter { person, ..SessionFilter::default() }
+}
+
+fn view(block: &BlockedUser, name: Option<String>) -> BlockedUserView {
+    BlockedUserView {
+        connector: block.connector.to_string(),
+        user_id: block.user_id.clone(),
+        name,
+        reason: block.reason.clone(),
+        blocked_at: block.blocked_at.to_string(),
+        blocked_by: block.blocked_by.clone(),
+        expires_at: rfc3339(block.expires_at),
+    }
+}
+
+/// Connector and user id of the last row, in hexadecimal: it travels in addresses and on command lines.
+fn cursor((connector, user_id): &(ConnectorId, String)) -> String {
+    let text = format!("{connector}\n{user_id}");
+    text.bytes().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn parse_cursor(text: &str) -> Option<(ConnectorId, String)> {
+    let digits = text.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok());
+    let bytes = digits.map(|pair| u8::from_str_radix(pair?, 16).ok());
+    let text = String::from_utf8(bytes.collect::<Option<Vec<u8>>>()?).ok()?;
+    let (connector, user_id) = text.split_once('\n')?;
+    Some((ConnectorId::new(connector), user_id.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{cursor, parse_cursor};
+    use countersign_core::ConnectorId;
+
+    #[test]
+    fn a_cursor_names_the_last_row_whatever_its_user_id_holds() {
+        let last = (ConnectorId::new("ldap"), "cn=Jürgen\n, o=a&b".to_owned());
+        assert_eq!(parse_cursor(&cursor(&last)), Some(last));
+        for other in ["", "x", "6c", "zz", "ff0a"] {
+            assert_eq!(parse_cursor(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The page `/admin/block`: what blocking a user would end, and the form that blocks.
+
+use axum::extract::State;
+use axum::response::Response;
+use countersign_core::Timestamp;
+use countersign_issuer::admin::blocked_users::{BLOCK_FIELDS, BlockPreviewView, PERSON_FIELDS};
+use countersign_issuer::admin::fields::{FieldError, Fields};
+
+use super::super::authentication::AdminSession;
+use super::super::filters::{Field, address, field};
+use super::super::frame::{
+    Frame, Section, client_name, connector_name, count, display_time, status,
+};
+use super::list::{ABOUT, BLOCK_PATH, BlockFlash, without_csrf};
+use crate::app::App;
+use crate::flash::redirect_with_flash;
+use crate::form::{Form, Pairs};
+use crate::page_error::{PageError, into_response};
+use crate::pages::messages::admin::Admin;
+use crate::pages::{DisplayTime, Layout, Name, Page};
+use crate::request_context::RequestContext;
+use crate::response::{PagePolicy, page};
+
+const APPS: usize = 10;
+
+#[derive(askama::Template)]
+#[template(path = "admin_block.html")]
+pub struct Block<'a> {
+    pub layout: &'a Layout,
+    pub frame: Frame<'a>,
+    /// Why nothing was blocked.
+    pub problem: Option<Name>,
+    pub preview: Option<BlockPreview>,
+    pub back: String,
+}
+
+pub struct BlockPreview {
+    pub name: Option<Name>,
+    pub user_id: Name,
+    pub connector: Name,
+    /// The block in force: reason, by whom.
+    pub blocked: Option<(Name, Name)>,
+    /// Name, user id and address of this page for that person.
+    pub suggestions: Vec<(Name, Name, String)>,
+    pub sessions: u64,
+    pub grants: u64,
+    pub apps: Vec<(Name, u64)>,
+    pub tokens_until: Option<DisplayTime>,
+    pub reason: Field,
+    pub until: Field,
+    pub action: String,
+}
+
+pub async fn get_page(
+    State(app): State<App>,
+    context: RequestContext,
+    admin: AdminSession,
+) -> Response {
+    into_response(
+        &app,
+        &context,
+        show_preview(&app, &context, &admin, RejectedForm::default()).await,
+    )
+}
+
+/// What was typed into a form that was not accepted, and why it was not.
+#[derive(Default)]
+struct RejectedForm {
+    typed: Pairs,
+    problem: Option<FieldError>,
+}
+
+async fn show_preview(
+    app: &App,
+    context: &RequestContext,
+    admin: &AdminSession,
+    rejected: RejectedForm,
+) -> Result<Response, PageError> {
+    let pairs = admin.query();
+    let person = Fields::new(&pairs, &PERSON_FIELDS, app.issuer.now()).and_then(|f| f.person());
+    let found = match person {
+        Ok(person) => app.issuer.preview_block(&admin.who, &person).await?,
+        Err(bad) => Err(bad),
+    };
+    let RejectedForm { typed, problem } = rejected;
+    let (preview, problem) = match found {
+        Ok(found) => (Some(preview(app, &found, &typed, problem.as_ref())), problem),
+        Err(bad) => (None, Some(bad)),
+    };
+    let shown = Block {
+        layout: &app.layout,
+        frame: admin.frame(app, context, Section::BlockedUsers),
+        problem: problem.as_ref().map(|bad| bad.to_string().into()),
+        preview,
+        back: app.path(Section::BlockedUsers.path()),
+    };
+    Ok(page(app, status(problem.as_ref()), PagePolicy::Standalone, shown.render()))
+}
+
+fn preview(
+    app: &App,
+    found: &BlockPreviewView,
+    typed: &[(String, String)],
+    problem: Option<&FieldError>,
+) -> BlockPreview {
+    let link = |user_id: &str| app.path(&block_address(&found.connector, user_id));
+    let suggestions = found.suggestions.iter();
+    BlockPreview {
+        name: found.name.as_deref().map(Name::from),
+        user_id: found.user_id.as_str().into(),
+        connector: connector_name(app, &found.connector),
+        blocked: found
+            .blocked
+            .as_ref()
+            .map(|block| (block.reason.as_str().into(), block.blocked_by.as_str().into())),
+        suggestions: suggestions
+            .map(|one| (Name::from(&one.name), Name::from(&one.user_id), link(&one.user_id)))
+            .collect(),
+        sessions: count(found.sessions),
+        grants: count(found.grants),
+        apps: found
+            .clients
+            .iter()
+            .take(APPS)
+            .map(|one| (client_name(app, &one.client), count(one.grants)))
+            .collect(),
+        tokens_until: found.tokens_until.as_deref().and_then(|at| still_to_come(app, at)),
+        reason: field(app, "reason", typed, problem),
+        until: field(app, "until", typed, problem),
+        action: link(&found.user_id),
+    }
+}
+
+/// The page that previews a block of this person, below the issuer's path.
+pub fn block_address(connector: &str, user_id: &str) -> String {
+    let person = [
+        ("connector".to_owned(), connector.to_owned()),
+        ("user_id".to_owned(), user_id.to_owned()),
+    ];
+    address(BLOCK_PATH, &person)
+}
+
+fn still_to_come(app: &App, instant: &str) -> Option<DisplayTime> {
+    let at: Timestamp = instant.parse().ok()?;
+    (at > app.issuer.now()).then(|| display_time(app, at))
+}
+
+pub async fn post_page(
+    State(app): State<App>,
+    context: RequestContext,
+    admin: AdminSession,
+    Form(form): Form,
+) -> Response {
+    into_response(&app, &context, handle_block(&app, &context, &admin, &form).await)
+}
+
+async fn handle_block(
+    app: &App,
+    context: &RequestContext,
+    admin: &AdminSession,
+    form: &Pairs,
+) -> Result<Response, PageError> {
+    if let Some(first) = admin.require_fresh_sign_in(app, context, form)? {
+        return Ok(first);
+    }
+    let mut pairs = admin.query();
+    pairs.extend(without_csrf(form));
+    let request = Fields::new(&pairs, &BLOCK_FIELDS, app.issuer.now()).and_then(|f| f.block());
+    let blocked = match request {
+        Ok(request) => app.issuer.block_user(&admin.who, request).await?,
+        Err(bad) => Err(bad),
+    };
+    match blocked {
+        Ok(blocked) => {
+            let done = BlockFlash::of(&blocked);
+            redirect_with_flash(app, context, Section::BlockedUsers.path(), ABOUT, &done)
+        }
+        Err(bad) => {
+            let rejected = RejectedForm { typed: pairs, problem: Some(bad) };
+            show_preview(app, context, admin, rejected).await
+        }
+    }
+}
+
+impl Block<'_> {
+    fn title(&self) -> &'static str {
+        self.t().blocked.block_heading
+    }
+
+    fn t(&self) -> &'static Admin {
+        &self.layout.messages.admin
+    }
+}
