@@ -62,7 +62,7 @@ const OWNERS: [(&str, &str); 12] = [
 ];
 
 /// The crates of the workspace that each crate may depend on (design: Crates).
-const CRATE_DEPENDENCIES: [(&str, &[&str]); 10] = [
+const CRATE_DEPENDENCIES: [(&str, &[&str]); 11] = [
     // Uses a running server over HTTP only.
     ("countersign-bench", &[]),
     ("countersign-core", &[]),
@@ -75,11 +75,16 @@ const CRATE_DEPENDENCIES: [(&str, &[&str]); 10] = [
     ("countersign-issuer", &["countersign-core", "countersign-jose", "countersign-store"]),
     ("countersign-server", &["countersign-core", "countersign-issuer"]),
     (
+        "countersign-import",
+        &["countersign-core", "countersign-issuer", "countersign-jose", "countersign-store"],
+    ),
+    (
         "countersign",
         &[
             "countersign-config",
             "countersign-connectors",
             "countersign-core",
+            "countersign-import",
             "countersign-issuer",
             "countersign-jose",
             "countersign-server",

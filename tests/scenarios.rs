@@ -6,6 +6,7 @@ mod http;
 mod kubectl;
 mod kubernetes;
 mod login;
+mod migration;
 mod operations;
 mod pages;
 mod sessions;

@@ -44,6 +44,7 @@ pub use browser::{AuthResponse, Browser};
 pub use chromium::{Chromium, Display};
 pub use cluster::{Cluster, kubectl};
 pub use config::{Client, Person, World};
+pub use database::new_database;
 pub use kubernetes::{ApiServer, refusal};
 pub use needs::Need;
 pub use other_origin::OtherOrigin;

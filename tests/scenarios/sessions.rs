@@ -4,6 +4,7 @@ pub mod account_pages;
 pub mod account_pages_in_chromium;
 pub mod back_channel_logout;
 pub mod configuration_changes;
+pub mod consents;
 pub mod cookies;
 pub mod logout_page;
 pub mod post_logout_redirects;

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::Need;
@@ -12,14 +12,20 @@ use super::Need;
 /// Shared by a server and its browsers, so that cookies expire with the server's clock.
 #[derive(Clone, Default)]
 pub struct TestClock {
-    ahead_secs: Arc<AtomicU64>,
+    /// Negative when it is in the past.
+    ahead_secs: Arc<AtomicI64>,
     file: Option<Arc<PathBuf>>,
 }
 
 impl TestClock {
-    /// A clock that can be moved; its offset is a file in `dir`.
-    pub fn movable(dir: &Path) -> Self {
+    /// A clock that can be moved, its file in `dir`.
+    /// It starts now, or at this instant in seconds since 1970.
+    pub fn movable(dir: &Path, starts_at: Option<u64>) -> Self {
         let clock = Self { file: Some(Arc::new(dir.join("clock"))), ..Self::default() };
+        if let Some(secs) = starts_at {
+            let ahead = i64::try_from(secs).unwrap() - i64::try_from(clock.now()).unwrap();
+            clock.ahead_secs.store(ahead, Ordering::SeqCst);
+        }
         clock.write();
         clock
     }
@@ -34,15 +40,16 @@ impl TestClock {
     }
 
     pub fn advance(&self, by: Duration) {
-        assert!(self.file.is_some(), "this world has no clock: use World::with_clock()");
-        self.ahead_secs.fetch_add(by.as_secs(), Ordering::SeqCst);
+        assert!(self.file.is_some(), "this world has no clock: ask for World::with_clock()");
+        let by = i64::try_from(by.as_secs()).unwrap();
+        self.ahead_secs.fetch_add(by, Ordering::SeqCst);
         self.write();
     }
 
     /// Seconds since the Unix epoch, as the server sees it.
     pub fn now(&self) -> u64 {
         let real = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        real + self.ahead_secs.load(Ordering::SeqCst)
+        real.saturating_add_signed(self.ahead_secs.load(Ordering::SeqCst))
     }
 
     /// Runs `command` under this clock.
@@ -62,7 +69,7 @@ impl TestClock {
     fn write(&self) {
         let Some(file) = &self.file else { return };
         let next = file.with_extension("next");
-        std::fs::write(&next, format!("+{}\n", self.ahead_secs.load(Ordering::SeqCst))).unwrap();
+        std::fs::write(&next, format!("{:+}\n", self.ahead_secs.load(Ordering::SeqCst))).unwrap();
         std::fs::rename(next, file.as_path()).unwrap();
     }
 }
@@ -93,7 +100,7 @@ fn faked_time_advances_and_timers_do_not() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    let clock = TestClock::movable(dir.path());
+    let clock = TestClock::movable(dir.path(), None);
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--nocapture", "--exact", "world::clock::print_time_for_the_test_below"]);
     command.env("TEST_CLOCK_CHILD", "1");

@@ -16,6 +16,8 @@ pub struct World {
     pub(super) dir: Arc<TempDir>,
     pub(super) is_https: bool,
     pub(super) has_clock: bool,
+    /// Seconds since 1970 at which that clock starts; `None`: now.
+    pub(super) starts_at: Option<u64>,
     pub(super) postgres: Option<Url>,
     pub(super) clients: Vec<Client>,
     pub(super) people: Vec<Person>,
@@ -45,6 +47,7 @@ impl World {
             issuer: None,
             is_https: false,
             has_clock: false,
+            starts_at: None,
             postgres: None,
             clients: Vec::new(),
             people: Vec::new(),
@@ -56,6 +59,16 @@ impl World {
     /// A server whose clock can be moved; see `Server::advance`.
     pub fn with_clock() -> Self {
         Self { has_clock: true, ..Self::new() }
+    }
+
+    /// The same with a clock that can be moved.
+    pub fn with_own_clock(self) -> Self {
+        Self { has_clock: true, ..self }
+    }
+
+    /// With a clock that starts at this instant, in seconds since 1970.
+    pub fn starting_at(self, secs: u64) -> Self {
+        Self { starts_at: Some(secs), ..self }
     }
 
     /// Serves https with a certificate of its own; `Server::ca_file` is its certificate authority.

@@ -20,7 +20,7 @@ impl World {
 }
 
 /// Created with psql, so that the tests depend on no database library.
-fn new_database() -> Url {
+pub fn new_database() -> Url {
     let cluster = std::env::var("COUNTERSIGN_TEST_POSTGRES").expect("checked by Need::Postgres");
     let name = format!("test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     let output = Command::new("psql")

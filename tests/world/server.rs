@@ -43,6 +43,14 @@ impl World {
         server.log()
     }
 
+    /// What the program says when it is run with these arguments before any server was started; `CONFIG` stands
+    /// for the configuration file. Waits for its end.
+    pub fn runs_before_start(&self, arguments: &[&str]) -> Output {
+        let server = self.clone().prepare();
+        server.write_config();
+        server.runs_command(arguments, &[])
+    }
+
     fn prepare(self) -> Server {
         let secrets = Secrets::default();
         for person in &self.people {
@@ -57,7 +65,7 @@ impl World {
             certificates::write(self.dir(), self.ip);
         }
         let clock = match self.has_clock {
-            true => TestClock::movable(self.dir()),
+            true => TestClock::movable(self.dir(), self.starts_at),
             false => TestClock::default(),
         };
         Server { world: self, process: None, log: Log::default(), secrets, clock }

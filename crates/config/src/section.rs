@@ -70,6 +70,13 @@ impl<'a> Section<'a> {
         self.item(key).is_some()
     }
 
+    /// Present, and neither null nor an empty text: Go writes an absent text as an empty one.
+    pub fn is_given(&self, key: &'static str) -> bool {
+        self.item(key).is_some_and(
+            |item| !matches!(&item.node.value, Value::Scalar { text, .. } if text.is_empty()),
+        )
+    }
+
     /// The value at a key; null counts as absent, as in Go. The last of a repeated key wins there,
     /// here a repetition is an error noted by [`Section::finish`].
     pub fn item(&self, key: &'static str) -> Option<Item<'a>> {
@@ -154,9 +161,9 @@ impl<'a> Section<'a> {
         self.item(key)?.section()
     }
 
-    /// One of a few words, compared exactly.
+    /// One of a few words, compared exactly. An empty text counts as absent, as Go writes it.
     pub fn choice<T: Copy>(&self, key: &'static str, choices: &[(&str, T)]) -> Option<T> {
-        let text = self.text(key)?;
+        let text = self.text(key).filter(|text| !text.is_empty())?;
         let found = choices.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
         if found.is_none() {
             let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();

@@ -1,10 +1,10 @@
-//! The users of the configuration file: `staticPasswords`, connector id `local`.
+//! Local users, connector id `local`: `staticPasswords` of the configuration file, and those of the database.
 //!
 //! Every attempt costs exactly one verification, whether or not the user exists, and for a user that does not exist
 //! one whose cost a configured user could have. Nothing is stored.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use aws_lc_rs::hmac;
@@ -12,7 +12,10 @@ use countersign_core::connector::{
     AccountDiagnosis, ConnectorError, Fingerprint, LoginMethod, LoginOutcome, PasswordLogin,
     Refresh, RefreshOutcome, RefreshRequest, Refusal, SignedIn,
 };
-use countersign_core::{Connector, ConnectorId, Identity, LoginScopes, Secret, Trace, ids};
+use countersign_core::stored::canonical_email as canonical;
+use countersign_core::{
+    Connector, ConnectorId, Identity, LocalUsers, LoginScopes, Secret, StoredUser, Trace, ids,
+};
 
 use crate::password::{Hashing, HashingError, PasswordHash, check_password};
 
@@ -20,35 +23,42 @@ mod users;
 
 pub use users::{LocalUser, read_users};
 
-/// The connector Dex adds for `enablePasswordDB`.
-pub fn connector(users: Vec<LocalUser>, hashing: Hashing) -> Connector {
+/// The connector Dex adds for `enablePasswordDB`, and the handle to its stored users.
+pub fn connector(users: Vec<LocalUser>, hashing: Hashing) -> (Connector, Arc<dyn LocalUsers>) {
     let local = Arc::new(Local::new(users, hashing));
-    Connector {
+    let users = Arc::clone(&local) as Arc<dyn LocalUsers>;
+    let connector = Connector {
         id: ConnectorId::new("local"),
         kind: "local",
         name: "Email".to_owned(),
         login_method: LoginMethod::Password(local.clone()),
         refresh: Some(local),
         fingerprint: Fingerprint::PerUser,
-    }
+    };
+    (connector, users)
 }
 
-/// Case and surrounding space do not make another account. Dex looks up the lower-cased address.
-fn canonical(email: &str) -> String {
-    email.trim().to_lowercase()
-}
-
+/// Users of the configuration file and of the database.
 struct Local {
-    users: HashMap<String, LocalUser>,
-    dummies: Dummies,
+    /// Of the file; they come before stored ones of the same address.
+    configured: Vec<LocalUser>,
+    /// Both. Replaced as a whole.
+    directory: RwLock<Arc<Directory>>,
     hashing: Hashing,
 }
 
-impl Local {
-    fn new(users: Vec<LocalUser>, hashing: Hashing) -> Self {
-        let dummies = Dummies::like(&users);
-        let users = users.into_iter().map(|user| (canonical(&user.email), user)).collect();
-        Self { users, dummies, hashing }
+struct Directory {
+    users: HashMap<String, LocalUser>,
+    dummies: Dummies,
+}
+
+impl Directory {
+    fn new(users: Vec<LocalUser>, dummies: Dummies) -> Self {
+        let mut by_email = HashMap::new();
+        for user in users {
+            by_email.entry(canonical(&user.email)).or_insert(user);
+        }
+        Self { users: by_email, dummies }
     }
 
     /// The person of a session: by address and id, or by the id alone when the address was changed.
@@ -59,6 +69,43 @@ impl Local {
             let mut with_id = self.users.values().filter(same);
             with_id.next().filter(|_| with_id.next().is_none())
         })
+    }
+}
+
+impl Local {
+    fn new(configured: Vec<LocalUser>, hashing: Hashing) -> Self {
+        let directory = Directory::new(configured.clone(), Dummies::like(&configured));
+        Self { configured, directory: RwLock::new(Arc::new(directory)), hashing }
+    }
+
+    fn directory(&self) -> Arc<Directory> {
+        Arc::clone(&self.directory.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl LocalUsers for Local {
+    fn is_configured(&self, email: &str) -> bool {
+        let email = canonical(email);
+        self.configured.iter().any(|user| canonical(&user.email) == email)
+    }
+
+    fn fingerprint(&self, user: &StoredUser) -> Result<String, String> {
+        LocalUser::of_stored(user).map(|user| user.hash.fingerprint())
+    }
+
+    fn replace_stored(&self, stored: &[StoredUser]) {
+        let mut users = self.configured.clone();
+        for user in stored {
+            match LocalUser::of_stored(user) {
+                Ok(user) => users.push(user),
+                Err(why) => {
+                    tracing::error!(user_id = %user.user_id, reason = %why, "a stored user cannot sign in")
+                }
+            }
+        }
+        let dummies = self.directory().dummies.renewed(&users);
+        let directory = Arc::new(Directory::new(users, dummies));
+        *self.directory.write().unwrap_or_else(PoisonError::into_inner) = directory;
     }
 }
 
@@ -79,8 +126,9 @@ impl PasswordLogin for Local {
     ) -> Result<AccountDiagnosis, ConnectorError> {
         let email = canonical(login);
         trace.request(format!("the local user {email}"));
-        let Some(user) = self.users.get(&email) else {
-            trace.response(format!("no such user among {}", self.users.len()));
+        let directory = self.directory();
+        let Some(user) = directory.users.get(&email) else {
+            trace.response(format!("no such user among {}", directory.users.len()));
             return Ok(AccountDiagnosis::Refused {
                 why: format!("there is no local user {email:?}"),
             });
@@ -107,9 +155,11 @@ impl PasswordLogin for Local {
         }
         let email = canonical(login);
         trace.request(format!("the local user {email}"));
-        let user = self.users.get(&email);
+        let directory = self.directory();
+        let user = directory.users.get(&email);
         trace.response(if user.is_some() { "found" } else { "no such user" });
-        let Some(hash) = user.map(|user| &user.hash).or_else(|| self.dummies.of(&email)) else {
+        let Some(hash) = user.map(|user| &user.hash).or_else(|| directory.dummies.of(&email))
+        else {
             return Err(misconfigured("the hash for unknown users could not be made".to_owned()));
         };
         let reads_all = hash.reads_all_of(password);
@@ -142,11 +192,12 @@ impl Refresh for Local {
         known: RefreshRequest<'_>,
         trace: &mut Trace,
     ) -> Result<RefreshOutcome, ConnectorError> {
-        let Some(user) = self.known(known.identity) else {
-            trace.response("the user is no longer in the configuration");
+        let directory = self.directory();
+        let Some(user) = directory.known(known.identity) else {
+            trace.response("there is no such user any more");
             return Ok(RefreshOutcome::Disabled);
         };
-        trace.response("the user is in the configuration");
+        trace.response("the user exists");
         Ok(RefreshOutcome::Current(Box::new(user.signed_in())))
     }
 
@@ -174,6 +225,18 @@ struct Dummies {
 
 impl Dummies {
     fn like(users: &[LocalUser]) -> Self {
+        // The same name gets the same cost for as long as the process lives. Without randomness at start
+        // nothing else of the program works either.
+        let key = ids::random_bytes::<32>().unwrap_or_default();
+        Self::with_key(users, hmac::Key::new(hmac::HMAC_SHA256, &key))
+    }
+
+    /// For other users, and with the same choice for each name.
+    fn renewed(&self, users: &[LocalUser]) -> Self {
+        Self::with_key(users, self.key.clone())
+    }
+
+    fn with_key(users: &[LocalUser], key: hmac::Key) -> Self {
         let mut made = HashMap::new();
         let mut hashes = Vec::new();
         for user in users {
@@ -185,10 +248,7 @@ impl Dummies {
         if hashes.is_empty() {
             hashes.extend(PasswordHash::dummy(None).ok().map(Arc::new));
         }
-        // The same name gets the same cost for as long as the process lives. Without randomness at start
-        // nothing else of the program works either.
-        let key = ids::random_bytes::<32>().unwrap_or_default();
-        Self { hashes, key: hmac::Key::new(hmac::HMAC_SHA256, &key) }
+        Self { hashes, key }
     }
 
     fn of(&self, canonical_email: &str) -> Option<&Arc<PasswordHash>> {
@@ -202,6 +262,28 @@ impl Dummies {
 }
 
 impl LocalUser {
+    /// `Err` says why the user could not sign in; never with the hash.
+    fn of_stored(user: &StoredUser) -> Result<Self, String> {
+        if user.user_id.is_empty() {
+            return Err(
+                "it has no user id, so its claim sub would be that of everybody without one"
+                    .to_owned(),
+            );
+        }
+        let hash =
+            PasswordHash::parse(user.hash.expose()).map_err(|bad| format!("the hash {bad}"))?;
+        Ok(Self {
+            email: user.email.clone(),
+            hash: Arc::new(hash),
+            username: user.username.clone(),
+            user_id: user.user_id.clone(),
+            name: user.name.clone(),
+            preferred_username: user.preferred_username.clone(),
+            email_verified: user.email_verified,
+            groups: user.groups.clone(),
+        })
+    }
+
     fn signed_in(&self) -> SignedIn {
         let identity = Identity {
             user_id: self.user_id.clone(),

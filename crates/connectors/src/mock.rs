@@ -24,7 +24,7 @@ pub(crate) fn callback(id: ConnectorId, name: String, config: Option<Section<'_>
         kind: "mockCallback",
         name,
         login_method: LoginMethod::Redirect(Arc::new(MockCallback)),
-        refresh: Some(Arc::new(MockRefresh)),
+        refresh: Some(Arc::new(MockRefresh(kilgore))),
         fingerprint: Fingerprint::Upstream("mockCallback".to_owned()),
     }
 }
@@ -39,7 +39,7 @@ pub(crate) fn password(id: ConnectorId, name: String, config: Section<'_>) -> Op
         kind: "mockPassword",
         name,
         login_method: LoginMethod::Password(Arc::new(login)),
-        refresh: Some(Arc::new(MockRefresh)),
+        refresh: Some(Arc::new(MockRefresh(without_groups))),
         fingerprint: Fingerprint::Upstream("mockPassword".to_owned()),
     })
 }
@@ -98,6 +98,13 @@ impl RedirectLogin for MockCallback {
     }
 }
 
+/// Dex's mockPassword has the same person without groups.
+fn without_groups() -> SignedIn {
+    let mut person = kilgore();
+    person.identity.groups.clear();
+    person
+}
+
 struct MockPassword {
     username: String,
     password: Secret,
@@ -124,7 +131,7 @@ impl PasswordLogin for MockPassword {
             return Ok(AccountDiagnosis::Refused { why: format!("{login:?} is nobody here") });
         }
         trace.response("the configured username; whatever it is, the person is Dex's");
-        Ok(AccountDiagnosis::Found(Box::new(kilgore().identity)))
+        Ok(AccountDiagnosis::Found(Box::new(without_groups().identity)))
     }
 
     async fn login(
@@ -138,14 +145,14 @@ impl PasswordLogin for MockPassword {
         let known = Secret::new(login).matches(&self.username);
         if known & self.password.matches(password.expose()) {
             trace.response("username and password are the configured ones");
-            return Ok(LoginOutcome::Accepted(Box::new(kilgore())));
+            return Ok(LoginOutcome::Accepted(Box::new(without_groups())));
         }
         trace.response("username or password are not the configured ones");
         Ok(LoginOutcome::Refused(Refusal::BadCredentials))
     }
 }
 
-struct MockRefresh;
+struct MockRefresh(fn() -> SignedIn);
 
 #[async_trait]
 impl Refresh for MockRefresh {
@@ -155,7 +162,7 @@ impl Refresh for MockRefresh {
         trace: &mut Trace,
     ) -> Result<RefreshOutcome, ConnectorError> {
         trace.response("the same person as ever");
-        Ok(RefreshOutcome::Current(Box::new(kilgore())))
+        Ok(RefreshOutcome::Current(Box::new((self.0)())))
     }
 
     fn is_free(&self) -> bool {

@@ -57,6 +57,8 @@ event_kinds! {
     CircuitBreakerClosed => "circuit_breaker_closed",
     /// A client could not be reached with a logout token, or rejected it.
     LogoutNotificationFailed => "logout_notification_failed",
+    /// Keys, sessions and objects were taken over from a Dex.
+    DexImported => "dex_imported",
 }
 
 impl EventKind {

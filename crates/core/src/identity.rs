@@ -80,6 +80,45 @@ pub fn subject(user_id: &str, connector: &crate::ConnectorId) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
+/// The two texts of such a message: of a `sub`, user id and connector; of a refresh token that Dex issued, its id
+/// and its secret. An absent field is empty. `None` for anything that is not this message.
+pub fn pair_of(encoded: &str) -> Option<(String, String)> {
+    if encoded.len() > LONGEST_PAIR {
+        return None;
+    }
+    let bytes = URL_SAFE_NO_PAD.decode(encoded).ok()?;
+    let mut rest = bytes.as_slice();
+    let mut fields = [String::new(), String::new()];
+    while let [tag, tail @ ..] = rest {
+        let (length, tail) = take_varint(tail)?;
+        let (text, tail) = tail.split_at_checked(length)?;
+        let [first, second] = &mut fields;
+        let field = match tag {
+            0x0a => first,
+            0x12 => second,
+            _ => return None,
+        };
+        std::str::from_utf8(text).ok()?.clone_into(field);
+        rest = tail;
+    }
+    let [first, second] = fields;
+    Some((first, second))
+}
+
+/// Longer than any distinguished name that a directory gives.
+const LONGEST_PAIR: usize = 4096;
+
+fn take_varint(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let mut number = 0_usize;
+    for (index, byte) in bytes.iter().enumerate().take(3) {
+        number |= usize::from(byte & 0x7f) << (7 * index);
+        if byte & 0x80 == 0 {
+            return Some((number, bytes.get(index + 1..)?));
+        }
+    }
+    None
+}
+
 fn push_varint(bytes: &mut Vec<u8>, mut number: usize) {
     while number >= 0x80 {
         bytes.push(u8::try_from(number & 0x7f).unwrap_or(0) | 0x80);
@@ -90,7 +129,7 @@ fn push_varint(bytes: &mut Vec<u8>, mut number: usize) {
 
 #[cfg(test)]
 mod tests {
-    use super::{LoginScopes, subject};
+    use super::{LoginScopes, pair_of, subject};
     use crate::ConnectorId;
 
     #[test]
@@ -103,6 +142,18 @@ mod tests {
     fn a_subject_of_a_long_dn_has_a_two_byte_length() {
         let dn = "x".repeat(200);
         assert!(subject(&dn, &ConnectorId::new("ldap")).starts_with("CsgB"));
+    }
+
+    #[test]
+    fn a_subject_is_read_back_and_anything_else_is_not() {
+        let dn = "ü".repeat(100);
+        for (user, connector) in [("foo", "bar"), ("", "bar"), ("foo", ""), (&dn, "ldap")] {
+            let encoded = subject(user, &ConnectorId::new(connector));
+            assert_eq!(pair_of(&encoded), Some((user.to_owned(), connector.to_owned())));
+        }
+        for wrong in ["CgNmb28SA2Jhcg=", "CgNmb28SA2Jh", "CgP__w", "GgNmb28", "CoCAgIAB", "a.b"] {
+            assert_eq!(pair_of(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

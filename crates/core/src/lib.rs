@@ -21,6 +21,7 @@ pub mod scopes;
 pub mod secret;
 pub mod session;
 pub mod session_filter;
+pub mod stored;
 pub mod text;
 pub mod trace;
 
@@ -40,4 +41,5 @@ pub use scopes::Scopes;
 pub use secret::Secret;
 pub use session::{Code, Grant, Session};
 pub use session_filter::{SessionFilter, SessionState};
+pub use stored::{ConnectorFactory, LocalUsers, StoredConnector, StoredUser};
 pub use trace::Trace;

@@ -9,6 +9,8 @@ use countersign_core::connector::{
 };
 use countersign_core::{Connector, ConnectorId, Identity, Trace};
 use countersign_issuer::admin::explain::trace_lines;
+use countersign_store::OpenError;
+use countersign_store::dex::{self, DatabaseState};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -20,7 +22,14 @@ use crate::wiring;
 
 pub fn run(arguments: &CheckArguments) -> ExitCode {
     let env = |name: &str| std::env::var(name).ok();
-    let loaded = config::load(&arguments.file, &env, arguments.lenient);
+    let addresses = match arguments.addresses.parse() {
+        Ok(addresses) => addresses,
+        Err(why) => {
+            eprintln!("countersign: {why}");
+            return ExitCode::from(BAD_CONFIGURATION);
+        }
+    };
+    let loaded = config::load_with(&arguments.file, &env, arguments.lenient, &addresses);
     let is_json = arguments.output == OutputFormat::Json;
     if !is_json || arguments.connector.is_some() {
         eprint!("{loaded}");
@@ -36,11 +45,55 @@ pub fn run(arguments: &CheckArguments) -> ExitCode {
     match &arguments.connector {
         Some(connector) => diagnose(config, &ConnectorId::new(connector), arguments),
         None => {
+            let database = check_database(config);
             match is_json {
-                true => print_json(&report(&loaded)),
-                false => print!("{}", config.summary()),
+                true => {
+                    let mut report = report(&loaded);
+                    if let (Some(found), Some(report)) = (&database, report.as_object_mut()) {
+                        report.insert("database".to_owned(), json!(found));
+                    }
+                    print_json(&report);
+                }
+                false => {
+                    print!("{}", config.summary());
+                    database.iter().for_each(|found| eprintln!("{found}"));
+                }
             }
-            ExitCode::SUCCESS
+            match database {
+                Some(found) if found.refuses => ExitCode::from(BAD_CONFIGURATION),
+                _ => ExitCode::SUCCESS,
+            }
+        }
+    }
+}
+
+/// What was found in the place of the database.
+#[derive(serde::Serialize)]
+struct DatabaseFinding {
+    /// The server would not start on it.
+    refuses: bool,
+    message: String,
+}
+
+impl std::fmt::Display for DatabaseFinding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// `None`: there is nothing to say of it. Reads the names of its tables, and changes nothing.
+fn check_database(config: &Config) -> Option<DatabaseFinding> {
+    let location = wiring::location(&config.storage);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    match runtime.block_on(dex::state(&location)) {
+        Ok(DatabaseState::Ours | DatabaseState::Other) => None,
+        Ok(DatabaseState::Dex) => {
+            let message = OpenError::Dex { location: location.to_string() }.to_string();
+            Some(DatabaseFinding { refuses: true, message })
+        }
+        Err(error) => {
+            let message = format!("the database was not examined: {error}");
+            Some(DatabaseFinding { refuses: false, message })
         }
     }
 }
@@ -69,7 +122,7 @@ fn print_json(value: &Value) {
 }
 
 fn diagnose(config: &Config, id: &ConnectorId, arguments: &CheckArguments) -> ExitCode {
-    let connectors = wiring::connectors(config, wiring::hashing(&config.limits));
+    let connectors = wiring::connectors(config, wiring::hashing(&config.limits)).list;
     let Some(connector) = connectors.iter().find(|connector| connector.id == *id) else {
         let ids: Vec<&str> = connectors.iter().map(|c| c.id.as_str()).collect();
         let configured = ids.join(", ");

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use url::Url;
 
+use crate::config::{Addresses, Listen};
 pub use crate::manage::OutputFormat;
 use crate::manage::{
     CommonArguments, EventArguments, ExplainArguments, KeyCommand, ReloadArguments, SessionCommand,
@@ -112,6 +113,9 @@ pub enum Command {
         #[command(flatten)]
         common: CommonArguments,
     },
+    /// Take over the data of a Dex, so that its users stay signed in
+    #[command(subcommand)]
+    Import(ImportCommand),
     /// Make a running server read its configuration file again, or show what that would change
     Reload {
         #[command(flatten)]
@@ -141,6 +145,47 @@ pub enum Command {
         #[arg(long, value_enum, default_value = "table")]
         output: OutputFormat,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ImportCommand {
+    /// Take over keys, refresh tokens, clients, passwords and connectors; prints first what it would do
+    ///
+    /// Dex's data is only read. Stop Dex first: what it issues afterwards is not taken over. It can be repeated:
+    /// what is there already stays as it is.
+    Dex(ImportArguments),
+    /// List the clients whose refresh tokens were rotated or ended since: after a return to Dex they sign in again
+    Rotated(RotatedArguments),
+}
+
+#[derive(Debug, Args)]
+pub struct ImportArguments {
+    /// Dex's storage: an SQLite file, postgres://…, a dump of MySQL or PostgreSQL, or what `kubectl get -o json`
+    /// or `etcdctl get -w json` printed
+    #[arg(long, value_name = "FILE|URL")]
+    pub from: String,
+    /// Configuration file: Dex's own, with the storage of this program
+    #[arg(long, value_name = "FILE", env = "COUNTERSIGN_CONFIG", hide_env_values = true)]
+    pub config: PathBuf,
+    /// Print what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask
+    #[arg(long, conflicts_with = "dry_run")]
+    pub yes: bool,
+    /// Report unknown keys as warnings and not as errors (Dex ignores them)
+    #[arg(long)]
+    pub lenient: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RotatedArguments {
+    /// Configuration file
+    #[arg(long, value_name = "FILE", env = "COUNTERSIGN_CONFIG", hide_env_values = true)]
+    pub config: PathBuf,
+    /// Print a table or JSON
+    #[arg(long, value_enum, default_value = "table")]
+    pub output: OutputFormat,
 }
 
 #[derive(Debug, Subcommand)]
@@ -275,6 +320,16 @@ pub struct ServeArguments {
     /// Configuration file
     #[arg(env = "COUNTERSIGN_CONFIG", hide_env_values = true)]
     pub file: PathBuf,
+    #[command(flatten)]
+    pub addresses: AddressArguments,
+    /// Report unknown keys as warnings and not as errors (Dex ignores them)
+    #[arg(long)]
+    pub lenient: bool,
+}
+
+/// Addresses that come before those of the file, with Dex's names.
+#[derive(Clone, Debug, Default, Args)]
+pub struct AddressArguments {
     /// Listen here instead of at web.http
     #[arg(long, value_name = "HOST:PORT")]
     pub web_http_addr: Option<String>,
@@ -284,9 +339,28 @@ pub struct ServeArguments {
     /// Listen here instead of at telemetry.http
     #[arg(long, value_name = "HOST:PORT")]
     pub telemetry_addr: Option<String>,
-    /// Report unknown keys as warnings and not as errors (Dex ignores them)
-    #[arg(long)]
-    pub lenient: bool,
+    /// Accepted so that command lines of Dex work; there is no gRPC API yet
+    #[arg(long, value_name = "HOST:PORT")]
+    pub grpc_addr: Option<String>,
+}
+
+impl AddressArguments {
+    /// `Err` names the option that is no address.
+    pub fn parse(&self) -> Result<Addresses, String> {
+        let parse = |flag: &str, given: &Option<String>| {
+            let Some(text) = given.as_ref().filter(|text| !text.is_empty()) else {
+                return Ok(None);
+            };
+            let listen = Listen::parse(text);
+            listen.map(Some).ok_or_else(|| format!("{flag}: found {text:?}, expected host:port"))
+        };
+        Ok(Addresses {
+            web_http: parse("--web-http-addr", &self.web_http_addr)?,
+            web_https: parse("--web-https-addr", &self.web_https_addr)?,
+            telemetry: parse("--telemetry-addr", &self.telemetry_addr)?,
+            grpc: parse("--grpc-addr", &self.grpc_addr)?,
+        })
+    }
 }
 
 #[derive(Debug, Args)]
@@ -294,6 +368,9 @@ pub struct CheckArguments {
     /// Configuration file
     #[arg(env = "COUNTERSIGN_CONFIG", hide_env_values = true)]
     pub file: PathBuf,
+    /// The file is judged with these, as serve takes it
+    #[command(flatten)]
+    pub addresses: AddressArguments,
     /// Report unknown keys as warnings and not as errors (Dex ignores them)
     #[arg(long)]
     pub lenient: bool,
@@ -310,7 +387,10 @@ pub struct CheckArguments {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
+    use clap::CommandFactory as _;
 
     const ID: &str = "-hFq2vCkzX0bQG7Yt9_4dJmWn3RsLaEi";
 

@@ -18,6 +18,7 @@ mod oauth2;
 mod pages;
 mod root_keys;
 mod storage;
+mod stored_connectors;
 mod summary;
 mod web;
 
@@ -38,6 +39,7 @@ pub use oauth2::{OAuth2, Pkce};
 pub use pages::{Frontend, LogFormat, LogLevel, Logger, Theme};
 pub use root_keys::RootKeys;
 pub use storage::{SslMode, Storage};
+pub use stored_connectors::StoredConnectors;
 pub use web::{Headers, Https, TlsVersion, Web};
 
 /// Everything the file says, defaults filled in.
@@ -77,28 +79,44 @@ pub type Loaded = countersign_config::Loaded<Config>;
 
 /// Reads a configuration file. `lenient`: unknown keys are warnings.
 pub fn load(file: &Path, env: Environment<'_>, lenient: bool) -> Loaded {
-    load_for_server(file, env, lenient, false)
+    load_with(file, env, lenient, &Addresses::default())
 }
 
-/// As [`load`]. `has_listener`: the command line says where to listen, as in Dex's chart, so that the file need not.
-pub fn load_for_server(
+/// As [`load`], with addresses of the command line, which come before those of the file, as in Dex: the file is
+/// judged as it is with them.
+pub fn load_with(
     file: &Path,
     env: Environment<'_>,
     lenient: bool,
-    has_listener: bool,
+    addresses: &Addresses,
 ) -> Loaded {
-    countersign_config::load(file, env, lenient, |root| read_blocks(root, env, has_listener))
+    countersign_config::load(file, env, lenient, |root| read_blocks(root, env, addresses))
+}
+
+/// As a lenient [`load`], for a command that does not listen: the file need not say where.
+pub fn load_without_listener(file: &Path, env: Environment<'_>) -> Loaded {
+    let anywhere = Addresses { web_http: Listen::parse("127.0.0.1:0"), ..Addresses::default() };
+    load_with(file, env, true, &anywhere)
+}
+
+/// Addresses of the command line.
+#[derive(Clone, Debug, Default)]
+pub struct Addresses {
+    pub web_http: Option<Listen>,
+    pub web_https: Option<Listen>,
+    pub telemetry: Option<Listen>,
+    pub grpc: Option<Listen>,
 }
 
 /// Every block is read, whatever the others say, so that all problems are told at once.
-fn read_blocks(root: &Section<'_>, env: Environment<'_>, has_listener: bool) -> Option<Config> {
+fn read_blocks(root: &Section<'_>, env: Environment<'_>, addresses: &Addresses) -> Option<Config> {
     let issuer = issuer::read(root);
     let storage = storage::read(root);
     let root_keys = root_keys::read(root, storage.as_ref(), env);
-    let web = web::read(root, has_listener);
-    let telemetry = web::read_telemetry(root);
+    let web = web::read(root, addresses);
+    let telemetry = addresses.telemetry.clone().or(web::read_telemetry(root));
     let logger = pages::read_logger(root);
-    let frontend = pages::read_frontend(root);
+    let frontend = pages::read_frontend(root, env);
     let expiry = lifetimes::read_expiry(root);
     let signer = lifetimes::read_signer(root);
     let sessions = lifetimes::read_sessions(root);

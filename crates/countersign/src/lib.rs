@@ -11,6 +11,7 @@ pub mod example_app;
 pub mod generate;
 pub mod hash_password;
 pub mod healthcheck;
+pub mod import;
 pub mod kubernetes;
 mod logging;
 pub mod manage;

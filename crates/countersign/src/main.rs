@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use countersign::cli::{Cli, Command, OutputFormat};
 use countersign::{
-    backup, check, example_app, generate, hash_password, healthcheck, kubernetes, manage, serve,
+    backup, check, example_app, generate, hash_password, healthcheck, import, kubernetes, manage,
+    serve,
 };
 
 fn main() -> ExitCode {
@@ -17,6 +18,7 @@ fn main() -> ExitCode {
         Command::Keys { common, command } => manage::keys(&common, &command),
         Command::Events { common, arguments } => manage::events(&common, &arguments),
         Command::Explain { common, arguments } => manage::explain(&common, &arguments),
+        Command::Import(command) => import::run(&command),
         Command::Reload { common, arguments } => manage::reload(&common, &arguments),
         Command::Backup(arguments) => backup::run(&arguments),
         Command::Healthcheck(arguments) => healthcheck::run(&arguments),

@@ -38,17 +38,23 @@ pub const BAD_CONFIGURATION: u8 = 78;
 const GRACE: Duration = Duration::from_secs(20);
 
 pub fn run(arguments: &ServeArguments) -> ExitCode {
+    let addresses = match arguments.addresses.parse() {
+        Ok(addresses) => addresses,
+        Err(why) => {
+            eprintln!("countersign: {why}");
+            return ExitCode::from(BAD_CONFIGURATION);
+        }
+    };
     let loaded = load(arguments);
     let warnings: Vec<String> =
         loaded.problems.iter().map(|problem| loaded.line(problem)).collect();
     let report = loaded.to_string();
-    let Some(mut config) = loaded.config else {
+    let Some(config) = loaded.config else {
         eprint!("{report}");
         return ExitCode::from(BAD_CONFIGURATION);
     };
-    if let Err(why) = apply_flags(&mut config, arguments) {
-        eprintln!("countersign: {why}");
-        return ExitCode::from(BAD_CONFIGURATION);
+    if addresses.grpc.is_some() {
+        eprintln!("countersign: --grpc-addr has no effect: Dex's gRPC API is not there yet");
     }
     let log = logging::start(&config.logger);
     for line in warnings {
@@ -73,8 +79,9 @@ pub fn run(arguments: &ServeArguments) -> ExitCode {
 
 fn load(arguments: &ServeArguments) -> Loaded {
     let env = |name: &str| std::env::var(name).ok();
-    let has_listener = arguments.web_http_addr.is_some();
-    config::load_for_server(&arguments.file, &env, arguments.lenient, has_listener)
+    // Those that are no addresses were refused at the start.
+    let addresses = arguments.addresses.parse().unwrap_or_default();
+    config::load_with(&arguments.file, &env, arguments.lenient, &addresses)
 }
 
 /// The file as it is now: what it says if it can be used, its errors, its warnings.
@@ -86,27 +93,6 @@ fn read_again(arguments: &ServeArguments) -> (Option<Config>, Vec<String>, Vec<S
     };
     let (errors, warnings) = (lines(Severity::Error), lines(Severity::Warning));
     (loaded.config, errors, warnings)
-}
-
-fn apply_flags(config: &mut Config, arguments: &ServeArguments) -> Result<(), String> {
-    let parse = |flag: &str, given: &Option<String>| {
-        let Some(text) = given else { return Ok(None) };
-        let listen = Listen::parse(text);
-        listen.map(Some).ok_or_else(|| format!("{flag}: found {text:?}, expected host:port"))
-    };
-    if let Some(listen) = parse("--web-http-addr", &arguments.web_http_addr)? {
-        config.web.http = Some(listen);
-    }
-    if let Some(listen) = parse("--telemetry-addr", &arguments.telemetry_addr)? {
-        config.telemetry = Some(listen);
-    }
-    if let Some(listen) = parse("--web-https-addr", &arguments.web_https_addr)? {
-        let https = config.web.https.as_mut();
-        let https =
-            https.ok_or("--web-https-addr needs web.https, tlsCert and tlsKey in the file")?;
-        https.listen = listen;
-    }
-    Ok(())
 }
 
 /// The ports, bound before anything else is begun.

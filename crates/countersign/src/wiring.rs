@@ -7,18 +7,19 @@ use std::sync::Arc;
 
 use countersign_connectors::local;
 use countersign_connectors::password::{Hashing, HashingLimits};
-use countersign_core::{Clock, Connector, Limits};
+use countersign_core::{Clock, Connector, Limits, LocalUsers};
 use countersign_issuer::settings::{
     ApprovalPolicy, DevicePolicy, IssuerUrl, PkcePolicy, RefreshPolicy, Settings, SignOnPolicy,
 };
 use countersign_issuer::{
     CircuitBreakers, Clients, ConnectorHealth, Connectors, Issuer, Keyring, LoginAttempts,
+    StoredObjects,
 };
 use countersign_server::pages::{Layout, Theme};
 use countersign_server::{App, ClientAddressRule, Metrics, ProcessState, ServerSettings};
 use countersign_store::{Location, LogoutRules, PostgresOptions, SslMode, Store};
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, StoredConnectors};
 
 /// What all generations of the configuration that a process serves have in common.
 #[derive(Clone)]
@@ -39,6 +40,16 @@ impl Shared {
 /// Opens the database and the keys. The error text is for the operator.
 pub async fn open(config: &Config, shared: &Shared) -> Result<App, String> {
     let store = Store::open(&location(&config.storage)).await.map_err(|e| e.to_string())?;
+    open_with(config, store, shared).await
+}
+
+/// As [`open`], also on a database that is Dex's and has none of our tables yet.
+pub async fn open_beside_dex(config: &Config, shared: &Shared) -> Result<App, String> {
+    let store = Store::open_beside_dex(&location(&config.storage)).await;
+    open_with(config, store.map_err(|e| e.to_string())?, shared).await
+}
+
+async fn open_with(config: &Config, store: Store, shared: &Shared) -> Result<App, String> {
     let circuit_breakers = CircuitBreakers::open(&store).await.map_err(|e| e.to_string())?;
     let kept = Kept {
         store,
@@ -77,10 +88,12 @@ async fn issuer(config: &Config, kept: Kept, shared: &Shared) -> Result<Issuer, 
     let root = root_key::load(&config.root_keys, &store).await?;
     let (settings, now) = (settings(config)?, shared.clock.now());
     let keyring = Keyring::open(&store, &root, &settings, now).await.map_err(|e| e.to_string())?;
-    let connectors = Connectors::new(connectors(config, shared.hashing.clone()));
-    Ok(Issuer {
+    let configured = connectors(config, shared.hashing.clone());
+    let connectors = Connectors::new(configured.list);
+    let issuer = Issuer {
         clients: Clients::new(config.clients.clone()),
         connectors: connectors.limited_to(config.connector_grant_types.clone()),
+        stored: StoredObjects::new(configured.local_users, Arc::new(StoredConnectors)),
         keyring,
         attempts,
         circuit_breakers,
@@ -90,14 +103,24 @@ async fn issuer(config: &Config, kept: Kept, shared: &Shared) -> Result<Issuer, 
         store: store.with_logout_rules(LogoutRules::of(&config.clients)),
         root,
         clock: Arc::clone(&shared.clock),
-    })
+    };
+    issuer.reload_stored_objects().await.map_err(|e| e.to_string())?;
+    Ok(issuer)
 }
 
-/// Those of the file, and the password database where it is enabled.
-pub fn connectors(config: &Config, hashing: Hashing) -> Vec<Connector> {
+/// The connectors of the file, and the password database where it is enabled.
+pub struct ConfiguredConnectors {
+    pub list: Vec<Connector>,
+    /// The handle to the users of the password database.
+    pub local_users: Option<Arc<dyn LocalUsers>>,
+}
+
+pub fn connectors(config: &Config, hashing: Hashing) -> ConfiguredConnectors {
     let local = config.password_db.as_ref();
     let local = local.map(|db| local::connector(db.users.clone(), hashing));
-    config.connectors.iter().cloned().chain(local).collect()
+    let (local, local_users) = local.unzip();
+    let list = config.connectors.iter().cloned().chain(local).collect();
+    ConfiguredConnectors { list, local_users }
 }
 
 pub fn hashing(limits: &Limits) -> Hashing {
@@ -118,8 +141,8 @@ fn app(config: &Config, issuer: Arc<Issuer>, metrics: Metrics, shared: &Shared) 
         config::Theme::Dark => Theme::Dark,
     };
     let remote = frontend.allow_remote_logos;
-    let shown = |logo: &String| remote || logo.starts_with('/') && !logo.starts_with("//");
-    layout.logo = frontend.logo_url.clone().filter(shown);
+    layout.logo = frontend.logo_url.as_deref().and_then(|logo| shown_logo(&issuer, logo, remote));
+    layout.use_theme(&frontend.files);
     let proxies = config.web.client_address.as_ref();
     let server = ServerSettings {
         allowed_origins: config.web.allowed_origins.clone(),
@@ -131,8 +154,20 @@ fn app(config: &Config, issuer: Arc<Issuer>, metrics: Metrics, shared: &Shared) 
         },
         allow_remote_logos: remote,
         limits: config.limits,
+        theme: frontend.files.clone(),
     };
     App::new(issuer, server, layout, metrics, shared.process.clone())
+}
+
+/// A relative logo is below the issuer, as in Dex (`theme/logo.png`).
+fn shown_logo(issuer: &Issuer, logo: &str, remote: bool) -> Option<String> {
+    let lower = logo.to_ascii_lowercase();
+    let is_remote = ["http:", "https:", "//"].iter().any(|start| lower.starts_with(start));
+    match is_remote {
+        true => remote.then(|| logo.to_owned()),
+        false if logo.starts_with('/') => Some(logo.to_owned()),
+        false => Some(format!("{}/{logo}", issuer.settings.issuer.base_path())),
+    }
 }
 
 fn settings(config: &Config) -> Result<Settings, String> {
@@ -183,7 +218,7 @@ fn settings(config: &Config) -> Result<Settings, String> {
     })
 }
 
-fn location(storage: &config::Storage) -> Location {
+pub fn location(storage: &config::Storage) -> Location {
     match storage {
         config::Storage::Memory => Location::Memory,
         config::Storage::Sqlite { file } => Location::Sqlite { file: file.clone() },

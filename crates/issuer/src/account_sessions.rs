@@ -75,7 +75,7 @@ impl Issuer {
         }
         let client = self.clients.get(&grant.client);
         let policy =
-            client.map_or(self.settings.refresh, |client| self.settings.refresh_of(client));
+            client.map_or(self.settings.refresh, |client| self.settings.refresh_of(&client));
         let until = policy.end(grant.created_at, grant.rotated_at)?;
         Some(until.max(grant.tokens_until))
     }

@@ -1,17 +1,20 @@
 //! The relying parties, and how one proves at the token endpoint that it is itself.
 
 use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use countersign_core::{Client, ClientId, Secret, client};
 
 use crate::login::AuthRequest;
 
-/// Clients of the configuration file. Looking one up asks no database.
-#[derive(Clone, Debug)]
+/// The clients of the configuration file and those of the database. Looking one up queries nothing: the stored
+/// ones are replaced as a whole when they change.
+#[derive(Debug)]
 pub struct Clients {
-    listed: HashMap<ClientId, Client>,
+    configured: HashMap<ClientId, Arc<Client>>,
+    stored: RwLock<Arc<HashMap<ClientId, Arc<Client>>>>,
     /// Stands for our own pages in their logins. In no list, so nobody can ask as it.
-    account_pages: Client,
+    account_pages: Arc<Client>,
 }
 
 impl Default for Clients {
@@ -24,23 +27,41 @@ impl Clients {
     pub fn new(clients: impl IntoIterator<Item = Client>) -> Self {
         let account_pages =
             Client { id: ClientId::new(client::OWN_PAGES), public: true, ..Client::default() };
-        let listed = clients.into_iter().map(|client| (client.id.clone(), client)).collect();
-        Self { listed, account_pages }
+        let stored = RwLock::default();
+        Self { configured: by_id(clients), stored, account_pages: Arc::new(account_pages) }
     }
 
-    pub fn get(&self, id: &ClientId) -> Option<&Client> {
-        self.listed.get(id)
+    /// One of the configuration file comes before a stored one of the same id, as in Dex.
+    pub fn get(&self, id: &ClientId) -> Option<Arc<Client>> {
+        self.configured.get(id).cloned().or_else(|| self.stored().get(id).cloned())
+    }
+
+    /// Whether the configuration file has it.
+    pub fn is_configured(&self, id: &ClientId) -> bool {
+        self.configured.contains_key(id)
     }
 
     /// In no order.
-    pub fn iter(&self) -> impl Iterator<Item = &Client> {
-        self.listed.values()
+    pub fn iter(&self) -> impl Iterator<Item = Arc<Client>> {
+        let stored: Vec<_> = self.stored().values().cloned().collect();
+        let stored = stored.into_iter().filter(|client| !self.is_configured(&client.id));
+        self.configured.values().cloned().chain(stored)
+    }
+
+    /// Replaces all stored clients.
+    pub fn replace_stored(&self, clients: impl IntoIterator<Item = Client>) {
+        let clients = Arc::new(by_id(clients));
+        *self.stored.write().unwrap_or_else(PoisonError::into_inner) = clients;
+    }
+
+    fn stored(&self) -> Arc<HashMap<ClientId, Arc<Client>>> {
+        Arc::clone(&self.stored.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whose login this is: a client's, or our own pages'.
-    pub fn behind(&self, request: &AuthRequest) -> Option<&Client> {
+    pub fn behind(&self, request: &AuthRequest) -> Option<Arc<Client>> {
         match request.account_page {
-            Some(_) => Some(&self.account_pages),
+            Some(_) => Some(Arc::clone(&self.account_pages)),
             None => self.get(&request.client),
         }
     }
@@ -50,30 +71,34 @@ impl Clients {
     }
 
     pub fn len(&self) -> usize {
-        self.listed.len()
+        self.iter().count()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.listed.is_empty()
+        self.len() == 0
     }
 
     /// `None` is `invalid_client`, whichever of unknown, wrong method and wrong secret it was; each
     /// costs one comparison.
-    pub fn authenticate(&self, proof: &ClientProof) -> Option<&Client> {
+    pub fn authenticate(&self, proof: &ClientProof) -> Option<Arc<Client>> {
         let client = self.get(&proof.id);
         let nobody = Secret::new(NOBODY);
-        let expected = client.and_then(|c| c.secret.as_ref());
+        let expected = client.as_ref().and_then(|c| c.secret.as_ref());
         let given = proof.secret.as_ref().map_or("", Secret::expose);
         let matched = expected.unwrap_or(&nobody).matches(given);
-        let client = client?;
+        let client = client.as_ref()?;
         let proven = if client.public {
             proof.secret.as_ref().is_none_or(Secret::is_empty) && client.secret.is_none()
                 || expected.is_some() && matched
         } else {
             expected.is_some() && !given.is_empty() && matched
         };
-        proven.then_some(client)
+        proven.then(|| Arc::clone(client))
     }
+}
+
+fn by_id(clients: impl IntoIterator<Item = Client>) -> HashMap<ClientId, Arc<Client>> {
+    clients.into_iter().map(|client| (client.id.clone(), Arc::new(client))).collect()
 }
 
 /// Compared against when there is no secret to compare with. Nobody's: it is never accepted.

@@ -1,21 +1,33 @@
 //! The upstreams of this issuer, and which of them a client may use.
 
 use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use countersign_core::{Client, Connector, ConnectorId, GrantType};
 
-/// In the order of their names, as the page shows them.
-#[derive(Clone, Default)]
+/// The connectors of the configuration file and those of the database, in the order of their names, as the page
+/// shows them. The stored ones are replaced as a whole when they change.
+#[derive(Default)]
 pub struct Connectors {
-    list: Vec<Connector>,
+    configured: Vec<Arc<Connector>>,
+    /// Those of the file that are limited.
+    grant_types: HashMap<ConnectorId, Vec<GrantType>>,
+    current: RwLock<Arc<Current>>,
+}
+
+/// Both together.
+#[derive(Default)]
+struct Current {
+    list: Vec<Arc<Connector>>,
     grant_types: HashMap<ConnectorId, Vec<GrantType>>,
 }
 
 impl Connectors {
     pub fn new(connectors: impl IntoIterator<Item = Connector>) -> Self {
-        let mut list: Vec<Connector> = connectors.into_iter().collect();
-        list.sort_by_key(|connector| connector.name.to_lowercase());
-        Self { list, grant_types: HashMap::new() }
+        let configured = connectors.into_iter().map(Arc::new).collect();
+        let connectors = Self { configured, ..Self::default() };
+        connectors.replace_stored([], HashMap::new());
+        connectors
     }
 
     /// The grant types that some connectors are limited to (`connectors[].grantTypes`, as in Dex). Sessions
@@ -23,30 +35,57 @@ impl Connectors {
     #[must_use]
     pub fn limited_to(mut self, grant_types: HashMap<ConnectorId, Vec<GrantType>>) -> Self {
         self.grant_types = grant_types;
+        self.replace_stored([], HashMap::new());
         self
+    }
+
+    /// Replaces all stored connectors and their limits. One of the configuration file comes before a stored one
+    /// of the same id, as in Dex.
+    pub fn replace_stored(
+        &self,
+        stored: impl IntoIterator<Item = Connector>,
+        mut grant_types: HashMap<ConnectorId, Vec<GrantType>>,
+    ) {
+        let stored = stored.into_iter().filter(|connector| !self.is_configured(&connector.id));
+        let mut list = self.configured.clone();
+        list.extend(stored.map(Arc::new));
+        list.sort_by_key(|connector| connector.name.to_lowercase());
+        grant_types.retain(|id, _| !self.is_configured(id));
+        grant_types.extend(self.grant_types.clone());
+        let current = Arc::new(Current { list, grant_types });
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = current;
+    }
+
+    /// Whether the configuration file has it.
+    pub fn is_configured(&self, id: &ConnectorId) -> bool {
+        self.configured.iter().any(|connector| connector.id == *id)
+    }
+
+    fn current(&self) -> Arc<Current> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whether the connector may be used for this grant type.
     pub fn serves(&self, id: &ConnectorId, grant_type: GrantType) -> bool {
-        self.grant_types.get(id).is_none_or(|limited| limited.contains(&grant_type))
+        let current = self.current();
+        current.grant_types.get(id).is_none_or(|limited| limited.contains(&grant_type))
     }
 
-    pub fn get(&self, id: &ConnectorId) -> Option<&Connector> {
-        self.list.iter().find(|connector| connector.id == *id)
+    pub fn get(&self, id: &ConnectorId) -> Option<Arc<Connector>> {
+        self.current().list.iter().find(|connector| connector.id == *id).cloned()
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &Connector> {
-        self.list.iter()
+    pub fn iter(&self) -> impl Iterator<Item = Arc<Connector>> {
+        self.current().list.clone().into_iter()
     }
 
     /// Those through which people can log in to this client for a request of this grant type.
-    pub fn for_client<'a>(
-        &'a self,
-        client: &'a Client,
+    pub fn for_client(
+        &self,
+        client: &Client,
         grant_type: GrantType,
-    ) -> impl Iterator<Item = &'a Connector> {
-        self.list
-            .iter()
+    ) -> impl Iterator<Item = Arc<Connector>> {
+        self.iter()
             .filter(move |connector| self.serves(&connector.id, grant_type))
             .filter(|connector| may_use(client, &connector.id))
     }
@@ -57,12 +96,12 @@ impl Connectors {
         client: &Client,
         id: &ConnectorId,
         grant_type: GrantType,
-    ) -> Option<&Connector> {
+    ) -> Option<Arc<Connector>> {
         self.allowed(client, id).filter(|connector| self.serves(&connector.id, grant_type))
     }
 
     /// The connector of this id, if it exists and this client may use it.
-    pub fn allowed(&self, client: &Client, id: &ConnectorId) -> Option<&Connector> {
+    pub fn allowed(&self, client: &Client, id: &ConnectorId) -> Option<Arc<Connector>> {
         self.get(id).filter(|connector| may_use(client, &connector.id))
     }
 }

@@ -15,7 +15,8 @@ use std::time::Duration;
 use countersign_core::event::EventKind;
 use countersign_core::{Event, Secret, Timestamp};
 use countersign_jose::{
-    Algorithm, KeyPair, MacKeys, RootKeys, SealingKeys, Signer, Verifiers, key_set,
+    Algorithm, Claims, Expected, KeyPair, MacKeys, RootKeys, SealingKeys, Signer, Verifiers,
+    key_set,
 };
 use countersign_store::{SecretRow, SigningKeyRow, Store};
 
@@ -44,6 +45,9 @@ pub struct Keyring {
 pub struct Keys {
     signing: Vec<Signing>,
     pub verifiers: Verifiers,
+    /// Those of them that came from Dex.
+    imported: Verifiers,
+    imported_at: Option<Timestamp>,
     /// The body of `/keys`, and its entity tag.
     pub published: Arc<str>,
     pub entity_tag: String,
@@ -86,6 +90,15 @@ impl Keys {
         names.sort_unstable_by(|a, b| b.cmp(a));
         names.dedup();
         names
+    }
+
+    /// The claims of a token that Dex signed before its keys were taken over. Dex has one format for ID and access
+    /// tokens; what was signed here since, also with the same key, is not meant.
+    pub fn verify_imported(&self, token: &str, expected: &Expected<'_>) -> Option<Claims> {
+        let imported_at = self.imported_at?;
+        let claims = self.imported.verify(token, expected).ok()?;
+        let issued_at = claims.number("iat")?;
+        (issued_at < imported_at.secs()).then_some(claims)
     }
 
     pub fn is_stale(&self, now: Timestamp) -> bool {
@@ -140,9 +153,15 @@ async fn read(
     let rows = signing_keys(store, root, settings, now).await?;
     let mac = secrets(store, root, REFRESH_MAC, now, MacKeys::generate).await?;
     let sealing = secrets(store, root, ENVELOPE, now, SealingKeys::generate).await?;
-    let public: Vec<&str> = rows.iter().rev().map(|row| row.public_jwk.as_str()).collect();
+    let imported = store.imported_keys().await?;
+    let of_dex = || imported.iter().filter(|key| key.expires_at + KEPT_AFTER > now);
+    let also = of_dex().filter(|key| !rows.iter().any(|row| row.kid == key.kid));
+    let newest_first = rows.iter().rev().map(|row| &row.public_jwk);
+    let public: Vec<&str> =
+        newest_first.chain(also.map(|key| &key.public_jwk)).map(String::as_str).collect();
     let published: Arc<str> = key_set(&public).into();
-    let jwks: Vec<String> = rows.iter().map(|row| row.public_jwk.clone()).collect();
+    let jwks: Vec<String> = public.into_iter().map(str::to_owned).collect();
+    let imported_jwks: Vec<String> = of_dex().map(|key| key.public_jwk.clone()).collect();
     let numbered = |secrets: &[Usable]| secrets.iter().map(Usable::numbered).collect();
     let settled = |secrets: &[Usable]| {
         secrets.iter().filter(|secret| secret.settled).map(Usable::numbered).collect()
@@ -150,6 +169,8 @@ async fn read(
     Ok(Keys {
         signing: rows.iter().map(|row| opened(root, row)).collect::<Result<_, _>>()?,
         verifiers: Verifiers::new(&jwks)?,
+        imported: Verifiers::new(&imported_jwks)?,
+        imported_at: of_dex().map(|key| key.imported_at).min(),
         entity_tag: entity_tag(&published),
         published,
         mac_settled: MacKeys::new(settled(&mac))?,
@@ -223,9 +244,14 @@ fn opened(root: &RootKeys, row: &SigningKeyRow) -> Result<Signing, IssuerError> 
     Ok(Signing { signs_from: row.signs_from, signer: Arc::new(signer) })
 }
 
+/// Seals the private part of a signing key that came from elsewhere.
+pub fn seal_signing_key(root: &RootKeys, key: &Secret) -> Result<Secret, IssuerError> {
+    Ok(root.seal(SIGNING_KEY, key.expose().as_bytes())?.into())
+}
+
 /// Retired keys go when the longest-lived token they may have signed is dead. True when one went.
 async fn drop_dead(store: &Store, now: Timestamp) -> Result<bool, IssuerError> {
-    let mut dropped = false;
+    let mut dropped = store.drop_imported_keys(now - KEPT_AFTER).await? > 0;
     let rows = store.signing_keys().await?;
     for (row, next) in rows.iter().zip(rows.iter().skip(1)) {
         if now > next.signs_from + row.longest_lifetime + KEPT_AFTER {

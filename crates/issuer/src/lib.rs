@@ -25,6 +25,7 @@ pub mod logout;
 pub mod logout_notifications;
 pub mod sessions;
 pub mod settings;
+pub mod stored;
 pub mod token;
 pub mod upstream_health;
 mod upstream_logout;
@@ -45,6 +46,7 @@ pub use connectors::Connectors;
 pub use keyring::Keyring;
 pub use login::LoginAttempts;
 pub use settings::Settings;
+pub use stored::StoredObjects;
 pub use upstream_health::{ConnectorHealth, ConnectorStatus};
 
 /// Everything an act needs, put together once by the program.
@@ -52,6 +54,7 @@ pub struct Issuer {
     pub settings: Settings,
     pub clients: Clients,
     pub connectors: Connectors,
+    pub stored: StoredObjects,
     pub keyring: Keyring,
     /// These three are shared by all generations of the configuration that a process serves.
     pub attempts: Arc<LoginAttempts>,

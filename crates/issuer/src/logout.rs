@@ -112,7 +112,7 @@ impl Issuer {
         // A token that is not ours proves nothing, but asking to be signed out is no crime either.
         let hint = hinted.as_ref().and(claims.as_ref()).and_then(hint_of);
         let client = hinted.or(named).filter(|id| self.clients.get(id).is_some());
-        let back = client.as_ref().and_then(|id| back_to(self.clients.get(id)?, params));
+        let back = client.as_ref().and_then(|id| back_to(&*self.clients.get(id)?, params));
         Ok(LogoutRequest { client, hint, back })
     }
 

@@ -96,8 +96,7 @@ impl Issuer {
         notifier: &dyn LogoutNotifier,
     ) -> Result<LogoutDelivery, IssuerError> {
         let client = self.clients.get(&notification.client);
-        let told =
-            client.and_then(|client| Some((client, client.backchannel_logout_uri.as_ref()?)));
+        let told = client.as_deref().and_then(|c| Some((c, c.backchannel_logout_uri.as_ref()?)));
         let Some((client, uri)) = told else {
             return self
                 .give_up(&notification, "not_configured", "has no backchannelLogoutURI")

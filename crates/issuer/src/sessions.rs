@@ -97,7 +97,7 @@ impl Issuer {
         match &connector.refresh {
             Some(refresh) if refresh.is_free() => {
                 let asked =
-                    self.refresh_identity(connector, &**refresh, session.clone(), false).await?;
+                    self.refresh_identity(&connector, &**refresh, session.clone(), false).await?;
                 Ok(matches!(asked, Revalidation::Valid(_)))
             }
             _ => Ok(true),
@@ -111,7 +111,7 @@ impl Issuer {
     ) -> Result<Option<(Grant, Session)>, IssuerError> {
         let Some((grant, session)) = self.store.grant(id).await? else { return Ok(None) };
         let Some(owner) = self.clients.get(&grant.client) else { return Ok(None) };
-        if grant.ended.is_some() || !self.is_valid(Some(owner), &session).await? {
+        if grant.ended.is_some() || !self.is_valid(Some(&owner), &session).await? {
             return Ok(None);
         }
         Ok(Some((grant, session)))
@@ -149,7 +149,8 @@ impl Issuer {
 
     /// True when the connector was removed or its fingerprint differs from the one at sign-in.
     pub fn fingerprint_changed(&self, session: &Session) -> bool {
-        match self.connectors.get(&session.connector).map(|connector| &connector.fingerprint) {
+        let connector = self.connectors.get(&session.connector);
+        match connector.as_ref().map(|connector| &connector.fingerprint) {
             Some(Fingerprint::Upstream(fingerprint)) => *fingerprint != session.fingerprint,
             Some(Fingerprint::PerUser) => false,
             None => true,
@@ -163,7 +164,8 @@ impl Issuer {
         session: &Session,
         login_scopes: LoginScopes,
     ) -> LoginScopes {
-        let refresh = self.connectors.get(&session.connector).and_then(|c| c.refresh.as_ref());
+        let connector = self.connectors.get(&session.connector);
+        let refresh = connector.as_ref().and_then(|c| c.refresh.as_ref());
         let at_login = refresh.is_some_and(|refresh| refresh.needs_offline_login());
         LoginScopes { offline: login_scopes.offline && at_login, ..login_scopes }
     }

@@ -206,7 +206,7 @@ impl Issuer {
                 circuit_breaker: self.circuit_breakers.open_breaker(&connector.id),
             }
         };
-        self.connectors.iter().map(health).collect()
+        self.connectors.iter().map(|connector| health(&connector)).collect()
     }
 
     /// It could not be asked the last time, and that was not long ago.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use countersign_core::{GrantId, Scopes, Secret, Session};
+use countersign_core::identity::pair_of;
+use countersign_core::{ConnectorId, GrantId, Scopes, Secret, Session};
 use countersign_jose::{Expected, Typ};
 use serde::Serialize;
 
@@ -31,7 +32,9 @@ impl Issuer {
     /// The claims as JSON, from the last snapshot of the upstream; `None` is `invalid_token`
     /// (RFC 6750 section 3.1).
     pub async fn userinfo(&self, token: &Secret) -> Result<Option<String>, IssuerError> {
-        let Some(found) = self.access_token_session(token).await? else { return Ok(None) };
+        let Some(found) = self.access_token_session(token).await? else {
+            return self.userinfo_of_imported(token).await;
+        };
         let info = UserInfo {
             iss: self.settings.issuer.as_str(),
             sub: &found.sub,
@@ -69,5 +72,33 @@ impl Issuer {
             scopes: Scopes::parse(scope),
             session,
         }))
+    }
+
+    /// For an access token that Dex issued before the takeover: its own claims, as Dex answers, unless the
+    /// session that came from Dex has ended since.
+    async fn userinfo_of_imported(&self, token: &Secret) -> Result<Option<String>, IssuerError> {
+        let expected = Expected {
+            issuer: self.settings.issuer.as_str(),
+            typ: Typ::IdToken,
+            now: Some(self.now()),
+            leeway: LEEWAY,
+        };
+        let claims = self.keyring.keys().verify_imported(token.expose(), &expected);
+        let Some(claims) = claims else { return Ok(None) };
+        let Some((user_id, connector)) = claims.text("sub").and_then(pair_of) else {
+            return Ok(None);
+        };
+        let audience = claims.texts("aud");
+        let client = claims.text("azp").or(audience.first().copied()).unwrap_or_default();
+        let connector = ConnectorId::new(connector);
+        let blocked = self.store.blocked_user(&connector, &user_id, self.now()).await?.is_some();
+        if blocked || self.connectors.get(&connector).is_none() {
+            return Ok(None);
+        }
+        if self.store.imported_session_ended(&user_id, &connector, client).await? {
+            return Ok(None);
+        }
+        let claims = claims.into_map();
+        serde_json::to_string(&claims).map(Some).map_err(|e| IssuerError::Broken(e.to_string()))
     }
 }

@@ -11,6 +11,13 @@ struct KeySet {
 
 /// `{"keys":[…]}` in the order given, indented by two spaces as Dex serves it. Pass what [`crate::Verifiers::new`]
 /// accepted: a text it would refuse, one with private parts above all, is left out rather than published.
+/// The key id and the canonical text of a public JWK that another program wrote, if it can verify signatures.
+pub fn usable_public_jwk(text: &str) -> Result<(String, String), crate::JoseError> {
+    let jwk = crate::jwk::PublicJwk::parse(text)?;
+    jwk.verifier()?;
+    Ok((jwk.kid.clone(), jwk.to_json()?))
+}
+
 pub fn key_set(public_jwks: &[&str]) -> String {
     let keys = public_jwks.iter().filter_map(|text| PublicJwk::parse(text).ok()).collect();
     // Only maps with keys that are no strings cannot be written, and there are none.

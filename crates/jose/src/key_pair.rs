@@ -4,8 +4,10 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use countersign_core::Secret;
 use countersign_core::ids::{NoRandomness, random_bytes};
+use josekit::jwk::Jwk;
 use josekit::jwk::KeyPair as _;
 use josekit::jwk::alg::ec::{EcCurve, EcKeyPair};
+use josekit::jwk::alg::rsa::RsaKeyPair;
 use rsa::PrivateKey;
 use rsa::pkcs8::{EncodePrivateKey, LineEnding};
 use rsa::rand_core::{TryCryptoRng, TryRng};
@@ -40,6 +42,39 @@ impl KeyPair {
             Algorithm::ES256 => p256_key(&kid)?,
         };
         Ok(Self { kid, algorithm, private_key, public_jwk: jwk.to_json()? })
+    }
+}
+
+impl KeyPair {
+    /// A key pair that another program wrote as a private JWK (RFC 7517 section 9.3) with `kid` and `alg`. `Err`
+    /// never shows it.
+    pub fn from_private_jwk(text: &Secret) -> Result<Self, JoseError> {
+        let bad = |why| JoseError::BadSigningKey { kid: String::new(), why };
+        let jwk = Jwk::from_bytes(text.expose()).map_err(|_| bad("is not a JWK"))?;
+        let kid = jwk.key_id().filter(|kid| !kid.is_empty()).ok_or_else(|| bad("has no kid"))?;
+        let algorithm = jwk.algorithm().and_then(Algorithm::parse);
+        let algorithm = algorithm.ok_or_else(|| bad("is not RS256 or ES256"))?;
+        let member = |name| {
+            let value = jwk.parameter(name).and_then(|value| value.as_str());
+            value.map(str::to_owned).ok_or_else(|| bad("lacks a public part"))
+        };
+        let (pem, public) = match algorithm {
+            Algorithm::RS256 => {
+                let pair = RsaKeyPair::from_jwk(&jwk).map_err(|_| bad("is not an RSA key"))?;
+                (pair.to_pem_private_key(), PublicJwk::rsa(kid, member("n")?, member("e")?))
+            }
+            Algorithm::ES256 => {
+                let pair = EcKeyPair::from_jwk(&jwk).map_err(|_| bad("is not a P-256 key"))?;
+                (pair.to_pem_private_key(), PublicJwk::p256(kid, member("x")?, member("y")?))
+            }
+        };
+        let pem = Zeroizing::new(pem);
+        let pem = std::str::from_utf8(&pem).map_err(|_| bad("cannot be written as PEM"))?;
+        let private_key = Secret::new(pem);
+        // Refused here rather than at the first signature: too short, another curve.
+        crate::Signer::new(kid, algorithm, &private_key)?;
+        public.verifier()?;
+        Ok(Self { kid: kid.to_owned(), algorithm, private_key, public_jwk: public.to_json()? })
     }
 }
 

@@ -43,7 +43,7 @@ mod tests;
 pub use algorithm::Algorithm;
 pub use claims::Claims;
 pub use error::JoseError;
-pub use jwks::key_set;
+pub use jwks::{key_set, usable_public_jwk};
 pub use key_pair::KeyPair;
 pub use mac::MacKeys;
 pub use root::{CannotOpen, RootKeys, WeakRootKey};

@@ -104,9 +104,7 @@ fn no_list(arguments: &LoginArguments, profile: &LoginProfile) -> Result<(), Err
         print_line(&format!("{:#}", json!({ "clusters": null })));
         return Ok(());
     }
-    eprintln!(
-        "This issuer lists no clusters. To use this login for a cluster of your kubeconfig:\n"
-    );
+    eprintln!("This issuer lists no clusters. For a cluster of your own kubeconfig, type:\n");
     eprintln!("  kubectl config set-credentials {} \\", profile.client_id);
     eprintln!("    --exec-api-version=client.authentication.k8s.io/v1 \\");
     eprintln!("    --exec-interactive-mode=IfAvailable --exec-command=kubectl-countersign \\");

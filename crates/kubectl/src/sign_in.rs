@@ -25,26 +25,12 @@ pub async fn sign_in(request: &LoginRequest<'_>) -> Result<SignedIn, Error> {
 fn chosen(request: &LoginRequest<'_>) -> GrantType {
     let has_device_code = request.issuer.metadata.device_authorization_endpoint.is_some();
     match request.options.grant_type {
-        GrantType::Auto if !can_open_browser(request.options) && has_device_code => {
+        GrantType::Auto if !request.options.can_open_browser() && has_device_code => {
             GrantType::DeviceCode
         }
         GrantType::Auto => GrantType::Authcode,
         other => other,
     }
-}
-
-/// Over SSH a browser would open on the wrong machine, and without a display nowhere.
-fn can_open_browser(options: &Options) -> bool {
-    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    if options.browser_command.is_some() {
-        return true;
-    }
-    let is_remote = ["SSH_CONNECTION", "SSH_TTY"].iter().any(|name| is_set(name));
-    let has_display = cfg!(any(target_os = "macos", target_os = "windows"))
-        || ["DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "WSL_DISTRO_NAME"]
-            .iter()
-            .any(|name| is_set(name));
-    !is_remote && has_display
 }
 
 /// RFC 6749 section 4.3.

@@ -27,7 +27,9 @@ pub async fn run(arguments: &TokenArguments, now: fn() -> Timestamp) -> Result<(
         all.extend(tokens.map(|(audience, token)| (profile.issuer.clone(), audience, token)));
     }
     if all.is_empty() {
-        return Err(Error::Local("no ID token is cached".to_owned()));
+        return Err(Error::Local(
+            "no ID token is cached; run: kubectl countersign login ISSUER_URL".to_owned(),
+        ));
     }
     let mut claims = Vec::new();
     for (issuer, audience, StoredSecret(token)) in &all {

@@ -39,6 +39,8 @@ pub struct ServerSettings {
     pub allow_remote_logos: bool,
     /// What clients can use at the same time.
     pub limits: countersign_core::Limits,
+    /// `frontend.dir`.
+    pub theme: crate::theme::ThemeFiles,
 }
 
 impl App {

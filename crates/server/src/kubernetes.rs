@@ -86,7 +86,7 @@ pub async fn review(
         let why = "expected a TokenReview of authentication.k8s.io/v1 or v1beta1";
         return invalid_review(StatusCode::BAD_REQUEST, why);
     }
-    let status = match app.issuer.review(cluster, &Secret::new(spec.token)).await {
+    let status = match app.issuer.review(&cluster, &Secret::new(spec.token)).await {
         Ok(Review::Yes(user)) => {
             Status { authenticated: true, user: Some(user.into()), error: None }
         }

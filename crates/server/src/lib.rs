@@ -33,6 +33,7 @@ mod request_limits;
 mod response;
 mod static_files;
 mod telemetry;
+pub mod theme;
 mod token;
 mod userinfo;
 
@@ -98,7 +99,7 @@ pub fn routes(app: App) -> Router {
             &at("/callback/{connector}"),
             get(login::callback::get_connector).post(login::callback::post_connector),
         )
-        .route(&at("/continue"), get(login::next_step::get))
+        .route(&at("/continue"), get(login::next_step::get_continue))
         .route(&at("/approval"), get(login::next_step::get).post(login::next_step::post_approval))
         .layer(axum::middleware::from_fn(middleware::reject_head));
     let mut account_pages = Router::new()
@@ -117,6 +118,7 @@ pub fn routes(app: App) -> Router {
         .route(&at("/clusters/kubeconfig"), get(clusters::all_kubeconfigs))
         .route(&at("/clusters/{name}/kubeconfig"), get(clusters::kubeconfig))
         .route(&at("/static/{file}"), get(static_files::get))
+        .route(&at("/theme/{file}"), get(theme::get))
         .route(&at("/robots.txt"), get(static_files::robots))
         .route(&at("/healthz"), get(telemetry::healthz));
     if !base.is_empty() {

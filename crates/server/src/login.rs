@@ -18,17 +18,19 @@ pub mod next_step;
 pub mod password;
 
 use axum::response::Response;
-use countersign_core::Timestamp;
 use countersign_core::connector::Refusal;
+use countersign_core::{ConnectorId, Timestamp};
 use countersign_issuer::IssuerError;
 use countersign_issuer::login::{BrowserBinding, PendingLogin, SignedInBrowser};
 
 use crate::app::App;
 use crate::cookies::SetCookies;
+use crate::form::{Pairs, once};
 use crate::page_error::PageError;
 use crate::pages::{ClientInfo, PageErrorKind, PageLink};
 use crate::request_context::RequestContext;
 use crate::response::{see_other, with_cookies};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// The value of `req` in links and hidden fields.
 fn seal_pending_login(
@@ -59,6 +61,25 @@ fn login_link(app: &App, path: &str, req: &str) -> String {
     format!("{}?{query}", app.path(path))
 }
 
+/// The path of a connector; its id may contain spaces and colons.
+fn connector_path(connector: &ConnectorId) -> String {
+    let id = utf8_percent_encode(connector.as_str(), NON_ALPHANUMERIC).to_string();
+    // Unreserved characters stay as they are (RFC 3986 section 2.3).
+    let id = id.replace("%2D", "-").replace("%2E", ".").replace("%5F", "_").replace("%7E", "~");
+    format!("/auth/{id}")
+}
+
+/// The fields of a form. Programs that post only the visible fields to the address of Dex's page bring `req` in
+/// the query.
+fn with_req_of_query(mut pairs: Pairs, query: &Pairs) -> Pairs {
+    if once(&pairs, "req").is_none()
+        && let Some(req) = once(query, "req")
+    {
+        pairs.push(("req".to_owned(), req.to_owned()));
+    }
+    pairs
+}
+
 /// The link of an error page that continues the login: to the other connectors, or to the only one again.
 fn retry_link(app: &App, pending: &PendingLogin, req: &str) -> PageLink {
     let to = login_link(app, "/continue", req);
@@ -71,7 +92,7 @@ fn retry_link(app: &App, pending: &PendingLogin, req: &str) -> PageLink {
 fn has_other_connectors(app: &App, pending: &PendingLogin) -> bool {
     let client = app.issuer.clients.behind(&pending.request);
     let count = client.map_or(0, |client| {
-        app.issuer.connectors.for_client(client, pending.request.grant_type()).count()
+        app.issuer.connectors.for_client(&client, pending.request.grant_type()).count()
     });
     count > 1 && pending.request.connector.is_none()
 }
@@ -86,8 +107,8 @@ fn client_info(app: &App, pending: &PendingLogin) -> ClientInfo {
         return ClientInfo { name: app.layout.issuer_name.clone(), host: None, logo: None };
     }
     let client = app.issuer.clients.behind(&pending.request);
-    let name = client.map_or("", |client| client.name.as_str());
-    let logo = client.and_then(|client| client.logo_url.clone());
+    let name = client.as_ref().map_or("", |client| client.name.as_str());
+    let logo = client.as_ref().and_then(|client| client.logo_url.clone());
     ClientInfo {
         name: name.into(),
         host: countersign_core::Client::host_of(&pending.request.redirect_uri)

@@ -121,7 +121,7 @@ impl Dispatcher {
             // A client that is no longer configured gets no label of its own.
             let app = self.current.app();
             let known = app.issuer.clients.get(client);
-            let label = known.map_or("", |client| client.id.as_str());
+            let label = known.as_ref().map_or("", |client| client.id.as_str());
             app.metrics.logout_notification(label, delivery);
         }
     }

@@ -208,7 +208,8 @@ async fn strip_trusted_headers(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let names: Vec<&str> = trusted_header_names(app.issuer.connectors.iter()).collect();
+    let connectors: Vec<_> = app.issuer.connectors.iter().collect();
+    let names: Vec<&str> = trusted_header_names(connectors.iter()).collect();
     if !names.is_empty() {
         let fields = proxy_headers::strip(request.headers_mut(), &names);
         let bytes: usize = fields.iter().map(|(name, value)| name.len() + value.len()).sum();

@@ -2,6 +2,7 @@
 //! trusted-header connectors, who the user is. Browsers can send all of them too.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use axum::extract::ConnectInfo;
 use axum::http::{Extensions, HeaderMap, HeaderName, header};
@@ -63,7 +64,7 @@ pub struct StrippedHeaders(pub ProxyHeaders);
 
 /// Header names that some connector reads the user from.
 pub fn trusted_header_names<'a>(
-    connectors: impl Iterator<Item = &'a Connector>,
+    connectors: impl Iterator<Item = &'a Arc<Connector>>,
 ) -> impl Iterator<Item = &'a str> {
     connectors.flat_map(|connector| match &connector.login_method {
         LoginMethod::TrustedHeader(method) => method.fields(),

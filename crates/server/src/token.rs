@@ -4,6 +4,8 @@
 mod client_authentication;
 mod grant_requests;
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
@@ -53,7 +55,7 @@ async fn issue_for(app: &App, parts: &Parts, pairs: &Pairs) -> Result<Response, 
     let client = authenticate(app, parts, pairs)?;
     let request = token_request(parts, pairs)?;
     let grant_type = request.name();
-    let tokens = app.issuer.token(client, request).await?;
+    let tokens = app.issuer.token(&client, request).await?;
     app.metrics.tokens_issued(grant_type, client.id.as_str());
     Ok(json(StatusCode::OK, &tokens))
 }
@@ -63,7 +65,7 @@ pub async fn revoke(State(app): State<App>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let result = async {
         let (client, token) = client_and_token(&app, &parts, body).await?;
-        app.issuer.revoke(client, &token).await?;
+        app.issuer.revoke(&client, &token).await?;
         Ok(json_bytes(StatusCode::OK, Body::empty()))
     };
     result.await.unwrap_or_else(|error| error_response(&app, &parts, error))
@@ -77,7 +79,7 @@ pub async fn introspect(State(app): State<App>, request: Request) -> Response {
         if client.secret.is_none() {
             return Err(invalid_client());
         }
-        Ok(json(StatusCode::OK, &app.issuer.introspect(client, &token).await?))
+        Ok(json(StatusCode::OK, &app.issuer.introspect(&client, &token).await?))
     };
     result.await.unwrap_or_else(|error| error_response(&app, &parts, error))
 }
@@ -92,20 +94,20 @@ pub async fn method_not_allowed(State(app): State<App>, request: Request) -> Res
     response
 }
 
-pub(crate) fn authenticate<'a>(
-    app: &'a App,
+pub(crate) fn authenticate(
+    app: &App,
     parts: &Parts,
     pairs: &Pairs,
-) -> Result<&'a Client, TokenError> {
+) -> Result<Arc<Client>, TokenError> {
     let credentials = client_credentials(&parts.headers, pairs)?;
     app.issuer.clients.authenticate(&credentials).ok_or_else(invalid_client)
 }
 
-async fn client_and_token<'a>(
-    app: &'a App,
+async fn client_and_token(
+    app: &App,
     parts: &Parts,
     body: Body,
-) -> Result<(&'a Client, Secret), TokenError> {
+) -> Result<(Arc<Client>, Secret), TokenError> {
     let pairs = parameters(parts, body).await?;
     let client = authenticate(app, parts, &pairs)?;
     match parameter(&pairs, "token") {

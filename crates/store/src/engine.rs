@@ -17,7 +17,7 @@ use self::conn::Conn;
 use self::postgres::PostgresEngine;
 use self::sqlite::SqliteEngine;
 use crate::shared::Shared;
-use crate::{Location, OpenError, StoreError};
+use crate::{Location, OpenError, StoreError, dex};
 
 /// How long an operation waits for the database before it fails with `Unavailable`.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -34,18 +34,35 @@ pub(crate) trait Operation: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Self::Output, StoreError>> + Send;
 }
 
+/// Whether a database that is Dex's alone may be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DexTables {
+    Refused,
+    Accepted,
+}
+
 pub(crate) enum Engine {
     Sqlite(SqliteEngine),
     Postgres(PostgresEngine),
 }
 
 impl Engine {
-    pub(crate) async fn open(location: &Location, shared: Shared) -> Result<Self, OpenError> {
+    pub(crate) async fn open(
+        location: &Location,
+        shared: Shared,
+        tables: DexTables,
+    ) -> Result<Self, OpenError> {
         Ok(match location {
-            Location::Sqlite { file } => Self::Sqlite(SqliteEngine::open(file, shared).await?),
+            Location::Sqlite { file } => {
+                // Before the writer opens it, which changes the journal mode of the file.
+                if tables == DexTables::Refused && dex::is_unclaimed_sqlite(file).await {
+                    return Err(OpenError::Dex { location: location.to_string() });
+                }
+                Self::Sqlite(SqliteEngine::open(file, shared).await?)
+            }
             Location::Memory => Self::Sqlite(SqliteEngine::open_temporary(shared).await?),
             Location::Postgres(options) => {
-                Self::Postgres(PostgresEngine::open(options, shared).await?)
+                Self::Postgres(PostgresEngine::open(options, shared, tables).await?)
             }
         })
     }

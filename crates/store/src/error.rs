@@ -38,6 +38,12 @@ pub enum OpenError {
     Newer { location: String, found: i64 },
     #[error("cannot bring the database {location} up to date: {cause}")]
     Migrate { location: String, cause: String },
+    #[error(
+        "the database {location} is Dex's, and its data was not taken over yet. Run `countersign import dex` once \
+         with this configuration file (it first shows what it would do), or give a new database in `storage`: see \
+         docs/moving-from-dex.md"
+    )]
+    Dex { location: String },
     #[error("not a PostgreSQL URL: {0}")]
     Url(String),
 }

@@ -7,7 +7,8 @@
 //! By table: `sign_in`, `sessions` and `snapshots` (sessions), `codes`, `device_requests`, `grants`,
 //! `consents`, `keys`, `circuit_breakers`, `blocked_users`, `events`, `memberships`, `logout_notifications`, `traces`. Across
 //! them: `search`, `people` and `counts` read, `ends` and `bulk` end sessions and grants, `collect` deletes expired
-//! rows. `engine` runs an operation on SQLite or PostgreSQL; `migrate` creates the schema.
+//! rows. `stored_objects` holds what the configuration file does not, `import` writes what came from Dex, `dex`
+//! reads Dex's own tables. `engine` runs an operation on SQLite or PostgreSQL; `migrate` creates the schema.
 
 mod backup;
 mod blocked_users;
@@ -18,11 +19,13 @@ mod collect;
 mod consents;
 mod counts;
 mod device_requests;
+pub mod dex;
 mod ends;
 mod engine;
 mod error;
 mod events;
 mod grants;
+mod import;
 mod issue_grant;
 mod keys;
 mod location;
@@ -42,6 +45,7 @@ mod sessions;
 mod shared;
 mod sign_in;
 mod snapshots;
+mod stored_objects;
 mod traces;
 
 use std::sync::Arc;
@@ -66,6 +70,10 @@ pub use ends::{GrantEnd, SessionEnd};
 pub use error::{OpenError, StoreError};
 pub use events::{EventQuery, StoredEvent};
 pub use grants::{Rotate, Rotation};
+pub use import::{
+    Import, ImportSummary, ImportedConsent, ImportedGrant, ImportedKey, ImportedSession,
+    ImportedToken,
+};
 pub use keys::{DropSigningKeyNow, DroppedSigningKey, SecretRow, SigningKeyRow};
 pub use location::{Location, PostgresOptions, SslMode};
 pub use logout_notifications::LogoutNotification;
@@ -76,8 +84,9 @@ pub use sessions::SignedOut;
 pub use shared::{LogoutRules, StatementCounts};
 pub use sign_in::{SignIn, SignInOutcome};
 pub use snapshots::{Missing, Snapshot};
+pub use stored_objects::{ObjectChange, ObjectKind, StoredObject};
 
-use engine::{Engine, Operation};
+use engine::{DexTables, Engine, Operation};
 use shared::Shared;
 
 /// The database. Cheap to clone; all clones share one connection pool.
@@ -89,9 +98,20 @@ pub struct Store {
 
 impl Store {
     /// Connects and migrates the schema. Needs a running tokio runtime, which must outlive the store.
+    ///
+    /// A database with Dex's tables and without ours is refused.
     pub async fn open(location: &Location) -> Result<Self, OpenError> {
+        Self::open_with(location, DexTables::Refused).await
+    }
+
+    /// As [`Store::open`], also on a database of Dex, to which our tables are then added.
+    pub async fn open_beside_dex(location: &Location) -> Result<Self, OpenError> {
+        Self::open_with(location, DexTables::Accepted).await
+    }
+
+    async fn open_with(location: &Location, tables: DexTables) -> Result<Self, OpenError> {
         let shared = Shared::default();
-        let engine = Arc::new(Engine::open(location, shared.clone()).await?);
+        let engine = Arc::new(Engine::open(location, shared.clone(), tables).await?);
         let store = Self { engine, shared };
         store.fill_search_columns().await.map_err(|e| OpenError::Migrate {
             location: location.to_string(),

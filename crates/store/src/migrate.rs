@@ -21,6 +21,7 @@ pub(crate) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (5, "traces", include_str!("../../../migrations/0005_traces.sql")),
     (6, "standard_names", include_str!("../../../migrations/0006_standard_names.sql")),
     (7, "device_requests", include_str!("../../../migrations/0007_device_requests.sql")),
+    (8, "stored_objects", include_str!("../../../migrations/0008_stored_objects.sql")),
 ];
 
 fn migrator() -> Migrator {

@@ -11,6 +11,10 @@ use crate::tree::{self, list, map, plain, text};
 /// bcrypt of "password", cost 10.
 const BCRYPT: &str = "$2a$10$2b2cU8CPhOTaGrs1HRQuAueS7JTT5ZHsHSzYiFPm1leZck7Mc8T4W";
 
+fn connector_of(users: Vec<LocalUser>, hashing: Hashing) -> Connector {
+    connector(users, hashing).0
+}
+
 fn read(entries: Vec<Node>) -> (Vec<LocalUser>, Vec<String>) {
     let root = map(vec![("staticPasswords", list(entries))]);
     tree::read(root, |root| read_users(root.sections("staticPasswords")))
@@ -90,7 +94,7 @@ fn every_problem_is_told_with_its_place_and_no_hash_is_printed() {
         "14:3: staticPasswords[2].hash: is neither a bcrypt nor an argon2id hash",
         "19:3: staticPasswords[3].hash: has bcrypt cost 4, expected 10 to 16",
         "staticPasswords[4].hashFromEnv: the environment has no CS_NO_SUCH_VARIABLE",
-        "staticPasswords[4].userID: is missing",
+        "staticPasswords[4].userID: is missing: with Dex all users without one have the same sub, so each of them is the other to every application; give each an id of its own, such as uuidgen prints, and grant again what was granted to that common sub",
         "staticPasswords[5].hashFromEnv: cannot be given together with hash",
         "staticPasswords[5].hashh: is not a known key, did you mean hash?",
         "staticPasswords[6].hash: is missing: give hash or hashFromEnv",
@@ -120,7 +124,7 @@ async fn unknown_users_cost_what_known_ones_cost() {
         person("joe@example.com", &argon2, "2"),
     ]);
     let hashing = Hashing::default();
-    let connector = connector(users, hashing.clone());
+    let connector = connector_of(users, hashing.clone());
     let long_for_bcrypt = "x".repeat(100);
     for (login, password, welcome, work) in [
         ("jane@example.com", "password", true, 1),
@@ -155,7 +159,7 @@ async fn unknown_users_cost_what_known_ones_cost() {
 #[tokio::test]
 async fn nobody_at_all_still_costs_one_verification() {
     let hashing = Hashing::default();
-    let connector = connector(Vec::new(), hashing.clone());
+    let connector = connector_of(Vec::new(), hashing.clone());
     assert!(matches!(
         sign_in(&connector, "a@example.com", "x").await,
         LoginOutcome::Refused(Refusal::BadCredentials)
@@ -195,7 +199,7 @@ fn unknown_names_cost_what_configured_users_cost_and_always_the_same() {
 #[tokio::test]
 async fn too_many_at_once_is_unavailable_and_not_a_refusal() {
     let (users, _) = read(vec![person("jane@example.com", BCRYPT, "1")]);
-    let connector = connector(
+    let connector = connector_of(
         users,
         Hashing::new(HashingLimits { threads: 1, queue: 0, ..HashingLimits::default() }),
     );
@@ -214,10 +218,10 @@ async fn too_many_at_once_is_unavailable_and_not_a_refusal() {
 #[tokio::test]
 async fn a_refresh_sees_changes_removals_and_strangers() {
     let (users, _) = read(vec![person("jane@example.com", BCRYPT, "1")]);
-    let before = connector(users, Hashing::default());
+    let before = connector_of(users, Hashing::default());
     let signed_in = accepted(sign_in(&before, "jane@example.com", "password").await);
     let refreshed = async |entries: Vec<Node>| {
-        let now = connector(read(entries).0, Hashing::default());
+        let now = connector_of(read(entries).0, Hashing::default());
         let refresh = now.refresh.unwrap();
         assert!(refresh.is_free());
         let known = RefreshRequest {
@@ -261,7 +265,7 @@ async fn a_refresh_sees_changes_removals_and_strangers() {
 #[tokio::test]
 async fn the_trace_tells_the_story_and_no_password() {
     let (users, _) = read(vec![person("jane@example.com", BCRYPT, "1")]);
-    let connector = connector(users, Hashing::default());
+    let connector = connector_of(users, Hashing::default());
     let LoginMethod::Password(method) = &connector.login_method else { panic!("it is a password") };
     let mut trace = Trace::default();
     let password = Secret::new("a-wrong-guess");
@@ -283,7 +287,7 @@ async fn an_examination_tells_scheme_and_cost_and_nothing_of_the_hash() {
     let (users, problems) = read(vec![person("jane@example.com", BCRYPT, "1"), joe]);
     assert!(problems.is_empty(), "{problems:?}");
     let hashing = Hashing::default();
-    let connector = connector(users, hashing.clone());
+    let connector = connector_of(users, hashing.clone());
     let LoginMethod::Password(method) = &connector.login_method else { panic!("it is a password") };
     let mut trace = Trace::default();
     for (login, id) in [(" JANE@example.com", "1"), ("joe@example.com", "2")] {

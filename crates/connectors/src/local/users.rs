@@ -52,7 +52,10 @@ fn read_user(section: &Section<'_>) -> Option<LocalUser> {
     let email = section.required_text("email");
     let hash = read_hash(section);
     let username = section.text("username").unwrap_or_default();
-    let user_id = section.required_text("userID");
+    let user_id = section.text("userID").filter(|id| !id.is_empty());
+    if user_id.is_none() && (!section.has("userID") || section.text("userID").is_some()) {
+        section.error("userID", NO_USER_ID);
+    }
     let name = section.text("name").unwrap_or_default();
     let preferred_username = section.text("preferredUsername").unwrap_or_default();
     let email_verified = section.flag("emailVerified").unwrap_or(true);
@@ -68,6 +71,11 @@ fn read_user(section: &Section<'_>) -> Option<LocalUser> {
         groups,
     })
 }
+
+/// Dex starts with such a file.
+const NO_USER_ID: &str = "is missing: with Dex all users without one have the same sub, so each of them is the \
+     other to every application; give each an id of its own, such as uuidgen prints, and grant again what was \
+     granted to that common sub";
 
 fn read_hash(section: &Section<'_>) -> Option<PasswordHash> {
     let (key, text) = match (section.text("hash"), section.text("hashFromEnv")) {

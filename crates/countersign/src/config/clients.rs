@@ -84,7 +84,7 @@ fn read_client(section: &Section<'_>, id: Option<ClientId>, known: &Known<'_>) -
 }
 
 fn read_id(section: &Section<'_>, env: Environment<'_>) -> Option<ClientId> {
-    let (key, id) = match (section.has("id"), section.has("idEnv")) {
+    let (key, id) = match (section.is_given("id"), section.is_given("idEnv")) {
         (true, true) => {
             section.error("idEnv", "is given together with id, expected only one of them");
             return None;
@@ -92,10 +92,14 @@ fn read_id(section: &Section<'_>, env: Environment<'_>) -> Option<ClientId> {
         (false, true) => ("idEnv", variable(section, "idEnv", env)?),
         _ => ("id", section.required_text("id")?),
     };
-    // RFC 6749 appendix A.1, less the space, which would split an audience scope.
-    if !id.bytes().all(|b| b.is_ascii_graphic()) {
+    // RFC 6749 appendix A.1.
+    if !id.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
         section.error(key, "holds characters that a client id cannot, expected visible ASCII");
         return None;
+    }
+    if id.contains(' ') {
+        let why = "contains a space: the scope audience:server:client_id: cannot name this client";
+        section.warning(key, why);
     }
     if id == OWN_PAGES {
         section.error(key, format!("{id} is what our own pages are called, expected another id"));
@@ -110,7 +114,7 @@ fn read_secret(
     public: bool,
     env: Environment<'_>,
 ) -> Result<Option<Secret>, ()> {
-    match (section.has("secret"), section.has("secretEnv")) {
+    match (section.has("secret"), section.is_given("secretEnv")) {
         (true, true) => {
             section.error("secretEnv", "is given together with secret, expected only one of them");
             Err(())
@@ -175,6 +179,12 @@ fn check_redirect_uri(item: &Item<'_>, uri: &str) {
     if uri.starts_with('/') && uri.ends_with(DEVICE_CALLBACK) {
         return;
     }
+    if is_path(uri) {
+        let why = "is relative: the browser is sent to this path on the host of the issuer, as by Dex; \
+                   right only where a proxy serves the application there";
+        item.warning(why);
+        return;
+    }
     if let Err(why) = redirect_uri_fits(uri) {
         item.error(format!("found {uri:?}, {why}"));
         return;
@@ -186,6 +196,13 @@ fn check_redirect_uri(item: &Item<'_>, uri: &str) {
     if Url::parse(uri).is_ok_and(exposed) {
         item.warning("is http beyond this machine: codes travel in clear, expected https");
     }
+}
+
+/// A path of this host: one slash at its beginning, so that no browser reads another host in it.
+fn is_path(uri: &str) -> bool {
+    uri.strip_prefix('/').is_some_and(|rest| !rest.starts_with('/'))
+        && uri.bytes().all(|b| b.is_ascii_graphic())
+        && !uri.contains(['\\', '#'])
 }
 
 fn redirect_uri_fits(uri: &str) -> Result<(), &'static str> {

@@ -48,8 +48,9 @@ pub fn read(root: &Section<'_>) -> Upstreams {
         let why = "is empty: nobody could sign in; add a connector or set enablePasswordDB: true";
         root.error("connectors", why);
     }
-    let given = root.has("staticPasswords");
-    let users = read_users(root.sections("staticPasswords"));
+    let sections = root.sections("staticPasswords");
+    let given = !sections.is_empty();
+    let users = read_users(sections);
     if given && !local_enabled {
         root.error("staticPasswords", "needs enablePasswordDB: true");
     }
@@ -85,12 +86,13 @@ fn read_connector(
     connector.filter(|_| named)
 }
 
-/// The id stands in paths and in `sub`.
+/// The id stands in `sub` and, percent-encoded, in paths.
 fn check_id(section: &Section<'_>, id: &str, local_enabled: bool, ids: &[String]) {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    if !id.chars().all(plain) || id == "." || id == ".." {
-        let expected = "letters, digits, '.', '_' and '-'";
-        section.error("id", format!("found {id:?}, expected only {expected}"));
+    let plain = |c: char| (c.is_ascii_graphic() || c == ' ') && !"/\\?#%\"<>".contains(c);
+    if !id.chars().all(plain) || id == "." || id == ".." || id.trim() != id {
+        let expected =
+            "a path segment: printable ASCII without / \\ ? # % \" < >, and no space at its ends";
+        section.error("id", format!("found {id:?}, expected {expected}"));
     } else if local_enabled && id == LOCAL {
         section
             .error("id", "is the id of the password database (enablePasswordDB), expected another");

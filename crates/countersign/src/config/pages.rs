@@ -1,6 +1,11 @@
 //! What people see (`frontend`) and what operators see (`logger`).
 
-use countersign_config::Section;
+mod theme_files;
+
+use std::path::Path;
+
+use countersign_config::{Environment, Section};
+use countersign_server::theme::ThemeFiles;
 
 #[derive(Clone, Debug)]
 pub struct Frontend {
@@ -10,6 +15,7 @@ pub struct Frontend {
     pub theme: Theme,
     /// Logos of other hosts are shown; they then learn who signs in when.
     pub allow_remote_logos: bool,
+    pub files: ThemeFiles,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,14 +51,22 @@ pub enum LogFormat {
 
 const DISPLAY_NAME: &str = "Countersign";
 
-pub fn read_frontend(root: &Section<'_>) -> Frontend {
+pub fn read_frontend(root: &Section<'_>, env: Environment<'_>) -> Frontend {
     let mut frontend = Frontend {
         issuer: DISPLAY_NAME.to_owned(),
         logo_url: None,
         theme: Theme::Auto,
         allow_remote_logos: false,
+        files: ThemeFiles::default(),
     };
-    let Some(section) = root.section("frontend") else { return frontend };
+    let of_environment = env("DEX_FRONTEND_DIR").filter(|dir| !dir.is_empty());
+    let Some(section) = root.section("frontend") else {
+        if let Some(dir) = of_environment {
+            frontend.files = theme_files::read(root, Path::new(&dir), "light");
+        }
+        return frontend;
+    };
+    let dir = section.text("dir").filter(|dir| !dir.is_empty()).or(of_environment);
     if let Some(name) = section.text("issuer").filter(|name| !name.is_empty()) {
         frontend.issuer = name;
     }
@@ -67,6 +81,8 @@ pub fn read_frontend(root: &Section<'_>) -> Frontend {
     if let Some(text) = section.text("theme").filter(|text| !text.is_empty()) {
         match themes.iter().find(|(word, _)| *word == text) {
             Some((_, theme)) => frontend.theme = *theme,
+            // A folder below `themes` of one's own.
+            None if dir.is_some() => {}
             None => {
                 section
                     .error("theme", format!("found {text:?}, expected one of auto, light, dark"));
@@ -75,8 +91,13 @@ pub fn read_frontend(root: &Section<'_>) -> Frontend {
     }
     frontend.allow_remote_logos = section.flag("allowRemoteLogos").unwrap_or(false);
     frontend.logo_url = read_logo(&section, frontend.allow_remote_logos);
-    section.not_supported("dir", false);
-    section.not_supported("extra", false);
+    if let Some(dir) = dir {
+        let theme = section.text("theme").filter(|theme| !theme.is_empty());
+        let theme = theme.unwrap_or_else(|| "light".to_owned());
+        frontend.files = theme_files::read(&section, Path::new(&dir), &theme);
+    }
+    let why = "it fills in Dex's templates, which are not used: see docs/moving-from-dex.md";
+    section.ignored("extra", why);
     section.finish();
     frontend
 }

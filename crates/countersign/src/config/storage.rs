@@ -1,5 +1,7 @@
 //! Where things are kept.
 
+mod dex_storages;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -66,8 +68,7 @@ pub fn read(root: &Section<'_>) -> Option<Storage> {
         "sqlite3" => read_sqlite(&section, config),
         "postgres" => read_postgres(&section, config),
         "mysql" | "etcd" | "kubernetes" => {
-            let why = "is not supported yet, expected sqlite3, postgres or memory";
-            section.error("type", format!("found {kind:?}, which {why}"));
+            section.error("type", dex_storages::steps(&kind, config.as_ref()));
             None
         }
         _ => {

@@ -4,11 +4,12 @@ use std::path::Path;
 
 use countersign_config::Environment;
 
-use super::{Config, Loaded, read_blocks};
+use super::{Addresses, Config, Loaded, read_blocks};
 
 mod admin;
 mod client_keys;
 mod clients;
+mod dex_corpus;
 mod environment;
 mod example;
 mod kubernetes;
@@ -32,7 +33,9 @@ fn load(text: &str) -> Loaded {
 }
 
 fn read(text: &str, file: &Path, env: Environment<'_>, lenient: bool) -> Loaded {
-    countersign_config::read(text, file, env, lenient, |root| read_blocks(root, env, false))
+    countersign_config::read(text, file, env, lenient, |root| {
+        read_blocks(root, env, &Addresses::default())
+    })
 }
 
 /// `issuer`, this, and whatever [`REST`] has that it does not.

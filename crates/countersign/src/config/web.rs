@@ -9,7 +9,7 @@ use countersign_core::network::Network;
 use url::Url;
 
 use super::lifetimes::duration;
-use super::{Listen, listen, text_items};
+use super::{Addresses, Listen, listen, text_items};
 
 #[derive(Clone, Debug)]
 pub struct Web {
@@ -76,20 +76,22 @@ pub struct Headers {
     pub strict_transport_security: Option<String>,
 }
 
-/// `has_listener`: the command line says where to listen.
-pub fn read(root: &Section<'_>, has_listener: bool) -> Option<Web> {
+/// Addresses of the command line come before those of the file, as in Dex.
+pub fn read(root: &Section<'_>, addresses: &Addresses) -> Option<Web> {
+    let flag = addresses.web_http.as_ref();
     if !root.has("web") {
-        if has_listener {
-            return Some(Web::default());
+        if let Some(listen) = flag {
+            return Some(Web { http: Some(listen.clone()), ..Web::default() });
         }
         root.error("web", "is missing: web.http or web.https says where to listen");
         return None;
     }
     let section = root.section("web")?;
-    let http = listen::read(&section, "http");
-    let has_http = section.has("http");
-    let (has_https, https) = read_https(&section);
-    if !has_http && !has_https && !has_listener {
+    let in_file = listen::read(&section, "http");
+    let http = flag.cloned().or(in_file);
+    let has_http = flag.is_some() || section.is_given("http");
+    let (has_https, https) = read_https(&section, addresses.web_https.clone());
+    if !has_http && !has_https {
         section
             .error("http", "is missing: one of http and https is needed, such as 127.0.0.1:5556");
     }
@@ -100,7 +102,7 @@ pub fn read(root: &Section<'_>, has_listener: bool) -> Option<Web> {
         allowed_headers: if section.has("allowedHeaders") {
             section.texts("allowedHeaders")
         } else {
-            vec!["Authorization".to_owned()]
+            Web::default().allowed_headers
         },
         client_address: read_client_address(&section),
         headers: read_headers(&section),
@@ -123,10 +125,11 @@ fn read_shutdown_delay(section: &Section<'_>) -> Duration {
 }
 
 /// Whether it was asked for, and what came of it.
-fn read_https(section: &Section<'_>) -> (bool, Option<Https>) {
+fn read_https(section: &Section<'_>, flag: Option<Listen>) -> (bool, Option<Https>) {
     let versions = [("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)];
-    let is_given = section.has("https");
-    let listen = listen::read(section, "https");
+    let wanted = flag.is_some() || section.is_given("https");
+    let in_file = listen::read(section, "https");
+    let listen = flag.or(in_file);
     let cert_file = section.text("tlsCert").filter(|text| !text.is_empty());
     let key_file = section.text("tlsKey").filter(|text| !text.is_empty());
     let min_version = section.choice("tlsMinVersion", &versions).unwrap_or(TlsVersion::Tls12);
@@ -134,7 +137,7 @@ fn read_https(section: &Section<'_>) -> (bool, Option<Https>) {
     if max_version.is_some_and(|max| max < min_version) {
         section.error("tlsMaxVersion", "is lower than tlsMinVersion");
     }
-    if !is_given {
+    if !wanted {
         return (false, None);
     }
     let readable = |key: &'static str, file: Option<String>| {

@@ -120,7 +120,10 @@ async fn list(
     let page = backend.events(request).await?;
     output.print(&page, |page, terminal| match page.events.is_empty() {
         true => "No event matches.\n".to_owned(),
-        false => render_events(&page.events, terminal) + &next_page(page.next.as_deref(), terminal),
+        false => {
+            render_events(&page.events, terminal)
+                + next_page(page.next.as_deref(), terminal).as_str()
+        }
     })
 }
 

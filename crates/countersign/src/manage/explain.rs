@@ -51,7 +51,7 @@ impl Backend {
                         Some(known.ok_or_else(unknown)?)
                     }
                 };
-                Ok(app.issuer.explain(&arguments.user, client).await?)
+                Ok(app.issuer.explain(&arguments.user, client.as_deref()).await?)
             }
         }
     }

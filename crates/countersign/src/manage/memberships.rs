@@ -61,5 +61,5 @@ fn render(page: &MembershipPageView, terminal: &Terminal) -> String {
         ]
     };
     let rows: Vec<Vec<Cell>> = page.memberships.iter().map(row).collect();
-    table(terminal, &COLUMNS, &rows) + &next_page(page.next.as_deref(), terminal)
+    table(terminal, &COLUMNS, &rows) + next_page(page.next.as_deref(), terminal).as_str()
 }

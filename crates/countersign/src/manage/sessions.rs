@@ -178,7 +178,9 @@ fn render_sessions(page: &SessionPageView, terminal: &Terminal) -> String {
         Some(_) => String::new(),
     };
     let total = terminal.paint(Colour::Dim, &total);
-    table(terminal, columns, &rows) + &total + &next_page(page.next.as_deref(), terminal)
+    table(terminal, columns, &rows)
+        + total.as_str()
+        + next_page(page.next.as_deref(), terminal).as_str()
 }
 
 fn state(ended: Option<&EndedView>) -> Cell {

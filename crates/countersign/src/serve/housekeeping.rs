@@ -25,7 +25,11 @@ async fn follow_circuit_breakers(current: CurrentApp) {
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         looks.tick().await;
-        if let Err(failure) = current.app().issuer.reload_circuit_breakers().await {
+        let app = current.app();
+        if let Err(failure) = app.issuer.reload_stored_objects().await {
+            tracing::debug!(cause = %failure, "the stored objects could not be read");
+        }
+        if let Err(failure) = app.issuer.reload_circuit_breakers().await {
             tracing::debug!(cause = %failure, "the circuit breakers could not be read");
         }
     }

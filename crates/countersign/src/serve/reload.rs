@@ -11,8 +11,8 @@ use countersign_server::{CurrentApp, ReloadState};
 use tokio::sync::{mpsc, watch};
 
 use super::plan::{Plan, ending_sessions};
+use super::read_again;
 use super::watch::{FileWatch, LOOK_INTERVAL};
-use super::{apply_flags, read_again};
 use crate::cli::ServeArguments;
 use crate::config::Config;
 use crate::logging::LogHandle;
@@ -95,10 +95,7 @@ impl Reloader {
         let (config, errors, warnings) = read_again(&self.arguments);
         report.problems = errors;
         report.warnings = warnings;
-        let Some(mut config) = config else { return (None, report) };
-        if let Err(why) = apply_flags(&mut config, &self.arguments) {
-            report.problems.push(why);
-        }
+        let Some(config) = config else { return (None, report) };
         let plan = Plan::of(&self.config, &config);
         report.changes = plan.changes;
         report.needs_restart = plan.needs_restart;

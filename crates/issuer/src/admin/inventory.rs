@@ -1,6 +1,8 @@
 //! Clients and connectors as an administrator sees them: as configured, with their health and counts. Only the
 //! rows of one page are counted.
 
+use std::sync::Arc;
+
 use countersign_core::{Client, ClientId, ConnectorId};
 use countersign_store::{ClientCount, ConnectorCount};
 use serde::{Deserialize, Serialize};
@@ -78,7 +80,7 @@ impl Issuer {
         &self,
         page: &Page,
     ) -> Result<Result<ClientPageView, FieldError>, IssuerError> {
-        let mut all: Vec<&Client> = self.clients.iter().collect();
+        let mut all: Vec<Arc<Client>> = self.clients.iter().collect();
         all.sort_by(|a, b| a.id.cmp(&b.id));
         let (shown, next) = match part(&all, page) {
             Ok(part) => part,
@@ -86,7 +88,7 @@ impl Issuer {
         };
         let ids: Vec<ClientId> = shown.iter().map(|client| client.id.clone()).collect();
         let counts = self.store.count_clients(&ids).await?;
-        let view = |(client, count): (&&Client, &ClientCount)| self.client_view(client, count);
+        let view = |(client, count): (&Arc<Client>, &ClientCount)| self.client_view(client, count);
         let clients = shown.iter().zip(&counts).map(view).collect();
         Ok(Ok(ClientPageView { clients, total: all.len(), next }))
     }

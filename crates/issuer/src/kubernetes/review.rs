@@ -2,6 +2,7 @@
 //! is told what it would make of the token itself with `--oidc-…` flags, and no the moment the
 //! session or the grant behind it has ended.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_core::kubernetes::Webhook;
@@ -16,10 +17,10 @@ use crate::{Issuer, IssuerError};
 const NOBODY: &str = "no cluster has this secret, it is only here to be compared";
 
 /// An API server that has proved itself.
-#[derive(Clone, Copy, Debug)]
-pub struct Cluster<'a> {
-    client: &'a Client,
-    webhook: &'a Webhook,
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    client: Arc<Client>,
+    webhook: Webhook,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,22 +33,19 @@ pub enum Review {
 impl Issuer {
     /// `None` is 401, whichever of unknown client, none with a webhook and wrong credential it was;
     /// each costs one comparison.
-    pub fn cluster(&self, client: &ClientId, credential: Option<&Secret>) -> Option<Cluster<'_>> {
+    pub fn cluster(&self, client: &ClientId, credential: Option<&Secret>) -> Option<Cluster> {
         let client = self.clients.get(client);
-        let webhook = client.and_then(|client| client.kubernetes.as_ref()?.webhook.as_ref());
+        let webhook = client.as_ref().and_then(|c| c.kubernetes.as_ref()?.webhook.as_ref());
         let nobody = Secret::new(NOBODY);
         let expected = webhook.map_or(&nobody, |webhook| &webhook.secret);
         let matched = expected.matches(credential.map_or("", Secret::expose));
-        let cluster = Cluster { client: client?, webhook: webhook? };
-        matched.then_some(cluster)
+        let cluster = (client.clone(), webhook.cloned());
+        let (Some(client), Some(webhook)) = cluster else { return None };
+        matched.then_some(Cluster { client, webhook })
     }
 
-    pub async fn review(
-        &self,
-        cluster: Cluster<'_>,
-        token: &Secret,
-    ) -> Result<Review, IssuerError> {
-        let Cluster { client, webhook } = cluster;
+    pub async fn review(&self, cluster: &Cluster, token: &Secret) -> Result<Review, IssuerError> {
+        let (client, webhook) = (&*cluster.client, &cluster.webhook);
         // ID tokens alone: an access token is for us, and whoever is shown one could show it on.
         let expected = Expected {
             issuer: self.settings.issuer.as_str(),

@@ -20,7 +20,7 @@ impl Issuer {
             return self.next_step(pending, cookie, false).await;
         }
         let session = match self.clients.behind(&pending.request) {
-            Some(client) => self.browser_session_for(client, cookie).await?,
+            Some(client) => self.browser_session_for(&client, cookie).await?,
             None => None,
         };
         let Some(session) = session.filter(|s| pending.session.as_ref() == Some(&s.id)) else {

@@ -59,6 +59,7 @@ impl Issuer {
         let Some(client) = self.clients.behind(&pending.request) else {
             return Ok(Step::ClientGone);
         };
+        let client = &*client;
         let session = match self.login_status(&pending, client, cookie).await? {
             LoginStatus::SignedIn(session) => *session,
             LoginStatus::NeedsLogin => return Ok(self.ask_for_login(pending, client)),
@@ -174,7 +175,7 @@ impl Issuer {
         let choices: Vec<ConnectorChoice> = self
             .connectors
             .for_client(client, pending.request.grant_type())
-            .map(ConnectorChoice::from)
+            .map(|connector| ConnectorChoice::from(&*connector))
             .collect();
         match choices.as_slice() {
             [] => Step::ClientGone,

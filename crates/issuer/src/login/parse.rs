@@ -1,6 +1,8 @@
 //! Reading an authorization request. Until client and redirect URI are proven every error is a page;
 //! afterwards it is a redirect (RFC 6749 section 4.1.2.1, RFC 9700 section 4.11).
 
+use std::sync::Arc;
+
 use countersign_core::client::OUT_OF_BAND;
 use countersign_core::session::{Challenge, ChallengeMethod};
 use countersign_core::{
@@ -76,7 +78,7 @@ impl Issuer {
             Err(untrusted) => return Ok(ParsedRequest::Untrusted(untrusted)),
         };
         let id = ids::random_id()?;
-        Ok(match self.read_request(params, client, redirect_uri, connector, id) {
+        Ok(match self.read_request(params, &client, redirect_uri, connector, id) {
             Ok(request) => ParsedRequest::Request(Box::new(request)),
             Err(refusal) => {
                 let mode = response_mode(params, redirect_uri, self.settings.response_types)
@@ -95,7 +97,7 @@ impl Issuer {
         })
     }
 
-    fn prove_client<'a>(&'a self, params: &'a Params) -> Result<(&'a Client, &'a str), Untrusted> {
+    fn prove_client<'a>(&self, params: &'a Params) -> Result<(Arc<Client>, &'a str), Untrusted> {
         for parameter in ["client_id", "redirect_uri"] {
             if params.is_repeated(parameter) {
                 return Err(Untrusted::Ambiguous { parameter });

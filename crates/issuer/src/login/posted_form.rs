@@ -8,6 +8,7 @@
 //!
 //! The first step stores nothing and remembers nothing, so any replica serves the second.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_core::connector::{LoginMethod, LoginOutcome, PostedResponse, Refusal, SignedIn};
@@ -55,11 +56,12 @@ impl Issuer {
         form: &[(String, String)],
         by: Option<&str>,
         browser: &Browser,
-    ) -> (Option<&Connector>, Result<PostedFormOutcome, IssuerError>) {
+    ) -> (Option<Arc<Connector>>, Result<PostedFormOutcome, IssuerError>) {
         let Some((connector, state)) = self.connector_of_form(form, by) else {
             return (None, Ok(PostedFormOutcome::RestartRequired));
         };
-        (Some(connector), self.verify_response(connector, state, form, browser))
+        let outcome = self.verify_response(&connector, state, form, browser);
+        (Some(connector), outcome)
     }
 
     fn verify_response(
@@ -148,7 +150,7 @@ impl Issuer {
         &self,
         form: &'a [(String, String)],
         by: Option<&str>,
-    ) -> Option<(&Connector, &'a str)> {
+    ) -> Option<(Arc<Connector>, &'a str)> {
         let (state, tag) = only_field(form, "RelayState")?.split_once('.')?;
         let connector = self.connectors.iter().find(|connector| {
             let is_posted = matches!(connector.login_method, LoginMethod::PostedForm(_));

@@ -60,6 +60,9 @@ pub struct AuthorizationResponse {
     pub fields: Vec<(&'static str, String)>,
 }
 
+/// Only to be parsed.
+const ANY_ORIGIN: &str = "https://origin.invalid";
+
 impl AuthorizationResponse {
     /// A code, tokens or both.
     pub fn success(
@@ -111,17 +114,20 @@ impl AuthorizationResponse {
     /// The redirect URI with the fields added to its query, or as its fragment; `None` for a URI that is no URL, which a
     /// registered one never is.
     pub fn location(&self) -> Option<String> {
-        let mut url = Url::parse(&self.redirect_uri).ok()?;
+        // A registered path of this host, as Dex accepts it, stays one.
+        let is_path = self.redirect_uri.starts_with('/');
+        let origin = if is_path { ANY_ORIGIN } else { "" };
+        let mut url = Url::parse(&format!("{origin}{}", self.redirect_uri)).ok()?;
         if self.mode == ResponseMode::Fragment {
             let mut fragment = url::form_urlencoded::Serializer::new(String::new());
             let fragment = fragment.extend_pairs(&self.fields).finish();
             url.set_fragment(Some(&fragment));
-            return Some(url.into());
+        } else {
+            for (name, value) in &self.fields {
+                url.query_pairs_mut().append_pair(name, value);
+            }
         }
-        for (name, value) in &self.fields {
-            url.query_pairs_mut().append_pair(name, value);
-        }
-        Some(url.into())
+        url.as_str().strip_prefix(origin).map(str::to_owned)
     }
 
     pub fn field(&self, name: &str) -> Option<&str> {
@@ -144,5 +150,15 @@ mod tests {
             answer.location().unwrap(),
             "https://app.example.com/cb?tenant=a%20b&code=c&state=%0D%0A%26%3D%C3%A9"
         );
+    }
+
+    #[test]
+    fn a_path_of_this_host_stays_one() {
+        let answer = AuthorizationResponse {
+            redirect_uri: "/oauth2/callback".into(),
+            mode: ResponseMode::Query,
+            fields: vec![("code", "c".into())],
+        };
+        assert_eq!(answer.location().unwrap(), "/oauth2/callback?code=c");
     }
 }

@@ -1,6 +1,7 @@
 //! The login step: a password, and what every way in ends with: the session is written.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_core::connector::{Fingerprint, LoginMethod, LoginOutcome, Refusal, SignedIn};
@@ -104,16 +105,20 @@ pub struct SignedInBrowser {
 
 impl Issuer {
     /// What the application of a login in flight is called.
-    pub fn client_name(&self, pending: &PendingLogin) -> &str {
-        self.clients.behind(&pending.request).map_or("", |client| &client.name)
+    pub fn client_name(&self, pending: &PendingLogin) -> String {
+        self.clients.behind(&pending.request).map_or_else(String::new, |client| client.name.clone())
     }
 
     /// The connector of this id, if the envelope's client may use it.
-    pub fn connector_for(&self, pending: &PendingLogin, id: &ConnectorId) -> Option<&Connector> {
+    pub fn connector_for(
+        &self,
+        pending: &PendingLogin,
+        id: &ConnectorId,
+    ) -> Option<Arc<Connector>> {
         let client = self.clients.behind(&pending.request)?;
         let asked = pending.request.connector.as_ref();
         self.connectors
-            .allowed_for(client, id, pending.request.grant_type())
+            .allowed_for(&client, id, pending.request.grant_type())
             .filter(|_| asked.is_none_or(|asked| asked == id))
     }
 
@@ -130,6 +135,7 @@ impl Issuer {
         let Some(connector) = self.connector_for(&pending, connector) else {
             return Ok(SignInOutcome::MethodUnavailable);
         };
+        let connector = &*connector;
         if !matches!(connector.login_method, LoginMethod::Password(_)) {
             return Ok(SignInOutcome::MethodUnavailable);
         }

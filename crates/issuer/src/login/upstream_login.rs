@@ -71,6 +71,7 @@ impl Issuer {
         cookie: Option<&Secret>,
     ) -> Result<Option<UpstreamRedirect>, IssuerError> {
         let Some(connector) = self.connector_for(pending, connector) else { return Ok(None) };
+        let connector = &*connector;
         // The scopes of this browser's session are requested again, so that a login for one application removes
         // nothing that another one was given.
         let session = self.session_for_any_client(cookie).await?;
@@ -169,6 +170,7 @@ impl Issuer {
         let Some(connector) = self.connector_for(&pending, &connector) else {
             return Ok(SignInOutcome::MethodUnavailable);
         };
+        let connector = &*connector;
         if left_for != fingerprint(connector) {
             return Ok(SignInOutcome::RestartRequired);
         }

@@ -30,6 +30,7 @@ impl Issuer {
         let Some(connector) = self.connectors.get(&session.connector) else {
             return Ok(Revalidation::Rejected(RejectReason::CannotRevalidate));
         };
+        let connector = &*connector;
         if self.fingerprint_changed(&session) {
             return Ok(Revalidation::Rejected(RejectReason::FingerprintChanged));
         }
@@ -207,10 +208,7 @@ impl Issuer {
         Ok(valid(session, Some(snapshot)))
     }
 
-    pub(crate) fn seal_upstream(
-        &self,
-        data: Option<&Secret>,
-    ) -> Result<Option<String>, IssuerError> {
+    pub fn seal_upstream(&self, data: Option<&Secret>) -> Result<Option<String>, IssuerError> {
         data.map(|data| self.root.seal(UPSTREAM_DATA, data.expose().as_bytes()))
             .transpose()
             .map_err(IssuerError::from)

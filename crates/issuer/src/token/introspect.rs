@@ -56,7 +56,13 @@ impl Issuer {
         token: &Secret,
     ) -> Result<Introspection, IssuerError> {
         let claims = self.access_token(token);
-        let Some(id) = self.grant_named_by(token) else { return Ok(Introspection::default()) };
+        let refresh_token = match claims {
+            Some(_) => None,
+            None => self.read_refresh_token(token).await?,
+        };
+        let Some(id) = self.grant_named_by(token).await? else {
+            return Ok(Introspection::default());
+        };
         let Some((grant, session)) = self.store.grant(&id).await? else {
             return Ok(Introspection::default());
         };
@@ -65,24 +71,28 @@ impl Issuer {
             return Ok(Introspection::default());
         };
         let told = grant.client == caller.id || named;
-        if !told || grant.ended.is_some() || !self.is_valid(Some(owner), &session).await? {
+        if !told || grant.ended.is_some() || !self.is_valid(Some(&owner), &session).await? {
             return Ok(Introspection::default());
         }
         let about = match claims {
             Some(claims) => Some(self.about_access_token(&claims, &grant, &session)),
-            None => self.about_refresh_token(owner, token, &grant, &session),
+            None => refresh_token
+                .and_then(|token| self.about_refresh_token(&owner, &token, &grant, &session)),
         };
         Ok(Introspection { active: about.is_some(), about })
     }
 
     /// The grant a token of ours belongs to, whichever kind it is. Says nothing about its being alive.
-    pub(super) fn grant_named_by(&self, token: &Secret) -> Option<GrantId> {
-        let refresh_token = RefreshTokenClaims::read(token, &self.keyring.keys().mac);
+    pub(super) async fn grant_named_by(
+        &self,
+        token: &Secret,
+    ) -> Result<Option<GrantId>, IssuerError> {
+        let refresh_token = self.read_refresh_token(token).await?;
         let by_refresh_token = refresh_token.map(|refresh_token| refresh_token.grant);
-        by_refresh_token.or_else(|| {
+        Ok(by_refresh_token.or_else(|| {
             let claims = self.access_token(token)?;
             claims.text("grant_id").map(GrantId::new)
-        })
+        }))
     }
 
     fn access_token(&self, token: &Secret) -> Option<Claims> {
@@ -116,11 +126,10 @@ impl Issuer {
     fn about_refresh_token(
         &self,
         owner: &Client,
-        token: &Secret,
+        refresh_token: &RefreshTokenClaims,
         grant: &Grant,
         session: &Session,
     ) -> Option<About> {
-        let refresh_token = RefreshTokenClaims::read(token, &self.keyring.keys().mac)?;
         let current = grant.refreshable && refresh_token.generation == grant.generation;
         (current && !self.is_refresh_expired(owner, grant)).then(|| {
             let end = self.settings.refresh_of(owner).end(grant.created_at, grant.rotated_at);

@@ -159,7 +159,7 @@ impl Issuer {
         let audience = self.audience(client, &scopes)?;
         // The shortest lifetime of all audiences: a cluster with short tokens gets no long ones from a peer.
         let named = audience.iter().filter_map(|id| self.clients.get(id));
-        let lifetimes = named.map(|named| self.settings.token_lifetime_of(named));
+        let lifetimes = named.map(|named| self.settings.token_lifetime_of(&named));
         let lifetime = lifetimes.fold(self.settings.token_lifetime_of(client), Duration::min);
         Ok(PreparedTokens {
             signer: self.keyring.keys().signer(now)?,

@@ -53,7 +53,7 @@ impl Issuer {
             return Err(TokenError::refused(TokenErrorCode::InvalidScope, why));
         }
         let user =
-            match self.check_password(connector, &request.submission, &request.caller).await? {
+            match self.check_password(&connector, &request.submission, &request.caller).await? {
                 PasswordOutcome::Authenticated(user) => *user,
                 PasswordOutcome::Refused(_) => {
                     return Err(TokenError::invalid_grant("Invalid username or password."));
@@ -63,7 +63,7 @@ impl Issuer {
                     return Err(TokenError::refused(TokenErrorCode::TooManyRequests, why));
                 }
             };
-        let session = self.create_session(connector, user, &request.caller).await?;
+        let session = self.create_session(&connector, user, &request.caller).await?;
         let Some(session) = session else {
             return Err(TokenError::invalid_grant("This account may not sign in."));
         };

@@ -35,8 +35,8 @@ impl Issuer {
             let code = TokenErrorCode::UnsupportedGrantType;
             return Err(TokenError::refused(code, "refresh_token is not enabled"));
         }
-        let refresh_token = RefreshTokenClaims::read(token, &self.keyring.keys().mac)
-            .ok_or_else(|| TokenError::invalid_grant(INVALID))?;
+        let refresh_token = self.read_refresh_token(token).await?;
+        let refresh_token = refresh_token.ok_or_else(|| TokenError::invalid_grant(INVALID))?;
         let found = self.store.grant(&refresh_token.grant).await?;
         let (grant, session) = found
             .filter(|(grant, _)| grant.client == client.id && grant.refreshable)

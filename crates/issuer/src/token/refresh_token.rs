@@ -1,8 +1,11 @@
 //! A refresh token is a signed statement: which grant, which generation. Nothing of it is stored, so
 //! there is nothing to steal from the database.
 
+use countersign_core::identity::pair_of;
 use countersign_core::{GrantId, Secret};
-use countersign_jose::MacKeys;
+use countersign_jose::{MacKeys, hash};
+
+use crate::{Issuer, IssuerError};
 
 const PURPOSE: &str = "refresh token";
 
@@ -34,6 +37,29 @@ impl RefreshTokenClaims {
 
     fn message(&self) -> String {
         format!("{}.{}", self.grant, self.generation)
+    }
+}
+
+impl Issuer {
+    /// What a refresh token says, if it is ours or one that Dex issued and was taken over.
+    ///
+    /// Of Dex's, only the one that was current counts, as the generation before our first. An older one of the
+    /// same grant is refused without an effect on the grant, as Dex refuses it: which of them a client lost in
+    /// the days before the takeover is not known here.
+    pub(super) async fn read_refresh_token(
+        &self,
+        token: &Secret,
+    ) -> Result<Option<RefreshTokenClaims>, IssuerError> {
+        if let Some(claims) = RefreshTokenClaims::read(token, &self.keyring.keys().mac) {
+            return Ok(Some(claims));
+        }
+        let Some((id, secret)) = pair_of(token.expose()).filter(|(id, _)| !id.is_empty()) else {
+            return Ok(None);
+        };
+        let Some(imported) = self.store.imported_token(&id).await? else { return Ok(None) };
+        let expected = Secret::new(imported.token_hash);
+        let is_current = expected.matches(&hash::sha256(&secret));
+        Ok(is_current.then_some(RefreshTokenClaims { grant: imported.grant, generation: 0 }))
     }
 }
 

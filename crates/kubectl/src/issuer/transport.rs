@@ -56,10 +56,10 @@ pub fn http_client(transport: &Transport) -> Result<Client, Error> {
 }
 
 pub async fn send(request: RequestBuilder, url: &str) -> Result<Response, Error> {
-    request
-        .send()
-        .await
-        .map_err(|cause| Error::Unreachable { url: url.to_owned(), cause: error_chain(&cause) })
+    request.send().await.map_err(|cause| {
+        let cause = error_chain(&cause.without_url());
+        Error::Unreachable { url: url.to_owned(), cause }
+    })
 }
 
 pub async fn json<T: DeserializeOwned>(response: Response, url: &str) -> Result<T, Error> {
@@ -98,7 +98,7 @@ async fn body(mut response: Response, url: &str) -> Result<Vec<u8>, Error> {
             }
             Ok(None) => return Ok(bytes),
             Err(cause) => {
-                let cause = error_chain(&cause);
+                let cause = error_chain(&cause.without_url());
                 return Err(Error::Unreachable { url: url.to_owned(), cause });
             }
         }

@@ -24,6 +24,7 @@ pub async fn by_redirect(login: &LoginRequest<'_>) -> Result<SignedIn, Error> {
     let request = AuthorizationRequest::new(login, &redirect_uri)?;
     browser::check(&request.url)?;
     let opened = options.opens_browser
+        && options.can_open_browser()
         && match browser::open(&request.url, options.browser_command.as_deref()) {
             Ok(()) => true,
             Err(cause) => {
@@ -34,7 +35,7 @@ pub async fn by_redirect(login: &LoginRequest<'_>) -> Result<SignedIn, Error> {
     if !opened {
         let port = listener.port();
         eprintln!(
-            "Open this URL in a browser on this machine:\n\n  {}\n\nFrom another machine, first forward the port: \
+            "Open this URL in a browser on this machine:\n\n  {}\n\nFrom another machine, first forward the port:\n\n  \
              ssh -L {port}:127.0.0.1:{port} HOST\n",
             Style::for_stderr().bold(request.url.as_str())
         );

@@ -65,6 +65,20 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// Over SSH a browser would open on the wrong machine, and without a display nowhere.
+    pub fn can_open_browser(&self) -> bool {
+        let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        if self.browser_command.is_some() {
+            return true;
+        }
+        let is_remote = ["SSH_CONNECTION", "SSH_TTY"].iter().any(is_set);
+        let has_display = cfg!(any(target_os = "macos", target_os = "windows"))
+            || ["DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "WSL_DISTRO_NAME"].iter().any(is_set);
+        !is_remote && has_display
+    }
+}
+
 pub fn default_listen_addresses() -> Vec<SocketAddr> {
     DEFAULT_PORTS.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port))).to_vec()
 }

@@ -59,7 +59,7 @@ impl<'a> Cards<'a> {
 
     fn line(&self, grant: &Grant) -> GrantLine {
         let client = self.app.issuer.clients.get(&grant.client);
-        let name = client.map_or(grant.client.as_str(), |client| &client.name);
+        let name = client.as_ref().map_or(grant.client.as_str(), |client| &client.name);
         GrantLine {
             id: grant.id.to_string(),
             app: name.into(),

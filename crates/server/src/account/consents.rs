@@ -29,7 +29,7 @@ async fn show(app: &App, context: &RequestContext, pairs: &Pairs) -> Result<Resp
         let client = app.issuer.clients.get(&consent.client);
         ConsentLine {
             client_id: consent.client.to_string(),
-            app: client.map_or(consent.client.as_str(), |client| &client.name).into(),
+            app: client.as_ref().map_or(consent.client.as_str(), |client| &client.name).into(),
             scopes: consent.scopes.iter().map(|scope| scope_for_display(app, scope)).collect(),
             granted: display_time(app, consent.granted_at),
         }
@@ -62,6 +62,7 @@ async fn withdraw(
         client.ok_or_else(|| PageError::from(PageErrorKind::BadRequest).detail("client"))?;
     let ended = app.issuer.withdraw_account_consent(&mine, &client).await?;
     let ended = ended.ok_or(PageErrorKind::NotFound)?;
-    let name = app.issuer.clients.get(&client).map_or(client.as_str(), |client| &client.name);
+    let known = app.issuer.clients.get(&client);
+    let name = known.as_ref().map_or(client.as_str(), |client| &client.name);
     consent_withdrawn(app, context, PATH, name, ended.tokens_until)
 }

@@ -170,7 +170,7 @@ async fn end_asked(
             let ended = app.issuer.end_account_grant(&mine, &GrantId::new(id)).await?;
             let (grant, ended) = ended.ok_or(PageErrorKind::NotFound)?;
             let client = app.issuer.clients.get(&grant.client);
-            let name = client.map_or(grant.client.as_str(), |client| &client.name);
+            let name = client.as_ref().map_or(grant.client.as_str(), |client| &client.name);
             let what = EndedItem::Grant(name.to_owned());
             let result = EndResult { what, tokens_until: ended.tokens_until };
             redirect_with_flash(app, context, back.as_str(), ABOUT, &result)

@@ -1,6 +1,8 @@
 //! Why somebody can or cannot sign in, and why a group is or is not in their token: the page `/admin/explain` and
 //! `GET /api/v1/explain`.
 
+use std::sync::Arc;
+
 use super::authentication::{AdminSession, AdminToken, QueryPairs};
 use super::blocked_users::block::block_address;
 use super::filters::{FilterForm, Part, Search, address, part_of_names};
@@ -94,7 +96,9 @@ async fn show(
 ) -> Result<Response, PageError> {
     let pairs = admin.query();
     let (found, problem) = match question(app, &pairs) {
-        Ok(Some((user, client))) => (Some(app.issuer.explain(&user, client).await?), None),
+        Ok(Some((user, client))) => {
+            (Some(app.issuer.explain(&user, client.as_deref()).await?), None)
+        }
         Ok(None) => (None, None),
         Err(bad) => (None, Some(bad)),
     };
@@ -138,10 +142,7 @@ async fn show(
     Ok(page(app, status, PagePolicy::Standalone, shown.render()))
 }
 
-fn question<'a>(
-    app: &'a App,
-    pairs: &Pairs,
-) -> Result<Option<(String, Option<&'a Client>)>, FieldError> {
+fn question(app: &App, pairs: &Pairs) -> Result<Option<(String, Option<Arc<Client>>)>, FieldError> {
     let fields = Fields::new(pairs, &["user", "client"], app.issuer.now())?;
     let Some(user) = fields.text("user") else { return Ok(None) };
     let client = match fields.text("client").map(ClientId::new) {
@@ -203,5 +204,5 @@ pub async fn api_show(
     QueryPairs(pairs): QueryPairs,
 ) -> Result<Response, ProblemDetails> {
     let (user, client) = question(&app, &pairs)?.ok_or_else(|| bad("user", "is missing"))?;
-    Ok(json(StatusCode::OK, &app.issuer.explain(&user, client).await?))
+    Ok(json(StatusCode::OK, &app.issuer.explain(&user, client.as_deref()).await?))
 }

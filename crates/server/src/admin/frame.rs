@@ -125,12 +125,12 @@ pub fn display_time(app: &App, at: Timestamp) -> DisplayTime {
 
 pub fn client_name(app: &App, id: &str) -> Name {
     let client = app.issuer.clients.get(&ClientId::new(id));
-    client.map_or(id, |client| client.name.as_str()).into()
+    client.as_ref().map_or(id, |client| client.name.as_str()).into()
 }
 
 pub fn connector_name(app: &App, id: &str) -> Name {
     let connector = app.issuer.connectors.get(&ConnectorId::new(id));
-    connector.map_or(id, |connector| connector.name.as_str()).into()
+    connector.as_ref().map_or(id, |connector| connector.name.as_str()).into()
 }
 
 /// The first that says something.

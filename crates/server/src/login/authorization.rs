@@ -11,7 +11,7 @@ use countersign_issuer::login::{
 };
 
 use super::next_step::{is_final, post_form, step_response, to_client};
-use super::{login_expired, login_link, open_pending_login, retry_link};
+use super::{connector_path, login_expired, login_link, open_pending_login, retry_link};
 use crate::app::App;
 use crate::cookies::SetCookies;
 use crate::form::{Form, Pairs, Query, once};
@@ -61,7 +61,7 @@ pub async fn post_connector(
 ) -> Response {
     // Only a configured id becomes part of a Location.
     let result = match app.issuer.connectors.get(&ConnectorId::new(connector)) {
-        Some(known) => redirect_to_get(&app, &format!("/auth/{}", known.id), &query, &body),
+        Some(known) => redirect_to_get(&app, &connector_path(&known.id), &query, &body),
         None => Err(PageError::from(PageErrorKind::BadRequest).detail("connector")),
     };
     into_response(&app, &context, result)
@@ -96,7 +96,7 @@ async fn begin(
         ParsedRequest::Refused(response) => {
             let client = ClientId::new(params.get("client_id").unwrap_or_default());
             let client = app.issuer.clients.get(&client);
-            to_client(app, client.map_or("", |client| &client.name), &response)
+            to_client(app, client.as_ref().map_or("", |client| &client.name), &response)
         }
         ParsedRequest::Untrusted(untrusted) => {
             Err(error_page(untrusted, params.get("redirect_uri")))
@@ -112,7 +112,7 @@ pub(crate) async fn first_step(
     request: AuthRequest,
 ) -> Result<Response, PageError> {
     let pending = PendingLogin::new(request);
-    let client_name = app.issuer.client_name(&pending).to_owned();
+    let client_name = app.issuer.client_name(&pending);
     let known = context.binding.clone();
     let is_new = known.is_none();
     let binding = known.map_or_else(BrowserBinding::new, Ok).map_err(IssuerError::from)?;
@@ -151,9 +151,9 @@ async fn sign_in_at(
     let (pending, binding) = open_pending_login(app, context, req)?;
     let req = req.unwrap_or_default();
     let found = app.issuer.connector_for(&pending, &connector);
-    match found.map(|connector| &connector.login_method) {
+    match found.as_ref().map(|connector| &connector.login_method) {
         Some(LoginMethod::Password(_)) => {
-            Ok(see_other(&login_link(app, &format!("/auth/{connector}/login"), req)))
+            Ok(see_other(&login_link(app, &format!("{}/login", connector_path(&connector)), req)))
         }
         Some(
             LoginMethod::Redirect(_) | LoginMethod::PostedForm(_) | LoginMethod::TrustedHeader(_),
@@ -168,7 +168,7 @@ async fn sign_in_at(
             let mut cookies = SetCookies::default();
             let (state, sealed) = (&redirect.state, &redirect.sealed);
             cookies.keep_upstream_login(&app.cookies, &context.cookies, state, sealed);
-            let name = found.map_or("", |connector| connector.name.as_str());
+            let name = found.as_ref().map_or("", |connector| connector.name.as_str());
             let response = match redirect.form.is_empty() {
                 true => see_other(redirect.url.as_str()),
                 false => post_form(app, name, redirect.url.as_str(), &redirect.form),

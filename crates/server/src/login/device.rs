@@ -53,7 +53,7 @@ pub async fn code(State(app): State<App>, request: Request) -> Response {
         };
         let caller = token::caller(&parts);
         let origin = DeviceOrigin { address: caller.address, user_agent: caller.user_agent };
-        let authorization = app.issuer.begin_device_authorization(client, params, origin).await?;
+        let authorization = app.issuer.begin_device_authorization(&client, params, origin).await?;
         Ok(json(StatusCode::OK, &authorization))
     };
     result.await.unwrap_or_else(|error| token::error_response(&app, &parts, error))
@@ -183,7 +183,7 @@ pub async fn callback(
     let client = app.issuer.clients.get(&client);
     let view = DeviceDone {
         layout: &app.layout,
-        client_name: client.map_or("", |client| client.name.as_str()).into(),
+        client_name: client.as_ref().map_or("", |client| client.name.as_str()).into(),
         approved,
     };
     page(&app, 200, PagePolicy::Standalone, view.render())

@@ -2,9 +2,9 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use countersign_core::ClientId;
 use countersign_core::client::OUT_OF_BAND;
 use countersign_core::scopes::GROUPS;
-use countersign_core::{ClientId, ConnectorId};
 use countersign_issuer::IssuerError;
 use countersign_issuer::login::{
     Approval, ApprovalDecision, AuthorizationResponse, BrowserBinding, ConnectorChoice,
@@ -12,7 +12,10 @@ use countersign_issuer::login::{
 };
 
 use super::device;
-use super::{client_info, login_expired, login_link, open_pending_login, seal_pending_login};
+use super::{
+    client_info, connector_path, login_expired, login_link, open_pending_login, seal_pending_login,
+    with_req_of_query,
+};
 use crate::app::App;
 use crate::form::{Form, Query, once};
 use crate::page_error::{PageError, into_response};
@@ -28,13 +31,39 @@ pub async fn get(State(app): State<App>, context: RequestContext, Query(pairs): 
     into_response(&app, &context, resume(&app, &context, once(&pairs, "req")).await)
 }
 
+/// `GET /continue`: as [`get`], but the approval page is shown at `/approval`, where programs that sign in at Dex
+/// look for it.
+pub async fn get_continue(
+    State(app): State<App>,
+    context: RequestContext,
+    Query(pairs): Query,
+) -> Response {
+    let response = continued(&app, &context, once(&pairs, "req")).await;
+    into_response(&app, &context, response)
+}
+
+async fn continued(
+    app: &App,
+    context: &RequestContext,
+    req: Option<&str>,
+) -> Result<Response, PageError> {
+    let (pending, binding) = open_pending_login(app, context, req)?;
+    let client_name = app.issuer.client_name(&pending);
+    let step = app.issuer.next_step(pending, context.session.as_ref(), false).await?;
+    if let Step::AskApproval { pending, .. } = &step {
+        let req = seal_pending_login(app, pending, &binding)?;
+        return Ok(see_other(&login_link(app, "/approval", &req)));
+    }
+    step_response(app, context, step, &client_name, &binding)
+}
+
 async fn resume(
     app: &App,
     context: &RequestContext,
     req: Option<&str>,
 ) -> Result<Response, PageError> {
     let (pending, binding) = open_pending_login(app, context, req)?;
-    let client_name = app.issuer.client_name(&pending).to_owned();
+    let client_name = app.issuer.client_name(&pending);
     let step = app.issuer.next_step(pending, context.session.as_ref(), false).await?;
     step_response(app, context, step, &client_name, &binding)
 }
@@ -43,8 +72,10 @@ async fn resume(
 pub async fn post_approval(
     State(app): State<App>,
     context: RequestContext,
+    Query(query): Query,
     Form(pairs): Form,
 ) -> Response {
+    let pairs = with_req_of_query(pairs, &query);
     into_response(&app, &context, Box::pin(decide(&app, &context, &pairs)).await)
 }
 
@@ -60,7 +91,7 @@ async fn decide(
     let decision = once(pairs, "approval").and_then(ApprovalDecision::parse);
     let decision =
         decision.ok_or_else(|| PageError::from(PageErrorKind::BadRequest).detail("approval"))?;
-    let client_name = app.issuer.client_name(&pending).to_owned();
+    let client_name = app.issuer.client_name(&pending);
     let step = app.issuer.decide_approval(pending, decision, context.session.as_ref()).await?;
     step_response(app, context, step, &client_name, &binding)
 }
@@ -92,10 +123,6 @@ pub(super) fn step_response(
 /// Whether the step ends the login, so that the browser needs no binding.
 pub(super) fn is_final(step: &Step) -> bool {
     matches!(step, Step::Respond(_) | Step::AccountPage(_))
-}
-
-fn connector_path(connector: &ConnectorId) -> String {
-    format!("/auth/{connector}")
 }
 
 fn choose_connector(

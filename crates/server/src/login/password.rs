@@ -9,8 +9,8 @@ use countersign_issuer::IssuerError;
 use countersign_issuer::login::{BrowserBinding, PasswordSubmission, PendingLogin, SignInOutcome};
 
 use super::{
-    blocked_page, client_info, has_other_connectors, login_expired, login_link, open_pending_login,
-    refusal_page, retry_link, signed_in,
+    blocked_page, client_info, connector_path, has_other_connectors, login_expired, login_link,
+    open_pending_login, refusal_page, retry_link, signed_in, with_req_of_query,
 };
 use crate::app::App;
 use crate::form::{Form, Query, once};
@@ -42,9 +42,11 @@ pub async fn post(
     State(app): State<App>,
     context: RequestContext,
     Path(connector): Path<String>,
+    Query(query): Query,
     Form(pairs): Form,
 ) -> Response {
     let connector = ConnectorId::new(connector);
+    let pairs = with_req_of_query(pairs, &query);
     into_response(&app, &context, submit(&app, &context, &connector, &pairs).await)
 }
 
@@ -84,7 +86,7 @@ fn show(
         },
         login: form.login,
         req,
-        action: &app.path(&format!("/auth/{}/login", form.connector)),
+        action: &app.path(&format!("{}/login", connector_path(form.connector))),
         back: has_other_connectors(app, pending).then_some(back.as_str()),
         error: form.error,
     };

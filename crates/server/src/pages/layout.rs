@@ -3,6 +3,7 @@
 use super::assets;
 use super::messages::{ENGLISH, Messages};
 use super::name::Name;
+use crate::theme::{self, ThemeFiles};
 
 /// `frontend.theme`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,6 +52,9 @@ pub struct Layout {
     pub messages: &'static Messages,
     pub(crate) mark: String,
     pub(crate) stylesheet: String,
+    /// A stylesheet of one's own, after ours.
+    pub(crate) theme_stylesheet: Option<String>,
+    pub(crate) favicon: Option<String>,
     pub(crate) admin_stylesheet: String,
     pub(crate) form_post_script: String,
     base: String,
@@ -67,10 +71,23 @@ impl Layout {
             messages: &ENGLISH,
             mark: assets::MARK.url(&base),
             stylesheet: assets::STYLESHEET.url(&base),
+            theme_stylesheet: None,
+            favicon: None,
             admin_stylesheet: assets::ADMIN_STYLESHEET.url(&base),
             form_post_script: assets::FORM_POST_SCRIPT.url(&base),
             base,
         }
+    }
+
+    /// Shows the files of `frontend.dir`. A logo that is configured comes before the theme's.
+    pub fn use_theme(&mut self, files: &ThemeFiles) {
+        let path = |name| format!("{}/theme/{name}", self.base);
+        let styles = files.styles.as_ref().map(|_| path(theme::STYLES));
+        let favicon = files.favicon.as_ref().map(|_| path(theme::FAVICON));
+        let logo = files.logo.as_ref().map(|_| path(theme::LOGO));
+        self.theme_stylesheet = styles;
+        self.favicon = favicon;
+        self.logo = self.logo.take().or(logo);
     }
 
     /// The page of the signed-in person.

@@ -12,10 +12,10 @@ use sqlx::{ConnectOptions, Connection, Postgres, Transaction};
 
 use super::availability::{Availability, PAUSE};
 use super::conn::Conn;
-use super::{Operation, WAIT_TIMEOUT, within};
+use super::{DexTables, Operation, WAIT_TIMEOUT, within};
 use crate::error::{chain, corrupt, is_conflict, is_outcome_known};
 use crate::shared::Shared;
-use crate::{Location, OpenError, PostgresOptions, StoreError, migrate};
+use crate::{Location, OpenError, PostgresOptions, StoreError, dex, migrate};
 
 /// Most attempts of one operation after conflicts or dead connections.
 const TRIES: u32 = 6;
@@ -60,7 +60,11 @@ impl Primary {
 }
 
 impl PostgresEngine {
-    pub(super) async fn open(options: &PostgresOptions, shared: Shared) -> Result<Self, OpenError> {
+    pub(super) async fn open(
+        options: &PostgresOptions,
+        shared: Shared,
+        tables: DexTables,
+    ) -> Result<Self, OpenError> {
         let location = Location::Postgres(options.clone()).to_string();
         let driver: PgConnectOptions = options.for_driver().disable_statement_logging();
         let refused = |cause: String| OpenError::Connect { location: location.clone(), cause };
@@ -74,6 +78,10 @@ impl PostgresEngine {
             }
         };
         must_be_primary(&mut first).await.map_err(|e| refused(chain(&e)))?;
+        let is_dex = dex::is_unclaimed_postgres(&mut first).await;
+        if tables == DexTables::Refused && is_dex.map_err(|e| refused(chain(&e)))? {
+            return Err(OpenError::Dex { location });
+        }
         migrate::postgres(&mut first, &location).await?;
         if let Err(error) = first.close().await {
             tracing::debug!(%error, "the first connection was not closed cleanly");

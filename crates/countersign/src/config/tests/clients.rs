@@ -40,7 +40,8 @@ fn redirect_uris_that_would_harm_are_refused() {
         ("https://u:p@a.example/cb", "expected no user in it"),
         ("https://a.example/c b", "expected only the characters of RFC 3986 in it"),
         ("https://a.example\\@b.example/", "expected only the characters of RFC 3986 in it"),
-        ("/callback", "expected an absolute URI such as https://app.example.com/callback"),
+        ("//evil.example/cb", "expected an absolute URI such as https://app.example.com/callback"),
+        ("/\\evil.example/cb", "expected an absolute URI such as https://app.example.com/callback"),
         ("a.example/cb", "expected an absolute URI such as https://app.example.com/callback"),
         ("c:/cb", "expected an absolute URI such as https://app.example.com/callback"),
         ("https:a.example", "expected an absolute URI such as https://app.example.com/callback"),
@@ -59,6 +60,10 @@ fn redirect_uris_that_may_surprise_are_warned_of() {
         (
             "http://app.example.com/cb",
             "is http beyond this machine: codes travel in clear, expected https",
+        ),
+        (
+            "/oauth2/callback",
+            "is relative: the browser is sent to this path on the host of the issuer, as by Dex; right only where a proxy serves the application there",
         ),
         ("https://*.example.com/cb", "is compared exactly: * stands for itself here"),
     ] {
@@ -94,7 +99,7 @@ fn names_of_others_must_be_known() {
         [
             "3:58: warning: staticClients[0].trustedPeers[0]: \"kubernets\" is no client in this file, did you mean kubernetes?",
             "3:69: warning: staticClients[0].trustedPeers[1]: \"other\" is no client in this file",
-            "4:8: staticClients[1].id: holds characters that a client id cannot, expected visible ASCII",
+            "4:8: warning: staticClients[1].id: contains a space: the scope audience:server:client_id: cannot name this client",
             "4:58: staticClients[1].allowedConnectors[0]: \"mok\" is no connector in this file, did you mean mock?",
             "5:18: staticClients[2].idEnv: is given together with id, expected only one of them",
             "5:54: staticClients[2].mfaChain: is a key of Dex that is not supported yet",

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use countersign_config::{Key, Node, Severity, Value, parse_yaml, read_tree};
 
-use crate::config::{Loaded, load, read_blocks};
+use crate::config::{Addresses, Loaded, load, read_blocks};
 
 fn example() -> String {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config.example.yaml");
@@ -28,7 +28,7 @@ fn all_switched_on() -> Node {
 
 fn env(name: &str) -> Option<String> {
     match name {
-        "BOB_PASSWORD_HASH" | "DEX_EXPAND_ENV" => None,
+        "BOB_PASSWORD_HASH" | "DEX_EXPAND_ENV" | "DEX_FRONTEND_DIR" => None,
         "COUNTERSIGN_ROOT_KEY" => Some("0123456789abcdef0123456789abcdef".into()),
         _ => Some("from-the-environment".into()),
     }
@@ -107,7 +107,7 @@ fn is_expected(message: &str, path: &str) -> bool {
 fn read_alternative(last: bool) -> Loaded {
     let tree = alternative(&all_switched_on(), last);
     let file = Path::new("config.example.yaml");
-    read_tree(tree, file, &env, false, |root| read_blocks(root, &env, false))
+    read_tree(tree, file, &env, false, |root| read_blocks(root, &env, &Addresses::default()))
 }
 
 #[test]

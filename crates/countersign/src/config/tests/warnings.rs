@@ -32,7 +32,7 @@ fn what_works_but_may_surprise_is_a_warning() {
         ),
         (
             "frontend: {dir: /x}",
-            "2:17: warning: frontend.dir: is a key of Dex that is not supported yet",
+            "2:17: warning: frontend.dir: the folder \"/x\" does not exist: the pages look as without it",
         ),
         (
             "frontend: {logoURL: 'https://x/logo.png'}",

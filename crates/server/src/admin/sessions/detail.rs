@@ -98,8 +98,8 @@ impl GrantRow {
 /// What there is room for; the rest is a page further.
 const GRANTS: usize = 4;
 const EVENTS: usize = 3;
-const GROUP_BYTES: usize = 1024;
-const TRACE_BYTES: usize = 1024;
+const GROUP_BYTES: usize = 768;
+const TRACE_BYTES: usize = 768;
 
 const ABOUT: &str = "an end in a session";
 

@@ -62,6 +62,7 @@ pub const ADMIN: Admin = Admin {
         ("circuit_breaker_opened", "Circuit breaker opened"),
         ("circuit_breaker_closed", "Circuit breaker closed"),
         ("logout_notification_failed", "Logout token not delivered"),
+        ("dex_imported", "Data of a Dex taken over"),
     ],
     reasons: [
         ("signed_out", "signed out"),

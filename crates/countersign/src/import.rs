@@ -1,0 +1,154 @@
+//! `countersign import`: takes over the data of a Dex.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use countersign_import::{DexData, Source, report};
+use countersign_issuer::admin::Administrator;
+use countersign_server::App;
+use countersign_store::dex::{self, DatabaseState};
+
+use crate::cli::{ImportArguments, ImportCommand, OutputFormat, RotatedArguments};
+use crate::config::{self, Config};
+use crate::serve::BAD_CONFIGURATION;
+use crate::system_clock::SystemClock;
+use crate::wiring;
+
+pub fn run(command: &ImportCommand) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.to_string()),
+    };
+    let done = match command {
+        ImportCommand::Dex(arguments) => {
+            let Some(config) = read_config(&arguments.config, arguments.lenient) else {
+                return ExitCode::from(BAD_CONFIGURATION);
+            };
+            runtime.block_on(import(&config, arguments))
+        }
+        ImportCommand::Rotated(arguments) => {
+            let Some(config) = read_config(&arguments.config, true) else {
+                return ExitCode::from(BAD_CONFIGURATION);
+            };
+            runtime.block_on(rotated(&config, arguments))
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => failed(&why),
+    }
+}
+
+fn failed(why: &str) -> ExitCode {
+    eprintln!("countersign: {why}");
+    ExitCode::FAILURE
+}
+
+fn read_config(file: &Path, lenient: bool) -> Option<Config> {
+    let env = |name: &str| std::env::var(name).ok();
+    let loaded = config::load(file, &env, lenient);
+    eprint!("{loaded}");
+    loaded.config
+}
+
+async fn import(config: &Config, arguments: &ImportArguments) -> Result<(), String> {
+    let source = Source::open(&arguments.from).map_err(|e| e.to_string())?;
+    let preview = preview(config, read(&source).await?).await?;
+    print!("{preview}");
+    let in_memory = matches!(config.storage, config::Storage::Memory);
+    if arguments.dry_run {
+        println!("\nNothing was written (--dry-run).");
+        return Ok(());
+    }
+    if in_memory {
+        return Err("storage is memory, which keeps nothing: give sqlite3 or postgres".to_owned());
+    }
+    if !arguments.yes && !confirmed()? {
+        return Err("nothing was written".to_owned());
+    }
+    // Read again: somebody may have thought about it for long.
+    let data = read(&source).await?;
+    let clock = Arc::new(SystemClock::default());
+    let shared = wiring::Shared::new(config, clock.clone());
+    let app = wiring::open_beside_dex(config, &shared).await?;
+    if let Ok(Some(database)) = app.issuer.store.database_time().await {
+        clock.follow(database);
+    }
+    let written = write(&app, data).await;
+    app.issuer.store.close().await;
+    println!("\nTaken over:\n{}", report::lines(&written?).trim_end());
+    println!(
+        "Dex's own data is as it was. Start countersign with the same configuration file now."
+    );
+    Ok(())
+}
+
+async fn read(source: &Source) -> Result<DexData, String> {
+    let data = countersign_import::read(source).await.map_err(|e| e.to_string())?;
+    match data.is_empty() {
+        true => Err(format!("{} has nothing of Dex's in it", data.source)),
+        false => Ok(data),
+    }
+}
+
+/// Against our database if there is one; else against an empty one in memory, so that a preview makes no file and
+/// no table.
+async fn preview(config: &Config, data: DexData) -> Result<String, String> {
+    let state = dex::state(&wiring::location(&config.storage)).await.map_err(|e| e.to_string())?;
+    let mut target = config.clone();
+    if state != DatabaseState::Ours {
+        target.storage = config::Storage::Memory;
+        target.root_keys = config::RootKeys::None;
+    }
+    let shared = wiring::Shared::new(&target, Arc::new(SystemClock::default()));
+    let app = wiring::open(&target, &shared).await?;
+    let plan = countersign_import::plan(&app.issuer, data).await.map_err(|e| e.to_string());
+    app.issuer.store.close().await;
+    Ok(report::describe(&plan?))
+}
+
+async fn write(app: &App, data: DexData) -> Result<countersign_store::ImportSummary, String> {
+    let account = std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned());
+    let account: String = account.chars().filter(|c| !c.is_control()).take(64).collect();
+    let who = Administrator::local_operator(&account);
+    let plan = countersign_import::plan(&app.issuer, data).await.map_err(|e| e.to_string())?;
+    countersign_import::apply(&app.issuer, &who, plan).await.map_err(|e| e.to_string())
+}
+
+/// Without a terminal `--yes` is required.
+fn confirmed() -> Result<bool, String> {
+    if !io::stdin().is_terminal() {
+        return Err("nothing was written: standard input is no terminal to confirm on; add --yes"
+            .to_owned());
+    }
+    eprint!("\nWrite this? Type yes: ");
+    let _flushed = io::stderr().flush();
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line).map_err(|e| e.to_string())?;
+    Ok(line.trim() == "yes")
+}
+
+async fn rotated(config: &Config, arguments: &RotatedArguments) -> Result<(), String> {
+    let shared = wiring::Shared::new(config, Arc::new(SystemClock::default()));
+    let app = wiring::open(config, &shared).await?;
+    let rotated = app.issuer.store.rotated_imports().await.map_err(|e| e.to_string());
+    app.issuer.store.close().await;
+    let rotated = rotated?;
+    if arguments.output == OutputFormat::Json {
+        let list: Vec<_> = rotated
+            .iter()
+            .map(|(client, tokens)| serde_json::json!({"client": client, "refresh_tokens": tokens}))
+            .collect();
+        println!("{:#}", serde_json::Value::from(list));
+        return Ok(());
+    }
+    if rotated.is_empty() {
+        println!("No refresh token that came from Dex was rotated or ended since.");
+    }
+    for (client, tokens) in rotated {
+        println!("{client}: {tokens}");
+    }
+    Ok(())
+}

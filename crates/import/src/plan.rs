@@ -1,0 +1,165 @@
+//! Decides what becomes of each object of Dex. Asks nobody outside: every upstream is contacted only at the
+//! client's next refresh, as it is anyway.
+
+mod convert;
+mod grants;
+
+use countersign_issuer::{Issuer, IssuerError};
+use countersign_store::{ImportSummary, ImportedConsent, ImportedSession, StoredObject};
+
+use crate::dex::DexData;
+use convert::{Converted, client, connector, user};
+
+/// What will be written, and what will not and why.
+pub struct Plan {
+    pub source: String,
+    pub objects: Vec<StoredObject>,
+    pub keys: Keys,
+    pub sessions: Vec<ImportedSession>,
+    pub consents: Vec<ImportedConsent>,
+    /// Objects that are there already or cannot be taken over, each with its reason.
+    pub skipped: Vec<Skipped>,
+    /// What is taken over and needs attention.
+    pub warnings: Vec<String>,
+    /// How many of each kind Dex has.
+    pub found: Vec<(&'static str, usize)>,
+    /// What nobody takes over, such as logins in flight.
+    pub left_behind: Vec<(String, usize)>,
+}
+
+#[derive(Default)]
+pub struct Keys {
+    pub signing: Option<countersign_jose::KeyPair>,
+    /// Public JWK and key id of each key of Dex, with the instant until which it is needed.
+    pub verifying: Vec<VerifyingKey>,
+}
+
+pub struct VerifyingKey {
+    pub kid: String,
+    pub public_jwk: String,
+    pub expires_at: countersign_core::Timestamp,
+}
+
+pub struct Skipped {
+    /// Such as `client web`.
+    pub what: String,
+    pub why: String,
+}
+
+impl Skipped {
+    fn new(what: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { what: what.into(), why: why.into() }
+    }
+}
+
+impl Plan {
+    /// How many of each will be new, if nothing changes until it is written.
+    pub fn summary(&self) -> ImportSummary {
+        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        let live = |session: &&ImportedSession| !session.grants.is_empty();
+        ImportSummary {
+            objects: count(self.objects.len()),
+            signing_keys: u64::from(self.keys.signing.is_some()),
+            keys: count(self.keys.verifying.len()),
+            sessions: count(self.sessions.iter().filter(live).count()),
+            grants: count(self.sessions.iter().map(|session| session.grants.len()).sum()),
+            consents: count(self.consents.len()),
+        }
+    }
+}
+
+/// Reads our database, to know what is there already. Writes nothing.
+pub async fn plan(issuer: &Issuer, data: DexData) -> Result<Plan, IssuerError> {
+    let mut plan = Plan {
+        source: data.source.clone(),
+        objects: Vec::new(),
+        keys: Keys::default(),
+        sessions: Vec::new(),
+        consents: Vec::new(),
+        skipped: data
+            .unreadable
+            .iter()
+            .map(|what| Skipped::new(what, "it cannot be read"))
+            .collect(),
+        warnings: Vec::new(),
+        found: vec![
+            ("clients", data.clients.len()),
+            ("passwords", data.passwords.len()),
+            ("connectors", data.connectors.len()),
+            ("refresh tokens", data.refresh_tokens.len()),
+            ("consents", data.consents.len()),
+        ],
+        left_behind: data.left_behind.iter().map(|(kind, count)| (kind.clone(), *count)).collect(),
+    };
+    plan_objects(issuer, &data, &mut plan).await?;
+    plan_keys(issuer, &data, &mut plan);
+    grants::plan(issuer, &data, &mut plan).await?;
+    for consent in &data.consents {
+        plan.consents.push(ImportedConsent {
+            user_id: consent.user_id.clone(),
+            connector: consent.connector.clone(),
+            client: consent.client.clone(),
+            scopes: consent.scopes.iter().cloned().collect(),
+        });
+    }
+    Ok(plan)
+}
+
+async fn plan_objects(issuer: &Issuer, data: &DexData, plan: &mut Plan) -> Result<(), IssuerError> {
+    let present = issuer.store.stored_objects().await?;
+    let mut converted: Vec<Converted> = Vec::new();
+    converted.extend(data.connectors.iter().map(|dex| connector(issuer, dex)));
+    converted.extend(data.clients.iter().map(|dex| client(issuer, dex)));
+    converted.extend(data.passwords.iter().map(|dex| user(issuer, dex)));
+    for Converted { what, result, warnings } in converted {
+        let object = match result {
+            Ok(object) => object?,
+            Err(why) => {
+                plan.skipped.push(Skipped::new(what, why));
+                continue;
+            }
+        };
+        plan.warnings.extend(warnings.iter().map(|warning| format!("{what}: {warning}")));
+        let is_there = |other: &StoredObject| other.kind == object.kind && other.id == object.id;
+        match present.iter().any(is_there) {
+            true => plan.skipped.push(Skipped::new(what, "it was taken over before")),
+            false => plan.objects.push(object),
+        }
+    }
+    Ok(())
+}
+
+fn plan_keys(issuer: &Issuer, data: &DexData, plan: &mut Plan) {
+    let now = issuer.now();
+    // Tokens that Dex signed a moment ago live as long as its configuration says, at least as Dex's default.
+    let day = std::time::Duration::from_secs(24 * 60 * 60);
+    let lifetime = issuer.settings.longest_token_lifetime().max(day);
+    if let Some(private) = &data.keys.signing {
+        match countersign_jose::KeyPair::from_private_jwk(private) {
+            Ok(pair) => {
+                plan.keys.verifying.push(VerifyingKey {
+                    kid: pair.kid.clone(),
+                    public_jwk: pair.public_jwk.clone(),
+                    expires_at: now + lifetime,
+                });
+                plan.keys.signing = Some(pair);
+            }
+            Err(error) => plan.skipped.push(Skipped::new("the signing key", error.to_string())),
+        }
+    } else {
+        let why = "there is none; with signer.type vault it is not in Dex's storage";
+        plan.skipped.push(Skipped::new("the signing key", why));
+    }
+    for (jwk, expires_at) in &data.keys.retired {
+        if *expires_at <= now {
+            continue;
+        }
+        match countersign_jose::usable_public_jwk(jwk) {
+            Ok((kid, public_jwk)) => {
+                let expires_at = *expires_at;
+                plan.keys.verifying.push(VerifyingKey { kid, public_jwk, expires_at });
+            }
+            Err(error) => plan.skipped.push(Skipped::new("a retired key", error.to_string())),
+        }
+    }
+}

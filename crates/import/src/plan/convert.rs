@@ -1,0 +1,101 @@
+//! Clients, passwords and connectors of Dex as ours.
+
+use countersign_core::{Client, Secret, StoredConnector, StoredUser};
+use countersign_issuer::{Issuer, IssuerError, stored};
+use countersign_store::StoredObject;
+use url::Url;
+
+use crate::dex::{DexClient, DexConnector, DexPassword};
+
+/// An object, or why it is not taken over.
+pub(super) struct Converted {
+    pub what: String,
+    pub result: Result<Result<StoredObject, IssuerError>, String>,
+    pub warnings: Vec<String>,
+}
+
+const IN_FILE: &str = "the configuration file has one of this id, which comes first as in Dex";
+
+pub(super) fn client(issuer: &Issuer, dex: &DexClient) -> Converted {
+    let mut warnings = Vec::new();
+    let what = format!("client {}", dex.id);
+    let refused = |why: &str| Err(why.to_owned());
+    let result = if issuer.clients.is_configured(&dex.id) {
+        refused(IN_FILE)
+    } else if dex.id.as_str().is_empty() {
+        refused("it has no id")
+    } else if dex.secret.is_empty() && !dex.public {
+        refused("it has no secret and is not public: anybody could authenticate as it")
+    } else {
+        if dex.needs_mfa {
+            warnings.push("it asked for a second factor, which is not supported".to_owned());
+        }
+        Ok(stored::client_object(&issuer.root, &converted_client(dex, &mut warnings)))
+    };
+    Converted { what, result, warnings }
+}
+
+fn converted_client(dex: &DexClient, warnings: &mut Vec<String>) -> Client {
+    let logout = Url::parse(&dex.backchannel_logout_uri).ok();
+    let logout = logout.filter(|uri| matches!(uri.scheme(), "https" | "http"));
+    if logout.is_none() && !dex.backchannel_logout_uri.is_empty() {
+        warnings.push("its backchannelLogoutURI is not a URL and is left out".to_owned());
+    }
+    let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    Client {
+        id: dex.id.clone(),
+        secret: text(dex.secret.expose()).map(Secret::from),
+        name: text(&dex.name).unwrap_or_else(|| dex.id.to_string()),
+        logo_url: text(&dex.logo_url),
+        redirect_uris: dex.redirect_uris.clone(),
+        trusted_peers: dex.trusted_peers.clone(),
+        public: dex.public,
+        allowed_connectors: dex.allowed_connectors.clone(),
+        post_logout_redirect_uris: dex.post_logout_redirect_uris.clone(),
+        backchannel_logout_uri: logout,
+        ends_with_browser: dex.refresh_token_lifetime == "session",
+        ..Client::default()
+    }
+}
+
+pub(super) fn user(issuer: &Issuer, dex: &DexPassword) -> Converted {
+    let mut warnings = Vec::new();
+    let what = format!("password of {}", dex.email);
+    let user = StoredUser {
+        email: dex.email.clone(),
+        hash: dex.hash.clone(),
+        username: dex.username.clone(),
+        name: dex.name.clone(),
+        preferred_username: dex.preferred_username.clone(),
+        user_id: dex.user_id.clone(),
+        groups: dex.groups.clone(),
+        email_verified: dex.email_verified,
+    };
+    let result = match issuer.stored.local_users() {
+        Some(local) if local.is_configured(&dex.email) => Err(IN_FILE.to_owned()),
+        Some(local) => local.fingerprint(&user).map(|_| ()),
+        None => {
+            warnings.push("it can be used when enablePasswordDB is true".to_owned());
+            Ok(())
+        }
+    };
+    let result = result.map(|()| stored::user_object(&issuer.root, &user));
+    Converted { what, result, warnings }
+}
+
+pub(super) fn connector(issuer: &Issuer, dex: &DexConnector) -> Converted {
+    let what = format!("connector {} ({})", dex.id, dex.kind);
+    let stored = StoredConnector {
+        id: dex.id.clone(),
+        kind: dex.kind.clone(),
+        name: dex.name.clone(),
+        config: dex.config.clone(),
+        grant_types: dex.grant_types.clone(),
+    };
+    let result = match issuer.connectors.is_configured(&dex.id) {
+        true => Err(IN_FILE.to_owned()),
+        false => issuer.stored.connectors().build(&stored).map(|_| ()),
+    };
+    let result = result.map(|()| stored::connector_object(&issuer.root, &stored));
+    Converted { what, result, warnings: Vec::new() }
+}

@@ -1,0 +1,242 @@
+//! Clients, local users and connectors that are in the database and not in the configuration file.
+//!
+//! They are read into memory as a whole when their version changes, so that looking one up queries nothing. A
+//! document is JSON, sealed under the root key.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use countersign_core::stored::canonical_email;
+use countersign_core::{
+    Client, ClientId, ConnectorFactory, ConnectorId, GrantType, LocalUsers, Secret,
+    StoredConnector, StoredUser,
+};
+use countersign_jose::RootKeys;
+use countersign_store::{LogoutRules, ObjectKind, StoredObject};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::{Issuer, IssuerError};
+
+const PURPOSE: &str = "stored object";
+
+/// What turns stored objects into what they mean, put together by the program.
+pub struct StoredObjects {
+    version: AtomicI64,
+    /// `None`: the password database is not enabled.
+    local_users: Option<Arc<dyn LocalUsers>>,
+    connectors: Arc<dyn ConnectorFactory>,
+}
+
+impl StoredObjects {
+    pub fn new(
+        local_users: Option<Arc<dyn LocalUsers>>,
+        connectors: Arc<dyn ConnectorFactory>,
+    ) -> Self {
+        Self { version: AtomicI64::new(-1), local_users, connectors }
+    }
+
+    /// `None`: the password database is not enabled.
+    pub fn local_users(&self) -> Option<&dyn LocalUsers> {
+        self.local_users.as_deref()
+    }
+
+    pub fn connectors(&self) -> &dyn ConnectorFactory {
+        &*self.connectors
+    }
+}
+
+impl Issuer {
+    /// Reads stored objects again if they changed. What cannot be used is logged and left out, so that one
+    /// unusable object does not keep the server from starting.
+    pub async fn reload_stored_objects(&self) -> Result<(), IssuerError> {
+        let version = self.store.stored_objects_version().await?;
+        if version == self.stored.version.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let (mut clients, mut users, mut connectors) = (Vec::new(), Vec::new(), Vec::new());
+        for object in self.store.stored_objects().await? {
+            match object.kind {
+                ObjectKind::Client => clients.push(client_of(&self.root, &object)?),
+                ObjectKind::User => users.push(user_of(&self.root, &object)?),
+                ObjectKind::Connector => connectors.push(connector_of(&self.root, &object)?),
+            }
+        }
+        self.clients.replace_stored(clients);
+        if let Some(local) = self.stored.local_users() {
+            local.replace_stored(&users);
+        }
+        let limited = connectors.iter().filter(|connector| !connector.grant_types.is_empty());
+        let grant_types = limited.map(|c| (c.id.clone(), known_grant_types(c))).collect();
+        let build = |stored: &StoredConnector| match self.stored.connectors.build(stored) {
+            Ok(connector) => Some(connector),
+            Err(why) => {
+                tracing::error!(connector = %stored.id, reason = %why, "a stored connector cannot be used");
+                None
+            }
+        };
+        let built: Vec<_> = connectors.iter().filter_map(build).collect();
+        self.connectors.replace_stored(built, grant_types);
+        let all: Vec<_> = self.clients.iter().collect();
+        let rules = LogoutRules::of(all.iter().map(|client| &**client));
+        let _same = self.store.clone().with_logout_rules(rules);
+        self.stored.version.store(version, Ordering::Release);
+        Ok(())
+    }
+}
+
+/// Names that are not known permit nothing.
+fn known_grant_types(connector: &StoredConnector) -> Vec<GrantType> {
+    connector.grant_types.iter().filter_map(|name| GrantType::parse(name)).collect()
+}
+
+#[derive(Serialize, Deserialize)]
+struct ClientDocument {
+    id: ClientId,
+    secret: Option<String>,
+    name: String,
+    logo_url: Option<String>,
+    redirect_uris: Vec<String>,
+    trusted_peers: Vec<ClientId>,
+    public: bool,
+    allowed_connectors: Vec<ConnectorId>,
+    post_logout_redirect_uris: Vec<String>,
+    backchannel_logout_uri: Option<String>,
+    ends_with_browser: bool,
+}
+
+pub fn client_object(root: &RootKeys, client: &Client) -> Result<StoredObject, IssuerError> {
+    let document = ClientDocument {
+        id: client.id.clone(),
+        secret: client.secret.as_ref().map(|secret| secret.expose().to_owned()),
+        name: client.name.clone(),
+        logo_url: client.logo_url.clone(),
+        redirect_uris: client.redirect_uris.clone(),
+        trusted_peers: client.trusted_peers.clone(),
+        public: client.public,
+        allowed_connectors: client.allowed_connectors.clone(),
+        post_logout_redirect_uris: client.post_logout_redirect_uris.clone(),
+        backchannel_logout_uri: client.backchannel_logout_uri.as_ref().map(Url::to_string),
+        ends_with_browser: client.ends_with_browser,
+    };
+    sealed(root, ObjectKind::Client, client.id.as_str(), &document)
+}
+
+pub fn client_of(root: &RootKeys, object: &StoredObject) -> Result<Client, IssuerError> {
+    let document: ClientDocument = opened(root, object)?;
+    Ok(Client {
+        id: document.id,
+        secret: document.secret.map(Secret::from),
+        name: document.name,
+        logo_url: document.logo_url,
+        redirect_uris: document.redirect_uris,
+        trusted_peers: document.trusted_peers,
+        public: document.public,
+        allowed_connectors: document.allowed_connectors,
+        post_logout_redirect_uris: document.post_logout_redirect_uris,
+        backchannel_logout_uri: document
+            .backchannel_logout_uri
+            .and_then(|uri| Url::parse(&uri).ok()),
+        ends_with_browser: document.ends_with_browser,
+        ..Client::default()
+    })
+}
+
+#[derive(Serialize, Deserialize)]
+struct UserDocument {
+    email: String,
+    hash: String,
+    username: String,
+    name: String,
+    preferred_username: String,
+    user_id: String,
+    groups: Vec<String>,
+    email_verified: bool,
+}
+
+pub fn user_object(root: &RootKeys, user: &StoredUser) -> Result<StoredObject, IssuerError> {
+    let document = UserDocument {
+        email: user.email.clone(),
+        hash: user.hash.expose().to_owned(),
+        username: user.username.clone(),
+        name: user.name.clone(),
+        preferred_username: user.preferred_username.clone(),
+        user_id: user.user_id.clone(),
+        groups: user.groups.clone(),
+        email_verified: user.email_verified,
+    };
+    sealed(root, ObjectKind::User, &canonical_email(&user.email), &document)
+}
+
+pub fn user_of(root: &RootKeys, object: &StoredObject) -> Result<StoredUser, IssuerError> {
+    let document: UserDocument = opened(root, object)?;
+    Ok(StoredUser {
+        email: document.email,
+        hash: document.hash.into(),
+        username: document.username,
+        name: document.name,
+        preferred_username: document.preferred_username,
+        user_id: document.user_id,
+        groups: document.groups,
+        email_verified: document.email_verified,
+    })
+}
+
+#[derive(Serialize, Deserialize)]
+struct ConnectorDocument {
+    id: ConnectorId,
+    kind: String,
+    name: String,
+    config: String,
+    grant_types: Vec<String>,
+}
+
+pub fn connector_object(
+    root: &RootKeys,
+    connector: &StoredConnector,
+) -> Result<StoredObject, IssuerError> {
+    let document = ConnectorDocument {
+        id: connector.id.clone(),
+        kind: connector.kind.clone(),
+        name: connector.name.clone(),
+        config: connector.config.expose().to_owned(),
+        grant_types: connector.grant_types.clone(),
+    };
+    sealed(root, ObjectKind::Connector, connector.id.as_str(), &document)
+}
+
+pub fn connector_of(
+    root: &RootKeys,
+    object: &StoredObject,
+) -> Result<StoredConnector, IssuerError> {
+    let document: ConnectorDocument = opened(root, object)?;
+    Ok(StoredConnector {
+        id: document.id,
+        kind: document.kind,
+        name: document.name,
+        config: document.config.into(),
+        grant_types: document.grant_types,
+    })
+}
+
+fn sealed(
+    root: &RootKeys,
+    kind: ObjectKind,
+    id: &str,
+    document: &impl Serialize,
+) -> Result<StoredObject, IssuerError> {
+    let text = serde_json::to_string(document).map_err(|e| IssuerError::Broken(e.to_string()))?;
+    let document = root.seal(PURPOSE, text.as_bytes())?.into();
+    Ok(StoredObject { kind, id: id.to_owned(), document })
+}
+
+fn opened<T: DeserializeOwned>(root: &RootKeys, object: &StoredObject) -> Result<T, IssuerError> {
+    let broken = |why: String| {
+        IssuerError::Broken(format!("the stored {} {}: {why}", object.kind.as_str(), object.id))
+    };
+    let bytes = root.open(PURPOSE, object.document.expose());
+    let bytes = bytes.map_err(|e| broken(format!("cannot be opened: {e}")))?;
+    // Without the cause, which may quote a secret.
+    serde_json::from_slice(&bytes).map_err(|_| broken("is not the JSON that it was".to_owned()))
+}

@@ -1,0 +1,5 @@
+//! Taking over a Dex: its data, its configuration files, its clients.
+
+mod data_sets;
+pub mod import;
+pub mod starting;

@@ -1,0 +1,266 @@
+//! `countersign import dex`: nobody is logged out. Each data set was written by a real Dex; tokens.json has what its
+//! clients held at that moment.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::data_sets::{DataSet, list, taken_over, text};
+use crate::world::{Need, Server, World, claims, new_database, verified};
+
+/// What clients notice after a takeover: nothing.
+async fn clients_notice_nothing(server: &Server, data: &DataSet) {
+    let keys = server.relying_party("web-one").gets("/keys").await.json;
+    let kids: Vec<&str> = list(&keys["keys"]).map(|key| text(&key["kid"])).collect();
+    for key in list(&data.tokens["jwks"]["keys"]) {
+        assert!(kids.contains(&text(&key["kid"])), "{key} is not among {kids:?}");
+    }
+    for grant in data.grants() {
+        let (name, app) = (text(&grant["name"]), text(&grant["client_id"]));
+        if name == "alice-web-mfa" {
+            continue;
+        }
+        let app = server.relying_party(app);
+        for token in list(&grant["id_tokens"]) {
+            let claims = verified(text(&token["token"]), &keys);
+            assert_eq!(claims["sub"], grant["sub"], "{name}");
+        }
+        for token in list(&grant["access_tokens"]) {
+            let info = app.userinfo(text(&token["token"])).await;
+            assert_eq!((info.status, &info.json["sub"]), (200, &grant["sub"]), "{name}");
+        }
+        for token in list(&grant["refresh_tokens"]) {
+            refresh(server, grant, token).await;
+        }
+    }
+}
+
+/// Old tokens of a grant come first in the data, so this also shows that they do no harm.
+async fn refresh(server: &Server, grant: &Value, token: &Value) {
+    let name = text(&grant["name"]);
+    let app = server.relying_party(text(&grant["client_id"]));
+    let held = text(&token["token"]);
+    if token["must_work_after_takeover"] != true {
+        let refused = app.refreshes(held).await;
+        assert_eq!((refused.status, refused.error()), (400, "invalid_grant"), "{name} {token}");
+        return;
+    }
+    // A client that found it elsewhere gets nothing, and does the owner no harm.
+    let other = if app.id == "web-two" { "web-one" } else { "web-two" };
+    let stolen = server.relying_party(other).refreshes(held).await;
+    assert_eq!((stolen.status, stolen.error()), (400, "invalid_grant"), "{name}");
+    let answer = app.refreshes(held).await;
+    assert_eq!(answer.status, 200, "{name}: {}", answer.page.text());
+    let (now, then) = (claims(answer.id_token()), &grant["claims"]);
+    let same = ["sub", "aud", "azp", "nonce", "email", "email_verified", "name", "groups"];
+    for claim in same.iter().chain(&["preferred_username", "federated_claims"]) {
+        assert_eq!(now[*claim], then[*claim], "{name}: {claim}");
+    }
+    let next = answer.refresh_token();
+    assert_ne!(next, held, "{name}: it rotates into ours");
+    assert_eq!(app.refreshes(next).await.status, 200, "{name}: the next refresh");
+}
+
+/// People sign in with the passwords and at the connectors that were in Dex's storage alone.
+async fn people_sign_in(server: &Server, data: &DataSet) {
+    let app = server.relying_party("dyn-app");
+    let dave = list(&data.tokens["users"]).find(|user| user["key"] == "dave").unwrap();
+    for (connector, login, password) in [
+        ("local", text(&dave["email"]), text(&dave["password"])),
+        ("dyn-pw", "eve", "eve-Passw0rd"),
+    ] {
+        let mut browser = server.browser();
+        let scopes = "openid email profile offline_access";
+        let request = app.auth_request_with(scopes, &[("connector_id", connector)]);
+        let arrival = browser.logs_in(&request, login, password).await;
+        let answer = app.redeems(&request, &arrival).await;
+        let name = if connector == "local" { "dave-dyn-app" } else { "eve-dyn-app" };
+        let then = &data.grant(name)["claims"];
+        assert_eq!(claims(answer.id_token())["sub"], then["sub"], "{login}");
+    }
+    let web = server.relying_party("web-two");
+    let mut alice = server.browser();
+    let request = web.auth_request_with("openid email", &[("connector_id", "local")]);
+    let arrival = alice.logs_in(&request, "ALICE@example.com", "alice-Passw0rd").await;
+    assert_eq!(web.redeems(&request, &arrival).await.status, 200);
+}
+
+async fn is_taken_over(name: &str, file: &str) {
+    let data = DataSet::named(name);
+    let from = data.file(file);
+    let before = std::fs::read(&from).unwrap();
+    let server = taken_over(data.world(World::empty()), from.to_str().unwrap()).await;
+    clients_notice_nothing(&server, &data).await;
+    people_sign_in(&server, &data).await;
+    assert_eq!(std::fs::read(&from).unwrap(), before, "Dex's own data is as it was");
+}
+
+#[tokio::test]
+async fn a_dex_on_sqlite_is_taken_over() {
+    is_taken_over("sqlite3", "dex.db").await;
+}
+
+#[tokio::test]
+async fn a_dex_with_the_ent_storage_is_taken_over() {
+    is_taken_over("sqlite3-ent", "dex.db").await;
+}
+
+#[tokio::test]
+async fn a_dex_of_the_main_branch_is_taken_over() {
+    is_taken_over("sqlite3-head", "dex.db").await;
+}
+
+#[tokio::test]
+async fn a_dex_on_mysql_is_taken_over_from_a_dump() {
+    is_taken_over("mysql", "dex-hex.sql").await;
+    is_taken_over("mysql", "dex.sql").await;
+}
+
+#[tokio::test]
+async fn a_dex_on_postgresql_is_taken_over_from_a_dump() {
+    is_taken_over("postgres", "dex.sql").await;
+}
+
+#[tokio::test]
+async fn a_dex_on_kubernetes_is_taken_over_from_what_kubectl_prints() {
+    is_taken_over("kubernetes", "dex.json").await;
+}
+
+#[tokio::test]
+async fn a_dex_on_etcd_is_taken_over_from_what_etcdctl_prints() {
+    is_taken_over("etcd", "dex.json").await;
+}
+
+#[tokio::test]
+async fn postgres_a_dex_is_taken_over_into_its_own_database() {
+    if Need::Postgres.is_missing() {
+        return;
+    }
+    let data = DataSet::named("postgres");
+    let database = new_database();
+    let dump = data.file("dex.sql");
+    let loaded = std::process::Command::new("psql")
+        .args([database.as_str(), "--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--file"])
+        .arg(dump)
+        .output()
+        .unwrap();
+    assert!(loaded.status.success(), "{}", String::from_utf8_lossy(&loaded.stderr));
+    let world = data.world(World::on_postgres(database.clone()));
+    let said = world.clone().refuses_to_start().await;
+    assert!(said.contains("is Dex's") && said.contains("countersign import dex"), "{said}");
+    let from = format!("{database}?sslmode=disable");
+    let arguments = ["import", "dex", "--from", &from, "--config", "CONFIG", "--yes"];
+    let done = world.runs_before_start(&arguments);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let server = world.start().await;
+    clients_notice_nothing(&server, &data).await;
+    people_sign_in(&server, &data).await;
+}
+
+#[tokio::test]
+async fn a_preview_names_what_would_be_done_and_writes_nothing() {
+    let data = DataSet::named("sqlite3-head");
+    let world = data.world(World::empty());
+    let from = data.file("dex.db");
+    let from = from.to_str().unwrap();
+    let arguments = ["import", "dex", "--from", from, "--config", "CONFIG", "--dry-run"];
+    let preview = world.runs_before_start(&arguments);
+    let said = String::from_utf8(preview.stdout).unwrap();
+    for line in [
+        "SQL tables of Dex (migration 23)",
+        "1 signing key, which signs on until its next rotation",
+        "alice at local: ",
+        "Kilgore Trout at mock: ",
+        "1 second factors",
+        "browser sessions",
+        "Nothing was written",
+    ] {
+        assert!(said.contains(line), "{line} is not in\n{said}");
+    }
+    assert!(!world.dir().join("countersign.db").exists(), "no database was made");
+    // Without a terminal nobody could agree.
+    let refused = world.runs_before_start(&["import", "dex", "--from", from, "--config", "CONFIG"]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("add --yes"));
+    assert!(!world.dir().join("countersign.db").exists(), "no database was made");
+}
+
+#[tokio::test]
+async fn an_import_can_be_repeated_and_what_was_rotated_since_is_named() {
+    let data = DataSet::named("sqlite3");
+    let from = data.file("dex.db");
+    let from = from.to_str().unwrap();
+    let mut server = taken_over(data.world(World::empty()), from).await;
+    let app = server.relying_party("web-one");
+    let answer = app.refreshes(data.current_token("alice-web-one")).await;
+    assert_eq!(answer.status, 200);
+    server.stop().await;
+    let again =
+        server.runs_command(&["import", "dex", "--from", from, "--config", "CONFIG", "--yes"], &[]);
+    let said = String::from_utf8(again.stdout).unwrap();
+    assert!(said.contains("Taken over:\n  nothing"), "{said}");
+    let rotated = server.runs_command(&["import", "rotated", "--config", "CONFIG"], &[]);
+    assert_eq!(String::from_utf8(rotated.stdout).unwrap(), "web-one: 1\n");
+    server.restart().await;
+    assert_eq!(app.refreshes(answer.refresh_token()).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_rotated_token_of_dex_that_comes_back_late_ends_its_grant() {
+    if Need::Clock.is_missing() {
+        return;
+    }
+    let data = DataSet::named("sqlite3");
+    let world = data.world(World::empty().with_own_clock());
+    let from = data.file("dex.db");
+    let server = taken_over(world, from.to_str().unwrap()).await;
+    let app = server.relying_party("web-one");
+    let held = data.current_token("mock-web-one");
+    let next = app.refreshes(held).await;
+    assert_eq!(next.status, 200);
+    server.advance(Duration::from_secs(60));
+    assert_eq!(app.refreshes(held).await.error(), "invalid_grant");
+    assert_eq!(app.refreshes(next.refresh_token()).await.error(), "invalid_grant");
+    // Somebody else's is untouched.
+    assert_eq!(app.refreshes(data.current_token("alice-web-one")).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_administrator_ends_what_came_from_dex() {
+    let data = DataSet::named("sqlite3");
+    let from = data.file("dex.db");
+    let server = taken_over(data.world(World::empty()), from.to_str().unwrap()).await;
+    let (app, grant) = (server.relying_party("web-one"), data.grant("bob-web-one"));
+    let access = text(&list(&grant["access_tokens"]).last().unwrap()["token"]);
+    assert_eq!(app.userinfo(access).await.status, 200);
+    let arguments = ["sessions", "end", "--user", "7", "--yes", "--config", "CONFIG"];
+    let ended = server.runs_command(&arguments, &[]);
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    assert_eq!(app.userinfo(access).await.status, 401);
+    assert_eq!(app.refreshes(data.current_token("bob-web-one")).await.error(), "invalid_grant");
+}
+
+/// Dex's usual lifetimes: ID tokens live for a day, and so do the keys that signed them.
+#[tokio::test]
+async fn dexs_keys_are_published_until_its_tokens_have_expired() {
+    if Need::Clock.is_missing() {
+        return;
+    }
+    let data = DataSet::named("sqlite3-short");
+    let world = data.world(World::empty().with_own_clock().starting_at(1_795_773_600));
+    let from = data.file("dex.db");
+    let server = taken_over(world, from.to_str().unwrap()).await;
+    let app = server.relying_party("web-one");
+    let kids = |keys: &Value| -> Vec<String> {
+        list(&keys["keys"]).map(|key| text(&key["kid"]).to_owned()).collect()
+    };
+    let retired = text(&list(&data.tokens["jwks_before_rotation"]["keys"]).next().unwrap()["kid"]);
+    let keys = app.gets("/keys").await.json;
+    assert!(kids(&keys).iter().any(|kid| kid == retired));
+    server.advance(Duration::from_secs(25 * 60 * 60));
+    let mut server = server;
+    server.restart().await;
+    let keys = app.gets("/keys").await.json;
+    assert!(!kids(&keys).iter().any(|kid| kid == retired), "{keys}");
+    let refreshed = app.refreshes(data.current_token("alice-web-one")).await;
+    assert_eq!(refreshed.status, 200, "refresh tokens have no end in Dex's default");
+}
