@@ -31,6 +31,7 @@ mod password;
 mod people;
 mod problem;
 mod sessions;
+mod theme_files;
 #[cfg(test)]
 mod tests;
 
@@ -49,6 +50,7 @@ pub use href::PageLink;
 pub use layout::{Layout, Theme};
 pub use logout::{LogoutConfirm, OfflineGrants, SignedOut};
 pub use name::Name;
+pub use theme_files::ThemeFiles;
 pub use out_of_band::OutOfBand;
 pub use password::{LoginError, LoginKind, Password};
 pub use people::{ClientInfo, SignedInUser};
