@@ -332,6 +332,8 @@ pub struct CheckArguments {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
     use clap::CommandFactory as _;
 
@@ -347,7 +349,7 @@ mod tests {
 
     /// Issue 9, item 14.
     #[test]
-    fn ids_that_begin_with_a_hyphen_are_ids_wherever_they_stand() {
+    fn ids_that_begin_with_a_hyphen_are_accepted_everywhere() {
         for arguments in [
             &["sessions", "show", ID, "--config", "a.yaml"][..],
             &["sessions", "end", ID, "other", "--config", "a.yaml"],
@@ -374,7 +376,7 @@ mod tests {
         }
     }
 
-    /// Every option and argument of every command says what it does.
+    /// Every option and argument has a help text.
     #[test]
     fn every_option_has_a_help_text() {
         fn undocumented(command: &clap::Command) -> Vec<String> {

@@ -57,7 +57,7 @@ pub async fn whoami(cluster: &Cluster, token: &Secret) -> Result<UserInfo, Strin
         }))
         .send()
         .await
-        .map_err(|cause| format!("cannot be reached: {}", error_chain(&cause)))?;
+        .map_err(|cause| format!("cannot be reached: {}", error_chain(&cause.without_url())))?;
     match response.status() {
         status if status.is_success() => {
             let review: SelfSubjectReview =
