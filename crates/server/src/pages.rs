@@ -31,9 +31,9 @@ mod password;
 mod people;
 mod problem;
 mod sessions;
-mod theme_files;
 #[cfg(test)]
 mod tests;
+mod theme_files;
 
 pub use approval::{Approval, Scope};
 pub use choose_connector::{ChooseConnector, ConnectorEntry, ConnectorKind};
@@ -50,12 +50,12 @@ pub use href::PageLink;
 pub use layout::{Layout, Theme};
 pub use logout::{LogoutConfirm, OfflineGrants, SignedOut};
 pub use name::Name;
-pub use theme_files::ThemeFiles;
 pub use out_of_band::OutOfBand;
 pub use password::{LoginError, LoginKind, Password};
 pub use people::{ClientInfo, SignedInUser};
 pub use problem::PageErrorKind;
 pub use sessions::{EndFlash, EndedItem, GrantLine, OneSession, Sessions, SignInCard};
+pub use theme_files::ThemeFiles;
 
 /// A whole HTML document, ready to be sent as `text/html; charset=utf-8`.
 pub trait Page {
