@@ -1,10 +1,10 @@
-// Compares what our fakes answered with what their vendors say they answer.
+// Compares the responses of our fakes with the vendors' API descriptions.
 //
 //   node check.mjs DESCRIPTIONS RECORDS VENDOR...
 //
-// RECORDS is a folder of *.jsonl, a line for each answer: {"vendor","method","path","query":[name…],"status","body"}; the
-// body of an answer without one is null. The path is the asked one, or the description's own template. Each VENDOR must
-// have answered something. The last line is libtest's, one test for each operation and status; the exit status tells too.
+// RECORDS is a folder of *.jsonl, a line for each response: {"vendor","method","path","query":[name…],"status","body"}; the
+// body of a response without one is null. The path is that of the request, or the description's template. Each VENDOR must
+// have at least one response. The last line is in libtest's format, one test for each operation and status.
 
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-// The checker itself: what is right passes, and each way of being wrong is told. `node --test` with the folder of the
+// The checker itself: valid responses pass, and each kind of error is reported. `node --test` with the folder of the
 // descriptions in COUNTERSIGN_DESCRIPTIONS.
 
 import assert from 'node:assert/strict';

@@ -1,8 +1,8 @@
 // The vendors' API descriptions, both brought to one form: operations with a method, a pattern of their path, their query
 // parameters and a JSON Schema (2019-09) for each status they answer with.
 //
-// A description lists members and rarely forbids others. Here others are forbidden: a fake that answers what its
-// vendor never said is as wrong as one that leaves something out.
+// A description lists members and rarely forbids others. Here others are forbidden: a fake that returns
+// members its vendor does not have is as wrong as one that omits some.
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

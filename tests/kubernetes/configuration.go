@@ -25,7 +25,7 @@ func (r configRequest) build(ctx context.Context) (*authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	// With a file kube-apiserver takes whatever algorithm the issuer's key is for; only the flags narrow it to RS256.
+	// With a file kube-apiserver accepts the algorithm of the issuer's key; only the flags limit it to RS256.
 	return newJWTAuthority(ctx, config, oidc.AllValidSigningAlgorithms())
 }
 

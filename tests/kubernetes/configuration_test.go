@@ -10,7 +10,7 @@ const bySubject = `claimMappings:
   username: {claim: sub, prefix: ""}
   groups: {claim: groups, prefix: "oidc:"}`
 
-// config asks for an authenticator from an AuthenticationConfiguration with these jwt entries.
+// config requests an authenticator from an AuthenticationConfiguration with these jwt entries.
 func config(id string, entries ...string) ask {
 	yaml := "apiVersion: apiserver.config.k8s.io/v1\nkind: AuthenticationConfiguration\njwt:\n" + strings.Join(entries, "")
 	return ask{"op": "config", "id": id, "yaml": yaml}
@@ -27,7 +27,7 @@ func indent(text, by string) string {
 	return by + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n"+by)
 }
 
-func TestTwoAudiencesEitherWillDo(t *testing.T) {
+func TestEitherOfTwoAudiencesIsAccepted(t *testing.T) {
 	i := newIssuer(t)
 	key := newES256(t, "one")
 	i.publish(key)
@@ -44,7 +44,7 @@ func TestTwoAudiencesEitherWillDo(t *testing.T) {
 	sameGroups(t, anna, "oidc:dev", "oidc:ops")
 }
 
-func TestExpressionsMakeTheUser(t *testing.T) {
+func TestExpressionsMapClaims(t *testing.T) {
 	i := newIssuer(t)
 	key := newES256(t, "one")
 	i.publish(key)
@@ -87,7 +87,7 @@ userValidationRules:
 	sameGroups(t, anna, "oidc:ops")
 }
 
-func TestTheFirstOfTwoIssuersThatSaysYes(t *testing.T) {
+func TestTwoIssuers(t *testing.T) {
 	one, two, down := newIssuer(t), newIssuer(t), newIssuer(t)
 	key := newES256(t, "one")
 	one.publish(key)
@@ -108,7 +108,7 @@ func TestTheFirstOfTwoIssuersThatSaysYes(t *testing.T) {
 	}
 }
 
-func TestAConfigurationKubernetesWouldNotStartWith(t *testing.T) {
+func TestInvalidConfigurationsAreRefused(t *testing.T) {
 	i := newIssuer(t)
 	entry := func(moreOfIssuer, rest string) ask { return config("x", jwtEntry(i, moreOfIssuer, rest)) }
 	for want, request := range map[string]ask{
@@ -135,12 +135,12 @@ func TestAConfigurationKubernetesWouldNotStartWith(t *testing.T) {
 	}
 }
 
-// An API server inside the cluster may read discovery from elsewhere; iss stays what it is.
-func TestADiscoveryURLOfItsOwn(t *testing.T) {
+// An API server inside the cluster may read discovery from elsewhere; iss is unchanged.
+func TestASeparateDiscoveryURL(t *testing.T) {
 	i := newIssuer(t)
 	key := newES256(t, "one")
 	i.publish(key)
-	i.callYourself("https://login.example.com")
+	i.setIssuer("https://login.example.com")
 	s := newSession(t)
 	discovery := "discoveryURL: " + i.server.URL + "/.well-known/openid-configuration"
 	s.open(config("inside", jwtEntry(i, "audiences: [kubernetes]\n"+discovery, bySubject)))

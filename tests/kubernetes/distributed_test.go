@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A token may say where its groups are instead of listing them. Kubernetes then asks at every authentication, and the answer is
+// A token may refer to its groups instead of listing them. Kubernetes then requests them at every authentication; the response is
 // itself a token of an issuer it can discover, for the same audience.
 func TestDistributedGroupsAreReadAtEveryAuthentication(t *testing.T) {
 	i := newIssuer(t)
@@ -32,9 +32,9 @@ func TestDistributedGroupsAreReadAtEveryAuthentication(t *testing.T) {
 	s := newSession(t)
 	s.open(flags(i, nil))
 
-	// The issuer of the answer gets a verifier of its own, which begins to read discovery when it is first needed.
+	// The issuer of the response gets a verifier of its own, which reads discovery when it is first needed.
 	s.refuses("flags", token, "verifier not initialized for issuer")
-	s.comesToAccept("flags", token, 5*time.Second)
+	s.waitUntilAccepted("flags", token, 5*time.Second)
 	before := asked.Load()
 	sameGroups(t, s.accepts("flags", token), "dev")
 	answer.Store(i.token(key, claims{"groups": []string{"ops"}}))

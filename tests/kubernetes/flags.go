@@ -43,7 +43,7 @@ func (r flagsRequest) build(ctx context.Context) (*authority, error) {
 	return newJWTAuthority(ctx, config, r.SigningAlgs)
 }
 
-// jwt says in the words of an AuthenticationConfiguration what the flags mean.
+// jwt translates the flags to an AuthenticationConfiguration.
 func (r flagsRequest) jwt() (apiserver.JWTAuthenticator, error) {
 	jwt := apiserver.JWTAuthenticator{
 		Issuer: apiserver.Issuer{URL: r.IssuerURL, Audiences: []string{r.ClientID}},
@@ -68,7 +68,7 @@ func (r flagsRequest) jwt() (apiserver.JWTAuthenticator, error) {
 	return jwt, nil
 }
 
-// prefixOfUsername keeps two issuers' users apart unless the administrator said otherwise; addresses are taken to be unique.
+// prefixOfUsername keeps two issuers' users apart unless configured otherwise; e-mail addresses are assumed to be unique.
 func (r flagsRequest) prefixOfUsername() string {
 	switch {
 	case r.UsernamePrefix == "-":

@@ -10,7 +10,7 @@ import (
 	jose "gopkg.in/go-jose/go-jose.v2"
 )
 
-// flags asks for an authenticator of the same id, for this issuer and the client "kubernetes", except for what changes says.
+// flags requests an authenticator of the same id, for this issuer and the client "kubernetes", with these changes.
 func flags(i *issuer, changes ask) ask {
 	request := ask{
 		"op": "flags", "id": "flags", "issuerURL": i.url, "clientID": "kubernetes", "caFile": i.caFile(),
@@ -20,7 +20,7 @@ func flags(i *issuer, changes ask) ask {
 	return request
 }
 
-func TestPlainFlagsAcceptTheRightToken(t *testing.T) {
+func TestFlagsAcceptAValidToken(t *testing.T) {
 	i := newIssuer(t)
 	key := newRS256(t, "one")
 	i.publish(key)
@@ -43,7 +43,7 @@ func TestPlainFlagsAcceptTheRightToken(t *testing.T) {
 	sameGroups(t, s.accepts("flags", i.token(key, claims{"groups": nil})))
 }
 
-func TestPlainFlagsRefuseEveryOtherToken(t *testing.T) {
+func TestFlagsRefuseInvalidTokens(t *testing.T) {
 	i := newIssuer(t)
 	key := newRS256(t, "one")
 	i.publish(key)
@@ -83,7 +83,7 @@ func tampered(t *testing.T, signed, wanted string) string {
 	return parts[0] + "." + payload[1] + "." + parts[2]
 }
 
-func TestPrefixesOfPlainFlags(t *testing.T) {
+func TestPrefixesOfFlags(t *testing.T) {
 	i := newIssuer(t)
 	key := newRS256(t, "one")
 	i.publish(key)
@@ -115,7 +115,7 @@ func TestPrefixesOfPlainFlags(t *testing.T) {
 	}
 }
 
-func TestAnAddressIsAUsernameUnlessItIsSaidToBeUnverified(t *testing.T) {
+func TestAnUnverifiedEmailIsRefused(t *testing.T) {
 	i := newIssuer(t)
 	key := newRS256(t, "one")
 	i.publish(key)
@@ -132,7 +132,7 @@ func TestAnAddressIsAUsernameUnlessItIsSaidToBeUnverified(t *testing.T) {
 	s.refuses("flags", i.token(key, nil), `parse username claims "email": claim not present`)
 }
 
-func TestRequiredClaimsOfPlainFlags(t *testing.T) {
+func TestRequiredClaimsOfFlags(t *testing.T) {
 	i := newIssuer(t)
 	key := newRS256(t, "one")
 	i.publish(key)
@@ -145,7 +145,7 @@ func TestRequiredClaimsOfPlainFlags(t *testing.T) {
 	s.refuses("flags", i.token(key, claims{"tenant": "blue", "level": 2}), "parse claim level") // only strings can be required
 }
 
-func TestES256NeedsToBeAskedFor(t *testing.T) {
+func TestES256MustBeConfigured(t *testing.T) {
 	i := newIssuer(t)
 	key := newES256(t, "one")
 	i.publish(key)
@@ -160,8 +160,8 @@ func TestES256NeedsToBeAskedFor(t *testing.T) {
 	s.accepts("file", token)
 }
 
-// An API server remembers a yes for 10 s, so a token outlives its own end by as much. Without the cache it does not.
-func TestTheCacheKeepsASuccess(t *testing.T) {
+// An API server caches accepted tokens for 10 s, so a token outlives its expiry by as much. Without the cache it does not.
+func TestTheCacheKeepsAcceptedTokens(t *testing.T) {
 	i := newIssuer(t)
 	key := newRS256(t, "one")
 	i.publish(key)

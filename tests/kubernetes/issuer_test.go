@@ -29,10 +29,10 @@ type issuer struct {
 
 	// mu guards what the server reads while the test changes it.
 	mu sync.Mutex
-	// url is what discovery and tokens call the issuer.
+	// url is the issuer in discovery and tokens.
 	url       string
 	published []any
-	// keyHeaders go out with the keys, such as Cache-Control.
+	// keyHeaders are sent with the keys, such as Cache-Control.
 	keyHeaders map[string]string
 	keyFetches int
 }
@@ -81,7 +81,7 @@ func (i *issuer) caFile() string {
 	return writeFile(i.t, "ca.pem", i.certificate())
 }
 
-func (i *issuer) callYourself(url string) {
+func (i *issuer) setIssuer(url string) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.url = url

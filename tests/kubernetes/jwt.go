@@ -13,8 +13,8 @@ import (
 	"k8s.io/apiserver/plugin/pkg/authenticator/token/oidc"
 )
 
-// newJWTAuthority validates config and makes one authenticator per issuer, tried in order. The first to accept a token settles
-// it, and so does the first error: an authenticator has no opinion about the tokens of other issuers, so its error is about its own.
+// newJWTAuthority validates config and makes one authenticator per issuer, tried in order. The first to accept a token
+// decides, and so does the first error: an authenticator ignores tokens of other issuers, so its error is about its own.
 func newJWTAuthority(ctx context.Context, config *apiserver.AuthenticationConfiguration, signingAlgs []string) (*authority, error) {
 	compiler := cel.NewDefaultCompiler()
 	if errs := validation.ValidateAuthenticationConfiguration(compiler, config, apiAudiences); len(errs) > 0 {

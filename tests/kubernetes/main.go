@@ -1,6 +1,6 @@
-// Command oracle says what a Kubernetes API server would say to a token.
+// Command oracle authenticates tokens as a Kubernetes API server does.
 //
-// It holds no rules of its own. Authenticators come from k8s.io/apiserver, the library kube-apiserver is built from, and are
+// It has no rules of its own. The authenticators come from k8s.io/apiserver, the library kube-apiserver is built from, and are
 // put together as kube-apiserver puts them together from its --oidc-* flags, from an AuthenticationConfiguration file or from a
 // webhook kubeconfig. The system tests start it as a child and talk to it in JSON, one object per line each way, in order:
 //
@@ -13,10 +13,10 @@
 //
 // The first three build an authenticator named id, as an API server does when it starts, and do not wait for its issuer.
 // An id belongs to one authenticator until it is dropped. With "cache":true the API server's own cache of successes (10 s) stands in
-// front; without it every token is looked at anew.
+// front; without it every token is verified again.
 //
 // Answers are {"ok":true}, {"ok":true,"username":…,"uid":…,"groups":[…],"extra":{…}} or {"ok":false,"error":"…"}. An error
-// carries "refused":true only if a ready authenticator looked at the token and said no. Tests of a refusal should ask for it,
+// carries "refused":true only if a ready authenticator examined and refused the token. Tests of a refusal should check it,
 // or they pass on a misspelt id.
 //
 // The groups are the authenticator's; "system:authenticated", which the API server adds afterwards, is not among them.

@@ -11,7 +11,7 @@ import (
 
 type ask map[string]any
 
-// reply is any answer; what an answer leaves out is zero.
+// reply is any response; absent members are zero.
 type reply struct {
 	OK       bool
 	Error    string
@@ -94,8 +94,8 @@ func (s *session) refuses(id, token, because string) {
 	}
 }
 
-// comesToAccept asks until the answer is yes and says how long that took.
-func (s *session) comesToAccept(id, token string, within time.Duration) time.Duration {
+// waitUntilAccepted repeats until the token is accepted and returns how long that took.
+func (s *session) waitUntilAccepted(id, token string, within time.Duration) time.Duration {
 	s.t.Helper()
 	began := time.Now()
 	for {
@@ -117,7 +117,7 @@ func sameGroups(t *testing.T, got reply, want ...string) {
 	}
 }
 
-func TestWhatCannotBeDoneIsSaidAndTheNextLineIsAnswered(t *testing.T) {
+func TestAnInvalidRequestGetsAnErrorAndTheNextOneAResponse(t *testing.T) {
 	s := newSession(t)
 	for line, want := range map[string]string{
 		``:                               "not a JSON object",
@@ -148,7 +148,7 @@ func TestWhatCannotBeDoneIsSaidAndTheNextLineIsAnswered(t *testing.T) {
 	}
 }
 
-func TestAnIDIsOneAuthenticatorUntilItIsDropped(t *testing.T) {
+func TestAnIDNamesOneAuthenticatorUntilItIsDropped(t *testing.T) {
 	i := newIssuer(t)
 	s := newSession(t)
 	s.open(flags(i, nil))
@@ -165,7 +165,7 @@ func TestAnIDIsOneAuthenticatorUntilItIsDropped(t *testing.T) {
 	s.open(flags(i, nil))
 }
 
-func TestAnIssuerThatCannotBeReadIsNotARefusal(t *testing.T) {
+func TestAnUnreachableIssuerIsAnErrorAndNotARefusal(t *testing.T) {
 	for name, c := range map[string]struct {
 		calledAs func(i *issuer) string
 		caFile   bool
@@ -176,7 +176,7 @@ func TestAnIssuerThatCannotBeReadIsNotARefusal(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			i := newIssuer(t)
-			i.callYourself(c.calledAs(i))
+			i.setIssuer(c.calledAs(i))
 			request := flags(i, ask{"issuerURL": i.server.URL})
 			if !c.caFile {
 				delete(request, "caFile")
@@ -194,18 +194,18 @@ func TestAnIssuerThatCannotBeReadIsNotARefusal(t *testing.T) {
 }
 
 // Kubernetes tries discovery at once and then every 10 s, so a late issuer is met at its next try.
-func TestTheOracleWaitsForAnIssuerThatStartsLate(t *testing.T) {
+func TestTheOracleWaitsForAnIssuerThatStartsLater(t *testing.T) {
 	i := newIssuer(t)
 	key := newRS256(t, "one")
 	i.publish(key)
-	i.callYourself("https://elsewhere.example")
+	i.setIssuer("https://elsewhere.example")
 	s := newSession(t)
 	s.open(flags(i, ask{"issuerURL": i.server.URL}))
 	if early := s.ask(ask{"op": "authenticate", "id": "flags", "token": "", "waitSeconds": 1}); early.OK || early.Refused {
 		t.Fatalf("before the issuer was ready the answer was %+v", early)
 	}
 
-	i.callYourself(i.server.URL)
+	i.setIssuer(i.server.URL)
 
 	s.accepts("flags", i.token(key, nil))
 }

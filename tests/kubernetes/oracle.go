@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// successTTL is what kube-apiserver gives its cache of accepted tokens. Refused ones it does not remember.
+	// successTTL is the lifetime of kube-apiserver's cache of accepted tokens. Refused tokens are not cached.
 	successTTL = 10 * time.Second
 	// requestTimeout is kube-apiserver's default for a whole request, authentication included.
 	requestTimeout = time.Minute
@@ -23,7 +23,7 @@ const (
 	defaultWait = 15 * time.Second
 )
 
-// apiAudiences is what an API server set up by kubeadm is called: the issuer of its service account tokens, which is why no
+// apiAudiences is the issuer of an API server set up by kubeadm: the issuer of its service account tokens, which is why no
 // configured issuer may have that URL, and the audience it names in the TokenReviews it sends.
 var apiAudiences = authenticator.Audiences{"https://kubernetes.default.svc.cluster.local"}
 
@@ -35,7 +35,7 @@ type authority struct {
 	cancel context.CancelFunc
 }
 
-// An oracle keeps the authorities by id. It answers one question at a time.
+// An oracle holds the authorities by id. It handles one request at a time.
 type oracle struct {
 	authorities map[string]*authority
 }
@@ -50,7 +50,7 @@ func (o *oracle) close() {
 	}
 }
 
-// failure is the answer to what could not be done, or was refused.
+// failure is the response to a request that failed or a token that was refused.
 type failure struct {
 	OK      bool   `json:"ok"`
 	Error   string `json:"error"`
@@ -61,7 +61,7 @@ type done struct {
 	OK bool `json:"ok"`
 }
 
-// identity is who the API server takes the bearer of an accepted token for.
+// identity is the user of an accepted token.
 type identity struct {
 	OK       bool                `json:"ok"`
 	Username string              `json:"username"`
@@ -81,7 +81,7 @@ type authenticateRequest struct {
 	Op    string `json:"op"`
 	ID    string `json:"id"`
 	Token string `json:"token"`
-	// WaitSeconds is how long to wait for the issuers; absent is 15, 0 asks the authority as it stands.
+	// WaitSeconds is how long to wait for the issuers; absent is 15, 0 uses the authority as it is.
 	WaitSeconds *uint `json:"waitSeconds"`
 }
 
@@ -90,7 +90,7 @@ type dropRequest struct {
 	ID string `json:"id"`
 }
 
-// answer does what one line asks for. A panic in an authenticator is an answer too: in kube-apiserver it is a 500, not the end.
+// answer executes one request. A panic in an authenticator is a response too: in kube-apiserver it is a 500, not the end.
 func (o *oracle) answer(line []byte) (reply any) {
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -179,7 +179,7 @@ func (o *oracle) authority(id string) (*authority, error) {
 	return a, nil
 }
 
-// run asks the authority also when the wait was in vain: of several issuers, one that is down does not shut out the others.
+// run uses the authority also after the wait timed out: of several issuers, one that is down does not shut out the others.
 func (r authenticateRequest) run(o *oracle) (any, error) {
 	a, err := o.authority(r.ID)
 	if err != nil {

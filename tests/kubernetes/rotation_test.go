@@ -7,7 +7,7 @@ import (
 )
 
 // Kubernetes fetches keys when it meets a token that no key it holds has signed, and only once what it holds is within 30 s of
-// growing stale by the headers it came with. Until then a new key does not exist for it.
+// expiring by the headers of its response. Until then a new key is unknown.
 func TestWhenANewKeyIsFetched(t *testing.T) {
 	longAgo := time.Now().Add(-100 * time.Hour).UTC().Format(http.TimeFormat)
 	for name, c := range map[string]struct {
@@ -47,7 +47,7 @@ func TestWhenANewKeyIsFetched(t *testing.T) {
 	}
 }
 
-func TestANewKeyIsFetchedThirtySecondsBeforeTheOldOnesGrowStale(t *testing.T) {
+func TestANewKeyIsFetchedThirtySecondsBeforeTheOldOnesExpire(t *testing.T) {
 	i := newIssuer(t)
 	before, after := newRS256(t, "before"), newES256(t, "after")
 	i.answerKeysWith(map[string]string{"Cache-Control": "max-age=32"})
@@ -59,7 +59,7 @@ func TestANewKeyIsFetchedThirtySecondsBeforeTheOldOnesGrowStale(t *testing.T) {
 	token := i.token(after, nil)
 
 	s.refuses("flags", token, "failed to verify id token signature")
-	waited := s.comesToAccept("flags", token, 4*time.Second)
+	waited := s.waitUntilAccepted("flags", token, 4*time.Second)
 
 	if waited < time.Second || i.fetches() != 2 {
 		t.Errorf("met after %v and %d fetches, wanted about 2 s and 2", waited, i.fetches())
@@ -67,7 +67,7 @@ func TestANewKeyIsFetchedThirtySecondsBeforeTheOldOnesGrowStale(t *testing.T) {
 }
 
 // The price of a rotation on time: a key published before it signs, for longer than max-age, is never missed.
-func TestAKeyPublishedBeforeTheFirstFetchSignsWithoutAPause(t *testing.T) {
+func TestAKeyPublishedBeforeItSignsIsAcceptedAtOnce(t *testing.T) {
 	i := newIssuer(t)
 	now, next := newRS256(t, "now"), newRS256(t, "next")
 	i.answerKeysWith(map[string]string{"Cache-Control": "max-age=300"})
@@ -83,8 +83,8 @@ func TestAKeyPublishedBeforeTheFirstFetchSignsWithoutAPause(t *testing.T) {
 	}
 }
 
-// Staleness alone drops nothing: a withdrawn key verifies until a token of an unknown key makes Kubernetes fetch.
-func TestAWithdrawnKeyLivesUntilTheNextFetch(t *testing.T) {
+// Staleness alone removes nothing: a removed key verifies until a token of an unknown key causes a fetch.
+func TestARemovedKeyIsAcceptedUntilTheNextFetch(t *testing.T) {
 	i := newIssuer(t)
 	stolen, canary := newRS256(t, "stolen"), newRS256(t, "canary")
 	i.answerKeysWith(map[string]string{"Cache-Control": "max-age=0"})
@@ -102,7 +102,7 @@ func TestAWithdrawnKeyLivesUntilTheNextFetch(t *testing.T) {
 }
 
 // Anybody can name an unknown key: with keys that are stale at once each such token is a request for /keys, otherwise none is.
-func TestForgedTokensCostFetchesOnlyWhenKeysAreStale(t *testing.T) {
+func TestForgedTokensCauseFetchesOnlyWhenKeysAreStale(t *testing.T) {
 	for headers, want := range map[string]int{"max-age=0": 4, "max-age=300": 1} {
 		i := newIssuer(t)
 		key := newRS256(t, "one")
@@ -122,8 +122,8 @@ func TestForgedTokensCostFetchesOnlyWhenKeysAreStale(t *testing.T) {
 	}
 }
 
-// One key of a kind Kubernetes does not know makes it reject the whole set, the good keys included.
-func TestAKeyOfAnUnknownKindSpoilsTheSet(t *testing.T) {
+// One key of a type Kubernetes does not know makes it reject the whole set.
+func TestAKeyOfAnUnknownTypeInvalidatesTheSet(t *testing.T) {
 	i := newIssuer(t)
 	key := newRS256(t, "one")
 	i.publish(key, map[string]string{"kty": "AKP", "kid": "pq", "alg": "ML-DSA-65", "pub": "AA"})

@@ -17,9 +17,9 @@ const firstRetryAfter = 500 * time.Millisecond
 type webhookRequest struct {
 	opening
 	Kubeconfig string `json:"kubeconfig"`
-	// Version is "v1" or "v1beta1"; the flag's default is v1beta1, here it must be said.
+	// Version is "v1" or "v1beta1"; the flag's default is v1beta1, here it is required.
 	Version string `json:"version"`
-	// CacheTTLSeconds is how long a yes, or a no without an error, is remembered. 0 is never; the flag's default is 120.
+	// CacheTTLSeconds is how long a result without an error is cached. 0 is never; the flag's default is 120.
 	CacheTTLSeconds uint `json:"cacheTTLSeconds"`
 }
 

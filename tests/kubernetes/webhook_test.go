@@ -52,7 +52,7 @@ current-context: webhook
 `, server.URL)), asked
 }
 
-func TestAWebhookIsAskedEveryTimeWithoutACache(t *testing.T) {
+func TestAWebhookIsCalledEveryTimeWithoutACache(t *testing.T) {
 	for _, version := range []string{"v1", "v1beta1"} {
 		kubeconfig, asked := reviewer(t)
 		s := newSession(t)
@@ -73,8 +73,8 @@ func TestAWebhookIsAskedEveryTimeWithoutACache(t *testing.T) {
 	}
 }
 
-// What a webhook says is remembered, a no as well as a yes; only a no that gives its reason is asked again.
-func TestAWebhooksAnswerIsRemembered(t *testing.T) {
+// Results of a webhook are cached, refusals too; only a refusal with an error is not.
+func TestAWebhooksResponseIsCached(t *testing.T) {
 	for token, want := range map[string]int64{"anna": 1, "mallory": 1, "error": 3} {
 		kubeconfig, asked := reviewer(t)
 		s := newSession(t)
@@ -91,7 +91,7 @@ func TestAWebhooksAnswerIsRemembered(t *testing.T) {
 }
 
 // With a ttl of 0 the API server still has its cache of successes in front, and that one it does not let you turn off.
-func TestTheAPIServersOwnCacheStandsBeforeTheWebhook(t *testing.T) {
+func TestTheAPIServersOwnCacheIsInFrontOfTheWebhook(t *testing.T) {
 	kubeconfig, asked := reviewer(t)
 	s := newSession(t)
 	s.open(ask{"op": "webhook", "id": "hook", "kubeconfig": kubeconfig, "version": "v1", "cache": true})

@@ -1,28 +1,28 @@
-// An application of other people's (openid-client): what it is told to do, it does with that library alone.
+// A client built on the library openid-client.
 //
-// Started by tests/world/openid_client.rs. On standard input stand orders, one JSON object a line:
+// Started by tests/world/third_party.rs. Reads commands from standard input, one JSON object a line:
 //
 //   {"op":"begin","issuer":"http://127.64.0.1:5556/dex","id":…,"secret":…}   reads the discovery document
-//   {"op":"authorize","redirect_uri":…,"scope":…}       {url}: with state, nonce and PKCE, which it remembers
-//   {"op":"comes back","url":…}                         redeems the code and checks every answer: {tokens, claims}
+//   {"op":"authorize","redirect_uri":…,"scope":…}       {url}: with state, nonce and PKCE, which are kept for the exchange
+//   {"op":"comes back","url":…}                         exchanges the code and verifies the tokens: {tokens, claims}
 //   {"op":"refresh","token":…}                          {tokens}
 //   {"op":"revoke","token":…,"hint":…}                  RFC 7009
-//   {"op":"introspect","token":…}                       RFC 7662: {told}
+//   {"op":"introspect","token":…}                       RFC 7662: {introspected}
 //   {"op":"own token","scope":…}                        RFC 6749 section 4.4: {tokens}
-//   {"op":"read","token":…,"url":…}                     a resource for the bearer: {status, body}
+//   {"op":"read","token":…,"url":…}                     GET with a bearer token: {status, body}
 //   {"op":"log out","id_token":…,"back":…,"state":…}    RP-Initiated Logout 1.0: {url}
 //
-// Each is answered by {"done":OP,…}, or {"done":OP,"error":…,"status":…} where the server refused or the library did
-// not believe it. End of input ends the program.
+// Each is answered by {"done":OP,…}, or {"done":OP,"error":…,"status":…} if the server refused or the library rejected
+// the response. The program exits at the end of input.
 
 import { createInterface } from 'node:readline';
 import * as client from 'openid-client';
 
-const say = (what) => process.stdout.write(`${JSON.stringify(what)}\n`);
+const print = (what) => process.stdout.write(`${JSON.stringify(what)}\n`);
 let config;
-let asked;
+let pending;
 
-const does = {
+const commands = {
   async begin({ issuer, id, secret }) {
     // Plain http is for the tests only. The signature of an ID token is checked although it comes from the issuer.
     const execute = [client.allowInsecureRequests, client.enableNonRepudiationChecks];
@@ -31,12 +31,12 @@ const does = {
   async authorize({ redirect_uri, scope }) {
     const verifier = client.randomPKCECodeVerifier();
     const code_challenge = await client.calculatePKCECodeChallenge(verifier);
-    asked = { verifier, state: client.randomState(), nonce: client.randomNonce() };
-    const parameters = { redirect_uri, scope, state: asked.state, nonce: asked.nonce, code_challenge, code_challenge_method: 'S256' };
+    pending = { verifier, state: client.randomState(), nonce: client.randomNonce() };
+    const parameters = { redirect_uri, scope, state: pending.state, nonce: pending.nonce, code_challenge, code_challenge_method: 'S256' };
     return { url: client.buildAuthorizationUrl(config, parameters).href };
   },
   async 'comes back'({ url }) {
-    const checks = { pkceCodeVerifier: asked.verifier, expectedState: asked.state, expectedNonce: asked.nonce, idTokenExpected: true };
+    const checks = { pkceCodeVerifier: pending.verifier, expectedState: pending.state, expectedNonce: pending.nonce, idTokenExpected: true };
     const tokens = await client.authorizationCodeGrant(config, new URL(url), checks);
     return { tokens, claims: tokens.claims() };
   },
@@ -47,7 +47,7 @@ const does = {
     await client.tokenRevocation(config, token, { token_type_hint: hint });
   },
   async introspect({ token }) {
-    return { told: await client.tokenIntrospection(config, token) };
+    return { introspected: await client.tokenIntrospection(config, token) };
   },
   async 'own token'({ scope }) {
     return { tokens: await client.clientCredentialsGrant(config, { scope }) };
@@ -63,10 +63,10 @@ const does = {
 };
 
 for await (const line of createInterface({ input: process.stdin })) {
-  const { op, ...order } = JSON.parse(line);
+  const { op, ...parameters } = JSON.parse(line);
   try {
-    say({ done: op, ...(await does[op](order)) });
+    print({ done: op, ...(await commands[op](parameters)) });
   } catch (error) {
-    say({ done: op, error: error.error ?? error.code ?? String(error), status: error.status, why: String(error.cause ?? error) });
+    print({ done: op, error: error.error ?? error.code ?? String(error), status: error.status, reason: String(error.cause ?? error) });
   }
 }

@@ -1,22 +1,22 @@
-// A provider of OpenID Connect by other people's code (oidc-provider), as an upstream of ours.
+// An OpenID Connect provider built on the library oidc-provider, as an upstream of ours.
 //
-// Started by tests/world/upstreams.rs, which says on standard input, one JSON object a line, what there is:
+// Started by tests/world/third_party.rs. Reads its settings from standard input, one JSON object a line:
 //
 //   {"op":"begin","issuer":"http://127.64.0.1:4000","client":{"id":…,"secret":…,"redirect_uri":…},
 //    "people":[{"sub":…,"password":…,"name":…,"email":…,"groups":[…]}]}
 //
-// and afterwards what happens to it:
+// and afterwards commands:
 //
-//   {"op":"stop"}, {"op":"go on"}              nobody listens any more; as before, nothing forgotten
-//   {"op":"remove","sub":…}                    there is no such person any more
+//   {"op":"stop"}, {"op":"go on"}              stops and resumes listening, keeping all state
+//   {"op":"remove","sub":…}                    removes the person
 //   {"op":"groups","sub":…,"groups":[…]}
-//   {"op":"look"}                              everything it saw has been said
+//   {"op":"look"}                              answered after all earlier events
 //
-// Each is answered by {"done":OP}. Between them stand lines of what the provider itself noticed, {"saw":WHAT,…}: the
-// parameters of an accepted request, each grant, each refusal. End of input ends the program.
+// Each is answered by {"done":OP}. Other lines report events, {"saw":KIND,…}: the parameters
+// of an accepted request, each grant, each refusal. The program exits at the end of input.
 //
-// The pages are ours, and have the field names of Countersign's own; every rule is the library's: PKCE is demanded,
-// claims are told at userinfo only (its default), a refresh token is good for once and its second use ends the grant.
+// The pages are ours, and have the field names of Countersign's own; every rule is the library's: PKCE is required,
+// claims are at userinfo only (its default), a refresh token is used once and its second use ends the grant.
 
 import { createServer } from 'node:http';
 import { createInterface } from 'node:readline';
@@ -24,7 +24,7 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import Provider from 'oidc-provider';
 
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-const say = (what) => process.stdout.write(`${JSON.stringify(what)}\n`);
+const print = (what) => process.stdout.write(`${JSON.stringify(what)}\n`);
 
 const { issuer, client, people: list } = JSON.parse((await lines.next()).value);
 const people = new Map(list.map((person) => [person.sub, person]));
@@ -73,14 +73,14 @@ function told({ sub, name, email, groups }) {
 }
 
 provider.on('authorization.success', ({ oidc: { params } }) => {
-  say({ saw: 'authorization', ...params, nonce: Boolean(params.nonce), state: Boolean(params.state), code_challenge: Boolean(params.code_challenge) });
+  print({ saw: 'authorization', ...params, nonce: Boolean(params.nonce), state: Boolean(params.state), code_challenge: Boolean(params.code_challenge) });
 });
-provider.on('grant.success', ({ oidc: { params } }) => say({ saw: 'grant', grant_type: params.grant_type, code_verifier: Boolean(params.code_verifier) }));
-provider.on('grant.error', (_, error) => say({ saw: 'refusal', error: error.error, why: error.error_detail }));
-provider.on('end_session.success', ({ oidc: { session } }) => say({ saw: 'end_session', sub: session.accountId }));
-provider.on('grant.revoked', () => say({ saw: 'revocation' }));
+provider.on('grant.success', ({ oidc: { params } }) => print({ saw: 'grant', grant_type: params.grant_type, code_verifier: Boolean(params.code_verifier) }));
+provider.on('grant.error', (_, error) => print({ saw: 'refusal', error: error.error, why: error.error_detail }));
+provider.on('end_session.success', ({ oidc: { session } }) => print({ saw: 'end_session', sub: session.accountId }));
+provider.on('grant.revoked', () => print({ saw: 'revocation' }));
 for (const event of ['authorization.error', 'server_error']) {
-  provider.on(event, (_, error) => say({ saw: event, error: error.message, why: error.error_detail ?? error.error_description }));
+  provider.on(event, (_, error) => print({ saw: event, error: error.message, why: error.error_detail ?? error.error_description }));
 }
 
 const said = (title) => `<!DOCTYPE html><html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width">
@@ -95,7 +95,7 @@ const pages = {
 <button name=approval value=rejected>No</button>`),
 };
 
-// The form is the library's, with the word in it that proves it was its own.
+// The library's form, with its CSRF token.
 function asksWhetherToSignOut(ctx, form) {
   ctx.body = said('Sign out of the provider?') + form.replace('</form>', '<button name=logout value=yes>Yes</button></form>');
 }
@@ -139,7 +139,7 @@ const library = provider.callback();
 const server = createServer((request, response) => {
   const answer = request.url.startsWith('/interaction/') ? interact : library;
   answer(request, response).catch((error) => {
-    say({ saw: 'failure', why: String(error) });
+    print({ saw: 'failure', why: String(error) });
     response.writeHead(400).end(String(error));
   });
 });
@@ -151,13 +151,13 @@ const close = () =>
   });
 
 await listen();
-say({ done: 'begin' });
+print({ done: 'begin' });
 for await (const line of lines) {
   const { op, sub, groups } = JSON.parse(line);
   if (op === 'stop') await close();
   if (op === 'go on') await listen();
   if (op === 'remove') people.delete(sub);
   if (op === 'groups') people.get(sub).groups = groups;
-  say({ done: op });
+  print({ done: op });
 }
 process.exit(0);

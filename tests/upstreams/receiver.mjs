@@ -1,13 +1,13 @@
-// An application that wants to hear that somebody signed out (OpenID Connect Back-Channel Logout 1.0), and believes
-// nothing that the library jose cannot verify with the keys the issuer publishes.
+// A receiver of OpenID Connect Back-Channel Logout 1.0, which verifies logout tokens with the library jose and the keys
+// that the issuer publishes.
 //
-// Started by tests/world/openid_client.rs, which says on standard input, in one JSON object on a line,
+// Started by tests/world/third_party.rs. Reads from standard input, one JSON object a line,
 //
 //   {"op":"begin","listen":"http://127.64.0.1:4001/bye","issuer":…,"audience":…}
 //
-// and later {"op":"look"}; each is answered by {"done":OP}. Between them stand the lines of what was heard:
-// {"saw":"logout",…claims} of a token it believes, which it answers with 200, and {"saw":"refusal","why":…} of
-// anything else, which it answers with 400. End of input ends the program.
+// and later {"op":"look"}; each is answered by {"done":OP}. Other lines report the requests received:
+// {"saw":"logout",…claims} for a valid token (answered with 200), and {"saw":"refusal","why":…} for anything else
+// (answered with 400). The program exits at the end of input.
 
 import { createServer } from 'node:http';
 import { createInterface } from 'node:readline';
@@ -16,7 +16,7 @@ import { createRemoteJWKSet, jwtVerify } from 'jose';
 const EVENT = 'http://schemas.openid.net/event/backchannel-logout';
 
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-const say = (what) => process.stdout.write(`${JSON.stringify(what)}\n`);
+const print = (what) => process.stdout.write(`${JSON.stringify(what)}\n`);
 const { listen, issuer, audience } = JSON.parse((await lines.next()).value);
 
 const known = new Set();
@@ -31,7 +31,7 @@ async function keysOfTheIssuer() {
 }
 
 // Section 2.6, step by step.
-async function believed(request) {
+async function verify(request) {
   if (request.method !== 'POST') throw new Error('not a POST');
   if (request.headers['content-type'] !== 'application/x-www-form-urlencoded') throw new Error('not a form');
   let body = '';
@@ -47,22 +47,22 @@ async function believed(request) {
     requiredClaims: ['iat', 'exp', 'jti', 'events'],
   });
   if (Object.keys(payload.events?.[EVENT] ?? { no: 1 }).length > 0) throw new Error('not the event of a logout');
-  if (!payload.sub && !payload.sid) throw new Error('about nobody');
+  if (!payload.sub && !payload.sid) throw new Error('neither sub nor sid');
   if ('nonce' in payload) throw new Error('a nonce: it could be an ID token');
-  if (known.has(payload.jti)) throw new Error('heard before');
+  if (known.has(payload.jti)) throw new Error('jti repeated');
   known.add(payload.jti);
   return payload;
 }
 
 const server = createServer(async (request, response) => {
-  const status = await believed(request).then(
-    (claims) => (say({ saw: 'logout', ...claims }), 200),
-    (error) => (say({ saw: 'refusal', why: error.code ?? error.message, claim: error.claim }), 400),
+  const status = await verify(request).then(
+    (claims) => (print({ saw: 'logout', ...claims }), 200),
+    (error) => (print({ saw: 'refusal', why: error.code ?? error.message, claim: error.claim }), 400),
   );
   response.writeHead(status, { 'cache-control': 'no-store' }).end();
 });
 const { hostname, port } = new URL(listen);
 await new Promise((done) => server.listen(Number(port), hostname, done));
-say({ done: 'begin' });
-for await (const line of lines) say({ done: JSON.parse(line).op });
+print({ done: 'begin' });
+for await (const line of lines) print({ done: JSON.parse(line).op });
 process.exit(0);

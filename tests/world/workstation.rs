@@ -15,7 +15,7 @@ use super::clock::TestClock;
 use super::{ALICE, ALICE_PASSWORD, Browser, Page, Server};
 
 /// How long a debug build may take on a busy machine. Not a sleep.
-const PATIENCE: Duration = Duration::from_secs(60);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub struct Workstation {
     home: TempDir,
@@ -111,7 +111,7 @@ impl Workstation {
     }
 
     /// Runs the program to its end.
-    pub fn runs(&self, arguments: &[impl AsRef<str>]) -> Printed {
+    pub fn runs_command(&self, arguments: &[impl AsRef<str>]) -> Printed {
         self.starts(arguments).ends()
     }
 
@@ -147,13 +147,13 @@ impl Workstation {
 
     /// Waits until the browser was asked to open so many URLs, and returns the last.
     pub async fn opens(&self, count: usize) -> String {
-        let begun = Instant::now();
+        let started = Instant::now();
         loop {
             let opened = self.opened();
             if opened.len() >= count {
                 return opened[count - 1].clone();
             }
-            assert!(begun.elapsed() < PATIENCE, "only {opened:?} of {count} were opened");
+            assert!(started.elapsed() < WAIT_TIMEOUT, "only {opened:?} of {count} were opened");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -168,8 +168,8 @@ impl Workstation {
         if browser.page().form_with("approval").is_some() {
             browser.approves().await;
         }
-        let arrival = browser.auth_response().url;
-        browser.get(&arrival).await
+        let auth_response = browser.auth_response().url;
+        browser.get(&auth_response).await
     }
 
     /// A login of alice by `get-token`, and its credential.

@@ -1,18 +1,18 @@
-//! A relying party as configured, and what it may ask.
+//! A relying party as configured.
 
 use url::{Host, Url};
 
 use crate::network::is_loopback_url;
 use crate::{ClientId, Secret};
 
-/// The redirect URI that asks for a page with the code on it instead of a redirect.
+/// The redirect URI that requests a page with the code instead of a redirect.
 pub const OUT_OF_BAND: &str = "urn:ietf:wg:oauth:2.0:oob";
 
 /// The redirect URI by which a Dex configuration allows a client the device flow. Browsers are never sent
 /// there with a code: a device login ends at our own page.
 pub const DEVICE_CALLBACK: &str = "/device/callback";
 
-/// What a login for our own pages has in the place of a client, in the log too. Nobody else is called so.
+/// The client id of logins to our own pages, also in the log. No configured client may have it.
 pub const OWN_PAGES: &str = "countersign-own-pages";
 
 #[derive(Clone, Debug, Default)]
@@ -23,31 +23,31 @@ pub struct Client {
     pub name: String,
     pub logo_url: Option<String>,
     pub redirect_uris: Vec<String>,
-    /// Clients that may ask for tokens with this one in `aud`.
+    /// Clients that may request tokens with this one in `aud`.
     pub trusted_peers: Vec<ClientId>,
     pub public: bool,
-    /// Connectors it may use; empty means all.
+    /// Connectors the client may use; empty means all.
     pub allowed_connectors: Vec<crate::ConnectorId>,
-    /// Its own, where they are not the issuer's.
+    /// The client's own lifetimes; absent ones are the issuer's.
     pub lifetimes: crate::Lifetimes,
     /// Where a browser may be sent after it signed out here (RP-Initiated Logout 1.0 section 3).
     pub post_logout_redirect_uris: Vec<String>,
-    /// Where it hears that a session is over (Back-Channel Logout 1.0 section 2.2).
+    /// Its back-channel logout endpoint (Back-Channel Logout 1.0 section 2.2).
     pub backchannel_logout_uri: Option<Url>,
-    /// Its refresh tokens end when the browser signs out.
+    /// Its refresh tokens end when the browser signs out (Dex's `refreshTokenLifetime: session`).
     pub ends_with_browser: bool,
-    /// The claim `groups` of tokens of its own (`client_credentials`).
+    /// The claim `groups` of its own tokens (`client_credentials`).
     pub own_groups: Vec<String>,
-    /// For the client of a cluster.
+    /// Set if the client is a Kubernetes cluster.
     pub kubernetes: Option<crate::Kubernetes>,
 }
 
 impl Client {
-    /// May this redirect URI receive codes? Exact bytes (RFC 9700 section 4.1.3), and for public
-    /// clients the loopback rules of RFC 8252 section 7.3: without registered URIs any loopback
-    /// port and path, with one the port alone is free.
+    /// Whether this redirect URI may receive codes. Compared as bytes (RFC 9700 section 4.1.3); for public
+    /// clients also by the loopback rules of RFC 8252 section 7.3: without registered URIs any loopback port
+    /// and path, with one only the port is free.
     pub fn allows_redirect(&self, uri: &str) -> bool {
-        // A path alone is no redirect URI: it stands for the device flow.
+        // A path alone is no redirect URI; it allows the device flow.
         if uri.starts_with('/') {
             return false;
         }
@@ -63,33 +63,32 @@ impl Client {
         self.redirect_uris.iter().any(|registered| differs_in_loopback_port(registered, uri))
     }
 
-    /// May it use the device authorization grant (RFC 8628)? By Dex's rule: a public client without
-    /// redirect URIs, or one that has [`DEVICE_CALLBACK`] among them, with or without the issuer's path
+    /// Whether the client may use the device authorization grant (RFC 8628), by Dex's rule: a public client
+    /// without redirect URIs, or one with [`DEVICE_CALLBACK`] among them, with or without the issuer's path
     /// before it.
     pub fn allows_device_flow(&self) -> bool {
         let is_callback = |uri: &String| uri.starts_with('/') && uri.ends_with(DEVICE_CALLBACK);
         (self.public && self.redirect_uris.is_empty()) || self.redirect_uris.iter().any(is_callback)
     }
 
-    /// May a browser that signed out be sent there? Exact bytes, as with redirect URIs: whatever is
-    /// looser is an open redirect.
+    /// Whether a browser may be redirected there after logout. Compared as bytes, like redirect URIs, since
+    /// anything looser is an open redirect.
     pub fn allows_post_logout_redirect(&self, uri: &str) -> bool {
         self.post_logout_redirect_uris.iter().any(|registered| registered == uri)
     }
 
-    /// May a request by `requester` name this client in `aud`?
+    /// Whether a request by `requester` may name this client in `aud`.
     pub fn trusts(&self, requester: &ClientId) -> bool {
         self.id == *requester || self.trusted_peers.contains(requester)
     }
 
-    /// The host people are sent back to, for the page that asks for their consent.
+    /// The host of the redirect URI, for the approval page.
     pub fn host_of(redirect_uri: &str) -> Option<String> {
         Url::parse(redirect_uri).ok()?.host_str().map(str::to_owned)
     }
 }
 
-/// `http://localhost`, `127.0.0.0/8` or `[::1]`, written plainly: no user, no fragment, no other
-/// spelling of the address (`127.1`, `0x7f.1`), because what a browser dials must be what we read.
+/// `http://localhost`, `127.0.0.0/8` or `[::1]`, without user, fragment or another notation of the address (`127.1`, `0x7f.1`), since the browser must connect to the host that was checked.
 fn is_plain_loopback(uri: &str) -> bool {
     let Some((authority, _)) = split_http(uri) else { return false };
     let Ok(url) = Url::parse(uri) else { return false };
@@ -102,7 +101,7 @@ fn is_plain_loopback(uri: &str) -> bool {
     loopback && url.host_str() == Some(host_as_written) && is_clean(uri)
 }
 
-/// Equal but for the port, both plain loopback: host spelling, path and query are exact.
+/// Equal except for the port, both loopback: host, path and query are compared exactly.
 fn differs_in_loopback_port(registered: &str, uri: &str) -> bool {
     if !is_plain_loopback(registered) || !is_plain_loopback(uri) {
         return false;

@@ -1,4 +1,4 @@
-//! Instants and durations as values. Only the program reads the system's clock; everything else takes a [`Clock`].
+//! Instants and durations. Only the program reads the system's clock; everything else takes a [`Clock`].
 
 use std::fmt;
 use std::ops::{Add, Sub};
@@ -71,7 +71,8 @@ impl Sub<Duration> for Timestamp {
 impl std::str::FromStr for Timestamp {
     type Err = NotAnInstant;
 
-    /// RFC 3339, such as `2026-11-24T09:30:00+01:00`. Without a zone it is UTC, without seconds or a time
+    /// RFC 3339, such as `2026-11-24T09:30:00+01:00`. The zone defaults to UTC, seconds and time of day to
+    /// zero, as in forms and at a terminal.
     /// of day those are zero: what a form's field and a person at a terminal write.
     fn from_str(text: &str) -> Result<Self, NotAnInstant> {
         let text = text.trim();
@@ -134,7 +135,7 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     Some(total)
 }
 
-/// A duration in the same text form, to the millisecond.
+/// Formats a duration in the same text form, to the millisecond.
 pub fn show_duration(duration: Duration) -> String {
     let secs = duration.as_secs();
     let (h, m, s, ms) = (secs / 3600, secs / 60 % 60, secs % 60, duration.subsec_millis());
@@ -144,7 +145,7 @@ pub fn show_duration(duration: Duration) -> String {
     if text.is_empty() { "0s".to_owned() } else { text }
 }
 
-/// Where the time comes from. Only the program owns the real one; tests own theirs.
+/// The source of the time. Only the program uses the system's; tests have their own.
 pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
 }
@@ -175,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_people_and_forms_write_is_read() {
+    fn instants_may_omit_zone_and_time() {
         let read = |text: &str| text.parse::<Timestamp>().map(|t| t.to_string());
         for (text, meant) in [
             ("2026-11-24", "2026-11-24T00:00:00Z"),
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_those_of_go() {
+    fn durations_are_parsed_as_in_go() {
         for (text, secs) in
             [("1h30m", 5400.0), ("10m", 600.0), ("0", 0.0), ("1.5s", 1.5), ("250ms", 0.25)]
         {

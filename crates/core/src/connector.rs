@@ -1,7 +1,7 @@
-//! The port of the upstreams: a closed set of ways in, an open set of connectors behind them.
+//! The traits of connectors: a closed set of login methods, and an open set of upstreams behind them.
 //!
-//! A refusal is a value, an upstream that cannot be asked is an error, and neither ever says
-//! which of "no such user" and "wrong password" it was.
+//! A refusal is a value; an upstream that cannot be queried is an error. Neither distinguishes "no such user"
+//! from "wrong password".
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,45 +18,45 @@ pub struct Connector {
     pub id: ConnectorId,
     /// The `type` of the configuration, such as `ldap`.
     pub kind: &'static str,
-    /// What people read on the button.
+    /// The label of its button.
     pub name: String,
     pub login_method: LoginMethod,
-    /// `None`: this upstream cannot be asked again without the person.
+    /// `None`: the upstream cannot be queried again without the person.
     pub refresh: Option<Arc<dyn Refresh>>,
     pub fingerprint: Fingerprint,
 }
 
-/// How a person proves who they are.
+/// How a person authenticates.
 #[derive(Clone)]
 pub enum LoginMethod {
-    /// A form of ours with a name and a password.
+    /// Our form with login and password.
     Password(Arc<dyn PasswordLogin>),
-    /// A trip to the upstream and back to `/callback`.
+    /// A redirect to the upstream and back to `/callback`.
     Redirect(Arc<dyn RedirectLogin>),
     /// A form posted to the identity provider, whose response is a form posted to `/callback` (SAML 2.0 HTTP-POST
     /// binding).
     PostedForm(Arc<dyn PostedFormLogin>),
-    /// A trip to our own `/callback/{connector}`, in front of which a proxy says who comes.
+    /// A redirect to our own `/callback/{connector}`, in front of which a proxy names the person.
     TrustedHeader(Arc<dyn TrustedHeaderLogin>),
 }
 
-/// What a session was built on. A session whose basis is no longer the connector's is refused,
-/// so that a connector id reused for another directory takes nobody over.
+/// Fingerprint of the connector at sign-in. A session whose fingerprint no longer matches is rejected, so
+/// that reusing a connector id for another directory cannot inherit accounts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fingerprint {
-    /// The same for everybody: connector type and issuer or host.
+    /// One for all persons: connector type and issuer or host.
     Upstream(String),
-    /// Each person's own, given with every answer: a fingerprint of the password hash.
+    /// One for each person, returned with every identity: a fingerprint of the password hash.
     PerUser,
 }
 
-/// A proven person.
+/// An authenticated person.
 #[derive(Clone, Debug)]
 pub struct SignedIn {
     pub identity: Identity,
-    /// What the connector needs to ask again; sealed before it is stored.
+    /// What the connector needs to query the person again; sealed before it is stored.
     pub upstream: Option<Secret>,
-    /// The fingerprint, for connectors whose basis is [`Fingerprint::PerUser`].
+    /// The fingerprint, for connectors with [`Fingerprint::PerUser`].
     pub fingerprint: Option<String>,
 }
 
@@ -66,7 +66,7 @@ pub enum LoginOutcome {
     Refused(Refusal),
 }
 
-/// Why a login was refused, in the words the person may see.
+/// Why a login was refused. These may be shown to the person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// Unknown user or wrong password: deliberately one value.
@@ -74,15 +74,15 @@ pub enum Refusal {
     PasswordExpired,
     AccountLocked,
     AccountDisabled,
-    /// In none of the groups this connector demands.
+    /// In none of the groups that this connector requires.
     NotInRequiredGroup {
         required: Vec<String>,
     },
-    /// The upstream itself said no, in a word of its protocol such as `access_denied`.
+    /// An error code of the upstream, such as `access_denied`.
     UpstreamDenied {
         code: String,
     },
-    /// The upstream does not vouch for the e-mail address, and this connector demands it.
+    /// The upstream has not verified the e-mail address, which this connector requires.
     EmailNotVerified,
     /// The response that the browser brought from the identity provider is not valid: malformed, not signed by it, for
     /// somebody else, or expired.
@@ -90,24 +90,24 @@ pub enum Refusal {
         /// Never repeats the response.
         why: String,
     },
-    /// The connection does not come from a proxy whose word counts.
+    /// The connection does not come from a trusted proxy.
     NotThroughProxy,
-    /// What the proxy said of the person can be understood in two ways, or in none.
+    /// The proxy's headers are ambiguous or invalid.
     UnclearHeaders {
         /// Names headers, never their values.
         why: String,
     },
 }
 
-/// Why a connector could not decide. `cause` is exact and for the log, the trace and administrators; it holds
-/// no secret and no text that an upstream chose freely.
+/// Why a connector could not decide. `cause` is for the log, the trace and administrators; it holds no secret
+/// and no text that an upstream chose freely.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectorError {
-    /// Passes by itself (unreachable, timeout, 5xx, 429, a full queue): the same request may succeed later.
+    /// Temporary (unreachable, timeout, 5xx, 429, a full queue): the same request may succeed later.
     #[error("{upstream} is unavailable: {cause}")]
     Unavailable { upstream: String, cause: String },
-    /// A permanent defect of the configuration, of the upstream's answers or of the person's data there:
-    /// the same request fails until an administrator acts, so nobody is told to try again.
+    /// A permanent fault of the configuration, of the upstream's responses or of the person's data there: the
+    /// same request fails until an administrator acts, so the page does not suggest a retry.
     #[error("{upstream} is misconfigured or incomplete: {cause}")]
     Misconfigured {
         upstream: String,
@@ -127,14 +127,14 @@ impl ConnectorError {
 
 #[async_trait]
 pub trait PasswordLogin: Send + Sync {
-    /// The label of the name field, such as "Email Address".
+    /// The label of the login field, such as "Email Address".
     fn prompt(&self) -> &str;
 
-    /// The one form under which attempts on this account are counted, whatever was typed.
+    /// The canonical form of a login, under which attempts are counted.
     fn canonical(&self, login: &str) -> String;
 
-    /// What the upstream says of this account, without its password: for the administrator who asks
-    /// why a login or a group is not as expected.
+    /// What the upstream returns for this account without its password, for administrators who diagnose a
+    /// login or missing groups.
     async fn diagnose(
         &self,
         login: &str,
@@ -157,23 +157,23 @@ pub enum AccountDiagnosis {
     Refused { why: String },
 }
 
-/// One trip to an upstream.
+/// One login at an upstream: the redirect there.
 #[derive(Clone, Debug)]
 pub struct UpstreamLogin {
-    /// Our own `/callback`.
+    /// Our `/callback`.
     pub callback: Url,
-    /// Comes back with the browser; 32 characters of base64url.
+    /// The `state` parameter; 32 characters of base64url.
     pub state: String,
     pub login_scopes: LoginScopes,
-    /// The person is to prove anew who they are, though signed in there: an upstream that can be asked
-    /// for that is asked (`prompt=login`, OpenID Connect Core 3.1.2.1).
+    /// The person must authenticate anew: an upstream that supports it gets `prompt=login` (OpenID Connect
+    /// Core 3.1.2.1).
     pub again: bool,
-    /// The moment of this half of the trip.
+    /// When this step of the login happens.
     pub now: Timestamp,
 }
 
-/// What is needed to understand the way back. Sealed to the browser, so it may hold secrets
-/// such as a PKCE verifier.
+/// The state needed to verify the callback. Sealed to the browser, so it may hold secrets such as a PKCE
+/// verifier.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct CallbackState(pub Vec<(String, String)>);
 
@@ -190,7 +190,7 @@ pub trait RedirectLogin: Send + Sync {
         upstream_login: &UpstreamLogin,
     ) -> Result<LoginRedirect, ConnectorError>;
 
-    /// `query` is what the browser brought back, decoded, `state` included and already matched.
+    /// `query` are the decoded parameters of the callback; `state` has been matched already.
     async fn handle_callback(
         &self,
         upstream_login: &UpstreamLogin,
@@ -199,10 +199,9 @@ pub trait RedirectLogin: Send + Sync {
         trace: &mut Trace,
     ) -> Result<LoginOutcome, ConnectorError>;
 
-    /// Whether the upstream is there and believes us, for the administrator who asks; nobody signs in.
-    ///
-    /// `user` is somebody whose groups are to be told where they can be read without that person:
-    /// `None` in the answer is that they cannot, or that nobody was named.
+    /// Checks for an administrator whether the upstream is reachable and accepts our credentials; nobody
+    /// signs in. With `user`, also returns the user's groups where they can be read without that person;
+    /// otherwise `None`.
     async fn diagnose(
         &self,
         user: Option<&str>,
@@ -214,8 +213,8 @@ pub trait RedirectLogin: Send + Sync {
         Ok(None)
     }
 
-    /// Where a browser signs out of the upstream itself (OpenID Connect RP-Initiated Logout 1.0 section 2).
-    /// `None`: the upstream has no such place, or it cannot be asked just now.
+    /// The upstream's logout page (OpenID Connect RP-Initiated Logout 1.0 section 2). `None`: it has none, or
+    /// cannot be queried now.
     async fn sign_out_url(&self) -> Option<Url> {
         None
     }
@@ -254,29 +253,29 @@ pub trait PostedFormLogin: Send + Sync {
     fn diagnose(&self, callback: &Url, now: Timestamp, trace: &mut Trace);
 }
 
-/// What came with a request under the names of [`TrustedHeaderLogin::fields`], and under names that some proxies
-/// and gateways take for them.
+/// The header fields of a request with the names of [`TrustedHeaderLogin::fields`], and with names that some
+/// proxies and gateways treat as equal.
 #[derive(Clone, Debug, Default)]
 pub struct ProxyHeaders {
-    /// The other end of the connection itself, whatever any header says; `None` if that is not known.
+    /// The peer of the connection, whatever a header says; `None` if unknown.
     pub peer: Option<IpAddr>,
-    /// Name in lower case, and value as it came, in the order they came.
+    /// Name in lower case and value, in their order.
     pub fields: Vec<(String, Vec<u8>)>,
 }
 
-/// A proxy in front of us says in header fields who somebody is. Never asks anybody, so it cannot be down.
+/// A proxy in front of us names the person in header fields. Sends no requests, so it cannot be unavailable.
 pub trait TrustedHeaderLogin: Send + Sync {
-    /// The names that mean something, in lower case. They are taken off every request and handed to
-    /// [`TrustedHeaderLogin::login`] alone.
+    /// The relevant names, in lower case. These headers are removed from every request and passed to
+    /// [`TrustedHeaderLogin::login`] only.
     fn fields(&self) -> Vec<&str>;
 
     fn login(&self, proxy_headers: &ProxyHeaders, trace: &mut Trace) -> LoginOutcome;
 
-    /// What a proxy must do, for the administrator.
+    /// What the proxy must do, for the administrator.
     fn diagnose(&self, trace: &mut Trace);
 }
 
-/// Whom to ask about again.
+/// The person to query again.
 pub struct RefreshRequest<'a> {
     pub identity: &'a Identity,
     pub upstream: Option<&'a Secret>,
@@ -288,13 +287,13 @@ pub struct RefreshRequest<'a> {
 pub enum RefreshOutcome {
     /// Still accepted by the upstream, perhaps with changed claims.
     Current(Box<SignedIn>),
-    /// This session cannot be revalidated without the person, because the upstream gave nothing to do it with,
-    /// such as a refresh token. Says nothing about the person.
+    /// The session cannot be revalidated without the person, because the upstream issued no refresh token or
+    /// the like. Says nothing about the person.
     NotPossible,
     /// Explicitly disabled or revoked: the session ends now.
     Disabled,
-    /// No such person, or no longer in a required group: refused now, and the session ends if it
-    /// is still so some minutes later.
+    /// No such person, or no longer in a required group: refused now; the session ends if it is still so some
+    /// minutes later.
     Missing { why: String },
 }
 
@@ -306,13 +305,13 @@ pub trait Refresh: Send + Sync {
         trace: &mut Trace,
     ) -> Result<RefreshOutcome, ConnectorError>;
 
-    /// True when asking costs nothing (no upstream is called), so it is asked every time.
+    /// True if revalidation calls no upstream, so it is done every time.
     fn is_free(&self) -> bool {
         false
     }
 
-    /// True when asking again is only possible if the login was asked to last (`LoginScopes::offline`): what
-    /// that takes, such as an upstream refresh token, is given at sign-in alone.
+    /// True if revalidation is only possible for logins with `LoginScopes::offline`, since an upstream
+    /// refresh token is issued at sign-in only.
     fn needs_offline_login(&self) -> bool {
         false
     }

@@ -1,5 +1,5 @@
-//! The device authorization grant (RFC 8628): a program without a browser asks, a person decides in a
-//! browser elsewhere.
+//! The device authorization grant (RFC 8628): a program without a browser requests tokens, and a person
+//! approves in a browser elsewhere.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::ids::{NoRandomness, random_bytes};
 use crate::session::Challenge;
 use crate::{ClientId, GrantId, Scopes, SessionId, Timestamp};
 
-/// One device authorization request. Neither of its codes is kept.
+/// One device authorization request. Its codes are stored as hashes.
 #[derive(Clone, Debug)]
 pub struct DeviceRequest {
     /// SHA-256 of the device code, base64url.
@@ -20,9 +20,9 @@ pub struct DeviceRequest {
     pub scopes: Scopes,
     /// RFC 7636; optional, because the device code never passes through a browser.
     pub challenge: Option<Challenge>,
-    /// Address of the device, as the person sees it.
+    /// The device's address, shown to the person.
     pub address: String,
-    /// The same as it is counted: an IPv6 address by its /64.
+    /// The same as counted for limits: an IPv6 address by its /64.
     pub counted_address: String,
     pub user_agent: String,
     pub created_at: Timestamp,
@@ -32,7 +32,7 @@ pub struct DeviceRequest {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeviceRequestStatus {
-    /// Nobody has decided yet.
+    /// Not decided yet.
     Pending,
     Approved {
         session: SessionId,

@@ -1,4 +1,4 @@
-//! One thing that happened: the words of the audit log. Names are stable; details never hold a secret.
+//! Events of the audit log. Their names are stable; details never hold a secret.
 
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error, StrDeserializer};
@@ -62,14 +62,14 @@ event_kinds! {
 }
 
 impl EventKind {
-    /// The kind that [`Self::as_str`] spells so.
+    /// The kind with this name.
     pub fn parse(text: &str) -> Option<Self> {
         let text: StrDeserializer<'_, Error> = text.into_deserializer();
         Self::deserialize(text).ok()
     }
 }
 
-/// A row of the audit log, written in the transaction of the act it tells of.
+/// A row of the audit log, written in the same transaction as the change it records.
 #[derive(Clone, Debug)]
 pub struct Event {
     pub at: Timestamp,
@@ -82,9 +82,9 @@ pub struct Event {
     pub connector: Option<ConnectorId>,
     pub user_id: Option<String>,
     pub ip: Option<String>,
-    /// Why, in a stable word such as `code_reused`.
+    /// The reason, as a stable code such as `code_reused`.
     pub reason: Option<String>,
-    /// A JSON object with what else belongs to it, such as the groups; `{}` when there is nothing.
+    /// A JSON object with details, such as the groups; `{}` without any.
     pub details: serde_json::Value,
 }
 
@@ -111,7 +111,7 @@ mod tests {
     use super::EventKind;
 
     #[test]
-    fn a_kind_is_read_as_it_is_spelled() {
+    fn every_event_kind_is_parsed_from_its_name() {
         for kind in EventKind::ALL {
             assert_eq!(EventKind::parse(kind.as_str()), Some(*kind));
         }

@@ -43,13 +43,13 @@ impl GrantType {
         }
     }
 
-    /// The grant type that [`Self::as_str`] spells so.
+    /// The grant type with this name.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|grant_type| grant_type.as_str() == text)
     }
 }
 
-/// The words of `response_type` (OAuth 2.0 Multiple Response Type Encoding Practices), without order.
+/// The values of `response_type` (OAuth 2.0 Multiple Response Type Encoding Practices), without order.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
 )]
@@ -62,7 +62,7 @@ pub struct ResponseType {
 impl ResponseType {
     pub const CODE: Self = Self { code: true, token: false, id_token: false };
 
-    /// `None` for an empty text, an unknown word or a repeated one.
+    /// `None` for an empty text, an unknown value or a repeated one.
     pub fn parse(text: &str) -> Option<Self> {
         let mut found = Self::default();
         for word in text.split_whitespace() {
@@ -84,8 +84,8 @@ impl ResponseType {
         self.token || self.id_token
     }
 
-    /// Whether every word of `self` is one of `allowed`. Dex looks each word up on its own, so that
-    /// `code` and `id_token` together allow `code id_token`.
+    /// Whether every value of `self` is one of `allowed`. Dex checks each value on its own, so that `code`
+    /// and `id_token` together allow `code id_token`.
     pub const fn within(self, allowed: Self) -> bool {
         (!self.code || allowed.code)
             && (!self.token || allowed.token)
@@ -107,7 +107,7 @@ mod tests {
     use super::{GrantType, ResponseType};
 
     #[test]
-    fn a_grant_type_is_read_as_it_is_spelled() {
+    fn every_grant_type_is_parsed_from_its_name() {
         for grant_type in GrantType::ALL {
             assert_eq!(GrantType::parse(grant_type.as_str()), Some(grant_type));
         }
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn the_words_of_a_response_type_have_no_order() {
+    fn the_order_of_response_types_is_ignored() {
         let hybrid = ResponseType::parse("token code").unwrap();
         assert_eq!(hybrid.to_string(), "code token");
         assert!(hybrid.has_tokens() && !ResponseType::CODE.has_tokens());

@@ -1,10 +1,10 @@
-//! Who somebody is, as a connector saw them.
+//! The identity of a person as returned by a connector.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-/// A person at one upstream. Field meanings follow Dex, so that `sub` and claims stay what they were.
+/// A person at one upstream. The fields follow Dex, so that `sub` and claims stay the same.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// The upstream's stable id; half of `sub`.
@@ -12,7 +12,7 @@ pub struct Identity {
     /// The claim `name`.
     pub username: String,
     pub preferred_username: String,
-    /// Empty when the upstream knows none; the claim is then left out.
+    /// Empty when the upstream has none; the claim is then left out.
     pub email: String,
     pub email_verified: bool,
     /// Exactly as they appear in the claim `groups`, in the upstream's order.
@@ -46,10 +46,11 @@ pub fn display_name(claims: [&str; 4]) -> &str {
     claims.into_iter().find(|claim| !claim.trim().is_empty()).unwrap_or_default()
 }
 
-/// What a login asks of its upstream. A session remembers it: one that lacks a want must ask anew.
+/// What a login requests from its upstream. Stored with the session: a request that needs more requires a new
+/// login.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoginScopes {
-    /// The upstream must let itself be asked again without the person (`offline_access`).
+    /// The upstream must allow queries without the person later (`offline_access`).
     pub offline: bool,
     pub groups: bool,
 }
@@ -65,8 +66,8 @@ impl LoginScopes {
     }
 }
 
-/// The claim `sub`: base64url of the protobuf `{1: user_id, 2: connector}`, as Dex spells it, so that
-/// role bindings on it go on working. Empty fields are left out, as proto3 does.
+/// The claim `sub`: base64url of the protobuf `{1: user_id, 2: connector}`, as in Dex, so that existing role
+/// bindings keep working. Empty fields are left out (proto3).
 pub fn subject(user_id: &str, connector: &crate::ConnectorId) -> String {
     let mut bytes = Vec::with_capacity(user_id.len() + connector.as_str().len() + 6);
     for (tag, text) in [(0x0a_u8, user_id), (0x12, connector.as_str())] {
@@ -133,13 +134,13 @@ mod tests {
     use crate::ConnectorId;
 
     #[test]
-    fn a_subject_is_spelled_as_dex_spells_it() {
+    fn sub_is_encoded_as_in_dex() {
         assert_eq!(subject("foo", &ConnectorId::new("bar")), "CgNmb28SA2Jhcg");
         assert_eq!(subject("", &ConnectorId::new("bar")), "EgNiYXI");
     }
 
     #[test]
-    fn a_subject_of_a_long_dn_has_a_two_byte_length() {
+    fn sub_of_a_long_dn_has_a_two_byte_length() {
         let dn = "x".repeat(200);
         assert!(subject(&dn, &ConnectorId::new("ldap")).starts_with("CsgB"));
     }

@@ -1,4 +1,4 @@
-//! Names of things, and the only source of randomness.
+//! Identifiers, and the only source of randomness.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-/// The operating system gave no randomness; nothing that needs a secret can go on.
+/// The operating system's random generator failed.
 #[derive(Debug, thiserror::Error)]
 #[error("the operating system gave no random bytes: {0}")]
 pub struct NoRandomness(String);
@@ -68,11 +68,11 @@ id!(
     ConnectorId
 );
 id!(
-    /// One sign-in by one browser; published as `sid`. Never the cookie.
+    /// One sign-in by one browser; published as `sid`. Not the cookie.
     SessionId
 );
 id!(
-    /// What one redeemed code gave one client; published in access tokens.
+    /// The result of one code exchange by one client; published in access tokens.
     GrantId
 );
 
@@ -92,9 +92,9 @@ impl GrantId {
 mod tests {
     use super::random_id;
 
-    /// 1 of 64 began with `-` before: 2 000 without one are no accident.
+    /// 1 of 64 began with `-` before; 2 000 without one are no coincidence.
     #[test]
-    fn an_id_can_be_given_on_a_command_line() {
+    fn an_id_can_be_a_command_line_argument() {
         for _ in 0..2_000 {
             let id = random_id().unwrap();
             assert!(!id.starts_with('-') && id.len() == 32, "{id}");

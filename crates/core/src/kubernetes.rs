@@ -1,44 +1,44 @@
-//! How a cluster is told who somebody is, where a client stands for one.
+//! Kubernetes settings of a client that is a cluster.
 
 use crate::{ClientId, Secret};
 
-/// What makes a client a cluster's. Without it tokens are what they are for everybody else.
+/// Settings of a cluster's client. Without them its tokens are like any client's.
 #[derive(Clone, Debug, Default)]
 pub struct Kubernetes {
     pub groups: GroupClaims,
-    /// What an API server may ask about tokens for this client; `None`: nothing.
+    /// The TokenReview webhook of this cluster; `None`: no webhook.
     pub webhook: Option<Webhook>,
 }
 
-/// Where the groups of a token are that names this client in `aud`.
+/// Where the groups are for tokens with this client in `aud`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum GroupClaims {
     /// In the token.
     #[default]
     Token,
-    /// With us: the token says where to ask (OpenID Connect Core 1.0 section 5.6.2).
+    /// At our endpoint, to which the token refers (OpenID Connect Core 1.0 section 5.6.2).
     Distributed,
 }
 
-/// The TokenReview endpoint of one cluster: who may ask, and how claims become a user. All but the
-/// secret means what kube-apiserver's flag `--oidc-…` of that name means, absent values included.
+/// The TokenReview webhook of one cluster: its credential, and how claims become a user. All fields but the
+/// secret have the meaning of kube-apiserver's flag `--oidc-…` of that name, including absent ones.
 #[derive(Clone, Debug)]
 pub struct Webhook {
-    /// What the API server brings. Not the client's own secret, which laptops may have.
+    /// The credential of the API server. Not the client's own secret, which may be on laptops.
     pub secret: Secret,
     pub username_claim: String,
-    /// `-` is none; `None` is [`Webhook::username_prefix`]'s to decide.
+    /// `-` means no prefix; for `None` see [`Webhook::username_prefix`].
     pub username_prefix: Option<String>,
-    /// `None`: nobody has groups.
+    /// `None`: no groups.
     pub groups_claim: Option<String>,
     pub groups_prefix: String,
-    /// Claims that must be there as this text.
+    /// Claims that must have this text.
     pub required_claims: Vec<(String, String)>,
 }
 
 impl Webhook {
-    /// What stands before a name. Two issuers' users are kept apart unless somebody said otherwise;
-    /// addresses are taken to be the same person's everywhere.
+    /// The prefix of user names. Users of two issuers are kept apart by default, except for e-mail addresses,
+    /// which identify the same person everywhere.
     pub fn username_prefix(&self, issuer: &str) -> String {
         match self.username_prefix.as_deref() {
             Some("-") => String::new(),
@@ -51,16 +51,16 @@ impl Webhook {
 /// A cluster that is listed at `/clusters` (the configuration's `clusters`).
 #[derive(Clone, Debug)]
 pub struct KubernetesCluster {
-    /// Names it in kubeconfigs and in paths.
+    /// The name in kubeconfigs and in paths.
     pub name: String,
     pub description: String,
     /// URL of the API server.
     pub server: String,
-    /// PEM; `None` where the API server's certificate is trusted by the machines themselves.
+    /// PEM; `None` if the machines trust the API server's certificate by themselves.
     pub certificate_authority: Option<String>,
     /// The client whose ID tokens the API server accepts: their audience.
     pub client: ClientId,
-    /// People in one of these groups see it; empty: everybody who is signed in.
+    /// Groups whose members see the cluster; empty: everybody who is signed in.
     pub groups: Vec<String>,
     /// The default namespace of kubeconfigs.
     pub namespace: Option<String>,
@@ -78,7 +78,7 @@ mod tests {
     use crate::Secret;
 
     #[test]
-    fn the_prefix_of_a_name_is_what_kube_apiserver_would_put_before_it() {
+    fn the_default_username_prefix_is_that_of_kube_apiserver() {
         for (claim, prefix, expected) in [
             ("sub", None, "https://id.example.com#"),
             ("sub", Some(""), "https://id.example.com#"),

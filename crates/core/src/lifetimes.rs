@@ -1,8 +1,8 @@
-//! How long things live for one client, where that is not what the issuer says for all.
+//! Lifetimes of one client that differ from the issuer's.
 
 use std::time::Duration;
 
-/// A field of `None` is the issuer's own.
+/// `None` means the issuer's value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lifetimes {
     /// ID and access tokens.
@@ -12,19 +12,19 @@ pub struct Lifetimes {
     pub requests: Option<Duration>,
     /// Whether a refresh token is replaced when it is used.
     pub rotate: Option<bool>,
-    /// How long the refresh token before the current one is answered with the same successor.
+    /// How long the previous refresh token is answered with the same successor.
     pub reuse_interval: Option<Duration>,
-    /// Of a refresh token, since the code was redeemed.
+    /// Of a refresh token, since the code exchange.
     pub refresh_absolute: Option<Limit>,
     /// Of a refresh token, since it was last used.
     pub refresh_idle: Option<Limit>,
-    /// A sign-in older than this does not sign on to this client.
+    /// Single sign-on at this client requires a younger sign-in than this.
     pub session_absolute: Option<Duration>,
-    /// Nor does one whose browser asked for nothing for so long.
+    /// Single sign-on at this client requires that the browser was used within this time.
     pub session_idle: Option<Duration>,
 }
 
-/// An end that may never come.
+/// A lifetime that may be unlimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
     After(Duration),
@@ -41,7 +41,7 @@ impl Limit {
 }
 
 impl Lifetimes {
-    /// Nothing differs from what the issuer says for all.
+    /// True if nothing differs from the issuer's values.
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }

@@ -90,7 +90,7 @@ mod tests {
     use super::{Network, is_link_local_or_special, is_loopback_host};
 
     #[test]
-    fn an_address_is_in_its_network_only() {
+    fn a_network_contains_its_addresses_only() {
         for (network, inside, outside) in [
             ("10.0.0.0/8", "10.255.0.1", "11.0.0.1"),
             ("10.1.2.3", "10.1.2.3", "10.1.2.4"),
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_network_is_refused() {
+    fn an_invalid_network_is_refused() {
         for text in ["", "10.0.0.0/33", "10.0.0.1/8", "10.0/8", "::/129", "10.0.0.0/+8", "a/8"] {
             assert_eq!(Network::parse(text), None, "{text}");
         }
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_this_machine_and_of_the_link_are_recognised_in_every_spelling() {
+    fn local_and_link_local_addresses_are_recognised_in_every_notation() {
         for host in
             ["localhost", "LOCALHOST.", "a.localhost", "127.9.9.9", "::1", "::ffff:127.0.0.1"]
         {

@@ -1,4 +1,4 @@
-//! The scope of a request or a grant (RFC 6749 section 3.3), in the order it was asked.
+//! The scope of a request or a grant (RFC 6749 section 3.3), in the order of the request.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ pub const EMAIL: &str = "email";
 pub const PROFILE: &str = "profile";
 pub const GROUPS: &str = "groups";
 pub const FEDERATED_ID: &str = "federated:id";
-/// Opens the administrator's API; only clients of `admin.clients` may ask for it.
+/// Grants access to the administrator's API; only clients of `admin.clients` may request it.
 pub const ADMIN: &str = "countersign:admin";
 /// Before the id of a client that the tokens are also for.
 pub const AUDIENCE: &str = "audience:server:client_id:";
@@ -43,17 +43,17 @@ impl Scopes {
         self.iter().all(|s| other.has(s))
     }
 
-    /// The clients named by `audience:server:client_id:…`, in the order asked.
+    /// The clients named by `audience:server:client_id:…`, in the order of the request.
     pub fn audience_clients(&self) -> impl Iterator<Item = ClientId> {
         self.iter().filter_map(|s| s.strip_prefix(AUDIENCE)).map(ClientId::new)
     }
 
-    /// Those of `self` for which `keep` says yes.
+    /// The scopes for which `keep` returns true.
     pub fn filtered(&self, mut keep: impl FnMut(&str) -> bool) -> Self {
         self.iter().filter(|s| keep(s)).map(str::to_owned).collect()
     }
 
-    /// A scope this server knows the meaning of.
+    /// Whether this server implements a scope.
     pub fn is_known(scope: &str) -> bool {
         matches!(scope, OPENID | OFFLINE_ACCESS | EMAIL | PROFILE | GROUPS | FEDERATED_ID | ADMIN)
             || scope.strip_prefix(AUDIENCE).is_some_and(|id| !id.is_empty())
@@ -83,7 +83,7 @@ mod tests {
     use super::Scopes;
 
     #[test]
-    fn scopes_keep_their_order_and_lose_their_doubles() {
+    fn scopes_keep_their_order_without_duplicates() {
         let scopes = Scopes::parse(" openid  groups\topenid email ");
         assert_eq!(scopes.to_string(), "openid groups email");
     }

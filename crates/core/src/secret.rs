@@ -1,4 +1,4 @@
-//! Text that must not be seen: it does not print, and compares in constant time.
+//! Secret text: `Debug` does not print it, and it compares in constant time.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ impl Secret {
         Self(Zeroizing::new(text.into()))
     }
 
-    /// The text itself: for hashing, sending to its owner, or an upstream. Never for a log.
+    /// The text itself, for hashing or for sending it to its owner or an upstream. Never for a log.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -23,7 +23,7 @@ impl Secret {
         self.0.is_empty()
     }
 
-    /// Equal, in time that depends on the length alone.
+    /// Compares in time that depends on the length only.
     pub fn matches(&self, other: &str) -> bool {
         self.0.as_bytes().ct_eq(other.as_bytes()).into()
     }
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_matches_itself_only() {
+    fn a_secret_equals_itself_only() {
         let secret = Secret::new("hunter2");
         assert!(secret.matches("hunter2"));
         assert!(!secret.matches("hunter"));

@@ -1,4 +1,4 @@
-//! What is remembered of a sign-in: the session, what it gave (grants), and the codes in between.
+//! Sessions, grants and authorization codes.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,21 +9,21 @@ use crate::{ClientId, ConnectorId, GrantId, Identity, LoginScopes, Scopes, Sessi
 pub struct Session {
     pub id: SessionId,
     pub connector: ConnectorId,
-    /// What the connector said when last asked.
+    /// The identity at the last query of the upstream.
     pub identity: Identity,
     pub identity_at: Timestamp,
-    /// Fingerprint of what the sign-in was built on.
+    /// Fingerprint of the connector or password at sign-in.
     pub fingerprint: String,
     pub login_scopes: LoginScopes,
-    /// What the connector needs to ask again, sealed.
+    /// What the connector needs to query the upstream again, sealed.
     pub upstream: Option<String>,
     pub auth_time: Timestamp,
     pub created_at: Timestamp,
-    /// When it last gave anything, be it to a refresh token.
+    /// When it last issued anything, refresh tokens included.
     pub last_seen: Timestamp,
-    /// When its browser was last there: a sign-in, or a code given to it. Idle time counts from here.
+    /// When its browser was last used: a sign-in, or a code issued to it. Idle time counts from here.
     pub browser_seen: Timestamp,
-    /// The browser's half ends here at the latest; the row may live longer.
+    /// Single sign-on ends here at the latest; the row may live longer for its grants.
     pub cookie_until: Timestamp,
     pub ip: String,
     pub user_agent: String,
@@ -54,19 +54,19 @@ pub struct Ended {
 #[serde(rename_all = "snake_case")]
 pub enum EndReason {
     SignedOut,
-    /// Somebody else signed in with the same browser.
+    /// Another person signed in with the same browser.
     Replaced,
     UpstreamDisabled,
     UpstreamMissing,
-    /// The account's password, or the directory behind the connector's id, is another one now.
+    /// The fingerprint changed: another password, or another directory behind the connector's id.
     FingerprintChanged,
     CodeReused,
-    /// An old refresh token came back: theft, or a lost answer.
+    /// Reuse of an old refresh token: theft, or a lost response.
     RefreshReused,
     ConsentWithdrawn,
     TooManyGrants,
     Administrator,
-    /// By the person themselves, on their own page.
+    /// By the person, on the account page.
     EndedByUser,
     Revoked,
 }
@@ -109,7 +109,7 @@ impl EndReason {
     }
 }
 
-/// What one redeemed code gave one client. Never unique on (session, client).
+/// The result of one code exchange by one client. Never unique on (session, client).
 #[derive(Clone, Debug)]
 pub struct Grant {
     pub id: GrantId,
@@ -117,7 +117,7 @@ pub struct Grant {
     pub client: ClientId,
     pub scopes: Scopes,
     pub nonce: Option<String>,
-    /// When the person proved who they are, for the claim `auth_time`.
+    /// When the person authenticated, for the claim `auth_time`.
     pub auth_time: Timestamp,
     /// Whether it carries a refresh token, of which `generation` is the current one.
     pub refreshable: bool,
@@ -125,19 +125,19 @@ pub struct Grant {
     /// The MAC key under which the current refresh token was made.
     pub mac_key: i64,
     pub created_at: Timestamp,
-    /// The last rotation; the creation at first.
+    /// The last rotation, or the creation.
     pub rotated_at: Timestamp,
-    /// The last token given dies then.
+    /// When the last issued token expires.
     pub tokens_until: Timestamp,
     pub ended: Option<Ended>,
 }
 
-/// An authorization code on its way (RFC 6749 section 4.1.2). The code itself is not kept.
+/// An authorization code that was issued (RFC 6749 section 4.1.2). Only its hash is stored.
 #[derive(Clone, Debug)]
 pub struct Code {
     /// SHA-256 of the code, base64url.
     pub hash: String,
-    /// The authorization request it finishes; a request finishes once.
+    /// The authorization request it answers; each is answered once.
     pub request: String,
     pub session: SessionId,
     pub client: ClientId,
@@ -149,7 +149,7 @@ pub struct Code {
     pub auth_time: Timestamp,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
-    /// The grant it was redeemed for, once it was.
+    /// The grant of its exchange, afterwards.
     pub grant: Option<GrantId>,
 }
 

@@ -1,18 +1,18 @@
-//! Which sessions an operation is about: the same filter for a search, for the preview of an end and for the
-//! end itself, so that what was previewed is what ends.
+//! A filter of sessions. Search, preview and bulk end use the same one, so that exactly the previewed
+//! sessions end.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{ClientId, ConnectorId, SessionId, Timestamp};
 
-/// A field left out does not matter; those given must all hold.
+/// Absent fields match everything; all present ones must match.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SessionFilter {
-    /// Part of a name, an e-mail address, a login or a user id, in any case.
+    /// Part of a name, e-mail address, login or user id, ignoring case.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// Exactly this user id, login (`preferred_username`) or e-mail address, in any case.
+    /// Exactly this user id, login (`preferred_username`) or e-mail address, ignoring case.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// Exactly this group, as in the claim `groups`.
@@ -20,31 +20,31 @@ pub struct SessionFilter {
     pub group: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connector: Option<ConnectorId>,
-    /// Sessions that gave this client something which has not ended.
+    /// Sessions with a live grant for this client.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<ClientId>,
     /// The address of the sign-in, exactly.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ip: Option<String>,
-    /// Last gave something at this instant or later.
+    /// Last issued something at this time or later.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seen_since: Option<Timestamp>,
-    /// Last gave something before this instant.
+    /// Last issued something before this time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seen_before: Option<Timestamp>,
-    /// Signed in at this instant or later.
+    /// Signed in at this time or later.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_since: Option<Timestamp>,
-    /// Signed in before this instant.
+    /// Signed in before this time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_before: Option<Timestamp>,
-    /// Exactly this person: the connector and its user id, as `sub` holds them.
+    /// Exactly this person: connector and user id, as in `sub`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub person: Option<(ConnectorId, String)>,
     /// One of these; empty: any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sessions: Vec<SessionId>,
-    /// All but this one.
+    /// All except this session.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub except: Option<SessionId>,
     pub state: SessionState,
@@ -60,8 +60,8 @@ pub enum SessionState {
 }
 
 impl SessionFilter {
-    /// True when nothing narrows it but the state: a bulk end of this would end everything, be it
-    /// all but one's own.
+    /// True if the filter has no condition except the state and `except`: ending these would end all
+    /// sessions.
     pub fn is_everything(&self) -> bool {
         *self == Self { state: self.state, except: self.except.clone(), ..Self::default() }
     }
@@ -73,7 +73,7 @@ mod tests {
     use crate::SessionId;
 
     #[test]
-    fn all_but_ones_own_is_still_everything() {
+    fn all_sessions_but_ones_own_still_count_as_everything() {
         let state = SessionState::All;
         let except = Some(SessionId::new("mine"));
         let filter = SessionFilter { state, except, ..SessionFilter::default() };

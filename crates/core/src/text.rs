@@ -1,4 +1,4 @@
-//! Text that other people chose, made safe to show, and errors made into text.
+//! Makes text from others safe to show, and formats errors with their causes.
 
 use std::error::Error;
 
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn the_chain_of_an_error_has_each_cause_once() {
+    fn an_error_chain_contains_each_cause_once() {
         let inner = Layer { text: "connection refused", source: None };
         let middle = Layer { text: "connect: connection refused", source: Some(Box::new(inner)) };
         let outer = Layer { text: "cannot open the database", source: Some(Box::new(middle)) };

@@ -1,20 +1,20 @@
-//! What was asked of an upstream, what came back, what was filtered and why. It is where
-//! "login works, groups are empty" ends; it never holds a password, token or key.
+//! The trace of queries to an upstream: requests, responses, and what was filtered and why. For diagnosing
+//! missing groups after a successful login. It never holds a password, token or key.
 
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TraceKind {
-    /// What we sent: a filter, a URL without its secrets.
+    /// A request: a filter, or a URL without its secrets.
     Request,
-    /// What came back.
+    /// A response.
     Response,
-    /// A value that made it into the identity, and why.
+    /// A value that is part of the identity, and why.
     Included,
-    /// A value that did not, and why.
+    /// A value that is not, and why.
     Excluded,
-    /// Anything else worth knowing.
+    /// Other information.
     Note,
 }
 
@@ -50,7 +50,7 @@ impl Trace {
         self.add(TraceKind::Note, text.into());
     }
 
-    /// What was told elsewhere comes after what is here.
+    /// Appends the steps of another trace.
     pub fn append(&mut self, later: Self) {
         self.left_out += later.left_out;
         for step in later.steps {
@@ -58,7 +58,7 @@ impl Trace {
         }
     }
 
-    /// The first `most` steps, each of at most `longest` characters; the rest is counted.
+    /// The first `most` steps, each truncated to `longest` characters; the others are counted.
     #[must_use]
     pub fn truncated(&self, most: usize, longest: usize) -> Self {
         let short = |step: &TraceStep| TraceStep {

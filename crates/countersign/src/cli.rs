@@ -8,6 +8,7 @@ use clap_complete::Shell;
 use url::Url;
 
 use crate::config::{Addresses, Listen};
+use crate::import::ImportCommand;
 pub use crate::manage::OutputFormat;
 use crate::manage::{
     CommonArguments, EventArguments, ExplainArguments, KeyCommand, ReloadArguments, SessionCommand,
@@ -145,47 +146,6 @@ pub enum Command {
         #[arg(long, value_enum, default_value = "table")]
         output: OutputFormat,
     },
-}
-
-#[derive(Debug, Subcommand)]
-pub enum ImportCommand {
-    /// Take over keys, refresh tokens, clients, passwords and connectors; prints first what it would do
-    ///
-    /// Dex's data is only read. Stop Dex first: what it issues afterwards is not taken over. It can be repeated:
-    /// what is there already stays as it is.
-    Dex(ImportArguments),
-    /// List the clients whose refresh tokens were rotated or ended since: after a return to Dex they sign in again
-    Rotated(RotatedArguments),
-}
-
-#[derive(Debug, Args)]
-pub struct ImportArguments {
-    /// Dex's storage: an SQLite file, postgres://…, a dump of MySQL or PostgreSQL, or what `kubectl get -o json`
-    /// or `etcdctl get -w json` printed
-    #[arg(long, value_name = "FILE|URL")]
-    pub from: String,
-    /// Configuration file: Dex's own, with the storage of this program
-    #[arg(long, value_name = "FILE", env = "COUNTERSIGN_CONFIG", hide_env_values = true)]
-    pub config: PathBuf,
-    /// Print what would be done, and do nothing
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Do not ask
-    #[arg(long, conflicts_with = "dry_run")]
-    pub yes: bool,
-    /// Report unknown keys as warnings and not as errors (Dex ignores them)
-    #[arg(long)]
-    pub lenient: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct RotatedArguments {
-    /// Configuration file
-    #[arg(long, value_name = "FILE", env = "COUNTERSIGN_CONFIG", hide_env_values = true)]
-    pub config: PathBuf,
-    /// Print a table or JSON
-    #[arg(long, value_enum, default_value = "table")]
-    pub output: OutputFormat,
 }
 
 #[derive(Debug, Subcommand)]
@@ -404,7 +364,7 @@ mod tests {
 
     /// Issue 9, item 14.
     #[test]
-    fn ids_that_begin_with_a_hyphen_are_ids_wherever_they_stand() {
+    fn ids_that_begin_with_a_hyphen_are_accepted_everywhere() {
         for arguments in [
             &["sessions", "show", ID, "--config", "a.yaml"][..],
             &["sessions", "end", ID, "other", "--config", "a.yaml"],
@@ -431,7 +391,7 @@ mod tests {
         }
     }
 
-    /// Every option and argument of every command says what it does.
+    /// Every option and argument has a help text.
     #[test]
     fn every_option_has_a_help_text() {
         fn undocumented(command: &clap::Command) -> Vec<String> {

@@ -1,8 +1,8 @@
-//! One YAML file to one [`Config`], or a list of everything wrong with it.
+//! Reads one YAML file into a [`Config`], or into a list of all its problems.
 //!
-//! Text becomes a tree with places (`yaml`), the environment is put in where Dex puts it
-//! (`expand`), and one file per block of the configuration reads its keys and says what it finds
-//! wrong. Nothing here opens a port, a database or a connection, and no message repeats a secret.
+//! The text becomes a tree with positions (`yaml`), environment variables are expanded where Dex does
+//! (`expand`), and one file per block of the configuration reads its keys and reports what is wrong. Nothing
+//! here opens a port, a database or a connection, and no message contains a secret.
 
 mod admin;
 pub mod blocks;
@@ -42,14 +42,14 @@ pub use storage::{SslMode, Storage};
 pub use stored_connectors::StoredConnectors;
 pub use web::{Headers, Https, TlsVersion, Web};
 
-/// Everything the file says, defaults filled in.
+/// The whole configuration, with defaults.
 #[derive(Clone)]
 pub struct Config {
     pub issuer: Issuer,
     pub storage: Storage,
     pub root_keys: RootKeys,
     pub web: Web,
-    /// Where health and metrics are told; `None`: nowhere.
+    /// Where health and metrics are served; `None`: nowhere.
     pub telemetry: Option<Listen>,
     pub logger: Logger,
     pub frontend: Frontend,
@@ -66,7 +66,7 @@ pub struct Config {
     pub example_app: Option<ExampleApp>,
     /// In the order of the file; the password database is not among them.
     pub connectors: Vec<Connector>,
-    /// Of connectors with `grantTypes`: what they are limited to.
+    /// The grant types that connectors with `grantTypes` are limited to.
     pub connector_grant_types: HashMap<ConnectorId, Vec<GrantType>>,
     /// The connector `local`, which comes after the others.
     pub password_db: Option<PasswordDb>,
@@ -108,7 +108,7 @@ pub struct Addresses {
     pub grpc: Option<Listen>,
 }
 
-/// Every block is read, whatever the others say, so that all problems are told at once.
+/// Every block is read whatever the others contain, so that all problems are reported at once.
 fn read_blocks(root: &Section<'_>, env: Environment<'_>, addresses: &Addresses) -> Option<Config> {
     let issuer = issuer::read(root);
     let storage = storage::read(root);
@@ -161,7 +161,7 @@ fn read_blocks(root: &Section<'_>, env: Environment<'_>, addresses: &Addresses) 
     })
 }
 
-/// Only texts, each with its place.
+/// Text only, each with its position.
 fn text_items<'a>(section: &Section<'a>, key: &'static str) -> Vec<(Item<'a>, String)> {
     let items = section.items(key);
     items.into_iter().filter_map(|item| item.text().map(|text| (item, text))).collect()

@@ -1,4 +1,4 @@
-//! The program as a library, so that tests reach what `main` is made of.
+//! The program as a library, so that tests can use its parts.
 //!
 //! It reads the command line and the configuration, connects the other crates, starts and stops the server. It decides
 //! nothing about a login, a token or a row.

@@ -1,7 +1,7 @@
-//! The log: one line an event, on standard error, as text for a person or JSON for a machine.
+//! The log: one line per event on standard error, as text or JSON.
 //!
-//! Fields of the request (its id, the client's address) stand on every line of it. Whatever a stranger
-//! sent is escaped, so that a line is one line.
+//! Fields of a request (its id, the client's address) are on every line about it. Input is escaped, so that
+//! an event is always one line.
 
 mod line;
 
@@ -147,7 +147,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
             Line { at: SystemClock::uncorrected(), level: *event.metadata().level(), fields };
         let json = self.format.read().unwrap_or_else(PoisonError::into_inner).json;
         let text = if json { line.as_json() } else { line.as_text() };
-        // A log that cannot be written is no reason to stop answering.
+        // A log that cannot be written must not stop the server.
         let _lost = io::stderr().lock().write_all(text.as_bytes());
     }
 }

@@ -31,7 +31,7 @@ pub use signals::Signals;
 use signals::StopSignal;
 use watch::FileWatch;
 
-/// `EX_CONFIG` of sysexits: the configuration is at fault.
+/// `EX_CONFIG` of sysexits: a configuration error.
 pub const BAD_CONFIGURATION: u8 = 78;
 /// Requests in flight when the listeners close have this long. With the default `web.shutdownDelay` the whole stop takes
 /// less than the 30 seconds that Kubernetes waits.
@@ -95,7 +95,7 @@ fn read_again(arguments: &ServeArguments) -> (Option<Config>, Vec<String>, Vec<S
     (loaded.config, errors, warnings)
 }
 
-/// The ports, bound before anything else is begun.
+/// Ports are bound before anything else is started.
 struct Ports {
     web: Vec<Listener>,
     telemetry: Option<Listener>,
@@ -147,7 +147,7 @@ async fn serve(
         tokio::spawn(port.serve(router, config.limits, process.clone(), stop))
     });
     let example_app = example_app::start(&config, process.clone());
-    // A log of JSON lines has nothing else in it, also where standard output goes to the same place.
+    // A JSON log contains nothing else, also if standard output goes to the same place.
     if !logging::is_json(&config.logger) {
         greeting::say(&config, &arguments.file, example_app.is_running());
     }

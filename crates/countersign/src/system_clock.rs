@@ -1,11 +1,11 @@
-//! The real clock, corrected by how far the database's differs, so that replicas agree.
+//! The system clock, corrected by its difference to the database's, so that replicas agree.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use countersign_core::{Clock, Timestamp};
 
-/// With a database that differs more than this a replica is not ready.
+/// With a larger difference a replica is not ready.
 pub const TOLERATED: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Default)]
@@ -14,13 +14,13 @@ pub struct SystemClock {
 }
 
 impl SystemClock {
-    /// This machine's own idea of the time.
+    /// This machine's own clock.
     pub fn uncorrected() -> Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 
-    /// Follows the database's clock, and tells by how much this machine's is off.
+    /// Follows the database's clock; returns the difference to this machine's.
     pub fn follow(&self, database: Timestamp) -> Duration {
         let offset = database.millis().saturating_sub(Self::uncorrected().millis());
         self.offset_millis.store(offset, Ordering::Relaxed);

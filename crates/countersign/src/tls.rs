@@ -10,7 +10,7 @@ use rustls::{ServerConfig, SupportedProtocolVersion, version};
 
 use crate::config::{Https, TlsVersion};
 
-/// What is wrong with them, naming the file.
+/// Describes what is wrong, with the name of the file.
 pub fn server_config(https: &Https) -> Result<Arc<ServerConfig>, String> {
     let chain = CertificateDer::pem_file_iter(&https.cert_file)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)

@@ -108,7 +108,7 @@ async fn issuer(config: &Config, kept: Kept, shared: &Shared) -> Result<Issuer, 
     Ok(issuer)
 }
 
-/// The connectors of the file, and the password database where it is enabled.
+/// The configured connectors, and the password database if enabled.
 pub struct ConfiguredConnectors {
     pub list: Vec<Connector>,
     /// The handle to the users of the password database.
@@ -244,7 +244,7 @@ pub fn location(storage: &config::Storage) -> Location {
     }
 }
 
-/// Each replaces ours of the same name.
+/// Each replaces our header of the same name.
 fn headers(headers: &config::Headers) -> Vec<(String, String)> {
     let named = [
         ("content-security-policy", &headers.content_security_policy),

@@ -12,7 +12,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// The name as it stands in `alg`.
+    /// The value of `alg`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::RS256 => "RS256",

@@ -1,4 +1,4 @@
-//! What a genuine token says. Made by `verify` alone.
+//! The claims of a verified token. Constructed by `verify` only.
 
 use std::fmt;
 
@@ -8,10 +8,10 @@ use crate::verify::Refused;
 
 /// Whole seconds since 1970, zero or more (NumericDate without its fractions, RFC 7519 section 2).
 const TIMES: [&str; 4] = ["exp", "nbf", "iat", "auth_time"];
-/// Those that say who, for whom, and which one.
+/// Registered claims with text: subject, audience and ids.
 const TEXTS: [&str; 8] = ["iss", "sub", "azp", "nonce", "jti", "sid", "scope", "client_id"];
 
-/// The claims of a token whose signature, issuer, type and times were checked, in the token's own order.
+/// The claims of a token whose signature, issuer, type and times were verified, in the token's order.
 ///
 /// `iss`, `sub`, `aud`, `azp`, `nonce`, `jti`, `sid`, `scope`, `client_id`, `exp`, `nbf`, `iat` and `auth_time` have
 /// their JSON type or the token was refused, so for these a getter's `None` means absent. For all others `None`
@@ -20,8 +20,8 @@ const TEXTS: [&str; 8] = ["iss", "sub", "azp", "nonce", "jti", "sid", "scope", "
 pub struct Claims(Map<String, Value>);
 
 impl Claims {
-    /// Refuses a registered claim of the wrong type instead of calling it absent: a check for what is "absent"
-    /// would be a check that an attacker can switch off.
+    /// Refuses a registered claim of the wrong type instead of treating it as absent: otherwise an attacker
+    /// could disable a check by making its claim "absent".
     pub(crate) fn new(map: Map<String, Value>) -> Result<Self, Refused> {
         let is_time = |v: &Value| v.as_i64().is_some_and(|seconds| seconds >= 0);
         let sound = TIMES.iter().all(|name| map.get(*name).is_none_or(is_time))
@@ -30,10 +30,10 @@ impl Claims {
         if sound { Ok(Self(map)) } else { Err(Refused::Malformed) }
     }
 
-    /// The claims of an upstream's token, where only what the ID token rules decide by is checked: a registered
-    /// claim that is null is absent, a time may have a fraction (NumericDate, RFC 7519 section 2) and is rounded
-    /// down, and `auth_time`, `jti`, `sid`, `scope` and `client_id` may have any type, because nothing here rests on
-    /// them.
+    /// The claims of an upstream's token, where only the claims that the ID token rules use are checked: a
+    /// registered claim that is null is absent, a time may have a fraction (NumericDate, RFC 7519 section 2)
+    /// and is rounded down, and `auth_time`, `jti`, `sid`, `scope` and `client_id` may have any type, because
+    /// they are not used.
     pub(crate) fn of_upstream(mut map: Map<String, Value>) -> Result<Self, Refused> {
         let deciding = ["iss", "sub", "aud", "azp", "nonce", "exp", "nbf", "iat"];
         for name in deciding.into_iter().chain(["auth_time", "jti", "sid", "scope"]) {
@@ -80,12 +80,12 @@ impl Claims {
         self.0.get(name)?.as_bool()
     }
 
-    /// True when `client_id` is the audience or one of several. Not whether it is trusted.
+    /// True if `client_id` is one of the audiences. Does not say whether it is trusted.
     pub fn is_for(&self, client_id: &str) -> bool {
         self.texts("aud").contains(&client_id)
     }
 
-    /// Everything, as it was signed: `/userinfo` answers with it.
+    /// All claims as signed, for `/userinfo`.
     pub fn as_map(&self) -> &Map<String, Value> {
         &self.0
     }
@@ -117,7 +117,7 @@ fn whole_seconds(value: &Value) -> Option<i64> {
     (0..YEAR_10000).contains(&seconds).then_some(seconds)
 }
 
-/// Names only: the values are about a person.
+/// Prints the names only: the values are about a person.
 impl fmt::Debug for Claims {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Claims")?;

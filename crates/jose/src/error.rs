@@ -1,4 +1,4 @@
-//! What can break here. A token that is not genuine is no error: that is `Refused`, `None` or `false`.
+//! Errors of this crate. A token that does not verify is not an error but `Refused`, `None` or `false`.
 
 use countersign_core::ids::NoRandomness;
 
@@ -17,7 +17,7 @@ pub enum JoseError {
     NoKeys,
     #[error("{size_bytes} bytes are too many to seal for a browser (the limit is {limit_bytes})")]
     TooLarge { size_bytes: usize, limit_bytes: usize },
-    /// The cryptographic library failed at something that cannot fail with sound keys.
+    /// The cryptographic library failed with valid keys.
     #[error("the cryptographic library could not {0}")]
     Library(&'static str),
 }

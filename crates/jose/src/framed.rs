@@ -1,7 +1,7 @@
-//! Several byte strings as one that can be read in one way only.
+//! Unambiguous encoding of several byte strings as one.
 
-/// Each part preceded by its length in eight bytes, so `("ab", "c")` and `("a", "bc")` differ. What is derived
-/// from or authenticated with a purpose must not be confused with another purpose by moving a boundary.
+/// Each part is preceded by its length in eight bytes, so `("ab", "c")` and `("a", "bc")` differ: a purpose
+/// cannot be confused with another one by moving a boundary.
 pub(crate) fn framed(parts: &[&[u8]]) -> Vec<u8> {
     let mut whole = Vec::with_capacity(parts.iter().map(|part| 8 + part.len()).sum());
     for part in parts {

@@ -6,12 +6,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::Algorithm;
 
-/// Base64url without padding, 43 characters: how codes and cookies rest in the database.
+/// Base64url without padding, 43 characters: how codes and cookies are stored.
 pub fn sha256(text: &str) -> String {
     URL_SAFE_NO_PAD.encode(digest(&SHA256, text.as_bytes()))
 }
 
-/// 64 lowercase hex digits: names derived from something else, such as a cookie prefix or a fingerprint.
+/// 64 lowercase hex digits, for derived names such as a cookie prefix or a fingerprint.
 pub fn sha256_hex(bytes: &[u8]) -> String {
     hex(digest(&SHA256, bytes).as_ref())
 }

@@ -1,4 +1,4 @@
-//! The public half of a signing key as a JWK (RFC 7517): the form in which it is stored, served and verified with.
+//! The public half of a signing key as a JWK (RFC 7517), as stored, served and used for verification.
 
 use josekit::jwk::Jwk;
 use josekit::jws::{ES256, JwsVerifier, RS256};
@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Algorithm, JoseError};
 
-/// The members that are published, in Dex's order. An unknown one is refused, so a private part can neither be
-/// read from here nor served by mistake.
+/// The published members, in Dex's order. An unknown member is refused, so a private part can be neither read
+/// nor served by mistake.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PublicJwk {
@@ -52,7 +52,7 @@ impl PublicJwk {
         }
     }
 
-    /// `Err` without the text: it may be a private key that went astray.
+    /// The error does not contain the text: it may be a private key.
     pub(crate) fn parse(text: &str) -> Result<Self, JoseError> {
         serde_json::from_str(text).map_err(|_| JoseError::BadSigningKey {
             kid: String::new(),
@@ -64,7 +64,7 @@ impl PublicJwk {
         serde_json::to_string(self).map_err(|_| JoseError::Library("write a JWK"))
     }
 
-    /// The one algorithm this key is for, and what checks its signatures. RSA under 2048 bits is refused.
+    /// The algorithm of this key and its verifier. RSA under 2048 bits is refused.
     pub(crate) fn verifier(&self) -> Result<(Algorithm, Box<dyn JwsVerifier>), JoseError> {
         let bad = |why| JoseError::BadSigningKey { kid: self.kid.clone(), why };
         if self.kid.is_empty() {
@@ -78,7 +78,7 @@ impl PublicJwk {
                 Box::new(RS256.verifier_from_jwk(&jwk).map_err(unfit)?)
             }
             Algorithm::ES256 => {
-                // 32 bytes each (RFC 7518 section 6.2.1.2); the library joins them without looking.
+                // 32 bytes each (RFC 7518 section 6.2.1.2); the library concatenates them unchecked.
                 if [&self.x, &self.y].iter().any(|c| c.as_ref().is_none_or(|c| c.len() != 43)) {
                     return Err(bad("has coordinates that are not 32 bytes long"));
                 }

@@ -9,8 +9,6 @@ struct KeySet {
     keys: Vec<PublicJwk>,
 }
 
-/// `{"keys":[…]}` in the order given, indented by two spaces as Dex serves it. Pass what [`crate::Verifiers::new`]
-/// accepted: a text it would refuse, one with private parts above all, is left out rather than published.
 /// The key id and the canonical text of a public JWK that another program wrote, if it can verify signatures.
 pub fn usable_public_jwk(text: &str) -> Result<(String, String), crate::JoseError> {
     let jwk = crate::jwk::PublicJwk::parse(text)?;
@@ -18,9 +16,11 @@ pub fn usable_public_jwk(text: &str) -> Result<(String, String), crate::JoseErro
     Ok((jwk.kid.clone(), jwk.to_json()?))
 }
 
+/// `{"keys":[…]}` in the given order, indented by two spaces as in Dex. Takes what [`crate::Verifiers::new`]
+/// accepts: any other text, above all one with private parts, is left out rather than published.
 pub fn key_set(public_jwks: &[&str]) -> String {
     let keys = public_jwks.iter().filter_map(|text| PublicJwk::parse(text).ok()).collect();
-    // Only maps with keys that are no strings cannot be written, and there are none.
+    // Serialization fails only for maps whose keys are no strings, and there are none.
     serde_json::to_string_pretty(&KeySet { keys }).unwrap_or_else(|_| r#"{"keys":[]}"#.to_owned())
 }
 

@@ -1,4 +1,4 @@
-//! Making a signing key. Using it is `signing`'s; when to make, publish and drop one is the caller's.
+//! Generates signing keys. `signing` uses them; the caller decides when to generate, publish and drop one.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -18,7 +18,7 @@ use crate::hash::hex;
 use crate::jwk::PublicJwk;
 use crate::{Algorithm, JoseError};
 
-/// The API server's flags take RS256 at any size; every signature with a larger key costs several times more.
+/// The API server's flags accept RS256 of any size; signatures with larger keys cost several times more.
 const RSA_BITS: usize = 2048;
 
 /// A signing key as it is stored.

@@ -1,7 +1,7 @@
-//! Signing keys, JWTs, hashes, sealing: the only room that sees josekit and rsa.
+//! Signing keys, JWTs, hashes and sealing. The only crate that uses josekit and rsa.
 //!
 //! No I/O, no clock, no async. Randomness comes from `countersign_core::ids`, except inside OpenSSL when it
-//! generates or uses an EC key. Nothing here decides who may have a token; it says what is genuine.
+//! generates or uses an EC key. This crate verifies tokens; who may have one is decided elsewhere.
 //!
 //! **Why OpenSSL signs and `rsa` only generates.** Every private-key operation runs in OpenSSL, through josekit:
 //! it is about ten times faster at RSA-2048, and the timing advisory RUSTSEC-2023-0071 against the `rsa` crate
@@ -11,13 +11,13 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `hash` | SHA-256 for stored secrets, PKCE `S256`, `at_hash` and `c_hash` |
-//! | `root` | root keys: seal what rests in the database |
-//! | `seal` | sealing keys: seal what travels in the browser |
+//! | `root` | root keys: seal values in the database |
+//! | `seal` | sealing keys: seal values in the browser |
 //! | `mac` | MAC keys: refresh tokens as signed statements |
 //! | `key_pair`, `jwk`, `jwks` | making a signing key, its public half, the set at `/keys` |
-//! | `signing`, `verify`, `claims` | signing a JWT, checking one, what it says |
-//! | `upstream` | checking the ID token of somebody else's issuer |
-//! | `aead`, `framed`, `ring`, `strict_json` | what the above stand on |
+//! | `signing`, `verify`, `claims` | signing a JWT, verifying one, its claims |
+//! | `upstream` | verifying ID tokens of upstream issuers |
+//! | `aead`, `framed`, `ring`, `strict_json` | used by the above |
 
 mod aead;
 mod algorithm;

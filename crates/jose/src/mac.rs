@@ -1,4 +1,4 @@
-//! MAC keys. A refresh token is a statement signed with one, so the database holds nothing worth stealing.
+//! MAC keys. A refresh token is a statement authenticated with one, so the database holds no tokens.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::JoseError;
 use crate::framed::framed;
 use crate::ring::{self, Ring};
 
-/// HMAC-SHA256 keys by number: the greatest signs, all verify. Share it in an `Arc`.
+/// HMAC-SHA256 keys by number: the greatest signs, all verify. Shared in an `Arc`.
 pub struct MacKeys(Ring<hmac::Key>);
 
 impl MacKeys {
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mac_truncated_extended_flipped_or_respelled_is_refused() {
+    fn an_altered_mac_is_refused() {
         let keys = keys(&[1]);
         let (_, mac) = keys.sign("refresh", "grant.7");
         let mut altered = vec![
@@ -100,7 +100,7 @@ mod tests {
             mac[..42].to_owned(),
             mac[..22].to_owned(),
         ];
-        // The 43rd character carries two bits that mean nothing; they must be zero.
+        // The last two bits of the 43rd character are unused and must be zero.
         for last in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".chars() {
             altered.push(format!("{}{last}", &mac[..42]));
         }

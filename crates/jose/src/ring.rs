@@ -1,4 +1,4 @@
-//! Numbered keys of one kind: the greatest number makes, all of them check.
+//! Numbered keys of one kind: the greatest number is used for new values, all of them verify or open.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,7 +16,7 @@ pub(crate) struct Ring<K> {
 }
 
 impl<K> Ring<K> {
-    /// Reads 32 bytes of base64url from each text and makes a key of them.
+    /// Parses 32 bytes of base64url from each text.
     pub(crate) fn new(
         keys: Vec<(i64, Secret)>,
         make: impl Fn(&[u8]) -> K,
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn weak_doubled_negative_and_missing_keys_are_refused_without_showing_them() {
+    fn weak_repeated_negative_and_missing_keys_are_refused_without_showing_them() {
         let good = generate().unwrap();
         for (keys, why) in [
             (vec![], "there is no"),

@@ -1,4 +1,4 @@
-//! Root keys: seal what rests in the database, and never rest there themselves.
+//! Root keys: seal secrets in the database, and are never stored there themselves.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,17 +17,17 @@ const PLAIN: &str = "plain:";
 const SEALED: &str = "s1.";
 const MIN_CHARACTERS: usize = 32;
 
-/// The keys of the configuration: the first seals, all open. Cheap to clone; prints how many, nothing else.
+/// The configured keys: the first seals, all open. Cheap to clone; `Debug` prints their number only.
 #[derive(Clone)]
 pub struct RootKeys(Arc<[RootKey]>);
 
 struct RootKey {
-    /// 16 hex digits, stored with every sealed value: tells a wrong key from a damaged value.
+    /// 16 hex digits, stored with every sealed value: distinguishes a wrong key from a damaged value.
     id: String,
     text: Secret,
 }
 
-/// A root key that could be guessed, or none where at least one was meant.
+/// A root key that is too short, or no key where one is required.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WeakRootKey {
     #[error("the list of root keys is empty")]
@@ -36,19 +36,20 @@ pub enum WeakRootKey {
     Short { position: usize, characters: usize },
 }
 
-/// Why a value of the database stays closed.
+/// Why a sealed value cannot be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CannotOpen {
-    /// Nothing is lost: the right root key opens it. Make no new keys.
+    /// Sealed under another root key, which can still open it. No new keys must be created.
     #[error("sealed under a root key that is not configured")]
     OtherRootKey,
-    /// Altered, cut, or sealed for another purpose.
+    /// Altered, truncated, or sealed for another purpose.
     #[error("damaged, or sealed for another purpose")]
     Damaged,
 }
 
 impl RootKeys {
-    /// Seals nothing: values keep a visible `plain:` in front. What a Dex configuration without a root key gets.
+    /// Does not seal: values are stored with the prefix `plain:`, as for a Dex configuration without a root
+    /// key.
     pub fn none() -> Self {
         Self(Arc::new([]))
     }
@@ -77,7 +78,7 @@ impl RootKeys {
         Ok(Secret::new(STANDARD.encode(bytes.as_slice())))
     }
 
-    /// True when values are kept unsealed.
+    /// True if values are stored unsealed.
     pub fn is_none(&self) -> bool {
         self.0.is_empty()
     }
@@ -91,9 +92,9 @@ impl RootKeys {
         Ok(format!("{SEALED}{}.{}", key.id, URL_SAFE_NO_PAD.encode(sealed)))
     }
 
-    /// Opens what any of the keys sealed for `purpose`, and `plain:` values, so that a root key can be added to a
-    /// database that had none. A `plain:` value proves nothing about who wrote it: reseal it
-    /// ([`RootKeys::is_current`]) and the way is closed.
+    /// Opens values sealed by any of the keys for `purpose`, and `plain:` values, so that a root key can be
+    /// added to an existing database. A `plain:` value is not authenticated: reseal it
+    /// ([`RootKeys::is_current`]).
     pub fn open(&self, purpose: &str, sealed: &str) -> Result<Zeroizing<Vec<u8>>, CannotOpen> {
         if let Some(body) = sealed.strip_prefix(PLAIN) {
             return decode(body).map(Zeroizing::new);
@@ -104,8 +105,8 @@ impl RootKeys {
             .ok_or(CannotOpen::Damaged)
     }
 
-    /// False when this value should be sealed again: it is plain though there is a root key, or lies under
-    /// another than the first. Looks at the text only.
+    /// False if this value should be resealed: it is plain although there is a root key, or sealed under
+    /// another key than the first. Looks at the text only.
     pub fn is_current(&self, sealed: &str) -> bool {
         match self.0.first() {
             None => sealed.starts_with(PLAIN),
@@ -129,7 +130,7 @@ fn context(purpose: &str) -> Vec<u8> {
     framed(&[b"countersign root seal 1", purpose.as_bytes()])
 }
 
-/// A one-way name. HMAC keyed by the text, so it meets no key that is derived from it.
+/// A one-way key id: an HMAC keyed by the text, so it reveals nothing about derived keys.
 fn id_of(text: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, text.as_bytes());
     let mut id = hex(hmac::sign(&key, b"countersign root key id").as_ref());
@@ -149,8 +150,8 @@ mod tests {
 
     use super::{CannotOpen, RootKeys, WeakRootKey};
 
-    const OLD: &str = "the first root key of this house, old";
-    const NEW: &str = "the second root key of this house, new";
+    const OLD: &str = "the first root key of this test, old";
+    const NEW: &str = "the second root key of this test, new";
 
     fn keys(texts: &[&str]) -> RootKeys {
         RootKeys::new(&texts.iter().map(|text| Secret::new(*text)).collect::<Vec<_>>()).unwrap()
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_root_key_is_told_from_damage() {
+    fn a_wrong_root_key_is_distinguished_from_a_damaged_value() {
         let sealed = keys(&[OLD]).seal("p", b"x").unwrap();
         assert_eq!(keys(&[NEW]).open("p", &sealed), Err(CannotOpen::OtherRootKey));
         assert_eq!(RootKeys::none().open("p", &sealed), Err(CannotOpen::OtherRootKey));
@@ -185,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_key_seals_and_all_open_so_a_root_key_can_be_replaced() {
+    fn the_first_key_seals_and_all_open() {
         let sealed = keys(&[OLD]).seal("p", b"x").unwrap();
         let both = keys(&[NEW, OLD]);
         assert_eq!(&both.open("p", &sealed).unwrap()[..], b"x");
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_root_key_values_say_that_they_are_plain_and_one_can_be_added_later() {
+    fn without_a_root_key_values_are_plain_and_a_key_can_be_added_later() {
         let none = RootKeys::none();
         let plain = none.seal("p", b"x").unwrap();
         assert!(plain.starts_with("plain:") && none.is_none() && none.is_current(&plain));
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn short_and_missing_root_keys_are_refused_by_position() {
+    fn short_and_missing_root_keys_are_refused_with_their_position() {
         assert_eq!(RootKeys::new(&[]).unwrap_err(), WeakRootKey::Empty);
         let padded = Secret::new(format!("{}\n   ", "x".repeat(31)));
         assert_eq!(
@@ -220,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_generated_root_key_is_good_and_a_newline_after_it_changes_nothing() {
+    fn a_generated_root_key_is_accepted_with_a_trailing_newline() {
         let text = RootKeys::generate().unwrap();
         assert_eq!(text.expose().len(), 44);
         let sealed = keys(&[text.expose()]).seal("p", b"x").unwrap();

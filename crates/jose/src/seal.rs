@@ -1,4 +1,4 @@
-//! Sealing keys: what travels in the browser, unreadable and unalterable there, and bound to it.
+//! Sealing keys: seal values that are stored in the browser, bound to that browser.
 
 use std::fmt;
 
@@ -11,10 +11,10 @@ use crate::framed::framed;
 use crate::ring::{self, Ring};
 use crate::{JoseError, aead};
 
-/// The longest text [`SealingKeys::seal`] makes and [`SealingKeys::open`] looks at.
+/// The longest text that [`SealingKeys::seal`] returns and [`SealingKeys::open`] accepts.
 pub const MAX_SEALED_BYTES: usize = 64 * 1024;
 
-/// Sealing keys by number: the greatest seals, all open. Share it in an `Arc`.
+/// Sealing keys by number: the greatest seals, all open. Shared in an `Arc`.
 pub struct SealingKeys(Ring<Zeroizing<Vec<u8>>>);
 
 impl SealingKeys {
@@ -40,14 +40,14 @@ impl SealingKeys {
         Ok(format!("{number}.{}", URL_SAFE_NO_PAD.encode(sealed)))
     }
 
-    /// `None` for whatever was not sealed here for this purpose and binder, with no word about the difference.
+    /// `None` for anything that was not sealed here for this purpose and binder, without distinguishing the reasons.
     pub fn open(&self, purpose: &str, bound_to: &[u8], sealed: &str) -> Option<Zeroizing<Vec<u8>>> {
         if sealed.len() > MAX_SEALED_BYTES {
             return None;
         }
         let (number, body) = sealed.split_once('.')?;
         let known: i64 = number.parse().ok()?;
-        // One spelling only: not "+1", not "01".
+        // One notation only: not "+1", not "01".
         if known.to_string() != number {
             return None;
         }
@@ -56,7 +56,7 @@ impl SealingKeys {
     }
 }
 
-/// An `i64` and its dot.
+/// The length of an `i64` and its dot.
 const LONGEST_NUMBER: usize = 20;
 
 fn context(purpose: &str, bound_to: &[u8]) -> Vec<u8> {
@@ -79,20 +79,20 @@ mod tests {
     }
 
     #[test]
-    fn an_envelope_opens_in_its_own_browser_for_its_own_purpose_only() {
+    fn a_sealed_value_opens_for_its_binder_and_purpose_only() {
         let keys = keys(&[1]);
         let sealed = keys.seal("envelope", b"binder", b"scope=openid").unwrap();
         assert_eq!(&keys.open("envelope", b"binder", &sealed).unwrap()[..], b"scope=openid");
         assert!(keys.open("envelope", b"another", &sealed).is_none(), "another browser");
         assert!(keys.open("envelope", b"", &sealed).is_none(), "no browser");
-        assert!(keys.open("trip", b"binder", &sealed).is_none(), "another purpose");
+        assert!(keys.open("callback", b"binder", &sealed).is_none(), "another purpose");
         assert!(keys.open("envelopeb", b"inder", &sealed).is_none(), "a boundary moved");
         let other = self::keys(&[1]);
         assert!(other.open("envelope", b"binder", &sealed).is_none(), "another server's key 1");
     }
 
     #[test]
-    fn an_envelope_outlives_the_arrival_of_a_new_key_and_not_the_leaving_of_its_own() {
+    fn a_sealed_value_opens_while_its_key_exists() {
         let (first, second) = (SealingKeys::generate().unwrap(), SealingKeys::generate().unwrap());
         let sealed =
             SealingKeys::new(vec![(1, first.clone())]).unwrap().seal("p", b"b", b"x").unwrap();
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_words_never_look_the_same_twice_and_fit_in_a_url() {
+    fn sealing_is_randomized_and_url_safe() {
         let keys = keys(&[1]);
         let (one, two) = (keys.seal("p", b"b", b"x").unwrap(), keys.seal("p", b"b", b"x").unwrap());
         assert_ne!(one, two);
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn an_envelope_altered_anywhere_does_not_open() {
+    fn an_altered_sealed_value_does_not_open() {
         let keys = keys(&[1]);
         let sealed = keys.seal("p", b"b", b"words").unwrap();
         for at in 0..sealed.len() {
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_bounded_both_ways_and_the_largest_sealed_opens() {
+    fn sizes_are_limited_and_the_largest_sealed_value_opens() {
         let keys = keys(&[i64::MAX]);
         let most = MAX_SEALED_BYTES / 4 * 3 - 48 - 20;
         let sealed = keys.seal("p", b"b", &vec![7; most]).unwrap();

@@ -1,4 +1,4 @@
-//! Signing a JWT (RFC 7515, compact serialization). Which claims it has is the caller's.
+//! Signs a JWT (RFC 7515, compact serialization). The caller supplies the claims.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use josekit::jws::{ES256, JwsHeader, JwsSigner, RS256, serialize_compact};
 
 use crate::{Algorithm, JoseError};
 
-/// A signing key ready for use. Parsing one costs up to a millisecond, so make it once and share it in an `Arc`.
+/// A parsed signing key. Parsing costs up to a millisecond, so it is done once and shared in an `Arc`.
 pub struct Signer {
     kid: String,
     algorithm: Algorithm,
@@ -83,7 +83,7 @@ mod tests {
     use crate::tests::{EC, RSA, decoded, signer};
 
     #[test]
-    fn an_id_tokens_header_is_dexs_and_a_typ_comes_last() {
+    fn the_header_of_an_id_token_is_dexs_and_typ_comes_last() {
         let signer = signer(&RSA);
         let token = signer.sign(None, b"{}").unwrap();
         assert_eq!(decoded(&token, 0), format!(r#"{{"alg":"RS256","kid":"{}"}}"#, RSA.kid));
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_refused_for_another_algorithm_and_the_refusal_does_not_show_it() {
+    fn a_key_of_another_algorithm_is_refused_without_showing_it() {
         for (algorithm, key) in [
             (Algorithm::ES256, RSA.private_key.clone()),
             (Algorithm::RS256, EC.private_key.clone()),
@@ -108,8 +108,8 @@ mod tests {
             (Algorithm::RS256, Secret::default()),
         ] {
             let error = Signer::new("kid", algorithm, &key).unwrap_err();
-            let said = format!("{error} {error:?}");
-            assert!(said.contains("kid") && !said.contains("BEGIN") && !said.contains("password"));
+            let text = format!("{error} {error:?}");
+            assert!(text.contains("kid") && !text.contains("BEGIN") && !text.contains("password"));
         }
         assert!(Signer::new("", Algorithm::RS256, &RSA.private_key).is_err());
     }
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signer_is_shared_between_threads_and_does_not_print() {
+    fn a_signer_is_shared_between_threads_and_its_debug_output_is_redacted() {
         fn shared<T: Send + Sync>(_: &T) {}
         let signer = signer(&EC);
         shared(&signer);

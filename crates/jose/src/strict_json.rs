@@ -1,13 +1,13 @@
-//! JSON from a stranger: no member twice, no number beyond what the machine holds, bounded depth.
+//! Strict JSON for untrusted input: no repeated member, no number out of range, limited depth.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// An object, in its own order; `None` for anything else. A name that occurs twice, at any depth, is refused: RFC
-/// 7515 section 4 and RFC 7519 section 4 allow that, and two readers who pick different ones can be set against
-/// each other. serde_json refuses 128 levels and overflowing numbers by itself.
+/// An object with its order kept; `None` for anything else. A repeated name at any depth is refused: RFC 7515
+/// section 4 and RFC 7519 section 4 allow that, and parsers that pick different ones could be played off
+/// against each other. serde_json itself refuses 128 levels and overflowing numbers.
 pub(crate) fn object(bytes: &[u8]) -> Option<Map<String, Value>> {
     match serde_json::from_slice::<Once>(bytes) {
         Ok(Once(Value::Object(map))) => Some(map),
@@ -84,13 +84,13 @@ mod tests {
     use super::object;
 
     #[test]
-    fn sound_json_is_read_as_it_stands() {
+    fn valid_json_is_parsed() {
         let text = r#"{"b":1,"a":[true,null,-2,1.5,"é",{"c":{}}],"z":18446744073709551615}"#;
         assert_eq!(serde_json::to_string(&object(text.as_bytes()).unwrap()).unwrap(), text);
     }
 
     #[test]
-    fn doubled_names_overflow_depth_and_trailing_data_are_refused() {
+    fn repeated_names_overflow_depth_and_trailing_data_are_refused() {
         for text in [
             r#"{"a":1,"a":1}"#,
             r#"{"a":1,"\u0061":2}"#,

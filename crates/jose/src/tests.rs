@@ -1,5 +1,5 @@
-//! Attacks on tokens, by number of the catalogue of threats. A forger here knows everything but the private
-//! keys, and where the test needs it even those.
+//! Attacks on tokens, by number of the threat catalogue. The attacker knows everything but the private keys,
+//! in some tests even these.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -56,7 +56,7 @@ fn check(token: &str) -> Result<Claims, Refused> {
     verifiers().verify(token, &expected())
 }
 
-/// What `check` says of claims that carry a good signature.
+/// The result of verifying these claims under a valid signature.
 fn check_claims(claims: &str) -> Result<Claims, Refused> {
     check(&signer(&EC).sign(None, claims.as_bytes()).unwrap())
 }
@@ -88,7 +88,7 @@ fn hmac_with(key: Vec<u8>) -> impl Fn(&[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_good_token_of_either_algorithm_is_accepted_and_read() {
+fn a_valid_token_of_either_algorithm_is_accepted() {
     for pair in [&*RSA, &*EC] {
         let token = signer(pair).sign(None, claims().to_string().as_bytes()).unwrap();
         let read = check(&token).unwrap();
@@ -103,7 +103,7 @@ fn a_good_token_of_either_algorithm_is_accepted_and_read() {
 }
 
 #[test]
-fn a_token_outlives_the_arrival_of_a_new_key_and_not_the_leaving_of_its_own() {
+fn a_token_verifies_while_its_key_is_published() {
     let token = signer(&RSA).sign(None, claims().to_string().as_bytes()).unwrap();
     let after = Verifiers::new(std::slice::from_ref(&EC.public_jwk)).unwrap();
     assert!(verifiers().verify(&token, &expected()).is_ok());

@@ -1,7 +1,7 @@
-//! ID tokens of somebody else's issuer: more algorithms than our own, and headers that carry more than ours.
+//! Verifies ID tokens of upstream issuers: more algorithms than ours, and more header members.
 //!
-//! The rule of `verify` stands: the stored key says which algorithms there are, the token only picks one of
-//! them (RFC 8725 section 3.1). No symmetric algorithm and no `none` exists here at all.
+//! As in `verify`, the stored key decides which algorithms are possible, and the token only picks one of them
+//! (RFC 8725 section 3.1). Symmetric algorithms and `none` do not exist here.
 
 use std::fmt;
 
@@ -16,15 +16,15 @@ use crate::strict_json::object;
 use crate::verify::{Parts, decode, take_text};
 use crate::{Claims, Expected, Refused};
 
-/// Of a larger set the rest is passed over. The largest known providers publish a dozen.
+/// Further keys of a set are ignored. The largest known providers publish a dozen.
 const MAX_KEYS: usize = 64;
 
-/// Members that would change what the signature or the payload means (RFC 7515 section 4.1.11, RFC 7797, RFC 7516).
-/// Others are ignored as RFC 7515 section 4 asks. That includes `jwk`, `jku`, `x5c` and `x5u`: a key comes from the
-/// configured key set alone, never from where a token points.
+/// Members that would change the meaning of signature or payload (RFC 7515 section 4.1.11, RFC 7797, RFC
+/// 7516). Others are ignored as RFC 7515 section 4 requires, including `jwk`, `jku`, `x5c` and `x5u`: keys
+/// come from the configured key set only.
 const FORBIDDEN: [&str; 5] = ["crit", "b64", "zip", "enc", "epk"];
 
-/// The key set of an upstream. Share it in an `Arc`.
+/// The key set of an upstream. Shared in an `Arc`.
 pub struct UpstreamKeys(Vec<Key>);
 
 struct Key {
@@ -94,9 +94,9 @@ impl UpstreamAlgorithm {
 }
 
 impl UpstreamKeys {
-    /// Reads a key set (RFC 7517 section 5). Keys for encryption, of other kinds, and unusable ones (RSA under 2048
-    /// bits above all) are passed over, as section 5 asks; of two with one `kid` the first counts. May come out
-    /// empty. `None` when it is no key set.
+    /// Parses a key set (RFC 7517 section 5). Keys for encryption, of other types, and unusable ones (above
+    /// all RSA under 2048 bits) are ignored, as section 5 requires; of two with the same `kid` the first
+    /// counts. The result may be empty. `None` if the text is no key set.
     pub fn parse(key_set: &[u8]) -> Option<Self> {
         let mut keys: Vec<Key> = Vec::new();
         for jwk in object(key_set)?.get("keys")?.as_array()?.iter().take(MAX_KEYS) {
@@ -113,7 +113,7 @@ impl UpstreamKeys {
         Some(Self(keys))
     }
 
-    /// True when no token can be accepted.
+    /// True if no token can be accepted.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -153,7 +153,7 @@ impl UpstreamKeys {
     }
 }
 
-/// Each algorithm the key is good for: the one it names, or all of its kind when it names none.
+/// The algorithms of a key: the one it names, or all of its type if it names none.
 fn usable(jwk: &Value) -> Vec<(Alg, Box<dyn JwsVerifier>)> {
     let text = |name| jwk.get(name).and_then(Value::as_str);
     let for_signatures = jwk.get("use").is_none_or(|usage| usage == "sig");
@@ -168,8 +168,8 @@ fn usable(jwk: &Value) -> Vec<(Alg, Box<dyn JwsVerifier>)> {
             (&OF_RSA, json!({ "kty": "RSA", "n": jwk.get("n"), "e": jwk.get("e") }))
         }
         (Some("EC"), Some(crv)) => {
-            // The length of a coordinate in base64url (RFC 7518 section 6.2.1.2); the library joins the two
-            // without looking.
+            // The length of a coordinate in base64url (RFC 7518 section 6.2.1.2); the library concatenates
+            // the two unchecked.
             let (algorithm, length): (&[Alg], _) = match crv {
                 "P-256" => (&[Alg::ES256], 43),
                 "P-384" => (&[Alg::ES384], 64),

@@ -1,8 +1,8 @@
-//! Whether a JWT is genuine, what it was meant for, and whether it is still good.
+//! Verifies JWTs: signature, kind of token, times.
 //!
-//! Never asks the token how to check it: the `kid` finds one of our keys, and that key alone says which
-//! algorithm there is (RFC 8725 sections 3.1 and 3.2). Says nothing about the audience, nor whether the
-//! session lives; the caller does.
+//! The token never decides how it is verified: its `kid` selects one of our keys, and that key determines the
+//! algorithm (RFC 8725 sections 3.1 and 3.2). The audience, and whether the session lives, are checked by the
+//! caller.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,10 +18,10 @@ use crate::jwk::PublicJwk;
 use crate::strict_json::object;
 use crate::{Algorithm, Claims, JoseError};
 
-/// Longer tokens are not looked at. Room for the groups of a person who is in a thousand.
+/// Longer tokens are refused. Enough for the groups of a person who is in a thousand.
 pub const MAX_TOKEN_BYTES: usize = 64 * 1024;
 
-/// Public keys by `kid`, parsed once. Share it in an `Arc`.
+/// Public keys by `kid`, parsed once. Shared in an `Arc`.
 pub struct Verifiers(HashMap<String, Key>);
 
 struct Key {
@@ -29,29 +29,29 @@ struct Key {
     verifier: Box<dyn JwsVerifier>,
 }
 
-/// What the caller was told this token is.
+/// What the token must be.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected<'a> {
     /// Equal to `iss`, byte for byte (OpenID Connect Core 1.0 section 3.1.3.7).
     pub issuer: &'a str,
     pub typ: Typ,
-    /// With a time, `exp` is required and in the future and `nbf` is not. `None` looks at neither: an
-    /// `id_token_hint` may have expired (OpenID Connect RP-Initiated Logout 1.0 section 2).
+    /// With a time, `exp` is required and must be in the future, and `nbf` must not. `None` checks neither:
+    /// an `id_token_hint` may have expired (OpenID Connect RP-Initiated Logout 1.0 section 2).
     pub now: Option<Timestamp>,
-    /// How far the clocks of replicas, or of an upstream, may be apart.
+    /// The maximum clock difference between replicas, or to an upstream.
     pub leeway: Duration,
 }
 
-/// The `typ` of the header: it keeps one kind of token from being taken for another (RFC 8725 section 3.11).
+/// The `typ` of the header, which distinguishes kinds of tokens (RFC 8725 section 3.11).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Typ {
-    /// An ID token: none, as Dex and we make them, or `JWT` in any case, as many upstreams do.
+    /// An ID token: no `typ`, as in Dex and here, or `JWT` in any case, as many upstreams have.
     IdToken,
-    /// Exactly this, as we make it: `at+jwt` (RFC 9068 section 2.1), `logout+jwt`.
+    /// Exactly this value: `at+jwt` (RFC 9068 section 2.1), `logout+jwt`.
     Exactly(&'static str),
 }
 
-/// Why a token is not accepted. Says nothing of its content, so it may be logged.
+/// Why a token is refused. Contains nothing of the token, so it may be logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     #[error("not a token of the only form that is accepted")]
@@ -71,8 +71,8 @@ pub enum Refused {
 }
 
 impl Verifiers {
-    /// Our own keys, as [`crate::KeyPair::public_jwk`] has them. One that cannot be used, has a private part, or
-    /// repeats a `kid` is an error: a key of ours that does not verify is a fault to be seen at start.
+    /// Our own keys, as in [`crate::KeyPair::public_jwk`]. A key that cannot be used, has a private part or
+    /// repeats a `kid` is an error, so that the fault is noticed at start.
     pub fn new(public_jwks: &[String]) -> Result<Self, JoseError> {
         let mut keys = HashMap::with_capacity(public_jwks.len());
         for text in public_jwks {
@@ -88,15 +88,15 @@ impl Verifiers {
         Ok(Self(keys))
     }
 
-    /// True when no token can be accepted.
+    /// True if no token can be accepted.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The claims, if `token` is a JWT in compact serialization, signed by a key of ours and as expected.
+    /// The claims, if `token` is a JWT in compact serialization, signed by one of our keys and as expected.
     ///
-    /// Of the header only `alg`, `kid` (both required) and `typ` are allowed. That refuses `crit` and `b64`
-    /// (RFC 7515 section 4.1.11, RFC 7797), `jwk`, `jku`, `x5u`, `x5c`, `zip` and `cty` at once.
+    /// Only `alg`, `kid` (both required) and `typ` are allowed in the header. That excludes `crit` and `b64`
+    /// (RFC 7515 section 4.1.11, RFC 7797), `jwk`, `jku`, `x5u`, `x5c`, `zip` and `cty`.
     pub fn verify(&self, token: &str, expected: &Expected<'_>) -> Result<Claims, Refused> {
         let parts = Parts::of(token).ok_or(Refused::Malformed)?;
         let header = Header::of(parts.header).ok_or(Refused::Malformed)?;
@@ -145,12 +145,12 @@ pub(crate) struct Parts<'a> {
     pub(crate) header: &'a str,
     pub(crate) payload: &'a str,
     pub(crate) signature: &'a str,
-    /// Header and payload with the dot between: what the signature is over.
+    /// Header and payload with the dot between: the signed bytes.
     pub(crate) signed: &'a str,
 }
 
 impl<'a> Parts<'a> {
-    /// Looks at the length first, then for exactly two dots.
+    /// Checks the length first, then for exactly two dots.
     pub(crate) fn of(token: &'a str) -> Option<Self> {
         if token.len() > MAX_TOKEN_BYTES {
             return None;
@@ -187,7 +187,7 @@ pub(crate) fn take_text(members: &mut Map<String, Value>, name: &str) -> Option<
     }
 }
 
-/// Strict: no padding, no white space, no stray bits at the end, so a token has one spelling.
+/// Strict: no padding, no white space, unused bits zero, so each token has one notation.
 pub(crate) fn decode(part: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(part).ok()
 }

@@ -82,7 +82,8 @@ impl PageError {
         self
     }
 
-    /// Logs the error and renders its page. Any page may be on the way to a client, so it keeps its opener.
+    /// Logs the error and renders its page. Most errors can occur during a client's login, so their pages keep
+    /// their opener.
     pub fn show(self, app: &App, context: &RequestContext) -> Response {
         let Details { kind, items, detail, link, cause } = *self.0;
         let status = kind.status();
@@ -101,11 +102,21 @@ impl PageError {
         if let Some(link) = link {
             view = view.link(link);
         }
-        let mut response = page(app, status, PagePolicy::LoginStep, view.render());
+        let mut response = page(app, status, policy(kind), view.render());
         if status == 503 {
             response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
         }
         response
+    }
+}
+
+/// The policy of an error page. Errors that do not occur during a login are standalone.
+fn policy(kind: PageErrorKind) -> PagePolicy {
+    match kind {
+        PageErrorKind::NotFound
+        | PageErrorKind::NotAdministrator
+        | PageErrorKind::NoAdministratorConfigured => PagePolicy::Standalone,
+        _ => PagePolicy::LoginStep,
     }
 }
 

@@ -15,7 +15,7 @@ const STALE: Duration = Duration::from_secs(5 * 60 + 5);
 const JANE: &str = "uid=jane,ou=People,dc=example,dc=org";
 
 /// Jane, signed in at a client with a refresh token.
-struct Desk {
+struct Setup {
     directory: slapd::Slapd,
     server: Server,
     jane: Browser,
@@ -24,7 +24,7 @@ struct Desk {
     access_token: String,
 }
 
-impl Desk {
+impl Setup {
     async fn with(settings: &str) -> Option<Self> {
         if Need::Clock.is_missing() {
             return None;
@@ -88,107 +88,107 @@ fn membership(change: &str, group: &str, member: &str) -> String {
 
 #[tokio::test]
 async fn ldap_a_new_group_is_in_the_first_token_after_the_refresh_interval() {
-    let Some(mut desk) = Desk::with("").await else { return };
+    let Some(mut setup) = Setup::with("").await else { return };
     let before = json!(["admins", "developers", "staff", "everybody"]);
-    desk.directory.modify(&format!(
+    setup.directory.modify(&format!(
         "{}{}",
         membership("replace", "admins", "uid=joe,ou=People,dc=example,dc=org"),
         membership("add", "of commas", JANE)
     ));
 
-    desk.server.advance(Duration::from_secs(4 * 60));
-    let searches = desk.directory.log().matches("SRCH base=").count();
-    assert_eq!(desk.groups().await, before, "the snapshot is fresh");
-    assert_eq!(desk.directory.log().matches("SRCH base=").count(), searches, "no search");
+    setup.server.advance(Duration::from_secs(4 * 60));
+    let searches = setup.directory.log().matches("SRCH base=").count();
+    assert_eq!(setup.groups().await, before, "the snapshot is fresh");
+    assert_eq!(setup.directory.log().matches("SRCH base=").count(), searches, "no search");
 
-    desk.server.advance(Duration::from_secs(65));
-    assert_eq!(desk.groups().await, json!(["developers", "of commas", "staff", "everybody"]));
+    setup.server.advance(Duration::from_secs(65));
+    assert_eq!(setup.groups().await, json!(["developers", "of commas", "staff", "everybody"]));
 }
 
 #[tokio::test]
 async fn ldap_without_an_interval_every_refresh_revalidates() {
-    let Some(mut desk) = Desk::with("sessions:\n  upstreamRefreshInterval: 0s\n").await else {
+    let Some(mut setup) = Setup::with("sessions:\n  upstreamRefreshInterval: 0s\n").await else {
         return;
     };
-    desk.directory.modify(&membership("add", "of commas", JANE));
-    assert!(desk.groups().await.as_array().unwrap().contains(&json!("of commas")));
-    desk.directory.modify(&membership("delete", "of commas", JANE));
-    assert!(!desk.groups().await.as_array().unwrap().contains(&json!("of commas")));
+    setup.directory.modify(&membership("add", "of commas", JANE));
+    assert!(setup.groups().await.as_array().unwrap().contains(&json!("of commas")));
+    setup.directory.modify(&membership("delete", "of commas", JANE));
+    assert!(!setup.groups().await.as_array().unwrap().contains(&json!("of commas")));
 }
 
 /// Single sign-on revalidates an old snapshot before a code is issued.
 #[tokio::test]
 async fn ldap_single_sign_on_at_a_second_client_has_current_groups() {
-    let Some(mut desk) = Desk::with("").await else { return };
-    desk.directory.modify(&membership("delete", "developers", JANE));
-    desk.server.advance(STALE);
+    let Some(mut setup) = Setup::with("").await else { return };
+    setup.directory.modify(&membership("delete", "developers", JANE));
+    setup.server.advance(STALE);
 
-    let wiki = desk.server.relying_party("wiki");
+    let wiki = setup.server.relying_party("wiki");
     let request = wiki.auth_request("openid groups");
-    desk.jane.opens(&request.url).await;
-    assert!(desk.jane.page().form_with("password").is_none(), "she is signed in");
-    desk.jane.approves().await;
-    let response = wiki.redeems(&request, &desk.jane.auth_response()).await;
+    setup.jane.opens(&request.url).await;
+    assert!(setup.jane.page().form_with("password").is_none(), "she is signed in");
+    setup.jane.approves().await;
+    let response = wiki.redeems(&request, &setup.jane.auth_response()).await;
     assert_eq!(claims(response.id_token())["groups"], json!(["admins", "staff", "everybody"]));
 }
 
 /// A missing person may be an error of the upstream, so the session survives a short absence.
 #[tokio::test]
 async fn ldap_a_short_absence_from_the_directory_does_not_end_the_session() {
-    let Some(mut desk) = Desk::with("").await else { return };
-    desk.remove_jane();
-    desk.server.advance(STALE);
-    desk.is_refused().await;
-    desk.server.advance(Duration::from_secs(4 * 60 + 50));
-    desk.is_refused().await;
+    let Some(mut setup) = Setup::with("").await else { return };
+    setup.remove_jane();
+    setup.server.advance(STALE);
+    setup.is_refused().await;
+    setup.server.advance(Duration::from_secs(4 * 60 + 50));
+    setup.is_refused().await;
 
-    desk.add_jane_again();
-    assert_eq!(desk.groups().await, json!(["admins", "developers", "staff", "everybody"]));
+    setup.add_jane_again();
+    assert_eq!(setup.groups().await, json!(["admins", "developers", "staff", "everybody"]));
     // The absence was forgotten: missing again a day later, the five minutes start again.
-    desk.server.advance(Duration::from_secs(86_400));
-    desk.remove_jane();
-    desk.is_refused().await;
-    desk.add_jane_again();
-    desk.groups().await;
+    setup.server.advance(Duration::from_secs(86_400));
+    setup.remove_jane();
+    setup.is_refused().await;
+    setup.add_jane_again();
+    setup.groups().await;
 }
 
 #[tokio::test]
 async fn ldap_a_person_missing_for_five_minutes_loses_the_session_at_the_second_attempt() {
-    let Some(mut desk) = Desk::with("").await else { return };
-    desk.remove_jane();
-    desk.server.advance(STALE);
-    desk.is_refused().await;
-    desk.server.advance(Duration::from_secs(5 * 60));
-    desk.is_refused().await;
+    let Some(mut setup) = Setup::with("").await else { return };
+    setup.remove_jane();
+    setup.server.advance(STALE);
+    setup.is_refused().await;
+    setup.server.advance(Duration::from_secs(5 * 60));
+    setup.is_refused().await;
 
     // The session has ended, even if the entry returns.
-    desk.add_jane_again();
-    desk.is_refused().await;
-    let userinfo = desk.app.userinfo(&desk.access_token).await;
+    setup.add_jane_again();
+    setup.is_refused().await;
+    let userinfo = setup.app.userinfo(&setup.access_token).await;
     assert_eq!(userinfo.status, 401, "{}", userinfo.page.body);
-    assert!(desk.must_sign_in_again().await);
+    assert!(setup.must_sign_in_again().await);
 }
 
 #[tokio::test]
 async fn ldap_a_disabled_account_ends_the_session_at_once() {
-    let Some(mut desk) = Desk::with("").await else { return };
+    let Some(mut setup) = Setup::with("").await else { return };
     let change = |how: &str| {
         format!(
             "dn: {JANE}\nchangetype: modify\n{how}: pwdAccountLockedTime\n\
              pwdAccountLockedTime: 000001010000Z\n"
         )
     };
-    desk.directory.modify(&change("add"));
-    desk.server.advance(STALE);
-    assert_eq!(desk.app.userinfo(&desk.access_token).await.status, 200, "not revalidated yet");
-    desk.is_refused().await;
-    assert_eq!(desk.app.userinfo(&desk.access_token).await.status, 401);
+    setup.directory.modify(&change("add"));
+    setup.server.advance(STALE);
+    assert_eq!(setup.app.userinfo(&setup.access_token).await.status, 200, "not revalidated yet");
+    setup.is_refused().await;
+    assert_eq!(setup.app.userinfo(&setup.access_token).await.status, 401);
 
-    desk.directory.modify(&change("delete"));
-    desk.is_refused().await;
-    assert!(desk.must_sign_in_again().await);
+    setup.directory.modify(&change("delete"));
+    setup.is_refused().await;
+    assert!(setup.must_sign_in_again().await);
     assert_eq!(
-        groups_of(&desk.server, &desk.app, "jane").await,
+        groups_of(&setup.server, &setup.app, "jane").await,
         json!(["admins", "developers", "staff", "everybody"]),
         "enabled again, she may sign in"
     );
@@ -253,40 +253,40 @@ async fn ldap_an_unavailable_directory_is_shown_and_affects_no_other_connector()
 /// Dex responds with 500 and may use up the token.
 #[tokio::test]
 async fn ldap_an_unavailable_directory_does_not_use_up_a_refresh_token() {
-    let Some(mut desk) = Desk::with("").await else { return };
-    desk.directory.stop();
-    desk.server.advance(STALE);
+    let Some(mut setup) = Setup::with("").await else { return };
+    setup.directory.stop();
+    setup.server.advance(STALE);
     // The attempts are further apart than the reuse interval: had the first one used the token, the next
     // would be reuse.
     for _ in 0..3 {
-        let response = desk.app.refreshes(&desk.refresh_token).await;
+        let response = setup.app.refreshes(&setup.refresh_token).await;
         assert_eq!((response.status, response.error()), (503, "temporarily_unavailable"));
         let after = response.page.header("retry-after").expect("Retry-After");
         assert!(after.parse::<u32>().is_ok_and(|seconds| (1..=60).contains(&seconds)), "{after}");
         assert_eq!(response.page.header("cache-control"), Some("no-store"));
-        desk.server.advance(Duration::from_secs(3_600));
+        setup.server.advance(Duration::from_secs(3_600));
     }
-    desk.directory.start_again();
-    assert_eq!(desk.groups().await, json!(["admins", "developers", "staff", "everybody"]));
+    setup.directory.start_again();
+    assert_eq!(setup.groups().await, json!(["admins", "developers", "staff", "everybody"]));
 }
 
 #[tokio::test]
 async fn ldap_an_unavailable_directory_does_not_allow_logins_from_an_old_snapshot() {
-    let Some(mut desk) = Desk::with("").await else { return };
-    desk.directory.stop();
-    desk.server.advance(STALE);
-    let wiki = desk.server.relying_party("wiki");
-    let page = desk.jane.opens(wiki.auth_request("openid groups").url).await;
+    let Some(mut setup) = Setup::with("").await else { return };
+    setup.directory.stop();
+    setup.server.advance(STALE);
+    let wiki = setup.server.relying_party("wiki");
+    let page = setup.jane.opens(wiki.auth_request("openid groups").url).await;
     assert_eq!((page.status, page.location()), (503, None), "{}", page.text());
     assert!(page.header("retry-after").is_some());
     // With `prompt=none` the client gets an error.
     let silent = wiki.auth_request_with("openid groups", &[("prompt", "none")]);
-    desk.jane.opens(&silent.url).await;
-    assert_eq!(desk.jane.auth_error(), "temporarily_unavailable");
+    setup.jane.opens(&silent.url).await;
+    assert_eq!(setup.jane.auth_error(), "temporarily_unavailable");
 
-    desk.directory.start_again();
+    setup.directory.start_again();
     let request = wiki.auth_request("openid groups");
-    desk.jane.opens(&request.url).await;
-    desk.jane.approves().await;
-    desk.jane.auth_response();
+    setup.jane.opens(&request.url).await;
+    setup.jane.approves().await;
+    setup.jane.auth_response();
 }

@@ -1,4 +1,4 @@
-//! Signing in with SAML, at an identity provider that is another site.
+//! The SAML connector, with an identity provider on another site.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -25,8 +25,8 @@ async fn world(site: &Site, more: &str) -> (Server, Browser, RelyingParty) {
     (server, alice, app)
 }
 
-/// To the identity provider, and back to us with its form, which is not yet posted.
-async fn comes_to_the_idp(alice: &mut Browser, request: &AuthRequest) {
+/// Follows the login to the identity provider and up to its form, which is not submitted yet.
+async fn goes_to_the_identity_provider(alice: &mut Browser, request: &AuthRequest) {
     alice.opens(&request.url).await;
     let form = alice.page().form_with("SAMLRequest").expect("the form for the identity provider");
     assert!(form.has("RelayState"));
@@ -34,7 +34,7 @@ async fn comes_to_the_idp(alice: &mut Browser, request: &AuthRequest) {
 }
 
 async fn signs_in(alice: &mut Browser, request: &AuthRequest) -> AuthResponse {
-    comes_to_the_idp(alice, request).await;
+    goes_to_the_identity_provider(alice, request).await;
     let form = alice.page().form_with("SAMLResponse").unwrap();
     alice.submits_from_another_site(form).await;
     alice.auth_response()
@@ -45,8 +45,8 @@ async fn alice_signs_in_with_saml_and_her_token_is_refreshed() {
     let site = Site::start().await;
     let (_server, mut alice, app) = world(&site, "").await;
     let request = app.auth_request("openid email profile groups offline_access");
-    let arrival = signs_in(&mut alice, &request).await;
-    let answer = app.redeems(&request, &arrival).await;
+    let auth_response = signs_in(&mut alice, &request).await;
+    let answer = app.redeems(&request, &auth_response).await;
     let keys = app.gets("/keys").await.json;
     let claims = verified(answer.id_token(), &keys);
     assert_eq!(claims["sub"], dex_sub("alice-1", "corp"));
@@ -61,18 +61,18 @@ async fn alice_signs_in_with_saml_and_her_token_is_refreshed() {
 
 /// Threats 110 and 114.
 #[tokio::test]
-async fn a_saml_response_counts_once_and_only_in_the_browser_that_asked() {
+async fn a_saml_response_is_accepted_once_and_only_in_the_requesting_browser() {
     let site = Site::start().await;
     let (server, mut alice, app) = world(&site, "").await;
     let request = app.auth_request("openid");
-    comes_to_the_idp(&mut alice, &request).await;
+    goes_to_the_identity_provider(&mut alice, &request).await;
     let form = alice.page().form_with("SAMLResponse").unwrap();
-    // Another browser, with the response and even with the result of its verification.
+    // Another browser, with the response and with the result of its verification.
     let mut mallory = server.browser();
     mallory.opens(&app.auth_request("openid").url).await;
     let page = mallory.submits_from_another_site(form.clone()).await;
     assert_eq!(page.status, 400, "{}", page.text());
-    // RelayState of another login: the response is to the request of this one.
+    // RelayState of another login: the response belongs to the request of this one.
     let relay_state = mallory_relay_state(&mut mallory, &app).await;
     let page =
         mallory.submits_from_another_site(form.clone().fill("RelayState", &relay_state)).await;
@@ -92,11 +92,11 @@ async fn mallory_relay_state(mallory: &mut Browser, app: &RelyingParty) -> Strin
 }
 
 #[tokio::test]
-async fn a_response_that_is_not_valid_is_a_page_and_a_log_line() {
+async fn an_invalid_response_gets_an_error_page_and_a_log_line() {
     let site = Site::start().await;
     let (server, mut alice, app) = world(&site, "    allowedGroups: [admins]\n").await;
     let request = app.auth_request("openid");
-    comes_to_the_idp(&mut alice, &request).await;
+    goes_to_the_identity_provider(&mut alice, &request).await;
     let form = alice.page().form_with("SAMLResponse").unwrap();
     let response = form.fields.iter().find(|(name, _)| name == "SAMLResponse").unwrap();
     let xml = String::from_utf8(STANDARD.decode(&response.1).unwrap()).unwrap();
@@ -107,16 +107,16 @@ async fn a_response_that_is_not_valid_is_a_page_and_a_log_line() {
     assert!(server.log().contains("the response was changed after it was signed"));
     // In none of the allowed groups.
     site.says.lock().unwrap().attributes.retain(|(name, _)| *name != "groups");
-    comes_to_the_idp(&mut alice, &app.auth_request("openid")).await;
+    goes_to_the_identity_provider(&mut alice, &app.auth_request("openid")).await;
     let form = alice.page().form_with("SAMLResponse").unwrap();
     let page = alice.submits_from_another_site(form).await;
     assert_eq!(page.status, 403);
     assert!(page.text().contains("admins"), "{}", page.text());
 }
 
-/// The cookies of a real browser: the response is posted from another site.
+/// Chromium's cookies: the response is posted from another site.
 #[tokio::test]
-async fn browser_alice_signs_in_with_saml_by_herself() {
+async fn browser_signs_in_with_saml() {
     if Need::Browser.is_missing() {
         return;
     }

@@ -108,9 +108,9 @@ async fn pages_cannot_be_framed_and_run_no_inline_code() {
         assert_eq!(page.header("x-frame-options"), Some("DENY"), "{what}");
         assert_eq!(page.header("x-content-type-options"), Some("nosniff"), "{what}");
         assert_eq!(page.header("referrer-policy"), Some("no-referrer"), "{what}");
-        // A popup keeps `window.opener` only if no page on the way to the client sends this header, error
-        // pages included.
-        let on_the_way = ends_at_clients || ["choice", "error", "not found"].contains(&what);
+        // A popup keeps `window.opener` only if no page on the way to the client sends this header, errors of a
+        // login included.
+        let on_the_way = ends_at_clients || ["choice", "error"].contains(&what);
         let opener = page.header("cross-origin-opener-policy");
         assert_eq!(opener, (!on_the_way).then_some("same-origin"), "{what}");
         assert!(

@@ -23,7 +23,7 @@ async fn files_are_private_and_a_link_is_refused() {
     let elsewhere = alice.path("elsewhere");
     std::fs::rename(&file, &elsewhere).unwrap();
     symlink(&elsewhere, &file).unwrap();
-    let printed = alice.runs(&alice.get_token());
+    let printed = alice.runs_command(&alice.get_token());
     assert!(printed.failure().contains("must be a regular file of your own"), "{}", printed.stderr);
 }
 
@@ -52,7 +52,7 @@ async fn a_kill_at_any_moment_leaves_a_usable_cache() {
             tokio::task::yield_now().await;
         }
         running.is_killed();
-        let next = alice.runs(&alice.get_token());
+        let next = alice.runs_command(&alice.get_token());
         assert_eq!(claims(&next.token())["sub"], claims(&token)["sub"], "round {round}");
         assert_eq!(claims(&next.token())["email"], ALICE);
     }

@@ -10,11 +10,11 @@ async fn a_machine_without_a_person_opens_no_second_tab_after_a_failed_login() {
     let alice = server.workstation();
     let mut line = alice.get_token();
     line.push("--authentication-timeout-sec=1".to_owned());
-    let first = alice.runs(&line);
+    let first = alice.runs_command(&line);
     assert!(first.failure().contains("nobody signed in within 1 s"), "{}", first.stderr);
     assert_eq!(alice.opened().len(), 1);
     for _ in 0..3 {
-        let text = alice.runs(&line).failure().to_owned();
+        let text = alice.runs_command(&line).failure().to_owned();
         assert!(text.contains("no browser is opened again"), "{text}");
         assert!(text.contains("kubectl countersign login"), "{text}");
     }
@@ -25,7 +25,7 @@ async fn a_machine_without_a_person_opens_no_second_tab_after_a_failed_login() {
     alice.signs_in(2, &mut server.browser()).await;
     let printed = running.ends();
     assert!(printed.stderr.contains(&format!("Signed in as {ALICE}")), "{}", printed.stderr);
-    assert_eq!(claims(&alice.runs(&alice.get_token()).token())["email"], ALICE);
+    assert_eq!(claims(&alice.runs_command(&alice.get_token()).token())["email"], ALICE);
     assert_eq!(alice.opened().len(), 2);
 }
 
@@ -44,7 +44,7 @@ async fn those_that_waited_for_a_failed_login_fail_with_it() {
 }
 
 #[tokio::test]
-async fn an_ended_session_is_noticed_within_half_a_minute_and_its_end_is_told() {
+async fn an_ended_session_is_noticed_within_half_a_minute_and_reported() {
     if Need::Clock.is_missing() {
         return;
     }
@@ -56,19 +56,19 @@ async fn an_ended_session_is_noticed_within_half_a_minute_and_its_end_is_told() 
     let alice = server.workstation();
     let token = alice.first_token(&server).await;
     let sid = claims(&token)["sid"].as_str().unwrap().to_owned();
-    let ended = server.runs_command(&["sessions", "end", &sid, "--config", "CONFIG", "--yes"], &[]);
+    let ended = server.runs_command(&["sessions", "end", &sid, "--config", "CONFIG"], &[]);
     assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
     server.advance(Duration::from_secs(31));
     let mut line = alice.get_token();
     line.push("--authentication-timeout-sec=1".to_owned());
-    let printed = alice.runs(&line);
+    let printed = alice.runs_command(&line);
     let text = printed.failure();
     assert!(text.contains("ended by an administrator at 20"), "{text}");
     assert_eq!(alice.opened().len(), 2, "one new login was offered");
     // From now on it is told without a tab, by status too.
-    let text = alice.runs(&line).failure().to_owned();
+    let text = alice.runs_command(&line).failure().to_owned();
     assert!(text.contains("by an administrator at 20"), "{text}");
-    let status = alice.runs(&["status"]);
+    let status = alice.runs_command(&["status"]);
     assert!(
         !status.is_success && status.stderr.contains("by an administrator"),
         "{}",
@@ -91,13 +91,17 @@ async fn a_valid_token_is_handed_out_while_the_server_is_down() {
     let token = alice.first_token(&server).await;
     server.stop().await;
     server.advance(Duration::from_secs(60));
-    assert_eq!(alice.runs(&alice.get_token()).token(), token);
+    assert_eq!(alice.runs_command(&alice.get_token()).token(), token);
     server.advance(Duration::from_secs(600));
-    let printed = alice.runs(&alice.get_token());
+    let printed = alice.runs_command(&alice.get_token());
     assert!(printed.failure().contains("cannot reach"), "{}", printed.stderr);
     assert_eq!(alice.opened().len(), 1, "no tab for a server that is down");
     server.restart().await;
-    assert_ne!(alice.runs(&alice.get_token()).token(), token, "refreshed: nothing was lost");
+    assert_ne!(
+        alice.runs_command(&alice.get_token()).token(),
+        token,
+        "refreshed: nothing was lost"
+    );
     assert_eq!(alice.opened().len(), 1);
 }
 
@@ -106,18 +110,18 @@ async fn logout_revokes_at_the_issuer_and_forgets() {
     let server = World::new().client(Client::public("kubectl")).start().await;
     let alice = server.workstation();
     alice.first_token(&server).await;
-    let status = alice.runs(&["status", "--output=json"]);
+    let status = alice.runs_command(&["status", "--output=json"]);
     let json: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
     assert_eq!(json["logins"][0]["user"], ALICE);
     assert_eq!(json["logins"][0]["groups"], serde_json::json!(["admins", "developers"]));
-    let shown = alice.runs(&["token"]);
+    let shown = alice.runs_command(&["token"]);
     assert!(shown.stdout.contains("An API server accepts it if"), "{}", shown.stdout);
     alice.keeps_cached_tokens_secret();
     server.assert_no_secret_in("the claims that are shown", &shown.stdout);
 
-    let printed = alice.runs(&["logout"]);
+    let printed = alice.runs_command(&["logout"]);
     assert!(printed.is_success && printed.stderr.contains("Signed out"), "{}", printed.stderr);
     assert_eq!(server.count_in_log("revoked by its client"), 1);
-    let status = alice.runs(&["status"]);
+    let status = alice.runs_command(&["status"]);
     assert!(status.failure().contains("you are not signed in"), "{}", status.stderr);
 }

@@ -32,7 +32,7 @@ async fn one_login_then_the_cached_token() {
     assert_eq!(claims(&token)["groups"], serde_json::json!(["admins", "developers"]));
     assert!(credential["status"]["expirationTimestamp"].as_str().unwrap().ends_with('Z'));
 
-    let second = alice.runs(&alice.get_token());
+    let second = alice.runs_command(&alice.get_token());
     assert_eq!(second.token(), token, "the cached one");
     assert_eq!(second.stderr, "", "nothing to say");
     assert_eq!(alice.opened().len(), 1, "no second tab");
@@ -54,12 +54,12 @@ async fn the_token_is_refreshed_before_it_expires() {
     let first = alice.first_token(&server).await;
     // 20 seconds before its expiry.
     server.advance(Duration::from_secs(580));
-    let second = alice.runs(&alice.get_token()).token();
+    let second = alice.runs_command(&alice.get_token()).token();
     assert_ne!(second, first);
     assert_eq!(claims(&second)["sub"], claims(&first)["sub"]);
     // An hour later, long after it expired.
     server.advance(Duration::from_secs(3600));
-    assert_ne!(alice.runs(&alice.get_token()).token(), second);
+    assert_ne!(alice.runs_command(&alice.get_token()).token(), second);
     assert_eq!(alice.opened().len(), 1, "all of it by one login");
 }
 
@@ -74,7 +74,7 @@ async fn an_entry_of_kubelogin_needs_another_binary_only() {
     alice.signs_in(1, &mut server.browser()).await;
     assert_eq!(claims(&running.ends().token())["email"], ALICE);
     // The same login as without these flags.
-    alice.runs(&alice.get_token()).token();
+    alice.runs_command(&alice.get_token()).token();
     assert_eq!(alice.opened().len(), 1);
 }
 
@@ -111,7 +111,7 @@ async fn a_code_typed_by_hand_needs_no_listener() {
     let mut line = alice.get_token();
     line.push("--grant-type=authcode-keyboard".to_owned());
     // Without a terminal nobody can type it.
-    let refused = alice.runs(&line);
+    let refused = alice.runs_command(&line);
     assert!(refused.failure().contains("needs a terminal"), "{}", refused.stderr);
     let typed = alice.runs_on_terminal(80, &line, "\n");
     assert!(!typed.is_success);
@@ -126,7 +126,7 @@ async fn a_certificate_of_an_unknown_authority_is_named() {
     let line = alice.get_token();
     let without_ca: Vec<_> =
         line.iter().filter(|flag| !flag.starts_with("--certificate-authority")).collect();
-    let refused = alice.runs(&without_ca);
+    let refused = alice.runs_command(&without_ca);
     let text = refused.failure();
     assert!(text.contains("UnknownIssuer") && text.contains("--certificate-authority"), "{text}");
     assert_eq!(alice.opened().len(), 0);
@@ -149,9 +149,9 @@ async fn another_issuer_than_the_documents_and_plain_http_are_refused() {
             })
             .collect::<Vec<_>>()
     };
-    let refused = alice.runs(&line("http://id.example.com/dex"));
+    let refused = alice.runs_command(&line("http://id.example.com/dex"));
     assert!(refused.failure().contains("is not https"), "{}", refused.stderr);
     let other = server.issuer().replace("/dex", "/none");
-    let refused = alice.runs(&line(&other));
+    let refused = alice.runs_command(&line(&other));
     assert!(refused.failure().contains("is this the issuer's URL?"), "{}", refused.stderr);
 }

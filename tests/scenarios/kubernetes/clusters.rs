@@ -27,8 +27,8 @@ fn world(base: World) -> World {
 async fn access_token(server: &Server, scopes: &str, who: (&str, &str)) -> String {
     let (mut person, app) = (server.browser(), server.relying_party("kubernetes"));
     let request = app.auth_request(scopes);
-    let arrival = person.logs_in(&request, who.0, who.1).await;
-    app.redeems(&request, &arrival).await.access_token().to_owned()
+    let auth_response = person.logs_in(&request, who.0, who.1).await;
+    app.redeems(&request, &auth_response).await.access_token().to_owned()
 }
 
 fn names(list: &Value) -> Vec<&str> {
@@ -36,7 +36,7 @@ fn names(list: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn a_tool_lists_the_clusters_of_its_persons_groups() {
+async fn a_tool_lists_the_clusters_of_a_persons_groups() {
     let server = world(World::new()).start().await;
     let app = server.relying_party("kubernetes");
     let alices = access_token(&server, "openid groups", (ALICE, ALICE_PASSWORD)).await;
@@ -58,7 +58,7 @@ async fn a_tool_lists_the_clusters_of_its_persons_groups() {
     assert_eq!(names(&app.gets_as(&bobs, "/clusters").await.json), ["staging"]);
     let without = access_token(&server, "openid", (ALICE, ALICE_PASSWORD)).await;
     assert_eq!(names(&app.gets_as(&without, "/clusters").await.json), ["staging"]);
-    // Ended with its grant, like every access token; and nobody without one sees JSON.
+    // The token is refused when its grant has ended; without a token there is no JSON.
     app.posts("/revoke", &[("token", &alices)]).await;
     let ended = app.gets_as(&alices, "/clusters").await;
     assert_eq!((ended.status, ended.error()), (401, "invalid_token"));
@@ -105,11 +105,11 @@ async fn alice_finds_her_clusters_on_a_page() {
 }
 
 #[tokio::test]
-async fn wrong_clusters_do_not_start() {
+async fn invalid_clusters_are_configuration_errors() {
     let clusters = "clusters:\n- {name: 'a b', server: https://a.example}\n- {name: kubernetes, server: ftp://a}\n\
                     - {name: kubernetes, server: http://a.example, clientID: kubernets}\n";
     let world = World::new().client(Client::public("kubernetes")).with(clusters);
-    let said = world.refuses_to_start().await;
+    let message = world.refuses_to_start().await;
     for expected in [
         "clusters[0].name: holds characters that cannot stand in a path",
         "clusters[0].name: \"a b\" is no client in this file",
@@ -118,7 +118,7 @@ async fn wrong_clusters_do_not_start() {
         "clusters[2].server: is http",
         "clusters[2].clientID: \"kubernets\" is no client in this file, did you mean kubernetes?",
     ] {
-        assert!(said.contains(expected), "{expected}: {said}");
+        assert!(message.contains(expected), "{expected}: {message}");
     }
 }
 
@@ -129,9 +129,10 @@ fn printed(server: &Server, more: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Kubernetes' own code takes what is printed, knows Alice by it, and refuses the token of another cluster.
+/// Kubernetes' own code accepts the printed configuration, authenticates Alice with it, and refuses a token
+/// for another cluster.
 #[tokio::test]
-async fn kubernetes_takes_the_printed_configuration() {
+async fn kubernetes_accepts_the_printed_configuration() {
     if Need::Kubernetes.is_missing() {
         return;
     }
@@ -146,19 +147,22 @@ async fn kubernetes_takes_the_printed_configuration() {
         let seen = api.authenticates(&token);
         assert_eq!(seen["username"], format!("oidc:{ALICE}"), "{version}: {seen}");
         assert_eq!(seen["groups"], json!(["oidc:admins", "oidc:developers"]), "{version}");
-        let why = refusal(&api.authenticates(&others));
-        assert!(why.contains("audience"), "a token for one cluster is useless at another: {why}");
+        let reason = refusal(&api.authenticates(&others));
+        assert!(
+            reason.contains("audience"),
+            "a token for one cluster is useless at another: {reason}"
+        );
         // And the program itself finds nothing wrong with it.
         let file = server.file(&format!("{version}.yaml"));
         std::fs::write(&file, &yaml).unwrap();
-        let said = printed(&server, &["--lint", file.to_str().unwrap()]);
-        assert!(said.contains("no problem found"), "{said}");
+        let message = printed(&server, &["--lint", file.to_str().unwrap()]);
+        assert!(message.contains("no problem found"), "{message}");
     }
     let flags = printed(&server, &["--format", "flags"]);
     let file = server.file("flags.yaml");
     std::fs::write(&file, &flags).unwrap();
-    let said = printed(&server, &["--lint", file.to_str().unwrap()]);
-    assert!(said.contains("no problem found"), "{said}");
+    let message = printed(&server, &["--lint", file.to_str().unwrap()]);
+    assert!(message.contains("no problem found"), "{message}");
     assert!(flags.contains("--oidc-client-id=kubernetes"), "{flags}");
     assert!(!flags.contains("signing-algs"), "RS256 is what plain flags accept: {flags}");
 }
@@ -179,7 +183,7 @@ async fn an_existing_configuration_is_checked() {
         &[],
     );
     assert_eq!(output.status.code(), Some(1));
-    let said = String::from_utf8(output.stdout).unwrap();
+    let message = String::from_utf8(output.stdout).unwrap();
     for expected in [
         "authentication.yaml:5:10: error: the issuer is",
         "error: audiences does not name kubernetes",
@@ -187,10 +191,10 @@ async fn an_existing_configuration_is_checked() {
         "error: username.prefix is missing",
         "warning: claimMappings.groups is missing",
     ] {
-        assert!(said.contains(expected), "{expected}: {said}");
+        assert!(message.contains(expected), "{expected}: {message}");
     }
     let unknown =
         server.runs_command(&["kubernetes", "config", "CONFIG", "--cluster", "nowhere"], &[]);
-    let said = String::from_utf8(unknown.stderr).unwrap();
-    assert!(said.contains("no cluster nowhere in production, staging"), "{said}");
+    let message = String::from_utf8(unknown.stderr).unwrap();
+    assert!(message.contains("no cluster nowhere in production, staging"), "{message}");
 }

@@ -1,4 +1,4 @@
-//! A device that asks to be signed in, and what a person does in a browser about it.
+//! A device that requests authorization, and what a person does in a browser.
 
 use serde_json::Value;
 
@@ -20,12 +20,12 @@ pub struct Device {
 }
 
 impl Device {
-    /// The client `cli` asks for these scopes.
-    pub async fn asks(server: &Server, scope: &str) -> Self {
-        Self::asks_with(server.relying_party("cli"), &[("scope", scope)]).await
+    /// A device authorization request of the client `cli` for these scopes.
+    pub async fn requests(server: &Server, scope: &str) -> Self {
+        Self::requests_with(server.relying_party("cli"), &[("scope", scope)]).await
     }
 
-    pub async fn asks_with(app: RelyingParty, fields: &[(&str, &str)]) -> Self {
+    pub async fn requests_with(app: RelyingParty, fields: &[(&str, &str)]) -> Self {
         let answer = app.posts("/device/code", fields).await;
         assert_eq!(answer.status, 200, "{}", answer.page.body);
         assert_eq!(answer.page.header("cache-control"), Some("no-store"));
@@ -45,15 +45,19 @@ impl Device {
     }
 }
 
-/// Opens the page, types the code and sends it. If it is right, the page that names the device is before them.
+/// Opens the page and submits the user code. If it is right, the confirmation page follows.
 pub async fn types_code<'a>(browser: &'a mut Browser, server: &Server, code: &str) -> &'a Page {
     browser.opens(server.url("/device")).await;
     let form = browser.page().form_with("user_code").expect("a form for the code");
     browser.submits(form.fill("user_code", code)).await
 }
 
-/// Confirms the device, and signs in where that is asked.
-pub async fn goes_on<'a>(browser: &'a mut Browser, login: &str, password: &str) -> &'a Page {
+/// Confirms the device, and signs in if the form appears.
+pub async fn confirms_device<'a>(
+    browser: &'a mut Browser,
+    login: &str,
+    password: &str,
+) -> &'a Page {
     browser.clicks("It is mine").await;
     if browser.page().form_with("password").is_some() {
         browser.signs_in(login, password).await;

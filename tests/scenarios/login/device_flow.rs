@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::Url;
 
-use super::device::{Device, goes_on, types_code, world};
+use super::device::{Device, confirms_device, types_code, world};
 use crate::world::{
     ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Client, Need, World, claims, verified,
 };
@@ -18,7 +18,7 @@ async fn alice_signs_in_her_terminal_from_her_phone() {
         return;
     }
     let server = world(World::with_clock()).start().await;
-    let device = Device::asks(&server, "openid email groups offline_access").await;
+    let device = Device::requests(&server, "openid email groups offline_access").await;
     let uri = device.answer["verification_uri"].as_str().unwrap();
     assert_eq!(uri, server.url("/device"));
     let complete = device.answer["verification_uri_complete"].as_str().unwrap();
@@ -39,7 +39,7 @@ async fn alice_signs_in_her_terminal_from_her_phone() {
     for shown in ["The cli", &device.user_code, "127.", "started this yourself"] {
         assert!(page.text().contains(shown), "{shown}: {}", page.text());
     }
-    let page = goes_on(&mut alice, ALICE, ALICE_PASSWORD).await;
+    let page = confirms_device(&mut alice, ALICE, ALICE_PASSWORD).await;
     for shown in ["The cli", &device.user_code, "alice", "127.", "started this yourself"] {
         assert!(page.text().contains(shown), "{shown}: {}", page.text());
     }
@@ -61,15 +61,15 @@ async fn alice_signs_in_her_terminal_from_her_phone() {
 
 /// RFC 8628 section 6.1: people type with or without the dash, in capitals or not.
 #[tokio::test]
-async fn a_user_code_is_read_as_people_type_it() {
+async fn a_user_code_is_accepted_in_any_case_with_or_without_dash() {
     let server = world(World::new()).start().await;
-    let code = Device::asks(&server, "openid").await.user_code;
+    let code = Device::requests(&server, "openid").await.user_code;
     for typed in [code.to_lowercase(), code.replace('-', ""), code.replace('-', " ")] {
         let mut alice = server.browser();
         let page = types_code(&mut alice, &server, &typed).await;
         assert!(page.status == 200 && page.text().contains("The cli"), "{typed}: {}", page.text());
     }
-    // Letters of another alphabet that look alike are others.
+    // Look-alike letters of another alphabet are refused.
     let homoglyph: String = code.chars().map(|c| if c.is_alphabetic() { 'В' } else { c }).collect();
     for typed in [&homoglyph, "", "WDJB-MJHT", &format!("{code}B")] {
         let mut alice = server.browser();
@@ -82,10 +82,10 @@ async fn a_user_code_is_read_as_people_type_it() {
 #[tokio::test]
 async fn alice_denies_a_device() {
     let server = world(World::new()).start().await;
-    let device = Device::asks(&server, "openid").await;
+    let device = Device::requests(&server, "openid").await;
     let mut alice = server.browser();
     types_code(&mut alice, &server, &device.user_code).await;
-    goes_on(&mut alice, ALICE, ALICE_PASSWORD).await;
+    confirms_device(&mut alice, ALICE, ALICE_PASSWORD).await;
     let page = alice.rejects().await;
     assert!(page.text().contains("was not connected"), "{}", page.text());
     let answer = device.polls().await;
@@ -93,9 +93,9 @@ async fn alice_denies_a_device() {
 }
 
 #[tokio::test]
-async fn who_is_signed_in_only_approves() {
+async fn a_signed_in_person_only_approves() {
     let server = world(World::new()).start().await;
-    let device = Device::asks(&server, "openid").await;
+    let device = Device::requests(&server, "openid").await;
     let mut alice = server.browser();
     alice.opens(server.url("/sign-in")).await;
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
@@ -107,14 +107,14 @@ async fn who_is_signed_in_only_approves() {
     assert_eq!(claims(tokens.id_token())["aud"], "cli", "{}", tokens.page.body);
 }
 
-/// Threat 162: the same click twice leads to the same page, and the device has its tokens once.
+/// Threat 162: the second click shows the same page, and the device gets its tokens once.
 #[tokio::test]
-async fn a_second_click_changes_nothing() {
+async fn a_second_click_shows_the_same_page() {
     let server = world(World::new()).start().await;
-    let device = Device::asks(&server, "openid").await;
+    let device = Device::requests(&server, "openid").await;
     let mut alice = server.browser();
     types_code(&mut alice, &server, &device.user_code).await;
-    goes_on(&mut alice, ALICE, ALICE_PASSWORD).await;
+    confirms_device(&mut alice, ALICE, ALICE_PASSWORD).await;
     let form = alice.page().form_with("approval").unwrap().press("approval", "approve");
     for _ in 0..2 {
         let page = alice.submits(form.clone()).await;
@@ -133,7 +133,7 @@ async fn a_code_expires() {
     }
     let world = world(World::with_clock()).with("expiry:\n  idTokens: 10m\n  deviceRequests: 2m");
     let server = world.start().await;
-    let device = Device::asks(&server, "openid").await;
+    let device = Device::requests(&server, "openid").await;
     assert_eq!(device.answer["expires_in"], 120);
     server.advance(MINUTE * 2);
     let answer = device.polls().await;
@@ -149,7 +149,7 @@ async fn a_device_that_polls_too_fast_is_slowed_down() {
         return;
     }
     let server = world(World::with_clock()).start().await;
-    let device = Device::asks(&server, "openid").await;
+    let device = Device::requests(&server, "openid").await;
     let second = Duration::from_secs(1);
     for (after, expected) in [
         (0, "authorization_pending"),
@@ -164,12 +164,12 @@ async fn a_device_that_polls_too_fast_is_slowed_down() {
         let answer = device.polls().await;
         assert_eq!((answer.status, answer.error()), (400, expected), "after {after} s");
     }
-    // Another device has a pace of its own.
-    let other = Device::asks(&server, "openid").await;
+    // Another device has an interval of its own.
+    let other = Device::requests(&server, "openid").await;
     assert_eq!(other.polls().await.error(), "authorization_pending");
 }
 
-/// RFC 7636 for devices, as Dex accepts it: optional, and then required.
+/// RFC 7636 for devices, as in Dex: optional, and enforced if used.
 #[tokio::test]
 async fn a_device_may_use_pkce() {
     let server = world(World::new()).start().await;
@@ -179,10 +179,10 @@ async fn a_device_may_use_pkce() {
     let challenge = challenge.query_pairs().find(|(name, _)| name == "code_challenge").unwrap();
     let pkce = [("code_challenge", challenge.1.as_ref()), ("code_challenge_method", "S256")];
     for (verifier, expected) in [(None, 400), (Some("x"), 400), (Some(&*request.verifier), 200)] {
-        let device = Device::asks_with(server.relying_party("cli"), &pkce).await;
+        let device = Device::requests_with(server.relying_party("cli"), &pkce).await;
         let mut alice = server.browser();
         types_code(&mut alice, &server, &device.user_code).await;
-        goes_on(&mut alice, ALICE, ALICE_PASSWORD).await;
+        confirms_device(&mut alice, ALICE, ALICE_PASSWORD).await;
         alice.approves().await;
         let answer = device.polls_with(verifier).await;
         assert_eq!(answer.status, expected, "{verifier:?}: {}", answer.page.body);
@@ -193,9 +193,9 @@ async fn a_device_may_use_pkce() {
     }
 }
 
-/// dex.md 2.11: a confidential client needs `/device/callback`, in either spelling, and its secret.
+/// A confidential client needs `/device/callback`, with or without the issuer's path, and its secret.
 #[tokio::test]
-async fn a_client_with_a_secret_authenticates() {
+async fn a_confidential_client_authenticates() {
     let web = Client::new("web").redirects_to(&["/device/callback"]);
     let newer = Client::new("newer").redirects_to(&["/dex/device/callback"]);
     let server = world(World::new()).client(web).client(newer).start().await;
@@ -204,10 +204,10 @@ async fn a_client_with_a_secret_authenticates() {
         nobody.secret = None;
         let answer = nobody.posts("/device/code", &[]).await;
         assert_eq!((answer.status, answer.error()), (401, "invalid_client"), "{id}");
-        let device = Device::asks_with(server.relying_party(id), &[]).await;
+        let device = Device::requests_with(server.relying_party(id), &[]).await;
         let mut alice = server.browser();
         types_code(&mut alice, &server, &device.user_code).await;
-        goes_on(&mut alice, ALICE, ALICE_PASSWORD).await;
+        confirms_device(&mut alice, ALICE, ALICE_PASSWORD).await;
         alice.approves().await;
         assert_eq!(device.polls().await.status, 200, "{id}");
     }
@@ -218,18 +218,18 @@ async fn a_client_with_a_secret_authenticates() {
     assert_eq!(server.browser().get(&request.url).await.status, 400);
 }
 
-/// What Dex has besides: `/device/token`, its form's address, and its callback inside and outside the issuer's path.
+/// Dex's further paths: `/device/token`, the form's URL, and the callback with and without the issuer's path.
 #[tokio::test]
-async fn the_addresses_of_dex_work() {
+async fn the_paths_of_dex_are_supported() {
     let server = world(World::new()).start().await;
-    let device = Device::asks(&server, "openid").await;
+    let device = Device::requests(&server, "openid").await;
     let mut alice = server.browser();
     alice.opens(server.url("/device")).await;
     let page = alice
         .post_form(server.url("/device/auth/verify_code"), &[("user_code", &device.user_code)])
         .await;
     alice.follow(page).await;
-    goes_on(&mut alice, ALICE, ALICE_PASSWORD).await;
+    confirms_device(&mut alice, ALICE, ALICE_PASSWORD).await;
     alice.approves().await;
     let other = [("grant_type", "refresh_token"), ("refresh_token", "x")];
     let other = device.app.posts("/device/token", &other).await;
@@ -247,7 +247,7 @@ async fn the_addresses_of_dex_work() {
 }
 
 #[tokio::test]
-async fn the_device_grant_is_announced_and_can_be_switched_off() {
+async fn discovery_lists_the_device_grant_unless_it_is_disabled() {
     let server = world(World::new()).start().await;
     let known = server.relying_party("cli").gets("/.well-known/openid-configuration").await.json;
     assert_eq!(known["device_authorization_endpoint"], server.url("/device/code"));
@@ -266,11 +266,11 @@ async fn the_device_grant_is_announced_and_can_be_switched_off() {
 
 /// `connectors[].grantTypes` without the device grant: that connector is not offered to devices.
 #[tokio::test]
-async fn a_connector_may_be_kept_from_devices() {
+async fn a_connector_without_the_device_grant_is_not_offered_to_devices() {
     let connectors = "connectors:\n- type: mockCallback\n  id: corp\n  name: Example Corp\n  \
                       grantTypes: [authorization_code]";
     let server = world(World::new()).with(connectors).start().await;
-    let device = Device::asks(&server, "openid").await;
+    let device = Device::requests(&server, "openid").await;
     let mut bob = server.browser();
     types_code(&mut bob, &server, &device.user_code).await;
     let page = bob.clicks("It is mine").await;

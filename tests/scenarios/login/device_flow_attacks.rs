@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::device::{DEVICE_CODE, Device, goes_on, types_code, world};
+use super::device::{DEVICE_CODE, Device, confirms_device, types_code, world};
 use crate::world::{
     ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Client, Need, Server, World,
     http::{bare_client, send},
@@ -17,29 +17,29 @@ fn behind_a_proxy(base: World) -> World {
 }
 
 async fn approved_by_alice(server: &Server) -> Device {
-    let device = Device::asks(server, "openid offline_access").await;
+    let device = Device::requests(server, "openid offline_access").await;
     let mut alice = server.browser();
     types_code(&mut alice, server, &device.user_code).await;
-    goes_on(&mut alice, ALICE, ALICE_PASSWORD).await;
+    confirms_device(&mut alice, ALICE, ALICE_PASSWORD).await;
     alice.approves().await;
     device
 }
 
-/// Threat 51: 20^8 codes, twenty wrong ones from an address, then one in half a minute.
+/// Threat 51: 20^8 codes; twenty wrong ones per address, then one in 30 seconds.
 #[tokio::test]
 async fn mallory_cannot_guess_user_codes() {
     if Need::Clock.is_missing() {
         return;
     }
     let server = behind_a_proxy(World::with_clock()).start().await;
-    let device = Device::asks(&server, "openid").await;
+    let device = Device::requests(&server, "openid").await;
     let mut mallory = server.browser();
     mallory.with_forwarded_for("203.0.113.66");
     for guess in 0..20 {
         let page = types_code(&mut mallory, &server, "BBBB-BBBB").await;
         assert_eq!(page.status, 400, "guess {guess}");
     }
-    // Also the right one, so that nobody learns whether it was: and from all of his network.
+    // The right code too, so that the response does not reveal it, and for his whole network.
     let page = types_code(&mut mallory, &server, &device.user_code).await;
     assert_eq!(page.status, 429, "{}", page.text());
     assert_eq!(page.header("retry-after"), Some("30"));
@@ -48,7 +48,7 @@ async fn mallory_cannot_guess_user_codes() {
     other.with_forwarded_for("203.0.113.66");
     assert_eq!(types_code(&mut other, &server, &device.user_code).await.status, 429);
 
-    // People elsewhere go on, and so do people who are signed in, also in his network.
+    // Other addresses are not affected, nor are signed-in people in his network.
     let mut bob = server.browser();
     bob.with_forwarded_for("198.51.100.7");
     assert_eq!(types_code(&mut bob, &server, &device.user_code).await.status, 200);
@@ -60,18 +60,18 @@ async fn mallory_cannot_guess_user_codes() {
     server.advance(Duration::from_secs(31));
     assert_eq!(types_code(&mut mallory, &server, "BBBB-BBBB").await.status, 400, "one more");
     assert_eq!(types_code(&mut mallory, &server, "BBBB-BBBB").await.status, 429);
-    // Codes that are right do not count.
+    // Right codes do not count.
     for _ in 0..25 {
         assert_eq!(types_code(&mut bob, &server, &device.user_code).await.status, 200);
     }
 }
 
-/// Threat 52: Mallory sends Alice a link with his code. The link alone does nothing, names nobody and sets
-/// nothing; the page behind it names the application and warns; nothing is approved by the login itself.
+/// Threat 52: Mallory sends Alice a link with his code. The link alone has no effect; the page it opens names
+/// the client and warns; signing in does not approve anything.
 #[tokio::test]
 async fn alice_is_warned_of_a_phished_code() {
     let server = world(World::new()).start().await;
-    let device = Device::asks(&server, "openid offline_access").await;
+    let device = Device::requests(&server, "openid offline_access").await;
     let mut alice = server.browser();
     alice.opens(server.url("/sign-in")).await;
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
@@ -87,7 +87,7 @@ async fn alice_is_warned_of_a_phished_code() {
     let page = alice.clicks("It is mine").await;
     assert!(page.form_with("approval").is_some(), "asked, although she is signed in");
     assert!(page.text().contains("Go on only if you started this yourself"), "{}", page.text());
-    // Nor may the form be posted for her by another site.
+    // Another site cannot submit the form for her.
     let page = alice.get(server.url("/device")).await;
     assert_eq!(page.header("x-frame-options"), Some("DENY"));
     let fields = [("user_code", device.user_code.as_str())];
@@ -96,11 +96,11 @@ async fn alice_is_warned_of_a_phished_code() {
     assert_eq!(cross_site.status, 403);
 }
 
-/// Mallory's confirmation page holds a login that only his own browser can continue.
+/// The pending login of Mallory's confirmation page continues in his browser only.
 #[tokio::test]
 async fn a_confirmation_belongs_to_one_browser() {
     let server = world(World::new()).start().await;
-    let device = Device::asks(&server, "openid").await;
+    let device = Device::requests(&server, "openid").await;
     let mut mallory = server.browser();
     types_code(&mut mallory, &server, &device.user_code).await;
     let link = mallory.page().link("It is mine").unwrap();
@@ -112,17 +112,17 @@ async fn a_confirmation_belongs_to_one_browser() {
     assert_eq!(device.polls().await.error(), "authorization_pending");
 }
 
-/// Threat 51: approved by one person, it is nobody else's to approve, deny or see.
+/// Threat 51: after the decision of one person, others can neither approve, deny nor see it.
 #[tokio::test]
-async fn a_decided_code_is_over() {
+async fn a_decided_user_code_is_refused() {
     let server = world(World::new()).start().await;
-    let device = Device::asks(&server, "openid").await;
+    let device = Device::requests(&server, "openid").await;
     let (mut alice, mut bob) = (server.browser(), server.browser());
     for browser in [&mut alice, &mut bob] {
         types_code(browser, &server, &device.user_code).await;
     }
-    goes_on(&mut bob, BOB, BOB_PASSWORD).await;
-    goes_on(&mut alice, ALICE, ALICE_PASSWORD).await;
+    confirms_device(&mut bob, BOB, BOB_PASSWORD).await;
+    confirms_device(&mut alice, ALICE, ALICE_PASSWORD).await;
     alice.approves().await;
     let page = bob.approves().await;
     assert_eq!(page.status, 400, "{}", page.text());
@@ -132,7 +132,7 @@ async fn a_decided_code_is_over() {
     assert_eq!(sub, crate::world::dex_sub("id-of-alice", "local"));
 }
 
-/// Threat 51: a device code is used once; a second use ends what the first one got.
+/// Threat 51: a device code is used once; a second use ends the grant of the first.
 #[tokio::test]
 async fn a_replayed_device_code_ends_its_grant() {
     let server = world(World::new()).start().await;
@@ -145,7 +145,7 @@ async fn a_replayed_device_code_ends_its_grant() {
     assert_eq!((refreshed.status, refreshed.error()), (400, "invalid_grant"));
 }
 
-/// Fifty polls at once: one of them gets tokens, and the grant they belong to may end as replayed.
+/// Of fifty concurrent polls one gets tokens; their grant may end because of the reuse.
 #[tokio::test]
 async fn parallel_polls_get_one_grant() {
     let server = world(World::new()).start().await;
@@ -160,9 +160,9 @@ async fn parallel_polls_get_one_grant() {
     assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
 }
 
-/// Threat 51 (Dex 17875400): another client, with a secret of its own, redeems nothing and changes nothing.
+/// Threat 51 (Dex 17875400): another client cannot exchange the code, and its attempt has no effect.
 #[tokio::test]
-async fn another_client_cannot_redeem_a_device_code() {
+async fn another_client_cannot_exchange_a_device_code() {
     let thief = Client::new("thief").redirects_to(&["/device/callback"]);
     let server = world(World::new()).client(thief).start().await;
     let device = approved_by_alice(&server).await;
@@ -178,7 +178,7 @@ async fn another_client_cannot_redeem_a_device_code() {
     assert_eq!(device.polls().await.status, 200);
 }
 
-/// Neither secret ever stands in a URL.
+/// The codes are accepted in a form only.
 #[tokio::test]
 async fn codes_in_a_query_are_refused() {
     let server = world(World::new()).start().await;
@@ -189,14 +189,14 @@ async fn codes_in_a_query_are_refused() {
     assert_eq!((answer.status, answer.error()), (400, "invalid_request"));
 }
 
-/// A session that ends between approval and poll gives nothing.
+/// A session that ends between approval and poll.
 #[tokio::test]
-async fn an_ended_session_signs_no_device_in() {
+async fn an_ended_session_issues_no_tokens_to_a_device() {
     let server = world(World::new()).start().await;
-    let device = Device::asks(&server, "openid offline_access").await;
+    let device = Device::requests(&server, "openid offline_access").await;
     let mut alice = server.browser();
     types_code(&mut alice, &server, &device.user_code).await;
-    goes_on(&mut alice, ALICE, ALICE_PASSWORD).await;
+    confirms_device(&mut alice, ALICE, ALICE_PASSWORD).await;
     alice.approves().await;
     alice.opens(server.url("/logout")).await;
     let form = alice.page().form_with("csrf").unwrap();
@@ -205,7 +205,7 @@ async fn an_ended_session_signs_no_device_in() {
     assert_eq!((answer.status, answer.error()), (400, "invalid_grant"));
 }
 
-/// Rows that anybody can write are few: from one address, and in all.
+/// Rows that unauthenticated requests can write are limited, for each address and in total.
 #[tokio::test]
 async fn a_flood_of_device_requests_is_refused() {
     if Need::Clock.is_missing() {
@@ -213,22 +213,22 @@ async fn a_flood_of_device_requests_is_refused() {
     }
     let limits = "limits:\n  deviceRequests: 5\n  deviceRequestsPerAddress: 3";
     let server = behind_a_proxy(World::with_clock()).with(limits).start().await;
-    let asks = async |address: &str| {
+    let request_with = async |address: &str| {
         let fields = [("client_id", "cli"), ("scope", "openid")];
         let request = bare_client().post(server.url("/device/code")).form(&fields);
         send(request.header("x-forwarded-for", address)).await
     };
     for expected in [200, 200, 200, 429, 429] {
-        assert_eq!(asks("203.0.113.66").await.status, expected);
+        assert_eq!(request_with("203.0.113.66").await.status, expected);
     }
-    // An IPv6 customer has a whole /64.
+    // An IPv6 network counts as a /64.
     for (address, expected) in [("2001:db8::1", 200), ("2001:db8::2", 200), ("2001:db8::3", 503)] {
-        let answer = asks(address).await;
+        let answer = request_with(address).await;
         assert_eq!(answer.status, expected, "{address}");
         if expected == 503 {
             assert!(answer.body.contains("temporarily_unavailable"), "{}", answer.body);
         }
     }
     server.advance(Duration::from_secs(301));
-    assert_eq!(asks("203.0.113.66").await.status, 200, "they were short-lived");
+    assert_eq!(request_with("203.0.113.66").await.status, 200, "they were short-lived");
 }

@@ -15,7 +15,7 @@ fn world() -> World {
 }
 
 /// Where Alice's browser ends with this response type.
-async fn arrival(
+async fn auth_response(
     server: &Server,
     app: &RelyingParty,
     parameters: &[(&str, &str)],
@@ -50,7 +50,7 @@ async fn each_response_type_has_its_tokens_in_the_fragment() {
         ("code token", true, true, false),
         ("token id_token code", true, true, true),
     ] {
-        let (url, nonce) = arrival(&server, &app, &[("response_type", response_type)]).await;
+        let (url, nonce) = auth_response(&server, &app, &[("response_type", response_type)]).await;
         assert_eq!(url.query(), None, "{response_type}: {url}");
         assert_eq!(field(&url, "iss"), Some(server.issuer()), "{response_type}");
         let (code, access, id) =
@@ -92,8 +92,8 @@ async fn the_code_of_a_hybrid_response_is_redeemed() {
     let app = server.relying_party("spa");
     let request =
         app.auth_request_with("openid offline_access", &[("response_type", "code id_token")]);
-    let arrival = server.browser().logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    let tokens = app.redeems(&request, &arrival).await;
+    let auth_response = server.browser().logs_in(&request, ALICE, ALICE_PASSWORD).await;
+    let tokens = app.redeems(&request, &auth_response).await;
     assert_eq!(tokens.status, 200, "{}", tokens.page.body);
     assert_eq!(app.refreshes(tokens.refresh_token()).await.status, 200);
 }
@@ -126,7 +126,7 @@ async fn wrong_requests_for_tokens_are_refused() {
     // Without a code there is nothing for PKCE to protect.
     let plain =
         [("response_type", "id_token"), ("code_challenge", ""), ("code_challenge_method", "")];
-    let (url, _) = arrival(&server, &app, &plain).await;
+    let (url, _) = auth_response(&server, &app, &plain).await;
     assert!(field(&url, "id_token").is_some(), "{url}");
     // Only the words that are configured.
     let only = World::new().with("oauth2:\n  responseTypes: [code, id_token]").start().await;

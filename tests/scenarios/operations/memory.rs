@@ -1,5 +1,5 @@
-//! What peers can make the server hold (issue 9, items 1 and 2; threats M 135, F 78): measured as the resident memory
-//! of its process.
+//! Memory that peers can make the server use (issue 9, items 1 and 2; threats M 135, F 78), measured as its
+//! resident memory.
 
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
@@ -13,16 +13,16 @@ use crate::world::http::{bare_client, connect, read_until_closed, send};
 use crate::world::{ALICE, ALICE_PASSWORD, Server, World};
 
 const MIB: u64 = 1024 * 1024;
-const PATIENCE: Duration = Duration::from_secs(60);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// `VmRSS`, now, or `VmHWM`, the most there ever was: in bytes.
+/// `VmRSS` (current) or `VmHWM` (peak), in bytes.
 fn memory(server: &Server, key: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
     line.unwrap().trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
-/// The hash of config.example.yaml: argon2id with 19 MiB. Every attempt, at whatever name, costs that much.
+/// The hash of config.example.yaml: argon2id with 19 MiB. Every attempt costs that much, for any login.
 const ARGON2: &str = "enablePasswordDB: true
 staticPasswords:
 - email: alice@example.com
@@ -36,7 +36,7 @@ limits:
 
 /// Before, 60 attempts one after another kept 400 MiB: 19 MiB for each thread that had ever verified a password.
 #[tokio::test]
-async fn wrong_passwords_keep_the_memory_of_the_hashing_threads_and_no_more() {
+async fn wrong_passwords_use_no_more_memory_than_the_hashing_threads() {
     let server = behind_a_proxy(World::new().with(ARGON2)).start().await;
     attempt(&server, "192.0.2.1", "nobody@example.com", "not-the-password").await;
     let idle = memory(&server, "VmRSS").saturating_sub(20 * MIB);
@@ -160,7 +160,7 @@ fn unfinished_body(server: &Server) -> (std::net::TcpStream, String) {
     (stream, String::from_utf8_lossy(&status[9..]).into_owned())
 }
 
-/// `limits.requestBodies`: beyond it the answer is 503 with Retry-After; a body has ten seconds.
+/// `limits.requestBodies`: beyond it 503 with Retry-After; a body must arrive within ten seconds.
 #[tokio::test]
 async fn bodies_beyond_the_limit_are_refused_and_slow_ones_end() {
     let server = World::new().with("limits:\n  requestBodies: 8\n").start().await;
@@ -186,11 +186,11 @@ async fn bodies_beyond_the_limit_are_refused_and_slow_ones_end() {
     assert!(metrics().await.contains("countersign_request_body_bytes 0\n"));
 }
 
-/// `limits.connections`: the next one is closed at once, and one that ends makes room.
+/// `limits.connections`: further connections are closed at once until one ends.
 #[tokio::test]
 async fn connections_beyond_the_limit_are_closed_at_once() {
     let server = World::new().with("limits:\n  connections: 16\n").start().await;
-    // A response shows that the connection has a place.
+    // A response shows that the connection is accepted.
     let kept_alive = |_| {
         let mut stream = connect(&server.origin());
         stream.write_all(b"HEAD /dex/keys HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
@@ -200,7 +200,7 @@ async fn connections_beyond_the_limit_are_closed_at_once() {
         stream
     };
     let mut held: Vec<_> = (0..16).map(kept_alive).collect();
-    let begun = Instant::now();
+    let started = Instant::now();
     let request = "GET /dex/keys HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     let ask = || {
         let mut stream = connect(&server.origin());
@@ -208,11 +208,11 @@ async fn connections_beyond_the_limit_are_closed_at_once() {
         read_until_closed(&mut stream)
     };
     assert_eq!(ask(), "", "it is closed without an answer");
-    assert!(begun.elapsed() < Duration::from_secs(9), "at once, not when others time out");
+    assert!(started.elapsed() < Duration::from_secs(9), "at once, not when others time out");
     held.pop();
-    let begun = Instant::now();
+    let started = Instant::now();
     while !ask().starts_with("HTTP/1.1 200") {
-        assert!(begun.elapsed() < PATIENCE, "a place was given back");
+        assert!(started.elapsed() < WAIT_TIMEOUT, "a place was given back");
     }
 }
 
@@ -228,8 +228,8 @@ async fn headers_have_an_exact_limit() {
     for (bytes, status) in [(16_384, "200"), (16_385, "431"), (30_000, "431")] {
         let mut stream = connect(&server.origin());
         stream.write_all(request(bytes).as_bytes()).unwrap();
-        let said = read_until_closed(&mut stream);
-        assert_eq!(said.get(9..12), Some(status), "{bytes}: {said}");
+        let text = read_until_closed(&mut stream);
+        assert_eq!(text.get(9..12), Some(status), "{bytes}: {text}");
     }
     let address = server.origin().replace("http://", "");
     let tcp = TcpStream::connect(address).await.unwrap();

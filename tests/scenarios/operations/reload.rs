@@ -1,5 +1,5 @@
-//! The configuration is read again while the server runs (issue 12, "Reload"): what changes is used, what is wrong
-//! changes nothing, and no request in flight notices.
+//! Reloading the configuration of a running server (issue 12, "Reload"): changes are applied, errors change
+//! nothing, and requests in progress are not affected.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::world::{ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Client, Person, Ser
 
 const RELOADED: &str = "configuration_reloaded";
 const FAILED: &str = "configuration_reload_failed";
-const PATIENCE: Duration = Duration::from_secs(60);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
 async fn metric(server: &Server, name: &str) -> String {
     let page = send(bare_client().get(format!("{}/metrics", server.telemetry()))).await;
@@ -22,7 +22,7 @@ async fn metric(server: &Server, name: &str) -> String {
 }
 
 #[tokio::test]
-async fn sighup_brings_new_clients_and_people_and_keeps_sessions() {
+async fn sighup_applies_new_clients_and_people_and_keeps_sessions() {
     let mut server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     let request = app.auth_request("openid offline_access");
@@ -56,7 +56,7 @@ async fn sighup_brings_new_clients_and_people_and_keeps_sessions() {
 }
 
 #[tokio::test]
-async fn a_changed_file_is_read_again_without_a_signal() {
+async fn a_changed_file_is_reloaded_without_a_signal() {
     let mut server = World::new().start().await;
     server.rewrites_config(|world| world.client(Client::new("grafana")));
     server.waits_for_log(1, RELOADED).await;
@@ -69,7 +69,7 @@ async fn a_changed_file_is_read_again_without_a_signal() {
 }
 
 #[tokio::test]
-async fn a_bad_file_changes_nothing_and_everybody_who_looks_sees_it() {
+async fn an_invalid_file_changes_nothing_and_is_reported() {
     let mut server = world().with(ADMINS).start().await;
     assert_eq!(metric(&server, "countersign_config_reload_success").await, "1");
     server.rewrites_config(|world| world.with("oauth2:\n  skipAprovalScreen: true"));
@@ -85,7 +85,7 @@ async fn a_bad_file_changes_nothing_and_everybody_who_looks_sees_it() {
     let shown = page.all("#configuration-failure").join(" ");
     assert!(shown.contains("skipAprovalScreen"), "{}", page.text());
 
-    // Another issuer or database is another server.
+    // Another issuer or database needs a restart.
     server.rewrites_config(|world| {
         world.with("oauth2:\n  skipApprovalScreen: true\nstorage:\n  type: memory")
     });
@@ -102,7 +102,7 @@ async fn a_bad_file_changes_nothing_and_everybody_who_looks_sees_it() {
 
 /// `countersign reload --plan`, then `reload`.
 #[tokio::test]
-async fn an_administrator_sees_what_a_reload_would_end_before_it_does() {
+async fn reload_plan_shows_what_a_reload_would_end() {
     let mut server = world().start().await;
     let app = server.relying_party("example-app");
     let (alices, bobs) = (
@@ -140,7 +140,7 @@ async fn an_administrator_sees_what_a_reload_would_end_before_it_does() {
 }
 
 #[tokio::test]
-async fn nothing_in_flight_fails_while_the_configuration_is_read_again_and_again() {
+async fn no_request_in_progress_fails_during_reloads() {
     let mut server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     let request = app.auth_request("openid offline_access");
@@ -157,9 +157,9 @@ async fn nothing_in_flight_fails_while_the_configuration_is_read_again_and_again
     }
 }
 
-/// A server that was started by hand ends with its terminal; it does not stay behind and hold the port.
+/// A server started in a terminal exits with the terminal and releases its port.
 #[tokio::test]
-async fn a_server_in_a_terminal_ends_when_the_terminal_closes() {
+async fn a_server_in_a_terminal_exits_when_the_terminal_closes() {
     let server = World::new().start().await;
     let mut world = server.into_world().await;
     world = world.with("logger:\n  level: info");
@@ -175,15 +175,15 @@ async fn a_server_in_a_terminal_ends_when_the_terminal_closes() {
         .expect("script is part of every Debian");
     let live = format!("{}/healthz/live", world.telemetry());
     let is_there = async || bare_client().get(&live).send().await.is_ok();
-    let begun = Instant::now();
+    let started = Instant::now();
     while !is_there().await {
-        assert!(begun.elapsed() < PATIENCE, "it did not start");
+        assert!(started.elapsed() < WAIT_TIMEOUT, "it did not start");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     terminal.kill().unwrap();
     terminal.wait().unwrap();
     while is_there().await {
-        assert!(begun.elapsed() < PATIENCE * 2, "it stays behind");
+        assert!(started.elapsed() < WAIT_TIMEOUT * 2, "it stays behind");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -10,9 +10,9 @@ async fn readiness(server: &Server) -> (u16, Value) {
     (page.status, serde_json::from_str(&page.body).unwrap())
 }
 
-/// Before, the server went on writing into a file that nobody would ever find again.
+/// Otherwise the server would keep writing into an unlinked file.
 #[tokio::test]
-async fn a_database_that_is_deleted_or_replaced_is_not_written_any_more() {
+async fn a_deleted_or_replaced_database_is_no_longer_written() {
     for replaces in [false, true] {
         let server = World::new().start().await;
         let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
@@ -26,9 +26,9 @@ async fn a_database_that_is_deleted_or_replaced_is_not_written_any_more() {
             false => std::fs::remove_file(&database).unwrap(),
         }
 
-        let (status, said) = readiness(&server).await;
-        assert_eq!((status, &said["database"]), (503, &Value::Bool(false)), "{said}");
-        let problem = said["database_problem"].as_str().unwrap();
+        let (status, text) = readiness(&server).await;
+        assert_eq!((status, &text["database"]), (503, &Value::Bool(false)), "{text}");
+        let problem = text["database_problem"].as_str().unwrap();
         assert!(problem.contains("deleted or replaced"), "{problem}");
         let refused = app.refreshes(tokens.refresh_token()).await;
         assert_eq!((refused.status, refused.error()), (503, "temporarily_unavailable"));
@@ -39,7 +39,7 @@ async fn a_database_that_is_deleted_or_replaced_is_not_written_any_more() {
     }
 }
 
-/// `countersign backup` while the server runs; what is restored is what there was.
+/// `countersign backup` while the server runs; the restored data is complete.
 #[tokio::test]
 async fn a_backup_of_a_running_server_can_be_restored() {
     let mut server = World::new().start().await;
@@ -48,16 +48,16 @@ async fn a_backup_of_a_running_server_can_be_restored() {
     let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
     let tokens = app.redeems(&request, &auth_response).await;
     let output = server.runs_command(&["backup", "backup.db", "--config", "CONFIG"], &[]);
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(said.contains("countersign.db.rootkey"), "it says where the root key is: {said}");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("countersign.db.rootkey"), "it says where the root key is: {text}");
     let backup = server.file("backup.db");
     let mode = std::os::unix::fs::PermissionsExt::mode(&backup.metadata().unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
     let again = server.runs_command(&["backup", "backup.db", "--config", "CONFIG"], &[]);
     assert!(!again.status.success(), "a backup is never overwritten");
 
-    // After the backup: a refresh, and a second sign-in that the backup does not know.
+    // After the backup: a refresh, and a second sign-in that is not in the backup.
     let later = app.refreshes(tokens.refresh_token()).await;
     assert_eq!(later.status, 200);
     let mut second = server.browser();

@@ -134,8 +134,7 @@ async fn idle_connections_do_not_delay_the_shutdown() {
     drop((client, silent));
 }
 
-/// `web.shutdownDelay`: load balancers get the time to notice that a replica is not ready, and connections that are
-/// kept alive end with a response and not with a reset.
+/// `web.shutdownDelay`: load balancers have time to notice that a replica is not ready, and kept-alive connections end with a response and not with a reset.
 #[tokio::test]
 async fn after_sigterm_connections_are_accepted_until_the_delay_is_over() {
     let world = World::new();
@@ -145,15 +144,15 @@ async fn after_sigterm_connections_are_accepted_until_the_delay_is_over() {
     let mut kept_alive = connect(&server.origin());
     let request = "GET /dex/keys HTTP/1.1\r\nHost: a\r\n\r\n";
     kept_alive.write_all(request.as_bytes()).unwrap();
-    let mut said = BufReader::new(kept_alive.try_clone().unwrap());
+    let mut text = BufReader::new(kept_alive.try_clone().unwrap());
     let mut line = String::new();
-    said.read_line(&mut line).unwrap();
+    text.read_line(&mut line).unwrap();
     assert!(line.starts_with("HTTP/1.1 200"), "{line}");
 
     sends_sigterm(&server);
-    let begun = Instant::now();
+    let pending = Instant::now();
     while readiness(&server).await != 503 {
-        assert!(begun.elapsed() < WAIT_TIMEOUT, "it is still ready:\n{}", server.log());
+        assert!(pending.elapsed() < WAIT_TIMEOUT, "it is still ready:\n{}", server.log());
     }
     let new = send(bare_client().get(server.url("/keys"))).await;
     assert_eq!((new.status, new.header("connection")), (200, Some("close")));
@@ -163,9 +162,9 @@ async fn after_sigterm_connections_are_accepted_until_the_delay_is_over() {
     assert!(server.stop().await.success());
 }
 
-/// RFC 9113 section 6.8: the client learns which requests were seen, and sends the others elsewhere.
+/// RFC 9113 section 6.8: the client learns which requests were processed, and sends the others elsewhere.
 #[tokio::test]
-async fn an_http2_connection_is_sent_goaway_and_its_request_is_answered() {
+async fn an_http2_connection_gets_goaway_and_its_request_a_response() {
     let mut server = World::new().start().await;
     let address = server.origin().replace("http://", "");
     let tcp = tokio::net::TcpStream::connect(address).await.unwrap();
@@ -178,13 +177,13 @@ async fn an_http2_connection_is_sent_goaway_and_its_request_is_answered() {
         .unwrap();
     let (response, mut body) = client.send_request(request, false).unwrap();
     body.send_data(bytes::Bytes::from("grant_type=refresh"), false).unwrap();
-    // The next request is answered, so the one before has been seen.
+    // This response shows that the request before was received.
     let keys = ::http::Request::get(server.url("/keys")).body(()).unwrap();
     assert_eq!(client.send_request(keys, true).unwrap().0.await.unwrap().status(), 200);
     sends_sigterm(&server);
-    let begun = Instant::now();
+    let pending = Instant::now();
     while readiness(&server).await != 503 {
-        assert!(begun.elapsed() < WAIT_TIMEOUT, "it is still ready:\n{}", server.log());
+        assert!(pending.elapsed() < WAIT_TIMEOUT, "it is still ready:\n{}", server.log());
     }
     body.send_data(bytes::Bytes::from("_token&refresh_token=x"), true).unwrap();
     assert_eq!(response.await.unwrap().status(), 401);

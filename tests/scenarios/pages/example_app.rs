@@ -55,7 +55,7 @@ async fn it_shows_the_tokens_and_what_a_cluster_makes_of_them() {
         "oidc:alice@example.com",
         "oidc:admins",
         "Subject: the user's identifier",
-        "openid profile email groups offline_access",
+        "openid email groups profile offline_access",
         "Refresh token",
     ] {
         assert!(page.text().contains(shown), "{shown}: {}", page.text());
@@ -146,7 +146,7 @@ async fn completion_scripts_of_both_programs_name_their_commands() {
         let script = server.runs_command(&["generate", "completions", shell], &[]);
         let text = String::from_utf8(script.stdout).unwrap();
         assert!(text.contains("example-app") && text.contains("sessions"), "{shell}");
-        let printed = workstation.runs(&["completion", shell]);
+        let printed = workstation.runs_command(&["completion", shell]);
         assert!(printed.stdout.contains("get-token"), "{shell}: {}", printed.stderr);
     }
 }

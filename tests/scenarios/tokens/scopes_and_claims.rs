@@ -11,7 +11,7 @@ use crate::world::{ALICE, ALICE_PASSWORD, Browser, Client, Need, RelyingParty, W
 
 const SKIP: &str = "oauth2:\n  skipApprovalScreen: true";
 
-struct Told {
+struct ReceivedClaims {
     id: Value,
     access: Value,
     userinfo: Value,
@@ -19,14 +19,14 @@ struct Told {
     has_refresh_token: bool,
 }
 
-async fn received(alice: &mut Browser, app: &RelyingParty, scope: &str) -> Told {
+async fn received(alice: &mut Browser, app: &RelyingParty, scope: &str) -> ReceivedClaims {
     let request = app.auth_request(scope);
     let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
     let response = app.redeems(&request, &auth_response).await;
     assert_eq!(response.status, 200, "{scope}: {}", response.page.body);
     let userinfo = app.userinfo(response.access_token()).await;
     assert_eq!(userinfo.status, 200, "{scope}: {}", userinfo.page.body);
-    Told {
+    ReceivedClaims {
         id: claims(response.id_token()),
         access: claims(response.access_token()),
         userinfo: userinfo.json,

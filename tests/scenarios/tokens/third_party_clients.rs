@@ -78,7 +78,7 @@ async fn upstreams_openid_client_introspects_tokens() {
     let (claims, tokens) = (&tokens["claims"], &tokens["tokens"]);
     for kind in ["access_token", "refresh_token"] {
         let received = theirs.executes(json!({"op": "introspect", "token": tokens[kind]}));
-        let received = &received["told"];
+        let received = &received["introspected"];
         assert_eq!(received["active"], true, "{kind}: {received}");
         assert_eq!(received["sub"], claims["sub"], "{kind}: {received}");
         assert_eq!(received["client_id"], "example-app", "{kind}: {received}");
@@ -86,7 +86,7 @@ async fn upstreams_openid_client_introspects_tokens() {
     theirs.executes(json!({"op": "revoke", "token": tokens["access_token"]}));
     for kind in ["access_token", "refresh_token"] {
         let received = theirs.executes(json!({"op": "introspect", "token": tokens[kind]}));
-        assert_eq!(received["told"], json!({"active": false}), "{kind}");
+        assert_eq!(received["introspected"], json!({"active": false}), "{kind}");
     }
 }
 
@@ -107,7 +107,7 @@ async fn upstreams_openid_client_logs_alice_out_and_gets_her_redirected_back() {
     assert_eq!(place.as_str(), format!("{BACK}&state=s+1"));
     let received =
         theirs.executes(json!({"op": "introspect", "token": here["tokens"]["access_token"]}));
-    assert_eq!(received["told"]["active"], false);
+    assert_eq!(received["introspected"]["active"], false);
     alice.opens(app.auth_request_with("openid", &[("prompt", "none")]).url).await;
     assert_eq!(alice.auth_error(), "login_required");
 }

@@ -1,11 +1,11 @@
-//! `admin`: who may see and end everybody's sessions, and whom a blocked person may ask.
+//! `admin`: the administrators, and the contact that is shown to a blocked person.
 
 use countersign_config::{Item, Section, Value, did_you_mean};
 use countersign_core::{Client, ClientId, ConnectorId};
 use countersign_issuer::admin::{AdminGroup, AdminPolicy};
 
-/// Without the block nobody is an administrator. A group is named together with its connector: another
-/// directory's group of the same name is another group.
+/// Without the block there are no administrators. A group is named together with its connector, since a group
+/// of the same name in another directory is a different group.
 pub fn read(root: &Section<'_>, clients: &[Client], connectors: &[String]) -> AdminPolicy {
     let Some(section) = root.section("admin") else { return AdminPolicy::default() };
     let groups = section.items("groups");

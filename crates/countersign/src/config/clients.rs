@@ -12,7 +12,7 @@ use url::Url;
 
 use super::{Sessions, pages, text_items};
 
-/// What clients are checked against.
+/// The settings that clients are checked against.
 pub struct Known<'a> {
     pub connectors: &'a [String],
     pub remote_logos: bool,
@@ -52,7 +52,7 @@ pub fn read(root: &Section<'_>, known: &Known<'_>) -> Vec<Client> {
     clients
 }
 
-/// Every key is read before anything is given up; the trusted peers are the caller's.
+/// Every key is read before an error is returned; the caller checks trusted peers.
 fn read_client(section: &Section<'_>, id: Option<ClientId>, known: &Known<'_>) -> Option<Client> {
     let public = section.flag("public").unwrap_or(false);
     let name = section.required_text("name");
@@ -79,7 +79,7 @@ fn read_client(section: &Section<'_>, id: Option<ClientId>, known: &Known<'_>) -
         ..Client::default()
     };
     client.kubernetes = kubernetes::read(section, &client, known.env);
-    // Kept also with other mistakes, so that peers of it are not called unknown.
+    // Also recorded for entries with other errors, so that their peers are not reported as unknown.
     (!client.id.as_str().is_empty()).then_some(client)
 }
 
@@ -142,8 +142,8 @@ fn read_secret(
     }
 }
 
-/// The value of the variable that a key names. Unset and empty are errors: an empty secret would let
-/// anybody authenticate as this client.
+/// The value of the variable that a key names. Unset and empty are errors: with an empty secret anybody could
+/// authenticate as this client.
 fn variable(section: &Section<'_>, key: &'static str, env: Environment<'_>) -> Option<String> {
     let name = section.required_text(key)?;
     let value = env(&name);
@@ -166,16 +166,16 @@ fn read_redirect_uris(section: &Section<'_>) -> Vec<String> {
     items.into_iter().map(|(_, uri)| uri).collect()
 }
 
-/// Schemes that a browser runs or reads by itself.
+/// Schemes that a browser executes or reads by itself.
 const NEVER: [&str; 6] = ["javascript", "data", "vbscript", "file", "blob", "about"];
 
-/// Absolute and without fragment (RFC 6749 section 3.1.2). Compared as bytes later, so nothing is
-/// changed here.
+/// Absolute and without fragment (RFC 6749 section 3.1.2). Returned unchanged, since redirect URIs are
+/// compared as bytes.
 fn check_redirect_uri(item: &Item<'_>, uri: &str) {
     if uri == OUT_OF_BAND {
         return;
     }
-    // By which Dex allows a client the device flow, with or without the issuer's path before it.
+    // Dex's redirect URI of the device flow, with or without the issuer's path.
     if uri.starts_with('/') && uri.ends_with(DEVICE_CALLBACK) {
         return;
     }

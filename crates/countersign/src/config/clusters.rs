@@ -25,7 +25,7 @@ pub fn read(root: &Section<'_>, clients: &[Client]) -> Vec<KubernetesCluster> {
     clusters
 }
 
-/// Every key is read before anything is given up.
+/// Every key is read before an error is returned.
 fn read_cluster(section: &Section<'_>, clients: &[Client]) -> Option<KubernetesCluster> {
     let name = section.required_text("name");
     if let Some(name) = &name
@@ -52,7 +52,7 @@ fn read_cluster(section: &Section<'_>, clients: &[Client]) -> Option<KubernetesC
     (!cluster.name.is_empty()).then_some(cluster)
 }
 
-/// What stands in a path and names a context of a kubeconfig.
+/// The name is used in paths and as the context of a kubeconfig.
 fn is_name(name: &str) -> bool {
     let fits = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
     name.len() <= 63 && name.bytes().all(fits) && !matches!(name, "." | "..")
@@ -70,7 +70,7 @@ fn check_server(section: &Section<'_>, server: &str) {
     }
 }
 
-/// The client whose tokens the API server accepts. Default: the one that is called like the cluster.
+/// The client whose ID tokens the API server accepts. Default: the client with the cluster's name.
 fn read_client(section: &Section<'_>, name: Option<&str>, clients: &[Client]) -> Option<ClientId> {
     let id = section.text("clientID").or_else(|| name.map(str::to_owned))?;
     let Some(client) = clients.iter().find(|client| client.id.as_str() == id) else {

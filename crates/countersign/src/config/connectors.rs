@@ -1,4 +1,4 @@
-//! The ways in: `connectors`, and the password database (`enablePasswordDB`, `staticPasswords`).
+//! `connectors`, and the password database (`enablePasswordDB`, `staticPasswords`).
 
 use std::collections::HashMap;
 
@@ -22,9 +22,9 @@ pub struct PasswordDb {
 pub struct Upstreams {
     pub connectors: Vec<Connector>,
     pub password_db: Option<PasswordDb>,
-    /// Of connectors with `grantTypes`: what they are limited to.
+    /// The grant types that connectors with `grantTypes` are limited to.
     pub grant_types: HashMap<ConnectorId, Vec<GrantType>>,
-    /// Of every entry, also of those with a mistake in them, and of the password database.
+    /// The ids of all entries, including those with errors, and of the password database.
     pub ids: Vec<String>,
 }
 
@@ -42,7 +42,7 @@ pub fn read(root: &Section<'_>) -> Upstreams {
         }
         upstreams.connectors.extend(connector);
     }
-    // What is no list at all was complained of already.
+    // If it is no list, that has been reported already.
     let is_list = list.is_none_or(|list| matches!(list.node.value, Value::List(_)));
     if is_list && entries.is_empty() && !local_enabled {
         let why = "is empty: nobody could sign in; add a connector or set enablePasswordDB: true";
@@ -79,14 +79,14 @@ fn read_connector(
         section.error("type", why);
         return None;
     }
-    // Read also without id or name, so that all problems are told at once.
+    // Read also without id or name, so that all problems are reported at once.
     let named = id.is_some() && name.is_some();
     let id = ConnectorId::new(id.unwrap_or_default());
     let connector = countersign_connectors::read(&kind, id, name.unwrap_or_default(), config);
     connector.filter(|_| named)
 }
 
-/// The id stands in `sub` and, percent-encoded, in paths.
+/// The id is used in `sub` and, percent-encoded, in paths.
 fn check_id(section: &Section<'_>, id: &str, local_enabled: bool, ids: &[String]) {
     let plain = |c: char| (c.is_ascii_graphic() || c == ' ') && !"/\\?#%\"<>".contains(c);
     if !id.chars().all(plain) || id == "." || id == ".." || id.trim() != id {
@@ -108,7 +108,7 @@ fn read_grant_types(section: &Section<'_>) -> Option<Vec<GrantType>> {
     let mut grant_types = Vec::new();
     for (item, text) in &items {
         match GrantType::parse(text) {
-            // No user signs in for it.
+            // Nobody signs in through it.
             Some(known) if known != GrantType::ClientCredentials => grant_types.push(known),
             _ => {
                 let names = GrantType::ALL.into_iter().map(GrantType::as_str);

@@ -1,10 +1,10 @@
-//! The issuer: who this server says it is, byte for byte (OpenID Connect Discovery 1.0 section 3).
+//! The issuer identifier, compared byte for byte (OpenID Connect Discovery 1.0 section 3).
 
 use countersign_config::Section;
 use countersign_core::network::is_loopback_url;
 use url::Url;
 
-/// An http or https URL without user, query or fragment. Relying parties compare it as bytes.
+/// An http or https URL without user, query or fragment.
 #[derive(Clone, Debug)]
 pub struct Issuer {
     text: String,
@@ -17,7 +17,7 @@ impl Issuer {
         &self.text
     }
 
-    /// Plain http to somewhere else than this machine: passwords and codes can be read on the way.
+    /// Plain http to another machine: passwords and codes can be read on the way.
     pub fn is_exposed(&self) -> bool {
         self.url.scheme() == "http" && !is_loopback_url(&self.url)
     }

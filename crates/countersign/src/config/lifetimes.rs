@@ -1,4 +1,4 @@
-//! How long things live: keys, tokens, codes, requests, sessions.
+//! Lifetimes of keys, tokens, codes, requests and sessions.
 
 use std::time::Duration;
 
@@ -19,20 +19,20 @@ pub struct Expiry {
 
 #[derive(Clone, Debug)]
 pub struct RefreshTokens {
-    /// The same token is given back instead of a new one.
+    /// Refresh tokens are not rotated (`disableRotation`).
     pub disable_rotation: bool,
-    /// How long the token before the current one is answered with the same successor.
+    /// How long the previous refresh token is answered with the same successor.
     pub reuse_interval: Duration,
-    /// From the sign-in; `None`: no end.
+    /// Since the sign-in; `None`: unlimited.
     pub absolute_lifetime: Option<Duration>,
-    /// Since the last use; `None`: no end.
+    /// Since the last use; `None`: unlimited.
     pub valid_if_not_used_for: Option<Duration>,
 }
 
 #[derive(Clone, Debug)]
 pub struct Signer {
     pub algorithm: Algorithm,
-    /// How long a key signs before the next one does.
+    /// How long a key signs.
     pub rotation_period: Duration,
 }
 
@@ -44,14 +44,14 @@ pub enum Algorithm {
 
 #[derive(Clone, Debug)]
 pub struct Sessions {
-    /// A signed-in browser need not sign in again for the next application.
+    /// Whether a signed-in browser needs no new login for another client.
     pub sso: bool,
     pub absolute_lifetime: Duration,
-    /// Idle this long, the person signs in anew.
+    /// After this idle time a new login is required.
     pub valid_if_not_used_for: Duration,
-    /// Claims older than this are refreshed before anything is given.
+    /// Older snapshots are revalidated with the upstream before tokens are issued.
     pub upstream_refresh_interval: Duration,
-    /// Where the upstream cannot be asked again: older than this needs a new login.
+    /// For connectors without revalidation: a new login is required after this time.
     pub max_snapshot_age: Duration,
 }
 
@@ -59,7 +59,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const REUSE_INTERVAL: Duration = Duration::from_secs(30);
-/// Below this a client that did not hear the answer cannot try again in time.
+/// Below this a client cannot retry in time after a lost response.
 pub(super) const SHORT_REUSE_INTERVAL: Duration = Duration::from_secs(10);
 /// RFC 6749 section 4.1.2.
 pub(super) const LONG_CODE: Duration = Duration::from_secs(10 * 60);
@@ -91,7 +91,7 @@ pub fn read_expiry(root: &Section<'_>) -> Expiry {
         refresh.finish();
     }
     if let Some(section) = section {
-        // Read with the signer, which may say otherwise.
+        // Read together with the signer, which may override it.
         section.has("signingKeys");
         section.finish();
     }
@@ -205,7 +205,7 @@ pub(super) fn lifetime(block: Option<&Section<'_>>, key: &'static str) -> Option
     Some(found)
 }
 
-/// Dex takes an empty text for an absent one.
+/// Dex treats an empty text as absent.
 pub(super) fn duration(block: &Section<'_>, key: &'static str) -> Option<Duration> {
     let item = block.item(key)?;
     if matches!(&item.node.value, Value::Scalar { text, .. } if text.is_empty()) {

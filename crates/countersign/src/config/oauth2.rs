@@ -1,4 +1,4 @@
-//! What may be asked of the authorization and token endpoints.
+//! `oauth2`: settings of the authorization and token endpoints.
 
 use countersign_config::{Section, did_you_mean};
 use countersign_core::session::ChallengeMethod;
@@ -8,15 +8,15 @@ use super::text_items;
 
 #[derive(Clone, Debug)]
 pub struct OAuth2 {
-    /// Always with [`GrantType::AuthorizationCode`].
+    /// Always contains [`GrantType::AuthorizationCode`].
     pub grant_types: Vec<GrantType>,
-    /// The words that a response type may have.
+    /// The supported values of a response type.
     pub response_types: ResponseType,
-    /// Whose password form the password grant uses.
+    /// The connector that the password grant uses.
     pub password_connector: Option<ConnectorId>,
-    /// No page asks for consent, except where a request demands it.
+    /// The approval page is skipped, except where a request requires it.
     pub skip_approval_screen: bool,
-    /// The page with the choice of connectors is shown also where there is only one.
+    /// The connector choice is shown also for a single connector.
     pub always_show_login_screen: bool,
     pub pkce: Pkce,
     /// An unknown scope is `invalid_scope` instead of being dropped.
@@ -26,14 +26,14 @@ pub struct OAuth2 {
 /// RFC 7636.
 #[derive(Clone, Debug)]
 pub struct Pkce {
-    /// Every client must use it.
+    /// Every client must use PKCE.
     pub enforce: bool,
     pub require_for_public_clients: bool,
     /// Never empty.
     pub methods: Vec<ChallengeMethod>,
 }
 
-/// Without `oauth2.grantTypes`. The others are risky, or need more configuration than their name.
+/// The default of `oauth2.grantTypes`. The others are risky, or need further configuration.
 const DEFAULT_GRANT_TYPES: [GrantType; 3] =
     [GrantType::AuthorizationCode, GrantType::RefreshToken, GrantType::DeviceCode];
 /// `connectors` are the ids of all connectors.

@@ -1,26 +1,26 @@
-//! What people see (`frontend`) and what operators see (`logger`).
+//! `frontend` (pages) and `logger`.
 
 mod theme_files;
 
 use std::path::Path;
 
 use countersign_config::{Environment, Section};
-use countersign_server::theme::ThemeFiles;
+use countersign_server::pages::ThemeFiles;
 
 #[derive(Clone, Debug)]
 pub struct Frontend {
-    /// The name of this place, on every page.
+    /// The name of the installation, on every page.
     pub issuer: String,
     pub logo_url: Option<String>,
     pub theme: Theme,
-    /// Logos of other hosts are shown; they then learn who signs in when.
+    /// Logos of other hosts are loaded; these hosts then learn when somebody signs in.
     pub allow_remote_logos: bool,
     pub files: ThemeFiles,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Theme {
-    /// As the browser prefers.
+    /// The browser's preference.
     Auto,
     Light,
     Dark,
@@ -31,7 +31,7 @@ pub struct Logger {
     pub level: LogLevel,
     /// `None`: text on a terminal, JSON otherwise.
     pub format: Option<LogFormat>,
-    /// Names of fields that are left out of every line, such as `email`.
+    /// Names of fields that are never logged, such as `email`.
     pub exclude_fields: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! The keys that seal what rests in the database. They are never in the database themselves.
+//! Root keys, under which secrets in the database are sealed. They are never in the database themselves.
 
 use std::path::{Path, PathBuf};
 
@@ -10,14 +10,14 @@ use super::Storage;
 #[derive(Clone, Debug)]
 pub enum RootKeys {
     /// The first seals, all open. Never empty.
-    Given(Vec<Secret>),
-    /// A file beside the SQLite database, made at first start with mode 0600.
+    Keys(Vec<Secret>),
+    /// A file beside the SQLite database, created at the first start with mode 0600.
     Beside(PathBuf),
-    /// Keys rest unsealed, as in Dex.
+    /// Secrets are stored unsealed, as in Dex.
     None,
 }
 
-/// Shorter texts can be guessed.
+/// Shorter texts could be guessed.
 const MIN_CHARACTERS: usize = 32;
 const MAX_FILE_BYTES: usize = 64 * 1024;
 
@@ -51,10 +51,10 @@ pub fn read(
         "rootKeyEnv" => collect(items, |item| from_variable(item, env)),
         _ => collect(items, from_file_named),
     };
-    keys.map(RootKeys::Given)
+    keys.map(RootKeys::Keys)
 }
 
-/// What holds when no key is given.
+/// The default without a configured key.
 fn default(root: &Section<'_>, storage: Option<&Storage>) -> RootKeys {
     match storage {
         Some(Storage::Sqlite { file }) => RootKeys::Beside(beside(file)),

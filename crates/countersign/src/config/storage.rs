@@ -1,4 +1,4 @@
-//! Where things are kept.
+//! `storage`: SQLite, in memory or PostgreSQL.
 
 mod dex_storages;
 
@@ -10,10 +10,10 @@ use countersign_core::Secret;
 
 #[derive(Clone, Debug)]
 pub enum Storage {
-    /// Everything is gone when the program ends.
+    /// In memory; lost when the program ends.
     Memory,
     Sqlite {
-        /// Relative to the working directory; made when it does not exist.
+        /// Relative to the working directory; created if missing.
         file: PathBuf,
     },
     Postgres(Box<Postgres>),
@@ -24,7 +24,7 @@ pub struct Postgres {
     pub database: String,
     pub user: String,
     pub password: Option<Secret>,
-    /// A name, an address, or the folder of a socket when it begins with `/`.
+    /// A host name, an address, or the folder of a socket if it begins with `/`.
     pub host: String,
     pub port: u16,
     pub connection_timeout: Duration,
@@ -37,17 +37,17 @@ pub struct Postgres {
     pub cert_file: Option<PathBuf>,
 }
 
-/// libpq's words.
+/// The values of libpq.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SslMode {
     Disable,
-    /// Encrypted, to whomever answers.
+    /// Encrypted, without verifying the server.
     Require,
     VerifyCa,
     VerifyFull,
 }
 
-/// Long-lived connections are replaced, so that they spread over the servers behind one name again.
+/// Connections are replaced after this time, so that they spread over the servers behind one name.
 const CONNECTION_LIFETIME: Duration = Duration::from_mins(30);
 
 pub fn read(root: &Section<'_>) -> Option<Storage> {

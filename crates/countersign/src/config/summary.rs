@@ -1,4 +1,4 @@
-//! What a configuration comes to, in words, for `countersign check`. Never a secret.
+//! The summary of a configuration for `countersign check`. Contains no secret.
 
 use std::fmt::{self, Write};
 use std::time::Duration;
@@ -33,7 +33,7 @@ impl Config {
         }
         self.write_lifetimes(out)?;
         writeln!(out, "pkce        {}", pkce(&self.oauth2.pkce))?;
-        writeln!(out, "connectors  {}", self.ways_in())?;
+        writeln!(out, "connectors  {}", self.connector_count())?;
         for connector in &self.connectors {
             let id = connector.id.as_str();
             writeln!(out, "  {id:<24}  {:<14}  {}", connector.kind, connector.name)?;
@@ -95,7 +95,7 @@ impl Config {
         )
     }
 
-    fn ways_in(&self) -> usize {
+    fn connector_count(&self) -> usize {
         self.connectors.len() + usize::from(self.password_db.is_some())
     }
 }
@@ -112,20 +112,20 @@ fn storage(storage: &Storage) -> String {
 
 fn root_keys(keys: &RootKeys) -> String {
     match keys {
-        RootKeys::Given(keys) => format!("{} given, the first seals", keys.len()),
+        RootKeys::Keys(keys) => format!("{} configured, the first seals", keys.len()),
         RootKeys::Beside(file) => format!("in {}, made at first start", file.display()),
         RootKeys::None => "none: keys rest unsealed".to_owned(),
     }
 }
 
 fn pkce(pkce: &Pkce) -> String {
-    let asked = match (pkce.enforce, pkce.require_for_public_clients) {
+    let scope = match (pkce.enforce, pkce.require_for_public_clients) {
         (true, _) => "asked of every client",
         (false, true) => "asked of public clients",
         (false, false) => "asked of nobody",
     };
     let methods: Vec<&str> = pkce.methods.iter().map(|method| method.as_str()).collect();
-    format!("{asked}, {}", methods.join(" and "))
+    format!("{scope}, {}", methods.join(" and "))
 }
 
 fn kind(client: &Client) -> &'static str {

@@ -1,4 +1,4 @@
-//! Whole files, and exactly what is said about them.
+//! Reads whole files and checks the exact messages.
 
 use std::path::Path;
 
@@ -38,7 +38,7 @@ fn read(text: &str, file: &Path, env: Environment<'_>, lenient: bool) -> Loaded 
     })
 }
 
-/// `issuer`, this, and whatever [`REST`] has that it does not.
+/// `issuer`, this, and those lines of [`REST`] whose keys it does not have.
 fn with(block: &str) -> String {
     let given = |line: &str| {
         let key = line.split(':').next().unwrap_or_default();
@@ -56,8 +56,8 @@ fn with(block: &str) -> String {
     text
 }
 
-/// What is said about [`with`] this block, without the file's name.
-fn said(block: &str) -> Vec<String> {
+/// The problems of [`with`] this block, without the file's name.
+fn problems(block: &str) -> Vec<String> {
     lines(&load(&with(block)))
 }
 

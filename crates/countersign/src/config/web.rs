@@ -1,4 +1,4 @@
-//! The listeners people and programs reach, and what surrounds every answer.
+//! `web` and `telemetry`: listeners, TLS, CORS and response headers.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -15,11 +15,11 @@ use super::{Addresses, Listen, listen, text_items};
 pub struct Web {
     pub http: Option<Listen>,
     pub https: Option<Https>,
-    /// CORS: origins of scripts that may read answers, compared exactly; `*` is any. Empty: none.
+    /// CORS: origins whose scripts may read responses, compared exactly; `*` is any. Empty: none.
     pub allowed_origins: Vec<String>,
     /// Request headers such scripts may send.
     pub allowed_headers: Vec<String>,
-    /// `None`: the peer of the connection is the client.
+    /// `None`: the address of a client is the peer of the connection.
     pub client_address: Option<ClientAddress>,
     pub headers: Headers,
     /// From SIGTERM until no connection is accepted any more; not ready meanwhile.
@@ -57,16 +57,16 @@ pub enum TlsVersion {
     Tls13,
 }
 
-/// How a client's address is learnt from a proxy in front.
+/// How a client's address is determined behind a reverse proxy.
 #[derive(Clone, Debug)]
 pub struct ClientAddress {
-    /// Believed only when the connection comes from one of `trusted_proxies`.
+    /// Trusted only for connections from one of `trusted_proxies`.
     pub header: String,
     /// Never empty.
     pub trusted_proxies: Vec<Network>,
 }
 
-/// Response headers an operator may set; `None` leaves our own.
+/// Response headers an operator may set; `None` keeps ours.
 #[derive(Clone, Debug, Default)]
 pub struct Headers {
     pub content_security_policy: Option<String>,
@@ -124,7 +124,7 @@ fn read_shutdown_delay(section: &Section<'_>) -> Duration {
     found
 }
 
-/// Whether it was asked for, and what came of it.
+/// Whether the listener is configured, and the result.
 fn read_https(section: &Section<'_>, flag: Option<Listen>) -> (bool, Option<Https>) {
     let versions = [("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)];
     let wanted = flag.is_some() || section.is_given("https");
@@ -224,7 +224,7 @@ fn read_headers(section: &Section<'_>) -> Headers {
     headers
 }
 
-/// `None`: nothing is told about health and metrics.
+/// `None`: health and metrics are not served.
 pub fn read_telemetry(root: &Section<'_>) -> Option<Listen> {
     let section = root.section("telemetry")?;
     let listen = listen::read(&section, "http");

@@ -43,7 +43,7 @@ impl Line {
         text
     }
 
-    /// With milliseconds, which is what tells two lines apart.
+    /// With milliseconds, to distinguish lines.
     fn time(&self) -> String {
         let seconds = self.at.to_string();
         let millis = self.at.millis().rem_euclid(1000);
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_says_when_how_bad_and_what() {
+    fn a_line_has_time_level_and_message() {
         assert_eq!(
             line("bob@example.com").as_text(),
             "2026-11-23T22:34:26.007Z WARN  login refused user=bob@example.com tries=3\n"
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_with_line_breaks_and_escapes_stays_one_line() {
+    fn line_breaks_and_escapes_in_a_value_are_escaped() {
         let hostile =
             "bob\r\n2026-11-23T00:00:00Z INFO login successful\u{1b}[31m\u{2028}\u{9b}2J\"}";
         for text in [line(hostile).as_text(), line(hostile).as_json()] {

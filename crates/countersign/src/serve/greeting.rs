@@ -1,10 +1,10 @@
-//! The text on the terminal after the start: where to sign in, and as whom to try it.
+//! The startup banner on a terminal: where to sign in, and with which account of the example.
 
 use std::path::Path;
 
 use crate::config::Config;
 
-/// The password of the account in `config.example.yaml`; printed only while that account is still there.
+/// The password of the account in `config.example.yaml`; shown only while that account exists.
 const DEMO: (&str, &str) = ("alice@example.com", "countersign");
 
 pub fn say(config: &Config, file: &Path, has_example_app: bool) {

@@ -38,7 +38,7 @@ async fn follow_circuit_breakers(current: CurrentApp) {
 async fn rounds(current: CurrentApp, clock: Arc<SystemClock>) {
     let mut rounds = interval(ROUND);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // The first tick is at once, and all was just done at the start.
+    // The first tick is immediate, and everything was just done at the start.
     rounds.tick().await;
     for round in 1_u32.. {
         rounds.tick().await;
@@ -59,7 +59,7 @@ async fn sweep(app: &App) {
     }
 }
 
-/// Follows the database's clock, where it has one of its own.
+/// Follows the database's clock, if the database has one.
 pub async fn check_clock(app: &App, clock: &SystemClock) {
     if let Ok(Some(database)) = app.issuer.store.database_time().await {
         let off = clock.follow(database);

@@ -1,4 +1,4 @@
-//! The root key: from the configuration, or from the file beside the database, made at first start.
+//! The root key: from the configuration, or from the file beside the database, created at the first start.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -14,7 +14,7 @@ use crate::config;
 pub async fn load(keys: &config::RootKeys, store: &Store) -> Result<RootKeys, String> {
     match keys {
         config::RootKeys::None => Ok(RootKeys::none()),
-        config::RootKeys::Given(keys) => RootKeys::new(keys).map_err(|e| e.to_string()),
+        config::RootKeys::Keys(keys) => RootKeys::new(keys).map_err(|e| e.to_string()),
         config::RootKeys::Beside(file) => {
             let key = match read(file)? {
                 Some(key) => key,
@@ -33,7 +33,7 @@ fn read(file: &Path) -> Result<Option<Secret>, String> {
     }
 }
 
-/// A database that has keys was sealed under a root key: a new one would only hide that it is gone.
+/// A database with keys was sealed under a root key: a new one would only hide that the old one is missing.
 async fn first(file: &Path, store: &Store) -> Result<Secret, String> {
     let keys = store.signing_keys().await.map_err(|e| e.to_string())?;
     if !keys.is_empty() {
@@ -45,7 +45,7 @@ async fn first(file: &Path, store: &Store) -> Result<Secret, String> {
     let key = RootKeys::generate().map_err(|e| e.to_string())?;
     match write_new(file, &key) {
         Ok(()) => Ok(key),
-        // Another process was first.
+        // Another process was faster.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             read(file)?.ok_or_else(|| format!("the root key {} vanished", file.display()))
         }
@@ -53,7 +53,7 @@ async fn first(file: &Path, store: &Store) -> Result<Secret, String> {
     }
 }
 
-/// Whole or not at all: written beside, then linked to its name, which fails if the name is taken.
+/// Atomic: written beside, then linked to its name, which fails if the name exists.
 fn write_new(file: &Path, key: &Secret) -> io::Result<()> {
     let mut name = file.as_os_str().to_owned();
     name.push(format!(".{}", std::process::id()));

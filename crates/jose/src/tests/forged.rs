@@ -1,4 +1,4 @@
-//! Threat 67: tokens that ask to be verified in a way of their own.
+//! Threat 67: tokens that try to choose how they are verified.
 
 use josekit::jwk::KeyPair as _;
 use josekit::jws::{PS256, RS256, RS384};
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{KeyPair, Refused, Verifiers};
 
-/// A header of `alg`, the key's `kid`, and whatever else.
+/// A header with `alg`, the key's `kid`, and more members.
 fn header(alg: &str, pair: &KeyPair, more: Value) -> String {
     let mut header = json!({ "alg": alg, "kid": pair.kid });
     let more = more.as_object().unwrap().clone();
@@ -41,7 +41,7 @@ fn alg_none_is_refused_in_every_spelling() {
 }
 
 #[test]
-fn a_public_key_is_no_hmac_key_in_any_encoding() {
+fn a_public_key_is_not_accepted_as_an_hmac_key() {
     let pair = RS256.key_pair_from_pem(RSA.private_key.expose()).unwrap();
     let pem = pair.to_pem_public_key();
     let jwk: Value = serde_json::from_str(&RSA.public_jwk).unwrap();
@@ -85,7 +85,7 @@ fn another_algorithm_of_the_same_key_is_refused() {
 }
 
 #[test]
-fn one_keys_signature_is_refused_under_another_keys_name() {
+fn a_signature_under_another_keys_kid_is_refused() {
     for (named, signed) in [(&*RSA, &*EC), (&*EC, &*RSA)] {
         for alg in ["RS256", "ES256"] {
             let header = header(alg, named, json!({}));
@@ -96,7 +96,7 @@ fn one_keys_signature_is_refused_under_another_keys_name() {
 }
 
 #[test]
-fn psychic_and_misshapen_ecdsa_signatures_are_refused() {
+fn zero_and_malformed_ecdsa_signatures_are_refused() {
     // The order of P-256: r or s equal to it is zero in disguise.
     let order = [
         0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc,
@@ -129,7 +129,7 @@ fn psychic_and_misshapen_ecdsa_signatures_are_refused() {
 }
 
 #[test]
-fn a_token_cannot_bring_its_own_key_or_rules() {
+fn a_token_cannot_supply_its_own_key() {
     let own: Value = serde_json::from_str(&RSA.public_jwk).unwrap();
     for more in [
         json!({ "jwk": own }),
@@ -156,7 +156,7 @@ fn a_token_cannot_bring_its_own_key_or_rules() {
 }
 
 #[test]
-fn a_hostile_kid_finds_no_key() {
+fn a_malicious_kid_matches_no_key() {
     for kid in [
         "",
         "../../dev/null",
@@ -221,7 +221,7 @@ fn only_the_compact_serialization_with_one_signature_is_read() {
         let refused = check(&text).unwrap_err();
         assert!(matches!(refused, Refused::Malformed | Refused::BadSignature), "{text:?}");
     }
-    // Without a signature, or with half of one, it is read and found wanting.
+    // Without a signature, or with a truncated one, it is parsed and refused.
     for signature in ["", &s[..s.len() / 2 / 4 * 4]] {
         let refused = check(&format!("{h}.{p}.{signature}")).unwrap_err();
         assert_eq!(refused, Refused::BadSignature);
@@ -229,7 +229,7 @@ fn only_the_compact_serialization_with_one_signature_is_read() {
 }
 
 #[test]
-fn data_after_header_or_claims_and_doubled_names_are_refused_even_well_signed() {
+fn trailing_data_and_repeated_names_are_refused_even_if_signed() {
     let good = format!(r#"{{"alg":"RS256","kid":"{}"}}"#, RSA.kid);
     let kid = &RSA.kid;
     for header in [
@@ -260,7 +260,7 @@ fn data_after_header_or_claims_and_doubled_names_are_refused_even_well_signed() 
 }
 
 #[test]
-fn a_token_altered_in_any_character_is_refused() {
+fn a_token_with_any_character_altered_is_refused() {
     for pair in [&*RSA, &*EC] {
         let token = signer(pair).sign(None, claims().to_string().as_bytes()).unwrap();
         let verifiers = verifiers();
@@ -274,7 +274,7 @@ fn a_token_altered_in_any_character_is_refused() {
 }
 
 #[test]
-fn claims_and_signature_of_two_good_tokens_do_not_mix() {
+fn claims_and_signature_of_two_tokens_cannot_be_combined() {
     let mut other = claims();
     other["sub"] = "admin".into();
     let one = signer(&EC).sign(None, claims().to_string().as_bytes()).unwrap();

@@ -1,4 +1,4 @@
-//! Threat 70: one kind of token is not taken for another.
+//! Threat 70: one kind of token is not accepted as another.
 
 use serde_json::json;
 
@@ -10,7 +10,7 @@ fn token(typ: Option<&str>) -> String {
 }
 
 #[test]
-fn an_id_token_is_no_access_token_and_the_other_way_round() {
+fn an_id_token_is_no_access_token_and_vice_versa() {
     let at = Expected { typ: Typ::Exactly("at+jwt"), ..expected() };
     assert!(verifiers().verify(&token(Some("at+jwt")), &at).is_ok());
     for typ in [
@@ -46,8 +46,8 @@ fn a_typ_that_is_not_text_is_refused_rather_than_absent() {
 }
 
 #[test]
-fn what_is_not_a_jwt_at_all_is_no_bearer_token() {
-    // A refresh token, a sealed envelope, a cookie, an API key.
+fn anything_but_a_jwt_is_refused() {
+    // A refresh token, a sealed value, a cookie, an API key.
     for text in ["2.grant.7.bWFj", "1.AAAAAAAAAAAAAAAA", "QmFzZTY0dXJs", "ghp_0123456789"] {
         assert_eq!(check(text).unwrap_err(), Refused::Malformed, "{text}");
     }

@@ -1,4 +1,4 @@
-//! Threat 93: ID tokens of an upstream. Whose keys count, with which algorithms, under which headers.
+//! Threat 93: ID tokens of an upstream: accepted keys, algorithms and headers.
 
 use josekit::jwk::alg::rsa::RsaKeyPair;
 use josekit::jws::{JwsSigner, PS256, PS512, RS384, RS512};
@@ -32,7 +32,7 @@ fn usual() -> UpstreamKeys {
     keys(vec![rsa, changed(&EC.public_jwk, json!({ "kid": "ec" }))])
 }
 
-fn said(keys: &UpstreamKeys, token: &str) -> Result<UpstreamAlgorithm, Refused> {
+fn verify_with(keys: &UpstreamKeys, token: &str) -> Result<UpstreamAlgorithm, Refused> {
     keys.verify(token, &expected()).map(|(_, algorithm)| algorithm)
 }
 
@@ -45,7 +45,7 @@ fn rsa_token_of(header: Value, claims: &Value) -> String {
 }
 
 #[test]
-fn an_upstreams_set_gives_its_signature_keys_and_no_others() {
+fn only_the_signature_keys_of_an_upstream_are_used() {
     let named = |kid: &str, more: Value| {
         let mut jwk = changed(&RSA.public_jwk, more);
         jwk["kid"] = kid.into();
@@ -66,7 +66,7 @@ fn an_upstreams_set_gives_its_signature_keys_and_no_others() {
         json!("no key"),
         Value::Null,
     ]);
-    let kid = |kid: &str| said(&set, &rsa_token(json!({ "alg": "RS256", "kid": kid })));
+    let kid = |kid: &str| verify_with(&set, &rsa_token(json!({ "alg": "RS256", "kid": kid })));
     assert_eq!(kid("bare"), Ok(UpstreamAlgorithm::RS256));
     assert_eq!(kid("ec"), Err(Refused::BadSignature), "the first of a name counts");
     assert_eq!(kid("rs512"), Err(Refused::BadSignature), "it is for another algorithm");
@@ -80,7 +80,7 @@ fn an_upstreams_set_gives_its_signature_keys_and_no_others() {
 }
 
 #[test]
-fn the_algorithms_upstreams_use_are_understood_and_hash_alike() {
+fn the_usual_algorithms_of_upstreams_are_supported() {
     let pem = RSA.private_key.expose();
     let jwk = RsaKeyPair::from_pem(pem).unwrap().to_jwk_private_key();
     let signers: [(&str, UpstreamAlgorithm, Box<dyn JwsSigner>); 4] = [
@@ -92,9 +92,13 @@ fn the_algorithms_upstreams_use_are_understood_and_hash_alike() {
     for (alg, algorithm, signer) in &signers {
         let header = json!({ "alg": alg, "kid": "rsa" }).to_string();
         let token = token_of(&header, &claims().to_string(), |m| signer.sign(m).unwrap());
-        assert_eq!(said(&usual(), &token), Ok(*algorithm));
+        assert_eq!(verify_with(&usual(), &token), Ok(*algorithm));
         let set = keys(vec![changed(&RSA.public_jwk, json!({ "kid": "rsa" }))]);
-        assert_eq!(said(&set, &token), Err(Refused::BadSignature), "the key is for RS256 alone");
+        assert_eq!(
+            verify_with(&set, &token),
+            Err(Refused::BadSignature),
+            "the key is for RS256 only"
+        );
     }
     // OpenID Connect Core 1.0 appendix A.
     let hash = UpstreamAlgorithm::RS256.half_hash("jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y");
@@ -104,49 +108,53 @@ fn the_algorithms_upstreams_use_are_understood_and_hash_alike() {
 }
 
 #[test]
-fn headers_many_upstreams_send_are_ignored_and_those_that_change_the_meaning_are_refused() {
+fn unknown_headers_are_ignored_and_those_that_change_the_meaning_are_refused() {
     for harmless in ["x5t", "x5t#S256", "x5c", "jwk", "jku", "x5u", "cty", "pi.atm", "ver"] {
         let token = rsa_token(json!({ "alg": "RS256", "kid": "rsa", "typ": "JWT", harmless: "A" }));
-        assert!(said(&usual(), &token).is_ok(), "{harmless}");
+        assert!(verify_with(&usual(), &token).is_ok(), "{harmless}");
     }
     for hostile in ["crit", "b64", "zip", "enc", "epk"] {
         let token = rsa_token(json!({ "alg": "RS256", "kid": "rsa", hostile: "A" }));
-        assert_eq!(said(&usual(), &token), Err(Refused::Malformed), "{hostile}");
+        assert_eq!(verify_with(&usual(), &token), Err(Refused::Malformed), "{hostile}");
     }
     let typ = rsa_token(json!({ "alg": "RS256", "kid": "rsa", "typ": "at+jwt" }));
-    assert_eq!(said(&usual(), &typ), Err(Refused::WrongType));
+    assert_eq!(verify_with(&usual(), &typ), Err(Refused::WrongType));
 }
 
 #[test]
-fn a_token_without_kid_is_tried_with_the_keys_of_its_algorithm_only() {
-    assert!(said(&usual(), &rsa_token(json!({ "alg": "RS256" }))).is_ok());
-    assert_eq!(said(&usual(), &rsa_token(json!({ "alg": "ES256" }))), Err(Refused::BadSignature));
+fn a_token_without_kid_is_verified_with_the_keys_of_its_algorithm_only() {
+    assert!(verify_with(&usual(), &rsa_token(json!({ "alg": "RS256" }))).is_ok());
     assert_eq!(
-        said(&keys(vec![]), &rsa_token(json!({ "alg": "RS256" }))),
+        verify_with(&usual(), &rsa_token(json!({ "alg": "ES256" }))),
+        Err(Refused::BadSignature)
+    );
+    assert_eq!(
+        verify_with(&keys(vec![]), &rsa_token(json!({ "alg": "RS256" }))),
         Err(Refused::UnknownKey)
     );
     let numbered = rsa_token(json!({ "alg": "RS256", "kid": 5 }));
-    assert_eq!(said(&usual(), &numbered), Err(Refused::Malformed));
+    assert_eq!(verify_with(&usual(), &numbered), Err(Refused::Malformed));
 }
 
 #[test]
-fn none_and_symmetric_algorithms_do_not_exist_here() {
+fn none_and_symmetric_algorithms_are_refused() {
     let public = serde_json::from_str::<Value>(&RSA.public_jwk).unwrap();
     let n = public["n"].as_str().unwrap().as_bytes().to_vec();
     for alg in ["none", "None", "HS256", "RSA", ""] {
         for kid in [json!({ "alg": alg, "kid": "rsa" }), json!({ "alg": alg })] {
             let payload = claims().to_string();
             let empty = token_of(&kid.to_string(), &payload, |_| Vec::new());
-            assert_eq!(said(&usual(), &empty), Err(Refused::BadSignature), "{alg}");
+            assert_eq!(verify_with(&usual(), &empty), Err(Refused::BadSignature), "{alg}");
             let signed = token_of(&kid.to_string(), &payload, hmac_with(n.clone()));
-            assert_eq!(said(&usual(), &signed), Err(Refused::BadSignature), "{alg}");
+            assert_eq!(verify_with(&usual(), &signed), Err(Refused::BadSignature), "{alg}");
         }
     }
 }
 
-/// RFC 7519 section 2 (NumericDate), OpenID Connect Core 1.0 section 2: what decides nothing is not looked at.
+/// RFC 7519 section 2 (NumericDate), OpenID Connect Core 1.0 section 2: claims that are not used are not
+/// checked.
 #[test]
-fn claims_that_decide_nothing_may_have_any_type_and_times_a_fraction() {
+fn unused_claims_may_have_any_type_and_times_a_fraction() {
     let now = NOW.secs();
     let with = |changes: serde_json::Value| {
         let mut all = json!(claims());

@@ -1,4 +1,4 @@
-//! `staticClients[].kubernetes`: the client of a cluster, and what its API server may ask.
+//! `staticClients[].kubernetes`: settings of a client that is a cluster.
 
 use countersign_config::{Environment, Section, Value, did_you_mean};
 use countersign_core::kubernetes::{GroupClaims, Webhook};
@@ -6,15 +6,15 @@ use countersign_core::{Client, Kubernetes, Secret};
 
 use super::variable;
 
-/// Claims of our ID tokens that can be a name.
+/// Claims of our ID tokens that can be the user name.
 const NAMES: [&str; 4] = ["sub", "email", "preferred_username", "name"];
-/// Claims of our ID tokens that can be asked to be some text.
+/// Claims of our ID tokens that can be required.
 const TEXTS: [&str; 9] =
     ["iss", "sub", "aud", "azp", "sid", "nonce", "email", "preferred_username", "name"];
-/// Enough for 96 random bits, however they are written.
+/// Enough for 96 random bits in any encoding.
 const SHORTEST_SECRET: usize = 16;
 
-/// `client` is what was read so far.
+/// `client` has been read so far.
 pub fn read(section: &Section<'_>, client: &Client, env: Environment<'_>) -> Option<Kubernetes> {
     let section = section.section("kubernetes")?;
     let words = [("token", GroupClaims::Token), ("distributed", GroupClaims::Distributed)];
@@ -65,7 +65,7 @@ fn read_secret(section: &Section<'_>, client: &Client, env: Environment<'_>) -> 
     if secret.expose().chars().count() < SHORTEST_SECRET {
         section.error(key, format!("is too short, expected {SHORTEST_SECRET} characters or more"));
     }
-    // It travels in a header (RFC 6750 section 2.1).
+    // It is sent in a header (RFC 6750 section 2.1).
     if !secret.expose().bytes().all(|b| b.is_ascii_graphic()) {
         section.error(key, "holds characters that a bearer token cannot, expected visible ASCII");
     }
@@ -76,7 +76,7 @@ fn read_secret(section: &Section<'_>, client: &Client, env: Environment<'_>) -> 
     Some(secret)
 }
 
-/// Absent is `None`; what no ID token of ours has would refuse everybody.
+/// Absent is `None`; a claim that our ID tokens never have would refuse everybody.
 fn claim(section: &Section<'_>, key: &'static str, known: &[&'static str]) -> Option<String> {
     let choices: Vec<(&str, &str)> = known.iter().map(|claim| (*claim, *claim)).collect();
     section.choice(key, &choices).map(str::to_owned)

@@ -9,7 +9,7 @@ use countersign_core::{Lifetimes, Limit};
 
 use crate::config::lifetimes::{self, LONG_CODE, SHORT_REUSE_INTERVAL, Sessions};
 
-/// `all`: what holds where the client has nothing of its own.
+/// `all`: the values for clients without their own.
 pub fn read(section: &Section<'_>, all: &Sessions) -> Lifetimes {
     let mut own = Lifetimes::default();
     if let Some(block) = section.section("expiry") {
@@ -47,12 +47,12 @@ fn read_expiry(block: &Section<'_>, own: &mut Lifetimes) {
     refresh.finish();
 }
 
-/// Zero is no end, as in the block for all.
+/// Zero means unlimited, as in the global block.
 fn limit(given: Duration) -> Limit {
     if given.is_zero() { Limit::Never } else { Limit::After(given) }
 }
 
-/// In a few words; `None` when there is nothing of its own.
+/// A short summary; `None` without lifetimes of its own.
 pub fn summary(own: &Lifetimes) -> Option<String> {
     let mut text = String::new();
     let mut say = |what: &str, value: Option<String>| {

@@ -1,4 +1,4 @@
-//! What a client is told of a sign-out, and where it may have people sent afterwards.
+//! `staticClients[]`: logout notifications and redirect URIs after logout.
 
 use countersign_config::Section;
 use countersign_core::network::{is_link_local_or_special_url, is_loopback_url};
@@ -7,11 +7,11 @@ use url::Url;
 use super::check_redirect_uri;
 use crate::config::text_items;
 
-/// The keys of a client that are about signing out.
+/// The keys of a client about logout.
 pub struct Logout {
     pub post_logout_redirect_uris: Vec<String>,
     pub backchannel_logout_uri: Option<Url>,
-    /// Its refresh tokens end with the browser's half.
+    /// Its refresh tokens end when the browser signs out.
     pub ends_with_browser: bool,
 }
 
@@ -20,7 +20,7 @@ pub fn read(section: &Section<'_>) -> Logout {
     for (item, uri) in &items {
         check_redirect_uri(item, uri);
     }
-    // We always name the session, whether or not it is required.
+    // The session is always named, whether or not it is required.
     section.flag("backchannelLogoutSessionRequired");
     let lifetimes = [("", false), ("standalone", false), ("session", true)];
     Logout {

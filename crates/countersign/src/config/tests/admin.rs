@@ -1,6 +1,6 @@
 //! `admin`.
 
-use super::{config, said};
+use super::{config, problems};
 
 const CLIENT: &str = "staticClients: [{id: ops, name: Ops, secret: s, redirectURIs: ['https://ops.example.com/cb']}]";
 
@@ -22,15 +22,15 @@ fn whom_a_blocked_person_may_ask_is_a_text() {
 }
 
 #[test]
-fn a_bare_group_is_an_error_because_any_connector_could_answer_for_it() {
-    let problems = said(&format!("{CLIENT}\nadmin: {{groups: [admins]}}"));
+fn a_group_without_a_connector_is_refused() {
+    let problems = problems(&format!("{CLIENT}\nadmin: {{groups: [admins]}}"));
     assert_eq!(problems.len(), 1, "{problems:?}");
     assert!(problems[0].contains("admin.groups[0]: names a group without its connector"));
 }
 
 #[test]
-fn what_an_administrator_is_named_by_must_exist() {
-    let problems = said(&format!(
+fn administrators_must_name_existing_clients_and_connectors() {
+    let problems = problems(&format!(
         "{CLIENT}\nadmin: {{groups: [{{connector: mok, group: a}}, {{group: b}}], clients: [opps]}}"
     ));
     let has = |part: &str| problems.iter().any(|line| line.contains(part));

@@ -1,17 +1,17 @@
-//! A client's own lifetimes, and what it is told of a sign-out.
+//! Lifetimes and logout keys of a client.
 
 use std::time::Duration;
 
 use countersign_core::Limit;
 
-use super::{config, said};
+use super::{config, problems};
 
 fn client(keys: &str) -> String {
     format!("staticClients: [{{id: a, name: A, public: true, {keys}}}]")
 }
 
 #[test]
-fn lifetimes_of_one_client_have_the_keys_of_those_for_all() {
+fn lifetimes_of_a_client_have_the_keys_of_the_global_ones() {
     let config = config(&client(
         "expiry: {idTokens: 5m, authRequests: 20m, codes: 30s, refreshTokens: {disableRotation: true, \
          reuseInterval: 1m, absoluteLifetime: 0s, validIfNotUsedFor: 12h}}, \
@@ -31,14 +31,14 @@ fn lifetimes_of_one_client_have_the_keys_of_those_for_all() {
 }
 
 #[test]
-fn a_client_without_its_own_lifetimes_says_nothing_of_them() {
+fn a_client_without_lifetimes_has_none_in_the_summary() {
     let config = config(&client("redirectURIs: []"));
     assert!(config.clients[0].lifetimes.is_default());
     assert!(!config.summary().contains("its own"), "{}", config.summary());
 }
 
 #[test]
-fn lifetimes_that_make_no_sense_are_told() {
+fn contradictory_lifetimes_are_reported() {
     for (keys, expected) in [
         (
             "expiry: {idTokens: 0s}",
@@ -58,13 +58,13 @@ fn lifetimes_that_make_no_sense_are_told() {
             "warning: staticClients[0].expiry.refreshTokens.reuseInterval: a client",
         ),
     ] {
-        let said = said(&client(keys)).join("\n");
-        assert!(said.contains(expected), "{keys}: {said}");
+        let problems = problems(&client(keys)).join("\n");
+        assert!(problems.contains(expected), "{keys}: {problems}");
     }
 }
 
 #[test]
-fn where_a_client_is_told_of_an_end_is_an_address_of_its_own() {
+fn backchannel_logout_uri_is_checked() {
     for fine in [
         "https://app.example.com/bye?tenant=1",
         "http://127.0.0.1:8080/bye",
@@ -73,12 +73,13 @@ fn where_a_client_is_told_of_an_end_is_an_address_of_its_own() {
         let keys = client(&format!(
             "backchannelLogoutURI: '{fine}', backchannelLogoutSessionRequired: true"
         ));
-        assert_eq!(said(&keys), [""; 0], "{fine}");
+        assert_eq!(problems(&keys), [""; 0], "{fine}");
         let read = config(&keys);
         assert_eq!(read.clients[0].backchannel_logout_uri.as_ref().unwrap().as_str(), fine);
         assert!(read.summary().contains(fine));
     }
-    let exposed = said(&client("backchannelLogoutURI: 'http://app.example.com/bye'")).join("\n");
+    let exposed =
+        problems(&client("backchannelLogoutURI: 'http://app.example.com/bye'")).join("\n");
     assert!(exposed.contains("warning: ") && exposed.contains("expected https"), "{exposed}");
     for (uri, expected) in [
         ("app.example.com", "expected a URL such as"),
@@ -88,26 +89,29 @@ fn where_a_client_is_told_of_an_end_is_an_address_of_its_own() {
         ("https://a:b@app.example.com/", "expected no user in it"),
         ("http://169.254.169.254/latest", "which is no application's address"),
     ] {
-        let said = said(&client(&format!("backchannelLogoutURI: '{uri}'"))).join("\n");
-        assert!(said.contains(expected) && !said.contains("warning"), "{uri}: {said}");
+        let problems = problems(&client(&format!("backchannelLogoutURI: '{uri}'"))).join("\n");
+        assert!(problems.contains(expected) && !problems.contains("warning"), "{uri}: {problems}");
     }
 }
 
 #[test]
-fn where_a_browser_may_go_afterwards_is_checked_like_a_redirect_uri() {
+fn post_logout_redirect_uris_are_checked_like_redirect_uris() {
     let fine =
         client("postLogoutRedirectURIs: ['https://app.example.com/bye', 'com.example.app:/bye']");
-    assert_eq!(said(&fine), [""; 0]);
+    assert_eq!(problems(&fine), [""; 0]);
     assert_eq!(config(&fine).clients[0].post_logout_redirect_uris.len(), 2);
-    let said = said(&client("postLogoutRedirectURIs: ['javascript:alert(1)']")).join("\n");
-    assert!(said.contains("postLogoutRedirectURIs[0]: found \"javascript:alert(1)\""), "{said}");
+    let problems = problems(&client("postLogoutRedirectURIs: ['javascript:alert(1)']")).join("\n");
+    assert!(
+        problems.contains("postLogoutRedirectURIs[0]: found \"javascript:alert(1)\""),
+        "{problems}"
+    );
 }
 
 #[test]
-fn dexs_refresh_token_lifetime_is_read() {
+fn dexs_refresh_token_lifetime_is_supported() {
     for (word, ends) in [("", false), ("standalone", false), ("session", true)] {
         let read = config(&client(&format!("refreshTokenLifetime: '{word}'")));
         assert_eq!(read.clients[0].ends_with_browser, ends, "{word}");
     }
-    assert!(!said(&client("refreshTokenLifetime: forever")).is_empty());
+    assert!(!problems(&client("refreshTokenLifetime: forever")).is_empty());
 }

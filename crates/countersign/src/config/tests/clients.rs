@@ -1,9 +1,9 @@
 //! `staticClients`.
 
-use super::{config, said};
+use super::{config, problems};
 
 #[test]
-fn a_client_is_read_as_written() {
+fn a_client_is_read() {
     let config = config(
         "staticClients:
 - ID: app
@@ -28,7 +28,7 @@ fn a_client_is_read_as_written() {
 }
 
 #[test]
-fn redirect_uris_that_would_harm_are_refused() {
+fn unsafe_redirect_uris_are_refused() {
     for (uri, expected) in [
         ("javascript:alert(1)", "whose scheme a browser would run instead of visit"),
         ("DATA:text/html,x", "whose scheme a browser would run instead of visit"),
@@ -50,12 +50,12 @@ fn redirect_uris_that_would_harm_are_refused() {
         let block =
             format!("staticClients: [{{id: a, name: A, secret: s, redirectURIs: ['{uri}']}}]");
         let place = "2:60: staticClients[0].redirectURIs[0]: found";
-        assert_eq!(said(&block), [format!("{place} {uri:?}, {expected}")]);
+        assert_eq!(problems(&block), [format!("{place} {uri:?}, {expected}")]);
     }
 }
 
 #[test]
-fn redirect_uris_that_may_surprise_are_warned_of() {
+fn unusual_redirect_uris_get_a_warning() {
     for (uri, expected) in [
         (
             "http://app.example.com/cb",
@@ -70,7 +70,7 @@ fn redirect_uris_that_may_surprise_are_warned_of() {
         let block =
             format!("staticClients: [{{id: a, name: A, secret: s, redirectURIs: ['{uri}']}}]");
         let place = "2:60: warning: staticClients[0].redirectURIs[0]:";
-        assert_eq!(said(&block), [format!("{place} {expected}")]);
+        assert_eq!(problems(&block), [format!("{place} {expected}")]);
     }
     let fine = [
         "http://localhost:8000",
@@ -82,14 +82,14 @@ fn redirect_uris_that_may_surprise_are_warned_of() {
     for uri in fine {
         let block =
             format!("staticClients: [{{id: a, name: A, public: true, redirectURIs: ['{uri}']}}]");
-        assert_eq!(said(&block), [""; 0], "{uri}");
+        assert_eq!(problems(&block), [""; 0], "{uri}");
     }
 }
 
 #[test]
-fn names_of_others_must_be_known() {
+fn trusted_peers_and_connectors_must_exist() {
     assert_eq!(
-        said(
+        problems(
             "staticClients:
 - {id: kubernetes, name: K, public: true, trustedPeers: [kubernets, other]}
 - {id: 'a b', name: A, public: true, allowedConnectors: [mok]}
@@ -109,9 +109,9 @@ fn names_of_others_must_be_known() {
 }
 
 #[test]
-fn nobody_is_called_as_our_own_pages_are() {
+fn the_client_id_of_our_own_pages_is_reserved() {
     let block = "staticClients: [{id: countersign-own-pages, name: A, secret: s}]";
     let expected = "2:22: staticClients[0].id: countersign-own-pages is what our own pages are called, \
                     expected another id";
-    assert!(said(block).iter().any(|line| line == expected), "{:?}", said(block));
+    assert!(problems(block).iter().any(|line| line == expected), "{:?}", problems(block));
 }

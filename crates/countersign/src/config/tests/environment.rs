@@ -1,8 +1,8 @@
-//! What comes from the environment and from files.
+//! Environment variables and files.
 
 use std::path::Path;
 
-use super::{lines, load, read, said, with};
+use super::{lines, load, problems, read, with};
 use crate::config::{RootKeys, Storage, load as load_file};
 
 fn env(name: &str) -> Option<String> {
@@ -22,7 +22,7 @@ staticClients: [{id: $DB, name: $DB, secretEnv: SECRET, redirectURIs: ['https://
 ";
 
 #[test]
-fn names_are_expanded_in_the_three_blocks_only() {
+fn variables_are_expanded_in_three_blocks_only() {
     let text = with(BLOCKS).replace("storage: {type: memory}\n", "");
     let config = read(&text, Path::new("x"), &env, false).config.unwrap();
     let Storage::Postgres(pg) = &config.storage else { panic!("postgres") };
@@ -32,7 +32,7 @@ fn names_are_expanded_in_the_three_blocks_only() {
     assert_eq!(client.id.as_str(), "$DB");
     assert_eq!(client.redirect_uris, ["https://a.example/$DB"]);
     assert!(client.secret.as_ref().unwrap().matches("from-outside"));
-    let RootKeys::Given(keys) = &config.root_keys else { panic!("given") };
+    let RootKeys::Keys(keys) = &config.root_keys else { panic!("given") };
     assert!(keys.first().unwrap().matches("$KEY$KEY$KEY$KEY$KEY$KEY$KEY$KEY"));
 }
 
@@ -47,9 +47,9 @@ fn expansion_can_be_turned_off() {
 }
 
 #[test]
-fn what_is_not_set_is_an_error_at_its_place() {
+fn an_unset_variable_is_an_error_at_its_position() {
     assert_eq!(
-        said(
+        problems(
             "storage: {type: sqlite3, config: {file: \"/var/${NOWHERE}/x\"}}
 connectors: [{type: mockPassword, id: m, name: M, config: {username: $ADMIN, password: p}}]
 staticClients: [{id: a, name: A, secretEnv: NOWHERE, public: true}]
@@ -74,7 +74,7 @@ staticClients: [{id: a, name: A, secretEnv: NOWHERE, public: true}]
 }
 
 #[test]
-fn dollars_of_password_hashes_stay() {
+fn dollars_of_password_hashes_are_kept() {
     // Cost 10 of the password `password`, from Dex's own example.
     let loaded = load(&with(
         "enablePasswordDB: true
@@ -89,7 +89,7 @@ staticPasswords:
 }
 
 #[test]
-fn the_root_key_lies_beside_the_sqlite_file_unless_given() {
+fn the_default_root_key_is_a_file_beside_the_sqlite_database() {
     let config = super::config("storage: {type: sqlite3, config: {file: /var/x/cs.db}}");
     assert!(
         matches!(&config.root_keys, RootKeys::Beside(file) if file == Path::new("/var/x/cs.db.rootkey"))
@@ -103,7 +103,7 @@ fn the_root_key_lies_beside_the_sqlite_file_unless_given() {
 
 #[cfg(unix)]
 #[test]
-fn files_that_others_can_open_are_warned_of() {
+fn files_readable_by_others_get_a_warning() {
     use std::fs::{Permissions, set_permissions, write};
     use std::os::unix::fs::PermissionsExt;
 
@@ -122,7 +122,7 @@ staticClients: [{{id: a, name: A, secret: s, redirectURIs: ['https://a']}}]
         set_permissions(&file, Permissions::from_mode(mode)).unwrap();
         set_permissions(&key, Permissions::from_mode(mode)).unwrap();
         let loaded = load_file(&file, &env, false);
-        let RootKeys::Given(keys) = loaded.config.as_ref().unwrap().root_keys.clone() else {
+        let RootKeys::Keys(keys) = loaded.config.as_ref().unwrap().root_keys.clone() else {
             panic!("given")
         };
         assert!(keys.first().unwrap().matches("0123456789abcdef0123456789abcdef"));
@@ -140,7 +140,7 @@ staticClients: [{{id: a, name: A, secret: s, redirectURIs: ['https://a']}}]
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_one_problem() {
+fn an_unreadable_file_is_one_problem() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str, bytes: &[u8]| {
         let file = dir.path().join(name);

@@ -1,4 +1,4 @@
-//! `config.example.yaml` is the reference: it starts as it is, and it names every key there is.
+//! `config.example.yaml` is the reference: it starts unchanged, and contains every key.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,7 +12,7 @@ fn example() -> String {
     std::fs::read_to_string(file).unwrap()
 }
 
-/// With every setting switched on: `#` right before a word is a setting, before a space it is prose.
+/// With every setting enabled: `#` directly before a word is a setting, before a space it is a comment.
 fn all_switched_on() -> Node {
     let uncomment = |line: &str| {
         let (indent, rest) = line.split_at(line.len() - line.trim_start().len());
@@ -34,7 +34,7 @@ fn env(name: &str) -> Option<String> {
     }
 }
 
-/// Where a key is there twice, one of the alternatives.
+/// Of a repeated key, one of the alternatives.
 fn alternative(node: &Node, last: bool) -> Node {
     let value = match &node.value {
         Value::Map(entries) => {
@@ -73,11 +73,11 @@ fn paths(node: &Node, path: &str, into: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn the_example_starts_as_it_is() {
+fn the_example_is_valid() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config.example.yaml");
     let loaded = load(&file, &|_| None, false);
     assert_eq!(loaded.errors(), 0, "{loaded}");
-    // Not even a warning, although a fresh clone is readable for all.
+    // Without warnings, although a fresh clone is readable by everybody.
     assert_eq!(loaded.to_string(), "");
     let config = loaded.config.unwrap();
     assert_eq!(config.issuer.as_str(), "http://127.0.0.1:5556/dex");
@@ -85,7 +85,7 @@ fn the_example_starts_as_it_is() {
     assert_eq!(config.password_db.unwrap().users.len(), 1);
 }
 
-/// Errors that come with switching on alternatives, or with files that are not there.
+/// Errors that result from enabling alternatives, or from files that do not exist.
 fn is_expected(message: &str, path: &str) -> bool {
     let file = [
         ".tlsCert",
@@ -111,7 +111,7 @@ fn read_alternative(last: bool) -> Loaded {
 }
 
 #[test]
-fn every_block_of_the_example_can_be_switched_on() {
+fn every_block_of_the_example_can_be_enabled() {
     for last in [false, true] {
         let loaded = read_alternative(last);
         for problem in &loaded.problems {
@@ -122,7 +122,7 @@ fn every_block_of_the_example_can_be_switched_on() {
 }
 
 #[test]
-fn the_example_names_every_key() {
+fn the_example_contains_every_key() {
     let tree = all_switched_on();
     let mut named = BTreeSet::new();
     paths(&tree, "", &mut named);
@@ -131,11 +131,11 @@ fn the_example_names_every_key() {
         known.extend(read_alternative(last).known_keys().iter().cloned());
     }
     assert!(known.contains("staticClients[].redirectURIs") && known.len() > 100, "{known:?}");
-    // What an LDAP connector reads beyond Dex's keys, so that this test sees that far.
+    // Keys of an LDAP connector beyond Dex's, to check that this test covers connectors.
     for key in ["hosts", "timeout", "poolSize", "userSearch.idAttr"] {
         assert!(known.contains(&format!("connectors[].config.{key}")), "{key}: {known:?}");
     }
-    // Dex's older way of saying userMatchers; the example says so in words.
+    // Dex's older form of userMatchers; the example mentions it in a comment.
     let older = |path: &&String| {
         path.starts_with("connectors[].config.groupSearch.") && {
             ["userAttr", "groupAttr", "recursionGroupAttr"]
@@ -146,11 +146,11 @@ fn the_example_names_every_key() {
     let missing: Vec<_> = known.difference(&named).filter(|path| !older(path)).collect();
     assert!(missing.is_empty(), "not in config.example.yaml: {missing:?}");
     let unknown: Vec<_> = named.difference(&known).collect();
-    assert!(unknown.is_empty(), "in config.example.yaml and known to nobody: {unknown:?}");
+    assert!(unknown.is_empty(), "in config.example.yaml, but unknown: {unknown:?}");
 }
 
 #[test]
-fn keys_of_dex_that_do_nothing_are_told_in_the_example() {
+fn dexs_keys_without_effect_are_mentioned_in_the_example() {
     let text = example();
     for key in [
         "grpc",

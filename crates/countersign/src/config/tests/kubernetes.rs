@@ -2,7 +2,7 @@
 
 use countersign_core::kubernetes::GroupClaims;
 
-use super::{config, said};
+use super::{config, problems};
 
 /// One public client, its `kubernetes` in one line.
 fn client(kubernetes: &str) -> String {
@@ -12,7 +12,7 @@ fn client(kubernetes: &str) -> String {
 const SECRET: &str = "secret: 0123456789abcdefg";
 
 #[test]
-fn a_cluster_is_read_as_written() {
+fn the_kubernetes_block_is_read() {
     let text = client(
         "groups: distributed, webhook: {secret: 0123456789abcdefg, usernameClaim: email, \
          usernamePrefix: '-', groupsClaim: groups, groupsPrefix: 'oidc:', \
@@ -33,7 +33,7 @@ fn a_cluster_is_read_as_written() {
 }
 
 #[test]
-fn what_is_left_out_is_as_with_the_flags_of_kube_apiserver() {
+fn defaults_are_those_of_the_flags_of_kube_apiserver() {
     assert!(config("").clients.iter().all(|client| client.kubernetes.is_none()));
     let all = config(&client(&format!("webhook: {{{SECRET}}}")));
     let cluster = all.clients[0].kubernetes.as_ref().unwrap();
@@ -44,7 +44,7 @@ fn what_is_left_out_is_as_with_the_flags_of_kube_apiserver() {
 }
 
 #[test]
-fn what_cannot_be_is_an_error_in_its_place() {
+fn invalid_values_are_errors_at_their_position() {
     for (kubernetes, place, expected) in [
         ("groups: live", "groups", "found \"live\", expected one of token, distributed"),
         ("webhook: {}", "webhook.secret", "is missing"),
@@ -85,8 +85,8 @@ fn what_cannot_be_is_an_error_in_its_place() {
         ),
         ("webhok: {}", "webhok", "is not a known key, did you mean webhook?"),
     ] {
-        let said = said(&client(kubernetes));
-        let [only] = said.as_slice() else { panic!("{kubernetes}: {said:?}") };
+        let problems = problems(&client(kubernetes));
+        let [only] = problems.as_slice() else { panic!("{kubernetes}: {problems:?}") };
         let wanted = format!(": staticClients[0].kubernetes.{place}: {expected}");
         assert!(only.starts_with("3:") && only.ends_with(&wanted), "{kubernetes}: {only}");
         assert!(!only.contains("0123456789"), "{only}");
@@ -94,27 +94,33 @@ fn what_cannot_be_is_an_error_in_its_place() {
 }
 
 #[test]
-fn groups_without_a_prefix_are_warned_of() {
+fn groups_without_a_prefix_get_a_warning() {
     let text = client(&format!("webhook: {{{SECRET}, groupsClaim: groups}}"));
-    let said = said(&text);
-    assert!(said.len() == 1 && said[0].contains("warning: "), "{said:?}");
-    assert!(said[0].contains("webhook.groupsPrefix: is missing"), "{said:?}");
+    let problems = problems(&text);
+    assert!(problems.len() == 1 && problems[0].contains("warning: "), "{problems:?}");
+    assert!(problems[0].contains("webhook.groupsPrefix: is missing"), "{problems:?}");
 }
 
 #[test]
-fn the_clients_own_secret_is_not_the_api_servers() {
+fn the_webhook_secret_must_differ_from_the_clients_secret() {
     let text = "staticClients:\n- {id: k8s, name: K, secret: 0123456789abcdefg, redirectURIs: ['https://k.example.com/'], \
                 kubernetes: {webhook: {secret: 0123456789abcdefg}}}\n";
-    let said = said(text);
-    assert!(said.len() == 1 && said[0].contains("is the client's own secret"), "{said:?}");
+    let problems = problems(text);
+    assert!(
+        problems.len() == 1 && problems[0].contains("is the client's own secret"),
+        "{problems:?}"
+    );
 }
 
 #[test]
-fn an_id_that_cannot_stand_in_a_path_has_no_webhook() {
+fn a_webhook_requires_an_id_that_can_be_in_a_path() {
     for id in ["a/b", "a%20b", "..", "a?b"] {
         let text =
             client(&format!("webhook: {{{SECRET}}}")).replace("id: k8s", &format!("id: '{id}'"));
-        let said = said(&text);
-        assert!(said.len() == 1 && said[0].contains("stand in a path"), "{id}: {said:?}");
+        let problems = problems(&text);
+        assert!(
+            problems.len() == 1 && problems[0].contains("stand in a path"),
+            "{id}: {problems:?}"
+        );
     }
 }

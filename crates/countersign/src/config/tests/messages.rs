@@ -1,13 +1,13 @@
-//! Wrong files: every problem, its place, and nothing secret.
+//! Invalid files: every problem with its position, and no secret.
 
 use std::path::Path;
 
 use countersign_config::Severity;
 
-use super::{lines, load, no_environment, read, said, with};
+use super::{lines, load, no_environment, problems, read, with};
 
 #[test]
-fn all_problems_of_a_file_are_told_at_once() {
+fn all_problems_of_a_file_are_reported_at_once() {
     let text = "issuer: ftp://login.example.com
 storage:
   type: sqlite3
@@ -64,7 +64,7 @@ storage: {type: memory}
 }
 
 #[test]
-fn one_mistake_is_one_message() {
+fn each_error_gets_one_message() {
     for (block, expected) in [
         (
             "storage: {type: etcd}",
@@ -164,7 +164,7 @@ fn one_mistake_is_one_message() {
             "3:39: connectors[0].id: is the id of the password database (enablePasswordDB), expected another",
         ),
     ] {
-        let found = said(block);
+        let found = problems(block);
         let errors: Vec<&String> =
             found.iter().filter(|line| !line.contains(": warning: ")).collect();
         assert_eq!(errors.len(), 1, "{block}: {found:?}");
@@ -176,7 +176,7 @@ fn one_mistake_is_one_message() {
 }
 
 #[test]
-fn an_issuer_is_a_plain_url() {
+fn an_issuer_is_a_url_without_query_or_fragment() {
     for (issuer, expected) in [
         ("https://login.example.com/dex", ""),
         ("https://login.example.com", ""),
@@ -220,7 +220,7 @@ fn an_issuer_is_a_plain_url() {
         assert!(report.trim_end().ends_with(expected), "{issuer}: {report}");
         assert_eq!(report.is_empty(), expected.is_empty(), "{issuer}: {report}");
         if let Some(config) = loaded.config {
-            assert_eq!(config.issuer.as_str(), issuer, "kept byte for byte");
+            assert_eq!(config.issuer.as_str(), issuer, "unchanged");
         }
     }
 }
@@ -234,7 +234,7 @@ fn unknown_keys_are_warnings_when_lenient() {
 }
 
 #[test]
-fn a_file_that_is_no_configuration_has_one_problem() {
+fn a_malformed_file_has_one_problem() {
     for (text, expected) in [
         ("", "1:1: found nothing, expected a map"),
         ("- a\n", "1:1: found a list, expected a map"),
@@ -246,7 +246,7 @@ fn a_file_that_is_no_configuration_has_one_problem() {
 }
 
 #[test]
-fn no_message_repeats_a_secret() {
+fn no_message_contains_a_secret() {
     let text = with("rootKey: [hunter2, [hunter2]]
 storage: {type: postgres, config: {database: d, user: u, password: {hunter2: hunter2}, port: x}}
 staticClients: [{id: a, name: a, secret: 12345678, secretEnv: x}, {id: b, name: b, secret: [hunter2]}, {id: c, name: c, secret: 12345678}]

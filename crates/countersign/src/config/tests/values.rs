@@ -1,4 +1,4 @@
-//! Right files: what they come to.
+//! Valid files and the resulting configuration.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::config::{Algorithm, Listen, LogFormat, LogLevel, RootKeys, SslMode, S
 const HOUR: Duration = Duration::from_secs(3600);
 
 #[test]
-fn what_is_absent_has_its_default() {
+fn defaults_of_absent_keys() {
     let config = config("expiry:");
     assert_eq!(config.issuer.as_str(), "https://login.example.com/dex");
     assert!(matches!((&config.storage, &config.root_keys), (Storage::Memory, RootKeys::None)));
@@ -42,7 +42,7 @@ fn what_is_absent_has_its_default() {
 }
 
 #[test]
-fn what_is_given_is_taken() {
+fn configured_values_are_used() {
     let config = config(
         "ISSUER2: null
 storage:
@@ -66,7 +66,7 @@ retention: {events: 24h, memberships: 48h}
     assert_eq!((pg.host.as_str(), pg.port, pg.max_open_connections), ("db", 6432, 9));
     assert_eq!(pg.connection_max_lifetime, Some(Duration::from_secs(60)));
     assert_eq!((pg.ssl_mode, pg.ca_file.is_some()), (SslMode::VerifyCa, true));
-    assert!(matches!(&config.root_keys, RootKeys::Given(keys) if keys.len() == 2));
+    assert!(matches!(&config.root_keys, RootKeys::Keys(keys) if keys.len() == 2));
     assert_eq!(config.telemetry, Some(Listen { host: "::".into(), port: 5558 }));
     assert_eq!(
         (config.logger.level, config.logger.format),
@@ -99,7 +99,7 @@ retention: {events: 24h, memberships: 48h}
 }
 
 #[test]
-fn a_summary_tells_what_matters_and_no_secret() {
+fn the_summary_contains_no_secret() {
     let config = config(
         "storage: {type: sqlite3, config: {file: cs.db}}
 enablePasswordDB: true

@@ -1,9 +1,9 @@
-//! What starts, and may surprise.
+//! Configurations that start with warnings.
 
-use super::{load, said, with};
+use super::{load, problems, with};
 
 #[test]
-fn what_works_but_may_surprise_is_a_warning() {
+fn unusual_settings_get_a_warning() {
     for (block, expected) in [
         (
             "expiry: {}",
@@ -79,7 +79,7 @@ fn what_works_but_may_surprise_is_a_warning() {
             "1:1: warning: rootKey: is missing: signing keys rest unsealed in the database, as in Dex",
         ),
     ] {
-        assert_eq!(said(block), [expected], "{block}");
+        assert_eq!(problems(block), [expected], "{block}");
         assert!(load(&with(block)).config.is_some(), "{block}");
     }
 }
