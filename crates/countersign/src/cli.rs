@@ -4,11 +4,11 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 use url::Url;
 
 use crate::config::{Addresses, Listen};
-
-use crate::generate::GenerateCommand;
+use crate::import::ImportCommand;
 pub use crate::manage::OutputFormat;
 use crate::manage::{
     CommonArguments, EventArguments, ExplainArguments, KeyCommand, ReloadArguments, SessionCommand,
@@ -149,47 +149,6 @@ pub enum Command {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum ImportCommand {
-    /// Take over keys, refresh tokens, clients, passwords and connectors; prints first what it would do
-    ///
-    /// Dex's data is only read. Stop Dex first: what it issues afterwards is not taken over. It can be repeated:
-    /// what is there already stays as it is.
-    Dex(ImportArguments),
-    /// List the clients whose refresh tokens were rotated or ended since: after a return to Dex they sign in again
-    Rotated(RotatedArguments),
-}
-
-#[derive(Debug, Args)]
-pub struct ImportArguments {
-    /// Dex's storage: an SQLite file, postgres://…, a dump of MySQL or PostgreSQL, or what `kubectl get -o json`
-    /// or `etcdctl get -w json` printed
-    #[arg(long, value_name = "FILE|URL")]
-    pub from: String,
-    /// Configuration file: Dex's own, with the storage of this program
-    #[arg(long, value_name = "FILE", env = "COUNTERSIGN_CONFIG", hide_env_values = true)]
-    pub config: PathBuf,
-    /// Print what would be done, and do nothing
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Do not ask
-    #[arg(long, conflicts_with = "dry_run")]
-    pub yes: bool,
-    /// Report unknown keys as warnings and not as errors (Dex ignores them)
-    #[arg(long)]
-    pub lenient: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct RotatedArguments {
-    /// Configuration file
-    #[arg(long, value_name = "FILE", env = "COUNTERSIGN_CONFIG", hide_env_values = true)]
-    pub config: PathBuf,
-    /// Print a table or JSON
-    #[arg(long, value_enum, default_value = "table")]
-    pub output: OutputFormat,
-}
-
-#[derive(Debug, Subcommand)]
 pub enum KubernetesCommand {
     /// Print the file for --authentication-token-webhook-config-file; it contains a credential
     WebhookConfig(WebhookConfigArguments),
@@ -254,6 +213,21 @@ pub struct WebhookConfigArguments {
     /// Report unknown keys as warnings and not as errors (Dex ignores them)
     #[arg(long)]
     pub lenient: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum GenerateCommand {
+    /// Print the completions of a shell
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// Write one man page for each command into a folder
+    Man {
+        /// The folder, which must exist
+        folder: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]

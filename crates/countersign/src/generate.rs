@@ -1,28 +1,11 @@
 //! `countersign generate`: shell completions and man pages, made of the command line itself, for packages.
 
 use std::io;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Subcommand};
-use clap_complete::Shell;
+use clap::CommandFactory;
 
-use crate::cli::Cli;
-
-#[derive(Debug, Subcommand)]
-pub enum GenerateCommand {
-    /// Print the completions of a shell
-    Completions {
-        /// The shell
-        #[arg(value_enum)]
-        shell: Shell,
-    },
-    /// Write one man page for each command into a folder
-    Man {
-        /// The folder, which must exist
-        folder: PathBuf,
-    },
-}
+use crate::cli::{Cli, GenerateCommand};
 
 pub fn run(command: &GenerateCommand) -> ExitCode {
     let outcome = match command {

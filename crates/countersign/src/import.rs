@@ -1,20 +1,62 @@
 //! `countersign import`: takes over the data of a Dex.
 
 use std::io::{self, BufRead, IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use clap::{Args, Subcommand};
 use countersign_import::{DexData, Source, report};
 use countersign_issuer::admin::Administrator;
 use countersign_server::App;
 use countersign_store::dex::{self, DatabaseState};
 
-use crate::cli::{ImportArguments, ImportCommand, OutputFormat, RotatedArguments};
 use crate::config::{self, Config};
+use crate::manage::OutputFormat;
 use crate::serve::BAD_CONFIGURATION;
 use crate::system_clock::SystemClock;
 use crate::wiring;
+
+#[derive(Debug, Subcommand)]
+pub enum ImportCommand {
+    /// Take over keys, refresh tokens, clients, passwords and connectors; prints first what it would do
+    ///
+    /// Dex's data is only read. Stop Dex first: what it issues afterwards is not taken over. It can be repeated:
+    /// what is there already stays as it is.
+    Dex(ImportArguments),
+    /// List the clients whose refresh tokens were rotated or ended since: after a return to Dex they sign in again
+    Rotated(RotatedArguments),
+}
+
+#[derive(Debug, Args)]
+pub struct ImportArguments {
+    /// Dex's storage: an SQLite file, postgres://…, a dump of MySQL or PostgreSQL, or what `kubectl get -o json`
+    /// or `etcdctl get -w json` printed
+    #[arg(long, value_name = "FILE|URL")]
+    pub from: String,
+    /// Configuration file: Dex's own, with the storage of this program
+    #[arg(long, value_name = "FILE", env = "COUNTERSIGN_CONFIG", hide_env_values = true)]
+    pub config: PathBuf,
+    /// Print what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask
+    #[arg(long, conflicts_with = "dry_run")]
+    pub yes: bool,
+    /// Report unknown keys as warnings and not as errors (Dex ignores them)
+    #[arg(long)]
+    pub lenient: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RotatedArguments {
+    /// Configuration file
+    #[arg(long, value_name = "FILE", env = "COUNTERSIGN_CONFIG", hide_env_values = true)]
+    pub config: PathBuf,
+    /// Print a table or JSON
+    #[arg(long, value_enum, default_value = "table")]
+    pub output: OutputFormat,
+}
 
 pub fn run(command: &ImportCommand) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

@@ -16,6 +16,7 @@ use std::time::Duration;
 use countersign_config::Severity;
 use countersign_server::listen::{Certificate, Listener, ShutdownHandle};
 use countersign_server::{CurrentApp, ProcessState};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -127,6 +128,7 @@ async fn serve(
     // Before anything is served, so that no signal ends the process by itself.
     let mut signals = Signals::listen()?;
     let watch = FileWatch::new(reload::watched_files(arguments, &config));
+    raise_open_files(&config);
     let ports = bind(&config)?;
     let clock = Arc::new(SystemClock::default());
     let shared = Shared::new(&config, clock.clone());
@@ -175,6 +177,26 @@ async fn serve(
     store.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Takes as many file descriptors as the process may have: by default the soft limit is 1024, less than
+/// `limits.connections`.
+fn raise_open_files(config: &Config) {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        let raised = Rlimit { current: limit.maximum, ..limit };
+        if let Err(error) = setrlimit(Resource::Nofile, raised) {
+            tracing::warn!(%error, "the limit of open files could not be raised");
+        }
+    }
+    let needed = config.limits.connections as u64;
+    if let Some(found) = getrlimit(Resource::Nofile).current.filter(|found| *found <= needed) {
+        tracing::warn!(
+            found,
+            needed,
+            "fewer files may be open than limits.connections: raise the limit (LimitNOFILE, ulimit -n) or lower the key"
+        );
+    }
 }
 
 /// Not ready, but still accepting connections, for as long as load balancers need to notice. Responses end their

@@ -8,7 +8,7 @@ use countersign_issuer::Issuer;
 
 use crate::cookies::CookieNames;
 use crate::metrics::Metrics;
-use crate::pages::Layout;
+use crate::pages::{Layout, ThemeFiles};
 use crate::process_state::ProcessState;
 use crate::proxy_headers::ClientAddressRule;
 
@@ -40,7 +40,7 @@ pub struct ServerSettings {
     /// What clients can use at the same time.
     pub limits: countersign_core::Limits,
     /// `frontend.dir`.
-    pub theme: crate::theme::ThemeFiles,
+    pub theme: ThemeFiles,
 }
 
 impl App {

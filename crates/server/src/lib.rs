@@ -33,7 +33,7 @@ mod request_limits;
 mod response;
 mod static_files;
 mod telemetry;
-pub mod theme;
+mod theme;
 mod token;
 mod userinfo;
 

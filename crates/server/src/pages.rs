@@ -33,6 +33,7 @@ mod problem;
 mod sessions;
 #[cfg(test)]
 mod tests;
+mod theme_files;
 
 pub use approval::{Approval, Scope};
 pub use choose_connector::{ChooseConnector, ConnectorEntry, ConnectorKind};
@@ -54,6 +55,7 @@ pub use password::{LoginError, LoginKind, Password};
 pub use people::{ClientInfo, SignedInUser};
 pub use problem::PageErrorKind;
 pub use sessions::{EndFlash, EndedItem, GrantLine, OneSession, Sessions, SignInCard};
+pub use theme_files::ThemeFiles;
 
 /// A whole HTML document, ready to be sent as `text/html; charset=utf-8`.
 pub trait Page {

@@ -8,8 +8,11 @@ use countersign_core::{Limits, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::reload::{ReloadAction, ReloadReport, ReloadRequest};
-use crate::request_limits::{MAX_BODY_BYTES, REQUEST_OVERHEAD_BYTES};
 
+/// The longest body of any endpoint: a SAML response of 256 KiB in base64, in a form. Most endpoints take less.
+pub const MAX_BODY_BYTES: usize = 384 * 1024;
+/// What a request with a body costs besides the body and its headers: tasks, buffers of the connection.
+pub const REQUEST_OVERHEAD_BYTES: usize = 8 * 1024;
 /// Memory of one request body in `limits.requestBodies`.
 const BYTES_PER_BODY: usize = 64 * 1024;
 

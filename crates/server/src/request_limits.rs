@@ -16,12 +16,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use crate::app::App;
-use crate::process_state::ProcessState;
+use crate::process_state::{MAX_BODY_BYTES, ProcessState, REQUEST_OVERHEAD_BYTES};
 
-/// The longest body of any endpoint: a SAML response of 256 KiB in base64, in a form. Most endpoints take less.
-pub const MAX_BODY_BYTES: usize = 384 * 1024;
-/// What a request with a body costs besides the body and its headers: tasks, buffers of the connection.
-pub const REQUEST_OVERHEAD_BYTES: usize = 8 * 1024;
 /// A buffer for a body grows by at least this much.
 const STEP_BYTES: usize = 4 * 1024;
 /// From the end of the headers to the end of the body.

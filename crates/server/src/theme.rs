@@ -10,30 +10,6 @@ use crate::page_error::PageError;
 use crate::pages::PageErrorKind;
 use crate::request_context::RequestContext;
 
-/// The files of `frontend.dir`, held in memory.
-#[derive(Clone, Debug, Default)]
-pub struct ThemeFiles {
-    pub styles: Option<Vec<u8>>,
-    pub logo: Option<Vec<u8>>,
-    pub favicon: Option<Vec<u8>>,
-}
-
-pub const STYLES: &str = "styles.css";
-pub const LOGO: &str = "logo.png";
-pub const FAVICON: &str = "favicon.png";
-
-impl ThemeFiles {
-    fn find(&self, name: &str) -> Option<(&[u8], &'static str)> {
-        let (bytes, content_type) = match name {
-            STYLES => (&self.styles, "text/css; charset=utf-8"),
-            LOGO => (&self.logo, "image/png"),
-            FAVICON => (&self.favicon, "image/png"),
-            _ => return None,
-        };
-        Some((bytes.as_deref()?, content_type))
-    }
-}
-
 pub async fn get(
     State(app): State<App>,
     context: RequestContext,

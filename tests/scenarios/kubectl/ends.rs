@@ -56,7 +56,7 @@ async fn an_ended_session_is_noticed_within_half_a_minute_and_reported() {
     let alice = server.workstation();
     let token = alice.first_token(&server).await;
     let sid = claims(&token)["sid"].as_str().unwrap().to_owned();
-    let ended = server.runs_command(&["sessions", "end", &sid, "--config", "CONFIG", "--yes"], &[]);
+    let ended = server.runs_command(&["sessions", "end", &sid, "--config", "CONFIG"], &[]);
     assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
     server.advance(Duration::from_secs(31));
     let mut line = alice.get_token();

@@ -55,7 +55,7 @@ async fn it_shows_the_tokens_and_what_a_cluster_makes_of_them() {
         "oidc:alice@example.com",
         "oidc:admins",
         "Subject: the user's identifier",
-        "openid profile email groups offline_access",
+        "openid email groups profile offline_access",
         "Refresh token",
     ] {
         assert!(page.text().contains(shown), "{shown}: {}", page.text());

@@ -5,7 +5,7 @@ mod theme_files;
 use std::path::Path;
 
 use countersign_config::{Environment, Section};
-use countersign_server::theme::ThemeFiles;
+use countersign_server::pages::ThemeFiles;
 
 #[derive(Clone, Debug)]
 pub struct Frontend {

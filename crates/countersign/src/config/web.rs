@@ -89,9 +89,9 @@ pub fn read(root: &Section<'_>, addresses: &Addresses) -> Option<Web> {
     let section = root.section("web")?;
     let in_file = listen::read(&section, "http");
     let http = flag.cloned().or(in_file);
-    let wants_http = flag.is_some() || section.is_given("http");
-    let (wants_https, https) = read_https(&section, addresses.web_https.clone());
-    if !wants_http && !wants_https {
+    let has_http = flag.is_some() || section.is_given("http");
+    let (has_https, https) = read_https(&section, addresses.web_https.clone());
+    if !has_http && !has_https {
         section
             .error("http", "is missing: one of http and https is needed, such as 127.0.0.1:5556");
     }

@@ -1,4 +1,4 @@
-//! `process_*`: the metrics that Prometheus client libraries have in common, from Linux's /proc. Elsewhere none.
+//! `process_*`: the metrics that Prometheus client libraries have in common, from /proc of Linux; none on other systems.
 
 use std::fmt;
 use std::fs;

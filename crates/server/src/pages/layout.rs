@@ -3,7 +3,7 @@
 use super::assets;
 use super::messages::{ENGLISH, Messages};
 use super::name::Name;
-use crate::theme::{self, ThemeFiles};
+use super::theme_files::{self, ThemeFiles};
 
 /// `frontend.theme`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,9 +82,9 @@ impl Layout {
     /// Shows the files of `frontend.dir`. A logo that is configured comes before the theme's.
     pub fn use_theme(&mut self, files: &ThemeFiles) {
         let path = |name| format!("{}/theme/{name}", self.base);
-        let styles = files.styles.as_ref().map(|_| path(theme::STYLES));
-        let favicon = files.favicon.as_ref().map(|_| path(theme::FAVICON));
-        let logo = files.logo.as_ref().map(|_| path(theme::LOGO));
+        let styles = files.styles.as_ref().map(|_| path(theme_files::STYLES));
+        let favicon = files.favicon.as_ref().map(|_| path(theme_files::FAVICON));
+        let logo = files.logo.as_ref().map(|_| path(theme_files::LOGO));
         self.theme_stylesheet = styles;
         self.favicon = favicon;
         self.logo = self.logo.take().or(logo);

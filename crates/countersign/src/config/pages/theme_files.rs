@@ -7,7 +7,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use countersign_config::Section;
-use countersign_server::theme::ThemeFiles;
+use countersign_server::pages::ThemeFiles;
 
 /// Larger files are refused: each is held in memory.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
