@@ -350,7 +350,6 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
-    use clap::CommandFactory as _;
 
     const ID: &str = "-hFq2vCkzX0bQG7Yt9_4dJmWn3RsLaEi";
 

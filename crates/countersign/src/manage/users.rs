@@ -136,7 +136,8 @@ async fn block(
         let until = until
             .map_or_else(|| "until the block is lifted".to_owned(), |at| format!("until {at}"));
         let text = format!("Blocked {} at {} {until}.", name(user), user.connector);
-        fold(&text, terminal.width, 0, str::to_owned) + &render_end(&blocked.ended, terminal)
+        fold(&text, terminal.width, 0, str::to_owned)
+            + render_end(&blocked.ended, terminal).as_str()
     })
 }
 
@@ -241,5 +242,5 @@ fn render_list(page: &BlockedUserPageView, terminal: &Terminal) -> String {
         ]
     };
     let rows: Vec<Vec<Cell>> = page.blocked_users.iter().map(row).collect();
-    table(terminal, &COLUMNS, &rows) + &next_page(page.next.as_deref(), terminal)
+    table(terminal, &COLUMNS, &rows) + next_page(page.next.as_deref(), terminal).as_str()
 }

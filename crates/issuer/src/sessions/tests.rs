@@ -9,6 +9,7 @@ use countersign_core::connector::{
     ConnectorError, Fingerprint, LoginMethod, PasswordLogin, Refresh, RefreshOutcome,
     RefreshRequest, SignedIn,
 };
+use countersign_core::stored::{ConnectorFactory, StoredConnector};
 use countersign_core::{
     Clock, Connector, ConnectorId, Identity, LoginScopes, Secret, SessionId, Timestamp, Trace,
 };
@@ -17,9 +18,18 @@ use countersign_store::{Location, SignIn, SignInOutcome, Store};
 
 use super::Revalidation;
 use crate::circuit_breakers::CircuitBreakers;
-use crate::{Clients, Connectors, Issuer, Keyring, settings};
+use crate::{Clients, Connectors, Issuer, Keyring, StoredObjects, settings};
 
 const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
+
+/// The test stores no connectors.
+struct NoConnectors;
+
+impl ConnectorFactory for NoConnectors {
+    fn build(&self, _stored: &StoredConnector) -> Result<Connector, String> {
+        Err("not used".to_owned())
+    }
+}
 
 struct Stopped;
 
@@ -95,6 +105,7 @@ async fn issuer(upstream: &Arc<Rotating>) -> Issuer {
         clients: Clients::default(),
         connectors: Connectors::new([connector]),
         keyring,
+        stored: StoredObjects::new(None, Arc::new(NoConnectors)),
         attempts: Arc::default(),
         settings,
         store,

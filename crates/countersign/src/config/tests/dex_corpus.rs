@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::{Addresses, lines, load, no_environment, read_blocks, said, with};
+use super::{Addresses, lines, load, no_environment, problems, read_blocks, with};
 use crate::config::Listen;
 
 /// Dex starts, and so does this program, without a word.
@@ -20,7 +20,7 @@ fn what_dex_serves_and_is_served_here_too() {
         "connectors: [{type: mockCallback, id: 'Mock: first', name: Mock}]",
         "frontend: {logoURL: theme/logo.png, theme: dark}",
     ] {
-        assert_eq!(said(block), [""; 0], "{block}");
+        assert_eq!(problems(block), [""; 0], "{block}");
         assert!(load(&with(block)).config.is_some(), "{block}");
     }
 }
@@ -76,7 +76,7 @@ fn what_dex_serves_and_is_refused_here_for_a_danger() {
             "expected an absolute URI",
         ),
     ] {
-        let found = said(block);
+        let found = problems(block);
         assert!(found.iter().any(|line| line.contains(danger)), "{found:?}");
         assert!(load(&with(block)).config.is_none(), "{block}");
     }
