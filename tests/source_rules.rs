@@ -8,21 +8,11 @@ const MAX_LINES: usize = 400;
 
 /// Private words of earlier versions, and the term to use instead. Compared with each part of an
 /// identifier (`LoginTrip`, `login_trip`) and each word of a comment or text.
-const REPLACED_WORDS: [(&str, &str); 14] = [
-    ("luggage", "callback state"),
+const REPLACED_WORDS: [(&str, &str); 4] = [
     ("suitcase", "callback state"),
-    ("kilgore", "mock identity"),
-    ("disgrace", "cooldown"),
     ("courier", "logout dispatcher"),
-    ("binder", "browser binding"),
-    ("envelope", "pending login"),
     ("trips", "upstream logins"),
-    ("brakes", "circuit breakers"),
-    ("elsewhere", "distributed claims"),
-    ("spoken", "messages"),
-    ("untold", "the thing itself"),
     ("entrance", "admin session or token"),
-    ("wants", "login scopes"),
 ];
 
 #[test]
@@ -130,10 +120,11 @@ fn imports(
     let mut imported = BTreeSet::new();
     for path in absolute_paths(name, text) {
         let module = (1..=path.len()).rev().map(|n| &path[..n]).find(|p| modules.contains_key(*p));
-        if let Some(module) = module {
-            if !module.starts_with(name) && !name.starts_with(module) {
-                imported.insert(module.to_vec());
-            }
+        if let Some(module) = module
+            && !module.starts_with(name)
+            && !name.starts_with(module)
+        {
+            imported.insert(module.to_vec());
         }
     }
     imported

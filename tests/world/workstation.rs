@@ -204,8 +204,8 @@ impl Running {
         Printed::of(self.child.take().unwrap().wait_with_output().unwrap())
     }
 
-    /// SIGKILL.
-    pub fn is_killed(mut self) -> Printed {
+    /// What it had printed when it was ended by SIGKILL.
+    pub fn killed(mut self) -> Printed {
         let mut child = self.child.take().unwrap();
         child.kill().unwrap();
         Printed::of(child.wait_with_output().unwrap())

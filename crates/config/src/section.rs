@@ -163,10 +163,11 @@ impl<'a> Section<'a> {
 
     /// One of a few words, compared exactly. An empty text counts as absent, as Go writes it.
     pub fn choice<T: Copy>(&self, key: &'static str, choices: &[(&str, T)]) -> Option<T> {
-        let text = self.text(key).filter(|text| !text.is_empty())?;
+        let text = self.text(key)?;
         let found = choices.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
-        if found.is_none() {
-            let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+        if found.is_none() && !text.is_empty() {
+            let words: Vec<&str> =
+                choices.iter().map(|(word, _)| *word).filter(|word| !word.is_empty()).collect();
             self.error(key, format!("found {text:?}, expected one of {}", words.join(", ")));
         }
         found

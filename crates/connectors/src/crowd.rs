@@ -89,10 +89,11 @@ impl Crowd {
             ("email", Some(Field::Email)),
             ("", None),
         ];
-        let preferred_username = match section.has("preferredUsernameField") {
-            true => section.choice("preferredUsernameField", &fields),
-            false => Some(None),
-        };
+        let preferred_username =
+            match section.text("preferredUsernameField").is_some_and(|text| !text.is_empty()) {
+                true => section.choice("preferredUsernameField", &fields),
+                false => Some(None),
+            };
         let prompt = section.text("usernamePrompt").filter(|text| !text.is_empty());
         let timeout = read_timeout(&section);
         let roots = Roots::read_list(&section);

@@ -65,7 +65,7 @@ impl ResponseType {
     /// `None` for an empty text, an unknown value or a repeated one.
     pub fn parse(text: &str) -> Option<Self> {
         let mut found = Self::default();
-        for word in text.split_whitespace() {
+        for word in text.split(' ') {
             let flag = match word {
                 "code" => &mut found.code,
                 "token" => &mut found.token,

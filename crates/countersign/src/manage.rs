@@ -79,7 +79,7 @@ fn run(
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let outcome = runtime.map_err(CommandError::other).and_then(|runtime| {
         runtime.block_on(async {
-            let backend = Backend::open(&common.backend).await?;
+            let backend = Box::pin(Backend::open(&common.backend)).await?;
             let outcome = command(&backend, &common.output).await;
             backend.close().await;
             outcome

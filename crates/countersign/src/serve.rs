@@ -138,6 +138,8 @@ async fn serve(
     let current = CurrentApp::new(app);
     let background = tokio::spawn(housekeeping::run(current.clone(), clock));
     let (stop, telemetry_stop) = (ShutdownHandle::default(), ShutdownHandle::default());
+    // Before the server reports that it is ready.
+    let example_app = example_app::start(&config, process.clone());
     let mut web = JoinSet::new();
     for port in ports.web {
         web.spawn(port.serve(current.web(), config.limits, process.clone(), stop.clone()));
@@ -146,7 +148,6 @@ async fn serve(
         let (router, stop) = (current.telemetry(), telemetry_stop.clone());
         tokio::spawn(port.serve(router, config.limits, process.clone(), stop))
     });
-    let example_app = example_app::start(&config, process.clone());
     // A JSON log contains nothing else, also if standard output goes to the same place.
     if !logging::is_json(&config.logger) {
         greeting::say(&config, &arguments.file, example_app.is_running());

@@ -177,6 +177,7 @@ mod tests {
     #[test]
     fn rows_of_mysqldump_keep_quotes_escapes_and_hex() {
         let dump = "-- MySQL dump 10.13\n/*!40101 SET NAMES utf8mb4 */;\n\
+            CREATE TABLE `offline_session` (\n  `user_id` varchar(384) NOT NULL\n);\n\
             CREATE TABLE `client` (\n  `id` varchar(384) NOT NULL,\n  `secret` varchar(384),\n  \
             `redirect_uris` blob,\n  PRIMARY KEY (`id`)\n) ENGINE=InnoDB;\n\
             INSERT INTO `client` VALUES ('a','it\\'s; \"x\" \\\\ y',0x5B5D),('b',NULL,_binary '[\\\"u\\\"]');\n";
@@ -190,7 +191,7 @@ mod tests {
 
     #[test]
     fn rows_of_pg_dump_are_read_from_copy_and_from_inserts() {
-        let dump = "SET x = 'y';\nCREATE TABLE public.client (\n    id text NOT NULL,\n    \
+        let dump = "SET x = 'y';\nCREATE TABLE public.offline_session (\n    user_id text\n);\nCREATE TABLE public.client (\n    id text NOT NULL,\n    \
             redirect_uris bytea NOT NULL,\n    public boolean\n);\n\
             COPY public.client (id, redirect_uris, public) FROM stdin;\n\
             a\\tb\t\\\\x5b5d\tt\nc\t\\\\x6e756c6c\t\\N\n\\.\n\n\

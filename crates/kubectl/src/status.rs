@@ -168,10 +168,7 @@ fn print(status: &LoginStatus, now: Timestamp) {
         if let Some(user) = &cluster.user {
             print_line(&format!("                knows you as {}", printable(&user.username)));
             let groups: Vec<String> = user.groups.iter().map(|group| printable(group)).collect();
-            print_line(&format!(
-                "{}",
-                terminal::wrapped_list("                groups ", &groups, width)
-            ));
+            print_line(&terminal::wrapped_list("                groups ", &groups, width));
         }
         if let Some(error) = &cluster.error {
             print_line(&format!("                {}", style.red(&printable(error))));

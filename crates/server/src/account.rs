@@ -29,7 +29,7 @@ pub async fn sign_in(
     context: RequestContext,
     Query(pairs): Query,
 ) -> Response {
-    into_response(&app, &context, begin(&app, &context, &pairs).await)
+    into_response(&app, &context, Box::pin(begin(&app, &context, &pairs)).await)
 }
 
 async fn begin(
@@ -40,7 +40,7 @@ async fn begin(
     let page = once(pairs, "to").and_then(AccountPage::parse).unwrap_or_else(AccountPage::home);
     let again = pairs.iter().any(|(name, _)| name == "fresh");
     let request = app.issuer.account_page_request(page, again)?;
-    first_step(app, context, request).await
+    Box::pin(first_step(app, context, request)).await
 }
 
 /// Whoever is signed in in this browser, with groups as fresh as any application would get them.

@@ -28,6 +28,7 @@ async fn world(site: &Site, more: &str) -> (Server, Browser, RelyingParty) {
 /// Follows the login to the identity provider and up to its form, which is not submitted yet.
 async fn goes_to_the_identity_provider(alice: &mut Browser, request: &AuthRequest) {
     alice.opens(&request.url).await;
+    alice.clicks("Company").await;
     let form = alice.page().form_with("SAMLRequest").expect("the form for the identity provider");
     assert!(form.has("RelayState"));
     alice.submits(form).await;
@@ -125,6 +126,7 @@ async fn browser_signs_in_with_saml() {
     let chromium = Chromium::with(Display::DESKTOP).await;
     let request = app.auth_request("openid email");
     chromium.opens(&request.url).await;
+    chromium.presses("#connector-corp").await;
     let url = chromium.waits_for_url(&request.redirect_uri).await;
     let answer = app.redeems(&request, &AuthResponse::at(&url)).await;
     let claims = verified(answer.id_token(), &app.gets("/keys").await.json);

@@ -205,13 +205,13 @@ async fn browser_with_the_back_button_does_not_complete_a_login_twice() {
         alice.driver.back().await.unwrap();
         alice.waits_for_url(&server.url(path)).await;
     };
-    goes_back_to("/continue").await;
+    goes_back_to("/approval").await;
     // A cached page comes back with its button; others are requested again.
     if alice.text_of("h1").await != START_AGAIN {
         alice.approves().await;
         alice.waits_for_url(&server.url("/approval")).await;
         assert_eq!(alice.text_of("h1").await, START_AGAIN);
-        goes_back_to("/continue").await;
+        goes_back_to("/approval").await;
     }
     let codes = || -> Vec<String> {
         let targets = site.requests().into_iter().map(|request| request.target);

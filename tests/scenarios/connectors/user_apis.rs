@@ -31,6 +31,7 @@ async fn claims_by_redirect(kind: &str, fake: &Fake, config: Vec<String>) -> Val
     let (_server, mut jane, app) = world(kind, &config).await;
     let request = app.auth_request(SCOPES);
     jane.opens(&request.url).await;
+    jane.clicks("Upstream").await;
     jane.continues_to_fake_upstream().await;
     let response = app.redeems(&request, &jane.auth_response()).await;
     let keys = app.gets("/keys").await.json;
@@ -47,6 +48,7 @@ async fn claims_by_password(kind: &str, config: Vec<String>, login: &str) -> Val
     let (_server, mut jane, app) = world(kind, &config).await;
     let request = app.auth_request(SCOPES);
     jane.opens(&request.url).await;
+    jane.clicks("Upstream").await;
     let page = jane.signs_in(login, "a wrong password").await;
     assert_eq!(page.status, 401, "{}", page.text());
     jane.signs_in(login, PASSWORD).await;

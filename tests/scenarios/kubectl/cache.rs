@@ -41,7 +41,7 @@ async fn a_kill_at_any_moment_leaves_a_usable_cache() {
     let alice = server.workstation();
     let waiting = alice.starts(&alice.get_token());
     alice.opens(1).await;
-    waiting.is_killed();
+    waiting.killed();
     let token = alice.first_token(&server).await;
     for round in 0..12_u32 {
         server.advance(Duration::from_secs(900));
@@ -51,7 +51,7 @@ async fn a_kill_at_any_moment_leaves_a_usable_cache() {
         while running.is_running() && begun.elapsed() < moment {
             tokio::task::yield_now().await;
         }
-        running.is_killed();
+        running.killed();
         let next = alice.runs_command(&alice.get_token());
         assert_eq!(claims(&next.token())["sub"], claims(&token)["sub"], "round {round}");
         assert_eq!(claims(&next.token())["email"], ALICE);

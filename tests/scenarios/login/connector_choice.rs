@@ -76,7 +76,7 @@ async fn an_upstream_that_is_down_is_named_and_other_connectors_are_offered() {
     assert_eq!(page.all("#reference").len(), 1);
     assert!(page.header("retry-after").is_some());
 
-    let page = alice.clicks("Other connectors").await;
+    let page = alice.clicks("Other ways to sign in").await;
     assert!(buttons(page)[1].starts_with("Partners Not answering"), "{:?}", buttons(page));
     alice.clicks("Email").await;
     alice.signs_in(ALICE, ALICE_PASSWORD).await;

@@ -20,6 +20,7 @@ fn world() -> World {
         .client(cluster)
         .client(Client::new("ops"))
         .with("admin:\n  groups: []\n  clients: [ops]")
+        .with("clusters:\n- name: production\n  server: https://api.production.example.com:6443\n  clientID: kubernetes")
 }
 
 fn documents() -> Vec<PathBuf> {

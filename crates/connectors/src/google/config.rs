@@ -119,7 +119,10 @@ enum Kind {
 #[expect(clippy::option_option, reason = "absent and wrong are two different answers")]
 fn read_source(section: &Section<'_>) -> Option<Option<Source>> {
     let words = [("directory", Kind::Directory), ("cloudidentity", Kind::CloudIdentity)];
-    let named = section.has("groupsSource").then(|| section.choice("groupsSource", &words));
+    let named = section
+        .text("groupsSource")
+        .is_some_and(|text| !text.is_empty())
+        .then(|| section.choice("groupsSource", &words));
     let path = section.text("serviceAccountFilePath").filter(|path| !path.is_empty());
     let admins = read_admins(section);
     let kind = match named {

@@ -116,8 +116,3 @@ pub(super) struct Matcher {
     /// Compared with the same attribute of each group found, for groups of groups.
     pub recursion: Option<String>,
 }
-
-/// The pseudo attribute that stands for an entry's own name.
-pub(super) fn is_dn(attribute: &str) -> bool {
-    attribute.eq_ignore_ascii_case("DN")
-}

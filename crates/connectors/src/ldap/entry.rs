@@ -47,7 +47,7 @@ impl Entry {
 
     /// Every value of an attribute, or the one name for the pseudo attribute `DN`.
     pub fn values(&self, attribute: &str) -> Vec<&[u8]> {
-        if super::config::is_dn(attribute) {
+        if is_dn(attribute) {
             return vec![self.dn.as_bytes()];
         }
         let matching =
@@ -57,7 +57,7 @@ impl Entry {
 
     /// The first value; an empty one counts as missing.
     pub fn scalar(&self, attribute: &str) -> Scalar<'_> {
-        if super::config::is_dn(attribute) {
+        if is_dn(attribute) {
             return Scalar::Text(Cow::Borrowed(&self.dn));
         }
         let matching =
@@ -205,6 +205,11 @@ pub(super) fn folded(dn: &str) -> String {
         kept.extend(c.to_lowercase());
     }
     kept
+}
+
+/// The pseudo attribute that stands for an entry's own name.
+pub(super) fn is_dn(attribute: &str) -> bool {
+    attribute.eq_ignore_ascii_case("DN")
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use std::collections::HashSet;
 use countersign_core::Trace;
 use ldap3::Scope;
 
-use super::config::{GroupSearch, Matcher, is_dn};
+use super::config::{GroupSearch, Matcher};
+use super::entry::is_dn;
 use super::entry::{Entry, Scalar, folded};
 use super::failure::DirectoryError;
 use super::filter;

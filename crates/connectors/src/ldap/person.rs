@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use countersign_core::{Identity, Trace};
 
-use super::config::{Config, Email, UserSearch, is_dn};
+use super::config::{Config, Email, UserSearch};
+use super::entry::is_dn;
 use super::entry::{Entry, Scalar};
 use super::failure::DirectoryError;
 

@@ -61,7 +61,7 @@ pub(super) fn read(section: Section<'_>) -> Option<Config> {
     let only_required = section.flag("useGroupsAsWhitelist").unwrap_or(false);
     let lowercase_email = section.flag("emailToLowercase").unwrap_or(false);
     let formats = [("name", true), ("id", false), ("", true)];
-    let group_names = match section.has("groupNameFormat") {
+    let group_names = match section.text("groupNameFormat").is_some_and(|text| !text.is_empty()) {
         true => section.choice("groupNameFormat", &formats),
         false => Some(true),
     };

@@ -40,17 +40,17 @@ impl Reloader {
         self.record(&ReloadReport { applied: true, ..ReloadReport::default() });
         loop {
             tokio::select! {
-                Ok(()) = hangups.changed() => { self.reload("SIGHUP").await; }
+                Ok(()) = hangups.changed() => { Box::pin(self.reload("SIGHUP")).await; }
                 Some(request) = requests.recv() => {
                     let report = match request.action {
                         ReloadAction::Plan => self.plan().await.1,
-                        ReloadAction::Apply => self.reload("an administrator").await,
+                        ReloadAction::Apply => Box::pin(self.reload("an administrator")).await,
                     };
                     let _gone = request.reply.send(report);
                 }
                 () = tokio::time::sleep(LOOK_INTERVAL) => {
                     if self.watch.has_changed() {
-                        self.reload("a changed file").await;
+                        Box::pin(self.reload("a changed file")).await;
                     }
                 }
             }
@@ -61,7 +61,7 @@ impl Reloader {
         self.watch.take_up();
         let (config, mut report) = self.plan().await;
         if let Some(config) = config {
-            match self.apply(config).await {
+            match Box::pin(self.apply(config)).await {
                 Ok(()) => report.applied = true,
                 Err(problem) => report.problems.push(problem),
             }

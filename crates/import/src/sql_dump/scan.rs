@@ -51,9 +51,7 @@ impl<'a> Scanner<'a> {
     fn skip_blank(&mut self) {
         loop {
             self.rest = self.rest.trim_start();
-            if self.rest.starts_with("--") || self.rest.starts_with('#') {
-                self.skip_line();
-            } else if self.rest.starts_with("\\restrict") || self.rest.starts_with("\\unrestrict") {
+            if ["--", "#", "\\restrict", "\\unrestrict"].iter().any(|c| self.rest.starts_with(c)) {
                 self.skip_line();
             } else if self.rest.starts_with("/*") {
                 let end = self.rest.find("*/").map_or(self.rest.len(), |end| end + 2);

@@ -80,7 +80,7 @@ impl Issuer {
         session: &Session,
     ) -> Result<(), TokenError> {
         if let Some(ended) = session.ended.as_ref().or(grant.ended.as_ref()) {
-            return Err(TokenError::invalid_grant(&ended_description(ended)));
+            return Err(TokenError::invalid_grant(ended_description(ended)));
         }
         if session.is_blocked(self.now()) {
             return Err(TokenError::invalid_grant(BLOCKED));

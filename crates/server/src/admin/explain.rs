@@ -142,7 +142,10 @@ async fn show(
     Ok(page(app, status, PagePolicy::Standalone, shown.render()))
 }
 
-fn question(app: &App, pairs: &Pairs) -> Result<Option<(String, Option<Arc<Client>>)>, FieldError> {
+/// The user, and the client where the question is about one.
+type Question = (String, Option<Arc<Client>>);
+
+fn question(app: &App, pairs: &Pairs) -> Result<Option<Question>, FieldError> {
     let fields = Fields::new(pairs, &["user", "client"], app.issuer.now())?;
     let Some(user) = fields.text("user") else { return Ok(None) };
     let client = match fields.text("client").map(ClientId::new) {

@@ -35,7 +35,7 @@ impl<S> Accept<TcpStream, S> for ConnectionLimit {
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             // One line for the first and then for every thousandth: a flood does not fill the log.
-            if self.process.connection_refused() % 1000 == 0 {
+            if self.process.connection_refused().is_multiple_of(1000) {
                 tracing::warn!("limits.connections is reached: a connection was closed");
             }
             return ready(Err(io::ErrorKind::ConnectionRefused.into()));

@@ -24,7 +24,7 @@ use crate::response::{see_other, with_cookies};
 const MAX_QUERY_BYTES: usize = 24 * 1024;
 
 pub async fn get(State(app): State<App>, context: RequestContext, Query(pairs): Query) -> Response {
-    into_response(&app, &context, begin(&app, &context, pairs, None).await)
+    into_response(&app, &context, Box::pin(begin(&app, &context, pairs, None)).await)
 }
 
 pub async fn post(
@@ -46,7 +46,7 @@ pub async fn get_connector(
     // An authorization request names its client; a pending login brings `req` and nothing else.
     let is_new = pairs.iter().any(|(name, _)| name == "client_id");
     let result = match is_new {
-        true => begin(&app, &context, pairs, Some(connector)).await,
+        true => Box::pin(begin(&app, &context, pairs, Some(connector))).await,
         false => sign_in_at(&app, &context, connector, once(&pairs, "req")).await,
     };
     into_response(&app, &context, result)
@@ -92,7 +92,7 @@ async fn begin(
 ) -> Result<Response, PageError> {
     let params = Params::new(pairs);
     match app.issuer.parse_request(&params, connector)? {
-        ParsedRequest::Request(request) => first_step(app, context, *request).await,
+        ParsedRequest::Request(request) => Box::pin(first_step(app, context, *request)).await,
         ParsedRequest::Refused(response) => {
             let client = ClientId::new(params.get("client_id").unwrap_or_default());
             let client = app.issuer.clients.get(&client);

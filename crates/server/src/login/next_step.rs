@@ -92,7 +92,8 @@ async fn decide(
     let decision =
         decision.ok_or_else(|| PageError::from(PageErrorKind::BadRequest).detail("approval"))?;
     let client_name = app.issuer.client_name(&pending);
-    let step = app.issuer.decide_approval(pending, decision, context.session.as_ref()).await?;
+    let decided = app.issuer.decide_approval(pending, decision, context.session.as_ref());
+    let step = Box::pin(decided).await?;
     step_response(app, context, step, &client_name, &binding)
 }
 

@@ -138,7 +138,9 @@ fn username_attributes(section: &Section<'_>) -> Option<Vec<String>> {
         item.error("is empty");
         return None;
     }
-    if let Some(bad) = names.iter().find(|name| !is_attribute(name) || super::is_dn(name)) {
+    if let Some(bad) =
+        names.iter().find(|name| !is_attribute(name) || super::super::entry::is_dn(name))
+    {
         item.error(format!("{bad:?} is not the name of an attribute"));
         return None;
     }

@@ -23,7 +23,7 @@ oauth2:
   passwordConnector: local
 expiry:
   idTokens: 1 day
-staticPasswords: []
+staticPasswords: [{}]
 staticClients:
 - id: app
   name: 5
@@ -49,6 +49,9 @@ storage: {type: memory}
             "13:22: oauth2.passwordConnector: \"local\" is no connector in this file",
             "15:13: expiry.idTokens: found \"1 day\", expected a duration such as 10m or 1h30m",
             "16:18: staticPasswords: needs enablePasswordDB: true",
+            "16:19: staticPasswords[0].email: is missing",
+            "16:19: staticPasswords[0].hash: is missing: give hash or hashFromEnv",
+            "16:19: staticPasswords[0].userID: is missing: with Dex all users without one have the same sub, so each of them is the other to every application; give each an id of its own, such as uuidgen prints, and grant again what was granted to that common sub",
             "18:3: warning: staticClients[0].redirectURIs: is empty: nobody can sign in to this client",
             "18:3: staticClients[0].secret: is missing: give secret or secretEnv, or set public: true",
             "19:9: staticClients[0].name: found 5, expected text: put it in quotes",

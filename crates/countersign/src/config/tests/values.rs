@@ -29,7 +29,10 @@ fn defaults_of_absent_keys() {
     assert_eq!(config.sessions.valid_if_not_used_for, HOUR * 8);
     assert_eq!(config.sessions.upstream_refresh_interval, Duration::from_secs(300));
     assert_eq!(config.sessions.max_snapshot_age, HOUR);
-    assert_eq!(config.oauth2.grant_types, [GrantType::AuthorizationCode, GrantType::RefreshToken]);
+    assert_eq!(
+        config.oauth2.grant_types,
+        [GrantType::AuthorizationCode, GrantType::RefreshToken, GrantType::DeviceCode]
+    );
     assert_eq!(config.oauth2.pkce.methods, [ChallengeMethod::S256]);
     assert!(config.oauth2.pkce.require_for_public_clients && !config.oauth2.pkce.enforce);
     assert!(!config.oauth2.strict_scopes && !config.oauth2.skip_approval_screen);
