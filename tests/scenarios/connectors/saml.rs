@@ -87,6 +87,7 @@ async fn a_saml_response_is_accepted_once_and_only_in_the_requesting_browser() {
 
 async fn mallory_relay_state(mallory: &mut Browser, app: &RelyingParty) -> String {
     mallory.opens(&app.auth_request("openid").url).await;
+    mallory.clicks("Company").await;
     let form = mallory.page().form_with("SAMLRequest").unwrap();
     let field = form.fields.iter().find(|(name, _)| name == "RelayState").unwrap();
     field.1.clone()

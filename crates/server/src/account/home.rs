@@ -18,7 +18,7 @@ use crate::response::{PagePolicy, page};
 const OTHER_SIGN_INS: usize = 3;
 const GRANTS_HERE: usize = 4;
 const GRANTS_ELSEWHERE: usize = 2;
-const GROUP_BYTES: usize = 4 * 1024;
+const GROUP_BYTES: usize = 3 * 1024;
 
 pub async fn get(State(app): State<App>, context: RequestContext, Query(pairs): Query) -> Response {
     into_response(&app, &context, home(&app, &context, &pairs).await)

@@ -207,7 +207,7 @@ fn home_and_logout(w: &World) -> Vec<(String, String)> {
         all_groups: "/dex/groups",
         since: DisplayTime::new(now - 7_800_000, now, messages),
         until: DisplayTime::new(now + 79_200_000, now, messages),
-        groups: own::held(w, 4 * 1024),
+        groups: own::held(w, 3 * 1024),
         consents: "/dex/consents",
         logout: "/dex/logout",
         csrf: &w.text,
