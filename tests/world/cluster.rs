@@ -128,7 +128,7 @@ fn kubectl_runs() {
         return;
     }
     let output = Command::new(kubectl()).args(["version", "--client"]).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success() && said.contains("Client Version"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && printed.contains("Client Version"), "{printed}");
     assert!(Path::new(&kubectl()).is_absolute());
 }

@@ -50,9 +50,9 @@ impl TrustedHeaderLogin for AuthProxy {
                 upstream: None,
                 fingerprint: None,
             })),
-            Err(why) => {
-                trace.note(why.clone());
-                LoginOutcome::Refused(Refusal::UnclearHeaders { why })
+            Err(reason) => {
+                trace.note(reason.clone());
+                LoginOutcome::Refused(Refusal::UnclearHeaders { reason })
             }
         }
     }

@@ -127,7 +127,7 @@ impl Bitbucket {
                 return Ok(all);
             }
         }
-        Err(UpstreamError::NotAsked { endpoint, why: "one login has asked it too often" })
+        Err(UpstreamError::NotSent { endpoint, reason: "one login has asked it too often" })
     }
 
     async fn workspaces(

@@ -120,7 +120,7 @@ impl Gitea {
                 );
             }
         }
-        Err(UpstreamError::NotAsked { endpoint: TEAMS, why: "one login has asked it too often" })
+        Err(UpstreamError::NotSent { endpoint: TEAMS, reason: "one login has asked it too often" })
     }
 }
 

@@ -206,7 +206,7 @@ impl Upstream for GitHub {
             }
         }
         match judged {
-            Ok(verdict) => Ok(verdict.refreshed()),
+            Ok(outcome) => Ok(outcome.refreshed()),
             Err(ApiError::Failed(failure)) => Err(failure),
             Err(ApiError::Revoked | ApiError::Suspended) => Ok(RefreshOutcome::Disabled),
         }
@@ -229,9 +229,9 @@ impl Upstream for GitHub {
             .await?;
         trace.note("GitHub believes the client id and secret");
         let meta = below(&self.config.api, "meta");
-        let answer = self.code_flow.http.ask(ApiRequest::get("API", &meta), trace).await?;
-        if answer.status() >= 500 {
-            return Err(answer.failure());
+        let response = self.code_flow.http.ask(ApiRequest::get("API", &meta), trace).await?;
+        if response.status() >= 500 {
+            return Err(response.failure());
         }
         trace.note("groups are read with a person's own token: sign in to see them");
         Ok(None)

@@ -140,11 +140,11 @@ impl Upstream for Google {
             return Ok(None);
         };
         let found = groups.of(user, self.provider.http(), now, trace).await?;
-        let told = self.required(found, trace);
-        if told.is_none() {
+        let kept = self.required(found, trace);
+        if kept.is_none() {
             trace.note("would be refused: in none of the configured groups");
         }
-        Ok(Some(told.unwrap_or_default()))
+        Ok(Some(kept.unwrap_or_default()))
     }
 }
 
@@ -199,10 +199,10 @@ impl Google {
         now: Timestamp,
         trace: &mut Trace,
     ) -> Result<Option<Vec<String>>, UpstreamError> {
-        let found = match may_be_asked_for(identity, domain) {
+        let found = match may_read_groups_of(identity, domain) {
             Ok(()) => groups.of(&identity.email, self.provider.http(), now, trace).await?,
-            Err(why) => {
-                trace.excluded("groups", why);
+            Err(reason) => {
+                trace.excluded("groups", reason);
                 Vec::new()
             }
         };
@@ -231,7 +231,7 @@ fn is_verified(claims: &Map<String, Value>) -> bool {
 
 /// Google vouches for an address when it hosts it: gmail.com, or a verified one with `hd`. Any other was only
 /// confirmed once by whoever read a mail, and may since be a colleague's.
-fn may_be_asked_for(identity: &Identity, domain: &str) -> Result<(), &'static str> {
+fn may_read_groups_of(identity: &Identity, domain: &str) -> Result<(), &'static str> {
     let Some((local, of)) = identity.email.split_once('@') else {
         return Err("there is no e-mail address to ask by");
     };

@@ -99,9 +99,9 @@ impl PasswordLogin for Ldap {
         login: &str,
         trace: &mut Trace,
     ) -> Result<AccountDiagnosis, ConnectorError> {
-        if let Some(why) = unfit_name(login) {
-            trace.note(format!("refused before anything was asked: {why}"));
-            return Ok(AccountDiagnosis::Refused { why: why.to_owned() });
+        if let Some(reason) = unfit_name(login) {
+            trace.note(format!("refused before anything was asked: {reason}"));
+            return Ok(AccountDiagnosis::Refused { reason: reason.to_owned() });
         }
         diagnose::person(self, login, trace).await.map_err(|failure| self.broken(failure, trace))
     }
@@ -113,8 +113,8 @@ impl PasswordLogin for Ldap {
         login_scopes: LoginScopes,
         trace: &mut Trace,
     ) -> Result<LoginOutcome, ConnectorError> {
-        if let Some(why) = unfit(login, password) {
-            trace.note(format!("refused before anything was asked: {why}"));
+        if let Some(reason) = unfit(login, password) {
+            trace.note(format!("refused before anything was asked: {reason}"));
             return Ok(LoginOutcome::Refused(Refusal::BadCredentials));
         }
         self.sign_in(login, password, login_scopes, trace)
@@ -182,8 +182,8 @@ impl Ldap {
                 let note = note.map(|note| format!("; {note}")).unwrap_or_default();
                 trace.response(format!("the password is right{note}"));
             }
-            UpstreamOutcome::Refused { refusal, why } => {
-                trace.response(why);
+            UpstreamOutcome::Refused { refusal, reason } => {
+                trace.response(reason);
                 lease.give_back();
                 return refused(refusal);
             }
@@ -250,7 +250,7 @@ impl Ldap {
         trace.request(format!("bind at {host} as {}", person.dn));
         let who = (person.dn.as_str(), password);
         let result = self.pool.bind_person(host, who, deadline, trace).await?;
-        bind::verdict(&result)
+        bind::bind_outcome(&result)
     }
 
     /// What a wrong password costs, for names that belong to nobody or to several: a bind on the same

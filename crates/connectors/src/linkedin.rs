@@ -96,7 +96,7 @@ impl Upstream for LinkedIn {
         known: &RefreshRequest<'_>,
         trace: &mut Trace,
     ) -> Result<RefreshOutcome, UpstreamError> {
-        let missing = |why: &str| Ok(RefreshOutcome::Missing { why: why.to_owned() });
+        let missing = |reason: &str| Ok(RefreshOutcome::Missing { reason: reason.to_owned() });
         let kept: Option<Remembered> =
             known.upstream.and_then(|kept| serde_json::from_str(kept.expose()).ok());
         let Some(Remembered { access_token }) = kept else {

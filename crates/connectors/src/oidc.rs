@@ -173,7 +173,7 @@ impl Oidc {
         }
         let before = before.map(|before| before.identity);
         let identity = match person::of(&claims, &self.mapping, before, trace)? {
-            Person::Welcome(identity) => identity,
+            Person::Accepted(identity) => identity,
             Person::NotIn(required) => return Ok(UpstreamOutcome::NotIn(required)),
             Person::EmailNotVerified => return Ok(UpstreamOutcome::EmailNotVerified),
         };

@@ -93,9 +93,9 @@ impl PostedFormLogin for Saml {
                 trace.response(format!("a SAML response with the status {status}"));
                 Ok(LoginOutcome::Refused(Refusal::UpstreamDenied { code: status.to_owned() }))
             }
-            Err(why) => {
-                trace.excluded("the SAML response", &why);
-                Ok(LoginOutcome::Refused(Refusal::InvalidResponse { why }))
+            Err(reason) => {
+                trace.excluded("the SAML response", &reason);
+                Ok(LoginOutcome::Refused(Refusal::InvalidResponse { reason }))
             }
         }
     }

@@ -137,7 +137,7 @@ async fn the_mock_password_opens_for_its_two_words_only() {
     assert_eq!(connector.fingerprint, Fingerprint::Upstream("mockPassword".into()));
     let LoginMethod::Password(method) = connector.login_method else { panic!("it is a password") };
     assert_eq!(method.prompt(), "Username");
-    for (name, password, welcome) in [
+    for (name, password, is_accepted) in [
         ("kilgore", "trout", true),
         ("kilgore", "Trout", false),
         ("Kilgore", "trout", false),
@@ -146,7 +146,11 @@ async fn the_mock_password_opens_for_its_two_words_only() {
         let login = method
             .login(name, &Secret::new(password), LoginScopes::default(), &mut Trace::default())
             .await;
-        assert_eq!(matches!(login, Ok(LoginOutcome::Accepted(_))), welcome, "{name} {password}");
+        assert_eq!(
+            matches!(login, Ok(LoginOutcome::Accepted(_))),
+            is_accepted,
+            "{name} {password}"
+        );
     }
     let examined = method.diagnose("kilgore", &mut Trace::default()).await;
     let Ok(AccountDiagnosis::Found(identity)) = examined else { panic!("{examined:?}") };

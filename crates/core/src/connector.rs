@@ -88,14 +88,14 @@ pub enum Refusal {
     /// somebody else, or expired.
     InvalidResponse {
         /// Never repeats the response.
-        why: String,
+        reason: String,
     },
     /// The connection does not come from a trusted proxy.
     NotThroughProxy,
     /// The proxy's headers are ambiguous or invalid.
     UnclearHeaders {
         /// Names headers, never their values.
-        why: String,
+        reason: String,
     },
 }
 
@@ -154,7 +154,7 @@ pub trait PasswordLogin: Send + Sync {
 #[derive(Clone, Debug)]
 pub enum AccountDiagnosis {
     Found(Box<Identity>),
-    Refused { why: String },
+    Refused { reason: String },
 }
 
 /// One login at an upstream: the redirect there.
@@ -294,7 +294,7 @@ pub enum RefreshOutcome {
     Disabled,
     /// No such person, or no longer in a required group: refused now; the session ends if it is still so some
     /// minutes later.
-    Missing { why: String },
+    Missing { reason: String },
 }
 
 #[async_trait]

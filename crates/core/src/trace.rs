@@ -40,11 +40,11 @@ impl Trace {
     pub fn response(&mut self, text: impl Into<String>) {
         self.add(TraceKind::Response, text.into());
     }
-    pub fn included(&mut self, what: &str, why: &str) {
-        self.add(TraceKind::Included, format!("{what}: {why}"));
+    pub fn included(&mut self, what: &str, reason: &str) {
+        self.add(TraceKind::Included, format!("{what}: {reason}"));
     }
-    pub fn excluded(&mut self, what: &str, why: &str) {
-        self.add(TraceKind::Excluded, format!("{what}: {why}"));
+    pub fn excluded(&mut self, what: &str, reason: &str) {
+        self.add(TraceKind::Excluded, format!("{what}: {reason}"));
     }
     pub fn note(&mut self, text: impl Into<String>) {
         self.add(TraceKind::Note, text.into());

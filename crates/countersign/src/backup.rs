@@ -12,8 +12,8 @@ pub fn run(arguments: &BackupArguments) -> ExitCode {
             println!("{text}");
             ExitCode::SUCCESS
         }
-        Err(why) => {
-            eprintln!("countersign: {why}");
+        Err(reason) => {
+            eprintln!("countersign: {reason}");
             ExitCode::FAILURE
         }
     }

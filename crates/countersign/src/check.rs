@@ -24,8 +24,8 @@ pub fn run(arguments: &CheckArguments) -> ExitCode {
     let env = |name: &str| std::env::var(name).ok();
     let addresses = match arguments.addresses.parse() {
         Ok(addresses) => addresses,
-        Err(why) => {
-            eprintln!("countersign: {why}");
+        Err(reason) => {
+            eprintln!("countersign: {reason}");
             return ExitCode::from(BAD_CONFIGURATION);
         }
     };
@@ -193,8 +193,8 @@ async fn query_user(method: &dyn PasswordLogin, user: &str) -> Diagnosis {
             diagnosis.groups = Some(identity.groups.clone());
             diagnosis.identity = Some(*identity);
         }
-        Ok(AccountDiagnosis::Refused { why }) => {
-            diagnosis.failure = Some(format!("would be refused: {why}"));
+        Ok(AccountDiagnosis::Refused { reason }) => {
+            diagnosis.failure = Some(format!("would be refused: {reason}"));
         }
         Err(error) => diagnosis.failure = Some(error.to_string()),
     }

@@ -43,12 +43,12 @@ pub struct VerifyingKey {
 pub struct Skipped {
     /// Such as `client web`.
     pub what: String,
-    pub why: String,
+    pub reason: String,
 }
 
 impl Skipped {
-    fn new(what: impl Into<String>, why: impl Into<String>) -> Self {
-        Self { what: what.into(), why: why.into() }
+    fn new(what: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { what: what.into(), reason: reason.into() }
     }
 }
 
@@ -114,8 +114,8 @@ async fn plan_objects(issuer: &Issuer, data: &DexData, plan: &mut Plan) -> Resul
     for Converted { what, result, warnings } in converted {
         let object = match result {
             Ok(object) => object?,
-            Err(why) => {
-                plan.skipped.push(Skipped::new(what, why));
+            Err(reason) => {
+                plan.skipped.push(Skipped::new(what, reason));
                 continue;
             }
         };
@@ -147,8 +147,8 @@ fn plan_keys(issuer: &Issuer, data: &DexData, plan: &mut Plan) {
             Err(error) => plan.skipped.push(Skipped::new("the signing key", error.to_string())),
         }
     } else {
-        let why = "there is none; with signer.type vault it is not in Dex's storage";
-        plan.skipped.push(Skipped::new("the signing key", why));
+        let reason = "there is none; with signer.type vault it is not in Dex's storage";
+        plan.skipped.push(Skipped::new("the signing key", reason));
     }
     for (jwk, expires_at) in &data.keys.retired {
         if *expires_at <= now {

@@ -159,6 +159,6 @@ impl Issuer {
 
     fn by_person(&self, mine: &Session) -> Ended {
         let by = format!("user:{}", mine.identity.user_id);
-        Ended { at: self.now(), by, why: EndReason::EndedByUser }
+        Ended { at: self.now(), by, reason: EndReason::EndedByUser }
     }
 }

@@ -84,14 +84,14 @@ impl Clients {
         let client = self.get(&proof.id);
         let nobody = Secret::new(NOBODY);
         let expected = client.as_ref().and_then(|c| c.secret.as_ref());
-        let given = proof.secret.as_ref().map_or("", Secret::expose);
-        let matched = expected.unwrap_or(&nobody).matches(given);
+        let presented = proof.secret.as_ref().map_or("", Secret::expose);
+        let matched = expected.unwrap_or(&nobody).matches(presented);
         let client = client.as_ref()?;
         let proven = if client.public {
             proof.secret.as_ref().is_none_or(Secret::is_empty) && client.secret.is_none()
                 || expected.is_some() && matched
         } else {
-            expected.is_some() && !given.is_empty() && matched
+            expected.is_some() && !presented.is_empty() && matched
         };
         proven.then(|| Arc::clone(client))
     }

@@ -67,8 +67,8 @@ impl Issuer {
     ) -> Result<DeviceAuthorization, TokenError> {
         self.check_device_client(client)?;
         // As Dex: a request without a scope asks for an ID token.
-        let asked = params.scope.unwrap_or_else(|| Scopes::parse(scopes::OPENID));
-        let scopes = self.requested_scopes(&asked, client).map_err(refused)?;
+        let requested = params.scope.unwrap_or_else(|| Scopes::parse(scopes::OPENID));
+        let scopes = self.requested_scopes(&requested, client).map_err(refused)?;
         let challenge = self
             .parse_challenge(
                 params.code_challenge.as_deref(),
@@ -80,13 +80,13 @@ impl Issuer {
 
     fn check_device_client(&self, client: &Client) -> Result<(), TokenError> {
         if !self.settings.allows(GrantType::DeviceCode) {
-            let why = "The device authorization grant is not enabled (oauth2.grantTypes).";
-            return Err(TokenError::refused(TokenErrorCode::UnsupportedGrantType, why));
+            let reason = "The device authorization grant is not enabled (oauth2.grantTypes).";
+            return Err(TokenError::refused(TokenErrorCode::UnsupportedGrantType, reason));
         }
         if !client.allows_device_flow() {
-            let why = "This client may not use the device authorization grant: add \
+            let reason = "This client may not use the device authorization grant: add \
                        /device/callback to its redirectURIs.";
-            return Err(TokenError::refused(TokenErrorCode::UnauthorizedClient, why));
+            return Err(TokenError::refused(TokenErrorCode::UnauthorizedClient, reason));
         }
         Ok(())
     }
@@ -119,17 +119,20 @@ impl Issuer {
                     tracing::info!(event = "device_authorization_requested", client = %client.id, address = %origin.address, "a device asks to be signed in");
                     return Ok(self.device_authorization(device_code, &user_code));
                 }
-                AddDeviceRequestOutcome::UserCodeTaken => {}
+                AddDeviceRequestOutcome::UserCodeInUse => {}
                 AddDeviceRequestOutcome::TooManyFromAddress => {
                     tracing::warn!(event = "device_authorization_refused", client = %client.id, address = %origin.address, limit = "limits.deviceRequestsPerAddress", "too many device requests from this address");
-                    let why =
+                    let reason =
                         "Too many device requests from this address. Try again in some minutes.";
-                    return Err(TokenError::refused(TokenErrorCode::TooManyRequests, why));
+                    return Err(TokenError::refused(TokenErrorCode::TooManyRequests, reason));
                 }
                 AddDeviceRequestOutcome::TooMany => {
                     tracing::error!(event = "device_authorization_refused", client = %client.id, address = %origin.address, limit = "limits.deviceRequests", "too many device requests");
-                    let why = "Too many device requests are pending. Try again in some minutes.";
-                    return Err(TokenError::refused(TokenErrorCode::TemporarilyUnavailable, why));
+                    let reason = "Too many device requests are pending. Try again in some minutes.";
+                    return Err(TokenError::refused(
+                        TokenErrorCode::TemporarilyUnavailable,
+                        reason,
+                    ));
                 }
             }
         }

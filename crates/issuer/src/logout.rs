@@ -163,7 +163,7 @@ impl Issuer {
         let hashed = hash::sha256(cookie.expose());
         let Some(session) = self.store.session_by_cookie(&hashed).await? else { return Ok(None) };
         let by = format!("user:{}", session.identity.user_id);
-        let ended = Ended { at: self.now(), by, why: EndReason::SignedOut };
+        let ended = Ended { at: self.now(), by, reason: EndReason::SignedOut };
         let end = self.store.end_session(&session.id, ended, Some(ip)).await?;
         tracing::info!(event = "session_ended", session = %session.id, user_id = %session.identity.user_id, reason = "signed_out", "signed out with everything");
         Ok(end.map(SignOutOutcome::from))
@@ -188,12 +188,12 @@ fn hint_of(claims: &Claims) -> Option<Hint> {
 
 /// Exactly what is registered (section 3.1), `state` added to its query.
 fn back_to(client: &Client, params: &Params) -> Option<String> {
-    let asked = params.get("post_logout_redirect_uri")?;
-    if !client.allows_post_logout_redirect(asked) {
+    let requested = params.get("post_logout_redirect_uri")?;
+    if !client.allows_post_logout_redirect(requested) {
         tracing::warn!(client = %client.id, "a post_logout_redirect_uri that is not registered was asked for");
         return None;
     }
-    let mut url = Url::parse(asked).ok()?;
+    let mut url = Url::parse(requested).ok()?;
     if let Some(state) = params.get_exact("state") {
         url.query_pairs_mut().append_pair("state", state);
     }

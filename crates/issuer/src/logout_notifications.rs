@@ -49,7 +49,7 @@ pub enum LogoutDelivery {
     Refused,
     /// Tried again later.
     Postponed,
-    GivenUp,
+    Abandoned,
 }
 
 /// Section 2.4 requires `sub`, `sid` or both. A Kubernetes API server ignores `typ` and would accept a token
@@ -96,10 +96,11 @@ impl Issuer {
         notifier: &dyn LogoutNotifier,
     ) -> Result<LogoutDelivery, IssuerError> {
         let client = self.clients.get(&notification.client);
-        let told = client.as_deref().and_then(|c| Some((c, c.backchannel_logout_uri.as_ref()?)));
-        let Some((client, uri)) = told else {
+        let registered =
+            client.as_deref().and_then(|c| Some((c, c.backchannel_logout_uri.as_ref()?)));
+        let Some((client, uri)) = registered else {
             return self
-                .give_up(&notification, "not_configured", "has no backchannelLogoutURI")
+                .abandon(&notification, "not_configured", "has no backchannelLogoutURI")
                 .await;
         };
         let token = self.logout_token(client, &notification).await?;
@@ -110,32 +111,32 @@ impl Issuer {
                 Ok(LogoutDelivery::Delivered)
             }
             DeliveryOutcome::Refused { status } => {
-                self.give_up(&notification, "refused", &format!("answered {status}")).await?;
+                self.abandon(&notification, "refused", &format!("answered {status}")).await?;
                 Ok(LogoutDelivery::Refused)
             }
-            DeliveryOutcome::Failed { why } => self.postpone(&notification, &why).await,
+            DeliveryOutcome::Failed { reason } => self.postpone(&notification, &reason).await,
         }
     }
 
     async fn postpone(
         &self,
         notification: &LogoutNotification,
-        why: &str,
+        cause: &str,
     ) -> Result<LogoutDelivery, IssuerError> {
         let tried = usize::try_from(notification.attempts).unwrap_or(usize::MAX);
         let Some(wait) = WAITS.get(tried.saturating_sub(1)) else {
-            return self.give_up(notification, "unreachable", why).await;
+            return self.abandon(notification, "unreachable", cause).await;
         };
         self.store.postpone_logout_notification(notification, self.now() + *wait).await?;
-        tracing::warn!(event = "logout_notification_postponed", client = %notification.client, session = %notification.session, tries = notification.attempts, again_in_seconds = wait.as_secs(), cause = why, "a client could not be told of an end");
+        tracing::warn!(event = "logout_notification_postponed", client = %notification.client, session = %notification.session, tries = notification.attempts, again_in_seconds = wait.as_secs(), cause, "a client could not be told of an end");
         Ok(LogoutDelivery::Postponed)
     }
 
-    async fn give_up(
+    async fn abandon(
         &self,
         notification: &LogoutNotification,
         reason: &str,
-        why: &str,
+        cause: &str,
     ) -> Result<LogoutDelivery, IssuerError> {
         let mut event = Event::new(self.now(), EventKind::LogoutNotificationFailed, "system");
         event.session = Some(notification.session.clone());
@@ -146,8 +147,8 @@ impl Issuer {
         event.details =
             json!({ "tries": notification.attempts, "ended_at": notification.created_at });
         self.store.finish_logout_notification(notification, Some(event)).await?;
-        tracing::error!(event = "logout_notification_failed", client = %notification.client, session = %notification.session, tries = notification.attempts, reason, cause = why, "a client was not told of an end");
-        Ok(LogoutDelivery::GivenUp)
+        tracing::error!(event = "logout_notification_failed", client = %notification.client, session = %notification.session, tries = notification.attempts, reason, cause, "a client was not told of an end");
+        Ok(LogoutDelivery::Abandoned)
     }
 
     async fn logout_token(

@@ -63,7 +63,7 @@ pub struct ConnectorStatus {
     pub name: String,
     pub health: Health,
     /// `None`: not since this replica started.
-    pub last_answer: Option<Timestamp>,
+    pub last_response: Option<Timestamp>,
     /// When it last could not be asked, and why. Holds no secret; for administrators only.
     pub last_failure: Option<(Timestamp, String)>,
     /// Its refusals are not believed until a person confirms; [`Issuer::close_circuit_breaker`].
@@ -87,7 +87,7 @@ pub struct ConnectorHealth(Mutex<BTreeMap<ConnectorId, HealthRecord>>);
 
 #[derive(Clone, Default)]
 struct HealthRecord {
-    last_answer: Option<Timestamp>,
+    last_response: Option<Timestamp>,
     last_failure: Option<RecordedFailure>,
     took: BTreeMap<Op, CallDurations>,
 }
@@ -104,15 +104,15 @@ impl HealthRecord {
         if !self.is_up(now) {
             return Health::Down;
         }
-        match self.last_answer {
-            Some(answer) if now.since(answer) <= FORGOTTEN_AFTER => Health::Up,
+        match self.last_response {
+            Some(result) if now.since(result) <= FORGOTTEN_AFTER => Health::Up,
             _ => Health::Unknown,
         }
     }
 
     fn is_up(&self, now: Timestamp) -> bool {
         let Some(failure) = &self.last_failure else { return true };
-        let answered = self.last_answer.is_some_and(|answer| answer >= failure.at);
+        let answered = self.last_response.is_some_and(|result| result >= failure.at);
         answered || now.since(failure.at) > FORGOTTEN_AFTER
     }
 }
@@ -141,13 +141,13 @@ impl ConnectorHealth {
                 // A permanent defect may be one person's: it is shown to administrators, but the upstream
                 // does not count as down for everybody.
                 if matches!(down, ConnectorError::Misconfigured { .. }) {
-                    seen.last_answer = Some(call.ended);
+                    seen.last_response = Some(call.ended);
                 }
             }
             None => {
                 let failure = seen.last_failure.as_ref().map(|failure| failure.doing);
                 if call.op != Op::LoginUrl || failure == Some(Op::LoginUrl) {
-                    seen.last_answer = Some(call.ended);
+                    seen.last_response = Some(call.ended);
                 }
             }
         }
@@ -172,13 +172,13 @@ impl Issuer {
         &self,
         connector: &Connector,
         op: Op,
-        answer: impl Future<Output = Result<T, ConnectorError>>,
+        result: impl Future<Output = Result<T, ConnectorError>>,
     ) -> Result<T, ConnectorError> {
         let begun = self.now();
-        let answer = answer.await;
+        let result = result.await;
         let call = Call { op, begun, ended: self.now() };
-        self.upstream_health.note(&connector.id, &call, answer.as_ref().err());
-        answer.map_err(|down| by_its_name(connector, down))
+        self.upstream_health.note(&connector.id, &call, result.as_ref().err());
+        result.map_err(|down| by_its_name(connector, down))
     }
 
     /// The same for what a browser brought back without a code to ask about. That is its own word, which
@@ -186,9 +186,9 @@ impl Issuer {
     pub(crate) async fn call_connector_unrecorded<T>(
         &self,
         connector: &Connector,
-        answer: impl Future<Output = Result<T, ConnectorError>>,
+        result: impl Future<Output = Result<T, ConnectorError>>,
     ) -> Result<T, ConnectorError> {
-        answer.await.map_err(|down| by_its_name(connector, down))
+        result.await.map_err(|down| by_its_name(connector, down))
     }
 
     /// All upstreams in the order of their names, for administrators.
@@ -201,7 +201,7 @@ impl Issuer {
                 kind: connector.kind,
                 name: connector.name.clone(),
                 health: seen.health(now),
-                last_answer: seen.last_answer,
+                last_response: seen.last_response,
                 last_failure: seen.last_failure.map(|failure| (failure.at, failure.cause)),
                 circuit_breaker: self.circuit_breakers.open_breaker(&connector.id),
             }

@@ -60,7 +60,7 @@ impl ExecInfo {
     }
 
     /// The JSON for standard output. `expires_at`: from then on kubectl asks again.
-    pub fn answer(&self, token: &Secret, expires_at: Timestamp) -> String {
+    pub fn to_json(&self, token: &Secret, expires_at: Timestamp) -> String {
         json!({
             "kind": "ExecCredential",
             "apiVersion": self.api_version,
@@ -80,11 +80,11 @@ mod tests {
         let text = r#"{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1beta1","spec":{"interactive":true}}"#;
         let info = ExecInfo::parse(text).unwrap();
         assert_eq!(info, ExecInfo { api_version: V1BETA1, is_interactive: true });
-        let answer = info.answer(&Secret::new("t"), Timestamp::from_secs(0));
-        let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
-        assert_eq!(answer["apiVersion"], V1BETA1);
-        assert_eq!(answer["status"]["token"], "t");
-        assert_eq!(answer["status"]["expirationTimestamp"], "1970-01-01T00:00:00Z");
+        let result = info.to_json(&Secret::new("t"), Timestamp::from_secs(0));
+        let result: serde_json::Value = serde_json::from_str(&result).unwrap();
+        assert_eq!(result["apiVersion"], V1BETA1);
+        assert_eq!(result["status"]["token"], "t");
+        assert_eq!(result["status"]["expirationTimestamp"], "1970-01-01T00:00:00Z");
     }
 
     #[test]

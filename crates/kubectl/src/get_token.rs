@@ -36,7 +36,7 @@ pub async fn run(arguments: &GetTokenArguments, now: fn() -> Timestamp) -> Resul
         Some(audience) => source.credential_for(audience).await?,
         None => source.credential(arguments.oidc_use_access_token).await?,
     };
-    let mut line = info.answer(&credential.token, credential.expires_at - EARLY);
+    let mut line = info.to_json(&credential.token, credential.expires_at - EARLY);
     line.push('\n');
     std::io::stdout()
         .write_all(line.as_bytes())

@@ -129,9 +129,9 @@ pub fn check_form(
     context: &RequestContext,
     pairs: &[(String, String)],
 ) -> Result<(), PageError> {
-    let given = Secret::new(once(pairs, "csrf").unwrap_or_default());
+    let token = Secret::new(once(pairs, "csrf").unwrap_or_default());
     let expected = app.issuer.form_token(context.session.as_ref());
-    if context.session.is_none() || context.is_cross_site() || !given.matches(&expected) {
+    if context.session.is_none() || context.is_cross_site() || !token.matches(&expected) {
         return Err(PageErrorKind::FormExpired.into());
     }
     Ok(())

@@ -161,8 +161,8 @@ fn refusal_page(refusal: Refusal) -> PageError {
         Refusal::UpstreamDenied { .. } => PageErrorKind::Refused.into(),
         Refusal::EmailNotVerified => PageErrorKind::EmailNotVerified.into(),
         Refusal::NotThroughProxy => PageErrorKind::ProxyRequired.into(),
-        Refusal::UnclearHeaders { why } | Refusal::InvalidResponse { why } => {
-            PageError::from(PageErrorKind::BadRequest).detail(why)
+        Refusal::UnclearHeaders { reason } | Refusal::InvalidResponse { reason } => {
+            PageError::from(PageErrorKind::BadRequest).detail(reason)
         }
         Refusal::BadCredentials
         | Refusal::PasswordExpired

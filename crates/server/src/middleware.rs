@@ -292,10 +292,10 @@ mod tests {
     async fn a_handler_runs_to_its_end_although_the_client_disconnects() {
         let (begun, upstream) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let (done, mut is_done) = mpsc::channel(1);
-        let (begins, answers) = (begun.clone(), upstream.clone());
+        let (begins, upstream_ended) = (begun.clone(), upstream.clone());
         let handler = async move || {
             begins.notify_one();
-            answers.notified().await;
+            upstream_ended.notified().await;
             done.send(()).await.unwrap();
         };
         let router = Router::new().route("/", get(handler));

@@ -53,6 +53,6 @@ pub enum ChangeKind {
 pub struct EndingSessions {
     /// Such as `connector ldap`.
     pub what: String,
-    pub why: String,
+    pub reason: String,
     pub sessions: i64,
 }

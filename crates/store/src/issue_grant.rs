@@ -62,7 +62,7 @@ pub(crate) async fn issue_grant(
         )
         .await?;
     let keep = usize::try_from(offline_limit.max(1) - 1).unwrap_or(usize::MAX);
-    let ended = Ended { at: now, by: "system".into(), why: EndReason::TooManyGrants };
+    let ended = Ended { at: now, by: "system".into(), reason: EndReason::TooManyGrants };
     let mut dropped = Vec::new();
     for row in rows.iter().skip(keep) {
         let id = GrantId::new(row.text("id")?);

@@ -146,8 +146,11 @@ async fn postgres_a_dex_is_taken_over_into_its_own_database() {
         .unwrap();
     assert!(loaded.status.success(), "{}", String::from_utf8_lossy(&loaded.stderr));
     let world = data.world(World::on_postgres(database.clone()));
-    let said = world.clone().refuses_to_start().await;
-    assert!(said.contains("is Dex's") && said.contains("countersign import dex"), "{said}");
+    let printed = world.clone().refuses_to_start().await;
+    assert!(
+        printed.contains("is Dex's") && printed.contains("countersign import dex"),
+        "{printed}"
+    );
     let from = format!("{database}?sslmode=disable");
     let arguments = ["import", "dex", "--from", &from, "--config", "CONFIG", "--yes"];
     let done = world.runs_before_start(&arguments);
@@ -165,7 +168,7 @@ async fn a_preview_names_what_would_be_done_and_writes_nothing() {
     let from = from.to_str().unwrap();
     let arguments = ["import", "dex", "--from", from, "--config", "CONFIG", "--dry-run"];
     let preview = world.runs_before_start(&arguments);
-    let said = String::from_utf8(preview.stdout).unwrap();
+    let printed = String::from_utf8(preview.stdout).unwrap();
     for line in [
         "SQL tables of Dex (migration 23)",
         "1 signing key, which signs on until its next rotation",
@@ -175,7 +178,7 @@ async fn a_preview_names_what_would_be_done_and_writes_nothing() {
         "browser sessions",
         "Nothing was written",
     ] {
-        assert!(said.contains(line), "{line} is not in\n{said}");
+        assert!(printed.contains(line), "{line} is not in\n{printed}");
     }
     assert!(!world.dir().join("countersign.db").exists(), "no database was made");
     // Without a terminal nobody could agree.
@@ -196,8 +199,8 @@ async fn an_import_can_be_repeated_and_what_was_rotated_since_is_named() {
     server.stop().await;
     let again =
         server.runs_command(&["import", "dex", "--from", from, "--config", "CONFIG", "--yes"], &[]);
-    let said = String::from_utf8(again.stdout).unwrap();
-    assert!(said.contains("Taken over:\n  nothing"), "{said}");
+    let printed = String::from_utf8(again.stdout).unwrap();
+    assert!(printed.contains("Taken over:\n  nothing"), "{printed}");
     let rotated = server.runs_command(&["import", "rotated", "--config", "CONFIG"], &[]);
     assert_eq!(String::from_utf8(rotated.stdout).unwrap(), "web-one: 1\n");
     server.restart().await;

@@ -182,11 +182,12 @@ async fn a_client_gets_tokens_of_its_own() {
     let world = World::new().client(job).client(cluster).client(Client::public("cli"));
     let server =
         world.with("oauth2:\n  grantTypes: [authorization_code, client_credentials]").start().await;
-    let asks = async |id: &str, scope: &str| {
+    let requests_token = async |id: &str, scope: &str| {
         let fields = [("grant_type", "client_credentials"), ("scope", scope)];
         server.relying_party(id).exchange(&fields).await
     };
-    let answer = asks("job", "openid groups profile audience:server:client_id:production").await;
+    let answer =
+        requests_token("job", "openid groups profile audience:server:client_id:production").await;
     assert_eq!(answer.status, 200, "{}", answer.page.body);
     let keys = server.relying_party("job").gets("/keys").await.json;
     for token in [answer.id_token(), answer.access_token()] {
@@ -206,7 +207,7 @@ async fn a_client_gets_tokens_of_its_own() {
         ("job", "audience:server:client_id:cli", "invalid_scope"),
         ("cli", "openid", "unauthorized_client"),
     ] {
-        let answer = asks(id, scope).await;
+        let answer = requests_token(id, scope).await;
         assert_eq!((answer.status, answer.error()), (400, expected), "{id} {scope}");
     }
     let nobodys = server.relying_party("job").userinfo(answer.access_token()).await;

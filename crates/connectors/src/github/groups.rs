@@ -117,12 +117,12 @@ impl Rules {
             }
         }
         let mut groups = Groups::default();
-        let mut welcome = false;
+        let mut is_member_of_org = false;
         if !members.is_empty() {
             let teams = teams(api, trace).await?;
             tell_others(&teams, orgs, trace);
             for org in members {
-                welcome |= org.teams.is_empty();
+                is_member_of_org |= org.teams.is_empty();
                 for team in self.named(&teams, &org.name) {
                     let group = format!("{}:{team}", org.name);
                     if org.teams.is_empty() || org.teams.iter().any(|wanted| wanted == team) {
@@ -133,7 +133,7 @@ impl Rules {
                 }
             }
         }
-        if welcome || !groups.0.is_empty() {
+        if is_member_of_org || !groups.0.is_empty() {
             return Ok(Membership::Groups(groups.0));
         }
         Ok(Membership::NotIn(orgs.iter().flat_map(Org::required).collect()))
@@ -190,9 +190,9 @@ impl Team {
 struct Groups(Vec<String>);
 
 impl Groups {
-    fn keep(&mut self, group: String, why: &str, trace: &mut Trace) {
+    fn keep(&mut self, group: String, reason: &str, trace: &mut Trace) {
         if !self.0.contains(&group) {
-            trace.included(&group, why);
+            trace.included(&group, reason);
             self.0.push(group);
         }
     }
@@ -223,18 +223,18 @@ async fn is_member(
     login: &str,
     trace: &mut Trace,
 ) -> Result<bool, ApiError> {
-    let said = api.ask(MEMBERS, &format!("/orgs/{org}/members/{login}"), trace).await?;
-    let why = match said.status {
+    let reply = api.ask(MEMBERS, &format!("/orgs/{org}/members/{login}"), trace).await?;
+    let reason = match reply.status {
         204 => {
             trace.included(org, "a member");
             return Ok(true);
         }
         404 => "not a member",
         302 => "not a member, or the organization keeps this application out",
-        403 if said.demands_sso() => "the organization demands its own single sign-on first",
+        403 if reply.demands_sso() => "the organization demands its own single sign-on first",
         403 => "the organization keeps this application out",
-        _ => return Err(said.failure().into()),
+        _ => return Err(reply.failure().into()),
     };
-    trace.excluded(org, why);
+    trace.excluded(org, reason);
     Ok(false)
 }

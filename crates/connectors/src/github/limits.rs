@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::oauth::UpstreamError;
 
 /// GitHub's advice where an answer does not say how long.
-const UNTOLD_SECONDS: u64 = 60;
+const DEFAULT_RETRY_SECONDS: u64 = 60;
 /// The primary limit begins anew each hour; whoever says longer is not believed.
 const LONGEST_SECONDS: u64 = 60 * 60;
 /// Beyond it the one who waits shortest is forgotten.
@@ -31,21 +31,22 @@ pub(super) fn read(
     now: Timestamp,
 ) -> Option<Limit> {
     let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<i64>().ok();
-    let told = number(RETRY_AFTER.as_str()).and_then(|seconds| u64::try_from(seconds).ok());
+    let retry_after = number(RETRY_AFTER.as_str()).and_then(|seconds| u64::try_from(seconds).ok());
     let is_primary = number("x-ratelimit-remaining") == Some(0);
     let message = message.to_ascii_lowercase();
     let speaks = message.contains("rate limit") || message.contains("abuse detection");
     match status {
         429 => {}
-        403 if told.is_some() || is_primary || speaks => {}
+        403 if retry_after.is_some() || is_primary || speaks => {}
         _ => return None,
     }
     let reset = || {
         let at = number("x-ratelimit-reset").filter(|_| is_primary)?;
         u64::try_from(at.saturating_sub(now.secs())).ok()
     };
-    let seconds = told.or_else(reset).unwrap_or(UNTOLD_SECONDS).clamp(1, LONGEST_SECONDS);
-    let what = match is_primary && told.is_none() {
+    let seconds =
+        retry_after.or_else(reset).unwrap_or(DEFAULT_RETRY_SECONDS).clamp(1, LONGEST_SECONDS);
+    let what = match is_primary && retry_after.is_none() {
         true => "the hour's requests are used up",
         false => "too many at once (the secondary limit)",
     };

@@ -82,13 +82,13 @@ impl Addresses {
         user: &User,
         trace: &mut Trace,
     ) -> Result<Option<String>, ApiError> {
-        let said = api.list(EMAILS, "/user/emails", trace).await;
-        if let Err(ApiError::Failed(failure)) = &said
+        let reply = api.list(EMAILS, "/user/emails", trace).await;
+        if let Err(ApiError::Failed(failure)) = &reply
             && matches!(failure.status(), Some(403 | 404))
         {
             trace.note("the application may not see addresses: it needs the scope user:email");
         }
-        let all: Vec<Address> = said?;
+        let all: Vec<Address> = reply?;
         let none_verified = self.may_be_unverified && all.iter().all(|address| !address.verified);
         if none_verified && !all.is_empty() {
             trace.note("this server verifies no addresses: they are believed, as Dex does");

@@ -55,7 +55,7 @@ pub(super) enum UpstreamOutcome {
     },
     Refused {
         refusal: Refusal,
-        why: String,
+        reason: String,
     },
 }
 
@@ -72,32 +72,34 @@ pub(super) async fn simple(
     let bound = timeout(within, ldap.simple_bind(dn, password.expose())).await;
     match bound {
         Ok(Ok(result)) => Ok(result),
-        Ok(Err(e)) => Err(DirectoryError::no_answer(format!("bind: {}", connection.cause(&e)))),
-        Err(_) => Err(DirectoryError::no_answer("bind: no answer in time")),
+        Ok(Err(e)) => Err(DirectoryError::no_response(format!("bind: {}", connection.cause(&e)))),
+        Err(_) => Err(DirectoryError::no_response("bind: no answer in time")),
     }
 }
 
 /// `Err` when the answer is about the server and not about the person.
-pub(super) fn verdict(result: &LdapResult) -> Result<UpstreamOutcome, DirectoryError> {
+pub(super) fn bind_outcome(result: &LdapResult) -> Result<UpstreamOutcome, DirectoryError> {
     let policy = PasswordPolicy::of(result);
     if result.rc == 0 {
         return Ok(match policy.refusal() {
             // "Change your password first" comes with success; the change cannot be made here.
-            Some((refusal, why)) => UpstreamOutcome::Refused { refusal, why: why.to_owned() },
+            Some((refusal, reason)) => {
+                UpstreamOutcome::Refused { refusal, reason: reason.to_owned() }
+            }
             None => UpstreamOutcome::Accepted { note: policy.note() },
         });
     }
     let known = policy.refusal().or_else(|| active_directory(&result.text));
     // 389 Directory Server answers unwillingToPerform for a deactivated account.
     let inactivated = result.rc == 53 && result.text.to_lowercase().contains("inactivated");
-    let (refusal, why) = match result.rc {
+    let (refusal, reason) = match result.rc {
         _ if inactivated => (Refusal::AccountDisabled, "the server says it is inactivated"),
         // invalidCredentials, constraintViolation, noSuchObject (gone since the search),
         // inappropriateAuthentication (it has no password).
         49 | 19 | 32 | 48 => known.unwrap_or((Refusal::BadCredentials, "bad password")),
         _ => return Err(DirectoryError::of_result("bind", result)),
     };
-    Ok(UpstreamOutcome::Refused { refusal, why: format!("{why}: {}", describe(result)) })
+    Ok(UpstreamOutcome::Refused { refusal, reason: format!("{reason}: {}", describe(result)) })
 }
 
 /// The response control of a password policy.

@@ -42,8 +42,8 @@ fn pass_over(left_out: Result<(), DirectoryError>, trace: &mut Trace) {
     }
 }
 
-fn refused(why: String) -> AccountDiagnosis {
-    AccountDiagnosis::Refused { why }
+fn refused(reason: String) -> AccountDiagnosis {
+    AccountDiagnosis::Refused { reason }
 }
 
 /// Everything is told, also of somebody who would be refused.
@@ -55,7 +55,7 @@ async fn of_entry(
 ) -> Result<AccountDiagnosis, DirectoryError> {
     let users = &ldap.config.users;
     person::tell_attributes(entry, users, trace);
-    person::tell_state(entry, trace);
+    person::describe_state(entry, trace);
     let mut groups = Vec::new();
     match &ldap.config.groups {
         None => trace.note("no groupSearch is configured, so there are no groups"),
@@ -99,8 +99,8 @@ async fn tell_left_out(
     let entries = lease.search(&ask, trace).await?;
     trace.response(if entries.is_empty() { "no entry" } else { "entries that have the name" });
     for entry in entries {
-        let why = format!("not matched by userSearch.filter {}", users.filter);
-        trace.excluded(&entry.dn, &why);
+        let reason = format!("not matched by userSearch.filter {}", users.filter);
+        trace.excluded(&entry.dn, &reason);
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use ldap3::LdapResult;
 
 use super::config::Host;
 
-const WANTS_BIND_DN: &str = "; the directory wants a bindDN and a bindPW";
+const BIND_DN_REQUIRED: &str = "; the directory wants a bindDN and a bindPW";
 
 /// Holds no password; what a server says of its own is cut to a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub(super) enum DirectoryError {
 
 impl DirectoryError {
     /// This host did not answer, which may pass.
-    pub fn no_answer(cause: impl Into<String>) -> Self {
+    pub fn no_response(cause: impl Into<String>) -> Self {
         Self::Host { cause: cause.into(), is_permanent: false }
     }
 
@@ -68,7 +68,7 @@ impl DirectoryError {
         // RFC 4511 appendix A.2.
         match result.rc {
             // busy, unavailable: of this host.
-            51 | 52 => Self::no_answer(cause),
+            51 | 52 => Self::no_response(cause),
             // timeLimitExceeded, other (an error inside the server).
             3 | 80 => Self::Busy(cause),
             _ => Self::Misconfigured(cause),
@@ -79,7 +79,7 @@ impl DirectoryError {
     pub fn of_service_bind(host: &Host, anonymous: bool, result: &LdapResult) -> Self {
         let who = if anonymous { "binding anonymously" } else { "binding as bindDN" };
         let advice = match (anonymous, result.rc) {
-            (true, 7 | 48 | 49 | 50 | 53) => WANTS_BIND_DN,
+            (true, 7 | 48 | 49 | 50 | 53) => BIND_DN_REQUIRED,
             (false, 32 | 34) => "; bindDN is not the name of an entry there",
             (false, 49) => "; bindDN or bindPW is wrong",
             _ => "",
@@ -90,7 +90,7 @@ impl DirectoryError {
     pub fn of_search(result: &LdapResult) -> Self {
         let advice = match result.rc {
             // How Active Directory says that an anonymous search is not allowed.
-            1 if result.text.contains("successful bind must be completed") => WANTS_BIND_DN,
+            1 if result.text.contains("successful bind must be completed") => BIND_DN_REQUIRED,
             4 => "; raise the directory's size limit for the bind user",
             32 => "; the base does not exist or may not be seen",
             34 => "; the base is not a DN",

@@ -40,7 +40,8 @@ pub(super) async fn of(
     detail: Detail,
     trace: &mut Trace,
 ) -> Result<Vec<String>, DirectoryError> {
-    let mut found = Found { search, names: Vec::new(), told: HashSet::new(), seen: HashSet::new() };
+    let mut found =
+        Found { search, names: Vec::new(), reported: HashSet::new(), seen: HashSet::new() };
     for matcher in &search.matchers {
         // What another matcher found is asked about again by this one.
         found.seen.clear();
@@ -60,9 +61,9 @@ pub(super) async fn of(
             let mut next = Vec::new();
             for batch in level.chunks(if singly { 1 } else { BATCH }) {
                 let groups = find(lease, search, (matcher, attribute), batch, trace).await?;
-                let why = why(depth, attribute, batch);
+                let reason = match_reason(depth, attribute, batch);
                 for group in groups {
-                    if found.take(&group, &why, trace)? && matcher.recursion.is_some() {
+                    if found.take(&group, &reason, trace)? && matcher.recursion.is_some() {
                         next.extend(values(lease, &group, &matcher.user, trace).await?);
                     }
                 }
@@ -102,8 +103,8 @@ pub(super) async fn left_out(
             let groups = lease.search(&ask, trace).await?;
             trace.response(number_of(&groups));
             for group in groups {
-                let why = format!("not matched by groupSearch.filter {}", search.filter);
-                trace.excluded(&group.dn, &why);
+                let reason = format!("not matched by groupSearch.filter {}", search.filter);
+                trace.excluded(&group.dn, &reason);
             }
         }
     }
@@ -113,7 +114,7 @@ pub(super) async fn left_out(
 struct Found<'s> {
     search: &'s GroupSearch,
     names: Vec<String>,
-    told: HashSet<String>,
+    reported: HashSet<String>,
     /// By the matcher at work.
     seen: HashSet<String>,
 }
@@ -123,7 +124,7 @@ impl Found<'_> {
     fn take(
         &mut self,
         group: &Entry,
-        why: &str,
+        reason: &str,
         trace: &mut Trace,
     ) -> Result<bool, DirectoryError> {
         if !self.seen.insert(folded(&group.dn)) {
@@ -135,8 +136,8 @@ impl Found<'_> {
             return Err(DirectoryError::Misconfigured(cause));
         }
         let name = name(group, self.search)?;
-        if self.told.insert(name.clone()) {
-            trace.included(&format!("group {name:?}"), &format!("{why}, from {}", group.dn));
+        if self.reported.insert(name.clone()) {
+            trace.included(&format!("group {name:?}"), &format!("{reason}, from {}", group.dn));
             self.names.push(name);
         } else {
             trace.excluded(&group.dn, &format!("its name {name:?} is already in the list"));
@@ -149,7 +150,7 @@ fn number_of(groups: &[Entry]) -> String {
     if groups.len() == 1 { "1 group".to_owned() } else { format!("{} groups", groups.len()) }
 }
 
-fn why(depth: usize, attribute: &str, batch: &[Vec<u8>]) -> String {
+fn match_reason(depth: usize, attribute: &str, batch: &[Vec<u8>]) -> String {
     match (depth, batch) {
         (0, _) => "direct".to_owned(),
         (_, [one]) => {

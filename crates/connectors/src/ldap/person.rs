@@ -124,8 +124,8 @@ pub(super) fn tell_attributes(entry: &Entry, users: &UserSearch, trace: &mut Tra
                 trace.included(claim, format!("{attribute} {text:?} {first}").trim_end());
             }
             Scalar::Missing => {
-                let why = "the entry lacks it, or the bind user may not read it";
-                trace.excluded(claim, &format!("{attribute}: {why}"));
+                let reason = "the entry lacks it, or the bind user may not read it";
+                trace.excluded(claim, &format!("{attribute}: {reason}"));
             }
             Scalar::Binary => trace.excluded(claim, &format!("{attribute}: it is not text")),
         }
@@ -133,11 +133,11 @@ pub(super) fn tell_attributes(entry: &Entry, users: &UserSearch, trace: &mut Tra
 }
 
 /// For an administrator: what each attribute about the account's state says, if it is there.
-pub(super) fn tell_state(entry: &Entry, trace: &mut Trace) {
-    let mut told = false;
+pub(super) fn describe_state(entry: &Entry, trace: &mut Trace) {
+    let mut has_state = false;
     for attribute in STATE {
         let Scalar::Text(text) = entry.scalar(attribute) else { continue };
-        told = true;
+        has_state = true;
         let meaning = match attribute {
             _ if is_off(attribute, &text) => "the account is disabled",
             "pwdAccountLockedTime" => "locked since then; the server says at a login for how long",
@@ -145,7 +145,7 @@ pub(super) fn tell_state(entry: &Entry, trace: &mut Trace) {
         };
         trace.note(format!("{attribute} is {text}: {meaning}"));
     }
-    if !told {
+    if !has_state {
         trace.note(format!("not disabled: none of {} is there", STATE.join(", ")));
     }
 }

@@ -59,8 +59,8 @@ pub(super) async fn ask(
     let mut lease = ldap.pool.lease(deadline, trace).await?;
     let Some(person) = find(ldap, &mut lease, &remembered, known, trace).await? else {
         lease.give_back();
-        let why = "the directory no longer has this person".to_owned();
-        return Ok(RefreshOutcome::Missing { why });
+        let reason = "the directory no longer has this person".to_owned();
+        return Ok(RefreshOutcome::Missing { reason });
     };
     if !remembered.dn.is_empty() && !same_dn(&remembered.dn, &person.dn) {
         trace.note(format!("the entry was {} and is now {}", remembered.dn, person.dn));

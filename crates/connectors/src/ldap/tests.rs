@@ -100,7 +100,7 @@ fn every_problem_is_told_with_its_place() {
     ]);
     let (connector, problems) = read(wrong);
     assert!(connector.is_none());
-    let said = problems.join("\n");
+    let output = problems.join("\n");
     for expected in [
         "1:3: host: \"ldap://x\" is a URL, expected host or host:port",
         "1:3: host: \"[::1\" lacks a closing bracket",
@@ -120,7 +120,7 @@ fn every_problem_is_told_with_its_place() {
         "timeout: must be longer than 0s",
         "poolSize: found a plain value, expected a whole number from 1 to 256",
     ] {
-        assert!(said.contains(expected), "no {expected:?} in\n{said}");
+        assert!(output.contains(expected), "no {expected:?} in\n{output}");
     }
 }
 
@@ -134,13 +134,13 @@ fn certificates_that_cannot_be_used_are_told() {
         ("clientKey", text("/no/such/key")),
     ]));
     assert!(connector.is_none());
-    let said = problems.join("\n");
+    let output = problems.join("\n");
     for expected in [
         "rootCA: cannot read /no/such/file",
         "rootCAData: holds no certificate in PEM",
         "clientCert: is missing: clientCert and clientKey go together",
     ] {
-        assert!(said.contains(expected), "no {expected:?} in\n{said}");
+        assert!(output.contains(expected), "no {expected:?} in\n{output}");
     }
 }
 
@@ -307,9 +307,9 @@ async fn a_name_that_nobody_can_have_is_not_examined_either() {
         ("ja\0ne", "the name contains a NUL character"),
         (&*"j".repeat(10_000), "the name is too long"),
     ] {
-        let told = method.diagnose(login, &mut Trace::default()).await;
-        let Ok(AccountDiagnosis::Refused { why }) = told else { panic!("{told:?}") };
-        assert_eq!(why, expected);
+        let diagnosis = method.diagnose(login, &mut Trace::default()).await;
+        let Ok(AccountDiagnosis::Refused { reason }) = diagnosis else { panic!("{diagnosis:?}") };
+        assert_eq!(reason, expected);
     }
 }
 

@@ -115,13 +115,13 @@ impl<A: PasswordApi> PasswordLogin for PasswordConnector<A> {
             );
             return Ok(LoginOutcome::Refused(Refusal::BadCredentials));
         }
-        let verdict = within(self.api.login(login, password, login_scopes, trace)).await;
-        let verdict = verdict.and_then(|verdict| match &verdict {
-            Some(UpstreamOutcome::Accepted(person)) => check_identity(person).map(|()| verdict),
-            _ => Ok(verdict),
+        let outcome = within(self.api.login(login, password, login_scopes, trace)).await;
+        let outcome = outcome.and_then(|outcome| match &outcome {
+            Some(UpstreamOutcome::Accepted(person)) => check_identity(person).map(|()| outcome),
+            _ => Ok(outcome),
         });
-        match verdict.map_err(|failure| failure.into_connector_error(&self.id, trace))? {
-            Some(verdict) => Ok(verdict.login()),
+        match outcome.map_err(|failure| failure.into_connector_error(&self.id, trace))? {
+            Some(outcome) => Ok(outcome.login()),
             None => Ok(LoginOutcome::Refused(Refusal::BadCredentials)),
         }
     }
@@ -143,8 +143,8 @@ impl<A: PasswordApi> Refresh for PasswordConnector<A> {
     }
 }
 
-fn refused(why: &str) -> AccountDiagnosis {
-    AccountDiagnosis::Refused { why: why.to_owned() }
+fn refused(reason: &str) -> AccountDiagnosis {
+    AccountDiagnosis::Refused { reason: reason.to_owned() }
 }
 
 /// The identity without anything for a later refresh: these upstreams are asked as ourselves.

@@ -94,8 +94,12 @@ pub(crate) fn warn_of_http(section: &Section<'_>, key: &'static str, url: &Url) 
 
 /// A list of texts, or these when it is absent or empty.
 pub(crate) fn texts_or(section: &Section<'_>, key: &'static str, default: &[&str]) -> Vec<String> {
-    let given = section.texts(key);
-    if given.is_empty() { default.iter().map(|text| (*text).to_owned()).collect() } else { given }
+    let configured = section.texts(key);
+    if configured.is_empty() {
+        default.iter().map(|text| (*text).to_owned()).collect()
+    } else {
+        configured
+    }
 }
 
 /// A path below a base; doubled slashes are avoided.

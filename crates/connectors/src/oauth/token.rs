@@ -117,10 +117,10 @@ impl Client {
             let granted = client.spend(&http, &url, &token, &used_refresh_tokens, &mut trace).await;
             (granted, trace)
         });
-        let (granted, told) = spending.await.map_err(|_| {
+        let (granted, steps) = spending.await.map_err(|_| {
             UpstreamError::Temporary("asking for tokens was interrupted".to_owned())
         })?;
-        trace.append(told);
+        trace.append(steps);
         granted
     }
 
@@ -199,19 +199,19 @@ pub(crate) struct Code<'a> {
 }
 
 /// What an answer with tokens, or the error in their place, means.
-pub(crate) fn read_token_response(answer: &ApiResponse) -> Result<TokenResponse, UpstreamError> {
-    let endpoint = answer.endpoint();
+pub(crate) fn read_token_response(response: &ApiResponse) -> Result<TokenResponse, UpstreamError> {
+    let endpoint = response.endpoint();
     // Some upstreams answer 200 with an error inside.
-    if let Some(code) = answer.error_code() {
+    if let Some(code) = response.error_code() {
         return match code {
             code if codes::is_spent(code) => Ok(TokenResponse::Refused(code)),
-            _ => Err(answer.failure()),
+            _ => Err(response.failure()),
         };
     }
-    if answer.status() != 200 {
-        return Err(answer.failure());
+    if response.status() != 200 {
+        return Err(response.failure());
     }
-    let object = answer.object()?;
+    let object = response.object()?;
     let text = |name: &str| object.get(name).and_then(Value::as_str).filter(|t| !t.is_empty());
     let is_bearer = text("token_type").is_none_or(|kind| kind.eq_ignore_ascii_case("bearer"));
     if !is_bearer {

@@ -207,7 +207,7 @@ mod tests {
     /// Threats 107 and 108.
     #[test]
     fn what_no_saml_message_needs_is_refused_before_parsing() {
-        for (text, why) in [
+        for (text, reason) in [
             ("<!DOCTYPE a><a/>", "DOCTYPE"),
             ("<!DOCTYPE a [<!ENTITY b SYSTEM 'file:///etc/passwd'>]><a>&b;</a>", "DOCTYPE"),
             ("<a><![CDATA[b]]></a>", "CDATA"),
@@ -232,7 +232,7 @@ mod tests {
             ("<a>\r</a>", "carriage return"),
             ("", "well-formed"),
         ] {
-            assert!(refused(text).contains(why), "{text}: {}", refused(text));
+            assert!(refused(text).contains(reason), "{text}: {}", refused(text));
         }
         for text in [
             "<?xml version='1.0' encoding='utf-8' standalone='no'?>\n<a/>",

@@ -226,17 +226,17 @@ fn read(assertion: Node<'_, '_>, expected: &Expected<'_>) -> Result<Assertion, S
 
 /// One bearer confirmation must hold (SAML 2.0 Profiles section 4.1.4.2).
 fn check_confirmation(subject: Node<'_, '_>, expected: &Expected<'_>) -> Result<(), String> {
-    let mut why = "the subject has no bearer confirmation".to_owned();
+    let mut failure = "the subject has no bearer confirmation".to_owned();
     for confirmation in children_named(subject, ASSERTION, "SubjectConfirmation") {
         if confirmation.attribute("Method") != Some(BEARER) {
             continue;
         }
         match check_bearer(confirmation, expected) {
             Ok(()) => return Ok(()),
-            Err(reason) => why = reason,
+            Err(reason) => failure = reason,
         }
     }
-    Err(why)
+    Err(failure)
 }
 
 fn check_bearer(confirmation: Node<'_, '_>, expected: &Expected<'_>) -> Result<(), String> {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use super::web::{Asked, Reply, Shown, Web};
+use super::web::{Reply, Request, Shown, Web};
 
 #[path = "github/api.rs"]
 mod api;
@@ -116,7 +116,7 @@ impl GitHub {
     pub async fn start() -> Self {
         let state = Arc::new(Mutex::new(State::usual()));
         let own = state.clone();
-        let web = Web::start(move |base, asked| own.lock().unwrap().answer(base, asked)).await;
+        let web = Web::start(move |base, request| own.lock().unwrap().answer(base, request)).await;
         Self { web, state }
     }
 
@@ -124,7 +124,7 @@ impl GitHub {
     pub fn start_apart() -> Self {
         let state = Arc::new(Mutex::new(State::usual()));
         let own = state.clone();
-        let web = Web::start_apart(move |base, asked| own.lock().unwrap().answer(base, asked));
+        let web = Web::start_apart(move |base, request| own.lock().unwrap().answer(base, request));
         Self { web, state }
     }
 
@@ -132,7 +132,7 @@ impl GitHub {
     pub async fn start_tls(shown: Shown) -> (Self, String) {
         let state = Arc::new(Mutex::new(State::usual()));
         let own = state.clone();
-        let answer = move |base: &str, asked: &Asked| own.lock().unwrap().answer(base, asked);
+        let answer = move |base: &str, request: &Request| own.lock().unwrap().answer(base, request);
         let (web, pem) = Web::start_tls(shown, answer).await;
         (Self { web, state }, pem)
     }
@@ -184,8 +184,8 @@ impl GitHub {
     }
 
     /// How often this path of the API was asked.
-    pub fn asked(&self, path: &str) -> usize {
-        self.web.asked(path).len() + self.web.asked(&format!("/api/v3{path}")).len()
+    pub fn request_count(&self, path: &str) -> usize {
+        self.web.request(path).len() + self.web.request(&format!("/api/v3{path}")).len()
     }
 }
 
@@ -200,16 +200,16 @@ impl State {
         Self { people, signed_in: "jane".to_owned(), ..Self::default() }
     }
 
-    fn answer(&mut self, base: &str, asked: &Asked) -> Reply {
-        let path = asked.path.strip_prefix("/api/v3").unwrap_or(&asked.path);
+    fn answer(&mut self, base: &str, request: &Request) -> Reply {
+        let path = request.path.strip_prefix("/api/v3").unwrap_or(&request.path);
         if let Some((_, reply)) = self.replies.iter().find(|(other, _)| *other == path) {
             return reply.clone();
         }
-        match (asked.method.as_str(), path) {
-            ("GET", "/login/oauth/authorize") => self.page(asked),
-            ("POST", "/login/oauth/authorize") => self.decided(asked),
-            ("POST", "/login/oauth/access_token") => self.token(asked),
-            _ => self.api(base, path, asked),
+        match (request.method.as_str(), path) {
+            ("GET", "/login/oauth/authorize") => self.page(request),
+            ("POST", "/login/oauth/authorize") => self.decided(request),
+            ("POST", "/login/oauth/access_token") => self.token(request),
+            _ => self.api(base, path, request),
         }
     }
 

@@ -17,7 +17,7 @@ pub mod recorder;
 
 /// A request as it came.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct Request {
     pub method: String,
     pub path: String,
     pub query: Vec<(String, String)>,
@@ -26,7 +26,7 @@ pub struct Asked {
     pub body: String,
 }
 
-impl Asked {
+impl Request {
     pub fn query(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
@@ -68,13 +68,13 @@ impl Reply {
     }
 }
 
-type Handler = dyn Fn(&Asked) -> Reply + Send + Sync;
+type Handler = dyn Fn(&Request) -> Reply + Send + Sync;
 
 /// Runs until the test ends.
 pub struct Web {
     /// `http://127.0.0.1:port`, or `https://localhost:port`.
     pub url: String,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    requests: Arc<Mutex<Vec<Request>>>,
 }
 
 /// What a TLS server shows.
@@ -85,29 +85,29 @@ pub enum Shown {
 }
 
 impl Web {
-    pub async fn start(handler: impl Fn(&str, &Asked) -> Reply + Send + Sync + 'static) -> Self {
+    pub async fn start(handler: impl Fn(&str, &Request) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         Self::run(listener, url, None, handler)
     }
 
     /// On a thread of its own, for tests that also wait without letting others run.
-    pub fn start_apart(handler: impl Fn(&str, &Asked) -> Reply + Send + Sync + 'static) -> Self {
-        let (tell, told) = std::sync::mpsc::channel();
+    pub fn start_apart(handler: impl Fn(&str, &Request) -> Reply + Send + Sync + 'static) -> Self {
+        let (sender, receiver) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.unwrap().block_on(async move {
-                tell.send(Self::start(handler).await).unwrap();
+                sender.send(Self::start(handler).await).unwrap();
                 std::future::pending::<()>().await;
             });
         });
-        told.recv().unwrap()
+        receiver.recv().unwrap()
     }
 
     /// Also its certificate in PEM.
     pub async fn start_tls(
         shown: Shown,
-        handler: impl Fn(&str, &Asked) -> Reply + Send + Sync + 'static,
+        handler: impl Fn(&str, &Request) -> Reply + Send + Sync + 'static,
     ) -> (Self, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
@@ -136,11 +136,11 @@ impl Web {
         listener: TcpListener,
         url: String,
         tls: Option<TlsAcceptor>,
-        handler: impl Fn(&str, &Asked) -> Reply + Send + Sync + 'static,
+        handler: impl Fn(&str, &Request) -> Reply + Send + Sync + 'static,
     ) -> Self {
-        let asked = Arc::<Mutex<Vec<Asked>>>::default();
-        let (own, base) = (asked.clone(), url.clone());
-        let handler: Arc<Handler> = Arc::new(move |asked| handler(&base, asked));
+        let requests = Arc::<Mutex<Vec<Request>>>::default();
+        let (own, base) = (requests.clone(), url.clone());
+        let handler: Arc<Handler> = Arc::new(move |request| handler(&base, request));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (own, handler, tls) = (own.clone(), handler.clone(), tls.clone());
@@ -156,22 +156,28 @@ impl Web {
                 });
             }
         });
-        Self { url, asked }
+        Self { url, requests }
     }
 
     /// What came so far at this path.
-    pub fn asked(&self, path: &str) -> Vec<Asked> {
-        self.asked.lock().unwrap().iter().filter(|asked| asked.path == path).cloned().collect()
+    pub fn requests(&self, path: &str) -> Vec<Request> {
+        self.requests
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|request| request.path == path)
+            .cloned()
+            .collect()
     }
 }
 
 async fn serve(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
-    asked: &Mutex<Vec<Asked>>,
+    requests: &Mutex<Vec<Request>>,
     handler: &Handler,
 ) {
     let Some(request) = read(&mut stream).await else { return };
-    asked.lock().unwrap().push(request.clone());
+    requests.lock().unwrap().push(request.clone());
     let answer = |status: u16, more: &str, body: &str| {
         format!(
             "HTTP/1.1 {status} Said\r\n{more}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
@@ -211,7 +217,7 @@ async fn serve(
     let _ = stream.shutdown().await;
 }
 
-async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Asked> {
+async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Request> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
     let head_end = loop {
@@ -239,5 +245,5 @@ async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Asked> {
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
     let query = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let body = String::from_utf8(body).ok()?;
-    Some(Asked { method, path: path.to_owned(), query, headers, body })
+    Some(Request { method, path: path.to_owned(), query, headers, body })
 }

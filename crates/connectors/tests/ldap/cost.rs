@@ -12,8 +12,8 @@ use crate::{at, attempt, cause, connector, connector_counting, refusal, sign_in,
 /// Binds the directory saw from anybody but the service user.
 fn binds_seen(slapd: &Slapd) -> usize {
     let log = slapd.log();
-    let asked = log.lines().filter(|line| line.contains(" BIND dn=") && line.contains(" method="));
-    asked.filter(|line| !line.contains("dn=\"cn=service,")).count()
+    let binds = log.lines().filter(|line| line.contains(" BIND dn=") && line.contains(" method="));
+    binds.filter(|line| !line.contains("dn=\"cn=service,")).count()
 }
 
 #[tokio::test]
@@ -54,10 +54,10 @@ async fn the_bind_for_nobody_locks_nobody_out_and_never_sends_what_was_typed() {
     }
     let mut trace = Trace::default();
     attempt(&ldap, "nobody", "typed-by-somebody", &mut trace).await.unwrap();
-    let told = story(&trace);
-    assert!(told.contains("as cn=countersign-nobody-"), "{told}");
-    assert!(told.contains("to take as long as a wrong password"), "{told}");
-    assert!(!told.contains("typed-by-somebody"), "{told}");
+    let steps = story(&trace);
+    assert!(steps.contains("as cn=countersign-nobody-"), "{steps}");
+    assert!(steps.contains("to take as long as a wrong password"), "{steps}");
+    assert!(!steps.contains("typed-by-somebody"), "{steps}");
     assert_eq!(sign_in(&ldap, "twin1@example.org", PASSWORD).await.identity.username, "Twin One");
     let log = slapd.log();
     let nobody = "dn=\"cn=countersign-nobody-4e1c9b52d07a6f83,ou=People,dc=example,dc=org\"";
@@ -67,8 +67,8 @@ async fn the_bind_for_nobody_locks_nobody_out_and_never_sends_what_was_typed() {
 #[tokio::test]
 async fn a_server_that_takes_the_bind_of_nobody_lets_nobody_in() {
     let found_none = b"\x30\x0c\x02\x01\x02\x65\x07\x0a\x01\x00\x04\x00\x04\x00".to_vec();
-    let welcome = Impostor::bound();
-    let impostor = Impostor::saying(vec![welcome, found_none]).await;
+    let bind_response = Impostor::bound();
+    let impostor = Impostor::saying(vec![bind_response, found_none]).await;
     let host = ("host", text(format!("127.0.0.1:{}", impostor.port)));
     let ldap = connector(vec![host, ("timeout", plain("2s"))], vec![]);
     assert_eq!(refusal(&ldap, "nobody", "bar").await, Refusal::BadCredentials);

@@ -120,11 +120,11 @@ async fn missing_and_binary_attributes_are_named() {
 async fn a_wrong_service_password_or_base_is_the_administrators_matter() {
     let Some(slapd) = Slapd::start() else { return };
     let ldap = connector(vec![at(&slapd), ("bindPW", text("wrong"))], vec![]);
-    let told = cause(&ldap, "jane", PASSWORD).await;
-    assert!(told.contains("binding as bindDN: rc=49 (invalidCredentials)"), "{told}");
+    let trace_text = cause(&ldap, "jane", PASSWORD).await;
+    assert!(trace_text.contains("binding as bindDN: rc=49 (invalidCredentials)"), "{trace_text}");
     let ldap = connector(vec![at(&slapd)], vec![("baseDN", text("ou=Nowhere,dc=example,dc=org"))]);
-    let told = cause(&ldap, "jane", PASSWORD).await;
-    assert!(told.contains("noSuchObject"), "{told}");
+    let trace_text = cause(&ldap, "jane", PASSWORD).await;
+    assert!(trace_text.contains("noSuchObject"), "{trace_text}");
 }
 
 #[tokio::test]
@@ -141,7 +141,7 @@ async fn the_trace_tells_what_was_asked_and_found_and_no_password() {
     let ldap = connector(vec![at(&slapd)], vec![]);
     let mut trace = Trace::default();
     attempt(&ldap, "jane", PASSWORD, &mut trace).await.unwrap();
-    let told = story(&trace);
+    let trace_text = story(&trace);
     let jane = "uid=jane,ou=People,dc=example,dc=org";
     for expected in [
         &*format!("connected to 127.0.0.1:{} (no TLS), bound as cn=service,", slapd.port),
@@ -153,7 +153,10 @@ async fn the_trace_tells_what_was_asked_and_found_and_no_password() {
         &format!("scope sub, filter (member={jane})"),
         "group \"admins\": direct, from cn=admins,ou=Groups,dc=example,dc=org",
     ] {
-        assert!(told.contains(expected), "no {expected:?} in\n{told}");
+        assert!(trace_text.contains(expected), "no {expected:?} in\n{trace_text}");
     }
-    assert!(!told.contains(PASSWORD) && !told.contains("service-password"), "{told}");
+    assert!(
+        !trace_text.contains(PASSWORD) && !trace_text.contains("service-password"),
+        "{trace_text}"
+    );
 }

@@ -113,14 +113,13 @@ async fn a_base_that_vanished_is_the_directorys_trouble_and_nobody_is_missing() 
     let Some(slapd) = Slapd::start() else { return };
     let ldap = connector(vec![at(&slapd)], vec![]);
     let before = sign_in(&ldap, "jane", PASSWORD).await;
-    let elsewhere =
-        connector(vec![at(&slapd)], vec![("baseDN", text("ou=Nowhere,dc=example,dc=org"))]);
+    let other = connector(vec![at(&slapd)], vec![("baseDN", text("ou=Nowhere,dc=example,dc=org"))]);
     let known = countersign_core::connector::RefreshRequest {
         identity: &before.identity,
         upstream: before.upstream.as_ref(),
         login_scopes: crate::ALL,
         now: crate::NOW,
     };
-    let refresh = elsewhere.refresh.unwrap();
+    let refresh = other.refresh.unwrap();
     assert!(refresh.refresh(known, &mut Default::default()).await.is_err());
 }

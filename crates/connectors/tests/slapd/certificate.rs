@@ -17,7 +17,7 @@ pub enum Certificate {
     /// As the one before, but expired.
     SelfSignedCaExpired,
     /// As [`Certificate::SelfSignedCa`], but for another host.
-    SelfSignedCaElsewhere,
+    SelfSignedCaOtherHost,
     /// Signed by the CA, for another host.
     DistributedClaims,
     /// Signed by the CA, but expired.
@@ -54,12 +54,12 @@ impl Certificate {
     }
 
     fn is_self_signed(self) -> bool {
-        matches!(self, Self::SelfSignedCa | Self::SelfSignedCaExpired | Self::SelfSignedCaElsewhere)
+        matches!(self, Self::SelfSignedCa | Self::SelfSignedCaExpired | Self::SelfSignedCaOtherHost)
     }
 
     fn names(self) -> Vec<String> {
         let names: &[&str] = match self {
-            Self::DistributedClaims | Self::SelfSignedCaElsewhere => &["elsewhere.example.com"],
+            Self::DistributedClaims | Self::SelfSignedCaOtherHost => &["elsewhere.example.com"],
             _ => &["localhost", "127.0.0.1", "::1"],
         };
         names.iter().map(|name| (*name).to_owned()).collect()

@@ -84,7 +84,7 @@ impl Slapd {
         assert!(child.wait().expect("it ends").success(), "ldapmodify refused:\n{ldif}");
     }
 
-    /// Does it answer a bind with success? Asked with OpenLDAP's own tool.
+    /// Does it answer a bind with success? Request with OpenLDAP's own tool.
     pub fn welcomes(&self, dn: &str, password: &str) -> bool {
         let url = format!("ldap://127.0.0.1:{}", self.port);
         let output = Command::new("ldapwhoami")

@@ -8,7 +8,7 @@ use countersign_core::{Connector, LoginScopes, Secret, Trace};
 use crate::fake_github::{Email, GitHub, SECRET};
 use crate::story::{
     ALL, CALLBACK, Keys, accepted, broken, current, handle_callback, login_url, missing, refresh,
-    refused, replaced, sound, told,
+    refused, replaced, sound, trace_text,
 };
 use crate::tree::{list, map, plain, text};
 use crate::web::Shown;
@@ -60,7 +60,7 @@ async fn jane_is_told_as_dex_would_tell_her() {
     let kept = jane.upstream.unwrap().expose().to_owned();
     let token = kept.strip_prefix("{\"accessToken\":\"").unwrap().strip_suffix("\"}").unwrap();
 
-    let told = told(&trace);
+    let trace_text = trace_text(&trace);
     for line in [
         &format!("Request user API: {}/user\n", fake.web.url),
         &format!("Request teams API: {}/user/teams?…\n", fake.web.url),
@@ -70,9 +70,9 @@ async fn jane_is_told_as_dex_would_tell_her() {
         "Included acme: an organization\n",
         "Included acme:ops: a team\n",
     ] {
-        assert!(told.contains(line), "{line} in\n{told}");
+        assert!(trace_text.contains(line), "{line} in\n{trace_text}");
     }
-    assert!(!told.contains(token) && !told.contains(SECRET), "{told}");
+    assert!(!trace_text.contains(token) && !trace_text.contains(SECRET), "{trace_text}");
 }
 
 #[tokio::test]
@@ -133,7 +133,7 @@ async fn only_a_verified_address_is_told_and_of_the_preferred_domain_if_there_is
             Some(expected) => assert_eq!(accepted(login).identity.email, expected),
             None => {
                 assert_eq!(refused(login), Refusal::EmailNotVerified);
-                assert!(told(&trace).contains("jane: has no verified primary address"));
+                assert!(trace_text(&trace).contains("jane: has no verified primary address"));
             }
         }
     }
@@ -155,19 +155,19 @@ async fn an_enterprise_server_is_found_by_its_name_and_believed_by_its_certifica
     fake.set(|state| state.page_limit = 1);
     let jane = accepted(login(&fake, &connector, ALL).await.0).identity;
     assert_eq!(jane.groups.len(), 5);
-    assert_eq!(fake.web.asked("/api/v3/user/teams").len(), 3, "each page with the token");
+    assert_eq!(fake.web.request_count("/api/v3/user/teams").len(), 3, "each page with the token");
     // It verifies no addresses.
     fake.person("jane", |jane| jane.emails[0].verified = false);
     let (again, trace) = login(&fake, &connector, ALL).await;
     assert_eq!(accepted(again).identity.email, "jane@example.com");
-    assert!(told(&trace).contains("this server verifies no addresses"));
+    assert!(trace_text(&trace).contains("this server verifies no addresses"));
     // Or it does, and then what it did not verify counts for nothing.
     fake.person("jane", |jane| *jane = jane.clone().with_email("j@example.com", false, true));
     assert_eq!(refused(login(&fake, &connector, ALL).await.0), Refusal::EmailNotVerified);
 
     let (_, other) = GitHub::start_tls(Shown::SelfSigned).await;
-    let why = broken(login(&fake, &of(&other), ALL).await.0);
-    assert!(why.contains("token endpoint cannot be reached"), "{why}");
+    let reason = broken(login(&fake, &of(&other), ALL).await.0);
+    assert!(reason.contains("token endpoint cannot be reached"), "{reason}");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use countersign_core::connector::{Fingerprint, LoginMethod};
 
 use crate::fake_github::GitHub;
 use crate::github::{connector, keys};
-use crate::story::{ALL, Keys, broken, configured, login_url, now, replaced, sound, told};
+use crate::story::{ALL, Keys, broken, configured, login_url, now, replaced, sound, trace_text};
 use crate::tree::{list, map, plain, text};
 
 #[tokio::test]
@@ -15,14 +15,14 @@ async fn an_administrator_learns_whether_github_believes_us() {
         let connector = connector(&fake, with);
         let LoginMethod::Redirect(method) = &connector.login_method else { panic!() };
         let mut trace = Trace::default();
-        (method.diagnose(None, now(), &mut trace).await, told(&trace))
+        (method.diagnose(None, now(), &mut trace).await, trace_text(&trace))
     };
     let (answer, trace) = examined(vec![]).await;
     assert_eq!(answer.unwrap(), None);
     assert!(trace.contains("believes the client id and secret"), "{trace}");
     let (answer, _) = examined(vec![("clientSecret", text("another"))]).await;
-    let why = broken(answer);
-    assert!(why.contains("incorrect_client_credentials"), "{why}");
+    let reason = broken(answer);
+    assert!(reason.contains("incorrect_client_credentials"), "{reason}");
 }
 
 #[tokio::test]

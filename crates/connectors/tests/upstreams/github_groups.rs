@@ -6,7 +6,7 @@ use countersign_core::connector::Refusal;
 
 use crate::fake_github::{Door, GitHub, Person};
 use crate::github::{connector, login};
-use crate::story::{ALL, Keys, accepted, refused, told};
+use crate::story::{ALL, Keys, accepted, refused, trace_text};
 use crate::tree::{list, map, plain, text};
 
 fn orgs(of: &[(&str, &[&str])]) -> (&'static str, Node) {
@@ -67,7 +67,7 @@ async fn groups_are_not_read_unless_somebody_wants_them_or_the_door_depends_on_t
     let without = connector(&fake, vec![("loadAllGroups", plain("true"))]);
     let jane = accepted(login(&fake, &without, LoginScopes::default()).await.0);
     assert!(jane.identity.groups.is_empty());
-    assert_eq!((fake.asked("/user/teams"), fake.asked("/user/orgs")), (0, 0));
+    assert_eq!((fake.request_count("/user/teams"), fake.request_count("/user/orgs")), (0, 0));
     let with = connector(&fake, vec![orgs(&[("acme", &[])])]);
     let jane = accepted(login(&fake, &with, LoginScopes::default()).await.0);
     assert_eq!(jane.identity.groups.len(), 2);
@@ -97,8 +97,8 @@ async fn who_is_in_no_required_group_is_refused_and_told_which_are_required() {
     fake.set(|state| state.signed_in = "bob".to_owned());
     let (login, trace) = login(&fake, &connector(&fake, vec![orgs(&[("acme", &[])])]), ALL).await;
     assert_eq!(refused(login), refusal(&["acme"]));
-    assert!(told(&trace).contains("Excluded acme: not a member"), "{}", told(&trace));
-    assert_eq!(fake.asked("/orgs/acme/members/bob"), 1);
+    assert!(trace_text(&trace).contains("Excluded acme: not a member"), "{}", trace_text(&trace));
+    assert_eq!(fake.request_count("/orgs/acme/members/bob"), 1);
 }
 
 /// Threat 97: 200 teams, and more.
@@ -126,13 +126,13 @@ async fn all_pages_are_read() {
     assert_eq!(jane.email, "jane@example.com", "it stands on the second page");
     assert_eq!(jane.groups.len(), 250);
     assert_eq!(jane.groups[249], "acme:team-249");
-    assert_eq!((fake.asked("/user/teams"), fake.asked("/user/emails")), (3, 2));
+    assert_eq!((fake.request_count("/user/teams"), fake.request_count("/user/emails")), (3, 2));
 }
 
 /// Threat 97: what an organization hides is not guessed at, and the trace says what to do.
 #[tokio::test]
 async fn an_organization_that_hides_its_members_is_told_and_counts_as_none() {
-    for (door, why) in [
+    for (door, reason) in [
         (Door::Shut, "Excluded acme: not a member, or the organization keeps this application out"),
         (Door::SingleSignOn, "Excluded acme: the organization demands its own single sign-on"),
     ] {
@@ -141,7 +141,7 @@ async fn an_organization_that_hides_its_members_is_told_and_counts_as_none() {
         let both = connector(&fake, vec![orgs(&[("acme", &[]), ("globex", &[])])]);
         let (answer, trace) = login(&fake, &both, ALL).await;
         assert_eq!(accepted(answer).identity.groups, ["globex:ops"]);
-        assert!(told(&trace).contains(why), "{}", told(&trace));
+        assert!(trace_text(&trace).contains(reason), "{}", trace_text(&trace));
         let only = connector(&fake, vec![orgs(&[("acme", &["ops"])])]);
         let required = vec!["acme:ops".to_owned()];
         let refusal = refused(login(&fake, &only, ALL).await.0);
@@ -163,9 +163,10 @@ async fn the_fake_writes_down_what_it_answers() {
     let connector = connector(&fake, vec![orgs(&[("acme", &[]), ("hooli", &[])])]);
     accepted(login(&fake, &connector, ALL).await.0);
     let lines = fake.recorded_lines();
-    let told: Vec<serde_json::Value> =
+    let trace_text: Vec<serde_json::Value> =
         lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let seen: Vec<_> = told.iter().map(|r| (r["path"].as_str().unwrap(), &r["status"])).collect();
+    let seen: Vec<_> =
+        trace_text.iter().map(|r| (r["path"].as_str().unwrap(), &r["status"])).collect();
     let member = "/orgs/{org}/members/{username}";
     assert_eq!(
         seen,
@@ -177,6 +178,8 @@ async fn the_fake_writes_down_what_it_answers() {
             ("/user/teams", &200.into()),
         ]
     );
-    assert_eq!(told[0]["body"]["login"], "jane");
-    assert!(told[2]["body"].is_null() && told.iter().all(|line| line["method"] == "GET"));
+    assert_eq!(trace_text[0]["body"]["login"], "jane");
+    assert!(
+        trace_text[2]["body"].is_null() && trace_text.iter().all(|line| line["method"] == "GET")
+    );
 }

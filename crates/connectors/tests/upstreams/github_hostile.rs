@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::fake_github::{GitHub, Limit};
 use crate::github::{connector, login};
 use crate::story::{
-    ALL, accepted, broken, current, handle_callback, login_url, refresh, refused, told,
+    ALL, accepted, broken, current, handle_callback, login_url, refresh, refused, trace_text,
 };
 use crate::tree::{list, map, plain, text};
 use crate::web::{Reply, Web};
@@ -32,18 +32,22 @@ async fn a_limit_is_told_and_honoured() {
         let jane = accepted(login(&fake, &connector, ALL).await.0);
         fake.set(|state| state.limit = Some(limit));
         let (answer, trace) = login(&fake, &connector, ALL).await;
-        let why = broken(answer);
-        assert!(why.contains(expected), "{why}");
-        assert!(told(&trace).contains("GitHub limits this person's requests"), "{}", told(&trace));
+        let reason = broken(answer);
+        assert!(reason.contains(expected), "{reason}");
+        assert!(
+            trace_text(&trace).contains("GitHub limits this person's requests"),
+            "{}",
+            trace_text(&trace)
+        );
 
-        let why = broken(refresh(&connector, &jane, ALL).await);
-        assert!(why.contains(expected), "{why}");
-        let asked = fake.asked("/user");
+        let reason = broken(refresh(&connector, &jane, ALL).await);
+        assert!(reason.contains(expected), "{reason}");
+        let request_count = fake.request_count("/user");
         for _ in 0..5 {
-            let why = broken(refresh(&connector, &jane, ALL).await);
-            assert!(why.contains("is not asked again for"), "{why}");
+            let reason = broken(refresh(&connector, &jane, ALL).await);
+            assert!(reason.contains("is not asked again for"), "{reason}");
         }
-        assert_eq!(fake.asked("/user"), asked, "it was left alone");
+        assert_eq!(fake.request_count("/user"), request_count, "it was left alone");
         // Nobody else waits for her.
         fake.set(|state| {
             state.limit = None;
@@ -53,9 +57,9 @@ async fn a_limit_is_told_and_honoured() {
         current(refresh(&connector, &bob, ALL).await);
         // She herself does, also where she signs in anew.
         fake.set(|state| state.signed_in = "jane".to_owned());
-        let emails = fake.asked("/user/emails");
+        let emails = fake.request_count("/user/emails");
         assert!(broken(login(&fake, &connector, ALL).await.0).contains("is not asked again for"));
-        assert_eq!(fake.asked("/user/emails"), emails);
+        assert_eq!(fake.request_count("/user/emails"), emails);
     }
 }
 
@@ -106,9 +110,9 @@ async fn odd_slow_and_gigantic_answers_are_errors_within_bounds() {
         fake.set(|state| state.replies = vec![(path, reply)]);
         let began = Instant::now();
         let (answer, trace) = login(&fake, &connector, ALL).await;
-        let why = broken(answer);
-        assert!(why.contains(expected), "{path}: {why}");
-        assert!(!why.contains("secret") && !told(&trace).contains("secret"), "{why}");
+        let reason = broken(answer);
+        assert!(reason.contains(expected), "{path}: {reason}");
+        assert!(!reason.contains("secret") && !trace_text(&trace).contains("secret"), "{reason}");
         assert!(began.elapsed() < Duration::from_secs(4), "{path} {:?}", began.elapsed());
     }
     fake.set(|state| state.replies.clear());
@@ -133,11 +137,11 @@ async fn a_page_that_leads_elsewhere_or_round_in_circles_is_not_followed() {
         (format!("{}/user/orgs?page=2", fake.web.url), "asked it too often"),
     ] {
         fake.set(|state| state.replies = vec![("/user/orgs", next(&url))]);
-        let why = broken(login(&fake, &connector, ALL).await.0);
-        assert!(why.contains(expected), "{url}: {why}");
+        let reason = broken(login(&fake, &connector, ALL).await.0);
+        assert!(reason.contains(expected), "{url}: {reason}");
     }
-    assert!(other.asked("/user/orgs").is_empty(), "no token went there");
-    assert_eq!(fake.asked("/user/orgs"), 4 + 100);
+    assert!(other.request_count("/user/orgs").is_empty(), "no token went there");
+    assert_eq!(fake.request_count("/user/orgs"), 4 + 100);
 }
 
 /// Threats 98 and 99.
@@ -154,8 +158,8 @@ async fn what_comes_back_is_a_code_once_or_a_refusal() {
     // Somebody else's code, brought by this browser: PKCE ties it to the trip.
     let other = login_url(&connector, ALL).await.unwrap();
     let stolen = fake.visited(&other.url);
-    let brought = handle_callback(&connector, &redirect, &stolen, ALL).await.0;
-    assert_eq!(refused(brought), denied("bad_verification_code"));
+    let outcome = handle_callback(&connector, &redirect, &stolen, ALL).await.0;
+    assert_eq!(refused(outcome), denied("bad_verification_code"));
     for (pairs, expected) in [
         (vec![("error", "access_denied")], "access_denied"),
         (vec![], "invalid_request"),
@@ -171,8 +175,8 @@ async fn what_comes_back_is_a_code_once_or_a_refusal() {
         ("<b>\r\nSet-Cookie: a", "an unknown error"),
     ] {
         let query = [("error".to_owned(), error.to_owned())];
-        let why = broken(handle_callback(&connector, &redirect, &query, ALL).await.0);
-        assert!(why.contains(expected) && !why.contains("Set-Cookie"), "{why}");
+        let reason = broken(handle_callback(&connector, &redirect, &query, ALL).await.0);
+        assert!(reason.contains(expected) && !reason.contains("Set-Cookie"), "{reason}");
     }
     let unverified = Reply::ok(json!({ "error": "unverified_user_email" }));
     fake.set(|state| state.replies = vec![("/login/oauth/access_token", unverified)]);

@@ -111,7 +111,7 @@ async fn all_pages_are_read_and_no_more() {
     let url = login_url(&connector, ALL).await.unwrap().url;
     assert!(url.as_str().contains("scope=read_user+openid+read_api&"), "{url}");
     assert_eq!(accepted(login(&connector, ALL).await).identity.groups.len(), 200);
-    assert_eq!(fake.web.asked("/api/v4/groups").len(), 3);
+    assert_eq!(fake.web.requests("/api/v4/groups").len(), 3);
 }
 
 #[tokio::test]

@@ -87,7 +87,7 @@ async fn jane_is_told_as_dex_would_tell_her_and_her_token_is_kept_as_dex_keeps_i
 /// Threat 96.
 #[tokio::test]
 async fn threat_96_the_domain_is_the_tokens_and_not_the_requests() {
-    for (hd, welcome) in [
+    for (hd, is_accepted) in [
         (json!("example.com"), true),
         (json!("EXAMPLE.com"), true),
         (json!("other.com"), false),
@@ -97,7 +97,7 @@ async fn threat_96_the_domain_is_the_tokens_and_not_the_requests() {
         (Value::Null, false),
     ] {
         let World { provider, .. } = world().await;
-        let said = hd.to_string();
+        let case = hd.to_string();
         provider.claims(move |claims| {
             claims.insert("hd".into(), hd.clone());
         });
@@ -105,11 +105,11 @@ async fn threat_96_the_domain_is_the_tokens_and_not_the_requests() {
         let connector = connector(&provider, vec![("hostedDomains", two)]);
         assert!(login_url(&connector, ALL).await.unwrap().url.as_str().contains("hd=*"));
         let login = login(&provider, &connector).await;
-        if welcome {
+        if is_accepted {
             accepted(login);
         } else {
             let required = vec!["example.com".to_owned(), "example.org".to_owned()];
-            assert_eq!(refused(login), Refusal::NotInRequiredGroup { required }, "{said}");
+            assert_eq!(refused(login), Refusal::NotInRequiredGroup { required }, "{case}");
         }
     }
 }
@@ -147,7 +147,9 @@ async fn each_domain_has_its_administrator() {
     let keys = vec![("domainToAdminEmail", admins), ("serviceAccountFilePath", text(&world.file))];
     let own = connector(&world.provider, keys);
     accepted(login(&world.provider, &own).await);
-    assert!(world.provider.web.asked(DIRECTORY)[0].bearer().unwrap().contains("boss@example.com"));
+    assert!(
+        world.provider.web.requests(DIRECTORY)[0].bearer().unwrap().contains("boss@example.com")
+    );
     let keys = vec![
         ("domainToAdminEmail", map(vec![("other.com", text("o@other.com"))])),
         ("serviceAccountFilePath", text(&world.file)),

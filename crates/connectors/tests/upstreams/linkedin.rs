@@ -47,7 +47,7 @@ async fn jane_signs_in_without_pkce_and_without_a_nonce_in_her_token() {
     assert!(url.as_str().contains("scope=openid+profile+email&"), "{url}");
     assert!(!url.as_str().contains("code_challenge") && !url.as_str().contains("prompt"), "{url}");
     let jane = accepted(login(&provider, &connector).await);
-    assert!(provider.web.asked("/token")[0].form("client_secret").is_some());
+    assert!(provider.web.requests("/token")[0].form("client_secret").is_some());
     assert_eq!(jane.identity.user_id, "1234");
     assert_eq!(jane.identity.username, "Jane Doe");
     assert!(jane.identity.preferred_username.is_empty() && jane.identity.groups.is_empty());

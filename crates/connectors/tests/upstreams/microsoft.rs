@@ -101,7 +101,7 @@ async fn somebody_in_more_groups_than_a_token_holds_has_them_all() {
     fake.directory.lock().unwrap().groups = 2501;
     let groups = accepted(login(&connector(&fake, vec![]), ALL).await).identity.groups;
     assert_eq!(groups.len(), 2500, "one of them has no name");
-    assert_eq!(fake.web.asked(NAMES).len(), 3);
+    assert_eq!(fake.web.requests(NAMES).len(), 3);
     fake.directory.lock().unwrap().groups = 10_001;
     assert!(broken(login(&connector(&fake, vec![]), ALL).await).contains("over 10000"));
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::provider::{CLIENT, Provider, SECRET};
 use crate::story::{
     ALL, CALLBACK, Keys, accepted, broken, configured, handle_callback, login_url, replaced, sound,
-    told, upstream_login,
+    trace_text, upstream_login,
 };
 use crate::tree::{list, map, plain, text};
 
@@ -47,8 +47,8 @@ async fn a_login_that_must_be_new_is_new_at_the_provider_as_well() {
             .login_url(&UpstreamLogin { again: true, ..upstream_login(login_scopes) })
             .await
             .unwrap();
-        let asked = redirect.url.query_pairs().find(|(name, _)| name == "prompt");
-        asked.map(|(_, value)| value.into_owned())
+        let params = redirect.url.query_pairs().find(|(name, _)| name == "prompt");
+        params.map(|(_, value)| value.into_owned())
     };
     assert_eq!(prompt(LoginScopes::default()).await.as_deref(), Some("login"));
     assert_eq!(prompt(ALL).await.as_deref(), Some("login consent"));
@@ -60,9 +60,9 @@ async fn jane_signs_in_and_is_told_as_dex_would_tell_her() {
     let connector = connector(&provider, vec![("insecureEnableGroups", plain("true"))]);
     assert_eq!(connector.fingerprint, Fingerprint::Upstream(format!("oidc:{}", provider.web.url)));
     let redirect = login_url(&connector, ALL).await.unwrap();
-    let asked: Vec<(String, String)> = redirect.url.query_pairs().into_owned().collect();
+    let params: Vec<(String, String)> = redirect.url.query_pairs().into_owned().collect();
     let value = |name: &str| {
-        let mut all = asked.iter().filter(|(key, _)| key == name);
+        let mut all = params.iter().filter(|(key, _)| key == name);
         let value = all.next().map(|(_, value)| value.as_str());
         assert!(all.next().is_none(), "{name} twice");
         value
@@ -91,13 +91,13 @@ async fn jane_signs_in_and_is_told_as_dex_would_tell_her() {
     assert_eq!(jane.identity.groups, ["staff", "admins"]);
     // Dex's own form: base64 of the token.
     assert_eq!(jane.upstream.unwrap().expose(), r#"{"RefreshToken":"cmVmcmVzaC0w"}"#);
-    let told = told(&trace);
+    let trace_text = trace_text(&trace);
     for secret in [SECRET, "the-code", "the-access-token", "refresh-0", verifier] {
-        assert!(!told.contains(secret), "{secret} in {told}");
+        assert!(!trace_text.contains(secret), "{secret} in {trace_text}");
     }
     assert!(
-        told.contains("Request token endpoint: ") && told.contains("Included admins: "),
-        "{told}"
+        trace_text.contains("Request token endpoint: ") && trace_text.contains("Included admins: "),
+        "{trace_text}"
     );
 }
 
@@ -127,9 +127,9 @@ async fn what_the_administrator_says_goes_before_what_is_guessed() {
     assert!(url.as_str().contains("scope=openid+email+groups+offline_access"), "{url}");
     assert!(url.as_str().contains("code_challenge=") && !url.as_str().contains("prompt="), "{url}");
     accepted(login(&provider, &connector).await);
-    let asked = provider.web.asked("/token");
-    assert_eq!(asked[0].form("client_secret").as_deref(), Some(SECRET));
-    assert!(!asked[0].headers.contains_key("authorization"));
+    let params = provider.web.requests("/token");
+    assert_eq!(params[0].form("client_secret").as_deref(), Some(SECRET));
+    assert!(!params[0].headers.contains_key("authorization"));
 }
 
 #[tokio::test]
@@ -144,7 +144,7 @@ async fn a_provider_without_pkce_is_not_sent_any_and_one_that_takes_no_basic_get
     let url = login_url(&connector, ALL).await.unwrap().url;
     assert!(!url.as_str().contains("code_challenge"), "{url}");
     accepted(login(&provider, &connector).await);
-    assert!(provider.web.asked("/token")[0].form("client_secret").is_some());
+    assert!(provider.web.requests("/token")[0].form("client_secret").is_some());
 }
 
 #[tokio::test]

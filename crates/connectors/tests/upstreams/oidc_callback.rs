@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::oidc::connector;
 use crate::provider::Provider;
-use crate::story::{ALL, accepted, broken, handle_callback, login_url, refused, told};
+use crate::story::{ALL, accepted, broken, handle_callback, login_url, refused, trace_text};
 
 /// Threat 98.
 #[tokio::test]
@@ -67,7 +67,7 @@ async fn a_provider_that_promises_to_name_itself_must() {
     let (login, trace) = handle_callback(&connector, &redirect, &query, ALL).await;
     // Whoever made that link is refused; the provider is not called down for it.
     assert_eq!(refused(login), Refusal::UpstreamDenied { code: "invalid_request".to_owned() });
-    assert!(told(&trace).contains("iss") && !told(&trace).contains("token endpoint"));
+    assert!(trace_text(&trace).contains("iss") && !trace_text(&trace).contains("token endpoint"));
     query.push(("iss".to_owned(), provider.web.url.clone()));
     accepted(handle_callback(&connector, &redirect, &query, ALL).await.0);
 }

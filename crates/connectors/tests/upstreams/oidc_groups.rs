@@ -95,12 +95,12 @@ async fn threat_102_groups_of_an_odd_shape_are_an_error_and_make_nobody_an_admin
         json!([{ "name": { "name": "admins" } }]),
     ] {
         let provider = Provider::start().await;
-        let said = groups.to_string();
+        let case = groups.to_string();
         provider.claims(move |claims| {
             claims.insert("groups".into(), groups.clone());
         });
         let cause = broken(login(&provider, &connector(&provider, with_groups(vec![]))).await);
-        assert!(cause.contains("\"groups\""), "{said}: {cause}");
+        assert!(cause.contains("\"groups\""), "{case}: {cause}");
     }
     let provider = Provider::start().await;
     provider.set(|b| {
@@ -141,7 +141,7 @@ async fn threat_94_an_unverified_address_is_never_a_verified_one() {
         (Value::Null, true, Some(true)),
     ] {
         let provider = Provider::start().await;
-        let said = claim.to_string();
+        let case = claim.to_string();
         provider.claims(move |claims| {
             claims.insert("email_verified".into(), claim.clone());
         });
@@ -152,9 +152,9 @@ async fn threat_94_an_unverified_address_is_never_a_verified_one() {
         let login = login(&provider, &connector(&provider, keys)).await;
         match expected {
             Some(verified) => {
-                assert_eq!(accepted(login).identity.email_verified, verified, "{said}")
+                assert_eq!(accepted(login).identity.email_verified, verified, "{case}")
             }
-            None => assert_eq!(refused(login), Refusal::EmailNotVerified, "{said}"),
+            None => assert_eq!(refused(login), Refusal::EmailNotVerified, "{case}"),
         }
     }
     let provider = Provider::start().await;

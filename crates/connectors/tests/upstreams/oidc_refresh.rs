@@ -53,7 +53,7 @@ async fn a_token_spent_before_something_else_failed_is_not_lost() {
     assert!(broken(refresh(&connector, &jane, ALL).await).contains("500"));
     provider.set(|b| b.replies.clear());
     let again = current(refresh(&connector, &jane, ALL).await);
-    assert_eq!(provider.web.asked("/token").len(), 2, "one login, one refresh");
+    assert_eq!(provider.web.requests("/token").len(), 2, "one login, one refresh");
     current(refresh(&connector, &again, ALL).await);
 }
 
@@ -64,13 +64,13 @@ async fn a_token_is_not_lost_when_whoever_asked_goes_away() {
     let connector = connector(&provider, vec![]);
     let jane = accepted(login(&provider, &connector).await);
     // kubectl was interrupted: the request is dropped at its first wait.
-    let asking = refresh(&connector, &jane, ALL);
+    let refreshing = refresh(&connector, &jane, ALL);
     tokio::select! {
         biased;
-        _ = asking => panic!("it cannot be done at once"),
+        _ = refreshing => panic!("it cannot be done at once"),
         () = tokio::task::yield_now() => {}
     }
-    while provider.web.asked("/token").len() < 2 {
+    while provider.web.requests("/token").len() < 2 {
         tokio::task::yield_now().await;
     }
     current(refresh(&connector, &jane, ALL).await);
@@ -85,7 +85,7 @@ async fn two_who_bring_the_same_token_at_once_spend_it_once() {
     let (one, two) = tokio::join!(refresh(&connector, &jane, ALL), refresh(&connector, &jane, ALL));
     let token = |person: SignedIn| person.upstream.unwrap().expose().to_owned();
     assert_eq!(token(current(one)), token(current(two)));
-    assert_eq!(provider.web.asked("/token").len(), 2, "one login, one refresh");
+    assert_eq!(provider.web.requests("/token").len(), 2, "one login, one refresh");
 }
 
 #[tokio::test]
@@ -139,8 +139,8 @@ async fn without_an_id_token_the_last_identity_is_kept_and_userinfo_is_asked_whe
     let kept = current(refresh(&thin, &jane, ALL).await);
     assert_eq!(kept.identity, jane.identity);
     assert!(kept.upstream.is_some(), "it can be asked again");
-    let asking = connector(&provider, vec![("getUserInfo", plain("true"))]);
-    assert_eq!(current(refresh(&asking, &jane, ALL).await).identity.user_id, "1234");
+    let refreshing = connector(&provider, vec![("getUserInfo", plain("true"))]);
+    assert_eq!(current(refresh(&refreshing, &jane, ALL).await).identity.user_id, "1234");
 }
 
 #[tokio::test]
@@ -154,7 +154,7 @@ async fn without_an_upstream_token_a_refresh_is_not_possible_and_nothing_is_aske
         jane.upstream = upstream.map(Secret::new);
         not_possible(refresh(&connector, &jane, ALL).await);
     }
-    assert_eq!(provider.web.asked("/token").len(), 1);
+    assert_eq!(provider.web.requests("/token").len(), 1);
 }
 
 /// OpenID Connect Core 1.0 section 12.2: `sub` MUST be that of the original ID token, whatever the user id is.
@@ -169,12 +169,12 @@ async fn threat_160_an_id_token_of_another_sub_is_refused_before_userinfo_is_ask
         let connector = connector(&provider, keys);
         provider.set(|b| b.userinfo = serde_json::Map::new());
         let jane = accepted(login(&provider, &connector).await);
-        let asked = provider.web.asked("/userinfo").len();
+        let requests = provider.web.requests("/userinfo").len();
         provider.claims(|claims| {
             claims.insert("oid".into(), json!("jane-1"));
             claims.insert("sub".into(), json!("somebody-else"));
         });
         assert!(broken(refresh(&connector, &jane, ALL).await).contains("another subject"));
-        assert_eq!(provider.web.asked("/userinfo").len(), asked, "{user_id_key}");
+        assert_eq!(provider.web.requests("/userinfo").len(), requests, "{user_id_key}");
     }
 }

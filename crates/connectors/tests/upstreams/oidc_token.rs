@@ -98,10 +98,10 @@ async fn threat_93_a_token_with_a_wrong_signature_or_algorithm_is_refused() {
         (json!({ "alg": "ES256", "kid": "first", "typ": "at+jwt" }), Signature::Genuine, "kind"),
     ] {
         let provider = Provider::start().await;
-        let said = header.to_string();
+        let case = header.to_string();
         provider.set(|b| (b.header, b.signature) = (Some(header), signature));
         let cause = broken(login(&provider, &connector(&provider, vec![])).await);
-        assert!(cause.contains(expected), "{said}: {cause}");
+        assert!(cause.contains(expected), "{case}: {cause}");
     }
 }
 

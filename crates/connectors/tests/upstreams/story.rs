@@ -117,7 +117,7 @@ pub fn current(refreshed: Result<RefreshOutcome, ConnectorError>) -> SignedIn {
 
 pub fn missing(refreshed: Result<RefreshOutcome, ConnectorError>) -> String {
     match refreshed {
-        Ok(RefreshOutcome::Missing { why }) => why,
+        Ok(RefreshOutcome::Missing { reason }) => reason,
         other => panic!("{other:?}"),
     }
 }
@@ -127,6 +127,6 @@ pub fn not_possible(refreshed: Result<RefreshOutcome, ConnectorError>) {
     assert!(matches!(refreshed, Ok(RefreshOutcome::NotPossible)), "{refreshed:?}");
 }
 
-pub fn told(trace: &Trace) -> String {
+pub fn trace_text(trace: &Trace) -> String {
     trace.steps().iter().map(|step| format!("{:?} {}\n", step.kind, step.text)).collect()
 }

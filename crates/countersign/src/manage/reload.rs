@@ -64,7 +64,10 @@ fn render(report: &ReloadReport, _: &Terminal) -> String {
         line(format!("{kind:8} {}{later}", change.key));
     }
     for ending in &report.ending {
-        line(format!("ends     {} sessions of {}: {}", ending.sessions, ending.what, ending.why));
+        line(format!(
+            "ends     {} sessions of {}: {}",
+            ending.sessions, ending.what, ending.reason
+        ));
     }
     if report.applied {
         line("The server uses this configuration now.".to_owned());

@@ -100,13 +100,13 @@ impl Reloader {
         report.changes = plan.changes;
         report.needs_restart = plan.needs_restart;
         report.problems.extend(plan.refusals);
-        if let Some(Err(why)) = config.web.https.as_ref().map(tls::server_config) {
-            report.problems.push(why);
+        if let Some(Err(reason)) = config.web.https.as_ref().map(tls::server_config) {
+            report.problems.push(reason);
         }
         let app = self.current.app();
         match ending_sessions(&app.issuer, &self.config, &config).await {
             Ok(ending) => report.ending = ending,
-            Err(why) => report.warnings.push(format!("the sessions were not counted: {why}")),
+            Err(reason) => report.warnings.push(format!("the sessions were not counted: {reason}")),
         }
         (Some(config).filter(|_| report.problems.is_empty()), report)
     }

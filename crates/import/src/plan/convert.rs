@@ -19,7 +19,7 @@ const IN_FILE: &str = "the configuration file has one of this id, which comes fi
 pub(super) fn client(issuer: &Issuer, dex: &DexClient) -> Converted {
     let mut warnings = Vec::new();
     let what = format!("client {}", dex.id);
-    let refused = |why: &str| Err(why.to_owned());
+    let refused = |reason: &str| Err(reason.to_owned());
     let result = if issuer.clients.is_configured(&dex.id) {
         refused(IN_FILE)
     } else if dex.id.as_str().is_empty() {

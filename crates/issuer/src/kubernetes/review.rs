@@ -82,13 +82,13 @@ impl Issuer {
                 tracing::debug!(client = %client.id, session = %session.id, grant = %grant.id, "a cluster was told whose token it was shown");
                 Ok(Review::Yes(user))
             }
-            Err(why) => Ok(no(client, why)),
+            Err(reason) => Ok(no(client, reason)),
         }
     }
 }
 
-fn no(client: &Client, why: impl Into<String>) -> Review {
-    let why = why.into();
-    tracing::info!(client = %client.id, reason = %why, "a cluster was told no");
-    Review::No(why)
+fn no(client: &Client, reason: impl Into<String>) -> Review {
+    let reason = reason.into();
+    tracing::info!(client = %client.id, reason = %reason, "a cluster was told no");
+    Review::No(reason)
 }

@@ -59,8 +59,8 @@ impl Issuer {
         binding: &BrowserBinding,
         flash: &impl Serialize,
     ) -> Result<String, IssuerError> {
-        let told = (self.now(), flash);
-        let plain = serde_json::to_vec(&told).map_err(|e| IssuerError::Broken(e.to_string()))?;
+        let signed = (self.now(), flash);
+        let plain = serde_json::to_vec(&signed).map_err(|e| IssuerError::Broken(e.to_string()))?;
         let keys = self.keyring.keys();
         Ok(keys.sealing_settled.seal(
             FLASH,

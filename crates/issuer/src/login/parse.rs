@@ -177,8 +177,8 @@ impl Issuer {
         let allowed = self.settings.response_types;
         let Some(found) = ResponseType::parse(text).filter(|found| found.within(allowed)) else {
             let known = self.settings.response_types_supported().join(", ");
-            let why = format!("Only these response types are supported: {known}");
-            return refuse(UnsupportedResponseType, why);
+            let reason = format!("Only these response types are supported: {known}");
+            return refuse(UnsupportedResponseType, reason);
         };
         if found.token && !found.code && !found.id_token {
             return refuse(InvalidRequest, "Response type token needs id_token or code beside it");
@@ -199,21 +199,21 @@ impl Issuer {
     /// The scopes that are granted of those asked for; also used for device requests.
     pub(crate) fn requested_scopes(
         &self,
-        asked: &Scopes,
+        requested: &Scopes,
         client: &Client,
     ) -> Result<Scopes, Refusal> {
-        if !asked.has(scopes::OPENID) {
+        if !requested.has(scopes::OPENID) {
             return refuse(ErrorCode::InvalidScope, "Missing required scope openid");
         }
         if self.settings.strict_scopes
-            && let Some(unknown) = asked.iter().find(|scope| !Scopes::is_known(scope))
+            && let Some(unknown) = requested.iter().find(|scope| !Scopes::is_known(scope))
         {
             return refuse(
                 ErrorCode::InvalidScope,
                 format!("Unrecognized scope {}", ascii(unknown)),
             );
         }
-        let known = asked.filtered(Scopes::is_known);
+        let known = requested.filtered(Scopes::is_known);
         if known.has(scopes::ADMIN) && !self.settings.admin.admits_client(&client.id) {
             let (code, admin) = (ErrorCode::InvalidScope, scopes::ADMIN);
             return refuse(code, format!("Only clients of admin.clients may ask for {admin}"));
@@ -308,12 +308,12 @@ impl Issuer {
             true => GrantType::Implicit,
             false => GrantType::AuthorizationCode,
         };
-        let asked = from_path.or_else(|| params.get("connector_id").map(ConnectorId::new));
-        match asked {
+        let requested = from_path.or_else(|| params.get("connector_id").map(ConnectorId::new));
+        match requested {
             Some(id) if self.connectors.allowed_for(client, &id, grant_type).is_none() => {
                 refuse(ErrorCode::InvalidRequest, "Unknown connector, or not for this client")
             }
-            asked => Ok(asked),
+            requested => Ok(requested),
         }
     }
 }

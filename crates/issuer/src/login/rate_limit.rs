@@ -329,8 +329,8 @@ mod tests {
         let bob = AttemptKey { device: Some("bobs laptop"), ..key("bob", "10.0.0.1") };
         assert_eq!(allowed(&attempts, bob, 60), 10, "a known device is counted by itself");
         assert_eq!(allowed(&attempts, key("jane", "10.0.0.1"), 1), 1, "she succeeded there");
-        let elsewhere = AttemptKey { connector: "ldap", ..key("ann", "10.0.0.1") };
-        assert_eq!(allowed(&attempts, elsewhere, 1), 1, "another connector has its own counter");
+        let other_key = AttemptKey { connector: "ldap", ..key("ann", "10.0.0.1") };
+        assert_eq!(allowed(&attempts, other_key, 1), 1, "another connector has its own counter");
         let limited = attempts.begin(&key("new", "10.0.0.1"), NOON);
         let by = LimitedBy::Address { accounts: 1 };
         assert!(matches!(limited, RateLimitPermit::Wait(_, found) if found == by), "{limited:?}");

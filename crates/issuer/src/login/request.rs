@@ -196,7 +196,7 @@ mod tests {
             "/sessions",
             "/admin/",
             "/admin/sessions?user=jane%40example.com&group=a+b",
-            "/admin/sessions/AbC-_09?notice=x.y",
+            "/admin/sessions/AbC-_09?flash=x.y",
             "/?page=2",
         ] {
             assert_eq!(AccountPage::parse(page).as_ref().map(AccountPage::as_str), Some(page));
@@ -206,7 +206,7 @@ mod tests {
     /// Threat 66: what browsers, proxies and frameworks have taken for an address elsewhere.
     #[test]
     fn whatever_could_lead_elsewhere_is_no_page_of_ours() {
-        for elsewhere in [
+        for other_target in [
             "",
             "evil",
             "//evil.example.com",
@@ -232,7 +232,7 @@ mod tests {
             "/é",
             "/\0",
         ] {
-            assert_eq!(AccountPage::parse(elsewhere), None, "{elsewhere:?}");
+            assert_eq!(AccountPage::parse(other_target), None, "{other_target:?}");
         }
         assert_eq!(AccountPage::parse(&format!("/{}", "a".repeat(2000))), None);
     }

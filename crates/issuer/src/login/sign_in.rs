@@ -116,10 +116,10 @@ impl Issuer {
         id: &ConnectorId,
     ) -> Option<Arc<Connector>> {
         let client = self.clients.behind(&pending.request)?;
-        let asked = pending.request.connector.as_ref();
+        let requested = pending.request.connector.as_ref();
         self.connectors
             .allowed_for(&client, id, pending.request.grant_type())
-            .filter(|_| asked.is_none_or(|asked| asked == id))
+            .filter(|_| requested.is_none_or(|requested| requested == id))
     }
 
     pub async fn sign_in_with_password(
@@ -182,8 +182,8 @@ impl Issuer {
         }
         let mut trace = Trace::default();
         let login = method.login(&attempt.login, &attempt.password, EVERYTHING, &mut trace);
-        let answer = self.call_connector(connector, Op::Login, login).await;
-        match answer.map_err(|down| self.unavailable(connector, &down, &trace))? {
+        let result = self.call_connector(connector, Op::Login, login).await;
+        match result.map_err(|down| self.unavailable(connector, &down, &trace))? {
             LoginOutcome::Refused(refusal) => {
                 let login = loggable(&attempt.login);
                 let attempt = LoginTrace { browser, trace: &trace };

@@ -70,7 +70,7 @@ impl PasswordLogin for Rotating {
     }
 
     async fn diagnose(&self, _: &str, _: &mut Trace) -> Result<AccountDiagnosis, ConnectorError> {
-        Ok(AccountDiagnosis::Refused { why: "nobody asks".to_owned() })
+        Ok(AccountDiagnosis::Refused { reason: "nobody asks".to_owned() })
     }
 
     async fn login(

@@ -144,16 +144,16 @@ mod tests {
 
     #[test]
     fn a_handle_says_what_was_signed_and_is_short() {
-        let (keys, said) = (keys(), handle());
-        let text = said.sign(&keys).unwrap();
-        assert_eq!(GroupsHandle::read(&Secret::new(text.clone()), &keys), Some(said));
+        let (keys, claims) = (keys(), handle());
+        let text = claims.sign(&keys).unwrap();
+        assert_eq!(GroupsHandle::read(&Secret::new(text.clone()), &keys), Some(claims));
         assert!(text.len() < 200, "{}", text.len());
     }
 
     #[test]
     fn any_change_of_a_handle_is_noticed() {
-        let (keys, said) = (keys(), handle());
-        let text = said.sign(&keys).unwrap();
+        let (keys, claims) = (keys(), handle());
+        let text = claims.sign(&keys).unwrap();
         let another = handle().sign(&keys).unwrap();
         let (_, mac) = text.rsplit_once('.').unwrap();
         let (body_of_another, _) = another.rsplit_once('.').unwrap();

@@ -53,6 +53,8 @@ impl Issuer {
 fn failed(error: TokenError) -> IssuerError {
     match error {
         TokenError::Failed(error) => error,
-        TokenError::Refused(code, why) => IssuerError::Broken(format!("{}: {why}", code.as_str())),
+        TokenError::Refused(code, reason) => {
+            IssuerError::Broken(format!("{}: {reason}", code.as_str()))
+        }
     }
 }

@@ -82,17 +82,17 @@ mod tests {
     #[test]
     fn a_refresh_token_says_what_was_signed() {
         let keys = keys();
-        let said = RefreshTokenClaims { grant: GrantId::random().unwrap(), generation: 7 };
-        let token = said.sign(&keys);
-        assert_eq!(RefreshTokenClaims::read(&Secret::new(token.clone()), &keys), Some(said));
+        let claims = RefreshTokenClaims { grant: GrantId::random().unwrap(), generation: 7 };
+        let token = claims.sign(&keys);
+        assert_eq!(RefreshTokenClaims::read(&Secret::new(token.clone()), &keys), Some(claims));
         assert!(token.starts_with("2."));
     }
 
     #[test]
     fn any_change_of_a_refresh_token_is_noticed() {
         let keys = keys();
-        let said = RefreshTokenClaims { grant: GrantId::random().unwrap(), generation: 7 };
-        let token = said.sign(&keys);
+        let claims = RefreshTokenClaims { grant: GrantId::random().unwrap(), generation: 7 };
+        let token = claims.sign(&keys);
         for changed in [
             token.replace(".7.", ".8."),
             token.replace(".7.", ".07."),

@@ -16,7 +16,7 @@ impl Issuer {
             return Ok(());
         }
         let by = format!("client:{}", client.id);
-        let ended = Ended { at: self.now(), by, why: EndReason::Revoked };
+        let ended = Ended { at: self.now(), by, reason: EndReason::Revoked };
         if let Some(end) = self.store.end_grant(&grant.id, ended).await? {
             tracing::info!(event = "grant_ended", grant = %grant.id, session = %session.id, client = %client.id, reason = "revoked", tokens_until = %end.tokens_until, "revoked by its client");
         }

@@ -122,12 +122,12 @@ impl Listener {
 }
 
 async fn serve(stream: TcpStream, callback: Arc<Callback>) {
-    let answer = service_fn(move |request| {
+    let service = service_fn(move |request| {
         let callback = Arc::clone(&callback);
-        async move { Ok::<_, Infallible>(callback.answer(&request).await) }
+        async move { Ok::<_, Infallible>(callback.respond(&request).await) }
     });
     // A browser that hangs up has its page or does not want it.
-    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
 struct Callback {
@@ -158,7 +158,7 @@ impl Callback {
         }
     }
 
-    async fn answer(&self, request: &Request<Incoming>) -> Response<Full<bytes::Bytes>> {
+    async fn respond(&self, request: &Request<Incoming>) -> Response<Full<bytes::Bytes>> {
         if request.method() != Method::GET || request.uri().path() != self.path {
             return simple(StatusCode::NOT_FOUND, "Not found", "There is no page at this address.");
         }

@@ -143,10 +143,10 @@ async fn show_one(
 
 /// Which button was pressed: `session` and `grant` name one, `others` is all but this sign-in.
 pub async fn end(State(app): State<App>, context: RequestContext, Form(pairs): Form) -> Response {
-    into_response(&app, &context, end_asked(&app, &context, &pairs).await)
+    into_response(&app, &context, end_selected(&app, &context, &pairs).await)
 }
 
-async fn end_asked(
+async fn end_selected(
     app: &App,
     context: &RequestContext,
     pairs: &Pairs,

@@ -130,8 +130,8 @@ const INSTANTS: [&str; 6] =
 /// `path?name=value&…`, without what is empty.
 pub fn address(path: &str, pairs: &[(String, String)]) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
-    let given = pairs.iter().filter(|(_, value)| !value.trim().is_empty());
-    let query = query.extend_pairs(given).finish();
+    let filled = pairs.iter().filter(|(_, value)| !value.trim().is_empty());
+    let query = query.extend_pairs(filled).finish();
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
@@ -179,13 +179,13 @@ impl Search<'_> {
         };
         let is_here =
             |bad: &&FieldError| self.main.iter().chain(self.more).any(|name| *name == bad.field);
-        let elsewhere = problem.filter(|bad| !is_here(bad));
+        let other_problem = problem.filter(|bad| !is_here(bad));
         FilterForm {
             action: app.path(self.path),
             main: fields(self.main),
             more: fields(self.more),
             choice: self.choice.map(|(name, options)| choice(app, name, options, pairs)),
-            problem: elsewhere.map(|bad| bad.to_string().into()),
+            problem: other_problem.map(|bad| bad.to_string().into()),
             submit: self.submit,
         }
     }
@@ -221,8 +221,8 @@ pub fn part_of_names(
 
 /// Where a part of a list begins, as asked for by its name.
 pub fn from(pairs: &[(String, String)], name: &str, total: usize) -> usize {
-    let asked = once(pairs, name).and_then(|text| text.parse().ok()).unwrap_or(0);
-    if asked < total { asked } else { 0 }
+    let offset = once(pairs, name).and_then(|text| text.parse().ok()).unwrap_or(0);
+    if offset < total { offset } else { 0 }
 }
 
 pub fn part<T>(

@@ -91,12 +91,12 @@ impl Scope {
         }
     }
 
-    fn tells_groups(&self) -> bool {
+    fn is_groups(&self) -> bool {
         *self == Scope::Groups
     }
 
     /// Whether it is about knowing rather than doing.
-    fn tells(&self) -> bool {
+    fn is_personal_data(&self) -> bool {
         match self {
             Scope::OpenId | Scope::Profile | Scope::Email | Scope::Groups | Scope::FederatedId => {
                 true
@@ -111,12 +111,12 @@ impl Approval<'_> {
         self.layout.messages.approval.heading.plain(&self.app.name)
     }
 
-    fn told(&self) -> impl Iterator<Item = &Scope> {
-        self.scopes.iter().filter(|scope| scope.tells())
+    fn shared(&self) -> impl Iterator<Item = &Scope> {
+        self.scopes.iter().filter(|scope| scope.is_personal_data())
     }
 
     fn may(&self) -> impl Iterator<Item = &Scope> {
-        self.scopes.iter().filter(|scope| !scope.tells())
+        self.scopes.iter().filter(|scope| !scope.is_personal_data())
     }
 
     fn group_count(&self) -> String {

@@ -52,7 +52,7 @@ pub struct HeldGroups {
     pub count: u64,
     pub source: Name,
     /// When the source was last asked.
-    pub asked: DisplayTime,
+    pub as_of: DisplayTime,
     /// The source was to be asked just now and did not answer.
     pub stale: bool,
     /// The way to sign in with groups, where this sign-in did not ask for them.

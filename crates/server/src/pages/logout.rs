@@ -26,7 +26,7 @@ pub struct SignedOut<'a> {
     pub layout: &'a Layout,
     pub tools: OfflineGrants,
     /// Applications that are being told.
-    pub told: Vec<Name>,
+    pub notified: Vec<Name>,
     pub link: Option<PageLink>,
     /// Where to sign out of the upstream as well.
     pub upstream: Option<PageLink>,

@@ -76,11 +76,11 @@ pub struct Password {
 #[derive(Clone, Copy, Debug)]
 pub struct Approval {
     pub heading: Message,
-    pub asks: &'static str,
-    pub asks_at: Message,
+    pub requester: &'static str,
+    pub requester_at: Message,
     pub you_are: &'static str,
     pub not_you: &'static str,
-    pub told: &'static str,
+    pub receives: &'static str,
     pub may: &'static str,
     pub groups: PluralMessage,
     pub no_groups: &'static str,
@@ -176,7 +176,7 @@ pub struct Logout {
     pub done_explain: &'static str,
     pub tools_kept: &'static str,
     pub tools_ended: &'static str,
-    pub told: &'static str,
+    pub notified: &'static str,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -93,7 +93,7 @@ async fn whoever_is_disabled_is_ended_at_the_first_refusal(world: &World) {
     let ended = world.store.mark_missing(&jane, EndReason::UpstreamDisabled, none, NOW).await;
     assert!(matches!(ended.unwrap(), Missing::Ended(_)));
     let over = world.store.session(&jane).await.unwrap().unwrap().ended.unwrap();
-    assert_eq!((over.why, over.at), (EndReason::UpstreamDisabled, NOW));
+    assert_eq!((over.reason, over.at), (EndReason::UpstreamDisabled, NOW));
 }
 
 async fn a_brake_is_in_the_audit_log(world: &World) {
@@ -104,10 +104,10 @@ async fn a_brake_is_in_the_audit_log(world: &World) {
     world.store.close_circuit_breaker(&ldap, "user:eve", NOW + MINUTE).await.unwrap();
     let query = EventQuery { limit: 10, ..EventQuery::default() };
     let events = world.store.events(query).await.unwrap();
-    let told: Vec<_> =
+    let summary: Vec<_> =
         events.iter().map(|e| (e.event.kind, e.event.actor.as_str(), &e.event.connector)).collect();
     assert_eq!(
-        told,
+        summary,
         [
             (EventKind::CircuitBreakerClosed, "user:joe", &Some(ldap.clone())),
             (EventKind::CircuitBreakerOpened, "system", &Some(ldap.clone())),

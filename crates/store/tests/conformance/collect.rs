@@ -24,10 +24,11 @@ async fn nothing_that_is_needed_is_forgotten(world: &World) {
 
 async fn a_very_late_second_use_still_finds_the_grant(world: &World) {
     let jane = world.jane("c").await;
-    let given = code(&jane, "cli");
-    let (first, second) = (grant(&given, true), grant(&given, true));
-    world.store.issue_code(given.clone(), NOW).await.unwrap();
-    let redeem = |grant, at| world.store.redeem_code(&given.hash, &given.client, grant, at, LIMIT);
+    let issued = code(&jane, "cli");
+    let (first, second) = (grant(&issued, true), grant(&issued, true));
+    world.store.issue_code(issued.clone(), NOW).await.unwrap();
+    let redeem =
+        |grant, at| world.store.redeem_code(&issued.hash, &issued.client, grant, at, LIMIT);
     let redeemed = redeem(first.clone(), NOW).await.unwrap();
     assert!(matches!(redeemed, RedeemCodeOutcome::Granted { .. }));
     let month = NOW + 30 * 24 * HOUR;
@@ -43,16 +44,16 @@ async fn a_very_late_second_use_still_finds_the_grant(world: &World) {
 
 async fn a_request_stays_finished_when_its_grant_is_forgotten(world: &World) {
     let jane = world.jane("c").await;
-    let given = code(&jane, "app");
-    let short = grant(&given, false);
-    world.store.issue_code(given.clone(), NOW).await.unwrap();
-    world.store.redeem_code(&given.hash, &given.client, short, NOW, LIMIT).await.unwrap();
+    let issued = code(&jane, "app");
+    let short = grant(&issued, false);
+    world.store.issue_code(issued.clone(), NOW).await.unwrap();
+    world.store.redeem_code(&issued.hash, &issued.client, short, NOW, LIMIT).await.unwrap();
     let later = Retention { requests_before: NOW, ..at(NOW + HOUR) };
     let collected = world.store.collect(later).await.unwrap();
     assert_eq!((collected.grants, collected.codes), (1, 0));
-    let stored = world.store.code(&given.hash).await.unwrap().unwrap();
+    let stored = world.store.code(&issued.hash).await.unwrap().unwrap();
     assert_eq!((stored.used_at, stored.code.grant), (Some(NOW), None));
-    let again = world.store.issue_code(Code { hash: "other".into(), ..given }, NOW + HOUR).await;
+    let again = world.store.issue_code(Code { hash: "other".into(), ..issued }, NOW + HOUR).await;
     assert_eq!(again.unwrap(), IssueCodeOutcome::AlreadyFinished);
 }
 

@@ -27,7 +27,7 @@ async fn consents_add_up(world: &World) {
     world.store.remember_consent(consent(&jane, "openid groups")).await.unwrap();
     assert_eq!(allowed(world, "app").await.as_deref(), Some("openid email groups"));
     assert_eq!(allowed(world, "other").await, None);
-    world.told(&jane, &["signed_in", "consent_given", "consent_given"]).await;
+    world.assert_events(&jane, &["signed_in", "consent_given", "consent_given"]).await;
 }
 
 async fn withdrawing_ends_what_was_given(world: &World) {
@@ -60,8 +60,8 @@ async fn approvals_at_once_lose_nothing(world: &World) {
     let jane = world.jane("c").await;
     let mut approvals = Vec::new();
     for n in 0..20 {
-        let (store, asked) = (world.store.clone(), consent(&jane, &format!("scope-{n}")));
-        approvals.push(tokio::spawn(async move { store.remember_consent(asked).await }));
+        let (store, wanted_consent) = (world.store.clone(), consent(&jane, &format!("scope-{n}")));
+        approvals.push(tokio::spawn(async move { store.remember_consent(wanted_consent).await }));
     }
     for approval in approvals {
         approval.await.unwrap().unwrap();

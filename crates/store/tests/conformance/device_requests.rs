@@ -74,7 +74,7 @@ async fn a_user_code_is_given_once(world: &World) {
     let first = added(world).await;
     let second = DeviceRequest { user_code_hash: first.user_code_hash, ..request("192.0.2.2") };
     let outcome = world.store.add_device_request(second, LIMITS).await.unwrap();
-    assert_eq!(outcome, AddDeviceRequestOutcome::UserCodeTaken);
+    assert_eq!(outcome, AddDeviceRequestOutcome::UserCodeInUse);
 }
 
 async fn requests_are_few_in_all_and_per_address(world: &World) {

@@ -42,13 +42,13 @@ async fn a_closed_store_is_unavailable(world: &World) {
 async fn a_verb_goes_on_without_its_caller(world: &World) {
     for n in 0..20 {
         let cookie = format!("cookie-{n}");
-        let mut asked = Box::pin(world.store.sign_in(sign_in("jane", &cookie)));
+        let mut new_sign_in = Box::pin(world.store.sign_in(sign_in("jane", &cookie)));
         tokio::select! {
             biased;
-            _ = &mut asked => (),
+            _ = &mut new_sign_in => (),
             () = std::future::ready(()) => (),
         }
-        drop(asked);
+        drop(new_sign_in);
     }
     for n in 0..20 {
         let cookie = format!("cookie-{n}");
@@ -63,15 +63,15 @@ async fn a_verb_goes_on_without_its_caller(world: &World) {
 
 async fn hostile_text_is_only_text(world: &World) {
     for text in ["'; DROP TABLE sessions; --", "\" OR 1=1", "$1", "%", "_", "\\", "\u{feff}é\n"] {
-        let mut asked = sign_in(text, text);
-        asked.user_agent = text.into();
-        let jane = world.store.sign_in(asked).await.unwrap().session();
+        let mut new_sign_in = sign_in(text, text);
+        new_sign_in.user_agent = text.into();
+        let jane = world.store.sign_in(new_sign_in).await.unwrap().session();
         let session = world.store.session_by_cookie(text).await.unwrap().unwrap();
         assert_eq!((session.identity.user_id.as_str(), session.user_agent.as_str()), (text, text));
-        let given = code(&jane, text);
-        world.store.issue_code(given.clone(), NOW).await.unwrap();
+        let issued = code(&jane, text);
+        world.store.issue_code(issued.clone(), NOW).await.unwrap();
         let redeemed =
-            world.store.redeem_code(&given.hash, &given.client, grant(&given, true), NOW, LIMIT);
+            world.store.redeem_code(&issued.hash, &issued.client, grant(&issued, true), NOW, LIMIT);
         assert!(matches!(redeemed.await.unwrap(), RedeemCodeOutcome::Granted { .. }));
         assert!(world.store.code(text).await.unwrap().is_none());
         assert!(world.store.grant(&GrantId::new(text)).await.unwrap().is_none());
@@ -122,8 +122,8 @@ async fn an_id_too_long_for_an_index_is_no_fault(world: &World) {
     while long.len() < 9000 {
         long.push_str(&countersign_core::ids::random_id().unwrap());
     }
-    let answer = world.store.sign_in(sign_in(&long, "long")).await;
-    assert!(matches!(answer, Ok(_) | Err(StoreError::Unstorable(_))), "{answer:?}");
+    let outcome = world.store.sign_in(sign_in(&long, "long")).await;
+    assert!(matches!(outcome, Ok(_) | Err(StoreError::Unstorable(_))), "{outcome:?}");
 }
 
 async fn a_newer_database_is_left_alone(world: &World) {

@@ -35,19 +35,24 @@ async fn everybody_who_listens_hears_of_an_end(world: &World) {
     world.granted(&jane, "app", true).await;
     world.granted(&jane, "web", false).await;
     world.granted(&jane, "deaf", true).await;
-    let why = ended(EndReason::Administrator, NOW + MINUTE);
-    let end = world.store.end_session(&jane, why.clone(), None).await.unwrap().unwrap();
+    let reason = ended(EndReason::Administrator, NOW + MINUTE);
+    let end = world.store.end_session(&jane, reason.clone(), None).await.unwrap().unwrap();
     assert_eq!(end.notified, [ClientId::new("app"), ClientId::new("web")]);
     assert!(due(&world.store, NOW).await.is_empty(), "not before it happened");
     assert_eq!(due(&world.store, NOW + MINUTE).await, ["app", "web"]);
 
-    let told = claimed(&world.store, "app", NOW + MINUTE).await;
-    let [told] = told.as_slice() else { panic!("once, however many grants: {told:?}") };
-    assert_eq!((told.client.as_str(), &told.session), ("app", &jane));
-    assert_eq!((told.user_id.as_str(), told.connector.as_str()), ("jane", "ldap"));
-    assert_eq!((told.created_at, told.attempts), (NOW + MINUTE, 1));
+    let notifications = claimed(&world.store, "app", NOW + MINUTE).await;
+    let [notifications] = notifications.as_slice() else {
+        panic!("once, however many grants: {notifications:?}")
+    };
+    assert_eq!((notifications.client.as_str(), &notifications.session), ("app", &jane));
+    assert_eq!(
+        (notifications.user_id.as_str(), notifications.connector.as_str()),
+        ("jane", "ldap")
+    );
+    assert_eq!((notifications.created_at, notifications.attempts), (NOW + MINUTE, 1));
     // An end that is none writes nothing.
-    assert!(world.store.end_session(&jane, why, None).await.unwrap().is_none());
+    assert!(world.store.end_session(&jane, reason, None).await.unwrap().is_none());
     assert_eq!(claimed(&world.store, "web", NOW + HOUR).await.len(), 1);
 }
 
@@ -92,9 +97,12 @@ async fn somebody_else_at_the_same_browser_is_a_sign_out(world: &World) {
     let mut other = sign_in("joe", "d");
     other.previous_cookie = Some("c".into());
     world.store.sign_in(other).await.unwrap();
-    let told = claimed(&world.store, "app", NOW).await;
-    assert_eq!(told.len(), 1);
-    assert_eq!((told[0].session.clone(), told[0].user_id.as_str()), (jane, "jane"));
+    let notifications = claimed(&world.store, "app", NOW).await;
+    assert_eq!(notifications.len(), 1);
+    assert_eq!(
+        (notifications[0].session.clone(), notifications[0].user_id.as_str()),
+        (jane, "jane")
+    );
 }
 
 async fn the_last_grant_that_an_administrator_ends_is_told(world: &World) {
@@ -175,10 +183,11 @@ async fn what_failed_comes_due_again_when_it_is_said(world: &World) {
     assert!(world.store.finish_logout_notification(&second, Some(event.clone())).await.unwrap());
     assert!(!world.store.finish_logout_notification(&second, Some(event)).await.unwrap());
     let query = EventQuery { session: Some(jane), limit: 10, ..EventQuery::default() };
-    let told = world.store.events(query).await.unwrap();
-    let given_up =
-        told.iter().filter(|stored| stored.event.kind == EventKind::LogoutNotificationFailed);
-    assert_eq!(given_up.count(), 1, "told with the act, once");
+    let notifications = world.store.events(query).await.unwrap();
+    let abandoned = notifications
+        .iter()
+        .filter(|stored| stored.event.kind == EventKind::LogoutNotificationFailed);
+    assert_eq!(abandoned.count(), 1, "told with the act, once");
 }
 
 async fn one_client_gets_no_more_than_it_has_room_for(world: &World) {
@@ -193,7 +202,7 @@ async fn one_client_gets_no_more_than_it_has_room_for(world: &World) {
     let (app, later) = (ClientId::new("app"), NOW + MINUTE);
     let some =
         world.store.claim_logout_notifications(&app, later, later + MINUTE, 2).await.unwrap();
-    let mut at: Vec<_> = some.iter().map(|notice| notice.created_at).collect();
+    let mut at: Vec<_> = some.iter().map(|notification| notification.created_at).collect();
     at.sort();
     assert_eq!(at, [NOW, NOW + SECOND], "those due longest");
 }

@@ -5,7 +5,7 @@ use countersign_store::{Membership, MembershipQuery, Retention, Snapshot, StoreE
 use crate::on_both_engines;
 use crate::world::{HOUR, MINUTE, NOW, SignedIn as _, World, ended, identity, sign_in};
 
-fn asked(group: &str, since: Timestamp, until: Timestamp) -> MembershipQuery {
+fn query_for(group: &str, since: Timestamp, until: Timestamp) -> MembershipQuery {
     let group = group.to_owned();
     MembershipQuery { group, connector: None, since, until, after: None, limit: 100 }
 }
@@ -16,7 +16,7 @@ async fn memberships(
     since: Timestamp,
     until: Timestamp,
 ) -> Vec<Membership> {
-    world.store.memberships(asked(group, since, until)).await.unwrap().memberships
+    world.store.memberships(query_for(group, since, until)).await.unwrap().memberships
 }
 
 async fn groups_become(world: &World, session: &SessionId, groups: &[&str], now: Timestamp) {
@@ -51,16 +51,16 @@ async fn who_had_a_group_when_and_through_which_upstream(world: &World) {
     assert!(memberships(world, "dev", NOW + 10 * MINUTE, NOW + HOUR).await.is_empty(), "no more");
     assert!(memberships(world, "de", NOW, NOW + HOUR).await.is_empty());
 
-    let elsewhere = Some(ConnectorId::new("github"));
-    let query = MembershipQuery { connector: elsewhere, ..asked("ops", NOW, NOW + HOUR) };
+    let other_connector = Some(ConnectorId::new("github"));
+    let query = MembershipQuery { connector: other_connector, ..query_for("ops", NOW, NOW + HOUR) };
     assert!(world.store.memberships(query).await.unwrap().memberships.is_empty());
 }
 
 async fn an_end_ends_what_was_held(world: &World) {
     let jane = world.jane("c").await;
     world.granted(&jane, "cli", true).await;
-    let why = ended(EndReason::Administrator, NOW + MINUTE);
-    world.store.end_session(&jane, why, None).await.unwrap();
+    let reason = ended(EndReason::Administrator, NOW + MINUTE);
+    world.store.end_session(&jane, reason, None).await.unwrap();
     let dev = memberships(world, "dev", NOW, NOW + HOUR).await;
     assert_eq!((dev[0].until, dev[0].tokens_until), (Some(NOW + MINUTE), Some(NOW + 10 * MINUTE)));
 
@@ -121,7 +121,7 @@ async fn holders_are_read_page_by_page(world: &World) {
     let mut seen = Vec::new();
     let mut after = None;
     loop {
-        let query = MembershipQuery { after, limit: 2, ..asked("dev", NOW, NOW + HOUR) };
+        let query = MembershipQuery { after, limit: 2, ..query_for("dev", NOW, NOW + HOUR) };
         let page = world.store.memberships(query).await.unwrap();
         seen.extend(page.memberships.into_iter().map(|held| (held.since, held.user_id)));
         after = page.next;
@@ -133,15 +133,15 @@ async fn holders_are_read_page_by_page(world: &World) {
     assert!(seen.is_sorted_by_key(|(since, _)| std::cmp::Reverse(*since)), "the latest first");
     let users: std::collections::BTreeSet<_> = seen.iter().map(|(_, user)| user).collect();
     assert_eq!(users.len(), 5, "each once");
-    let made_up = MembershipQuery { after: Some("x".into()), ..asked("dev", NOW, NOW + HOUR) };
+    let made_up = MembershipQuery { after: Some("x".into()), ..query_for("dev", NOW, NOW + HOUR) };
     assert!(matches!(world.store.memberships(made_up).await, Err(StoreError::InvalidCursor)));
 }
 
 async fn times_in_a_group_outlive_the_session_and_go_by_age(world: &World) {
     world.store.sign_in(sign_in("joe", "left")).await.unwrap();
     let over = world.jane("ended").await;
-    let why = ended(EndReason::Administrator, NOW + MINUTE);
-    world.store.end_session(&over, why, None).await.unwrap();
+    let reason = ended(EndReason::Administrator, NOW + MINUTE);
+    world.store.end_session(&over, reason, None).await.unwrap();
     let now = NOW + 9 * HOUR;
     let retention = |events_before, now| Retention {
         now,

@@ -69,8 +69,11 @@ async fn sessions_are_found_by_what_is_known_of_them(world: &World) {
     assert_eq!(found(world, of("ldap")).await, nobody, "another joe");
     let except = Some(joe.clone());
     assert_eq!(found(world, SessionFilter { except, ..filter() }).await, ["mary"]);
-    let elsewhere = Some(ConnectorId::new("ldap"));
-    assert_eq!(found(world, SessionFilter { connector: elsewhere, ..of("github") }).await, nobody);
+    let other_connector = Some(ConnectorId::new("ldap"));
+    assert_eq!(
+        found(world, SessionFilter { connector: other_connector, ..of("github") }).await,
+        nobody
+    );
 }
 
 async fn times_bound_a_search(world: &World) {
@@ -148,8 +151,8 @@ async fn pages_stay_while_people_come_and_go(world: &World) {
 
 async fn a_page_that_was_never_given_is_refused(world: &World) {
     for made_up in ["", "1", "x.y", "1.'", "99999999999999999999.a", "1.a\u{0}"] {
-        let answer = world.store.find_sessions(&filter(), Some(made_up), 5).await;
-        assert!(matches!(answer, Err(StoreError::InvalidCursor)), "{made_up:?}: {answer:?}");
+        let outcome = world.store.find_sessions(&filter(), Some(made_up), 5).await;
+        assert!(matches!(outcome, Err(StoreError::InvalidCursor)), "{made_up:?}: {outcome:?}");
     }
 }
 
@@ -235,10 +238,14 @@ async fn people_are_found_by_their_latest_name(world: &World) {
     world.store.end_session(&newer, ended(EndReason::Administrator, NOW), None).await.unwrap();
 
     let people = world.store.find_people("JANE", 10).await.unwrap();
-    let told: Vec<_> =
+    let summary: Vec<_> =
         people.iter().map(|p| (p.connector.as_str(), p.live_sessions, p.last_seen)).collect();
     let at = |seconds: u32| NOW + seconds * SECOND;
-    assert_eq!(told, [("github", 1, at(20)), ("ldap", 1, at(10))], "she herself, last seen first");
+    assert_eq!(
+        summary,
+        [("github", 1, at(20)), ("ldap", 1, at(10))],
+        "she herself, last seen first"
+    );
     assert_eq!(people[1].identity.email, "jane@example.com");
     let part = world.store.find_people("anet@", 10).await.unwrap();
     assert_eq!(part.len(), 1);

@@ -152,11 +152,11 @@ fn read_group_search(section: Section<'_>) -> Option<GroupSearch> {
     let filter = filter(&section);
     let scope = scope(&section);
     let name = required_attribute(&section, "nameAttr");
-    let given = section.has("userMatchers");
+    let configured = section.has("userMatchers");
     let matchers: Vec<_> = section.sections("userMatchers").into_iter().map(read_matcher).collect();
     let matchers = matchers.into_iter().collect::<Option<Vec<_>>>();
-    let deprecated = deprecated_matcher(&section, given);
-    let matchers = if given { matchers } else { deprecated.map(|matcher| vec![matcher]) };
+    let deprecated = deprecated_matcher(&section, configured);
+    let matchers = if configured { matchers } else { deprecated.map(|matcher| vec![matcher]) };
     if matchers.as_ref().is_some_and(Vec::is_empty) {
         section.error("userMatchers", "is empty: nobody would have a group");
     }

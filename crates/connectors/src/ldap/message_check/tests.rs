@@ -93,8 +93,8 @@ fn depth_and_number_are_bounded_without_recursion() {
 
 #[test]
 fn a_notice_of_disconnection_is_understood() {
-    let mut notice = message(0, &result(0x78, b"going down"));
-    assert!(matches!(check(&mut notice), Err(InvalidMessage::Disconnection)));
+    let mut disconnection = message(0, &result(0x78, b"going down"));
+    assert!(matches!(check(&mut disconnection), Err(InvalidMessage::Disconnection)));
 }
 
 #[tokio::test]

@@ -49,8 +49,8 @@ fn a_suffix_makes_the_address() {
 #[test]
 fn everything_missing_is_told_at_once() {
     let empty = Entry::of("uid=x,dc=example", &[("objectGUID", &[&[0xff]])]);
-    let told = identity(&empty, &users("objectGUID", Email::Attribute("mail".into())));
-    let Err(DirectoryError::Incomplete { missing, cause }) = told else { panic!("{told:?}") };
+    let result = identity(&empty, &users("objectGUID", Email::Attribute("mail".into())));
+    let Err(DirectoryError::Incomplete { missing, cause }) = result else { panic!("{result:?}") };
     assert_eq!(
         cause,
         "entry uid=x,dc=example lacks objectGUID (it is there, but is not text), cn, uid, mail"

@@ -70,11 +70,11 @@ const PASSWORD: Password = Password {
 
 const APPROVAL: Approval = Approval {
     heading: Message("Continue to {}?"),
-    asks: "An application on this device asks who you are.",
-    asks_at: Message("{} asks who you are."),
+    requester: "An application on this device asks who you are.",
+    requester_at: Message("{} asks who you are."),
     you_are: "You are",
     not_you: "Not you?",
-    told: "This application will receive",
+    receives: "This application will receive",
     may: "It may also",
     groups: PluralMessage { one: "One group", many: "{} groups" },
     no_groups: "You are in no group.",
@@ -233,7 +233,7 @@ const LOGOUT: Logout = Logout {
     done_explain: "To sign in again, start from the application you want to use.",
     tools_kept: "Command-line tools that you signed in stay signed in.",
     tools_ended: "Command-line tools that you signed in are signed out too.",
-    told: "Applications being told",
+    notified: "Applications being told",
 };
 
 const HAND_OVER: HandOver = HandOver {

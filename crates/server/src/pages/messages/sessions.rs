@@ -13,12 +13,12 @@ pub struct Sessions {
     pub signed_in: &'static str,
     pub used: &'static str,
     /// Before the time at which an application was granted access.
-    pub given: &'static str,
+    pub granted: &'static str,
     pub no_grants: &'static str,
     pub stays: &'static str,
     pub until: &'static str,
-    /// Before a list of [`Told`].
-    pub told: &'static str,
+    /// Before a list of [`SharedData`].
+    pub receives: &'static str,
     pub more_grants: PluralMessage,
     pub all: PluralMessage,
     pub end: &'static str,
@@ -39,7 +39,7 @@ pub struct Sessions {
     pub last_used: &'static str,
     pub browser_until: &'static str,
     pub back: &'static str,
-    pub shared_data: Told,
+    pub shared_data: SharedData,
     pub ended: Ended,
     pub consents: Consents,
 }
@@ -57,7 +57,7 @@ pub struct Consents {
 
 /// A scope in two or three words, to stand in a list.
 #[derive(Clone, Copy, Debug)]
-pub struct Told {
+pub struct SharedData {
     pub openid: &'static str,
     pub profile: &'static str,
     pub email: &'static str,
@@ -84,9 +84,9 @@ pub struct Ended {
 pub struct Groups {
     pub heading: &'static str,
     /// The name is a connector's; an instant follows.
-    pub told_by: Message,
+    pub provided_by: Message,
     pub stale: Message,
-    pub not_asked: &'static str,
+    pub not_requested: &'static str,
     pub ask: &'static str,
     pub all: PluralMessage,
     pub search: &'static str,

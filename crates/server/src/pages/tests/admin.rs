@@ -197,7 +197,7 @@ fn of_the_rest(w: &World) -> Vec<(String, String)> {
         layout: &w.layout,
         frame: frame(w, Section::Memberships),
         form: form(w),
-        asked: true,
+        has_query: true,
         rows: (0..12).map(|_| holder()).collect(),
         first: link(""),
         next: link("page=abc"),

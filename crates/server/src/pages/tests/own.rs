@@ -23,7 +23,7 @@ pub fn held(w: &World, bytes: usize) -> HeldGroups {
         names: HeldGroups::fitting(&names, bytes),
         count: 500,
         source: w.user.connector_name.clone(),
-        asked: display_time(w, -180_000),
+        as_of: display_time(w, -180_000),
         stale: true,
         ask: None,
     }

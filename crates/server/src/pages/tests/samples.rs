@@ -233,7 +233,7 @@ fn home_and_logout(w: &World) -> Vec<(String, String)> {
     let done = SignedOut {
         layout: &w.layout,
         tools: OfflineGrants::Kept,
-        told: vec![w.app.name.clone(), "Argo CD".into()],
+        notified: vec![w.app.name.clone(), "Argo CD".into()],
         link: Some(PageLink::BackToClient(
             "https://grafana.example.com/".to_owned(),
             w.app.name.clone(),

@@ -1,6 +1,8 @@
 //! English, for administrators.
 
-use super::super::admin::{Admin, Blocked, End, Explain, Form, Keys, List, Log, Nav, One, Places};
+use super::super::admin::{
+    Admin, Blocked, End, Explain, Form, Inventory, Keys, List, Log, Nav, One,
+};
 use super::super::{ErrorMessages, Message, PluralMessage};
 
 pub const ADMIN: Admin = Admin {
@@ -83,7 +85,7 @@ pub const ADMIN: Admin = Admin {
     one: ONE,
     end: END,
     keys: KEYS,
-    places: PLACES,
+    inventory: INVENTORY,
     log: LOG,
     explain: EXPLAIN,
     blocked: BLOCKED,
@@ -264,7 +266,7 @@ const KEYS: Keys = Keys {
     back: "Back to the keys",
 };
 
-const PLACES: Places = Places {
+const INVENTORY: Inventory = Inventory {
     clients: "Clients",
     connectors: "Connectors",
     client: "Client",
@@ -284,9 +286,9 @@ const PLACES: Places = Places {
     health: "Health",
     up: "Answers",
     down: "Does not answer",
-    not_asked: "Not asked lately",
+    not_checked: "Not asked lately",
     as_seen: "As this replica saw them last.",
-    last_answer: "Last answer",
+    last_response: "Last answer",
     last_failure: "Last failure",
     never: "none since the start",
     circuit_breaker: "Circuit breaker open",

@@ -1,6 +1,6 @@
 //! English, about sign-ins and how they end.
 
-use super::super::sessions::{Consents, Ended, Groups, Sessions, Told};
+use super::super::sessions::{Consents, Ended, Groups, Sessions, SharedData};
 use super::super::{Message, PluralMessage};
 
 pub const SESSIONS: Sessions = Sessions {
@@ -10,11 +10,11 @@ pub const SESSIONS: Sessions = Sessions {
     on: Message("on {}"),
     signed_in: "signed in",
     used: "used",
-    given: "granted",
+    granted: "granted",
     no_grants: "Has granted nothing to any application.",
     stays: "stays signed in",
     until: "ends",
-    told: "Receives:",
+    receives: "Receives:",
     more_grants: PluralMessage { one: "and one more", many: "and {} more" },
     all: PluralMessage { one: "Show your one sign-in", many: "Show all {} sign-ins" },
     end: "End",
@@ -35,7 +35,7 @@ pub const SESSIONS: Sessions = Sessions {
     last_used: "Last used",
     browser_until: "Asks again",
     back: "Your sign-in page",
-    shared_data: TOLD,
+    shared_data: SHARED_DATA,
     ended: ENDED,
     consents: CONSENTS,
 };
@@ -50,7 +50,7 @@ const CONSENTS: Consents = Consents {
     withdraw_label: Message("Withdraw what {} is allowed"),
 };
 
-const TOLD: Told = Told {
+const SHARED_DATA: SharedData = SharedData {
     openid: "an identifier",
     profile: "your name",
     email: "your email address",
@@ -76,9 +76,9 @@ const ENDED: Ended = Ended {
 
 pub const GROUPS: Groups = Groups {
     heading: "Your groups",
-    told_by: Message("From {}, as of"),
+    provided_by: Message("From {}, as of"),
     stale: Message("{} does not answer right now; this is what it said before."),
-    not_asked: "This sign-in did not ask for your groups.",
+    not_requested: "This sign-in did not ask for your groups.",
     ask: "Sign in again to see them",
     all: PluralMessage { one: "Show your one group", many: "Show all {} groups" },
     search: "Find a group",
