@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_public_client_brings_nothing() {
+    fn a_public_client_needs_no_credentials() {
         assert!(accepted("cli", None));
         assert!(accepted("cli", Some("")));
         assert!(!accepted("cli", Some("guess")));

@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sealed_value_opens_for_its_binder_and_purpose_only() {
+    fn a_sealed_value_opens_for_its_binding_and_purpose_only() {
         let keys = keys(&[1]);
         let sealed = keys.seal("envelope", b"binder", b"scope=openid").unwrap();
         assert_eq!(&keys.open("envelope", b"binder", &sealed).unwrap()[..], b"scope=openid");

@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_spec_nobody_can_be_asked() {
+    fn a_token_review_without_spec_is_refused() {
         let info = ExecInfo::parse(&format!(r#"{{"apiVersion":"{V1}"}}"#)).unwrap();
         assert!(!info.is_interactive);
     }

@@ -66,7 +66,7 @@ async fn signs_in(server: &Server, login: &str, password: &str) -> Browser {
 }
 
 #[tokio::test]
-async fn a_blocked_user_is_refused_everywhere_and_reads_whom_to_ask() {
+async fn a_blocked_user_is_refused_everywhere_and_sees_the_contact() {
     let server = world().start().await;
     let ops = server.relying_party("ops");
     let token = ops.client_credentials_token().await;

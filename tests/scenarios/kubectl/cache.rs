@@ -29,7 +29,7 @@ async fn files_are_private_and_a_link_is_refused() {
 
 /// A process is killed while it waits for a login, and while it refreshes: the next one goes on.
 #[tokio::test]
-async fn a_kill_at_any_moment_leaves_a_usable_cache() {
+async fn a_kill_at_any_time_leaves_a_usable_cache() {
     if Need::Clock.is_missing() {
         return;
     }

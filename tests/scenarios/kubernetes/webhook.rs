@@ -252,7 +252,7 @@ async fn an_invalid_token_review_gets_an_error_in_json() {
 
 /// Neither authenticated nor refused, and nothing an API server caches.
 #[tokio::test]
-async fn without_the_database_the_webhook_gives_no_result() {
+async fn without_the_database_the_webhook_returns_no_result() {
     if Need::Kubernetes.is_missing() || Need::Postgres.is_missing() {
         return;
     }

@@ -66,7 +66,7 @@ impl DataSet {
 }
 
 /// Imports while the server is stopped, as the documentation says, and starts it again.
-pub async fn taken_over(world: World, from: &str) -> Server {
+pub async fn imported(world: World, from: &str) -> Server {
     let mut server = world.start().await;
     server.stop().await;
     let done =

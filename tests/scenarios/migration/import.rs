@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::data_sets::{DataSet, list, taken_over, text};
+use super::data_sets::{DataSet, imported, list, text};
 use crate::world::{Need, Server, World, claims, new_database, verified};
 
 /// What clients notice after a takeover: nothing.
-async fn clients_notice_nothing(server: &Server, data: &DataSet) {
+async fn clients_see_no_difference(server: &Server, data: &DataSet) {
     let keys = server.relying_party("web-one").gets("/keys").await.json;
     let kids: Vec<&str> = list(&keys["keys"]).map(|key| text(&key["kid"])).collect();
     for key in list(&data.tokens["jwks"]["keys"]) {
@@ -85,50 +85,50 @@ async fn people_sign_in(server: &Server, data: &DataSet) {
     assert_eq!(web.redeems(&request, &arrival).await.status, 200);
 }
 
-async fn is_taken_over(name: &str, file: &str) {
+async fn is_imported(name: &str, file: &str) {
     let data = DataSet::named(name);
     let from = data.file(file);
     let before = std::fs::read(&from).unwrap();
-    let server = taken_over(data.world(World::empty()), from.to_str().unwrap()).await;
-    clients_notice_nothing(&server, &data).await;
+    let server = imported(data.world(World::empty()), from.to_str().unwrap()).await;
+    clients_see_no_difference(&server, &data).await;
     people_sign_in(&server, &data).await;
     assert_eq!(std::fs::read(&from).unwrap(), before, "Dex's own data is as it was");
 }
 
 #[tokio::test]
 async fn a_dex_on_sqlite_is_taken_over() {
-    is_taken_over("sqlite3", "dex.db").await;
+    is_imported("sqlite3", "dex.db").await;
 }
 
 #[tokio::test]
 async fn a_dex_with_the_ent_storage_is_taken_over() {
-    is_taken_over("sqlite3-ent", "dex.db").await;
+    is_imported("sqlite3-ent", "dex.db").await;
 }
 
 #[tokio::test]
 async fn a_dex_of_the_main_branch_is_taken_over() {
-    is_taken_over("sqlite3-head", "dex.db").await;
+    is_imported("sqlite3-head", "dex.db").await;
 }
 
 #[tokio::test]
 async fn a_dex_on_mysql_is_taken_over_from_a_dump() {
-    is_taken_over("mysql", "dex-hex.sql").await;
-    is_taken_over("mysql", "dex.sql").await;
+    is_imported("mysql", "dex-hex.sql").await;
+    is_imported("mysql", "dex.sql").await;
 }
 
 #[tokio::test]
 async fn a_dex_on_postgresql_is_taken_over_from_a_dump() {
-    is_taken_over("postgres", "dex.sql").await;
+    is_imported("postgres", "dex.sql").await;
 }
 
 #[tokio::test]
 async fn a_dex_on_kubernetes_is_taken_over_from_what_kubectl_prints() {
-    is_taken_over("kubernetes", "dex.json").await;
+    is_imported("kubernetes", "dex.json").await;
 }
 
 #[tokio::test]
 async fn a_dex_on_etcd_is_taken_over_from_what_etcdctl_prints() {
-    is_taken_over("etcd", "dex.json").await;
+    is_imported("etcd", "dex.json").await;
 }
 
 #[tokio::test]
@@ -156,7 +156,7 @@ async fn postgres_a_dex_is_taken_over_into_its_own_database() {
     let done = world.runs_before_start(&arguments);
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let server = world.start().await;
-    clients_notice_nothing(&server, &data).await;
+    clients_see_no_difference(&server, &data).await;
     people_sign_in(&server, &data).await;
 }
 
@@ -192,7 +192,7 @@ async fn an_import_can_be_repeated_and_what_was_rotated_since_is_named() {
     let data = DataSet::named("sqlite3");
     let from = data.file("dex.db");
     let from = from.to_str().unwrap();
-    let mut server = taken_over(data.world(World::empty()), from).await;
+    let mut server = imported(data.world(World::empty()), from).await;
     let app = server.relying_party("web-one");
     let answer = app.refreshes(data.current_token("alice-web-one")).await;
     assert_eq!(answer.status, 200);
@@ -215,7 +215,7 @@ async fn a_rotated_token_of_dex_that_comes_back_late_ends_its_grant() {
     let data = DataSet::named("sqlite3");
     let world = data.world(World::empty().with_own_clock());
     let from = data.file("dex.db");
-    let server = taken_over(world, from.to_str().unwrap()).await;
+    let server = imported(world, from.to_str().unwrap()).await;
     let app = server.relying_party("web-one");
     let held = data.current_token("mock-web-one");
     let next = app.refreshes(held).await;
@@ -231,7 +231,7 @@ async fn a_rotated_token_of_dex_that_comes_back_late_ends_its_grant() {
 async fn an_administrator_ends_what_came_from_dex() {
     let data = DataSet::named("sqlite3");
     let from = data.file("dex.db");
-    let server = taken_over(data.world(World::empty()), from.to_str().unwrap()).await;
+    let server = imported(data.world(World::empty()), from.to_str().unwrap()).await;
     let (app, grant) = (server.relying_party("web-one"), data.grant("bob-web-one"));
     let access = text(&list(&grant["access_tokens"]).last().unwrap()["token"]);
     assert_eq!(app.userinfo(access).await.status, 200);
@@ -251,7 +251,7 @@ async fn dexs_keys_are_published_until_its_tokens_have_expired() {
     let data = DataSet::named("sqlite3-short");
     let world = data.world(World::empty().with_own_clock().starting_at(1_795_773_600));
     let from = data.file("dex.db");
-    let server = taken_over(world, from.to_str().unwrap()).await;
+    let server = imported(world, from.to_str().unwrap()).await;
     let app = server.relying_party("web-one");
     let kids = |keys: &Value| -> Vec<String> {
         list(&keys["keys"]).map(|key| text(&key["kid"]).to_owned()).collect()

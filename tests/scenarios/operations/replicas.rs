@@ -39,7 +39,7 @@ async fn a_login_may_change_the_replica_at_every_step() {
 }
 
 #[tokio::test]
-async fn a_code_is_used_once_whichever_replica_is_asked() {
+async fn a_code_is_used_once_across_replicas() {
     if Need::Postgres.is_missing() {
         return;
     }

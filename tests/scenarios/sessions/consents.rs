@@ -5,7 +5,7 @@ use crate::world::{ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, World};
 const SCOPE: &str = "openid email groups offline_access";
 
 #[tokio::test]
-async fn alice_withdraws_what_she_allowed_and_is_asked_again() {
+async fn alice_withdraws_her_consent_and_must_approve_again() {
     let server = World::new().start().await;
     let app = server.relying_party("example-app");
     let request = app.auth_request(SCOPE);

@@ -61,7 +61,7 @@ fn unclear(method: &Arc<dyn TrustedHeaderLogin>, proxy_headers: &ProxyHeaders) -
 }
 
 #[test]
-fn jane_is_told_as_dex_would_tell_her() {
+fn janes_identity_is_the_one_dex_would_return() {
     let method = proxy(vec![("staticGroups", list(vec![text("everybody"), text("ops")]))]);
     let all = says(&[
         ("x-remote-user", "jane"),
@@ -203,7 +203,7 @@ fn a_configuration_that_would_trust_anybody_does_not_start() {
 }
 
 #[test]
-fn an_administrator_is_told_what_the_proxy_must_do() {
+fn the_requirements_on_the_proxy_are_listed() {
     let mut trace = Trace::default();
     proxy(vec![]).diagnose(&mut trace);
     let steps: String = trace.steps().iter().map(|step| step.text.clone() + "\n").collect();

@@ -77,7 +77,7 @@ fn a_sound_configuration_opens_nothing_and_has_nothing_to_complain_about() {
 }
 
 #[test]
-fn every_problem_is_told_with_its_place() {
+fn every_problem_is_reported_with_its_position() {
     let wrong = map(vec![
         ("host", text("ldap://x, [::1, a:0, ok.example.com")),
         ("insecureNoSSL", plain("true")),
@@ -125,7 +125,7 @@ fn every_problem_is_told_with_its_place() {
 }
 
 #[test]
-fn certificates_that_cannot_be_used_are_told() {
+fn unusable_certificates_are_reported() {
     let (connector, problems) = read(config(vec![
         ("insecureNoSSL", plain("false")),
         ("host", text("ldap.example.com")),
@@ -145,7 +145,7 @@ fn certificates_that_cannot_be_used_are_told() {
 }
 
 #[test]
-fn clear_text_is_said_aloud_except_to_the_own_machine() {
+fn clear_text_is_warned_about_except_on_loopback() {
     let (_, problems) = read(config(vec![("host", text("ldap.example.com"))]));
     assert_eq!(problems.len(), 1);
     assert!(problems[0].contains("insecureNoSSL: sends every password over the network in clear"));
@@ -275,7 +275,7 @@ fn one_name_has_one_canonical_form() {
 }
 
 #[tokio::test]
-async fn what_needs_no_directory_asks_none() {
+async fn invalid_credentials_are_refused_without_a_directory_request() {
     let (connector, _) = read(config(vec![]));
     let LoginMethod::Password(method) = connector.unwrap().login_method else {
         panic!("it is a password")

@@ -71,7 +71,7 @@ fn every_key_of_a_person_is_read() {
 }
 
 #[test]
-fn every_problem_is_told_with_its_place_and_no_hash_is_printed() {
+fn every_problem_is_reported_with_its_position_and_no_hash_is_printed() {
     let cheap = BCRYPT.replace("$10$", "$04$");
     let (users, problems) = read(vec![
         person("jane@example.com", BCRYPT, "1"),
@@ -263,7 +263,7 @@ async fn a_refresh_sees_changes_removals_and_strangers() {
 }
 
 #[tokio::test]
-async fn the_trace_tells_the_story_and_no_password() {
+async fn the_trace_lists_the_steps_and_no_password() {
     let (users, _) = read(vec![person("jane@example.com", BCRYPT, "1")]);
     let connector = connector_of(users, Hashing::default());
     let LoginMethod::Password(method) = &connector.login_method else { panic!("it is a password") };
@@ -277,7 +277,7 @@ async fn the_trace_tells_the_story_and_no_password() {
 }
 
 #[tokio::test]
-async fn an_examination_tells_scheme_and_cost_and_nothing_of_the_hash() {
+async fn a_diagnosis_lists_scheme_and_cost_but_not_the_hash() {
     let argon2 = hash_password(&Secret::new("secret")).unwrap();
     let mut joe = person("joe@example.com", &argon2, "2");
     let countersign_config::Value::Map(keys) = &mut joe.value else { panic!("a map") };

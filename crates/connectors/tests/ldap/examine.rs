@@ -52,7 +52,7 @@ fn nested_groups() -> Node {
 }
 
 #[tokio::test]
-async fn somebody_in_nested_groups_is_told_with_the_way_into_each() {
+async fn nested_groups_are_listed_with_the_path_into_each() {
     let Some(slapd) = Slapd::start() else { return };
     let ldap = connector(vec![at(&slapd), ("groupSearch", nested_groups())], vec![]);
     let (joe, steps) = found(&ldap, "joe").await;
@@ -112,7 +112,7 @@ async fn groups_and_people_that_a_filter_leaves_out_are_named() {
 }
 
 #[tokio::test]
-async fn who_would_be_refused_is_told_why_and_everything_else_too() {
+async fn a_refused_user_is_diagnosed_with_the_reason_and_all_details() {
     let Some(slapd) = Slapd::start() else { return };
     let ldap = connector(vec![at(&slapd)], vec![]);
     let (reason, steps) = refused(&ldap, "off").await;
@@ -136,7 +136,7 @@ async fn who_would_be_refused_is_told_why_and_everything_else_too() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_the_connector_is_told_with_how_far_it_came() {
+async fn a_connector_fault_is_reported_with_the_step_it_reached() {
     let Some(slapd) = Slapd::start_with(Certificate::Expired, "") else { return };
     let silent = Impostor::silent().await;
     let host = |host: String| ("host", text(host));

@@ -31,7 +31,7 @@ async fn every_value_of_the_persons_attribute_counts() {
 }
 
 #[tokio::test]
-async fn a_group_found_twice_is_told_once() {
+async fn a_group_found_twice_is_returned_once() {
     let Some(slapd) = Slapd::start() else { return };
     let by_overlay = matcher("memberOf", "entryDN", None);
     let groups = groups_of(vec![by_overlay, matcher("dn", "member", None)]);

@@ -44,7 +44,7 @@ async fn a_filter_cannot_be_smuggled_in_by_name() {
 }
 
 #[tokio::test]
-async fn an_empty_password_never_reaches_a_server_that_would_welcome_it() {
+async fn an_empty_password_never_reaches_a_server_that_would_accept_it() {
     let Some(slapd) = Slapd::start() else { return };
     let ldap = connector(vec![at(&slapd)], vec![]);
     assert_eq!(refusal(&ldap, "jane", "").await, Refusal::BadCredentials);
@@ -77,7 +77,7 @@ async fn two_people_of_one_name_are_nobody() {
 }
 
 #[tokio::test]
-async fn expired_reset_and_locked_accounts_are_told_what_to_do() {
+async fn expired_reset_and_locked_accounts_get_their_own_refusal() {
     let Some(slapd) = Slapd::start() else { return };
     let ldap = connector(vec![at(&slapd)], vec![]);
     assert_eq!(refusal(&ldap, "expired", PASSWORD).await, Refusal::PasswordExpired);
@@ -88,7 +88,7 @@ async fn expired_reset_and_locked_accounts_are_told_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_server_that_locks_after_three_failures_says_so() {
+async fn a_server_that_locks_after_three_failures_is_reported() {
     let Some(slapd) = Slapd::start() else { return };
     let ldap = connector(vec![at(&slapd)], vec![]);
     for _ in 0..3 {
@@ -136,7 +136,7 @@ async fn without_a_service_account_the_search_is_anonymous() {
 }
 
 #[tokio::test]
-async fn the_trace_tells_what_was_asked_and_found_and_no_password() {
+async fn the_trace_lists_requests_and_results_and_no_password() {
     let Some(slapd) = Slapd::start() else { return };
     let ldap = connector(vec![at(&slapd)], vec![]);
     let mut trace = Trace::default();

@@ -36,7 +36,7 @@ async fn tls_and_start_tls_to_names_and_addresses() {
 }
 
 #[tokio::test]
-async fn a_self_signed_ca_certificate_is_accepted_if_exactly_it_was_given() {
+async fn a_self_signed_ca_certificate_is_accepted_if_it_is_configured_itself() {
     let Some(slapd) = Slapd::start_with(Certificate::SelfSignedCa, "") else { return };
     let Some(other) = Slapd::start_with(Certificate::SelfSignedCa, "") else { return };
     let keys = secured(&slapd, format!("localhost:{}", slapd.tls_port));
@@ -89,7 +89,7 @@ async fn an_unknown_ca_is_refused_unless_verification_is_switched_off() {
 }
 
 #[tokio::test]
-async fn tls_to_a_port_without_it_says_what_is_wrong() {
+async fn tls_to_a_plain_port_is_explained() {
     let Some(slapd) = Slapd::start() else { return };
     let keys = secured(&slapd, format!("localhost:{}", slapd.port));
     let cause = cause(&connector(keys, vec![]), "jane", PASSWORD).await;

@@ -21,7 +21,7 @@ pub async fn diagnose(
 }
 
 #[tokio::test]
-async fn a_provider_that_is_well_is_asked_everything_but_a_person() {
+async fn a_healthy_provider_passes_every_check_without_a_user() {
     let provider = Provider::start().await;
     let (groups, trace) = diagnose(&connector(&provider, vec![]), Some("jane")).await;
     assert_eq!(groups.unwrap(), None, "who somebody is it says only when they sign in");
@@ -35,7 +35,7 @@ async fn a_provider_that_is_well_is_asked_everything_but_a_person() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_provider_is_told_by_its_endpoint() {
+async fn a_provider_fault_is_reported_with_its_endpoint() {
     let invalid = json!({ "error": "invalid_client" });
     for (path, reply, expected) in [
         ("/.well-known/openid-configuration", Reply::not_found(), "discovery endpoint"),
@@ -71,7 +71,7 @@ async fn sign_out_url(provider: &Provider, keys: Keys) -> Option<String> {
 }
 
 #[tokio::test]
-async fn people_sign_out_where_the_provider_or_the_administrator_says() {
+async fn the_sign_out_url_is_the_providers_or_the_configured_one() {
     let provider = Provider::start().await;
     assert_eq!(sign_out_url(&provider, vec![]).await, None);
     let case = |url: &str| {
@@ -98,7 +98,7 @@ async fn people_sign_out_where_the_provider_or_the_administrator_says() {
 }
 
 #[tokio::test]
-async fn each_kind_says_whether_its_token_endpoint_takes_us() {
+async fn each_connector_type_checks_its_client_credentials() {
     for (kind, at, path) in [
         ("gitlab", "baseURL", "/oauth/token"),
         ("microsoft", "apiURL", "/common/oauth2/v2.0/token"),
@@ -129,7 +129,7 @@ async fn each_kind_says_whether_its_token_endpoint_takes_us() {
 }
 
 #[tokio::test]
-async fn the_groups_of_somebody_at_google_are_told_without_them() {
+async fn the_groups_of_a_google_user_are_read_without_a_login() {
     let world = crate::google::world().await;
     let connector = world.with_directory(vec![]);
     let (groups, trace) = diagnose(&connector, Some("jane@example.com")).await;

@@ -38,7 +38,7 @@ pub async fn login(
 }
 
 #[tokio::test]
-async fn jane_is_told_as_dex_would_tell_her() {
+async fn janes_identity_is_the_one_dex_would_return() {
     let fake = GitHub::start().await;
     let connector = connector(&fake, vec![("loadAllGroups", plain("true"))]);
     assert_eq!(connector.fingerprint, Fingerprint::Upstream(format!("github:{}", fake.web.url)));
@@ -100,7 +100,7 @@ async fn a_renamed_login_is_the_same_person_unless_the_login_is_the_id() {
 
 /// Threats 94, 95 and 97.
 #[tokio::test]
-async fn only_a_verified_address_is_told_and_of_the_preferred_domain_if_there_is_one() {
+async fn only_a_verified_address_is_returned_and_the_preferred_domain_first() {
     let (plain_one, work) = ("jane@example.com", "jane@eu.work.example");
     let primary = |verified| Email { email: plain_one.to_owned(), primary: true, verified };
     let second = |verified| Email { email: work.to_owned(), primary: false, verified };
@@ -171,7 +171,7 @@ async fn an_enterprise_server_is_found_by_its_name_and_believed_by_its_certifica
 }
 
 #[tokio::test]
-async fn a_refresh_reads_anew_whether_somebody_still_belongs() {
+async fn a_refresh_rereads_the_membership() {
     let fake = GitHub::start().await;
     let orgs = list(vec![map(vec![("name", text("acme"))])]);
     let connector = connector(&fake, vec![("orgs", orgs)]);

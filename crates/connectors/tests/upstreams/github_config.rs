@@ -26,7 +26,7 @@ async fn an_administrator_learns_whether_github_believes_us() {
 }
 
 #[tokio::test]
-async fn mistakes_in_the_configuration_are_told() {
+async fn configuration_errors_are_reported() {
     let fake = GitHub::start().await;
     let org = |name: &str| map(vec![("name", text(name))]);
     let wrong = vec![

@@ -62,7 +62,7 @@ async fn groups_are_spelled_as_dex_spells_them() {
 }
 
 #[tokio::test]
-async fn groups_are_not_read_unless_somebody_wants_them_or_the_door_depends_on_them() {
+async fn groups_are_read_only_if_requested_or_required() {
     let fake = GitHub::start().await;
     let without = connector(&fake, vec![("loadAllGroups", plain("true"))]);
     let jane = accepted(login(&fake, &without, LoginScopes::default()).await.0);
@@ -75,7 +75,7 @@ async fn groups_are_not_read_unless_somebody_wants_them_or_the_door_depends_on_t
 
 /// Nobody gets in because two teams look alike.
 #[tokio::test]
-async fn who_is_in_no_required_group_is_refused_and_told_which_are_required() {
+async fn a_user_in_no_required_group_is_refused_with_the_list() {
     let fake = GitHub::start().await;
     let refusal = |required: &[&str]| Refusal::NotInRequiredGroup {
         required: required.iter().map(|name| (*name).to_owned()).collect(),
@@ -131,7 +131,7 @@ async fn all_pages_are_read() {
 
 /// Threat 97: what an organization hides is not guessed at, and the trace says what to do.
 #[tokio::test]
-async fn an_organization_that_hides_its_members_is_told_and_counts_as_none() {
+async fn an_organization_that_hides_its_members_is_reported_and_counts_as_none() {
     for (door, reason) in [
         (Door::Shut, "Excluded acme: not a member, or the organization keeps this application out"),
         (Door::SingleSignOn, "Excluded acme: the organization demands its own single sign-on"),

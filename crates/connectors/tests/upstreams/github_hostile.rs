@@ -15,7 +15,7 @@ use crate::web::{Reply, Web};
 
 /// Threat 97: 403 rate limit, abuse 429.
 #[tokio::test]
-async fn a_limit_is_told_and_honoured() {
+async fn a_rate_limit_is_reported_and_respected() {
     for (limit, expected) in [
         (Limit::Primary { reset_in: 1800 }, "answered 403: too many requests, again in "),
         (
@@ -120,7 +120,7 @@ async fn odd_slow_and_gigantic_answers_are_errors_within_bounds() {
 }
 
 #[tokio::test]
-async fn a_page_that_leads_elsewhere_or_round_in_circles_is_not_followed() {
+async fn a_next_page_at_another_host_or_in_a_cycle_is_not_followed() {
     let fake = GitHub::start().await;
     let other = Web::start(|_, _| Reply::ok(json!([]))).await;
     let connector = connector(&fake, vec![("loadAllGroups", plain("true"))]);

@@ -62,7 +62,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn jane_is_told_as_dex_would_tell_her_and_her_token_is_kept_as_dex_keeps_it() {
+async fn janes_identity_and_stored_token_are_those_of_dex() {
     let World { provider, .. } = world().await;
     let connector = connector(&provider, vec![("hostedDomains", list(vec![text("example.com")]))]);
     assert_eq!(
@@ -115,7 +115,7 @@ async fn threat_96_the_domain_is_the_tokens_and_not_the_requests() {
 }
 
 #[tokio::test]
-async fn a_refresh_reads_domain_and_groups_anew_and_keeps_the_name() {
+async fn a_refresh_rereads_domain_and_groups_and_keeps_the_name() {
     let world = world().await;
     let connector = world.with_directory(vec![("hostedDomains", list(vec![text("example.com")]))]);
     let jane = accepted(login(&world.provider, &connector).await);
@@ -159,7 +159,7 @@ async fn each_domain_has_its_administrator() {
 }
 
 #[tokio::test]
-async fn mistakes_in_the_configuration_are_told() {
+async fn configuration_errors_are_reported() {
     let world = world().await;
     let World { provider, file, .. } = &world;
     for (with, expected) in [

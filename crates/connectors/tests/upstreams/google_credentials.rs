@@ -93,7 +93,7 @@ async fn the_machines_own_account_reads_groups_in_both_ways() {
 }
 
 #[tokio::test]
-async fn a_machine_without_metadata_server_says_so() {
+async fn a_machine_without_a_metadata_server_is_reported() {
     let provider = google().await;
     provider.apis(|_| None);
     let cause = broken(login(&provider, &connector(&provider, cloud())).await);

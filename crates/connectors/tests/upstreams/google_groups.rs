@@ -43,7 +43,7 @@ async fn cloud_identity_needs_no_administrator() {
 }
 
 #[tokio::test]
-async fn groups_are_read_only_where_somebody_wants_them() {
+async fn groups_are_read_only_if_requested() {
     let world = world().await;
     let connector = world.with_directory(vec![]);
     let plain = LoginScopes::default();
@@ -65,7 +65,7 @@ async fn groups_are_read_only_where_somebody_wants_them() {
 
 /// Threats 95 and 96.
 #[tokio::test]
-async fn threat_96_groups_are_asked_for_only_under_an_address_google_vouches_for() {
+async fn threat_96_groups_are_read_only_for_an_address_google_is_authoritative_for() {
     for (hd, verified, email, requests) in [
         (json!("example.com"), json!(true), "jane@example.com", true),
         (Value::Null, json!(true), "jane@example.com", false),
@@ -96,7 +96,7 @@ async fn threat_96_groups_are_asked_for_only_under_an_address_google_vouches_for
 }
 
 #[tokio::test]
-async fn a_missing_person_is_told_from_a_missing_right() {
+async fn a_missing_user_is_distinguished_from_a_missing_permission() {
     let world = world().await;
     let connector = world.with_directory(vec![]);
     world.provider.set(|b| b.replies = vec![(DIRECTORY, Reply::Json(404, json!({})))]);

@@ -40,7 +40,7 @@ async fn login(
 }
 
 #[tokio::test]
-async fn jane_is_told_as_dex_would_tell_her() {
+async fn janes_identity_is_the_one_dex_would_return() {
     let fake = fake().await;
     let with = vec![("promptType", text("select_account")), ("domainHint", text("example.com"))];
     let connector = connector(&fake, with);
@@ -107,7 +107,7 @@ async fn somebody_in_more_groups_than_a_token_holds_has_them_all() {
 }
 
 #[tokio::test]
-async fn names_and_addresses_come_from_the_fields_that_are_asked_for() {
+async fn names_and_addresses_come_from_the_configured_fields() {
     for (field, expected) in [
         ("name", "Jane Doe"),
         ("email", "jane@example.com"),
@@ -153,7 +153,7 @@ async fn a_client_may_prove_itself_by_a_file_that_is_read_each_time() {
 }
 
 #[tokio::test]
-async fn refusals_and_odd_answers_are_told_apart() {
+async fn refusals_and_unexpected_responses_are_distinguished() {
     let fake = fake().await;
     let connector = connector(&fake, vec![]);
     let jane = accepted(login(&connector, ALL).await);
@@ -180,7 +180,7 @@ async fn refusals_and_odd_answers_are_told_apart() {
 }
 
 #[tokio::test]
-async fn mistakes_in_the_configuration_are_told() {
+async fn configuration_errors_are_reported() {
     let fake = fake().await;
     let wrong = vec![
         ("tenant", text("common")),

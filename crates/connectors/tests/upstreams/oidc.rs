@@ -55,7 +55,7 @@ async fn a_login_that_must_be_new_is_new_at_the_provider_as_well() {
 }
 
 #[tokio::test]
-async fn jane_signs_in_and_is_told_as_dex_would_tell_her() {
+async fn jane_signs_in_with_the_identity_dex_would_return() {
     let provider = Provider::start().await;
     let connector = connector(&provider, vec![("insecureEnableGroups", plain("true"))]);
     assert_eq!(connector.fingerprint, Fingerprint::Upstream(format!("oidc:{}", provider.web.url)));
@@ -102,7 +102,7 @@ async fn jane_signs_in_and_is_told_as_dex_would_tell_her() {
 }
 
 #[tokio::test]
-async fn a_login_that_need_not_last_asks_for_no_refresh_token() {
+async fn a_login_without_offline_access_requests_no_refresh_token() {
     let provider = Provider::start().await;
     let connector = connector(&provider, vec![("acrValues", list(vec![text("a"), text("b")]))]);
     let url = login_url(&connector, LoginScopes::default()).await.unwrap().url;
@@ -111,7 +111,7 @@ async fn a_login_that_need_not_last_asks_for_no_refresh_token() {
 }
 
 #[tokio::test]
-async fn what_the_administrator_says_goes_before_what_is_guessed() {
+async fn configured_values_precede_detected_ones() {
     let provider = Provider::start().await;
     let with = vec![
         ("promptType", text("")),
@@ -148,7 +148,7 @@ async fn a_provider_without_pkce_is_not_sent_any_and_one_that_takes_no_basic_get
 }
 
 #[tokio::test]
-async fn a_redirect_uri_that_is_not_ours_is_told_before_anybody_leaves() {
+async fn a_foreign_redirect_uri_is_refused_before_the_redirect() {
     let provider = Provider::start().await;
     let other = vec![("redirectURI", text("https://other.example.com/callback"))];
     let cause = broken(login_url(&connector(&provider, other), ALL).await);
@@ -207,7 +207,7 @@ async fn claims_are_mapped_as_in_dex() {
 }
 
 #[tokio::test]
-async fn userinfo_fills_a_thin_token_and_speaks_of_the_same_person_only() {
+async fn userinfo_completes_the_id_token_of_the_same_sub_only() {
     let provider = Provider::start().await;
     provider.claims(|claims| {
         claims.remove("name");
@@ -231,7 +231,7 @@ async fn userinfo_fills_a_thin_token_and_speaks_of_the_same_person_only() {
 }
 
 #[test]
-fn every_mistake_in_the_configuration_is_told_at_once() {
+fn every_configuration_error_is_reported_at_once() {
     let (connector, problems) = configured(
         "oidc",
         vec![

@@ -43,7 +43,7 @@ async fn a_callback_with_an_error_or_without_a_code_is_refused_without_repeating
 
 /// Threat 99.
 #[tokio::test]
-async fn the_same_code_brought_twice_is_refused_the_second_time() {
+async fn the_same_code_presented_twice_is_refused_the_second_time() {
     let provider = Provider::start().await;
     let connector = connector(&provider, vec![]);
     let redirect = login_url(&connector, ALL).await.unwrap();

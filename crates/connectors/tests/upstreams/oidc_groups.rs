@@ -112,7 +112,7 @@ async fn threat_102_groups_of_an_odd_shape_are_an_error_and_make_nobody_an_admin
 }
 
 #[tokio::test]
-async fn who_is_in_no_allowed_group_is_refused_and_told_which() {
+async fn a_user_in_no_allowed_group_is_refused_with_the_list() {
     for claims in [json!({ "groups": ["x"] }), json!({ "groups": [] }), json!({ "groups": null })] {
         let provider = Provider::start().await;
         let changes = claims.as_object().unwrap().clone();

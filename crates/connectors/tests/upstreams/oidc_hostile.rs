@@ -14,7 +14,7 @@ use crate::web::Reply;
 const DISCOVERY: &str = "/.well-known/openid-configuration";
 
 #[tokio::test]
-async fn threat_100_whatever_an_upstream_answers_the_login_ends_soon_and_says_which_endpoint() {
+async fn threat_100_for_any_upstream_response_the_login_ends_soon_and_names_the_endpoint() {
     for (path, name) in
         [(DISCOVERY, "discovery endpoint"), ("/token", "token endpoint"), ("/keys", "key set")]
     {
@@ -156,7 +156,7 @@ async fn the_issuer_of_the_document_is_compared_byte_for_byte() {
 
 /// Threat 101.
 #[tokio::test]
-async fn threat_101_a_document_does_not_send_us_to_the_metadata_service_or_elsewhere_near() {
+async fn threat_101_discovery_endpoints_at_link_local_addresses_are_refused() {
     for (member, url, expected) in [
         ("token_endpoint", json!("http://169.254.169.254/latest/meta-data"), "local link"),
         ("jwks_uri", json!("http://[::ffff:a9fe:a9fe]/"), "local link"),

@@ -15,7 +15,7 @@ fn groups() -> crate::story::Keys {
 }
 
 #[tokio::test]
-async fn a_refresh_reads_the_groups_anew_and_hands_over_the_next_token() {
+async fn a_refresh_rereads_the_groups_and_returns_the_next_token() {
     let provider = Provider::start().await;
     provider.set(|b| b.rotates = true);
     let connector = connector(&provider, groups());
@@ -58,7 +58,7 @@ async fn a_token_spent_before_something_else_failed_is_not_lost() {
 }
 
 #[tokio::test]
-async fn a_token_is_not_lost_when_whoever_asked_goes_away() {
+async fn a_token_is_not_lost_when_the_caller_disconnects() {
     let provider = Provider::start().await;
     provider.set(|b| b.rotates = true);
     let connector = connector(&provider, vec![]);
@@ -125,7 +125,7 @@ async fn who_left_the_required_group_is_missing() {
 
 /// OpenID Connect Core 1.0 section 12.2: the answer might not contain an ID token.
 #[tokio::test]
-async fn without_an_id_token_the_last_identity_is_kept_and_userinfo_is_asked_where_configured() {
+async fn without_an_id_token_the_last_identity_is_kept_and_userinfo_is_requested_if_configured() {
     let provider = Provider::start().await;
     let thin = connector(&provider, vec![]);
     let jane = accepted(login(&provider, &thin).await);
@@ -144,7 +144,7 @@ async fn without_an_id_token_the_last_identity_is_kept_and_userinfo_is_asked_whe
 }
 
 #[tokio::test]
-async fn without_an_upstream_token_a_refresh_is_not_possible_and_nothing_is_asked() {
+async fn without_an_upstream_token_a_refresh_is_not_possible_and_nothing_is_requested() {
     let provider = Provider::start().await;
     provider.set(|b| b.without_refresh_token = true);
     let connector = connector(&provider, vec![]);
@@ -159,7 +159,7 @@ async fn without_an_upstream_token_a_refresh_is_not_possible_and_nothing_is_aske
 
 /// OpenID Connect Core 1.0 section 12.2: `sub` MUST be that of the original ID token, whatever the user id is.
 #[tokio::test]
-async fn threat_160_an_id_token_of_another_sub_is_refused_before_userinfo_is_asked() {
+async fn threat_160_an_id_token_of_another_sub_is_refused_before_userinfo_is_requested() {
     for user_id_key in ["sub", "oid"] {
         let provider = Provider::start().await;
         provider.claims(|claims| {

@@ -114,7 +114,7 @@ async fn threat_93_no_id_token_at_all_is_refused() {
 }
 
 #[tokio::test]
-async fn threat_93_a_luggage_without_nonce_proves_nothing() {
+async fn threat_93_a_callback_state_without_nonce_is_refused() {
     use crate::story::{ALL, handle_callback, login_url};
     let provider = Provider::start().await;
     let connector = connector(&provider, vec![]);

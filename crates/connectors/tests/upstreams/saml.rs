@@ -296,7 +296,7 @@ fn every_mistake_in_the_configuration_is_named() {
 }
 
 #[test]
-fn check_says_what_to_register_and_whether_the_certificate_is_valid() {
+fn check_prints_what_to_register_and_whether_the_certificate_is_valid() {
     let old = IdentityProvider::valid_between((2020, 1), (2021, 1));
     let both = format!("{}{}", IdentityProvider::new().certificate, old.certificate);
     let connector = sound("saml", keys(&both));

@@ -149,7 +149,7 @@ mod tests {
 
     /// Threat 155.
     #[test]
-    fn nobody_is_given_a_name_or_group_of_kubernetes_own() {
+    fn kubernetes_system_names_and_groups_are_never_assigned() {
         let bare = Webhook { groups_prefix: String::new(), ..webhook() };
         let mut master = claims();
         master["groups"] = json!(["dev", "system:masters"]);

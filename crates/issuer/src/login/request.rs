@@ -182,7 +182,7 @@ mod tests {
     use super::{AccountPage, Params};
 
     #[test]
-    fn a_repeated_parameter_is_noticed_wherever_it_stands() {
+    fn a_repeated_parameter_is_detected_at_any_position() {
         let pairs = [("state", "a"), ("scope", "x"), ("state", "b")];
         let params = Params::new(pairs.map(|(k, v)| (k.into(), v.into())).to_vec());
         assert_eq!(params.repeated(&["state"]), Some("state"));
@@ -205,7 +205,7 @@ mod tests {
 
     /// Threat 66: what browsers, proxies and frameworks have taken for an address elsewhere.
     #[test]
-    fn whatever_could_lead_elsewhere_is_no_page_of_ours() {
+    fn redirects_to_other_sites_are_no_account_page() {
         for other_target in [
             "",
             "evil",

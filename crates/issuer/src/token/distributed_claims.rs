@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_handle_says_what_was_signed_and_is_short() {
+    fn a_handle_reads_back_what_was_signed_and_is_short() {
         let (keys, claims) = (keys(), handle());
         let text = claims.sign(&keys).unwrap();
         assert_eq!(GroupsHandle::read(&Secret::new(text.clone()), &keys), Some(claims));

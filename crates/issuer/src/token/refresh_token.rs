@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refresh_token_says_what_was_signed() {
+    fn a_refresh_token_reads_back_what_was_signed() {
         let keys = keys();
         let claims = RefreshTokenClaims { grant: GrantId::random().unwrap(), generation: 7 };
         let token = claims.sign(&keys);

@@ -14,7 +14,7 @@ async fn come(world: &World, people: u32) -> Vec<SessionId> {
     sessions
 }
 
-async fn all_that_match_end_bite_by_bite(world: &World) {
+async fn all_that_match_end_batch_by_batch(world: &World) {
     let sessions = come(world, 7).await;
     for session in &sessions {
         world.granted(session, "cli", true).await;
@@ -118,7 +118,7 @@ async fn two_who_end_the_same_end_each_once(world: &World) {
     replica.close().await;
 }
 
-async fn what_a_session_gave_to_one_client_ends_alone(world: &World) {
+async fn the_grants_of_one_client_end_alone(world: &World) {
     let jane = world.jane("c").await;
     let (one, two) =
         (world.granted(&jane, "cli", true).await, world.granted(&jane, "cli", true).await);
@@ -135,10 +135,10 @@ async fn what_a_session_gave_to_one_client_ends_alone(world: &World) {
 }
 
 on_both_engines!(
-    all_that_match_end_bite_by_bite,
+    all_that_match_end_batch_by_batch,
     what_was_previewed_is_what_ends,
     one_is_excepted_and_late_comers_are_safe,
     the_instant_covers_what_ended_before,
     two_who_end_the_same_end_each_once,
-    what_a_session_gave_to_one_client_ends_alone,
+    the_grants_of_one_client_end_alone,
 );

@@ -29,7 +29,7 @@ async fn is_set(world: &World, circuit_breaker: OpenCircuitBreaker) -> CircuitBr
     }
 }
 
-async fn a_brake_holds_until_a_person_confirms(world: &World) {
+async fn a_circuit_breaker_stays_open_until_confirmed(world: &World) {
     let ldap = ConnectorId::new("ldap");
     assert_eq!(world.store.circuit_breakers().await.unwrap(), []);
     assert_eq!(world.store.close_circuit_breaker(&ldap, "user:joe", NOW).await.unwrap(), None);
@@ -96,7 +96,7 @@ async fn whoever_is_disabled_is_ended_at_the_first_refusal(world: &World) {
     assert_eq!((over.reason, over.at), (EndReason::UpstreamDisabled, NOW));
 }
 
-async fn a_brake_is_in_the_audit_log(world: &World) {
+async fn a_circuit_breaker_is_in_the_audit_log(world: &World) {
     is_set(world, circuit_breaker(0)).await;
     world.store.open_circuit_breaker(circuit_breaker(1)).await.unwrap();
     let ldap = ConnectorId::new("ldap");
@@ -117,9 +117,9 @@ async fn a_brake_is_in_the_audit_log(world: &World) {
 }
 
 on_both_engines!(
-    a_brake_holds_until_a_person_confirms,
+    a_circuit_breaker_stays_open_until_confirmed,
     what_was_confirmed_is_not_braked_again_at_once,
     a_braked_connector_marks_and_ends_nobody,
     whoever_is_disabled_is_ended_at_the_first_refusal,
-    a_brake_is_in_the_audit_log,
+    a_circuit_breaker_is_in_the_audit_log,
 );

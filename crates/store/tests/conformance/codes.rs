@@ -96,7 +96,7 @@ async fn a_grant_of_another_session_is_a_fault(world: &World) {
     assert!(world.store.code(&issued.hash).await.unwrap().unwrap().used_at.is_none());
 }
 
-async fn the_longest_idle_of_too_many_grants_gives_way(world: &World) {
+async fn the_longest_idle_of_too_many_grants_is_dropped(world: &World) {
     let jane = world.jane("c").await;
     let mut laptops = Vec::new();
     for _ in 0..3 {
@@ -126,5 +126,5 @@ on_both_engines!(
     another_clients_attempt_changes_nothing,
     an_expired_or_unknown_code_is_gone,
     a_grant_of_another_session_is_a_fault,
-    the_longest_idle_of_too_many_grants_gives_way,
+    the_longest_idle_of_too_many_grants_is_dropped,
 );

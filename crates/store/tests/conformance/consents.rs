@@ -30,7 +30,7 @@ async fn consents_add_up(world: &World) {
     world.assert_events(&jane, &["signed_in", "consent_given", "consent_given"]).await;
 }
 
-async fn withdrawing_ends_what_was_given(world: &World) {
+async fn withdrawing_consent_ends_its_grants(world: &World) {
     let (home, work) = (world.jane("c").await, world.jane("d").await);
     world.store.remember_consent(consent(&home, "openid")).await.unwrap();
     let grants =
@@ -70,4 +70,8 @@ async fn approvals_at_once_lose_nothing(world: &World) {
     assert_eq!(all.split(' ').count(), 20, "{all}");
 }
 
-on_both_engines!(consents_add_up, withdrawing_ends_what_was_given, approvals_at_once_lose_nothing,);
+on_both_engines!(
+    consents_add_up,
+    withdrawing_consent_ends_its_grants,
+    approvals_at_once_lose_nothing,
+);

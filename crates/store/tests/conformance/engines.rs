@@ -213,7 +213,7 @@ async fn a_file_is_readable_by_its_owner_alone() {
 }
 
 #[tokio::test]
-async fn a_database_that_cannot_be_opened_says_where() {
+async fn a_database_that_cannot_be_opened_is_reported_with_its_path() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("missing").join("store.db");
     let error = Store::open(&Location::Sqlite { file: file.clone() }).await.err().unwrap();

@@ -60,7 +60,7 @@ async fn the_longest_lifetime_only_grows(world: &World) {
     assert!(keys.iter().all(|k| k.longest_lifetime == 24 * HOUR));
 }
 
-async fn a_key_is_sealed_anew_by_whoever_saw_it_last(world: &World) {
+async fn a_key_is_resealed_only_if_unchanged_since_it_was_read(world: &World) {
     let (plain, sealed, other) = (Secret::new("sealed"), Secret::new("anew"), Secret::new("x"));
     let store = &world.store;
     store.add_signing_key(key(1)).await.unwrap();
@@ -80,7 +80,7 @@ async fn a_key_is_sealed_anew_by_whoever_saw_it_last(world: &World) {
     assert_eq!(store.secrets("seal").await.unwrap()[0].value.expose(), "sealed");
 }
 
-async fn of_two_replicas_one_seals_anew(world: &World) {
+async fn of_two_replicas_one_reseals(world: &World) {
     let other = world.replica().await;
     world.store.add_secret(secret("mac", 1)).await.unwrap();
     let reseal = |store: Store, new: &str| {
@@ -135,8 +135,8 @@ on_both_engines!(
     signing_keys_come_back_in_their_order,
     of_two_replicas_one_adds_the_key,
     the_longest_lifetime_only_grows,
-    a_key_is_sealed_anew_by_whoever_saw_it_last,
-    of_two_replicas_one_seals_anew,
+    a_key_is_resealed_only_if_unchanged_since_it_was_read,
+    of_two_replicas_one_reseals,
     secrets_are_kept_by_purpose,
     a_mac_key_is_in_use_while_a_live_grant_needs_it,
 );

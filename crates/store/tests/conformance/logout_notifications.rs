@@ -56,7 +56,7 @@ async fn everybody_who_listens_hears_of_an_end(world: &World) {
     assert_eq!(claimed(&world.store, "web", NOW + HOUR).await.len(), 1);
 }
 
-async fn a_grant_long_forgotten_is_still_told(world: &World) {
+async fn a_grant_deleted_long_ago_is_still_notified(world: &World) {
     listen(world, &["app"]);
     let jane = world.jane("c").await;
     world.granted(&jane, "app", false).await;
@@ -75,7 +75,7 @@ async fn a_grant_long_forgotten_is_still_told(world: &World) {
     assert_eq!(end.unwrap().unwrap().notified, [ClientId::new("app")]);
 }
 
-async fn signing_out_tells_and_a_later_end_tells_only_of_what_went_on(world: &World) {
+async fn signing_out_notifies_and_a_later_end_notifies_only_of_what_was_left(world: &World) {
     listen(world, &["app", "long"]);
     let jane = world.jane("c").await;
     world.granted(&jane, "app", false).await;
@@ -105,7 +105,7 @@ async fn somebody_else_at_the_same_browser_is_a_sign_out(world: &World) {
     );
 }
 
-async fn the_last_grant_that_an_administrator_ends_is_told(world: &World) {
+async fn the_last_grant_that_an_administrator_ends_is_notified(world: &World) {
     listen(world, &["app"]);
     let jane = world.jane("c").await;
     let first = world.granted(&jane, "app", true).await;
@@ -171,7 +171,7 @@ async fn a_claim_is_one_replicas_until_its_lease_is_over(world: &World) {
     replica.close().await;
 }
 
-async fn what_failed_comes_due_again_when_it_is_said(world: &World) {
+async fn a_failed_notification_is_due_again_at_its_retry_time(world: &World) {
     let jane = one_message(world).await;
     let first = claimed(&world.store, "app", NOW).await.remove(0);
     world.store.postpone_logout_notification(&first, NOW + MINUTE).await.unwrap();
@@ -241,13 +241,13 @@ async fn messages_nobody_delivers_are_forgotten_at_last(world: &World) {
 
 on_both_engines!(
     everybody_who_listens_hears_of_an_end,
-    a_grant_long_forgotten_is_still_told,
-    signing_out_tells_and_a_later_end_tells_only_of_what_went_on,
+    a_grant_deleted_long_ago_is_still_notified,
+    signing_out_notifies_and_a_later_end_notifies_only_of_what_was_left,
     somebody_else_at_the_same_browser_is_a_sign_out,
-    the_last_grant_that_an_administrator_ends_is_told,
+    the_last_grant_that_an_administrator_ends_is_notified,
     grants_of_some_clients_end_with_the_browser,
     a_claim_is_one_replicas_until_its_lease_is_over,
-    what_failed_comes_due_again_when_it_is_said,
+    a_failed_notification_is_due_again_at_its_retry_time,
     one_client_gets_no_more_than_it_has_room_for,
     an_end_wakes_whoever_delivers,
     messages_nobody_delivers_are_forgotten_at_last,

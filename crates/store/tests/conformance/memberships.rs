@@ -56,7 +56,7 @@ async fn who_had_a_group_when_and_through_which_upstream(world: &World) {
     assert!(world.store.memberships(query).await.unwrap().memberships.is_empty());
 }
 
-async fn an_end_ends_what_was_held(world: &World) {
+async fn ending_a_session_ends_its_memberships(world: &World) {
     let jane = world.jane("c").await;
     world.granted(&jane, "cli", true).await;
     let reason = ended(EndReason::Administrator, NOW + MINUTE);
@@ -70,7 +70,7 @@ async fn an_end_ends_what_was_held(world: &World) {
     assert_eq!((dev[0].until, dev[0].tokens_until), (Some(NOW + HOUR), Some(NOW + HOUR)));
 }
 
-async fn a_group_that_comes_back_is_held_twice(world: &World) {
+async fn a_group_that_is_regained_has_two_memberships(world: &World) {
     let jane = world.jane("c").await;
     groups_become(world, &jane, &["ops"], NOW + MINUTE).await;
     groups_become(world, &jane, &["ops", "dev"], NOW + 2 * MINUTE).await;
@@ -83,7 +83,7 @@ async fn a_group_that_comes_back_is_held_twice(world: &World) {
     assert_eq!(world.store.count_sessions(&in_dev).await.unwrap().sessions, 1);
 }
 
-async fn a_reauthentication_changes_what_is_held(world: &World) {
+async fn a_reauthentication_changes_the_memberships(world: &World) {
     let jane = world.jane("c").await;
     let mut again = sign_in("jane", "d");
     again.previous_cookie = Some("c".into());
@@ -164,9 +164,9 @@ async fn times_in_a_group_outlive_the_session_and_go_by_age(world: &World) {
 
 on_both_engines!(
     who_had_a_group_when_and_through_which_upstream,
-    an_end_ends_what_was_held,
-    a_group_that_comes_back_is_held_twice,
-    a_reauthentication_changes_what_is_held,
+    ending_a_session_ends_its_memberships,
+    a_group_that_is_regained_has_two_memberships,
+    a_reauthentication_changes_the_memberships,
     five_hundred_groups_are_remembered_and_odd_ones_too,
     holders_are_read_page_by_page,
     times_in_a_group_outlive_the_session_and_go_by_age,

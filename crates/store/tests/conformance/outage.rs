@@ -131,7 +131,7 @@ async fn thirty_are_refused(store: &Store) -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_the_server_is_down_one_waits_and_the_others_are_told_at_once() {
+async fn while_the_server_is_down_one_waits_and_the_others_fail_at_once() {
     let Some(cluster) = Cluster::start_new() else { return };
     let store = cluster.open().await;
     let jane = store.sign_in(sign_in("jane", "c")).await.unwrap().session();

@@ -152,7 +152,7 @@ async fn take_one(store: &Store, session: &SessionId, now: Timestamp) -> Option<
     }
 }
 
-async fn nothing_is_given_after_the_end_nor_beyond_what_it_announced(world: &World) {
+async fn nothing_is_issued_after_the_end_nor_beyond_its_announced_time(world: &World) {
     let other = world.replica().await;
     for round in 0..5 {
         let jane = world.jane(&format!("c-{round}")).await;
@@ -173,7 +173,7 @@ async fn nothing_is_given_after_the_end_nor_beyond_what_it_announced(world: &Wor
     other.close().await;
 }
 
-async fn a_grant_that_ends_gives_nothing_more(world: &World) {
+async fn a_grant_that_ended_issues_nothing_more(world: &World) {
     let jane = world.jane("c").await;
     for _ in 0..10 {
         let id = world.granted(&jane, "cli", true).await;
@@ -265,8 +265,8 @@ on_both_engines!(
     many_clicks_and_a_quick_application_end_in_one_grant,
     of_yes_and_no_at_once_a_code_never_comes_after_the_no,
     twenty_refresh_with_one_token_and_stay_one_family,
-    nothing_is_given_after_the_end_nor_beyond_what_it_announced,
-    a_grant_that_ends_gives_nothing_more,
+    nothing_is_issued_after_the_end_nor_beyond_its_announced_time,
+    a_grant_that_ended_issues_nothing_more,
     a_hundred_sign_ins_of_one_person_all_succeed,
     one_failing_verb_leaves_the_others,
     collecting_while_giving_loses_nobody,

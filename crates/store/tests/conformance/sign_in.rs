@@ -62,7 +62,7 @@ async fn the_same_person_keeps_the_session_and_gets_a_new_cookie(world: &World) 
 }
 
 /// An application that asks for less must not take away what a command-line tool refreshes by.
-async fn a_later_login_that_asks_for_less_drops_nothing(world: &World) {
+async fn a_later_login_with_fewer_scopes_drops_nothing(world: &World) {
     let jane = world.jane("old").await;
     let mut less = again("jane", "old", "new");
     (less.login_scopes, less.upstream) = (LoginScopes { offline: false, groups: true }, None);
@@ -80,7 +80,7 @@ async fn a_later_login_that_asks_for_less_drops_nothing(world: &World) {
     assert_eq!(session.login_scopes, LoginScopes { offline: true, groups: true });
 }
 
-async fn a_later_login_that_asks_for_more_is_remembered(world: &World) {
+async fn a_later_login_with_more_scopes_is_stored(world: &World) {
     let mut first = sign_in("jane", "old");
     (first.login_scopes, first.upstream) = (LoginScopes { offline: false, groups: true }, None);
     let jane = world.store.sign_in(first).await.unwrap().session();
@@ -92,7 +92,7 @@ async fn a_later_login_that_asks_for_more_is_remembered(world: &World) {
     assert_eq!(session.upstream.as_deref(), Some("sealed"));
 }
 
-async fn another_person_inherits_neither_wants_nor_upstream_data(world: &World) {
+async fn another_user_inherits_neither_scopes_nor_upstream_data(world: &World) {
     world.jane("hers").await;
     let mut joe = again("joe", "hers", "his");
     (joe.login_scopes, joe.upstream) = (LoginScopes::default(), None);
@@ -126,7 +126,7 @@ async fn only_the_browser_renews_the_browsers_idle_time(world: &World) {
     assert_eq!(seen().await.0, NOW + 2 * HOUR, "a refusal gives nothing");
 }
 
-async fn other_groups_at_the_next_sign_in_are_told(world: &World) {
+async fn changed_groups_at_the_next_sign_in_are_recorded(world: &World) {
     let first = world.jane("old").await;
     let mut reordered = again("jane", "old", "new");
     reordered.identity = identity("jane", &["ops", "dev"]);
@@ -188,11 +188,11 @@ async fn a_cookie_of_an_ended_session_is_no_cookie(world: &World) {
 on_both_engines!(
     a_sign_in_is_remembered_whole,
     the_same_person_keeps_the_session_and_gets_a_new_cookie,
-    a_later_login_that_asks_for_less_drops_nothing,
-    a_later_login_that_asks_for_more_is_remembered,
-    another_person_inherits_neither_wants_nor_upstream_data,
+    a_later_login_with_fewer_scopes_drops_nothing,
+    a_later_login_with_more_scopes_is_stored,
+    another_user_inherits_neither_scopes_nor_upstream_data,
     only_the_browser_renews_the_browsers_idle_time,
-    other_groups_at_the_next_sign_in_are_told,
+    changed_groups_at_the_next_sign_in_are_recorded,
     another_person_gets_another_session_and_the_first_is_signed_out,
     the_same_name_at_another_connector_is_another_person,
     another_basis_inherits_nothing,

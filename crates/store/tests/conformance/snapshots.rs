@@ -15,7 +15,7 @@ fn snapshot(session: &SessionId, user: &str, groups: &[&str]) -> Snapshot {
     }
 }
 
-async fn one_asks_the_upstream_at_a_time(world: &World) {
+async fn one_upstream_refresh_at_a_time(world: &World) {
     let jane = world.jane("c").await;
     let until = NOW + 30 * SECOND;
     assert!(world.store.lease_upstream(&jane, NOW, until).await.unwrap());
@@ -34,7 +34,7 @@ async fn one_asks_the_upstream_at_a_time(world: &World) {
     assert!(!world.store.lease_upstream(&jane, NOW + HOUR, NOW + 2 * HOUR).await.unwrap());
 }
 
-async fn a_snapshot_replaces_what_was_known(world: &World) {
+async fn a_snapshot_replaces_the_identity(world: &World) {
     let jane = world.jane("c").await;
     world.store.mark_missing(&jane, EndReason::UpstreamMissing, MINUTE, NOW).await.unwrap();
     assert!(world.store.update_snapshot(snapshot(&jane, "jane", &["admins"])).await.unwrap());
@@ -74,7 +74,7 @@ async fn only_the_second_refusal_after_a_while_ends_the_session(world: &World) {
 }
 
 on_both_engines!(
-    one_asks_the_upstream_at_a_time,
-    a_snapshot_replaces_what_was_known,
+    one_upstream_refresh_at_a_time,
+    a_snapshot_replaces_the_identity,
     only_the_second_refusal_after_a_while_ends_the_session,
 );

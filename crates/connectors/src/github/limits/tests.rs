@@ -13,7 +13,7 @@ fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
 
 /// GitHub's "Rate limits for the REST API".
 #[test]
-fn a_limit_is_told_from_another_refusal_and_its_end_is_known() {
+fn a_rate_limit_is_distinguished_from_other_refusals_and_its_end_is_read() {
     let now = Timestamp::from_secs(1_000_000);
     let secondary = "You have exceeded a secondary rate limit. Please wait a few minutes.";
     let used_up = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1000090")];

@@ -60,7 +60,7 @@ fn a_broken_control_changes_nothing() {
 }
 
 #[test]
-fn expired_locked_and_disabled_are_told_apart() {
+fn expired_locked_and_disabled_are_distinguished() {
     assert_eq!(refusal(49, "", Some(&[0x30, 3, 0x81, 1, 0])), Refusal::PasswordExpired);
     assert_eq!(refusal(49, "", Some(&[0x30, 3, 0x81, 1, 1])), Refusal::AccountLocked);
     assert_eq!(refusal(0, "", Some(&[0x30, 3, 0x81, 1, 2])), Refusal::PasswordExpired);

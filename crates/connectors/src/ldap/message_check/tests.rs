@@ -92,7 +92,7 @@ fn depth_and_number_are_bounded_without_recursion() {
 }
 
 #[test]
-fn a_notice_of_disconnection_is_understood() {
+fn a_notice_of_disconnection_is_recognized() {
     let mut disconnection = message(0, &result(0x78, b"going down"));
     assert!(matches!(check(&mut disconnection), Err(InvalidMessage::Disconnection)));
 }

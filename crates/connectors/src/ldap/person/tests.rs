@@ -47,7 +47,7 @@ fn a_suffix_makes_the_address() {
 }
 
 #[test]
-fn everything_missing_is_told_at_once() {
+fn everything_missing_is_reported_at_once() {
     let empty = Entry::of("uid=x,dc=example", &[("objectGUID", &[&[0xff]])]);
     let result = identity(&empty, &users("objectGUID", Email::Attribute("mail".into())));
     let Err(DirectoryError::Incomplete { missing, cause }) = result else { panic!("{result:?}") };
@@ -62,7 +62,7 @@ fn everything_missing_is_told_at_once() {
 }
 
 #[test]
-fn each_directory_says_in_its_own_way_that_an_account_is_off() {
+fn disabled_accounts_are_recognized_in_each_kind_of_directory() {
     for (attribute, value, off) in [
         ("userAccountControl", "514", true),
         ("userAccountControl", "512", false),

@@ -237,7 +237,7 @@ fn of_the_rest(w: &World) -> Vec<(String, String)> {
 }
 
 #[test]
-fn every_table_says_what_it_is_and_what_its_columns_are() {
+fn every_table_has_a_caption_and_column_headers() {
     for (page, html) in pages(&World::everyday()) {
         let found = tags(&html);
         let count = |name: &str| found.iter().filter(|tag| tag.name == name).count();

@@ -134,7 +134,7 @@ fn consents(w: &World) -> String {
 }
 
 #[test]
-fn every_button_says_what_it_ends_to_whoever_only_hears_it() {
+fn every_button_has_an_accessible_name_of_what_it_ends() {
     let found = pages(&World::everyday());
     let sessions = found.iter().find(|(name, _)| name == "sessions").map(|(_, html)| tags(html));
     let sessions = sessions.unwrap();
