@@ -1,6 +1,6 @@
 //! GitHub: github.com, a subdomain of ghe.com, or a company's own Enterprise Server.
 //!
-//! octocrab asks the REST API; the trip and the tokens are our own machinery's, because octocrab exchanges no codes.
+//! octocrab calls the REST API; the code flow and the tokens are our own, because octocrab exchanges no codes.
 //! Somebody is their number: logins are renamed, and given to others afterwards. GitHub keeps ten tokens of
 //! one person for one application and revokes the oldest when there is an eleventh, so who signs in anew that
 //! often ends their first session.
@@ -44,7 +44,7 @@ struct GitHub {
     limits: Limits,
 }
 
-/// What is asked about somebody, at sign-in or later.
+/// The API requests about a user, at sign-in or at a refresh.
 struct UserQuery<'a> {
     login_scopes: LoginScopes,
     /// `None` at sign-in.
@@ -90,7 +90,7 @@ impl GitHub {
                 trace.excluded("the token", "GitHub calls it bad: it was revoked or has expired");
             }
             Err(ApiError::Suspended) => {
-                trace.excluded("the account", "GitHub says it is suspended");
+                trace.excluded("the account", "GitHub reports it suspended");
                 return Ok(UpstreamOutcome::Disabled);
             }
             Err(ApiError::Failed(UpstreamError::Later { seconds, .. })) => {
@@ -137,7 +137,7 @@ impl GitHub {
     }
 }
 
-/// GitHub gives a token that lasts with every login, so it need not be asked for.
+/// GitHub returns a token without expiry with every login, so it need not be requested.
 #[async_trait]
 impl Upstream for GitHub {
     async fn login_url(

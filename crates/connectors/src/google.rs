@@ -1,7 +1,7 @@
 //! Google accounts, with the groups of Google Workspace or Cloud Identity.
 //!
-//! Of which company somebody is says the claim `hd` of the ID token, never what was asked for and never the
-//! e-mail address alone. Groups are asked for only under an address Google itself vouches for.
+//! The hosted domain is the claim `hd` of the ID token, never the request parameter and never the
+//! e-mail address alone. Groups are read only for an address that Google is authoritative for.
 
 use async_trait::async_trait;
 use countersign_config::Section;
@@ -47,7 +47,7 @@ struct Google {
     groups: Option<Groups>,
 }
 
-/// For what somebody is asked about.
+/// The data of a user's request.
 struct About {
     login_scopes: LoginScopes,
     now: Timestamp,
@@ -132,7 +132,7 @@ impl Upstream for Google {
     ) -> Result<Option<Vec<String>>, UpstreamError> {
         self.provider.diagnose(trace).await?;
         let Some(groups) = &self.groups else {
-            trace.note("no groups are read: serviceAccountFilePath or groupsFrom says from where");
+            trace.note("no groups are read: serviceAccountFilePath or groupsFrom is required");
             return Ok(None);
         };
         let Some(user) = user else {
@@ -209,7 +209,7 @@ impl Google {
         Ok(self.required(found, trace))
     }
 
-    /// Those that are told; `None`: some are required, and none of them is here.
+    /// The groups to return; `None`: some are required, and the user has none of them.
     fn required(&self, mut found: Vec<String>, trace: &mut Trace) -> Option<Vec<String>> {
         if self.required_groups.is_empty() {
             return Some(found);

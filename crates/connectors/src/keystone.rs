@@ -1,4 +1,4 @@
-//! OpenStack Keystone, Identity API v3. The password is checked by asking for a token; groups are read with a token of
+//! OpenStack Keystone, Identity API v3. The password is checked by requesting a token; groups are read with a token of
 //! the configured administrator.
 
 use async_trait::async_trait;

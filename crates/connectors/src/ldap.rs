@@ -100,7 +100,7 @@ impl PasswordLogin for Ldap {
         trace: &mut Trace,
     ) -> Result<AccountDiagnosis, ConnectorError> {
         if let Some(reason) = unfit_name(login) {
-            trace.note(format!("refused before anything was asked: {reason}"));
+            trace.note(format!("refused before any request: {reason}"));
             return Ok(AccountDiagnosis::Refused { reason: reason.to_owned() });
         }
         diagnose::person(self, login, trace).await.map_err(|failure| self.broken(failure, trace))
@@ -114,7 +114,7 @@ impl PasswordLogin for Ldap {
         trace: &mut Trace,
     ) -> Result<LoginOutcome, ConnectorError> {
         if let Some(reason) = unfit(login, password) {
-            trace.note(format!("refused before anything was asked: {reason}"));
+            trace.note(format!("refused before any request: {reason}"));
             return Ok(LoginOutcome::Refused(Refusal::BadCredentials));
         }
         self.sign_in(login, password, login_scopes, trace)
@@ -190,7 +190,7 @@ impl Ldap {
         }
         // Only now: before the password is proven, nobody is told that an account is off.
         if let Some(attribute) = person::disabled_by(&person) {
-            trace.excluded(&person.dn, &format!("{attribute} says the account is disabled"));
+            trace.excluded(&person.dn, &format!("{attribute}: the account is disabled"));
             lease.give_back();
             return refused(Refusal::AccountDisabled);
         }
@@ -282,7 +282,7 @@ impl Ldap {
     ) -> Result<SignedIn, DirectoryError> {
         let mut identity = person::identity(person, &self.config.users)?;
         match &self.config.groups {
-            _ if !login_scopes.groups => trace.note("groups were not asked for"),
+            _ if !login_scopes.groups => trace.note("groups were not requested"),
             None => trace.note("no groupSearch is configured, so there are no groups"),
             Some(search) => {
                 identity.groups = groups::of(lease, search, person, Detail::Brief, trace).await?;

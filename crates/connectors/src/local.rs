@@ -173,7 +173,7 @@ impl PasswordLogin for Local {
         })?;
         let Some(user) = user else { return refused };
         if !reads_all {
-            trace.note("the password is longer than the 72 bytes a bcrypt hash can tell apart");
+            trace.note("the password is longer than the 72 bytes that bcrypt hashes");
         }
         trace.response(format!(
             "the password {} the {} hash",
@@ -262,7 +262,7 @@ impl Dummies {
 }
 
 impl LocalUser {
-    /// `Err` says why the user could not sign in; never with the hash.
+    /// `Err` has the reason why the user could not sign in, never the hash.
     fn of_stored(user: &StoredUser) -> Result<Self, String> {
         if user.user_id.is_empty() {
             return Err(

@@ -1,6 +1,6 @@
 //! Microsoft accounts: Entra ID of one tenant, of any, or personal ones.
 //!
-//! Who somebody is says Microsoft Graph, as in Dex; groups are read in one tenant only.
+//! The identity comes from Microsoft Graph, as in Dex; groups are read in one tenant only.
 
 use async_trait::async_trait;
 use countersign_config::Section;
@@ -196,7 +196,7 @@ impl Microsoft {
         }
     }
 
-    /// `None`: in none of the required ones. The others are told too, unless `useGroupsAsWhitelist`.
+    /// `None`: in none of the required ones. The others are returned too, unless `useGroupsAsWhitelist`.
     fn kept(&self, found: Vec<String>, trace: &mut Trace) -> Option<Vec<String>> {
         let Config { required_groups: required, only_required, .. } = &self.config;
         if !required.is_empty() && !found.iter().any(|group| required.contains(group)) {

@@ -141,7 +141,7 @@ impl PasswordLogin for MockPassword {
         _login_scopes: LoginScopes,
         trace: &mut Trace,
     ) -> Result<LoginOutcome, ConnectorError> {
-        // Both are compared always, so that time does not tell which of them was wrong.
+        // Both are compared always, so that the time does not reveal which of them was wrong.
         let known = Secret::new(login).matches(&self.username);
         if known & self.password.matches(password.expose()) {
             trace.response("username and password are the configured ones");

@@ -44,7 +44,7 @@ use std::future::Future;
 use std::time::Duration;
 
 /// A whole login or refresh, however many calls it takes. Shorter than the lease under which one request at a time
-/// asks about a session.
+/// revalidates a session.
 const WHOLE: Duration = Duration::from_secs(25);
 
 /// Keeps a login or refresh within its bounds.

@@ -1,6 +1,6 @@
 //! Any provider of OpenID Connect, as Dex's connector of this name: a trip, an ID token, and the person in it.
 //!
-//! The provider is asked for nothing before somebody logs in, so one that is down breaks only its own button and
+//! No request is sent to the provider before a user logs in, so one that is down breaks only its own button and
 //! heals without a restart. Never links a person to another account by e-mail address.
 
 use async_trait::async_trait;
@@ -128,7 +128,7 @@ impl Upstream for Oidc {
         trace: &mut Trace,
     ) -> Result<Option<Vec<String>>, UpstreamError> {
         self.provider.diagnose(trace).await?;
-        trace.note("who somebody is, groups too, the provider says only when they sign in");
+        trace.note("identity and groups are known only when the user signs in");
         Ok(None)
     }
 
@@ -178,13 +178,13 @@ impl Oidc {
             Person::EmailNotVerified => return Ok(UpstreamOutcome::EmailNotVerified),
         };
         if proven.tokens.refresh.is_none() {
-            trace.note("the upstream gave no refresh token: it cannot be asked again");
+            trace.note("the upstream returned no refresh token: the identity cannot be refreshed");
         }
         Ok(UpstreamOutcome::Accepted(Box::new(SignedIn { identity, upstream, fingerprint: None })))
     }
 }
 
-/// What userinfo says goes before the ID token, except who it is about and from whom.
+/// Claims of userinfo override those of the ID token, except `sub` and `iss`.
 fn merge(claims: &mut Map<String, Value>, more: Map<String, Value>) {
     for (name, value) in more {
         if !claims.contains_key(&name)

@@ -41,7 +41,7 @@ use countersign_core::{Connector, ConnectorId, LoginScopes, Secret, Timestamp, T
 use slapd::Slapd;
 use tree::{list, map, plain, text};
 
-/// What a test says about its connector.
+/// The connector's configuration in a test.
 type Keys = Vec<(&'static str, Node)>;
 
 const ALL: LoginScopes = LoginScopes { offline: true, groups: true };
@@ -137,7 +137,7 @@ async fn cause(connector: &Connector, login: &str, password: &str) -> String {
 }
 
 async fn ask_again(connector: &Connector, before: &SignedIn) -> RefreshOutcome {
-    let refresh = connector.refresh.as_ref().expect("LDAP can be asked again");
+    let refresh = connector.refresh.as_ref().expect("LDAP can be refreshed");
     let known = RefreshRequest {
         identity: &before.identity,
         upstream: before.upstream.as_ref(),

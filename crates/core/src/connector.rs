@@ -209,7 +209,7 @@ pub trait RedirectLogin: Send + Sync {
         trace: &mut Trace,
     ) -> Result<Option<Vec<String>>, ConnectorError> {
         let _ = (user, now);
-        trace.note("it can be asked nothing without a browser: sign in there");
+        trace.note("no check is possible without a browser: sign in there");
         Ok(None)
     }
 
@@ -232,7 +232,7 @@ pub struct LoginForm {
 pub struct PostedResponse<'a> {
     /// The field `SAMLResponse`.
     pub response: &'a str,
-    /// What [`UpstreamLogin::state`] was, as `RelayState` says. A response to another login is refused.
+    /// What [`UpstreamLogin::state`] was, returned as `RelayState`. A response to another login is refused.
     pub state: &'a str,
     /// Our own `/callback`.
     pub callback: &'a Url,
@@ -257,7 +257,7 @@ pub trait PostedFormLogin: Send + Sync {
 /// proxies and gateways treat as equal.
 #[derive(Clone, Debug, Default)]
 pub struct ProxyHeaders {
-    /// The peer of the connection, whatever a header says; `None` if unknown.
+    /// The peer of the connection, whatever a header contains; `None` if unknown.
     pub peer: Option<IpAddr>,
     /// Name in lower case and value, in their order.
     pub fields: Vec<(String, Vec<u8>)>,

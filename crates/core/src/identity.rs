@@ -56,7 +56,7 @@ pub struct LoginScopes {
 }
 
 impl LoginScopes {
-    /// True when a login that asked for `self` serves a request that needs `other`.
+    /// True when a login that requested `self` serves a request that needs `other`.
     pub fn covers(self, other: Self) -> bool {
         (self.offline || !other.offline) && (self.groups || !other.groups)
     }

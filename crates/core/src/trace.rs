@@ -24,7 +24,7 @@ pub struct TraceStep {
     pub text: String,
 }
 
-/// At most [`Trace::LIMIT`] steps are kept; the last one then says how many more there were.
+/// At most [`Trace::LIMIT`] steps are kept; the last one then has the number of omitted ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trace {
     steps: Vec<TraceStep>,

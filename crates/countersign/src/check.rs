@@ -211,7 +211,7 @@ async fn query_provider(method: &dyn RedirectLogin, user: Option<&str>) -> Diagn
     diagnosis
 }
 
-/// There is no upstream to query: the trace says what the proxy must do.
+/// There is no upstream to query: the trace lists the requirements on the proxy.
 fn describe(method: &dyn TrustedHeaderLogin) -> Diagnosis {
     let mut diagnosis = Diagnosis::default();
     method.diagnose(&mut diagnosis.trace);

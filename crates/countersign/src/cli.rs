@@ -268,7 +268,7 @@ pub struct BackupArguments {
 
 #[derive(Debug, Args)]
 pub struct HealthcheckArguments {
-    /// Configuration file whose telemetry.http is asked. Default: 127.0.0.1:5558
+    /// Configuration file whose telemetry.http is queried. Default: 127.0.0.1:5558
     pub file: Option<PathBuf>,
     /// Ask this address instead
     #[arg(long, value_name = "URL")]

@@ -84,7 +84,7 @@ fn load(arguments: &ServeArguments) -> Loaded {
     config::load_with(&arguments.file, &env, arguments.lenient, &addresses)
 }
 
-/// The file as it is now: what it says if it can be used, its errors, its warnings.
+/// The file as it is now: its content if it can be used, its errors, its warnings.
 fn read_again(arguments: &ServeArguments) -> (Option<Config>, Vec<String>, Vec<String>) {
     let loaded = load(arguments);
     let lines = |severity: Severity| {

@@ -163,7 +163,7 @@ impl Issuer {
         );
     }
 
-    /// Records that the upstream refused a user who has a live session. `free`: the connector asks no
+    /// Records that the upstream refused a user who has a live session. `free`: the connector requests no
     /// upstream ([`countersign_core::connector::Refresh::is_free`]).
     pub(crate) async fn record_refusal(
         &self,

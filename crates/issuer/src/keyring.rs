@@ -2,7 +2,7 @@
 //!
 //! Replicas agree through the database: keys are numbered, a number is taken once, and the one that signs
 //! at an instant is the greatest number whose time has come. Everything is served from memory; nothing
-//! here asks the database while a request waits.
+//! here reads the database within a request.
 
 mod drop_now;
 mod next;

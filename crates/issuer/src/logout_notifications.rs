@@ -4,7 +4,7 @@
 //! API alone in `aud`; a logout token for a cluster's client has no `sub`.
 //!
 //! Bringing clients the news that a session is over (OpenID Connect Back-Channel Logout 1.0): what is
-//! said, how often it is tried, and when it is given up. The way there is the port [`LogoutNotifier`].
+//! sent, how often it is tried, and when it is abandoned. The way there is the port [`LogoutNotifier`].
 
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ struct LogoutToken<'a> {
 }
 
 impl Issuer {
-    /// Does any client want to be told?
+    /// Whether any client has a back-channel logout URI.
     pub fn has_backchannel_clients(&self) -> bool {
         self.clients.iter().any(|client| client.backchannel_logout_uri.is_some())
     }
@@ -107,7 +107,7 @@ impl Issuer {
         match notifier.deliver(uri, &token).await {
             DeliveryOutcome::Accepted => {
                 self.store.finish_logout_notification(&notification, None).await?;
-                tracing::info!(event = "logout_notification_delivered", client = %client.id, session = %notification.session, tries = notification.attempts, "a client was told of an end");
+                tracing::info!(event = "logout_notification_delivered", client = %client.id, session = %notification.session, tries = notification.attempts, "a client received a logout token");
                 Ok(LogoutDelivery::Delivered)
             }
             DeliveryOutcome::Refused { status } => {
@@ -128,7 +128,7 @@ impl Issuer {
             return self.abandon(notification, "unreachable", cause).await;
         };
         self.store.postpone_logout_notification(notification, self.now() + *wait).await?;
-        tracing::warn!(event = "logout_notification_postponed", client = %notification.client, session = %notification.session, tries = notification.attempts, again_in_seconds = wait.as_secs(), cause, "a client could not be told of an end");
+        tracing::warn!(event = "logout_notification_postponed", client = %notification.client, session = %notification.session, tries = notification.attempts, again_in_seconds = wait.as_secs(), cause, "a logout token could not be delivered and is retried");
         Ok(LogoutDelivery::Postponed)
     }
 
@@ -147,7 +147,7 @@ impl Issuer {
         event.details =
             json!({ "tries": notification.attempts, "ended_at": notification.created_at });
         self.store.finish_logout_notification(notification, Some(event)).await?;
-        tracing::error!(event = "logout_notification_failed", client = %notification.client, session = %notification.session, tries = notification.attempts, reason, cause, "a client was not told of an end");
+        tracing::error!(event = "logout_notification_failed", client = %notification.client, session = %notification.session, tries = notification.attempts, reason, cause, "a logout token was abandoned");
         Ok(LogoutDelivery::Abandoned)
     }
 

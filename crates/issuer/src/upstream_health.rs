@@ -1,5 +1,5 @@
 //! What this replica knows of its upstreams' health: when each last answered, when it last could not be
-//! asked, and how long it took. Every call of a connector by the issuer goes through here.
+//! requested, and how long it took. Every call of a connector by the issuer goes through here.
 //!
 //! In memory, per replica, bounded by the number of connectors; nobody is sent to look whether an
 //! upstream is there, and no answer of it is remembered.
@@ -15,15 +15,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::Issuer;
 
-/// An answer or a failure this long ago says nothing about now.
+/// A response or failure older than this is no evidence of the present state.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(10 * 60);
 
-/// What an upstream is asked for.
+/// The operations of a connector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Op {
     /// A name and a password.
     Login,
-    /// Before a browser leaves. It often asks nobody, so its success alone is no sign of life.
+    /// Before the redirect. It often sends no request, so its success alone does not prove that the upstream works.
     LoginUrl,
     /// What the browser brought back.
     Callback,
@@ -51,7 +51,7 @@ pub enum Health {
     Up,
     /// It did not answer last, within the last 10 minutes.
     Down,
-    /// It was not asked in the last 10 minutes.
+    /// No request in the last 10 minutes.
     Unknown,
 }
 
@@ -64,7 +64,7 @@ pub struct ConnectorStatus {
     pub health: Health,
     /// `None`: not since this replica started.
     pub last_response: Option<Timestamp>,
-    /// When it last could not be asked, and why. Holds no secret; for administrators only.
+    /// When a request last failed, and why. Holds no secret; for administrators only.
     pub last_failure: Option<(Timestamp, String)>,
     /// Its refusals are not believed until a person confirms; [`Issuer::close_circuit_breaker`].
     pub circuit_breaker: Option<CircuitBreaker>,
@@ -182,7 +182,7 @@ impl Issuer {
     }
 
     /// The same for what a browser brought back without a code to ask about. That is its own word, which
-    /// anybody can make up, and says nothing about the upstream's health.
+    /// anybody can make up, and is no evidence of the upstream's health.
     pub(crate) async fn call_connector_unrecorded<T>(
         &self,
         connector: &Connector,
@@ -209,12 +209,12 @@ impl Issuer {
         self.connectors.iter().map(|connector| health(&connector)).collect()
     }
 
-    /// It could not be asked the last time, and that was not long ago.
+    /// The last request failed, and that was not long ago.
     pub fn is_down(&self, connector: &ConnectorId) -> bool {
         !self.upstream_health.of(connector).is_up(self.now())
     }
 
-    /// How long the calls of this connector took, by what was asked.
+    /// How long the calls of this connector took, by operation.
     pub fn upstream_times(&self, connector: &ConnectorId) -> Vec<(Op, CallDurations)> {
         self.upstream_health.of(connector).took.into_iter().collect()
     }

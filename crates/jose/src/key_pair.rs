@@ -100,7 +100,7 @@ fn p256_key(kid: &str) -> Result<(Secret, PublicJwk), JoseError> {
     Ok((Secret::new(pem), PublicJwk::p256(kid, coordinate("x")?, coordinate("y")?)))
 }
 
-/// `countersign_core`'s randomness in the shape `rsa` asks for.
+/// `countersign_core`'s randomness in the shape `rsa` requires.
 struct SystemRandom;
 
 impl TryRng for SystemRandom {

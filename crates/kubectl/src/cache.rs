@@ -89,7 +89,7 @@ impl Cache {
         Ok(LockedRecord { cache: self.clone(), file, _lock: lock })
     }
 
-    /// The lock that is held while a person is asked to sign in, whatever the login: one browser tab at a time.
+    /// The lock held during an interactive login, whatever the login: one browser tab at a time.
     pub async fn lock_for_login(&self, patience: Duration) -> Result<Lock, Error> {
         Lock::acquire(&self.directory.join("login.lock"), patience).await
     }

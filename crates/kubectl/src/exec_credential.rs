@@ -16,7 +16,7 @@ const EXEC_INFO: &str = "KUBERNETES_EXEC_INFO";
 pub struct ExecInfo {
     /// The version kubectl expects in the answer.
     pub api_version: &'static str,
-    /// Whether kubectl passes standard input on, so that a person can be asked.
+    /// Whether kubectl passes standard input on, so that a user can be prompted.
     pub is_interactive: bool,
 }
 
@@ -59,7 +59,7 @@ impl ExecInfo {
         Ok(Self { api_version, is_interactive: input.spec.interactive })
     }
 
-    /// The JSON for standard output. `expires_at`: from then on kubectl asks again.
+    /// The JSON for standard output. `expires_at`: from then on kubectl runs the plugin again.
     pub fn to_json(&self, token: &Secret, expires_at: Timestamp) -> String {
         json!({
             "kind": "ExecCredential",

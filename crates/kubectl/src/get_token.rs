@@ -27,7 +27,7 @@ pub async fn run(arguments: &GetTokenArguments, now: fn() -> Timestamp) -> Resul
         client_secret: secret.map(Secret::new),
         options: &options,
         may_sign_in: true,
-        // kubectl passes standard error on, whatever interactiveMode says.
+        // kubectl passes standard error on, whatever interactiveMode is.
         is_person_present: info.is_interactive || std::io::stderr().is_terminal(),
         renewal: if arguments.force_refresh { Renewal::Refresh } else { Renewal::Nothing },
         now,

@@ -21,7 +21,7 @@ struct LoginStatus {
     #[serde(rename = "clientID")]
     client_id: String,
     is_signed_in: bool,
-    /// Why nobody is signed in, or why the issuer could not be asked.
+    /// Why no user is signed in, or why the issuer could not be reached.
     error: Option<String>,
     user: Option<String>,
     groups: Vec<String>,
@@ -158,7 +158,7 @@ fn print(status: &LoginStatus, now: Timestamp) {
         print_line(&terminal::wrapped_list("  groups        ", &groups, width));
     }
     let until = terminal::instant(status.expiry, now);
-    print_line(&format!("  token         until {until}, then renewed without asking"));
+    print_line(&format!("  token         until {until}, then renewed automatically"));
     for cluster in &status.clusters {
         print_line(&format!(
             "  cluster       {}  {}",

@@ -1,4 +1,4 @@
-//! Flash messages: what a page says after a form was submitted. The redirect carries it, sealed to the browser, so
+//! Flash messages: the result that a page shows after a form was submitted. The redirect carries it, sealed to the browser, so
 //! that reloading the page repeats nothing and nobody can make a page say what did not happen.
 
 use axum::response::Response;

@@ -32,7 +32,7 @@ struct TokenReviewRequest {
 }
 
 /// `spec.audiences` is not read: it holds the API server's own identifiers, which are not client ids. A status
-/// without audiences means that the token is valid for the API server that asks.
+/// without audiences means that the token is valid for the API server that sends the review.
 #[derive(Deserialize)]
 struct Spec {
     #[serde(default)]

@@ -1,5 +1,5 @@
 //! A login as HTTP. These handlers parse requests and draw pages; `countersign_issuer`'s login module decides which
-//! step is next, and says which steps there are.
+//! step is next; the steps are listed there.
 //!
 //! | URL | handler |
 //! |---|---|
@@ -101,7 +101,7 @@ fn login_expired(app: &App) -> PageError {
     PageError::from(PageErrorKind::LoginExpired).link(PageLink::Home(app.path("/")))
 }
 
-/// Who asks for the login, for the head of a page.
+/// The client that requested the login, for the head of a page.
 fn client_info(app: &App, pending: &PendingLogin) -> ClientInfo {
     if pending.request.account_page.is_some() {
         return ClientInfo { name: app.layout.issuer_name.clone(), host: None, logo: None };

@@ -111,7 +111,7 @@ async fn render_bare_errors(State(app): State<App>, request: Request, next: Next
         }
     };
     *response.status_mut() = status;
-    // An API server would wait and repeat the review, instead of asking another replica.
+    // An API server would wait and repeat the review, instead of sending it to another replica.
     if status == StatusCode::SERVICE_UNAVAILABLE && !path.contains("/kubernetes/") {
         response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
     }

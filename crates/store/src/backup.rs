@@ -24,7 +24,7 @@ pub async fn backup_sqlite(from: &Path, to: &Path) -> Result<u64, StoreError> {
         .map_err(|e| unusable(to, &e))?;
     let copied = copy(from, to).await;
     if copied.is_err() {
-        // What is there is no backup. If it cannot be removed either, the error below says enough.
+        // What is there is no backup. If it cannot be removed either, the error below is sufficient.
         let _stays = fs::remove_file(to);
     }
     copied?;

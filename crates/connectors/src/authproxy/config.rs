@@ -48,7 +48,7 @@ const RESERVED: [&str; 21] = [
     "x-real-ip",
 ];
 
-/// Every key is read before anything is given up, so that all problems are told at once.
+/// Every key is read before the first return, so that all problems are reported at once.
 pub(super) fn read(section: Section<'_>) -> Option<Config> {
     let mut seen = Vec::new();
     let user_id = header(&section, "userIDHeader", "X-Remote-User-Id", &mut seen);
@@ -90,7 +90,7 @@ fn header(
         return None;
     }
     if seen.contains(&name) {
-        section.error(key, format!("{name} already says something else here"));
+        section.error(key, format!("{name} is already used for another value"));
         return None;
     }
     seen.push(name.clone());

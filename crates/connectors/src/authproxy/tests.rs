@@ -1,4 +1,4 @@
-//! Threats 115, 116 and 118: what a proxy says, what a browser makes it say, and what somebody else says.
+//! Threats 115, 116 and 118: the headers of the proxy, of a browser behind it, and of another peer.
 
 use std::net::IpAddr;
 
@@ -27,7 +27,7 @@ fn configured(mut keys: Keys) -> (Option<Connector>, Vec<String>) {
 fn proxy(keys: Keys) -> Arc<dyn TrustedHeaderLogin> {
     let (connector, problems) = configured(keys);
     let connector = connector.unwrap_or_else(|| panic!("{problems:#?}"));
-    assert!(connector.refresh.is_none(), "a proxy cannot be asked again");
+    assert!(connector.refresh.is_none(), "a proxy cannot be refreshed");
     let LoginMethod::TrustedHeader(method) = connector.login_method else {
         panic!("it is a trusted header")
     };

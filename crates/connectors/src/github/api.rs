@@ -2,7 +2,7 @@
 //!
 //! octocrab's `get` would read an answer however long it is, and a refusal's text too, so only its `_get` is used:
 //! it puts the question together and sends it with the token, through our own client; sizes, limits, pages
-//! and the meaning of each answer are ours. Nothing is asked twice, and no page but GitHub's own is followed.
+//! and the meaning of each response are ours. No request is repeated, and no page but GitHub's own is followed.
 
 use std::error::Error;
 
@@ -43,7 +43,7 @@ pub(super) struct Api<'a> {
     now: Timestamp,
 }
 
-/// Any answer that says something about the question.
+/// Any response with a meaning.
 pub(super) struct ApiReply {
     endpoint: &'static str,
     pub status: u16,
@@ -127,7 +127,7 @@ impl<'a> Api<'a> {
                 None => return Ok(found),
             }
         }
-        let reason = "one login has asked it too often";
+        let reason = "too many requests for one login";
         Err(UpstreamError::NotSent { endpoint, reason }.into())
     }
 

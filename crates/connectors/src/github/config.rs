@@ -29,7 +29,7 @@ struct Place {
     is_enterprise_server: bool,
 }
 
-/// Every key is read before anything is given up, so that all problems are told at once.
+/// Every key is read before the first return, so that all problems are reported at once.
 pub(super) fn read(section: Section<'_>) -> Option<Config> {
     let registration = Registration::read(&section, ClientSecretRule::Required);
     let roots = Roots::read_file(&section);

@@ -1,7 +1,7 @@
 //! Groups from organizations and teams, spelled as Dex spells them.
 //!
-//! A team is always told with its organization before it, so that equal teams of two organizations stay two
-//! groups; only Dex's oldest key, `org`, tells bare names, and of that one organization alone.
+//! A team is always returned with its organization before it, so that equal teams of two organizations stay two
+//! groups; only Dex's oldest key, `org`, returns bare names, and of that one organization alone.
 
 use countersign_core::{LoginScopes, Trace};
 use serde::Deserialize;
@@ -17,7 +17,7 @@ pub(super) struct Rules {
     pub names: TeamNames,
 }
 
-/// Whose teams are told.
+/// Whose teams are returned.
 pub(super) enum Reach {
     /// Theirs, and one of them is needed.
     Orgs(Vec<Org>),
@@ -31,7 +31,7 @@ pub(super) enum Reach {
 pub(super) struct Org {
     /// Groups begin with it as it is written in the configuration.
     pub name: String,
-    /// Not empty: one of them is needed, and only they are told.
+    /// Not empty: one of them is required, and only they are returned.
     pub teams: Vec<String>,
 }
 
@@ -65,7 +65,7 @@ struct Account {
 }
 
 impl Rules {
-    /// Whether anything is asked about groups at all.
+    /// Whether groups are requested at all.
     pub fn reads(&self, login_scopes: LoginScopes) -> bool {
         match self.reach {
             Reach::Orgs(_) | Reach::Legacy(_) => true,
@@ -179,7 +179,7 @@ impl Org {
 }
 
 impl Team {
-    /// GitHub does not tell organizations apart by case.
+    /// GitHub compares the names of organizations without case.
     fn is_of(&self, org: &str) -> bool {
         self.organization.as_ref().is_some_and(|own| own.login.eq_ignore_ascii_case(org))
     }
@@ -215,7 +215,7 @@ fn tell_others(teams: &[Team], orgs: &[Org], trace: &mut Trace) {
     }
 }
 
-/// A private membership is seen too, because the person's own token asks. What an organization hides from this
+/// A private membership is seen too, because the request has the user's own token. What an organization hides from this
 /// application counts as none. Both names were seen to be GitHub's where they came in.
 async fn is_member(
     api: &Api<'_>,

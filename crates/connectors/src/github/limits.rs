@@ -1,4 +1,4 @@
-//! GitHub's limits on requests, its primary and its secondary ones, and whom it does not want to be asked about
+//! GitHub's limits on requests, its primary and its secondary ones, and whom it must not be requested about
 //! for a while. Cached for this replica only; limits are a person's own, so nobody else waits for them.
 
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ use crate::oauth::UpstreamError;
 
 /// GitHub's advice where an answer does not say how long.
 const DEFAULT_RETRY_SECONDS: u64 = 60;
-/// The primary limit begins anew each hour; whoever says longer is not believed.
+/// The primary limit is renewed each hour; a longer wait is cut to this.
 const LONGEST_SECONDS: u64 = 60 * 60;
 /// Beyond it the one who waits shortest is forgotten.
 const MOST: usize = 4096;
@@ -64,7 +64,7 @@ impl Limits {
         let left = until.get(who).map(|until| until.saturating_duration_since(Instant::now()));
         match left {
             Some(left) if !left.is_zero() => Err(UpstreamError::Temporary(format!(
-                "GitHub limited this person's requests and is not asked again for {} s",
+                "GitHub limited this person's requests and gets no further request for {} s",
                 left.as_secs() + 1
             ))),
             _ => Ok(()),

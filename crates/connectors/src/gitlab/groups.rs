@@ -1,4 +1,4 @@
-//! The groups of somebody at GitLab: full paths, and where asked the role beside each.
+//! The groups of a GitLab user: full paths, and where configured the role beside each.
 
 use countersign_core::{Secret, Trace};
 use serde::Deserialize;
@@ -84,7 +84,7 @@ impl GroupsApi<'_> {
             }
             requests += 1;
             if requests > MAX_ROLE_REQUESTS {
-                let reason = "one login has asked it too often";
+                let reason = "too many requests for one login";
                 return Err(UpstreamError::NotSent { endpoint: MEMBERS, reason });
             }
             if let Some(role) = self.effective_role(*id, path, trace).await? {
@@ -116,11 +116,11 @@ impl GroupsApi<'_> {
                 return Ok(records);
             }
         }
-        let reason = "one login has asked it too often";
+        let reason = "too many requests for one login";
         Err(UpstreamError::NotSent { endpoint: GROUPS, reason })
     }
 
-    /// `None` when GitLab does not tell, or it is none of its usual roles.
+    /// `None` when GitLab does not return it, or it is none of its usual roles.
     async fn effective_role(
         &self,
         group: i64,
@@ -132,7 +132,7 @@ impl GroupsApi<'_> {
         let response =
             self.http.ask(ApiRequest::get(MEMBERS, &url).bearer(self.token), trace).await?;
         if matches!(response.status(), 403 | 404) {
-            trace.note(format!("{path}: the role is not told ({})", response.status()));
+            trace.note(format!("{path}: the role is not returned ({})", response.status()));
             return Ok(None);
         }
         let member: Member = response.success()?.json()?;

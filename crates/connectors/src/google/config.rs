@@ -20,7 +20,7 @@ pub(super) struct Config {
     pub http: Http,
     pub scopes: Vec<String>,
     pub hosted_domains: Vec<String>,
-    /// Not empty: at least one of them is needed, and only they are told.
+    /// Not empty: at least one of them is required, and only they are returned.
     pub groups: Vec<String>,
     pub prompt: Option<String>,
     pub source: Option<Source>,
@@ -46,7 +46,7 @@ pub(super) struct Apis {
     pub metadata: Url,
 }
 
-/// Every key is read before anything is given up, so that all problems are told at once.
+/// Every key is read before the first return, so that all problems are reported at once.
 pub(super) fn read(section: Section<'_>) -> Option<Config> {
     let registration = Registration::read(&section, ClientSecretRule::Required);
     let roots = Roots::read_list(&section);
@@ -193,7 +193,7 @@ fn read_apis(section: &Section<'_>) -> Option<(Apis, Url)> {
     let cloud_identity = or("cloudIdentity", "https://cloudidentity.googleapis.com");
     let iam_credentials = or("iamCredentials", "https://iamcredentials.googleapis.com");
     let tokens = or("token", "https://oauth2.googleapis.com/token");
-    // Never asked over TLS: it is a hop inside the machine's own host. So no warning of http for the default.
+    // Plain HTTP: it is a hop inside the machine's own host. So no warning of http for the default.
     let metadata = match &urls {
         Some(urls) => url_of(urls, "metadata"),
         None => Some(None),

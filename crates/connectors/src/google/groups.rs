@@ -159,7 +159,7 @@ struct Directory<'a> {
 }
 
 impl Directory<'_> {
-    /// The groups of an address, each followed where asked by its own groups, as Dex lists them.
+    /// The groups of an address, each followed where configured by its own groups, as Dex lists them.
     async fn walk(
         &self,
         email: &str,
@@ -232,7 +232,7 @@ impl Directory<'_> {
 impl Budget {
     fn spend(&mut self, endpoint: &'static str) -> Result<(), UpstreamError> {
         let too_many =
-            UpstreamError::NotSent { endpoint, reason: "one login has asked it too often" };
+            UpstreamError::NotSent { endpoint, reason: "too many requests for one login" };
         self.calls = self.calls.checked_sub(1).ok_or(too_many)?;
         Ok(())
     }

@@ -27,7 +27,7 @@ const IAM: &str = "IAM credentials endpoint";
 const STS: &str = "token exchange endpoint";
 const SERVICE_ACCOUNT: &str = "service account's token endpoint";
 
-/// The longest a token of ours may be asked for.
+/// The maximum lifetime of a requested token.
 const ASSERTION_LIFETIME: i64 = 3600;
 /// Taken off a token's lifetime: a call with it takes a while.
 const MARGIN: Duration = Duration::from_secs(60);

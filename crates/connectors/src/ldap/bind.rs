@@ -14,7 +14,7 @@ use super::connection::Connection;
 use super::failure::{DirectoryError, describe};
 use crate::ber;
 
-/// draft-behera-ldap-password-policy: asked for with every bind, ignored by servers that lack it.
+/// draft-behera-ldap-password-policy: sent with every bind, ignored by servers that lack it.
 const PASSWORD_POLICY: &str = "1.3.6.1.4.1.42.2.27.8.5.1";
 
 /// How many binds were made with the name and the password of a person, or in the place of one nobody
@@ -23,7 +23,7 @@ const PASSWORD_POLICY: &str = "1.3.6.1.4.1.42.2.27.8.5.1";
 pub struct UserBinds(Arc<AtomicU64>);
 
 impl UserBinds {
-    /// Since the connector was made. A bind for which two hosts had to be asked is one.
+    /// Since the connector was made. A bind for which two hosts were tried counts once.
     pub fn count(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -41,7 +41,7 @@ pub(super) fn nobody(base: &str) -> (String, Secret) {
 }
 
 /// True when the server refuses this way of binding (authMethodNotSupported, strongerAuthRequired,
-/// confidentialityRequired), so that what it says is not about a name or a password.
+/// confidentialityRequired), so that its result is not about a name or a password.
 pub(super) fn is_against_everybody(result: &LdapResult) -> bool {
     matches!(result.rc, 7 | 8 | 13)
 }
@@ -49,7 +49,7 @@ pub(super) fn is_against_everybody(result: &LdapResult) -> bool {
 /// What a person's bind came to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum UpstreamOutcome {
-    /// With what the server says of the time left, if anything.
+    /// With the remaining time, if the server returns it.
     Accepted {
         note: Option<String>,
     },
@@ -93,7 +93,7 @@ pub(super) fn bind_outcome(result: &LdapResult) -> Result<UpstreamOutcome, Direc
     // 389 Directory Server answers unwillingToPerform for a deactivated account.
     let inactivated = result.rc == 53 && result.text.to_lowercase().contains("inactivated");
     let (refusal, reason) = match result.rc {
-        _ if inactivated => (Refusal::AccountDisabled, "the server says it is inactivated"),
+        _ if inactivated => (Refusal::AccountDisabled, "the server reports it inactivated"),
         // invalidCredentials, constraintViolation, noSuchObject (gone since the search),
         // inappropriateAuthentication (it has no password).
         49 | 19 | 32 | 48 => known.unwrap_or((Refusal::BadCredentials, "bad password")),

@@ -56,8 +56,8 @@ impl Drop for Connection {
     }
 }
 
-/// TCP, and TLS where it is asked for. Without a certificate that satisfies, nothing is sent. The
-/// error says what a person may do. Takes as long as it takes: the caller bounds it.
+/// TCP, and TLS where it is configured. Without an acceptable certificate nothing is sent. The
+/// error is for the administrator. It has no time limit of its own: the caller bounds it.
 pub(super) async fn connect(
     host: &Host,
     security: &Security,
@@ -90,10 +90,10 @@ fn connect_cause(error: &io::Error) -> String {
 }
 
 /// The answer is read to its last byte and not further, so that nothing sent in clear behind it can
-/// be taken for something said under TLS.
+/// be taken for data received under TLS.
 async fn start_tls(tcp: &mut TcpStream) -> Result<(), DirectoryError> {
     let broken = |e: &dyn std::fmt::Display| {
-        DirectoryError::no_response(format!("asking for StartTLS: {e}"))
+        DirectoryError::no_response(format!("StartTLS: {e}"))
     };
     tcp.write_all(START_TLS).await.map_err(|e| broken(&e))?;
     let response = message_check::read_message(tcp).await.map_err(|e| broken(&e))?;

@@ -9,10 +9,10 @@ use super::config::Host;
 
 const BIND_DN_REQUIRED: &str = "; the directory wants a bindDN and a bindPW";
 
-/// Holds no password; what a server says of its own is cut to a line.
+/// Holds no password; a server's diagnostic message is cut to a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum DirectoryError {
-    /// This host cannot be spoken to, or says it cannot serve now: another one may.
+    /// This host cannot be reached or cannot serve now: another one may.
     Host { cause: String, is_permanent: bool },
     /// Passes by itself, but another host would say the same.
     Busy(String),
@@ -62,7 +62,7 @@ impl DirectoryError {
         }
     }
 
-    /// A result other than success, while doing what `what` says.
+    /// A result other than success of the operation `what`.
     pub fn of_result(what: &str, result: &LdapResult) -> Self {
         let cause = format!("{what}: {}", describe(result));
         // RFC 4511 appendix A.2.
@@ -89,7 +89,7 @@ impl DirectoryError {
 
     pub fn of_search(result: &LdapResult) -> Self {
         let advice = match result.rc {
-            // How Active Directory says that an anonymous search is not allowed.
+            // Active Directory's response to an anonymous search that is not permitted.
             1 if result.text.contains("successful bind must be completed") => BIND_DN_REQUIRED,
             4 => "; raise the directory's size limit for the bind user",
             32 => "; the base does not exist or may not be seen",

@@ -1,4 +1,4 @@
-//! The groups of a person, and the groups of those groups. Loops end, because no group is asked
+//! The groups of a person, and the groups of those groups. Loops end, because no group is searched
 //! about twice; numbers and depth are bounded, and going over a bound is an error, never a shorter list.
 
 use std::collections::HashSet;
@@ -18,9 +18,9 @@ const MAX_GROUPS: usize = 10_000;
 const MAX_DEPTH: usize = 32;
 /// So many values go into one filter.
 const BATCH: usize = 50;
-/// So many are asked about one by one, where somebody wants to know which of them led to what.
+/// At most this many are searched one by one, for a diagnosis that lists the path to each group.
 const FEW: usize = 25;
-/// So many groups that the filter leaves out are told of.
+/// At most this many groups that the filter excludes are listed.
 const LEFT_OUT: usize = 20;
 
 /// What the trace is for.
@@ -43,7 +43,7 @@ pub(super) async fn of(
     let mut found =
         Found { search, names: Vec::new(), reported: HashSet::new(), seen: HashSet::new() };
     for matcher in &search.matchers {
-        // What another matcher found is asked about again by this one.
+        // Groups that another matcher found are searched again by this one.
         found.seen.clear();
         let mut level = values(lease, person, &matcher.user, trace).await?;
         if level.is_empty() {
@@ -120,7 +120,7 @@ struct Found<'s> {
 }
 
 impl Found<'_> {
-    /// True when the group is a new one, so that its own groups are to be asked for.
+    /// True when the group is a new one, so that its own groups must be searched.
     fn take(
         &mut self,
         group: &Entry,

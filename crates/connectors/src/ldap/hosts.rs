@@ -1,4 +1,4 @@
-//! The hosts of a directory, in the order in which they are asked.
+//! The hosts of a directory, in the order in which they are tried.
 
 use std::net::Ipv6Addr;
 

@@ -24,7 +24,7 @@ use super::search::{self, SearchRequest};
 const MAX_IDLE: Duration = Duration::from_secs(60);
 /// After this it is bound anew, so that a withdrawn service account does not live on here.
 const MAX_AGE: Duration = Duration::from_secs(600);
-/// A host that failed is asked last for so long.
+/// How long a host that failed is tried last.
 const UNAVAILABLE_FOR: Duration = Duration::from_secs(30);
 
 /// When one login has to be over, all its calls together.
@@ -45,7 +45,7 @@ pub(super) struct Pool {
     config: Arc<Config>,
     idle: Mutex<Vec<Connection>>,
     permits: Semaphore,
-    /// For each host, until when it is asked last.
+    /// For each host, until when it is tried last.
     unavailable_until: Mutex<Vec<Option<Instant>>>,
     binds: UserBinds,
 }

@@ -66,7 +66,7 @@ pub(super) async fn ask(
         trace.note(format!("the entry was {} and is now {}", remembered.dn, person.dn));
     }
     if let Some(attribute) = person::disabled_by(&person) {
-        trace.excluded(&person.dn, &format!("{attribute} says the account is disabled"));
+        trace.excluded(&person.dn, &format!("{attribute}: the account is disabled"));
         lease.give_back();
         return Ok(RefreshOutcome::Disabled);
     }
@@ -112,7 +112,7 @@ async fn find(
     let pairs = attributes.into_iter().map(|attribute| (attribute, value.as_slice()));
     let by_id = filter::any_of(&users.filter, pairs);
     let found = ldap.find(lease, by_id, trace).await?;
-    // An id that two entries share says nothing.
+    // An id that two entries share identifies neither.
     match found.as_slice() {
         [entry] if is_same(entry) => Ok(Some(entry.clone())),
         _ => Ok(None),

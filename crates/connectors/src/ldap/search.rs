@@ -17,7 +17,7 @@ const PAGE: i32 = 500;
 const PAGED_RESULTS: &str = "1.2.840.113556.1.4.319";
 const SIZE_LIMIT_EXCEEDED: u32 = 4;
 
-/// What is asked of the directory.
+/// A search request.
 pub(super) struct SearchRequest<'a> {
     pub base: &'a str,
     pub scope: Scope,

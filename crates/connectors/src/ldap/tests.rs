@@ -194,7 +194,7 @@ fn a_failover_host_signs_nobody_out_and_another_directory_everybody() {
         config(vec![hosts("localhost:1"), ("userSearch", user_search(vec![(key, text(value))]))])
     };
     assert!(same(search("baseDN", "OU=People, dc=example, dc=org")), "the same name");
-    assert!(same(search("emailAttr", "email")), "what nobody is told apart by");
+    assert!(same(search("emailAttr", "email")), "not part of the identity");
     assert!(!same(config(vec![hosts("localhost:2, localhost:1")])), "another first host");
     assert!(!same(search("baseDN", "ou=Other,dc=example,dc=org")), "another base");
     assert!(!same(search("idAttr", "entryUUID")), "another id");
@@ -292,7 +292,7 @@ async fn invalid_credentials_are_refused_without_a_directory_request() {
         let login =
             method.login(login, &Secret::new(password), LoginScopes::default(), &mut trace).await;
         assert!(matches!(login, Ok(LoginOutcome::Refused(Refusal::BadCredentials))), "{login:?}");
-        assert!(trace.steps()[0].text.starts_with("refused before anything was asked"));
+        assert!(trace.steps()[0].text.starts_with("refused before any request"));
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) struct Config {
     pub only_security_groups: bool,
     /// Not empty: at least one of them is needed.
     pub required_groups: Vec<String>,
-    /// Only the required ones are told.
+    /// Only the required ones are returned.
     pub only_required: bool,
     pub group_names: bool,
     pub lowercase_email: bool,
@@ -37,7 +37,7 @@ pub(super) enum Field {
     OnPremisesSamAccountName,
 }
 
-/// Every key is read before anything is given up, so that all problems are told at once.
+/// Every key is read before the first return, so that all problems are reported at once.
 pub(super) fn read(section: Section<'_>) -> Option<Config> {
     let configured = |key| section.text(key).filter(|text| !text.is_empty());
     let assertion_file = configured("clientAssertion");

@@ -1,5 +1,5 @@
-//! Microsoft Graph as one person sees it: who they are, and all their groups. A token never says the groups of
-//! somebody who has many, Graph does; so Graph is always asked.
+//! Microsoft Graph as one person sees it: the profile and all groups. A token lacks the groups of
+//! a user who has many, so Graph is always requested.
 
 use countersign_core::{Secret, Trace};
 use serde::Deserialize;
@@ -82,7 +82,7 @@ impl Graph<'_> {
         }
         if names.len() < ids.len() {
             let lost = ids.len() - names.len();
-            trace.excluded(&format!("{lost} groups"), "Graph tells no name for them");
+            trace.excluded(&format!("{lost} groups"), "Graph returns no name for them");
         }
         Ok(names)
     }
@@ -111,7 +111,7 @@ impl Graph<'_> {
                 Some(next) => url = self.next(&next)?,
             }
         }
-        let reason = "one login has asked it too often";
+        let reason = "too many requests for one login";
         Err(UpstreamError::NotSent { endpoint: ENDPOINT, reason })
     }
 

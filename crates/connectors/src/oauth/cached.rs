@@ -33,7 +33,7 @@ impl<T> Default for Cached<T> {
 }
 
 impl<T> Cached<T> {
-    /// The value, fetched when there is none or it is no longer fresh. `fetch` says how long its value stays so.
+    /// The value, fetched when there is none or it is no longer fresh. `fetch` returns how long its value stays so.
     pub async fn get<F>(&self, fetch: F) -> Result<Arc<T>, UpstreamError>
     where
         F: Future<Output = Result<(T, Duration), UpstreamError>>,
@@ -74,7 +74,7 @@ impl<T> State<T> {
     where
         F: Future<Output = Result<(T, Duration), UpstreamError>>,
     {
-        // Before the await: a caller that is dropped meanwhile has asked all the same.
+        // Before the await: the request of a caller that is dropped meanwhile counts too.
         self.requested_at = Some(Instant::now());
         match fetch.await {
             Ok((value, lifetime)) => {

@@ -1,4 +1,4 @@
-//! Why an upstream could not be asked, or what was wrong with its response.
+//! Why an upstream request failed, or what was wrong with its response.
 
 use countersign_core::connector::ConnectorError;
 use countersign_core::{ConnectorId, Trace};
@@ -24,7 +24,7 @@ pub(crate) enum UpstreamError {
     NotJson { endpoint: &'static str },
     #[error("the answer of the {endpoint} lacks {what}")]
     Lacks { endpoint: &'static str, what: &'static str },
-    #[error("the {endpoint} is not asked: {reason}")]
+    #[error("the {endpoint} is not requested: {reason}")]
     NotSent { endpoint: &'static str, reason: &'static str },
     #[error("the ID token is refused: {0}")]
     IdToken(String),

@@ -113,7 +113,7 @@ impl Http {
         Ok(Self { client })
     }
 
-    /// For a library that asks on its own: what is not this client's own (size, trace) is then its caller's to see to.
+    /// For a library that sends its own requests: size limit and trace are then its caller's to apply.
     pub fn client(&self) -> &reqwest::Client {
         &self.client
     }
@@ -174,7 +174,7 @@ impl ApiResponse {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// An answer with 200, or the failure that says what it was instead.
+    /// A response with 200, or the failure that describes it.
     pub fn success(self) -> Result<Self, UpstreamError> {
         if self.status == 200 { Ok(self) } else { Err(self.failure()) }
     }

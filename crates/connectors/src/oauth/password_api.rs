@@ -1,4 +1,4 @@
-//! A login with name and password at an upstream that is asked over HTTP: everything but what it is asked.
+//! A login with name and password at an upstream with an HTTP API: everything but the API's own requests.
 
 use std::sync::Arc;
 
@@ -111,7 +111,7 @@ impl<A: PasswordApi> PasswordLogin for PasswordConnector<A> {
         let is_unusable = |text: &str| text.is_empty() || text.contains('\0');
         if is_unusable(login) || is_unusable(password.expose()) {
             trace.note(
-                "refused before anything was asked: name or password is empty or contains a NUL",
+                "refused before any request: name or password is empty or contains a NUL",
             );
             return Ok(LoginOutcome::Refused(Refusal::BadCredentials));
         }
@@ -147,7 +147,7 @@ fn refused(reason: &str) -> AccountDiagnosis {
     AccountDiagnosis::Refused { reason: reason.to_owned() }
 }
 
-/// The identity without anything for a later refresh: these upstreams are asked as ourselves.
+/// The identity without anything for a later refresh: these upstreams are requested with our own credentials.
 pub(crate) fn accepted(identity: Identity) -> UpstreamOutcome {
     UpstreamOutcome::Accepted(Box::new(countersign_core::connector::SignedIn {
         identity,

@@ -22,7 +22,7 @@ pub(crate) struct Registration {
 }
 
 impl Registration {
-    /// `None` with problems noted. Every key is read before anything is given up. `secret` says whether the
+    /// `None` with problems noted. Every key is read before the first return. `secret` is whether the
     /// upstream demands one.
     pub fn read(section: &Section<'_>, secret: ClientSecretRule) -> Option<Self> {
         let client_id = section.required_text("clientID");

@@ -10,7 +10,7 @@ use rustls::{ClientConfig, RootCertStore};
 use crate::certificates::{certificates_of_pem, decode_base64, read_pem};
 use crate::ldap::tls::verifier;
 
-/// Certificate authorities besides the system's, and whether they are asked at all.
+/// Certificate authorities besides the system's, and whether they are checked at all.
 pub(crate) struct Roots {
     /// Where they are configured, for problems.
     pub key: &'static str,

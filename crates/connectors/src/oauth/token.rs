@@ -51,7 +51,7 @@ impl Tokens {
 
 pub(crate) enum TokenResponse {
     Tokens(Tokens),
-    /// `invalid_grant` or what GitHub says for it: the code or refresh token is used, expired, revoked or somebody else's.
+    /// `invalid_grant` or GitHub's code for it: the code or refresh token is used, expired, revoked or somebody else's.
     Refused(&'static str),
 }
 
@@ -109,7 +109,7 @@ impl Client {
         used_refresh_tokens: &UsedRefreshTokens,
         trace: &mut Trace,
     ) -> Result<TokenResponse, UpstreamError> {
-        // On its own, so that it ends and is remembered also when whoever asked goes away meanwhile.
+        // In its own task, so that it completes and is stored also when the caller is dropped meanwhile.
         let (client, http, url) = (self.clone(), http.clone(), url.clone());
         let (token, used_refresh_tokens) = (token.clone(), used_refresh_tokens.clone());
         let spending = tokio::spawn(async move {
@@ -118,7 +118,7 @@ impl Client {
             (granted, trace)
         });
         let (granted, steps) = spending.await.map_err(|_| {
-            UpstreamError::Temporary("asking for tokens was interrupted".to_owned())
+            UpstreamError::Temporary("the token request was interrupted".to_owned())
         })?;
         trace.append(steps);
         granted

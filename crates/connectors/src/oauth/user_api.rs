@@ -18,7 +18,7 @@ use super::{
 pub(crate) trait UserApi: Send + Sync {
     /// What people call it, for traces.
     const NAME: &'static str;
-    /// False: a session lasts as long as without an upstream that can be asked.
+    /// False: a session lasts as long as one whose upstream cannot be refreshed.
     const CAN_REFRESH: bool = true;
 
     /// Its endpoints, and who we are there.

@@ -60,7 +60,7 @@ impl Mapping {
     }
 }
 
-/// Every key is read before anything is given up, so that all problems are told at once.
+/// Every key is read before the first return, so that all problems are reported at once.
 pub(super) fn read(section: Section<'_>) -> Option<Config> {
     let registration = Registration::read(&section, ClientSecretRule::Optional);
     let issuer = read_issuer(&section);

@@ -14,7 +14,7 @@ const MAX_GROUPS: usize = 10_000;
 #[derive(Debug, Default)]
 pub(super) struct Rules {
     pub filter: Option<Regex>,
-    /// Not empty: at least one of them is needed, and only they are told.
+    /// Not empty: at least one of them is required, and only they are returned.
     pub allowed: Vec<String>,
     pub prefix: String,
     pub suffix: String,

@@ -1,4 +1,4 @@
-//! What an upstream says of itself at `/.well-known/openid-configuration` (OpenID Connect Discovery 1.0).
+//! Provider metadata of an upstream at `/.well-known/openid-configuration` (OpenID Connect Discovery 1.0).
 
 use serde::Deserialize;
 use url::Url;
@@ -23,7 +23,7 @@ impl Overrides {
     }
 }
 
-/// Checked: every endpoint may be asked.
+/// Checked: every endpoint may be requested.
 #[derive(Clone, Debug)]
 pub(crate) struct Metadata {
     pub authorize: Url,
@@ -35,7 +35,7 @@ pub(crate) struct Metadata {
     pub scopes: Vec<String>,
     /// PKCE with S256 is announced.
     pub s256: bool,
-    /// Of `token_endpoint_auth_methods_supported`; `None` when it says nothing.
+    /// Of `token_endpoint_auth_methods_supported`; `None` when it is absent.
     pub basic: Option<bool>,
     /// Every answer to the browser carries `iss` (RFC 9207 section 3).
     pub names_itself: bool,

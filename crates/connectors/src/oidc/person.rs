@@ -70,10 +70,10 @@ pub(super) fn of(
     Ok(Person::Accepted(identity))
 }
 
-/// Whether the provider says in plain JSON that the address is the person's; `None` if it had to and does not.
-/// The text `"true"` says nothing: whoever may write one claim as text may write any (CVE-2022-31107).
+/// Whether `email_verified` is a JSON `true`; `None` if it is required and is not.
+/// The text `"true"` does not count: whoever may write one claim as text may write any (CVE-2022-31107).
 ///
-/// Without the scope `email` nobody asked about it, and nobody is refused for it.
+/// Without the scope `email` it is not required.
 fn vouched(
     claims: &Map<String, Value>,
     mapping: &Mapping,
@@ -85,7 +85,7 @@ fn vouched(
     let claim = claims.get("email_verified");
     Ok(match claim.and_then(Value::as_bool) {
         Some(true) => Some(true),
-        // What is not told, or in another way, is believed, as Dex does; a "no" is told as one.
+        // As Dex: an absent value or one of another type counts as true; a "no" counts as false.
         verified if mapping.skip_email_verified => {
             Some(verified.is_none() && claim.and_then(Value::as_str) != Some("false"))
         }

@@ -143,7 +143,7 @@ impl Provider {
             AuthorizationResponse::Code(code) => code,
         };
         let metadata = self.metadata(trace).await?;
-        // Whoever made the link the browser followed says nothing about the provider's health.
+        // The parameters of a link that anybody can make are no evidence of the provider's health.
         if let Err(reason) = self.check_sender(&metadata, find(query, "iss")) {
             trace.note(reason);
             return Ok(CallbackOutcome::Denied("invalid_request"));
@@ -204,7 +204,7 @@ impl Provider {
         Ok(CallbackOutcome::Proven(Box::new(Proven { claims, has_id_token, tokens })))
     }
 
-    /// `sub`, when the ID token said one, must be the same (OpenID Connect Core 1.0 section 5.3.2).
+    /// `sub`, when the ID token has one, must be the same (OpenID Connect Core 1.0 section 5.3.2).
     pub async fn userinfo(
         &self,
         access: &Secret,
@@ -229,7 +229,7 @@ impl Provider {
         }
     }
 
-    /// RFC 9207 section 2.4: whoever answers must be whom we asked.
+    /// RFC 9207 section 2.4: the responding issuer must be the requested one.
     fn check_sender(&self, metadata: &Metadata, iss: Option<&str>) -> Result<(), &'static str> {
         match iss {
             Some(iss) if self.settings.names.iter().any(|name| name == iss) => Ok(()),

@@ -18,7 +18,7 @@ const MAX_ATTRIBUTES: usize = 64;
 const MAX_NAMESPACE_DECLARATIONS: usize = 256;
 const MAX_NAMESPACE_BYTES: usize = 1024;
 
-/// The document of a text with line feeds only ([`text_of`]); the error says what is refused and never repeats input.
+/// The document of a text with line feeds only ([`text_of`]); the error names what is refused and never repeats input.
 pub(super) fn parse(text: &str) -> Result<Document<'_>, &'static str> {
     Scan::of(text)?;
     let document = Document::parse(text).map_err(|_| "it is not well-formed XML")?;

@@ -1,5 +1,5 @@
 //! A GitHub with a few people in it: the page where they authorize an application, the token endpoint, and the part
-//! of the REST API that says who they are, with pages, scopes, limits and rules of organizations as GitHub's.
+//! of the REST API for the user's profile, with pages, scopes, limits and rules of organizations as GitHub's.
 //!
 //! Answers have the complete shape of GitHub's published OpenAPI description; what was answered is written down, so
 //! that it can be checked against that. The system tests include this very file with `#[path]`, beside
@@ -67,7 +67,7 @@ pub enum Door {
 pub enum Limit {
     /// The hour's requests are used up; seconds until there are new ones.
     Primary { reset_in: u64 },
-    /// Too many at once, with this status; seconds if it tells.
+    /// Too many at once, with this status; seconds if it has a `Retry-After`.
     Secondary { status: u16, retry_after: Option<u64> },
 }
 
@@ -92,9 +92,9 @@ pub struct State {
     pub callback: Option<String>,
     /// Tokens last eight hours and come with a refresh token, as a GitHub App's do.
     pub expiring: bool,
-    /// Takes the place of what was asked for, as people may untick a scope.
+    /// Replaces the requested scopes, as users may untick a scope.
     pub granted_scopes: Option<&'static str>,
-    /// The most entries on one page, whatever is asked for; 0 is GitHub's own hundred.
+    /// The most entries on one page, whatever is requested; 0 is GitHub's own hundred.
     pub page_limit: usize,
     pub limit: Option<Limit>,
     /// Answers in place of its own, by path (without `/api/v3`).
@@ -148,7 +148,7 @@ impl GitHub {
         })
     }
 
-    /// The browser goes there, whoever sits at it says yes, and this is what the browser brings back.
+    /// The browser follows the redirect, the user approves, and this is the callback's query.
     pub fn visited(&self, url: &url::Url) -> Vec<(String, String)> {
         let query: Vec<_> = url.query_pairs().into_owned().collect();
         let back = self.set(|state| state.authorize(&query));
@@ -183,7 +183,7 @@ impl GitHub {
         self.recorded().iter().map(line).collect()
     }
 
-    /// How often this path of the API was asked.
+    /// How often this path of the API was requested.
     pub fn request_count(&self, path: &str) -> usize {
         self.web.request(path).len() + self.web.request(&format!("/api/v3{path}")).len()
     }

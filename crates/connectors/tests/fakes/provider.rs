@@ -1,4 +1,4 @@
-//! A provider of OpenID Connect that does everything right, until a test tells it otherwise.
+//! A provider of OpenID Connect that behaves correctly, until a test configures it otherwise.
 
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -50,7 +50,7 @@ pub enum Reply {
     /// Whatever it is, header by header.
     Full(u16, Vec<(&'static str, String)>, String),
     Redirect(String),
-    /// Takes the request and says nothing.
+    /// Reads the request and never responds.
     Silence,
     /// Begins like JSON and never ends.
     Endless,

@@ -1,4 +1,4 @@
-//! What an attempt costs must not tell whether the name is known: one bind, always.
+//! The cost of an attempt must not reveal whether the name is known: one bind, always.
 
 use countersign_connectors::ldap::UserBinds;
 use countersign_core::Trace;

@@ -1,4 +1,4 @@
-//! What an administrator is told of somebody, without a password.
+//! The diagnosis of a user, without a password.
 
 use countersign_config::Node;
 use countersign_core::connector::{AccountDiagnosis, ConnectorError, LoginMethod};
@@ -116,13 +116,13 @@ async fn a_refused_user_is_diagnosed_with_the_reason_and_all_details() {
     let Some(slapd) = Slapd::start() else { return };
     let ldap = connector(vec![at(&slapd)], vec![]);
     let (reason, steps) = refused(&ldap, "off").await;
-    assert_eq!(reason, "userAccountControl says the account is disabled");
+    assert_eq!(reason, "userAccountControl: the account is disabled");
     assert_steps(
         &steps,
         &["Note userAccountControl is 514: the account is disabled", "Response 0 groups"],
     );
     let (reason, _) = refused(&ldap, "locked").await;
-    assert_eq!(reason, "pwdAccountLockedTime says the account is disabled");
+    assert_eq!(reason, "pwdAccountLockedTime: the account is disabled");
     let (reason, steps) = refused(&ldap, "nomail").await;
     assert_eq!(reason, "entry uid=nomail,ou=People,dc=example,dc=org lacks mail");
     let mail = "Excluded email: mail: the entry lacks it, or the bind user may not read it";

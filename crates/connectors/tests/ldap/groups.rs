@@ -59,7 +59,7 @@ async fn who_does_not_want_groups_costs_no_search_for_them() {
         method.login("jane", &Secret::new(PASSWORD), LoginScopes::default(), &mut trace).await;
     let Ok(LoginOutcome::Accepted(jane)) = login else { panic!("{login:?}") };
     assert!(jane.identity.groups.is_empty());
-    assert!(story(&trace).contains("groups were not asked for"));
+    assert!(story(&trace).contains("groups were not requested"));
     assert!(!slapd.log().contains("ou=Groups"));
 }
 

@@ -41,7 +41,7 @@ impl Impostor {
         BOUND.to_vec()
     }
 
-    /// Takes connections and never says a word.
+    /// Accepts connections and never sends a byte.
     pub async fn silent() -> Self {
         Self::saying(Vec::new()).await
     }

@@ -1,4 +1,4 @@
-//! Who gets in, and who is told what.
+//! Logins and refusals.
 
 use countersign_core::Trace;
 use countersign_core::connector::Refusal;
@@ -48,7 +48,7 @@ async fn an_empty_password_never_reaches_a_server_that_would_accept_it() {
     let Some(slapd) = Slapd::start() else { return };
     let ldap = connector(vec![at(&slapd)], vec![]);
     assert_eq!(refusal(&ldap, "jane", "").await, Refusal::BadCredentials);
-    assert!(!slapd.log().contains("BIND"), "nothing was asked");
+    assert!(!slapd.log().contains("BIND"), "no request was sent");
     let jane = "uid=jane,ou=People,dc=example,dc=org";
     assert!(slapd.welcomes(jane, ""), "the trap is set");
     assert!(!slapd.welcomes(jane, "wrong"));
@@ -84,7 +84,7 @@ async fn expired_reset_and_locked_accounts_get_their_own_refusal() {
     assert_eq!(refusal(&ldap, "reset", PASSWORD).await, Refusal::PasswordExpired);
     assert_eq!(refusal(&ldap, "locked", PASSWORD).await, Refusal::AccountLocked);
     assert_eq!(refusal(&ldap, "off", PASSWORD).await, Refusal::AccountDisabled);
-    assert_eq!(refusal(&ldap, "off", "wrong").await, Refusal::BadCredentials, "told to its owner");
+    assert_eq!(refusal(&ldap, "off", "wrong").await, Refusal::BadCredentials, "revealed to its owner only");
 }
 
 #[tokio::test]

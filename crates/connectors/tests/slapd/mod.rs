@@ -43,7 +43,7 @@ pub struct Slapd {
 }
 
 impl Slapd {
-    /// `None`, said aloud, when there is no slapd; a panic if `COUNTERSIGN_REQUIRE_LDAP=1`.
+    /// `None`, with a message, when there is no slapd; a panic if `COUNTERSIGN_REQUIRE_LDAP=1`.
     pub fn start() -> Option<Self> {
         Self::start_with(Certificate::FromCa, "")
     }

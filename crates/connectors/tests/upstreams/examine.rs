@@ -24,7 +24,7 @@ pub async fn diagnose(
 async fn a_healthy_provider_passes_every_check_without_a_user() {
     let provider = Provider::start().await;
     let (groups, trace) = diagnose(&connector(&provider, vec![]), Some("jane")).await;
-    assert_eq!(groups.unwrap(), None, "who somebody is it says only when they sign in");
+    assert_eq!(groups.unwrap(), None, "the identity is known only at a login");
     for words in
         ["people sign in at", "/authorize", "keys that can sign", "Included token endpoint"]
     {

@@ -1,4 +1,4 @@
-//! GitHub: who somebody is, which address is told, and what a refresh finds.
+//! GitHub: the identity, the returned address, and a refresh.
 
 use countersign_core::connector::{
     ConnectorError, Fingerprint, LoginOutcome, RefreshOutcome, Refusal,
@@ -66,7 +66,7 @@ async fn janes_identity_is_the_one_dex_would_return() {
         &format!("Request teams API: {}/user/teams?…\n", fake.web.url),
         "Response teams API: 200, ",
         " bytes, 4990 left\n",
-        "Included jane@example.com: the address that is told\n",
+        "Included jane@example.com: the address that is returned\n",
         "Included acme: an organization\n",
         "Included acme:ops: a team\n",
     ] {
@@ -91,7 +91,7 @@ async fn a_renamed_login_is_the_same_person_unless_the_login_is_the_id() {
     fake.person("bob", |bob| bob.login = "jane".to_owned());
     let jane = current(refresh(&by_number, &jane, ALL).await).identity;
     assert_eq!((jane.user_id.as_str(), jane.preferred_username.as_str()), ("42", "janet"));
-    assert_eq!(jane.username, "janet", "without a name the login is told");
+    assert_eq!(jane.username, "janet", "without a name the login is returned");
     // Our own side compares user ids, so this ends in a refusal there.
     assert_eq!(current(refresh(&by_login, &other, ALL).await).identity.user_id, "janet");
     fake.set(|state| state.signed_in = "jane".to_owned());

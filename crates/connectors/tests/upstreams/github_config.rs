@@ -1,4 +1,4 @@
-//! GitHub's configuration: mistakes told, each kind of GitHub found, and whether it believes us.
+//! GitHub's configuration: errors, each kind of GitHub server, and its diagnosis.
 
 use countersign_core::Trace;
 use countersign_core::connector::{Fingerprint, LoginMethod};

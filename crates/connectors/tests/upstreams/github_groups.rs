@@ -21,7 +21,7 @@ fn names(word: &str) -> (&'static str, Node) {
     ("teamNameField", text(word))
 }
 
-/// What dex.md says Dex gives. Jane is in acme (Platform Team, ops) and globex (ops).
+/// What Dex returns. Jane is in acme (Platform Team, ops) and globex (ops).
 #[tokio::test]
 async fn groups_are_spelled_as_dex_spells_them() {
     let all = || ("loadAllGroups", plain("true"));
@@ -43,7 +43,7 @@ async fn groups_are_spelled_as_dex_spells_them() {
         (vec![orgs(&[("acme", &["ops"])])], vec!["acme:ops"]),
         (vec![orgs(&[("acme", &["Platform Team"])])], vec!["acme:Platform Team"]),
         (vec![orgs(&[("acme", &["platform-team"])]), names("both")], vec!["acme:platform-team"]),
-        // The same team in two organizations: one is asked for, and it is not the other.
+        // The same team in two organizations: one is required, and it is not the other.
         (vec![orgs(&[("globex", &["ops"]), ("acme", &["nobody"])])], vec!["globex:ops"]),
         (vec![orgs(&[("globex", &[]), ("acme", &["ops"])])], vec!["globex:ops", "acme:ops"]),
         (vec![orgs(&[("hooli", &[]), ("acme", &["ops"])])], vec!["acme:ops"]),
@@ -83,7 +83,7 @@ async fn a_user_in_no_required_group_is_refused_with_the_list() {
     for (of, required) in [
         (orgs(&[("hooli", &[])]), vec!["hooli"]),
         (orgs(&[("acme", &["security"])]), vec!["acme:security"]),
-        // Platform Team is acme's, and only its name is told.
+        // Platform Team is acme's, and only its name is returned.
         (orgs(&[("globex", &["Platform Team"])]), vec!["globex:Platform Team"]),
         (orgs(&[("acme", &["platform-team"])]), vec!["acme:platform-team"]),
         (orgs(&[("acme", &["OPS"])]), vec!["acme:OPS"]),
@@ -129,7 +129,7 @@ async fn all_pages_are_read() {
     assert_eq!((fake.request_count("/user/teams"), fake.request_count("/user/emails")), (3, 2));
 }
 
-/// Threat 97: what an organization hides is not guessed at, and the trace says what to do.
+/// Threat 97: what an organization hides is not guessed, and the trace has the remedy.
 #[tokio::test]
 async fn an_organization_that_hides_its_members_is_reported_and_counts_as_none() {
     for (door, reason) in [
@@ -147,7 +147,7 @@ async fn an_organization_that_hides_its_members_is_reported_and_counts_as_none()
         let refusal = refused(login(&fake, &only, ALL).await.0);
         assert_eq!(refusal, Refusal::NotInRequiredGroup { required });
     }
-    // Without the scope that was asked for nothing of it is seen either.
+    // Without the requested scope nothing of it is visible either.
     let fake = GitHub::start().await;
     fake.set(|state| state.granted_scopes = Some("user:email"));
     let only = connector(&fake, vec![orgs(&[("acme", &[])])]);
@@ -155,7 +155,7 @@ async fn an_organization_that_hides_its_members_is_reported_and_counts_as_none()
     assert_eq!(refusal, Refusal::NotInRequiredGroup { required: vec!["acme".to_owned()] });
 }
 
-/// Everything the fake says here is written down with the path the published description has for it.
+/// Every response of the fake is recorded with the path the published description has for it.
 #[tokio::test]
 async fn the_fake_writes_down_what_it_answers() {
     let fake = GitHub::start().await;

@@ -45,7 +45,7 @@ async fn a_rate_limit_is_reported_and_respected() {
         let request_count = fake.request_count("/user");
         for _ in 0..5 {
             let reason = broken(refresh(&connector, &jane, ALL).await);
-            assert!(reason.contains("is not asked again for"), "{reason}");
+            assert!(reason.contains("gets no further request for"), "{reason}");
         }
         assert_eq!(fake.request_count("/user"), request_count, "it was left alone");
         // Nobody else waits for her.
@@ -58,7 +58,7 @@ async fn a_rate_limit_is_reported_and_respected() {
         // She herself does, also where she signs in anew.
         fake.set(|state| state.signed_in = "jane".to_owned());
         let emails = fake.request_count("/user/emails");
-        assert!(broken(login(&fake, &connector, ALL).await.0).contains("is not asked again for"));
+        assert!(broken(login(&fake, &connector, ALL).await.0).contains("gets no further request for"));
         assert_eq!(fake.request_count("/user/emails"), emails);
     }
 }
@@ -134,7 +134,7 @@ async fn a_next_page_at_another_host_or_in_a_cycle_is_not_followed() {
         (format!("http://user@evil.example:{port}/user/orgs"), "somewhere else"),
         (format!("https://127.0.0.1:{port}/user/orgs"), "somewhere else"),
         ("/user/orgs?page=2".to_owned(), "somewhere else"),
-        (format!("{}/user/orgs?page=2", fake.web.url), "asked it too often"),
+        (format!("{}/user/orgs?page=2", fake.web.url), "too many requests for one login"),
     ] {
         fake.set(|state| state.replies = vec![("/user/orgs", next(&url))]);
         let reason = broken(login(&fake, &connector, ALL).await.0);

@@ -76,9 +76,9 @@ async fn groups_are_named_as_dex_names_them() {
         (vec![], vec!["ID 0", "ID 2"]),
         (vec![("groupNameFormat", text("id"))], vec!["id-0", "id-1", "id-2"]),
         (vec![("onlySecurityGroups", plain("true"))], vec!["SEC 0", "SEC 1", "SEC 2"]),
-        // Required groups open the door, and the others are told too …
+        // Required groups permit the login, and the others are returned too …
         (vec![only(&["ID 2", "none"])], vec!["ID 0", "ID 2"]),
-        // … unless they are the list of those to tell.
+        // … unless they are an allowlist.
         (vec![only(&["ID 2", "none"]), listed()], vec!["ID 2"]),
         (vec![listed()], vec![]),
         (vec![("tenant", text("common"))], vec![]),

@@ -1,4 +1,4 @@
-//! The way in by a provider of OpenID Connect: what is asked, what comes of it, what is refused.
+//! Login at an OpenID Connect provider: the request, the identity, the refusals.
 
 use countersign_core::connector::{Fingerprint, LoginMethod, UpstreamLogin};
 use countersign_core::{Connector, LoginScopes};
@@ -36,7 +36,7 @@ pub async fn login(
     handle_callback(connector, &redirect, &query, ALL).await.0
 }
 
-/// Who must prove anew who they are is asked there too, whoever is signed in there.
+/// Re-authentication is requested at the upstream too, whoever is signed in there.
 #[tokio::test]
 async fn a_login_that_must_be_new_is_new_at_the_provider_as_well() {
     let provider = Provider::start().await;

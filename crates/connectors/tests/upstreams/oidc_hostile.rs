@@ -59,7 +59,7 @@ async fn threat_100_an_upstream_that_is_not_there_hinders_no_start_and_heals_wit
     let provider = Provider::start().await;
     provider.set(|b| b.replies = vec![(DISCOVERY, Reply::Json(500, json!({})))]);
     let connector = connector(&provider, vec![]);
-    assert!(provider.web.requests(DISCOVERY).is_empty(), "nothing is asked before somebody comes");
+    assert!(provider.web.requests(DISCOVERY).is_empty(), "no request before the first login");
     for _ in 0..3 {
         assert!(broken(login_url(&connector, ALL).await).contains("500"));
     }

@@ -138,7 +138,7 @@ async fn without_an_id_token_the_last_identity_is_kept_and_userinfo_is_requested
     });
     let kept = current(refresh(&thin, &jane, ALL).await);
     assert_eq!(kept.identity, jane.identity);
-    assert!(kept.upstream.is_some(), "it can be asked again");
+    assert!(kept.upstream.is_some(), "it can be refreshed");
     let refreshing = connector(&provider, vec![("getUserInfo", plain("true"))]);
     assert_eq!(current(refresh(&refreshing, &jane, ALL).await).identity.user_id, "1234");
 }

@@ -1,4 +1,4 @@
-//! What every story says: a connector as an administrator would configure it, a login, a refresh.
+//! Steps of every test: a connector as an administrator would configure it, a login, a refresh.
 
 use countersign_config::Node;
 use countersign_connectors::read;
@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::tree::{self, map};
 
-/// What a test says about its connector.
+/// The connector's configuration in a test.
 pub type Keys = Vec<(&'static str, Node)>;
 
 pub const CALLBACK: &str = "https://id.example.com/dex/callback";

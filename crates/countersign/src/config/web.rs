@@ -83,7 +83,7 @@ pub fn read(root: &Section<'_>, addresses: &Addresses) -> Option<Web> {
         if let Some(listen) = flag {
             return Some(Web { http: Some(listen.clone()), ..Web::default() });
         }
-        root.error("web", "is missing: web.http or web.https says where to listen");
+        root.error("web", "is missing: web.http or web.https is required");
         return None;
     }
     let section = root.section("web")?;

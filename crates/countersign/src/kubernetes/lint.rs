@@ -181,7 +181,7 @@ fn check_required_azp(mark: Mark, wanted: &str, expected: &Expected<'_>, found: 
         found.error(mark, format!("requiring azp refuses everybody: {reason}; {todo}"));
     } else if wanted != expected.cluster.client.as_str() {
         let client = &expected.cluster.client;
-        found.error(mark, format!("azp is the client that asked, {client}, not {wanted}"));
+        found.error(mark, format!("azp is the requesting client, {client}, not {wanted}"));
     }
 }
 
@@ -210,7 +210,7 @@ fn check_groups(mappings: &Node, expected: &Expected<'_>, found: &mut Problems) 
         kubernetes.groups == countersign_core::kubernetes::GroupClaims::Distributed
     });
     if distributed && get(groups, "expression").is_some() {
-        let reason = "groups are distributed, and an expression never asks for them";
+        let reason = "groups are distributed, and no expression requests them";
         found.error(groups.mark, format!("{reason}: use claim: groups"));
     }
 }

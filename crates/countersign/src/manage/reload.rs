@@ -1,4 +1,4 @@
-//! `countersign reload`: a running server reads its configuration file again, or says what that would change.
+//! `countersign reload`: a running server reads its configuration file again, or prints what that would change.
 
 use std::fmt::Write;
 

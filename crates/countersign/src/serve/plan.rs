@@ -81,7 +81,7 @@ pub async fn ending_sessions(
         let reason = match newer.connectors.iter().find(|newer| newer.id == connector.id) {
             _ if is_kept_local => continue,
             None => "it is removed",
-            Some(newer) if newer.fingerprint != connector.fingerprint => "it asks another upstream",
+            Some(newer) if newer.fingerprint != connector.fingerprint => "it uses another upstream",
             Some(_) => continue,
         };
         let filter =

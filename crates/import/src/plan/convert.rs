@@ -28,7 +28,7 @@ pub(super) fn client(issuer: &Issuer, dex: &DexClient) -> Converted {
         refused("it has no secret and is not public: anybody could authenticate as it")
     } else {
         if dex.needs_mfa {
-            warnings.push("it asked for a second factor, which is not supported".to_owned());
+            warnings.push("it requires a second factor, which is not supported".to_owned());
         }
         Ok(stored::client_object(&issuer.root, &converted_client(dex, &mut warnings)))
     };

@@ -15,7 +15,7 @@ use countersign_store::{ImportedGrant, ImportedSession, ObjectKind};
 use super::{Plan, Skipped};
 use crate::dex::{DexData, DexOfflineSession, DexRefreshToken};
 
-/// Requests of every kind are served by what was imported: Dex asked the upstream for all of it.
+/// Requests of every kind are served by what was imported: Dex requested all of it from the upstream.
 const EVERYTHING: LoginScopes = LoginScopes { offline: true, groups: true };
 /// Our first rotation writes the number of the key. Until then no MAC key is kept for this grant.
 const NO_MAC_KEY: i64 = i64::MAX;

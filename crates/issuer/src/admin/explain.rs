@@ -155,7 +155,7 @@ impl Issuer {
         }
         match identity.groups.len() {
             0 => notes.push("the upstream returned no groups: see its trace below".to_owned()),
-            n => notes.push(format!("it receives {n} groups if it asks for the scope groups")),
+            n => notes.push(format!("it receives {n} groups if it requests the scope groups")),
         }
         if identity.email.is_empty() {
             notes.push("there is no e-mail address, so the claim email is left out".to_owned());

@@ -46,7 +46,7 @@ pub struct ConnectorView {
     pub id: String,
     pub kind: String,
     pub name: String,
-    /// As this replica saw it last: `up`, `down`, or `unknown` where it was not asked in the last 10 minutes.
+    /// As this replica saw it last: `up`, `down`, or `unknown` without a request in the last 10 minutes.
     pub health: Health,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_response: Option<String>,

@@ -1,7 +1,7 @@
 //! Access tokens that open the API: issued to a client of `admin.clients`, with the scope
 //! `countersign:admin`, for a person in `admin.groups` or for the client itself.
 //!
-//! What a token says is not enough: the client is looked up in today's configuration, a person's grant
+//! The token alone is not enough: the client is looked up in today's configuration, a person's grant
 //! and session in the database, their groups where they come from.
 
 use std::time::Duration;

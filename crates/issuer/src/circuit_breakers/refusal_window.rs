@@ -1,4 +1,4 @@
-//! Who was asked about at one connector within the last minute, and who of them was refused.
+//! The users revalidated at one connector within the last minute, and how many of them were refused.
 //!
 //! People are counted, not requests: one client in a loop is neither a crowd of refusals nor a crowd of
 //! welcomes.
@@ -60,7 +60,7 @@ impl Tally {
 }
 
 impl RefusalWindow {
-    /// Adds an answer and tells of the minute that ends with it.
+    /// Adds an outcome and returns the tally of the minute that ends with it.
     pub fn count(&mut self, person: &str, refused: bool, now: Timestamp) -> Tally {
         while self.outcomes.front().is_some_and(|first| {
             now.since(first.at) > WINDOW || self.outcomes.len() >= MAX_OUTCOMES

@@ -79,7 +79,7 @@ impl Issuer {
         }
         match user_of(&claims, webhook, self.settings.issuer.as_str()) {
             Ok(user) => {
-                tracing::debug!(client = %client.id, session = %session.id, grant = %grant.id, "a cluster was told whose token it was shown");
+                tracing::debug!(client = %client.id, session = %session.id, grant = %grant.id, "a token review succeeded");
                 Ok(Review::Yes(user))
             }
             Err(reason) => Ok(no(client, reason)),
@@ -89,6 +89,6 @@ impl Issuer {
 
 fn no(client: &Client, reason: impl Into<String>) -> Review {
     let reason = reason.into();
-    tracing::info!(client = %client.id, reason = %reason, "a cluster was told no");
+    tracing::info!(client = %client.id, reason = %reason, "a token review was refused");
     Review::No(reason)
 }

@@ -14,11 +14,11 @@ use super::request::{AccountPage, AuthRequest, Prompt, ResponseMode};
 use crate::{Issuer, IssuerError};
 
 const FLASH: &str = "notice after an act";
-/// A page opened again from the history says nothing old.
+/// A page opened again from the history shows no old message.
 const FLASH_LIFETIME: Duration = Duration::from_secs(10 * 60);
 
 impl Issuer {
-    /// The request of a login that ends at `page`. `again`: a login is asked for also of whoever is
+    /// The request of a login that ends at `page`. `again`: a login is required also of a user who is
     /// signed in; anybody may then sign in.
     pub fn account_page_request(
         &self,
@@ -29,7 +29,7 @@ impl Issuer {
         Ok(AuthRequest { prompt, ..self.new_account_request(page)? })
     }
 
-    /// The session of this browser as our own pages may use it: it stands, its login asked for groups,
+    /// The session of this browser as our own pages may use it: it is valid, its login requested groups,
     /// and they are as fresh as for any application (design 5). `None`: sign in first.
     pub async fn account_page_session(
         &self,
@@ -51,7 +51,7 @@ impl Issuer {
         self.now().since(session.auth_time) <= within
     }
 
-    /// What a page of ours says after an act, sealed to this browser: the redirect after the act carries
+    /// The flash message of one of our pages, sealed to this browser: the redirect after a form carries
     /// it, and nobody can make a page say what did not happen. `about` keeps one page's from another's.
     pub fn seal_flash(
         &self,
@@ -69,7 +69,7 @@ impl Issuer {
         )?)
     }
 
-    /// `None`: not said to this browser about this, or minutes ago.
+    /// `None`: not sealed for this browser and page, or expired.
     pub fn open_flash<T: DeserializeOwned>(
         &self,
         about: &str,

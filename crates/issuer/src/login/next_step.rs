@@ -138,7 +138,7 @@ impl Issuer {
     }
 
     /// True when the session's connector is the requested one and allowed for the client, its fingerprint is
-    /// unchanged, and its login asked the upstream for everything the request needs.
+    /// unchanged, and its login requested everything of the upstream that this request needs.
     pub(super) fn is_usable_for(
         &self,
         request: &AuthRequest,
@@ -153,7 +153,7 @@ impl Issuer {
                 .covers(self.login_scopes_needed(session, request.login_scopes()))
     }
 
-    /// The upstream identity cannot be used. A login made for this very request is not asked for again: with
+    /// The upstream identity cannot be used. A login made for this very request is not repeated: with
     /// an upstream that answers without interaction that would be an endless redirect.
     fn login_again(&self, pending: PendingLogin, client: &Client) -> Step {
         if pending.logged_in.is_none() {

@@ -196,7 +196,7 @@ impl Issuer {
         Ok(found)
     }
 
-    /// The scopes that are granted of those asked for; also used for device requests.
+    /// The granted ones of the requested scopes; also used for device requests.
     pub(crate) fn requested_scopes(
         &self,
         requested: &Scopes,

@@ -9,7 +9,7 @@
 //!
 //! Behind a proxy that is not in `web.clientRemoteIP.trustedProxies` all clients share one address. The
 //! address limit therefore counts each connector apart and grows with the number of accounts that signed in
-//! from the address; when it is reached the log says so.
+//! from the address; when it is reached the log has a warning.
 //!
 //! An attempt is counted before the password is verified, so that concurrent ones cannot pass the limit.
 
@@ -105,7 +105,7 @@ impl Default for LoginAttempts {
 }
 
 impl LoginAttempts {
-    /// Counts an attempt and says whether it may go on.
+    /// Counts an attempt and returns whether it is permitted.
     pub fn begin(&self, attempt: &AttemptKey<'_>, now: Timestamp) -> RateLimitPermit {
         let AttemptKey { connector, account, address, device } = *attempt;
         let success = self.read(self.key(&("success", connector, account, address)));

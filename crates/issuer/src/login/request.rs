@@ -1,4 +1,4 @@
-//! The parsed authorization request: what was asked, in types.
+//! The parsed authorization request.
 
 use countersign_core::session::Challenge;
 use countersign_core::{

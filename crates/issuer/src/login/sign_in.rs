@@ -17,15 +17,15 @@ use super::rate_limit::{AttemptKey, LimitedBy, RateLimitPermit, counted_address}
 use crate::upstream_health::Op;
 use crate::{Issuer, IssuerError};
 
-/// A password can be used only while it is there, so its login asks for all that a later application
-/// may need; what is told to whom is still decided by scope.
+/// A password can be used only while it is there, so its login requests everything that a later application
+/// may need; what each client receives is still decided by scope.
 const EVERYTHING: LoginScopes = LoginScopes { offline: true, groups: true };
 const LONGEST_LOGIN: usize = 256;
 /// What is kept of a trace: enough to see why a group is missing, and no more than some kilobytes.
 const TRACE_STEPS: usize = 60;
 const TRACE_STEP_CHARACTERS: usize = 300;
 
-/// What is known of the browser that asks.
+/// What is known of the requesting browser.
 #[derive(Clone, Debug)]
 pub struct Browser {
     /// The session cookie it has now, if any.

@@ -89,7 +89,7 @@ impl Issuer {
             Some(_) => Ok(Revalidation::Rejected(RejectReason::Ended)),
             None => Err(IssuerError::Unavailable {
                 what: connector.name.clone(),
-                cause: "another request is still asking this upstream".to_owned(),
+                cause: "another request to this upstream is still running".to_owned(),
             }),
         }
     }

@@ -70,7 +70,7 @@ impl PasswordLogin for Rotating {
     }
 
     async fn diagnose(&self, _: &str, _: &mut Trace) -> Result<AccountDiagnosis, ConnectorError> {
-        Ok(AccountDiagnosis::Refused { reason: "nobody asks".to_owned() })
+        Ok(AccountDiagnosis::Refused { reason: "not used in this test".to_owned() })
     }
 
     async fn login(
@@ -82,7 +82,7 @@ impl PasswordLogin for Rotating {
     ) -> Result<LoginOutcome, ConnectorError> {
         Err(ConnectorError::Unavailable {
             upstream: "rotating".to_owned(),
-            cause: "nobody asks".to_owned(),
+            cause: "not used in this test".to_owned(),
         })
     }
 }

@@ -1,5 +1,5 @@
 //! `refresh_token` (RFC 6749 section 6, RFC 9700 section 4.14.2): rotation by generation, the upstream
-//! asked again, and nothing consumed when it cannot be asked.
+//! revalidated, and nothing is consumed when that is not possible.
 
 use countersign_core::session::{EndReason, Ended};
 use countersign_core::{Client, Grant, GrantType, Scopes, Secret, Session, Timestamp, scopes};

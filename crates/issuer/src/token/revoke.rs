@@ -7,7 +7,7 @@ use crate::{Issuer, IssuerError};
 
 impl Issuer {
     /// A refresh or an access token of this client ends its grant. Anything else is nothing to revoke,
-    /// and the client is told so by the same silence (RFC 7009 section 2.2).
+    /// and the response is the same (RFC 7009 section 2.2).
     pub async fn revoke(&self, client: &Client, token: &Secret) -> Result<(), IssuerError> {
         let Some(grant) = self.grant_named_by(token).await? else { return Ok(()) };
         let Some((grant, session)) = self.store.grant(&grant).await? else { return Ok(()) };

@@ -123,7 +123,7 @@ impl Issuer {
     }
 
     /// An ID token names its grant only where it is for a cluster; any other is refused, because there would be
-    /// nothing to tell whether it was revoked.
+    /// no record of whether it was revoked.
     async fn subject_grant(&self, claims: &Claims) -> Result<Option<(Grant, Session)>, TokenError> {
         let Some(grant) = claims.text("grant_id").map(GrantId::new) else { return Ok(None) };
         Ok(self.live_grant(&grant).await?)

@@ -54,7 +54,7 @@ pub fn end_flash(app: &App, context: &RequestContext, pairs: &Pairs) -> Option<E
     })
 }
 
-/// Back to the page with the consents, which says what was withdrawn.
+/// Redirects to the page with the consents, which shows what was withdrawn.
 pub fn consent_withdrawn(
     app: &App,
     context: &RequestContext,

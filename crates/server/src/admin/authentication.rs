@@ -26,7 +26,7 @@ pub struct AdminSession {
     pub session: Session,
     /// The query.
     pub pairs: Pairs,
-    /// This page with what it was asked, below the issuer's: to come back to.
+    /// This page and its query, relative to the issuer: the target after a login.
     pub page: String,
 }
 

@@ -63,7 +63,7 @@ pub struct ConnectorCard {
 pub enum Health {
     Up,
     Down,
-    /// Not asked lately.
+    /// No recent request.
     Unknown,
     CircuitOpen,
 }

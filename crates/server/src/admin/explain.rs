@@ -32,7 +32,7 @@ pub struct Explain<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,
     pub form: FilterForm,
-    /// Somebody was asked about.
+    /// A user name was submitted.
     pub has_query: bool,
     pub people: Vec<PersonCard>,
     pub upstreams: Vec<UpstreamCard>,
@@ -51,7 +51,7 @@ pub struct PersonCard {
     pub block: String,
     pub groups: Part<Name>,
     pub sessions: String,
-    /// What the client would be told: its name, whether it may use the connector, how long tokens live,
+    /// What the client would receive: its name, whether it may use the connector, how long tokens live,
     /// and notes in words.
     pub client: Option<(Name, bool, Name, Vec<Name>)>,
 }

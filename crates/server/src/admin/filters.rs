@@ -71,7 +71,7 @@ impl FilterForm {
             || self.choice.as_ref().is_some_and(Choice::used)
     }
 
-    /// It could not be asked: nothing was looked for.
+    /// The query was invalid: no search was made.
     pub fn wrong(&self) -> bool {
         let mut fields = self.more.iter().chain(&self.main);
         self.problem.is_some() || fields.any(|field| field.problem.is_some())
@@ -206,7 +206,7 @@ pub fn choice(
     Choice { name, label: app.layout.messages.admin.label(name), options: options.collect() }
 }
 
-/// As many of these names as fit in this many bytes of markup, from the first that is asked for.
+/// As many of these names as fit in this many bytes of markup, from the requested offset.
 pub fn part_of_names(
     app: &App,
     page: (&str, &[(String, String)]),
@@ -219,7 +219,7 @@ pub fn part_of_names(
     part(app, page, name, names.len(), (from, items))
 }
 
-/// Where a part of a list begins, as asked for by its name.
+/// The requested offset of a list, by the name of its parameter.
 pub fn from(pairs: &[(String, String)], name: &str, total: usize) -> usize {
     let offset = once(pairs, name).and_then(|text| text.parse().ok()).unwrap_or(0);
     if offset < total { offset } else { 0 }

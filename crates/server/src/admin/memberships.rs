@@ -30,7 +30,7 @@ pub struct Memberships<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,
     pub form: FilterForm,
-    /// A group was asked about.
+    /// A group was submitted.
     pub has_query: bool,
     pub rows: Vec<MembershipRow>,
     pub first: Option<String>,

@@ -79,14 +79,14 @@ impl ExampleApp {
         self.settings.clock.now()
     }
 
-    /// The visit of the browser that sent these headers.
+    /// The state of the browser that sent these headers.
     pub(super) fn browser(&self, headers: &HeaderMap) -> Option<(String, BrowserState)> {
         let id = cookie(headers)?;
         let browser = self.lock().get(&id).cloned()?;
         Some((id, browser))
     }
 
-    /// The visit whose login has this `state`, whoever asks: a cross-site form has no cookie.
+    /// The browser whose login has this `state`, whoever sends the request: a cross-site form has no cookie.
     pub(super) fn browser_of_state(&self, state: &str) -> Option<(String, BrowserState)> {
         let browsers = self.lock();
         let found = browsers.iter().find(|(_, browser)| {
@@ -95,7 +95,7 @@ impl ExampleApp {
         found.map(|(id, browser)| (id.clone(), browser.clone()))
     }
 
-    /// A new visit and the `Set-Cookie` for it. `None`: the system gave no randomness.
+    /// New browser state and the `Set-Cookie` for it. `None`: the system's random number generator failed.
     pub(super) fn begin(&self) -> Option<(String, HeaderValue)> {
         let id = ids::random_token().ok()?;
         let secure = if self.settings.redirect_uri.scheme() == "https" { "; Secure" } else { "" };
@@ -112,7 +112,7 @@ impl ExampleApp {
         Some((id, cookie))
     }
 
-    /// Does nothing for a visit that was forgotten meanwhile.
+    /// Does nothing for a browser whose state was dropped meanwhile.
     pub(super) fn change(&self, id: &str, change: impl FnOnce(&mut BrowserState)) {
         if let Some(browser) = self.lock().get_mut(id) {
             change(browser);

@@ -107,7 +107,7 @@ pub async fn get(State(app): State<ExampleApp>, headers: HeaderMap) -> Response 
     };
     let seconds = refresh_seconds(&browser);
     let mut response = html(StatusCode::OK, Page::render(&page));
-    // Without a script: the page asks again by itself while a device code waits. It only reloads; nothing is sent.
+    // Without a script: the page polls while a device code is pending. It only reloads; nothing is sent.
     if let Some(value) = seconds.and_then(|seconds| HeaderValue::try_from(seconds).ok()) {
         response.headers_mut().insert("refresh", value);
     }

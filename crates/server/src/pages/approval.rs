@@ -1,4 +1,4 @@
-//! The page that asks whether an application may learn who somebody is.
+//! The approval page: whether an application may receive a user's data.
 
 use askama::Template;
 
@@ -19,7 +19,7 @@ pub struct Approval<'a> {
     pub app: ClientInfo,
     pub user: SignedInUser,
     pub scopes: Vec<Scope>,
-    /// The groups that will be told; shown only with [`Scope::Groups`].
+    /// The groups that will be released; shown only with [`Scope::Groups`].
     pub groups: Vec<Name>,
     /// The device that is approved (RFC 8628), if it is one.
     pub device: Option<DeviceInfo>,
@@ -28,7 +28,7 @@ pub struct Approval<'a> {
     pub action: &'a str,
 }
 
-/// One thing the application asks for.
+/// One thing the application requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
     OpenId,

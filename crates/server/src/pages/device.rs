@@ -1,4 +1,4 @@
-//! What somebody signed in with, in words, from what their browser says of itself (RFC 9110 section
+//! A readable name of a browser, from its `User-Agent` (RFC 9110 section
 //! 10.1.5). Anybody can say anything there, so it helps to recognise and proves nothing.
 
 use super::icon::Icon;

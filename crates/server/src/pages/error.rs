@@ -1,4 +1,4 @@
-//! The page that says what happened, what to do, and under which reference the log knows more.
+//! The error page: what happened, what to do, and the reference under which the log has the cause.
 
 use askama::Template;
 

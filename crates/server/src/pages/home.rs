@@ -51,9 +51,9 @@ pub struct HeldGroups {
     /// How many there are in all: `names` may be some of them.
     pub count: u64,
     pub source: Name,
-    /// When the source was last asked.
+    /// When the source was last requested.
     pub as_of: DisplayTime,
-    /// The source was to be asked just now and did not answer.
+    /// The source did not answer the request just now.
     pub stale: bool,
     /// The way to sign in with groups, where this sign-in did not ask for them.
     pub ask: Option<String>,

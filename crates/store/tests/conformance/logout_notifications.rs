@@ -16,7 +16,7 @@ fn listen(world: &World, notified: &[&str]) {
     let _same = world.store.clone().with_logout_rules(rules(notified, &[]));
 }
 
-/// What there is to be told now, in the order of the clients.
+/// The notifications that are due now, in the order of the clients.
 async fn due(store: &Store, now: Timestamp) -> Vec<String> {
     let mut due: Vec<_> = store.clients_with_logout_notifications(now).await.unwrap();
     due.sort();
@@ -187,7 +187,7 @@ async fn a_failed_notification_is_due_again_at_its_retry_time(world: &World) {
     let abandoned = notifications
         .iter()
         .filter(|stored| stored.event.kind == EventKind::LogoutNotificationFailed);
-    assert_eq!(abandoned.count(), 1, "told with the act, once");
+    assert_eq!(abandoned.count(), 1, "recorded with the operation, once");
 }
 
 async fn one_client_gets_no_more_than_it_has_room_for(world: &World) {

@@ -1,7 +1,7 @@
-//! Every verb of the store, on both engines: one story each, told once and run twice.
+//! Every operation of the store, on both engines: each test is written once and run twice.
 //!
 //! SQLite always runs. PostgreSQL runs when `COUNTERSIGN_TEST_POSTGRES` is the URL of a server
-//! where databases may be created; without it each test says that it did not run, and fails when
+//! where databases may be created; without it each test prints that it did not run, and fails when
 //! `COUNTERSIGN_REQUIRE_POSTGRES` is 1.
 #![expect(
     clippy::unwrap_used,

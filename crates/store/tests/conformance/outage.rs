@@ -1,4 +1,4 @@
-//! The whole server goes away and comes back: what people are told meanwhile, and how soon.
+//! The whole server goes away and comes back: what callers get meanwhile, and how soon.
 //!
 //! Needs a cluster of its own, so it runs where PostgreSQL's programs are: in the folder named by
 //! `COUNTERSIGN_TEST_POSTGRES_BIN`, or where Debian puts them. As root they run as `postgres`.

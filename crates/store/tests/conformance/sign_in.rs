@@ -61,7 +61,7 @@ async fn the_same_person_keeps_the_session_and_gets_a_new_cookie(world: &World) 
     world.assert_events(&first, &["signed_in", "reauthenticated"]).await;
 }
 
-/// An application that asks for less must not take away what a command-line tool refreshes by.
+/// An application that requests less must not remove what a command-line tool needs to refresh.
 async fn a_later_login_with_fewer_scopes_drops_nothing(world: &World) {
     let jane = world.jane("old").await;
     let mut less = again("jane", "old", "new");

@@ -123,7 +123,7 @@ impl World {
         self.store.grant(grant).await.unwrap().is_some_and(|(g, _)| g.ended.is_none())
     }
 
-    /// What the audit log says of a session, oldest first.
+    /// Asserts the events of a session, oldest first.
     pub async fn assert_events(&self, session: &SessionId, kinds: &[&str]) {
         let session = Some(session.clone());
         let query = EventQuery { session, limit: 1000, ..EventQuery::default() };

@@ -49,7 +49,7 @@ async fn who_is_limited_is_left_alone_until_it_is_over_and_nobody_else_is() {
     let limits = Limits::default();
     limits.remember("42", 30);
     let reason = limits.allow("42").unwrap_err().to_string();
-    assert!(reason.contains("not asked again for 31 s"), "{reason}");
+    assert!(reason.contains("gets no further request for 31 s"), "{reason}");
     assert!(limits.allow("43").is_ok());
     tokio::time::advance(std::time::Duration::from_secs(30)).await;
     assert!(limits.allow("42").is_ok());

@@ -13,7 +13,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_secs(300);
 const POOL_SIZE: u64 = 8;
 
-/// Every key is read before anything is given up, so that all problems are told at once.
+/// Every key is read before the first return, so that all problems are reported at once.
 pub(in crate::ldap) fn read(section: Section<'_>) -> Option<Config> {
     section.not_supported("kerberos", true);
     let security = read_security(&section);

@@ -57,7 +57,7 @@ impl ServerCertVerifier for Verifier {
         let verified =
             inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         match verified {
-            // webpki has looked at the validity period before it says this; the name it has not.
+            // webpki has looked at the validity period before it returns this; the name it has not.
             Err(error) if is_ca_as_end_entity(&error) && self.pinned.contains(end_entity) => {
                 verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
                 Ok(ServerCertVerified::assertion())

@@ -12,7 +12,7 @@ type Answer = (u16, Value, Vec<(&'static str, String)>);
 
 impl State {
     pub(super) fn api(&mut self, base: &str, path: &str, request: &Request) -> Reply {
-        // The links of pages have the address that was asked.
+        // The links of pages have the requested address.
         let own = format!("{base}{}", request.path.strip_suffix(path).unwrap_or_default());
         let (template, (status, body, mut headers)) = self.respond(&own, path, request);
         let recorded =

@@ -34,7 +34,7 @@ impl State {
         let scope = request.query("scope").unwrap_or_default();
         let html = format!(
             "<!DOCTYPE html><html lang=en><title>Authorize application</title>\
-             <h1>Authorize Countersign</h1><p>Signed in as <b id=login>{}</b>. It asks for {}.</p>\
+             <h1>Authorize Countersign</h1><p>Signed in as <b id=login>{}</b>. It requests {}.</p>\
              <form method=post action=\"/login/oauth/authorize\">{fields}\
              <button id=authorize name=authorize value=1>Authorize</button>\
              <button id=cancel name=authorize value=0>Cancel</button></form>",
@@ -72,7 +72,7 @@ impl State {
         back(query, &[("code", &code)])
     }
 
-    /// GitHub answers 200 whatever is wrong, and form-encoded unless JSON is asked for.
+    /// GitHub answers 200 whatever is wrong, and form-encoded unless JSON is requested.
     pub(super) fn token(&mut self, request: &Request) -> Reply {
         let answer = self.redeemed(request).unwrap_or_else(|error| {
             json!({ "error": error, "error_description": "It is wrong.",

@@ -250,7 +250,7 @@ async fn handle_end(
     }
 }
 
-/// Their own session: another request could not tell them any more.
+/// The administrator's own session: a further request would be refused.
 fn own_ended(
     app: &App,
     context: &RequestContext,

@@ -108,12 +108,12 @@ async fn handle_end(
         tokens_until: batch.tokens_until,
         more: batch.more,
     };
-    // No upstream is asked here: what ended must be told, though it be down.
+    // No upstream is requested here: the result must be shown although the upstream is down.
     match app.issuer.browser_session(context.session.as_ref()).await {
         Ok(Some(_)) => {
             redirect_with_flash(app, context, &address(PATH, &selection.pairs), ABOUT, &result)
         }
-        // Signed out by this: another request could not tell them any more.
+        // The administrator's own session may have ended: a further request would be refused.
         _ => Ok(ended(app, context, admin, &selection, (&result, true))),
     }
 }

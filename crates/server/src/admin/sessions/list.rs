@@ -120,7 +120,7 @@ async fn find(
     }
 }
 
-/// What of a search says which sessions are meant, live or not.
+/// The part of a query that selects sessions, live or not.
 pub fn narrowing(pairs: &[(String, String)]) -> Pairs {
     pairs.iter().filter(|(name, _)| BULK_FIELDS.contains(&name.as_str())).cloned().collect()
 }

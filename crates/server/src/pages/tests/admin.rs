@@ -247,7 +247,7 @@ fn every_table_has_a_caption_and_column_headers() {
             headers.clone().all(|tag| tag.has("scope", "col") || tag.has("scope", "row")),
             "{page}"
         );
-        // On a phone a table is a list of cards, and loses its meaning where that is not said again.
+        // On a phone a table is a list of cards, so each cell needs its column's name.
         let cells =
             found.iter().filter(|tag| ["table", "tr", "th", "td"].contains(&tag.name.as_str()));
         assert!(cells.clone().all(|tag| tag.get("role").is_some()), "{page}");

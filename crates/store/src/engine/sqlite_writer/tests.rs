@@ -14,7 +14,7 @@ use crate::shared::Shared;
 enum Deed {
     /// Writes its number.
     Write(i64),
-    /// Writes, and then says no.
+    /// Writes, and then returns an error.
     WriteAndFail(i64),
     /// Writes what only COMMIT refuses: a child whose parent never comes.
     WriteOrphan(i64),
@@ -118,7 +118,7 @@ async fn when_commit_fails_each_runs_once_alone() {
     let deeds = vec![Deed::Write(1), Deed::WriteOrphan(2), Deed::WriteAndFail(3), Deed::Write(4)];
     let replies = done(&mut db, deeds).await;
     assert!(replies[0].is_ok() && replies[3].is_ok());
-    assert!(matches!(replies[1], Err(StoreError::Corrupt(_))), "told before it was committed");
+    assert!(matches!(replies[1], Err(StoreError::Corrupt(_))), "answered before it was committed");
     assert!(replies[2].is_err());
     assert_eq!(written(&mut db).await, [1, 4]);
     assert_eq!(done(&mut db, vec![Deed::Write(5)]).await.len(), 1);

@@ -286,7 +286,7 @@ const INVENTORY: Inventory = Inventory {
     health: "Health",
     up: "Answers",
     down: "Does not answer",
-    not_checked: "Not asked lately",
+    not_checked: "No recent request",
     as_seen: "As this replica saw them last.",
     last_response: "Last answer",
     last_failure: "Last failure",
@@ -361,7 +361,7 @@ const BLOCKED: Blocked = Blocked {
     already: "This user is blocked already. A new block replaces it.",
     ends: "This ends now",
     ends_nothing: "No live session would end.",
-    refused: "From now on: no sign-in, no refresh of tokens, no access to clusters that ask here. The sign-in page says \
+    refused: "From now on: no sign-in, no refresh of tokens, no access to clusters that use the webhook. The sign-in page says \
               that the account is blocked and whom to ask.",
     until_hint: "2026-12-24, 2026-12-24 09:30 (UTC), or how long, such as 8h. Empty: until it is lifted.",
     keep: "Keep their sessions",

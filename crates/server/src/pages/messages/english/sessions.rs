@@ -42,9 +42,9 @@ pub const SESSIONS: Sessions = Sessions {
 
 const CONSENTS: Consents = Consents {
     heading: "Applications you have allowed",
-    explain: "They receive this without asking again. Withdrawing it signs you out of the application everywhere, and \
-              its next sign-in asks you again.",
-    none: "You have allowed no application to go without asking.",
+    explain: "They receive this without another approval. Withdrawing it signs you out of the application everywhere, and \
+              its next sign-in needs your approval again.",
+    none: "No application may sign you in without approval.",
     granted: "allowed",
     withdraw: "Withdraw",
     withdraw_label: Message("Withdraw what {} is allowed"),
@@ -77,7 +77,7 @@ const ENDED: Ended = Ended {
 pub const GROUPS: Groups = Groups {
     heading: "Your groups",
     provided_by: Message("From {}, as of"),
-    stale: Message("{} does not answer right now; this is what it said before."),
+    stale: Message("{} does not answer right now; these are the groups it returned before."),
     not_requested: "This sign-in did not ask for your groups.",
     ask: "Sign in again to see them",
     all: PluralMessage { one: "Show your one group", many: "Show all {} groups" },
