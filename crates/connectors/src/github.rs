@@ -2,7 +2,7 @@
 //!
 //! octocrab calls the REST API; the code flow and the tokens are our own, because octocrab exchanges no codes.
 //! Somebody is their number: logins are renamed, and given to others afterwards. GitHub keeps ten tokens of
-//! one person for one application and revokes the oldest when there is an eleventh, so who signs in anew that
+//! one person for one application and revokes the oldest when there is an eleventh, so a user who signs in again that
 //! often ends their first session.
 
 use async_trait::async_trait;
@@ -188,7 +188,7 @@ impl Upstream for GitHub {
     ) -> Result<RefreshOutcome, UpstreamError> {
         let StoredTokens { access_token, refresh_token } = StoredTokens::read(known);
         if access_token.is_empty() {
-            trace.note("GitHub gave no token at sign-in");
+            trace.note("GitHub returned no token at sign-in");
             return Ok(RefreshOutcome::NotPossible);
         }
         let refresh = Some(Secret::new(refresh_token)).filter(|token| !token.is_empty());

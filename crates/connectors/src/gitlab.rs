@@ -1,6 +1,6 @@
 //! GitLab, gitlab.com or a company's own.
 //!
-//! GitLab gives a new refresh token for each one spent, and the old one is dead; what was spent and not yet stored
+//! GitLab returns a new refresh token for each one used, and the old one is invalid; one that was used and not yet stored
 //! is remembered (`oauth::UsedRefreshTokens`).
 
 use std::sync::Arc;
@@ -114,7 +114,7 @@ impl GitLab {
     }
 }
 
-/// GitLab gives a refresh token with every login, so it need not be requested.
+/// GitLab returns a refresh token with every login, so it need not be requested.
 #[async_trait]
 impl UserApi for GitLab {
     const NAME: &'static str = "GitLab";

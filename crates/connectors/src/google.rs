@@ -97,7 +97,7 @@ impl Upstream for Google {
     ) -> Result<RefreshOutcome, UpstreamError> {
         // Dex keeps Google's refresh token as it is.
         let Some(token) = known.upstream.filter(|token| !token.is_empty()) else {
-            trace.note("Google gave no refresh token at sign-in");
+            trace.note("Google returned no refresh token at sign-in");
             return Ok(RefreshOutcome::NotPossible);
         };
         let proven = match self
@@ -230,7 +230,7 @@ fn is_verified(claims: &Map<String, Value>) -> bool {
 }
 
 /// Google vouches for an address when it hosts it: gmail.com, or a verified one with `hd`. Any other was only
-/// confirmed once by whoever read a mail, and may since be a colleague's.
+/// confirmed once by the reader of a mail, and may since be a colleague's.
 fn may_read_groups_of(identity: &Identity, domain: &str) -> Result<(), &'static str> {
     let Some((local, of)) = identity.email.split_once('@') else {
         return Err("there is no e-mail address to ask by");

@@ -299,7 +299,7 @@ impl Ldap {
     }
 }
 
-/// Several people who answer to one name are nobody, whoever's password it is.
+/// Several entries with one name are refused, whatever the password.
 fn only_one(mut found: Vec<Entry>, trace: &mut Trace) -> Option<Entry> {
     if found.len() > 1 {
         trace.note("more than one entry answers to this name: refused");

@@ -84,7 +84,7 @@ impl Upstream for Microsoft {
         let kept = known.upstream.and_then(|kept| serde_json::from_str(kept.expose()).ok());
         let Remembered { refresh_token } = kept.unwrap_or_default();
         if refresh_token.is_empty() {
-            trace.note("Microsoft gave no refresh token at sign-in");
+            trace.note("Microsoft returned no refresh token at sign-in");
             return Ok(RefreshOutcome::NotPossible);
         }
         let code_flow = self.authenticated().await?;

@@ -1,6 +1,6 @@
 //! Two upstreams that are always there, for trying things out and for tests. Their person is Dex's.
 //!
-//! They prove nothing about anybody and must not stand in a configuration that guards something.
+//! They authenticate nobody and must not be part of a production configuration.
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ pub(crate) fn password(id: ConnectorId, name: String, config: Section<'_>) -> Op
     })
 }
 
-/// The groups are given whether or not they are wanted, as Dex gives them.
+/// The groups are returned whether or not they are requested, as in Dex.
 fn mock_identity() -> SignedIn {
     let identity = Identity {
         user_id: "0-385-28089-0".to_owned(),

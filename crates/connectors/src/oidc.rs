@@ -1,4 +1,4 @@
-//! Any provider of OpenID Connect, as Dex's connector of this name: a trip, an ID token, and the person in it.
+//! Any provider of OpenID Connect, as Dex's connector of this name: the code flow and the identity of the ID token.
 //!
 //! No request is sent to the provider before a user logs in, so one that is down breaks only its own button and
 //! heals without a restart. Never links a person to another account by e-mail address.
@@ -102,7 +102,7 @@ impl Upstream for Oidc {
         trace: &mut Trace,
     ) -> Result<RefreshOutcome, UpstreamError> {
         let Some((token, remembered_sub)) = known.upstream.and_then(kept) else {
-            trace.note("the upstream gave no refresh token at sign-in");
+            trace.note("the upstream returned no refresh token at sign-in");
             return Ok(RefreshOutcome::NotPossible);
         };
         let user_id_is_sub = self.mapping.user_id == "sub";
@@ -165,7 +165,7 @@ impl Oidc {
             merge(&mut claims, more);
         } else if let (false, Some(before)) = (proven.has_id_token, before) {
             // Core 12.2: the answer might not contain an ID token. The token was accepted, so the person is
-            // still welcome there; what was known of them stays.
+            // still accepted there; the known identity stays.
             trace.note("the answer has no ID token: the identity of the last one is kept");
             let identity = before.identity.clone();
             let signed_in = SignedIn { identity, upstream, fingerprint: None };

@@ -1,4 +1,4 @@
-//! OpenShift's own OAuth server. It names no e-mail address, so the user name stands for it, as in Dex.
+//! OpenShift's own OAuth server. It names no e-mail address, so the user name takes its place, as in Dex.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::oauth::{
 
 const METADATA: &str = "authorization server metadata";
 const USER: &str = "user API";
-/// The metadata changes only when the cluster is installed anew.
+/// The metadata changes only when the cluster is reinstalled.
 const METADATA_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
 /// `None`, with every problem noted, when the section cannot be used.

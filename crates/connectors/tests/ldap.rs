@@ -7,7 +7,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "all of this is test code; a broken world fails the story that stands in it"
+    reason = "all of this is test code; a broken set-up fails its test"
 )]
 
 mod slapd;

@@ -84,7 +84,7 @@ pub enum Refusal {
     },
     /// The upstream has not verified the e-mail address, which this connector requires.
     EmailNotVerified,
-    /// The response that the browser brought from the identity provider is not valid: malformed, not signed by it, for
+    /// The identity provider's response is not valid: malformed, not signed by it, for
     /// somebody else, or expired.
     InvalidResponse {
         /// Never repeats the response.
@@ -165,7 +165,7 @@ pub struct UpstreamLogin {
     /// The `state` parameter; 32 characters of base64url.
     pub state: String,
     pub login_scopes: LoginScopes,
-    /// The person must authenticate anew: an upstream that supports it gets `prompt=login` (OpenID Connect
+    /// The user must authenticate again: an upstream that supports it gets `prompt=login` (OpenID Connect
     /// Core 3.1.2.1).
     pub again: bool,
     /// When this step of the login happens.
@@ -239,7 +239,7 @@ pub struct PostedResponse<'a> {
     pub now: Timestamp,
 }
 
-/// Asks nobody: an identity provider speaks through the browser only.
+/// Sends no request: a SAML identity provider is reached through the browser only.
 pub trait PostedFormLogin: Send + Sync {
     fn login_form(&self, upstream_login: &UpstreamLogin) -> Result<LoginForm, ConnectorError>;
 

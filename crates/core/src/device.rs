@@ -1,5 +1,5 @@
 //! The device authorization grant (RFC 8628): a program without a browser requests tokens, and a person
-//! approves in a browser elsewhere.
+//! approves in a browser on another device.
 
 use std::fmt;
 

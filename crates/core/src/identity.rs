@@ -106,7 +106,7 @@ pub fn pair_of(encoded: &str) -> Option<(String, String)> {
     Some((first, second))
 }
 
-/// Longer than any distinguished name that a directory gives.
+/// Longer than any distinguished name of a directory.
 const LONGEST_PAIR: usize = 4096;
 
 fn take_varint(bytes: &[u8]) -> Option<(usize, &[u8])> {

@@ -104,7 +104,7 @@ fn by_id(clients: impl IntoIterator<Item = Client>) -> HashMap<ClientId, Arc<Cli
 /// Compared against when there is no secret to compare with. Nobody's: it is never accepted.
 const NOBODY: &str = "no client has this secret, it is only here to be compared";
 
-/// What a request brought to prove its client (RFC 6749 section 2.3.1): at most one method.
+/// The client credentials of a request (RFC 6749 section 2.3.1): at most one method.
 #[derive(Clone, Debug)]
 pub struct ClientProof {
     pub id: ClientId,

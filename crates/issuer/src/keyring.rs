@@ -244,7 +244,7 @@ fn opened(root: &RootKeys, row: &SigningKeyRow) -> Result<Signing, IssuerError> 
     Ok(Signing { signs_from: row.signs_from, signer: Arc::new(signer) })
 }
 
-/// Seals the private part of a signing key that came from elsewhere.
+/// Seals the private part of an imported signing key.
 pub fn seal_signing_key(root: &RootKeys, key: &Secret) -> Result<Secret, IssuerError> {
     Ok(root.seal(SIGNING_KEY, key.expose().as_bytes())?.into())
 }

@@ -85,7 +85,7 @@ pub enum IssuerError {
     /// consumed (503).
     #[error("{what} did not confirm a change: {cause}")]
     OutcomeUnknown { what: String, cause: String },
-    /// The request brought text that no database keeps, such as a NUL (400).
+    /// The request contains text that no database stores, such as a NUL (400).
     #[error("unstorable text: {0}")]
     Unstorable(String),
     /// A broken promise of our own (500).

@@ -106,7 +106,7 @@ impl Issuer {
         if let (Some(named), Some(hinted)) = (&named, &hinted)
             && named != hinted
         {
-            tracing::warn!(client = %named, hinted = %hinted, "a logout request brought the ID token of another client");
+            tracing::warn!(client = %named, hinted = %hinted, "a logout request has the ID token of another client");
             return Ok(LogoutRequest::default());
         }
         // A token that we did not issue proves nothing, but the logout request is still valid.
@@ -150,7 +150,7 @@ impl Issuer {
         Ok(self.store.outlives_browser(&session.id).await?)
     }
 
-    /// The browser's half ends; with `tools` everything its sign-in gave. `None`: it was over.
+    /// Ends the single sign-on session; with `tools` also all its grants. `None`: it had ended before.
     pub async fn end_browser_session(
         &self,
         cookie: &Secret,

@@ -3,7 +3,7 @@
 //! (`kubernetes::groups`) has no `sub`; a client's own access token (`token::client_credentials`) names the
 //! API alone in `aud`; a logout token for a cluster's client has no `sub`.
 //!
-//! Bringing clients the news that a session is over (OpenID Connect Back-Channel Logout 1.0): what is
+//! Back-channel logout (OpenID Connect Back-Channel Logout 1.0): what is
 //! sent, how often it is tried, and when it is abandoned. The way there is the port [`LogoutNotifier`].
 
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::{Issuer, IssuerError};
 const LOGOUT_TOKEN_TYPE: &str = "logout+jwt";
 /// Section 2.4 recommends two minutes at most.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(2 * 60);
-/// Longer than one delivery may take; who dies with a message gives it back after this.
+/// Longer than one delivery may take; the lease of a replica that died ends after this.
 const LEASE: Duration = Duration::from_secs(30);
 
 const fn minutes(n: u64) -> Duration {
@@ -53,7 +53,7 @@ pub enum LogoutDelivery {
 }
 
 /// Section 2.4 requires `sub`, `sid` or both. A Kubernetes API server ignores `typ` and would accept a token
-/// with `sub` and its own `aud` as an ID token, so a client that stands for a cluster gets `sid` alone.
+/// with `sub` and its own `aud` as an ID token, so the client of a cluster gets `sid` alone.
 /// Never a `nonce`, which would make it an ID token to some.
 #[derive(Serialize)]
 struct LogoutToken<'a> {

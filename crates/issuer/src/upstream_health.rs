@@ -25,7 +25,7 @@ pub enum Op {
     Login,
     /// Before the redirect. It often sends no request, so its success alone does not prove that the upstream works.
     LoginUrl,
-    /// What the browser brought back.
+    /// The callback of a redirect.
     Callback,
     /// About somebody who is signed in.
     Refresh,
@@ -181,7 +181,7 @@ impl Issuer {
         result.map_err(|down| by_its_name(connector, down))
     }
 
-    /// The same for what a browser brought back without a code to ask about. That is its own word, which
+    /// The same for a callback without a code. Its parameters are unauthenticated input that
     /// anybody can make up, and is no evidence of the upstream's health.
     pub(crate) async fn call_connector_unrecorded<T>(
         &self,

@@ -41,7 +41,7 @@ pub async fn run(arguments: &LoginArguments, now: fn() -> Timestamp) -> Result<(
     let (Some(StoredSecret(id_token)), Some(StoredSecret(access_token))) =
         (tokens.id_token, tokens.access_token)
     else {
-        return Err(Error::LoginFailed("the issuer gave no access token".to_owned()));
+        return Err(Error::LoginFailed("the issuer returned no access token".to_owned()));
     };
     let claims = IdTokenClaims::decode(&id_token)?;
     if arguments.output == OutputFormat::Text {

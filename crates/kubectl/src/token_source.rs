@@ -294,7 +294,7 @@ impl TokenSource<'_> {
     }
 }
 
-/// True also for an issuer that gave no access token: then there is nothing to ask with.
+/// True also for an issuer that returned no access token: then there is none to check with.
 async fn is_accepted(issuer: &Issuer, record: &LoginRecord) -> bool {
     match &record.tokens.access_token {
         Some(StoredSecret(access_token)) => issuer.accepts(access_token).await,

@@ -62,7 +62,7 @@ pub struct AccountView {
 }
 
 /// Like [`own_session`], but goes by what was known before where an upstream is down, and knows also
-/// whoever signed in without groups.
+/// users who signed in without groups.
 pub async fn account_view(
     app: &App,
     context: &RequestContext,

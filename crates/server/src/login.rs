@@ -69,7 +69,7 @@ fn connector_path(connector: &ConnectorId) -> String {
     format!("/auth/{id}")
 }
 
-/// The fields of a form. Programs that post only the visible fields to the address of Dex's page bring `req` in
+/// The fields of a form. Programs that post only the visible fields to the address of Dex's page send `req` in
 /// the query.
 fn with_req_of_query(mut pairs: Pairs, query: &Pairs) -> Pairs {
     if once(&pairs, "req").is_none()

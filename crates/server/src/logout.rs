@@ -41,7 +41,7 @@ pub async fn post(
     into_response(&app, &context, result)
 }
 
-/// 303 to the same request as GET: our cookies are `SameSite=Lax`, so a cross-site POST brings none of them.
+/// 303 to the same request as GET: our cookies are `SameSite=Lax`, so a cross-site POST carries none of them.
 fn redirect_to_get(app: &App, params: &Params) -> Result<Response, PageError> {
     let request = parse(app, params)?;
     let sealed = app.issuer.seal_logout(&request)?;

@@ -201,7 +201,7 @@ async fn set_headers(State(app): State<App>, request: Request, next: Next) -> Re
 /// All headers of trusted-header connectors together.
 const MAX_TRUSTED_HEADER_BYTES: usize = 32 * 1024;
 
-/// Removes the headers of trusted-header connectors before any handler can read them, and hands them to the callback
+/// Removes the headers of trusted-header connectors before any handler can read them, and passes them to the callback
 /// of those connectors as [`StrippedHeaders`].
 async fn strip_trusted_headers(
     State(app): State<App>,

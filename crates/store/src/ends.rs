@@ -35,7 +35,7 @@ pub struct GrantEnd {
 }
 
 impl Store {
-    /// Ends a session and all its grants; `None` when it is not live. `ip` is the address of whoever does
+    /// Ends a session and all its grants; `None` when it is not live. `ip` is the address of the request that does
     /// it, for the event.
     pub async fn end_session(
         &self,

@@ -12,7 +12,7 @@ use crate::sessions::lock_live_session;
 use crate::{Store, StoreError};
 
 impl Store {
-    /// Issues a grant that no code stands for. `None`: its session is not live, and nothing was written.
+    /// Issues a grant without a code. `None`: its session is not live, and nothing was written.
     /// Else the grants that ended because the session had too many for this client.
     pub async fn issue_grant(
         &self,

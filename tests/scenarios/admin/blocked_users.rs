@@ -12,7 +12,7 @@ use crate::world::{
 
 const ADMINS: &str = "admin:\n  groups:\n    - {connector: local, group: admins}\n  clients: [ops]\n  \
      contact: helpdesk@example.com\noauth2:\n  skipApprovalScreen: true\nexpiry:\n  idTokens: 10m";
-const WEBHOOK: &str = "what-the-api-server-brings-71c1";
+const WEBHOOK: &str = "bearer-token-of-the-api-server-71c1";
 const REVIEW: &str = "/kubernetes/tokenreview/example-cluster";
 
 fn world() -> World {
@@ -103,7 +103,7 @@ async fn a_blocked_user_is_refused_everywhere_and_sees_the_contact() {
     }
     assert!(!page.text().contains("stolen laptop"), "the reason is for administrators");
     let wrong = signs_in(&server, BOB, "not his password").await;
-    assert!(!wrong.page().text().contains("blocked"), "only whoever has the password learns of it");
+    assert!(!wrong.page().text().contains("blocked"), "revealed only with the right password");
     assert_eq!(signs_in(&server, ALICE, ALICE_PASSWORD).await.page().status, 200, "nobody else");
 
     let unblocked = ops.calls_api("POST", "/blocked-users/unblock", &token, bob()).await;

@@ -11,7 +11,7 @@ use crate::world::{
     World, claims, refusal,
 };
 
-const CREDENTIAL: &str = "what-the-api-server-brings-71c1";
+const CREDENTIAL: &str = "bearer-token-of-the-api-server-71c1";
 const REVIEW: &str = "/kubernetes/tokenreview/kubernetes";
 const SCOPES: &str = "openid email profile groups offline_access";
 const BY_EMAIL: &str =

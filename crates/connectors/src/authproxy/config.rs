@@ -23,7 +23,7 @@ impl Config {
     }
 }
 
-/// They mean something to us, to proxies or to HTTP itself, whoever sends them.
+/// They have a meaning for us, for proxies or for HTTP itself.
 const RESERVED: [&str; 21] = [
     "accept",
     "accept-language",

@@ -18,7 +18,7 @@ use url::Url;
 use super::limits;
 use crate::oauth::{Http, MAX_RESPONSE_BYTES, UpstreamError, chain, is_certificate_error};
 
-/// The most GitHub gives.
+/// GitHub's maximum.
 const PER_PAGE: usize = 100;
 /// Ten thousand teams.
 const MAX_PAGES: usize = 100;
@@ -212,7 +212,7 @@ impl ApiReply {
     }
 }
 
-/// A login or organization as GitHub gives them out. Anything else would become another path.
+/// A login or organization as GitHub permits them. Anything else would become another path.
 pub(super) fn is_login(name: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     (1..=100).contains(&name.len()) && name.chars().all(fits)

@@ -23,7 +23,7 @@ pub(super) struct Limit {
     pub seconds: u64,
 }
 
-/// The limit an answer with 403 or 429 speaks of, if it speaks of one.
+/// The rate limit of a response with 403 or 429, if it is one.
 pub(super) fn read(
     status: u16,
     headers: &HeaderMap,

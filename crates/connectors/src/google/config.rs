@@ -41,7 +41,7 @@ pub(super) struct Apis {
     pub directory: Url,
     pub cloud_identity: Url,
     pub iam_credentials: Url,
-    /// Where assertions are redeemed; key files bring their own.
+    /// Where assertions are redeemed; key files have their own.
     pub tokens: Url,
     pub metadata: Url,
 }

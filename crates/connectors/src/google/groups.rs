@@ -1,4 +1,4 @@
-//! The groups of somebody at Google: their e-mail addresses, in the order Dex gives them.
+//! The groups of a Google user: their e-mail addresses, in the order of Dex.
 
 use std::collections::{BTreeMap, HashSet};
 

@@ -150,7 +150,7 @@ fn tls_error(error: &io::Error, host: &str) -> DirectoryError {
         },
         Some(rustls::Error::InvalidMessage(_)) => {
             return DirectoryError::unusable_host(
-                "the server does not speak TLS on this port (startTLS?)",
+                "the server has no TLS on this port (startTLS?)",
             );
         }
         _ if error.kind() == io::ErrorKind::UnexpectedEof => {
@@ -181,7 +181,7 @@ where
             *reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(unfit.to_string());
         }
     });
-    // Its errors are seen by whoever waits for an answer.
+    // Its errors reach the caller that waits for a response.
     let driver = tokio::spawn(async move { drop(driver.drive().await) });
     let now = Instant::now();
     let host = host.clone();

@@ -1,4 +1,4 @@
-//! Why a directory gave no usable answer, whether another host may give one, and whether it passes by itself.
+//! Why a directory returned no usable response, whether another host may, and whether the fault is temporary.
 
 use countersign_core::connector::ConnectorError;
 use countersign_core::{ConnectorId, Trace};

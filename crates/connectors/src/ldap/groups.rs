@@ -32,7 +32,7 @@ pub(super) enum Detail {
     Full,
 }
 
-/// Names in the order in which the directory gives their groups, each once.
+/// Names in the order in which the directory returns their groups, each once.
 pub(super) async fn of(
     lease: &mut Lease<'_>,
     search: &GroupSearch,
@@ -221,7 +221,7 @@ async fn values(
         let next = found.first().and_then(|entry| entry.range(attribute));
         let next = next.filter(|next| next.first == first && !next.values.is_empty());
         let Some(next) = next else {
-            let cause = format!("the server gives only a part of {attribute} of {}", entry.dn);
+            let cause = format!("the server returns only a part of {attribute} of {}", entry.dn);
             return Err(DirectoryError::Misconfigured(cause));
         };
         trace.response(format!("{} values", next.values.len()));

@@ -3,7 +3,7 @@
 //! A connection is taken back only after a login in which nothing went wrong; people's own binds
 //! happen on connections that are never lent again, so nobody inherits an identity. `Instant` is used
 //! here and nowhere else in this crate: what it measures (deadlines, idleness, a host's short
-//! disgrace) is never written down and never compared with a date.
+//! the unavailability of a host) is never stored and never compared with a date.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ use super::search::{self, SearchRequest};
 
 /// A connection unused for longer may have been forgotten by a firewall on the way.
 const MAX_IDLE: Duration = Duration::from_secs(60);
-/// After this it is bound anew, so that a withdrawn service account does not live on here.
+/// After this it is bound again, so that a withdrawn service account does not live on here.
 const MAX_AGE: Duration = Duration::from_secs(600);
 /// How long a host that failed is tried last.
 const UNAVAILABLE_FOR: Duration = Duration::from_secs(30);

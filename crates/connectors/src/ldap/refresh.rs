@@ -77,7 +77,7 @@ pub(super) async fn ask(
     Ok(RefreshOutcome::Current(Box::new(signed_in)))
 }
 
-/// The entry that answers to the name of old, if it is still the same person; else whoever has the
+/// The entry with the previous name, if it is still the same user; else the entry with the
 /// id now, wherever they went and however they are called. Another person under the same name is
 /// never taken for the first.
 async fn find(

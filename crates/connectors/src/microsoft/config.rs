@@ -107,7 +107,7 @@ pub(super) fn read(section: Section<'_>) -> Option<Config> {
     })
 }
 
-/// One company's, rather than one of the three that stand for several.
+/// One company's, rather than one of the three multi-tenant values.
 pub(super) fn is_one(tenant: &str) -> bool {
     !matches!(tenant, "common" | "consumers" | "organizations")
 }

@@ -1,5 +1,5 @@
 //! Error codes upstreams answer with. Only known ones are repeated: what comes in a query was written by
-//! whoever wrote the link.
+//! the author of a link.
 
 /// The user or their administrator denied it. Everything else is a fault of ours or the upstream's.
 const DENIED: [&str; 9] = [
@@ -35,7 +35,7 @@ const FAULTS: [&str; 17] = [
     "unsupported_response_type",
 ];
 
-/// GitHub's, which it answers with status 200 in place of tokens, or brings to the callback.
+/// GitHub's, which it sends with status 200 in place of tokens, or to the callback.
 const GITHUB: [&str; 6] = [
     "application_suspended",
     "bad_refresh_token",

@@ -73,7 +73,7 @@ impl UpstreamError {
                 "The certificate of the identity provider is not acceptable.".to_owned()
             }
             Self::TooLarge { .. } | Self::NotJson { .. } | Self::NotSent { .. } => {
-                "The identity provider gave an answer that cannot be used.".to_owned()
+                "The identity provider returned a response that cannot be used.".to_owned()
             }
             Self::Configuration(_) => "This login method is not configured correctly.".to_owned(),
         })

@@ -88,7 +88,7 @@ pub(crate) fn base_url(section: &Section<'_>, key: &'static str, default: &str) 
 pub(crate) fn warn_of_http(section: &Section<'_>, key: &'static str, url: &Url) {
     let here = matches!(url.host_str(), Some("127.0.0.1" | "[::1]" | "localhost"));
     if url.scheme() == "http" && !here {
-        section.warning(key, "is http: whoever is on the way can sign in as anybody");
+        section.warning(key, "is http: anybody on the network path can sign in as any user");
     }
 }
 

@@ -124,7 +124,7 @@ impl Client {
         granted
     }
 
-    /// Whether the endpoint is there and takes us for its client: it is shown a code that nobody gave.
+    /// Whether the endpoint is reachable and accepts our client credentials: it gets a made-up code.
     pub async fn probe(
         &self,
         http: &Http,
@@ -139,12 +139,12 @@ impl Client {
             Ok(TokenResponse::Refused(_)) => {
                 trace.included(
                     ENDPOINT,
-                    "it refuses the code that nobody gave, and nothing about us",
+                    "it refuses the made-up code and accepts our client credentials",
                 );
                 Ok(())
             }
             Ok(TokenResponse::Tokens(_)) => Err(UpstreamError::Configuration(format!(
-                "the {ENDPOINT} gives tokens for a code that nobody gave"
+                "the {ENDPOINT} issues tokens for a made-up code"
             ))),
             Err(UpstreamError::Status { status: 400, code, .. })
                 if !code.is_some_and(is_about_us) =>
@@ -168,7 +168,7 @@ impl Client {
     ) -> Result<TokenResponse, UpstreamError> {
         let _turn = used_refresh_tokens.turn(token).await;
         if let Some(tokens) = used_refresh_tokens.tokens_for(token) {
-            trace.note("this refresh token was spent a moment ago: what it gave is used again");
+            trace.note("this refresh token was used a moment ago: its successor is used again");
             return Ok(TokenResponse::Tokens(tokens));
         }
         let form = vec![("grant_type", "refresh_token"), ("refresh_token", token.expose())];

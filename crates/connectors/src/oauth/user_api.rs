@@ -129,7 +129,7 @@ impl<A: UserApi> Upstream for ApiLogin<A> {
         let StoredTokens { access_token, refresh_token } = StoredTokens::read(known);
         let tokens = match (refresh_token.as_str(), access_token.as_str()) {
             ("", "") => {
-                trace.note(format!("{} gave no token at sign-in", A::NAME));
+                trace.note(format!("{} returned no token at sign-in", A::NAME));
                 return Ok(RefreshOutcome::NotPossible);
             }
             ("", access) => Tokens::of(Secret::new(access)),

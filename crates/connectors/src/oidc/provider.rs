@@ -1,4 +1,4 @@
-//! A provider of OpenID Connect as seen by its client: discovery, the trip, the tokens, the keys, userinfo.
+//! A provider of OpenID Connect as seen by its client: discovery, the code flow, the keys, userinfo.
 //!
 //! Says who somebody is in the provider's own claims. What becomes of them is the connector's.
 
@@ -223,7 +223,7 @@ impl Provider {
         match claims.get("sub").and_then(Value::as_str).filter(|sub| !sub.is_empty()) {
             None => Err(UpstreamError::Lacks { endpoint: USERINFO, what: "sub" }),
             Some(found) if sub.is_some_and(|sub| sub != found) => {
-                Err(UpstreamError::Person(format!("the {USERINFO} speaks of somebody else (sub)")))
+                Err(UpstreamError::Person(format!("the {USERINFO} is about another user (sub)")))
             }
             Some(_) => Ok(claims),
         }

@@ -71,7 +71,7 @@ pub enum Limit {
     Secondary { status: u16, retry_after: Option<u64> },
 }
 
-/// One answer of the API: a line for whoever compares it with the published description.
+/// One response of the API, for the comparison with the published description.
 #[derive(Clone, Debug)]
 pub struct Recorded {
     pub method: String,
@@ -86,7 +86,7 @@ pub struct Recorded {
 pub struct State {
     pub people: Vec<Person>,
     pub doors: HashMap<String, Door>,
-    /// The login of whoever sits at the browser.
+    /// The login of the user at the browser.
     pub signed_in: String,
     /// Registered; any other redirect URI is refused. `None`: any.
     pub callback: Option<String>,

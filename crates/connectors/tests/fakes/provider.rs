@@ -114,7 +114,7 @@ impl Provider {
         self.set(|behaviour| behaviour.claims = Some(Arc::new(change)));
     }
 
-    /// The browser goes there, somebody signs in, and this is what the browser brings back.
+    /// The browser follows the redirect, the user signs in, and this is the callback's query.
     pub fn visited(&self, redirect: &LoginRedirect) -> Vec<(String, String)> {
         let query: Vec<(String, String)> = redirect.url.query_pairs().into_owned().collect();
         self.memory.lock().unwrap().visited(&query)
@@ -130,7 +130,7 @@ impl Provider {
 }
 
 impl Memory {
-    /// What the browser that came with this brings back.
+    /// The callback's query for this authorization request.
     fn visited(&mut self, query: &[(String, String)]) -> Vec<(String, String)> {
         let request = |name: &str| query.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
         self.nonce = request("nonce");

@@ -36,7 +36,7 @@ impl Impostor {
         Self { port, task }
     }
 
-    /// The answer to a first bind that is welcome.
+    /// The response to a successful first bind.
     pub fn bound() -> Vec<u8> {
         BOUND.to_vec()
     }

@@ -10,7 +10,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair,
 pub enum Certificate {
     /// For `localhost`, `127.0.0.1` and `::1`, signed by the CA of `ca.pem`.
     FromCa,
-    /// The same, and whoever connects must show one that this CA signed.
+    /// The same, and clients must present one that this CA signed.
     FromCaDemandingOne,
     /// Its own CA, as `openssl req -x509` makes it; `ca.pem` is the same certificate.
     SelfSignedCa,

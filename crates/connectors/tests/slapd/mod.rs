@@ -203,8 +203,8 @@ fn spawn(program: &str, folder: &TempDir, port: u16, tls_port: u16) -> Child {
         .expect("slapd can be started")
 }
 
-/// Below the ports that the system gives to outgoing connections: there somebody's connection may take it before
-/// slapd does, and whoever looks whether it listens may even be connected to themselves.
+/// Below the ports that the system gives to outgoing connections: there another connection may take it before
+/// slapd does, and a probe may even be connected to itself.
 fn free_port() -> u16 {
     let random = || RandomState::new().build_hasher().finish();
     let candidate = |_| 12_000 + u16::try_from(random() % 18_000).expect("a small number");

@@ -46,7 +46,7 @@ async fn a_provider_fault_is_reported_with_its_endpoint() {
         (
             "/token",
             Reply::ok(json!({ "access_token": "x", "token_type": "bearer" })),
-            "nobody gave",
+            "made-up",
         ),
     ] {
         let provider = Provider::start().await;

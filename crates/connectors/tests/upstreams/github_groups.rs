@@ -1,4 +1,4 @@
-//! GitHub's groups: the strings Dex gives, from organizations and teams, and who is kept out.
+//! GitHub's groups: the strings Dex returns, from organizations and teams, and who is refused.
 
 use countersign_config::Node;
 use countersign_core::LoginScopes;
@@ -123,7 +123,7 @@ async fn all_pages_are_read() {
     });
     let connector = connector(&fake, vec![orgs(&[("acme", &[])]), names("slug")]);
     let jane = accepted(login(&fake, &connector, ALL).await.0).identity;
-    assert_eq!(jane.email, "jane@example.com", "it stands on the second page");
+    assert_eq!(jane.email, "jane@example.com", "it is on the second page");
     assert_eq!(jane.groups.len(), 250);
     assert_eq!(jane.groups[249], "acme:team-249");
     assert_eq!((fake.request_count("/user/teams"), fake.request_count("/user/emails")), (3, 2));

@@ -55,7 +55,7 @@ async fn a_rate_limit_is_reported_and_respected() {
         });
         let bob = accepted(login(&fake, &connector, ALL).await.0);
         current(refresh(&connector, &bob, ALL).await);
-        // She herself does, also where she signs in anew.
+        // She herself does, also when she signs in again.
         fake.set(|state| state.signed_in = "jane".to_owned());
         let emails = fake.request_count("/user/emails");
         assert!(broken(login(&fake, &connector, ALL).await.0).contains("gets no further request for"));
@@ -155,7 +155,7 @@ async fn what_comes_back_is_a_code_once_or_a_refusal() {
     let denied = |code: &str| Refusal::UpstreamDenied { code: code.to_owned() };
     let again = handle_callback(&connector, &redirect, &query, ALL).await.0;
     assert_eq!(refused(again), denied("bad_verification_code"));
-    // Somebody else's code, brought by this browser: PKCE ties it to the trip.
+    // Another user's code in this browser: PKCE binds it to its login.
     let other = login_url(&connector, ALL).await.unwrap();
     let stolen = fake.visited(&other.url);
     let outcome = handle_callback(&connector, &redirect, &stolen, ALL).await.0;

@@ -1,4 +1,4 @@
-//! The way back: errors, made-up links, codes brought twice, answers of somebody else.
+//! Callbacks: errors, made-up links, codes presented twice, responses for another login.
 
 use countersign_core::connector::Refusal;
 use serde_json::json;

@@ -122,7 +122,7 @@ pub fn missing(refreshed: Result<RefreshOutcome, ConnectorError>) -> String {
     }
 }
 
-/// The upstream gave nothing to revalidate the session with.
+/// The upstream returned no token to revalidate the session with.
 pub fn not_possible(refreshed: Result<RefreshOutcome, ConnectorError>) {
     assert!(matches!(refreshed, Ok(RefreshOutcome::NotPossible)), "{refreshed:?}");
 }

@@ -191,7 +191,7 @@ fn check_redirect_uri(item: &Item<'_>, uri: &str) {
         return;
     }
     if uri.contains('*') {
-        item.warning("is compared exactly: * stands for itself here");
+        item.warning("is compared exactly: * is taken literally here");
     }
     let exposed = |url: Url| url.scheme() == "http" && !is_loopback_url(&url);
     if Url::parse(uri).is_ok_and(exposed) {

@@ -32,7 +32,7 @@ fn read_cluster(section: &Section<'_>, clients: &[Client]) -> Option<KubernetesC
         && !is_name(name)
     {
         let reason =
-            "holds characters that cannot stand in a path, expected letters, digits, - . _";
+            "has characters that are not allowed in a path, expected letters, digits, - . _";
         section.error("name", reason);
     }
     let server = section.required_text("server");
@@ -134,7 +134,7 @@ fn check_against(section: &Section<'_>, cluster: &KubernetesCluster, others: &[K
     };
     if let Some(other) = others.iter().find(same) {
         let reason = format!(
-            "{} is the client of the cluster {} too: whoever steals a token at one can use it at the other",
+            "{} is the client of the cluster {} too: a token stolen at one can be used at the other",
             cluster.client, other.name
         );
         section.warning("clientID", reason);

@@ -70,7 +70,7 @@ pub fn read_expiry(root: &Section<'_>) -> Expiry {
     let id_tokens = lifetime(block, "idTokens");
     if id_tokens.is_none() && block.is_none_or(|block| !block.has("idTokens")) {
         let reason =
-            "is absent: tokens live 24h, and what an ended session gave stays valid so long";
+            "is absent: tokens live 24h, and the tokens of an ended session stay valid so long";
         match block {
             Some(block) => block.warning("idTokens", reason),
             None => root.warning("expiry.idTokens", reason),

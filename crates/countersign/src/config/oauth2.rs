@@ -109,7 +109,7 @@ fn read_password_connector(section: &Section<'_>, connectors: &[String]) -> Opti
         section.error("passwordConnector", format!("{id:?} is no connector in this file{near}"));
         return None;
     }
-    let reason = "gives people's passwords to applications (RFC 9700 section 2.4)";
+    let reason = "reveals users' passwords to applications (RFC 9700 section 2.4)";
     section.warning("passwordConnector", reason);
     Some(ConnectorId::new(id))
 }

@@ -58,7 +58,7 @@ fn change(difference: Difference) -> Change {
 }
 
 /// Live sessions that the newer configuration refuses: of connectors that are gone or ask another upstream, of local
-/// users who are gone or have another password, and those that gave something to clients that are gone.
+/// users who were removed or have another password, and those with grants of removed clients.
 pub async fn ending_sessions(
     issuer: &Issuer,
     running: &Config,

@@ -71,7 +71,7 @@ pub struct UpstreamView {
     pub outcome: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<String>,
-    /// Absent where it gave no answer about the person: then they are unknown, and not none.
+    /// Absent where it returned no result for the user: unknown, which differs from none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub groups: Option<Vec<String>>,
 }

@@ -15,7 +15,7 @@ const REPEATABLE: &str = "id";
 /// Sessions that are named one by one.
 const MOST_IDS: usize = 100;
 
-/// A field whose value is not accepted, in words for whoever wrote it.
+/// A field whose value is not accepted, with an explanation.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {problem}")]
 pub struct FieldError {

@@ -47,7 +47,7 @@ impl Issuer {
             return Ok(Err(AdminTokenRefusal::InsufficientScope));
         }
         let grant = claims.text("grant_id").map(GrantId::new);
-        // RFC 9068 section 4. Whom a token names it is shown to, and they could bring it here.
+        // RFC 9068 section 4. The audience of a token receives it, and could present it here.
         let meant_for = match grant {
             Some(_) => client.to_string(),
             None => self.api_audience(),

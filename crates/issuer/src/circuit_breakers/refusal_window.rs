@@ -16,7 +16,7 @@ const PEOPLE: usize = 20;
 const PERCENT: usize = 20;
 /// More refused people than this, and "disabled" needs a second look before it ends a session.
 const FEW: usize = 3;
-/// Answers remembered at most; the oldest gives way, and the minute is a shorter one.
+/// Outcomes kept at most; the oldest is dropped, and the window is a shorter one.
 const MAX_OUTCOMES: usize = 20_000;
 
 #[derive(Default)]
@@ -132,7 +132,7 @@ mod tests {
     fn twenty_one_among_a_hundred_and_five_are_a_fifth_and_no_more() {
         let mut minute = RefusalWindow::default();
         for n in 0..84 {
-            minute.count(&format!("welcome{n}"), false, NOON);
+            minute.count(&format!("accepted{n}"), false, NOON);
         }
         for n in 0..21 {
             assert!(!minute.count(&format!("gone{n}"), true, NOON).exceeds_threshold(), "{n}");

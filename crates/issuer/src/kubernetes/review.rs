@@ -46,7 +46,7 @@ impl Issuer {
 
     pub async fn review(&self, cluster: &Cluster, token: &Secret) -> Result<Review, IssuerError> {
         let (client, webhook) = (&*cluster.client, &cluster.webhook);
-        // ID tokens alone: an access token is for us, and whoever is shown one could show it on.
+        // ID tokens alone: an access token is for us, and its receiver could present it to others.
         let expected = Expected {
             issuer: self.settings.issuer.as_str(),
             typ: Typ::IdToken,

@@ -1,7 +1,7 @@
 //! Signing in to our own pages: a login like any other, that ends at one of them instead of in a code.
 //!
 //! Its client is in no list: no request, no token endpoint and no configuration can name it
-//! ([`crate::Clients::behind`]). Nothing here gives anything to anybody but the browser's own session.
+//! ([`crate::Clients::behind`]). Nothing here grants anything beyond the browser's own session.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::BrowserBinding;
 use super::request::{AccountPage, AuthRequest, Prompt, ResponseMode};
 use crate::{Issuer, IssuerError};
 
-const FLASH: &str = "notice after an act";
+const FLASH: &str = "flash message";
 /// A page opened again from the history shows no old message.
 const FLASH_LIFETIME: Duration = Duration::from_secs(10 * 60);
 

@@ -140,7 +140,7 @@ impl Issuer {
         }
         let response_type = self.response_type(params, redirect_uri)?;
         let response_mode = response_mode(params, redirect_uri, self.settings.response_types)?;
-        // OAuth 2.0 Multiple Response Types section 3: tokens never stand in a query.
+        // OAuth 2.0 Multiple Response Types section 3: tokens are never in a query.
         if response_type.has_tokens() && response_mode == ResponseMode::Query {
             return refuse(InvalidRequest, "response_mode query is not for responses with tokens");
         }
@@ -368,7 +368,7 @@ pub(crate) fn is_pkce_text(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
 }
 
-/// What may stand in an `error_description` (RFC 6749 section 4.1.2.1), shortened.
+/// The characters of an `error_description` (RFC 6749 section 4.1.2.1), shortened.
 fn ascii(text: &str) -> String {
     let allowed = |c: &char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\');
     text.chars().filter(allowed).take(80).collect()

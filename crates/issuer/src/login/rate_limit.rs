@@ -53,7 +53,7 @@ pub fn counted_address(ip: IpAddr) -> String {
     }
 }
 
-/// Counters for accounts and addresses. When full, the one unused longest gives way.
+/// Counters for accounts and addresses. When full, the one unused longest is dropped.
 pub struct LoginAttempts {
     hasher: RandomState,
     slots: Mutex<Vec<Slot>>,
@@ -128,7 +128,7 @@ impl LoginAttempts {
         self.count(key, PER_ACCOUNT, LimitedBy::Account, now)
     }
 
-    /// After a success the counters of the account start anew, the address is remembered for it, and the
+    /// After a success the counters of the account are reset, the address is remembered for it, and the
     /// attempt does not count against the address.
     pub fn succeeded(&self, attempt: &AttemptKey<'_>, now: Timestamp) {
         let AttemptKey { connector, account, address, device } = *attempt;

@@ -68,7 +68,7 @@ pub enum ResponseMode {
     FormPost,
 }
 
-/// The words of `prompt` (OpenID Connect Core 3.1.2.1). `none` stands alone.
+/// The values of `prompt` (OpenID Connect Core 3.1.2.1). `none` is allowed only alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prompt {
     pub none: bool,
@@ -150,9 +150,9 @@ impl AccountPage {
         Self("/".to_owned())
     }
 
-    /// `None` for whatever a browser, now or one day, could take for an address elsewhere.
+    /// `None` for whatever a browser could take for a URL of another origin.
     ///
-    /// What may stand in it is listed, not what may not: neither backslash nor space nor control
+    /// It is an allowlist of characters, not a denylist: neither backslash nor space nor control
     /// character does, no empty or dotted segment, and in the path nothing encoded.
     pub fn parse(text: &str) -> Option<Self> {
         let (path, query) = text.split_once('?').unwrap_or((text, ""));
@@ -203,7 +203,7 @@ mod tests {
         }
     }
 
-    /// Threat 66: what browsers, proxies and frameworks have taken for an address elsewhere.
+    /// Threat 66: what browsers, proxies and frameworks have taken for a URL of another origin.
     #[test]
     fn redirects_to_other_sites_are_no_account_page() {
         for other_target in [

@@ -109,7 +109,7 @@ impl Issuer {
         self.clients.behind(&pending.request).map_or_else(String::new, |client| client.name.clone())
     }
 
-    /// The connector of this id, if the envelope's client may use it.
+    /// The connector of this id, if the client of the login may use it.
     pub fn connector_for(
         &self,
         pending: &PendingLogin,
@@ -261,7 +261,7 @@ impl Issuer {
             (Fingerprint::Upstream(fingerprint), _) => fingerprint.clone(),
             (Fingerprint::PerUser, Some(fingerprint)) => fingerprint,
             (Fingerprint::PerUser, None) => {
-                return Err(IssuerError::Broken(format!("{} gave no fingerprint", connector.id)));
+                return Err(IssuerError::Broken(format!("{} returned no fingerprint", connector.id)));
             }
         };
         let sign_in = SignIn {
@@ -325,7 +325,7 @@ impl Issuer {
     }
 }
 
-/// A login as it may stand in a log line: what a user typed, shortened and without control characters.
+/// A login for a log line: what a user typed, shortened and without control characters.
 fn loggable(login: &str) -> String {
     login.chars().filter(|c| !c.is_control()).take(64).collect()
 }
@@ -347,7 +347,7 @@ fn log_delay(
     }
 }
 
-/// The trace is for whoever searches a cause; at the level `debug` it is in the log.
+/// The trace is for diagnosis; at the level `debug` it is in the log.
 fn log_trace(connector: &Connector, trace: &Trace) {
     for step in trace.steps() {
         tracing::debug!(connector = %connector.id, kind = ?step.kind, "{}", step.text);

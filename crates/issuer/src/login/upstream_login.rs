@@ -14,7 +14,7 @@ use super::{BrowserBinding, PendingLogin, posted_form};
 use crate::upstream_health::Op;
 use crate::{Issuer, IssuerError};
 
-const UPSTREAM_LOGIN: &str = "upstream trip";
+const UPSTREAM_LOGIN: &str = "upstream login";
 /// Limit of the cookies of one login at an upstream.
 const MAX_LOGIN_STATE_BYTES: usize = 11_000;
 
@@ -28,7 +28,7 @@ pub struct UpstreamRedirect {
     pub sealed: String,
 }
 
-/// What a browser brought to our callback.
+/// The parameters of a request to our callback.
 pub struct CallbackParams<'a> {
     /// Decoded; `state` is among it.
     pub query: &'a [(String, String)],

@@ -16,7 +16,7 @@ use super::{ACCESS_TOKEN_TYPE, TokenError, TokenErrorCode, Tokens};
 use crate::keyring::run_blocking;
 use crate::{Issuer, IssuerError};
 
-/// Nothing can end such a token, because no grant stands behind it: it expires soon.
+/// Nothing can end such a token, because it has no grant: it expires soon.
 const LONGEST: Duration = Duration::from_secs(15 * 60);
 
 /// RFC 9068 section 2.2, and the claims of an ID token where it is one. `sub` begins with a word and a colon, which
@@ -100,7 +100,7 @@ impl Issuer {
         }
         if !admitted {
             let reason =
-                "client_credentials gives this client the scope countersign:admin and no other.";
+                "client_credentials grants this client the scope countersign:admin and no other.";
             return Err(TokenError::refused(TokenErrorCode::InvalidScope, reason));
         }
         Ok(())

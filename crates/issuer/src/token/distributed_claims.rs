@@ -1,4 +1,4 @@
-//! Distributed claims (OpenID Connect Core 1.0 section 5.6.2): the two claims that stand in a token in the place of
+//! Distributed claims (OpenID Connect Core 1.0 section 5.6.2): the two claims of a token in the place of
 //! `groups`, and the token in them that opens `/kubernetes/groups`.
 //!
 //! That token is a signed statement like a refresh token, under a purpose of its own: it opens that endpoint and

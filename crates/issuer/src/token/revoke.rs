@@ -1,4 +1,4 @@
-//! Revocation (RFC 7009): a client gives back what it was given, and with it the whole grant.
+//! Revocation (RFC 7009): a client revokes one of its tokens, and with it the whole grant.
 
 use countersign_core::session::{EndReason, Ended};
 use countersign_core::{Client, Secret};

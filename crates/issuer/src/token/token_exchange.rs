@@ -159,7 +159,7 @@ impl Issuer {
     }
 }
 
-/// What may stand in an `error_description`.
+/// The characters of an `error_description`.
 fn printable(id: &ClientId) -> String {
     let allowed = |c: &char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\');
     id.as_str().chars().filter(allowed).take(80).collect()

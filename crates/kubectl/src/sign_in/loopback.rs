@@ -1,7 +1,7 @@
 //! The redirect URI of a native application: a listener on loopback that serves one login (RFC 8252 section 7.3).
 //!
 //! Every request but the one with this login's `state` is answered and otherwise ignored, so that another process
-//! or web page can neither end the login nor bring a code of its own.
+//! or web page can neither end the login nor inject a code.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};

@@ -1,4 +1,4 @@
-//! `/`: the person's own page, or what this service is for whoever is not signed in.
+//! `/`: the user's own page, or a description of this service without a sign-in.
 
 use axum::extract::State;
 use axum::response::Response;

@@ -99,7 +99,7 @@ impl AdminSession {
         }
     }
 
-    /// The query without what only carries a notice.
+    /// The query without the parameter of the flash message.
     pub fn query(&self) -> Pairs {
         self.pairs.iter().filter(|(name, _)| name != "flash").cloned().collect()
     }

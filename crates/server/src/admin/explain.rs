@@ -60,7 +60,7 @@ pub struct UpstreamCard {
     pub connector: Name,
     pub outcome: Name,
     pub user_id: Option<Name>,
-    /// `None`: it gave no answer about the person.
+    /// `None`: it returned no result for the user.
     pub groups: Option<Part<Name>>,
     pub trace: Part<Name>,
 }

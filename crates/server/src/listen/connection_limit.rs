@@ -52,7 +52,7 @@ impl<S> Accept<TcpStream, S> for ConnectionLimit {
     }
 }
 
-/// A connection that gives its place back when it is closed.
+/// A connection that returns its permit when it is closed.
 pub struct CountedStream {
     stream: TcpStream,
     process: ProcessState,

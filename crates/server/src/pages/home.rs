@@ -41,7 +41,7 @@ pub struct HomeSignedIn<'a> {
     pub discovery: &'a str,
     /// The page of the clusters, where this person may see one.
     pub clusters: Option<String>,
-    /// The administrator's pages, for whoever may see them.
+    /// The administrator's pages, for users who may see them.
     pub admin: Option<String>,
 }
 

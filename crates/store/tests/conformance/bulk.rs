@@ -24,14 +24,14 @@ async fn all_that_match_end_batch_by_batch(world: &World) {
     let user = Some("JANE@example.com".to_owned());
     let filter = SessionFilter { user, state: SessionState::Ended, ..SessionFilter::default() };
     let reason = ended(EndReason::Administrator, NOW + MINUTE);
-    let bite = || world.store.end_sessions(&filter, &reason, Some("192.0.2.9"), 3);
+    let end_batch = || world.store.end_sessions(&filter, &reason, Some("192.0.2.9"), 3);
     let until = Some(NOW + 10 * MINUTE);
     let batch =
         |sessions, more| EndedBatch { sessions, grants: sessions, tokens_until: until, more };
-    assert_eq!(bite().await.unwrap(), batch(3, true));
-    assert_eq!(bite().await.unwrap(), batch(3, true));
-    assert_eq!(bite().await.unwrap(), batch(1, false));
-    assert_eq!(bite().await.unwrap(), EndedBatch::default());
+    assert_eq!(end_batch().await.unwrap(), batch(3, true));
+    assert_eq!(end_batch().await.unwrap(), batch(3, true));
+    assert_eq!(end_batch().await.unwrap(), batch(1, false));
+    assert_eq!(end_batch().await.unwrap(), EndedBatch::default());
 
     for session in &sessions {
         let over = world.store.session(session).await.unwrap().unwrap();

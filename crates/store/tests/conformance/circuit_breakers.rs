@@ -37,7 +37,7 @@ async fn a_circuit_breaker_stays_open_until_confirmed(world: &World) {
     let set = is_set(world, circuit_breaker(0)).await;
     assert_eq!((set.refused, set.total, set.opened_at, set.is_open()), (21, 30, NOW, true));
     let second = world.store.open_circuit_breaker(circuit_breaker(5)).await.unwrap();
-    assert_eq!(second, CircuitBreakerState::Unchanged(set.clone()), "the first replica's stands");
+    assert_eq!(second, CircuitBreakerState::Unchanged(set.clone()), "the first replica's is kept");
     assert_eq!(world.replica().await.circuit_breakers().await.unwrap(), [set]);
 
     let later = NOW + 10 * MINUTE;

@@ -61,7 +61,7 @@ async fn the_longest_lifetime_only_grows(world: &World) {
 }
 
 async fn a_key_is_resealed_only_if_unchanged_since_it_was_read(world: &World) {
-    let (plain, sealed, other) = (Secret::new("sealed"), Secret::new("anew"), Secret::new("x"));
+    let (plain, sealed, other) = (Secret::new("sealed"), Secret::new("resealed"), Secret::new("x"));
     let store = &world.store;
     store.add_signing_key(key(1)).await.unwrap();
     store.add_signing_key(key(2)).await.unwrap();
@@ -69,14 +69,14 @@ async fn a_key_is_resealed_only_if_unchanged_since_it_was_read(world: &World) {
     assert!(!store.replace_signing_key_value(1, &plain, &other).await.unwrap(), "too late");
     assert!(!store.replace_signing_key_value(3, &plain, &other).await.unwrap(), "no such key");
     let keys = store.signing_keys().await.unwrap();
-    assert_eq!(keys.iter().map(|k| k.private_key.expose()).collect::<Vec<_>>(), ["anew", "sealed"]);
+    assert_eq!(keys.iter().map(|k| k.private_key.expose()).collect::<Vec<_>>(), ["resealed", "sealed"]);
 
     store.add_secret(secret("mac", 1)).await.unwrap();
     store.add_secret(secret("seal", 1)).await.unwrap();
     assert!(store.replace_secret_value("mac", 1, &plain, &sealed).await.unwrap());
     assert!(!store.replace_secret_value("mac", 1, &plain, &other).await.unwrap(), "too late");
     assert!(!store.replace_secret_value("mac", 2, &plain, &other).await.unwrap(), "no such one");
-    assert_eq!(store.secrets("mac").await.unwrap()[0].value.expose(), "anew");
+    assert_eq!(store.secrets("mac").await.unwrap()[0].value.expose(), "resealed");
     assert_eq!(store.secrets("seal").await.unwrap()[0].value.expose(), "sealed");
 }
 

@@ -215,7 +215,7 @@ async fn an_end_wakes_whoever_delivers(world: &World) {
     let session = world.jane("other").await;
     let woken =
         tokio::time::timeout(Duration::ZERO, world.store.logout_notification_queued()).await;
-    assert!(woken.is_err(), "a sign-in is no news: {session}");
+    assert!(woken.is_err(), "a sign-in is no notification: {session}");
 }
 
 async fn messages_nobody_delivers_are_forgotten_at_last(world: &World) {

@@ -7,7 +7,7 @@ use countersign_store::{IssueCodeOutcome, RedeemCodeOutcome};
 use crate::on_both_engines;
 use crate::world::{LIMIT, NOW, SECOND, World, code, ended, grant};
 
-/// The same request is brought once more.
+/// The same request once more.
 fn again(first: &Code) -> Code {
     Code { request: first.request.clone(), ..code(&first.session, first.client.as_str()) }
 }

@@ -73,10 +73,10 @@ async fn a_later_login_with_fewer_scopes_drops_nothing(world: &World) {
 
     let mut reauthentication = again("jane", "new", "newer");
     (reauthentication.login_scopes, reauthentication.upstream) =
-        (LoginScopes::default(), Some("sealed anew".into()));
+        (LoginScopes::default(), Some("resealed".into()));
     world.store.sign_in(reauthentication).await.unwrap();
     let session = world.store.session(&jane).await.unwrap().unwrap();
-    assert_eq!(session.upstream.as_deref(), Some("sealed anew"));
+    assert_eq!(session.upstream.as_deref(), Some("resealed"));
     assert_eq!(session.login_scopes, LoginScopes { offline: true, groups: true });
 }
 
@@ -123,7 +123,7 @@ async fn only_the_browser_renews_the_browsers_idle_time(world: &World) {
     assert_eq!(seen().await, (NOW + 2 * HOUR, NOW + 3 * HOUR), "its redemption");
     let (request, client) = (&code(&jane, "app").request, &fresh.client);
     world.store.finish_refused(request, &jane, client, NOW + 4 * HOUR).await.unwrap();
-    assert_eq!(seen().await.0, NOW + 2 * HOUR, "a refusal gives nothing");
+    assert_eq!(seen().await.0, NOW + 2 * HOUR, "a refusal changes nothing");
 }
 
 async fn changed_groups_at_the_next_sign_in_are_recorded(world: &World) {

@@ -246,7 +246,7 @@ fn optional_match(section: &Section<'_>, key: &'static str) -> Option<String> {
     checked_match(section, key, name)
 }
 
-/// What stands before the `=` of a filter: an attribute, or an extensible match such as
+/// The text before the `=` of a filter: an attribute, or an extensible match such as
 /// `member:1.2.840.113556.1.4.1941:` (RFC 4515 section 3: attribute, `:dn` and matching rule, each after a colon,
 /// and a colon at the end).
 fn checked_match(section: &Section<'_>, key: &'static str, name: String) -> Option<String> {

@@ -28,7 +28,7 @@ pub(crate) fn against(
     Ok(Arc::new(Verifier { inner: Some(inner), pinned, algorithms: algorithms(provider) }))
 }
 
-/// `insecureSkipVerify`: whoever holds the key of whatever certificate it showed.
+/// `insecureSkipVerify`: only the possession of the certificate's key is checked.
 pub(crate) fn any(provider: &Arc<CryptoProvider>) -> Arc<dyn ServerCertVerifier> {
     Arc::new(Verifier { inner: None, pinned: Vec::new(), algorithms: algorithms(provider) })
 }

@@ -22,7 +22,7 @@ pub fn read(section: &Section<'_>, client: &Client, env: Environment<'_>) -> Opt
     let webhook = section.section("webhook").and_then(|webhook| {
         if !fits_in_a_path(client.id.as_str()) {
             let reason =
-                "needs a client whose id can stand in a path, expected letters, digits, - . _ ~";
+                "needs a client whose id is allowed in a path, expected letters, digits, - . _ ~";
             section.error("webhook", reason);
         }
         read_webhook(webhook, client, env)

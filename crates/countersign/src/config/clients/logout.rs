@@ -42,7 +42,7 @@ fn read_backchannel(section: &Section<'_>) -> Option<Url> {
         }
     };
     if url.scheme() == "http" && !is_loopback_url(&url) {
-        let reason = "is http beyond this machine: whoever is on the way learns who signs out, expected https";
+        let reason = "is http beyond this machine: anybody on the network path learns who signs out, expected https";
         section.warning(KEY, reason);
     }
     Some(url)

@@ -16,7 +16,7 @@ fn what_dex_serves_and_is_served_here_too() {
         "staticClients: [{id: a, name: A, secret: s, secretEnv: '', idEnv: '', redirectURIs: ['https://a/cb']}]",
         // An empty list is none.
         "staticPasswords: []\nenablePasswordDB: false",
-        // The id stands percent-encoded in paths.
+        // The id is percent-encoded in paths.
         "connectors: [{type: mockCallback, id: 'Mock: first', name: Mock}]",
         "frontend: {logoURL: theme/logo.png, theme: dark}",
     ] {

@@ -1,4 +1,4 @@
-//! The `--oidc-…` flags of kube-apiserver, wherever they stand in a file.
+//! The `--oidc-…` flags of kube-apiserver, anywhere in a file.
 
 use countersign_config::Mark;
 

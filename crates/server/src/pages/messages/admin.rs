@@ -7,7 +7,7 @@ pub struct Admin {
     /// What the pages are called, in their navigation and on the person's own page.
     pub name: &'static str,
     pub nav: Nav,
-    /// Names of fields, as they stand in addresses, and what they are called.
+    /// Names of fields, as in query parameters, and their labels.
     pub fields: [(&'static str, &'static str); 20],
     pub states: [(&'static str, &'static str); 3],
     /// Kinds of events, as stored, in words.

@@ -84,7 +84,7 @@ const APPROVAL: Approval = Approval {
 };
 
 const SCOPES: Scopes = Scopes {
-    openid: "An identifier that stands for you",
+    openid: "An identifier of your account",
     profile: "Your name",
     email: "Your email address",
     groups: "The groups you are in",
@@ -159,7 +159,7 @@ const PROBLEMS: Problems = Problems {
     },
     upstream_failed: ErrorMessages {
         title: "The sign-in did not work",
-        happened: "The place you sign in with gave an answer that cannot be used.",
+        happened: "Your identity provider returned a response that cannot be used.",
         todo: "Try again. If it happens again, ask your administrator and give the reference below.",
     },
     upstream_misconfigured: ErrorMessages {
@@ -169,7 +169,7 @@ const PROBLEMS: Problems = Problems {
     },
     upstream_down: ErrorMessages {
         title: "The sign-in service does not answer",
-        happened: "You did nothing wrong. The place you sign in with cannot be reached right now:",
+        happened: "You did nothing wrong. Your identity provider cannot be reached right now:",
         todo: "Try again in a moment, or use another way to sign in. If it stays like this, contact your administrator \
                and give the reference below.",
     },

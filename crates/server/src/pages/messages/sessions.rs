@@ -22,7 +22,7 @@ pub struct Sessions {
     pub more_grants: PluralMessage,
     pub all: PluralMessage,
     pub end: &'static str,
-    /// The whole name of the button, for whoever hears it out of its place.
+    /// The whole name of the button, for screen readers that list buttons without context.
     pub end_sign_in: Message,
     pub end_grant: Message,
     pub everywhere_else: &'static str,
@@ -55,7 +55,7 @@ pub struct Consents {
     pub withdraw_label: Message,
 }
 
-/// A scope in two or three words, to stand in a list.
+/// A scope in two or three words, for a list.
 #[derive(Clone, Copy, Debug)]
 pub struct SharedData {
     pub openid: &'static str,

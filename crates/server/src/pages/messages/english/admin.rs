@@ -190,7 +190,7 @@ const END: End = End {
     which: "To end the sessions of a person, group, connector, client or address, find them first and choose “End \
             these…”. You will see what would end before anything does.",
     since_heading: "Everything since a time",
-    since_explain: "Every session that began then or later, whoever it belongs to.",
+    since_explain: "Every session that began then or later, of all users.",
     all_heading: "Everything",
     all_explain: "Every session of everybody, yours too.",
     all_check: "I mean every session of everybody",
@@ -295,7 +295,7 @@ const INVENTORY: Inventory = Inventory {
     circuit_open_since: "since",
     circuit_breaker_explain: "It refused so many people at once that this looks like a mistake of the upstream, so \
                               nobody else is signed out and refreshes wait. Confirm if these refusals are intended: \
-                              then whoever it refuses loses their session. If they are a mistake, correct the upstream \
+                              then users it refuses lose their sessions. If they are a mistake, correct the upstream \
                               first and confirm then.",
     confirm: "Confirm",
     confirm_label: Message("Confirm the refusals of {}"),
@@ -340,7 +340,7 @@ const EXPLAIN: Explain = Explain {
     upstreams: "What upstreams answer now",
     no_upstreams: "No upstream here can be queried about somebody without them.",
     says: Message("{} answers"),
-    groups_unknown: "Groups: unknown, because it gave no answer about this person.",
+    groups_unknown: "Groups: unknown, because it returned no result for this user.",
 };
 
 const BLOCKED: Blocked = Blocked {

@@ -21,13 +21,13 @@ pub const SESSIONS: Sessions = Sessions {
     end_sign_in: Message("End the sign-in with {}"),
     end_grant: Message("End what {} was given"),
     everywhere_else: "Sign out everywhere else",
-    everywhere_else_explain: "Ends every sign-in but this one, with all it gave to applications and command-line \
+    everywhere_else_explain: "Ends every sign-in but this one, with all its grants to applications and command-line \
                               tools.",
     end_all_others: "End all others",
     newer: "Newer",
     older: "Older",
     one_heading: "One sign-in",
-    gave_heading: "What it gave to applications",
+    gave_heading: "Its grants to applications",
     gave_explain: "Each line is one time an application, or a terminal, was signed in from this browser.",
     address: "Address",
     program: "Browser",
@@ -60,11 +60,11 @@ const SHARED_DATA: SharedData = SharedData {
 };
 
 const ENDED: Ended = Ended {
-    sign_in: "The sign-in has ended, with all it gave to applications.",
+    sign_in: "The sign-in has ended, with all its grants to applications.",
     grant: Message("What {} was given has ended."),
     others: PluralMessage {
-        one: "One other sign-in has ended, with all it gave to applications.",
-        many: "{} other sign-ins have ended, with all they gave to applications.",
+        one: "One other sign-in has ended, with all its grants to applications.",
+        many: "{} other sign-ins have ended, with all their grants to applications.",
     },
     no_others: "There was no other sign-in to end.",
     consent: Message("{} is not allowed any more."),
