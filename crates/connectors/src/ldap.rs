@@ -173,7 +173,7 @@ impl Ldap {
         let mut lease = self.pool.lease(deadline, trace).await?;
         let found = self.find_by_name(&mut lease, login, trace).await?;
         let Some(person) = only_one(found, trace) else {
-            self.bind_as_nobody(&lease, trace).await?;
+            self.dummy_bind(&lease, trace).await?;
             lease.give_back();
             return refused(Refusal::BadCredentials);
         };
@@ -255,11 +255,7 @@ impl Ldap {
 
     /// What a wrong password costs, for names that belong to nobody or to several: a bind on the same
     /// kind of connection, with a name and a password of our own. Whatever the answer, nobody gets in.
-    async fn bind_as_nobody(
-        &self,
-        lease: &Lease<'_>,
-        trace: &mut Trace,
-    ) -> Result<(), DirectoryError> {
+    async fn dummy_bind(&self, lease: &Lease<'_>, trace: &mut Trace) -> Result<(), DirectoryError> {
         let (dn, password) = bind::nobody(&self.config.users.base);
         let host = lease.host();
         trace.request(format!("bind at {host} as {dn}, to take as long as a wrong password"));

@@ -10,6 +10,7 @@
     reason = "all of this is test code; a broken set-up fails its test"
 )]
 
+#[path = "fakes/slapd.rs"]
 mod slapd;
 #[path = "../src/tree.rs"]
 mod tree;
@@ -117,7 +118,7 @@ async fn sign_in(connector: &Connector, login: &str, password: &str) -> SignedIn
     let mut trace = Trace::default();
     match attempt(connector, login, password, &mut trace).await {
         Ok(LoginOutcome::Accepted(signed_in)) => *signed_in,
-        other => panic!("{login}: {other:?}\n{}", story(&trace)),
+        other => panic!("{login}: {other:?}\n{}", trace_text(&trace)),
     }
 }
 
@@ -125,7 +126,7 @@ async fn refusal(connector: &Connector, login: &str, password: &str) -> Refusal 
     let mut trace = Trace::default();
     match attempt(connector, login, password, &mut trace).await {
         Ok(LoginOutcome::Refused(refusal)) => refusal,
-        other => panic!("{login}: {other:?}\n{}", story(&trace)),
+        other => panic!("{login}: {other:?}\n{}", trace_text(&trace)),
     }
 }
 
@@ -147,7 +148,7 @@ async fn ask_again(connector: &Connector, before: &SignedIn) -> RefreshOutcome {
     refresh.refresh(known, &mut Trace::default()).await.expect("the directory answers")
 }
 
-fn story(trace: &Trace) -> String {
+fn trace_text(trace: &Trace) -> String {
     let steps = trace.steps().iter().map(|step| format!("{:?} {}", step.kind, step.text));
     steps.collect::<Vec<_>>().join("\n")
 }

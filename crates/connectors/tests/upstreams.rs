@@ -28,8 +28,8 @@ mod tree;
 #[path = "fakes/web.rs"]
 mod web;
 
-#[path = "upstreams/story.rs"]
-mod story;
+#[path = "upstreams/steps.rs"]
+mod steps;
 
 #[path = "upstreams/examine.rs"]
 mod diagnose;

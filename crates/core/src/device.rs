@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_a_user_code_is_none() {
+    fn similar_texts_are_no_user_codes() {
         for typed in [
             "",
             "WDJB",

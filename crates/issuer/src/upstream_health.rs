@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn down_from_the_first_failure_to_the_next_answer_or_until_it_is_long_ago() {
+    fn down_from_the_first_failure_to_the_next_response_or_until_it_is_old() {
         let upstreams = ConnectorHealth::default();
         assert!(is_up(&upstreams, 0), "nothing is known against it");
         noted(&upstreams, 1, Op::Refresh, true);

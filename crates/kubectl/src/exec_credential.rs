@@ -76,7 +76,7 @@ mod tests {
     use countersign_core::{Secret, Timestamp};
 
     #[test]
-    fn the_answer_has_the_version_that_kubectl_expects() {
+    fn the_output_has_the_version_that_kubectl_expects() {
         let text = r#"{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1beta1","spec":{"interactive":true}}"#;
         let info = ExecInfo::parse(text).unwrap();
         assert_eq!(info, ExecInfo { api_version: V1BETA1, is_interactive: true });

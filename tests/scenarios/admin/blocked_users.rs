@@ -46,9 +46,9 @@ impl Held {
         let app = server.relying_party(client);
         let request = app.auth_request("openid email groups offline_access");
         let auth_response = server.browser().logs_in(&request, BOB, BOB_PASSWORD).await;
-        let answer = app.redeems(&request, &auth_response).await;
-        let (access, refresh) = (answer.access_token().into(), answer.refresh_token().into());
-        Self { app, access, refresh, id_token: answer.id_token().into() }
+        let response = app.redeems(&request, &auth_response).await;
+        let (access, refresh) = (response.access_token().into(), response.refresh_token().into());
+        Self { app, access, refresh, id_token: response.id_token().into() }
     }
 }
 
@@ -82,10 +82,10 @@ async fn a_blocked_user_is_refused_everywhere_and_sees_the_contact() {
 
     let mut request = blocked("stolen laptop");
     request["keep_sessions"] = json!("true");
-    let answer = ops.calls_api("POST", "/blocked-users", &token, request).await;
-    assert_eq!(answer.status, 200, "{}", answer.json);
-    assert_eq!(answer.json["ended"]["sessions"], 0);
-    assert!(answer.json["ended"]["tokens_until"].is_string(), "{}", answer.json);
+    let response = ops.calls_api("POST", "/blocked-users", &token, request).await;
+    assert_eq!(response.status, 200, "{}", response.json);
+    assert_eq!(response.json["ended"]["sessions"], 0);
+    assert!(response.json["ended"]["tokens_until"].is_string(), "{}", response.json);
 
     assert_eq!(held.app.userinfo(&held.access).await.status, 401);
     let introspected = held.app.posts("/token/introspect", &[("token", &held.access)]).await;
@@ -130,9 +130,9 @@ async fn a_block_ends_sessions_unless_they_are_kept_and_is_listed_with_its_reaso
     let ops = server.relying_party("ops");
     let token = ops.client_credentials_token().await;
     let held = Held::of_bob(&server, "example-app").await;
-    let answer = ops.calls_api("POST", "/blocked-users", &token, blocked("left the company")).await;
+    let response = ops.calls_api("POST", "/blocked-users", &token, blocked("left the company")).await;
     assert_eq!(
-        (&answer.json["ended"]["sessions"], &answer.json["ended"]["grants"]),
+        (&response.json["ended"]["sessions"], &response.json["ended"]["grants"]),
         (&json!(1), &json!(1))
     );
     let list = ops.calls_api("GET", "/blocked-users", &token, Value::Null).await.json;
@@ -171,8 +171,8 @@ async fn what_blocks_nobody_is_an_error() {
         (request("keep_sessions", "yes"), "keep_sessions"),
         (request("reason", &"x".repeat(501)), "reason"),
     ] {
-        let answer = ops.calls_api("POST", "/blocked-users", &token, body.clone()).await;
-        assert_eq!((answer.status, answer.json["field"].as_str()), (400, Some(field)), "{body}");
+        let response = ops.calls_api("POST", "/blocked-users", &token, body.clone()).await;
+        assert_eq!((response.status, response.json["field"].as_str()), (400, Some(field)), "{body}");
     }
     let list = ops.calls_api("GET", "/blocked-users", &token, Value::Null).await.json;
     assert_eq!(list["blocked_users"], json!([]));

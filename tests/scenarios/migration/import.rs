@@ -49,14 +49,14 @@ async fn refresh(server: &Server, grant: &Value, token: &Value) {
     let other = if app.id == "web-two" { "web-one" } else { "web-two" };
     let stolen = server.relying_party(other).refreshes(held).await;
     assert_eq!((stolen.status, stolen.error()), (400, "invalid_grant"), "{name}");
-    let answer = app.refreshes(held).await;
-    assert_eq!(answer.status, 200, "{name}: {}", answer.page.text());
-    let (now, then) = (claims(answer.id_token()), &grant["claims"]);
+    let response = app.refreshes(held).await;
+    assert_eq!(response.status, 200, "{name}: {}", response.page.text());
+    let (now, then) = (claims(response.id_token()), &grant["claims"]);
     let same = ["sub", "aud", "azp", "nonce", "email", "email_verified", "name", "groups"];
     for claim in same.iter().chain(&["preferred_username", "federated_claims"]) {
         assert_eq!(now[*claim], then[*claim], "{name}: {claim}");
     }
-    let next = answer.refresh_token();
+    let next = response.refresh_token();
     assert_ne!(next, held, "{name}: it rotates into ours");
     assert_eq!(app.refreshes(next).await.status, 200, "{name}: the next refresh");
 }
@@ -73,10 +73,10 @@ async fn people_sign_in(server: &Server, data: &DataSet) {
         let scopes = "openid email profile offline_access";
         let request = app.auth_request_with(scopes, &[("connector_id", connector)]);
         let arrival = browser.logs_in(&request, login, password).await;
-        let answer = app.redeems(&request, &arrival).await;
+        let response = app.redeems(&request, &arrival).await;
         let name = if connector == "local" { "dave-dyn-app" } else { "eve-dyn-app" };
         let then = &data.grant(name)["claims"];
-        assert_eq!(claims(answer.id_token())["sub"], then["sub"], "{login}");
+        assert_eq!(claims(response.id_token())["sub"], then["sub"], "{login}");
     }
     let web = server.relying_party("web-two");
     let mut alice = server.browser();
@@ -96,43 +96,43 @@ async fn is_imported(name: &str, file: &str) {
 }
 
 #[tokio::test]
-async fn a_dex_on_sqlite_is_taken_over() {
+async fn a_dex_on_sqlite_is_imported() {
     is_imported("sqlite3", "dex.db").await;
 }
 
 #[tokio::test]
-async fn a_dex_with_the_ent_storage_is_taken_over() {
+async fn a_dex_with_the_ent_storage_is_imported() {
     is_imported("sqlite3-ent", "dex.db").await;
 }
 
 #[tokio::test]
-async fn a_dex_of_the_main_branch_is_taken_over() {
+async fn a_dex_of_the_main_branch_is_imported() {
     is_imported("sqlite3-head", "dex.db").await;
 }
 
 #[tokio::test]
-async fn a_dex_on_mysql_is_taken_over_from_a_dump() {
+async fn a_dex_on_mysql_is_imported_from_a_dump() {
     is_imported("mysql", "dex-hex.sql").await;
     is_imported("mysql", "dex.sql").await;
 }
 
 #[tokio::test]
-async fn a_dex_on_postgresql_is_taken_over_from_a_dump() {
+async fn a_dex_on_postgresql_is_imported_from_a_dump() {
     is_imported("postgres", "dex.sql").await;
 }
 
 #[tokio::test]
-async fn a_dex_on_kubernetes_is_taken_over_from_what_kubectl_prints() {
+async fn a_dex_on_kubernetes_is_imported_from_the_output_of_kubectl() {
     is_imported("kubernetes", "dex.json").await;
 }
 
 #[tokio::test]
-async fn a_dex_on_etcd_is_taken_over_from_what_etcdctl_prints() {
+async fn a_dex_on_etcd_is_imported_from_the_output_of_etcdctl() {
     is_imported("etcd", "dex.json").await;
 }
 
 #[tokio::test]
-async fn postgres_a_dex_is_taken_over_into_its_own_database() {
+async fn postgres_a_dex_is_imported_into_its_own_database() {
     if Need::Postgres.is_missing() {
         return;
     }
@@ -194,8 +194,8 @@ async fn an_import_can_be_repeated_and_what_was_rotated_since_is_named() {
     let from = from.to_str().unwrap();
     let mut server = imported(data.world(World::empty()), from).await;
     let app = server.relying_party("web-one");
-    let answer = app.refreshes(data.current_token("alice-web-one")).await;
-    assert_eq!(answer.status, 200);
+    let response = app.refreshes(data.current_token("alice-web-one")).await;
+    assert_eq!(response.status, 200);
     server.stop().await;
     let again =
         server.runs_command(&["import", "dex", "--from", from, "--config", "CONFIG", "--yes"], &[]);
@@ -204,7 +204,7 @@ async fn an_import_can_be_repeated_and_what_was_rotated_since_is_named() {
     let rotated = server.runs_command(&["import", "rotated", "--config", "CONFIG"], &[]);
     assert_eq!(String::from_utf8(rotated.stdout).unwrap(), "web-one: 1\n");
     server.restart().await;
-    assert_eq!(app.refreshes(answer.refresh_token()).await.status, 200);
+    assert_eq!(app.refreshes(response.refresh_token()).await.status, 200);
 }
 
 #[tokio::test]

@@ -34,7 +34,7 @@ fn proxy(keys: Keys) -> Arc<dyn TrustedHeaderLogin> {
     method
 }
 
-fn says(fields: &[(&str, &str)]) -> ProxyHeaders {
+fn headers(fields: &[(&str, &str)]) -> ProxyHeaders {
     let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()));
     ProxyHeaders { peer: Some(PROXY.parse().unwrap()), fields: fields.collect() }
 }
@@ -63,7 +63,7 @@ fn unclear(method: &Arc<dyn TrustedHeaderLogin>, proxy_headers: &ProxyHeaders) -
 #[test]
 fn janes_identity_is_the_one_dex_would_return() {
     let method = proxy(vec![("staticGroups", list(vec![text("everybody"), text("ops")]))]);
-    let all = says(&[
+    let all = headers(&[
         ("x-remote-user", "jane"),
         ("x-remote-user-id", "4711"),
         ("x-remote-user-name", "Doe, Jane"),
@@ -76,7 +76,7 @@ fn janes_identity_is_the_one_dex_would_return() {
     assert_eq!((jane.email.as_str(), jane.email_verified), ("jane@example.com", true));
     assert_eq!(jane.groups, ["admins", "ops", "everybody"]);
 
-    let bare = accepted(&method, &says(&[("x-remote-user", "jane"), ("x-remote-user-id", "")]));
+    let bare = accepted(&method, &headers(&[("x-remote-user", "jane"), ("x-remote-user-id", "")]));
     assert_eq!((bare.user_id.as_str(), bare.preferred_username.as_str()), ("jane", "jane"));
     assert_eq!(
         (bare.email.as_str(), bare.groups),
@@ -91,16 +91,16 @@ fn other_headers_and_another_separator_can_be_configured() {
         ("groupHeader", text("X-Groups")),
         ("groupHeaderSeparator", text(";")),
     ]);
-    let proxy_headers = says(&[("x-forwarded-user", "jane"), ("x-groups", "a,b; c")]);
+    let proxy_headers = headers(&[("x-forwarded-user", "jane"), ("x-groups", "a,b; c")]);
     assert_eq!(accepted(&method, &proxy_headers).groups, ["a,b", "c"]);
     assert!(method.fields().contains(&"x-forwarded-user"));
-    assert!(unclear(&method, &says(&[("x-remote-user", "jane")])).contains("missing"));
+    assert!(unclear(&method, &headers(&[("x-remote-user", "jane")])).contains("missing"));
 }
 
 #[test]
 fn threat_115_only_the_address_of_the_connection_makes_a_proxy() {
     let method = proxy(vec![]);
-    let mut proxy_headers = says(&[("x-remote-user", "jane"), ("x-forwarded-for", PROXY)]);
+    let mut proxy_headers = headers(&[("x-remote-user", "jane"), ("x-forwarded-for", PROXY)]);
     for (peer, is_proxy) in [
         (Some(PROXY), true),
         (Some("::ffff:10.1.2.3"), true),
@@ -144,13 +144,13 @@ fn threat_116_what_can_be_understood_in_two_ways_is_refused() {
         vec![("x-remote-user", "ja\tne")],
         vec![("x-remote-user", "\u{202e}enaj")],
     ] {
-        let message = unclear(&method, &says(&fields));
+        let message = unclear(&method, &headers(&fields));
         assert!(
             !message.contains("admin") && !message.contains("jane"),
             "names headers only: {message}"
         );
     }
-    let kept = says(&[("x-remote-user", " jane "), ("connection", "keep-alive")]);
+    let kept = headers(&[("x-remote-user", " jane "), ("connection", "keep-alive")]);
     assert_eq!(accepted(&method, &kept).user_id, "jane");
 }
 
@@ -158,7 +158,7 @@ fn threat_116_what_can_be_understood_in_two_ways_is_refused() {
 fn threat_118_groups_have_one_parse() {
     let method = proxy(vec![]);
     let groups = |value: &str| {
-        accepted(&method, &says(&[("x-remote-user", "j"), ("x-remote-group", value)])).groups
+        accepted(&method, &headers(&[("x-remote-user", "j"), ("x-remote-group", value)])).groups
     };
     assert_eq!(groups("a,b"), ["a", "b"]);
     assert_eq!(groups(",a , b b,\u{fc}ber,"), ["a", "b b", "\u{fc}ber"]);
@@ -170,16 +170,17 @@ fn threat_118_groups_have_one_parse() {
         ("a,b\u{0}".to_owned(), "see"),
     ] {
         let message =
-            unclear(&method, &says(&[("x-remote-user", "j"), ("x-remote-group", &value)]));
+            unclear(&method, &headers(&[("x-remote-user", "j"), ("x-remote-group", &value)]));
         assert!(message.contains(expected), "{message}");
     }
-    let twice = says(&[("x-remote-user", "j"), ("x-remote-group", "a"), ("x-remote-group", "b")]);
+    let twice =
+        headers(&[("x-remote-user", "j"), ("x-remote-group", "a"), ("x-remote-group", "b")]);
     assert!(unclear(&method, &twice).contains("more than once"));
-    let mut latin = says(&[("x-remote-user", "j")]);
+    let mut latin = headers(&[("x-remote-user", "j")]);
     latin.fields.push(("x-remote-group".to_owned(), vec![b'a', 0xfc]));
     assert!(unclear(&method, &latin).contains("UTF-8"));
     let long = "a".repeat(1025);
-    assert!(unclear(&method, &says(&[("x-remote-user", &long)])).contains("too long"));
+    assert!(unclear(&method, &headers(&[("x-remote-user", &long)])).contains("too long"));
 }
 
 #[test]

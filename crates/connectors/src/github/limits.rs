@@ -34,10 +34,10 @@ pub(super) fn read(
     let retry_after = number(RETRY_AFTER.as_str()).and_then(|seconds| u64::try_from(seconds).ok());
     let is_primary = number("x-ratelimit-remaining") == Some(0);
     let message = message.to_ascii_lowercase();
-    let speaks = message.contains("rate limit") || message.contains("abuse detection");
+    let is_secondary = message.contains("rate limit") || message.contains("abuse detection");
     match status {
         429 => {}
-        403 if retry_after.is_some() || is_primary || speaks => {}
+        403 if retry_after.is_some() || is_primary || is_secondary => {}
         _ => return None,
     }
     let reset = || {

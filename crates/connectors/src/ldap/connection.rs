@@ -92,9 +92,7 @@ fn connect_cause(error: &io::Error) -> String {
 /// The answer is read to its last byte and not further, so that nothing sent in clear behind it can
 /// be taken for data received under TLS.
 async fn start_tls(tcp: &mut TcpStream) -> Result<(), DirectoryError> {
-    let broken = |e: &dyn std::fmt::Display| {
-        DirectoryError::no_response(format!("StartTLS: {e}"))
-    };
+    let broken = |e: &dyn std::fmt::Display| DirectoryError::no_response(format!("StartTLS: {e}"));
     tcp.write_all(START_TLS).await.map_err(|e| broken(&e))?;
     let response = message_check::read_message(tcp).await.map_err(|e| broken(&e))?;
     let mut response = response.ok_or_else(|| broken(&"the server closed the connection"))?;
@@ -149,9 +147,7 @@ fn tls_error(error: &io::Error, host: &str) -> DirectoryError {
             other => other.to_string(),
         },
         Some(rustls::Error::InvalidMessage(_)) => {
-            return DirectoryError::unusable_host(
-                "the server has no TLS on this port (startTLS?)",
-            );
+            return DirectoryError::unusable_host("the server has no TLS on this port (startTLS?)");
         }
         _ if error.kind() == io::ErrorKind::UnexpectedEof => {
             let reason = "the server closed the connection in the TLS handshake (does this port want \

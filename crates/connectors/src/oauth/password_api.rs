@@ -110,9 +110,7 @@ impl<A: PasswordApi> PasswordLogin for PasswordConnector<A> {
     ) -> Result<LoginOutcome, ConnectorError> {
         let is_unusable = |text: &str| text.is_empty() || text.contains('\0');
         if is_unusable(login) || is_unusable(password.expose()) {
-            trace.note(
-                "refused before any request: name or password is empty or contains a NUL",
-            );
+            trace.note("refused before any request: name or password is empty or contains a NUL");
             return Ok(LoginOutcome::Refused(Refusal::BadCredentials));
         }
         let outcome = within(self.api.login(login, password, login_scopes, trace)).await;

@@ -95,7 +95,7 @@ fn passwords_with_equal_bcrypt_prefixes_are_both_refused() {
 }
 
 #[test]
-fn what_no_hash_can_answer_to_is_found_before_hashing() {
+fn impossible_hashes_are_refused_before_hashing() {
     for (password, expected) in [
         (String::new(), Err(Unusable::Empty)),
         ("x".repeat(1025), Err(Unusable::TooLong)),

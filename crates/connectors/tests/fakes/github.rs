@@ -56,7 +56,7 @@ pub struct Team {
 
 /// What an organization does about applications.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Door {
+pub enum OrgRestriction {
     /// As if nobody were a member (restricted OAuth apps).
     Shut,
     /// 403 until single sign-on was done for the token.
@@ -85,7 +85,7 @@ pub struct Recorded {
 #[derive(Default)]
 pub struct State {
     pub people: Vec<Person>,
-    pub doors: HashMap<String, Door>,
+    pub restrictions: HashMap<String, OrgRestriction>,
     /// The login of the user at the browser.
     pub signed_in: String,
     /// Registered; any other redirect URI is refused. `None`: any.
@@ -116,7 +116,8 @@ impl GitHub {
     pub async fn start() -> Self {
         let state = Arc::new(Mutex::new(State::usual()));
         let own = state.clone();
-        let web = Web::start(move |base, request| own.lock().unwrap().answer(base, request)).await;
+        let web =
+            Web::start(move |base, request| own.lock().unwrap().response(base, request)).await;
         Self { web, state }
     }
 
@@ -124,7 +125,8 @@ impl GitHub {
     pub fn start_apart() -> Self {
         let state = Arc::new(Mutex::new(State::usual()));
         let own = state.clone();
-        let web = Web::start_apart(move |base, request| own.lock().unwrap().answer(base, request));
+        let web =
+            Web::start_apart(move |base, request| own.lock().unwrap().response(base, request));
         Self { web, state }
     }
 
@@ -132,8 +134,9 @@ impl GitHub {
     pub async fn start_tls(shown: Shown) -> (Self, String) {
         let state = Arc::new(Mutex::new(State::usual()));
         let own = state.clone();
-        let answer = move |base: &str, request: &Request| own.lock().unwrap().answer(base, request);
-        let (web, pem) = Web::start_tls(shown, answer).await;
+        let response =
+            move |base: &str, request: &Request| own.lock().unwrap().response(base, request);
+        let (web, pem) = Web::start_tls(shown, response).await;
         (Self { web, state }, pem)
     }
 
@@ -200,7 +203,7 @@ impl State {
         Self { people, signed_in: "jane".to_owned(), ..Self::default() }
     }
 
-    fn answer(&mut self, base: &str, request: &Request) -> Reply {
+    fn response(&mut self, base: &str, request: &Request) -> Reply {
         let path = request.path.strip_prefix("/api/v3").unwrap_or(&request.path);
         if let Some((_, reply)) = self.replies.iter().find(|(other, _)| *other == path) {
             return reply.clone();

@@ -36,12 +36,12 @@ pub async fn fake() -> Fake {
         ..Instance::default()
     }));
     let own = instance.clone();
-    let web = Web::start(move |_, request| own.lock().unwrap().answer(request)).await;
+    let web = Web::start(move |_, request| own.lock().unwrap().response(request)).await;
     Fake { web, instance }
 }
 
 impl Instance {
-    fn answer(&mut self, request: &Request) -> Reply {
+    fn response(&mut self, request: &Request) -> Reply {
         if let Some((_, reply)) = self.broken.as_ref().filter(|(path, _)| *path == request.path) {
             return reply.clone();
         }

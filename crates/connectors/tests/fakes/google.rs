@@ -97,11 +97,11 @@ fn directory(request: &Request, members: &Members) -> Reply {
     let from: usize = request.query("pageToken").map_or(0, |page| page.parse().unwrap());
     let page: Vec<Value> =
         groups.iter().skip(from).take(2).map(|g| json!({ "email": g, "id": "x" })).collect();
-    let mut answer = json!({ "kind": "admin#directory#groups", "groups": page });
+    let mut response = json!({ "kind": "admin#directory#groups", "groups": page });
     if from + 2 < groups.len() {
-        answer["nextPageToken"] = (from + 2).to_string().into();
+        response["nextPageToken"] = (from + 2).to_string().into();
     }
-    Reply::ok(answer)
+    Reply::ok(response)
 }
 
 fn company() -> Members {

@@ -30,13 +30,13 @@ pub async fn fake() -> Fake {
         broken: None,
     }));
     let own = directory.clone();
-    let web = Web::start(move |base, request| own.lock().unwrap().answer(base, request)).await;
+    let web = Web::start(move |base, request| own.lock().unwrap().response(base, request)).await;
     Fake { web, directory }
 }
 
 impl Directory {
     /// Two pages of ids, names for each; group 1 has none.
-    fn answer(&self, base: &str, request: &Request) -> Reply {
+    fn response(&self, base: &str, request: &Request) -> Reply {
         if let Some((_, reply)) = self.broken.as_ref().filter(|(path, _)| *path == request.path) {
             return reply.clone();
         }

@@ -94,7 +94,7 @@ pub fn now() -> u64 {
 impl Provider {
     pub async fn start() -> Self {
         let (inner, behaviour, memory) = Inner::new();
-        let web = Web::start(move |base, request| inner.answer(base, request)).await;
+        let web = Web::start(move |base, request| inner.response(base, request)).await;
         Self { web, behaviour, memory }
     }
 
@@ -102,7 +102,7 @@ impl Provider {
     pub async fn start_tls(shown: Shown) -> (Self, String) {
         let (inner, behaviour, memory) = Inner::new();
         let (web, pem) =
-            Web::start_tls(shown, move |base, request| inner.answer(base, request)).await;
+            Web::start_tls(shown, move |base, request| inner.response(base, request)).await;
         (Self { web, behaviour, memory }, pem)
     }
 
@@ -159,7 +159,7 @@ impl Inner {
         (inner, behaviour, memory)
     }
 
-    fn answer(&self, base: &str, request: &Request) -> Reply {
+    fn response(&self, base: &str, request: &Request) -> Reply {
         let behaviour = self.behaviour.lock().unwrap();
         if let Some((_, reply)) = behaviour.replies.iter().find(|(path, _)| *path == request.path) {
             return reply.clone();
@@ -236,16 +236,16 @@ impl Inner {
             Some("refresh_token") => return wrong("invalid_grant"),
             _ => return wrong("unsupported_grant_type"),
         };
-        let mut answer = json!({ "access_token": "the-access-token", "token_type": "Bearer",
+        let mut response = json!({ "access_token": "the-access-token", "token_type": "Bearer",
                                  "expires_in": 300 });
         if !behaviour.without_id_token {
-            answer["id_token"] = self.id_token(base, nonce, behaviour).into();
+            response["id_token"] = self.id_token(base, nonce, behaviour).into();
         }
         let first = request.form("code").is_some();
         if !behaviour.without_refresh_token && (first || behaviour.rotates) {
-            answer["refresh_token"] = memory.refresh_token.clone().into();
+            response["refresh_token"] = memory.refresh_token.clone().into();
         }
-        Reply::ok(answer)
+        Reply::ok(response)
     }
 
     fn id_token(&self, base: &str, nonce: Option<String>, behaviour: &Behaviour) -> String {

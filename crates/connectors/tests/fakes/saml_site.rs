@@ -16,14 +16,14 @@ pub struct Site {
     pub web: Web,
     pub certificate: String,
     /// What the next responses say, beyond what the request decides.
-    pub says: Arc<Mutex<Response>>,
+    pub template: Arc<Mutex<Response>>,
 }
 
 impl Site {
     pub async fn start() -> Self {
         let idp = IdentityProvider::new();
         let certificate = idp.certificate.clone();
-        let says = Arc::new(Mutex::new(Response {
+        let template = Arc::new(Mutex::new(Response {
             in_response_to: String::new(),
             recipient: String::new(),
             destination: String::new(),
@@ -40,13 +40,13 @@ impl Site {
             not_on_or_after: String::new(),
             status: "Success",
         }));
-        let own = says.clone();
+        let own = template.clone();
         let web = Web::start(move |_, request| sign_in(&idp, &own.lock().unwrap(), request)).await;
-        Self { web, certificate, says }
+        Self { web, certificate, template }
     }
 }
 
-fn sign_in(idp: &IdentityProvider, says: &Response, request: &Request) -> Reply {
+fn sign_in(idp: &IdentityProvider, template: &Response, request: &Request) -> Reply {
     let Some(encoded) = request.form("SAMLRequest") else {
         return Reply::Text(404, "text/plain", "no request".to_owned());
     };
@@ -66,7 +66,7 @@ fn sign_in(idp: &IdentityProvider, says: &Response, request: &Request) -> Reply 
         issued: at(now),
         not_before: at(now - 60),
         not_on_or_after: at(now + 300),
-        ..says.clone()
+        ..template.clone()
     };
     let response = STANDARD.encode(idp.sign(&response, Signed::Both));
     let relay_state = request.form("RelayState").unwrap();

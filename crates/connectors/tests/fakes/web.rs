@@ -178,7 +178,7 @@ async fn serve(
 ) {
     let Some(request) = read(&mut stream).await else { return };
     requests.lock().unwrap().push(request.clone());
-    let answer = |status: u16, more: &str, body: &str| {
+    let response = |status: u16, more: &str, body: &str| {
         format!(
             "HTTP/1.1 {status} Said\r\n{more}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
             body.len()
@@ -186,18 +186,18 @@ async fn serve(
     };
     let json = "Content-Type: application/json\r\n";
     let text = match handler(&request) {
-        Reply::Json(status, value) => answer(status, json, &value.to_string()),
+        Reply::Json(status, value) => response(status, json, &value.to_string()),
         Reply::With(status, name, value, body) => {
-            answer(status, &format!("{json}{name}: {value}\r\n"), &body.to_string())
+            response(status, &format!("{json}{name}: {value}\r\n"), &body.to_string())
         }
         Reply::Text(status, kind, body) => {
-            answer(status, &format!("Content-Type: {kind}\r\n"), &body)
+            response(status, &format!("Content-Type: {kind}\r\n"), &body)
         }
         Reply::Full(status, headers, body) => {
             let line = |(name, value): &(&str, String)| format!("{name}: {value}\r\n");
-            answer(status, &headers.iter().map(line).collect::<String>(), &body)
+            response(status, &headers.iter().map(line).collect::<String>(), &body)
         }
-        Reply::Redirect(to) => answer(302, &format!("Location: {to}\r\n"), ""),
+        Reply::Redirect(to) => response(302, &format!("Location: {to}\r\n"), ""),
         Reply::Nothing => return,
         Reply::Silence => {
             std::future::pending::<()>().await;

@@ -7,7 +7,7 @@ use countersign_core::connector::Refusal;
 use crate::hostile::Impostor;
 use crate::slapd::{PASSWORD, Slapd};
 use crate::tree::{plain, text};
-use crate::{at, attempt, cause, connector, connector_counting, refusal, sign_in, story};
+use crate::{at, attempt, cause, connector, connector_counting, refusal, sign_in, trace_text};
 
 /// Binds the directory saw from anybody but the service user.
 fn binds_seen(slapd: &Slapd) -> usize {
@@ -46,7 +46,7 @@ async fn every_attempt_costs_exactly_one_bind_on_a_connection_of_its_own() {
 }
 
 #[tokio::test]
-async fn the_bind_for_nobody_locks_nobody_out_and_never_sends_what_was_typed() {
+async fn the_dummy_bind_locks_no_account_and_never_sends_the_typed_password() {
     let Some(slapd) = Slapd::start() else { return };
     let ldap = connector(vec![at(&slapd)], vec![]);
     for _ in 0..5 {
@@ -54,7 +54,7 @@ async fn the_bind_for_nobody_locks_nobody_out_and_never_sends_what_was_typed() {
     }
     let mut trace = Trace::default();
     attempt(&ldap, "nobody", "typed-by-somebody", &mut trace).await.unwrap();
-    let steps = story(&trace);
+    let steps = trace_text(&trace);
     assert!(steps.contains("as cn=countersign-nobody-"), "{steps}");
     assert!(steps.contains("to take as long as a wrong password"), "{steps}");
     assert!(!steps.contains("typed-by-somebody"), "{steps}");
@@ -65,7 +65,7 @@ async fn the_bind_for_nobody_locks_nobody_out_and_never_sends_what_was_typed() {
 }
 
 #[tokio::test]
-async fn a_server_that_takes_the_bind_of_nobody_lets_nobody_in() {
+async fn a_server_that_accepts_the_dummy_bind_admits_no_user() {
     let found_none = b"\x30\x0c\x02\x01\x02\x65\x07\x0a\x01\x00\x04\x00\x04\x00".to_vec();
     let bind_response = Impostor::bound();
     let impostor = Impostor::saying(vec![bind_response, found_none]).await;

@@ -7,7 +7,7 @@ use countersign_core::{Connector, Identity, Trace};
 use crate::hostile::Impostor;
 use crate::slapd::{Certificate, Slapd};
 use crate::tree::{list, map, plain, text};
-use crate::{at, connector, matcher, story};
+use crate::{at, connector, matcher, trace_text};
 
 async fn diagnose(
     ldap: &Connector,
@@ -16,7 +16,7 @@ async fn diagnose(
     let LoginMethod::Password(method) = &ldap.login_method else { panic!("it is a password") };
     let mut trace = Trace::default();
     let examined = method.diagnose(login, &mut trace).await;
-    let steps = story(&trace);
+    let steps = trace_text(&trace);
     (examined, steps)
 }
 

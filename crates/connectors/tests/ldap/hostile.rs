@@ -17,8 +17,8 @@ pub struct Impostor {
 
 impl Impostor {
     /// Answers the requests of every connection with these bytes, in turn.
-    pub async fn saying(answers: Vec<Vec<u8>>) -> Self {
-        Self::saying_by_turns(vec![answers]).await
+    pub async fn saying(responses: Vec<Vec<u8>>) -> Self {
+        Self::saying_by_turns(vec![responses]).await
     }
 
     /// Each connection gets the answers of the next script; the last is used again and again.
@@ -54,12 +54,12 @@ impl Drop for Impostor {
 }
 
 /// One answer for each request; after the last it only listens.
-async fn converse(mut stream: TcpStream, answers: Vec<Vec<u8>>) {
+async fn converse(mut stream: TcpStream, responses: Vec<Vec<u8>>) {
     let mut buffer = vec![0; 4096];
-    let mut answers = answers.into_iter();
+    let mut responses = responses.into_iter();
     while stream.read(&mut buffer).await.is_ok_and(|n| n > 0) {
-        let Some(answer) = answers.next() else { continue };
-        if answer.is_empty() || stream.write_all(&answer).await.is_err() {
+        let Some(response) = responses.next() else { continue };
+        if response.is_empty() || stream.write_all(&response).await.is_err() {
             return;
         }
     }
@@ -67,8 +67,8 @@ async fn converse(mut stream: TcpStream, answers: Vec<Vec<u8>>) {
 
 const BOUND: &[u8] = b"\x30\x0c\x02\x01\x01\x61\x07\x0a\x01\x00\x04\x00\x04\x00";
 
-async fn cause_of(answers: Vec<Vec<u8>>) -> String {
-    let impostor = Impostor::saying(answers).await;
+async fn cause_of(responses: Vec<Vec<u8>>) -> String {
+    let impostor = Impostor::saying(responses).await;
     let host = ("host", text(format!("127.0.0.1:{}", impostor.port)));
     let ldap = connector(vec![host, ("timeout", plain("500ms"))], vec![]);
     let begun = Instant::now();

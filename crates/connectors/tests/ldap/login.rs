@@ -5,7 +5,7 @@ use countersign_core::connector::Refusal;
 
 use crate::slapd::{PASSWORD, Slapd};
 use crate::tree::{list, text};
-use crate::{at, attempt, cause, connector, refusal, sign_in, story};
+use crate::{at, attempt, cause, connector, refusal, sign_in, trace_text};
 
 #[tokio::test]
 async fn jane_signs_in_by_name_or_by_any_of_her_addresses() {
@@ -70,7 +70,7 @@ async fn two_people_of_one_name_are_nobody() {
     let mut trace = Trace::default();
     let login = attempt(&ldap, "twin", PASSWORD, &mut trace).await;
     assert!(format!("{login:?}").contains("BadCredentials"), "{login:?}");
-    assert!(story(&trace).contains("more than one entry answers to this name"));
+    assert!(trace_text(&trace).contains("more than one entry answers to this name"));
     assert_eq!(sign_in(&ldap, "twin2@example.org", PASSWORD).await.identity.username, "Twin Two");
     let shallow = connector(vec![at(&slapd)], vec![("scope", text("one"))]);
     assert_eq!(sign_in(&shallow, "twin", PASSWORD).await.identity.username, "Twin One");
@@ -141,7 +141,7 @@ async fn the_trace_lists_requests_and_results_and_no_password() {
     let ldap = connector(vec![at(&slapd)], vec![]);
     let mut trace = Trace::default();
     attempt(&ldap, "jane", PASSWORD, &mut trace).await.unwrap();
-    let trace_text = story(&trace);
+    let trace_text = trace_text(&trace);
     let jane = "uid=jane,ou=People,dc=example,dc=org";
     for expected in [
         &*format!("connected to 127.0.0.1:{} (no TLS), bound as cn=service,", slapd.port),

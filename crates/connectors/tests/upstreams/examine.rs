@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::oidc::connector;
 use crate::provider::Provider;
-use crate::story::{Keys, broken, now, sound, trace_text};
+use crate::steps::{Keys, broken, now, sound, trace_text};
 use crate::tree::{list, map, text};
 use crate::web::Reply;
 
@@ -43,11 +43,7 @@ async fn a_provider_fault_is_reported_with_its_endpoint() {
         ("/token", Reply::Json(401, invalid.clone()), "401 invalid_client"),
         ("/token", Reply::Json(400, invalid), "400 invalid_client"),
         ("/token", Reply::Nothing, "token endpoint cannot be reached"),
-        (
-            "/token",
-            Reply::ok(json!({ "access_token": "x", "token_type": "bearer" })),
-            "made-up",
-        ),
+        ("/token", Reply::ok(json!({ "access_token": "x", "token_type": "bearer" })), "made-up"),
     ] {
         let provider = Provider::start().await;
         provider.set(|b| b.replies = vec![(path, reply)]);
@@ -91,7 +87,7 @@ async fn the_sign_out_url_is_the_providers_or_the_configured_one() {
         case(hostile);
         assert_eq!(sign_out_url(&provider, vec![]).await, None, "{hostile}");
         let login = crate::oidc::login(&provider, &connector(&provider, vec![])).await;
-        crate::story::accepted(login);
+        crate::steps::accepted(login);
     }
     provider.set(|b| b.replies = vec![("/.well-known/openid-configuration", Reply::Nothing)]);
     assert_eq!(sign_out_url(&provider, vec![]).await, None);

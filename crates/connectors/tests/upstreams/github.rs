@@ -6,7 +6,7 @@ use countersign_core::connector::{
 use countersign_core::{Connector, LoginScopes, Secret, Trace};
 
 use crate::fake_github::{Email, GitHub, SECRET};
-use crate::story::{
+use crate::steps::{
     ALL, CALLBACK, Keys, accepted, broken, current, handle_callback, login_url, missing, refresh,
     refused, replaced, sound, trace_text,
 };
@@ -198,7 +198,7 @@ async fn a_refresh_rereads_the_membership() {
 
     let mut without = jane;
     without.upstream = None;
-    crate::story::not_possible(refresh(&connector, &without, ALL).await);
+    crate::steps::not_possible(refresh(&connector, &without, ALL).await);
     // Nobody's header, and octocrab's builder would panic.
     without.upstream = Some(Secret::new(r#"{"accessToken":"a\nb"}"#));
     assert!(broken(refresh(&connector, &without, ALL).await).contains("does not fit a header"));
@@ -240,8 +240,8 @@ async fn the_fake_lets_a_browser_walk_through_its_page() {
         let mut form = query.clone();
         form.push(("authorize".to_owned(), button.to_owned()));
         let to = format!("{}/login/oauth/authorize", fake.web.url);
-        let answer = browser.post(to).form(&form).send().await.unwrap();
-        let back = url::Url::parse(answer.headers()["location"].to_str().unwrap()).unwrap();
+        let response = browser.post(to).form(&form).send().await.unwrap();
+        let back = url::Url::parse(response.headers()["location"].to_str().unwrap()).unwrap();
         let query: Vec<(String, String)> = back.query_pairs().into_owned().collect();
         assert_eq!(query[0].0, expected);
         let (login, _) = handle_callback(&connector, &redirect, &query, ALL).await;

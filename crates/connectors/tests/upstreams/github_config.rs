@@ -5,7 +5,7 @@ use countersign_core::connector::{Fingerprint, LoginMethod};
 
 use crate::fake_github::GitHub;
 use crate::github::{connector, keys};
-use crate::story::{ALL, Keys, broken, configured, login_url, now, replaced, sound, trace_text};
+use crate::steps::{ALL, Keys, broken, configured, login_url, now, replaced, sound, trace_text};
 use crate::tree::{list, map, plain, text};
 
 #[tokio::test]
@@ -17,11 +17,11 @@ async fn an_administrator_learns_whether_github_believes_us() {
         let mut trace = Trace::default();
         (method.diagnose(None, now(), &mut trace).await, trace_text(&trace))
     };
-    let (answer, trace) = examined(vec![]).await;
-    assert_eq!(answer.unwrap(), None);
+    let (response, trace) = examined(vec![]).await;
+    assert_eq!(response.unwrap(), None);
     assert!(trace.contains("believes the client id and secret"), "{trace}");
-    let (answer, _) = examined(vec![("clientSecret", text("another"))]).await;
-    let reason = broken(answer);
+    let (response, _) = examined(vec![("clientSecret", text("another"))]).await;
+    let reason = broken(response);
     assert!(reason.contains("incorrect_client_credentials"), "{reason}");
 }
 

@@ -4,9 +4,9 @@ use countersign_config::Node;
 use countersign_core::LoginScopes;
 use countersign_core::connector::Refusal;
 
-use crate::fake_github::{Door, GitHub, Person};
+use crate::fake_github::{GitHub, OrgRestriction, Person};
 use crate::github::{connector, login};
-use crate::story::{ALL, Keys, accepted, refused, trace_text};
+use crate::steps::{ALL, Keys, accepted, refused, trace_text};
 use crate::tree::{list, map, plain, text};
 
 fn orgs(of: &[(&str, &[&str])]) -> (&'static str, Node) {
@@ -132,15 +132,21 @@ async fn all_pages_are_read() {
 /// Threat 97: what an organization hides is not guessed, and the trace has the remedy.
 #[tokio::test]
 async fn an_organization_that_hides_its_members_is_reported_and_counts_as_none() {
-    for (door, reason) in [
-        (Door::Shut, "Excluded acme: not a member, or the organization keeps this application out"),
-        (Door::SingleSignOn, "Excluded acme: the organization demands its own single sign-on"),
+    for (restriction, reason) in [
+        (
+            OrgRestriction::Shut,
+            "Excluded acme: not a member, or the organization keeps this application out",
+        ),
+        (
+            OrgRestriction::SingleSignOn,
+            "Excluded acme: the organization demands its own single sign-on",
+        ),
     ] {
         let fake = GitHub::start().await;
-        fake.set(|state| state.doors.insert("acme".to_owned(), door));
+        fake.set(|state| state.restrictions.insert("acme".to_owned(), restriction));
         let both = connector(&fake, vec![orgs(&[("acme", &[]), ("globex", &[])])]);
-        let (answer, trace) = login(&fake, &both, ALL).await;
-        assert_eq!(accepted(answer).identity.groups, ["globex:ops"]);
+        let (response, trace) = login(&fake, &both, ALL).await;
+        assert_eq!(accepted(response).identity.groups, ["globex:ops"]);
         assert!(trace_text(&trace).contains(reason), "{}", trace_text(&trace));
         let only = connector(&fake, vec![orgs(&[("acme", &["ops"])])]);
         let required = vec!["acme:ops".to_owned()];
@@ -157,7 +163,7 @@ async fn an_organization_that_hides_its_members_is_reported_and_counts_as_none()
 
 /// Every response of the fake is recorded with the path the published description has for it.
 #[tokio::test]
-async fn the_fake_writes_down_what_it_answers() {
+async fn the_fake_records_its_responses() {
     let fake = GitHub::start().await;
     fake.set(|state| state.people.push(Person::new(9, "eve", "Eve").in_org("acme")));
     let connector = connector(&fake, vec![orgs(&[("acme", &[]), ("hooli", &[])])]);

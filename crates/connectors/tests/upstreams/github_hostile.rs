@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::fake_github::{GitHub, Limit};
 use crate::github::{connector, login};
-use crate::story::{
+use crate::steps::{
     ALL, accepted, broken, current, handle_callback, login_url, refresh, refused, trace_text,
 };
 use crate::tree::{list, map, plain, text};
@@ -31,8 +31,8 @@ async fn a_rate_limit_is_reported_and_respected() {
         let connector = connector(&fake, vec![]);
         let jane = accepted(login(&fake, &connector, ALL).await.0);
         fake.set(|state| state.limit = Some(limit));
-        let (answer, trace) = login(&fake, &connector, ALL).await;
-        let reason = broken(answer);
+        let (response, trace) = login(&fake, &connector, ALL).await;
+        let reason = broken(response);
         assert!(reason.contains(expected), "{reason}");
         assert!(
             trace_text(&trace).contains("GitHub limits this person's requests"),
@@ -58,14 +58,16 @@ async fn a_rate_limit_is_reported_and_respected() {
         // She herself does, also when she signs in again.
         fake.set(|state| state.signed_in = "jane".to_owned());
         let emails = fake.request_count("/user/emails");
-        assert!(broken(login(&fake, &connector, ALL).await.0).contains("gets no further request for"));
+        assert!(
+            broken(login(&fake, &connector, ALL).await.0).contains("gets no further request for")
+        );
         assert_eq!(fake.request_count("/user/emails"), emails);
     }
 }
 
 /// Threats 100 and 102.
 #[tokio::test]
-async fn odd_slow_and_gigantic_answers_are_errors_within_bounds() {
+async fn unexpected_slow_and_oversized_responses_are_errors_within_limits() {
     let fake = GitHub::start().await;
     let orgs = list(vec![map(vec![("name", text("acme"))])]);
     let connector = connector(&fake, vec![("orgs", orgs)]);
@@ -109,8 +111,8 @@ async fn odd_slow_and_gigantic_answers_are_errors_within_bounds() {
     ] {
         fake.set(|state| state.replies = vec![(path, reply)]);
         let began = Instant::now();
-        let (answer, trace) = login(&fake, &connector, ALL).await;
-        let reason = broken(answer);
+        let (response, trace) = login(&fake, &connector, ALL).await;
+        let reason = broken(response);
         assert!(reason.contains(expected), "{path}: {reason}");
         assert!(!reason.contains("secret") && !trace_text(&trace).contains("secret"), "{reason}");
         assert!(began.elapsed() < Duration::from_secs(4), "{path} {:?}", began.elapsed());
@@ -167,8 +169,8 @@ async fn what_comes_back_is_a_code_once_or_a_refusal() {
     ] {
         let query: Vec<(String, String)> =
             pairs.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
-        let answer = handle_callback(&connector, &redirect, &query, ALL).await.0;
-        assert_eq!(refused(answer), denied(expected));
+        let response = handle_callback(&connector, &redirect, &query, ALL).await.0;
+        assert_eq!(refused(response), denied(expected));
     }
     for (error, expected) in [
         ("application_suspended", "error=application_suspended"),

@@ -5,7 +5,7 @@ use countersign_core::{Connector, LoginScopes, Secret};
 use serde_json::{Value, json};
 
 use crate::fake_gitlab::{Fake, OWNER, fake};
-use crate::story::{
+use crate::steps::{
     ALL, CALLBACK, Keys, accepted, broken, configured, current, handle_callback, login_url,
     missing, refresh, refused, replaced, sound,
 };
@@ -172,7 +172,7 @@ async fn a_blocked_account_ends_and_a_dead_access_token_is_missing() {
     jane.upstream = Some(Secret::new(r#"{"accessToken":"a dead one"}"#));
     assert!(missing(refresh(&connector, &jane, ALL).await).contains("access token"));
     jane.upstream = None;
-    crate::story::not_possible(refresh(&connector, &jane, ALL).await);
+    crate::steps::not_possible(refresh(&connector, &jane, ALL).await);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 pub use crate::fake_google::{ACCOUNT, CLOUD, DIRECTORY, Google as World};
 use crate::oidc::login;
 use crate::provider::{CLIENT, Provider, SECRET};
-use crate::story::{
+use crate::steps::{
     ALL, CALLBACK, Keys, accepted, broken, configured, current, login_url, missing, refresh,
     refused, replaced, sound,
 };

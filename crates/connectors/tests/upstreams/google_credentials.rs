@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::google::{ACCOUNT, keys};
 use crate::oidc::login;
 use crate::provider::Provider;
-use crate::story::{Keys, accepted, broken, configured, replaced, sound};
+use crate::steps::{Keys, accepted, broken, configured, replaced, sound};
 use crate::tree::{map, text};
 use crate::web::{Reply, Request};
 
@@ -17,11 +17,11 @@ async fn google() -> Provider {
     provider.claims(|claims| {
         claims.insert("hd".into(), json!("example.com"));
     });
-    provider.apis(answer);
+    provider.apis(response);
     provider
 }
 
-fn answer(requests: &Request) -> Option<Reply> {
+fn response(requests: &Request) -> Option<Reply> {
     let token = |token: &str| Reply::ok(json!({ "access_token": token, "expires_in": 600 }));
     let group = |name: &str| json!({ "groups": [{ "email": name }] });
     let impersonate = format!("/v1/projects/-/serviceAccounts/{ACCOUNT}:generateAccessToken");

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::google::{CLOUD, DIRECTORY, world};
 use crate::oidc::login;
-use crate::story::{ALL, accepted, broken, handle_callback, login_url, refused, trace_text};
+use crate::steps::{ALL, accepted, broken, handle_callback, login_url, refused, trace_text};
 use crate::tree::{list, plain, text};
 use crate::web::Reply;
 

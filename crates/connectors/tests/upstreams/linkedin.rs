@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::oidc::login;
 use crate::provider::{CLIENT, Provider, SECRET};
-use crate::story::{ALL, CALLBACK, accepted, broken, current, login_url, missing, refresh, sound};
+use crate::steps::{ALL, CALLBACK, accepted, broken, current, login_url, missing, refresh, sound};
 use crate::tree::text;
 use crate::web::Reply;
 
@@ -89,5 +89,5 @@ async fn a_refresh_reads_the_person_again_with_the_same_token() {
     jane.upstream = Some(Secret::new(r#"{"accessToken":"an old one"}"#));
     assert!(missing(refresh(&connector, &jane, ALL).await).contains("refuses"));
     jane.upstream = None;
-    crate::story::not_possible(refresh(&connector, &jane, ALL).await);
+    crate::steps::not_possible(refresh(&connector, &jane, ALL).await);
 }

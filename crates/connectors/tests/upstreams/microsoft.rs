@@ -5,7 +5,7 @@ use countersign_core::{Connector, LoginScopes};
 use serde_json::json;
 
 use crate::graph::{Fake, MEMBERS, NAMES, TOKEN, fake};
-use crate::story::{
+use crate::steps::{
     ALL, CALLBACK, Keys, accepted, broken, configured, current, handle_callback, login_url,
     missing, refresh, refused, replaced, sound,
 };
@@ -96,7 +96,7 @@ async fn groups_are_named_as_dex_names_them() {
 }
 
 #[tokio::test]
-async fn somebody_in_more_groups_than_a_token_holds_has_them_all() {
+async fn a_user_in_more_groups_than_a_token_holds_has_them_all() {
     let fake = fake().await;
     fake.directory.lock().unwrap().groups = 2501;
     let groups = accepted(login(&connector(&fake, vec![]), ALL).await).identity.groups;

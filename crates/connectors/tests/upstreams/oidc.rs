@@ -5,7 +5,7 @@ use countersign_core::{Connector, LoginScopes};
 use serde_json::{Value, json};
 
 use crate::provider::{CLIENT, Provider, SECRET};
-use crate::story::{
+use crate::steps::{
     ALL, CALLBACK, Keys, accepted, broken, configured, handle_callback, login_url, replaced, sound,
     trace_text, upstream_login,
 };

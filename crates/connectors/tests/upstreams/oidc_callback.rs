@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::oidc::connector;
 use crate::provider::Provider;
-use crate::story::{ALL, accepted, broken, handle_callback, login_url, refused, trace_text};
+use crate::steps::{ALL, accepted, broken, handle_callback, login_url, refused, trace_text};
 
 /// Threat 98.
 #[tokio::test]

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::oidc::{connector, login};
 use crate::provider::Provider;
-use crate::story::{Keys, accepted, broken, refused};
+use crate::steps::{Keys, accepted, broken, refused};
 use crate::tree::{list, map, plain, text};
 
 fn with_groups(mut more: Keys) -> Keys {

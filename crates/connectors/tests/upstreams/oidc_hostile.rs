@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::oidc::{connector, login};
 use crate::provider::{Provider, Signature};
-use crate::story::{ALL, accepted, broken, login_url};
+use crate::steps::{ALL, accepted, broken, login_url};
 use crate::tree::{map, text};
 use crate::web::Reply;
 

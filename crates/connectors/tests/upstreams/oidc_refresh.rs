@@ -6,11 +6,11 @@ use serde_json::json;
 
 use crate::oidc::{connector, login};
 use crate::provider::Provider;
-use crate::story::{ALL, accepted, broken, current, missing, not_possible, refresh};
+use crate::steps::{ALL, accepted, broken, current, missing, not_possible, refresh};
 use crate::tree::{list, plain, text};
 use crate::web::Reply;
 
-fn groups() -> crate::story::Keys {
+fn groups() -> crate::steps::Keys {
     vec![("insecureEnableGroups", plain("true"))]
 }
 

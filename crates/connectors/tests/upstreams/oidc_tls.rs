@@ -2,7 +2,7 @@
 
 use crate::oidc::{connector, keys, login};
 use crate::provider::Provider;
-use crate::story::{ALL, accepted, broken, configured, login_url, replaced};
+use crate::steps::{ALL, accepted, broken, configured, login_url, replaced};
 use crate::tree::{list, plain, text};
 use crate::web::Shown;
 

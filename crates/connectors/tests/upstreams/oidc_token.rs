@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::oidc::{connector, login};
 use crate::provider::{CLIENT, Provider, Signature, now};
-use crate::story::{accepted, broken};
+use crate::steps::{accepted, broken};
 
 type Claims = Map<String, Value>;
 type Change = Box<dyn Fn(&mut Claims) + Send + Sync>;
@@ -115,7 +115,7 @@ async fn threat_93_no_id_token_at_all_is_refused() {
 
 #[tokio::test]
 async fn threat_93_a_callback_state_without_nonce_is_refused() {
-    use crate::story::{ALL, handle_callback, login_url};
+    use crate::steps::{ALL, handle_callback, login_url};
     let provider = Provider::start().await;
     let connector = connector(&provider, vec![]);
     let mut redirect = login_url(&connector, ALL).await.unwrap();

@@ -7,7 +7,7 @@ use countersign_core::{Connector, Identity, LoginScopes, Secret, Trace};
 use serde_json::json;
 
 use crate::fake_user_apis::{ADMIN_PASSWORD, CLIENT, Fake, PASSWORD, SECRET, crowd, keystone};
-use crate::story::{
+use crate::steps::{
     ALL, Keys, accepted, broken, configured, current, missing, refresh, refused, replaced, sound,
 };
 use crate::tree::{list, plain, text};

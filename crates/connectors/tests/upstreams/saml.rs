@@ -11,7 +11,7 @@ use countersign_core::{Connector, Identity, LoginScopes, Secret, Timestamp, Trac
 use url::Url;
 
 use crate::fake_saml::{IdentityProvider, Response, Signed};
-use crate::story::{CALLBACK, Keys, accepted, configured, replaced, sound, trace_text};
+use crate::steps::{CALLBACK, Keys, accepted, configured, replaced, sound, trace_text};
 use crate::tree::{list, plain, text};
 
 const STATE: &str = "the-state";

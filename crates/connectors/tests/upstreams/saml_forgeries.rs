@@ -10,7 +10,7 @@ use crate::fake_saml::{
     signature_of, signed_info,
 };
 use crate::saml::{honest, invalid, keys, posted, posted_raw};
-use crate::story::{accepted, replaced, sound};
+use crate::steps::{accepted, replaced, sound};
 use crate::tree::text;
 
 fn world() -> (IdentityProvider, Connector) {
@@ -277,7 +277,7 @@ fn keys_come_from_the_configuration_only() {
 
 /// Threats 109, 110 and 114: validly signed, and not for this login here and now.
 #[test]
-fn a_response_for_somebody_else_or_another_time_is_refused() {
+fn a_response_for_another_audience_or_time_is_refused() {
     let (idp, connector) = world();
     let other = || "https://other.example.com/callback".to_owned();
     for (name, response, reason) in [

@@ -5,7 +5,7 @@ use countersign_core::{Connector, Identity, LoginScopes};
 use serde_json::json;
 
 use crate::fake_user_apis::{CLIENT, Fake, SECRET, bitbucket, gitea, oauth, openshift};
-use crate::story::{
+use crate::steps::{
     ALL, Keys, accepted, broken, configured, current, handle_callback, login_url, missing, refresh,
     refused, replaced, sound,
 };

@@ -57,7 +57,7 @@ impl Issuer {
             return Ok(Step::Expired);
         }
         let Some(client) = self.clients.behind(&pending.request) else {
-            return Ok(Step::ClientGone);
+            return Ok(Step::ClientRemoved);
         };
         let client = &*client;
         let session = match self.login_status(&pending, client, cookie).await? {
@@ -178,7 +178,7 @@ impl Issuer {
             .map(|connector| ConnectorChoice::from(&*connector))
             .collect();
         match choices.as_slice() {
-            [] => Step::ClientGone,
+            [] => Step::ClientRemoved,
             [only] if !self.settings.always_show_choice => {
                 let connector = only.id.clone();
                 Step::StartLogin { pending, connector }

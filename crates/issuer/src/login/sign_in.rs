@@ -261,7 +261,10 @@ impl Issuer {
             (Fingerprint::Upstream(fingerprint), _) => fingerprint.clone(),
             (Fingerprint::PerUser, Some(fingerprint)) => fingerprint,
             (Fingerprint::PerUser, None) => {
-                return Err(IssuerError::Broken(format!("{} returned no fingerprint", connector.id)));
+                return Err(IssuerError::Broken(format!(
+                    "{} returned no fingerprint",
+                    connector.id
+                )));
             }
         };
         let sign_in = SignIn {

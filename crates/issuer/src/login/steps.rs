@@ -26,7 +26,7 @@ pub enum Step {
     /// It has been pending for longer than `expiry.authRequests`.
     Expired,
     /// The client, or every connector it may use, has been removed since the request began.
-    ClientGone,
+    ClientRemoved,
 }
 
 /// One connector on the page that offers the choice.

@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_response_to_this_login_is_taken() {
+    fn only_the_response_to_this_login_is_accepted() {
         let code = callback().read("code=c&state=s&iss=https%3A%2F%2Fid.example");
         assert_eq!(code.unwrap().unwrap().expose(), "c");
         for forged in [

@@ -61,7 +61,7 @@ async fn what_was_confirmed_is_not_braked_again_at_once(world: &World) {
     assert!(is_set(world, circuit_breaker(60 + 3601)).await.is_open());
 }
 
-async fn a_braked_connector_marks_and_ends_nobody(world: &World) {
+async fn an_open_circuit_marks_and_ends_no_session(world: &World) {
     let (jane, joe) = (world.jane("c").await, world.jane("d").await);
     let refused =
         |id, patience, at| world.store.mark_missing(id, EndReason::UpstreamMissing, patience, at);
@@ -87,7 +87,7 @@ async fn a_braked_connector_marks_and_ends_nobody(world: &World) {
     assert!(matches!(refused(&joe, 5 * MINUTE, NOW + HOUR).await.unwrap(), Missing::Ended(_)));
 }
 
-async fn whoever_is_disabled_is_ended_at_the_first_refusal(world: &World) {
+async fn a_disabled_user_is_ended_at_the_first_refusal(world: &World) {
     let jane = world.jane("c").await;
     let none = Duration::ZERO;
     let ended = world.store.mark_missing(&jane, EndReason::UpstreamDisabled, none, NOW).await;
@@ -119,7 +119,7 @@ async fn a_circuit_breaker_is_in_the_audit_log(world: &World) {
 on_both_engines!(
     a_circuit_breaker_stays_open_until_confirmed,
     what_was_confirmed_is_not_braked_again_at_once,
-    a_braked_connector_marks_and_ends_nobody,
-    whoever_is_disabled_is_ended_at_the_first_refusal,
+    an_open_circuit_marks_and_ends_no_session,
+    a_disabled_user_is_ended_at_the_first_refusal,
     a_circuit_breaker_is_in_the_audit_log,
 );

@@ -73,7 +73,7 @@ async fn another_clients_attempt_changes_nothing(world: &World) {
     assert_eq!(again, RedeemCodeOutcome::NotRedeemable, "nor learns that it was used");
 }
 
-async fn an_expired_or_unknown_code_is_gone(world: &World) {
+async fn an_expired_or_unknown_code_is_not_found(world: &World) {
     let jane = world.jane("c").await;
     let issued = code(&jane, "app");
     world.store.issue_code(issued.clone(), NOW).await.unwrap();
@@ -124,7 +124,7 @@ on_both_engines!(
     a_code_is_remembered_whole,
     a_code_is_used_once,
     another_clients_attempt_changes_nothing,
-    an_expired_or_unknown_code_is_gone,
+    an_expired_or_unknown_code_is_not_found,
     a_grant_of_another_session_is_a_fault,
     the_longest_idle_of_too_many_grants_is_dropped,
 );

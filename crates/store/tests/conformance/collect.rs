@@ -11,7 +11,7 @@ fn at(now: Timestamp) -> Retention {
     retention(now)
 }
 
-async fn nothing_that_is_needed_is_forgotten(world: &World) {
+async fn nothing_that_is_needed_is_deleted(world: &World) {
     let jane = world.jane("c").await;
     world.granted(&jane, "app", false).await;
     world.granted(&jane, "cli", true).await;
@@ -42,7 +42,7 @@ async fn a_very_late_second_use_still_finds_the_grant(world: &World) {
     assert_eq!(redeem(second, month).await.unwrap(), RedeemCodeOutcome::NotRedeemable);
 }
 
-async fn a_request_stays_finished_when_its_grant_is_forgotten(world: &World) {
+async fn a_request_stays_finished_when_its_grant_is_deleted(world: &World) {
     let jane = world.jane("c").await;
     let issued = code(&jane, "app");
     let short = grant(&issued, false);
@@ -57,7 +57,7 @@ async fn a_request_stays_finished_when_its_grant_is_forgotten(world: &World) {
     assert_eq!(again.unwrap(), IssueCodeOutcome::AlreadyFinished);
 }
 
-async fn what_is_dead_goes_in_its_order(world: &World) {
+async fn expired_rows_are_deleted_in_order(world: &World) {
     let jane = world.jane("c").await;
     let short = world.granted(&jane, "app", false).await;
     let long = world.granted(&jane, "cli", true).await;
@@ -151,10 +151,10 @@ async fn events_go_by_age_alone(world: &World) {
 }
 
 on_both_engines!(
-    nothing_that_is_needed_is_forgotten,
+    nothing_that_is_needed_is_deleted,
     a_very_late_second_use_still_finds_the_grant,
-    a_request_stays_finished_when_its_grant_is_forgotten,
-    what_is_dead_goes_in_its_order,
+    a_request_stays_finished_when_its_grant_is_deleted,
+    expired_rows_are_deleted_in_order,
     a_session_without_browser_and_grants_goes,
     offline_grants_have_limits_of_their_own,
     a_request_is_remembered_longer_than_its_code,

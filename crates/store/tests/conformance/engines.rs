@@ -18,7 +18,7 @@ async fn a_replica_sees_what_was_answered(world: &World) {
     assert!(world.store.session(&jane).await.unwrap().is_some());
 }
 
-async fn the_primary_answers(world: &World) {
+async fn the_primary_responds(world: &World) {
     world.store.ping().await.unwrap();
     let time = world.store.database_time().await.unwrap();
     assert_eq!(time.is_some(), matches!(world.location, Location::Postgres(_)));
@@ -108,7 +108,7 @@ async fn a_nul_is_absent_or_refused_never_a_fault(world: &World) {
 
 on_both_engines!(
     a_replica_sees_what_was_answered,
-    the_primary_answers,
+    the_primary_responds,
     a_closed_store_is_unavailable,
     a_verb_goes_on_without_its_caller,
     hostile_text_is_only_text,

@@ -77,7 +77,7 @@ async fn events_older_than_time_are_kept_too(world: &World) {
     assert_eq!(world.store.events(query).await.unwrap()[0].event.at, Timestamp::from_secs(-5));
 }
 
-async fn events_are_found_by_whoever_and_whatever_is_named(world: &World) {
+async fn events_are_found_by_each_attribute(world: &World) {
     let mut one = event(0, EventKind::GrantEnded, "CORP\\Jane");
     one.actor = "user:Admin".into();
     one.grant = Some(GrantId::new("g"));
@@ -124,7 +124,7 @@ async fn an_event_that_never_was_begins_no_page(world: &World) {
 }
 
 on_both_engines!(
-    events_are_found_by_whoever_and_whatever_is_named,
+    events_are_found_by_each_attribute,
     an_event_that_never_was_begins_no_page,
     an_event_is_remembered_whole,
     events_are_found_by_what_they_are_about,

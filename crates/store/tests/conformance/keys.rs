@@ -69,7 +69,10 @@ async fn a_key_is_resealed_only_if_unchanged_since_it_was_read(world: &World) {
     assert!(!store.replace_signing_key_value(1, &plain, &other).await.unwrap(), "too late");
     assert!(!store.replace_signing_key_value(3, &plain, &other).await.unwrap(), "no such key");
     let keys = store.signing_keys().await.unwrap();
-    assert_eq!(keys.iter().map(|k| k.private_key.expose()).collect::<Vec<_>>(), ["resealed", "sealed"]);
+    assert_eq!(
+        keys.iter().map(|k| k.private_key.expose()).collect::<Vec<_>>(),
+        ["resealed", "sealed"]
+    );
 
     store.add_secret(secret("mac", 1)).await.unwrap();
     store.add_secret(secret("seal", 1)).await.unwrap();

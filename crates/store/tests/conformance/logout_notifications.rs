@@ -90,7 +90,7 @@ async fn signing_out_notifies_and_a_later_end_notifies_only_of_what_was_left(wor
     assert_eq!(claimed(&world.store, "long", NOW).await.len(), 2);
 }
 
-async fn somebody_else_at_the_same_browser_is_a_sign_out(world: &World) {
+async fn another_user_at_the_same_browser_is_a_sign_out(world: &World) {
     listen(world, &["app"]);
     let jane = world.jane("c").await;
     world.granted(&jane, "app", false).await;
@@ -208,7 +208,7 @@ async fn one_client_gets_no_more_than_it_has_room_for(world: &World) {
 }
 
 /// The one who delivers is woken by an end, once it is committed.
-async fn an_end_wakes_whoever_delivers(world: &World) {
+async fn an_end_wakes_the_dispatcher(world: &World) {
     one_message(world).await;
     world.store.logout_notification_queued().await;
     assert_eq!(due(&world.store, NOW).await, ["app"]);
@@ -218,7 +218,7 @@ async fn an_end_wakes_whoever_delivers(world: &World) {
     assert!(woken.is_err(), "a sign-in is no notification: {session}");
 }
 
-async fn messages_nobody_delivers_are_forgotten_at_last(world: &World) {
+async fn undelivered_notifications_expire(world: &World) {
     one_message(world).await;
     let retention = |now| Retention {
         now,
@@ -243,12 +243,12 @@ on_both_engines!(
     everybody_who_listens_hears_of_an_end,
     a_grant_deleted_long_ago_is_still_notified,
     signing_out_notifies_and_a_later_end_notifies_only_of_what_was_left,
-    somebody_else_at_the_same_browser_is_a_sign_out,
+    another_user_at_the_same_browser_is_a_sign_out,
     the_last_grant_that_an_administrator_ends_is_notified,
     grants_of_some_clients_end_with_the_browser,
     a_claim_is_one_replicas_until_its_lease_is_over,
     a_failed_notification_is_due_again_at_its_retry_time,
     one_client_gets_no_more_than_it_has_room_for,
-    an_end_wakes_whoever_delivers,
-    messages_nobody_delivers_are_forgotten_at_last,
+    an_end_wakes_the_dispatcher,
+    undelivered_notifications_expire,
 );

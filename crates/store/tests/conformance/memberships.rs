@@ -38,7 +38,11 @@ async fn who_had_a_group_when_and_through_which_upstream(world: &World) {
     let dev = memberships(world, "dev", NOW, NOW + HOUR).await;
     let [dev] = dev.as_slice() else { panic!("one: {dev:?}") };
     assert_eq!((dev.since, dev.until), (NOW, Some(NOW + 5 * MINUTE)));
-    assert_eq!(dev.tokens_until, Some(NOW + 10 * MINUTE), "a token with the group was valid until then");
+    assert_eq!(
+        dev.tokens_until,
+        Some(NOW + 10 * MINUTE),
+        "a token with the group was valid until then"
+    );
     assert_eq!((dev.connector.as_str(), dev.user_id.as_str()), ("ldap", "jane"));
     assert!(dev.person.contains("<jane@example.com>"));
     let ops = memberships(world, "ops", NOW, NOW + HOUR).await;

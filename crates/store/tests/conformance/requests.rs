@@ -62,7 +62,7 @@ async fn nobody_else_replaces_a_code(world: &World) {
     assert!(matches!(redeem(world, &first).await, RedeemCodeOutcome::Granted { .. }));
 }
 
-async fn whoever_signed_out_replaces_nothing(world: &World) {
+async fn a_signed_out_session_replaces_nothing(world: &World) {
     let jane = world.jane("c").await;
     world.granted(&jane, "cli", true).await;
     let first = code(&jane, "app");
@@ -85,7 +85,7 @@ async fn after_a_no_there_is_no_code(world: &World) {
     assert_eq!(another, IssueCodeOutcome::Issued, "another request is another question");
 }
 
-async fn a_no_takes_back_a_yes_that_was_not_used(world: &World) {
+async fn a_denial_replaces_an_unused_approval(world: &World) {
     let jane = world.jane("c").await;
     let issued = code(&jane, "app");
     world.store.issue_code(issued.clone(), NOW).await.unwrap();
@@ -129,9 +129,9 @@ on_both_engines!(
     a_double_click_gets_no_second_code_and_the_first_stays_good,
     a_request_finishes_once,
     nobody_else_replaces_a_code,
-    whoever_signed_out_replaces_nothing,
+    a_signed_out_session_replaces_nothing,
     after_a_no_there_is_no_code,
-    a_no_takes_back_a_yes_that_was_not_used,
+    a_denial_replaces_an_unused_approval,
     a_no_after_the_code_was_used_changes_nothing,
     only_who_is_signed_in_may_say_no,
 );

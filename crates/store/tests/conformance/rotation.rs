@@ -18,7 +18,7 @@ async fn the_current_token_rotates(world: &World) {
     assert_eq!(session.last_seen, NOW + HOUR);
 }
 
-async fn the_last_token_is_never_forgotten(world: &World) {
+async fn the_last_token_is_never_deleted(world: &World) {
     let jane = world.jane("c").await;
     let grant = world.granted(&jane, "cli", true).await;
     let shorter = Rotate { tokens_until: NOW + SECOND, ..rotate(&grant, 1, NOW) };
@@ -39,7 +39,7 @@ async fn a_token_that_does_not_rotate_stays(world: &World) {
     assert_eq!((stored.generation, stored.rotated_at), (1, NOW + 2 * HOUR));
 }
 
-async fn a_lost_answer_is_repeated_within_the_interval(world: &World) {
+async fn a_lost_response_is_repeated_within_the_interval(world: &World) {
     let jane = world.jane("c").await;
     let grant = world.granted(&jane, "cli", true).await;
     world.store.rotate(rotate(&grant, 1, NOW)).await.unwrap();
@@ -156,9 +156,9 @@ async fn the_revalidation_is_stored_whatever_the_outcome(world: &World) {
 
 on_both_engines!(
     the_current_token_rotates,
-    the_last_token_is_never_forgotten,
+    the_last_token_is_never_deleted,
     a_token_that_does_not_rotate_stays,
-    a_lost_answer_is_repeated_within_the_interval,
+    a_lost_response_is_repeated_within_the_interval,
     a_token_reused_later_ends_the_grant,
     an_older_token_ends_the_grant_at_once,
     without_an_interval_nothing_is_repeated,

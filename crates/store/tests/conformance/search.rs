@@ -89,7 +89,7 @@ async fn times_bound_a_search(world: &World) {
     assert_eq!(found(world, between).await, ["joe"]);
 }
 
-async fn a_name_is_found_in_any_case_and_taken_literally(world: &World) {
+async fn a_name_is_found_in_any_case_and_literally(world: &World) {
     let odd = comes(world, "odd", 0, |s| {
         s.identity.username = "JÜRGEN 100%_\\ O'Neill".into();
         s.identity.email = "Boss@Example.COM".into();
@@ -257,7 +257,7 @@ async fn people_are_found_by_their_latest_name(world: &World) {
 on_both_engines!(
     sessions_are_found_by_each_attribute,
     times_bound_a_search,
-    a_name_is_found_in_any_case_and_taken_literally,
+    a_name_is_found_in_any_case_and_literally,
     pages_stay_while_people_come_and_go,
     a_cursor_that_was_never_issued_is_refused,
     the_grants_of_a_session_are_returned_with_it,

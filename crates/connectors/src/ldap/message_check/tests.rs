@@ -26,7 +26,7 @@ fn nested(levels: usize) -> Vec<u8> {
 }
 
 #[test]
-fn ordinary_answers_pass_unchanged() {
+fn valid_messages_pass_unchanged() {
     let value =
         element(0x30, &[element(0x04, b"cn"), element(0x31, &element(0x04, b"x"))].concat());
     let entry = [element(0x04, b"cn=x"), element(0x30, &value)].concat();

@@ -5,10 +5,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use super::super::web::{Reply, Request, recorder};
-use super::{Door, Limit, Person, Recorded, State, Token, shapes};
+use super::{Limit, OrgRestriction, Person, Recorded, State, Token, shapes};
 
 /// Status, body, and headers beside the usual ones.
-type Answer = (u16, Value, Vec<(&'static str, String)>);
+type ApiResponse = (u16, Value, Vec<(&'static str, String)>);
 
 impl State {
     pub(super) fn api(&mut self, base: &str, path: &str, request: &Request) -> Reply {
@@ -28,7 +28,7 @@ impl State {
         Reply::Full(status, headers, if body.is_null() { String::new() } else { body.to_string() })
     }
 
-    fn respond(&self, base: &str, path: &str, request: &Request) -> (&'static str, Answer) {
+    fn respond(&self, base: &str, path: &str, request: &Request) -> (&'static str, ApiResponse) {
         let member = path.strip_prefix("/orgs/").and_then(|rest| rest.split_once("/members/"));
         let template = match path {
             "/user" => "/user",
@@ -64,7 +64,7 @@ impl State {
         }
         let may = |scope: &str| token.scopes.iter().any(|own| own == scope);
         let page = |all: Vec<Value>| self.page_of(all, base, request);
-        let answer = match path {
+        let response = match path {
             "/user" => (200, shapes::user(person), vec![]),
             "/user/emails" if may("user:email") => page(shapes::emails(person)),
             "/user/emails" => refusal(404, "Not Found"),
@@ -72,11 +72,12 @@ impl State {
                 refusal(403, "You need at least read:org scope to list your organizations.")
             }
             "/user/orgs" => {
-                let seen = person.orgs.iter().filter(|org| !self.doors.contains_key(*org));
+                let seen = person.orgs.iter().filter(|org| !self.restrictions.contains_key(*org));
                 page(seen.map(|org| shapes::org(org)).collect())
             }
             "/user/teams" => {
-                let seen = person.teams.iter().filter(|team| !self.doors.contains_key(&team.org));
+                let seen =
+                    person.teams.iter().filter(|team| !self.restrictions.contains_key(&team.org));
                 page(seen.map(shapes::team).collect())
             }
             _ => member.map_or_else(
@@ -84,19 +85,26 @@ impl State {
                 |(org, login)| self.member(base, org, login, person, token),
             ),
         };
-        (template, answer)
+        (template, response)
     }
 
     /// "Check organization membership for a user".
-    fn member(&self, base: &str, org: &str, login: &str, person: &Person, token: &Token) -> Answer {
+    fn member(
+        &self,
+        base: &str,
+        org: &str,
+        login: &str,
+        person: &Person,
+        token: &Token,
+    ) -> ApiResponse {
         let is_in = |person: &Person| person.orgs.iter().any(|own| own.eq_ignore_ascii_case(org));
         let outside = || {
             let to = format!("{base}/orgs/{org}/public_members/{login}");
             (302, Value::Null, vec![("Location", to)])
         };
-        match self.doors.get(org) {
-            Some(Door::Shut) => return outside(),
-            Some(Door::SingleSignOn) => {
+        match self.restrictions.get(org) {
+            Some(OrgRestriction::Shut) => return outside(),
+            Some(OrgRestriction::SingleSignOn) => {
                 let message = "Resource protected by organization SAML enforcement. You must \
                                grant your OAuth token access to this organization.";
                 let (status, body, mut headers) = refusal(403, message);
@@ -115,7 +123,7 @@ impl State {
         }
     }
 
-    fn page_of(&self, all: Vec<Value>, base: &str, request: &Request) -> Answer {
+    fn page_of(&self, all: Vec<Value>, base: &str, request: &Request) -> ApiResponse {
         let number = |name: &str, or: usize| {
             request.query(name).and_then(|text| text.parse().ok()).unwrap_or(or)
         };
@@ -142,14 +150,14 @@ impl State {
     }
 }
 
-fn refusal(status: u16, message: &str) -> Answer {
+fn refusal(status: u16, message: &str) -> ApiResponse {
     let documentation = "https://docs.github.com/rest";
     let body = json!({ "message": message, "documentation_url": documentation,
                        "status": status.to_string() });
     (status, body, vec![])
 }
 
-fn limited(limit: Limit) -> Answer {
+fn limited(limit: Limit) -> ApiResponse {
     match limit {
         Limit::Primary { reset_in } => {
             let (status, body, _) = refusal(403, "API rate limit exceeded for user ID 42.");

@@ -74,16 +74,16 @@ impl State {
 
     /// GitHub answers 200 whatever is wrong, and form-encoded unless JSON is requested.
     pub(super) fn token(&mut self, request: &Request) -> Reply {
-        let answer = self.redeemed(request).unwrap_or_else(|error| {
+        let response = self.redeemed(request).unwrap_or_else(|error| {
             json!({ "error": error, "error_description": "It is wrong.",
                     "error_uri": "https://docs.github.com/apps/oauth" })
         });
         let accepts_json = request.headers.get("accept").is_some_and(|a| a.contains("json"));
         if accepts_json {
-            return Reply::ok(answer);
+            return Reply::ok(response);
         }
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let pairs = answer.as_object().unwrap().iter().map(|(name, value)| (name, text(value)));
+        let pairs = response.as_object().unwrap().iter().map(|(name, value)| (name, text(value)));
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
         Reply::Text(200, "application/x-www-form-urlencoded", body)
     }
@@ -111,17 +111,17 @@ impl State {
             code.token
         };
         let access = self.random("gho_");
-        let mut answer = json!({ "access_token": access, "token_type": "bearer",
+        let mut response = json!({ "access_token": access, "token_type": "bearer",
                                  "scope": token.scopes.join(",") });
         if self.expiring {
             let refresh = self.random("ghr_");
-            answer["expires_in"] = 28_800.into();
-            answer["refresh_token"] = refresh.clone().into();
-            answer["refresh_token_expires_in"] = 15_811_200.into();
+            response["expires_in"] = 28_800.into();
+            response["refresh_token"] = refresh.clone().into();
+            response["refresh_token_expires_in"] = 15_811_200.into();
             self.refresh_tokens.insert(refresh, token.clone());
         }
         self.tokens.insert(access, token);
-        Ok(answer)
+        Ok(response)
     }
 }
 

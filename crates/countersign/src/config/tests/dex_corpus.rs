@@ -87,10 +87,7 @@ fn what_dex_serves_and_is_refused_here_for_a_danger() {
 fn a_file_is_judged_with_the_addresses_of_the_command_line() {
     let text = "issuer: https://login.example.com/dex\nstorage: {type: memory}\nexpiry: {idTokens: 10m}\n\
                 connectors: [{type: mockCallback, id: mock, name: Mock}]\n";
-    assert_eq!(
-        lines(&load(text)),
-        ["1:1: web: is missing: web.http or web.https is required"]
-    );
+    assert_eq!(lines(&load(text)), ["1:1: web: is missing: web.http or web.https is required"]);
     let addresses = Addresses { web_http: Listen::parse("0.0.0.0:5556"), ..Addresses::default() };
     let loaded =
         countersign_config::read(text, Path::new("config.yaml"), &no_environment, false, |root| {

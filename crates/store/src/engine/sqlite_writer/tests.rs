@@ -101,7 +101,7 @@ async fn written(connection: &mut SqliteConnection) -> Vec<i64> {
 }
 
 #[tokio::test]
-async fn a_verb_that_fails_takes_only_itself_back() {
+async fn a_failed_operation_rolls_back_only_itself() {
     let mut db = database().await;
     let deeds =
         vec![Deed::Write(1), Deed::WriteAndFail(2), Deed::Write(3), Deed::Write(1), Deed::Write(4)];

@@ -102,8 +102,8 @@ pub fn refused(login: Result<LoginOutcome, ConnectorError>) -> Refusal {
 }
 
 /// The cause an administrator would read.
-pub fn broken<T: std::fmt::Debug>(answer: Result<T, ConnectorError>) -> String {
-    let down = answer.unwrap_err();
+pub fn broken<T: std::fmt::Debug>(response: Result<T, ConnectorError>) -> String {
+    let down = response.unwrap_err();
     assert!(down.to_string().starts_with("up is "), "{down}");
     down.cause().to_owned()
 }
