@@ -130,7 +130,8 @@ async fn a_block_ends_sessions_unless_they_are_kept_and_is_listed_with_its_reaso
     let ops = server.relying_party("ops");
     let token = ops.client_credentials_token().await;
     let held = Held::of_bob(&server, "example-app").await;
-    let response = ops.calls_api("POST", "/blocked-users", &token, blocked("left the company")).await;
+    let response =
+        ops.calls_api("POST", "/blocked-users", &token, blocked("left the company")).await;
     assert_eq!(
         (&response.json["ended"]["sessions"], &response.json["ended"]["grants"]),
         (&json!(1), &json!(1))
@@ -172,7 +173,11 @@ async fn what_blocks_nobody_is_an_error() {
         (request("reason", &"x".repeat(501)), "reason"),
     ] {
         let response = ops.calls_api("POST", "/blocked-users", &token, body.clone()).await;
-        assert_eq!((response.status, response.json["field"].as_str()), (400, Some(field)), "{body}");
+        assert_eq!(
+            (response.status, response.json["field"].as_str()),
+            (400, Some(field)),
+            "{body}"
+        );
     }
     let list = ops.calls_api("GET", "/blocked-users", &token, Value::Null).await.json;
     assert_eq!(list["blocked_users"], json!([]));

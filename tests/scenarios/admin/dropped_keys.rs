@@ -12,7 +12,8 @@ async fn signed_in(server: &Server) -> (RelyingParty, String, String) {
     let request = app.auth_request("openid email groups offline_access");
     let auth_response = server.browser().logs_in(&request, ALICE, ALICE_PASSWORD).await;
     let response = app.redeems(&request, &auth_response).await;
-    let (access, refresh) = (response.access_token().to_owned(), response.refresh_token().to_owned());
+    let (access, refresh) =
+        (response.access_token().to_owned(), response.refresh_token().to_owned());
     (app, access, refresh)
 }
 

@@ -113,7 +113,11 @@ async fn what_is_not_configured_is_no_grant_type() {
         [("grant_type", EXCHANGE), ("subject_token", "x"), ("subject_token_type", ACCESS_TOKEN)];
     for fields in [&password[..], &client, &exchange] {
         let response = app.exchange(fields).await;
-        assert_eq!((response.status, response.error()), (400, "unsupported_grant_type"), "{fields:?}");
+        assert_eq!(
+            (response.status, response.error()),
+            (400, "unsupported_grant_type"),
+            "{fields:?}"
+        );
     }
     let known = app.gets("/.well-known/openid-configuration").await.json;
     let device = "urn:ietf:params:oauth:grant-type:device_code";

@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+#[path = "slapd/certificate.rs"]
 mod certificate;
+#[path = "slapd/people.rs"]
 mod people;
 
 pub use certificate::Certificate;

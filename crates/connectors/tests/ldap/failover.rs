@@ -21,7 +21,9 @@ async fn a_dead_host_is_skipped_and_then_tried_last() {
     let mut trace = Trace::default();
     attempt(&ldap, "joe", PASSWORD, &mut trace).await.unwrap();
     assert!(begun.elapsed() < Duration::from_millis(900), "{:?}", begun.elapsed());
-    assert!(trace_text(&trace).contains(&format!("a bound connection to 127.0.0.1:{}", slapd.port)));
+    assert!(
+        trace_text(&trace).contains(&format!("a bound connection to 127.0.0.1:{}", slapd.port))
+    );
 }
 
 #[tokio::test]

@@ -84,7 +84,11 @@ async fn expired_reset_and_locked_accounts_get_their_own_refusal() {
     assert_eq!(refusal(&ldap, "reset", PASSWORD).await, Refusal::PasswordExpired);
     assert_eq!(refusal(&ldap, "locked", PASSWORD).await, Refusal::AccountLocked);
     assert_eq!(refusal(&ldap, "off", PASSWORD).await, Refusal::AccountDisabled);
-    assert_eq!(refusal(&ldap, "off", "wrong").await, Refusal::BadCredentials, "revealed to its owner only");
+    assert_eq!(
+        refusal(&ldap, "off", "wrong").await,
+        Refusal::BadCredentials,
+        "revealed to its owner only"
+    );
 }
 
 #[tokio::test]
