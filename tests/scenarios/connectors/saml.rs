@@ -108,7 +108,7 @@ async fn an_invalid_response_gets_an_error_page_and_a_log_line() {
     assert!(page.text().contains("changed after it was signed"), "{}", page.text());
     assert!(server.log().contains("the response was changed after it was signed"));
     // In none of the allowed groups.
-    site.says.lock().unwrap().attributes.retain(|(name, _)| *name != "groups");
+    site.template.lock().unwrap().attributes.retain(|(name, _)| *name != "groups");
     goes_to_the_identity_provider(&mut alice, &app.auth_request("openid")).await;
     let form = alice.page().form_with("SAMLResponse").unwrap();
     let page = alice.submits_from_another_site(form).await;

@@ -35,20 +35,20 @@ mod world;
 
 /// Makes two tests of each story.
 macro_rules! on_both_engines {
-    ($($story:ident),* $(,)?) => {
+    ($($test:ident),* $(,)?) => {
         mod sqlite {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $story() {
+            async fn $test() {
                 let world = crate::world::World::sqlite().await;
-                super::$story(&world).await;
+                super::$test(&world).await;
                 world.over().await;
             })*
         }
         mod postgres {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $story() {
+            async fn $test() {
                 let Some(world) = crate::world::World::postgres().await else { return };
-                super::$story(&world).await;
+                super::$test(&world).await;
                 world.over().await;
             })*
         }

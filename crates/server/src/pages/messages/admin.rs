@@ -269,7 +269,7 @@ pub struct Explain {
     pub may_not: &'static str,
     pub upstreams: &'static str,
     pub no_upstreams: &'static str,
-    pub says: Message,
+    pub outcome_of: Message,
     pub groups_unknown: &'static str,
 }
 

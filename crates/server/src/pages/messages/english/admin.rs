@@ -339,7 +339,7 @@ const EXPLAIN: Explain = Explain {
     may_not: "may not use this connector",
     upstreams: "What upstreams answer now",
     no_upstreams: "No upstream here can be queried about somebody without them.",
-    says: Message("{} answers"),
+    outcome_of: Message("{} answers"),
     groups_unknown: "Groups: unknown, because it returned no result for this user.",
 };
 
