@@ -188,7 +188,7 @@ impl GitHub {
 
     /// How often this path of the API was requested.
     pub fn request_count(&self, path: &str) -> usize {
-        self.web.request(path).len() + self.web.request(&format!("/api/v3{path}")).len()
+        self.web.requests(path).len() + self.web.requests(&format!("/api/v3{path}")).len()
     }
 }
 

@@ -155,7 +155,7 @@ async fn an_enterprise_server_is_found_by_its_name_and_believed_by_its_certifica
     fake.set(|state| state.page_limit = 1);
     let jane = accepted(login(&fake, &connector, ALL).await.0).identity;
     assert_eq!(jane.groups.len(), 5);
-    assert_eq!(fake.web.request_count("/api/v3/user/teams").len(), 3, "each page with the token");
+    assert_eq!(fake.web.requests("/api/v3/user/teams").len(), 3, "each page with the token");
     // It verifies no addresses.
     fake.person("jane", |jane| jane.emails[0].verified = false);
     let (again, trace) = login(&fake, &connector, ALL).await;

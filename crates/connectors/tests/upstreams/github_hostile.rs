@@ -142,7 +142,7 @@ async fn a_next_page_at_another_host_or_in_a_cycle_is_not_followed() {
         let reason = broken(login(&fake, &connector, ALL).await.0);
         assert!(reason.contains(expected), "{url}: {reason}");
     }
-    assert!(other.request_count("/user/orgs").is_empty(), "no token went there");
+    assert!(other.requests("/user/orgs").is_empty(), "no token went there");
     assert_eq!(fake.request_count("/user/orgs"), 4 + 100);
 }
 

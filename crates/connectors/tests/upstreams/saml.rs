@@ -181,8 +181,8 @@ fn what_xmlsec1_signed_is_accepted_unless_it_signed_too_little() {
         ("xpath", "transforms"),
         ("empty-uri", "#ID"),
     ] {
-        let reason = invalid(&connector("rsa.pem"), &data(&format!("{file}.xml")));
-        assert!(reason.contains(reason), "{file}: {reason}");
+        let refusal = invalid(&connector("rsa.pem"), &data(&format!("{file}.xml")));
+        assert!(refusal.contains(reason), "{file}: {refusal}");
     }
     let other = invalid(&connector("ec.pem"), &data("response.xml"));
     assert!(other.contains("none of the configured certificates"), "{other}");
