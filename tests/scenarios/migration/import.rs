@@ -151,8 +151,7 @@ async fn postgres_a_dex_is_imported_into_its_own_database() {
         printed.contains("is Dex's") && printed.contains("countersign import dex"),
         "{printed}"
     );
-    let from = format!("{database}?sslmode=disable");
-    let arguments = ["import", "dex", "--from", &from, "--config", "CONFIG", "--yes"];
+    let arguments = ["import", "dex", "--from", database.as_str(), "--config", "CONFIG", "--yes"];
     let done = world.runs_before_start(&arguments);
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let server = world.start().await;
