@@ -59,6 +59,8 @@ event_kinds! {
     LogoutNotificationFailed => "logout_notification_failed",
     /// Keys, sessions and objects were taken over from a Dex.
     DexImported => "dex_imported",
+    /// A replica read its configuration file again, and keys of it had changed.
+    ConfigurationReloaded => "configuration_reloaded",
 }
 
 impl EventKind {

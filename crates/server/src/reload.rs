@@ -1,5 +1,5 @@
 //! Reading the configuration again: the request of the API to the program, and its response. The program does it; here
-//! are the words.
+//! are the types of both.
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
@@ -11,11 +11,12 @@ pub struct ReloadRequest {
     pub reply: oneshot::Sender<ReloadReport>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReloadAction {
     /// Only say what would change.
     Plan,
-    Apply,
+    /// `actor` is the administrator, as the audit log names them.
+    Apply { actor: String },
 }
 
 /// How the file differs from the configuration in use, or why it cannot be used.

@@ -4,7 +4,7 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::scenarios::admin::api::ADMINS;
 use crate::scenarios::admin::command_line::{signs_in, world};
@@ -48,6 +48,18 @@ async fn sighup_applies_new_clients_and_people_and_keeps_sessions() {
     let lifetime = claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap();
     assert_eq!(lifetime, 7 * 60);
     assert_eq!(app.refreshes(tokens.refresh_token()).await.status, 200);
+    let list =
+        ["events", "--kind", "configuration_reloaded", "--output", "json", "--config", "CONFIG"];
+    let output = server.runs_command(&list, &[]);
+    let events: Value = serde_json::from_slice(&output.stdout).expect("events");
+    let event = &events["events"][0];
+    let trigger = event["details"]["trigger"].as_str().unwrap();
+    assert!(["SIGHUP", "a changed file"].contains(&trigger), "{event}");
+    assert_eq!(event["actor"], "system");
+    let changes = event["details"]["changes"].as_array().unwrap();
+    let added = json!({ "key": "staticClients[grafana]", "kind": "added" });
+    assert!(changes.contains(&added), "{event}");
+    assert!(!event.to_string().contains("carol-likes"), "{event}");
 
     server.rewrites_config(|world| world.without_client("grafana"));
     server.sends_signal("HUP");
@@ -129,7 +141,7 @@ async fn reload_plan_shows_what_a_reload_would_end() {
         };
         assert_eq!(kinds("staticPasswords[bob@example.com]").unwrap(), "removed", "{plan}");
         assert_eq!(kinds("staticClients[grafana]").unwrap(), "added", "{plan}");
-        assert_eq!(plan["needs_restart"], serde_json::json!(["limits.connections"]), "{plan}");
+        assert_eq!(plan["needs_restart"], json!(["limits.connections"]), "{plan}");
         assert_eq!(plan["ending"][0]["sessions"], 1, "{plan}");
         assert_eq!(plan["ending"][0]["what"], "user bob@example.com", "{plan}");
     }

@@ -5,6 +5,8 @@
 
 use std::path::PathBuf;
 
+use countersign_core::Event;
+use countersign_core::event::EventKind;
 use countersign_server::listen::Certificate;
 use countersign_server::reload::{ReloadAction, ReloadReport, ReloadRequest};
 use countersign_server::{CurrentApp, ReloadState};
@@ -18,6 +20,9 @@ use crate::config::Config;
 use crate::logging::LogHandle;
 use crate::wiring::Shared;
 use crate::{tls, wiring};
+
+/// The actor of a reload that nobody requested by name.
+const SYSTEM: &str = "system";
 
 pub struct Reloader {
     pub arguments: ServeArguments,
@@ -40,24 +45,27 @@ impl Reloader {
         self.record(&ReloadReport { applied: true, ..ReloadReport::default() });
         loop {
             tokio::select! {
-                Ok(()) = hangups.changed() => { Box::pin(self.reload("SIGHUP")).await; }
+                Ok(()) = hangups.changed() => { Box::pin(self.reload("SIGHUP", SYSTEM)).await; }
                 Some(request) = requests.recv() => {
                     let report = match request.action {
                         ReloadAction::Plan => self.plan().await.1,
-                        ReloadAction::Apply => Box::pin(self.reload("an administrator")).await,
+                        ReloadAction::Apply { actor } => {
+                            Box::pin(self.reload("an administrator", &actor)).await
+                        }
                     };
                     let _gone = request.reply.send(report);
                 }
                 () = tokio::time::sleep(LOOK_INTERVAL) => {
                     if self.watch.has_changed() {
-                        Box::pin(self.reload("a changed file")).await;
+                        Box::pin(self.reload("a changed file", SYSTEM)).await;
                     }
                 }
             }
         }
     }
 
-    async fn reload(&mut self, reason: &str) -> ReloadReport {
+    /// `actor` is who the audit log names.
+    async fn reload(&mut self, reason: &str, actor: &str) -> ReloadReport {
         self.watch.take_up();
         let (config, mut report) = self.plan().await;
         if let Some(config) = config {
@@ -76,6 +84,7 @@ impl Reloader {
                 needs_restart = report.needs_restart.join(", "),
                 "the configuration was read again"
             );
+            self.audit(&report, reason, actor).await;
         } else {
             for problem in &report.problems {
                 tracing::error!(
@@ -87,6 +96,23 @@ impl Reloader {
             }
         }
         report
+    }
+
+    /// Each replica reads its own file, and each records what changed for it.
+    async fn audit(&self, report: &ReloadReport, reason: &str, actor: &str) {
+        if report.changes.is_empty() {
+            return;
+        }
+        let issuer = &self.current.app().issuer;
+        let mut event = Event::new(issuer.now(), EventKind::ConfigurationReloaded, actor);
+        event.details = serde_json::json!({
+            "trigger": reason,
+            "changes": report.changes,
+            "needs_restart": report.needs_restart,
+        });
+        if let Err(error) = issuer.store.add_event(event).await {
+            tracing::error!(%error, "the reload is not in the audit log");
+        }
     }
 
     /// Reads and validates the file. The configuration is there if it can be applied.

@@ -41,12 +41,9 @@ pub async fn api_reload(
     State(app): State<App>,
     AdminToken(who): AdminToken,
 ) -> Result<Response, ProblemDetails> {
-    tracing::info!(
-        event = "configuration_reload_requested",
-        actor = who.actor(),
-        "a reload was requested"
-    );
-    reload(&app, ReloadAction::Apply).await
+    let actor = who.actor();
+    tracing::info!(event = "configuration_reload_requested", actor, "a reload was requested");
+    reload(&app, ReloadAction::Apply { actor: actor.into() }).await
 }
 
 async fn reload(app: &App, action: ReloadAction) -> Result<Response, ProblemDetails> {

@@ -65,6 +65,7 @@ pub const ADMIN: Admin = Admin {
         ("circuit_breaker_closed", "Circuit breaker closed"),
         ("logout_notification_failed", "Logout token not delivered"),
         ("dex_imported", "Data of a Dex taken over"),
+        ("configuration_reloaded", "Configuration reloaded"),
     ],
     reasons: [
         ("signed_out", "signed out"),
