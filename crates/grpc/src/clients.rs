@@ -39,8 +39,9 @@ pub async fn update(call: &Call, request: UpdateClientReq) -> Result<UpdateClien
     let id = ClientId::new(&request.id);
     let change = |client: &mut Client| {
         replace_list(&mut client.redirect_uris, &request.redirect_uris, Clone::clone);
-        replace_list(&mut client.trusted_peers, &request.trusted_peers, ClientId::new);
-        replace_list(&mut client.allowed_connectors, &request.allowed_connectors, ConnectorId::new);
+        replace_list(&mut client.trusted_peers, &request.trusted_peers, |id| ClientId::new(id));
+        let connectors = &request.allowed_connectors;
+        replace_list(&mut client.allowed_connectors, connectors, |id| ConnectorId::new(id));
         let after_logout = &request.post_logout_redirect_uris;
         replace_list(&mut client.post_logout_redirect_uris, after_logout, Clone::clone);
         if !request.name.is_empty() {
