@@ -157,8 +157,8 @@ impl Server {
     /// The back end of a client that is not in the configuration file.
     pub fn relying_party_with(&self, id: &str, secret: &str, redirect_uri: &str) -> RelyingParty {
         self.secrets.remember(&format!("the secret of {id}"), secret);
-        let client = Client { secret: Some(secret.to_owned()), ..Client::new(id) };
-        let client = client.redirects_to(&[redirect_uri]);
+        let mut client = Client::new(id).redirects_to(&[redirect_uri]);
+        client.secret = Some(secret.to_owned());
         RelyingParty::new(&client, &self.issuer(), self.http_client(), self.secrets.clone())
     }
 
