@@ -57,15 +57,15 @@ func run(addr, ca, cert, key string) error {
 	lines := bufio.NewScanner(os.Stdin)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
-		var asked call
-		if err := json.Unmarshal(lines.Bytes(), &asked); err != nil {
+		var requested call
+		if err := json.Unmarshal(lines.Bytes(), &requested); err != nil {
 			return err
 		}
-		answer, err := answered(client, asked)
+		result, err := respond(client, requested)
 		if err != nil {
 			return err
 		}
-		fmt.Println(string(answer))
+		fmt.Println(string(result))
 	}
 	return lines.Err()
 }
@@ -92,14 +92,14 @@ func transportCredentials(ca, cert, key string) (credentials.TransportCredential
 	return credentials.NewTLS(config), nil
 }
 
-func answered(client api.DexClient, asked call) ([]byte, error) {
-	method, known := methods(client)[asked.Method]
+func respond(client api.DexClient, requested call) ([]byte, error) {
+	method, known := methods(client)[requested.Method]
 	if !known {
-		return nil, errors.New("unknown method " + asked.Method)
+		return nil, errors.New("unknown method " + requested.Method)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	response, err := method(ctx, asked.Request)
+	response, err := method(ctx, requested.Request)
 	if err != nil {
 		refused, isStatus := status.FromError(err)
 		if !isStatus {

@@ -49,18 +49,18 @@ impl DexClient {
 
     /// A call that must succeed; the response in protobuf's JSON form, with the names of api.proto.
     pub fn calls(&mut self, method: &str, request: Value) -> Value {
-        let answer = self.sends(method, &request);
-        match answer.get("response") {
+        let response = self.sends(method, &request);
+        match response.get("response") {
             Some(response) => response.clone(),
-            None => panic!("{method} {request}: {answer}"),
+            None => panic!("{method} {request}: {response}"),
         }
     }
 
     /// A call that must be refused: its status code and its message.
     pub fn is_refused(&mut self, method: &str, request: Value) -> (String, String) {
-        let answer = self.sends(method, &request);
-        let text = |member: &str| answer[member].as_str().map(str::to_owned);
-        text("code").zip(text("message")).unwrap_or_else(|| panic!("{method} {request}: {answer}"))
+        let response = self.sends(method, &request);
+        let text = |member: &str| response[member].as_str().map(str::to_owned);
+        text("code").zip(text("message")).unwrap_or_else(|| panic!("{method} {request}: {response}"))
     }
 
     fn sends(&mut self, method: &str, request: &Value) -> Value {

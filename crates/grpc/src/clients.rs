@@ -109,7 +109,7 @@ fn logout_uri(text: &str) -> Result<Option<Url>, Status> {
     if text.is_empty() {
         return Ok(None);
     }
-    let invalid = |why: &str| refused(&format!("backchannel_logout_uri {text:?}: {why}"));
+    let invalid = |reason: &str| refused(&format!("backchannel_logout_uri {text:?}: {reason}"));
     parse_backchannel_logout_uri(text).map(Some).map_err(invalid)
 }
 

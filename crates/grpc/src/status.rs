@@ -19,7 +19,7 @@ pub fn is_done(outcome: ObjectOutcome, what: &str, verb: &str) -> Result<bool, S
         ObjectOutcome::ReadOnly => {
             Err(refused(&format!("static {what}s: read-only cannot {verb} {what}")))
         }
-        ObjectOutcome::Invalid(why) => Err(refused(&format!("cannot {verb} {what}: {why}"))),
+        ObjectOutcome::Invalid(reason) => Err(refused(&format!("cannot {verb} {what}: {reason}"))),
     }
 }
 

@@ -76,8 +76,8 @@ impl Issuer {
         let grant_types = limited.map(|c| (c.id.clone(), known_grant_types(c))).collect();
         let build = |stored: &StoredConnector| match self.stored.connectors.build(stored) {
             Ok(connector) => Some(connector),
-            Err(why) => {
-                tracing::error!(connector = %stored.id, reason = %why, "a stored connector cannot be used");
+            Err(reason) => {
+                tracing::error!(connector = %stored.id, reason = %reason, "a stored connector cannot be used");
                 None
             }
         };
@@ -267,6 +267,6 @@ fn plain_document(
     bytes.map_err(|e| broken(object, &format!("cannot be opened: {e}")))
 }
 
-fn broken(object: &StoredObject, why: &str) -> IssuerError {
-    IssuerError::Broken(format!("the stored {} {}: {why}", object.kind.as_str(), object.id))
+fn broken(object: &StoredObject, reason: &str) -> IssuerError {
+    IssuerError::Broken(format!("the stored {} {}: {reason}", object.kind.as_str(), object.id))
 }

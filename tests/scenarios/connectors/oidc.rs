@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::world::{ALICE, ALICE_PASSWORD, Client, Need, Person, Server, World, verified};
 
 /// The upstream, which has the passwords, and the server with the connector. Both follow the moved clock.
-async fn upstream_and_branch(
+pub async fn upstream_and_branch(
     upstream: World,
     branch: World,
     login_scopes: &str,
@@ -59,7 +59,7 @@ async fn groups_are_ignored_without_insecure_enable_groups() {
 }
 
 #[tokio::test]
-async fn a_person_in_no_allowed_group_is_told_which_are_allowed() {
+async fn a_user_in_no_allowed_group_sees_which_are_allowed() {
     let login_scopes = format!("{GROUPS}    allowedGroups: [board]\n");
     let (_home, branch) = upstream_and_branch(World::new(), World::new(), &login_scopes).await;
     let (mut alice, app) = (branch.browser(), branch.relying_party("example-app"));

@@ -282,11 +282,11 @@ async fn grpc_connectors_are_managed_where_the_environment_allows_it() {
     assert_eq!(listed[1]["config"], STANDARD.encode(config));
 
     let app = server.relying_party("example-app");
-    let mut kilgore = server.browser();
-    kilgore.opens(&app.auth_request("openid").url).await;
-    kilgore.clicks("Mock").await;
-    kilgore.signs_in("kilgore", "an-upstream-secret").await;
-    kilgore.auth_response();
+    let mut mock_user = server.browser();
+    mock_user.opens(&app.auth_request("openid").url).await;
+    mock_user.clicks("Mock").await;
+    mock_user.signs_in("kilgore", "an-upstream-secret").await;
+    mock_user.auth_response();
 
     // It is not of the file, so that a reload ends nobody's session.
     let ops = server.relying_party("ops");

@@ -43,8 +43,8 @@ async fn sighup_applies_new_clients_and_people_and_keeps_sessions() {
     assert!(alice.page().form_with("password").is_none(), "she is still signed in");
     let mut carol = server.browser();
     let auth_response = carol.logs_in(&request, "carol@example.com", "carol-likes-5-boats").await;
-    let answer = grafana.redeems(&request, &auth_response).await;
-    let claims = crate::world::claims(answer.id_token());
+    let response = grafana.redeems(&request, &auth_response).await;
+    let claims = crate::world::claims(response.id_token());
     let lifetime = claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap();
     assert_eq!(lifetime, 7 * 60);
     assert_eq!(app.refreshes(tokens.refresh_token()).await.status, 200);
@@ -167,12 +167,13 @@ async fn a_server_in_a_terminal_exits_when_the_terminal_closes() {
     std::fs::write(&config, world.yaml()).unwrap();
     let program = format!("{} serve {}", env!("CARGO_BIN_EXE_countersign"), config.display());
     // util-linux' `script` runs a program in a terminal of its own, which closes when `script` is killed.
-    let mut terminal = Command::new("script")
-        .args(["-qfec", &program, "/dev/null"])
+    // The tests may themselves run under `nohup`, whose ignored SIGHUP is inherited.
+    let mut terminal = Command::new("env")
+        .args(["--default-signal=HUP", "script", "-qfec", &program, "/dev/null"])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .spawn()
-        .expect("script is part of every Debian");
+        .expect("env and script are part of every Debian");
     let live = format!("{}/healthz/live", world.telemetry());
     let is_there = async || bare_client().get(&live).send().await.is_ok();
     let started = Instant::now();

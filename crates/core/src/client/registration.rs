@@ -19,7 +19,7 @@ pub fn check_client(client: &Client) -> Result<(), String> {
         );
     }
     for uri in client.redirect_uris.iter().chain(&client.post_logout_redirect_uris) {
-        check_redirect_uri(uri).map_err(|why| format!("{uri:?}: {why}"))?;
+        check_redirect_uri(uri).map_err(|reason| format!("{uri:?}: {reason}"))?;
     }
     Ok(())
 }

@@ -54,9 +54,9 @@ pub fn read(root: &Section<'_>, addresses: &Addresses, env: Environment<'_>) -> 
     if let Some(listen) = listen.as_ref().filter(|listen| !listen.is_loopback()) {
         let is_open = tls.as_ref().is_none_or(|tls| tls.client_ca_file.is_none());
         if is_open {
-            let why = "whoever can connect can read client secrets and create clients and users: give \
+            let reason = "whoever can connect can read client secrets and create clients and users: give \
                        tlsClientCA, or listen on this machine only";
-            section.warning("addr", format!("{listen} requires no client certificate: {why}"));
+            section.warning("addr", format!("{listen} requires no client certificate: {reason}"));
         }
     }
     section.finish();

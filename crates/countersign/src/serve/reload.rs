@@ -1,4 +1,4 @@
-//! Reads the configuration file again: on SIGHUP, when it or a file it names has changed, and when an administrator asks.
+//! Reads the configuration file again: on SIGHUP, when it or a file it names has changed, and on request of an administrator.
 //!
 //! A new application is made of it, completely, before the one in use is replaced; whatever is wrong changes nothing.
 //! Kept across a reload: the database, the threads and tables that count attempts, metrics, circuit breakers.
@@ -104,7 +104,7 @@ impl Reloader {
         let app = self.current.app();
         match ending_sessions(&app.issuer, &self.config, &config).await {
             Ok(ending) => report.ending = ending,
-            Err(why) => report.warnings.push(format!("the sessions were not counted: {why}")),
+            Err(reason) => report.warnings.push(format!("the sessions were not counted: {reason}")),
         }
         (Some(config).filter(|_| report.problems.is_empty()), report)
     }

@@ -42,8 +42,8 @@ impl Issuer {
         if self.clients.is_configured(&client.id) {
             return Ok(ObjectOutcome::ReadOnly);
         }
-        if let Err(why) = check_client(client) {
-            return Ok(ObjectOutcome::Invalid(why));
+        if let Err(reason) = check_client(client) {
+            return Ok(ObjectOutcome::Invalid(reason));
         }
         self.create_object(who, client_object(&self.root, client)?).await
     }
@@ -63,7 +63,7 @@ impl Issuer {
             change(&mut client);
             match check_client(&client) {
                 Ok(()) => client_object(&self.root, &client).map(Ok),
-                Err(why) => Ok(Err(why)),
+                Err(reason) => Ok(Err(reason)),
             }
         })
         .await
@@ -106,7 +106,7 @@ impl Issuer {
             change(&mut user);
             match self.refused_user(&user) {
                 None => user_object(&self.root, &user).map(Ok),
-                Some(ObjectOutcome::Invalid(why)) => Ok(Err(why)),
+                Some(ObjectOutcome::Invalid(reason)) => Ok(Err(reason)),
                 Some(_) => Ok(Err("the configuration file has a user of this address".to_owned())),
             }
         })
@@ -154,8 +154,8 @@ impl Issuer {
         if self.connectors.is_configured(&connector.id) {
             return Ok(ObjectOutcome::ReadOnly);
         }
-        if let Err(why) = self.check_connector(connector) {
-            return Ok(ObjectOutcome::Invalid(why));
+        if let Err(reason) = self.check_connector(connector) {
+            return Ok(ObjectOutcome::Invalid(reason));
         }
         self.create_object(who, connector_object(&self.root, connector)?).await
     }
@@ -175,7 +175,7 @@ impl Issuer {
             change(&mut connector);
             match self.check_connector(&connector) {
                 Ok(()) => connector_object(&self.root, &connector).map(Ok),
-                Err(why) => Ok(Err(why)),
+                Err(reason) => Ok(Err(reason)),
             }
         })
         .await
@@ -209,8 +209,8 @@ impl Issuer {
     /// `None`: the user can sign in.
     fn refused_user(&self, user: &StoredUser) -> Option<ObjectOutcome> {
         let Some(local) = self.stored.local_users() else {
-            let why = "enablePasswordDB is not true in the configuration file";
-            return Some(ObjectOutcome::Invalid(why.to_owned()));
+            let reason = "enablePasswordDB is not true in the configuration file";
+            return Some(ObjectOutcome::Invalid(reason.to_owned()));
         };
         if local.is_configured(&user.email) {
             return Some(ObjectOutcome::ReadOnly);
@@ -260,7 +260,7 @@ impl Issuer {
             };
             let object = match change(&previous)? {
                 Ok(object) => object,
-                Err(why) => return Ok(ObjectOutcome::Invalid(why)),
+                Err(reason) => return Ok(ObjectOutcome::Invalid(reason)),
             };
             let event = self.object_event(who, EventKind::StoredObjectChanged, kind, id);
             let change = ObjectChange { object, event: event.clone() };
