@@ -60,7 +60,9 @@ impl DexClient {
     pub fn is_refused(&mut self, method: &str, request: Value) -> (String, String) {
         let response = self.sends(method, &request);
         let text = |member: &str| response[member].as_str().map(str::to_owned);
-        text("code").zip(text("message")).unwrap_or_else(|| panic!("{method} {request}: {response}"))
+        text("code")
+            .zip(text("message"))
+            .unwrap_or_else(|| panic!("{method} {request}: {response}"))
     }
 
     fn sends(&mut self, method: &str, request: &Value) -> Value {

@@ -200,7 +200,8 @@ fn grpc_service(current: &CurrentApp, grpc: &Grpc) -> Result<Router, String> {
         has_connectors: grpc.has_connectors,
         has_reflection: grpc.reflection,
     };
-    let routes = countersign_grpc::routes(Arc::new(move || Arc::clone(&current.app().issuer)), settings)?;
+    let routes =
+        countersign_grpc::routes(Arc::new(move || Arc::clone(&current.app().issuer)), settings)?;
     Ok(countersign_server::grpc::layers(routes.into_axum_router()))
 }
 

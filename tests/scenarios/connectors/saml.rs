@@ -123,7 +123,8 @@ async fn a_saml_response_completes_one_login_on_all_replicas_together() {
         assert!(page.text().contains("has already been used"), "{}", page.text());
     }
     let log = format!("{}{}", one.log(), other.log());
-    let is_refusal = |line: &&str| line.contains("login_refused") && line.contains("already been used");
+    let is_refusal =
+        |line: &&str| line.contains("login_refused") && line.contains("already been used");
     assert_eq!(log.lines().filter(is_refusal).count(), 3, "{log}");
 }
 

@@ -44,7 +44,7 @@ pub fn read(root: &Section<'_>, addresses: &Addresses, env: Environment<'_>) -> 
     };
     let listen = flag.or(listen::read(&section, "addr"));
     let tls = read_tls(&section);
-    if listen.is_none() && !section.is_given("addr") {
+    if listen.is_none() && !section.is_set("addr") {
         match tls {
             Some(_) => section.error("addr", "is missing: host:port such as 127.0.0.1:5557"),
             None => section.warning("addr", "is missing: the API is not served"),

@@ -6,9 +6,8 @@ use super::super::listen::Listen;
 use super::{Addresses, load, problems, read_blocks, with};
 
 fn read(text: &str, addresses: &Addresses, has_switch: bool) -> super::Loaded {
-    let env = |name: &str| {
-        (has_switch && name == "DEX_API_CONNECTORS_CRUD").then(|| "true".to_owned())
-    };
+    let env =
+        |name: &str| (has_switch && name == "DEX_API_CONNECTORS_CRUD").then(|| "true".to_owned());
     countersign_config::read(text, Path::new("config.yaml"), &env, false, |root| {
         read_blocks(root, &env, addresses)
     })
