@@ -61,6 +61,10 @@ event_kinds! {
     DexImported => "dex_imported",
     /// A replica read its configuration file again, and keys of it had changed.
     ConfigurationReloaded => "configuration_reloaded",
+    /// A client, user or connector of the database, made over Dex's gRPC API; `details` names its kind and id.
+    StoredObjectCreated => "stored_object_created",
+    StoredObjectChanged => "stored_object_changed",
+    StoredObjectDeleted => "stored_object_deleted",
 }
 
 impl EventKind {

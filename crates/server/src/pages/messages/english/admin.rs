@@ -66,6 +66,9 @@ pub const ADMIN: Admin = Admin {
         ("logout_notification_failed", "Logout token not delivered"),
         ("dex_imported", "Data of a Dex taken over"),
         ("configuration_reloaded", "Configuration reloaded"),
+        ("stored_object_created", "Client, user or connector created"),
+        ("stored_object_changed", "Client, user or connector changed"),
+        ("stored_object_deleted", "Client, user or connector deleted"),
     ],
     reasons: [
         ("signed_out", "signed out"),
