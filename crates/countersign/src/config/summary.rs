@@ -58,9 +58,15 @@ impl Config {
 
     fn write_lifetimes(&self, out: &mut String) -> fmt::Result {
         let (expiry, refresh) = (&self.expiry, &self.expiry.refresh_tokens);
-        let algorithm = match self.signer.algorithm {
+        let name = |algorithm| match algorithm {
             Algorithm::Rs256 => "RS256",
             Algorithm::Es256 => "ES256",
+        };
+        let algorithm = match self.signer.access_token_algorithm {
+            None => name(self.signer.algorithm).to_owned(),
+            Some(access) => {
+                format!("{}, access tokens {}", name(self.signer.algorithm), name(access))
+            }
         };
         let period = show_duration(self.signer.rotation_period);
         writeln!(out, "signing     {algorithm}, a new key every {period}")?;
