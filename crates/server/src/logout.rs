@@ -41,7 +41,7 @@ pub async fn post(
     into_response(&app, &context, result)
 }
 
-/// 303 to the same request as GET: our cookies are `SameSite=Lax`, so a cross-site POST brings none of them.
+/// 303 to the same request as GET: our cookies are `SameSite=Lax`, so a cross-site POST carries none of them.
 fn redirect_to_get(app: &App, params: &Params) -> Result<Response, PageError> {
     let request = parse(app, params)?;
     let sealed = app.issuer.seal_logout(&request)?;
@@ -109,7 +109,7 @@ async fn confirmed(
 #[derive(Default)]
 struct LogoutResult {
     tools: Option<OfflineGrants>,
-    told: Vec<ClientId>,
+    notified: Vec<ClientId>,
     /// The upstream's own logout page.
     upstream: Option<PageLink>,
 }
@@ -128,7 +128,7 @@ async fn sign_out(
     };
     let address = context.address.to_string();
     let end = app.issuer.end_browser_session(cookie, tools, &address).await?.unwrap_or_default();
-    let SignOutOutcome { offline_grants_remain: tools_left, notified: told } = end;
+    let SignOutOutcome { offline_grants_remain: tools_left, notified } = end;
     let tools =
         had_tools.then_some(if tools_left { OfflineGrants::Kept } else { OfflineGrants::Ended });
     let upstream = match &session {
@@ -138,7 +138,7 @@ async fn sign_out(
     let upstream = upstream.map(|at| PageLink::UpstreamLogout(at.url.into(), Name::from(&at.name)));
     let mut cookies = SetCookies::default();
     cookies.no_session(&app.cookies);
-    Ok(with_cookies(finish(app, request, LogoutResult { tools, told, upstream })?, cookies))
+    Ok(with_cookies(finish(app, request, LogoutResult { tools, notified, upstream })?, cookies))
 }
 
 /// The redirect, if a hint proved the client; else a page, with a link to the client where it is registered.
@@ -152,7 +152,7 @@ fn finish(app: &App, request: &LogoutRequest, done: LogoutResult) -> Result<Resp
     let view = pages::SignedOut {
         layout: &app.layout,
         tools: done.tools.unwrap_or(OfflineGrants::None),
-        told: done.told.iter().filter_map(name).collect(),
+        notified: done.notified.iter().filter_map(name).collect(),
         link,
         upstream: done.upstream,
     };

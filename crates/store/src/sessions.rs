@@ -47,10 +47,10 @@ impl Store {
         &self,
         cookie_hash: &str,
         by: &str,
-        why: EndReason,
+        reason: EndReason,
         now: Timestamp,
     ) -> Result<Option<SignedOut>, StoreError> {
-        let ended = Ended { at: now, by: by.to_owned(), why };
+        let ended = Ended { at: now, by: by.to_owned(), reason };
         self.write(SignOut { cookie_hash: cookie_hash.to_owned(), ended }).await
     }
 
@@ -141,7 +141,12 @@ pub(crate) async fn sign_out(
             "UPDATE grants SET ended_at = $2, ended_by = $3, ended_reason = $4, \
              expires_at = tokens_until \
              WHERE session_id = $1 AND ended_at IS NULL AND refreshable = 0",
-            &[(&session.id).into(), ended.at.into(), (&ended.by).into(), ended.why.as_str().into()],
+            &[
+                (&session.id).into(),
+                ended.at.into(),
+                (&ended.by).into(),
+                ended.reason.as_str().into(),
+            ],
         )
         .await?;
     let tokens_until = ended_tokens_until(conn, &session.id).await?;
@@ -157,7 +162,7 @@ pub(crate) async fn sign_out(
     }
 
     let mut event = session_event(session, ended.at, EventKind::SignedOut, &ended.by);
-    event.reason = Some(ended.why.as_str().to_owned());
+    event.reason = Some(ended.reason.as_str().to_owned());
     event.details = json!({
         "grants_ended": grants_ended, "tokens_until": tokens_until, "session_ended": session_ended,
     });
@@ -185,7 +190,7 @@ async fn end_with_browser(
                     client.into(),
                     ended.at.into(),
                     (&ended.by).into(),
-                    ended.why.as_str().into(),
+                    ended.reason.as_str().into(),
                 ],
             )
             .await?;

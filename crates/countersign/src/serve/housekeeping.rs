@@ -47,10 +47,10 @@ async fn follow_changes(current: CurrentApp) {
 }
 
 async fn follow_circuit_breakers(current: CurrentApp) {
-    let mut looks = interval(CIRCUIT_BREAKER_INTERVAL);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = interval(CIRCUIT_BREAKER_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        looks.tick().await;
+        ticks.tick().await;
         let app = current.app();
         if let Err(failure) = app.issuer.reload_stored_objects().await {
             tracing::debug!(cause = %failure, "the stored objects could not be read");

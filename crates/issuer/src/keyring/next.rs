@@ -26,7 +26,7 @@ struct EarlyRotation<'a> {
 
 impl Keyring {
     /// Makes the next key, unless one is published already that has yet to sign; likewise the next key for access
-    /// tokens, if they have one. Of two administrators at once one makes it, and the other is told of it.
+    /// tokens, if they have one. Of two administrators at once one makes it, and the other reads it.
     pub(crate) async fn publish_next(
         &self,
         store: &Store,

@@ -1,4 +1,4 @@
-//! The page that says what happened, what to do, and under which reference the log knows more.
+//! The error page: what happened, what to do, and the reference under which the log has the cause.
 
 use askama::Template;
 
@@ -21,7 +21,7 @@ pub struct ErrorPage<'a> {
     /// What the words are about: the groups of [`PageErrorKind::MissingGroups`], the name of who is
     /// [`PageErrorKind::UpstreamDown`].
     pub items: Vec<Name>,
-    /// One line for whoever runs the application: the redirect URI that was sent. Never an upstream's own message.
+    /// One line for the operator of the application: the redirect URI that was sent. Never an upstream's own message.
     pub detail: Option<Name>,
     pub reference: &'a str,
     pub link: Option<PageLink>,

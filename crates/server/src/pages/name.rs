@@ -51,7 +51,7 @@ impl Name {
         Self(cut(&self.0, LONGEST_IN_CELL))
     }
 
-    /// One letter to stand in a picture's place.
+    /// One letter in place of a picture.
     pub(crate) fn initial(&self) -> String {
         let first = self.0.chars().find(|c| c.is_alphanumeric());
         first.map_or_else(|| NOTHING.to_owned(), |c| c.to_uppercase().collect())

@@ -1,4 +1,4 @@
-//! The whole server goes away and comes back: what people are told meanwhile, and how soon.
+//! The whole server goes away and comes back: what callers get meanwhile, and how soon.
 
 use std::time::{Duration, Instant};
 
@@ -10,8 +10,8 @@ use crate::world::{SECOND, SignedIn as _, sign_in};
 /// An answer "at once", on a busy machine.
 const AT_ONCE: Duration = Duration::from_millis(700);
 
-fn unavailable<T>(answer: Result<T, StoreError>) -> bool {
-    matches!(answer, Err(StoreError::Unavailable(_)))
+fn unavailable<T>(outcome: Result<T, StoreError>) -> bool {
+    matches!(outcome, Err(StoreError::Unavailable(_)))
 }
 
 /// Thirty people at once, reading and writing; how long the last of them waits to be refused.
@@ -31,14 +31,14 @@ async fn thirty_are_refused(store: &Store) -> Duration {
             })
         })
         .collect();
-    for answer in waiting {
-        assert!(answer.await.unwrap(), "an answer from a server that is down");
+    for outcome in waiting {
+        assert!(outcome.await.unwrap(), "an answer from a server that is down");
     }
     began.elapsed()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_the_server_is_down_one_waits_and_the_others_are_told_at_once() {
+async fn while_the_server_is_down_one_waits_and_the_others_fail_at_once() {
     let Some(cluster) = Cluster::start_new(&[]) else { return };
     let store = Cluster::open(&[&cluster]).await;
     let jane = store.sign_in(sign_in("jane", "c")).await.unwrap().session();
@@ -50,11 +50,11 @@ async fn while_the_server_is_down_one_waits_and_the_others_are_told_at_once() {
 
     tokio::time::sleep(SECOND + SECOND / 10).await;
     let (other, id) = (store.clone(), jane.clone());
-    let looks = tokio::spawn(async move { unavailable(other.session(&id).await) });
+    let reading = tokio::spawn(async move { unavailable(other.session(&id).await) });
     tokio::time::sleep(SECOND / 5).await;
     let waited = thirty_are_refused(&store).await;
     assert!(waited < AT_ONCE, "they queued for {waited:?} behind the one that looks again");
-    assert!(looks.await.unwrap());
+    assert!(reading.await.unwrap());
 
     cluster.start();
     let began = Instant::now();
