@@ -1,5 +1,6 @@
 //! The token endpoint and the tokens: codes, grants, claims, keys, lifetimes.
 
+pub mod access_token_keys;
 pub mod authorization_codes;
 pub mod client_authentication;
 pub mod client_lifetimes;

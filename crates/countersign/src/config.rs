@@ -40,7 +40,7 @@ pub use listen::Listen;
 pub use oauth2::{OAuth2, Pkce};
 pub use pages::{Frontend, LogFormat, LogLevel, Logger, Theme};
 pub use root_keys::RootKeys;
-pub use storage::{SslMode, Storage};
+pub use storage::{Host, SslMode, Storage};
 pub use stored_connectors::StoredConnectors;
 pub use web::{Headers, Https, TlsVersion, Web};
 

@@ -17,7 +17,7 @@ use countersign_issuer::{
 };
 use countersign_server::pages::{Layout, Theme};
 use countersign_server::{App, ClientAddressRule, Metrics, ProcessState, ServerSettings};
-use countersign_store::{Location, PostgresOptions, SslMode, Store};
+use countersign_store::{Location, PostgresHost, PostgresOptions, SslMode, Store};
 
 use crate::config::{self, Config, StoredConnectors};
 
@@ -171,14 +171,19 @@ fn shown_logo(issuer: &Issuer, logo: &str, remote: bool) -> Option<String> {
     }
 }
 
+const fn algorithm(algorithm: config::Algorithm) -> countersign_jose::Algorithm {
+    match algorithm {
+        config::Algorithm::Rs256 => countersign_jose::Algorithm::RS256,
+        config::Algorithm::Es256 => countersign_jose::Algorithm::ES256,
+    }
+}
+
 fn settings(config: &Config) -> Result<Settings, String> {
     let (expiry, sessions, oauth2) = (&config.expiry, &config.sessions, &config.oauth2);
     Ok(Settings {
         issuer: IssuerUrl::new(config.issuer.as_str()).map_err(|e| format!("issuer: {e}"))?,
-        algorithm: match config.signer.algorithm {
-            config::Algorithm::Rs256 => countersign_jose::Algorithm::RS256,
-            config::Algorithm::Es256 => countersign_jose::Algorithm::ES256,
-        },
+        algorithm: algorithm(config.signer.algorithm),
+        access_token_algorithm: config.signer.access_token_algorithm.map(algorithm),
         key_period: config.signer.rotation_period,
         token_lifetime: expiry.id_tokens,
         code_lifetime: expiry.codes,
@@ -224,8 +229,11 @@ pub fn location(storage: &config::Storage) -> Location {
         config::Storage::Memory => Location::Memory,
         config::Storage::Sqlite { file } => Location::Sqlite { file: file.clone() },
         config::Storage::Postgres(postgres) => Location::Postgres(PostgresOptions {
-            host: postgres.host.clone(),
-            port: postgres.port,
+            hosts: postgres
+                .hosts
+                .iter()
+                .map(|host| PostgresHost { name: host.name.clone(), port: host.port })
+                .collect(),
             user: postgres.user.clone(),
             password: postgres.password.clone().unwrap_or_default(),
             database: postgres.database.clone(),

@@ -34,6 +34,7 @@ pub async fn apply(
             created_at: now,
             signs_from: now,
             longest_lifetime: issuer.settings.longest_token_lifetime(),
+            access_tokens_only: false,
         }),
         None => None,
     };

@@ -44,6 +44,8 @@ pub struct Keyring {
 /// What was read at one moment.
 pub struct Keys {
     signing: Vec<Signing>,
+    /// `signer.accessTokenAlgorithm`, if access tokens are signed otherwise than ID tokens.
+    access_token_algorithm: Option<Algorithm>,
     pub verifiers: Verifiers,
     /// Those of them that came from Dex.
     imported: Verifiers,
@@ -71,22 +73,42 @@ pub(crate) struct KeyToDrop<'a> {
 struct Signing {
     signs_from: Timestamp,
     signer: Arc<Signer>,
+    access_tokens_only: bool,
 }
 
 impl Keys {
     /// The key that signs now.
     pub fn signer(&self, now: Timestamp) -> Result<Arc<Signer>, IssuerError> {
-        let due = self.signing.iter().rev().find(|key| key.signs_from <= now);
+        let due = self.for_id_tokens().rev().find(|key| key.signs_from <= now);
         // A clock behind the database's: the oldest published key is known to everybody.
-        let key = due.or(self.signing.first());
+        let key = due.or(self.for_id_tokens().next());
         key.map(|key| Arc::clone(&key.signer))
             .ok_or_else(|| IssuerError::Broken("no signing key is loaded".to_owned()))
     }
 
-    /// Of the published keys, each once.
+    /// The key that signs access tokens now: one of `signer.accessTokenAlgorithm` once it has been published for
+    /// long enough, else [`Keys::signer`].
+    pub fn access_token_signer(&self, now: Timestamp) -> Result<Arc<Signer>, IssuerError> {
+        let algorithm = self.access_token_algorithm;
+        let is_due = |key: &&Signing| {
+            key.access_tokens_only
+                && key.signs_from <= now
+                && Some(key.signer.algorithm()) == algorithm
+        };
+        match self.signing.iter().rev().find(is_due) {
+            Some(key) => Ok(Arc::clone(&key.signer)),
+            None => self.signer(now),
+        }
+    }
+
+    fn for_id_tokens(&self) -> impl DoubleEndedIterator<Item = &Signing> {
+        self.signing.iter().filter(|key| !key.access_tokens_only)
+    }
+
+    /// Of the published keys that sign ID tokens, each once.
     pub fn algorithms(&self) -> Vec<&'static str> {
         let mut names: Vec<_> =
-            self.signing.iter().map(|k| k.signer.algorithm().as_str()).collect();
+            self.for_id_tokens().map(|k| k.signer.algorithm().as_str()).collect();
         names.sort_unstable_by(|a, b| b.cmp(a));
         names.dedup();
         names
@@ -118,7 +140,7 @@ impl Keyring {
         let mut keys = read(store, root, settings, now).await?;
         reseal(store, root).await?;
         // Only after what is there could be opened: a wrong root key changes nothing.
-        if drop_dead(store, now).await? {
+        if drop_dead(store, settings, now).await? {
             keys = read(store, root, settings, now).await?;
         }
         store.raise_token_lifetime(settings.longest_token_lifetime()).await?;
@@ -137,7 +159,7 @@ impl Keyring {
         settings: &Settings,
         now: Timestamp,
     ) -> Result<(), IssuerError> {
-        drop_dead(store, now).await?;
+        drop_dead(store, settings, now).await?;
         let keys = read(store, root, settings, now).await?;
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
         Ok(())
@@ -168,6 +190,7 @@ async fn read(
     };
     Ok(Keys {
         signing: rows.iter().map(|row| opened(root, row)).collect::<Result<_, _>>()?,
+        access_token_algorithm: settings.access_token_algorithm(),
         verifiers: Verifiers::new(&jwks)?,
         imported: Verifiers::new(&imported_jwks)?,
         imported_at: of_dex().map(|key| key.imported_at).min(),
@@ -181,7 +204,7 @@ async fn read(
     })
 }
 
-/// The keys in the database, after adding the one that is due.
+/// The keys in the database, after adding those that are due.
 async fn signing_keys(
     store: &Store,
     root: &RootKeys,
@@ -192,8 +215,12 @@ async fn signing_keys(
     if let Some(last) = rows.last() {
         opened(root, last)?;
     }
-    if let Some((number, signs_from)) = due(&rows, settings, now) {
-        let row = new_key(root, settings, number, signs_from, now).await?;
+    let is_new = rows.is_empty();
+    for sequence in KeySequence::all(settings) {
+        let Some((number, signs_from)) = sequence.due(&rows, settings, now) else { continue };
+        // The keys of an empty database sign at once: no client has fetched any.
+        let signs_from = if is_new { now } else { signs_from };
+        let row = new_key(root, settings, sequence.key(number, signs_from), now).await?;
         if store.add_signing_key(row).await? {
             let mut event = Event::new(now, EventKind::KeyRotated, "system");
             event.details = serde_json::json!({ "number": number, "signs_from": signs_from });
@@ -205,23 +232,69 @@ async fn signing_keys(
     Ok(rows)
 }
 
-/// Number and first moment of the key that has to be made now, if one has.
-fn due(rows: &[SigningKeyRow], settings: &Settings, now: Timestamp) -> Option<(i64, Timestamp)> {
-    let Some(last) = rows.last() else { return Some((1, now)) };
-    let ends = last.signs_from + settings.key_period;
-    let other_algorithm = last.algorithm != settings.algorithm.as_str() && last.signs_from <= now;
-    (other_algorithm || now + PUBLISHED_BEFORE >= ends)
-        .then(|| (last.number + 1, (now + PUBLISHED_BEFORE).max(last.signs_from)))
+/// Keys that succeed one another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct KeySequence {
+    algorithm: Algorithm,
+    access_tokens_only: bool,
+}
+
+/// A key that is to be made.
+#[derive(Clone, Copy)]
+struct PlannedKey {
+    number: i64,
+    signs_from: Timestamp,
+    sequence: KeySequence,
+}
+
+impl KeySequence {
+    /// Those that the configuration asks for: that of all tokens first.
+    fn all(settings: &Settings) -> Vec<Self> {
+        let all = Self::of_id_tokens(settings);
+        let access = settings.access_token_algorithm();
+        let access = access.map(|algorithm| Self { algorithm, access_tokens_only: true });
+        [Some(all), access].into_iter().flatten().collect()
+    }
+
+    /// Number and first moment of the key that has to be made now, if one has. Numbers are shared by all keys.
+    fn due(
+        self,
+        rows: &[SigningKeyRow],
+        settings: &Settings,
+        now: Timestamp,
+    ) -> Option<(i64, Timestamp)> {
+        let number = rows.last().map_or(1, |row| row.number + 1);
+        let Some(last) = self.last(rows) else {
+            let signs_from = if rows.is_empty() { now } else { now + PUBLISHED_BEFORE };
+            return Some((number, signs_from));
+        };
+        let ends = last.signs_from + settings.key_period;
+        let other_algorithm = last.algorithm != self.algorithm.as_str() && last.signs_from <= now;
+        (other_algorithm || now + PUBLISHED_BEFORE >= ends)
+            .then(|| (number, (now + PUBLISHED_BEFORE).max(last.signs_from)))
+    }
+
+    const fn of_id_tokens(settings: &Settings) -> Self {
+        Self { algorithm: settings.algorithm, access_tokens_only: false }
+    }
+
+    fn last(self, rows: &[SigningKeyRow]) -> Option<&SigningKeyRow> {
+        rows.iter().rfind(|row| row.access_tokens_only == self.access_tokens_only)
+    }
+
+    const fn key(self, number: i64, signs_from: Timestamp) -> PlannedKey {
+        PlannedKey { number, signs_from, sequence: self }
+    }
 }
 
 async fn new_key(
     root: &RootKeys,
     settings: &Settings,
-    number: i64,
-    signs_from: Timestamp,
+    planned: PlannedKey,
     now: Timestamp,
 ) -> Result<SigningKeyRow, IssuerError> {
-    let algorithm = settings.algorithm;
+    let PlannedKey { number, signs_from, sequence } = planned;
+    let algorithm = sequence.algorithm;
     let pair = run_blocking(move || KeyPair::generate(algorithm)).await??;
     Ok(SigningKeyRow {
         number,
@@ -232,6 +305,7 @@ async fn new_key(
         created_at: now,
         signs_from,
         longest_lifetime: settings.longest_token_lifetime(),
+        access_tokens_only: sequence.access_tokens_only,
     })
 }
 
@@ -241,7 +315,11 @@ fn opened(root: &RootKeys, row: &SigningKeyRow) -> Result<Signing, IssuerError> 
         IssuerError::Broken(format!("signing key {} has an unknown algorithm", row.number))
     })?;
     let signer = Signer::new(&row.kid, algorithm, &private_key)?;
-    Ok(Signing { signs_from: row.signs_from, signer: Arc::new(signer) })
+    Ok(Signing {
+        signs_from: row.signs_from,
+        signer: Arc::new(signer),
+        access_tokens_only: row.access_tokens_only,
+    })
 }
 
 /// Seals the private part of an imported signing key.
@@ -250,13 +328,14 @@ pub fn seal_signing_key(root: &RootKeys, key: &Secret) -> Result<Secret, IssuerE
 }
 
 /// Retired keys go when the longest-lived token they may have signed is dead. True when one went.
-async fn drop_dead(store: &Store, now: Timestamp) -> Result<bool, IssuerError> {
+async fn drop_dead(
+    store: &Store,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<bool, IssuerError> {
     let mut dropped = store.drop_imported_keys(now - KEPT_AFTER).await? > 0;
-    let rows = store.signing_keys().await?;
-    for (row, next) in rows.iter().zip(rows.iter().skip(1)) {
-        if now > next.signs_from + row.longest_lifetime + KEPT_AFTER {
-            dropped |= store.drop_signing_key(row.number).await?;
-        }
+    for row in dead(&store.signing_keys().await?, settings, now) {
+        dropped |= store.drop_signing_key(row).await?;
     }
     for purpose in [REFRESH_MAC, LOGIN_STATE] {
         let rows = store.secrets(purpose).await?;
@@ -269,6 +348,34 @@ async fn drop_dead(store: &Store, now: Timestamp) -> Result<bool, IssuerError> {
         }
     }
     Ok(dropped)
+}
+
+/// The numbers of the keys whose last token has expired.
+fn dead(rows: &[SigningKeyRow], settings: &Settings, now: Timestamp) -> Vec<i64> {
+    let mut numbers = Vec::new();
+    for row in rows {
+        // A key for access tokens alone has no successor once `signer.accessTokenAlgorithm` is removed. It has not
+        // signed beyond its period.
+        let is_abandoned = row.access_tokens_only && settings.access_token_algorithm().is_none();
+        let last_signature = match successor(rows, row) {
+            Some(next) => next.signs_from,
+            None if is_abandoned => row.signs_from + settings.key_period,
+            None => continue,
+        };
+        if now > last_signature + row.longest_lifetime + KEPT_AFTER {
+            numbers.push(row.number);
+        }
+    }
+    numbers
+}
+
+/// The next key that signs what this one signs.
+pub(crate) fn successor<'a>(
+    rows: &'a [SigningKeyRow],
+    row: &SigningKeyRow,
+) -> Option<&'a SigningKeyRow> {
+    let same_use = |other: &&SigningKeyRow| other.access_tokens_only == row.access_tokens_only;
+    rows.iter().filter(same_use).find(|other| other.number > row.number)
 }
 
 /// What rests unsealed, or under an older root key, is sealed under today's first one.

@@ -15,6 +15,8 @@ use crate::admin::AdminPolicy;
 pub struct Settings {
     pub issuer: IssuerUrl,
     pub algorithm: Algorithm,
+    /// `signer.accessTokenAlgorithm`; see [`Settings::access_token_algorithm`].
+    pub access_token_algorithm: Option<Algorithm>,
     /// How long a key signs before the next one does.
     pub key_period: Duration,
     /// ID and access tokens.
@@ -78,6 +80,11 @@ pub struct DevicePolicy {
 }
 
 impl Settings {
+    /// The algorithm of access tokens, if they are signed otherwise than ID tokens.
+    pub fn access_token_algorithm(&self) -> Option<Algorithm> {
+        self.access_token_algorithm.filter(|algorithm| *algorithm != self.algorithm)
+    }
+
     /// The response types that `oauth2.responseTypes` allows, in the order of OpenID Connect Core 3.
     pub fn response_types_supported(&self) -> Vec<String> {
         const ALL: [&str; 6] = [
@@ -186,6 +193,7 @@ pub(crate) mod tests {
         Settings {
             issuer: IssuerUrl::new("https://id.example.com/dex").unwrap(),
             algorithm: Algorithm::RS256,
+            access_token_algorithm: None,
             key_period: minutes(360),
             token_lifetime: minutes(10),
             code_lifetime: minutes(1),

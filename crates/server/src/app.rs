@@ -22,6 +22,8 @@ pub struct Shared {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     pub layout: Layout,
     pub cookies: CookieNames,
+    /// Scheme, host and port of the issuer, as browsers send them in `Origin`.
+    pub origin: String,
     pub metrics: Metrics,
     pub process: ProcessState,
 }
@@ -55,7 +57,17 @@ impl App {
             |(name, value): &(String, String)| Some((name.parse().ok()?, value.parse().ok()?));
         let headers = settings.headers.iter().filter_map(parse).collect();
         let cookies = CookieNames::of(&issuer.settings.issuer);
-        Self(Arc::new(Shared { issuer, settings, headers, layout, cookies, metrics, process }))
+        let origin = issuer.settings.issuer.url().origin().ascii_serialization();
+        Self(Arc::new(Shared {
+            issuer,
+            settings,
+            headers,
+            layout,
+            cookies,
+            origin,
+            metrics,
+            process,
+        }))
     }
 
     /// `path` below the issuer's own path, such as `/dex/auth`.

@@ -1,19 +1,15 @@
 //! What happens around every request: request id and log line, limits, security headers, and error bodies for
 //! refusals that no handler worded.
 
-use std::any::Any;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::{Body, HttpBody};
-use axum::extract::{FromRequestParts, MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Version, header};
+use axum::body::HttpBody;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
-use tower_http::set_header::SetResponseHeaderLayer;
-use tower_http::timeout::TimeoutLayer;
 use tracing::Instrument;
 
 use crate::app::App;
@@ -29,25 +25,50 @@ use countersign_core::connector::ProxyHeaders;
 /// From the end of the request to the response: a slow upstream or database.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The last layer is the outermost.
+/// One layer for everything that happens around a handler. axum clones and boxes the whole stack of layers below each
+/// layer for each request, so that ten layers would cost fifty allocations.
 pub fn layers(router: Router<App>, app: &App) -> Router<App> {
-    let timeout = TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT);
-    let fixed = |name: HeaderName, value: &'static str| {
-        SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value))
+    router.layer(middleware::from_fn_with_state(app.clone(), around_handler))
+}
+
+async fn around_handler(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    match strip_trusted_headers(&app, &mut request) {
+        Ok(()) => log_request(&app, request, next).await,
+        Err(status) => status.into_response(),
+    }
+}
+
+/// The response with all its headers, whoever made it.
+async fn respond(app: &App, request: Request, next: Next) -> Response {
+    let version = request.version();
+    let format = ErrorFormat::for_path(request.uri().path());
+    let context = match format {
+        ErrorFormat::Page => Some(RequestContext::of_request(app, &request)),
+        _ => None,
     };
-    router
-        .layer(CatchPanicLayer::custom(handle_panic))
-        .layer(timeout)
-        .layer(middleware::from_fn(run_to_completion))
-        .layer(middleware::from_fn_with_state(app.clone(), request_limits::buffer_body))
-        .layer(middleware::from_fn(require_one_host))
-        .layer(middleware::from_fn_with_state(app.clone(), request_limits::limit_headers))
-        .layer(middleware::from_fn_with_state(app.clone(), render_bare_errors))
-        .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .layer(fixed(header::REFERRER_POLICY, "no-referrer"))
-        .layer(middleware::from_fn_with_state(app.clone(), set_headers))
-        .layer(middleware::from_fn_with_state(app.clone(), log_request))
-        .layer(middleware::from_fn_with_state(app.clone(), strip_trusted_headers))
+    let path = request.uri().clone();
+    let bare = checked(app, request, next).await;
+    let mut response = match is_bare_error(&bare) {
+        true => render_bare_error(app, bare, &BareError { format, path: path.path(), context }),
+        false => bare,
+    };
+    set_headers(app, version, response.headers_mut());
+    response
+}
+
+/// The response of the handler, or of a check before it.
+async fn checked(app: &App, request: Request, next: Next) -> Response {
+    if let Some(refused) = request_limits::refuse_headers(app, &request) {
+        return refused;
+    }
+    if !has_one_host(&request) {
+        return StatusCode::BAD_REQUEST.into_response();
+    }
+    match request_limits::buffer_body(app, request).await {
+        // The memory of the body is reserved until the response: the handler holds it.
+        Ok((request, _permit)) => run_to_completion(request, next).await,
+        Err(refused) => refused,
+    }
 }
 
 /// `web.allowedOrigins`. Without credentials: no endpoint that is open to other origins reads cookies.
@@ -74,45 +95,59 @@ pub async fn reject_head(request: Request, next: Next) -> Response {
 }
 
 /// Runs the handler in its own task, so that a client disconnect cannot cancel it: otherwise a rotated upstream
-/// refresh token could be lost between the upstream's response and our commit.
+/// refresh token could be lost between the upstream's response and our commit. 503 when it takes too long; 500 when it
+/// panics.
 async fn run_to_completion(request: Request, next: Next) -> Response {
-    let work = tokio::spawn(next.run(request).in_current_span());
-    work.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
-}
-
-/// 400 for an HTTP/1.1 request without exactly one Host header (RFC 9112 section 3.2).
-async fn require_one_host(request: Request, next: Next) -> Response {
-    let hosts = request.headers().get_all(header::HOST).iter().count();
-    if request.version() == Version::HTTP_11 && hosts != 1 {
-        return StatusCode::BAD_REQUEST.into_response();
-    }
-    next.run(request).await
-}
-
-/// Gives an error response that has no body of its own (404, 405, 413, 503, ...) one that its caller can read.
-async fn render_bare_errors(State(app): State<App>, request: Request, next: Next) -> Response {
-    let (mut parts, body) = request.into_parts();
-    let Ok(context) = RequestContext::from_request_parts(&mut parts, &app).await;
-    let path = parts.uri.path().to_owned();
-    let format = ErrorFormat::for_path(&path);
-    let bare = next.run(Request::from_parts(parts, body)).await;
-    let status = bare.status();
-    let has_body = bare.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind != PLAIN_TEXT);
-    let is_error = status.is_client_error() || status.is_server_error();
-    if !is_error || has_body {
-        return bare;
-    }
-    let mut response = match format {
-        ErrorFormat::Unchanged => return bare,
-        ErrorFormat::ProblemDetails => crate::admin::problem_details::bare(status),
-        ErrorFormat::OAuth => json(status, &serde_json::json!({ "error": oauth_code(status) })),
-        ErrorFormat::Page => {
-            PageError::from(PageErrorKind::of_status(status.as_u16())).show(&app, &context)
+    let handler = tokio::time::timeout(REQUEST_TIMEOUT, next.run(request));
+    match tokio::spawn(handler.in_current_span()).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(_)) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        Err(error) => {
+            if error.is_panic() {
+                tracing::error!("a handler panicked; this is a bug");
+            }
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
+    }
+}
+
+/// An HTTP/1.1 request has exactly one Host header (RFC 9112 section 3.2).
+fn has_one_host(request: &Request) -> bool {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    request.version() != Version::HTTP_11 || hosts == 1
+}
+
+/// Whether an error response (404, 405, 413, 503, ...) has no body of its own.
+fn is_bare_error(response: &Response) -> bool {
+    let status = response.status();
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    let has_body = kind.is_some_and(|kind| kind != PLAIN_TEXT);
+    (status.is_client_error() || status.is_server_error()) && !has_body
+}
+
+struct BareError<'a> {
+    format: ErrorFormat,
+    path: &'a str,
+    /// Only where a page is shown.
+    context: Option<RequestContext>,
+}
+
+/// Gives an error response a body that its caller can read.
+fn render_bare_error(app: &App, bare: Response, error: &BareError<'_>) -> Response {
+    let status = bare.status();
+    let mut response = match (&error.format, &error.context) {
+        (ErrorFormat::ProblemDetails, _) => crate::admin::problem_details::bare(status),
+        (ErrorFormat::OAuth, _) => {
+            json(status, &serde_json::json!({ "error": oauth_code(status) }))
+        }
+        (ErrorFormat::Page, Some(context)) => {
+            PageError::from(PageErrorKind::of_status(status.as_u16())).show(app, context)
+        }
+        (ErrorFormat::Unchanged | ErrorFormat::Page, _) => return bare,
     };
     *response.status_mut() = status;
     // An API server would wait and repeat the review, instead of sending it to another replica.
-    if status == StatusCode::SERVICE_UNAVAILABLE && !path.contains("/kubernetes/") {
+    if status == StatusCode::SERVICE_UNAVAILABLE && !error.path.contains("/kubernetes/") {
         response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
     }
     // Allow, Retry-After and the CORS headers still apply.
@@ -169,17 +204,11 @@ fn oauth_code(status: StatusCode) -> &'static str {
     }
 }
 
-fn handle_panic(_: Box<dyn Any + Send + 'static>) -> Response {
-    tracing::error!("a handler panicked; this is a bug");
-    StatusCode::INTERNAL_SERVER_ERROR.into_response()
-}
-
-/// Cache-Control and HSTS, then the configured headers in place of ours. While this replica drains, HTTP/1.1
+/// The headers of every response, then the configured ones in place of ours. While this replica drains, HTTP/1.1
 /// connections end with their next response; HTTP/2 ones are sent GOAWAY by the listener.
-async fn set_headers(State(app): State<App>, request: Request, next: Next) -> Response {
-    let version = request.version();
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
+fn set_headers(app: &App, version: Version, headers: &mut HeaderMap) {
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     if app.process.is_draining() && version < Version::HTTP_2 {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
@@ -195,7 +224,6 @@ async fn set_headers(State(app): State<App>, request: Request, next: Next) -> Re
     for (name, value) in &app.headers {
         headers.insert(name.clone(), value.clone());
     }
-    response
 }
 
 /// All headers of trusted-header connectors together.
@@ -203,29 +231,26 @@ const MAX_TRUSTED_HEADER_BYTES: usize = 32 * 1024;
 
 /// Removes the headers of trusted-header connectors before any handler can read them, and passes them to the callback
 /// of those connectors as [`StrippedHeaders`].
-async fn strip_trusted_headers(
-    State(app): State<App>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+fn strip_trusted_headers(app: &App, request: &mut Request) -> Result<(), StatusCode> {
     let connectors: Vec<_> = app.issuer.connectors.iter().collect();
     let names: Vec<&str> = trusted_header_names(connectors.iter()).collect();
-    if !names.is_empty() {
-        let fields = proxy_headers::strip(request.headers_mut(), &names);
-        let bytes: usize = fields.iter().map(|(name, value)| name.len() + value.len()).sum();
-        if bytes > MAX_TRUSTED_HEADER_BYTES {
-            return StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE.into_response();
-        }
-        let peer = peer_address(request.extensions());
-        request.extensions_mut().insert(StrippedHeaders(ProxyHeaders { peer, fields }));
+    if names.is_empty() {
+        return Ok(());
     }
-    next.run(request).await
+    let fields = proxy_headers::strip(request.headers_mut(), &names);
+    let bytes: usize = fields.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if bytes > MAX_TRUSTED_HEADER_BYTES {
+        return Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    }
+    let peer = peer_address(request.extensions());
+    request.extensions_mut().insert(StrippedHeaders(ProxyHeaders { peer, fields }));
+    Ok(())
 }
 
 /// One log line per request, with the path but never the query, which may hold a code.
 ///
 /// The request id is always made here: a client cannot choose what the log is searched for.
-async fn log_request(State(app): State<App>, mut request: Request, next: Next) -> Response {
+async fn log_request(app: &App, mut request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let id = countersign_core::ids::random_id().unwrap_or_default();
     let id: String = id.chars().filter(char::is_ascii_alphanumeric).take(16).collect();
@@ -239,7 +264,7 @@ async fn log_request(State(app): State<App>, mut request: Request, next: Next) -
     request.extensions_mut().insert(RequestId(id.clone()));
     request.extensions_mut().insert(ClientAddress(address));
     let span = tracing::info_span!("request", request_id = %id, client_remote_addr = %address);
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let mut response = respond(app, request, next).instrument(span.clone()).await;
     if let Ok(value) = HeaderValue::try_from(&id) {
         response.headers_mut().insert("x-request-id", value);
     }
@@ -249,7 +274,7 @@ async fn log_request(State(app): State<App>, mut request: Request, next: Next) -
         let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         tracing::info!(method, path, status = code, ms, "request");
     });
-    let size_bytes = Body::size_hint(response.body()).exact();
+    let size_bytes = HttpBody::size_hint(response.body()).exact();
     app.metrics.request(RequestMetrics { code, method, handler, size_bytes, duration });
     response
 }

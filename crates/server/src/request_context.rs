@@ -3,9 +3,9 @@
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{Extensions, HeaderMap, Method, header};
 use countersign_core::Secret;
 use countersign_issuer::login::{Browser, BrowserBinding};
 
@@ -53,20 +53,28 @@ impl FromRequestParts<App> for RequestContext {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
-        let cookies = Cookies::of(&parts.headers);
-        let address = parts.extensions.get::<ClientAddress>().map(|found| found.0);
-        let own_origin = app.issuer.settings.issuer.url().origin().ascii_serialization();
-        Ok(Self {
-            id: parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
+        Ok(Self::new(app, &parts.method, &parts.headers, &parts.extensions))
+    }
+}
+
+impl RequestContext {
+    pub fn of_request(app: &App, request: &Request) -> Self {
+        Self::new(app, request.method(), request.headers(), request.extensions())
+    }
+
+    fn new(app: &App, method: &Method, headers: &HeaderMap, extensions: &Extensions) -> Self {
+        let cookies = Cookies::of(headers);
+        let address = extensions.get::<ClientAddress>().map(|found| found.0);
+        Self {
+            id: extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
             address: address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
-            user_agent: text(&parts.headers, &header::USER_AGENT).unwrap_or_default().to_owned(),
+            user_agent: text(headers, &header::USER_AGENT).unwrap_or_default().to_owned(),
             binding: cookies.binding(&app.cookies).and_then(BrowserBinding::from_cookie),
             session: cookies.session(&app.cookies).map(Secret::new),
             device_cookie: cookies.device(&app.cookies).map(str::to_owned),
-            is_cross_site: parts.method != Method::GET
-                && is_cross_site(&parts.headers, &own_origin),
+            is_cross_site: *method != Method::GET && is_cross_site(headers, &app.origin),
             cookies,
-        })
+        }
     }
 }
 

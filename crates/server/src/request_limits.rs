@@ -7,9 +7,8 @@
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, Version, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
 use tokio::sync::OwnedSemaphorePermit;
@@ -26,12 +25,10 @@ const MAX_HEADERS: usize = 100;
 
 /// 431 when request line and headers have more bytes than `limits.headerBytes`, or more than 100 headers (RFC 6585
 /// section 5). Counted as HTTP/1.1 writes them, for HTTP/2 too.
-pub async fn limit_headers(State(app): State<App>, request: Request, next: Next) -> Response {
-    let is_too_long = header_bytes(&request) > app.settings.limits.header_bytes;
-    if is_too_long || request.headers().len() > MAX_HEADERS {
-        return closing(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, request.version());
-    }
-    next.run(request).await
+pub fn refuse_headers(app: &App, request: &Request) -> Option<Response> {
+    let is_too_long = header_bytes(request) > app.settings.limits.header_bytes;
+    (is_too_long || request.headers().len() > MAX_HEADERS)
+        .then(|| closing(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, request.version()))
 }
 
 fn header_bytes(request: &Request) -> usize {
@@ -46,38 +43,38 @@ fn header_bytes(request: &Request) -> usize {
     line + fields.sum::<usize>()
 }
 
+/// The memory of a body, while this is held.
+pub type BodyPermit = Option<OwnedSemaphorePermit>;
+
 /// Reads the body before the handler runs. 413: longer than any endpoint takes; 408: not complete within ten seconds;
 /// 503: the memory for request bodies (`limits.requestBodies`) is in use.
-pub async fn buffer_body(State(app): State<App>, request: Request, next: Next) -> Response {
+pub async fn buffer_body(app: &App, request: Request) -> Result<(Request, BodyPermit), Response> {
     if request.body().is_end_stream() {
-        return next.run(request).await;
+        return Ok((request, None));
     }
     let version = request.version();
     // Before any of it is read: a client that expects "100 Continue" gets the error at once (RFC 9110 section 10.1.1).
     let announced = usize::try_from(request.body().size_hint().lower()).unwrap_or(usize::MAX);
     if announced > MAX_BODY_BYTES {
-        return closing(StatusCode::PAYLOAD_TOO_LARGE, version);
+        return Err(closing(StatusCode::PAYLOAD_TOO_LARGE, version));
     }
     let overhead = REQUEST_OVERHEAD_BYTES + header_bytes(&request);
     let Some(permit) = app.process.reserve_body_bytes(overhead) else {
-        return closing(StatusCode::SERVICE_UNAVAILABLE, version);
+        return Err(closing(StatusCode::SERVICE_UNAVAILABLE, version));
     };
     let (parts, body) = request.into_parts();
     let mut buffer = BodyBuffer { process: &app.process, permit, bytes: Vec::new() };
     let status = match timeout(BODY_TIMEOUT, buffer.read(body)).await {
         Ok(Ok(())) => {
-            // Kept until the response: the handler holds the body.
             let BodyBuffer { permit, bytes, .. } = buffer;
-            let response = next.run(Request::from_parts(parts, Body::from(bytes))).await;
-            drop(permit);
-            return response;
+            return Ok((Request::from_parts(parts, Body::from(bytes)), Some(permit)));
         }
         Ok(Err(BodyError::TooLarge)) => StatusCode::PAYLOAD_TOO_LARGE,
         Ok(Err(BodyError::NoMemory)) => StatusCode::SERVICE_UNAVAILABLE,
         Ok(Err(BodyError::Malformed)) => StatusCode::BAD_REQUEST,
         Err(_) => StatusCode::REQUEST_TIMEOUT,
     };
-    closing(status, version)
+    Err(closing(status, version))
 }
 
 enum BodyError {

@@ -6,6 +6,7 @@ use countersign_core::event::EventKind;
 use countersign_core::{ConnectorId, Event, Timestamp};
 use serde_json::json;
 
+use crate::changes::Change;
 use crate::engine::Operation;
 use crate::engine::conn::{Conn, Row};
 use crate::events::record;
@@ -91,6 +92,7 @@ macro_rules! columns {
 
 impl Operation for OpenCircuitBreaker {
     type Output = CircuitBreakerState;
+    const CHANGES: Option<Change> = Some(Change::CircuitBreakers);
     async fn run(&self, conn: &mut Conn<'_>) -> Result<CircuitBreakerState, StoreError> {
         let opened = conn
             .returning(
@@ -151,6 +153,7 @@ struct Close {
 
 impl Operation for Close {
     type Output = Option<CircuitBreaker>;
+    const CHANGES: Option<Change> = Some(Change::CircuitBreakers);
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Option<CircuitBreaker>, StoreError> {
         let closed = conn
             .returning(

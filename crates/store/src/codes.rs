@@ -5,10 +5,14 @@ use countersign_core::{ClientId, Code, Grant, GrantId, SessionId, Timestamp};
 
 use crate::engine::Operation;
 use crate::engine::conn::Conn;
+use crate::engine::statements::Statements;
 use crate::error::corrupt;
-use crate::issue_grant::issue_grant;
-use crate::rows::{self, code_columns, insert_code};
-use crate::sessions::lock_live_session;
+use crate::issue_grant::complete_grant;
+use crate::rows::{
+    self, code_columns, code_values, grant_values, insert_code, insert_code_columns, insert_grant,
+    insert_grant_columns,
+};
+use crate::sessions::{lock_live_session, lock_statement};
 use crate::{Store, StoreError};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,23 +93,71 @@ struct IssueCode {
     now: Timestamp,
 }
 
+/// The condition on the session's row when a code is issued: as [`lock_live_session`], and the browser must not have
+/// signed out.
+macro_rules! touch_browser_session {
+    ($id:literal, $now:literal) => {
+        concat!(
+            "UPDATE sessions SET last_seen = ",
+            $now,
+            ", browser_seen = ",
+            $now,
+            " WHERE id = ",
+            $id,
+            " AND ended_at IS NULL AND cookie_hash IS NOT NULL"
+        )
+    };
+}
+
 impl Operation for IssueCode {
     type Output = IssueCodeOutcome;
+
+    async fn run_in_one_statement(
+        &self,
+        conn: &mut Conn<'_>,
+    ) -> Result<Option<IssueCodeOutcome>, StoreError> {
+        let sql = concat!(
+            "WITH live AS (",
+            touch_browser_session!("$3", "$10"),
+            " RETURNING id) INSERT INTO codes ",
+            insert_code_columns!(),
+            " SELECT $1, $2, live.id, $4, $5, $6, $7, $8, $9, $10, $11 FROM live \
+             ON CONFLICT (request_id) DO NOTHING"
+        );
+        let written = conn.execute(sql, &code_values(&self.code)?).await?;
+        Ok((written == 1).then_some(IssueCodeOutcome::Issued))
+    }
+
+    /// The statement uses one instant for both rows.
+    fn has_one_statement(&self) -> bool {
+        self.code.created_at == self.now
+    }
+
     async fn run(&self, conn: &mut Conn<'_>) -> Result<IssueCodeOutcome, StoreError> {
-        // As `lock_live_session`, and the browser must not have signed out.
-        let updated = conn
-            .execute(
-                "UPDATE sessions SET last_seen = $2, browser_seen = $2 \
-                 WHERE id = $1 AND ended_at IS NULL AND cookie_hash IS NOT NULL",
-                &[(&self.code.session).into(), self.now.into()],
-            )
-            .await?;
-        if updated == 0 {
-            return Ok(IssueCodeOutcome::SessionEnded);
+        let touch = vec![(&self.code.session).into(), self.now.into()];
+        if conn.is_postgres() {
+            if conn.execute(touch_browser_session!("$1", "$2"), &touch).await? == 0 {
+                return Ok(IssueCodeOutcome::SessionEnded);
+            }
+            return Ok(match insert_code(conn, &self.code).await? {
+                true => IssueCodeOutcome::Issued,
+                false => IssueCodeOutcome::AlreadyFinished,
+            });
         }
-        Ok(match insert_code(conn, &self.code).await? {
-            true => IssueCodeOutcome::Issued,
-            false => IssueCodeOutcome::AlreadyFinished,
+        let mut statements = Statements::default();
+        let sql = concat!(
+            "INSERT INTO codes ",
+            insert_code_columns!(),
+            " SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 WHERE EXISTS (SELECT 1 \
+             FROM sessions WHERE id = $3 AND ended_at IS NULL AND cookie_hash IS NOT NULL) \
+             ON CONFLICT (request_id) DO NOTHING"
+        );
+        statements.add(sql, code_values(&self.code)?);
+        statements.add(touch_browser_session!("$1", "$2"), touch);
+        Ok(match conn.execute_all(statements).await? {
+            0 => IssueCodeOutcome::SessionEnded,
+            1 => IssueCodeOutcome::AlreadyFinished,
+            _ => IssueCodeOutcome::Issued,
         })
     }
 }
@@ -174,7 +226,6 @@ struct RedeemCode {
 impl Operation for RedeemCode {
     type Output = RedeemCodeOutcome;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<RedeemCodeOutcome, StoreError> {
-        let session = &self.grant.session;
         if self.grant.client != self.client {
             return Err(corrupt("a grant must have the client of its code"));
         }
@@ -182,31 +233,79 @@ impl Operation for RedeemCode {
         if self.hash.contains('\0') || self.client.as_str().contains('\0') {
             return Ok(RedeemCodeOutcome::NotRedeemable);
         }
-        if !lock_live_session(conn, session, self.now).await? {
-            return self.refusal(conn, RedeemCodeOutcome::SessionEnded).await;
+        match self.use_code(conn).await? {
+            UseCodeOutcome::Used => {}
+            UseCodeOutcome::SessionEnded => {
+                return self.refusal(conn, RedeemCodeOutcome::SessionEnded).await;
+            }
+            UseCodeOutcome::NotRedeemable => {
+                return self.refusal(conn, RedeemCodeOutcome::NotRedeemable).await;
+            }
         }
-        let used = conn
-            .execute(
-                "UPDATE codes SET used_at = $3, grant_id = $4 WHERE hash = $1 AND client_id = $2 \
-                 AND session_id = $5 AND used_at IS NULL AND expires_at > $3",
-                &[
-                    self.hash.as_str().into(),
-                    (&self.client).into(),
-                    self.now.into(),
-                    (&self.grant.id).into(),
-                    session.into(),
-                ],
-            )
-            .await?;
-        if used == 0 {
-            return self.refusal(conn, RedeemCodeOutcome::NotRedeemable).await;
-        }
-        let dropped = issue_grant(conn, &self.grant, self.now, self.offline_limit).await?;
+        let dropped = complete_grant(conn, &self.grant, self.now, self.offline_limit).await?;
         Ok(RedeemCodeOutcome::Granted { dropped })
     }
 }
 
+enum UseCodeOutcome {
+    /// The code is used and the grant inserted.
+    Used,
+    SessionEnded,
+    NotRedeemable,
+}
+
+/// The update of the code; `$5` is the live session.
+macro_rules! use_code {
+    () => {
+        "UPDATE codes SET used_at = $3, grant_id = $4 WHERE hash = $1 AND client_id = $2 \
+         AND session_id = $5 AND used_at IS NULL AND expires_at > $3"
+    };
+}
+
 impl RedeemCode {
+    /// Locks the live session, uses the code and inserts the grant; on SQLite in one message.
+    async fn use_code(&self, conn: &mut Conn<'_>) -> Result<UseCodeOutcome, StoreError> {
+        let session = &self.grant.session;
+        let values = vec![
+            self.hash.as_str().into(),
+            (&self.client).into(),
+            self.now.into(),
+            (&self.grant.id).into(),
+            session.into(),
+        ];
+        if conn.is_postgres() {
+            if !lock_live_session(conn, session, self.now).await? {
+                return Ok(UseCodeOutcome::SessionEnded);
+            }
+            if conn.execute(use_code!(), &values).await? == 0 {
+                return Ok(UseCodeOutcome::NotRedeemable);
+            }
+            insert_grant(conn, &self.grant).await?;
+            return Ok(UseCodeOutcome::Used);
+        }
+        let mut statements = Statements::default();
+        statements.add(
+            concat!(
+                use_code!(),
+                " AND EXISTS (SELECT 1 FROM sessions WHERE id = $5 AND ended_at IS NULL)"
+            ),
+            values,
+        );
+        let of_used_code = concat!(
+            "INSERT INTO grants ",
+            insert_grant_columns!(),
+            " SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12 \
+             WHERE EXISTS (SELECT 1 FROM codes WHERE grant_id = $1)"
+        );
+        statements.add(of_used_code, grant_values(&self.grant)?);
+        statements.extend([lock_statement(session, self.now)]);
+        Ok(match conn.execute_all(statements).await? {
+            0 => UseCodeOutcome::SessionEnded,
+            1 => UseCodeOutcome::NotRedeemable,
+            _ => UseCodeOutcome::Used,
+        })
+    }
+
     /// Why the code was not redeemed: used before by this client, else `otherwise`. Another client's attempt
     /// changes nothing and learns nothing, whatever the state of the code.
     async fn refusal(

@@ -4,7 +4,7 @@
 use countersign_core::{ClientId, ConnectorId};
 
 use crate::engine::Operation;
-use crate::engine::conn::{Conn, Sql};
+use crate::engine::conn::{Conn, Sql, Value};
 use crate::{Store, StoreError};
 
 /// Rows that are counted at most.
@@ -64,13 +64,24 @@ impl CountClients {
             sql.push("SELECT CAST(").bind(n);
             sql.push(" AS BIGINT) AS position, COUNT(*) AS grants, ");
             sql.push("COUNT(DISTINCT session_id) AS sessions FROM (SELECT session_id FROM grants ");
-            sql.push("WHERE ended_at IS NULL AND client_id = ").bind(client);
-            // In the order of the index: with a LIMIT alone an engine may prefer to read the whole table.
-            sql.push(" ORDER BY session_id LIMIT ").bind(MAX_COUNT + 1).push(") AS live");
+            push_range(sql.push("WHERE ended_at IS NULL AND "), "client_id", client);
+            sql.push(" ORDER BY client_id, session_id LIMIT ").bind(MAX_COUNT + 1);
+            sql.push(") AS live");
         }
         sql.push(" ORDER BY 1");
         sql
     }
+}
+
+/// `column = value` as a range. With an equality PostgreSQL knows that the column does not change the order, and may
+/// walk another index that begins with the next column, discarding the rows of all other values until the LIMIT is
+/// reached. With a range only the index that begins with this column has the order that is asked for.
+fn push_range<'v, V: 'v>(sql: &mut Sql, column: &str, value: &'v V)
+where
+    Value: From<&'v V>,
+{
+    sql.push(column).push(" >= ").bind(value);
+    sql.push(" AND ").push(column).push(" <= ").bind(value);
 }
 
 impl Operation for CountClients {
@@ -99,8 +110,13 @@ impl CountConnectors {
             sql.push(if n == 0 { "" } else { " UNION ALL " });
             sql.push("SELECT CAST(").bind(n);
             sql.push(" AS BIGINT) AS position, COUNT(*) AS sessions FROM (SELECT created_at ");
-            sql.push("FROM sessions WHERE ended_at IS NULL AND connector_id = ").bind(connector);
-            sql.push(" ORDER BY created_at LIMIT ").bind(MAX_COUNT + 1).push(") AS live");
+            push_range(
+                sql.push("FROM sessions WHERE ended_at IS NULL AND "),
+                "connector_id",
+                connector,
+            );
+            sql.push(" ORDER BY connector_id, created_at LIMIT ").bind(MAX_COUNT + 1);
+            sql.push(") AS live");
         }
         sql.push(" ORDER BY 1");
         sql

@@ -3,10 +3,14 @@
 
 mod availability;
 pub(crate) mod conn;
+mod listener;
+mod pool;
 mod postgres;
+mod servers;
 mod sqlite;
 mod sqlite_file;
 mod sqlite_writer;
+pub(crate) mod statements;
 
 use std::future::Future;
 use std::time::Duration;
@@ -14,8 +18,10 @@ use std::time::Duration;
 use countersign_core::Timestamp;
 
 use self::conn::Conn;
+pub(crate) use self::listener::Listener;
 use self::postgres::PostgresEngine;
 use self::sqlite::SqliteEngine;
+use crate::changes::Change;
 use crate::shared::Shared;
 use crate::{Location, OpenError, StoreError, dex};
 
@@ -28,10 +34,28 @@ const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// always in a fresh transaction.
 pub(crate) trait Operation: Send + Sync + 'static {
     type Output: Send + 'static;
+
+    /// What replicas keep in memory and this operation changes; they are notified after COMMIT.
+    const CHANGES: Option<Change> = None;
+
     fn run(
         &self,
         conn: &mut Conn<'_>,
     ) -> impl Future<Output = Result<Self::Output, StoreError>> + Send;
+
+    /// The whole effect in its usual case as one statement of PostgreSQL, which is atomic without BEGIN and COMMIT.
+    /// `None`: it had no effect, and [`Operation::run`] decides.
+    fn run_in_one_statement(
+        &self,
+        _conn: &mut Conn<'_>,
+    ) -> impl Future<Output = Result<Option<Self::Output>, StoreError>> + Send {
+        std::future::ready(Ok(None))
+    }
+
+    /// Whether [`Operation::run_in_one_statement`] is worth sending.
+    fn has_one_statement(&self) -> bool {
+        false
+    }
 }
 
 /// Whether a database that is Dex's alone may be opened.
@@ -97,6 +121,21 @@ impl Engine {
         match self {
             Self::Sqlite(_) => Ok(None),
             Self::Postgres(engine) => within(WAIT_TIMEOUT, engine.time()).await.map(Some),
+        }
+    }
+
+    /// `None` where there are no replicas.
+    pub(crate) fn listener(&self) -> Option<Listener> {
+        match self {
+            Self::Sqlite(_) => None,
+            Self::Postgres(engine) => Some(engine.listener()),
+        }
+    }
+
+    /// Notifies the other replicas, if that is possible.
+    pub(crate) async fn announce(&self, change: Change) {
+        if let Self::Postgres(engine) = self {
+            engine.announce(change).await;
         }
     }
 

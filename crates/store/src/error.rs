@@ -119,6 +119,14 @@ pub(crate) fn is_conflict(error: &sqlx::Error) -> bool {
     )
 }
 
+/// A writing statement on a server that accepts none (`read_only_sql_transaction`).
+pub(crate) fn is_read_only(error: &sqlx::Error) -> bool {
+    matches!(
+        error.as_database_error().map(code_of),
+        Some(DatabaseCode::Postgres(state)) if state == "25006"
+    )
+}
+
 /// False when a failed COMMIT may have taken effect: the connection broke, or the server was shutting down.
 pub(crate) fn is_outcome_known(error: &sqlx::Error) -> bool {
     match error.as_database_error().map(code_of) {

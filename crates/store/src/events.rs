@@ -6,6 +6,7 @@ use countersign_core::{ClientId, ConnectorId, Event, GrantId, Session, SessionId
 
 use crate::engine::Operation;
 use crate::engine::conn::{Conn, Row, Sql, Value};
+use crate::engine::statements::{Statement, Statements};
 use crate::error::corrupt;
 use crate::names::{MAX_SEARCH_TEXT, contains};
 use crate::{Store, StoreError};
@@ -91,13 +92,20 @@ pub(crate) fn session_event(
 }
 
 pub(crate) async fn record(conn: &mut Conn<'_>, event: &Event) -> Result<(), StoreError> {
-    let id = next_id(conn, event.at)?;
-    conn.execute(
+    let mut statements = Statements::default();
+    statements.extend([event_statement(conn, event)?]);
+    conn.execute_all(statements).await?;
+    Ok(())
+}
+
+/// What [`record`] sends.
+pub(crate) fn event_statement(conn: &Conn<'_>, event: &Event) -> Result<Statement, StoreError> {
+    Ok(Statement::new(
         "INSERT INTO events (id, at, kind, actor, session_id, grant_id, client_id, \
          connector_id, user_id, ip, reason, details) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
-        &[
-            id.as_str().into(),
+        vec![
+            next_id(conn, event.at)?.into(),
             event.at.into(),
             event.kind.as_str().into(),
             event.actor.as_str().into(),
@@ -110,9 +118,7 @@ pub(crate) async fn record(conn: &mut Conn<'_>, event: &Event) -> Result<(), Sto
             (&event.reason).into(),
             Value::json(&event.details)?,
         ],
-    )
-    .await?;
-    Ok(())
+    ))
 }
 
 /// Instant, counter and random part in fixed width, of characters that every collation orders alike.

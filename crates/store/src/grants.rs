@@ -13,10 +13,11 @@ use serde_json::json;
 use crate::ends::end_grant;
 use crate::engine::Operation;
 use crate::engine::conn::Conn;
+use crate::engine::statements::Statements;
 use crate::error::corrupt;
 use crate::events::{record, session_event};
 use crate::rows::{self, grant_columns, session_columns};
-use crate::sessions::lock_live_session;
+use crate::sessions::{lock_live_session, lock_statement};
 use crate::snapshots::{Snapshot, apply};
 use crate::{Store, StoreError};
 
@@ -95,7 +96,23 @@ async fn grant(conn: &mut Conn<'_>, id: &GrantId) -> Result<Option<Grant>, Store
 
 impl Operation for Rotate {
     type Output = Rotation;
+    async fn run_in_one_statement(
+        &self,
+        conn: &mut Conn<'_>,
+    ) -> Result<Option<Rotation>, StoreError> {
+        let rotated = self.rotate_if_live(conn).await?;
+        Ok(rotated.then(|| Rotation::Rotated { generation: self.next() }))
+    }
+
+    fn has_one_statement(&self) -> bool {
+        self.snapshot.is_none()
+    }
+
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Rotation, StoreError> {
+        // PostgreSQL was sent the same statement before, if there is no snapshot.
+        if self.snapshot.is_none() && !conn.is_postgres() && self.rotate_if_live(conn).await? {
+            return Ok(Rotation::Rotated { generation: self.next() });
+        }
         // From here on no other rotation of this session runs.
         if !lock_live_session(conn, &self.session, self.now).await? {
             return Ok(Rotation::Ended);
@@ -113,8 +130,53 @@ impl Operation for Rotate {
 }
 
 impl Rotate {
+    fn next(&self) -> i64 {
+        if self.rotate { self.generation.saturating_add(1) } else { self.generation }
+    }
+
+    /// The usual case, in which the session is live and the token is the current one: [`lock_live_session`] and
+    /// [`Rotate::advance`] in one message. False: nothing was rotated.
+    ///
+    /// Where PostgreSQL waits for the session's row it looks at the row again afterwards, and likewise at that of the
+    /// grant (EvalPlanQual), so that an end or another rotation that was first is seen.
+    async fn rotate_if_live(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
+        // No stored text has a NUL.
+        if self.grant.as_str().contains('\0') || self.session.as_str().contains('\0') {
+            return Ok(false);
+        }
+        let values = vec![
+            (&self.grant).into(),
+            self.generation.into(),
+            self.next().into(),
+            self.mac_key.into(),
+            self.now.into(),
+            self.tokens_until.into(),
+            (&self.session).into(),
+        ];
+        if conn.is_postgres() {
+            let sql = "WITH live AS (UPDATE sessions SET last_seen = $5 \
+                       WHERE id = $7 AND ended_at IS NULL RETURNING id) \
+                       UPDATE grants SET generation = $3, mac_key = $4, rotated_at = $5, \
+                       tokens_until = CASE WHEN tokens_until < $6 THEN $6 ELSE tokens_until END \
+                       FROM live WHERE grants.id = $1 AND generation = $2 AND session_id = live.id \
+                       AND refreshable = 1 AND ended_at IS NULL";
+            return Ok(conn.execute(sql, &values).await? == 1);
+        }
+        let mut statements = Statements::default();
+        statements.add(
+            "UPDATE grants SET generation = $3, mac_key = $4, rotated_at = $5, \
+             tokens_until = CASE WHEN tokens_until < $6 THEN $6 ELSE tokens_until END \
+             WHERE id = $1 AND generation = $2 AND session_id = $7 AND refreshable = 1 \
+             AND ended_at IS NULL \
+             AND EXISTS (SELECT 1 FROM sessions WHERE id = $7 AND ended_at IS NULL)",
+            values,
+        );
+        statements.extend([lock_statement(&self.session, self.now)]);
+        Ok(conn.execute_all(statements).await? == 2)
+    }
+
     async fn decide(&self, conn: &mut Conn<'_>) -> Result<Rotation, StoreError> {
-        let next = if self.rotate { self.generation.saturating_add(1) } else { self.generation };
+        let next = self.next();
         if self.advance(conn, self.generation, next).await? {
             return Ok(Rotation::Rotated { generation: next });
         }

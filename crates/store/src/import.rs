@@ -5,6 +5,7 @@
 
 use countersign_core::{ConnectorId, Event, Grant, GrantId, Session, Timestamp};
 
+use crate::changes::Change;
 use crate::engine::Operation;
 use crate::engine::conn::{Conn, Value};
 use crate::events::record;
@@ -115,6 +116,7 @@ impl Store {
 
 impl Operation for Import {
     type Output = ImportSummary;
+    const CHANGES: Option<Change> = Some(Change::StoredObjects);
     async fn run(&self, conn: &mut Conn<'_>) -> Result<ImportSummary, StoreError> {
         let mut summary = ImportSummary::default();
         let now = self.event.at;

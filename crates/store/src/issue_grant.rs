@@ -49,6 +49,16 @@ pub(crate) async fn issue_grant(
     offline_limit: i64,
 ) -> Result<Vec<GrantId>, StoreError> {
     insert_grant(conn, grant).await?;
+    complete_grant(conn, grant, now, offline_limit).await
+}
+
+/// The rest of [`issue_grant`], after the row was inserted.
+pub(crate) async fn complete_grant(
+    conn: &mut Conn<'_>,
+    grant: &Grant,
+    now: Timestamp,
+    offline_limit: i64,
+) -> Result<Vec<GrantId>, StoreError> {
     add_participant(conn, &grant.session, &grant.client).await?;
     if !grant.refreshable {
         return Ok(Vec::new());
@@ -57,14 +67,18 @@ pub(crate) async fn issue_grant(
         .select(
             "SELECT id FROM grants WHERE session_id = $1 AND client_id = $2 \
              AND refreshable = 1 AND ended_at IS NULL AND id <> $3 \
-             ORDER BY rotated_at DESC, id DESC",
-            &[(&grant.session).into(), (&grant.client).into(), (&grant.id).into()],
+             ORDER BY rotated_at DESC, id DESC LIMIT 1000 OFFSET $4",
+            &[
+                (&grant.session).into(),
+                (&grant.client).into(),
+                (&grant.id).into(),
+                (offline_limit.max(1) - 1).into(),
+            ],
         )
         .await?;
-    let keep = usize::try_from(offline_limit.max(1) - 1).unwrap_or(usize::MAX);
     let ended = Ended { at: now, by: "system".into(), reason: EndReason::TooManyGrants };
     let mut dropped = Vec::new();
-    for row in rows.iter().skip(keep) {
+    for row in &rows {
         let id = GrantId::new(row.text("id")?);
         if end_grant(conn, &id, &ended).await?.is_some() {
             dropped.push(id);

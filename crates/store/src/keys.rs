@@ -6,6 +6,7 @@ use countersign_core::event::EventKind;
 use countersign_core::{Event, Secret, Timestamp};
 use serde_json::json;
 
+use crate::changes::Change;
 use crate::engine::Operation;
 use crate::engine::conn::{Conn, Row};
 use crate::error::corrupt;
@@ -26,6 +27,8 @@ pub struct SigningKeyRow {
     pub signs_from: Timestamp,
     /// The longest token lifetime that was configured while the key existed.
     pub longest_lifetime: Duration,
+    /// It signs access tokens and nothing else, and has its own successors.
+    pub access_tokens_only: bool,
 }
 
 /// A symmetric key for one purpose; the highest number is the newest.
@@ -144,7 +147,7 @@ impl Operation for SigningKeys {
     type Output = Vec<SigningKeyRow>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Vec<SigningKeyRow>, StoreError> {
         let sql = "SELECT number, kid, algorithm, public_jwk, private_key, created_at, \
-                   signs_from, longest_lifetime FROM signing_keys ORDER BY number";
+                   signs_from, longest_lifetime, access_tokens_only FROM signing_keys ORDER BY number";
         conn.select(sql, &[]).await?.iter().map(signing_key).collect()
     }
 }
@@ -160,6 +163,7 @@ fn signing_key(row: &Row) -> Result<SigningKeyRow, StoreError> {
         created_at: row.time("created_at")?,
         signs_from: row.time("signs_from")?,
         longest_lifetime: Duration::from_millis(longest_lifetime),
+        access_tokens_only: row.int("access_tokens_only")? != 0,
     })
 }
 
@@ -167,6 +171,7 @@ struct AddSigningKey(SigningKeyRow);
 
 impl Operation for AddSigningKey {
     type Output = bool;
+    const CHANGES: Option<Change> = Some(Change::Keys);
     async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
         insert_signing_key(conn, &self.0).await
     }
@@ -176,8 +181,8 @@ async fn insert_signing_key(conn: &mut Conn<'_>, key: &SigningKeyRow) -> Result<
     let written = conn
         .execute(
             "INSERT INTO signing_keys (number, kid, algorithm, public_jwk, private_key, \
-                 created_at, signs_from, longest_lifetime) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
+                 created_at, signs_from, longest_lifetime, access_tokens_only) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
             &[
                 key.number.into(),
                 (&key.kid).into(),
@@ -187,6 +192,7 @@ async fn insert_signing_key(conn: &mut Conn<'_>, key: &SigningKeyRow) -> Result<
                 key.created_at.into(),
                 key.signs_from.into(),
                 millis(key.longest_lifetime).into(),
+                key.access_tokens_only.into(),
             ],
         )
         .await?;
@@ -230,6 +236,7 @@ struct DropSigningKey(i64);
 
 impl Operation for DropSigningKey {
     type Output = bool;
+    const CHANGES: Option<Change> = Some(Change::Keys);
     async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
         let sql = "DELETE FROM signing_keys WHERE number = $1";
         Ok(conn.execute(sql, &[self.0.into()]).await? == 1)
@@ -238,56 +245,54 @@ impl Operation for DropSigningKey {
 
 impl Operation for DropSigningKeyNow {
     type Output = Option<DroppedSigningKey>;
+    const CHANGES: Option<Change> = Some(Change::Keys);
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Self::Output, StoreError> {
         // The lock on every key makes replicas that drop keys at the same time wait for each other.
         conn.execute("UPDATE signing_keys SET kid = kid", &[]).await?;
-        let sql = "SELECT number, kid, signs_from FROM signing_keys ORDER BY number";
-        let rows = conn.select(sql, &[]).await?;
-        let (mut number, mut signing, mut waiting) = (None, None, None);
-        let mut newest = 0;
-        for row in &rows {
-            let (this, kid, signs_from) =
-                (row.int("number")?, row.text("kid")?, row.time("signs_from")?);
-            newest = this;
-            if kid == self.kid {
-                number = Some(this);
-            }
-            if signs_from <= self.now {
-                signing = Some(kid);
-            } else if waiting.is_none() && kid != self.kid {
-                waiting = Some((this, kid));
-            }
-        }
-        let Some(number) = number else { return Ok(None) };
+        let rows = SigningKeys.run(conn).await?;
+        let Some(dropped) = rows.iter().find(|row| row.kid == self.kid) else { return Ok(None) };
+        let newest = rows.last().map_or(0, |row| row.number);
+        let for_access_tokens = dropped.access_tokens_only;
+        let same_use = || rows.iter().filter(|row| row.access_tokens_only == for_access_tokens);
+        let signing = same_use().rfind(|row| row.signs_from <= self.now);
+        let waiting = same_use().find(|row| row.signs_from > self.now && row.kid != self.kid);
         let (signing_kid, successor_added) = match (signing, waiting) {
             // The dropped key was retired, or had yet to sign.
-            (Some(kid), _) if kid != self.kid => (kid, false),
-            (_, Some((next, kid))) => {
+            (Some(row), _) if row.kid != self.kid => (row.kid.clone(), false),
+            (_, Some(next)) => {
                 conn.execute(
                     "UPDATE signing_keys SET signs_from = $2 WHERE number = $1",
-                    &[next.into(), self.now.into()],
+                    &[next.number.into(), self.now.into()],
                 )
                 .await?;
-                (kid, false)
+                (next.kid.clone(), false)
             }
-            (_, None) => {
-                let successor = SigningKeyRow {
-                    number: newest + 1,
-                    signs_from: self.now,
-                    ..self.successor.clone()
-                };
-                if !insert_signing_key(conn, &successor).await? {
-                    return Err(corrupt("the successor of a signing key exists already"));
-                }
-                (successor.kid, true)
+            // Without a key of their own access tokens are signed with the key of ID tokens.
+            (_, None) if for_access_tokens => {
+                let others = rows.iter().filter(|row| !row.access_tokens_only);
+                let instead = others.rev().find(|row| row.signs_from <= self.now);
+                (instead.map(|row| row.kid.clone()).unwrap_or_default(), false)
             }
+            (_, None) => (self.add_successor(conn, newest + 1).await?, true),
         };
+        let number = dropped.number;
         let sql = "DELETE FROM signing_keys WHERE number = $1";
         conn.execute(sql, &[number.into()]).await?;
         let mut event = Event::new(self.now, EventKind::KeyDropped, self.by.clone());
         event.details = json!({ "number": number, "kid": self.kid, "signing_kid": signing_kid });
         record(conn, &event).await?;
         Ok(Some(DroppedSigningKey { number, signing_kid, successor_added }))
+    }
+}
+
+impl DropSigningKeyNow {
+    /// The `kid` of the key that was added.
+    async fn add_successor(&self, conn: &mut Conn<'_>, number: i64) -> Result<String, StoreError> {
+        let successor = SigningKeyRow { number, signs_from: self.now, ..self.successor.clone() };
+        match insert_signing_key(conn, &successor).await? {
+            true => Ok(successor.kid),
+            false => Err(corrupt("the successor of a signing key exists already")),
+        }
     }
 }
 
@@ -316,6 +321,7 @@ struct AddSecret(SecretRow);
 
 impl Operation for AddSecret {
     type Output = bool;
+    const CHANGES: Option<Change> = Some(Change::Keys);
     async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
         let row = &self.0;
         let written = conn
@@ -351,6 +357,7 @@ struct DropSecret(String, i64);
 
 impl Operation for DropSecret {
     type Output = bool;
+    const CHANGES: Option<Change> = Some(Change::Keys);
     async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
         let sql = "DELETE FROM secrets WHERE purpose = $1 AND number = $2";
         Ok(conn.execute(sql, &[(&self.0).into(), self.1.into()]).await? == 1)

@@ -8,11 +8,12 @@
 //! `consents`, `keys`, `circuit_breakers`, `blocked_users`, `events`, `memberships`, `logout_notifications`, `traces`,
 //! `used_assertions`. Across them: `search`, `people` and `counts` read, `ends` and `bulk` end sessions and grants, `collect` deletes expired
 //! rows. `stored_objects` holds what the configuration file does not, `import` writes what came from Dex, `dex`
-//! reads Dex's own tables. `engine` runs an operation on SQLite or PostgreSQL; `migrate` creates the schema.
+//! reads Dex's own tables. `changes` notifies replicas of what they keep in memory. `engine` runs an operation on SQLite or PostgreSQL; `migrate` creates the schema.
 
 mod backup;
 mod blocked_users;
 mod bulk;
+mod changes;
 mod circuit_breakers;
 mod codes;
 mod collect;
@@ -56,6 +57,7 @@ use countersign_core::Timestamp;
 pub use backup::backup_sqlite;
 pub use blocked_users::{BlockUser, BlockedUser, BlockedUserPage};
 pub use bulk::{EndedBatch, GrantsEnded};
+pub use changes::{Change, Changes};
 pub use circuit_breakers::{
     CircuitBreaker, CircuitBreakerState, CircuitClosed, OpenCircuitBreaker,
 };
@@ -76,7 +78,7 @@ pub use import::{
     ImportedToken,
 };
 pub use keys::{DropSigningKeyNow, DroppedSigningKey, SecretRow, SigningKeyRow};
-pub use location::{Location, PostgresOptions, SslMode};
+pub use location::{Location, PostgresHost, PostgresOptions, SslMode};
 pub use logout_notifications::LogoutNotification;
 pub use memberships::{Membership, MembershipPage, MembershipQuery};
 pub use people::Person;
@@ -149,6 +151,9 @@ impl Store {
         // After COMMIT. A notification of another operation wakes the dispatcher once more, harmlessly.
         if result.is_ok() && self.shared.notifications() != before {
             self.shared.wake_dispatcher();
+        }
+        if let (Ok(_), Some(change)) = (&result, V::CHANGES) {
+            self.engine.announce(change).await;
         }
         result
     }

@@ -22,9 +22,8 @@ pub enum Location {
 
 #[derive(Clone, Debug)]
 pub struct PostgresOptions {
-    /// A name, an address, or, beginning with `/`, the directory of a unix socket.
-    pub host: String,
-    pub port: u16,
+    /// One server, or a primary with its standbys, in any order: the one that is writable is found.
+    pub hosts: Vec<PostgresHost>,
     pub user: String,
     pub password: Secret,
     pub database: String,
@@ -38,6 +37,28 @@ pub struct PostgresOptions {
     pub ssl_root_cert: Option<PathBuf>,
     pub ssl_cert: Option<PathBuf>,
     pub ssl_key: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PostgresHost {
+    /// A name, an address, or, beginning with `/`, the directory of a unix socket.
+    pub name: String,
+    pub port: u16,
+}
+
+impl Default for PostgresHost {
+    fn default() -> Self {
+        Self { name: "localhost".into(), port: 5432 }
+    }
+}
+
+impl fmt::Display for PostgresHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name.contains(':') {
+            true => write!(f, "[{}]:{}", self.name, self.port),
+            false => write!(f, "{}:{}", self.name, self.port),
+        }
+    }
 }
 
 /// As in libpq. `VerifyFull` is the default, because the connection carries a password.
@@ -81,8 +102,7 @@ impl SslMode {
 impl Default for PostgresOptions {
     fn default() -> Self {
         Self {
-            host: "localhost".into(),
-            port: 5432,
+            hosts: vec![PostgresHost::default()],
             user: String::new(),
             password: Secret::default(),
             database: String::new(),
@@ -110,15 +130,16 @@ impl PostgresOptions {
             database: decoded(url.path().trim_start_matches('/')),
             ..Self::default()
         };
-        if let Some(host) = url.host_str().filter(|host| !host.is_empty()) {
-            options.host = decoded(host.trim_start_matches('[').trim_end_matches(']'));
+        let mut host = PostgresHost::default();
+        if let Some(name) = url.host_str().filter(|name| !name.is_empty()) {
+            host.name = decoded(name.trim_start_matches('[').trim_end_matches(']'));
         }
         if let Some(port) = url.port() {
-            options.port = port;
+            host.port = port;
         }
         for (name, value) in url.query_pairs() {
             match name.as_ref() {
-                "host" => options.host = value.into_owned(),
+                "host" => host.name = value.into_owned(),
                 "sslmode" => {
                     options.ssl_mode = SslMode::parse(&value)
                         .ok_or_else(|| OpenError::Url(format!("unknown sslmode {value}")))?;
@@ -129,13 +150,14 @@ impl PostgresOptions {
                 other => return Err(OpenError::Url(format!("{other} is not supported"))),
             }
         }
+        options.hosts = vec![host];
         Ok(options)
     }
 
-    pub(crate) fn for_driver(&self) -> PgConnectOptions {
+    pub(crate) fn for_driver(&self, host: &PostgresHost) -> PgConnectOptions {
         let mut options = PgConnectOptions::new_without_pgpass()
-            .host(&self.host)
-            .port(self.port)
+            .host(&host.name)
+            .port(host.port)
             .username(&self.user)
             .database(&self.database)
             .ssl_mode(self.ssl_mode.for_driver())
@@ -163,7 +185,8 @@ impl fmt::Display for Location {
             Self::Sqlite { file } => write!(f, "{}", file.display()),
             Self::Memory => f.write_str("in memory"),
             Self::Postgres(at) => {
-                write!(f, "{} on {}:{} as {}", at.database, at.host, at.port, at.user)
+                let hosts: Vec<String> = at.hosts.iter().map(PostgresHost::to_string).collect();
+                write!(f, "{} on {} as {}", at.database, hosts.join(", "), at.user)
             }
         }
     }
@@ -180,7 +203,7 @@ fn decoded(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{PostgresOptions, SslMode};
+    use super::{PostgresHost, PostgresOptions, SslMode};
 
     #[test]
     fn a_url_is_read_whole() {
@@ -188,7 +211,7 @@ mod tests {
         let options = PostgresOptions::from_url(url).unwrap();
         assert_eq!(options.user, "a@b");
         assert_eq!(options.password.expose(), "p++&&x");
-        assert_eq!((options.host.as_str(), options.port), ("db.example", 6543));
+        assert_eq!(options.hosts, [PostgresHost { name: "db.example".into(), port: 6543 }]);
         assert_eq!(options.database, "name x");
         assert_eq!(options.ssl_mode, SslMode::Require);
         assert!(!format!("{options:?}").contains("p++"));

@@ -9,6 +9,7 @@ use countersign_core::{ConnectorId, Identity, Session, SessionId, Timestamp};
 
 use crate::engine::Operation;
 use crate::engine::conn::{Conn, Row, Sql};
+use crate::engine::statements::{Statement, Statements};
 use crate::error::corrupt;
 use crate::names::key;
 use crate::page_cursor::{PageCursor, page_size, truncate_page};
@@ -130,12 +131,20 @@ impl<'a> Holder<'a> {
     }
 
     /// The session has all groups of the identity from now on.
+    pub(crate) fn begin_statements(&self, now: Timestamp) -> Result<Vec<Statement>, StoreError> {
+        self.gain(&group_keys(self.identity), now)
+    }
+
+    /// As [`Holder::begin_statements`], sent at once.
     pub(crate) async fn begin(
         &self,
         conn: &mut Conn<'_>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.gain(conn, &group_keys(self.identity), now).await
+        let mut statements = Statements::default();
+        statements.extend(self.begin_statements(now)?);
+        conn.execute_all(statements).await?;
+        Ok(())
     }
 
     /// The groups changed from those of `before` to those of the identity.
@@ -149,7 +158,10 @@ impl<'a> Holder<'a> {
         let lost: Vec<_> = was.difference(&is).cloned().collect();
         let gained = is.difference(&was).cloned().collect();
         self.lose(conn, lost, now).await?;
-        self.gain(conn, &gained, now).await
+        let mut statements = Statements::default();
+        statements.extend(self.gain(&gained, now)?);
+        conn.execute_all(statements).await?;
+        Ok(())
     }
 
     /// The session has ended or was deleted. Call it while its grants are still there.
@@ -159,14 +171,14 @@ impl<'a> Holder<'a> {
 
     /// Opens an interval for each group without one. PostgreSQL locks the interval that is there even
     /// where nothing is updated, so that an end that runs at the same time sees this session.
-    async fn gain(
+    fn gain(
         &self,
-        conn: &mut Conn<'_>,
         groups: &BTreeSet<String>,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<Statement>, StoreError> {
         let person = person(self.identity);
         let groups: Vec<&String> = groups.iter().collect();
+        let mut statements = Vec::new();
         for batch in groups.chunks(BATCH) {
             let mut sql = Sql::default();
             sql.push(
@@ -184,9 +196,9 @@ impl<'a> Holder<'a> {
                  DO UPDATE SET person = excluded.person \
                  WHERE memberships.person <> excluded.person",
             );
-            conn.execute_built(&sql).await?;
+            statements.push(sql.into());
         }
-        Ok(())
+        Ok(statements)
     }
 
     /// Closes the intervals of those groups that no other live session of the person has.

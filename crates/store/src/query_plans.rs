@@ -193,7 +193,6 @@ async fn no_list_reads_a_whole_table_on_sqlite() {
     every_list_uses_an_index(&store, 20_000).await;
 }
 
-#[ignore = "counting the sessions of connectors reads 93 339 rows here on PostgreSQL, three times what it may"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_list_reads_a_whole_table_on_postgresql() {
     let Ok(url) = std::env::var("COUNTERSIGN_TEST_POSTGRES") else {

@@ -198,56 +198,78 @@ fn ended(row: &Row, prefix: &str) -> Result<Option<Ended>, StoreError> {
     }))
 }
 
+/// Of [`grant_values`], the last two of which are the same.
+macro_rules! insert_grant_columns {
+    () => {
+        "(id, session_id, client_id, scopes, nonce, auth_time, refreshable, generation, mac_key, \
+         created_at, rotated_at, tokens_until, expires_at)"
+    };
+}
+
+/// Of [`code_values`].
+macro_rules! insert_code_columns {
+    () => {
+        "(hash, request_id, session_id, client_id, redirect_uri, scopes, nonce, challenge, \
+         auth_time, created_at, expires_at)"
+    };
+}
+
+pub(crate) use {insert_code_columns, insert_grant_columns};
+
+pub(crate) fn grant_values(grant: &Grant) -> Result<Vec<Value>, StoreError> {
+    Ok(vec![
+        (&grant.id).into(),
+        (&grant.session).into(),
+        (&grant.client).into(),
+        Value::json(&grant.scopes)?,
+        (&grant.nonce).into(),
+        grant.auth_time.into(),
+        grant.refreshable.into(),
+        grant.generation.into(),
+        grant.mac_key.into(),
+        grant.created_at.into(),
+        grant.rotated_at.into(),
+        grant.tokens_until.into(),
+    ])
+}
+
 pub(crate) async fn insert_grant(conn: &mut Conn<'_>, grant: &Grant) -> Result<(), StoreError> {
-    conn.execute(
-        "INSERT INTO grants (id, session_id, client_id, scopes, nonce, auth_time, refreshable, \
-         generation, mac_key, created_at, rotated_at, tokens_until, \
-         expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)",
-        &[
-            (&grant.id).into(),
-            (&grant.session).into(),
-            (&grant.client).into(),
-            Value::json(&grant.scopes)?,
-            (&grant.nonce).into(),
-            grant.auth_time.into(),
-            grant.refreshable.into(),
-            grant.generation.into(),
-            grant.mac_key.into(),
-            grant.created_at.into(),
-            grant.rotated_at.into(),
-            grant.tokens_until.into(),
-        ],
-    )
-    .await?;
+    let sql = concat!(
+        "INSERT INTO grants ",
+        insert_grant_columns!(),
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)"
+    );
+    conn.execute(sql, &grant_values(grant)?).await?;
     Ok(())
 }
 
-/// False when the authorization request was completed before.
-pub(crate) async fn insert_code(conn: &mut Conn<'_>, code: &Code) -> Result<bool, StoreError> {
+pub(crate) fn code_values(code: &Code) -> Result<Vec<Value>, StoreError> {
     let challenge = match &code.challenge {
         Some(challenge) => Value::json(challenge)?,
         None => Value::Text(None),
     };
-    let written = conn
-        .execute(
-            "INSERT INTO codes (hash, request_id, session_id, client_id, redirect_uri, scopes, \
-             nonce, challenge, auth_time, created_at, expires_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
-             ON CONFLICT (request_id) DO NOTHING",
-            &[
-                code.hash.as_str().into(),
-                code.request.as_str().into(),
-                (&code.session).into(),
-                (&code.client).into(),
-                code.redirect_uri.as_str().into(),
-                Value::json(&code.scopes)?,
-                (&code.nonce).into(),
-                challenge,
-                code.auth_time.into(),
-                code.created_at.into(),
-                code.expires_at.into(),
-            ],
-        )
-        .await?;
-    Ok(written == 1)
+    Ok(vec![
+        code.hash.as_str().into(),
+        code.request.as_str().into(),
+        (&code.session).into(),
+        (&code.client).into(),
+        code.redirect_uri.as_str().into(),
+        Value::json(&code.scopes)?,
+        (&code.nonce).into(),
+        challenge,
+        code.auth_time.into(),
+        code.created_at.into(),
+        code.expires_at.into(),
+    ])
+}
+
+/// False when the authorization request was completed before.
+pub(crate) async fn insert_code(conn: &mut Conn<'_>, code: &Code) -> Result<bool, StoreError> {
+    let sql = concat!(
+        "INSERT INTO codes ",
+        insert_code_columns!(),
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+         ON CONFLICT (request_id) DO NOTHING"
+    );
+    Ok(conn.execute(sql, &code_values(code)?).await? == 1)
 }

@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::ends::{close_session, ended_tokens_until};
 use crate::engine::Operation;
 use crate::engine::conn::Conn;
+use crate::engine::statements::Statement;
 use crate::events::{record, session_event};
 use crate::logout_notifications::{participants_of, queue_notifications};
 use crate::rows::{self, session_columns};
@@ -228,11 +229,13 @@ pub(crate) async fn lock_live_session(
     session: &SessionId,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let updated = conn
-        .execute(
-            "UPDATE sessions SET last_seen = $2 WHERE id = $1 AND ended_at IS NULL",
-            &[session.into(), now.into()],
-        )
-        .await?;
-    Ok(updated == 1)
+    Ok(conn.execute(LOCK_LIVE_SESSION, &[session.into(), now.into()]).await? == 1)
+}
+
+const LOCK_LIVE_SESSION: &str =
+    "UPDATE sessions SET last_seen = $2 WHERE id = $1 AND ended_at IS NULL";
+
+/// What [`lock_live_session`] sends, for an operation whose other statements have the same condition.
+pub(crate) fn lock_statement(session: &SessionId, now: Timestamp) -> Statement {
+    Statement::new(LOCK_LIVE_SESSION, vec![session.into(), now.into()])
 }

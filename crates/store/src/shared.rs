@@ -41,6 +41,9 @@ pub struct StatementCounts {
     pub writes: u64,
     /// Committed operations. SQLite may commit several of them in one transaction.
     pub commits: u64,
+    /// Messages of these statements to the database: to the thread of a SQLite connection, or to the server. BEGIN,
+    /// COMMIT and savepoints, which several operations may share on SQLite, are not among them.
+    pub messages: u64,
 }
 
 /// Cheap to clone; all clones are one.
@@ -56,6 +59,7 @@ struct State {
     reads: AtomicU64,
     writes: AtomicU64,
     commits: AtomicU64,
+    messages: AtomicU64,
     #[cfg(test)]
     plans: std::sync::Mutex<Option<Vec<Plan>>>,
 }
@@ -131,11 +135,16 @@ impl Shared {
         self.0.commits.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn count_message(&self) {
+        self.0.messages.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn statement_counts(&self) -> StatementCounts {
         StatementCounts {
             reads: self.0.reads.load(Ordering::Relaxed),
             writes: self.0.writes.load(Ordering::Relaxed),
             commits: self.0.commits.load(Ordering::Relaxed),
+            messages: self.0.messages.load(Ordering::Relaxed),
         }
     }
 }

@@ -9,14 +9,15 @@ use crate::blocked_users::{BlockedUser, find_block};
 use crate::ends::end_session;
 use crate::engine::Operation;
 use crate::engine::conn::{Conn, Value};
-use crate::events::{record, session_event};
+use crate::engine::statements::{Statement, Statements};
+use crate::events::{event_statement, session_event};
 use crate::memberships::Holder;
 use crate::names::SearchNames;
 use crate::rows::{self, session_columns};
 use crate::search_columns::set_search_columns;
 use crate::sessions::sign_out;
 use crate::snapshots::record_changed_groups;
-use crate::traces::write_trace;
+use crate::traces::trace_statement;
 use crate::used_assertions::{UsedAssertion, use_once};
 use crate::{Store, StoreError};
 
@@ -142,23 +143,26 @@ impl SignIn {
         if names != SearchNames::of(&previous.identity) {
             set_search_columns(conn, &previous.id, &names, false).await?;
         }
-        write_trace(conn, &previous.id, self.trace.as_ref(), self.now).await?;
+        let mut statements = Statements::default();
+        statements.extend(self.trace_statement(&previous.id)?);
         let mut event =
             session_event(previous, self.now, EventKind::Reauthenticated, &self.actor());
         event.ip = Some(self.ip.clone());
-        record(conn, &event).await?;
+        statements.extend([event_statement(conn, &event)?]);
+        conn.execute_all(statements).await?;
         record_changed_groups(conn, previous, &self.identity, self.now).await
     }
 
     async fn begin(&self, conn: &mut Conn<'_>) -> Result<(), StoreError> {
         let names = SearchNames::of(&self.identity);
-        conn.execute(
+        let mut statements = Statements::default();
+        statements.add(
             "INSERT INTO sessions (id, connector_id, user_id, identity, identity_at, fingerprint, \
              login_scopes, upstream, auth_time, created_at, last_seen, browser_seen, cookie_hash, \
              cookie_until, ip, user_agent, user_key, login, email, search, expires_at) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $5, $5, $5, $5, $9, $10, $11, $12, \
              $13, $14, $15, $16, $10)",
-            &[
+            vec![
                 (&self.id).into(),
                 (&self.connector).into(),
                 (&self.identity.user_id).into(),
@@ -176,18 +180,24 @@ impl SignIn {
                 (&names.email).into(),
                 (&names.search).into(),
             ],
-        )
-        .await?;
-        write_trace(conn, &self.id, self.trace.as_ref(), self.now).await?;
+        );
+        statements.extend(self.trace_statement(&self.id)?);
         let Self { id: session, connector, identity, .. } = self;
-        Holder { session, connector, identity }.begin(conn, self.now).await?;
+        statements.extend(Holder { session, connector, identity }.begin_statements(self.now)?);
         let mut event = countersign_core::Event::new(self.now, EventKind::SignedIn, self.actor());
         event.session = Some(self.id.clone());
         event.connector = Some(self.connector.clone());
         event.user_id = Some(self.identity.user_id.clone());
         event.ip = Some(self.ip.clone());
         event.details = json!({ "groups": self.identity.groups });
-        record(conn, &event).await
+        statements.extend([event_statement(conn, &event)?]);
+        conn.execute_all(statements).await?;
+        Ok(())
+    }
+
+    fn trace_statement(&self, session: &SessionId) -> Result<Option<Statement>, StoreError> {
+        let trace = self.trace.as_ref();
+        trace.map(|trace| trace_statement(session, trace, self.now)).transpose()
     }
 
     fn actor(&self) -> String {

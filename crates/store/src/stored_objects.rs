@@ -2,6 +2,7 @@
 
 use countersign_core::{Event, Secret, Timestamp};
 
+use crate::changes::Change;
 use crate::engine::Operation;
 use crate::engine::conn::{Conn, Row};
 use crate::error::corrupt;
@@ -141,6 +142,7 @@ struct Create(ObjectChange);
 
 impl Operation for Create {
     type Output = bool;
+    const CHANGES: Option<Change> = Some(Change::StoredObjects);
     async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
         let ObjectChange { object, event } = &self.0;
         let is_new = insert_object(conn, object, event.at).await?;
@@ -176,6 +178,7 @@ struct Replace {
 
 impl Operation for Replace {
     type Output = bool;
+    const CHANGES: Option<Change> = Some(Change::StoredObjects);
     async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
         let ObjectChange { object, event } = &self.change;
         let written = conn
@@ -220,6 +223,7 @@ struct Delete(ObjectChange);
 
 impl Operation for Delete {
     type Output = bool;
+    const CHANGES: Option<Change> = Some(Change::StoredObjects);
     async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
         let ObjectChange { object, event } = &self.0;
         let sql = "DELETE FROM stored_objects WHERE kind = $1 AND id = $2";

@@ -5,6 +5,7 @@ use countersign_core::{SessionId, Timestamp, Trace};
 
 use crate::engine::Operation;
 use crate::engine::conn::{Conn, Value};
+use crate::engine::statements::Statement;
 use crate::{Store, StoreError};
 
 impl Store {
@@ -25,18 +26,15 @@ impl Operation for FindTrace {
     }
 }
 
-pub(crate) async fn write_trace(
-    conn: &mut Conn<'_>,
+/// Replaces the trace of the session's login before.
+pub(crate) fn trace_statement(
     session: &SessionId,
-    trace: Option<&Trace>,
+    trace: &Trace,
     now: Timestamp,
-) -> Result<(), StoreError> {
-    let Some(trace) = trace else { return Ok(()) };
-    conn.execute(
+) -> Result<Statement, StoreError> {
+    Ok(Statement::new(
         "INSERT INTO traces (session_id, at, trace) VALUES ($1, $2, $3) \
          ON CONFLICT (session_id) DO UPDATE SET at = excluded.at, trace = excluded.trace",
-        &[session.into(), now.into(), Value::json(trace)?],
-    )
-    .await?;
-    Ok(())
+        vec![session.into(), now.into(), Value::json(trace)?],
+    ))
 }

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::scenarios::admin::api::ADMINS;
 use crate::scenarios::kubernetes::{distributed_groups, webhook};
+use crate::scenarios::tokens::signing_keys::published;
 use crate::world::{
     ALICE, ALICE_PASSWORD, Client, Need, RelyingParty, Server, SignedInClient, World, claims,
     refusal, verified,
@@ -199,4 +200,27 @@ async fn kubernetes_groups_are_refused_once_an_administrator_ends_the_session() 
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(api.authenticates(&kept.id_token)["ok"], true);
+}
+
+/// A key that an administrator publishes at one replica is published by the other within seconds: replicas notify one
+/// another, and read the keys again by themselves only every half minute.
+#[tokio::test]
+async fn a_key_published_at_one_replica_is_known_at_the_other_at_once() {
+    if Need::Postgres.is_missing() {
+        return;
+    }
+    let one = world().start().await;
+    let other = one.replica().await;
+    let ops = one.relying_party("ops");
+    let token = ops.client_credentials_token().await;
+    let mut app = one.relying_party("example-app");
+    app.via_replica(&other);
+    assert_eq!(published(&app).await.len(), 1);
+    let rotated = ops.calls_api("POST", "/keys/rotate", &token, Value::Null).await;
+    assert_eq!(rotated.status, 200, "{}", rotated.page.body);
+    let began = std::time::Instant::now();
+    while published(&app).await.len() < 2 {
+        assert!(began.elapsed() < Duration::from_secs(10), "the other replica was not notified");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }

@@ -32,6 +32,8 @@ pub struct RefreshTokens {
 #[derive(Clone, Debug)]
 pub struct Signer {
     pub algorithm: Algorithm,
+    /// Of access tokens; `None`: as ID tokens.
+    pub access_token_algorithm: Option<Algorithm>,
     /// How long a key signs.
     pub rotation_period: Duration,
 }
@@ -120,11 +122,16 @@ fn read_refresh_tokens(block: Option<&Section<'_>>) -> RefreshTokens {
 }
 
 pub fn read_signer(root: &Section<'_>) -> Signer {
-    let mut signer = Signer { algorithm: Algorithm::Rs256, rotation_period: HOUR * 6 };
+    let mut signer = Signer {
+        algorithm: Algorithm::Rs256,
+        access_token_algorithm: None,
+        rotation_period: HOUR * 6,
+    };
     if let Some(period) = expiry_signing_keys(root) {
         signer.rotation_period = period;
     }
     let Some(section) = root.section("signer") else { return signer };
+    signer.access_token_algorithm = section.choice("accessTokenAlgorithm", &ALGORITHMS);
     match section.text("type").as_deref() {
         None | Some("" | "local") => {
             if let Some(config) = section.section("config") {
@@ -152,9 +159,11 @@ fn expiry_signing_keys(root: &Section<'_>) -> Option<Duration> {
     lifetime(Some(&section), "signingKeys")
 }
 
+const ALGORITHMS: [(&str, Algorithm); 2] =
+    [("RS256", Algorithm::Rs256), ("ES256", Algorithm::Es256)];
+
 fn read_local_signer(config: &Section<'_>, signer: &mut Signer) {
-    let algorithms = [("RS256", Algorithm::Rs256), ("ES256", Algorithm::Es256)];
-    if let Some(algorithm) = config.choice("algorithm", &algorithms) {
+    if let Some(algorithm) = config.choice("algorithm", &ALGORITHMS) {
         signer.algorithm = algorithm;
     }
     if let Some(period) = lifetime(Some(config), "keysRotationPeriod") {

@@ -24,9 +24,8 @@ pub struct Postgres {
     pub database: String,
     pub user: String,
     pub password: Option<Secret>,
-    /// A host name, an address, or the folder of a socket if it begins with `/`.
-    pub host: String,
-    pub port: u16,
+    /// One server, or a primary with its standbys in any order.
+    pub hosts: Vec<Host>,
     pub connection_timeout: Duration,
     pub max_open_connections: u32,
     /// `None`: connections are used as long as they work.
@@ -35,6 +34,13 @@ pub struct Postgres {
     pub ca_file: Option<PathBuf>,
     pub key_file: Option<PathBuf>,
     pub cert_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// A host name, an address, or the folder of a socket if it begins with `/`.
+    pub name: String,
+    pub port: u16,
 }
 
 /// The values of libpq.
@@ -122,8 +128,7 @@ fn read_postgres(section: &Section<'_>, config: Option<Section<'_>>) -> Option<S
         database: String::new(),
         user: String::new(),
         password: config.secret("password").filter(|password| !password.is_empty()),
-        host: config.text("host").unwrap_or_else(|| "localhost".to_owned()),
-        port: port.unwrap_or(5432),
+        hosts: read_hosts(&config, port.unwrap_or(5432)),
         connection_timeout: seconds("connectionTimeout").unwrap_or(Duration::from_secs(10)),
         max_open_connections: count("maxOpenConns", 5),
         connection_max_lifetime: match config.number("connMaxLifetime", 0, 86_400) {
@@ -148,4 +153,52 @@ fn read_postgres(section: &Section<'_>, config: Option<Section<'_>>) -> Option<S
     config.finish();
     (postgres.database, postgres.user) = (database?, user?);
     Some(Storage::Postgres(Box::new(postgres)))
+}
+
+/// `hosts`, each with a port of its own or `port`; or the one `host`.
+fn read_hosts(config: &Section<'_>, port: u16) -> Vec<Host> {
+    let one = config.text("host");
+    if !config.is_given("hosts") {
+        let name = one.unwrap_or_else(|| "localhost".to_owned());
+        return vec![Host { name, port }];
+    }
+    if one.is_some() {
+        config.error("hosts", "host and hosts are both given, expected one of them");
+    }
+    let mut hosts = Vec::new();
+    for item in config.items("hosts") {
+        let Some(text) = item.text() else { continue };
+        match parse_host(&text, port) {
+            Some(host) => hosts.push(host),
+            None => item.error(format!("found {text:?}, expected a host name or host:port")),
+        }
+    }
+    if hosts.is_empty() {
+        config.error("hosts", "names no server");
+    }
+    hosts
+}
+
+/// `name`, `name:port`, `[IPv6]`, `[IPv6]:port`, or the folder of a socket.
+fn parse_host(text: &str, default_port: u16) -> Option<Host> {
+    let host = |name: &str, port| {
+        let is_name = !name.is_empty() && !name.contains(char::is_whitespace);
+        is_name.then(|| Host { name: name.to_owned(), port })
+    };
+    if text.starts_with('/') {
+        return host(text, default_port);
+    }
+    if let Some(rest) = text.strip_prefix('[') {
+        let (address, rest) = rest.split_once(']')?;
+        return match rest.strip_prefix(':') {
+            Some(port) => host(address, port.parse().ok().filter(|port| *port > 0)?),
+            None => rest.is_empty().then(|| host(address, default_port))?,
+        };
+    }
+    match text.split_once(':') {
+        None => host(text, default_port),
+        // Several colons: an IPv6 address without brackets has no port.
+        Some((_, rest)) if rest.contains(':') => host(text, default_port),
+        Some((name, port)) => host(name, port.parse().ok().filter(|port| *port > 0)?),
+    }
 }

@@ -7,7 +7,7 @@ use countersign_core::clock::show_duration;
 use countersign_core::{Client, GrantType};
 
 use super::clients::lifetimes;
-use super::{Algorithm, Config, Pkce, RootKeys, Storage};
+use super::{Algorithm, Config, Host, Pkce, RootKeys, Storage};
 
 impl Config {
     /// A few lines per subject, each ending in a line break.
@@ -58,9 +58,15 @@ impl Config {
 
     fn write_lifetimes(&self, out: &mut String) -> fmt::Result {
         let (expiry, refresh) = (&self.expiry, &self.expiry.refresh_tokens);
-        let algorithm = match self.signer.algorithm {
+        let name = |algorithm| match algorithm {
             Algorithm::Rs256 => "RS256",
             Algorithm::Es256 => "ES256",
+        };
+        let algorithm = match self.signer.access_token_algorithm {
+            None => name(self.signer.algorithm).to_owned(),
+            Some(access) => {
+                format!("{}, access tokens {}", name(self.signer.algorithm), name(access))
+            }
         };
         let period = show_duration(self.signer.rotation_period);
         writeln!(out, "signing     {algorithm}, a new key every {period}")?;
@@ -105,7 +111,9 @@ fn storage(storage: &Storage) -> String {
         Storage::Memory => "memory (all is forgotten at the end)".to_owned(),
         Storage::Sqlite { file } => format!("sqlite3 {}", file.display()),
         Storage::Postgres(pg) => {
-            format!("postgres {}@{}:{}/{}", pg.user, pg.host, pg.port, pg.database)
+            let host = |host: &Host| format!("{}:{}", host.name, host.port);
+            let hosts: Vec<String> = pg.hosts.iter().map(host).collect();
+            format!("postgres {}@{}/{}", pg.user, hosts.join(","), pg.database)
         }
     }
 }

@@ -114,7 +114,10 @@ fn render(keys: &[KeyView], terminal: &Terminal) -> String {
         vec![
             Cell::from(key.number.to_string()),
             state,
-            Cell::from(&key.algorithm),
+            Cell::from(match key.access_tokens_only {
+                true => format!("{} (access tokens)", key.algorithm),
+                false => key.algorithm.clone(),
+            }),
             Cell::from(terminal.instant(&key.signs_from)),
             Cell::from(drops_at.unwrap_or_default()),
             Cell::from(&key.kid),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_server::{App, CurrentApp};
+use countersign_store::Change;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::system_clock::{SystemClock, TOLERATED};
@@ -17,7 +18,32 @@ const CIRCUIT_BREAKER_INTERVAL: Duration = Duration::from_secs(3);
 
 pub async fn run(current: CurrentApp, clock: Arc<SystemClock>) {
     let deliveries = countersign_server::logout_dispatcher::run(current.clone());
-    tokio::join!(follow_circuit_breakers(current.clone()), deliveries, rounds(current, clock));
+    let polling = follow_circuit_breakers(current.clone());
+    tokio::join!(polling, follow_changes(current.clone()), deliveries, rounds(current, clock));
+}
+
+/// Reads again what another replica changed, as soon as it announces it. Polling finds out too, a little later.
+async fn follow_changes(current: CurrentApp) {
+    let mut changes = current.app().issuer.store.changes();
+    loop {
+        let change = changes.next().await;
+        let app = current.app();
+        let (keys, breakers, objects) = match change {
+            Change::Keys => (true, false, false),
+            Change::CircuitBreakers => (false, true, false),
+            Change::StoredObjects => (false, false, true),
+            Change::Anything => (true, true, true),
+        };
+        if keys && let Err(failure) = app.issuer.renew_keys().await {
+            tracing::error!(cause = %failure, "the keys could not be read");
+        }
+        if breakers && let Err(failure) = app.issuer.reload_circuit_breakers().await {
+            tracing::debug!(cause = %failure, "the circuit breakers could not be read");
+        }
+        if objects && let Err(failure) = app.issuer.reload_stored_objects().await {
+            tracing::debug!(cause = %failure, "the stored objects could not be read");
+        }
+    }
 }
 
 async fn follow_circuit_breakers(current: CurrentApp) {

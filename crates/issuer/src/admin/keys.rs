@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Administrator;
 use super::view::{KeyView, RotationView, rfc3339};
-use crate::keyring::{KEPT_AFTER, KeyToDrop};
+use crate::keyring::{KEPT_AFTER, KeyToDrop, successor};
 use crate::{Issuer, IssuerError};
 
 /// Who keeps accepting a dropped key, reported with every drop.
@@ -47,8 +47,7 @@ impl Issuer {
     pub async fn signing_keys(&self) -> Result<Vec<KeyView>, IssuerError> {
         let rows = self.store.signing_keys().await?;
         let now = self.now();
-        let successors = rows.iter().skip(1).map(Some).chain([None]);
-        let views = rows.iter().zip(successors).map(|(row, next)| view(row, next, now));
+        let views = rows.iter().map(|row| view(row, successor(&rows, row), now));
         let mut views: Vec<KeyView> = views.collect();
         views.reverse();
         Ok(views)
@@ -68,15 +67,23 @@ impl Issuer {
         number: i64,
     ) -> Result<Option<KeyDropPreviewView>, IssuerError> {
         let (rows, now) = (self.store.signing_keys().await?, self.now());
-        let Some(at) = rows.iter().position(|row| row.number == number) else { return Ok(None) };
-        let Some(row) = rows.get(at) else { return Ok(None) };
-        let next = rows.get(at + 1);
-        let others = || rows.iter().filter(|other| other.number != number);
+        let Some(row) = rows.iter().find(|row| row.number == number) else { return Ok(None) };
+        let next = successor(&rows, row);
         // As the store chooses it.
-        let signing = rows.iter().rfind(|other| other.signs_from <= now);
+        let of_use = |access_tokens_only: bool| {
+            rows.iter().filter(move |other| other.access_tokens_only == access_tokens_only)
+        };
+        let same_use = || of_use(row.access_tokens_only);
+        let signing = same_use().rfind(|other| other.signs_from <= now);
+        let instead = match row.access_tokens_only {
+            true => of_use(false).rfind(|other| other.signs_from <= now),
+            false => None,
+        };
         let after = match signing {
             Some(signing) if signing.number != number => Some(signing),
-            _ => others().find(|other| other.signs_from > now),
+            _ => same_use()
+                .find(|other| other.signs_from > now && other.number != number)
+                .or(instead),
         };
         Ok(Some(KeyDropPreviewView {
             key: view(row, next, now),
@@ -142,6 +149,7 @@ fn view(row: &SigningKeyRow, next: Option<&SigningKeyRow>, now: Timestamp) -> Ke
         number: row.number,
         kid: row.kid.clone(),
         algorithm: row.algorithm.clone(),
+        access_tokens_only: row.access_tokens_only,
         state: state.to_owned(),
         created: row.created_at.to_string(),
         signs_from: row.signs_from.to_string(),

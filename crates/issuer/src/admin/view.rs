@@ -183,6 +183,9 @@ pub struct KeyView {
     pub number: i64,
     pub kid: String,
     pub algorithm: String,
+    /// Signs access tokens and nothing else (`signer.accessTokenAlgorithm`).
+    #[serde(default)]
+    pub access_tokens_only: bool,
     /// `next` is published and will sign, `signing` signs, `retired` only verifies.
     pub state: String,
     pub created: String,

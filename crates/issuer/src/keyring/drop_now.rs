@@ -3,7 +3,7 @@
 use countersign_jose::RootKeys;
 use countersign_store::{DropSigningKeyNow, DroppedSigningKey, Store};
 
-use super::{KeyToDrop, Keyring, new_key};
+use super::{KeySequence, KeyToDrop, Keyring, new_key};
 use crate::{IssuerError, Settings};
 
 impl Keyring {
@@ -19,7 +19,8 @@ impl Keyring {
     ) -> Result<Option<DroppedSigningKey>, IssuerError> {
         let now = key.now;
         // Its number is assigned when it is stored.
-        let successor = new_key(root, settings, 0, now, now).await?;
+        let successor = KeySequence::of_id_tokens(settings).key(0, now);
+        let successor = new_key(root, settings, successor, now).await?;
         let (kid, by) = (key.kid.to_owned(), key.actor.to_owned());
         let dropped =
             store.drop_signing_key_now(DropSigningKeyNow { kid, successor, by, now }).await?;

@@ -1,4 +1,4 @@
-//! Publishing the next signing key early, for an administrator.
+//! Publishing the next signing keys early, for an administrator.
 
 use countersign_core::event::EventKind;
 use countersign_core::{Event, Timestamp};
@@ -6,7 +6,7 @@ use countersign_jose::RootKeys;
 use countersign_store::Store;
 use serde::{Deserialize, Serialize};
 
-use super::{Keyring, PUBLISHED_BEFORE, new_key};
+use super::{KeySequence, Keyring, PUBLISHED_BEFORE, new_key};
 use crate::{IssuerError, Settings};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -17,9 +17,16 @@ pub struct RotationView {
     pub signs_from: String,
 }
 
+/// Who publishes a key of which sequence, and when.
+struct EarlyRotation<'a> {
+    sequence: KeySequence,
+    actor: &'a str,
+    now: Timestamp,
+}
+
 impl Keyring {
-    /// Makes the next key, unless one is published already that has yet to sign. Of two administrators
-    /// at once one makes it, and the other reads it.
+    /// Makes the next key, unless one is published already that has yet to sign; likewise the next key for access
+    /// tokens, if they have one. Of two administrators at once one makes it, and the other reads it.
     pub(crate) async fn publish_next(
         &self,
         store: &Store,
@@ -28,15 +35,33 @@ impl Keyring {
         now: Timestamp,
         actor: &str,
     ) -> Result<RotationView, IssuerError> {
+        let mut views = Vec::new();
+        for sequence in KeySequence::all(settings) {
+            let rotation = EarlyRotation { sequence, actor, now };
+            views.push(rotation.publish(store, root, settings).await?);
+        }
+        self.renew(store, root, settings, now).await?;
+        // The key of ID tokens is the first.
+        views.into_iter().next().ok_or_else(|| IssuerError::Broken("no key signs".to_owned()))
+    }
+}
+
+impl EarlyRotation<'_> {
+    async fn publish(
+        &self,
+        store: &Store,
+        root: &RootKeys,
+        settings: &Settings,
+    ) -> Result<RotationView, IssuerError> {
+        let Self { sequence, actor, now } = *self;
         let rows = store.signing_keys().await?;
-        let last = rows.last();
-        if let Some(next) = last.filter(|row| row.signs_from > now) {
+        if let Some(next) = sequence.last(&rows).filter(|row| row.signs_from > now) {
             let signs_from = next.signs_from.to_string();
             return Ok(RotationView { made: false, number: next.number, signs_from });
         }
-        let number = last.map_or(1, |row| row.number + 1);
+        let number = rows.last().map_or(1, |row| row.number + 1);
         let signs_from = now + PUBLISHED_BEFORE;
-        let row = new_key(root, settings, number, signs_from, now).await?;
+        let row = new_key(root, settings, sequence.key(number, signs_from), now).await?;
         let made = store.add_signing_key(row).await?;
         if made {
             let mut event = Event::new(now, EventKind::KeyRotated, actor);
@@ -44,7 +69,6 @@ impl Keyring {
             store.add_event(event).await?;
             tracing::warn!(event = "key_rotated", number, actor, signs_from = %signs_from, "a new signing key is published");
         }
-        self.renew(store, root, settings, now).await?;
         // Another administrator may have been faster: the stored key counts.
         let rows = store.signing_keys().await?;
         let next = rows.iter().find(|row| row.number == number);

@@ -118,10 +118,12 @@ impl Issuer {
         let has_id_token = scope.has(scopes::OPENID);
         let id =
             ClientToken { jti: ids::random_id()?, client_id: None, scope: None, ..access.clone() };
-        let signer = self.keyring.keys().signer(now)?;
+        let keys = self.keyring.keys();
+        let (signer, access_token_signer) = (keys.signer(now)?, keys.access_token_signer(now)?);
         tracing::info!(event = "tokens_issued", client = %client.id, access_jti = %access.jti, scope = %scope, "tokens of a client's own issued");
         let signed = run_blocking(move || -> Result<(String, Option<String>), IssuerError> {
-            let access = signer.sign(Some(ACCESS_TOKEN_TYPE), &super::issue::json(&access)?)?;
+            let access =
+                access_token_signer.sign(Some(ACCESS_TOKEN_TYPE), &super::issue::json(&access)?)?;
             if !has_id_token {
                 return Ok((access, None));
             }

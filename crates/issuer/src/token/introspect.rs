@@ -60,7 +60,9 @@ impl Issuer {
             Some(_) => None,
             None => self.read_refresh_token(token).await?,
         };
-        let Some(id) = self.grant_named_by(token).await? else {
+        let of_access_token = || claims.as_ref()?.text("grant_id").map(GrantId::new);
+        let of_refresh_token = refresh_token.as_ref().map(|token| token.grant.clone());
+        let Some(id) = of_refresh_token.or_else(of_access_token) else {
             return Ok(Introspection::default());
         };
         let Some((grant, session)) = self.store.grant(&id).await? else {

@@ -142,6 +142,7 @@ impl<'a> PersonClaims<'a> {
 /// Everything about the tokens that can be refused, decided before a code or refresh token is consumed.
 pub(super) struct PreparedTokens {
     signer: Arc<Signer>,
+    access_token_signer: Arc<Signer>,
     audience: Audience,
     scopes: Scopes,
     issued_at: Timestamp,
@@ -161,8 +162,10 @@ impl Issuer {
         let named = audience.iter().filter_map(|id| self.clients.get(id));
         let lifetimes = named.map(|named| self.settings.token_lifetime_of(&named));
         let lifetime = lifetimes.fold(self.settings.token_lifetime_of(client), Duration::min);
+        let keys = self.keyring.keys();
         Ok(PreparedTokens {
-            signer: self.keyring.keys().signer(now)?,
+            signer: keys.signer(now)?,
+            access_token_signer: keys.access_token_signer(now)?,
             audience,
             scopes,
             issued_at: now,
@@ -279,7 +282,8 @@ impl SigningJob {
     /// The access token, then the ID token, which names it in `at_hash`.
     fn sign(&self) -> Result<(String, String), IssuerError> {
         let TokenSubject { grant, session, code, has_access_token } = &self.subject;
-        let PreparedTokens { signer, audience, scopes, issued_at, tokens_until } = &self.prepared;
+        let PreparedTokens { signer, audience, scopes, issued_at, tokens_until, .. } =
+            &self.prepared;
         let (iat, exp) = (issued_at.secs(), tokens_until.secs());
         let sub = identity::subject(&session.identity.user_id, &session.connector);
         // In both: an API server takes an access token where it expects an ID token.
@@ -303,7 +307,9 @@ impl SigningJob {
             grant_id: grant.id.as_str(),
             person: person(),
         };
-        let access = signer.sign(Some(ACCESS_TOKEN_TYPE), &json(&access)?)?;
+        let access_token_signer = &self.prepared.access_token_signer;
+        let access = access_token_signer.sign(Some(ACCESS_TOKEN_TYPE), &json(&access)?)?;
+        // `at_hash` follows the `alg` of the ID token (OpenID Connect Core 3.1.3.6).
         let algorithm = signer.algorithm();
         let id = IdToken {
             iss: &self.iss,

@@ -103,7 +103,10 @@ fn row(app: &App, key: &KeyView) -> KeyRow {
     KeyRow {
         number: key.number,
         kid: key.kid.as_str().into(),
-        algorithm: key.algorithm.as_str().into(),
+        algorithm: match key.access_tokens_only {
+            true => t.access_tokens_only.plain(&Name::new(&key.algorithm)).as_str().into(),
+            false => key.algorithm.as_str().into(),
+        },
         state: match key.state.as_str() {
             "next" => t.next,
             "signing" => t.signing,

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row as _};
 
 use super::{COUNTED, DatabaseState, DexDatabase, DexRow, READ, layout};
 use crate::error::chain;
-use crate::{Location, OpenError};
+use crate::{Location, OpenError, PostgresOptions};
 
 /// Our own record of migrations: a database with it is ours, whatever else is in it.
 const OURS: &str = "_sqlx_migrations";
@@ -29,8 +29,7 @@ pub async fn read(location: &Location) -> Result<Option<DexDatabase>, OpenError>
             found
         }
         Location::Postgres(options) => {
-            let mut connection =
-                options.for_driver().disable_statement_logging().connect().await.map_err(failed)?;
+            let mut connection = driver_of(options).connect().await.map_err(failed)?;
             let found = read_postgres(&mut connection).await.map_err(failed);
             connection.close().await.map_err(failed)?;
             found
@@ -91,7 +90,7 @@ pub async fn state(location: &Location) -> Result<DatabaseState, OpenError> {
             Ok(state_of(&names))
         }
         Location::Postgres(options) => {
-            let driver = options.for_driver().disable_statement_logging();
+            let driver = driver_of(options);
             let connecting = tokio::time::timeout(options.connect_timeout, driver.connect());
             let connected = connecting.await.map_err(|_| OpenError::Connect {
                 location: location.to_string(),
@@ -103,6 +102,12 @@ pub async fn state(location: &Location) -> Result<DatabaseState, OpenError> {
             Ok(state_of(&names))
         }
     }
+}
+
+/// A database of Dex is read at the first server.
+fn driver_of(options: &PostgresOptions) -> PgConnectOptions {
+    let host = options.hosts.first().cloned().unwrap_or_default();
+    options.for_driver(&host).disable_statement_logging()
 }
 
 async fn sqlite_tables(connection: &mut SqliteConnection) -> Result<Vec<String>, sqlx::Error> {

@@ -9,8 +9,10 @@ use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Postgres, Row as _, SqlSafeStr, SqlStr, Sqlite};
 
 use crate::StoreError;
-use crate::error::{corrupt, is_conflict};
+use crate::error::{corrupt, is_conflict, is_outcome_known, is_read_only};
 use crate::shared::Shared;
+
+use super::statements::Statements;
 
 /// The connection of one operation. Within a write operation everything is one transaction.
 pub(crate) struct Conn<'c> {
@@ -18,6 +20,10 @@ pub(crate) struct Conn<'c> {
     pub(crate) shared: Shared,
     /// A statement lost against another transaction (PostgreSQL); the operation may be run again.
     pub(crate) has_conflict: bool,
+    /// A statement was sent and its result was lost with the connection.
+    pub(super) has_lost_result: bool,
+    /// A writing statement was refused because the server is read-only (PostgreSQL).
+    pub(super) is_read_only: bool,
 }
 
 enum Link<'c> {
@@ -41,6 +47,10 @@ pub(crate) struct Sql {
 }
 
 impl Sql {
+    pub(super) fn into_parts(self) -> (String, Vec<Value>) {
+        (self.text, self.values)
+    }
+
     pub(crate) fn push(&mut self, text: &str) -> &mut Self {
         self.text.push_str(text);
         self
@@ -75,11 +85,25 @@ impl Sql {
 
 impl<'c> Conn<'c> {
     pub(crate) fn sqlite(connection: &'c mut SqliteConnection, shared: &Shared) -> Self {
-        Self { link: Link::Sqlite(connection), shared: shared.clone(), has_conflict: false }
+        Self::new(Link::Sqlite(connection), shared)
     }
 
     pub(crate) fn postgres(connection: &'c mut PgConnection, shared: &Shared) -> Self {
-        Self { link: Link::Postgres(connection), shared: shared.clone(), has_conflict: false }
+        Self::new(Link::Postgres(connection), shared)
+    }
+
+    fn new(link: Link<'c>, shared: &Shared) -> Self {
+        Self {
+            link,
+            shared: shared.clone(),
+            has_conflict: false,
+            has_lost_result: false,
+            is_read_only: false,
+        }
+    }
+
+    pub(crate) const fn is_postgres(&self) -> bool {
+        matches!(self.link, Link::Postgres(_))
     }
 
     /// The first row of a SELECT. No stored text has a NUL, so a value with one matches no row.
@@ -88,7 +112,25 @@ impl<'c> Conn<'c> {
         sql: &'static str,
         values: &[Value],
     ) -> Result<Option<Row>, StoreError> {
-        Ok(self.select(sql, values).await?.into_iter().next())
+        if values.iter().any(Value::has_nul) {
+            return Ok(None);
+        }
+        let sql = SqlStr::from_static(sql);
+        self.shared.count_read();
+        self.shared.count_message();
+        #[cfg(test)]
+        self.explain(&sql, values).await;
+        let row = match &mut self.link {
+            Link::Sqlite(c) => sqlite_query(sql, values)
+                .fetch_optional(&mut **c)
+                .await
+                .map(|row| row.map(Row::Sqlite)),
+            Link::Postgres(c) => postgres_query(sql, values)
+                .fetch_optional(&mut **c)
+                .await
+                .map(|row| row.map(Row::Postgres)),
+        };
+        row.map_err(|e| self.failed(e))
     }
 
     /// The rows of a SELECT. No stored text has a NUL, so a value with one matches no row.
@@ -111,6 +153,7 @@ impl<'c> Conn<'c> {
             return Ok(Vec::new());
         }
         self.shared.count_read();
+        self.shared.count_message();
         #[cfg(test)]
         self.explain(&sql, values).await;
         self.fetch(sql, values).await
@@ -142,6 +185,7 @@ impl<'c> Conn<'c> {
     ) -> Result<Vec<Row>, StoreError> {
         refuse_nul(values)?;
         self.shared.count_write();
+        self.shared.count_message();
         self.fetch(SqlStr::from_static(sql), values).await
     }
 
@@ -160,9 +204,31 @@ impl<'c> Conn<'c> {
         self.execute_text(text, &sql.values).await
     }
 
+    /// Runs several writing statements; how many rows they changed together.
+    pub(crate) async fn execute_all(&mut self, statements: Statements) -> Result<u64, StoreError> {
+        if self.is_postgres() {
+            let mut changed = 0;
+            for statement in statements.list {
+                let text = AssertSqlSafe(statement.sql.into_owned()).into_sql_str();
+                changed += self.execute_text(text, &statement.values).await?;
+            }
+            return Ok(changed);
+        }
+        if statements.list.is_empty() {
+            return Ok(0);
+        }
+        // Sent as one text, each of them counts as a statement.
+        for _ in statements.list.iter().skip(1) {
+            self.shared.count_write();
+        }
+        let (text, values) = statements.joined();
+        self.execute_text(AssertSqlSafe(text).into_sql_str(), &values).await
+    }
+
     async fn execute_text(&mut self, sql: SqlStr, values: &[Value]) -> Result<u64, StoreError> {
         refuse_nul(values)?;
         self.shared.count_write();
+        self.shared.count_message();
         let done = match &mut self.link {
             Link::Sqlite(c) => {
                 sqlite_query(sql, values).execute(&mut **c).await.map(|r| r.rows_affected())
@@ -190,6 +256,8 @@ impl<'c> Conn<'c> {
 
     fn failed(&mut self, error: sqlx::Error) -> StoreError {
         self.has_conflict |= is_conflict(&error);
+        self.has_lost_result |= !is_outcome_known(&error);
+        self.is_read_only |= is_read_only(&error);
         error.into()
     }
 }
@@ -288,6 +356,7 @@ values! {
     &GrantId => |id| id.as_str().into();
     &ClientId => |id| id.as_str().into();
     &ConnectorId => |id| id.as_str().into();
+    String => |text| Self::Text(Some(text));
     Option<&String> => |text| Self::Text(text.cloned());
     i64 => |int| Self::Int(Some(int));
     bool => |yes| Self::Int(Some(i64::from(yes)));

@@ -3,16 +3,20 @@
 //! READ COMMITTED is enough, because every operation that decides something first locks the row it
 //! decides on by an UPDATE. Connections to a standby are rejected.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use countersign_core::Timestamp;
-use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, Postgres, Transaction};
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection, Postgres, Transaction};
 
 use super::availability::{Availability, PAUSE};
 use super::conn::Conn;
+use super::listener::{Listener, announce};
+use super::pool::{Pool, Pooled, close_soon};
+use super::servers::{Need, Servers, check};
 use super::{DexTables, Operation, WAIT_TIMEOUT, within};
+use crate::changes::Change;
 use crate::error::{chain, corrupt, is_conflict, is_outcome_known};
 use crate::shared::Shared;
 use crate::{Location, OpenError, PostgresOptions, StoreError, dex, migrate};
@@ -27,35 +31,59 @@ pub(crate) struct PostgresEngine {
     shared: Shared,
 }
 
-/// The pool, and whether the primary answered last time.
+/// Connections to the primary, and whether it answered last time.
 #[derive(Clone)]
 struct Primary {
-    pool: PgPool,
+    servers: Arc<Servers>,
+    pool: Pool<PgConnection>,
+    /// For a connection, of the pool or a new one.
+    timeout: Duration,
+    max_lifetime: Option<Duration>,
     availability: Availability,
 }
 
 impl Primary {
-    /// Waits up to the connect timeout, or fails at once while the primary is known to be unavailable:
-    /// the pool would retry for the whole timeout, for each operation separately.
-    async fn connection(&self) -> Result<PoolConnection<Postgres>, StoreError> {
+    /// Waits up to the connect timeout, or fails at once while the primary is known to be unavailable.
+    async fn connection(&self) -> Result<Pooled<PgConnection>, StoreError> {
         let Some(attempt) = self.availability.attempt(Instant::now()) else {
             return Err(StoreError::Unavailable(format!(
                 "the primary did not answer; it is tried again {PAUSE:?} after the last attempt"
             )));
         };
-        match self.pool.acquire().await {
-            Ok(connection) => {
+        let connecting = tokio::time::timeout(self.timeout, self.checked_connection());
+        match connecting.await {
+            Ok(Ok(Some(connection))) => {
                 // New, or pinged just now, or used less than MAX_IDLE_UNCHECKED ago.
                 attempt.answered(Instant::now());
                 Ok(connection)
             }
-            Err(error) => {
-                if !matches!(error, sqlx::Error::PoolClosed) {
-                    attempt.failed(Instant::now());
-                }
-                Err(error.into())
+            Ok(Ok(None)) => Err(StoreError::Unavailable("the store is closed".into())),
+            Ok(Err(error)) => {
+                attempt.failed(Instant::now());
+                Err(error)
+            }
+            Err(_) => {
+                attempt.failed(Instant::now());
+                let cause = format!("no connection within {:?}", self.timeout);
+                Err(StoreError::Unavailable(cause))
             }
         }
+    }
+
+    /// `None`: the store is closed.
+    async fn checked_connection(&self) -> Result<Option<Pooled<PgConnection>>, StoreError> {
+        let Some(mut slot) = self.pool.slot().await else { return Ok(None) };
+        if let Some((mut connection, age, idle)) = slot.take() {
+            let is_old = self.max_lifetime.is_some_and(|max| age > max);
+            let is_usable =
+                !is_old && (idle <= MAX_IDLE_UNCHECKED || connection.ping().await.is_ok());
+            if is_usable {
+                return Ok(Some(slot.filled(connection, age)));
+            }
+            close_soon(connection);
+        }
+        let connection = self.servers.connect().await?;
+        Ok(Some(slot.filled(connection, Duration::ZERO)))
     }
 }
 
@@ -66,18 +94,9 @@ impl PostgresEngine {
         tables: DexTables,
     ) -> Result<Self, OpenError> {
         let location = Location::Postgres(options.clone()).to_string();
-        let driver: PgConnectOptions = options.for_driver().disable_statement_logging();
         let refused = |cause: String| OpenError::Connect { location: location.clone(), cause };
-
-        let connected = tokio::time::timeout(options.connect_timeout, driver.connect()).await;
-        let mut first = match connected {
-            Ok(Ok(connection)) => connection,
-            Ok(Err(error)) => return Err(refused(chain(&error))),
-            Err(_) => {
-                return Err(refused(format!("no answer within {:?}", options.connect_timeout)));
-            }
-        };
-        must_be_primary(&mut first).await.map_err(|e| refused(chain(&e)))?;
+        let servers = Arc::new(Servers::new(options));
+        let mut first = servers.connect_once().await.map_err(|none| refused(none.cause))?;
         let is_dex = dex::is_unclaimed_postgres(&mut first).await;
         if tables == DexTables::Refused && is_dex.map_err(|e| refused(chain(&e)))? {
             return Err(OpenError::Dex { location });
@@ -86,23 +105,13 @@ impl PostgresEngine {
         if let Err(error) = first.close().await {
             tracing::debug!(%error, "the first connection was not closed cleanly");
         }
-
-        let pool = PgPoolOptions::new()
-            .max_connections(options.max_connections.max(1))
-            .max_lifetime(options.max_lifetime)
-            .acquire_timeout(options.connect_timeout)
-            .test_before_acquire(false)
-            .before_acquire(|connection, metadata| {
-                Box::pin(async move {
-                    if metadata.idle_for > MAX_IDLE_UNCHECKED {
-                        connection.ping().await?;
-                    }
-                    Ok(true)
-                })
-            })
-            .after_connect(|connection, _| Box::pin(must_be_primary(connection)))
-            .connect_lazy_with(driver);
-        let primary = Primary { pool, availability: Availability::default() };
+        let primary = Primary {
+            servers,
+            pool: Pool::new(options.max_connections),
+            timeout: options.connect_timeout,
+            max_lifetime: options.max_lifetime,
+            availability: Availability::default(),
+        };
         Ok(Self { primary, shared })
     }
 
@@ -125,17 +134,16 @@ impl PostgresEngine {
             let mut attempts = 0;
             loop {
                 attempts += 1;
-                let mut connection = self.primary.connection().await?;
-                let mut conn = Conn::postgres(&mut connection, &self.shared);
+                let mut pooled = self.primary.connection().await?;
+                let mut conn = Conn::postgres(&mut pooled.connection, &self.shared);
                 match operation.run(&mut conn).await {
-                    Err(StoreError::Unavailable(_)) if attempts < TRIES => {
-                        connection.close_on_drop()
+                    // The connection is closed.
+                    Err(StoreError::Unavailable(_)) if attempts < TRIES => {}
+                    Err(error) => return Err(error),
+                    answer => {
+                        pooled.release();
+                        return answer;
                     }
-                    Err(error) => {
-                        connection.close_on_drop();
-                        return Err(error);
-                    }
-                    result => return result,
                 }
             }
         };
@@ -143,31 +151,36 @@ impl PostgresEngine {
     }
 
     pub(super) async fn ping(&self) -> Result<(), StoreError> {
-        let mut connection = self.primary.connection().await?;
-        Ok(must_be_primary(&mut connection).await?)
+        let mut pooled = self.primary.connection().await?;
+        check(&mut pooled.connection, Need::Writable)
+            .await
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        pooled.release();
+        Ok(())
     }
 
     pub(super) async fn time(&self) -> Result<Timestamp, StoreError> {
         let sql = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)";
-        let mut connection = self.primary.connection().await?;
-        let millis: i64 = sqlx::query_scalar(sql).fetch_one(&mut *connection).await?;
+        let mut pooled = self.primary.connection().await?;
+        let millis: i64 = sqlx::query_scalar(sql).fetch_one(&mut pooled.connection).await?;
+        pooled.release();
         Ok(Timestamp::from_millis(millis))
+    }
+
+    pub(super) fn listener(&self) -> Listener {
+        Listener::new(Arc::clone(&self.primary.servers))
+    }
+
+    pub(super) async fn announce(&self, change: Change) {
+        let Ok(mut pooled) = self.primary.connection().await else { return };
+        if announce(&mut pooled.connection, change).await {
+            pooled.release();
+        }
     }
 
     pub(super) async fn close(&self) {
         self.primary.pool.close().await;
     }
-}
-
-/// A standby may lag behind: it could report a session as live that has ended.
-async fn must_be_primary(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    let standby: bool =
-        sqlx::query_scalar("SELECT pg_is_in_recovery()").fetch_one(connection).await?;
-    if standby {
-        let cause = "this server is a standby; only the primary knows which sessions are live";
-        return Err(sqlx::Error::Io(std::io::Error::other(cause)));
-    }
-    Ok(())
 }
 
 async fn write_with_retries<V: Operation>(
@@ -178,23 +191,23 @@ async fn write_with_retries<V: Operation>(
     let mut attempts = 0;
     loop {
         attempts += 1;
-        let mut connection = primary.connection().await?;
+        let mut pooled = primary.connection().await?;
         let mut commit_sent = false;
-        let running = attempt(&mut connection, operation, shared, &mut commit_sent);
+        let running = attempt(&mut pooled.connection, operation, shared, &mut commit_sent);
         let attempt = tokio::time::timeout(WAIT_TIMEOUT, running).await;
         let error = match attempt {
-            Ok(Attempt::Decided(result)) => return result,
-            Ok(Attempt::Lost(error)) => error,
-            Ok(Attempt::Failed(error)) => {
-                connection.close_on_drop();
-                return Err(error);
+            Ok(Attempt::Decided(result)) => {
+                pooled.release();
+                return result;
             }
-            Ok(Attempt::NotBegun(error)) => {
-                connection.close_on_drop();
+            Ok(Attempt::Lost(error)) => {
+                pooled.release();
                 error
             }
+            // In these cases the connection is closed.
+            Ok(Attempt::Failed(error)) => return Err(error),
+            Ok(Attempt::NotBegun(error)) => error,
             Err(_) => {
-                connection.close_on_drop();
                 let cause = format!("no answer within {WAIT_TIMEOUT:?}");
                 return Err(match commit_sent {
                     true => StoreError::OutcomeUnknown(cause),
@@ -205,7 +218,6 @@ async fn write_with_retries<V: Operation>(
         if attempts == TRIES {
             return Err(error);
         }
-        drop(connection);
         // A short pause lets the transactions that won finish.
         tokio::time::sleep(Duration::from_millis(5) * attempts).await;
     }
@@ -216,7 +228,7 @@ enum Attempt<A> {
     Decided(Result<A, StoreError>),
     /// Rolled back by a conflict; may be run again.
     Lost(StoreError),
-    /// No statement of the operation ran; may be run again on another connection.
+    /// Nothing of the operation was written; may be run again on another connection.
     NotBegun(StoreError),
     /// The connection is in an unknown state and must be closed.
     Failed(StoreError),
@@ -228,6 +240,14 @@ async fn attempt<V: Operation>(
     shared: &Shared,
     commit_sent: &mut bool,
 ) -> Attempt<V::Output> {
+    if operation.has_one_statement() {
+        // It commits itself.
+        *commit_sent = true;
+        if let Some(decided) = attempt_in_one_statement(connection, operation, shared).await {
+            return decided;
+        }
+        *commit_sent = false;
+    }
     let begun = connection.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await;
     let mut transaction = match begun {
         Ok(transaction) => transaction,
@@ -235,7 +255,7 @@ async fn attempt<V: Operation>(
     };
     let mut conn = Conn::postgres(&mut transaction, shared);
     let result = operation.run(&mut conn).await;
-    let conflict = conn.has_conflict;
+    let (conflict, is_read_only) = (conn.has_conflict, conn.is_read_only);
     match result {
         Ok(output) => match commit(transaction, commit_sent).await {
             Ok(()) => {
@@ -246,12 +266,39 @@ async fn attempt<V: Operation>(
             Err(error) if is_outcome_known(&error) => Attempt::Failed(error.into()),
             Err(error) => Attempt::Failed(StoreError::OutcomeUnknown(chain(&error))),
         },
+        // The primary has become a standby, or read-only: another server may have taken over.
+        Err(error) if is_read_only => Attempt::NotBegun(error),
         Err(error) => match transaction.rollback().await {
             Ok(()) if conflict => Attempt::Lost(error),
             Ok(()) => Attempt::Decided(Err(error)),
             Err(_) => Attempt::Failed(error),
         },
     }
+}
+
+/// `None`: the statement had no effect.
+async fn attempt_in_one_statement<V: Operation>(
+    connection: &mut PgConnection,
+    operation: &V,
+    shared: &Shared,
+) -> Option<Attempt<V::Output>> {
+    let mut conn = Conn::postgres(connection, shared);
+    let error = match operation.run_in_one_statement(&mut conn).await {
+        Ok(None) => return None,
+        Ok(Some(output)) => {
+            shared.count_commit();
+            return Some(Attempt::Decided(Ok(output)));
+        }
+        Err(error) => error,
+    };
+    Some(match error {
+        error if conn.has_conflict => Attempt::Lost(error),
+        error if conn.is_read_only => Attempt::NotBegun(error),
+        error if conn.has_lost_result => {
+            Attempt::Failed(StoreError::OutcomeUnknown(error.to_string()))
+        }
+        error => Attempt::Failed(error),
+    })
 }
 
 async fn commit(

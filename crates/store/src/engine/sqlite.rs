@@ -8,13 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use sqlx::ConnectOptions;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
-    SqliteSynchronous,
-};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use tempfile::TempDir;
 
 use super::conn::Conn;
+use super::pool::{Pool, Pooled};
 use super::sqlite_file::SqliteFile;
 use super::sqlite_writer::Writer;
 use super::{Operation, WAIT_TIMEOUT, within};
@@ -31,7 +29,9 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(20);
 const OPEN_PAUSE: Duration = Duration::from_millis(25);
 
 pub(crate) struct SqliteEngine {
-    readers: SqlitePool,
+    readers: Pool<SqliteConnection>,
+    /// How to open one of them.
+    reading: SqliteConnectOptions,
     writer: Writer,
     shared: Shared,
     file: SqliteFile,
@@ -81,16 +81,10 @@ impl SqliteEngine {
             .map_err(|e| OpenError::Connect { location: location.clone(), cause: chain(&e) })?;
         migrate::sqlite(&mut connection, &location).await?;
 
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .acquire_timeout(WAIT_TIMEOUT)
-            .test_before_acquire(false)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .connect_lazy_with(options.read_only(true));
+        let (readers, reading) = (Pool::new(READERS), options.read_only(true));
         let file = SqliteFile::new(file);
         let writer = Writer::start(connection, folder, file.clone(), shared.clone());
-        Ok(Self { readers, writer, shared, file, is_failing: AtomicBool::default() })
+        Ok(Self { readers, reading, writer, shared, file, is_failing: AtomicBool::default() })
     }
 
     pub(super) async fn write<V: Operation>(&self, operation: V) -> Result<V::Output, StoreError> {
@@ -106,8 +100,23 @@ impl SqliteEngine {
 
     pub(super) async fn read<V: Operation>(&self, operation: &V) -> Result<V::Output, StoreError> {
         self.file.check()?;
-        let mut connection = self.readers.acquire().await?;
-        within(WAIT_TIMEOUT, operation.run(&mut Conn::sqlite(&mut connection, &self.shared))).await
+        within(WAIT_TIMEOUT, async {
+            let mut reader = self.reader().await?;
+            let result =
+                operation.run(&mut Conn::sqlite(&mut reader.connection, &self.shared)).await;
+            reader.release();
+            result
+        })
+        .await
+    }
+
+    async fn reader(&self) -> Result<Pooled<SqliteConnection>, StoreError> {
+        let closed = || StoreError::Unavailable("the store is closed".into());
+        let mut slot = self.readers.slot().await.ok_or_else(closed)?;
+        match slot.take() {
+            Some((connection, age, _)) => Ok(slot.filled(connection, age)),
+            None => Ok(slot.filled(self.reading.connect().await?, Duration::ZERO)),
+        }
     }
 
     /// Reads from the file, which `SELECT 1` would not do. After a failed write, as on a full disk, it also writes: a
@@ -118,7 +127,10 @@ impl SqliteEngine {
             self.write(Probe).await?;
         }
         let sql = "SELECT COUNT(*) FROM sqlite_master";
-        let _: i64 = sqlx::query_scalar(sql).fetch_one(&self.readers).await?;
+        let mut reader = self.reader().await?;
+        let read: Result<i64, _> = sqlx::query_scalar(sql).fetch_one(&mut reader.connection).await;
+        reader.release();
+        read?;
         Ok(())
     }
 

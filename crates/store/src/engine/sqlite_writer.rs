@@ -121,6 +121,8 @@ async fn write_batch(
             batch.into_iter().for_each(|job| job.finish(lost.clone()));
         }
         Err(BatchError::NotBegun(error)) => {
+            // BEGIN is sent together with SAVEPOINT.
+            roll_back(connection).await;
             batch.into_iter().for_each(|job| job.finish(Some(error.clone())));
         }
         Err(BatchError::Lost(error)) => {
@@ -142,17 +144,19 @@ async fn run_together(
     connection: &mut SqliteConnection,
     batch: &mut [Box<dyn Job>],
 ) -> Result<(), BatchError> {
-    command(connection, "BEGIN IMMEDIATE").await.map_err(BatchError::NotBegun)?;
-    command(connection, "SAVEPOINT operation").await.map_err(BatchError::Lost)?;
-    for job in batch {
-        let next = if job.run(connection).await {
-            "RELEASE operation; SAVEPOINT operation"
-        } else {
-            "ROLLBACK TO operation"
+    let begin = "BEGIN IMMEDIATE; SAVEPOINT operation";
+    command(connection, begin).await.map_err(BatchError::NotBegun)?;
+    let last = batch.len().saturating_sub(1);
+    for (n, job) in batch.iter_mut().enumerate() {
+        let next = match (job.run(connection).await, n == last) {
+            (true, false) => "RELEASE operation; SAVEPOINT operation",
+            (true, true) => "RELEASE operation; COMMIT",
+            (false, false) => "ROLLBACK TO operation",
+            (false, true) => "ROLLBACK TO operation; COMMIT",
         };
         command(connection, next).await.map_err(BatchError::Lost)?;
     }
-    command(connection, "COMMIT").await.map_err(BatchError::Lost)
+    Ok(())
 }
 
 async fn write_alone(

@@ -5,7 +5,7 @@ use countersign_store::{SecretRow, SigningKeyRow, Store};
 use crate::on_both_engines;
 use crate::world::{HOUR, MINUTE, NOW, World, ended, rotate};
 
-fn key(number: i64) -> SigningKeyRow {
+pub fn key(number: i64) -> SigningKeyRow {
     SigningKeyRow {
         number,
         kid: format!("kid-{number}"),
@@ -15,6 +15,7 @@ fn key(number: i64) -> SigningKeyRow {
         created_at: NOW,
         signs_from: NOW + HOUR,
         longest_lifetime: 10 * MINUTE,
+        access_tokens_only: false,
     }
 }
 

@@ -12,6 +12,7 @@
 
 mod bulk;
 mod circuit_breakers;
+mod cluster;
 mod codes;
 mod collect;
 mod consents;
@@ -19,6 +20,8 @@ mod device_requests;
 mod ends;
 mod engines;
 mod events;
+mod failover;
+mod faults;
 mod keys;
 mod logout_notifications;
 mod memberships;

@@ -20,13 +20,19 @@ async fn a_login_is_three_commits_and_a_refresh_one(world: &World) {
     let grant = grant(&code, true);
     store.redeem_code(&code.hash, &code.client, grant.clone(), NOW, LIMIT).await.unwrap();
     let login = store.statement_counts();
-    assert_eq!((login.commits - before.commits, login.writes - before.writes), (3, 8));
+    let is_postgres = matches!(world.location, Location::Postgres(_));
+    // PostgreSQL locks the session and inserts the code in one statement; SQLite is sent several in one message.
+    let (writes, messages) = if is_postgres { (7, 9) } else { (8, 5) };
+    assert_eq!((login.commits - before.commits, login.writes - before.writes), (3, writes));
+    assert_eq!(login.messages - before.messages, messages);
 
     store.grant(&grant.id).await.unwrap();
     store.rotate(rotate(&grant.id, 1, NOW)).await.unwrap();
     let refresh = store.statement_counts();
     assert_eq!(refresh.commits - login.commits, 1);
-    assert_eq!((refresh.reads - login.reads, refresh.writes - login.writes), (1, 2));
+    let writes = if is_postgres { 1 } else { 2 };
+    assert_eq!((refresh.reads - login.reads, refresh.writes - login.writes), (1, writes));
+    assert_eq!(refresh.messages - login.messages, 2);
 }
 
 async fn a_blocked_person_signs_in_nowhere_until_it_is_lifted(world: &World) {
@@ -67,6 +73,7 @@ fn key(number: i64, signs_from: countersign_core::Timestamp) -> SigningKeyRow {
         created_at: NOW,
         signs_from,
         longest_lifetime: 10 * MINUTE,
+        access_tokens_only: false,
     }
 }
 

@@ -80,6 +80,18 @@ fn each_error_gets_one_message() {
         ("storage: {type: sqlite3}", "2:10: storage.config: is missing"),
         ("storage:", "2:8: storage: is missing"),
         (
+            "storage: {type: postgres, config: {host: a, hosts: [b], database: d, user: u}}",
+            "2:52: storage.config.hosts: host and hosts are both given, expected one of them",
+        ),
+        (
+            "storage: {type: postgres, config: {hosts: ['a:x'], database: d, user: u}}",
+            "2:44: storage.config.hosts[0]: found \"a:x\", expected a host name or host:port",
+        ),
+        (
+            "storage: {type: postgres, config: {hosts: [], database: d, user: u}}",
+            "2:43: storage.config.hosts: names no server",
+        ),
+        (
             "web: {}",
             "2:6: web.http: is missing: one of http and https is needed, such as 127.0.0.1:5556",
         ),

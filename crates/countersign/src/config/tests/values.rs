@@ -66,7 +66,8 @@ retention: {events: 24h, memberships: 48h}
         .as_str(),
     );
     let Storage::Postgres(pg) = &config.storage else { panic!("postgres") };
-    assert_eq!((pg.host.as_str(), pg.port, pg.max_open_connections), ("db", 6432, 9));
+    let server = pg.hosts.first().map(|host| (host.name.as_str(), host.port));
+    assert_eq!((server, pg.hosts.len(), pg.max_open_connections), (Some(("db", 6432)), 1, 9));
     assert_eq!(pg.connection_max_lifetime, Some(Duration::from_secs(60)));
     assert_eq!((pg.ssl_mode, pg.ca_file.is_some()), (SslMode::VerifyCa, true));
     assert!(matches!(&config.root_keys, RootKeys::Keys(keys) if keys.len() == 2));
@@ -130,5 +131,22 @@ clients     2
   app                       confidential    https://app.example.com/cb
   cli                       public          loopback
 "
+    );
+}
+
+#[test]
+fn a_primary_and_its_standbys_are_a_list_of_hosts() {
+    let hosts = |list: &str| {
+        let config = config(&format!(
+            "storage: {{type: postgres, config: {{hosts: {list}, port: 6000, database: d, user: u}}}}"
+        ));
+        let Storage::Postgres(pg) = config.storage else { panic!("postgres") };
+        pg.hosts.into_iter().map(|host| (host.name, host.port)).collect::<Vec<_>>()
+    };
+    let expected =
+        [("db-1", 6000), ("db-2", 7000), ("::1", 8000), ("fe80::1", 6000), ("/run/pg", 6000)];
+    assert_eq!(
+        hosts("[db-1, 'db-2:7000', '[::1]:8000', 'fe80::1', /run/pg]"),
+        expected.map(|(name, port)| (name.to_owned(), port))
     );
 }

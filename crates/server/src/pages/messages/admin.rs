@@ -169,6 +169,8 @@ pub struct Keys {
     pub number: &'static str,
     pub kid: &'static str,
     pub algorithm: &'static str,
+    /// A key that signs access tokens alone.
+    pub access_tokens_only: Message,
     pub state: &'static str,
     pub created: &'static str,
     pub signs_from: &'static str,

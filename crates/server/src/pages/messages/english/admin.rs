@@ -236,6 +236,7 @@ const KEYS: Keys = Keys {
     number: "Number",
     kid: "Key ID",
     algorithm: "Algorithm",
+    access_tokens_only: Message("{}, for access tokens"),
     state: "State",
     created: "Created",
     signs_from: "Signs from",

@@ -1,0 +1,89 @@
+//! A connection to PostgreSQL that waits for notifications.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::Connection;
+use sqlx::postgres::{PgConnection, PgListener, PgPoolOptions};
+
+use super::servers::Servers;
+use crate::StoreError;
+use crate::changes::Change;
+use crate::error::chain;
+
+const CHANNEL: &str = "countersign";
+/// After a failure, doubled up to the second one.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// Beside the pool: a connection that listens is used for nothing else.
+pub(crate) struct Listener {
+    servers: Arc<Servers>,
+    listening: Option<PgListener>,
+    pause: Duration,
+}
+
+impl Listener {
+    pub(super) const fn new(servers: Arc<Servers>) -> Self {
+        Self { servers, listening: None, pause: FIRST_PAUSE }
+    }
+
+    pub(crate) async fn next(&mut self) -> Change {
+        loop {
+            let Some(listening) = &mut self.listening else {
+                if self.listen().await {
+                    return Change::Anything;
+                }
+                continue;
+            };
+            match listening.try_recv().await {
+                Ok(Some(notification)) => return Change::parse(notification.payload()),
+                // The connection was lost.
+                Ok(None) | Err(_) => self.listening = None,
+            }
+        }
+    }
+
+    /// True when it listens; else after a pause.
+    async fn listen(&mut self) -> bool {
+        match self.connect().await {
+            Ok(listening) => {
+                (self.listening, self.pause) = (Some(listening), FIRST_PAUSE);
+                true
+            }
+            Err(error) => {
+                tracing::debug!(%error, "changes of other replicas are not noticed at once");
+                tokio::time::sleep(self.pause).await;
+                self.pause = LONGEST_PAUSE.min(self.pause * 2);
+                false
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<PgListener, StoreError> {
+        // Finds the server that is the primary now.
+        let _closed = self.servers.connect_once().await?.close().await;
+        let none = || StoreError::Unavailable("no server is configured".into());
+        let options = self.servers.last().ok_or_else(none)?;
+        // sqlx's listener takes its one connection from a pool.
+        let pool = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
+        let pool = pool.connect_with(options).await?;
+        let mut listening = PgListener::connect_with(&pool).await?;
+        listening.eager_reconnect(false);
+        listening.listen(CHANNEL).await?;
+        Ok(listening)
+    }
+}
+
+/// Tells all listeners. Not in the transaction of the change: an engine without notifications would refuse all of it.
+pub(super) async fn announce(connection: &mut PgConnection, change: Change) -> bool {
+    let notify = sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(change.as_str());
+    match notify.execute(connection).await {
+        Ok(_) => true,
+        Err(error) => {
+            let error = chain(&error);
+            tracing::debug!(error, "other replicas were not notified of a change");
+            false
+        }
+    }
+}

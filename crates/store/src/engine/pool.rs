@@ -1,0 +1,129 @@
+//! A bounded set of connections of either engine.
+//!
+//! Not sqlx's pool: that one starts a task for each connection that is given back and sends a ping on it, which costs
+//! more than most of our statements. Here a connection is given back as it is, once its operation has completed. One
+//! whose operation was cancelled is dropped instead, because a response may still be on its way.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use sqlx::Connection;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Connections that were not used for this long are closed.
+const MAX_IDLE: Duration = Duration::from_mins(10);
+/// How long a connection that is discarded may take to say goodbye to the server.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+pub(super) struct Pool<C: Connection>(Arc<State<C>>);
+
+struct State<C: Connection> {
+    permits: Arc<Semaphore>,
+    size: u32,
+    /// The one that was used last is at the end.
+    idle: Mutex<Vec<Idle<C>>>,
+}
+
+struct Idle<C> {
+    connection: C,
+    opened: Instant,
+    used: Instant,
+}
+
+/// The right to have one connection, and a connection if one was idle.
+pub(super) struct Slot<C: Connection> {
+    pool: Arc<State<C>>,
+    permit: OwnedSemaphorePermit,
+    idle: Option<Idle<C>>,
+}
+
+/// A connection in use. Closed when dropped; [`Pooled::release`] keeps it.
+pub(super) struct Pooled<C: Connection> {
+    pub(super) connection: C,
+    opened: Instant,
+    pool: Arc<State<C>>,
+    permit: OwnedSemaphorePermit,
+}
+
+impl<C: Connection> Clone for Pool<C> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<C: Connection> Pool<C> {
+    pub(super) fn new(size: u32) -> Self {
+        let size = size.max(1);
+        let permits = Arc::new(Semaphore::new(usize::try_from(size).unwrap_or(usize::MAX)));
+        Self(Arc::new(State { permits, size, idle: Mutex::default() }))
+    }
+
+    /// Waits until fewer than all connections are in use. `None`: the pool is closed.
+    pub(super) async fn slot(&self) -> Option<Slot<C>> {
+        let permit = Arc::clone(&self.0.permits).acquire_owned().await.ok()?;
+        let idle = self.0.idle().pop();
+        Some(Slot { pool: Arc::clone(&self.0), permit, idle })
+    }
+
+    /// Waits for the connections in use, and closes all of them.
+    pub(super) async fn close(&self) {
+        // An error means that another call has closed it already.
+        let all = self.0.permits.acquire_many(self.0.size).await;
+        self.0.permits.close();
+        drop(all);
+        let idle = std::mem::take(&mut *self.0.idle());
+        for Idle { connection, .. } in idle {
+            if let Err(error) = connection.close().await {
+                tracing::debug!(%error, "a connection was not closed cleanly");
+            }
+        }
+    }
+}
+
+impl<C: Connection> State<C> {
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle<C>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<C: Connection> Slot<C> {
+    /// Takes the idle connection, with the time since it was opened and since it was used.
+    pub(super) fn take(&mut self) -> Option<(C, Duration, Duration)> {
+        let Idle { connection, opened, used } = self.idle.take()?;
+        Some((connection, opened.elapsed(), used.elapsed()))
+    }
+
+    /// The slot with this connection, which is so old.
+    pub(super) fn filled(self, connection: C, age: Duration) -> Pooled<C> {
+        let now = Instant::now();
+        let opened = now.checked_sub(age).unwrap_or(now);
+        Pooled { connection, opened, pool: self.pool, permit: self.permit }
+    }
+}
+
+impl<C: Connection + 'static> Pooled<C> {
+    /// Keeps the connection for another operation. Its last one must have completed.
+    pub(super) fn release(self) {
+        let Self { connection, opened, pool, permit } = self;
+        let now = Instant::now();
+        let mut idle = pool.idle();
+        // The one at the front was not used for the longest time.
+        if idle.first().is_some_and(|oldest| now.duration_since(oldest.used) > MAX_IDLE) {
+            close_soon(idle.remove(0).connection);
+        }
+        idle.push(Idle { connection, opened, used: now });
+        drop(idle);
+        // Whoever waits finds the connection.
+        drop(permit);
+    }
+}
+
+/// Closes a connection without making anybody wait.
+pub(super) fn close_soon<C: Connection + 'static>(connection: C) {
+    // Without a runtime the process is ending.
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        runtime.spawn(async move {
+            let _ignored = tokio::time::timeout(CLOSE_TIMEOUT, connection.close()).await;
+        });
+    }
+}
