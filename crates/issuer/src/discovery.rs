@@ -36,6 +36,9 @@ pub struct Discovery {
     prompt_values_supported: Vec<&'static str>,
     claims_parameter_supported: bool,
     request_parameter_supported: bool,
+    /// Request objects are refused. Without this the default of OpenID Connect Discovery (section 3) would include
+    /// `none`, with which the conformance suite then sends one.
+    request_object_signing_alg_values_supported: [&'static str; 1],
     request_uri_parameter_supported: bool,
     backchannel_logout_supported: bool,
     backchannel_logout_session_supported: bool,
@@ -83,6 +86,7 @@ impl Discovery {
             prompt_values_supported: vec!["none", "login", "consent", "select_account"],
             claims_parameter_supported: false,
             request_parameter_supported: false,
+            request_object_signing_alg_values_supported: ["RS256"],
             request_uri_parameter_supported: false,
             backchannel_logout_supported: true,
             backchannel_logout_session_supported: true,

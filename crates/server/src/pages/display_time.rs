@@ -55,8 +55,13 @@ impl DisplayTime {
 
 fn distance(millis: i64, messages: &Messages) -> String {
     let t = &messages.display_time;
-    let size = millis.saturating_abs();
-    let (minutes, hours, days) = (size / MINUTE, size / HOUR, size / DAY);
+    // What is to come is rounded: of eight hours, seven and 59 minutes are left when the page is read. What is past is
+    // not: after 59 minutes and 40 seconds "one hour ago" would be untrue of a session that lives one hour.
+    let rounded = |unit: i64| match millis > 0 {
+        true => millis.saturating_add(unit / 2) / unit,
+        false => millis.saturating_abs() / unit,
+    };
+    let (minutes, hours, days) = (rounded(MINUTE), rounded(HOUR), rounded(DAY));
     if minutes == 0 {
         return t.now.to_owned();
     }

@@ -43,7 +43,10 @@ const CHOOSE: Choose = Choose {
 
 const PASSWORD: Password = Password {
     with_account: Message("with your {} account"),
+    with_own_account: Message("with your password for {}"),
     password: "Password",
+    show: "Show password",
+    hide: "Hide password",
     sign_in: "Sign in",
     other_connectors: "Other ways to sign in",
     error: "Error",
@@ -111,12 +114,12 @@ const PROBLEMS: Problems = Problems {
     },
     unknown_app: ErrorMessages {
         title: "This application is not known here",
-        happened: "You were sent here by an application that is not registered.",
+        happened: "You were sent here by an application that is not registered:",
         todo: "Check the link you followed. If you run the application, check its client ID.",
     },
     wrong_redirect: ErrorMessages {
         title: "We stopped this sign-in",
-        happened: "The application asked to send you on to an address that is not registered for it.",
+        happened: "The application asked to send you on to an address that is not registered for it:",
         todo: "You can close this page. If you run the application, register exactly this address as a redirect URI.",
     },
     bad_request: ErrorMessages {
@@ -233,7 +236,13 @@ const LOGOUT: Logout = Logout {
     done_explain: "To sign in again, start from the application you want to use.",
     tools_kept: "Command-line tools that you signed in stay signed in.",
     tools_ended: "Command-line tools that you signed in are signed out too.",
-    told: "Applications being told",
+    told: "Applications that are notified",
+    not_redirected: Message(
+        "{} asked to take you back to an address that is not registered for it, so you stay here. If you run the \
+         application, register exactly this address as a postLogoutRedirectURI.",
+    ),
+    hint_refused: "The application sent an id_token_hint that is not a valid ID token of this service. This browser \
+                   was not signed in, so no session was ended.",
 };
 
 const HAND_OVER: HandOver = HandOver {
