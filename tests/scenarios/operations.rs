@@ -6,6 +6,7 @@ pub mod database_down;
 pub mod documentation;
 pub mod logs_and_metrics;
 pub mod memory;
+pub mod monitoring;
 pub mod overload;
 pub mod reload;
 pub mod replicas;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::world::{ALICE, ALICE_PASSWORD, Client, Need, Person, Server, World, verified};
 
 /// The upstream, which has the passwords, and the server with the connector. Both follow the moved clock.
-async fn upstream_and_branch(
+pub async fn upstream_and_branch(
     upstream: World,
     branch: World,
     login_scopes: &str,

@@ -148,8 +148,7 @@ async fn postgres_a_dex_is_taken_over_into_its_own_database() {
     let world = data.world(World::on_postgres(database.clone()));
     let said = world.clone().refuses_to_start().await;
     assert!(said.contains("is Dex's") && said.contains("countersign import dex"), "{said}");
-    let from = format!("{database}?sslmode=disable");
-    let arguments = ["import", "dex", "--from", &from, "--config", "CONFIG", "--yes"];
+    let arguments = ["import", "dex", "--from", database.as_str(), "--config", "CONFIG", "--yes"];
     let done = world.runs_before_start(&arguments);
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let server = world.start().await;

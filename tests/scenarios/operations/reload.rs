@@ -167,12 +167,13 @@ async fn a_server_in_a_terminal_exits_when_the_terminal_closes() {
     std::fs::write(&config, world.yaml()).unwrap();
     let program = format!("{} serve {}", env!("CARGO_BIN_EXE_countersign"), config.display());
     // util-linux' `script` runs a program in a terminal of its own, which closes when `script` is killed.
-    let mut terminal = Command::new("script")
-        .args(["-qfec", &program, "/dev/null"])
+    // The tests may themselves run under `nohup`, whose ignored SIGHUP is inherited.
+    let mut terminal = Command::new("env")
+        .args(["--default-signal=HUP", "script", "-qfec", &program, "/dev/null"])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .spawn()
-        .expect("script is part of every Debian");
+        .expect("env and script are part of every Debian");
     let live = format!("{}/healthz/live", world.telemetry());
     let is_there = async || bare_client().get(&live).send().await.is_ok();
     let started = Instant::now();

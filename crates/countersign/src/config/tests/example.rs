@@ -96,6 +96,8 @@ fn is_expected(message: &str, path: &str) -> bool {
         ".clientCert",
         ".clientKey",
         ".serviceAccountFilePath",
+        ".ca",
+        ".caData",
         ".certificateAuthority",
         ".certificateAuthorityData",
     ];
