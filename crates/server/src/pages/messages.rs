@@ -252,6 +252,8 @@ pub struct DisplayTime {
     pub days_ago: PluralMessage,
     pub in_days: PluralMessage,
     pub months: [&'static str; 12],
+    /// For tables.
+    pub short_months: [&'static str; 12],
 }
 
 /// A text with one `{}` for a name.

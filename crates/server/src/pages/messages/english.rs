@@ -318,4 +318,7 @@ const DISPLAY_TIME: DisplayTime = DisplayTime {
         "November",
         "December",
     ],
+    short_months: [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ],
 };
