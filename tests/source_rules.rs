@@ -3,17 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+mod words;
+
 /// Lines of one file, its unit tests included.
 const MAX_LINES: usize = 400;
-
-/// Private words of earlier versions, and the term to use instead. Compared with each part of an
-/// identifier (`LoginTrip`, `login_trip`) and each word of a comment or text.
-const REPLACED_WORDS: [(&str, &str); 4] = [
-    ("suitcase", "callback state"),
-    ("courier", "logout dispatcher"),
-    ("trips", "upstream logins"),
-    ("entrance", "admin session or token"),
-];
 
 #[test]
 fn no_file_is_longer_than_the_limit() {
@@ -50,41 +43,6 @@ fn no_two_modules_of_a_crate_import_each_other() {
         }
     }
     assert!(circles.is_empty(), "{circles:#?}");
-}
-
-#[test]
-fn replaced_words_do_not_come_back() {
-    let mut found = Vec::new();
-    for (path, text) in rust_files(&root().join("crates")) {
-        for (number, line) in text.lines().enumerate() {
-            for word in words(line) {
-                if let Some((_, better)) = REPLACED_WORDS.iter().find(|(old, _)| *old == word) {
-                    let at = format!("{}:{}", path.display(), number + 1);
-                    found.push(format!("{at}: `{word}`; the term is {better}"));
-                }
-            }
-        }
-    }
-    assert!(found.is_empty(), "{found:#?}");
-}
-
-/// `PendingLogin`, `pending_login` and "pending login" all give `pending` and `login`.
-fn words(line: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut word = String::new();
-    let mut previous_is_lower = false;
-    for c in line.chars() {
-        if !c.is_alphabetic() || (c.is_uppercase() && previous_is_lower) {
-            words.push(std::mem::take(&mut word));
-        }
-        if c.is_alphabetic() {
-            word.extend(c.to_lowercase());
-        }
-        previous_is_lower = c.is_lowercase();
-    }
-    words.push(word);
-    words.retain(|word| !word.is_empty());
-    words
 }
 
 type ModulePath = Vec<String>;

@@ -34,7 +34,7 @@ mod shell;
     unused_imports,
     reason = "these tests use less of it than the connectors' own tests do"
 )]
-#[path = "../crates/connectors/tests/slapd/mod.rs"]
+#[path = "../crates/connectors/tests/fakes/slapd.rs"]
 pub mod slapd;
 mod third_party;
 mod tokens;

@@ -1,6 +1,6 @@
 //! A browser without a screen: cookies, pages, forms, redirects.
 //!
-//! It follows redirects between servers of these tests and stops at the first URL elsewhere, where the client
+//! It follows redirects between servers of these tests and stops at the first URL of another origin, where the client
 //! application would continue. It fills whatever form a page has, so tests do not depend on the steps of a
 //! login. For what only a real browser does (CSP, scripts, layout) use `Chromium`.
 

@@ -83,7 +83,7 @@ fn serve(
 ) {
     let mut stream = StreamOwned::new(ServerConnection::new(config).unwrap(), stream);
     let Some(request) = read_request(&mut stream) else { return };
-    let (status, body) = answer(&request, api, seen);
+    let (status, body) = response(&request, api, seen);
     let reply = format!(
         "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()
@@ -96,7 +96,7 @@ fn serve(
     let _hung_up = stream.sock.read(&mut [0_u8; 64]).unwrap_or_default();
 }
 
-fn answer(
+fn response(
     request: &ReceivedRequest,
     api: &Mutex<ApiServer>,
     seen: &Mutex<Vec<String>>,
@@ -128,7 +128,7 @@ fn kubectl_runs() {
         return;
     }
     let output = Command::new(kubectl()).args(["version", "--client"]).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success() && said.contains("Client Version"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && printed.contains("Client Version"), "{printed}");
     assert!(Path::new(&kubectl()).is_absolute());
 }

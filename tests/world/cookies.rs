@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "refuses Secure over http")]
-    fn a_secure_cookie_from_http_fails_the_story() {
+    fn a_secure_cookie_from_http_fails_the_test() {
         Jar::default().set(&url("http://127.64.0.1/"), "a=1; Secure", 0);
     }
 }

@@ -12,7 +12,7 @@ pub struct Page {
     pub body: String,
 }
 
-/// A form with the values the page gives it. A button is part of it only when pressed.
+/// A form with the values of the page. A button is part of it only when pressed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Form {
     pub action: Url,

@@ -157,9 +157,9 @@ impl RelyingParty {
     ) -> JsonResponse {
         let request = self.request(method.parse().unwrap(), &format!("/api/v1{path}"));
         let request = request.bearer_auth(token);
-        let answer = self.send(if body.is_null() { request } else { request.json(&body) }).await;
-        check_response(method, path, answer.status, &answer.json);
-        answer
+        let response = self.send(if body.is_null() { request } else { request.json(&body) }).await;
+        check_response(method, path, response.status, &response.json);
+        response
     }
 
     /// An access token for that API by the client credentials grant (RFC 6749 section 4.4).

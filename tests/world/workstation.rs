@@ -295,8 +295,8 @@ pub fn program() -> PathBuf {
             cargo.arg("--release");
         }
         let output = cargo.stdin(Stdio::null()).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "kubectl-countersign does not build: {said}");
+        let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "kubectl-countersign does not build: {printed}");
         folder.join("kubectl-countersign")
     });
     built.clone()

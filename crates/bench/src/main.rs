@@ -3,7 +3,7 @@
 //! `local` starts a `countersign` binary pinned to one core, drives it from another, and prints its results
 //! beside what `openssl speed` signs on the same core. `issuer` drives a server that is running already, this
 //! one or a peer, given its URL, a client and a user. `plot` draws printed reports beside each other. Each operation runs in a closed loop, for throughput,
-//! and where `--rate` asks for it with a fixed arrival rate, for latency. Nothing here passes or fails by a
+//! and with `--rate` with a fixed arrival rate, for latency. Nothing here passes or fails by a
 //! time. Start reading at [`measure`].
 
 mod arguments;

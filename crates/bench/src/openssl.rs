@@ -14,7 +14,7 @@ pub fn signatures_per_second(core: usize) -> Result<f64, Error> {
 }
 
 /// The line is `rsa 2048 bits 0.000254s 0.000008s   3930.2 123456.7`, or with more columns in newer versions;
-/// the title above it says where signatures per second are.
+/// the title above it names the column of signatures per second.
 fn parse(text: &str) -> Option<f64> {
     let is_result = |line: &&str| {
         let mut words = line.split_whitespace();

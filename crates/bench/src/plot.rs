@@ -134,7 +134,7 @@ fn bars(
     Ok(bars)
 }
 
-/// The operation whose middle is at `at`; nothing elsewhere.
+/// The operation whose middle is at `at`, if any.
 fn label_at(operations: &[&str], at: f64) -> String {
     let named = operations
         .iter()

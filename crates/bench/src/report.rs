@@ -36,7 +36,7 @@ pub struct OperationResult {
     pub latency: Percentiles,
     /// Milliseconds from the due instant, at the fixed rate.
     pub latency_at_rate: Option<Percentiles>,
-    /// What the fixed rate really was: lower than asked for when the server could not keep up.
+    /// What the fixed rate really was: lower than requested when the server could not keep up.
     pub achieved_rate: Option<f64>,
 }
 

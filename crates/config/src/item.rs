@@ -32,7 +32,7 @@ impl<'a> Item<'a> {
     pub fn text(&self) -> Option<String> {
         match &self.node.value {
             Value::Scalar { text, plain } => {
-                if *plain && looks_typed(text) {
+                if *plain && is_typed_scalar(text) {
                     self.error(format!("found {text}, expected text: put it in quotes"));
                     return None;
                 }
@@ -48,7 +48,7 @@ impl<'a> Item<'a> {
     /// As [`Item::text`], but the message does not repeat what was found.
     pub fn secret(&self) -> Option<Secret> {
         match &self.node.value {
-            Value::Scalar { text, plain } if *plain && looks_typed(text) => {
+            Value::Scalar { text, plain } if *plain && is_typed_scalar(text) => {
                 self.error("found a number or boolean, expected text: put it in quotes");
                 None
             }
@@ -119,7 +119,7 @@ fn yaml_bool(text: &str) -> Option<bool> {
 }
 
 /// Whether YAML 1.1 reads this unquoted word as a number or boolean.
-fn looks_typed(text: &str) -> bool {
+fn is_typed_scalar(text: &str) -> bool {
     let number = text.parse::<f64>().is_ok()
         && text.starts_with(|c: char| c.is_ascii_digit() || c == '-' || c == '+' || c == '.');
     number || yaml_bool(text).is_some()

@@ -71,7 +71,7 @@ impl<'a> Section<'a> {
     }
 
     /// Present, and neither null nor an empty text: Go writes an absent text as an empty one.
-    pub fn is_given(&self, key: &'static str) -> bool {
+    pub fn is_set(&self, key: &'static str) -> bool {
         self.item(key).is_some_and(
             |item| !matches!(&item.node.value, Value::Scalar { text, .. } if text.is_empty()),
         )
@@ -188,9 +188,9 @@ impl<'a> Section<'a> {
     }
 
     /// Reports, as a warning with the reason, a key that Dex has and that has no effect here.
-    pub fn ignored(&self, key: &'static str, why: &str) {
+    pub fn ignored(&self, key: &'static str, reason: &str) {
         if self.tolerates(key) {
-            self.warning(key, format!("has no effect here: {why}"));
+            self.warning(key, format!("has no effect here: {reason}"));
         }
     }
 

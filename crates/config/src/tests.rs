@@ -20,7 +20,7 @@ fn complaints(problems: Problems) -> Vec<String> {
 }
 
 #[test]
-fn every_problem_is_told_with_its_place() {
+fn every_problem_is_reported_with_its_position() {
     let node = map(vec![
         ("Issuer", plain(1, "http://127.0.0.1/dex")),
         ("isuer", plain(2, "x")),

@@ -1,6 +1,6 @@
-//! A proxy in front of us that has already asked who somebody is, and says so in header fields.
+//! A reverse proxy that has authenticated the user and sends the identity in header fields.
 //!
-//! What it says is believed only when the connection itself comes from a configured address: no header, no
+//! The fields are trusted only when the connection itself comes from a configured address: no header, no
 //! `X-Forwarded-For` and no path makes anybody a proxy. And it is believed only if it can be understood in one way:
 //! what might be two people's, or was written by the browser behind the proxy, is refused and never guessed.
 
@@ -23,7 +23,7 @@ use fields::Fields;
 /// `None`, with every problem noted, when the section cannot be used.
 pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Option<Connector> {
     let config = config::read(section)?;
-    // There is no host to tell one proxy from another; whose ids these are says the header.
+    // A proxy has no host of its own; the header decides whose ids these are.
     let fingerprint = Fingerprint::Upstream(format!("authproxy:{}", config.user_id));
     let login_method = LoginMethod::TrustedHeader(Arc::new(AuthProxy { id: id.clone(), config }));
     Some(Connector { id, kind: "authproxy", name, login_method, refresh: None, fingerprint })
@@ -50,9 +50,9 @@ impl TrustedHeaderLogin for AuthProxy {
                 upstream: None,
                 fingerprint: None,
             })),
-            Err(why) => {
-                trace.note(why.clone());
-                LoginOutcome::Refused(Refusal::UnclearHeaders { why })
+            Err(reason) => {
+                trace.note(reason.clone());
+                LoginOutcome::Refused(Refusal::UnclearHeaders { reason })
             }
         }
     }
@@ -61,7 +61,7 @@ impl TrustedHeaderLogin for AuthProxy {
         let config = &self.config;
         let networks: Vec<String> = config.proxies.iter().map(Network::to_string).collect();
         trace.note(format!(
-            "a proxy at {} asks who somebody is on the path /callback/{} of the issuer, and passes the request on",
+            "a proxy at {} authenticates the user on the path /callback/{} of the issuer, and passes the request on",
             networks.join(" or "),
             self.id
         ));

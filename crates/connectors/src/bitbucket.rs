@@ -127,7 +127,7 @@ impl Bitbucket {
                 return Ok(all);
             }
         }
-        Err(UpstreamError::NotAsked { endpoint, why: "one login has asked it too often" })
+        Err(UpstreamError::NotSent { endpoint, reason: "too many requests for one login" })
     }
 
     async fn workspaces(

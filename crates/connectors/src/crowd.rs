@@ -136,14 +136,14 @@ impl Crowd {
         username: &str,
         trace: &mut Trace,
     ) -> Result<Option<Account>, UpstreamError> {
-        let answer = self.get(USER, &self.url("user", username), trace).await?;
-        match answer.status() {
+        let response = self.get(USER, &self.url("user", username), trace).await?;
+        match response.status() {
             404 => Ok(None),
-            _ => Ok(Some(answer.success()?.json()?)),
+            _ => Ok(Some(response.success()?.json()?)),
         }
     }
 
-    async fn verdict(
+    async fn account_outcome(
         &self,
         account: Account,
         login_scopes: LoginScopes,
@@ -154,9 +154,9 @@ impl Crowd {
         }
         let mut groups = Vec::new();
         if login_scopes.groups || !self.required_groups.is_empty() {
-            let answer =
+            let response =
                 self.get(GROUPS, &self.url("user/group/nested", &account.name), trace).await?;
-            let found: Groups = answer.success()?.json()?;
+            let found: Groups = response.success()?.json()?;
             let found = found.groups.into_iter().map(|group| group.name).collect();
             let Some(kept) = required_groups(found, &self.required_groups, trace) else {
                 return Ok(UpstreamOutcome::NotIn(self.required_groups.clone()));
@@ -200,17 +200,17 @@ impl PasswordApi for Crowd {
         let body = json!({ "value": password.expose() });
         let ask = ApiRequest::json(AUTHENTICATION, &url, &body)
             .header("authorization", self.application.clone());
-        let answer = self.http.ask(ask, trace).await?;
-        if answer.status() == 400 {
-            let Failure { reason } = answer.json()?;
+        let response = self.http.ask(ask, trace).await?;
+        if response.status() == 400 {
+            let Failure { reason } = response.json()?;
             return match reason.as_str() {
                 "INVALID_USER_AUTHENTICATION" | "USER_NOT_FOUND" => Ok(None),
                 "INACTIVE_ACCOUNT" => Ok(Some(UpstreamOutcome::Disabled)),
                 "EXPIRED_CREDENTIAL" => Ok(Some(UpstreamOutcome::PasswordExpired)),
-                _ => Err(answer.failure()),
+                _ => Err(response.failure()),
             };
         }
-        self.verdict(answer.success()?.json()?, login_scopes, trace).await.map(Some)
+        self.account_outcome(response.success()?.json()?, login_scopes, trace).await.map(Some)
     }
 
     async fn find(
@@ -220,7 +220,7 @@ impl PasswordApi for Crowd {
     ) -> Result<Option<UpstreamOutcome>, UpstreamError> {
         let Some(account) = self.account(login, trace).await? else { return Ok(None) };
         let everything = LoginScopes { offline: true, groups: true };
-        self.verdict(account, everything, trace).await.map(Some)
+        self.account_outcome(account, everything, trace).await.map(Some)
     }
 
     async fn refresh(
@@ -230,13 +230,13 @@ impl PasswordApi for Crowd {
     ) -> Result<RefreshOutcome, UpstreamError> {
         let stored = request.upstream.and_then(|data| serde_json::from_str(data.expose()).ok());
         let Some(RefreshData { username }) = stored else { return Ok(RefreshOutcome::NotPossible) };
-        let missing = |why: &str| Ok(RefreshOutcome::Missing { why: why.to_owned() });
+        let missing = |reason: &str| Ok(RefreshOutcome::Missing { reason: reason.to_owned() });
         let Some(account) = self.account(&username, trace).await? else {
             return missing("Crowd has no such user");
         };
         if account.key != request.identity.user_id {
             return missing("the user name now belongs to somebody else");
         }
-        Ok(self.verdict(account, request.login_scopes, trace).await?.refreshed())
+        Ok(self.account_outcome(account, request.login_scopes, trace).await?.refreshed())
     }
 }

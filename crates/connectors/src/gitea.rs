@@ -120,7 +120,7 @@ impl Gitea {
                 );
             }
         }
-        Err(UpstreamError::NotAsked { endpoint: TEAMS, why: "one login has asked it too often" })
+        Err(UpstreamError::NotSent { endpoint: TEAMS, reason: "too many requests for one login" })
     }
 }
 
@@ -151,7 +151,7 @@ impl UserApi for Gitea {
         Vec::new()
     }
 
-    /// Groups are read by configuration, whether or not the client asked for them, as in Dex.
+    /// Groups are read by configuration, whether or not the client requested them, as in Dex.
     async fn user(
         &self,
         access: &Secret,

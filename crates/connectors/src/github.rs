@@ -1,8 +1,8 @@
 //! GitHub: github.com, a subdomain of ghe.com, or a company's own Enterprise Server.
 //!
-//! octocrab asks the REST API; the trip and the tokens are our own machinery's, because octocrab exchanges no codes.
+//! octocrab calls the REST API; the code flow and the tokens are our own, because octocrab exchanges no codes.
 //! Somebody is their number: logins are renamed, and given to others afterwards. GitHub keeps ten tokens of
-//! one person for one application and revokes the oldest when there is an eleventh, so who signs in anew that
+//! one person for one application and revokes the oldest when there is an eleventh, so a user who signs in again that
 //! often ends their first session.
 
 use async_trait::async_trait;
@@ -44,7 +44,7 @@ struct GitHub {
     limits: Limits,
 }
 
-/// What is asked about somebody, at sign-in or later.
+/// The API requests about a user, at sign-in or at a refresh.
 struct UserQuery<'a> {
     login_scopes: LoginScopes,
     /// `None` at sign-in.
@@ -90,7 +90,7 @@ impl GitHub {
                 trace.excluded("the token", "GitHub calls it bad: it was revoked or has expired");
             }
             Err(ApiError::Suspended) => {
-                trace.excluded("the account", "GitHub says it is suspended");
+                trace.excluded("the account", "GitHub reports it suspended");
                 return Ok(UpstreamOutcome::Disabled);
             }
             Err(ApiError::Failed(UpstreamError::Later { seconds, .. })) => {
@@ -137,7 +137,7 @@ impl GitHub {
     }
 }
 
-/// GitHub gives a token that lasts with every login, so it need not be asked for.
+/// GitHub returns a token without expiry with every login, so it need not be requested.
 #[async_trait]
 impl Upstream for GitHub {
     async fn login_url(
@@ -188,7 +188,7 @@ impl Upstream for GitHub {
     ) -> Result<RefreshOutcome, UpstreamError> {
         let StoredTokens { access_token, refresh_token } = StoredTokens::read(known);
         if access_token.is_empty() {
-            trace.note("GitHub gave no token at sign-in");
+            trace.note("GitHub returned no token at sign-in");
             return Ok(RefreshOutcome::NotPossible);
         }
         let refresh = Some(Secret::new(refresh_token)).filter(|token| !token.is_empty());
@@ -206,7 +206,7 @@ impl Upstream for GitHub {
             }
         }
         match judged {
-            Ok(verdict) => Ok(verdict.refreshed()),
+            Ok(outcome) => Ok(outcome.refreshed()),
             Err(ApiError::Failed(failure)) => Err(failure),
             Err(ApiError::Revoked | ApiError::Suspended) => Ok(RefreshOutcome::Disabled),
         }
@@ -229,9 +229,9 @@ impl Upstream for GitHub {
             .await?;
         trace.note("GitHub believes the client id and secret");
         let meta = below(&self.config.api, "meta");
-        let answer = self.code_flow.http.ask(ApiRequest::get("API", &meta), trace).await?;
-        if answer.status() >= 500 {
-            return Err(answer.failure());
+        let response = self.code_flow.http.ask(ApiRequest::get("API", &meta), trace).await?;
+        if response.status() >= 500 {
+            return Err(response.failure());
         }
         trace.note("groups are read with a person's own token: sign in to see them");
         Ok(None)

@@ -1,6 +1,6 @@
 //! GitLab, gitlab.com or a company's own.
 //!
-//! GitLab gives a new refresh token for each one spent, and the old one is dead; what was spent and not yet stored
+//! GitLab returns a new refresh token for each one used, and the old one is invalid; one that was used and not yet stored
 //! is remembered (`oauth::UsedRefreshTokens`).
 
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Optio
 struct GitLab {
     code_flow: Arc<CodeFlow>,
     base: Url,
-    /// Not empty: at least one of them is needed, and only they are told.
+    /// Not empty: at least one of them is required, and only they are returned.
     required_groups: Vec<String>,
     login_as_id: bool,
     with_roles: bool,
@@ -114,7 +114,7 @@ impl GitLab {
     }
 }
 
-/// GitLab gives a refresh token with every login, so it need not be asked for.
+/// GitLab returns a refresh token with every login, so it need not be requested.
 #[async_trait]
 impl UserApi for GitLab {
     const NAME: &'static str = "GitLab";

@@ -1,7 +1,7 @@
 //! Google accounts, with the groups of Google Workspace or Cloud Identity.
 //!
-//! Of which company somebody is says the claim `hd` of the ID token, never what was asked for and never the
-//! e-mail address alone. Groups are asked for only under an address Google itself vouches for.
+//! The hosted domain is the claim `hd` of the ID token, never the request parameter and never the
+//! e-mail address alone. Groups are read only for an address that Google is authoritative for.
 
 use async_trait::async_trait;
 use countersign_config::Section;
@@ -47,7 +47,7 @@ struct Google {
     groups: Option<Groups>,
 }
 
-/// For what somebody is asked about.
+/// The data of a user's request.
 struct About {
     login_scopes: LoginScopes,
     now: Timestamp,
@@ -97,7 +97,7 @@ impl Upstream for Google {
     ) -> Result<RefreshOutcome, UpstreamError> {
         // Dex keeps Google's refresh token as it is.
         let Some(token) = known.upstream.filter(|token| !token.is_empty()) else {
-            trace.note("Google gave no refresh token at sign-in");
+            trace.note("Google returned no refresh token at sign-in");
             return Ok(RefreshOutcome::NotPossible);
         };
         let proven = match self
@@ -132,7 +132,7 @@ impl Upstream for Google {
     ) -> Result<Option<Vec<String>>, UpstreamError> {
         self.provider.diagnose(trace).await?;
         let Some(groups) = &self.groups else {
-            trace.note("no groups are read: serviceAccountFilePath or groupsFrom says from where");
+            trace.note("no groups are read: serviceAccountFilePath or groupsFrom is required");
             return Ok(None);
         };
         let Some(user) = user else {
@@ -140,11 +140,11 @@ impl Upstream for Google {
             return Ok(None);
         };
         let found = groups.of(user, self.provider.http(), now, trace).await?;
-        let told = self.required(found, trace);
-        if told.is_none() {
+        let kept = self.required(found, trace);
+        if kept.is_none() {
             trace.note("would be refused: in none of the configured groups");
         }
-        Ok(Some(told.unwrap_or_default()))
+        Ok(Some(kept.unwrap_or_default()))
     }
 }
 
@@ -199,17 +199,17 @@ impl Google {
         now: Timestamp,
         trace: &mut Trace,
     ) -> Result<Option<Vec<String>>, UpstreamError> {
-        let found = match may_be_asked_for(identity, domain) {
+        let found = match may_read_groups_of(identity, domain) {
             Ok(()) => groups.of(&identity.email, self.provider.http(), now, trace).await?,
-            Err(why) => {
-                trace.excluded("groups", why);
+            Err(reason) => {
+                trace.excluded("groups", reason);
                 Vec::new()
             }
         };
         Ok(self.required(found, trace))
     }
 
-    /// Those that are told; `None`: some are required, and none of them is here.
+    /// The groups to return; `None`: some are required, and the user has none of them.
     fn required(&self, mut found: Vec<String>, trace: &mut Trace) -> Option<Vec<String>> {
         if self.required_groups.is_empty() {
             return Some(found);
@@ -230,8 +230,8 @@ fn is_verified(claims: &Map<String, Value>) -> bool {
 }
 
 /// Google vouches for an address when it hosts it: gmail.com, or a verified one with `hd`. Any other was only
-/// confirmed once by whoever read a mail, and may since be a colleague's.
-fn may_be_asked_for(identity: &Identity, domain: &str) -> Result<(), &'static str> {
+/// confirmed once by the reader of a mail, and may since be a colleague's.
+fn may_read_groups_of(identity: &Identity, domain: &str) -> Result<(), &'static str> {
     let Some((local, of)) = identity.email.split_once('@') else {
         return Err("there is no e-mail address to ask by");
     };

@@ -1,4 +1,4 @@
-//! OpenStack Keystone, Identity API v3. The password is checked by asking for a token; groups are read with a token of
+//! OpenStack Keystone, Identity API v3. The password is checked by requesting a token; groups are read with a token of
 //! the configured administrator.
 
 use async_trait::async_trait;
@@ -38,7 +38,7 @@ struct Keystone {
 }
 
 #[derive(Deserialize)]
-struct TokenAnswer {
+struct TokenReply {
     token: Token,
 }
 
@@ -53,12 +53,12 @@ struct TokenUser {
 }
 
 #[derive(Deserialize)]
-struct UserAnswer {
+struct UserReply {
     user: User,
 }
 
 #[derive(Deserialize)]
-struct UsersAnswer {
+struct UsersReply {
     users: Vec<User>,
 }
 
@@ -78,7 +78,7 @@ fn is_enabled() -> bool {
 }
 
 #[derive(Deserialize)]
-struct GroupsAnswer {
+struct GroupsReply {
     groups: Vec<Group>,
 }
 
@@ -138,18 +138,18 @@ impl Keystone {
         let user = json!({ "name": user, "domain": self.domain_reference(), "password": password.expose() });
         let identity = json!({ "methods": ["password"], "password": { "user": user } });
         let body = json!({ "auth": { "identity": identity } });
-        let answer = self.http.ask(ApiRequest::json(TOKENS, &url, &body), trace).await?;
-        if answer.status() == 401 {
+        let response = self.http.ask(ApiRequest::json(TOKENS, &url, &body), trace).await?;
+        if response.status() == 401 {
             return Ok(None);
         }
-        if answer.status() != 201 {
-            return Err(answer.failure());
+        if response.status() != 201 {
+            return Err(response.failure());
         }
-        let token = answer.header(SUBJECT_TOKEN).filter(|token| !token.is_empty());
+        let token = response.header(SUBJECT_TOKEN).filter(|token| !token.is_empty());
         let missing = UpstreamError::Lacks { endpoint: TOKENS, what: "X-Subject-Token" };
         let token = Secret::new(token.ok_or(missing)?);
-        let answer: TokenAnswer = answer.json()?;
-        Ok(Some(Authenticated { token, user_id: answer.token.user.id }))
+        let response: TokenReply = response.json()?;
+        Ok(Some(Authenticated { token, user_id: response.token.user.id }))
     }
 
     async fn admin_token(&self, trace: &mut Trace) -> Result<Secret, UpstreamError> {
@@ -187,8 +187,9 @@ impl Keystone {
         trace: &mut Trace,
     ) -> Result<Vec<String>, UpstreamError> {
         let url = self.user_url(user_id, "/groups")?;
-        let answer: GroupsAnswer = self.get(GROUPS, &url, admin, trace).await?.success()?.json()?;
-        let groups: Vec<String> = answer.groups.into_iter().map(|group| group.name).collect();
+        let response: GroupsReply =
+            self.get(GROUPS, &url, admin, trace).await?.success()?.json()?;
+        let groups: Vec<String> = response.groups.into_iter().map(|group| group.name).collect();
         for group in &groups {
             trace.included(group, "a membership");
         }
@@ -225,8 +226,8 @@ impl PasswordApi for Keystone {
             return Ok(None);
         };
         let url = self.user_url(&authenticated.user_id, "")?;
-        let answer = self.get(USER, &url, &authenticated.token, trace).await?.success()?;
-        let answer: UserAnswer = answer.json()?;
+        let response = self.get(USER, &url, &authenticated.token, trace).await?.success()?;
+        let response: UserReply = response.json()?;
         let groups = match login_scopes.groups {
             true => {
                 let admin = self.admin_token(trace).await?;
@@ -234,7 +235,7 @@ impl PasswordApi for Keystone {
             }
             false => Vec::new(),
         };
-        Ok(Some(accepted(identity(&answer.user, login, groups))))
+        Ok(Some(accepted(identity(&response.user, login, groups))))
     }
 
     async fn find(
@@ -245,9 +246,9 @@ impl PasswordApi for Keystone {
         let admin = self.admin_token(trace).await?;
         let mut url = below(&self.host, "v3/users");
         url.query_pairs_mut().append_pair("name", login);
-        let answer: UsersAnswer = self.get(USERS, &url, &admin, trace).await?.success()?.json()?;
-        let [user] = answer.users.as_slice() else {
-            trace.note(format!("{} users have this name", answer.users.len()));
+        let response: UsersReply = self.get(USERS, &url, &admin, trace).await?.success()?.json()?;
+        let [user] = response.users.as_slice() else {
+            trace.note(format!("{} users have this name", response.users.len()));
             return Ok(None);
         };
         if !user.enabled {
@@ -265,19 +266,19 @@ impl PasswordApi for Keystone {
         let known = request.identity;
         let admin = self.admin_token(trace).await?;
         let url = self.user_url(&known.user_id, "")?;
-        let answer = self.get(USER, &url, &admin, trace).await?;
-        if answer.status() == 404 {
-            return Ok(RefreshOutcome::Missing { why: "Keystone has no such user".to_owned() });
+        let response = self.get(USER, &url, &admin, trace).await?;
+        if response.status() == 404 {
+            return Ok(RefreshOutcome::Missing { reason: "Keystone has no such user".to_owned() });
         }
-        let answer: UserAnswer = answer.success()?.json()?;
-        if !answer.user.enabled {
+        let response: UserReply = response.success()?.json()?;
+        if !response.user.enabled {
             return Ok(RefreshOutcome::Disabled);
         }
         let groups = match request.login_scopes.groups {
             true => self.groups(&known.user_id, &admin, trace).await?,
             false => Vec::new(),
         };
-        let user = User { id: known.user_id.clone(), ..answer.user };
+        let user = User { id: known.user_id.clone(), ..response.user };
         Ok(accepted(identity(&user, &known.username, groups)).refreshed())
     }
 }

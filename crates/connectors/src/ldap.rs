@@ -99,9 +99,9 @@ impl PasswordLogin for Ldap {
         login: &str,
         trace: &mut Trace,
     ) -> Result<AccountDiagnosis, ConnectorError> {
-        if let Some(why) = unfit_name(login) {
-            trace.note(format!("refused before anything was asked: {why}"));
-            return Ok(AccountDiagnosis::Refused { why: why.to_owned() });
+        if let Some(reason) = unfit_name(login) {
+            trace.note(format!("refused before any request: {reason}"));
+            return Ok(AccountDiagnosis::Refused { reason: reason.to_owned() });
         }
         diagnose::person(self, login, trace).await.map_err(|failure| self.broken(failure, trace))
     }
@@ -113,8 +113,8 @@ impl PasswordLogin for Ldap {
         login_scopes: LoginScopes,
         trace: &mut Trace,
     ) -> Result<LoginOutcome, ConnectorError> {
-        if let Some(why) = unfit(login, password) {
-            trace.note(format!("refused before anything was asked: {why}"));
+        if let Some(reason) = unfit(login, password) {
+            trace.note(format!("refused before any request: {reason}"));
             return Ok(LoginOutcome::Refused(Refusal::BadCredentials));
         }
         self.sign_in(login, password, login_scopes, trace)
@@ -173,7 +173,7 @@ impl Ldap {
         let mut lease = self.pool.lease(deadline, trace).await?;
         let found = self.find_by_name(&mut lease, login, trace).await?;
         let Some(person) = only_one(found, trace) else {
-            self.bind_as_nobody(&lease, trace).await?;
+            self.dummy_bind(&lease, trace).await?;
             lease.give_back();
             return refused(Refusal::BadCredentials);
         };
@@ -182,15 +182,15 @@ impl Ldap {
                 let note = note.map(|note| format!("; {note}")).unwrap_or_default();
                 trace.response(format!("the password is right{note}"));
             }
-            UpstreamOutcome::Refused { refusal, why } => {
-                trace.response(why);
+            UpstreamOutcome::Refused { refusal, reason } => {
+                trace.response(reason);
                 lease.give_back();
                 return refused(refusal);
             }
         }
         // Only now: before the password is proven, nobody is told that an account is off.
         if let Some(attribute) = person::disabled_by(&person) {
-            trace.excluded(&person.dn, &format!("{attribute} says the account is disabled"));
+            trace.excluded(&person.dn, &format!("{attribute}: the account is disabled"));
             lease.give_back();
             return refused(Refusal::AccountDisabled);
         }
@@ -250,16 +250,12 @@ impl Ldap {
         trace.request(format!("bind at {host} as {}", person.dn));
         let who = (person.dn.as_str(), password);
         let result = self.pool.bind_person(host, who, deadline, trace).await?;
-        bind::verdict(&result)
+        bind::bind_outcome(&result)
     }
 
     /// What a wrong password costs, for names that belong to nobody or to several: a bind on the same
     /// kind of connection, with a name and a password of our own. Whatever the answer, nobody gets in.
-    async fn bind_as_nobody(
-        &self,
-        lease: &Lease<'_>,
-        trace: &mut Trace,
-    ) -> Result<(), DirectoryError> {
+    async fn dummy_bind(&self, lease: &Lease<'_>, trace: &mut Trace) -> Result<(), DirectoryError> {
         let (dn, password) = bind::nobody(&self.config.users.base);
         let host = lease.host();
         trace.request(format!("bind at {host} as {dn}, to take as long as a wrong password"));
@@ -282,7 +278,7 @@ impl Ldap {
     ) -> Result<SignedIn, DirectoryError> {
         let mut identity = person::identity(person, &self.config.users)?;
         match &self.config.groups {
-            _ if !login_scopes.groups => trace.note("groups were not asked for"),
+            _ if !login_scopes.groups => trace.note("groups were not requested"),
             None => trace.note("no groupSearch is configured, so there are no groups"),
             Some(search) => {
                 identity.groups = groups::of(lease, search, person, Detail::Brief, trace).await?;
@@ -299,7 +295,7 @@ impl Ldap {
     }
 }
 
-/// Several people who answer to one name are nobody, whoever's password it is.
+/// Several entries with one name are refused, whatever the password.
 fn only_one(mut found: Vec<Entry>, trace: &mut Trace) -> Option<Entry> {
     if found.len() > 1 {
         trace.note("more than one entry answers to this name: refused");

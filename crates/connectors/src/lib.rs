@@ -85,9 +85,9 @@ pub fn read(
     name: String,
     config: Option<Section<'_>>,
 ) -> Option<Connector> {
-    if let Err(why) = check_kind(kind, config.is_some()) {
+    if let Err(reason) = check_kind(kind, config.is_some()) {
         if let Some(section) = config {
-            section.error("type", why);
+            section.error("type", reason);
         }
         return None;
     }

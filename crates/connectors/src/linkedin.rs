@@ -1,4 +1,4 @@
-//! LinkedIn's product "Sign In with LinkedIn using OpenID Connect". (Dex speaks an older one, which new
+//! LinkedIn's product "Sign In with LinkedIn using OpenID Connect". (Dex uses an older one, which new
 //! applications can no longer have; people keep their id.)
 //!
 //! LinkedIn is OpenID Connect with three exceptions: no nonce in its ID tokens, no PKCE for applications like
@@ -54,7 +54,7 @@ struct LinkedIn {
     provider: Provider,
 }
 
-/// Dex's form. The access token is good for two months and is all LinkedIn gives.
+/// Dex's form. The access token is valid for two months and is all LinkedIn returns.
 #[derive(Serialize, Deserialize)]
 struct Remembered {
     #[serde(rename = "accessToken")]
@@ -96,11 +96,11 @@ impl Upstream for LinkedIn {
         known: &RefreshRequest<'_>,
         trace: &mut Trace,
     ) -> Result<RefreshOutcome, UpstreamError> {
-        let missing = |why: &str| Ok(RefreshOutcome::Missing { why: why.to_owned() });
+        let missing = |reason: &str| Ok(RefreshOutcome::Missing { reason: reason.to_owned() });
         let kept: Option<Remembered> =
             known.upstream.and_then(|kept| serde_json::from_str(kept.expose()).ok());
         let Some(Remembered { access_token }) = kept else {
-            trace.note("LinkedIn gave no token at sign-in");
+            trace.note("LinkedIn returned no token at sign-in");
             return Ok(RefreshOutcome::NotPossible);
         };
         let sub = Some(known.identity.user_id.as_str());

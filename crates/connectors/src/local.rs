@@ -98,8 +98,8 @@ impl LocalUsers for Local {
         for user in stored {
             match LocalUser::of_stored(user) {
                 Ok(user) => users.push(user),
-                Err(why) => {
-                    tracing::error!(user_id = %user.user_id, reason = %why, "a stored user cannot sign in")
+                Err(reason) => {
+                    tracing::error!(user_id = %user.user_id, reason = %reason, "a stored user cannot sign in")
                 }
             }
         }
@@ -130,13 +130,13 @@ impl PasswordLogin for Local {
         let Some(user) = directory.users.get(&email) else {
             trace.response(format!("no such user among {}", directory.users.len()));
             return Ok(AccountDiagnosis::Refused {
-                why: format!("there is no local user {email:?}"),
+                reason: format!("there is no local user {email:?}"),
             });
         };
         trace.response("found");
         trace.note(format!("the password is kept as {}", user.hash.describe()));
         let group = |group: &String| (format!("group {group:?}"), "the user's own");
-        user.groups.iter().map(group).for_each(|(what, why)| trace.included(&what, why));
+        user.groups.iter().map(group).for_each(|(what, reason)| trace.included(&what, reason));
         trace.note("no password was tried");
         Ok(AccountDiagnosis::Found(Box::new(user.signed_in().identity)))
     }
@@ -145,7 +145,7 @@ impl PasswordLogin for Local {
         &self,
         login: &str,
         password: &Secret,
-        _wants: LoginScopes,
+        _login_scopes: LoginScopes,
         trace: &mut Trace,
     ) -> Result<LoginOutcome, ConnectorError> {
         let refused = Ok(LoginOutcome::Refused(Refusal::BadCredentials));
@@ -173,7 +173,7 @@ impl PasswordLogin for Local {
         })?;
         let Some(user) = user else { return refused };
         if !reads_all {
-            trace.note("the password is longer than the 72 bytes a bcrypt hash can tell apart");
+            trace.note("the password is longer than the 72 bytes that bcrypt hashes");
         }
         trace.response(format!(
             "the password {} the {} hash",
@@ -262,7 +262,7 @@ impl Dummies {
 }
 
 impl LocalUser {
-    /// `Err` says why the user could not sign in; never with the hash.
+    /// `Err` has the reason why the user could not sign in, never the hash.
     fn of_stored(user: &StoredUser) -> Result<Self, String> {
         if user.user_id.is_empty() {
             return Err(

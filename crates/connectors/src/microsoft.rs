@@ -1,6 +1,6 @@
 //! Microsoft accounts: Entra ID of one tenant, of any, or personal ones.
 //!
-//! Who somebody is says Microsoft Graph, as in Dex; groups are read in one tenant only.
+//! The identity comes from Microsoft Graph, as in Dex; groups are read in one tenant only.
 
 use async_trait::async_trait;
 use countersign_config::Section;
@@ -84,7 +84,7 @@ impl Upstream for Microsoft {
         let kept = known.upstream.and_then(|kept| serde_json::from_str(kept.expose()).ok());
         let Remembered { refresh_token } = kept.unwrap_or_default();
         if refresh_token.is_empty() {
-            trace.note("Microsoft gave no refresh token at sign-in");
+            trace.note("Microsoft returned no refresh token at sign-in");
             return Ok(RefreshOutcome::NotPossible);
         }
         let code_flow = self.authenticated().await?;
@@ -196,7 +196,7 @@ impl Microsoft {
         }
     }
 
-    /// `None`: in none of the required ones. The others are told too, unless `useGroupsAsWhitelist`.
+    /// `None`: in none of the required ones. The others are returned too, unless `useGroupsAsWhitelist`.
     fn kept(&self, found: Vec<String>, trace: &mut Trace) -> Option<Vec<String>> {
         let Config { required_groups: required, only_required, .. } = &self.config;
         if !required.is_empty() && !found.iter().any(|group| required.contains(group)) {

@@ -1,6 +1,6 @@
 //! Two upstreams that are always there, for trying things out and for tests. Their person is Dex's.
 //!
-//! They prove nothing about anybody and must not stand in a configuration that guards something.
+//! They authenticate nobody and must not be part of a production configuration.
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ pub(crate) fn password(id: ConnectorId, name: String, config: Section<'_>) -> Op
     })
 }
 
-/// The groups are given whether or not they are wanted, as Dex gives them.
+/// The groups are returned whether or not they are requested, as in Dex.
 fn mock_identity() -> SignedIn {
     let identity = Identity {
         user_id: "0-385-28089-0".to_owned(),
@@ -77,18 +77,18 @@ impl RedirectLogin for MockCallback {
 
     async fn handle_callback(
         &self,
-        _trip: &UpstreamLogin,
+        _upstream_login: &UpstreamLogin,
         callback_state: &CallbackState,
         query: &[(String, String)],
         trace: &mut Trace,
     ) -> Result<LoginOutcome, ConnectorError> {
-        let brought = |key: &str| query.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str());
-        if let Some(error) = brought("error") {
+        let param = |key: &str| query.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str());
+        if let Some(error) = param("error") {
             trace.response(format!("error={error}"));
             return Ok(LoginOutcome::Refused(Refusal::UpstreamDenied { code: error.to_owned() }));
         }
-        let given = callback_state.0.iter().find(|(k, _)| k == CODE).map(|(_, v)| v.as_str());
-        if given.is_none() || brought(CODE) != given {
+        let expected = callback_state.0.iter().find(|(k, _)| k == CODE).map(|(_, v)| v.as_str());
+        if expected.is_none() || param(CODE) != expected {
             trace.response("a code that was not given for this login");
             let code = "invalid_grant".to_owned();
             return Ok(LoginOutcome::Refused(Refusal::UpstreamDenied { code }));
@@ -128,7 +128,7 @@ impl PasswordLogin for MockPassword {
         // As at a login, where case counts.
         if login != self.username {
             trace.response("not the configured username");
-            return Ok(AccountDiagnosis::Refused { why: format!("{login:?} is nobody here") });
+            return Ok(AccountDiagnosis::Refused { reason: format!("{login:?} is nobody here") });
         }
         trace.response("the configured username; whatever it is, the person is Dex's");
         Ok(AccountDiagnosis::Found(Box::new(without_groups().identity)))
@@ -138,10 +138,10 @@ impl PasswordLogin for MockPassword {
         &self,
         login: &str,
         password: &Secret,
-        _wants: LoginScopes,
+        _login_scopes: LoginScopes,
         trace: &mut Trace,
     ) -> Result<LoginOutcome, ConnectorError> {
-        // Both are compared always, so that time does not tell which of them was wrong.
+        // Both are compared always, so that the time does not reveal which of them was wrong.
         let known = Secret::new(login).matches(&self.username);
         if known & self.password.matches(password.expose()) {
             trace.response("username and password are the configured ones");

@@ -24,7 +24,7 @@ pub(crate) use cached::Cached;
 pub(crate) use code_flow::{CodeFlow, TokenOutcome};
 pub(crate) use failure::UpstreamError;
 pub(crate) use http::{
-    ApiRequest, ApiResponse, Http, MAX_ANSWER_BYTES, chain, is_certificate_error,
+    ApiRequest, ApiResponse, Http, MAX_RESPONSE_BYTES, chain, is_certificate_error,
 };
 pub(crate) use password_api::{PasswordApi, PasswordConnector, accepted};
 pub(crate) use settings::{
@@ -44,12 +44,12 @@ use std::future::Future;
 use std::time::Duration;
 
 /// A whole login or refresh, however many calls it takes. Shorter than the lease under which one request at a time
-/// asks about a session.
+/// revalidates a session.
 const WHOLE: Duration = Duration::from_secs(25);
 
 /// Keeps a login or refresh within its bounds.
 pub(crate) async fn within<T>(
-    asking: impl Future<Output = Result<T, UpstreamError>>,
+    call: impl Future<Output = Result<T, UpstreamError>>,
 ) -> Result<T, UpstreamError> {
     let slow = || {
         Err(UpstreamError::Temporary(format!(
@@ -57,5 +57,5 @@ pub(crate) async fn within<T>(
             WHOLE.as_secs()
         )))
     };
-    tokio::time::timeout(WHOLE, asking).await.unwrap_or_else(|_| slow())
+    tokio::time::timeout(WHOLE, call).await.unwrap_or_else(|_| slow())
 }

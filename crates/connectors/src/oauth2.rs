@@ -45,8 +45,8 @@ impl ClaimNames {
     fn read(section: &Section<'_>) -> Self {
         let mapping = section.section("claimMapping");
         let mapped = |key: &'static str, default: &str| {
-            let given = mapping.as_ref().and_then(|mapping| mapping.text(key));
-            given.filter(|text| !text.is_empty()).unwrap_or_else(|| default.to_owned())
+            let configured = mapping.as_ref().and_then(|mapping| mapping.text(key));
+            configured.filter(|text| !text.is_empty()).unwrap_or_else(|| default.to_owned())
         };
         let names = Self {
             user_id: section

@@ -1,6 +1,6 @@
-//! Any provider of OpenID Connect, as Dex's connector of this name: a trip, an ID token, and the person in it.
+//! Any provider of OpenID Connect, as Dex's connector of this name: the code flow and the identity of the ID token.
 //!
-//! The provider is asked for nothing before somebody logs in, so one that is down breaks only its own button and
+//! No request is sent to the provider before a user logs in, so one that is down breaks only its own button and
 //! heals without a restart. Never links a person to another account by e-mail address.
 
 use async_trait::async_trait;
@@ -102,7 +102,7 @@ impl Upstream for Oidc {
         trace: &mut Trace,
     ) -> Result<RefreshOutcome, UpstreamError> {
         let Some((token, remembered_sub)) = known.upstream.and_then(kept) else {
-            trace.note("the upstream gave no refresh token at sign-in");
+            trace.note("the upstream returned no refresh token at sign-in");
             return Ok(RefreshOutcome::NotPossible);
         };
         let user_id_is_sub = self.mapping.user_id == "sub";
@@ -128,7 +128,7 @@ impl Upstream for Oidc {
         trace: &mut Trace,
     ) -> Result<Option<Vec<String>>, UpstreamError> {
         self.provider.diagnose(trace).await?;
-        trace.note("who somebody is, groups too, the provider says only when they sign in");
+        trace.note("identity and groups are known only when the user signs in");
         Ok(None)
     }
 
@@ -165,7 +165,7 @@ impl Oidc {
             merge(&mut claims, more);
         } else if let (false, Some(before)) = (proven.has_id_token, before) {
             // Core 12.2: the answer might not contain an ID token. The token was accepted, so the person is
-            // still welcome there; what was known of them stays.
+            // still accepted there; the known identity stays.
             trace.note("the answer has no ID token: the identity of the last one is kept");
             let identity = before.identity.clone();
             let signed_in = SignedIn { identity, upstream, fingerprint: None };
@@ -173,18 +173,18 @@ impl Oidc {
         }
         let before = before.map(|before| before.identity);
         let identity = match person::of(&claims, &self.mapping, before, trace)? {
-            Person::Welcome(identity) => identity,
+            Person::Accepted(identity) => identity,
             Person::NotIn(required) => return Ok(UpstreamOutcome::NotIn(required)),
             Person::EmailNotVerified => return Ok(UpstreamOutcome::EmailNotVerified),
         };
         if proven.tokens.refresh.is_none() {
-            trace.note("the upstream gave no refresh token: it cannot be asked again");
+            trace.note("the upstream returned no refresh token: the identity cannot be refreshed");
         }
         Ok(UpstreamOutcome::Accepted(Box::new(SignedIn { identity, upstream, fingerprint: None })))
     }
 }
 
-/// What userinfo says goes before the ID token, except who it is about and from whom.
+/// Claims of userinfo override those of the ID token, except `sub` and `iss`.
 fn merge(claims: &mut Map<String, Value>, more: Map<String, Value>) {
     for (name, value) in more {
         if !claims.contains_key(&name)

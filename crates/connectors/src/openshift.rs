@@ -1,4 +1,4 @@
-//! OpenShift's own OAuth server. It names no e-mail address, so the user name stands for it, as in Dex.
+//! OpenShift's own OAuth server. It names no e-mail address, so the user name takes its place, as in Dex.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::oauth::{
 
 const METADATA: &str = "authorization server metadata";
 const USER: &str = "user API";
-/// The metadata changes only when the cluster is installed anew.
+/// The metadata changes only when the cluster is reinstalled.
 const METADATA_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
 /// `None`, with every problem noted, when the section cannot be used.
@@ -69,8 +69,8 @@ impl OpenShift {
         let roots = Roots::read_file(&section);
         let skip_verify = section.flag("insecureCA").unwrap_or(false);
         if skip_verify {
-            let why = "lets anybody on the network path sign in as anybody: use rootCA";
-            section.warning("insecureCA", why);
+            let reason = "lets anybody on the network path sign in as anybody: use rootCA";
+            section.warning("insecureCA", reason);
         }
         let roots = roots.map(|roots| roots.skip_verify_if(skip_verify));
         let required_groups = section.texts("groups");
@@ -97,7 +97,7 @@ impl OpenShift {
             self.http.ask(ApiRequest::get(METADATA, &url), trace).await?.success()?.json()?;
         for endpoint in [&metadata.authorization_endpoint, &metadata.token_endpoint] {
             may_lead(&self.issuer, endpoint)
-                .map_err(|why| UpstreamError::NotAsked { endpoint: METADATA, why })?;
+                .map_err(|reason| UpstreamError::NotSent { endpoint: METADATA, reason })?;
         }
         let proof = Proof::Basic(self.registration.client_secret.clone());
         let code_flow = CodeFlow {

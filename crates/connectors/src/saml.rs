@@ -93,9 +93,9 @@ impl PostedFormLogin for Saml {
                 trace.response(format!("a SAML response with the status {status}"));
                 Ok(LoginOutcome::Refused(Refusal::UpstreamDenied { code: status.to_owned() }))
             }
-            Err(why) => {
-                trace.excluded("the SAML response", &why);
-                Ok(LoginOutcome::Refused(Refusal::InvalidResponse { why }))
+            Err(reason) => {
+                trace.excluded("the SAML response", &reason);
+                Ok(LoginOutcome::Refused(Refusal::InvalidResponse { reason }))
             }
         }
     }
@@ -122,7 +122,7 @@ impl PostedFormLogin for Saml {
     }
 }
 
-/// As in newest Dex: a SAML identity provider cannot be asked again, so a refresh repeats what it said at the login.
+/// As in newest Dex: a SAML identity provider cannot be refreshed, so a refresh repeats the assertion of the login.
 #[async_trait]
 impl Refresh for Saml {
     async fn refresh(
@@ -131,7 +131,7 @@ impl Refresh for Saml {
         trace: &mut Trace,
     ) -> Result<RefreshOutcome, ConnectorError> {
         trace.note(
-            "a SAML identity provider cannot be asked again: the assertion of the login counts",
+            "a SAML identity provider cannot be refreshed: the assertion of the login counts",
         );
         Ok(RefreshOutcome::Current(Box::new(SignedIn {
             identity: request.identity.clone(),

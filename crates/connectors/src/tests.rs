@@ -15,7 +15,7 @@ fn read_one(kind: &str, config: Node) -> (Option<Connector>, Vec<String>) {
 }
 
 #[test]
-fn an_unknown_kind_is_told_with_the_nearest_known_one() {
+fn an_unknown_connector_type_is_reported_with_the_nearest_known_one() {
     let (connector, problems) = read_one("ldab", map(vec![]));
     assert!(connector.is_none());
     assert!(problems[0].ends_with("did you mean ldap?"), "{problems:?}");
@@ -53,7 +53,7 @@ fn every_type_of_dex_is_known() {
 }
 
 #[test]
-fn a_kind_that_needs_a_config_says_so_without_one() {
+fn a_connector_type_that_needs_a_config_is_refused_without_one() {
     assert_eq!(check_kind("ldap", false), Err("ldap needs a config".to_owned()));
     assert_eq!(check_kind("mockCallback", false), Ok(()));
     assert!(read("ldap", ConnectorId::new("x"), "X".into(), None).is_none());
@@ -71,7 +71,7 @@ fn upstream_login() -> UpstreamLogin {
 }
 
 #[tokio::test]
-async fn kilgore_goes_out_and_comes_back() {
+async fn the_mock_user_signs_in() {
     let connector = read("mockCallback", ConnectorId::new("mock"), "Mock".into(), None).unwrap();
     let LoginMethod::Redirect(method) = &connector.login_method else { panic!("it is a redirect") };
     let redirect = method.login_url(&upstream_login()).await.unwrap();
@@ -103,7 +103,7 @@ async fn kilgore_goes_out_and_comes_back() {
 }
 
 #[tokio::test]
-async fn a_code_of_another_trip_or_an_error_is_refused() {
+async fn a_code_of_another_upstream_login_or_an_error_is_refused() {
     let connector = read("mockCallback", ConnectorId::new("mock"), "Mock".into(), None).unwrap();
     let LoginMethod::Redirect(method) = &connector.login_method else { panic!("it is a redirect") };
     let redirect = method.login_url(&upstream_login()).await.unwrap();
@@ -137,7 +137,7 @@ async fn the_mock_password_opens_for_its_two_words_only() {
     assert_eq!(connector.fingerprint, Fingerprint::Upstream("mockPassword".into()));
     let LoginMethod::Password(method) = connector.login_method else { panic!("it is a password") };
     assert_eq!(method.prompt(), "Username");
-    for (name, password, welcome) in [
+    for (name, password, is_accepted) in [
         ("kilgore", "trout", true),
         ("kilgore", "Trout", false),
         ("Kilgore", "trout", false),
@@ -146,7 +146,11 @@ async fn the_mock_password_opens_for_its_two_words_only() {
         let login = method
             .login(name, &Secret::new(password), LoginScopes::default(), &mut Trace::default())
             .await;
-        assert_eq!(matches!(login, Ok(LoginOutcome::Accepted(_))), welcome, "{name} {password}");
+        assert_eq!(
+            matches!(login, Ok(LoginOutcome::Accepted(_))),
+            is_accepted,
+            "{name} {password}"
+        );
     }
     let examined = method.diagnose("kilgore", &mut Trace::default()).await;
     let Ok(AccountDiagnosis::Found(identity)) = examined else { panic!("{examined:?}") };

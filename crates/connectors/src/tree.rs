@@ -20,7 +20,7 @@ pub fn map(entries: Vec<(&str, Node)>) -> Node {
     node(Value::Map(entries.into_iter().map(|(name, value)| (key(name), value)).collect()))
 }
 
-/// Reads the tree and gives what came of it, and every problem as it would be printed.
+/// Reads the tree and returns the result, and every problem as it would be printed.
 pub fn read<T>(mut root: Node, reader: impl FnOnce(Section<'_>) -> T) -> (T, Vec<String>) {
     number(&mut root, &mut 0);
     let problems = Problems::default();

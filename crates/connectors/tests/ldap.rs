@@ -7,9 +7,10 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "all of this is test code; a broken world fails the story that stands in it"
+    reason = "all of this is test code; a broken set-up fails its test"
 )]
 
+#[path = "fakes/slapd.rs"]
 mod slapd;
 #[path = "../src/tree.rs"]
 mod tree;
@@ -41,7 +42,7 @@ use countersign_core::{Connector, ConnectorId, LoginScopes, Secret, Timestamp, T
 use slapd::Slapd;
 use tree::{list, map, plain, text};
 
-/// What a test says about its connector.
+/// The connector's configuration in a test.
 type Keys = Vec<(&'static str, Node)>;
 
 const ALL: LoginScopes = LoginScopes { offline: true, groups: true };
@@ -117,7 +118,7 @@ async fn sign_in(connector: &Connector, login: &str, password: &str) -> SignedIn
     let mut trace = Trace::default();
     match attempt(connector, login, password, &mut trace).await {
         Ok(LoginOutcome::Accepted(signed_in)) => *signed_in,
-        other => panic!("{login}: {other:?}\n{}", story(&trace)),
+        other => panic!("{login}: {other:?}\n{}", trace_text(&trace)),
     }
 }
 
@@ -125,7 +126,7 @@ async fn refusal(connector: &Connector, login: &str, password: &str) -> Refusal 
     let mut trace = Trace::default();
     match attempt(connector, login, password, &mut trace).await {
         Ok(LoginOutcome::Refused(refusal)) => refusal,
-        other => panic!("{login}: {other:?}\n{}", story(&trace)),
+        other => panic!("{login}: {other:?}\n{}", trace_text(&trace)),
     }
 }
 
@@ -137,7 +138,7 @@ async fn cause(connector: &Connector, login: &str, password: &str) -> String {
 }
 
 async fn ask_again(connector: &Connector, before: &SignedIn) -> RefreshOutcome {
-    let refresh = connector.refresh.as_ref().expect("LDAP can be asked again");
+    let refresh = connector.refresh.as_ref().expect("LDAP can be refreshed");
     let known = RefreshRequest {
         identity: &before.identity,
         upstream: before.upstream.as_ref(),
@@ -147,7 +148,7 @@ async fn ask_again(connector: &Connector, before: &SignedIn) -> RefreshOutcome {
     refresh.refresh(known, &mut Trace::default()).await.expect("the directory answers")
 }
 
-fn story(trace: &Trace) -> String {
+fn trace_text(trace: &Trace) -> String {
     let steps = trace.steps().iter().map(|step| format!("{:?} {}", step.kind, step.text));
     steps.collect::<Vec<_>>().join("\n")
 }

@@ -6,7 +6,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "all of this is test code; a broken world fails the story that stands in it"
+    reason = "all of this is test code; a broken set-up fails its test"
 )]
 
 #[path = "fakes/github.rs"]
@@ -28,8 +28,8 @@ mod tree;
 #[path = "fakes/web.rs"]
 mod web;
 
-#[path = "upstreams/story.rs"]
-mod story;
+#[path = "upstreams/steps.rs"]
+mod steps;
 
 #[path = "upstreams/examine.rs"]
 mod diagnose;

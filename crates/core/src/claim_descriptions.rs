@@ -25,7 +25,7 @@ pub fn describe(claim: &str) -> &'static str {
         "nbf" => "Not valid before this instant.",
         "auth_time" => "When the user last authenticated.",
         "nonce" => {
-            "The random value of the authorization request; ties the token to the login that asked for it."
+            "The random value of the authorization request; ties the token to the login that requested it."
         }
         "jti" => "Identifier of this token, as in the issuer's log.",
         "sid" => {

@@ -84,18 +84,18 @@ pub enum Refusal {
     },
     /// The upstream has not verified the e-mail address, which this connector requires.
     EmailNotVerified,
-    /// The response that the browser brought from the identity provider is not valid: malformed, not signed by it, for
+    /// The identity provider's response is not valid: malformed, not signed by it, for
     /// somebody else, or expired.
     InvalidResponse {
         /// Never repeats the response.
-        why: String,
+        reason: String,
     },
     /// The connection does not come from a trusted proxy.
     NotThroughProxy,
     /// The proxy's headers are ambiguous or invalid.
     UnclearHeaders {
         /// Names headers, never their values.
-        why: String,
+        reason: String,
     },
 }
 
@@ -154,7 +154,7 @@ pub trait PasswordLogin: Send + Sync {
 #[derive(Clone, Debug)]
 pub enum AccountDiagnosis {
     Found(Box<Identity>),
-    Refused { why: String },
+    Refused { reason: String },
 }
 
 /// One login at an upstream: the redirect there.
@@ -165,7 +165,7 @@ pub struct UpstreamLogin {
     /// The `state` parameter; 32 characters of base64url.
     pub state: String,
     pub login_scopes: LoginScopes,
-    /// The person must authenticate anew: an upstream that supports it gets `prompt=login` (OpenID Connect
+    /// The user must authenticate again: an upstream that supports it gets `prompt=login` (OpenID Connect
     /// Core 3.1.2.1).
     pub again: bool,
     /// When this step of the login happens.
@@ -209,7 +209,7 @@ pub trait RedirectLogin: Send + Sync {
         trace: &mut Trace,
     ) -> Result<Option<Vec<String>>, ConnectorError> {
         let _ = (user, now);
-        trace.note("it can be asked nothing without a browser: sign in there");
+        trace.note("no check is possible without a browser: sign in there");
         Ok(None)
     }
 
@@ -232,14 +232,14 @@ pub struct LoginForm {
 pub struct PostedResponse<'a> {
     /// The field `SAMLResponse`.
     pub response: &'a str,
-    /// What [`UpstreamLogin::state`] was, as `RelayState` says. A response to another login is refused.
+    /// What [`UpstreamLogin::state`] was, returned as `RelayState`. A response to another login is refused.
     pub state: &'a str,
     /// Our own `/callback`.
     pub callback: &'a Url,
     pub now: Timestamp,
 }
 
-/// Asks nobody: an identity provider speaks through the browser only.
+/// Sends no request: a SAML identity provider is reached through the browser only.
 pub trait PostedFormLogin: Send + Sync {
     fn login_form(&self, upstream_login: &UpstreamLogin) -> Result<LoginForm, ConnectorError>;
 
@@ -257,7 +257,7 @@ pub trait PostedFormLogin: Send + Sync {
 /// proxies and gateways treat as equal.
 #[derive(Clone, Debug, Default)]
 pub struct ProxyHeaders {
-    /// The peer of the connection, whatever a header says; `None` if unknown.
+    /// The peer of the connection, whatever a header contains; `None` if unknown.
     pub peer: Option<IpAddr>,
     /// Name in lower case and value, in their order.
     pub fields: Vec<(String, Vec<u8>)>,
@@ -294,7 +294,7 @@ pub enum RefreshOutcome {
     Disabled,
     /// No such person, or no longer in a required group: refused now; the session ends if it is still so some
     /// minutes later.
-    Missing { why: String },
+    Missing { reason: String },
 }
 
 #[async_trait]

@@ -1,5 +1,5 @@
 //! The device authorization grant (RFC 8628): a program without a browser requests tokens, and a person
-//! approves in a browser elsewhere.
+//! approves in a browser on another device.
 
 use std::fmt;
 
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_a_user_code_is_none() {
+    fn similar_texts_are_no_user_codes() {
         for typed in [
             "",
             "WDJB",

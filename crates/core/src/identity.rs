@@ -56,7 +56,7 @@ pub struct LoginScopes {
 }
 
 impl LoginScopes {
-    /// True when a login that asked for `self` serves a request that needs `other`.
+    /// True when a login that requested `self` serves a request that needs `other`.
     pub fn covers(self, other: Self) -> bool {
         (self.offline || !other.offline) && (self.groups || !other.groups)
     }
@@ -106,7 +106,7 @@ pub fn pair_of(encoded: &str) -> Option<(String, String)> {
     Some((first, second))
 }
 
-/// Longer than any distinguished name that a directory gives.
+/// Longer than any distinguished name of a directory.
 const LONGEST_PAIR: usize = 4096;
 
 fn take_varint(bytes: &[u8]) -> Option<(usize, &[u8])> {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// The operating system's random generator failed.
 #[derive(Debug, thiserror::Error)]
-#[error("the operating system gave no random bytes: {0}")]
+#[error("the operating system returned no random bytes: {0}")]
 pub struct NoRandomness(String);
 
 /// `N` bytes from the operating system's generator.

@@ -43,7 +43,7 @@ impl Webhook {
         match self.username_prefix.as_deref() {
             Some("-") => String::new(),
             None | Some("") if self.username_claim != "email" => format!("{issuer}#"),
-            given => given.unwrap_or_default().to_owned(),
+            prefix => prefix.unwrap_or_default().to_owned(),
         }
     }
 }

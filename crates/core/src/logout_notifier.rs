@@ -14,7 +14,7 @@ pub enum DeliveryOutcome {
     /// 400: the client rejects the token; it is not sent again (section 2.8).
     Refused { status: u16 },
     /// Anything else, or no response in time: retried. Holds no secret.
-    Failed { why: String },
+    Failed { reason: String },
 }
 
 #[async_trait]

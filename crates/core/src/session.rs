@@ -47,7 +47,7 @@ pub struct Ended {
     pub at: Timestamp,
     /// `user:…`, `client:…`, `upstream`, `system`.
     pub by: String,
-    pub why: EndReason,
+    pub reason: EndReason,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

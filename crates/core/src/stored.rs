@@ -37,7 +37,7 @@ pub trait LocalUsers: Send + Sync {
     /// Whether the configuration file has a user of this address; it comes before a stored one.
     fn is_configured(&self, email: &str) -> bool;
 
-    /// What a session of this user is built on ([`crate::connector::Fingerprint::PerUser`]); `Err` says why the
+    /// What a session of this user is built on ([`crate::connector::Fingerprint::PerUser`]); `Err` has the reason why the
     /// user could not sign in, such as an unusable hash.
     fn fingerprint(&self, user: &StoredUser) -> Result<String, String>;
 

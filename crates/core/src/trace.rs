@@ -24,7 +24,7 @@ pub struct TraceStep {
     pub text: String,
 }
 
-/// At most [`Trace::LIMIT`] steps are kept; the last one then says how many more there were.
+/// At most [`Trace::LIMIT`] steps are kept; the last one then has the number of omitted ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trace {
     steps: Vec<TraceStep>,
@@ -40,11 +40,11 @@ impl Trace {
     pub fn response(&mut self, text: impl Into<String>) {
         self.add(TraceKind::Response, text.into());
     }
-    pub fn included(&mut self, what: &str, why: &str) {
-        self.add(TraceKind::Included, format!("{what}: {why}"));
+    pub fn included(&mut self, what: &str, reason: &str) {
+        self.add(TraceKind::Included, format!("{what}: {reason}"));
     }
-    pub fn excluded(&mut self, what: &str, why: &str) {
-        self.add(TraceKind::Excluded, format!("{what}: {why}"));
+    pub fn excluded(&mut self, what: &str, reason: &str) {
+        self.add(TraceKind::Excluded, format!("{what}: {reason}"));
     }
     pub fn note(&mut self, text: impl Into<String>) {
         self.add(TraceKind::Note, text.into());

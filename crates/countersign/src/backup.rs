@@ -12,8 +12,8 @@ pub fn run(arguments: &BackupArguments) -> ExitCode {
             println!("{text}");
             ExitCode::SUCCESS
         }
-        Err(why) => {
-            eprintln!("countersign: {why}");
+        Err(reason) => {
+            eprintln!("countersign: {reason}");
             ExitCode::FAILURE
         }
     }
@@ -50,7 +50,7 @@ fn summary(file: &Path, bytes: u64, root_keys: &RootKeys) -> String {
         ),
         RootKeys::Keys(_) => "The root key is not in it: keep it somewhere else.".to_owned(),
         RootKeys::None => {
-            "There is no root key: the signing keys are in it, readable by whoever has the file."
+            "There is no root key: the signing keys are in it, readable by anybody who has the file."
                 .to_owned()
         }
     };

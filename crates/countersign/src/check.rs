@@ -24,8 +24,8 @@ pub fn run(arguments: &CheckArguments) -> ExitCode {
     let env = |name: &str| std::env::var(name).ok();
     let addresses = match arguments.addresses.parse() {
         Ok(addresses) => addresses,
-        Err(why) => {
-            eprintln!("countersign: {why}");
+        Err(reason) => {
+            eprintln!("countersign: {reason}");
             return ExitCode::from(BAD_CONFIGURATION);
         }
     };
@@ -193,8 +193,8 @@ async fn query_user(method: &dyn PasswordLogin, user: &str) -> Diagnosis {
             diagnosis.groups = Some(identity.groups.clone());
             diagnosis.identity = Some(*identity);
         }
-        Ok(AccountDiagnosis::Refused { why }) => {
-            diagnosis.failure = Some(format!("would be refused: {why}"));
+        Ok(AccountDiagnosis::Refused { reason }) => {
+            diagnosis.failure = Some(format!("would be refused: {reason}"));
         }
         Err(error) => diagnosis.failure = Some(error.to_string()),
     }
@@ -211,7 +211,7 @@ async fn query_provider(method: &dyn RedirectLogin, user: Option<&str>) -> Diagn
     diagnosis
 }
 
-/// There is no upstream to query: the trace says what the proxy must do.
+/// There is no upstream to query: the trace lists the requirements on the proxy.
 fn describe(method: &dyn TrustedHeaderLogin) -> Diagnosis {
     let mut diagnosis = Diagnosis::default();
     method.diagnose(&mut diagnosis.trace);

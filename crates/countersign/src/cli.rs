@@ -268,7 +268,7 @@ pub struct BackupArguments {
 
 #[derive(Debug, Args)]
 pub struct HealthcheckArguments {
-    /// Configuration file whose telemetry.http is asked. Default: 127.0.0.1:5558
+    /// Configuration file whose telemetry.http is queried. Default: 127.0.0.1:5558
     pub file: Option<PathBuf>,
     /// Ask this address instead
     #[arg(long, value_name = "URL")]
@@ -307,8 +307,8 @@ pub struct AddressArguments {
 impl AddressArguments {
     /// `Err` names the option that is no address.
     pub fn parse(&self) -> Result<Addresses, String> {
-        let parse = |flag: &str, given: &Option<String>| {
-            let Some(text) = given.as_ref().filter(|text| !text.is_empty()) else {
+        let parse = |flag: &str, value: &Option<String>| {
+            let Some(text) = value.as_ref().filter(|text| !text.is_empty()) else {
                 return Ok(None);
             };
             let listen = Listen::parse(text);

@@ -70,7 +70,7 @@ pub struct Config {
     pub connector_grant_types: HashMap<ConnectorId, Vec<GrantType>>,
     /// The connector `local`, which comes after the others.
     pub password_db: Option<PasswordDb>,
-    /// To tell this version of the file from another.
+    /// To compare this version of the file with another.
     pub blocks: blocks::Blocks,
 }
 

@@ -29,8 +29,8 @@ pub fn run(arguments: &ExampleAppArguments) -> ExitCode {
         .and_then(|runtime| runtime.block_on(serve_alone(arguments)));
     match served {
         Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            eprintln!("countersign: {why}");
+        Err(reason) => {
+            eprintln!("countersign: {reason}");
             ExitCode::FAILURE
         }
     }

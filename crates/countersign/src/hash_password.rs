@@ -18,8 +18,8 @@ pub fn run(output: OutputFormat) -> ExitCode {
             }
             ExitCode::SUCCESS
         }
-        Err(why) => {
-            eprintln!("countersign: {why}");
+        Err(reason) => {
+            eprintln!("countersign: {reason}");
             ExitCode::FAILURE
         }
     }

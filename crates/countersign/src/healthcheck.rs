@@ -31,8 +31,8 @@ pub fn run(arguments: &HealthcheckArguments) -> ExitCode {
     };
     match ready(&url) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            eprintln!("countersign: {url}: {why}");
+        Err(reason) => {
+            eprintln!("countersign: {url}: {reason}");
             ExitCode::FAILURE
         }
     }

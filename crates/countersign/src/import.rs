@@ -79,12 +79,12 @@ pub fn run(command: &ImportCommand) -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(why) => failed(&why),
+        Err(reason) => failed(&reason),
     }
 }
 
-fn failed(why: &str) -> ExitCode {
-    eprintln!("countersign: {why}");
+fn failed(reason: &str) -> ExitCode {
+    eprintln!("countersign: {reason}");
     ExitCode::FAILURE
 }
 

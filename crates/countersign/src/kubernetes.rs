@@ -25,8 +25,8 @@ pub fn run(command: &KubernetesCommand) -> ExitCode {
     };
     match result {
         Ok(code) => code,
-        Err(why) => {
-            eprintln!("countersign: {why}");
+        Err(reason) => {
+            eprintln!("countersign: {reason}");
             ExitCode::FAILURE
         }
     }

@@ -40,8 +40,8 @@ const GRACE: Duration = Duration::from_secs(20);
 pub fn run(arguments: &ServeArguments) -> ExitCode {
     let addresses = match arguments.addresses.parse() {
         Ok(addresses) => addresses,
-        Err(why) => {
-            eprintln!("countersign: {why}");
+        Err(reason) => {
+            eprintln!("countersign: {reason}");
             return ExitCode::from(BAD_CONFIGURATION);
         }
     };
@@ -67,10 +67,10 @@ pub fn run(arguments: &ServeArguments) -> ExitCode {
         .and_then(|runtime| runtime.block_on(serve(config, arguments, log)));
     match served {
         Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            tracing::error!("{why}");
+        Err(reason) => {
+            tracing::error!("{reason}");
             if io::stderr().is_terminal() {
-                eprintln!("countersign: {why}");
+                eprintln!("countersign: {reason}");
             }
             ExitCode::FAILURE
         }
@@ -84,7 +84,7 @@ fn load(arguments: &ServeArguments) -> Loaded {
     config::load_with(&arguments.file, &env, arguments.lenient, &addresses)
 }
 
-/// The file as it is now: what it says if it can be used, its errors, its warnings.
+/// The file as it is now: its content if it can be used, its errors, its warnings.
 fn read_again(arguments: &ServeArguments) -> (Option<Config>, Vec<String>, Vec<String>) {
     let loaded = load(arguments);
     let lines = |severity: Severity| {
@@ -161,8 +161,8 @@ async fn serve(
     let signal = tokio::select! {
         signal = signals.stop() => signal,
         Some(ended) = web.join_next() => {
-            let why = ended.map_err(|e| e.to_string())?;
-            return why.map_err(|e| format!("a listener failed: {e}"));
+            let reason = ended.map_err(|e| e.to_string())?;
+            return reason.map_err(|e| format!("a listener failed: {e}"));
         }
     };
     reloader.abort();

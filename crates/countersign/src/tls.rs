@@ -34,6 +34,6 @@ fn versions(https: &Https) -> Vec<&'static SupportedProtocolVersion> {
     allowed.map(|(_, version)| version).collect()
 }
 
-fn unreadable(file: &Path, why: &str) -> String {
-    format!("{}: {why}", file.display())
+fn unreadable(file: &Path, reason: &str) -> String {
+    format!("{}: {reason}", file.display())
 }

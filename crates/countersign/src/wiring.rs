@@ -253,6 +253,6 @@ fn headers(headers: &config::Headers) -> Vec<(String, String)> {
         ("x-xss-protection", &headers.x_xss_protection),
         ("strict-transport-security", &headers.strict_transport_security),
     ];
-    let given = named.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
-    given.map(|(name, value)| (name.to_owned(), value)).collect()
+    let set_pairs = named.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
+    set_pairs.map(|(name, value)| (name.to_owned(), value)).collect()
 }

@@ -41,7 +41,7 @@ pub struct DexClient {
     pub backchannel_logout_uri: String,
     /// `session`, `standalone` or empty.
     pub refresh_token_lifetime: String,
-    /// The client asks for a second factor, which is not supported.
+    /// The client requires a second factor, which is not supported.
     pub needs_mfa: bool,
 }
 

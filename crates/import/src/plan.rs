@@ -43,12 +43,12 @@ pub struct VerifyingKey {
 pub struct Skipped {
     /// Such as `client web`.
     pub what: String,
-    pub why: String,
+    pub reason: String,
 }
 
 impl Skipped {
-    fn new(what: impl Into<String>, why: impl Into<String>) -> Self {
-        Self { what: what.into(), why: why.into() }
+    fn new(what: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { what: what.into(), reason: reason.into() }
     }
 }
 
@@ -114,8 +114,8 @@ async fn plan_objects(issuer: &Issuer, data: &DexData, plan: &mut Plan) -> Resul
     for Converted { what, result, warnings } in converted {
         let object = match result {
             Ok(object) => object?,
-            Err(why) => {
-                plan.skipped.push(Skipped::new(what, why));
+            Err(reason) => {
+                plan.skipped.push(Skipped::new(what, reason));
                 continue;
             }
         };
@@ -131,7 +131,7 @@ async fn plan_objects(issuer: &Issuer, data: &DexData, plan: &mut Plan) -> Resul
 
 fn plan_keys(issuer: &Issuer, data: &DexData, plan: &mut Plan) {
     let now = issuer.now();
-    // Tokens that Dex signed a moment ago live as long as its configuration says, at least as Dex's default.
+    // Tokens that Dex signed a moment ago live as long as configured there, at least as Dex's default.
     let day = std::time::Duration::from_secs(24 * 60 * 60);
     let lifetime = issuer.settings.longest_token_lifetime().max(day);
     if let Some(private) = &data.keys.signing {
@@ -147,8 +147,8 @@ fn plan_keys(issuer: &Issuer, data: &DexData, plan: &mut Plan) {
             Err(error) => plan.skipped.push(Skipped::new("the signing key", error.to_string())),
         }
     } else {
-        let why = "there is none; with signer.type vault it is not in Dex's storage";
-        plan.skipped.push(Skipped::new("the signing key", why));
+        let reason = "there is none; with signer.type vault it is not in Dex's storage";
+        plan.skipped.push(Skipped::new("the signing key", reason));
     }
     for (jwk, expires_at) in &data.keys.retired {
         if *expires_at <= now {

@@ -20,7 +20,8 @@ pub fn describe(plan: &Plan) -> String {
         let _written = writeln!(text, "    {user} at {connector}: {}", clients.join(", "));
     }
     section(&mut text, "To note:", plan.warnings.iter().cloned());
-    let skipped = plan.skipped.iter().map(|skipped| format!("{}: {}", skipped.what, skipped.why));
+    let skipped =
+        plan.skipped.iter().map(|skipped| format!("{}: {}", skipped.what, skipped.reason));
     section(&mut text, "Not taken over:", skipped);
     let left = plan.left_behind.iter().map(|(kind, count)| format!("{count} {kind}"));
     section(&mut text, "Left behind, because it is over within minutes or not supported:", left);

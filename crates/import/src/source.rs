@@ -26,7 +26,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// A file, whose content says what it is, or `postgres://…`.
+    /// A file, whose format is detected from its content, or `postgres://…`.
     pub fn open(from: &str) -> Result<Self, ReadError> {
         if from.starts_with("postgres://") || from.starts_with("postgresql://") {
             let options = PostgresOptions::from_url(from);

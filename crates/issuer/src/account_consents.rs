@@ -15,7 +15,7 @@ impl Issuer {
         Ok(self.store.consents_of(&mine.identity.user_id, &mine.connector).await?)
     }
 
-    /// Withdraws a consent: the client's grants of this person end in all sessions, and its next login asks
+    /// Withdraws a consent: the client's grants of this person end in all sessions, and its next login requires
     /// for consent again. `None`: there was neither consent nor grant.
     pub async fn withdraw_account_consent(
         &self,

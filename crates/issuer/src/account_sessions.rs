@@ -1,4 +1,4 @@
-//! A person's own sign-ins: which they are, what each gave, and ending them. Nobody reaches anybody else's
+//! A user's own sign-ins: listing them, their grants, and ending them. No user reaches another user's
 //! here: what is not one's own does not exist.
 
 use countersign_core::session::{EndReason, Ended};
@@ -36,7 +36,7 @@ impl Issuer {
         Ok(std::iter::once(mine.clone()).chain(others).collect())
     }
 
-    /// A bite of the others, newest first, and where the next one begins.
+    /// A page of the others, newest first, and the cursor of the next page.
     async fn other_sessions(
         &self,
         mine: &Session,
@@ -57,7 +57,7 @@ impl Issuer {
         Ok((good.map(|found| found.session).collect(), page.next))
     }
 
-    /// What a sign-in gave and could still be used: last used first.
+    /// The grants of a sign-in that could still be used: last used first.
     pub async fn live_grants(&self, session: &SessionId) -> Result<Vec<Grant>, IssuerError> {
         let now = self.now();
         let mut grants = self.store.grants_of(session).await?;
@@ -97,7 +97,7 @@ impl Issuer {
         Ok(found.filter(|other| other.ended.is_none() && self.same_person(mine, other)))
     }
 
-    /// Ends a sign-in of one's own and all it gave. `None`: there is no such.
+    /// Ends a sign-in of the user and its grants. `None`: there is no such.
     pub async fn end_account_session(
         &self,
         mine: &Session,
@@ -111,7 +111,7 @@ impl Issuer {
         Ok(Some(AccountEnd { tokens_until: ended.tokens_until }))
     }
 
-    /// Ends what one code gave to one application. `None`: there is no such of one's own.
+    /// Ends one grant. `None`: the user has no such grant.
     pub async fn end_account_grant(
         &self,
         mine: &Session,
@@ -149,7 +149,7 @@ impl Issuer {
         }
     }
 
-    /// A user id counts at its own connector only, and there only while that stands for the same
+    /// A user id counts at its own connector only, and there only while that is the same
     /// directory as at sign-in.
     fn same_person(&self, mine: &Session, other: &Session) -> bool {
         other.connector == mine.connector
@@ -159,6 +159,6 @@ impl Issuer {
 
     fn by_person(&self, mine: &Session) -> Ended {
         let by = format!("user:{}", mine.identity.user_id);
-        Ended { at: self.now(), by, why: EndReason::EndedByUser }
+        Ended { at: self.now(), by, reason: EndReason::EndedByUser }
     }
 }

@@ -44,14 +44,14 @@ pub struct CircuitBreakers {
 /// How an upstream refused a user who has a live session.
 pub(crate) enum UpstreamRefusal {
     Disabled,
-    Missing { why: String },
+    Missing { reason: String },
 }
 
 /// What a refusal means for the session.
 pub(crate) enum RefusalOutcome {
     /// This request is refused; the session ends if the refusal is repeated after the grace period.
     Marked {
-        why: String,
+        reason: String,
     },
     SessionEnded,
 }
@@ -89,7 +89,7 @@ impl CircuitBreakers {
             let before = known.get(&circuit_breaker.connector).is_some_and(CircuitBreaker::is_open);
             match (before, circuit_breaker.is_open()) {
                 (false, true) => {
-                    tracing::error!(event = "circuit_breaker_open", connector = %circuit_breaker.connector, since = %circuit_breaker.opened_at, refused = circuit_breaker.refused, asked = circuit_breaker.total, "no session of this connector is refreshed until an administrator confirms");
+                    tracing::error!(event = "circuit_breaker_open", connector = %circuit_breaker.connector, since = %circuit_breaker.opened_at, refused = circuit_breaker.refused, total = circuit_breaker.total, "no session of this connector is refreshed until an administrator confirms");
                 }
                 (true, false) => {
                     tracing::warn!(event = "circuit_breaker_closed", connector = %circuit_breaker.connector, "the refusals of this connector count again");
@@ -140,8 +140,8 @@ impl Issuer {
         let Some(circuit_breaker) = self.circuit_breakers.open_breaker(&connector.id) else {
             return Ok(false);
         };
-        let asked_since = session.identity_at >= circuit_breaker.opened_at;
-        match asked_since && self.now().since(session.identity_at) < TO_FINISH_A_LOGIN {
+        let is_revalidated_since = session.identity_at >= circuit_breaker.opened_at;
+        match is_revalidated_since && self.now().since(session.identity_at) < TO_FINISH_A_LOGIN {
             true => Ok(true),
             false => Err(circuit_open(connector, &circuit_breaker)),
         }
@@ -163,7 +163,7 @@ impl Issuer {
         );
     }
 
-    /// Records that the upstream refused a user who has a live session. `free`: the connector asks no
+    /// Records that the upstream refused a user who has a live session. `free`: the connector requests no
     /// upstream ([`countersign_core::connector::Refresh::is_free`]).
     pub(crate) async fn record_refusal(
         &self,
@@ -179,21 +179,22 @@ impl Issuer {
         if !is_trusted && tally.exceeds_threshold() {
             self.open_circuit(connector, tally, now).await?;
         }
-        let (reason, why) = match refusal {
+        let (end_reason, reason) = match refusal {
             UpstreamRefusal::Disabled => {
                 (EndReason::UpstreamDisabled, "the account is disabled".to_owned())
             }
-            UpstreamRefusal::Missing { why } => (EndReason::UpstreamMissing, why),
+            UpstreamRefusal::Missing { reason } => (EndReason::UpstreamMissing, reason),
         };
-        let at_once = reason == EndReason::UpstreamDisabled && (is_trusted || !tally.is_unusual());
+        let at_once =
+            end_reason == EndReason::UpstreamDisabled && (is_trusted || !tally.is_unusual());
         let grace = if at_once { Duration::ZERO } else { MISSING_GRACE };
-        let outcome = self.store.mark_missing(&session.id, reason, grace, now).await?;
+        let outcome = self.store.mark_missing(&session.id, end_reason, grace, now).await?;
         if let Missing::Ended(_) = outcome {
-            tracing::warn!(event = "session_ended", session = %session.id, connector = %connector.id, reason = reason.as_str(), "the upstream refuses this user");
+            tracing::warn!(event = "session_ended", session = %session.id, connector = %connector.id, reason = end_reason.as_str(), "the upstream refuses this user");
         }
-        tracing::warn!(session = %session.id, connector = %connector.id, reason = %why, outcome = ?outcome, "the upstream refuses a user with a live session");
+        tracing::warn!(session = %session.id, connector = %connector.id, reason = %reason, outcome = ?outcome, "the upstream refuses a user with a live session");
         match outcome {
-            Missing::First | Missing::Pending => Ok(RefusalOutcome::Marked { why }),
+            Missing::First | Missing::Pending => Ok(RefusalOutcome::Marked { reason }),
             Missing::Ended(_) | Missing::NotLive => Ok(RefusalOutcome::SessionEnded),
             Missing::CircuitOpen => {
                 self.reload_circuit_breakers().await?;
@@ -213,13 +214,13 @@ impl Issuer {
         tally: Tally,
         now: Timestamp,
     ) -> Result<(), IssuerError> {
-        let Tally { refused, asked } = tally;
+        let Tally { refused, total } = tally;
         let set = self
             .store
             .open_circuit_breaker(OpenCircuitBreaker {
                 connector: connector.id.clone(),
                 refused: i64::try_from(refused).unwrap_or(i64::MAX),
-                total: i64::try_from(asked).unwrap_or(i64::MAX),
+                total: i64::try_from(total).unwrap_or(i64::MAX),
                 missing_since: now - refusal_window::WINDOW,
                 grace_period: CONFIRMATION_COUNTS,
                 now,
@@ -227,7 +228,7 @@ impl Issuer {
             .await?;
         let circuit_breaker = match set {
             CircuitBreakerState::Opened(circuit_breaker) => {
-                tracing::error!(event = "circuit_breaker_opened", connector = %connector.id, refused, asked, "this connector refuses so many users that its refusals are ignored: no session ends and none is refreshed until an administrator confirms");
+                tracing::error!(event = "circuit_breaker_opened", connector = %connector.id, refused, total, "this connector refuses so many users that its refusals are ignored: no session ends and none is refreshed until an administrator confirms");
                 circuit_breaker
             }
             CircuitBreakerState::Unchanged(circuit_breaker) => circuit_breaker,
@@ -238,11 +239,11 @@ impl Issuer {
 }
 
 fn circuit_open(connector: &Connector, circuit_breaker: &CircuitBreaker) -> IssuerError {
-    let CircuitBreaker { opened_at, refused, total: asked, .. } = circuit_breaker;
+    let CircuitBreaker { opened_at, refused, total, .. } = circuit_breaker;
     unavailable(
         connector,
         format!(
-            "circuit breaker open since {opened_at}: {refused} of {asked} users were refused within a minute; an administrator must confirm"
+            "circuit breaker open since {opened_at}: {refused} of {total} users were refused within a minute; an administrator must confirm"
         ),
     )
 }

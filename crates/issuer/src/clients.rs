@@ -84,14 +84,14 @@ impl Clients {
         let client = self.get(&proof.id);
         let nobody = Secret::new(NOBODY);
         let expected = client.as_ref().and_then(|c| c.secret.as_ref());
-        let given = proof.secret.as_ref().map_or("", Secret::expose);
-        let matched = expected.unwrap_or(&nobody).matches(given);
+        let presented = proof.secret.as_ref().map_or("", Secret::expose);
+        let matched = expected.unwrap_or(&nobody).matches(presented);
         let client = client.as_ref()?;
         let proven = if client.public {
             proof.secret.as_ref().is_none_or(Secret::is_empty) && client.secret.is_none()
                 || expected.is_some() && matched
         } else {
-            expected.is_some() && !given.is_empty() && matched
+            expected.is_some() && !presented.is_empty() && matched
         };
         proven.then(|| Arc::clone(client))
     }
@@ -104,7 +104,7 @@ fn by_id(clients: impl IntoIterator<Item = Client>) -> HashMap<ClientId, Arc<Cli
 /// Compared against when there is no secret to compare with. Nobody's: it is never accepted.
 const NOBODY: &str = "no client has this secret, it is only here to be compared";
 
-/// What a request brought to prove its client (RFC 6749 section 2.3.1): at most one method.
+/// The client credentials of a request (RFC 6749 section 2.3.1): at most one method.
 #[derive(Clone, Debug)]
 pub struct ClientProof {
     pub id: ClientId,
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_public_client_brings_nothing() {
+    fn a_public_client_needs_no_credentials() {
         assert!(accepted("cli", None));
         assert!(accepted("cli", Some("")));
         assert!(!accepted("cli", Some("guess")));

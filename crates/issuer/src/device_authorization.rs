@@ -2,9 +2,9 @@
 //!
 //! | step | where | code |
 //! |---|---|---|
-//! | the device asks (`POST /device/code`) | section 3.1 | [`Issuer::begin_device_authorization`] |
+//! | device authorization request (`POST /device/code`) | section 3.1 | [`Issuer::begin_device_authorization`] |
 //! | a person types the user code (`/device`) | section 3.3 | [`Issuer::find_device_request`] |
-//! | they log in as for any client; approval is always asked, and the decision is stored | | [`crate::login`] |
+//! | the user logs in as for any client; approval is always required, and the decision is stored | | [`crate::login`] |
 //! | the device polls `/token` | section 3.4 | [`crate::token`] |
 //!
 //! The request is the only thing that is stored before anybody has authenticated. Requests are limited in number,
@@ -37,7 +37,7 @@ pub struct DeviceAuthorizationParams {
     pub code_challenge_method: Option<String>,
 }
 
-/// Where a device authorization request came from, as the person is told.
+/// The origin of a device authorization request, as shown to the user.
 #[derive(Clone, Debug)]
 pub struct DeviceOrigin {
     pub address: IpAddr,
@@ -66,9 +66,9 @@ impl Issuer {
         origin: DeviceOrigin,
     ) -> Result<DeviceAuthorization, TokenError> {
         self.check_device_client(client)?;
-        // As Dex: a request without a scope asks for an ID token.
-        let asked = params.scope.unwrap_or_else(|| Scopes::parse(scopes::OPENID));
-        let scopes = self.requested_scopes(&asked, client).map_err(refused)?;
+        // As Dex: a request without a scope is one for `openid`.
+        let requested = params.scope.unwrap_or_else(|| Scopes::parse(scopes::OPENID));
+        let scopes = self.requested_scopes(&requested, client).map_err(refused)?;
         let challenge = self
             .parse_challenge(
                 params.code_challenge.as_deref(),
@@ -80,13 +80,13 @@ impl Issuer {
 
     fn check_device_client(&self, client: &Client) -> Result<(), TokenError> {
         if !self.settings.allows(GrantType::DeviceCode) {
-            let why = "The device authorization grant is not enabled (oauth2.grantTypes).";
-            return Err(TokenError::refused(TokenErrorCode::UnsupportedGrantType, why));
+            let reason = "The device authorization grant is not enabled (oauth2.grantTypes).";
+            return Err(TokenError::refused(TokenErrorCode::UnsupportedGrantType, reason));
         }
         if !client.allows_device_flow() {
-            let why = "This client may not use the device authorization grant: add \
+            let reason = "This client may not use the device authorization grant: add \
                        /device/callback to its redirectURIs.";
-            return Err(TokenError::refused(TokenErrorCode::UnauthorizedClient, why));
+            return Err(TokenError::refused(TokenErrorCode::UnauthorizedClient, reason));
         }
         Ok(())
     }
@@ -116,20 +116,23 @@ impl Issuer {
             };
             match self.store.add_device_request(request, policy.limits).await? {
                 AddDeviceRequestOutcome::Added => {
-                    tracing::info!(event = "device_authorization_requested", client = %client.id, address = %origin.address, "a device asks to be signed in");
+                    tracing::info!(event = "device_authorization_requested", client = %client.id, address = %origin.address, "a device requested a login");
                     return Ok(self.device_authorization(device_code, &user_code));
                 }
-                AddDeviceRequestOutcome::UserCodeTaken => {}
+                AddDeviceRequestOutcome::UserCodeInUse => {}
                 AddDeviceRequestOutcome::TooManyFromAddress => {
                     tracing::warn!(event = "device_authorization_refused", client = %client.id, address = %origin.address, limit = "limits.deviceRequestsPerAddress", "too many device requests from this address");
-                    let why =
+                    let reason =
                         "Too many device requests from this address. Try again in some minutes.";
-                    return Err(TokenError::refused(TokenErrorCode::TooManyRequests, why));
+                    return Err(TokenError::refused(TokenErrorCode::TooManyRequests, reason));
                 }
                 AddDeviceRequestOutcome::TooMany => {
                     tracing::error!(event = "device_authorization_refused", client = %client.id, address = %origin.address, limit = "limits.deviceRequests", "too many device requests");
-                    let why = "Too many device requests are pending. Try again in some minutes.";
-                    return Err(TokenError::refused(TokenErrorCode::TemporarilyUnavailable, why));
+                    let reason = "Too many device requests are pending. Try again in some minutes.";
+                    return Err(TokenError::refused(
+                        TokenErrorCode::TemporarilyUnavailable,
+                        reason,
+                    ));
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! What the issuer says about itself (OpenID Connect Discovery 1.0 section 3, RFC 8414 section 2).
+//! Provider metadata (OpenID Connect Discovery 1.0 section 3, RFC 8414 section 2).
 //! Only what is built is advertised.
 
 use countersign_core::GrantType;

@@ -2,7 +2,7 @@
 //!
 //! Replicas agree through the database: keys are numbered, a number is taken once, and the one that signs
 //! at an instant is the greatest number whose time has come. Everything is served from memory; nothing
-//! here asks the database while a request waits.
+//! here reads the database within a request.
 
 mod drop_now;
 mod next;
@@ -34,7 +34,7 @@ const SECRET_PERIOD: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const SECRET_SETTLES: Duration = Duration::from_secs(10 * 60);
 
 const REFRESH_MAC: &str = "refresh-token";
-const ENVELOPE: &str = "envelope";
+const LOGIN_STATE: &str = "envelope";
 const SIGNING_KEY: &str = "signing-key";
 
 pub struct Keyring {
@@ -152,7 +152,7 @@ async fn read(
 ) -> Result<Keys, IssuerError> {
     let rows = signing_keys(store, root, settings, now).await?;
     let mac = secrets(store, root, REFRESH_MAC, now, MacKeys::generate).await?;
-    let sealing = secrets(store, root, ENVELOPE, now, SealingKeys::generate).await?;
+    let sealing = secrets(store, root, LOGIN_STATE, now, SealingKeys::generate).await?;
     let imported = store.imported_keys().await?;
     let of_dex = || imported.iter().filter(|key| key.expires_at + KEPT_AFTER > now);
     let also = of_dex().filter(|key| !rows.iter().any(|row| row.kid == key.kid));
@@ -244,7 +244,7 @@ fn opened(root: &RootKeys, row: &SigningKeyRow) -> Result<Signing, IssuerError> 
     Ok(Signing { signs_from: row.signs_from, signer: Arc::new(signer) })
 }
 
-/// Seals the private part of a signing key that came from elsewhere.
+/// Seals the private part of an imported signing key.
 pub fn seal_signing_key(root: &RootKeys, key: &Secret) -> Result<Secret, IssuerError> {
     Ok(root.seal(SIGNING_KEY, key.expose().as_bytes())?.into())
 }
@@ -258,7 +258,7 @@ async fn drop_dead(store: &Store, now: Timestamp) -> Result<bool, IssuerError> {
             dropped |= store.drop_signing_key(row.number).await?;
         }
     }
-    for purpose in [REFRESH_MAC, ENVELOPE] {
+    for purpose in [REFRESH_MAC, LOGIN_STATE] {
         let rows = store.secrets(purpose).await?;
         for (row, next) in rows.iter().zip(rows.iter().skip(1)) {
             let superseded = now.since(next.created_at) > SECRET_PERIOD;
@@ -286,7 +286,7 @@ async fn reseal(store: &Store, root: &RootKeys) -> Result<(), IssuerError> {
             store.replace_signing_key_value(row.number, &row.private_key, &new).await?;
         }
     }
-    for purpose in [REFRESH_MAC, ENVELOPE] {
+    for purpose in [REFRESH_MAC, LOGIN_STATE] {
         for row in store.secrets(purpose).await? {
             if !root.is_current(row.value.expose()) {
                 let new = again(purpose, &row.value)?;

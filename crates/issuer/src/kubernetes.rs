@@ -1,9 +1,9 @@
-//! What a cluster asks: is this token good now ([`review`]), and which groups has its person now
+//! The requests of a cluster: is this token valid now ([`review`]), and which groups has its user now
 //! ([`groups`]). And which clusters there are for a person ([`clusters`]).
 //!
 //! Both look at the grant and its session in the database within the request, so both say no the
 //! moment one of them has ended. Nothing here remembers an answer; the API server does, for as long
-//! as it was told to.
+//! as configured.
 
 mod clusters;
 mod groups;

@@ -1,11 +1,11 @@
 //! What it all means: to sign in, to be granted, to refresh, to end.
 //!
-//! One act is written once here, in the words of the domain, whoever asks for it: a form, JSON, the
+//! One operation is written once here, in terms of the domain, for every caller: a form, JSON, the
 //! command line or Kubernetes. No HTTP, no SQL and no cryptography of its own.
 //!
 //! Where to look: [`authorize`] from request to code, [`token`] from code to tokens, [`userinfo`],
 //! [`sessions`] for freshness and the ways of ending, [`account_sessions`] and [`admin`] for who may end what,
-//! [`logout`] and [`logout_notifications`] for applications that sign out or are told, [`kubernetes`] for what clusters
+//! [`logout`] and [`logout_notifications`] for logout requests and back-channel logout, [`kubernetes`] for what clusters
 //! ask, [`circuit_breakers`] for when an upstream is not believed, [`keyring`] for keys, [`discovery`].
 
 pub mod account_consents;
@@ -81,11 +81,11 @@ pub enum IssuerError {
     /// answers or of the person's data there (502). `missing` may be shown to the person.
     #[error("{what}: {cause}")]
     Misconfigured { what: String, missing: String, cause: String },
-    /// The database did not confirm a change, which may have been made: nothing may be said about what was
+    /// The database did not confirm a change, which may have been made: nothing is known about what was
     /// consumed (503).
     #[error("{what} did not confirm a change: {cause}")]
     OutcomeUnknown { what: String, cause: String },
-    /// The request brought text that no database keeps, such as a NUL (400).
+    /// The request contains text that no database stores, such as a NUL (400).
     #[error("unstorable text: {0}")]
     Unstorable(String),
     /// A broken promise of our own (500).

@@ -1,4 +1,4 @@
-//! Signing out because an application asks for it (OpenID Connect RP-Initiated Logout 1.0): whether it
+//! Logout requested by an application (OpenID Connect RP-Initiated Logout 1.0): whether it
 //! proves whose session it means, and where the browser may go afterwards.
 
 use std::time::Duration;
@@ -26,10 +26,10 @@ const PARAMETERS: [&str; 6] = [
     "ui_locales",
 ];
 
-/// What an application asked (section 2), once it was read. Of a hint only what it proves is kept.
+/// The parsed logout request (section 2). Of a hint only what it proves is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogoutRequest {
-    /// Who asks, by its hint or by its mere word.
+    /// The requesting client, proven by its hint or only claimed.
     client: Option<ClientId>,
     hint: Option<Hint>,
     /// Registered for that client, with `state` in it.
@@ -42,7 +42,7 @@ pub struct LogoutRequest {
     hint_refused: bool,
 }
 
-/// An ID token of ours said so.
+/// Proven by an ID token that we issued.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Hint {
     session: SessionId,
@@ -55,7 +55,7 @@ impl LogoutRequest {
         PARAMETERS.iter().any(|name| params.get_exact(name).is_some())
     }
 
-    /// Whoever asks holds an ID token of this very session: its person need not be asked
+    /// The hint is an ID token of this very session: its user need not confirm
     /// (section 2). An ID token of another sign-in proves nothing about this one.
     pub fn proves(&self, session: &Session) -> bool {
         self.hint.as_ref().is_some_and(|hint| {
@@ -90,7 +90,7 @@ impl LogoutRequest {
 pub struct SignOutOutcome {
     /// Something goes on without the browser.
     pub offline_grants_remain: bool,
-    /// Clients that are being told.
+    /// Clients that receive a logout token.
     pub notified: Vec<ClientId>,
 }
 
@@ -123,10 +123,10 @@ impl Issuer {
         if let (Some(named), Some(hinted)) = (&named, &hinted)
             && named != hinted
         {
-            tracing::warn!(client = %named, hinted = %hinted, "a logout request brought the ID token of another client");
+            tracing::warn!(client = %named, hinted = %hinted, "a logout request has the ID token of another client");
             return Ok(LogoutRequest::default());
         }
-        // A token that is not ours proves nothing, but asking to be signed out is no crime either.
+        // A token that we did not issue proves nothing, but the logout request is still valid.
         let hint = hinted.as_ref().and(claims.as_ref()).and_then(hint_of);
         let client = hinted.or(named).filter(|id| self.clients.get(id).is_some());
         let back = client.as_ref().and_then(|id| back_to(&*self.clients.get(id)?, params));
@@ -157,7 +157,7 @@ impl Issuer {
         Ok(self.keyring.keys().sealing_settled.seal(SEALED, &[], &plain)?)
     }
 
-    /// What somebody asked through us; nothing for what we did not seal.
+    /// The sealed logout request; `None` for a value that we did not seal.
     pub fn open_logout(&self, sealed: &str) -> LogoutRequest {
         let opened = self.keyring.keys().sealing.open(SEALED, &[], sealed);
         opened.and_then(|plain| serde_json::from_slice(&plain).ok()).unwrap_or_default()
@@ -168,7 +168,7 @@ impl Issuer {
         Ok(self.store.outlives_browser(&session.id).await?)
     }
 
-    /// The browser's half ends; with `tools` everything its sign-in gave. `None`: it was over.
+    /// Ends the single sign-on session; with `tools` also all its grants. `None`: it had ended before.
     pub async fn end_browser_session(
         &self,
         cookie: &Secret,
@@ -181,7 +181,7 @@ impl Issuer {
         let hashed = hash::sha256(cookie.expose());
         let Some(session) = self.store.session_by_cookie(&hashed).await? else { return Ok(None) };
         let by = format!("user:{}", session.identity.user_id);
-        let ended = Ended { at: self.now(), by, why: EndReason::SignedOut };
+        let ended = Ended { at: self.now(), by, reason: EndReason::SignedOut };
         let end = self.store.end_session(&session.id, ended, Some(ip)).await?;
         tracing::info!(event = "session_ended", session = %session.id, user_id = %session.identity.user_id, reason = "signed_out", "signed out with everything");
         Ok(end.map(SignOutOutcome::from))
@@ -230,12 +230,12 @@ fn hint_of(claims: &Claims) -> Option<Hint> {
 
 /// Exactly what is registered (section 3.1), `state` added to its query.
 fn back_to(client: &Client, params: &Params) -> Option<String> {
-    let asked = params.get("post_logout_redirect_uri")?;
-    if !client.allows_post_logout_redirect(asked) {
-        tracing::warn!(client = %client.id, "a post_logout_redirect_uri that is not registered was asked for");
+    let requested = params.get("post_logout_redirect_uri")?;
+    if !client.allows_post_logout_redirect(requested) {
+        tracing::warn!(client = %client.id, "a post_logout_redirect_uri that is not registered was requested");
         return None;
     }
-    let mut url = Url::parse(asked).ok()?;
+    let mut url = Url::parse(requested).ok()?;
     if let Some(state) = params.get_exact("state") {
         url.query_pairs_mut().append_pair("state", state);
     }

@@ -3,8 +3,8 @@
 //! (`kubernetes::groups`) has no `sub`; a client's own access token (`token::client_credentials`) names the
 //! API alone in `aud`; a logout token for a cluster's client has no `sub`.
 //!
-//! Bringing clients the news that a session is over (OpenID Connect Back-Channel Logout 1.0): what is
-//! said, how often it is tried, and when it is given up. The way there is the port [`LogoutNotifier`].
+//! Back-channel logout (OpenID Connect Back-Channel Logout 1.0): what is
+//! sent, how often it is tried, and when it is abandoned. The way there is the port [`LogoutNotifier`].
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::{Issuer, IssuerError};
 const LOGOUT_TOKEN_TYPE: &str = "logout+jwt";
 /// Section 2.4 recommends two minutes at most.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(2 * 60);
-/// Longer than one delivery may take; who dies with a message gives it back after this.
+/// Longer than one delivery may take; the lease of a replica that died ends after this.
 const LEASE: Duration = Duration::from_secs(30);
 
 const fn minutes(n: u64) -> Duration {
@@ -49,11 +49,11 @@ pub enum LogoutDelivery {
     Refused,
     /// Tried again later.
     Postponed,
-    GivenUp,
+    Abandoned,
 }
 
 /// Section 2.4 requires `sub`, `sid` or both. A Kubernetes API server ignores `typ` and would accept a token
-/// with `sub` and its own `aud` as an ID token, so a client that stands for a cluster gets `sid` alone.
+/// with `sub` and its own `aud` as an ID token, so the client of a cluster gets `sid` alone.
 /// Never a `nonce`, which would make it an ID token to some.
 #[derive(Serialize)]
 struct LogoutToken<'a> {
@@ -69,7 +69,7 @@ struct LogoutToken<'a> {
 }
 
 impl Issuer {
-    /// Does any client want to be told?
+    /// Whether any client has a back-channel logout URI.
     pub fn has_backchannel_clients(&self) -> bool {
         self.clients.iter().any(|client| client.backchannel_logout_uri.is_some())
     }
@@ -96,46 +96,47 @@ impl Issuer {
         notifier: &dyn LogoutNotifier,
     ) -> Result<LogoutDelivery, IssuerError> {
         let client = self.clients.get(&notification.client);
-        let told = client.as_deref().and_then(|c| Some((c, c.backchannel_logout_uri.as_ref()?)));
-        let Some((client, uri)) = told else {
+        let registered =
+            client.as_deref().and_then(|c| Some((c, c.backchannel_logout_uri.as_ref()?)));
+        let Some((client, uri)) = registered else {
             return self
-                .give_up(&notification, "not_configured", "has no backchannelLogoutURI")
+                .abandon(&notification, "not_configured", "has no backchannelLogoutURI")
                 .await;
         };
         let token = self.logout_token(client, &notification).await?;
         match notifier.deliver(uri, &token).await {
             DeliveryOutcome::Accepted => {
                 self.store.finish_logout_notification(&notification, None).await?;
-                tracing::info!(event = "logout_notification_delivered", client = %client.id, session = %notification.session, tries = notification.attempts, "a client was told of an end");
+                tracing::info!(event = "logout_notification_delivered", client = %client.id, session = %notification.session, tries = notification.attempts, "a client received a logout token");
                 Ok(LogoutDelivery::Delivered)
             }
             DeliveryOutcome::Refused { status } => {
-                self.give_up(&notification, "refused", &format!("answered {status}")).await?;
+                self.abandon(&notification, "refused", &format!("answered {status}")).await?;
                 Ok(LogoutDelivery::Refused)
             }
-            DeliveryOutcome::Failed { why } => self.postpone(&notification, &why).await,
+            DeliveryOutcome::Failed { reason } => self.postpone(&notification, &reason).await,
         }
     }
 
     async fn postpone(
         &self,
         notification: &LogoutNotification,
-        why: &str,
+        cause: &str,
     ) -> Result<LogoutDelivery, IssuerError> {
         let tried = usize::try_from(notification.attempts).unwrap_or(usize::MAX);
         let Some(wait) = WAITS.get(tried.saturating_sub(1)) else {
-            return self.give_up(notification, "unreachable", why).await;
+            return self.abandon(notification, "unreachable", cause).await;
         };
         self.store.postpone_logout_notification(notification, self.now() + *wait).await?;
-        tracing::warn!(event = "logout_notification_postponed", client = %notification.client, session = %notification.session, tries = notification.attempts, again_in_seconds = wait.as_secs(), cause = why, "a client could not be told of an end");
+        tracing::warn!(event = "logout_notification_postponed", client = %notification.client, session = %notification.session, tries = notification.attempts, again_in_seconds = wait.as_secs(), cause, "a logout token could not be delivered and is retried");
         Ok(LogoutDelivery::Postponed)
     }
 
-    async fn give_up(
+    async fn abandon(
         &self,
         notification: &LogoutNotification,
         reason: &str,
-        why: &str,
+        cause: &str,
     ) -> Result<LogoutDelivery, IssuerError> {
         let mut event = Event::new(self.now(), EventKind::LogoutNotificationFailed, "system");
         event.session = Some(notification.session.clone());
@@ -146,8 +147,8 @@ impl Issuer {
         event.details =
             json!({ "tries": notification.attempts, "ended_at": notification.created_at });
         self.store.finish_logout_notification(notification, Some(event)).await?;
-        tracing::error!(event = "logout_notification_failed", client = %notification.client, session = %notification.session, tries = notification.attempts, reason, cause = why, "a client was not told of an end");
-        Ok(LogoutDelivery::GivenUp)
+        tracing::error!(event = "logout_notification_failed", client = %notification.client, session = %notification.session, tries = notification.attempts, reason, cause, "a logout token was abandoned");
+        Ok(LogoutDelivery::Abandoned)
     }
 
     async fn logout_token(

@@ -34,7 +34,7 @@ pub enum RejectReason {
     /// The fingerprint of the connector or password differs from the one at sign-in.
     FingerprintChanged,
     /// The upstream no longer knows the user, or not in a required group.
-    Missing { why: String },
+    Missing { reason: String },
     /// The session is over.
     Ended,
 }
@@ -96,9 +96,9 @@ impl Issuer {
         }
         match &connector.refresh {
             Some(refresh) if refresh.is_free() => {
-                let asked =
+                let revalidation =
                     self.refresh_identity(&connector, &**refresh, session.clone(), false).await?;
-                Ok(matches!(asked, Revalidation::Valid(_)))
+                Ok(matches!(revalidation, Revalidation::Valid(_)))
             }
             _ => Ok(true),
         }

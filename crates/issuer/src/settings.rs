@@ -1,4 +1,4 @@
-//! The policy of one issuer: lifetimes, what is enabled, what is asked of people.
+//! The policy of one issuer: lifetimes, what is enabled, what is required of users.
 
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ pub struct SignOnPolicy {
     pub idle_lifetime: Duration,
     /// A snapshot older than this is refreshed before anything is given.
     pub upstream_refresh_interval: Duration,
-    /// Where the connector cannot be asked again: older than this needs a new login.
+    /// Where the connector cannot revalidate: a snapshot older than this needs a new login.
     pub max_snapshot_age: Duration,
 }
 
@@ -162,7 +162,7 @@ impl IssuerUrl {
         self.url.path().trim_end_matches('/')
     }
 
-    /// Eight hexadecimal digits that tell this issuer's cookies from another's on the same host.
+    /// Eight hexadecimal digits that distinguish this issuer's cookies from another's on the same host.
     pub fn tag(&self) -> String {
         countersign_jose::hash::sha256_hex(self.text.as_bytes()).chars().take(8).collect()
     }

@@ -71,8 +71,8 @@ impl Issuer {
         let grant_types = limited.map(|c| (c.id.clone(), known_grant_types(c))).collect();
         let build = |stored: &StoredConnector| match self.stored.connectors.build(stored) {
             Ok(connector) => Some(connector),
-            Err(why) => {
-                tracing::error!(connector = %stored.id, reason = %why, "a stored connector cannot be used");
+            Err(reason) => {
+                tracing::error!(connector = %stored.id, reason = %reason, "a stored connector cannot be used");
                 None
             }
         };
@@ -232,8 +232,8 @@ fn sealed(
 }
 
 fn opened<T: DeserializeOwned>(root: &RootKeys, object: &StoredObject) -> Result<T, IssuerError> {
-    let broken = |why: String| {
-        IssuerError::Broken(format!("the stored {} {}: {why}", object.kind.as_str(), object.id))
+    let broken = |reason: String| {
+        IssuerError::Broken(format!("the stored {} {}: {reason}", object.kind.as_str(), object.id))
     };
     let bytes = root.open(PURPOSE, object.document.expose());
     let bytes = bytes.map_err(|e| broken(format!("cannot be opened: {e}")))?;

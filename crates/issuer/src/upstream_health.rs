@@ -1,5 +1,5 @@
 //! What this replica knows of its upstreams' health: when each last answered, when it last could not be
-//! asked, and how long it took. Every call of a connector by the issuer goes through here.
+//! requested, and how long it took. Every call of a connector by the issuer goes through here.
 //!
 //! In memory, per replica, bounded by the number of connectors; nobody is sent to look whether an
 //! upstream is there, and no answer of it is remembered.
@@ -15,17 +15,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::Issuer;
 
-/// An answer or a failure this long ago says nothing about now.
+/// A response or failure older than this is no evidence of the present state.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(10 * 60);
 
-/// What an upstream is asked for.
+/// The operations of a connector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Op {
     /// A name and a password.
     Login,
-    /// Before a browser leaves. It often asks nobody, so its success alone is no sign of life.
+    /// Before the redirect. It often sends no request, so its success alone does not prove that the upstream works.
     LoginUrl,
-    /// What the browser brought back.
+    /// The callback of a redirect.
     Callback,
     /// About somebody who is signed in.
     Refresh,
@@ -51,7 +51,7 @@ pub enum Health {
     Up,
     /// It did not answer last, within the last 10 minutes.
     Down,
-    /// It was not asked in the last 10 minutes.
+    /// No request in the last 10 minutes.
     Unknown,
 }
 
@@ -63,8 +63,8 @@ pub struct ConnectorStatus {
     pub name: String,
     pub health: Health,
     /// `None`: not since this replica started.
-    pub last_answer: Option<Timestamp>,
-    /// When it last could not be asked, and why. Holds no secret; for administrators only.
+    pub last_response: Option<Timestamp>,
+    /// When a request last failed, and why. Holds no secret; for administrators only.
     pub last_failure: Option<(Timestamp, String)>,
     /// Its refusals are not believed until a person confirms; [`Issuer::close_circuit_breaker`].
     pub circuit_breaker: Option<CircuitBreaker>,
@@ -87,7 +87,7 @@ pub struct ConnectorHealth(Mutex<BTreeMap<ConnectorId, HealthRecord>>);
 
 #[derive(Clone, Default)]
 struct HealthRecord {
-    last_answer: Option<Timestamp>,
+    last_response: Option<Timestamp>,
     last_failure: Option<RecordedFailure>,
     took: BTreeMap<Op, CallDurations>,
 }
@@ -104,15 +104,15 @@ impl HealthRecord {
         if !self.is_up(now) {
             return Health::Down;
         }
-        match self.last_answer {
-            Some(answer) if now.since(answer) <= FORGOTTEN_AFTER => Health::Up,
+        match self.last_response {
+            Some(result) if now.since(result) <= FORGOTTEN_AFTER => Health::Up,
             _ => Health::Unknown,
         }
     }
 
     fn is_up(&self, now: Timestamp) -> bool {
         let Some(failure) = &self.last_failure else { return true };
-        let answered = self.last_answer.is_some_and(|answer| answer >= failure.at);
+        let answered = self.last_response.is_some_and(|result| result >= failure.at);
         answered || now.since(failure.at) > FORGOTTEN_AFTER
     }
 }
@@ -141,13 +141,13 @@ impl ConnectorHealth {
                 // A permanent defect may be one person's: it is shown to administrators, but the upstream
                 // does not count as down for everybody.
                 if matches!(down, ConnectorError::Misconfigured { .. }) {
-                    seen.last_answer = Some(call.ended);
+                    seen.last_response = Some(call.ended);
                 }
             }
             None => {
                 let failure = seen.last_failure.as_ref().map(|failure| failure.doing);
                 if call.op != Op::LoginUrl || failure == Some(Op::LoginUrl) {
-                    seen.last_answer = Some(call.ended);
+                    seen.last_response = Some(call.ended);
                 }
             }
         }
@@ -172,23 +172,23 @@ impl Issuer {
         &self,
         connector: &Connector,
         op: Op,
-        answer: impl Future<Output = Result<T, ConnectorError>>,
+        result: impl Future<Output = Result<T, ConnectorError>>,
     ) -> Result<T, ConnectorError> {
         let begun = self.now();
-        let answer = answer.await;
+        let result = result.await;
         let call = Call { op, begun, ended: self.now() };
-        self.upstream_health.note(&connector.id, &call, answer.as_ref().err());
-        answer.map_err(|down| by_its_name(connector, down))
+        self.upstream_health.note(&connector.id, &call, result.as_ref().err());
+        result.map_err(|down| by_its_name(connector, down))
     }
 
-    /// The same for what a browser brought back without a code to ask about. That is its own word, which
-    /// anybody can make up, and says nothing about the upstream's health.
+    /// The same for a callback without a code. Its parameters are unauthenticated input that
+    /// anybody can make up, and is no evidence of the upstream's health.
     pub(crate) async fn call_connector_unrecorded<T>(
         &self,
         connector: &Connector,
-        answer: impl Future<Output = Result<T, ConnectorError>>,
+        result: impl Future<Output = Result<T, ConnectorError>>,
     ) -> Result<T, ConnectorError> {
-        answer.await.map_err(|down| by_its_name(connector, down))
+        result.await.map_err(|down| by_its_name(connector, down))
     }
 
     /// All upstreams in the order of their names, for administrators.
@@ -201,7 +201,7 @@ impl Issuer {
                 kind: connector.kind,
                 name: connector.name.clone(),
                 health: seen.health(now),
-                last_answer: seen.last_answer,
+                last_response: seen.last_response,
                 last_failure: seen.last_failure.map(|failure| (failure.at, failure.cause)),
                 circuit_breaker: self.circuit_breakers.open_breaker(&connector.id),
             }
@@ -209,12 +209,12 @@ impl Issuer {
         self.connectors.iter().map(|connector| health(&connector)).collect()
     }
 
-    /// It could not be asked the last time, and that was not long ago.
+    /// The last request failed, and that was not long ago.
     pub fn is_down(&self, connector: &ConnectorId) -> bool {
         !self.upstream_health.of(connector).is_up(self.now())
     }
 
-    /// How long the calls of this connector took, by what was asked.
+    /// How long the calls of this connector took, by operation.
     pub fn upstream_times(&self, connector: &ConnectorId) -> Vec<(Op, CallDurations)> {
         self.upstream_health.of(connector).took.into_iter().collect()
     }
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn down_from_the_first_failure_to_the_next_answer_or_until_it_is_long_ago() {
+    fn down_from_the_first_failure_to_the_next_response_or_until_it_is_old() {
         let upstreams = ConnectorHealth::default();
         assert!(is_up(&upstreams, 0), "nothing is known against it");
         noted(&upstreams, 1, Op::Refresh, true);

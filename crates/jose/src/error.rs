@@ -8,11 +8,11 @@ pub enum JoseError {
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
     /// A signing key or its public half, by `kid`.
-    #[error("signing key {kid:?}: {why}")]
-    BadSigningKey { kid: String, why: &'static str },
+    #[error("signing key {kid:?}: {reason}")]
+    BadSigningKey { kid: String, reason: &'static str },
     /// A sealing or MAC key, by number.
-    #[error("sealing or MAC key {number}: {why}")]
-    BadNumberedKey { number: i64, why: &'static str },
+    #[error("sealing or MAC key {number}: {reason}")]
+    BadNumberedKey { number: i64, reason: &'static str },
     #[error("there is no sealing or MAC key")]
     NoKeys,
     #[error("{size_bytes} bytes are too many to seal for a browser (the limit is {limit_bytes})")]

@@ -56,7 +56,7 @@ impl PublicJwk {
     pub(crate) fn parse(text: &str) -> Result<Self, JoseError> {
         serde_json::from_str(text).map_err(|_| JoseError::BadSigningKey {
             kid: String::new(),
-            why: "is not a public JWK with use, kty, kid, alg and nothing private",
+            reason: "is not a public JWK with use, kty, kid, alg and nothing private",
         })
     }
 
@@ -66,7 +66,7 @@ impl PublicJwk {
 
     /// The algorithm of this key and its verifier. RSA under 2048 bits is refused.
     pub(crate) fn verifier(&self) -> Result<(Algorithm, Box<dyn JwsVerifier>), JoseError> {
-        let bad = |why| JoseError::BadSigningKey { kid: self.kid.clone(), why };
+        let bad = |reason| JoseError::BadSigningKey { kid: self.kid.clone(), reason };
         if self.kid.is_empty() {
             return Err(bad("has no kid"));
         }

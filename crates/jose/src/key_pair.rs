@@ -49,7 +49,7 @@ impl KeyPair {
     /// A key pair that another program wrote as a private JWK (RFC 7517 section 9.3) with `kid` and `alg`. `Err`
     /// never shows it.
     pub fn from_private_jwk(text: &Secret) -> Result<Self, JoseError> {
-        let bad = |why| JoseError::BadSigningKey { kid: String::new(), why };
+        let bad = |reason| JoseError::BadSigningKey { kid: String::new(), reason };
         let jwk = Jwk::from_bytes(text.expose()).map_err(|_| bad("is not a JWK"))?;
         let kid = jwk.key_id().filter(|kid| !kid.is_empty()).ok_or_else(|| bad("has no kid"))?;
         let algorithm = jwk.algorithm().and_then(Algorithm::parse);
@@ -100,7 +100,7 @@ fn p256_key(kid: &str) -> Result<(Secret, PublicJwk), JoseError> {
     Ok((Secret::new(pem), PublicJwk::p256(kid, coordinate("x")?, coordinate("y")?)))
 }
 
-/// `countersign_core`'s randomness in the shape `rsa` asks for.
+/// `countersign_core`'s randomness in the shape `rsa` requires.
 struct SystemRandom;
 
 impl TryRng for SystemRandom {

@@ -1,7 +1,7 @@
 //! Signing keys, JWTs, hashes and sealing. The only crate that uses josekit and rsa.
 //!
 //! No I/O, no clock, no async. Randomness comes from `countersign_core::ids`, except inside OpenSSL when it
-//! generates or uses an EC key. This crate verifies tokens; who may have one is decided elsewhere.
+//! generates or uses an EC key. This crate verifies tokens; who may have one is decided in `issuer`.
 //!
 //! **Why OpenSSL signs and `rsa` only generates.** Every private-key operation runs in OpenSSL, through josekit:
 //! it is about ten times faster at RSA-2048, and the timing advisory RUSTSEC-2023-0071 against the `rsa` crate

@@ -23,7 +23,7 @@ impl<K> Ring<K> {
     ) -> Result<Self, JoseError> {
         let mut read = Vec::with_capacity(keys.len());
         for (number, text) in keys {
-            let bad = |why| JoseError::BadNumberedKey { number, why };
+            let bad = |reason| JoseError::BadNumberedKey { number, reason };
             if number < 0 {
                 return Err(bad("a number is never negative"));
             }
@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn weak_repeated_negative_and_missing_keys_are_refused_without_showing_them() {
         let good = generate().unwrap();
-        for (keys, why) in [
+        for (keys, reason) in [
             (vec![], "there is no"),
             (vec![(1, Secret::new(""))], "32 bytes"),
             (vec![(1, Secret::new("c2hvcnQ"))], "32 bytes"),
@@ -88,7 +88,7 @@ mod tests {
             (vec![(-1, good.clone())], "negative"),
         ] {
             let error = Ring::new(keys, |_| ()).err().unwrap().to_string();
-            assert!(error.contains(why), "{error}");
+            assert!(error.contains(reason), "{error}");
             assert!(!error.contains("c2hvcnQ") && !error.contains(good.expose()));
         }
     }

@@ -28,7 +28,7 @@ impl SealingKeys {
         ring::generate()
     }
 
-    /// URL-safe text, `<number>.<base64url>`, that only the same purpose and binder open: four thirds as long as
+    /// URL-safe text, `<number>.<base64url>`, that only the same purpose and binding open: four thirds as long as
     /// `plain`, and some 66 characters. Refuses what would be longer than [`MAX_SEALED_BYTES`].
     pub fn seal(&self, purpose: &str, bound_to: &[u8], plain: &[u8]) -> Result<String, JoseError> {
         let (number, key) = self.0.newest();
@@ -40,7 +40,7 @@ impl SealingKeys {
         Ok(format!("{number}.{}", URL_SAFE_NO_PAD.encode(sealed)))
     }
 
-    /// `None` for anything that was not sealed here for this purpose and binder, without distinguishing the reasons.
+    /// `None` for anything that was not sealed here for this purpose and binding, without distinguishing the reasons.
     pub fn open(&self, purpose: &str, bound_to: &[u8], sealed: &str) -> Option<Zeroizing<Vec<u8>>> {
         if sealed.len() > MAX_SEALED_BYTES {
             return None;
@@ -79,13 +79,13 @@ mod tests {
     }
 
     #[test]
-    fn a_sealed_value_opens_for_its_binder_and_purpose_only() {
+    fn a_sealed_value_opens_for_its_binding_and_purpose_only() {
         let keys = keys(&[1]);
-        let sealed = keys.seal("envelope", b"binder", b"scope=openid").unwrap();
-        assert_eq!(&keys.open("envelope", b"binder", &sealed).unwrap()[..], b"scope=openid");
-        assert!(keys.open("envelope", b"another", &sealed).is_none(), "another browser");
-        assert!(keys.open("envelope", b"", &sealed).is_none(), "no browser");
-        assert!(keys.open("callback", b"binder", &sealed).is_none(), "another purpose");
+        let sealed = keys.seal("login", b"binding", b"scope=openid").unwrap();
+        assert_eq!(&keys.open("login", b"binding", &sealed).unwrap()[..], b"scope=openid");
+        assert!(keys.open("login", b"another", &sealed).is_none(), "another browser");
+        assert!(keys.open("login", b"", &sealed).is_none(), "no browser");
+        assert!(keys.open("callback", b"binding", &sealed).is_none(), "another purpose");
         assert!(keys.open("envelopeb", b"inder", &sealed).is_none(), "a boundary moved");
         let other = self::keys(&[1]);
         assert!(other.open("envelope", b"binder", &sealed).is_none(), "another server's key 1");

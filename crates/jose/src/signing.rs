@@ -20,7 +20,7 @@ impl Signer {
     /// `private_key` is PEM: PKCS#8, or the traditional form. RSA under 2048 bits and other curves than P-256 are
     /// refused.
     pub fn new(kid: &str, algorithm: Algorithm, private_key: &Secret) -> Result<Self, JoseError> {
-        let bad = |why| JoseError::BadSigningKey { kid: kid.to_owned(), why };
+        let bad = |reason| JoseError::BadSigningKey { kid: kid.to_owned(), reason };
         if kid.is_empty() {
             return Err(bad("has no kid"));
         }

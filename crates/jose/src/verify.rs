@@ -81,7 +81,7 @@ impl Verifiers {
             if keys.insert(jwk.kid.clone(), Key { algorithm, verifier }).is_some() {
                 return Err(JoseError::BadSigningKey {
                     kid: jwk.kid,
-                    why: "the kid is used twice",
+                    reason: "the kid is used twice",
                 });
             }
         }

@@ -89,7 +89,7 @@ impl Cache {
         Ok(LockedRecord { cache: self.clone(), file, _lock: lock })
     }
 
-    /// The lock that is held while a person is asked to sign in, whatever the login: one browser tab at a time.
+    /// The lock held during an interactive login, whatever the login: one browser tab at a time.
     pub async fn lock_for_login(&self, patience: Duration) -> Result<Lock, Error> {
         Lock::acquire(&self.directory.join("login.lock"), patience).await
     }
@@ -129,7 +129,7 @@ impl LockedRecord {
         Ok(record)
     }
 
-    /// Replaces the file as a whole: whoever reads sees the old one or the new one.
+    /// Replaces the file as a whole: a reader sees the old one or the new one.
     pub fn write(&self, record: &LoginRecord) -> Result<(), Error> {
         if self.cache.storage == Some(TokenCacheStorage::None) {
             return Ok(());
@@ -197,7 +197,7 @@ fn read_record(file: &Path) -> Result<LoginRecord, Error> {
     };
     if !metadata.is_file() || metadata.mode() & 0o077 != 0 || metadata.uid() != own_uid() {
         return Err(Error::Local(format!(
-            "{} must be a regular file of your own that only you can read (mode 0600); delete it to sign in anew",
+            "{} must be a regular file of your own that only you can read (mode 0600); delete it and sign in again",
             file.display()
         )));
     }
@@ -275,7 +275,7 @@ mod tests {
         assert_eq!(cache.profiles().unwrap(), [profile()]);
         let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&directory), mode(&locked.file)), (0o700, 0o600));
-        // A second process waits, and gives up when its patience ends.
+        // A second process waits, and stops when its time limit ends.
         assert!(cache.lock(&profile(), Duration::from_millis(60)).await.is_err());
         drop(locked);
         let locked = cache.lock(&profile(), Duration::ZERO).await.unwrap();

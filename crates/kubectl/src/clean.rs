@@ -1,4 +1,4 @@
-//! `clean`, a command of kubelogin: deletes the cached tokens and asks nobody.
+//! `clean`, a command of kubelogin: deletes the cached tokens without confirmation.
 
 use std::time::Duration;
 

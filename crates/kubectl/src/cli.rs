@@ -15,7 +15,7 @@ use crate::cache::TokenCacheStorage;
 use crate::profile::{DEFAULT_CLIENT_ID, LoginProfile, Transport};
 use crate::sign_in::{self, GrantType};
 
-/// What `login` asks for beside `openid`: name and groups for the API server, and a refresh token.
+/// What `login` requests beside `openid`: name and groups for the API server, and a refresh token.
 const LOGIN_SCOPES: [&str; 4] = ["email", "profile", "groups", "offline_access"];
 /// How clap groups the flags of kubelogin that have no effect here.
 const IGNORED: &str = "Flags of kubelogin without effect";

@@ -57,7 +57,7 @@ fn refusal(code: &str, description: Option<&str>) -> String {
 
 /// What to do about a certificate that is signed by an authority this machine does not know.
 fn certificate_hint(cause: &str) -> &'static str {
-    // A certificate that signs itself is not told from an authority's own.
+    // A self-signed certificate cannot be distinguished from that of an authority.
     match ["UnknownIssuer", "CaUsedAsEndEntity"].iter().any(|kind| cause.contains(kind)) {
         true => {
             "\nThe server's certificate is signed by an authority that this machine does not trust. \

@@ -16,7 +16,7 @@ const EXEC_INFO: &str = "KUBERNETES_EXEC_INFO";
 pub struct ExecInfo {
     /// The version kubectl expects in the answer.
     pub api_version: &'static str,
-    /// Whether kubectl passes standard input on, so that a person can be asked.
+    /// Whether kubectl passes standard input on, so that a user can be prompted.
     pub is_interactive: bool,
 }
 
@@ -59,8 +59,8 @@ impl ExecInfo {
         Ok(Self { api_version, is_interactive: input.spec.interactive })
     }
 
-    /// The JSON for standard output. `expires_at`: from then on kubectl asks again.
-    pub fn answer(&self, token: &Secret, expires_at: Timestamp) -> String {
+    /// The JSON for standard output. `expires_at`: from then on kubectl runs the plugin again.
+    pub fn to_json(&self, token: &Secret, expires_at: Timestamp) -> String {
         json!({
             "kind": "ExecCredential",
             "apiVersion": self.api_version,
@@ -76,19 +76,19 @@ mod tests {
     use countersign_core::{Secret, Timestamp};
 
     #[test]
-    fn the_answer_has_the_version_that_kubectl_expects() {
+    fn the_output_has_the_version_that_kubectl_expects() {
         let text = r#"{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1beta1","spec":{"interactive":true}}"#;
         let info = ExecInfo::parse(text).unwrap();
         assert_eq!(info, ExecInfo { api_version: V1BETA1, is_interactive: true });
-        let answer = info.answer(&Secret::new("t"), Timestamp::from_secs(0));
-        let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
-        assert_eq!(answer["apiVersion"], V1BETA1);
-        assert_eq!(answer["status"]["token"], "t");
-        assert_eq!(answer["status"]["expirationTimestamp"], "1970-01-01T00:00:00Z");
+        let result = info.to_json(&Secret::new("t"), Timestamp::from_secs(0));
+        let result: serde_json::Value = serde_json::from_str(&result).unwrap();
+        assert_eq!(result["apiVersion"], V1BETA1);
+        assert_eq!(result["status"]["token"], "t");
+        assert_eq!(result["status"]["expirationTimestamp"], "1970-01-01T00:00:00Z");
     }
 
     #[test]
-    fn without_a_spec_nobody_can_be_asked() {
+    fn a_token_review_without_spec_is_refused() {
         let info = ExecInfo::parse(&format!(r#"{{"apiVersion":"{V1}"}}"#)).unwrap();
         assert!(!info.is_interactive);
     }

@@ -27,7 +27,7 @@ pub async fn run(arguments: &GetTokenArguments, now: fn() -> Timestamp) -> Resul
         client_secret: secret.map(Secret::new),
         options: &options,
         may_sign_in: true,
-        // kubectl passes standard error on, whatever interactiveMode says.
+        // kubectl passes standard error on, whatever interactiveMode is.
         is_person_present: info.is_interactive || std::io::stderr().is_terminal(),
         renewal: if arguments.force_refresh { Renewal::Refresh } else { Renewal::Nothing },
         now,
@@ -36,7 +36,7 @@ pub async fn run(arguments: &GetTokenArguments, now: fn() -> Timestamp) -> Resul
         Some(audience) => source.credential_for(audience).await?,
         None => source.credential(arguments.oidc_use_access_token).await?,
     };
-    let mut line = info.answer(&credential.token, credential.expires_at - EARLY);
+    let mut line = info.to_json(&credential.token, credential.expires_at - EARLY);
     line.push('\n');
     std::io::stdout()
         .write_all(line.as_bytes())

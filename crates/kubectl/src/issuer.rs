@@ -161,7 +161,7 @@ impl Issuer {
         self.post_form(&url, &fields).await.map(|_| true)
     }
 
-    /// Whether the issuer still accepts this access token, asked at userinfo. `true` also where that cannot be
+    /// Whether the issuer still accepts this access token, checked at userinfo. `true` also where that cannot be
     /// known: there is no userinfo endpoint, or it does not answer.
     pub async fn accepts(&self, access_token: &Secret) -> bool {
         let Some(url) = self.metadata.userinfo_endpoint.clone() else { return true };

@@ -280,7 +280,7 @@ users:
     }
 
     #[test]
-    fn an_entry_of_somebody_else_is_not_replaced() {
+    fn a_foreign_entry_is_not_replaced() {
         let error = merge(BY_HAND, &[entry("old")], None).unwrap_err();
         assert!(error.to_string().contains("rename-context old"), "{error}");
     }

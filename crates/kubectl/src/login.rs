@@ -18,7 +18,7 @@ use crate::sign_in::GrantType;
 use crate::terminal::{self, Style, print_line, printable};
 use crate::token_source::{Renewal, TokenSource};
 
-/// Signs in, writes the kubeconfig and says what to type next.
+/// Signs in, writes the kubeconfig and prints the next command.
 pub async fn run(arguments: &LoginArguments, now: fn() -> Timestamp) -> Result<(), Error> {
     let profile = arguments.profile();
     let cache = Cache::open(
@@ -41,7 +41,7 @@ pub async fn run(arguments: &LoginArguments, now: fn() -> Timestamp) -> Result<(
     let (Some(StoredSecret(id_token)), Some(StoredSecret(access_token))) =
         (tokens.id_token, tokens.access_token)
     else {
-        return Err(Error::LoginFailed("the issuer gave no access token".to_owned()));
+        return Err(Error::LoginFailed("the issuer returned no access token".to_owned()));
     };
     let claims = IdTokenClaims::decode(&id_token)?;
     if arguments.output == OutputFormat::Text {
@@ -89,7 +89,7 @@ fn greet(claims: &IdTokenClaims, now: Timestamp) {
     if !groups.is_empty() {
         eprintln!("{}", terminal::wrapped_list("  groups  ", &groups, terminal::width()));
     }
-    eprintln!("  token   until {until}, then renewed without asking\n");
+    eprintln!("  token   until {until}, then renewed automatically\n");
 }
 
 /// The issuer lists no clusters: the person is signed in, and has the flags for a kubeconfig of their own.
@@ -162,7 +162,7 @@ fn flags(arguments: &LoginArguments, profile: &LoginProfile) -> Vec<String> {
 }
 
 /// A cluster with a client of its own gets tokens for that client: exchanged for those of the login where the
-/// issuer can, else by a login that asks for that audience.
+/// issuer can, else by a login that requests that audience.
 fn entry(cluster: &Cluster, profile: &LoginProfile, flags: &[String], can_exchange: bool) -> Entry {
     let mut arguments = flags.to_vec();
     if let Some(audience) = cluster.own_audience(profile) {

@@ -50,7 +50,7 @@ impl<'de> Deserialize<'de> for StoredSecret {
 }
 
 impl LoginProfile {
-    /// A login that asks for these scopes beside `openid`, each once.
+    /// A login that requests these scopes beside `openid`, each once.
     pub fn new(issuer: &Url, client_id: &str, scopes: &[String], transport: Transport) -> Self {
         let mut all = vec!["openid".to_owned()];
         for scope in scopes {

@@ -21,7 +21,7 @@ struct LoginStatus {
     #[serde(rename = "clientID")]
     client_id: String,
     is_signed_in: bool,
-    /// Why nobody is signed in, or why the issuer could not be asked.
+    /// Why no user is signed in, or why the issuer could not be reached.
     error: Option<String>,
     user: Option<String>,
     groups: Vec<String>,
@@ -46,8 +46,8 @@ pub async fn run(arguments: &StatusArguments, now: fn() -> Timestamp) -> Result<
     let mut all = Vec::new();
     let mut first_error = None;
     for profile in selection.profiles() {
-        let asks_clusters = !arguments.no_whoami;
-        match status_of(&selection, profile, asks_clusters, now).await {
+        let queries_clusters = !arguments.no_whoami;
+        match status_of(&selection, profile, queries_clusters, now).await {
             Ok(status) => all.push(status),
             Err(error) => {
                 all.push(signed_out(profile, &error));
@@ -65,7 +65,7 @@ pub async fn run(arguments: &StatusArguments, now: fn() -> Timestamp) -> Result<
 async fn status_of(
     selection: &Selection,
     profile: &LoginProfile,
-    asks_clusters: bool,
+    queries_clusters: bool,
     now: fn() -> Timestamp,
 ) -> Result<LoginStatus, Error> {
     let options = Options::default();
@@ -91,7 +91,7 @@ async fn status_of(
     match clusters::list(&issuer, &access_token).await {
         Ok(clusters) => {
             let clusters = clusters.unwrap_or_default();
-            status.clusters = ask(selection, profile, clusters, asks_clusters, now).await;
+            status.clusters = ask(selection, profile, clusters, queries_clusters, now).await;
         }
         Err(error) => status.error = Some(error.to_string()),
     }
@@ -103,22 +103,22 @@ async fn ask(
     selection: &Selection,
     profile: &LoginProfile,
     clusters: Vec<Cluster>,
-    asks_clusters: bool,
+    queries_clusters: bool,
     now: fn() -> Timestamp,
 ) -> Vec<ClusterStatus> {
     let mut tasks = JoinSet::new();
     for (index, cluster) in clusters.into_iter().enumerate() {
-        let token = match asks_clusters {
+        let token = match queries_clusters {
             true => Some(clusters::credential(selection, profile, &cluster, now).await),
             false => None,
         };
         tasks.spawn(async move {
-            let answer = match token {
+            let result = match token {
                 None => None,
                 Some(Ok(token)) => Some(whoami(&cluster, &token).await),
                 Some(Err(error)) => Some(Err(format!("no token for it: {error}"))),
             };
-            let (user, error) = match answer {
+            let (user, error) = match result {
                 None => (None, None),
                 Some(Ok(user)) => (Some(user), None),
                 Some(Err(error)) => (None, Some(error)),
@@ -126,9 +126,9 @@ async fn ask(
             (index, ClusterStatus { name: cluster.name, server: cluster.server, user, error })
         });
     }
-    let mut answers = tasks.join_all().await;
-    answers.sort_by_key(|(index, _)| *index);
-    answers.into_iter().map(|(_, status)| status).collect()
+    let mut statuses = tasks.join_all().await;
+    statuses.sort_by_key(|(index, _)| *index);
+    statuses.into_iter().map(|(_, status)| status).collect()
 }
 
 fn signed_out(profile: &LoginProfile, error: &Error) -> LoginStatus {
@@ -158,7 +158,7 @@ fn print(status: &LoginStatus, now: Timestamp) {
         print_line(&terminal::wrapped_list("  groups        ", &groups, width));
     }
     let until = terminal::instant(status.expiry, now);
-    print_line(&format!("  token         until {until}, then renewed without asking"));
+    print_line(&format!("  token         until {until}, then renewed automatically"));
     for cluster in &status.clusters {
         print_line(&format!(
             "  cluster       {}  {}",

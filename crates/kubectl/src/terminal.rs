@@ -108,7 +108,7 @@ pub fn width() -> usize {
     size.map_or(DEFAULT_WIDTH, |(width, _)| usize::from(width.0)).clamp(20, MAX_WIDTH)
 }
 
-/// One line that says what is waited for and since when; it is erased when this value is dropped.
+/// One line with what is waited for and since when; it is erased when this value is dropped.
 /// Where standard error is no terminal, the line is written once.
 pub struct Progress(Option<JoinHandle<()>>);
 

@@ -16,12 +16,12 @@ use crate::terminal;
 
 /// A token is replaced this long before it expires, and kubectl is given this earlier expiry.
 pub const EARLY: Duration = Duration::from_secs(30);
-/// How long cached tokens are handed out without asking the issuer whether it still accepts them.
+/// How long cached tokens are used without checking that the issuer still accepts them.
 const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 /// Beyond the login's own timeout, how long to wait for another process.
 const LOCK_MARGIN: Duration = Duration::from_secs(30);
 
-/// Where tokens come from, and how a person is asked if they must sign in.
+/// Where tokens come from, and how the user signs in if necessary.
 pub struct TokenSource<'a> {
     pub cache: &'a Cache,
     pub profile: &'a LoginProfile,
@@ -29,7 +29,7 @@ pub struct TokenSource<'a> {
     pub options: &'a Options,
     /// `false`: without a valid login the result is [`Error::SignedOut`].
     pub may_sign_in: bool,
-    /// A person sees standard error and can be asked; otherwise one failed login is the last.
+    /// A user sees standard error and can sign in; otherwise one failed login is the last.
     pub is_person_present: bool,
     pub renewal: Renewal,
     pub now: fn() -> Timestamp,
@@ -134,7 +134,7 @@ impl TokenSource<'_> {
         Ok(ValidLogin { record, locked })
     }
 
-    /// Tokens that have not expired are handed out while the issuer cannot be asked: the API server accepts them.
+    /// Tokens that have not expired are used while the issuer cannot be reached: the API server accepts them.
     fn unless_still_valid(
         &self,
         error: Error,
@@ -185,7 +185,7 @@ impl TokenSource<'_> {
         Ok(refreshed)
     }
 
-    /// `end`: why the refresh token is of no use any more; told before a person is asked to sign in again.
+    /// `end`: why the refresh token is of no use any more; printed before a new login.
     async fn sign_in(
         &self,
         issuer: &Issuer,
@@ -294,7 +294,7 @@ impl TokenSource<'_> {
     }
 }
 
-/// True also for an issuer that gave no access token: then there is nothing to ask with.
+/// True also for an issuer that returned no access token: then there is none to check with.
 async fn is_accepted(issuer: &Issuer, record: &LoginRecord) -> bool {
     match &record.tokens.access_token {
         Some(StoredSecret(access_token)) => issuer.accepts(access_token).await,

@@ -23,7 +23,7 @@ use crate::response::see_other;
 
 /// `GET /sign-in?to=/…`: a login of our own, by the same steps as any other, that ends at that page.
 ///
-/// With `fresh` it is asked for also of whoever is signed in.
+/// With `fresh` a login is required also of a user who is signed in.
 pub async fn sign_in(
     State(app): State<App>,
     context: RequestContext,
@@ -55,14 +55,14 @@ pub async fn own_session(
 /// Whoever looks at a page that must not need an upstream to be up.
 pub struct AccountView {
     pub session: Session,
-    /// The upstream was to be asked about them just now and did not answer.
+    /// The upstream did not answer the request for them just now.
     pub stale: bool,
     /// Their login did not ask for groups.
     pub groups_not_requested: bool,
 }
 
 /// Like [`own_session`], but goes by what was known before where an upstream is down, and knows also
-/// whoever signed in without groups.
+/// users who signed in without groups.
 pub async fn account_view(
     app: &App,
     context: &RequestContext,
@@ -96,7 +96,7 @@ pub async fn account_view(
     }))
 }
 
-/// The session of this browser, if all it stands on still stands; what the upstream says is not asked.
+/// The session of this browser, if it is valid in the database; the upstream is not requested.
 /// Enough to end what is one's own.
 pub async fn live_session(
     app: &App,
@@ -129,9 +129,9 @@ pub fn check_form(
     context: &RequestContext,
     pairs: &[(String, String)],
 ) -> Result<(), PageError> {
-    let given = Secret::new(once(pairs, "csrf").unwrap_or_default());
+    let token = Secret::new(once(pairs, "csrf").unwrap_or_default());
     let expected = app.issuer.form_token(context.session.as_ref());
-    if context.session.is_none() || context.is_cross_site() || !given.matches(&expected) {
+    if context.session.is_none() || context.is_cross_site() || !token.matches(&expected) {
         return Err(PageErrorKind::FormExpired.into());
     }
     Ok(())

@@ -26,7 +26,7 @@ pub struct Shared {
     pub process: ProcessState,
 }
 
-/// What the configuration says of HTTP.
+/// The HTTP settings of the configuration.
 #[derive(Clone, Debug, Default)]
 pub struct ServerSettings {
     /// `web.allowedOrigins`: origins whose scripts may read the protocol endpoints; `*` is any. Empty: none.

@@ -1,5 +1,5 @@
 //! `/clusters`: the clusters that somebody's groups may see, as JSON for the bearer of an access token, and as a page
-//! with copy-paste commands and kubeconfigs for whoever is signed in.
+//! with copy-paste commands and kubeconfigs for the signed-in user.
 
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};

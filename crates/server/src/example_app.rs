@@ -8,9 +8,10 @@
 //! It is in this crate because this crate owns axum and askama and has the layout and the stylesheet; it uses none
 //! of the handlers, and nothing of `countersign_issuer`. Start reading at [`routes`].
 //!
-//! What a browser has obtained is kept in memory, for at most `MAX_VISITS` browsers.
+//! What a browser has obtained is kept in memory, for at most `MAX_BROWSERS` browsers.
 
 mod actions;
+mod browsers;
 mod callback;
 mod claims;
 mod cluster_view;
@@ -19,13 +20,12 @@ mod page;
 mod provider;
 mod settings;
 mod start;
-mod visits;
 
 use axum::Router;
 use axum::routing::{get, post};
 
+pub use browsers::ExampleApp;
 pub use settings::{Settings, VerifyIdToken};
-pub use visits::ExampleApp;
 
 /// The route table of the example application. The callback has the path of the redirect URI.
 pub fn routes(app: ExampleApp) -> Router {

@@ -1,4 +1,4 @@
-//! Flash messages: what a page says after a form was submitted. The redirect carries it, sealed to the browser, so
+//! Flash messages: the result that a page shows after a form was submitted. The redirect carries it, sealed to the browser, so
 //! that reloading the page repeats nothing and nobody can make a page say what did not happen.
 
 use axum::response::Response;
@@ -24,7 +24,7 @@ pub fn redirect_with_flash(
     let Some(binding) = &context.binding else { return Ok(see_other(&path)) };
     let sealed = app.issuer.seal_flash(about, binding, message)?;
     let joint = if page.contains('?') { '&' } else { '?' };
-    Ok(see_other(&format!("{path}{joint}notice={sealed}")))
+    Ok(see_other(&format!("{path}{joint}flash={sealed}")))
 }
 
 /// The message of [`redirect_with_flash`], if it was sealed for this browser, about this, within the last minutes.
@@ -34,5 +34,5 @@ pub fn flash<T: DeserializeOwned>(
     pairs: &[(String, String)],
     about: &str,
 ) -> Option<T> {
-    app.issuer.open_flash(about, context.binding.as_ref()?, once(pairs, "notice")?)
+    app.issuer.open_flash(about, context.binding.as_ref()?, once(pairs, "flash")?)
 }

@@ -32,7 +32,7 @@ struct TokenReviewRequest {
 }
 
 /// `spec.audiences` is not read: it holds the API server's own identifiers, which are not client ids. A status
-/// without audiences means that the token is valid for the API server that asks.
+/// without audiences means that the token is valid for the API server that sends the review.
 #[derive(Deserialize)]
 struct Spec {
     #[serde(default)]
@@ -83,14 +83,14 @@ pub async fn review(
         return invalid_review(StatusCode::BAD_REQUEST, "expected a TokenReview");
     };
     if kind != "TokenReview" || !VERSIONS.contains(&api_version.as_str()) {
-        let why = "expected a TokenReview of authentication.k8s.io/v1 or v1beta1";
-        return invalid_review(StatusCode::BAD_REQUEST, why);
+        let reason = "expected a TokenReview of authentication.k8s.io/v1 or v1beta1";
+        return invalid_review(StatusCode::BAD_REQUEST, reason);
     }
     let status = match app.issuer.review(&cluster, &Secret::new(spec.token)).await {
         Ok(Review::Yes(user)) => {
             Status { authenticated: true, user: Some(user.into()), error: None }
         }
-        Ok(Review::No(why)) => Status { error: Some(why), ..Status::default() },
+        Ok(Review::No(reason)) => Status { error: Some(reason), ..Status::default() },
         // Without Retry-After: the API server would honour it while the user's request waits, for up to a minute.
         // It does not cache failures.
         Err(error) => return failed(&error),
@@ -140,9 +140,9 @@ fn failed(error: &IssuerError) -> Response {
     )
 }
 
-fn invalid_review(status: StatusCode, why: &str) -> Response {
-    tracing::warn!(reason = why, "refused a malformed token review");
-    json(status, &serde_json::json!({ "error": "invalid_request", "error_description": why }))
+fn invalid_review(status: StatusCode, reason: &str) -> Response {
+    tracing::warn!(reason = reason, "refused a malformed token review");
+    json(status, &serde_json::json!({ "error": "invalid_request", "error_description": reason }))
 }
 
 impl From<User> for UserInfo {

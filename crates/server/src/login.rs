@@ -1,5 +1,5 @@
 //! A login as HTTP. These handlers parse requests and draw pages; `countersign_issuer`'s login module decides which
-//! step is next, and says which steps there are.
+//! step is next; the steps are listed there.
 //!
 //! | URL | handler |
 //! |---|---|
@@ -69,7 +69,7 @@ fn connector_path(connector: &ConnectorId) -> String {
     format!("/auth/{id}")
 }
 
-/// The fields of a form. Programs that post only the visible fields to the address of Dex's page bring `req` in
+/// The fields of a form. Programs that post only the visible fields to the address of Dex's page send `req` in
 /// the query.
 fn with_req_of_query(mut pairs: Pairs, query: &Pairs) -> Pairs {
     if once(&pairs, "req").is_none()
@@ -101,7 +101,7 @@ fn login_expired(app: &App) -> PageError {
     PageError::from(PageErrorKind::LoginExpired).link(PageLink::Home(app.path("/")))
 }
 
-/// Who asks for the login, for the head of a page.
+/// The client that requested the login, for the head of a page.
 fn client_info(app: &App, pending: &PendingLogin) -> ClientInfo {
     if pending.request.account_page.is_some() {
         return ClientInfo { name: app.layout.issuer_name.clone(), host: None, logo: None };
@@ -161,8 +161,8 @@ fn refusal_page(refusal: Refusal) -> PageError {
         Refusal::UpstreamDenied { .. } => PageErrorKind::Refused.into(),
         Refusal::EmailNotVerified => PageErrorKind::EmailNotVerified.into(),
         Refusal::NotThroughProxy => PageErrorKind::ProxyRequired.into(),
-        Refusal::UnclearHeaders { why } | Refusal::InvalidResponse { why } => {
-            PageError::from(PageErrorKind::BadRequest).detail(why)
+        Refusal::UnclearHeaders { reason } | Refusal::InvalidResponse { reason } => {
+            PageError::from(PageErrorKind::BadRequest).detail(reason)
         }
         Refusal::BadCredentials
         | Refusal::PasswordExpired

@@ -41,7 +41,7 @@ pub async fn post(
     into_response(&app, &context, result)
 }
 
-/// 303 to the same request as GET: our cookies are `SameSite=Lax`, so a cross-site POST brings none of them.
+/// 303 to the same request as GET: our cookies are `SameSite=Lax`, so a cross-site POST carries none of them.
 fn redirect_to_get(app: &App, params: &Params) -> Result<Response, PageError> {
     let request = parse(app, params)?;
     let sealed = app.issuer.seal_logout(&request)?;
@@ -68,8 +68,8 @@ async fn start(app: &App, context: &RequestContext, pairs: Pairs) -> Result<Resp
         (None, _) => {
             let hint_refused = request.hint_refused();
             let ended = app.issuer.end_hinted_session(&request).await?;
-            let told = ended.unwrap_or_default().notified;
-            finish(app, &request, LogoutResult { told, hint_refused, ..LogoutResult::default() })
+            let notified = ended.unwrap_or_default().notified;
+            finish(app, &request, LogoutResult { notified, hint_refused, ..LogoutResult::default() })
         }
     }
 }
@@ -114,7 +114,7 @@ async fn confirmed(
 #[derive(Default)]
 struct LogoutResult {
     tools: Option<OfflineGrants>,
-    told: Vec<ClientId>,
+    notified: Vec<ClientId>,
     /// The upstream's own logout page.
     upstream: Option<PageLink>,
     /// Nothing was ended, because the hint was not a valid token.
@@ -135,7 +135,7 @@ async fn sign_out(
     };
     let address = context.address.to_string();
     let end = app.issuer.end_browser_session(cookie, tools, &address).await?.unwrap_or_default();
-    let SignOutOutcome { offline_grants_remain: tools_left, notified: told } = end;
+    let SignOutOutcome { offline_grants_remain: tools_left, notified } = end;
     let tools =
         had_tools.then_some(if tools_left { OfflineGrants::Kept } else { OfflineGrants::Ended });
     let upstream = match &session {
@@ -145,7 +145,7 @@ async fn sign_out(
     let upstream = upstream.map(|at| PageLink::UpstreamLogout(at.url.into(), Name::from(&at.name)));
     let mut cookies = SetCookies::default();
     cookies.no_session(&app.cookies);
-    let result = LogoutResult { tools, told, upstream, hint_refused: false };
+    let result = LogoutResult { tools, notified, upstream, hint_refused: false };
     Ok(with_cookies(finish(app, request, result)?, cookies))
 }
 
@@ -160,7 +160,7 @@ fn finish(app: &App, request: &LogoutRequest, done: LogoutResult) -> Result<Resp
     let view = pages::SignedOut {
         layout: &app.layout,
         tools: done.tools.unwrap_or(OfflineGrants::None),
-        told: done.told.iter().filter_map(name).collect(),
+        notified: done.notified.iter().filter_map(name).collect(),
         unregistered: request.unregistered().and_then(|id| Some((name(id)?, id.as_str().into()))),
         hint_refused: done.hint_refused,
         link,

@@ -26,8 +26,8 @@ const MAX_CONCURRENT: usize = 128;
 pub async fn run(current: CurrentApp) {
     let notifier = match HttpNotifier::new() {
         Ok(notifier) => notifier,
-        Err(why) => {
-            tracing::error!(cause = why, "back-channel logout is off: no HTTP client");
+        Err(reason) => {
+            tracing::error!(cause = reason, "back-channel logout is off: no HTTP client");
             return;
         }
     };

@@ -192,7 +192,7 @@ impl Metrics {
             LogoutDelivery::Delivered => "delivered",
             LogoutDelivery::Refused => "refused",
             LogoutDelivery::Postponed => "postponed",
-            LogoutDelivery::GivenUp => "given_up",
+            LogoutDelivery::Abandoned => "given_up",
         };
         self.logout_notifications
             .get_or_create(&LogoutNotificationLabels { client: client.to_owned(), result })

@@ -111,7 +111,7 @@ async fn render_bare_errors(State(app): State<App>, request: Request, next: Next
         }
     };
     *response.status_mut() = status;
-    // An API server would wait and repeat the review, instead of asking another replica.
+    // An API server would wait and repeat the review, instead of sending it to another replica.
     if status == StatusCode::SERVICE_UNAVAILABLE && !path.contains("/kubernetes/") {
         response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
     }
@@ -201,7 +201,7 @@ async fn set_headers(State(app): State<App>, request: Request, next: Next) -> Re
 /// All headers of trusted-header connectors together.
 const MAX_TRUSTED_HEADER_BYTES: usize = 32 * 1024;
 
-/// Removes the headers of trusted-header connectors before any handler can read them, and hands them to the callback
+/// Removes the headers of trusted-header connectors before any handler can read them, and passes them to the callback
 /// of those connectors as [`StrippedHeaders`].
 async fn strip_trusted_headers(
     State(app): State<App>,
@@ -292,10 +292,10 @@ mod tests {
     async fn a_handler_runs_to_its_end_although_the_client_disconnects() {
         let (begun, upstream) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let (done, mut is_done) = mpsc::channel(1);
-        let (begins, answers) = (begun.clone(), upstream.clone());
+        let (begins, upstream_ended) = (begun.clone(), upstream.clone());
         let handler = async move || {
             begins.notify_one();
-            answers.notified().await;
+            upstream_ended.notified().await;
             done.send(()).await.unwrap();
         };
         let router = Router::new().route("/", get(handler));

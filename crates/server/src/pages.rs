@@ -1,8 +1,8 @@
 //! What people see: one view struct per page, rendered to HTML by askama, and the static files they need.
 //!
-//! This room turns words and names into markup and does nothing else. It never reads a request, a clock, a database
+//! This module turns texts and names into markup and does nothing else. It never reads a request, a clock, a database
 //! or a configuration; it never sets a header, a cookie or a status; it never decides who may do what. Whatever it
-//! is told by strangers it cleans ([`Name`]), escapes (askama) and keeps out of `href` unless it is a web address
+//! comes from outside it cleans ([`Name`]), escapes (askama) and keeps out of `href` unless it is a web address
 //! ([`href::web`]). No page holds an inline script, style or handler, so the strictest CSP fits them all.
 //!
 //! Every sentence a person can read is in [`messages`].

@@ -128,7 +128,7 @@ impl ProcessState {
         self.0.refused_connections.load(Ordering::Relaxed)
     }
 
-    /// Who reads the configuration when [`ProcessState::request_reload`] asks for it.
+    /// Receives the requests of [`ProcessState::request_reload`].
     pub fn set_reloader(&self, reloader: mpsc::Sender<ReloadRequest>) {
         *self.0.reloader.write().unwrap_or_else(PoisonError::into_inner) = Some(reloader);
     }

@@ -1,4 +1,4 @@
-//! Reading the configuration again: what the API asks of the program, and what it answers. The program does it; here
+//! Reading the configuration again: the request of the API to the program, and its response. The program does it; here
 //! are the words.
 
 use serde::{Deserialize, Serialize};
@@ -53,6 +53,6 @@ pub enum ChangeKind {
 pub struct EndingSessions {
     /// Such as `connector ldap`.
     pub what: String,
-    pub why: String,
+    pub reason: String,
     pub sessions: i64,
 }

@@ -42,7 +42,7 @@ impl RequestContext {
         }
     }
 
-    /// Whether another origin posted this form (CSRF). Our cookies are `SameSite=Lax`, so such a POST brings none of
+    /// Whether another origin posted this form (CSRF). Our cookies are `SameSite=Lax`, so such a POST carries none of
     /// them; this check does not depend on that.
     pub fn is_cross_site(&self) -> bool {
         self.is_cross_site

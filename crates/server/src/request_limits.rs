@@ -53,7 +53,7 @@ pub async fn buffer_body(State(app): State<App>, request: Request, next: Next) -
         return next.run(request).await;
     }
     let version = request.version();
-    // Before any of it is read: a client that expects "100 Continue" is told at once (RFC 9110 section 10.1.1).
+    // Before any of it is read: a client that expects "100 Continue" gets the error at once (RFC 9110 section 10.1.1).
     let announced = usize::try_from(request.body().size_hint().lower()).unwrap_or(usize::MAX);
     if announced > MAX_BODY_BYTES {
         return closing(StatusCode::PAYLOAD_TOO_LARGE, version);

@@ -8,10 +8,10 @@ use serde::Serialize;
 use crate::app::App;
 use crate::cookies::SetCookies;
 
-/// Which security headers an HTML page needs, by where it stands in a login.
+/// Which security headers an HTML page needs, by its place in a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PagePolicy {
-    /// Not part of a client's login: forms stay on this origin and the page gives up its opener.
+    /// Not part of a client's login: forms stay on this origin and the page has no opener.
     Standalone,
     /// Between a client and its redirect URI, without a form that ends there. It keeps its opener: applications
     /// that sign in in a popup read `window.opener` after the callback, and one page with

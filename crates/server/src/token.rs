@@ -37,9 +37,9 @@ pub async fn post_device(State(app): State<App>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let result = async {
         let pairs = parameters(&parts, body).await?;
-        if parameter(&pairs, "grant_type").is_some_and(|given| given != DEVICE_CODE) {
-            let why = format!("Only {DEVICE_CODE} is supported here");
-            return Err(TokenError::refused(TokenErrorCode::UnsupportedGrantType, why));
+        if parameter(&pairs, "grant_type").is_some_and(|grant_type| grant_type != DEVICE_CODE) {
+            let reason = format!("Only {DEVICE_CODE} is supported here");
+            return Err(TokenError::refused(TokenErrorCode::UnsupportedGrantType, reason));
         }
         issue_for(&app, &parts, &pairs).await
     };
@@ -123,14 +123,14 @@ pub(crate) async fn parameters(parts: &Parts, body: Body) -> Result<form::Pairs,
         return invalid_request("Parameters belong in the body");
     }
     let pairs = form::read(parts.headers.clone(), body).await.map_err(|status| {
-        let why = match status {
+        let reason = match status {
             StatusCode::PAYLOAD_TOO_LARGE => "The body is too large",
             StatusCode::UNSUPPORTED_MEDIA_TYPE => {
                 "The body must be of type application/x-www-form-urlencoded"
             }
             _ => "The body is malformed",
         };
-        TokenError::refused(TokenErrorCode::InvalidRequest, why)
+        TokenError::refused(TokenErrorCode::InvalidRequest, reason)
     })?;
     match repeated_parameter(&pairs) {
         Some(name) => invalid_request(format!("Parameter {name} is repeated")),

@@ -13,8 +13,8 @@ use crate::error::{chain, corrupt};
 /// Copies the database `from` into the new file `to` (mode 0600), as it is at one moment. `from` is only read, and its
 /// schema is not changed. Returns the size of the copy in bytes. Errors: `to` exists, or cannot be written.
 pub async fn backup_sqlite(from: &Path, to: &Path) -> Result<u64, StoreError> {
-    let unusable = |file: &Path, why: &dyn std::fmt::Display| {
-        StoreError::Unavailable(format!("{}: {why}", file.display()))
+    let unusable = |file: &Path, reason: &dyn std::fmt::Display| {
+        StoreError::Unavailable(format!("{}: {reason}", file.display()))
     };
     OpenOptions::new()
         .write(true)
@@ -24,7 +24,7 @@ pub async fn backup_sqlite(from: &Path, to: &Path) -> Result<u64, StoreError> {
         .map_err(|e| unusable(to, &e))?;
     let copied = copy(from, to).await;
     if copied.is_err() {
-        // What is there is no backup. If it cannot be removed either, the error below says enough.
+        // What is there is no backup. If it cannot be removed either, the error below is sufficient.
         let _stays = fs::remove_file(to);
     }
     copied?;

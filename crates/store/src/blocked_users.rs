@@ -37,7 +37,7 @@ pub struct BlockUser {
     pub by: String,
     pub now: Timestamp,
     pub expires_at: Option<Timestamp>,
-    /// Address of whoever does it, for the event.
+    /// Address of the request, for the event.
     pub ip: Option<String>,
 }
 

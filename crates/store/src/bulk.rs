@@ -35,7 +35,7 @@ pub struct GrantsEnded {
 
 impl Store {
     /// Ends live sessions that match the filter, whatever state it names: 1 to 200 of them in one
-    /// transaction, each with its event. `ip` is the address of whoever does it.
+    /// transaction, each with its event. `ip` is the address of the request.
     ///
     /// A caller that repeats this while there are `more` must set `created_before`, or sessions that begin
     /// meanwhile end too.

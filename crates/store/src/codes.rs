@@ -93,14 +93,14 @@ impl Operation for IssueCode {
     type Output = IssueCodeOutcome;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<IssueCodeOutcome, StoreError> {
         // As `lock_live_session`, and the browser must not have signed out.
-        let taken = conn
+        let updated = conn
             .execute(
                 "UPDATE sessions SET last_seen = $2, browser_seen = $2 \
                  WHERE id = $1 AND ended_at IS NULL AND cookie_hash IS NOT NULL",
                 &[(&self.code.session).into(), self.now.into()],
             )
             .await?;
-        if taken == 0 {
+        if updated == 0 {
             return Ok(IssueCodeOutcome::SessionEnded);
         }
         Ok(match insert_code(conn, &self.code).await? {

@@ -20,7 +20,7 @@ use crate::{Store, StoreError};
 pub enum AddDeviceRequestOutcome {
     Added,
     /// Another request has this user code: draw another one.
-    UserCodeTaken,
+    UserCodeInUse,
     TooManyFromAddress,
     TooMany,
 }
@@ -161,7 +161,7 @@ impl Operation for Add {
             )
             .await?;
         Ok(match added {
-            0 => AddDeviceRequestOutcome::UserCodeTaken,
+            0 => AddDeviceRequestOutcome::UserCodeInUse,
             _ => AddDeviceRequestOutcome::Added,
         })
     }

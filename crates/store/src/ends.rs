@@ -35,7 +35,7 @@ pub struct GrantEnd {
 }
 
 impl Store {
-    /// Ends a session and all its grants; `None` when it is not live. `ip` is the address of whoever does
+    /// Ends a session and all its grants; `None` when it is not live. `ip` is the address of the request that does
     /// it, for the event.
     pub async fn end_session(
         &self,
@@ -95,13 +95,13 @@ pub(crate) async fn end_session(
             "UPDATE grants SET ended_at = $2, ended_by = $3, ended_reason = $4, \
                  expires_at = tokens_until \
              WHERE session_id = $1 AND ended_at IS NULL",
-            &[id.into(), ended.at.into(), (&ended.by).into(), ended.why.as_str().into()],
+            &[id.into(), ended.at.into(), (&ended.by).into(), ended.reason.as_str().into()],
         )
         .await?;
     let tokens_until = ended_tokens_until(conn, id).await?;
 
     let mut event = session_event(&session, ended.at, EventKind::SessionEnded, &ended.by);
-    event.reason = Some(ended.why.as_str().to_owned());
+    event.reason = Some(ended.reason.as_str().to_owned());
     event.ip = ip.map(str::to_owned);
     event.details = json!({ "grants_ended": grants_ended, "tokens_until": tokens_until });
     record(conn, &event).await?;
@@ -123,7 +123,7 @@ pub(crate) async fn close_session(
                  WHERE id = $1 AND ended_at IS NULL RETURNING ",
                 session_columns!()
             ),
-            &[id.into(), ended.at.into(), (&ended.by).into(), ended.why.as_str().into()],
+            &[id.into(), ended.at.into(), (&ended.by).into(), ended.reason.as_str().into()],
         )
         .await?;
     let Some(session) = rows.first().map(rows::session).transpose()? else { return Ok(None) };
@@ -159,7 +159,7 @@ pub(crate) async fn end_grant(
                  WHERE id = $1 AND ended_at IS NULL RETURNING ",
                 rows::grant_columns!()
             ),
-            &[id.into(), ended.at.into(), (&ended.by).into(), ended.why.as_str().into()],
+            &[id.into(), ended.at.into(), (&ended.by).into(), ended.reason.as_str().into()],
         )
         .await?;
     let Some(grant) = rows.first().map(rows::grant).transpose()? else { return Ok(None) };
@@ -172,7 +172,7 @@ pub(crate) async fn end_grant(
     let mut event = session_event(&session, ended.at, EventKind::GrantEnded, &ended.by);
     event.grant = Some(grant.id);
     event.client = Some(grant.client);
-    event.reason = Some(ended.why.as_str().to_owned());
+    event.reason = Some(ended.reason.as_str().to_owned());
     event.details = json!({ "tokens_until": grant.tokens_until });
     record(conn, &event).await?;
     Ok(Some(GrantEnd { tokens_until: grant.tokens_until }))

@@ -36,7 +36,7 @@ pub enum OpenError {
          (it has migration {found}, this program does not): start that version, or restore a backup"
     )]
     Newer { location: String, found: i64 },
-    #[error("cannot bring the database {location} up to date: {cause}")]
+    #[error("cannot migrate the database {location}: {cause}")]
     Migrate { location: String, cause: String },
     #[error(
         "the database {location} is Dex's, and its data was not taken over yet. Run `countersign import dex` once \

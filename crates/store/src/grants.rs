@@ -128,7 +128,7 @@ impl Rotate {
         if self.is_repetition(&grant) {
             return self.repeat(conn, &grant).await;
         }
-        let ended = Ended { at: self.now, by: "system".into(), why: EndReason::RefreshReused };
+        let ended = Ended { at: self.now, by: "system".into(), reason: EndReason::RefreshReused };
         let end = end_grant(conn, &self.grant, &ended).await?;
         Ok(end.map_or(Rotation::Ended, |end| Rotation::Reused { tokens_until: end.tokens_until }))
     }

@@ -12,7 +12,7 @@ use crate::sessions::lock_live_session;
 use crate::{Store, StoreError};
 
 impl Store {
-    /// Issues a grant that no code stands for. `None`: its session is not live, and nothing was written.
+    /// Issues a grant without a code. `None`: its session is not live, and nothing was written.
     /// Else the grants that ended because the session had too many for this client.
     pub async fn issue_grant(
         &self,
@@ -62,7 +62,7 @@ pub(crate) async fn issue_grant(
         )
         .await?;
     let keep = usize::try_from(offline_limit.max(1) - 1).unwrap_or(usize::MAX);
-    let ended = Ended { at: now, by: "system".into(), why: EndReason::TooManyGrants };
+    let ended = Ended { at: now, by: "system".into(), reason: EndReason::TooManyGrants };
     let mut dropped = Vec::new();
     for row in rows.iter().skip(keep) {
         let id = GrantId::new(row.text("id")?);

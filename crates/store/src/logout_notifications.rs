@@ -236,7 +236,7 @@ pub(crate) async fn notify_if_last(
     grant: &Grant,
     ended: &Ended,
 ) -> Result<(), StoreError> {
-    let is_deliberate = matches!(ended.why, EndReason::Administrator | EndReason::EndedByUser);
+    let is_deliberate = matches!(ended.reason, EndReason::Administrator | EndReason::EndedByUser);
     if !is_deliberate || !conn.shared.rules().notified.contains(&grant.client) {
         return Ok(());
     }

@@ -193,7 +193,7 @@ fn ended(row: &Row, prefix: &str) -> Result<Option<Ended>, StoreError> {
     Ok(Some(Ended {
         at,
         by: row.text(&format!("{prefix}ended_by"))?,
-        why: EndReason::parse(&reason)
+        reason: EndReason::parse(&reason)
             .ok_or_else(|| corrupt(format!("unknown ended_reason: {reason}")))?,
     }))
 }

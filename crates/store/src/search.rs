@@ -61,7 +61,7 @@ impl Store {
         self.read(Find { matching, after, limit: page_size(limit) }).await
     }
 
-    /// What [`Store::end_sessions`] would end now, when the filter asks for live ones.
+    /// What [`Store::end_sessions`] would end now, when the filter is for live ones.
     pub async fn count_sessions(&self, filter: &SessionFilter) -> Result<SessionCount, StoreError> {
         let Some(matching) = Matching::of(filter) else { return Ok(SessionCount::default()) };
         self.read(Count(matching)).await

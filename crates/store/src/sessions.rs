@@ -46,10 +46,10 @@ impl Store {
         &self,
         cookie_hash: &str,
         by: &str,
-        why: EndReason,
+        reason: EndReason,
         now: Timestamp,
     ) -> Result<Option<SignedOut>, StoreError> {
-        let ended = Ended { at: now, by: by.to_owned(), why };
+        let ended = Ended { at: now, by: by.to_owned(), reason };
         self.write(SignOut { which: SignedIn::Cookie(cookie_hash.to_owned()), ended }).await
     }
 
@@ -58,10 +58,10 @@ impl Store {
         &self,
         session: &SessionId,
         by: &str,
-        why: EndReason,
+        reason: EndReason,
         now: Timestamp,
     ) -> Result<Option<SignedOut>, StoreError> {
-        let ended = Ended { at: now, by: by.to_owned(), why };
+        let ended = Ended { at: now, by: by.to_owned(), reason };
         self.write(SignOut { which: SignedIn::Session(session.clone()), ended }).await
     }
 
@@ -168,7 +168,12 @@ pub(crate) async fn sign_out(
             "UPDATE grants SET ended_at = $2, ended_by = $3, ended_reason = $4, \
              expires_at = tokens_until \
              WHERE session_id = $1 AND ended_at IS NULL AND refreshable = 0",
-            &[(&session.id).into(), ended.at.into(), (&ended.by).into(), ended.why.as_str().into()],
+            &[
+                (&session.id).into(),
+                ended.at.into(),
+                (&ended.by).into(),
+                ended.reason.as_str().into(),
+            ],
         )
         .await?;
     let tokens_until = ended_tokens_until(conn, &session.id).await?;
@@ -184,7 +189,7 @@ pub(crate) async fn sign_out(
     }
 
     let mut event = session_event(session, ended.at, EventKind::SignedOut, &ended.by);
-    event.reason = Some(ended.why.as_str().to_owned());
+    event.reason = Some(ended.reason.as_str().to_owned());
     event.details = json!({
         "grants_ended": grants_ended, "tokens_until": tokens_until, "session_ended": session_ended,
     });
@@ -212,7 +217,7 @@ async fn end_with_browser(
                     client.into(),
                     ended.at.into(),
                     (&ended.by).into(),
-                    ended.why.as_str().into(),
+                    ended.reason.as_str().into(),
                 ],
             )
             .await?;
@@ -251,11 +256,11 @@ pub(crate) async fn lock_live_session(
     session: &SessionId,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let taken = conn
+    let updated = conn
         .execute(
             "UPDATE sessions SET last_seen = $2 WHERE id = $1 AND ended_at IS NULL",
             &[session.into(), now.into()],
         )
         .await?;
-    Ok(taken == 1)
+    Ok(updated == 1)
 }

@@ -184,7 +184,7 @@ impl SignIn {
         format!("user:{}", self.identity.user_id)
     }
 
-    fn ended(&self, why: EndReason) -> Ended {
-        Ended { at: self.now, by: self.actor(), why }
+    fn ended(&self, reason: EndReason) -> Ended {
+        Ended { at: self.now, by: self.actor(), reason }
     }
 }

@@ -66,16 +66,16 @@ impl Store {
         self.write(snapshot).await
     }
 
-    /// The upstream no longer has the person. The session ends with reason `why` when that is so a second
+    /// The upstream no longer has the person. The session ends with reason `reason` when that is so a second
     /// time at least `delay` after the first; with a `delay` of zero at once. Releases the lease.
     pub async fn mark_missing(
         &self,
         session: &SessionId,
-        why: EndReason,
+        reason: EndReason,
         delay: Duration,
         now: Timestamp,
     ) -> Result<Missing, StoreError> {
-        self.write(MarkMissing { session: session.clone(), why, delay, now }).await
+        self.write(MarkMissing { session: session.clone(), reason, delay, now }).await
     }
 }
 
@@ -88,14 +88,14 @@ struct Lease {
 impl Operation for Lease {
     type Output = bool;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
-        let taken = conn
+        let updated = conn
             .execute(
                 "UPDATE sessions SET upstream_lease = $3 WHERE id = $1 AND ended_at IS NULL \
                  AND (upstream_lease IS NULL OR upstream_lease < $2)",
                 &[(&self.session).into(), self.now.into(), self.until.into()],
             )
             .await?;
-        Ok(taken == 1)
+        Ok(updated == 1)
     }
 }
 
@@ -187,7 +187,7 @@ pub(crate) async fn record_changed_groups(
 
 struct MarkMissing {
     session: SessionId,
-    why: EndReason,
+    reason: EndReason,
     delay: Duration,
     now: Timestamp,
 }
@@ -214,7 +214,7 @@ impl Operation for MarkMissing {
         if self.now.since(first) < self.delay {
             return Ok(Missing::Pending);
         }
-        let ended = Ended { at: self.now, by: "upstream".into(), why: self.why };
+        let ended = Ended { at: self.now, by: "upstream".into(), reason: self.reason };
         let end = end_session(conn, &self.session, &ended, None).await?;
         Ok(end.map_or(Missing::NotLive, Missing::Ended))
     }

@@ -24,14 +24,14 @@ pub fn send(request: HttpRequest) -> Result<HttpResponse, Error> {
     head.push_str(&format!("{}: {}\r\n\r\n", header::CONTENT_LENGTH, request.body().len()));
     stream.write_all(head.as_bytes())?;
     stream.write_all(request.body())?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    parse(&answer)
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes)?;
+    parse(&bytes)
 }
 
-fn parse(answer: &[u8]) -> Result<HttpResponse, Error> {
-    let end = answer.windows(4).position(|w| w == b"\r\n\r\n").ok_or_else(|| wrong("no head"))?;
-    let (head, body) = answer.split_at(end + 4);
+fn parse(bytes: &[u8]) -> Result<HttpResponse, Error> {
+    let end = bytes.windows(4).position(|w| w == b"\r\n\r\n").ok_or_else(|| wrong("no head"))?;
+    let (head, body) = bytes.split_at(end + 4);
     let head = std::str::from_utf8(head).map_err(|_| wrong("a head that is no text"))?;
     let mut lines = head.lines();
     let status = lines.next().and_then(|line| line.split(' ').nth(1)).unwrap_or_default();

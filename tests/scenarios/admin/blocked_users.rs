@@ -12,7 +12,7 @@ use crate::world::{
 
 const ADMINS: &str = "admin:\n  groups:\n    - {connector: local, group: admins}\n  clients: [ops]\n  \
      contact: helpdesk@example.com\noauth2:\n  skipApprovalScreen: true\nexpiry:\n  idTokens: 10m";
-const WEBHOOK: &str = "what-the-api-server-brings-71c1";
+const WEBHOOK: &str = "bearer-token-of-the-api-server-71c1";
 const REVIEW: &str = "/kubernetes/tokenreview/example-cluster";
 
 fn world() -> World {
@@ -46,9 +46,9 @@ impl Held {
         let app = server.relying_party(client);
         let request = app.auth_request("openid email groups offline_access");
         let auth_response = server.browser().logs_in(&request, BOB, BOB_PASSWORD).await;
-        let answer = app.redeems(&request, &auth_response).await;
-        let (access, refresh) = (answer.access_token().into(), answer.refresh_token().into());
-        Self { app, access, refresh, id_token: answer.id_token().into() }
+        let response = app.redeems(&request, &auth_response).await;
+        let (access, refresh) = (response.access_token().into(), response.refresh_token().into());
+        Self { app, access, refresh, id_token: response.id_token().into() }
     }
 }
 
@@ -66,7 +66,7 @@ async fn signs_in(server: &Server, login: &str, password: &str) -> Browser {
 }
 
 #[tokio::test]
-async fn a_blocked_user_is_refused_everywhere_and_reads_whom_to_ask() {
+async fn a_blocked_user_is_refused_everywhere_and_sees_the_contact() {
     let server = world().start().await;
     let ops = server.relying_party("ops");
     let token = ops.client_credentials_token().await;
@@ -82,10 +82,10 @@ async fn a_blocked_user_is_refused_everywhere_and_reads_whom_to_ask() {
 
     let mut request = blocked("stolen laptop");
     request["keep_sessions"] = json!("true");
-    let answer = ops.calls_api("POST", "/blocked-users", &token, request).await;
-    assert_eq!(answer.status, 200, "{}", answer.json);
-    assert_eq!(answer.json["ended"]["sessions"], 0);
-    assert!(answer.json["ended"]["tokens_until"].is_string(), "{}", answer.json);
+    let response = ops.calls_api("POST", "/blocked-users", &token, request).await;
+    assert_eq!(response.status, 200, "{}", response.json);
+    assert_eq!(response.json["ended"]["sessions"], 0);
+    assert!(response.json["ended"]["tokens_until"].is_string(), "{}", response.json);
 
     assert_eq!(held.app.userinfo(&held.access).await.status, 401);
     let introspected = held.app.posts("/token/introspect", &[("token", &held.access)]).await;
@@ -103,7 +103,7 @@ async fn a_blocked_user_is_refused_everywhere_and_reads_whom_to_ask() {
     }
     assert!(!page.text().contains("stolen laptop"), "the reason is for administrators");
     let wrong = signs_in(&server, BOB, "not his password").await;
-    assert!(!wrong.page().text().contains("blocked"), "only whoever has the password learns of it");
+    assert!(!wrong.page().text().contains("blocked"), "revealed only with the right password");
     assert_eq!(signs_in(&server, ALICE, ALICE_PASSWORD).await.page().status, 200, "nobody else");
 
     let unblocked = ops.calls_api("POST", "/blocked-users/unblock", &token, bob()).await;
@@ -130,9 +130,10 @@ async fn a_block_ends_sessions_unless_they_are_kept_and_is_listed_with_its_reaso
     let ops = server.relying_party("ops");
     let token = ops.client_credentials_token().await;
     let held = Held::of_bob(&server, "example-app").await;
-    let answer = ops.calls_api("POST", "/blocked-users", &token, blocked("left the company")).await;
+    let response =
+        ops.calls_api("POST", "/blocked-users", &token, blocked("left the company")).await;
     assert_eq!(
-        (&answer.json["ended"]["sessions"], &answer.json["ended"]["grants"]),
+        (&response.json["ended"]["sessions"], &response.json["ended"]["grants"]),
         (&json!(1), &json!(1))
     );
     let list = ops.calls_api("GET", "/blocked-users", &token, Value::Null).await.json;
@@ -171,8 +172,12 @@ async fn what_blocks_nobody_is_an_error() {
         (request("keep_sessions", "yes"), "keep_sessions"),
         (request("reason", &"x".repeat(501)), "reason"),
     ] {
-        let answer = ops.calls_api("POST", "/blocked-users", &token, body.clone()).await;
-        assert_eq!((answer.status, answer.json["field"].as_str()), (400, Some(field)), "{body}");
+        let response = ops.calls_api("POST", "/blocked-users", &token, body.clone()).await;
+        assert_eq!(
+            (response.status, response.json["field"].as_str()),
+            (400, Some(field)),
+            "{body}"
+        );
     }
     let list = ops.calls_api("GET", "/blocked-users", &token, Value::Null).await.json;
     assert_eq!(list["blocked_users"], json!([]));

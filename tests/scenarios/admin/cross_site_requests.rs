@@ -11,7 +11,7 @@ use crate::world::{
     claims,
 };
 
-pub const CREDENTIAL: &str = "what-the-api-server-brings-71c1";
+pub const CREDENTIAL: &str = "bearer-token-of-the-api-server-71c1";
 const SKIP: &str = "oauth2:\n  skipApprovalScreen: true";
 const UPSTREAM: &str = "connectors:\n- type: mockCallback\n  id: mock\n  name: Mock\n";
 const SCOPES: &str = "openid email groups offline_access";

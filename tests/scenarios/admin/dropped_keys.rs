@@ -11,8 +11,9 @@ async fn signed_in(server: &Server) -> (RelyingParty, String, String) {
     let app = server.relying_party("example-app");
     let request = app.auth_request("openid email groups offline_access");
     let auth_response = server.browser().logs_in(&request, ALICE, ALICE_PASSWORD).await;
-    let answer = app.redeems(&request, &auth_response).await;
-    let (access, refresh) = (answer.access_token().to_owned(), answer.refresh_token().to_owned());
+    let response = app.redeems(&request, &auth_response).await;
+    let (access, refresh) =
+        (response.access_token().to_owned(), response.refresh_token().to_owned());
     (app, access, refresh)
 }
 
@@ -55,8 +56,8 @@ async fn a_dropped_key_verifies_nothing_and_a_new_one_signs_at_once() {
         "that token, too"
     );
     // The session is not what leaked.
-    let answer = app.refreshes(&refresh).await;
-    verified(answer.id_token(), &app.gets("/keys").await.json);
+    let response = app.refreshes(&refresh).await;
+    verified(response.id_token(), &app.gets("/keys").await.json);
     let token = ops.client_credentials_token().await;
     let events = ops.calls_api("GET", "/events?kind=key_dropped", &token, Value::Null).await.json;
     assert_eq!(events["events"][0]["actor"], "client:ops");

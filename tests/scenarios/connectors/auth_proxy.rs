@@ -27,7 +27,7 @@ async fn behind(proxy: Proxy) -> Server {
     World::new().with(&connectors(proxy)).start().await
 }
 
-fn asked_of(server: &Server, connector: &str) -> String {
+fn login_url_of(server: &Server, connector: &str) -> String {
     let app = server.relying_party("example-app");
     app.auth_request_with(
         "openid email profile groups offline_access",
@@ -38,7 +38,7 @@ fn asked_of(server: &Server, connector: &str) -> String {
 
 /// Follows the login up to the callback, and returns its URL.
 async fn callback_url(browser: &mut Browser, server: &Server, connector: &str) -> Url {
-    let mut response = browser.get(asked_of(server, connector)).await;
+    let mut response = browser.get(login_url_of(server, connector)).await;
     loop {
         let next =
             response.location().unwrap_or_else(|| panic!("no callback: {}", response.text()));
@@ -91,7 +91,7 @@ async fn headers_from_another_address_are_ignored() {
     for mallory in [server.browser_from(None, &HEADERS), other.browser(&server, &HEADERS)] {
         let mut mallory = mallory;
         mallory.with_forwarded_for(&proxy.ip.to_string());
-        let page = mallory.opens(asked_of(&server, "proxy")).await.clone();
+        let page = mallory.opens(login_url_of(&server, "proxy")).await.clone();
         assert_eq!(page.status, 403, "{}", page.text());
         assert!(page.text().contains("Sign in through your company’s proxy"), "{}", page.text());
         assert!(!is_signed_in(&mallory));
@@ -123,7 +123,7 @@ async fn the_headers_are_trusted_on_the_proxys_path_only() {
     }
     // On other paths the headers are ignored, with another connector and without any.
     let mut alice = proxy.browser(&server, &HEADERS);
-    alice.opens(asked_of(&server, "mock")).await;
+    alice.opens(login_url_of(&server, "mock")).await;
     let app = server.relying_party("example-app");
     let mut bob = proxy.browser(&server, &HEADERS);
     let page = bob.opens(app.auth_request("openid").url).await.clone();
@@ -156,14 +156,14 @@ async fn ambiguous_headers_of_the_proxy_are_refused() {
         (b"X-Remote-User: alice\r\nX-Remote-Group: a\r\nX-Remote-Group: b\r\n", false),
         (long.as_bytes(), false),
     ];
-    for (headers, welcome) in cases {
+    for (headers, is_accepted) in cases {
         let mut alice = server.browser();
         let back = callback_url(&mut alice, &server, "proxy").await;
         let response = proxy.sends(&server, &request(&alice, &back, headers)).await;
         let shown = String::from_utf8_lossy(&headers[..headers.len().min(80)]).into_owned();
         let status = response.split(' ').nth(1).unwrap_or_default().to_owned();
-        assert_eq!(response.contains("-session="), welcome, "{shown}: {response:.400}");
-        match welcome {
+        assert_eq!(response.contains("-session="), is_accepted, "{shown}: {response:.400}");
+        match is_accepted {
             true => assert_eq!(status, "303", "{shown}"),
             false => assert!(["400", "431"].contains(&status.as_str()), "{shown}: {response:.400}"),
         }

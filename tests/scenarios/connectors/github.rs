@@ -78,7 +78,7 @@ async fn a_refusal_at_github_and_a_missing_organization_are_shown_to_the_person(
 }
 
 #[tokio::test]
-async fn a_removed_team_is_gone_at_the_next_refresh_and_without_teams_the_refresh_is_refused() {
+async fn a_removed_team_is_absent_after_a_refresh_and_without_teams_the_refresh_is_refused() {
     let github = GitHub::start().await;
     let server = world(&github, OF_ACME).start().await;
     let (mut jane, app) = (server.browser(), server.relying_party("example-app"));

@@ -65,7 +65,7 @@ async fn jane_gets_the_addresses_of_her_groups() {
         (&json!("jane@example.com"), &json!("Jane Doe"))
     );
     assert!(claims["preferred_username"].is_null(), "as in Dex");
-    assert!(google.provider.web.asked(&format!("{CLOUD}searchTransitiveGroups")).is_empty());
+    assert!(google.provider.web.requests(&format!("{CLOUD}searchTransitiveGroups")).is_empty());
 }
 
 #[tokio::test]
@@ -78,7 +78,7 @@ async fn groups_come_from_cloud_identity_without_an_administrator() {
     let response = app.redeems(&request, &auth_response).await;
     let groups = &verified_claims(&app, response.id_token()).await["groups"];
     assert_eq!(*groups, json!(["x@example.com", "y@example.com"]));
-    assert!(google.provider.web.asked(DIRECTORY).is_empty());
+    assert!(google.provider.web.requests(DIRECTORY).is_empty());
 }
 
 /// Threat 96: the signed `hd` claim counts, not the request parameter.

@@ -133,7 +133,7 @@ async fn ldap_an_empty_password_is_refused_before_a_bind() {
     let server = World::new().with(&connector(&directory)).start().await;
     let (mut mallory, app) = (server.browser(), server.relying_party("example-app"));
     assert!(directory.welcomes(JANE, ""), "the directory accepts an empty password");
-    let asked_so_far = directory.log().len();
+    let lines_before = directory.log().len();
 
     mallory.opens(app.auth_request_with("openid", &[("connector_id", "ldap")]).url).await;
     let form = mallory.page().form_with("password").unwrap();
@@ -146,7 +146,7 @@ async fn ldap_an_empty_password_is_refused_before_a_bind() {
         assert_eq!((page.status, page.location()), (401, None), "{}", page.text());
         assert_eq!(page.all("[role=alert]").len(), 1);
     }
-    let log = directory.log().split_off(asked_so_far);
+    let log = directory.log().split_off(lines_before);
     assert!(!log.contains(" BIND "), "refused before any bind: {log}");
 }
 

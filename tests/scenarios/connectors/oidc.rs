@@ -59,7 +59,7 @@ async fn groups_are_ignored_without_insecure_enable_groups() {
 }
 
 #[tokio::test]
-async fn a_person_in_no_allowed_group_is_told_which_are_allowed() {
+async fn a_user_in_no_allowed_group_sees_which_are_allowed() {
     let login_scopes = format!("{GROUPS}    allowedGroups: [board]\n");
     let (_home, branch) = upstream_and_branch(World::new(), World::new(), &login_scopes).await;
     let (mut alice, app) = (branch.browser(), branch.relying_party("example-app"));

@@ -47,15 +47,15 @@ async fn alice_signs_in_with_saml_and_her_token_is_refreshed() {
     let (_server, mut alice, app) = world(&site, "").await;
     let request = app.auth_request("openid email profile groups offline_access");
     let auth_response = signs_in(&mut alice, &request).await;
-    let answer = app.redeems(&request, &auth_response).await;
+    let response = app.redeems(&request, &auth_response).await;
     let keys = app.gets("/keys").await.json;
-    let claims = verified(answer.id_token(), &keys);
+    let claims = verified(response.id_token(), &keys);
     assert_eq!(claims["sub"], dex_sub("alice-1", "corp"));
     assert_eq!(claims["name"], "Alice Doe");
     assert_eq!(claims["email"], "alice@example.com");
     assert_eq!(claims["email_verified"], true);
     assert_eq!(claims["groups"], serde_json::json!(["admins", "dev"]));
-    let refreshed = app.refreshes(answer.refresh_token()).await;
+    let refreshed = app.refreshes(response.refresh_token()).await;
     let again = verified(refreshed.id_token(), &keys);
     assert_eq!((&again["sub"], &again["groups"]), (&claims["sub"], &claims["groups"]));
 }
@@ -108,7 +108,7 @@ async fn an_invalid_response_gets_an_error_page_and_a_log_line() {
     assert!(page.text().contains("changed after it was signed"), "{}", page.text());
     assert!(server.log().contains("the response was changed after it was signed"));
     // In none of the allowed groups.
-    site.says.lock().unwrap().attributes.retain(|(name, _)| *name != "groups");
+    site.template.lock().unwrap().attributes.retain(|(name, _)| *name != "groups");
     goes_to_the_identity_provider(&mut alice, &app.auth_request("openid")).await;
     let form = alice.page().form_with("SAMLResponse").unwrap();
     let page = alice.submits_from_another_site(form).await;
@@ -129,7 +129,7 @@ async fn browser_signs_in_with_saml() {
     chromium.opens(&request.url).await;
     chromium.presses("#connector-corp").await;
     let url = chromium.waits_for_url(&request.redirect_uri).await;
-    let answer = app.redeems(&request, &AuthResponse::at(&url)).await;
-    let claims = verified(answer.id_token(), &app.gets("/keys").await.json);
+    let response = app.redeems(&request, &AuthResponse::at(&url)).await;
+    let claims = verified(response.id_token(), &app.gets("/keys").await.json);
     assert_eq!(claims["email"], "alice@example.com");
 }

@@ -68,7 +68,7 @@ async fn redirects_of_an_upstream_are_not_followed() {
             jane.continues_to_fake_upstream().await;
         }
         assert_refused(jane.page(), &jane, path);
-        assert!(!provider.web.asked(path).is_empty(), "{path} was requested");
+        assert!(!provider.web.requests(path).is_empty(), "{path} was requested");
         let mut alice = server.browser();
         let request = app.auth_request_with("openid", &[("connector_id", "local")]);
         alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
@@ -168,7 +168,7 @@ async fn a_connector_with_a_new_issuer_inherits_no_sessions() {
     assert_eq!(jane.auth_error(), "login_required");
     assert!(!jane.opens(server.url("/")).await.body.contains("jane@example.com"));
     assert!(
-        new.web.asked("/token").is_empty(),
+        new.web.requests("/token").is_empty(),
         "no token of the old issuer is sent to the new one"
     );
     tokens_from(&mut jane, &app, "corp").await;
@@ -188,14 +188,14 @@ async fn a_login_started_at_a_connector_that_was_removed_is_refused() {
         let (mut jane, app) = (server.browser(), server.relying_party("example-app"));
         let back = callback_url(&mut jane, &app, "corp").await;
         drop(server);
-        let requests = old.web.asked("/token").len();
+        let requests = old.web.requests("/token").len();
         let _server = changed.start().await;
         let page = jane.opens(&back).await.clone();
         let code = page.location().filter(|to| to.as_str().contains("code="));
         assert!(code.is_none() && page.status >= 300, "{what}: {}", page.text());
         assert!(what == "not hers" || !is_signed_in(&jane), "{what}");
-        assert!(new.web.asked("/token").is_empty(), "{what}: a code of the old issuer");
-        assert!(what != "closed" || old.web.asked("/token").len() == requests, "{what}");
+        assert!(new.web.requests("/token").is_empty(), "{what}: a code of the old issuer");
+        assert!(what != "closed" || old.web.requests("/token").len() == requests, "{what}");
     }
     // Unchanged, it would have been a login.
     let server = world.start().await;
@@ -219,7 +219,7 @@ async fn repeated_parameters_of_an_upstream_response_are_refused() {
             assert_refused(&page, &jane, more);
         }
     }
-    assert!(provider.web.asked("/token").is_empty());
+    assert!(provider.web.requests("/token").is_empty());
 }
 
 /// J 119; CVE-2023-36456 (authentik): the audit log has the address of the connection, not of an untrusted

@@ -126,7 +126,10 @@ async fn pages_cannot_be_framed_and_run_no_inline_code() {
         let mut links = page.attributes("[src]", "src");
         links.extend(page.attributes("link[href]", "href"));
         for link in links {
-            assert!(link.starts_with("/dex/static/"), "{what}: {link} is fetched from elsewhere");
+            assert!(
+                link.starts_with("/dex/static/"),
+                "{what}: {link} is fetched from another origin"
+            );
         }
     }
 }

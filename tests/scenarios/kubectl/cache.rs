@@ -20,16 +20,16 @@ async fn files_are_private_and_a_link_is_refused() {
     let file = record(&alice);
     let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(file.parent().unwrap()), mode(&file)), (0o700, 0o600));
-    let elsewhere = alice.path("elsewhere");
-    std::fs::rename(&file, &elsewhere).unwrap();
-    symlink(&elsewhere, &file).unwrap();
+    let other_file = alice.path("elsewhere");
+    std::fs::rename(&file, &other_file).unwrap();
+    symlink(&other_file, &file).unwrap();
     let printed = alice.runs_command(&alice.get_token());
     assert!(printed.failure().contains("must be a regular file of your own"), "{}", printed.stderr);
 }
 
 /// A process is killed while it waits for a login, and while it refreshes: the next one goes on.
 #[tokio::test]
-async fn a_kill_at_any_moment_leaves_a_usable_cache() {
+async fn a_kill_at_any_time_leaves_a_usable_cache() {
     if Need::Clock.is_missing() {
         return;
     }
@@ -47,8 +47,8 @@ async fn a_kill_at_any_moment_leaves_a_usable_cache() {
         server.advance(Duration::from_secs(900));
         let mut running = alice.starts(&alice.get_token());
         // From before the start of its work until after its end.
-        let (begun, moment) = (Instant::now(), Duration::from_millis(u64::from(round) * 15));
-        while running.is_running() && begun.elapsed() < moment {
+        let (begun, duration) = (Instant::now(), Duration::from_millis(u64::from(round) * 15));
+        while running.is_running() && begun.elapsed() < duration {
             tokio::task::yield_now().await;
         }
         running.killed();

@@ -43,7 +43,7 @@ fn writes_kubeconfig(alice: &Workstation, cluster: &Cluster, command: &str) {
     std::fs::write(alice.path(".kube/config"), text).unwrap();
 }
 
-fn asks(alice: &Workstation) -> Printed {
+fn runs_kubectl(alice: &Workstation) -> Printed {
     alice.starts_program(&kubectl(), &["get", "--raw", "/api/v1/namespaces"]).ends()
 }
 
@@ -62,12 +62,12 @@ async fn kubectl_signs_in_refreshes_and_notices_an_end() {
     let seen: Value = serde_json::from_str(&first.stdout).expect(&first.stderr);
     assert_eq!(seen["user"]["username"], format!("oidc:{ALICE}"), "{seen}");
     assert_eq!(seen["user"]["groups"], serde_json::json!(["oidc:admins", "oidc:developers"]));
-    assert!(asks(&alice).is_success);
+    assert!(runs_kubectl(&alice).is_success);
     assert_eq!(cluster.tokens().len(), 1, "the cached token");
 
     // Its lifetime has passed: another token, without a tab.
     server.advance(Duration::from_secs(900));
-    assert!(asks(&alice).is_success);
+    assert!(runs_kubectl(&alice).is_success);
     assert_eq!((cluster.tokens().len(), alice.opened().len()), (2, 1));
 
     // An administrator ends the session: within half a minute kubectl says so, and she signs in again.

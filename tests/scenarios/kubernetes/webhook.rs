@@ -11,7 +11,7 @@ use crate::world::{
     World, claims, refusal,
 };
 
-const CREDENTIAL: &str = "what-the-api-server-brings-71c1";
+const CREDENTIAL: &str = "bearer-token-of-the-api-server-71c1";
 const REVIEW: &str = "/kubernetes/tokenreview/kubernetes";
 const SCOPES: &str = "openid email profile groups offline_access";
 const BY_EMAIL: &str =
@@ -252,7 +252,7 @@ async fn an_invalid_token_review_gets_an_error_in_json() {
 
 /// Neither authenticated nor refused, and nothing an API server caches.
 #[tokio::test]
-async fn without_the_database_the_webhook_gives_no_result() {
+async fn without_the_database_the_webhook_returns_no_result() {
     if Need::Kubernetes.is_missing() || Need::Postgres.is_missing() {
         return;
     }

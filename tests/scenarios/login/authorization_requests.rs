@@ -51,8 +51,8 @@ async fn request_objects_are_refused_and_never_fetched() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     alice.logs_in(&app.auth_request("openid"), ALICE, ALICE_PASSWORD).await;
-    let elsewhere = OtherOrigin::start();
-    let here = format!("{}/request.jwt#sha", elsewhere.url);
+    let other_origin = OtherOrigin::start();
+    let here = format!("{}/request.jwt#sha", other_origin.url);
     let (inside, long) =
         (format!("{}/x", server.telemetry()), format!("{here}{}", "x".repeat(2000)));
     let pushed = "urn:ietf:params:oauth:request_uri:6esc_11ACC5bwc014ltc14eY22c";
@@ -72,7 +72,7 @@ async fn request_objects_are_refused_and_never_fetched() {
             .map(|name| (name, here.as_str()));
     alice.opens(app.auth_request_with("openid", &more).url).await;
     alice.auth_response();
-    assert!(elsewhere.requests().is_empty(), "{:?}", elsewhere.requests());
+    assert!(other_origin.requests().is_empty(), "{:?}", other_origin.requests());
     let discovery = app.gets("/.well-known/openid-configuration").await.json;
     // If absent, `none` would be among them (section 3), and the conformance suite would send such a request object.
     assert_eq!(discovery["request_object_signing_alg_values_supported"], serde_json::json!(["RS256"]));
@@ -120,9 +120,10 @@ async fn an_invalid_prompt_or_max_age_is_an_error() {
 async fn optional_and_unknown_parameters_are_accepted() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let claims_asked = r#"{"id_token":{"auth_time":{"essential":true}},"userinfo":{"name":null}}"#;
+    let claims_request =
+        r#"{"id_token":{"auth_time":{"essential":true}},"userinfo":{"name":null}}"#;
     for more in [
-        ("claims", claims_asked),
+        ("claims", claims_request),
         ("claims", "{"),
         ("acr_values", "1 2 urn:mace:incommon:iap:silver"),
         ("display", "page"),

@@ -249,7 +249,7 @@ async fn mallory_cannot_approve_for_alice() {
 }
 
 #[tokio::test]
-async fn a_stolen_session_cookie_does_not_complete_a_login_begun_elsewhere() {
+async fn a_stolen_session_cookie_does_not_complete_a_login_of_another_browser() {
     let server = World::new().start().await;
     let (mut alice, mut mallory) = (server.browser(), server.browser());
     let app = server.relying_party("example-app");

@@ -70,10 +70,10 @@ async fn consent_covers_the_same_client_person_and_scopes_only() {
     // Consent is stored for person and client, so it holds in other browsers.
     alice.opens(server.relying_party("wiki").auth_request("openid").url).await;
     assert!(shows_approval_page(&alice), "{}", alice.page().text());
-    let mut elsewhere = server.browser();
-    elsewhere.opens(server.relying_party("example-app").auth_request("openid email").url).await;
-    elsewhere.signs_in(ALICE, ALICE_PASSWORD).await;
-    elsewhere.auth_response();
+    let mut other_browser = server.browser();
+    other_browser.opens(server.relying_party("example-app").auth_request("openid email").url).await;
+    other_browser.signs_in(ALICE, ALICE_PASSWORD).await;
+    other_browser.auth_response();
     let mut bob = server.browser();
     bob.opens(server.relying_party("example-app").auth_request("openid").url).await;
     bob.signs_in(BOB, BOB_PASSWORD).await;

@@ -16,7 +16,7 @@ pub struct Device {
     pub device_code: String,
     pub user_code: String,
     /// The whole device authorization response.
-    pub answer: Value,
+    pub response: Value,
 }
 
 impl Device {
@@ -26,12 +26,12 @@ impl Device {
     }
 
     pub async fn requests_with(app: RelyingParty, fields: &[(&str, &str)]) -> Self {
-        let answer = app.posts("/device/code", fields).await;
-        assert_eq!(answer.status, 200, "{}", answer.page.body);
-        assert_eq!(answer.page.header("cache-control"), Some("no-store"));
-        let text = |name: &str| answer.json[name].as_str().unwrap().to_owned();
+        let response = app.posts("/device/code", fields).await;
+        assert_eq!(response.status, 200, "{}", response.page.body);
+        assert_eq!(response.page.header("cache-control"), Some("no-store"));
+        let text = |name: &str| response.json[name].as_str().unwrap().to_owned();
         let (device_code, user_code) = (text("device_code"), text("user_code"));
-        Self { app, device_code, user_code, answer: answer.json }
+        Self { app, device_code, user_code, response: response.json }
     }
 
     pub async fn polls(&self) -> JsonResponse {

@@ -19,12 +19,12 @@ async fn alice_signs_in_her_terminal_from_her_phone() {
     }
     let server = world(World::with_clock()).start().await;
     let device = Device::requests(&server, "openid email groups offline_access").await;
-    let uri = device.answer["verification_uri"].as_str().unwrap();
+    let uri = device.response["verification_uri"].as_str().unwrap();
     assert_eq!(uri, server.url("/device"));
-    let complete = device.answer["verification_uri_complete"].as_str().unwrap();
+    let complete = device.response["verification_uri_complete"].as_str().unwrap();
     assert_eq!(complete, format!("{uri}?user_code={}", device.user_code));
     assert_eq!(
-        (&device.answer["expires_in"], &device.answer["interval"]),
+        (&device.response["expires_in"], &device.response["interval"]),
         (&300.into(), &5.into())
     );
     let letters = device.user_code.replace('-', "");
@@ -88,8 +88,8 @@ async fn alice_denies_a_device() {
     confirms_device(&mut alice, ALICE, ALICE_PASSWORD).await;
     let page = alice.rejects().await;
     assert!(page.text().contains("was not connected"), "{}", page.text());
-    let answer = device.polls().await;
-    assert_eq!((answer.status, answer.error()), (400, "access_denied"));
+    let response = device.polls().await;
+    assert_eq!((response.status, response.error()), (400, "access_denied"));
 }
 
 #[tokio::test]
@@ -134,10 +134,10 @@ async fn a_code_expires() {
     let world = world(World::with_clock()).with("expiry:\n  idTokens: 10m\n  deviceRequests: 2m");
     let server = world.start().await;
     let device = Device::requests(&server, "openid").await;
-    assert_eq!(device.answer["expires_in"], 120);
+    assert_eq!(device.response["expires_in"], 120);
     server.advance(MINUTE * 2);
-    let answer = device.polls().await;
-    assert_eq!((answer.status, answer.error()), (400, "expired_token"));
+    let response = device.polls().await;
+    assert_eq!((response.status, response.error()), (400, "expired_token"));
     let mut alice = server.browser();
     assert_eq!(types_code(&mut alice, &server, &device.user_code).await.status, 400);
 }
@@ -161,8 +161,8 @@ async fn a_device_that_polls_too_fast_is_slowed_down() {
         (10, "slow_down"),
     ] {
         server.advance(second * after);
-        let answer = device.polls().await;
-        assert_eq!((answer.status, answer.error()), (400, expected), "after {after} s");
+        let response = device.polls().await;
+        assert_eq!((response.status, response.error()), (400, expected), "after {after} s");
     }
     // Another device has an interval of its own.
     let other = Device::requests(&server, "openid").await;
@@ -184,12 +184,12 @@ async fn a_device_may_use_pkce() {
         types_code(&mut alice, &server, &device.user_code).await;
         confirms_device(&mut alice, ALICE, ALICE_PASSWORD).await;
         alice.approves().await;
-        let answer = device.polls_with(verifier).await;
-        assert_eq!(answer.status, expected, "{verifier:?}: {}", answer.page.body);
+        let response = device.polls_with(verifier).await;
+        assert_eq!(response.status, expected, "{verifier:?}: {}", response.page.body);
     }
     for wrong in [("code_challenge", "short"), ("code_challenge_method", "S256")] {
-        let answer = app.posts("/device/code", &[wrong]).await;
-        assert_eq!((answer.status, answer.error()), (400, "invalid_request"), "{wrong:?}");
+        let response = app.posts("/device/code", &[wrong]).await;
+        assert_eq!((response.status, response.error()), (400, "invalid_request"), "{wrong:?}");
     }
 }
 
@@ -202,8 +202,8 @@ async fn a_confidential_client_authenticates() {
     for id in ["web", "newer"] {
         let mut nobody = server.relying_party(id);
         nobody.secret = None;
-        let answer = nobody.posts("/device/code", &[]).await;
-        assert_eq!((answer.status, answer.error()), (401, "invalid_client"), "{id}");
+        let response = nobody.posts("/device/code", &[]).await;
+        assert_eq!((response.status, response.error()), (401, "invalid_client"), "{id}");
         let device = Device::requests_with(server.relying_party(id), &[]).await;
         let mut alice = server.browser();
         types_code(&mut alice, &server, &device.user_code).await;

@@ -77,7 +77,7 @@ async fn alice_is_warned_of_a_phished_code() {
     let mut alice = server.browser();
     alice.opens(server.url("/sign-in")).await;
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
-    let link = device.answer["verification_uri_complete"].as_str().unwrap();
+    let link = device.response["verification_uri_complete"].as_str().unwrap();
     let page = alice.opens(link).await;
     assert!(page.text().contains("Type only a code from a device of yours"), "{}", page.text());
     assert_eq!(device.polls().await.error(), "authorization_pending");
@@ -169,13 +169,13 @@ async fn another_client_cannot_exchange_a_device_code() {
     let server = world(World::new()).client(thief).start().await;
     let device = approved_by_alice(&server).await;
     let fields = [("grant_type", DEVICE_CODE), ("device_code", &*device.device_code)];
-    let answer = server.relying_party("thief").exchange(&fields).await;
-    assert_eq!((answer.status, answer.error()), (400, "invalid_grant"));
+    let response = server.relying_party("thief").exchange(&fields).await;
+    assert_eq!((response.status, response.error()), (400, "invalid_grant"));
     for wrong in [device.device_code.to_uppercase(), format!("{} ", device.device_code), "x".into()]
     {
         let fields = [("grant_type", DEVICE_CODE), ("device_code", wrong.as_str())];
-        let answer = server.relying_party("cli").exchange(&fields).await;
-        assert_eq!((answer.status, answer.error()), (400, "invalid_grant"), "{wrong}");
+        let response = server.relying_party("cli").exchange(&fields).await;
+        assert_eq!((response.status, response.error()), (400, "invalid_grant"), "{wrong}");
     }
     assert_eq!(device.polls().await.status, 200);
 }
@@ -185,10 +185,10 @@ async fn another_client_cannot_exchange_a_device_code() {
 async fn codes_in_a_query_are_refused() {
     let server = world(World::new()).start().await;
     let cli = server.relying_party("cli");
-    let answer = cli.posts("/device/code?client_id=cli", &[]).await;
-    assert_eq!((answer.status, answer.error()), (400, "invalid_request"));
-    let answer = cli.posts("/token?device_code=x", &[("grant_type", DEVICE_CODE)]).await;
-    assert_eq!((answer.status, answer.error()), (400, "invalid_request"));
+    let response = cli.posts("/device/code?client_id=cli", &[]).await;
+    assert_eq!((response.status, response.error()), (400, "invalid_request"));
+    let response = cli.posts("/token?device_code=x", &[("grant_type", DEVICE_CODE)]).await;
+    assert_eq!((response.status, response.error()), (400, "invalid_request"));
 }
 
 /// A session that ends between approval and poll.
@@ -203,8 +203,8 @@ async fn an_ended_session_issues_no_tokens_to_a_device() {
     alice.opens(server.url("/logout")).await;
     let form = alice.page().form_with("csrf").unwrap();
     alice.submits(form).await;
-    let answer = device.polls().await;
-    assert_eq!((answer.status, answer.error()), (400, "invalid_grant"));
+    let response = device.polls().await;
+    assert_eq!((response.status, response.error()), (400, "invalid_grant"));
 }
 
 /// Rows that unauthenticated requests can write are limited, for each address and in total.
@@ -225,10 +225,10 @@ async fn a_flood_of_device_requests_is_refused() {
     }
     // An IPv6 network counts as a /64.
     for (address, expected) in [("2001:db8::1", 200), ("2001:db8::2", 200), ("2001:db8::3", 503)] {
-        let answer = request_with(address).await;
-        assert_eq!(answer.status, expected, "{address}");
+        let response = request_with(address).await;
+        assert_eq!(response.status, expected, "{address}");
         if expected == 503 {
-            assert!(answer.body.contains("temporarily_unavailable"), "{}", answer.body);
+            assert!(response.body.contains("temporarily_unavailable"), "{}", response.body);
         }
     }
     server.advance(Duration::from_secs(301));

@@ -86,10 +86,10 @@ async fn an_expired_hint_is_accepted() {
 /// B 37: anything but an ID token of this issuer is refused.
 #[tokio::test]
 async fn a_forged_hint_is_an_invalid_request() {
-    let (server, elsewhere) =
+    let (server, other_issuer) =
         (World::new().with(SKIP).start().await, World::new().with(SKIP).start().await);
     let (mut alice, hers, access_token) = tokens_of(&server, WHO_ALICE).await;
-    let (_, foreign, _) = tokens_of(&elsewhere, WHO_ALICE).await;
+    let (_, foreign, _) = tokens_of(&other_issuer, WHO_ALICE).await;
     let app = server.relying_party("example-app");
     let parts: Vec<&str> = hers.split('.').collect();
     let with_header = |header: &str, signature: &str| {

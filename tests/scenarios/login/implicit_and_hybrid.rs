@@ -138,7 +138,7 @@ async fn wrong_requests_for_tokens_are_refused() {
 
 /// `response_mode=form_post` carries tokens too.
 #[tokio::test]
-async fn tokens_are_posted_where_the_client_wants_a_form() {
+async fn tokens_are_posted_with_response_mode_form_post() {
     let server = world().start().await;
     let app = server.relying_party("spa");
     let form = [("response_type", "id_token"), ("response_mode", "form_post")];

@@ -16,7 +16,7 @@ fn sign_in(server: &Server, to: &str, more: &str) -> String {
     server.url(&format!("/sign-in?{}{more}", to.query().unwrap()))
 }
 
-fn asks_for_password(page: &Page) -> bool {
+fn shows_password_form(page: &Page) -> bool {
     page.form_with("password").is_some()
 }
 
@@ -108,7 +108,7 @@ async fn a_fresh_login_is_required_once_and_replaces_the_cookie() {
     assert!(page.text().contains("Signed in 3 hours ago"), "{}", page.text());
 
     let page = alice.opens(sign_in(&server, "/", "&fresh=1")).await;
-    assert!(asks_for_password(page), "{}", page.text());
+    assert!(shows_password_form(page), "{}", page.text());
     let page = alice.signs_in(ALICE, ALICE_PASSWORD).await;
     assert_eq!(page.url.as_str(), server.url("/"), "{}", page.text());
     assert!(page.text().contains("Signed in now"), "{}", page.text());
@@ -175,7 +175,7 @@ async fn account_pages_redirect_to_the_login_and_back() {
     for path in ["/sessions", "/groups"] {
         let mut alice = server.browser();
         let page = alice.opens(server.url(path)).await;
-        assert!(asks_for_password(page), "{path}: {}", page.text());
+        assert!(shows_password_form(page), "{path}: {}", page.text());
         let page = alice.signs_in(ALICE, ALICE_PASSWORD).await;
         assert_eq!(page.url.as_str(), server.url(path));
     }

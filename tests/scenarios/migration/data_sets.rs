@@ -66,14 +66,14 @@ impl DataSet {
 }
 
 /// Imports while the server is stopped, as the documentation says, and starts it again.
-pub async fn taken_over(world: World, from: &str) -> Server {
+pub async fn imported(world: World, from: &str) -> Server {
     let mut server = world.start().await;
     server.stop().await;
     let done =
         server.runs_command(&["import", "dex", "--from", from, "--config", "CONFIG", "--yes"], &[]);
-    let said = String::from_utf8_lossy(&done.stdout).into_owned();
-    assert!(done.status.success(), "{said}\n{}", String::from_utf8_lossy(&done.stderr));
-    server.assert_no_secret_in("the report", &said);
+    let printed = String::from_utf8_lossy(&done.stdout).into_owned();
+    assert!(done.status.success(), "{printed}\n{}", String::from_utf8_lossy(&done.stderr));
+    server.assert_no_secret_in("the report", &printed);
     server.restart().await;
     server
 }

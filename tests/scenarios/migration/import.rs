@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::data_sets::{DataSet, list, taken_over, text};
+use super::data_sets::{DataSet, imported, list, text};
 use crate::world::{Need, Server, World, claims, new_database, verified};
 
 /// What clients notice after a takeover: nothing.
-async fn clients_notice_nothing(server: &Server, data: &DataSet) {
+async fn clients_see_no_difference(server: &Server, data: &DataSet) {
     let keys = server.relying_party("web-one").gets("/keys").await.json;
     let kids: Vec<&str> = list(&keys["keys"]).map(|key| text(&key["kid"])).collect();
     for key in list(&data.tokens["jwks"]["keys"]) {
@@ -49,14 +49,14 @@ async fn refresh(server: &Server, grant: &Value, token: &Value) {
     let other = if app.id == "web-two" { "web-one" } else { "web-two" };
     let stolen = server.relying_party(other).refreshes(held).await;
     assert_eq!((stolen.status, stolen.error()), (400, "invalid_grant"), "{name}");
-    let answer = app.refreshes(held).await;
-    assert_eq!(answer.status, 200, "{name}: {}", answer.page.text());
-    let (now, then) = (claims(answer.id_token()), &grant["claims"]);
+    let response = app.refreshes(held).await;
+    assert_eq!(response.status, 200, "{name}: {}", response.page.text());
+    let (now, then) = (claims(response.id_token()), &grant["claims"]);
     let same = ["sub", "aud", "azp", "nonce", "email", "email_verified", "name", "groups"];
     for claim in same.iter().chain(&["preferred_username", "federated_claims"]) {
         assert_eq!(now[*claim], then[*claim], "{name}: {claim}");
     }
-    let next = answer.refresh_token();
+    let next = response.refresh_token();
     assert_ne!(next, held, "{name}: it rotates into ours");
     assert_eq!(app.refreshes(next).await.status, 200, "{name}: the next refresh");
 }
@@ -73,10 +73,10 @@ async fn people_sign_in(server: &Server, data: &DataSet) {
         let scopes = "openid email profile offline_access";
         let request = app.auth_request_with(scopes, &[("connector_id", connector)]);
         let arrival = browser.logs_in(&request, login, password).await;
-        let answer = app.redeems(&request, &arrival).await;
+        let response = app.redeems(&request, &arrival).await;
         let name = if connector == "local" { "dave-dyn-app" } else { "eve-dyn-app" };
         let then = &data.grant(name)["claims"];
-        assert_eq!(claims(answer.id_token())["sub"], then["sub"], "{login}");
+        assert_eq!(claims(response.id_token())["sub"], then["sub"], "{login}");
     }
     let web = server.relying_party("web-two");
     let mut alice = server.browser();
@@ -85,54 +85,54 @@ async fn people_sign_in(server: &Server, data: &DataSet) {
     assert_eq!(web.redeems(&request, &arrival).await.status, 200);
 }
 
-async fn is_taken_over(name: &str, file: &str) {
+async fn is_imported(name: &str, file: &str) {
     let data = DataSet::named(name);
     let from = data.file(file);
     let before = std::fs::read(&from).unwrap();
-    let server = taken_over(data.world(World::empty()), from.to_str().unwrap()).await;
-    clients_notice_nothing(&server, &data).await;
+    let server = imported(data.world(World::empty()), from.to_str().unwrap()).await;
+    clients_see_no_difference(&server, &data).await;
     people_sign_in(&server, &data).await;
     assert_eq!(std::fs::read(&from).unwrap(), before, "Dex's own data is as it was");
 }
 
 #[tokio::test]
-async fn a_dex_on_sqlite_is_taken_over() {
-    is_taken_over("sqlite3", "dex.db").await;
+async fn a_dex_on_sqlite_is_imported() {
+    is_imported("sqlite3", "dex.db").await;
 }
 
 #[tokio::test]
-async fn a_dex_with_the_ent_storage_is_taken_over() {
-    is_taken_over("sqlite3-ent", "dex.db").await;
+async fn a_dex_with_the_ent_storage_is_imported() {
+    is_imported("sqlite3-ent", "dex.db").await;
 }
 
 #[tokio::test]
-async fn a_dex_of_the_main_branch_is_taken_over() {
-    is_taken_over("sqlite3-head", "dex.db").await;
+async fn a_dex_of_the_main_branch_is_imported() {
+    is_imported("sqlite3-head", "dex.db").await;
 }
 
 #[tokio::test]
-async fn a_dex_on_mysql_is_taken_over_from_a_dump() {
-    is_taken_over("mysql", "dex-hex.sql").await;
-    is_taken_over("mysql", "dex.sql").await;
+async fn a_dex_on_mysql_is_imported_from_a_dump() {
+    is_imported("mysql", "dex-hex.sql").await;
+    is_imported("mysql", "dex.sql").await;
 }
 
 #[tokio::test]
-async fn a_dex_on_postgresql_is_taken_over_from_a_dump() {
-    is_taken_over("postgres", "dex.sql").await;
+async fn a_dex_on_postgresql_is_imported_from_a_dump() {
+    is_imported("postgres", "dex.sql").await;
 }
 
 #[tokio::test]
-async fn a_dex_on_kubernetes_is_taken_over_from_what_kubectl_prints() {
-    is_taken_over("kubernetes", "dex.json").await;
+async fn a_dex_on_kubernetes_is_imported_from_the_output_of_kubectl() {
+    is_imported("kubernetes", "dex.json").await;
 }
 
 #[tokio::test]
-async fn a_dex_on_etcd_is_taken_over_from_what_etcdctl_prints() {
-    is_taken_over("etcd", "dex.json").await;
+async fn a_dex_on_etcd_is_imported_from_the_output_of_etcdctl() {
+    is_imported("etcd", "dex.json").await;
 }
 
 #[tokio::test]
-async fn postgres_a_dex_is_taken_over_into_its_own_database() {
+async fn postgres_a_dex_is_imported_into_its_own_database() {
     if Need::Postgres.is_missing() {
         return;
     }
@@ -146,13 +146,16 @@ async fn postgres_a_dex_is_taken_over_into_its_own_database() {
         .unwrap();
     assert!(loaded.status.success(), "{}", String::from_utf8_lossy(&loaded.stderr));
     let world = data.world(World::on_postgres(database.clone()));
-    let said = world.clone().refuses_to_start().await;
-    assert!(said.contains("is Dex's") && said.contains("countersign import dex"), "{said}");
+    let printed = world.clone().refuses_to_start().await;
+    assert!(
+        printed.contains("is Dex's") && printed.contains("countersign import dex"),
+        "{printed}"
+    );
     let arguments = ["import", "dex", "--from", database.as_str(), "--config", "CONFIG", "--yes"];
     let done = world.runs_before_start(&arguments);
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let server = world.start().await;
-    clients_notice_nothing(&server, &data).await;
+    clients_see_no_difference(&server, &data).await;
     people_sign_in(&server, &data).await;
 }
 
@@ -164,7 +167,7 @@ async fn a_preview_names_what_would_be_done_and_writes_nothing() {
     let from = from.to_str().unwrap();
     let arguments = ["import", "dex", "--from", from, "--config", "CONFIG", "--dry-run"];
     let preview = world.runs_before_start(&arguments);
-    let said = String::from_utf8(preview.stdout).unwrap();
+    let printed = String::from_utf8(preview.stdout).unwrap();
     for line in [
         "SQL tables of Dex (migration 23)",
         "1 signing key, which signs on until its next rotation",
@@ -174,7 +177,7 @@ async fn a_preview_names_what_would_be_done_and_writes_nothing() {
         "browser sessions",
         "Nothing was written",
     ] {
-        assert!(said.contains(line), "{line} is not in\n{said}");
+        assert!(printed.contains(line), "{line} is not in\n{printed}");
     }
     assert!(!world.dir().join("countersign.db").exists(), "no database was made");
     // Without a terminal nobody could agree.
@@ -188,19 +191,19 @@ async fn an_import_can_be_repeated_and_what_was_rotated_since_is_named() {
     let data = DataSet::named("sqlite3");
     let from = data.file("dex.db");
     let from = from.to_str().unwrap();
-    let mut server = taken_over(data.world(World::empty()), from).await;
+    let mut server = imported(data.world(World::empty()), from).await;
     let app = server.relying_party("web-one");
-    let answer = app.refreshes(data.current_token("alice-web-one")).await;
-    assert_eq!(answer.status, 200);
+    let response = app.refreshes(data.current_token("alice-web-one")).await;
+    assert_eq!(response.status, 200);
     server.stop().await;
     let again =
         server.runs_command(&["import", "dex", "--from", from, "--config", "CONFIG", "--yes"], &[]);
-    let said = String::from_utf8(again.stdout).unwrap();
-    assert!(said.contains("Taken over:\n  nothing"), "{said}");
+    let printed = String::from_utf8(again.stdout).unwrap();
+    assert!(printed.contains("Taken over:\n  nothing"), "{printed}");
     let rotated = server.runs_command(&["import", "rotated", "--config", "CONFIG"], &[]);
     assert_eq!(String::from_utf8(rotated.stdout).unwrap(), "web-one: 1\n");
     server.restart().await;
-    assert_eq!(app.refreshes(answer.refresh_token()).await.status, 200);
+    assert_eq!(app.refreshes(response.refresh_token()).await.status, 200);
 }
 
 #[tokio::test]
@@ -211,7 +214,7 @@ async fn a_rotated_token_of_dex_that_comes_back_late_ends_its_grant() {
     let data = DataSet::named("sqlite3");
     let world = data.world(World::empty().with_own_clock());
     let from = data.file("dex.db");
-    let server = taken_over(world, from.to_str().unwrap()).await;
+    let server = imported(world, from.to_str().unwrap()).await;
     let app = server.relying_party("web-one");
     let held = data.current_token("mock-web-one");
     let next = app.refreshes(held).await;
@@ -227,7 +230,7 @@ async fn a_rotated_token_of_dex_that_comes_back_late_ends_its_grant() {
 async fn an_administrator_ends_what_came_from_dex() {
     let data = DataSet::named("sqlite3");
     let from = data.file("dex.db");
-    let server = taken_over(data.world(World::empty()), from.to_str().unwrap()).await;
+    let server = imported(data.world(World::empty()), from.to_str().unwrap()).await;
     let (app, grant) = (server.relying_party("web-one"), data.grant("bob-web-one"));
     let access = text(&list(&grant["access_tokens"]).last().unwrap()["token"]);
     assert_eq!(app.userinfo(access).await.status, 200);
@@ -247,7 +250,7 @@ async fn dexs_keys_are_published_until_its_tokens_have_expired() {
     let data = DataSet::named("sqlite3-short");
     let world = data.world(World::empty().with_own_clock().starting_at(1_795_773_600));
     let from = data.file("dex.db");
-    let server = taken_over(world, from.to_str().unwrap()).await;
+    let server = imported(world, from.to_str().unwrap()).await;
     let app = server.relying_party("web-one");
     let kids = |keys: &Value| -> Vec<String> {
         list(&keys["keys"]).map(|key| text(&key["kid"]).to_owned()).collect()

@@ -16,12 +16,18 @@ async fn a_database_of_dex_is_recognised_and_not_touched() {
         let world = with_dexs_database(name);
         let file = world.dir().join("countersign.db");
         let before = std::fs::read(&file).unwrap();
-        let said = world.clone().refuses_to_start().await;
-        assert!(said.contains("is Dex's") && said.contains("countersign import dex"), "{said}");
+        let printed = world.clone().refuses_to_start().await;
+        assert!(
+            printed.contains("is Dex's") && printed.contains("countersign import dex"),
+            "{printed}"
+        );
         let check = world.runs_before_start(&["check", "CONFIG"]);
-        let said = String::from_utf8(check.stderr).unwrap();
+        let printed = String::from_utf8(check.stderr).unwrap();
         assert!(!check.status.success());
-        assert!(said.contains("is Dex's") && said.contains("countersign import dex"), "{said}");
+        assert!(
+            printed.contains("is Dex's") && printed.contains("countersign import dex"),
+            "{printed}"
+        );
         assert_eq!(std::fs::read(&file).unwrap(), before);
     }
 }
@@ -58,10 +64,10 @@ async fn storages_of_dex_alone_are_named_with_the_steps_to_take() {
     ] {
         let world = World::new().with(&format!("storage: {storage}"));
         let check = world.runs_before_start(&["check", "CONFIG"]);
-        let said = String::from_utf8(check.stderr).unwrap();
+        let printed = String::from_utf8(check.stderr).unwrap();
         assert!(!check.status.success());
         for step in steps.iter().chain(&["type: sqlite3", "countersign import dex"]) {
-            assert!(said.contains(step), "{step} is not in\n{said}");
+            assert!(printed.contains(step), "{step} is not in\n{printed}");
         }
     }
 }

@@ -72,15 +72,20 @@ async fn refreshing_survives_crashes(world: World) {
     let mut tokens = first.clone();
     for round in 0..ROUNDS {
         let (sender, responded) = mpsc::channel();
-        let mut asking = Vec::new();
+        let mut requests = Vec::new();
         for token in &tokens {
             let (app, url) = (server.relying_party("example-app"), server.url("/token"));
-            asking.push(tokio::spawn(refresh_until_crash(app, url, token.clone(), sender.clone())));
+            requests.push(tokio::spawn(refresh_until_crash(
+                app,
+                url,
+                token.clone(),
+                sender.clone(),
+            )));
         }
         wait_for_responses(9 + 4 * round, responded).await;
         server.kill();
         server.restart().await;
-        for (kept, task) in tokens.iter_mut().zip(asking) {
+        for (kept, task) in tokens.iter_mut().zip(requests) {
             let last_received = task.await.unwrap();
             let (one, two) =
                 tokio::join!(app.refreshes(&last_received), app.refreshes(&last_received));
@@ -138,16 +143,16 @@ async fn a_crash_during_code_exchanges_lets_no_code_be_used_twice() {
     let mut server = World::new().with(SKIP).with(FORGIVING).start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     for round in 0..ROUNDS {
-        let (asking, arrivals) = start_exchanges(&server, &mut alice, &app, 2 + 2 * round).await;
+        let (requests, arrivals) = start_exchanges(&server, &mut alice, &app, 2 + 2 * round).await;
         server.kill();
         server.restart().await;
-        for (task, (request, auth_response)) in asking.into_iter().zip(arrivals) {
-            let given = task.await.unwrap();
-            if let Some(access_token) = &given {
+        for (task, (request, auth_response)) in requests.into_iter().zip(arrivals) {
+            let issued = task.await.unwrap();
+            if let Some(access_token) = &issued {
                 assert_eq!(app.userinfo(access_token).await.status, 200, "it was acknowledged");
             }
             let again = app.redeems(&request, &auth_response).await;
-            match given {
+            match issued {
                 Some(_) => assert_eq!((again.status, again.error()), (400, "invalid_grant")),
                 None => assert!(matches!(again.status, 200 | 400), "{}", again.page.body),
             }
@@ -157,7 +162,7 @@ async fn a_crash_during_code_exchanges_lets_no_code_be_used_twice() {
     }
 }
 
-type Asking = Vec<tokio::task::JoinHandle<Option<String>>>;
+type ExchangeTasks = Vec<tokio::task::JoinHandle<Option<String>>>;
 type Arrivals = Vec<(AuthRequest, crate::world::AuthResponse)>;
 
 /// Starts exchanging ten codes, and waits for this many responses.
@@ -166,7 +171,7 @@ async fn start_exchanges(
     alice: &mut Browser,
     app: &RelyingParty,
     answered: usize,
-) -> (Asking, Arrivals) {
+) -> (ExchangeTasks, Arrivals) {
     let mut arrivals = Vec::new();
     for _ in 0..10 {
         let request = app.auth_request("openid");
@@ -174,16 +179,16 @@ async fn start_exchanges(
         arrivals.push((request, auth_response));
     }
     let (sender, responded) = mpsc::channel();
-    let mut asking = Vec::new();
+    let mut requests = Vec::new();
     for (request, auth_response) in &arrivals {
         let (app, url) = (server.relying_party("example-app"), server.url("/token"));
         let (request, code, sender) = (request.clone(), auth_response.code.clone(), sender.clone());
-        asking.push(tokio::spawn(async move {
-            let given = try_exchange(app, url, request, code).await;
+        requests.push(tokio::spawn(async move {
+            let issued = try_exchange(app, url, request, code).await;
             sender.send(()).ok();
-            given
+            issued
         }));
     }
     wait_for_responses(answered, responded).await;
-    (asking, arrivals)
+    (requests, arrivals)
 }

@@ -102,8 +102,8 @@ async fn logins_beyond_the_queue_are_refused_with_503() {
         browser.opens(app.auth_request("openid").url).await;
         storm.spawn(async move {
             let page = browser.signs_in(&format!("user{n}@example.com"), "not-the-password").await;
-            let says_when = page.header("retry-after").is_some();
-            (page.status, page.form_with("password").is_some(), says_when)
+            let describes_time = page.header("retry-after").is_some();
+            (page.status, page.form_with("password").is_some(), describes_time)
         });
     }
     let responses = storm.join_all().await;

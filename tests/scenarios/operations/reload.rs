@@ -43,8 +43,8 @@ async fn sighup_applies_new_clients_and_people_and_keeps_sessions() {
     assert!(alice.page().form_with("password").is_none(), "she is still signed in");
     let mut carol = server.browser();
     let auth_response = carol.logs_in(&request, "carol@example.com", "carol-likes-5-boats").await;
-    let answer = grafana.redeems(&request, &auth_response).await;
-    let claims = crate::world::claims(answer.id_token());
+    let response = grafana.redeems(&request, &auth_response).await;
+    let claims = crate::world::claims(response.id_token());
     let lifetime = claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap();
     assert_eq!(lifetime, 7 * 60);
     assert_eq!(app.refreshes(tokens.refresh_token()).await.status, 200);

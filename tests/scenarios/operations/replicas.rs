@@ -39,7 +39,7 @@ async fn a_login_may_change_the_replica_at_every_step() {
 }
 
 #[tokio::test]
-async fn a_code_is_used_once_whichever_replica_is_asked() {
+async fn a_code_is_used_once_across_replicas() {
     if Need::Postgres.is_missing() {
         return;
     }
@@ -135,8 +135,8 @@ async fn no_refresh_concurrent_with_an_end_outlives_the_announced_time() {
     let (ended, responses) = tokio::join!(end, racing.join_all());
 
     let announced: Timestamp = ended.json["tokens_until"].as_str().unwrap().parse().unwrap();
-    let (given, refused): (Vec<_>, Vec<_>) = responses.iter().partition(|a| a.status == 200);
-    for response in &given {
+    let (issued, refused): (Vec<_>, Vec<_>) = responses.iter().partition(|a| a.status == 200);
+    for response in &issued {
         for token in [response.access_token(), response.id_token()] {
             let dies = Timestamp::from_secs(claims(token)["exp"].as_i64().unwrap());
             // The announced time has whole seconds.
@@ -145,7 +145,7 @@ async fn no_refresh_concurrent_with_an_end_outlives_the_announced_time() {
     }
     assert!(refused.iter().all(|response| response.error() == "invalid_grant"));
     let mut app = one.relying_party("example-app");
-    for response in given {
+    for response in issued {
         app.via_replica(&other);
         assert_eq!(app.refreshes(response.refresh_token()).await.error(), "invalid_grant");
     }

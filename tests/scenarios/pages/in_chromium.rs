@@ -136,8 +136,8 @@ async fn tours_pages(look: Display, name: &str) {
     alice.opens(server.url("/")).await;
     assert!(alice.text().await.contains("You are not signed in"), "{}", alice.text().await);
 
-    let elsewhere = [("redirect_uri", "https://evil.example.com/callback")];
-    alice.opens(&app.auth_request_with("openid", &elsewhere).url).await;
+    let other_redirect = [("redirect_uri", "https://evil.example.com/callback")];
+    alice.opens(&app.auth_request_with("openid", &other_redirect).url).await;
     checks_page(&alice, &picture("error")).await;
     let text = alice.text().await;
     assert!(text.contains("https://evil.example.com/callback") && text.contains("400"), "{text}");

@@ -143,7 +143,7 @@ async fn ending_one_grant_leaves_the_other_grants_live() {
 #[tokio::test]
 async fn ending_all_other_sessions_keeps_this_one() {
     let (server, app) = start().await;
-    let (mut here, mut there, mut elsewhere) = (
+    let (mut here, mut there, mut other_browser) = (
         alice_on(&server, LAPTOP).await,
         alice_on(&server, PHONE).await,
         alice_on(&server, "curl/8").await,
@@ -160,7 +160,7 @@ async fn ending_all_other_sessions_keeps_this_one() {
     assert!(status.contains("2 other sign-ins have ended"), "{status}");
     assert!(is_accepted(&app, &mut mine).await && is_accepted(&app, &mut bobs).await);
     assert!(!is_accepted(&app, &mut lost).await);
-    for browser in [&mut there, &mut elsewhere] {
+    for browser in [&mut there, &mut other_browser] {
         assert!(browser.opens(server.url("/")).await.text().contains("You are not signed in"));
     }
 }
@@ -238,9 +238,9 @@ async fn a_link_cannot_make_the_page_claim_that_a_session_ended() {
     let _other = signed_in(&server, PHONE, (BOB, BOB_PASSWORD)).await;
     mallory.opens(server.url("/")).await;
     let page = presses(&mut mallory, "others", "all").await;
-    let notice = page.url.query().unwrap().to_owned();
+    let flash = page.url.query().unwrap().to_owned();
     assert_eq!(page.all("[role=status]").len(), 1);
-    for query in [notice.as_str(), "notice=", "notice=x", "notice=SignIn&ended=yes"] {
+    for query in [flash.as_str(), "flash=", "flash=x", "flash=SignIn&ended=yes"] {
         let page = alice.opens(server.url(&format!("/?{query}"))).await;
         assert_eq!((page.status, page.all("[role=status]").len()), (200, 0), "{query}");
     }

@@ -31,7 +31,7 @@ async fn start(groups: usize) -> (Server, RelyingParty) {
 }
 
 /// Signs Alice in at other browsers, each with a grant for every app.
-async fn is_signed_in_elsewhere(server: &Server, apps: &[&RelyingParty], browsers: usize) {
+async fn has_other_sign_ins(server: &Server, apps: &[&RelyingParty], browsers: usize) {
     for agent in AGENTS.iter().cycle().take(browsers) {
         let mut browser = server.browser();
         browser.with_user_agent(agent);
@@ -72,7 +72,7 @@ async fn tours_account_pages(look: Display, name: &str) {
     }
     let (server, app) = start(40).await;
     let grafana = server.relying_party("grafana");
-    is_signed_in_elsewhere(&server, &[&app, &grafana, &app], 5).await;
+    has_other_sign_ins(&server, &[&app, &grafana, &app], 5).await;
     let alice = Chromium::with(look).await;
     let picture = |page: &str| format!("own-{page}-{name}");
     alice.opens(server.url("/")).await;
@@ -91,12 +91,12 @@ async fn tours_account_pages(look: Display, name: &str) {
     alice.sees("[role=status]").await;
     checks_layout(&alice, &picture("grant-ended")).await;
     alice.presses("button[name=session]").await;
-    alice.waits_for_url(&server.url("/?notice=")).await;
+    alice.waits_for_url(&server.url("/?flash=")).await;
     assert!(alice.text().await.contains("The sign-in has ended"), "{}", alice.text().await);
     alice.presses(".places + p ~ details summary, form details summary").await;
     checks_layout(&alice, &picture("ended")).await;
     alice.presses("#end-others").await;
-    alice.waits_for_url(&server.url("/?notice=")).await;
+    alice.waits_for_url(&server.url("/?flash=")).await;
     let text = alice.text().await;
     assert!(text.contains("4 other sign-ins have ended"), "{text}");
     alice.opens(server.url("/groups?q=team-01")).await;
@@ -124,7 +124,7 @@ async fn browser_on_a_phone_without_scripts_shows_the_account_pages() {
 #[tokio::test]
 async fn lists_of_many_sessions_and_groups_are_paged_and_complete() {
     let (server, app) = start(500).await;
-    is_signed_in_elsewhere(&server, &[&app], 50).await;
+    has_other_sign_ins(&server, &[&app], 50).await;
     let mut alice = server.browser();
     alice.opens(server.url("/sign-in")).await;
     alice.signs_in(ALICE, ALICE_PASSWORD).await;

@@ -182,7 +182,7 @@ async fn a_rejected_logout_token_is_not_sent_again() {
 
 /// D 64: retries are limited, and go to the configured address only.
 #[tokio::test]
-async fn a_redirecting_client_is_not_followed_and_given_up_after_eight_attempts() {
+async fn a_redirecting_client_is_not_followed_and_abandoned_after_eight_attempts() {
     if Need::Clock.is_missing() {
         return;
     }

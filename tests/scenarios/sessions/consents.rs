@@ -5,7 +5,7 @@ use crate::world::{ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, World};
 const SCOPE: &str = "openid email groups offline_access";
 
 #[tokio::test]
-async fn alice_withdraws_what_she_allowed_and_is_asked_again() {
+async fn alice_withdraws_her_consent_and_must_approve_again() {
     let server = World::new().start().await;
     let app = server.relying_party("example-app");
     let request = app.auth_request(SCOPE);
@@ -32,7 +32,7 @@ async fn alice_withdraws_what_she_allowed_and_is_asked_again() {
 }
 
 #[tokio::test]
-async fn nobody_withdraws_a_consent_of_somebody_else() {
+async fn a_consent_of_another_user_cannot_be_withdrawn() {
     let server = World::new().start().await;
     let app = server.relying_party("example-app");
     let request = app.auth_request(SCOPE);

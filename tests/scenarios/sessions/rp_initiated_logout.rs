@@ -133,7 +133,7 @@ async fn a_hint_of_another_session_requires_confirmation() {
     let (server, mut alice, app) = start().await;
     let (mut session, mut bob) = (server.browser(), server.browser());
     let hers = logs_in_at(&mut alice, &app, "openid").await;
-    let elsewhere = logs_in_at(&mut session, &app, "openid").await;
+    let other_login = logs_in_at(&mut session, &app, "openid").await;
     let request = app.auth_request("openid");
     let auth_response = bob.logs_in(&request, BOB, BOB_PASSWORD).await;
     let bobs = app.redeems(&request, &auth_response).await.id_token().to_owned();
@@ -141,7 +141,7 @@ async fn a_hint_of_another_session_requires_confirmation() {
         vec![],
         vec![("client_id", "example-app"), ("post_logout_redirect_uri", BACK)],
         vec![("id_token_hint", bobs.as_str()), ("post_logout_redirect_uri", BACK)],
-        vec![("id_token_hint", elsewhere.id.as_str())],
+        vec![("id_token_hint", other_login.id.as_str())],
         vec![("id_token_hint", "not a token")],
         vec![("logout_hint", ALICE)],
         vec![("request", "1.not-sealed-by-us")],
@@ -168,8 +168,9 @@ async fn after_her_confirmation_alice_is_redirected_back() {
     let (server, mut alice, app) = start().await;
     let mut session = server.browser();
     logs_in_at(&mut alice, &app, "openid").await;
-    let elsewhere = logs_in_at(&mut session, &app, "openid").await;
-    let parameters = [("id_token_hint", elsewhere.id.as_str()), ("post_logout_redirect_uri", BACK)];
+    let other_login = logs_in_at(&mut session, &app, "openid").await;
+    let parameters =
+        [("id_token_hint", other_login.id.as_str()), ("post_logout_redirect_uri", BACK)];
     let page = alice.opens(logout(&server, &parameters)).await;
     let policy = page.header("content-security-policy").unwrap();
     assert!(!policy.contains("form-action"), "browsers stop the redirect after a form: {policy}");

@@ -60,12 +60,12 @@ async fn assert_tokens_refused(app: &RelyingParty, access_token: &str, refresh_t
 async fn two_concurrent_exchanges_of_a_code_end_its_grant() {
     let server = World::new().start().await;
     let app = server.relying_party("example-app");
-    let given = with_code(&server, &app, "openid offline_access").await;
-    let first = app.redeems(&given.0, &given.1).await;
+    let issued = with_code(&server, &app, "openid offline_access").await;
+    let first = app.redeems(&issued.0, &issued.1).await;
     assert_eq!(app.userinfo(first.access_token()).await.status, 200);
-    assert_eq!(exchange_with(&app, &given, AS_IT_IS).await, refused());
+    assert_eq!(exchange_with(&app, &issued, AS_IT_IS).await, refused());
     assert_tokens_refused(&app, first.access_token(), first.refresh_token()).await;
-    assert_eq!(exchange_with(&app, &given, AS_IT_IS).await, refused());
+    assert_eq!(exchange_with(&app, &issued, AS_IT_IS).await, refused());
 }
 
 /// B 21: half a minute later, and long after the code itself has expired.
@@ -77,13 +77,13 @@ async fn a_later_second_exchange_of_a_code_ends_its_grant() {
     for later in [Duration::from_secs(30), Duration::from_secs(20 * 60)] {
         let server = World::with_clock().start().await;
         let app = server.relying_party("example-app");
-        let given = with_code(&server, &app, "openid offline_access").await;
-        let first = app.redeems(&given.0, &given.1).await;
+        let issued = with_code(&server, &app, "openid offline_access").await;
+        let first = app.redeems(&issued.0, &issued.1).await;
         let second = app.refreshes(first.refresh_token()).await;
         assert_eq!(second.status, 200, "{}", second.page.body);
         server.advance(later);
         assert_eq!(app.userinfo(first.access_token()).await.status, 200);
-        assert_eq!(exchange_with(&app, &given, AS_IT_IS).await, refused(), "{later:?}");
+        assert_eq!(exchange_with(&app, &issued, AS_IT_IS).await, refused(), "{later:?}");
         assert_tokens_refused(&app, first.access_token(), second.refresh_token()).await;
         assert_eq!(app.userinfo(second.access_token()).await.status, 401);
     }
@@ -94,14 +94,14 @@ async fn a_later_second_exchange_of_a_code_ends_its_grant() {
 async fn a_second_exchange_ends_only_the_grant_of_this_code() {
     let server = World::new().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    let mut given = Vec::new();
+    let mut issued = Vec::new();
     for _ in 0..2 {
         let request = app.auth_request("openid offline_access");
         let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
         let tokens = app.redeems(&request, &auth_response).await;
-        given.push(((request, auth_response), tokens));
+        issued.push(((request, auth_response), tokens));
     }
-    let (first, second) = (&given[0], &given[1]);
+    let (first, second) = (&issued[0], &issued[1]);
     assert_eq!(
         exchange_with(&app, &first.0, ("code_verifier", Some(&"x".repeat(43)))).await,
         refused()
@@ -119,14 +119,14 @@ async fn of_fifty_concurrent_exchanges_on_two_replicas_one_succeeds() {
     }
     let one = World::with_postgres().start().await;
     let other = one.replica().await;
-    let given =
+    let issued =
         Arc::new(with_code(&one, &one.relying_party("example-app"), "openid offline_access").await);
     let mut all = JoinSet::new();
     for n in 0..50 {
         let mut app = one.relying_party("example-app");
         app.via_replica(if n % 2 == 0 { &one } else { &other });
-        let given = Arc::clone(&given);
-        all.spawn(async move { app.redeems(&given.0, &given.1).await });
+        let issued = Arc::clone(&issued);
+        all.spawn(async move { app.redeems(&issued.0, &issued.1).await });
     }
     let responses = all.join_all().await;
     let (won, lost): (Vec<_>, Vec<_>) =
@@ -150,15 +150,15 @@ async fn a_code_of_another_client_is_refused_and_stays_usable() {
     let shared = Client::new("shared").redirects_to(&[uri]);
     let server = World::new().client(shared).client(Client::public("cli")).start().await;
     let app = server.relying_party("example-app");
-    let given = with_code(&server, &app, "openid offline_access").await;
+    let issued = with_code(&server, &app, "openid offline_access").await;
     for thief in ["shared", "cli"] {
         let thief = server.relying_party(thief);
-        assert_eq!(exchange_with(&thief, &given, AS_IT_IS).await, refused(), "{}", thief.id);
+        assert_eq!(exchange_with(&thief, &issued, AS_IT_IS).await, refused(), "{}", thief.id);
     }
-    let tokens = app.redeems(&given.0, &given.1).await;
+    let tokens = app.redeems(&issued.0, &issued.1).await;
     assert_eq!(tokens.status, 200, "{}", tokens.page.body);
     // Nor does it end the grant afterwards.
-    assert_eq!(exchange_with(&server.relying_party("shared"), &given, AS_IT_IS).await, refused());
+    assert_eq!(exchange_with(&server.relying_party("shared"), &issued, AS_IT_IS).await, refused());
     assert_eq!(app.refreshes(tokens.refresh_token()).await.status, 200);
     assert_eq!(app.userinfo(tokens.access_token()).await.status, 200);
 }
@@ -169,7 +169,7 @@ async fn a_code_is_exchanged_only_with_its_redirect_uri() {
     let uris = ["https://a.example.com/callback", "https://a.example.com/other"];
     let server = World::new().client(Client::new("two").redirects_to(&uris)).start().await;
     let app = server.relying_party("two");
-    let given = with_code(&server, &app, "openid").await;
+    let issued = with_code(&server, &app, "openid").await;
     for other in [
         Some(uris[1]),
         Some("https://a.example.com/callback/"),
@@ -178,12 +178,12 @@ async fn a_code_is_exchanged_only_with_its_redirect_uri() {
         None,
     ] {
         assert_eq!(
-            exchange_with(&app, &given, ("redirect_uri", other)).await,
+            exchange_with(&app, &issued, ("redirect_uri", other)).await,
             refused(),
             "{other:?}"
         );
     }
-    assert_eq!(app.redeems(&given.0, &given.1).await.status, 200);
+    assert_eq!(app.redeems(&issued.0, &issued.1).await.status, 200);
 }
 
 /// B 30; CVE-2026-27840: a prefix of a token was accepted as the token.
@@ -191,8 +191,8 @@ async fn a_code_is_exchanged_only_with_its_redirect_uri() {
 async fn an_altered_code_is_refused() {
     let server = World::new().start().await;
     let app = server.relying_party("example-app");
-    let given = with_code(&server, &app, "openid").await;
-    let code = given.1.code.clone();
+    let issued = with_code(&server, &app, "openid").await;
+    let code = issued.1.code.clone();
     let swapped: String = code
         .chars()
         .map(|c| if c.is_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() })
@@ -220,16 +220,16 @@ async fn an_altered_code_is_refused() {
         "%".into(),
     ] {
         assert_eq!(
-            exchange_with(&app, &given, ("code", Some(&altered))).await,
+            exchange_with(&app, &issued, ("code", Some(&altered))).await,
             refused(),
             "{altered:.60}"
         );
     }
     for nothing in [Some(""), None] {
-        let (status, error) = exchange_with(&app, &given, ("code", nothing)).await;
+        let (status, error) = exchange_with(&app, &issued, ("code", nothing)).await;
         assert_eq!((status, error.as_str()), (400, "invalid_request"));
     }
-    assert_eq!(app.redeems(&given.0, &given.1).await.status, 200);
+    assert_eq!(app.redeems(&issued.0, &issued.1).await.status, 200);
 }
 
 /// B 29: `expiry.codes`, one minute by default.
@@ -241,12 +241,12 @@ async fn an_expired_code_is_refused() {
     for (yaml, young, old) in [("", 40, 61), ("expiry:\n  codes: 5m", 280, 301)] {
         let server = World::with_clock().with(yaml).start().await;
         let app = server.relying_party("example-app");
-        let given = with_code(&server, &app, "openid").await;
+        let issued = with_code(&server, &app, "openid").await;
         server.advance(Duration::from_secs(young));
-        assert_eq!(app.redeems(&given.0, &given.1).await.status, 200, "{yaml}");
-        let given = with_code(&server, &app, "openid").await;
+        assert_eq!(app.redeems(&issued.0, &issued.1).await.status, 200, "{yaml}");
+        let issued = with_code(&server, &app, "openid").await;
         server.advance(Duration::from_secs(old));
-        assert_eq!(exchange_with(&app, &given, AS_IT_IS).await, refused(), "{yaml}");
+        assert_eq!(exchange_with(&app, &issued, AS_IT_IS).await, refused(), "{yaml}");
     }
 }
 

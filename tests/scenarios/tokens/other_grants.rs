@@ -42,13 +42,13 @@ async fn a_token_is_exchanged_for_one_of_another_audience() {
     let laptop =
         SignedInClient::sign_in_alice(&server, "cli", "openid email groups offline_access").await;
     let wanted = [("audience", "production"), ("requested_token_type", ID_TOKEN)];
-    let answer = exchange(&laptop.app, &laptop.access_token, &wanted).await;
-    assert_eq!(answer.status, 200, "{}", answer.page.body);
-    assert_eq!(answer.json["issued_token_type"], ID_TOKEN);
-    assert_eq!(answer.json["token_type"], "bearer");
-    assert!(answer.json.get("refresh_token").is_none(), "{}", answer.page.body);
+    let response = exchange(&laptop.app, &laptop.access_token, &wanted).await;
+    assert_eq!(response.status, 200, "{}", response.page.body);
+    assert_eq!(response.json["issued_token_type"], ID_TOKEN);
+    assert_eq!(response.json["token_type"], "bearer");
+    assert!(response.json.get("refresh_token").is_none(), "{}", response.page.body);
     let keys = laptop.app.gets("/keys").await.json;
-    let token = verified(answer.access_token(), &keys);
+    let token = verified(response.access_token(), &keys);
     assert_eq!((&token["aud"], &token["azp"]), (&json!(["production", "cli"]), &json!("cli")));
     assert_eq!((&token["email"], &token["sub"]), (&json!(ALICE), &claims(&laptop.id_token)["sub"]));
     // A subset of the scopes; and what was exchanged is an access token like any other.
@@ -79,15 +79,15 @@ async fn an_exchange_widens_nothing() {
         (vec![("resource", "https://api.example.com")], "invalid_target"),
         (vec![("connector_id", "local")], "invalid_request"),
     ] {
-        let answer = exchange(&laptop.app, &laptop.access_token, &more).await;
-        assert_eq!((answer.status, answer.error()), (400, expected), "{more:?}");
+        let response = exchange(&laptop.app, &laptop.access_token, &more).await;
+        assert_eq!((response.status, response.error()), (400, expected), "{more:?}");
     }
     // Other kinds of tokens, forged ones, and another client's.
     let mut forged = laptop.access_token.clone();
     forged.pop();
     for token in [&laptop.refresh_token, &laptop.id_token, &forged, "x"] {
-        let answer = exchange(&laptop.app, token, &[]).await;
-        assert_eq!((answer.status, answer.error()), (400, "invalid_request"));
+        let response = exchange(&laptop.app, token, &[]).await;
+        assert_eq!((response.status, response.error()), (400, "invalid_request"));
     }
     let other = exchange(&server.relying_party("staging"), &laptop.access_token, &[]).await;
     assert_eq!((other.status, other.error()), (400, "invalid_request"));
@@ -97,8 +97,8 @@ async fn an_exchange_widens_nothing() {
     // What was revoked is over, though it has not expired; and so is what it was exchanged for.
     let exchanged = exchange(&laptop.app, &laptop.access_token, &[]).await;
     laptop.revokes().await;
-    let answer = exchange(&laptop.app, &laptop.access_token, &[]).await;
-    assert_eq!((answer.status, answer.error()), (400, "invalid_request"));
+    let response = exchange(&laptop.app, &laptop.access_token, &[]).await;
+    assert_eq!((response.status, response.error()), (400, "invalid_request"));
     let still = laptop.app.userinfo(exchanged.access_token()).await.status;
     assert_eq!(still, 200, "a grant of its own, which ends with the session");
 }
@@ -112,8 +112,12 @@ async fn what_is_not_configured_is_no_grant_type() {
     let exchange =
         [("grant_type", EXCHANGE), ("subject_token", "x"), ("subject_token_type", ACCESS_TOKEN)];
     for fields in [&password[..], &client, &exchange] {
-        let answer = app.exchange(fields).await;
-        assert_eq!((answer.status, answer.error()), (400, "unsupported_grant_type"), "{fields:?}");
+        let response = app.exchange(fields).await;
+        assert_eq!(
+            (response.status, response.error()),
+            (400, "unsupported_grant_type"),
+            "{fields:?}"
+        );
     }
     let known = app.gets("/.well-known/openid-configuration").await.json;
     let device = "urn:ietf:params:oauth:grant-type:device_code";
@@ -134,26 +138,26 @@ async fn password(server: &Server, who: (&str, &str), scope: &str) -> crate::wor
 #[tokio::test]
 async fn a_client_signs_alice_in_with_her_password() {
     let server = World::new().with("oauth2:\n  passwordConnector: local").start().await;
-    let answer =
+    let response =
         password(&server, (ALICE, ALICE_PASSWORD), "openid email groups offline_access").await;
-    assert_eq!(answer.status, 200, "{}", answer.page.body);
+    assert_eq!(response.status, 200, "{}", response.page.body);
     let app = server.relying_party("example-app");
-    let token = verified(answer.id_token(), &app.gets("/keys").await.json);
+    let token = verified(response.id_token(), &app.gets("/keys").await.json);
     assert_eq!(
         (&token["email"], &token["sub"]),
         (&json!(ALICE), &json!(dex_sub("id-of-alice", "local")))
     );
     assert_eq!(token["groups"], json!(["admins", "developers"]));
-    assert_eq!(app.refreshes(answer.refresh_token()).await.status, 200);
+    assert_eq!(app.refreshes(response.refresh_token()).await.status, 200);
     let known = app.gets("/.well-known/openid-configuration").await.json;
     assert!(known["grant_types_supported"].as_array().unwrap().contains(&json!("password")));
     for wrong in [(ALICE, "wrong"), ("nobody@example.com", "wrong"), (ALICE, BOB_PASSWORD)] {
-        let answer = password(&server, wrong, "openid").await;
-        assert_eq!((answer.status, answer.error()), (400, "invalid_grant"), "{wrong:?}");
+        let response = password(&server, wrong, "openid").await;
+        assert_eq!((response.status, response.error()), (400, "invalid_grant"), "{wrong:?}");
     }
     for scope in ["email", "openid countersign:admin"] {
-        let answer = password(&server, (ALICE, ALICE_PASSWORD), scope).await;
-        assert_eq!((answer.status, answer.error()), (400, "invalid_scope"), "{scope}");
+        let response = password(&server, (ALICE, ALICE_PASSWORD), scope).await;
+        assert_eq!((response.status, response.error()), (400, "invalid_scope"), "{scope}");
     }
 }
 
@@ -164,9 +168,9 @@ async fn guessing_by_the_password_grant_is_delayed() {
     for _ in 0..10 {
         assert_eq!(password(&server, (BOB, "wrong"), "openid").await.status, 400);
     }
-    let answer = password(&server, (BOB, BOB_PASSWORD), "openid").await;
-    assert_eq!((answer.status, answer.error()), (429, "temporarily_unavailable"));
-    assert!(answer.page.header("retry-after").is_some());
+    let response = password(&server, (BOB, BOB_PASSWORD), "openid").await;
+    assert_eq!((response.status, response.error()), (429, "temporarily_unavailable"));
+    assert!(response.page.header("retry-after").is_some());
     // The same counters: nor by the page.
     let app = server.relying_party("example-app");
     let mut bob = server.browser();
@@ -182,14 +186,15 @@ async fn a_client_gets_tokens_of_its_own() {
     let world = World::new().client(job).client(cluster).client(Client::public("cli"));
     let server =
         world.with("oauth2:\n  grantTypes: [authorization_code, client_credentials]").start().await;
-    let asks = async |id: &str, scope: &str| {
+    let requests_token = async |id: &str, scope: &str| {
         let fields = [("grant_type", "client_credentials"), ("scope", scope)];
         server.relying_party(id).exchange(&fields).await
     };
-    let answer = asks("job", "openid groups profile audience:server:client_id:production").await;
-    assert_eq!(answer.status, 200, "{}", answer.page.body);
+    let response =
+        requests_token("job", "openid groups profile audience:server:client_id:production").await;
+    assert_eq!(response.status, 200, "{}", response.page.body);
     let keys = server.relying_party("job").gets("/keys").await.json;
-    for token in [answer.id_token(), answer.access_token()] {
+    for token in [response.id_token(), response.access_token()] {
         let token = verified(token, &keys);
         assert_eq!(
             (&token["sub"], &token["groups"]),
@@ -198,7 +203,7 @@ async fn a_client_gets_tokens_of_its_own() {
         assert_eq!((&token["aud"], &token["azp"]), (&json!(["production", "job"]), &json!("job")));
         assert_eq!(token["name"], "The job");
     }
-    assert!(answer.json.get("refresh_token").is_none());
+    assert!(response.json.get("refresh_token").is_none());
     for (id, scope, expected) in [
         ("job", "openid offline_access", "invalid_scope"),
         ("job", "federated:id", "invalid_scope"),
@@ -206,9 +211,9 @@ async fn a_client_gets_tokens_of_its_own() {
         ("job", "audience:server:client_id:cli", "invalid_scope"),
         ("cli", "openid", "unauthorized_client"),
     ] {
-        let answer = asks(id, scope).await;
-        assert_eq!((answer.status, answer.error()), (400, expected), "{id} {scope}");
+        let response = requests_token(id, scope).await;
+        assert_eq!((response.status, response.error()), (400, expected), "{id} {scope}");
     }
-    let nobodys = server.relying_party("job").userinfo(answer.access_token()).await;
+    let nobodys = server.relying_party("job").userinfo(response.access_token()).await;
     assert_eq!(nobodys.status, 401, "there is no person behind it");
 }

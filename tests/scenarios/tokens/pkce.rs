@@ -174,7 +174,7 @@ async fn plain_is_accepted_only_where_configured() {
     let verifier = app.auth_request("openid").verifier;
     let (value, hashed) = (("code_challenge", verifier.as_str()), s256(&verifier));
     let (plain, s256) = (("code_challenge_method", "plain"), ("code_challenge_method", "S256"));
-    for (challenge, brought, expected) in [
+    for (challenge, sent_verifier, expected) in [
         (vec![value, plain], verifier.as_str(), GOOD),
         (vec![value], &verifier, GOOD),
         (vec![value, plain], &hashed, REFUSED),
@@ -183,7 +183,7 @@ async fn plain_is_accepted_only_where_configured() {
         (vec![("code_challenge", &hashed), plain], &verifier, REFUSED),
         (vec![("code_challenge", &hashed), s256], &verifier, GOOD),
     ] {
-        let end = exchanged(&server, &app, &challenge, Some(brought)).await;
+        let end = exchanged(&server, &app, &challenge, Some(sent_verifier)).await;
         assert_eq!(as_str(&end), expected, "{challenge:?}");
     }
 }

@@ -101,13 +101,13 @@ async fn twenty_concurrent_refreshes_have_one_successor() {
     let (mut alice, app) = (one.browser(), one.relying_party("example-app"));
     let (first, _) = tokens_of_new_login(&mut alice, &app, OFFLINE).await;
 
-    let mut asking = tokio::task::JoinSet::new();
+    let mut requests = tokio::task::JoinSet::new();
     for n in 0..20 {
         let (mut app, first) = (one.relying_party("example-app"), first.clone());
         app.via_replica(if n % 2 == 0 { &one } else { &other });
-        asking.spawn(async move { app.refreshes(&first).await });
+        requests.spawn(async move { app.refreshes(&first).await });
     }
-    let responses = asking.join_all().await;
+    let responses = requests.join_all().await;
     let successor = responses[0].refresh_token();
     for response in &responses {
         assert_eq!(response.status, 200, "{}", response.page.body);

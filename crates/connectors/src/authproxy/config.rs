@@ -23,8 +23,8 @@ impl Config {
     }
 }
 
-/// They mean something to us, to proxies or to HTTP itself, whoever sends them.
-const TAKEN: [&str; 21] = [
+/// They have a meaning for us, for proxies or for HTTP itself.
+const RESERVED: [&str; 21] = [
     "accept",
     "accept-language",
     "authorization",
@@ -48,7 +48,7 @@ const TAKEN: [&str; 21] = [
     "x-real-ip",
 ];
 
-/// Every key is read before anything is given up, so that all problems are told at once.
+/// Every key is read before the first return, so that all problems are reported at once.
 pub(super) fn read(section: Section<'_>) -> Option<Config> {
     let mut seen = Vec::new();
     let user_id = header(&section, "userIDHeader", "X-Remote-User-Id", &mut seen);
@@ -78,19 +78,19 @@ fn header(
     default: &str,
     seen: &mut Vec<String>,
 ) -> Option<String> {
-    let given = section.text(key).filter(|text| !text.is_empty());
-    let name = given.unwrap_or_else(|| default.to_owned()).to_ascii_lowercase();
+    let configured = section.text(key).filter(|text| !text.is_empty());
+    let name = configured.unwrap_or_else(|| default.to_owned()).to_ascii_lowercase();
     // Underscores are what gateways make of hyphens, so a name with one is no name to trust.
     if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
         section.error(key, format!("found {name:?}, expected letters, digits and '-'"));
         return None;
     }
-    if TAKEN.contains(&name.as_str()) {
+    if RESERVED.contains(&name.as_str()) {
         section.error(key, format!("{name} has a meaning of its own, expected another header"));
         return None;
     }
     if seen.contains(&name) {
-        section.error(key, format!("{name} already says something else here"));
+        section.error(key, format!("{name} is already used for another value"));
         return None;
     }
     seen.push(name.clone());
@@ -112,8 +112,8 @@ fn read_separator(section: &Section<'_>) -> Option<String> {
 fn read_proxies(section: &Section<'_>) -> Option<Vec<Network>> {
     let items = section.items("trustedProxies");
     if items.is_empty() {
-        let why = "is missing: without it anybody who reaches this server could sign in as anybody; name the addresses from which the proxy connects, such as 10.1.2.3 or 10.1.0.0/24";
-        section.error("trustedProxies", why);
+        let reason = "is missing: without it anybody who reaches this server could sign in as anybody; name the addresses from which the proxy connects, such as 10.1.2.3 or 10.1.0.0/24";
+        section.error("trustedProxies", reason);
         return None;
     }
     let mut networks = Vec::new();

@@ -33,7 +33,7 @@ impl<'a> Fields<'a> {
         Ok(Self(fields))
     }
 
-    /// A name that stands for itself: whom somebody is taken for. Several in one field are nobody.
+    /// A user name, which is taken literally. Several in one field are refused.
     pub fn one(&self, name: &str) -> Result<Option<String>, String> {
         let Some(text) = self.name(name)? else { return Ok(None) };
         match text.contains([',', ';']) {
@@ -42,7 +42,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A name for people, in which a comma may stand ("Doe, Jane").
+    /// A display name, which may contain a comma ("Doe, Jane").
     pub fn name(&self, name: &str) -> Result<Option<String>, String> {
         match self.text(name)? {
             Some(text) if text.len() > LONGEST_NAME_BYTES => Err(format!("{name} is too long")),

@@ -1,4 +1,4 @@
-//! Threats 115, 116 and 118: what a proxy says, what a browser makes it say, and what somebody else says.
+//! Threats 115, 116 and 118: the headers of the proxy, of a browser behind it, and of another peer.
 
 use std::net::IpAddr;
 
@@ -27,19 +27,19 @@ fn configured(mut keys: Keys) -> (Option<Connector>, Vec<String>) {
 fn proxy(keys: Keys) -> Arc<dyn TrustedHeaderLogin> {
     let (connector, problems) = configured(keys);
     let connector = connector.unwrap_or_else(|| panic!("{problems:#?}"));
-    assert!(connector.refresh.is_none(), "a proxy cannot be asked again");
+    assert!(connector.refresh.is_none(), "a proxy cannot be refreshed");
     let LoginMethod::TrustedHeader(method) = connector.login_method else {
         panic!("it is a trusted header")
     };
     method
 }
 
-fn says(fields: &[(&str, &str)]) -> ProxyHeaders {
+fn headers(fields: &[(&str, &str)]) -> ProxyHeaders {
     let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()));
     ProxyHeaders { peer: Some(PROXY.parse().unwrap()), fields: fields.collect() }
 }
 
-fn welcome(method: &Arc<dyn TrustedHeaderLogin>, proxy_headers: &ProxyHeaders) -> Identity {
+fn accepted(method: &Arc<dyn TrustedHeaderLogin>, proxy_headers: &ProxyHeaders) -> Identity {
     match method.login(proxy_headers, &mut Trace::default()) {
         LoginOutcome::Accepted(person) => person.identity,
         LoginOutcome::Refused(refusal) => panic!("{refusal:?}"),
@@ -55,28 +55,28 @@ fn refused(method: &Arc<dyn TrustedHeaderLogin>, proxy_headers: &ProxyHeaders) -
 
 fn unclear(method: &Arc<dyn TrustedHeaderLogin>, proxy_headers: &ProxyHeaders) -> String {
     match refused(method, proxy_headers) {
-        Refusal::UnclearHeaders { why } => why,
+        Refusal::UnclearHeaders { reason } => reason,
         other => panic!("{other:?}"),
     }
 }
 
 #[test]
-fn jane_is_told_as_dex_would_tell_her() {
+fn janes_identity_is_the_one_dex_would_return() {
     let method = proxy(vec![("staticGroups", list(vec![text("everybody"), text("ops")]))]);
-    let all = says(&[
+    let all = headers(&[
         ("x-remote-user", "jane"),
         ("x-remote-user-id", "4711"),
         ("x-remote-user-name", "Doe, Jane"),
         ("x-remote-user-email", "jane@example.com"),
         ("x-remote-group", " admins , ops,,admins"),
     ]);
-    let jane = welcome(&method, &all);
+    let jane = accepted(&method, &all);
     assert_eq!((jane.user_id.as_str(), jane.username.as_str()), ("4711", "jane"));
     assert_eq!(jane.preferred_username, "Doe, Jane");
     assert_eq!((jane.email.as_str(), jane.email_verified), ("jane@example.com", true));
     assert_eq!(jane.groups, ["admins", "ops", "everybody"]);
 
-    let bare = welcome(&method, &says(&[("x-remote-user", "jane"), ("x-remote-user-id", "")]));
+    let bare = accepted(&method, &headers(&[("x-remote-user", "jane"), ("x-remote-user-id", "")]));
     assert_eq!((bare.user_id.as_str(), bare.preferred_username.as_str()), ("jane", "jane"));
     assert_eq!(
         (bare.email.as_str(), bare.groups),
@@ -91,16 +91,16 @@ fn other_headers_and_another_separator_can_be_configured() {
         ("groupHeader", text("X-Groups")),
         ("groupHeaderSeparator", text(";")),
     ]);
-    let proxy_headers = says(&[("x-forwarded-user", "jane"), ("x-groups", "a,b; c")]);
-    assert_eq!(welcome(&method, &proxy_headers).groups, ["a,b", "c"]);
+    let proxy_headers = headers(&[("x-forwarded-user", "jane"), ("x-groups", "a,b; c")]);
+    assert_eq!(accepted(&method, &proxy_headers).groups, ["a,b", "c"]);
     assert!(method.fields().contains(&"x-forwarded-user"));
-    assert!(unclear(&method, &says(&[("x-remote-user", "jane")])).contains("missing"));
+    assert!(unclear(&method, &headers(&[("x-remote-user", "jane")])).contains("missing"));
 }
 
 #[test]
 fn threat_115_only_the_address_of_the_connection_makes_a_proxy() {
     let method = proxy(vec![]);
-    let mut proxy_headers = says(&[("x-remote-user", "jane"), ("x-forwarded-for", PROXY)]);
+    let mut proxy_headers = headers(&[("x-remote-user", "jane"), ("x-forwarded-for", PROXY)]);
     for (peer, is_proxy) in [
         (Some(PROXY), true),
         (Some("::ffff:10.1.2.3"), true),
@@ -113,7 +113,7 @@ fn threat_115_only_the_address_of_the_connection_makes_a_proxy() {
     ] {
         proxy_headers.peer = peer.map(|peer| peer.parse::<IpAddr>().unwrap());
         match is_proxy {
-            true => assert_eq!(welcome(&method, &proxy_headers).username, "jane"),
+            true => assert_eq!(accepted(&method, &proxy_headers).username, "jane"),
             false => {
                 assert_eq!(refused(&method, &proxy_headers), Refusal::NotThroughProxy, "{peer:?}")
             }
@@ -144,18 +144,21 @@ fn threat_116_what_can_be_understood_in_two_ways_is_refused() {
         vec![("x-remote-user", "ja\tne")],
         vec![("x-remote-user", "\u{202e}enaj")],
     ] {
-        let said = unclear(&method, &says(&fields));
-        assert!(!said.contains("admin") && !said.contains("jane"), "names headers only: {said}");
+        let message = unclear(&method, &headers(&fields));
+        assert!(
+            !message.contains("admin") && !message.contains("jane"),
+            "names headers only: {message}"
+        );
     }
-    let kept = says(&[("x-remote-user", " jane "), ("connection", "keep-alive")]);
-    assert_eq!(welcome(&method, &kept).user_id, "jane");
+    let kept = headers(&[("x-remote-user", " jane "), ("connection", "keep-alive")]);
+    assert_eq!(accepted(&method, &kept).user_id, "jane");
 }
 
 #[test]
 fn threat_118_groups_have_one_parse() {
     let method = proxy(vec![]);
     let groups = |value: &str| {
-        welcome(&method, &says(&[("x-remote-user", "j"), ("x-remote-group", value)])).groups
+        accepted(&method, &headers(&[("x-remote-user", "j"), ("x-remote-group", value)])).groups
     };
     assert_eq!(groups("a,b"), ["a", "b"]);
     assert_eq!(groups(",a , b b,\u{fc}ber,"), ["a", "b b", "\u{fc}ber"]);
@@ -166,16 +169,18 @@ fn threat_118_groups_have_one_parse() {
         ("a".repeat(64 * 1024), "too long"),
         ("a,b\u{0}".to_owned(), "see"),
     ] {
-        let said = unclear(&method, &says(&[("x-remote-user", "j"), ("x-remote-group", &value)]));
-        assert!(said.contains(expected), "{said}");
+        let message =
+            unclear(&method, &headers(&[("x-remote-user", "j"), ("x-remote-group", &value)]));
+        assert!(message.contains(expected), "{message}");
     }
-    let twice = says(&[("x-remote-user", "j"), ("x-remote-group", "a"), ("x-remote-group", "b")]);
+    let twice =
+        headers(&[("x-remote-user", "j"), ("x-remote-group", "a"), ("x-remote-group", "b")]);
     assert!(unclear(&method, &twice).contains("more than once"));
-    let mut latin = says(&[("x-remote-user", "j")]);
+    let mut latin = headers(&[("x-remote-user", "j")]);
     latin.fields.push(("x-remote-group".to_owned(), vec![b'a', 0xfc]));
     assert!(unclear(&method, &latin).contains("UTF-8"));
     let long = "a".repeat(1025);
-    assert!(unclear(&method, &says(&[("x-remote-user", &long)])).contains("too long"));
+    assert!(unclear(&method, &headers(&[("x-remote-user", &long)])).contains("too long"));
 }
 
 #[test]
@@ -199,11 +204,11 @@ fn a_configuration_that_would_trust_anybody_does_not_start() {
 }
 
 #[test]
-fn an_administrator_is_told_what_the_proxy_must_do() {
+fn the_requirements_on_the_proxy_are_listed() {
     let mut trace = Trace::default();
     proxy(vec![]).diagnose(&mut trace);
-    let told: String = trace.steps().iter().map(|step| step.text.clone() + "\n").collect();
+    let steps: String = trace.steps().iter().map(|step| step.text.clone() + "\n").collect();
     for word in ["10.1.2.0/24", "/callback/proxy", "x-remote-user", "x-remote-group"] {
-        assert!(told.contains(word), "{word}: {told}");
+        assert!(steps.contains(word), "{word}: {steps}");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! octocrab's `get` would read an answer however long it is, and a refusal's text too, so only its `_get` is used:
 //! it puts the question together and sends it with the token, through our own client; sizes, limits, pages
-//! and the meaning of each answer are ours. Nothing is asked twice, and no page but GitHub's own is followed.
+//! and the meaning of each response are ours. No request is repeated, and no page but GitHub's own is followed.
 
 use std::error::Error;
 
@@ -16,9 +16,9 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::limits;
-use crate::oauth::{Http, MAX_ANSWER_BYTES, UpstreamError, chain, is_certificate_error};
+use crate::oauth::{Http, MAX_RESPONSE_BYTES, UpstreamError, chain, is_certificate_error};
 
-/// The most GitHub gives.
+/// GitHub's maximum.
 const PER_PAGE: usize = 100;
 /// Ten thousand teams.
 const MAX_PAGES: usize = 100;
@@ -43,7 +43,7 @@ pub(super) struct Api<'a> {
     now: Timestamp,
 }
 
-/// Any answer that says something about the question.
+/// Any response with a meaning.
 pub(super) struct ApiReply {
     endpoint: &'static str,
     pub status: u16,
@@ -69,8 +69,8 @@ impl<'a> Api<'a> {
         let bearer = Secret::new(format!("Bearer {}", token.expose()));
         if HeaderValue::from_str(bearer.expose()).is_err() {
             // The builder would panic.
-            let why = "the token does not fit a header";
-            return Err(UpstreamError::NotAsked { endpoint: "API", why });
+            let reason = "the token does not fit a header";
+            return Err(UpstreamError::NotSent { endpoint: "API", reason });
         }
         let built = Octocrab::builder().base_uri(base.as_str()).and_then(|builder| {
             builder
@@ -93,20 +93,20 @@ impl<'a> Api<'a> {
         let (shown, query) = path.split_once('?').map_or((path, ""), |(p, _)| (p, "?…"));
         let base = self.base.as_str().trim_end_matches('/');
         trace.request(format!("{endpoint}: {base}{shown}{query}"));
-        let asked = self.crab._get(path).await;
-        let (head, body) = asked.map_err(|e| broken(endpoint, &e))?.into_parts();
-        let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await;
+        let response = self.crab._get(path).await;
+        let (head, body) = response.map_err(|e| broken(endpoint, &e))?.into_parts();
+        let body = Limited::new(body, MAX_RESPONSE_BYTES).collect().await;
         let body = body.map_err(|e| match e.is::<LengthLimitError>() {
-            true => UpstreamError::TooLarge { endpoint, limit_bytes: MAX_ANSWER_BYTES },
+            true => UpstreamError::TooLarge { endpoint, limit_bytes: MAX_RESPONSE_BYTES },
             false => broken(endpoint, &*e),
         })?;
         let status = head.status.as_u16();
-        let said =
+        let reply =
             ApiReply { endpoint, status, headers: head.headers, body: body.to_bytes().into() };
-        let left = said.header("x-ratelimit-remaining").map(|left| format!(", {left} left"));
+        let left = reply.header("x-ratelimit-remaining").map(|left| format!(", {left} left"));
         let left = left.unwrap_or_default();
-        trace.response(format!("{endpoint}: {status}, {} bytes{left}", said.body.len()));
-        self.stop(&said, trace).map_or(Ok(said), Err)
+        trace.response(format!("{endpoint}: {status}, {} bytes{left}", reply.body.len()));
+        self.stop(&reply, trace).map_or(Ok(reply), Err)
     }
 
     /// All pages of a list.
@@ -119,33 +119,33 @@ impl<'a> Api<'a> {
         let mut found = Vec::new();
         let mut next = format!("{path}?per_page={PER_PAGE}");
         for _ in 0..MAX_PAGES {
-            let said = self.ask(endpoint, &next, trace).await?;
-            let page: Vec<T> = said.json()?;
+            let reply = self.ask(endpoint, &next, trace).await?;
+            let page: Vec<T> = reply.json()?;
             found.extend(page);
-            match said.next() {
+            match reply.next() {
                 Some(link) => next = self.path_of(endpoint, &link)?,
                 None => return Ok(found),
             }
         }
-        let why = "one login has asked it too often";
-        Err(UpstreamError::NotAsked { endpoint, why }.into())
+        let reason = "too many requests for one login";
+        Err(UpstreamError::NotSent { endpoint, reason }.into())
     }
 
     /// What must not be read as an answer to the question.
-    fn stop(&self, said: &ApiReply, trace: &mut Trace) -> Option<ApiError> {
-        let ApiReply { endpoint, status, .. } = *said;
+    fn stop(&self, reply: &ApiReply, trace: &mut Trace) -> Option<ApiError> {
+        let ApiReply { endpoint, status, .. } = *reply;
         if !matches!(status, 401 | 403 | 429) {
             return None;
         }
-        let message = said.message();
-        if let Some(limit) = limits::read(status, &said.headers, &message, self.now) {
+        let message = reply.message();
+        if let Some(limit) = limits::read(status, &reply.headers, &message, self.now) {
             trace.note(format!("GitHub limits this person's requests: {}", limit.what));
             return Some(UpstreamError::Later { endpoint, status, seconds: limit.seconds }.into());
         }
         match status {
             // A proxy's 401 is not GitHub's word about the token.
             401 if message.eq_ignore_ascii_case("Bad credentials") => Some(ApiError::Revoked),
-            401 => Some(said.failure().into()),
+            401 => Some(reply.failure().into()),
             _ if message.contains("account was suspended") => Some(ApiError::Suspended),
             _ => None,
         }
@@ -154,16 +154,16 @@ impl<'a> Api<'a> {
     /// Only the path of a link is used, and only below our own address, so that neither the token nor a
     /// question of ours goes where an answer points.
     fn path_of(&self, endpoint: &'static str, link: &str) -> Result<String, UpstreamError> {
-        let elsewhere =
-            || UpstreamError::NotAsked { endpoint, why: "its next page is somewhere else" };
-        let url = Url::parse(link).map_err(|_| elsewhere())?;
+        let foreign_link =
+            || UpstreamError::NotSent { endpoint, reason: "its next page is somewhere else" };
+        let url = Url::parse(link).map_err(|_| foreign_link())?;
         let base = self.base.path().trim_end_matches('/');
         let path = url.path().strip_prefix(base).filter(|path| path.starts_with('/'));
         match path {
             Some(path) if url.origin() == self.base.origin() => {
                 Ok(url.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}")))
             }
-            _ => Err(elsewhere()),
+            _ => Err(foreign_link()),
         }
     }
 }
@@ -212,7 +212,7 @@ impl ApiReply {
     }
 }
 
-/// A login or organization as GitHub gives them out. Anything else would become another path.
+/// A login or organization as GitHub permits them. Anything else would become another path.
 pub(super) fn is_login(name: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     (1..=100).contains(&name.len()) && name.chars().all(fits)
@@ -225,10 +225,10 @@ fn broken(endpoint: &'static str, error: &(dyn Error + 'static)) -> UpstreamErro
     if causes(error).any(is_timeout) {
         return UpstreamError::Slow { endpoint };
     }
-    let why = chain(error);
+    let reason = chain(error);
     match is_certificate_error(error) {
-        true => UpstreamError::Certificate { endpoint, why },
-        false => UpstreamError::Unreachable { endpoint, why },
+        true => UpstreamError::Certificate { endpoint, reason },
+        false => UpstreamError::Unreachable { endpoint, reason },
     }
 }
 

@@ -29,7 +29,7 @@ struct Place {
     is_enterprise_server: bool,
 }
 
-/// Every key is read before anything is given up, so that all problems are told at once.
+/// Every key is read before the first return, so that all problems are reported at once.
 pub(super) fn read(section: Section<'_>) -> Option<Config> {
     let registration = Registration::read(&section, ClientSecretRule::Required);
     let roots = Roots::read_file(&section);
@@ -59,8 +59,8 @@ pub(super) fn read(section: Section<'_>) -> Option<Config> {
 /// `None` with problems noted.
 fn read_place(section: &Section<'_>) -> Option<Place> {
     let host = read_host(section);
-    let given = section.section("apiURLs");
-    if given.is_none() && section.has("apiURLs") {
+    let urls = section.section("apiURLs");
+    if urls.is_none() && section.has("apiURLs") {
         return None;
     }
     let host = host?;
@@ -69,13 +69,13 @@ fn read_place(section: &Section<'_>) -> Option<Place> {
         true => (format!("https://{host}"), format!("https://api.{host}")),
         false => (format!("https://{host}"), format!("https://{host}/api/v3")),
     };
-    let or = |key: &'static str, default: &str| match &given {
-        Some(given) => base_url(given, key, default),
+    let or = |key: &'static str, default: &str| match &urls {
+        Some(urls) => base_url(urls, key, default),
         None => Url::parse(default).ok(),
     };
     let (web, api) = (or("web", &web), or("api", &api));
-    if let Some(given) = given {
-        given.finish();
+    if let Some(urls) = urls {
+        urls.finish();
     }
     Some(Place { web: web?, api: api?, is_enterprise_server: !is_hosted })
 }
@@ -89,8 +89,8 @@ fn read_host(section: &Section<'_>) -> Option<String> {
     let is_bare = !host.contains(['/', '@', '?', '#', '\\'])
         && Url::parse(&format!("https://{host}")).is_ok_and(|url| url.has_host());
     if !is_bare {
-        let why = format!("found {host:?}, expected a host such as github.example.com");
-        section.error("hostName", why);
+        let reason = format!("found {host:?}, expected a host such as github.example.com");
+        section.error("hostName", reason);
         return None;
     }
     Some(host)
@@ -120,8 +120,9 @@ fn read_rules(section: &Section<'_>) -> Option<Rules> {
         }
         (Some(orgs), _) if !orgs.is_empty() => Some(Reach::Orgs(orgs)),
         (_, Some(org)) => {
-            let why = "lets everybody in, whatever organization they are in, as in Dex: use orgs";
-            section.warning("org", why);
+            let reason =
+                "lets everybody in, whatever organization they are in, as in Dex: use orgs";
+            section.warning("org", reason);
             Some(Reach::Legacy(org))
         }
         (Some(_), None) if all => Some(Reach::All),
@@ -143,8 +144,8 @@ fn read_orgs(section: &Section<'_>) -> Option<Vec<Org>> {
             match is_login(&name) {
                 true => orgs.push(Org { name, teams }),
                 false => {
-                    let why = format!("found {name:?}, expected it as in github.com/NAME");
-                    entry.error("name", why);
+                    let reason = format!("found {name:?}, expected it as in github.com/NAME");
+                    entry.error("name", reason);
                 }
             }
         }
@@ -156,9 +157,9 @@ fn read_orgs(section: &Section<'_>) -> Option<Vec<Org>> {
 fn read_domain(section: &Section<'_>) -> Option<String> {
     let domain = section.text("preferredEmailDomain").filter(|domain| !domain.is_empty())?;
     if domain.contains(['@', ' ']) || domain.split('.').any(str::is_empty) {
-        let why =
+        let reason =
             format!("found {domain:?}, expected a domain such as example.com or *.example.com");
-        section.error("preferredEmailDomain", why);
+        section.error("preferredEmailDomain", reason);
     }
     Some(domain)
 }

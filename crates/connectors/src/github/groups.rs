@@ -1,7 +1,7 @@
 //! Groups from organizations and teams, spelled as Dex spells them.
 //!
-//! A team is always told with its organization before it, so that equal teams of two organizations stay two
-//! groups; only Dex's oldest key, `org`, tells bare names, and of that one organization alone.
+//! A team is always returned with its organization before it, so that equal teams of two organizations stay two
+//! groups; only Dex's oldest key, `org`, returns bare names, and of that one organization alone.
 
 use countersign_core::{LoginScopes, Trace};
 use serde::Deserialize;
@@ -17,7 +17,7 @@ pub(super) struct Rules {
     pub names: TeamNames,
 }
 
-/// Whose teams are told.
+/// Whose teams are returned.
 pub(super) enum Reach {
     /// Theirs, and one of them is needed.
     Orgs(Vec<Org>),
@@ -31,7 +31,7 @@ pub(super) enum Reach {
 pub(super) struct Org {
     /// Groups begin with it as it is written in the configuration.
     pub name: String,
-    /// Not empty: one of them is needed, and only they are told.
+    /// Not empty: one of them is required, and only they are returned.
     pub teams: Vec<String>,
 }
 
@@ -65,7 +65,7 @@ struct Account {
 }
 
 impl Rules {
-    /// Whether anything is asked about groups at all.
+    /// Whether groups are requested at all.
     pub fn reads(&self, login_scopes: LoginScopes) -> bool {
         match self.reach {
             Reach::Orgs(_) | Reach::Legacy(_) => true,
@@ -117,12 +117,12 @@ impl Rules {
             }
         }
         let mut groups = Groups::default();
-        let mut welcome = false;
+        let mut is_member_of_org = false;
         if !members.is_empty() {
             let teams = teams(api, trace).await?;
             tell_others(&teams, orgs, trace);
             for org in members {
-                welcome |= org.teams.is_empty();
+                is_member_of_org |= org.teams.is_empty();
                 for team in self.named(&teams, &org.name) {
                     let group = format!("{}:{team}", org.name);
                     if org.teams.is_empty() || org.teams.iter().any(|wanted| wanted == team) {
@@ -133,7 +133,7 @@ impl Rules {
                 }
             }
         }
-        if welcome || !groups.0.is_empty() {
+        if is_member_of_org || !groups.0.is_empty() {
             return Ok(Membership::Groups(groups.0));
         }
         Ok(Membership::NotIn(orgs.iter().flat_map(Org::required).collect()))
@@ -179,7 +179,7 @@ impl Org {
 }
 
 impl Team {
-    /// GitHub does not tell organizations apart by case.
+    /// GitHub compares the names of organizations without case.
     fn is_of(&self, org: &str) -> bool {
         self.organization.as_ref().is_some_and(|own| own.login.eq_ignore_ascii_case(org))
     }
@@ -190,9 +190,9 @@ impl Team {
 struct Groups(Vec<String>);
 
 impl Groups {
-    fn keep(&mut self, group: String, why: &str, trace: &mut Trace) {
+    fn keep(&mut self, group: String, reason: &str, trace: &mut Trace) {
         if !self.0.contains(&group) {
-            trace.included(&group, why);
+            trace.included(&group, reason);
             self.0.push(group);
         }
     }
@@ -215,7 +215,7 @@ fn tell_others(teams: &[Team], orgs: &[Org], trace: &mut Trace) {
     }
 }
 
-/// A private membership is seen too, because the person's own token asks. What an organization hides from this
+/// A private membership is seen too, because the request has the user's own token. What an organization hides from this
 /// application counts as none. Both names were seen to be GitHub's where they came in.
 async fn is_member(
     api: &Api<'_>,
@@ -223,18 +223,18 @@ async fn is_member(
     login: &str,
     trace: &mut Trace,
 ) -> Result<bool, ApiError> {
-    let said = api.ask(MEMBERS, &format!("/orgs/{org}/members/{login}"), trace).await?;
-    let why = match said.status {
+    let reply = api.ask(MEMBERS, &format!("/orgs/{org}/members/{login}"), trace).await?;
+    let reason = match reply.status {
         204 => {
             trace.included(org, "a member");
             return Ok(true);
         }
         404 => "not a member",
         302 => "not a member, or the organization keeps this application out",
-        403 if said.demands_sso() => "the organization demands its own single sign-on first",
+        403 if reply.demands_sso() => "the organization demands its own single sign-on first",
         403 => "the organization keeps this application out",
-        _ => return Err(said.failure().into()),
+        _ => return Err(reply.failure().into()),
     };
-    trace.excluded(org, why);
+    trace.excluded(org, reason);
     Ok(false)
 }

@@ -1,4 +1,4 @@
-//! GitHub's limits on requests, its primary and its secondary ones, and whom it does not want to be asked about
+//! GitHub's limits on requests, its primary and its secondary ones, and whom it must not be requested about
 //! for a while. Cached for this replica only; limits are a person's own, so nobody else waits for them.
 
 use std::collections::HashMap;
@@ -12,8 +12,8 @@ use tokio::time::Instant;
 use crate::oauth::UpstreamError;
 
 /// GitHub's advice where an answer does not say how long.
-const UNTOLD_SECONDS: u64 = 60;
-/// The primary limit begins anew each hour; whoever says longer is not believed.
+const DEFAULT_RETRY_SECONDS: u64 = 60;
+/// The primary limit is renewed each hour; a longer wait is cut to this.
 const LONGEST_SECONDS: u64 = 60 * 60;
 /// Beyond it the one who waits shortest is forgotten.
 const MOST: usize = 4096;
@@ -23,7 +23,7 @@ pub(super) struct Limit {
     pub seconds: u64,
 }
 
-/// The limit an answer with 403 or 429 speaks of, if it speaks of one.
+/// The rate limit of a response with 403 or 429, if it is one.
 pub(super) fn read(
     status: u16,
     headers: &HeaderMap,
@@ -31,21 +31,22 @@ pub(super) fn read(
     now: Timestamp,
 ) -> Option<Limit> {
     let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<i64>().ok();
-    let told = number(RETRY_AFTER.as_str()).and_then(|seconds| u64::try_from(seconds).ok());
+    let retry_after = number(RETRY_AFTER.as_str()).and_then(|seconds| u64::try_from(seconds).ok());
     let is_primary = number("x-ratelimit-remaining") == Some(0);
     let message = message.to_ascii_lowercase();
-    let speaks = message.contains("rate limit") || message.contains("abuse detection");
+    let is_secondary = message.contains("rate limit") || message.contains("abuse detection");
     match status {
         429 => {}
-        403 if told.is_some() || is_primary || speaks => {}
+        403 if retry_after.is_some() || is_primary || is_secondary => {}
         _ => return None,
     }
     let reset = || {
         let at = number("x-ratelimit-reset").filter(|_| is_primary)?;
         u64::try_from(at.saturating_sub(now.secs())).ok()
     };
-    let seconds = told.or_else(reset).unwrap_or(UNTOLD_SECONDS).clamp(1, LONGEST_SECONDS);
-    let what = match is_primary && told.is_none() {
+    let seconds =
+        retry_after.or_else(reset).unwrap_or(DEFAULT_RETRY_SECONDS).clamp(1, LONGEST_SECONDS);
+    let what = match is_primary && retry_after.is_none() {
         true => "the hour's requests are used up",
         false => "too many at once (the secondary limit)",
     };
@@ -63,7 +64,7 @@ impl Limits {
         let left = until.get(who).map(|until| until.saturating_duration_since(Instant::now()));
         match left {
             Some(left) if !left.is_zero() => Err(UpstreamError::Temporary(format!(
-                "GitHub limited this person's requests and is not asked again for {} s",
+                "GitHub limited this person's requests and gets no further request for {} s",
                 left.as_secs() + 1
             ))),
             _ => Ok(()),

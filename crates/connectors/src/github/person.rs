@@ -1,4 +1,4 @@
-//! Who somebody is at GitHub, and which of their addresses is theirs to be told.
+//! The identity of a GitHub user, and which of their verified addresses is returned.
 
 use countersign_core::{Identity, Trace};
 use serde::Deserialize;
@@ -65,7 +65,7 @@ impl User {
     }
 }
 
-/// Which address is told.
+/// Which address is returned.
 pub(super) struct Addresses {
     /// An Enterprise Server may verify none at all.
     pub may_be_unverified: bool,
@@ -82,13 +82,13 @@ impl Addresses {
         user: &User,
         trace: &mut Trace,
     ) -> Result<Option<String>, ApiError> {
-        let said = api.list(EMAILS, "/user/emails", trace).await;
-        if let Err(ApiError::Failed(failure)) = &said
+        let reply = api.list(EMAILS, "/user/emails", trace).await;
+        if let Err(ApiError::Failed(failure)) = &reply
             && matches!(failure.status(), Some(403 | 404))
         {
             trace.note("the application may not see addresses: it needs the scope user:email");
         }
-        let all: Vec<Address> = said?;
+        let all: Vec<Address> = reply?;
         let none_verified = self.may_be_unverified && all.iter().all(|address| !address.verified);
         if none_verified && !all.is_empty() {
             trace.note("this server verifies no addresses: they are believed, as Dex does");
@@ -106,7 +106,7 @@ impl Addresses {
         };
         let found = found.or_else(|| believed.iter().find(|address| address.primary));
         match found {
-            Some(address) => trace.included(&address.email, "the address that is told"),
+            Some(address) => trace.included(&address.email, "the address that is returned"),
             None => trace.excluded(&user.login, "has no verified primary address"),
         }
         Ok(found.map(|address| address.email.clone()))

@@ -1,4 +1,4 @@
-//! The groups of somebody at GitLab: full paths, and where asked the role beside each.
+//! The groups of a GitLab user: full paths, and where configured the role beside each.
 
 use countersign_core::{Secret, Trace};
 use serde::Deserialize;
@@ -12,7 +12,7 @@ const MEMBERS: &str = "members API";
 const PER_PAGE: usize = 100;
 const MAX_PAGES: usize = 100;
 /// Roles that are not in userinfo are requested one by one.
-const MAX_ROLES_ASKED: usize = 500;
+const MAX_ROLE_REQUESTS: usize = 500;
 
 /// The API with the access token of one user.
 pub(super) struct GroupsApi<'a> {
@@ -77,15 +77,15 @@ impl GroupsApi<'_> {
         }
         let info = self.user_info(trace).await?;
         groups.extend(paths().filter_map(|path| info.with_role(path)));
-        let mut asked = 0;
+        let mut requests = 0;
         for (id, path) in &records {
             if info.role(path).is_some() {
                 continue;
             }
-            asked += 1;
-            if asked > MAX_ROLES_ASKED {
-                let why = "one login has asked it too often";
-                return Err(UpstreamError::NotAsked { endpoint: MEMBERS, why });
+            requests += 1;
+            if requests > MAX_ROLE_REQUESTS {
+                let reason = "too many requests for one login";
+                return Err(UpstreamError::NotSent { endpoint: MEMBERS, reason });
             }
             if let Some(role) = self.effective_role(*id, path, trace).await? {
                 groups.push(format!("{path}:{role}"));
@@ -116,11 +116,11 @@ impl GroupsApi<'_> {
                 return Ok(records);
             }
         }
-        let why = "one login has asked it too often";
-        Err(UpstreamError::NotAsked { endpoint: GROUPS, why })
+        let reason = "too many requests for one login";
+        Err(UpstreamError::NotSent { endpoint: GROUPS, reason })
     }
 
-    /// `None` when GitLab does not tell, or it is none of its usual roles.
+    /// `None` when GitLab does not return it, or it is none of its usual roles.
     async fn effective_role(
         &self,
         group: i64,
@@ -129,13 +129,13 @@ impl GroupsApi<'_> {
     ) -> Result<Option<&'static str>, UpstreamError> {
         let user = self.user_id;
         let url = below(self.base, &format!("api/v4/groups/{group}/members/all/{user}"));
-        let answer =
+        let response =
             self.http.ask(ApiRequest::get(MEMBERS, &url).bearer(self.token), trace).await?;
-        if matches!(answer.status(), 403 | 404) {
-            trace.note(format!("{path}: the role is not told ({})", answer.status()));
+        if matches!(response.status(), 403 | 404) {
+            trace.note(format!("{path}: the role is not returned ({})", response.status()));
             return Ok(None);
         }
-        let member: Member = answer.success()?.json()?;
+        let member: Member = response.success()?.json()?;
         Ok(role_name(member.access_level))
     }
 }

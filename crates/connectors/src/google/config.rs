@@ -20,7 +20,7 @@ pub(super) struct Config {
     pub http: Http,
     pub scopes: Vec<String>,
     pub hosted_domains: Vec<String>,
-    /// Not empty: at least one of them is needed, and only they are told.
+    /// Not empty: at least one of them is required, and only they are returned.
     pub groups: Vec<String>,
     pub prompt: Option<String>,
     pub source: Option<Source>,
@@ -41,12 +41,12 @@ pub(super) struct Apis {
     pub directory: Url,
     pub cloud_identity: Url,
     pub iam_credentials: Url,
-    /// Where assertions are redeemed; key files bring their own.
+    /// Where assertions are redeemed; key files have their own.
     pub tokens: Url,
     pub metadata: Url,
 }
 
-/// Every key is read before anything is given up, so that all problems are told at once.
+/// Every key is read before the first return, so that all problems are reported at once.
 pub(super) fn read(section: Section<'_>) -> Option<Config> {
     let registration = Registration::read(&section, ClientSecretRule::Required);
     let roots = Roots::read_list(&section);
@@ -62,9 +62,9 @@ pub(super) fn read(section: Section<'_>) -> Option<Config> {
     let transitive = section.flag("fetchTransitiveGroupMembership").unwrap_or(false);
     let source = read_source(&section);
     if !groups.is_empty() && matches!(source, Some(None)) {
-        let why =
+        let reason =
             "lets everybody in, because no groups are read: set groupsSource or domainToAdminEmail";
-        section.error("groups", why);
+        section.error("groups", reason);
     }
     let apis = read_apis(&section);
     let http = match (roots, &registration, &apis) {
@@ -132,12 +132,12 @@ fn read_source(section: &Section<'_>) -> Option<Option<Source>> {
     };
     let Some(kind) = kind else { return Some(None) };
     let credentials = Credentials::read(path.as_deref())
-        .map_err(|why| section.error("serviceAccountFilePath", why))
+        .map_err(|reason| section.error("serviceAccountFilePath", reason))
         .ok();
     match kind {
         Kind::Directory if admins.is_empty() => {
-            let why = "is missing: the directory answers only in the name of an administrator (groupsSource: cloudidentity needs none)";
-            section.error("domainToAdminEmail", why);
+            let reason = "is missing: the directory answers only in the name of an administrator (groupsSource: cloudidentity needs none)";
+            section.error("domainToAdminEmail", reason);
             None
         }
         Kind::Directory => Some(Some(Source::Directory { credentials: credentials?, admins })),
@@ -180,12 +180,12 @@ fn read_admins(section: &Section<'_>) -> BTreeMap<String, String> {
 
 /// The APIs and the issuer. `None` with problems noted.
 fn read_apis(section: &Section<'_>) -> Option<(Apis, Url)> {
-    let given = section.section("apiURLs");
-    if given.is_none() && section.has("apiURLs") {
+    let urls = section.section("apiURLs");
+    if urls.is_none() && section.has("apiURLs") {
         return None;
     }
-    let or = |key: &'static str, default: &str| match &given {
-        Some(given) => base_url(given, key, default),
+    let or = |key: &'static str, default: &str| match &urls {
+        Some(urls) => base_url(urls, key, default),
         None => Url::parse(default).ok(),
     };
     let issuer = or("issuer", ISSUER);
@@ -193,14 +193,14 @@ fn read_apis(section: &Section<'_>) -> Option<(Apis, Url)> {
     let cloud_identity = or("cloudIdentity", "https://cloudidentity.googleapis.com");
     let iam_credentials = or("iamCredentials", "https://iamcredentials.googleapis.com");
     let tokens = or("token", "https://oauth2.googleapis.com/token");
-    // Never asked over TLS: it is a hop inside the machine's own host. So no warning of http for the default.
-    let metadata = match &given {
-        Some(given) => url_of(given, "metadata"),
+    // Plain HTTP: it is a hop inside the machine's own host. So no warning of http for the default.
+    let metadata = match &urls {
+        Some(urls) => url_of(urls, "metadata"),
         None => Some(None),
     };
     let metadata = metadata.and_then(|url| url.or_else(|| Url::parse(METADATA).ok()));
-    if let Some(given) = given {
-        given.finish();
+    if let Some(urls) = urls {
+        urls.finish();
     }
     let apis = Apis {
         directory: directory?,

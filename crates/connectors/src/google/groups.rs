@@ -1,4 +1,4 @@
-//! The groups of somebody at Google: their e-mail addresses, in the order Dex gives them.
+//! The groups of a Google user: their e-mail addresses, in the order of Dex.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -136,9 +136,9 @@ impl Groups {
             url.query_pairs_mut().append_pair("query", &query).append_pair("pageSize", "200");
             add_page(&mut url, next.as_deref());
             trace.note(format!("{verb} for {email}"));
-            let answer =
+            let response =
                 way.http.ask(ApiRequest::get(CLOUD_API, &url).bearer(&token), trace).await?;
-            let page: CloudPage = answer.success().map_err(forbidden)?.json()?;
+            let page: CloudPage = response.success().map_err(forbidden)?.json()?;
             for Membership { group } in page.memberships {
                 if budget.is_new(&group.id, CLOUD_API)? {
                     groups.push(group.id);
@@ -159,7 +159,7 @@ struct Directory<'a> {
 }
 
 impl Directory<'_> {
-    /// The groups of an address, each followed where asked by its own groups, as Dex lists them.
+    /// The groups of an address, each followed where configured by its own groups, as Dex lists them.
     async fn walk(
         &self,
         email: &str,
@@ -203,12 +203,12 @@ impl Directory<'_> {
             add_page(&mut url, next.as_deref());
             trace.note(format!("groups of {email}"));
             let ask = ApiRequest::get(DIRECTORY_API, &url).bearer(&token);
-            let answer = self.way.http.ask(ask, trace).await?;
-            if answer.status() == 404 {
+            let response = self.way.http.ask(ask, trace).await?;
+            if response.status() == 404 {
                 trace.excluded(email, "the directory does not know this address");
                 return Ok(groups);
             }
-            let page: DirectoryPage = answer.success().map_err(forbidden)?.json()?;
+            let page: DirectoryPage = response.success().map_err(forbidden)?.json()?;
             groups.extend(page.groups.into_iter().map(|group| group.email));
             next = page.next.filter(|token| !token.is_empty());
             if next.is_none() {
@@ -232,7 +232,7 @@ impl Directory<'_> {
 impl Budget {
     fn spend(&mut self, endpoint: &'static str) -> Result<(), UpstreamError> {
         let too_many =
-            UpstreamError::NotAsked { endpoint, why: "one login has asked it too often" };
+            UpstreamError::NotSent { endpoint, reason: "too many requests for one login" };
         self.calls = self.calls.checked_sub(1).ok_or(too_many)?;
         Ok(())
     }
@@ -240,8 +240,8 @@ impl Budget {
     fn is_new(&mut self, group: &str, endpoint: &'static str) -> Result<bool, UpstreamError> {
         let is_new = self.seen.insert(group.to_owned());
         if self.seen.len() > MAX_GROUPS {
-            let why = format!("the {endpoint} names over {MAX_GROUPS} groups");
-            return Err(UpstreamError::Person(why));
+            let reason = format!("the {endpoint} names over {MAX_GROUPS} groups");
+            return Err(UpstreamError::Person(reason));
         }
         Ok(is_new)
     }

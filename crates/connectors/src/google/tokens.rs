@@ -27,7 +27,7 @@ const IAM: &str = "IAM credentials endpoint";
 const STS: &str = "token exchange endpoint";
 const SERVICE_ACCOUNT: &str = "service account's token endpoint";
 
-/// The longest a token of ours may be asked for.
+/// The maximum lifetime of a requested token.
 const ASSERTION_LIFETIME: i64 = 3600;
 /// Taken off a token's lifetime: a call with it takes a while.
 const MARGIN: Duration = Duration::from_secs(60);
@@ -143,8 +143,9 @@ impl AccessTokens {
         let url = below(&way.apis.iam_credentials, &path);
         let claims = self.claims(account, GOOGLE_TOKENS, subject, way.now);
         let body = json!({ "payload": claims.to_string() });
-        let answer = way.http.ask(ApiRequest::json(IAM, &url, &body).bearer(token), trace).await?;
-        let object = answer.success()?.object()?;
+        let response =
+            way.http.ask(ApiRequest::json(IAM, &url, &body).bearer(token), trace).await?;
+        let object = response.success()?.object()?;
         let signed = object.get("signedJwt").and_then(Value::as_str);
         let signed = signed.ok_or(UpstreamError::Lacks { endpoint: IAM, what: "signedJwt" })?;
         redeemed(way.http, &way.apis.tokens, &Secret::new(signed), trace).await
@@ -180,8 +181,8 @@ async fn redeemed(
     trace: &mut Trace,
 ) -> Result<Tokens, UpstreamError> {
     let form = [("grant_type", JWT_BEARER), ("assertion", assertion.expose())];
-    let answer = http.ask(ApiRequest::form(SERVICE_ACCOUNT, url, &form), trace).await?;
-    tokens(read_token_response(&answer)?, SERVICE_ACCOUNT)
+    let response = http.ask(ApiRequest::form(SERVICE_ACCOUNT, url, &form), trace).await?;
+    tokens(read_token_response(&response)?, SERVICE_ACCOUNT)
 }
 
 async fn exchanged(
@@ -212,8 +213,8 @@ async fn exchanged(
         ("subject_token_type", federation.subject_token_type.as_str()),
         ("subject_token", subject.as_str()),
     ];
-    let answer = http.ask(ApiRequest::form(STS, &federation.token_url, &form), trace).await?;
-    tokens(read_token_response(&answer)?, STS)
+    let response = http.ask(ApiRequest::form(STS, &federation.token_url, &form), trace).await?;
+    tokens(read_token_response(&response)?, STS)
 }
 
 async fn impersonated(
@@ -224,8 +225,8 @@ async fn impersonated(
     trace: &mut Trace,
 ) -> Result<Tokens, UpstreamError> {
     let body = json!({ "scope": [scope] });
-    let answer = http.ask(ApiRequest::json(IAM, url, &body).bearer(token), trace).await?;
-    let object = answer.success()?.object()?;
+    let response = http.ask(ApiRequest::json(IAM, url, &body).bearer(token), trace).await?;
+    let object = response.success()?.object()?;
     let access = object.get("accessToken").and_then(Value::as_str);
     let access = access.ok_or(UpstreamError::Lacks { endpoint: IAM, what: "accessToken" })?;
     Ok(Tokens::of(Secret::new(access)))
@@ -239,16 +240,16 @@ async fn machine_token(
     let mut url = machine(way, "token");
     url.query_pairs_mut().append_pair("scopes", scope);
     let ask = ApiRequest::get(METADATA, &url).header("metadata-flavor", Secret::new("Google"));
-    let answer = way.http.ask(ask, trace).await?;
-    tokens(read_token_response(&answer)?, METADATA)
+    let response = way.http.ask(ask, trace).await?;
+    tokens(read_token_response(&response)?, METADATA)
 }
 
 async fn machine_email(way: &TokenSource<'_>, trace: &mut Trace) -> Result<String, UpstreamError> {
     let url = machine(way, "email");
     let ask = ApiRequest::get(METADATA, &url).header("metadata-flavor", Secret::new("Google"));
-    let answer = way.http.ask(ask, trace).await?.success()?;
+    let response = way.http.ask(ask, trace).await?.success()?;
     let plain = |c: char| c.is_ascii_alphanumeric() || "@.-_:".contains(c);
-    std::str::from_utf8(answer.bytes())
+    std::str::from_utf8(response.bytes())
         .ok()
         .map(str::trim)
         .filter(|text| text.contains('@') && text.chars().all(plain))

@@ -14,7 +14,7 @@ use super::connection::Connection;
 use super::failure::{DirectoryError, describe};
 use crate::ber;
 
-/// draft-behera-ldap-password-policy: asked for with every bind, ignored by servers that lack it.
+/// draft-behera-ldap-password-policy: sent with every bind, ignored by servers that lack it.
 const PASSWORD_POLICY: &str = "1.3.6.1.4.1.42.2.27.8.5.1";
 
 /// How many binds were made with the name and the password of a person, or in the place of one nobody
@@ -23,7 +23,7 @@ const PASSWORD_POLICY: &str = "1.3.6.1.4.1.42.2.27.8.5.1";
 pub struct UserBinds(Arc<AtomicU64>);
 
 impl UserBinds {
-    /// Since the connector was made. A bind for which two hosts had to be asked is one.
+    /// Since the connector was made. A bind for which two hosts were tried counts once.
     pub fn count(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -41,7 +41,7 @@ pub(super) fn nobody(base: &str) -> (String, Secret) {
 }
 
 /// True when the server refuses this way of binding (authMethodNotSupported, strongerAuthRequired,
-/// confidentialityRequired), so that what it says is not about a name or a password.
+/// confidentialityRequired), so that its result is not about a name or a password.
 pub(super) fn is_against_everybody(result: &LdapResult) -> bool {
     matches!(result.rc, 7 | 8 | 13)
 }
@@ -49,13 +49,13 @@ pub(super) fn is_against_everybody(result: &LdapResult) -> bool {
 /// What a person's bind came to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum UpstreamOutcome {
-    /// With what the server says of the time left, if anything.
+    /// With the remaining time, if the server returns it.
     Accepted {
         note: Option<String>,
     },
     Refused {
         refusal: Refusal,
-        why: String,
+        reason: String,
     },
 }
 
@@ -72,32 +72,34 @@ pub(super) async fn simple(
     let bound = timeout(within, ldap.simple_bind(dn, password.expose())).await;
     match bound {
         Ok(Ok(result)) => Ok(result),
-        Ok(Err(e)) => Err(DirectoryError::no_answer(format!("bind: {}", connection.cause(&e)))),
-        Err(_) => Err(DirectoryError::no_answer("bind: no answer in time")),
+        Ok(Err(e)) => Err(DirectoryError::no_response(format!("bind: {}", connection.cause(&e)))),
+        Err(_) => Err(DirectoryError::no_response("bind: no answer in time")),
     }
 }
 
 /// `Err` when the answer is about the server and not about the person.
-pub(super) fn verdict(result: &LdapResult) -> Result<UpstreamOutcome, DirectoryError> {
+pub(super) fn bind_outcome(result: &LdapResult) -> Result<UpstreamOutcome, DirectoryError> {
     let policy = PasswordPolicy::of(result);
     if result.rc == 0 {
         return Ok(match policy.refusal() {
             // "Change your password first" comes with success; the change cannot be made here.
-            Some((refusal, why)) => UpstreamOutcome::Refused { refusal, why: why.to_owned() },
+            Some((refusal, reason)) => {
+                UpstreamOutcome::Refused { refusal, reason: reason.to_owned() }
+            }
             None => UpstreamOutcome::Accepted { note: policy.note() },
         });
     }
     let known = policy.refusal().or_else(|| active_directory(&result.text));
     // 389 Directory Server answers unwillingToPerform for a deactivated account.
     let inactivated = result.rc == 53 && result.text.to_lowercase().contains("inactivated");
-    let (refusal, why) = match result.rc {
-        _ if inactivated => (Refusal::AccountDisabled, "the server says it is inactivated"),
+    let (refusal, reason) = match result.rc {
+        _ if inactivated => (Refusal::AccountDisabled, "the server reports it inactivated"),
         // invalidCredentials, constraintViolation, noSuchObject (gone since the search),
         // inappropriateAuthentication (it has no password).
         49 | 19 | 32 | 48 => known.unwrap_or((Refusal::BadCredentials, "bad password")),
         _ => return Err(DirectoryError::of_result("bind", result)),
     };
-    Ok(UpstreamOutcome::Refused { refusal, why: format!("{why}: {}", describe(result)) })
+    Ok(UpstreamOutcome::Refused { refusal, reason: format!("{reason}: {}", describe(result)) })
 }
 
 /// The response control of a password policy.

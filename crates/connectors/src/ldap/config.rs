@@ -30,8 +30,8 @@ pub(super) struct Config {
 }
 
 impl Config {
-    /// Whose people these are: the directory, by the host that is asked first, where they are in it,
-    /// and what they are told apart by. A failover host put behind the first changes nothing.
+    /// Fingerprint of the directory: the first host, the base DN of the users,
+    /// and the attribute of their id. A failover host after the first changes nothing.
     pub fn fingerprint(&self) -> String {
         let first = self.hosts.first().map(ToString::to_string).unwrap_or_default();
         let base = super::entry::folded(&self.users.base);

@@ -56,14 +56,14 @@ impl Drop for Connection {
     }
 }
 
-/// TCP, and TLS where it is asked for. Without a certificate that satisfies, nothing is sent. The
-/// error says what a person may do. Takes as long as it takes: the caller bounds it.
+/// TCP, and TLS where it is configured. Without an acceptable certificate nothing is sent. The
+/// error is for the administrator. It has no time limit of its own: the caller bounds it.
 pub(super) async fn connect(
     host: &Host,
     security: &Security,
 ) -> Result<Connection, DirectoryError> {
     let tcp = TcpStream::connect((host.name.as_str(), host.port)).await;
-    let mut tcp = tcp.map_err(|e| DirectoryError::no_answer(connect_cause(&e)))?;
+    let mut tcp = tcp.map_err(|e| DirectoryError::no_response(connect_cause(&e)))?;
     // Only a latency matter.
     let _ = tcp.set_nodelay(true);
     match security {
@@ -90,18 +90,17 @@ fn connect_cause(error: &io::Error) -> String {
 }
 
 /// The answer is read to its last byte and not further, so that nothing sent in clear behind it can
-/// be taken for something said under TLS.
+/// be taken for data received under TLS.
 async fn start_tls(tcp: &mut TcpStream) -> Result<(), DirectoryError> {
-    let broken =
-        |e: &dyn std::fmt::Display| DirectoryError::no_answer(format!("asking for StartTLS: {e}"));
+    let broken = |e: &dyn std::fmt::Display| DirectoryError::no_response(format!("StartTLS: {e}"));
     tcp.write_all(START_TLS).await.map_err(|e| broken(&e))?;
-    let answer = message_check::read_message(tcp).await.map_err(|e| broken(&e))?;
-    let mut answer = answer.ok_or_else(|| broken(&"the server closed the connection"))?;
-    message_check::check(&mut answer).map_err(|e| broken(&e))?;
+    let response = message_check::read_message(tcp).await.map_err(|e| broken(&e))?;
+    let mut response = response.ok_or_else(|| broken(&"the server closed the connection"))?;
+    message_check::check(&mut response).map_err(|e| broken(&e))?;
     let code = (|| {
-        let parts = ber::sequence(&answer)?;
-        let code = *ber::children(&answer, *parts.get(1)?)?.first()?;
-        ber::unsigned(code.body(&answer))
+        let parts = ber::sequence(&response)?;
+        let code = *ber::children(&response, *parts.get(1)?)?.first()?;
+        ber::unsigned(code.body(&response))
     })();
     match code {
         Some(0) => Ok(()),
@@ -148,16 +147,14 @@ fn tls_error(error: &io::Error, host: &str) -> DirectoryError {
             other => other.to_string(),
         },
         Some(rustls::Error::InvalidMessage(_)) => {
-            return DirectoryError::unusable_host(
-                "the server does not speak TLS on this port (startTLS?)",
-            );
+            return DirectoryError::unusable_host("the server has no TLS on this port (startTLS?)");
         }
         _ if error.kind() == io::ErrorKind::UnexpectedEof => {
-            let why = "the server closed the connection in the TLS handshake (does this port want \
+            let reason = "the server closed the connection in the TLS handshake (does this port want \
                        startTLS?)";
-            return DirectoryError::no_answer(why);
+            return DirectoryError::no_response(reason);
         }
-        _ => return DirectoryError::no_answer(format!("TLS handshake: {error}")),
+        _ => return DirectoryError::no_response(format!("TLS handshake: {error}")),
     };
     DirectoryError::unusable_host(format!("the server's certificate is not acceptable: {advice}"))
 }
@@ -174,13 +171,13 @@ where
     let (driver, ldap) =
         LdapConnAsync::with_settings(settings, "ldapi:///").await.map_err(|e| broken(&e))?;
     let closed = Arc::new(Mutex::new(None));
-    let why = closed.clone();
+    let reason = closed.clone();
     let pump = tokio::spawn(async move {
         if let Err(unfit) = pump(server, check_redirect_uri).await {
-            *why.lock().unwrap_or_else(PoisonError::into_inner) = Some(unfit.to_string());
+            *reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(unfit.to_string());
         }
     });
-    // Its errors are seen by whoever waits for an answer.
+    // Its errors reach the caller that waits for a response.
     let driver = tokio::spawn(async move { drop(driver.drive().await) });
     let now = Instant::now();
     let host = host.clone();

@@ -1,5 +1,5 @@
-//! What the directory says of somebody, for an administrator: a login without its password, with more
-//! told on the way. It tries no password and binds as nobody but the service user, so it can lock
+//! Diagnosis of a user for an administrator: a login without its password, with more
+//! trace steps. It tries no password and binds as nobody but the service user, so it can lock
 //! nobody out.
 
 use countersign_core::connector::AccountDiagnosis;
@@ -12,7 +12,7 @@ use super::pool::{Deadline, Lease};
 use super::search::{SearchLimit, SearchRequest};
 use super::{Ldap, filter, person};
 
-/// So many entries that the filter leaves out are told of.
+/// At most this many entries that the filter excludes are listed.
 const LEFT_OUT: usize = 5;
 
 pub(super) async fn person(
@@ -42,11 +42,11 @@ fn pass_over(left_out: Result<(), DirectoryError>, trace: &mut Trace) {
     }
 }
 
-fn refused(why: String) -> AccountDiagnosis {
-    AccountDiagnosis::Refused { why }
+fn refused(reason: String) -> AccountDiagnosis {
+    AccountDiagnosis::Refused { reason }
 }
 
-/// Everything is told, also of somebody who would be refused.
+/// Lists everything, also for a user who would be refused.
 async fn of_entry(
     ldap: &Ldap,
     lease: &mut Lease<'_>,
@@ -55,7 +55,7 @@ async fn of_entry(
 ) -> Result<AccountDiagnosis, DirectoryError> {
     let users = &ldap.config.users;
     person::tell_attributes(entry, users, trace);
-    person::tell_state(entry, trace);
+    person::describe_state(entry, trace);
     let mut groups = Vec::new();
     match &ldap.config.groups {
         None => trace.note("no groupSearch is configured, so there are no groups"),
@@ -67,7 +67,7 @@ async fn of_entry(
     }
     trace.note("no password was tried: whether it has expired shows only at a login");
     if let Some(attribute) = person::disabled_by(entry) {
-        return Ok(refused(format!("{attribute} says the account is disabled")));
+        return Ok(refused(format!("{attribute}: the account is disabled")));
     }
     Ok(match person::identity(entry, users) {
         Ok(identity) => AccountDiagnosis::Found(Box::new(Identity { groups, ..identity })),
@@ -99,8 +99,8 @@ async fn tell_left_out(
     let entries = lease.search(&ask, trace).await?;
     trace.response(if entries.is_empty() { "no entry" } else { "entries that have the name" });
     for entry in entries {
-        let why = format!("not matched by userSearch.filter {}", users.filter);
-        trace.excluded(&entry.dn, &why);
+        let reason = format!("not matched by userSearch.filter {}", users.filter);
+        trace.excluded(&entry.dn, &reason);
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ pub(super) struct Entry {
 pub(super) enum Scalar<'a> {
     Text(Cow<'a, str>),
     Missing,
-    /// Not UTF-8: it cannot stand in a token.
+    /// Not UTF-8: it cannot be a claim.
     Binary,
 }
 
@@ -207,7 +207,7 @@ pub(super) fn folded(dn: &str) -> String {
     kept
 }
 
-/// The pseudo attribute that stands for an entry's own name.
+/// The pseudo attribute for an entry's own DN.
 pub(super) fn is_dn(attribute: &str) -> bool {
     attribute.eq_ignore_ascii_case("DN")
 }

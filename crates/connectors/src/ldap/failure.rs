@@ -1,4 +1,4 @@
-//! Why a directory gave no usable answer, whether another host may give one, and whether it passes by itself.
+//! Why a directory returned no usable response, whether another host may, and whether the fault is temporary.
 
 use countersign_core::connector::ConnectorError;
 use countersign_core::{ConnectorId, Trace};
@@ -7,12 +7,12 @@ use ldap3::LdapResult;
 
 use super::config::Host;
 
-const WANTS_BIND_DN: &str = "; the directory wants a bindDN and a bindPW";
+const BIND_DN_REQUIRED: &str = "; the directory wants a bindDN and a bindPW";
 
-/// Holds no password; what a server says of its own is cut to a line.
+/// Holds no password; a server's diagnostic message is cut to a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum DirectoryError {
-    /// This host cannot be spoken to, or says it cannot serve now: another one may.
+    /// This host cannot be reached or cannot serve now: another one may.
     Host { cause: String, is_permanent: bool },
     /// Passes by itself, but another host would say the same.
     Busy(String),
@@ -24,7 +24,7 @@ pub(super) enum DirectoryError {
 
 impl DirectoryError {
     /// This host did not answer, which may pass.
-    pub fn no_answer(cause: impl Into<String>) -> Self {
+    pub fn no_response(cause: impl Into<String>) -> Self {
         Self::Host { cause: cause.into(), is_permanent: false }
     }
 
@@ -62,13 +62,13 @@ impl DirectoryError {
         }
     }
 
-    /// A result other than success, while doing what `what` says.
+    /// A result other than success of the operation `what`.
     pub fn of_result(what: &str, result: &LdapResult) -> Self {
         let cause = format!("{what}: {}", describe(result));
         // RFC 4511 appendix A.2.
         match result.rc {
             // busy, unavailable: of this host.
-            51 | 52 => Self::no_answer(cause),
+            51 | 52 => Self::no_response(cause),
             // timeLimitExceeded, other (an error inside the server).
             3 | 80 => Self::Busy(cause),
             _ => Self::Misconfigured(cause),
@@ -79,7 +79,7 @@ impl DirectoryError {
     pub fn of_service_bind(host: &Host, anonymous: bool, result: &LdapResult) -> Self {
         let who = if anonymous { "binding anonymously" } else { "binding as bindDN" };
         let advice = match (anonymous, result.rc) {
-            (true, 7 | 48 | 49 | 50 | 53) => WANTS_BIND_DN,
+            (true, 7 | 48 | 49 | 50 | 53) => BIND_DN_REQUIRED,
             (false, 32 | 34) => "; bindDN is not the name of an entry there",
             (false, 49) => "; bindDN or bindPW is wrong",
             _ => "",
@@ -89,8 +89,8 @@ impl DirectoryError {
 
     pub fn of_search(result: &LdapResult) -> Self {
         let advice = match result.rc {
-            // How Active Directory says that an anonymous search is not allowed.
-            1 if result.text.contains("successful bind must be completed") => WANTS_BIND_DN,
+            // Active Directory's response to an anonymous search that is not permitted.
+            1 if result.text.contains("successful bind must be completed") => BIND_DN_REQUIRED,
             4 => "; raise the directory's size limit for the bind user",
             32 => "; the base does not exist or may not be seen",
             34 => "; the base is not a DN",

@@ -1,4 +1,4 @@
-//! The groups of a person, and the groups of those groups. Loops end, because no group is asked
+//! The groups of a person, and the groups of those groups. Loops end, because no group is searched
 //! about twice; numbers and depth are bounded, and going over a bound is an error, never a shorter list.
 
 use std::collections::HashSet;
@@ -18,9 +18,9 @@ const MAX_GROUPS: usize = 10_000;
 const MAX_DEPTH: usize = 32;
 /// So many values go into one filter.
 const BATCH: usize = 50;
-/// So many are asked about one by one, where somebody wants to know which of them led to what.
+/// At most this many are searched one by one, for a diagnosis that lists the path to each group.
 const FEW: usize = 25;
-/// So many groups that the filter leaves out are told of.
+/// At most this many groups that the filter excludes are listed.
 const LEFT_OUT: usize = 20;
 
 /// What the trace is for.
@@ -32,7 +32,7 @@ pub(super) enum Detail {
     Full,
 }
 
-/// Names in the order in which the directory gives their groups, each once.
+/// Names in the order in which the directory returns their groups, each once.
 pub(super) async fn of(
     lease: &mut Lease<'_>,
     search: &GroupSearch,
@@ -40,9 +40,10 @@ pub(super) async fn of(
     detail: Detail,
     trace: &mut Trace,
 ) -> Result<Vec<String>, DirectoryError> {
-    let mut found = Found { search, names: Vec::new(), told: HashSet::new(), seen: HashSet::new() };
+    let mut found =
+        Found { search, names: Vec::new(), reported: HashSet::new(), seen: HashSet::new() };
     for matcher in &search.matchers {
-        // What another matcher found is asked about again by this one.
+        // Groups that another matcher found are searched again by this one.
         found.seen.clear();
         let mut level = values(lease, person, &matcher.user, trace).await?;
         if level.is_empty() {
@@ -60,9 +61,9 @@ pub(super) async fn of(
             let mut next = Vec::new();
             for batch in level.chunks(if singly { 1 } else { BATCH }) {
                 let groups = find(lease, search, (matcher, attribute), batch, trace).await?;
-                let why = why(depth, attribute, batch);
+                let reason = match_reason(depth, attribute, batch);
                 for group in groups {
-                    if found.take(&group, &why, trace)? && matcher.recursion.is_some() {
+                    if found.take(&group, &reason, trace)? && matcher.recursion.is_some() {
                         next.extend(values(lease, &group, &matcher.user, trace).await?);
                     }
                 }
@@ -102,8 +103,8 @@ pub(super) async fn left_out(
             let groups = lease.search(&ask, trace).await?;
             trace.response(number_of(&groups));
             for group in groups {
-                let why = format!("not matched by groupSearch.filter {}", search.filter);
-                trace.excluded(&group.dn, &why);
+                let reason = format!("not matched by groupSearch.filter {}", search.filter);
+                trace.excluded(&group.dn, &reason);
             }
         }
     }
@@ -113,17 +114,17 @@ pub(super) async fn left_out(
 struct Found<'s> {
     search: &'s GroupSearch,
     names: Vec<String>,
-    told: HashSet<String>,
+    reported: HashSet<String>,
     /// By the matcher at work.
     seen: HashSet<String>,
 }
 
 impl Found<'_> {
-    /// True when the group is a new one, so that its own groups are to be asked for.
+    /// True when the group is a new one, so that its own groups must be searched.
     fn take(
         &mut self,
         group: &Entry,
-        why: &str,
+        reason: &str,
         trace: &mut Trace,
     ) -> Result<bool, DirectoryError> {
         if !self.seen.insert(folded(&group.dn)) {
@@ -135,8 +136,8 @@ impl Found<'_> {
             return Err(DirectoryError::Misconfigured(cause));
         }
         let name = name(group, self.search)?;
-        if self.told.insert(name.clone()) {
-            trace.included(&format!("group {name:?}"), &format!("{why}, from {}", group.dn));
+        if self.reported.insert(name.clone()) {
+            trace.included(&format!("group {name:?}"), &format!("{reason}, from {}", group.dn));
             self.names.push(name);
         } else {
             trace.excluded(&group.dn, &format!("its name {name:?} is already in the list"));
@@ -149,7 +150,7 @@ fn number_of(groups: &[Entry]) -> String {
     if groups.len() == 1 { "1 group".to_owned() } else { format!("{} groups", groups.len()) }
 }
 
-fn why(depth: usize, attribute: &str, batch: &[Vec<u8>]) -> String {
+fn match_reason(depth: usize, attribute: &str, batch: &[Vec<u8>]) -> String {
     match (depth, batch) {
         (0, _) => "direct".to_owned(),
         (_, [one]) => {
@@ -220,7 +221,7 @@ async fn values(
         let next = found.first().and_then(|entry| entry.range(attribute));
         let next = next.filter(|next| next.first == first && !next.values.is_empty());
         let Some(next) = next else {
-            let cause = format!("the server gives only a part of {attribute} of {}", entry.dn);
+            let cause = format!("the server returns only a part of {attribute} of {}", entry.dn);
             return Err(DirectoryError::Misconfigured(cause));
         };
         trace.response(format!("{} values", next.values.len()));

@@ -1,4 +1,4 @@
-//! The hosts of a directory, in the order in which they are asked.
+//! The hosts of a directory, in the order in which they are tried.
 
 use std::net::Ipv6Addr;
 
@@ -34,8 +34,8 @@ pub(super) fn read(section: &Section<'_>, security: Option<&Security>) -> Option
     for text in &texts {
         match parse(text.trim(), port, !clear) {
             Ok(host) => hosts.push(host),
-            Err(why) => {
-                section.error(key, format!("{:?} {why}", text.trim()));
+            Err(reason) => {
+                section.error(key, format!("{:?} {reason}", text.trim()));
                 sound = false;
             }
         }

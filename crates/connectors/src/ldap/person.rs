@@ -86,7 +86,7 @@ pub(super) fn identity<'c>(
     })
 }
 
-/// Which attribute says that the account is off, if one does.
+/// The attribute by which the account is disabled, if any.
 pub(super) fn disabled_by(entry: &Entry) -> Option<&'static str> {
     STATE.into_iter().find(|attribute| {
         matches!(entry.scalar(attribute), Scalar::Text(text) if is_off(attribute, &text))
@@ -124,28 +124,28 @@ pub(super) fn tell_attributes(entry: &Entry, users: &UserSearch, trace: &mut Tra
                 trace.included(claim, format!("{attribute} {text:?} {first}").trim_end());
             }
             Scalar::Missing => {
-                let why = "the entry lacks it, or the bind user may not read it";
-                trace.excluded(claim, &format!("{attribute}: {why}"));
+                let reason = "the entry lacks it, or the bind user may not read it";
+                trace.excluded(claim, &format!("{attribute}: {reason}"));
             }
             Scalar::Binary => trace.excluded(claim, &format!("{attribute}: it is not text")),
         }
     }
 }
 
-/// For an administrator: what each attribute about the account's state says, if it is there.
-pub(super) fn tell_state(entry: &Entry, trace: &mut Trace) {
-    let mut told = false;
+/// For an administrator: each attribute about the account's state that is present.
+pub(super) fn describe_state(entry: &Entry, trace: &mut Trace) {
+    let mut has_state = false;
     for attribute in STATE {
         let Scalar::Text(text) = entry.scalar(attribute) else { continue };
-        told = true;
+        has_state = true;
         let meaning = match attribute {
             _ if is_off(attribute, &text) => "the account is disabled",
-            "pwdAccountLockedTime" => "locked since then; the server says at a login for how long",
+            "pwdAccountLockedTime" => "locked since then; the server decides for how long",
             _ => "not disabled",
         };
         trace.note(format!("{attribute} is {text}: {meaning}"));
     }
-    if !told {
+    if !has_state {
         trace.note(format!("not disabled: none of {} is there", STATE.join(", ")));
     }
 }

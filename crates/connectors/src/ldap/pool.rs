@@ -3,7 +3,7 @@
 //! A connection is taken back only after a login in which nothing went wrong; people's own binds
 //! happen on connections that are never lent again, so nobody inherits an identity. `Instant` is used
 //! here and nowhere else in this crate: what it measures (deadlines, idleness, a host's short
-//! disgrace) is never written down and never compared with a date.
+//! the unavailability of a host) is never stored and never compared with a date.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -22,10 +22,10 @@ use super::search::{self, SearchRequest};
 
 /// A connection unused for longer may have been forgotten by a firewall on the way.
 const MAX_IDLE: Duration = Duration::from_secs(60);
-/// After this it is bound anew, so that a withdrawn service account does not live on here.
+/// After this it is bound again, so that a withdrawn service account does not live on here.
 const MAX_AGE: Duration = Duration::from_secs(600);
-/// A host that failed is asked last for so long.
-const DISGRACE: Duration = Duration::from_secs(30);
+/// How long a host that failed is tried last.
+const UNAVAILABLE_FOR: Duration = Duration::from_secs(30);
 
 /// When one login has to be over, all its calls together.
 #[derive(Clone, Copy)]
@@ -45,8 +45,8 @@ pub(super) struct Pool {
     config: Arc<Config>,
     idle: Mutex<Vec<Connection>>,
     permits: Semaphore,
-    /// For each host, until when it is asked last.
-    disgraced: Mutex<Vec<Option<Instant>>>,
+    /// For each host, until when it is tried last.
+    unavailable_until: Mutex<Vec<Option<Instant>>>,
     binds: UserBinds,
 }
 
@@ -67,7 +67,7 @@ impl Pool {
         Self {
             binds,
             permits: Semaphore::new(config.pool_size),
-            disgraced: Mutex::new(vec![None; config.hosts.len()]),
+            unavailable_until: Mutex::new(vec![None; config.hosts.len()]),
             idle: Mutex::default(),
             config,
         }
@@ -146,11 +146,11 @@ impl Pool {
             trace.request(format!("a new connection to {host} ({security})"));
             match self.bind_at(host, who, share).await {
                 Ok(bound) => {
-                    self.set_standing(host, None);
+                    self.set_unavailable_until(host, None);
                     return Ok(bound);
                 }
                 Err(failure) => {
-                    self.disgrace(host);
+                    self.mark_unavailable(host);
                     are_permanent &=
                         matches!(failure, DirectoryError::Host { is_permanent: true, .. });
                     let cause = format!("{host}: {}", failure.cause());
@@ -172,7 +172,7 @@ impl Pool {
         let mut connection =
             timeout(deadline.remaining(), connected).await.unwrap_or_else(|_| {
                 let cause = "no connection in time: is it down, or a firewall between?";
-                Err(DirectoryError::no_answer(cause))
+                Err(DirectoryError::no_response(cause))
             })?;
         let result = bind::simple(&mut connection, dn, password, deadline.remaining()).await?;
         match DirectoryError::of_result("bind", &result) {
@@ -194,23 +194,25 @@ impl Pool {
     /// `first` before all, then those in good standing, then the others; else as configured.
     fn order(&self, first: Option<&Host>) -> Vec<&Host> {
         let now = Instant::now();
-        let disgraced = self.disgraced.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut hosts: Vec<_> = self.config.hosts.iter().zip(disgraced.iter()).collect();
+        let unavailable_until =
+            self.unavailable_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut hosts: Vec<_> = self.config.hosts.iter().zip(unavailable_until.iter()).collect();
         hosts.sort_by_key(|(host, until)| {
             (Some(*host) != first, until.is_some_and(|until| until > now))
         });
         hosts.into_iter().map(|(host, _)| host).collect()
     }
 
-    fn disgrace(&self, host: &Host) {
-        self.set_standing(host, Some(Instant::now() + DISGRACE));
+    fn mark_unavailable(&self, host: &Host) {
+        self.set_unavailable_until(host, Some(Instant::now() + UNAVAILABLE_FOR));
     }
 
-    fn set_standing(&self, host: &Host, until: Option<Instant>) {
-        let mut disgraced = self.disgraced.lock().unwrap_or_else(PoisonError::into_inner);
-        for (known, standing) in self.config.hosts.iter().zip(disgraced.iter_mut()) {
+    fn set_unavailable_until(&self, host: &Host, until: Option<Instant>) {
+        let mut unavailable_until =
+            self.unavailable_until.lock().unwrap_or_else(PoisonError::into_inner);
+        for (known, entry) in self.config.hosts.iter().zip(unavailable_until.iter_mut()) {
             if known == host {
-                *standing = until;
+                *entry = until;
             }
         }
     }
@@ -237,10 +239,10 @@ impl Lease<'_> {
         let Err(DirectoryError::Host { cause, .. }) = first else { return first };
         trace.note(format!("{}: {cause}", self.connection.host));
         if !self.was_idle {
-            self.pool.disgrace(&self.connection.host);
+            self.pool.mark_unavailable(&self.connection.host);
         }
         if !self.may_retry {
-            return Err(DirectoryError::no_answer(format!("{}: {cause}", self.connection.host)));
+            return Err(DirectoryError::no_response(format!("{}: {cause}", self.connection.host)));
         }
         self.may_retry = false;
         self.connection = self.pool.connect_bound(self.deadline, trace).await?;

@@ -59,14 +59,14 @@ pub(super) async fn ask(
     let mut lease = ldap.pool.lease(deadline, trace).await?;
     let Some(person) = find(ldap, &mut lease, &remembered, known, trace).await? else {
         lease.give_back();
-        let why = "the directory no longer has this person".to_owned();
-        return Ok(RefreshOutcome::Missing { why });
+        let reason = "the directory no longer has this person".to_owned();
+        return Ok(RefreshOutcome::Missing { reason });
     };
     if !remembered.dn.is_empty() && !same_dn(&remembered.dn, &person.dn) {
         trace.note(format!("the entry was {} and is now {}", remembered.dn, person.dn));
     }
     if let Some(attribute) = person::disabled_by(&person) {
-        trace.excluded(&person.dn, &format!("{attribute} says the account is disabled"));
+        trace.excluded(&person.dn, &format!("{attribute}: the account is disabled"));
         lease.give_back();
         return Ok(RefreshOutcome::Disabled);
     }
@@ -77,7 +77,7 @@ pub(super) async fn ask(
     Ok(RefreshOutcome::Current(Box::new(signed_in)))
 }
 
-/// The entry that answers to the name of old, if it is still the same person; else whoever has the
+/// The entry with the previous name, if it is still the same user; else the entry with the
 /// id now, wherever they went and however they are called. Another person under the same name is
 /// never taken for the first.
 async fn find(
@@ -112,7 +112,7 @@ async fn find(
     let pairs = attributes.into_iter().map(|attribute| (attribute, value.as_slice()));
     let by_id = filter::any_of(&users.filter, pairs);
     let found = ldap.find(lease, by_id, trace).await?;
-    // An id that two entries share says nothing.
+    // An id that two entries share identifies neither.
     match found.as_slice() {
         [entry] if is_same(entry) => Ok(Some(entry.clone())),
         _ => Ok(None),

@@ -17,7 +17,7 @@ const PAGE: i32 = 500;
 const PAGED_RESULTS: &str = "1.2.840.113556.1.4.319";
 const SIZE_LIMIT_EXCEEDED: u32 = 4;
 
-/// What is asked of the directory.
+/// A search request.
 pub(super) struct SearchRequest<'a> {
     pub base: &'a str,
     pub scope: Scope,
@@ -53,7 +53,7 @@ pub(super) async fn run(
     within: Duration,
 ) -> Result<Vec<Entry>, DirectoryError> {
     let searched = timeout(within, pages(connection, ask, within)).await;
-    searched.unwrap_or_else(|_| Err(DirectoryError::no_answer("no answer to a search in time")))
+    searched.unwrap_or_else(|_| Err(DirectoryError::no_response("no answer to a search in time")))
 }
 
 async fn pages(
@@ -107,9 +107,9 @@ async fn page(
     };
     let mut ldap = connection.ldap.clone();
     ldap.with_search_options(options).with_controls(controls);
-    let asked = ldap.streaming_search(ask.base, ask.scope, &ask.filter, ask.attributes.clone());
-    let broken = |e: &ldap3::LdapError| DirectoryError::no_answer(connection.cause(e));
-    let mut stream = asked.await.map_err(|e| broken(&e))?;
+    let search = ldap.streaming_search(ask.base, ask.scope, &ask.filter, ask.attributes.clone());
+    let broken = |e: &ldap3::LdapError| DirectoryError::no_response(connection.cause(e));
+    let mut stream = search.await.map_err(|e| broken(&e))?;
     while let Some(item) = stream.next().await.map_err(|e| broken(&e))? {
         // A reference to another server is not followed: it would be given our credentials.
         if item.is_ref() || item.is_intermediate() {

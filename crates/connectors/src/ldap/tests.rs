@@ -77,7 +77,7 @@ fn a_sound_configuration_opens_nothing_and_has_nothing_to_complain_about() {
 }
 
 #[test]
-fn every_problem_is_told_with_its_place() {
+fn every_problem_is_reported_with_its_position() {
     let wrong = map(vec![
         ("host", text("ldap://x, [::1, a:0, ok.example.com")),
         ("insecureNoSSL", plain("true")),
@@ -100,7 +100,7 @@ fn every_problem_is_told_with_its_place() {
     ]);
     let (connector, problems) = read(wrong);
     assert!(connector.is_none());
-    let said = problems.join("\n");
+    let output = problems.join("\n");
     for expected in [
         "1:3: host: \"ldap://x\" is a URL, expected host or host:port",
         "1:3: host: \"[::1\" lacks a closing bracket",
@@ -120,12 +120,12 @@ fn every_problem_is_told_with_its_place() {
         "timeout: must be longer than 0s",
         "poolSize: found a plain value, expected a whole number from 1 to 256",
     ] {
-        assert!(said.contains(expected), "no {expected:?} in\n{said}");
+        assert!(output.contains(expected), "no {expected:?} in\n{output}");
     }
 }
 
 #[test]
-fn certificates_that_cannot_be_used_are_told() {
+fn unusable_certificates_are_reported() {
     let (connector, problems) = read(config(vec![
         ("insecureNoSSL", plain("false")),
         ("host", text("ldap.example.com")),
@@ -134,18 +134,18 @@ fn certificates_that_cannot_be_used_are_told() {
         ("clientKey", text("/no/such/key")),
     ]));
     assert!(connector.is_none());
-    let said = problems.join("\n");
+    let output = problems.join("\n");
     for expected in [
         "rootCA: cannot read /no/such/file",
         "rootCAData: holds no certificate in PEM",
         "clientCert: is missing: clientCert and clientKey go together",
     ] {
-        assert!(said.contains(expected), "no {expected:?} in\n{said}");
+        assert!(output.contains(expected), "no {expected:?} in\n{output}");
     }
 }
 
 #[test]
-fn clear_text_is_said_aloud_except_to_the_own_machine() {
+fn clear_text_is_warned_about_except_on_loopback() {
     let (_, problems) = read(config(vec![("host", text("ldap.example.com"))]));
     assert_eq!(problems.len(), 1);
     assert!(problems[0].contains("insecureNoSSL: sends every password over the network in clear"));
@@ -194,7 +194,7 @@ fn a_failover_host_signs_nobody_out_and_another_directory_everybody() {
         config(vec![hosts("localhost:1"), ("userSearch", user_search(vec![(key, text(value))]))])
     };
     assert!(same(search("baseDN", "OU=People, dc=example, dc=org")), "the same name");
-    assert!(same(search("emailAttr", "email")), "what nobody is told apart by");
+    assert!(same(search("emailAttr", "email")), "not part of the identity");
     assert!(!same(config(vec![hosts("localhost:2, localhost:1")])), "another first host");
     assert!(!same(search("baseDN", "ou=Other,dc=example,dc=org")), "another base");
     assert!(!same(search("idAttr", "entryUUID")), "another id");
@@ -275,7 +275,7 @@ fn one_name_has_one_canonical_form() {
 }
 
 #[tokio::test]
-async fn what_needs_no_directory_asks_none() {
+async fn invalid_credentials_are_refused_without_a_directory_request() {
     let (connector, _) = read(config(vec![]));
     let LoginMethod::Password(method) = connector.unwrap().login_method else {
         panic!("it is a password")
@@ -292,7 +292,7 @@ async fn what_needs_no_directory_asks_none() {
         let login =
             method.login(login, &Secret::new(password), LoginScopes::default(), &mut trace).await;
         assert!(matches!(login, Ok(LoginOutcome::Refused(Refusal::BadCredentials))), "{login:?}");
-        assert!(trace.steps()[0].text.starts_with("refused before anything was asked"));
+        assert!(trace.steps()[0].text.starts_with("refused before any request"));
     }
 }
 
@@ -307,9 +307,9 @@ async fn a_name_that_nobody_can_have_is_not_examined_either() {
         ("ja\0ne", "the name contains a NUL character"),
         (&*"j".repeat(10_000), "the name is too long"),
     ] {
-        let told = method.diagnose(login, &mut Trace::default()).await;
-        let Ok(AccountDiagnosis::Refused { why }) = told else { panic!("{told:?}") };
-        assert_eq!(why, expected);
+        let diagnosis = method.diagnose(login, &mut Trace::default()).await;
+        let Ok(AccountDiagnosis::Refused { reason }) = diagnosis else { panic!("{diagnosis:?}") };
+        assert_eq!(reason, expected);
     }
 }
 

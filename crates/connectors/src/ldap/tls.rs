@@ -28,8 +28,8 @@ pub(super) struct TlsSettings {
 
 impl TlsSettings {
     pub fn read(section: &Section<'_>) -> Self {
-        let given = |key| section.text(key).filter(|text| !text.is_empty());
-        let (cert, key) = (given("clientCert"), given("clientKey"));
+        let configured = |key| section.text(key).filter(|text| !text.is_empty());
+        let (cert, key) = (configured("clientCert"), configured("clientKey"));
         let sound = cert.is_some() == key.is_some();
         if !sound {
             let missing = if cert.is_none() { "clientCert" } else { "clientKey" };
@@ -37,8 +37,8 @@ impl TlsSettings {
         }
         Self {
             skip_verify: section.flag("insecureSkipVerify").unwrap_or(false),
-            root_ca: given("rootCA"),
-            root_ca_data: given("rootCAData"),
+            root_ca: configured("rootCA"),
+            root_ca_data: configured("rootCAData"),
             client: cert.zip(key),
             sound,
         }
@@ -46,12 +46,12 @@ impl TlsSettings {
 
     /// With `insecureNoSSL` none of these does anything.
     pub fn warn_unused(&self, section: &Section<'_>) {
-        for (key, given) in [
+        for (key, is_set) in [
             ("rootCA", self.root_ca.is_some()),
             ("rootCAData", self.root_ca_data.is_some()),
             ("clientCert", self.client.is_some()),
         ] {
-            if given {
+            if is_set {
                 section.warning(key, "does nothing, because insecureNoSSL is true");
             }
         }
@@ -59,21 +59,21 @@ impl TlsSettings {
 
     /// `None`, with problems noted, when a file cannot be read or is not what it should be.
     pub fn build(self, section: &Section<'_>) -> Option<Tls> {
-        let given = self.given_roots(section);
+        let roots = self.configured_roots(section);
         let client = match &self.client {
             Some((cert, key)) => read_client(section, cert, key).map(Some),
             None => Some(None),
         };
-        let (given, client) = (given?, client?);
+        let (roots, client) = (roots?, client?);
         if !self.sound {
             return None;
         }
         let provider = Arc::new(aws_lc_rs::default_provider());
         let verified = !self.skip_verify;
-        let note = |why: String| section.error("rootCA", why);
+        let note = |reason: String| section.error("rootCA", reason);
         let verifier = if verified {
-            let roots = roots(&given).map_err(note).ok()?;
-            verifier::against(roots, given, &provider).map_err(note).ok()?
+            let store = root_store(&roots).map_err(note).ok()?;
+            verifier::against(store, roots, &provider).map_err(note).ok()?
         } else {
             section.warning("insecureSkipVerify", "lets anybody on the way read every password");
             verifier::any(&provider)
@@ -83,7 +83,7 @@ impl TlsSettings {
         Some(Tls { config: Arc::new(config), verified })
     }
 
-    fn given_roots(&self, section: &Section<'_>) -> Option<Vec<CertificateDer<'static>>> {
+    fn configured_roots(&self, section: &Section<'_>) -> Option<Vec<CertificateDer<'static>>> {
         let mut roots = Vec::new();
         let mut sound = true;
         let file = self.root_ca.as_ref().map(|path| ("rootCA", read_file(path)));
@@ -94,8 +94,8 @@ impl TlsSettings {
         for (key, pem) in [file, data].into_iter().flatten() {
             match pem.and_then(|pem| certificates(&pem)) {
                 Ok(mut certificates) => roots.append(&mut certificates),
-                Err(why) => {
-                    section.error(key, why);
+                Err(reason) => {
+                    section.error(key, reason);
                     sound = false;
                 }
             }
@@ -120,13 +120,13 @@ fn client_config(
 }
 
 /// The given ones only, or else the system's.
-fn roots(given: &[CertificateDer<'static>]) -> Result<RootCertStore, String> {
+fn root_store(certificates: &[CertificateDer<'static>]) -> Result<RootCertStore, String> {
     let mut store = RootCertStore::empty();
-    if given.is_empty() {
+    if certificates.is_empty() {
         // One unreadable source does not empty the store, as it would inside ldap3.
         store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     } else {
-        for certificate in given {
+        for certificate in certificates {
             store
                 .add(certificate.clone())
                 .map_err(|e| format!("holds an unusable certificate: {e}"))?;
@@ -144,11 +144,11 @@ fn read_client(
     key: &str,
 ) -> Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
     let chain = read_file(cert).and_then(|pem| certificates(&pem));
-    let chain = chain.map_err(|why| section.error("clientCert", why)).ok();
+    let chain = chain.map_err(|reason| section.error("clientCert", reason)).ok();
     let key = read_file(key).and_then(|pem| {
         PrivateKeyDer::from_pem_slice(&pem).map_err(|_| "holds no private key in PEM".to_owned())
     });
-    let key = key.map_err(|why| section.error("clientKey", why)).ok();
+    let key = key.map_err(|reason| section.error("clientKey", reason)).ok();
     chain.zip(key)
 }
 

@@ -71,7 +71,7 @@ fn every_key_of_a_person_is_read() {
 }
 
 #[test]
-fn every_problem_is_told_with_its_place_and_no_hash_is_printed() {
+fn every_problem_is_reported_with_its_position_and_no_hash_is_printed() {
     let cheap = BCRYPT.replace("$10$", "$04$");
     let (users, problems) = read(vec![
         person("jane@example.com", BCRYPT, "1"),
@@ -88,7 +88,7 @@ fn every_problem_is_told_with_its_place_and_no_hash_is_printed() {
         ]),
         map(vec![("email", text("v@example.com")), ("userID", text("1"))]),
     ]);
-    let said = problems.join("\n");
+    let output = problems.join("\n");
     for expected in [
         "8:3: staticPasswords[1].email: is the same as that of the user in line 2",
         "14:3: staticPasswords[2].hash: is neither a bcrypt nor an argon2id hash",
@@ -99,9 +99,9 @@ fn every_problem_is_told_with_its_place_and_no_hash_is_printed() {
         "staticPasswords[5].hashh: is not a known key, did you mean hash?",
         "staticPasswords[6].hash: is missing: give hash or hashFromEnv",
     ] {
-        assert!(said.contains(expected), "no {expected:?} in\n{said}");
+        assert!(output.contains(expected), "no {expected:?} in\n{output}");
     }
-    assert!(!said.contains("secret") && !said.contains("$2a$"), "{said}");
+    assert!(!output.contains("secret") && !output.contains("$2a$"), "{output}");
     assert_eq!(users.len(), 2);
 }
 
@@ -126,7 +126,7 @@ async fn unknown_users_cost_what_known_ones_cost() {
     let hashing = Hashing::default();
     let connector = connector_of(users, hashing.clone());
     let long_for_bcrypt = "x".repeat(100);
-    for (login, password, welcome, work) in [
+    for (login, password, is_accepted, work) in [
         ("jane@example.com", "password", true, 1),
         (" JANE@Example.COM ", "password", true, 1),
         ("jane@example.com", "wrong", false, 1),
@@ -147,10 +147,10 @@ async fn unknown_users_cost_what_known_ones_cost() {
         let outcome = sign_in(&connector, login, password).await;
         assert_eq!(hashing.verifications() - before, work, "{login:?}");
         match outcome {
-            LoginOutcome::Accepted(_) => assert!(welcome, "{login:?}"),
+            LoginOutcome::Accepted(_) => assert!(is_accepted, "{login:?}"),
             LoginOutcome::Refused(refusal) => {
                 assert_eq!(refusal, Refusal::BadCredentials, "{login:?}");
-                assert!(!welcome, "{login:?}");
+                assert!(!is_accepted, "{login:?}");
             }
         }
     }
@@ -263,21 +263,21 @@ async fn a_refresh_sees_changes_removals_and_strangers() {
 }
 
 #[tokio::test]
-async fn the_trace_tells_the_story_and_no_password() {
+async fn the_trace_lists_the_steps_and_no_password() {
     let (users, _) = read(vec![person("jane@example.com", BCRYPT, "1")]);
     let connector = connector_of(users, Hashing::default());
     let LoginMethod::Password(method) = &connector.login_method else { panic!("it is a password") };
     let mut trace = Trace::default();
     let password = Secret::new("a-wrong-guess");
     method.login("jane@example.com", &password, LoginScopes::default(), &mut trace).await.unwrap();
-    let told: Vec<&str> = trace.steps().iter().map(|step| step.text.as_str()).collect();
+    let steps: Vec<&str> = trace.steps().iter().map(|step| step.text.as_str()).collect();
     let expected =
         ["the local user jane@example.com", "found", "the password does not match the bcrypt hash"];
-    assert_eq!(told, expected);
+    assert_eq!(steps, expected);
 }
 
 #[tokio::test]
-async fn an_examination_tells_scheme_and_cost_and_nothing_of_the_hash() {
+async fn a_diagnosis_lists_scheme_and_cost_but_not_the_hash() {
     let argon2 = hash_password(&Secret::new("secret")).unwrap();
     let mut joe = person("joe@example.com", &argon2, "2");
     let countersign_config::Value::Map(keys) = &mut joe.value else { panic!("a map") };
@@ -291,14 +291,14 @@ async fn an_examination_tells_scheme_and_cost_and_nothing_of_the_hash() {
     let LoginMethod::Password(method) = &connector.login_method else { panic!("it is a password") };
     let mut trace = Trace::default();
     for (login, id) in [(" JANE@example.com", "1"), ("joe@example.com", "2")] {
-        let told = method.diagnose(login, &mut trace).await;
-        let Ok(AccountDiagnosis::Found(identity)) = told else { panic!("{told:?}") };
+        let diagnosis = method.diagnose(login, &mut trace).await;
+        let Ok(AccountDiagnosis::Found(identity)) = diagnosis else { panic!("{diagnosis:?}") };
         assert_eq!(identity.user_id, id);
     }
-    let told = method.diagnose("nobody@example.com", &mut trace).await;
-    let Ok(AccountDiagnosis::Refused { why }) = told else { panic!("{told:?}") };
-    assert_eq!(why, "there is no local user \"nobody@example.com\"");
-    let told: Vec<&str> = trace.steps().iter().map(|step| step.text.as_str()).collect();
+    let diagnosis = method.diagnose("nobody@example.com", &mut trace).await;
+    let Ok(AccountDiagnosis::Refused { reason }) = diagnosis else { panic!("{diagnosis:?}") };
+    assert_eq!(reason, "there is no local user \"nobody@example.com\"");
+    let steps: Vec<&str> = trace.steps().iter().map(|step| step.text.as_str()).collect();
     let expected = [
         "the local user jane@example.com",
         "found",
@@ -312,6 +312,6 @@ async fn an_examination_tells_scheme_and_cost_and_nothing_of_the_hash() {
         "the local user nobody@example.com",
         "no such user among 2",
     ];
-    assert_eq!(told, expected);
+    assert_eq!(steps, expected);
     assert_eq!(hashing.verifications(), 0);
 }

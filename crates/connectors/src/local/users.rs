@@ -47,7 +47,7 @@ pub fn read_users(sections: Vec<Section<'_>>) -> Vec<LocalUser> {
     users
 }
 
-/// Reads every key before it gives up, so that all problems are told at once.
+/// Reads every key before it returns, so that all problems are reported at once.
 fn read_user(section: &Section<'_>) -> Option<LocalUser> {
     let email = section.required_text("email");
     let hash = read_hash(section);

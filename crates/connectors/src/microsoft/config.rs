@@ -18,7 +18,7 @@ pub(super) struct Config {
     pub only_security_groups: bool,
     /// Not empty: at least one of them is needed.
     pub required_groups: Vec<String>,
-    /// Only the required ones are told.
+    /// Only the required ones are returned.
     pub only_required: bool,
     pub group_names: bool,
     pub lowercase_email: bool,
@@ -37,10 +37,10 @@ pub(super) enum Field {
     OnPremisesSamAccountName,
 }
 
-/// Every key is read before anything is given up, so that all problems are told at once.
+/// Every key is read before the first return, so that all problems are reported at once.
 pub(super) fn read(section: Section<'_>) -> Option<Config> {
-    let given = |key| section.text(key).filter(|text| !text.is_empty());
-    let assertion_file = given("clientAssertion");
+    let configured = |key| section.text(key).filter(|text| !text.is_empty());
+    let assertion_file = configured("clientAssertion");
     let secret_is = if assertion_file.is_some() {
         ClientSecretRule::Optional
     } else {
@@ -53,8 +53,8 @@ pub(super) fn read(section: Section<'_>) -> Option<Config> {
     let tenant = read_tenant(&section);
     let required_groups = section.texts("groups");
     if !required_groups.is_empty() && tenant.as_deref().is_some_and(|tenant| !is_one(tenant)) {
-        let why = "lets everybody in, because groups are read in one tenant only: set tenant";
-        section.error("groups", why);
+        let reason = "lets everybody in, because groups are read in one tenant only: set tenant";
+        section.error("groups", reason);
     }
     section.ignored("batchGroupLookups", "names are always looked up in batches");
     let only_security_groups = section.flag("onlySecurityGroups").unwrap_or(false);
@@ -66,7 +66,7 @@ pub(super) fn read(section: Section<'_>) -> Option<Config> {
         false => Some(true),
     };
     let preferred_username = read_field(&section);
-    let (prompt, domain_hint) = (given("promptType"), given("domainHint"));
+    let (prompt, domain_hint) = (configured("promptType"), configured("domainHint"));
     let scopes = texts_or(&section, "scopes", &["user.read"]);
     let http = match (roots, &registration, &api, &graph) {
         (Some(roots), Some(registration), Some(api), Some(graph)) => {
@@ -107,7 +107,7 @@ pub(super) fn read(section: Section<'_>) -> Option<Config> {
     })
 }
 
-/// One company's, rather than one of the three that stand for several.
+/// One company's, rather than one of the three multi-tenant values.
 pub(super) fn is_one(tenant: &str) -> bool {
     !matches!(tenant, "common" | "consumers" | "organizations")
 }

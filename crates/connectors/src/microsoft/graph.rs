@@ -1,5 +1,5 @@
-//! Microsoft Graph as one person sees it: who they are, and all their groups. A token never says the groups of
-//! somebody who has many, Graph does; so Graph is always asked.
+//! Microsoft Graph as one person sees it: the profile and all groups. A token lacks the groups of
+//! a user who has many, so Graph is always requested.
 
 use countersign_core::{Secret, Trace};
 use serde::Deserialize;
@@ -82,7 +82,7 @@ impl Graph<'_> {
         }
         if names.len() < ids.len() {
             let lost = ids.len() - names.len();
-            trace.excluded(&format!("{lost} groups"), "Graph tells no name for them");
+            trace.excluded(&format!("{lost} groups"), "Graph returns no name for them");
         }
         Ok(names)
     }
@@ -98,8 +98,8 @@ impl Graph<'_> {
         let mut all = Vec::new();
         for _ in 0..MAX_CALLS {
             let ask = ApiRequest::json(ENDPOINT, &url, body).bearer(self.token);
-            let answer = self.http.ask(ask, trace).await?;
-            let page: Page<T> = answer.success().map_err(|f| without_consent(f, path))?.json()?;
+            let response = self.http.ask(ask, trace).await?;
+            let page: Page<T> = response.success().map_err(|f| without_consent(f, path))?.json()?;
             all.extend(page.value);
             if all.len() > MAX_GROUPS {
                 return Err(UpstreamError::Person(format!(
@@ -111,14 +111,17 @@ impl Graph<'_> {
                 Some(next) => url = self.next(&next)?,
             }
         }
-        let why = "one login has asked it too often";
-        Err(UpstreamError::NotAsked { endpoint: ENDPOINT, why })
+        let reason = "too many requests for one login";
+        Err(UpstreamError::NotSent { endpoint: ENDPOINT, reason })
     }
 
     /// The token goes with it, so the next page is at Graph too or nowhere.
     fn next(&self, link: &str) -> Result<Url, UpstreamError> {
         Url::parse(link).ok().filter(|url| url.origin() == self.base.origin()).ok_or(
-            UpstreamError::NotAsked { endpoint: ENDPOINT, why: "its next page is at another host" },
+            UpstreamError::NotSent {
+                endpoint: ENDPOINT,
+                reason: "its next page is at another host",
+            },
         )
     }
 }

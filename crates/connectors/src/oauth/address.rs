@@ -20,7 +20,7 @@ enum Nearness {
     Link,
 }
 
-/// `Err` with the reason when `to`, learned from a document of `from`, must not be asked: it is nearer to us
+/// `Err` with the reason when `to`, learned from a document of `from`, must not be requested: it is nearer to us
 /// than `from`, less protected, or no web address at all.
 pub(crate) fn may_lead(from: &Url, to: &Url) -> Result<(), &'static str> {
     match (from.scheme(), to.scheme()) {
@@ -84,7 +84,7 @@ impl Resolve for Resolver {
             let kept: Vec<SocketAddr> =
                 found.into_iter().filter(|address| trusted || far(address)).collect();
             if kept.is_empty() {
-                return Err("the name leads to no address that may be asked".into());
+                return Err("the name resolves to no permitted address".into());
             }
             Ok(Box::new(kept.into_iter()) as Addrs)
         })

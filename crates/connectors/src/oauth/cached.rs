@@ -20,20 +20,20 @@ pub(crate) struct Cached<T>(Mutex<State<T>>);
 struct State<T> {
     value: Option<Arc<T>>,
     /// When `value` was fetched, or tried to be.
-    asked: Option<Instant>,
+    requested_at: Option<Instant>,
     fresh_until: Option<Instant>,
     failed: Option<UpstreamError>,
 }
 
 impl<T> Default for Cached<T> {
     fn default() -> Self {
-        let state = State { value: None, asked: None, fresh_until: None, failed: None };
+        let state = State { value: None, requested_at: None, fresh_until: None, failed: None };
         Self(Mutex::new(state))
     }
 }
 
 impl<T> Cached<T> {
-    /// The value, fetched when there is none or it is no longer fresh. `fetch` says how long its value stays so.
+    /// The value, fetched when there is none or it is no longer fresh. `fetch` returns how long its value stays so.
     pub async fn get<F>(&self, fetch: F) -> Result<Arc<T>, UpstreamError>
     where
         F: Future<Output = Result<(T, Duration), UpstreamError>>,
@@ -44,8 +44,8 @@ impl<T> Cached<T> {
             (Some(value), Some(until)) if now < until => return Ok(value.clone()),
             _ => {}
         }
-        if let (Some(failure), Some(asked)) = (&state.failed, state.asked)
-            && now.duration_since(asked) < RETRY_AFTER
+        if let (Some(failure), Some(requested_at)) = (&state.failed, state.requested_at)
+            && now.duration_since(requested_at) < RETRY_AFTER
         {
             return Err(failure.clone());
         }
@@ -62,7 +62,7 @@ impl<T> Cached<T> {
         F: Future<Output = Result<(T, Duration), UpstreamError>>,
     {
         let mut state = self.0.lock().await;
-        if state.asked.is_some_and(|asked| asked.elapsed() < at_least) {
+        if state.requested_at.is_some_and(|requested_at| requested_at.elapsed() < at_least) {
             return None;
         }
         Some(state.fetch(fetch).await)
@@ -74,8 +74,8 @@ impl<T> State<T> {
     where
         F: Future<Output = Result<(T, Duration), UpstreamError>>,
     {
-        // Before the await: a caller that is dropped meanwhile has asked all the same.
-        self.asked = Some(Instant::now());
+        // Before the await: the request of a caller that is dropped meanwhile counts too.
+        self.requested_at = Some(Instant::now());
         match fetch.await {
             Ok((value, lifetime)) => {
                 let value = Arc::new(value);
@@ -85,7 +85,7 @@ impl<T> State<T> {
                 Ok(value)
             }
             Err(failure) => {
-                self.asked = Some(Instant::now());
+                self.requested_at = Some(Instant::now());
                 self.failed = Some(failure.clone());
                 Err(failure)
             }

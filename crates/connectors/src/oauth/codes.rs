@@ -1,7 +1,7 @@
 //! Error codes upstreams answer with. Only known ones are repeated: what comes in a query was written by
-//! whoever wrote the link.
+//! the author of a link.
 
-/// The person, or an administrator of theirs, said no. Everything else is a fault of ours or the upstream's.
+/// The user or their administrator denied it. Everything else is a fault of ours or the upstream's.
 const DENIED: [&str; 9] = [
     "access_denied",
     "account_selection_required",
@@ -35,7 +35,7 @@ const FAULTS: [&str; 17] = [
     "unsupported_response_type",
 ];
 
-/// GitHub's, which it answers with status 200 in place of tokens, or brings to the callback.
+/// GitHub's, which it sends with status 200 in place of tokens, or to the callback.
 const GITHUB: [&str; 6] = [
     "application_suspended",
     "bad_refresh_token",
@@ -45,7 +45,7 @@ const GITHUB: [&str; 6] = [
     "unverified_user_email",
 ];
 
-/// In place of tokens: the code or refresh token is no good, and asking again will not make it so.
+/// In place of tokens: the code or refresh token is no good, and a retry does not help.
 pub(super) fn is_spent(code: &str) -> bool {
     matches!(
         code,

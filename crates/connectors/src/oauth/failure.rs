@@ -1,4 +1,4 @@
-//! Why an upstream could not be asked, or what was wrong with its response.
+//! Why an upstream request failed, or what was wrong with its response.
 
 use countersign_core::connector::ConnectorError;
 use countersign_core::{ConnectorId, Trace};
@@ -6,11 +6,11 @@ use countersign_core::{ConnectorId, Trace};
 /// Never holds a code, a token, a secret or text that the upstream chose freely.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum UpstreamError {
-    #[error("the {endpoint} cannot be reached: {why}")]
-    Unreachable { endpoint: &'static str, why: String },
+    #[error("the {endpoint} cannot be reached: {reason}")]
+    Unreachable { endpoint: &'static str, reason: String },
     /// The TLS certificate is not acceptable (expired, another host, unknown CA).
-    #[error("the certificate of the {endpoint} is not acceptable: {why}")]
-    Certificate { endpoint: &'static str, why: String },
+    #[error("the certificate of the {endpoint} is not acceptable: {reason}")]
+    Certificate { endpoint: &'static str, reason: String },
     #[error("the {endpoint} did not answer in time")]
     Slow { endpoint: &'static str },
     #[error("the {endpoint} answered {status}{}", .code.map(|c| format!(" {c}")).unwrap_or_default())]
@@ -24,8 +24,8 @@ pub(crate) enum UpstreamError {
     NotJson { endpoint: &'static str },
     #[error("the answer of the {endpoint} lacks {what}")]
     Lacks { endpoint: &'static str, what: &'static str },
-    #[error("the {endpoint} is not asked: {why}")]
-    NotAsked { endpoint: &'static str, why: &'static str },
+    #[error("the {endpoint} is not requested: {reason}")]
+    NotSent { endpoint: &'static str, reason: &'static str },
     #[error("the ID token is refused: {0}")]
     IdToken(String),
     /// A claim or member that is absent or of the wrong type; by name only.
@@ -66,14 +66,14 @@ impl UpstreamError {
             Self::Lacks { what, .. } => {
                 format!("The answer of the identity provider lacks {what}.")
             }
-            Self::IdToken(why) => {
-                format!("The ID token of the identity provider is not acceptable: {why}.")
+            Self::IdToken(reason) => {
+                format!("The ID token of the identity provider is not acceptable: {reason}.")
             }
             Self::Certificate { .. } => {
                 "The certificate of the identity provider is not acceptable.".to_owned()
             }
-            Self::TooLarge { .. } | Self::NotJson { .. } | Self::NotAsked { .. } => {
-                "The identity provider gave an answer that cannot be used.".to_owned()
+            Self::TooLarge { .. } | Self::NotJson { .. } | Self::NotSent { .. } => {
+                "The identity provider returned a response that cannot be used.".to_owned()
             }
             Self::Configuration(_) => "This login method is not configured correctly.".to_owned(),
         })
@@ -105,7 +105,7 @@ mod tests {
         let endpoint = "token endpoint";
         let status = |status, code| UpstreamError::Status { endpoint, status, code };
         for (error, unavailable) in [
-            (UpstreamError::Unreachable { endpoint, why: "refused".into() }, true),
+            (UpstreamError::Unreachable { endpoint, reason: "refused".into() }, true),
             (UpstreamError::Slow { endpoint }, true),
             (UpstreamError::Later { endpoint, status: 503, seconds: 5 }, true),
             (UpstreamError::Temporary("busy".into()), true),
@@ -118,11 +118,11 @@ mod tests {
             (status(401, None), false),
             (status(403, None), false),
             (status(404, None), false),
-            (UpstreamError::Certificate { endpoint, why: "expired".into() }, false),
+            (UpstreamError::Certificate { endpoint, reason: "expired".into() }, false),
             (UpstreamError::TooLarge { endpoint, limit_bytes: 1 }, false),
             (UpstreamError::NotJson { endpoint }, false),
             (UpstreamError::Lacks { endpoint, what: "an ID token" }, false),
-            (UpstreamError::NotAsked { endpoint, why: "no" }, false),
+            (UpstreamError::NotSent { endpoint, reason: "no" }, false),
             (UpstreamError::IdToken("it has expired".into()), false),
             (UpstreamError::Person("the claim \"email\" is missing".into()), false),
             (UpstreamError::Configuration("redirectURI is wrong".into()), false),

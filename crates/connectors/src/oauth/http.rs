@@ -19,7 +19,7 @@ use super::codes;
 use super::{Roots, UpstreamError};
 
 /// A group list of ten thousand entries fits.
-pub(crate) const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+pub(crate) const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_IDLE_CONNECTIONS: usize = 8;
 
@@ -45,7 +45,7 @@ enum Body<'a> {
     Json(&'a Value),
 }
 
-/// The response, with at most [`MAX_ANSWER_BYTES`] of it.
+/// The response, with at most [`MAX_RESPONSE_BYTES`] of it.
 pub(crate) struct ApiResponse {
     endpoint: &'static str,
     status: u16,
@@ -89,7 +89,7 @@ impl Http {
     ) -> Option<Self> {
         let key = roots.key;
         let built = roots.config().and_then(|tls| Self::new(tls, total, configured));
-        built.map_err(|why| section.error(key, why)).ok()
+        built.map_err(|reason| section.error(key, reason)).ok()
     }
 
     fn new(tls: ClientConfig, total: Duration, configured: &[&Url]) -> Result<Self, String> {
@@ -113,7 +113,7 @@ impl Http {
         Ok(Self { client })
     }
 
-    /// For a library that asks on its own: what is not this client's own (size, trace) is then its caller's to see to.
+    /// For a library that sends its own requests: size limit and trace are then its caller's to apply.
     pub fn client(&self) -> &reqwest::Client {
         &self.client
     }
@@ -136,27 +136,27 @@ impl Http {
         let mut builder = builder.header(ACCEPT, "application/json");
         for (name, value) in headers {
             let mut value = HeaderValue::from_str(value.expose()).map_err(|_| {
-                UpstreamError::NotAsked { endpoint, why: "a value for it does not fit a header" }
+                UpstreamError::NotSent { endpoint, reason: "a value for it does not fit a header" }
             })?;
             value.set_sensitive(true);
             builder = builder.header(name, value);
         }
         trace.request(format!("{endpoint}: {}", shown(url)));
         let mut response = builder.send().await.map_err(|e| broken(endpoint, e))?;
-        let mut answer = ApiResponse {
+        let mut reply = ApiResponse {
             endpoint,
             status: response.status().as_u16(),
             headers: response.headers().clone(),
             body: Vec::new(),
         };
         while let Some(chunk) = response.chunk().await.map_err(|e| broken(endpoint, e))? {
-            if answer.body.len() + chunk.len() > MAX_ANSWER_BYTES {
-                return Err(UpstreamError::TooLarge { endpoint, limit_bytes: MAX_ANSWER_BYTES });
+            if reply.body.len() + chunk.len() > MAX_RESPONSE_BYTES {
+                return Err(UpstreamError::TooLarge { endpoint, limit_bytes: MAX_RESPONSE_BYTES });
             }
-            answer.body.extend_from_slice(&chunk);
+            reply.body.extend_from_slice(&chunk);
         }
-        trace.response(format!("{endpoint}: {}, {} bytes", answer.status, answer.body.len()));
-        Ok(answer)
+        trace.response(format!("{endpoint}: {}, {} bytes", reply.status, reply.body.len()));
+        Ok(reply)
     }
 }
 
@@ -174,7 +174,7 @@ impl ApiResponse {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// An answer with 200, or the failure that says what it was instead.
+    /// A response with 200, or the failure that describes it.
     pub fn success(self) -> Result<Self, UpstreamError> {
         if self.status == 200 { Ok(self) } else { Err(self.failure()) }
     }
@@ -222,10 +222,10 @@ fn broken(endpoint: &'static str, error: reqwest::Error) -> UpstreamError {
         return UpstreamError::Slow { endpoint };
     }
     let error = error.without_url();
-    let why = chain(&error);
+    let reason = chain(&error);
     match is_certificate_error(&error) {
-        true => UpstreamError::Certificate { endpoint, why },
-        false => UpstreamError::Unreachable { endpoint, why },
+        true => UpstreamError::Certificate { endpoint, reason },
+        false => UpstreamError::Unreachable { endpoint, reason },
     }
 }
 

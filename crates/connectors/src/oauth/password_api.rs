@@ -1,4 +1,4 @@
-//! A login with name and password at an upstream that is asked over HTTP: everything but what it is asked.
+//! A login with name and password at an upstream with an HTTP API: everything but the API's own requests.
 
 use std::sync::Arc;
 
@@ -110,18 +110,16 @@ impl<A: PasswordApi> PasswordLogin for PasswordConnector<A> {
     ) -> Result<LoginOutcome, ConnectorError> {
         let is_unusable = |text: &str| text.is_empty() || text.contains('\0');
         if is_unusable(login) || is_unusable(password.expose()) {
-            trace.note(
-                "refused before anything was asked: name or password is empty or contains a NUL",
-            );
+            trace.note("refused before any request: name or password is empty or contains a NUL");
             return Ok(LoginOutcome::Refused(Refusal::BadCredentials));
         }
-        let verdict = within(self.api.login(login, password, login_scopes, trace)).await;
-        let verdict = verdict.and_then(|verdict| match &verdict {
-            Some(UpstreamOutcome::Accepted(person)) => check_identity(person).map(|()| verdict),
-            _ => Ok(verdict),
+        let outcome = within(self.api.login(login, password, login_scopes, trace)).await;
+        let outcome = outcome.and_then(|outcome| match &outcome {
+            Some(UpstreamOutcome::Accepted(person)) => check_identity(person).map(|()| outcome),
+            _ => Ok(outcome),
         });
-        match verdict.map_err(|failure| failure.into_connector_error(&self.id, trace))? {
-            Some(verdict) => Ok(verdict.login()),
+        match outcome.map_err(|failure| failure.into_connector_error(&self.id, trace))? {
+            Some(outcome) => Ok(outcome.login()),
             None => Ok(LoginOutcome::Refused(Refusal::BadCredentials)),
         }
     }
@@ -143,11 +141,11 @@ impl<A: PasswordApi> Refresh for PasswordConnector<A> {
     }
 }
 
-fn refused(why: &str) -> AccountDiagnosis {
-    AccountDiagnosis::Refused { why: why.to_owned() }
+fn refused(reason: &str) -> AccountDiagnosis {
+    AccountDiagnosis::Refused { reason: reason.to_owned() }
 }
 
-/// The identity without anything for a later refresh: these upstreams are asked as ourselves.
+/// The identity without anything for a later refresh: these upstreams are requested with our own credentials.
 pub(crate) fn accepted(identity: Identity) -> UpstreamOutcome {
     UpstreamOutcome::Accepted(Box::new(countersign_core::connector::SignedIn {
         identity,

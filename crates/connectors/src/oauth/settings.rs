@@ -22,7 +22,7 @@ pub(crate) struct Registration {
 }
 
 impl Registration {
-    /// `None` with problems noted. Every key is read before anything is given up. `secret` says whether the
+    /// `None` with problems noted. Every key is read before the first return. `secret` is whether the
     /// upstream demands one.
     pub fn read(section: &Section<'_>, secret: ClientSecretRule) -> Option<Self> {
         let client_id = section.required_text("clientID");
@@ -88,14 +88,18 @@ pub(crate) fn base_url(section: &Section<'_>, key: &'static str, default: &str) 
 pub(crate) fn warn_of_http(section: &Section<'_>, key: &'static str, url: &Url) {
     let here = matches!(url.host_str(), Some("127.0.0.1" | "[::1]" | "localhost"));
     if url.scheme() == "http" && !here {
-        section.warning(key, "is http: whoever is on the way can sign in as anybody");
+        section.warning(key, "is http: anybody on the network path can sign in as any user");
     }
 }
 
 /// A list of texts, or these when it is absent or empty.
 pub(crate) fn texts_or(section: &Section<'_>, key: &'static str, default: &[&str]) -> Vec<String> {
-    let given = section.texts(key);
-    if given.is_empty() { default.iter().map(|text| (*text).to_owned()).collect() } else { given }
+    let configured = section.texts(key);
+    if configured.is_empty() {
+        default.iter().map(|text| (*text).to_owned()).collect()
+    } else {
+        configured
+    }
 }
 
 /// A path below a base; doubled slashes are avoided.

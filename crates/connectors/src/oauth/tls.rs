@@ -10,11 +10,11 @@ use rustls::{ClientConfig, RootCertStore};
 use crate::certificates::{certificates_of_pem, decode_base64, read_pem};
 use crate::ldap::tls::verifier;
 
-/// Certificate authorities besides the system's, and whether they are asked at all.
+/// Certificate authorities besides the system's, and whether they are checked at all.
 pub(crate) struct Roots {
     /// Where they are configured, for problems.
     pub key: &'static str,
-    given: Vec<CertificateDer<'static>>,
+    roots: Vec<CertificateDer<'static>>,
     skip_verify: bool,
 }
 
@@ -66,17 +66,17 @@ impl Roots {
 
     /// Only the system's. `key` names the connector's own key for problems.
     fn of_system(key: &'static str) -> Self {
-        Self { key, given: Vec::new(), skip_verify: false }
+        Self { key, roots: Vec::new(), skip_verify: false }
     }
 
     fn add(&mut self, item: &Item<'_>, pem: Result<Vec<u8>, String>) -> bool {
         match pem.and_then(|pem| certificates_of_pem(&pem)) {
             Ok(mut list) => {
-                self.given.append(&mut list);
+                self.roots.append(&mut list);
                 true
             }
-            Err(why) => {
-                item.error(why);
+            Err(reason) => {
+                item.error(reason);
                 false
             }
         }
@@ -91,7 +91,7 @@ impl Roots {
             let mut store = RootCertStore::empty();
             // One unreadable source does not empty the store.
             store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            for certificate in &self.given {
+            for certificate in &self.roots {
                 store
                     .add(certificate.clone())
                     .map_err(|e| format!("holds an unusable certificate: {e}"))?;
@@ -99,7 +99,7 @@ impl Roots {
             if store.is_empty() {
                 return Err("is missing, and the system has no certificates of its own".to_owned());
             }
-            verifier::against(store, self.given, &provider)?
+            verifier::against(store, self.roots, &provider)?
         };
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()

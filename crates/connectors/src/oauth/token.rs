@@ -51,7 +51,7 @@ impl Tokens {
 
 pub(crate) enum TokenResponse {
     Tokens(Tokens),
-    /// `invalid_grant` or what GitHub says for it: the code or refresh token is used, expired, revoked or somebody else's.
+    /// `invalid_grant` or GitHub's code for it: the code or refresh token is used, expired, revoked or somebody else's.
     Refused(&'static str),
 }
 
@@ -109,7 +109,7 @@ impl Client {
         used_refresh_tokens: &UsedRefreshTokens,
         trace: &mut Trace,
     ) -> Result<TokenResponse, UpstreamError> {
-        // On its own, so that it ends and is remembered also when whoever asked goes away meanwhile.
+        // In its own task, so that it completes and is stored also when the caller is dropped meanwhile.
         let (client, http, url) = (self.clone(), http.clone(), url.clone());
         let (token, used_refresh_tokens) = (token.clone(), used_refresh_tokens.clone());
         let spending = tokio::spawn(async move {
@@ -117,14 +117,14 @@ impl Client {
             let granted = client.spend(&http, &url, &token, &used_refresh_tokens, &mut trace).await;
             (granted, trace)
         });
-        let (granted, told) = spending.await.map_err(|_| {
-            UpstreamError::Temporary("asking for tokens was interrupted".to_owned())
+        let (granted, steps) = spending.await.map_err(|_| {
+            UpstreamError::Temporary("the token request was interrupted".to_owned())
         })?;
-        trace.append(told);
+        trace.append(steps);
         granted
     }
 
-    /// Whether the endpoint is there and takes us for its client: it is shown a code that nobody gave.
+    /// Whether the endpoint is reachable and accepts our client credentials: it gets a made-up code.
     pub async fn probe(
         &self,
         http: &Http,
@@ -139,12 +139,12 @@ impl Client {
             Ok(TokenResponse::Refused(_)) => {
                 trace.included(
                     ENDPOINT,
-                    "it refuses the code that nobody gave, and nothing about us",
+                    "it refuses the made-up code and accepts our client credentials",
                 );
                 Ok(())
             }
             Ok(TokenResponse::Tokens(_)) => Err(UpstreamError::Configuration(format!(
-                "the {ENDPOINT} gives tokens for a code that nobody gave"
+                "the {ENDPOINT} issues tokens for a made-up code"
             ))),
             Err(UpstreamError::Status { status: 400, code, .. })
                 if !code.is_some_and(is_about_us) =>
@@ -168,7 +168,7 @@ impl Client {
     ) -> Result<TokenResponse, UpstreamError> {
         let _turn = used_refresh_tokens.turn(token).await;
         if let Some(tokens) = used_refresh_tokens.tokens_for(token) {
-            trace.note("this refresh token was spent a moment ago: what it gave is used again");
+            trace.note("this refresh token was used a moment ago: its successor is used again");
             return Ok(TokenResponse::Tokens(tokens));
         }
         let form = vec![("grant_type", "refresh_token"), ("refresh_token", token.expose())];
@@ -199,19 +199,19 @@ pub(crate) struct Code<'a> {
 }
 
 /// What an answer with tokens, or the error in their place, means.
-pub(crate) fn read_token_response(answer: &ApiResponse) -> Result<TokenResponse, UpstreamError> {
-    let endpoint = answer.endpoint();
+pub(crate) fn read_token_response(response: &ApiResponse) -> Result<TokenResponse, UpstreamError> {
+    let endpoint = response.endpoint();
     // Some upstreams answer 200 with an error inside.
-    if let Some(code) = answer.error_code() {
+    if let Some(code) = response.error_code() {
         return match code {
             code if codes::is_spent(code) => Ok(TokenResponse::Refused(code)),
-            _ => Err(answer.failure()),
+            _ => Err(response.failure()),
         };
     }
-    if answer.status() != 200 {
-        return Err(answer.failure());
+    if response.status() != 200 {
+        return Err(response.failure());
     }
-    let object = answer.object()?;
+    let object = response.object()?;
     let text = |name: &str| object.get(name).and_then(Value::as_str).filter(|t| !t.is_empty());
     let is_bearer = text("token_type").is_none_or(|kind| kind.eq_ignore_ascii_case("bearer"));
     if !is_bearer {

@@ -119,14 +119,14 @@ impl<U: Upstream> RedirectLogin for OAuth<U> {
         query: &[(String, String)],
         trace: &mut Trace,
     ) -> Result<LoginOutcome, ConnectorError> {
-        let verdict =
+        let outcome =
             within(self.upstream.handle_callback(upstream_login, callback_state, query, trace))
                 .await;
-        let verdict = verdict.and_then(|verdict| match &verdict {
-            UpstreamOutcome::Accepted(person) => check_identity(person).map(|()| verdict),
-            _ => Ok(verdict),
+        let outcome = outcome.and_then(|outcome| match &outcome {
+            UpstreamOutcome::Accepted(person) => check_identity(person).map(|()| outcome),
+            _ => Ok(outcome),
         });
-        verdict
+        outcome
             .map(UpstreamOutcome::login)
             .map_err(|failure| failure.into_connector_error(&self.id, trace))
     }
@@ -189,7 +189,7 @@ impl UpstreamOutcome {
     }
 
     pub fn refreshed(self) -> RefreshOutcome {
-        let why = match self {
+        let reason = match self {
             Self::Accepted(person) => return RefreshOutcome::Current(person),
             Self::Disabled => return RefreshOutcome::Disabled,
             Self::NotIn(required) => format!("in none of {}", required.join(", ")),
@@ -197,12 +197,12 @@ impl UpstreamOutcome {
             Self::EmailNotVerified => "the e-mail address is no longer verified".to_owned(),
             Self::Denied(code) => return refused_token(code),
         };
-        RefreshOutcome::Missing { why }
+        RefreshOutcome::Missing { reason }
     }
 }
 
 /// The upstream refuses its own token. One that has lost its tokens does so for everybody, so the outcome is `Missing`,
 /// which does not end the session at once.
 pub(crate) fn refused_token(code: &str) -> RefreshOutcome {
-    RefreshOutcome::Missing { why: format!("the upstream refuses its token ({code})") }
+    RefreshOutcome::Missing { reason: format!("the upstream refuses its token ({code})") }
 }

@@ -103,9 +103,9 @@ pub(crate) fn read_authorization_response(
             )),
         };
     }
-    let given = query.iter().filter(|(name, _)| name == "code").count();
+    let code_count = query.iter().filter(|(name, _)| name == "code").count();
     match find(query, "code") {
-        Some(code) if given == 1 && (1..=MAX_CODE_BYTES).contains(&code.len()) => {
+        Some(code) if code_count == 1 && (1..=MAX_CODE_BYTES).contains(&code.len()) => {
             trace.response("a code");
             Ok(AuthorizationResponse::Code(Secret::new(code)))
         }

@@ -24,7 +24,7 @@ pub(crate) struct UsedRefreshTokens(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    given: Mutex<HashMap<String, (Tokens, Instant)>>,
+    successors: Mutex<HashMap<String, (Tokens, Instant)>>,
     /// One for each token that is being exchanged now.
     turns: Mutex<HashMap<String, TokenLock>>,
 }
@@ -45,20 +45,20 @@ impl UsedRefreshTokens {
     }
 
     pub(super) fn tokens_for(&self, token: &Secret) -> Option<Tokens> {
-        let given = self.0.given.lock().ok()?;
-        let (tokens, at) = given.get(&hash::sha256(token.expose()))?;
+        let successors = self.0.successors.lock().ok()?;
+        let (tokens, at) = successors.get(&hash::sha256(token.expose()))?;
         (at.elapsed() < LIFETIME).then(|| tokens.clone())
     }
 
     pub(super) fn remember(&self, token: &Secret, tokens: &Tokens) {
-        let Ok(mut given) = self.0.given.lock() else { return };
-        given.retain(|_, (_, at)| at.elapsed() < LIFETIME);
-        if given.len() >= MAX_TOKENS
+        let Ok(mut successors) = self.0.successors.lock() else { return };
+        successors.retain(|_, (_, at)| at.elapsed() < LIFETIME);
+        if successors.len() >= MAX_TOKENS
             && let Some(oldest) =
-                given.iter().min_by_key(|(_, (_, at))| *at).map(|(key, _)| key.clone())
+                successors.iter().min_by_key(|(_, (_, at))| *at).map(|(key, _)| key.clone())
         {
-            given.remove(&oldest);
+            successors.remove(&oldest);
         }
-        given.insert(hash::sha256(token.expose()), (tokens.clone(), Instant::now()));
+        successors.insert(hash::sha256(token.expose()), (tokens.clone(), Instant::now()));
     }
 }

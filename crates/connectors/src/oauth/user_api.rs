@@ -18,7 +18,7 @@ use super::{
 pub(crate) trait UserApi: Send + Sync {
     /// What people call it, for traces.
     const NAME: &'static str;
-    /// False: a session lasts as long as without an upstream that can be asked.
+    /// False: a session lasts as long as one whose upstream cannot be refreshed.
     const CAN_REFRESH: bool = true;
 
     /// Its endpoints, and who we are there.
@@ -75,7 +75,7 @@ impl StoredTokens {
 }
 
 impl<A: UserApi> ApiLogin<A> {
-    async fn verdict(
+    async fn outcome_of(
         &self,
         tokens: &Tokens,
         login_scopes: LoginScopes,
@@ -114,7 +114,7 @@ impl<A: UserApi> Upstream for ApiLogin<A> {
         let oauth = self.0.oauth(trace).await?;
         match oauth.handle_callback(upstream_login, callback_state, query, trace).await? {
             TokenOutcome::Tokens(tokens) => {
-                self.verdict(&tokens, upstream_login.login_scopes, trace).await
+                self.outcome_of(&tokens, upstream_login.login_scopes, trace).await
             }
             TokenOutcome::Denied(code) => Ok(UpstreamOutcome::Denied(code)),
         }
@@ -129,7 +129,7 @@ impl<A: UserApi> Upstream for ApiLogin<A> {
         let StoredTokens { access_token, refresh_token } = StoredTokens::read(known);
         let tokens = match (refresh_token.as_str(), access_token.as_str()) {
             ("", "") => {
-                trace.note(format!("{} gave no token at sign-in", A::NAME));
+                trace.note(format!("{} returned no token at sign-in", A::NAME));
                 return Ok(RefreshOutcome::NotPossible);
             }
             ("", access) => Tokens::of(Secret::new(access)),
@@ -141,11 +141,11 @@ impl<A: UserApi> Upstream for ApiLogin<A> {
                 }
             }
         };
-        match self.verdict(&tokens, known.login_scopes, trace).await {
-            Err(failure) if failure.status() == Some(401) => {
-                Ok(RefreshOutcome::Missing { why: format!("{} refuses its access token", A::NAME) })
-            }
-            verdict => Ok(verdict?.refreshed()),
+        match self.outcome_of(&tokens, known.login_scopes, trace).await {
+            Err(failure) if failure.status() == Some(401) => Ok(RefreshOutcome::Missing {
+                reason: format!("{} refuses its access token", A::NAME),
+            }),
+            outcome => Ok(outcome?.refreshed()),
         }
     }
 

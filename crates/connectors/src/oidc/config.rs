@@ -60,18 +60,18 @@ impl Mapping {
     }
 }
 
-/// Every key is read before anything is given up, so that all problems are told at once.
+/// Every key is read before the first return, so that all problems are reported at once.
 pub(super) fn read(section: Section<'_>) -> Option<Config> {
     let registration = Registration::read(&section, ClientSecretRule::Optional);
     let issuer = read_issuer(&section);
-    let alias = given(&section, "issuerAlias");
+    let alias = configured(&section, "issuerAlias");
     let overrides = read_overrides(&section);
     let basic_auth = section.flag("basicAuthUnsupported").map(|unsupported| !unsupported);
     let pkce = read_pkce(&section);
     let roots = Roots::read(&section);
     if !section.texts("hostedDomains").is_empty() {
-        let why = "is not for this connector, as in Dex: use a connector of type google";
-        section.error("hostedDomains", why);
+        let reason = "is not for this connector, as in Dex: use a connector of type google";
+        section.error("hostedDomains", reason);
     }
     let mut scopes = vec!["openid".to_owned()];
     for scope in texts_or(&section, "scopes", &["profile", "email"]) {
@@ -154,30 +154,33 @@ fn read_pkce(section: &Section<'_>) -> Option<Pkce> {
         None => Pkce::Announced,
         Some(true) => Pkce::Always,
         Some(false) => {
-            let why =
+            let reason =
                 "plain protects nothing; S256, which every server with PKCE understands, is used";
-            section.warning("pkceChallenge", why);
+            section.warning("pkceChallenge", reason);
             Pkce::Always
         }
     })
 }
 
 fn read_mapping(section: &Section<'_>, email_scope: bool) -> Option<Mapping> {
-    let user_id = given(section, "userIDKey");
-    let user_name = given(section, "userNameKey");
+    let user_id = configured(section, "userIDKey");
+    let user_name = configured(section, "userNameKey");
     let overrides = section.flag("overrideClaimMapping").unwrap_or(false);
     let skip_email_verified = section.flag("insecureSkipEmailVerified").unwrap_or(false);
     let groups_enabled = section.flag("insecureEnableGroups").unwrap_or(false);
     let allowed = section.texts("allowedGroups");
     if !allowed.is_empty() && !groups_enabled {
-        let why =
+        let reason =
             "lets everybody in without insecureEnableGroups: true, because no groups are read";
-        section.error("allowedGroups", why);
+        section.error("allowedGroups", reason);
     }
     let mut mapped = (None, None, None);
     if let Some(inner) = section.section("claimMapping") {
-        mapped =
-            (given(&inner, "preferred_username"), given(&inner, "email"), given(&inner, "groups"));
+        mapped = (
+            configured(&inner, "preferred_username"),
+            configured(&inner, "email"),
+            configured(&inner, "groups"),
+        );
         inner.finish();
     }
     let mut rules = Rules::default();
@@ -217,7 +220,7 @@ fn read_modifications(section: Section<'_>) -> Option<Rules> {
         new.finish();
     }
     if let Some(filter) = section.section("filterGroupClaims") {
-        if let Some(text) = given(&filter, "groupsFilter") {
+        if let Some(text) = configured(&filter, "groupsFilter") {
             match Regex::new(&text) {
                 Ok(regex) => rules.filter = Some(regex),
                 Err(_) => {
@@ -237,7 +240,7 @@ fn read_modifications(section: Section<'_>) -> Option<Rules> {
     sound.then_some(rules)
 }
 
-fn given(section: &Section<'_>, key: &'static str) -> Option<String> {
+fn configured(section: &Section<'_>, key: &'static str) -> Option<String> {
     section.text(key).filter(|text| !text.is_empty())
 }
 

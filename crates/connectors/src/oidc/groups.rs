@@ -14,7 +14,7 @@ const MAX_GROUPS: usize = 10_000;
 #[derive(Debug, Default)]
 pub(super) struct Rules {
     pub filter: Option<Regex>,
-    /// Not empty: at least one of them is needed, and only they are told.
+    /// Not empty: at least one of them is required, and only they are returned.
     pub allowed: Vec<String>,
     pub prefix: String,
     pub suffix: String,
@@ -31,7 +31,7 @@ pub(super) struct NewGroup {
 }
 
 /// A string, a list of strings, or a list of objects with a `name`. `null` and absent are none; anything else is
-/// an error, because a group that is guessed at may be one that opens doors.
+/// an error, because a wrongly guessed group may grant permissions.
 pub(super) fn read(claims: &Map<String, Value>, key: &str) -> Result<Vec<String>, UpstreamError> {
     let odd = || UpstreamError::Person(format!("the claim {key:?} is not a list of groups"));
     let list = match claims.get(key) {

@@ -31,7 +31,7 @@ pub(crate) enum Nonce<'a> {
     /// The same, at an upstream that is known to leave nonces out. Another one is refused all the same.
     IsOrAbsent(&'a str),
     /// Not a login but a refresh (section 12.2).
-    NotAsked,
+    NotRequested,
 }
 
 pub(crate) enum IdTokenCheck {
@@ -42,17 +42,17 @@ pub(crate) enum IdTokenCheck {
 }
 
 pub(crate) fn judge(keys: &UpstreamKeys, token: &Secret, rules: &Rules<'_>) -> IdTokenCheck {
-    let refused = |why: &str| IdTokenCheck::Refused(UpstreamError::IdToken(why.to_owned()));
+    let refused = |reason: &str| IdTokenCheck::Refused(UpstreamError::IdToken(reason.to_owned()));
     match genuine(keys, token, rules) {
         Err(Refused::UnknownKey) => IdTokenCheck::NoKeyFits(UpstreamError::IdToken(
             "signed with a key the upstream does not publish".to_owned(),
         )),
-        Err(why @ Refused::BadSignature) => {
-            IdTokenCheck::NoKeyFits(UpstreamError::IdToken(why.to_string()))
+        Err(reason @ Refused::BadSignature) => {
+            IdTokenCheck::NoKeyFits(UpstreamError::IdToken(reason.to_string()))
         }
-        Err(why) => refused(&why.to_string()),
+        Err(reason) => refused(&reason.to_string()),
         Ok((claims, algorithm)) => match wrong(&claims, algorithm, rules) {
-            Some(why) => refused(why),
+            Some(reason) => refused(reason),
             None => IdTokenCheck::Good(claims.into_map()),
         },
     }
@@ -63,16 +63,16 @@ fn genuine(
     token: &Secret,
     rules: &Rules<'_>,
 ) -> Result<(Claims, UpstreamAlgorithm), Refused> {
-    let mut said = Err(Refused::WrongIssuer);
+    let mut verified = Err(Refused::WrongIssuer);
     for issuer in rules.issuers {
         let now = Some(rules.now);
         let expected = Expected { issuer, typ: Typ::IdToken, now, leeway: LEEWAY };
-        said = keys.verify(token.expose(), &expected);
-        if !matches!(said, Err(Refused::WrongIssuer)) {
+        verified = keys.verify(token.expose(), &expected);
+        if !matches!(verified, Err(Refused::WrongIssuer)) {
             break;
         }
     }
-    said
+    verified
 }
 
 /// What is wrong with a genuine token, if anything.
@@ -92,7 +92,7 @@ fn wrong(claims: &Claims, algorithm: UpstreamAlgorithm, rules: &Rules<'_>) -> Op
         return Some("it is about another subject than at sign-in (sub)");
     }
     match (rules.nonce, claims.text("nonce")) {
-        (Nonce::NotAsked, _) | (Nonce::IsOrAbsent(_), None) => {}
+        (Nonce::NotRequested, _) | (Nonce::IsOrAbsent(_), None) => {}
         (Nonce::Is(_), None) => return Some("it has no nonce"),
         (Nonce::Is(sent) | Nonce::IsOrAbsent(sent), Some(nonce)) if nonce == sent => {}
         _ => return Some("it belongs to another login (nonce)"),

@@ -1,4 +1,4 @@
-//! What an upstream says of itself at `/.well-known/openid-configuration` (OpenID Connect Discovery 1.0).
+//! Provider metadata of an upstream at `/.well-known/openid-configuration` (OpenID Connect Discovery 1.0).
 
 use serde::Deserialize;
 use url::Url;
@@ -23,7 +23,7 @@ impl Overrides {
     }
 }
 
-/// Checked: every endpoint may be asked.
+/// Checked: every endpoint may be requested.
 #[derive(Clone, Debug)]
 pub(crate) struct Metadata {
     pub authorize: Url,
@@ -35,7 +35,7 @@ pub(crate) struct Metadata {
     pub scopes: Vec<String>,
     /// PKCE with S256 is announced.
     pub s256: bool,
-    /// Of `token_endpoint_auth_methods_supported`; `None` when it says nothing.
+    /// Of `token_endpoint_auth_methods_supported`; `None` when it is absent.
     pub basic: Option<bool>,
     /// Every answer to the browser carries `iss` (RFC 9207 section 3).
     pub names_itself: bool,
@@ -62,18 +62,18 @@ struct Document {
 pub(crate) fn address(issuer: &str) -> Result<Url, UpstreamError> {
     let text = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
     Url::parse(&text)
-        .map_err(|_| UpstreamError::NotAsked { endpoint: ENDPOINT, why: "the issuer is no URL" })
+        .map_err(|_| UpstreamError::NotSent { endpoint: ENDPOINT, reason: "the issuer is no URL" })
 }
 
 impl Metadata {
     /// `issuer` is compared byte for byte (section 4.3); `from` is where the document was.
     pub fn read(
-        answer: &ApiResponse,
+        response: &ApiResponse,
         issuer: &str,
         from: &Url,
         overrides: &Overrides,
     ) -> Result<Self, UpstreamError> {
-        let document: Document = answer.json()?;
+        let document: Document = response.json()?;
         let named = document.issuer.as_deref().unwrap_or_default();
         if named != issuer {
             let named: String = named.chars().filter(|c| !c.is_control()).take(200).collect();
@@ -81,8 +81,8 @@ impl Metadata {
                 "the {ENDPOINT} names the issuer {named:?}, but {issuer:?} is expected (issuer, or issuerAlias where it is meant to differ)"
             )));
         }
-        let required = |given: &Option<Url>, text: Option<String>, what| {
-            endpoint(from, given, text, what)?
+        let required = |configured: &Option<Url>, text: Option<String>, what| {
+            endpoint(from, configured, text, what)?
                 .ok_or(UpstreamError::Lacks { endpoint: ENDPOINT, what })
         };
         let methods = document.token_endpoint_auth_methods_supported;
@@ -124,15 +124,15 @@ impl Metadata {
 /// Written down by the administrator, or in the document and not nearer to us than it.
 fn endpoint(
     from: &Url,
-    given: &Option<Url>,
+    configured: &Option<Url>,
     text: Option<String>,
     what: &'static str,
 ) -> Result<Option<Url>, UpstreamError> {
-    if let Some(url) = given {
+    if let Some(url) = configured {
         return Ok(Some(url.clone()));
     }
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
-    let refused = |why| UpstreamError::NotAsked { endpoint: what, why };
+    let refused = |reason| UpstreamError::NotSent { endpoint: what, reason };
     let url = Url::parse(&text).map_err(|_| refused("its URL is none"))?;
     may_lead(from, &url).map_err(refused)?;
     Ok(Some(url))

@@ -8,7 +8,7 @@ use super::groups;
 use crate::oauth::UpstreamError;
 
 pub(super) enum Person {
-    Welcome(Identity),
+    Accepted(Identity),
     /// In none of these groups.
     NotIn(Vec<String>),
     /// The provider does not vouch for the address.
@@ -37,13 +37,13 @@ pub(super) fn of(
     let email_verified = match vouched(claims, mapping, email.is_some())? {
         Some(verified) => verified,
         None if before.is_some() && !claims.contains_key("email_verified") => {
-            let why =
+            let reason =
                 "the claim \"email_verified\" is missing (insecureSkipEmailVerified accepts that)";
-            return Err(UpstreamError::Person(why.to_owned()));
+            return Err(UpstreamError::Person(reason.to_owned()));
         }
         None => {
-            let why = "email_verified is not true (insecureSkipEmailVerified accepts that)";
-            trace.excluded("email", why);
+            let reason = "email_verified is not true (insecureSkipEmailVerified accepts that)";
+            trace.excluded("email", reason);
             return Ok(Person::EmailNotVerified);
         }
     };
@@ -67,13 +67,13 @@ pub(super) fn of(
         trace.excluded("groups", "insecureEnableGroups is not set");
     }
     identity.groups.extend(mapping.rules.made(claims, trace));
-    Ok(Person::Welcome(identity))
+    Ok(Person::Accepted(identity))
 }
 
-/// Whether the provider says in plain JSON that the address is the person's; `None` if it had to and does not.
-/// The text `"true"` says nothing: whoever may write one claim as text may write any (CVE-2022-31107).
+/// Whether `email_verified` is a JSON `true`; `None` if it is required and is not.
+/// The text `"true"` does not count: whoever may write one claim as text may write any (CVE-2022-31107).
 ///
-/// Without the scope `email` nobody asked about it, and nobody is refused for it.
+/// Without the scope `email` it is not required.
 fn vouched(
     claims: &Map<String, Value>,
     mapping: &Mapping,
@@ -82,12 +82,12 @@ fn vouched(
     if mapping.email_scope && !has_email {
         return Err(UpstreamError::Person("the e-mail address is missing".to_owned()));
     }
-    let said = claims.get("email_verified");
-    Ok(match said.and_then(Value::as_bool) {
+    let claim = claims.get("email_verified");
+    Ok(match claim.and_then(Value::as_bool) {
         Some(true) => Some(true),
-        // What is not told, or in another way, is believed, as Dex does; a "no" is told as one.
-        told if mapping.skip_email_verified => {
-            Some(told.is_none() && said.and_then(Value::as_str) != Some("false"))
+        // As Dex: an absent value or one of another type counts as true; a "no" counts as false.
+        verified if mapping.skip_email_verified => {
+            Some(verified.is_none() && claim.and_then(Value::as_str) != Some("false"))
         }
         _ if mapping.email_scope => None,
         _ => Some(false),

@@ -1,4 +1,4 @@
-//! A provider of OpenID Connect as seen by its client: discovery, the trip, the tokens, the keys, userinfo.
+//! A provider of OpenID Connect as seen by its client: discovery, the code flow, the keys, userinfo.
 //!
 //! Says who somebody is in the provider's own claims. What becomes of them is the connector's.
 
@@ -94,13 +94,13 @@ impl Provider {
         self.metadata
             .get(async {
                 let url = metadata::address(&self.settings.issuer)?;
-                let answer = self
+                let response = self
                     .http
                     .ask(ApiRequest::get(metadata::ENDPOINT, &url), trace)
                     .await?
                     .success()?;
                 let name = self.settings.names.first().map_or("", String::as_str);
-                let read = Metadata::read(&answer, name, &url, &self.settings.overrides)?;
+                let read = Metadata::read(&response, name, &url, &self.settings.overrides)?;
                 Ok((read, LIFETIME))
             })
             .await
@@ -143,9 +143,9 @@ impl Provider {
             AuthorizationResponse::Code(code) => code,
         };
         let metadata = self.metadata(trace).await?;
-        // Whoever made the link the browser followed says nothing about the provider's health.
-        if let Err(why) = self.check_sender(&metadata, find(query, "iss")) {
-            trace.note(why);
+        // The parameters of a link that anybody can make are no evidence of the provider's health.
+        if let Err(reason) = self.check_sender(&metadata, find(query, "iss")) {
+            trace.note(reason);
             return Ok(CallbackOutcome::Denied("invalid_request"));
         }
         let packed = StoredChallenge(callback_state);
@@ -196,7 +196,7 @@ impl Provider {
             None => Map::new(),
             Some(id) => {
                 let access_token = &tokens.access;
-                let about = About { nonce: Nonce::NotAsked, sub, access_token, now };
+                let about = About { nonce: Nonce::NotRequested, sub, access_token, now };
                 self.claims(&metadata, &id, about, trace).await?
             }
         };
@@ -204,7 +204,7 @@ impl Provider {
         Ok(CallbackOutcome::Proven(Box::new(Proven { claims, has_id_token, tokens })))
     }
 
-    /// `sub`, when the ID token said one, must be the same (OpenID Connect Core 1.0 section 5.3.2).
+    /// `sub`, when the ID token has one, must be the same (OpenID Connect Core 1.0 section 5.3.2).
     pub async fn userinfo(
         &self,
         access: &Secret,
@@ -218,18 +218,18 @@ impl Provider {
                 what: "userinfo_endpoint, which getUserInfo needs",
             });
         };
-        let answer = self.http.ask(ApiRequest::get(USERINFO, url).bearer(access), trace).await?;
-        let claims = answer.success()?.object()?;
+        let response = self.http.ask(ApiRequest::get(USERINFO, url).bearer(access), trace).await?;
+        let claims = response.success()?.object()?;
         match claims.get("sub").and_then(Value::as_str).filter(|sub| !sub.is_empty()) {
             None => Err(UpstreamError::Lacks { endpoint: USERINFO, what: "sub" }),
             Some(found) if sub.is_some_and(|sub| sub != found) => {
-                Err(UpstreamError::Person(format!("the {USERINFO} speaks of somebody else (sub)")))
+                Err(UpstreamError::Person(format!("the {USERINFO} is about another user (sub)")))
             }
             Some(_) => Ok(claims),
         }
     }
 
-    /// RFC 9207 section 2.4: whoever answers must be whom we asked.
+    /// RFC 9207 section 2.4: the responding issuer must be the requested one.
     fn check_sender(&self, metadata: &Metadata, iss: Option<&str>) -> Result<(), &'static str> {
         match iss {
             Some(iss) if self.settings.names.iter().any(|name| name == iss) => Ok(()),
@@ -267,15 +267,15 @@ impl Provider {
             now,
         };
         let keys = self.keys.get(self.fetch_keys(&metadata.keys, trace)).await?;
-        let mut verdict = judge(&keys, token, &rules);
-        if matches!(verdict, IdTokenCheck::NoKeyFits(_)) {
+        let mut check = judge(&keys, token, &rules);
+        if matches!(check, IdTokenCheck::NoKeyFits(_)) {
             let again =
                 self.keys.again(BETWEEN_KEY_FETCHES, self.fetch_keys(&metadata.keys, trace));
             if let Some(keys) = again.await {
-                verdict = judge(&*keys?, token, &rules);
+                check = judge(&*keys?, token, &rules);
             }
         }
-        match verdict {
+        match check {
             IdTokenCheck::Good(claims) => {
                 let names: Vec<&str> = claims.keys().map(String::as_str).collect();
                 trace.response(format!("a genuine ID token with {}", names.join(", ")));
@@ -290,9 +290,9 @@ impl Provider {
         url: &Url,
         trace: &mut Trace,
     ) -> Result<(UpstreamKeys, Duration), UpstreamError> {
-        let answer = self.http.ask(ApiRequest::get(KEYS, url), trace).await?.success()?;
-        let keys =
-            UpstreamKeys::parse(answer.bytes()).ok_or(UpstreamError::NotJson { endpoint: KEYS })?;
+        let response = self.http.ask(ApiRequest::get(KEYS, url), trace).await?.success()?;
+        let keys = UpstreamKeys::parse(response.bytes())
+            .ok_or(UpstreamError::NotJson { endpoint: KEYS })?;
         match keys.is_empty() {
             true => Err(UpstreamError::Lacks { endpoint: KEYS, what: "a key we can use" }),
             false => Ok((keys, LIFETIME)),

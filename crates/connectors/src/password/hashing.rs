@@ -110,11 +110,11 @@ impl Hashing {
             return Err(HashingError::TooMuchMemory { needed_kib, limit_kib });
         }
         let admitted = self.admitted.clone().try_acquire_owned().map_err(|_| HashingError::Busy)?;
-        let (reply, answer) = oneshot::channel();
+        let (reply, result) = oneshot::channel();
         let job = Job { hash, password, reply, _admitted: admitted };
         self.jobs.send(job).map_err(|_| HashingError::Busy)?;
         // A verification that panicked has proved nothing.
-        Ok(answer.await.unwrap_or(false))
+        Ok(result.await.unwrap_or(false))
     }
 }
 

@@ -86,7 +86,7 @@ fn a_hash_does_not_print() {
 }
 
 #[test]
-fn bcrypt_twins_are_told_apart_by_refusing_both() {
+fn passwords_with_equal_bcrypt_prefixes_are_both_refused() {
     let exactly = "x".repeat(72);
     let hash = PasswordHash::parse(&bcrypt::hash(&exactly, 10).unwrap()).unwrap();
     assert!(matches(&hash, &exactly.clone()));
@@ -95,7 +95,7 @@ fn bcrypt_twins_are_told_apart_by_refusing_both() {
 }
 
 #[test]
-fn what_no_hash_can_answer_to_is_found_before_hashing() {
+fn impossible_hashes_are_refused_before_hashing() {
     for (password, expected) in [
         (String::new(), Err(Unusable::Empty)),
         ("x".repeat(1025), Err(Unusable::TooLong)),
@@ -136,7 +136,7 @@ fn argon2_memory_is_allocated_once_and_grows_to_the_most_demanding_hash() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_storm_is_bounded_and_the_rest_is_told_to_come_back() {
+async fn excess_requests_are_refused_as_busy() {
     let hashing = Hashing::new(HashingLimits { threads: 1, queue: 2, ..HashingLimits::default() });
     let hash = Arc::new(PasswordHash::parse(DEX_SAMPLE).unwrap());
     let attempt = || {

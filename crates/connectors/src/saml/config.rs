@@ -52,8 +52,8 @@ pub(super) fn read(section: Section<'_>) -> Option<Config> {
     let sso_url = read_sso_url(&section);
     let keys = read_keys(&section);
     if section.flag("insecureSkipSignatureValidation") == Some(true) {
-        let why = "would let anybody sign in as anybody: remove it and give the identity provider's certificate as ca";
-        section.error("insecureSkipSignatureValidation", why);
+        let reason = "would let anybody sign in as anybody: remove it and give the identity provider's certificate as ca";
+        section.error("insecureSkipSignatureValidation", reason);
     }
     let redirect_uri = url_of(&section, "redirectURI");
     let name_id_format = read_format(&section);
@@ -97,8 +97,8 @@ fn read_keys(section: &Section<'_>) -> Option<Vec<CertificateKey>> {
         });
         match read {
             Ok(mut list) => keys.append(&mut list),
-            Err(why) => {
-                section.error(key, why);
+            Err(reason) => {
+                section.error(key, reason);
                 is_valid = false;
             }
         }
@@ -115,17 +115,17 @@ fn read_keys(section: &Section<'_>) -> Option<Vec<CertificateKey>> {
 
 /// A short name such as `persistent`, or the whole URN.
 fn read_format(section: &Section<'_>) -> Option<String> {
-    let given = section.text("nameIDPolicyFormat").filter(|text| !text.is_empty());
-    let given = given.unwrap_or_else(|| "persistent".to_owned());
+    let configured = section.text("nameIDPolicyFormat").filter(|text| !text.is_empty());
+    let configured = configured.unwrap_or_else(|| "persistent".to_owned());
     let short = |format: &str| format.rsplit(':').next().unwrap_or_default().to_owned();
     let found = NAME_ID_FORMATS
         .into_iter()
-        .find(|format| *format == given || short(format).eq_ignore_ascii_case(&given));
+        .find(|format| *format == configured || short(format).eq_ignore_ascii_case(&configured));
     if found.is_none() {
         let names: Vec<String> = NAME_ID_FORMATS.into_iter().map(short).collect();
         section.error(
             "nameIDPolicyFormat",
-            format!("found {given:?}, expected one of {} or its URN", names.join(", ")),
+            format!("found {configured:?}, expected one of {} or its URN", names.join(", ")),
         );
     }
     found.map(str::to_owned)

@@ -18,7 +18,7 @@ const MAX_ATTRIBUTES: usize = 64;
 const MAX_NAMESPACE_DECLARATIONS: usize = 256;
 const MAX_NAMESPACE_BYTES: usize = 1024;
 
-/// The document of a text with line feeds only ([`text_of`]); the error says what is refused and never repeats input.
+/// The document of a text with line feeds only ([`text_of`]); the error names what is refused and never repeats input.
 pub(super) fn parse(text: &str) -> Result<Document<'_>, &'static str> {
     Scan::of(text)?;
     let document = Document::parse(text).map_err(|_| "it is not well-formed XML")?;
@@ -207,7 +207,7 @@ mod tests {
     /// Threats 107 and 108.
     #[test]
     fn what_no_saml_message_needs_is_refused_before_parsing() {
-        for (text, why) in [
+        for (text, reason) in [
             ("<!DOCTYPE a><a/>", "DOCTYPE"),
             ("<!DOCTYPE a [<!ENTITY b SYSTEM 'file:///etc/passwd'>]><a>&b;</a>", "DOCTYPE"),
             ("<a><![CDATA[b]]></a>", "CDATA"),
@@ -232,7 +232,7 @@ mod tests {
             ("<a>\r</a>", "carriage return"),
             ("", "well-formed"),
         ] {
-            assert!(refused(text).contains(why), "{text}: {}", refused(text));
+            assert!(refused(text).contains(reason), "{text}: {}", refused(text));
         }
         for text in [
             "<?xml version='1.0' encoding='utf-8' standalone='no'?>\n<a/>",

@@ -13,7 +13,7 @@ pub(super) struct AuthnRequest<'a> {
     /// Our own entity id; left out where none is configured, as in Dex.
     pub issuer: Option<&'a str>,
     pub name_id_format: &'a str,
-    /// The person is to prove anew who they are.
+    /// `ForceAuthn`: the user must authenticate again.
     pub force_authn: bool,
 }
 

@@ -25,7 +25,7 @@ pub(super) struct Expected<'a> {
     /// The assertion consumer service URL: `Recipient` and `Destination`.
     pub recipient: &'a str,
     pub audience: &'a str,
-    /// `ssoIssuer`; absent: the certificate alone says who the identity provider is.
+    /// `ssoIssuer`; absent: the certificate alone identifies the identity provider.
     pub issuer: Option<&'a str>,
     /// The `ID` of the AuthnRequest.
     pub in_response_to: &'a str,
@@ -38,14 +38,14 @@ pub(super) enum Verified {
     Failed(&'static str),
 }
 
-/// What the identity provider says of somebody.
+/// The content of a verified assertion.
 pub(super) struct Assertion {
     pub name_id: String,
     /// Name and values, in order.
     pub attributes: Vec<(String, Vec<String>)>,
 }
 
-/// The error says what is wrong and never repeats input.
+/// The error names what is wrong and never repeats input.
 pub(super) fn verify(
     response: &str,
     keys: &[CertificateKey],
@@ -226,17 +226,17 @@ fn read(assertion: Node<'_, '_>, expected: &Expected<'_>) -> Result<Assertion, S
 
 /// One bearer confirmation must hold (SAML 2.0 Profiles section 4.1.4.2).
 fn check_confirmation(subject: Node<'_, '_>, expected: &Expected<'_>) -> Result<(), String> {
-    let mut why = "the subject has no bearer confirmation".to_owned();
+    let mut failure = "the subject has no bearer confirmation".to_owned();
     for confirmation in children_named(subject, ASSERTION, "SubjectConfirmation") {
         if confirmation.attribute("Method") != Some(BEARER) {
             continue;
         }
         match check_bearer(confirmation, expected) {
             Ok(()) => return Ok(()),
-            Err(reason) => why = reason,
+            Err(reason) => failure = reason,
         }
     }
-    Err(why)
+    Err(failure)
 }
 
 fn check_bearer(confirmation: Node<'_, '_>, expected: &Expected<'_>) -> Result<(), String> {

@@ -1,5 +1,5 @@
 //! A GitHub with a few people in it: the page where they authorize an application, the token endpoint, and the part
-//! of the REST API that says who they are, with pages, scopes, limits and rules of organizations as GitHub's.
+//! of the REST API for the user's profile, with pages, scopes, limits and rules of organizations as GitHub's.
 //!
 //! Answers have the complete shape of GitHub's published OpenAPI description; what was answered is written down, so
 //! that it can be checked against that. The system tests include this very file with `#[path]`, beside
@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use super::web::{Asked, Reply, Shown, Web};
+use super::web::{Reply, Request, Shown, Web};
 
 #[path = "github/api.rs"]
 mod api;
@@ -56,7 +56,7 @@ pub struct Team {
 
 /// What an organization does about applications.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Door {
+pub enum OrgRestriction {
     /// As if nobody were a member (restricted OAuth apps).
     Shut,
     /// 403 until single sign-on was done for the token.
@@ -67,11 +67,11 @@ pub enum Door {
 pub enum Limit {
     /// The hour's requests are used up; seconds until there are new ones.
     Primary { reset_in: u64 },
-    /// Too many at once, with this status; seconds if it tells.
+    /// Too many at once, with this status; seconds if it has a `Retry-After`.
     Secondary { status: u16, retry_after: Option<u64> },
 }
 
-/// One answer of the API: a line for whoever compares it with the published description.
+/// One response of the API, for the comparison with the published description.
 #[derive(Clone, Debug)]
 pub struct Recorded {
     pub method: String,
@@ -85,16 +85,16 @@ pub struct Recorded {
 #[derive(Default)]
 pub struct State {
     pub people: Vec<Person>,
-    pub doors: HashMap<String, Door>,
-    /// The login of whoever sits at the browser.
+    pub restrictions: HashMap<String, OrgRestriction>,
+    /// The login of the user at the browser.
     pub signed_in: String,
     /// Registered; any other redirect URI is refused. `None`: any.
     pub callback: Option<String>,
     /// Tokens last eight hours and come with a refresh token, as a GitHub App's do.
     pub expiring: bool,
-    /// Takes the place of what was asked for, as people may untick a scope.
+    /// Replaces the requested scopes, as users may untick a scope.
     pub granted_scopes: Option<&'static str>,
-    /// The most entries on one page, whatever is asked for; 0 is GitHub's own hundred.
+    /// The most entries on one page, whatever is requested; 0 is GitHub's own hundred.
     pub page_limit: usize,
     pub limit: Option<Limit>,
     /// Answers in place of its own, by path (without `/api/v3`).
@@ -116,7 +116,8 @@ impl GitHub {
     pub async fn start() -> Self {
         let state = Arc::new(Mutex::new(State::usual()));
         let own = state.clone();
-        let web = Web::start(move |base, asked| own.lock().unwrap().answer(base, asked)).await;
+        let web =
+            Web::start(move |base, request| own.lock().unwrap().response(base, request)).await;
         Self { web, state }
     }
 
@@ -124,7 +125,8 @@ impl GitHub {
     pub fn start_apart() -> Self {
         let state = Arc::new(Mutex::new(State::usual()));
         let own = state.clone();
-        let web = Web::start_apart(move |base, asked| own.lock().unwrap().answer(base, asked));
+        let web =
+            Web::start_apart(move |base, request| own.lock().unwrap().response(base, request));
         Self { web, state }
     }
 
@@ -132,8 +134,9 @@ impl GitHub {
     pub async fn start_tls(shown: Shown) -> (Self, String) {
         let state = Arc::new(Mutex::new(State::usual()));
         let own = state.clone();
-        let answer = move |base: &str, asked: &Asked| own.lock().unwrap().answer(base, asked);
-        let (web, pem) = Web::start_tls(shown, answer).await;
+        let response =
+            move |base: &str, request: &Request| own.lock().unwrap().response(base, request);
+        let (web, pem) = Web::start_tls(shown, response).await;
         (Self { web, state }, pem)
     }
 
@@ -148,7 +151,7 @@ impl GitHub {
         })
     }
 
-    /// The browser goes there, whoever sits at it says yes, and this is what the browser brings back.
+    /// The browser follows the redirect, the user approves, and this is the callback's query.
     pub fn visited(&self, url: &url::Url) -> Vec<(String, String)> {
         let query: Vec<_> = url.query_pairs().into_owned().collect();
         let back = self.set(|state| state.authorize(&query));
@@ -183,9 +186,9 @@ impl GitHub {
         self.recorded().iter().map(line).collect()
     }
 
-    /// How often this path of the API was asked.
-    pub fn asked(&self, path: &str) -> usize {
-        self.web.asked(path).len() + self.web.asked(&format!("/api/v3{path}")).len()
+    /// How often this path of the API was requested.
+    pub fn request_count(&self, path: &str) -> usize {
+        self.web.requests(path).len() + self.web.requests(&format!("/api/v3{path}")).len()
     }
 }
 
@@ -200,16 +203,16 @@ impl State {
         Self { people, signed_in: "jane".to_owned(), ..Self::default() }
     }
 
-    fn answer(&mut self, base: &str, asked: &Asked) -> Reply {
-        let path = asked.path.strip_prefix("/api/v3").unwrap_or(&asked.path);
+    fn response(&mut self, base: &str, request: &Request) -> Reply {
+        let path = request.path.strip_prefix("/api/v3").unwrap_or(&request.path);
         if let Some((_, reply)) = self.replies.iter().find(|(other, _)| *other == path) {
             return reply.clone();
         }
-        match (asked.method.as_str(), path) {
-            ("GET", "/login/oauth/authorize") => self.page(asked),
-            ("POST", "/login/oauth/authorize") => self.decided(asked),
-            ("POST", "/login/oauth/access_token") => self.token(asked),
-            _ => self.api(base, path, asked),
+        match (request.method.as_str(), path) {
+            ("GET", "/login/oauth/authorize") => self.page(request),
+            ("POST", "/login/oauth/authorize") => self.decided(request),
+            ("POST", "/login/oauth/access_token") => self.token(request),
+            _ => self.api(base, path, request),
         }
     }
 

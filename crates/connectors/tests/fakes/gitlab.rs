@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use super::web::{Asked, Reply, Web};
+use super::web::{Reply, Request, Web};
 
 pub const OWNER: &str = "https://gitlab.org/claims/groups/owner";
 pub const MAINTAINER: &str = "https://gitlab.org/claims/groups/maintainer";
@@ -36,28 +36,28 @@ pub async fn fake() -> Fake {
         ..Instance::default()
     }));
     let own = instance.clone();
-    let web = Web::start(move |_, asked| own.lock().unwrap().answer(asked)).await;
+    let web = Web::start(move |_, request| own.lock().unwrap().response(request)).await;
     Fake { web, instance }
 }
 
 impl Instance {
-    fn answer(&mut self, asked: &Asked) -> Reply {
-        if let Some((_, reply)) = self.broken.as_ref().filter(|(path, _)| *path == asked.path) {
+    fn response(&mut self, request: &Request) -> Reply {
+        if let Some((_, reply)) = self.broken.as_ref().filter(|(path, _)| *path == request.path) {
             return reply.clone();
         }
-        if asked.path == "/oauth/token" {
-            return self.token(asked);
+        if request.path == "/oauth/token" {
+            return self.token(request);
         }
         let bearer = format!("access-{}", self.refresh);
-        if asked.bearer() != Some(&bearer) && asked.bearer() != Some("an old one") {
+        if request.bearer() != Some(&bearer) && request.bearer() != Some("an old one") {
             return Reply::Json(401, json!({ "error": "invalid_token" }));
         }
-        match asked.path.as_str() {
+        match request.path.as_str() {
             "/api/v4/user" => Reply::ok(self.user.clone()),
             "/oauth/userinfo" => Reply::ok(self.info.clone()),
             "/api/v4/groups" => {
-                assert_eq!(asked.query("all_available"), Some("false"));
-                let page: usize = asked.query("page").unwrap().parse().unwrap();
+                assert_eq!(request.query("all_available"), Some("false"));
+                let page: usize = request.query("page").unwrap().parse().unwrap();
                 let all = self.groups.iter().enumerate();
                 let entry = |(id, path): (usize, &String)| json!({ "id": id, "full_path": path });
                 let entries: Vec<Value> = all.skip((page - 1) * 100).take(100).map(entry).collect();
@@ -78,12 +78,13 @@ impl Instance {
         }
     }
 
-    fn token(&mut self, asked: &Asked) -> Reply {
-        let good = match asked.form("grant_type").as_deref() {
+    fn token(&mut self, request: &Request) -> Reply {
+        let good = match request.form("grant_type").as_deref() {
             Some("authorization_code") => {
-                asked.form("code_verifier").is_some() && asked.form("code").as_deref() == Some("c")
+                request.form("code_verifier").is_some()
+                    && request.form("code").as_deref() == Some("c")
             }
-            _ => asked.form("refresh_token") == Some(format!("refresh-{}", self.refresh)),
+            _ => request.form("refresh_token") == Some(format!("refresh-{}", self.refresh)),
         };
         if !good {
             return Reply::Json(400, json!({ "error": "invalid_grant" }));

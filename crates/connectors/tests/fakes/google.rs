@@ -9,7 +9,7 @@ use countersign_jose::{Algorithm, Expected, KeyPair, Typ, Verifiers};
 use serde_json::{Value, json};
 
 use super::provider::{Provider, now};
-use super::web::{Asked, Reply};
+use super::web::{Reply, Request};
 
 pub const ACCOUNT: &str = "countersign@project.iam.gserviceaccount.com";
 /// Made once: it takes a while.
@@ -41,15 +41,15 @@ impl Google {
         let (file, public_jwk) = key_file(folder.path(), &token_url);
         let members = Arc::new(Mutex::new(company()));
         let own = members.clone();
-        provider.apis(move |asked| match asked.path.as_str() {
-            "/sa" => Some(service_account(asked, &public_jwk, &token_url)),
+        provider.apis(move |request| match request.path.as_str() {
+            "/sa" => Some(service_account(request, &public_jwk, &token_url)),
             DIRECTORY => {
-                assert!(asked.bearer().unwrap().ends_with(" admin.directory.group.readonly"));
-                Some(directory(asked, &own.lock().unwrap()))
+                assert!(request.bearer().unwrap().ends_with(" admin.directory.group.readonly"));
+                Some(directory(request, &own.lock().unwrap()))
             }
             path if path.starts_with(CLOUD) => {
-                assert_eq!(asked.bearer(), Some("for nobody cloud-identity.groups.readonly"));
-                Some(cloud(asked))
+                assert_eq!(request.bearer(), Some("for nobody cloud-identity.groups.readonly"));
+                Some(cloud(request))
             }
             _ => None,
         });
@@ -70,7 +70,7 @@ fn key_file(folder: &Path, token_url: &str) -> (String, String) {
 }
 
 /// Gives a token that names the administrator it is for, if the assertion is sound.
-fn service_account(asked: &Asked, public_jwk: &str, audience: &str) -> Reply {
+fn service_account(request: &Request, public_jwk: &str, audience: &str) -> Reply {
     let keys = Verifiers::new(&[public_jwk.to_owned()]).unwrap();
     let expected = Expected {
         issuer: ACCOUNT,
@@ -78,30 +78,30 @@ fn service_account(asked: &Asked, public_jwk: &str, audience: &str) -> Reply {
         now: Some(countersign_core::Timestamp::from_secs(now().cast_signed())),
         leeway: Duration::ZERO,
     };
-    let claims = keys.verify(&asked.form("assertion").unwrap(), &expected).unwrap();
+    let claims = keys.verify(&request.form("assertion").unwrap(), &expected).unwrap();
     assert!(claims.is_for(audience));
-    assert_eq!(asked.form("grant_type").unwrap(), "urn:ietf:params:oauth:grant-type:jwt-bearer");
+    assert_eq!(request.form("grant_type").unwrap(), "urn:ietf:params:oauth:grant-type:jwt-bearer");
     let (scope, subject) = (claims.text("scope").unwrap(), claims.text("sub").unwrap_or("nobody"));
     let token = format!("for {subject} {}", scope.rsplit('/').next().unwrap());
     Reply::ok(json!({ "access_token": token, "expires_in": 3600, "token_type": "Bearer" }))
 }
 
 /// Who is in what, two groups a page.
-fn directory(asked: &Asked, members: &Members) -> Reply {
-    let Some(groups) = members.get(asked.query("userKey").unwrap()) else {
+fn directory(request: &Request, members: &Members) -> Reply {
+    let Some(groups) = members.get(request.query("userKey").unwrap()) else {
         return Reply::Json(
             404,
             json!({ "error": { "code": 404, "message": "Resource Not Found" } }),
         );
     };
-    let from: usize = asked.query("pageToken").map_or(0, |page| page.parse().unwrap());
+    let from: usize = request.query("pageToken").map_or(0, |page| page.parse().unwrap());
     let page: Vec<Value> =
         groups.iter().skip(from).take(2).map(|g| json!({ "email": g, "id": "x" })).collect();
-    let mut answer = json!({ "kind": "admin#directory#groups", "groups": page });
+    let mut response = json!({ "kind": "admin#directory#groups", "groups": page });
     if from + 2 < groups.len() {
-        answer["nextPageToken"] = (from + 2).to_string().into();
+        response["nextPageToken"] = (from + 2).to_string().into();
     }
-    Reply::ok(answer)
+    Reply::ok(response)
 }
 
 fn company() -> Members {
@@ -114,11 +114,11 @@ fn company() -> Members {
     ])
 }
 
-fn cloud(asked: &Asked) -> Reply {
-    let query = asked.query("query").unwrap();
+fn cloud(request: &Request) -> Reply {
+    let query = request.query("query").unwrap();
     assert!(query.starts_with("member_key_id == 'jane@example.com' && "), "{query}");
     let group = |id: &str| json!({ "groupKey": { "id": id }, "group": "groups/1" });
-    Reply::ok(match asked.query("pageToken") {
+    Reply::ok(match request.query("pageToken") {
         None => json!({ "memberships": [group("x@example.com")], "nextPageToken": "2" }),
         Some("2") => json!({ "memberships": [group("y@example.com"), group("x@example.com")] }),
         Some(_) => json!({}),

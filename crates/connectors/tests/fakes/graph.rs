@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use super::web::{Asked, Reply, Web};
+use super::web::{Reply, Request, Web};
 
 pub const TOKEN: &str = "/contoso.example/oauth2/v2.0/token";
 pub const MEMBERS: &str = "/v1.0/me/getMemberGroups";
@@ -30,29 +30,29 @@ pub async fn fake() -> Fake {
         broken: None,
     }));
     let own = directory.clone();
-    let web = Web::start(move |base, asked| own.lock().unwrap().answer(base, asked)).await;
+    let web = Web::start(move |base, request| own.lock().unwrap().response(base, request)).await;
     Fake { web, directory }
 }
 
 impl Directory {
     /// Two pages of ids, names for each; group 1 has none.
-    fn answer(&self, base: &str, asked: &Asked) -> Reply {
-        if let Some((_, reply)) = self.broken.as_ref().filter(|(path, _)| *path == asked.path) {
+    fn response(&self, base: &str, request: &Request) -> Reply {
+        if let Some((_, reply)) = self.broken.as_ref().filter(|(path, _)| *path == request.path) {
             return reply.clone();
         }
-        if asked.path == TOKEN {
-            return token(asked);
+        if request.path == TOKEN {
+            return token(request);
         }
-        if asked.bearer() != Some("the-access-token") {
+        if request.bearer() != Some("the-access-token") {
             return Reply::Json(401, json!({ "error": { "code": "InvalidAuthenticationToken" } }));
         }
-        let body: Value = serde_json::from_str(&asked.body).unwrap_or_default();
-        match asked.path.as_str() {
+        let body: Value = serde_json::from_str(&request.body).unwrap_or_default();
+        match request.path.as_str() {
             "/v1.0/me" => Reply::ok(self.user.clone()),
             MEMBERS => {
                 let security = body["securityEnabledOnly"].as_bool().unwrap();
                 let half = self.groups.div_ceil(2);
-                let second = asked.query("$skiptoken").is_some();
+                let second = request.query("$skiptoken").is_some();
                 let ids = if second { half..self.groups } else { 0..half };
                 let name = if security { "sec" } else { "id" };
                 let ids: Vec<String> = ids.map(|n| format!("{name}-{n}")).collect();
@@ -79,23 +79,23 @@ impl Directory {
     }
 }
 
-fn token(asked: &Asked) -> Reply {
-    let secret = asked.form("client_secret").as_deref() == Some("secret");
-    let assertion = asked.form("client_assertion").as_deref() == Some("a.b.c")
-        && asked.form("client_assertion_type").as_deref()
+fn token(request: &Request) -> Reply {
+    let secret = request.form("client_secret").as_deref() == Some("secret");
+    let assertion = request.form("client_assertion").as_deref() == Some("a.b.c")
+        && request.form("client_assertion_type").as_deref()
             == Some("urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
-        && asked.form("client_secret").is_none();
+        && request.form("client_secret").is_none();
     if !secret && !assertion {
         return Reply::Json(
             401,
             json!({ "error": "invalid_client", "error_description": "AADSTS7000215" }),
         );
     }
-    let good = match asked.form("grant_type").as_deref() {
+    let good = match request.form("grant_type").as_deref() {
         Some("authorization_code") => {
-            asked.form("code_verifier").is_some() && asked.form("code").as_deref() == Some("c")
+            request.form("code_verifier").is_some() && request.form("code").as_deref() == Some("c")
         }
-        _ => asked.form("refresh_token").as_deref() == Some("refresh-0"),
+        _ => request.form("refresh_token").as_deref() == Some("refresh-0"),
     };
     match good {
         false => Reply::Json(400, json!({ "error": "invalid_grant" })),

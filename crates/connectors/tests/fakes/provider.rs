@@ -1,4 +1,4 @@
-//! A provider of OpenID Connect that does everything right, until a test tells it otherwise.
+//! A provider of OpenID Connect that behaves correctly, until a test configures it otherwise.
 
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,7 +12,7 @@ use countersign_core::connector::LoginRedirect;
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::web::{Asked, Reply, Shown, Web, recorder};
+use super::web::{Reply, Request, Shown, Web, recorder};
 
 pub const CLIENT: &str = "countersign";
 pub const SECRET: &str = "a secret with: odd/characters";
@@ -20,7 +20,7 @@ pub const SECRET: &str = "a secret with: odd/characters";
 /// Changes the claims before they are signed.
 pub type Change = Arc<dyn Fn(&mut Map<String, Value>) + Send + Sync>;
 
-pub type Apis = Arc<dyn Fn(&Asked) -> Option<Reply> + Send + Sync>;
+pub type Apis = Arc<dyn Fn(&Request) -> Option<Reply> + Send + Sync>;
 
 /// What the provider does; a test replaces what it needs.
 #[derive(Default)]
@@ -94,14 +94,15 @@ pub fn now() -> u64 {
 impl Provider {
     pub async fn start() -> Self {
         let (inner, behaviour, memory) = Inner::new();
-        let web = Web::start(move |base, asked| inner.answer(base, asked)).await;
+        let web = Web::start(move |base, request| inner.response(base, request)).await;
         Self { web, behaviour, memory }
     }
 
     /// Also its certificate in PEM.
     pub async fn start_tls(shown: Shown) -> (Self, String) {
         let (inner, behaviour, memory) = Inner::new();
-        let (web, pem) = Web::start_tls(shown, move |base, asked| inner.answer(base, asked)).await;
+        let (web, pem) =
+            Web::start_tls(shown, move |base, request| inner.response(base, request)).await;
         (Self { web, behaviour, memory }, pem)
     }
 
@@ -113,13 +114,13 @@ impl Provider {
         self.set(|behaviour| behaviour.claims = Some(Arc::new(change)));
     }
 
-    /// The browser goes there, somebody signs in, and this is what the browser brings back.
+    /// The browser follows the redirect, the user signs in, and this is the callback's query.
     pub fn visited(&self, redirect: &LoginRedirect) -> Vec<(String, String)> {
         let query: Vec<(String, String)> = redirect.url.query_pairs().into_owned().collect();
         self.memory.lock().unwrap().visited(&query)
     }
 
-    pub fn apis(&self, apis: impl Fn(&Asked) -> Option<Reply> + Send + Sync + 'static) {
+    pub fn apis(&self, apis: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) {
         self.set(|behaviour| behaviour.apis = Some(Arc::new(apis)));
     }
 
@@ -129,16 +130,16 @@ impl Provider {
 }
 
 impl Memory {
-    /// What the browser that came with this brings back.
+    /// The callback's query for this authorization request.
     fn visited(&mut self, query: &[(String, String)]) -> Vec<(String, String)> {
-        let asked = |name: &str| query.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
-        self.nonce = asked("nonce");
-        self.challenge = asked("code_challenge");
-        self.redirect_uri = asked("redirect_uri");
+        let request = |name: &str| query.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
+        self.nonce = request("nonce");
+        self.challenge = request("code_challenge");
+        self.redirect_uri = request("redirect_uri");
         self.code_used = false;
         vec![
             ("code".to_owned(), "the-code".to_owned()),
-            ("state".to_owned(), asked("state").unwrap()),
+            ("state".to_owned(), request("state").unwrap()),
         ]
     }
 }
@@ -158,21 +159,21 @@ impl Inner {
         (inner, behaviour, memory)
     }
 
-    fn answer(&self, base: &str, asked: &Asked) -> Reply {
+    fn response(&self, base: &str, request: &Request) -> Reply {
         let behaviour = self.behaviour.lock().unwrap();
-        if let Some((_, reply)) = behaviour.replies.iter().find(|(path, _)| *path == asked.path) {
+        if let Some((_, reply)) = behaviour.replies.iter().find(|(path, _)| *path == request.path) {
             return reply.clone();
         }
-        match asked.path.as_str() {
+        match request.path.as_str() {
             "/.well-known/openid-configuration" => Reply::ok(metadata(base, &behaviour)),
             "/authorize" => {
-                let back = self.memory.lock().unwrap().visited(&asked.query);
-                let to = asked.query("redirect_uri").unwrap();
+                let back = self.memory.lock().unwrap().visited(&request.query);
+                let to = request.query("redirect_uri").unwrap();
                 Reply::Redirect(Url::parse_with_params(to, back).unwrap().into())
             }
             "/keys" => Reply::ok(self.keys(&behaviour)),
-            "/token" => self.token(base, asked, &behaviour),
-            "/userinfo" => match asked.bearer() {
+            "/token" => self.token(base, request, &behaviour),
+            "/userinfo" => match request.bearer() {
                 Some("the-access-token") => {
                     let mut claims = json!({ "sub": "1234" }).as_object().unwrap().clone();
                     claims.extend(behaviour.userinfo.clone());
@@ -183,8 +184,8 @@ impl Inner {
             _ => behaviour
                 .apis
                 .as_ref()
-                .and_then(|apis| apis(asked))
-                .inspect(|reply| recorder::record("google", asked, reply))
+                .and_then(|apis| apis(request))
+                .inspect(|reply| recorder::record("google", request, reply))
                 .unwrap_or_else(Reply::not_found),
         }
     }
@@ -203,18 +204,18 @@ impl Inner {
         ]})
     }
 
-    fn token(&self, base: &str, asked: &Asked, behaviour: &Behaviour) -> Reply {
+    fn token(&self, base: &str, request: &Request, behaviour: &Behaviour) -> Reply {
         let wrong = |code: &str| Reply::Json(400, json!({ "error": code }));
-        if !authenticated(asked, self.client) {
+        if !authenticated(request, self.client) {
             return Reply::Json(401, json!({ "error": "invalid_client" }));
         }
         let mut memory = self.memory.lock().unwrap();
-        let nonce = match asked.form("grant_type").as_deref() {
+        let nonce = match request.form("grant_type").as_deref() {
             Some("authorization_code") => {
-                let verifier = asked.form("code_verifier");
+                let verifier = request.form("code_verifier");
                 let hashed = verifier.map(|v| encoded(digest(&SHA256, v.as_bytes())));
-                let fits = asked.form("code").as_deref() == Some("the-code")
-                    && asked.form("redirect_uri") == memory.redirect_uri
+                let fits = request.form("code").as_deref() == Some("the-code")
+                    && request.form("redirect_uri") == memory.redirect_uri
                     && hashed == memory.challenge;
                 if !fits || memory.code_used {
                     return wrong("invalid_grant");
@@ -224,7 +225,7 @@ impl Inner {
                 memory.nonce.clone()
             }
             Some("refresh_token")
-                if asked.form("refresh_token").as_deref() == Some(&memory.refresh_token) =>
+                if request.form("refresh_token").as_deref() == Some(&memory.refresh_token) =>
             {
                 if behaviour.rotates {
                     memory.generation += 1;
@@ -235,16 +236,16 @@ impl Inner {
             Some("refresh_token") => return wrong("invalid_grant"),
             _ => return wrong("unsupported_grant_type"),
         };
-        let mut answer = json!({ "access_token": "the-access-token", "token_type": "Bearer",
+        let mut response = json!({ "access_token": "the-access-token", "token_type": "Bearer",
                                  "expires_in": 300 });
         if !behaviour.without_id_token {
-            answer["id_token"] = self.id_token(base, nonce, behaviour).into();
+            response["id_token"] = self.id_token(base, nonce, behaviour).into();
         }
-        let first = asked.form("code").is_some();
+        let first = request.form("code").is_some();
         if !behaviour.without_refresh_token && (first || behaviour.rotates) {
-            answer["refresh_token"] = memory.refresh_token.clone().into();
+            response["refresh_token"] = memory.refresh_token.clone().into();
         }
-        Reply::ok(answer)
+        Reply::ok(response)
     }
 
     fn id_token(&self, base: &str, nonce: Option<String>, behaviour: &Behaviour) -> String {
@@ -296,13 +297,13 @@ fn metadata(base: &str, behaviour: &Behaviour) -> Value {
     document
 }
 
-fn authenticated(asked: &Asked, client: &str) -> bool {
+fn authenticated(request: &Request, client: &str) -> bool {
     use base64::engine::general_purpose::STANDARD;
     let encoded =
         |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     let basic = STANDARD.encode(format!("{}:{}", encoded(client), encoded(SECRET)));
-    let header = asked.headers.get("authorization").map(String::as_str);
-    let posted = asked.form("client_id").as_deref() == Some(client)
-        && asked.form("client_secret").as_deref() == Some(SECRET);
+    let header = request.headers.get("authorization").map(String::as_str);
+    let posted = request.form("client_id").as_deref() == Some(client)
+        && request.form("client_secret").as_deref() == Some(SECRET);
     header == Some(&format!("Basic {basic}")) || header.is_none() && posted
 }

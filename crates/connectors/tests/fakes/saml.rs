@@ -20,7 +20,7 @@ pub struct IdentityProvider {
     pub certificate: String,
 }
 
-/// What a response says. The instants are RFC 3339.
+/// The content of a response. The instants are RFC 3339.
 #[derive(Clone)]
 pub struct Response {
     pub in_response_to: String,

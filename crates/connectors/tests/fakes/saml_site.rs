@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use countersign_core::Timestamp;
 
 use super::saml::{IdentityProvider, Response, Signed};
-use super::web::{Asked, Reply, Web};
+use super::web::{Reply, Request, Web};
 
 /// The identity provider as a web site of its own: at `/sso` it takes an AuthnRequest and answers with a page that
 /// posts the response to the address named in it, by itself or by its button.
@@ -16,14 +16,14 @@ pub struct Site {
     pub web: Web,
     pub certificate: String,
     /// What the next responses say, beyond what the request decides.
-    pub says: Arc<Mutex<Response>>,
+    pub template: Arc<Mutex<Response>>,
 }
 
 impl Site {
     pub async fn start() -> Self {
         let idp = IdentityProvider::new();
         let certificate = idp.certificate.clone();
-        let says = Arc::new(Mutex::new(Response {
+        let template = Arc::new(Mutex::new(Response {
             in_response_to: String::new(),
             recipient: String::new(),
             destination: String::new(),
@@ -40,19 +40,19 @@ impl Site {
             not_on_or_after: String::new(),
             status: "Success",
         }));
-        let own = says.clone();
-        let web = Web::start(move |_, asked| sign_in(&idp, &own.lock().unwrap(), asked)).await;
-        Self { web, certificate, says }
+        let own = template.clone();
+        let web = Web::start(move |_, request| sign_in(&idp, &own.lock().unwrap(), request)).await;
+        Self { web, certificate, template }
     }
 }
 
-fn sign_in(idp: &IdentityProvider, says: &Response, asked: &Asked) -> Reply {
-    let Some(request) = asked.form("SAMLRequest") else {
+fn sign_in(idp: &IdentityProvider, template: &Response, request: &Request) -> Reply {
+    let Some(encoded) = request.form("SAMLRequest") else {
         return Reply::Text(404, "text/plain", "no request".to_owned());
     };
-    let request = String::from_utf8(STANDARD.decode(request).unwrap()).unwrap();
+    let xml = String::from_utf8(STANDARD.decode(encoded).unwrap()).unwrap();
     let attribute = |name: &str| {
-        let (_, rest) = request.split_once(&format!(" {name}=\"")).unwrap();
+        let (_, rest) = xml.split_once(&format!(" {name}=\"")).unwrap();
         rest.split_once('"').unwrap().0.to_owned()
     };
     let consumer = attribute("AssertionConsumerServiceURL");
@@ -66,10 +66,10 @@ fn sign_in(idp: &IdentityProvider, says: &Response, asked: &Asked) -> Reply {
         issued: at(now),
         not_before: at(now - 60),
         not_on_or_after: at(now + 300),
-        ..says.clone()
+        ..template.clone()
     };
     let response = STANDARD.encode(idp.sign(&response, Signed::Both));
-    let relay_state = asked.form("RelayState").unwrap();
+    let relay_state = request.form("RelayState").unwrap();
     let page = format!(
         "<!DOCTYPE html><title>IdP</title><form method=\"post\" action=\"{consumer}\">\
          <input type=\"hidden\" name=\"SAMLResponse\" value=\"{response}\">\

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use super::web::{Asked, Reply, Web};
+use super::web::{Reply, Request, Web};
 
 pub const CLIENT: &str = "countersign";
 pub const SECRET: &str = "upstream-client-secret";
@@ -19,12 +19,12 @@ pub struct Fake {
 }
 
 impl Fake {
-    async fn start(handler: impl Fn(&str, &Asked) -> Reply + Send + Sync + 'static) -> Self {
+    async fn start(handler: impl Fn(&str, &Request) -> Reply + Send + Sync + 'static) -> Self {
         let replies = Arc::<Mutex<HashMap<String, Reply>>>::default();
         let own = replies.clone();
-        let web = Web::start(move |base, asked| {
-            let replaced = own.lock().unwrap().get(&asked.path).cloned();
-            replaced.unwrap_or_else(|| handler(base, asked))
+        let web = Web::start(move |base, request| {
+            let replaced = own.lock().unwrap().get(&request.path).cloned();
+            replaced.unwrap_or_else(|| handler(base, request))
         })
         .await;
         Self { web, replies }
@@ -36,19 +36,19 @@ impl Fake {
 }
 
 /// 302 back with a code.
-fn authorize(asked: &Asked) -> Reply {
-    let redirect_uri = asked.query("redirect_uri").unwrap();
-    let state = asked.query("state").unwrap();
-    assert!(asked.query("code_challenge").is_some(), "PKCE");
+fn authorize(request: &Request) -> Reply {
+    let redirect_uri = request.query("redirect_uri").unwrap();
+    let state = request.query("state").unwrap();
+    assert!(request.query("code_challenge").is_some(), "PKCE");
     Reply::Redirect(format!("{redirect_uri}?code=c&state={state}"))
 }
 
-fn tokens(asked: &Asked, access: &str) -> Reply {
-    let is_valid = match asked.form("grant_type").as_deref() {
+fn tokens(request: &Request, access: &str) -> Reply {
+    let is_valid = match request.form("grant_type").as_deref() {
         Some("authorization_code") => {
-            asked.form("code").as_deref() == Some("c") && asked.form("code_verifier").is_some()
+            request.form("code").as_deref() == Some("c") && request.form("code_verifier").is_some()
         }
-        _ => asked.form("refresh_token").as_deref() == Some("r"),
+        _ => request.form("refresh_token").as_deref() == Some("r"),
     };
     match is_valid {
         true => Reply::ok(json!({ "access_token": access, "refresh_token": "r",
@@ -58,49 +58,49 @@ fn tokens(asked: &Asked, access: &str) -> Reply {
 }
 
 /// Only with the access token of [`tokens`].
-fn protected(asked: &Asked, body: Value) -> Reply {
-    match asked.bearer() {
+fn protected(request: &Request, body: Value) -> Reply {
+    match request.bearer() {
         Some("access") => Reply::ok(body),
         _ => Reply::Json(401, json!({ "message": "token is required" })),
     }
 }
 
 pub async fn gitea() -> Fake {
-    Fake::start(|_, asked| match asked.path.as_str() {
-        "/login/oauth/authorize" => authorize(asked),
-        "/login/oauth/access_token" => tokens(asked, "access"),
+    Fake::start(|_, request| match request.path.as_str() {
+        "/login/oauth/authorize" => authorize(request),
+        "/login/oauth/access_token" => tokens(request, "access"),
         "/api/v1/user" => protected(
-            asked,
+            request,
             json!({ "id": 7, "login": "jane", "login_name": "", "full_name": "Jane Doe",
                     "email": "jane@example.com", "is_admin": false }),
         ),
-        "/api/v1/user/teams" if asked.query("page") == Some("1") => {
+        "/api/v1/user/teams" if request.query("page") == Some("1") => {
             let team = |name: &str, org: &str| {
                 json!({ "id": 1, "name": name, "permission": "write",
                 "organization": { "id": 2, "name": org, "username": org, "full_name": "" } })
             };
             protected(
-                asked,
+                request,
                 json!([team("Owners", "acme"), team("dev", "acme"), team("web", "shop")]),
             )
         }
-        "/api/v1/user/teams" => protected(asked, json!([])),
+        "/api/v1/user/teams" => protected(request, json!([])),
         _ => Reply::Json(404, json!({})),
     })
     .await
 }
 
 pub async fn bitbucket() -> Fake {
-    Fake::start(|base, asked| match asked.path.as_str() {
-        "/site/oauth2/authorize" => authorize(asked),
-        "/site/oauth2/access_token" => tokens(asked, "access"),
+    Fake::start(|base, request| match request.path.as_str() {
+        "/site/oauth2/authorize" => authorize(request),
+        "/site/oauth2/access_token" => tokens(request, "access"),
         "/2.0/user" => protected(
-            asked,
+            request,
             json!({ "type": "user", "uuid": "{b0c0}", "username": "jane", "display_name": "Jane Doe",
                     "account_id": "557058:1", "nickname": "jane" }),
         ),
         "/2.0/user/emails" => protected(
-            asked,
+            request,
             json!({ "pagelen": 10, "page": 1, "size": 2, "values": [
                 { "type": "email", "email": "old@example.com", "is_primary": false, "is_confirmed": true },
                 { "type": "email", "email": "jane@example.com", "is_primary": true, "is_confirmed": true },
@@ -109,12 +109,12 @@ pub async fn bitbucket() -> Fake {
         "/2.0/user/permissions/workspaces" => {
             let entry = |slug: &str, permission: &str| json!({ "type": "workspace_membership",
                 "permission": permission, "workspace": { "type": "workspace", "slug": slug } });
-            let body = match asked.query("page") {
+            let body = match request.query("page") {
                 Some("1") => json!({ "pagelen": 1, "values": [entry("acme", "owner")],
                                      "next": format!("{base}/2.0/user/permissions/workspaces?page=2") }),
                 _ => json!({ "pagelen": 1, "values": [entry("shop", "member")] }),
             };
-            protected(asked, body)
+            protected(request, body)
         }
         _ => Reply::Json(404, json!({})),
     })
@@ -122,15 +122,15 @@ pub async fn bitbucket() -> Fake {
 }
 
 pub async fn openshift() -> Fake {
-    Fake::start(|base, asked| match asked.path.as_str() {
+    Fake::start(|base, request| match request.path.as_str() {
         "/.well-known/oauth-authorization-server" => Reply::ok(json!({
             "issuer": base, "authorization_endpoint": format!("{base}/oauth/authorize"),
             "token_endpoint": format!("{base}/oauth/token"), "scopes_supported": ["user:info"],
             "code_challenge_methods_supported": ["plain", "S256"] })),
-        "/oauth/authorize" => authorize(asked),
-        "/oauth/token" => tokens(asked, "access"),
+        "/oauth/authorize" => authorize(request),
+        "/oauth/token" => tokens(request, "access"),
         "/apis/user.openshift.io/v1/users/~" => protected(
-            asked,
+            request,
             json!({ "kind": "User", "apiVersion": "user.openshift.io/v1",
                     "metadata": { "name": "jane", "uid": "5f0f" }, "fullName": "Jane Doe",
                     "identities": ["ldap:jane"], "groups": ["admins", "system:authenticated"] }),
@@ -143,10 +143,10 @@ pub async fn openshift() -> Fake {
 /// With a JWT as access token, which names one more group.
 pub async fn oauth() -> Fake {
     const JWT: &str = "e30.eyJncm91cHMiOlsib2ZfdG9rZW4iLCJhZG1pbnMiXX0.c2ln";
-    Fake::start(|_, asked| match asked.path.as_str() {
-        "/authorize" => authorize(asked),
-        "/token" => tokens(asked, JWT),
-        "/me" if asked.bearer() == Some(JWT) => Reply::ok(json!({
+    Fake::start(|_, request| match request.path.as_str() {
+        "/authorize" => authorize(request),
+        "/token" => tokens(request, JWT),
+        "/me" if request.bearer() == Some(JWT) => Reply::ok(json!({
             "id": 1_234_567, "user_name": "jane", "preferred_username": "j", "email": "jane@example.com",
             "email_verified": true, "groups": ["admins", { "name": "dev" }, 5] })),
         _ => Reply::Json(401, json!({})),
@@ -155,19 +155,19 @@ pub async fn oauth() -> Fake {
 }
 
 pub async fn keystone() -> Fake {
-    Fake::start(|_, asked| {
+    Fake::start(|_, request| {
         let is_admin =
-            asked.headers.get("x-auth-token").is_some_and(|token| token == "token-of-admin");
+            request.headers.get("x-auth-token").is_some_and(|token| token == "token-of-admin");
         let is_jane =
-            asked.headers.get("x-auth-token").is_some_and(|token| token == "token-of-jane");
+            request.headers.get("x-auth-token").is_some_and(|token| token == "token-of-jane");
         let jane = json!({ "id": "a1b2", "name": "jane", "domain_id": "default", "enabled": true,
                            "email": "jane@example.com", "password_expires_at": null });
         let unauthorized =
             Reply::Json(401, json!({ "error": { "code": 401, "title": "Unauthorized" } }));
-        match asked.path.as_str() {
-            "/v3/auth/tokens" => keystone_token(asked).unwrap_or(unauthorized),
+        match request.path.as_str() {
+            "/v3/auth/tokens" => keystone_token(request).unwrap_or(unauthorized),
             "/v3/users/a1b2" if is_admin || is_jane => Reply::ok(json!({ "user": jane })),
-            "/v3/users" if is_admin && asked.query("name") == Some("jane") => {
+            "/v3/users" if is_admin && request.query("name") == Some("jane") => {
                 Reply::ok(json!({ "users": [jane] }))
             }
             "/v3/users" if is_admin => Reply::ok(json!({ "users": [] })),
@@ -182,8 +182,8 @@ pub async fn keystone() -> Fake {
     .await
 }
 
-fn keystone_token(asked: &Asked) -> Option<Reply> {
-    let body: Value = serde_json::from_str(&asked.body).unwrap();
+fn keystone_token(request: &Request) -> Option<Reply> {
+    let body: Value = serde_json::from_str(&request.body).unwrap();
     assert_eq!(body["auth"]["identity"]["methods"], json!(["password"]));
     let user = &body["auth"]["identity"]["password"]["user"];
     assert_eq!(user["domain"], json!({ "id": "default" }));
@@ -198,18 +198,18 @@ fn keystone_token(asked: &Asked) -> Option<Reply> {
 }
 
 pub async fn crowd() -> Fake {
-    Fake::start(|_, asked| {
-        if asked.headers.get("authorization").map(String::as_str) != Some("Basic Y291bnRlcnNpZ246dXBzdHJlYW0tY2xpZW50LXNlY3JldA==") {
+    Fake::start(|_, request| {
+        if request.headers.get("authorization").map(String::as_str) != Some("Basic Y291bnRlcnNpZ246dXBzdHJlYW0tY2xpZW50LXNlY3JldA==") {
             return Reply::Text(401, "text/plain", "Application failed to authenticate".to_owned());
         }
-        let username = asked.query("username").unwrap();
+        let username = request.query("username").unwrap();
         let jane = json!({ "expand": "attributes", "name": "jane d&e", "key": "32769:5d", "active": true,
             "first-name": "Jane", "last-name": "Doe", "display-name": "Jane Doe", "email": "jane@example.com" });
         let is_jane = username.eq_ignore_ascii_case("jane d&e");
         let failure = |status, reason: &str| Reply::Json(status, json!({ "reason": reason, "message": "" }));
-        match asked.path.as_str() {
+        match request.path.as_str() {
             "/crowd/rest/usermanagement/1/authentication" => {
-                let body: Value = serde_json::from_str(&asked.body).unwrap();
+                let body: Value = serde_json::from_str(&request.body).unwrap();
                 match is_jane && body["value"] == PASSWORD {
                     true => Reply::ok(jane),
                     false => failure(400, "INVALID_USER_AUTHENTICATION"),

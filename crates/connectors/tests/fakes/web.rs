@@ -17,7 +17,7 @@ pub mod recorder;
 
 /// A request as it came.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct Request {
     pub method: String,
     pub path: String,
     pub query: Vec<(String, String)>,
@@ -26,7 +26,7 @@ pub struct Asked {
     pub body: String,
 }
 
-impl Asked {
+impl Request {
     pub fn query(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
@@ -50,7 +50,7 @@ pub enum Reply {
     /// Whatever it is, header by header.
     Full(u16, Vec<(&'static str, String)>, String),
     Redirect(String),
-    /// Takes the request and says nothing.
+    /// Reads the request and never responds.
     Silence,
     /// Begins like JSON and never ends.
     Endless,
@@ -68,13 +68,13 @@ impl Reply {
     }
 }
 
-type Handler = dyn Fn(&Asked) -> Reply + Send + Sync;
+type Handler = dyn Fn(&Request) -> Reply + Send + Sync;
 
 /// Runs until the test ends.
 pub struct Web {
     /// `http://127.0.0.1:port`, or `https://localhost:port`.
     pub url: String,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    requests: Arc<Mutex<Vec<Request>>>,
 }
 
 /// What a TLS server shows.
@@ -85,29 +85,29 @@ pub enum Shown {
 }
 
 impl Web {
-    pub async fn start(handler: impl Fn(&str, &Asked) -> Reply + Send + Sync + 'static) -> Self {
+    pub async fn start(handler: impl Fn(&str, &Request) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         Self::run(listener, url, None, handler)
     }
 
     /// On a thread of its own, for tests that also wait without letting others run.
-    pub fn start_apart(handler: impl Fn(&str, &Asked) -> Reply + Send + Sync + 'static) -> Self {
-        let (tell, told) = std::sync::mpsc::channel();
+    pub fn start_apart(handler: impl Fn(&str, &Request) -> Reply + Send + Sync + 'static) -> Self {
+        let (sender, receiver) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.unwrap().block_on(async move {
-                tell.send(Self::start(handler).await).unwrap();
+                sender.send(Self::start(handler).await).unwrap();
                 std::future::pending::<()>().await;
             });
         });
-        told.recv().unwrap()
+        receiver.recv().unwrap()
     }
 
     /// Also its certificate in PEM.
     pub async fn start_tls(
         shown: Shown,
-        handler: impl Fn(&str, &Asked) -> Reply + Send + Sync + 'static,
+        handler: impl Fn(&str, &Request) -> Reply + Send + Sync + 'static,
     ) -> (Self, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
@@ -136,11 +136,11 @@ impl Web {
         listener: TcpListener,
         url: String,
         tls: Option<TlsAcceptor>,
-        handler: impl Fn(&str, &Asked) -> Reply + Send + Sync + 'static,
+        handler: impl Fn(&str, &Request) -> Reply + Send + Sync + 'static,
     ) -> Self {
-        let asked = Arc::<Mutex<Vec<Asked>>>::default();
-        let (own, base) = (asked.clone(), url.clone());
-        let handler: Arc<Handler> = Arc::new(move |asked| handler(&base, asked));
+        let requests = Arc::<Mutex<Vec<Request>>>::default();
+        let (own, base) = (requests.clone(), url.clone());
+        let handler: Arc<Handler> = Arc::new(move |request| handler(&base, request));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (own, handler, tls) = (own.clone(), handler.clone(), tls.clone());
@@ -156,23 +156,29 @@ impl Web {
                 });
             }
         });
-        Self { url, asked }
+        Self { url, requests }
     }
 
     /// What came so far at this path.
-    pub fn asked(&self, path: &str) -> Vec<Asked> {
-        self.asked.lock().unwrap().iter().filter(|asked| asked.path == path).cloned().collect()
+    pub fn requests(&self, path: &str) -> Vec<Request> {
+        self.requests
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|request| request.path == path)
+            .cloned()
+            .collect()
     }
 }
 
 async fn serve(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
-    asked: &Mutex<Vec<Asked>>,
+    requests: &Mutex<Vec<Request>>,
     handler: &Handler,
 ) {
     let Some(request) = read(&mut stream).await else { return };
-    asked.lock().unwrap().push(request.clone());
-    let answer = |status: u16, more: &str, body: &str| {
+    requests.lock().unwrap().push(request.clone());
+    let response = |status: u16, more: &str, body: &str| {
         format!(
             "HTTP/1.1 {status} Said\r\n{more}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
             body.len()
@@ -180,18 +186,18 @@ async fn serve(
     };
     let json = "Content-Type: application/json\r\n";
     let text = match handler(&request) {
-        Reply::Json(status, value) => answer(status, json, &value.to_string()),
+        Reply::Json(status, value) => response(status, json, &value.to_string()),
         Reply::With(status, name, value, body) => {
-            answer(status, &format!("{json}{name}: {value}\r\n"), &body.to_string())
+            response(status, &format!("{json}{name}: {value}\r\n"), &body.to_string())
         }
         Reply::Text(status, kind, body) => {
-            answer(status, &format!("Content-Type: {kind}\r\n"), &body)
+            response(status, &format!("Content-Type: {kind}\r\n"), &body)
         }
         Reply::Full(status, headers, body) => {
             let line = |(name, value): &(&str, String)| format!("{name}: {value}\r\n");
-            answer(status, &headers.iter().map(line).collect::<String>(), &body)
+            response(status, &headers.iter().map(line).collect::<String>(), &body)
         }
-        Reply::Redirect(to) => answer(302, &format!("Location: {to}\r\n"), ""),
+        Reply::Redirect(to) => response(302, &format!("Location: {to}\r\n"), ""),
         Reply::Nothing => return,
         Reply::Silence => {
             std::future::pending::<()>().await;
@@ -211,7 +217,7 @@ async fn serve(
     let _ = stream.shutdown().await;
 }
 
-async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Asked> {
+async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Request> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
     let head_end = loop {
@@ -239,5 +245,5 @@ async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Asked> {
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
     let query = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let body = String::from_utf8(body).ok()?;
-    Some(Asked { method, path: path.to_owned(), query, headers, body })
+    Some(Request { method, path: path.to_owned(), query, headers, body })
 }

@@ -1,4 +1,4 @@
-//! What an attempt costs must not tell whether the name is known: one bind, always.
+//! The cost of an attempt must not reveal whether the name is known: one bind, always.
 
 use countersign_connectors::ldap::UserBinds;
 use countersign_core::Trace;
@@ -7,13 +7,13 @@ use countersign_core::connector::Refusal;
 use crate::hostile::Impostor;
 use crate::slapd::{PASSWORD, Slapd};
 use crate::tree::{plain, text};
-use crate::{at, attempt, cause, connector, connector_counting, refusal, sign_in, story};
+use crate::{at, attempt, cause, connector, connector_counting, refusal, sign_in, trace_text};
 
 /// Binds the directory saw from anybody but the service user.
 fn binds_seen(slapd: &Slapd) -> usize {
     let log = slapd.log();
-    let asked = log.lines().filter(|line| line.contains(" BIND dn=") && line.contains(" method="));
-    asked.filter(|line| !line.contains("dn=\"cn=service,")).count()
+    let binds = log.lines().filter(|line| line.contains(" BIND dn=") && line.contains(" method="));
+    binds.filter(|line| !line.contains("dn=\"cn=service,")).count()
 }
 
 #[tokio::test]
@@ -42,11 +42,11 @@ async fn every_attempt_costs_exactly_one_bind_on_a_connection_of_its_own() {
     assert_eq!(connections, 2 + 1 + 8);
     refusal(&ldap, "jane", "").await;
     refusal(&ldap, "nobody", "").await;
-    assert_eq!(binds.count(), 8, "an empty password costs nothing, whoever's it is");
+    assert_eq!(binds.count(), 8, "an empty password costs nothing for any user");
 }
 
 #[tokio::test]
-async fn the_bind_for_nobody_locks_nobody_out_and_never_sends_what_was_typed() {
+async fn the_dummy_bind_locks_no_account_and_never_sends_the_typed_password() {
     let Some(slapd) = Slapd::start() else { return };
     let ldap = connector(vec![at(&slapd)], vec![]);
     for _ in 0..5 {
@@ -54,10 +54,10 @@ async fn the_bind_for_nobody_locks_nobody_out_and_never_sends_what_was_typed() {
     }
     let mut trace = Trace::default();
     attempt(&ldap, "nobody", "typed-by-somebody", &mut trace).await.unwrap();
-    let told = story(&trace);
-    assert!(told.contains("as cn=countersign-nobody-"), "{told}");
-    assert!(told.contains("to take as long as a wrong password"), "{told}");
-    assert!(!told.contains("typed-by-somebody"), "{told}");
+    let steps = trace_text(&trace);
+    assert!(steps.contains("as cn=countersign-nobody-"), "{steps}");
+    assert!(steps.contains("to take as long as a wrong password"), "{steps}");
+    assert!(!steps.contains("typed-by-somebody"), "{steps}");
     assert_eq!(sign_in(&ldap, "twin1@example.org", PASSWORD).await.identity.username, "Twin One");
     let log = slapd.log();
     let nobody = "dn=\"cn=countersign-nobody-4e1c9b52d07a6f83,ou=People,dc=example,dc=org\"";
@@ -65,10 +65,10 @@ async fn the_bind_for_nobody_locks_nobody_out_and_never_sends_what_was_typed() {
 }
 
 #[tokio::test]
-async fn a_server_that_takes_the_bind_of_nobody_lets_nobody_in() {
+async fn a_server_that_accepts_the_dummy_bind_admits_no_user() {
     let found_none = b"\x30\x0c\x02\x01\x02\x65\x07\x0a\x01\x00\x04\x00\x04\x00".to_vec();
-    let welcome = Impostor::bound();
-    let impostor = Impostor::saying(vec![welcome, found_none]).await;
+    let bind_response = Impostor::bound();
+    let impostor = Impostor::saying(vec![bind_response, found_none]).await;
     let host = ("host", text(format!("127.0.0.1:{}", impostor.port)));
     let ldap = connector(vec![host, ("timeout", plain("2s"))], vec![]);
     assert_eq!(refusal(&ldap, "nobody", "bar").await, Refusal::BadCredentials);

@@ -1,4 +1,4 @@
-//! What an administrator is told of somebody, without a password.
+//! The diagnosis of a user, without a password.
 
 use countersign_config::Node;
 use countersign_core::connector::{AccountDiagnosis, ConnectorError, LoginMethod};
@@ -7,7 +7,7 @@ use countersign_core::{Connector, Identity, Trace};
 use crate::hostile::Impostor;
 use crate::slapd::{Certificate, Slapd};
 use crate::tree::{list, map, plain, text};
-use crate::{at, connector, matcher, story};
+use crate::{at, connector, matcher, trace_text};
 
 async fn diagnose(
     ldap: &Connector,
@@ -16,27 +16,29 @@ async fn diagnose(
     let LoginMethod::Password(method) = &ldap.login_method else { panic!("it is a password") };
     let mut trace = Trace::default();
     let examined = method.diagnose(login, &mut trace).await;
-    let told = story(&trace);
-    (examined, told)
+    let steps = trace_text(&trace);
+    (examined, steps)
 }
 
 async fn found(ldap: &Connector, login: &str) -> (Identity, String) {
-    let (examined, told) = diagnose(ldap, login).await;
-    let Ok(AccountDiagnosis::Found(identity)) = examined else { panic!("{examined:?}\n{told}") };
-    (*identity, told)
+    let (examined, steps) = diagnose(ldap, login).await;
+    let Ok(AccountDiagnosis::Found(identity)) = examined else { panic!("{examined:?}\n{steps}") };
+    (*identity, steps)
 }
 
 async fn refused(ldap: &Connector, login: &str) -> (String, String) {
-    let (examined, told) = diagnose(ldap, login).await;
-    let Ok(AccountDiagnosis::Refused { why }) = examined else { panic!("{examined:?}\n{told}") };
-    (why, told)
+    let (examined, steps) = diagnose(ldap, login).await;
+    let Ok(AccountDiagnosis::Refused { reason }) = examined else {
+        panic!("{examined:?}\n{steps}")
+    };
+    (reason, steps)
 }
 
 /// Every line is there, in this order.
-fn assert_told(told: &str, lines: &[&str]) {
-    let mut rest = told.lines();
+fn assert_steps(steps: &str, lines: &[&str]) {
+    let mut rest = steps.lines();
     for line in lines {
-        assert!(rest.any(|l| l == *line), "no {line:?} (in this place) in\n{told}");
+        assert!(rest.any(|l| l == *line), "no {line:?} (in this place) in\n{steps}");
     }
 }
 
@@ -50,16 +52,16 @@ fn nested_groups() -> Node {
 }
 
 #[tokio::test]
-async fn somebody_in_nested_groups_is_told_with_the_way_into_each() {
+async fn nested_groups_are_listed_with_the_path_into_each() {
     let Some(slapd) = Slapd::start() else { return };
     let ldap = connector(vec![at(&slapd), ("groupSearch", nested_groups())], vec![]);
-    let (joe, told) = found(&ldap, "joe").await;
+    let (joe, steps) = found(&ldap, "joe").await;
     assert_eq!(joe.user_id, "uid=joe,ou=People,dc=example,dc=org");
     assert_eq!(joe.email, "joe@example.org");
     assert_eq!(joe.groups, ["developers", "staff", "everybody", "admins"]);
     let port = slapd.port;
-    assert_told(
-        &told,
+    assert_steps(
+        &steps,
         &[
             &format!("Request a new connection to 127.0.0.1:{port} (no TLS)"),
             &format!(
@@ -93,48 +95,48 @@ async fn groups_and_people_that_a_filter_leaves_out_are_named() {
     ]);
     let keys = vec![at(&slapd), ("groupSearch", groups)];
     let ldap = connector(keys, vec![("filter", text("(departmentNumber=ops)"))]);
-    let (jane, told) = found(&ldap, "jane").await;
+    let (jane, steps) = found(&ldap, "jane").await;
     assert_eq!(jane.groups, ["admins"]);
     let developers = "Excluded cn=developers,ou=Groups,dc=example,dc=org: \
                       not matched by groupSearch.filter (cn=a*)";
-    assert_told(&told, &[developers]);
-    assert_told(&told, &["Included email: mail \"jane@example.org\" the first of several"]);
-    let (_, told) = refused(&ldap, "jo").await;
-    assert!(!told.contains("Dropped"), "nobody has this name: {told}");
+    assert_steps(&steps, &[developers]);
+    assert_steps(&steps, &["Included email: mail \"jane@example.org\" the first of several"]);
+    let (_, steps) = refused(&ldap, "jo").await;
+    assert!(!steps.contains("Dropped"), "nobody has this name: {steps}");
     let people = connector(vec![at(&slapd)], vec![("filter", text("(departmentNumber=*)"))]);
-    let (why, told) = refused(&people, "joe").await;
-    assert_eq!(why, "no entry answers to the name \"joe\"");
+    let (reason, steps) = refused(&people, "joe").await;
+    assert_eq!(reason, "no entry answers to the name \"joe\"");
     let joe = "Excluded uid=joe,ou=People,dc=example,dc=org: \
                not matched by userSearch.filter (departmentNumber=*)";
-    assert_told(&told, &["Response no entry", "Response entries that have the name", joe]);
+    assert_steps(&steps, &["Response no entry", "Response entries that have the name", joe]);
 }
 
 #[tokio::test]
-async fn who_would_be_refused_is_told_why_and_everything_else_too() {
+async fn a_refused_user_is_diagnosed_with_the_reason_and_all_details() {
     let Some(slapd) = Slapd::start() else { return };
     let ldap = connector(vec![at(&slapd)], vec![]);
-    let (why, told) = refused(&ldap, "off").await;
-    assert_eq!(why, "userAccountControl says the account is disabled");
-    assert_told(
-        &told,
+    let (reason, steps) = refused(&ldap, "off").await;
+    assert_eq!(reason, "userAccountControl: the account is disabled");
+    assert_steps(
+        &steps,
         &["Note userAccountControl is 514: the account is disabled", "Response 0 groups"],
     );
-    let (why, _) = refused(&ldap, "locked").await;
-    assert_eq!(why, "pwdAccountLockedTime says the account is disabled");
-    let (why, told) = refused(&ldap, "nomail").await;
-    assert_eq!(why, "entry uid=nomail,ou=People,dc=example,dc=org lacks mail");
+    let (reason, _) = refused(&ldap, "locked").await;
+    assert_eq!(reason, "pwdAccountLockedTime: the account is disabled");
+    let (reason, steps) = refused(&ldap, "nomail").await;
+    assert_eq!(reason, "entry uid=nomail,ou=People,dc=example,dc=org lacks mail");
     let mail = "Excluded email: mail: the entry lacks it, or the bind user may not read it";
-    assert_told(&told, &[mail, "Response 0 groups"]);
-    let (why, told) = refused(&ldap, "twin").await;
-    assert_eq!(why, "more than one entry answers to the name \"twin\"");
-    assert!(told.contains("uid=twin,ou=Elsewhere,ou=People,dc=example,dc=org"), "{told}");
-    let (why, _) = refused(&ldap, "jane)(uid=*").await;
-    assert!(why.starts_with("no entry answers"), "{why}");
+    assert_steps(&steps, &[mail, "Response 0 groups"]);
+    let (reason, steps) = refused(&ldap, "twin").await;
+    assert_eq!(reason, "more than one entry answers to the name \"twin\"");
+    assert!(steps.contains("uid=twin,ou=Elsewhere,ou=People,dc=example,dc=org"), "{steps}");
+    let (reason, _) = refused(&ldap, "jane)(uid=*").await;
+    assert!(reason.starts_with("no entry answers"), "{reason}");
     assert!(!slapd.log().contains("BIND dn=\"uid="), "no password was tried");
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_the_connector_is_told_with_how_far_it_came() {
+async fn a_connector_fault_is_reported_with_the_step_it_reached() {
     let Some(slapd) = Slapd::start_with(Certificate::Expired, "") else { return };
     let silent = Impostor::silent().await;
     let host = |host: String| ("host", text(host));
@@ -169,11 +171,11 @@ async fn what_is_wrong_with_the_connector_is_told_with_how_far_it_came() {
         (no_dn, "the base is not a DN", "search \"people\""),
         (no_groups, "the base does not exist or may not be seen", "Included name: cn \"Jane Doe\""),
     ] {
-        let (examined, told) = diagnose(&ldap, "jane").await;
-        let Err(unavailable) = examined else { panic!("{examined:?}\n{told}") };
+        let (examined, steps) = diagnose(&ldap, "jane").await;
+        let Err(unavailable) = examined else { panic!("{examined:?}\n{steps}") };
         assert!(unavailable.cause().contains(cause), "no {cause:?} in {unavailable}");
-        assert!(told.contains(reached), "no {reached:?} in\n{told}");
-        assert!(!told.contains("service-password"), "{told}");
+        assert!(steps.contains(reached), "no {reached:?} in\n{steps}");
+        assert!(!steps.contains("service-password"), "{steps}");
     }
 }
 

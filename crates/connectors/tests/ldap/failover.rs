@@ -7,10 +7,10 @@ use countersign_core::Trace;
 use crate::hostile::Impostor;
 use crate::slapd::{PASSWORD, Slapd};
 use crate::tree::{plain, text};
-use crate::{at, attempt, cause, connector, refusal, sign_in, story};
+use crate::{at, attempt, cause, connector, refusal, sign_in, trace_text};
 
 #[tokio::test]
-async fn a_dead_host_is_passed_over_and_then_asked_last() {
+async fn a_dead_host_is_skipped_and_then_tried_last() {
     let Some(slapd) = Slapd::start() else { return };
     let silent = Impostor::silent().await;
     let hosts = format!("127.0.0.1:1, 127.0.0.1:{}, 127.0.0.1:{}", silent.port, slapd.port);
@@ -21,7 +21,9 @@ async fn a_dead_host_is_passed_over_and_then_asked_last() {
     let mut trace = Trace::default();
     attempt(&ldap, "joe", PASSWORD, &mut trace).await.unwrap();
     assert!(begun.elapsed() < Duration::from_millis(900), "{:?}", begun.elapsed());
-    assert!(story(&trace).contains(&format!("a bound connection to 127.0.0.1:{}", slapd.port)));
+    assert!(
+        trace_text(&trace).contains(&format!("a bound connection to 127.0.0.1:{}", slapd.port))
+    );
 }
 
 #[tokio::test]
@@ -57,7 +59,7 @@ async fn a_connection_that_broke_while_it_was_kept_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_directory_that_comes_back_is_asked_again() {
+async fn a_directory_that_recovers_is_used_again() {
     let Some(mut slapd) = Slapd::start() else { return };
     let ldap = connector(vec![at(&slapd)], vec![]);
     sign_in(&ldap, "jane", PASSWORD).await;

@@ -5,7 +5,7 @@ use countersign_core::{LoginScopes, Secret, Trace};
 
 use crate::slapd::{Certificate, PASSWORD, Slapd, many_groups};
 use crate::tree::{map, text};
-use crate::{at, cause, connector, groups_of, matcher, sign_in, story};
+use crate::{at, cause, connector, groups_of, matcher, sign_in, trace_text};
 
 #[tokio::test]
 async fn groups_of_groups_are_found_and_a_loop_ends() {
@@ -31,7 +31,7 @@ async fn every_value_of_the_persons_attribute_counts() {
 }
 
 #[tokio::test]
-async fn a_group_found_twice_is_told_once() {
+async fn a_group_found_twice_is_returned_once() {
     let Some(slapd) = Slapd::start() else { return };
     let by_overlay = matcher("memberOf", "entryDN", None);
     let groups = groups_of(vec![by_overlay, matcher("dn", "member", None)]);
@@ -59,7 +59,7 @@ async fn who_does_not_want_groups_costs_no_search_for_them() {
         method.login("jane", &Secret::new(PASSWORD), LoginScopes::default(), &mut trace).await;
     let Ok(LoginOutcome::Accepted(jane)) = login else { panic!("{login:?}") };
     assert!(jane.identity.groups.is_empty());
-    assert!(story(&trace).contains("groups were not asked for"));
+    assert!(trace_text(&trace).contains("groups were not requested"));
     assert!(!slapd.log().contains("ou=Groups"));
 }
 

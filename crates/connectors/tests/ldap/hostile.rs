@@ -17,8 +17,8 @@ pub struct Impostor {
 
 impl Impostor {
     /// Answers the requests of every connection with these bytes, in turn.
-    pub async fn saying(answers: Vec<Vec<u8>>) -> Self {
-        Self::saying_by_turns(vec![answers]).await
+    pub async fn saying(responses: Vec<Vec<u8>>) -> Self {
+        Self::saying_by_turns(vec![responses]).await
     }
 
     /// Each connection gets the answers of the next script; the last is used again and again.
@@ -36,12 +36,12 @@ impl Impostor {
         Self { port, task }
     }
 
-    /// The answer to a first bind that is welcome.
+    /// The response to a successful first bind.
     pub fn bound() -> Vec<u8> {
         BOUND.to_vec()
     }
 
-    /// Takes connections and never says a word.
+    /// Accepts connections and never sends a byte.
     pub async fn silent() -> Self {
         Self::saying(Vec::new()).await
     }
@@ -54,12 +54,12 @@ impl Drop for Impostor {
 }
 
 /// One answer for each request; after the last it only listens.
-async fn converse(mut stream: TcpStream, answers: Vec<Vec<u8>>) {
+async fn converse(mut stream: TcpStream, responses: Vec<Vec<u8>>) {
     let mut buffer = vec![0; 4096];
-    let mut answers = answers.into_iter();
+    let mut responses = responses.into_iter();
     while stream.read(&mut buffer).await.is_ok_and(|n| n > 0) {
-        let Some(answer) = answers.next() else { continue };
-        if answer.is_empty() || stream.write_all(&answer).await.is_err() {
+        let Some(response) = responses.next() else { continue };
+        if response.is_empty() || stream.write_all(&response).await.is_err() {
             return;
         }
     }
@@ -67,8 +67,8 @@ async fn converse(mut stream: TcpStream, answers: Vec<Vec<u8>>) {
 
 const BOUND: &[u8] = b"\x30\x0c\x02\x01\x01\x61\x07\x0a\x01\x00\x04\x00\x04\x00";
 
-async fn told(answers: Vec<Vec<u8>>) -> String {
-    let impostor = Impostor::saying(answers).await;
+async fn cause_of(responses: Vec<Vec<u8>>) -> String {
+    let impostor = Impostor::saying(responses).await;
     let host = ("host", text(format!("127.0.0.1:{}", impostor.port)));
     let ldap = connector(vec![host, ("timeout", plain("500ms"))], vec![]);
     let begun = Instant::now();
@@ -79,8 +79,8 @@ async fn told(answers: Vec<Vec<u8>>) -> String {
 
 #[tokio::test]
 async fn silence_ends_with_the_timeout() {
-    assert!(told(vec![]).await.contains("bind: no answer in time"));
-    assert!(told(vec![BOUND.to_vec()]).await.contains("no answer to a search in time"));
+    assert!(cause_of(vec![]).await.contains("bind: no answer in time"));
+    assert!(cause_of(vec![BOUND.to_vec()]).await.contains("no answer to a search in time"));
 }
 
 #[tokio::test]
@@ -112,28 +112,28 @@ async fn a_refused_start_tls_is_the_end_and_no_password_follows() {
         ],
         vec![],
     );
-    let told = cause(&ldap, "jane", "bar").await;
-    assert!(told.contains("the server refuses StartTLS (result 2)"), "{told}");
+    let cause = cause(&ldap, "jane", "bar").await;
+    assert!(cause.contains("the server refuses StartTLS (result 2)"), "{cause}");
 }
 
 #[tokio::test]
 async fn nonsense_floods_and_depth_are_cut_off_with_a_reason() {
     let http = b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec();
-    assert!(told(vec![http]).await.contains("something that is not LDAP"));
+    assert!(cause_of(vec![http]).await.contains("something that is not LDAP"));
     let gigabyte = vec![0x30, 0x84, 0x40, 0, 0, 0];
-    assert!(told(vec![BOUND.to_vec(), gigabyte]).await.contains("more than 16 MiB"));
+    assert!(cause_of(vec![BOUND.to_vec(), gigabyte]).await.contains("more than 16 MiB"));
     let body = (0..20_000).fold(Vec::new(), |inner: Vec<u8>, _| element(0x30, inner));
     let deep = element(0x30, [vec![2, 1, 2], element(0x64, body)].concat());
-    assert!(told(vec![BOUND.to_vec(), deep]).await.contains("too deeply nested"));
+    assert!(cause_of(vec![BOUND.to_vec(), deep]).await.contains("too deeply nested"));
     let shapeless = vec![0x30, 0x05, 2, 1, 1, 0x61, 0];
-    assert!(told(vec![shapeless]).await.contains("something that is not LDAP"));
-    let notice = b"\x30\x0c\x02\x01\x00\x78\x07\x0a\x01\x34\x04\x00\x04\x00".to_vec();
-    assert!(told(vec![notice]).await.contains("notice of disconnection"));
+    assert!(cause_of(vec![shapeless]).await.contains("something that is not LDAP"));
+    let disconnection = b"\x30\x0c\x02\x01\x00\x78\x07\x0a\x01\x34\x04\x00\x04\x00".to_vec();
+    assert!(cause_of(vec![disconnection]).await.contains("notice of disconnection"));
 }
 
 #[tokio::test]
 async fn breaking_off_after_the_bind_is_understood() {
-    assert!(told(vec![BOUND.to_vec(), vec![]]).await.contains("closed the connection"));
+    assert!(cause_of(vec![BOUND.to_vec(), vec![]]).await.contains("closed the connection"));
 }
 
 #[tokio::test]
@@ -141,8 +141,8 @@ async fn a_referral_is_not_followed() {
     let url = element(0xa3, element(0x04, b"ldap://evil.example.com".to_vec()));
     let result = [b"\x0a\x01\x0a\x04\x00\x04\x00".to_vec(), url].concat();
     let done = element(0x30, [vec![2, 1, 2], element(0x65, result)].concat());
-    let told = told(vec![BOUND.to_vec(), done]).await;
-    assert!(told.contains("referrals are not followed"), "{told}");
+    let cause = cause_of(vec![BOUND.to_vec(), done]).await;
+    assert!(cause.contains("referrals are not followed"), "{cause}");
 }
 
 fn element(tag: u8, body: Vec<u8>) -> Vec<u8> {

@@ -1,11 +1,11 @@
-//! Who gets in, and who is told what.
+//! Logins and refusals.
 
 use countersign_core::Trace;
 use countersign_core::connector::Refusal;
 
 use crate::slapd::{PASSWORD, Slapd};
 use crate::tree::{list, text};
-use crate::{at, attempt, cause, connector, refusal, sign_in, story};
+use crate::{at, attempt, cause, connector, refusal, sign_in, trace_text};
 
 #[tokio::test]
 async fn jane_signs_in_by_name_or_by_any_of_her_addresses() {
@@ -44,11 +44,11 @@ async fn a_filter_cannot_be_smuggled_in_by_name() {
 }
 
 #[tokio::test]
-async fn an_empty_password_never_reaches_a_server_that_would_welcome_it() {
+async fn an_empty_password_never_reaches_a_server_that_would_accept_it() {
     let Some(slapd) = Slapd::start() else { return };
     let ldap = connector(vec![at(&slapd)], vec![]);
     assert_eq!(refusal(&ldap, "jane", "").await, Refusal::BadCredentials);
-    assert!(!slapd.log().contains("BIND"), "nothing was asked");
+    assert!(!slapd.log().contains("BIND"), "no request was sent");
     let jane = "uid=jane,ou=People,dc=example,dc=org";
     assert!(slapd.welcomes(jane, ""), "the trap is set");
     assert!(!slapd.welcomes(jane, "wrong"));
@@ -70,25 +70,29 @@ async fn two_people_of_one_name_are_nobody() {
     let mut trace = Trace::default();
     let login = attempt(&ldap, "twin", PASSWORD, &mut trace).await;
     assert!(format!("{login:?}").contains("BadCredentials"), "{login:?}");
-    assert!(story(&trace).contains("more than one entry answers to this name"));
+    assert!(trace_text(&trace).contains("more than one entry answers to this name"));
     assert_eq!(sign_in(&ldap, "twin2@example.org", PASSWORD).await.identity.username, "Twin Two");
     let shallow = connector(vec![at(&slapd)], vec![("scope", text("one"))]);
     assert_eq!(sign_in(&shallow, "twin", PASSWORD).await.identity.username, "Twin One");
 }
 
 #[tokio::test]
-async fn expired_reset_and_locked_accounts_are_told_what_to_do() {
+async fn expired_reset_and_locked_accounts_get_their_own_refusal() {
     let Some(slapd) = Slapd::start() else { return };
     let ldap = connector(vec![at(&slapd)], vec![]);
     assert_eq!(refusal(&ldap, "expired", PASSWORD).await, Refusal::PasswordExpired);
     assert_eq!(refusal(&ldap, "reset", PASSWORD).await, Refusal::PasswordExpired);
     assert_eq!(refusal(&ldap, "locked", PASSWORD).await, Refusal::AccountLocked);
     assert_eq!(refusal(&ldap, "off", PASSWORD).await, Refusal::AccountDisabled);
-    assert_eq!(refusal(&ldap, "off", "wrong").await, Refusal::BadCredentials, "told to its owner");
+    assert_eq!(
+        refusal(&ldap, "off", "wrong").await,
+        Refusal::BadCredentials,
+        "revealed to its owner only"
+    );
 }
 
 #[tokio::test]
-async fn a_server_that_locks_after_three_failures_says_so() {
+async fn a_server_that_locks_after_three_failures_is_reported() {
     let Some(slapd) = Slapd::start() else { return };
     let ldap = connector(vec![at(&slapd)], vec![]);
     for _ in 0..3 {
@@ -120,11 +124,11 @@ async fn missing_and_binary_attributes_are_named() {
 async fn a_wrong_service_password_or_base_is_the_administrators_matter() {
     let Some(slapd) = Slapd::start() else { return };
     let ldap = connector(vec![at(&slapd), ("bindPW", text("wrong"))], vec![]);
-    let told = cause(&ldap, "jane", PASSWORD).await;
-    assert!(told.contains("binding as bindDN: rc=49 (invalidCredentials)"), "{told}");
+    let trace_text = cause(&ldap, "jane", PASSWORD).await;
+    assert!(trace_text.contains("binding as bindDN: rc=49 (invalidCredentials)"), "{trace_text}");
     let ldap = connector(vec![at(&slapd)], vec![("baseDN", text("ou=Nowhere,dc=example,dc=org"))]);
-    let told = cause(&ldap, "jane", PASSWORD).await;
-    assert!(told.contains("noSuchObject"), "{told}");
+    let trace_text = cause(&ldap, "jane", PASSWORD).await;
+    assert!(trace_text.contains("noSuchObject"), "{trace_text}");
 }
 
 #[tokio::test]
@@ -136,12 +140,12 @@ async fn without_a_service_account_the_search_is_anonymous() {
 }
 
 #[tokio::test]
-async fn the_trace_tells_what_was_asked_and_found_and_no_password() {
+async fn the_trace_lists_requests_and_results_and_no_password() {
     let Some(slapd) = Slapd::start() else { return };
     let ldap = connector(vec![at(&slapd)], vec![]);
     let mut trace = Trace::default();
     attempt(&ldap, "jane", PASSWORD, &mut trace).await.unwrap();
-    let told = story(&trace);
+    let trace_text = trace_text(&trace);
     let jane = "uid=jane,ou=People,dc=example,dc=org";
     for expected in [
         &*format!("connected to 127.0.0.1:{} (no TLS), bound as cn=service,", slapd.port),
@@ -153,7 +157,10 @@ async fn the_trace_tells_what_was_asked_and_found_and_no_password() {
         &format!("scope sub, filter (member={jane})"),
         "group \"admins\": direct, from cn=admins,ou=Groups,dc=example,dc=org",
     ] {
-        assert!(told.contains(expected), "no {expected:?} in\n{told}");
+        assert!(trace_text.contains(expected), "no {expected:?} in\n{trace_text}");
     }
-    assert!(!told.contains(PASSWORD) && !told.contains("service-password"), "{told}");
+    assert!(
+        !trace_text.contains(PASSWORD) && !trace_text.contains("service-password"),
+        "{trace_text}"
+    );
 }

@@ -29,7 +29,7 @@ async fn a_new_group_and_a_new_name_arrive() {
 }
 
 #[tokio::test]
-async fn who_is_gone_is_missing_and_who_is_switched_off_is_disabled() {
+async fn a_deleted_user_is_missing_and_a_deactivated_one_disabled() {
     let Some(slapd) = Slapd::start() else { return };
     let ldap = connector(vec![at(&slapd)], vec![]);
     let (jane, joe) =
@@ -77,7 +77,7 @@ async fn who_signed_in_by_an_address_that_changed_is_found_by_dn() {
 }
 
 #[tokio::test]
-async fn another_person_under_the_old_name_is_not_taken_for_the_first() {
+async fn another_user_under_the_old_name_is_not_the_first() {
     let Some(slapd) = Slapd::start() else { return };
     let ldap = connector(vec![at(&slapd)], vec![("idAttr", text("employeeNumber"))]);
     let before = sign_in(&ldap, "joe", PASSWORD).await;
@@ -113,14 +113,13 @@ async fn a_base_that_vanished_is_the_directorys_trouble_and_nobody_is_missing() 
     let Some(slapd) = Slapd::start() else { return };
     let ldap = connector(vec![at(&slapd)], vec![]);
     let before = sign_in(&ldap, "jane", PASSWORD).await;
-    let elsewhere =
-        connector(vec![at(&slapd)], vec![("baseDN", text("ou=Nowhere,dc=example,dc=org"))]);
+    let other = connector(vec![at(&slapd)], vec![("baseDN", text("ou=Nowhere,dc=example,dc=org"))]);
     let known = countersign_core::connector::RefreshRequest {
         identity: &before.identity,
         upstream: before.upstream.as_ref(),
         login_scopes: crate::ALL,
         now: crate::NOW,
     };
-    let refresh = elsewhere.refresh.unwrap();
+    let refresh = other.refresh.unwrap();
     assert!(refresh.refresh(known, &mut Default::default()).await.is_err());
 }

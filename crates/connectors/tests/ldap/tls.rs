@@ -36,15 +36,15 @@ async fn tls_and_start_tls_to_names_and_addresses() {
 }
 
 #[tokio::test]
-async fn a_self_signed_ca_certificate_is_accepted_if_exactly_it_was_given() {
+async fn a_self_signed_ca_certificate_is_accepted_if_it_is_configured_itself() {
     let Some(slapd) = Slapd::start_with(Certificate::SelfSignedCa, "") else { return };
     let Some(other) = Slapd::start_with(Certificate::SelfSignedCa, "") else { return };
     let keys = secured(&slapd, format!("localhost:{}", slapd.tls_port));
     sign_in(&connector(keys, vec![]), "jane", PASSWORD).await;
     sign_in(&connector(start_tls(&slapd), vec![]), "jane", PASSWORD).await;
     let keys = secured(&other, format!("localhost:{}", slapd.tls_port));
-    let told = cause(&connector(keys, vec![]), "jane", PASSWORD).await;
-    assert!(told.contains("the server's certificate is not acceptable"), "{told}");
+    let cause = cause(&connector(keys, vec![]), "jane", PASSWORD).await;
+    assert!(cause.contains("the server's certificate is not acceptable"), "{cause}");
 }
 
 #[tokio::test]
@@ -53,13 +53,13 @@ async fn bad_certificates_are_refused_with_the_reason_and_nothing_is_sent() {
         (Certificate::Expired, "localhost", "it has expired"),
         (Certificate::DistributedClaims, "localhost", "it is not for localhost"),
         (Certificate::SelfSignedCaExpired, "localhost", "it has expired"),
-        (Certificate::SelfSignedCaElsewhere, "localhost", "it is not for localhost"),
+        (Certificate::SelfSignedCaOtherHost, "localhost", "it is not for localhost"),
     ] {
         let Some(slapd) = Slapd::start_with(certificate, "") else { return };
         let tls = secured(&slapd, format!("{host}:{}", slapd.tls_port));
         for keys in [tls, start_tls(&slapd)] {
-            let told = cause(&connector(keys, vec![]), "jane", PASSWORD).await;
-            assert!(told.contains(reason), "{certificate:?}: {told}");
+            let cause = cause(&connector(keys, vec![]), "jane", PASSWORD).await;
+            assert!(cause.contains(reason), "{certificate:?}: {cause}");
         }
         assert!(!slapd.log().contains("BIND"), "{certificate:?}");
     }
@@ -81,18 +81,18 @@ async fn an_unknown_ca_is_refused_unless_verification_is_switched_off() {
     let Some(slapd) = Slapd::start() else { return };
     let Some(other) = Slapd::start() else { return };
     let host = || format!("localhost:{}", slapd.tls_port);
-    let told = cause(&connector(secured(&other, host()), vec![]), "jane", PASSWORD).await;
-    assert!(told.contains("it is signed by a CA that has only its name in common"), "{told}");
+    let cause = cause(&connector(secured(&other, host()), vec![]), "jane", PASSWORD).await;
+    assert!(cause.contains("it is signed by a CA that has only its name in common"), "{cause}");
     let mut keys = secured(&other, host());
     keys.push(("insecureSkipVerify", plain("true")));
     sign_in(&connector(keys, vec![]), "jane", PASSWORD).await;
 }
 
 #[tokio::test]
-async fn tls_to_a_port_without_it_says_what_is_wrong() {
+async fn tls_to_a_plain_port_is_explained() {
     let Some(slapd) = Slapd::start() else { return };
     let keys = secured(&slapd, format!("localhost:{}", slapd.port));
-    let told = cause(&connector(keys, vec![]), "jane", PASSWORD).await;
-    assert!(told.contains("localhost"), "{told}");
+    let cause = cause(&connector(keys, vec![]), "jane", PASSWORD).await;
+    assert!(cause.contains("localhost"), "{cause}");
     assert!(!slapd.log().contains("BIND"));
 }

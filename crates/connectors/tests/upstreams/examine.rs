@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::oidc::connector;
 use crate::provider::Provider;
-use crate::story::{Keys, broken, now, sound, told};
+use crate::steps::{Keys, broken, now, sound, trace_text};
 use crate::tree::{list, map, text};
 use crate::web::Reply;
 
@@ -17,25 +17,25 @@ pub async fn diagnose(
     let LoginMethod::Redirect(method) = &connector.login_method else { panic!("it is a redirect") };
     let mut trace = Trace::default();
     let groups = method.diagnose(user, now(), &mut trace).await;
-    (groups, told(&trace))
+    (groups, trace_text(&trace))
 }
 
 #[tokio::test]
-async fn a_provider_that_is_well_is_asked_everything_but_a_person() {
+async fn a_healthy_provider_passes_every_check_without_a_user() {
     let provider = Provider::start().await;
     let (groups, trace) = diagnose(&connector(&provider, vec![]), Some("jane")).await;
-    assert_eq!(groups.unwrap(), None, "who somebody is it says only when they sign in");
+    assert_eq!(groups.unwrap(), None, "the identity is known only at a login");
     for words in
         ["people sign in at", "/authorize", "keys that can sign", "Included token endpoint"]
     {
         assert!(trace.contains(words), "{words}: {trace}");
     }
     assert!(!trace.contains("secret"), "{trace}");
-    assert_eq!(provider.web.asked("/token").len(), 1);
+    assert_eq!(provider.web.requests("/token").len(), 1);
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_provider_is_told_by_its_endpoint() {
+async fn a_provider_fault_is_reported_with_its_endpoint() {
     let invalid = json!({ "error": "invalid_client" });
     for (path, reply, expected) in [
         ("/.well-known/openid-configuration", Reply::not_found(), "discovery endpoint"),
@@ -43,16 +43,12 @@ async fn what_is_wrong_with_a_provider_is_told_by_its_endpoint() {
         ("/token", Reply::Json(401, invalid.clone()), "401 invalid_client"),
         ("/token", Reply::Json(400, invalid), "400 invalid_client"),
         ("/token", Reply::Nothing, "token endpoint cannot be reached"),
-        (
-            "/token",
-            Reply::ok(json!({ "access_token": "x", "token_type": "bearer" })),
-            "nobody gave",
-        ),
+        ("/token", Reply::ok(json!({ "access_token": "x", "token_type": "bearer" })), "made-up"),
     ] {
         let provider = Provider::start().await;
         provider.set(|b| b.replies = vec![(path, reply)]);
-        let (said, trace) = diagnose(&connector(&provider, vec![]), None).await;
-        let cause = broken(said);
+        let (case, trace) = diagnose(&connector(&provider, vec![]), None).await;
+        let cause = broken(case);
         assert!(cause.contains(expected), "{path}: {cause}");
         assert!(trace.contains(&format!("failed: {cause}")), "{trace}");
     }
@@ -60,8 +56,8 @@ async fn what_is_wrong_with_a_provider_is_told_by_its_endpoint() {
     let provider = Provider::start().await;
     let reply = Reply::Json(400, json!({ "error": "invalid_request" }));
     provider.set(|b| b.replies = vec![("/token", reply)]);
-    let (said, trace) = diagnose(&connector(&provider, vec![]), None).await;
-    assert!(said.unwrap().is_none() && trace.contains("it does not say"), "{trace}");
+    let (case, trace) = diagnose(&connector(&provider, vec![]), None).await;
+    assert!(case.unwrap().is_none() && trace.contains("it does not say"), "{trace}");
 }
 
 async fn sign_out_url(provider: &Provider, keys: Keys) -> Option<String> {
@@ -71,14 +67,14 @@ async fn sign_out_url(provider: &Provider, keys: Keys) -> Option<String> {
 }
 
 #[tokio::test]
-async fn people_sign_out_where_the_provider_or_the_administrator_says() {
+async fn the_sign_out_url_is_the_providers_or_the_configured_one() {
     let provider = Provider::start().await;
     assert_eq!(sign_out_url(&provider, vec![]).await, None);
-    let said = |url: &str| {
+    let case = |url: &str| {
         let url = json!(url);
         provider.set(|b| drop(b.metadata.insert("end_session_endpoint".into(), url)));
     };
-    said("https://id.example.net/out?a=b");
+    case("https://id.example.net/out?a=b");
     let expected = "https://id.example.net/out?a=b&client_id=countersign";
     assert_eq!(sign_out_url(&provider, vec![]).await.as_deref(), Some(expected));
     let overrides = map(vec![("endSessionURL", text("https://id.example.net/bye"))]);
@@ -88,17 +84,17 @@ async fn people_sign_out_where_the_provider_or_the_administrator_says() {
     // It becomes a link on our page; and nobody's login fails for it.
     for hostile in ["javascript:alert(1)", "data:text/html,x", "http://169.254.169.254/", "", "::"]
     {
-        said(hostile);
+        case(hostile);
         assert_eq!(sign_out_url(&provider, vec![]).await, None, "{hostile}");
         let login = crate::oidc::login(&provider, &connector(&provider, vec![])).await;
-        crate::story::accepted(login);
+        crate::steps::accepted(login);
     }
     provider.set(|b| b.replies = vec![("/.well-known/openid-configuration", Reply::Nothing)]);
     assert_eq!(sign_out_url(&provider, vec![]).await, None);
 }
 
 #[tokio::test]
-async fn each_kind_says_whether_its_token_endpoint_takes_us() {
+async fn each_connector_type_checks_its_client_credentials() {
     for (kind, at, path) in [
         ("gitlab", "baseURL", "/oauth/token"),
         ("microsoft", "apiURL", "/common/oauth2/v2.0/token"),
@@ -119,17 +115,17 @@ async fn each_kind_says_whether_its_token_endpoint_takes_us() {
             (Reply::not_found(), Some("404")),
         ] {
             provider.set(|b| b.replies = vec![(path, reply)]);
-            let (said, trace) = diagnose(&sound(kind, keys()), None).await;
+            let (case, trace) = diagnose(&sound(kind, keys()), None).await;
             match expected {
-                None => assert_eq!(said.unwrap(), None, "{kind}: {trace}"),
-                Some(expected) => assert!(broken(said).contains(expected), "{kind}: {trace}"),
+                None => assert_eq!(case.unwrap(), None, "{kind}: {trace}"),
+                Some(expected) => assert!(broken(case).contains(expected), "{kind}: {trace}"),
             }
         }
     }
 }
 
 #[tokio::test]
-async fn the_groups_of_somebody_at_google_are_told_without_them() {
+async fn the_groups_of_a_google_user_are_read_without_a_login() {
     let world = crate::google::world().await;
     let connector = world.with_directory(vec![]);
     let (groups, trace) = diagnose(&connector, Some("jane@example.com")).await;
@@ -146,6 +142,6 @@ async fn the_groups_of_somebody_at_google_are_told_without_them() {
     world.provider.set(|b| {
         b.replies = vec![("/admin/directory/v1/groups", Reply::Json(403, json!({})))];
     });
-    let (said, _) = diagnose(&connector, Some("jane@example.com")).await;
-    assert!(broken(said).contains("may not read groups"));
+    let (case, _) = diagnose(&connector, Some("jane@example.com")).await;
+    assert!(broken(case).contains("may not read groups"));
 }

@@ -1,4 +1,4 @@
-//! GitHub: who somebody is, which address is told, and what a refresh finds.
+//! GitHub: the identity, the returned address, and a refresh.
 
 use countersign_core::connector::{
     ConnectorError, Fingerprint, LoginOutcome, RefreshOutcome, Refusal,
@@ -6,9 +6,9 @@ use countersign_core::connector::{
 use countersign_core::{Connector, LoginScopes, Secret, Trace};
 
 use crate::fake_github::{Email, GitHub, SECRET};
-use crate::story::{
+use crate::steps::{
     ALL, CALLBACK, Keys, accepted, broken, current, handle_callback, login_url, missing, refresh,
-    refused, replaced, sound, told,
+    refused, replaced, sound, trace_text,
 };
 use crate::tree::{list, map, plain, text};
 use crate::web::Shown;
@@ -38,7 +38,7 @@ pub async fn login(
 }
 
 #[tokio::test]
-async fn jane_is_told_as_dex_would_tell_her() {
+async fn janes_identity_is_the_one_dex_would_return() {
     let fake = GitHub::start().await;
     let connector = connector(&fake, vec![("loadAllGroups", plain("true"))]);
     assert_eq!(connector.fingerprint, Fingerprint::Upstream(format!("github:{}", fake.web.url)));
@@ -60,19 +60,19 @@ async fn jane_is_told_as_dex_would_tell_her() {
     let kept = jane.upstream.unwrap().expose().to_owned();
     let token = kept.strip_prefix("{\"accessToken\":\"").unwrap().strip_suffix("\"}").unwrap();
 
-    let told = told(&trace);
+    let trace_text = trace_text(&trace);
     for line in [
         &format!("Request user API: {}/user\n", fake.web.url),
         &format!("Request teams API: {}/user/teams?…\n", fake.web.url),
         "Response teams API: 200, ",
         " bytes, 4990 left\n",
-        "Included jane@example.com: the address that is told\n",
+        "Included jane@example.com: the address that is returned\n",
         "Included acme: an organization\n",
         "Included acme:ops: a team\n",
     ] {
-        assert!(told.contains(line), "{line} in\n{told}");
+        assert!(trace_text.contains(line), "{line} in\n{trace_text}");
     }
-    assert!(!told.contains(token) && !told.contains(SECRET), "{told}");
+    assert!(!trace_text.contains(token) && !trace_text.contains(SECRET), "{trace_text}");
 }
 
 #[tokio::test]
@@ -91,7 +91,7 @@ async fn a_renamed_login_is_the_same_person_unless_the_login_is_the_id() {
     fake.person("bob", |bob| bob.login = "jane".to_owned());
     let jane = current(refresh(&by_number, &jane, ALL).await).identity;
     assert_eq!((jane.user_id.as_str(), jane.preferred_username.as_str()), ("42", "janet"));
-    assert_eq!(jane.username, "janet", "without a name the login is told");
+    assert_eq!(jane.username, "janet", "without a name the login is returned");
     // Our own side compares user ids, so this ends in a refusal there.
     assert_eq!(current(refresh(&by_login, &other, ALL).await).identity.user_id, "janet");
     fake.set(|state| state.signed_in = "jane".to_owned());
@@ -100,7 +100,7 @@ async fn a_renamed_login_is_the_same_person_unless_the_login_is_the_id() {
 
 /// Threats 94, 95 and 97.
 #[tokio::test]
-async fn only_a_verified_address_is_told_and_of_the_preferred_domain_if_there_is_one() {
+async fn only_a_verified_address_is_returned_and_the_preferred_domain_first() {
     let (plain_one, work) = ("jane@example.com", "jane@eu.work.example");
     let primary = |verified| Email { email: plain_one.to_owned(), primary: true, verified };
     let second = |verified| Email { email: work.to_owned(), primary: false, verified };
@@ -133,7 +133,7 @@ async fn only_a_verified_address_is_told_and_of_the_preferred_domain_if_there_is
             Some(expected) => assert_eq!(accepted(login).identity.email, expected),
             None => {
                 assert_eq!(refused(login), Refusal::EmailNotVerified);
-                assert!(told(&trace).contains("jane: has no verified primary address"));
+                assert!(trace_text(&trace).contains("jane: has no verified primary address"));
             }
         }
     }
@@ -155,23 +155,23 @@ async fn an_enterprise_server_is_found_by_its_name_and_believed_by_its_certifica
     fake.set(|state| state.page_limit = 1);
     let jane = accepted(login(&fake, &connector, ALL).await.0).identity;
     assert_eq!(jane.groups.len(), 5);
-    assert_eq!(fake.web.asked("/api/v3/user/teams").len(), 3, "each page with the token");
+    assert_eq!(fake.web.requests("/api/v3/user/teams").len(), 3, "each page with the token");
     // It verifies no addresses.
     fake.person("jane", |jane| jane.emails[0].verified = false);
     let (again, trace) = login(&fake, &connector, ALL).await;
     assert_eq!(accepted(again).identity.email, "jane@example.com");
-    assert!(told(&trace).contains("this server verifies no addresses"));
+    assert!(trace_text(&trace).contains("this server verifies no addresses"));
     // Or it does, and then what it did not verify counts for nothing.
     fake.person("jane", |jane| *jane = jane.clone().with_email("j@example.com", false, true));
     assert_eq!(refused(login(&fake, &connector, ALL).await.0), Refusal::EmailNotVerified);
 
     let (_, other) = GitHub::start_tls(Shown::SelfSigned).await;
-    let why = broken(login(&fake, &of(&other), ALL).await.0);
-    assert!(why.contains("token endpoint cannot be reached"), "{why}");
+    let reason = broken(login(&fake, &of(&other), ALL).await.0);
+    assert!(reason.contains("token endpoint cannot be reached"), "{reason}");
 }
 
 #[tokio::test]
-async fn a_refresh_reads_anew_whether_somebody_still_belongs() {
+async fn a_refresh_rereads_the_membership() {
     let fake = GitHub::start().await;
     let orgs = list(vec![map(vec![("name", text("acme"))])]);
     let connector = connector(&fake, vec![("orgs", orgs)]);
@@ -198,7 +198,7 @@ async fn a_refresh_reads_anew_whether_somebody_still_belongs() {
 
     let mut without = jane;
     without.upstream = None;
-    crate::story::not_possible(refresh(&connector, &without, ALL).await);
+    crate::steps::not_possible(refresh(&connector, &without, ALL).await);
     // Nobody's header, and octocrab's builder would panic.
     without.upstream = Some(Secret::new(r#"{"accessToken":"a\nb"}"#));
     assert!(broken(refresh(&connector, &without, ALL).await).contains("does not fit a header"));
@@ -240,8 +240,8 @@ async fn the_fake_lets_a_browser_walk_through_its_page() {
         let mut form = query.clone();
         form.push(("authorize".to_owned(), button.to_owned()));
         let to = format!("{}/login/oauth/authorize", fake.web.url);
-        let answer = browser.post(to).form(&form).send().await.unwrap();
-        let back = url::Url::parse(answer.headers()["location"].to_str().unwrap()).unwrap();
+        let response = browser.post(to).form(&form).send().await.unwrap();
+        let back = url::Url::parse(response.headers()["location"].to_str().unwrap()).unwrap();
         let query: Vec<(String, String)> = back.query_pairs().into_owned().collect();
         assert_eq!(query[0].0, expected);
         let (login, _) = handle_callback(&connector, &redirect, &query, ALL).await;

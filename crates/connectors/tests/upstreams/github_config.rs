@@ -1,11 +1,11 @@
-//! GitHub's configuration: mistakes told, each kind of GitHub found, and whether it believes us.
+//! GitHub's configuration: errors, each kind of GitHub server, and its diagnosis.
 
 use countersign_core::Trace;
 use countersign_core::connector::{Fingerprint, LoginMethod};
 
 use crate::fake_github::GitHub;
 use crate::github::{connector, keys};
-use crate::story::{ALL, Keys, broken, configured, login_url, now, replaced, sound, told};
+use crate::steps::{ALL, Keys, broken, configured, login_url, now, replaced, sound, trace_text};
 use crate::tree::{list, map, plain, text};
 
 #[tokio::test]
@@ -15,18 +15,18 @@ async fn an_administrator_learns_whether_github_believes_us() {
         let connector = connector(&fake, with);
         let LoginMethod::Redirect(method) = &connector.login_method else { panic!() };
         let mut trace = Trace::default();
-        (method.diagnose(None, now(), &mut trace).await, told(&trace))
+        (method.diagnose(None, now(), &mut trace).await, trace_text(&trace))
     };
-    let (answer, trace) = examined(vec![]).await;
-    assert_eq!(answer.unwrap(), None);
+    let (response, trace) = examined(vec![]).await;
+    assert_eq!(response.unwrap(), None);
     assert!(trace.contains("believes the client id and secret"), "{trace}");
-    let (answer, _) = examined(vec![("clientSecret", text("another"))]).await;
-    let why = broken(answer);
-    assert!(why.contains("incorrect_client_credentials"), "{why}");
+    let (response, _) = examined(vec![("clientSecret", text("another"))]).await;
+    let reason = broken(response);
+    assert!(reason.contains("incorrect_client_credentials"), "{reason}");
 }
 
 #[tokio::test]
-async fn mistakes_in_the_configuration_are_told() {
+async fn configuration_errors_are_reported() {
     let fake = GitHub::start().await;
     let org = |name: &str| map(vec![("name", text(name))]);
     let wrong = vec![

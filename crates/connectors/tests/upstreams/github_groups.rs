@@ -1,12 +1,12 @@
-//! GitHub's groups: the strings Dex gives, from organizations and teams, and who is kept out.
+//! GitHub's groups: the strings Dex returns, from organizations and teams, and who is refused.
 
 use countersign_config::Node;
 use countersign_core::LoginScopes;
 use countersign_core::connector::Refusal;
 
-use crate::fake_github::{Door, GitHub, Person};
+use crate::fake_github::{GitHub, OrgRestriction, Person};
 use crate::github::{connector, login};
-use crate::story::{ALL, Keys, accepted, refused, told};
+use crate::steps::{ALL, Keys, accepted, refused, trace_text};
 use crate::tree::{list, map, plain, text};
 
 fn orgs(of: &[(&str, &[&str])]) -> (&'static str, Node) {
@@ -21,7 +21,7 @@ fn names(word: &str) -> (&'static str, Node) {
     ("teamNameField", text(word))
 }
 
-/// What dex.md says Dex gives. Jane is in acme (Platform Team, ops) and globex (ops).
+/// What Dex returns. Jane is in acme (Platform Team, ops) and globex (ops).
 #[tokio::test]
 async fn groups_are_spelled_as_dex_spells_them() {
     let all = || ("loadAllGroups", plain("true"));
@@ -43,7 +43,7 @@ async fn groups_are_spelled_as_dex_spells_them() {
         (vec![orgs(&[("acme", &["ops"])])], vec!["acme:ops"]),
         (vec![orgs(&[("acme", &["Platform Team"])])], vec!["acme:Platform Team"]),
         (vec![orgs(&[("acme", &["platform-team"])]), names("both")], vec!["acme:platform-team"]),
-        // The same team in two organizations: one is asked for, and it is not the other.
+        // The same team in two organizations: one is required, and it is not the other.
         (vec![orgs(&[("globex", &["ops"]), ("acme", &["nobody"])])], vec!["globex:ops"]),
         (vec![orgs(&[("globex", &[]), ("acme", &["ops"])])], vec!["globex:ops", "acme:ops"]),
         (vec![orgs(&[("hooli", &[]), ("acme", &["ops"])])], vec!["acme:ops"]),
@@ -62,12 +62,12 @@ async fn groups_are_spelled_as_dex_spells_them() {
 }
 
 #[tokio::test]
-async fn groups_are_not_read_unless_somebody_wants_them_or_the_door_depends_on_them() {
+async fn groups_are_read_only_if_requested_or_required() {
     let fake = GitHub::start().await;
     let without = connector(&fake, vec![("loadAllGroups", plain("true"))]);
     let jane = accepted(login(&fake, &without, LoginScopes::default()).await.0);
     assert!(jane.identity.groups.is_empty());
-    assert_eq!((fake.asked("/user/teams"), fake.asked("/user/orgs")), (0, 0));
+    assert_eq!((fake.request_count("/user/teams"), fake.request_count("/user/orgs")), (0, 0));
     let with = connector(&fake, vec![orgs(&[("acme", &[])])]);
     let jane = accepted(login(&fake, &with, LoginScopes::default()).await.0);
     assert_eq!(jane.identity.groups.len(), 2);
@@ -75,7 +75,7 @@ async fn groups_are_not_read_unless_somebody_wants_them_or_the_door_depends_on_t
 
 /// Nobody gets in because two teams look alike.
 #[tokio::test]
-async fn who_is_in_no_required_group_is_refused_and_told_which_are_required() {
+async fn a_user_in_no_required_group_is_refused_with_the_list() {
     let fake = GitHub::start().await;
     let refusal = |required: &[&str]| Refusal::NotInRequiredGroup {
         required: required.iter().map(|name| (*name).to_owned()).collect(),
@@ -83,7 +83,7 @@ async fn who_is_in_no_required_group_is_refused_and_told_which_are_required() {
     for (of, required) in [
         (orgs(&[("hooli", &[])]), vec!["hooli"]),
         (orgs(&[("acme", &["security"])]), vec!["acme:security"]),
-        // Platform Team is acme's, and only its name is told.
+        // Platform Team is acme's, and only its name is returned.
         (orgs(&[("globex", &["Platform Team"])]), vec!["globex:Platform Team"]),
         (orgs(&[("acme", &["platform-team"])]), vec!["acme:platform-team"]),
         (orgs(&[("acme", &["OPS"])]), vec!["acme:OPS"]),
@@ -97,8 +97,8 @@ async fn who_is_in_no_required_group_is_refused_and_told_which_are_required() {
     fake.set(|state| state.signed_in = "bob".to_owned());
     let (login, trace) = login(&fake, &connector(&fake, vec![orgs(&[("acme", &[])])]), ALL).await;
     assert_eq!(refused(login), refusal(&["acme"]));
-    assert!(told(&trace).contains("Excluded acme: not a member"), "{}", told(&trace));
-    assert_eq!(fake.asked("/orgs/acme/members/bob"), 1);
+    assert!(trace_text(&trace).contains("Excluded acme: not a member"), "{}", trace_text(&trace));
+    assert_eq!(fake.request_count("/orgs/acme/members/bob"), 1);
 }
 
 /// Threat 97: 200 teams, and more.
@@ -123,31 +123,37 @@ async fn all_pages_are_read() {
     });
     let connector = connector(&fake, vec![orgs(&[("acme", &[])]), names("slug")]);
     let jane = accepted(login(&fake, &connector, ALL).await.0).identity;
-    assert_eq!(jane.email, "jane@example.com", "it stands on the second page");
+    assert_eq!(jane.email, "jane@example.com", "it is on the second page");
     assert_eq!(jane.groups.len(), 250);
     assert_eq!(jane.groups[249], "acme:team-249");
-    assert_eq!((fake.asked("/user/teams"), fake.asked("/user/emails")), (3, 2));
+    assert_eq!((fake.request_count("/user/teams"), fake.request_count("/user/emails")), (3, 2));
 }
 
-/// Threat 97: what an organization hides is not guessed at, and the trace says what to do.
+/// Threat 97: what an organization hides is not guessed, and the trace has the remedy.
 #[tokio::test]
-async fn an_organization_that_hides_its_members_is_told_and_counts_as_none() {
-    for (door, why) in [
-        (Door::Shut, "Excluded acme: not a member, or the organization keeps this application out"),
-        (Door::SingleSignOn, "Excluded acme: the organization demands its own single sign-on"),
+async fn an_organization_that_hides_its_members_is_reported_and_counts_as_none() {
+    for (restriction, reason) in [
+        (
+            OrgRestriction::Shut,
+            "Excluded acme: not a member, or the organization keeps this application out",
+        ),
+        (
+            OrgRestriction::SingleSignOn,
+            "Excluded acme: the organization demands its own single sign-on",
+        ),
     ] {
         let fake = GitHub::start().await;
-        fake.set(|state| state.doors.insert("acme".to_owned(), door));
+        fake.set(|state| state.restrictions.insert("acme".to_owned(), restriction));
         let both = connector(&fake, vec![orgs(&[("acme", &[]), ("globex", &[])])]);
-        let (answer, trace) = login(&fake, &both, ALL).await;
-        assert_eq!(accepted(answer).identity.groups, ["globex:ops"]);
-        assert!(told(&trace).contains(why), "{}", told(&trace));
+        let (response, trace) = login(&fake, &both, ALL).await;
+        assert_eq!(accepted(response).identity.groups, ["globex:ops"]);
+        assert!(trace_text(&trace).contains(reason), "{}", trace_text(&trace));
         let only = connector(&fake, vec![orgs(&[("acme", &["ops"])])]);
         let required = vec!["acme:ops".to_owned()];
         let refusal = refused(login(&fake, &only, ALL).await.0);
         assert_eq!(refusal, Refusal::NotInRequiredGroup { required });
     }
-    // Without the scope that was asked for nothing of it is seen either.
+    // Without the requested scope nothing of it is visible either.
     let fake = GitHub::start().await;
     fake.set(|state| state.granted_scopes = Some("user:email"));
     let only = connector(&fake, vec![orgs(&[("acme", &[])])]);
@@ -155,17 +161,18 @@ async fn an_organization_that_hides_its_members_is_told_and_counts_as_none() {
     assert_eq!(refusal, Refusal::NotInRequiredGroup { required: vec!["acme".to_owned()] });
 }
 
-/// Everything the fake says here is written down with the path the published description has for it.
+/// Every response of the fake is recorded with the path the published description has for it.
 #[tokio::test]
-async fn the_fake_writes_down_what_it_answers() {
+async fn the_fake_records_its_responses() {
     let fake = GitHub::start().await;
     fake.set(|state| state.people.push(Person::new(9, "eve", "Eve").in_org("acme")));
     let connector = connector(&fake, vec![orgs(&[("acme", &[]), ("hooli", &[])])]);
     accepted(login(&fake, &connector, ALL).await.0);
     let lines = fake.recorded_lines();
-    let told: Vec<serde_json::Value> =
+    let trace_text: Vec<serde_json::Value> =
         lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let seen: Vec<_> = told.iter().map(|r| (r["path"].as_str().unwrap(), &r["status"])).collect();
+    let seen: Vec<_> =
+        trace_text.iter().map(|r| (r["path"].as_str().unwrap(), &r["status"])).collect();
     let member = "/orgs/{org}/members/{username}";
     assert_eq!(
         seen,
@@ -177,6 +184,8 @@ async fn the_fake_writes_down_what_it_answers() {
             ("/user/teams", &200.into()),
         ]
     );
-    assert_eq!(told[0]["body"]["login"], "jane");
-    assert!(told[2]["body"].is_null() && told.iter().all(|line| line["method"] == "GET"));
+    assert_eq!(trace_text[0]["body"]["login"], "jane");
+    assert!(
+        trace_text[2]["body"].is_null() && trace_text.iter().all(|line| line["method"] == "GET")
+    );
 }

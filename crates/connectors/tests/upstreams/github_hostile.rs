@@ -7,15 +7,15 @@ use serde_json::json;
 
 use crate::fake_github::{GitHub, Limit};
 use crate::github::{connector, login};
-use crate::story::{
-    ALL, accepted, broken, current, handle_callback, login_url, refresh, refused, told,
+use crate::steps::{
+    ALL, accepted, broken, current, handle_callback, login_url, refresh, refused, trace_text,
 };
 use crate::tree::{list, map, plain, text};
 use crate::web::{Reply, Web};
 
 /// Threat 97: 403 rate limit, abuse 429.
 #[tokio::test]
-async fn a_limit_is_told_and_honoured() {
+async fn a_rate_limit_is_reported_and_respected() {
     for (limit, expected) in [
         (Limit::Primary { reset_in: 1800 }, "answered 403: too many requests, again in "),
         (
@@ -31,19 +31,23 @@ async fn a_limit_is_told_and_honoured() {
         let connector = connector(&fake, vec![]);
         let jane = accepted(login(&fake, &connector, ALL).await.0);
         fake.set(|state| state.limit = Some(limit));
-        let (answer, trace) = login(&fake, &connector, ALL).await;
-        let why = broken(answer);
-        assert!(why.contains(expected), "{why}");
-        assert!(told(&trace).contains("GitHub limits this person's requests"), "{}", told(&trace));
+        let (response, trace) = login(&fake, &connector, ALL).await;
+        let reason = broken(response);
+        assert!(reason.contains(expected), "{reason}");
+        assert!(
+            trace_text(&trace).contains("GitHub limits this person's requests"),
+            "{}",
+            trace_text(&trace)
+        );
 
-        let why = broken(refresh(&connector, &jane, ALL).await);
-        assert!(why.contains(expected), "{why}");
-        let asked = fake.asked("/user");
+        let reason = broken(refresh(&connector, &jane, ALL).await);
+        assert!(reason.contains(expected), "{reason}");
+        let request_count = fake.request_count("/user");
         for _ in 0..5 {
-            let why = broken(refresh(&connector, &jane, ALL).await);
-            assert!(why.contains("is not asked again for"), "{why}");
+            let reason = broken(refresh(&connector, &jane, ALL).await);
+            assert!(reason.contains("gets no further request for"), "{reason}");
         }
-        assert_eq!(fake.asked("/user"), asked, "it was left alone");
+        assert_eq!(fake.request_count("/user"), request_count, "it was left alone");
         // Nobody else waits for her.
         fake.set(|state| {
             state.limit = None;
@@ -51,17 +55,19 @@ async fn a_limit_is_told_and_honoured() {
         });
         let bob = accepted(login(&fake, &connector, ALL).await.0);
         current(refresh(&connector, &bob, ALL).await);
-        // She herself does, also where she signs in anew.
+        // She herself does, also when she signs in again.
         fake.set(|state| state.signed_in = "jane".to_owned());
-        let emails = fake.asked("/user/emails");
-        assert!(broken(login(&fake, &connector, ALL).await.0).contains("is not asked again for"));
-        assert_eq!(fake.asked("/user/emails"), emails);
+        let emails = fake.request_count("/user/emails");
+        assert!(
+            broken(login(&fake, &connector, ALL).await.0).contains("gets no further request for")
+        );
+        assert_eq!(fake.request_count("/user/emails"), emails);
     }
 }
 
 /// Threats 100 and 102.
 #[tokio::test]
-async fn odd_slow_and_gigantic_answers_are_errors_within_bounds() {
+async fn unexpected_slow_and_oversized_responses_are_errors_within_limits() {
     let fake = GitHub::start().await;
     let orgs = list(vec![map(vec![("name", text("acme"))])]);
     let connector = connector(&fake, vec![("orgs", orgs)]);
@@ -105,10 +111,10 @@ async fn odd_slow_and_gigantic_answers_are_errors_within_bounds() {
     ] {
         fake.set(|state| state.replies = vec![(path, reply)]);
         let began = Instant::now();
-        let (answer, trace) = login(&fake, &connector, ALL).await;
-        let why = broken(answer);
-        assert!(why.contains(expected), "{path}: {why}");
-        assert!(!why.contains("secret") && !told(&trace).contains("secret"), "{why}");
+        let (response, trace) = login(&fake, &connector, ALL).await;
+        let reason = broken(response);
+        assert!(reason.contains(expected), "{path}: {reason}");
+        assert!(!reason.contains("secret") && !trace_text(&trace).contains("secret"), "{reason}");
         assert!(began.elapsed() < Duration::from_secs(4), "{path} {:?}", began.elapsed());
     }
     fake.set(|state| state.replies.clear());
@@ -116,7 +122,7 @@ async fn odd_slow_and_gigantic_answers_are_errors_within_bounds() {
 }
 
 #[tokio::test]
-async fn a_page_that_leads_elsewhere_or_round_in_circles_is_not_followed() {
+async fn a_next_page_at_another_host_or_in_a_cycle_is_not_followed() {
     let fake = GitHub::start().await;
     let other = Web::start(|_, _| Reply::ok(json!([]))).await;
     let connector = connector(&fake, vec![("loadAllGroups", plain("true"))]);
@@ -130,14 +136,14 @@ async fn a_page_that_leads_elsewhere_or_round_in_circles_is_not_followed() {
         (format!("http://user@evil.example:{port}/user/orgs"), "somewhere else"),
         (format!("https://127.0.0.1:{port}/user/orgs"), "somewhere else"),
         ("/user/orgs?page=2".to_owned(), "somewhere else"),
-        (format!("{}/user/orgs?page=2", fake.web.url), "asked it too often"),
+        (format!("{}/user/orgs?page=2", fake.web.url), "too many requests for one login"),
     ] {
         fake.set(|state| state.replies = vec![("/user/orgs", next(&url))]);
-        let why = broken(login(&fake, &connector, ALL).await.0);
-        assert!(why.contains(expected), "{url}: {why}");
+        let reason = broken(login(&fake, &connector, ALL).await.0);
+        assert!(reason.contains(expected), "{url}: {reason}");
     }
-    assert!(other.asked("/user/orgs").is_empty(), "no token went there");
-    assert_eq!(fake.asked("/user/orgs"), 4 + 100);
+    assert!(other.requests("/user/orgs").is_empty(), "no token went there");
+    assert_eq!(fake.request_count("/user/orgs"), 4 + 100);
 }
 
 /// Threats 98 and 99.
@@ -151,11 +157,11 @@ async fn what_comes_back_is_a_code_once_or_a_refusal() {
     let denied = |code: &str| Refusal::UpstreamDenied { code: code.to_owned() };
     let again = handle_callback(&connector, &redirect, &query, ALL).await.0;
     assert_eq!(refused(again), denied("bad_verification_code"));
-    // Somebody else's code, brought by this browser: PKCE ties it to the trip.
+    // Another user's code in this browser: PKCE binds it to its login.
     let other = login_url(&connector, ALL).await.unwrap();
     let stolen = fake.visited(&other.url);
-    let brought = handle_callback(&connector, &redirect, &stolen, ALL).await.0;
-    assert_eq!(refused(brought), denied("bad_verification_code"));
+    let outcome = handle_callback(&connector, &redirect, &stolen, ALL).await.0;
+    assert_eq!(refused(outcome), denied("bad_verification_code"));
     for (pairs, expected) in [
         (vec![("error", "access_denied")], "access_denied"),
         (vec![], "invalid_request"),
@@ -163,16 +169,16 @@ async fn what_comes_back_is_a_code_once_or_a_refusal() {
     ] {
         let query: Vec<(String, String)> =
             pairs.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
-        let answer = handle_callback(&connector, &redirect, &query, ALL).await.0;
-        assert_eq!(refused(answer), denied(expected));
+        let response = handle_callback(&connector, &redirect, &query, ALL).await.0;
+        assert_eq!(refused(response), denied(expected));
     }
     for (error, expected) in [
         ("application_suspended", "error=application_suspended"),
         ("<b>\r\nSet-Cookie: a", "an unknown error"),
     ] {
         let query = [("error".to_owned(), error.to_owned())];
-        let why = broken(handle_callback(&connector, &redirect, &query, ALL).await.0);
-        assert!(why.contains(expected) && !why.contains("Set-Cookie"), "{why}");
+        let reason = broken(handle_callback(&connector, &redirect, &query, ALL).await.0);
+        assert!(reason.contains(expected) && !reason.contains("Set-Cookie"), "{reason}");
     }
     let unverified = Reply::ok(json!({ "error": "unverified_user_email" }));
     fake.set(|state| state.replies = vec![("/login/oauth/access_token", unverified)]);

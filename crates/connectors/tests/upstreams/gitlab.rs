@@ -5,7 +5,7 @@ use countersign_core::{Connector, LoginScopes, Secret};
 use serde_json::{Value, json};
 
 use crate::fake_gitlab::{Fake, OWNER, fake};
-use crate::story::{
+use crate::steps::{
     ALL, CALLBACK, Keys, accepted, broken, configured, current, handle_callback, login_url,
     missing, refresh, refused, replaced, sound,
 };
@@ -38,7 +38,7 @@ async fn login(
 }
 
 #[tokio::test]
-async fn jane_is_told_as_dex_would_tell_her() {
+async fn janes_identity_is_the_one_dex_would_return() {
     let fake = fake().await;
     let connector = connector(&fake, vec![]);
     assert_eq!(connector.fingerprint, Fingerprint::Upstream(format!("gitlab:{}", fake.web.url)));
@@ -111,7 +111,7 @@ async fn all_pages_are_read_and_no_more() {
     let url = login_url(&connector, ALL).await.unwrap().url;
     assert!(url.as_str().contains("scope=read_user+openid+read_api&"), "{url}");
     assert_eq!(accepted(login(&connector, ALL).await).identity.groups.len(), 200);
-    assert_eq!(fake.web.asked("/api/v4/groups").len(), 3);
+    assert_eq!(fake.web.requests("/api/v4/groups").len(), 3);
 }
 
 #[tokio::test]
@@ -126,7 +126,7 @@ async fn the_name_may_be_the_id_and_an_unconfirmed_address_is_not_verified() {
 }
 
 #[tokio::test]
-async fn who_is_in_no_required_group_is_refused_whatever_was_asked_for() {
+async fn a_user_in_no_required_group_is_refused_whatever_scopes_were_requested() {
     let fake = fake().await;
     let connector = connector(&fake, vec![("groups", list(vec![text("board")]))]);
     for login_scopes in [ALL, LoginScopes::default()] {
@@ -137,7 +137,7 @@ async fn who_is_in_no_required_group_is_refused_whatever_was_asked_for() {
 }
 
 #[tokio::test]
-async fn a_refresh_reads_anew_and_a_token_spent_before_a_failure_is_not_lost() {
+async fn a_refresh_rereads_and_a_token_used_before_a_failure_is_kept() {
     let fake = fake().await;
     let connector = connector(&fake, vec![]);
     let jane = accepted(login(&connector, ALL).await);
@@ -172,11 +172,11 @@ async fn a_blocked_account_ends_and_a_dead_access_token_is_missing() {
     jane.upstream = Some(Secret::new(r#"{"accessToken":"a dead one"}"#));
     assert!(missing(refresh(&connector, &jane, ALL).await).contains("access token"));
     jane.upstream = None;
-    crate::story::not_possible(refresh(&connector, &jane, ALL).await);
+    crate::steps::not_possible(refresh(&connector, &jane, ALL).await);
 }
 
 #[tokio::test]
-async fn odd_answers_are_errors_and_mistakes_are_told() {
+async fn unexpected_responses_and_configuration_errors_are_reported() {
     let fake = fake().await;
     let connector = connector(&fake, vec![("getGroupsPermission", plain("true"))]);
     for (path, reply) in [

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 pub use crate::fake_google::{ACCOUNT, CLOUD, DIRECTORY, Google as World};
 use crate::oidc::login;
 use crate::provider::{CLIENT, Provider, SECRET};
-use crate::story::{
+use crate::steps::{
     ALL, CALLBACK, Keys, accepted, broken, configured, current, login_url, missing, refresh,
     refused, replaced, sound,
 };
@@ -62,7 +62,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn jane_is_told_as_dex_would_tell_her_and_her_token_is_kept_as_dex_keeps_it() {
+async fn janes_identity_and_stored_token_are_those_of_dex() {
     let World { provider, .. } = world().await;
     let connector = connector(&provider, vec![("hostedDomains", list(vec![text("example.com")]))]);
     assert_eq!(
@@ -87,7 +87,7 @@ async fn jane_is_told_as_dex_would_tell_her_and_her_token_is_kept_as_dex_keeps_i
 /// Threat 96.
 #[tokio::test]
 async fn threat_96_the_domain_is_the_tokens_and_not_the_requests() {
-    for (hd, welcome) in [
+    for (hd, is_accepted) in [
         (json!("example.com"), true),
         (json!("EXAMPLE.com"), true),
         (json!("other.com"), false),
@@ -97,7 +97,7 @@ async fn threat_96_the_domain_is_the_tokens_and_not_the_requests() {
         (Value::Null, false),
     ] {
         let World { provider, .. } = world().await;
-        let said = hd.to_string();
+        let case = hd.to_string();
         provider.claims(move |claims| {
             claims.insert("hd".into(), hd.clone());
         });
@@ -105,17 +105,17 @@ async fn threat_96_the_domain_is_the_tokens_and_not_the_requests() {
         let connector = connector(&provider, vec![("hostedDomains", two)]);
         assert!(login_url(&connector, ALL).await.unwrap().url.as_str().contains("hd=*"));
         let login = login(&provider, &connector).await;
-        if welcome {
+        if is_accepted {
             accepted(login);
         } else {
             let required = vec!["example.com".to_owned(), "example.org".to_owned()];
-            assert_eq!(refused(login), Refusal::NotInRequiredGroup { required }, "{said}");
+            assert_eq!(refused(login), Refusal::NotInRequiredGroup { required }, "{case}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_refresh_reads_domain_and_groups_anew_and_keeps_the_name() {
+async fn a_refresh_rereads_domain_and_groups_and_keeps_the_name() {
     let world = world().await;
     let connector = world.with_directory(vec![("hostedDomains", list(vec![text("example.com")]))]);
     let jane = accepted(login(&world.provider, &connector).await);
@@ -147,7 +147,9 @@ async fn each_domain_has_its_administrator() {
     let keys = vec![("domainToAdminEmail", admins), ("serviceAccountFilePath", text(&world.file))];
     let own = connector(&world.provider, keys);
     accepted(login(&world.provider, &own).await);
-    assert!(world.provider.web.asked(DIRECTORY)[0].bearer().unwrap().contains("boss@example.com"));
+    assert!(
+        world.provider.web.requests(DIRECTORY)[0].bearer().unwrap().contains("boss@example.com")
+    );
     let keys = vec![
         ("domainToAdminEmail", map(vec![("other.com", text("o@other.com"))])),
         ("serviceAccountFilePath", text(&world.file)),
@@ -157,7 +159,7 @@ async fn each_domain_has_its_administrator() {
 }
 
 #[tokio::test]
-async fn mistakes_in_the_configuration_are_told() {
+async fn configuration_errors_are_reported() {
     let world = world().await;
     let World { provider, file, .. } = &world;
     for (with, expected) in [

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use crate::google::{ACCOUNT, keys};
 use crate::oidc::login;
 use crate::provider::Provider;
-use crate::story::{Keys, accepted, broken, configured, replaced, sound};
+use crate::steps::{Keys, accepted, broken, configured, replaced, sound};
 use crate::tree::{map, text};
-use crate::web::{Asked, Reply};
+use crate::web::{Reply, Request};
 
 const METADATA: &str = "/computeMetadata/v1/instance/service-accounts/default/";
 
@@ -17,33 +17,35 @@ async fn google() -> Provider {
     provider.claims(|claims| {
         claims.insert("hd".into(), json!("example.com"));
     });
-    provider.apis(answer);
+    provider.apis(response);
     provider
 }
 
-fn answer(asked: &Asked) -> Option<Reply> {
+fn response(requests: &Request) -> Option<Reply> {
     let token = |token: &str| Reply::ok(json!({ "access_token": token, "expires_in": 600 }));
     let group = |name: &str| json!({ "groups": [{ "email": name }] });
     let impersonate = format!("/v1/projects/-/serviceAccounts/{ACCOUNT}:generateAccessToken");
     let sign = format!("/v1/projects/-/serviceAccounts/{ACCOUNT}:signJwt");
-    Some(match asked.path.strip_prefix(METADATA) {
-        Some(_) if asked.headers.get("metadata-flavor").map(String::as_str) != Some("Google") => {
+    Some(match requests.path.strip_prefix(METADATA) {
+        Some(_)
+            if requests.headers.get("metadata-flavor").map(String::as_str) != Some("Google") =>
+        {
             Reply::Json(403, json!({}))
         }
-        Some("token") => token(asked.query("scopes").unwrap().rsplit('/').next().unwrap()),
+        Some("token") => token(requests.query("scopes").unwrap().rsplit('/').next().unwrap()),
         Some("email") => Reply::Text(200, "application/text", ACCOUNT.to_owned()),
         Some(_) => return None,
-        None => match (asked.path.as_str(), asked.bearer()) {
+        None => match (requests.path.as_str(), requests.bearer()) {
             ("/v1/token", _) => {
-                assert_eq!(asked.form("subject_token").unwrap(), "projected");
-                assert_eq!(asked.form("audience").unwrap(), "//iam/pool");
-                token(asked.form("scope").unwrap().rsplit('/').next().unwrap())
+                assert_eq!(requests.form("subject_token").unwrap(), "projected");
+                assert_eq!(requests.form("audience").unwrap(), "//iam/pool");
+                token(requests.form("scope").unwrap().rsplit('/').next().unwrap())
             }
             (path, Some("cloud-platform")) if path == impersonate => {
                 Reply::ok(json!({ "accessToken": "cloud-identity.groups.readonly" }))
             }
             (path, Some("cloud-platform")) if path == sign => {
-                let body: Value = serde_json::from_str(&asked.body).unwrap();
+                let body: Value = serde_json::from_str(&requests.body).unwrap();
                 let claims: Value =
                     serde_json::from_str(body["payload"].as_str().unwrap()).unwrap();
                 assert_eq!(claims["iss"], ACCOUNT);
@@ -52,7 +54,7 @@ fn answer(asked: &Asked) -> Option<Reply> {
                 Reply::ok(json!({ "keyId": "k", "signedJwt": "signed.by.iam" }))
             }
             ("/sa", _) => {
-                assert_eq!(asked.form("assertion").as_deref(), Some("signed.by.iam"));
+                assert_eq!(requests.form("assertion").as_deref(), Some("signed.by.iam"));
                 token("as admin")
             }
             ("/admin/directory/v1/groups", Some("as admin")) => Reply::ok(group("dir@example.com")),
@@ -91,7 +93,7 @@ async fn the_machines_own_account_reads_groups_in_both_ways() {
 }
 
 #[tokio::test]
-async fn a_machine_without_metadata_server_says_so() {
+async fn a_machine_without_a_metadata_server_is_reported() {
     let provider = google().await;
     provider.apis(|_| None);
     let cause = broken(login(&provider, &connector(&provider, cloud())).await);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::google::{CLOUD, DIRECTORY, world};
 use crate::oidc::login;
-use crate::story::{ALL, accepted, broken, handle_callback, login_url, refused, told};
+use crate::steps::{ALL, accepted, broken, handle_callback, login_url, refused, trace_text};
 use crate::tree::{list, plain, text};
 use crate::web::Reply;
 
@@ -16,11 +16,11 @@ async fn groups_are_the_addresses_of_groups_in_dexs_order_and_all_pages_are_read
     let direct = world.with_directory(vec![]);
     let groups = accepted(login(&world.provider, &direct).await).identity.groups;
     assert_eq!(groups, ["a@example.com", "b@example.com", "c@example.com"]);
-    assert_eq!(world.provider.web.asked(DIRECTORY).len(), 2);
-    let bearer = world.provider.web.asked(DIRECTORY)[0].bearer().unwrap().to_owned();
+    assert_eq!(world.provider.web.requests(DIRECTORY).len(), 2);
+    let bearer = world.provider.web.requests(DIRECTORY)[0].bearer().unwrap().to_owned();
     assert!(bearer.starts_with("for admin@example.com "), "{bearer}");
     accepted(login(&world.provider, &direct).await);
-    assert_eq!(world.provider.web.asked("/sa").len(), 1, "the token is kept");
+    assert_eq!(world.provider.web.requests("/sa").len(), 1, "the token is kept");
 
     let all = world.with_directory(vec![("fetchTransitiveGroupMembership", plain("true"))]);
     let groups = accepted(login(&world.provider, &all).await).identity.groups;
@@ -38,19 +38,19 @@ async fn cloud_identity_needs_no_administrator() {
         let connector = world.with_cloud(keys);
         let groups = accepted(login(&world.provider, &connector).await).identity.groups;
         assert_eq!(groups, ["x@example.com", "y@example.com"]);
-        assert_eq!(world.provider.web.asked(&format!("{CLOUD}{verb}")).len(), 2);
+        assert_eq!(world.provider.web.requests(&format!("{CLOUD}{verb}")).len(), 2);
     }
 }
 
 #[tokio::test]
-async fn groups_are_read_only_where_somebody_wants_them() {
+async fn groups_are_read_only_if_requested() {
     let world = world().await;
     let connector = world.with_directory(vec![]);
     let plain = LoginScopes::default();
     let redirect = login_url(&connector, plain).await.unwrap();
     let query = world.provider.visited(&redirect);
     let jane = accepted(handle_callback(&connector, &redirect, &query, plain).await.0);
-    assert!(jane.identity.groups.is_empty() && world.provider.web.asked(DIRECTORY).is_empty());
+    assert!(jane.identity.groups.is_empty() && world.provider.web.requests(DIRECTORY).is_empty());
     // Required ones are looked at all the same; Dex forgets that.
     let guarded = world.with_directory(vec![("groups", list(vec![text("z@example.com")]))]);
     let redirect = login_url(&guarded, plain).await.unwrap();
@@ -65,8 +65,8 @@ async fn groups_are_read_only_where_somebody_wants_them() {
 
 /// Threats 95 and 96.
 #[tokio::test]
-async fn threat_96_groups_are_asked_for_only_under_an_address_google_vouches_for() {
-    for (hd, verified, email, asked) in [
+async fn threat_96_groups_are_read_only_for_an_address_google_is_authoritative_for() {
+    for (hd, verified, email, requests) in [
         (json!("example.com"), json!(true), "jane@example.com", true),
         (Value::Null, json!(true), "jane@example.com", false),
         (json!("example.com"), json!(false), "jane@example.com", false),
@@ -79,24 +79,24 @@ async fn threat_96_groups_are_asked_for_only_under_an_address_google_vouches_for
         (json!("example.com"), json!(true), "", false),
     ] {
         let world = world().await;
-        let said = format!("{hd} {verified} {email}");
+        let case = format!("{hd} {verified} {email}");
         world.provider.claims(move |claims| {
             claims.insert("hd".into(), hd.clone());
             claims.insert("email_verified".into(), verified.clone());
             claims.insert("email".into(), json!(email));
         });
         let jane = accepted(login(&world.provider, &world.with_directory(vec![])).await);
-        assert_eq!(!world.provider.web.asked(DIRECTORY).is_empty(), asked, "{said}");
+        assert_eq!(!world.provider.web.requests(DIRECTORY).is_empty(), requests, "{case}");
         assert_eq!(
             !jane.identity.groups.is_empty(),
-            asked && email == "jane@example.com",
-            "{said}"
+            requests && email == "jane@example.com",
+            "{case}"
         );
     }
 }
 
 #[tokio::test]
-async fn a_missing_person_is_told_from_a_missing_right() {
+async fn a_missing_user_is_distinguished_from_a_missing_permission() {
     let world = world().await;
     let connector = world.with_directory(vec![]);
     world.provider.set(|b| b.replies = vec![(DIRECTORY, Reply::Json(404, json!({})))]);
@@ -104,7 +104,7 @@ async fn a_missing_person_is_told_from_a_missing_right() {
     let query = world.provider.visited(&redirect);
     let (login, trace) = handle_callback(&connector, &redirect, &query, ALL).await;
     assert!(accepted(login).identity.groups.is_empty());
-    assert!(told(&trace).contains("does not know this address"));
+    assert!(trace_text(&trace).contains("does not know this address"));
     for (reply, expected) in [
         (Reply::Json(403, json!({ "error": { "code": 403 } })), "may not read groups"),
         (Reply::Json(401, json!({})), "answered 401"),

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::oidc::login;
 use crate::provider::{CLIENT, Provider, SECRET};
-use crate::story::{ALL, CALLBACK, accepted, broken, current, login_url, missing, refresh, sound};
+use crate::steps::{ALL, CALLBACK, accepted, broken, current, login_url, missing, refresh, sound};
 use crate::tree::text;
 use crate::web::Reply;
 
@@ -47,7 +47,7 @@ async fn jane_signs_in_without_pkce_and_without_a_nonce_in_her_token() {
     assert!(url.as_str().contains("scope=openid+profile+email&"), "{url}");
     assert!(!url.as_str().contains("code_challenge") && !url.as_str().contains("prompt"), "{url}");
     let jane = accepted(login(&provider, &connector).await);
-    assert!(provider.web.asked("/token")[0].form("client_secret").is_some());
+    assert!(provider.web.requests("/token")[0].form("client_secret").is_some());
     assert_eq!(jane.identity.user_id, "1234");
     assert_eq!(jane.identity.username, "Jane Doe");
     assert!(jane.identity.preferred_username.is_empty() && jane.identity.groups.is_empty());
@@ -89,5 +89,5 @@ async fn a_refresh_reads_the_person_again_with_the_same_token() {
     jane.upstream = Some(Secret::new(r#"{"accessToken":"an old one"}"#));
     assert!(missing(refresh(&connector, &jane, ALL).await).contains("refuses"));
     jane.upstream = None;
-    crate::story::not_possible(refresh(&connector, &jane, ALL).await);
+    crate::steps::not_possible(refresh(&connector, &jane, ALL).await);
 }

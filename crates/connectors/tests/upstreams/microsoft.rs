@@ -5,7 +5,7 @@ use countersign_core::{Connector, LoginScopes};
 use serde_json::json;
 
 use crate::graph::{Fake, MEMBERS, NAMES, TOKEN, fake};
-use crate::story::{
+use crate::steps::{
     ALL, CALLBACK, Keys, accepted, broken, configured, current, handle_callback, login_url,
     missing, refresh, refused, replaced, sound,
 };
@@ -40,7 +40,7 @@ async fn login(
 }
 
 #[tokio::test]
-async fn jane_is_told_as_dex_would_tell_her() {
+async fn janes_identity_is_the_one_dex_would_return() {
     let fake = fake().await;
     let with = vec![("promptType", text("select_account")), ("domainHint", text("example.com"))];
     let connector = connector(&fake, with);
@@ -76,9 +76,9 @@ async fn groups_are_named_as_dex_names_them() {
         (vec![], vec!["ID 0", "ID 2"]),
         (vec![("groupNameFormat", text("id"))], vec!["id-0", "id-1", "id-2"]),
         (vec![("onlySecurityGroups", plain("true"))], vec!["SEC 0", "SEC 1", "SEC 2"]),
-        // Required groups open the door, and the others are told too …
+        // Required groups permit the login, and the others are returned too …
         (vec![only(&["ID 2", "none"])], vec!["ID 0", "ID 2"]),
-        // … unless they are the list of those to tell.
+        // … unless they are an allowlist.
         (vec![only(&["ID 2", "none"]), listed()], vec!["ID 2"]),
         (vec![listed()], vec![]),
         (vec![("tenant", text("common"))], vec![]),
@@ -96,18 +96,18 @@ async fn groups_are_named_as_dex_names_them() {
 }
 
 #[tokio::test]
-async fn somebody_in_more_groups_than_a_token_holds_has_them_all() {
+async fn a_user_in_more_groups_than_a_token_holds_has_them_all() {
     let fake = fake().await;
     fake.directory.lock().unwrap().groups = 2501;
     let groups = accepted(login(&connector(&fake, vec![]), ALL).await).identity.groups;
     assert_eq!(groups.len(), 2500, "one of them has no name");
-    assert_eq!(fake.web.asked(NAMES).len(), 3);
+    assert_eq!(fake.web.requests(NAMES).len(), 3);
     fake.directory.lock().unwrap().groups = 10_001;
     assert!(broken(login(&connector(&fake, vec![]), ALL).await).contains("over 10000"));
 }
 
 #[tokio::test]
-async fn names_and_addresses_come_from_the_fields_that_are_asked_for() {
+async fn names_and_addresses_come_from_the_configured_fields() {
     for (field, expected) in [
         ("name", "Jane Doe"),
         ("email", "jane@example.com"),
@@ -153,7 +153,7 @@ async fn a_client_may_prove_itself_by_a_file_that_is_read_each_time() {
 }
 
 #[tokio::test]
-async fn refusals_and_odd_answers_are_told_apart() {
+async fn refusals_and_unexpected_responses_are_distinguished() {
     let fake = fake().await;
     let connector = connector(&fake, vec![]);
     let jane = accepted(login(&connector, ALL).await);
@@ -180,7 +180,7 @@ async fn refusals_and_odd_answers_are_told_apart() {
 }
 
 #[tokio::test]
-async fn mistakes_in_the_configuration_are_told() {
+async fn configuration_errors_are_reported() {
     let fake = fake().await;
     let wrong = vec![
         ("tenant", text("common")),

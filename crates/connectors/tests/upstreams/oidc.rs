@@ -1,13 +1,13 @@
-//! The way in by a provider of OpenID Connect: what is asked, what comes of it, what is refused.
+//! Login at an OpenID Connect provider: the request, the identity, the refusals.
 
 use countersign_core::connector::{Fingerprint, LoginMethod, UpstreamLogin};
 use countersign_core::{Connector, LoginScopes};
 use serde_json::{Value, json};
 
 use crate::provider::{CLIENT, Provider, SECRET};
-use crate::story::{
+use crate::steps::{
     ALL, CALLBACK, Keys, accepted, broken, configured, handle_callback, login_url, replaced, sound,
-    told, upstream_login,
+    trace_text, upstream_login,
 };
 use crate::tree::{list, map, plain, text};
 
@@ -36,7 +36,7 @@ pub async fn login(
     handle_callback(connector, &redirect, &query, ALL).await.0
 }
 
-/// Who must prove anew who they are is asked there too, whoever is signed in there.
+/// Re-authentication is requested at the upstream too, whoever is signed in there.
 #[tokio::test]
 async fn a_login_that_must_be_new_is_new_at_the_provider_as_well() {
     let provider = Provider::start().await;
@@ -47,22 +47,22 @@ async fn a_login_that_must_be_new_is_new_at_the_provider_as_well() {
             .login_url(&UpstreamLogin { again: true, ..upstream_login(login_scopes) })
             .await
             .unwrap();
-        let asked = redirect.url.query_pairs().find(|(name, _)| name == "prompt");
-        asked.map(|(_, value)| value.into_owned())
+        let params = redirect.url.query_pairs().find(|(name, _)| name == "prompt");
+        params.map(|(_, value)| value.into_owned())
     };
     assert_eq!(prompt(LoginScopes::default()).await.as_deref(), Some("login"));
     assert_eq!(prompt(ALL).await.as_deref(), Some("login consent"));
 }
 
 #[tokio::test]
-async fn jane_signs_in_and_is_told_as_dex_would_tell_her() {
+async fn jane_signs_in_with_the_identity_dex_would_return() {
     let provider = Provider::start().await;
     let connector = connector(&provider, vec![("insecureEnableGroups", plain("true"))]);
     assert_eq!(connector.fingerprint, Fingerprint::Upstream(format!("oidc:{}", provider.web.url)));
     let redirect = login_url(&connector, ALL).await.unwrap();
-    let asked: Vec<(String, String)> = redirect.url.query_pairs().into_owned().collect();
+    let params: Vec<(String, String)> = redirect.url.query_pairs().into_owned().collect();
     let value = |name: &str| {
-        let mut all = asked.iter().filter(|(key, _)| key == name);
+        let mut all = params.iter().filter(|(key, _)| key == name);
         let value = all.next().map(|(_, value)| value.as_str());
         assert!(all.next().is_none(), "{name} twice");
         value
@@ -91,18 +91,18 @@ async fn jane_signs_in_and_is_told_as_dex_would_tell_her() {
     assert_eq!(jane.identity.groups, ["staff", "admins"]);
     // Dex's own form: base64 of the token.
     assert_eq!(jane.upstream.unwrap().expose(), r#"{"RefreshToken":"cmVmcmVzaC0w"}"#);
-    let told = told(&trace);
+    let trace_text = trace_text(&trace);
     for secret in [SECRET, "the-code", "the-access-token", "refresh-0", verifier] {
-        assert!(!told.contains(secret), "{secret} in {told}");
+        assert!(!trace_text.contains(secret), "{secret} in {trace_text}");
     }
     assert!(
-        told.contains("Request token endpoint: ") && told.contains("Included admins: "),
-        "{told}"
+        trace_text.contains("Request token endpoint: ") && trace_text.contains("Included admins: "),
+        "{trace_text}"
     );
 }
 
 #[tokio::test]
-async fn a_login_that_need_not_last_asks_for_no_refresh_token() {
+async fn a_login_without_offline_access_requests_no_refresh_token() {
     let provider = Provider::start().await;
     let connector = connector(&provider, vec![("acrValues", list(vec![text("a"), text("b")]))]);
     let url = login_url(&connector, LoginScopes::default()).await.unwrap().url;
@@ -111,7 +111,7 @@ async fn a_login_that_need_not_last_asks_for_no_refresh_token() {
 }
 
 #[tokio::test]
-async fn what_the_administrator_says_goes_before_what_is_guessed() {
+async fn configured_values_precede_detected_ones() {
     let provider = Provider::start().await;
     let with = vec![
         ("promptType", text("")),
@@ -127,9 +127,9 @@ async fn what_the_administrator_says_goes_before_what_is_guessed() {
     assert!(url.as_str().contains("scope=openid+email+groups+offline_access"), "{url}");
     assert!(url.as_str().contains("code_challenge=") && !url.as_str().contains("prompt="), "{url}");
     accepted(login(&provider, &connector).await);
-    let asked = provider.web.asked("/token");
-    assert_eq!(asked[0].form("client_secret").as_deref(), Some(SECRET));
-    assert!(!asked[0].headers.contains_key("authorization"));
+    let params = provider.web.requests("/token");
+    assert_eq!(params[0].form("client_secret").as_deref(), Some(SECRET));
+    assert!(!params[0].headers.contains_key("authorization"));
 }
 
 #[tokio::test]
@@ -144,11 +144,11 @@ async fn a_provider_without_pkce_is_not_sent_any_and_one_that_takes_no_basic_get
     let url = login_url(&connector, ALL).await.unwrap().url;
     assert!(!url.as_str().contains("code_challenge"), "{url}");
     accepted(login(&provider, &connector).await);
-    assert!(provider.web.asked("/token")[0].form("client_secret").is_some());
+    assert!(provider.web.requests("/token")[0].form("client_secret").is_some());
 }
 
 #[tokio::test]
-async fn a_redirect_uri_that_is_not_ours_is_told_before_anybody_leaves() {
+async fn a_foreign_redirect_uri_is_refused_before_the_redirect() {
     let provider = Provider::start().await;
     let other = vec![("redirectURI", text("https://other.example.com/callback"))];
     let cause = broken(login_url(&connector(&provider, other), ALL).await);
@@ -207,7 +207,7 @@ async fn claims_are_mapped_as_in_dex() {
 }
 
 #[tokio::test]
-async fn userinfo_fills_a_thin_token_and_speaks_of_the_same_person_only() {
+async fn userinfo_completes_the_id_token_of_the_same_sub_only() {
     let provider = Provider::start().await;
     provider.claims(|claims| {
         claims.remove("name");
@@ -231,7 +231,7 @@ async fn userinfo_fills_a_thin_token_and_speaks_of_the_same_person_only() {
 }
 
 #[test]
-fn every_mistake_in_the_configuration_is_told_at_once() {
+fn every_configuration_error_is_reported_at_once() {
     let (connector, problems) = configured(
         "oidc",
         vec![

@@ -1,11 +1,11 @@
-//! The way back: errors, made-up links, codes brought twice, answers of somebody else.
+//! Callbacks: errors, made-up links, codes presented twice, responses for another login.
 
 use countersign_core::connector::Refusal;
 use serde_json::json;
 
 use crate::oidc::connector;
 use crate::provider::Provider;
-use crate::story::{ALL, accepted, broken, handle_callback, login_url, refused, told};
+use crate::steps::{ALL, accepted, broken, handle_callback, login_url, refused, trace_text};
 
 /// Threat 98.
 #[tokio::test]
@@ -43,7 +43,7 @@ async fn a_callback_with_an_error_or_without_a_code_is_refused_without_repeating
 
 /// Threat 99.
 #[tokio::test]
-async fn the_same_code_brought_twice_is_refused_the_second_time() {
+async fn the_same_code_presented_twice_is_refused_the_second_time() {
     let provider = Provider::start().await;
     let connector = connector(&provider, vec![]);
     let redirect = login_url(&connector, ALL).await.unwrap();
@@ -67,7 +67,7 @@ async fn a_provider_that_promises_to_name_itself_must() {
     let (login, trace) = handle_callback(&connector, &redirect, &query, ALL).await;
     // Whoever made that link is refused; the provider is not called down for it.
     assert_eq!(refused(login), Refusal::UpstreamDenied { code: "invalid_request".to_owned() });
-    assert!(told(&trace).contains("iss") && !told(&trace).contains("token endpoint"));
+    assert!(trace_text(&trace).contains("iss") && !trace_text(&trace).contains("token endpoint"));
     query.push(("iss".to_owned(), provider.web.url.clone()));
     accepted(handle_callback(&connector, &redirect, &query, ALL).await.0);
 }

@@ -1,11 +1,11 @@
-//! Groups and e-mail addresses: exactly as Dex spells them, and nothing that was not said.
+//! Groups and e-mail addresses: exactly as Dex spells them, and nothing that was not returned.
 
 use countersign_core::connector::Refusal;
 use serde_json::{Value, json};
 
 use crate::oidc::{connector, login};
 use crate::provider::Provider;
-use crate::story::{Keys, accepted, broken, refused};
+use crate::steps::{Keys, accepted, broken, refused};
 use crate::tree::{list, map, plain, text};
 
 fn with_groups(mut more: Keys) -> Keys {
@@ -95,12 +95,12 @@ async fn threat_102_groups_of_an_odd_shape_are_an_error_and_make_nobody_an_admin
         json!([{ "name": { "name": "admins" } }]),
     ] {
         let provider = Provider::start().await;
-        let said = groups.to_string();
+        let case = groups.to_string();
         provider.claims(move |claims| {
             claims.insert("groups".into(), groups.clone());
         });
         let cause = broken(login(&provider, &connector(&provider, with_groups(vec![]))).await);
-        assert!(cause.contains("\"groups\""), "{said}: {cause}");
+        assert!(cause.contains("\"groups\""), "{case}: {cause}");
     }
     let provider = Provider::start().await;
     provider.set(|b| {
@@ -112,7 +112,7 @@ async fn threat_102_groups_of_an_odd_shape_are_an_error_and_make_nobody_an_admin
 }
 
 #[tokio::test]
-async fn who_is_in_no_allowed_group_is_refused_and_told_which() {
+async fn a_user_in_no_allowed_group_is_refused_with_the_list() {
     for claims in [json!({ "groups": ["x"] }), json!({ "groups": [] }), json!({ "groups": null })] {
         let provider = Provider::start().await;
         let changes = claims.as_object().unwrap().clone();
@@ -124,7 +124,7 @@ async fn who_is_in_no_allowed_group_is_refused_and_told_which() {
     }
 }
 
-/// Threat 94. Only `true` is believed, unless the administrator says otherwise; and even then a "no" is
+/// Threat 94. Only `true` is accepted, unless configured otherwise; and even then a "no" is
 /// passed on as one.
 #[tokio::test]
 async fn threat_94_an_unverified_address_is_never_a_verified_one() {
@@ -141,7 +141,7 @@ async fn threat_94_an_unverified_address_is_never_a_verified_one() {
         (Value::Null, true, Some(true)),
     ] {
         let provider = Provider::start().await;
-        let said = claim.to_string();
+        let case = claim.to_string();
         provider.claims(move |claims| {
             claims.insert("email_verified".into(), claim.clone());
         });
@@ -152,9 +152,9 @@ async fn threat_94_an_unverified_address_is_never_a_verified_one() {
         let login = login(&provider, &connector(&provider, keys)).await;
         match expected {
             Some(verified) => {
-                assert_eq!(accepted(login).identity.email_verified, verified, "{said}")
+                assert_eq!(accepted(login).identity.email_verified, verified, "{case}")
             }
-            None => assert_eq!(refused(login), Refusal::EmailNotVerified, "{said}"),
+            None => assert_eq!(refused(login), Refusal::EmailNotVerified, "{case}"),
         }
     }
     let provider = Provider::start().await;

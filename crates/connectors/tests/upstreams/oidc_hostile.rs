@@ -7,14 +7,14 @@ use tokio::time::Instant;
 
 use crate::oidc::{connector, login};
 use crate::provider::{Provider, Signature};
-use crate::story::{ALL, accepted, broken, login_url};
+use crate::steps::{ALL, accepted, broken, login_url};
 use crate::tree::{map, text};
 use crate::web::Reply;
 
 const DISCOVERY: &str = "/.well-known/openid-configuration";
 
 #[tokio::test]
-async fn threat_100_whatever_an_upstream_answers_the_login_ends_soon_and_says_which_endpoint() {
+async fn threat_100_for_any_upstream_response_the_login_ends_soon_and_names_the_endpoint() {
     for (path, name) in
         [(DISCOVERY, "discovery endpoint"), ("/token", "token endpoint"), ("/keys", "key set")]
     {
@@ -31,14 +31,14 @@ async fn threat_100_whatever_an_upstream_answers_the_login_ends_soon_and_says_wh
             (Reply::With(200, "Content-Encoding", "gzip".into(), json!({})), ""),
         ] {
             let provider = Provider::start().await;
-            let said = format!("{path} {reply:?}");
+            let case = format!("{path} {reply:?}");
             provider.set(|b| b.replies = vec![(path, reply)]);
             let connector = connector(&provider, vec![("timeout", text("400ms"))]);
             let began = Instant::now();
             let cause = broken(login(&provider, &connector).await);
-            assert!(began.elapsed() < Duration::from_secs(5), "{said}");
-            assert!(cause.contains(expected), "{said}: {cause}");
-            assert!(cause.contains(name) || cause.contains("issuer"), "{said}: {cause}");
+            assert!(began.elapsed() < Duration::from_secs(5), "{case}");
+            assert!(cause.contains(expected), "{case}: {cause}");
+            assert!(cause.contains(name) || cause.contains("issuer"), "{case}: {cause}");
             assert!(!cause.contains("maintenance") && !cause.contains("secret"), "{cause}");
         }
     }
@@ -51,7 +51,7 @@ async fn threat_100_a_redirect_is_not_followed() {
     provider.set(|b| b.replies = vec![(DISCOVERY, Reply::Redirect(to))]);
     let cause = broken(login_url(&connector(&provider, vec![]), ALL).await);
     assert_eq!(cause, "the discovery endpoint answered 302");
-    assert!(provider.web.asked("/elsewhere").is_empty());
+    assert!(provider.web.requests("/elsewhere").is_empty());
 }
 
 #[tokio::test]
@@ -59,20 +59,20 @@ async fn threat_100_an_upstream_that_is_not_there_hinders_no_start_and_heals_wit
     let provider = Provider::start().await;
     provider.set(|b| b.replies = vec![(DISCOVERY, Reply::Json(500, json!({})))]);
     let connector = connector(&provider, vec![]);
-    assert!(provider.web.asked(DISCOVERY).is_empty(), "nothing is asked before somebody comes");
+    assert!(provider.web.requests(DISCOVERY).is_empty(), "no request before the first login");
     for _ in 0..3 {
         assert!(broken(login_url(&connector, ALL).await).contains("500"));
     }
-    assert_eq!(provider.web.asked(DISCOVERY).len(), 1, "and not again for each who comes");
+    assert_eq!(provider.web.requests(DISCOVERY).len(), 1, "and not again for each who comes");
     provider.set(|b| b.replies.clear());
     later(Duration::from_secs(4)).await;
     accepted(login(&provider, &connector).await);
     accepted(login(&provider, &connector).await);
-    assert_eq!(provider.web.asked(DISCOVERY).len(), 2, "once it is known it is kept");
-    assert_eq!(provider.web.asked("/keys").len(), 1);
+    assert_eq!(provider.web.requests(DISCOVERY).len(), 2, "once it is known it is kept");
+    assert_eq!(provider.web.requests("/keys").len(), 1);
     later(Duration::from_secs(3601)).await;
     accepted(login(&provider, &connector).await);
-    assert_eq!(provider.web.asked(DISCOVERY).len(), 3, "for an hour");
+    assert_eq!(provider.web.requests(DISCOVERY).len(), 3, "for an hour");
 }
 
 #[tokio::test]
@@ -82,10 +82,10 @@ async fn threat_159_a_key_replaced_under_the_same_kid_is_fetched_but_not_each_ti
     accepted(login(&provider, &connector).await);
     provider.set(|b| b.key_replaced = true);
     assert!(broken(login(&provider, &connector).await).contains("signature"));
-    assert_eq!(provider.web.asked("/keys").len(), 1, "not within ten seconds");
+    assert_eq!(provider.web.requests("/keys").len(), 1, "not within ten seconds");
     later(Duration::from_secs(11)).await;
     accepted(login(&provider, &connector).await);
-    assert_eq!(provider.web.asked("/keys").len(), 2);
+    assert_eq!(provider.web.requests("/keys").len(), 2);
     later(Duration::from_secs(11)).await;
     provider.set(|b| b.key_replaced = false);
     provider.set(|b| b.replies = vec![("/keys", Reply::not_found())]);
@@ -103,12 +103,12 @@ async fn threat_100_an_unknown_kid_fetches_the_keys_again_but_not_each_time() {
         b.header = Some(json!({ "alg": "ES256", "kid": "second" }));
     });
     accepted(login(&provider, &connector).await);
-    assert_eq!(provider.web.asked("/keys").len(), 2, "the provider has new keys");
+    assert_eq!(provider.web.requests("/keys").len(), 2, "the provider has new keys");
     provider.set(|b| b.header = Some(json!({ "alg": "ES256", "kid": "made up" })));
     for _ in 0..5 {
         assert!(broken(login(&provider, &connector).await).contains("does not publish"));
     }
-    assert_eq!(provider.web.asked("/keys").len(), 2, "not within ten seconds");
+    assert_eq!(provider.web.requests("/keys").len(), 2, "not within ten seconds");
     later(Duration::from_secs(11)).await;
     provider.set(|b| b.replies = vec![("/keys", Reply::not_found())]);
     assert!(broken(login(&provider, &connector).await).contains("404"));
@@ -118,7 +118,7 @@ async fn threat_100_an_unknown_kid_fetches_the_keys_again_but_not_each_time() {
     });
     accepted(login(&provider, &connector).await);
     assert_eq!(
-        provider.web.asked("/keys").len(),
+        provider.web.requests("/keys").len(),
         3,
         "keys that flap do not matter while we have ours"
     );
@@ -127,7 +127,7 @@ async fn threat_100_an_unknown_kid_fetches_the_keys_again_but_not_each_time() {
 #[tokio::test]
 async fn the_issuer_of_the_document_is_compared_byte_for_byte() {
     let provider = Provider::start().await;
-    for (issuer, alias, welcome) in [
+    for (issuer, alias, is_accepted) in [
         (None, None, true),
         (Some("https://evil.example.com"), None, false),
         (Some("https://real.example.com"), Some("https://real.example.com"), true),
@@ -147,7 +147,7 @@ async fn the_issuer_of_the_document_is_compared_byte_for_byte() {
         }
         let keys = alias.map(|alias| ("issuerAlias", text(alias))).into_iter().collect();
         let login = login(&provider, &connector(&provider, keys)).await;
-        match welcome {
+        match is_accepted {
             true => drop(accepted(login)),
             false => assert!(broken(login).contains("names the issuer"), "{issuer:?}"),
         }
@@ -156,7 +156,7 @@ async fn the_issuer_of_the_document_is_compared_byte_for_byte() {
 
 /// Threat 101.
 #[tokio::test]
-async fn threat_101_a_document_does_not_send_us_to_the_metadata_service_or_elsewhere_near() {
+async fn threat_101_discovery_endpoints_at_link_local_addresses_are_refused() {
     for (member, url, expected) in [
         ("token_endpoint", json!("http://169.254.169.254/latest/meta-data"), "local link"),
         ("jwks_uri", json!("http://[::ffff:a9fe:a9fe]/"), "local link"),
@@ -167,12 +167,12 @@ async fn threat_101_a_document_does_not_send_us_to_the_metadata_service_or_elsew
         ("token_endpoint", Value::Null, "lacks token_endpoint"),
     ] {
         let provider = Provider::start().await;
-        let said = url.to_string();
+        let case = url.to_string();
         provider.set(|b| {
             b.metadata.insert(member.into(), url);
         });
         let cause = broken(login_url(&connector(&provider, vec![]), ALL).await);
-        assert!(cause.contains(expected), "{said}: {cause}");
+        assert!(cause.contains(expected), "{case}: {cause}");
     }
 }
 

@@ -6,16 +6,16 @@ use serde_json::json;
 
 use crate::oidc::{connector, login};
 use crate::provider::Provider;
-use crate::story::{ALL, accepted, broken, current, missing, not_possible, refresh};
+use crate::steps::{ALL, accepted, broken, current, missing, not_possible, refresh};
 use crate::tree::{list, plain, text};
 use crate::web::Reply;
 
-fn groups() -> crate::story::Keys {
+fn groups() -> crate::steps::Keys {
     vec![("insecureEnableGroups", plain("true"))]
 }
 
 #[tokio::test]
-async fn a_refresh_reads_the_groups_anew_and_hands_over_the_next_token() {
+async fn a_refresh_rereads_the_groups_and_returns_the_next_token() {
     let provider = Provider::start().await;
     provider.set(|b| b.rotates = true);
     let connector = connector(&provider, groups());
@@ -53,24 +53,24 @@ async fn a_token_spent_before_something_else_failed_is_not_lost() {
     assert!(broken(refresh(&connector, &jane, ALL).await).contains("500"));
     provider.set(|b| b.replies.clear());
     let again = current(refresh(&connector, &jane, ALL).await);
-    assert_eq!(provider.web.asked("/token").len(), 2, "one login, one refresh");
+    assert_eq!(provider.web.requests("/token").len(), 2, "one login, one refresh");
     current(refresh(&connector, &again, ALL).await);
 }
 
 #[tokio::test]
-async fn a_token_is_not_lost_when_whoever_asked_goes_away() {
+async fn a_token_is_not_lost_when_the_caller_disconnects() {
     let provider = Provider::start().await;
     provider.set(|b| b.rotates = true);
     let connector = connector(&provider, vec![]);
     let jane = accepted(login(&provider, &connector).await);
     // kubectl was interrupted: the request is dropped at its first wait.
-    let asking = refresh(&connector, &jane, ALL);
+    let refreshing = refresh(&connector, &jane, ALL);
     tokio::select! {
         biased;
-        _ = asking => panic!("it cannot be done at once"),
+        _ = refreshing => panic!("it cannot be done at once"),
         () = tokio::task::yield_now() => {}
     }
-    while provider.web.asked("/token").len() < 2 {
+    while provider.web.requests("/token").len() < 2 {
         tokio::task::yield_now().await;
     }
     current(refresh(&connector, &jane, ALL).await);
@@ -85,7 +85,7 @@ async fn two_who_bring_the_same_token_at_once_spend_it_once() {
     let (one, two) = tokio::join!(refresh(&connector, &jane, ALL), refresh(&connector, &jane, ALL));
     let token = |person: SignedIn| person.upstream.unwrap().expose().to_owned();
     assert_eq!(token(current(one)), token(current(two)));
-    assert_eq!(provider.web.asked("/token").len(), 2, "one login, one refresh");
+    assert_eq!(provider.web.requests("/token").len(), 2, "one login, one refresh");
 }
 
 #[tokio::test]
@@ -125,7 +125,7 @@ async fn who_left_the_required_group_is_missing() {
 
 /// OpenID Connect Core 1.0 section 12.2: the answer might not contain an ID token.
 #[tokio::test]
-async fn without_an_id_token_the_last_identity_is_kept_and_userinfo_is_asked_where_configured() {
+async fn without_an_id_token_the_last_identity_is_kept_and_userinfo_is_requested_if_configured() {
     let provider = Provider::start().await;
     let thin = connector(&provider, vec![]);
     let jane = accepted(login(&provider, &thin).await);
@@ -138,13 +138,13 @@ async fn without_an_id_token_the_last_identity_is_kept_and_userinfo_is_asked_whe
     });
     let kept = current(refresh(&thin, &jane, ALL).await);
     assert_eq!(kept.identity, jane.identity);
-    assert!(kept.upstream.is_some(), "it can be asked again");
-    let asking = connector(&provider, vec![("getUserInfo", plain("true"))]);
-    assert_eq!(current(refresh(&asking, &jane, ALL).await).identity.user_id, "1234");
+    assert!(kept.upstream.is_some(), "it can be refreshed");
+    let refreshing = connector(&provider, vec![("getUserInfo", plain("true"))]);
+    assert_eq!(current(refresh(&refreshing, &jane, ALL).await).identity.user_id, "1234");
 }
 
 #[tokio::test]
-async fn without_an_upstream_token_a_refresh_is_not_possible_and_nothing_is_asked() {
+async fn without_an_upstream_token_a_refresh_is_not_possible_and_nothing_is_requested() {
     let provider = Provider::start().await;
     provider.set(|b| b.without_refresh_token = true);
     let connector = connector(&provider, vec![]);
@@ -154,12 +154,12 @@ async fn without_an_upstream_token_a_refresh_is_not_possible_and_nothing_is_aske
         jane.upstream = upstream.map(Secret::new);
         not_possible(refresh(&connector, &jane, ALL).await);
     }
-    assert_eq!(provider.web.asked("/token").len(), 1);
+    assert_eq!(provider.web.requests("/token").len(), 1);
 }
 
 /// OpenID Connect Core 1.0 section 12.2: `sub` MUST be that of the original ID token, whatever the user id is.
 #[tokio::test]
-async fn threat_160_an_id_token_of_another_sub_is_refused_before_userinfo_is_asked() {
+async fn threat_160_an_id_token_of_another_sub_is_refused_before_userinfo_is_requested() {
     for user_id_key in ["sub", "oid"] {
         let provider = Provider::start().await;
         provider.claims(|claims| {
@@ -169,12 +169,12 @@ async fn threat_160_an_id_token_of_another_sub_is_refused_before_userinfo_is_ask
         let connector = connector(&provider, keys);
         provider.set(|b| b.userinfo = serde_json::Map::new());
         let jane = accepted(login(&provider, &connector).await);
-        let asked = provider.web.asked("/userinfo").len();
+        let requests = provider.web.requests("/userinfo").len();
         provider.claims(|claims| {
             claims.insert("oid".into(), json!("jane-1"));
             claims.insert("sub".into(), json!("somebody-else"));
         });
         assert!(broken(refresh(&connector, &jane, ALL).await).contains("another subject"));
-        assert_eq!(provider.web.asked("/userinfo").len(), asked, "{user_id_key}");
+        assert_eq!(provider.web.requests("/userinfo").len(), requests, "{user_id_key}");
     }
 }

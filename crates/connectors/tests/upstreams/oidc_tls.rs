@@ -2,7 +2,7 @@
 
 use crate::oidc::{connector, keys, login};
 use crate::provider::Provider;
-use crate::story::{ALL, accepted, broken, configured, login_url, replaced};
+use crate::steps::{ALL, accepted, broken, configured, login_url, replaced};
 use crate::tree::{list, plain, text};
 use crate::web::Shown;
 
@@ -26,7 +26,7 @@ async fn threat_105_only_a_certificate_of_the_configured_authority_is_believed()
 }
 
 #[tokio::test]
-async fn threat_100_an_expired_certificate_is_refused_and_said_to_be() {
+async fn threat_100_an_expired_certificate_is_refused_and_reported() {
     let (provider, pem) = Provider::start_tls(Shown::Expired).await;
     let connector = connector(&provider, vec![("rootCAs", list(vec![text(pem)]))]);
     let cause = broken(login_url(&connector, ALL).await);

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::oidc::{connector, login};
 use crate::provider::{CLIENT, Provider, Signature, now};
-use crate::story::{accepted, broken};
+use crate::steps::{accepted, broken};
 
 type Claims = Map<String, Value>;
 type Change = Box<dyn Fn(&mut Claims) + Send + Sync>;
@@ -98,10 +98,10 @@ async fn threat_93_a_token_with_a_wrong_signature_or_algorithm_is_refused() {
         (json!({ "alg": "ES256", "kid": "first", "typ": "at+jwt" }), Signature::Genuine, "kind"),
     ] {
         let provider = Provider::start().await;
-        let said = header.to_string();
+        let case = header.to_string();
         provider.set(|b| (b.header, b.signature) = (Some(header), signature));
         let cause = broken(login(&provider, &connector(&provider, vec![])).await);
-        assert!(cause.contains(expected), "{said}: {cause}");
+        assert!(cause.contains(expected), "{case}: {cause}");
     }
 }
 
@@ -114,8 +114,8 @@ async fn threat_93_no_id_token_at_all_is_refused() {
 }
 
 #[tokio::test]
-async fn threat_93_a_luggage_without_nonce_proves_nothing() {
-    use crate::story::{ALL, handle_callback, login_url};
+async fn threat_93_a_callback_state_without_nonce_is_refused() {
+    use crate::steps::{ALL, handle_callback, login_url};
     let provider = Provider::start().await;
     let connector = connector(&provider, vec![]);
     let mut redirect = login_url(&connector, ALL).await.unwrap();

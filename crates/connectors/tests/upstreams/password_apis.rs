@@ -7,7 +7,7 @@ use countersign_core::{Connector, Identity, LoginScopes, Secret, Trace};
 use serde_json::json;
 
 use crate::fake_user_apis::{ADMIN_PASSWORD, CLIENT, Fake, PASSWORD, SECRET, crowd, keystone};
-use crate::story::{
+use crate::steps::{
     ALL, Keys, accepted, broken, configured, current, missing, refresh, refused, replaced, sound,
 };
 use crate::tree::{list, plain, text};
@@ -47,7 +47,7 @@ async fn diagnose(connector: &Connector, name: &str) -> AccountDiagnosis {
 }
 
 #[tokio::test]
-async fn keystone_checks_a_password_and_tells_groups() {
+async fn keystone_checks_a_password_and_returns_groups() {
     let fake = keystone().await;
     let connector = sound("keystone", keystone_keys(&fake));
     let LoginMethod::Password(method) = &connector.login_method else { panic!("a password") };
@@ -86,7 +86,7 @@ async fn keystone_checks_a_password_and_tells_groups() {
 }
 
 #[tokio::test]
-async fn crowd_checks_a_password_and_tells_groups() {
+async fn crowd_checks_a_password_and_returns_groups() {
     let fake = crowd().await;
     let connector = sound("atlassian-crowd", crowd_keys(&fake));
     // The name goes into a query, so it is encoded.

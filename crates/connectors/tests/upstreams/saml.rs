@@ -11,7 +11,7 @@ use countersign_core::{Connector, Identity, LoginScopes, Secret, Timestamp, Trac
 use url::Url;
 
 use crate::fake_saml::{IdentityProvider, Response, Signed};
-use crate::story::{CALLBACK, Keys, accepted, configured, replaced, sound, told};
+use crate::steps::{CALLBACK, Keys, accepted, configured, replaced, sound, trace_text};
 use crate::tree::{list, plain, text};
 
 const STATE: &str = "the-state";
@@ -71,7 +71,7 @@ pub fn posted_raw(
 /// Why a response is refused.
 pub fn invalid(connector: &Connector, xml: &str) -> String {
     match posted(connector, xml).0 {
-        Ok(LoginOutcome::Refused(Refusal::InvalidResponse { why })) => why,
+        Ok(LoginOutcome::Refused(Refusal::InvalidResponse { reason })) => reason,
         other => panic!("{other:?}\n{xml}"),
     }
 }
@@ -140,7 +140,10 @@ fn a_signed_response_or_assertion_or_both_sign_in() {
     for signed in [Signed::Response, Signed::Assertion, Signed::Both] {
         let (outcome, trace) = posted(&connector, &idp.sign(&honest(), signed));
         assert_eq!(accepted(outcome).identity, jane(), "{signed:?}");
-        assert!(told(&trace).contains("Included admins: named in the assertion"), "{signed:?}");
+        assert!(
+            trace_text(&trace).contains("Included admins: named in the assertion"),
+            "{signed:?}"
+        );
     }
     assert!(invalid(&connector, &idp.sign(&honest(), Signed::Nothing)).contains("signed"));
 }
@@ -171,15 +174,15 @@ fn what_xmlsec1_signed_is_accepted_unless_it_signed_too_little() {
     // Threat 107: all of the text, also behind a comment.
     let (outcome, _) = posted(&connector("rsa.pem"), &data("comment.xml"));
     assert_eq!(accepted(outcome).identity.user_id, "jane@example.com.evil.example");
-    for (file, why) in [
+    for (file, reason) in [
         ("sha1", "signature method"),
         ("sha1-digest", "digest method"),
         ("inclusive", "exclusive"),
         ("xpath", "transforms"),
         ("empty-uri", "#ID"),
     ] {
-        let why_not = invalid(&connector("rsa.pem"), &data(&format!("{file}.xml")));
-        assert!(why_not.contains(why), "{file}: {why_not}");
+        let refusal = invalid(&connector("rsa.pem"), &data(&format!("{file}.xml")));
+        assert!(refusal.contains(reason), "{file}: {refusal}");
     }
     let other = invalid(&connector("ec.pem"), &data("response.xml"));
     assert!(other.contains("none of the configured certificates"), "{other}");
@@ -229,7 +232,7 @@ fn a_missing_attribute_names_itself_and_a_failed_status_is_a_refusal() {
     };
     assert!(missing.contains("\"email\" is missing."), "{missing}");
     assert_eq!(cause, "the attribute \"email\" is missing");
-    assert!(told(&trace).contains("the attribute \"groups\" has 2 values"));
+    assert!(trace_text(&trace).contains("the attribute \"groups\" has 2 values"));
     for (status, code) in [("Responder", "Responder"), ("Made&lt;Up", "(unknown status)")] {
         let response = Response { status, ..honest() }.around("");
         let (outcome, _) = posted(&connector, &response);
@@ -284,8 +287,8 @@ fn every_mistake_in_the_configuration_is_named() {
     }
     assert_eq!(problems(vec![("insecureSkipSignatureValidation", plain("false"))]), "");
     // Where Dex would fail at login, so do we, with both addresses named.
-    let elsewhere = connector(&idp, vec![("redirectURI", text("https://id.example.com/other"))]);
-    let error = request_xml(&elsewhere, false).unwrap_err();
+    let other = connector(&idp, vec![("redirectURI", text("https://id.example.com/other"))]);
+    let error = request_xml(&other, false).unwrap_err();
     assert!(error.cause().contains("/other, expected https://id.example.com/dex/callback or"));
     let own = connector(&idp, vec![("redirectURI", text(format!("{CALLBACK}/up")))]);
     let xml = request_xml(&own, false).unwrap();
@@ -293,20 +296,20 @@ fn every_mistake_in_the_configuration_is_named() {
 }
 
 #[test]
-fn check_says_what_to_register_and_whether_the_certificate_is_valid() {
+fn check_prints_what_to_register_and_whether_the_certificate_is_valid() {
     let old = IdentityProvider::valid_between((2020, 1), (2021, 1));
     let both = format!("{}{}", IdentityProvider::new().certificate, old.certificate);
     let connector = sound("saml", keys(&both));
     let LoginMethod::PostedForm(method) = &connector.login_method else { panic!("not SAML") };
     let mut trace = Trace::default();
     method.diagnose(&Url::parse(CALLBACK).unwrap(), NOW.parse().unwrap(), &mut trace);
-    let told = told(&trace);
+    let trace_text = trace_text(&trace);
     for part in [
         "posts its response to https://id.example.com/dex/callback",
         "audience https://id.example.com/dex/callback",
         "Included a certificate: valid from 2020-01-01T00:00:00Z to 2120-01-01T00:00:00Z",
         "Excluded a certificate: valid from 2020-01-01T00:00:00Z to 2021-01-01T00:00:00Z",
     ] {
-        assert!(told.contains(part), "{part} in {told}");
+        assert!(trace_text.contains(part), "{part} in {trace_text}");
     }
 }

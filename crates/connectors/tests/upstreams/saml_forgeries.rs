@@ -10,7 +10,7 @@ use crate::fake_saml::{
     signature_of, signed_info,
 };
 use crate::saml::{honest, invalid, keys, posted, posted_raw};
-use crate::story::{accepted, replaced, sound};
+use crate::steps::{accepted, replaced, sound};
 use crate::tree::text;
 
 fn world() -> (IdentityProvider, Connector) {
@@ -122,12 +122,12 @@ fn a_change_after_signing_is_refused() {
             ("<saml:AttributeValue>dev", "<saml:AttributeValue>root"),
             (">jane-1<", "><!-- -->jane-2<"),
         ] {
-            let why = invalid(&connector, &xml.replace(from, to));
-            assert!(why.contains("digest does not match"), "{signed:?} {from}: {why}");
+            let reason = invalid(&connector, &xml.replace(from, to));
+            assert!(reason.contains("digest does not match"), "{signed:?} {from}: {reason}");
         }
-        let why =
+        let reason =
             invalid(&connector, &xml.replace("<ds:SignatureValue>", "<ds:SignatureValue>AAAA"));
-        assert!(why.contains("none of the configured certificates"), "{signed:?}: {why}");
+        assert!(reason.contains("none of the configured certificates"), "{signed:?}: {reason}");
     }
     // An unsigned part of the response around a signed assertion decides nothing but refusals.
     let xml = idp.sign(&honest(), Signed::Assertion);
@@ -154,7 +154,7 @@ fn only_one_profile_of_signature_is_accepted() {
         let to = info.find("</ds:SignedInfo>").unwrap();
         info[from..to].to_owned()
     };
-    for (name, xml, why) in [
+    for (name, xml, reason) in [
         (
             "two references",
             edited(&|info| {
@@ -249,7 +249,7 @@ fn only_one_profile_of_signature_is_accepted() {
         ),
     ] {
         let found = invalid(&connector, &xml);
-        assert!(found.contains(why), "{name}: {found}");
+        assert!(found.contains(reason), "{name}: {found}");
     }
 }
 
@@ -271,16 +271,16 @@ fn keys_come_from_the_configuration_only() {
     assert!(invalid(&connector, &empty).contains("none of the configured certificates"));
     let expired = IdentityProvider::valid_between((2020, 1), (2021, 1));
     let connector = sound("saml", keys(&expired.certificate));
-    let why = invalid(&connector, &expired.sign(&honest(), Signed::Assertion));
-    assert!(why.contains("has expired"), "{why}");
+    let reason = invalid(&connector, &expired.sign(&honest(), Signed::Assertion));
+    assert!(reason.contains("has expired"), "{reason}");
 }
 
 /// Threats 109, 110 and 114: validly signed, and not for this login here and now.
 #[test]
-fn a_response_for_somebody_else_or_another_time_is_refused() {
+fn a_response_for_another_audience_or_time_is_refused() {
     let (idp, connector) = world();
     let other = || "https://other.example.com/callback".to_owned();
-    for (name, response, why) in [
+    for (name, response, reason) in [
         ("recipient", Response { recipient: other(), ..honest() }, "Recipient"),
         ("destination", Response { destination: other(), ..honest() }, "Destination"),
         ("audience", Response { audience: other(), ..honest() }, "audience"),
@@ -297,7 +297,7 @@ fn a_response_for_somebody_else_or_another_time_is_refused() {
     ] {
         for signed in [Signed::Response, Signed::Assertion, Signed::Both] {
             let found = invalid(&connector, &idp.sign(&response, signed));
-            assert!(found.contains(why), "{name} {signed:?}: {found}");
+            assert!(found.contains(reason), "{name} {signed:?}: {found}");
         }
     }
     // Clocks may differ by 30 seconds, and no more.
@@ -317,7 +317,7 @@ fn a_response_for_somebody_else_or_another_time_is_refused() {
         let cut = assertion.replace(&assertion[start..end], "");
         honest().around(&idp.with_signature(&cut, "_assertion"))
     };
-    for (xml, why) in [
+    for (xml, reason) in [
         (without("<saml:Conditions", "</saml:Conditions>"), "no conditions"),
         (without("<saml:AudienceRestriction", "</saml:AudienceRestriction>"), "restricted"),
         (without("<saml:SubjectConfirmation", "</saml:SubjectConfirmation>"), "confirmation"),
@@ -325,7 +325,7 @@ fn a_response_for_somebody_else_or_another_time_is_refused() {
         (without("<saml:Subject>", "</saml:Subject>"), "subject"),
     ] {
         let found = invalid(&connector, &xml);
-        assert!(found.contains(why), "{why}: {found}");
+        assert!(found.contains(reason), "{reason}: {found}");
     }
     let holder = honest().assertion("_assertion").replace("cm:bearer", "cm:holder-of-key");
     let xml = honest().around(&idp.with_signature(&holder, "_assertion"));

@@ -5,7 +5,7 @@ use countersign_core::{Connector, Identity, LoginScopes};
 use serde_json::json;
 
 use crate::fake_user_apis::{CLIENT, Fake, SECRET, bitbucket, gitea, oauth, openshift};
-use crate::story::{
+use crate::steps::{
     ALL, Keys, accepted, broken, configured, current, handle_callback, login_url, missing, refresh,
     refused, replaced, sound,
 };
@@ -60,7 +60,7 @@ async fn groups(connector: &Connector, scopes: LoginScopes) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn gitea_tells_organizations_and_teams() {
+async fn gitea_returns_organizations_and_teams() {
     let fake = gitea().await;
     let all = || vec![("loadAllGroups", plain("true"))];
     let connector = gitea_at(&fake, all());
@@ -104,7 +104,7 @@ async fn gitea_tells_organizations_and_teams() {
 }
 
 #[tokio::test]
-async fn bitbucket_tells_workspaces_over_several_pages() {
+async fn bitbucket_returns_workspaces_over_several_pages() {
     let fake = bitbucket().await;
     let connector = bitbucket_at(&fake, vec![]);
     let redirect = login_url(&connector, ALL).await.unwrap();
@@ -134,7 +134,7 @@ async fn bitbucket_tells_workspaces_over_several_pages() {
 }
 
 #[tokio::test]
-async fn openshift_tells_the_groups_of_the_user() {
+async fn openshift_returns_the_groups_of_the_user() {
     let fake = openshift().await;
     let connector = openshift_at(&fake, vec![]);
     let redirect = login_url(&connector, ALL).await.unwrap();

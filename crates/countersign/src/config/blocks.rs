@@ -1,4 +1,4 @@
-//! What the file says, key by key, as far as it is needed to tell two versions of it apart: a digest of each value
+//! The content of the file, key by key, as far as it is needed to compare two versions: a digest of each value
 //! (environment variables expanded), and the files it names whose change is a reason to read it again.
 
 use std::collections::BTreeMap;

@@ -59,8 +59,8 @@ fn read_client(section: &Section<'_>, id: Option<ClientId>, known: &Known<'_>) -
     let secret = read_secret(section, public, known.env);
     let redirect_uris = read_redirect_uris(section);
     if redirect_uris.is_empty() && !public {
-        let why = "is empty: nobody can sign in to this client";
-        section.warning("redirectURIs", why);
+        let reason = "is empty: nobody can sign in to this client";
+        section.warning("redirectURIs", reason);
     }
     let logout = logout::read(section);
     let mut client = Client {
@@ -84,7 +84,7 @@ fn read_client(section: &Section<'_>, id: Option<ClientId>, known: &Known<'_>) -
 }
 
 fn read_id(section: &Section<'_>, env: Environment<'_>) -> Option<ClientId> {
-    let (key, id) = match (section.is_given("id"), section.is_given("idEnv")) {
+    let (key, id) = match (section.is_set("id"), section.is_set("idEnv")) {
         (true, true) => {
             section.error("idEnv", "is given together with id, expected only one of them");
             return None;
@@ -98,8 +98,9 @@ fn read_id(section: &Section<'_>, env: Environment<'_>) -> Option<ClientId> {
         return None;
     }
     if id.contains(' ') {
-        let why = "contains a space: the scope audience:server:client_id: cannot name this client";
-        section.warning(key, why);
+        let reason =
+            "contains a space: the scope audience:server:client_id: cannot name this client";
+        section.warning(key, reason);
     }
     if id == OWN_PAGES {
         section.error(key, format!("{id} is what our own pages are called, expected another id"));
@@ -114,7 +115,7 @@ fn read_secret(
     public: bool,
     env: Environment<'_>,
 ) -> Result<Option<Secret>, ()> {
-    match (section.has("secret"), section.is_given("secretEnv")) {
+    match (section.has("secret"), section.is_set("secretEnv")) {
         (true, true) => {
             section.error("secretEnv", "is given together with secret, expected only one of them");
             Err(())
@@ -180,17 +181,17 @@ fn check_redirect_uri(item: &Item<'_>, uri: &str) {
         return;
     }
     if is_path(uri) {
-        let why = "is relative: the browser is sent to this path on the host of the issuer, as by Dex; \
+        let reason = "is relative: the browser is sent to this path on the host of the issuer, as by Dex; \
                    right only where a proxy serves the application there";
-        item.warning(why);
+        item.warning(reason);
         return;
     }
-    if let Err(why) = redirect_uri_fits(uri) {
-        item.error(format!("found {uri:?}, {why}"));
+    if let Err(reason) = redirect_uri_fits(uri) {
+        item.error(format!("found {uri:?}, {reason}"));
         return;
     }
     if uri.contains('*') {
-        item.warning("is compared exactly: * stands for itself here");
+        item.warning("is compared exactly: * is taken literally here");
     }
     let exposed = |url: Url| url.scheme() == "http" && !is_loopback_url(&url);
     if Url::parse(uri).is_ok_and(exposed) {

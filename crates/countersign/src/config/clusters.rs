@@ -31,8 +31,9 @@ fn read_cluster(section: &Section<'_>, clients: &[Client]) -> Option<KubernetesC
     if let Some(name) = &name
         && !is_name(name)
     {
-        let why = "holds characters that cannot stand in a path, expected letters, digits, - . _";
-        section.error("name", why);
+        let reason =
+            "has characters that are not allowed in a path, expected letters, digits, - . _";
+        section.error("name", reason);
     }
     let server = section.required_text("server");
     if let Some(server) = &server {
@@ -80,9 +81,9 @@ fn read_client(section: &Section<'_>, name: Option<&str>, clients: &[Client]) ->
         return None;
     };
     if !client.public {
-        let why =
+        let reason =
             "is a client with a secret, which every engineer would need: expected a public one";
-        section.warning("clientID", why);
+        section.warning("clientID", reason);
     }
     Some(client.id.clone())
 }
@@ -92,13 +93,14 @@ fn read_certificate_authority(section: &Section<'_>) -> Option<String> {
     let (key, pem) =
         match (section.text("certificateAuthority"), section.text("certificateAuthorityData")) {
             (Some(_), Some(_)) => {
-                let why = "is given together with certificateAuthority, expected only one of them";
-                section.error("certificateAuthorityData", why);
+                let reason =
+                    "is given together with certificateAuthority, expected only one of them";
+                section.error("certificateAuthorityData", reason);
                 return None;
             }
             (Some(file), None) => {
                 let read = read_text(Path::new(&file), MAX_PEM_BYTES);
-                ("certificateAuthority", read.map_err(|why| format!("{file} {why}")))
+                ("certificateAuthority", read.map_err(|reason| format!("{file} {reason}")))
             }
             (None, Some(data)) => ("certificateAuthorityData", decoded(&data)),
             (None, None) => return None,
@@ -109,8 +111,8 @@ fn read_certificate_authority(section: &Section<'_>) -> Option<String> {
             section.error(key, "holds no certificate in PEM");
             None
         }
-        Err(why) => {
-            section.error(key, why);
+        Err(reason) => {
+            section.error(key, reason);
             None
         }
     }
@@ -124,17 +126,17 @@ fn decoded(data: &str) -> Result<String, String> {
 
 fn check_against(section: &Section<'_>, cluster: &KubernetesCluster, others: &[KubernetesCluster]) {
     if others.iter().any(|other| other.name == cluster.name) {
-        let why = format!("{} is the name of another cluster above", cluster.name);
-        section.error("name", why);
+        let reason = format!("{} is the name of another cluster above", cluster.name);
+        section.error("name", reason);
     }
     let same = |other: &&KubernetesCluster| {
         other.client == cluster.client && !cluster.client.as_str().is_empty()
     };
     if let Some(other) = others.iter().find(same) {
-        let why = format!(
-            "{} is the client of the cluster {} too: whoever steals a token at one can use it at the other",
+        let reason = format!(
+            "{} is the client of the cluster {} too: a token stolen at one can be used at the other",
             cluster.client, other.name
         );
-        section.warning("clientID", why);
+        section.warning("clientID", reason);
     }
 }

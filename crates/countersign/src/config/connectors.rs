@@ -45,13 +45,14 @@ pub fn read(root: &Section<'_>) -> Upstreams {
     // If it is no list, that has been reported already.
     let is_list = list.is_none_or(|list| matches!(list.node.value, Value::List(_)));
     if is_list && entries.is_empty() && !local_enabled {
-        let why = "is empty: nobody could sign in; add a connector or set enablePasswordDB: true";
-        root.error("connectors", why);
+        let reason =
+            "is empty: nobody could sign in; add a connector or set enablePasswordDB: true";
+        root.error("connectors", reason);
     }
     let sections = root.sections("staticPasswords");
-    let given = !sections.is_empty();
+    let is_configured = !sections.is_empty();
     let users = read_users(sections);
-    if given && !local_enabled {
+    if is_configured && !local_enabled {
         root.error("staticPasswords", "needs enablePasswordDB: true");
     }
     if local_enabled {
@@ -75,8 +76,8 @@ fn read_connector(
         ids.push(id.clone());
     }
     let kind = kind?;
-    if let Err(why) = countersign_connectors::check_kind(&kind, config.is_some()) {
-        section.error("type", why);
+    if let Err(reason) = countersign_connectors::check_kind(&kind, config.is_some()) {
+        section.error("type", reason);
         return None;
     }
     // Read also without id or name, so that all problems are reported at once.
@@ -121,8 +122,9 @@ fn read_grant_types(section: &Section<'_>) -> Option<Vec<GrantType>> {
         return None;
     }
     if !grant_types.contains(&GrantType::AuthorizationCode) {
-        let why = "does not contain authorization_code: nobody can sign in through this connector";
-        section.warning("grantTypes", why);
+        let reason =
+            "does not contain authorization_code: nobody can sign in through this connector";
+        section.warning("grantTypes", reason);
     }
     Some(grant_types)
 }

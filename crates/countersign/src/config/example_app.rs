@@ -17,7 +17,9 @@ pub struct ExampleApp {
 pub fn read(root: &Section<'_>, clients: &[Client]) -> Option<ExampleApp> {
     let section = root.section("exampleApp")?;
     let example_app = section.required_text("clientID").and_then(|id| {
-        find(&id, clients).map_err(|why| section.error("clientID", format!("{id:?} {why}"))).ok()
+        find(&id, clients)
+            .map_err(|reason| section.error("clientID", format!("{id:?} {reason}")))
+            .ok()
     });
     section.finish();
     example_app

@@ -27,8 +27,8 @@ pub fn read(root: &Section<'_>) -> Option<Issuer> {
     let text = root.required_text("issuer")?;
     let url = match parse(&text) {
         Ok(url) => url,
-        Err(why) => {
-            root.error("issuer", format!("found {text:?}, {why}"));
+        Err(reason) => {
+            root.error("issuer", format!("found {text:?}, {reason}"));
             return None;
         }
     };
@@ -40,8 +40,8 @@ pub fn read(root: &Section<'_>) -> Option<Issuer> {
         );
     }
     if issuer.text.ends_with('/') {
-        let why = "ends with a slash, which every application must then write as well";
-        root.warning("issuer", why);
+        let reason = "ends with a slash, which every application must then write as well";
+        root.warning("issuer", reason);
     } else if issuer.url.as_str().trim_end_matches('/') != issuer.text {
         let usual = issuer.url.as_str().trim_end_matches('/');
         root.warning("issuer", format!("is not written as most programs write it: {usual}"));

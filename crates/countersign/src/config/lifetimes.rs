@@ -69,10 +69,11 @@ pub fn read_expiry(root: &Section<'_>) -> Expiry {
     let block = section.as_ref();
     let id_tokens = lifetime(block, "idTokens");
     if id_tokens.is_none() && block.is_none_or(|block| !block.has("idTokens")) {
-        let why = "is absent: tokens live 24h, and what an ended session gave stays valid so long";
+        let reason =
+            "is absent: tokens live 24h, and the tokens of an ended session stay valid so long";
         match block {
-            Some(block) => block.warning("idTokens", why),
-            None => root.warning("expiry.idTokens", why),
+            Some(block) => block.warning("idTokens", reason),
+            None => root.warning("expiry.idTokens", reason),
         }
     }
     let codes = lifetime(block, "codes").unwrap_or(MINUTE);
@@ -100,14 +101,16 @@ pub fn read_expiry(root: &Section<'_>) -> Expiry {
 
 fn read_refresh_tokens(block: Option<&Section<'_>>) -> RefreshTokens {
     let reuse_interval = block.and_then(|block| duration(block, "reuseInterval"));
-    if let Some(short) = reuse_interval.filter(|given| *given < SHORT_REUSE_INTERVAL)
+    if let Some(short) = reuse_interval.filter(|configured| *configured < SHORT_REUSE_INTERVAL)
         && let Some(block) = block
     {
         let short = show_duration(short);
-        let why = "a client that misses one answer is signed out, expected 10s or more";
-        block.warning("reuseInterval", format!("found {short}: {why}"));
+        let reason = "a client that misses one answer is signed out, expected 10s or more";
+        block.warning("reuseInterval", format!("found {short}: {reason}"));
     }
-    let end = |key| block.and_then(|block| duration(block, key)).filter(|given| !given.is_zero());
+    let end = |key| {
+        block.and_then(|block| duration(block, key)).filter(|configured| !configured.is_zero())
+    };
     RefreshTokens {
         disable_rotation: block.and_then(|block| block.flag("disableRotation")).unwrap_or(false),
         reuse_interval: reuse_interval.unwrap_or(REUSE_INTERVAL),

@@ -91,8 +91,8 @@ fn read_grant_types(section: &Section<'_>, oauth2: &mut OAuth2) {
         }
     }
     if !grant_types.contains(&GrantType::AuthorizationCode) {
-        let why = "does not hold authorization_code, without which nobody can sign in";
-        section.error("grantTypes", why);
+        let reason = "does not hold authorization_code, without which nobody can sign in";
+        section.error("grantTypes", reason);
     }
     if items.is_empty() && oauth2.password_connector.is_some() {
         grant_types.push(GrantType::Password);
@@ -109,8 +109,8 @@ fn read_password_connector(section: &Section<'_>, connectors: &[String]) -> Opti
         section.error("passwordConnector", format!("{id:?} is no connector in this file{near}"));
         return None;
     }
-    let why = "gives people's passwords to applications (RFC 9700 section 2.4)";
-    section.warning("passwordConnector", why);
+    let reason = "reveals users' passwords to applications (RFC 9700 section 2.4)";
+    section.warning("passwordConnector", reason);
     Some(ConnectorId::new(id))
 }
 

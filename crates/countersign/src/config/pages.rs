@@ -96,8 +96,8 @@ pub fn read_frontend(root: &Section<'_>, env: Environment<'_>) -> Frontend {
         let theme = theme.unwrap_or_else(|| "light".to_owned());
         frontend.files = theme_files::read(&section, Path::new(&dir), &theme);
     }
-    let why = "it fills in Dex's templates, which are not used: see docs/moving-from-dex.md";
-    section.ignored("extra", why);
+    let reason = "it fills in Dex's templates, which are not used: see docs/moving-from-dex.md";
+    section.ignored("extra", reason);
     section.finish();
     frontend
 }

@@ -27,11 +27,11 @@ pub fn read(
     storage: Option<&Storage>,
     env: Environment<'_>,
 ) -> Option<RootKeys> {
-    let given: Vec<(&'static str, Vec<Item<'_>>)> = ["rootKey", "rootKeyEnv", "rootKeyFile"]
+    let configured: Vec<(&'static str, Vec<Item<'_>>)> = ["rootKey", "rootKeyEnv", "rootKeyFile"]
         .into_iter()
         .filter_map(|key| Some((key, one_or_many(root.item(key)?))))
         .collect();
-    let (key, items) = match given.as_slice() {
+    let (key, items) = match configured.as_slice() {
         [] => return Some(default(root, storage)),
         [(key, items)] => (*key, items),
         [(first, _), (second, _), ..] => {

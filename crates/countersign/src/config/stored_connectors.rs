@@ -3,7 +3,7 @@
 use countersign_config::{Problems, Section, Severity, parse_yaml};
 use countersign_core::{Connector, ConnectorFactory, StoredConnector};
 
-/// Reads the configuration of a stored connector. As in Dex, `$` in it stands for itself.
+/// Reads the configuration of a stored connector. As in Dex, `$` in it is taken literally.
 pub struct StoredConnectors;
 
 impl ConnectorFactory for StoredConnectors {

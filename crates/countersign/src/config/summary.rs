@@ -50,7 +50,7 @@ impl Config {
                 writeln!(out, "  {:<24}  its own:        {own}", "")?;
             }
             if let Some(uri) = &client.backchannel_logout_uri {
-                writeln!(out, "  {:<24}  told of ends:   {uri}", "")?;
+                writeln!(out, "  {:<24}  logout tokens:  {uri}", "")?;
             }
         }
         Ok(())
@@ -85,7 +85,7 @@ impl Config {
         }
         let sessions = &self.sessions;
         if !sessions.sso {
-            return writeln!(out, "sign-on     off: every application asks for a login");
+            return writeln!(out, "sign-on     off: every application requires a login");
         }
         writeln!(
             out,
@@ -120,9 +120,9 @@ fn root_keys(keys: &RootKeys) -> String {
 
 fn pkce(pkce: &Pkce) -> String {
     let scope = match (pkce.enforce, pkce.require_for_public_clients) {
-        (true, _) => "asked of every client",
-        (false, true) => "asked of public clients",
-        (false, false) => "asked of nobody",
+        (true, _) => "required of every client",
+        (false, true) => "required of public clients",
+        (false, false) => "required of no client",
     };
     let methods: Vec<&str> = pkce.methods.iter().map(|method| method.as_str()).collect();
     format!("{scope}, {}", methods.join(" and "))

@@ -40,7 +40,7 @@ fn read(text: &str, file: &Path, env: Environment<'_>, lenient: bool) -> Loaded 
 
 /// `issuer`, this, and those lines of [`REST`] whose keys it does not have.
 fn with(block: &str) -> String {
-    let given = |line: &str| {
+    let is_configured = |line: &str| {
         let key = line.split(':').next().unwrap_or_default();
         block.lines().any(|own| own.split(':').next() == Some(key))
     };
@@ -49,7 +49,7 @@ fn with(block: &str) -> String {
     if !text.ends_with('\n') {
         text.push('\n');
     }
-    for line in REST.lines().filter(|line| !given(line)) {
+    for line in REST.lines().filter(|line| !is_configured(line)) {
         text.push_str(line);
         text.push('\n');
     }

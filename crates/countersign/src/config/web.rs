@@ -83,13 +83,13 @@ pub fn read(root: &Section<'_>, addresses: &Addresses) -> Option<Web> {
         if let Some(listen) = flag {
             return Some(Web { http: Some(listen.clone()), ..Web::default() });
         }
-        root.error("web", "is missing: web.http or web.https says where to listen");
+        root.error("web", "is missing: web.http or web.https is required");
         return None;
     }
     let section = root.section("web")?;
     let in_file = listen::read(&section, "http");
     let http = flag.cloned().or(in_file);
-    let has_http = flag.is_some() || section.is_given("http");
+    let has_http = flag.is_some() || section.is_set("http");
     let (has_https, https) = read_https(&section, addresses.web_https.clone());
     if !has_http && !has_https {
         section
@@ -127,7 +127,7 @@ fn read_shutdown_delay(section: &Section<'_>) -> Duration {
 /// Whether the listener is configured, and the result.
 fn read_https(section: &Section<'_>, flag: Option<Listen>) -> (bool, Option<Https>) {
     let versions = [("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)];
-    let wanted = flag.is_some() || section.is_given("https");
+    let wanted = flag.is_some() || section.is_set("https");
     let in_file = listen::read(section, "https");
     let listen = flag.or(in_file);
     let cert_file = section.text("tlsCert").filter(|text| !text.is_empty());
@@ -192,8 +192,8 @@ fn read_client_address(section: &Section<'_>) -> Option<ClientAddress> {
     }
     match (&header, proxies.is_empty()) {
         (Some(_), true) => {
-            let why = "is ignored without trustedProxies, because anybody could send it";
-            block.warning("header", why);
+            let reason = "is ignored without trustedProxies, because anybody could send it";
+            block.warning("header", reason);
         }
         (None, false) => block.warning("trustedProxies", "is ignored without header"),
         _ => {}

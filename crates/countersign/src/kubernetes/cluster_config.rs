@@ -58,7 +58,7 @@ fn print(expected: &Expected<'_>, arguments: &ClusterConfigArguments) -> Result<
 
 fn read_pem(file: &Path) -> Result<String, String> {
     countersign_config::read_text(file, MAX_PEM_BYTES)
-        .map_err(|why| format!("--certificate-authority: {} {why}", file.display()))
+        .map_err(|reason| format!("--certificate-authority: {} {reason}", file.display()))
 }
 
 /// As a YAML list, for the `command` of a static pod.

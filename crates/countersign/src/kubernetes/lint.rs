@@ -33,8 +33,8 @@ impl LintProblem {
 /// `Err`: the file cannot be read, or holds neither.
 pub fn lint(file: &Path, expected: &Expected<'_>) -> Result<Vec<LintProblem>, String> {
     let text = read_text(file, MAX_FILE_BYTES)
-        .map_err(|why| format!("--lint: {} {why}", file.display()))?;
-    lint_text(&text, expected).map_err(|why| format!("--lint: {}: {why}", file.display()))
+        .map_err(|reason| format!("--lint: {} {reason}", file.display()))?;
+    lint_text(&text, expected).map_err(|reason| format!("--lint: {}: {reason}", file.display()))
 }
 
 pub fn lint_text(text: &str, expected: &Expected<'_>) -> Result<Vec<LintProblem>, String> {
@@ -130,8 +130,8 @@ fn check_issuer(issuer: &Node, expected: &Expected<'_>, found: &mut Problems) {
     let mark = audiences.map_or(issuer.mark, |node| node.mark);
     let names: Vec<&str> = items(audiences).iter().filter_map(text).collect();
     if !names.contains(&client) {
-        let why = "the client of this cluster: its tokens are refused";
-        found.error(mark, format!("audiences does not name {client}, {why}"));
+        let reason = "the client of this cluster: its tokens are refused";
+        found.error(mark, format!("audiences does not name {client}, {reason}"));
     }
     for name in names.iter().filter(|name| **name != client) {
         match expected.other_clusters.iter().find(|other| other.client.as_str() == *name) {
@@ -152,8 +152,8 @@ fn check_issuer(issuer: &Node, expected: &Expected<'_>, found: &mut Problems) {
 
 fn check_issuer_url(mark: Mark, url: &str, expected: &Expected<'_>, found: &mut Problems) {
     if url != expected.issuer {
-        let why = "API servers compare byte by byte, the slash at the end too";
-        found.error(mark, format!("the issuer is {}, not {url}: {why}", expected.issuer));
+        let reason = "API servers compare byte by byte, the slash at the end too";
+        found.error(mark, format!("the issuer is {}, not {url}: {reason}", expected.issuer));
     }
     if !url.starts_with("https://") {
         found.error(mark, "the issuer must be https");
@@ -166,22 +166,22 @@ fn check_rule(rule: &Node, expected: &Expected<'_>, found: &mut Problems) {
         check_required_azp(rule.mark, wanted, expected, found);
     }
     let expression = get(rule, "expression").and_then(text).unwrap_or_default();
-    let asks_azp = expression.contains("claims.azp");
+    let reads_azp = expression.contains("claims.azp");
     let is_guarded = expression.contains("has(claims.azp)") || expression.contains("claims.?azp");
-    if asks_azp && !is_guarded && !expected.always_has_azp() {
-        let why = "a token for one audience has no azp, and the expression then fails";
-        found.error(rule.mark, format!("{why}: write !has(claims.azp) || claims.azp == ..."));
+    if reads_azp && !is_guarded && !expected.always_has_azp() {
+        let reason = "a token for one audience has no azp, and the expression then fails";
+        found.error(rule.mark, format!("{reason}: write !has(claims.azp) || claims.azp == ..."));
     }
 }
 
 fn check_required_azp(mark: Mark, wanted: &str, expected: &Expected<'_>, found: &mut Problems) {
     if !expected.always_has_azp() {
-        let why = "a token for one audience has no azp (OpenID Connect Core 2)";
+        let reason = "a token for one audience has no azp (OpenID Connect Core 2)";
         let todo = "give the client a kubernetes block, or use an expression with has(claims.azp)";
-        found.error(mark, format!("requiring azp refuses everybody: {why}; {todo}"));
+        found.error(mark, format!("requiring azp refuses everybody: {reason}; {todo}"));
     } else if wanted != expected.cluster.client.as_str() {
         let client = &expected.cluster.client;
-        found.error(mark, format!("azp is the client that asked, {client}, not {wanted}"));
+        found.error(mark, format!("azp is the requesting client, {client}, not {wanted}"));
     }
 }
 
@@ -193,9 +193,9 @@ fn check_username(mappings: &Node, whole: &str, found: &mut Problems) {
     check_prefix(username, "username", found);
     let expression = get(username, "expression").and_then(text).unwrap_or_default();
     if expression.contains("claims.email") && !whole.contains("email_verified") {
-        let why = "an expression with claims.email needs claims.email_verified somewhere";
+        let reason = "an expression with claims.email needs claims.email_verified somewhere";
         let todo = "add claims.?email_verified.orValue(true) == true to claimValidationRules";
-        found.error(username.mark, format!("{why}: {todo}"));
+        found.error(username.mark, format!("{reason}: {todo}"));
     }
 }
 
@@ -210,8 +210,8 @@ fn check_groups(mappings: &Node, expected: &Expected<'_>, found: &mut Problems) 
         kubernetes.groups == countersign_core::kubernetes::GroupClaims::Distributed
     });
     if distributed && get(groups, "expression").is_some() {
-        let why = "groups are distributed, and an expression never asks for them";
-        found.error(groups.mark, format!("{why}: use claim: groups"));
+        let reason = "groups are distributed, and no expression requests them";
+        found.error(groups.mark, format!("{reason}: use claim: groups"));
     }
 }
 
@@ -232,8 +232,8 @@ fn check_prefix(mapping: &Node, what: &str, found: &mut Problems) {
 
 fn check_prefix_text(mark: Mark, prefix: &str, what: &str, found: &mut Problems) {
     if prefix.is_empty() {
-        let why = "may then be called like one of the cluster's own, such as system:masters";
-        found.warning(mark, format!("without a prefix one of your {what} {why}"));
+        let reason = "may then be called like one of the cluster's own, such as system:masters";
+        found.warning(mark, format!("without a prefix one of your {what} {reason}"));
     } else if prefix.starts_with("system:") {
         found.error(mark, "a prefix that begins with system: is reserved by Kubernetes");
     }
@@ -241,8 +241,8 @@ fn check_prefix_text(mark: Mark, prefix: &str, what: &str, found: &mut Problems)
 
 fn check_peers(entry: &Node, whole: &str, expected: &Expected<'_>, found: &mut Problems) {
     if expected.has_trusted_peers() && !whole.contains("azp") {
-        let why = "its trustedPeers can obtain tokens for this cluster; without a rule about azp it accepts them";
-        found.warning(entry.mark, format!("{}: {why}", expected.cluster.client));
+        let reason = "its trustedPeers can obtain tokens for this cluster; without a rule about azp it accepts them";
+        found.warning(entry.mark, format!("{}: {reason}", expected.cluster.client));
     }
 }
 

@@ -115,7 +115,7 @@ async fn request_token(http: &Client, issuer: &str) -> Result<Secret, CommandErr
     let client_secret = Secret::new(required("COUNTERSIGN_CLIENT_SECRET")?);
     let discovery = http.get(format!("{issuer}/.well-known/openid-configuration"));
     let metadata: ProviderMetadata = json_response(discovery).await?;
-    // OpenID Connect Discovery section 4.3: otherwise the secret would be sent wherever the document says.
+    // OpenID Connect Discovery section 4.3: otherwise the secret would be sent to any URL in the document.
     if metadata.issuer.trim_end_matches('/') != issuer {
         let found = metadata.issuer;
         return Err(CommandError::Other(format!(

@@ -40,8 +40,8 @@ pub fn is_hyphenated_id(text: &str) -> bool {
 
 /// Those that have a value, as request fields.
 pub fn fields<const N: usize>(values: [(&str, Option<&str>); N]) -> RequestFields {
-    let given = values.into_iter().filter_map(|(name, value)| Some((name, value?)));
-    given.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    let set_pairs = values.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    set_pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use super::error::CommandError;
 
 /// Asks on the terminal; an error unless the answer is `yes`. Without a terminal, `--yes` is required.
-/// `otherwise` says that nothing was done.
+/// `otherwise` is printed when nothing was done.
 pub fn confirm(question: &str, otherwise: &str) -> Result<(), CommandError> {
     if !io::stdin().is_terminal() {
         return Err(CommandError::Other(format!(

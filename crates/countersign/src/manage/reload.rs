@@ -1,4 +1,4 @@
-//! `countersign reload`: a running server reads its configuration file again, or says what that would change.
+//! `countersign reload`: a running server reads its configuration file again, or prints what that would change.
 
 use std::fmt::Write;
 
@@ -64,7 +64,10 @@ fn render(report: &ReloadReport, _: &Terminal) -> String {
         line(format!("{kind:8} {}{later}", change.key));
     }
     for ending in &report.ending {
-        line(format!("ends     {} sessions of {}: {}", ending.sessions, ending.what, ending.why));
+        line(format!(
+            "ends     {} sessions of {}: {}",
+            ending.sessions, ending.what, ending.reason
+        ));
     }
     if report.applied {
         line("The server uses this configuration now.".to_owned());

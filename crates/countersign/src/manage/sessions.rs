@@ -156,7 +156,7 @@ impl Backend {
 
 fn render_sessions(page: &SessionPageView, terminal: &Terminal) -> String {
     let all_live = page.sessions.iter().all(|session| session.ended.is_none());
-    // Where all are live, a column that says so tells nothing.
+    // Where all are live, the column is omitted.
     let columns = if all_live { &COLUMNS[..7] } else { &COLUMNS };
     let row = |session: &SessionView| {
         let cells = [

@@ -77,7 +77,7 @@ pub fn table(terminal: &Terminal, columns: &[Column], rows: &[Vec<Cell>]) -> Str
     text
 }
 
-/// Leaves out the columns that are empty in every row and not of rank 0: their room is better used.
+/// Leaves out the columns that are empty in every row and not of rank 0: the others get their width.
 fn without_empty_columns(columns: &[Column], rows: &[Vec<Cell>]) -> (Vec<Column>, Vec<Vec<Cell>>) {
     let is_kept = |(place, column): (usize, &Column)| {
         let mut cells = rows.iter().filter_map(|row| row.get(place));

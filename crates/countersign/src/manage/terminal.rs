@@ -75,7 +75,7 @@ impl Terminal {
         }
     }
 
-    /// An instant where there is room for both spellings.
+    /// An instant, relative and exact, where the width permits both.
     pub fn instant_in_full(&self, rfc3339: &str) -> String {
         match (self.now, rfc3339.parse::<Timestamp>()) {
             (Some(now), Ok(at)) => format!("{rfc3339} ({})", relative(at, now)),

@@ -33,8 +33,8 @@ pub fn start(config: &Config, process: ProcessState) -> RunningExampleApp {
             let serving = listener.serve(routes(app), Limits::default(), process, stop.clone());
             RunningExampleApp(Some((tokio::spawn(serving), stop)))
         }
-        Err(why) => {
-            tracing::warn!("{why}");
+        Err(reason) => {
+            tracing::warn!("{reason}");
             RunningExampleApp(None)
         }
     }

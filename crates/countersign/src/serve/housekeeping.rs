@@ -21,10 +21,10 @@ pub async fn run(current: CurrentApp, clock: Arc<SystemClock>) {
 }
 
 async fn follow_circuit_breakers(current: CurrentApp) {
-    let mut looks = interval(CIRCUIT_BREAKER_INTERVAL);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = interval(CIRCUIT_BREAKER_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        looks.tick().await;
+        ticks.tick().await;
         let app = current.app();
         if let Err(failure) = app.issuer.reload_stored_objects().await {
             tracing::debug!(cause = %failure, "the stored objects could not be read");

@@ -37,8 +37,8 @@ impl Plan {
             let key = difference.key().to_lowercase();
             let block = key.split(['.', '[']).next().unwrap_or_default();
             if REFUSED.contains(&block) {
-                let why = "differs from the running configuration: a restart is needed";
-                plan.refusals.push(format!("{}: {why}", difference.key()));
+                let reason = "differs from the running configuration: a restart is needed";
+                plan.refusals.push(format!("{}: {reason}", difference.key()));
             }
             if AT_START.contains(&key.as_str()) {
                 plan.needs_restart.push(difference.key().to_owned());
@@ -58,36 +58,40 @@ fn change(difference: Difference) -> Change {
 }
 
 /// Live sessions that the newer configuration refuses: of connectors that are gone or ask another upstream, of local
-/// users who are gone or have another password, and those that gave something to clients that are gone.
+/// users who were removed or have another password, and those with grants of removed clients.
 pub async fn ending_sessions(
     issuer: &Issuer,
     running: &Config,
     newer: &Config,
 ) -> Result<Vec<EndingSessions>, String> {
     let mut ending = Vec::new();
-    let mut add = async |what: String, why: &str, filter: SessionFilter| {
+    let mut add = async |what: String, reason: &str, filter: SessionFilter| {
         let count = issuer.store.count_sessions(&filter).await.map_err(|e| e.to_string())?;
         if count.sessions > 0 {
-            ending.push(EndingSessions { what, why: why.to_owned(), sessions: count.sessions });
+            ending.push(EndingSessions {
+                what,
+                reason: reason.to_owned(),
+                sessions: count.sessions,
+            });
         }
         Ok::<(), String>(())
     };
     for connector in issuer.connectors.iter() {
         let is_kept_local = connector.id.as_str() == LOCAL && newer.password_db.is_some();
-        let why = match newer.connectors.iter().find(|newer| newer.id == connector.id) {
+        let reason = match newer.connectors.iter().find(|newer| newer.id == connector.id) {
             _ if is_kept_local => continue,
             None => "it is removed",
-            Some(newer) if newer.fingerprint != connector.fingerprint => "it asks another upstream",
+            Some(newer) if newer.fingerprint != connector.fingerprint => "it uses another upstream",
             Some(_) => continue,
         };
         let filter =
             SessionFilter { connector: Some(connector.id.clone()), ..SessionFilter::default() };
-        add(format!("connector {}", connector.id), why, filter).await?;
+        add(format!("connector {}", connector.id), reason, filter).await?;
     }
     let users = |config: &Config| config.password_db.clone().map(|db| db.users).unwrap_or_default();
     let newer_users = users(newer);
     for user in users(running).iter().filter(|_| newer.password_db.is_some()) {
-        let why = match newer_users.iter().find(|other| other.user_id == user.user_id) {
+        let reason = match newer_users.iter().find(|other| other.user_id == user.user_id) {
             None => "they are removed",
             Some(other) if other.hash.fingerprint() != user.hash.fingerprint() => {
                 "their password is another"
@@ -96,14 +100,14 @@ pub async fn ending_sessions(
         };
         let person = Some((ConnectorId::new(LOCAL), user.user_id.clone()));
         let filter = SessionFilter { person, ..SessionFilter::default() };
-        add(format!("user {}", user.email), why, filter).await?;
+        add(format!("user {}", user.email), reason, filter).await?;
     }
     for client in &running.clients {
         if newer.clients.iter().all(|other| other.id != client.id) {
             let filter =
                 SessionFilter { client: Some(client.id.clone()), ..SessionFilter::default() };
-            let why = "it is removed: what it holds is refused, the sessions stay";
-            add(format!("client {}", client.id), why, filter).await?;
+            let reason = "it is removed: what it holds is refused, the sessions stay";
+            add(format!("client {}", client.id), reason, filter).await?;
         }
     }
     Ok(ending)

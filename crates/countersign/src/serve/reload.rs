@@ -1,4 +1,4 @@
-//! Reads the configuration file again: on SIGHUP, when it or a file it names has changed, and when an administrator asks.
+//! Reads the configuration file again: on SIGHUP, when it or a file it names has changed, and on request of an administrator.
 //!
 //! A new application is made of it, completely, before the one in use is replaced; whatever is wrong changes nothing.
 //! Kept across a reload: the database, the threads and tables that count attempts, metrics, circuit breakers.
@@ -100,13 +100,13 @@ impl Reloader {
         report.changes = plan.changes;
         report.needs_restart = plan.needs_restart;
         report.problems.extend(plan.refusals);
-        if let Some(Err(why)) = config.web.https.as_ref().map(tls::server_config) {
-            report.problems.push(why);
+        if let Some(Err(reason)) = config.web.https.as_ref().map(tls::server_config) {
+            report.problems.push(reason);
         }
         let app = self.current.app();
         match ending_sessions(&app.issuer, &self.config, &config).await {
             Ok(ending) => report.ending = ending,
-            Err(why) => report.warnings.push(format!("the sessions were not counted: {why}")),
+            Err(reason) => report.warnings.push(format!("the sessions were not counted: {reason}")),
         }
         (Some(config).filter(|_| report.problems.is_empty()), report)
     }

@@ -15,41 +15,41 @@ type FileIdentity = Option<(u64, u64, i128, u64)>;
 
 pub struct FileWatch {
     files: Vec<PathBuf>,
-    taken_up: Vec<FileIdentity>,
+    in_use: Vec<FileIdentity>,
     last_look: Vec<FileIdentity>,
 }
 
 impl FileWatch {
     pub fn new(files: Vec<PathBuf>) -> Self {
         let now = identities(&files);
-        Self { files, taken_up: now.clone(), last_look: now }
+        Self { files, in_use: now.clone(), last_look: now }
     }
 
     /// From now on these files. Those that were watched before keep their state, so that a change in between is seen.
     pub fn follow(&mut self, files: Vec<PathBuf>) {
         let known = |file: &PathBuf| {
             let position = self.files.iter().position(|other| other == file)?;
-            self.taken_up.get(position).copied()
+            self.in_use.get(position).copied()
         };
-        let taken_up = files.iter().map(|f| known(f).unwrap_or_else(|| identity(f))).collect();
+        let in_use = files.iter().map(|f| known(f).unwrap_or_else(|| identity(f))).collect();
         self.last_look = identities(&files);
-        self.taken_up = taken_up;
+        self.in_use = in_use;
         self.files = files;
     }
 
     /// The files are about to be read as they are now.
     pub fn take_up(&mut self) {
-        self.taken_up = identities(&self.files);
+        self.in_use = identities(&self.files);
     }
 
     /// Looks; true when there is a change to take up. It is reported once.
     pub fn has_changed(&mut self) -> bool {
         let now = identities(&self.files);
         let is_settled = now == self.last_look && now.iter().all(Option::is_some);
-        let is_new = now != self.taken_up;
+        let is_new = now != self.in_use;
         self.last_look.clone_from(&now);
         if is_settled && is_new {
-            self.taken_up = now;
+            self.in_use = now;
             return true;
         }
         false

@@ -1,4 +1,4 @@
-//! The example application, from what a command line or a configuration says.
+//! The example application, from a command line or a configuration.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -19,7 +19,7 @@ const IN_FILE: &str = "the configuration file has one of this id, which comes fi
 pub(super) fn client(issuer: &Issuer, dex: &DexClient) -> Converted {
     let mut warnings = Vec::new();
     let what = format!("client {}", dex.id);
-    let refused = |why: &str| Err(why.to_owned());
+    let refused = |reason: &str| Err(reason.to_owned());
     let result = if issuer.clients.is_configured(&dex.id) {
         refused(IN_FILE)
     } else if dex.id.as_str().is_empty() {
@@ -28,7 +28,7 @@ pub(super) fn client(issuer: &Issuer, dex: &DexClient) -> Converted {
         refused("it has no secret and is not public: anybody could authenticate as it")
     } else {
         if dex.needs_mfa {
-            warnings.push("it asked for a second factor, which is not supported".to_owned());
+            warnings.push("it requires a second factor, which is not supported".to_owned());
         }
         Ok(stored::client_object(&issuer.root, &converted_client(dex, &mut warnings)))
     };

@@ -15,7 +15,7 @@ use countersign_store::{ImportedGrant, ImportedSession, ObjectKind};
 use super::{Plan, Skipped};
 use crate::dex::{DexData, DexOfflineSession, DexRefreshToken};
 
-/// Requests of every kind are served by what was imported: Dex asked the upstream for all of it.
+/// Requests of every kind are served by what was imported: Dex requested all of it from the upstream.
 const EVERYTHING: LoginScopes = LoginScopes { offline: true, groups: true };
 /// Our first rotation writes the number of the key. Until then no MAC key is kept for this grant.
 const NO_MAC_KEY: i64 = i64::MAX;
@@ -50,8 +50,8 @@ pub(super) async fn plan(
         let upstream = offline.get(&person).map(|session| &session.connector_data);
         let (user_id, connector) = &person;
         let Some(connector) = connectors.get(connector) else {
-            let why = format!("connector {connector} is not configured");
-            plan.skipped.push(Skipped::new(of(user_id, &tokens), why));
+            let reason = format!("connector {connector} is not configured");
+            plan.skipped.push(Skipped::new(of(user_id, &tokens), reason));
             continue;
         };
         match fingerprint(connector, &tokens, &users).await {
@@ -62,8 +62,8 @@ pub(super) async fn plan(
                 plan.sessions.push(ImportedSession { session, grants });
             }
             None => {
-                let why = "the user is neither in the configuration file nor in Dex's storage";
-                plan.skipped.push(Skipped::new(of(user_id, &tokens), why));
+                let reason = "the user is neither in the configuration file nor in Dex's storage";
+                plan.skipped.push(Skipped::new(of(user_id, &tokens), reason));
             }
         }
     }
@@ -186,12 +186,12 @@ fn grant(
     let now = issuer.now();
     let created_at = token.created_at.unwrap_or(now);
     let openid = std::iter::once(scopes::OPENID.to_owned());
-    let asked = token.scopes.iter().filter(|scope| *scope != scopes::OPENID).cloned();
+    let requested = token.scopes.iter().filter(|scope| *scope != scopes::OPENID).cloned();
     let grant = Grant {
         id: GrantId::random()?,
         session: session.id.clone(),
         client: token.client.clone(),
-        scopes: openid.chain(asked).collect(),
+        scopes: openid.chain(requested).collect(),
         nonce: (!token.nonce.is_empty()).then(|| token.nonce.clone()),
         auth_time: created_at,
         refreshable: true,

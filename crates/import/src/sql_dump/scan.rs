@@ -172,7 +172,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// What follows an opening quotation mark. A doubled one stands for itself in every dialect.
+    /// What follows an opening quotation mark. A doubled one is an escape in every dialect.
     fn text(&mut self, dialect: Dialect) -> Result<String, ReadError> {
         let mut raw = String::new();
         let mut characters = self.rest.char_indices().peekable();

@@ -1,5 +1,5 @@
 //! Blocking a person: no sign-in, no tokens, no access to clusters, until the block ends or is lifted. What they
-//! hold is refused wherever it is looked up; whoever verifies tokens offline is covered by the time reported.
+//! hold is refused wherever it is looked up; for relying parties that verify tokens offline the reported time counts.
 
 use std::sync::Arc;
 

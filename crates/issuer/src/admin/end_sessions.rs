@@ -70,8 +70,8 @@ impl Issuer {
         filter: SessionFilter,
     ) -> Result<EndedBatch, IssuerError> {
         let now = self.now();
-        let asked = json!(filter);
-        let before = filter.created_before.map_or(now, |given| given.min(now));
+        let filter_json = json!(filter);
+        let before = filter.created_before.map_or(now, |bound| bound.min(now));
         let filter = SessionFilter { created_before: Some(before), ..filter };
         let ended = self.ended_by(who);
         let mut all = EndedBatch::default();
@@ -89,15 +89,15 @@ impl Issuer {
         event.ip.clone_from(&who.ip);
         event.reason = Some(EndReason::Administrator.as_str().to_owned());
         event.details = json!({
-            "filter": asked, "sessions": all.sessions, "grants": all.grants,
+            "filter": filter_json, "sessions": all.sessions, "grants": all.grants,
             "tokens_until": all.tokens_until, "more": all.more,
         });
         self.store.add_event(event).await?;
-        tracing::warn!(event = "sessions_ended", actor = who.actor(), filter = %asked, sessions = all.sessions, grants = all.grants, "ended by an administrator");
+        tracing::warn!(event = "sessions_ended", actor = who.actor(), filter = %filter_json, sessions = all.sessions, grants = all.grants, "ended by an administrator");
         Ok(all)
     }
 
     fn ended_by(&self, who: &Administrator) -> Ended {
-        Ended { at: self.now(), by: who.actor().to_owned(), why: EndReason::Administrator }
+        Ended { at: self.now(), by: who.actor().to_owned(), reason: EndReason::Administrator }
     }
 }

@@ -71,7 +71,7 @@ pub struct UpstreamView {
     pub outcome: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<String>,
-    /// Absent where it gave no answer about the person: then they are unknown, and not none.
+    /// Absent where it returned no result for the user: unknown, which differs from none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub groups: Option<Vec<String>>,
 }
@@ -93,20 +93,20 @@ impl Issuer {
 
     /// All at once: one that hangs keeps nobody from hearing the others.
     async fn ask_directories(&self, user: &str) -> Result<Vec<UpstreamView>, IssuerError> {
-        let mut asking = JoinSet::new();
+        let mut tasks = JoinSet::new();
         for (place, connector) in self.connectors.iter().enumerate() {
             if let LoginMethod::Password(method) = connector.login_method.clone() {
                 let (id, user) = (connector.id.clone(), user.to_owned());
-                asking.spawn(async move {
+                tasks.spawn(async move {
                     let mut trace = Trace::default();
-                    let asked = timeout(WAIT_TIMEOUT, method.diagnose(&user, &mut trace)).await;
-                    (place, upstream(&id, asked.ok(), &trace))
+                    let diagnosed = timeout(WAIT_TIMEOUT, method.diagnose(&user, &mut trace)).await;
+                    (place, upstream(&id, diagnosed.ok(), &trace))
                 });
             }
         }
         let mut views = Vec::new();
-        while let Some(asked) = asking.join_next().await {
-            views.push(asked.map_err(|e| IssuerError::Broken(e.to_string()))?);
+        while let Some(joined) = tasks.join_next().await {
+            views.push(joined.map_err(|e| IssuerError::Broken(e.to_string()))?);
         }
         views.sort_by_key(|(place, _)| *place);
         Ok(views.into_iter().map(|(_, view)| view).collect())
@@ -136,11 +136,11 @@ impl Issuer {
             blocked: self.blocked_user(connector, &identity.user_id).await?,
             sessions_total,
             sessions: found.sessions.iter().map(SessionView::from).collect(),
-            client: client.map(|client| self.answer_for(client, connector, identity)),
+            client: client.map(|client| self.explain_client(client, connector, identity)),
         })
     }
 
-    fn answer_for(
+    fn explain_client(
         &self,
         client: &Client,
         connector: &ConnectorId,
@@ -155,7 +155,7 @@ impl Issuer {
         }
         match identity.groups.len() {
             0 => notes.push("the upstream returned no groups: see its trace below".to_owned()),
-            n => notes.push(format!("it receives {n} groups if it asks for the scope groups")),
+            n => notes.push(format!("it receives {n} groups if it requests the scope groups")),
         }
         if identity.email.is_empty() {
             notes.push("there is no e-mail address, so the claim email is left out".to_owned());
@@ -173,13 +173,19 @@ impl Issuer {
     }
 }
 
-type Asked = Result<AccountDiagnosis, countersign_core::connector::ConnectorError>;
+type DiagnosisResult = Result<AccountDiagnosis, countersign_core::connector::ConnectorError>;
 
-fn upstream(connector: &ConnectorId, asked: Option<Asked>, trace: &Trace) -> UpstreamView {
-    let (outcome, identity) = match asked {
+fn upstream(
+    connector: &ConnectorId,
+    diagnosed: Option<DiagnosisResult>,
+    trace: &Trace,
+) -> UpstreamView {
+    let (outcome, identity) = match diagnosed {
         None => (format!("no answer within {} s", WAIT_TIMEOUT.as_secs()), None),
         Some(Err(down)) => (down.to_string(), None),
-        Some(Ok(AccountDiagnosis::Refused { why })) => (format!("would be refused: {why}"), None),
+        Some(Ok(AccountDiagnosis::Refused { reason })) => {
+            (format!("would be refused: {reason}"), None)
+        }
         Some(Ok(AccountDiagnosis::Found(found))) => ("found".to_owned(), Some(*found)),
     };
     UpstreamView {

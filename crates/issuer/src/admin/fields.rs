@@ -15,7 +15,7 @@ const REPEATABLE: &str = "id";
 /// Sessions that are named one by one.
 const MOST_IDS: usize = 100;
 
-/// A field whose value is not accepted, in words for whoever wrote it.
+/// A field whose value is not accepted, with an explanation.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {problem}")]
 pub struct FieldError {
@@ -99,8 +99,8 @@ impl<'a> Fields<'a> {
 
     /// Each id of `id`, which may be repeated and may hold several, separated by commas.
     fn session_ids(&self) -> Result<Vec<SessionId>, FieldError> {
-        let given = self.pairs.iter().filter(|(name, _)| name == REPEATABLE);
-        let ids = given.flat_map(|(_, value)| value.split(',')).map(str::trim);
+        let values = self.pairs.iter().filter(|(name, _)| name == REPEATABLE);
+        let ids = values.flat_map(|(_, value)| value.split(',')).map(str::trim);
         let ids: Vec<SessionId> = ids.filter(|id| !id.is_empty()).map(SessionId::new).collect();
         match ids.len() > MOST_IDS {
             true => Err(bad(REPEATABLE, format!("names more than {MOST_IDS} sessions"))),

@@ -46,10 +46,10 @@ pub struct ConnectorView {
     pub id: String,
     pub kind: String,
     pub name: String,
-    /// As this replica saw it last: `up`, `down`, or `unknown` where it was not asked in the last 10 minutes.
+    /// As this replica saw it last: `up`, `down`, or `unknown` without a request in the last 10 minutes.
     pub health: Health,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_answer: Option<String>,
+    pub last_response: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<String>,
     /// The cause of `last_failure`.
@@ -142,7 +142,7 @@ fn connector_view((status, count): (&ConnectorStatus, &ConnectorCount)) -> Conne
         kind: status.kind.to_owned(),
         name: status.name.clone(),
         health: status.health,
-        last_answer: rfc3339(status.last_answer),
+        last_response: rfc3339(status.last_response),
         last_failure: failure.map(|(at, _)| at.to_string()),
         last_error: failure.map(|(_, cause)| cause.clone()),
         circuit_open_since: status.circuit_breaker.as_ref().map(|open| open.opened_at.to_string()),

@@ -148,20 +148,20 @@ impl Issuer {
     /// Who had this group between two instants, and by which upstream.
     pub async fn memberships(
         &self,
-        asked: &Holders,
+        holders: &Holders,
         page: &Page,
     ) -> Result<Result<MembershipPageView, FieldError>, IssuerError> {
         let query = MembershipQuery {
-            group: asked.group.clone(),
-            connector: asked.connector.clone(),
-            since: asked.since,
-            until: asked.until,
+            group: holders.group.clone(),
+            connector: holders.connector.clone(),
+            since: holders.since,
+            until: holders.until,
             after: page.after.clone(),
             limit: page.limit,
         };
         let found = self.store.memberships(query).await;
         Ok(named_page(found)?.map(|found| MembershipPageView {
-            group: asked.group.clone(),
+            group: holders.group.clone(),
             memberships: found.memberships.iter().map(MembershipView::from).collect(),
             next: found.next,
         }))

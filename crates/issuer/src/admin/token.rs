@@ -1,7 +1,7 @@
 //! Access tokens that open the API: issued to a client of `admin.clients`, with the scope
 //! `countersign:admin`, for a person in `admin.groups` or for the client itself.
 //!
-//! What a token says is not enough: the client is looked up in today's configuration, a person's grant
+//! The token alone is not enough: the client is looked up in today's configuration, a person's grant
 //! and session in the database, their groups where they come from.
 
 use std::time::Duration;
@@ -47,7 +47,7 @@ impl Issuer {
             return Ok(Err(AdminTokenRefusal::InsufficientScope));
         }
         let grant = claims.text("grant_id").map(GrantId::new);
-        // RFC 9068 section 4. Whom a token names it is shown to, and they could bring it here.
+        // RFC 9068 section 4. The audience of a token receives it, and could present it here.
         let meant_for = match grant {
             Some(_) => client.to_string(),
             None => self.api_audience(),

@@ -194,7 +194,7 @@ pub struct KeyView {
 
 impl From<&Ended> for EndedView {
     fn from(ended: &Ended) -> Self {
-        let (at, reason) = (ended.at.to_string(), ended.why.as_str().to_owned());
+        let (at, reason) = (ended.at.to_string(), ended.reason.as_str().to_owned());
         Self { at, by: ended.by.clone(), reason }
     }
 }

@@ -1,4 +1,4 @@
-//! Who was asked about at one connector within the last minute, and who of them was refused.
+//! The users revalidated at one connector within the last minute, and how many of them were refused.
 //!
 //! People are counted, not requests: one client in a loop is neither a crowd of refusals nor a crowd of
 //! welcomes.
@@ -16,14 +16,14 @@ const PEOPLE: usize = 20;
 const PERCENT: usize = 20;
 /// More refused people than this, and "disabled" needs a second look before it ends a session.
 const FEW: usize = 3;
-/// Answers remembered at most; the oldest gives way, and the minute is a shorter one.
-const MOST_ANSWERS: usize = 20_000;
+/// Outcomes kept at most; the oldest is dropped, and the window is a shorter one.
+const MAX_OUTCOMES: usize = 20_000;
 
 #[derive(Default)]
 pub struct RefusalWindow {
     hasher: RandomState,
     /// Oldest first.
-    answers: VecDeque<Outcome>,
+    outcomes: VecDeque<Outcome>,
     people: HashMap<u64, OutcomeCounts>,
     refused_people: usize,
 }
@@ -46,12 +46,12 @@ struct OutcomeCounts {
 pub struct Tally {
     pub refused: usize,
     /// Refused ones included.
-    pub asked: usize,
+    pub total: usize,
 }
 
 impl Tally {
     pub fn exceeds_threshold(self) -> bool {
-        self.refused > PEOPLE && self.refused * 100 > self.asked * PERCENT
+        self.refused > PEOPLE && self.refused * 100 > self.total * PERCENT
     }
 
     pub fn is_unusual(self) -> bool {
@@ -60,35 +60,33 @@ impl Tally {
 }
 
 impl RefusalWindow {
-    /// Adds an answer and tells of the minute that ends with it.
+    /// Adds an outcome and returns the tally of the minute that ends with it.
     pub fn count(&mut self, person: &str, refused: bool, now: Timestamp) -> Tally {
-        while self
-            .answers
-            .front()
-            .is_some_and(|first| now.since(first.at) > WINDOW || self.answers.len() >= MOST_ANSWERS)
-        {
+        while self.outcomes.front().is_some_and(|first| {
+            now.since(first.at) > WINDOW || self.outcomes.len() >= MAX_OUTCOMES
+        }) {
             self.forget_first();
         }
         let person = self.hasher.hash_one(person);
-        self.answers.push_back(Outcome { at: now, person, refused });
-        let answers = self.people.entry(person).or_default();
-        answers.all += 1;
+        self.outcomes.push_back(Outcome { at: now, person, refused });
+        let counts = self.people.entry(person).or_default();
+        counts.all += 1;
         if refused {
-            answers.refused += 1;
-            self.refused_people += usize::from(answers.refused == 1);
+            counts.refused += 1;
+            self.refused_people += usize::from(counts.refused == 1);
         }
-        Tally { refused: self.refused_people, asked: self.people.len() }
+        Tally { refused: self.refused_people, total: self.people.len() }
     }
 
     fn forget_first(&mut self) {
-        let Some(Outcome { person, refused, .. }) = self.answers.pop_front() else { return };
-        let Some(answers) = self.people.get_mut(&person) else { return };
-        answers.all -= 1;
+        let Some(Outcome { person, refused, .. }) = self.outcomes.pop_front() else { return };
+        let Some(counts) = self.people.get_mut(&person) else { return };
+        counts.all -= 1;
         if refused {
-            answers.refused -= 1;
-            self.refused_people -= usize::from(answers.refused == 0);
+            counts.refused -= 1;
+            self.refused_people -= usize::from(counts.refused == 0);
         }
-        if answers.all == 0 {
+        if counts.all == 0 {
             self.people.remove(&person);
         }
     }
@@ -100,7 +98,7 @@ mod tests {
 
     use countersign_core::Timestamp;
 
-    use super::{MOST_ANSWERS, RefusalWindow, Tally};
+    use super::{MAX_OUTCOMES, RefusalWindow, Tally};
 
     const NOON: Timestamp = Timestamp::from_secs(1_795_000_000);
 
@@ -115,7 +113,7 @@ mod tests {
             assert!(!minute.count(&format!("p{n}"), true, after(n)).exceeds_threshold());
         }
         let last = minute.count("p20", true, after(20));
-        assert_eq!(last, Tally { refused: 21, asked: 21 });
+        assert_eq!(last, Tally { refused: 21, total: 21 });
         assert!(last.exceeds_threshold());
     }
 
@@ -123,7 +121,7 @@ mod tests {
     fn one_person_who_tries_again_and_again_is_one() {
         let mut minute = RefusalWindow::default();
         for _ in 0..200 {
-            assert_eq!(minute.count("bob", true, NOON), Tally { refused: 1, asked: 1 });
+            assert_eq!(minute.count("bob", true, NOON), Tally { refused: 1, total: 1 });
         }
         for _ in 0..2 {
             assert!(!minute.count("jane", true, NOON).is_unusual());
@@ -134,7 +132,7 @@ mod tests {
     fn twenty_one_among_a_hundred_and_five_are_a_fifth_and_no_more() {
         let mut minute = RefusalWindow::default();
         for n in 0..84 {
-            minute.count(&format!("welcome{n}"), false, NOON);
+            minute.count(&format!("accepted{n}"), false, NOON);
         }
         for n in 0..21 {
             assert!(!minute.count(&format!("gone{n}"), true, NOON).exceeds_threshold(), "{n}");
@@ -148,21 +146,21 @@ mod tests {
         for n in 0..20 {
             minute.count(&format!("p{n}"), true, NOON);
         }
-        assert_eq!(minute.count("p0", false, after(60)), Tally { refused: 20, asked: 20 });
-        assert_eq!(minute.count("late", true, after(61)), Tally { refused: 1, asked: 2 });
+        assert_eq!(minute.count("p0", false, after(60)), Tally { refused: 20, total: 20 });
+        assert_eq!(minute.count("late", true, after(61)), Tally { refused: 1, total: 2 });
         assert_eq!(minute.people.len(), 2);
     }
 
     #[test]
     fn a_clock_that_goes_back_and_a_flood_break_nothing() {
         let mut minute = RefusalWindow::default();
-        for n in 0..=MOST_ANSWERS {
+        for n in 0..=MAX_OUTCOMES {
             minute.count(&format!("p{n}"), n % 2 == 0, after(30));
         }
         minute.count("early", true, NOON);
-        assert_eq!(minute.answers.len(), MOST_ANSWERS);
-        assert!(minute.people.len() <= MOST_ANSWERS);
+        assert_eq!(minute.outcomes.len(), MAX_OUTCOMES);
+        assert!(minute.people.len() <= MAX_OUTCOMES);
         minute.count("later", true, after(200));
-        assert_eq!((minute.answers.len(), minute.refused_people), (1, 1));
+        assert_eq!((minute.outcomes.len(), minute.refused_people), (1, 1));
     }
 }

@@ -19,7 +19,7 @@ pub struct RotationView {
 
 impl Keyring {
     /// Makes the next key, unless one is published already that has yet to sign. Of two administrators
-    /// at once one makes it, and the other is told of it.
+    /// at once one makes it, and the other reads it.
     pub(crate) async fn publish_next(
         &self,
         store: &Store,

@@ -1,6 +1,6 @@
 //! The list of clusters (`/clusters`): those that a person's groups may see, and the kubeconfig for them.
 //!
-//! It tells people where clusters are; what they may do there is decided by each API server alone. Each cluster
+//! It lists clusters; what a user may do there is decided by each API server alone. Each cluster
 //! has a client of its own, so that a token for one names no other in `aud`.
 
 use std::fmt::Write as _;

@@ -1,4 +1,4 @@
-//! The groups endpoint of distributed claims (OpenID Connect Core 1.0 section 5.6.2): an API server asks for the
+//! The groups endpoint of distributed claims (OpenID Connect Core 1.0 section 5.6.2): an API server requests the
 //! current groups with the token of the claim, and is refused when the session has ended.
 
 use std::time::Duration;

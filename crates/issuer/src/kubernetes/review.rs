@@ -46,7 +46,7 @@ impl Issuer {
 
     pub async fn review(&self, cluster: &Cluster, token: &Secret) -> Result<Review, IssuerError> {
         let (client, webhook) = (&*cluster.client, &cluster.webhook);
-        // ID tokens alone: an access token is for us, and whoever is shown one could show it on.
+        // ID tokens alone: an access token is for us, and its receiver could present it to others.
         let expected = Expected {
             issuer: self.settings.issuer.as_str(),
             typ: Typ::IdToken,
@@ -79,16 +79,16 @@ impl Issuer {
         }
         match user_of(&claims, webhook, self.settings.issuer.as_str()) {
             Ok(user) => {
-                tracing::debug!(client = %client.id, session = %session.id, grant = %grant.id, "a cluster was told whose token it was shown");
+                tracing::debug!(client = %client.id, session = %session.id, grant = %grant.id, "a token review succeeded");
                 Ok(Review::Yes(user))
             }
-            Err(why) => Ok(no(client, why)),
+            Err(reason) => Ok(no(client, reason)),
         }
     }
 }
 
-fn no(client: &Client, why: impl Into<String>) -> Review {
-    let why = why.into();
-    tracing::info!(client = %client.id, reason = %why, "a cluster was told no");
-    Review::No(why)
+fn no(client: &Client, reason: impl Into<String>) -> Review {
+    let reason = reason.into();
+    tracing::info!(client = %client.id, reason = %reason, "a token review was refused");
+    Review::No(reason)
 }

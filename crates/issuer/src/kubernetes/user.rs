@@ -120,7 +120,7 @@ mod tests {
         };
         let mut nameless = claims();
         nameless.as_object_mut().unwrap().remove("email");
-        for (claims, why) in [
+        for (claims, reason) in [
             (nameless, "the token has no claim email"),
             (with("email", json!(["a@example.com"])), "the token has no claim email"),
             (with("email_verified", json!(false)), "the e-mail address is not verified"),
@@ -128,7 +128,7 @@ mod tests {
             (with("groups", json!({"dev": true})), "the claim groups is not a list of texts"),
             (with("groups", json!(["dev", 7])), "the claim groups is not a list of texts"),
         ] {
-            assert_eq!(seen(&claims, &webhook()).unwrap_err(), why, "{claims}");
+            assert_eq!(seen(&claims, &webhook()).unwrap_err(), reason, "{claims}");
         }
         // Only a name that is an address needs a verified one.
         let by_sub = Webhook { username_claim: "sub".to_owned(), ..webhook() };
@@ -149,7 +149,7 @@ mod tests {
 
     /// Threat 155.
     #[test]
-    fn nobody_is_given_a_name_or_group_of_kubernetes_own() {
+    fn kubernetes_system_names_and_groups_are_never_assigned() {
         let bare = Webhook { groups_prefix: String::new(), ..webhook() };
         let mut master = claims();
         master["groups"] = json!(["dev", "system:masters"]);

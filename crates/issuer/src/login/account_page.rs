@@ -1,7 +1,7 @@
 //! Signing in to our own pages: a login like any other, that ends at one of them instead of in a code.
 //!
 //! Its client is in no list: no request, no token endpoint and no configuration can name it
-//! ([`crate::Clients::behind`]). Nothing here gives anything to anybody but the browser's own session.
+//! ([`crate::Clients::behind`]). Nothing here grants anything beyond the browser's own session.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use super::BrowserBinding;
 use super::request::{AccountPage, AuthRequest, Prompt, ResponseMode};
 use crate::{Issuer, IssuerError};
 
-const FLASH: &str = "notice after an act";
-/// A page opened again from the history says nothing old.
+const FLASH: &str = "flash message";
+/// A page opened again from the history shows no old message.
 const FLASH_LIFETIME: Duration = Duration::from_secs(10 * 60);
 
 impl Issuer {
-    /// The request of a login that ends at `page`. `again`: a login is asked for also of whoever is
+    /// The request of a login that ends at `page`. `again`: a login is required also of a user who is
     /// signed in; anybody may then sign in.
     pub fn account_page_request(
         &self,
@@ -29,7 +29,7 @@ impl Issuer {
         Ok(AuthRequest { prompt, ..self.new_account_request(page)? })
     }
 
-    /// The session of this browser as our own pages may use it: it stands, its login asked for groups,
+    /// The session of this browser as our own pages may use it: it is valid, its login requested groups,
     /// and they are as fresh as for any application (design 5). `None`: sign in first.
     pub async fn account_page_session(
         &self,
@@ -51,7 +51,7 @@ impl Issuer {
         self.now().since(session.auth_time) <= within
     }
 
-    /// What a page of ours says after an act, sealed to this browser: the redirect after the act carries
+    /// The flash message of one of our pages, sealed to this browser: the redirect after a form carries
     /// it, and nobody can make a page say what did not happen. `about` keeps one page's from another's.
     pub fn seal_flash(
         &self,
@@ -59,8 +59,8 @@ impl Issuer {
         binding: &BrowserBinding,
         flash: &impl Serialize,
     ) -> Result<String, IssuerError> {
-        let told = (self.now(), flash);
-        let plain = serde_json::to_vec(&told).map_err(|e| IssuerError::Broken(e.to_string()))?;
+        let signed = (self.now(), flash);
+        let plain = serde_json::to_vec(&signed).map_err(|e| IssuerError::Broken(e.to_string()))?;
         let keys = self.keyring.keys();
         Ok(keys.sealing_settled.seal(
             FLASH,
@@ -69,7 +69,7 @@ impl Issuer {
         )?)
     }
 
-    /// `None`: not said to this browser about this, or minutes ago.
+    /// `None`: not sealed for this browser and page, or expired.
     pub fn open_flash<T: DeserializeOwned>(
         &self,
         about: &str,

@@ -42,7 +42,7 @@ impl Issuer {
                 let request = &pending.request;
                 let now = self.now();
                 self.store.finish_refused(&request.id, &session.id, &request.client, now).await?;
-                Ok(self.refuse(&pending, ErrorCode::AccessDenied, "The person said no"))
+                Ok(self.refuse(&pending, ErrorCode::AccessDenied, "The user denied the request"))
             }
             ApprovalDecision::Switch => {
                 pending.switch = true;

@@ -3,7 +3,7 @@
 //! never replaces the password.
 //!
 //! Entries `key~device~mac`, newest first, separated by dots. The MAC covers connector, account and device, so
-//! the cookie names its accounts only to whoever knows them.
+//! the cookie reveals its accounts only to who knows them.
 
 use countersign_core::ids::{self, NoRandomness};
 use countersign_jose::MacKeys;

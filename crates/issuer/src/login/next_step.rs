@@ -57,7 +57,7 @@ impl Issuer {
             return Ok(Step::Expired);
         }
         let Some(client) = self.clients.behind(&pending.request) else {
-            return Ok(Step::ClientGone);
+            return Ok(Step::ClientRemoved);
         };
         let client = &*client;
         let session = match self.login_status(&pending, client, cookie).await? {
@@ -124,8 +124,8 @@ impl Issuer {
         let age = self.now().since(session.auth_time);
         let old =
             request.max_age.is_some_and(|limit| limit == 0 || age > Duration::from_secs(limit));
-        let asked = request.prompt.login || request.prompt.select_account || pending.switch;
-        if unusable || (!just_proven && (!self.settings.sign_on.sso || asked || old)) {
+        let is_requested = request.prompt.login || request.prompt.select_account || pending.switch;
+        if unusable || (!just_proven && (!self.settings.sign_on.sso || is_requested || old)) {
             return Ok(LoginStatus::NeedsLogin);
         }
         let subject =
@@ -138,7 +138,7 @@ impl Issuer {
     }
 
     /// True when the session's connector is the requested one and allowed for the client, its fingerprint is
-    /// unchanged, and its login asked the upstream for everything the request needs.
+    /// unchanged, and its login requested everything of the upstream that this request needs.
     pub(super) fn is_usable_for(
         &self,
         request: &AuthRequest,
@@ -153,14 +153,14 @@ impl Issuer {
                 .covers(self.login_scopes_needed(session, request.login_scopes()))
     }
 
-    /// The upstream identity cannot be used. A login made for this very request is not asked for again: with
+    /// The upstream identity cannot be used. A login made for this very request is not repeated: with
     /// an upstream that answers without interaction that would be an endless redirect.
     fn login_again(&self, pending: PendingLogin, client: &Client) -> Step {
         if pending.logged_in.is_none() {
             return self.ask_for_login(pending, client);
         }
-        let why = "The upstream accepted the login and then refused the user";
-        self.refuse(&pending, ErrorCode::AccessDenied, why)
+        let reason = "The upstream accepted the login and then refused the user";
+        self.refuse(&pending, ErrorCode::AccessDenied, reason)
     }
 
     fn ask_for_login(&self, mut pending: PendingLogin, client: &Client) -> Step {
@@ -178,7 +178,7 @@ impl Issuer {
             .map(|connector| ConnectorChoice::from(&*connector))
             .collect();
         match choices.as_slice() {
-            [] => Step::ClientGone,
+            [] => Step::ClientRemoved,
             [only] if !self.settings.always_show_choice => {
                 let connector = only.id.clone();
                 Step::StartLogin { pending, connector }
@@ -204,8 +204,8 @@ impl Issuer {
             return Ok(false);
         }
         let person = &session.identity.user_id;
-        let given = self.store.consent(person, &session.connector, &client.id).await?;
-        Ok(!given.is_some_and(|given| pending.request.scopes.within(&given)))
+        let consented = self.store.consent(person, &session.connector, &client.id).await?;
+        Ok(!consented.is_some_and(|scopes| pending.request.scopes.within(&scopes)))
     }
 
     async fn issue_code(
@@ -217,7 +217,7 @@ impl Issuer {
         let now = self.now();
         let request = &pending.request;
         let code = self.code_for(request, &session);
-        let given = Code {
+        let stored = Code {
             hash: hash::sha256(&code),
             request: request.id.clone(),
             session: session.id.clone(),
@@ -231,7 +231,7 @@ impl Issuer {
             expires_at: now + self.code_lifetime(client, request),
             grant: None,
         };
-        match self.store.issue_code(given, now).await? {
+        match self.store.issue_code(stored, now).await? {
             IssueCodeOutcome::Issued => self.respond(pending, client, session, code).await,
             IssueCodeOutcome::AlreadyFinished => match self.is_code_unused(&code).await? {
                 true => self.respond(pending, client, session, code).await,
@@ -292,11 +292,11 @@ impl Issuer {
     }
 
     /// An error to the client, where there is one to send it to.
-    pub(crate) fn refuse(&self, pending: &PendingLogin, code: ErrorCode, why: &str) -> Step {
+    pub(crate) fn refuse(&self, pending: &PendingLogin, code: ErrorCode, reason: &str) -> Step {
         if pending.request.ends_here() {
             return Step::Expired;
         }
-        let error = AuthorizationError::new(code, why);
+        let error = AuthorizationError::new(code, reason);
         Step::Respond(AuthorizationResponse::error(&pending.request, &self.settings.issuer, error))
     }
 }

@@ -140,7 +140,7 @@ impl Issuer {
         }
         let response_type = self.response_type(params, redirect_uri)?;
         let response_mode = response_mode(params, redirect_uri, self.settings.response_types)?;
-        // OAuth 2.0 Multiple Response Types section 3: tokens never stand in a query.
+        // OAuth 2.0 Multiple Response Types section 3: tokens are never in a query.
         if response_type.has_tokens() && response_mode == ResponseMode::Query {
             return refuse(InvalidRequest, "response_mode query is not for responses with tokens");
         }
@@ -177,8 +177,8 @@ impl Issuer {
         let allowed = self.settings.response_types;
         let Some(found) = ResponseType::parse(text).filter(|found| found.within(allowed)) else {
             let known = self.settings.response_types_supported().join(", ");
-            let why = format!("Only these response types are supported: {known}");
-            return refuse(UnsupportedResponseType, why);
+            let reason = format!("Only these response types are supported: {known}");
+            return refuse(UnsupportedResponseType, reason);
         };
         if found.token && !found.code && !found.id_token {
             return refuse(InvalidRequest, "Response type token needs id_token or code beside it");
@@ -196,24 +196,24 @@ impl Issuer {
         Ok(found)
     }
 
-    /// The scopes that are granted of those asked for; also used for device requests.
+    /// The granted ones of the requested scopes; also used for device requests.
     pub(crate) fn requested_scopes(
         &self,
-        asked: &Scopes,
+        requested: &Scopes,
         client: &Client,
     ) -> Result<Scopes, Refusal> {
-        if !asked.has(scopes::OPENID) {
+        if !requested.has(scopes::OPENID) {
             return refuse(ErrorCode::InvalidScope, "Missing required scope openid");
         }
         if self.settings.strict_scopes
-            && let Some(unknown) = asked.iter().find(|scope| !Scopes::is_known(scope))
+            && let Some(unknown) = requested.iter().find(|scope| !Scopes::is_known(scope))
         {
             return refuse(
                 ErrorCode::InvalidScope,
                 format!("Unrecognized scope {}", ascii(unknown)),
             );
         }
-        let known = asked.filtered(Scopes::is_known);
+        let known = requested.filtered(Scopes::is_known);
         if known.has(scopes::ADMIN) && !self.settings.admin.admits_client(&client.id) {
             let (code, admin) = (ErrorCode::InvalidScope, scopes::ADMIN);
             return refuse(code, format!("Only clients of admin.clients may ask for {admin}"));
@@ -308,12 +308,12 @@ impl Issuer {
             true => GrantType::Implicit,
             false => GrantType::AuthorizationCode,
         };
-        let asked = from_path.or_else(|| params.get("connector_id").map(ConnectorId::new));
-        match asked {
+        let requested = from_path.or_else(|| params.get("connector_id").map(ConnectorId::new));
+        match requested {
             Some(id) if self.connectors.allowed_for(client, &id, grant_type).is_none() => {
                 refuse(ErrorCode::InvalidRequest, "Unknown connector, or not for this client")
             }
-            asked => Ok(asked),
+            requested => Ok(requested),
         }
     }
 }
@@ -368,7 +368,7 @@ pub(crate) fn is_pkce_text(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
 }
 
-/// What may stand in an `error_description` (RFC 6749 section 4.1.2.1), shortened.
+/// The characters of an `error_description` (RFC 6749 section 4.1.2.1), shortened.
 fn ascii(text: &str) -> String {
     let allowed = |c: &char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\');
     text.chars().filter(allowed).take(80).collect()

@@ -86,7 +86,7 @@ pub struct PendingLogin {
     /// When the login step happened in this pending login: `prompt=login` and `max_age` are satisfied by that,
     /// never by comparing clocks.
     pub logged_in: Option<Timestamp>,
-    /// The user asked to sign in as somebody else.
+    /// The user chose to sign in as another user.
     pub switch: bool,
 }
 

@@ -1,9 +1,9 @@
 //! The response of an identity provider that the browser posts to `/callback` (SAML 2.0 HTTP-POST binding).
 //!
-//! It is posted from another site, so it brings none of our `SameSite=Lax` cookies. Therefore it takes two steps:
+//! It is posted from another site, so it carries none of our `SameSite=Lax` cookies. Therefore it takes two steps:
 //! 1. `POST /callback`: the response is verified, against the `state` that `RelayState` names. The result is sealed
 //!    and travels in the query of a redirect to
-//! 2. `GET /callback`, which brings the cookies: the result counts only in the browser that keeps the login with
+//! 2. `GET /callback`, which carries the cookies: the result counts only in the browser that keeps the login with
 //!    that `state`, once, because the callback removes that login.
 //!
 //! The first step stores nothing and remembers nothing, so any replica serves the second.
@@ -116,7 +116,7 @@ impl Issuer {
                 what: connector.name.clone(),
                 missing: "The identity provider names too many groups.".to_owned(),
                 cause: format!(
-                    "{} groups have no room in a redirect of {MAX_RESULT_BYTES} bytes: use allowedGroups with filterGroups",
+                    "{} groups do not fit into a redirect of {MAX_RESULT_BYTES} bytes: use allowedGroups with filterGroups",
                     result.identity.groups.len()
                 ),
             });

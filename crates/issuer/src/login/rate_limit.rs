@@ -9,7 +9,7 @@
 //!
 //! Behind a proxy that is not in `web.clientRemoteIP.trustedProxies` all clients share one address. The
 //! address limit therefore counts each connector apart and grows with the number of accounts that signed in
-//! from the address; when it is reached the log says so.
+//! from the address; when it is reached the log has a warning.
 //!
 //! An attempt is counted before the password is verified, so that concurrent ones cannot pass the limit.
 
@@ -53,7 +53,7 @@ pub fn counted_address(ip: IpAddr) -> String {
     }
 }
 
-/// Counters for accounts and addresses. When full, the one unused longest gives way.
+/// Counters for accounts and addresses. When full, the one unused longest is dropped.
 pub struct LoginAttempts {
     hasher: RandomState,
     slots: Mutex<Vec<Slot>>,
@@ -105,7 +105,7 @@ impl Default for LoginAttempts {
 }
 
 impl LoginAttempts {
-    /// Counts an attempt and says whether it may go on.
+    /// Counts an attempt and returns whether it is permitted.
     pub fn begin(&self, attempt: &AttemptKey<'_>, now: Timestamp) -> RateLimitPermit {
         let AttemptKey { connector, account, address, device } = *attempt;
         let success = self.read(self.key(&("success", connector, account, address)));
@@ -128,7 +128,7 @@ impl LoginAttempts {
         self.count(key, PER_ACCOUNT, LimitedBy::Account, now)
     }
 
-    /// After a success the counters of the account start anew, the address is remembered for it, and the
+    /// After a success the counters of the account are reset, the address is remembered for it, and the
     /// attempt does not count against the address.
     pub fn succeeded(&self, attempt: &AttemptKey<'_>, now: Timestamp) {
         let AttemptKey { connector, account, address, device } = *attempt;
@@ -329,8 +329,8 @@ mod tests {
         let bob = AttemptKey { device: Some("bobs laptop"), ..key("bob", "10.0.0.1") };
         assert_eq!(allowed(&attempts, bob, 60), 10, "a known device is counted by itself");
         assert_eq!(allowed(&attempts, key("jane", "10.0.0.1"), 1), 1, "she succeeded there");
-        let elsewhere = AttemptKey { connector: "ldap", ..key("ann", "10.0.0.1") };
-        assert_eq!(allowed(&attempts, elsewhere, 1), 1, "another connector has its own counter");
+        let other_key = AttemptKey { connector: "ldap", ..key("ann", "10.0.0.1") };
+        assert_eq!(allowed(&attempts, other_key, 1), 1, "another connector has its own counter");
         let limited = attempts.begin(&key("new", "10.0.0.1"), NOON);
         let by = LimitedBy::Address { accounts: 1 };
         assert!(matches!(limited, RateLimitPermit::Wait(_, found) if found == by), "{limited:?}");

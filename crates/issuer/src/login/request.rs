@@ -1,4 +1,4 @@
-//! The parsed authorization request: what was asked, in types.
+//! The parsed authorization request.
 
 use countersign_core::session::Challenge;
 use countersign_core::{
@@ -68,7 +68,7 @@ pub enum ResponseMode {
     FormPost,
 }
 
-/// The words of `prompt` (OpenID Connect Core 3.1.2.1). `none` stands alone.
+/// The values of `prompt` (OpenID Connect Core 3.1.2.1). `none` is allowed only alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prompt {
     pub none: bool,
@@ -150,9 +150,9 @@ impl AccountPage {
         Self("/".to_owned())
     }
 
-    /// `None` for whatever a browser, now or one day, could take for an address elsewhere.
+    /// `None` for whatever a browser could take for a URL of another origin.
     ///
-    /// What may stand in it is listed, not what may not: neither backslash nor space nor control
+    /// It is an allowlist of characters, not a denylist: neither backslash nor space nor control
     /// character does, no empty or dotted segment, and in the path nothing encoded.
     pub fn parse(text: &str) -> Option<Self> {
         let (path, query) = text.split_once('?').unwrap_or((text, ""));
@@ -182,7 +182,7 @@ mod tests {
     use super::{AccountPage, Params};
 
     #[test]
-    fn a_repeated_parameter_is_noticed_wherever_it_stands() {
+    fn a_repeated_parameter_is_detected_at_any_position() {
         let pairs = [("state", "a"), ("scope", "x"), ("state", "b")];
         let params = Params::new(pairs.map(|(k, v)| (k.into(), v.into())).to_vec());
         assert_eq!(params.repeated(&["state"]), Some("state"));
@@ -196,17 +196,17 @@ mod tests {
             "/sessions",
             "/admin/",
             "/admin/sessions?user=jane%40example.com&group=a+b",
-            "/admin/sessions/AbC-_09?notice=x.y",
+            "/admin/sessions/AbC-_09?flash=x.y",
             "/?page=2",
         ] {
             assert_eq!(AccountPage::parse(page).as_ref().map(AccountPage::as_str), Some(page));
         }
     }
 
-    /// Threat 66: what browsers, proxies and frameworks have taken for an address elsewhere.
+    /// Threat 66: what browsers, proxies and frameworks have taken for a URL of another origin.
     #[test]
-    fn whatever_could_lead_elsewhere_is_no_page_of_ours() {
-        for elsewhere in [
+    fn redirects_to_other_sites_are_no_account_page() {
+        for other_target in [
             "",
             "evil",
             "//evil.example.com",
@@ -232,7 +232,7 @@ mod tests {
             "/é",
             "/\0",
         ] {
-            assert_eq!(AccountPage::parse(elsewhere), None, "{elsewhere:?}");
+            assert_eq!(AccountPage::parse(other_target), None, "{other_target:?}");
         }
         assert_eq!(AccountPage::parse(&format!("/{}", "a".repeat(2000))), None);
     }

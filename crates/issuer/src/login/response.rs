@@ -141,24 +141,24 @@ mod tests {
 
     #[test]
     fn the_query_of_a_redirect_uri_is_kept_and_added_to() {
-        let answer = AuthorizationResponse {
+        let reply = AuthorizationResponse {
             redirect_uri: "https://app.example.com/cb?tenant=a%20b".into(),
             mode: ResponseMode::Query,
             fields: vec![("code", "c".into()), ("state", "\r\n&=é".into())],
         };
         assert_eq!(
-            answer.location().unwrap(),
+            reply.location().unwrap(),
             "https://app.example.com/cb?tenant=a%20b&code=c&state=%0D%0A%26%3D%C3%A9"
         );
     }
 
     #[test]
     fn a_path_of_this_host_stays_one() {
-        let answer = AuthorizationResponse {
+        let reply = AuthorizationResponse {
             redirect_uri: "/oauth2/callback".into(),
             mode: ResponseMode::Query,
             fields: vec![("code", "c".into())],
         };
-        assert_eq!(answer.location().unwrap(), "/oauth2/callback?code=c");
+        assert_eq!(reply.location().unwrap(), "/oauth2/callback?code=c");
     }
 }

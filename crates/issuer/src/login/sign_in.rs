@@ -17,15 +17,15 @@ use super::rate_limit::{AttemptKey, LimitedBy, RateLimitPermit, counted_address}
 use crate::upstream_health::Op;
 use crate::{Issuer, IssuerError};
 
-/// A password can be used only while it is there, so its login asks for all that a later application
-/// may need; what is told to whom is still decided by scope.
+/// A password can be used only while it is there, so its login requests everything that a later application
+/// may need; what each client receives is still decided by scope.
 const EVERYTHING: LoginScopes = LoginScopes { offline: true, groups: true };
 const LONGEST_LOGIN: usize = 256;
 /// What is kept of a trace: enough to see why a group is missing, and no more than some kilobytes.
 const TRACE_STEPS: usize = 60;
 const TRACE_STEP_CHARACTERS: usize = 300;
 
-/// What is known of the browser that asks.
+/// What is known of the requesting browser.
 #[derive(Clone, Debug)]
 pub struct Browser {
     /// The session cookie it has now, if any.
@@ -109,17 +109,17 @@ impl Issuer {
         self.clients.behind(&pending.request).map_or_else(String::new, |client| client.name.clone())
     }
 
-    /// The connector of this id, if the envelope's client may use it.
+    /// The connector of this id, if the client of the login may use it.
     pub fn connector_for(
         &self,
         pending: &PendingLogin,
         id: &ConnectorId,
     ) -> Option<Arc<Connector>> {
         let client = self.clients.behind(&pending.request)?;
-        let asked = pending.request.connector.as_ref();
+        let requested = pending.request.connector.as_ref();
         self.connectors
             .allowed_for(&client, id, pending.request.grant_type())
-            .filter(|_| asked.is_none_or(|asked| asked == id))
+            .filter(|_| requested.is_none_or(|requested| requested == id))
     }
 
     pub async fn sign_in_with_password(
@@ -182,8 +182,8 @@ impl Issuer {
         }
         let mut trace = Trace::default();
         let login = method.login(&attempt.login, &attempt.password, EVERYTHING, &mut trace);
-        let answer = self.call_connector(connector, Op::Login, login).await;
-        match answer.map_err(|down| self.unavailable(connector, &down, &trace))? {
+        let result = self.call_connector(connector, Op::Login, login).await;
+        match result.map_err(|down| self.unavailable(connector, &down, &trace))? {
             LoginOutcome::Refused(refusal) => {
                 let login = loggable(&attempt.login);
                 let attempt = LoginTrace { browser, trace: &trace };
@@ -261,7 +261,10 @@ impl Issuer {
             (Fingerprint::Upstream(fingerprint), _) => fingerprint.clone(),
             (Fingerprint::PerUser, Some(fingerprint)) => fingerprint,
             (Fingerprint::PerUser, None) => {
-                return Err(IssuerError::Broken(format!("{} gave no fingerprint", connector.id)));
+                return Err(IssuerError::Broken(format!(
+                    "{} returned no fingerprint",
+                    connector.id
+                )));
             }
         };
         let sign_in = SignIn {
@@ -325,7 +328,7 @@ impl Issuer {
     }
 }
 
-/// A login as it may stand in a log line: what a user typed, shortened and without control characters.
+/// A login for a log line: what a user typed, shortened and without control characters.
 fn loggable(login: &str) -> String {
     login.chars().filter(|c| !c.is_control()).take(64).collect()
 }
@@ -347,7 +350,7 @@ fn log_delay(
     }
 }
 
-/// The trace is for whoever searches a cause; at the level `debug` it is in the log.
+/// The trace is for diagnosis; at the level `debug` it is in the log.
 fn log_trace(connector: &Connector, trace: &Trace) {
     for step in trace.steps() {
         tracing::debug!(connector = %connector.id, kind = ?step.kind, "{}", step.text);

@@ -19,14 +19,14 @@ pub enum Step {
     Respond(AuthorizationResponse),
     /// The login was for one of our own pages: redirect there.
     AccountPage(AccountPage),
-    /// The person approved or denied a device (RFC 8628): tell them to return to it.
+    /// The person approved or denied a device (RFC 8628): the page sends them back to it.
     DeviceDecided { client: ClientId, approved: bool },
     /// This request was finished before, for example in a second tab.
     AlreadyFinished,
     /// It has been pending for longer than `expiry.authRequests`.
     Expired,
     /// The client, or every connector it may use, has been removed since the request began.
-    ClientGone,
+    ClientRemoved,
 }
 
 /// One connector on the page that offers the choice.

@@ -29,7 +29,7 @@ pub struct UpstreamRedirect {
     pub kept: String,
 }
 
-/// What a browser brought to our callback.
+/// The parameters of a request to our callback.
 pub struct CallbackParams<'a> {
     /// Decoded; `state` is among it.
     pub query: &'a [(String, String)],
@@ -75,10 +75,10 @@ impl Issuer {
         let mut form = Vec::new();
         let redirect = match &connector.login_method {
             LoginMethod::Redirect(method) => {
-                let asked = self
+                let redirect = self
                     .call_connector(connector, Op::LoginUrl, method.login_url(&upstream_login))
                     .await;
-                asked.map_err(|down| IssuerError::upstream(&down))?
+                redirect.map_err(|down| IssuerError::upstream(&down))?
             }
             LoginMethod::PostedForm(method) => {
                 let login = method.login_form(&upstream_login);
@@ -163,17 +163,17 @@ impl Issuer {
         let login = match &connector.login_method {
             LoginMethod::Redirect(method) => {
                 let upstream_login = self.upstream_login(state.to_owned(), login_scopes)?;
-                let asking = method.handle_callback(
+                let call = method.handle_callback(
                     &upstream_login,
                     &callback_state,
                     params.query,
                     &mut trace,
                 );
-                let answer = match params.has("code") && !params.has("error") {
-                    true => self.call_connector(connector, Op::Callback, asking).await,
-                    false => self.call_connector_unrecorded(connector, asking).await,
+                let result = match params.has("code") && !params.has("error") {
+                    true => self.call_connector(connector, Op::Callback, call).await,
+                    false => self.call_connector_unrecorded(connector, call).await,
                 };
-                answer.map_err(|down| self.unavailable(connector, &down, &trace))?
+                result.map_err(|down| self.unavailable(connector, &down, &trace))?
             }
             // The response itself was verified when it was posted.
             LoginMethod::PostedForm(_) => {

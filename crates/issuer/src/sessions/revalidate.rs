@@ -37,9 +37,9 @@ impl Issuer {
         let age = self.now().since(session.identity_at);
         let policy = &self.settings.sign_on;
         // Some upstreams can be refreshed only if the login requested offline access.
-        let asked =
+        let can_refresh =
             |r: &&Arc<dyn Refresh>| session.login_scopes.offline || !r.needs_offline_login();
-        let Some(refresh) = connector.refresh.as_ref().filter(asked) else {
+        let Some(refresh) = connector.refresh.as_ref().filter(can_refresh) else {
             // A login just made is fresh, however short the limit is: otherwise it could never be finished.
             let is_old = age > policy.max_snapshot_age && age > TO_FINISH_A_LOGIN;
             return Ok(match is_old {
@@ -89,7 +89,7 @@ impl Issuer {
             Some(_) => Ok(Revalidation::Rejected(RejectReason::Ended)),
             None => Err(IssuerError::Unavailable {
                 what: connector.name.clone(),
-                cause: "another request is still asking this upstream".to_owned(),
+                cause: "another request to this upstream is still running".to_owned(),
             }),
         }
     }
@@ -103,7 +103,7 @@ impl Issuer {
         before: &Session,
         seen: Timestamp,
     ) -> Result<Revalidation, IssuerError> {
-        let asked = match self.store.session(&before.id).await {
+        let revalidation = match self.store.session(&before.id).await {
             Err(error) => Err(error.into()),
             Ok(None) => return Ok(Revalidation::Rejected(RejectReason::Ended)),
             Ok(Some(current)) if current.ended.is_some() => {
@@ -116,7 +116,7 @@ impl Issuer {
             Ok(Some(current)) => self.refresh_identity(connector, refresh, current, true).await,
         };
         // A new identity releases the lease when it is stored.
-        let has_news = match &asked {
+        let releases_lease = match &revalidation {
             Err(_)
             | Ok(Revalidation::Rejected(
                 RejectReason::FingerprintChanged | RejectReason::CannotRevalidate,
@@ -124,10 +124,10 @@ impl Issuer {
             Ok(Revalidation::Valid(checked)) => checked.snapshot.is_some(),
             Ok(Revalidation::Rejected(_)) => true,
         };
-        if !has_news {
+        if !releases_lease {
             self.store.release_upstream(&before.id).await?;
         }
-        asked
+        revalidation
     }
 
     pub(super) async fn refresh_identity(
@@ -145,12 +145,12 @@ impl Issuer {
             now: self.now(),
         };
         let mut trace = Trace::default();
-        let asking = refresh.refresh(known, &mut trace);
-        let answer = self.call_connector(connector, Op::Refresh, asking).await;
+        let call = refresh.refresh(known, &mut trace);
+        let result = self.call_connector(connector, Op::Refresh, call).await;
         for step in trace.steps() {
             tracing::debug!(connector = %session.connector, session = %session.id, kind = ?step.kind, "{}", step.text);
         }
-        let refusal = match answer.map_err(|down| IssuerError::upstream(&down))? {
+        let refusal = match result.map_err(|down| IssuerError::upstream(&down))? {
             RefreshOutcome::Current(person) => {
                 self.record_success(&session);
                 return self.accept_refresh(session, *person, leased);
@@ -163,11 +163,11 @@ impl Issuer {
                 });
             }
             RefreshOutcome::Disabled => UpstreamRefusal::Disabled,
-            RefreshOutcome::Missing { why } => UpstreamRefusal::Missing { why },
+            RefreshOutcome::Missing { reason } => UpstreamRefusal::Missing { reason },
         };
         let outcome = self.record_refusal(connector, &session, refusal, refresh.is_free()).await?;
         Ok(Revalidation::Rejected(match outcome {
-            RefusalOutcome::Marked { why } => RejectReason::Missing { why },
+            RefusalOutcome::Marked { reason } => RejectReason::Missing { reason },
             RefusalOutcome::SessionEnded => RejectReason::Ended,
         }))
     }

@@ -70,7 +70,7 @@ impl PasswordLogin for Rotating {
     }
 
     async fn diagnose(&self, _: &str, _: &mut Trace) -> Result<AccountDiagnosis, ConnectorError> {
-        Ok(AccountDiagnosis::Refused { why: "nobody asks".to_owned() })
+        Ok(AccountDiagnosis::Refused { reason: "not used in this test".to_owned() })
     }
 
     async fn login(
@@ -82,7 +82,7 @@ impl PasswordLogin for Rotating {
     ) -> Result<LoginOutcome, ConnectorError> {
         Err(ConnectorError::Unavailable {
             upstream: "rotating".to_owned(),
-            cause: "nobody asks".to_owned(),
+            cause: "not used in this test".to_owned(),
         })
     }
 }
@@ -138,12 +138,12 @@ async fn who_waited_for_the_lease_does_not_spend_the_others_token_again() {
     // Two requests read the session; the second gets to ask only when the first is done.
     let read = issuer.store.session(&session).await.unwrap().unwrap();
     let Revalidation::Valid(first) = issuer.revalidate(read.clone()).await.unwrap() else {
-        panic!("she is welcome")
+        panic!("the session is valid")
     };
     assert!(issuer.store.update_snapshot(first.snapshot.unwrap()).await.unwrap());
 
     let Revalidation::Valid(second) = issuer.revalidate(read).await.unwrap() else {
-        panic!("she is welcome")
+        panic!("the session is valid")
     };
     assert!(second.snapshot.is_none(), "what the first one learnt is fresh enough");
     assert_eq!(upstream.0.load(Ordering::SeqCst), 1);

@@ -16,7 +16,7 @@ use super::{ACCESS_TOKEN_TYPE, TokenError, TokenErrorCode, Tokens};
 use crate::keyring::run_blocking;
 use crate::{Issuer, IssuerError};
 
-/// Nothing can end such a token, because no grant stands behind it: it expires soon.
+/// Nothing can end such a token, because it has no grant: it expires soon.
 const LONGEST: Duration = Duration::from_secs(15 * 60);
 
 /// RFC 9068 section 2.2, and the claims of an ID token where it is one. `sub` begins with a word and a colon, which
@@ -54,9 +54,9 @@ impl Issuer {
     pub(super) async fn client_credentials(
         &self,
         client: &Client,
-        asked: Option<Scopes>,
+        requested: Option<Scopes>,
     ) -> Result<Tokens, TokenError> {
-        let scope = asked.unwrap_or_default();
+        let scope = requested.unwrap_or_default();
         let for_api = scope.has(scopes::ADMIN);
         self.check_client(client, for_api)?;
         let allowed = |scope: &str| match scope {
@@ -66,8 +66,8 @@ impl Issuer {
         };
         if let Some(refused) = scope.iter().find(|scope| Scopes::is_known(scope) && !allowed(scope))
         {
-            let why = format!("client_credentials does not give the scope {refused} here.");
-            return Err(TokenError::refused(TokenErrorCode::InvalidScope, why));
+            let reason = format!("client_credentials does not give the scope {refused} here.");
+            return Err(TokenError::refused(TokenErrorCode::InvalidScope, reason));
         }
         if self.settings.strict_scopes && scope.iter().any(|scope| !Scopes::is_known(scope)) {
             return Err(TokenError::refused(TokenErrorCode::InvalidScope, "Unrecognized scope."));
@@ -85,8 +85,8 @@ impl Issuer {
     fn check_client(&self, client: &Client, for_api: bool) -> Result<(), TokenError> {
         let everybody = self.settings.allows(GrantType::ClientCredentials);
         if !everybody && self.settings.admin.clients.is_empty() {
-            let why = "client_credentials is not enabled (oauth2.grantTypes, admin.clients).";
-            return Err(TokenError::refused(TokenErrorCode::UnsupportedGrantType, why));
+            let reason = "client_credentials is not enabled (oauth2.grantTypes, admin.clients).";
+            return Err(TokenError::refused(TokenErrorCode::UnsupportedGrantType, reason));
         }
         let confidential = !client.public && client.secret.is_some();
         let admitted = match for_api {
@@ -94,13 +94,14 @@ impl Issuer {
             false => everybody,
         };
         if !confidential || !(admitted || self.settings.admin.admits_client(&client.id)) {
-            let why = "Only confidential clients that are allowed it may use client_credentials.";
-            return Err(TokenError::refused(TokenErrorCode::UnauthorizedClient, why));
+            let reason =
+                "Only confidential clients that are allowed it may use client_credentials.";
+            return Err(TokenError::refused(TokenErrorCode::UnauthorizedClient, reason));
         }
         if !admitted {
-            let why =
-                "client_credentials gives this client the scope countersign:admin and no other.";
-            return Err(TokenError::refused(TokenErrorCode::InvalidScope, why));
+            let reason =
+                "client_credentials grants this client the scope countersign:admin and no other.";
+            return Err(TokenError::refused(TokenErrorCode::InvalidScope, reason));
         }
         Ok(())
     }

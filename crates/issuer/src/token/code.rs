@@ -81,7 +81,7 @@ impl Issuer {
     async fn code_used_twice(&self, grant: Option<&GrantId>) -> Result<TokenError, TokenError> {
         if let Some(grant) = grant {
             let ended =
-                Ended { at: self.now(), by: "system".to_owned(), why: EndReason::CodeReused };
+                Ended { at: self.now(), by: "system".to_owned(), reason: EndReason::CodeReused };
             if self.store.end_grant(grant, ended).await?.is_some() {
                 tracing::warn!(event = "grant_ended", grant = %grant, reason = "code_reused", "a code was used twice");
             }

@@ -25,8 +25,8 @@ impl Issuer {
         verifier: Option<&Secret>,
     ) -> Result<Tokens, TokenError> {
         if !self.settings.allows(GrantType::DeviceCode) {
-            let why = "The device authorization grant is not enabled";
-            return Err(TokenError::refused(TokenErrorCode::UnsupportedGrantType, why));
+            let reason = "The device authorization grant is not enabled";
+            return Err(TokenError::refused(TokenErrorCode::UnsupportedGrantType, reason));
         }
         let device_code_hash = hash::sha256(device_code.expose());
         let found = self.store.device_request_by_device_code(&device_code_hash).await?;
@@ -40,20 +40,20 @@ impl Issuer {
                 return Err(self.device_code_used_twice(grant.as_ref()).await?);
             }
             _ if now >= request.expires_at => {
-                let why = "The device code has expired: start again.";
-                return Err(TokenError::refused(TokenErrorCode::ExpiredToken, why));
+                let reason = "The device code has expired: start again.";
+                return Err(TokenError::refused(TokenErrorCode::ExpiredToken, reason));
             }
             _ if self.attempts.polls_too_fast(&device_code_hash, now) => {
-                let why = "Polled too early: wait 5 seconds longer between requests.";
-                return Err(TokenError::refused(TokenErrorCode::SlowDown, why));
+                let reason = "Polled too early: wait 5 seconds longer between requests.";
+                return Err(TokenError::refused(TokenErrorCode::SlowDown, reason));
             }
             DeviceRequestStatus::Pending => {
-                let why = "Nobody has approved this device yet.";
-                return Err(TokenError::refused(TokenErrorCode::AuthorizationPending, why));
+                let reason = "Nobody has approved this device yet.";
+                return Err(TokenError::refused(TokenErrorCode::AuthorizationPending, reason));
             }
             DeviceRequestStatus::Denied => {
-                let why = "The person denied the request.";
-                return Err(TokenError::refused(TokenErrorCode::AccessDenied, why));
+                let reason = "The person denied the request.";
+                return Err(TokenError::refused(TokenErrorCode::AccessDenied, reason));
             }
             DeviceRequestStatus::Approved { session, auth_time } => (session, auth_time),
         };
@@ -97,7 +97,7 @@ impl Issuer {
     ) -> Result<TokenError, TokenError> {
         if let Some(grant) = grant {
             let ended =
-                Ended { at: self.now(), by: "system".to_owned(), why: EndReason::CodeReused };
+                Ended { at: self.now(), by: "system".to_owned(), reason: EndReason::CodeReused };
             if self.store.end_grant(grant, ended).await?.is_some() {
                 tracing::warn!(event = "grant_ended", grant = %grant, reason = "code_reused", "a device code was used twice");
             }

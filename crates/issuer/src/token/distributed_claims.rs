@@ -1,4 +1,4 @@
-//! Distributed claims (OpenID Connect Core 1.0 section 5.6.2): the two claims that stand in a token in the place of
+//! Distributed claims (OpenID Connect Core 1.0 section 5.6.2): the two claims of a token in the place of
 //! `groups`, and the token in them that opens `/kubernetes/groups`.
 //!
 //! That token is a signed statement like a refresh token, under a purpose of its own: it opens that endpoint and
@@ -143,17 +143,17 @@ mod tests {
     }
 
     #[test]
-    fn a_handle_says_what_was_signed_and_is_short() {
-        let (keys, said) = (keys(), handle());
-        let text = said.sign(&keys).unwrap();
-        assert_eq!(GroupsHandle::read(&Secret::new(text.clone()), &keys), Some(said));
+    fn a_handle_reads_back_what_was_signed_and_is_short() {
+        let (keys, claims) = (keys(), handle());
+        let text = claims.sign(&keys).unwrap();
+        assert_eq!(GroupsHandle::read(&Secret::new(text.clone()), &keys), Some(claims));
         assert!(text.len() < 200, "{}", text.len());
     }
 
     #[test]
     fn any_change_of_a_handle_is_noticed() {
-        let (keys, said) = (keys(), handle());
-        let text = said.sign(&keys).unwrap();
+        let (keys, claims) = (keys(), handle());
+        let text = claims.sign(&keys).unwrap();
         let another = handle().sign(&keys).unwrap();
         let (_, mac) = text.rsplit_once('.').unwrap();
         let (body_of_another, _) = another.rsplit_once('.').unwrap();

@@ -12,7 +12,7 @@ use crate::{Issuer, IssuerError};
 
 impl Issuer {
     /// The parameters of the response that hold tokens. They have a grant of their own, without a refresh token
-    /// (RFC 6749 section 4.2.2). `code` stands beside them, for `c_hash`. `None`: the session has ended.
+    /// (RFC 6749 section 4.2.2). `code` is for `c_hash`. `None`: the session has ended.
     pub(crate) async fn front_channel_tokens(
         &self,
         client: &Client,
@@ -53,6 +53,8 @@ impl Issuer {
 fn failed(error: TokenError) -> IssuerError {
     match error {
         TokenError::Failed(error) => error,
-        TokenError::Refused(code, why) => IssuerError::Broken(format!("{}: {why}", code.as_str())),
+        TokenError::Refused(code, reason) => {
+            IssuerError::Broken(format!("{}: {reason}", code.as_str()))
+        }
     }
 }

@@ -70,8 +70,8 @@ impl Issuer {
         let Some(owner) = self.clients.get(&grant.client) else {
             return Ok(Introspection::default());
         };
-        let told = grant.client == caller.id || named;
-        if !told || grant.ended.is_some() || !self.is_valid(Some(&owner), &session).await? {
+        let is_audience = grant.client == caller.id || named;
+        if !is_audience || grant.ended.is_some() || !self.is_valid(Some(&owner), &session).await? {
             return Ok(Introspection::default());
         }
         let about = match claims {

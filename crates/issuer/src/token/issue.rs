@@ -74,7 +74,7 @@ struct AccessToken<'a> {
     exp: i64,
     iat: i64,
     jti: &'a str,
-    /// As Dex: with several audiences the client that asked.
+    /// As Dex: with several audiences the requesting client.
     #[serde(skip_serializing_if = "Option::is_none")]
     azp: Option<&'a ClientId>,
     client_id: &'a ClientId,
@@ -285,7 +285,7 @@ impl SigningJob {
         // In both: an API server takes an access token where it expects an ID token.
         let person = || PersonClaims::of(session, scopes).groups_at(self.distributed.as_ref());
         // OpenID Connect Core 2 requires `azp` with several audiences. A cluster gets it always, so that
-        // `requiredClaims` can tell its own tokens from those a peer asked for.
+        // `requiredClaims` can distinguish its own tokens from those a peer requested.
         let several = matches!(audience, Audience::Many(_));
         let azp = (several || self.for_cluster).then_some(&grant.client);
         let access = AccessToken {

@@ -1,4 +1,4 @@
-//! A new grant: what one code, device code, password or subject token gives one client.
+//! A new grant, from a code, device code, password or subject token.
 
 use countersign_core::{Client, Grant, GrantId, GrantType, Scopes, Session, Timestamp, scopes};
 

@@ -35,22 +35,22 @@ impl Issuer {
         let connector = self.settings.password_connector.as_ref();
         let connector = connector.filter(|_| self.settings.allows(GrantType::Password));
         let Some(connector) = connector else {
-            let why = "The password grant is not enabled (oauth2.passwordConnector)";
-            return Err(TokenError::refused(TokenErrorCode::UnsupportedGrantType, why));
+            let reason = "The password grant is not enabled (oauth2.passwordConnector)";
+            return Err(TokenError::refused(TokenErrorCode::UnsupportedGrantType, reason));
         };
         let connector = self.connectors.allowed_for(client, connector, GrantType::Password);
         let usable = connector.filter(|c| matches!(c.login_method, LoginMethod::Password(_)));
         let Some(connector) = usable else {
-            let why = "This client may not use the password grant at this connector.";
-            return Err(TokenError::refused(TokenErrorCode::UnauthorizedClient, why));
+            let reason = "This client may not use the password grant at this connector.";
+            return Err(TokenError::refused(TokenErrorCode::UnauthorizedClient, reason));
         };
-        let asked = request.scope.unwrap_or_else(|| Scopes::parse(scopes::OPENID));
-        let scopes = self.requested_scopes(&asked, client).map_err(|error| {
+        let requested = request.scope.unwrap_or_else(|| Scopes::parse(scopes::OPENID));
+        let scopes = self.requested_scopes(&requested, client).map_err(|error| {
             TokenError::refused(TokenErrorCode::InvalidScope, error.description)
         })?;
         if scopes.has(scopes::ADMIN) {
-            let why = "The password grant does not give the scope countersign:admin.";
-            return Err(TokenError::refused(TokenErrorCode::InvalidScope, why));
+            let reason = "The password grant does not give the scope countersign:admin.";
+            return Err(TokenError::refused(TokenErrorCode::InvalidScope, reason));
         }
         let user =
             match self.check_password(&connector, &request.submission, &request.caller).await? {
@@ -59,8 +59,8 @@ impl Issuer {
                     return Err(TokenError::invalid_grant("Invalid username or password."));
                 }
                 PasswordOutcome::RateLimited(_) => {
-                    let why = "Too many attempts for this account or from this address.";
-                    return Err(TokenError::refused(TokenErrorCode::TooManyRequests, why));
+                    let reason = "Too many attempts for this account or from this address.";
+                    return Err(TokenError::refused(TokenErrorCode::TooManyRequests, reason));
                 }
             };
         let session = self.create_session(&connector, user, &request.caller).await?;

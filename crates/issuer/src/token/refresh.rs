@@ -1,5 +1,5 @@
 //! `refresh_token` (RFC 6749 section 6, RFC 9700 section 4.14.2): rotation by generation, the upstream
-//! asked again, and nothing consumed when it cannot be asked.
+//! revalidated, and nothing is consumed when that is not possible.
 
 use countersign_core::session::{EndReason, Ended};
 use countersign_core::{Client, Grant, GrantType, Scopes, Secret, Session, Timestamp, scopes};
@@ -153,18 +153,22 @@ impl Issuer {
 
     /// A subset of what was granted (RFC 6749 section 6). What was dropped at `/auth` because nobody
     /// knows it is dropped here too.
-    fn narrowed_scopes(&self, grant: &Grant, asked: Option<Scopes>) -> Result<Scopes, TokenError> {
-        let asked = asked.map(|asked| match self.settings.strict_scopes {
-            true => asked,
-            false => asked.filtered(Scopes::is_known),
+    fn narrowed_scopes(
+        &self,
+        grant: &Grant,
+        requested: Option<Scopes>,
+    ) -> Result<Scopes, TokenError> {
+        let requested = requested.map(|requested| match self.settings.strict_scopes {
+            true => requested,
+            false => requested.filtered(Scopes::is_known),
         });
-        let Some(asked) = asked.filter(|asked| !asked.is_empty()) else {
+        let Some(requested) = requested.filter(|requested| !requested.is_empty()) else {
             return Ok(grant.scopes.clone());
         };
-        if asked.within(&grant.scopes) {
-            return Ok(grant.scopes.filtered(|s| asked.has(s) || s == scopes::OPENID));
+        if requested.within(&grant.scopes) {
+            return Ok(grant.scopes.filtered(|s| requested.has(s) || s == scopes::OPENID));
         }
-        let extra = asked.filtered(|scope| !grant.scopes.has(scope));
+        let extra = requested.filtered(|scope| !grant.scopes.has(scope));
         Err(TokenError::refused(
             TokenErrorCode::InvalidScope,
             format!("Requested scopes contain unauthorized scope(s): {}.", printable(&extra)),
@@ -174,7 +178,7 @@ impl Issuer {
 
 /// Who ended it and when, for the person at the terminal; the bearer of the refresh token is who it was issued to.
 fn ended_description(ended: &Ended) -> String {
-    let by = match ended.why {
+    let by = match ended.reason {
         EndReason::Administrator => "by an administrator",
         EndReason::EndedByUser | EndReason::SignedOut => "by the user",
         EndReason::Revoked => "by its client",

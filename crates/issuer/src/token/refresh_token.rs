@@ -9,7 +9,7 @@ use crate::{Issuer, IssuerError};
 
 const PURPOSE: &str = "refresh token";
 
-/// What a refresh token says, and under which key it says so.
+/// The claims of a refresh token, and the key they were signed with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RefreshTokenClaims {
     pub grant: GrantId,
@@ -41,7 +41,7 @@ impl RefreshTokenClaims {
 }
 
 impl Issuer {
-    /// What a refresh token says, if it is ours or one that Dex issued and was taken over.
+    /// The claims of a refresh token, if we issued it or it was imported from Dex.
     ///
     /// Of Dex's, only the one that was current counts, as the generation before our first. An older one of the
     /// same grant is refused without an effect on the grant, as Dex refuses it: which of them a client lost in
@@ -80,19 +80,19 @@ mod tests {
     }
 
     #[test]
-    fn a_refresh_token_says_what_was_signed() {
+    fn a_refresh_token_reads_back_what_was_signed() {
         let keys = keys();
-        let said = RefreshTokenClaims { grant: GrantId::random().unwrap(), generation: 7 };
-        let token = said.sign(&keys);
-        assert_eq!(RefreshTokenClaims::read(&Secret::new(token.clone()), &keys), Some(said));
+        let claims = RefreshTokenClaims { grant: GrantId::random().unwrap(), generation: 7 };
+        let token = claims.sign(&keys);
+        assert_eq!(RefreshTokenClaims::read(&Secret::new(token.clone()), &keys), Some(claims));
         assert!(token.starts_with("2."));
     }
 
     #[test]
     fn any_change_of_a_refresh_token_is_noticed() {
         let keys = keys();
-        let said = RefreshTokenClaims { grant: GrantId::random().unwrap(), generation: 7 };
-        let token = said.sign(&keys);
+        let claims = RefreshTokenClaims { grant: GrantId::random().unwrap(), generation: 7 };
+        let token = claims.sign(&keys);
         for changed in [
             token.replace(".7.", ".8."),
             token.replace(".7.", ".07."),

@@ -1,4 +1,4 @@
-//! Revocation (RFC 7009): a client gives back what it was given, and with it the whole grant.
+//! Revocation (RFC 7009): a client revokes one of its tokens, and with it the whole grant.
 
 use countersign_core::session::{EndReason, Ended};
 use countersign_core::{Client, Secret};
@@ -7,7 +7,7 @@ use crate::{Issuer, IssuerError};
 
 impl Issuer {
     /// A refresh or an access token of this client ends its grant. Anything else is nothing to revoke,
-    /// and the client is told so by the same silence (RFC 7009 section 2.2).
+    /// and the response is the same (RFC 7009 section 2.2).
     pub async fn revoke(&self, client: &Client, token: &Secret) -> Result<(), IssuerError> {
         let Some(grant) = self.grant_named_by(token).await? else { return Ok(()) };
         let Some((grant, session)) = self.store.grant(&grant).await? else { return Ok(()) };
@@ -16,7 +16,7 @@ impl Issuer {
             return Ok(());
         }
         let by = format!("client:{}", client.id);
-        let ended = Ended { at: self.now(), by, why: EndReason::Revoked };
+        let ended = Ended { at: self.now(), by, reason: EndReason::Revoked };
         if let Some(end) = self.store.end_grant(&grant.id, ended).await? {
             tracing::info!(event = "grant_ended", grant = %grant.id, session = %session.id, client = %client.id, reason = "revoked", tokens_until = %end.tokens_until, "revoked by its client");
         }

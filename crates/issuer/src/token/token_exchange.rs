@@ -41,10 +41,10 @@ impl Issuer {
         client: &Client,
         request: TokenExchangeRequest,
     ) -> Result<Tokens, TokenError> {
-        let invalid = |why: &str| TokenError::refused(TokenErrorCode::InvalidRequest, why);
+        let invalid = |reason: &str| TokenError::refused(TokenErrorCode::InvalidRequest, reason);
         if !self.settings.allows(GrantType::TokenExchange) {
-            let why = "Token exchange is not enabled (oauth2.grantTypes)";
-            return Err(TokenError::refused(TokenErrorCode::UnsupportedGrantType, why));
+            let reason = "Token exchange is not enabled (oauth2.grantTypes)";
+            return Err(TokenError::refused(TokenErrorCode::UnsupportedGrantType, reason));
         }
         if request.connector_id.is_some() {
             return Err(invalid("Tokens of an upstream (connector_id) are not supported."));
@@ -60,8 +60,8 @@ impl Issuer {
         let (scopes, session) = self.exchanged_subject(client, &request).await?;
         let scopes = self.exchanged_scopes(client, &request, &scopes)?;
         if requests_id_token && !scopes.has(scopes::OPENID) {
-            let why = "An ID token needs the scope openid.";
-            return Err(TokenError::refused(TokenErrorCode::InvalidScope, why));
+            let reason = "An ID token needs the scope openid.";
+            return Err(TokenError::refused(TokenErrorCode::InvalidScope, reason));
         }
         let auth_time = session.auth_time;
         let grant =
@@ -87,15 +87,15 @@ impl Issuer {
         request: &TokenExchangeRequest,
     ) -> Result<(Scopes, Session), TokenError> {
         let refused = || {
-            let why = "The subject token is invalid, expired, revoked or not for this client.";
-            TokenError::refused(TokenErrorCode::InvalidRequest, why)
+            let reason = "The subject token is invalid, expired, revoked or not for this client.";
+            TokenError::refused(TokenErrorCode::InvalidRequest, reason)
         };
         let typ = match request.subject_token_type.as_str() {
             ACCESS_TOKEN => Typ::Exactly(ACCESS_TOKEN_TYPE),
             ID_TOKEN => Typ::IdToken,
             _ => {
-                let why = "Invalid subject_token_type.";
-                return Err(TokenError::refused(TokenErrorCode::InvalidRequest, why));
+                let reason = "Invalid subject_token_type.";
+                return Err(TokenError::refused(TokenErrorCode::InvalidRequest, reason));
             }
         };
         let expected = Expected {
@@ -123,7 +123,7 @@ impl Issuer {
     }
 
     /// An ID token names its grant only where it is for a cluster; any other is refused, because there would be
-    /// nothing to tell whether it was revoked.
+    /// no record of whether it was revoked.
     async fn subject_grant(&self, claims: &Claims) -> Result<Option<(Grant, Session)>, TokenError> {
         let Some(grant) = claims.text("grant_id").map(GrantId::new) else { return Ok(None) };
         Ok(self.live_grant(&grant).await?)
@@ -137,20 +137,20 @@ impl Issuer {
         request: &TokenExchangeRequest,
         granted: &Scopes,
     ) -> Result<Scopes, TokenError> {
-        let asked = request.scope.clone().unwrap_or_else(|| granted.clone());
+        let requested = request.scope.clone().unwrap_or_else(|| granted.clone());
         let mut audience: Vec<ClientId> = request.audience.clone();
-        audience.extend(asked.audience_clients().filter(|_| request.scope.is_some()));
+        audience.extend(requested.audience_clients().filter(|_| request.scope.is_some()));
         for target in audience.iter().filter(|target| **target != client.id) {
             if !self.clients.get(target).is_some_and(|target| target.trusts(&client.id)) {
-                let why = format!("Client may not ask for tokens for {}.", printable(target));
-                return Err(TokenError::refused(TokenErrorCode::InvalidTarget, why));
+                let reason = format!("Client may not ask for tokens for {}.", printable(target));
+                return Err(TokenError::refused(TokenErrorCode::InvalidTarget, reason));
             }
         }
         let is_plain = |scope: &str| !scope.starts_with(scopes::AUDIENCE);
-        let plain = asked.filtered(|scope| is_plain(scope) && Scopes::is_known(scope));
+        let plain = requested.filtered(|scope| is_plain(scope) && Scopes::is_known(scope));
         if !plain.within(granted) {
-            let why = "The scopes go beyond those of the subject token.";
-            return Err(TokenError::refused(TokenErrorCode::InvalidScope, why));
+            let reason = "The scopes go beyond those of the subject token.";
+            return Err(TokenError::refused(TokenErrorCode::InvalidScope, reason));
         }
         let kept =
             plain.filtered(|scope| scope != scopes::OFFLINE_ACCESS && scope != scopes::ADMIN);
@@ -159,7 +159,7 @@ impl Issuer {
     }
 }
 
-/// What may stand in an `error_description`.
+/// The characters of an `error_description`.
 fn printable(id: &ClientId) -> String {
     let allowed = |c: &char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\');
     id.as_str().chars().filter(allowed).take(80).collect()

@@ -60,7 +60,7 @@ impl CallbackPage {
             rows.push(("Groups", format!("<ul>{items}</ul>")));
         }
         let until = claims.expires_at.to_string().replace('T', " ").replace('Z', " UTC");
-        rows.push(("Token until", format!("{until}, then renewed without asking")));
+        rows.push(("Token until", format!("{until}, then renewed automatically")));
         let issuer = claims.text("iss").unwrap_or_default();
         rows.push(("Issuer", escaped(issuer)));
         let rows: String =

@@ -59,7 +59,7 @@ pub async fn sign_in(login: &LoginRequest<'_>) -> Result<SignedIn, Error> {
             Ok(tokens) => return Ok(SignedIn { tokens, nonce: None, page: None }),
             Err(Error::Refused { code, .. }) if code == "authorization_pending" => {}
             Err(Error::Refused { code, .. }) if code == "slow_down" => interval += INTERVAL,
-            // Section 3.5: after a connection timeout the client asks less often.
+            // Section 3.5: after a connection timeout the client polls less often.
             Err(error) if error.is_temporary() => interval *= 2,
             Err(error) => return Err(error),
         }

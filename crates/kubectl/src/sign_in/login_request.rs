@@ -31,7 +31,7 @@ pub enum GrantType {
     ClientCredentials,
 }
 
-/// How a person is asked to sign in.
+/// How a user signs in.
 #[derive(Clone, Debug)]
 pub struct Options {
     pub grant_type: GrantType,
@@ -91,7 +91,7 @@ pub struct LoginRequest<'a> {
     pub issuer: &'a Issuer,
     pub profile: &'a LoginProfile,
     pub options: &'a Options,
-    /// A code can be asked for on standard input.
+    /// A code can be read from standard input.
     pub is_person_present: bool,
     pub now: fn() -> Timestamp,
 }

@@ -1,7 +1,7 @@
 //! The redirect URI of a native application: a listener on loopback that serves one login (RFC 8252 section 7.3).
 //!
 //! Every request but the one with this login's `state` is answered and otherwise ignored, so that another process
-//! or web page can neither end the login nor bring a code of its own.
+//! or web page can neither end the login nor inject a code.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -137,12 +137,12 @@ impl Listener {
 }
 
 async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, callback: Arc<Callback>) {
-    let answer = service_fn(move |request| {
+    let service = service_fn(move |request| {
         let callback = Arc::clone(&callback);
-        async move { Ok::<_, Infallible>(callback.answer(&request).await) }
+        async move { Ok::<_, Infallible>(callback.respond(&request).await) }
     });
     // A browser that hangs up has its page or does not want it.
-    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
 struct Callback {
@@ -173,7 +173,7 @@ impl Callback {
         }
     }
 
-    async fn answer(&self, request: &Request<Incoming>) -> Response<Full<bytes::Bytes>> {
+    async fn respond(&self, request: &Request<Incoming>) -> Response<Full<bytes::Bytes>> {
         if request.method() != Method::GET || request.uri().path() != self.path {
             return simple(StatusCode::NOT_FOUND, "Not found", "There is no page at this address.");
         }
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_response_to_this_login_is_taken() {
+    fn only_the_response_to_this_login_is_accepted() {
         let code = callback().read("code=c&state=s&iss=https%3A%2F%2Fid.example");
         assert_eq!(code.unwrap().unwrap().expose(), "c");
         for forged in [

@@ -60,7 +60,7 @@ pub fn held(app: &App, account_view: &AccountView, names: Vec<Name>, count: usiz
         names,
         count: count as u64,
         source: connector_name(app, session).into(),
-        asked: display_time(app, session.identity_at),
+        as_of: display_time(app, session.identity_at),
         stale: account_view.stale,
         ask: account_view.groups_not_requested.then(|| super::sign_in_link(app, "/", false)),
     }

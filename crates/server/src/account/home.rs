@@ -1,4 +1,4 @@
-//! `/`: the person's own page, or what this service is for whoever is not signed in.
+//! `/`: the user's own page, or a description of this service without a sign-in.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -17,7 +17,7 @@ use crate::response::{PagePolicy, page};
 /// What there is room for beside everything else; the rest has pages of its own.
 const OTHER_SIGN_INS: usize = 3;
 const GRANTS_HERE: usize = 4;
-const GRANTS_ELSEWHERE: usize = 2;
+const GRANTS_OF_OTHER_SIGN_INS: usize = 2;
 const GROUP_BYTES: usize = 3 * 1024;
 
 pub async fn get(State(app): State<App>, context: RequestContext, Query(pairs): Query) -> Response {
@@ -44,7 +44,9 @@ async fn home(app: &App, context: &RequestContext, pairs: &Pairs) -> Result<Resp
     let sign_ins = app.issuer.account_sessions(session).await?;
     let of = Cards::new(app, session);
     let mut cards = of.of(sign_ins.iter().take(1), GRANTS_HERE).await?;
-    cards.extend(of.of(sign_ins.iter().skip(1).take(OTHER_SIGN_INS), GRANTS_ELSEWHERE).await?);
+    cards.extend(
+        of.of(sign_ins.iter().skip(1).take(OTHER_SIGN_INS), GRANTS_OF_OTHER_SIGN_INS).await?,
+    );
     let groups = &session.identity.groups;
     let shown = pages::HomeSignedIn {
         layout: &app.layout,

@@ -54,7 +54,7 @@ pub fn end_flash(app: &App, context: &RequestContext, pairs: &Pairs) -> Option<E
     })
 }
 
-/// Back to the page with the consents, which says what was withdrawn.
+/// Redirects to the page with the consents, which shows what was withdrawn.
 pub fn consent_withdrawn(
     app: &App,
     context: &RequestContext,
@@ -143,10 +143,10 @@ async fn show_one(
 
 /// Which button was pressed: `session` and `grant` name one, `others` is all but this sign-in.
 pub async fn end(State(app): State<App>, context: RequestContext, Form(pairs): Form) -> Response {
-    into_response(&app, &context, end_asked(&app, &context, &pairs).await)
+    into_response(&app, &context, end_selected(&app, &context, &pairs).await)
 }
 
-async fn end_asked(
+async fn end_selected(
     app: &App,
     context: &RequestContext,
     pairs: &Pairs,

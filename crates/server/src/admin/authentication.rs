@@ -26,7 +26,7 @@ pub struct AdminSession {
     pub session: Session,
     /// The query.
     pub pairs: Pairs,
-    /// This page with what it was asked, below the issuer's: to come back to.
+    /// This page and its query, relative to the issuer: the target after a login.
     pub page: String,
 }
 
@@ -39,8 +39,9 @@ impl FromRequestParts<App> for AdminSession {
         let base = app.issuer.settings.issuer.base_path();
         let path = parts.uri.path();
         let path = path.strip_prefix(base).unwrap_or(path);
-        let asked: Pairs = pairs.iter().filter(|(name, _)| name != "notice").cloned().collect();
-        let page = Some(address(path, &asked)).filter(|page| AccountPage::parse(page).is_some());
+        let page_pairs: Pairs = pairs.iter().filter(|(name, _)| name != "flash").cloned().collect();
+        let page =
+            Some(address(path, &page_pairs)).filter(|page| AccountPage::parse(page).is_some());
         let page = page.unwrap_or_else(|| Section::Sessions.path().to_owned());
         match enter(app, &context, &page).await {
             Ok(Ok((who, session))) => Ok(Self { who, session, pairs, page }),
@@ -94,13 +95,13 @@ impl AdminSession {
             base: app.issuer.settings.issuer.base_path().to_owned(),
             csrf: app.issuer.form_token(context.session.as_ref()),
             flash: None,
-            configuration_failure: app.process.reload_state().failure.map(|(_, why)| why),
+            configuration_failure: app.process.reload_state().failure.map(|(_, reason)| reason),
         }
     }
 
-    /// The query without what only carries a notice.
+    /// The query without the parameter of the flash message.
     pub fn query(&self) -> Pairs {
-        self.pairs.iter().filter(|(name, _)| name != "notice").cloned().collect()
+        self.pairs.iter().filter(|(name, _)| name != "flash").cloned().collect()
     }
 }
 

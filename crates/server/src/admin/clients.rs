@@ -103,7 +103,7 @@ fn client_row(app: &App, client: &ClientView) -> ClientRow {
 
 impl Clients<'_> {
     fn title(&self) -> &'static str {
-        self.t().places.clients
+        self.t().inventory.clients
     }
 
     fn t(&self) -> &'static Admin {
@@ -115,17 +115,17 @@ impl ClientRow {
     fn tokens_live(&self, t: &Admin) -> String {
         let seconds = self.tokens_live_seconds;
         match seconds % 60 {
-            0 => t.places.minutes.of(seconds / 60),
-            _ => t.places.seconds.of(seconds),
+            0 => t.inventory.minutes.of(seconds / 60),
+            _ => t.inventory.seconds.of(seconds),
         }
     }
 
     fn its_sessions(&self, t: &Admin) -> String {
-        at_least(t.places.its_sessions, self.sessions, self.at_least)
+        at_least(t.inventory.its_sessions, self.sessions, self.at_least)
     }
 
     fn its_grants(&self, t: &Admin) -> String {
-        at_least(t.places.its_grants, self.grants, self.at_least)
+        at_least(t.inventory.its_grants, self.grants, self.at_least)
     }
 
     fn more(&self, t: &Admin) -> Option<String> {

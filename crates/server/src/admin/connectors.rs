@@ -48,7 +48,7 @@ pub struct ConnectorCard {
     pub name: Name,
     pub kind: Name,
     pub health: Health,
-    pub last_answer: Option<DisplayTime>,
+    pub last_response: Option<DisplayTime>,
     pub last_failure: Option<DisplayTime>,
     pub last_error: Option<Name>,
     pub circuit_open_since: Option<DisplayTime>,
@@ -63,7 +63,7 @@ pub struct ConnectorCard {
 pub enum Health {
     Up,
     Down,
-    /// Not asked lately.
+    /// No recent request.
     Unknown,
     CircuitOpen,
 }
@@ -91,7 +91,7 @@ async fn show_connectors(
     let confirmed: Option<(String, bool)> = flash(app, context, &admin.pairs, ABOUT);
     let mut frame = admin.frame(app, context, Section::Connectors);
     frame.flash = confirmed.map(|(id, released)| {
-        let t = &app.layout.messages.admin.places;
+        let t = &app.layout.messages.admin.inventory;
         let flash = if released { t.confirmed } else { t.check_circuit_closed };
         flash.plain(&connector_name(app, &id))
     });
@@ -118,7 +118,7 @@ fn card(app: &App, connector: &ConnectorView) -> ConnectorCard {
             (None, UpstreamHealth::Down) => Health::Down,
             (None, UpstreamHealth::Unknown) => Health::Unknown,
         },
-        last_answer: connector.last_answer.as_deref().map(|at| display_time_of(app, at)),
+        last_response: connector.last_response.as_deref().map(|at| display_time_of(app, at)),
         last_failure: connector.last_failure.as_deref().map(|at| display_time_of(app, at)),
         last_error: connector.last_error.as_deref().map(Into::into),
         circuit_open_since: connector
@@ -159,7 +159,7 @@ async fn handle_confirm(
 
 impl Connectors<'_> {
     fn title(&self) -> &'static str {
-        self.t().places.connectors
+        self.t().inventory.connectors
     }
 
     fn t(&self) -> &'static Admin {
@@ -169,19 +169,19 @@ impl Connectors<'_> {
 
 impl ConnectorCard {
     fn its_sessions(&self, t: &Admin) -> String {
-        at_least(t.places.its_sessions, self.sessions, self.at_least)
+        at_least(t.inventory.its_sessions, self.sessions, self.at_least)
     }
 
     fn confirm_label(&self, t: &Admin) -> String {
-        t.places.confirm_label.plain(&self.name)
+        t.inventory.confirm_label.plain(&self.name)
     }
 
     fn health_words(&self, t: &Admin) -> &'static str {
         match self.health {
-            Health::Up => t.places.up,
-            Health::Down => t.places.down,
-            Health::Unknown => t.places.not_asked,
-            Health::CircuitOpen => t.places.circuit_breaker,
+            Health::Up => t.inventory.up,
+            Health::Down => t.inventory.down,
+            Health::Unknown => t.inventory.not_checked,
+            Health::CircuitOpen => t.inventory.circuit_breaker,
         }
     }
 

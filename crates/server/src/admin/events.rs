@@ -64,8 +64,8 @@ async fn show_events(
     admin: &AdminSession,
 ) -> Result<Response, PageError> {
     let pairs = admin.query();
-    let asked = Fields::new(&pairs, &EVENT_FIELDS, app.issuer.now()).and_then(|f| f.events());
-    let found = match asked {
+    let query = Fields::new(&pairs, &EVENT_FIELDS, app.issuer.now()).and_then(|f| f.events());
+    let found = match query {
         Ok(mut query) => {
             query.limit = EVENTS;
             app.issuer.find_events(query).await?

@@ -32,8 +32,8 @@ pub struct Explain<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,
     pub form: FilterForm,
-    /// Somebody was asked about.
-    pub asked: bool,
+    /// A user name was submitted.
+    pub has_query: bool,
     pub people: Vec<PersonCard>,
     pub upstreams: Vec<UpstreamCard>,
 }
@@ -51,7 +51,7 @@ pub struct PersonCard {
     pub block: String,
     pub groups: Part<Name>,
     pub sessions: String,
-    /// What the client would be told: its name, whether it may use the connector, how long tokens live,
+    /// What the client would receive: its name, whether it may use the connector, how long tokens live,
     /// and notes in words.
     pub client: Option<(Name, bool, Name, Vec<Name>)>,
 }
@@ -60,7 +60,7 @@ pub struct UpstreamCard {
     pub connector: Name,
     pub outcome: Name,
     pub user_id: Option<Name>,
-    /// `None`: it gave no answer about the person.
+    /// `None`: it returned no result for the user.
     pub groups: Option<Part<Name>>,
     pub trace: Part<Name>,
 }
@@ -109,7 +109,7 @@ async fn show(
         choice: None,
         submit: app.layout.messages.admin.explain.ask,
     };
-    let asked = found.is_some();
+    let has_query = found.is_some();
     let found = found.unwrap_or_else(|| Explanation {
         user: String::new(),
         people: Vec::new(),
@@ -121,7 +121,7 @@ async fn show(
         layout: &app.layout,
         frame: admin.frame(app, context, Section::Explain),
         form: search.form(app, &pairs, problem.as_ref()),
-        asked,
+        has_query,
         people: found
             .people
             .iter()
@@ -174,18 +174,18 @@ fn person(app: &App, person: &PersonView, bytes: usize) -> PersonCard {
         block: app.path(&block_address(&person.connector, &person.user_id)),
         groups: part_of_names(app, ("", &[]), "groups", &person.groups, bytes),
         sessions: app.path(&address(Section::Sessions.path(), &of_person)),
-        client: person.client.as_ref().map(|answer| answer_of(app, answer)),
+        client: person.client.as_ref().map(|explanation| client_explanation(app, explanation)),
     }
 }
 
-fn answer_of(app: &App, answer: &ClientExplanation) -> (Name, bool, Name, Vec<Name>) {
-    let t = &app.layout.messages.admin.places;
-    let live = match answer.token_lifetime % 60 {
-        0 => t.minutes.of(answer.token_lifetime / 60),
-        _ => t.seconds.of(answer.token_lifetime),
+fn client_explanation(app: &App, explanation: &ClientExplanation) -> (Name, bool, Name, Vec<Name>) {
+    let t = &app.layout.messages.admin.inventory;
+    let live = match explanation.token_lifetime % 60 {
+        0 => t.minutes.of(explanation.token_lifetime / 60),
+        _ => t.seconds.of(explanation.token_lifetime),
     };
-    let notes = answer.notes.iter().map(Name::from).collect();
-    (client_name(app, &answer.client), answer.may_use_connector, live.into(), notes)
+    let notes = explanation.notes.iter().map(Name::from).collect();
+    (client_name(app, &explanation.client), explanation.may_use_connector, live.into(), notes)
 }
 
 fn upstream(app: &App, upstream: &UpstreamView, bytes: (usize, usize)) -> UpstreamCard {

@@ -71,7 +71,7 @@ impl FilterForm {
             || self.choice.as_ref().is_some_and(Choice::used)
     }
 
-    /// It could not be asked: nothing was looked for.
+    /// The query was invalid: no search was made.
     pub fn wrong(&self) -> bool {
         let mut fields = self.more.iter().chain(&self.main);
         self.problem.is_some() || fields.any(|field| field.problem.is_some())
@@ -130,8 +130,8 @@ const INSTANTS: [&str; 6] =
 /// `path?name=value&…`, without what is empty.
 pub fn address(path: &str, pairs: &[(String, String)]) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
-    let given = pairs.iter().filter(|(_, value)| !value.trim().is_empty());
-    let query = query.extend_pairs(given).finish();
+    let filled = pairs.iter().filter(|(_, value)| !value.trim().is_empty());
+    let query = query.extend_pairs(filled).finish();
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
@@ -179,13 +179,13 @@ impl Search<'_> {
         };
         let is_here =
             |bad: &&FieldError| self.main.iter().chain(self.more).any(|name| *name == bad.field);
-        let elsewhere = problem.filter(|bad| !is_here(bad));
+        let other_problem = problem.filter(|bad| !is_here(bad));
         FilterForm {
             action: app.path(self.path),
             main: fields(self.main),
             more: fields(self.more),
             choice: self.choice.map(|(name, options)| choice(app, name, options, pairs)),
-            problem: elsewhere.map(|bad| bad.to_string().into()),
+            problem: other_problem.map(|bad| bad.to_string().into()),
             submit: self.submit,
         }
     }
@@ -206,7 +206,7 @@ pub fn choice(
     Choice { name, label: app.layout.messages.admin.label(name), options: options.collect() }
 }
 
-/// As many of these names as fit in this many bytes of markup, from the first that is asked for.
+/// As many of these names as fit in this many bytes of markup, from the requested offset.
 pub fn part_of_names(
     app: &App,
     page: (&str, &[(String, String)]),
@@ -219,10 +219,10 @@ pub fn part_of_names(
     part(app, page, name, names.len(), (from, items))
 }
 
-/// Where a part of a list begins, as asked for by its name.
+/// The requested offset of a list, by the name of its parameter.
 pub fn from(pairs: &[(String, String)], name: &str, total: usize) -> usize {
-    let asked = once(pairs, name).and_then(|text| text.parse().ok()).unwrap_or(0);
-    if asked < total { asked } else { 0 }
+    let offset = once(pairs, name).and_then(|text| text.parse().ok()).unwrap_or(0);
+    if offset < total { offset } else { 0 }
 }
 
 pub fn part<T>(

@@ -134,7 +134,7 @@ pub fn connector_name(app: &App, id: &str) -> Name {
     connector.as_ref().map_or(id, |connector| connector.name.as_str()).into()
 }
 
-/// The first that says something.
+/// The first that is not empty.
 pub fn first_non_empty<'a>(names: &[&'a str]) -> &'a str {
     names.iter().find(|name| !name.is_empty()).copied().unwrap_or_default()
 }

@@ -30,8 +30,8 @@ pub struct Memberships<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,
     pub form: FilterForm,
-    /// A group was asked about.
-    pub asked: bool,
+    /// A group was submitted.
+    pub has_query: bool,
     pub rows: Vec<MembershipRow>,
     pub first: Option<String>,
     pub next: Option<String>,
@@ -95,7 +95,7 @@ async fn show_page(
         layout: &app.layout,
         frame: admin.frame(app, context, Section::Memberships),
         form: search.form(app, &pairs, problem.as_ref()),
-        asked: found.is_some(),
+        has_query: found.is_some(),
         rows: rows(app, found.as_ref().map_or(&[], |found| &found.memberships)),
         first,
         next,
@@ -157,8 +157,8 @@ pub async fn api_list(
     QueryPairs(pairs): QueryPairs,
 ) -> Result<Response, ProblemDetails> {
     let fields = Fields::new(&pairs, &HOLDER_FIELDS, app.issuer.now())?;
-    let asked = fields.memberships()?.ok_or_else(|| bad("group", "is missing"))?;
+    let query = fields.memberships()?.ok_or_else(|| bad("group", "is missing"))?;
     let page = fields.page()?;
-    let found = app.issuer.memberships(&asked, &page).await??;
+    let found = app.issuer.memberships(&query, &page).await??;
     Ok(json(StatusCode::OK, &found))
 }

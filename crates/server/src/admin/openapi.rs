@@ -1,5 +1,5 @@
-//! The description of the API (OpenAPI 3.1), for programs that make clients of it. Open to all: it says
-//! what could be asked, and nothing about this place but its own address.
+//! The description of the API (OpenAPI 3.1), for programs that generate clients. Public: it
+//! describes the operations, and of this installation only its address.
 
 use axum::extract::State;
 use axum::http::StatusCode;

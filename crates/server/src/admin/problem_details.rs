@@ -122,7 +122,7 @@ impl IntoResponse for ProblemDetails {
         let headers = response.headers_mut();
         let kind = HeaderValue::from_static("application/problem+json");
         headers.insert(header::CONTENT_TYPE, kind);
-        // RFC 6750 section 3: what to bring, and why what was brought is not it.
+        // RFC 6750 section 3: the expected credentials, and why those sent are invalid.
         let challenge = match (self.status, self.kind.rsplit(':').next()) {
             (401, Some("invalid-token")) => Some("Bearer error=\"invalid_token\""),
             (401, _) => Some("Bearer"),

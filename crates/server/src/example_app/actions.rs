@@ -4,11 +4,11 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use serde_json::Value;
 
+use super::browsers::{BrowserState, ExampleApp};
 use super::callback::keep_tokens;
 use super::flow::{DEVICE_CODE, TOKEN_EXCHANGE};
 use super::page::{self, back_to_page};
 use super::provider::{Metadata, Reply};
-use super::visits::{ExampleApp, Visit};
 use crate::form::{self, once};
 use crate::response::see_other;
 
@@ -18,7 +18,7 @@ pub async fn post(State(app): State<ExampleApp>, request: Request) -> Response {
         return page::refused();
     }
     let Ok(pairs) = form::read(parts.headers.clone(), body).await else { return page::refused() };
-    let Some((id, visit)) = app.visit(&parts.headers) else { return back_to_page() };
+    let Some((id, browser)) = app.browser(&parts.headers) else { return back_to_page() };
     let action = once(&pairs, "action").unwrap_or_default();
     if action == "forget" {
         app.forget(&id);
@@ -26,7 +26,7 @@ pub async fn post(State(app): State<ExampleApp>, request: Request) -> Response {
     }
     let done = match app.provider.metadata().await {
         Ok(metadata) => {
-            let call = Call { app: &app, id: &id, visit: &visit, metadata: &metadata };
+            let call = Call { app: &app, id: &id, browser: &browser, metadata: &metadata };
             call.perform(action, once(&pairs, "audience").unwrap_or_default()).await
         }
         Err(error) => Err(error),
@@ -35,7 +35,7 @@ pub async fn post(State(app): State<ExampleApp>, request: Request) -> Response {
         Ok(Some(location)) => see_other(&location),
         Ok(None) => back_to_page(),
         Err(error) => {
-            app.change(&id, |visit| visit.error = Some(error));
+            app.change(&id, |browser| browser.error = Some(error));
             back_to_page()
         }
     }
@@ -44,7 +44,7 @@ pub async fn post(State(app): State<ExampleApp>, request: Request) -> Response {
 struct Call<'a> {
     app: &'a ExampleApp,
     id: &'a str,
-    visit: &'a Visit,
+    browser: &'a BrowserState,
     metadata: &'a Metadata,
 }
 
@@ -69,14 +69,14 @@ impl Call<'_> {
     }
 
     fn token(&self, name: &str) -> Result<&str, String> {
-        let tokens = self.visit.tokens.as_ref();
+        let tokens = self.browser.tokens.as_ref();
         tokens.and_then(|tokens| tokens.text(name)).ok_or_else(|| format!("There is no {name}."))
     }
 
     fn show(&self, reply: Reply) {
-        self.app.change(self.id, |visit| {
-            visit.error = None;
-            visit.last = Some(reply);
+        self.app.change(self.id, |browser| {
+            browser.error = None;
+            browser.last = Some(reply);
         });
     }
 
@@ -136,7 +136,7 @@ impl Call<'_> {
 
     /// RFC 8628 section 3.4.
     async fn poll(&self) -> Result<(), String> {
-        let Some(device) = &self.visit.device else { return Ok(()) };
+        let Some(device) = &self.browser.device else { return Ok(()) };
         let fields = [("grant_type", DEVICE_CODE), ("device_code", device.device_code.as_str())];
         let reply = self.app.provider.post(self.endpoint("token_endpoint")?, &fields).await?;
         let error = reply.json.get("error").and_then(Value::as_str).unwrap_or_default();

@@ -4,17 +4,17 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use serde_json::{Map, Value};
 
+use super::browsers::{ExampleApp, Pending, Tokens};
 use super::claims;
 use super::page::{self, back_to_page};
 use super::provider::Metadata;
-use super::visits::{ExampleApp, Pending, Tokens};
 use crate::form::{self, once};
 
 /// The browser that began the login has the cookie; another one is refused.
 pub async fn get(State(app): State<ExampleApp>, request: Request) -> Response {
     let query = request.uri().query().unwrap_or_default();
     let Ok(pairs) = form::decode(query.as_bytes()) else { return page::refused() };
-    let own = app.visit(request.headers()).map(|(id, _)| id);
+    let own = app.browser(request.headers()).map(|(id, _)| id);
     let Some((id, pending)) = pending(&app, &pairs) else { return page::unknown_login() };
     if own.as_ref() != Some(&id) {
         return page::unknown_login();
@@ -32,8 +32,8 @@ pub async fn post(State(app): State<ExampleApp>, request: Request) -> Response {
 }
 
 fn pending(app: &ExampleApp, pairs: &[(String, String)]) -> Option<(String, Pending)> {
-    let (id, visit) = app.visit_of_state(once(pairs, "state")?)?;
-    Some((id, visit.pending?))
+    let (id, browser) = app.browser_of_state(once(pairs, "state")?)?;
+    Some((id, browser.pending?))
 }
 
 async fn finish(
@@ -43,9 +43,9 @@ async fn finish(
     pairs: &[(String, String)],
 ) -> Response {
     // A response counts once.
-    app.change(id, |visit| visit.pending = None);
+    app.change(id, |browser| browser.pending = None);
     if let Err(error) = redeem(app, id, pending, pairs).await {
-        app.change(id, |visit| visit.error = Some(error));
+        app.change(id, |browser| browser.error = Some(error));
     }
     back_to_page()
 }
@@ -107,10 +107,10 @@ pub async fn keep_tokens(
     if let Some(id_token) = tokens.text("id_token") {
         tokens.verified = Some(verify(app, metadata, id_token, nonce).await);
     }
-    app.change(id, |visit| {
-        visit.tokens = Some(tokens);
-        visit.device = None;
-        visit.error = None;
+    app.change(id, |browser| {
+        browser.tokens = Some(tokens);
+        browser.device = None;
+        browser.error = None;
     });
     Ok(())
 }

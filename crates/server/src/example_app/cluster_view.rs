@@ -7,12 +7,12 @@ use crate::pages::Name;
 /// One set of flags and what comes of it.
 pub struct ClusterView {
     pub flags: String,
-    pub verdict: Verdict,
+    pub result: LoginResult,
 }
 
-pub enum Verdict {
+pub enum LoginResult {
     Accepted { user: Name, groups: Vec<Name> },
-    Refused { why: &'static str },
+    Refused { reason: &'static str },
 }
 
 /// The flags by default, and those of most clusters.
@@ -21,18 +21,20 @@ pub fn views(claims: &Map<String, Value>, client_id: &str) -> Vec<ClusterView> {
     let text = |claim: &str| claims.get(claim).and_then(Value::as_str);
     let by_subject = match (text("iss"), text("sub")) {
         // The prefix is the issuer and `#` unless the username claim is email.
-        (Some(issuer), Some(subject)) => Verdict::Accepted {
+        (Some(issuer), Some(subject)) => LoginResult::Accepted {
             user: Name::new(&format!("{issuer}#{subject}")),
             groups: Vec::new(),
         },
-        _ => Verdict::Refused { why: "the token has no sub" },
+        _ => LoginResult::Refused { reason: "the token has no sub" },
     };
     let by_email = match (text("email"), claims.get("email_verified")) {
-        (None, _) => Verdict::Refused { why: "the token has no email: ask for the scope email" },
-        (Some(_), Some(Value::Bool(false))) => Verdict::Refused {
-            why: "email_verified is false, and then the API server refuses email as the username",
+        (None, _) => {
+            LoginResult::Refused { reason: "the token has no email: ask for the scope email" }
+        }
+        (Some(_), Some(Value::Bool(false))) => LoginResult::Refused {
+            reason: "email_verified is false, and then the API server refuses email as the username",
         },
-        (Some(email), _) => Verdict::Accepted {
+        (Some(email), _) => LoginResult::Accepted {
             user: Name::new(&format!("oidc:{email}")),
             groups: groups(claims)
                 .iter()
@@ -41,13 +43,13 @@ pub fn views(claims: &Map<String, Value>, client_id: &str) -> Vec<ClusterView> {
         },
     };
     vec![
-        ClusterView { flags: audience.clone(), verdict: by_subject },
+        ClusterView { flags: audience.clone(), result: by_subject },
         ClusterView {
             flags: format!(
                 "{audience} --oidc-username-claim=email --oidc-username-prefix=oidc: \
                  --oidc-groups-claim=groups --oidc-groups-prefix=oidc:"
             ),
-            verdict: by_email,
+            result: by_email,
         },
     ]
 }
@@ -65,19 +67,21 @@ fn groups(claims: &Map<String, Value>) -> Vec<&str> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{Verdict, views};
+    use super::{LoginResult, views};
 
-    fn by_email(claims: Value) -> Verdict {
+    fn by_email(claims: Value) -> LoginResult {
         let Value::Object(claims) = claims else { panic!("an object") };
-        views(&claims, "app").pop().unwrap().verdict
+        views(&claims, "app").pop().unwrap().result
     }
 
     #[test]
     fn an_address_that_is_not_verified_is_refused() {
         let claims = |verified: Value| json!({"iss": "i", "sub": "s", "email": "a@b", "email_verified": verified, "groups": "one"});
-        assert!(matches!(by_email(claims(json!(false))), Verdict::Refused { .. }));
-        let Verdict::Accepted { user, groups } = by_email(claims(json!(true))) else { panic!() };
+        assert!(matches!(by_email(claims(json!(false))), LoginResult::Refused { .. }));
+        let LoginResult::Accepted { user, groups } = by_email(claims(json!(true))) else {
+            panic!()
+        };
         assert_eq!((user.as_str(), groups.len()), ("oidc:a@b", 1));
-        assert!(matches!(by_email(json!({"iss": "i", "sub": "s"})), Verdict::Refused { .. }));
+        assert!(matches!(by_email(json!({"iss": "i", "sub": "s"})), LoginResult::Refused { .. }));
     }
 }

@@ -7,11 +7,11 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
+use super::browsers::{BrowserState, Device, ExampleApp, Tokens};
 use super::claims::{self, ClaimRow};
-use super::cluster_view::{self, ClusterView, Verdict};
+use super::cluster_view::{self, ClusterView, LoginResult};
 use super::flow;
 use super::provider::{Metadata, Reply};
-use super::visits::{Device, ExampleApp, Tokens, Visit};
 use crate::pages::{Layout, Page, assets};
 use crate::response::see_other;
 
@@ -85,7 +85,7 @@ struct TokenView {
 }
 
 pub async fn get(State(app): State<ExampleApp>, headers: HeaderMap) -> Response {
-    let visit = app.visit(&headers).map(|(_, visit)| visit).unwrap_or_default();
+    let browser = app.browser(&headers).map(|(_, browser)| browser).unwrap_or_default();
     let (metadata, unreachable) = match app.provider.metadata().await {
         Ok(metadata) => (metadata, None),
         Err(error) => (Metadata::default(), Some(error)),
@@ -98,16 +98,16 @@ pub async fn get(State(app): State<ExampleApp>, headers: HeaderMap) -> Response 
         client_id: &app.settings.client_id,
         is_public: app.settings.client_secret.is_none(),
         redirect_uri: app.settings.redirect_uri.as_str(),
-        error: visit.error.clone().or(unreachable),
+        error: browser.error.clone().or(unreachable),
         flows: flows(&metadata),
         scopes: scopes(&metadata),
-        device: visit.device.clone(),
-        signed_in: visit.tokens.as_ref().map(|tokens| signed_in(&app, tokens, &metadata)),
-        last: visit.last.clone(),
+        device: browser.device.clone(),
+        signed_in: browser.tokens.as_ref().map(|tokens| signed_in(&app, tokens, &metadata)),
+        last: browser.last.clone(),
     };
-    let seconds = visit_refresh(&visit);
+    let seconds = refresh_seconds(&browser);
     let mut response = html(StatusCode::OK, Page::render(&page));
-    // Without a script: the page asks again by itself while a device code waits. It only reloads; nothing is sent.
+    // Without a script: the page polls while a device code is pending. It only reloads; nothing is sent.
     if let Some(value) = seconds.and_then(|seconds| HeaderValue::try_from(seconds).ok()) {
         response.headers_mut().insert("refresh", value);
     }
@@ -165,8 +165,8 @@ fn html(status: StatusCode, body: String) -> Response {
     response
 }
 
-fn visit_refresh(visit: &Visit) -> Option<String> {
-    let device = visit.device.as_ref()?;
+fn refresh_seconds(browser: &BrowserState) -> Option<String> {
+    let device = browser.device.as_ref()?;
     Some(format!("{}; url=/", device.interval_seconds.clamp(5, 60)))
 }
 

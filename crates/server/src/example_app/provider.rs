@@ -79,7 +79,7 @@ impl Provider {
         Ok(Self { http, settings })
     }
 
-    /// Read anew for every page: the issuer may have been reconfigured, or started since.
+    /// Read for every page: the issuer may have been reconfigured, or started since.
     pub async fn metadata(&self) -> Result<Metadata, String> {
         let issuer = self.settings.issuer.trim_end_matches('/');
         let url = format!("{issuer}/.well-known/openid-configuration");

@@ -1,4 +1,4 @@
-//! What the example application is told at its start.
+//! The settings of the example application.
 
 use std::sync::Arc;
 

@@ -5,11 +5,11 @@ use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use countersign_core::ids;
 
+use super::browsers::{Device, ExampleApp, Pending};
 use super::callback::keep_tokens;
 use super::flow::Flow;
 use super::page::{self, back_to_page};
 use super::provider::Metadata;
-use super::visits::{Device, ExampleApp, Pending};
 use crate::form::{self, once};
 use crate::response::see_other;
 
@@ -32,7 +32,7 @@ pub async fn post(State(app): State<ExampleApp>, request: Request) -> Response {
     let Ok(pairs) = form::read(parts.headers.clone(), body).await else { return page::refused() };
     let Some(choice) = Choice::of(&pairs) else { return page::refused() };
     // A login begins with a new visit, so that nobody goes on with another one's.
-    if let Some((id, _)) = app.visit(&parts.headers) {
+    if let Some((id, _)) = app.browser(&parts.headers) {
         app.forget(&id);
     }
     let Some((id, cookie)) = app.begin() else { return page::refused() };
@@ -44,7 +44,7 @@ pub async fn post(State(app): State<ExampleApp>, request: Request) -> Response {
         Ok(Some(location)) => see_other(&location),
         Ok(None) => back_to_page(),
         Err(error) => {
-            app.change(&id, |visit| visit.error = Some(error));
+            app.change(&id, |browser| browser.error = Some(error));
             back_to_page()
         }
     };
@@ -143,7 +143,7 @@ fn authorization_url(
         query.extend_pairs(&choice.more);
     }
     let pending = Pending { flow: choice.flow, state, nonce, verifier };
-    app.change(id, |visit| visit.pending = Some(pending));
+    app.change(id, |browser| browser.pending = Some(pending));
     Ok(url.into())
 }
 
@@ -176,7 +176,7 @@ async fn begin_device(
             .and_then(serde_json::Value::as_u64)
             .unwrap_or(5),
     };
-    app.change(id, |visit| visit.device = Some(device));
+    app.change(id, |browser| browser.device = Some(device));
     Ok(())
 }
 

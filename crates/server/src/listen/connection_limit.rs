@@ -16,14 +16,14 @@ use crate::process_state::ProcessState;
 /// The first step of accepting a connection, before TLS.
 #[derive(Clone)]
 pub struct ConnectionLimit {
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     process: ProcessState,
 }
 
 impl ConnectionLimit {
     pub fn new(connections: usize, process: ProcessState) -> Self {
-        let places = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
-        Self { places, process }
+        let permits = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
+        Self { permits, process }
     }
 }
 
@@ -33,7 +33,7 @@ impl<S> Accept<TcpStream, S> for ConnectionLimit {
     type Future = Ready<io::Result<(CountedStream, S)>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
             // One line for the first and then for every thousandth: a flood does not fill the log.
             if self.process.connection_refused().is_multiple_of(1000) {
                 tracing::warn!("limits.connections is reached: a connection was closed");
@@ -45,11 +45,14 @@ impl<S> Accept<TcpStream, S> for ConnectionLimit {
             return ready(Err(error));
         }
         self.process.connection_opened();
-        ready(Ok((CountedStream { stream, process: self.process.clone(), _place: place }, service)))
+        ready(Ok((
+            CountedStream { stream, process: self.process.clone(), _place: permit },
+            service,
+        )))
     }
 }
 
-/// A connection that gives its place back when it is closed.
+/// A connection that returns its permit when it is closed.
 pub struct CountedStream {
     stream: TcpStream,
     process: ProcessState,

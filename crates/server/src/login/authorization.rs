@@ -43,7 +43,7 @@ pub async fn get_connector(
     Query(pairs): Query,
 ) -> Response {
     let connector = ConnectorId::new(connector);
-    // An authorization request names its client; a pending login brings `req` and nothing else.
+    // An authorization request names its client; a pending login has `req` and nothing else.
     let is_new = pairs.iter().any(|(name, _)| name == "client_id");
     let result = match is_new {
         true => Box::pin(begin(&app, &context, pairs, Some(connector))).await,
@@ -67,7 +67,7 @@ pub async fn post_connector(
     into_response(&app, &context, result)
 }
 
-/// 303 to the same request as GET: our cookies are `SameSite=Lax`, so a cross-site POST brings none of them.
+/// 303 to the same request as GET: our cookies are `SameSite=Lax`, so a cross-site POST carries none of them.
 ///
 /// Query and body become one list, so that a parameter in both is seen as repeated.
 fn redirect_to_get(

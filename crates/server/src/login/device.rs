@@ -3,10 +3,10 @@
 //!
 //! | URL | what happens |
 //! |---|---|
-//! | `POST /device/code` | a device asks: JSON in, JSON out, the client authenticated as at `/token` |
+//! | `POST /device/code` | device authorization request and response (JSON); the client authenticates as at `/token` |
 //! | `GET /device` | the form for the user code; `user_code` in the query fills it in and looks nothing up |
 //! | `POST /device`, `/device/auth/verify_code` (Dex) | the code is looked up; the page names the client and the device and demands a confirmation |
-//! | `/continue`, … | the login, as for any client; approval is always asked |
+//! | `/continue`, … | the login, as for any client; approval is always required |
 //! | `GET /device/callback`, in both spellings of Dex | the page at the end: return to the device |
 //!
 //! `POST /device/token` (Dex) is `/token` under another name.
@@ -59,7 +59,7 @@ pub async fn code(State(app): State<App>, request: Request) -> Response {
     result.await.unwrap_or_else(|error| token::error_response(&app, &parts, error))
 }
 
-/// `GET /device`: looks nothing up, so that a link tells nobody whether its code is right.
+/// `GET /device`: does not look the code up, so that a link does not reveal whether its code is valid.
 pub async fn get(State(app): State<App>, context: RequestContext, Query(pairs): Query) -> Response {
     let typed = once(&pairs, USER_CODE).unwrap_or_default();
     show_form(&app, &context, typed, None)

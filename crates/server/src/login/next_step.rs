@@ -117,7 +117,7 @@ pub(super) fn step_response(
         Step::DeviceDecided { client, approved } => device::decided(app, context, client, approved),
         Step::AccountPage(page) => Ok(see_other(&app.path(page.as_str()))),
         Step::AlreadyFinished | Step::Expired => Err(login_expired(app)),
-        Step::ClientGone => Err(PageErrorKind::UnknownClient.into()),
+        Step::ClientRemoved => Err(PageErrorKind::UnknownClient.into()),
     }
 }
 

@@ -131,7 +131,7 @@ async fn submit(
         Err(IssuerError::Unavailable { what, cause })
             if what != countersign_issuer::THE_DATABASE =>
         {
-            tracing::error!(upstream = what, cause, "an upstream could not be asked");
+            tracing::error!(upstream = what, cause, "an upstream request failed");
             let mut response = show_error(LoginError::Down)?;
             response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
             Ok(response)

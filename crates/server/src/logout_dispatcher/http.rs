@@ -43,7 +43,7 @@ impl LogoutNotifier for HttpNotifier {
         let request = self.client.post(to.clone()).header(CACHE_CONTROL, "no-store").form(&form);
         match request.send().await {
             Ok(response) => outcome(response.status().as_u16()),
-            Err(error) => DeliveryOutcome::Failed { why: innermost_cause(error) },
+            Err(error) => DeliveryOutcome::Failed { reason: innermost_cause(error) },
         }
     }
 }
@@ -54,7 +54,7 @@ fn outcome(status: u16) -> DeliveryOutcome {
     match status {
         200 | 204 => DeliveryOutcome::Accepted,
         400 => DeliveryOutcome::Refused { status },
-        _ => DeliveryOutcome::Failed { why: format!("status {status}") },
+        _ => DeliveryOutcome::Failed { reason: format!("status {status}") },
     }
 }
 

@@ -1,4 +1,4 @@
-//! The page that asks whether an application may learn who somebody is.
+//! The approval page: whether an application may receive a user's data.
 
 use askama::Template;
 
@@ -19,7 +19,7 @@ pub struct Approval<'a> {
     pub app: ClientInfo,
     pub user: SignedInUser,
     pub scopes: Vec<Scope>,
-    /// The groups that will be told; shown only with [`Scope::Groups`].
+    /// The groups that will be released; shown only with [`Scope::Groups`].
     pub groups: Vec<Name>,
     /// The device that is approved (RFC 8628), if it is one.
     pub device: Option<DeviceInfo>,
@@ -28,7 +28,7 @@ pub struct Approval<'a> {
     pub action: &'a str,
 }
 
-/// One thing the application asks for.
+/// One thing the application requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
     OpenId,
@@ -91,12 +91,12 @@ impl Scope {
         }
     }
 
-    fn tells_groups(&self) -> bool {
+    fn is_groups(&self) -> bool {
         *self == Scope::Groups
     }
 
     /// Whether it is about knowing rather than doing.
-    fn tells(&self) -> bool {
+    fn is_personal_data(&self) -> bool {
         match self {
             Scope::OpenId | Scope::Profile | Scope::Email | Scope::Groups | Scope::FederatedId => {
                 true
@@ -111,12 +111,12 @@ impl Approval<'_> {
         self.layout.messages.approval.heading.plain(&self.app.name)
     }
 
-    fn told(&self) -> impl Iterator<Item = &Scope> {
-        self.scopes.iter().filter(|scope| scope.tells())
+    fn shared(&self) -> impl Iterator<Item = &Scope> {
+        self.scopes.iter().filter(|scope| scope.is_personal_data())
     }
 
     fn may(&self) -> impl Iterator<Item = &Scope> {
-        self.scopes.iter().filter(|scope| !scope.tells())
+        self.scopes.iter().filter(|scope| !scope.is_personal_data())
     }
 
     fn group_count(&self) -> String {

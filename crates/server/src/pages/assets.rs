@@ -83,7 +83,7 @@ impl Asset {
     }
 }
 
-/// FNV-1a. It tells versions apart; it protects nothing.
+/// FNV-1a, to distinguish versions; not for security.
 const fn fnv1a(mut bytes: &[u8]) -> u32 {
     let mut hash: u32 = 0x811c_9dc5;
     while let Some((byte, rest)) = bytes.split_first() {

@@ -15,7 +15,7 @@ pub(crate) struct Brand {
     /// What the stylesheet calls the button.
     pub class: &'static str,
     pub view_box: &'static str,
-    /// A colour and a shape each; without a colour the stylesheet gives black or white.
+    /// A colour and a shape each; without a colour it is black or white.
     pub shapes: &'static [(Option<&'static str>, &'static str)],
 }
 

@@ -1,4 +1,4 @@
-//! The page that asks which account to sign in with.
+//! The page on which a user chooses the connector.
 
 use askama::Template;
 

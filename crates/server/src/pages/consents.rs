@@ -10,7 +10,7 @@ use super::messages::{FormattedMessage, Messages};
 use super::name::Name;
 use super::sessions::{EndFlash, shared_data};
 
-/// One application that may receive something without asking again.
+/// One application that may receive something without another approval.
 pub struct ConsentLine {
     pub client_id: String,
     pub app: Name,

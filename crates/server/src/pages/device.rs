@@ -1,4 +1,4 @@
-//! What somebody signed in with, in words, from what their browser says of itself (RFC 9110 section
+//! A readable name of a browser, from its `User-Agent` (RFC 9110 section
 //! 10.1.5). Anybody can say anything there, so it helps to recognise and proves nothing.
 
 use super::icon::Icon;
@@ -87,7 +87,7 @@ mod tests {
     use super::Device;
 
     #[test]
-    fn browsers_are_told_by_their_own_name_not_by_those_they_claim() {
+    fn browsers_are_recognized_by_their_own_name_not_by_those_they_claim() {
         let webkit = "AppleWebKit/537.36 (KHTML, like Gecko)";
         for (agent, words) in [
             ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0".to_owned(), "Firefox on Linux"),

@@ -73,7 +73,7 @@ fn distance(millis: i64, messages: &Messages) -> String {
     if minutes == 0 {
         return t.now.to_owned();
     }
-    // Below 90 minutes and 36 hours the smaller unit says more.
+    // Below 90 minutes and 36 hours the smaller unit is more exact.
     let (past, future, count) = if minutes < 90 {
         (t.minutes_ago, t.in_minutes, minutes)
     } else if hours < 36 {

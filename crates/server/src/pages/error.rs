@@ -1,4 +1,4 @@
-//! The page that says what happened, what to do, and under which reference the log knows more.
+//! The error page: what happened, what to do, and the reference under which the log has the cause.
 
 use askama::Template;
 
@@ -21,7 +21,7 @@ pub struct ErrorPage<'a> {
     /// What the words are about: the groups of [`PageErrorKind::MissingGroups`], the name of who is
     /// [`PageErrorKind::UpstreamDown`].
     pub items: Vec<Name>,
-    /// Lines for whoever runs the application: the client id and the redirect URI that were sent. Never an upstream's
+    /// Lines for the operator of the application: the client id and the redirect URI that were sent. Never an upstream's
     /// own message.
     pub details: Vec<Name>,
     pub reference: &'a str,

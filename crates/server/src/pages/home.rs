@@ -41,7 +41,7 @@ pub struct HomeSignedIn<'a> {
     pub discovery: &'a str,
     /// The page of the clusters, where this person may see one.
     pub clusters: Option<String>,
-    /// The administrator's pages, for whoever may see them.
+    /// The administrator's pages, for users who may see them.
     pub admin: Option<String>,
 }
 
@@ -51,9 +51,9 @@ pub struct HeldGroups {
     /// How many there are in all: `names` may be some of them.
     pub count: u64,
     pub source: Name,
-    /// When the source was last asked.
-    pub asked: DisplayTime,
-    /// The source was to be asked just now and did not answer.
+    /// When the source was last requested.
+    pub as_of: DisplayTime,
+    /// The source did not answer the request just now.
     pub stale: bool,
     /// The way to sign in with groups, where this sign-in did not ask for them.
     pub ask: Option<String>,

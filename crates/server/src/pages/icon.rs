@@ -1,4 +1,4 @@
-//! The icons: one path each on a 24 by 24 grid, drawn with the stroke the stylesheet gives them.
+//! The icons: one path each on a 24 by 24 grid, drawn with the stroke of the stylesheet.
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Icon {

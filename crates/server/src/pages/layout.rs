@@ -8,7 +8,7 @@ use super::theme_files::{self, ThemeFiles};
 /// `frontend.theme`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Theme {
-    /// As the person's system says.
+    /// By the user's system preference.
     #[default]
     Auto,
     Light,

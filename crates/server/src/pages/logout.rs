@@ -14,7 +14,7 @@ pub struct LogoutConfirm<'a> {
     pub user: SignedInUser,
     pub action: &'a str,
     pub csrf: &'a str,
-    /// What the application asked with (`id_token_hint`, `post_logout_redirect_uri`, `state`), to be posted again.
+    /// The parameters of the application (`id_token_hint`, `post_logout_redirect_uri`, `state`), to be posted again.
     pub fields: Vec<(&'a str, &'a str)>,
     /// Whether to offer the checkbox `tools=end`: the session has grants that would outlive it.
     pub offers_tools: bool,
@@ -25,8 +25,8 @@ pub struct LogoutConfirm<'a> {
 pub struct SignedOut<'a> {
     pub layout: &'a Layout,
     pub tools: OfflineGrants,
-    /// Applications that are being told.
-    pub told: Vec<Name>,
+    /// Applications that receive a logout token.
+    pub notified: Vec<Name>,
     /// Name and id of the client that asked for a redirect to an address that is not registered for it.
     pub unregistered: Option<(Name, Name)>,
     /// The `id_token_hint` was not a valid token of ours, and the browser had no session: nothing was ended.

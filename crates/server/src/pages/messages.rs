@@ -1,5 +1,5 @@
-//! Every sentence a person can read. This file says which sentences there are; `messages/english.rs` says them. Another
-//! language is another such file, and it does not compile until it says all of them.
+//! Every text of the pages. This file declares them; `messages/english.rs` has the English ones. Another
+//! language is another such file, and it does not compile until it has all of them.
 
 pub mod admin;
 mod english;
@@ -81,11 +81,11 @@ pub struct Password {
 #[derive(Clone, Copy, Debug)]
 pub struct Approval {
     pub heading: Message,
-    pub asks: &'static str,
-    pub asks_at: Message,
+    pub requester: &'static str,
+    pub requester_at: Message,
     pub you_are: &'static str,
     pub not_you: &'static str,
-    pub told: &'static str,
+    pub receives: &'static str,
     pub may: &'static str,
     pub groups: PluralMessage,
     pub no_groups: &'static str,
@@ -113,7 +113,7 @@ pub struct Error {
     pub reference: &'static str,
 }
 
-/// What an error page says.
+/// The texts of an error page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ErrorMessages {
     pub title: &'static str,
@@ -181,7 +181,7 @@ pub struct Logout {
     pub done_explain: &'static str,
     pub tools_kept: &'static str,
     pub tools_ended: &'static str,
-    pub told: &'static str,
+    pub notified: &'static str,
     pub not_redirected: Message,
     pub hint_refused: &'static str,
 }
@@ -219,7 +219,7 @@ pub struct Device {
     pub otherwise: &'static str,
     pub it_is_mine: &'static str,
     pub cancel: &'static str,
-    /// On the approval page, above what the device says of itself.
+    /// On the approval page, above what the device claims to be.
     pub on_device: &'static str,
     pub approved: &'static str,
     pub approved_explain: Message,

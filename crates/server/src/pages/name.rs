@@ -58,7 +58,7 @@ impl Name {
         BreakableName(&self.0)
     }
 
-    /// One letter to stand in a picture's place.
+    /// One letter in place of a picture.
     pub(crate) fn initial(&self) -> String {
         let first = self.0.chars().find(|c| c.is_alphanumeric());
         first.map_or_else(|| NOTHING.to_owned(), |c| c.to_uppercase().collect())

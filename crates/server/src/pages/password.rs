@@ -1,4 +1,4 @@
-//! The page that asks for a name and a password.
+//! The page with the form for a user name and a password.
 
 use askama::Template;
 
@@ -50,14 +50,14 @@ impl LoginKind {
     }
 }
 
-/// Why the page is shown again. None of these says whether the account exists.
+/// Why the page is shown again. None of these reveals whether the account exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LoginError {
     Wrong,
     TooMany {
         retry_after_seconds: u64,
     },
-    /// The password was right, or nearly: these are told by directories that say so.
+    /// The password was right, or the directory returns this state for any password.
     PasswordExpired,
     Locked,
     Disabled,
@@ -101,7 +101,7 @@ impl Password<'_> {
         let title = self.layout.messages.sign_in_to.plain(&self.app.name);
         match self.error {
             None => title,
-            // First, so that a screen reader says it first.
+            // First, so that a screen reader reads it first.
             Some(_) => format!("{}: {title}", self.layout.messages.password.error),
         }
     }

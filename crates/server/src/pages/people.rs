@@ -1,4 +1,4 @@
-//! Who asks, and who is asked.
+//! Applications and users, as pages show them.
 
 use super::name::Name;
 
@@ -12,7 +12,7 @@ pub struct ClientInfo {
     pub logo: Option<String>,
 }
 
-/// The person, as the connector told us.
+/// The user, as the connector returned them.
 #[derive(Clone, Debug)]
 pub struct SignedInUser {
     pub name: Name,

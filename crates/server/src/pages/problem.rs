@@ -1,4 +1,4 @@
-//! The things that can go wrong on the way, by name, so that every page about one says the same words.
+//! The things that can go wrong on the way, by name, so that every page about one has the same text.
 
 use super::messages::{ErrorMessages, Messages};
 
@@ -15,7 +15,7 @@ pub enum PageErrorKind {
     UnregisteredRedirectUri,
     /// Anything else wrong with the request before it may be answered by a redirect.
     BadRequest,
-    /// The person, or the upstream, said no.
+    /// The user, or the upstream, denied it.
     Refused,
     /// The account is disabled, or may not use this application.
     NotAllowed,

@@ -1,4 +1,4 @@
-//! A person's own sign-ins and what each gave to which application, with the buttons that end them.
+//! A user's own sign-ins and the grants of each, with the buttons that end them.
 
 use askama::Template;
 
@@ -26,7 +26,7 @@ pub struct SignInCard {
     pub href: String,
 }
 
-/// What one redeemed code gave to one application.
+/// The grant of one redeemed code.
 pub struct GrantLine {
     pub id: String,
     pub app: Name,
@@ -72,7 +72,7 @@ pub struct Sessions<'a> {
     pub older: Option<String>,
 }
 
-/// One sign-in with all it gave.
+/// One sign-in with its grants.
 #[derive(Template)]
 #[template(path = "session.html")]
 pub struct OneSession<'a> {

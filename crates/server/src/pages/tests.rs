@@ -75,7 +75,7 @@ fn no_inline_code_or_style_anywhere() {
 }
 
 #[test]
-fn nothing_is_loaded_from_elsewhere_and_no_link_runs_code() {
+fn no_third_party_resource_is_loaded_and_no_link_runs_code() {
     for (page, tag) in all_tags() {
         if let Some(src) = tag.get("src") {
             assert!(src.starts_with("/dex/static/"), "{page}: {src}");

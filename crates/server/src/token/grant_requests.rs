@@ -37,8 +37,8 @@ pub fn token_exchange(pairs: &Pairs) -> Result<TokenRequest, TokenError> {
         return invalid_request("Missing subject_token");
     };
     if pairs.iter().any(|(name, value)| name == "resource" && !value.is_empty()) {
-        let why = "resource is not supported: name a client in audience";
-        return Err(TokenError::refused(TokenErrorCode::InvalidTarget, why));
+        let reason = "resource is not supported: name a client in audience";
+        return Err(TokenError::refused(TokenErrorCode::InvalidTarget, reason));
     }
     let text = |name| parameter(pairs, name).map(str::to_owned);
     let audience = pairs.iter().filter(|(name, value)| name == "audience" && !value.is_empty());

@@ -179,7 +179,7 @@ fn postgres_text(name: &str, kind: &str) -> String {
     format!("{value} AS \"{name}\"")
 }
 
-/// Names from our own list only, so that they may stand in a statement.
+/// Names from our own list only, so that they may be part of a statement.
 fn wanted(names: &[String]) -> Vec<&'static str> {
     let Some(is_ent) = layout(names) else { return Vec::new() };
     let tables = READ.iter().chain(COUNTED.iter().map(|(table, _)| table));

@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn all_may_attempt_while_it_answers() {
+    fn all_may_attempt_while_it_responds() {
         let (availability, now) = (Availability::default(), Instant::now());
         let (one, two) = (availability.attempt(now).unwrap(), availability.attempt(now).unwrap());
         one.answered(now);

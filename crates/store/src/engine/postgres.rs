@@ -135,7 +135,7 @@ impl PostgresEngine {
                         connection.close_on_drop();
                         return Err(error);
                     }
-                    answer => return answer,
+                    result => return result,
                 }
             }
         };

@@ -25,7 +25,7 @@ use crate::{Location, OpenError, StoreError, migrate};
 const READERS: u32 = 4;
 /// How long SQLite waits for a lock that another process holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Switching to WAL fails with SQLITE_BUSY at once, whatever `busy_timeout` says, when another process
+/// Switching to WAL fails with SQLITE_BUSY at once, whatever `busy_timeout` is, when another process
 /// opens the same empty file. Opening is retried for this long.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(20);
 const OPEN_PAUSE: Duration = Duration::from_millis(25);
@@ -95,7 +95,7 @@ impl SqliteEngine {
 
     pub(super) async fn write<V: Operation>(&self, operation: V) -> Result<V::Output, StoreError> {
         let outcome = self.writer.write(operation).await;
-        // What the operation itself refuses says nothing about the file.
+        // An operation's own refusal is no fault of the file.
         let failed =
             matches!(outcome, Err(StoreError::Unavailable(_) | StoreError::OutcomeUnknown(_)));
         if failed || outcome.is_ok() {

@@ -1,6 +1,6 @@
 //! The files of an open SQLite database: that they are still the ones under their names.
 //!
-//! A file that is deleted or replaced while it is open stays readable and writable for whoever has it open, and is gone
+//! A file that is deleted or replaced while it is open stays readable and writable for processes that have it open, and is gone
 //! when they close it: writes would be confirmed and lost. So every transaction looks first and last.
 
 use std::fs;

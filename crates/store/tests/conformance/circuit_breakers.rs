@@ -29,7 +29,7 @@ async fn is_set(world: &World, circuit_breaker: OpenCircuitBreaker) -> CircuitBr
     }
 }
 
-async fn a_brake_holds_until_a_person_confirms(world: &World) {
+async fn a_circuit_breaker_stays_open_until_confirmed(world: &World) {
     let ldap = ConnectorId::new("ldap");
     assert_eq!(world.store.circuit_breakers().await.unwrap(), []);
     assert_eq!(world.store.close_circuit_breaker(&ldap, "user:joe", NOW).await.unwrap(), None);
@@ -37,7 +37,7 @@ async fn a_brake_holds_until_a_person_confirms(world: &World) {
     let set = is_set(world, circuit_breaker(0)).await;
     assert_eq!((set.refused, set.total, set.opened_at, set.is_open()), (21, 30, NOW, true));
     let second = world.store.open_circuit_breaker(circuit_breaker(5)).await.unwrap();
-    assert_eq!(second, CircuitBreakerState::Unchanged(set.clone()), "the first replica's stands");
+    assert_eq!(second, CircuitBreakerState::Unchanged(set.clone()), "the first replica's is kept");
     assert_eq!(world.replica().await.circuit_breakers().await.unwrap(), [set]);
 
     let later = NOW + 10 * MINUTE;
@@ -61,7 +61,7 @@ async fn what_was_confirmed_is_not_braked_again_at_once(world: &World) {
     assert!(is_set(world, circuit_breaker(60 + 3601)).await.is_open());
 }
 
-async fn a_braked_connector_marks_and_ends_nobody(world: &World) {
+async fn an_open_circuit_marks_and_ends_no_session(world: &World) {
     let (jane, joe) = (world.jane("c").await, world.jane("d").await);
     let refused =
         |id, patience, at| world.store.mark_missing(id, EndReason::UpstreamMissing, patience, at);
@@ -87,16 +87,16 @@ async fn a_braked_connector_marks_and_ends_nobody(world: &World) {
     assert!(matches!(refused(&joe, 5 * MINUTE, NOW + HOUR).await.unwrap(), Missing::Ended(_)));
 }
 
-async fn whoever_is_disabled_is_ended_at_the_first_refusal(world: &World) {
+async fn a_disabled_user_is_ended_at_the_first_refusal(world: &World) {
     let jane = world.jane("c").await;
     let none = Duration::ZERO;
     let ended = world.store.mark_missing(&jane, EndReason::UpstreamDisabled, none, NOW).await;
     assert!(matches!(ended.unwrap(), Missing::Ended(_)));
     let over = world.store.session(&jane).await.unwrap().unwrap().ended.unwrap();
-    assert_eq!((over.why, over.at), (EndReason::UpstreamDisabled, NOW));
+    assert_eq!((over.reason, over.at), (EndReason::UpstreamDisabled, NOW));
 }
 
-async fn a_brake_is_in_the_audit_log(world: &World) {
+async fn a_circuit_breaker_is_in_the_audit_log(world: &World) {
     is_set(world, circuit_breaker(0)).await;
     world.store.open_circuit_breaker(circuit_breaker(1)).await.unwrap();
     let ldap = ConnectorId::new("ldap");
@@ -104,10 +104,10 @@ async fn a_brake_is_in_the_audit_log(world: &World) {
     world.store.close_circuit_breaker(&ldap, "user:eve", NOW + MINUTE).await.unwrap();
     let query = EventQuery { limit: 10, ..EventQuery::default() };
     let events = world.store.events(query).await.unwrap();
-    let told: Vec<_> =
+    let summary: Vec<_> =
         events.iter().map(|e| (e.event.kind, e.event.actor.as_str(), &e.event.connector)).collect();
     assert_eq!(
-        told,
+        summary,
         [
             (EventKind::CircuitBreakerClosed, "user:joe", &Some(ldap.clone())),
             (EventKind::CircuitBreakerOpened, "system", &Some(ldap.clone())),
@@ -117,9 +117,9 @@ async fn a_brake_is_in_the_audit_log(world: &World) {
 }
 
 on_both_engines!(
-    a_brake_holds_until_a_person_confirms,
+    a_circuit_breaker_stays_open_until_confirmed,
     what_was_confirmed_is_not_braked_again_at_once,
-    a_braked_connector_marks_and_ends_nobody,
-    whoever_is_disabled_is_ended_at_the_first_refusal,
-    a_brake_is_in_the_audit_log,
+    an_open_circuit_marks_and_ends_no_session,
+    a_disabled_user_is_ended_at_the_first_refusal,
+    a_circuit_breaker_is_in_the_audit_log,
 );

@@ -11,7 +11,7 @@ fn at(now: Timestamp) -> Retention {
     retention(now)
 }
 
-async fn nothing_that_is_needed_is_forgotten(world: &World) {
+async fn nothing_that_is_needed_is_deleted(world: &World) {
     let jane = world.jane("c").await;
     world.granted(&jane, "app", false).await;
     world.granted(&jane, "cli", true).await;
@@ -24,10 +24,11 @@ async fn nothing_that_is_needed_is_forgotten(world: &World) {
 
 async fn a_very_late_second_use_still_finds_the_grant(world: &World) {
     let jane = world.jane("c").await;
-    let given = code(&jane, "cli");
-    let (first, second) = (grant(&given, true), grant(&given, true));
-    world.store.issue_code(given.clone(), NOW).await.unwrap();
-    let redeem = |grant, at| world.store.redeem_code(&given.hash, &given.client, grant, at, LIMIT);
+    let issued = code(&jane, "cli");
+    let (first, second) = (grant(&issued, true), grant(&issued, true));
+    world.store.issue_code(issued.clone(), NOW).await.unwrap();
+    let redeem =
+        |grant, at| world.store.redeem_code(&issued.hash, &issued.client, grant, at, LIMIT);
     let redeemed = redeem(first.clone(), NOW).await.unwrap();
     assert!(matches!(redeemed, RedeemCodeOutcome::Granted { .. }));
     let month = NOW + 30 * 24 * HOUR;
@@ -41,22 +42,22 @@ async fn a_very_late_second_use_still_finds_the_grant(world: &World) {
     assert_eq!(redeem(second, month).await.unwrap(), RedeemCodeOutcome::NotRedeemable);
 }
 
-async fn a_request_stays_finished_when_its_grant_is_forgotten(world: &World) {
+async fn a_request_stays_finished_when_its_grant_is_deleted(world: &World) {
     let jane = world.jane("c").await;
-    let given = code(&jane, "app");
-    let short = grant(&given, false);
-    world.store.issue_code(given.clone(), NOW).await.unwrap();
-    world.store.redeem_code(&given.hash, &given.client, short, NOW, LIMIT).await.unwrap();
+    let issued = code(&jane, "app");
+    let short = grant(&issued, false);
+    world.store.issue_code(issued.clone(), NOW).await.unwrap();
+    world.store.redeem_code(&issued.hash, &issued.client, short, NOW, LIMIT).await.unwrap();
     let later = Retention { requests_before: NOW, ..at(NOW + HOUR) };
     let collected = world.store.collect(later).await.unwrap();
     assert_eq!((collected.grants, collected.codes), (1, 0));
-    let stored = world.store.code(&given.hash).await.unwrap().unwrap();
+    let stored = world.store.code(&issued.hash).await.unwrap().unwrap();
     assert_eq!((stored.used_at, stored.code.grant), (Some(NOW), None));
-    let again = world.store.issue_code(Code { hash: "other".into(), ..given }, NOW + HOUR).await;
+    let again = world.store.issue_code(Code { hash: "other".into(), ..issued }, NOW + HOUR).await;
     assert_eq!(again.unwrap(), IssueCodeOutcome::AlreadyFinished);
 }
 
-async fn what_is_dead_goes_in_its_order(world: &World) {
+async fn expired_rows_are_deleted_in_order(world: &World) {
     let jane = world.jane("c").await;
     let short = world.granted(&jane, "app", false).await;
     let long = world.granted(&jane, "cli", true).await;
@@ -150,10 +151,10 @@ async fn events_go_by_age_alone(world: &World) {
 }
 
 on_both_engines!(
-    nothing_that_is_needed_is_forgotten,
+    nothing_that_is_needed_is_deleted,
     a_very_late_second_use_still_finds_the_grant,
-    a_request_stays_finished_when_its_grant_is_forgotten,
-    what_is_dead_goes_in_its_order,
+    a_request_stays_finished_when_its_grant_is_deleted,
+    expired_rows_are_deleted_in_order,
     a_session_without_browser_and_grants_goes,
     offline_grants_have_limits_of_their_own,
     a_request_is_remembered_longer_than_its_code,

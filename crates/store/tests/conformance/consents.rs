@@ -27,10 +27,10 @@ async fn consents_add_up(world: &World) {
     world.store.remember_consent(consent(&jane, "openid groups")).await.unwrap();
     assert_eq!(allowed(world, "app").await.as_deref(), Some("openid email groups"));
     assert_eq!(allowed(world, "other").await, None);
-    world.told(&jane, &["signed_in", "consent_given", "consent_given"]).await;
+    world.assert_events(&jane, &["signed_in", "consent_given", "consent_given"]).await;
 }
 
-async fn withdrawing_ends_what_was_given(world: &World) {
+async fn withdrawing_consent_ends_its_grants(world: &World) {
     let (home, work) = (world.jane("c").await, world.jane("d").await);
     world.store.remember_consent(consent(&home, "openid")).await.unwrap();
     let grants =
@@ -60,8 +60,8 @@ async fn approvals_at_once_lose_nothing(world: &World) {
     let jane = world.jane("c").await;
     let mut approvals = Vec::new();
     for n in 0..20 {
-        let (store, asked) = (world.store.clone(), consent(&jane, &format!("scope-{n}")));
-        approvals.push(tokio::spawn(async move { store.remember_consent(asked).await }));
+        let (store, wanted_consent) = (world.store.clone(), consent(&jane, &format!("scope-{n}")));
+        approvals.push(tokio::spawn(async move { store.remember_consent(wanted_consent).await }));
     }
     for approval in approvals {
         approval.await.unwrap().unwrap();
@@ -70,4 +70,8 @@ async fn approvals_at_once_lose_nothing(world: &World) {
     assert_eq!(all.split(' ').count(), 20, "{all}");
 }
 
-on_both_engines!(consents_add_up, withdrawing_ends_what_was_given, approvals_at_once_lose_nothing,);
+on_both_engines!(
+    consents_add_up,
+    withdrawing_consent_ends_its_grants,
+    approvals_at_once_lose_nothing,
+);

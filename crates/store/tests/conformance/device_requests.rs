@@ -70,11 +70,11 @@ async fn a_device_request_is_kept_whole(world: &World) {
     assert!(world.store.device_request_by_user_code("unknown").await.unwrap().is_none());
 }
 
-async fn a_user_code_is_given_once(world: &World) {
+async fn a_user_code_is_unique(world: &World) {
     let first = added(world).await;
     let second = DeviceRequest { user_code_hash: first.user_code_hash, ..request("192.0.2.2") };
     let outcome = world.store.add_device_request(second, LIMITS).await.unwrap();
-    assert_eq!(outcome, AddDeviceRequestOutcome::UserCodeTaken);
+    assert_eq!(outcome, AddDeviceRequestOutcome::UserCodeInUse);
 }
 
 async fn requests_are_few_in_all_and_per_address(world: &World) {
@@ -146,7 +146,7 @@ async fn a_device_code_is_redeemed_once(world: &World) {
     assert!(matches!(stored.unwrap().status, DeviceRequestStatus::Used { .. }));
 }
 
-async fn a_request_of_an_ended_session_gives_nothing(world: &World) {
+async fn a_request_of_an_ended_session_issues_nothing(world: &World) {
     let jane = world.jane("c").await;
     let request = added(world).await;
     decide(world, &request, &jane, true, NOW).await;
@@ -170,10 +170,10 @@ async fn a_grant_without_a_code_needs_a_live_session(world: &World) {
 
 on_both_engines!(
     a_device_request_is_kept_whole,
-    a_user_code_is_given_once,
+    a_user_code_is_unique,
     requests_are_few_in_all_and_per_address,
     a_request_is_decided_once,
     a_device_code_is_redeemed_once,
-    a_request_of_an_ended_session_gives_nothing,
+    a_request_of_an_ended_session_issues_nothing,
     a_grant_without_a_code_needs_a_live_session,
 );

@@ -13,19 +13,19 @@ async fn an_ended_session_is_over(world: &World) {
     world.store.issue_code(pending.clone(), NOW).await.unwrap();
     world.store.rotate(rotate(&long, 1, NOW + HOUR)).await.unwrap();
 
-    let why = ended(EndReason::Administrator, NOW + HOUR);
-    let end = world.store.end_session(&jane, why.clone(), Some("192.0.2.9")).await.unwrap();
+    let reason = ended(EndReason::Administrator, NOW + HOUR);
+    let end = world.store.end_session(&jane, reason.clone(), Some("192.0.2.9")).await.unwrap();
     let end = end.unwrap();
     assert_eq!(end.grants_ended, 2);
     assert_eq!(end.tokens_until, Some(NOW + HOUR + 10 * MINUTE));
-    assert!(world.store.end_session(&jane, why.clone(), None).await.unwrap().is_none());
+    assert!(world.store.end_session(&jane, reason.clone(), None).await.unwrap().is_none());
 
     assert!(world.store.session_by_cookie("c").await.unwrap().is_none());
     let session = world.store.session(&jane).await.unwrap().unwrap();
-    assert_eq!((session.ended, session.upstream), (Some(why.clone()), None));
+    assert_eq!((session.ended, session.upstream), (Some(reason.clone()), None));
     assert!(!world.is_live(&short).await && !world.is_live(&long).await);
     let (ended_grant, its_session) = world.store.grant(&long).await.unwrap().unwrap();
-    assert_eq!((ended_grant.ended, its_session.ended), (Some(why.clone()), Some(why)));
+    assert_eq!((ended_grant.ended, its_session.ended), (Some(reason.clone()), Some(reason)));
 
     let later = NOW + 2 * HOUR;
     assert_eq!(
@@ -41,7 +41,7 @@ async fn an_ended_session_is_over(world: &World) {
     assert_eq!(redeemed, RedeemCodeOutcome::SessionEnded);
     assert!(world.store.code(&pending.hash).await.unwrap().unwrap().used_at.is_none());
 
-    world.told(&jane, &["signed_in", "session_ended"]).await;
+    world.assert_events(&jane, &["signed_in", "session_ended"]).await;
     let query = EventQuery { session: Some(jane), limit: 1, ..EventQuery::default() };
     let event = world.store.events(query).await.unwrap().remove(0).event;
     assert_eq!(event.reason.as_deref(), Some("administrator"));
@@ -68,10 +68,10 @@ async fn one_grant_ends_without_the_others(world: &World) {
     let jane = world.jane("c").await;
     let laptop = world.granted(&jane, "cli", true).await;
     let desktop = world.granted(&jane, "cli", true).await;
-    let why = ended(EndReason::CodeReused, NOW);
-    assert!(world.store.end_grant(&laptop, why.clone()).await.unwrap().is_some());
-    assert!(world.store.end_grant(&laptop, why.clone()).await.unwrap().is_none());
-    assert!(world.store.end_grant(&GrantId::new("none"), why).await.unwrap().is_none());
+    let reason = ended(EndReason::CodeReused, NOW);
+    assert!(world.store.end_grant(&laptop, reason.clone()).await.unwrap().is_some());
+    assert!(world.store.end_grant(&laptop, reason.clone()).await.unwrap().is_none());
+    assert!(world.store.end_grant(&GrantId::new("none"), reason).await.unwrap().is_none());
     assert!(world.is_live(&desktop).await);
     assert!(world.store.session_by_cookie("c").await.unwrap().is_some());
     let query = EventQuery { session: Some(jane), limit: 1, ..EventQuery::default() };
@@ -109,11 +109,11 @@ async fn signing_out_leaves_offline_grants(world: &World) {
         RedeemCodeOutcome::NotRedeemable,
         "a code in flight does not outlive the sign-out"
     );
-    let given = world.store.issue_code(code(&jane, "app"), NOW).await.unwrap();
-    assert_eq!(given, IssueCodeOutcome::SessionEnded, "nobody holds the cookie any more");
+    let outcome = world.store.issue_code(code(&jane, "app"), NOW).await.unwrap();
+    assert_eq!(outcome, IssueCodeOutcome::SessionEnded, "nobody holds the cookie any more");
     let twice = world.store.sign_out("c", "user:jane", EndReason::SignedOut, NOW).await.unwrap();
     assert!(twice.is_none());
-    world.told(&jane, &["signed_in", "signed_out"]).await;
+    world.assert_events(&jane, &["signed_in", "signed_out"]).await;
 }
 
 async fn signing_out_without_offline_grants_ends_the_session(world: &World) {
@@ -122,8 +122,8 @@ async fn signing_out_without_offline_grants_ends_the_session(world: &World) {
     let out = world.store.sign_out("c", "user:jane", EndReason::SignedOut, NOW).await.unwrap();
     assert!(out.unwrap().session_ended);
     let over = world.store.session(&jane).await.unwrap().unwrap().ended.unwrap();
-    assert_eq!((over.why, over.at), (EndReason::SignedOut, NOW));
-    world.told(&jane, &["signed_in", "signed_out"]).await;
+    assert_eq!((over.reason, over.at), (EndReason::SignedOut, NOW));
+    world.assert_events(&jane, &["signed_in", "signed_out"]).await;
 }
 
 on_both_engines!(

@@ -18,7 +18,7 @@ async fn a_replica_sees_what_was_answered(world: &World) {
     assert!(world.store.session(&jane).await.unwrap().is_some());
 }
 
-async fn the_primary_answers(world: &World) {
+async fn the_primary_responds(world: &World) {
     world.store.ping().await.unwrap();
     let time = world.store.database_time().await.unwrap();
     assert_eq!(time.is_some(), matches!(world.location, Location::Postgres(_)));
@@ -42,13 +42,13 @@ async fn a_closed_store_is_unavailable(world: &World) {
 async fn a_verb_goes_on_without_its_caller(world: &World) {
     for n in 0..20 {
         let cookie = format!("cookie-{n}");
-        let mut asked = Box::pin(world.store.sign_in(sign_in("jane", &cookie)));
+        let mut new_sign_in = Box::pin(world.store.sign_in(sign_in("jane", &cookie)));
         tokio::select! {
             biased;
-            _ = &mut asked => (),
+            _ = &mut new_sign_in => (),
             () = std::future::ready(()) => (),
         }
-        drop(asked);
+        drop(new_sign_in);
     }
     for n in 0..20 {
         let cookie = format!("cookie-{n}");
@@ -63,15 +63,15 @@ async fn a_verb_goes_on_without_its_caller(world: &World) {
 
 async fn hostile_text_is_only_text(world: &World) {
     for text in ["'; DROP TABLE sessions; --", "\" OR 1=1", "$1", "%", "_", "\\", "\u{feff}é\n"] {
-        let mut asked = sign_in(text, text);
-        asked.user_agent = text.into();
-        let jane = world.store.sign_in(asked).await.unwrap().session();
+        let mut new_sign_in = sign_in(text, text);
+        new_sign_in.user_agent = text.into();
+        let jane = world.store.sign_in(new_sign_in).await.unwrap().session();
         let session = world.store.session_by_cookie(text).await.unwrap().unwrap();
         assert_eq!((session.identity.user_id.as_str(), session.user_agent.as_str()), (text, text));
-        let given = code(&jane, text);
-        world.store.issue_code(given.clone(), NOW).await.unwrap();
+        let issued = code(&jane, text);
+        world.store.issue_code(issued.clone(), NOW).await.unwrap();
         let redeemed =
-            world.store.redeem_code(&given.hash, &given.client, grant(&given, true), NOW, LIMIT);
+            world.store.redeem_code(&issued.hash, &issued.client, grant(&issued, true), NOW, LIMIT);
         assert!(matches!(redeemed.await.unwrap(), RedeemCodeOutcome::Granted { .. }));
         assert!(world.store.code(text).await.unwrap().is_none());
         assert!(world.store.grant(&GrantId::new(text)).await.unwrap().is_none());
@@ -108,7 +108,7 @@ async fn a_nul_is_absent_or_refused_never_a_fault(world: &World) {
 
 on_both_engines!(
     a_replica_sees_what_was_answered,
-    the_primary_answers,
+    the_primary_responds,
     a_closed_store_is_unavailable,
     a_verb_goes_on_without_its_caller,
     hostile_text_is_only_text,
@@ -122,8 +122,8 @@ async fn an_id_too_long_for_an_index_is_no_fault(world: &World) {
     while long.len() < 9000 {
         long.push_str(&countersign_core::ids::random_id().unwrap());
     }
-    let answer = world.store.sign_in(sign_in(&long, "long")).await;
-    assert!(matches!(answer, Ok(_) | Err(StoreError::Unstorable(_))), "{answer:?}");
+    let outcome = world.store.sign_in(sign_in(&long, "long")).await;
+    assert!(matches!(outcome, Ok(_) | Err(StoreError::Unstorable(_))), "{outcome:?}");
 }
 
 async fn a_newer_database_is_left_alone(world: &World) {
@@ -213,7 +213,7 @@ async fn a_file_is_readable_by_its_owner_alone() {
 }
 
 #[tokio::test]
-async fn a_database_that_cannot_be_opened_says_where() {
+async fn a_database_that_cannot_be_opened_is_reported_with_its_path() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("missing").join("store.db");
     let error = Store::open(&Location::Sqlite { file: file.clone() }).await.err().unwrap();

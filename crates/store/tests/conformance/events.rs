@@ -14,17 +14,17 @@ fn event(seconds: u32, kind: EventKind, user: &str) -> Event {
 }
 
 async fn an_event_is_remembered_whole(world: &World) {
-    let mut told = event(0, EventKind::KeyRotated, "jane");
-    told.grant = Some(GrantId::new("g"));
-    told.client = Some(ClientId::new("app"));
-    told.connector = Some(ConnectorId::new("ldap"));
-    told.ip = Some("2001:db8::1".into());
-    told.reason = Some("because".into());
-    told.details = json!({ "text": "it's \"quoted\"; \u{0} DROP TABLE events", "n": [1, null] });
-    world.store.add_event(told.clone()).await.unwrap();
+    let mut event = event(0, EventKind::KeyRotated, "jane");
+    event.grant = Some(GrantId::new("g"));
+    event.client = Some(ClientId::new("app"));
+    event.connector = Some(ConnectorId::new("ldap"));
+    event.ip = Some("2001:db8::1".into());
+    event.reason = Some("because".into());
+    event.details = json!({ "text": "it's \"quoted\"; \u{0} DROP TABLE events", "n": [1, null] });
+    world.store.add_event(event.clone()).await.unwrap();
     let query = EventQuery { limit: 10, ..EventQuery::default() };
     let events = world.store.events(query).await.unwrap();
-    assert_eq!(format!("{:?}", events[0].event), format!("{told:?}"));
+    assert_eq!(format!("{:?}", events[0].event), format!("{event:?}"));
 }
 
 async fn events_are_found_by_what_they_are_about(world: &World) {
@@ -77,7 +77,7 @@ async fn events_older_than_time_are_kept_too(world: &World) {
     assert_eq!(world.store.events(query).await.unwrap()[0].event.at, Timestamp::from_secs(-5));
 }
 
-async fn events_are_found_by_whoever_and_whatever_is_named(world: &World) {
+async fn events_are_found_by_each_attribute(world: &World) {
     let mut one = event(0, EventKind::GrantEnded, "CORP\\Jane");
     one.actor = "user:Admin".into();
     one.grant = Some(GrantId::new("g"));
@@ -118,13 +118,13 @@ async fn an_event_that_never_was_begins_no_page(world: &World) {
     let (short, long, upper) = (id[1..].to_owned(), format!("{id}0"), format!("{}A", &id[1..]));
     for made_up in ["", "x", &short, &long, &upper, "\u{e9}"] {
         let before_id = Some(made_up.to_owned());
-        let answer = world.store.events(EventQuery { before_id, ..all.clone() }).await;
-        assert!(matches!(answer, Err(StoreError::InvalidCursor)), "{made_up:?}");
+        let outcome = world.store.events(EventQuery { before_id, ..all.clone() }).await;
+        assert!(matches!(outcome, Err(StoreError::InvalidCursor)), "{made_up:?}");
     }
 }
 
 on_both_engines!(
-    events_are_found_by_whoever_and_whatever_is_named,
+    events_are_found_by_each_attribute,
     an_event_that_never_was_begins_no_page,
     an_event_is_remembered_whole,
     events_are_found_by_what_they_are_about,

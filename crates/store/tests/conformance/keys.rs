@@ -60,8 +60,8 @@ async fn the_longest_lifetime_only_grows(world: &World) {
     assert!(keys.iter().all(|k| k.longest_lifetime == 24 * HOUR));
 }
 
-async fn a_key_is_sealed_anew_by_whoever_saw_it_last(world: &World) {
-    let (plain, sealed, other) = (Secret::new("sealed"), Secret::new("anew"), Secret::new("x"));
+async fn a_key_is_resealed_only_if_unchanged_since_it_was_read(world: &World) {
+    let (plain, sealed, other) = (Secret::new("sealed"), Secret::new("resealed"), Secret::new("x"));
     let store = &world.store;
     store.add_signing_key(key(1)).await.unwrap();
     store.add_signing_key(key(2)).await.unwrap();
@@ -69,18 +69,21 @@ async fn a_key_is_sealed_anew_by_whoever_saw_it_last(world: &World) {
     assert!(!store.replace_signing_key_value(1, &plain, &other).await.unwrap(), "too late");
     assert!(!store.replace_signing_key_value(3, &plain, &other).await.unwrap(), "no such key");
     let keys = store.signing_keys().await.unwrap();
-    assert_eq!(keys.iter().map(|k| k.private_key.expose()).collect::<Vec<_>>(), ["anew", "sealed"]);
+    assert_eq!(
+        keys.iter().map(|k| k.private_key.expose()).collect::<Vec<_>>(),
+        ["resealed", "sealed"]
+    );
 
     store.add_secret(secret("mac", 1)).await.unwrap();
     store.add_secret(secret("seal", 1)).await.unwrap();
     assert!(store.replace_secret_value("mac", 1, &plain, &sealed).await.unwrap());
     assert!(!store.replace_secret_value("mac", 1, &plain, &other).await.unwrap(), "too late");
     assert!(!store.replace_secret_value("mac", 2, &plain, &other).await.unwrap(), "no such one");
-    assert_eq!(store.secrets("mac").await.unwrap()[0].value.expose(), "anew");
+    assert_eq!(store.secrets("mac").await.unwrap()[0].value.expose(), "resealed");
     assert_eq!(store.secrets("seal").await.unwrap()[0].value.expose(), "sealed");
 }
 
-async fn of_two_replicas_one_seals_anew(world: &World) {
+async fn of_two_replicas_one_reseals(world: &World) {
     let other = world.replica().await;
     world.store.add_secret(secret("mac", 1)).await.unwrap();
     let reseal = |store: Store, new: &str| {
@@ -135,8 +138,8 @@ on_both_engines!(
     signing_keys_come_back_in_their_order,
     of_two_replicas_one_adds_the_key,
     the_longest_lifetime_only_grows,
-    a_key_is_sealed_anew_by_whoever_saw_it_last,
-    of_two_replicas_one_seals_anew,
+    a_key_is_resealed_only_if_unchanged_since_it_was_read,
+    of_two_replicas_one_reseals,
     secrets_are_kept_by_purpose,
     a_mac_key_is_in_use_while_a_live_grant_needs_it,
 );

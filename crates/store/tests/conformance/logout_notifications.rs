@@ -16,7 +16,7 @@ fn listen(world: &World, notified: &[&str]) {
     let _same = world.store.clone().with_logout_rules(rules(notified, &[]));
 }
 
-/// What there is to be told now, in the order of the clients.
+/// The notifications that are due now, in the order of the clients.
 async fn due(store: &Store, now: Timestamp) -> Vec<String> {
     let mut due: Vec<_> = store.clients_with_logout_notifications(now).await.unwrap();
     due.sort();
@@ -35,23 +35,28 @@ async fn everybody_who_listens_hears_of_an_end(world: &World) {
     world.granted(&jane, "app", true).await;
     world.granted(&jane, "web", false).await;
     world.granted(&jane, "deaf", true).await;
-    let why = ended(EndReason::Administrator, NOW + MINUTE);
-    let end = world.store.end_session(&jane, why.clone(), None).await.unwrap().unwrap();
+    let reason = ended(EndReason::Administrator, NOW + MINUTE);
+    let end = world.store.end_session(&jane, reason.clone(), None).await.unwrap().unwrap();
     assert_eq!(end.notified, [ClientId::new("app"), ClientId::new("web")]);
     assert!(due(&world.store, NOW).await.is_empty(), "not before it happened");
     assert_eq!(due(&world.store, NOW + MINUTE).await, ["app", "web"]);
 
-    let told = claimed(&world.store, "app", NOW + MINUTE).await;
-    let [told] = told.as_slice() else { panic!("once, however many grants: {told:?}") };
-    assert_eq!((told.client.as_str(), &told.session), ("app", &jane));
-    assert_eq!((told.user_id.as_str(), told.connector.as_str()), ("jane", "ldap"));
-    assert_eq!((told.created_at, told.attempts), (NOW + MINUTE, 1));
+    let notifications = claimed(&world.store, "app", NOW + MINUTE).await;
+    let [notifications] = notifications.as_slice() else {
+        panic!("once, however many grants: {notifications:?}")
+    };
+    assert_eq!((notifications.client.as_str(), &notifications.session), ("app", &jane));
+    assert_eq!(
+        (notifications.user_id.as_str(), notifications.connector.as_str()),
+        ("jane", "ldap")
+    );
+    assert_eq!((notifications.created_at, notifications.attempts), (NOW + MINUTE, 1));
     // An end that is none writes nothing.
-    assert!(world.store.end_session(&jane, why, None).await.unwrap().is_none());
+    assert!(world.store.end_session(&jane, reason, None).await.unwrap().is_none());
     assert_eq!(claimed(&world.store, "web", NOW + HOUR).await.len(), 1);
 }
 
-async fn a_grant_long_forgotten_is_still_told(world: &World) {
+async fn a_grant_deleted_long_ago_is_still_notified(world: &World) {
     listen(world, &["app"]);
     let jane = world.jane("c").await;
     world.granted(&jane, "app", false).await;
@@ -70,7 +75,7 @@ async fn a_grant_long_forgotten_is_still_told(world: &World) {
     assert_eq!(end.unwrap().unwrap().notified, [ClientId::new("app")]);
 }
 
-async fn signing_out_tells_and_a_later_end_tells_only_of_what_went_on(world: &World) {
+async fn signing_out_notifies_and_a_later_end_notifies_only_of_what_was_left(world: &World) {
     listen(world, &["app", "long"]);
     let jane = world.jane("c").await;
     world.granted(&jane, "app", false).await;
@@ -85,19 +90,22 @@ async fn signing_out_tells_and_a_later_end_tells_only_of_what_went_on(world: &Wo
     assert_eq!(claimed(&world.store, "long", NOW).await.len(), 2);
 }
 
-async fn somebody_else_at_the_same_browser_is_a_sign_out(world: &World) {
+async fn another_user_at_the_same_browser_is_a_sign_out(world: &World) {
     listen(world, &["app"]);
     let jane = world.jane("c").await;
     world.granted(&jane, "app", false).await;
     let mut other = sign_in("joe", "d");
     other.previous_cookie = Some("c".into());
     world.store.sign_in(other).await.unwrap();
-    let told = claimed(&world.store, "app", NOW).await;
-    assert_eq!(told.len(), 1);
-    assert_eq!((told[0].session.clone(), told[0].user_id.as_str()), (jane, "jane"));
+    let notifications = claimed(&world.store, "app", NOW).await;
+    assert_eq!(notifications.len(), 1);
+    assert_eq!(
+        (notifications[0].session.clone(), notifications[0].user_id.as_str()),
+        (jane, "jane")
+    );
 }
 
-async fn the_last_grant_that_an_administrator_ends_is_told(world: &World) {
+async fn the_last_grant_that_an_administrator_ends_is_notified(world: &World) {
     listen(world, &["app"]);
     let jane = world.jane("c").await;
     let first = world.granted(&jane, "app", true).await;
@@ -163,7 +171,7 @@ async fn a_claim_is_one_replicas_until_its_lease_is_over(world: &World) {
     replica.close().await;
 }
 
-async fn what_failed_comes_due_again_when_it_is_said(world: &World) {
+async fn a_failed_notification_is_due_again_at_its_retry_time(world: &World) {
     let jane = one_message(world).await;
     let first = claimed(&world.store, "app", NOW).await.remove(0);
     world.store.postpone_logout_notification(&first, NOW + MINUTE).await.unwrap();
@@ -175,10 +183,11 @@ async fn what_failed_comes_due_again_when_it_is_said(world: &World) {
     assert!(world.store.finish_logout_notification(&second, Some(event.clone())).await.unwrap());
     assert!(!world.store.finish_logout_notification(&second, Some(event)).await.unwrap());
     let query = EventQuery { session: Some(jane), limit: 10, ..EventQuery::default() };
-    let told = world.store.events(query).await.unwrap();
-    let given_up =
-        told.iter().filter(|stored| stored.event.kind == EventKind::LogoutNotificationFailed);
-    assert_eq!(given_up.count(), 1, "told with the act, once");
+    let notifications = world.store.events(query).await.unwrap();
+    let abandoned = notifications
+        .iter()
+        .filter(|stored| stored.event.kind == EventKind::LogoutNotificationFailed);
+    assert_eq!(abandoned.count(), 1, "recorded with the operation, once");
 }
 
 async fn one_client_gets_no_more_than_it_has_room_for(world: &World) {
@@ -193,23 +202,23 @@ async fn one_client_gets_no_more_than_it_has_room_for(world: &World) {
     let (app, later) = (ClientId::new("app"), NOW + MINUTE);
     let some =
         world.store.claim_logout_notifications(&app, later, later + MINUTE, 2).await.unwrap();
-    let mut at: Vec<_> = some.iter().map(|notice| notice.created_at).collect();
+    let mut at: Vec<_> = some.iter().map(|notification| notification.created_at).collect();
     at.sort();
     assert_eq!(at, [NOW, NOW + SECOND], "those due longest");
 }
 
 /// The one who delivers is woken by an end, once it is committed.
-async fn an_end_wakes_whoever_delivers(world: &World) {
+async fn an_end_wakes_the_dispatcher(world: &World) {
     one_message(world).await;
     world.store.logout_notification_queued().await;
     assert_eq!(due(&world.store, NOW).await, ["app"]);
     let session = world.jane("other").await;
     let woken =
         tokio::time::timeout(Duration::ZERO, world.store.logout_notification_queued()).await;
-    assert!(woken.is_err(), "a sign-in is no news: {session}");
+    assert!(woken.is_err(), "a sign-in is no notification: {session}");
 }
 
-async fn messages_nobody_delivers_are_forgotten_at_last(world: &World) {
+async fn undelivered_notifications_expire(world: &World) {
     one_message(world).await;
     let retention = |now| Retention {
         now,
@@ -232,14 +241,14 @@ async fn messages_nobody_delivers_are_forgotten_at_last(world: &World) {
 
 on_both_engines!(
     everybody_who_listens_hears_of_an_end,
-    a_grant_long_forgotten_is_still_told,
-    signing_out_tells_and_a_later_end_tells_only_of_what_went_on,
-    somebody_else_at_the_same_browser_is_a_sign_out,
-    the_last_grant_that_an_administrator_ends_is_told,
+    a_grant_deleted_long_ago_is_still_notified,
+    signing_out_notifies_and_a_later_end_notifies_only_of_what_was_left,
+    another_user_at_the_same_browser_is_a_sign_out,
+    the_last_grant_that_an_administrator_ends_is_notified,
     grants_of_some_clients_end_with_the_browser,
     a_claim_is_one_replicas_until_its_lease_is_over,
-    what_failed_comes_due_again_when_it_is_said,
+    a_failed_notification_is_due_again_at_its_retry_time,
     one_client_gets_no_more_than_it_has_room_for,
-    an_end_wakes_whoever_delivers,
-    messages_nobody_delivers_are_forgotten_at_last,
+    an_end_wakes_the_dispatcher,
+    undelivered_notifications_expire,
 );

@@ -1,7 +1,7 @@
-//! Every verb of the store, on both engines: one story each, told once and run twice.
+//! Every operation of the store, on both engines: each test is written once and run twice.
 //!
 //! SQLite always runs. PostgreSQL runs when `COUNTERSIGN_TEST_POSTGRES` is the URL of a server
-//! where databases may be created; without it each test says that it did not run, and fails when
+//! where databases may be created; without it each test prints that it did not run, and fails when
 //! `COUNTERSIGN_REQUIRE_POSTGRES` is 1.
 #![expect(
     clippy::unwrap_used,
@@ -35,20 +35,20 @@ mod world;
 
 /// Makes two tests of each story.
 macro_rules! on_both_engines {
-    ($($story:ident),* $(,)?) => {
+    ($($test:ident),* $(,)?) => {
         mod sqlite {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $story() {
+            async fn $test() {
                 let world = crate::world::World::sqlite().await;
-                super::$story(&world).await;
+                super::$test(&world).await;
                 world.over().await;
             })*
         }
         mod postgres {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $story() {
+            async fn $test() {
                 let Some(world) = crate::world::World::postgres().await else { return };
-                super::$story(&world).await;
+                super::$test(&world).await;
                 world.over().await;
             })*
         }

@@ -5,7 +5,7 @@ use countersign_store::{Membership, MembershipQuery, Retention, Snapshot, StoreE
 use crate::on_both_engines;
 use crate::world::{HOUR, MINUTE, NOW, SignedIn as _, World, ended, identity, sign_in};
 
-fn asked(group: &str, since: Timestamp, until: Timestamp) -> MembershipQuery {
+fn query_for(group: &str, since: Timestamp, until: Timestamp) -> MembershipQuery {
     let group = group.to_owned();
     MembershipQuery { group, connector: None, since, until, after: None, limit: 100 }
 }
@@ -16,7 +16,7 @@ async fn memberships(
     since: Timestamp,
     until: Timestamp,
 ) -> Vec<Membership> {
-    world.store.memberships(asked(group, since, until)).await.unwrap().memberships
+    world.store.memberships(query_for(group, since, until)).await.unwrap().memberships
 }
 
 async fn groups_become(world: &World, session: &SessionId, groups: &[&str], now: Timestamp) {
@@ -38,7 +38,11 @@ async fn who_had_a_group_when_and_through_which_upstream(world: &World) {
     let dev = memberships(world, "dev", NOW, NOW + HOUR).await;
     let [dev] = dev.as_slice() else { panic!("one: {dev:?}") };
     assert_eq!((dev.since, dev.until), (NOW, Some(NOW + 5 * MINUTE)));
-    assert_eq!(dev.tokens_until, Some(NOW + 10 * MINUTE), "a token said so until then");
+    assert_eq!(
+        dev.tokens_until,
+        Some(NOW + 10 * MINUTE),
+        "a token with the group was valid until then"
+    );
     assert_eq!((dev.connector.as_str(), dev.user_id.as_str()), ("ldap", "jane"));
     assert!(dev.person.contains("<jane@example.com>"));
     let ops = memberships(world, "ops", NOW, NOW + HOUR).await;
@@ -51,16 +55,16 @@ async fn who_had_a_group_when_and_through_which_upstream(world: &World) {
     assert!(memberships(world, "dev", NOW + 10 * MINUTE, NOW + HOUR).await.is_empty(), "no more");
     assert!(memberships(world, "de", NOW, NOW + HOUR).await.is_empty());
 
-    let elsewhere = Some(ConnectorId::new("github"));
-    let query = MembershipQuery { connector: elsewhere, ..asked("ops", NOW, NOW + HOUR) };
+    let other_connector = Some(ConnectorId::new("github"));
+    let query = MembershipQuery { connector: other_connector, ..query_for("ops", NOW, NOW + HOUR) };
     assert!(world.store.memberships(query).await.unwrap().memberships.is_empty());
 }
 
-async fn an_end_ends_what_was_held(world: &World) {
+async fn ending_a_session_ends_its_memberships(world: &World) {
     let jane = world.jane("c").await;
     world.granted(&jane, "cli", true).await;
-    let why = ended(EndReason::Administrator, NOW + MINUTE);
-    world.store.end_session(&jane, why, None).await.unwrap();
+    let reason = ended(EndReason::Administrator, NOW + MINUTE);
+    world.store.end_session(&jane, reason, None).await.unwrap();
     let dev = memberships(world, "dev", NOW, NOW + HOUR).await;
     assert_eq!((dev[0].until, dev[0].tokens_until), (Some(NOW + MINUTE), Some(NOW + 10 * MINUTE)));
 
@@ -70,7 +74,7 @@ async fn an_end_ends_what_was_held(world: &World) {
     assert_eq!((dev[0].until, dev[0].tokens_until), (Some(NOW + HOUR), Some(NOW + HOUR)));
 }
 
-async fn a_group_that_comes_back_is_held_twice(world: &World) {
+async fn a_group_that_is_regained_has_two_memberships(world: &World) {
     let jane = world.jane("c").await;
     groups_become(world, &jane, &["ops"], NOW + MINUTE).await;
     groups_become(world, &jane, &["ops", "dev"], NOW + 2 * MINUTE).await;
@@ -83,7 +87,7 @@ async fn a_group_that_comes_back_is_held_twice(world: &World) {
     assert_eq!(world.store.count_sessions(&in_dev).await.unwrap().sessions, 1);
 }
 
-async fn a_reauthentication_changes_what_is_held(world: &World) {
+async fn a_reauthentication_changes_the_memberships(world: &World) {
     let jane = world.jane("c").await;
     let mut again = sign_in("jane", "d");
     again.previous_cookie = Some("c".into());
@@ -121,7 +125,7 @@ async fn holders_are_read_page_by_page(world: &World) {
     let mut seen = Vec::new();
     let mut after = None;
     loop {
-        let query = MembershipQuery { after, limit: 2, ..asked("dev", NOW, NOW + HOUR) };
+        let query = MembershipQuery { after, limit: 2, ..query_for("dev", NOW, NOW + HOUR) };
         let page = world.store.memberships(query).await.unwrap();
         seen.extend(page.memberships.into_iter().map(|held| (held.since, held.user_id)));
         after = page.next;
@@ -133,15 +137,15 @@ async fn holders_are_read_page_by_page(world: &World) {
     assert!(seen.is_sorted_by_key(|(since, _)| std::cmp::Reverse(*since)), "the latest first");
     let users: std::collections::BTreeSet<_> = seen.iter().map(|(_, user)| user).collect();
     assert_eq!(users.len(), 5, "each once");
-    let made_up = MembershipQuery { after: Some("x".into()), ..asked("dev", NOW, NOW + HOUR) };
+    let made_up = MembershipQuery { after: Some("x".into()), ..query_for("dev", NOW, NOW + HOUR) };
     assert!(matches!(world.store.memberships(made_up).await, Err(StoreError::InvalidCursor)));
 }
 
 async fn times_in_a_group_outlive_the_session_and_go_by_age(world: &World) {
     world.store.sign_in(sign_in("joe", "left")).await.unwrap();
     let over = world.jane("ended").await;
-    let why = ended(EndReason::Administrator, NOW + MINUTE);
-    world.store.end_session(&over, why, None).await.unwrap();
+    let reason = ended(EndReason::Administrator, NOW + MINUTE);
+    world.store.end_session(&over, reason, None).await.unwrap();
     let now = NOW + 9 * HOUR;
     let retention = |events_before, now| Retention {
         now,
@@ -164,9 +168,9 @@ async fn times_in_a_group_outlive_the_session_and_go_by_age(world: &World) {
 
 on_both_engines!(
     who_had_a_group_when_and_through_which_upstream,
-    an_end_ends_what_was_held,
-    a_group_that_comes_back_is_held_twice,
-    a_reauthentication_changes_what_is_held,
+    ending_a_session_ends_its_memberships,
+    a_group_that_is_regained_has_two_memberships,
+    a_reauthentication_changes_the_memberships,
     five_hundred_groups_are_remembered_and_odd_ones_too,
     holders_are_read_page_by_page,
     times_in_a_group_outlive_the_session_and_go_by_age,

@@ -1,4 +1,4 @@
-//! The whole server goes away and comes back: what people are told meanwhile, and how soon.
+//! The whole server goes away and comes back: what callers get meanwhile, and how soon.
 //!
 //! Needs a cluster of its own, so it runs where PostgreSQL's programs are: in the folder named by
 //! `COUNTERSIGN_TEST_POSTGRES_BIN`, or where Debian puts them. As root they run as `postgres`.
@@ -103,8 +103,8 @@ fn is_root(folder: &Path) -> bool {
     std::fs::metadata(folder).unwrap().uid() == 0
 }
 
-fn unavailable<T>(answer: Result<T, StoreError>) -> bool {
-    matches!(answer, Err(StoreError::Unavailable(_)))
+fn unavailable<T>(outcome: Result<T, StoreError>) -> bool {
+    matches!(outcome, Err(StoreError::Unavailable(_)))
 }
 
 /// Thirty people at once, reading and writing; how long the last of them waits to be refused.
@@ -124,14 +124,14 @@ async fn thirty_are_refused(store: &Store) -> Duration {
             })
         })
         .collect();
-    for answer in waiting {
-        assert!(answer.await.unwrap(), "an answer from a server that is down");
+    for outcome in waiting {
+        assert!(outcome.await.unwrap(), "an answer from a server that is down");
     }
     began.elapsed()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_the_server_is_down_one_waits_and_the_others_are_told_at_once() {
+async fn while_the_server_is_down_one_waits_and_the_others_fail_at_once() {
     let Some(cluster) = Cluster::start_new() else { return };
     let store = cluster.open().await;
     let jane = store.sign_in(sign_in("jane", "c")).await.unwrap().session();
@@ -143,11 +143,11 @@ async fn while_the_server_is_down_one_waits_and_the_others_are_told_at_once() {
 
     tokio::time::sleep(SECOND + SECOND / 10).await;
     let (other, id) = (store.clone(), jane.clone());
-    let looks = tokio::spawn(async move { unavailable(other.session(&id).await) });
+    let reading = tokio::spawn(async move { unavailable(other.session(&id).await) });
     tokio::time::sleep(SECOND / 5).await;
     let waited = thirty_are_refused(&store).await;
     assert!(waited < AT_ONCE, "they queued for {waited:?} behind the one that looks again");
-    assert!(looks.await.unwrap());
+    assert!(reading.await.unwrap());
 
     cluster.start();
     let began = Instant::now();

@@ -11,11 +11,11 @@ use crate::world::{
 };
 
 async fn all<T>(tasks: Vec<JoinHandle<T>>) -> Vec<T> {
-    let mut answers = Vec::new();
+    let mut outcomes = Vec::new();
     for task in tasks {
-        answers.push(task.await.unwrap());
+        outcomes.push(task.await.unwrap());
     }
-    answers
+    outcomes
 }
 
 /// Here and there in turn.
@@ -26,22 +26,22 @@ fn nth<'s>(world: &'s World, other: &'s Store, n: usize) -> Store {
 async fn fifty_redeem_one_code_and_one_gets_it(world: &World) {
     let other = world.replica().await;
     let jane = world.jane("c").await;
-    let given = code(&jane, "app");
-    world.store.issue_code(given.clone(), NOW).await.unwrap();
+    let issued = code(&jane, "app");
+    world.store.issue_code(issued.clone(), NOW).await.unwrap();
     let tasks = (0..50).map(|n| {
-        let (store, given) = (nth(world, &other, n), given.clone());
-        let grant = grant(&given, true);
+        let (store, issued) = (nth(world, &other, n), issued.clone());
+        let grant = grant(&issued, true);
         tokio::spawn(async move {
             let id = grant.id.clone();
-            (id, store.redeem_code(&given.hash, &given.client, grant, NOW, LIMIT).await.unwrap())
+            (id, store.redeem_code(&issued.hash, &issued.client, grant, NOW, LIMIT).await.unwrap())
         })
     });
-    let answers = all(tasks.collect()).await;
+    let outcomes = all(tasks.collect()).await;
     let winners: Vec<_> =
-        answers.iter().filter(|(_, r)| matches!(r, RedeemCodeOutcome::Granted { .. })).collect();
+        outcomes.iter().filter(|(_, r)| matches!(r, RedeemCodeOutcome::Granted { .. })).collect();
     assert_eq!(winners.len(), 1);
     let winner = &winners[0].0;
-    for (id, redeemed) in &answers {
+    for (id, redeemed) in &outcomes {
         if id != winner {
             assert_eq!(*redeemed, RedeemCodeOutcome::AlreadyUsed { grant: Some(winner.clone()) });
             assert!(world.store.grant(id).await.unwrap().is_none());
@@ -56,22 +56,22 @@ async fn many_clicks_and_a_quick_application_end_in_one_grant(world: &World) {
     let jane = world.jane("c").await;
     let request = code(&jane, "app").request;
     let tasks = (0..20).map(|n| {
-        let (store, mut given) = (nth(world, &other, n), code(&jane, "app"));
-        given.request.clone_from(&request);
+        let (store, mut issued) = (nth(world, &other, n), code(&jane, "app"));
+        issued.request.clone_from(&request);
         tokio::spawn(async move {
-            let answer = store.issue_code(given.clone(), NOW).await.unwrap();
-            let wanted = grant(&given, true);
+            let outcome = store.issue_code(issued.clone(), NOW).await.unwrap();
+            let wanted = grant(&issued, true);
             let redeemed =
-                store.redeem_code(&given.hash, &given.client, wanted, NOW, LIMIT).await.unwrap();
-            (answer, redeemed)
+                store.redeem_code(&issued.hash, &issued.client, wanted, NOW, LIMIT).await.unwrap();
+            (outcome, redeemed)
         })
     });
-    let answers = all(tasks.collect()).await;
+    let outcomes = all(tasks.collect()).await;
     let granted = |r: &RedeemCodeOutcome| matches!(r, RedeemCodeOutcome::Granted { .. });
-    assert_eq!(answers.iter().filter(|(_, r)| granted(r)).count(), 1, "{answers:?}");
-    for (answer, redeemed) in &answers {
+    assert_eq!(outcomes.iter().filter(|(_, r)| granted(r)).count(), 1, "{outcomes:?}");
+    for (outcome, redeemed) in &outcomes {
         assert!(granted(redeemed) || *redeemed == RedeemCodeOutcome::NotRedeemable, "{redeemed:?}");
-        assert!(!granted(redeemed) || *answer == IssueCodeOutcome::Issued);
+        assert!(!granted(redeemed) || *outcome == IssueCodeOutcome::Issued);
     }
     other.close().await;
 }
@@ -80,20 +80,20 @@ async fn of_yes_and_no_at_once_a_code_never_comes_after_the_no(world: &World) {
     let other = world.replica().await;
     let jane = world.jane("c").await;
     for _ in 0..20 {
-        let given = code(&jane, "app");
-        let (yes, no, asked) = (world.store.clone(), other.clone(), given.clone());
-        let yes = tokio::spawn(async move { yes.issue_code(asked, NOW).await.unwrap() });
+        let issued = code(&jane, "app");
+        let (yes, no, code_to_issue) = (world.store.clone(), other.clone(), issued.clone());
+        let yes = tokio::spawn(async move { yes.issue_code(code_to_issue, NOW).await.unwrap() });
         let (request, session, client) =
-            (given.request.clone(), given.session.clone(), given.client.clone());
+            (issued.request.clone(), issued.session.clone(), issued.client.clone());
         let no = tokio::spawn(async move {
             no.finish_refused(&request, &session, &client, NOW).await.unwrap();
         });
         let (_, ()) = (yes.await.unwrap(), no.await.unwrap());
         let redeemed =
-            world.store.redeem_code(&given.hash, &given.client, grant(&given, true), NOW, LIMIT);
+            world.store.redeem_code(&issued.hash, &issued.client, grant(&issued, true), NOW, LIMIT);
         assert_eq!(redeemed.await.unwrap(), RedeemCodeOutcome::NotRedeemable);
         assert_eq!(
-            world.store.issue_code(given, NOW).await.unwrap(),
+            world.store.issue_code(issued, NOW).await.unwrap(),
             IssueCodeOutcome::AlreadyFinished
         );
     }
@@ -105,13 +105,13 @@ async fn twenty_refresh_with_one_token_and_stay_one_family(world: &World) {
     let jane = world.jane("c").await;
     let id = world.granted(&jane, "cli", true).await;
     let tasks = (0..20).map(|n| {
-        let (store, asked) = (nth(world, &other, n), rotate(&id, 1, NOW));
-        tokio::spawn(async move { store.rotate(asked).await.unwrap() })
+        let (store, code_to_issue) = (nth(world, &other, n), rotate(&id, 1, NOW));
+        tokio::spawn(async move { store.rotate(code_to_issue).await.unwrap() })
     });
-    let answers = all(tasks.collect()).await;
-    let count = |wanted: Rotation| answers.iter().filter(|answer| **answer == wanted).count();
-    assert_eq!(count(Rotation::Rotated { generation: 2 }), 1, "{answers:?}");
-    assert_eq!(count(Rotation::Repeated { generation: 2 }), 19, "{answers:?}");
+    let outcomes = all(tasks.collect()).await;
+    let count = |wanted: Rotation| outcomes.iter().filter(|outcome| **outcome == wanted).count();
+    assert_eq!(count(Rotation::Rotated { generation: 2 }), 1, "{outcomes:?}");
+    assert_eq!(count(Rotation::Repeated { generation: 2 }), 19, "{outcomes:?}");
     let (stored, _) = world.store.grant(&id).await.unwrap().unwrap();
     assert_eq!((stored.generation, stored.ended), (2, None));
     other.close().await;
@@ -123,9 +123,9 @@ async fn take_all_one_can(store: Store, session: SessionId) -> Vec<GrantId> {
     for n in 0.. {
         let Some(id) = take_one(&store, &session, NOW + n * SECOND).await else { break };
         got.push(id.clone());
-        let mut asked = rotate(&id, 1, NOW);
-        asked.tokens_until = NOW + HOUR + n * SECOND;
-        match store.rotate(asked).await.unwrap() {
+        let mut code_to_issue = rotate(&id, 1, NOW);
+        code_to_issue.tokens_until = NOW + HOUR + n * SECOND;
+        match store.rotate(code_to_issue).await.unwrap() {
             Rotation::Rotated { generation: 2 } => (),
             Rotation::Ended => break,
             other => panic!("{other:?}"),
@@ -136,15 +136,15 @@ async fn take_all_one_can(store: Store, session: SessionId) -> Vec<GrantId> {
 
 /// A code and its grant, both of this instant; `None` when the session is over.
 async fn take_one(store: &Store, session: &SessionId, now: Timestamp) -> Option<GrantId> {
-    let mut given = code(session, "app");
-    (given.created_at, given.expires_at) = (now, now + MINUTE);
-    if store.issue_code(given.clone(), now).await.unwrap() == IssueCodeOutcome::SessionEnded {
+    let mut issued = code(session, "app");
+    (issued.created_at, issued.expires_at) = (now, now + MINUTE);
+    if store.issue_code(issued.clone(), now).await.unwrap() == IssueCodeOutcome::SessionEnded {
         return None;
     }
-    let mut wanted = grant(&given, true);
+    let mut wanted = grant(&issued, true);
     wanted.tokens_until = now + MINUTE;
     let id = wanted.id.clone();
-    let redeemed = store.redeem_code(&given.hash, &given.client, wanted, now, 100_000).await;
+    let redeemed = store.redeem_code(&issued.hash, &issued.client, wanted, now, 100_000).await;
     match redeemed.unwrap() {
         RedeemCodeOutcome::Granted { .. } => Some(id),
         RedeemCodeOutcome::SessionEnded => None,
@@ -152,7 +152,7 @@ async fn take_one(store: &Store, session: &SessionId, now: Timestamp) -> Option<
     }
 }
 
-async fn nothing_is_given_after_the_end_nor_beyond_what_it_announced(world: &World) {
+async fn nothing_is_issued_after_the_end_nor_beyond_its_announced_time(world: &World) {
     let other = world.replica().await;
     for round in 0..5 {
         let jane = world.jane(&format!("c-{round}")).await;
@@ -160,11 +160,11 @@ async fn nothing_is_given_after_the_end_nor_beyond_what_it_announced(world: &Wor
             (0..6).map(|n| tokio::spawn(take_all_one_can(nth(world, &other, n), jane.clone())));
         let takers: Vec<_> = takers.collect();
         tokio::time::sleep(SECOND / 50).await;
-        let why = ended(EndReason::Administrator, NOW);
-        let end = other.end_session(&jane, why, None).await.unwrap().unwrap();
-        let taken: Vec<GrantId> = all(takers).await.into_iter().flatten().collect();
-        assert_eq!(u64::try_from(taken.len()).unwrap(), end.grants_ended);
-        for id in taken {
+        let reason = ended(EndReason::Administrator, NOW);
+        let end = other.end_session(&jane, reason, None).await.unwrap().unwrap();
+        let redeemed: Vec<GrantId> = all(takers).await.into_iter().flatten().collect();
+        assert_eq!(u64::try_from(redeemed.len()).unwrap(), end.grants_ended);
+        for id in redeemed {
             let (stored, _) = world.store.grant(&id).await.unwrap().unwrap();
             assert!(stored.ended.is_some(), "a live grant of an ended session");
             assert!(Some(stored.tokens_until) <= end.tokens_until, "outlives what was announced");
@@ -173,14 +173,14 @@ async fn nothing_is_given_after_the_end_nor_beyond_what_it_announced(world: &Wor
     other.close().await;
 }
 
-async fn a_grant_that_ends_gives_nothing_more(world: &World) {
+async fn a_grant_that_ended_issues_nothing_more(world: &World) {
     let jane = world.jane("c").await;
     for _ in 0..10 {
         let id = world.granted(&jane, "cli", true).await;
         let refreshing = (1..6).map(|n| {
-            let (store, mut asked) = (world.store.clone(), rotate(&id, n, NOW));
-            asked.tokens_until = NOW + HOUR;
-            tokio::spawn(async move { store.rotate(asked).await.unwrap() })
+            let (store, mut code_to_issue) = (world.store.clone(), rotate(&id, n, NOW));
+            code_to_issue.tokens_until = NOW + HOUR;
+            tokio::spawn(async move { store.rotate(code_to_issue).await.unwrap() })
         });
         let refreshing: Vec<_> = refreshing.collect();
         let end = world.store.end_grant(&id, ended(EndReason::Revoked, NOW)).await.unwrap();
@@ -198,11 +198,11 @@ async fn a_hundred_sign_ins_of_one_person_all_succeed(world: &World) {
     world.jane("first").await;
     let tasks = (0..100).map(|n| {
         let store = nth(world, &other, n);
-        let asked = SignIn {
+        let code_to_issue = SignIn {
             previous_cookie: Some("first".into()),
             ..sign_in("jane", &format!("cookie-{n}"))
         };
-        tokio::spawn(async move { store.sign_in(asked).await.unwrap() })
+        tokio::spawn(async move { store.sign_in(code_to_issue).await.unwrap() })
     });
     let outcomes = all(tasks.collect()).await;
     assert_eq!(outcomes.iter().filter(|outcome| outcome.reauthenticated()).count(), 1);
@@ -214,15 +214,15 @@ async fn a_hundred_sign_ins_of_one_person_all_succeed(world: &World) {
 }
 
 async fn one_failing_verb_leaves_the_others(world: &World) {
-    let twin = sign_in("jane", "twin");
-    world.store.sign_in(twin.clone()).await.unwrap();
+    let existing = sign_in("jane", "same-id");
+    world.store.sign_in(existing.clone()).await.unwrap();
     let tasks = (0..60).map(|n| {
         let store = world.store.clone();
-        let mut asked = sign_in("jane", &format!("cookie-{n}"));
+        let mut code_to_issue = sign_in("jane", &format!("cookie-{n}"));
         if n % 6 == 3 {
-            asked.id = twin.id.clone();
+            code_to_issue.id = existing.id.clone();
         }
-        tokio::spawn(async move { store.sign_in(asked).await })
+        tokio::spawn(async move { store.sign_in(code_to_issue).await })
     });
     let outcomes = all(tasks.collect()).await;
     for (n, outcome) in outcomes.iter().enumerate() {
@@ -254,8 +254,8 @@ async fn collecting_while_giving_loses_nobody(world: &World) {
             None => false,
         };
         assert_eq!(there, collected.sessions == 0, "round {round}");
-        let why = ended(EndReason::Administrator, now);
-        world.store.end_session(&jane, why, None).await.unwrap();
+        let reason = ended(EndReason::Administrator, now);
+        world.store.end_session(&jane, reason, None).await.unwrap();
     }
     other.close().await;
 }
@@ -265,8 +265,8 @@ on_both_engines!(
     many_clicks_and_a_quick_application_end_in_one_grant,
     of_yes_and_no_at_once_a_code_never_comes_after_the_no,
     twenty_refresh_with_one_token_and_stay_one_family,
-    nothing_is_given_after_the_end_nor_beyond_what_it_announced,
-    a_grant_that_ends_gives_nothing_more,
+    nothing_is_issued_after_the_end_nor_beyond_its_announced_time,
+    a_grant_that_ended_issues_nothing_more,
     a_hundred_sign_ins_of_one_person_all_succeed,
     one_failing_verb_leaves_the_others,
     collecting_while_giving_loses_nobody,

@@ -18,7 +18,7 @@ async fn the_current_token_rotates(world: &World) {
     assert_eq!(session.last_seen, NOW + HOUR);
 }
 
-async fn the_last_token_is_never_forgotten(world: &World) {
+async fn the_last_token_is_never_deleted(world: &World) {
     let jane = world.jane("c").await;
     let grant = world.granted(&jane, "cli", true).await;
     let shorter = Rotate { tokens_until: NOW + SECOND, ..rotate(&grant, 1, NOW) };
@@ -39,7 +39,7 @@ async fn a_token_that_does_not_rotate_stays(world: &World) {
     assert_eq!((stored.generation, stored.rotated_at), (1, NOW + 2 * HOUR));
 }
 
-async fn a_lost_answer_is_repeated_within_the_interval(world: &World) {
+async fn a_lost_response_is_repeated_within_the_interval(world: &World) {
     let jane = world.jane("c").await;
     let grant = world.granted(&jane, "cli", true).await;
     world.store.rotate(rotate(&grant, 1, NOW)).await.unwrap();
@@ -61,13 +61,13 @@ async fn a_token_reused_later_ends_the_grant(world: &World) {
     let reused = world.store.rotate(rotate(&grant, 1, late)).await.unwrap();
     assert_eq!(reused, Rotation::Reused { tokens_until: NOW + 10 * MINUTE });
     let (stored, _) = world.store.grant(&grant).await.unwrap().unwrap();
-    assert_eq!(stored.ended.unwrap().why, EndReason::RefreshReused);
+    assert_eq!(stored.ended.unwrap().reason, EndReason::RefreshReused);
     for generation in [1, 2, 3] {
         let after = world.store.rotate(rotate(&grant, generation, late)).await.unwrap();
         assert_eq!(after, Rotation::Ended);
     }
     assert!(world.is_live(&other).await);
-    world.told(&jane, &["signed_in", "grant_ended"]).await;
+    world.assert_events(&jane, &["signed_in", "grant_ended"]).await;
     let query = EventQuery { session: Some(jane), limit: 1, ..EventQuery::default() };
     let event = world.store.events(query).await.unwrap().remove(0).event;
     assert_eq!(event.reason.as_deref(), Some("refresh_reused"));
@@ -99,7 +99,7 @@ async fn a_token_newer_than_the_database_is_adopted(world: &World) {
     assert_eq!(lost, Rotation::Repeated { generation: 6 });
     let next = world.store.rotate(rotate(&grant, 6, NOW)).await.unwrap();
     assert_eq!(next, Rotation::Rotated { generation: 7 });
-    world.told(&jane, &["signed_in", "database_restored"]).await;
+    world.assert_events(&jane, &["signed_in", "database_restored"]).await;
 }
 
 async fn what_is_not_refreshable_is_not_refreshed(world: &World) {
@@ -130,7 +130,7 @@ async fn the_revalidation_is_stored_whatever_the_outcome(world: &World) {
     let session = world.store.session(&jane).await.unwrap().unwrap();
     assert_eq!((session.identity.groups, session.identity_at), (vec!["dev".into()], NOW + HOUR));
     assert_eq!(session.upstream.as_deref(), Some("newer"));
-    world.told(&jane, &["signed_in", "groups_changed"]).await;
+    world.assert_events(&jane, &["signed_in", "groups_changed"]).await;
 
     let repeated = world.store.rotate(with(1, snapshot("jane", &["root"]))).await.unwrap();
     assert_eq!(repeated, Rotation::Repeated { generation: 2 });
@@ -156,9 +156,9 @@ async fn the_revalidation_is_stored_whatever_the_outcome(world: &World) {
 
 on_both_engines!(
     the_current_token_rotates,
-    the_last_token_is_never_forgotten,
+    the_last_token_is_never_deleted,
     a_token_that_does_not_rotate_stays,
-    a_lost_answer_is_repeated_within_the_interval,
+    a_lost_response_is_repeated_within_the_interval,
     a_token_reused_later_ends_the_grant,
     an_older_token_ends_the_grant_at_once,
     without_an_interval_nothing_is_repeated,

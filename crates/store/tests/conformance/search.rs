@@ -34,7 +34,7 @@ async fn comes(
     world.store.sign_in(sign_in).await.unwrap().session()
 }
 
-async fn sessions_are_found_by_what_is_known_of_them(world: &World) {
+async fn sessions_are_found_by_each_attribute(world: &World) {
     let jane = comes(world, "jane", 0, |s| s.identity.groups = vec!["admins".into()]).await;
     let joe = comes(world, "joe", 1, |s| s.connector = ConnectorId::new("github")).await;
     comes(world, "mary", 2, |s| s.ip = "2001:db8::1".into()).await;
@@ -69,8 +69,11 @@ async fn sessions_are_found_by_what_is_known_of_them(world: &World) {
     assert_eq!(found(world, of("ldap")).await, nobody, "another joe");
     let except = Some(joe.clone());
     assert_eq!(found(world, SessionFilter { except, ..filter() }).await, ["mary"]);
-    let elsewhere = Some(ConnectorId::new("ldap"));
-    assert_eq!(found(world, SessionFilter { connector: elsewhere, ..of("github") }).await, nobody);
+    let other_connector = Some(ConnectorId::new("ldap"));
+    assert_eq!(
+        found(world, SessionFilter { connector: other_connector, ..of("github") }).await,
+        nobody
+    );
 }
 
 async fn times_bound_a_search(world: &World) {
@@ -86,7 +89,7 @@ async fn times_bound_a_search(world: &World) {
     assert_eq!(found(world, between).await, ["joe"]);
 }
 
-async fn a_name_is_found_in_any_case_and_taken_at_its_word(world: &World) {
+async fn a_name_is_found_in_any_case_and_literally(world: &World) {
     let odd = comes(world, "odd", 0, |s| {
         s.identity.username = "JÜRGEN 100%_\\ O'Neill".into();
         s.identity.email = "Boss@Example.COM".into();
@@ -146,14 +149,14 @@ async fn pages_stay_while_people_come_and_go(world: &World) {
     assert_eq!(one.sessions.len(), 1, "a page has at least one row");
 }
 
-async fn a_page_that_was_never_given_is_refused(world: &World) {
+async fn a_cursor_that_was_never_issued_is_refused(world: &World) {
     for made_up in ["", "1", "x.y", "1.'", "99999999999999999999.a", "1.a\u{0}"] {
-        let answer = world.store.find_sessions(&filter(), Some(made_up), 5).await;
-        assert!(matches!(answer, Err(StoreError::InvalidCursor)), "{made_up:?}: {answer:?}");
+        let outcome = world.store.find_sessions(&filter(), Some(made_up), 5).await;
+        assert!(matches!(outcome, Err(StoreError::InvalidCursor)), "{made_up:?}: {outcome:?}");
     }
 }
 
-async fn what_a_session_gave_is_told_with_it(world: &World) {
+async fn the_grants_of_a_session_are_returned_with_it(world: &World) {
     let jane = comes(world, "jane", 0, |_| ()).await;
     comes(world, "joe", 1, |_| ()).await;
     let first = world.granted(&jane, "web", true).await;
@@ -235,10 +238,14 @@ async fn people_are_found_by_their_latest_name(world: &World) {
     world.store.end_session(&newer, ended(EndReason::Administrator, NOW), None).await.unwrap();
 
     let people = world.store.find_people("JANE", 10).await.unwrap();
-    let told: Vec<_> =
+    let summary: Vec<_> =
         people.iter().map(|p| (p.connector.as_str(), p.live_sessions, p.last_seen)).collect();
     let at = |seconds: u32| NOW + seconds * SECOND;
-    assert_eq!(told, [("github", 1, at(20)), ("ldap", 1, at(10))], "she herself, last seen first");
+    assert_eq!(
+        summary,
+        [("github", 1, at(20)), ("ldap", 1, at(10))],
+        "she herself, last seen first"
+    );
     assert_eq!(people[1].identity.email, "jane@example.com");
     let part = world.store.find_people("anet@", 10).await.unwrap();
     assert_eq!(part.len(), 1);
@@ -248,12 +255,12 @@ async fn people_are_found_by_their_latest_name(world: &World) {
 }
 
 on_both_engines!(
-    sessions_are_found_by_what_is_known_of_them,
+    sessions_are_found_by_each_attribute,
     times_bound_a_search,
-    a_name_is_found_in_any_case_and_taken_at_its_word,
+    a_name_is_found_in_any_case_and_literally,
     pages_stay_while_people_come_and_go,
-    a_page_that_was_never_given_is_refused,
-    what_a_session_gave_is_told_with_it,
+    a_cursor_that_was_never_issued_is_refused,
+    the_grants_of_a_session_are_returned_with_it,
     grants_of_more_sessions_than_one_statement_takes,
     people_are_found_by_their_latest_name,
     rows_of_an_earlier_version_are_found_too,

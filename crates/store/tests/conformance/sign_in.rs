@@ -14,17 +14,17 @@ fn again(user: &str, previous: &str, cookie: &str) -> SignIn {
 }
 
 async fn a_sign_in_is_remembered_whole(world: &World) {
-    let asked = sign_in("jane", "cookie-1");
-    let outcome = world.store.sign_in(asked.clone()).await.unwrap();
-    assert_eq!(outcome.session(), asked.id);
+    let new_sign_in = sign_in("jane", "cookie-1");
+    let outcome = world.store.sign_in(new_sign_in.clone()).await.unwrap();
+    assert_eq!(outcome.session(), new_sign_in.id);
     assert!(!outcome.reauthenticated());
 
     let session = world.store.session_by_cookie("cookie-1").await.unwrap().unwrap();
-    assert_eq!(session.id, asked.id);
-    assert_eq!(session.connector, asked.connector);
-    assert_eq!(session.identity, asked.identity);
+    assert_eq!(session.id, new_sign_in.id);
+    assert_eq!(session.connector, new_sign_in.connector);
+    assert_eq!(session.identity, new_sign_in.identity);
     assert_eq!((session.fingerprint, session.login_scopes, session.upstream), {
-        (asked.fingerprint, asked.login_scopes, asked.upstream)
+        (new_sign_in.fingerprint, new_sign_in.login_scopes, new_sign_in.upstream)
     });
     assert_eq!((session.identity_at, session.auth_time, session.created_at), (NOW, NOW, NOW));
     assert_eq!((session.last_seen, session.cookie_until), (NOW, NOW + 8 * HOUR));
@@ -34,7 +34,7 @@ async fn a_sign_in_is_remembered_whole(world: &World) {
 
     assert!(world.store.session_by_cookie("cookie-2").await.unwrap().is_none());
     assert!(world.store.session(&SessionId::new("nobody")).await.unwrap().is_none());
-    let query = EventQuery { session: Some(asked.id), limit: 10, ..EventQuery::default() };
+    let query = EventQuery { session: Some(new_sign_in.id), limit: 10, ..EventQuery::default() };
     let events = world.store.events(query).await.unwrap();
     assert_eq!(events.len(), 1);
     let event = &events[0].event;
@@ -58,11 +58,11 @@ async fn the_same_person_keeps_the_session_and_gets_a_new_cookie(world: &World) 
     assert_eq!((session.auth_time, session.created_at), (NOW + MINUTE, NOW));
     assert_eq!((session.last_seen, session.browser_seen), (NOW + MINUTE, NOW + MINUTE));
     assert!(world.is_live(&grant).await);
-    world.told(&first, &["signed_in", "reauthenticated"]).await;
+    world.assert_events(&first, &["signed_in", "reauthenticated"]).await;
 }
 
-/// An application that asks for less must not take away what a command-line tool refreshes by.
-async fn a_later_login_that_asks_for_less_drops_nothing(world: &World) {
+/// An application that requests less must not remove what a command-line tool needs to refresh.
+async fn a_later_login_with_fewer_scopes_drops_nothing(world: &World) {
     let jane = world.jane("old").await;
     let mut less = again("jane", "old", "new");
     (less.login_scopes, less.upstream) = (LoginScopes { offline: false, groups: true }, None);
@@ -71,15 +71,16 @@ async fn a_later_login_that_asks_for_less_drops_nothing(world: &World) {
     assert_eq!(session.upstream.as_deref(), Some("sealed"));
     assert_eq!(session.login_scopes, LoginScopes { offline: true, groups: true });
 
-    let mut news = again("jane", "new", "newer");
-    (news.login_scopes, news.upstream) = (LoginScopes::default(), Some("sealed anew".into()));
-    world.store.sign_in(news).await.unwrap();
+    let mut reauthentication = again("jane", "new", "newer");
+    (reauthentication.login_scopes, reauthentication.upstream) =
+        (LoginScopes::default(), Some("resealed".into()));
+    world.store.sign_in(reauthentication).await.unwrap();
     let session = world.store.session(&jane).await.unwrap().unwrap();
-    assert_eq!(session.upstream.as_deref(), Some("sealed anew"));
+    assert_eq!(session.upstream.as_deref(), Some("resealed"));
     assert_eq!(session.login_scopes, LoginScopes { offline: true, groups: true });
 }
 
-async fn a_later_login_that_asks_for_more_is_remembered(world: &World) {
+async fn a_later_login_with_more_scopes_is_stored(world: &World) {
     let mut first = sign_in("jane", "old");
     (first.login_scopes, first.upstream) = (LoginScopes { offline: false, groups: true }, None);
     let jane = world.store.sign_in(first).await.unwrap().session();
@@ -91,7 +92,7 @@ async fn a_later_login_that_asks_for_more_is_remembered(world: &World) {
     assert_eq!(session.upstream.as_deref(), Some("sealed"));
 }
 
-async fn another_person_inherits_neither_wants_nor_upstream_data(world: &World) {
+async fn another_user_inherits_neither_scopes_nor_upstream_data(world: &World) {
     world.jane("hers").await;
     let mut joe = again("joe", "hers", "his");
     (joe.login_scopes, joe.upstream) = (LoginScopes::default(), None);
@@ -122,10 +123,10 @@ async fn only_the_browser_renews_the_browsers_idle_time(world: &World) {
     assert_eq!(seen().await, (NOW + 2 * HOUR, NOW + 3 * HOUR), "its redemption");
     let (request, client) = (&code(&jane, "app").request, &fresh.client);
     world.store.finish_refused(request, &jane, client, NOW + 4 * HOUR).await.unwrap();
-    assert_eq!(seen().await.0, NOW + 2 * HOUR, "a refusal gives nothing");
+    assert_eq!(seen().await.0, NOW + 2 * HOUR, "a refusal changes nothing");
 }
 
-async fn other_groups_at_the_next_sign_in_are_told(world: &World) {
+async fn changed_groups_at_the_next_sign_in_are_recorded(world: &World) {
     let first = world.jane("old").await;
     let mut reordered = again("jane", "old", "new");
     reordered.identity = identity("jane", &["ops", "dev"]);
@@ -134,7 +135,7 @@ async fn other_groups_at_the_next_sign_in_are_told(world: &World) {
     promoted.identity = identity("jane", &["dev", "admins"]);
     world.store.sign_in(promoted).await.unwrap();
     let kinds = ["signed_in", "reauthenticated", "reauthenticated", "groups_changed"];
-    world.told(&first, &kinds).await;
+    world.assert_events(&first, &kinds).await;
     let query = EventQuery { session: Some(first), limit: 1, ..EventQuery::default() };
     let events = world.store.events(query).await.unwrap();
     let groups = json!({ "before": ["ops", "dev"], "after": ["dev", "admins"] });
@@ -150,15 +151,15 @@ async fn another_person_gets_another_session_and_the_first_is_signed_out(world: 
     assert!(world.store.session_by_cookie("hers").await.unwrap().is_none());
     assert!(!world.is_live(&short).await);
     let over = world.store.session(&jane).await.unwrap().unwrap().ended.unwrap();
-    assert_eq!((over.why, over.by.as_str()), (EndReason::Replaced, "user:joe"));
-    world.told(&jane, &["signed_in", "signed_out"]).await;
+    assert_eq!((over.reason, over.by.as_str()), (EndReason::Replaced, "user:joe"));
+    world.assert_events(&jane, &["signed_in", "signed_out"]).await;
 }
 
 async fn the_same_name_at_another_connector_is_another_person(world: &World) {
     let jane = world.jane("hers").await;
-    let mut elsewhere = again("jane", "hers", "his");
-    elsewhere.connector = ConnectorId::new("github");
-    let outcome = world.store.sign_in(elsewhere).await.unwrap();
+    let mut other_connector = again("jane", "hers", "his");
+    other_connector.connector = ConnectorId::new("github");
+    let outcome = world.store.sign_in(other_connector).await.unwrap();
     assert_ne!(outcome.session(), jane);
 }
 
@@ -171,8 +172,8 @@ async fn another_basis_inherits_nothing(world: &World) {
     assert_ne!(outcome.session(), jane);
     assert!(!world.is_live(&offline).await);
     let over = world.store.session(&jane).await.unwrap().unwrap().ended.unwrap();
-    assert_eq!(over.why, EndReason::FingerprintChanged);
-    world.told(&jane, &["signed_in", "session_ended"]).await;
+    assert_eq!(over.reason, EndReason::FingerprintChanged);
+    world.assert_events(&jane, &["signed_in", "session_ended"]).await;
 }
 
 async fn a_cookie_of_an_ended_session_is_no_cookie(world: &World) {
@@ -187,11 +188,11 @@ async fn a_cookie_of_an_ended_session_is_no_cookie(world: &World) {
 on_both_engines!(
     a_sign_in_is_remembered_whole,
     the_same_person_keeps_the_session_and_gets_a_new_cookie,
-    a_later_login_that_asks_for_less_drops_nothing,
-    a_later_login_that_asks_for_more_is_remembered,
-    another_person_inherits_neither_wants_nor_upstream_data,
+    a_later_login_with_fewer_scopes_drops_nothing,
+    a_later_login_with_more_scopes_is_stored,
+    another_user_inherits_neither_scopes_nor_upstream_data,
     only_the_browser_renews_the_browsers_idle_time,
-    other_groups_at_the_next_sign_in_are_told,
+    changed_groups_at_the_next_sign_in_are_recorded,
     another_person_gets_another_session_and_the_first_is_signed_out,
     the_same_name_at_another_connector_is_another_person,
     another_basis_inherits_nothing,

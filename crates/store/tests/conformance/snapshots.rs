@@ -15,7 +15,7 @@ fn snapshot(session: &SessionId, user: &str, groups: &[&str]) -> Snapshot {
     }
 }
 
-async fn one_asks_the_upstream_at_a_time(world: &World) {
+async fn one_upstream_refresh_at_a_time(world: &World) {
     let jane = world.jane("c").await;
     let until = NOW + 30 * SECOND;
     assert!(world.store.lease_upstream(&jane, NOW, until).await.unwrap());
@@ -34,7 +34,7 @@ async fn one_asks_the_upstream_at_a_time(world: &World) {
     assert!(!world.store.lease_upstream(&jane, NOW + HOUR, NOW + 2 * HOUR).await.unwrap());
 }
 
-async fn a_snapshot_replaces_what_was_known(world: &World) {
+async fn a_snapshot_replaces_the_identity(world: &World) {
     let jane = world.jane("c").await;
     world.store.mark_missing(&jane, EndReason::UpstreamMissing, MINUTE, NOW).await.unwrap();
     assert!(world.store.update_snapshot(snapshot(&jane, "jane", &["admins"])).await.unwrap());
@@ -42,7 +42,7 @@ async fn a_snapshot_replaces_what_was_known(world: &World) {
     assert_eq!(session.identity, identity("jane", &["admins"]));
     assert_eq!((session.fingerprint.as_str(), session.upstream), ("basis", None));
     assert_eq!((session.identity_at, session.missing_since), (NOW + HOUR, None));
-    world.told(&jane, &["signed_in", "groups_changed"]).await;
+    world.assert_events(&jane, &["signed_in", "groups_changed"]).await;
 
     assert!(!world.store.update_snapshot(snapshot(&jane, "joe", &[])).await.unwrap());
     let nobody = SessionId::new("nobody");
@@ -69,12 +69,12 @@ async fn only_the_second_refusal_after_a_while_ends_the_session(world: &World) {
     assert_eq!((end.grants_ended, end.tokens_until), (1, Some(NOW + 10 * MINUTE)));
     assert!(!world.is_live(&grant).await);
     let over = world.store.session(&jane).await.unwrap().unwrap().ended.unwrap();
-    assert_eq!((over.why, over.by.as_str()), (EndReason::UpstreamMissing, "upstream"));
+    assert_eq!((over.reason, over.by.as_str()), (EndReason::UpstreamMissing, "upstream"));
     assert_eq!(missing(NOW + HOUR).await.unwrap(), Missing::NotLive);
 }
 
 on_both_engines!(
-    one_asks_the_upstream_at_a_time,
-    a_snapshot_replaces_what_was_known,
+    one_upstream_refresh_at_a_time,
+    a_snapshot_replaces_the_identity,
     only_the_second_refusal_after_a_while_ends_the_session,
 );

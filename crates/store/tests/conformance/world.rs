@@ -123,13 +123,14 @@ impl World {
         self.store.grant(grant).await.unwrap().is_some_and(|(g, _)| g.ended.is_none())
     }
 
-    /// What the audit log says of a session, oldest first.
-    pub async fn told(&self, session: &SessionId, kinds: &[&str]) {
+    /// Asserts the events of a session, oldest first.
+    pub async fn assert_events(&self, session: &SessionId, kinds: &[&str]) {
         let session = Some(session.clone());
         let query = EventQuery { session, limit: 1000, ..EventQuery::default() };
         let events = self.store.events(query).await.unwrap();
-        let told: Vec<_> = events.iter().rev().map(|stored| stored.event.kind.as_str()).collect();
-        assert_eq!(told, kinds);
+        let found_kinds: Vec<_> =
+            events.iter().rev().map(|stored| stored.event.kind.as_str()).collect();
+        assert_eq!(found_kinds, kinds);
     }
 }
 
@@ -222,8 +223,8 @@ pub fn rotate(grant: &GrantId, generation: i64, now: Timestamp) -> Rotate {
     }
 }
 
-pub fn ended(why: EndReason, at: Timestamp) -> Ended {
-    Ended { at, by: "user:admin".into(), why }
+pub fn ended(reason: EndReason, at: Timestamp) -> Ended {
+    Ended { at, by: "user:admin".into(), reason }
 }
 
 /// The session and whether it existed before; panics for a blocked person.

@@ -17,8 +17,8 @@ fn the_next_page_is_found_among_the_links() {
         (String::new(), None),
     ] {
         let headers = HeaderMap::from_iter([(LINK, HeaderValue::from_str(&link).unwrap())]);
-        let said = ApiReply { endpoint: "x", status: 200, headers, body: Vec::new() };
-        assert_eq!(said.next().as_deref(), expected, "{link}");
+        let reply = ApiReply { endpoint: "x", status: 200, headers, body: Vec::new() };
+        assert_eq!(reply.next().as_deref(), expected, "{link}");
     }
 }
 

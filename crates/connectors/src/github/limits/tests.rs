@@ -13,11 +13,11 @@ fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
 
 /// GitHub's "Rate limits for the REST API".
 #[test]
-fn a_limit_is_told_from_another_refusal_and_its_end_is_known() {
+fn a_rate_limit_is_distinguished_from_other_refusals_and_its_end_is_read() {
     let now = Timestamp::from_secs(1_000_000);
     let secondary = "You have exceeded a secondary rate limit. Please wait a few minutes.";
     let used_up = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1000090")];
-    for (status, given, message, expected) in [
+    for (status, headers_sent, message, expected) in [
         (403, &used_up[..], "API rate limit exceeded", Some(90)),
         (429, &used_up[..], "", Some(90)),
         (403, &[("retry-after", "7")][..], secondary, Some(7)),
@@ -39,8 +39,8 @@ fn a_limit_is_told_from_another_refusal_and_its_end_is_known() {
         (401, &used_up[..], "Bad credentials", None),
         (200, &used_up[..], "", None),
     ] {
-        let limit = read(status, &headers(given), message, now).map(|limit| limit.seconds);
-        assert_eq!(limit, expected, "{status} {given:?} {message}");
+        let limit = read(status, &headers(headers_sent), message, now).map(|limit| limit.seconds);
+        assert_eq!(limit, expected, "{status} {headers_sent:?} {message}");
     }
 }
 
@@ -48,8 +48,8 @@ fn a_limit_is_told_from_another_refusal_and_its_end_is_known() {
 async fn who_is_limited_is_left_alone_until_it_is_over_and_nobody_else_is() {
     let limits = Limits::default();
     limits.remember("42", 30);
-    let why = limits.allow("42").unwrap_err().to_string();
-    assert!(why.contains("not asked again for 31 s"), "{why}");
+    let reason = limits.allow("42").unwrap_err().to_string();
+    assert!(reason.contains("gets no further request for 31 s"), "{reason}");
     assert!(limits.allow("43").is_ok());
     tokio::time::advance(std::time::Duration::from_secs(30)).await;
     assert!(limits.allow("42").is_ok());

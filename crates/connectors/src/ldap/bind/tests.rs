@@ -3,7 +3,7 @@ use ldap3::LdapResult;
 use ldap3::controls::{Control, RawControl};
 
 use super::super::failure::DirectoryError;
-use super::{PASSWORD_POLICY, PasswordPolicy, UpstreamOutcome, verdict};
+use super::{PASSWORD_POLICY, PasswordPolicy, UpstreamOutcome, bind_outcome};
 
 fn result(rc: u32, text: &str, policy: Option<&[u8]>) -> LdapResult {
     let control = policy.map(|value| {
@@ -20,7 +20,7 @@ fn result(rc: u32, text: &str, policy: Option<&[u8]>) -> LdapResult {
 }
 
 fn refusal(rc: u32, text: &str, policy: Option<&[u8]>) -> Refusal {
-    match verdict(&result(rc, text, policy)) {
+    match bind_outcome(&result(rc, text, policy)) {
         Ok(UpstreamOutcome::Refused { refusal, .. }) => refusal,
         other => panic!("{other:?}"),
     }
@@ -60,7 +60,7 @@ fn a_broken_control_changes_nothing() {
 }
 
 #[test]
-fn expired_locked_and_disabled_are_told_apart() {
+fn expired_locked_and_disabled_are_distinguished() {
     assert_eq!(refusal(49, "", Some(&[0x30, 3, 0x81, 1, 0])), Refusal::PasswordExpired);
     assert_eq!(refusal(49, "", Some(&[0x30, 3, 0x81, 1, 1])), Refusal::AccountLocked);
     assert_eq!(refusal(0, "", Some(&[0x30, 3, 0x81, 1, 2])), Refusal::PasswordExpired);
@@ -86,7 +86,7 @@ fn a_wrong_password_is_a_refusal_and_a_broken_server_is_not() {
     for rc in [49, 19, 32, 48] {
         assert_eq!(refusal(rc, "", None), Refusal::BadCredentials);
     }
-    let error = |rc| verdict(&result(rc, "", None)).unwrap_err();
+    let error = |rc| bind_outcome(&result(rc, "", None)).unwrap_err();
     for rc in [1, 2, 8, 10, 13, 50, 53] {
         assert!(matches!(error(rc), DirectoryError::Misconfigured(_)), "{rc}");
     }
@@ -96,5 +96,8 @@ fn a_wrong_password_is_a_refusal_and_a_broken_server_is_not() {
     for rc in [51, 52] {
         assert!(matches!(error(rc), DirectoryError::Host { is_permanent: false, .. }), "{rc}");
     }
-    assert!(matches!(verdict(&result(0, "", None)), Ok(UpstreamOutcome::Accepted { note: None })));
+    assert!(matches!(
+        bind_outcome(&result(0, "", None)),
+        Ok(UpstreamOutcome::Accepted { note: None })
+    ));
 }

@@ -13,7 +13,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_secs(300);
 const POOL_SIZE: u64 = 8;
 
-/// Every key is read before anything is given up, so that all problems are told at once.
+/// Every key is read before the first return, so that all problems are reported at once.
 pub(in crate::ldap) fn read(section: Section<'_>) -> Option<Config> {
     section.not_supported("kerberos", true);
     let security = read_security(&section);
@@ -152,11 +152,11 @@ fn read_group_search(section: Section<'_>) -> Option<GroupSearch> {
     let filter = filter(&section);
     let scope = scope(&section);
     let name = required_attribute(&section, "nameAttr");
-    let given = section.has("userMatchers");
+    let configured = section.has("userMatchers");
     let matchers: Vec<_> = section.sections("userMatchers").into_iter().map(read_matcher).collect();
     let matchers = matchers.into_iter().collect::<Option<Vec<_>>>();
-    let deprecated = deprecated_matcher(&section, given);
-    let matchers = if given { matchers } else { deprecated.map(|matcher| vec![matcher]) };
+    let deprecated = deprecated_matcher(&section, configured);
+    let matchers = if configured { matchers } else { deprecated.map(|matcher| vec![matcher]) };
     if matchers.as_ref().is_some_and(Vec::is_empty) {
         section.error("userMatchers", "is empty: nobody would have a group");
     }
@@ -246,7 +246,7 @@ fn optional_match(section: &Section<'_>, key: &'static str) -> Option<String> {
     checked_match(section, key, name)
 }
 
-/// What stands before the `=` of a filter: an attribute, or an extensible match such as
+/// The text before the `=` of a filter: an attribute, or an extensible match such as
 /// `member:1.2.840.113556.1.4.1941:` (RFC 4515 section 3: attribute, `:dn` and matching rule, each after a colon,
 /// and a colon at the end).
 fn checked_match(section: &Section<'_>, key: &'static str, name: String) -> Option<String> {

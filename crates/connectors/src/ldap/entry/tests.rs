@@ -28,7 +28,7 @@ fn missing_empty_and_binary_are_not_text() {
 }
 
 #[test]
-fn a_part_of_an_attribute_is_not_taken_for_the_whole() {
+fn a_range_of_an_attribute_is_not_the_whole_value() {
     let parted = entry();
     let range = parted.range("memberof").unwrap();
     assert_eq!(

@@ -26,7 +26,7 @@ fn nested(levels: usize) -> Vec<u8> {
 }
 
 #[test]
-fn ordinary_answers_pass_unchanged() {
+fn valid_messages_pass_unchanged() {
     let value =
         element(0x30, &[element(0x04, b"cn"), element(0x31, &element(0x04, b"x"))].concat());
     let entry = [element(0x04, b"cn=x"), element(0x30, &value)].concat();
@@ -92,9 +92,9 @@ fn depth_and_number_are_bounded_without_recursion() {
 }
 
 #[test]
-fn a_notice_of_disconnection_is_understood() {
-    let mut notice = message(0, &result(0x78, b"going down"));
-    assert!(matches!(check(&mut notice), Err(InvalidMessage::Disconnection)));
+fn a_notice_of_disconnection_is_recognized() {
+    let mut disconnection = message(0, &result(0x78, b"going down"));
+    assert!(matches!(check(&mut disconnection), Err(InvalidMessage::Disconnection)));
 }
 
 #[tokio::test]

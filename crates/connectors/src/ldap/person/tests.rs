@@ -47,10 +47,10 @@ fn a_suffix_makes_the_address() {
 }
 
 #[test]
-fn everything_missing_is_told_at_once() {
+fn everything_missing_is_reported_at_once() {
     let empty = Entry::of("uid=x,dc=example", &[("objectGUID", &[&[0xff]])]);
-    let told = identity(&empty, &users("objectGUID", Email::Attribute("mail".into())));
-    let Err(DirectoryError::Incomplete { missing, cause }) = told else { panic!("{told:?}") };
+    let result = identity(&empty, &users("objectGUID", Email::Attribute("mail".into())));
+    let Err(DirectoryError::Incomplete { missing, cause }) = result else { panic!("{result:?}") };
     assert_eq!(
         cause,
         "entry uid=x,dc=example lacks objectGUID (it is there, but is not text), cn, uid, mail"
@@ -62,7 +62,7 @@ fn everything_missing_is_told_at_once() {
 }
 
 #[test]
-fn each_directory_says_in_its_own_way_that_an_account_is_off() {
+fn disabled_accounts_are_recognized_in_each_kind_of_directory() {
     for (attribute, value, off) in [
         ("userAccountControl", "514", true),
         ("userAccountControl", "512", false),

@@ -16,21 +16,21 @@ use rustls::{
     client::verify_server_name,
 };
 
-/// Verifies against these roots; `given` are those of the configuration, as they were written.
+/// Verifies against these roots; `pinned` are those of the configuration, as they were written.
 pub(crate) fn against(
     roots: RootCertStore,
-    given: Vec<CertificateDer<'static>>,
+    pinned: Vec<CertificateDer<'static>>,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ServerCertVerifier>, String> {
     let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
         .build()
         .map_err(|e| e.to_string())?;
-    Ok(Arc::new(Verifier { inner: Some(inner), given, algorithms: algorithms(provider) }))
+    Ok(Arc::new(Verifier { inner: Some(inner), pinned, algorithms: algorithms(provider) }))
 }
 
-/// `insecureSkipVerify`: whoever holds the key of whatever certificate it showed.
+/// `insecureSkipVerify`: only the possession of the certificate's key is checked.
 pub(crate) fn any(provider: &Arc<CryptoProvider>) -> Arc<dyn ServerCertVerifier> {
-    Arc::new(Verifier { inner: None, given: Vec::new(), algorithms: algorithms(provider) })
+    Arc::new(Verifier { inner: None, pinned: Vec::new(), algorithms: algorithms(provider) })
 }
 
 fn algorithms(provider: &Arc<CryptoProvider>) -> WebPkiSupportedAlgorithms {
@@ -40,7 +40,7 @@ fn algorithms(provider: &Arc<CryptoProvider>) -> WebPkiSupportedAlgorithms {
 #[derive(Debug)]
 struct Verifier {
     inner: Option<Arc<WebPkiServerVerifier>>,
-    given: Vec<CertificateDer<'static>>,
+    pinned: Vec<CertificateDer<'static>>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
@@ -54,15 +54,15 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let Some(inner) = &self.inner else { return Ok(ServerCertVerified::assertion()) };
-        let verdict =
+        let verified =
             inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
-        match verdict {
-            // webpki has looked at the validity period before it says this; the name it has not.
-            Err(error) if is_ca_as_end_entity(&error) && self.given.contains(end_entity) => {
+        match verified {
+            // webpki has looked at the validity period before it returns this; the name it has not.
+            Err(error) if is_ca_as_end_entity(&error) && self.pinned.contains(end_entity) => {
                 verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
                 Ok(ServerCertVerified::assertion())
             }
-            verdict => verdict,
+            verified => verified,
         }
     }
 

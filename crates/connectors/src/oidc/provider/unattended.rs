@@ -1,4 +1,4 @@
-//! What a provider can be asked while nobody is signing in: for the administrator, and for the page after signing out.
+//! Requests to a provider outside a login: for the administrator, and for the page after a logout.
 
 use countersign_core::Trace;
 use url::Url;
@@ -7,7 +7,7 @@ use super::Provider;
 use crate::oauth::UpstreamError;
 
 impl Provider {
-    /// Asks everything that can be asked without a person.
+    /// Makes every request that is possible without a user.
     pub async fn diagnose(&self, trace: &mut Trace) -> Result<(), UpstreamError> {
         let metadata = self.metadata(trace).await?;
         trace.response(format!("people sign in at {}", metadata.authorize));
@@ -17,7 +17,7 @@ impl Provider {
         client.probe(&self.http, &metadata.token, &self.settings.registration, trace).await
     }
 
-    /// By our name only: the ID token that the standard would like to see beside it says who somebody is, and
+    /// By our name only: the ID token that the standard recommends beside it has the user's data, and
     /// stays out of addresses (OpenID Connect RP-Initiated Logout 1.0 section 2).
     pub async fn sign_out_url(&self, trace: &mut Trace) -> Result<Option<Url>, UpstreamError> {
         let mut url = self.metadata(trace).await?.end_session.clone();

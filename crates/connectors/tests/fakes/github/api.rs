@@ -4,21 +4,21 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use super::super::web::{Asked, Reply, recorder};
-use super::{Door, Limit, Person, Recorded, State, Token, shapes};
+use super::super::web::{Reply, Request, recorder};
+use super::{Limit, OrgRestriction, Person, Recorded, State, Token, shapes};
 
 /// Status, body, and headers beside the usual ones.
-type Answer = (u16, Value, Vec<(&'static str, String)>);
+type ApiResponse = (u16, Value, Vec<(&'static str, String)>);
 
 impl State {
-    pub(super) fn api(&mut self, base: &str, path: &str, asked: &Asked) -> Reply {
-        // The links of pages have the address that was asked.
-        let own = format!("{base}{}", asked.path.strip_suffix(path).unwrap_or_default());
-        let (template, (status, body, mut headers)) = self.said(&own, path, asked);
+    pub(super) fn api(&mut self, base: &str, path: &str, request: &Request) -> Reply {
+        // The links of pages have the requested address.
+        let own = format!("{base}{}", request.path.strip_suffix(path).unwrap_or_default());
+        let (template, (status, body, mut headers)) = self.respond(&own, path, request);
         let recorded =
-            Recorded { method: asked.method.clone(), path: template, status, body: body.clone() };
+            Recorded { method: request.method.clone(), path: template, status, body: body.clone() };
         self.recorded.push(recorded);
-        recorder::record_at(template, "github", asked, status, &body);
+        recorder::record_at(template, "github", request, status, &body);
         headers.push(("Content-Type", "application/json; charset=utf-8".to_owned()));
         headers.push(("X-GitHub-Request-Id", "0123:4567:89AB".to_owned()));
         if !headers.iter().any(|(name, _)| *name == "X-RateLimit-Remaining") {
@@ -28,7 +28,7 @@ impl State {
         Reply::Full(status, headers, if body.is_null() { String::new() } else { body.to_string() })
     }
 
-    fn said(&self, base: &str, path: &str, asked: &Asked) -> (&'static str, Answer) {
+    fn respond(&self, base: &str, path: &str, request: &Request) -> (&'static str, ApiResponse) {
         let member = path.strip_prefix("/orgs/").and_then(|rest| rest.split_once("/members/"));
         let template = match path {
             "/user" => "/user",
@@ -39,7 +39,7 @@ impl State {
             _ if member.is_some() => "/orgs/{org}/members/{username}",
             _ => return ("/", refusal(404, "Not Found")),
         };
-        if !asked.headers.contains_key("user-agent") {
+        if !request.headers.contains_key("user-agent") {
             return (template, refusal(403, "Request forbidden by administrative rules."));
         }
         if path == "/meta" {
@@ -48,8 +48,8 @@ impl State {
                 (200, json!({ "verifiable_password_authentication": false }), vec![]),
             );
         }
-        let Some(token) = asked.bearer().and_then(|token| self.tokens.get(token)) else {
-            let message = match asked.bearer() {
+        let Some(token) = request.bearer().and_then(|token| self.tokens.get(token)) else {
+            let message = match request.bearer() {
                 Some(_) => "Bad credentials",
                 None => "Requires authentication",
             };
@@ -63,8 +63,8 @@ impl State {
             return (template, refusal(403, "Sorry. Your account was suspended."));
         }
         let may = |scope: &str| token.scopes.iter().any(|own| own == scope);
-        let page = |all: Vec<Value>| self.page_of(all, base, asked);
-        let answer = match path {
+        let page = |all: Vec<Value>| self.page_of(all, base, request);
+        let response = match path {
             "/user" => (200, shapes::user(person), vec![]),
             "/user/emails" if may("user:email") => page(shapes::emails(person)),
             "/user/emails" => refusal(404, "Not Found"),
@@ -72,11 +72,12 @@ impl State {
                 refusal(403, "You need at least read:org scope to list your organizations.")
             }
             "/user/orgs" => {
-                let seen = person.orgs.iter().filter(|org| !self.doors.contains_key(*org));
+                let seen = person.orgs.iter().filter(|org| !self.restrictions.contains_key(*org));
                 page(seen.map(|org| shapes::org(org)).collect())
             }
             "/user/teams" => {
-                let seen = person.teams.iter().filter(|team| !self.doors.contains_key(&team.org));
+                let seen =
+                    person.teams.iter().filter(|team| !self.restrictions.contains_key(&team.org));
                 page(seen.map(shapes::team).collect())
             }
             _ => member.map_or_else(
@@ -84,19 +85,26 @@ impl State {
                 |(org, login)| self.member(base, org, login, person, token),
             ),
         };
-        (template, answer)
+        (template, response)
     }
 
     /// "Check organization membership for a user".
-    fn member(&self, base: &str, org: &str, login: &str, asks: &Person, token: &Token) -> Answer {
+    fn member(
+        &self,
+        base: &str,
+        org: &str,
+        login: &str,
+        person: &Person,
+        token: &Token,
+    ) -> ApiResponse {
         let is_in = |person: &Person| person.orgs.iter().any(|own| own.eq_ignore_ascii_case(org));
         let outside = || {
             let to = format!("{base}/orgs/{org}/public_members/{login}");
             (302, Value::Null, vec![("Location", to)])
         };
-        match self.doors.get(org) {
-            Some(Door::Shut) => return outside(),
-            Some(Door::SingleSignOn) => {
+        match self.restrictions.get(org) {
+            Some(OrgRestriction::Shut) => return outside(),
+            Some(OrgRestriction::SingleSignOn) => {
                 let message = "Resource protected by organization SAML enforcement. You must \
                                grant your OAuth token access to this organization.";
                 let (status, body, mut headers) = refusal(403, message);
@@ -106,7 +114,7 @@ impl State {
             }
             None => {}
         }
-        if !is_in(asks) || !token.scopes.iter().any(|own| own == "read:org") {
+        if !is_in(person) || !token.scopes.iter().any(|own| own == "read:org") {
             return outside();
         }
         match self.people.iter().any(|person| person.login == login && is_in(person)) {
@@ -115,14 +123,14 @@ impl State {
         }
     }
 
-    fn page_of(&self, all: Vec<Value>, base: &str, asked: &Asked) -> Answer {
+    fn page_of(&self, all: Vec<Value>, base: &str, request: &Request) -> ApiResponse {
         let number = |name: &str, or: usize| {
-            asked.query(name).and_then(|text| text.parse().ok()).unwrap_or(or)
+            request.query(name).and_then(|text| text.parse().ok()).unwrap_or(or)
         };
         let most = if self.page_limit == 0 { 100 } else { self.page_limit };
         let (size, page) = (number("per_page", 30).min(most), number("page", 1));
         let last = all.len().div_ceil(size).max(1);
-        let path = asked.path.strip_prefix("/api/v3").unwrap_or(&asked.path);
+        let path = request.path.strip_prefix("/api/v3").unwrap_or(&request.path);
         let link = |number: usize, rel: &str| {
             format!("<{base}{path}?per_page={size}&page={number}>; rel=\"{rel}\"")
         };
@@ -142,14 +150,14 @@ impl State {
     }
 }
 
-fn refusal(status: u16, message: &str) -> Answer {
+fn refusal(status: u16, message: &str) -> ApiResponse {
     let documentation = "https://docs.github.com/rest";
     let body = json!({ "message": message, "documentation_url": documentation,
                        "status": status.to_string() });
     (status, body, vec![])
 }
 
-fn limited(limit: Limit) -> Answer {
+fn limited(limit: Limit) -> ApiResponse {
     match limit {
         Limit::Primary { reset_in } => {
             let (status, body, _) = refusal(403, "API rate limit exceeded for user ID 42.");
@@ -161,8 +169,8 @@ fn limited(limit: Limit) -> Answer {
             let message = "You have exceeded a secondary rate limit. Please wait a few minutes \
                            before you try again.";
             let (status, body, _) = refusal(status, message);
-            let told = retry_after.map(|seconds| ("Retry-After", seconds.to_string()));
-            (status, body, told.into_iter().collect())
+            let header = retry_after.map(|seconds| ("Retry-After", seconds.to_string()));
+            (status, body, header.into_iter().collect())
         }
     }
 }

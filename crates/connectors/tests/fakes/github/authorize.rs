@@ -6,7 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
-use super::super::web::{Asked, Reply};
+use super::super::web::{Reply, Request};
 use super::{CLIENT, SECRET, State, Token};
 
 pub struct Code {
@@ -23,18 +23,18 @@ fn find<'a>(query: &'a Query, name: &str) -> Option<&'a str> {
 }
 
 impl State {
-    pub(super) fn page(&self, asked: &Asked) -> Reply {
-        if asked.query("client_id") != Some(CLIENT) {
+    pub(super) fn page(&self, request: &Request) -> Reply {
+        if request.query("client_id") != Some(CLIENT) {
             return Reply::not_found();
         }
         let field = |(name, value): &(String, String)| {
             format!("<input type=hidden name=\"{}\" value=\"{}\">", shown(name), shown(value))
         };
-        let fields: String = asked.query.iter().map(field).collect();
-        let scope = asked.query("scope").unwrap_or_default();
+        let fields: String = request.query.iter().map(field).collect();
+        let scope = request.query("scope").unwrap_or_default();
         let html = format!(
             "<!DOCTYPE html><html lang=en><title>Authorize application</title>\
-             <h1>Authorize Countersign</h1><p>Signed in as <b id=login>{}</b>. It asks for {}.</p>\
+             <h1>Authorize Countersign</h1><p>Signed in as <b id=login>{}</b>. It requests {}.</p>\
              <form method=post action=\"/login/oauth/authorize\">{fields}\
              <button id=authorize name=authorize value=1>Authorize</button>\
              <button id=cancel name=authorize value=0>Cancel</button></form>",
@@ -45,8 +45,8 @@ impl State {
     }
 
     /// A button was pressed.
-    pub(super) fn decided(&mut self, asked: &Asked) -> Reply {
-        let form = form_urlencoded::parse(asked.body.as_bytes());
+    pub(super) fn decided(&mut self, request: &Request) -> Reply {
+        let form = form_urlencoded::parse(request.body.as_bytes());
         let query: Vec<(String, String)> = form.into_owned().collect();
         let to = match find(&query, "authorize") {
             Some("1") => self.authorize(&query),
@@ -61,8 +61,8 @@ impl State {
         if self.callback.is_some() && self.callback != redirect_uri {
             return back(query, &[("error", "redirect_uri_mismatch")]);
         }
-        let asked = find(query, "scope").unwrap_or_default();
-        let scopes = self.granted_scopes.unwrap_or(asked);
+        let request = find(query, "scope").unwrap_or_default();
+        let scopes = self.granted_scopes.unwrap_or(request);
         let scopes = scopes.split([' ', ',']).filter(|s| !s.is_empty()).map(str::to_owned);
         let person = self.people.iter().find(|person| person.login == self.signed_in);
         let token = Token { user: person.unwrap().id, scopes: scopes.collect() };
@@ -72,55 +72,56 @@ impl State {
         back(query, &[("code", &code)])
     }
 
-    /// GitHub answers 200 whatever is wrong, and form-encoded unless JSON is asked for.
-    pub(super) fn token(&mut self, asked: &Asked) -> Reply {
-        let answer = self.redeemed(asked).unwrap_or_else(|error| {
+    /// GitHub answers 200 whatever is wrong, and form-encoded unless JSON is requested.
+    pub(super) fn token(&mut self, request: &Request) -> Reply {
+        let response = self.redeemed(request).unwrap_or_else(|error| {
             json!({ "error": error, "error_description": "It is wrong.",
                     "error_uri": "https://docs.github.com/apps/oauth" })
         });
-        let wants_json = asked.headers.get("accept").is_some_and(|a| a.contains("json"));
-        if wants_json {
-            return Reply::ok(answer);
+        let accepts_json = request.headers.get("accept").is_some_and(|a| a.contains("json"));
+        if accepts_json {
+            return Reply::ok(response);
         }
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let pairs = answer.as_object().unwrap().iter().map(|(name, value)| (name, text(value)));
+        let pairs = response.as_object().unwrap().iter().map(|(name, value)| (name, text(value)));
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
         Reply::Text(200, "application/x-www-form-urlencoded", body)
     }
 
-    fn redeemed(&mut self, asked: &Asked) -> Result<Value, &'static str> {
-        let is = |name: &str, value: &str| asked.form(name).as_deref() == Some(value);
+    fn redeemed(&mut self, request: &Request) -> Result<Value, &'static str> {
+        let is = |name: &str, value: &str| request.form(name).as_deref() == Some(value);
         if !is("client_id", CLIENT) || !is("client_secret", SECRET) {
             return Err("incorrect_client_credentials");
         }
         let token = if is("grant_type", "refresh_token") {
-            let old = asked.form("refresh_token").unwrap_or_default();
+            let old = request.form("refresh_token").unwrap_or_default();
             self.refresh_tokens.remove(&old).ok_or("bad_refresh_token")?
         } else {
-            let code = asked.form("code").unwrap_or_default();
+            let code = request.form("code").unwrap_or_default();
             let code = self.codes.remove(&code).ok_or("bad_verification_code")?;
-            if code.redirect_uri != asked.form("redirect_uri") {
+            if code.redirect_uri != request.form("redirect_uri") {
                 return Err("redirect_uri_mismatch");
             }
             let hash =
                 |verifier: String| URL_SAFE_NO_PAD.encode(digest(&SHA256, verifier.as_bytes()));
-            if code.challenge.is_some() && code.challenge != asked.form("code_verifier").map(hash) {
+            if code.challenge.is_some() && code.challenge != request.form("code_verifier").map(hash)
+            {
                 return Err("bad_verification_code");
             }
             code.token
         };
         let access = self.random("gho_");
-        let mut answer = json!({ "access_token": access, "token_type": "bearer",
+        let mut response = json!({ "access_token": access, "token_type": "bearer",
                                  "scope": token.scopes.join(",") });
         if self.expiring {
             let refresh = self.random("ghr_");
-            answer["expires_in"] = 28_800.into();
-            answer["refresh_token"] = refresh.clone().into();
-            answer["refresh_token_expires_in"] = 15_811_200.into();
+            response["expires_in"] = 28_800.into();
+            response["refresh_token"] = refresh.clone().into();
+            response["refresh_token_expires_in"] = 15_811_200.into();
             self.refresh_tokens.insert(refresh, token.clone());
         }
         self.tokens.insert(access, token);
-        Ok(answer)
+        Ok(response)
     }
 }
 

@@ -1,4 +1,4 @@
-//! What GitHub says of a person, an organization and a team, every required member included. Values nobody reads
+//! GitHub's JSON of a user, an organization and a team, every required member included. Values nobody reads
 //! are made up; the names of members are those of the published description.
 
 use serde_json::{Map, Value, json};

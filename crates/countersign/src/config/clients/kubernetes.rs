@@ -21,9 +21,9 @@ pub fn read(section: &Section<'_>, client: &Client, env: Environment<'_>) -> Opt
     let groups = section.choice("groups", &words).unwrap_or_default();
     let webhook = section.section("webhook").and_then(|webhook| {
         if !fits_in_a_path(client.id.as_str()) {
-            let why =
-                "needs a client whose id can stand in a path, expected letters, digits, - . _ ~";
-            section.error("webhook", why);
+            let reason =
+                "needs a client whose id is allowed in a path, expected letters, digits, - . _ ~";
+            section.error("webhook", reason);
         }
         read_webhook(webhook, client, env)
     });
@@ -38,8 +38,9 @@ fn read_webhook(section: Section<'_>, client: &Client, env: Environment<'_>) -> 
     let groups_claim = claim(&section, "groupsClaim", &["groups", "preferred_username", "name"]);
     let groups_prefix = section.text("groupsPrefix").unwrap_or_default();
     if groups_claim.is_some() && groups_prefix.is_empty() {
-        let why = "is missing: a group of an upstream may be called like one of the cluster's own";
-        section.warning("groupsPrefix", why);
+        let reason =
+            "is missing: a group of an upstream may be called like one of the cluster's own";
+        section.warning("groupsPrefix", reason);
     }
     let required_claims = read_required(&section);
     section.finish();
@@ -70,8 +71,9 @@ fn read_secret(section: &Section<'_>, client: &Client, env: Environment<'_>) -> 
         section.error(key, "holds characters that a bearer token cannot, expected visible ASCII");
     }
     if client.secret.as_ref().is_some_and(|own| own.matches(secret.expose())) {
-        let why = "is the client's own secret, which others have: expected one for the API server";
-        section.error(key, why);
+        let reason =
+            "is the client's own secret, which others have: expected one for the API server";
+        section.error(key, reason);
     }
     Some(secret)
 }
@@ -92,8 +94,8 @@ fn read_required(section: &Section<'_>) -> Vec<(String, String)> {
             map.error(claim, format!("is no claim of an ID token that is a text{near}"));
         }
         if claim == "azp" {
-            let why = "is only in tokens with several audiences: all other tokens are refused";
-            map.warning(claim, why);
+            let reason = "is only in tokens with several audiences: all other tokens are refused";
+            map.warning(claim, reason);
         }
         match &node.value {
             Value::Scalar { text, .. } => required.push((claim.to_owned(), text.clone())),

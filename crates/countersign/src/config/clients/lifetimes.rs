@@ -38,9 +38,9 @@ fn read_expiry(block: &Section<'_>, own: &mut Lifetimes) {
     let Some(refresh) = block.section("refreshTokens") else { return };
     own.rotate = refresh.flag("disableRotation").map(|disabled| !disabled);
     own.reuse_interval = lifetimes::duration(&refresh, "reuseInterval");
-    if own.reuse_interval.is_some_and(|given| given < SHORT_REUSE_INTERVAL) {
-        let why = "a client that misses one answer is signed out, expected 10s or more";
-        refresh.warning("reuseInterval", why);
+    if own.reuse_interval.is_some_and(|configured| configured < SHORT_REUSE_INTERVAL) {
+        let reason = "a client that misses one answer is signed out, expected 10s or more";
+        refresh.warning("reuseInterval", reason);
     }
     own.refresh_absolute = lifetimes::duration(&refresh, "absoluteLifetime").map(limit);
     own.refresh_idle = lifetimes::duration(&refresh, "validIfNotUsedFor").map(limit);
@@ -48,8 +48,8 @@ fn read_expiry(block: &Section<'_>, own: &mut Lifetimes) {
 }
 
 /// Zero means unlimited, as in the global block.
-fn limit(given: Duration) -> Limit {
-    if given.is_zero() { Limit::Never } else { Limit::After(given) }
+fn limit(configured: Duration) -> Limit {
+    if configured.is_zero() { Limit::Never } else { Limit::After(configured) }
 }
 
 /// A short summary; `None` without lifetimes of its own.

@@ -36,14 +36,14 @@ fn read_backchannel(section: &Section<'_>) -> Option<Url> {
     let text = section.text(KEY).filter(|text| !text.is_empty())?;
     let url = match fits(&text) {
         Ok(url) => url,
-        Err(why) => {
-            section.error(KEY, format!("found {text:?}, {why}"));
+        Err(reason) => {
+            section.error(KEY, format!("found {text:?}, {reason}"));
             return None;
         }
     };
     if url.scheme() == "http" && !is_loopback_url(&url) {
-        let why = "is http beyond this machine: whoever is on the way learns who signs out, expected https";
-        section.warning(KEY, why);
+        let reason = "is http beyond this machine: anybody on the network path learns who signs out, expected https";
+        section.warning(KEY, reason);
     }
     Some(url)
 }

@@ -67,7 +67,7 @@ fn warn_of_templates(section: &Section<'_>, folder: &Path) {
         .collect();
     names.sort();
     for name in names {
-        let why = "a Go template cannot be used here; see docs/moving-from-dex.md for how to change that page";
-        section.warning("dir", format!("templates/{name} is not used: {why}"));
+        let reason = "a Go template cannot be used here; see docs/moving-from-dex.md for how to change that page";
+        section.warning("dir", format!("templates/{name} is not used: {reason}"));
     }
 }

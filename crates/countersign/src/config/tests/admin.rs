@@ -16,7 +16,7 @@ fn administrators_are_a_group_of_one_connector() {
 }
 
 #[test]
-fn whom_a_blocked_person_may_ask_is_a_text() {
+fn the_contact_for_blocked_users_is_a_text() {
     let named = config(&format!("{CLIENT}\nadmin: {{contact: helpdesk@example.com}}"));
     assert_eq!(named.admin.contact.as_deref(), Some("helpdesk@example.com"));
 }

@@ -65,7 +65,7 @@ fn unusual_redirect_uris_get_a_warning() {
             "/oauth2/callback",
             "is relative: the browser is sent to this path on the host of the issuer, as by Dex; right only where a proxy serves the application there",
         ),
-        ("https://*.example.com/cb", "is compared exactly: * stands for itself here"),
+        ("https://*.example.com/cb", "is compared exactly: * is taken literally here"),
     ] {
         let block =
             format!("staticClients: [{{id: a, name: A, secret: s, redirectURIs: ['{uri}']}}]");

@@ -1,5 +1,5 @@
 //! The kinds of configuration that people publish for Dex: the smallest input of each, what Dex 2.45.1 does with it,
-//! and what is said here.
+//! and the messages of this program.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ fn what_dex_serves_and_is_served_here_too() {
         "staticClients: [{id: a, name: A, secret: s, secretEnv: '', idEnv: '', redirectURIs: ['https://a/cb']}]",
         // An empty list is none.
         "staticPasswords: []\nenablePasswordDB: false",
-        // The id stands percent-encoded in paths.
+        // The id is percent-encoded in paths.
         "connectors: [{type: mockCallback, id: 'Mock: first', name: Mock}]",
         "frontend: {logoURL: theme/logo.png, theme: dark}",
     ] {
@@ -25,7 +25,7 @@ fn what_dex_serves_and_is_served_here_too() {
     }
 }
 
-/// Dex starts; here it is served, and the reader is told what to look at.
+/// Dex starts; here it is served with a warning.
 #[test]
 fn what_dex_serves_and_is_served_here_with_a_warning() {
     for (block, warning) in [
@@ -87,10 +87,7 @@ fn what_dex_serves_and_is_refused_here_for_a_danger() {
 fn a_file_is_judged_with_the_addresses_of_the_command_line() {
     let text = "issuer: https://login.example.com/dex\nstorage: {type: memory}\nexpiry: {idTokens: 10m}\n\
                 connectors: [{type: mockCallback, id: mock, name: Mock}]\n";
-    assert_eq!(
-        lines(&load(text)),
-        ["1:1: web: is missing: web.http or web.https says where to listen"]
-    );
+    assert_eq!(lines(&load(text)), ["1:1: web: is missing: web.http or web.https is required"]);
     let addresses = Addresses { web_http: Listen::parse("0.0.0.0:5556"), ..Addresses::default() };
     let loaded =
         countersign_config::read(text, Path::new("config.yaml"), &no_environment, false, |root| {

@@ -122,7 +122,7 @@ signing     RS256, a new key every 6h
 tokens      10m; codes 1m; logins 1h
 refresh     rotated, reusable for 30s, unused at most any time, in all at most any time
 sign-on     at most 24h, idle at most 8h
-pkce        asked of public clients, S256
+pkce        required of public clients, S256
 connectors  2
   mock                      mockCallback    Mock
   local                     password db     0 static users

@@ -7,11 +7,11 @@ fn unusual_settings_get_a_warning() {
     for (block, expected) in [
         (
             "expiry: {}",
-            "2:9: warning: expiry.idTokens: is absent: tokens live 24h, and what an ended session gave stays valid so long",
+            "2:9: warning: expiry.idTokens: is absent: tokens live 24h, and the tokens of an ended session stay valid so long",
         ),
         (
             "expiry:",
-            "1:1: warning: expiry.idTokens: is absent: tokens live 24h, and what an ended session gave stays valid so long",
+            "1:1: warning: expiry.idTokens: is absent: tokens live 24h, and the tokens of an ended session stay valid so long",
         ),
         (
             "expiry: {idTokens: 10m, refreshTokens: {reuseInterval: 3s}}",
@@ -48,7 +48,7 @@ fn unusual_settings_get_a_warning() {
         ),
         (
             "oauth2: {passwordConnector: mock}",
-            "2:29: warning: oauth2.passwordConnector: gives people's passwords to applications (RFC 9700 section 2.4)",
+            "2:29: warning: oauth2.passwordConnector: reveals users' passwords to applications (RFC 9700 section 2.4)",
         ),
         (
             "oauth2: {responseTypes: [token]}",

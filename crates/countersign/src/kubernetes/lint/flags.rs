@@ -1,4 +1,4 @@
-//! The `--oidc-…` flags of kube-apiserver, wherever they stand in a file.
+//! The `--oidc-…` flags of kube-apiserver, anywhere in a file.
 
 use countersign_config::Mark;
 
@@ -36,8 +36,8 @@ pub fn lint(text: &str, expected: &Expected<'_>, found: &mut Problems) {
         }
     }
     if let Some(webhook) = get("--authentication-token-webhook-config-file") {
-        let why = "a token that either accepts is accepted: beside --oidc-... flags tokens of ended sessions stay valid";
-        found.warning(webhook.mark, why);
+        let reason = "a token that either accepts is accepted: beside --oidc-... flags tokens of ended sessions stay valid";
+        found.warning(webhook.mark, reason);
     }
     if let Some(file) = get("--authentication-config") {
         found.error(file.mark, "--authentication-config and --oidc-... exclude each other");
@@ -54,8 +54,8 @@ fn check_client(
     match client {
         Some(client) if client.value == wanted.as_str() => {}
         Some(client) => {
-            let why = "tokens of this cluster are refused";
-            found.error(client.mark, format!("--oidc-client-id is not {wanted}: {why}"));
+            let reason = "tokens of this cluster are refused";
+            found.error(client.mark, format!("--oidc-client-id is not {wanted}: {reason}"));
         }
         None => found.error(mark, format!("--oidc-client-id={wanted} is missing")),
     }
@@ -78,8 +78,8 @@ fn check_username(
             check_prefix_text(claim.map_or(mark, |claim| claim.mark), "", "users", found);
         }
         _ => {
-            let why = "names begin with the issuer and #, which RBAC rules must then name too";
-            found.warning(mark, format!("--oidc-username-prefix is missing: {why}"));
+            let reason = "names begin with the issuer and #, which RBAC rules must then name too";
+            found.warning(mark, format!("--oidc-username-prefix is missing: {reason}"));
         }
     }
 }
@@ -93,11 +93,11 @@ fn check_algorithms(
 ) {
     let accepted = algorithms.map_or("RS256", |flag| flag.value);
     if !accepted.split(',').any(|algorithm| algorithm.trim() == expected.algorithm) {
-        let why = format!(
+        let reason = format!(
             "tokens are signed with {0}, which this API server does not accept: add --oidc-signing-algs={0}",
             expected.algorithm
         );
-        found.error(algorithms.map_or(mark, |flag| flag.mark), why);
+        found.error(algorithms.map_or(mark, |flag| flag.mark), reason);
     }
 }
 

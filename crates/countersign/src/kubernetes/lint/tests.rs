@@ -149,7 +149,7 @@ fn the_clients_own_configuration_counts() {
     assert_eq!(found(&configuration(ISSUER, &azp), &distributed, "RS256"), [""; 0]);
     let expression = "claimMappings: {username: {claim: email, prefix: 'oidc:'}, groups: {expression: claims.groups}}";
     let problems = found(&configuration(ISSUER, expression), &distributed, "RS256");
-    assert!(problems.iter().any(|line| line.contains("an expression never asks")), "{problems:?}");
+    assert!(problems.iter().any(|line| line.contains("no expression requests")), "{problems:?}");
     let trusting = Client { trusted_peers: vec![ClientId::new("dashboard")], ..client() };
     let problems = found(&configuration(ISSUER, MAPPINGS), &trusting, "RS256");
     assert!(problems.iter().any(|line| line.contains("trustedPeers")), "{problems:?}");

@@ -182,7 +182,7 @@ fn facts(app: &App, session: &SessionView) -> Vec<(&'static str, Name)> {
     facts.into_iter().filter(|(_, value)| value.as_str() != "—").collect()
 }
 
-/// Without the way to the page it stands on.
+/// Without a link to the page itself.
 fn own_event(app: &App, event: &EventView) -> EventRow {
     EventRow { session: None, ..event_row(app, event) }
 }
@@ -250,7 +250,7 @@ async fn handle_end(
     }
 }
 
-/// Their own session: another request could not tell them any more.
+/// The administrator's own session: a further request would be refused.
 fn own_ended(
     app: &App,
     context: &RequestContext,

@@ -108,12 +108,12 @@ async fn handle_end(
         tokens_until: batch.tokens_until,
         more: batch.more,
     };
-    // No upstream is asked here: what ended must be told, though it be down.
+    // No upstream is requested here: the result must be shown although the upstream is down.
     match app.issuer.browser_session(context.session.as_ref()).await {
         Ok(Some(_)) => {
             redirect_with_flash(app, context, &address(PATH, &selection.pairs), ABOUT, &result)
         }
-        // Signed out by this: another request could not tell them any more.
+        // The administrator's own session may have ended: a further request would be refused.
         _ => Ok(ended(app, context, admin, &selection, (&result, true))),
     }
 }
@@ -139,7 +139,7 @@ impl EndSelection {
         }
         // Whoever signs in after the preview was not in it.
         let end = Timestamp::from_millis(now.millis() + 1);
-        let before = filter.created_before.map_or(end, |given| given.min(end));
+        let before = filter.created_before.map_or(end, |bound| bound.min(end));
         let filter = SessionFilter { created_before: Some(before), ..filter };
         let instants = [
             ("seen_since", filter.seen_since),
@@ -162,14 +162,14 @@ impl EndSelection {
 
     fn chips(&self, app: &App) -> Vec<Chip> {
         let t = &app.layout.messages.admin;
-        let given = self.typed.iter().filter(|(_, value)| !value.trim().is_empty());
-        let given = given.filter(|(name, _)| name != "id");
+        let filled = self.typed.iter().filter(|(_, value)| !value.trim().is_empty());
+        let filled = filled.filter(|(name, _)| name != "id");
         let chip =
             |(name, value): &(String, String)| Chip { label: t.label(name), value: value.into() };
         let selected = self.filter.sessions.len() as u64;
         let selected = (selected > 0)
             .then(|| Chip { label: t.label("id"), value: t.list.found.of(selected).into() });
-        given.map(chip).chain(selected).collect()
+        filled.map(chip).chain(selected).collect()
     }
 }
 

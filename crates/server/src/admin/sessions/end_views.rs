@@ -37,7 +37,7 @@ pub struct EndMany<'a> {
 pub struct Preview<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,
-    /// What was asked for; empty is everything.
+    /// The filter; empty is everything.
     pub chips: Vec<Chip>,
     pub sessions: u64,
     pub people: u64,
@@ -51,7 +51,7 @@ pub struct Preview<'a> {
     pub yours: bool,
     /// The box that must be ticked; with `true` it was forgotten.
     pub sure: Option<bool>,
-    /// Where the form is posted: this page, with what was asked for.
+    /// The action of the form: this page with its filter.
     pub action: String,
     pub back: String,
 }
@@ -61,7 +61,7 @@ pub struct Preview<'a> {
 pub struct Ended<'a> {
     pub layout: &'a Layout,
     pub frame: Frame<'a>,
-    /// What was asked for; empty is everything, `None` that one session which was named.
+    /// The filter; empty is everything, `None` is the one session that was named.
     pub chips: Option<Vec<Chip>>,
     pub done: EndSummary,
     /// Where to post on, when there was more than one request ends.

@@ -110,17 +110,17 @@ async fn find(
     limit: i64,
 ) -> Result<Result<SessionPageView, FieldError>, PageError> {
     let known: Vec<&str> = SESSION_FIELDS.iter().copied().chain(["page"]).collect();
-    let asked = Fields::new(pairs, &known, app.issuer.now()).and_then(|fields| {
+    let filter = Fields::new(pairs, &known, app.issuer.now()).and_then(|fields| {
         let after = fields.text("page").map(str::to_owned);
         Ok((fields.sessions()?, PageRequest { after, limit }))
     });
-    match asked {
+    match filter {
         Ok((filter, turn)) => Ok(app.issuer.find_sessions(&filter, &turn).await?),
         Err(bad) => Ok(Err(bad)),
     }
 }
 
-/// What of a search says which sessions are meant, live or not.
+/// The part of a query that selects sessions, live or not.
 pub fn narrowing(pairs: &[(String, String)]) -> Pairs {
     pairs.iter().filter(|(name, _)| BULK_FIELDS.contains(&name.as_str())).cloned().collect()
 }

@@ -7,7 +7,7 @@ pub struct Admin {
     /// What the pages are called, in their navigation and on the person's own page.
     pub name: &'static str,
     pub nav: Nav,
-    /// Names of fields, as they stand in addresses, and what they are called.
+    /// Names of fields, as in query parameters, and their labels.
     pub fields: [(&'static str, &'static str); 20],
     pub states: [(&'static str, &'static str); 3],
     /// Kinds of events, as stored, in words.
@@ -19,7 +19,7 @@ pub struct Admin {
     pub one: One,
     pub end: End,
     pub keys: Keys,
-    pub places: Places,
+    pub inventory: Inventory,
     pub log: Log,
     pub explain: Explain,
     pub blocked: Blocked,
@@ -198,7 +198,7 @@ pub struct Keys {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub struct Places {
+pub struct Inventory {
     pub clients: &'static str,
     pub connectors: &'static str,
     pub client: &'static str,
@@ -218,9 +218,9 @@ pub struct Places {
     pub health: &'static str,
     pub up: &'static str,
     pub down: &'static str,
-    pub not_asked: &'static str,
+    pub not_checked: &'static str,
     pub as_seen: &'static str,
-    pub last_answer: &'static str,
+    pub last_response: &'static str,
     pub last_failure: &'static str,
     pub never: &'static str,
     pub circuit_breaker: &'static str,
@@ -269,7 +269,7 @@ pub struct Explain {
     pub may_not: &'static str,
     pub upstreams: &'static str,
     pub no_upstreams: &'static str,
-    pub says: Message,
+    pub outcome_of: Message,
     pub groups_unknown: &'static str,
 }
 

@@ -38,7 +38,7 @@ const CHOOSE: Choose = Choose {
     how: "Which account do you want to use?",
     last_used: "Last used",
     down: "Not answering right now",
-    none: "No way to sign in is set up for this application. Please tell your administrator.",
+    none: "No way to sign in is set up for this application. Please contact your administrator.",
 };
 
 const PASSWORD: Password = Password {
@@ -73,11 +73,11 @@ const PASSWORD: Password = Password {
 
 const APPROVAL: Approval = Approval {
     heading: Message("Continue to {}?"),
-    asks: "An application on this device asks who you are.",
-    asks_at: Message("{} asks who you are."),
+    requester: "An application on this device wants to sign you in.",
+    requester_at: Message("{} wants to sign you in."),
     you_are: "You are",
     not_you: "Not you?",
-    told: "This application will receive",
+    receives: "This application will receive",
     may: "It may also",
     groups: PluralMessage { one: "One group", many: "{} groups" },
     no_groups: "You are in no group.",
@@ -87,7 +87,7 @@ const APPROVAL: Approval = Approval {
 };
 
 const SCOPES: Scopes = Scopes {
-    openid: "An identifier that stands for you",
+    openid: "An identifier of your account",
     profile: "Your name",
     email: "Your email address",
     groups: "The groups you are in",
@@ -119,7 +119,7 @@ const PROBLEMS: Problems = Problems {
     },
     wrong_redirect: ErrorMessages {
         title: "We stopped this sign-in",
-        happened: "The application asked to send you on to an address that is not registered for it:",
+        happened: "The application requested a redirect to an address that is not registered for it:",
         todo: "You can close this page. If you run the application, register exactly this address as a redirect URI.",
     },
     bad_request: ErrorMessages {
@@ -162,7 +162,7 @@ const PROBLEMS: Problems = Problems {
     },
     upstream_failed: ErrorMessages {
         title: "The sign-in did not work",
-        happened: "The place you sign in with gave an answer that cannot be used.",
+        happened: "Your identity provider returned a response that cannot be used.",
         todo: "Try again. If it happens again, ask your administrator and give the reference below.",
     },
     upstream_misconfigured: ErrorMessages {
@@ -172,8 +172,8 @@ const PROBLEMS: Problems = Problems {
     },
     upstream_down: ErrorMessages {
         title: "The sign-in service does not answer",
-        happened: "You did nothing wrong. The place you sign in with cannot be asked right now:",
-        todo: "Try again in a moment, or use another way to sign in. If it stays like this, tell your administrator \
+        happened: "You did nothing wrong. Your identity provider cannot be reached right now:",
+        todo: "Try again in a moment, or use another way to sign in. If it stays like this, contact your administrator \
                and give the reference below.",
     },
     not_found: ErrorMessages {
@@ -236,7 +236,7 @@ const LOGOUT: Logout = Logout {
     done_explain: "To sign in again, start from the application you want to use.",
     tools_kept: "Command-line tools that you signed in stay signed in.",
     tools_ended: "Command-line tools that you signed in are signed out too.",
-    told: "Applications that are notified",
+    notified: "Applications being notified",
     not_redirected: Message(
         "{} asked to take you back to an address that is not registered for it, so you stay here. If you run the \
          application, register exactly this address as a postLogoutRedirectURI.",
@@ -254,7 +254,7 @@ const HAND_OVER: HandOver = HandOver {
 const OUT_OF_BAND: OutOfBand = OutOfBand {
     title: Message("Code for {}"),
     heading: "Copy this code",
-    explain: Message("Paste it where {} asks for it."),
+    explain: Message("Paste it where {} prompts for it."),
     code: "Code",
     careful: "Give it to nobody: for a few minutes it signs in as you.",
 };
@@ -267,7 +267,7 @@ const DEVICE: Device = Device {
     wrong: "This code is not valid.",
     wrong_todo: "Check it on the device. Codes expire after some minutes: if need be, let the device show a new one.",
     confirm_heading: Message("Sign in to {} on another device?"),
-    confirm: Message("A device asks to use {} as you. Compare this with the device:"),
+    confirm: Message("A device wants to use {} as you. Compare this with the device:"),
     program: "Program",
     address: "Address",
     requested: "Requested",
@@ -280,18 +280,18 @@ const DEVICE: Device = Device {
     approved_explain: Message("Return to it: {} goes on there. You can close this page."),
     approved_careful: "You can see and end what you have signed in at any time.",
     denied: "The device was not connected",
-    denied_explain: Message("{} was told that you denied it. You can close this page."),
+    denied_explain: Message("{} was notified that you denied it. You can close this page."),
 };
 
 const CLUSTERS: Clusters = Clusters {
     heading: "Your clusters",
     none: "There is no Kubernetes cluster for the groups you are in. Ask your administrator if you expected one.",
     how: "Set up kubectl for all of them",
-    how_explain: "It opens a browser, asks who you are and adds the clusters to your kubeconfig.",
+    how_explain: "It opens a browser, signs you in and adds the clusters to your kubeconfig.",
     one_by_one: "One by one",
     download: "Download kubeconfig",
     download_all: "Download one kubeconfig for all",
-    no_secret: "A kubeconfig holds no secret: kubectl asks you to sign in when it needs to. It runs kubectl-countersign, \
+    no_secret: "A kubeconfig holds no secret: kubectl prompts you to sign in when it needs to. It runs kubectl-countersign, \
                 which must be installed.",
     link: "Your clusters",
 };

@@ -13,16 +13,16 @@ pub struct Sessions {
     pub signed_in: &'static str,
     pub used: &'static str,
     /// Before the time at which an application was granted access.
-    pub given: &'static str,
+    pub granted: &'static str,
     pub no_grants: &'static str,
     pub stays: &'static str,
     pub until: &'static str,
-    /// Before a list of [`Told`].
-    pub told: &'static str,
+    /// Before a list of [`SharedData`].
+    pub receives: &'static str,
     pub more_grants: PluralMessage,
     pub all: PluralMessage,
     pub end: &'static str,
-    /// The whole name of the button, for whoever hears it out of its place.
+    /// The whole name of the button, for screen readers that list buttons without context.
     pub end_sign_in: Message,
     pub end_grant: Message,
     pub everywhere_else: &'static str,
@@ -31,15 +31,15 @@ pub struct Sessions {
     pub newer: &'static str,
     pub older: &'static str,
     pub one_heading: &'static str,
-    pub gave_heading: &'static str,
-    pub gave_explain: &'static str,
+    pub grants_heading: &'static str,
+    pub grants_explain: &'static str,
     pub address: &'static str,
     pub program: &'static str,
     pub since: &'static str,
     pub last_used: &'static str,
     pub browser_until: &'static str,
     pub back: &'static str,
-    pub shared_data: Told,
+    pub shared_data: SharedData,
     pub ended: Ended,
     pub consents: Consents,
 }
@@ -55,9 +55,9 @@ pub struct Consents {
     pub withdraw_label: Message,
 }
 
-/// A scope in two or three words, to stand in a list.
+/// A scope in two or three words, for a list.
 #[derive(Clone, Copy, Debug)]
-pub struct Told {
+pub struct SharedData {
     pub openid: &'static str,
     pub profile: &'static str,
     pub email: &'static str,
@@ -84,9 +84,9 @@ pub struct Ended {
 pub struct Groups {
     pub heading: &'static str,
     /// The name is a connector's; an instant follows.
-    pub told_by: Message,
+    pub provided_by: Message,
     pub stale: Message,
-    pub not_asked: &'static str,
+    pub not_requested: &'static str,
     pub ask: &'static str,
     pub all: PluralMessage,
     pub search: &'static str,

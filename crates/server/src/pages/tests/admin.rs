@@ -197,7 +197,7 @@ fn of_the_rest(w: &World) -> Vec<(String, String)> {
         layout: &w.layout,
         frame: frame(w, Section::Memberships),
         form: form(w),
-        asked: true,
+        has_query: true,
         rows: (0..12).map(|_| holder()).collect(),
         first: link(""),
         next: link("page=abc"),
@@ -237,7 +237,7 @@ fn of_the_rest(w: &World) -> Vec<(String, String)> {
 }
 
 #[test]
-fn every_table_says_what_it_is_and_what_its_columns_are() {
+fn every_table_has_a_caption_and_column_headers() {
     for (page, html) in pages(&World::everyday()) {
         let found = tags(&html);
         let count = |name: &str| found.iter().filter(|tag| tag.name == name).count();
@@ -247,7 +247,7 @@ fn every_table_says_what_it_is_and_what_its_columns_are() {
             headers.clone().all(|tag| tag.has("scope", "col") || tag.has("scope", "row")),
             "{page}"
         );
-        // On a phone a table is a list of cards, and loses its meaning where that is not said again.
+        // On a phone a table is a list of cards, so each cell needs its column's name.
         let cells =
             found.iter().filter(|tag| ["table", "tr", "th", "td"].contains(&tag.name.as_str()));
         assert!(cells.clone().all(|tag| tag.get("role").is_some()), "{page}");

@@ -67,7 +67,7 @@ pub fn connectors(w: &World) -> String {
         name: w.user.connector_name.clone(),
         kind: "ldap".into(),
         health,
-        last_answer: Some(display_time(w, -60_000)),
+        last_response: Some(display_time(w, -60_000)),
         last_failure: Some(display_time(w, -1_000)),
         last_error: Some(name(w)),
         circuit_open_since: (health == Health::CircuitOpen).then(|| display_time(w, -1_000)),
@@ -152,7 +152,7 @@ pub fn explain(w: &World) -> String {
         layout: &w.layout,
         frame: frame(w, Section::Explain),
         form: form(w),
-        asked: true,
+        has_query: true,
         people: vec![person],
         upstreams: vec![upstream],
     };

@@ -21,7 +21,7 @@ pub fn frame<'a>(w: &'a World, section: Section) -> Frame<'a> {
         base: "/dex".to_owned(),
         configuration_failure: None,
         csrf: "csrf-0123456789abcdef0123456789abcdef01234567".to_owned(),
-        flash: Some(ENGLISH.admin.places.confirmed.plain(&w.user.connector_name)),
+        flash: Some(ENGLISH.admin.inventory.confirmed.plain(&w.user.connector_name)),
     }
 }
 

@@ -16,7 +16,7 @@ impl Tag {
     }
 }
 
-/// All opening tags, in order, read as a browser would: a tag begins wherever `<` and a letter stand outside a tag.
+/// All opening tags, in order, read as a browser would: a tag begins at each `<` followed by a letter outside a tag.
 pub fn tags(html: &str) -> Vec<Tag> {
     let mut tags = Vec::new();
     let mut rest = html;
@@ -71,7 +71,7 @@ pub fn decode(text: &str) -> String {
         .replace("&#38;", "&")
 }
 
-/// What stands between the first `<name …>` and `</name>`, still escaped.
+/// The text between the first `<name …>` and `</name>`, still escaped.
 pub fn inner<'h>(html: &'h str, name: &str) -> &'h str {
     let start = html.split_once(&format!("<{name}")).and_then(|(_, after)| after.split_once('>'));
     start

@@ -23,7 +23,7 @@ pub fn held(w: &World, bytes: usize) -> HeldGroups {
         names: HeldGroups::fitting(&names, bytes),
         count: 500,
         source: w.user.connector_name.clone(),
-        asked: display_time(w, -180_000),
+        as_of: display_time(w, -180_000),
         stale: true,
         ask: None,
     }
@@ -134,7 +134,7 @@ fn consents(w: &World) -> String {
 }
 
 #[test]
-fn every_button_says_what_it_ends_to_whoever_only_hears_it() {
+fn every_button_has_an_accessible_name_of_what_it_ends() {
     let found = pages(&World::everyday());
     let sessions = found.iter().find(|(name, _)| name == "sessions").map(|(_, html)| tags(html));
     let sessions = sessions.unwrap();
@@ -152,7 +152,7 @@ fn every_button_says_what_it_ends_to_whoever_only_hears_it() {
     assert_eq!(named("others").len(), 1);
 }
 
-/// More groups than a page can hold go on elsewhere, whatever they are called.
+/// More groups than a page can hold continue on another page, however long their names are.
 #[test]
 fn groups_are_shown_as_far_as_there_is_room() {
     let many: Vec<String> = (0..500).map(|n| format!("<team> & '{n}'")).collect();

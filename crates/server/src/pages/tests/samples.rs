@@ -14,7 +14,7 @@ pub fn pages(world: &World) -> Vec<(String, String)> {
     pages.extend(home_and_logout(world));
     pages.extend(own::pages(world));
     pages.extend(admin::pages(world));
-    pages.extend(answers(world));
+    pages.extend(responses(world));
     pages
 }
 
@@ -236,7 +236,7 @@ fn home_and_logout(w: &World) -> Vec<(String, String)> {
     let done = SignedOut {
         layout: &w.layout,
         tools: OfflineGrants::Kept,
-        told: vec![w.app.name.clone(), "Argo CD".into()],
+        notified: vec![w.app.name.clone(), "Argo CD".into()],
         unregistered: Some((w.app.name.clone(), "grafana".into())),
         hint_refused: true,
         link: Some(PageLink::BackToClient(
@@ -258,7 +258,7 @@ fn home_and_logout(w: &World) -> Vec<(String, String)> {
     .into()
 }
 
-fn answers(w: &World) -> Vec<(String, String)> {
+fn responses(w: &World) -> Vec<(String, String)> {
     let form_post = FormPost {
         layout: &w.layout,
         client_name: w.app.name.clone(),

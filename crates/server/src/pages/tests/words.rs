@@ -52,7 +52,7 @@ fn links_lead_to_the_web_and_forms_to_no_script() {
 }
 
 #[test]
-fn a_moment_is_told_both_ways() {
+fn a_time_is_shown_relative_and_exact() {
     let at = |millis: i64| DisplayTime::new(NOW + millis, NOW, &ENGLISH);
     assert_eq!(at(0).iso, "2025-11-23T12:13:00Z");
     assert_eq!(at(0).exact, "23 November 2025, 12:13 UTC");

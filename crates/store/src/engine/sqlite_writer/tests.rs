@@ -14,7 +14,7 @@ use crate::shared::Shared;
 enum Deed {
     /// Writes its number.
     Write(i64),
-    /// Writes, and then says no.
+    /// Writes, and then returns an error.
     WriteAndFail(i64),
     /// Writes what only COMMIT refuses: a child whose parent never comes.
     WriteOrphan(i64),
@@ -73,23 +73,23 @@ async fn database() -> SqliteConnection {
 /// Writes all deeds as one batch; their answers.
 async fn done(connection: &mut SqliteConnection, deeds: Vec<Deed>) -> Vec<Result<i64, StoreError>> {
     let mut batch: Vec<Box<dyn Job>> = Vec::new();
-    let mut answers = Vec::new();
+    let mut replies = Vec::new();
     for operation in deeds {
-        let (answer, answered) = oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         batch.push(Box::new(Queued {
             operation,
             shared: Shared::default(),
             outcome: None,
-            sender: answer,
+            sender,
         }));
-        answers.push(answered);
+        replies.push(receiver);
     }
     write_batch(connection, batch, &no_file()).await;
-    let mut told = Vec::new();
-    for answered in answers {
-        told.push(answered.await.unwrap());
+    let mut results = Vec::new();
+    for receiver in replies {
+        results.push(receiver.await.unwrap());
     }
-    told
+    results
 }
 
 async fn written(connection: &mut SqliteConnection) -> Vec<i64> {
@@ -101,14 +101,14 @@ async fn written(connection: &mut SqliteConnection) -> Vec<i64> {
 }
 
 #[tokio::test]
-async fn a_verb_that_fails_takes_only_itself_back() {
+async fn a_failed_operation_rolls_back_only_itself() {
     let mut db = database().await;
     let deeds =
         vec![Deed::Write(1), Deed::WriteAndFail(2), Deed::Write(3), Deed::Write(1), Deed::Write(4)];
-    let answers = done(&mut db, deeds).await;
-    assert!(matches!(answers[1], Err(StoreError::Corrupt(_))));
-    assert!(matches!(answers[3], Err(StoreError::Corrupt(_))));
-    assert!(answers[0].is_ok() && answers[2].is_ok() && answers[4].is_ok());
+    let replies = done(&mut db, deeds).await;
+    assert!(matches!(replies[1], Err(StoreError::Corrupt(_))));
+    assert!(matches!(replies[3], Err(StoreError::Corrupt(_))));
+    assert!(replies[0].is_ok() && replies[2].is_ok() && replies[4].is_ok());
     assert_eq!(written(&mut db).await, [1, 3, 4]);
 }
 
@@ -116,10 +116,10 @@ async fn a_verb_that_fails_takes_only_itself_back() {
 async fn when_commit_fails_each_runs_once_alone() {
     let mut db = database().await;
     let deeds = vec![Deed::Write(1), Deed::WriteOrphan(2), Deed::WriteAndFail(3), Deed::Write(4)];
-    let answers = done(&mut db, deeds).await;
-    assert!(answers[0].is_ok() && answers[3].is_ok());
-    assert!(matches!(answers[1], Err(StoreError::Corrupt(_))), "told before it was committed");
-    assert!(answers[2].is_err());
+    let replies = done(&mut db, deeds).await;
+    assert!(replies[0].is_ok() && replies[3].is_ok());
+    assert!(matches!(replies[1], Err(StoreError::Corrupt(_))), "answered before it was committed");
+    assert!(replies[2].is_err());
     assert_eq!(written(&mut db).await, [1, 4]);
     assert_eq!(done(&mut db, vec![Deed::Write(5)]).await.len(), 1);
     assert_eq!(written(&mut db).await, [1, 4, 5], "the connection is usable afterwards");
@@ -129,9 +129,9 @@ async fn when_commit_fails_each_runs_once_alone() {
 async fn a_full_disk_is_unavailable_and_passes() {
     let mut db = database().await;
     sqlx::raw_sql("PRAGMA max_page_count = 20").execute(&mut db).await.unwrap();
-    let answers = done(&mut db, vec![Deed::Write(1), Deed::Fill, Deed::Write(2)]).await;
-    assert!(matches!(answers[1], Err(StoreError::Unavailable(_))), "{answers:?}");
-    assert!(answers[0].is_ok() && answers[2].is_ok());
+    let replies = done(&mut db, vec![Deed::Write(1), Deed::Fill, Deed::Write(2)]).await;
+    assert!(matches!(replies[1], Err(StoreError::Unavailable(_))), "{replies:?}");
+    assert!(replies[0].is_ok() && replies[2].is_ok());
     assert_eq!(written(&mut db).await, [1, 2]);
 
     sqlx::raw_sql("PRAGMA max_page_count = 1000000").execute(&mut db).await.unwrap();

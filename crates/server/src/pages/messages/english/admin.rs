@@ -1,6 +1,8 @@
 //! English, for administrators.
 
-use super::super::admin::{Admin, Blocked, End, Explain, Form, Keys, List, Log, Nav, One, Places};
+use super::super::admin::{
+    Admin, Blocked, End, Explain, Form, Inventory, Keys, List, Log, Nav, One,
+};
 use super::super::{ErrorMessages, Message, PluralMessage};
 
 pub const ADMIN: Admin = Admin {
@@ -83,7 +85,7 @@ pub const ADMIN: Admin = Admin {
     one: ONE,
     end: END,
     keys: KEYS,
-    places: PLACES,
+    inventory: INVENTORY,
     log: LOG,
     explain: EXPLAIN,
     blocked: BLOCKED,
@@ -188,7 +190,7 @@ const END: End = End {
     which: "To end the sessions of a person, group, connector, client or address, find them first and choose “End \
             these…”. You will see what would end before anything does.",
     since_heading: "Everything since a time",
-    since_explain: "Every session that began then or later, whoever it belongs to.",
+    since_explain: "Every session that began then or later, of all users.",
     all_heading: "Everything",
     all_explain: "Every session of everybody, yours too.",
     all_check: "I mean every session of everybody",
@@ -264,7 +266,7 @@ const KEYS: Keys = Keys {
     back: "Back to the keys",
 };
 
-const PLACES: Places = Places {
+const INVENTORY: Inventory = Inventory {
     clients: "Clients",
     connectors: "Connectors",
     client: "Client",
@@ -284,16 +286,16 @@ const PLACES: Places = Places {
     health: "Health",
     up: "Answers",
     down: "Does not answer",
-    not_asked: "Not asked lately",
+    not_checked: "No recent request",
     as_seen: "As this replica saw them last.",
-    last_answer: "Last answer",
+    last_response: "Last answer",
     last_failure: "Last failure",
     never: "none since the start",
     circuit_breaker: "Circuit breaker open",
     circuit_open_since: "since",
     circuit_breaker_explain: "It refused so many people at once that this looks like a mistake of the upstream, so \
                               nobody else is signed out and refreshes wait. Confirm if these refusals are intended: \
-                              then whoever it refuses loses their session. If they are a mistake, correct the upstream \
+                              then users it refuses lose their sessions. If they are a mistake, correct the upstream \
                               first and confirm then.",
     confirm: "Confirm",
     confirm_label: Message("Confirm the refusals of {}"),
@@ -337,8 +339,8 @@ const EXPLAIN: Explain = Explain {
     may_not: "may not use this connector",
     upstreams: "What upstreams answer now",
     no_upstreams: "No upstream here can be queried about somebody without them.",
-    says: Message("{} answers"),
-    groups_unknown: "Groups: unknown, because it gave no answer about this person.",
+    outcome_of: Message("{} answers"),
+    groups_unknown: "Groups: unknown, because it returned no result for this user.",
 };
 
 const BLOCKED: Blocked = Blocked {
@@ -359,7 +361,7 @@ const BLOCKED: Blocked = Blocked {
     already: "This user is blocked already. A new block replaces it.",
     ends: "This ends now",
     ends_nothing: "No live session would end.",
-    refused: "From now on: no sign-in, no refresh of tokens, no access to clusters that ask here. The sign-in page says \
+    refused: "From now on: no sign-in, no refresh of tokens, no access to clusters that use the webhook. The sign-in page says \
               that the account is blocked and whom to ask.",
     until_hint: "2026-12-24, 2026-12-24 09:30 (UTC), or how long, such as 8h. Empty: until it is lifted.",
     keep: "Keep their sessions",

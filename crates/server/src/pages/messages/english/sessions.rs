@@ -1,6 +1,6 @@
 //! English, about sign-ins and how they end.
 
-use super::super::sessions::{Consents, Ended, Groups, Sessions, Told};
+use super::super::sessions::{Consents, Ended, Groups, Sessions, SharedData};
 use super::super::{Message, PluralMessage};
 
 pub const SESSIONS: Sessions = Sessions {
@@ -10,47 +10,47 @@ pub const SESSIONS: Sessions = Sessions {
     on: Message("on {}"),
     signed_in: "signed in",
     used: "used",
-    given: "granted",
+    granted: "granted",
     no_grants: "Has granted nothing to any application.",
     stays: "stays signed in",
     until: "ends",
-    told: "Receives:",
+    receives: "Receives:",
     more_grants: PluralMessage { one: "and one more", many: "and {} more" },
     all: PluralMessage { one: "Show your one sign-in", many: "Show all {} sign-ins" },
     end: "End",
     end_sign_in: Message("End the sign-in with {}"),
     end_grant: Message("End what {} was given"),
     everywhere_else: "Sign out everywhere else",
-    everywhere_else_explain: "Ends every sign-in but this one, with all it gave to applications and command-line \
+    everywhere_else_explain: "Ends every sign-in but this one, with all its grants to applications and command-line \
                               tools.",
     end_all_others: "End all others",
     newer: "Newer",
     older: "Older",
     one_heading: "One sign-in",
-    gave_heading: "What it gave to applications",
-    gave_explain: "Each line is one time an application, or a terminal, was signed in from this browser.",
+    grants_heading: "Its grants to applications",
+    grants_explain: "Each line is one time an application, or a terminal, was signed in from this browser.",
     address: "Address",
     program: "Browser",
     since: "Signed in",
     last_used: "Last used",
     browser_until: "Asks again",
     back: "Your sign-in page",
-    shared_data: TOLD,
+    shared_data: SHARED_DATA,
     ended: ENDED,
     consents: CONSENTS,
 };
 
 const CONSENTS: Consents = Consents {
     heading: "Applications you have allowed",
-    explain: "They receive this without asking again. Withdrawing it signs you out of the application everywhere, and \
-              its next sign-in asks you again.",
-    none: "You have allowed no application to go without asking.",
+    explain: "They receive this without another approval. Withdrawing it signs you out of the application everywhere, and \
+              its next sign-in needs your approval again.",
+    none: "No application may sign you in without approval.",
     granted: "allowed",
     withdraw: "Withdraw",
     withdraw_label: Message("Withdraw what {} is allowed"),
 };
 
-const TOLD: Told = Told {
+const SHARED_DATA: SharedData = SharedData {
     openid: "an identifier",
     profile: "your name",
     email: "your email address",
@@ -60,11 +60,11 @@ const TOLD: Told = Told {
 };
 
 const ENDED: Ended = Ended {
-    sign_in: "The sign-in has ended, with all it gave to applications.",
+    sign_in: "The sign-in has ended, with all its grants to applications.",
     grant: Message("What {} was given has ended."),
     others: PluralMessage {
-        one: "One other sign-in has ended, with all it gave to applications.",
-        many: "{} other sign-ins have ended, with all they gave to applications.",
+        one: "One other sign-in has ended, with all its grants to applications.",
+        many: "{} other sign-ins have ended, with all their grants to applications.",
     },
     no_others: "There was no other sign-in to end.",
     consent: Message("{} is not allowed any more."),
@@ -76,9 +76,9 @@ const ENDED: Ended = Ended {
 
 pub const GROUPS: Groups = Groups {
     heading: "Your groups",
-    told_by: Message("From {}, as of"),
-    stale: Message("{} does not answer right now; this is what it said before."),
-    not_asked: "This sign-in did not ask for your groups.",
+    provided_by: Message("From {}, as of"),
+    stale: Message("{} does not answer right now; these are the groups it returned before."),
+    not_requested: "This sign-in did not ask for your groups.",
     ask: "Sign in again to see them",
     all: PluralMessage { one: "Show your one group", many: "Show all {} groups" },
     search: "Find a group",

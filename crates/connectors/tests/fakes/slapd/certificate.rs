@@ -10,14 +10,14 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair,
 pub enum Certificate {
     /// For `localhost`, `127.0.0.1` and `::1`, signed by the CA of `ca.pem`.
     FromCa,
-    /// The same, and whoever connects must show one that this CA signed.
+    /// The same, and clients must present one that this CA signed.
     FromCaDemandingOne,
     /// Its own CA, as `openssl req -x509` makes it; `ca.pem` is the same certificate.
     SelfSignedCa,
     /// As the one before, but expired.
     SelfSignedCaExpired,
     /// As [`Certificate::SelfSignedCa`], but for another host.
-    SelfSignedCaElsewhere,
+    SelfSignedCaOtherHost,
     /// Signed by the CA, for another host.
     DistributedClaims,
     /// Signed by the CA, but expired.
@@ -54,12 +54,12 @@ impl Certificate {
     }
 
     fn is_self_signed(self) -> bool {
-        matches!(self, Self::SelfSignedCa | Self::SelfSignedCaExpired | Self::SelfSignedCaElsewhere)
+        matches!(self, Self::SelfSignedCa | Self::SelfSignedCaExpired | Self::SelfSignedCaOtherHost)
     }
 
     fn names(self) -> Vec<String> {
         let names: &[&str] = match self {
-            Self::DistributedClaims | Self::SelfSignedCaElsewhere => &["elsewhere.example.com"],
+            Self::DistributedClaims | Self::SelfSignedCaOtherHost => &["elsewhere.example.com"],
             _ => &["localhost", "127.0.0.1", "::1"],
         };
         names.iter().map(|name| (*name).to_owned()).collect()

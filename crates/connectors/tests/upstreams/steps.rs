@@ -1,4 +1,4 @@
-//! What every story says: a connector as an administrator would configure it, a login, a refresh.
+//! Steps of every test: a connector as an administrator would configure it, a login, a refresh.
 
 use countersign_config::Node;
 use countersign_connectors::read;
@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::tree::{self, map};
 
-/// What a test says about its connector.
+/// The connector's configuration in a test.
 pub type Keys = Vec<(&'static str, Node)>;
 
 pub const CALLBACK: &str = "https://id.example.com/dex/callback";
@@ -102,8 +102,8 @@ pub fn refused(login: Result<LoginOutcome, ConnectorError>) -> Refusal {
 }
 
 /// The cause an administrator would read.
-pub fn broken<T: std::fmt::Debug>(answer: Result<T, ConnectorError>) -> String {
-    let down = answer.unwrap_err();
+pub fn broken<T: std::fmt::Debug>(response: Result<T, ConnectorError>) -> String {
+    let down = response.unwrap_err();
     assert!(down.to_string().starts_with("up is "), "{down}");
     down.cause().to_owned()
 }
@@ -117,16 +117,16 @@ pub fn current(refreshed: Result<RefreshOutcome, ConnectorError>) -> SignedIn {
 
 pub fn missing(refreshed: Result<RefreshOutcome, ConnectorError>) -> String {
     match refreshed {
-        Ok(RefreshOutcome::Missing { why }) => why,
+        Ok(RefreshOutcome::Missing { reason }) => reason,
         other => panic!("{other:?}"),
     }
 }
 
-/// The upstream gave nothing to revalidate the session with.
+/// The upstream returned no token to revalidate the session with.
 pub fn not_possible(refreshed: Result<RefreshOutcome, ConnectorError>) {
     assert!(matches!(refreshed, Ok(RefreshOutcome::NotPossible)), "{refreshed:?}");
 }
 
-pub fn told(trace: &Trace) -> String {
+pub fn trace_text(trace: &Trace) -> String {
     trace.steps().iter().map(|step| format!("{:?} {}\n", step.kind, step.text)).collect()
 }

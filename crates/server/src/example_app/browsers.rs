@@ -12,7 +12,7 @@ use super::provider::{Provider, Reply};
 use super::settings::Settings;
 
 /// More browsers than an example application has; beyond it the oldest is forgotten.
-const MAX_VISITS: usize = 200;
+const MAX_BROWSERS: usize = 200;
 const COOKIE: &str = "countersign-example-app";
 
 /// The state of the application; clones share it.
@@ -20,12 +20,12 @@ const COOKIE: &str = "countersign-example-app";
 pub struct ExampleApp {
     pub(super) settings: Arc<Settings>,
     pub(super) provider: Arc<Provider>,
-    visits: Arc<Mutex<HashMap<String, Visit>>>,
+    browsers: Arc<Mutex<HashMap<String, BrowserState>>>,
 }
 
 /// One browser.
 #[derive(Clone, Default)]
-pub struct Visit {
+pub struct BrowserState {
     begun_at: Timestamp,
     pub pending: Option<Pending>,
     pub device: Option<Device>,
@@ -72,49 +72,50 @@ impl ExampleApp {
     pub fn new(settings: Settings) -> Result<Self, String> {
         let settings = Arc::new(settings);
         let provider = Arc::new(Provider::new(Arc::clone(&settings))?);
-        Ok(Self { settings, provider, visits: Arc::default() })
+        Ok(Self { settings, provider, browsers: Arc::default() })
     }
 
     pub(super) fn now(&self) -> Timestamp {
         self.settings.clock.now()
     }
 
-    /// The visit of the browser that sent these headers.
-    pub(super) fn visit(&self, headers: &HeaderMap) -> Option<(String, Visit)> {
+    /// The state of the browser that sent these headers.
+    pub(super) fn browser(&self, headers: &HeaderMap) -> Option<(String, BrowserState)> {
         let id = cookie(headers)?;
-        let visit = self.lock().get(&id).cloned()?;
-        Some((id, visit))
+        let browser = self.lock().get(&id).cloned()?;
+        Some((id, browser))
     }
 
-    /// The visit whose login has this `state`, whoever asks: a cross-site form has no cookie.
-    pub(super) fn visit_of_state(&self, state: &str) -> Option<(String, Visit)> {
-        let visits = self.lock();
-        let found = visits.iter().find(|(_, visit)| {
-            visit.pending.as_ref().is_some_and(|pending| pending.state == state)
+    /// The browser whose login has this `state`, whoever sends the request: a cross-site form has no cookie.
+    pub(super) fn browser_of_state(&self, state: &str) -> Option<(String, BrowserState)> {
+        let browsers = self.lock();
+        let found = browsers.iter().find(|(_, browser)| {
+            browser.pending.as_ref().is_some_and(|pending| pending.state == state)
         });
-        found.map(|(id, visit)| (id.clone(), visit.clone()))
+        found.map(|(id, browser)| (id.clone(), browser.clone()))
     }
 
-    /// A new visit and the `Set-Cookie` for it. `None`: the system gave no randomness.
+    /// New browser state and the `Set-Cookie` for it. `None`: the system's random number generator failed.
     pub(super) fn begin(&self) -> Option<(String, HeaderValue)> {
         let id = ids::random_token().ok()?;
         let secure = if self.settings.redirect_uri.scheme() == "https" { "; Secure" } else { "" };
         let cookie = format!("{COOKIE}={id}; Path=/; HttpOnly; SameSite=Lax{secure}");
         let cookie = HeaderValue::try_from(cookie).ok()?;
-        let mut visits = self.lock();
-        while visits.len() >= MAX_VISITS {
-            let oldest = visits.iter().min_by_key(|(_, visit)| visit.begun_at);
+        let mut browsers = self.lock();
+        while browsers.len() >= MAX_BROWSERS {
+            let oldest = browsers.iter().min_by_key(|(_, browser)| browser.begun_at);
             let Some(oldest) = oldest.map(|(id, _)| id.clone()) else { break };
-            visits.remove(&oldest);
+            browsers.remove(&oldest);
         }
-        visits.insert(id.clone(), Visit { begun_at: self.now(), ..Visit::default() });
+        browsers
+            .insert(id.clone(), BrowserState { begun_at: self.now(), ..BrowserState::default() });
         Some((id, cookie))
     }
 
-    /// Does nothing for a visit that was forgotten meanwhile.
-    pub(super) fn change(&self, id: &str, change: impl FnOnce(&mut Visit)) {
-        if let Some(visit) = self.lock().get_mut(id) {
-            change(visit);
+    /// Does nothing for a browser whose state was dropped meanwhile.
+    pub(super) fn change(&self, id: &str, change: impl FnOnce(&mut BrowserState)) {
+        if let Some(browser) = self.lock().get_mut(id) {
+            change(browser);
         }
     }
 
@@ -122,8 +123,8 @@ impl ExampleApp {
         self.lock().remove(id);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Visit>> {
-        self.visits.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, BrowserState>> {
+        self.browsers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+#[path = "slapd/certificate.rs"]
 mod certificate;
+#[path = "slapd/people.rs"]
 mod people;
 
 pub use certificate::Certificate;
@@ -43,7 +45,7 @@ pub struct Slapd {
 }
 
 impl Slapd {
-    /// `None`, said aloud, when there is no slapd; a panic if `COUNTERSIGN_REQUIRE_LDAP=1`.
+    /// `None`, with a message, when there is no slapd; a panic if `COUNTERSIGN_REQUIRE_LDAP=1`.
     pub fn start() -> Option<Self> {
         Self::start_with(Certificate::FromCa, "")
     }
@@ -84,7 +86,7 @@ impl Slapd {
         assert!(child.wait().expect("it ends").success(), "ldapmodify refused:\n{ldif}");
     }
 
-    /// Does it answer a bind with success? Asked with OpenLDAP's own tool.
+    /// Does it answer a bind with success? Request with OpenLDAP's own tool.
     pub fn welcomes(&self, dn: &str, password: &str) -> bool {
         let url = format!("ldap://127.0.0.1:{}", self.port);
         let output = Command::new("ldapwhoami")
@@ -203,8 +205,8 @@ fn spawn(program: &str, folder: &TempDir, port: u16, tls_port: u16) -> Child {
         .expect("slapd can be started")
 }
 
-/// Below the ports that the system gives to outgoing connections: there somebody's connection may take it before
-/// slapd does, and whoever looks whether it listens may even be connected to themselves.
+/// Below the ports that the system gives to outgoing connections: there another connection may take it before
+/// slapd does, and a probe may even be connected to itself.
 fn free_port() -> u16 {
     let random = || RandomState::new().build_hasher().finish();
     let candidate = |_| 12_000 + u16::try_from(random() % 18_000).expect("a small number");
