@@ -226,7 +226,10 @@ impl Running {
             let letters = last.trim().split('-').map(|half| {
                 half.len() == 4 && half.bytes().all(|letter| letter.is_ascii_uppercase())
             });
-            if last.ends_with('\n') && letters.clone().count() == 2 && letters.clone().all(|half| half) {
+            if last.ends_with('\n')
+                && letters.clone().count() == 2
+                && letters.clone().all(|half| half)
+            {
                 return last.trim().to_owned();
             }
         }

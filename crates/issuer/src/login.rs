@@ -54,7 +54,7 @@ pub(crate) use rate_limit::counted_address;
 pub use rate_limit::{LoginAttempts, POLL_INTERVAL};
 pub use request::{AccountPage, AuthRequest, Params, Prompt, ResponseMode};
 pub use response::{AuthorizationError, AuthorizationResponse, ErrorCode};
-pub(crate) use sign_in::PasswordOutcome;
+pub(crate) use sign_in::{AuthenticatedUser, PasswordOutcome};
 pub use sign_in::{Browser, PasswordSubmission, SignInOutcome, SignedInBrowser};
 pub use steps::{Approval, ApprovalDecision, ConnectorChoice, Step};
 pub use upstream_login::{CallbackOutcome, CallbackParams, UpstreamRedirect};

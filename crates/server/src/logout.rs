@@ -69,7 +69,11 @@ async fn start(app: &App, context: &RequestContext, pairs: Pairs) -> Result<Resp
             let hint_refused = request.hint_refused();
             let ended = app.issuer.end_hinted_session(&request).await?;
             let notified = ended.unwrap_or_default().notified;
-            finish(app, &request, LogoutResult { notified, hint_refused, ..LogoutResult::default() })
+            finish(
+                app,
+                &request,
+                LogoutResult { notified, hint_refused, ..LogoutResult::default() },
+            )
         }
     }
 }

@@ -94,8 +94,7 @@ impl PageError {
             tracing::error!(kind = ?kind, cause, "a request failed");
         } else {
             let detail = details.join("; ");
-            let detail =
-                (!detail.is_empty()).then(|| detail.chars().take(200).collect::<String>());
+            let detail = (!detail.is_empty()).then(|| detail.chars().take(200).collect::<String>());
             tracing::info!(kind = ?kind, detail, "an error page was shown");
         }
         let items: Vec<Name> = items.iter().map(|item| item.as_str().into()).collect();

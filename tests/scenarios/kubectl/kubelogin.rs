@@ -26,11 +26,13 @@ async fn the_entry_of_the_setup_command_works() {
     let alice = server.workstation();
     let kubelogin = alice.linked_as("kubectl-oidc_login");
     let browser = format!("--browser-command={}", alice.path("browser").display());
-    let more = ["--oidc-pkce-method=auto", "--token-cache-dir=~/.kube/cache/oidc-login", &browser, "-v1"];
+    let more =
+        ["--oidc-pkce-method=auto", "--token-cache-dir=~/.kube/cache/oidc-login", &browser, "-v1"];
     let line = entry(&alice, "kubernetes", &more);
     let running = alice.starts_program(&kubelogin, &line);
     let url = Url::parse(&alice.opens(1).await).unwrap();
-    let redirect = url.query_pairs().find(|(name, _)| name == "redirect_uri").unwrap().1.into_owned();
+    let redirect =
+        url.query_pairs().find(|(name, _)| name == "redirect_uri").unwrap().1.into_owned();
     assert!(redirect.starts_with("http://localhost:"), "{redirect}");
     alice.signs_in(1, &mut server.browser()).await;
     assert_eq!(claims(&running.ends().token())["email"], ALICE);

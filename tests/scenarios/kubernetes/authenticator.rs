@@ -6,8 +6,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use crate::world::{
-    ALICE, ALICE_PASSWORD, ApiServer, BOB, BOB_PASSWORD, Client, LogoutReceiver, Need, Person, Server,
-    SignedInClient, World, claims,
+    ALICE, ALICE_PASSWORD, ApiServer, BOB, BOB_PASSWORD, Client, LogoutReceiver, Need, Person,
+    Server, SignedInClient, World, claims,
 };
 
 /// The clients of two clusters; a dashboard may request tokens for the first one.
@@ -132,11 +132,7 @@ async fn kubernetes_accepts_a_dashboards_token_only_with_the_cluster_as_audience
 
     let scopes = "openid email groups audience:server:client_id:kubernetes";
     let for_the_cluster = alices(&server, "example-app", scopes).await;
-    assert_eq!(
-        claims(&for_the_cluster)["azp"],
-        "example-app",
-        "azp names the requesting client"
-    );
+    assert_eq!(claims(&for_the_cluster)["azp"], "example-app", "azp names the requesting client");
     let seen = cluster.authenticates(&for_the_cluster);
     assert_eq!(seen["username"], format!("oidc:{ALICE}"), "{seen}");
 }

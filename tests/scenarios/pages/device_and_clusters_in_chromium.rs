@@ -21,7 +21,7 @@ async fn signs_in_at_a_device(server: &Server, alice: &Chromium, name: &str) {
     let text = alice.text().await;
     assert!(text.contains("This code is not valid") && text.contains("Reference"), "{text}");
     // The link that a device shows as a QR code: the code is filled in, and nothing happens by itself.
-    alice.opens(device.answer["verification_uri_complete"].as_str().unwrap()).await;
+    alice.opens(device.response["verification_uri_complete"].as_str().unwrap()).await;
     let field = alice.sees("#user_code").await;
     assert_eq!(field.prop("value").await.unwrap().as_deref(), Some(device.user_code.as_str()));
     assert_eq!(device.polls().await.error(), "authorization_pending");

@@ -109,7 +109,8 @@ async fn an_unregistered_uri_is_named_as_the_reason_on_the_page() {
     let page = alice.opens(logout(&server, &parameters)).await;
     assert_eq!((page.status, page.location()), (200, None));
     assert_eq!(page.all("h1"), ["You are signed out"]);
-    for shown in ["that is not registered for it", "postLogoutRedirectURI", "client_id: example-app"]
+    for shown in
+        ["that is not registered for it", "postLogoutRedirectURI", "client_id: example-app"]
     {
         assert!(page.text().contains(shown), "{shown}: {}", page.text());
     }

@@ -240,7 +240,8 @@ mod tests {
     #[test]
     fn a_login_comes_back_as_it_was() {
         let before = login(Some("a b\"é".to_owned()));
-        let (request, callback_state) = (before.pending.request.clone(), before.callback_state.clone());
+        let (request, callback_state) =
+            (before.pending.request.clone(), before.callback_state.clone());
         let after = UpstreamLoginState::decode(&before.encode().unwrap()).unwrap();
         assert_eq!(format!("{:?}", after.pending.request), format!("{request:?}"));
         assert_eq!(after.callback_state.0, callback_state.0);
@@ -268,7 +269,8 @@ mod tests {
     #[test]
     fn a_sealed_login_is_divided_between_state_and_cookie() {
         let id = "i".repeat(32);
-        let url = Url::parse(&format!("https://login.example.com/?a=b%20c&state={id}&d=e")).unwrap();
+        let url =
+            Url::parse(&format!("https://login.example.com/?a=b%20c&state={id}&d=e")).unwrap();
         for length in [2, 400, 478, 479, 480, 2_000] {
             let sealed = "x".repeat(length);
             let (to, kept) = divide(url.clone(), &id, &sealed);

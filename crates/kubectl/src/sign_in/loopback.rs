@@ -49,10 +49,7 @@ struct Arrival {
 impl Listener {
     /// The first free one of `addresses`. On 127.0.0.1 the same port of ::1 is taken too, because `localhost` may
     /// mean either; where another process has that port, the next address is tried.
-    pub async fn bind(
-        addresses: &[SocketAddr],
-        tls: Option<TlsAcceptor>,
-    ) -> Result<Self, Error> {
+    pub async fn bind(addresses: &[SocketAddr], tls: Option<TlsAcceptor>) -> Result<Self, Error> {
         let mut causes = Vec::new();
         for address in addresses {
             match Self::bind_one(*address).await {

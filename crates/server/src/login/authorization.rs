@@ -98,9 +98,7 @@ async fn begin(
             let client = app.issuer.clients.get(&client);
             to_client(app, client.as_ref().map_or("", |client| &client.name), &response)
         }
-        ParsedRequest::Untrusted(untrusted) => {
-            Err(error_page(untrusted, &params))
-        }
+        ParsedRequest::Untrusted(untrusted) => Err(error_page(untrusted, &params)),
     }
 }
 

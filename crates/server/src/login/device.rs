@@ -107,9 +107,7 @@ async fn look_up(
     let typed = once(pairs, USER_CODE).unwrap_or_default();
     match app.issuer.find_device_request(typed, &context.browser()).await? {
         UserCodeOutcome::Found(pending) => confirm(app, context, &pending),
-        UserCodeOutcome::NotFound => {
-            Ok(show_form(app, context, typed, Some(UserCodeError::Wrong)))
-        },
+        UserCodeOutcome::NotFound => Ok(show_form(app, context, typed, Some(UserCodeError::Wrong))),
         UserCodeOutcome::RateLimited(wait) => {
             let retry_after_seconds = wait.as_secs().max(1);
             let error = UserCodeError::TooMany { retry_after_seconds };
