@@ -6,7 +6,7 @@
 
 mod address;
 mod browser;
-mod certificates;
+pub mod certificates;
 mod chromium;
 mod clock;
 mod cluster;

@@ -4,4 +4,6 @@ pub mod cache;
 pub mod cluster;
 pub mod ends;
 pub mod get_token;
+pub mod kubelogin;
+pub mod login;
 pub mod loopback;

@@ -1,5 +1,6 @@
 //! What every page has in common: how it is drawn, and texts that others chose.
 
+pub mod device_and_clusters_in_chromium;
 pub mod example_app;
 pub mod in_chromium;
 pub mod untrusted_text;

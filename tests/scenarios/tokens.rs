@@ -13,3 +13,4 @@ pub mod scopes_and_claims;
 pub mod signing_keys;
 pub mod third_party_clients;
 pub mod token_requests;
+pub mod upstream_token_exchange;

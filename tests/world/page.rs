@@ -33,31 +33,36 @@ impl Page {
         Some(self.url.join(to).expect("a redirect leads to a URL"))
     }
 
+    /// Without `<wbr>`, which marks where a long word may be broken and is not text.
+    fn document(&self) -> Html {
+        Html::parse_document(&self.body.replace("<wbr>", ""))
+    }
+
     /// The visible text, in one line.
     pub fn text(&self) -> String {
-        let html = Html::parse_document(&self.body);
+        let html = self.document();
         words(html.select(&css("body")).next())
     }
 
     pub fn title(&self) -> String {
-        let html = Html::parse_document(&self.body);
+        let html = self.document();
         words(html.select(&css("title")).next())
     }
 
     /// The texts of all elements that match a CSS selector.
     pub fn all(&self, selector: &str) -> Vec<String> {
-        let html = Html::parse_document(&self.body);
+        let html = self.document();
         html.select(&css(selector)).map(|element| words(Some(element))).collect()
     }
 
     /// The values of one attribute of all elements that match a CSS selector.
     pub fn attributes(&self, selector: &str, name: &str) -> Vec<String> {
-        let html = Html::parse_document(&self.body);
+        let html = self.document();
         html.select(&css(selector)).filter_map(|e| e.attr(name)).map(str::to_owned).collect()
     }
 
     pub fn forms(&self) -> Vec<Form> {
-        let html = Html::parse_document(&self.body);
+        let html = self.document();
         html.select(&css("form")).map(|form| self.read_form(form)).collect()
     }
 
@@ -68,7 +73,7 @@ impl Page {
 
     /// The first link whose text contains `text`.
     pub fn link(&self, text: &str) -> Option<Url> {
-        let html = Html::parse_document(&self.body);
+        let html = self.document();
         let link = html.select(&css("a[href]")).find(|a| words(Some(*a)).contains(text))?;
         Some(self.url.join(link.attr("href")?).expect("a link leads to a URL"))
     }

@@ -1,7 +1,7 @@
 //! An engineer's own machine: a home directory, `kubectl-countersign`, and a program in the place of the browser
 //! that writes down the URLs it is asked to open.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -60,6 +60,10 @@ impl Workstation {
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    pub fn issuer(&self) -> &str {
+        &self.issuer
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -209,6 +213,27 @@ impl Running {
         let mut child = self.child.take().unwrap();
         child.kill().unwrap();
         Printed::of(child.wait_with_output().unwrap())
+    }
+
+    /// The user code that it prints for the device authorization grant; waits for it.
+    pub fn user_code(&mut self) -> String {
+        let output = self.child.as_mut().unwrap().stderr.as_mut().unwrap();
+        let mut printed = String::new();
+        // Byte by byte, so that `ends` still finds the rest.
+        for byte in output.bytes() {
+            printed.push(char::from(byte.unwrap()));
+            let last = printed.get(printed.len().saturating_sub(10)..).unwrap_or_default();
+            let letters = last.trim().split('-').map(|half| {
+                half.len() == 4 && half.bytes().all(|letter| letter.is_ascii_uppercase())
+            });
+            if last.ends_with('\n')
+                && letters.clone().count() == 2
+                && letters.clone().all(|half| half)
+            {
+                return last.trim().to_owned();
+            }
+        }
+        panic!("it printed no user code: {printed}");
     }
 
     pub fn is_running(&mut self) -> bool {

@@ -117,6 +117,25 @@ impl Upstream for Oidc {
         }
     }
 
+    /// `getUserInfo` is not asked: there is no access token to ask with.
+    async fn login_with_id_token(
+        &self,
+        id_token: &Secret,
+        now: Timestamp,
+        trace: &mut Trace,
+    ) -> Result<Option<UpstreamOutcome>, UpstreamError> {
+        let claims = self.provider.verify_id_token(id_token, now, trace).await?;
+        Ok(Some(match person::of(&claims, &self.mapping, None, trace)? {
+            Person::Accepted(identity) => UpstreamOutcome::Accepted(Box::new(SignedIn {
+                identity,
+                upstream: None,
+                fingerprint: None,
+            })),
+            Person::NotIn(required) => UpstreamOutcome::NotIn(required),
+            Person::EmailNotVerified => UpstreamOutcome::EmailNotVerified,
+        }))
+    }
+
     fn needs_offline_login(&self) -> bool {
         true
     }

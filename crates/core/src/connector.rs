@@ -199,6 +199,19 @@ pub trait RedirectLogin: Send + Sync {
         trace: &mut Trace,
     ) -> Result<LoginOutcome, ConnectorError>;
 
+    /// The person of an ID token that the upstream issued to us without this browser (token exchange, RFC 8693, with
+    /// Dex's `connector_id`). Its audience must be our client: a token for another client of the upstream would let that
+    /// client sign in here as its users. `None`: this connector accepts no such tokens.
+    async fn login_with_id_token(
+        &self,
+        id_token: &Secret,
+        now: Timestamp,
+        trace: &mut Trace,
+    ) -> Result<Option<LoginOutcome>, ConnectorError> {
+        let _ = (id_token, now, trace);
+        Ok(None)
+    }
+
     /// Checks for an administrator whether the upstream is reachable and accepts our credentials; nobody
     /// signs in. With `user`, also returns the user's groups where they can be read without that person;
     /// otherwise `None`.

@@ -36,6 +36,9 @@ pub struct Discovery {
     pub prompt_values_supported: Vec<&'static str>,
     pub claims_parameter_supported: bool,
     pub request_parameter_supported: bool,
+    /// Request objects are refused. Without this the default of OpenID Connect Discovery (section 3) would include
+    /// `none`, with which the conformance suite then sends one.
+    pub request_object_signing_alg_values_supported: [&'static str; 1],
     pub request_uri_parameter_supported: bool,
     pub backchannel_logout_supported: bool,
     pub backchannel_logout_session_supported: bool,
@@ -83,6 +86,7 @@ impl Discovery {
             prompt_values_supported: vec!["none", "login", "consent", "select_account"],
             claims_parameter_supported: false,
             request_parameter_supported: false,
+            request_object_signing_alg_values_supported: ["RS256"],
             request_uri_parameter_supported: false,
             backchannel_logout_supported: true,
             backchannel_logout_session_supported: true,

@@ -43,6 +43,7 @@ mod response;
 mod sign_in;
 mod steps;
 mod upstream_login;
+mod upstream_login_state;
 
 pub use device::{DeviceLogin, UserCodeOutcome};
 pub(crate) use parse::is_pkce_text;
@@ -53,7 +54,8 @@ pub(crate) use rate_limit::counted_address;
 pub use rate_limit::{LoginAttempts, POLL_INTERVAL};
 pub use request::{AccountPage, AuthRequest, Params, Prompt, ResponseMode};
 pub use response::{AuthorizationError, AuthorizationResponse, ErrorCode};
-pub(crate) use sign_in::PasswordOutcome;
+pub(crate) use sign_in::{AuthenticatedUser, PasswordOutcome};
 pub use sign_in::{Browser, PasswordSubmission, SignInOutcome, SignedInBrowser};
 pub use steps::{Approval, ApprovalDecision, ConnectorChoice, Step};
 pub use upstream_login::{CallbackOutcome, CallbackParams, UpstreamRedirect};
+pub use upstream_login_state::state_id;

@@ -34,6 +34,12 @@ pub struct LogoutRequest {
     hint: Option<Hint>,
     /// Registered for that client, with `state` in it.
     back: Option<String>,
+    /// The client asked for a redirect to a URI that is not registered for it.
+    #[serde(default)]
+    unregistered: bool,
+    /// There was an `id_token_hint` that is not a valid ID token of ours.
+    #[serde(default)]
+    hint_refused: bool,
 }
 
 /// Proven by an ID token that we issued.
@@ -62,6 +68,15 @@ impl LogoutRequest {
     /// us to send people on (section 3).
     pub fn redirect(&self) -> Option<&str> {
         self.back.as_deref().filter(|_| self.hint.is_some())
+    }
+
+    /// The client whose `post_logout_redirect_uri` is not registered.
+    pub fn unregistered(&self) -> Option<&ClientId> {
+        self.client.as_ref().filter(|_| self.unregistered)
+    }
+
+    pub fn hint_refused(&self) -> bool {
+        self.hint_refused
     }
 
     /// The same address for a link that a person may follow, and whose it is.
@@ -101,7 +116,9 @@ impl Issuer {
             return Err(name);
         }
         let named = params.get("client_id").map(ClientId::new);
-        let claims = params.get("id_token_hint").and_then(|token| self.logout_hint(token));
+        let hint = params.get("id_token_hint");
+        let claims = hint.and_then(|token| self.logout_hint(token));
+        let hint_refused = hint.is_some() && claims.is_none();
         let hinted = claims.as_ref().and_then(party_of);
         if let (Some(named), Some(hinted)) = (&named, &hinted)
             && named != hinted
@@ -113,7 +130,8 @@ impl Issuer {
         let hint = hinted.as_ref().and(claims.as_ref()).and_then(hint_of);
         let client = hinted.or(named).filter(|id| self.clients.get(id).is_some());
         let back = client.as_ref().and_then(|id| back_to(&*self.clients.get(id)?, params));
-        Ok(LogoutRequest { client, hint, back })
+        let unregistered = back.is_none() && params.get("post_logout_redirect_uri").is_some();
+        Ok(LogoutRequest { client, hint, back, unregistered, hint_refused })
     }
 
     /// Our signature, issuer and kind; not its times (section 2: "SHOULD accept … even when exp has
@@ -167,6 +185,30 @@ impl Issuer {
         let end = self.store.end_session(&session.id, ended, Some(ip)).await?;
         tracing::info!(event = "session_ended", session = %session.id, user_id = %session.identity.user_id, reason = "signed_out", "signed out with everything");
         Ok(end.map(SignOutOutcome::from))
+    }
+}
+
+impl Issuer {
+    /// A client's back end asks without the person's browser: the session of its ID token loses its browser's half, as
+    /// if that browser had asked. `None`: no valid hint, or the session is over. The token was issued to the client for
+    /// this session, so it may end it; what `offline_access` granted stays.
+    pub async fn end_hinted_session(
+        &self,
+        request: &LogoutRequest,
+    ) -> Result<Option<SignOutOutcome>, IssuerError> {
+        let Some(hint) = &request.hint else { return Ok(None) };
+        let session = self.store.session(&hint.session).await?;
+        let Some(session) = session.filter(|session| request.proves(session)) else {
+            return Ok(None);
+        };
+        let client = request.client.as_ref().map_or("", ClientId::as_str);
+        let by = format!("client:{client}");
+        let out =
+            self.store.sign_out_session(&session.id, &by, EndReason::SignedOut, self.now()).await?;
+        if out.is_some() {
+            tracing::info!(event = "signed_out", session = %session.id, user_id = %session.identity.user_id, client, "signed out by a client's logout request");
+        }
+        Ok(out.map(SignOutOutcome::from))
     }
 }
 

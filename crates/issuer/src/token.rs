@@ -16,6 +16,7 @@ mod refresh;
 mod refresh_token;
 mod revoke;
 mod token_exchange;
+mod upstream_token;
 
 use countersign_core::{Client, Scopes, Secret};
 use serde::Serialize;

@@ -22,12 +22,12 @@ pub enum Error {
     FailedInAnotherProcess { at: Timestamp, reason: String },
     /// An earlier login failed, and this process has no terminal on which a person could start another.
     #[error(
-        "the login at {at} failed ({reason}), and no browser is opened again without a person at a terminal; \
-         run: {command}"
+        "the login at {at} failed ({reason}), and no browser is opened again without a person at a terminal.\n\
+         Run:  {command}"
     )]
     NotInteractive { at: Timestamp, reason: String, command: String },
     /// There is no valid login, and this command does not start one.
-    #[error("not signed in any more: {reason}; run: {command}")]
+    #[error("not signed in any more: {reason}.\nRun:  {command}")]
     SignedOut { reason: String, command: String },
     /// Files, ports and arguments of this machine.
     #[error("{0}")]

@@ -59,7 +59,8 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let style = Style::for_stderr();
-            eprintln!("{} {}", style.red("error:"), terminal::printable(&error.to_string()));
+            let text = terminal::printable(&error.to_string());
+            eprintln!("{} {}", style.red("error:"), terminal::wrapped("error: ", &text));
             ExitCode::FAILURE
         }
     }

@@ -83,6 +83,38 @@ pub fn instant(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// `text` for standard error, behind `before`, which is written already: broken between words where it is a terminal,
+/// because a terminal breaks inside words. Lines of `text` stay lines; a long word, such as a URL, stays whole.
+pub fn wrapped(before: &str, text: &str) -> String {
+    match std::io::stderr().is_terminal() {
+        true => wrapped_to(before, text, width()),
+        false => text.to_owned(),
+    }
+}
+
+fn wrapped_to(before: &str, text: &str, width: usize) -> String {
+    let (mut wrapped, mut column) = (String::new(), before.chars().count());
+    for (number, line) in text.lines().enumerate() {
+        if number > 0 {
+            wrapped.push('\n');
+            column = 0;
+        }
+        for (index, word) in line.split(' ').enumerate() {
+            let length = word.chars().count();
+            if index > 0 && column + 1 + length > width {
+                wrapped.push('\n');
+                column = 0;
+            } else if index > 0 {
+                wrapped.push(' ');
+                column += 1;
+            }
+            wrapped.push_str(word);
+            column += length;
+        }
+    }
+    wrapped
+}
+
 /// `words` separated by commas, in lines that fit the terminal; the second and later ones are indented.
 pub fn wrapped_list(first: &str, words: &[String], width: usize) -> String {
     let (mut text, mut line) = (String::new(), first.to_owned());
@@ -143,11 +175,21 @@ impl Drop for Progress {
 mod tests {
     use countersign_core::Timestamp;
 
-    use super::{instant, printable, wrapped_list};
+    use super::{instant, printable, wrapped_list, wrapped_to};
 
     #[test]
     fn escape_sequences_of_strangers_do_not_reach_the_terminal() {
         assert_eq!(printable("a\x1b]0;title\x07b\nc"), "a\u{fffd}]0;title\u{fffd}b\nc");
+    }
+
+    #[test]
+    fn a_message_is_wrapped_between_its_words() {
+        let text = "the session was ended.\nRun:  kubectl countersign login https://id.example/dex";
+        assert_eq!(
+            wrapped_to("error: ", text, 20),
+            "the session\nwas ended.\nRun:  kubectl\ncountersign login\nhttps://id.example/dex"
+        );
+        assert_eq!(wrapped_to("", "one two", 7), "one two");
     }
 
     #[test]

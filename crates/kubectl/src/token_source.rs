@@ -206,7 +206,8 @@ impl TokenSource<'_> {
             return Err(Error::NotInteractive { at, reason, command });
         }
         if let Some(end) = &end {
-            eprintln!("{}; sign in again.", terminal::printable(&end.to_string()));
+            let text = format!("{end}; sign in again.");
+            eprintln!("{}", terminal::wrapped("", &terminal::printable(&text)));
         }
         let login_lock = self.cache.lock_for_login(self.options.timeout + LOCK_MARGIN).await?;
         let signed_in = sign_in::sign_in(&LoginRequest {

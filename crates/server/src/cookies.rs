@@ -2,15 +2,17 @@
 //!
 //! - `binding`: the browser binding, which a pending login is sealed to;
 //! - `session`: the session token, of which the database has the hash;
-//! - `cb-STATE`: the sealed login while the browser is at an upstream; sent to the callback path only;
+//! - `cb-STATE`: what of a login at an upstream is not in its `state`; sent to the callback path only;
 //! - `logins`: a list of those, because other paths do not see them;
 //! - `last`: the connector last used.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use countersign_issuer::settings::IssuerUrl;
 
-/// All upstream-login cookies together; beyond it the oldest is dropped.
+/// All upstream-login cookies together, with their names; beyond it the oldest is dropped.
 const MAX_UPSTREAM_LOGIN_BYTES: usize = 6 * 1024;
+/// The name of such a cookie, and its entry in the list of them.
+const NAME_BYTES: usize = 100;
 /// Browsers keep cookies up to 4096 bytes, name and attributes included.
 const MAX_PIECE_BYTES: usize = 3_800;
 const MAX_PIECES: usize = 3;
@@ -143,7 +145,8 @@ impl SetCookies {
         let mut logins = request.upstream_logins(names);
         logins.push((state.to_owned(), sealed.len()));
         while logins.len() > 1
-            && logins.iter().map(|(_, size)| size).sum::<usize>() > MAX_UPSTREAM_LOGIN_BYTES
+            && logins.iter().map(|(_, size)| size + NAME_BYTES).sum::<usize>()
+                > MAX_UPSTREAM_LOGIN_BYTES
         {
             let (oldest, _) = logins.remove(0);
             self.remove_pieces(names, &oldest);

@@ -1,7 +1,7 @@
 //! `/logout`: confirmation, logout, and the page after it (OpenID Connect RP-Initiated Logout 1.0).
 //!
-//! A request ends a session without confirmation only if its `id_token_hint` is of that session. It is redirected
-//! only if a hint proves the client that registered the redirect URI.
+//! A request ends a session without confirmation only if its `id_token_hint` is of that session. From a browser without
+//! a session, or from a client's back end, such a request ends the session of the hint. It is redirected only if a hint proves the client that registered the redirect URI.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -65,7 +65,16 @@ async fn start(app: &App, context: &RequestContext, pairs: Pairs) -> Result<Resp
             sign_out(app, context, cookie, &request, false).await
         }
         (Some(session), _) => confirm(app, context, &session, &request).await,
-        (None, _) => finish(app, &request, LogoutResult::default()),
+        (None, _) => {
+            let hint_refused = request.hint_refused();
+            let ended = app.issuer.end_hinted_session(&request).await?;
+            let notified = ended.unwrap_or_default().notified;
+            finish(
+                app,
+                &request,
+                LogoutResult { notified, hint_refused, ..LogoutResult::default() },
+            )
+        }
     }
 }
 
@@ -112,6 +121,8 @@ struct LogoutResult {
     notified: Vec<ClientId>,
     /// The upstream's own logout page.
     upstream: Option<PageLink>,
+    /// Nothing was ended, because the hint was not a valid token.
+    hint_refused: bool,
 }
 
 async fn sign_out(
@@ -138,7 +149,8 @@ async fn sign_out(
     let upstream = upstream.map(|at| PageLink::UpstreamLogout(at.url.into(), Name::from(&at.name)));
     let mut cookies = SetCookies::default();
     cookies.no_session(&app.cookies);
-    Ok(with_cookies(finish(app, request, LogoutResult { tools, notified, upstream })?, cookies))
+    let result = LogoutResult { tools, notified, upstream, hint_refused: false };
+    Ok(with_cookies(finish(app, request, result)?, cookies))
 }
 
 /// The redirect, if a hint proved the client; else a page, with a link to the client where it is registered.
@@ -153,6 +165,8 @@ fn finish(app: &App, request: &LogoutRequest, done: LogoutResult) -> Result<Resp
         layout: &app.layout,
         tools: done.tools.unwrap_or(OfflineGrants::None),
         notified: done.notified.iter().filter_map(name).collect(),
+        unregistered: request.unregistered().and_then(|id| Some((name(id)?, id.as_str().into()))),
+        hint_refused: done.hint_refused,
         link,
         upstream: done.upstream,
     };

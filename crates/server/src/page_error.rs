@@ -19,7 +19,7 @@ pub struct PageError(Box<Details>);
 struct Details {
     kind: PageErrorKind,
     items: Vec<String>,
-    detail: Option<String>,
+    details: Vec<String>,
     link: Option<PageLink>,
     /// For the log only.
     cause: Option<String>,
@@ -27,7 +27,8 @@ struct Details {
 
 impl From<PageErrorKind> for PageError {
     fn from(kind: PageErrorKind) -> Self {
-        let details = Details { kind, items: Vec::new(), detail: None, link: None, cause: None };
+        let details =
+            Details { kind, items: Vec::new(), details: Vec::new(), link: None, cause: None };
         Self(Box::new(details))
     }
 }
@@ -52,7 +53,7 @@ impl From<IssuerError> for PageError {
             }
             IssuerError::Misconfigured { what, missing, .. } => {
                 page_error.0.items = vec![what];
-                page_error.0.detail = Some(missing);
+                page_error.0.details = vec![missing];
             }
             _ => {}
         }
@@ -66,8 +67,9 @@ impl PageError {
         self
     }
 
+    /// One more line of details.
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
-        self.0.detail = Some(detail.into());
+        self.0.details.push(detail.into());
         self
     }
 
@@ -85,18 +87,19 @@ impl PageError {
     /// Logs the error and renders its page. Most errors can occur during a client's login, so their pages keep
     /// their opener.
     pub fn show(self, app: &App, context: &RequestContext) -> Response {
-        let Details { kind, items, detail, link, cause } = *self.0;
+        let Details { kind, items, details, link, cause } = *self.0;
         let status = kind.status();
         if status >= 500 {
             let cause = cause.as_deref().unwrap_or("no cause was given");
             tracing::error!(kind = ?kind, cause, "a request failed");
         } else {
-            let detail: Option<String> = detail.as_ref().map(|d| d.chars().take(200).collect());
+            let detail = details.join("; ");
+            let detail = (!detail.is_empty()).then(|| detail.chars().take(200).collect::<String>());
             tracing::info!(kind = ?kind, detail, "an error page was shown");
         }
         let items: Vec<Name> = items.iter().map(|item| item.as_str().into()).collect();
         let mut view = ErrorPage::new(&app.layout, kind, &context.id).items(items);
-        if let Some(detail) = &detail {
+        for detail in &details {
             view = view.detail(detail);
         }
         if let Some(link) = link {

@@ -20,8 +20,9 @@ pub enum PagePolicy {
     /// As [`PagePolicy::LoginStep`], and a form of the page may end at a client. Browsers apply `form-action` to
     /// every redirect after a form, so it is left out.
     LoginForm,
-    /// As [`PagePolicy::LoginForm`], and runs a static script of ours (`response_mode=form_post`).
-    FormPost,
+    /// As [`PagePolicy::LoginForm`], and runs a static script of ours: the password form, and the form of
+    /// `response_mode=form_post`. Both are complete without it.
+    ScriptedLoginForm,
 }
 
 /// An HTML page, never cached.
@@ -40,7 +41,7 @@ pub fn page(app: &App, status: u16, policy: PagePolicy, html: String) -> Respons
 fn set_page_headers(headers: &mut HeaderMap, policy: PagePolicy, remote_images: bool) {
     let mut csp = String::from("default-src 'none'; style-src 'self'; base-uri 'none'; ");
     csp.push_str(if remote_images { "img-src 'self' https:; " } else { "img-src 'self'; " });
-    if policy == PagePolicy::FormPost {
+    if policy == PagePolicy::ScriptedLoginForm {
         csp.push_str("script-src 'self'; ");
     }
     if matches!(policy, PagePolicy::Standalone | PagePolicy::LoginStep) {

@@ -167,7 +167,7 @@ fn token_request(parts: &Parts, pairs: &Pairs) -> Result<TokenRequest, TokenErro
         }
         Some("client_credentials") => Ok(TokenRequest::ClientCredentials { scope }),
         Some("password") => grant_requests::password(parts, pairs),
-        Some(TOKEN_EXCHANGE) => grant_requests::token_exchange(pairs),
+        Some(TOKEN_EXCHANGE) => grant_requests::token_exchange(parts, pairs),
         Some(_) => Err(TokenError::refused(
             TokenErrorCode::UnsupportedGrantType,
             "This grant type is not supported",

@@ -51,7 +51,19 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<SignedOut>, StoreError> {
         let ended = Ended { at: now, by: by.to_owned(), reason };
-        self.write(SignOut { cookie_hash: cookie_hash.to_owned(), ended }).await
+        self.write(SignOut { which: SignedIn::Cookie(cookie_hash.to_owned()), ended }).await
+    }
+
+    /// The same for the browser that has this session. `None`: no browser has it.
+    pub async fn sign_out_session(
+        &self,
+        session: &SessionId,
+        by: &str,
+        reason: EndReason,
+        now: Timestamp,
+    ) -> Result<Option<SignedOut>, StoreError> {
+        let ended = Ended { at: now, by: by.to_owned(), reason };
+        self.write(SignOut { which: SignedIn::Session(session.clone()), ended }).await
     }
 
     /// Whether the session has a live grant that a sign-out would not end.
@@ -105,23 +117,39 @@ impl Operation for ById {
 }
 
 struct SignOut {
-    cookie_hash: String,
+    which: SignedIn,
     ended: Ended,
+}
+
+/// The browser that is signed out.
+enum SignedIn {
+    /// By the hash of its cookie.
+    Cookie(String),
+    Session(SessionId),
 }
 
 impl Operation for SignOut {
     type Output = Option<SignedOut>;
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Option<SignedOut>, StoreError> {
-        let rows = conn
-            .returning(
+        let (sql, which) = match &self.which {
+            SignedIn::Cookie(hash) => (
                 concat!(
                     "UPDATE sessions SET last_seen = $2 \
                      WHERE cookie_hash = $1 AND ended_at IS NULL RETURNING ",
                     session_columns!()
                 ),
-                &[self.cookie_hash.as_str().into(), self.ended.at.into()],
-            )
-            .await?;
+                hash.as_str().into(),
+            ),
+            SignedIn::Session(id) => (
+                concat!(
+                    "UPDATE sessions SET last_seen = $2 WHERE id = $1 AND ended_at IS NULL \
+                     AND cookie_hash IS NOT NULL RETURNING ",
+                    session_columns!()
+                ),
+                id.into(),
+            ),
+        };
+        let rows = conn.returning(sql, &[which, self.ended.at.into()]).await?;
         let Some(session) = rows.first().map(rows::session).transpose()? else { return Ok(None) };
         sign_out(conn, &session, &self.ended).await.map(Some)
     }

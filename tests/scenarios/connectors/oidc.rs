@@ -27,7 +27,7 @@ pub async fn upstream_and_branch(
 /// The branch has local accounts too, so the connector is named.
 const AT_UPSTREAM: &[(&str, &str)] = &[("connector_id", "home")];
 
-const GROUPS: &str = "    scopes: [profile, email, groups]\n    insecureEnableGroups: true\n";
+pub const GROUPS: &str = "    scopes: [profile, email, groups]\n    insecureEnableGroups: true\n";
 
 #[tokio::test]
 async fn alice_of_the_upstream_signs_in_at_the_branch_with_her_groups() {

@@ -5,6 +5,9 @@
 use reqwest::Url;
 use thirtyfour::Cookie;
 
+use super::google::{BY_CLOUD, connector};
+use crate::world::fakes::google::Google;
+use crate::world::http::{bare_client, send};
 use crate::world::{Browser, Chromium, Client, Display, Need, OtherOrigin, Server, World};
 
 const UPSTREAM: &str = "connectors:\n- type: mockCallback\n  id: corp\n  name: Upstream";
@@ -54,6 +57,62 @@ async fn two_upstream_logins_complete_in_any_order() {
         assert_eq!(response.status, 200, "{}", response.page.body);
         assert_eq!(crate::world::claims(response.id_token())["nonce"], request.nonce);
     }
+}
+
+/// Bytes of the Cookie header that this browser sends to the callback.
+fn callback_cookie_bytes(browser: &Browser) -> usize {
+    let sent = browser.cookies().iter().filter(|cookie| "/dex/callback".starts_with(&cookie.path));
+    sent.map(|cookie| cookie.name.len() + cookie.value.len() + "=; ".len()).sum()
+}
+
+/// A restored browser session: thirty tabs wait at an upstream and finish in any order, with headers that every server
+/// and proxy accepts (8 KiB), and a `state` that every upstream keeps.
+#[tokio::test]
+async fn thirty_tabs_at_an_upstream_finish_in_any_order() {
+    let google = Google::start().await;
+    let connectors = format!("connectors:\n{}", connector("google", &google, BY_CLOUD));
+    let rules = "oauth2:\n  skipApprovalScreen: true";
+    let server = World::new().with(&connectors).with(rules).start().await;
+    let (mut jane, app) = (server.browser(), server.relying_party("example-app"));
+    let mut tabs = Vec::new();
+    for _ in 0..30 {
+        let request = app.auth_request("openid email profile groups offline_access");
+        jane.opens(&request.url).await;
+        let link = jane.page().link("Google").expect("a choice");
+        let upstream = jane.get(link).await.location().expect("a redirect to Google");
+        let state = parameter(&upstream, "state");
+        assert!(state.len() < 512, "{} characters of state", state.len());
+        tabs.push((request, upstream));
+    }
+    let cookies = callback_cookie_bytes(&jane);
+    assert!(cookies < 7 * 1024, "{cookies} bytes of cookies, and 1 KiB for the other headers");
+    for n in 0..30 {
+        let (request, upstream) = &tabs[n * 7 % 30];
+        let at_google = send(bare_client().get(upstream.clone())).await;
+        jane.opens(at_google.location().expect("back to the callback")).await;
+        let response = app.redeems(request, &jane.auth_response()).await;
+        assert_eq!(response.status, 200, "tab {n}: {}", response.page.body);
+        assert_eq!(crate::world::claims(response.id_token())["nonce"], request.nonce);
+    }
+    let left = jane.cookies().iter().filter(|cookie| cookie.name.contains("-cb-")).count();
+    assert_eq!(left, 0, "every finished login removed its cookie");
+}
+
+/// Beyond the limit the oldest tab must start again; the newest ones are not affected.
+#[tokio::test]
+async fn a_hundred_tabs_keep_the_newest_and_the_headers_small() {
+    let server = server().await;
+    let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
+    let mut callbacks = Vec::new();
+    for _ in 0..100 {
+        callbacks.push(callback_url(&mut alice, &app.auth_request("openid").url).await);
+        assert!(callback_cookie_bytes(&alice) < 7 * 1024, "{}", callback_cookie_bytes(&alice));
+    }
+    alice.opens(&callbacks[0]).await;
+    assert_start_again_page(&alice);
+    alice.opens(&callbacks[99]).await;
+    alice.approves().await;
+    alice.auth_response();
 }
 
 /// A `state` is used once, whether it is repeated from the history or from a log.

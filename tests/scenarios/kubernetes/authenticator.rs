@@ -6,7 +6,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use crate::world::{
-    ALICE, ALICE_PASSWORD, ApiServer, BOB, BOB_PASSWORD, Client, Need, Person, Server, World,
+    ALICE, ALICE_PASSWORD, ApiServer, BOB, BOB_PASSWORD, Client, LogoutReceiver, Need, Person,
+    Server, SignedInClient, World, claims,
 };
 
 /// The clients of two clusters; a dashboard may request tokens for the first one.
@@ -81,7 +82,7 @@ async fn kubernetes_by_default_authenticates_alice_by_issuer_and_subject() {
     }
     let server = world().start().await;
     let token = alices(&server, "kubernetes", "openid profile").await;
-    let subject = crate::world::claims(&token)["sub"].as_str().unwrap().to_owned();
+    let subject = claims(&token)["sub"].as_str().unwrap().to_owned();
     let mut cluster = with_flags(&server, &json!({}));
     let seen = cluster.authenticates(&token);
     assert_eq!(seen["username"], format!("{}#{subject}", server.issuer()), "{seen}");
@@ -131,11 +132,7 @@ async fn kubernetes_accepts_a_dashboards_token_only_with_the_cluster_as_audience
 
     let scopes = "openid email groups audience:server:client_id:kubernetes";
     let for_the_cluster = alices(&server, "example-app", scopes).await;
-    assert_eq!(
-        crate::world::claims(&for_the_cluster)["azp"],
-        "example-app",
-        "azp names the requesting client"
-    );
+    assert_eq!(claims(&for_the_cluster)["azp"], "example-app", "azp names the requesting client");
     let seen = cluster.authenticates(&for_the_cluster);
     assert_eq!(seen["username"], format!("oidc:{ALICE}"), "{seen}");
 }
@@ -184,7 +181,7 @@ async fn kubernetes_maps_claims_by_cel_expressions() {
     let seen = cluster.authenticates(&token);
     assert_eq!(seen["username"], format!("oidc:{ALICE}"), "{seen}");
     assert_eq!(seen["groups"], json!(["oidc:developers"]));
-    assert_eq!(seen["uid"], crate::world::claims(&token)["sub"]);
+    assert_eq!(seen["uid"], claims(&token)["sub"]);
     assert_eq!(seen["extra"]["example.com/connector"], json!(["local"]));
 }
 
@@ -271,7 +268,7 @@ async fn kubernetes_refuses_tokens_of_other_issuers_even_with_our_iss() {
 
     let impostor = world().with(&format!("issuer: {}", server.issuer())).start().await;
     let forged = alices(&impostor, "kubernetes", "openid email").await;
-    assert_eq!(crate::world::claims(&forged)["iss"], server.issuer());
+    assert_eq!(claims(&forged)["iss"], server.issuer());
     assert!(refusal(&cluster.authenticates(&forged)).contains("signature"));
     let own = alices(&server, "kubernetes", "openid email").await;
     assert_eq!(cluster.authenticates(&own)["ok"], true);
@@ -333,4 +330,38 @@ async fn kubernetes_refuses_an_unverified_email() {
     assert!(reason.contains("email not verified"), "{reason}");
     // Only `email` is affected; other claims identify the person.
     assert_eq!(with_flags(&server, &json!({})).authenticates(&token)["ok"], true);
+}
+
+/// An API server ignores `typ`. Of all that this issuer signs, it accepts ID and access tokens only: not a logout token,
+/// not the groups of a distributed claim, whichever claim is the user name.
+#[tokio::test]
+async fn kubernetes_accepts_neither_logout_tokens_nor_groups_tokens() {
+    if Need::Kubernetes.is_missing() {
+        return;
+    }
+    let receiver = LogoutReceiver::start();
+    let cluster = receiver.client("kubernetes").with("kubernetes: {groups: distributed}");
+    let server = World::https().client(cluster).start().await;
+    let scopes = "openid email groups offline_access";
+    let alice = SignedInClient::sign_in_alice(&server, "kubernetes", scopes).await;
+    let token = claims(&alice.id_token);
+    let handle = token["_claim_sources"]["countersign"]["access_token"].as_str().unwrap();
+    let groups = alice.app.gets_as(handle, "/kubernetes/groups").await;
+    assert_eq!(groups.status, 200, "{}", groups.page.body);
+
+    let sid = token["sid"].as_str().unwrap();
+    let by_subject = json!({"usernameClaim": "sub", "usernamePrefix": "-"});
+    let by_email = json!({"usernameClaim": "email", "usernamePrefix": "-"});
+    for flags in [&by_subject, &by_email] {
+        let mut api = with_flags(&server, flags);
+        assert_eq!(api.authenticates(&alice.id_token)["ok"], true, "{flags}");
+        refusal(&api.authenticates(&groups.page.body));
+    }
+    let ended = server.runs_command(&["sessions", "end", sid, "--config", "CONFIG"], &[]);
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    let logout_token = receiver.waits_for_logout_tokens(1).await.remove(0);
+    assert_eq!(claims(&logout_token)["sid"], sid, "Back-Channel Logout 1.0 section 2.4");
+    for flags in [&by_subject, &by_email] {
+        refusal(&with_flags(&server, flags).authenticates(&logout_token));
+    }
 }

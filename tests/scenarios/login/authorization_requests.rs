@@ -74,6 +74,11 @@ async fn request_objects_are_refused_and_never_fetched() {
     alice.auth_response();
     assert!(other_origin.requests().is_empty(), "{:?}", other_origin.requests());
     let discovery = app.gets("/.well-known/openid-configuration").await.json;
+    // If absent, `none` would be among them (section 3), and the conformance suite would send such a request object.
+    assert_eq!(
+        discovery["request_object_signing_alg_values_supported"],
+        serde_json::json!(["RS256"])
+    );
     // If absent, the second would default to true (OpenID Connect Discovery section 3).
     assert_eq!(discovery["request_parameter_supported"], false);
     assert_eq!(discovery["request_uri_parameter_supported"], false);

@@ -62,6 +62,9 @@ async fn a_wrong_password_shows_an_error_and_the_form_again() {
     assert_eq!(page.all("[role=alert]").len(), 1, "{}", page.body);
     assert!(!page.body.contains("alice-rides-8-bicycles"), "the password is not repeated");
     assert_eq!(page.attributes("input[name=login]", "value"), [ALICE]);
+    // The administrator finds this attempt in the log.
+    let reference = page.all("#reference").remove(0);
+    server.waits_for_log(1, &reference).await;
 
     // The form can be submitted again.
     alice.signs_in(ALICE, ALICE_PASSWORD).await;

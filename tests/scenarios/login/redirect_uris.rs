@@ -278,3 +278,27 @@ async fn the_query_of_a_redirect_uri_is_kept() {
     assert!(auth_response.url.as_str().starts_with(&expected), "{}", auth_response.url);
     assert_eq!(app.redeems(&request, &auth_response).await.status, 200);
 }
+
+/// Whoever runs the application finds on the page what to correct.
+#[tokio::test]
+async fn a_refusal_names_the_client_and_what_it_sent() {
+    let server = World::new().start().await;
+    let app = server.relying_party("example-app");
+    let elsewhere = "https://other.example.com/cb";
+    for (parameters, shown) in [
+        (vec![("redirect_uri", elsewhere)], vec!["client_id: example-app", elsewhere]),
+        (vec![("client_id", "grafanna")], vec!["client_id: grafanna"]),
+        (vec![("client_id", "")], vec!["client_id is missing"]),
+        (vec![("redirect_uri", "")], vec!["client_id: example-app", "redirect_uri is missing"]),
+    ] {
+        let page = server.browser().get(app.auth_request_with("openid", &parameters).url).await;
+        assert_eq!(page.status, 400);
+        for text in shown {
+            assert!(page.text().contains(text), "{text}: {}", page.text());
+        }
+    }
+    let twice = format!("{}&redirect_uri={elsewhere}", app.auth_request("openid").url);
+    let page = server.browser().get(twice).await;
+    assert!(page.text().contains("redirect_uri is repeated"), "{}", page.text());
+    assert!(page.text().contains("client_id: example-app"), "{}", page.text());
+}

@@ -38,7 +38,7 @@ impl Site {
 }
 
 /// Checks one page: picture, width, content security policy, one heading, a label for every field.
-async fn checks_page(person: &Chromium, name: &str) {
+pub async fn checks_page(person: &Chromium, name: &str) {
     person.sees("h1").await;
     person.screenshot(name).await;
     assert!(!person.overflows().await, "{name} is wider than the screen");
@@ -219,6 +219,71 @@ async fn browser_shows_a_wrong_password_and_focuses_the_password_field() {
     alice.keys(Key::Enter).await;
     alice.approves().await;
     alice.waits_for_url(&site.arrived).await;
+}
+
+#[tokio::test]
+async fn browser_shows_and_hides_the_typed_password() {
+    if Need::Browser.is_missing() {
+        return;
+    }
+    let site = Site::new();
+    let (_server, app) = site.server(World::new()).await;
+    let alice = Chromium::with(Display::PHONE).await;
+    alice.opens(&app.auth_request("openid email").url).await;
+    alice.presses("#connector-local").await;
+    alice.types("#login", ALICE).await;
+    alice.types("#password", ALICE_PASSWORD).await;
+    let field_type = async || alice.sees("#password").await.attr("type").await.unwrap().unwrap();
+    assert_eq!(field_type().await, "password");
+    assert_eq!(alice.text_of("#show-password").await, "Show password");
+    alice.presses("#show-password").await;
+    assert_eq!(field_type().await, "text");
+    assert_eq!(alice.text_of("#show-password").await, "Hide password");
+    checks_page(&alice, "password-shown-phone").await;
+    alice.presses("#show-password").await;
+    assert_eq!(field_type().await, "password");
+    // The button is between the field and "Sign in" in the order of the Tab key, and does not submit.
+    assert_eq!(alice.focused().await.id().await.unwrap().as_deref(), Some("password"));
+    alice.keys(Key::Enter).await;
+    alice.approves().await;
+    alice.waits_for_url(&site.arrived).await;
+}
+
+/// Backstage, MSAL and `signinPopup`: the window that opened the login reads the result from the popup, or the popup
+/// writes to `window.opener`. One page with `Cross-Origin-Opener-Policy: same-origin` on the way breaks both.
+#[tokio::test]
+async fn browser_keeps_the_opener_of_a_popup_that_signs_in_with_several_connectors() {
+    if Need::Browser.is_missing() {
+        return;
+    }
+    let site = OtherOrigin::start();
+    let callback = format!("{}/cb", site.url);
+    let app = Client::new("example-app").redirects_to(&[&callback]);
+    let server = World::new().client(app).with(UPSTREAMS).start().await;
+    let app = server.relying_party("example-app");
+    let alice = Chromium::with(Display::DESKTOP).await;
+    for connector in ["corp", "second", "local"] {
+        let url = app.auth_request_with("openid email", &[("prompt", "login")]).url;
+        alice.opens(format!("{}/app", site.url)).await;
+        let opener = alice.driver.window().await.unwrap();
+        let open = format!("window.popup = window.open('{url}', '{connector}')");
+        alice.driver.execute(open, Vec::new()).await.unwrap();
+        let popup = alice.driver.windows().await.unwrap().into_iter().find(|w| *w != opener);
+        alice.driver.switch_to_window(popup.expect("a popup")).await.unwrap();
+        alice.presses(&format!("#connector-{connector}")).await;
+        match connector {
+            "local" => alice.signs_in(ALICE, ALICE_PASSWORD).await,
+            "second" => alice.signs_in("carl", "so-it-goes-1969").await,
+            _ => {}
+        }
+        alice.approves().await;
+        alice.waits_for_url(&callback).await;
+        let script = "return window.opener !== null && window.opener.popup === window";
+        let kept = alice.driver.execute(script, Vec::new()).await.unwrap();
+        assert_eq!(kept.json(), &serde_json::json!(true), "{connector}");
+        alice.driver.close_window().await.unwrap();
+        alice.driver.switch_to_window(opener).await.unwrap();
+    }
 }
 
 /// OAuth 2.0 Form Post Response Mode.

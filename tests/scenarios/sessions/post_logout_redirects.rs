@@ -96,3 +96,26 @@ async fn without_a_hint_the_page_links_to_the_registered_uri() {
         assert_eq!(link.map(|url| url.to_string()), expected.then(|| BACK.to_owned()), "{uri}");
     }
 }
+
+/// A developer who has not registered the URI learns why the browser stays, for which client.
+#[tokio::test]
+async fn an_unregistered_uri_is_named_as_the_reason_on_the_page() {
+    let (server, mut alice, app) = start().await;
+    let tokens = logs_in_at(&mut alice, &app, "openid").await;
+    let parameters = [
+        ("id_token_hint", tokens.id.as_str()),
+        ("post_logout_redirect_uri", "https://example-app.example.com/other"),
+    ];
+    let page = alice.opens(logout(&server, &parameters)).await;
+    assert_eq!((page.status, page.location()), (200, None));
+    assert_eq!(page.all("h1"), ["You are signed out"]);
+    for shown in
+        ["that is not registered for it", "postLogoutRedirectURI", "client_id: example-app"]
+    {
+        assert!(page.text().contains(shown), "{shown}: {}", page.text());
+    }
+    // Without such a parameter there is nothing to explain.
+    let tokens = logs_in_at(&mut alice, &app, "openid").await;
+    let page = alice.opens(logout(&server, &[("id_token_hint", &tokens.id)])).await;
+    assert!(!page.text().contains("not registered"), "{}", page.text());
+}

@@ -181,6 +181,43 @@ async fn after_her_confirmation_alice_is_redirected_back() {
     assert!(is_signed_in(&mut session, &app).await);
 }
 
+/// oauth2-proxy's `--backend-logout-url`: the client's back end sends the request, without the person's browser.
+#[tokio::test]
+async fn a_clients_back_end_ends_the_session_of_its_id_token() {
+    let (server, mut alice, app) = start().await;
+    let kubectl = server.relying_party("kubernetes");
+    let web = logs_in_at(&mut alice, &app, "openid").await;
+    let offline = logs_in_at(&mut alice, &kubectl, "openid offline_access").await;
+    let mut back_end = server.browser();
+    let page = back_end.opens(logout(&server, &[("id_token_hint", &web.id)])).await;
+    assert_eq!((page.status, page.all("h1")), (200, vec!["You are signed out".to_owned()]));
+    assert!(!is_signed_in(&mut alice, &app).await);
+    assert_eq!(app.userinfo(&web.access).await.status, 401);
+    // What outlives a browser outlives this too.
+    let refreshed = kubectl.refreshes(offline.refresh.as_deref().unwrap()).await;
+    assert_eq!(refreshed.status, 200, "{}", refreshed.page.body);
+    let events = server.runs_command(&["events", "--config", "CONFIG", "--output", "json"], &[]);
+    let events = String::from_utf8(events.stdout).unwrap();
+    assert!(events.contains("client:example-app"), "the event names who asked: {events}");
+}
+
+/// A token that proves nothing ends nothing, and the page says so.
+#[tokio::test]
+async fn a_back_end_with_an_invalid_hint_is_told_that_nothing_was_ended() {
+    let (server, mut alice, app) = start().await;
+    let foreign = world().start().await;
+    let foreign_app = foreign.relying_party("example-app");
+    let theirs = logs_in_at(&mut foreign.browser(), &foreign_app, "openid").await;
+    let web = logs_in_at(&mut alice, &app, "openid").await;
+    for hint in ["not a token", &web.access, &theirs.id] {
+        let mut back_end = server.browser();
+        let page = back_end.opens(logout(&server, &[("id_token_hint", hint)])).await;
+        assert_eq!(page.status, 200);
+        assert!(page.text().contains("no session was ended"), "{}", page.text());
+        assert!(is_signed_in(&mut alice, &app).await);
+    }
+}
+
 /// The page offers to sign out command-line tools, if there are any.
 #[tokio::test]
 async fn command_line_tools_are_signed_out_only_if_selected() {

@@ -8,7 +8,7 @@ use countersign_core::connector::{
     CallbackState, ConnectorError, Fingerprint, LoginMethod, LoginOutcome, LoginRedirect,
     RedirectLogin, Refresh, RefreshOutcome, RefreshRequest, Refusal, SignedIn, UpstreamLogin,
 };
-use countersign_core::{Connector, ConnectorId, Timestamp, Trace};
+use countersign_core::{Connector, ConnectorId, Secret, Timestamp, Trace};
 use url::Url;
 
 use super::{UpstreamError, within};
@@ -50,6 +50,16 @@ pub(crate) trait Upstream: Send + Sync {
         known: &RefreshRequest<'_>,
         trace: &mut Trace,
     ) -> Result<RefreshOutcome, UpstreamError>;
+
+    /// See [`RedirectLogin::login_with_id_token`].
+    async fn login_with_id_token(
+        &self,
+        _id_token: &Secret,
+        _now: Timestamp,
+        _trace: &mut Trace,
+    ) -> Result<Option<UpstreamOutcome>, UpstreamError> {
+        Ok(None)
+    }
 
     /// False: [`Upstream::refresh`] is never called.
     fn can_refresh(&self) -> bool {
@@ -128,6 +138,22 @@ impl<U: Upstream> RedirectLogin for OAuth<U> {
         });
         outcome
             .map(UpstreamOutcome::login)
+            .map_err(|failure| failure.into_connector_error(&self.id, trace))
+    }
+
+    async fn login_with_id_token(
+        &self,
+        id_token: &Secret,
+        now: Timestamp,
+        trace: &mut Trace,
+    ) -> Result<Option<LoginOutcome>, ConnectorError> {
+        let verdict = within(self.upstream.login_with_id_token(id_token, now, trace)).await;
+        let verdict = verdict.and_then(|verdict| match &verdict {
+            Some(UpstreamOutcome::Accepted(person)) => check_identity(person).map(|()| verdict),
+            _ => Ok(verdict),
+        });
+        verdict
+            .map(|verdict| verdict.map(UpstreamOutcome::login))
             .map_err(|failure| failure.into_connector_error(&self.id, trace))
     }
 

@@ -20,7 +20,8 @@ pub(crate) struct Rules<'a> {
     /// At a refresh the `sub` of the sign-in, which must be the same (section 12.2). `None`: not known.
     pub sub: Option<&'a str>,
     /// Given beside the ID token; `at_hash` is over it.
-    pub access_token: &'a Secret,
+    /// `None`: the token came alone, so there is nothing to compare `at_hash` with.
+    pub access_token: Option<&'a Secret>,
     pub now: Timestamp,
 }
 
@@ -30,7 +31,7 @@ pub(crate) enum Nonce<'a> {
     Is(&'a str),
     /// The same, at an upstream that is known to leave nonces out. Another one is refused all the same.
     IsOrAbsent(&'a str),
-    /// Not a login but a refresh (section 12.2).
+    /// Not a login here but a refresh (section 12.2), or a token exchange.
     NotRequested,
 }
 
@@ -98,7 +99,8 @@ fn wrong(claims: &Claims, algorithm: UpstreamAlgorithm, rules: &Rules<'_>) -> Op
         _ => return Some("it belongs to another login (nonce)"),
     }
     if let Some(at_hash) = claims.get("at_hash")
-        && at_hash.as_str() != Some(algorithm.half_hash(rules.access_token.expose()).as_str())
+        && let Some(access_token) = rules.access_token
+        && at_hash.as_str() != Some(algorithm.half_hash(access_token.expose()).as_str())
     {
         return Some("it was given with another access token (at_hash)");
     }

@@ -70,7 +70,7 @@ pub(crate) struct Proven {
 struct About<'a> {
     nonce: Nonce<'a>,
     sub: Option<&'a str>,
-    access_token: &'a Secret,
+    access_token: Option<&'a Secret>,
     now: Timestamp,
 }
 
@@ -170,9 +170,21 @@ impl Provider {
             return Err(UpstreamError::Lacks { endpoint: "token endpoint", what: "an ID token" });
         };
         let about =
-            About { nonce, sub: None, access_token: &tokens.access, now: upstream_login.now };
+            About { nonce, sub: None, access_token: Some(&tokens.access), now: upstream_login.now };
         let claims = self.claims(&metadata, &token, about, trace).await?;
         Ok(CallbackOutcome::Proven(Box::new(Proven { claims, has_id_token: true, tokens })))
+    }
+
+    /// The claims of an ID token that somebody else brings; see `RedirectLogin::login_with_id_token`.
+    pub async fn verify_id_token(
+        &self,
+        id_token: &Secret,
+        now: Timestamp,
+        trace: &mut Trace,
+    ) -> Result<Map<String, Value>, UpstreamError> {
+        let metadata = self.metadata(trace).await?;
+        let about = About { nonce: Nonce::NotRequested, sub: None, access_token: None, now };
+        self.claims(&metadata, id_token, about, trace).await
     }
 
     /// Spends a refresh token. The one to use next is in the tokens: a new one, or the same. `sub` is that of the
@@ -195,7 +207,7 @@ impl Provider {
         let claims = match tokens.id_token.clone() {
             None => Map::new(),
             Some(id) => {
-                let access_token = &tokens.access;
+                let access_token = Some(&tokens.access);
                 let about = About { nonce: Nonce::NotRequested, sub, access_token, now };
                 self.claims(&metadata, &id, about, trace).await?
             }

@@ -6,16 +6,16 @@ use countersign_core::connector::{
     UpstreamLogin,
 };
 use countersign_core::{Connector, ConnectorId, LoginScopes, Secret, Trace, ids};
-use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::sign_in::{AuthenticatedUser, Browser, LoginTrace, SignInOutcome};
+use super::upstream_login_state::{UpstreamLoginState, divide, state_id, state_rest};
 use super::{BrowserBinding, PendingLogin, posted_form};
 use crate::upstream_health::Op;
 use crate::{Issuer, IssuerError};
 
 const UPSTREAM_LOGIN: &str = "upstream login";
-/// Limit of the cookies of one login at an upstream.
+/// Limit of the sealed state of one login at an upstream.
 const MAX_LOGIN_STATE_BYTES: usize = 11_000;
 
 /// Where the browser goes to log in at an upstream.
@@ -23,9 +23,10 @@ pub struct UpstreamRedirect {
     pub url: Url,
     /// Fields of a form that is posted to `url`; empty: `url` is a redirect.
     pub form: Vec<(&'static str, String)>,
-    /// Names the cookie that keeps `sealed`.
+    /// Names the cookie that keeps `kept`.
     pub state: String,
-    pub sealed: String,
+    /// What of the sealed login is not in the `state` of `url`.
+    pub kept: String,
 }
 
 /// The parameters of a request to our callback.
@@ -49,16 +50,6 @@ pub struct CallbackOutcome {
     pub connector: Option<ConnectorId>,
     pub pending: Option<PendingLogin>,
     pub result: Result<SignInOutcome, IssuerError>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct UpstreamLoginState {
-    pending: PendingLogin,
-    connector: ConnectorId,
-    /// The connector's when the login began: a code of one upstream is not sent to another.
-    fingerprint: Option<String>,
-    callback_state: CallbackState,
-    login_scopes: LoginScopes,
 }
 
 impl Issuer {
@@ -107,32 +98,26 @@ impl Issuer {
             callback_state: redirect.callback_state,
             login_scopes,
         };
-        let plain =
-            serde_json::to_vec(&login_state).map_err(|e| IssuerError::Broken(e.to_string()))?;
-        let bound_to = upstream_login_binding(binding, &upstream_login.state);
-        let sealed = self.keyring.keys().sealing_settled.seal(
-            UPSTREAM_LOGIN,
-            bound_to.as_bytes(),
-            &plain,
-        )?;
-        if sealed.len() > MAX_LOGIN_STATE_BYTES {
-            let what = "this request is too long to be taken along to an upstream";
-            return Err(IssuerError::Unstorable(what.to_owned()));
-        }
-        Ok(Some(UpstreamRedirect { url: redirect.url, form, state: upstream_login.state, sealed }))
+        let state = upstream_login.state;
+        let sealed = self.seal_login_state(login_state, binding, &state)?;
+        let (url, kept) = divide(redirect.url, &state, &sealed);
+        Ok(Some(UpstreamRedirect { url, form, state, kept }))
     }
 
-    /// `GET /callback` or `/callback/{by}`. `sealed` opens only in the browser that began the login.
+    /// `GET /callback` or `/callback/{by}`. `kept` is the cookie's part; together with the part in `state` it opens only
+    /// in the browser that began the login.
     pub async fn finish_upstream_login(
         &self,
         binding: &BrowserBinding,
-        sealed: &str,
+        kept: &str,
         params: &CallbackParams<'_>,
         browser: &Browser,
     ) -> CallbackOutcome {
         let CallbackParams { query, by, .. } = *params;
         let state = query.iter().find(|(name, _)| name == "state").map_or("", |(_, value)| value);
-        let login_state = self.open_login_state(binding, sealed, state);
+        let sealed = format!("{}{kept}", state_rest(state));
+        let state = state_id(state);
+        let login_state = self.open_login_state(binding, &sealed, state);
         let login_state = login_state.filter(|s| by.is_none_or(|by| by == s.connector.as_str()));
         let Some(login_state) = login_state else {
             return CallbackOutcome {
@@ -240,6 +225,23 @@ impl Issuer {
         Ok(LoginRedirect { url, callback_state: CallbackState::default() })
     }
 
+    fn seal_login_state(
+        &self,
+        login_state: UpstreamLoginState,
+        binding: &BrowserBinding,
+        state: &str,
+    ) -> Result<String, IssuerError> {
+        let plain = login_state.encode()?;
+        let bound_to = upstream_login_binding(binding, state);
+        let keys = self.keyring.keys();
+        let sealed = keys.sealing_settled.seal(UPSTREAM_LOGIN, bound_to.as_bytes(), &plain)?;
+        if sealed.len() > MAX_LOGIN_STATE_BYTES {
+            let what = "this request is too long to be taken along to an upstream";
+            return Err(IssuerError::Unstorable(what.to_owned()));
+        }
+        Ok(sealed)
+    }
+
     fn open_login_state(
         &self,
         binding: &BrowserBinding,
@@ -249,7 +251,7 @@ impl Issuer {
         let keys = self.keyring.keys();
         let bound_to = upstream_login_binding(binding, state);
         let opened = keys.sealing.open(UPSTREAM_LOGIN, bound_to.as_bytes(), sealed)?;
-        serde_json::from_slice(&opened).ok()
+        UpstreamLoginState::decode(&opened)
     }
 
     fn upstream_login(

@@ -3,10 +3,12 @@
 //!
 //! The subject token must be one that was issued to the caller, or that names the caller in `aud`; its grant must be
 //! live. Nothing is widened: scopes are a subset, and an audience must trust the caller.
+//!
+//! With `connector_id` (Dex) the subject token is an ID token of that upstream: see `upstream_token`.
 
 use countersign_core::identity::subject;
 use countersign_core::{
-    Client, ClientId, Grant, GrantId, GrantType, Scopes, Secret, Session, scopes,
+    Client, ClientId, ConnectorId, Grant, GrantId, GrantType, Scopes, Secret, Session, scopes,
 };
 use countersign_jose::{Claims, Expected, Typ};
 
@@ -15,13 +17,13 @@ use super::issue::TokenSubject;
 use super::new_grant::GrantTerms;
 use super::{ACCESS_TOKEN_TYPE, TokenError, TokenErrorCode, Tokens};
 use crate::Issuer;
+use crate::login::Browser;
 
 /// RFC 8693 section 3.
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
-const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
+pub(super) const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
 
 /// A token exchange request.
-#[derive(Debug)]
 pub struct TokenExchangeRequest {
     pub subject_token: Secret,
     pub subject_token_type: String,
@@ -30,9 +32,17 @@ pub struct TokenExchangeRequest {
     /// Client ids that the new token is for besides the caller, in the order of the request.
     pub audience: Vec<ClientId>,
     /// Dex's form: the token is one of this upstream.
-    pub connector_id: Option<String>,
+    pub connector_id: Option<ConnectorId>,
+    /// The client's program.
+    pub caller: Browser,
     /// RFC 8693 section 2.1: delegation, which is not supported.
     pub has_actor: bool,
+}
+
+impl std::fmt::Debug for TokenExchangeRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TokenExchangeRequest")
+    }
 }
 
 impl Issuer {
@@ -46,9 +56,6 @@ impl Issuer {
             let reason = "Token exchange is not enabled (oauth2.grantTypes)";
             return Err(TokenError::refused(TokenErrorCode::UnsupportedGrantType, reason));
         }
-        if request.connector_id.is_some() {
-            return Err(invalid("Tokens of an upstream (connector_id) are not supported."));
-        }
         if request.has_actor {
             return Err(invalid("Delegation (actor_token) is not supported."));
         }
@@ -57,8 +64,11 @@ impl Issuer {
             Some(ID_TOKEN) => true,
             Some(_) => return Err(invalid("Invalid requested_token_type.")),
         };
-        let (scopes, session) = self.exchanged_subject(client, &request).await?;
-        let scopes = self.exchanged_scopes(client, &request, &scopes)?;
+        let (granted, session) = match &request.connector_id {
+            Some(connector) => self.upstream_subject(client, &request, connector).await?,
+            None => self.exchanged_subject(client, &request).await?,
+        };
+        let scopes = self.exchanged_scopes(client, &request, &granted)?;
         if requests_id_token && !scopes.has(scopes::OPENID) {
             let reason = "An ID token needs the scope openid.";
             return Err(TokenError::refused(TokenErrorCode::InvalidScope, reason));

@@ -58,6 +58,12 @@ pub struct GetTokenArguments {
     /// Redirect URI, where the issuer demands one that is not made of the listen address
     #[arg(long, value_name = "URL")]
     pub oidc_redirect_url: Option<Url>,
+    /// PEM file with a certificate for the redirect: then it is https
+    #[arg(long, value_name = "FILE", value_parser = path, requires = "local_server_key")]
+    pub local_server_cert: Option<PathBuf>,
+    /// PEM file with the private key of --local-server-cert
+    #[arg(long, value_name = "FILE", value_parser = path, requires = "local_server_cert")]
+    pub local_server_key: Option<PathBuf>,
     /// Print the URL to open instead of opening a browser
     #[arg(long, visible_alias = "no-browser", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, hide_default_value = true, action = clap::ArgAction::Set)]
     pub skip_open_browser: bool,
@@ -131,6 +137,7 @@ impl GetTokenArguments {
             },
             redirect_host: self.oidc_redirect_url_hostname.clone(),
             redirect_uri: self.oidc_redirect_url.clone(),
+            local_certificate: self.local_server_cert.clone().zip(self.local_server_key.clone()),
             opens_browser: !self.skip_open_browser,
             browser_command: self.browser_command.clone(),
             page_after_login: self.open_url_after_authentication.clone(),

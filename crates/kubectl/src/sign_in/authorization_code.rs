@@ -5,6 +5,7 @@ use url::Url;
 
 use super::login_request::{LoginRequest, SignedIn};
 use super::loopback::{Expected, Listener};
+use super::tls;
 use crate::browser;
 use crate::error::Error;
 use crate::pkce::{self, Pkce};
@@ -16,7 +17,8 @@ const OUT_OF_BAND: &str = "urn:ietf:wg:oauth:2.0:oob";
 /// A browser is opened, or the URL is printed.
 pub async fn by_redirect(login: &LoginRequest<'_>) -> Result<SignedIn, Error> {
     let options = login.options;
-    let listener = Listener::bind(&options.listen_addresses).await?;
+    let tls = options.local_certificate.as_ref().map(|(cert, key)| tls::acceptor(cert, key));
+    let listener = Listener::bind(&options.listen_addresses, tls.transpose()?).await?;
     let redirect_uri = match &options.redirect_uri {
         Some(url) => url.as_str().to_owned(),
         None => listener.redirect_uri(&options.redirect_host),

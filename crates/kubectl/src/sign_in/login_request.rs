@@ -40,6 +40,8 @@ pub struct Options {
     pub redirect_host: String,
     /// Instead of the one made of host and port.
     pub redirect_uri: Option<Url>,
+    /// Certificate and private key of an https redirect, as PEM files.
+    pub local_certificate: Option<(PathBuf, PathBuf)>,
     pub opens_browser: bool,
     pub browser_command: Option<PathBuf>,
     pub page_after_login: Option<Url>,
@@ -55,6 +57,7 @@ impl Default for Options {
             listen_addresses: default_listen_addresses(),
             redirect_host: "localhost".to_owned(),
             redirect_uri: None,
+            local_certificate: None,
             opens_browser: true,
             browser_command: None,
             page_after_login: None,

@@ -14,8 +14,10 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio_rustls::TlsAcceptor;
 use url::{Url, form_urlencoded};
 
 use super::callback_page::{CallbackPage, Html, simple};
@@ -27,6 +29,7 @@ const MAX_CONNECTIONS: usize = 16;
 pub struct Listener {
     sockets: Vec<TcpListener>,
     port: u16,
+    tls: Option<TlsAcceptor>,
 }
 
 /// What the response must have to belong to this login.
@@ -46,18 +49,18 @@ struct Arrival {
 impl Listener {
     /// The first free one of `addresses`. On 127.0.0.1 the same port of ::1 is taken too, because `localhost` may
     /// mean either; where another process has that port, the next address is tried.
-    pub async fn bind(addresses: &[SocketAddr]) -> Result<Self, Error> {
+    pub async fn bind(addresses: &[SocketAddr], tls: Option<TlsAcceptor>) -> Result<Self, Error> {
         let mut causes = Vec::new();
         for address in addresses {
             match Self::bind_one(*address).await {
-                Ok(listener) => return Ok(listener),
+                Ok((sockets, port)) => return Ok(Self { sockets, port, tls }),
                 Err(cause) => causes.push(format!("{address}: {cause}")),
             }
         }
         Err(Error::LoginFailed(format!("no --listen-address is free: {}", causes.join("; "))))
     }
 
-    async fn bind_one(address: SocketAddr) -> std::io::Result<Self> {
+    async fn bind_one(address: SocketAddr) -> std::io::Result<(Vec<TcpListener>, u16)> {
         let socket = TcpListener::bind(address).await?;
         let port = socket.local_addr()?.port();
         let mut sockets = vec![socket];
@@ -69,7 +72,7 @@ impl Listener {
                 Err(_) => {}
             }
         }
-        Ok(Self { sockets, port })
+        Ok((sockets, port))
     }
 
     pub fn port(&self) -> u16 {
@@ -77,7 +80,8 @@ impl Listener {
     }
 
     pub fn redirect_uri(&self, host: &str) -> String {
-        format!("http://{host}:{}", self.port)
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{host}:{}", self.port)
     }
 
     /// Serves until the response with the right `state` has come.
@@ -91,13 +95,21 @@ impl Listener {
         let mut tasks = tokio::task::JoinSet::new();
         for socket in self.sockets {
             let (callback, connections) = (Arc::clone(&callback), Arc::clone(&connections));
+            let tls = self.tls.clone();
             tasks.spawn(async move {
                 loop {
                     let Ok((stream, _)) = socket.accept().await else { continue };
                     if let Ok(permit) = Arc::clone(&connections).try_acquire_owned() {
-                        let callback = Arc::clone(&callback);
+                        let (callback, tls) = (Arc::clone(&callback), tls.clone());
                         tokio::spawn(async move {
-                            serve(stream, callback).await;
+                            match tls {
+                                None => serve(stream, callback).await,
+                                Some(tls) => match tls.accept(stream).await {
+                                    Ok(stream) => serve(stream, callback).await,
+                                    // A client that does not trust the certificate; the browser tries again.
+                                    Err(cause) => drop(cause),
+                                },
+                            }
                             drop(permit);
                         });
                     }
@@ -121,7 +133,7 @@ impl Listener {
     }
 }
 
-async fn serve(stream: TcpStream, callback: Arc<Callback>) {
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, callback: Arc<Callback>) {
     let service = service_fn(move |request| {
         let callback = Arc::clone(&callback);
         async move { Ok::<_, Infallible>(callback.respond(&request).await) }

@@ -114,7 +114,8 @@ pub fn display_time_of(app: &App, text: &str) -> DisplayTime {
     match text.parse::<Timestamp>() {
         Ok(at) => display_time(app, at),
         Err(_) => {
-            DisplayTime { distance: text.to_owned(), exact: String::new(), iso: text.to_owned() }
+            let (distance, iso) = (text.to_owned(), text.to_owned());
+            DisplayTime { distance, exact: String::new(), short: String::new(), iso }
         }
     }
 }

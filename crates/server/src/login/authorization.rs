@@ -98,9 +98,7 @@ async fn begin(
             let client = app.issuer.clients.get(&client);
             to_client(app, client.as_ref().map_or("", |client| &client.name), &response)
         }
-        ParsedRequest::Untrusted(untrusted) => {
-            Err(error_page(untrusted, params.get("redirect_uri")))
-        }
+        ParsedRequest::Untrusted(untrusted) => Err(error_page(untrusted, &params)),
     }
 }
 
@@ -127,16 +125,36 @@ pub(crate) async fn first_step(
 }
 
 /// An error before client and redirect URI are validated: a page, never a redirect (RFC 6749 section 4.1.2.1).
-fn error_page(untrusted: Untrusted, redirect_uri: Option<&str>) -> PageError {
+/// Its details name the parameters, for whoever runs the application.
+fn error_page(untrusted: Untrusted, params: &Params) -> PageError {
+    let named = |name: &str| {
+        let value = params.get(name).filter(|_| !params.is_repeated(name));
+        value.map(|value| format!("{name}: {value}"))
+    };
     match untrusted {
-        Untrusted::UnknownClient => PageErrorKind::UnknownClient.into(),
+        Untrusted::UnknownClient => {
+            let page = PageError::from(PageErrorKind::UnknownClient);
+            match named("client_id") {
+                Some(client) => page.detail(client),
+                None => page.detail("client_id is missing"),
+            }
+        }
         Untrusted::UnregisteredRedirect { client } => {
             tracing::warn!(client, "refused an unregistered redirect URI");
-            PageError::from(PageErrorKind::UnregisteredRedirectUri)
-                .detail(redirect_uri.unwrap_or_default())
+            let page = PageError::from(PageErrorKind::UnregisteredRedirectUri);
+            let page = page.detail(named("client_id").unwrap_or_default());
+            page.detail(named("redirect_uri").unwrap_or_default())
         }
         Untrusted::Ambiguous { parameter } => {
-            PageError::from(PageErrorKind::BadRequest).detail(parameter)
+            let page = PageError::from(PageErrorKind::BadRequest);
+            let problem = match params.is_repeated(parameter) {
+                true => format!("{parameter} is repeated"),
+                false => format!("{parameter} is missing"),
+            };
+            match named("client_id") {
+                Some(client) => page.detail(client).detail(problem),
+                None => page.detail(problem),
+            }
         }
     }
 }
@@ -166,8 +184,8 @@ async fn sign_in_at(
                 .map_err(|e| PageError::from(e).or_link(retry_link(app, &pending, req)))?
                 .ok_or_else(|| login_expired(app))?;
             let mut cookies = SetCookies::default();
-            let (state, sealed) = (&redirect.state, &redirect.sealed);
-            cookies.keep_upstream_login(&app.cookies, &context.cookies, state, sealed);
+            let (state, kept) = (&redirect.state, &redirect.kept);
+            cookies.keep_upstream_login(&app.cookies, &context.cookies, state, kept);
             let name = found.as_ref().map_or("", |connector| connector.name.as_str());
             let response = match redirect.form.is_empty() {
                 true => see_other(redirect.url.as_str()),

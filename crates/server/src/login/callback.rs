@@ -6,7 +6,7 @@ use axum::extract::{Path, State};
 use axum::http::Uri;
 use axum::response::Response;
 use countersign_core::connector::{ProxyHeaders, Refusal};
-use countersign_issuer::login::{CallbackParams, PostedFormOutcome, SignInOutcome};
+use countersign_issuer::login::{CallbackParams, PostedFormOutcome, SignInOutcome, state_id};
 use url::Url;
 
 use super::{blocked_page, login_expired, refusal_page, retry_link, seal_pending_login, signed_in};
@@ -99,7 +99,7 @@ fn is_canonical_path(app: &App, connector: &str, uri: &Uri) -> bool {
 
 /// Whatever the outcome, this upstream login is over: its cookies are removed with every response.
 async fn respond(app: &App, context: &RequestContext, params: &CallbackParams<'_>) -> Response {
-    let state = once(params.query, "state").unwrap_or_default().to_owned();
+    let state = state_id(once(params.query, "state").unwrap_or_default()).to_owned();
     let response = into_response(app, context, finish(app, context, &state, params).await);
     let mut cookies = SetCookies::default();
     cookies.remove_upstream_login(&app.cookies, &context.cookies, &state);
@@ -113,10 +113,10 @@ async fn finish(
     params: &CallbackParams<'_>,
 ) -> Result<Response, PageError> {
     let cookies = &context.cookies;
-    let sealed = cookies.upstream_login(&app.cookies, state).ok_or_else(|| login_expired(app))?;
+    let kept = cookies.upstream_login(&app.cookies, state).ok_or_else(|| login_expired(app))?;
     let binding = context.binding.as_ref().ok_or_else(|| login_expired(app))?;
     let outcome =
-        app.issuer.finish_upstream_login(binding, &sealed, params, &context.browser()).await;
+        app.issuer.finish_upstream_login(binding, &kept, params, &context.browser()).await;
     if let Some(connector) = &outcome.connector {
         app.metrics.login(connector.as_str(), LoginResult::of(&outcome.result));
     }

@@ -60,9 +60,9 @@ pub async fn code(State(app): State<App>, request: Request) -> Response {
 }
 
 /// `GET /device`: does not look the code up, so that a link does not reveal whether its code is valid.
-pub async fn get(State(app): State<App>, Query(pairs): Query) -> Response {
+pub async fn get(State(app): State<App>, context: RequestContext, Query(pairs): Query) -> Response {
     let typed = once(&pairs, USER_CODE).unwrap_or_default();
-    show_form(&app, typed, None)
+    show_form(&app, &context, typed, None)
 }
 
 /// `POST /device`: what was typed leads to the page that demands a confirmation.
@@ -70,14 +70,24 @@ pub async fn post(State(app): State<App>, context: RequestContext, Form(pairs): 
     into_response(&app, &context, look_up(&app, &context, &pairs).await)
 }
 
-fn show_form(app: &App, typed: &str, error: Option<UserCodeError>) -> Response {
+fn show_form(
+    app: &App,
+    context: &RequestContext,
+    typed: &str,
+    error: Option<UserCodeError>,
+) -> Response {
     // A code is shown as the device shows it; anything else as it was typed.
     let shown = match UserCode::parse(typed) {
         Some(code) => code.to_string(),
         None => typed.chars().take(MAX_SHOWN_CODE).collect(),
     };
-    let view =
-        DeviceForm { layout: &app.layout, action: &app.path("/device"), user_code: &shown, error };
+    let view = DeviceForm {
+        layout: &app.layout,
+        action: &app.path("/device"),
+        user_code: &shown,
+        error,
+        reference: &context.id,
+    };
     let status = match error {
         None => 200,
         Some(UserCodeError::Wrong) => 400,
@@ -97,11 +107,11 @@ async fn look_up(
     let typed = once(pairs, USER_CODE).unwrap_or_default();
     match app.issuer.find_device_request(typed, &context.browser()).await? {
         UserCodeOutcome::Found(pending) => confirm(app, context, &pending),
-        UserCodeOutcome::NotFound => Ok(show_form(app, typed, Some(UserCodeError::Wrong))),
+        UserCodeOutcome::NotFound => Ok(show_form(app, context, typed, Some(UserCodeError::Wrong))),
         UserCodeOutcome::RateLimited(wait) => {
             let retry_after_seconds = wait.as_secs().max(1);
             let error = UserCodeError::TooMany { retry_after_seconds };
-            let mut response = show_form(app, typed, Some(error));
+            let mut response = show_form(app, context, typed, Some(error));
             let seconds = HeaderValue::from(retry_after_seconds);
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
             Ok(response)

@@ -233,5 +233,5 @@ pub(super) fn post_form(
         action,
         fields: fields.iter().map(|(name, value)| (*name, value.as_str())).collect(),
     };
-    page(app, 200, PagePolicy::FormPost, view.render())
+    page(app, 200, PagePolicy::ScriptedLoginForm, view.render())
 }

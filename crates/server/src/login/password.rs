@@ -33,7 +33,7 @@ pub async fn get(
         }
         let hint = pending.request.login_hint.clone().unwrap_or_default();
         let form = LoginForm { connector: &connector, login: &hint, error: None };
-        show(&app, &pending, once(&pairs, "req").unwrap_or_default(), form)
+        show(&app, &context, &pending, once(&pairs, "req").unwrap_or_default(), form)
     });
     into_response(&app, &context, shown)
 }
@@ -58,6 +58,7 @@ struct LoginForm<'a> {
 
 fn show(
     app: &App,
+    context: &RequestContext,
     pending: &PendingLogin,
     req: &str,
     form: LoginForm<'_>,
@@ -78,6 +79,7 @@ fn show(
         layout: &app.layout,
         app: client_info(app, pending),
         connector_name: connector.name.as_str().into(),
+        is_local: connector.kind == "local",
         prompt: method.prompt().into(),
         login_kind: if method.prompt().to_lowercase().contains("mail") {
             LoginKind::Email
@@ -89,8 +91,9 @@ fn show(
         action: &app.path(&format!("{}/login", connector_path(form.connector))),
         back: has_other_connectors(app, pending).then_some(back.as_str()),
         error: form.error,
+        reference: &context.id,
     };
-    Ok(page(app, status, PagePolicy::LoginForm, view.render()))
+    Ok(page(app, status, PagePolicy::ScriptedLoginForm, view.render()))
 }
 
 async fn submit(
@@ -117,7 +120,7 @@ async fn submit(
     }
     let show_error = |error| {
         let form = LoginForm { connector, login: &attempt.login, error: Some(error) };
-        show(app, &pending, req, form)
+        show(app, context, &pending, req, form)
     };
     match result {
         Ok(end) => {

@@ -34,6 +34,12 @@ pub const FORM_POST_SCRIPT: Asset = Asset::new(
     "text/javascript; charset=utf-8",
     include_bytes!("../../../../templates/static/form-post.js"),
 );
+pub const SHOW_PASSWORD_SCRIPT: Asset = Asset::new(
+    "show-password",
+    "js",
+    "text/javascript; charset=utf-8",
+    include_bytes!("../../../../templates/static/show-password.js"),
+);
 pub const MARK: Asset = Asset::new(
     "mark",
     "svg",
@@ -42,8 +48,14 @@ pub const MARK: Asset = Asset::new(
 );
 
 /// All there is to serve; a name that is not in here is 404.
-pub const ALL: [Asset; 5] =
-    [STYLESHEET, ADMIN_STYLESHEET, EXAMPLE_APP_STYLESHEET, FORM_POST_SCRIPT, MARK];
+pub const ALL: [Asset; 6] = [
+    STYLESHEET,
+    ADMIN_STYLESHEET,
+    EXAMPLE_APP_STYLESHEET,
+    FORM_POST_SCRIPT,
+    SHOW_PASSWORD_SCRIPT,
+    MARK,
+];
 
 /// The file served as `<base>/static/<file_name>`. Only the current versioned name is known, never a path.
 pub fn find(file_name: &str) -> Option<Asset> {

@@ -18,6 +18,8 @@ pub struct DeviceForm<'a> {
     /// As filled in by a link, or as typed before.
     pub user_code: &'a str,
     pub error: Option<UserCodeError>,
+    /// Identifies this attempt in the log; shown with an error.
+    pub reference: &'a str,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

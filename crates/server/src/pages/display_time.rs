@@ -14,6 +14,8 @@ pub struct DisplayTime {
     pub distance: String,
     /// `23 November 2025, 08:12 UTC`
     pub exact: String,
+    /// `23 Nov 2025, 08:12 UTC`
+    pub short: String,
     /// `2025-11-23T08:12:00Z`
     pub iso: String,
 }
@@ -24,15 +26,20 @@ impl DisplayTime {
         let (year, month, day) = Timestamp::from_millis(at_millis).date();
         let minutes = at_millis.rem_euclid(DAY) / MINUTE;
         let (hour, minute) = (minutes / 60, minutes % 60);
-        let month_name = usize::from(month)
-            .checked_sub(1)
-            .and_then(|i| messages.display_time.months.get(i))
-            .copied();
+        let t = &messages.display_time;
+        let name_in = |names: &[&'static str; 12]| {
+            usize::from(month).checked_sub(1).and_then(|i| names.get(i)).copied()
+        };
+        let (month_name, short_month_name) = (name_in(&t.months), name_in(&t.short_months));
         Self {
             distance: distance(at_millis.saturating_sub(now_millis), messages),
             exact: format!(
                 "{day} {} {year}, {hour:02}:{minute:02} UTC",
                 month_name.unwrap_or_default()
+            ),
+            short: format!(
+                "{day} {} {year}, {hour:02}:{minute:02} UTC",
+                short_month_name.unwrap_or_default()
             ),
             iso: Timestamp::from_millis(at_millis - at_millis.rem_euclid(MINUTE)).to_string(),
         }
@@ -47,6 +54,7 @@ impl DisplayTime {
         let minute = Self::new(whole, now_millis, messages);
         Self {
             exact: minute.exact.replace(" UTC", &format!(":{second:02} UTC")),
+            short: minute.short.replace(" UTC", &format!(":{second:02} UTC")),
             iso: minute.iso.replace(":00Z", &format!(":{second:02}Z")),
             ..minute
         }
@@ -55,8 +63,13 @@ impl DisplayTime {
 
 fn distance(millis: i64, messages: &Messages) -> String {
     let t = &messages.display_time;
-    let size = millis.saturating_abs();
-    let (minutes, hours, days) = (size / MINUTE, size / HOUR, size / DAY);
+    // What is to come is rounded: of eight hours, seven and 59 minutes are left when the page is read. What is past is
+    // not: after 59 minutes and 40 seconds "one hour ago" would be untrue of a session that lives one hour.
+    let rounded = |unit: i64| match millis > 0 {
+        true => millis.saturating_add(unit / 2) / unit,
+        false => millis.saturating_abs() / unit,
+    };
+    let (minutes, hours, days) = (rounded(MINUTE), rounded(HOUR), rounded(DAY));
     if minutes == 0 {
         return t.now.to_owned();
     }

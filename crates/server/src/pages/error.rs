@@ -21,8 +21,9 @@ pub struct ErrorPage<'a> {
     /// What the words are about: the groups of [`PageErrorKind::MissingGroups`], the name of who is
     /// [`PageErrorKind::UpstreamDown`].
     pub items: Vec<Name>,
-    /// One line for the operator of the application: the redirect URI that was sent. Never an upstream's own message.
-    pub detail: Option<Name>,
+    /// Lines for the operator of the application: the client id and the redirect URI that were sent. Never an upstream's
+    /// own message.
+    pub details: Vec<Name>,
     pub reference: &'a str,
     pub link: Option<PageLink>,
 }
@@ -34,7 +35,7 @@ impl<'a> ErrorPage<'a> {
             messages: problem.messages(layout.messages),
             status: problem.status(),
             items: Vec::new(),
-            detail: None,
+            details: Vec::new(),
             reference,
             link: None,
         }
@@ -46,7 +47,7 @@ impl<'a> ErrorPage<'a> {
     }
 
     pub fn detail(mut self, detail: &str) -> Self {
-        self.detail = Some(Name::up_to(LONGEST_DETAIL, detail));
+        self.details.push(Name::up_to(LONGEST_DETAIL, detail));
         self
     }
 

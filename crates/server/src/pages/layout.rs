@@ -57,6 +57,7 @@ pub struct Layout {
     pub(crate) favicon: Option<String>,
     pub(crate) admin_stylesheet: String,
     pub(crate) form_post_script: String,
+    pub(crate) show_password_script: String,
     base: String,
 }
 
@@ -75,6 +76,7 @@ impl Layout {
             favicon: None,
             admin_stylesheet: assets::ADMIN_STYLESHEET.url(&base),
             form_post_script: assets::FORM_POST_SCRIPT.url(&base),
+            show_password_script: assets::SHOW_PASSWORD_SCRIPT.url(&base),
             base,
         }
     }

@@ -27,6 +27,10 @@ pub struct SignedOut<'a> {
     pub tools: OfflineGrants,
     /// Applications that receive a logout token.
     pub notified: Vec<Name>,
+    /// Name and id of the client that asked for a redirect to an address that is not registered for it.
+    pub unregistered: Option<(Name, Name)>,
+    /// The `id_token_hint` was not a valid token of ours, and the browser had no session: nothing was ended.
+    pub hint_refused: bool,
     pub link: Option<PageLink>,
     /// Where to sign out of the upstream as well.
     pub upstream: Option<PageLink>,

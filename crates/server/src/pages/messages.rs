@@ -53,7 +53,12 @@ pub struct Choose {
 #[derive(Clone, Copy, Debug)]
 pub struct Password {
     pub with_account: Message,
+    /// For accounts of ours; `{}` is the name of this service.
+    pub with_own_account: Message,
     pub password: &'static str,
+    /// The buttons that show the typed password, and hide it again.
+    pub show: &'static str,
+    pub hide: &'static str,
     pub sign_in: &'static str,
     pub other_connectors: &'static str,
     /// Opens the title of a page that is shown again.
@@ -177,6 +182,8 @@ pub struct Logout {
     pub tools_kept: &'static str,
     pub tools_ended: &'static str,
     pub notified: &'static str,
+    pub not_redirected: Message,
+    pub hint_refused: &'static str,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -245,6 +252,8 @@ pub struct DisplayTime {
     pub days_ago: PluralMessage,
     pub in_days: PluralMessage,
     pub months: [&'static str; 12],
+    /// For tables.
+    pub short_months: [&'static str; 12],
 }
 
 /// A text with one `{}` for a name.

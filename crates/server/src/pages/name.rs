@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use askama::filters::{Escaper, Html, HtmlSafe};
 use countersign_core::text::is_deceptive;
 
 /// Longest name shown, in characters; directories have group names nearly as long.
@@ -51,10 +52,38 @@ impl Name {
         Self(cut(&self.0, LONGEST_IN_CELL))
     }
 
+    /// As HTML that may be broken into lines behind `@` and before `.`, and not in the middle of a part. Copied, it is
+    /// the same text.
+    pub(crate) fn breakable(&self) -> BreakableName<'_> {
+        BreakableName(&self.0)
+    }
+
     /// One letter in place of a picture.
     pub(crate) fn initial(&self) -> String {
         let first = self.0.chars().find(|c| c.is_alphanumeric());
         first.map_or_else(|| NOTHING.to_owned(), |c| c.to_uppercase().collect())
+    }
+}
+
+/// See [`Name::breakable`]. It escapes itself.
+pub(crate) struct BreakableName<'a>(&'a str);
+
+impl HtmlSafe for BreakableName<'_> {}
+
+impl fmt::Display for BreakableName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, part) in self.0.split_inclusive('@').enumerate() {
+            if position > 0 {
+                f.write_str("<wbr>")?;
+            }
+            for (position, label) in part.split('.').enumerate() {
+                if position > 0 {
+                    f.write_str("<wbr>.")?;
+                }
+                Html.write_escaped_str(&mut *f, label)?;
+            }
+        }
+        Ok(())
     }
 }
 

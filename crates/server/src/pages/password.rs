@@ -4,7 +4,7 @@ use askama::Template;
 
 use super::icon::Icon;
 use super::layout::Layout;
-use super::messages::Messages;
+use super::messages::{FormattedMessage, Messages};
 use super::name::Name;
 use super::people::ClientInfo;
 
@@ -17,6 +17,8 @@ pub struct Password<'a> {
     pub layout: &'a Layout,
     pub app: ClientInfo,
     pub connector_name: Name,
+    /// The account is one of ours: there is no upstream to name.
+    pub is_local: bool,
     /// Label of the first field, as the connector names it: "Email Address", "Username".
     pub prompt: Name,
     pub login_kind: LoginKind,
@@ -28,6 +30,8 @@ pub struct Password<'a> {
     /// The list of connectors, if there is more than one.
     pub back: Option<&'a str>,
     pub error: Option<LoginError>,
+    /// Identifies this attempt in the log; shown with an error.
+    pub reference: &'a str,
 }
 
 /// Decides the keyboard a phone shows.
@@ -99,6 +103,15 @@ impl Password<'_> {
             None => title,
             // First, so that a screen reader reads it first.
             Some(_) => format!("{}: {title}", self.layout.messages.password.error),
+        }
+    }
+
+    /// Which password is meant. A local connector's name, such as "Email", would suggest the password of a mailbox.
+    fn which_account(&self) -> FormattedMessage {
+        let t = &self.layout.messages.password;
+        match self.is_local {
+            true => t.with_own_account.with(&self.layout.issuer_name),
+            false => t.with_account.with(&self.connector_name),
         }
     }
 

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use axum::http::header;
 use axum::http::request::Parts;
-use countersign_core::{ClientId, Scopes, Secret};
+use countersign_core::{ClientId, ConnectorId, Scopes, Secret};
 use countersign_issuer::login::{Browser, PasswordSubmission};
 use countersign_issuer::token::{
     PasswordRequest, TokenError, TokenErrorCode, TokenExchangeRequest, TokenRequest,
@@ -32,7 +32,7 @@ pub fn password(parts: &Parts, pairs: &Pairs) -> Result<TokenRequest, TokenError
 
 /// RFC 8693 section 2.1. `audience` may be repeated; `resource` is refused, because ignoring it would issue a token
 /// for more than was meant.
-pub fn token_exchange(pairs: &Pairs) -> Result<TokenRequest, TokenError> {
+pub fn token_exchange(parts: &Parts, pairs: &Pairs) -> Result<TokenRequest, TokenError> {
     let Some(subject_token) = parameter(pairs, "subject_token") else {
         return invalid_request("Missing subject_token");
     };
@@ -48,7 +48,8 @@ pub fn token_exchange(pairs: &Pairs) -> Result<TokenRequest, TokenError> {
         requested_token_type: text("requested_token_type"),
         scope: parameter(pairs, "scope").map(Scopes::parse),
         audience: audience.map(|(_, id)| ClientId::new(id.as_str())).collect(),
-        connector_id: text("connector_id"),
+        connector_id: text("connector_id").map(ConnectorId::new),
+        caller: caller(parts),
         has_actor: parameter(pairs, "actor_token").is_some(),
     })))
 }

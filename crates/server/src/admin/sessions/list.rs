@@ -129,8 +129,10 @@ fn form(app: &App, pairs: &Pairs, problem: Option<&FieldError>) -> FilterForm {
     let t = &app.layout.messages.admin;
     let search = Search {
         path: Section::Sessions.path(),
-        main: &["text", "group", "client"],
+        main: &["text"],
         more: &[
+            "group",
+            "client",
             "user",
             "connector",
             "ip",

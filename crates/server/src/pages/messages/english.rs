@@ -43,7 +43,10 @@ const CHOOSE: Choose = Choose {
 
 const PASSWORD: Password = Password {
     with_account: Message("with your {} account"),
+    with_own_account: Message("with your password for {}"),
     password: "Password",
+    show: "Show password",
+    hide: "Hide password",
     sign_in: "Sign in",
     other_connectors: "Other ways to sign in",
     error: "Error",
@@ -111,12 +114,12 @@ const PROBLEMS: Problems = Problems {
     },
     unknown_app: ErrorMessages {
         title: "This application is not known here",
-        happened: "You were sent here by an application that is not registered.",
+        happened: "You were sent here by an application that is not registered:",
         todo: "Check the link you followed. If you run the application, check its client ID.",
     },
     wrong_redirect: ErrorMessages {
         title: "We stopped this sign-in",
-        happened: "The application requested a redirect to an address that is not registered for it.",
+        happened: "The application requested a redirect to an address that is not registered for it:",
         todo: "You can close this page. If you run the application, register exactly this address as a redirect URI.",
     },
     bad_request: ErrorMessages {
@@ -234,6 +237,12 @@ const LOGOUT: Logout = Logout {
     tools_kept: "Command-line tools that you signed in stay signed in.",
     tools_ended: "Command-line tools that you signed in are signed out too.",
     notified: "Applications being notified",
+    not_redirected: Message(
+        "{} asked to take you back to an address that is not registered for it, so you stay here. If you run the \
+         application, register exactly this address as a postLogoutRedirectURI.",
+    ),
+    hint_refused: "The application sent an id_token_hint that is not a valid ID token of this service. This browser \
+                   was not signed in, so no session was ended.",
 };
 
 const HAND_OVER: HandOver = HandOver {
@@ -308,5 +317,8 @@ const DISPLAY_TIME: DisplayTime = DisplayTime {
         "October",
         "November",
         "December",
+    ],
+    short_months: [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
     ],
 };

@@ -45,6 +45,8 @@ fn sign_in(w: &World) -> Vec<(String, String)> {
         action: "/dex/auth/ldap/login",
         back: Some("/dex/auth?req=abc"),
         error,
+        is_local: login.is_empty(),
+        reference: "0123456789abcdef",
     };
     let wait = LoginError::TooMany { retry_after_seconds: 30 };
     [
@@ -139,6 +141,7 @@ fn device_flow(w: &World) -> Vec<(String, String)> {
         action: "/dex/device",
         user_code,
         error,
+        reference: "0123456789abcdef",
     };
     let wait = UserCodeError::TooMany { retry_after_seconds: 30 };
     let confirm = DeviceConfirm {
@@ -234,6 +237,8 @@ fn home_and_logout(w: &World) -> Vec<(String, String)> {
         layout: &w.layout,
         tools: OfflineGrants::Kept,
         notified: vec![w.app.name.clone(), "Argo CD".into()],
+        unregistered: Some((w.app.name.clone(), "grafana".into())),
+        hint_refused: true,
         link: Some(PageLink::BackToClient(
             "https://grafana.example.com/".to_owned(),
             w.app.name.clone(),

@@ -61,7 +61,11 @@ fn a_time_is_shown_relative_and_exact() {
         (-60_000, "one minute ago"),
         (89 * 60_000, "in 89 minutes"),
         (-2 * 3_600_000, "2 hours ago"),
+        (-8 * 3_600_000 + 1, "7 hours ago"),
         (22 * 3_600_000, "in 22 hours"),
+        (8 * 3_600_000 - 1, "in 8 hours"),
+        (600_000 - 1, "in 10 minutes"),
+        (29_000, "now"),
         (-40 * 86_400_000, "40 days ago"),
     ] {
         assert_eq!(at(millis).distance, distance);
@@ -89,7 +93,7 @@ fn every_problem_has_words_and_a_status_of_its_kind() {
 #[test]
 fn every_sentence_has_its_place_for_a_name() {
     let messages = format!("{ENGLISH:?}");
-    for marker in ["Sentence(\"", " many: \""] {
+    for marker in [" Message(\"", " many: \""] {
         for text in messages.split(marker).skip(1).filter_map(|rest| rest.split('"').next()) {
             assert_eq!(text.matches("{}").count(), 1, "{text}");
         }

@@ -19,7 +19,7 @@ pub const ADMIN: Admin = Admin {
         blocked_users: "Blocked",
         skip: "Skip to the content",
         you: Message("You are {}"),
-        own: "Your sign-in page",
+        own: "Your account",
     },
     fields: [
         ("text", "Name, email or ID"),

@@ -1,0 +1,114 @@
+//! kubeconfig entries as kubelogin's own documentation has them, with our binary under its name and nothing else changed.
+
+use reqwest::Url;
+
+use crate::world::{ALICE, ALICE_PASSWORD, Client, Workstation, World, certificates, claims};
+
+const PASSWORD_AND_CLIENT_CREDENTIALS: &str = "oauth2:\n  skipApprovalScreen: true\n  passwordConnector: local\n  \
+    grantTypes: [authorization_code, refresh_token, client_credentials, \
+    \"urn:ietf:params:oauth:grant-type:device_code\"]";
+
+fn entry(alice: &Workstation, client: &str, more: &[&str]) -> Vec<String> {
+    let line = [
+        "get-token",
+        &format!("--oidc-issuer-url={}", alice.issuer()),
+        &format!("--oidc-client-id={client}"),
+        "--oidc-extra-scope=email",
+        "--oidc-extra-scope=offline_access",
+    ];
+    line.iter().chain(more).map(|word| (*word).to_owned()).collect()
+}
+
+/// `kubectl oidc-login setup` prints these.
+#[tokio::test]
+async fn the_entry_of_the_setup_command_works() {
+    let server = World::new().client(Client::public("kubernetes")).start().await;
+    let alice = server.workstation();
+    let kubelogin = alice.linked_as("kubectl-oidc_login");
+    let browser = format!("--browser-command={}", alice.path("browser").display());
+    let more =
+        ["--oidc-pkce-method=auto", "--token-cache-dir=~/.kube/cache/oidc-login", &browser, "-v1"];
+    let line = entry(&alice, "kubernetes", &more);
+    let running = alice.starts_program(&kubelogin, &line);
+    let url = Url::parse(&alice.opens(1).await).unwrap();
+    let redirect =
+        url.query_pairs().find(|(name, _)| name == "redirect_uri").unwrap().1.into_owned();
+    assert!(redirect.starts_with("http://localhost:"), "{redirect}");
+    alice.signs_in(1, &mut server.browser()).await;
+    assert_eq!(claims(&running.ends().token())["email"], ALICE);
+    assert!(alice.path(".kube/cache/oidc-login").is_dir());
+}
+
+/// `--local-server-cert` and `--local-server-key`: the redirect is https.
+#[tokio::test]
+async fn the_redirect_can_be_https() {
+    let redirect = "https://localhost:18443";
+    let client = Client::new("kubernetes").redirects_to(&[redirect]);
+    let server = World::new().client(client).start().await;
+    let alice = server.workstation();
+    certificates::write(&alice.path(""), "127.0.0.1".parse().unwrap());
+    let secret = server.relying_party("kubernetes").secret.unwrap();
+    let browser = format!("--browser-command={}", alice.path("browser").display());
+    let secret = format!("--oidc-client-secret={secret}");
+    let (cert, key) = ("--local-server-cert=~/server.crt", "--local-server-key=~/server.key");
+    let listen = "--listen-address=127.0.0.1:18443";
+    let refused = alice.runs_command(&entry(&alice, "kubernetes", &[cert, listen]));
+    assert!(refused.failure().contains("--local-server-key"), "{}", refused.stderr);
+    let running =
+        alice.starts(&entry(&alice, "kubernetes", &[cert, key, listen, &browser, &secret]));
+    let mut browser = server.browser();
+    browser.opens(alice.opens(1).await).await;
+    browser.signs_in(ALICE, ALICE_PASSWORD).await;
+    browser.approves().await;
+    let callback = browser.auth_response().url;
+    assert!(callback.as_str().starts_with(redirect), "{callback}");
+    // Plain http gets nothing there.
+    let plain = callback.as_str().replace("https://", "http://");
+    assert!(crate::world::http::bare_client().get(plain).send().await.is_err());
+    let mut client = reqwest::Client::builder().no_proxy().tls_certs_only([]);
+    let authority = std::fs::read(certificates::authority_file(&alice.path(""))).unwrap();
+    client = client.add_root_certificate(reqwest::Certificate::from_pem(&authority).unwrap());
+    let page = client.build().unwrap().get(callback.as_str()).send().await.unwrap();
+    assert_eq!(page.status(), 200);
+    assert!(page.text().await.unwrap().contains("You are signed in"));
+    assert_eq!(claims(&running.ends().token())["email"], ALICE);
+}
+
+#[tokio::test]
+async fn all_grant_types_of_kubelogin_pass() {
+    let server = World::new()
+        .client(Client::new("kubernetes").redirects_to(&["/device/callback"]))
+        .with(PASSWORD_AND_CLIENT_CREDENTIALS)
+        .start()
+        .await;
+    let alice = server.workstation();
+    let secret = server.relying_party("kubernetes").secret.unwrap();
+    let secret = format!("--oidc-client-secret={secret}");
+    let password = format!("--password={ALICE_PASSWORD}");
+    let username = format!("--username={ALICE}");
+
+    let by_password =
+        entry(&alice, "kubernetes", &[&secret, "--grant-type=password", &username, &password]);
+    assert_eq!(claims(&alice.runs_command(&by_password).token())["email"], ALICE);
+
+    let by_device = entry(
+        &alice,
+        "kubernetes",
+        &[&secret, "--grant-type=device-code", "--skip-open-browser", "--token-cache-storage=none"],
+    );
+    let mut running = alice.starts(&by_device);
+    let code = running.user_code();
+    let mut browser = server.browser();
+    crate::scenarios::login::device::types_code(&mut browser, &server, &code).await;
+    crate::scenarios::login::device::confirms_device(&mut browser, ALICE, ALICE_PASSWORD).await;
+    browser.approves().await;
+    assert_eq!(claims(&running.ends().token())["email"], ALICE);
+
+    let by_client = entry(
+        &alice,
+        "kubernetes",
+        &[&secret, "--grant-type=client-credentials", "--token-cache-storage=none"],
+    );
+    let token = alice.runs_command(&by_client).token();
+    assert_eq!(claims(&token)["sub"], "client:kubernetes");
+}

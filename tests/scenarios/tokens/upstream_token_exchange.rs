@@ -1,0 +1,94 @@
+//! Token exchange with Dex's `connector_id`: a program brings an ID token of an upstream (another Countersign here).
+
+use serde_json::json;
+
+use crate::scenarios::connectors::oidc::{GROUPS, upstream_and_branch};
+use crate::world::{
+    ALICE, Client, JsonResponse, RelyingParty, Server, SignedInClient, World, claims, verified,
+};
+
+const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
+
+async fn servers() -> (Server, Server) {
+    let branch = World::new().client(Client::public("cli")).with(&format!(
+        "oauth2:\n  grantTypes: [authorization_code, refresh_token, \"{EXCHANGE}\"]"
+    ));
+    upstream_and_branch(World::new(), branch, GROUPS).await
+}
+
+async fn exchange(app: &RelyingParty, token: &str, more: &[(&str, &str)]) -> JsonResponse {
+    let mut fields = vec![
+        ("grant_type", EXCHANGE),
+        ("connector_id", "home"),
+        ("subject_token", token),
+        ("subject_token_type", ID_TOKEN),
+        ("scope", "openid email groups"),
+    ];
+    fields.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
+    fields.extend(more);
+    app.exchange(&fields).await
+}
+
+#[tokio::test]
+async fn a_program_signs_in_with_an_id_token_of_the_upstream() {
+    let (upstream, branch) = servers().await;
+    let scopes = "openid email profile groups";
+    let job = SignedInClient::sign_in_alice(&upstream, "branch", scopes).await;
+    let app = branch.relying_party("example-app");
+    let answer = exchange(&app, &job.id_token, &[]).await;
+    assert_eq!(answer.status, 200, "{}", answer.page.body);
+    assert_eq!(answer.json["issued_token_type"], ACCESS_TOKEN);
+    assert!(answer.json.get("refresh_token").is_none(), "{}", answer.page.body);
+    let userinfo = app.userinfo(answer.access_token()).await;
+    assert_eq!(userinfo.json["email"], ALICE, "{}", userinfo.page.body);
+    assert_eq!(userinfo.json["groups"], json!(["admins", "developers"]));
+
+    let wanted = [("requested_token_type", ID_TOKEN)];
+    let answer = exchange(&app, &job.id_token, &wanted).await;
+    let token = verified(answer.access_token(), &app.gets("/keys").await.json);
+    assert_eq!((&token["iss"], &token["aud"]), (&json!(branch.issuer()), &json!("example-app")));
+    assert_eq!(token["sub"], userinfo.json["sub"], "the same person as by a login");
+
+    // It is a session like any other: an administrator ends it.
+    let again = exchange(&app, &job.id_token, &[]).await;
+    let sid = claims(again.access_token())["sid"].as_str().unwrap().to_owned();
+    let ended = branch.runs_command(&["sessions", "end", &sid, "--config", "CONFIG"], &[]);
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    assert_eq!(app.userinfo(again.access_token()).await.status, 401);
+}
+
+/// Threat 49: Dex accepts an ID token that the upstream issued to any of its applications (issue 4397 there).
+#[tokio::test]
+async fn an_id_token_for_another_client_of_the_upstream_is_refused() {
+    let (upstream, branch) = servers().await;
+    let others = SignedInClient::sign_in_alice(&upstream, "example-app", "openid email").await;
+    let job = SignedInClient::sign_in_alice(&upstream, "branch", "openid email").await;
+    let app = branch.relying_party("example-app");
+    let mut forged = job.id_token.clone();
+    forged.pop();
+    for token in [&others.id_token, &job.access_token, &forged, "x"] {
+        let answer = exchange(&app, token, &[]).await;
+        assert_eq!(
+            (answer.status, answer.error()),
+            (400, "invalid_request"),
+            "{}",
+            answer.page.body
+        );
+    }
+    for (more, expected) in [
+        (vec![("subject_token_type", ACCESS_TOKEN)], "invalid_request"),
+        (vec![("connector_id", "nowhere")], "invalid_request"),
+        (vec![("connector_id", "local")], "invalid_request"),
+        (vec![("scope", "email")], "invalid_scope"),
+        (vec![("audience", "cli")], "invalid_target"),
+    ] {
+        let answer = exchange(&app, &job.id_token, &more).await;
+        assert_eq!((answer.status, answer.error()), (400, expected), "{more:?}");
+    }
+    let answer = exchange(&branch.relying_party("cli"), &job.id_token, &[]).await;
+    assert_eq!((answer.status, answer.error()), (400, "unauthorized_client"));
+    // None of that made the connector look broken.
+    assert_eq!(exchange(&app, &job.id_token, &[]).await.status, 200);
+}
