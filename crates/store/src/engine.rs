@@ -66,7 +66,7 @@ pub(crate) enum DexTables {
 }
 
 pub(crate) enum Engine {
-    Sqlite(SqliteEngine),
+    Sqlite(Box<SqliteEngine>),
     Postgres(PostgresEngine),
 }
 
@@ -82,9 +82,11 @@ impl Engine {
                 if tables == DexTables::Refused && dex::is_unclaimed_sqlite(file).await {
                     return Err(OpenError::Dex { location: location.to_string() });
                 }
-                Self::Sqlite(SqliteEngine::open(file, shared).await?)
+                Self::Sqlite(Box::new(SqliteEngine::open(file, shared).await?))
             }
-            Location::Memory => Self::Sqlite(SqliteEngine::open_temporary(shared).await?),
+            Location::Memory => {
+                Self::Sqlite(Box::new(SqliteEngine::open_temporary(shared).await?))
+            }
             Location::Postgres(options) => {
                 Self::Postgres(PostgresEngine::open(options, shared, tables).await?)
             }
