@@ -84,9 +84,7 @@ impl Engine {
                 }
                 Self::Sqlite(Box::new(SqliteEngine::open(file, shared).await?))
             }
-            Location::Memory => {
-                Self::Sqlite(Box::new(SqliteEngine::open_temporary(shared).await?))
-            }
+            Location::Memory => Self::Sqlite(Box::new(SqliteEngine::open_temporary(shared).await?)),
             Location::Postgres(options) => {
                 Self::Postgres(PostgresEngine::open(options, shared, tables).await?)
             }

@@ -158,7 +158,7 @@ fn read_postgres(section: &Section<'_>, config: Option<Section<'_>>) -> Option<S
 /// `hosts`, each with a port of its own or `port`; or the one `host`.
 fn read_hosts(config: &Section<'_>, port: u16) -> Vec<Host> {
     let one = config.text("host");
-    if !config.is_given("hosts") {
+    if !config.is_set("hosts") {
         let name = one.unwrap_or_else(|| "localhost".to_owned());
         return vec![Host { name, port }];
     }

@@ -33,7 +33,7 @@ impl Cluster {
 
     /// A running standby, which follows this primary.
     pub fn standby(&self) -> Self {
-        let standby = Self::new(&[]).expect("the primary runs");
+        let standby = Self::new(&[]).unwrap();
         let (data, port) = (standby.data(), self.port.to_string());
         let copy = [
             "-h",
