@@ -12,7 +12,7 @@ use countersign_issuer::settings::IssuerUrl;
 /// All upstream-login cookies together, with their names; beyond it the oldest is dropped.
 const MAX_UPSTREAM_LOGIN_BYTES: usize = 6 * 1024;
 /// The name of such a cookie, and its entry in the list of them.
-const NAME_BYTES: usize = 100;
+const NAME_BYTES: usize = 64;
 /// Browsers keep cookies up to 4096 bytes, name and attributes included.
 const MAX_PIECE_BYTES: usize = 3_800;
 const MAX_PIECES: usize = 3;
@@ -104,9 +104,9 @@ fn piece_names(names: &CookieNames, state: &str) -> impl Iterator<Item = String>
     (0..MAX_PIECES).map(move |n| if n == 0 { name.clone() } else { format!("{name}.{n}") })
 }
 
-/// Whether it is a `state` of ours: 32 characters of base64url. Nothing else becomes part of a cookie name.
+/// Whether it identifies a login of ours: 16 characters of base64url. Nothing else becomes part of a cookie name.
 fn is_state(text: &str) -> bool {
-    text.len() == 32 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    text.len() == 16 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
 /// Cookies to set with a response.
