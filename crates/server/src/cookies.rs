@@ -11,6 +11,8 @@ use countersign_issuer::settings::IssuerUrl;
 
 /// All upstream-login cookies together, with their names; beyond it the oldest is dropped.
 const MAX_UPSTREAM_LOGIN_BYTES: usize = 6 * 1024;
+/// Logins at an upstream at the same time; the same holds for short ones.
+const MAX_UPSTREAM_LOGINS: usize = 48;
 /// The name of such a cookie, and its entry in the list of them.
 const NAME_BYTES: usize = 64;
 /// Browsers keep cookies up to 4096 bytes, name and attributes included.
@@ -94,7 +96,7 @@ impl Cookies {
             let (state, size) = entry.split_once(':')?;
             is_state(state).then(|| Some((state.to_owned(), size.parse().ok()?)))?
         };
-        list.split('.').filter_map(entry).take(64).collect()
+        list.split('.').filter_map(entry).take(MAX_UPSTREAM_LOGINS).collect()
     }
 }
 
@@ -144,9 +146,10 @@ impl SetCookies {
     ) {
         let mut logins = request.upstream_logins(names);
         logins.push((state.to_owned(), sealed.len()));
-        while logins.len() > 1
-            && logins.iter().map(|(_, size)| size + NAME_BYTES).sum::<usize>()
-                > MAX_UPSTREAM_LOGIN_BYTES
+        while logins.len() > MAX_UPSTREAM_LOGINS
+            || logins.len() > 1
+                && logins.iter().map(|(_, size)| size + NAME_BYTES).sum::<usize>()
+                    > MAX_UPSTREAM_LOGIN_BYTES
         {
             let (oldest, _) = logins.remove(0);
             self.remove_pieces(names, &oldest);
