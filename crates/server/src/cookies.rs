@@ -11,8 +11,10 @@ use countersign_issuer::settings::IssuerUrl;
 
 /// All upstream-login cookies together, with their names; beyond it the oldest is dropped.
 const MAX_UPSTREAM_LOGIN_BYTES: usize = 6 * 1024;
+/// Logins at an upstream at the same time; the same holds for short ones.
+const MAX_UPSTREAM_LOGINS: usize = 48;
 /// The name of such a cookie, and its entry in the list of them.
-const NAME_BYTES: usize = 100;
+const NAME_BYTES: usize = 64;
 /// Browsers keep cookies up to 4096 bytes, name and attributes included.
 const MAX_PIECE_BYTES: usize = 3_800;
 const MAX_PIECES: usize = 3;
@@ -94,7 +96,7 @@ impl Cookies {
             let (state, size) = entry.split_once(':')?;
             is_state(state).then(|| Some((state.to_owned(), size.parse().ok()?)))?
         };
-        list.split('.').filter_map(entry).take(64).collect()
+        list.split('.').filter_map(entry).take(MAX_UPSTREAM_LOGINS).collect()
     }
 }
 
@@ -104,9 +106,9 @@ fn piece_names(names: &CookieNames, state: &str) -> impl Iterator<Item = String>
     (0..MAX_PIECES).map(move |n| if n == 0 { name.clone() } else { format!("{name}.{n}") })
 }
 
-/// Whether it is a `state` of ours: 32 characters of base64url. Nothing else becomes part of a cookie name.
+/// Whether it identifies a login of ours: 16 characters of base64url. Nothing else becomes part of a cookie name.
 fn is_state(text: &str) -> bool {
-    text.len() == 32 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    text.len() == 16 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
 /// Cookies to set with a response.
@@ -144,9 +146,10 @@ impl SetCookies {
     ) {
         let mut logins = request.upstream_logins(names);
         logins.push((state.to_owned(), sealed.len()));
-        while logins.len() > 1
-            && logins.iter().map(|(_, size)| size + NAME_BYTES).sum::<usize>()
-                > MAX_UPSTREAM_LOGIN_BYTES
+        while logins.len() > MAX_UPSTREAM_LOGINS
+            || logins.len() > 1
+                && logins.iter().map(|(_, size)| size + NAME_BYTES).sum::<usize>()
+                    > MAX_UPSTREAM_LOGIN_BYTES
         {
             let (oldest, _) = logins.remove(0);
             self.remove_pieces(names, &oldest);

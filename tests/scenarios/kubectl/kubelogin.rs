@@ -5,7 +5,7 @@ use reqwest::Url;
 use crate::world::{ALICE, ALICE_PASSWORD, Client, Workstation, World, certificates, claims};
 
 const PASSWORD_AND_CLIENT_CREDENTIALS: &str = "oauth2:\n  skipApprovalScreen: true\n  passwordConnector: local\n  \
-    grantTypes: [authorization_code, refresh_token, client_credentials, \
+    grantTypes: [authorization_code, refresh_token, client_credentials, password, \
     \"urn:ietf:params:oauth:grant-type:device_code\"]";
 
 fn entry(alice: &Workstation, client: &str, more: &[&str]) -> Vec<String> {

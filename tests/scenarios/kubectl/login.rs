@@ -69,7 +69,7 @@ async fn kubectl_works_on_a_listed_cluster_after_one_login() {
         assert!(printed.stderr.contains(shown), "{shown}: {}", printed.stderr);
     }
     let written = std::fs::read_to_string(&kubeconfig).unwrap();
-    assert!(written.contains("name: production") && !written.contains("payroll"), "{written}");
+    assert!(written.contains("name: \"production\"") && !written.contains("payroll"), "{written}");
     // Every line of hers is there, in her order; only the current context has changed.
     let mut lines = written.lines();
     for hers in HER_KUBECONFIG.lines().filter(|line| !line.starts_with("current-context")) {

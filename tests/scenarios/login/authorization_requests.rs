@@ -179,7 +179,9 @@ async fn a_login_hint_fills_the_field_as_plain_text() {
         let mut alice = server.browser();
         let page = alice.opens(app.auth_request_with("openid", &[("login_hint", hint)]).url).await;
         assert_eq!(page.attributes("input[name=login]", "value"), [hint]);
-        assert!(page.all("script").is_empty() && page.attributes("input", "onfocus").is_empty());
+        assert_eq!(page.all("script:not([src^='/dex/static/'])").len(), 0, "{}", page.body);
+        assert_eq!(page.all("script").len(), 1, "the button that shows the password");
+        assert!(page.attributes("input", "onfocus").is_empty());
     }
     let mut alice = server.browser();
     let request = app.auth_request_with("openid email", &[("login_hint", "bob@example.com")]);

@@ -63,8 +63,9 @@ async fn a_program_signs_in_with_an_id_token_of_the_upstream() {
 #[tokio::test]
 async fn an_id_token_for_another_client_of_the_upstream_is_refused() {
     let (upstream, branch) = servers().await;
-    let others = SignedInClient::sign_in_alice(&upstream, "example-app", "openid email").await;
-    let job = SignedInClient::sign_in_alice(&upstream, "branch", "openid email").await;
+    let scopes = "openid email profile groups";
+    let others = SignedInClient::sign_in_alice(&upstream, "example-app", scopes).await;
+    let job = SignedInClient::sign_in_alice(&upstream, "branch", scopes).await;
     let app = branch.relying_party("example-app");
     let mut forged = job.id_token.clone();
     forged.pop();

@@ -5,11 +5,11 @@ use countersign_core::connector::{
     CallbackState, Fingerprint, LoginMethod, LoginOutcome, LoginRedirect, ProxyHeaders,
     UpstreamLogin,
 };
-use countersign_core::{Connector, ConnectorId, LoginScopes, Secret, Trace, ids};
+use countersign_core::{Connector, ConnectorId, LoginScopes, Secret, Trace};
 use url::Url;
 
 use super::sign_in::{AuthenticatedUser, Browser, LoginTrace, SignInOutcome};
-use super::upstream_login_state::{UpstreamLoginState, divide, state_id, state_rest};
+use super::upstream_login_state::{UpstreamLoginState, divide, new_state_id, state_id, state_rest};
 use super::{BrowserBinding, PendingLogin, posted_form};
 use crate::upstream_health::Op;
 use crate::{Issuer, IssuerError};
@@ -71,7 +71,7 @@ impl Issuer {
         let login_scopes = pending.request.login_scopes().union(before);
         let again = pending.request.prompt.login || pending.request.max_age.is_some();
         let upstream_login =
-            UpstreamLogin { again, ..self.upstream_login(ids::random_id()?, login_scopes)? };
+            UpstreamLogin { again, ..self.upstream_login(new_state_id()?, login_scopes)? };
         let mut form = Vec::new();
         let redirect = match &connector.login_method {
             LoginMethod::Redirect(method) => {

@@ -141,7 +141,7 @@ impl Issuer {
 
     /// A subset of the subject token's scopes, without a refresh token and without administration; then the
     /// audiences, each of which must trust the caller (`invalid_target`, section 2.2.2).
-    fn exchanged_scopes(
+    pub(super) fn exchanged_scopes(
         &self,
         client: &Client,
         request: &TokenExchangeRequest,

@@ -37,6 +37,8 @@ impl Issuer {
         let granted = self.requested_scopes(&asked, client).map_err(|error| {
             TokenError::refused(TokenErrorCode::InvalidScope, error.description)
         })?;
+        // Before a session is created for nothing.
+        self.exchanged_scopes(client, request, &granted)?;
         let connector = self.connectors.allowed_for(client, connector, GrantType::TokenExchange);
         let unknown =
             || invalid("The requested connector does not exist or accepts no such tokens.");
