@@ -66,7 +66,13 @@ impl Issuer {
             Err(error) => return Err(refused(error.cause())),
         };
         let login_scopes = LoginScopes { offline: false, groups: granted.has(scopes::GROUPS) };
-        let user = AuthenticatedUser { person: *person, login_scopes, trace, device_cookie: None };
+        let user = AuthenticatedUser {
+            person: *person,
+            login_scopes,
+            trace,
+            device_cookie: None,
+            assertion: None,
+        };
         let session = self.create_session(&connector, user, &request.caller).await?;
         let session = session.ok_or_else(|| refused("blocked"))?;
         Ok((granted, session))
