@@ -194,7 +194,7 @@ fn a_configuration_that_would_trust_anybody_does_not_start() {
         (vec![("userHeader", text("X-Forwarded-For"))], "meaning of its own"),
         (vec![("userHeader", text("X_Remote_User"))], "letters, digits and '-'"),
         (vec![("userHeader", text("X Remote"))], "letters, digits and '-'"),
-        (vec![("emailHeader", text("x-remote-user"))], "already says"),
+        (vec![("emailHeader", text("x-remote-user"))], "already used"),
         (vec![("groupHeaderSeparator", text("\t"))], "expected such as"),
     ] {
         let (connector, problems) = configured(keys);
