@@ -6,6 +6,8 @@
 //! and with `--rate` with a fixed arrival rate, for latency. Nothing here passes or fails by a
 //! time. Start reading at [`measure`].
 
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures with the real clock")]
+
 mod arguments;
 mod html_form;
 mod issuer;

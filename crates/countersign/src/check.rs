@@ -21,7 +21,7 @@ use crate::system_clock::SystemClock;
 use crate::wiring;
 
 pub fn run(arguments: &CheckArguments) -> ExitCode {
-    let env = |name: &str| std::env::var(name).ok();
+    let env = crate::environment::variable;
     let addresses = match arguments.addresses.parse() {
         Ok(addresses) => addresses,
         Err(reason) => {

@@ -13,6 +13,7 @@ mod cache;
 mod clean;
 mod cli;
 mod clusters;
+mod environment;
 mod error;
 mod exec_credential;
 mod get_token;
@@ -82,6 +83,7 @@ async fn run(command: &Command) -> Result<(), Error> {
 }
 
 /// The one place that reads the system's clock.
+#[expect(clippy::disallowed_methods, reason = "this function owns the system's clock")]
 fn now() -> Timestamp {
     let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))

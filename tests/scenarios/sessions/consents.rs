@@ -42,7 +42,11 @@ async fn a_consent_of_another_user_cannot_be_withdrawn() {
     let mut bob = server.browser();
     bob.opens(server.url("/consents")).await;
     let page = bob.signs_in(BOB, BOB_PASSWORD).await;
-    assert!(page.text().contains("No application may sign you in without approval"), "{}", page.text());
+    assert!(
+        page.text().contains("No application may sign you in without approval"),
+        "{}",
+        page.text()
+    );
     let csrf = bob.opens(server.url("/groups")).await.attributes("[name=csrf]", "value");
     let csrf = csrf.first().cloned().unwrap_or_default();
     let fields = [("csrf", csrf.as_str()), ("client", "example-app")];
