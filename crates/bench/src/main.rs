@@ -109,13 +109,13 @@ async fn measure(
     load: &LoadArguments,
 ) -> Result<Run, Error> {
     let mut run = Run {
-        resident_idle_mib: process.map(|process| process.resident_mib()).transpose()?,
+        resident_idle_mib: process.map(process::Process::resident_mib).transpose()?,
         ..Run::default()
     };
     for operation in &load.operations {
         eprintln!("  {}", operation.name());
         run.operations.push(measure::measure(issuer, process, *operation, load).await?);
     }
-    run.resident_after_mib = process.map(|process| process.resident_mib()).transpose()?;
+    run.resident_after_mib = process.map(process::Process::resident_mib).transpose()?;
     Ok(run)
 }

@@ -56,7 +56,9 @@ pub fn run(arguments: &CheckArguments) -> ExitCode {
                 }
                 false => {
                     print!("{}", config.summary());
-                    database.iter().for_each(|found| eprintln!("{found}"));
+                    for found in database.iter() {
+                        eprintln!("{found}");
+                    }
                 }
             }
             match database {

@@ -65,7 +65,7 @@ async fn start(app: &App, context: &RequestContext, pairs: Pairs) -> Result<Resp
             sign_out(app, context, cookie, &request, false).await
         }
         (Some(session), _) => confirm(app, context, &session, &request).await,
-        (None, _) => finish(app, &request, LogoutResult::default()),
+        (None, _) => Ok(finish(app, &request, LogoutResult::default())),
     }
 }
 
@@ -98,7 +98,7 @@ async fn confirmed(
 ) -> Result<Response, PageError> {
     let request = app.issuer.open_logout(once(pairs, REQUEST).unwrap_or_default());
     let Some(cookie) = &context.session else {
-        return finish(app, &request, LogoutResult::default());
+        return Ok(finish(app, &request, LogoutResult::default()));
     };
     check_form(app, context, pairs)?;
     let tools = once(pairs, "tools") == Some("end");
@@ -138,13 +138,13 @@ async fn sign_out(
     let upstream = upstream.map(|at| PageLink::UpstreamLogout(at.url.into(), Name::from(&at.name)));
     let mut cookies = SetCookies::default();
     cookies.no_session(&app.cookies);
-    Ok(with_cookies(finish(app, request, LogoutResult { tools, notified, upstream })?, cookies))
+    Ok(with_cookies(finish(app, request, LogoutResult { tools, notified, upstream }), cookies))
 }
 
 /// The redirect, if a hint proved the client; else a page, with a link to the client where it is registered.
-fn finish(app: &App, request: &LogoutRequest, done: LogoutResult) -> Result<Response, PageError> {
+fn finish(app: &App, request: &LogoutRequest, done: LogoutResult) -> Response {
     if let Some(uri) = request.redirect() {
-        return Ok(see_other(uri));
+        return see_other(uri);
     }
     let name = |id: &ClientId| app.issuer.clients.get(id).map(|client| Name::from(&client.name));
     let link = request.return_link();
@@ -156,5 +156,5 @@ fn finish(app: &App, request: &LogoutRequest, done: LogoutResult) -> Result<Resp
         link,
         upstream: done.upstream,
     };
-    Ok(page(app, 200, PagePolicy::Standalone, view.render()))
+    page(app, 200, PagePolicy::Standalone, view.render())
 }

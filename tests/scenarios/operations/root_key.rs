@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::scenarios::tokens::signing_keys::{published, token};
 use crate::world::{World, verified};
 
-const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
+const WAIT_TIMEOUT: Duration = Duration::from_mins(1);
 
 const ONE_KEY: &str = "rootKey: the-root-key-of-january-0123456789abcdef";
 const OTHER_KEY: &str = "rootKey: the-root-key-of-february-123456789abcdef";

@@ -115,7 +115,7 @@ fn threat_115_only_the_address_of_the_connection_makes_a_proxy() {
         match is_proxy {
             true => assert_eq!(accepted(&method, &proxy_headers).username, "jane"),
             false => {
-                assert_eq!(refused(&method, &proxy_headers), Refusal::NotThroughProxy, "{peer:?}")
+                assert_eq!(refused(&method, &proxy_headers), Refusal::NotThroughProxy, "{peer:?}");
             }
         }
     }

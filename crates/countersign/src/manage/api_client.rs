@@ -14,7 +14,7 @@ use super::error::CommandError;
 use crate::environment::non_empty_variable;
 
 /// Of one request: the server spends up to 10 s on ending sessions before it answers.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Names and values of a request to the API, at most once each.
 pub type RequestFields = Vec<(String, String)>;

@@ -20,6 +20,7 @@ pub struct RotationView {
 impl Keyring {
     /// Makes the next key, unless one is published already that has yet to sign. Of two administrators
     /// at once one makes it, and the other reads it.
+    #[expect(clippy::too_many_arguments, reason = "five beside self")]
     pub(crate) async fn publish_next(
         &self,
         store: &Store,

@@ -17,7 +17,7 @@ use crate::keyring::run_blocking;
 use crate::{Issuer, IssuerError};
 
 /// Nothing can end such a token, because it has no grant: it expires soon.
-const LONGEST: Duration = Duration::from_secs(15 * 60);
+const LONGEST: Duration = Duration::from_mins(15);
 
 /// RFC 9068 section 2.2, and the claims of an ID token where it is one. `sub` begins with a word and a colon, which
 /// no person's can (theirs are base64url): a client never passes for a person.

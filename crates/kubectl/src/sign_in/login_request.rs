@@ -58,7 +58,7 @@ impl Default for Options {
             opens_browser: true,
             browser_command: None,
             page_after_login: None,
-            timeout: Duration::from_secs(180),
+            timeout: Duration::from_mins(3),
             username: None,
             password: None,
         }

@@ -129,7 +129,7 @@ impl PostgresEngine {
                 let mut conn = Conn::postgres(&mut connection, &self.shared);
                 match operation.run(&mut conn).await {
                     Err(StoreError::Unavailable(_)) if attempts < TRIES => {
-                        connection.close_on_drop()
+                        connection.close_on_drop();
                     }
                     Err(error) => {
                         connection.close_on_drop();
