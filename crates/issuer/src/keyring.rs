@@ -4,10 +4,9 @@
 //! at an instant is the greatest number whose time has come. Everything is served from memory; nothing
 //! here reads the database within a request.
 
-mod drop_now;
-mod next;
+mod by_administrator;
 
-pub use next::RotationView;
+pub use by_administrator::RotationView;
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;

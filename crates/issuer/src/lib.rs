@@ -8,8 +8,7 @@
 //! [`logout`] and [`logout_notifications`] for logout requests and back-channel logout, [`kubernetes`] for what clusters
 //! ask, [`circuit_breakers`] for when an upstream is not believed, [`keyring`] for keys, [`discovery`].
 
-pub mod account_consents;
-pub mod account_sessions;
+pub mod account;
 pub mod admin;
 pub mod circuit_breakers;
 pub mod clients;
@@ -28,7 +27,6 @@ pub mod settings;
 pub mod stored;
 pub mod token;
 pub mod upstream_health;
-mod upstream_logout;
 pub mod userinfo;
 
 use std::sync::Arc;

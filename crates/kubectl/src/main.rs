@@ -10,7 +10,6 @@
 
 mod browser;
 mod cache;
-mod clean;
 mod cli;
 mod clusters;
 mod environment;
@@ -22,7 +21,6 @@ mod issuer;
 mod kubeconfig;
 mod login;
 mod logout;
-mod pkce;
 mod profile;
 mod selection;
 mod sign_in;
@@ -74,7 +72,7 @@ async fn run(command: &Command) -> Result<(), Error> {
         Command::Token(arguments) => token::run(arguments, now).await,
         Command::Logout(arguments) => logout::run(arguments).await,
         Command::GetToken(arguments) => get_token::run(arguments, now).await,
-        Command::Clean(arguments) => clean::run(arguments).await,
+        Command::Clean(arguments) => logout::clean(arguments).await,
         Command::Completion { shell } => {
             cli::print_completion(*shell);
             Ok(())

@@ -11,7 +11,7 @@ use countersign_core::{Client, ClientId, GrantType, Scopes, Timestamp, ids, scop
 use countersign_jose::hash;
 use serde::Serialize;
 
-use super::audience::Audience;
+use super::issue::Audience;
 use super::{ACCESS_TOKEN_TYPE, TokenError, TokenErrorCode, Tokens};
 use crate::keyring::run_blocking;
 use crate::{Issuer, IssuerError};

@@ -58,7 +58,7 @@ fn a_public_key_is_not_accepted_as_an_hmac_key() {
     for key in keys {
         for alg in ["HS256", "RS256"] {
             let header = header(alg, &RSA, json!({}));
-            let token = token_of(&header, &claims().to_string(), hmac_with(key));
+            let token = token_of(&header, &claims().to_string(), hmac_with(&key));
             assert_eq!(check(&token).unwrap_err(), Refused::BadSignature);
         }
     }

@@ -92,7 +92,7 @@ async fn write_all(
             }
         }
         if let Err(error) = file.check() {
-            for job in batch.into_iter() {
+            for job in batch {
                 job.finish(Some(error.clone()));
             }
             continue;
@@ -120,12 +120,12 @@ async fn write_batch(
         Ok(()) => {
             // Committed, but perhaps into a file that is gone.
             let lost = file.check().err();
-            for job in batch.into_iter() {
+            for job in batch {
                 job.finish(lost.clone());
             }
         }
         Err(BatchError::NotBegun(error)) => {
-            for job in batch.into_iter() {
+            for job in batch {
                 job.finish(Some(error.clone()));
             }
         }

@@ -1,12 +1,12 @@
-//! Publishing the next signing key early, for an administrator.
+//! Keys by an administrator: publishing the next signing key early, and dropping one that leaked.
 
 use countersign_core::event::EventKind;
 use countersign_core::{Event, Timestamp};
 use countersign_jose::RootKeys;
-use countersign_store::Store;
+use countersign_store::{DropSigningKeyNow, DroppedSigningKey, Store};
 use serde::{Deserialize, Serialize};
 
-use super::{Keyring, PUBLISHED_BEFORE, new_key};
+use super::{KeyToDrop, Keyring, PUBLISHED_BEFORE, new_key};
 use crate::{IssuerError, Settings};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -51,5 +51,27 @@ impl Keyring {
         let next = rows.iter().find(|row| row.number == number);
         let signs_from = next.map_or(signs_from, |row| row.signs_from);
         Ok(RotationView { made, number, signs_from: signs_from.to_string() })
+    }
+}
+
+impl Keyring {
+    /// The key verifies nothing from now on: at this replica at once, at the others when they read the keys
+    /// again, within half a minute. Another key signs from now on, a new one where none was published.
+    /// `None` when there is no such key.
+    pub(crate) async fn drop_now(
+        &self,
+        store: &Store,
+        root: &RootKeys,
+        settings: &Settings,
+        key: KeyToDrop<'_>,
+    ) -> Result<Option<DroppedSigningKey>, IssuerError> {
+        let now = key.now;
+        // Its number is assigned when it is stored.
+        let successor = new_key(root, settings, 0, now, now).await?;
+        let (kid, by) = (key.kid.to_owned(), key.actor.to_owned());
+        let dropped =
+            store.drop_signing_key_now(DropSigningKeyNow { kid, successor, by, now }).await?;
+        self.renew(store, root, settings, now).await?;
+        Ok(dropped)
     }
 }
