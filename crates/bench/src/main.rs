@@ -4,7 +4,7 @@
 //! beside what `openssl speed` signs on the same core. `issuer` drives a server that is running already, this
 //! one or a peer, given its URL, a client and a user. `plot` draws printed reports beside each other. Each operation runs in a closed loop, for throughput,
 //! and with `--rate` with a fixed arrival rate, for latency. Nothing here passes or fails by a
-//! time. Start reading at [`measure`].
+//! time. Start reading at [`mod@measure`].
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures with the real clock")]
 
