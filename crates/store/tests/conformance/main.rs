@@ -31,6 +31,7 @@ mod scale;
 mod search;
 mod sign_in;
 mod snapshots;
+mod stored_objects;
 mod traces;
 mod world;
 
