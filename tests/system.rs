@@ -9,6 +9,8 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::too_many_lines,
     reason = "test code: a failed set-up fails the test"
 )]
 

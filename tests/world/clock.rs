@@ -115,7 +115,7 @@ fn faked_time_advances_and_timers_do_not() {
         number.parse::<u64>().ok().filter(|_| is_ours)
     });
     let before = output.next().unwrap();
-    clock.advance(Duration::from_secs(86_400));
+    clock.advance(Duration::from_hours(24));
     child.stdin.take().unwrap().write_all(b"\n").unwrap();
     let after = output.next().unwrap();
     let timer_ms = output.next().unwrap();

@@ -43,7 +43,7 @@ pub fn host_of(url: &reqwest::Url) -> String {
 }
 
 /// Longer than any timeout of the server.
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
+const READ_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A client that follows no redirect and keeps no cookie.
 pub fn bare_client() -> Client {

@@ -28,7 +28,7 @@ impl Form {
         for (place, value) in [(self.user, user), (self.password, password)] {
             let field = place.and_then(|place| self.fields.get_mut(place));
             if let Some((_, field)) = field {
-                *field = value.to_owned();
+                value.clone_into(field);
             }
         }
     }

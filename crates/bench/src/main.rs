@@ -4,7 +4,9 @@
 //! beside what `openssl speed` signs on the same core. `issuer` drives a server that is running already, this
 //! one or a peer, given its URL, a client and a user. `plot` draws printed reports beside each other. Each operation runs in a closed loop, for throughput,
 //! and with `--rate` with a fixed arrival rate, for latency. Nothing here passes or fails by a
-//! time. Start reading at [`measure`].
+//! time. Start reading at [`mod@measure`].
+
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures with the real clock")]
 
 mod arguments;
 mod html_form;
@@ -107,13 +109,13 @@ async fn measure(
     load: &LoadArguments,
 ) -> Result<Run, Error> {
     let mut run = Run {
-        resident_idle_mib: process.map(|process| process.resident_mib()).transpose()?,
+        resident_idle_mib: process.map(process::Process::resident_mib).transpose()?,
         ..Run::default()
     };
     for operation in &load.operations {
         eprintln!("  {}", operation.name());
         run.operations.push(measure::measure(issuer, process, *operation, load).await?);
     }
-    run.resident_after_mib = process.map(|process| process.resident_mib()).transpose()?;
+    run.resident_after_mib = process.map(process::Process::resident_mib).transpose()?;
     Ok(run)
 }

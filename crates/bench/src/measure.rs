@@ -75,9 +75,9 @@ pub async fn measure(
     load: &LoadArguments,
 ) -> Result<OperationResult, Error> {
     let workers = workers(issuer, operation, load).await?;
-    let before = process.map(|process| process.cpu_time()).transpose()?;
+    let before = process.map(super::process::Process::cpu_time).transpose()?;
     let closed = load::closed_loop(workers, load.duration()).await?;
-    let after = process.map(|process| process.cpu_time()).transpose()?;
+    let after = process.map(super::process::Process::cpu_time).transpose()?;
     let cpu = before.zip(after).map(|(before, after)| after.saturating_sub(before));
     let at_rate = match load.rate {
         None => None,

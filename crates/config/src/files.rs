@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::{Mark, Node, Problems, Value};
 
 /// Reads a UTF-8 file of at most `max_bytes`. The error does not contain the name of the file.
+#[expect(clippy::naive_bytecount, reason = "only for an error message")]
 pub fn read_text(path: &Path, max_bytes: usize) -> Result<String, String> {
     let file = File::open(path).map_err(|error| format!("cannot be read: {error}"))?;
     let limit = u64::try_from(max_bytes).unwrap_or(u64::MAX).saturating_add(1);

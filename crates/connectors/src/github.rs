@@ -200,7 +200,7 @@ impl Upstream for GitHub {
         if let (Err(ApiError::Revoked), Some(refresh)) = (&judged, refresh) {
             match self.code_flow.refresh(&refresh, trace).await? {
                 TokenOutcome::Tokens(tokens) => {
-                    judged = self.judge(&tokens, &question, trace).await
+                    judged = self.judge(&tokens, &question, trace).await;
                 }
                 TokenOutcome::Denied(code) => return Ok(refused_token(code)),
             }

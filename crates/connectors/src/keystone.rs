@@ -211,7 +211,7 @@ fn identity(user: &User, login: &str, groups: Vec<String>) -> Identity {
 
 #[async_trait]
 impl PasswordApi for Keystone {
-    fn prompt(&self) -> &str {
+    fn prompt(&self) -> &'static str {
         "username"
     }
 

@@ -268,6 +268,7 @@ impl Ldap {
         Ok(())
     }
 
+    #[expect(clippy::too_many_arguments, reason = "five beside self")]
     async fn signed_in(
         &self,
         lease: &mut Lease<'_>,

@@ -113,7 +113,7 @@ impl LocalUsers for Local {
             match LocalUser::of_stored(user) {
                 Ok(user) => users.push(user),
                 Err(reason) => {
-                    tracing::error!(user_id = %user.user_id, reason = %reason, "a stored user cannot sign in")
+                    tracing::error!(user_id = %user.user_id, reason = %reason, "a stored user cannot sign in");
                 }
             }
         }
@@ -125,7 +125,7 @@ impl LocalUsers for Local {
 
 #[async_trait]
 impl PasswordLogin for Local {
-    fn prompt(&self) -> &str {
+    fn prompt(&self) -> &'static str {
         "Email Address"
     }
 

@@ -112,7 +112,7 @@ struct MockPassword {
 
 #[async_trait]
 impl PasswordLogin for MockPassword {
-    fn prompt(&self) -> &str {
+    fn prompt(&self) -> &'static str {
         "Username"
     }
 

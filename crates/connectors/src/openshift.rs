@@ -18,7 +18,7 @@ use crate::oauth::{
 const METADATA: &str = "authorization server metadata";
 const USER: &str = "user API";
 /// The metadata changes only when the cluster is reinstalled.
-const METADATA_LIFETIME: Duration = Duration::from_secs(60 * 60);
+const METADATA_LIFETIME: Duration = Duration::from_hours(1);
 
 /// `None`, with every problem noted, when the section cannot be used.
 pub(crate) fn read(id: ConnectorId, name: String, section: Section<'_>) -> Option<Connector> {

@@ -220,7 +220,7 @@ mod tests {
         for text in ["", "10", "1d", "-5m", "m", "5 m", "1h30"] {
             assert_eq!(parse_duration(text), None, "{text}");
         }
-        assert_eq!(show_duration(Duration::from_secs(5400)), "1h30m");
+        assert_eq!(show_duration(Duration::from_mins(90)), "1h30m");
         assert_eq!(show_duration(Duration::ZERO), "0s");
     }
 }

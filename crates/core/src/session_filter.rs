@@ -76,7 +76,7 @@ mod tests {
     fn all_sessions_but_ones_own_still_count_as_everything() {
         let state = SessionState::All;
         let except = Some(SessionId::new("mine"));
-        let filter = SessionFilter { state, except, ..SessionFilter::default() };
+        let filter = SessionFilter { except, state, ..SessionFilter::default() };
         assert!(filter.is_everything());
         let group = Some("dev".to_owned());
         assert!(!SessionFilter { group, ..filter }.is_everything());

@@ -20,7 +20,7 @@ pub fn run(arguments: &BackupArguments) -> ExitCode {
 }
 
 fn back_up(arguments: &BackupArguments) -> Result<String, String> {
-    let env = |name: &str| std::env::var(name).ok();
+    let env = crate::environment::variable;
     let loaded = config::load_without_listener(&arguments.config, &env);
     let report = loaded.to_string();
     let config = loaded.config.ok_or_else(|| report.trim_end().to_owned())?;

@@ -21,7 +21,7 @@ use crate::system_clock::SystemClock;
 use crate::wiring;
 
 pub fn run(arguments: &CheckArguments) -> ExitCode {
-    let env = |name: &str| std::env::var(name).ok();
+    let env = crate::environment::variable;
     let addresses = match arguments.addresses.parse() {
         Ok(addresses) => addresses,
         Err(reason) => {
@@ -56,7 +56,9 @@ pub fn run(arguments: &CheckArguments) -> ExitCode {
                 }
                 false => {
                     print!("{}", config.summary());
-                    database.iter().for_each(|found| eprintln!("{found}"));
+                    for found in &database {
+                        eprintln!("{found}");
+                    }
                 }
             }
             match database {

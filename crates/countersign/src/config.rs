@@ -19,7 +19,6 @@ mod oauth2;
 mod pages;
 mod root_keys;
 mod storage;
-mod stored_connectors;
 mod summary;
 mod web;
 
@@ -30,6 +29,7 @@ use countersign_config::{Environment, Item, Section};
 use countersign_core::{Client, Connector, ConnectorId, GrantType, KubernetesCluster, Limits};
 use countersign_issuer::admin::AdminPolicy;
 
+pub use connectors::StoredConnectors;
 pub use connectors::{LOCAL, PasswordDb};
 pub use example_app::ExampleApp;
 pub use grpc::{Grpc, GrpcTls};
@@ -41,7 +41,6 @@ pub use oauth2::{OAuth2, Pkce};
 pub use pages::{Frontend, LogFormat, LogLevel, Logger, Theme};
 pub use root_keys::RootKeys;
 pub use storage::{Host, SslMode, Storage};
-pub use stored_connectors::StoredConnectors;
 pub use web::{Headers, Https, TlsVersion, Web};
 
 /// The whole configuration, with defaults.

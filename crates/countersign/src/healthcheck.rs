@@ -13,7 +13,7 @@ pub fn run(arguments: &HealthcheckArguments) -> ExitCode {
     let url = match (&arguments.url, &arguments.file) {
         (Some(url), _) => url.clone(),
         (None, Some(file)) => {
-            let env = |name: &str| std::env::var(name).ok();
+            let env = crate::environment::variable;
             let loaded = config::load(file, &env, true);
             let Some(listen) = loaded.config.and_then(|config| config.telemetry) else {
                 eprintln!("countersign: {}: there is no telemetry.http in it", file.display());

@@ -89,7 +89,7 @@ fn failed(reason: &str) -> ExitCode {
 }
 
 fn read_config(file: &Path, lenient: bool) -> Option<Config> {
-    let env = |name: &str| std::env::var(name).ok();
+    let env = crate::environment::variable;
     let loaded = config::load(file, &env, lenient);
     eprint!("{loaded}");
     loaded.config
@@ -152,7 +152,7 @@ async fn preview(config: &Config, data: DexData) -> Result<String, String> {
 }
 
 async fn write(app: &App, data: DexData) -> Result<countersign_store::ImportSummary, String> {
-    let account = std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned());
+    let account = crate::environment::variable("USER").unwrap_or_else(|| "unknown".to_owned());
     let account: String = account.chars().filter(|c| !c.is_control()).take(64).collect();
     let who = Administrator::local_operator(&account);
     let plan = countersign_import::plan(&app.issuer, data).await.map_err(|e| e.to_string())?;

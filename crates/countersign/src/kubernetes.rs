@@ -33,7 +33,7 @@ pub fn run(command: &KubernetesCommand) -> ExitCode {
 }
 
 fn load(file: &Path, lenient: bool) -> Option<Config> {
-    let env = |name: &str| std::env::var(name).ok();
+    let env = crate::environment::variable;
     let loaded = config::load(file, &env, lenient);
     eprint!("{loaded}");
     loaded.config

@@ -7,6 +7,7 @@ pub mod backup;
 pub mod check;
 pub mod cli;
 mod config;
+mod environment;
 pub mod example_app;
 pub mod generate;
 pub mod hash_password;

@@ -8,7 +8,6 @@
 mod api_client;
 mod arguments;
 mod backend;
-mod confirm;
 mod error;
 mod events;
 mod explain;

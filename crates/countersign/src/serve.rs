@@ -74,7 +74,7 @@ pub fn run(arguments: &ServeArguments) -> ExitCode {
 }
 
 fn load(arguments: &ServeArguments) -> Loaded {
-    let env = |name: &str| std::env::var(name).ok();
+    let env = crate::environment::variable;
     // Those that are no addresses were refused at the start.
     let addresses = arguments.addresses.parse().unwrap_or_default();
     config::load_with(&arguments.file, &env, arguments.lenient, &addresses)

@@ -15,6 +15,7 @@ pub struct SystemClock {
 
 impl SystemClock {
     /// This machine's own clock.
+    #[expect(clippy::disallowed_methods, reason = "this function owns the system's clock")]
     pub fn uncorrected() -> Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))

@@ -1,7 +1,7 @@
 //! Takes over the data of a Dex: signing keys, refresh tokens, passwords, clients, connectors, consents.
 //!
-//! [`source`] reads a storage of Dex ([`dex`] is what it finds there), [`plan`] decides what becomes of each
-//! object, [`apply`] writes it in one transaction. Nothing of Dex's is ever written.
+//! [`source`] reads a storage of Dex ([`dex`] is what it finds there), [`mod@plan`] decides what becomes of each
+//! object, [`mod@apply`] writes it in one transaction. Nothing of Dex's is ever written.
 //!
 //! Reading SQLite and PostgreSQL is `countersign_store::dex`, because that crate alone knows a driver. MySQL is
 //! read from a dump: its driver would be linked into the server for one command that runs once.

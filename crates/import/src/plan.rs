@@ -132,7 +132,7 @@ async fn plan_objects(issuer: &Issuer, data: &DexData, plan: &mut Plan) -> Resul
 fn plan_keys(issuer: &Issuer, data: &DexData, plan: &mut Plan) {
     let now = issuer.now();
     // Tokens that Dex signed a moment ago live as long as configured there, at least as Dex's default.
-    let day = std::time::Duration::from_secs(24 * 60 * 60);
+    let day = std::time::Duration::from_hours(24);
     let lifetime = issuer.settings.longest_token_lifetime().max(day);
     if let Some(private) = &data.keys.signing {
         match countersign_jose::KeyPair::from_private_jwk(private) {

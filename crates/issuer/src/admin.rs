@@ -26,7 +26,7 @@ use crate::Issuer;
 pub use token::AdminTokenRefusal;
 
 /// Changes need a sign-in no older than this.
-pub const FRESH_SIGN_IN: Duration = Duration::from_secs(15 * 60);
+pub const FRESH_SIGN_IN: Duration = Duration::from_mins(15);
 
 /// The block `admin` of the configuration; without groups and clients nobody is an administrator.
 #[derive(Clone, Debug, Default)]

@@ -30,9 +30,9 @@ use crate::{Issuer, IssuerError};
 use refusal_window::{RefusalWindow, Tally};
 
 /// After an administrator has confirmed, refusals do not open the breaker for this long.
-const CONFIRMATION_COUNTS: Duration = Duration::from_secs(60 * 60);
+const CONFIRMATION_COUNTS: Duration = Duration::from_hours(1);
 /// Time from a login to the tokens issued by it.
-const TO_FINISH_A_LOGIN: Duration = Duration::from_secs(60);
+const TO_FINISH_A_LOGIN: Duration = Duration::from_mins(1);
 
 /// State of all breakers as this replica last read it, and its own counts.
 pub struct CircuitBreakers {

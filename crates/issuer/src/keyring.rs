@@ -4,10 +4,9 @@
 //! at an instant is the greatest number whose time has come. Everything is served from memory; nothing
 //! here reads the database within a request.
 
-mod drop_now;
-mod next;
+mod by_administrator;
 
-pub use next::RotationView;
+pub use by_administrator::RotationView;
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -24,14 +23,14 @@ use crate::discovery::entity_tag;
 use crate::{IssuerError, Settings};
 
 /// A key is published this long before it signs: API servers do not look again before `max-age` ends.
-const PUBLISHED_BEFORE: Duration = Duration::from_secs(60 * 60);
+const PUBLISHED_BEFORE: Duration = Duration::from_hours(1);
 /// Kept this long after the last token it signed has died.
-pub(crate) const KEPT_AFTER: Duration = Duration::from_secs(10 * 60);
+pub(crate) const KEPT_AFTER: Duration = Duration::from_mins(10);
 /// With keys read longer ago than this a replica is not ready.
-const STALE_AFTER: Duration = Duration::from_secs(30 * 60);
-const SECRET_PERIOD: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+const STALE_AFTER: Duration = Duration::from_mins(30);
+const SECRET_PERIOD: Duration = Duration::from_hours(30 * 24);
 /// A new secret is used only after every replica has had time to read it.
-const SECRET_SETTLES: Duration = Duration::from_secs(10 * 60);
+const SECRET_SETTLES: Duration = Duration::from_mins(10);
 
 const REFRESH_MAC: &str = "refresh-token";
 const LOGIN_STATE: &str = "envelope";

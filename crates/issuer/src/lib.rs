@@ -3,13 +3,12 @@
 //! One operation is written once here, in terms of the domain, for every caller: a form, JSON, the
 //! command line or Kubernetes. No HTTP, no SQL and no cryptography of its own.
 //!
-//! Where to look: [`authorize`] from request to code, [`token`] from code to tokens, [`userinfo`],
-//! [`sessions`] for freshness and the ways of ending, [`account_sessions`] and [`admin`] for who may end what,
+//! Where to look: [`login`] from request to code, [`token`] from code to tokens, [`userinfo`],
+//! [`sessions`] for freshness and the ways of ending, [`account`] and [`admin`] for who may end what,
 //! [`logout`] and [`logout_notifications`] for logout requests and back-channel logout, [`kubernetes`] for what clusters
 //! ask, [`circuit_breakers`] for when an upstream is not believed, [`keyring`] for keys, [`discovery`].
 
-pub mod account_consents;
-pub mod account_sessions;
+pub mod account;
 pub mod admin;
 pub mod circuit_breakers;
 pub mod clients;
@@ -28,7 +27,6 @@ pub mod settings;
 pub mod stored;
 pub mod token;
 pub mod upstream_health;
-mod upstream_logout;
 pub mod userinfo;
 
 use std::sync::Arc;
@@ -93,7 +91,7 @@ pub enum IssuerError {
     Broken(String),
 }
 
-/// `what` of [`Failure::Unavailable`] when it is our own database and no upstream.
+/// `what` of `IssuerError::Unavailable` when it is our own database and no upstream.
 pub const THE_DATABASE: &str = "the database";
 
 impl IssuerError {

@@ -118,7 +118,7 @@ mod tests {
 
     use crate::settings::tests::example;
 
-    const HOUR: Duration = Duration::from_secs(3600);
+    const HOUR: Duration = Duration::from_hours(1);
 
     #[test]
     fn a_client_without_its_own_has_the_issuers() {

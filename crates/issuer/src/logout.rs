@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use countersign_core::connector::LoginMethod;
 use countersign_core::identity::subject;
 use countersign_core::session::{EndReason, Ended};
 use countersign_core::{Client, ClientId, Secret, Session, SessionId};
@@ -240,4 +241,26 @@ fn back_to(client: &Client, params: &Params) -> Option<String> {
         url.query_pairs_mut().append_pair("state", state);
     }
     Some(url.into())
+}
+
+/// The page after signing out does not wait longer for an upstream.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Where a browser signs out of the upstream it came from.
+#[derive(Clone, Debug)]
+pub struct UpstreamLogout {
+    /// What people read on the connector's button.
+    pub name: String,
+    /// OpenID Connect RP-Initiated Logout 1.0 section 2, at the upstream.
+    pub url: Url,
+}
+
+impl Issuer {
+    /// `None`: the session did not begin at an upstream that people can sign out of, or it does not answer.
+    pub async fn upstream_logout(&self, session: &Session) -> Option<UpstreamLogout> {
+        let connector = self.connectors.get(&session.connector)?;
+        let LoginMethod::Redirect(method) = &connector.login_method else { return None };
+        let url = tokio::time::timeout(WAIT_TIMEOUT, method.sign_out_url()).await.ok()??;
+        Some(UpstreamLogout { name: connector.name.clone(), url })
+    }
 }

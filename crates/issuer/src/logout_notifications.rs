@@ -21,7 +21,7 @@ use crate::{Issuer, IssuerError};
 /// `typ` of a logout token (section 2.4).
 const LOGOUT_TOKEN_TYPE: &str = "logout+jwt";
 /// Section 2.4 recommends two minutes at most.
-const TOKEN_LIFETIME: Duration = Duration::from_secs(2 * 60);
+const TOKEN_LIFETIME: Duration = Duration::from_mins(2);
 /// Longer than one delivery may take; the lease of a replica that died ends after this.
 const LEASE: Duration = Duration::from_secs(30);
 

@@ -136,7 +136,7 @@ pub struct PkcePolicy {
 }
 
 /// A user reported missing is refused for this long before a repeated report ends the session.
-pub const MISSING_GRACE: Duration = Duration::from_secs(5 * 60);
+pub const MISSING_GRACE: Duration = Duration::from_mins(5);
 
 /// The issuer, byte for byte as configured, and what is derived from it.
 #[derive(Clone, Debug)]

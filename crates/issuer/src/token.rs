@@ -2,7 +2,6 @@
 //!
 //! A grant cannot forget a shared step such as client authentication, because it does not perform it.
 
-mod audience;
 mod client_credentials;
 mod code;
 mod device_code;
@@ -21,9 +20,9 @@ mod upstream_token;
 use countersign_core::{Client, Scopes, Secret};
 use serde::Serialize;
 
-pub(crate) use audience::Audience;
 pub(crate) use distributed_claims::GroupsHandle;
 pub use introspect::Introspection;
+pub(crate) use issue::Audience;
 pub(crate) use issue::{ACCESS_TOKEN_TYPE, PersonClaims, json};
 pub use password::PasswordRequest;
 pub use token_exchange::TokenExchangeRequest;

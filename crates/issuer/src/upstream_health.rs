@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::Issuer;
 
 /// A response or failure older than this is no evidence of the present state.
-const FORGOTTEN_AFTER: Duration = Duration::from_secs(10 * 60);
+const FORGOTTEN_AFTER: Duration = Duration::from_mins(10);
 
 /// The operations of a connector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

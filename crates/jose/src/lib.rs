@@ -14,19 +14,15 @@
 //! | `root` | root keys: seal values in the database |
 //! | `seal` | sealing keys: seal values in the browser |
 //! | `mac` | MAC keys: refresh tokens as signed statements |
-//! | `key_pair`, `jwk`, `jwks` | making a signing key, its public half, the set at `/keys` |
+//! | `key_pair`, `jwk` | making a signing key; its public half and the set at `/keys` |
 //! | `signing`, `verify`, `claims` | signing a JWT, verifying one, its claims |
 //! | `upstream` | verifying ID tokens of upstream issuers |
-//! | `aead`, `framed`, `ring`, `strict_json` | used by the above |
+//! | `aead`, `ring`, `strict_json` | used by the above |
 
 mod aead;
-mod algorithm;
 mod claims;
-mod error;
-mod framed;
 pub mod hash;
 mod jwk;
-mod jwks;
 mod key_pair;
 mod mac;
 mod ring;
@@ -40,14 +36,34 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
-pub use algorithm::Algorithm;
+use countersign_core::ids::NoRandomness;
+
 pub use claims::Claims;
-pub use error::JoseError;
-pub use jwks::{key_set, usable_public_jwk};
+pub use jwk::{key_set, usable_public_jwk};
 pub use key_pair::KeyPair;
 pub use mac::MacKeys;
 pub use root::{CannotOpen, RootKeys, WeakRootKey};
 pub use seal::{MAX_SEALED_BYTES, SealingKeys};
-pub use signing::Signer;
+pub use signing::{Algorithm, Signer};
 pub use upstream::{UpstreamAlgorithm, UpstreamKeys};
 pub use verify::{Expected, MAX_TOKEN_BYTES, Refused, Typ, Verifiers};
+
+/// A key that cannot be used, or a library that failed. Never carries key material or a token.
+#[derive(Debug, thiserror::Error)]
+pub enum JoseError {
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
+    /// A signing key or its public half, by `kid`.
+    #[error("signing key {kid:?}: {reason}")]
+    BadSigningKey { kid: String, reason: &'static str },
+    /// A sealing or MAC key, by number.
+    #[error("sealing or MAC key {number}: {reason}")]
+    BadNumberedKey { number: i64, reason: &'static str },
+    #[error("there is no sealing or MAC key")]
+    NoKeys,
+    #[error("{size_bytes} bytes are too many to seal for a browser (the limit is {limit_bytes})")]
+    TooLarge { size_bytes: usize, limit_bytes: usize },
+    /// The cryptographic library failed with valid keys.
+    #[error("the cryptographic library could not {0}")]
+    Library(&'static str),
+}

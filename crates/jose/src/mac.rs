@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use countersign_core::Secret;
 
 use crate::JoseError;
-use crate::framed::framed;
+use crate::aead::framed;
 use crate::ring::{self, Ring};
 
 /// HMAC-SHA256 keys by number: the greatest signs, all verify. Shared in an `Arc`.

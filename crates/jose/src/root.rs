@@ -9,7 +9,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use countersign_core::{Secret, ids};
 use zeroize::Zeroizing;
 
-use crate::framed::framed;
+use crate::aead::framed;
 use crate::hash::hex;
 use crate::{JoseError, aead};
 

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use countersign_core::Secret;
 use zeroize::Zeroizing;
 
-use crate::framed::framed;
+use crate::aead::framed;
 use crate::ring::{self, Ring};
 use crate::{JoseError, aead};
 

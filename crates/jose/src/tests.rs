@@ -82,8 +82,8 @@ fn sign_as(pair: &KeyPair) -> impl Fn(&[u8]) -> Vec<u8> + use<> {
     move |message| key.sign(message).unwrap()
 }
 
-fn hmac_with(key: Vec<u8>) -> impl Fn(&[u8]) -> Vec<u8> {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
+fn hmac_with(key: &[u8]) -> impl Fn(&[u8]) -> Vec<u8> + use<> {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key);
     move |message| hmac::sign(&key, message).as_ref().to_vec()
 }
 

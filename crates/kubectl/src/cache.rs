@@ -220,7 +220,7 @@ fn file_name(profile: &LoginProfile) -> String {
 }
 
 fn default_directory() -> Result<PathBuf, Error> {
-    let home = std::env::var_os("HOME")
+    let home = crate::environment::variable("HOME")
         .ok_or_else(|| Error::Local("HOME is not set; use --token-cache-dir".to_owned()))?;
     Ok(PathBuf::from(home).join(".kube/cache/countersign"))
 }

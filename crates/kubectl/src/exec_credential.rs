@@ -37,9 +37,9 @@ struct Spec {
 impl ExecInfo {
     /// From the environment; without `KUBERNETES_EXEC_INFO` the caller is a person at a terminal.
     pub fn from_environment(stdin_is_terminal: bool) -> Result<Self, Error> {
-        match std::env::var(EXEC_INFO) {
-            Ok(text) => Self::parse(&text),
-            Err(_) => Ok(Self { api_version: V1, is_interactive: stdin_is_terminal }),
+        match crate::environment::variable(EXEC_INFO).and_then(|text| text.into_string().ok()) {
+            Some(text) => Self::parse(&text),
+            None => Ok(Self { api_version: V1, is_interactive: stdin_is_terminal }),
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::cache::Cache;
-use crate::cli::{OutputFormat, SelectArguments};
+use crate::cli::{CleanArguments, OutputFormat, SelectArguments};
 use crate::error::Error;
 use crate::issuer::Issuer;
 use crate::profile::{LoginProfile, StoredSecret};
@@ -68,4 +68,16 @@ async fn end(cache: &Cache, profile: &LoginProfile) -> Result<bool, Error> {
     };
     locked.remove()?;
     revoked
+}
+
+/// `clean`, a command of kubelogin: deletes the cached tokens without confirmation.
+pub async fn clean(arguments: &CleanArguments) -> Result<(), Error> {
+    let cache = &arguments.cache;
+    let cache = Cache::open(cache.token_cache_dir.as_deref(), cache.token_cache_storage)?;
+    let profiles = cache.profiles()?;
+    for profile in &profiles {
+        cache.lock(profile, LOCK_TIMEOUT).await?.remove()?;
+    }
+    eprintln!("Deleted the cached tokens of {} logins; they are still valid.", profiles.len());
+    Ok(())
 }

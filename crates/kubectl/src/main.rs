@@ -10,9 +10,9 @@
 
 mod browser;
 mod cache;
-mod clean;
 mod cli;
 mod clusters;
+mod environment;
 mod error;
 mod exec_credential;
 mod get_token;
@@ -21,7 +21,6 @@ mod issuer;
 mod kubeconfig;
 mod login;
 mod logout;
-mod pkce;
 mod profile;
 mod selection;
 mod sign_in;
@@ -74,7 +73,7 @@ async fn run(command: &Command) -> Result<(), Error> {
         Command::Token(arguments) => token::run(arguments, now).await,
         Command::Logout(arguments) => logout::run(arguments).await,
         Command::GetToken(arguments) => get_token::run(arguments, now).await,
-        Command::Clean(arguments) => clean::run(arguments).await,
+        Command::Clean(arguments) => logout::clean(arguments).await,
         Command::Completion { shell } => {
             cli::print_completion(*shell);
             Ok(())
@@ -83,6 +82,7 @@ async fn run(command: &Command) -> Result<(), Error> {
 }
 
 /// The one place that reads the system's clock.
+#[expect(clippy::disallowed_methods, reason = "this function owns the system's clock")]
 fn now() -> Timestamp {
     let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))

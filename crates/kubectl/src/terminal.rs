@@ -55,8 +55,8 @@ impl Style {
 
 /// `NO_COLOR` (no-color.org) and terminals without any capability.
 fn takes_colours() -> bool {
-    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-        && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+    crate::environment::variable("NO_COLOR").is_none_or(|value| value.is_empty())
+        && crate::environment::variable("TERM").is_none_or(|term| term != "dumb")
 }
 
 /// A line on standard output. A reader that has seen enough (`| head`) ends the program without an error.

@@ -185,6 +185,15 @@ impl TokenSource<'_> {
         Ok(refreshed)
     }
 
+    fn failed_login(&self, tokens: Tokens, reason: String) -> LoginRecord {
+        LoginRecord {
+            profile: Some(self.profile.clone()),
+            tokens,
+            failure: Some(Failure { at: (self.now)(), reason }),
+            ..LoginRecord::default()
+        }
+    }
+
     /// `end`: why the refresh token is of no use any more; printed before a new login.
     async fn sign_in(
         &self,
@@ -243,12 +252,7 @@ impl TokenSource<'_> {
                 // A person may ask for a new login while the old one is alive.
                 let is_alive = self.renewal == Renewal::SignIn && !is_ended;
                 let tokens = if is_alive { record.tokens } else { Tokens::default() };
-                locked.write(&LoginRecord {
-                    profile: Some(self.profile.clone()),
-                    tokens,
-                    failure: Some(Failure { at: (self.now)(), reason }),
-                    ..LoginRecord::default()
-                })?;
+                locked.write(&self.failed_login(tokens, reason))?;
                 if let Some(page) = page {
                     page.show_error(&error).await;
                 }

@@ -109,8 +109,8 @@ pub async fn live_session(
 }
 
 /// To the sign-in, and from there to `to`: a path of ours below the issuer's, with its query.
-pub fn sign_in_first(app: &App, to: &str, fresh: bool) -> Result<Response, PageError> {
-    Ok(see_other(&sign_in_link(app, to, fresh)))
+pub fn sign_in_first(app: &App, to: &str, fresh: bool) -> Response {
+    see_other(&sign_in_link(app, to, fresh))
 }
 
 /// The address [`sign_in_first`] redirects to, for a link.

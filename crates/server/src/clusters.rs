@@ -57,7 +57,7 @@ fn failed(error: &IssuerError) -> Response {
 
 async fn list(app: &App, context: &RequestContext) -> Result<Response, PageError> {
     let Some(session) = own_session(app, context).await? else {
-        return sign_in_first(app, "/clusters", false);
+        return Ok(sign_in_first(app, "/clusters", false));
     };
     let issuer = app.issuer.settings.issuer.as_str();
     let clusters = app.issuer.clusters_of(&session);
@@ -98,7 +98,7 @@ async fn download(
     name: Option<&str>,
 ) -> Result<Response, PageError> {
     let Some(session) = own_session(app, context).await? else {
-        return sign_in_first(app, "/clusters", false);
+        return Ok(sign_in_first(app, "/clusters", false));
     };
     let clusters = chosen(app, &session, name);
     if clusters.is_empty() {

@@ -182,6 +182,7 @@ impl SetCookies {
     }
 
     /// Without `lifetime_secs` it is a session cookie.
+    #[expect(clippy::too_many_arguments, reason = "five beside self")]
     fn add(
         &mut self,
         names: &CookieNames,

@@ -118,7 +118,10 @@ pub fn decode(bytes: &[u8]) -> Result<Pairs, StatusCode> {
 /// Form-decoded text; `None` if it is not UTF-8, because then it cannot be echoed exactly.
 pub fn decoded(text: &str) -> Option<String> {
     let spaced = text.replace('+', " ");
-    percent_encoding::percent_decode_str(&spaced).decode_utf8().ok().map(|t| t.into_owned())
+    percent_encoding::percent_decode_str(&spaced)
+        .decode_utf8()
+        .ok()
+        .map(std::borrow::Cow::into_owned)
 }
 
 /// The value of a parameter that is there exactly once.

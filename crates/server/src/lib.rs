@@ -49,6 +49,7 @@ pub use proxy_headers::ClientAddressRule;
 
 /// The route table of the issuer, below its path: endpoints of the protocol (open to other origins where configured),
 /// of Kubernetes API servers, of devices, of logins, of the user's own pages; then the two tables of the administrators.
+#[expect(clippy::too_many_lines, reason = "a table, one line for each route")]
 pub fn routes(app: App) -> Router {
     let base = app.issuer.settings.issuer.base_path().to_owned();
     let at = |path: &str| format!("{base}{path}");

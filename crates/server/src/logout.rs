@@ -69,11 +69,8 @@ async fn start(app: &App, context: &RequestContext, pairs: Pairs) -> Result<Resp
             let hint_refused = request.hint_refused();
             let ended = app.issuer.end_hinted_session(&request).await?;
             let notified = ended.unwrap_or_default().notified;
-            finish(
-                app,
-                &request,
-                LogoutResult { notified, hint_refused, ..LogoutResult::default() },
-            )
+            let result = LogoutResult { notified, hint_refused, ..LogoutResult::default() };
+            Ok(finish(app, &request, result))
         }
     }
 }
@@ -107,7 +104,7 @@ async fn confirmed(
 ) -> Result<Response, PageError> {
     let request = app.issuer.open_logout(once(pairs, REQUEST).unwrap_or_default());
     let Some(cookie) = &context.session else {
-        return finish(app, &request, LogoutResult::default());
+        return Ok(finish(app, &request, LogoutResult::default()));
     };
     check_form(app, context, pairs)?;
     let tools = once(pairs, "tools") == Some("end");
@@ -150,13 +147,13 @@ async fn sign_out(
     let mut cookies = SetCookies::default();
     cookies.no_session(&app.cookies);
     let result = LogoutResult { tools, notified, upstream, hint_refused: false };
-    Ok(with_cookies(finish(app, request, result)?, cookies))
+    Ok(with_cookies(finish(app, request, result), cookies))
 }
 
 /// The redirect, if a hint proved the client; else a page, with a link to the client where it is registered.
-fn finish(app: &App, request: &LogoutRequest, done: LogoutResult) -> Result<Response, PageError> {
+fn finish(app: &App, request: &LogoutRequest, done: LogoutResult) -> Response {
     if let Some(uri) = request.redirect() {
-        return Ok(see_other(uri));
+        return see_other(uri);
     }
     let name = |id: &ClientId| app.issuer.clients.get(id).map(|client| Name::from(&client.name));
     let link = request.return_link();
@@ -170,5 +167,5 @@ fn finish(app: &App, request: &LogoutRequest, done: LogoutResult) -> Result<Resp
         link,
         upstream: done.upstream,
     };
-    Ok(page(app, 200, PagePolicy::Standalone, view.render()))
+    page(app, 200, PagePolicy::Standalone, view.render())
 }

@@ -75,6 +75,7 @@ impl Store {
 
     /// Marks the code as used and inserts its grant, whose session and client must be those of the code. Of
     /// more than `offline_limit` live refreshable grants of one session and client the longest idle end.
+    #[expect(clippy::too_many_arguments, reason = "five beside self")]
     pub async fn redeem_code(
         &self,
         hash: &str,

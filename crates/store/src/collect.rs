@@ -19,15 +19,15 @@ use crate::{Store, StoreError};
 const BATCH: i64 = 100;
 /// A session that issued something within this time is kept: PostgreSQL examines `last_seen` again before
 /// it deletes a row that it had to wait for.
-const ISSUE_MARGIN: Duration = Duration::from_secs(10 * 60);
+const ISSUE_MARGIN: Duration = Duration::from_mins(10);
 /// Notifications are given up long before, unless no replica was running.
-const NOTIFICATION_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+const NOTIFICATION_LIFETIME: Duration = Duration::from_hours(168);
 /// How long after its expiry a device request is kept, so that its client still receives `expired_token`.
-const EXPIRED_DEVICE_REQUESTS: Duration = Duration::from_secs(10 * 60);
+const EXPIRED_DEVICE_REQUESTS: Duration = Duration::from_mins(10);
 /// When a row is examined again whose expiry depends on something without a known end.
-const EXAMINE_AGAIN: Duration = Duration::from_secs(24 * 60 * 60);
+const EXAMINE_AGAIN: Duration = Duration::from_hours(24);
 /// The same for a session that has codes only.
-const EXAMINE_CODES_AGAIN: Duration = Duration::from_secs(60 * 60);
+const EXAMINE_CODES_AGAIN: Duration = Duration::from_hours(1);
 
 /// How long rows are kept.
 #[derive(Clone, Debug)]

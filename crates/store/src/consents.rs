@@ -66,6 +66,7 @@ impl Store {
 
     /// Deletes the consent, ends the person's grants for the client in all sessions, and expires codes not
     /// yet redeemed. `None` when there was neither consent nor grant.
+    #[expect(clippy::too_many_arguments, reason = "five beside self")]
     pub async fn withdraw_consent(
         &self,
         user_id: &str,

@@ -10,7 +10,7 @@ use crate::OpenError;
 use crate::error::chain;
 
 /// How long a start waits for another process that is migrating.
-const WAIT_TIMEOUT: Duration = Duration::from_secs(120);
+const WAIT_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Number, name and text of each migration.
 pub(crate) const MIGRATIONS: &[(i64, &str, &str)] = &[

@@ -59,10 +59,10 @@ impl Operation for Fill {
 }
 
 /// The plans of all statements that an operation sends; none may read a whole table.
-async fn plans(store: &Store, name: &str, most: f64) {
+fn plans(store: &Store, name: &str, most: f64) {
     for plan in store.shared.take_plans() {
         let scans = ["s", "sessions", "g", "grants", "m", "memberships", "events", "consents"];
-        for line in plan.lines.iter() {
+        for line in &plan.lines {
             let by_index = line.contains("INDEX");
             let whole = scans.iter().any(|scan| line.trim() == format!("SCAN {scan}")) && !by_index;
             let whole = whole
@@ -104,25 +104,25 @@ async fn every_list_uses_an_index(store: &Store, rows: u32) {
         // A ninth of the sessions have ended; they have no index of their own.
         let most = if filter.state == SessionState::Ended { 12_000.0 } else { MOST_ROWS };
         let first = store.find_sessions(&filter, None, 25).await.unwrap();
-        plans(store, name, most).await;
+        plans(store, name, most);
         if let Some(next) = &first.next {
             store.find_sessions(&filter, Some(next), 25).await.unwrap();
-            plans(store, &format!("second page of {name}"), most).await;
+            plans(store, &format!("second page of {name}"), most);
         }
     }
     for (name, query) in event_queries() {
         let limit = 25;
         assert!(!store.events(EventQuery { limit, ..query }).await.unwrap().is_empty(), "{name}");
-        plans(store, name, MOST_ROWS).await;
+        plans(store, name, MOST_ROWS);
     }
     let group = "group-7".to_owned();
     let (since, until) = (NOW, NOW);
     let query = MembershipQuery { group, connector: None, since, until, after: None, limit: 25 };
     let page = store.memberships(query.clone()).await.unwrap();
-    plans(store, "memberships", MOST_ROWS).await;
+    plans(store, "memberships", MOST_ROWS);
     let query = MembershipQuery { after: page.next, ..query };
     store.memberships(query).await.unwrap();
-    plans(store, "memberships, second page", MOST_ROWS).await;
+    plans(store, "memberships, second page", MOST_ROWS);
 
     let few = (0..24).map(|n| ClientId::new(format!("few-{n}")));
     let clients: Vec<ClientId> = few.chain([ClientId::new("everybody")]).collect();
@@ -130,17 +130,17 @@ async fn every_list_uses_an_index(store: &Store, rows: u32) {
     assert!(counts.last().is_some_and(|count| count.is_capped && count.grants == 10_000));
     // Only the rows that are counted, and one more of each client, by which a capped count is known.
     let counted: u32 = counts.iter().map(|count| u32::try_from(count.grants).unwrap() + 1).sum();
-    plans(store, "clients", f64::from(counted)).await;
+    plans(store, "clients", f64::from(counted));
     let connectors = ["c0", "c1", "c2"].map(ConnectorId::new);
     assert!(store.count_connectors(&connectors).await.unwrap()[0].sessions > 5_000);
-    plans(store, "connectors", 3.0 * MOST_COUNTED).await;
+    plans(store, "connectors", 3.0 * MOST_COUNTED);
     let persons: Vec<_> = (0..25).map(|n| (ConnectorId::new("c0"), format!("u{n}"))).collect();
     store.person_names(&persons).await.unwrap();
-    plans(store, "names of persons", MOST_ROWS).await;
+    plans(store, "names of persons", MOST_ROWS);
     store.consents_of("u7", &ConnectorId::new("c1")).await.unwrap();
-    plans(store, "consents of a person", MOST_ROWS).await;
+    plans(store, "consents of a person", MOST_ROWS);
     store.find_people("l77", 25).await.unwrap();
-    plans(store, "people of a name", MOST_ROWS).await;
+    plans(store, "people of a name", MOST_ROWS);
 }
 
 fn session_filters() -> Vec<(&'static str, SessionFilter)> {
@@ -194,6 +194,7 @@ async fn no_list_reads_a_whole_table_on_sqlite() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::disallowed_methods, reason = "the test database")]
 async fn no_list_reads_a_whole_table_on_postgresql() {
     let Ok(url) = std::env::var("COUNTERSIGN_TEST_POSTGRES") else {
         assert!(!std::env::var("COUNTERSIGN_REQUIRE_POSTGRES").is_ok_and(|v| v == "1"));

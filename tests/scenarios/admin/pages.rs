@@ -191,9 +191,9 @@ async fn an_old_authentication_is_renewed_before_ending_and_input_is_kept() {
     let server = World::with_clock().with(ADMINS).start().await;
     let bobs = Held::sign_in(&server, (BOB, BOB_PASSWORD)).await;
     let mut alice = alice_at(&server, BOBS).await;
-    server.advance(Duration::from_secs(14 * 60));
+    server.advance(Duration::from_mins(14));
     alice.opens(server.url(BOBS)).await;
-    server.advance(Duration::from_secs(2 * 60));
+    server.advance(Duration::from_mins(2));
     let page = presses(&mut alice, &[]).await;
     assert!(page.form_with("password").is_some(), "{}", page.text());
     let page = alice.signs_in(ALICE, ALICE_PASSWORD).await;
@@ -204,7 +204,7 @@ async fn an_old_authentication_is_renewed_before_ending_and_input_is_kept() {
     assert!(page.text().contains("One session has ended"), "{}", page.text());
     assert_eq!(bobs.app.refreshes(&bobs.refresh).await.error(), "invalid_grant");
     // Reading needs no recent authentication.
-    server.advance(Duration::from_secs(3600));
+    server.advance(Duration::from_hours(1));
     let page = alice.opens(server.url("/admin/keys")).await;
     assert!(page.text().contains("Signing keys"), "{}", page.text());
     let page = presses(&mut alice, &[]).await;

@@ -173,7 +173,7 @@ async fn gitlab_groups_and_sub_are_as_in_dex() {
         ("    groups: [ops, 'ops:owner']\n    getGroupsPermission: true\n", &["ops", "ops:owner"]),
     ];
     assert_groups_and_sub(table, "42", connector, async |jane: &mut Browser| {
-        returns_with_code(jane, "c").await
+        returns_with_code(jane, "c").await;
     })
     .await;
 }

@@ -96,7 +96,7 @@ async fn ldap_a_new_group_is_in_the_first_token_after_the_refresh_interval() {
         membership("add", "of commas", JANE)
     ));
 
-    setup.server.advance(Duration::from_secs(4 * 60));
+    setup.server.advance(Duration::from_mins(4));
     let searches = setup.directory.log().matches("SRCH base=").count();
     assert_eq!(setup.groups().await, before, "the snapshot is fresh");
     assert_eq!(setup.directory.log().matches("SRCH base=").count(), searches, "no search");
@@ -145,7 +145,7 @@ async fn ldap_a_short_absence_from_the_directory_does_not_end_the_session() {
     setup.add_jane_again();
     assert_eq!(setup.groups().await, json!(["admins", "developers", "staff", "everybody"]));
     // The absence was forgotten: missing again a day later, the five minutes start again.
-    setup.server.advance(Duration::from_secs(86_400));
+    setup.server.advance(Duration::from_hours(24));
     setup.remove_jane();
     setup.is_refused().await;
     setup.add_jane_again();
@@ -158,7 +158,7 @@ async fn ldap_a_person_missing_for_five_minutes_loses_the_session_at_the_second_
     setup.remove_jane();
     setup.server.advance(STALE);
     setup.is_refused().await;
-    setup.server.advance(Duration::from_secs(5 * 60));
+    setup.server.advance(Duration::from_mins(5));
     setup.is_refused().await;
 
     // The session has ended, even if the entry returns.
@@ -264,7 +264,7 @@ async fn ldap_an_unavailable_directory_does_not_use_up_a_refresh_token() {
         let after = response.page.header("retry-after").expect("Retry-After");
         assert!(after.parse::<u32>().is_ok_and(|seconds| (1..=60).contains(&seconds)), "{after}");
         assert_eq!(response.page.header("cache-control"), Some("no-store"));
-        setup.server.advance(Duration::from_secs(3_600));
+        setup.server.advance(Duration::from_hours(1));
     }
     setup.directory.start_again();
     assert_eq!(setup.groups().await, json!(["admins", "developers", "staff", "everybody"]));

@@ -87,7 +87,7 @@ async fn the_branch_revalidates_with_the_upstream_at_refresh() {
     let mut token = app.redeems(&request, &auth_response).await.refresh_token().to_owned();
     for _ in 0..3 {
         for server in [&upstream, &branch] {
-            server.advance(Duration::from_secs(6 * 60));
+            server.advance(Duration::from_mins(6));
         }
         let response = app.refreshes(&token).await;
         assert_eq!(response.status, 200, "{}", response.page.body);
@@ -98,14 +98,14 @@ async fn the_branch_revalidates_with_the_upstream_at_refresh() {
 
     // While the upstream is down no token is used up, and refreshes work again afterwards.
     upstream.stop().await;
-    branch.advance(Duration::from_secs(6 * 60));
+    branch.advance(Duration::from_mins(6));
     let response = app.refreshes(&token).await;
     assert_eq!((response.status, response.error()), (503, "temporarily_unavailable"));
     assert!(response.page.header("retry-after").is_some());
-    upstream.advance(Duration::from_secs(6 * 60));
+    upstream.advance(Duration::from_mins(6));
     upstream.restart().await;
     for server in [&upstream, &branch] {
-        server.advance(Duration::from_secs(2 * 60));
+        server.advance(Duration::from_mins(2));
     }
     let response = app.refreshes(&token).await;
     assert_eq!(response.status, 200, "{}", response.page.body);

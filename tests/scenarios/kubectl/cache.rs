@@ -44,7 +44,7 @@ async fn a_kill_at_any_time_leaves_a_usable_cache() {
     waiting.killed();
     let token = alice.first_token(&server).await;
     for round in 0..12_u32 {
-        server.advance(Duration::from_secs(900));
+        server.advance(Duration::from_mins(15));
         let mut running = alice.starts(&alice.get_token());
         // From before the start of its work until after its end.
         let (begun, duration) = (Instant::now(), Duration::from_millis(u64::from(round) * 15));

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::world::{ALICE, ALICE_PASSWORD, ApiServer, Client, Need, RelyingParty, Server, World};
 
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(60 * 60);
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
 
 /// A client that holds a refresh token, such as kubectl.
 struct Kubectl {

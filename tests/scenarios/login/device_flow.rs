@@ -9,7 +9,7 @@ use crate::world::{
     ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Client, Need, World, claims, verified,
 };
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_secs(6);
 
 #[tokio::test]

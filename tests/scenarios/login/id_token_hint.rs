@@ -77,7 +77,7 @@ async fn an_expired_hint_is_accepted() {
     let server = World::with_clock().with(SKIP).with("expiry:\n  idTokens: 1m").start().await;
     let (mut alice, hers, _) = tokens_of(&server, WHO_ALICE).await;
     let (_, his, _) = tokens_of(&server, WHO_BOB).await;
-    server.advance(Duration::from_secs(3600));
+    server.advance(Duration::from_hours(1));
     let app = server.relying_party("example-app");
     assert_eq!(prompt_none_with_hint(&mut alice, &app, &hers).await, "code");
     assert_eq!(prompt_none_with_hint(&mut alice, &app, &his).await, "login_required");

@@ -56,7 +56,7 @@ async fn an_out_of_band_code_lives_ten_minutes() {
     }
     let server = world(World::with_clock()).start().await;
     let (_, request, code) = shown_code(&server).await;
-    server.advance(Duration::from_secs(9 * 60));
+    server.advance(Duration::from_mins(9));
     assert_eq!(status_for(&server, &request, &code, OUT_OF_BAND).await, 200);
     let (_, request, code) = shown_code(&server).await;
     server.advance(Duration::from_secs(10 * 60 + 2));

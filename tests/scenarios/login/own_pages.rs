@@ -103,7 +103,7 @@ async fn a_fresh_login_is_required_once_and_replaces_the_cookie() {
     alice.opens(sign_in(&server, "/", "")).await;
     alice.signs_in(ALICE, ALICE_PASSWORD).await;
     let before = cookie(&alice);
-    server.advance(Duration::from_secs(3 * 60 * 60));
+    server.advance(Duration::from_hours(3));
     let page = alice.opens(server.url("/")).await;
     assert!(page.text().contains("Signed in 3 hours ago"), "{}", page.text());
 

@@ -34,6 +34,7 @@ impl Database {
         self.executes(&format!("ALTER DATABASE {} ALLOW_CONNECTIONS true", self.0));
     }
 
+    #[expect(clippy::unused_self, reason = "the cluster does it")]
     fn executes(&self, sql: &str) {
         let cluster =
             std::env::var("COUNTERSIGN_TEST_POSTGRES").expect("checked by Need::Postgres");

@@ -13,7 +13,7 @@ use crate::world::http::{bare_client, connect, read_until_closed, send};
 use crate::world::{ALICE, ALICE_PASSWORD, Server, World};
 
 const MIB: u64 = 1024 * 1024;
-const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
+const WAIT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// `VmRSS` (current) or `VmHWM` (peak), in bytes.
 fn memory(server: &Server, key: &str) -> u64 {

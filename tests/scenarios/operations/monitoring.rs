@@ -8,7 +8,7 @@ use crate::scenarios::connectors::oidc::upstream_and_branch;
 use crate::world::http::{bare_client, send};
 use crate::world::{ALICE, ALICE_PASSWORD, LogoutReceiver, Server, World};
 
-const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
+const WAIT_TIMEOUT: Duration = Duration::from_mins(1);
 const SKIP_APPROVAL: &str = "oauth2:\n  skipApprovalScreen: true";
 
 const PREFIXES: [&str; 5] = ["countersign_", "dex_", "http_", "request_", "process_"];

@@ -13,7 +13,7 @@ use crate::world::{ALICE, ALICE_PASSWORD, BOB, BOB_PASSWORD, Client, Person, Ser
 
 const RELOADED: &str = "configuration_reloaded";
 const FAILED: &str = "configuration_reload_failed";
-const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
+const WAIT_TIMEOUT: Duration = Duration::from_mins(1);
 
 async fn metric(server: &Server, name: &str) -> String {
     let page = send(bare_client().get(format!("{}/metrics", server.telemetry()))).await;

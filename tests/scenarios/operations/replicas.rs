@@ -196,7 +196,7 @@ async fn kubernetes_groups_are_refused_once_an_administrator_ends_the_session() 
     an_administrator_ends_the_oldest(&server).await;
     let started = std::time::Instant::now();
     while api.authenticates(&lost.id_token)["ok"] == true {
-        assert!(started.elapsed() < Duration::from_secs(60), "the cache lives for ten seconds");
+        assert!(started.elapsed() < Duration::from_mins(1), "the cache lives for ten seconds");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(api.authenticates(&kept.id_token)["ok"], true);

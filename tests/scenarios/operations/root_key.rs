@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::scenarios::tokens::signing_keys::{published, token};
 use crate::world::{DexClient, Need, World, verified};
 
-const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
+const WAIT_TIMEOUT: Duration = Duration::from_mins(1);
 
 const ONE_KEY: &str = "rootKey: the-root-key-of-january-0123456789abcdef";
 const OTHER_KEY: &str = "rootKey: the-root-key-of-february-123456789abcdef";

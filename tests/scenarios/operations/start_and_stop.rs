@@ -64,7 +64,7 @@ async fn the_test_clock_is_the_clock_of_the_server() {
     }
     let server = World::with_clock().start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
-    server.advance(std::time::Duration::from_secs(40 * 86_400));
+    server.advance(std::time::Duration::from_hours(960));
     let request = app.auth_request("openid");
     let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
     let response = app.redeems(&request, &auth_response).await;

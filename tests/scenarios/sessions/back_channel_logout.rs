@@ -14,7 +14,7 @@ use crate::world::{
 
 const SKIP: &str = "oauth2:\n  skipApprovalScreen: true";
 const SECOND: Duration = Duration::from_secs(1);
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 
 /// Logs Alice in and returns the claims of her ID token.
 async fn logs_in_at(alice: &mut Browser, app: &RelyingParty) -> Value {

@@ -24,7 +24,7 @@ async fn alice_withdraws_her_consent_and_must_approve_again() {
     let page = alice.submits(form).await;
     let status = page.all("[role=status]").concat();
     assert!(status.contains("The example-app is not allowed any more"), "{status}");
-    assert!(status.contains("You have allowed no application"), "{status}");
+    assert!(status.contains("No application may sign you in without approval"), "{status}");
 
     assert_eq!(app.refreshes(&refresh).await.error(), "invalid_grant");
     alice.opens(app.auth_request(SCOPE).url).await;
@@ -42,7 +42,11 @@ async fn a_consent_of_another_user_cannot_be_withdrawn() {
     let mut bob = server.browser();
     bob.opens(server.url("/consents")).await;
     let page = bob.signs_in(BOB, BOB_PASSWORD).await;
-    assert!(page.text().contains("You have allowed no application"), "{}", page.text());
+    assert!(
+        page.text().contains("No application may sign you in without approval"),
+        "{}",
+        page.text()
+    );
     let csrf = bob.opens(server.url("/groups")).await.attributes("[name=csrf]", "value");
     let csrf = csrf.first().cloned().unwrap_or_default();
     let fields = [("csrf", csrf.as_str()), ("client", "example-app")];

@@ -120,7 +120,7 @@ async fn an_expired_id_token_is_accepted_as_hint() {
     let server = World::with_clock().with(SKIP).with("expiry:\n  idTokens: 10m").start().await;
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     let tokens = logs_in_at(&mut alice, &app, "openid").await;
-    server.advance(Duration::from_secs(3600));
+    server.advance(Duration::from_hours(1));
     assert!(is_signed_in(&mut alice, &app).await);
     let page = alice.opens(logout(&server, &[("id_token_hint", &tokens.id)])).await;
     assert!(page.status == 200 && page.form_with("csrf").is_none(), "{}", page.text());

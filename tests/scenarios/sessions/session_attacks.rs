@@ -9,7 +9,7 @@ use crate::world::{
 };
 
 const SKIP: &str = "oauth2:\n  skipApprovalScreen: true";
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 async fn signs_in_at(browser: &mut Browser, page: &str, who: (&str, &str)) {
     browser.opens(page).await;

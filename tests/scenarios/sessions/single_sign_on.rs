@@ -44,7 +44,7 @@ async fn reuse_of_an_old_refresh_token_ends_the_grant() {
     assert_eq!(second.status, 200, "{}", second.page.body);
 
     // Past the reuse interval it may be theft or a lost response; the grant ends in both cases.
-    server.advance(Duration::from_secs(300));
+    server.advance(Duration::from_mins(5));
     let replayed = app.refreshes(first.refresh_token()).await;
     assert_eq!((replayed.status, replayed.error()), (400, "invalid_grant"));
     let after = app.refreshes(second.refresh_token()).await;

@@ -9,8 +9,8 @@ use crate::world::{
 
 const SKIP: &str = "oauth2:\n  skipApprovalScreen: true";
 const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3600);
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
 
 /// The client `usual` has the global lifetimes, `own` these besides.
 async fn start(all: &str, own: &[&str]) -> (Server, Browser, RelyingParty, RelyingParty) {

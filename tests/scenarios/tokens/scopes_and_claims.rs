@@ -75,7 +75,7 @@ async fn each_scope_adds_its_own_claims_and_no_others() {
                 let optional = expected.get(claim) == Some(&Value::Null);
                 match source.get(claim) {
                     Some(value) if !optional => {
-                        assert_eq!(Some(value), expected.get(claim), "{scope}")
+                        assert_eq!(Some(value), expected.get(claim), "{scope}");
                     }
                     Some(value) => assert!(value.is_string(), "{scope}: {value}"),
                     None => assert!(optional || expected.get(claim).is_none(), "{scope}: {claim}"),
@@ -226,7 +226,7 @@ async fn a_refreshed_id_token_has_the_claims_of_the_same_login() {
     let request = app.auth_request("openid email groups offline_access");
     let auth_response = alice.logs_in(&request, ALICE, ALICE_PASSWORD).await;
     let first = app.redeems(&request, &auth_response).await;
-    server.advance(Duration::from_secs(3600));
+    server.advance(Duration::from_hours(1));
     let second = app.refreshes(first.refresh_token()).await;
     let (before, after) = (claims(first.id_token()), claims(second.id_token()));
     for claim in ["iss", "sub", "aud", "auth_time", "nonce", "sid", "email", "groups"] {

@@ -10,8 +10,8 @@ use crate::world::{
     ALICE, ALICE_PASSWORD, Browser, Need, RelyingParty, Server, World, claims, verified,
 };
 
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(60 * 60);
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
 
 /// The `kid`s of the published keys, sorted.
 pub async fn published(app: &RelyingParty) -> Vec<String> {

@@ -115,7 +115,7 @@ fn threat_115_only_the_address_of_the_connection_makes_a_proxy() {
         match is_proxy {
             true => assert_eq!(accepted(&method, &proxy_headers).username, "jane"),
             false => {
-                assert_eq!(refused(&method, &proxy_headers), Refusal::NotThroughProxy, "{peer:?}")
+                assert_eq!(refused(&method, &proxy_headers), Refusal::NotThroughProxy, "{peer:?}");
             }
         }
     }
@@ -194,7 +194,7 @@ fn a_configuration_that_would_trust_anybody_does_not_start() {
         (vec![("userHeader", text("X-Forwarded-For"))], "meaning of its own"),
         (vec![("userHeader", text("X_Remote_User"))], "letters, digits and '-'"),
         (vec![("userHeader", text("X Remote"))], "letters, digits and '-'"),
-        (vec![("emailHeader", text("x-remote-user"))], "already says"),
+        (vec![("emailHeader", text("x-remote-user"))], "already used"),
         (vec![("groupHeaderSeparator", text("\t"))], "expected such as"),
     ] {
         let (connector, problems) = configured(keys);

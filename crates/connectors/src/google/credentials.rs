@@ -45,6 +45,10 @@ pub(super) struct Federation {
 impl Credentials {
     /// `path`, or what the environment names, or the machine's. `Err` in the words of a configuration problem,
     /// without anything of the file.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the variable is named by Google's documentation"
+    )]
     pub fn read(path: Option<&str>) -> Result<Self, String> {
         let named = || std::env::var(VARIABLE).ok().filter(|path| !path.is_empty());
         let Some(path) = path.map(str::to_owned).or_else(named) else { return Ok(Self::Machine) };

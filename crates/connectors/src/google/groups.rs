@@ -109,6 +109,7 @@ impl Groups {
         Ok(groups)
     }
 
+    #[expect(clippy::too_many_arguments, reason = "five beside self")]
     async fn of_cloud(
         &self,
         email: &str,

@@ -157,6 +157,7 @@ fn guid_bytes(text: &str) -> Option<[u8; 16]> {
 }
 
 /// `S-1-5-21-…`: revision, number of sub-authorities, authority (big-endian), sub-authorities (little-endian).
+#[expect(clippy::many_single_char_names, reason = "the bytes of one number")]
 fn sid_text(value: &[u8]) -> Option<String> {
     let (head, rest) = value.split_first_chunk::<8>()?;
     let [1, count, a, b, c, d, e, f] = *head else { return None };

@@ -21,9 +21,9 @@ use super::failure::DirectoryError;
 use super::search::{self, SearchRequest};
 
 /// A connection unused for longer may have been forgotten by a firewall on the way.
-const MAX_IDLE: Duration = Duration::from_secs(60);
+const MAX_IDLE: Duration = Duration::from_mins(1);
 /// After this it is bound again, so that a withdrawn service account does not live on here.
-const MAX_AGE: Duration = Duration::from_secs(600);
+const MAX_AGE: Duration = Duration::from_mins(10);
 /// How long a host that failed is tried last.
 const UNAVAILABLE_FOR: Duration = Duration::from_secs(30);
 

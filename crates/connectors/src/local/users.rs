@@ -77,6 +77,7 @@ const NO_USER_ID: &str = "is missing: with Dex all users without one have the sa
      other to every application; give each an id of its own, such as uuidgen prints, and grant again what was \
      granted to that common sub";
 
+#[expect(clippy::disallowed_methods, reason = "hashFromEnv names the variable, as in Dex")]
 fn read_hash(section: &Section<'_>) -> Option<PasswordHash> {
     let (key, text) = match (section.text("hash"), section.text("hashFromEnv")) {
         (Some(_), Some(_)) => {

@@ -37,16 +37,27 @@ pub(super) enum Field {
     OnPremisesSamAccountName,
 }
 
+fn secret_rule(assertion_file: Option<&str>) -> ClientSecretRule {
+    match assertion_file {
+        Some(_) => ClientSecretRule::Optional,
+        None => ClientSecretRule::Required,
+    }
+}
+
+/// Whether groups are returned by name rather than by id; `None` with a problem noted.
+fn read_group_names(section: &Section<'_>) -> Option<bool> {
+    let formats = [("name", true), ("id", false), ("", true)];
+    match section.text("groupNameFormat").is_some_and(|text| !text.is_empty()) {
+        true => section.choice("groupNameFormat", &formats),
+        false => Some(true),
+    }
+}
+
 /// Every key is read before the first return, so that all problems are reported at once.
 pub(super) fn read(section: Section<'_>) -> Option<Config> {
     let configured = |key| section.text(key).filter(|text| !text.is_empty());
     let assertion_file = configured("clientAssertion");
-    let secret_is = if assertion_file.is_some() {
-        ClientSecretRule::Optional
-    } else {
-        ClientSecretRule::Required
-    };
-    let registration = Registration::read(&section, secret_is);
+    let registration = Registration::read(&section, secret_rule(assertion_file.as_deref()));
     let api = base_url(&section, "apiURL", "https://login.microsoftonline.com");
     let graph = base_url(&section, "graphURL", "https://graph.microsoft.com");
     let roots = Roots::read_list(&section);
@@ -60,11 +71,7 @@ pub(super) fn read(section: Section<'_>) -> Option<Config> {
     let only_security_groups = section.flag("onlySecurityGroups").unwrap_or(false);
     let only_required = section.flag("useGroupsAsWhitelist").unwrap_or(false);
     let lowercase_email = section.flag("emailToLowercase").unwrap_or(false);
-    let formats = [("name", true), ("id", false), ("", true)];
-    let group_names = match section.text("groupNameFormat").is_some_and(|text| !text.is_empty()) {
-        true => section.choice("groupNameFormat", &formats),
-        false => Some(true),
-    };
+    let group_names = read_group_names(&section);
     let preferred_username = read_field(&section);
     let (prompt, domain_hint) = (configured("promptType"), configured("domainHint"));
     let scopes = texts_or(&section, "scopes", &["user.read"]);

@@ -7,7 +7,7 @@ use countersign_core::Secret;
 use url::Url;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// How we are known to the upstream: `clientID`, `clientSecret`, `redirectURI`, and `timeout`.
 #[derive(Clone, Debug)]

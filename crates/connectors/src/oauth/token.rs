@@ -101,6 +101,7 @@ impl Client {
     }
 
     /// Spends a refresh token. [`Tokens::refresh`] is the one to use next: a new one, or the same.
+    #[expect(clippy::too_many_arguments, reason = "five beside self")]
     pub async fn refresh(
         &self,
         http: &Http,
@@ -158,6 +159,7 @@ impl Client {
         }
     }
 
+    #[expect(clippy::too_many_arguments, reason = "five beside self")]
     async fn spend(
         &self,
         http: &Http,
@@ -176,7 +178,7 @@ impl Client {
         let TokenResponse::Tokens(mut tokens) = granted else { return Ok(granted) };
         match &tokens.refresh {
             Some(next) if !next.matches(token.expose()) => {
-                used_refresh_tokens.remember(token, &tokens)
+                used_refresh_tokens.remember(token, &tokens);
             }
             Some(_) => {}
             None => tokens.refresh = Some(token.clone()),

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::Tokens;
 
-const LIFETIME: Duration = Duration::from_secs(5 * 60);
+const LIFETIME: Duration = Duration::from_mins(5);
 /// Above this number the oldest is removed.
 const MAX_TOKENS: usize = 1024;
 

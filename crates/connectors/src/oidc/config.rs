@@ -42,7 +42,7 @@ impl Mapping {
     pub fn pick<'a>(
         &self,
         usual: Option<&'a str>,
-        mapped: &Option<String>,
+        mapped: Option<&str>,
         text: impl Fn(&str) -> Option<&'a str>,
     ) -> Option<&'a str> {
         match mapped {

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::oauth::UpstreamError;
 
 /// How far an upstream's clock may be from ours.
-const LEEWAY: Duration = Duration::from_secs(60);
+const LEEWAY: Duration = Duration::from_mins(1);
 
 pub(crate) struct Rules<'a> {
     /// Accepted in `iss`, byte for byte; more than one only where the upstream itself has several names.

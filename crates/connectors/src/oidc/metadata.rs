@@ -81,29 +81,29 @@ impl Metadata {
                 "the {ENDPOINT} names the issuer {named:?}, but {issuer:?} is expected (issuer, or issuerAlias where it is meant to differ)"
             )));
         }
-        let required = |configured: &Option<Url>, text: Option<String>, what| {
+        let required = |configured: Option<&Url>, text: Option<String>, what| {
             endpoint(from, configured, text, what)?
                 .ok_or(UpstreamError::Lacks { endpoint: ENDPOINT, what })
         };
         let methods = document.token_endpoint_auth_methods_supported;
         Ok(Self {
             authorize: required(
-                &overrides.authorize,
+                overrides.authorize.as_ref(),
                 document.authorization_endpoint,
                 "authorization_endpoint",
             )?,
-            token: required(&overrides.token, document.token_endpoint, "token_endpoint")?,
-            keys: required(&overrides.keys, document.jwks_uri, "jwks_uri")?,
+            token: required(overrides.token.as_ref(), document.token_endpoint, "token_endpoint")?,
+            keys: required(overrides.keys.as_ref(), document.jwks_uri, "jwks_uri")?,
             userinfo: endpoint(
                 from,
-                &overrides.userinfo,
+                overrides.userinfo.as_ref(),
                 document.userinfo_endpoint,
                 "userinfo_endpoint",
             )?,
             // Nobody's login fails for it.
             end_session: endpoint(
                 from,
-                &overrides.end_session,
+                overrides.end_session.as_ref(),
                 document.end_session_endpoint,
                 "end_session_endpoint",
             )
@@ -124,7 +124,7 @@ impl Metadata {
 /// Written down by the administrator, or in the document and not nearer to us than it.
 fn endpoint(
     from: &Url,
-    configured: &Option<Url>,
+    configured: Option<&Url>,
     text: Option<String>,
     what: &'static str,
 ) -> Result<Option<Url>, UpstreamError> {

@@ -32,8 +32,9 @@ pub(super) fn of(
         (None, Some(before)) => before.username.clone(),
         (None, None) => return Err(lacks(&mapping.user_name)),
     };
-    let preferred = mapping.pick(text("preferred_username"), &mapping.preferred_username, text);
-    let email = mapping.pick(text("email"), &mapping.email, text);
+    let preferred =
+        mapping.pick(text("preferred_username"), mapping.preferred_username.as_deref(), text);
+    let email = mapping.pick(text("email"), mapping.email.as_deref(), text);
     let email_verified = match vouched(claims, mapping, email.is_some())? {
         Some(verified) => verified,
         None if before.is_some() && !claims.contains_key("email_verified") => {

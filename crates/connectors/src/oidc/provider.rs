@@ -22,7 +22,7 @@ use crate::oauth::{
 mod unattended;
 
 /// How long metadata and keys are kept. Keys are fetched again before, when none of them verifies a token.
-const LIFETIME: Duration = Duration::from_secs(60 * 60);
+const LIFETIME: Duration = Duration::from_hours(1);
 /// Between two fetches because no key verifies a token, which anybody can send.
 const BETWEEN_KEY_FETCHES: Duration = Duration::from_secs(10);
 const KEYS: &str = "key set endpoint";

@@ -58,7 +58,7 @@ struct Job {
     password: Secret,
     reply: oneshot::Sender<bool>,
     /// Held until the job is done, also when the caller has gone away: the limit is on work, not on callers.
-    _admitted: OwnedSemaphorePermit,
+    admitted: OwnedSemaphorePermit,
 }
 
 impl Default for Hashing {
@@ -111,7 +111,7 @@ impl Hashing {
         }
         let admitted = self.admitted.clone().try_acquire_owned().map_err(|_| HashingError::Busy)?;
         let (reply, result) = oneshot::channel();
-        let job = Job { hash, password, reply, _admitted: admitted };
+        let job = Job { hash, password, reply, admitted };
         self.jobs.send(job).map_err(|_| HashingError::Busy)?;
         // A verification that panicked has proved nothing.
         Ok(result.await.unwrap_or(false))
@@ -124,13 +124,13 @@ fn run(queue: &Mutex<Receiver<Job>>, verifications: &AtomicU64) {
     loop {
         // The lock is released when a job was taken, so the others wait for the next one.
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Job { hash, password, reply, _admitted }) = job else { return };
+        let Ok(Job { hash, password, reply, admitted }) = job else { return };
         if reply.is_closed() {
             continue;
         }
         verifications.fetch_add(1, Ordering::Relaxed);
         let matches = catch_unwind(AssertUnwindSafe(|| hash.matches(&password, &mut memory)));
-        drop(_admitted);
+        drop(admitted);
         let _ = reply.send(matches.unwrap_or(false));
     }
 }

@@ -117,6 +117,7 @@ impl Scan {
     }
 
     /// Returns what follows the tag.
+    #[expect(clippy::match_same_arms, reason = "the order of the arms matters")]
     fn start_tag<'a>(&mut self, markup: &'a str) -> Result<&'a str, &'static str> {
         self.elements += 1;
         if self.elements > MAX_ELEMENTS {

@@ -125,7 +125,7 @@ impl Provider {
     }
 
     pub fn forget_refresh_tokens(&self) {
-        self.memory.lock().unwrap().refresh_token = "revoked".to_owned();
+        self.memory.lock().unwrap().refresh_token = String::from("revoked");
     }
 }
 
@@ -221,7 +221,7 @@ impl Inner {
                     return wrong("invalid_grant");
                 }
                 memory.code_used = true;
-                memory.refresh_token = "refresh-0".to_owned();
+                memory.refresh_token = String::from("refresh-0");
                 memory.nonce.clone()
             }
             Some("refresh_token")

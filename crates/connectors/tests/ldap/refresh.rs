@@ -121,5 +121,5 @@ async fn a_base_that_vanished_is_the_directorys_trouble_and_nobody_is_missing() 
         now: crate::NOW,
     };
     let refresh = other.refresh.unwrap();
-    assert!(refresh.refresh(known, &mut Default::default()).await.is_err());
+    assert!(refresh.refresh(known, &mut countersign_core::Trace::default()).await.is_err());
 }

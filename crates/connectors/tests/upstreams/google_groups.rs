@@ -109,7 +109,10 @@ async fn a_missing_user_is_distinguished_from_a_missing_permission() {
         (Reply::Json(403, json!({ "error": { "code": 403 } })), "may not read groups"),
         (Reply::Json(401, json!({})), "answered 401"),
         (Reply::Json(200, json!({ "groups": [{ "id": "no address" }] })), "JSON"),
-        (Reply::Json(200, json!({ "groups": [], "nextPageToken": "for ever" })), "too often"),
+        (
+            Reply::Json(200, json!({ "groups": [], "nextPageToken": "for ever" })),
+            "too many requests",
+        ),
         (Reply::Endless, "more than"),
         (Reply::With(429, "Retry-After", "7".into(), json!({})), "again in 7 s"),
     ] {

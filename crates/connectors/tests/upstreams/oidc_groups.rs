@@ -152,7 +152,7 @@ async fn threat_94_an_unverified_address_is_never_a_verified_one() {
         let login = login(&provider, &connector(&provider, keys)).await;
         match expected {
             Some(verified) => {
-                assert_eq!(accepted(login).identity.email_verified, verified, "{case}")
+                assert_eq!(accepted(login).identity.email_verified, verified, "{case}");
             }
             None => assert_eq!(refused(login), Refusal::EmailNotVerified, "{case}"),
         }

@@ -2,6 +2,8 @@
 
 use crate::oidc::{connector, keys, login};
 use crate::provider::Provider;
+use base64::Engine;
+
 use crate::steps::{ALL, accepted, broken, configured, login_url, replaced};
 use crate::tree::{list, plain, text};
 use crate::web::Shown;
@@ -12,7 +14,6 @@ async fn threat_105_only_a_certificate_of_the_configured_authority_is_believed()
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ca.pem");
     std::fs::write(&file, &pem).unwrap();
-    use base64::Engine;
     let inline = base64::engine::general_purpose::STANDARD.encode(&pem);
     for root in [file.to_str().unwrap(), pem.as_str(), inline.as_str()] {
         let trusting = connector(&provider, vec![("rootCAs", list(vec![text(root)]))]);

@@ -35,6 +35,7 @@ fn signature_in(element: &str) -> &str {
 /// Somander et al., "On Breaking SAML" (USENIX Security 2012): the eight ways to wrap, for a signed response and for a
 /// signed assertion.
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn signature_wrapping_is_refused() {
     let (idp, connector) = world();
     let evil = Response { name_id: "admin".to_owned(), ..honest() };
@@ -141,6 +142,7 @@ fn a_change_after_signing_is_refused() {
 
 /// Validly signed, with a `SignedInfo` that signs less or in another way than the profile demands.
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn only_one_profile_of_signature_is_accepted() {
     let (idp, connector) = world();
     let assertion = honest().assertion("_assertion");

@@ -128,7 +128,9 @@ fn hash(node: &Node, hasher: &mut DefaultHasher) {
         Value::Scalar { text, plain } => (1_u8, text, plain).hash(hasher),
         Value::List(list) => {
             (2_u8, list.len()).hash(hasher);
-            list.iter().for_each(|node| hash(node, hasher));
+            for node in list.iter() {
+                hash(node, hasher);
+            }
         }
         Value::Map(entries) => {
             (3_u8, entries.len()).hash(hasher);

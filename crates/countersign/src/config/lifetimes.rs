@@ -58,13 +58,13 @@ pub struct Sessions {
 }
 
 const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(60 * 60);
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
 const REUSE_INTERVAL: Duration = Duration::from_secs(30);
 /// Below this a client cannot retry in time after a lost response.
 pub(super) const SHORT_REUSE_INTERVAL: Duration = Duration::from_secs(10);
 /// RFC 6749 section 4.1.2.
-pub(super) const LONG_CODE: Duration = Duration::from_secs(10 * 60);
+pub(super) const LONG_CODE: Duration = Duration::from_mins(10);
 
 pub fn read_expiry(root: &Section<'_>) -> Expiry {
     let section = root.section("expiry");

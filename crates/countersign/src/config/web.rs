@@ -114,7 +114,7 @@ pub fn read(root: &Section<'_>, addresses: &Addresses) -> Option<Web> {
 
 /// Long enough for load balancers and kube-proxy to notice that a replica is not ready.
 const SHUTDOWN_DELAY: Duration = Duration::from_secs(5);
-const MAX_SHUTDOWN_DELAY: Duration = Duration::from_secs(600);
+const MAX_SHUTDOWN_DELAY: Duration = Duration::from_mins(10);
 
 fn read_shutdown_delay(section: &Section<'_>) -> Duration {
     let Some(found) = duration(section, "shutdownDelay") else { return SHUTDOWN_DELAY };

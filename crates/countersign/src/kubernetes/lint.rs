@@ -140,7 +140,8 @@ fn check_issuer(issuer: &Node, expected: &Expected<'_>, found: &mut Problems) {
                 format!("audiences names {name}: tokens for the cluster {} work here", other.name),
             ),
             None => {
-                found.warning(mark, format!("audiences also names {name}: tokens for it work here"))
+                found
+                    .warning(mark, format!("audiences also names {name}: tokens for it work here"));
             }
         }
     }
@@ -222,10 +223,10 @@ fn check_prefix(mapping: &Node, what: &str, found: &mut Problems) {
     }
     match get(mapping, "prefix") {
         None => {
-            found.error(mapping.mark, format!("{what}.prefix is missing, and required with claim"))
+            found.error(mapping.mark, format!("{what}.prefix is missing, and required with claim"));
         }
         Some(prefix) => {
-            check_prefix_text(prefix.mark, text(prefix).unwrap_or_default(), what, found)
+            check_prefix_text(prefix.mark, text(prefix).unwrap_or_default(), what, found);
         }
     }
 }

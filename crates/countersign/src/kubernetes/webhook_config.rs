@@ -34,7 +34,7 @@ fn webhook_config(config: &Config, arguments: &WebhookConfigArguments) -> Result
     // Writing to a string cannot fail.
     let _ = write!(
         text,
-        r#"# Webhook token authentication of kube-apiserver, for its flags
+        r"# Webhook token authentication of kube-apiserver, for its flags
 #   --authentication-token-webhook-config-file=<this file>
 #   --authentication-token-webhook-version=v1
 #   --authentication-token-webhook-cache-ttl=0s
@@ -59,7 +59,7 @@ contexts:
       cluster: countersign
       user: kube-apiserver
 current-context: webhook
-"#,
+",
         server = quoted(&server),
         token = quoted(webhook.secret.expose()),
     );

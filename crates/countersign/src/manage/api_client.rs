@@ -11,9 +11,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::error::CommandError;
+use crate::environment::non_empty_variable;
 
 /// Of one request: the server spends up to 10 s on ending sessions before it answers.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Names and values of a request to the API, at most once each.
 pub type RequestFields = Vec<(String, String)>;
@@ -54,7 +55,7 @@ impl ApiClient {
             builder = builder.tls_certs_merge(bundle);
         }
         let http = builder.build().map_err(CommandError::other)?;
-        let access_token = match environment("COUNTERSIGN_TOKEN") {
+        let access_token = match non_empty_variable("COUNTERSIGN_TOKEN") {
             Some(token) => Secret::new(token),
             None => request_token(&http, issuer).await?,
         };
@@ -97,14 +98,9 @@ pub fn path_segment(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
-/// An empty variable counts as one that is not set.
-fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
-}
-
 async fn request_token(http: &Client, issuer: &str) -> Result<Secret, CommandError> {
     let required = |name: &str| {
-        environment(name).ok_or_else(|| {
+        non_empty_variable(name).ok_or_else(|| {
             CommandError::Other(format!(
                 "{name} is not set: --url needs COUNTERSIGN_CLIENT_ID and COUNTERSIGN_CLIENT_SECRET \
                  of a client in admin.clients, or COUNTERSIGN_TOKEN"

@@ -70,7 +70,7 @@ pub enum Backend {
 
 impl Backend {
     pub async fn open(arguments: &BackendArguments) -> Result<Self, CommandError> {
-        let env = |name: &str| std::env::var(name).ok();
+        let env = crate::environment::variable;
         let file = match arguments.location(env)? {
             Location::Url(url) => {
                 let authority = arguments.certificate_authority.as_deref();

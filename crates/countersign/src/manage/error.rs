@@ -34,7 +34,7 @@ impl CommandError {
                 };
                 Self::Field { field: option, problem }
             }
-            other => other,
+            other @ Self::Other(_) => other,
         }
     }
 }

@@ -6,9 +6,9 @@ use countersign_issuer::admin::view::{KeyView, RotationView};
 
 use super::api_client::RequestFields;
 use super::backend::Backend;
-use super::confirm::confirm;
 use super::error::CommandError;
 use super::output::OutputArguments;
+use super::output::confirm;
 use super::table::{Cell, Column, facts, fold, table};
 use super::terminal::{Colour, Terminal};
 

@@ -85,7 +85,7 @@ impl ListArguments {
         let limit = self.limit.map(|limit| limit.to_string());
         let state = self.state.and_then(|state| state.to_possible_value());
         let rest = fields([
-            ("state", state.as_ref().map(|state| state.get_name())),
+            ("state", state.as_ref().map(clap::builder::PossibleValue::get_name)),
             ("limit", limit.as_deref()),
             ("page", self.page.as_deref()),
         ]);

@@ -84,10 +84,11 @@ fn without_empty_columns(columns: &[Column], rows: &[Vec<Cell>]) -> (Vec<Column>
         column.rank == 0 || cells.any(|cell| !cell.text.is_empty())
     };
     let kept: Vec<bool> = columns.iter().enumerate().map(is_kept).collect();
-    fn select<T: Clone>(values: &[T], kept: &[bool]) -> Vec<T> {
-        values.iter().zip(kept).filter(|(_, kept)| **kept).map(|(value, _)| value.clone()).collect()
-    }
     (select(columns, &kept), rows.iter().map(|row| select(row, &kept)).collect())
+}
+
+fn select<T: Clone>(values: &[T], kept: &[bool]) -> Vec<T> {
+    values.iter().zip(kept).filter(|(_, kept)| **kept).map(|(value, _)| value.clone()).collect()
 }
 
 /// Cells without a width are left out.

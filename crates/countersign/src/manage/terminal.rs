@@ -36,7 +36,7 @@ impl Terminal {
     /// width, and `NO_COLOR` (<https://no-color.org>) or `TERM=dumb` turns colours off.
     pub fn of_stdout(wide: bool) -> Self {
         let is_terminal = io::stdout().is_terminal();
-        let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let env = crate::environment::non_empty_variable;
         let columns = env("COLUMNS").and_then(|columns| columns.parse().ok()).filter(|n| *n > 0);
         let own = || terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
         Self {

@@ -10,7 +10,7 @@ use countersign_server::listen::Listener;
 use url::Url;
 
 /// How far the clocks of this machine and of the issuer may be apart.
-const LEEWAY: Duration = Duration::from_secs(60);
+const LEEWAY: Duration = Duration::from_mins(1);
 
 /// Verifies with the keys that the issuer publishes; the same code that verifies the ID tokens of upstreams.
 struct PublishedKeys {

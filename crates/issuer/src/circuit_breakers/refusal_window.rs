@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use countersign_core::Timestamp;
 
-pub const WINDOW: Duration = Duration::from_secs(60);
+pub const WINDOW: Duration = Duration::from_mins(1);
 /// More refused people than this, and more than this part of all, are a mistake.
 const PEOPLE: usize = 20;
 const PERCENT: usize = 20;

@@ -8,7 +8,7 @@ use super::{KEPT_AFTER, KeySequence, PUBLISHED_BEFORE, dead};
 use crate::settings::tests::example;
 
 const NOON: Timestamp = Timestamp::from_secs(1_795_000_000);
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 
 fn key(number: i64, signs_from: Timestamp, algorithm: &str) -> SigningKeyRow {
     SigningKeyRow {
@@ -56,7 +56,7 @@ fn after_a_long_sleep_the_old_key_signs_until_the_new_one_is_known() {
 #[test]
 fn another_algorithm_is_published_first_too_and_only_once() {
     let keys = [key(1, NOON, "ES256")];
-    let now = NOON + Duration::from_secs(60);
+    let now = NOON + Duration::from_mins(1);
     assert_eq!(due(&keys, &example(), now), Some((2, now + PUBLISHED_BEFORE)));
     let both = [key(1, NOON, "ES256"), key(2, now + PUBLISHED_BEFORE, "RS256")];
     assert_eq!(due(&both, &example(), now), None);

@@ -14,7 +14,7 @@ use crate::{Issuer, IssuerError};
 /// section 3.11). Kubernetes ignores `typ`; without a `sub` it authenticates nobody there.
 const TYPE: &str = "groups+jwt";
 /// Kubernetes uses the response at once and does not keep it.
-const LIFETIME: Duration = Duration::from_secs(60);
+const LIFETIME: Duration = Duration::from_mins(1);
 
 /// No `sub`, `email` or `name`: it authenticates nobody, wherever it is presented.
 #[derive(Serialize)]

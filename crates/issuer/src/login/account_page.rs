@@ -15,7 +15,7 @@ use crate::{Issuer, IssuerError};
 
 const FLASH: &str = "flash message";
 /// A page opened again from the history shows no old message.
-const FLASH_LIFETIME: Duration = Duration::from_secs(10 * 60);
+const FLASH_LIFETIME: Duration = Duration::from_mins(10);
 
 impl Issuer {
     /// The request of a login that ends at `page`. `again`: a login is required also of a user who is

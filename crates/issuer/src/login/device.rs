@@ -63,41 +63,8 @@ impl Issuer {
             return Ok(UserCodeOutcome::NotFound);
         };
         self.attempts.user_code_found(&counted_by);
-        let login = self.device_login(request, user_code)?;
+        let login = device_login(request, user_code)?;
         Ok(UserCodeOutcome::Found(Box::new(PendingLogin::new(login))))
-    }
-
-    /// The login of a person who has typed a user code: it ends at a page of ours.
-    fn device_login(
-        &self,
-        request: DeviceRequest,
-        user_code: UserCode,
-    ) -> Result<AuthRequest, IssuerError> {
-        let device = DeviceLogin {
-            user_code,
-            address: request.address,
-            user_agent: request.user_agent,
-            requested_at: request.created_at,
-        };
-        Ok(AuthRequest {
-            id: ids::random_id()?,
-            client: request.client,
-            redirect_uri: String::new(),
-            response_type: ResponseType::CODE,
-            response_mode: ResponseMode::Query,
-            state: None,
-            scopes: request.scopes,
-            nonce: None,
-            challenge: None,
-            prompt: Prompt::default(),
-            max_age: None,
-            hint: None,
-            login_hint: None,
-            connector: None,
-            account_page: None,
-            device: Some(device),
-            expires_at: request.expires_at,
-        })
     }
 
     /// Stores the decision of the person of this session.
@@ -128,4 +95,33 @@ impl Issuer {
             DecideDeviceRequestOutcome::SessionEnded => Ok(Step::Expired),
         }
     }
+}
+
+/// The login of a person who has typed a user code: it ends at a page of ours.
+fn device_login(request: DeviceRequest, user_code: UserCode) -> Result<AuthRequest, IssuerError> {
+    let device = DeviceLogin {
+        user_code,
+        address: request.address,
+        user_agent: request.user_agent,
+        requested_at: request.created_at,
+    };
+    Ok(AuthRequest {
+        id: ids::random_id()?,
+        client: request.client,
+        redirect_uri: String::new(),
+        response_type: ResponseType::CODE,
+        response_mode: ResponseMode::Query,
+        state: None,
+        scopes: request.scopes,
+        nonce: None,
+        challenge: None,
+        prompt: Prompt::default(),
+        max_age: None,
+        hint: None,
+        login_hint: None,
+        connector: None,
+        account_page: None,
+        device: Some(device),
+        expires_at: request.expires_at,
+    })
 }

@@ -284,7 +284,7 @@ impl Issuer {
 
     /// An out-of-band code is typed by hand, so it lives longer than one that is redirected.
     fn code_lifetime(&self, client: &Client, request: &AuthRequest) -> Duration {
-        const BY_HAND: Duration = Duration::from_secs(10 * 60);
+        const BY_HAND: Duration = Duration::from_mins(10);
         match request.redirect_uri == OUT_OF_BAND {
             true => BY_HAND,
             false => self.settings.code_lifetime_of(client),

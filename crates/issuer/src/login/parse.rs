@@ -114,6 +114,7 @@ impl Issuer {
         Ok((client, redirect_uri))
     }
 
+    #[expect(clippy::too_many_arguments, reason = "five beside self")]
     fn read_request(
         &self,
         params: &Params,

@@ -21,16 +21,16 @@ use countersign_store::UsedAssertion;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::sign_in::{Browser, LoginTrace};
+use super::sign_in::{Browser, LoginTrace, log_refusal, unavailable};
 use crate::{Issuer, IssuerError};
 
 const PURPOSE: &str = "posted login response";
 /// The parameter of `GET /callback` with the sealed result.
 const RESULT: &str = "login_result";
 /// Between the two steps there is one redirect.
-const LIFETIME: Duration = Duration::from_secs(120);
+const LIFETIME: Duration = Duration::from_mins(2);
 /// How long a used assertion is kept beyond the expiry of its login.
-const CLOCK_MARGIN: Duration = Duration::from_secs(10 * 60);
+const CLOCK_MARGIN: Duration = Duration::from_mins(10);
 /// Of the sealed result, as part of a URL.
 const MAX_RESULT_BYTES: usize = 20 * 1024;
 const TRACE_STEPS: usize = 30;
@@ -96,10 +96,10 @@ impl Issuer {
         let posted = PostedResponse { response, state, callback: &callback, now: self.now() };
         let mut trace = Trace::default();
         let outcome = method.verify(&posted, &mut trace);
-        match outcome.map_err(|down| self.unavailable(connector, &down, &trace))? {
+        match outcome.map_err(|down| unavailable(connector, &down, &trace))? {
             PostedLoginOutcome::Refused(refusal) => {
                 let attempt = LoginTrace { browser, trace: &trace };
-                self.log_refusal(connector, &refusal, None, &attempt);
+                log_refusal(connector, &refusal, None, &attempt);
                 Ok(PostedFormOutcome::Refused(refusal))
             }
             PostedLoginOutcome::Accepted { person, assertion_id } => {

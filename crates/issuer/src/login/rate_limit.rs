@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use countersign_core::Timestamp;
 
-const WINDOW: Duration = Duration::from_secs(15 * 60);
+const WINDOW: Duration = Duration::from_mins(15);
 /// Attempts per account (or device) and window without a delay; after them one per `PACE`.
 const PER_ACCOUNT: u32 = 10;
 const PACE: Duration = Duration::from_secs(30);
@@ -30,7 +30,7 @@ const PER_ADDRESS: u32 = 100;
 /// Accounts counted at most in the limit of an address.
 const MAX_ADDRESS_ACCOUNTS: u32 = 50;
 /// A success is remembered for this long.
-const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
+const REMEMBERED: Duration = Duration::from_hours(24);
 
 const WAYS: usize = 4;
 const SETS: usize = 8_192;
@@ -203,7 +203,7 @@ impl LoginAttempts {
             }
             let waited = now.since(slot.last);
             if slot.count >= free && waited < PACE {
-                return RateLimitPermit::Wait(PACE - waited, by);
+                return RateLimitPermit::Wait(PACE.saturating_sub(waited), by);
             }
             slot.count = slot.count.saturating_add(1);
             slot.last = now;
@@ -275,7 +275,7 @@ mod tests {
     fn the_window_passes() {
         let attempts = LoginAttempts::default();
         allowed(&attempts, key("bob", "192.0.2.1"), 11);
-        let later = NOON + Duration::from_secs(15 * 60);
+        let later = NOON + Duration::from_mins(15);
         for _ in 0..10 {
             assert_eq!(attempts.begin(&key("bob", "192.0.2.1"), later), RateLimitPermit::Go);
         }

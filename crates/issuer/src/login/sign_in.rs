@@ -187,11 +187,11 @@ impl Issuer {
         let mut trace = Trace::default();
         let login = method.login(&attempt.login, &attempt.password, EVERYTHING, &mut trace);
         let result = self.call_connector(connector, Op::Login, login).await;
-        match result.map_err(|down| self.unavailable(connector, &down, &trace))? {
+        match result.map_err(|down| unavailable(connector, &down, &trace))? {
             LoginOutcome::Refused(refusal) => {
                 let login = loggable(&attempt.login);
                 let attempt = LoginTrace { browser, trace: &trace };
-                self.log_refusal(connector, &refusal, Some(&login), &attempt);
+                log_refusal(connector, &refusal, Some(&login), &attempt);
                 Ok(PasswordOutcome::Refused(refusal))
             }
             LoginOutcome::Accepted(person) => {
@@ -298,7 +298,7 @@ impl Issuer {
                     reason: "the response has already been used".to_owned(),
                 };
                 let attempt = LoginTrace { browser, trace: &trace };
-                self.log_refusal(connector, &refusal, None, &attempt);
+                log_refusal(connector, &refusal, None, &attempt);
                 return Ok(StoredSignIn::Refused(refusal));
             }
             countersign_store::SignInOutcome::Blocked(block) => {
@@ -319,28 +319,26 @@ impl Issuer {
         );
         Ok(StoredSignIn::Stored { session, now })
     }
+}
 
-    pub(super) fn unavailable(
-        &self,
-        connector: &Connector,
-        down: &countersign_core::connector::ConnectorError,
-        trace: &Trace,
-    ) -> IssuerError {
-        log_trace(connector, trace);
-        IssuerError::upstream(down)
-    }
+pub(super) fn unavailable(
+    connector: &Connector,
+    down: &countersign_core::connector::ConnectorError,
+    trace: &Trace,
+) -> IssuerError {
+    log_trace(connector, trace);
+    IssuerError::upstream(down)
+}
 
-    pub(super) fn log_refusal(
-        &self,
-        connector: &Connector,
-        refusal: &Refusal,
-        login: Option<&str>,
-        attempt: &LoginTrace<'_>,
-    ) {
-        let LoginTrace { browser, trace } = attempt;
-        log_trace(connector, trace);
-        tracing::warn!(event = "login_refused", connector = %connector.id, login, reason = ?refusal, address = %browser.address, "login refused");
-    }
+pub(super) fn log_refusal(
+    connector: &Connector,
+    refusal: &Refusal,
+    login: Option<&str>,
+    attempt: &LoginTrace<'_>,
+) {
+    let LoginTrace { browser, trace } = attempt;
+    log_trace(connector, trace);
+    tracing::warn!(event = "login_refused", connector = %connector.id, login, reason = ?refusal, address = %browser.address, "login refused");
 }
 
 /// A login for a log line: what a user typed, shortened and without control characters.

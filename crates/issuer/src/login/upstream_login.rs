@@ -8,7 +8,9 @@ use countersign_core::connector::{
 use countersign_core::{Connector, ConnectorId, LoginScopes, Secret, Trace};
 use url::Url;
 
-use super::sign_in::{AuthenticatedUser, Browser, LoginTrace, SignInOutcome};
+use super::sign_in::{
+    AuthenticatedUser, Browser, LoginTrace, SignInOutcome, log_refusal, unavailable,
+};
 use super::upstream_login_state::{UpstreamLoginState, divide, new_state_id, state_id, state_rest};
 use super::{BrowserBinding, PendingLogin, posted_form};
 use crate::upstream_health::Op;
@@ -162,18 +164,14 @@ impl Issuer {
         let (mut trace, mut assertion) = (Trace::default(), None);
         let login = match &connector.login_method {
             LoginMethod::Redirect(method) => {
-                let upstream_login = self.upstream_login(state.to_owned(), login_scopes)?;
-                let call = method.handle_callback(
-                    &upstream_login,
-                    &callback_state,
-                    params.query,
-                    &mut trace,
-                );
+                let upstream = self.upstream_login(state.to_owned(), login_scopes)?;
+                let call =
+                    method.handle_callback(&upstream, &callback_state, params.query, &mut trace);
                 let result = match params.has("code") && !params.has("error") {
                     true => self.call_connector(connector, Op::Callback, call).await,
                     false => self.call_connector_unrecorded(connector, call).await,
                 };
-                result.map_err(|down| self.unavailable(connector, &down, &trace))?
+                result.map_err(|down| unavailable(connector, &down, &trace))?
             }
             // The response itself was verified when it was posted.
             LoginMethod::PostedForm(_) => {
@@ -196,7 +194,7 @@ impl Issuer {
         match login {
             LoginOutcome::Refused(refusal) => {
                 let attempt = LoginTrace { browser, trace: &trace };
-                self.log_refusal(connector, &refusal, None, &attempt);
+                log_refusal(connector, &refusal, None, &attempt);
                 Ok(SignInOutcome::Refused(refusal))
             }
             LoginOutcome::Accepted(person) => {

@@ -20,7 +20,7 @@ const LEASE: Duration = Duration::from_secs(30);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(400);
 /// Time from a login to the tokens issued by it.
-const TO_FINISH_A_LOGIN: Duration = Duration::from_secs(60);
+const TO_FINISH_A_LOGIN: Duration = Duration::from_mins(1);
 const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Issuer {

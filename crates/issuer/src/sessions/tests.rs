@@ -61,7 +61,7 @@ impl Refresh for Rotating {
 
 #[async_trait]
 impl PasswordLogin for Rotating {
-    fn prompt(&self) -> &str {
+    fn prompt(&self) -> &'static str {
         "Name"
     }
 

@@ -11,13 +11,13 @@ use countersign_core::{Client, ClientId, GrantType, Scopes, Timestamp, ids, scop
 use countersign_jose::hash;
 use serde::Serialize;
 
-use super::audience::Audience;
+use super::issue::Audience;
 use super::{ACCESS_TOKEN_TYPE, TokenError, TokenErrorCode, Tokens};
 use crate::keyring::run_blocking;
 use crate::{Issuer, IssuerError};
 
 /// Nothing can end such a token, because it has no grant: it expires soon.
-const LONGEST: Duration = Duration::from_secs(15 * 60);
+const LONGEST: Duration = Duration::from_mins(15);
 
 /// RFC 9068 section 2.2, and the claims of an ID token where it is one. `sub` begins with a word and a colon, which
 /// no person's can (theirs are base64url): a client never passes for a person.

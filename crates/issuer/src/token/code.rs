@@ -6,7 +6,7 @@ use countersign_jose::hash;
 use countersign_store::RedeemCodeOutcome;
 
 use super::issue::TokenSubject;
-use super::new_grant::GrantTerms;
+use super::new_grant::{GrantTerms, log_dropped};
 use super::{TokenError, Tokens};
 use crate::Issuer;
 use crate::login::is_pkce_text;
@@ -54,7 +54,7 @@ impl Issuer {
         let (prepared, grant) = self.prepare_grant(client, grant)?;
         match self.store.redeem_code(&hashed, &client.id, grant.clone(), now, OFFLINE_LIMIT).await?
         {
-            RedeemCodeOutcome::Granted { dropped } => self.log_dropped(&session, &dropped),
+            RedeemCodeOutcome::Granted { dropped } => log_dropped(&session, &dropped),
             RedeemCodeOutcome::AlreadyUsed { grant } => {
                 return Err(self.code_used_twice(grant.as_ref()).await?);
             }

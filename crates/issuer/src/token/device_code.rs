@@ -10,7 +10,7 @@ use countersign_store::RedeemDeviceCodeOutcome;
 
 use super::code::{OFFLINE_LIMIT, check_verifier};
 use super::issue::TokenSubject;
-use super::new_grant::GrantTerms;
+use super::new_grant::{GrantTerms, log_dropped};
 use super::{TokenError, TokenErrorCode, Tokens};
 use crate::Issuer;
 
@@ -67,7 +67,7 @@ impl Issuer {
             .redeem_device_code(&device_code_hash, grant.clone(), now, OFFLINE_LIMIT)
             .await?;
         match redeemed {
-            RedeemDeviceCodeOutcome::Granted { dropped } => self.log_dropped(&session, &dropped),
+            RedeemDeviceCodeOutcome::Granted { dropped } => log_dropped(&session, &dropped),
             RedeemDeviceCodeOutcome::AlreadyUsed { grant } => {
                 return Err(self.device_code_used_twice(grant.as_ref()).await?);
             }

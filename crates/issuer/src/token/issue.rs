@@ -8,9 +8,8 @@ use countersign_core::{
     Client, ClientId, Grant, Identity, Scopes, Secret, Session, Timestamp, ids, scopes,
 };
 use countersign_jose::{Signer, hash};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::audience::Audience;
 use super::distributed_claims::DistributedClaims;
 use super::refresh_token::RefreshTokenClaims;
 use super::{TokenError, TokenErrorCode, Tokens};
@@ -334,4 +333,22 @@ impl SigningJob {
 
 pub(crate) fn json(claims: &impl Serialize) -> Result<Vec<u8>, IssuerError> {
     serde_json::to_vec(claims).map_err(|e| IssuerError::Broken(e.to_string()))
+}
+
+/// One audience is a string, several are a list, as Dex has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Audience {
+    One(ClientId),
+    Many(Vec<ClientId>),
+}
+
+impl Audience {
+    pub fn iter(&self) -> impl Iterator<Item = &ClientId> {
+        match self {
+            Self::One(only) => std::slice::from_ref(only),
+            Self::Many(all) => all,
+        }
+        .iter()
+    }
 }

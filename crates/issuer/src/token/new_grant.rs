@@ -56,10 +56,10 @@ impl Issuer {
         let grant = Grant { tokens_until: prepared.tokens_until, ..grant };
         Ok((prepared, grant))
     }
+}
 
-    pub(super) fn log_dropped(&self, session: &Session, dropped: &[GrantId]) {
-        for grant in dropped {
-            tracing::warn!(event = "grant_ended", grant = %grant, session = %session.id, reason = "too_many_grants", "the longest idle grant ended");
-        }
+pub(super) fn log_dropped(session: &Session, dropped: &[GrantId]) {
+    for grant in dropped {
+        tracing::warn!(event = "grant_ended", grant = %grant, session = %session.id, reason = "too_many_grants", "the longest idle grant ended");
     }
 }

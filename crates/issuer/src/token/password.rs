@@ -6,7 +6,7 @@ use countersign_core::{Client, GrantType, Scopes, scopes};
 
 use super::code::OFFLINE_LIMIT;
 use super::issue::TokenSubject;
-use super::new_grant::GrantTerms;
+use super::new_grant::{GrantTerms, log_dropped};
 use super::{TokenError, TokenErrorCode, Tokens};
 use crate::Issuer;
 use crate::login::{Browser, PasswordOutcome, PasswordSubmission};
@@ -72,7 +72,7 @@ impl Issuer {
         let grant = self.new_grant(client, &session, terms)?;
         let (prepared, grant) = self.prepare_grant(client, grant)?;
         match self.store.issue_grant(grant.clone(), self.now(), OFFLINE_LIMIT).await? {
-            Some(dropped) => self.log_dropped(&session, &dropped),
+            Some(dropped) => log_dropped(&session, &dropped),
             None => return Err(TokenError::invalid_grant("The session has ended.")),
         }
         self.issue_tokens(prepared, TokenSubject::new(grant, session)).await

@@ -137,8 +137,9 @@ impl Issuer {
             })
             .await?;
         match rotation {
-            Rotation::Rotated { generation } => Ok((generation, true)),
-            Rotation::Repeated { generation } => Ok((generation, true)),
+            Rotation::Rotated { generation } | Rotation::Repeated { generation } => {
+                Ok((generation, true))
+            }
             Rotation::DatabaseRestored { generation } => {
                 tracing::error!(event = "database_restored", grant = %grant.id, "a refresh token is newer than the database: was it restored?");
                 Ok((generation, false))

@@ -14,7 +14,7 @@ use countersign_jose::{Claims, Expected, Typ};
 
 use super::code::OFFLINE_LIMIT;
 use super::issue::TokenSubject;
-use super::new_grant::GrantTerms;
+use super::new_grant::{GrantTerms, log_dropped};
 use super::{ACCESS_TOKEN_TYPE, TokenError, TokenErrorCode, Tokens};
 use crate::Issuer;
 use crate::login::Browser;
@@ -78,7 +78,7 @@ impl Issuer {
             self.new_grant(client, &session, GrantTerms { scopes, nonce: None, auth_time })?;
         let (prepared, grant) = self.prepare_grant(client, grant)?;
         match self.store.issue_grant(grant.clone(), self.now(), OFFLINE_LIMIT).await? {
-            Some(dropped) => self.log_dropped(&session, &dropped),
+            Some(dropped) => log_dropped(&session, &dropped),
             None => return Err(invalid("The subject token's session has ended.")),
         }
         let mut tokens = self.issue_tokens(prepared, TokenSubject::new(grant, session)).await?;

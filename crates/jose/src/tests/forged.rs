@@ -58,7 +58,7 @@ fn a_public_key_is_not_accepted_as_an_hmac_key() {
     for key in keys {
         for alg in ["HS256", "RS256"] {
             let header = header(alg, &RSA, json!({}));
-            let token = token_of(&header, &claims().to_string(), hmac_with(key.clone()));
+            let token = token_of(&header, &claims().to_string(), hmac_with(&key));
             assert_eq!(check(&token).unwrap_err(), Refused::BadSignature);
         }
     }
@@ -238,7 +238,7 @@ fn trailing_data_and_repeated_names_are_refused_even_if_signed() {
         format!(r#"{{"alg":"none","alg":"RS256","kid":"{kid}"}}"#),
         format!(r#"{{"alg":"RS256","kid":"other","kid":"{kid}"}}"#),
         format!(r#"{{"alg":"RS256","kid":"{kid}","typ":"JWT","typ":"JWT"}}"#),
-        format!(r#"[{good}]"#),
+        format!(r"[{good}]"),
         format!("\u{feff}{good}"),
     ] {
         let token = token_of(&header, &claims().to_string(), sign_as(&RSA));

@@ -145,7 +145,7 @@ fn none_and_symmetric_algorithms_are_refused() {
             let payload = claims().to_string();
             let empty = token_of(&kid.to_string(), &payload, |_| Vec::new());
             assert_eq!(verify_with(&usual(), &empty), Err(Refused::BadSignature), "{alg}");
-            let signed = token_of(&kid.to_string(), &payload, hmac_with(n.clone()));
+            let signed = token_of(&kid.to_string(), &payload, hmac_with(&n));
             assert_eq!(verify_with(&usual(), &signed), Err(Refused::BadSignature), "{alg}");
         }
     }

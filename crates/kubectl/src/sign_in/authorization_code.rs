@@ -1,6 +1,9 @@
 //! Authorization code with PKCE: by redirect to a loopback port (RFC 8252 section 7.3), or typed by hand.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use countersign_core::Secret;
+use countersign_core::ids;
 use url::Url;
 
 use super::login_request::{LoginRequest, SignedIn};
@@ -8,7 +11,6 @@ use super::loopback::{Expected, Listener};
 use super::tls;
 use crate::browser;
 use crate::error::Error;
-use crate::pkce::{self, Pkce};
 use crate::terminal::{Progress, Style};
 
 /// The redirect URI by which an issuer shows the code to the person (out-of-band).
@@ -103,7 +105,7 @@ struct AuthorizationRequest {
 
 impl AuthorizationRequest {
     fn new(login: &LoginRequest<'_>, redirect_uri: &str) -> Result<Self, Error> {
-        let (state, nonce, pkce) = (pkce::random()?, pkce::random()?, Pkce::generate()?);
+        let (state, nonce, pkce) = (random()?, random()?, Pkce::generate()?);
         let mut url = login.issuer.metadata.authorization_endpoint.clone();
         url.query_pairs_mut()
             .append_pair("response_type", "code")
@@ -132,5 +134,39 @@ impl AuthorizationRequest {
         ];
         let tokens = login.issuer.token(&fields).await?;
         Ok(SignedIn { tokens, nonce: Some(self.nonce), page: None })
+    }
+}
+
+/// `code_verifier` and the `code_challenge` made of it.
+pub struct Pkce {
+    pub verifier: String,
+    pub challenge: String,
+}
+
+impl Pkce {
+    pub fn generate() -> Result<Self, Error> {
+        Ok(Self::of(random()?))
+    }
+
+    fn of(verifier: String) -> Self {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, verifier.as_bytes());
+        Self { challenge: URL_SAFE_NO_PAD.encode(digest), verifier }
+    }
+}
+
+/// 43 characters of base64url from the operating system's generator, for `state`, `nonce` and verifiers.
+pub fn random() -> Result<String, Error> {
+    ids::random_token().map_err(|cause| Error::Local(cause.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Pkce;
+
+    /// The example of RFC 7636 appendix B.
+    #[test]
+    fn the_challenge_is_the_sha256_of_the_verifier() {
+        let pkce = Pkce::of("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk".to_owned());
+        assert_eq!(pkce.challenge, "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
     }
 }

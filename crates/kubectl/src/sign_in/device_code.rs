@@ -14,7 +14,7 @@ const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 /// Section 3.2: the interval where the issuer names none, and what `slow_down` adds to it.
 const INTERVAL: Duration = Duration::from_secs(5);
 /// What an issuer may demand between two requests.
-const MAX_INTERVAL: Duration = Duration::from_secs(60);
+const MAX_INTERVAL: Duration = Duration::from_mins(1);
 
 #[derive(Deserialize)]
 struct DeviceAuthorization {
@@ -43,7 +43,7 @@ pub async fn sign_in(login: &LoginRequest<'_>) -> Result<SignedIn, Error> {
     show(&device);
     let valid_for = Duration::from_secs(device.expires_in).min(login.options.timeout.max(
         // A person needs longer with a second device than with a browser that opens by itself.
-        Duration::from_secs(600),
+        Duration::from_mins(10),
     ));
     let expires_at = (login.now)() + valid_for;
     let _progress = Progress::start(format!(

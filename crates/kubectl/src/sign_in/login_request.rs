@@ -61,7 +61,7 @@ impl Default for Options {
             opens_browser: true,
             browser_command: None,
             page_after_login: None,
-            timeout: Duration::from_secs(180),
+            timeout: Duration::from_mins(3),
             username: None,
             password: None,
         }
@@ -71,7 +71,8 @@ impl Default for Options {
 impl Options {
     /// Over SSH a browser would open on the wrong machine, and without a display nowhere.
     pub fn can_open_browser(&self) -> bool {
-        let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let is_set =
+            |name: &&str| crate::environment::variable(name).is_some_and(|value| !value.is_empty());
         if self.browser_command.is_some() {
             return true;
         }

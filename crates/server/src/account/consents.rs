@@ -22,7 +22,7 @@ pub async fn get(State(app): State<App>, context: RequestContext, Query(pairs): 
 
 async fn show(app: &App, context: &RequestContext, pairs: &Pairs) -> Result<Response, PageError> {
     let Some(mine) = live_session(app, context).await? else {
-        return sign_in_first(app, PATH, false);
+        return Ok(sign_in_first(app, PATH, false));
     };
     let consents = app.issuer.account_consents(&mine).await?;
     let lines = consents.iter().map(|consent| {
@@ -55,7 +55,7 @@ async fn withdraw(
 ) -> Result<Response, PageError> {
     check_form(app, context, pairs)?;
     let Some(mine) = live_session(app, context).await? else {
-        return sign_in_first(app, PATH, false);
+        return Ok(sign_in_first(app, PATH, false));
     };
     let client = once(pairs, "client").map(ClientId::new);
     let client =

@@ -24,10 +24,10 @@ async fn show_groups(
     pairs: &Pairs,
 ) -> Result<Response, PageError> {
     let Some(account_view) = account_view(app, context).await? else {
-        return sign_in_first(app, "/groups", false);
+        return Ok(sign_in_first(app, "/groups", false));
     };
     if account_view.groups_not_requested {
-        return sign_in_first(app, "/groups", false);
+        return Ok(sign_in_first(app, "/groups", false));
     }
     let search: String = once(pairs, "q").unwrap_or_default().trim().chars().take(256).collect();
     let from = once(pairs, "from").and_then(|text| text.parse().ok()).unwrap_or(0);

@@ -80,7 +80,7 @@ async fn show_list(
     pairs: &Pairs,
 ) -> Result<Response, PageError> {
     let Some(mine) = live_session(app, context).await? else {
-        return sign_in_first(app, "/sessions", false);
+        return Ok(sign_in_first(app, "/sessions", false));
     };
     let number = page_number(pairs);
     let all = app.issuer.account_sessions(&mine).await?;
@@ -117,7 +117,7 @@ async fn show_one(
     pairs: &Pairs,
 ) -> Result<Response, PageError> {
     let Some(mine) = live_session(app, context).await? else {
-        return sign_in_first(app, "/sessions", false);
+        return Ok(sign_in_first(app, "/sessions", false));
     };
     let found = app.issuer.account_session(&mine, &id).await?;
     let session = found.ok_or(PageErrorKind::NotFound)?;
@@ -153,7 +153,7 @@ async fn end_selected(
 ) -> Result<Response, PageError> {
     check_form(app, context, pairs)?;
     let Some(mine) = live_session(app, context).await? else {
-        return sign_in_first(app, "/", false);
+        return Ok(sign_in_first(app, "/", false));
     };
     let ip = context.address.to_string();
     let back = once(pairs, "back").and_then(AccountPage::parse).unwrap_or_else(AccountPage::home);

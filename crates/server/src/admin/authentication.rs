@@ -58,7 +58,7 @@ async fn enter(
     page: &str,
 ) -> Result<Result<(Administrator, Session), Response>, PageError> {
     let Some(session) = own_session(app, context).await? else {
-        return Ok(Err(sign_in_first(app, page, false)?));
+        return Ok(Err(sign_in_first(app, page, false)));
     };
     if let Some(who) = app.issuer.administrator(&session, Some(context.address.to_string())) {
         return Ok(Ok((who, session)));
@@ -83,7 +83,7 @@ impl AdminSession {
         check_form(app, context, form)?;
         match app.issuer.signed_in_freshly(&self.session, FRESH_SIGN_IN) {
             true => Ok(None),
-            false => sign_in_first(app, &self.page, true).map(Some),
+            false => Ok(Some(sign_in_first(app, &self.page, true))),
         }
     }
 

@@ -26,6 +26,7 @@ pub async fn get(State(app): State<App>, context: RequestContext, Query(pairs): 
     respond(&app, &context, &params).await
 }
 
+#[expect(clippy::too_many_arguments, reason = "extractors of one handler")]
 pub async fn get_connector(
     State(app): State<App>,
     context: RequestContext,

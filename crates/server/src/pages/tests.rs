@@ -256,6 +256,7 @@ fn only_the_versioned_names_of_our_files_are_found() {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "a folder to write the pages to, for people")]
 #[test]
 fn preview() -> std::io::Result<()> {
     let Ok(folder) = std::env::var("COUNTERSIGN_PREVIEW") else { return Ok(()) };

@@ -120,6 +120,7 @@ mod tests {
         assert!(availability.attempt(now).is_some());
     }
 
+    #[expect(clippy::unchecked_time_subtraction, reason = "constants")]
     #[test]
     fn after_a_failure_one_probes_and_the_others_fail_fast() {
         let (availability, now) = lost();

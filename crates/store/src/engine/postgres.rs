@@ -140,9 +140,9 @@ impl PostgresEngine {
                     // The connection is closed.
                     Err(StoreError::Unavailable(_)) if attempts < TRIES => {}
                     Err(error) => return Err(error),
-                    answer => {
+                    result => {
                         pooled.release();
-                        return answer;
+                        return result;
                     }
                 }
             }

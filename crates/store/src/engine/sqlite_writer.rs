@@ -92,7 +92,9 @@ async fn write_all(
             }
         }
         if let Err(error) = file.check() {
-            batch.into_iter().for_each(|job| job.finish(Some(error.clone())));
+            for job in batch {
+                job.finish(Some(error.clone()));
+            }
             continue;
         }
         write_batch(&mut connection, batch, &file).await;
@@ -118,12 +120,16 @@ async fn write_batch(
         Ok(()) => {
             // Committed, but perhaps into a file that is gone.
             let lost = file.check().err();
-            batch.into_iter().for_each(|job| job.finish(lost.clone()));
+            for job in batch {
+                job.finish(lost.clone());
+            }
         }
         Err(BatchError::NotBegun(error)) => {
             // BEGIN is sent together with SAVEPOINT.
             roll_back(connection).await;
-            batch.into_iter().for_each(|job| job.finish(Some(error.clone())));
+            for job in batch {
+                job.finish(Some(error.clone()));
+            }
         }
         Err(BatchError::Lost(error)) => {
             tracing::debug!(%error, operations = batch.len(), "a batch was not committed; each operation runs alone");

@@ -20,8 +20,8 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 pub const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
 pub const LIMIT: i64 = 100;
 pub const SECOND: Duration = Duration::from_secs(1);
-pub const MINUTE: Duration = Duration::from_secs(60);
-pub const HOUR: Duration = Duration::from_secs(3600);
+pub const MINUTE: Duration = Duration::from_mins(1);
+pub const HOUR: Duration = Duration::from_hours(1);
 
 pub struct World {
     pub store: Store,

@@ -10,7 +10,7 @@ use super::{Config, Email, GroupSearch, Matcher, Security, UserSearch};
 use crate::ldap::{hosts, tls};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
-const LONGEST: Duration = Duration::from_secs(300);
+const LONGEST: Duration = Duration::from_mins(5);
 const POOL_SIZE: u64 = 8;
 
 /// Every key is read before the first return, so that all problems are reported at once.
@@ -72,6 +72,7 @@ fn read_security(section: &Section<'_>) -> Option<Security> {
 
 /// `Some(None)` is anonymous. One without the other is an error: a name with an empty password is an
 /// unauthenticated bind (RFC 4513 section 5.1.2), which many servers answer with success.
+#[expect(clippy::option_option, reason = "no bind is a valid configuration; a problem is `None`")]
 fn read_bind(section: &Section<'_>) -> Option<Option<(String, Secret)>> {
     let dn = section.text("bindDN").unwrap_or_default();
     let password = section.secret("bindPW").unwrap_or_default();

@@ -93,6 +93,7 @@ fn the_output_is_bounded() {
 
 /// Against libxml2, where its `xmllint` is installed: whatever both accept has the same bytes, and what libxml2 refuses
 /// is refused here. `COUNTERSIGN_C14N_DOCUMENTS` sets the number of documents.
+#[expect(clippy::disallowed_methods, reason = "the number of documents, for longer runs")]
 #[test]
 fn generated_documents_have_the_bytes_that_libxml2_writes() {
     let folder = tempfile::tempdir().unwrap();

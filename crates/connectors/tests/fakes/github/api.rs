@@ -89,6 +89,7 @@ impl State {
     }
 
     /// "Check organization membership for a user".
+    #[expect(clippy::too_many_arguments, reason = "five beside self")]
     fn member(
         &self,
         base: &str,

@@ -63,7 +63,7 @@ fn warn_of_templates(section: &Section<'_>, folder: &Path) {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut names: Vec<String> = entries
         .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| name.ends_with(".html"))
+        .filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "html"))
         .collect();
     names.sort();
     for name in names {

@@ -22,7 +22,7 @@ fn lifetimes_of_a_client_have_the_keys_of_the_global_ones() {
     assert_eq!((own.tokens, own.requests), (minutes(5), minutes(20)));
     assert_eq!((own.codes, own.rotate), (Some(Duration::from_secs(30)), Some(false)));
     assert_eq!((own.reuse_interval, own.refresh_absolute), (minutes(1), Some(Limit::Never)));
-    assert_eq!(own.refresh_idle, Some(Limit::After(Duration::from_secs(12 * 3600))));
+    assert_eq!(own.refresh_idle, Some(Limit::After(Duration::from_hours(12))));
     assert_eq!((own.session_absolute, own.session_idle), (minutes(240), minutes(60)));
     let summary = config.summary();
     let line = "tokens 5m, codes 30s, logins 20m, refresh tokens not rotated, reusable for 1m, unused at \

@@ -67,6 +67,7 @@ storage: {type: memory}
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn each_error_gets_one_message() {
     for (block, expected) in [
         (

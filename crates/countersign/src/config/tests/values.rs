@@ -8,7 +8,7 @@ use countersign_core::{DeviceRequestLimits, GrantType, Limits};
 use super::config;
 use crate::config::{Algorithm, Listen, LogFormat, LogLevel, RootKeys, SslMode, Storage, Theme};
 
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 
 #[test]
 fn defaults_of_absent_keys() {
@@ -17,7 +17,7 @@ fn defaults_of_absent_keys() {
     assert!(matches!((&config.storage, &config.root_keys), (Storage::Memory, RootKeys::None)));
     assert_eq!(config.expiry.id_tokens, HOUR * 24);
     assert_eq!(config.expiry.auth_requests, HOUR);
-    assert_eq!(config.expiry.codes, Duration::from_secs(60));
+    assert_eq!(config.expiry.codes, Duration::from_mins(1));
     let refresh = &config.expiry.refresh_tokens;
     assert!(!refresh.disable_rotation);
     assert_eq!(refresh.reuse_interval, Duration::from_secs(30));
@@ -27,7 +27,7 @@ fn defaults_of_absent_keys() {
     assert!(config.sessions.sso);
     assert_eq!(config.sessions.absolute_lifetime, HOUR * 24);
     assert_eq!(config.sessions.valid_if_not_used_for, HOUR * 8);
-    assert_eq!(config.sessions.upstream_refresh_interval, Duration::from_secs(300));
+    assert_eq!(config.sessions.upstream_refresh_interval, Duration::from_mins(5));
     assert_eq!(config.sessions.max_snapshot_age, HOUR);
     assert_eq!(
         config.oauth2.grant_types,
@@ -68,7 +68,7 @@ retention: {events: 24h, memberships: 48h}
     let Storage::Postgres(pg) = &config.storage else { panic!("postgres") };
     let server = pg.hosts.first().map(|host| (host.name.as_str(), host.port));
     assert_eq!((server, pg.hosts.len(), pg.max_open_connections), (Some(("db", 6432)), 1, 9));
-    assert_eq!(pg.connection_max_lifetime, Some(Duration::from_secs(60)));
+    assert_eq!(pg.connection_max_lifetime, Some(Duration::from_mins(1)));
     assert_eq!((pg.ssl_mode, pg.ca_file.is_some()), (SslMode::VerifyCa, true));
     assert!(matches!(&config.root_keys, RootKeys::Keys(keys) if keys.len() == 2));
     assert_eq!(config.telemetry, Some(Listen { host: "::".into(), port: 5558 }));
@@ -95,7 +95,7 @@ retention: {events: 24h, memberships: 48h}
         hashing_queue: 5,
         device_requests: DeviceRequestLimits { total: 7, per_address: 3 },
     };
-    assert_eq!(config.expiry.device_requests, Duration::from_secs(600));
+    assert_eq!(config.expiry.device_requests, Duration::from_mins(10));
     assert_eq!(config.limits, limits);
     assert_eq!((config.retention.events, config.retention.memberships), (HOUR * 24, HOUR * 48));
     assert!(!config.sessions.sso);

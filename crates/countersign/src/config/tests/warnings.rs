@@ -3,6 +3,7 @@
 use super::{load, problems, with};
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn unusual_settings_get_a_warning() {
     for (block, expected) in [
         (

@@ -24,7 +24,7 @@ pub fn lint(text: &str, expected: &Expected<'_>, found: &mut Problems) {
     check_username(get("--oidc-username-claim"), get("--oidc-username-prefix"), issuer.mark, found);
     match (get("--oidc-groups-claim"), get("--oidc-groups-prefix")) {
         (None, _) => {
-            found.warning(issuer.mark, "--oidc-groups-claim is missing: nobody has groups")
+            found.warning(issuer.mark, "--oidc-groups-claim is missing: nobody has groups");
         }
         (Some(claim), None) => check_prefix_text(claim.mark, "", "groups", found),
         (Some(_), Some(prefix)) => check_prefix_text(prefix.mark, prefix.value, "groups", found),

@@ -64,6 +64,7 @@ fn a_right_configuration_has_no_problem() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn the_traps_of_a_configuration_are_found() {
     let by_claim = |rule: &str| format!("claimValidationRules:\n  - {rule}\n  {MAPPINGS}");
     for (issuer, rest, expected) in [

@@ -8,9 +8,9 @@ use super::filters::Filters;
 use crate::manage::api_client::{RequestFields, path_segment};
 use crate::manage::arguments::id;
 use crate::manage::backend::{Backend, bulk_filter};
-use crate::manage::confirm::confirm;
 use crate::manage::error::CommandError;
 use crate::manage::output::OutputArguments;
+use crate::manage::output::confirm;
 use crate::manage::table::{facts, fold};
 use crate::manage::terminal::Terminal;
 

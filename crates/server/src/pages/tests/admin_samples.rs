@@ -13,7 +13,7 @@ pub fn display_time(w: &World, millis: i64) -> DisplayTime {
     DisplayTime::to_the_second(NOW + millis, NOW, w.layout.messages)
 }
 
-pub fn frame<'a>(w: &'a World, section: Section) -> Frame<'a> {
+pub fn frame(w: &World, section: Section) -> Frame<'_> {
     Frame {
         layout: &w.layout,
         section,
@@ -29,6 +29,7 @@ pub fn name(w: &World) -> Name {
     w.user.name.clone()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the views have optional links")]
 pub fn link(query: &str) -> Option<String> {
     Some(format!("/dex/admin?{query}"))
 }

@@ -1,12 +1,12 @@
-//! Publishing the next signing keys early, for an administrator.
+//! Keys by an administrator: publishing the next signing keys early, and dropping one that leaked.
 
 use countersign_core::event::EventKind;
 use countersign_core::{Event, Timestamp};
 use countersign_jose::RootKeys;
-use countersign_store::Store;
+use countersign_store::{DropSigningKeyNow, DroppedSigningKey, Store};
 use serde::{Deserialize, Serialize};
 
-use super::{KeySequence, Keyring, PUBLISHED_BEFORE, new_key};
+use super::{KeySequence, KeyToDrop, Keyring, PUBLISHED_BEFORE, new_key};
 use crate::{IssuerError, Settings};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -27,6 +27,7 @@ struct EarlyRotation<'a> {
 impl Keyring {
     /// Makes the next key, unless one is published already that has yet to sign; likewise the next key for access
     /// tokens, if they have one. Of two administrators at once one makes it, and the other reads it.
+    #[expect(clippy::too_many_arguments, reason = "five beside self")]
     pub(crate) async fn publish_next(
         &self,
         store: &Store,
@@ -74,5 +75,28 @@ impl EarlyRotation<'_> {
         let next = rows.iter().find(|row| row.number == number);
         let signs_from = next.map_or(signs_from, |row| row.signs_from);
         Ok(RotationView { made, number, signs_from: signs_from.to_string() })
+    }
+}
+
+impl Keyring {
+    /// The key verifies nothing from now on: at this replica at once, at the others when they read the keys
+    /// again, within half a minute. Another key signs from now on, a new one where none was published.
+    /// `None` when there is no such key.
+    pub(crate) async fn drop_now(
+        &self,
+        store: &Store,
+        root: &RootKeys,
+        settings: &Settings,
+        key: KeyToDrop<'_>,
+    ) -> Result<Option<DroppedSigningKey>, IssuerError> {
+        let now = key.now;
+        // Its number is assigned when it is stored.
+        let successor = KeySequence::of_id_tokens(settings).key(0, now);
+        let successor = new_key(root, settings, successor, now).await?;
+        let (kid, by) = (key.kid.to_owned(), key.actor.to_owned());
+        let dropped =
+            store.drop_signing_key_now(DropSigningKeyNow { kid, successor, by, now }).await?;
+        self.renew(store, root, settings, now).await?;
+        Ok(dropped)
     }
 }

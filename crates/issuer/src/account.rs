@@ -1,8 +1,9 @@
-//! A user's own sign-ins: listing them, their grants, and ending them. No user reaches another user's
-//! here: what is not one's own does not exist.
+//! A user's own sign-ins and consents: listing them with their grants, ending and withdrawing them. No user
+//! reaches another user's here: what is not one's own does not exist.
 
 use countersign_core::session::{EndReason, Ended};
-use countersign_core::{Grant, GrantId, Session, SessionFilter, SessionId, Timestamp};
+use countersign_core::{ClientId, Grant, GrantId, Session, SessionFilter, SessionId, Timestamp};
+use countersign_store::StoredConsent;
 
 use crate::{Issuer, IssuerError};
 
@@ -160,5 +161,31 @@ impl Issuer {
     fn by_person(&self, mine: &Session) -> Ended {
         let by = format!("user:{}", mine.identity.user_id);
         Ended { at: self.now(), by, reason: EndReason::EndedByUser }
+    }
+}
+
+impl Issuer {
+    /// The consents of this session's person, in the order of client ids.
+    pub async fn account_consents(
+        &self,
+        mine: &Session,
+    ) -> Result<Vec<StoredConsent>, IssuerError> {
+        Ok(self.store.consents_of(&mine.identity.user_id, &mine.connector).await?)
+    }
+
+    /// Withdraws a consent: the client's grants of this person end in all sessions, and its next login requires
+    /// for consent again. `None`: there was neither consent nor grant.
+    pub async fn withdraw_account_consent(
+        &self,
+        mine: &Session,
+        client: &ClientId,
+    ) -> Result<Option<AccountEnd>, IssuerError> {
+        let user_id = &mine.identity.user_id;
+        let by = format!("user:{user_id}");
+        let withdrawn =
+            self.store.withdraw_consent(user_id, &mine.connector, client, &by, self.now()).await?;
+        let Some(withdrawn) = withdrawn else { return Ok(None) };
+        tracing::info!(event = "consent_withdrawn", client = %client, session = %mine.id, user_id, grants = withdrawn.grants_ended, "a person withdrew a consent");
+        Ok(Some(AccountEnd { tokens_until: withdrawn.tokens_until }))
     }
 }
