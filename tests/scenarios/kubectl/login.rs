@@ -77,8 +77,8 @@ async fn kubectl_works_on_a_listed_cluster_after_one_login() {
     }
 
     let raw = ["--context=production", "get", "--raw", "/api/v1/namespaces"];
-    let asked = alice.starts_program(&kubectl(), &raw).ends();
-    let seen: Value = serde_json::from_str(&asked.stdout).expect(&asked.stderr);
+    let printed = alice.starts_program(&kubectl(), &raw).ends();
+    let seen: Value = serde_json::from_str(&printed.stdout).expect(&printed.stderr);
     assert_eq!(seen["user"]["username"], format!("oidc:{ALICE}"), "{seen}");
     assert_eq!((alice.opened().len(), cluster.tokens().len()), (1, 1), "no second login");
     alice.keeps_cached_tokens_secret();

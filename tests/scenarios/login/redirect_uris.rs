@@ -284,9 +284,9 @@ async fn the_query_of_a_redirect_uri_is_kept() {
 async fn a_refusal_names_the_client_and_what_it_sent() {
     let server = World::new().start().await;
     let app = server.relying_party("example-app");
-    let elsewhere = "https://other.example.com/cb";
+    let unregistered = "https://other.example.com/cb";
     for (parameters, shown) in [
-        (vec![("redirect_uri", elsewhere)], vec!["client_id: example-app", elsewhere]),
+        (vec![("redirect_uri", unregistered)], vec!["client_id: example-app", unregistered]),
         (vec![("client_id", "grafanna")], vec!["client_id: grafanna"]),
         (vec![("client_id", "")], vec!["client_id is missing"]),
         (vec![("redirect_uri", "")], vec!["client_id: example-app", "redirect_uri is missing"]),
@@ -297,7 +297,7 @@ async fn a_refusal_names_the_client_and_what_it_sent() {
             assert!(page.text().contains(text), "{text}: {}", page.text());
         }
     }
-    let twice = format!("{}&redirect_uri={elsewhere}", app.auth_request("openid").url);
+    let twice = format!("{}&redirect_uri={unregistered}", app.auth_request("openid").url);
     let page = server.browser().get(twice).await;
     assert!(page.text().contains("redirect_uri is repeated"), "{}", page.text());
     assert!(page.text().contains("client_id: example-app"), "{}", page.text());

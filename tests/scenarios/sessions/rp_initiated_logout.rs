@@ -203,7 +203,7 @@ async fn a_clients_back_end_ends_the_session_of_its_id_token() {
 
 /// A token that proves nothing ends nothing, and the page says so.
 #[tokio::test]
-async fn a_back_end_with_an_invalid_hint_is_told_that_nothing_was_ended() {
+async fn a_back_end_with_an_invalid_hint_ends_nothing_and_the_page_names_the_reason() {
     let (server, mut alice, app) = start().await;
     let foreign = world().start().await;
     let foreign_app = foreign.relying_party("example-app");

@@ -37,17 +37,17 @@ async fn a_program_signs_in_with_an_id_token_of_the_upstream() {
     let scopes = "openid email profile groups";
     let job = SignedInClient::sign_in_alice(&upstream, "branch", scopes).await;
     let app = branch.relying_party("example-app");
-    let answer = exchange(&app, &job.id_token, &[]).await;
-    assert_eq!(answer.status, 200, "{}", answer.page.body);
-    assert_eq!(answer.json["issued_token_type"], ACCESS_TOKEN);
-    assert!(answer.json.get("refresh_token").is_none(), "{}", answer.page.body);
-    let userinfo = app.userinfo(answer.access_token()).await;
+    let response = exchange(&app, &job.id_token, &[]).await;
+    assert_eq!(response.status, 200, "{}", response.page.body);
+    assert_eq!(response.json["issued_token_type"], ACCESS_TOKEN);
+    assert!(response.json.get("refresh_token").is_none(), "{}", response.page.body);
+    let userinfo = app.userinfo(response.access_token()).await;
     assert_eq!(userinfo.json["email"], ALICE, "{}", userinfo.page.body);
     assert_eq!(userinfo.json["groups"], json!(["admins", "developers"]));
 
     let wanted = [("requested_token_type", ID_TOKEN)];
-    let answer = exchange(&app, &job.id_token, &wanted).await;
-    let token = verified(answer.access_token(), &app.gets("/keys").await.json);
+    let response = exchange(&app, &job.id_token, &wanted).await;
+    let token = verified(response.access_token(), &app.gets("/keys").await.json);
     assert_eq!((&token["iss"], &token["aud"]), (&json!(branch.issuer()), &json!("example-app")));
     assert_eq!(token["sub"], userinfo.json["sub"], "the same person as by a login");
 
@@ -70,12 +70,12 @@ async fn an_id_token_for_another_client_of_the_upstream_is_refused() {
     let mut forged = job.id_token.clone();
     forged.pop();
     for token in [&others.id_token, &job.access_token, &forged, "x"] {
-        let answer = exchange(&app, token, &[]).await;
+        let response = exchange(&app, token, &[]).await;
         assert_eq!(
-            (answer.status, answer.error()),
+            (response.status, response.error()),
             (400, "invalid_request"),
             "{}",
-            answer.page.body
+            response.page.body
         );
     }
     for (more, expected) in [
@@ -85,11 +85,11 @@ async fn an_id_token_for_another_client_of_the_upstream_is_refused() {
         (vec![("scope", "email")], "invalid_scope"),
         (vec![("audience", "cli")], "invalid_target"),
     ] {
-        let answer = exchange(&app, &job.id_token, &more).await;
-        assert_eq!((answer.status, answer.error()), (400, expected), "{more:?}");
+        let response = exchange(&app, &job.id_token, &more).await;
+        assert_eq!((response.status, response.error()), (400, expected), "{more:?}");
     }
-    let answer = exchange(&branch.relying_party("cli"), &job.id_token, &[]).await;
-    assert_eq!((answer.status, answer.error()), (400, "unauthorized_client"));
+    let response = exchange(&branch.relying_party("cli"), &job.id_token, &[]).await;
+    assert_eq!((response.status, response.error()), (400, "unauthorized_client"));
     // None of that made the connector look broken.
     assert_eq!(exchange(&app, &job.id_token, &[]).await.status, 200);
 }

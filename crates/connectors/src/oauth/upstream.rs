@@ -147,13 +147,13 @@ impl<U: Upstream> RedirectLogin for OAuth<U> {
         now: Timestamp,
         trace: &mut Trace,
     ) -> Result<Option<LoginOutcome>, ConnectorError> {
-        let verdict = within(self.upstream.login_with_id_token(id_token, now, trace)).await;
-        let verdict = verdict.and_then(|verdict| match &verdict {
-            Some(UpstreamOutcome::Accepted(person)) => check_identity(person).map(|()| verdict),
-            _ => Ok(verdict),
+        let outcome = within(self.upstream.login_with_id_token(id_token, now, trace)).await;
+        let outcome = outcome.and_then(|outcome| match &outcome {
+            Some(UpstreamOutcome::Accepted(person)) => check_identity(person).map(|()| outcome),
+            _ => Ok(outcome),
         });
-        verdict
-            .map(|verdict| verdict.map(UpstreamOutcome::login))
+        outcome
+            .map(|outcome| outcome.map(UpstreamOutcome::login))
             .map_err(|failure| failure.into_connector_error(&self.id, trace))
     }
 

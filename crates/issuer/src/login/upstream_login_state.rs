@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn bits_keep_their_places() {
+    fn bits_keep_their_order() {
         for flags in [[true, false, false, true], [false, true, false, false], [true; 4]] {
             assert_eq!(from_bits(to_bits(flags)), flags);
         }

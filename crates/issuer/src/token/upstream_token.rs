@@ -33,8 +33,8 @@ impl Issuer {
             let text = "Only clients with a secret may exchange tokens of an upstream.";
             return Err(TokenError::refused(TokenErrorCode::UnauthorizedClient, text));
         }
-        let asked = request.scope.clone().unwrap_or_else(|| Scopes::parse(scopes::OPENID));
-        let granted = self.requested_scopes(&asked, client).map_err(|error| {
+        let requested = request.scope.clone().unwrap_or_else(|| Scopes::parse(scopes::OPENID));
+        let granted = self.requested_scopes(&requested, client).map_err(|error| {
             TokenError::refused(TokenErrorCode::InvalidScope, error.description)
         })?;
         // Before a session is created for nothing.
@@ -46,8 +46,8 @@ impl Issuer {
         let LoginMethod::Redirect(method) = &connector.login_method else { return Err(unknown()) };
         let mut trace = Trace::default();
         // Not recorded: a bad token says nothing about the upstream's health.
-        let asking = method.login_with_id_token(&request.subject_token, self.now(), &mut trace);
-        let outcome = self.call_connector_unrecorded(&connector, asking).await;
+        let login = method.login_with_id_token(&request.subject_token, self.now(), &mut trace);
+        let outcome = self.call_connector_unrecorded(&connector, login).await;
         let refused = |reason: &str| {
             tracing::warn!(event = "login_refused", connector = %connector.id, client = %client.id, reason, address = %request.caller.address, "a token of an upstream was not exchanged");
             invalid(

@@ -238,7 +238,7 @@ const LOGOUT: Logout = Logout {
     tools_ended: "Command-line tools that you signed in are signed out too.",
     notified: "Applications being notified",
     not_redirected: Message(
-        "{} asked to take you back to an address that is not registered for it, so you stay here. If you run the \
+        "{} requested a redirect to an address that is not registered for it, so you stay here. If you run the \
          application, register exactly this address as a postLogoutRedirectURI.",
     ),
     hint_refused: "The application sent an id_token_hint that is not a valid ID token of this service. This browser \
