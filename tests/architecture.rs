@@ -46,7 +46,7 @@ const TWICE: [(&str, &str); 12] = [
 const SQLX_SHA2: &str = "sqlx-core 0.9 is still on sha2 0.10, rsa and argon2 on 0.11";
 
 /// A library and the only crate that may depend on it.
-const OWNERS: [(&str, &str); 12] = [
+const OWNERS: [(&str, &str); 14] = [
     ("axum", "countersign-server"),
     ("askama", "countersign-server"),
     ("sqlx", "countersign-store"),
@@ -56,13 +56,15 @@ const OWNERS: [(&str, &str); 12] = [
     ("argon2", "countersign-connectors"),
     ("octocrab", "countersign-connectors"),
     ("roxmltree", "countersign-connectors"),
+    ("tonic", "countersign-grpc"),
+    ("prost", "countersign-grpc"),
     ("keyring", "countersign-kubectl"),
     ("webbrowser", "countersign-kubectl"),
     ("yaml-edit", "countersign-kubectl"),
 ];
 
 /// The crates of the workspace that each crate may depend on (design: Crates).
-const CRATE_DEPENDENCIES: [(&str, &[&str]); 11] = [
+const CRATE_DEPENDENCIES: [(&str, &[&str]); 12] = [
     // Uses a running server over HTTP only.
     ("countersign-bench", &[]),
     ("countersign-core", &[]),
@@ -74,6 +76,7 @@ const CRATE_DEPENDENCIES: [(&str, &[&str]); 11] = [
     ("countersign-connectors", &["countersign-config", "countersign-core", "countersign-jose"]),
     ("countersign-issuer", &["countersign-core", "countersign-jose", "countersign-store"]),
     ("countersign-server", &["countersign-core", "countersign-issuer"]),
+    ("countersign-grpc", &["countersign-core", "countersign-issuer"]),
     (
         "countersign-import",
         &["countersign-core", "countersign-issuer", "countersign-jose", "countersign-store"],
@@ -84,6 +87,7 @@ const CRATE_DEPENDENCIES: [(&str, &[&str]); 11] = [
             "countersign-config",
             "countersign-connectors",
             "countersign-core",
+            "countersign-grpc",
             "countersign-import",
             "countersign-issuer",
             "countersign-jose",

@@ -30,7 +30,7 @@ packaging /usr/bin/systemd-analyze systemd
 packaging /usr/bin/bwrap bubblewrap
 LIST
   # pip fetches Node, Go and the descriptions.
-  has_pip || printf '%s /usr/bin/pip3 python3-pip\n' contracts upstreams kubernetes kubectl packaging
+  has_pip || printf '%s /usr/bin/pip3 python3-pip\n' contracts upstreams kubernetes kubectl grpc packaging
 }
 
 exists() { compgen -G "$1" >/dev/null; }
@@ -248,6 +248,21 @@ prepare_relying_party() {
   fi
 }
 
+prepare_grpc() {
+  local client=$root/target/dex-client
+  if ! find_go; then
+    missing[grpc]="no Go 1.$GO_MINOR, and none could be fetched: $(last_line "$work/go-fetch.log")"
+  elif long "building tests/dex-client with Dex's published Go client" "$work/dex-client.log" \
+    dex_client_here build -o "$client" .; then
+    export COUNTERSIGN_DEX_CLIENT=$client
+  else
+    missing[grpc]="tests/dex-client does not build: $(last_line "$work/dex-client.log")"
+  fi
+}
+
+# Go in the folder of Dex's client.
+dex_client_here() { (cd "$root/tests/dex-client" && "$go" "$@"); }
+
 is_new_node() { node -e "process.exit(parseInt(process.versions.node) >= $NODE_MAJOR ? 0 : 1)" 2>/dev/null && npm --version >/dev/null 2>&1; }
 
 # Puts a Node of at least NODE_MAJOR with its npm first in PATH: the machine's, or that of PyPI.
@@ -300,7 +315,7 @@ node_imports() {
 }
 
 prepare_upstreams() {
-  node_project upstreams && node_imports upstreams oidc-provider openid-client jose || return
+  node_project upstreams && node_imports upstreams oidc-provider openid-client jose samlp || return
   export COUNTERSIGN_UPSTREAMS=$root/target/upstreams/provider.mjs
 }
 

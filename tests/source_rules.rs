@@ -160,7 +160,9 @@ fn rust_files(folder: &Path) -> Vec<(PathBuf, String)> {
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
             let path = entry.path();
-            if path.is_dir() && !path.ends_with("target") {
+            // What a program has written is not read by people.
+            let is_ours = !path.ends_with("target") && !path.ends_with("generated");
+            if path.is_dir() && is_ours {
                 folders.push(path);
             } else if path.extension().is_some_and(|e| e == "rs") {
                 let text = std::fs::read_to_string(&path).unwrap();

@@ -13,6 +13,7 @@ mod cluster;
 mod config;
 mod cookies;
 mod database;
+mod dex_client;
 /// The fakes of vendors, shared with the tests of the connectors.
 #[expect(dead_code, reason = "these tests use less of them than the connectors' own tests do")]
 pub mod fakes;
@@ -45,6 +46,7 @@ pub use chromium::{Chromium, Display};
 pub use cluster::{Cluster, kubectl};
 pub use config::{Client, Person, World};
 pub use database::new_database;
+pub use dex_client::DexClient;
 pub use kubernetes::{ApiServer, refusal};
 pub use needs::Need;
 pub use other_origin::OtherOrigin;
@@ -53,7 +55,9 @@ pub use proxy::{Nginx, Proxy};
 pub use receiver::LogoutReceiver;
 pub use relying_party::{AuthRequest, JsonResponse, RelyingParty, SignedInClient};
 pub use server::Server;
-pub use third_party::{OidcProvider, OpenIdClient, ThirdPartyClient, VerifyingLogoutReceiver};
+pub use third_party::{
+    OidcProvider, OpenIdClient, SamlProvider, ThirdPartyClient, VerifyingLogoutReceiver,
+};
 pub use tokens::{claims, dex_sub, verified};
 pub use workstation::{Printed, Workstation};
 

@@ -1,5 +1,6 @@
 //! Taking over a Dex: its data, its configuration files, its clients.
 
 mod data_sets;
+pub mod grpc;
 pub mod import;
 pub mod starting;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
 
-/// Writes `ca.crt`, `server.crt` and `server.key` into `dir`.
+/// Writes `ca.crt`, `server.crt`, `server.key`, `client.crt` and `client.key` into `dir`.
 pub fn write(dir: &Path, ip: Ipv4Addr) {
     let authority_key = KeyPair::generate().unwrap();
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
@@ -20,6 +20,12 @@ pub fn write(dir: &Path, ip: Ipv4Addr) {
     let issuer = Issuer::new(authority, authority_key);
     let server_certificate = server.signed_by(&server_key, &issuer).unwrap();
 
+    let client_key = KeyPair::generate().unwrap();
+    let client = CertificateParams::new(vec!["a-program".to_owned()]).unwrap();
+    let client_certificate = client.signed_by(&client_key, &issuer).unwrap();
+
+    std::fs::write(dir.join("client.crt"), client_certificate.pem()).unwrap();
+    std::fs::write(dir.join("client.key"), client_key.serialize_pem()).unwrap();
     std::fs::write(authority_file(dir), authority_certificate.pem()).unwrap();
     std::fs::write(dir.join("server.crt"), server_certificate.pem()).unwrap();
     std::fs::write(dir.join("server.key"), server_key.serialize_pem()).unwrap();

@@ -16,6 +16,8 @@ pub struct World {
     pub(super) dir: Arc<TempDir>,
     pub(super) is_https: bool,
     pub(super) has_clock: bool,
+    /// Whether Dex's gRPC API is served; over TLS with client certificates where the server uses https.
+    pub(super) has_grpc: bool,
     /// Seconds since 1970 at which that clock starts; `None`: now.
     pub(super) starts_at: Option<u64>,
     pub(super) postgres: Option<Url>,
@@ -47,6 +49,7 @@ impl World {
             issuer: None,
             is_https: false,
             has_clock: false,
+            has_grpc: false,
             starts_at: None,
             postgres: None,
             clients: Vec::new(),
@@ -79,6 +82,11 @@ impl World {
     /// Serves https, as `World::https()` does.
     pub fn over_https(self) -> Self {
         Self { is_https: true, ..self }
+    }
+
+    /// Serves Dex's gRPC API; see `DexClient`. With `World::https()` clients need a certificate of its authority.
+    pub fn with_grpc(self) -> Self {
+        Self { has_grpc: true, ..self }
     }
 
     /// The same configuration on another address, for a replica that starts at the same time.
@@ -196,6 +204,19 @@ impl World {
              level: debug\n",
             self.issuer()
         );
+        if self.has_grpc {
+            yaml.push_str(&format!("grpc:\n  addr: {ip}:5557\n  reflection: true\n"));
+            if self.is_https {
+                let files = [
+                    ("tlsCert", "server.crt"),
+                    ("tlsKey", "server.key"),
+                    ("tlsClientCA", "ca.crt"),
+                ];
+                for (key, file) in files {
+                    yaml.push_str(&format!("  {key}: {dir}/{file}\n"));
+                }
+            }
+        }
         if !self.people.is_empty() {
             yaml.push_str("enablePasswordDB: true\nstaticPasswords:\n");
             self.people.iter().for_each(|person| yaml.push_str(&person.yaml()));

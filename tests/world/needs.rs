@@ -24,6 +24,8 @@ pub enum Need {
     RelyingParty,
     /// `COUNTERSIGN_UPSTREAMS`: the provider of tests/upstreams, installed.
     Upstreams,
+    /// `COUNTERSIGN_DEX_CLIENT`: the program built from tests/dex-client.
+    Grpc,
 }
 
 impl Need {
@@ -54,6 +56,7 @@ impl Need {
             Self::Kubectl => "KUBECTL",
             Self::RelyingParty => "RELYING_PARTY",
             Self::Upstreams => "UPSTREAMS",
+            Self::Grpc => "GRPC",
         }
     }
 
@@ -77,6 +80,8 @@ impl Need {
                 .then_some("COUNTERSIGN_RELYING_PARTY is not set (./test builds it)"),
             Self::Upstreams => unset("COUNTERSIGN_UPSTREAMS")
                 .then_some("COUNTERSIGN_UPSTREAMS is not set (./test installs it)"),
+            Self::Grpc => unset("COUNTERSIGN_DEX_CLIENT")
+                .then_some("COUNTERSIGN_DEX_CLIENT is not set (./test builds it)"),
         }
     }
 }

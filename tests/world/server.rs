@@ -11,7 +11,7 @@ use super::clock::TestClock;
 use super::http;
 use super::log::Log;
 use super::log::Secrets;
-use super::{Browser, RelyingParty, World, address};
+use super::{Browser, Client, RelyingParty, World, address};
 
 /// How long a debug build may take to respond or to exit on a busy machine. Tests poll; they never sleep this
 /// long.
@@ -85,6 +85,15 @@ impl Server {
         self.world.telemetry()
     }
 
+    /// Host and port of Dex's gRPC API, in a `World::with_grpc()`.
+    pub fn grpc_address(&self) -> String {
+        format!("{}:5557", self.world.ip)
+    }
+
+    pub fn is_https(&self) -> bool {
+        self.world.is_https
+    }
+
     /// A URL under the issuer: `server.url("/keys")`.
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.issuer())
@@ -143,6 +152,14 @@ impl Server {
     pub(super) fn http_client(&self) -> reqwest::Client {
         let ca = self.world.is_https.then(|| self.ca_file());
         http::client(ca.as_deref())
+    }
+
+    /// The back end of a client that is not in the configuration file.
+    pub fn relying_party_with(&self, id: &str, secret: &str, redirect_uri: &str) -> RelyingParty {
+        self.secrets.remember(&format!("the secret of {id}"), secret);
+        let mut client = Client::new(id).redirects_to(&[redirect_uri]);
+        client.secret = Some(secret.to_owned());
+        RelyingParty::new(&client, &self.issuer(), self.http_client(), self.secrets.clone())
     }
 
     /// Another process with the same issuer, database and keys, on an address of its own. Use

@@ -1,6 +1,6 @@
 //! Drives third-party implementations: the relying party of tests/relying-party (the crate `openidconnect`), and
-//! under Node.js, in tests/upstreams, an OpenID Connect provider (`oidc-provider`), a client (`openid-client`) and
-//! a receiver of back-channel logout (`jose`). Each exchanges JSON objects, one a line; their own files document
+//! under Node.js, in tests/upstreams, an OpenID Connect provider (`oidc-provider`), a SAML identity provider (`samlp`),
+//! a client (`openid-client`) and a receiver of back-channel logout (`jose`). Each exchanges JSON objects, one a line; their own files document
 //! the commands.
 
 use std::io::{BufRead, BufReader, Write};
@@ -9,6 +9,9 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256};
 use serde_json::{Value, json};
 
 use super::log::Secrets;
@@ -208,6 +211,48 @@ impl OidcProvider {
     /// `end_session`.
     pub fn observed(&mut self, kind: &str) -> Vec<Value> {
         self.node.observed(kind)
+    }
+}
+
+/// Signs in Alice (NameID `alice-at-the-provider`, groups `climbers` and `cooks`) without asking.
+pub struct SamlProvider {
+    origin: String,
+    certificate: String,
+    /// Ends with this value.
+    _node: Node,
+}
+
+impl SamlProvider {
+    /// The entity id of the identity provider.
+    const ISSUER: &'static str = "https://saml.example.com/";
+
+    /// Starts the provider with this world as its service provider. `Need::Upstreams` must have been checked.
+    pub fn start(world: &World) -> Self {
+        let key = KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap();
+        let names = vec!["saml.example.com".to_owned()];
+        let certificate = CertificateParams::new(names).unwrap().self_signed(&key).unwrap().pem();
+        let origin = format!("http://{}:4002", address::own());
+        let mut node = Node::start("saml.mjs");
+        node.executes(json!({
+            "op": "begin", "listen": origin, "acs": format!("{}/callback", world.issuer()),
+            "issuer": Self::ISSUER, "certificate": certificate, "key": key.serialize_pem(),
+            "person": {
+                "id": "alice-at-the-provider", "name": "Alice Arden", "email": ALICE,
+                "groups": ["climbers", "cooks"],
+            },
+        }));
+        Self { origin, certificate, _node: node }
+    }
+
+    /// The entry of `connectors:` for this provider, with the id `saml`. `signed`: `response`, `assertion` or `both`.
+    pub fn connector(&self, signed: &str) -> String {
+        let (origin, issuer) = (&self.origin, Self::ISSUER);
+        let certificate = STANDARD.encode(&self.certificate);
+        format!(
+            "connectors:\n- type: saml\n  id: saml\n  name: The provider\n  config:\n    ssoURL: {origin}/sso/{signed}\n    \
+             ssoIssuer: {issuer}\n    entityIssuer: https://countersign.example.com\n    caData: {certificate}\n    \
+             usernameAttr: name\n    emailAttr: email\n    groupsAttr: groups\n"
+        )
     }
 }
 

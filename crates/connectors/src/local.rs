@@ -93,6 +93,20 @@ impl LocalUsers for Local {
         LocalUser::of_stored(user).map(|user| user.hash.fingerprint())
     }
 
+    fn configured(&self) -> Vec<StoredUser> {
+        let without_hash = |user: &LocalUser| StoredUser {
+            email: user.email.clone(),
+            hash: Secret::default(),
+            username: user.username.clone(),
+            name: user.name.clone(),
+            preferred_username: user.preferred_username.clone(),
+            user_id: user.user_id.clone(),
+            groups: user.groups.clone(),
+            email_verified: user.email_verified,
+        };
+        self.configured.iter().map(without_hash).collect()
+    }
+
     fn replace_stored(&self, stored: &[StoredUser]) {
         let mut users = self.configured.clone();
         for user in stored {

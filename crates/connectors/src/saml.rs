@@ -18,7 +18,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use countersign_config::Section;
 use countersign_core::connector::{
-    ConnectorError, Fingerprint, LoginForm, LoginMethod, LoginOutcome, PostedFormLogin,
+    ConnectorError, Fingerprint, LoginForm, LoginMethod, PostedFormLogin, PostedLoginOutcome,
     PostedResponse, Refresh, RefreshOutcome, RefreshRequest, Refusal, SignedIn, UpstreamLogin,
 };
 use countersign_core::{Connector, ConnectorId, Identity, Timestamp, Trace};
@@ -78,7 +78,7 @@ impl PostedFormLogin for Saml {
         &self,
         posted: &PostedResponse<'_>,
         trace: &mut Trace,
-    ) -> Result<LoginOutcome, ConnectorError> {
+    ) -> Result<PostedLoginOutcome, ConnectorError> {
         let consumer = self.consumer(posted.callback)?;
         let verified = self.verified(posted, &consumer);
         match verified {
@@ -91,11 +91,11 @@ impl PostedFormLogin for Saml {
             }
             Ok(Verified::Failed(status)) => {
                 trace.response(format!("a SAML response with the status {status}"));
-                Ok(LoginOutcome::Refused(Refusal::UpstreamDenied { code: status.to_owned() }))
+                Ok(PostedLoginOutcome::Refused(Refusal::UpstreamDenied { code: status.to_owned() }))
             }
             Err(reason) => {
                 trace.excluded("the SAML response", &reason);
-                Ok(LoginOutcome::Refused(Refusal::InvalidResponse { reason }))
+                Ok(PostedLoginOutcome::Refused(Refusal::InvalidResponse { reason }))
             }
         }
     }
@@ -179,7 +179,7 @@ impl Saml {
         &self,
         assertion: &Assertion,
         trace: &mut Trace,
-    ) -> Result<LoginOutcome, ConnectorError> {
+    ) -> Result<PostedLoginOutcome, ConnectorError> {
         let mut identity = Identity {
             user_id: assertion.name_id.clone(),
             username: self.required(assertion, &self.config.username_attribute)?,
@@ -189,7 +189,7 @@ impl Saml {
         };
         let Some(groups) = self.groups(assertion, trace) else {
             let required = self.config.groups.allowed.clone();
-            return Ok(LoginOutcome::Refused(Refusal::NotInRequiredGroup { required }));
+            return Ok(PostedLoginOutcome::Refused(Refusal::NotInRequiredGroup { required }));
         };
         identity.groups = groups;
         if let Some(member) = identity.member_with_nul() {
@@ -199,7 +199,10 @@ impl Saml {
             ));
         }
         let person = SignedIn { identity, upstream: None, fingerprint: None };
-        Ok(LoginOutcome::Accepted(Box::new(person)))
+        Ok(PostedLoginOutcome::Accepted {
+            person: Box::new(person),
+            assertion_id: assertion.id.clone(),
+        })
     }
 
     /// The first value of an attribute, by its `Name`.

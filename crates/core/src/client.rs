@@ -1,5 +1,7 @@
 //! A relying party as configured.
 
+pub mod registration;
+
 use url::{Host, Url};
 
 use crate::network::is_loopback_url;

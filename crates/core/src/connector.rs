@@ -239,6 +239,18 @@ pub struct PostedResponse<'a> {
     pub now: Timestamp,
 }
 
+/// The outcome of [`PostedFormLogin::verify`].
+#[derive(Clone, Debug)]
+pub enum PostedLoginOutcome {
+    Accepted {
+        person: Box<SignedIn>,
+        /// The `ID` of the assertion, from its signed bytes. The caller accepts each ID once (SAML 2.0 Profiles
+        /// section 4.1.4.5).
+        assertion_id: String,
+    },
+    Refused(Refusal),
+}
+
 /// Sends no request: a SAML identity provider is reached through the browser only.
 pub trait PostedFormLogin: Send + Sync {
     fn login_form(&self, upstream_login: &UpstreamLogin) -> Result<LoginForm, ConnectorError>;
@@ -247,7 +259,7 @@ pub trait PostedFormLogin: Send + Sync {
         &self,
         posted: &PostedResponse<'_>,
         trace: &mut Trace,
-    ) -> Result<LoginOutcome, ConnectorError>;
+    ) -> Result<PostedLoginOutcome, ConnectorError>;
 
     /// What must be registered at the identity provider, and whether its certificates are valid.
     fn diagnose(&self, callback: &Url, now: Timestamp, trace: &mut Trace);

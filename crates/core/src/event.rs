@@ -59,6 +59,10 @@ event_kinds! {
     LogoutNotificationFailed => "logout_notification_failed",
     /// Keys, sessions and objects were taken over from a Dex.
     DexImported => "dex_imported",
+    /// A client, user or connector of the database, made over Dex's gRPC API; `details` names its kind and id.
+    StoredObjectCreated => "stored_object_created",
+    StoredObjectChanged => "stored_object_changed",
+    StoredObjectDeleted => "stored_object_deleted",
 }
 
 impl EventKind {

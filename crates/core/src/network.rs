@@ -11,6 +11,10 @@ use url::{Host, Url};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network(IpNet);
 
+/// Request extension: the address of the connection's other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerAddress(pub IpAddr);
+
 impl Network {
     /// Refuses bits after the prefix (`10.0.0.7/8`), because they contradict it.
     pub fn parse(text: &str) -> Option<Self> {

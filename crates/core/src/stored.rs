@@ -41,6 +41,9 @@ pub trait LocalUsers: Send + Sync {
     /// user could not sign in, such as an unusable hash.
     fn fingerprint(&self, user: &StoredUser) -> Result<String, String>;
 
+    /// The users of the configuration file, without their hashes.
+    fn configured(&self) -> Vec<StoredUser>;
+
     /// Replaces all stored users; those that cannot be used are left out.
     fn replace_stored(&self, users: &[StoredUser]);
 }

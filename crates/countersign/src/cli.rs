@@ -299,7 +299,7 @@ pub struct AddressArguments {
     /// Listen here instead of at telemetry.http
     #[arg(long, value_name = "HOST:PORT")]
     pub telemetry_addr: Option<String>,
-    /// Accepted so that command lines of Dex work; there is no gRPC API yet
+    /// Where Dex's gRPC API listens, instead of grpc.addr
     #[arg(long, value_name = "HOST:PORT")]
     pub grpc_addr: Option<String>,
 }

@@ -10,6 +10,7 @@ mod clients;
 mod clusters;
 mod connectors;
 mod example_app;
+mod grpc;
 mod issuer;
 mod lifetimes;
 mod limits;
@@ -31,6 +32,7 @@ use countersign_issuer::admin::AdminPolicy;
 
 pub use connectors::{LOCAL, PasswordDb};
 pub use example_app::ExampleApp;
+pub use grpc::{Grpc, GrpcTls};
 pub use issuer::Issuer;
 pub use lifetimes::{Algorithm, Expiry, Sessions, Signer};
 pub use limits::RetentionPolicy;
@@ -51,6 +53,8 @@ pub struct Config {
     pub web: Web,
     /// Where health and metrics are served; `None`: nowhere.
     pub telemetry: Option<Listen>,
+    /// Dex's administration API; `None`: not served.
+    pub grpc: Option<Grpc>,
     pub logger: Logger,
     pub frontend: Frontend,
     pub oauth2: OAuth2,
@@ -115,6 +119,7 @@ fn read_blocks(root: &Section<'_>, env: Environment<'_>, addresses: &Addresses) 
     let root_keys = root_keys::read(root, storage.as_ref(), env);
     let web = web::read(root, addresses);
     let telemetry = addresses.telemetry.clone().or(web::read_telemetry(root));
+    let grpc = grpc::read(root, addresses, env);
     let logger = pages::read_logger(root);
     let frontend = pages::read_frontend(root, env);
     let expiry = lifetimes::read_expiry(root);
@@ -134,7 +139,6 @@ fn read_blocks(root: &Section<'_>, env: Environment<'_>, addresses: &Addresses) 
     let clusters = clusters::read(root, &clients);
     let admin = admin::read(root, &clients, &upstreams.ids);
     let example_app = example_app::read(root, &clients);
-    root.not_supported("grpc", false);
     root.not_supported("mfa", true);
     Some(Config {
         issuer: issuer?,
@@ -142,6 +146,7 @@ fn read_blocks(root: &Section<'_>, env: Environment<'_>, addresses: &Addresses) 
         root_keys: root_keys?,
         web: web?,
         telemetry,
+        grpc,
         logger,
         frontend,
         oauth2,

@@ -14,6 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_config::Severity;
+use countersign_grpc::GrpcSettings;
+use countersign_server::grpc::Router;
 use countersign_server::listen::{Certificate, Listener, ShutdownHandle};
 use countersign_server::{CurrentApp, ProcessState};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -21,7 +23,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::cli::ServeArguments;
-use crate::config::{self, Config, Listen, Loaded};
+use crate::config::{self, Config, Grpc, Listen, Loaded};
 use crate::logging::LogHandle;
 use crate::system_clock::SystemClock;
 use crate::wiring::Shared;
@@ -38,13 +40,10 @@ pub const BAD_CONFIGURATION: u8 = 78;
 const GRACE: Duration = Duration::from_secs(20);
 
 pub fn run(arguments: &ServeArguments) -> ExitCode {
-    let addresses = match arguments.addresses.parse() {
-        Ok(addresses) => addresses,
-        Err(reason) => {
-            eprintln!("countersign: {reason}");
-            return ExitCode::from(BAD_CONFIGURATION);
-        }
-    };
+    if let Err(reason) = arguments.addresses.parse() {
+        eprintln!("countersign: {reason}");
+        return ExitCode::from(BAD_CONFIGURATION);
+    }
     let loaded = load(arguments);
     let warnings: Vec<String> =
         loaded.problems.iter().map(|problem| loaded.line(problem)).collect();
@@ -53,9 +52,6 @@ pub fn run(arguments: &ServeArguments) -> ExitCode {
         eprint!("{report}");
         return ExitCode::from(BAD_CONFIGURATION);
     };
-    if addresses.grpc.is_some() {
-        eprintln!("countersign: --grpc-addr has no effect: Dex's gRPC API is not there yet");
-    }
     let log = logging::start(&config.logger);
     for line in warnings {
         tracing::warn!("{line}");
@@ -99,7 +95,14 @@ fn read_again(arguments: &ServeArguments) -> (Option<Config>, Vec<String>, Vec<S
 struct Ports {
     web: Vec<Listener>,
     telemetry: Option<Listener>,
-    certificate: Option<Certificate>,
+    grpc: Option<Listener>,
+    certificates: Certificates,
+}
+
+/// What a reload replaces of the listeners; `None` where one is not encrypted.
+pub struct Certificates {
+    pub web: Option<Certificate>,
+    pub grpc: Option<Certificate>,
 }
 
 fn bind(config: &Config) -> Result<Ports, String> {
@@ -117,7 +120,12 @@ fn bind(config: &Config) -> Result<Ports, String> {
         web.push(at(&https.listen, certificate.clone())?);
     }
     let telemetry = config.telemetry.as_ref().map(|listen| at(listen, None)).transpose()?;
-    Ok(Ports { web, telemetry, certificate })
+    let grpc_tls = config.grpc.as_ref().and_then(|grpc| grpc.tls.as_ref());
+    let grpc_certificate = grpc_tls.map(tls::grpc_server_config).transpose()?.map(Certificate::new);
+    let grpc = config.grpc.as_ref().map(|grpc| at(&grpc.listen, grpc_certificate.clone()));
+    let grpc = grpc.transpose()?;
+    let certificates = Certificates { web: certificate, grpc: grpc_certificate };
+    Ok(Ports { web, telemetry, grpc, certificates })
 }
 
 async fn serve(
@@ -144,6 +152,10 @@ async fn serve(
     for port in ports.web {
         web.spawn(port.serve(current.web(), config.limits, process.clone(), stop.clone()));
     }
+    if let Some((port, settings)) = ports.grpc.zip(config.grpc.as_ref()) {
+        let service = grpc_service(&current, settings)?;
+        web.spawn(port.serve(service, config.limits, process.clone(), stop.clone()));
+    }
     let telemetry = ports.telemetry.map(|port| {
         let (router, stop) = (current.telemetry(), telemetry_stop.clone());
         tokio::spawn(port.serve(router, config.limits, process.clone(), stop))
@@ -155,8 +167,8 @@ async fn serve(
     let shutdown_delay = config.web.shutdown_delay;
     let (requests, to_reload) = mpsc::channel(4);
     process.set_reloader(requests);
-    let (arguments, certificate) = (arguments.clone(), ports.certificate);
-    let reloader = Reloader { arguments, config, current, shared, certificate, log, watch };
+    let (arguments, certificates) = (arguments.clone(), ports.certificates);
+    let reloader = Reloader { arguments, config, current, shared, certificates, log, watch };
     let reloader = tokio::spawn(reloader.run(signals.hangups(), to_reload));
     let signal = tokio::select! {
         signal = signals.stop() => signal,
@@ -178,6 +190,19 @@ async fn serve(
     store.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Answers with the issuer in use at each call.
+fn grpc_service(current: &CurrentApp, grpc: &Grpc) -> Result<Router, String> {
+    let current = current.clone();
+    let settings = GrpcSettings {
+        version: env!("CARGO_PKG_VERSION"),
+        has_connectors: grpc.has_connectors,
+        has_reflection: grpc.reflection,
+    };
+    let routes =
+        countersign_grpc::routes(Arc::new(move || Arc::clone(&current.app().issuer)), settings)?;
+    Ok(countersign_server::grpc::layers(routes.into_axum_router()))
 }
 
 /// Takes as many file descriptors as the process may have: by default the soft limit is 1024, less than

@@ -17,7 +17,7 @@ use countersign_issuer::{
 };
 use countersign_server::pages::{Layout, Theme};
 use countersign_server::{App, ClientAddressRule, Metrics, ProcessState, ServerSettings};
-use countersign_store::{Location, LogoutRules, PostgresHost, PostgresOptions, SslMode, Store};
+use countersign_store::{Location, PostgresHost, PostgresOptions, SslMode, Store};
 
 use crate::config::{self, Config, StoredConnectors};
 
@@ -99,11 +99,12 @@ async fn issuer(config: &Config, kept: Kept, shared: &Shared) -> Result<Issuer, 
         circuit_breakers,
         upstream_health,
         settings,
-        // Last: of everything here it alone has an effect on the configuration in use.
-        store: store.with_logout_rules(LogoutRules::of(&config.clients)),
+        store,
         root,
         clock: Arc::clone(&shared.clock),
     };
+    issuer.reseal_stored_objects().await.map_err(|e| e.to_string())?;
+    // Last: at its end it sets the logout rules, of everything here the only effect on the configuration in use.
     issuer.reload_stored_objects().await.map_err(|e| e.to_string())?;
     Ok(issuer)
 }

@@ -10,9 +10,13 @@ pub mod fields;
 pub mod inventory;
 pub mod keys;
 pub mod queries;
+mod refresh_tokens;
+pub mod stored_objects;
 mod token;
+pub mod verify_password;
 pub mod view;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use countersign_core::{ClientId, ConnectorId, Session};
@@ -69,6 +73,11 @@ impl Administrator {
     /// The command line on the database itself.
     pub fn local_operator(account: &str) -> Self {
         Self { actor: format!("machine:{account}"), ip: None }
+    }
+
+    /// A client of Dex's gRPC API, which is open to whoever can connect or has a certificate.
+    pub fn grpc_client(address: Option<IpAddr>) -> Self {
+        Self { actor: "grpc".to_owned(), ip: address.map(|address| address.to_string()) }
     }
 
     fn person(session: &Session, ip: Option<String>) -> Self {

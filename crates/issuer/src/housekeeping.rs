@@ -19,6 +19,7 @@ impl Issuer {
             let swept = self.sweep_once().await?;
             let Collected { codes, grants, sessions, events, memberships, .. } = swept;
             let Collected { logout_notifications, blocked_users, device_requests, .. } = swept;
+            let Collected { used_assertions, .. } = swept;
             tracing::debug!(
                 codes,
                 grants,
@@ -28,6 +29,7 @@ impl Issuer {
                 memberships,
                 blocked_users,
                 device_requests,
+                used_assertions,
                 "expired rows deleted"
             );
             if !swept.has_more {

@@ -3,6 +3,7 @@
 //! They are read into memory as a whole when their version changes, so that looking one up queries nothing. A
 //! document is JSON, sealed under the root key.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -15,6 +16,7 @@ use countersign_jose::RootKeys;
 use countersign_store::{LogoutRules, ObjectKind, StoredObject};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
 use url::Url;
 
 use crate::{Issuer, IssuerError};
@@ -24,6 +26,8 @@ const PURPOSE: &str = "stored object";
 /// What turns stored objects into what they mean, put together by the program.
 pub struct StoredObjects {
     version: AtomicI64,
+    /// Held while they are read, so that of two readers the later one does not put older ones in place.
+    reading: Mutex<()>,
     /// `None`: the password database is not enabled.
     local_users: Option<Arc<dyn LocalUsers>>,
     connectors: Arc<dyn ConnectorFactory>,
@@ -34,7 +38,7 @@ impl StoredObjects {
         local_users: Option<Arc<dyn LocalUsers>>,
         connectors: Arc<dyn ConnectorFactory>,
     ) -> Self {
-        Self { version: AtomicI64::new(-1), local_users, connectors }
+        Self { version: AtomicI64::new(-1), reading: Mutex::default(), local_users, connectors }
     }
 
     /// `None`: the password database is not enabled.
@@ -51,6 +55,7 @@ impl Issuer {
     /// Reads stored objects again if they changed. What cannot be used is logged and left out, so that one
     /// unusable object does not keep the server from starting.
     pub async fn reload_stored_objects(&self) -> Result<(), IssuerError> {
+        let _reading = self.stored.reading.lock().await;
         let version = self.store.stored_objects_version().await?;
         if version == self.stored.version.load(Ordering::Acquire) {
             return Ok(());
@@ -82,6 +87,23 @@ impl Issuer {
         let rules = LogoutRules::of(all.iter().map(|client| &**client));
         let _same = self.store.clone().with_logout_rules(rules);
         self.stored.version.store(version, Ordering::Release);
+        Ok(())
+    }
+}
+
+impl Issuer {
+    /// Seals again under the first root key what was sealed under another one, so that the other can be removed.
+    pub async fn reseal_stored_objects(&self) -> Result<(), IssuerError> {
+        for object in self.store.stored_objects().await? {
+            if self.root.is_current(object.document.expose()) {
+                continue;
+            }
+            let plain = plain_document(&self.root, &object)?;
+            let document = self.root.seal(PURPOSE, &plain)?.into();
+            let resealed = StoredObject { document, ..object.clone() };
+            // Somebody who changed it meanwhile has sealed it under the first key.
+            self.store.reseal_object(resealed, object.document).await?;
+        }
         Ok(())
     }
 }
@@ -232,11 +254,19 @@ fn sealed(
 }
 
 fn opened<T: DeserializeOwned>(root: &RootKeys, object: &StoredObject) -> Result<T, IssuerError> {
-    let broken = |reason: String| {
-        IssuerError::Broken(format!("the stored {} {}: {reason}", object.kind.as_str(), object.id))
-    };
-    let bytes = root.open(PURPOSE, object.document.expose());
-    let bytes = bytes.map_err(|e| broken(format!("cannot be opened: {e}")))?;
+    let bytes = plain_document(root, object)?;
     // Without the cause, which may quote a secret.
-    serde_json::from_slice(&bytes).map_err(|_| broken("is not the JSON that it was".to_owned()))
+    serde_json::from_slice(&bytes).map_err(|_| broken(object, "is not the JSON that it was"))
+}
+
+fn plain_document(
+    root: &RootKeys,
+    object: &StoredObject,
+) -> Result<impl Deref<Target = Vec<u8>> + use<>, IssuerError> {
+    let bytes = root.open(PURPOSE, object.document.expose());
+    bytes.map_err(|e| broken(object, &format!("cannot be opened: {e}")))
+}
+
+fn broken(object: &StoredObject, reason: &str) -> IssuerError {
+    IssuerError::Broken(format!("the stored {} {}: {reason}", object.kind.as_str(), object.id))
 }

@@ -16,6 +16,7 @@ mod discovery;
 pub mod example_app;
 mod flash;
 mod form;
+pub mod grpc;
 mod kubernetes;
 pub mod listen;
 mod login;

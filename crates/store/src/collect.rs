@@ -57,6 +57,7 @@ pub struct Collected {
     pub logout_notifications: u64,
     pub blocked_users: u64,
     pub device_requests: u64,
+    pub used_assertions: u64,
     /// Some batch was full: call again.
     pub has_more: bool,
 }
@@ -76,10 +77,11 @@ impl Store {
         let blocked_users = self.delete(BLOCKED_USERS, [now.into()]).await?;
         let device_requests =
             self.delete(DEVICE_REQUESTS, [(now - EXPIRED_DEVICE_REQUESTS).into()]).await?;
+        let used_assertions = self.delete(USED_ASSERTIONS, [now.into()]).await?;
         let full = u64::try_from(BATCH).unwrap_or(u64::MAX);
         let has_more = [codes, events, memberships, logout_notifications, blocked_users]
             .into_iter()
-            .chain([grants.examined, sessions.examined, device_requests])
+            .chain([grants.examined, sessions.examined, device_requests, used_assertions])
             .any(|rows| rows >= full);
         Ok(Collected {
             codes,
@@ -90,6 +92,7 @@ impl Store {
             logout_notifications,
             blocked_users,
             device_requests,
+            used_assertions,
             has_more,
         })
     }
@@ -129,6 +132,8 @@ pub(crate) const BLOCKED_USERS: &str = "DELETE FROM blocked_users WHERE (connect
     ORDER BY expires_at LIMIT $2) AND expires_at < $1";
 pub(crate) const DEVICE_REQUESTS: &str = "DELETE FROM device_requests WHERE device_code_hash IN \
     (SELECT device_code_hash FROM device_requests WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
+pub(crate) const USED_ASSERTIONS: &str = "DELETE FROM used_assertions WHERE hash IN \
+    (SELECT hash FROM used_assertions WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
 pub(crate) const EXPIRED_GRANTS: &str = "SELECT id, session_id, refreshable, created_at, rotated_at, \
     tokens_until, ended_at FROM grants WHERE expires_at < $1 ORDER BY expires_at LIMIT $2";
 pub(crate) const EXPIRED_SESSIONS: &str = "SELECT id, cookie_until, last_seen, ended_at, \

@@ -5,8 +5,8 @@
 //! and sealed, and `issuer` decides whom to refuse.
 //!
 //! By table: `sign_in`, `sessions` and `snapshots` (sessions), `codes`, `device_requests`, `grants`,
-//! `consents`, `keys`, `circuit_breakers`, `blocked_users`, `events`, `memberships`, `logout_notifications`, `traces`. Across
-//! them: `search`, `people` and `counts` read, `ends` and `bulk` end sessions and grants, `collect` deletes expired
+//! `consents`, `keys`, `circuit_breakers`, `blocked_users`, `events`, `memberships`, `logout_notifications`, `traces`,
+//! `used_assertions`. Across them: `search`, `people` and `counts` read, `ends` and `bulk` end sessions and grants, `collect` deletes expired
 //! rows. `stored_objects` holds what the configuration file does not, `import` writes what came from Dex, `dex`
 //! reads Dex's own tables. `changes` notifies replicas of what they keep in memory. `engine` runs an operation on SQLite or PostgreSQL; `migrate` creates the schema.
 
@@ -48,6 +48,7 @@ mod sign_in;
 mod snapshots;
 mod stored_objects;
 mod traces;
+mod used_assertions;
 
 use std::sync::Arc;
 
@@ -87,6 +88,7 @@ pub use shared::{LogoutRules, StatementCounts};
 pub use sign_in::{SignIn, SignInOutcome};
 pub use snapshots::{Missing, Snapshot};
 pub use stored_objects::{ObjectChange, ObjectKind, StoredObject};
+pub use used_assertions::UsedAssertion;
 
 use engine::{DexTables, Engine, Operation};
 use shared::Shared;

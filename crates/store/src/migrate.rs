@@ -22,6 +22,7 @@ pub(crate) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "standard_names", include_str!("../../../migrations/0006_standard_names.sql")),
     (7, "device_requests", include_str!("../../../migrations/0007_device_requests.sql")),
     (8, "stored_objects", include_str!("../../../migrations/0008_stored_objects.sql")),
+    (9, "used_assertions", include_str!("../../../migrations/0009_used_assertions.sql")),
     (10, "access_token_keys", include_str!("../../../migrations/0010_access_token_keys.sql")),
 ];
 

@@ -18,6 +18,7 @@ use crate::search_columns::set_search_columns;
 use crate::sessions::sign_out;
 use crate::snapshots::record_changed_groups;
 use crate::traces::trace_statement;
+use crate::used_assertions::{UsedAssertion, use_once};
 use crate::{Store, StoreError};
 
 /// A person has authenticated at a connector, in one browser.
@@ -43,6 +44,8 @@ pub struct SignIn {
     pub user_agent: String,
     /// What the connector requested and received, for the administrator; replaces that of an earlier login.
     pub trace: Option<Trace>,
+    /// The SAML assertion that this login rests on; it completes no other one.
+    pub assertion: Option<UsedAssertion>,
     pub now: Timestamp,
 }
 
@@ -55,6 +58,8 @@ pub enum SignInOutcome {
     },
     /// An administrator has blocked this person; nothing was written.
     Blocked(BlockedUser),
+    /// The assertion has completed a login before; nothing was written.
+    AssertionReused,
 }
 
 impl Store {
@@ -72,6 +77,11 @@ impl Operation for SignIn {
         let block = find_block(conn, &self.connector, &self.identity.user_id, self.now).await?;
         if let Some(block) = block {
             return Ok(SignInOutcome::Blocked(block));
+        }
+        if let Some(assertion) = &self.assertion
+            && !use_once(conn, assertion).await?
+        {
+            return Ok(SignInOutcome::AssertionReused);
         }
         if let Some(previous) = self.previous(conn).await? {
             let same_person = previous.connector == self.connector

@@ -4,7 +4,7 @@ use countersign_core::{Event, Secret, Timestamp};
 
 use crate::changes::Change;
 use crate::engine::Operation;
-use crate::engine::conn::Conn;
+use crate::engine::conn::{Conn, Row};
 use crate::error::corrupt;
 use crate::events::record;
 use crate::{Store, StoreError};
@@ -56,14 +56,36 @@ impl Store {
         self.read(ReadObjects).await
     }
 
+    pub async fn stored_object(
+        &self,
+        kind: ObjectKind,
+        id: &str,
+    ) -> Result<Option<StoredObject>, StoreError> {
+        self.read(ReadObject(kind, id.to_owned())).await
+    }
+
     /// False if there is one of this kind and id already.
     pub async fn create_object(&self, change: ObjectChange) -> Result<bool, StoreError> {
         self.write(Create(change)).await
     }
 
-    /// False if there is none. Two administrators who change one object at once: the later change stays.
-    pub async fn replace_object(&self, change: ObjectChange) -> Result<bool, StoreError> {
-        self.write(Replace(change)).await
+    /// False if the document is no longer `previous`: somebody else changed or deleted the object meanwhile.
+    pub async fn replace_object(
+        &self,
+        change: ObjectChange,
+        previous: Secret,
+    ) -> Result<bool, StoreError> {
+        self.write(Replace { change, previous }).await
+    }
+
+    /// Replaces the sealed form of an unchanged object, so no event is recorded and no replica reads it again. False
+    /// if the object has changed meanwhile.
+    pub async fn reseal_object(
+        &self,
+        object: StoredObject,
+        previous: Secret,
+    ) -> Result<bool, StoreError> {
+        self.write(Reseal { object, previous }).await
     }
 
     /// False if there is none.
@@ -90,17 +112,30 @@ impl Operation for ReadObjects {
     async fn run(&self, conn: &mut Conn<'_>) -> Result<Vec<StoredObject>, StoreError> {
         let sql = "SELECT kind, id, document FROM stored_objects ORDER BY kind, id";
         let rows = conn.select(sql, &[]).await?;
-        let object = |row: &crate::engine::conn::Row| {
-            let kind = row.text("kind")?;
-            Ok(StoredObject {
-                kind: ObjectKind::parse(&kind)
-                    .ok_or_else(|| corrupt(format!("unknown stored_objects.kind: {kind}")))?,
-                id: row.text("id")?,
-                document: row.text("document")?.into(),
-            })
-        };
         rows.iter().map(object).collect()
     }
+}
+
+struct ReadObject(ObjectKind, String);
+
+impl Operation for ReadObject {
+    type Output = Option<StoredObject>;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<Option<StoredObject>, StoreError> {
+        let sql = "SELECT kind, id, document FROM stored_objects WHERE kind = $1 AND id = $2";
+        let Self(kind, id) = self;
+        let row = conn.select_one(sql, &[kind.as_str().into(), id.into()]).await?;
+        row.as_ref().map(object).transpose()
+    }
+}
+
+fn object(row: &Row) -> Result<StoredObject, StoreError> {
+    let kind = row.text("kind")?;
+    Ok(StoredObject {
+        kind: ObjectKind::parse(&kind)
+            .ok_or_else(|| corrupt(format!("unknown stored_objects.kind: {kind}")))?,
+        id: row.text("id")?,
+        document: row.text("document")?.into(),
+    })
 }
 
 struct Create(ObjectChange);
@@ -136,26 +171,51 @@ pub(crate) async fn insert_object(
     Ok(written == 1)
 }
 
-struct Replace(ObjectChange);
+struct Replace {
+    change: ObjectChange,
+    previous: Secret,
+}
 
 impl Operation for Replace {
     type Output = bool;
     const CHANGES: Option<Change> = Some(Change::StoredObjects);
     async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
-        let ObjectChange { object, event } = &self.0;
+        let ObjectChange { object, event } = &self.change;
         let written = conn
             .execute(
                 "UPDATE stored_objects SET document = $3, updated_at = $4 \
-                 WHERE kind = $1 AND id = $2",
+                 WHERE kind = $1 AND id = $2 AND document = $5",
                 &[
                     object.kind.as_str().into(),
                     (&object.id).into(),
                     object.document.expose().into(),
                     event.at.into(),
+                    self.previous.expose().into(),
                 ],
             )
             .await?;
         changed(conn, written == 1, event).await
+    }
+}
+
+struct Reseal {
+    object: StoredObject,
+    previous: Secret,
+}
+
+impl Operation for Reseal {
+    type Output = bool;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<bool, StoreError> {
+        let Self { object, previous } = self;
+        let values = [
+            object.kind.as_str().into(),
+            (&object.id).into(),
+            object.document.expose().into(),
+            previous.expose().into(),
+        ];
+        let sql =
+            "UPDATE stored_objects SET document = $3 WHERE kind = $1 AND id = $2 AND document = $4";
+        Ok(conn.execute(sql, &values).await? == 1)
     }
 }
 

@@ -2,11 +2,12 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
 
 use crate::world::fakes::saml_site::Site;
 use crate::world::{
-    AuthRequest, AuthResponse, Browser, Chromium, Display, Need, RelyingParty, Server, World,
-    dex_sub, verified,
+    ALICE, AuthRequest, AuthResponse, Browser, Chromium, Display, Need, RelyingParty, SamlProvider,
+    Server, World, dex_sub, verified,
 };
 
 fn connector(site: &Site, more: &str) -> String {
@@ -85,6 +86,64 @@ async fn a_saml_response_is_accepted_once_and_only_in_the_requesting_browser() {
     assert_eq!(page.status, 400, "{}", page.text());
 }
 
+/// Two replicas receive one response at the same time, with Alice's cookies both times: the database lets one complete
+/// the login (SAML 2.0 Profiles section 4.1.4.5). Later copies are refused by either.
+#[tokio::test]
+async fn a_saml_response_completes_one_login_on_all_replicas_together() {
+    if Need::Postgres.is_missing() {
+        return;
+    }
+    let site = Site::start().await;
+    let approval = "oauth2:\n  skipApprovalScreen: true";
+    let one = World::with_postgres().with(&connector(&site, "")).with(approval).start().await;
+    let other = one.replica().await;
+    let (mut alice, app) = (one.browser(), one.relying_party("example-app"));
+    let request = app.auth_request("openid");
+    goes_to_the_identity_provider(&mut alice, &request).await;
+    let form = alice.page().form_with("SAMLResponse").unwrap();
+    let copy_at = |replica: &Server| {
+        let mut copy = one.browser();
+        copy.steals_cookies_of(&alice);
+        copy.via_replica(replica);
+        copy
+    };
+    let (mut here, mut there) = (copy_at(&one), copy_at(&other));
+    let (mut later_here, mut later_there) = (copy_at(&one), copy_at(&other));
+    tokio::join!(
+        here.submits_from_another_site(form.clone()),
+        there.submits_from_another_site(form.clone())
+    );
+    let is_refused = |browser: &Browser| browser.page().status == 400;
+    let (completed, refused) = if is_refused(&here) { (there, here) } else { (here, there) };
+    assert!(refused.page().text().contains("has already been used"), "{}", refused.page().text());
+    assert_eq!(app.redeems(&request, &completed.auth_response()).await.status, 200);
+    for copy in [&mut later_here, &mut later_there] {
+        let page = copy.submits_from_another_site(form.clone()).await;
+        assert_eq!(page.status, 400, "{}", page.text());
+        assert!(page.text().contains("has already been used"), "{}", page.text());
+    }
+    let log = format!("{}{}", one.log(), other.log());
+    let is_refusal =
+        |line: &&str| line.contains("login_refused") && line.contains("already been used");
+    assert_eq!(log.lines().filter(is_refusal).count(), 3, "{log}");
+}
+
+/// The same on SQLite, after the login.
+#[tokio::test]
+async fn a_copy_of_alices_browser_cannot_use_her_saml_response_again() {
+    let site = Site::start().await;
+    let (server, mut alice, app) = world(&site, "").await;
+    goes_to_the_identity_provider(&mut alice, &app.auth_request("openid")).await;
+    let form = alice.page().form_with("SAMLResponse").unwrap();
+    let mut copy = server.browser();
+    copy.steals_cookies_of(&alice);
+    alice.submits_from_another_site(form.clone()).await;
+    alice.auth_response();
+    let page = copy.submits_from_another_site(form).await;
+    assert_eq!(page.status, 400, "{}", page.text());
+    assert!(page.text().contains("has already been used"), "{}", page.text());
+}
+
 async fn mallory_relay_state(mallory: &mut Browser, app: &RelyingParty) -> String {
     mallory.opens(&app.auth_request("openid").url).await;
     mallory.clicks("Company").await;
@@ -114,6 +173,33 @@ async fn an_invalid_response_gets_an_error_page_and_a_log_line() {
     let page = alice.submits_from_another_site(form).await;
     assert_eq!(page.status, 403);
     assert!(page.text().contains("admins"), "{}", page.text());
+}
+
+/// A provider with its own XML and signature libraries.
+#[tokio::test]
+async fn upstreams_alice_signs_in_at_samlp_whatever_it_signs() {
+    if Need::Upstreams.is_missing() {
+        return;
+    }
+    for signed in ["response", "assertion", "both"] {
+        let world = World::new().with("oauth2:\n  skipApprovalScreen: true");
+        let provider = SamlProvider::start(&world);
+        let server = world.with(&provider.connector(signed)).start().await;
+        let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
+        let request = app.auth_request("openid email profile groups");
+        alice.opens(&request.url).await;
+        alice.clicks("The provider").await;
+        let form = alice.page().form_with("SAMLRequest").expect("the form for the provider");
+        alice.submits(form).await;
+        let form = alice.page().form_with("SAMLResponse");
+        let form = form.unwrap_or_else(|| panic!("{signed}: {}", alice.page().body));
+        alice.submits_from_another_site(form).await;
+        let tokens = app.redeems(&request, &alice.auth_response()).await;
+        let claims = verified(tokens.id_token(), &app.gets("/keys").await.json);
+        assert_eq!(claims["sub"], dex_sub("alice-at-the-provider", "saml"), "{signed}");
+        assert_eq!((&claims["name"], &claims["email"]), (&json!("Alice Arden"), &json!(ALICE)));
+        assert_eq!(claims["groups"], json!(["climbers", "cooks"]));
+    }
 }
 
 /// Chromium's cookies: the response is posted from another site.

@@ -4,8 +4,10 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use crate::scenarios::tokens::signing_keys::{published, token};
-use crate::world::{World, verified};
+use crate::world::{DexClient, Need, World, verified};
 
 const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -37,6 +39,23 @@ async fn a_wrong_root_key_is_refused_and_no_new_keys_are_created() {
     let (mut alice, app) = (server.browser(), server.relying_party("example-app"));
     assert_eq!(published(&app).await, known);
     verified(&token(&mut alice, &app).await, &app.gets("/keys").await.json);
+}
+
+/// Clients of the database are sealed anew too, so that the old key can be removed.
+#[tokio::test]
+async fn grpc_clients_of_the_database_survive_the_rotation_of_the_root_key() {
+    if Need::Grpc.is_missing() {
+        return;
+    }
+    let world = World::new().with_grpc();
+    let mut server = world.clone().with(ONE_KEY).start().await;
+    let client = json!({"id": "reports", "secret": "the-secret-of-reports-61616161"});
+    DexClient::of(&server).calls("CreateClient", json!({ "client": client }));
+    server.stop().await;
+    world.clone().with(BOTH_KEYS).start().await.stop().await;
+    let server = world.with(OTHER_KEY).start().await;
+    let stored = DexClient::of(&server).calls("GetClient", json!({"id": "reports"}));
+    assert_eq!(stored["client"]["secret"], client["secret"]);
 }
 
 #[tokio::test]

@@ -40,6 +40,8 @@ pub(super) enum Verified {
 
 /// The content of a verified assertion.
 pub(super) struct Assertion {
+    /// SAML 2.0 Core section 2.3.3: required, and unique.
+    pub id: String,
     pub name_id: String,
     /// Name and values, in order.
     pub attributes: Vec<(String, Vec<String>)>,
@@ -203,6 +205,8 @@ fn read(assertion: Node<'_, '_>, expected: &Expected<'_>) -> Result<Assertion, S
     {
         return Err("what is signed is not a SAML 2.0 assertion".to_owned());
     }
+    let id = assertion.attribute("ID").filter(|id| !id.is_empty());
+    let id = id.ok_or("the assertion has no ID")?.to_owned();
     let issuer = only_child(assertion, ASSERTION, "Issuer").ok_or("the assertion has no issuer")?;
     check_issuer(issuer, expected)?;
     let subject =
@@ -221,7 +225,7 @@ fn read(assertion: Node<'_, '_>, expected: &Expected<'_>) -> Result<Assertion, S
             return Err("the session at the identity provider has expired".to_owned());
         }
     }
-    Ok(Assertion { name_id, attributes: attributes(assertion)? })
+    Ok(Assertion { id, name_id, attributes: attributes(assertion)? })
 }
 
 /// One bearer confirmation must hold (SAML 2.0 Profiles section 4.1.4.2).

@@ -61,9 +61,14 @@ impl IdentityProvider {
     }
 
     pub fn sign(&self, response: &Response, signed: Signed) -> String {
-        let mut assertion = response.assertion("_assertion");
+        self.sign_with_id(response, signed, "_assertion")
+    }
+
+    /// `id`: of the assertion.
+    pub fn sign_with_id(&self, response: &Response, signed: Signed, id: &str) -> String {
+        let mut assertion = response.assertion(id);
         if matches!(signed, Signed::Assertion | Signed::Both) {
-            assertion = self.with_signature(&assertion, "_assertion");
+            assertion = self.with_signature(&assertion, id);
         }
         let whole = response.around(&assertion);
         match signed {

@@ -68,7 +68,9 @@ fn sign_in(idp: &IdentityProvider, template: &Response, request: &Request) -> Re
         not_on_or_after: at(now + 300),
         ..template.clone()
     };
-    let response = STANDARD.encode(idp.sign(&response, Signed::Both));
+    // Unique, as SAML 2.0 Core section 1.3.4 requires.
+    let id = format!("_assertion{}", response.in_response_to);
+    let response = STANDARD.encode(idp.sign_with_id(&response, Signed::Both, &id));
     let relay_state = request.form("RelayState").unwrap();
     let page = format!(
         "<!DOCTYPE html><title>IdP</title><form method=\"post\" action=\"{consumer}\">\

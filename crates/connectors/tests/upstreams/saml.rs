@@ -4,8 +4,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use countersign_config::Node;
 use countersign_core::connector::{
-    ConnectorError, LoginMethod, LoginOutcome, PostedResponse, RefreshOutcome, RefreshRequest,
-    Refusal, SignedIn, UpstreamLogin,
+    ConnectorError, LoginMethod, LoginOutcome, PostedLoginOutcome, PostedResponse, RefreshOutcome,
+    RefreshRequest, Refusal, SignedIn, UpstreamLogin,
 };
 use countersign_core::{Connector, Identity, LoginScopes, Secret, Timestamp, Trace};
 use url::Url;
@@ -64,7 +64,13 @@ pub fn posted_raw(
     let posted =
         PostedResponse { response, state: STATE, callback: &callback, now: now.parse().unwrap() };
     let mut trace = Trace::default();
-    let outcome = method.verify(&posted, &mut trace);
+    let outcome = method.verify(&posted, &mut trace).map(|outcome| match outcome {
+        PostedLoginOutcome::Accepted { person, assertion_id } => {
+            assert!(!assertion_id.is_empty());
+            LoginOutcome::Accepted(person)
+        }
+        PostedLoginOutcome::Refused(refusal) => LoginOutcome::Refused(refusal),
+    });
     (outcome, trace)
 }
 
@@ -146,6 +152,16 @@ fn a_signed_response_or_assertion_or_both_sign_in() {
         );
     }
     assert!(invalid(&connector, &idp.sign(&honest(), Signed::Nothing)).contains("signed"));
+}
+
+/// SAML 2.0 Core section 2.3.3. By its ID an assertion is recorded as used.
+#[test]
+fn an_assertion_without_an_id_is_refused() {
+    let idp = IdentityProvider::new();
+    let assertion = honest().assertion("_assertion").replace(" ID=\"_assertion\"", "");
+    let response = idp.with_signature(&honest().around(&assertion), "_response");
+    let connector = connector(&idp, vec![("ssoIssuer", text(ISSUER))]);
+    assert_eq!(invalid(&connector, &response), "the assertion has no ID");
 }
 
 /// The signatures of another implementation, over documents that are not in canonical form.

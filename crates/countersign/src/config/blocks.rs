@@ -18,7 +18,13 @@ pub struct Blocks {
 /// Keys whose entries have a name of their own, and the keys of those names.
 const LISTS: [(&str, &[&str]); 3] =
     [("connectors", &["id"]), ("staticclients", &["id", "idenv"]), ("staticpasswords", &["email"])];
-const FILES: [(&str, &str); 2] = [("web", "tlsCert"), ("web", "tlsKey")];
+const FILES: [(&str, &str); 5] = [
+    ("web", "tlsCert"),
+    ("web", "tlsKey"),
+    ("grpc", "tlsCert"),
+    ("grpc", "tlsKey"),
+    ("grpc", "tlsClientCA"),
+];
 
 pub fn read(root: &Section<'_>) -> Blocks {
     let mut blocks = Blocks::default();

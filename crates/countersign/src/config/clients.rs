@@ -5,7 +5,7 @@ pub(super) mod lifetimes;
 mod logout;
 
 use countersign_config::{Environment, Item, Section, did_you_mean};
-use countersign_core::client::{DEVICE_CALLBACK, OUT_OF_BAND, OWN_PAGES};
+use countersign_core::client::{DEVICE_CALLBACK, OUT_OF_BAND, OWN_PAGES, registration};
 use countersign_core::network::is_loopback_url;
 use countersign_core::{Client, ClientId, ConnectorId, Secret};
 use url::Url;
@@ -167,27 +167,20 @@ fn read_redirect_uris(section: &Section<'_>) -> Vec<String> {
     items.into_iter().map(|(_, uri)| uri).collect()
 }
 
-/// Schemes that a browser executes or reads by itself.
-const NEVER: [&str; 6] = ["javascript", "data", "vbscript", "file", "blob", "about"];
-
-/// Absolute and without fragment (RFC 6749 section 3.1.2). Returned unchanged, since redirect URIs are
-/// compared as bytes.
+/// Returned unchanged, since redirect URIs are compared as bytes.
 fn check_redirect_uri(item: &Item<'_>, uri: &str) {
-    if uri == OUT_OF_BAND {
+    if let Err(reason) = registration::check_redirect_uri(uri) {
+        item.error(format!("found {uri:?}, {reason}"));
         return;
     }
-    // Dex's redirect URI of the device flow, with or without the issuer's path.
-    if uri.starts_with('/') && uri.ends_with(DEVICE_CALLBACK) {
+    let is_device_callback = uri.starts_with('/') && uri.ends_with(DEVICE_CALLBACK);
+    if uri == OUT_OF_BAND || is_device_callback {
         return;
     }
-    if is_path(uri) {
+    if registration::is_path(uri) {
         let reason = "is relative: the browser is sent to this path on the host of the issuer, as by Dex; \
                    right only where a proxy serves the application there";
         item.warning(reason);
-        return;
-    }
-    if let Err(reason) = redirect_uri_fits(uri) {
-        item.error(format!("found {uri:?}, {reason}"));
         return;
     }
     if uri.contains('*') {
@@ -197,42 +190,6 @@ fn check_redirect_uri(item: &Item<'_>, uri: &str) {
     if Url::parse(uri).is_ok_and(exposed) {
         item.warning("is http beyond this machine: codes travel in clear, expected https");
     }
-}
-
-/// A path of this host: one slash at its beginning, so that no browser reads another host in it.
-fn is_path(uri: &str) -> bool {
-    uri.strip_prefix('/').is_some_and(|rest| !rest.starts_with('/'))
-        && uri.bytes().all(|b| b.is_ascii_graphic())
-        && !uri.contains(['\\', '#'])
-}
-
-fn redirect_uri_fits(uri: &str) -> Result<(), &'static str> {
-    const EXPECTED: &str = "expected an absolute URI such as https://app.example.com/callback";
-    let Some((scheme, rest)) = uri.split_once(':') else { return Err(EXPECTED) };
-    let scheme_fits = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
-    // One letter is a drive of Windows.
-    if !scheme_fits || scheme.len() < 2 || rest.is_empty() {
-        return Err(EXPECTED);
-    }
-    let scheme = scheme.to_ascii_lowercase();
-    if NEVER.contains(&scheme.as_str()) {
-        return Err("whose scheme a browser would run instead of visit");
-    }
-    if uri.contains('#') {
-        return Err("expected no fragment (#) in it");
-    }
-    if !uri.bytes().all(|b| b.is_ascii_graphic()) || uri.contains('\\') {
-        return Err("expected only the characters of RFC 3986 in it");
-    }
-    let url = Url::parse(uri).map_err(|_| EXPECTED)?;
-    if matches!(scheme.as_str(), "http" | "https") && !rest.starts_with("//") {
-        return Err(EXPECTED);
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("expected no user in it");
-    }
-    Ok(())
 }
 
 /// `clientCredentialsClaims`, as in Dex.

@@ -22,6 +22,9 @@ fn text(config: &Config, file: &Path, has_example_app: bool) -> String {
     if let Some(listen) = &config.telemetry {
         lines.push(format!("  telemetry   http://{listen}/healthz and /metrics"));
     }
+    if let Some(grpc) = &config.grpc {
+        lines.push(format!("  gRPC        {}", grpc.listen));
+    }
     let example = config.example_app.as_ref().filter(|_| has_example_app);
     let example = example.and_then(|example| example.redirect_uri.join("/").ok());
     lines.push(String::new());

@@ -10,11 +10,13 @@ use crate::config::{Config, LOCAL};
 /// Which server this is and where its data are. A file with other values belongs to another server.
 const REFUSED: [&str; 2] = ["issuer", "storage"];
 /// Read once, when the process starts.
-const AT_START: [&str; 9] = [
+const AT_START: [&str; 11] = [
     "web.http",
     "web.https",
     "web.shutdowndelay",
     "telemetry.http",
+    "grpc.addr",
+    "grpc.reflection",
     "limits.connections",
     "limits.streamsperconnection",
     "limits.requestbodies",
@@ -44,6 +46,10 @@ impl Plan {
                 plan.needs_restart.push(difference.key().to_owned());
             }
             plan.changes.push(change(difference));
+        }
+        let is_encrypted = |config: &Config| config.grpc.as_ref().map(|grpc| grpc.tls.is_some());
+        if is_encrypted(running) != is_encrypted(newer) {
+            plan.needs_restart.push("grpc".to_owned());
         }
         plan
     }
@@ -76,7 +82,9 @@ pub async fn ending_sessions(
         }
         Ok::<(), String>(())
     };
-    for connector in issuer.connectors.iter() {
+    // Those of the database stay, whatever the file says.
+    let configured = issuer.connectors.iter().filter(|c| issuer.connectors.is_configured(&c.id));
+    for connector in configured {
         let is_kept_local = connector.id.as_str() == LOCAL && newer.password_db.is_some();
         let reason = match newer.connectors.iter().find(|newer| newer.id == connector.id) {
             _ if is_kept_local => continue,

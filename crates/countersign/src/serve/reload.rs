@@ -4,15 +4,16 @@
 //! Kept across a reload: the database, the threads and tables that count attempts, metrics, circuit breakers.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use countersign_server::listen::Certificate;
 use countersign_server::reload::{ReloadAction, ReloadReport, ReloadRequest};
 use countersign_server::{CurrentApp, ReloadState};
+use rustls::ServerConfig;
 use tokio::sync::{mpsc, watch};
 
 use super::plan::{Plan, ending_sessions};
-use super::read_again;
 use super::watch::{FileWatch, LOOK_INTERVAL};
+use super::{Certificates, read_again};
 use crate::cli::ServeArguments;
 use crate::config::Config;
 use crate::logging::LogHandle;
@@ -25,8 +26,7 @@ pub struct Reloader {
     pub config: Config,
     pub current: CurrentApp,
     pub shared: Shared,
-    /// Of the https listener.
-    pub certificate: Option<Certificate>,
+    pub certificates: Certificates,
     pub log: Option<LogHandle>,
     pub watch: FileWatch,
 }
@@ -100,9 +100,7 @@ impl Reloader {
         report.changes = plan.changes;
         report.needs_restart = plan.needs_restart;
         report.problems.extend(plan.refusals);
-        if let Some(Err(reason)) = config.web.https.as_ref().map(tls::server_config) {
-            report.problems.push(reason);
-        }
+        report.problems.extend(NewTls::of(&config).err());
         let app = self.current.app();
         match ending_sessions(&app.issuer, &self.config, &config).await {
             Ok(ending) => report.ending = ending,
@@ -112,11 +110,14 @@ impl Reloader {
     }
 
     async fn apply(&mut self, config: Config) -> Result<(), String> {
-        let tls = config.web.https.as_ref().map(tls::server_config).transpose()?;
+        let tls = NewTls::of(&config)?;
         let app = wiring::reopen(&config, &self.current.app(), &self.shared).await?;
         self.current.replace(app);
-        if let Some((certificate, tls)) = self.certificate.as_ref().zip(tls) {
-            certificate.replace(tls);
+        let Certificates { web, grpc } = &self.certificates;
+        for (certificate, tls) in [(web, tls.web), (grpc, tls.grpc)] {
+            if let Some((certificate, tls)) = certificate.as_ref().zip(tls) {
+                certificate.replace(tls);
+            }
         }
         if let Some(log) = &self.log {
             log.apply(&config.logger);
@@ -138,6 +139,22 @@ impl Reloader {
             false => ReloadState { failure: Some((now, report.problems.join("\n"))), ..before },
         };
         app.process.set_reload_state(state);
+    }
+}
+
+/// The certificates and keys that a configuration names, as they are now.
+struct NewTls {
+    web: Option<Arc<ServerConfig>>,
+    grpc: Option<Arc<ServerConfig>>,
+}
+
+impl NewTls {
+    fn of(config: &Config) -> Result<Self, String> {
+        let grpc = config.grpc.as_ref().and_then(|grpc| grpc.tls.as_ref());
+        Ok(Self {
+            web: config.web.https.as_ref().map(tls::server_config).transpose()?,
+            grpc: grpc.map(tls::grpc_server_config).transpose()?,
+        })
     }
 }
 

@@ -6,14 +6,18 @@
 //! 2. `GET /callback`, which carries the cookies: the result counts only in the browser that keeps the login with
 //!    that `state`, once, because the callback removes that login.
 //!
-//! The first step stores nothing and remembers nothing, so any replica serves the second.
+//! The first step stores nothing and remembers nothing, so any replica serves the second. The second records the
+//! assertion with the session, in one transaction, so that it completes one login on all replicas together.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_core::connector::{LoginMethod, LoginOutcome, PostedResponse, Refusal, SignedIn};
+use countersign_core::connector::{
+    LoginMethod, PostedLoginOutcome, PostedResponse, Refusal, SignedIn,
+};
 use countersign_core::{Connector, ConnectorId, Identity, Timestamp, Trace};
 use countersign_jose::hash;
+use countersign_store::UsedAssertion;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -25,6 +29,8 @@ const PURPOSE: &str = "posted login response";
 const RESULT: &str = "login_result";
 /// Between the two steps there is one redirect.
 const LIFETIME: Duration = Duration::from_secs(120);
+/// How long a used assertion is kept beyond the expiry of its login.
+const CLOCK_MARGIN: Duration = Duration::from_secs(10 * 60);
 /// Of the sealed result, as part of a URL.
 const MAX_RESULT_BYTES: usize = 20 * 1024;
 const TRACE_STEPS: usize = 30;
@@ -45,8 +51,18 @@ pub enum PostedFormOutcome {
 struct PostedResult {
     connector: ConnectorId,
     identity: Identity,
+    /// See [`assertion_hash`].
+    assertion: String,
     expires_at: Timestamp,
     trace: Trace,
+}
+
+/// The result of the first step, in the second.
+pub(super) struct VerifiedLogin {
+    pub person: SignedIn,
+    pub trace: Trace,
+    /// See [`assertion_hash`].
+    pub assertion: String,
 }
 
 impl Issuer {
@@ -81,13 +97,20 @@ impl Issuer {
         let mut trace = Trace::default();
         let outcome = method.verify(&posted, &mut trace);
         match outcome.map_err(|down| self.unavailable(connector, &down, &trace))? {
-            LoginOutcome::Refused(refusal) => {
+            PostedLoginOutcome::Refused(refusal) => {
                 let attempt = LoginTrace { browser, trace: &trace };
                 self.log_refusal(connector, &refusal, None, &attempt);
                 Ok(PostedFormOutcome::Refused(refusal))
             }
-            LoginOutcome::Accepted(person) => {
-                let sealed = self.seal_result(connector, state, person.identity, &trace)?;
+            PostedLoginOutcome::Accepted { person, assertion_id } => {
+                let result = PostedResult {
+                    connector: connector.id.clone(),
+                    identity: person.identity,
+                    assertion: assertion_hash(&connector.id, &assertion_id),
+                    expires_at: self.now() + LIFETIME,
+                    trace: trace.truncated(TRACE_STEPS, TRACE_STEP_CHARACTERS),
+                };
+                let sealed = self.seal_result(connector, state, result)?;
                 let query = vec![("state", state.to_owned()), (RESULT, sealed)];
                 Ok(PostedFormOutcome::Verified { query })
             }
@@ -98,13 +121,8 @@ impl Issuer {
         &self,
         connector: &Connector,
         state: &str,
-        identity: Identity,
-        trace: &Trace,
+        mut result: PostedResult,
     ) -> Result<String, IssuerError> {
-        let trace = trace.truncated(TRACE_STEPS, TRACE_STEP_CHARACTERS);
-        let expires_at = self.now() + LIFETIME;
-        let mut result =
-            PostedResult { connector: connector.id.clone(), identity, expires_at, trace };
         let mut sealed = self.seal_posted(state, &result)?;
         if sealed.len() > MAX_RESULT_BYTES {
             result.trace = Trace::default();
@@ -135,14 +153,15 @@ impl Issuer {
         connector: &Connector,
         state: &str,
         query: &[(String, String)],
-    ) -> Option<(SignedIn, Trace)> {
+    ) -> Option<VerifiedLogin> {
         let sealed = only_field(query, RESULT)?;
         let keys = self.keyring.keys();
         let plain = keys.sealing.open(PURPOSE, state.as_bytes(), sealed)?;
         let result: PostedResult = serde_json::from_slice(&plain).ok()?;
         let is_valid = result.connector == connector.id && self.now() <= result.expires_at;
         let person = SignedIn { identity: result.identity, upstream: None, fingerprint: None };
-        is_valid.then_some((person, result.trace))
+        let PostedResult { trace, assertion, .. } = result;
+        is_valid.then_some(VerifiedLogin { person, trace, assertion })
     }
 
     /// The connector and the `state` that `RelayState` names.
@@ -174,6 +193,17 @@ pub(super) fn relay_state(state: &str, connector: &ConnectorId) -> String {
 
 fn connector_tag(connector: &ConnectorId) -> String {
     hash::sha256(connector.as_str()).chars().take(12).collect()
+}
+
+/// Under which an assertion is recorded as used: identity providers choose IDs independently of each other.
+fn assertion_hash(connector: &ConnectorId, assertion_id: &str) -> String {
+    hash::sha256(&format!("{connector}\n{assertion_id}"))
+}
+
+/// An assertion is bound to one login by InResponseTo, so it can be presented again only until that login expires.
+/// The margin covers clocks of replicas that differ.
+pub(super) fn used_assertion(hash: String, login_expires_at: Timestamp) -> UsedAssertion {
+    UsedAssertion { hash, expires_at: login_expires_at + CLOCK_MARGIN }
 }
 
 /// The value of a field that is there exactly once.

@@ -9,7 +9,7 @@ use countersign_core::{
     Connector, ConnectorId, LoginScopes, Secret, Session, SessionId, Timestamp, Trace, ids,
 };
 use countersign_jose::hash;
-use countersign_store::SignIn;
+use countersign_store::{SignIn, UsedAssertion};
 
 use super::PendingLogin;
 use super::device_cookie;
@@ -63,6 +63,8 @@ enum StoredSignIn {
         session: SessionId,
         now: Timestamp,
     },
+    /// The assertion has completed a login before.
+    Refused(Refusal),
     /// An administrator has blocked the person, until then or without an end.
     Blocked {
         until: Option<Timestamp>,
@@ -82,6 +84,8 @@ pub(crate) struct AuthenticatedUser {
     pub trace: Trace,
     /// New value of the device cookie; only after a password.
     pub device_cookie: Option<String>,
+    /// The SAML assertion that the login rests on; it completes no other one.
+    pub assertion: Option<UsedAssertion>,
 }
 
 /// The outcome of [`Issuer::check_password`].
@@ -199,6 +203,7 @@ impl Issuer {
                     login_scopes: EVERYTHING,
                     trace,
                     device_cookie: Some(cookie),
+                    assertion: None,
                 })))
             }
         }
@@ -216,7 +221,7 @@ impl Issuer {
         let caller = Browser { cookie: None, ..caller.clone() };
         match self.store_sign_in(connector, user, &caller, (&cookie, Duration::ZERO)).await? {
             StoredSignIn::Stored { session, .. } => Ok(self.store.session(&session).await?),
-            StoredSignIn::Blocked { .. } => Ok(None),
+            StoredSignIn::Blocked { .. } | StoredSignIn::Refused(_) => Ok(None),
         }
     }
 
@@ -234,6 +239,7 @@ impl Issuer {
         let (session, now) = match stored {
             StoredSignIn::Stored { session, now } => (session, now),
             StoredSignIn::Blocked { until } => return Ok(SignInOutcome::Blocked { until }),
+            StoredSignIn::Refused(refusal) => return Ok(SignInOutcome::Refused(refusal)),
         };
         pending.session = Some(session);
         pending.logged_in = Some(now);
@@ -255,7 +261,7 @@ impl Issuer {
         browser: &Browser,
         (cookie, lifetime): (&Secret, Duration),
     ) -> Result<StoredSignIn, IssuerError> {
-        let AuthenticatedUser { person, login_scopes, trace, .. } = user;
+        let AuthenticatedUser { person, login_scopes, trace, assertion, .. } = user;
         let now = self.now();
         let fingerprint = match (&connector.fingerprint, person.fingerprint) {
             (Fingerprint::Upstream(fingerprint), _) => fingerprint.clone(),
@@ -280,11 +286,20 @@ impl Issuer {
             ip: browser.address.to_string(),
             user_agent: browser.user_agent.chars().take(400).collect(),
             trace: Some(trace.truncated(TRACE_STEPS, TRACE_STEP_CHARACTERS)),
+            assertion,
             now,
         };
         let (session, reauthenticated) = match self.store.sign_in(sign_in).await? {
             countersign_store::SignInOutcome::SignedIn { session, reauthenticated } => {
                 (session, reauthenticated)
+            }
+            countersign_store::SignInOutcome::AssertionReused => {
+                let refusal = Refusal::InvalidResponse {
+                    reason: "the response has already been used".to_owned(),
+                };
+                let attempt = LoginTrace { browser, trace: &trace };
+                self.log_refusal(connector, &refusal, None, &attempt);
+                return Ok(StoredSignIn::Refused(refusal));
             }
             countersign_store::SignInOutcome::Blocked(block) => {
                 tracing::warn!(event = "login_refused", connector = %connector.id, user_id = %block.user_id, reason = "blocked", "a blocked person tried to sign in");

@@ -174,7 +174,7 @@ impl Issuer {
         if left_for != fingerprint(connector) {
             return Ok(SignInOutcome::RestartRequired);
         }
-        let mut trace = Trace::default();
+        let (mut trace, mut assertion) = (Trace::default(), None);
         let login = match &connector.login_method {
             LoginMethod::Redirect(method) => {
                 let upstream_login = self.upstream_login(state.to_owned(), login_scopes)?;
@@ -192,13 +192,13 @@ impl Issuer {
             }
             // The response itself was verified when it was posted.
             LoginMethod::PostedForm(_) => {
-                let Some((person, verified)) =
-                    self.open_posted_result(connector, state, params.query)
-                else {
+                let Some(verified) = self.open_posted_result(connector, state, params.query) else {
                     return Ok(SignInOutcome::RestartRequired);
                 };
-                trace = verified;
-                LoginOutcome::Accepted(Box::new(person))
+                trace = verified.trace;
+                let expires_at = pending.request.expires_at;
+                assertion = Some(posted_form::used_assertion(verified.assertion, expires_at));
+                LoginOutcome::Accepted(Box::new(verified.person))
             }
             // The proxy protects its own path and no other.
             LoginMethod::TrustedHeader(method) if params.by.is_some() => {
@@ -215,8 +215,13 @@ impl Issuer {
                 Ok(SignInOutcome::Refused(refusal))
             }
             LoginOutcome::Accepted(person) => {
-                let proven =
-                    AuthenticatedUser { person: *person, login_scopes, trace, device_cookie: None };
+                let proven = AuthenticatedUser {
+                    person: *person,
+                    login_scopes,
+                    trace,
+                    device_cookie: None,
+                    assertion,
+                };
                 self.sign_in(pending, connector, proven, browser).await
             }
         }

@@ -131,6 +131,7 @@ async fn who_waited_for_the_lease_does_not_spend_the_others_token_again() {
         ip: "192.0.2.1".to_owned(),
         user_agent: String::new(),
         trace: None,
+        assertion: None,
         now: Timestamp::from_secs(NOW.secs() - 3600),
     };
     let session = issuer.store.sign_in(sign_in).await.unwrap();

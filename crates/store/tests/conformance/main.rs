@@ -33,6 +33,7 @@ mod scale;
 mod search;
 mod sign_in;
 mod snapshots;
+mod stored_objects;
 mod traces;
 mod world;
 

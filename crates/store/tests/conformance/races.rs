@@ -2,7 +2,10 @@
 
 use countersign_core::session::EndReason;
 use countersign_core::{GrantId, SessionId, Timestamp};
-use countersign_store::{IssueCodeOutcome, RedeemCodeOutcome, Retention, Rotation, SignIn, Store};
+use countersign_store::{
+    IssueCodeOutcome, RedeemCodeOutcome, Retention, Rotation, SignIn, SignInOutcome, Store,
+    UsedAssertion,
+};
 use tokio::task::JoinHandle;
 
 use crate::on_both_engines;
@@ -213,6 +216,26 @@ async fn a_hundred_sign_ins_of_one_person_all_succeed(world: &World) {
     other.close().await;
 }
 
+async fn twenty_present_one_assertion_and_one_signs_in(world: &World) {
+    let other = world.replica().await;
+    let presented = (0..20).map(|n| {
+        let store = nth(world, &other, n);
+        let presented = SignIn {
+            assertion: Some(UsedAssertion { hash: "assertion".into(), expires_at: NOW + HOUR }),
+            ..sign_in("jane", &format!("cookie-{n}"))
+        };
+        tokio::spawn(async move { store.sign_in(presented).await.unwrap() })
+    });
+    let outcomes = all(presented.collect()).await;
+    for (n, outcome) in outcomes.iter().enumerate() {
+        let session = world.store.session_by_cookie(&format!("cookie-{n}")).await.unwrap();
+        assert_eq!(session.is_none(), matches!(outcome, SignInOutcome::AssertionReused), "{n}");
+    }
+    let refused = outcomes.iter().filter(|o| matches!(o, SignInOutcome::AssertionReused)).count();
+    assert_eq!(refused, 19);
+    other.close().await;
+}
+
 async fn one_failing_verb_leaves_the_others(world: &World) {
     let existing = sign_in("jane", "same-id");
     world.store.sign_in(existing.clone()).await.unwrap();
@@ -268,6 +291,7 @@ on_both_engines!(
     nothing_is_issued_after_the_end_nor_beyond_its_announced_time,
     a_grant_that_ended_issues_nothing_more,
     a_hundred_sign_ins_of_one_person_all_succeed,
+    twenty_present_one_assertion_and_one_signs_in,
     one_failing_verb_leaves_the_others,
     collecting_while_giving_loses_nobody,
 );

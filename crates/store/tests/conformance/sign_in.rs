@@ -1,11 +1,14 @@
 use countersign_core::session::EndReason;
 use countersign_core::{ConnectorId, LoginScopes, SessionId};
-use countersign_store::{EventQuery, RedeemCodeOutcome, SignIn};
+use countersign_store::{
+    BlockUser, EventQuery, RedeemCodeOutcome, SignIn, SignInOutcome, UsedAssertion,
+};
 use serde_json::json;
 
 use crate::on_both_engines;
 use crate::world::{
-    HOUR, LIMIT, MINUTE, NOW, SignedIn as _, World, code, grant, identity, rotate, sign_in,
+    HOUR, LIMIT, MINUTE, NOW, SignedIn as _, World, code, grant, identity, retention, rotate,
+    sign_in,
 };
 
 /// The same browser comes again.
@@ -185,6 +188,45 @@ async fn a_cookie_of_an_ended_session_is_no_cookie(world: &World) {
     assert_ne!(outcome.session(), jane);
 }
 
+async fn an_assertion_signs_in_once_until_its_login_has_expired(world: &World) {
+    let presented = |user: &str, cookie: &str| {
+        let assertion =
+            UsedAssertion { hash: "hash of corp and _a1".into(), expires_at: NOW + HOUR };
+        SignIn { assertion: Some(assertion), ..sign_in(user, cookie) }
+    };
+    world.store.sign_in(presented("jane", "first")).await.unwrap().session();
+    let again = SignIn { previous_cookie: Some("first".into()), ..presented("jane", "second") };
+    let refused = world.store.sign_in(again).await.unwrap();
+    assert_eq!(refused, SignInOutcome::AssertionReused);
+    assert!(world.store.session_by_cookie("first").await.unwrap().is_some(), "nothing was written");
+    assert!(world.store.session_by_cookie("second").await.unwrap().is_none());
+    // Kept as long as the login is valid, then deleted.
+    let kept = world.store.collect(retention(NOW + HOUR)).await.unwrap();
+    assert_eq!(kept.used_assertions, 0);
+    let deleted = world.store.collect(retention(NOW + 2 * HOUR)).await.unwrap();
+    assert_eq!(deleted.used_assertions, 1);
+}
+
+/// What is refused for another reason uses nothing up.
+async fn a_blocked_person_uses_up_no_assertion(world: &World) {
+    let block = BlockUser {
+        connector: ConnectorId::new("ldap"),
+        user_id: "jane".into(),
+        reason: "stolen laptop".into(),
+        by: "user:admin".into(),
+        now: NOW,
+        expires_at: None,
+        ip: None,
+    };
+    world.store.block_user(block).await.unwrap();
+    let assertion = || Some(UsedAssertion { hash: "a".into(), expires_at: NOW + HOUR });
+    let blocked = SignIn { assertion: assertion(), ..sign_in("jane", "c") };
+    let outcome = world.store.sign_in(blocked).await.unwrap();
+    assert!(matches!(outcome, SignInOutcome::Blocked(_)), "{outcome:?}");
+    let other = SignIn { assertion: assertion(), ..sign_in("joe", "d") };
+    world.store.sign_in(other).await.unwrap().session();
+}
+
 on_both_engines!(
     a_sign_in_is_remembered_whole,
     the_same_person_keeps_the_session_and_gets_a_new_cookie,
@@ -197,4 +239,6 @@ on_both_engines!(
     the_same_name_at_another_connector_is_another_person,
     another_basis_inherits_nothing,
     a_cookie_of_an_ended_session_is_no_cookie,
+    an_assertion_signs_in_once_until_its_login_has_expired,
+    a_blocked_person_uses_up_no_assertion,
 );

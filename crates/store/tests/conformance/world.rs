@@ -148,6 +148,7 @@ pub fn sign_in(user: &str, cookie: &str) -> SignIn {
         ip: "192.0.2.1".into(),
         user_agent: "Firefox".into(),
         trace: None,
+        assertion: None,
         now: NOW,
     }
 }
@@ -237,7 +238,7 @@ impl SignedIn for SignInOutcome {
     fn session(&self) -> SessionId {
         match self {
             Self::SignedIn { session, .. } => session.clone(),
-            Self::Blocked(block) => panic!("blocked: {block:?}"),
+            refused => panic!("{refused:?}"),
         }
     }
 

@@ -1,7 +1,8 @@
 //! `staticClients[]`: logout notifications and redirect URIs after logout.
 
 use countersign_config::Section;
-use countersign_core::network::{is_link_local_or_special_url, is_loopback_url};
+use countersign_core::client::registration::parse_backchannel_logout_uri;
+use countersign_core::network::is_loopback_url;
 use url::Url;
 
 use super::check_redirect_uri;
@@ -34,7 +35,7 @@ pub fn read(section: &Section<'_>) -> Logout {
 fn read_backchannel(section: &Section<'_>) -> Option<Url> {
     const KEY: &str = "backchannelLogoutURI";
     let text = section.text(KEY).filter(|text| !text.is_empty())?;
-    let url = match fits(&text) {
+    let url = match parse_backchannel_logout_uri(&text) {
         Ok(url) => url,
         Err(reason) => {
             section.error(KEY, format!("found {text:?}, {reason}"));
@@ -46,23 +47,4 @@ fn read_backchannel(section: &Section<'_>) -> Option<Url> {
         section.warning(KEY, reason);
     }
     Some(url)
-}
-
-fn fits(text: &str) -> Result<Url, &'static str> {
-    const EXPECTED: &str = "expected a URL such as https://app.example.com/backchannel-logout";
-    let http = text.starts_with("https://") || text.starts_with("http://");
-    if !http || !text.bytes().all(|b| b.is_ascii_graphic()) || text.contains('\\') {
-        return Err(EXPECTED);
-    }
-    let url = Url::parse(text).map_err(|_| EXPECTED)?;
-    if url.fragment().is_some() {
-        return Err("expected no fragment (#) in it");
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("expected no user in it");
-    }
-    if is_link_local_or_special_url(&url) {
-        return Err("which is no application's address");
-    }
-    Ok(url)
 }

@@ -25,7 +25,11 @@ fn unusual_settings_get_a_warning() {
             "connectors: [{type: mockCallback, id: mock, name: Mock, grantTypes: [refresh_token]}]",
             "2:69: warning: connectors[0].grantTypes: does not contain authorization_code: nobody can sign in through this connector",
         ),
-        ("grpc: {addr: ':5557'}", "2:7: warning: grpc: is a key of Dex that is not supported yet"),
+        (
+            "grpc: {addr: ':5557'}",
+            "2:14: warning: grpc.addr: [::]:5557 requires no client certificate: whoever can connect can read client secrets and create clients and users: give tlsClientCA, or listen on this machine only",
+        ),
+        ("grpc: {reflection: true}", "2:7: warning: grpc.addr: is missing: the API is not served"),
         (
             "telemetry: {http: ':1', enableProfiling: true}",
             "2:42: warning: telemetry.enableProfiling: is a key of Dex that is not supported yet",

@@ -65,6 +65,9 @@ pub const ADMIN: Admin = Admin {
         ("circuit_breaker_closed", "Circuit breaker closed"),
         ("logout_notification_failed", "Logout token not delivered"),
         ("dex_imported", "Data of a Dex taken over"),
+        ("stored_object_created", "Client, user or connector created"),
+        ("stored_object_changed", "Client, user or connector changed"),
+        ("stored_object_deleted", "Client, user or connector deleted"),
     ],
     reasons: [
         ("signed_out", "signed out"),

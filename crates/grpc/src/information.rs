@@ -1,0 +1,42 @@
+//! What the server says about itself.
+
+use countersign_issuer::discovery::Discovery;
+use tonic::Status;
+
+use crate::api::{DiscoveryReq, DiscoveryResp, VersionReq, VersionResp};
+use crate::service::Call;
+
+/// The version of the interface in Dex 2.45, whose calls are all here. Rises there with each addition.
+const API_VERSION: i32 = 3;
+
+pub async fn version(call: &Call, _: VersionReq) -> Result<VersionResp, Status> {
+    Ok(VersionResp { server: format!("countersign {}", call.settings.version), api: API_VERSION })
+}
+
+/// The discovery document, without the members that Dex's message lacks.
+pub async fn discovery(call: &Call, _: DiscoveryReq) -> Result<DiscoveryResp, Status> {
+    let algorithms = call.issuer.keyring.keys().algorithms();
+    let document = Discovery::of(&call.issuer.settings, algorithms);
+    let texts = |list: Vec<&'static str>| list.into_iter().map(str::to_owned).collect();
+    Ok(DiscoveryResp {
+        issuer: document.issuer,
+        authorization_endpoint: document.authorization_endpoint,
+        token_endpoint: document.token_endpoint,
+        jwks_uri: document.jwks_uri,
+        userinfo_endpoint: document.userinfo_endpoint,
+        device_authorization_endpoint: document.device_authorization_endpoint.unwrap_or_default(),
+        introspection_endpoint: document.introspection_endpoint,
+        grant_types_supported: texts(document.grant_types_supported),
+        response_types_supported: document.response_types_supported,
+        subject_types_supported: texts(document.subject_types_supported),
+        id_token_signing_alg_values_supported: texts(
+            document.id_token_signing_alg_values_supported,
+        ),
+        code_challenge_methods_supported: texts(document.code_challenge_methods_supported),
+        scopes_supported: texts(document.scopes_supported),
+        token_endpoint_auth_methods_supported: texts(
+            document.token_endpoint_auth_methods_supported,
+        ),
+        claims_supported: texts(document.claims_supported),
+    })
+}

@@ -1,0 +1,80 @@
+//! The table of all calls.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use countersign_core::network::PeerAddress;
+use countersign_issuer::Issuer;
+use countersign_issuer::admin::Administrator;
+use tonic::{Request, Response, Status, async_trait};
+
+use crate::api::dex_server::Dex;
+use crate::api::*;
+use crate::{CurrentIssuer, GrpcSettings};
+
+pub struct Service {
+    pub issuer: CurrentIssuer,
+    pub settings: GrpcSettings,
+}
+
+/// Who calls, and whom.
+pub struct Call {
+    pub issuer: Arc<Issuer>,
+    pub settings: GrpcSettings,
+    pub administrator: Administrator,
+    /// `None`: not known.
+    pub address: Option<IpAddr>,
+}
+
+impl Service {
+    /// The parts of a request: who calls, and the message.
+    fn call<T>(&self, request: Request<T>) -> (Call, T) {
+        let address = request.extensions().get().map(|PeerAddress(address)| *address);
+        let call = Call {
+            issuer: (self.issuer)(),
+            settings: self.settings.clone(),
+            administrator: Administrator::grpc_client(address),
+            address,
+        };
+        (call, request.into_inner())
+    }
+}
+
+/// One method of the service for each line: the method, the messages, and the function that answers.
+macro_rules! calls {
+    ($($method:ident($request:ident) -> $response:ident = $function:path,)*) => {
+        #[async_trait]
+        impl Dex for Service {
+            $(
+                async fn $method(
+                    &self,
+                    request: Request<$request>,
+                ) -> Result<Response<$response>, Status> {
+                    let (call, message) = self.call(request);
+                    $function(&call, message).await.map(Response::new)
+                }
+            )*
+        }
+    };
+}
+
+calls! {
+    get_client(GetClientReq) -> GetClientResp = crate::clients::get,
+    create_client(CreateClientReq) -> CreateClientResp = crate::clients::create,
+    update_client(UpdateClientReq) -> UpdateClientResp = crate::clients::update,
+    delete_client(DeleteClientReq) -> DeleteClientResp = crate::clients::delete,
+    list_clients(ListClientReq) -> ListClientResp = crate::clients::list,
+    create_password(CreatePasswordReq) -> CreatePasswordResp = crate::passwords::create,
+    update_password(UpdatePasswordReq) -> UpdatePasswordResp = crate::passwords::update,
+    delete_password(DeletePasswordReq) -> DeletePasswordResp = crate::passwords::delete,
+    list_passwords(ListPasswordReq) -> ListPasswordResp = crate::passwords::list,
+    verify_password(VerifyPasswordReq) -> VerifyPasswordResp = crate::passwords::verify,
+    create_connector(CreateConnectorReq) -> CreateConnectorResp = crate::connectors::create,
+    update_connector(UpdateConnectorReq) -> UpdateConnectorResp = crate::connectors::update,
+    delete_connector(DeleteConnectorReq) -> DeleteConnectorResp = crate::connectors::delete,
+    list_connectors(ListConnectorReq) -> ListConnectorResp = crate::connectors::list,
+    get_version(VersionReq) -> VersionResp = crate::information::version,
+    get_discovery(DiscoveryReq) -> DiscoveryResp = crate::information::discovery,
+    list_refresh(ListRefreshReq) -> ListRefreshResp = crate::tokens::list,
+    revoke_refresh(RevokeRefreshReq) -> RevokeRefreshResp = crate::tokens::revoke,
+}
