@@ -298,7 +298,7 @@ impl Issuer {
                     reason: "the response has already been used".to_owned(),
                 };
                 let attempt = LoginTrace { browser, trace: &trace };
-                self.log_refusal(connector, &refusal, None, &attempt);
+                log_refusal(connector, &refusal, None, &attempt);
                 return Ok(StoredSignIn::Refused(refusal));
             }
             countersign_store::SignInOutcome::Blocked(block) => {
