@@ -37,6 +37,7 @@ mod api {
         clippy::allow_attributes_without_reason,
         reason = "generated code"
     )]
+    #![allow(clippy::pedantic, reason = "generated code")]
     include!("generated/api.rs");
 }
 
