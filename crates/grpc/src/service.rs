@@ -9,6 +9,7 @@ use countersign_issuer::admin::Administrator;
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::api::dex_server::Dex;
+#[expect(clippy::wildcard_imports, reason = "every message is in the table below")]
 use crate::api::*;
 use crate::{CurrentIssuer, GrpcSettings};
 

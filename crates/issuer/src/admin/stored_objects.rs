@@ -7,7 +7,8 @@ use countersign_core::client::registration::check_client;
 use countersign_core::event::EventKind;
 use countersign_core::stored::canonical_email;
 use countersign_core::{
-    Client, ClientId, ConnectorId, Event, GrantType, StoredConnector, StoredUser,
+    Client, ClientId, ConnectorId, Event, GrantType, LocalUsers, Secret, StoredConnector,
+    StoredUser,
 };
 use countersign_store::{ObjectChange, ObjectKind, StoredObject};
 use serde_json::json;
@@ -136,11 +137,11 @@ impl Issuer {
     /// All local users, those of the configuration file first. Their hashes are empty.
     pub async fn users(&self) -> Result<Vec<StoredUser>, IssuerError> {
         let local = self.stored.local_users();
-        let mut users = local.map(|local| local.configured()).unwrap_or_default();
+        let mut users = local.map(LocalUsers::configured).unwrap_or_default();
         for object in self.store.stored_objects().await? {
             if object.kind == ObjectKind::User && !self.is_configured_user(&object.id) {
                 let user = user_of(&self.root, &object)?;
-                users.push(StoredUser { hash: Default::default(), ..user });
+                users.push(StoredUser { hash: Secret::default(), ..user });
             }
         }
         Ok(users)
@@ -281,7 +282,7 @@ impl Issuer {
         id: &str,
     ) -> Result<ObjectOutcome, IssuerError> {
         let event = self.object_event(who, EventKind::StoredObjectDeleted, kind, id);
-        let object = StoredObject { kind, id: id.to_owned(), document: Default::default() };
+        let object = StoredObject { kind, id: id.to_owned(), document: Secret::default() };
         match self.store.delete_object(ObjectChange { object, event: event.clone() }).await? {
             true => self.take_effect(&event).await,
             false => Ok(ObjectOutcome::NotFound),

@@ -22,7 +22,7 @@ async fn the_primary_responds(world: &World) {
     world.store.ping().await.unwrap();
     let time = world.store.database_time().await.unwrap();
     assert_eq!(time.is_some(), matches!(world.location, Location::Postgres(_)));
-    assert!(time.is_none_or(|time| time > NOW - Duration::from_mins(50000000)));
+    assert!(time.is_none_or(|time| time > NOW - Duration::from_mins(50_000_000)));
 }
 
 async fn a_closed_store_is_unavailable(world: &World) {

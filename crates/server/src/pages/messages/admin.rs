@@ -11,7 +11,7 @@ pub struct Admin {
     pub fields: [(&'static str, &'static str); 20],
     pub states: [(&'static str, &'static str); 3],
     /// Kinds of events, as stored, in words.
-    pub kinds: [(&'static str, &'static str); 23],
+    pub kinds: [(&'static str, &'static str); 24],
     /// Reasons of ends and events, as stored, in words.
     pub reasons: [(&'static str, &'static str); 12],
     pub form: Form,
