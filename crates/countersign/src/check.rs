@@ -56,7 +56,7 @@ pub fn run(arguments: &CheckArguments) -> ExitCode {
                 }
                 false => {
                     print!("{}", config.summary());
-                    for found in &database {
+                    if let Some(found) = &database {
                         eprintln!("{found}");
                     }
                 }

@@ -9,8 +9,16 @@ use countersign_issuer::admin::Administrator;
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::api::dex_server::Dex;
-#[expect(clippy::wildcard_imports, reason = "every message is in the table below")]
-use crate::api::*;
+use crate::api::{
+    CreateClientReq, CreateClientResp, CreateConnectorReq, CreateConnectorResp, CreatePasswordReq,
+    CreatePasswordResp, DeleteClientReq, DeleteClientResp, DeleteConnectorReq, DeleteConnectorResp,
+    DeletePasswordReq, DeletePasswordResp, DiscoveryReq, DiscoveryResp, GetClientReq,
+    GetClientResp, ListClientReq, ListClientResp, ListConnectorReq, ListConnectorResp,
+    ListPasswordReq, ListPasswordResp, ListRefreshReq, ListRefreshResp, RevokeRefreshReq,
+    RevokeRefreshResp, UpdateClientReq, UpdateClientResp, UpdateConnectorReq, UpdateConnectorResp,
+    UpdatePasswordReq, UpdatePasswordResp, VerifyPasswordReq, VerifyPasswordResp, VersionReq,
+    VersionResp,
+};
 use crate::{CurrentIssuer, GrpcSettings};
 
 pub struct Service {

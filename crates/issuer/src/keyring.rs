@@ -5,8 +5,11 @@
 //! here reads the database within a request.
 
 mod by_administrator;
+mod sequence;
 
 pub use by_administrator::RotationView;
+pub(crate) use sequence::successor;
+use sequence::{KeySequence, PlannedKey, dead};
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -231,61 +234,6 @@ async fn signing_keys(
     Ok(rows)
 }
 
-/// Keys that succeed one another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct KeySequence {
-    algorithm: Algorithm,
-    access_tokens_only: bool,
-}
-
-/// A key that is to be made.
-#[derive(Clone, Copy)]
-struct PlannedKey {
-    number: i64,
-    signs_from: Timestamp,
-    sequence: KeySequence,
-}
-
-impl KeySequence {
-    /// Those that the configuration asks for: that of all tokens first.
-    fn all(settings: &Settings) -> Vec<Self> {
-        let all = Self::of_id_tokens(settings);
-        let access = settings.access_token_algorithm();
-        let access = access.map(|algorithm| Self { algorithm, access_tokens_only: true });
-        [Some(all), access].into_iter().flatten().collect()
-    }
-
-    /// Number and first moment of the key that has to be made now, if one has. Numbers are shared by all keys.
-    fn due(
-        self,
-        rows: &[SigningKeyRow],
-        settings: &Settings,
-        now: Timestamp,
-    ) -> Option<(i64, Timestamp)> {
-        let number = rows.last().map_or(1, |row| row.number + 1);
-        let Some(last) = self.last(rows) else {
-            let signs_from = if rows.is_empty() { now } else { now + PUBLISHED_BEFORE };
-            return Some((number, signs_from));
-        };
-        let ends = last.signs_from + settings.key_period;
-        let other_algorithm = last.algorithm != self.algorithm.as_str() && last.signs_from <= now;
-        (other_algorithm || now + PUBLISHED_BEFORE >= ends)
-            .then(|| (number, (now + PUBLISHED_BEFORE).max(last.signs_from)))
-    }
-
-    const fn of_id_tokens(settings: &Settings) -> Self {
-        Self { algorithm: settings.algorithm, access_tokens_only: false }
-    }
-
-    fn last(self, rows: &[SigningKeyRow]) -> Option<&SigningKeyRow> {
-        rows.iter().rfind(|row| row.access_tokens_only == self.access_tokens_only)
-    }
-
-    const fn key(self, number: i64, signs_from: Timestamp) -> PlannedKey {
-        PlannedKey { number, signs_from, sequence: self }
-    }
-}
-
 async fn new_key(
     root: &RootKeys,
     settings: &Settings,
@@ -347,34 +295,6 @@ async fn drop_dead(
         }
     }
     Ok(dropped)
-}
-
-/// The numbers of the keys whose last token has expired.
-fn dead(rows: &[SigningKeyRow], settings: &Settings, now: Timestamp) -> Vec<i64> {
-    let mut numbers = Vec::new();
-    for row in rows {
-        // A key for access tokens alone has no successor once `signer.accessTokenAlgorithm` is removed. It has not
-        // signed beyond its period.
-        let is_abandoned = row.access_tokens_only && settings.access_token_algorithm().is_none();
-        let last_signature = match successor(rows, row) {
-            Some(next) => next.signs_from,
-            None if is_abandoned => row.signs_from + settings.key_period,
-            None => continue,
-        };
-        if now > last_signature + row.longest_lifetime + KEPT_AFTER {
-            numbers.push(row.number);
-        }
-    }
-    numbers
-}
-
-/// The next key that signs what this one signs.
-pub(crate) fn successor<'a>(
-    rows: &'a [SigningKeyRow],
-    row: &SigningKeyRow,
-) -> Option<&'a SigningKeyRow> {
-    let same_use = |other: &&SigningKeyRow| other.access_tokens_only == row.access_tokens_only;
-    rows.iter().filter(same_use).find(|other| other.number > row.number)
 }
 
 /// What rests unsealed, or under an older root key, is sealed under today's first one.

@@ -128,7 +128,7 @@ fn hash(node: &Node, hasher: &mut DefaultHasher) {
         Value::Scalar { text, plain } => (1_u8, text, plain).hash(hasher),
         Value::List(list) => {
             (2_u8, list.len()).hash(hasher);
-            for node in list.iter() {
+            for node in list {
                 hash(node, hasher);
             }
         }

@@ -1,0 +1,91 @@
+//! Which keys succeed one another: when the next one has to be made, and until when an old one verifies.
+
+use countersign_core::Timestamp;
+use countersign_jose::Algorithm;
+use countersign_store::SigningKeyRow;
+
+use super::{KEPT_AFTER, PUBLISHED_BEFORE};
+use crate::Settings;
+
+/// Keys that succeed one another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct KeySequence {
+    pub(super) algorithm: Algorithm,
+    pub(super) access_tokens_only: bool,
+}
+
+/// A key that is to be made.
+#[derive(Clone, Copy)]
+pub(super) struct PlannedKey {
+    pub(super) number: i64,
+    pub(super) signs_from: Timestamp,
+    pub(super) sequence: KeySequence,
+}
+
+impl KeySequence {
+    /// Those that the configuration asks for: that of all tokens first.
+    pub(super) fn all(settings: &Settings) -> Vec<Self> {
+        let all = Self::of_id_tokens(settings);
+        let access = settings.access_token_algorithm();
+        let access = access.map(|algorithm| Self { algorithm, access_tokens_only: true });
+        [Some(all), access].into_iter().flatten().collect()
+    }
+
+    /// Number and first moment of the key that has to be made now, if one has. Numbers are shared by all keys.
+    pub(super) fn due(
+        self,
+        rows: &[SigningKeyRow],
+        settings: &Settings,
+        now: Timestamp,
+    ) -> Option<(i64, Timestamp)> {
+        let number = rows.last().map_or(1, |row| row.number + 1);
+        let Some(last) = self.last(rows) else {
+            let signs_from = if rows.is_empty() { now } else { now + PUBLISHED_BEFORE };
+            return Some((number, signs_from));
+        };
+        let ends = last.signs_from + settings.key_period;
+        let other_algorithm = last.algorithm != self.algorithm.as_str() && last.signs_from <= now;
+        (other_algorithm || now + PUBLISHED_BEFORE >= ends)
+            .then(|| (number, (now + PUBLISHED_BEFORE).max(last.signs_from)))
+    }
+
+    pub(super) const fn of_id_tokens(settings: &Settings) -> Self {
+        Self { algorithm: settings.algorithm, access_tokens_only: false }
+    }
+
+    pub(super) fn last(self, rows: &[SigningKeyRow]) -> Option<&SigningKeyRow> {
+        rows.iter().rfind(|row| row.access_tokens_only == self.access_tokens_only)
+    }
+
+    pub(super) const fn key(self, number: i64, signs_from: Timestamp) -> PlannedKey {
+        PlannedKey { number, signs_from, sequence: self }
+    }
+}
+
+/// The numbers of the keys whose last token has expired.
+pub(super) fn dead(rows: &[SigningKeyRow], settings: &Settings, now: Timestamp) -> Vec<i64> {
+    let mut numbers = Vec::new();
+    for row in rows {
+        // A key for access tokens alone has no successor once `signer.accessTokenAlgorithm` is removed. It has not
+        // signed beyond its period.
+        let is_abandoned = row.access_tokens_only && settings.access_token_algorithm().is_none();
+        let last_signature = match successor(rows, row) {
+            Some(next) => next.signs_from,
+            None if is_abandoned => row.signs_from + settings.key_period,
+            None => continue,
+        };
+        if now > last_signature + row.longest_lifetime + KEPT_AFTER {
+            numbers.push(row.number);
+        }
+    }
+    numbers
+}
+
+/// The next key that signs what this one signs.
+pub(crate) fn successor<'a>(
+    rows: &'a [SigningKeyRow],
+    row: &SigningKeyRow,
+) -> Option<&'a SigningKeyRow> {
+    let same_use = |other: &&SigningKeyRow| other.access_tokens_only == row.access_tokens_only;
+    rows.iter().filter(same_use).find(|other| other.number > row.number)
+}
