@@ -11,6 +11,8 @@
     clippy::indexing_slicing,
     clippy::disallowed_methods,
     clippy::too_many_lines,
+    clippy::trivially_copy_pass_by_ref,
+    clippy::unbuffered_bytes,
     reason = "test code: a failed set-up fails the test"
 )]
 

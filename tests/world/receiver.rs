@@ -13,7 +13,7 @@ use super::other_origin::{ReceivedRequest, read_request};
 use super::{Client, address};
 
 /// Longer than any delivery takes on a busy machine.
-const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
+const WAIT_TIMEOUT: Duration = Duration::from_mins(1);
 
 pub struct LogoutReceiver {
     pub url: String,

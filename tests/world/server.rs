@@ -15,7 +15,7 @@ use super::{Browser, Client, RelyingParty, World, address};
 
 /// How long a debug build may take to respond or to exit on a busy machine. Tests poll; they never sleep this
 /// long.
-const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
+const WAIT_TIMEOUT: Duration = Duration::from_mins(1);
 
 pub struct Server {
     pub(super) world: World,

@@ -77,7 +77,7 @@ impl Drop for ThirdPartyClient {
 }
 
 /// How long a script may take to start or to respond on a busy machine.
-const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
+const WAIT_TIMEOUT: Duration = Duration::from_mins(1);
 
 pub struct Node {
     script: &'static str,

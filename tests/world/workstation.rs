@@ -15,7 +15,7 @@ use super::clock::TestClock;
 use super::{ALICE, ALICE_PASSWORD, Browser, Page, Server};
 
 /// How long a debug build may take on a busy machine. Not a sleep.
-const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
+const WAIT_TIMEOUT: Duration = Duration::from_mins(1);
 
 pub struct Workstation {
     home: TempDir,

@@ -58,8 +58,10 @@ fn examples(document: &Path) -> Vec<String> {
     examples
         .map(|(language, block)| {
             assert_eq!(
-                language, "sh",
-                "{document:?}: the block cannot be copied as it is:\n{block}"
+                language,
+                "sh",
+                "{}: the block cannot be copied as it is:\n{block}",
+                document.display()
             );
             block
         })

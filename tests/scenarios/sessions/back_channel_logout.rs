@@ -13,6 +13,8 @@ use crate::world::{
 };
 
 const SKIP: &str = "oauth2:\n  skipApprovalScreen: true";
+const BROWSERS: usize = 6;
+const SESSIONS: usize = 8;
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -109,7 +111,6 @@ async fn a_client_that_does_not_respond_delays_no_other() {
     let world = world.client(broken.client("b-broken")).client(live.client("c-live"));
     let server = world.start().await;
     let apps = ["a-silent", "b-broken", "c-live"].map(|id| server.relying_party(id));
-    const BROWSERS: usize = 6;
     for _ in 0..BROWSERS {
         let mut alice = server.browser();
         for app in &apps {
@@ -230,7 +231,6 @@ async fn two_replicas_send_each_logout_token_once() {
     if Need::Postgres.is_missing() {
         return;
     }
-    const SESSIONS: usize = 8;
     let receiver = LogoutReceiver::start();
     let world = World::with_postgres().with(SKIP).client(receiver.client("grafana"));
     let one = world.start().await;

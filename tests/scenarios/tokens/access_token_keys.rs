@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::signing_keys::published;
 use crate::world::{ALICE, ALICE_PASSWORD, Need, RelyingParty, Server, World, verified};
 
-const HOUR: Duration = Duration::from_secs(60 * 60);
+const HOUR: Duration = Duration::from_hours(1);
 const SIGNER: &str =
     "signer:\n  accessTokenAlgorithm: ES256\n  config:\n    keysRotationPeriod: 6h";
 const EXPIRY: &str = "expiry:\n  idTokens: 10m";
