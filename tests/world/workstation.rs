@@ -233,7 +233,9 @@ impl Running {
                 return last.trim().to_owned();
             }
         }
-        panic!("it printed no user code: {printed}");
+        let ended = self.child.take().unwrap().wait_with_output().unwrap();
+        let stdout = String::from_utf8_lossy(&ended.stdout);
+        panic!("it printed no user code: {printed}\n{}: {stdout}", ended.status);
     }
 
     pub fn is_running(&mut self) -> bool {

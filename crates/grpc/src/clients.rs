@@ -9,7 +9,7 @@ use crate::api::{
     self, ClientInfo, CreateClientReq, CreateClientResp, DeleteClientReq, DeleteClientResp,
     GetClientReq, GetClientResp, ListClientReq, ListClientResp, UpdateClientReq, UpdateClientResp,
 };
-use crate::service::Call;
+use crate::call::Call;
 use crate::status::{failed, is_done, refused};
 
 pub async fn get(call: &Call, request: GetClientReq) -> Result<GetClientResp, Status> {

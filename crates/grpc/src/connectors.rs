@@ -8,7 +8,7 @@ use crate::api::{
     Connector, CreateConnectorReq, CreateConnectorResp, DeleteConnectorReq, DeleteConnectorResp,
     ListConnectorReq, ListConnectorResp, UpdateConnectorReq, UpdateConnectorResp,
 };
-use crate::service::Call;
+use crate::call::Call;
 use crate::status::{failed, is_done, refused};
 
 pub async fn create(

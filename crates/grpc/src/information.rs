@@ -4,7 +4,7 @@ use countersign_issuer::discovery::Discovery;
 use tonic::Status;
 
 use crate::api::{DiscoveryReq, DiscoveryResp, VersionReq, VersionResp};
-use crate::service::Call;
+use crate::call::Call;
 
 /// The version of the interface in Dex 2.45, whose calls are all here. Rises there with each addition.
 const API_VERSION: i32 = 3;

@@ -15,6 +15,7 @@
 //!
 //! [`service`] is the table of all calls, [`status`] says how a refusal looks.
 
+mod call;
 mod clients;
 mod connectors;
 mod information;

@@ -11,7 +11,7 @@ use crate::api::{
     ListPasswordResp, Password, UpdatePasswordReq, UpdatePasswordResp, VerifyPasswordReq,
     VerifyPasswordResp,
 };
-use crate::service::Call;
+use crate::call::Call;
 use crate::status::{failed, is_done, refused};
 
 pub async fn create(call: &Call, request: CreatePasswordReq) -> Result<CreatePasswordResp, Status> {

@@ -1,10 +1,6 @@
 //! The table of all calls.
 
-use std::net::IpAddr;
-use std::sync::Arc;
-
 use countersign_core::network::PeerAddress;
-use countersign_issuer::Issuer;
 use countersign_issuer::admin::Administrator;
 use tonic::{Request, Response, Status, async_trait};
 
@@ -19,20 +15,12 @@ use crate::api::{
     UpdatePasswordReq, UpdatePasswordResp, VerifyPasswordReq, VerifyPasswordResp, VersionReq,
     VersionResp,
 };
+use crate::call::Call;
 use crate::{CurrentIssuer, GrpcSettings};
 
 pub struct Service {
     pub issuer: CurrentIssuer,
     pub settings: GrpcSettings,
-}
-
-/// Who calls, and whom.
-pub struct Call {
-    pub issuer: Arc<Issuer>,
-    pub settings: GrpcSettings,
-    pub administrator: Administrator,
-    /// `None`: not known.
-    pub address: Option<IpAddr>,
 }
 
 impl Service {

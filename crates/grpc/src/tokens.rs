@@ -7,7 +7,7 @@ use tonic::Status;
 use crate::api::{
     ListRefreshReq, ListRefreshResp, RefreshTokenRef, RevokeRefreshReq, RevokeRefreshResp,
 };
-use crate::service::Call;
+use crate::call::Call;
 use crate::status::{failed, refused};
 
 pub async fn list(call: &Call, request: ListRefreshReq) -> Result<ListRefreshResp, Status> {

@@ -115,8 +115,12 @@ impl Cache {
 }
 
 impl LockedRecord {
-    /// An empty record where nothing is kept or it cannot be understood: both mean a new login.
+    /// An empty record where nothing is kept or it cannot be understood: both mean a new login. With the storage `none`
+    /// a record that another command wrote is not read either.
     pub fn read(&self) -> Result<LoginRecord, Error> {
+        if self.cache.storage == Some(TokenCacheStorage::None) {
+            return Ok(LoginRecord::default());
+        }
         #[cfg_attr(
             not(feature = "keyring"),
             expect(unused_mut, reason = "filled from the keyring")

@@ -10,7 +10,8 @@ use std::time::Duration;
 use countersign_core::{ConnectorId, Identity, SessionId, Timestamp};
 
 use crate::engine::Operation;
-use crate::engine::conn::{Conn, Row, Sql, Value};
+use crate::engine::conn::{Conn, Row};
+use crate::engine::sql::{Sql, Value};
 use crate::events::id_from;
 use crate::memberships::Holder;
 use crate::{Store, StoreError};

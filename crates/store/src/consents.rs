@@ -6,7 +6,8 @@ use countersign_core::{ClientId, ConnectorId, Event, Scopes, SessionId, Timestam
 use serde_json::json;
 
 use crate::engine::Operation;
-use crate::engine::conn::{Conn, Row, Value};
+use crate::engine::conn::{Conn, Row};
+use crate::engine::sql::Value;
 use crate::events::record;
 use crate::{Store, StoreError};
 

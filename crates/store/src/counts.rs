@@ -4,7 +4,8 @@
 use countersign_core::{ClientId, ConnectorId};
 
 use crate::engine::Operation;
-use crate::engine::conn::{Conn, Sql, Value};
+use crate::engine::conn::Conn;
+use crate::engine::sql::{Sql, Value};
 use crate::{Store, StoreError};
 
 /// Rows that are counted at most.

@@ -9,7 +9,8 @@ use countersign_core::{
 use serde_json::json;
 
 use crate::engine::Operation;
-use crate::engine::conn::{Conn, Row, Value};
+use crate::engine::conn::{Conn, Row};
+use crate::engine::sql::Value;
 use crate::error::corrupt;
 use crate::events::record;
 use crate::issue_grant::issue_grant;

@@ -7,6 +7,7 @@ mod listener;
 mod pool;
 mod postgres;
 mod servers;
+pub(crate) mod sql;
 mod sqlite;
 mod sqlite_file;
 mod sqlite_writer;
@@ -21,7 +22,7 @@ use self::conn::Conn;
 pub(crate) use self::listener::Listener;
 use self::postgres::PostgresEngine;
 use self::sqlite::SqliteEngine;
-use crate::changes::Change;
+use crate::change::Change;
 use crate::shared::Shared;
 use crate::{Location, OpenError, StoreError, dex};
 

@@ -5,7 +5,8 @@ use countersign_core::ids::random_bytes;
 use countersign_core::{ClientId, ConnectorId, Event, GrantId, Session, SessionId, Timestamp};
 
 use crate::engine::Operation;
-use crate::engine::conn::{Conn, Row, Sql, Value};
+use crate::engine::conn::{Conn, Row};
+use crate::engine::sql::{Sql, Value};
 use crate::engine::statements::{Statement, Statements};
 use crate::error::corrupt;
 use crate::names::{MAX_SEARCH_TEXT, contains};

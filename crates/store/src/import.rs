@@ -5,9 +5,10 @@
 
 use countersign_core::{ConnectorId, Event, Grant, GrantId, Session, Timestamp};
 
-use crate::changes::Change;
+use crate::change::Change;
 use crate::engine::Operation;
-use crate::engine::conn::{Conn, Value};
+use crate::engine::conn::Conn;
+use crate::engine::sql::Value;
 use crate::events::record;
 use crate::memberships::Holder;
 use crate::names::SearchNames;

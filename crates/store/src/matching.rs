@@ -4,7 +4,8 @@
 use countersign_core::{SessionFilter, SessionState};
 
 use crate::StoreError;
-use crate::engine::conn::{Conn, Sql};
+use crate::engine::conn::Conn;
+use crate::engine::sql::Sql;
 use crate::names::{MAX_SEARCH_TEXT, exact, key, pattern};
 use crate::page_cursor::PageCursor;
 use crate::rows::session_columns;

@@ -8,7 +8,8 @@ use countersign_core::ids::random_id;
 use countersign_core::{ConnectorId, Identity, Session, SessionId, Timestamp};
 
 use crate::engine::Operation;
-use crate::engine::conn::{Conn, Row, Sql};
+use crate::engine::conn::{Conn, Row};
+use crate::engine::sql::Sql;
 use crate::engine::statements::{Statement, Statements};
 use crate::error::corrupt;
 use crate::names::key;

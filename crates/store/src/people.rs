@@ -3,7 +3,8 @@
 use countersign_core::{ConnectorId, Identity, Timestamp};
 
 use crate::engine::Operation;
-use crate::engine::conn::{Conn, Row, Sql};
+use crate::engine::conn::{Conn, Row};
+use crate::engine::sql::Sql;
 use crate::names::{MAX_SEARCH_TEXT, exact, pattern};
 use crate::page_cursor::page_size;
 use crate::rows::{self, session_columns};

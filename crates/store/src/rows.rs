@@ -4,7 +4,8 @@ use countersign_core::session::{EndReason, Ended};
 use countersign_core::{ClientId, Code, ConnectorId, Grant, GrantId, Session, SessionId};
 
 use crate::StoreError;
-use crate::engine::conn::{Conn, Row, Value};
+use crate::engine::conn::{Conn, Row};
+use crate::engine::sql::Value;
 use crate::error::corrupt;
 
 /// Columns of `sessions` and the end of the person's block, for a statement that is put together at compile

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use countersign_core::{ClientId, Grant, Session, SessionFilter, SessionId, Timestamp};
 
 use crate::engine::Operation;
-use crate::engine::conn::{Conn, Row, Sql};
+use crate::engine::conn::{Conn, Row};
+use crate::engine::sql::Sql;
 use crate::matching::{Index, MAX_TOTAL, Matching};
 use crate::page_cursor::{PageCursor, page_size, truncate_page};
 use crate::rows::{self, grant_columns};

@@ -4,7 +4,8 @@
 use countersign_core::{SessionId, Timestamp, Trace};
 
 use crate::engine::Operation;
-use crate::engine::conn::{Conn, Value};
+use crate::engine::conn::Conn;
+use crate::engine::sql::Value;
 use crate::engine::statements::Statement;
 use crate::{Store, StoreError};
 

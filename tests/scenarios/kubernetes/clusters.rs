@@ -111,7 +111,7 @@ async fn invalid_clusters_are_configuration_errors() {
     let world = World::new().client(Client::public("kubernetes")).with(clusters);
     let message = world.refuses_to_start().await;
     for expected in [
-        "clusters[0].name: holds characters that cannot stand in a path",
+        "clusters[0].name: has characters that are not allowed in a path",
         "clusters[0].name: \"a b\" is no client in this file",
         "clusters[1].server: found \"ftp://a\"",
         "clusters[2].name: kubernetes is the name of another cluster above",

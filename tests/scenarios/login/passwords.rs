@@ -41,9 +41,12 @@ fn is_accepted(page: &Page) -> bool {
     page.form_with("approval").is_some()
 }
 
-/// Status and body without the login and the sealed state.
+/// Status and body without the login, the sealed state and the reference of the response.
 fn anonymous(page: &Page, login: &str) -> (u16, String) {
     let mut body = page.body.replace(login, "LOGIN");
+    for reference in page.all("#reference") {
+        body = body.replace(&reference, "REFERENCE");
+    }
     for form in page.forms() {
         for (_, value) in form.fields.iter().filter(|(name, _)| name == "req") {
             body = body.replace(value, "REQ");

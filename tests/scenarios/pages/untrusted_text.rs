@@ -100,7 +100,10 @@ async fn input_is_shown_again_as_text() {
         let page = browser.signs_in(typed, "<b>secret-words-0123</b>").await;
         assert_eq!(page.status, 401);
         assert_eq!(page.attributes("input[name=login]", "value"), [typed], "{}", page.body);
-        assert!(page.all("script").is_empty() && page.all("h1").len() == 1, "{}", page.body);
+        let scripts = page.attributes("script", "src");
+        assert!(scripts.len() == 1 && scripts[0].contains("/static/show-password."), "{scripts:?}");
+        assert_eq!(page.all("script").concat(), "", "no script is on the page itself");
+        assert_eq!(page.all("h1").len(), 1, "{}", page.body);
         assert!(page.attributes("[onfocus]", "onfocus").is_empty(), "{}", page.body);
         assert!(!page.body.contains("secret-words-0123"));
     }

@@ -165,16 +165,16 @@ fn read_hosts(config: &Section<'_>, port: u16) -> Vec<Host> {
     if one.is_some() {
         config.error("hosts", "host and hosts are both given, expected one of them");
     }
-    let mut hosts = Vec::new();
-    for item in config.items("hosts") {
+    let (mut hosts, items) = (Vec::new(), config.items("hosts"));
+    if items.is_empty() {
+        config.error("hosts", "names no server");
+    }
+    for item in items {
         let Some(text) = item.text() else { continue };
         match parse_host(&text, port) {
             Some(host) => hosts.push(host),
             None => item.error(format!("found {text:?}, expected a host name or host:port")),
         }
-    }
-    if hosts.is_empty() {
-        config.error("hosts", "names no server");
     }
     hosts
 }

@@ -1,7 +1,7 @@
 //! One connection of either engine, with one SQL text for both. Values are bound, never written into the
 //! text; columns are read by name.
 
-use countersign_core::{ClientId, ConnectorId, GrantId, SessionId, Timestamp};
+use countersign_core::Timestamp;
 use serde::de::DeserializeOwned;
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::query::Query;
@@ -12,6 +12,7 @@ use crate::StoreError;
 use crate::error::{corrupt, is_conflict, is_outcome_known, is_read_only};
 use crate::shared::Shared;
 
+use super::sql::{Sql, Value, refuse_nul};
 use super::statements::Statements;
 
 /// The connection of one operation. Within a write operation everything is one transaction.
@@ -29,58 +30,6 @@ pub(crate) struct Conn<'c> {
 enum Link<'c> {
     Sqlite(&'c mut SqliteConnection),
     Postgres(&'c mut PgConnection),
-}
-
-/// The value of a placeholder. No `Debug`: it may be a sealed key or personal data.
-#[derive(Clone)]
-pub(crate) enum Value {
-    Text(Option<String>),
-    Int(Option<i64>),
-}
-
-/// A statement whose conditions depend on what is searched for: text and values grow together. In the
-/// manner of `sqlx::QueryBuilder`, which is for one engine and would make every caller generic over it.
-#[derive(Clone, Default)]
-pub(crate) struct Sql {
-    text: String,
-    values: Vec<Value>,
-}
-
-impl Sql {
-    pub(super) fn into_parts(self) -> (String, Vec<Value>) {
-        (self.text, self.values)
-    }
-
-    pub(crate) fn push(&mut self, text: &str) -> &mut Self {
-        self.text.push_str(text);
-        self
-    }
-
-    /// Appends the next placeholder.
-    pub(crate) fn bind(&mut self, value: impl Into<Value>) -> &mut Self {
-        self.values.push(value.into());
-        self.text.push_str(&format!("${}", self.values.len()));
-        self
-    }
-
-    /// Appends ` AND text value`, when there is a value.
-    pub(crate) fn and(&mut self, text: &str, value: Option<impl Into<Value>>) -> &mut Self {
-        if let Some(value) = value {
-            self.push(" AND ").push(text).bind(value);
-        }
-        self
-    }
-
-    /// Appends `(value, value, ...)`.
-    pub(crate) fn bind_list<V: Into<Value>>(
-        &mut self,
-        values: impl IntoIterator<Item = V>,
-    ) -> &mut Self {
-        for (n, value) in values.into_iter().enumerate() {
-            self.push(if n == 0 { "(" } else { ", " }).bind(value);
-        }
-        self.push(")")
-    }
 }
 
 impl<'c> Conn<'c> {
@@ -262,13 +211,6 @@ impl<'c> Conn<'c> {
     }
 }
 
-fn refuse_nul(values: &[Value]) -> Result<(), StoreError> {
-    if values.iter().any(Value::has_nul) {
-        return Err(StoreError::Unstorable("it has a NUL character".into()));
-    }
-    Ok(())
-}
-
 fn sqlite_query(sql: SqlStr, values: &[Value]) -> Query<'static, Sqlite, SqliteArguments> {
     values.iter().fold(sqlx::query(sql), |query, value| match value {
         Value::Text(text) => query.bind(text.clone()),
@@ -324,42 +266,4 @@ impl Row {
         serde_json::from_str(&self.text(column)?)
             .map_err(|e| corrupt(format!("{column} is not what it was written as: {e}")))
     }
-}
-
-impl Value {
-    fn has_nul(&self) -> bool {
-        matches!(self, Self::Text(Some(text)) if text.contains('\0'))
-    }
-
-    /// As JSON text.
-    pub(crate) fn json(value: &impl serde::Serialize) -> Result<Self, StoreError> {
-        serde_json::to_string(value)
-            .map(|text| Self::Text(Some(text)))
-            .map_err(|e| corrupt(format!("this is not JSON: {e}")))
-    }
-}
-
-macro_rules! values {
-    ($($type:ty => |$from:ident| $value:expr;)*) => {
-        $(impl From<$type> for Value {
-            fn from($from: $type) -> Self { $value }
-        })*
-    };
-}
-
-values! {
-    &str => |text| Self::Text(Some(text.to_owned()));
-    &String => |text| Self::Text(Some(text.clone()));
-    Option<&str> => |text| Self::Text(text.map(str::to_owned));
-    &Option<String> => |text| Self::Text(text.clone());
-    &SessionId => |id| id.as_str().into();
-    &GrantId => |id| id.as_str().into();
-    &ClientId => |id| id.as_str().into();
-    &ConnectorId => |id| id.as_str().into();
-    String => |text| Self::Text(Some(text));
-    Option<&String> => |text| Self::Text(text.cloned());
-    i64 => |int| Self::Int(Some(int));
-    bool => |yes| Self::Int(Some(i64::from(yes)));
-    Timestamp => |at| Self::Int(Some(at.millis()));
-    Option<Timestamp> => |at| Self::Int(at.map(Timestamp::millis));
 }

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::conn::{Sql, Value};
+use super::sql::{Sql, Value};
 
 /// None of them depends on the result of another.
 #[derive(Default)]

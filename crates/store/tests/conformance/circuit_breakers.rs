@@ -50,7 +50,7 @@ async fn a_circuit_breaker_stays_open_until_confirmed(world: &World) {
     assert_eq!(world.store.circuit_breakers().await.unwrap(), [released]);
 }
 
-async fn what_was_confirmed_is_not_braked_again_at_once(world: &World) {
+async fn a_confirmed_circuit_breaker_does_not_open_again_at_once(world: &World) {
     let ldap = ConnectorId::new("ldap");
     is_set(world, circuit_breaker(0)).await;
     world.store.close_circuit_breaker(&ldap, "user:joe", NOW + MINUTE).await.unwrap();
@@ -118,7 +118,7 @@ async fn a_circuit_breaker_is_in_the_audit_log(world: &World) {
 
 on_both_engines!(
     a_circuit_breaker_stays_open_until_confirmed,
-    what_was_confirmed_is_not_braked_again_at_once,
+    a_confirmed_circuit_breaker_does_not_open_again_at_once,
     an_open_circuit_marks_and_ends_no_session,
     a_disabled_user_is_ended_at_the_first_refusal,
     a_circuit_breaker_is_in_the_audit_log,

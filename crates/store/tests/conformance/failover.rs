@@ -71,7 +71,7 @@ async fn after_a_failover_the_promoted_standby_is_found_and_has_what_was_acknowl
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_standby_alone_is_not_used_and_the_error_says_so() {
+async fn a_standby_alone_is_not_used_and_named_in_the_error() {
     let Some(primary) = Cluster::start_new(&["wal_level=replica"]) else { return };
     let standby = primary.standby();
     let store = Cluster::open(&[&primary, &standby]).await;

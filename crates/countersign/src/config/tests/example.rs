@@ -90,6 +90,7 @@ fn is_expected(message: &str, path: &str) -> bool {
     let file = [
         ".tlsCert",
         ".tlsKey",
+        ".tlsClientCA",
         ".rootCA",
         ".rootCAData",
         ".rootCAs[0]",

@@ -119,7 +119,7 @@ fn a_webhook_requires_an_id_that_can_be_in_a_path() {
             client(&format!("webhook: {{{SECRET}}}")).replace("id: k8s", &format!("id: '{id}'"));
         let problems = problems(&text);
         assert!(
-            problems.len() == 1 && problems[0].contains("not allowed in a path"),
+            problems.len() == 1 && problems[0].contains("is allowed in a path"),
             "{id}: {problems:?}"
         );
     }
