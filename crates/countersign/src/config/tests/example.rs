@@ -103,6 +103,7 @@ fn is_expected(message: &str, path: &str) -> bool {
         ".certificateAuthorityData",
     ];
     message.contains("together with")
+        || message.contains("are both given")
         || message.contains("the environment has no BOB_PASSWORD_HASH")
         || file.iter().any(|key| path.ends_with(key))
 }
