@@ -68,7 +68,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         let id_token = refreshed.id_token().ok_or("no ID token after a refresh")?;
         // OpenID Connect Core 1.0 section 12.2: a nonce need not be there, but if so, the same.
         let is_same = |nonce_claim: Option<&Nonce>| match nonce_claim {
-            Some(nonce_claim) if nonce_claim.secret() != nonce.secret() => Err("another nonce".to_owned()),
+            Some(nonce_claim) if nonce_claim.secret() != nonce.secret() => {
+                Err("another nonce".to_owned())
+            }
             _ => Ok(()),
         };
         let again = id_token.claims(&checks, is_same)?;
