@@ -122,6 +122,7 @@ async fn logout_revokes_at_the_issuer_and_forgets() {
 
     let printed = alice.runs_command(&["logout"]);
     assert!(printed.is_success && printed.stderr.contains("Signed out"), "{}", printed.stderr);
+    server.waits_for_log(1, "revoked by its client").await;
     assert_eq!(server.count_in_log("revoked by its client"), 1);
     let status = alice.runs_command(&["status"]);
     assert!(status.failure().contains("you are not signed in"), "{}", status.stderr);

@@ -56,6 +56,7 @@ async fn alice_signs_in_her_terminal_from_her_phone() {
     assert_eq!(id_token["groups"], serde_json::json!(["admins", "developers"]));
     assert_eq!(device.app.refreshes(tokens.refresh_token()).await.status, 200);
     server.assert_no_secret_in_log(&[&device.device_code, &device.user_code]);
+    server.waits_for_log(1, "device_approved").await;
     assert_eq!(server.count_in_log("device_approved"), 1);
 }
 
@@ -123,6 +124,7 @@ async fn a_second_click_shows_the_same_page() {
     assert_eq!(device.polls().await.status, 200);
     let page = alice.submits(form).await;
     assert!(page.text().contains("The device is connected"), "{}", page.text());
+    server.waits_for_log(3, "device_approved").await;
     assert_eq!(server.count_in_log("device_approved"), 3, "each is in the log");
 }
 
