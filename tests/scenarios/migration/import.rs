@@ -186,6 +186,24 @@ async fn a_preview_names_what_would_be_done_and_writes_nothing() {
     assert!(!world.dir().join("countersign.db").exists(), "no database was made");
 }
 
+/// The rule for redirect URIs is that of the configuration file and of the gRPC API.
+#[tokio::test]
+async fn a_client_with_a_redirect_uri_of_an_executed_scheme_is_not_imported() {
+    let data = DataSet::named("kubernetes");
+    let world = data.world(World::empty());
+    let dump = std::fs::read_to_string(data.file("dex.json")).unwrap();
+    let from = world.dir().join("dex.json");
+    std::fs::write(&from, dump.replace("http://127.0.0.1:5555/dynpub", "javascript:alert(1)"))
+        .unwrap();
+    let from = from.to_str().unwrap();
+    let arguments = ["import", "dex", "--from", from, "--config", "CONFIG", "--dry-run"];
+    let printed = String::from_utf8(world.runs_before_start(&arguments).stdout).unwrap();
+    assert!(
+        printed.contains("\"javascript:alert(1)\": whose scheme a browser would run"),
+        "{printed}"
+    );
+}
+
 #[tokio::test]
 async fn an_import_can_be_repeated_and_what_was_rotated_since_is_named() {
     let data = DataSet::named("sqlite3");

@@ -1,9 +1,9 @@
 //! Clients, passwords and connectors of Dex as ours.
 
+use countersign_core::client::registration::{check_client, parse_backchannel_logout_uri};
 use countersign_core::{Client, Secret, StoredConnector, StoredUser};
 use countersign_issuer::{Issuer, IssuerError, stored};
 use countersign_store::StoredObject;
-use url::Url;
 
 use crate::dex::{DexClient, DexConnector, DexPassword};
 
@@ -19,28 +19,27 @@ const IN_FILE: &str = "the configuration file has one of this id, which comes fi
 pub(super) fn client(issuer: &Issuer, dex: &DexClient) -> Converted {
     let mut warnings = Vec::new();
     let what = format!("client {}", dex.id);
-    let refused = |reason: &str| Err(reason.to_owned());
-    let result = if issuer.clients.is_configured(&dex.id) {
-        refused(IN_FILE)
-    } else if dex.id.as_str().is_empty() {
-        refused("it has no id")
-    } else if dex.secret.is_empty() && !dex.public {
-        refused("it has no secret and is not public: anybody could authenticate as it")
-    } else {
-        if dex.needs_mfa {
-            warnings.push("it requires a second factor, which is not supported".to_owned());
-        }
-        Ok(stored::client_object(&issuer.root, &converted_client(dex, &mut warnings)))
-    };
+    if issuer.clients.is_configured(&dex.id) {
+        return Converted { what, result: Err(IN_FILE.to_owned()), warnings };
+    }
+    let client = converted_client(dex, &mut warnings);
+    if dex.needs_mfa {
+        warnings.push("it requires a second factor, which is not supported".to_owned());
+    }
+    // As for a client of the configuration file or of the gRPC API.
+    let result = check_client(&client).map(|()| stored::client_object(&issuer.root, &client));
     Converted { what, result, warnings }
 }
 
 fn converted_client(dex: &DexClient, warnings: &mut Vec<String>) -> Client {
-    let logout = Url::parse(&dex.backchannel_logout_uri).ok();
-    let logout = logout.filter(|uri| matches!(uri.scheme(), "https" | "http"));
-    if logout.is_none() && !dex.backchannel_logout_uri.is_empty() {
-        warnings.push("its backchannelLogoutURI is not a URL and is left out".to_owned());
-    }
+    let logout = match dex.backchannel_logout_uri.as_str() {
+        "" => None,
+        text => parse_backchannel_logout_uri(text)
+            .map_err(|reason| {
+                warnings.push(format!("its backchannelLogoutURI is left out: {text:?}: {reason}"));
+            })
+            .ok(),
+    };
     let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     Client {
         id: dex.id.clone(),
