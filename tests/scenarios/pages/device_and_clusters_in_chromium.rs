@@ -1,8 +1,13 @@
 //! `/device` and `/clusters` in Chromium. Writes pictures to target/screenshots.
 
+use std::time::Duration;
+
 use super::in_chromium::checks_page;
 use crate::scenarios::login::device::{Device, world};
 use crate::world::{ALICE, ALICE_PASSWORD, Chromium, Client, Display, Need, Server, World};
+
+/// A device that polls sooner gets `slow_down` (RFC 8628 section 3.5).
+const POLLING_INTERVAL: Duration = Duration::from_secs(6);
 
 const CLUSTERS: &str = "clusters:\n- name: production\n  description: Frankfurt, for customers\n  \
     server: https://api.production.example.com:6443\n  clientID: kubernetes\n  groups: [admins]\n  namespace: apps\n\
@@ -41,14 +46,15 @@ async fn signs_in_at_a_device(server: &Server, alice: &Chromium, name: &str) {
     alice.waits_for_url(&server.url("/device/callback")).await;
     checks_page(alice, &picture("done")).await;
     assert_eq!(alice.text_of("h1").await, "The device is connected");
+    server.advance(POLLING_INTERVAL);
     assert_eq!(device.polls().await.status, 200);
 }
 
 async fn tours(look: Display, name: &str) {
-    if Need::Browser.is_missing() {
+    if Need::Browser.is_missing() || Need::Clock.is_missing() {
         return;
     }
-    let world = world(World::new()).client(Client::public("kubernetes")).with(CLUSTERS);
+    let world = world(World::with_clock()).client(Client::public("kubernetes")).with(CLUSTERS);
     let server = world.start().await;
     let alice = Chromium::with(look).await;
     signs_in_at_a_device(&server, &alice, name).await;
