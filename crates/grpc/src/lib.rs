@@ -13,12 +13,13 @@
 //! | [`tokens`] | ListRefresh, RevokeRefresh |
 //! | [`information`] | GetVersion, GetDiscovery |
 //!
-//! [`service`] is the table of all calls, [`status`] says how a refusal looks.
+//! [`service`] is the table of all calls, [`status`] says how a refusal looks, [`metrics`] counts calls.
 
 mod call;
 mod clients;
 mod connectors;
 mod information;
+mod metrics;
 mod passwords;
 mod service;
 mod status;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 use countersign_issuer::Issuer;
 use tonic::service::Routes;
 
+pub use metrics::CallMetrics;
 use service::Service;
 
 /// Written by `generate` from `proto/api.proto`.
@@ -56,6 +58,7 @@ pub struct GrpcSettings {
     pub has_connectors: bool,
     /// Whether the service describes itself (gRPC server reflection).
     pub has_reflection: bool,
+    pub metrics: Arc<dyn CallMetrics>,
 }
 
 /// The issuer that answers now: a reload of the configuration replaces it.
