@@ -294,7 +294,8 @@ pub struct OpenIdClient {
 impl OpenIdClient {
     /// Acts as one of our clients and reads the discovery document. `Need::Upstreams` must have been checked.
     pub fn acting_as(app: &RelyingParty, server: &Server) -> Self {
-        let mut client = Self { process: Script::start("client.mjs"), secrets: server.secrets.clone() };
+        let mut client =
+            Self { process: Script::start("client.mjs"), secrets: server.secrets.clone() };
         client.executes(json!({
             "op": "begin", "issuer": server.issuer(), "id": app.id, "secret": app.secret,
         }));

@@ -36,7 +36,11 @@ fn quadratic_documents_are_refused_before_the_parser() {
     let idp = IdentityProvider::new();
     let connector = sound("saml", keys(&idp.certificate));
     let attributes = filled(|n| format!(" a{n}=''"), "");
-    let attributes = attributes.replacen(" a0=''", "<a a0=''", 1).replacen("<samlp:Status>", "/><samlp:Status>", 1);
+    let attributes = attributes.replacen(" a0=''", "<a a0=''", 1).replacen(
+        "<samlp:Status>",
+        "/><samlp:Status>",
+        1,
+    );
     for (xml, reason) in [
         (attributes, "an element has too many attributes"),
         (filled(|n| format!("<a xmlns:p{n}='urn:{n}'/>"), ""), "it declares too many namespaces"),
@@ -72,27 +76,49 @@ fn what_is_canonicalized_before_the_signature_is_verified_is_small() {
             assert!(info.contains(&from), "{info}");
             info.replacen(&from, &to, 1)
         };
-        honest().around(&insert_signature(&assertion, &idp.signature(&assertion, "_assertion", &edit)))
+        honest()
+            .around(&insert_signature(&assertion, &idp.signature(&assertion, "_assertion", &edit)))
     };
     let method = "</ds:CanonicalizationMethod>";
     let many = "<a></a>".repeat(10_000);
     let prefixes: String = (0..17).map(|n| format!("p{n} ")).collect();
     for (xml, reason) in [
-        (edited(method, &format!("{}{method}", list(&many))), "the canonicalization has unexpected parts"),
+        (
+            edited(method, &format!("{}{method}", list(&many))),
+            "the canonicalization has unexpected parts",
+        ),
         (edited(method, &format!("{many}{method}")), "the canonicalization has unexpected parts"),
         (
             edited(method, &format!("{}{method}", list("").replace("a b", &prefixes))),
             "the canonicalization names too many prefixes",
         ),
-        (edited("</ds:SignatureMethod>", &format!("{many}</ds:SignatureMethod>")), "a method of the signature has parameters"),
-        (edited("</ds:DigestMethod>", &format!("{many}</ds:DigestMethod>")), "a method of the signature has parameters"),
-        (edited("</ds:Transforms>", &format!("{many}</ds:Transforms>")), "the transforms are not exactly enveloped-signature and exclusive canonicalization"),
-        (edited("</ds:SignedInfo>", &format!("{many}</ds:SignedInfo>")), "SignedInfo has not exactly one reference"),
-        (edited("</ds:DigestValue>", &format!("{many}</ds:DigestValue>")), "an element contains others where text is expected"),
+        (
+            edited("</ds:SignatureMethod>", &format!("{many}</ds:SignatureMethod>")),
+            "a method of the signature has parameters",
+        ),
+        (
+            edited("</ds:DigestMethod>", &format!("{many}</ds:DigestMethod>")),
+            "a method of the signature has parameters",
+        ),
+        (
+            edited("</ds:Transforms>", &format!("{many}</ds:Transforms>")),
+            "the transforms are not exactly enveloped-signature and exclusive canonicalization",
+        ),
+        (
+            edited("</ds:SignedInfo>", &format!("{many}</ds:SignedInfo>")),
+            "SignedInfo has not exactly one reference",
+        ),
+        (
+            edited("</ds:DigestValue>", &format!("{many}</ds:DigestValue>")),
+            "an element contains others where text is expected",
+        ),
     ] {
         assert_eq!(invalid(&connector, &xml), reason);
     }
     // The first signature that is not of a configured key ends it: the second element is never canonicalized.
     let both = idp.sign(&honest(), Signed::Both);
-    assert_eq!(invalid(&connector, &both), "the signature is by none of the configured certificates");
+    assert_eq!(
+        invalid(&connector, &both),
+        "the signature is by none of the configured certificates"
+    );
 }

@@ -92,9 +92,13 @@ impl Random {
                 let (from, to) = self.range(xml);
                 format!("{start}{}{part}{end}", &xml[from..to])
             }
-            6 => format!("{start}{}{end}", part.replacen("jane@example.com", "admin@example.com", 1)),
+            6 => {
+                format!("{start}{}{end}", part.replacen("jane@example.com", "admin@example.com", 1))
+            }
             // One character more: of white space it is without effect where the parser drops it.
-            _ => format!("{start}{}{part}{end}", self.one_of(&["x", "=", " ", "\n", "<", ">", "&"])),
+            _ => {
+                format!("{start}{}{part}{end}", self.one_of(&["x", "=", " ", "\n", "<", ">", "&"]))
+            }
         }
     }
 }

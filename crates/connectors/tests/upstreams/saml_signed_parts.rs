@@ -2,9 +2,7 @@
 
 use countersign_core::Connector;
 
-use crate::fake_saml::{
-    IdentityProvider, RSA_SHA256, Response, SAML, Signed, insert_signature,
-};
+use crate::fake_saml::{IdentityProvider, RSA_SHA256, Response, SAML, Signed, insert_signature};
 use crate::saml::{ISSUER, honest, invalid, keys, posted};
 use crate::steps::{accepted, sound};
 
@@ -18,7 +16,8 @@ fn world() -> (IdentityProvider, Connector) {
 #[test]
 fn a_signature_over_the_issuer_alone_signs_nobody_in() {
     let (idp, connector) = world();
-    let issuer = format!("<saml:Issuer xmlns:saml=\"{SAML}\" ID=\"_issuer\">{ISSUER}</saml:Issuer>");
+    let issuer =
+        format!("<saml:Issuer xmlns:saml=\"{SAML}\" ID=\"_issuer\">{ISSUER}</saml:Issuer>");
     let signature = idp.signature(&issuer, "_issuer", |signed_info| signed_info);
     let evil = Response { name_id: "admin".to_owned(), ..honest() };
     let plain = format!("<saml:Issuer xmlns:saml=\"{SAML}\">{ISSUER}</saml:Issuer>");

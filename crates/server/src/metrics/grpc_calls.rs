@@ -40,11 +40,8 @@ impl GrpcCalls {
     }
 
     pub(super) fn started(&self, method: &str) {
-        let labels = MethodLabels {
-            grpc_method: method.to_owned(),
-            grpc_service: SERVICE,
-            grpc_type: TYPE,
-        };
+        let labels =
+            MethodLabels { grpc_method: method.to_owned(), grpc_service: SERVICE, grpc_type: TYPE };
         self.started.get_or_create(&labels).inc();
     }
 
