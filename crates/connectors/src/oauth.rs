@@ -7,7 +7,6 @@
 mod address;
 mod cached;
 mod code_flow;
-mod codes;
 mod failure;
 mod http;
 mod password_api;

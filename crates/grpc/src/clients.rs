@@ -10,7 +10,7 @@ use crate::api::{
     GetClientReq, GetClientResp, ListClientReq, ListClientResp, UpdateClientReq, UpdateClientResp,
 };
 use crate::call::Call;
-use crate::status::{failed, is_done, refused};
+use crate::call::{failed, is_done, refused};
 
 pub async fn get(call: &Call, request: GetClientReq) -> Result<GetClientResp, Status> {
     call.issuer.reload_stored_objects().await.map_err(failed)?;

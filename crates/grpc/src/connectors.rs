@@ -9,7 +9,7 @@ use crate::api::{
     ListConnectorReq, ListConnectorResp, UpdateConnectorReq, UpdateConnectorResp,
 };
 use crate::call::Call;
-use crate::status::{failed, is_done, refused};
+use crate::call::{failed, is_done, refused};
 
 pub async fn create(
     call: &Call,

@@ -21,7 +21,6 @@ mod connectors;
 mod information;
 mod passwords;
 mod service;
-mod status;
 mod tokens;
 
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use countersign_core::{Secret, StoredUser};
-use countersign_issuer::admin::verify_password::PasswordVerification;
+use countersign_issuer::admin::dex_api::PasswordVerification;
 use tonic::Status;
 
 use crate::api::{
@@ -12,7 +12,7 @@ use crate::api::{
     VerifyPasswordResp,
 };
 use crate::call::Call;
-use crate::status::{failed, is_done, refused};
+use crate::call::{failed, is_done, refused};
 
 pub async fn create(call: &Call, request: CreatePasswordReq) -> Result<CreatePasswordResp, Status> {
     let password = request.password.ok_or_else(|| refused("no password supplied"))?;

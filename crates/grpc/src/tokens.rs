@@ -8,7 +8,7 @@ use crate::api::{
     ListRefreshReq, ListRefreshResp, RefreshTokenRef, RevokeRefreshReq, RevokeRefreshResp,
 };
 use crate::call::Call;
-use crate::status::{failed, refused};
+use crate::call::{failed, refused};
 
 pub async fn list(call: &Call, request: ListRefreshReq) -> Result<ListRefreshResp, Status> {
     let grants = call.issuer.refresh_tokens_of(&request.user_id).await.map_err(failed)?;

@@ -4,16 +4,15 @@
 //! `admin.groups`, a client of `admin.clients`, or the command line on the database itself.
 
 pub mod blocked_users;
+pub mod dex_api;
 mod end_sessions;
 pub mod explain;
 pub mod fields;
 pub mod inventory;
 pub mod keys;
 pub mod queries;
-mod refresh_tokens;
 pub mod stored_objects;
 mod token;
-pub mod verify_password;
 pub mod view;
 
 use std::net::IpAddr;

@@ -6,16 +6,13 @@ mod client_credentials;
 mod code;
 mod device_code;
 mod distributed_claims;
-mod front_channel;
 mod introspect;
 mod issue;
 mod new_grant;
 mod password;
 mod refresh;
 mod refresh_token;
-mod revoke;
 mod token_exchange;
-mod upstream_token;
 
 use countersign_core::{Client, Scopes, Secret};
 use serde::Serialize;

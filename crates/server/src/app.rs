@@ -1,16 +1,21 @@
 //! The state every handler is given.
 
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
+use axum::Router;
+use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue};
+use axum::response::Response;
 use countersign_issuer::Issuer;
+use tower::ServiceExt;
 
 use crate::cookies::CookieNames;
 use crate::metrics::Metrics;
 use crate::pages::{Layout, ThemeFiles};
 use crate::process_state::ProcessState;
 use crate::proxy_headers::ClientAddressRule;
+use crate::{routes, telemetry_routes};
 
 #[derive(Clone)]
 pub struct App(Arc<Shared>);
@@ -80,5 +85,67 @@ impl Deref for App {
     type Target = Shared;
     fn deref(&self) -> &Shared {
         &self.0
+    }
+}
+
+/// Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct CurrentApp(Arc<RwLock<Generation>>);
+
+#[derive(Clone)]
+struct Generation {
+    app: App,
+    web: Router,
+    telemetry: Router,
+}
+
+impl Generation {
+    fn new(app: App) -> Self {
+        Self { web: routes(app.clone()), telemetry: telemetry_routes(app.clone()), app }
+    }
+}
+
+impl CurrentApp {
+    pub fn new(app: App) -> Self {
+        Self(Arc::new(RwLock::new(Generation::new(app))))
+    }
+
+    pub fn app(&self) -> App {
+        self.read(|generation| generation.app.clone())
+    }
+
+    /// Requests that begin from now on are answered by `app`, whose issuer must be the same.
+    pub fn replace(&self, app: App) {
+        app.metrics.set_issuer(Arc::clone(&app.issuer));
+        let generation = Generation::new(app);
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = generation;
+    }
+
+    /// For the listeners of `web`.
+    pub fn web(&self) -> Router {
+        self.forwarding(|generation| generation.web.clone())
+    }
+
+    /// For the listener of `telemetry`.
+    pub fn telemetry(&self) -> Router {
+        self.forwarding(|generation| generation.telemetry.clone())
+    }
+
+    fn forwarding(&self, router: fn(&Generation) -> Router) -> Router {
+        let current = self.clone();
+        Router::new().fallback(move |request: Request| {
+            let router = current.read(router);
+            async move {
+                let response: Response = match router.oneshot(request).await {
+                    Ok(response) => response,
+                    Err(never) => match never {},
+                };
+                response
+            }
+        })
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&Generation) -> T) -> T {
+        read(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 }

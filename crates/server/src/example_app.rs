@@ -14,8 +14,6 @@ mod actions;
 mod browsers;
 mod callback;
 mod claims;
-mod cluster_view;
-mod flow;
 mod page;
 mod provider;
 mod settings;

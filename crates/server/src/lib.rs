@@ -11,7 +11,6 @@ mod admin;
 mod app;
 mod clusters;
 mod cookies;
-mod current_app;
 mod discovery;
 pub mod example_app;
 mod flash;
@@ -34,15 +33,14 @@ mod request_limits;
 mod response;
 mod static_files;
 mod telemetry;
-mod theme;
 mod token;
 mod userinfo;
 
 use axum::Router;
 use axum::routing::{any, delete, get, post};
 
+pub use app::CurrentApp;
 pub use app::{App, ServerSettings};
-pub use current_app::CurrentApp;
 pub use metrics::Metrics;
 pub use process_state::{ProcessState, ReloadState};
 pub use proxy_headers::ClientAddressRule;
@@ -120,7 +118,7 @@ pub fn routes(app: App) -> Router {
         .route(&at("/clusters/kubeconfig"), get(clusters::all_kubeconfigs))
         .route(&at("/clusters/{name}/kubeconfig"), get(clusters::kubeconfig))
         .route(&at("/static/{file}"), get(static_files::get))
-        .route(&at("/theme/{file}"), get(theme::get))
+        .route(&at("/theme/{file}"), get(static_files::theme_file))
         .route(&at("/robots.txt"), get(static_files::robots))
         .route(&at("/healthz"), get(telemetry::healthz));
     if !base.is_empty() {

@@ -15,7 +15,7 @@ use countersign_issuer::logout_notifications::LogoutDelivery;
 use tokio::task::JoinSet;
 
 use self::http::HttpNotifier;
-use crate::current_app::CurrentApp;
+use crate::app::CurrentApp;
 
 /// How often the database is read for notifications of other replicas and for due retries.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);

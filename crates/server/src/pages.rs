@@ -9,16 +9,14 @@
 
 mod approval;
 pub mod assets;
+mod authorization_response;
 mod brand;
 mod choose_connector;
 mod clusters;
-mod consents;
 mod device;
 mod device_flow;
 mod display_time;
 mod error;
-mod form_post;
-mod groups;
 mod home;
 pub mod href;
 mod icon;
@@ -26,36 +24,32 @@ mod layout;
 mod logout;
 pub mod messages;
 mod name;
-mod out_of_band;
 mod password;
-mod people;
-mod problem;
 mod sessions;
 #[cfg(test)]
 mod tests;
-mod theme_files;
 
 pub use approval::{Approval, Scope};
+pub use assets::ThemeFiles;
+pub use authorization_response::FormPost;
+pub use authorization_response::OutOfBand;
 pub use choose_connector::{ChooseConnector, ConnectorEntry, ConnectorKind};
 pub use clusters::{ClusterCard, Clusters};
-pub use consents::{ConsentLine, Consents};
 pub use device::Device;
 pub use device_flow::{DeviceConfirm, DeviceDone, DeviceForm, DeviceInfo, UserCodeError};
 pub use display_time::DisplayTime;
 pub use error::ErrorPage;
-pub use form_post::FormPost;
-pub use groups::Groups;
+pub use error::PageErrorKind;
+pub use home::Groups;
 pub use home::{HeldGroups, HomeSignedIn, HomeSignedOut};
 pub use href::PageLink;
 pub use layout::{Layout, Theme};
 pub use logout::{LogoutConfirm, OfflineGrants, SignedOut};
 pub use name::Name;
-pub use out_of_band::OutOfBand;
+pub use name::{ClientInfo, SignedInUser};
 pub use password::{LoginError, LoginKind, Password};
-pub use people::{ClientInfo, SignedInUser};
-pub use problem::PageErrorKind;
+pub use sessions::{ConsentLine, Consents};
 pub use sessions::{EndFlash, EndedItem, GrantLine, OneSession, Sessions, SignInCard};
-pub use theme_files::ThemeFiles;
 
 /// A whole HTML document, ready to be sent as `text/html; charset=utf-8`.
 pub trait Page {

@@ -1,4 +1,4 @@
-//! The static files of the pages, `robots.txt`, and the page for addresses that do not exist.
+//! The static files of the pages, those of one's own (`frontend.dir`), `robots.txt`, and the page for addresses that do not exist.
 
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -24,6 +24,25 @@ pub async fn get(
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(asset.content_type));
     let ever = HeaderValue::from_static("public, max-age=31536000, immutable");
     headers.insert(header::CACHE_CONTROL, ever);
+    let policy = HeaderValue::from_static("default-src 'none'");
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    response
+}
+
+/// `/theme/{file}`: stylesheet, logo and favicon of one's own, at Dex's paths.
+pub async fn theme_file(
+    State(app): State<App>,
+    context: RequestContext,
+    Path(file): Path<String>,
+) -> Response {
+    let Some((bytes, content_type)) = app.settings.theme.find(&file) else {
+        return PageError::from(PageErrorKind::NotFound).show(&app, &context);
+    };
+    let mut response = Response::new(Body::from(bytes.to_vec()));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    // The name stays when the content changes.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
     let policy = HeaderValue::from_static("default-src 'none'");
     headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     response

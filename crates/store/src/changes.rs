@@ -5,7 +5,6 @@
 //! PostgreSQL's protocol has them.
 
 use crate::Store;
-use crate::change::Change;
 use crate::engine::Listener;
 
 /// The changes that any replica, also this one, announces from now on.
@@ -25,5 +24,33 @@ impl Changes {
             Some(listener) => listener.next().await,
             None => std::future::pending().await,
         }
+    }
+}
+
+/// Something that replicas keep in memory has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Signing, sealing and MAC keys.
+    Keys,
+    CircuitBreakers,
+    /// Clients, users and connectors of the database.
+    StoredObjects,
+    /// Perhaps everything: notifications may have been lost, or are of another version of this program.
+    Anything,
+}
+
+impl Change {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Keys => "keys",
+            Self::CircuitBreakers => "circuit_breakers",
+            Self::StoredObjects => "stored_objects",
+            Self::Anything => "anything",
+        }
+    }
+
+    pub(crate) fn parse(text: &str) -> Self {
+        let all = [Self::Keys, Self::CircuitBreakers, Self::StoredObjects];
+        all.into_iter().find(|change| change.as_str() == text).unwrap_or(Self::Anything)
     }
 }

@@ -13,7 +13,6 @@
 mod backup;
 mod blocked_users;
 mod bulk;
-mod change;
 mod changes;
 mod circuit_breakers;
 mod codes;
@@ -48,8 +47,6 @@ mod shared;
 mod sign_in;
 mod snapshots;
 mod stored_objects;
-mod traces;
-mod used_assertions;
 
 use std::sync::Arc;
 
@@ -58,7 +55,7 @@ use countersign_core::Timestamp;
 pub use backup::backup_sqlite;
 pub use blocked_users::{BlockUser, BlockedUser, BlockedUserPage};
 pub use bulk::{EndedBatch, GrantsEnded};
-pub use change::Change;
+pub use changes::Change;
 pub use changes::Changes;
 pub use circuit_breakers::{
     CircuitBreaker, CircuitBreakerState, CircuitClosed, OpenCircuitBreaker,
@@ -87,10 +84,10 @@ pub use people::Person;
 pub use search::{FoundSession, SessionCount, SessionPage};
 pub use sessions::SignedOut;
 pub use shared::{LogoutRules, StatementCounts};
+pub use sign_in::UsedAssertion;
 pub use sign_in::{SignIn, SignInOutcome};
 pub use snapshots::{Missing, Snapshot};
 pub use stored_objects::{ObjectChange, ObjectKind, StoredObject};
-pub use used_assertions::UsedAssertion;
 
 use engine::{DexTables, Engine, Operation};
 use shared::Shared;

@@ -14,13 +14,11 @@ use crate::engine::statements::{Statement, Statements};
 use crate::events::{event_statement, session_event};
 use crate::memberships::Holder;
 use crate::names::SearchNames;
-use crate::rows::{self, session_columns};
+use crate::rows::session_columns;
 use crate::search_columns::set_search_columns;
 use crate::sessions::sign_out;
 use crate::snapshots::record_changed_groups;
-use crate::traces::trace_statement;
-use crate::used_assertions::{UsedAssertion, use_once};
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, rows};
 
 /// A person has authenticated at a connector, in one browser.
 #[derive(Clone, Debug)]
@@ -208,4 +206,55 @@ impl SignIn {
     fn ended(&self, reason: EndReason) -> Ended {
         Ended { at: self.now, by: self.actor(), reason }
     }
+}
+
+/// An assertion, as it is recorded when it completes a login.
+#[derive(Clone, Debug)]
+pub struct UsedAssertion {
+    /// Hash of the connector and the assertion's ID.
+    pub hash: String,
+    /// When the login that the assertion belongs to has expired, so that nobody can present it again.
+    pub expires_at: Timestamp,
+}
+
+/// False if it was used before. Of two transactions with the same assertion the second waits for the first.
+pub(crate) async fn use_once(
+    conn: &mut Conn<'_>,
+    assertion: &UsedAssertion,
+) -> Result<bool, StoreError> {
+    let sql =
+        "INSERT INTO used_assertions (hash, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+    let values = [(&assertion.hash).into(), assertion.expires_at.into()];
+    Ok(conn.execute(sql, &values).await? == 1)
+}
+
+impl Store {
+    /// `None` when nothing was recorded, or the session does not exist.
+    pub async fn trace(&self, session: &SessionId) -> Result<Option<Trace>, StoreError> {
+        self.read(FindTrace(session.clone())).await
+    }
+}
+
+struct FindTrace(SessionId);
+
+impl Operation for FindTrace {
+    type Output = Option<Trace>;
+    async fn run(&self, conn: &mut Conn<'_>) -> Result<Option<Trace>, StoreError> {
+        let sql = "SELECT trace FROM traces WHERE session_id = $1";
+        let row = conn.select_one(sql, &[(&self.0).into()]).await?;
+        row.map(|row| row.json("trace")).transpose()
+    }
+}
+
+/// Replaces the trace of the session's login before.
+pub(crate) fn trace_statement(
+    session: &SessionId,
+    trace: &Trace,
+    now: Timestamp,
+) -> Result<Statement, StoreError> {
+    Ok(Statement::new(
+        "INSERT INTO traces (session_id, at, trace) VALUES ($1, $2, $3) \
+         ON CONFLICT (session_id) DO UPDATE SET at = excluded.at, trace = excluded.trace",
+        vec![session.into(), now.into(), Value::json(trace)?],
+    ))
 }

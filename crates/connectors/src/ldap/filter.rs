@@ -33,4 +33,44 @@ fn escape(value: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::any_of;
+
+    fn one(value: &[u8]) -> String {
+        any_of("(objectClass=person)", [("uid", value)])
+    }
+
+    #[test]
+    fn a_name_is_escaped_once_and_whole() {
+        for (name, escaped) in [
+            ("jane", "jane"),
+            ("*", r"\2a"),
+            ("*)(uid=*", r"\2a\29\28uid=\2a"),
+            (r"\2a", r"\5c2a"),
+            ("a)(|(cn=*", r"a\29\28|\28cn=\2a"),
+            ("nul\0", r"nul\00"),
+            ("Zoë (ops)", r"Zoë \28ops\29"),
+            ("名前", "名前"),
+        ] {
+            let filter = one(name.as_bytes());
+            assert_eq!(filter, format!("(&(objectClass=person)(uid={escaped}))"));
+            assert!(ldap3::parse_filter(&filter).is_ok(), "{filter}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_not_text_are_written_in_hex() {
+        assert_eq!(one(&[0xff, 0x2a, 0x41]), r"(&(objectClass=person)(uid=\ff\2a\41))");
+    }
+
+    #[test]
+    fn several_attributes_are_alternatives_and_no_filter_is_none() {
+        let value: &[u8] = b"x";
+        assert_eq!(any_of("", [("uid", value)]), "(uid=x)");
+        assert_eq!(any_of("", [("uid", value), ("mail", value)]), "(|(uid=x)(mail=x))");
+        assert_eq!(
+            any_of("(a=b)", [("uid", value), ("mail", value)]),
+            "(&(a=b)(|(uid=x)(mail=x)))"
+        );
+    }
+}

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::address::Resolver;
-use super::codes;
+use super::failure;
 use super::{Roots, UpstreamError};
 
 /// A group list of ten thousand entries fits.
@@ -204,7 +204,7 @@ impl ApiResponse {
     /// The member `error` (RFC 6749 section 5.2), if it is a code we know.
     pub fn error_code(&self) -> Option<&'static str> {
         let object: Map<String, Value> = serde_json::from_slice(&self.body).ok()?;
-        codes::known(object.get("error")?.as_str()?)
+        failure::known(object.get("error")?.as_str()?)
     }
 }
 

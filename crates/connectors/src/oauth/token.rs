@@ -5,7 +5,7 @@ use serde_json::Value;
 use url::Url;
 use url::form_urlencoded::byte_serialize;
 
-use super::codes;
+use super::failure;
 use super::{ApiRequest, ApiResponse, Http, Registration, UpstreamError, UsedRefreshTokens};
 
 const ENDPOINT: &str = "token endpoint";
@@ -206,7 +206,7 @@ pub(crate) fn read_token_response(response: &ApiResponse) -> Result<TokenRespons
     // Some upstreams answer 200 with an error inside.
     if let Some(code) = response.error_code() {
         return match code {
-            code if codes::is_spent(code) => Ok(TokenResponse::Refused(code)),
+            code if failure::is_spent(code) => Ok(TokenResponse::Refused(code)),
             _ => Err(response.failure()),
         };
     }

@@ -6,7 +6,7 @@ use countersign_core::{Secret, Trace, ids};
 use countersign_jose::hash;
 use url::Url;
 
-use super::codes;
+use super::failure;
 use super::{Registration, UpstreamError};
 
 const VERIFIER: &str = "verifier";
@@ -88,10 +88,10 @@ pub(crate) fn read_authorization_response(
     trace: &mut Trace,
 ) -> Result<AuthorizationResponse, UpstreamError> {
     if let Some(error) = find(query, "error") {
-        let code = codes::known(error);
+        let code = failure::known(error);
         trace.response(format!("error={}", code.unwrap_or("(unknown)")));
         return match code {
-            Some(code) if codes::is_denial(code) => Ok(AuthorizationResponse::Denied(code)),
+            Some(code) if failure::is_denial(code) => Ok(AuthorizationResponse::Denied(code)),
             Some(code @ ("server_error" | "temporarily_unavailable")) => {
                 Err(UpstreamError::Temporary(format!("the upstream sent back error={code}")))
             }

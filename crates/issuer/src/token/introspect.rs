@@ -1,7 +1,7 @@
-//! Introspection (RFC 7662): is this token good now? Told only to the client it was issued to, or that
-//! it names in `aud`; everybody else hears that it is not active, and nothing more.
+//! Introspection (RFC 7662) and revocation (RFC 7009) of a client's tokens.
 
 use countersign_core::identity::subject;
+use countersign_core::session::{EndReason, Ended};
 use countersign_core::{Client, ClientId, Grant, GrantId, Scopes, Secret, Session, Timestamp};
 use countersign_jose::{Claims, Expected, Typ};
 use serde::Serialize;
@@ -161,4 +161,23 @@ impl Issuer {
 fn ext(scopes: &Scopes, azp: Option<ClientId>, session: &Session) -> Ext {
     let person = serde_json::to_value(PersonClaims::of(session, scopes)).unwrap_or_default();
     Ext { azp, sid: session.id.to_string(), person }
+}
+
+impl Issuer {
+    /// A refresh or an access token of this client ends its grant. Anything else is nothing to revoke,
+    /// and the response is the same (RFC 7009 section 2.2).
+    pub async fn revoke(&self, client: &Client, token: &Secret) -> Result<(), IssuerError> {
+        let Some(grant) = self.grant_named_by(token).await? else { return Ok(()) };
+        let Some((grant, session)) = self.store.grant(&grant).await? else { return Ok(()) };
+        if grant.client != client.id {
+            tracing::warn!(client = %client.id, grant = %grant.id, "a token of another client was to be revoked");
+            return Ok(());
+        }
+        let by = format!("client:{}", client.id);
+        let ended = Ended { at: self.now(), by, reason: EndReason::Revoked };
+        if let Some(end) = self.store.end_grant(&grant.id, ended).await? {
+            tracing::info!(event = "grant_ended", grant = %grant.id, session = %session.id, client = %client.id, reason = "revoked", tokens_until = %end.tokens_until, "revoked by its client");
+        }
+        Ok(())
+    }
 }

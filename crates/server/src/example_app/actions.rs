@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::browsers::{BrowserState, ExampleApp};
 use super::callback::keep_tokens;
-use super::flow::{DEVICE_CODE, TOKEN_EXCHANGE};
 use super::page::{self, back_to_page};
 use super::provider::{Metadata, Reply};
+use super::settings::{DEVICE_CODE, TOKEN_EXCHANGE};
 use crate::form::{self, once};
 use crate::response::see_other;
 

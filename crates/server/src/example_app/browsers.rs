@@ -7,8 +7,8 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use countersign_core::{Timestamp, ids};
 use serde_json::{Map, Value};
 
-use super::flow::Flow;
 use super::provider::{Provider, Reply};
+use super::settings::Flow;
 use super::settings::Settings;
 
 /// More browsers than an example application has; beyond it the oldest is forgotten.

@@ -8,10 +8,9 @@ use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
 use super::browsers::{BrowserState, Device, ExampleApp, Tokens};
-use super::claims::{self, ClaimRow};
-use super::cluster_view::{self, ClusterView, LoginResult};
-use super::flow;
+use super::claims::{self, ClaimRow, ClusterView, LoginResult};
 use super::provider::{Metadata, Reply};
+use super::settings;
 use crate::pages::{Layout, Page, assets};
 use crate::response::see_other;
 
@@ -171,13 +170,13 @@ fn refresh_seconds(browser: &BrowserState) -> Option<String> {
 }
 
 fn flows(metadata: &Metadata) -> Vec<FlowChoice> {
-    let choice = |(flow, value, label): &(flow::Flow, &'static str, &'static str)| FlowChoice {
+    let choice = |(flow, value, label): &(settings::Flow, &'static str, &'static str)| FlowChoice {
         value,
         label,
         is_announced: flow.is_announced(metadata),
         is_checked: *value == "code",
     };
-    flow::ALL.iter().map(choice).collect()
+    settings::ALL.iter().map(choice).collect()
 }
 
 /// Those of the discovery document, or the usual ones where it has none.
@@ -202,7 +201,7 @@ fn signed_in(app: &ExampleApp, tokens: &Tokens, metadata: &Metadata) -> SignedIn
         other => other.to_string(),
     });
     let clusters = match tokens.text("id_token") {
-        Some(_) => cluster_view::views(&claims, &app.settings.client_id),
+        Some(_) => claims::views(&claims, &app.settings.client_id),
         None => Vec::new(),
     };
     SignedIn {
@@ -215,7 +214,7 @@ fn signed_in(app: &ExampleApp, tokens: &Tokens, metadata: &Metadata) -> SignedIn
         clusters,
         actions: actions(tokens, metadata),
         can_exchange: tokens.text("access_token").is_some()
-            && metadata.list("grant_types_supported").contains(&flow::TOKEN_EXCHANGE),
+            && metadata.list("grant_types_supported").contains(&settings::TOKEN_EXCHANGE),
     }
 }
 

@@ -1,9 +1,11 @@
-//! The settings of the example application.
+//! The settings of the example application, and the ways to obtain tokens as its form names them.
 
 use std::sync::Arc;
 
 use countersign_core::{Clock, Secret, Timestamp};
 use url::Url;
+
+use super::provider::Metadata;
 
 /// Verifies an ID token of the issuer (OpenID Connect Core 3.1.3.7): signature, `iss`, `aud`, `exp`.
 pub trait VerifyIdToken: Send + Sync {
@@ -27,4 +29,59 @@ pub struct Settings {
     pub authorities: Vec<u8>,
     pub verifier: Arc<dyn VerifyIdToken>,
     pub clock: Arc<dyn Clock>,
+}
+
+pub const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+pub const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// By a redirect; the `response_type` (OAuth 2.0 Multiple Response Type Encoding Practices).
+    Redirect(&'static str),
+    DeviceCode,
+    Password,
+    ClientCredentials,
+}
+
+/// All flows, with what they are called on the page.
+pub const ALL: [(Flow, &str, &str); 9] = [
+    (Flow::Redirect("code"), "code", "Authorization code"),
+    (Flow::Redirect("code id_token"), "code-id_token", "Hybrid: code id_token"),
+    (Flow::Redirect("code token"), "code-token", "Hybrid: code token"),
+    (Flow::Redirect("code id_token token"), "code-id_token-token", "Hybrid: code id_token token"),
+    (Flow::Redirect("id_token"), "id_token", "Implicit: id_token"),
+    (Flow::Redirect("id_token token"), "id_token-token", "Implicit: id_token token"),
+    (Flow::DeviceCode, "device", "Device code"),
+    (Flow::Password, "password", "User name and password"),
+    (Flow::ClientCredentials, "client", "Client credentials (no user)"),
+];
+
+impl Flow {
+    pub fn parse(value: &str) -> Option<Self> {
+        ALL.iter().find(|(_, name, _)| *name == value).map(|(flow, _, _)| *flow)
+    }
+
+    pub fn label(self) -> &'static str {
+        ALL.iter().find(|(flow, _, _)| *flow == self).map_or("", |(_, _, label)| label)
+    }
+
+    /// Whether the issuer's discovery document announces it.
+    pub fn is_announced(self, metadata: &Metadata) -> bool {
+        let grant_type = |name: &str| metadata.list("grant_types_supported").contains(&name);
+        match self {
+            Self::Redirect(response_type) => {
+                let sorted = |text: &str| {
+                    let mut words: Vec<String> =
+                        text.split_whitespace().map(str::to_owned).collect();
+                    words.sort();
+                    words
+                };
+                let announced = metadata.list("response_types_supported");
+                announced.iter().any(|announced| sorted(announced) == sorted(response_type))
+            }
+            Self::DeviceCode => metadata.endpoint("device_authorization_endpoint").is_some(),
+            Self::Password => grant_type("password"),
+            Self::ClientCredentials => grant_type("client_credentials"),
+        }
+    }
 }

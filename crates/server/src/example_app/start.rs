@@ -7,9 +7,9 @@ use countersign_core::ids;
 
 use super::browsers::{Device, ExampleApp, Pending};
 use super::callback::keep_tokens;
-use super::flow::Flow;
 use super::page::{self, back_to_page};
 use super::provider::Metadata;
+use super::settings::Flow;
 use crate::form::{self, once};
 use crate::response::see_other;
 

@@ -7,7 +7,7 @@ use super::icon::Icon;
 use super::layout::Layout;
 use super::messages::{FormattedMessage, Messages};
 use super::name::Name;
-use super::people::{ClientInfo, SignedInUser};
+use super::name::{ClientInfo, SignedInUser};
 
 /// More groups than this are folded away.
 const UNFOLDED_GROUPS: usize = 8;

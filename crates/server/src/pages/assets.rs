@@ -1,5 +1,6 @@
-//! The static files of the pages. Each is compiled in and served under a name that changes with its content, so it
-//! may be cached for a year.
+//! The static files of the pages, and those of one's own (`frontend.dir`).
+//!
+//! The former are compiled in and served under names that change with their content, so that they may be cached for a year.
 
 /// One static file.
 pub struct Asset {
@@ -91,4 +92,28 @@ const fn fnv1a(mut bytes: &[u8]) -> u32 {
         bytes = rest;
     }
     hash
+}
+
+/// The files of `frontend.dir`, held in memory.
+#[derive(Clone, Debug, Default)]
+pub struct ThemeFiles {
+    pub styles: Option<Vec<u8>>,
+    pub logo: Option<Vec<u8>>,
+    pub favicon: Option<Vec<u8>>,
+}
+
+pub const STYLES: &str = "styles.css";
+pub const LOGO: &str = "logo.png";
+pub const FAVICON: &str = "favicon.png";
+
+impl ThemeFiles {
+    pub(crate) fn find(&self, name: &str) -> Option<(&[u8], &'static str)> {
+        let (bytes, content_type) = match name {
+            STYLES => (&self.styles, "text/css; charset=utf-8"),
+            LOGO => (&self.logo, "image/png"),
+            FAVICON => (&self.favicon, "image/png"),
+            _ => return None,
+        };
+        Some((bytes.as_deref()?, content_type))
+    }
 }

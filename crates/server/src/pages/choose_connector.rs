@@ -5,8 +5,8 @@ use askama::Template;
 use super::brand::{self, Brand};
 use super::icon::Icon;
 use super::layout::Layout;
+use super::name::ClientInfo;
 use super::name::Name;
-use super::people::ClientInfo;
 
 #[derive(Template)]
 #[template(path = "choose_connector.html")]

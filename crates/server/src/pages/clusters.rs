@@ -5,7 +5,7 @@ use askama::Template;
 use super::icon::Icon;
 use super::layout::Layout;
 use super::name::Name;
-use super::people::SignedInUser;
+use super::name::SignedInUser;
 
 #[derive(Template)]
 #[template(path = "clusters.html")]

@@ -6,8 +6,8 @@ use super::display_time::DisplayTime;
 use super::icon::Icon;
 use super::layout::Layout;
 use super::messages::Messages;
+use super::name::ClientInfo;
 use super::name::Name;
-use super::people::ClientInfo;
 
 /// The form for the user code.
 #[derive(Template)]

@@ -1,4 +1,4 @@
-//! The issuer's own page: who is signed in here and where else, or what this place is.
+//! The issuer's own page: who is signed in here and where else; and all groups of a person, to be searched.
 
 use askama::Template;
 
@@ -6,8 +6,7 @@ use super::display_time::DisplayTime;
 use super::icon::Icon;
 use super::layout::Layout;
 use super::messages::Messages;
-use super::name::Name;
-use super::people::SignedInUser;
+use super::name::{Name, SignedInUser};
 use super::sessions::{EndFlash, SignInCard};
 
 /// More groups than this are folded away.
@@ -127,5 +126,28 @@ impl HeldGroups {
 impl HomeSignedOut<'_> {
     fn title(&self) -> &'static str {
         self.layout.messages.home.signed_out_heading
+    }
+}
+
+#[derive(Template)]
+#[template(path = "groups.html")]
+pub struct Groups<'a> {
+    pub layout: &'a Layout,
+    pub groups: HeldGroups,
+    /// What was looked for, as typed.
+    pub search: &'a str,
+    /// Where the search is sent, by GET.
+    pub action: &'a str,
+    pub earlier: Option<String>,
+    pub more: Option<String>,
+}
+
+impl Groups<'_> {
+    fn title(&self) -> &'static str {
+        self.layout.messages.groups.heading
+    }
+
+    fn messages(&self) -> &'static Messages {
+        self.layout.messages
     }
 }

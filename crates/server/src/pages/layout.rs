@@ -1,9 +1,8 @@
 //! What every page shares. Built once at start and lent to each page.
 
-use super::assets;
+use super::assets::{self, ThemeFiles};
 use super::messages::{ENGLISH, Messages};
 use super::name::Name;
-use super::theme_files::{self, ThemeFiles};
 
 /// `frontend.theme`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,9 +83,9 @@ impl Layout {
     /// Shows the files of `frontend.dir`. A logo that is configured comes before the theme's.
     pub fn use_theme(&mut self, files: &ThemeFiles) {
         let path = |name| format!("{}/theme/{name}", self.base);
-        let styles = files.styles.as_ref().map(|_| path(theme_files::STYLES));
-        let favicon = files.favicon.as_ref().map(|_| path(theme_files::FAVICON));
-        let logo = files.logo.as_ref().map(|_| path(theme_files::LOGO));
+        let styles = files.styles.as_ref().map(|_| path(assets::STYLES));
+        let favicon = files.favicon.as_ref().map(|_| path(assets::FAVICON));
+        let logo = files.logo.as_ref().map(|_| path(assets::LOGO));
         self.theme_stylesheet = styles;
         self.favicon = favicon;
         self.logo = self.logo.take().or(logo);

@@ -5,7 +5,7 @@ use askama::Template;
 use super::href::PageLink;
 use super::layout::Layout;
 use super::name::Name;
-use super::people::SignedInUser;
+use super::name::SignedInUser;
 
 #[derive(Template)]
 #[template(path = "logout_confirm.html")]

@@ -5,8 +5,8 @@ use askama::Template;
 use super::icon::Icon;
 use super::layout::Layout;
 use super::messages::{FormattedMessage, Messages};
+use super::name::ClientInfo;
 use super::name::Name;
-use super::people::ClientInfo;
 
 /// Longest login name given back in the form; no account has a longer one.
 const LONGEST_LOGIN: usize = 320;

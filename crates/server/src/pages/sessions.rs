@@ -1,4 +1,4 @@
-//! A user's own sign-ins and the grants of each, with the buttons that end them.
+//! A user's own sessions, the grants of each and the remembered consents, with the buttons that end them.
 
 use askama::Template;
 
@@ -152,5 +152,41 @@ impl EndFlash {
 
     pub(crate) fn ended_something(&self) -> bool {
         !matches!(self.what, EndedItem::Others(0))
+    }
+}
+
+/// One application that may receive something without another approval.
+pub struct ConsentLine {
+    pub client_id: String,
+    pub app: Name,
+    pub scopes: Vec<Scope>,
+    /// The last approval.
+    pub granted: DisplayTime,
+}
+
+#[derive(Template)]
+#[template(path = "consents.html")]
+pub struct Consents<'a> {
+    pub layout: &'a Layout,
+    pub flash: Option<EndFlash>,
+    pub consents: Vec<ConsentLine>,
+    /// Where the form with all the buttons is posted.
+    pub action: &'a str,
+    pub csrf: &'a str,
+}
+
+impl Consents<'_> {
+    fn title(&self) -> &'static str {
+        self.layout.messages.sessions.consents.heading
+    }
+}
+
+impl ConsentLine {
+    fn shared_data(&self, messages: &Messages) -> Vec<FormattedMessage> {
+        shared_data(&self.scopes, messages)
+    }
+
+    fn withdraw_label(&self, messages: &Messages) -> String {
+        messages.sessions.consents.withdraw_label.plain(&self.app)
     }
 }

@@ -1,4 +1,5 @@
-//! The page that carries an answer to the application by a form (`response_mode=form_post`).
+//! The pages that carry an authorization response without a redirect: by a form (`response_mode=form_post`), or as a
+//! code to be copied by hand (`urn:ietf:wg:oauth:2.0:oob`).
 
 use askama::Template;
 
@@ -23,5 +24,19 @@ impl FormPost<'_> {
 
     fn safe_action(&self) -> &str {
         href::form_action(self.action)
+    }
+}
+
+#[derive(Template)]
+#[template(path = "out_of_band.html")]
+pub struct OutOfBand<'a> {
+    pub layout: &'a Layout,
+    pub client_name: Name,
+    pub code: &'a str,
+}
+
+impl OutOfBand<'_> {
+    fn title(&self) -> String {
+        self.layout.messages.out_of_band.title.plain(&self.client_name)
     }
 }
