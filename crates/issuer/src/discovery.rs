@@ -1,5 +1,5 @@
-//! Provider metadata (OpenID Connect Discovery 1.0 section 3, RFC 8414 section 2).
-//! Only what is built is advertised.
+//! Provider metadata (OpenID Connect Discovery 1.0 section 3, RFC 8414 section 2). Only implemented features are
+//! advertised.
 
 use countersign_core::GrantType;
 use countersign_jose::hash;
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::Settings;
 
-/// The tag by which somebody who kept a published document learns that it is still the same.
+/// The entity tag (RFC 9110 section 8.8.3) of a published document.
 pub fn entity_tag(document: &str) -> String {
     format!("\"{}\"", hash::sha256(document))
 }
@@ -36,8 +36,8 @@ pub struct Discovery {
     pub prompt_values_supported: Vec<&'static str>,
     pub claims_parameter_supported: bool,
     pub request_parameter_supported: bool,
-    /// Request objects are refused. Without this the default of OpenID Connect Discovery (section 3) would include
-    /// `none`, with which the conformance suite then sends one.
+    /// Request objects are refused. Without this member the default of OpenID Connect Discovery (section 3) includes
+    /// `none`, and the conformance suite then sends an unsigned request object.
     pub request_object_signing_alg_values_supported: [&'static str; 1],
     pub request_uri_parameter_supported: bool,
     pub backchannel_logout_supported: bool,
