@@ -1,5 +1,5 @@
 //! Discovery (OpenID Connect Discovery 1.0 section 4, RFC 8414 section 3) and `/keys` (RFC 7517 section 5): public,
-//! cacheable, and answered from memory also while the database is down.
+//! cacheable, and served from memory even while the database is unavailable.
 
 use axum::body::Body;
 use axum::extract::State;
@@ -20,7 +20,7 @@ pub async fn metadata(State(app): State<App>, headers: HeaderMap) -> Response {
 
 pub async fn keys(State(app): State<App>, headers: HeaderMap) -> Response {
     let keys = app.issuer.keyring.keys();
-    // An API server refetches only after max-age, so the header is never sent without a number.
+    // An API server fetches the keys again only after max-age, so the header always has a value.
     let cache_control = match keys.is_stale(app.issuer.now()) {
         true => HeaderValue::from_static("public, max-age=0, must-revalidate"),
         false => HeaderValue::from_static("public, max-age=300, must-revalidate"),
@@ -28,7 +28,7 @@ pub async fn keys(State(app): State<App>, headers: HeaderMap) -> Response {
     cacheable_json(&headers, keys.published.to_string(), &keys.entity_tag, cache_control)
 }
 
-/// 304 without a body where `If-None-Match` names `entity_tag`, which is quoted (RFC 9110 section 13.1.2).
+/// 304 without a body if `If-None-Match` contains `entity_tag`, which includes its quotes (RFC 9110 section 13.1.2).
 fn cacheable_json(
     request: &HeaderMap,
     body: String,
