@@ -1,5 +1,5 @@
-//! GitHub's limits on requests, its primary and its secondary ones, and whom it must not be requested about
-//! for a while. Cached for this replica only; limits are a person's own, so nobody else waits for them.
+//! GitHub's primary and secondary rate limits, and the users for whom no request may be sent until a limit ends. Kept
+//! in memory per replica; limits are per user, so other users are not affected.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -11,11 +11,11 @@ use tokio::time::Instant;
 
 use crate::oauth::UpstreamError;
 
-/// GitHub's advice where an answer does not say how long.
+/// GitHub's advice if the response has no time.
 const DEFAULT_RETRY_SECONDS: u64 = 60;
-/// The primary limit is renewed each hour; a longer wait is cut to this.
+/// The primary limit resets every hour; a longer wait is reduced to this.
 const LONGEST_SECONDS: u64 = 60 * 60;
-/// Beyond it the one who waits shortest is forgotten.
+/// Maximum number of entries; beyond it the one that ends first is dropped.
 const MOST: usize = 4096;
 
 pub(super) struct Limit {
@@ -53,12 +53,12 @@ pub(super) fn read(
     Some(Limit { what, seconds })
 }
 
-/// Whom not to ask about, and until when.
+/// User ids and until when no request may be sent for them.
 #[derive(Default)]
 pub(super) struct Limits(Mutex<HashMap<String, Instant>>);
 
 impl Limits {
-    /// Asking on while limited is what GitHub bans applications for.
+    /// Refuses a request for a user who is limited: GitHub bans applications that continue while limited.
     pub fn allow(&self, who: &str) -> Result<(), UpstreamError> {
         let Ok(until) = self.0.lock() else { return Ok(()) };
         let left = until.get(who).map(|until| until.saturating_duration_since(Instant::now()));
@@ -113,15 +113,15 @@ mod tests {
             (403, &[][..], secondary, Some(60)),
             (403, &[][..], "You have triggered an abuse detection mechanism.", Some(60)),
             (429, &[][..], "", Some(60)),
-            // Where both are there, the advice is what counts.
+            // With both headers, `retry-after` is used.
             (403, &[("retry-after", "7"), used_up[0], used_up[1]][..], "", Some(7)),
-            // Already over, far away, and no number at all.
+            // A reset in the past, far in the future, and values that are not numbers.
             (403, &[used_up[0], ("x-ratelimit-reset", "999000")][..], "", Some(60)),
             (429, &[("retry-after", "99999999")][..], "", Some(3600)),
             (429, &[("retry-after", "0")][..], "", Some(1)),
             (429, &[("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT")][..], "", Some(60)),
             (429, &[("retry-after", "-5")][..], "", Some(60)),
-            // No limit.
+            // Not a rate limit.
             (403, &[("x-ratelimit-remaining", "4999")][..], "Resource protected by SAML", None),
             (403, &[][..], "", None),
             (401, &used_up[..], "Bad credentials", None),

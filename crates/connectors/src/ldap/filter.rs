@@ -1,10 +1,10 @@
-//! The filters we send (RFC 4515). Every value is escaped here, once, and nowhere else.
+//! Builds filters (RFC 4515). All values are escaped here and nowhere else.
 
 use std::fmt::Write;
 
 use ldap3::ldap_escape;
 
-/// `(&<configured>(attribute=value))` with an alternative for each pair.
+/// `(&<configured>(|(attribute=value)…))`: the configured filter and at least one of the pairs.
 pub(super) fn any_of<'a>(
     configured: &str,
     alternatives: impl IntoIterator<Item = (&'a str, &'a [u8])>,
@@ -20,13 +20,13 @@ pub(super) fn any_of<'a>(
     if configured.is_empty() { wanted } else { format!("(&{configured}{wanted})") }
 }
 
-/// Text keeps its letters, whatever alphabet; bytes that are not text are all written in hex.
+/// Escapes a value. UTF-8 text keeps its characters; binary values are written in hexadecimal.
 fn escape(value: &[u8]) -> String {
     if let Ok(text) = std::str::from_utf8(value) {
         return ldap_escape(text).into_owned();
     }
     value.iter().fold(String::with_capacity(value.len() * 3), |mut hex, byte| {
-        // Writing into a String cannot fail.
+        // Writing to a `String` cannot fail.
         let _ = write!(hex, "\\{byte:02x}");
         hex
     })

@@ -1,14 +1,14 @@
-//! Why an upstream request failed, or what was wrong with its response.
+//! Why a request to an upstream failed, or what is wrong with its response.
 
 use countersign_core::connector::ConnectorError;
 use countersign_core::{ConnectorId, Trace};
 
-/// Never holds a code, a token, a secret or text that the upstream chose freely.
+/// Never contains a code, a token, a secret, or free text of the upstream.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum UpstreamError {
     #[error("the {endpoint} cannot be reached: {reason}")]
     Unreachable { endpoint: &'static str, reason: String },
-    /// The TLS certificate is not acceptable (expired, another host, unknown CA).
+    /// The TLS certificate is not accepted (expired, other host, unknown CA).
     #[error("the certificate of the {endpoint} is not acceptable: {reason}")]
     Certificate { endpoint: &'static str, reason: String },
     #[error("the {endpoint} did not answer in time")]
@@ -28,13 +28,13 @@ pub(crate) enum UpstreamError {
     NotSent { endpoint: &'static str, reason: &'static str },
     #[error("the ID token is refused: {0}")]
     IdToken(String),
-    /// A claim or member that is absent or of the wrong type; by name only.
+    /// A claim or member is absent or has the wrong type; named without its value.
     #[error("{0}")]
     Person(String),
-    /// A defect of our configuration, or of what was registered for us at the upstream.
+    /// A defect in our configuration, or in our registration at the upstream.
     #[error("{0}")]
     Configuration(String),
-    /// Passes by itself, and none of the above.
+    /// A temporary failure that is none of the above.
     #[error("{0}")]
     Temporary(String),
 }
@@ -51,7 +51,7 @@ impl UpstreamError {
         }
     }
 
-    /// What an administrator must mend, as a sentence for the person. `None`: the error passes by itself.
+    /// What an administrator must correct, as a sentence for the user. `None`: the failure is temporary.
     fn missing(&self) -> Option<String> {
         Some(match self {
             Self::Unreachable { .. }
@@ -87,13 +87,13 @@ impl UpstreamError {
     }
 }
 
-/// Server errors, 408 and 429 (RFC 9110 section 15), and the codes of RFC 6749 section 4.1.2.1 that say so.
+/// Server errors, 408 and 429 (RFC 9110 section 15), and the temporary error codes of RFC 6749 section 4.1.2.1.
 fn is_temporary(status: u16, code: Option<&str>) -> bool {
     let retryable = matches!(code, Some("server_error" | "temporarily_unavailable"));
     retryable || matches!(status, 408 | 425 | 429 | 500..=599)
 }
 
-/// The user or their administrator denied it. Everything else is a fault of ours or the upstream's.
+/// The user or their administrator denied the request. All other codes are faults of this server or the upstream.
 const DENIED: [&str; 9] = [
     "access_denied",
     "account_selection_required",
@@ -106,7 +106,7 @@ const DENIED: [&str; 9] = [
     "user_cancelled_login",
 ];
 
-/// RFC 6749 sections 4.1.2.1 and 5.2, RFC 6750 section 3.1, OpenID Connect Core 1.0 section 3.1.2.6.
+/// Error codes of RFC 6749 sections 4.1.2.1 and 5.2, RFC 6750 section 3.1, OpenID Connect Core 1.0 section 3.1.2.6.
 const FAULTS: [&str; 17] = [
     "insufficient_scope",
     "invalid_client",
@@ -127,7 +127,7 @@ const FAULTS: [&str; 17] = [
     "unsupported_response_type",
 ];
 
-/// GitHub's, which it sends with status 200 in place of tokens, or to the callback.
+/// GitHub's error codes, sent with status 200 instead of tokens, or to the callback.
 const GITHUB: [&str; 6] = [
     "application_suspended",
     "bad_refresh_token",
@@ -137,7 +137,7 @@ const GITHUB: [&str; 6] = [
     "unverified_user_email",
 ];
 
-/// In place of tokens: the code or refresh token is no good, and a retry does not help.
+/// Whether a token endpoint's error means that the code or refresh token is invalid, so that a retry cannot succeed.
 pub(super) fn is_spent(code: &str) -> bool {
     matches!(
         code,

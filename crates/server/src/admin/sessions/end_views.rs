@@ -20,7 +20,7 @@ pub struct PersonLine {
     pub connector: Name,
 }
 
-/// The page without a filter, with the forms for ending the sessions of a connector or of everyone.
+/// The page without a filter, with two forms: end the sessions since an instant, or all sessions.
 #[derive(askama::Template)]
 #[template(path = "admin_end.html")]
 pub struct EndMany<'a> {
