@@ -16,13 +16,17 @@ use crate::{Issuer, IssuerError};
 /// How far another replica's clock may be behind.
 const LEEWAY: Duration = Duration::from_secs(5);
 
-/// Why a token does not open the API (RFC 6750 section 3.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AdminTokenRefusal {
-    /// `invalid_token`: not ours, over, or what it was given for has ended.
+/// Why a token does not open the API (RFC 6750 section 3.1), or why that could not be found out.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminTokenError {
+    /// `invalid_token`: not ours, expired, or its grant has ended.
+    #[error("the access token is not valid")]
     InvalidToken,
-    /// `insufficient_scope`: genuine, but not for this.
+    /// `insufficient_scope`: valid, but not for this API.
+    #[error("the access token is not an administrator's")]
     InsufficientScope,
+    #[error(transparent)]
+    Failed(#[from] IssuerError),
 }
 
 impl Issuer {
@@ -30,7 +34,7 @@ impl Issuer {
         &self,
         token: &Secret,
         ip: Option<String>,
-    ) -> Result<Result<Administrator, AdminTokenRefusal>, IssuerError> {
+    ) -> Result<Administrator, AdminTokenError> {
         let expected = Expected {
             issuer: self.settings.issuer.as_str(),
             typ: Typ::Exactly(ACCESS_TOKEN_TYPE),
@@ -38,13 +42,13 @@ impl Issuer {
             leeway: LEEWAY,
         };
         let Ok(claims) = self.keyring.keys().verifiers.verify(token.expose(), &expected) else {
-            return Ok(Err(AdminTokenRefusal::InvalidToken));
+            return Err(AdminTokenError::InvalidToken);
         };
         let Some(client) = claims.text("client_id").map(ClientId::new) else {
-            return Ok(Err(AdminTokenRefusal::InvalidToken));
+            return Err(AdminTokenError::InvalidToken);
         };
         if !self.settings.admin.admits_client(&client) || !has_scope(&claims) {
-            return Ok(Err(AdminTokenRefusal::InsufficientScope));
+            return Err(AdminTokenError::InsufficientScope);
         }
         let grant = claims.text("grant_id").map(GrantId::new);
         // RFC 9068 section 4. The audience of a token receives it, and could present it here.
@@ -53,20 +57,20 @@ impl Issuer {
             None => self.api_audience(),
         };
         if claims.texts("aud") != [meant_for.as_str()] {
-            return Ok(Err(AdminTokenRefusal::InsufficientScope));
+            return Err(AdminTokenError::InsufficientScope);
         }
         let Some(client) = self.clients.get(&client) else {
-            return Ok(Err(AdminTokenRefusal::InvalidToken));
+            return Err(AdminTokenError::InvalidToken);
         };
         match grant {
             // Only client credentials give a token without a grant, and only `admin.clients` get those.
-            None => Ok(Ok(Administrator::client(&client.id, ip))),
-            Some(grant) => Ok(match self.person_behind(&grant, &client.id).await? {
+            None => Ok(Administrator::client(&client.id, ip)),
+            Some(grant) => match self.person_behind(&grant, &client.id).await? {
                 Some(session) => {
-                    self.administrator(&session, ip).ok_or(AdminTokenRefusal::InsufficientScope)
+                    self.administrator(&session, ip).ok_or(AdminTokenError::InsufficientScope)
                 }
-                None => Err(AdminTokenRefusal::InvalidToken),
-            }),
+                None => Err(AdminTokenError::InvalidToken),
+            },
         }
     }
 
